@@ -1,0 +1,106 @@
+// Package fault names what an error demands of the caller.
+//
+// An error is classified once, at the edge where the answer is seen, and every
+// later decision asks only for the kind: errors.Is(err, fault.Throttled) holds
+// through any wrapping. A kind says nothing of blame; it says what may be done
+// next, and the zero value is invalid so that a forgotten classification is
+// Unknown and never "try again".
+package fault
+
+import (
+	"errors"
+	"fmt"
+)
+
+// Kind is what an error demands. Kinds are errors themselves.
+type Kind uint8
+
+const (
+	// Transient: the other side or the way to it is in trouble; the same call
+	// may work later. Never counted against the customer it happened to.
+	Transient Kind = iota + 1
+	// Throttled: too fast; slow down, then the same call may work.
+	Throttled
+	// Conflict: the world is not what the caller thought; look again, plan again.
+	Conflict
+	// Permanent: the same call will fail again until a person changes something.
+	Permanent
+	// Denied: the credential is refused; no call to that side makes sense now.
+	Denied
+	// NotFound: the other side answered, clearly and in its own words, that this
+	// one object does not exist. No other error is ever turned into NotFound.
+	NotFound
+	// Ambiguous: a write was sent and nobody knows whether it was done. Look
+	// before sending it again.
+	Ambiguous
+	// Malformed: an answer that is not what the documentation promises, such as
+	// a page without its end marker. Nothing may be concluded from it.
+	Malformed
+	// Canceled: we stopped it ourselves.
+	Canceled
+	// Fenced: this process is no longer the writer; stop, write nothing more.
+	Fenced
+	// Unknown: none of the above could be established.
+	Unknown
+)
+
+var names = map[Kind]string{
+	Transient: "transient", Throttled: "throttled", Conflict: "conflict",
+	Permanent: "permanent", Denied: "denied", NotFound: "not found",
+	Ambiguous: "ambiguous", Malformed: "malformed", Canceled: "canceled",
+	Fenced: "fenced", Unknown: "unknown",
+}
+
+// String is the kind in lower case, as it appears in logs.
+func (k Kind) String() string {
+	if s, ok := names[k]; ok {
+		return s
+	}
+	return fmt.Sprintf("fault(%d)", uint8(k))
+}
+
+// Error makes a Kind usable as a target of errors.Is.
+func (k Kind) Error() string { return k.String() }
+
+// Wrap gives err a kind. The text stays err's own. A nil err stays nil.
+func Wrap(k Kind, err error) error {
+	if err == nil {
+		return nil
+	}
+	return &classified{kind: k, err: err}
+}
+
+// Errorf is Wrap around fmt.Errorf.
+func Errorf(k Kind, format string, args ...any) error {
+	return &classified{kind: k, err: fmt.Errorf(format, args...)}
+}
+
+// Of returns the outermost kind in err's chain, and Unknown when there is none
+// or err is nil. The outermost wins because the edge that saw the whole call
+// knows more than the transport beneath it.
+func Of(err error) Kind {
+	var c *classified
+	if errors.As(err, &c) {
+		return c.kind
+	}
+	var k Kind
+	if errors.As(err, &k) {
+		return k
+	}
+	return Unknown
+}
+
+type classified struct {
+	kind Kind
+	err  error
+}
+
+func (c *classified) Error() string { return c.err.Error() }
+func (c *classified) Unwrap() error { return c.err }
+
+// Is matches only the kind itself, so that a NotFound below a wrapping Conflict
+// is still found by errors.Is while Of answers Conflict.
+func (c *classified) Is(target error) bool {
+	k, ok := target.(Kind)
+	return ok && k == c.kind
+}

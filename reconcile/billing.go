@@ -1,0 +1,144 @@
+package reconcile
+
+import "time"
+
+// Status is the status of a Stripe subscription. The zero value is invalid.
+type Status uint8
+
+const (
+	StatusActive Status = iota + 1
+	StatusTrialing
+	StatusPastDue
+	StatusUnpaid
+	StatusPaused
+	StatusIncomplete
+	StatusIncompleteExpired
+	StatusCanceled
+	// StatusUnknown is every word that Stripe may invent later. It entitles to
+	// nothing new and takes nothing away; Subscription.StatusText keeps the word.
+	StatusUnknown
+)
+
+var statusNames = [...]string{
+	StatusActive:            "active",
+	StatusTrialing:          "trialing",
+	StatusPastDue:           "past_due",
+	StatusUnpaid:            "unpaid",
+	StatusPaused:            "paused",
+	StatusIncomplete:        "incomplete",
+	StatusIncompleteExpired: "incomplete_expired",
+	StatusCanceled:          "canceled",
+	StatusUnknown:           "unknown",
+}
+
+// String is Stripe's own word, or "unknown".
+func (s Status) String() string {
+	if int(s) < len(statusNames) && statusNames[s] != "" {
+		return statusNames[s]
+	}
+	return "unknown"
+}
+
+// ParseStatus reads Stripe's word. A word it does not know, the empty one
+// included, is StatusUnknown.
+func ParseStatus(word string) Status {
+	for s, name := range statusNames {
+		if name == word && name != "" {
+			return Status(s)
+		}
+	}
+	return StatusUnknown
+}
+
+// Ended reports whether Stripe will never bill this subscription again.
+func (s Status) Ended() bool { return s == StatusCanceled || s == StatusIncompleteExpired }
+
+// Subscription is a Stripe subscription as last read, with everything the
+// planner may ask of it. Times are UTC; a zero time means "not known".
+type Subscription struct {
+	ID             string // sub_…
+	StripeCustomer string // cus_…
+	Status         Status
+	StatusText     string // the status word exactly as Stripe sent it
+	Created        time.Time
+	EndedAt        time.Time // ended_at, else canceled_at of an ended subscription
+	// CancelAtPeriodEnd announces an end that has not come. It changes nothing
+	// by itself; CurrentPeriodEnd is shown to the operator.
+	CancelAtPeriodEnd bool
+	CurrentPeriodEnd  time.Time
+	// CollectionPaused is Stripe's pause_collection being set, whatever its behaviour.
+	CollectionPaused bool
+	// UnpaidSince is the due date of the oldest open invoice that is still
+	// unpaid. Zero: there is none, or this key may not read invoices.
+	UnpaidSince time.Time
+	// StatusSince is when we first saw the present status. Kept by the store.
+	StatusSince time.Time
+	// Items are complete (all pages), in any order.
+	Items []Item
+	// Domain the customer asked for, from metadata "domain" or the custom field
+	// "domain" of the Checkout Session. Empty: none known.
+	Domain string
+	// DomainChecked tells that the Checkout Session has been looked up. Kept by the store.
+	DomainChecked bool
+	// MetadataOrg and MetadataHosting are the metadata enhance_org_id and
+	// enhance_subscription_id. They bind, because only the operator writes them.
+	MetadataOrg     string
+	MetadataHosting int64 // 0: absent or not a number
+	// ReadAt is when these facts left Stripe, by our clock.
+	ReadAt time.Time
+	// ByID tells that these facts came from reading this one subscription by its
+	// id, not from a listing. Only such facts may take something away, while fresh.
+	ByID bool
+	// Gone tells that Stripe answered "no such subscription" to a read by id. It
+	// is a reason to hold and to suspect the key, never a status.
+	Gone bool
+}
+
+// Item is one line of a subscription.
+type Item struct {
+	ID        string // si_…
+	Price     string // price_… or plan_…
+	LookupKey string // of the price; empty when it has none
+	Product   string // prod_…
+	Quantity  int64  // 1 where Stripe sends none (metered prices)
+	Created   time.Time
+}
+
+// StripeCustomer is the buyer as Stripe knows it.
+type StripeCustomer struct {
+	ID      string // cus_…
+	Email   string // as typed; may be empty
+	Name    string
+	Deleted bool
+}
+
+// SubscriptionFacts is one answer of Stripe: a subscription and who buys it.
+type SubscriptionFacts struct {
+	Subscription
+	Buyer StripeCustomer
+}
+
+// Listing is what a complete listing of all subscriptions proves. It exists only
+// when every page of every slice was read and was sound; there is no partial one.
+type Listing struct {
+	Count    int       // subscriptions listed, ended ones included
+	Requests int       // pages read
+	AsOf     time.Time // Stripe's clock when the listing began
+}
+
+// Events is a complete window of events, reduced to hints: what was touched.
+type Events struct {
+	// Touched maps event id → what it touched. Order means nothing.
+	Touched []Event
+	AsOf    time.Time // Stripe's clock at the first page
+}
+
+// Event is a hint that something about these objects may have changed. Either
+// field may be empty; both empty means that the event is of no interest.
+type Event struct {
+	ID             string // evt_…
+	Created        time.Time
+	Type           string
+	Subscription   string // sub_…
+	StripeCustomer string // cus_…: all its subscriptions are touched
+}

@@ -1,0 +1,100 @@
+package reconcile
+
+import (
+	"strings"
+	"time"
+)
+
+// Customer is everything known about one paying party: the input of Plan. It is
+// a value; Plan neither keeps nor changes it. Slices may be in any order.
+type Customer struct {
+	// ID is the Stripe id of the first buyer seen of this party. It never changes.
+	ID    string
+	Email string // as typed at Stripe; the newest buyer's that has one
+	Name  string // for the organisation; empty: the e-mail serves
+	// Subscriptions of all its buyers.
+	Subscriptions []Subscription
+	Bindings      []Binding
+	// Hostings are those bound, those in the bound org, and those anywhere whose
+	// marker names one of the subscriptions. Unbound ones are never touched.
+	Hostings []Hosting
+	// Org is the bound org; nil: none yet.
+	Org *Org
+	// OrgNamed tells that the bound org has its final name, Invited when the
+	// owner was invited (zero: not yet, or not needed).
+	OrgNamed bool
+	Invited  time.Time
+	// MarkedOrgs are unbound orgs whose name carries this customer's marker.
+	MarkedOrgs []Org
+	// OwnedOrgs are unbound, undeleted orgs whose owner has exactly this e-mail.
+	OwnedOrgs []Org
+	// Pending are writes of ours whose outcome nobody knows, from the journal.
+	Pending []Pending
+	// Manual are the holds that people set.
+	Manual []ManualHold
+	// Parked is when the customer was set aside after repeated failures; zero: not.
+	Parked     time.Time
+	ParkedWhy  string
+	Failures   int       // of its own, in a row
+	RetryAfter time.Time // back-off; zero: none
+}
+
+// Pending is a write that was sent and never heard of again.
+type Pending struct {
+	ActionID     string
+	Kind         Kind
+	Subscription string
+	Slot         int
+	SentAt       time.Time
+	SettleUntil  time.Time // until then an answer may still take effect
+	Looks        int       // complete looks after SettleUntil that found nothing
+	LookedAt     time.Time
+}
+
+// ManualHold is "hands off", said by a person.
+type ManualHold struct {
+	ID           string
+	Customer     string // cus_… of any buyer of the party, or ""
+	Subscription string // sub_…, or ""
+	Kind         ManualKind
+	Until        time.Time // zero: until removed
+	Reason       string
+	Author       string
+	Created      time.Time
+}
+
+// ManualKind is what a manual hold forbids.
+type ManualKind uint8
+
+const (
+	// NoSuspend: nothing is taken away.
+	NoSuspend ManualKind = iota + 1
+	// KeepSuspended: a suspension of ours is not lifted.
+	KeepSuspended
+	// Ignore: nothing is done at all.
+	Ignore
+)
+
+var manualKindNames = [...]string{NoSuspend: "no-suspend", KeepSuspended: "keep-suspended", Ignore: "ignore"}
+
+// String is the word used in the CLI, the API and the database.
+func (k ManualKind) String() string {
+	if int(k) < len(manualKindNames) && manualKindNames[k] != "" {
+		return manualKindNames[k]
+	}
+	return "unknown"
+}
+
+// ParseManualKind is the inverse of String; 0 for anything else.
+func ParseManualKind(word string) ManualKind {
+	for k, name := range manualKindNames {
+		if name == word && name != "" {
+			return ManualKind(k)
+		}
+	}
+	return 0
+}
+
+// EmailKey is the form in which two e-mails are the same customer: trimmed and
+// in lower case. Nothing else is folded: dots and tags can be two people.
+func EmailKey(email string) string { return strings.ToLower(strings.TrimSpace(email)) }

@@ -1,0 +1,158 @@
+package reconcile
+
+import "time"
+
+// Kind is the kind of one change. The order of the constants is the order in
+// which a customer's actions are applied: what gives service comes before what
+// takes it away, and a hosting is resumed before its plan is changed.
+type Kind uint8
+
+const (
+	// Link records a binding in our own database; nothing is sent to Enhance.
+	Link Kind = iota + 1
+	Resume
+	CreateOrg
+	RenameOrg
+	InviteOwner
+	CreateSubscription
+	CreateWebsite
+	ChangePlan
+	WriteMetadata
+	Suspend
+	Terminate
+)
+
+var kindNames = [...]string{
+	Link: "link", Resume: "resume", CreateOrg: "create_org", RenameOrg: "rename_org",
+	InviteOwner: "invite_owner", CreateSubscription: "create_subscription",
+	CreateWebsite: "create_website", ChangePlan: "change_plan",
+	WriteMetadata: "write_metadata", Suspend: "suspend", Terminate: "terminate",
+}
+
+// String is the word used in JSON, SQL and logs.
+func (k Kind) String() string {
+	if int(k) < len(kindNames) && kindNames[k] != "" {
+		return kindNames[k]
+	}
+	return "unknown"
+}
+
+// ParseKind is the inverse of String; 0 for anything else.
+func ParseKind(word string) Kind {
+	for k, name := range kindNames {
+		if name == word && name != "" {
+			return Kind(k)
+		}
+	}
+	return 0
+}
+
+// Kinds lists every kind in order.
+func Kinds() []Kind {
+	all := make([]Kind, 0, len(kindNames)-1)
+	for k := Link; k <= Terminate; k++ {
+		all = append(all, k)
+	}
+	return all
+}
+
+// Action is one change, as data.
+type Action struct {
+	// ID depends on what changes, not on when or why:
+	// "suspend:sub_1Nq/1:42", "change_plan:sub_1Nq/1:42:2>3". The same change
+	// planned again has the same ID; it is what a held plan lists and what its
+	// hash is made of.
+	ID           string
+	Kind         Kind
+	Customer     string // Customer.ID
+	Subscription string // sub_… it is done for; "" for what concerns the org alone
+	Item         string
+	Slot         int
+	Email        string
+	Org          string // "" until the org exists
+	Hosting      int64  // 0 until the hosting exists
+	Plan         int    // the plan it shall have
+	PlanName     string
+	FromPlan     int    // ChangePlan: the plan it has
+	Name         string // CreateOrg, RenameOrg: the name without marker
+	Domain       string // CreateWebsite
+	How          BindKind
+	Reason       string // a sentence for people
+}
+
+// HoldKind is why something was withheld. Values are part of the JSON contract.
+type HoldKind string
+
+const (
+	HoldBrake             HoldKind = "brake"
+	HoldGrace             HoldKind = "grace"
+	HoldUnmapped          HoldKind = "unmapped"
+	HoldPlanMissing       HoldKind = "plan_missing"
+	HoldPlanAmbiguous     HoldKind = "plan_ambiguous"
+	HoldAmbiguous         HoldKind = "ambiguous"
+	HoldParked            HoldKind = "parked"
+	HoldManual            HoldKind = "manual"
+	HoldUnknownStatus     HoldKind = "unknown_status"
+	HoldForeignSuspension HoldKind = "foreign_suspension"
+	HoldMissing           HoldKind = "missing"
+	HoldDeleted           HoldKind = "deleted"
+	HoldDuplicate         HoldKind = "duplicate"
+	HoldAdopt             HoldKind = "adopt"
+	HoldNoEmail           HoldKind = "no_email"
+	HoldDowngrade         HoldKind = "downgrade"
+	HoldConflict          HoldKind = "conflict"
+	HoldQuantity          HoldKind = "quantity"
+	HoldMode              HoldKind = "mode"
+	HoldEvidence          HoldKind = "evidence"
+	HoldDomainTaken       HoldKind = "domain_taken"
+	HoldRetry             HoldKind = "retry"
+	HoldGone              HoldKind = "gone"
+)
+
+// Hold is something withheld, with its reason.
+type Hold struct {
+	Kind         HoldKind
+	Customer     string // Customer.ID
+	Subscription string
+	Hosting      int64
+	ActionID     string // the action withheld, where there is one
+	Reason       string // a sentence for people: what, to whom, what to do
+	Until        time.Time
+}
+
+// NeedKind is something the planner wants read before it decides.
+type NeedKind uint8
+
+const (
+	// NeedHosting: the hosting ID in Org was never read, or too long ago.
+	NeedHosting NeedKind = iota + 1
+	// NeedOrgHostings: the complete list of the hostings of Org.
+	NeedOrgHostings
+	// NeedOrg: the org itself.
+	NeedOrg
+	// NeedDomain: the Checkout Session of Subscription.
+	NeedDomain
+	// NeedSubscription: Subscription read by id, with its oldest unpaid invoice.
+	NeedSubscription
+)
+
+// Need is one read that the planner asks for. The engine reads it and plans
+// again; a need that cannot be read is an error of the run for that customer,
+// never "not there".
+type Need struct {
+	Kind         NeedKind
+	Org          string
+	Hosting      int64
+	Subscription string
+}
+
+// Decision is what Plan says about one customer.
+type Decision struct {
+	Actions []Action // in the order in which they are to be applied
+	Holds   []Hold
+	// Needs, when not empty, makes the rest provisional: read these, plan again.
+	Needs []Need
+	// Next is when the decision changes by the mere passing of time (grace,
+	// retention, a hold that expires). Zero: never.
+	Next time.Time
+}

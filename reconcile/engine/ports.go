@@ -1,0 +1,225 @@
+package engine
+
+import (
+	"context"
+	"time"
+
+	"github.com/stripe-enhance/stripe-enhance/reconcile"
+)
+
+// Billing is Stripe. Every method either returns the complete answer or an error
+// classified by package fault; a shorter answer is never a result. Safe for
+// concurrent use.
+type Billing interface {
+	// Sweep lists every subscription of the account, ended ones included. Pages
+	// are handed to stage one at a time, in no order, as they come; what was
+	// staged means nothing until Sweep returns without an error.
+	Sweep(ctx context.Context, stage func([]reconcile.SubscriptionFacts) error) (reconcile.Listing, error)
+	// Events lists the events created at or after since.
+	Events(ctx context.Context, since time.Time) (reconcile.Events, error)
+	// Subscription reads one subscription by id: all items, buyer, and the due
+	// date of the oldest unpaid invoice where the key may read it. fault.NotFound
+	// only when Stripe says that this subscription does not exist.
+	Subscription(ctx context.Context, id string) (reconcile.SubscriptionFacts, error)
+	// CheckoutDomain is the custom field "domain" of the Checkout Session that
+	// made the subscription; "" when there is none.
+	CheckoutDomain(ctx context.Context, subscription string) (string, error)
+	// WriteMetadata sets metadata keys of a subscription.
+	WriteMetadata(ctx context.Context, subscription string, values map[string]string) error
+}
+
+// Account answers whether this is the account we think it is. Split from Billing
+// because only the gates ask.
+type Account interface {
+	// Livemode is the mode that the key itself claims.
+	Livemode() bool
+	// Fingerprint identifies the key without disclosing it.
+	Fingerprint() string
+	// Known reports whether a price, product or lookup key exists in this account.
+	Known(ctx context.Context, billingID string) (bool, error)
+	// ServerTime is Stripe's clock, from the Date header of the last answer; zero
+	// before the first one.
+	ServerTime() (stripe, local time.Time)
+	// Requests is how many requests were sent, retries included, since the start.
+	Requests() int
+}
+
+// Panel reads Enhance. Complete or an error; fault.NotFound only for Enhance's
+// own 404 {"code":"not_found"} of exactly that object. Safe for concurrent use.
+type Panel interface {
+	Plans(ctx context.Context) ([]reconcile.Plan, error)
+	// Orgs lists customer orgs, newest first, back to those created before since
+	// (zero: all of them, complete by Enhance's own total).
+	Orgs(ctx context.Context, since time.Time) ([]reconcile.Org, error)
+	Org(ctx context.Context, id string) (reconcile.Org, error)
+	// Hostings lists all subscriptions of a customer org, deleted ones included.
+	Hostings(ctx context.Context, org string) ([]reconcile.Hosting, error)
+	Hosting(ctx context.Context, org string, id int64) (reconcile.Hosting, error)
+}
+
+// Owners are who may sign in to an org.
+type Owners interface {
+	// OwnerEmails lists the e-mails of the org's members with the role Owner,
+	// pending ones included.
+	OwnerEmails(ctx context.Context, org string) ([]string, error)
+	// Invite mails an invitation; repeating it re-sends and nothing more. Already
+	// being a member is success.
+	Invite(ctx context.Context, org, email, name string) error
+	// CreateLogin is the onboarding "password": login, membership as Owner and a
+	// password-recovery mail. An existing login is invited instead.
+	CreateLogin(ctx context.Context, org, email, name string) error
+	// Requests is how many requests were sent to Enhance since the start.
+	Requests() int
+	// Pin identifies the panel and the selling org, "https://host/api org-uuid".
+	Pin() string
+}
+
+// Provisioner writes to Enhance. Each call is sent exactly once: no retries, no
+// redirects. An error that is fault.Ambiguous means that it may have been done.
+type Provisioner interface {
+	CreateOrg(ctx context.Context, name string) (id string, err error)
+	RenameOrg(ctx context.Context, org, name string) error
+	CreateHosting(ctx context.Context, org string, plan int, friendlyName string) (id int64, err error)
+	CreateWebsite(ctx context.Context, org string, hosting int64, domain string) error
+	// Change sets suspension or plan of a hosting; exactly one of them per call.
+	Change(ctx context.Context, org string, hosting int64, change reconcile.HostingChange) error
+}
+
+// Terminator is split off so that a program without a retention period can be
+// wired without any way to delete.
+type Terminator interface {
+	// Delete is the soft deletion; the data stays until the panel's own purge.
+	Delete(ctx context.Context, org string, hosting int64) error
+}
+
+// Mirror is the stored picture of Stripe. All writes are fenced by the token and
+// durable when the method returns. Setting a customer due happens in the same
+// transaction as the change that made it so.
+type Mirror interface {
+	// BeginSweep empties the staging area.
+	BeginSweep(ctx context.Context, tok reconcile.Token) error
+	// Stage keeps the facts that differ from the mirror; a subscription staged
+	// twice in one sweep is an error (fault.Malformed).
+	Stage(ctx context.Context, tok reconcile.Token, facts []reconcile.SubscriptionFacts) error
+	// MergeSweep moves the staging area into the mirror and makes the customers
+	// of changed rows due at now. It returns how many rows changed.
+	MergeSweep(ctx context.Context, tok reconcile.Token, now time.Time) (changed int, err error)
+	// SaveFacts stores facts read by id; always refreshes ReadAt, and makes the
+	// customer due when the content changed or force is set.
+	SaveFacts(ctx context.Context, tok reconcile.Token, facts []reconcile.SubscriptionFacts, force bool, now time.Time) error
+	// MarkGone records that a read by id said "no such subscription".
+	MarkGone(ctx context.Context, tok reconcile.Token, subscription string, now time.Time) error
+}
+
+// Cursors are named instants and words, and the event ids already followed.
+type Cursors interface {
+	Cursor(ctx context.Context, name string) (string, error) // "" when absent
+	SetCursor(ctx context.Context, tok reconcile.Token, name, value string) error
+	// UnseenEvents returns those of the ids that were not recorded as seen.
+	UnseenEvents(ctx context.Context, ids []string) ([]string, error)
+	// SawEvents records ids with their created time and forgets those created
+	// before forget, in one transaction with moving the cursor "events".
+	SawEvents(ctx context.Context, tok reconcile.Token, events []reconcile.Event, cursor string, forget time.Time) error
+	// SubscriptionsOf lists the mirrored subscriptions of Stripe customers.
+	SubscriptionsOf(ctx context.Context, stripeCustomers []string) ([]string, error)
+}
+
+// Queue is the durable queue of customers that are due.
+type Queue interface {
+	// Due returns up to limit complete customers due at or before now, ordered by
+	// (due_at, id), after the given position ("" to begin), and the position to
+	// go on from ("" at the end).
+	Due(ctx context.Context, now time.Time, after string, limit int) ([]reconcile.Customer, string, error)
+	// Customers returns complete customers by their ids; unknown ids are left out.
+	Customers(ctx context.Context, ids []string) ([]reconcile.Customer, error)
+	// CustomersOf maps subscriptions to the ids of their customers.
+	CustomersOf(ctx context.Context, subscriptions []string) ([]string, error)
+	// SavePlanned stores what was planned for each customer: holds, next due
+	// time, journal rows (state planned); open rows of the customer that are not
+	// in the new plan and were never sent become superseded.
+	SavePlanned(ctx context.Context, tok reconcile.Token, run string, planned []reconcile.Planned, now time.Time) error
+}
+
+// Timetable moves customers within the queue.
+type Timetable interface {
+	// Postpone records a customer's failure and when it is due again; success
+	// (Error "") clears failures and parking.
+	Postpone(ctx context.Context, tok reconcile.Token, b reconcile.Backoff, now time.Time) error
+	// MakeDue makes customers due at now: these, or every one that has a
+	// subscription when ids is nil. A customer already due earlier stays so.
+	MakeDue(ctx context.Context, tok reconcile.Token, ids []string, now time.Time) error
+	// DueCount is how many are due at now.
+	DueCount(ctx context.Context, now time.Time) (int, error)
+}
+
+// Journal is intent and outcome.
+type Journal interface {
+	// Intend makes the intent durable (state sent) before anything is sent. It
+	// fails when an action of that customer is already sent and not settled.
+	Intend(ctx context.Context, tok reconcile.Token, run string, a reconcile.Action, planID string, now time.Time) error
+	// Settle stores an outcome and all it taught, in one transaction.
+	Settle(ctx context.Context, tok reconcile.Token, o reconcile.Outcome) error
+	// Performed counts the actions of a kind applied, adopted or ambiguous since,
+	// without those that an approval released.
+	Performed(ctx context.Context, kind reconcile.Kind, since time.Time) (int, error)
+	// Hold moves the run's planned actions of these ids to held under a plan.
+	Hold(ctx context.Context, tok reconcile.Token, run string, p reconcile.HeldPlan) error
+	// Approved returns the approved plans that have not expired at now.
+	Approved(ctx context.Context, now time.Time) ([]reconcile.HeldPlan, error)
+}
+
+// Inventory is the stored picture of Enhance.
+type Inventory interface {
+	// SaveOrgs stores orgs as read; complete tells that these are all of them.
+	SaveOrgs(ctx context.Context, tok reconcile.Token, orgs []reconcile.Org, complete bool, now time.Time) error
+	// SaveHostings stores the complete list of an org's hostings.
+	SaveHostings(ctx context.Context, tok reconcile.Token, org string, hostings []reconcile.Hosting, now time.Time) error
+	// SaveHosting stores one hosting as read by id. The customers bound to it are
+	// made due when its state, plan or suspension changed.
+	SaveHosting(ctx context.Context, tok reconcile.Token, h reconcile.Hosting, now time.Time) error
+	// DriftDue returns up to limit bound hostings observed before the instant, oldest first.
+	DriftDue(ctx context.Context, before time.Time, limit int) ([]reconcile.Hosting, error)
+	// UnreadOrgs returns orgs with hostings whose hostings were never listed: what
+	// a recovery still has to look at.
+	UnreadOrgs(ctx context.Context, limit int) ([]string, error)
+}
+
+// Catalogue is what prices buy and what the panel sells.
+type Catalogue interface {
+	Mappings(ctx context.Context) ([]reconcile.Mapping, error)
+	Plans(ctx context.Context) (plans []reconcile.Plan, readAt time.Time, err error)
+	SavePlans(ctx context.Context, tok reconcile.Token, plans []reconcile.Plan, now time.Time) error
+	// DomainChecked stores the outcome of looking up a Checkout Session.
+	DomainChecked(ctx context.Context, tok reconcile.Token, subscription, domain string) error
+	// Anchors returns up to n ids of bound subscriptions, the oldest first.
+	Anchors(ctx context.Context, n int) ([]string, error)
+}
+
+// History is the runs.
+type History interface {
+	BeginRun(ctx context.Context, tok reconcile.Token, r reconcile.RunRecord) error
+	EndRun(ctx context.Context, tok reconcile.Token, r reconcile.RunRecord, l *reconcile.ListedState) error
+	LastListed(ctx context.Context) (reconcile.ListedState, error)
+	Counts(ctx context.Context) (reconcile.Counts, error)
+	// RunActions streams the journal rows a run touched, in planned order.
+	RunActions(ctx context.Context, run string, yield func(reconcile.ActionRecord) error) error
+}
+
+// Withheld lists what is currently withheld.
+type Withheld interface {
+	// Holds streams the holds of the last plan of every customer that has any.
+	Holds(ctx context.Context, yield func(reconcile.Hold) error) error
+}
+
+// Leases make one process the writer.
+type Leases interface {
+	// Acquire takes the lease for owner until now+ttl, or reports who holds it and
+	// until when. A token is larger than every earlier one when the owner changed.
+	Acquire(ctx context.Context, owner string, now time.Time, ttl time.Duration) (tok reconcile.Token, heldBy string, until time.Time, err error)
+	Release(ctx context.Context, tok reconcile.Token) error
+	// Nudge asks the writer, whoever it is, to look at these subscriptions (none:
+	// at everything that is due). It needs no token.
+	Nudge(ctx context.Context, subscriptions []string, why string, now time.Time) error
+	// TakeNudges returns the stored nudges and removes them.
+	TakeNudges(ctx context.Context, tok reconcile.Token) ([]string, error)
+}

@@ -1,0 +1,205 @@
+package reconcile
+
+import (
+	"strconv"
+	"strings"
+	"time"
+)
+
+// HostingState is what an Enhance subscription looked like when last read. The
+// zero value means it has never been read.
+type HostingState uint8
+
+const (
+	HostingActive HostingState = iota + 1
+	HostingSuspended
+	// HostingDeleted is Enhance's own word: soft-deleted, data kept until purged.
+	HostingDeleted
+	// HostingMissing is a clear "no such subscription" to a read by id.
+	HostingMissing
+	// HostingUnknown is a status word that we do not know.
+	HostingUnknown
+)
+
+var hostingStateNames = [...]string{
+	HostingActive: "active", HostingSuspended: "suspended", HostingDeleted: "deleted",
+	HostingMissing: "missing", HostingUnknown: "unknown",
+}
+
+// String is the state in lower case; "unread" for the zero value.
+func (s HostingState) String() string {
+	if int(s) < len(hostingStateNames) && hostingStateNames[s] != "" {
+		return hostingStateNames[s]
+	}
+	return "unread"
+}
+
+// ParseHostingState is the inverse of String; unknown words are HostingUnknown
+// and "unread" or "" is the zero value.
+func ParseHostingState(word string) HostingState {
+	for s, name := range hostingStateNames {
+		if name == word && name != "" {
+			return HostingState(s)
+		}
+	}
+	if word == "" || word == "unread" {
+		return 0
+	}
+	return HostingUnknown
+}
+
+// Hosting is an Enhance subscription as last observed, bound to us or not.
+type Hosting struct {
+	ID           int64
+	Org          string // the customer org it belongs to
+	Plan         int
+	State        HostingState
+	SuspendedBy  string // Enhance's suspendedBy, empty when not suspended
+	FriendlyName string
+	Usage        []Usage   // resources as last read; nil after a listing that had none
+	ObservedAt   time.Time // when State, Plan and the rest were read; zero: never
+	// SuspendedByUs is when our own journal suspended it. Zero: it did not, so a
+	// suspension that stands is somebody else's.
+	SuspendedByUs time.Time
+	// TerminatedByUs is when our own journal deleted it at the end of the
+	// retention period; such a hosting is history and matches nothing.
+	TerminatedByUs time.Time
+	// Website is the domain of the website we created on it; empty: none.
+	Website string
+	// WebsiteTaken is the domain Enhance refused because it is taken.
+	WebsiteTaken string
+}
+
+// Marker is the Stripe id in the friendly name; see MarkerOf.
+func (h Hosting) Marker() Marker { m, _ := MarkerOf(h.FriendlyName); return m }
+
+// Usage is one resource of a hosting: how much is used of what the plan gives.
+type Usage struct {
+	Name  string
+	Used  int64
+	Total *int64 // nil: unlimited
+}
+
+// Binding is our durable link between one want and one hosting. Several bindings
+// may name one hosting; it stays up while any of them is entitled.
+type Binding struct {
+	Subscription string
+	Item         string // "" after a recovery from markers: not known which item
+	Slot         int    // 1…n, unique within the subscription for ever
+	Org          string
+	Hosting      int64
+	How          BindKind
+	At           time.Time
+}
+
+// BindKind is what justified a binding.
+type BindKind uint8
+
+const (
+	BoundByCreate BindKind = iota + 1
+	BoundByMarker
+	BoundByMetadata
+	BoundByAdopt
+	// BoundByReturn: a new subscription took over the hosting of an ended one.
+	BoundByReturn
+)
+
+var bindKindNames = [...]string{
+	BoundByCreate: "create", BoundByMarker: "marker", BoundByMetadata: "metadata",
+	BoundByAdopt: "adopt", BoundByReturn: "return",
+}
+
+// String is the word stored in the database.
+func (k BindKind) String() string {
+	if int(k) < len(bindKindNames) && bindKindNames[k] != "" {
+		return bindKindNames[k]
+	}
+	return "unknown"
+}
+
+// ParseBindKind is the inverse of String; 0 for anything else.
+func ParseBindKind(word string) BindKind {
+	for k, name := range bindKindNames {
+		if name == word && name != "" {
+			return BindKind(k)
+		}
+	}
+	return 0
+}
+
+// Org is an Enhance organisation that is a customer of ours.
+type Org struct {
+	ID           string // uuid
+	Name         string
+	OwnerEmail   string // empty until an owner has accepted
+	Hostings     int    // subscriptionsCount as last read
+	Deleted      bool
+	Suspended    bool
+	Created      time.Time
+	ObservedAt   time.Time
+	HostingsRead time.Time // when the complete list of its hostings was last read
+}
+
+// Marker is what our creates leave in a name at Enhance, so that an object whose
+// creation we never heard of can be recognised as ours: "[sub_1Nq/2]" in the
+// friendly name of a hosting (slot 2 of sub_1Nq) and "[cus_9s6]" in the name of
+// an org until it is bound.
+type Marker struct {
+	StripeID string // sub_… or cus_…
+	Slot     int    // 0 in an org's marker
+}
+
+// String is the marker with its brackets; "" for the zero value.
+func (m Marker) String() string {
+	switch {
+	case m.StripeID == "":
+		return ""
+	case m.Slot == 0:
+		return "[" + m.StripeID + "]"
+	}
+	return "[" + m.StripeID + "/" + strconv.Itoa(m.Slot) + "]"
+}
+
+// MarkerOf finds the marker at the end of a name. A name that merely contains
+// brackets is not ours: the marker is the last word, names a Stripe id, and, for
+// a subscription, a slot from 1 up.
+func MarkerOf(name string) (Marker, bool) {
+	name = strings.TrimSpace(name)
+	open := strings.LastIndexByte(name, '[')
+	if open < 0 || !strings.HasSuffix(name, "]") {
+		return Marker{}, false
+	}
+	id, slot, hasSlot := strings.Cut(name[open+1:len(name)-1], "/")
+	switch {
+	case strings.HasPrefix(id, "cus_") && !hasSlot && plainID(id):
+		return Marker{StripeID: id}, true
+	case strings.HasPrefix(id, "sub_") && hasSlot && plainID(id):
+		n, err := strconv.Atoi(slot)
+		if err != nil || n < 1 || strconv.Itoa(n) != slot {
+			return Marker{}, false
+		}
+		return Marker{StripeID: id, Slot: n}, true
+	}
+	return Marker{}, false
+}
+
+// plainID accepts the characters of Stripe ids and nothing that could end a
+// marker or a path early.
+func plainID(id string) bool {
+	if len(id) < len("sub_")+1 {
+		return false
+	}
+	for i := 0; i < len(id); i++ {
+		c := id[i]
+		if c != '_' && (c < '0' || c > '9') && (c < 'a' || c > 'z') && (c < 'A' || c > 'Z') {
+			return false
+		}
+	}
+	return true
+}
+
+// HostingChange is one PATCH of a hosting: exactly one field is set.
+type HostingChange struct {
+	Suspended *bool
+	Plan      int
+}

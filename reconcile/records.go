@@ -1,0 +1,198 @@
+package reconcile
+
+import "time"
+
+// Token is the fencing token of the lease. Every write of a run carries it; a
+// store refuses a write whose token is no longer the lease's (fault.Fenced).
+type Token int64
+
+// Mapping says which plan a price buys.
+type Mapping struct {
+	// BillingID is a price id, a price's lookup key or a product id.
+	BillingID string
+	// Plan is Enhance's integer id in decimal, or the exact plan name.
+	Plan string
+}
+
+// Plan is an Enhance plan (package) as last read.
+type Plan struct {
+	ID   int
+	Name string
+	// Limits maps a resource to its total; a resource that is absent is unlimited.
+	Limits map[string]int64
+}
+
+// ActionState is where an action stands in the journal. The database holds the
+// same words in a CHECK.
+type ActionState uint8
+
+const (
+	ActionPlanned    ActionState = iota + 1 // wanted by the last plan, nothing sent
+	ActionHeld                              // wanted, withheld by the brake
+	ActionSent                              // intent durable; the call may be under way
+	ActionAmbiguous                         // sent, and nobody knows the outcome
+	ActionApplied                           // done, and read back
+	ActionAdopted                           // found done: the answer had been lost
+	ActionFailed                            // refused; not done
+	ActionSuperseded                        // no longer wanted by a later plan
+)
+
+var actionStateNames = [...]string{
+	ActionPlanned: "planned", ActionHeld: "held", ActionSent: "sent",
+	ActionAmbiguous: "ambiguous", ActionApplied: "applied", ActionAdopted: "adopted",
+	ActionFailed: "failed", ActionSuperseded: "superseded",
+}
+
+// String is the word stored in the database.
+func (s ActionState) String() string {
+	if int(s) < len(actionStateNames) && actionStateNames[s] != "" {
+		return actionStateNames[s]
+	}
+	return "unknown"
+}
+
+// ParseActionState is the inverse of String; 0 for anything else.
+func ParseActionState(word string) ActionState {
+	for s, name := range actionStateNames {
+		if name == word && name != "" {
+			return ActionState(s)
+		}
+	}
+	return 0
+}
+
+// Open reports whether the action may still change state.
+func (s ActionState) Open() bool {
+	return s == ActionPlanned || s == ActionHeld || s == ActionSent || s == ActionAmbiguous
+}
+
+// ActionRecord is one row of the journal.
+type ActionRecord struct {
+	Action
+	Key        string // unique: Action.ID, "@", the run that planned it first
+	Run        string // the run that touched it last
+	State      ActionState
+	Error      string
+	PlannedAt  time.Time
+	SentAt     time.Time // zero: never sent
+	FinishedAt time.Time // zero: still open
+	Settle     time.Time // ActionAmbiguous: not looked for again before
+	Looks      int       // ActionAmbiguous: complete looks that found nothing
+	LookedAt   time.Time
+	Attempts   int
+	PlanID     string // held plan that released it; "" when none was needed
+}
+
+// Planned is the outcome of planning one customer, as the store keeps it.
+type Planned struct {
+	Customer string
+	Actions  []Action
+	Holds    []Hold
+	// Due is when to look at this customer again; zero: only when something changes.
+	Due time.Time
+}
+
+// Outcome is what became of one action, and everything learned with it. The
+// store writes it in one transaction.
+type Outcome struct {
+	Action   Action
+	Run      string
+	State    ActionState
+	Error    string
+	At       time.Time
+	Settle   time.Time // ActionAmbiguous
+	Looks    int       // ActionAmbiguous
+	LookedAt time.Time
+	// Facts to store with it; nil or zero ones are left as they are.
+	Org        *Org      // bind (CreateOrg, Link) or refresh the customer's org
+	OrgNamed   bool      // RenameOrg applied
+	Invited    time.Time // InviteOwner applied
+	Hosting    *Hosting  // as read back; SuspendedByUs and TerminatedByUs included
+	Binding    *Binding  // create or move: unique per (Subscription, Slot)
+	Unsuspend  bool      // clear SuspendedByUs of Hosting
+	MetadataOK bool      // WriteMetadata applied to Subscription
+}
+
+// Backoff is what a customer's failure leads to.
+type Backoff struct {
+	Customer string
+	// Counts is false for outages of a side: they delay, and never park.
+	Counts bool
+	Due    time.Time
+	Parked bool
+	Error  string
+}
+
+// RunMode is how much a run looks at. The zero value is invalid.
+type RunMode uint8
+
+const (
+	RunFull RunMode = iota + 1
+	RunIncremental
+	RunTargeted
+)
+
+// String is the word in JSON and SQL.
+func (m RunMode) String() string {
+	switch m {
+	case RunFull:
+		return "full"
+	case RunIncremental:
+		return "incremental"
+	case RunTargeted:
+		return "targeted"
+	}
+	return "unknown"
+}
+
+// RunRecord is one run in the history.
+type RunRecord struct {
+	ID            string
+	Trigger       string // cli, cron, webhook, admin, approve, demo
+	Mode          string // RunMode.String
+	Started       time.Time
+	Finished      time.Time // zero: under way, or the process died
+	Error         string
+	Subscriptions int // listed or read at Stripe
+	Events        int
+	StripeCalls   int
+	EnhanceCalls  int
+	Planned       int
+	Applied       int
+	Failed        int
+	Held          int
+	Gates         []string // evidence gates that failed, as sentences
+}
+
+// HeldPlan is what the brake held: one kind, all of it.
+type HeldPlan struct {
+	ID      string // PlanID(ActionIDs)
+	Kind    Kind
+	Created time.Time
+	Expires time.Time
+	// Approved is zero until somebody released it; By is who.
+	Approved time.Time
+	By       string
+	Reason   string // a sentence: how many of what, over which limit
+	Actions  []Action
+}
+
+// Counts of what is stored, for health and reports.
+type Counts struct {
+	Subscriptions int
+	Active        int // entitled by their status
+	Suspended     int // hostings suspended by us
+	Canceled      int
+	Bound         int // bindings of hostings not terminated: the base of the brake's percentages
+	Customers     int
+	Due           int
+	Parked        int
+	Ambiguous     int
+}
+
+// ListedState is what the mirror knew at the last full sweep.
+type ListedState struct {
+	Count    int       // subscriptions listed
+	Entitled int       // of those, entitled
+	At       time.Time // zero: never swept
+}
