@@ -1,0 +1,154 @@
+package config
+
+import (
+	"net"
+	"net/url"
+	"strings"
+
+	"github.com/stripe-enhance/stripe-enhance/reconcile"
+)
+
+// check looks for what parses and still cannot be meant. Rules that compare two
+// variables are silent when one of them is already known to be wrong.
+func check(c *Config, p *Problems) {
+	checkDatabase(c, p)
+	checkStripe(c, p)
+	checkEnhance(c, p)
+	checkPolicy(c, p)
+	checkTimes(c, p)
+	checkService(c, p)
+}
+
+func checkDatabase(c *Config, p *Problems) {
+	scheme, rest, _ := strings.Cut(c.DatabaseURL.Reveal(), ":")
+	switch scheme {
+	case "sqlite":
+		if rest == "" || rest == "//" {
+			p.add("DATABASE_URL", "names no file after sqlite:")
+		}
+	case "postgres", "postgresql":
+		if u, err := url.Parse(c.DatabaseURL.Reveal()); err != nil || !strings.HasPrefix(rest, "//") || u.Opaque != "" {
+			p.add("DATABASE_URL", "is not a PostgreSQL URL like postgres://user:password@host/database (special characters of a password are written as %XX)")
+		}
+	default:
+		p.add("DATABASE_URL", "begins with neither sqlite: nor postgres://")
+	}
+}
+
+func checkStripe(c *Config, p *Problems) {
+	switch key := c.StripeKey.Reveal(); {
+	case key == "":
+	case strings.HasPrefix(key, "pk_"):
+		p.add("STRIPE_SECRET_KEY", "is a publishable key (pk_…), which may read nothing; take a secret or restricted key of the same page")
+	case strings.HasPrefix(key, "whsec_"):
+		p.add("STRIPE_SECRET_KEY", "is the signing secret of a webhook (whsec_…); that one belongs in STRIPE_WEBHOOK_SECRET")
+	case !keyShape(key):
+		p.add("STRIPE_SECRET_KEY", "does not look like a key of Stripe: those begin with sk_live_, sk_test_, rk_live_ or rk_test_, and contain only letters and digits after that")
+	}
+	for _, s := range c.WebhookSecrets {
+		if rest, ok := strings.CutPrefix(s.Reveal(), "whsec_"); !ok || len(rest) < 8 || strings.ContainsAny(rest, " \t\r\n\"'") {
+			p.add("STRIPE_WEBHOOK_SECRET", "has a part that does not look like a signing secret (whsec_… , shown when the endpoint is made)")
+			break
+		}
+	}
+}
+
+// keyShape accepts the four prefixes, followed by letters, digits and
+// underscores: the characters of which Stripe makes keys.
+func keyShape(key string) bool {
+	for _, prefix := range []string{"sk_live_", "sk_test_", "rk_live_", "rk_test_"} {
+		if rest, ok := strings.CutPrefix(key, prefix); ok {
+			return rest != "" && strings.Trim(rest, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_") == ""
+		}
+	}
+	return false
+}
+
+func checkEnhance(c *Config, p *Problems) {
+	token := c.EnhanceToken.Reveal()
+	switch {
+	case token == "":
+	case strings.HasPrefix(strings.ToLower(token), "bearer"):
+		p.add("ENHANCE_API_TOKEN", "begins with the word Bearer; only the token itself belongs here")
+	case strings.ContainsFunc(token, func(r rune) bool { return r <= ' ' || r > '~' }):
+		p.add("ENHANCE_API_TOKEN", "contains white space or characters that no token has; was it copied whole?")
+	}
+}
+
+func checkPolicy(c *Config, p *Problems) {
+	if p.has("RETENTION_PERIOD") || c.Retention == 0 {
+		return
+	}
+	if c.Retention < minRetention {
+		p.add("RETENTION_PERIOD", "is less than 30 days; what is deleted sooner is deleted before people are back from their holidays")
+	}
+	if !p.has("MODE") && c.Mode != reconcile.Enforce {
+		p.addf("RETENTION_PERIOD", "contradicts MODE=%s: only MODE=enforce ever deletes, so either leave this out or set MODE=enforce", c.Mode)
+	}
+}
+
+func checkTimes(c *Config, p *Problems) {
+	if !p.has("RETRY_MIN") && c.RetryMin == 0 {
+		p.add("RETRY_MIN", "is zero: a customer that fails would be tried without a pause")
+	}
+	if !p.has("RETRY_MIN") && !p.has("RETRY_MAX") && c.RetryMin > c.RetryMax {
+		p.addf("RETRY_MIN", "is %s and RETRY_MAX is %s: the first back-off cannot be longer than the longest", c.RetryMin, c.RetryMax)
+	}
+	if !p.has("LEASE_TTL") && c.LeaseTTL < minLease {
+		p.addf("LEASE_TTL", "is less than %s, shorter than a slow database takes to renew it", minLease)
+	}
+	if !p.has("DRIFT_INTERVAL") && c.DriftInterval == 0 {
+		p.add("DRIFT_INTERVAL", "is zero: every run would read every hosting")
+	}
+}
+
+func checkService(c *Config, p *Problems) {
+	for _, key := range c.AdminKeys {
+		if len(key.Reveal()) < minAdminKey {
+			p.addf("ADMIN_API_KEY", "has a key of fewer than %d characters, which can be guessed", minAdminKey)
+			break
+		}
+	}
+	for _, u := range c.NotifyURLs {
+		if scheme, _, ok := strings.Cut(u.Reveal(), "://"); !ok || scheme == "" || strings.ContainsAny(scheme, " /?#") {
+			p.add("NOTIFY_URLS", "has a part without a scheme like slack:// or smtp://")
+			break
+		}
+	}
+}
+
+// require tells of what is absent and cannot be done without.
+func require(c *Config, need Need, p *Problems) {
+	missing := func(name string, absent bool) {
+		if absent && !p.has(name) {
+			p.add(name, "is not set")
+		}
+	}
+	if need&NeedStripe != 0 {
+		missing("STRIPE_SECRET_KEY", !c.StripeKey.IsSet())
+	}
+	if need&NeedEnhance != 0 {
+		missing("ENHANCE_API_URL", c.EnhanceURL == nil)
+		missing("ENHANCE_API_TOKEN", !c.EnhanceToken.IsSet())
+		missing("ENHANCE_ORG_ID", c.EnhanceOrg == "")
+	}
+}
+
+// warn tells of what is allowed and dangerous.
+func warn(c *Config) []string {
+	var all []string
+	for _, side := range []struct {
+		name string
+		url  *url.URL
+	}{{"STRIPE_API_URL", c.StripeURL}, {"ENHANCE_API_URL", c.EnhanceURL}} {
+		if side.url != nil && side.url.Scheme == "http" && !loopback(side.url.Hostname()) {
+			all = append(all, side.name+" is http:// to another machine: the credential crosses the network in clear; use https://")
+		}
+	}
+	return all
+}
+
+func loopback(host string) bool {
+	ip := net.ParseIP(host)
+	return host == "localhost" || ip != nil && ip.IsLoopback()
+}

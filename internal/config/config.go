@@ -1,0 +1,128 @@
+// Package config turns environment, .env file and flags into one checked value.
+//
+// Decisions:
+//
+//   - One struct is the manual: the tags of [Config] are the only place where a
+//     variable's name, default, meaning and example are written down. Flags, help,
+//     error messages and the README's table are made from them.
+//   - All problems are told at once. Somebody who sets up a cron job at night
+//     should not learn of nine mistakes in nine tries.
+//   - An empty value is an unset one. Container manifests write `NAME=` for
+//     "nothing here", and no variable means something by being empty.
+//   - Surrounding white space is dropped: secrets mounted from files end in a
+//     newline more often than not.
+//   - A value that is wrong is told even when the command at hand would not use
+//     it; a value that is absent is told only when it would.
+//   - Nothing here contacts anything, and no message contains a secret's value.
+package config
+
+import (
+	"net/url"
+	"time"
+
+	"github.com/stripe-enhance/stripe-enhance/internal/secret"
+	"github.com/stripe-enhance/stripe-enhance/reconcile"
+)
+
+// Config is everything that an operator can decide. Tags: env is the variable's
+// name, envDefault what it is when unset, usage what it means (and what zero
+// does, where that is not plain), example a value that could stand there, group
+// where help lists it.
+type Config struct {
+	// DatabaseURL is a secret because a PostgreSQL URL carries a password.
+	DatabaseURL secret.Text `env:"DATABASE_URL" envDefault:"sqlite:stripe-enhance.db" group:"database" usage:"where state is kept: sqlite:PATH, or postgres://… (Neon and PgBouncer in transaction mode included)" example:"sqlite:/var/lib/stripe-enhance/state.db"`
+	// AutoMigrate lets every command that writes bring the database up to date first.
+	AutoMigrate bool `env:"AUTO_MIGRATE" envDefault:"true" group:"database" usage:"run database migrations at start; false: only the migrate command does" example:"false"`
+
+	StripeKey      secret.Text `env:"STRIPE_SECRET_KEY" group:"stripe" usage:"secret (sk_…) or restricted (rk_…) key with read on Subscriptions, Customers, Products, Prices, Events and Checkout Sessions" example:"rk_live_…"`
+	WebhookSecrets Secrets     `env:"STRIPE_WEBHOOK_SECRET" group:"stripe" usage:"signing secret of the webhook endpoint, several separated by commas while rotating; unset: no webhook, polling does everything" example:"whsec_…"`
+	StripeURL      *url.URL    `env:"STRIPE_API_URL" envDefault:"https://api.stripe.com" group:"stripe" usage:"other base URL, for a proxy or a simulator" example:"http://127.0.0.1:12111"`
+	StripeRPS      Rate        `env:"STRIPE_RPS" envDefault:"20" group:"stripe" usage:"requests a second to Stripe, lowered by itself on 429" example:"20"`
+	// WriteMetadata needs a key with write permission, which is why it is off.
+	WriteMetadata bool `env:"STRIPE_WRITE_METADATA" envDefault:"false" group:"stripe" usage:"write enhance_org_id and enhance_subscription_id to the Stripe objects; needs write permission" example:"true"`
+
+	EnhanceURL   *url.URL    `env:"ENHANCE_API_URL" group:"enhance" usage:"address of the panel; /api is added when the path is empty" example:"https://panel.example.com"`
+	EnhanceToken secret.Text `env:"ENHANCE_API_TOKEN" group:"enhance" usage:"access token of the organisation that sells (not of the master organisation)" example:"the token shown once under Settings › Access tokens"`
+	EnhanceOrg   OrgID       `env:"ENHANCE_ORG_ID" group:"enhance" usage:"UUID of the organisation that sells" example:"6f1c1c5e-52c3-4f0e-9a53-6f5d8f0b7a11"`
+	EnhanceRPS   Rate        `env:"ENHANCE_RPS" envDefault:"10" group:"enhance" usage:"requests a second to Enhance, lowered by itself on 429" example:"5"`
+	// Concurrency above the rate buys nothing; it covers latency, not limits.
+	Concurrency int `env:"CONCURRENCY" envDefault:"8" group:"enhance" usage:"requests in flight to each side" example:"8"`
+
+	Mode           reconcile.Mode       `env:"MODE" envDefault:"enforce" group:"policy" usage:"observe: plans only; provision: creates and resumes, never takes away; enforce: also suspends and changes plans (termination needs RETENTION_PERIOD too)" example:"observe"`
+	Grace          time.Duration        `env:"GRACE_PERIOD" envDefault:"72h" group:"policy" usage:"how long past_due stays up, from the due date of the oldest unpaid invoice; 0: suspended on Stripe's word at once" example:"7d"`
+	Retention      time.Duration        `env:"RETENTION_PERIOD" envDefault:"0" group:"policy" usage:"how long a suspended, cancelled subscription is kept before soft deletion; 0: for ever; less than 30 days is refused" example:"90d"`
+	Paused         Paused               `env:"PAUSED_COLLECTION" envDefault:"keep" group:"policy" usage:"keep or suspend while Stripe's pause_collection is set" example:"suspend"`
+	Onboarding     reconcile.Onboarding `env:"ONBOARDING" envDefault:"invite" group:"policy" usage:"invite: Enhance mails an invitation; password: login, owner and a password-recovery mail; none" example:"none"`
+	CreateWebsites bool                 `env:"CREATE_WEBSITES" envDefault:"true" group:"policy" usage:"create the website when a domain is known (Checkout custom field or metadata \"domain\")" example:"false"`
+
+	BrakeSuspend    reconcile.Limit `env:"BRAKE_SUSPEND" envDefault:"5,2%" group:"brake" usage:"most suspensions in one run: the larger of count and percentage of bound subscriptions; over it all are held for approval" example:"5,2%"`
+	BrakeChangePlan reconcile.Limit `env:"BRAKE_CHANGE_PLAN" envDefault:"5,5%" group:"brake" usage:"the same for changes of plan" example:"5,5%"`
+	BrakeCreate     reconcile.Limit `env:"BRAKE_CREATE" envDefault:"25,10%" group:"brake" usage:"the same for new hostings" example:"200"`
+	BrakeTerminate  reconcile.Limit `env:"BRAKE_TERMINATE" envDefault:"1,1%" group:"brake" usage:"the same for terminations" example:"1,1%"`
+
+	DriftInterval time.Duration `env:"DRIFT_INTERVAL" envDefault:"24h" group:"pace" usage:"every bound subscription is compared with Enhance at least this often, spread over the runs" example:"12h"`
+	SettleTime    time.Duration `env:"SETTLE_TIME" envDefault:"90s" group:"pace" usage:"how long an unanswered create is left alone before it is looked for" example:"2m"`
+	RetryMin      time.Duration `env:"RETRY_MIN" envDefault:"10s" group:"pace" usage:"first back-off of a customer whose action failed" example:"10s"`
+	RetryMax      time.Duration `env:"RETRY_MAX" envDefault:"1h" group:"pace" usage:"longest back-off of a customer whose actions fail" example:"2h"`
+	LeaseTTL      time.Duration `env:"LEASE_TTL" envDefault:"30s" group:"pace" usage:"how long a writer that fell silent keeps others out" example:"30s"`
+
+	ListenAddr   Address   `env:"LISTEN_ADDR" envDefault:":8080" group:"service" usage:"address of the HTTP side (PORT=n is read as :n when this is unset)" example:"127.0.0.1:8080"`
+	MetricsAddr  Address   `env:"METRICS_ADDR" group:"service" usage:"separate address for /metrics; unset: served beside the rest" example:"127.0.0.1:9090"`
+	AdminKeys    Secrets   `env:"ADMIN_API_KEY" group:"service" usage:"key of the admin API, at least 32 characters, several separated by commas while rotating; unset: admin routes answer 404" example:"the output of: openssl rand -hex 32"`
+	PollSchedule Schedule  `env:"POLL_SCHEDULE" envDefault:"@every 1m" group:"service" usage:"cron expression of incremental runs" example:"*/5 * * * *"`
+	FullSchedule Schedule  `env:"FULL_SCHEDULE" envDefault:"@daily" group:"service" usage:"cron expression of full sweeps" example:"30 3 * * *"`
+	NotifyURLs   Secrets   `env:"NOTIFY_URLS" group:"service" usage:"shoutrrr URLs separated by commas, told about brakes, parked items, failed and recovered runs" example:"discord://token@channel"`
+	LogLevel     LogLevel  `env:"LOG_LEVEL" envDefault:"INFO" group:"service" usage:"ERROR, WARN, INFO or DEBUG" example:"DEBUG"`
+	LogFormat    LogFormat `env:"LOG_FORMAT" envDefault:"auto" group:"service" usage:"text, json, or auto: text on a terminal, JSON elsewhere" example:"json"`
+	// AppVersion overrides what the build says, for images built without it.
+	AppVersion string `env:"APP_VERSION" group:"service" usage:"version shown by health; unset: the one built in" example:"1.4.0"`
+
+	// LogLevelSet tells that somebody chose the level: a terminal is quieter than
+	// INFO only when nobody did.
+	LogLevelSet bool `env:"-"`
+}
+
+// Policy is what the planner is told.
+func (c *Config) Policy() reconcile.Policy {
+	return reconcile.Policy{
+		Mode:           c.Mode,
+		Grace:          c.Grace,
+		Retention:      c.Retention,
+		SuspendPaused:  c.Paused == SuspendPaused,
+		Onboarding:     c.Onboarding,
+		CreateWebsites: c.CreateWebsites,
+		WriteMetadata:  c.WriteMetadata,
+	}
+}
+
+// Brakes are the limits of the fleet.
+func (c *Config) Brakes() reconcile.Brakes {
+	return reconcile.Brakes{
+		Suspend:    c.BrakeSuspend,
+		ChangePlan: c.BrakeChangePlan,
+		Create:     c.BrakeCreate,
+		Terminate:  c.BrakeTerminate,
+	}
+}
+
+// Need is what a command cannot do without. They are added up; the zero value
+// needs nothing.
+type Need uint8
+
+const (
+	// NeedStripe is a key for Stripe.
+	NeedStripe Need = 1 << iota
+	// NeedEnhance is the panel's address, a token and the selling org.
+	NeedEnhance
+)
+
+// minRetention is the shortest retention period accepted: a month is the
+// shortest time in which a card is replaced, a holiday ends and a bill is noticed.
+const minRetention = 30 * 24 * time.Hour
+
+// minLease keeps the renewal (a third of it) above the round trip to a distant
+// database; a lease that cannot be renewed in time changes hands for nothing.
+const minLease = 3 * time.Second
+
+// minAdminKey is the fewest characters of an admin key: 128 bits in hexadecimal.
+const minAdminKey = 32

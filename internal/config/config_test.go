@@ -1,0 +1,310 @@
+package config
+
+import (
+	"errors"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/stripe-enhance/stripe-enhance/reconcile"
+)
+
+const org = "6f1c1c5e-52c3-4f0e-9a53-6f5d8f0b7a11"
+
+// complete is an environment with which everything can be done.
+func complete(more ...string) []string {
+	return append([]string{
+		"STRIPE_SECRET_KEY=rk_test_abc123",
+		"ENHANCE_API_URL=https://panel.example.com",
+		"ENHANCE_API_TOKEN=token-of-the-seller",
+		"ENHANCE_ORG_ID=" + org,
+	}, more...)
+}
+
+func names(t *testing.T, err error) []string {
+	t.Helper()
+	if err == nil {
+		return nil
+	}
+	var p Problems
+	if !errors.As(err, &p) {
+		t.Fatalf("the error is a %T, not Problems", err)
+	}
+	var all []string
+	for _, one := range p {
+		all = append(all, one.Name)
+	}
+	return all
+}
+
+func TestDefaultsAreThoseOfTheManual(t *testing.T) {
+	c, warnings, err := Load(Sources{Environ: complete()}, NeedStripe|NeedEnhance)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(warnings) > 0 {
+		t.Errorf("warnings about defaults: %q", warnings)
+	}
+	wantPolicy := reconcile.Policy{
+		Mode: reconcile.Enforce, Grace: 72 * time.Hour, Onboarding: reconcile.Invite, CreateWebsites: true,
+	}
+	if diff := cmp.Diff(wantPolicy, c.Policy()); diff != "" {
+		t.Errorf("policy (-want +got):\n%s", diff)
+	}
+	if diff := cmp.Diff(reconcile.DefaultBrakes(), c.Brakes()); diff != "" {
+		t.Errorf("brakes (-want +got):\n%s", diff)
+	}
+	got := []any{
+		c.DatabaseURL.Reveal(), c.StripeURL.String(), string(c.ListenAddr), string(c.PollSchedule), string(c.FullSchedule),
+		float64(c.StripeRPS), float64(c.EnhanceRPS), c.Concurrency, c.DriftInterval, c.SettleTime, c.RetryMin, c.RetryMax,
+		c.LeaseTTL, string(c.LogLevel), string(c.LogFormat), c.LogLevelSet, c.Paused.String(), c.AutoMigrate,
+	}
+	want := []any{
+		"sqlite:stripe-enhance.db", "https://api.stripe.com", ":8080", "@every 1m", "@daily",
+		20.0, 10.0, 8, 24 * time.Hour, 90 * time.Second, 10 * time.Second, time.Hour,
+		30 * time.Second, "info", "auto", false, "keep", true,
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("the rest (-want +got):\n%s", diff)
+	}
+}
+
+func TestWhatIsWrongIsToldByName(t *testing.T) {
+	for _, c := range []struct {
+		name string
+		env  []string
+		want []string
+	}{
+		{"nothing at all is set", []string{"-"}, []string{"STRIPE_SECRET_KEY", "ENHANCE_API_URL", "ENHANCE_API_TOKEN", "ENHANCE_ORG_ID"}},
+		{"a publishable key", complete("STRIPE_SECRET_KEY=pk_live_abc"), []string{"STRIPE_SECRET_KEY"}},
+		{"a webhook secret as key", complete("STRIPE_SECRET_KEY=whsec_abcdefghij"), []string{"STRIPE_SECRET_KEY"}},
+		{"a key with a quote in it", complete("STRIPE_SECRET_KEY=sk_live_abc'"), []string{"STRIPE_SECRET_KEY"}},
+		{"a prefix without a key", complete("STRIPE_SECRET_KEY=sk_live_"), []string{"STRIPE_SECRET_KEY"}},
+		{"a webhook secret without its prefix", complete("STRIPE_WEBHOOK_SECRET=abcdefghijk"), []string{"STRIPE_WEBHOOK_SECRET"}},
+		{"one bad webhook secret of two", complete("STRIPE_WEBHOOK_SECRET=whsec_abcdefgh,sk_live_x"), []string{"STRIPE_WEBHOOK_SECRET"}},
+		{"an admin key of 31 characters", complete("ADMIN_API_KEY=" + strings.Repeat("a", 31)), []string{"ADMIN_API_KEY"}},
+		{"an admin key of 32 characters", complete("ADMIN_API_KEY=" + strings.Repeat("a", 32)), nil},
+		{"retention of 29 days", complete("RETENTION_PERIOD=29d"), []string{"RETENTION_PERIOD"}},
+		{"retention of one second less than 30 days", complete("RETENTION_PERIOD=719h59m59s"), []string{"RETENTION_PERIOD"}},
+		{"retention of 30 days", complete("RETENTION_PERIOD=720h"), nil},
+		{"retention while provisioning only", complete("RETENTION_PERIOD=90d", "MODE=provision"), []string{"RETENTION_PERIOD"}},
+		{"short retention while observing: two problems of one variable", complete("RETENTION_PERIOD=1d", "MODE=observe"), []string{"RETENTION_PERIOD", "RETENTION_PERIOD"}},
+		{"an unknown mode does not also contradict", complete("RETENTION_PERIOD=90d", "MODE=enforced"), []string{"MODE"}},
+		{"negative settle time", complete("SETTLE_TIME=-1s"), []string{"SETTLE_TIME"}},
+		{"negative days", complete("GRACE_PERIOD=-3d"), []string{"GRACE_PERIOD"}},
+		{"a duration without a unit", complete("GRACE_PERIOD=72"), []string{"GRACE_PERIOD"}},
+		{"no grace", complete("GRACE_PERIOD=0"), nil},
+		{"back-off upside down", complete("RETRY_MIN=2h"), []string{"RETRY_MIN"}},
+		{"a lease shorter than a database is slow", complete("LEASE_TTL=2s"), []string{"LEASE_TTL"}},
+		{"a panel without scheme", complete("ENHANCE_API_URL=panel.example.com"), []string{"ENHANCE_API_URL"}},
+		{"a panel with credentials", complete("ENHANCE_API_URL=https://me:hunter2@panel.example.com"), []string{"ENHANCE_API_URL"}},
+		{"a panel spoken to by ftp", complete("ENHANCE_API_URL=ftp://panel.example.com"), []string{"ENHANCE_API_URL"}},
+		{"a panel with a query", complete("ENHANCE_API_URL=https://panel.example.com/?token=x"), []string{"ENHANCE_API_URL"}},
+		{"an org that is a name", complete("ENHANCE_ORG_ID=my-company"), []string{"ENHANCE_ORG_ID"}},
+		{"an org in capitals", complete("ENHANCE_ORG_ID=" + strings.ToUpper(org)), nil},
+		{"a token with its scheme", complete("ENHANCE_API_TOKEN=Bearer abc"), []string{"ENHANCE_API_TOKEN"}},
+		{"a token with a line break in it", complete("ENHANCE_API_TOKEN=abc\ndef"), []string{"ENHANCE_API_TOKEN"}},
+		{"a token that ends in a line break", complete("ENHANCE_API_TOKEN=abc\n"), nil},
+		{"a cron expression of four fields", complete("POLL_SCHEDULE=* * * *"), []string{"POLL_SCHEDULE"}},
+		{"a cron expression that crashes its parser", complete("POLL_SCHEDULE=TZ=0"), []string{"POLL_SCHEDULE"}},
+		{"a brake with words", complete("BRAKE_SUSPEND=few"), []string{"BRAKE_SUSPEND"}},
+		{"a database of another maker", complete("DATABASE_URL=mysql://localhost/x"), []string{"DATABASE_URL"}},
+		{"a database without a file", complete("DATABASE_URL=sqlite:"), []string{"DATABASE_URL"}},
+		{"rate zero", complete("STRIPE_RPS=0"), []string{"STRIPE_RPS"}},
+		{"rate NaN", complete("ENHANCE_RPS=NaN"), []string{"ENHANCE_RPS"}},
+		{"concurrency zero", complete("CONCURRENCY=0"), []string{"CONCURRENCY"}},
+		{"a port that is a word", complete("PORT=http"), []string{"LISTEN_ADDR"}},
+		{"a port beyond the last", complete("LISTEN_ADDR=:70000"), []string{"LISTEN_ADDR"}},
+		{"a truth that is neither", complete("CREATE_WEBSITES=maybe"), []string{"CREATE_WEBSITES"}},
+		{"a level that does not exist", complete("LOG_LEVEL=LOUD"), []string{"LOG_LEVEL"}},
+		{"a notification without scheme", complete("NOTIFY_URLS=slack"), []string{"NOTIFY_URLS"}},
+		{"three at once", complete("MODE=x", "GRACE_PERIOD=y", "STRIPE_RPS=z"), []string{"STRIPE_RPS", "MODE", "GRACE_PERIOD"}},
+		{"empty values are unset", complete("MODE=", "GRACE_PERIOD= ", "STRIPE_WEBHOOK_SECRET="), nil},
+		{"a key left empty", complete("STRIPE_SECRET_KEY="), []string{"STRIPE_SECRET_KEY"}},
+		{"a misspelt key", complete("STRIPE_SECRETKEY=sk_live_x"), []string{"STRIPE_SECRETKEY"}},
+		{"a misspelt period", complete("GRACE_PERIODE=30d"), []string{"GRACE_PERIODE"}},
+		{"letters swapped", complete("RETENTOIN_PERIOD=30d"), []string{"RETENTOIN_PERIOD"}},
+		{"a word left out", complete("ENHANCE_TOKEN=x"), []string{"ENHANCE_TOKEN"}},
+		{"Stripe's own CLI's variable", complete("STRIPE_API_KEY=sk_live_x"), nil},
+		{"other programs' variables", complete("LISTEN_FDS=1", "DATABASE_NAME=x", "STRIPE_SERVICE_HOST=10.0.0.1", "ENHANCE_API_PORT=tcp://10.0.0.1", "MODEL=x", "LOG_DIR=/x"), nil},
+		{"another program's database beside ours", complete("DATABASE_URI=x", "DATABASE_URL=sqlite:a.db"), nil},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			_, _, err := Load(Sources{Environ: c.env}, NeedStripe|NeedEnhance)
+			if diff := cmp.Diff(c.want, names(t, err)); diff != "" {
+				t.Errorf("problems (-want +got):\n%s\n%v", diff, err)
+			}
+		})
+	}
+}
+
+func TestACommandThatNeedsNothingAcceptsAnEmptyEnvironment(t *testing.T) {
+	if _, _, err := Load(Sources{}, 0); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestEveryProblemHasAMeaningAndAnExample(t *testing.T) {
+	for _, v := range Variables() {
+		if v.Usage == "" || v.Example == "" || v.Group == "" {
+			t.Errorf("%s lacks usage, example or group", v.Name)
+		}
+	}
+	_, _, err := Load(Sources{Environ: complete("GRACE_PERIOD=soon")}, 0)
+	for _, part := range []string{"1 problem ", `"soon" is not a duration`, "means:   how long past_due", "example: GRACE_PERIOD=7d"} {
+		if err == nil || !strings.Contains(err.Error(), part) {
+			t.Errorf("%q is missing in:\n%v", part, err)
+		}
+	}
+}
+
+func TestEveryExampleThatIsAValueIsAccepted(t *testing.T) {
+	for _, v := range Variables() {
+		if v.Secret && !strings.Contains(v.Example, ":") || strings.Contains(v.Example, "openssl") {
+			continue
+		}
+		env := complete(v.Name + "=" + v.Example)
+		if _, _, err := Load(Sources{Environ: env}, 0); err != nil {
+			t.Errorf("%s=%s: %v", v.Name, v.Example, err)
+		}
+	}
+}
+
+func TestNoMessageContainsASecret(t *testing.T) {
+	const canary = "CANARY7f3a"
+	env := complete(
+		"STRIPE_SECRET_KEY=pk_live_"+canary,
+		"STRIPE_WEBHOOK_SECRET="+canary,
+		"STRIPE_SECRETKEY=sk_live_"+canary,
+		"ENHANCE_API_URL=https://u:"+canary+"@panel.example.com",
+		"ENHANCE_API_TOKEN=Bearer "+canary,
+		"ADMIN_API_KEY="+canary,
+		"NOTIFY_URLS="+canary,
+		"DATABASE_URL=postgres:"+canary,
+	)
+	_, _, err := Load(Sources{Environ: env}, NeedStripe|NeedEnhance)
+	if err == nil || len(names(t, err)) != 8 {
+		t.Fatalf("want 8 problems, got %v", err)
+	}
+	if strings.Contains(err.Error(), canary) {
+		t.Errorf("a secret was echoed:\n%v", err)
+	}
+}
+
+func TestFlagsWinOverTheEnvironmentAndTheEnvironmentOverTheFile(t *testing.T) {
+	file := filepath.Join(t.TempDir(), ".env")
+	text := "MODE=observe\nGRACE_PERIOD=1d\nLOG_LEVEL=DEBUG\nNODE_ENV=production\n"
+	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	c, _, err := Load(Sources{
+		DotEnv:  file,
+		Environ: []string{"MODE=provision", "GRACE_PERIOD=2d"},
+		Flags:   map[string]string{"GRACE_PERIOD": "3d"},
+	}, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := []any{"provision", 72 * time.Hour, "debug", true}
+	got := []any{c.Mode.String(), c.Grace, string(c.LogLevel), c.LogLevelSet}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+}
+
+func TestABrokenDotEnvIsToldByLineWithoutQuotingIt(t *testing.T) {
+	file := filepath.Join(t.TempDir(), ".env")
+	text := "MODE=observe\nNOTE=\"two\nlines\"\nthis is sk_live_CANARY\n"
+	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	_, _, err := Load(Sources{DotEnv: file}, 0)
+	if err == nil || !strings.Contains(err.Error(), "line 4 ") || strings.Contains(err.Error(), "CANARY") {
+		t.Errorf("want a message about line 4 that does not quote it, got: %v", err)
+	}
+}
+
+func TestThePortOfThePlatformIsHonouredOnlyWhenNoAddressIsSet(t *testing.T) {
+	for _, c := range []struct {
+		env  []string
+		want Address
+	}{
+		{[]string{"PORT=3000"}, ":3000"},
+		{[]string{"PORT=3000", "LISTEN_ADDR=127.0.0.1:9"}, "127.0.0.1:9"},
+	} {
+		got, _, err := Load(Sources{Environ: c.env}, 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got.ListenAddr != c.want {
+			t.Errorf("%v: listens on %s, want %s", c.env, got.ListenAddr, c.want)
+		}
+	}
+}
+
+func TestClearTextToAnotherMachineIsWarnedAbout(t *testing.T) {
+	for url, want := range map[string]int{
+		"http://panel.example.com": 1, "https://panel.example.com": 0,
+		"http://127.0.0.1:9": 0, "http://localhost:9": 0, "http://[::1]:9": 0,
+	} {
+		_, warnings, err := Load(Sources{Environ: complete("ENHANCE_API_URL=" + url)}, 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if len(warnings) != want {
+			t.Errorf("%s: %d warnings, want %d: %q", url, len(warnings), want, warnings)
+		}
+	}
+}
+
+func TestDurationsAcceptDays(t *testing.T) {
+	for text, want := range map[string]time.Duration{
+		"0": 0, "0d": 0, "7d": 168 * time.Hour, "1d12h": 36 * time.Hour, "1.5d": 36 * time.Hour, "90s": 90 * time.Second,
+	} {
+		if got, err := ParseDuration(text); err != nil || got != want {
+			t.Errorf("%q: %v, %v; want %v", text, got, err, want)
+		}
+	}
+	for _, text := range []string{"", "d", "7", "7 d", "7dd", "h", "-1s", "-1d", "1d-1h", "NaNd", "Infd", "1e9d", "2000000h"} {
+		if got, err := ParseDuration(text); err == nil {
+			t.Errorf("%q was accepted as %v", text, got)
+		}
+	}
+}
+
+func TestLimitsAcceptCountAndPercentageInAnyOrder(t *testing.T) {
+	for text, want := range map[string]reconcile.Limit{
+		"5,2%": {Count: 5, Percent: 2}, "2%,5": {Count: 5, Percent: 2}, "5": {Count: 5}, "2.5%": {Percent: 2.5},
+		"0": {}, " 5 , 2 % ": {Count: 5, Percent: 2}, "100%": {Percent: 100},
+	} {
+		if got, err := ParseLimit(text); err != nil || got != want {
+			t.Errorf("%q: %v, %v; want %v", text, got, err, want)
+		}
+	}
+	for _, text := range []string{"", ",", "%", "-1", "101%", "-1%", "NaN%", "5,5", "2%,2%", "5,2%,1", "1.5", "99999999999"} {
+		if got, err := ParseLimit(text); err == nil {
+			t.Errorf("%q was accepted as %v", text, got)
+		}
+	}
+}
+
+func FuzzLoad(f *testing.F) {
+	f.Add("GRACE_PERIOD", "1d", "MODE=observe")
+	f.Add("POLL_SCHEDULE", "TZ=0", "A=\"b")
+	f.Add("BRAKE_SUSPEND", "5,2%", "export X=$Y")
+	dir := f.TempDir()
+	f.Fuzz(func(t *testing.T, name, value, file string) {
+		path := filepath.Join(dir, ".env")
+		if err := os.WriteFile(path, []byte(file), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		c, _, err := Load(Sources{DotEnv: path, Environ: []string{name + "=" + value}}, 0)
+		if (c == nil) == (err == nil) {
+			t.Errorf("configuration %v and error %v", c != nil, err)
+		}
+	})
+}

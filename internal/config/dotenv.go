@@ -1,0 +1,82 @@
+package config
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"strings"
+
+	"github.com/joho/godotenv"
+)
+
+// maxDotEnv is the largest file that is read as one; a database or a log that
+// happens to be called .env is not configuration.
+const maxDotEnv = 1 << 20
+
+// readDotEnv reads the file when it is there. godotenv's own messages quote the
+// line they stumble over, and that line may be a key: ours name only its number.
+func readDotEnv(path string, problems *Problems) map[string]string {
+	none := map[string]string{}
+	if path == "" {
+		return none
+	}
+	info, err := os.Stat(path)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return none
+	case err == nil && info.IsDir():
+		return none // a directory of this name belongs to other tools
+	case err == nil && info.Size() > maxDotEnv:
+		*problems = append(*problems, Problem{Name: path, Wrong: "is larger than 1 MiB, so it is no file of settings"})
+		return none
+	}
+	text, err := os.ReadFile(path)
+	if err != nil {
+		*problems = append(*problems, Problem{Name: path, Wrong: "is there and cannot be read: " + reason(err)})
+		return none
+	}
+	values, err := godotenv.UnmarshalBytes(text)
+	if err != nil {
+		*problems = append(*problems, Problem{
+			Name:    path,
+			Wrong:   fmt.Sprintf("line %d is not NAME=value", brokenLine(string(text))),
+			Meaning: "settings for this directory; the environment wins over it",
+			Example: "MODE=observe",
+		})
+		return none
+	}
+	return values
+}
+
+// brokenLine finds the first line with which the text stops parsing.
+func brokenLine(text string) int {
+	lines := strings.SplitAfter(text, "\n")
+	for n := range lines {
+		_, err := godotenv.Unmarshal(strings.Join(lines[:n+1], ""))
+		if err != nil && parsesNever(lines, n) {
+			return n + 1
+		}
+	}
+	return len(lines)
+}
+
+// parsesNever tells a broken line from the beginning of a quoted value that a
+// later line completes.
+func parsesNever(lines []string, n int) bool {
+	for end := n + 1; end <= len(lines); end++ {
+		if _, err := godotenv.Unmarshal(strings.Join(lines[:end], "")); err == nil {
+			return false
+		}
+	}
+	return true
+}
+
+// reason is the bare cause of a file error; the path stands beside it already.
+func reason(err error) string {
+	var p *fs.PathError
+	if errors.As(err, &p) {
+		return p.Err.Error()
+	}
+	return err.Error()
+}

@@ -1,0 +1,87 @@
+package config
+
+import (
+	"errors"
+	"maps"
+	"reflect"
+	"strings"
+
+	"github.com/caarlos0/env/v11"
+)
+
+// Sources are where values come from, the later ones winning: DotEnv, Environ,
+// Flags.
+type Sources struct {
+	// DotEnv is the path of a file that may be absent; "" reads none.
+	DotEnv string
+	// Environ is the environment as os.Environ gives it.
+	Environ []string
+	// Flags are those that were given, by the variable's name.
+	Flags map[string]string
+}
+
+// Load reads, parses and checks everything. The error is Problems. Warnings are
+// sentences about what is allowed and still worth a look.
+func Load(from Sources, need Need) (c *Config, warnings []string, err error) {
+	var problems Problems
+	values := gather(from, &problems)
+	c = parse(values, &problems)
+	check(c, &problems)
+	require(c, need, &problems)
+	if len(problems) > 0 {
+		return nil, nil, problems.sorted()
+	}
+	_, c.LogLevelSet = values["LOG_LEVEL"]
+	return c, warn(c), nil
+}
+
+// gather merges the sources, leaves out what is empty, and looks for misspelt
+// names.
+func gather(from Sources, problems *Problems) map[string]string {
+	file := readDotEnv(from.DotEnv, problems)
+	environ := env.ToMap(from.Environ)
+	all := maps.Clone(file)
+	maps.Copy(all, environ)
+	for name, value := range all {
+		if all[name] = strings.TrimSpace(value); all[name] == "" {
+			delete(all, name)
+		}
+	}
+	misspelt(all, problems)
+	for name, value := range from.Flags {
+		if all[name] = strings.TrimSpace(value); all[name] == "" {
+			problems.add(name, "was given as a flag without a value")
+			delete(all, name)
+		}
+	}
+	if _, ok := all["LISTEN_ADDR"]; !ok && all[port] != "" {
+		all["LISTEN_ADDR"] = ":" + all[port]
+	}
+	return all
+}
+
+// parse reads every variable, collecting what does not parse.
+func parse(values map[string]string, problems *Problems) *Config {
+	c := new(Config)
+	err := env.ParseWithOptions(c, env.Options{Environment: values, FuncMap: parsers})
+	var all env.AggregateError
+	if !errors.As(err, &all) {
+		if err != nil {
+			panic("config: " + reflect.TypeOf(err).String() + " from a struct that the tests parse")
+		}
+		return c
+	}
+	for _, one := range all.Errors {
+		var p env.ParseError
+		if !errors.As(one, &p) {
+			panic("config: " + reflect.TypeOf(one).String() + " from a struct that the tests parse")
+		}
+		v, _ := byField(p.Name)
+		wrong := p.Err.Error()
+		if v.Name == "LISTEN_ADDR" && values[port] != "" && values["LISTEN_ADDR"] == ":"+values[port] {
+			wrong += " (from PORT)"
+		}
+		problems.add(v.Name, wrong)
+	}
+	return c
+}

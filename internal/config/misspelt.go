@@ -1,0 +1,121 @@
+package config
+
+import (
+	"slices"
+	"strings"
+)
+
+// A variable that is almost one of ours is a mistake that shows nowhere: the
+// default applies, and the operator believes otherwise. GRACE_PERIODE=30d would
+// suspend people after three days.
+
+// maxTypos is how many letters may differ for a name to count as misspelt; three
+// would already reach from STRIPE_API_KEY, which Stripe's own CLI reads, to
+// STRIPE_API_URL.
+const maxTypos = 2
+
+// shared are first words that other programs use as well. A name that begins
+// with one of them is taken for ours only while the right one is unset.
+var shared = []string{"DATABASE", "LOG", "LISTEN", "METRICS", "APP", "ADMIN", "AUTO", "FULL"}
+
+// misspelt reports names that are meant for us and would be ignored.
+func misspelt(values map[string]string, problems *Problems) {
+	for _, name := range sortedNames(values) {
+		if _, ok := known(name); ok || name == port {
+			continue
+		}
+		right, ok := intended(name)
+		if !ok {
+			continue
+		}
+		first, _, _ := strings.Cut(name, "_")
+		if _, set := values[right.Name]; set && slices.Contains(shared, first) {
+			continue
+		}
+		*problems = append(*problems, Problem{
+			Name:    name,
+			Wrong:   "is not a setting of this program; did you mean " + right.Name + "?",
+			Meaning: right.Usage,
+			Example: right.Name + "=" + right.Example,
+		})
+	}
+}
+
+// intended finds the variable that a name was probably meant to be.
+func intended(name string) (Variable, bool) {
+	const shortest = 7 // below that two typos turn any word into any other
+	if len(name) < shortest || !strings.Contains(name, "_") {
+		return Variable{}, false
+	}
+	best, at := Variable{}, maxTypos+1
+	for _, v := range variables {
+		if squeeze(name) == squeeze(v.Name) || abbreviates(name, v.Name) {
+			return v, true
+		}
+		if d := typos(name, v.Name); d < at {
+			best, at = v, d
+		}
+	}
+	return best, at <= maxTypos
+}
+
+// squeeze is what is left of a name when neither case nor separators count.
+func squeeze(name string) string {
+	return strings.ToUpper(strings.NewReplacer("_", "", "-", "", ".", "").Replace(name))
+}
+
+// abbreviates reports whether a name of Enhance or the brake is one of ours with
+// a word left out: ENHANCE_URL, ENHANCE_TOKEN. Nobody else uses these words in
+// front, while STRIPE_KEY may well be another program's.
+func abbreviates(name, full string) bool {
+	if !strings.HasPrefix(name, "ENHANCE_") && !strings.HasPrefix(name, "BRAKE_") {
+		return false
+	}
+	words, rest := strings.Split(name, "_"), strings.Split(full, "_")
+	for _, w := range words {
+		i := slices.Index(rest, w)
+		if i < 0 {
+			return false
+		}
+		rest = rest[i+1:]
+	}
+	return len(words) > 1
+}
+
+// typos counts the letters to insert, delete, replace or swap with a neighbour
+// to get from a to b (optimal string alignment), giving up past maxTypos by length.
+func typos(a, b string) int {
+	a, b = strings.ToUpper(a), strings.ToUpper(b)
+	if d := len(a) - len(b); d > maxTypos || d < -maxTypos {
+		return maxTypos + 1
+	}
+	before, last := []int(nil), make([]int, len(b)+1)
+	for j := range last {
+		last[j] = j
+	}
+	for i := 1; i <= len(a); i++ {
+		row := make([]int, len(b)+1)
+		row[0] = i
+		for j := 1; j <= len(b); j++ {
+			cost := 1
+			if a[i-1] == b[j-1] {
+				cost = 0
+			}
+			row[j] = min(last[j]+1, row[j-1]+1, last[j-1]+cost)
+			if i > 1 && j > 1 && a[i-1] == b[j-2] && a[i-2] == b[j-1] {
+				row[j] = min(row[j], before[j-2]+1)
+			}
+		}
+		before, last = last, row
+	}
+	return last[len(b)]
+}
+
+func sortedNames(values map[string]string) []string {
+	names := make([]string, 0, len(values))
+	for name := range values {
+		names = append(names, name)
+	}
+	slices.Sort(names)
+	return names
+}

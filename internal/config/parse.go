@@ -1,0 +1,154 @@
+package config
+
+import (
+	"errors"
+	"fmt"
+	"net/url"
+	"reflect"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/caarlos0/env/v11"
+
+	"github.com/stripe-enhance/stripe-enhance/reconcile"
+)
+
+// parsers read the types that are not ours to give a method.
+var parsers = map[reflect.Type]env.ParserFunc{
+	reflect.TypeFor[time.Duration]():        parser(ParseDuration),
+	reflect.TypeFor[reconcile.Limit]():      parser(ParseLimit),
+	reflect.TypeFor[reconcile.Mode]():       parser(parseMode),
+	reflect.TypeFor[reconcile.Onboarding](): parser(parseOnboarding),
+	reflect.TypeFor[url.URL]():              parser(parseURL),
+	reflect.TypeFor[bool]():                 parser(parseBool),
+	reflect.TypeFor[int]():                  parser(parseCount),
+}
+
+func parser[T any](parse func(string) (T, error)) env.ParserFunc {
+	return func(s string) (any, error) { return parse(s) }
+}
+
+// day is what the suffix d stands for: 24 hours, never a calendar day. maxDays
+// keeps the sum of both parts within what a time.Duration holds (292 years).
+const (
+	day     = 24 * time.Hour
+	maxDays = 36500
+)
+
+// ParseDuration accepts Go's syntax and days: "72h", "7d", "1d12h", "0".
+// Negative ones are refused: no duration here means anything backwards.
+func ParseDuration(s string) (time.Duration, error) {
+	bad := fmt.Errorf("%q is not a duration (90s, 15m, 72h, 7d, 1d12h; 0 for none)", s)
+	var days float64
+	var rest time.Duration
+	number, clock, hasDays := strings.Cut(s, "d")
+	if hasDays {
+		n, err := strconv.ParseFloat(number, 64)
+		if err != nil {
+			return 0, bad
+		}
+		days = n
+	} else {
+		clock = s
+	}
+	if clock != "" || !hasDays {
+		d, err := time.ParseDuration(clock)
+		if err != nil {
+			return 0, bad
+		}
+		rest = d
+	}
+	switch {
+	case days < 0 || rest < 0:
+		return 0, fmt.Errorf("%q is negative; a duration here counts forward", s)
+	case !(days <= maxDays) || rest > maxDays*day: // !(…) also catches NaN
+		return 0, fmt.Errorf("%q is longer than a century", s)
+	}
+	return time.Duration(days*float64(day)) + rest, nil
+}
+
+// ParseLimit accepts a count, a percentage, or both in any order: "5,2%", "2%",
+// "5". What is left out is zero, and the larger of the two counts.
+func ParseLimit(s string) (reconcile.Limit, error) {
+	var (
+		l              reconcile.Limit
+		count, percent int
+	)
+	for part := range strings.SplitSeq(s, ",") {
+		part = strings.TrimSpace(part)
+		if number, ok := strings.CutSuffix(part, "%"); ok {
+			n, err := strconv.ParseFloat(strings.TrimSpace(number), 64)
+			if err != nil || !(n >= 0 && n <= 100) {
+				return l, fmt.Errorf("%q: the percentage is not a number from 0 to 100", s)
+			}
+			l.Percent = n
+			percent++
+			continue
+		}
+		n, err := strconv.ParseUint(part, 10, 31)
+		if err != nil {
+			return l, fmt.Errorf("%q is not a limit: write a count, a percentage, or both (5,2%%)", s)
+		}
+		l.Count = int(n)
+		count++
+	}
+	if count > 1 || percent > 1 {
+		return l, fmt.Errorf("%q: at most one count and one percentage", s)
+	}
+	return l, nil
+}
+
+func parseMode(s string) (reconcile.Mode, error) {
+	if m := reconcile.ParseMode(s); m != 0 {
+		return m, nil
+	}
+	return 0, fmt.Errorf("%q is none of observe, provision, enforce", s)
+}
+
+func parseOnboarding(s string) (reconcile.Onboarding, error) {
+	if o := reconcile.ParseOnboarding(s); o != 0 {
+		return o, nil
+	}
+	return 0, fmt.Errorf("%q is none of invite, password, none", s)
+}
+
+// parseBool accepts what people write; strconv's "t" and "F" are mistakes here.
+func parseBool(s string) (bool, error) {
+	switch strings.ToLower(s) {
+	case "true", "1", "yes", "on":
+		return true, nil
+	case "false", "0", "no", "off":
+		return false, nil
+	}
+	return false, fmt.Errorf("%q is neither true nor false", s)
+}
+
+// maxCount bounds CONCURRENCY: more connections than that are refused by both
+// sides long before they help.
+const maxCount = 256
+
+func parseCount(s string) (int, error) {
+	n, err := strconv.Atoi(s)
+	if err != nil || n < 1 || n > maxCount {
+		return 0, fmt.Errorf("%q is not a whole number from 1 to %d", s, maxCount)
+	}
+	return n, nil
+}
+
+// parseURL checks the shape of a base URL. Messages do not repeat it, since
+// people paste credentials into URLs.
+func parseURL(s string) (url.URL, error) {
+	u, err := url.Parse(s)
+	switch {
+	case err != nil || u.Hostname() == "" || u.Opaque != "":
+		return url.URL{}, errors.New("is not a URL like https://host or https://host/path")
+	case u.Scheme != "https" && u.Scheme != "http":
+		return url.URL{}, fmt.Errorf("has the scheme %q; only https (and http to this machine) is spoken", u.Scheme)
+	case u.User != nil:
+		return url.URL{}, errors.New("contains a user name or password; credentials have their own variables")
+	case u.RawQuery != "" || u.ForceQuery || u.Fragment != "":
+		return url.URL{}, errors.New("ends in a query or fragment; only scheme, host and path belong here")
+	}
+	return *u, nil
+}

@@ -1,0 +1,74 @@
+package config
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+)
+
+// Problem is one thing wrong with the configuration.
+type Problem struct {
+	Name    string // the variable, or the file
+	Wrong   string // what is wrong with it, without the value of a secret
+	Meaning string // what the variable is for
+	Example string // NAME=value, something that would be right
+}
+
+// Problems is everything wrong with the configuration. It is an error whose
+// text is written for a terminal: one paragraph each.
+type Problems []Problem
+
+// Error tells all of them.
+func (p Problems) Error() string {
+	var b strings.Builder
+	noun := "problems"
+	if len(p) == 1 {
+		noun = "problem"
+	}
+	fmt.Fprintf(&b, "the configuration has %d %s (nothing was contacted or changed):\n", len(p), noun)
+	for _, one := range p {
+		fmt.Fprintf(&b, "\n  %s: %s\n", one.Name, one.Wrong)
+		if one.Meaning != "" {
+			fmt.Fprintf(&b, "      means:   %s\n", one.Meaning)
+		}
+		if one.Example != "" {
+			fmt.Fprintf(&b, "      example: %s\n", one.Example)
+		}
+	}
+	return b.String()
+}
+
+// add records a problem with a variable, filling in what its tags say.
+func (p *Problems) add(name, wrong string) {
+	one := Problem{Name: name, Wrong: wrong}
+	if v, ok := known(name); ok {
+		one.Meaning, one.Example = v.Usage, v.Name+"="+v.Example
+	}
+	*p = append(*p, one)
+}
+
+func (p *Problems) addf(name, format string, args ...any) {
+	p.add(name, fmt.Sprintf(format, args...))
+}
+
+// has reports whether a variable was already found wrong, so that one mistake is
+// not told twice in different words.
+func (p Problems) has(name string) bool {
+	return slices.ContainsFunc(p, func(one Problem) bool { return one.Name == name })
+}
+
+// sorted brings problems into the order of the manual; what is not a variable
+// (files, misspelt names) comes first.
+func (p Problems) sorted() Problems {
+	place := make(map[string]int, len(variables))
+	for i, v := range variables {
+		place[v.Name] = i + 1
+	}
+	slices.SortStableFunc(p, func(a, b Problem) int {
+		if d := place[a.Name] - place[b.Name]; d != 0 {
+			return d
+		}
+		return strings.Compare(a.Name, b.Name)
+	})
+	return p
+}

@@ -1,0 +1,164 @@
+package config
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"regexp"
+	"strconv"
+	"strings"
+
+	"github.com/robfig/cron/v3"
+
+	"github.com/stripe-enhance/stripe-enhance/internal/secret"
+)
+
+// Secrets are several credentials that are all good, as while one is rotated.
+type Secrets []secret.Text
+
+// UnmarshalText splits at commas; empty parts (a trailing comma) are dropped.
+func (s *Secrets) UnmarshalText(b []byte) error {
+	*s = nil
+	for part := range strings.SplitSeq(string(b), ",") {
+		if part = strings.TrimSpace(part); part != "" {
+			*s = append(*s, secret.New(part))
+		}
+	}
+	return nil
+}
+
+// Rate is requests a second. The zero value is invalid.
+type Rate float64
+
+// maxRate is far above what either side allows; more than that is a typing mistake.
+const maxRate = 10_000
+
+// UnmarshalText accepts a positive decimal number.
+func (r *Rate) UnmarshalText(b []byte) error {
+	n, err := strconv.ParseFloat(string(b), 64)
+	if err != nil || !(n > 0) || n > maxRate { // !(n > 0) also catches NaN
+		return fmt.Errorf("%q is not a number of requests a second, above 0 and at most %d", b, maxRate)
+	}
+	*r = Rate(n)
+	return nil
+}
+
+// OrgID is the UUID of an Enhance organisation.
+type OrgID string
+
+var uuidShape = regexp.MustCompile(`^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$`)
+
+// UnmarshalText accepts the usual spelling in either case and keeps lower case.
+func (o *OrgID) UnmarshalText(b []byte) error {
+	id := strings.ToLower(string(b))
+	if !uuidShape.MatchString(id) {
+		return fmt.Errorf("%q is not a UUID (8-4-4-4-12 hexadecimal digits; the panel shows it in the address bar)", b)
+	}
+	*o = OrgID(id)
+	return nil
+}
+
+// Paused is what pause_collection does. The zero value is invalid.
+type Paused uint8
+
+const (
+	// KeepPaused leaves the hosting up.
+	KeepPaused Paused = iota + 1
+	// SuspendPaused suspends it while the collection is paused.
+	SuspendPaused
+)
+
+// UnmarshalText accepts keep and suspend.
+func (p *Paused) UnmarshalText(b []byte) error {
+	switch string(b) {
+	case "keep":
+		*p = KeepPaused
+	case "suspend":
+		*p = SuspendPaused
+	default:
+		return fmt.Errorf("%q is neither keep nor suspend", b)
+	}
+	return nil
+}
+
+// String is the word of the configuration.
+func (p Paused) String() string {
+	switch p {
+	case KeepPaused:
+		return "keep"
+	case SuspendPaused:
+		return "suspend"
+	}
+	return "invalid"
+}
+
+// Address is a TCP address to listen on, host:port or :port.
+type Address string
+
+// UnmarshalText checks the shape; whether the port is free shows when listening.
+func (a *Address) UnmarshalText(b []byte) error {
+	_, number, err := net.SplitHostPort(string(b))
+	if err != nil {
+		return fmt.Errorf("%q is not HOST:PORT or :PORT", b)
+	}
+	if n, err := strconv.ParseUint(number, 10, 16); err != nil || strconv.FormatUint(n, 10) != number {
+		return fmt.Errorf("%q: the port is not a number up to 65535", b)
+	}
+	*a = Address(b)
+	return nil
+}
+
+// Schedule is a cron expression, kept as written.
+type Schedule string
+
+// UnmarshalText parses the expression and forgets the result: the service parses
+// it again, with its own clock and place.
+func (s *Schedule) UnmarshalText(b []byte) error {
+	if err := parseCron(string(b)); err != nil {
+		return fmt.Errorf("%q is not a cron expression: %w", b, err)
+	}
+	*s = Schedule(b)
+	return nil
+}
+
+// parseCron guards against the parser's panics: it slices "TZ=X" at a space
+// without looking whether there is one.
+func parseCron(expression string) (err error) {
+	defer func() {
+		if recover() != nil {
+			err = errors.New("the time zone is not followed by a schedule")
+		}
+	}()
+	_, err = cron.ParseStandard(expression)
+	return err
+}
+
+// LogLevel is one of logrus' levels, in lower case.
+type LogLevel string
+
+// UnmarshalText accepts the levels in use, in either case.
+func (l *LogLevel) UnmarshalText(b []byte) error {
+	switch word := strings.ToLower(string(b)); word {
+	case "error", "warn", "info", "debug":
+		*l = LogLevel(word)
+	case "warning":
+		*l = "warn"
+	default:
+		return fmt.Errorf("%q is none of ERROR, WARN, INFO, DEBUG", b)
+	}
+	return nil
+}
+
+// LogFormat is text, json or auto.
+type LogFormat string
+
+// UnmarshalText accepts the three, in either case.
+func (f *LogFormat) UnmarshalText(b []byte) error {
+	switch word := strings.ToLower(string(b)); word {
+	case "text", "json", "auto":
+		*f = LogFormat(word)
+	default:
+		return fmt.Errorf("%q is none of text, json, auto", b)
+	}
+	return nil
+}

@@ -1,0 +1,76 @@
+package config
+
+import (
+	"reflect"
+	"strings"
+
+	"github.com/stripe-enhance/stripe-enhance/internal/secret"
+)
+
+// Variable describes one variable of the environment, as the tags of [Config]
+// say it.
+type Variable struct {
+	Name    string // DATABASE_URL
+	Default string // as it would be written; "" when there is none
+	Usage   string // what it means
+	Example string // a value, or words for one where a real one would be a secret
+	Group   string // database, stripe, enhance, policy, brake, pace, service
+	Secret  bool   // its value is never shown
+	Bool    bool   // its flag may stand alone
+
+	field string // of Config
+}
+
+// Flag is the name of its flag: kebab-case, without dashes in front.
+func (v Variable) Flag() string {
+	return strings.ReplaceAll(strings.ToLower(v.Name), "_", "-")
+}
+
+// port is the one variable that has no field of its own; hosting platforms set it.
+const port = "PORT"
+
+var variables = describe(reflect.TypeFor[Config]())
+
+// Variables lists all of them, in the order of Config's fields.
+func Variables() []Variable { return append([]Variable(nil), variables...) }
+
+func describe(t reflect.Type) []Variable {
+	var all []Variable
+	for f := range t.Fields() {
+		name, _, _ := strings.Cut(f.Tag.Get("env"), ",")
+		if name == "" || name == "-" {
+			continue
+		}
+		all = append(all, Variable{
+			Name:    name,
+			Default: f.Tag.Get("envDefault"),
+			Usage:   f.Tag.Get("usage"),
+			Example: f.Tag.Get("example"),
+			Group:   f.Tag.Get("group"),
+			Secret:  f.Type == reflect.TypeFor[secret.Text]() || f.Type == reflect.TypeFor[Secrets](),
+			Bool:    f.Type.Kind() == reflect.Bool,
+			field:   f.Name,
+		})
+	}
+	return all
+}
+
+// known finds a variable by its name.
+func known(name string) (Variable, bool) {
+	for _, v := range variables {
+		if v.Name == name {
+			return v, true
+		}
+	}
+	return Variable{}, false
+}
+
+// byField finds a variable by the name of its field.
+func byField(field string) (Variable, bool) {
+	for _, v := range variables {
+		if v.field == field {
+			return v, true
+		}
+	}
+	return Variable{}, false
+}
