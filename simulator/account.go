@@ -1,0 +1,195 @@
+package simulator
+
+import (
+	"cmp"
+	"maps"
+	"slices"
+)
+
+// account is Stripe's side of the world.
+type account struct {
+	products shelf[*Product]
+	prices   shelf[*Price]
+	cust     shelf[*Customer]
+	subs     shelf[*Subscription]
+	invoices shelf[*Invoice]
+	sessions shelf[*Session]
+	events   shelf[*event]
+
+	byEmail map[string]*Customer   // the latest that was not a guest, exact spelling
+	replays map[string]savedAnswer // by Idempotency-Key
+}
+
+func newAccount() account {
+	return account{
+		products: newShelf[*Product](), prices: newShelf[*Price](), cust: newShelf[*Customer](),
+		subs: newShelf[*Subscription](), invoices: newShelf[*Invoice](), sessions: newShelf[*Session](),
+		events: newShelf[*event](), byEmail: map[string]*Customer{}, replays: map[string]savedAnswer{},
+	}
+}
+
+// Product is something that is sold.
+type Product struct {
+	ID, Name string
+	Inactive bool
+	Metadata map[string]string
+	Created  int64 // Unix seconds
+	birth    uint64
+}
+
+// Price is one way to pay for a product.
+type Price struct {
+	ID, Product, LookupKey string
+	Amount                 int64  // per interval and unit, in the currency's smallest unit
+	Currency               string // empty: eur
+	Interval               string // "month" (also when empty) or "year"
+	Inactive               bool
+	Metadata               map[string]string
+	Created                int64 // Unix seconds
+	birth                  uint64
+}
+
+// Customer is a paying party as Stripe sees it: a guest checkout makes a new
+// one each time, so that several may share an e-mail.
+type Customer struct {
+	ID, Email, Name string
+	Metadata        map[string]string
+	Deleted         bool
+	Created         int64 // Unix seconds
+	CardDeclined    bool  // the next charges fail
+	birth           uint64
+	subs            []*Subscription
+}
+
+// Item is one line of a subscription.
+type Item struct {
+	ID       string
+	Price    string // its id
+	Quantity int64  // -1: absent, as on metered prices
+	Metadata map[string]string
+	Created  int64 // Unix seconds
+}
+
+// Subscription is Stripe's. Times are Unix seconds, 0 where Stripe has null.
+type Subscription struct {
+	ID, Customer                    string
+	Status                          string // Stripe's word, or any other that was set by hand
+	Items                           []Item
+	Metadata                        map[string]string
+	Created, PeriodStart, PeriodEnd int64
+	TrialStart, TrialEnd            int64
+	CancelAtPeriodEnd               bool
+	CanceledAt, EndedAt             int64
+	CancelReason                    string // cancellation_requested, payment_failed
+	PauseCollection                 string // keep_as_draft, mark_uncollectible, void; empty: not paused
+	SendInvoice                     bool   // collection_method send_invoice, due after DaysUntilDue
+	DaysUntilDue                    int64
+	WrongLivemode                   bool // shown with the other livemode, to see who looks
+
+	birth        uint64
+	gen          uint32 // arrangements made; a timer of an older one is void
+	living       bool   // takes part in the clock
+	trialPauses  bool   // the trial ends without a card
+	pastDueSince int64
+	retries      int
+	customer     *Customer
+	invoices     []*Invoice
+	session      *Session
+}
+
+// Invoice is Stripe's. It belongs to one period of one subscription.
+type Invoice struct {
+	ID, Subscription, Customer string
+	Status                     string // draft, open, paid, void, uncollectible
+	Reason                     string // subscription_create, subscription_cycle, …
+	Amount                     int64
+	Created, Due, PaidAt       int64 // Unix seconds
+	PeriodStart, PeriodEnd     int64
+	Attempts, NextAttempt      int64
+	sendInvoice                bool
+	birth                      uint64
+}
+
+// Session is a completed Checkout Session: the only place that knows what the
+// customer typed into a custom field.
+type Session struct {
+	ID, Customer, Subscription string
+	Email, Domain              string
+	Metadata                   map[string]string
+	Amount, Created            int64
+	birth                      uint64
+}
+
+func (p *Product) rank() (int64, uint64)      { return p.Created, p.birth }
+func (p *Price) rank() (int64, uint64)        { return p.Created, p.birth }
+func (c *Customer) rank() (int64, uint64)     { return c.Created, c.birth }
+func (s *Subscription) rank() (int64, uint64) { return s.Created, s.birth }
+func (i *Invoice) rank() (int64, uint64)      { return i.Created, i.birth }
+func (s *Session) rank() (int64, uint64)      { return s.Created, s.birth }
+
+// clone copies what a caller could change.
+func (s *Subscription) clone() Subscription {
+	c := *s
+	c.Items = slices.Clone(s.Items)
+	for i := range c.Items {
+		c.Items[i].Metadata = maps.Clone(c.Items[i].Metadata)
+	}
+	c.Metadata = maps.Clone(s.Metadata)
+	c.customer, c.invoices, c.session = nil, nil, nil
+	return c
+}
+
+// Subscriptions are copies of all, oldest first.
+func (w *World) Subscriptions() []Subscription {
+	w.enter()
+	defer w.mu.Unlock()
+	rows := w.account.subs.sorted()
+	out := make([]Subscription, len(rows))
+	for i, s := range rows {
+		out[i] = s.clone()
+	}
+	return out
+}
+
+// Subscription is a copy of one.
+func (w *World) Subscription(id string) (Subscription, bool) {
+	w.enter()
+	defer w.mu.Unlock()
+	s, ok := w.account.subs.byID[id]
+	if !ok {
+		return Subscription{}, false
+	}
+	return s.clone(), true
+}
+
+// Customers are copies of all, deleted ones included, oldest first.
+func (w *World) Customers() []Customer {
+	w.enter()
+	defer w.mu.Unlock()
+	rows := w.account.cust.sorted()
+	out := make([]Customer, len(rows))
+	for i, c := range rows {
+		out[i] = *c
+		out[i].Metadata, out[i].subs = maps.Clone(c.Metadata), nil
+	}
+	return out
+}
+
+// Invoices are copies of those of a subscription, oldest first.
+func (w *World) Invoices(subscription string) []Invoice {
+	w.enter()
+	defer w.mu.Unlock()
+	s, ok := w.account.subs.byID[subscription]
+	if !ok {
+		return nil
+	}
+	out := make([]Invoice, len(s.invoices))
+	for i, inv := range s.invoices {
+		out[i] = *inv
+	}
+	return out
+}
+
+func sortedKeys[K cmp.Ordered, V any](m map[K]V) []K {
+	return slices.Sorted(maps.Keys(m))
+}

@@ -1,0 +1,179 @@
+package simulator
+
+import "time"
+
+// The ordinary words of a company's month. Each verb makes the change and the
+// events that Stripe makes of it, or says why it cannot.
+
+// FailPayment lets a charge fail now: an open invoice, status past_due, and
+// the retries of the account's settings, which fail as well until Pay or
+// SetCard.
+func (w *World) FailPayment(sub string) error {
+	return w.with(sub, func(s *Subscription) error {
+		if s.Status != "active" && s.Status != "trialing" && s.Status != "past_due" {
+			return RefusedError{ID: s.ID, Reason: "no charge is due in status " + s.Status}
+		}
+		s.customer.CardDeclined = true
+		w.chargeFails(s, w.invoice(s, "subscription_cycle"))
+		return nil
+	})
+}
+
+// Pay settles all open invoices with a card that works. The subscription is
+// active again from past_due, unpaid, paused or incomplete.
+func (w *World) Pay(sub string) error {
+	return w.with(sub, func(s *Subscription) error {
+		if s.Status == "canceled" || s.Status == "incomplete_expired" {
+			return RefusedError{ID: s.ID, Reason: "nothing revives a subscription that is " + s.Status}
+		}
+		s.customer.CardDeclined = false
+		w.settle(s)
+		return nil
+	})
+}
+
+// settle pays what is open and tells of it.
+func (w *World) settle(s *Subscription) {
+	for _, inv := range s.invoices {
+		if inv.Status == "open" || inv.Status == "uncollectible" {
+			inv.Status, inv.PaidAt, inv.NextAttempt = "paid", w.now.Unix(), 0
+			inv.Attempts++
+			w.emitInvoice("invoice.paid", inv)
+			w.emitInvoice("invoice.payment_succeeded", inv)
+		}
+	}
+	switch s.Status {
+	case "past_due", "unpaid", "incomplete", "paused":
+		w.change(s, func() {
+			s.Status, s.pastDueSince, s.retries = "active", 0, 0
+		})
+	}
+}
+
+// SetCard decides whether the customer's next charges succeed.
+func (w *World) SetCard(customer string, works bool) error {
+	w.enter()
+	defer w.mu.Unlock()
+	c, err := w.customer(customer)
+	if err != nil {
+		return err
+	}
+	c.CardDeclined = !works
+	return nil
+}
+
+// MarkUnpaid gives up retrying without canceling, as the account setting
+// "mark unpaid" does.
+func (w *World) MarkUnpaid(sub string) error { return w.SetStatus(sub, "unpaid") }
+
+// Cancel ends a subscription at once.
+func (w *World) Cancel(sub string) error {
+	return w.with(sub, func(s *Subscription) error {
+		if ended(s) {
+			return RefusedError{ID: s.ID, Reason: "already " + s.Status}
+		}
+		w.end(s, "cancellation_requested")
+		return nil
+	})
+}
+
+// CancelAtPeriodEnd arranges the end of a subscription that goes on until then.
+func (w *World) CancelAtPeriodEnd(sub string) error { return w.setCancel(sub, true) }
+
+// KeepAfterAll takes CancelAtPeriodEnd back.
+func (w *World) KeepAfterAll(sub string) error { return w.setCancel(sub, false) }
+
+func (w *World) setCancel(sub string, on bool) error {
+	return w.with(sub, func(s *Subscription) error {
+		if ended(s) {
+			return RefusedError{ID: s.ID, Reason: "already " + s.Status}
+		}
+		w.change(s, func() {
+			s.CancelAtPeriodEnd, s.CanceledAt = on, 0
+			if on {
+				s.CanceledAt, s.CancelReason = w.now.Unix(), "cancellation_requested"
+			}
+		})
+		return nil
+	})
+}
+
+// PauseCollection stops charging and leaves the status alone. Behaviour is
+// keep_as_draft, mark_uncollectible or void; empty is void.
+func (w *World) PauseCollection(sub, behaviour string) error {
+	if behaviour == "" {
+		behaviour = "void"
+	}
+	return w.edit(sub, func(s *Subscription) { s.PauseCollection = behaviour })
+}
+
+// ResumeCollection charges again.
+func (w *World) ResumeCollection(sub string) error {
+	return w.edit(sub, func(s *Subscription) { s.PauseCollection = "" })
+}
+
+// PauseTrial ends a trial that has no card: status paused.
+func (w *World) PauseTrial(sub string) error {
+	return w.with(sub, func(s *Subscription) error {
+		if s.Status != "trialing" {
+			return RefusedError{ID: s.ID, Reason: "not in a trial but " + s.Status}
+		}
+		w.change(s, func() { s.Status, s.TrialEnd = "paused", w.now.Unix() })
+		w.emitSubscription("customer.subscription.paused", s, "")
+		return nil
+	})
+}
+
+// invoice makes the open invoice of the running period.
+func (w *World) invoice(s *Subscription, reason string) *Invoice {
+	inv := &Invoice{
+		ID: w.id("in"), Subscription: s.ID, Customer: s.Customer, Status: "open", Reason: reason,
+		Amount: w.amount(s), Created: w.now.Unix(), PeriodStart: s.PeriodStart, PeriodEnd: s.PeriodEnd,
+		sendInvoice: s.SendInvoice, birth: w.birth(),
+	}
+	if reason == "subscription_create" {
+		inv.Created = s.Created
+	}
+	inv.Due = inv.Created
+	if s.SendInvoice {
+		inv.Due += s.DaysUntilDue * 24 * 3600
+	} else if w.opt.NoDueDate {
+		inv.Due = 0
+	}
+	w.account.invoices.put(inv.ID, inv)
+	s.invoices = append(s.invoices, inv)
+	return inv
+}
+
+func (w *World) amount(s *Subscription) (sum int64) {
+	for _, it := range s.Items {
+		if p := w.account.prices.byID[it.Price]; p != nil {
+			sum += p.Amount * max(it.Quantity, 1)
+		}
+	}
+	return sum
+}
+
+// chargeFails opens the way through past_due.
+func (w *World) chargeFails(s *Subscription, inv *Invoice) {
+	inv.Attempts++
+	if s.Status != "past_due" {
+		s.pastDueSince, s.retries = w.now.Unix(), 0
+	}
+	inv.NextAttempt = w.retryAt(s)
+	w.emitInvoice("invoice.created", inv)
+	w.emitInvoice("invoice.finalized", inv)
+	w.emitInvoice("invoice.payment_failed", inv)
+	w.change(s, func() { s.Status = "past_due" })
+}
+
+// retryAt is when the next attempt of a failed charge is: at 1, 3, 5 and 7
+// sevenths of the time that the account allows.
+func (w *World) retryAt(s *Subscription) int64 {
+	at := w.opt.RetryFor * time.Duration(2*s.retries+1) / 7
+	return s.pastDueSince + int64(at/time.Second)
+}
+
+const lastRetry = 3 // counted from zero, see retryAt
+
+func ended(s *Subscription) bool { return s.Status == "canceled" || s.Status == "incomplete_expired" }

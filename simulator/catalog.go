@@ -1,0 +1,103 @@
+package simulator
+
+import "maps"
+
+// AddProduct puts a product on sale and returns its id.
+func (w *World) AddProduct(name string) string { return w.PutProduct(Product{Name: name}) }
+
+// AddPrice adds a monthly price in cents. The lookup key may be empty. A
+// product that does not exist yet is made, named like its id.
+func (w *World) AddPrice(product, lookupKey string, amount int64) string {
+	return w.PutPrice(Price{Product: product, LookupKey: lookupKey, Amount: amount})
+}
+
+// PutProduct adds a product or replaces the one with its id. An empty id is
+// made up; creation is now unless given.
+func (w *World) PutProduct(p Product) string {
+	w.enter()
+	defer w.mu.Unlock()
+	return w.putProduct(p).ID
+}
+
+func (w *World) putProduct(p Product) *Product {
+	p.birth = w.birth()
+	if p.ID == "" {
+		p.ID = "prod_" + spell(w.dice.n("prod", p.birth), 14)
+	}
+	p.Metadata = maps.Clone(p.Metadata)
+	if old, ok := w.account.products.byID[p.ID]; ok {
+		p.Created, p.birth = old.Created, old.birth
+		*old = p
+		w.emit("product.updated", old.ID, w.renderProduct(old), "")
+		return old
+	}
+	if p.Created == 0 {
+		p.Created = w.now.Unix()
+	}
+	w.account.products.put(p.ID, &p)
+	w.emit("product.created", p.ID, w.renderProduct(&p), "")
+	return &p
+}
+
+// PutPrice adds a price or replaces the one with its id, also under the
+// subscriptions that have it. An empty id is made up.
+func (w *World) PutPrice(p Price) string {
+	w.enter()
+	defer w.mu.Unlock()
+	return w.putPrice(p).ID
+}
+
+func (w *World) putPrice(p Price) *Price {
+	if p.Product == "" || w.account.products.byID[p.Product] == nil {
+		p.Product = w.putProduct(Product{ID: p.Product, Name: p.Product}).ID
+	}
+	p.birth = w.birth()
+	if p.ID == "" {
+		p.ID = w.id("price")
+	}
+	if p.Currency == "" {
+		p.Currency = "eur"
+	}
+	if p.Interval == "" {
+		p.Interval = "month"
+	}
+	p.Metadata = maps.Clone(p.Metadata)
+	if old, ok := w.account.prices.byID[p.ID]; ok {
+		p.Created, p.birth = old.Created, old.birth
+		*old = p
+		w.emit("price.updated", old.ID, w.renderPrice(old, nil), "")
+		return old
+	}
+	if p.Created == 0 {
+		p.Created = w.now.Unix()
+	}
+	w.account.prices.put(p.ID, &p)
+	w.emit("price.created", p.ID, w.renderPrice(&p, nil), "")
+	return &p
+}
+
+// price finds a price by id or by lookup key, as companies speak of them.
+func (w *World) price(ref string) (*Price, error) {
+	if p, ok := w.account.prices.byID[ref]; ok {
+		return p, nil
+	}
+	for _, p := range w.account.prices.sorted() {
+		if p.LookupKey != "" && p.LookupKey == ref {
+			return p, nil
+		}
+	}
+	return nil, NotFoundError{Kind: "price", ID: ref}
+}
+
+// Prices are copies of all, oldest first.
+func (w *World) Prices() []Price {
+	w.enter()
+	defer w.mu.Unlock()
+	rows := w.account.prices.sorted()
+	out := make([]Price, len(rows))
+	for i, p := range rows {
+		out[i] = *p
+		out[i].Metadata = maps.Clone(p.Metadata)
+	}
+	return out
+}

@@ -1,0 +1,303 @@
+package simulator
+
+import (
+	"slices"
+	"strconv"
+)
+
+func listPlans(w *World, q *request) answer {
+	ours, bad := w.vendor(q)
+	if bad == nil {
+		bad = knows(q, "sortBy")
+	}
+	if bad != nil {
+		return *bad
+	}
+	var rows []*Plan
+	if ours {
+		rows = w.panel.plans
+	}
+	return listPart(w, q, rows, w.renderPlan)
+}
+
+const planRest = `"allowances":[],"selections":[],"planType":"shared","allowedPhpVersions":["php81","php82","php83"],` +
+	`"defaultPhpVersion":"php83","redisAllowed":false`
+
+func (w *World) renderPlan(p *Plan) string {
+	var d doc
+	d.open()
+	d.num("id", int64(p.ID))
+	d.str("name", p.Name)
+	d.str("orgId", w.panel.our.ID)
+	d.array("resources")
+	for _, r := range p.Resources {
+		d.open()
+		d.str("name", r.Name)
+		if r.Total >= 0 {
+			d.num("total", r.Total)
+		}
+		d.close()
+	}
+	d.closeArray()
+	d.num("subscriptionsCount", int64(p.hostings))
+	d.str("createdAt", stamp(p.createdAt))
+	d.fields(planRest)
+	w.strange(&d)
+	d.close()
+	return string(d.b)
+}
+
+func (w *World) renderHosting(h *Hosting) string {
+	p := w.panel.plan(h.Plan)
+	if p == nil { // the plan was taken out of the offer
+		p = &Plan{ID: h.Plan, Name: "discontinued"}
+	}
+	var d doc
+	d.open()
+	d.num("id", int64(h.ID))
+	d.num("planId", int64(h.Plan))
+	d.str("planName", p.Name)
+	d.str("subscriberId", h.Org)
+	d.str("vendorId", w.panel.our.ID)
+	d.str("status", h.Status)
+	if h.SuspendedBy != "" {
+		d.str("suspendedBy", h.SuspendedBy)
+	}
+	d.array("resources")
+	for _, r := range p.Resources {
+		d.open()
+		d.str("name", r.Name)
+		if r.Total >= 0 {
+			d.num("total", r.Total)
+		}
+		d.num("usage", h.Usage[r.Name])
+		d.close()
+	}
+	d.closeArray()
+	d.fields(planRest)
+	d.str("friendlyName", h.FriendlyName)
+	w.strange(&d)
+	d.close()
+	return string(d.b)
+}
+
+// customer is the organisation of {customer}, which must be one of ours.
+func (w *World) customerOrg(q *request) (*Org, *answer) {
+	ours, bad := w.vendor(q)
+	if bad != nil {
+		return nil, bad
+	}
+	o, bad := w.org(q, 1)
+	if bad == nil && (!ours || o == w.panel.our) {
+		a := notFound("org")
+		return nil, &a
+	}
+	return o, bad
+}
+
+func listHostings(w *World, q *request) answer {
+	o, bad := w.customerOrg(q)
+	if bad == nil {
+		bad = knows(q, "sortBy")
+	}
+	if bad != nil {
+		return *bad
+	}
+	return listPart(w, q, o.hostings, w.renderHosting)
+}
+
+func createHosting(w *World, q *request) answer {
+	o, bad := w.customerOrg(q)
+	if bad != nil {
+		return *bad
+	}
+	b, bad := readBody(q, []string{"planId"}, "friendlyName", "dedicatedServers")
+	if bad != nil {
+		return *bad
+	}
+	plan, given, bad := b.number("planId")
+	if bad != nil {
+		return *bad
+	}
+	name, _, bad := b.text("friendlyName")
+	switch {
+	case bad != nil:
+		return *bad
+	case !given:
+		return badInput("Json deserialize error: invalid type: null for `planId`, expected i32")
+	case w.panel.plan(plan) == nil:
+		return notFound("plan")
+	case o.Status != "active":
+		return enhanceError(403, "forbidden", "org", "the organization is deleted")
+	}
+	h := w.newHosting(o, plan, name)
+	w.effect(Effect{Kind: "create_subscription", Org: o.ID, Hosting: h.ID, After: h.state()})
+	return created(`{"id":` + strconv.Itoa(h.ID) + `}`)
+}
+
+func (w *World) newHosting(o *Org, plan int, name string) *Hosting {
+	w.panel.nextHosting++
+	h := &Hosting{ID: w.panel.nextHosting, Org: o.ID, Plan: plan, FriendlyName: name, Status: "active", Created: w.now}
+	w.panel.hostings = append(w.panel.hostings, h)
+	o.hostings = append(o.hostings, h)
+	if p := w.panel.plan(plan); p != nil {
+		p.hostings++
+	}
+	w.panel.touch()
+	return h
+}
+
+// hosting finds the subscription of a path, which must belong to its org.
+func (w *World) hosting(q *request) (*Hosting, *answer) {
+	o, bad := w.org(q, 0)
+	if bad != nil {
+		return nil, bad
+	}
+	id, err := strconv.Atoi(q.vars[1])
+	if err != nil {
+		a := badInput("Path deserialize error: can not parse " + strconv.Quote(q.vars[1]) + " to a i32")
+		return nil, &a
+	}
+	if h := w.panel.hosting(id); h != nil && h.Org == o.ID {
+		return h, nil
+	}
+	a := notFound("subscription")
+	return nil, &a
+}
+
+func getHosting(w *World, q *request) answer {
+	h, bad := w.hosting(q)
+	if bad != nil {
+		return *bad
+	}
+	return ok(w.renderHosting(h))
+}
+
+// hostingPatch is a PATCH's body, checked before anything of it is done.
+type hostingPatch struct {
+	plan              int
+	name, status      string
+	suspend           bool
+	hasPlan, hasName  bool
+	hasStatus, hasSus bool
+}
+
+func (w *World) readPatch(q *request) (p hostingPatch, bad *answer) {
+	b, bad := readBody(q, nil, "status", "isSuspended", "planId", "dedicatedServers", "friendlyName")
+	if bad != nil {
+		return p, bad
+	}
+	if p.plan, p.hasPlan, bad = b.number("planId"); bad != nil {
+		return p, bad
+	}
+	if p.name, p.hasName, bad = b.text("friendlyName"); bad != nil {
+		return p, bad
+	}
+	if p.status, p.hasStatus, bad = b.text("status"); bad != nil {
+		return p, bad
+	}
+	if p.suspend, p.hasSus, bad = b.flag("isSuspended"); bad != nil {
+		return p, bad
+	}
+	if p.hasStatus && !slices.Contains([]string{"active", "deleted"}, p.status) {
+		a := badInput("Json deserialize error: unknown variant `" + p.status + "`, expected `active` or `deleted`")
+		return p, &a
+	}
+	if p.hasPlan && w.panel.plan(p.plan) == nil {
+		a := notFound("plan")
+		return p, &a
+	}
+	return p, nil
+}
+
+// patchHosting sets what is given. Each thing that really changes is an effect
+// of its own; setting what is already so is a 204 without one.
+func patchHosting(w *World, q *request) answer {
+	h, bad := w.hosting(q)
+	if bad != nil {
+		return *bad
+	}
+	p, bad := w.readPatch(q)
+	if bad != nil {
+		return *bad
+	}
+	if p.hasStatus && p.status == "deleted" && h.Status != "deleted" {
+		w.alterHosting(h, "delete_subscription", func() { w.softDelete(h) })
+	}
+	if p.hasStatus && p.status == "active" && h.Status != "active" {
+		w.alterHosting(h, "undelete_subscription", func() { w.undelete(h) })
+	}
+	if p.hasPlan && p.plan != h.Plan {
+		w.alterHosting(h, "change_plan", func() { w.movePlan(h, p.plan) })
+	}
+	if p.hasName && p.name != h.FriendlyName {
+		w.alterHosting(h, "rename_subscription", func() { h.FriendlyName = p.name })
+	}
+	if p.hasSus && p.suspend && h.SuspendedBy == "" {
+		w.alterHosting(h, "suspend", func() { h.SuspendedBy = w.panel.our.ID })
+	}
+	if p.hasSus && !p.suspend && h.SuspendedBy != "" {
+		if h.SuspendedBy != w.panel.our.ID {
+			w.violate("foreign-resume", q.Call)
+		}
+		w.alterHosting(h, "resume", func() { h.SuspendedBy = "" })
+	}
+	return noContent
+}
+
+func (w *World) alterHosting(h *Hosting, kind string, do func()) {
+	before := h.state()
+	do()
+	w.panel.touch()
+	w.effect(Effect{Kind: kind, Org: h.Org, Hosting: h.ID, Before: before, After: h.state()})
+}
+
+func (w *World) movePlan(h *Hosting, plan int) {
+	if h.Status == "active" {
+		w.countPlan(h.Plan, -1)
+		w.countPlan(plan, 1)
+	}
+	h.Plan = plan
+}
+
+func (w *World) countPlan(plan, by int) {
+	if p := w.panel.plan(plan); p != nil {
+		p.hostings += by
+	}
+}
+
+// softDelete marks the hosting and its websites; the data stays until a purge.
+func (w *World) softDelete(h *Hosting) {
+	if h.Status == "deleted" {
+		return
+	}
+	h.Status = "deleted"
+	w.countPlan(h.Plan, -1)
+	w.markWebsites(h, "deleted")
+	w.panel.touch()
+}
+
+func (w *World) undelete(h *Hosting) {
+	h.Status = "active"
+	w.countPlan(h.Plan, 1)
+	w.markWebsites(h, "active")
+}
+
+func (w *World) markWebsites(h *Hosting, status string) {
+	for _, s := range w.panel.orgByID[h.Org].websites {
+		if s.Hosting == h.ID {
+			s.Status = status
+		}
+	}
+}
+
+func deleteHosting(w *World, q *request) answer {
+	h, bad := w.hosting(q)
+	if bad != nil {
+		return *bad
+	}
+	if h.Status != "deleted" {
+		w.alterHosting(h, "delete_subscription", func() { w.softDelete(h) })
+	}
+	return noContent
+}

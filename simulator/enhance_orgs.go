@@ -1,0 +1,273 @@
+package simulator
+
+import (
+	"cmp"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// org finds our own organisation or one of its customers. The master above us
+// exists, but the token may not touch it.
+func (w *World) org(q *request, i int) (*Org, *answer) {
+	id := strings.ToLower(q.vars[i])
+	switch o := w.panel.orgByID[id]; {
+	case o != nil:
+		return o, nil
+	case id == w.panel.our.ID:
+		return w.panel.our, nil
+	case id == w.panel.master:
+		a := enhanceErrorFor(403)
+		return nil, &a
+	case !isUUID(id):
+		a := badInput("Path deserialize error: UUID parsing failed")
+		return nil, &a
+	}
+	a := notFound("org")
+	return nil, &a
+}
+
+// vendor is the organisation in the path when it must be the one that sells.
+func (w *World) vendor(q *request) (bool, *answer) {
+	o, bad := w.org(q, 0)
+	return o == w.panel.our, bad
+}
+
+func isUUID(s string) bool {
+	if len(s) != 36 {
+		return false
+	}
+	for i := range len(s) {
+		dash := i == 8 || i == 13 || i == 18 || i == 23
+		if dash != (s[i] == '-') || !dash && !strings.ContainsRune("0123456789abcdef", rune(s[i])) {
+			return false
+		}
+	}
+	return true
+}
+
+func getOrg(w *World, q *request) answer {
+	o, bad := w.org(q, 0)
+	if bad != nil {
+		return *bad
+	}
+	return ok(w.renderOrg(o))
+}
+
+func (w *World) renderOrg(o *Org) string {
+	parent := w.panel.our.ID
+	if o == w.panel.our {
+		parent = w.panel.master
+	}
+	var d doc
+	d.open()
+	d.str("id", o.ID)
+	d.str("parentId", parent)
+	d.str("name", o.Name)
+	d.str("status", o.Status)
+	if o.SuspendedBy != "" {
+		d.str("suspendedBy", o.SuspendedBy)
+	}
+	if m := o.owner(); m != nil {
+		d.str("owner", m.Name)
+		d.str("ownerEmail", m.Email)
+		d.str("ownerId", m.ID)
+		d.str("ownerLoginId", m.Login)
+	}
+	d.num("subscriptionsCount", int64(o.live()))
+	d.num("websitesCount", int64(len(o.websites)))
+	d.str("createdAt", stamp(o.Created))
+	d.str("locale", "en")
+	w.strange(&d)
+	d.close()
+	return string(d.b)
+}
+
+// stamp writes times with microseconds, as orchd's database keeps them.
+func stamp(t time.Time) string { return t.UTC().Format("2006-01-02T15:04:05.000000Z") }
+
+var orgSorts = []string{"id", "name", "status", "subscriptionsCount", "websitesCount", "createdAt"}
+
+func listOrgs(w *World, q *request) answer {
+	ours, bad := w.vendor(q)
+	if bad == nil {
+		bad = knows(q, "sortBy", "status", "planId", "recursive", "maxDepth")
+	}
+	if bad != nil {
+		return *bad
+	}
+	sortBy, status, plan := q.Query.Get("sortBy"), q.Query.Get("status"), q.Query.Get("planId")
+	if sortBy != "" && !slices.Contains(orgSorts, sortBy) {
+		return badInput("Query deserialize error: unknown variant `" + sortBy + "`")
+	}
+	if status != "" && !slices.Contains([]string{"active", "suspended", "deleted"}, status) {
+		return badInput("Query deserialize error: unknown variant `" + status + "`")
+	}
+	planID, err := strconv.Atoi(cmp.Or(plan, "0"))
+	if err != nil {
+		return badInput("Query deserialize error: invalid planId")
+	}
+	var rows []*Org
+	if ours { // an organisation that sells nothing has no customers
+		rows = w.panel.customers(sortBy, status, planID)
+	}
+	return listPart(w, q, rows, w.renderOrg)
+}
+
+// listPart answers a slice of rows; descending order is the same list from its
+// end, so that it costs nothing.
+func listPart[T any](w *World, q *request, rows []T, render func(T) string) answer {
+	from, to, bad := w.slice(q, len(rows))
+	if bad != nil {
+		return *bad
+	}
+	d := doc{b: make([]byte, 0, 256+640*(to-from))}
+	d.open()
+	d.array("items")
+	for i := from; i < to; i++ {
+		at := i
+		if q.Query.Get("sortOrder") == "desc" {
+			at = len(rows) - 1 - i
+		}
+		d.fields(render(rows[at]))
+	}
+	d.closeArray()
+	d.num("total", int64(len(rows)))
+	w.strange(&d)
+	d.close()
+	return answer{status: 200, body: d.b}
+}
+
+// customers is the list in one order under one filter, kept until a customer
+// changes: pages of a long list must not cost the list each.
+func (p *panel) customers(sortBy, status string, plan int) []*Org {
+	byAge := sortBy == "" || sortBy == "createdAt"
+	if byAge && status == "" && plan == 0 {
+		return p.orgs
+	}
+	key := sortBy + "|" + status + "|" + strconv.Itoa(plan)
+	if rows, kept := p.listings[key]; kept {
+		return rows
+	}
+	rows := []*Org{}
+	for _, o := range p.orgs {
+		if o.hasStatus(status) && (plan == 0 || o.hasPlan(plan)) {
+			rows = append(rows, o)
+		}
+	}
+	if !byAge {
+		slices.SortStableFunc(rows, func(a, b *Org) int { return compareOrgs(a, b, sortBy) })
+	}
+	p.listings[key] = rows
+	return rows
+}
+
+func (o *Org) hasStatus(want string) bool {
+	switch want {
+	case "":
+		return true
+	case "suspended":
+		return o.Status == "active" && o.SuspendedBy != ""
+	case "active":
+		return o.Status == "active" && o.SuspendedBy == ""
+	}
+	return o.Status == want
+}
+
+func (o *Org) hasPlan(plan int) bool {
+	return slices.ContainsFunc(o.hostings, func(h *Hosting) bool { return h.Plan == plan && h.Status == "active" })
+}
+
+func compareOrgs(a, b *Org, by string) int {
+	switch by {
+	case "id":
+		return cmp.Compare(a.ID, b.ID)
+	case "name":
+		return cmp.Compare(a.Name, b.Name)
+	case "status":
+		return cmp.Compare(a.Status, b.Status)
+	case "subscriptionsCount":
+		return cmp.Compare(a.live(), b.live())
+	case "websitesCount":
+		return cmp.Compare(len(a.websites), len(b.websites))
+	}
+	return 0
+}
+
+func createOrg(w *World, q *request) answer {
+	ours, bad := w.vendor(q)
+	if bad != nil {
+		return *bad
+	}
+	b, bad := readBody(q, []string{"name"})
+	if bad != nil {
+		return *bad
+	}
+	name, _, bad := b.text("name")
+	switch {
+	case bad != nil:
+		return *bad
+	case strings.TrimSpace(name) == "":
+		return badInput("name must not be empty")
+	case !ours:
+		return enhanceErrorFor(403)
+	}
+	o := w.newOrg(name)
+	w.effect(Effect{Kind: "create_org", Org: o.ID, After: o.state()})
+	return created(`{"id":` + quote(o.ID) + `}`)
+}
+
+func (w *World) newOrg(name string) *Org {
+	o := &Org{ID: w.uuid("org"), Name: name, Status: "active", Created: w.now}
+	w.panel.orgs = append(w.panel.orgs, o)
+	w.panel.orgByID[o.ID] = o
+	w.panel.touch()
+	return o
+}
+
+func patchOrg(w *World, q *request) answer {
+	o, bad := w.org(q, 0)
+	if bad != nil {
+		return *bad
+	}
+	b, bad := readBody(q, nil, "name", "status", "isSuspended", "locale", "slackNotificationWebhookUrl")
+	if bad != nil {
+		return *bad
+	}
+	name, renamed, bad := b.text("name")
+	if bad != nil {
+		return *bad
+	}
+	suspended, paused, bad := b.flag("isSuspended")
+	if bad != nil {
+		return *bad
+	}
+	if _, deletes := b["status"]; deletes {
+		w.violate("org-delete", q.Call)
+		return enhanceErrorFor(403)
+	}
+	if renamed && name != o.Name {
+		w.alterOrg(o, "rename_org", func() { o.Name = name })
+	}
+	if paused && suspended && o.SuspendedBy == "" {
+		w.alterOrg(o, "suspend_org", func() { o.SuspendedBy = w.panel.our.ID })
+	}
+	if paused && !suspended && o.SuspendedBy != "" {
+		w.alterOrg(o, "resume_org", func() { o.SuspendedBy = "" })
+	}
+	return noContent
+}
+
+func (w *World) alterOrg(o *Org, kind string, do func()) {
+	before := o.state()
+	do()
+	w.panel.touch()
+	w.effect(Effect{Kind: kind, Org: o.ID, Before: before, After: o.state()})
+}
+
+// deleteOrg is known so that it can be refused and remembered.
+func deleteOrg(w *World, q *request) answer {
+	w.violate("org-delete", q.Call)
+	return enhanceErrorFor(403)
+}

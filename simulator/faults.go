@@ -1,0 +1,151 @@
+package simulator
+
+import (
+	"net/http"
+	"net/url"
+	"time"
+)
+
+// Side is which of the two services a call went to.
+type Side int
+
+const (
+	Stripe Side = iota + 1
+	Enhance
+)
+
+func (s Side) String() string {
+	switch s {
+	case Stripe:
+		return "stripe"
+	case Enhance:
+		return "enhance"
+	}
+	return "unknown side"
+}
+
+// Call is one request as a fault hook sees it, before anything was done.
+type Call struct {
+	Side   Side
+	Method string
+	Route  string // "POST /orgs/{org}/customers", "GET /v1/subscriptions/{id}"; empty when there is none
+	Path   string // "/v1/subscriptions/sub_1…", "/orgs/…": Enhance's without /api
+	Query  url.Values
+	Header http.Header
+	Body   []byte
+	Seq    uint64 // 1 for the world's first request
+}
+
+// Write tells whether the call is meant to change something.
+func (c Call) Write() bool { return c.Method != http.MethodGet && c.Method != http.MethodHead }
+
+// Apply is whether a call has its effect.
+type Apply int
+
+const (
+	Do   Apply = iota + 1 // the effect happens (also when Apply is left zero)
+	Skip                  // it never happens
+	Late                  // it happens Fault.After from now, whatever was answered
+)
+
+func (a Apply) String() string {
+	switch a {
+	case 0, Do:
+		return "do"
+	case Skip:
+		return "skip"
+	case Late:
+		return "late"
+	}
+	return "unknown apply"
+}
+
+// Fault is what goes wrong with one call. Effect and answer are independent:
+// that is the point, since a client cannot see the effect. The zero Fault leaves
+// the call to the world's own hostility; any other replaces it for this call.
+type Fault struct {
+	// Honest asks for exactly what a healthy service does.
+	Honest bool
+
+	Apply Apply
+	After time.Duration // with Late
+
+	// Status, Header and Body replace the answer. Status alone brings the body
+	// that the service would send with it; 0 keeps the real answer, or is 502
+	// when nothing was done and 504 when it is late.
+	Status int
+	Header http.Header
+	Body   []byte
+
+	// Rewrite changes the answer that would have been sent.
+	Rewrite func(status int, body []byte) (int, []byte)
+
+	Malformed bool // the JSON ends in the middle, properly framed
+	Truncate  bool // the connection ends in the middle of the body
+	Reset     bool // the connection breaks before an answer
+	Hang      bool // no answer ever: a time-out at the client
+
+	// Delay passes before the answer: real over sockets, simulated through
+	// Transport.
+	Delay time.Duration
+}
+
+func (f Fault) zero() bool {
+	return !f.Honest && f.Apply == 0 && f.Status == 0 && f.Header == nil && f.Body == nil && f.Rewrite == nil &&
+		!f.Malformed && !f.Truncate && !f.Reset && !f.Hang && f.Delay == 0
+}
+
+// SetFault asks hook about every call from now on; nil stops that. The hook may
+// use the world's verbs: that is how a customer pays while a request is on its
+// way. It may be called from several requests at once.
+func (w *World) SetFault(hook func(Call) Fault) {
+	w.hookMu.Lock()
+	defer w.hookMu.Unlock()
+	w.hook = hook
+}
+
+// NotDone answers status and does nothing.
+func NotDone(status int) Fault { return Fault{Apply: Skip, Status: status} }
+
+// Unheard does the work and answers status all the same.
+func Unheard(status int) Fault { return Fault{Apply: Do, Status: status} }
+
+// LateBy answers 504 now and does the work d later.
+func LateBy(d time.Duration) Fault {
+	return Fault{Apply: Late, After: d, Status: http.StatusGatewayTimeout}
+}
+
+// Throttled answers 429 and does nothing. An empty retryAfter sends no header.
+func Throttled(retryAfter string) Fault {
+	f := NotDone(http.StatusTooManyRequests)
+	if retryAfter != "" {
+		f.Header = http.Header{"Retry-After": {retryAfter}}
+	}
+	return f
+}
+
+// Lost breaks the connection; done says whether the work was done before.
+func Lost(done bool) Fault {
+	if done {
+		return Fault{Apply: Do, Reset: true}
+	}
+	return Fault{Apply: Skip, Reset: true}
+}
+
+// EmptyObject answers 200 with {} to whatever was asked.
+func EmptyObject() Fault { return Fault{Apply: Do, Status: http.StatusOK, Body: []byte("{}")} }
+
+// EmptyList answers a listing as if there were nothing.
+func EmptyList() Fault {
+	return Fault{Rewrite: func(status int, body []byte) (int, []byte) { return status, keepOfList(body, 0) }}
+}
+
+// HalfList answers a listing with its first half, and as if that were all.
+func HalfList() Fault {
+	return Fault{Rewrite: func(status int, body []byte) (int, []byte) { return status, keepOfList(body, 0.5) }}
+}
+
+// WrongLivemode answers with the other mode on every object.
+func WrongLivemode() Fault {
+	return Fault{Rewrite: func(status int, body []byte) (int, []byte) { return status, flipLivemode(body) }}
+}

@@ -1,0 +1,120 @@
+package simulator
+
+import "time"
+
+// Options is the manual of a [World]. The zero value is a hostile world in
+// Stripe's test mode whose clock stands at 2 March 2026, 09:00 UTC.
+type Options struct {
+	// Seed chooses every id, fault and delay. Two worlds with one seed, driven
+	// by the same requests in the same order, answer the same bytes.
+	Seed uint64
+
+	// Start is where the clock begins. Zero: a fixed date, or Follow's time.
+	Start time.Time
+
+	// Follow ties the clock to another one, looked at on every request and
+	// verb. Use time.Now where a program with its own clock is the client, else
+	// it finds the clocks apart. Nil: only Advance moves the time.
+	Follow func() time.Time
+
+	// Calm switches the hostility off. Faults set by hand still happen.
+	Calm bool
+
+	// Livemode is the mode of the account and of every object in it.
+	Livemode bool
+
+	// StripeKey is the one key that is accepted. A key that begins with rk_ is
+	// restricted, see Deny. Empty: a secret key of the right mode is made up.
+	StripeKey string
+
+	// EnhanceToken and OrgID are the panel's access token and the organisation
+	// that sells. Empty: made up.
+	EnhanceToken, OrgID string
+
+	// MaxPage caps a page at Enhance, however much is asked for. 0: 100 in a
+	// calm world, 25 in a hostile one. Stripe has its own limit of 100.
+	MaxPage int
+
+	// Latency is a real delay before each answer, for benchmarks.
+	Latency time.Duration
+
+	// StripeRPS and EnhanceRPS answer 429 above so many requests a second and
+	// route. 0: no limit. They count in simulated seconds, so that a clock that
+	// stands still (no Follow) never refills them.
+	StripeRPS, EnhanceRPS int
+
+	// Deny lists the resources that a restricted key may not read: customers,
+	// subscriptions, products, prices, events, checkout_sessions, invoices; and
+	// "write" for every write. The account is always denied to such keys.
+	Deny []string
+
+	// RetryFor is how long Stripe retries a failed charge before it does what
+	// AfterRetries says. 0: 21 days.
+	RetryFor time.Duration
+
+	// AfterRetries is the account's setting for a charge that never succeeded:
+	// "cancel" (the default), "unpaid", or "past_due" for leaving it.
+	AfterRetries string
+
+	// NoDueDate leaves due_date null on invoices that are charged
+	// automatically, as Stripe does; otherwise it is the time of the invoice.
+	NoDueDate bool
+
+	// RequestLog is how many of the latest requests Requests can return; the
+	// counters see all. 0: 10,000.
+	RequestLog int
+}
+
+const (
+	calmPage    = 100
+	hostilePage = 25
+	requestLog  = 10_000
+	retryFor    = 21 * 24 * time.Hour
+)
+
+// fixedStart is a Monday morning, so that stories about weeks read naturally.
+var fixedStart = time.Date(2026, time.March, 2, 9, 0, 0, 0, time.UTC)
+
+// withDefaults fills what was left zero. It needs the seed for the made-up keys.
+func (o Options) withDefaults() Options {
+	if o.Start.IsZero() {
+		o.Start = fixedStart
+		if o.Follow != nil {
+			o.Start = o.Follow()
+		}
+	}
+	o.Start = o.Start.UTC()
+	if o.MaxPage <= 0 {
+		o.MaxPage = hostilePage
+		if o.Calm {
+			o.MaxPage = calmPage
+		}
+	}
+	if o.RetryFor <= 0 {
+		o.RetryFor = retryFor
+	}
+	if o.AfterRetries == "" {
+		o.AfterRetries = "cancel"
+	}
+	if o.RequestLog <= 0 {
+		o.RequestLog = requestLog
+	}
+	return o.withKeys()
+}
+
+func (o Options) withKeys() Options {
+	d := dice(o.Seed)
+	if o.StripeKey == "" {
+		o.StripeKey = "sk_test_" + d.word(24, "stripe key")
+		if o.Livemode {
+			o.StripeKey = "sk_live_" + d.word(24, "stripe key")
+		}
+	}
+	if o.EnhanceToken == "" {
+		o.EnhanceToken = d.word(40, "enhance token")
+	}
+	if o.OrgID == "" {
+		o.OrgID = d.uuid("our organisation")
+	}
+	return o
+}

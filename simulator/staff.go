@@ -1,0 +1,195 @@
+package simulator
+
+import (
+	"maps"
+	"slices"
+	"strconv"
+	"strings"
+)
+
+// What the hosting company's people do in the panel, past the program.
+
+// AddPlan offers a plan. An id of 0 takes the next free one, a known id replaces
+// that plan.
+func (w *World) AddPlan(id int, name string, resources ...Resource) int {
+	w.enter()
+	defer w.mu.Unlock()
+	if id == 0 {
+		for _, p := range w.panel.plans {
+			id = max(id, p.ID)
+		}
+		id++
+	}
+	if p := w.panel.plan(id); p != nil {
+		p.Name, p.Resources = name, slices.Clone(resources)
+		return id
+	}
+	w.panel.plans = append(w.panel.plans, &Plan{ID: id, Name: name, Resources: slices.Clone(resources), createdAt: w.now})
+	return id
+}
+
+// RemovePlan takes a plan out of the offer; hostings keep its number.
+func (w *World) RemovePlan(id int) {
+	w.enter()
+	defer w.mu.Unlock()
+	w.panel.plans = slices.DeleteFunc(w.panel.plans, func(p *Plan) bool { return p.ID == id })
+}
+
+func (w *World) onHosting(id int, kind string, do func(*Hosting)) error {
+	w.enter()
+	defer w.mu.Unlock()
+	h := w.panel.hosting(id)
+	if h == nil {
+		return NotFoundError{Kind: "hosting", ID: strconv.Itoa(id)}
+	}
+	before := h.state()
+	do(h)
+	w.effect(Effect{Kind: kind, Org: h.Org, Hosting: id, Before: before, After: h.state(), Staff: true})
+	return nil
+}
+
+// StaffSuspend suspends for abuse: by somebody who is not us.
+func (w *World) StaffSuspend(hosting int) error {
+	return w.onHosting(hosting, "suspend", func(h *Hosting) { h.SuspendedBy = w.panel.staff })
+}
+
+// StaffResume lifts any suspension.
+func (w *World) StaffResume(hosting int) error {
+	return w.onHosting(hosting, "resume", func(h *Hosting) { h.SuspendedBy = "" })
+}
+
+// StaffDelete deletes softly.
+func (w *World) StaffDelete(hosting int) error {
+	return w.onHosting(hosting, "delete_subscription", func(h *Hosting) { w.softDelete(h) })
+}
+
+// StaffChangePlan moves a hosting to another plan.
+func (w *World) StaffChangePlan(hosting, plan int) error {
+	return w.onHosting(hosting, "change_plan", func(h *Hosting) { w.movePlan(h, plan) })
+}
+
+// StaffRename edits the friendly name, with or without its marker.
+func (w *World) StaffRename(hosting int, friendlyName string) error {
+	return w.onHosting(hosting, "rename_subscription", func(h *Hosting) { h.FriendlyName = friendlyName })
+}
+
+// StaffPurge wipes a deleted or living hosting, as the panel's own purge does:
+// from then on it answers 404.
+func (w *World) StaffPurge(hosting int) error {
+	err := w.onHosting(hosting, "delete_subscription", func(h *Hosting) { w.softDelete(h) })
+	if err != nil {
+		return err
+	}
+	w.enter()
+	defer w.mu.Unlock()
+	h := w.panel.hosting(hosting)
+	gone := func(x *Hosting) bool { return x == h }
+	w.panel.hostings = slices.DeleteFunc(w.panel.hostings, gone)
+	o := w.panel.orgByID[h.Org]
+	o.hostings = slices.DeleteFunc(o.hostings, gone)
+	return nil
+}
+
+// StaffCreateOrg makes a customer by hand, whose owner has signed in already.
+// An empty e-mail makes one without an owner.
+func (w *World) StaffCreateOrg(name, ownerEmail string) string {
+	w.enter()
+	defer w.mu.Unlock()
+	o := w.newOrg(name)
+	w.effect(Effect{Kind: "create_org", Org: o.ID, After: o.state(), Staff: true})
+	if ownerEmail != "" {
+		l := w.login(ownerEmail, name)
+		l.Registered = true
+		o.Members = append(o.Members, w.newMember(l, []string{"Owner"}, true))
+	}
+	return o.ID
+}
+
+// StaffCreateHosting gives an organisation a hosting by hand.
+func (w *World) StaffCreateHosting(org string, plan int, friendlyName string) (int, error) {
+	w.enter()
+	defer w.mu.Unlock()
+	o := w.panel.orgByID[org]
+	if o == nil {
+		return 0, NotFoundError{Kind: "org", ID: org}
+	}
+	if w.panel.plan(plan) == nil {
+		return 0, NotFoundError{Kind: "plan", ID: strconv.Itoa(plan)}
+	}
+	h := w.newHosting(o, plan, friendlyName)
+	w.effect(Effect{Kind: "create_subscription", Org: org, Hosting: h.ID, After: h.state(), Staff: true})
+	return h.ID, nil
+}
+
+// StaffDeleteOrg deletes an organisation softly, with all its hostings.
+func (w *World) StaffDeleteOrg(org string) error {
+	w.enter()
+	defer w.mu.Unlock()
+	o := w.panel.orgByID[org]
+	if o == nil {
+		return NotFoundError{Kind: "org", ID: org}
+	}
+	before := o.state()
+	o.Status = "deleted"
+	for _, h := range o.hostings {
+		w.softDelete(h)
+	}
+	w.panel.touch()
+	w.effect(Effect{Kind: "delete_org", Org: org, Before: before, After: o.state(), Staff: true})
+	return nil
+}
+
+// SetUsage says how much of a resource a hosting uses.
+func (w *World) SetUsage(hosting int, resource string, n int64) error {
+	w.enter()
+	defer w.mu.Unlock()
+	h := w.panel.hosting(hosting)
+	if h == nil {
+		return NotFoundError{Kind: "hosting", ID: strconv.Itoa(hosting)}
+	}
+	h.Usage = maps.Clone(h.Usage)
+	if h.Usage == nil {
+		h.Usage = map[string]int64{}
+	}
+	h.Usage[resource] = n
+	return nil
+}
+
+// AddWebsite puts a website into a hosting, or takes a domain elsewhere in the
+// panel when the organisation is one made for that.
+func (w *World) AddWebsite(hosting int, domain string) (string, error) {
+	w.enter()
+	defer w.mu.Unlock()
+	h := w.panel.hosting(hosting)
+	if h == nil {
+		return "", NotFoundError{Kind: "hosting", ID: strconv.Itoa(hosting)}
+	}
+	if w.panel.domains[strings.ToLower(domain)] != nil {
+		return "", RefusedError{ID: domain, Reason: "the domain is taken"}
+	}
+	s := w.newWebsite(h, domain, "php83")
+	w.effect(Effect{Kind: "create_website", Org: h.Org, Hosting: h.ID, Object: s.ID, After: h.state(), Staff: true})
+	return s.ID, nil
+}
+
+// AcceptInvite lets all who were invited to an organisation choose their
+// passwords.
+func (w *World) AcceptInvite(org string) error {
+	w.enter()
+	defer w.mu.Unlock()
+	o := w.panel.orgByID[org]
+	if o == nil {
+		return NotFoundError{Kind: "org", ID: org}
+	}
+	accepted := false
+	for i := range o.Members {
+		if m := &o.Members[i]; !m.Active {
+			m.Active, m.invite, accepted = true, "", true
+			w.panel.loginByID[m.Login].Registered = true
+		}
+	}
+	if !accepted {
+		return RefusedError{ID: org, Reason: "nobody is invited"}
+	}
+	return nil
+}

@@ -1,0 +1,223 @@
+package simulator
+
+import (
+	"math"
+	"net/url"
+	"slices"
+	"strconv"
+	"strings"
+)
+
+// params are a request's parameters, checked against what the route takes.
+// Stripe refuses what it does not know, and so does this.
+type params struct {
+	values url.Values // by base name; lists keep all their values
+	ranges map[string]span
+	expand expansion
+	limit  int
+}
+
+// paramError stops a handler with an answer that is already written.
+type paramError struct{ answer answer }
+
+func badParam(code, name, message string) *paramError {
+	return &paramError{stripeError(400, code, name, message)}
+}
+
+// kinds of parameters.
+type paramKind int
+
+const (
+	scalar paramKind = iota + 1
+	list             // name[], name[0]
+	times            // name, name[gte], name[gt], name[lt], name[lte]
+)
+
+type accepts map[string]paramKind
+
+// paging are the parameters of every list.
+var paging = accepts{"limit": scalar, "starting_after": scalar, "ending_before": scalar, "expand": list}
+
+func (a accepts) and(more accepts) accepts {
+	out := accepts{}
+	for k, v := range a {
+		out[k] = v
+	}
+	for k, v := range more {
+		out[k] = v
+	}
+	return out
+}
+
+// read takes the query apart. object is the type that expand paths begin at.
+func read(query url.Values, takes accepts, object string) (params, *paramError) {
+	p := params{values: url.Values{}, ranges: map[string]span{}, limit: 10}
+	for _, raw := range sortedKeys(query) {
+		name, sub, bracket := strings.Cut(raw, "[")
+		sub = strings.TrimSuffix(sub, "]")
+		kind, known := takes[name]
+		if !known || bracket && kind == scalar {
+			return p, badParam("parameter_unknown", raw, "Received unknown parameter: "+raw)
+		}
+		values := query[raw]
+		switch kind {
+		case scalar:
+			p.values.Set(name, values[len(values)-1])
+		case list:
+			if !bracket || sub != "" && !isIndex(sub) {
+				return p, badParam("", name, "Invalid array")
+			}
+			p.values[name] = append(p.values[name], values...)
+		case times:
+			if err := p.addRange(name, sub, values[len(values)-1], raw); err != nil {
+				return p, err
+			}
+		}
+	}
+	if err := p.checkPaging(); err != nil {
+		return p, err
+	}
+	return p, p.addExpansions(object)
+}
+
+func isIndex(s string) bool {
+	_, err := strconv.ParseUint(s, 10, 16)
+	return err == nil
+}
+
+func (p *params) addRange(name, op, value, raw string) *paramError {
+	n, err := strconv.ParseInt(value, 10, 64)
+	if err != nil {
+		return badParam("parameter_invalid_integer", raw, "Invalid integer: "+value)
+	}
+	r, ok := p.ranges[name]
+	if !ok {
+		r = span{from: math.MinInt64}
+	}
+	switch op {
+	case "":
+		r = span{from: n, to: n}
+	case "gte":
+		r.from = max(r.from, n)
+	case "gt":
+		r.from = max(r.from, n+1)
+	case "lte":
+		r.to = upper(r.to, n)
+	case "lt":
+		r.to = upper(r.to, n-1)
+	default:
+		return badParam("parameter_unknown", raw, "Received unknown parameter: "+raw)
+	}
+	p.ranges[name] = r
+	return nil
+}
+
+// upper is the smaller bound, where 0 is none.
+func upper(have, n int64) int64 {
+	if n == 0 {
+		n = -1 // before everything that exists, and not "unbounded"
+	}
+	if have == 0 {
+		return n
+	}
+	return min(have, n)
+}
+
+func (p *params) checkPaging() *paramError {
+	if v := p.values.Get("limit"); v != "" {
+		n, err := strconv.Atoi(v)
+		switch {
+		case err != nil:
+			return badParam("parameter_invalid_integer", "limit", "Invalid integer: "+v)
+		case n < 1:
+			return badParam("parameter_invalid_integer", "limit", "This value must be greater than or equal to 1.")
+		case n > 100:
+			return badParam("parameter_invalid_integer", "limit", "This value must be less than or equal to 100 (it currently is '"+v+"').")
+		}
+		p.limit = n
+	}
+	if p.values.Has("starting_after") && p.values.Has("ending_before") {
+		return badParam("", "", "Received both starting_after and ending_before parameters. Please pass in only one.")
+	}
+	return nil
+}
+
+func (p *params) addExpansions(object string) *paramError {
+	for _, path := range p.values["expand"] {
+		parts := strings.Split(path, ".")
+		if len(parts) > 4 {
+			return badParam("", "expand", "You cannot expand more than 4 levels of a property. Property: "+path)
+		}
+		if !canExpand(object, parts) {
+			return badParam("", "expand", "This property cannot be expanded ("+path+").")
+		}
+		p.expand = append(p.expand, path)
+	}
+	p.expand = p.expand.below("data")
+	if !strings.HasPrefix(object, "list:") {
+		p.expand = p.values["expand"]
+	}
+	return nil
+}
+
+// expandable are the properties of each object that may be expanded, and what
+// is behind them. "none" is always null here, but expanding it is no mistake.
+var expandable = map[string]map[string]string{
+	"subscription": {
+		"customer": "customer", "latest_invoice": "invoice", "items": "list:item", "default_payment_method": "none",
+		"default_source": "none", "discount": "none", "pending_setup_intent": "none", "schedule": "none", "test_clock": "none",
+	},
+	"item":     {"price": "price", "plan": "plan"},
+	"plan":     {"product": "none"},
+	"price":    {"product": "product"},
+	"product":  {"default_price": "none"},
+	"customer": {"default_source": "none", "test_clock": "none"},
+	"invoice": {
+		"customer": "customer", "subscription": "subscription", "charge": "none", "payment_intent": "none",
+		"default_payment_method": "none",
+	},
+	"session": {
+		"customer": "customer", "subscription": "subscription", "invoice": "none", "payment_intent": "none",
+		"setup_intent": "none", "payment_link": "none",
+	},
+}
+
+func canExpand(object string, parts []string) bool {
+	if len(parts) == 0 {
+		return true
+	}
+	if element, isList := strings.CutPrefix(object, "list:"); isList {
+		return parts[0] == "data" && canExpand(element, parts[1:])
+	}
+	next, ok := expandable[object][parts[0]]
+	return ok && canExpand(next, parts[1:])
+}
+
+// expansion are the paths to expand, from where one stands.
+type expansion []string
+
+func (x expansion) has(name string) bool {
+	return slices.ContainsFunc(x, func(p string) bool {
+		return strings.HasPrefix(p, name) && (len(p) == len(name) || p[len(name)] == '.')
+	})
+}
+
+// below are the paths that go on from a property.
+func (x expansion) below(name string) (out expansion) {
+	for _, p := range x {
+		if rest, ok := strings.CutPrefix(p, name+"."); ok {
+			out = append(out, rest)
+		}
+	}
+	return out
+}
+
+// form parses the body of a write. Length is unknown for chunked bodies, which
+// is why the body is read before.
+func form(q *request) (url.Values, *paramError) {
+	v, err := url.ParseQuery(string(q.Body))
+	if err != nil {
+		return nil, badParam("", "", "Invalid request body: it is not form-encoded.")
+	}
+	return v, nil
+}

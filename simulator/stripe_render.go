@@ -1,0 +1,222 @@
+package simulator
+
+// Shapes of Stripe API version 2023-10-16. Whatever this world has no use for
+// is null or empty, as it is for a plain account; the fields are there because
+// a client must cope with their presence.
+
+// embedded says how many items a subscription shows inside itself. Lists show
+// fewer than single reads: the rest is behind has_more, which is where clients
+// lose items.
+type embedded int
+
+const (
+	listed    embedded = 10
+	retrieved embedded = 20
+)
+
+const subscriptionRest = `"application":null,"application_fee_percent":null,` +
+	`"automatic_tax":{"enabled":false},"billing_cycle_anchor_config":null,"billing_thresholds":null,"cancel_at":null,` +
+	`"currency":"eur","default_payment_method":null,"default_source":null,"default_tax_rates":[],"description":null,` +
+	`"discount":null,"next_pending_invoice_item_invoice":null,"on_behalf_of":null,` +
+	`"payment_settings":{"payment_method_options":null,"payment_method_types":null,"save_default_payment_method":"off"},` +
+	`"pending_invoice_item_interval":null,"pending_setup_intent":null,"pending_update":null,"schedule":null,` +
+	`"test_clock":null,"transfer_data":null,"trial_settings":{"end_behavior":{"missing_payment_method":"create_invoice"}}`
+
+func (w *World) renderSubscription(s *Subscription, x expansion, show embedded) string {
+	var d doc
+	d.open()
+	d.str("id", s.ID)
+	d.fields(`"object":"subscription"`)
+	d.fields(subscriptionRest)
+	d.num("billing_cycle_anchor", s.Created)
+	d.flag("cancel_at_period_end", s.CancelAtPeriodEnd)
+	d.when("canceled_at", s.CanceledAt)
+	d.object("cancellation_details")
+	d.null("comment", "feedback")
+	d.text("reason", s.CancelReason)
+	d.close()
+	d.str("collection_method", collectionMethod(s.SendInvoice))
+	d.num("created", s.Created)
+	d.num("current_period_end", s.PeriodEnd)
+	d.num("current_period_start", s.PeriodStart)
+	d.raw("customer", w.customerField(s.customer, x))
+	d.when("days_until_due", s.DaysUntilDue)
+	d.when("ended_at", s.EndedAt)
+	w.renderItems(&d, s, x, show)
+	d.raw("latest_invoice", w.latestInvoice(s, x))
+	d.flag("livemode", w.opt.Livemode != s.WrongLivemode)
+	d.texts("metadata", s.Metadata)
+	if s.PauseCollection == "" {
+		d.null("pause_collection")
+	} else {
+		d.raw("pause_collection", `{"behavior":`+quote(s.PauseCollection)+`,"resumes_at":null}`)
+	}
+	d.num("start_date", s.Created)
+	d.str("status", s.Status)
+	d.when("trial_end", s.TrialEnd)
+	d.when("trial_start", s.TrialStart)
+	w.strange(&d)
+	d.close()
+	return string(d.b)
+}
+
+func (w *World) renderItems(d *doc, s *Subscription, x expansion, show embedded) {
+	d.object("items")
+	d.fields(`"object":"list"`)
+	d.array("data")
+	for i := range min(len(s.Items), int(show)) {
+		d.fields(w.renderItem(s, &s.Items[i], x.below("items.data")))
+	}
+	d.closeArray()
+	d.flag("has_more", len(s.Items) > int(show))
+	d.num("total_count", int64(len(s.Items)))
+	d.str("url", "/v1/subscription_items?subscription="+s.ID)
+	d.close()
+}
+
+func collectionMethod(sendInvoice bool) string {
+	if sendInvoice {
+		return "send_invoice"
+	}
+	return "charge_automatically"
+}
+
+func (w *World) customerField(c *Customer, x expansion) string {
+	if x.has("customer") {
+		return w.renderCustomer(c)
+	}
+	return quote(c.ID)
+}
+
+func (w *World) latestInvoice(s *Subscription, x expansion) string {
+	if len(s.invoices) == 0 {
+		return "null"
+	}
+	last := s.invoices[len(s.invoices)-1]
+	if x.has("latest_invoice") {
+		return w.renderInvoice(last, x.below("latest_invoice"))
+	}
+	return quote(last.ID)
+}
+
+func (w *World) renderItem(s *Subscription, it *Item, x expansion) string {
+	p := w.account.prices.byID[it.Price]
+	var d doc
+	d.open()
+	d.str("id", it.ID)
+	d.fields(`"object":"subscription_item","billing_thresholds":null`)
+	d.num("created", it.Created)
+	d.num("current_period_end", s.PeriodEnd)
+	d.num("current_period_start", s.PeriodStart)
+	d.texts("metadata", it.Metadata)
+	d.raw("plan", w.renderLegacyPlan(p))
+	d.raw("price", w.renderPrice(p, x.below("price")))
+	if it.Quantity >= 0 {
+		d.num("quantity", it.Quantity)
+	}
+	d.str("subscription", s.ID)
+	d.fields(`"tax_rates":[]`)
+	w.strange(&d)
+	d.close()
+	return string(d.b)
+}
+
+func (w *World) renderPrice(p *Price, x expansion) string {
+	var d doc
+	d.open()
+	d.str("id", p.ID)
+	d.fields(`"object":"price"`)
+	d.flag("active", !p.Inactive)
+	d.fields(`"billing_scheme":"per_unit"`)
+	d.num("created", p.Created)
+	d.str("currency", p.Currency)
+	d.null("custom_unit_amount")
+	d.flag("livemode", w.opt.Livemode)
+	d.text("lookup_key", p.LookupKey)
+	d.texts("metadata", p.Metadata)
+	d.null("nickname")
+	if x.has("product") {
+		d.raw("product", w.renderProduct(w.account.products.byID[p.Product]))
+	} else {
+		d.str("product", p.Product)
+	}
+	d.object("recurring")
+	d.fields(`"aggregate_usage":null,"interval":` + quote(p.Interval) + `,"interval_count":1,"trial_period_days":null,"usage_type":"licensed"`)
+	d.close()
+	d.fields(`"tax_behavior":"unspecified","tiers_mode":null,"transform_quantity":null,"type":"recurring"`)
+	d.num("unit_amount", p.Amount)
+	d.str("unit_amount_decimal", itoa(p.Amount))
+	w.strange(&d)
+	d.close()
+	return string(d.b)
+}
+
+// renderLegacyPlan is the price in the words of the API before prices; Stripe
+// still sends it beside every price of an item.
+func (w *World) renderLegacyPlan(p *Price) string {
+	var d doc
+	d.open()
+	d.str("id", p.ID)
+	d.fields(`"object":"plan"`)
+	d.flag("active", !p.Inactive)
+	d.fields(`"aggregate_usage":null`)
+	d.num("amount", p.Amount)
+	d.str("amount_decimal", itoa(p.Amount))
+	d.fields(`"billing_scheme":"per_unit"`)
+	d.num("created", p.Created)
+	d.str("currency", p.Currency)
+	d.str("interval", p.Interval)
+	d.num("interval_count", 1)
+	d.flag("livemode", w.opt.Livemode)
+	d.texts("metadata", p.Metadata)
+	d.null("nickname")
+	d.str("product", p.Product)
+	d.fields(`"tiers_mode":null,"transform_usage":null,"trial_period_days":null,"usage_type":"licensed"`)
+	d.close()
+	return string(d.b)
+}
+
+func (w *World) renderProduct(p *Product) string {
+	var d doc
+	d.open()
+	d.str("id", p.ID)
+	d.fields(`"object":"product"`)
+	d.flag("active", !p.Inactive)
+	d.num("created", p.Created)
+	d.fields(`"default_price":null,"description":null,"features":[],"images":[]`)
+	d.flag("livemode", w.opt.Livemode)
+	d.texts("metadata", p.Metadata)
+	d.str("name", p.Name)
+	d.fields(`"package_dimensions":null,"shippable":null,"statement_descriptor":null,"tax_code":null,"type":"service","unit_label":null`)
+	d.num("updated", p.Created)
+	d.null("url")
+	w.strange(&d)
+	d.close()
+	return string(d.b)
+}
+
+const customerRest = `"address":null,"balance":0,"currency":"eur","default_source":null,"description":null,"discount":null,` +
+	`"invoice_settings":{"custom_fields":null,"default_payment_method":null,"footer":null,"rendering_options":null},` +
+	`"next_invoice_sequence":2,"phone":null,"preferred_locales":[],"shipping":null,"tax_exempt":"none","test_clock":null`
+
+// renderCustomer shows a deleted customer the way Stripe does: three fields.
+func (w *World) renderCustomer(c *Customer) string {
+	if c.Deleted {
+		return `{"id":` + quote(c.ID) + `,"object":"customer","deleted":true}`
+	}
+	var d doc
+	d.open()
+	d.str("id", c.ID)
+	d.fields(`"object":"customer"`)
+	d.fields(customerRest)
+	d.num("created", c.Created)
+	d.flag("delinquent", c.CardDeclined)
+	d.text("email", c.Email)
+	d.str("invoice_prefix", spell(w.dice.roll("prefix", c.ID), 8))
+	d.flag("livemode", w.opt.Livemode)
+	d.texts("metadata", c.Metadata)
+	d.text("name", c.Name)
+	w.strange(&d)
+	d.close()
+	return string(d.b)
+}

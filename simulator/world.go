@@ -1,0 +1,91 @@
+package simulator
+
+import (
+	"fmt"
+	"strconv"
+	"sync"
+	"time"
+)
+
+// World is one Stripe account, one Enhance panel, and the clock they share.
+// All methods are safe for concurrent use.
+type World struct {
+	opt  Options
+	dice dice
+
+	hookMu sync.RWMutex
+	hook   func(Call) Fault // guarded by hookMu, never called with mu held
+
+	mu     sync.Mutex // guards everything below
+	now    time.Time
+	ahead  time.Duration // how far Advance has pushed us past Follow
+	timers timers
+	births uint64 // numbers objects, timers and ids in the order they came to be
+
+	account account // Stripe's side, see account.go
+	panel   *panel  // Enhance's side, see panel.go
+	log     journal // what really happened, see effects.go
+	hooks   outbox  // webhooks that are still to be sent, see webhook.go
+	tries   map[uint64]uint64
+	buckets map[string]*bucket
+}
+
+// New makes an empty world: no products, no plans, no customers.
+func New(o Options) *World {
+	o = o.withDefaults()
+	w := &World{
+		opt:     o,
+		dice:    dice(o.Seed),
+		now:     o.Start,
+		account: newAccount(),
+		tries:   map[uint64]uint64{},
+		buckets: map[string]*bucket{},
+	}
+	if o.Follow != nil {
+		w.ahead = o.Start.Sub(o.Follow())
+	}
+	w.log = newJournal(o.RequestLog)
+	w.panel = newPanel(w.dice.uuid("master organisation"), w.dice.uuid("a member of staff"), o.OrgID, o.Start)
+	return w
+}
+
+// StripeKey is the key that the account accepts.
+func (w *World) StripeKey() string { return w.opt.StripeKey }
+
+// EnhanceToken is the token that the panel accepts.
+func (w *World) EnhanceToken() string { return w.opt.EnhanceToken }
+
+// OrgID is the organisation that sells, the one to configure in the client.
+func (w *World) OrgID() string { return w.opt.OrgID }
+
+// enter locks the world and lets it catch up with the clock that it follows.
+func (w *World) enter() {
+	w.mu.Lock()
+	w.catchUp()
+}
+
+// birth numbers a new object; with the time it is the object's place in lists.
+func (w *World) birth() uint64 {
+	w.births++
+	return w.births
+}
+
+// id makes an id of Stripe's kind. Like Stripe's, it tells nothing about age.
+func (w *World) id(prefix string) string {
+	return prefix + "_1" + spell(w.dice.n(prefix, w.birth()), 15)
+}
+
+func (w *World) uuid(kind string) string {
+	return w.dice.uuid(kind, strconv.FormatUint(w.birth(), 10))
+}
+
+// NotFoundError tells which object a verb was asked about in vain.
+type NotFoundError struct{ Kind, ID string }
+
+func (e NotFoundError) Error() string { return fmt.Sprintf("no such %s: %q", e.Kind, e.ID) }
+
+// RefusedError tells that an object exists but is not in a state for the verb,
+// like paying for a subscription that was canceled.
+type RefusedError struct{ ID, Reason string }
+
+func (e RefusedError) Error() string { return e.ID + ": " + e.Reason }
