@@ -1,0 +1,31 @@
+package report
+
+import "github.com/stripe-enhance/stripe-enhance/reconcile"
+
+// Advice is what to do about a kind of hold; "" for one that passes by itself or
+// whose sentence already says it.
+func Advice(kind reconcile.HoldKind) string { return advice[kind] }
+
+var advice = map[reconcile.HoldKind]string{
+	reconcile.HoldBrake:             "many at once is either a sale or a mistake: look at the plan, then approve it, or mend the cause and it goes away",
+	reconcile.HoldGrace:             "nothing: Stripe keeps trying the card; a payment lifts it, otherwise it is suspended at the time shown",
+	reconcile.HoldUnmapped:          "map the price: stripe-enhance mappings suggest, then stripe-enhance mappings set BILLING_ID PLAN",
+	reconcile.HoldPlanMissing:       "create the plan in the panel, or map to another: stripe-enhance mappings set BILLING_ID PLAN",
+	reconcile.HoldPlanAmbiguous:     "map to the plan's number instead of its name",
+	reconcile.HoldAmbiguous:         "nothing yet: what was sent is looked for before anything is sent again",
+	reconcile.HoldParked:            "mend what the error says; it is tried again every few hours, and at once with stripe-enhance reconcile --subscription",
+	reconcile.HoldManual:            "somebody said hands off; it ends with that hold",
+	reconcile.HoldUnknownStatus:     "look at the subscription in Stripe's dashboard; a newer version of this program may know the word",
+	reconcile.HoldForeignSuspension: "the panel's staff suspended it; lift it there when the matter is settled",
+	reconcile.HoldMissing:           "the panel no longer has it; nothing is made anew until a person has looked",
+	reconcile.HoldDeleted:           "restore it in the panel, or cancel the subscription in Stripe",
+	reconcile.HoldDuplicate:         "remove the one that is not in use in the panel",
+	reconcile.HoldAdopt:             "a hosting like this exists already; if it is this one, set the subscription's metadata enhance_org_id and enhance_subscription_id in Stripe",
+	reconcile.HoldNoEmail:           "enter the customer's e-mail in Stripe",
+	reconcile.HoldDowngrade:         "the customer uses more than the smaller plan gives; ask them to make room, or change the plan by hand",
+	reconcile.HoldQuantity:          "is this price meant to be hosting? map the right one, or lower the quantity",
+	reconcile.HoldMode:              "MODE does not allow it; see what would happen with stripe-enhance plan, then change MODE",
+	reconcile.HoldEvidence:          "the run did not trust what it saw; see the notes, and run again when the cause is mended",
+	reconcile.HoldDomainTaken:       "the domain exists in the panel already; move it there, or ask the customer for another",
+	reconcile.HoldGone:              "Stripe does not know the subscription any more; is this the key of the right account?",
+}

@@ -1,0 +1,253 @@
+package report
+
+import (
+	"encoding/json"
+	"io"
+	"strconv"
+	"time"
+
+	"github.com/stripe-enhance/stripe-enhance/reconcile"
+)
+
+// Document is the JSON of one run. Fields are only ever added to it.
+type Document struct {
+	RunID      string   `json:"run_id"`
+	Trigger    string   `json:"trigger"`
+	Mode       string   `json:"mode"` // full, incremental, targeted
+	Dry        bool     `json:"dry"`
+	StartedAt  *string  `json:"started_at"`
+	FinishedAt *string  `json:"finished_at"`
+	Stripe     Stripe   `json:"stripe"`
+	Enhance    Enhance  `json:"enhance"`
+	Actions    []Action `json:"actions"`
+	Holds      []Hold   `json:"holds"`
+	Counts     Counts   `json:"counts"`
+	PlanID     string   `json:"plan_id"` // the newest held plan; "" when there is none
+	Plans      []Plan   `json:"plans"`
+	Notes      []string `json:"notes"`
+	Gates      []string `json:"gates"` // evidence gates that failed
+	Error      string   `json:"error"`
+	Converged  bool     `json:"converged"`
+}
+
+// Stripe is what a run asked of Stripe and got.
+type Stripe struct {
+	Requests      int `json:"requests"`
+	Subscriptions int `json:"subscriptions"`
+	Events        int `json:"events"`
+}
+
+// Enhance is what a run asked of Enhance.
+type Enhance struct {
+	Requests int `json:"requests"`
+}
+
+// Action is one change as scripts see it.
+type Action struct {
+	ID           string `json:"id"`
+	Kind         string `json:"kind"`
+	Customer     string `json:"customer"`
+	Subscription string `json:"subscription"`
+	Email        string `json:"email"`
+	Plan         string `json:"plan"`
+	PlanName     string `json:"plan_name,omitempty"`
+	FromPlan     string `json:"from_plan,omitempty"`
+	Org          string `json:"org,omitempty"`
+	Hosting      int64  `json:"hosting,omitempty"`
+	Domain       string `json:"domain,omitempty"`
+	State        string `json:"state"` // planned, applied, failed, superseded
+	Adopted      bool   `json:"adopted,omitempty"`
+	Held         bool   `json:"held,omitempty"`
+	Reason       string `json:"reason"`
+	Error        string `json:"error"`
+}
+
+// Hold is something withheld, as scripts see it.
+type Hold struct {
+	Customer     string  `json:"customer"`
+	Subscription string  `json:"subscription"`
+	Kind         string  `json:"kind"`
+	Action       string  `json:"action,omitempty"`
+	Hosting      int64   `json:"hosting,omitempty"`
+	Reason       string  `json:"reason"`
+	Until        *string `json:"until"` // null: until something changes
+}
+
+// Counts sums up the two lists: every action is counted once, by its state
+// (superseded ones not at all), and Held counts the holds.
+type Counts struct {
+	Planned int `json:"planned"`
+	Applied int `json:"applied"`
+	Failed  int `json:"failed"`
+	Held    int `json:"held"`
+}
+
+// Plan is what the brake holds, as scripts see it.
+type Plan struct {
+	ID         string   `json:"id"`
+	Kind       string   `json:"kind"`
+	CreatedAt  *string  `json:"created_at"`
+	ExpiresAt  *string  `json:"expires_at"`
+	ApprovedAt *string  `json:"approved_at"`
+	ApprovedBy string   `json:"approved_by"`
+	Reason     string   `json:"reason"`
+	Actions    []Action `json:"actions"`
+}
+
+// outcomeUnknown stands where a call was sent and nobody heard of it again.
+const outcomeUnknown = "outcome unknown: it was sent and no answer came; the next runs look for it before anything is sent again"
+
+// Of makes the document of a run.
+func Of(r reconcile.Report) Document {
+	d := Document{
+		RunID:      r.Run.ID,
+		Trigger:    r.Run.Trigger,
+		Mode:       r.Run.Mode,
+		Dry:        r.Dry,
+		StartedAt:  Time(r.Run.Started),
+		FinishedAt: Time(r.Run.Finished),
+		Stripe:     Stripe{Requests: r.Run.StripeCalls, Subscriptions: r.Run.Subscriptions, Events: r.Run.Events},
+		Enhance:    Enhance{Requests: r.Run.EnhanceCalls},
+		Actions:    make([]Action, 0, len(r.Actions)),
+		Holds:      make([]Hold, 0, len(r.Holds)),
+		Plans:      make([]Plan, 0, len(r.Plans)),
+		Notes:      append([]string{}, r.Notes...),
+		Gates:      append([]string{}, r.Run.Gates...),
+		Error:      r.Run.Error,
+		Converged:  r.Converged(),
+	}
+	for _, a := range r.Actions {
+		one := ActionOf(a)
+		d.Actions = append(d.Actions, one)
+		d.Counts.add(one.State)
+	}
+	for _, h := range r.Holds {
+		d.Holds = append(d.Holds, HoldOf(h))
+	}
+	d.Counts.Held = len(d.Holds)
+	for _, p := range r.Plans {
+		d.Plans = append(d.Plans, PlanOf(p))
+	}
+	if len(r.Plans) > 0 {
+		d.PlanID = r.Plans[0].ID
+	}
+	return d
+}
+
+func (c *Counts) add(state string) {
+	switch state {
+	case "planned":
+		c.Planned++
+	case "applied":
+		c.Applied++
+	case "failed":
+		c.Failed++
+	}
+}
+
+// ActionOf makes the outside form of a journal row.
+func ActionOf(r reconcile.ActionRecord) Action {
+	a := actionOf(r.Action)
+	a.Error = r.Error
+	switch r.State {
+	case reconcile.ActionPlanned:
+		a.State = "planned"
+	case reconcile.ActionHeld:
+		a.State, a.Held = "planned", true
+	case reconcile.ActionApplied:
+		a.State = "applied"
+	case reconcile.ActionAdopted:
+		a.State, a.Adopted = "applied", true
+	case reconcile.ActionFailed:
+		a.State = "failed"
+	case reconcile.ActionSuperseded:
+		a.State = "superseded"
+	case reconcile.ActionSent, reconcile.ActionAmbiguous:
+		a.State, a.Error = "failed", outcomeUnknown
+		if r.Error != "" {
+			a.Error += " (" + r.Error + ")"
+		}
+	default: // a state of a newer version: not done, as far as we can tell
+		a.State = "failed"
+		if a.Error == "" {
+			a.Error = outcomeUnknown
+		}
+	}
+	return a
+}
+
+func actionOf(a reconcile.Action) Action {
+	return Action{
+		ID:           a.ID,
+		Kind:         a.Kind.String(),
+		Customer:     a.Customer,
+		Subscription: a.Subscription,
+		Email:        a.Email,
+		Plan:         planText(a.Plan),
+		PlanName:     a.PlanName,
+		FromPlan:     planText(a.FromPlan),
+		Org:          a.Org,
+		Hosting:      a.Hosting,
+		Domain:       a.Domain,
+		State:        "planned",
+		Reason:       a.Reason,
+	}
+}
+
+func planText(id int) string {
+	if id == 0 {
+		return ""
+	}
+	return strconv.Itoa(id)
+}
+
+// HoldOf makes the outside form of a hold.
+func HoldOf(h reconcile.Hold) Hold {
+	return Hold{
+		Customer:     h.Customer,
+		Subscription: h.Subscription,
+		Kind:         string(h.Kind),
+		Action:       h.ActionID,
+		Hosting:      h.Hosting,
+		Reason:       h.Reason,
+		Until:        Time(h.Until),
+	}
+}
+
+// PlanOf makes the outside form of a held plan.
+func PlanOf(p reconcile.HeldPlan) Plan {
+	out := Plan{
+		ID:         p.ID,
+		Kind:       p.Kind.String(),
+		CreatedAt:  Time(p.Created),
+		ExpiresAt:  Time(p.Expires),
+		ApprovedAt: Time(p.Approved),
+		ApprovedBy: p.By,
+		Reason:     p.Reason,
+		Actions:    make([]Action, 0, len(p.Actions)),
+	}
+	for _, a := range p.Actions {
+		one := actionOf(a)
+		one.Held = p.Approved.IsZero()
+		out.Actions = append(out.Actions, one)
+	}
+	return out
+}
+
+// Time is RFC 3339 in UTC without fractions of a second; nil for the zero time.
+func Time(t time.Time) *string {
+	if t.IsZero() {
+		return nil
+	}
+	s := t.UTC().Format(time.RFC3339)
+	return &s
+}
+
+// WriteJSON writes any outside form, indented, with < and & as they are: reasons
+// are read by people even here.
+func WriteJSON(w io.Writer, v any) error {
+	enc := json.NewEncoder(w)
+	enc.SetEscapeHTML(false)
+	enc.SetIndent("", "  ")
+	return enc.Encode(v)
+}

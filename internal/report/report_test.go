@@ -1,0 +1,282 @@
+package report
+
+import (
+	"encoding/json"
+	"errors"
+	"go/ast"
+	"go/parser"
+	"go/token"
+	"os"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/stripe-enhance/stripe-enhance/reconcile"
+)
+
+var t0 = time.Date(2026, time.March, 2, 10, 0, 0, 999, time.FixedZone("elsewhere", 3600))
+
+func action(id string, state reconcile.ActionState) reconcile.ActionRecord {
+	return reconcile.ActionRecord{
+		Action: reconcile.Action{
+			ID: id, Kind: reconcile.ChangePlan, Customer: "cus_1", Subscription: "sub_1", Email: "a@example.com",
+			Plan: 3, PlanName: "Pro", FromPlan: 2, Hosting: 42, Reason: "the price <changed>",
+		},
+		State: state,
+	}
+}
+
+func TestTheDocumentHasTheShapeOfTheContract(t *testing.T) {
+	r := reconcile.Report{
+		Run: reconcile.RunRecord{
+			ID: "run1", Trigger: "cli", Mode: "full", Started: t0, Finished: t0.Add(time.Second),
+			Subscriptions: 1000, Events: 3, StripeCalls: 12, EnhanceCalls: 7,
+		},
+		Actions: []reconcile.ActionRecord{action("a1", reconcile.ActionApplied)},
+		Holds:   []reconcile.Hold{{Kind: reconcile.HoldGrace, Customer: "cus_2", Subscription: "sub_2", Reason: "why", Until: t0}},
+		Plans:   []reconcile.HeldPlan{{ID: "plan1", Kind: reconcile.Suspend, Created: t0, Expires: t0, Reason: "7 × suspend"}},
+	}
+	var b strings.Builder
+	if err := WriteJSON(&b, Of(r)); err != nil {
+		t.Fatal(err)
+	}
+	want := `{
+  "run_id": "run1",
+  "trigger": "cli",
+  "mode": "full",
+  "dry": false,
+  "started_at": "2026-03-02T09:00:00Z",
+  "finished_at": "2026-03-02T09:00:01Z",
+  "stripe": {
+    "requests": 12,
+    "subscriptions": 1000,
+    "events": 3
+  },
+  "enhance": {
+    "requests": 7
+  },
+  "actions": [
+    {
+      "id": "a1",
+      "kind": "change_plan",
+      "customer": "cus_1",
+      "subscription": "sub_1",
+      "email": "a@example.com",
+      "plan": "3",
+      "plan_name": "Pro",
+      "from_plan": "2",
+      "hosting": 42,
+      "state": "applied",
+      "reason": "the price <changed>",
+      "error": ""
+    }
+  ],
+  "holds": [
+    {
+      "customer": "cus_2",
+      "subscription": "sub_2",
+      "kind": "grace",
+      "reason": "why",
+      "until": "2026-03-02T09:00:00Z"
+    }
+  ],
+  "counts": {
+    "planned": 0,
+    "applied": 1,
+    "failed": 0,
+    "held": 1
+  },
+  "plan_id": "plan1",
+  "plans": [
+    {
+      "id": "plan1",
+      "kind": "suspend",
+      "created_at": "2026-03-02T09:00:00Z",
+      "expires_at": "2026-03-02T09:00:00Z",
+      "approved_at": null,
+      "approved_by": "",
+      "reason": "7 × suspend",
+      "actions": []
+    }
+  ],
+  "notes": [],
+  "gates": [],
+  "error": "",
+  "converged": false
+}
+`
+	if diff := cmp.Diff(want, b.String()); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+}
+
+func TestAnEmptyReportHasNoNullListAndIsConverged(t *testing.T) {
+	text, err := json.Marshal(Of(reconcile.Report{}))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var got map[string]any
+	if err := json.Unmarshal(text, &got); err != nil {
+		t.Fatal(err)
+	}
+	for name, value := range got {
+		if value == nil && name != "started_at" && name != "finished_at" {
+			t.Errorf("%s is null", name)
+		}
+	}
+	if got["converged"] != true {
+		t.Error("nothing to do is not reported as converged")
+	}
+}
+
+func TestScriptsSeeFourStates(t *testing.T) {
+	type outside struct {
+		State         string
+		Adopted, Held bool
+		Unknown       bool // the error says that the outcome is unknown
+	}
+	for state, want := range map[reconcile.ActionState]outside{
+		reconcile.ActionPlanned:    {State: "planned"},
+		reconcile.ActionHeld:       {State: "planned", Held: true},
+		reconcile.ActionSent:       {State: "failed", Unknown: true},
+		reconcile.ActionAmbiguous:  {State: "failed", Unknown: true},
+		reconcile.ActionApplied:    {State: "applied"},
+		reconcile.ActionAdopted:    {State: "applied", Adopted: true},
+		reconcile.ActionFailed:     {State: "failed"},
+		reconcile.ActionSuperseded: {State: "superseded"},
+		0:                          {State: "failed", Unknown: true},
+	} {
+		a := ActionOf(action("a", state))
+		got := outside{a.State, a.Adopted, a.Held, strings.HasPrefix(a.Error, "outcome unknown")}
+		if diff := cmp.Diff(want, got); diff != "" {
+			t.Errorf("%v (-want +got):\n%s", state, diff)
+		}
+	}
+}
+
+func TestTheCausesOfAnUnknownOutcomeAreKept(t *testing.T) {
+	r := action("a", reconcile.ActionAmbiguous)
+	r.Error = "enhance: POST /orgs: 502 Bad Gateway"
+	if got := ActionOf(r).Error; !strings.Contains(got, r.Error) {
+		t.Errorf("the error lost its cause: %q", got)
+	}
+}
+
+func TestTextTellsWhatWasDoneWithheldAndWhatToDo(t *testing.T) {
+	failed := action("a2", reconcile.ActionFailed)
+	failed.Error = "enhance: PATCH: 409"
+	r := reconcile.Report{
+		Run:     reconcile.RunRecord{ID: "run1", Trigger: "cli", Mode: "full", Subscriptions: 1, StripeCalls: 1234567},
+		Actions: []reconcile.ActionRecord{action("a1", reconcile.ActionAdopted), failed, action("a3", reconcile.ActionHeld)},
+		Holds:   []reconcile.Hold{{Kind: reconcile.HoldUnmapped, Subscription: "sub_2", Reason: "no mapping for price price_x"}},
+		Plans:   []reconcile.HeldPlan{{ID: "3f2a", Reason: "7 × suspend"}},
+		Notes:   []string{"a note"},
+	}
+	var b strings.Builder
+	if err := Text(&b, r, Style{}); err != nil {
+		t.Fatal(err)
+	}
+	for _, part := range []string{
+		"Stripe: 1 subscription read, 0 events, 1,234,567 requests.",
+		"Done (1)", "found done: the price <changed>",
+		"Failed (1)", "enhance: PATCH: 409",
+		"Held for approval (1)",
+		"unmapped  sub_2  no mapping for price price_x", "mappings suggest",
+		"stripe-enhance approve 3f2a", "a note",
+		"1 done, 1 still to do, 1 failed, 1 withheld.",
+	} {
+		if !strings.Contains(b.String(), part) {
+			t.Errorf("%q is missing in:\n%s", part, b.String())
+		}
+	}
+	if strings.Contains(b.String(), "\x1b") {
+		t.Error("colours without a terminal")
+	}
+}
+
+func TestALongGroupEndsWithHowManyMoreThereAre(t *testing.T) {
+	var r reconcile.Report
+	for range mostLines + 5 {
+		r.Actions = append(r.Actions, action("a", reconcile.ActionApplied))
+	}
+	var b strings.Builder
+	if err := Text(&b, r, Style{}); err != nil {
+		t.Fatal(err)
+	}
+	if !strings.Contains(b.String(), "… and 5 more; -o json shows all") {
+		t.Error(b.String())
+	}
+	if got := strings.Count(b.String(), "change_plan"); got != mostLines {
+		t.Errorf("%d lines, want %d", got, mostLines)
+	}
+}
+
+func TestNamesFromStrangersCannotControlTheTerminal(t *testing.T) {
+	r := reconcile.Report{Actions: []reconcile.ActionRecord{action("a", reconcile.ActionApplied)}}
+	r.Actions[0].Email = "\x1b[2Ja\u202e\r\n@example.com"
+	var b strings.Builder
+	if err := Text(&b, r, Style{}); err != nil {
+		t.Fatal(err)
+	}
+	if strings.ContainsAny(b.String(), "\x1b\r\u202e") || !strings.Contains(b.String(), "?[2Ja???@example.com") {
+		t.Errorf("%q", b.String())
+	}
+}
+
+type broken struct{}
+
+var errBroken = errors.New("broken pipe")
+
+func (broken) Write([]byte) (int, error) { return 0, errBroken }
+
+func TestAFailedWriteIsReported(t *testing.T) {
+	if err := Text(broken{}, reconcile.Report{}, Style{}); !errors.Is(err, errBroken) {
+		t.Errorf("text: %v", err)
+	}
+	if err := WriteJSON(broken{}, Of(reconcile.Report{})); !errors.Is(err, errBroken) {
+		t.Errorf("json: %v", err)
+	}
+}
+
+// TestEveryKindOfHoldHasAdvice reads the constants from the source: a kind that is
+// added there and forgotten here would leave people without the next step.
+func TestEveryKindOfHoldHasAdvice(t *testing.T) {
+	const exempt = string(reconcile.HoldConflict) + string(reconcile.HoldRetry) // they pass by themselves
+	source, err := os.ReadFile("../../reconcile/decision.go")
+	if err != nil {
+		t.Fatal(err)
+	}
+	file, err := parser.ParseFile(token.NewFileSet(), "decision.go", source, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	found := 0
+	ast.Inspect(file, func(n ast.Node) bool {
+		v, ok := n.(*ast.ValueSpec)
+		if !ok {
+			return true
+		}
+		if kind, ok := v.Type.(*ast.Ident); !ok || kind.Name != "HoldKind" {
+			return true
+		}
+		found++
+		word := strings.Trim(v.Values[0].(*ast.BasicLit).Value, `"`)
+		if Advice(reconcile.HoldKind(word)) == "" && !strings.Contains(exempt, word) {
+			t.Errorf("no advice for holds of the kind %s", word)
+		}
+		return true
+	})
+	if found < 20 {
+		t.Fatalf("only %d kinds found in the source", found)
+	}
+}
+
+func TestNumbersAreGroupedByThousands(t *testing.T) {
+	for n, want := range map[int]string{0: "0", 999: "999", 1000: "1,000", 1234567: "1,234,567", -1000: "-1,000", -100: "-100"} {
+		if got := Number(n); got != want {
+			t.Errorf("%d: %s, want %s", n, got, want)
+		}
+	}
+}

@@ -1,0 +1,222 @@
+package report
+
+import (
+	"fmt"
+	"io"
+	"strings"
+	"time"
+
+	"github.com/stripe-enhance/stripe-enhance/reconcile"
+)
+
+// mostLines is how many lines of one group are shown: a screen or two.
+const mostLines = 40
+
+// Text writes a run for people: what it looked at, what it did, what it withheld
+// and why, and what to do about it.
+func Text(w io.Writer, r reconcile.Report, s Style) error {
+	p := printer{Style: s}
+	p.summary(r)
+	d := Of(r)
+	for _, g := range groups(d, r.Dry) {
+		p.group(g)
+	}
+	p.holds(d.Holds)
+	p.plans(d.Plans)
+	p.notes("Notes", append(append([]string{}, r.Run.Gates...), r.Notes...))
+	p.verdict(r, d)
+	_, err := io.WriteString(w, p.b.String())
+	return err
+}
+
+type printer struct {
+	Style
+	b strings.Builder
+}
+
+func (p *printer) linef(format string, args ...any) { fmt.Fprintf(&p.b, format+"\n", args...) }
+
+func (p *printer) summary(r reconcile.Report) {
+	what := "Run"
+	if r.Dry {
+		what = "Plan"
+	}
+	p.linef("%s %s (%s, %s)%s", p.Bold(what), Plain(r.Run.ID), r.Run.Mode, Plain(r.Run.Trigger), took(r.Run))
+	p.linef("%s", p.Dim(fmt.Sprintf("Stripe: %s read, %s, %s. Enhance: %s.",
+		Count(r.Run.Subscriptions, "subscription"), Count(r.Run.Events, "event"),
+		Count(r.Run.StripeCalls, "request"), Count(r.Run.EnhanceCalls, "request"))))
+}
+
+func took(r reconcile.RunRecord) string {
+	if r.Started.IsZero() {
+		return ""
+	}
+	text := ", " + r.Started.UTC().Format("2006-01-02 15:04:05 UTC")
+	if !r.Finished.IsZero() {
+		text += ", " + r.Finished.Sub(r.Started).Round(time.Millisecond).String()
+	}
+	return text
+}
+
+// group is actions that a person reads together.
+type group struct {
+	title   string
+	paint   func(Style, string) string
+	actions []Action
+}
+
+// groups sorts actions by what became of them. What failed comes last, nearest
+// to the prompt.
+func groups(d Document, dry bool) []group {
+	wanted := "Still to do"
+	if dry {
+		wanted = "Would change"
+	}
+	all := []group{
+		{title: "Done", paint: Style.Good},
+		{title: wanted, paint: Style.Bold},
+		{title: "Held for approval", paint: Style.Warn},
+		{title: "Failed", paint: Style.Bad},
+	}
+	for _, a := range d.Actions {
+		switch {
+		case a.State == "applied":
+			all[0].actions = append(all[0].actions, a)
+		case a.State == "planned" && !a.Held:
+			all[1].actions = append(all[1].actions, a)
+		case a.State == "planned":
+			all[2].actions = append(all[2].actions, a)
+		case a.State == "failed":
+			all[3].actions = append(all[3].actions, a)
+		}
+	}
+	return all
+}
+
+func (p *printer) group(g group) {
+	if len(g.actions) == 0 {
+		return
+	}
+	p.linef("\n%s", g.paint(p.Style, fmt.Sprintf("%s (%d)", g.title, len(g.actions))))
+	p.actions(g.actions)
+}
+
+func (p *printer) actions(all []Action) {
+	t := Table{Head: []string{"", "", "", ""}}
+	for i, a := range all {
+		if i == mostLines {
+			break
+		}
+		why := a.Reason
+		if a.Adopted {
+			why = "found done: " + why
+		}
+		if a.Error != "" {
+			why = a.Error
+		}
+		t.Add(a.Kind, Who(a.Email, a.Customer), a.Subscription, why)
+	}
+	_ = t.Text(&p.b, "  ", p.Style) // a strings.Builder never fails
+	p.more(len(all))
+}
+
+func (p *printer) more(n int) {
+	if n > mostLines {
+		p.linef("  %s", p.Dim(fmt.Sprintf("… and %d more; -o json shows all", n-mostLines)))
+	}
+}
+
+// Who names a customer for people: by e-mail where there is one.
+func Who(email, customer string) string {
+	if email != "" {
+		return email
+	}
+	return customer
+}
+
+// holds shows one sentence for each, those of one kind together in the order of
+// their first.
+func (p *printer) holds(all []Hold) {
+	if len(all) == 0 {
+		return
+	}
+	p.linef("\n%s", p.Warn(fmt.Sprintf("Withheld (%d)", len(all))))
+	byKind := map[string][]Hold{}
+	var kinds []string
+	for _, h := range all {
+		if _, seen := byKind[h.Kind]; !seen {
+			kinds = append(kinds, h.Kind)
+		}
+		byKind[h.Kind] = append(byKind[h.Kind], h)
+	}
+	for _, kind := range kinds {
+		t := Table{Head: []string{"", "", ""}}
+		for i, h := range byKind[kind] {
+			if i == mostLines {
+				break
+			}
+			why := h.Reason
+			if h.Until != nil {
+				why += " (until " + *h.Until + ")"
+			}
+			t.Add(kind, Who(h.Subscription, h.Customer), why)
+		}
+		_ = t.Text(&p.b, "  ", p.Style)
+		p.more(len(byKind[kind]))
+		if advice := Advice(reconcile.HoldKind(kind)); advice != "" {
+			p.linef("    %s", p.Dim("→ "+advice))
+		}
+	}
+}
+
+func (p *printer) plans(all []Plan) {
+	if len(all) == 0 {
+		return
+	}
+	p.linef("\n%s", p.Warn(fmt.Sprintf("Plans held by the brake (%d)", len(all))))
+	for _, one := range all {
+		p.linef("  %s  %s", p.Bold(one.ID), Plain(one.Reason))
+		p.linef("    %s", p.Dim("→ look: stripe-enhance plans "+one.ID+"   release exactly this: stripe-enhance approve "+one.ID))
+	}
+}
+
+func (p *printer) notes(title string, all []string) {
+	if len(all) == 0 {
+		return
+	}
+	p.linef("\n%s", p.Warn(title))
+	for _, n := range all {
+		p.linef("  %s", Plain(n))
+	}
+}
+
+// verdict is the last line: the one that is read.
+func (p *printer) verdict(r reconcile.Report, d Document) {
+	switch {
+	case d.Error != "":
+		p.linef("\n%s", p.Bad("The run failed: "+Plain(d.Error)))
+	case d.Converged:
+		p.linef("\n%s", p.Good("Everything is as it should be."))
+	case r.Dry:
+		p.linef("\nA run would make %s; %s withheld.", Count(d.Counts.Planned, "change"), Count(d.Counts.Held, "thing"))
+	default:
+		p.linef("\n%d done, %d still to do, %d failed, %d withheld.", d.Counts.Applied, d.Counts.Planned, d.Counts.Failed, d.Counts.Held)
+	}
+}
+
+// Count writes a number with its noun, in the plural where it belongs.
+func Count(n int, noun string) string {
+	if n != 1 {
+		noun += "s"
+	}
+	return Number(n) + " " + noun
+}
+
+// Number groups thousands: 1,000,000.
+func Number(n int) string {
+	s := fmt.Sprint(n)
+	for i := len(s) - 3; i > 0 && s[i-1] != '-'; i -= 3 {
+		s = s[:i] + "," + s[i:]
+	}
+	return s
+}
