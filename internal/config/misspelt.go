@@ -119,3 +119,10 @@ func sortedNames(values map[string]string) []string {
 	slices.Sort(names)
 	return names
 }
+
+// Typo reports whether two names differ by no more than a slip of the fingers.
+// It is for flags, whose names are the variables' in lower case.
+func Typo(a, b string) bool {
+	const shortest = 4 // --full and --help are three letters apart, --set and --get one
+	return len(a) >= shortest && typos(a, b) <= maxTypos
+}

@@ -1,0 +1,76 @@
+package main
+
+import (
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/stripe-enhance/stripe-enhance/internal/config"
+)
+
+// groupTitles say what a group of variables is about.
+var groupTitles = []struct{ group, title string }{
+	{"database", "Database"},
+	{"stripe", "Stripe"},
+	{"enhance", "Enhance"},
+	{"policy", "Policy"},
+	{"brake", "Brake (COUNT, PERCENT% or both; the larger counts)"},
+	{"pace", "Pace and patience (durations: 90s, 15m, 72h, 7d)"},
+	{"service", "Service, notifications and logs"},
+}
+
+// configurationTopic is a page of help, not a command: it has nothing to run.
+func (p *program) configurationTopic() *cobra.Command {
+	var b strings.Builder
+	b.WriteString("Settings come from a file .env in the working directory, the environment, and\n" +
+		"flags, the later ones winning. The flag of GRACE_PERIOD is --grace-period. A flag\n" +
+		"is visible to everybody in the process list, so keys belong in the environment.\n" +
+		"An empty value is an unset one. Whatever is wrong is told all at once, with exit\n" +
+		"code 2, before anything is contacted.\n")
+	for _, g := range groupTitles {
+		b.WriteString("\n" + g.title + "\n")
+		for _, v := range config.Variables() {
+			if v.Group == g.group {
+				b.WriteString(describe(v))
+			}
+		}
+	}
+	return &cobra.Command{Use: "configuration", Short: "All settings, with defaults and examples", Long: b.String()}
+}
+
+func describe(v config.Variable) string {
+	def := "not set"
+	if v.Default != "" {
+		def = v.Default
+	}
+	return "  " + v.Name + " (default: " + def + ")\n" +
+		wrap(v.Usage, "      ") +
+		"      example: " + v.Name + "=" + v.Example + "\n"
+}
+
+// wrap breaks text at 80 columns.
+func wrap(text, indent string) string {
+	const width = 80
+	var b strings.Builder
+	line := indent
+	for word := range strings.FieldsSeq(text) {
+		if len(line)+1+len(word) > width && line != indent {
+			b.WriteString(strings.TrimRight(line, " ") + "\n")
+			line = indent
+		}
+		line += word + " "
+	}
+	return b.String() + strings.TrimRight(line, " ") + "\n"
+}
+
+// settings reads the configuration for a command and tells its warnings.
+func (p *program) settings(need config.Need) (*config.Config, error) {
+	c, warnings, err := config.Load(config.Sources{DotEnv: p.dotEnv, Environ: p.environ, Flags: p.flags}, need)
+	if err != nil {
+		return nil, err
+	}
+	for _, w := range warnings {
+		p.sayf("warning: %s", w)
+	}
+	return c, nil
+}

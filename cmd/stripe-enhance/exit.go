@@ -1,0 +1,71 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/stripe-enhance/stripe-enhance/internal/config"
+	"github.com/stripe-enhance/stripe-enhance/internal/fault"
+)
+
+// The exit codes; cron jobs and manifests depend on them.
+const (
+	exitOK     = 0 // converged; for plan: nothing to do
+	exitFailed = 1 // the run failed
+	exitUsage  = 2 // usage or configuration; nothing was contacted
+	exitLeft   = 3 // finished, but something is held, parked or failed; for plan: changes or holds
+)
+
+// usageError is a command line that cannot be meant.
+type usageError struct {
+	err     error
+	command string // whose help tells how to do it right
+}
+
+func (e *usageError) Error() string {
+	return fmt.Sprintf("%s\nRun '%s -h' for help.", e.err, e.command)
+}
+
+func (e *usageError) Unwrap() error { return e.err }
+
+// leftError ends a command that did its work with something left for a person.
+// What it is has been printed already.
+type leftError struct{}
+
+func (leftError) Error() string { return "" }
+
+func codeOf(err error) int {
+	var usage *usageError
+	var problems config.Problems
+	var left leftError
+	switch {
+	case err == nil:
+		return exitOK
+	case errors.As(err, &usage), errors.As(err, &problems):
+		return exitUsage
+	case errors.As(err, &left):
+		return exitLeft
+	}
+	return exitFailed
+}
+
+// hintFor is the next step after an error whose own words are a path.
+func hintFor(err error) string {
+	var problems config.Problems
+	if errors.As(err, &problems) {
+		return "all settings: stripe-enhance help configuration"
+	}
+	text := err.Error()
+	switch fault.Of(err) {
+	case fault.Denied:
+		return "the credential was refused; `stripe-enhance check` tells which permission is missing"
+	case fault.Transient:
+		if strings.Contains(text, "stripe:") || strings.Contains(text, "enhance:") {
+			return "the other side is in trouble or cannot be reached; nothing is lost, run it again later (`stripe-enhance check` looks at each part)"
+		}
+	case fault.Malformed:
+		return "an answer was not what it should be, so nothing was concluded from it; `stripe-enhance check` looks at each part"
+	}
+	return ""
+}

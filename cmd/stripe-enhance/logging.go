@@ -1,0 +1,36 @@
+package main
+
+import (
+	"time"
+
+	"github.com/sirupsen/logrus"
+
+	"github.com/stripe-enhance/stripe-enhance/internal/config"
+)
+
+// logger writes to stderr. A person at a terminal reads the report; the log would
+// only say the same in between, so there it is quiet below WARN unless somebody
+// chose a level.
+func (p *program) logger(c *config.Config) *logrus.Logger {
+	log := logrus.New()
+	log.SetOutput(p.err)
+	text := c.LogFormat == "text" || c.LogFormat == "auto" && p.terminalErr
+	if text {
+		log.SetFormatter(&logrus.TextFormatter{
+			FullTimestamp:   true,
+			TimestampFormat: time.TimeOnly,
+			DisableColors:   !p.terminalErr || !p.colours(),
+		})
+	} else {
+		log.SetFormatter(&logrus.JSONFormatter{TimestampFormat: time.RFC3339Nano})
+	}
+	level, err := logrus.ParseLevel(string(c.LogLevel))
+	if err != nil { // LogLevel holds only words that logrus knows
+		level = logrus.InfoLevel
+	}
+	if p.terminalErr && text && !c.LogLevelSet {
+		level = logrus.WarnLevel
+	}
+	log.SetLevel(level)
+	return log
+}

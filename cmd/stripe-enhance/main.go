@@ -1,0 +1,56 @@
+// Command stripe-enhance keeps hosting at Enhance in step with what customers pay
+// for at Stripe.
+//
+// This package is the wiring: flags and configuration, which parts are put
+// together for which command, and what is printed. It decides nothing about
+// customers; that is package reconcile. One file is one command, or one thing
+// that several commands share.
+//
+// Results go to stdout, talk (progress, warnings, logs, errors) to stderr, so that
+// `stripe-enhance plan -o json > plan.json` is always a whole document.
+package main
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"os/signal"
+	"syscall"
+	"time"
+
+	"golang.org/x/term"
+)
+
+// build is the version, set by -ldflags "-X main.build=1.2.3".
+var build string
+
+func main() { os.Exit(start()) }
+
+// start is main without the exit, so that deferred work is done. The first
+// interrupt or SIGTERM asks for a clean end; from then on the default applies
+// again, so that the second one ends the process at once.
+func start() int {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	done := make(chan struct{})
+	defer close(done)
+	go func() {
+		select {
+		case <-ctx.Done():
+			stop()
+			fmt.Fprintln(os.Stderr, "stripe-enhance: stopping (interrupt again to leave at once)")
+		case <-done:
+		}
+	}()
+	p := &program{
+		out:         os.Stdout,
+		err:         os.Stderr,
+		in:          os.Stdin,
+		environ:     os.Environ(),
+		dotEnv:      ".env",
+		terminalOut: term.IsTerminal(int(os.Stdout.Fd())),
+		terminalErr: term.IsTerminal(int(os.Stderr.Fd())),
+		now:         time.Now,
+	}
+	return p.run(ctx, os.Args[1:])
+}

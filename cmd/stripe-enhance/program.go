@@ -1,0 +1,128 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"runtime"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/stripe-enhance/stripe-enhance/internal/report"
+)
+
+// program is the process as its commands see it: everything from outside is a
+// field, so that nothing below reaches for a global.
+type program struct {
+	in       io.Reader
+	out, err io.Writer
+	environ  []string
+	dotEnv   string // path of the file with settings
+	// terminalOut and terminalErr tell whether somebody watches the two streams.
+	terminalOut, terminalErr bool
+	now                      func() time.Time
+
+	format format            // of -o, valid while a command runs
+	flags  map[string]string // settings given as flags, by the variable's name
+}
+
+// run executes one command line and returns the exit code.
+func (p *program) run(ctx context.Context, args []string) (code int) {
+	defer func() {
+		if v := recover(); v != nil {
+			code = p.crashed(v)
+		}
+	}()
+	root := p.root()
+	root.SetArgs(args)
+	root.SetIn(p.in)
+	root.SetOut(p.out)
+	root.SetErr(p.err)
+	return p.ended(ctx, root.ExecuteContext(ctx))
+}
+
+// ended tells how a command ended, and turns that into an exit code.
+func (p *program) ended(ctx context.Context, err error) int {
+	if err == nil {
+		return exitOK
+	}
+	code := codeOf(err)
+	if ctx.Err() != nil && errors.Is(err, context.Canceled) {
+		p.sayf("interrupted: %s. What was under way is recorded; the next run goes on from there", trail(err))
+		return exitFailed
+	}
+	if text := err.Error(); text != "" {
+		p.sayf("%s", text)
+	}
+	if hint := hintFor(err); hint != "" {
+		p.sayf("%s", hint)
+	}
+	return code
+}
+
+// trail is the path of an interrupted call without the words "context canceled",
+// which tell a person nothing.
+func trail(err error) string {
+	text := strings.TrimSuffix(err.Error(), context.Canceled.Error())
+	if text = strings.TrimRight(text, ": "); text == "" {
+		return "before the end"
+	}
+	return "while " + text
+}
+
+// sayf talks to the person at the terminal, never to a script.
+func (p *program) sayf(format string, args ...any) {
+	fmt.Fprintln(p.err, "stripe-enhance: "+strings.TrimRight(fmt.Sprintf(format, args...), "\n"))
+}
+
+// crashed is the last resort. A panic's value may contain anything, so only the
+// runtime's own words are shown, and of the stack the places without arguments.
+func (p *program) crashed(v any) int {
+	what := fmt.Sprintf("a %T", v)
+	var r runtime.Error
+	if err, ok := v.(error); ok && errors.As(err, &r) {
+		what = r.Error()
+	}
+	p.sayf("internal error: %s. This is a mistake in the program; what was recorded stays valid and the next run goes on from it.", what)
+	pcs := make([]uintptr, 32)
+	frames := runtime.CallersFrames(pcs[:runtime.Callers(4, pcs)])
+	for {
+		f, more := frames.Next()
+		fmt.Fprintf(p.err, "    %s:%d\n", f.Function, f.Line)
+		if !more {
+			return exitFailed
+		}
+	}
+}
+
+// style is for what goes to stdout.
+func (p *program) style() report.Style {
+	return report.Style{Color: p.terminalOut && p.colours()}
+}
+
+// colours follows no-color.org and the oldest terminals.
+func (p *program) colours() bool {
+	return !slices.ContainsFunc(p.environ, func(kv string) bool {
+		name, value, _ := strings.Cut(kv, "=")
+		return name == "NO_COLOR" && value != "" || name == "TERM" && value == "dumb"
+	})
+}
+
+// person names who gives a command, for the journal: user@host.
+func (p *program) person() string {
+	host, err := os.Hostname()
+	if err != nil {
+		host = "unknown-host"
+	}
+	for _, name := range []string{"USER", "LOGNAME", "USERNAME"} {
+		for _, kv := range p.environ {
+			if value, ok := strings.CutPrefix(kv, name+"="); ok && value != "" {
+				return value + "@" + host
+			}
+		}
+	}
+	return fmt.Sprintf("uid-%d@%s", os.Getuid(), host)
+}

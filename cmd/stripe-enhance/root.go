@@ -1,0 +1,175 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+
+	"github.com/stripe-enhance/stripe-enhance/internal/config"
+)
+
+const rootLong = `stripe-enhance keeps hosting at Enhance in step with what customers pay for at
+Stripe. It looks at both sides, says what should change and why, and changes
+exactly that. What it cannot be sure of, it holds and tells you.
+
+Start without any keys:      stripe-enhance demo
+Look, change nothing:        stripe-enhance plan
+Do it, from cron:            stripe-enhance reconcile
+
+Settings come from the environment, from a file .env, or from flags of the same
+names: GRACE_PERIOD is --grace-period. "stripe-enhance help configuration" lists
+them all.`
+
+const rootExample = `  stripe-enhance demo
+  stripe-enhance check
+  stripe-enhance plan -o json
+  MODE=observe stripe-enhance reconcile --full`
+
+// Groups of commands in the help.
+const (
+	groupRun   = "run"
+	groupLook  = "look"
+	groupTry   = "try"
+	groupSetUp = "setup"
+)
+
+func (p *program) root() *cobra.Command {
+	root := &cobra.Command{
+		Use:               "stripe-enhance",
+		Short:             "Keeps hosting at Enhance in step with what customers pay for at Stripe",
+		Long:              rootLong,
+		Example:           rootExample,
+		SilenceErrors:     true,
+		SilenceUsage:      true,
+		Args:              noArguments,
+		RunE:              func(c *cobra.Command, _ []string) error { return c.Help() },
+		PersistentPreRunE: p.prepare,
+	}
+	root.SetFlagErrorFunc(flagError)
+	root.PersistentFlags().StringP("output", "o", string(formatText), "text or json; lists also csv")
+	settingFlags(root.PersistentFlags())
+	root.AddGroup(
+		&cobra.Group{ID: groupRun, Title: "Do the work:"},
+		&cobra.Group{ID: groupLook, Title: "Look:"},
+		&cobra.Group{ID: groupSetUp, Title: "Set up:"},
+		&cobra.Group{ID: groupTry, Title: "Try:"},
+	)
+	root.AddCommand(p.commands()...)
+	root.SetHelpCommandGroupID(groupSetUp)
+	root.SetCompletionCommandGroupID(groupSetUp)
+	root.InitDefaultCompletionCmd()
+	strictly(root)
+	return root
+}
+
+// prepare runs before each command.
+func (p *program) prepare(c *cobra.Command, _ []string) error {
+	word, err := c.Flags().GetString("output")
+	if err != nil {
+		return err
+	}
+	if err := p.chooseFormat(c, word); err != nil {
+		return err
+	}
+	p.flags = map[string]string{}
+	for _, v := range config.Variables() {
+		if f := c.Flags().Lookup(v.Flag()); f != nil && f.Changed {
+			p.flags[v.Name] = f.Value.String()
+		}
+	}
+	return nil
+}
+
+// settingFlags makes a flag of every variable. They are hidden in the help of
+// each command, which would otherwise be forty lines of the same; the topic
+// "configuration" shows them once.
+func settingFlags(flags *pflag.FlagSet) {
+	for _, v := range config.Variables() {
+		flags.String(v.Flag(), "", v.Usage)
+		f := flags.Lookup(v.Flag())
+		f.Hidden = true
+		if v.Bool {
+			f.NoOptDefVal = "true"
+		}
+	}
+}
+
+// strictly makes every command refuse what it does not know, with exit code 2:
+// cobra's own checks return plain errors, and accept any word after a command
+// that has subcommands.
+func strictly(c *cobra.Command) {
+	if c.HasSubCommands() && c.RunE == nil && c.Run == nil {
+		c.Args = noArguments
+		c.RunE = func(c *cobra.Command, _ []string) error { return c.Help() }
+	}
+	if c.Args == nil {
+		c.Args = noArguments
+	}
+	for _, sub := range c.Commands() {
+		strictly(sub)
+	}
+}
+
+// noArguments names the word that is too much, and a command that may be meant.
+func noArguments(c *cobra.Command, args []string) error {
+	if len(args) == 0 {
+		return nil
+	}
+	what := fmt.Sprintf("%q is too much", args[0])
+	if c.HasSubCommands() {
+		what = fmt.Sprintf("unknown command %q", args[0])
+		if like := c.SuggestionsFor(args[0]); len(like) > 0 {
+			what += "; did you mean " + strings.Join(like, " or ") + "?"
+		}
+	}
+	return &usageError{errors.New(what), c.CommandPath()}
+}
+
+// arguments names what is expected, in order.
+func arguments(names ...string) cobra.PositionalArgs {
+	return func(c *cobra.Command, args []string) error {
+		switch {
+		case len(args) < len(names):
+			return &usageError{fmt.Errorf("%s is missing", names[len(args)]), c.CommandPath()}
+		case len(args) > len(names):
+			return &usageError{fmt.Errorf("%q is too much", args[len(names)]), c.CommandPath()}
+		}
+		return nil
+	}
+}
+
+// flagError does not repeat cobra's text where that quotes a value: the value of
+// --stripe-secret-key may be in it.
+func flagError(c *cobra.Command, err error) error {
+	var missing *pflag.ValueRequiredError
+	var unknown *pflag.NotExistError
+	switch {
+	case errors.Is(err, pflag.ErrHelp):
+		return err
+	case errors.As(err, &unknown):
+		what := fmt.Sprintf("unknown flag --%s", unknown.GetSpecifiedName())
+		if len(unknown.GetSpecifiedShortnames()) > 0 {
+			what = fmt.Sprintf("unknown flag -%s", unknown.GetSpecifiedName())
+		}
+		if like := similarFlag(c, unknown.GetSpecifiedName()); like != "" {
+			what += "; did you mean --" + like + "?"
+		}
+		return &usageError{errors.New(what), c.CommandPath()}
+	case errors.As(err, &missing):
+		return &usageError{fmt.Errorf("--%s needs a value", missing.GetSpecifiedName()), c.CommandPath()}
+	}
+	return &usageError{err, c.CommandPath()}
+}
+
+// similarFlag finds a flag that differs by a letter or two.
+func similarFlag(c *cobra.Command, name string) (like string) {
+	c.Flags().VisitAll(func(f *pflag.Flag) {
+		if like == "" && config.Typo(name, f.Name) {
+			like = f.Name
+		}
+	})
+	return like
+}

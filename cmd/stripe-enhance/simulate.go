@@ -1,0 +1,138 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/stripe-enhance/stripe-enhance/internal/report"
+	"github.com/stripe-enhance/stripe-enhance/simulator"
+)
+
+const simulateLong = `Runs a small Stripe and a small Enhance panel on loopback ports, with products,
+plans and some customers, and prints the settings to work against them. Paste
+those into another terminal. It runs until Ctrl-C and keeps nothing.
+
+Both are hostile by default, as the real ones are on a bad day: late and lost
+events, small pages, writes that are done and still answer 502. --calm switches
+that off. Their clock is this machine's; POST /_sim/advance moves it on.`
+
+type simulation struct {
+	stripeAddr, enhanceAddr string
+	customers               int
+	seed                    uint64
+	calm                    bool
+}
+
+func (p *program) simulateCommand() *cobra.Command {
+	var s simulation
+	c := &cobra.Command{
+		Use:     "simulate",
+		Short:   "Only the two simulators, on loopback, to develop against",
+		Long:    simulateLong,
+		GroupID: groupTry,
+		Example: "  stripe-enhance simulate\n" +
+			"  stripe-enhance simulate --customers 500 --seed 7 --stripe-addr 127.0.0.1:12111 --enhance-addr 127.0.0.1:12112",
+		RunE: func(c *cobra.Command, _ []string) error { return p.simulate(c.Context(), s, c.CommandPath()) },
+	}
+	c.Flags().StringVar(&s.stripeAddr, "stripe-addr", "127.0.0.1:0", "where Stripe listens; port 0 takes a free one")
+	c.Flags().StringVar(&s.enhanceAddr, "enhance-addr", "127.0.0.1:0", "where Enhance listens")
+	c.Flags().IntVar(&s.customers, "customers", 20, "how many subscriptions there are to begin with")
+	c.Flags().Uint64Var(&s.seed, "seed", 1, "chooses every id, fault and delay")
+	c.Flags().BoolVar(&s.calm, "calm", false, "no faults but those that you make")
+	return c
+}
+
+// maxSimulated is the size of fleet that the simulators are made for.
+const maxSimulated = 1_000_000
+
+func (p *program) simulate(ctx context.Context, s simulation, command string) error {
+	if s.customers < 0 || s.customers > maxSimulated {
+		return &usageError{fmt.Errorf("--customers %d: from 0 to %d", s.customers, maxSimulated), command}
+	}
+	world := simulator.New(simulator.Options{Seed: s.seed, Calm: s.calm, Follow: p.now})
+	plans := world.Offer()
+	if s.customers > 0 {
+		plans = world.Populate(s.customers, simulator.Mix{Living: true}).Plans
+	}
+	servers, err := world.Listen(ctx, s.stripeAddr, s.enhanceAddr)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = servers.Close() }() // nothing is lost: it keeps nothing
+	if err := p.tellSimulation(world, servers, plans); err != nil {
+		return err
+	}
+	p.sayf("simulating until Ctrl-C")
+	<-ctx.Done()
+	return nil
+}
+
+type simulationDocument struct {
+	Environment map[string]string `json:"environment"`
+	Mappings    []mappingDocument `json:"mappings"`
+	Control     string            `json:"control"`
+}
+
+// mappingDocument is a mapping as scripts see it.
+type mappingDocument struct {
+	Provider string `json:"billing_provider"`
+	Billing  string `json:"billing_plan_id"`
+	Plan     string `json:"enhance_plan_id"`
+}
+
+func (p *program) tellSimulation(world *simulator.World, servers *simulator.Servers, plans map[string]int) error {
+	d := simulationDocument{
+		Environment: map[string]string{
+			"DATABASE_URL":      "sqlite:simulated.db",
+			"STRIPE_API_URL":    servers.StripeURL,
+			"STRIPE_SECRET_KEY": world.StripeKey(),
+			"ENHANCE_API_URL":   servers.EnhanceURL,
+			"ENHANCE_API_TOKEN": world.EnhanceToken(),
+			"ENHANCE_ORG_ID":    world.OrgID(),
+		},
+		Control: servers.StripeURL + "/_sim/",
+	}
+	for _, price := range slices.Sorted(maps.Keys(plans)) {
+		d.Mappings = append(d.Mappings, mappingDocument{"stripe", price, fmt.Sprint(plans[price])})
+	}
+	if p.format == formatJSON {
+		return report.WriteJSON(p.out, d)
+	}
+	return p.printf("%s", d.script())
+}
+
+// script is meant to be pasted into a shell as it stands.
+func (d simulationDocument) script() string {
+	var b strings.Builder
+	b.WriteString("# Settings for the two simulators; paste them into another terminal.\n")
+	for _, name := range slices.Sorted(maps.Keys(d.Environment)) {
+		fmt.Fprintf(&b, "export %s=%s\n", name, d.Environment[name])
+	}
+	b.WriteString("\n# Which price buys which plan.\n")
+	for _, m := range d.Mappings {
+		fmt.Fprintf(&b, "stripe-enhance mappings set %s %s\n", m.Billing, m.Plan)
+	}
+	price := "PRICE"
+	if len(d.Mappings) > 0 {
+		price = d.Mappings[0].Billing
+	}
+	fmt.Fprintf(&b, `
+# Then look, and do it.
+stripe-enhance plan
+stripe-enhance reconcile
+
+# Let something happen (all controls: curl %[1]s).
+#   curl -X POST '%[1]ssignup?email=ada@example.com&price=%[2]s'
+#   curl -X POST '%[1]sfail?subscription=sub_…'
+#   curl -X POST '%[1]sadvance?d=96h'
+#   curl -X POST '%[1]spay?subscription=sub_…'
+#   curl -X POST '%[1]scancel?subscription=sub_…'
+#   curl %[1]sstate
+`, d.Control, price)
+	return b.String()
+}
