@@ -1,0 +1,185 @@
+package stripe
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/url"
+	"slices"
+	"strconv"
+	"time"
+
+	stripego "github.com/stripe/stripe-go/v76"
+	"github.com/stripe/stripe-go/v76/form"
+
+	"github.com/stripe-enhance/stripe-enhance/internal/fault"
+)
+
+// request is one call to the API.
+type request struct {
+	method string
+	route  string   // for metrics: ids replaced by {id}
+	path   string   // for the wire and for errors; never with a query
+	params []string // key, value, key, value …, in the order of the wire
+	noun   string   // what a 404 would be about, in Stripe's parameter names
+}
+
+// get is a read of a collection.
+func get(path string, params ...string) request {
+	return request{method: http.MethodGet, route: path, path: path, params: params}
+}
+
+// getOne is a read of one object. The id is escaped here and nowhere else.
+func getOne(collection, noun, id string, params ...string) request {
+	return request{method: http.MethodGet, route: collection + "/{id}",
+		path: collection + "/" + url.PathEscape(id), params: params, noun: noun}
+}
+
+// and is the request with more parameters; the original stays as it is.
+func (r request) and(params ...string) request {
+	r.params = slices.Concat(r.params, params)
+	return r
+}
+
+// form is the parameters as stripe-go wants them.
+func (r request) form() *form.Values {
+	f := &form.Values{}
+	for i := 0; i+1 < len(r.params); i += 2 {
+		f.Add(r.params[i], r.params[i+1])
+	}
+	return f
+}
+
+// answer is a 200.
+type answer struct {
+	body []byte
+	sent time.Time // our clock, when the attempt that was answered left
+	date time.Time // Stripe's clock; zero without a Date header
+}
+
+// do sends a call and waits for its answer. Every error is classified.
+func (c *Client) do(ctx context.Context, r request) (answer, error) {
+	if ctx.Err() != nil {
+		return answer{}, fault.Wrap(fault.Canceled, &callError{request: r, reason: ctx.Err().Error(), cause: ctx.Err()})
+	}
+	call, cancel := context.WithTimeout(ctx, c.callTimeout)
+	defer cancel()
+	ex := &exchange{route: r.method + " " + r.route}
+	params := &stripego.Params{Context: context.WithValue(call, exchangeKey{}, ex)}
+	err := c.backend.CallRaw(r.method, r.path, c.key.Reveal(), r.form(), params, ex)
+	if err != nil || ex.status != http.StatusOK {
+		return answer{}, classify(ctx, r, ex, err)
+	}
+	return answer{body: ex.body, sent: ex.sent.UTC(), date: ex.date}, nil
+}
+
+// callError is a call that did not give an answer that can be used. It names
+// the call, the status and Stripe's request id, and nothing that was sent or
+// received: a query may hold an e-mail, a body anything.
+type callError struct {
+	request   request
+	status    int
+	code      string // Stripe's error code
+	reason    string // where there is no status to speak for itself
+	requestID string
+	cause     error
+}
+
+func (e *callError) Error() string {
+	text := fmt.Sprintf("stripe: %s %s:", e.request.method, e.request.path)
+	if e.status != 0 {
+		text += " " + strconv.Itoa(e.status)
+	}
+	for _, part := range []string{e.code, e.reason} {
+		if part != "" {
+			text += " " + part
+		}
+	}
+	if e.requestID != "" {
+		text += " (request " + e.requestID + ")"
+	}
+	return text
+}
+
+func (e *callError) Unwrap() error { return e.cause }
+
+// malformed is an answer that breaks its promise. Nothing follows from it.
+func malformed(r request, format string, args ...any) error {
+	return fault.Wrap(fault.Malformed, &callError{request: r, reason: fmt.Sprintf(format, args...)})
+}
+
+// classify says what a failed call demands. The error that stripe-go returned is
+// used for Stripe's own code only; its text may quote the body.
+func classify(ctx context.Context, r request, ex *exchange, err error) error {
+	e := &callError{request: r, status: ex.status, requestID: printable(ex.requestID)}
+	if ctx.Err() != nil {
+		e.status, e.reason, e.cause = 0, ctx.Err().Error(), ctx.Err()
+		return fault.Wrap(fault.Canceled, e)
+	}
+	if ex.status == 0 {
+		return fault.Wrap(unanswered(ex.err, e), e)
+	}
+	var api *stripego.Error
+	if errors.As(err, &api) {
+		e.code = printable(string(api.Code))
+	}
+	if e.code == "" {
+		e.reason = http.StatusText(ex.status)
+	}
+	return fault.Wrap(answered(ex.status, r, api, e), e)
+}
+
+// unanswered classifies a call without any answer.
+func unanswered(err error, e *callError) fault.Kind {
+	var wait *waitError
+	e.cause = err
+	switch {
+	case err == nil: // the call's own deadline passed between two attempts
+		e.reason = "no answer in time"
+		return fault.Transient
+	case errors.As(err, &wait):
+		e.reason, e.cause = "the request rate left no room in time", nil
+		return fault.Throttled
+	case errors.Is(err, errTooLarge):
+		e.reason = err.Error()
+		return fault.Malformed
+	}
+	e.reason = transportText(err)
+	return fault.Transient
+}
+
+// answered classifies an answer that is not a success.
+func answered(status int, r request, api *stripego.Error, e *callError) fault.Kind {
+	switch {
+	case status == http.StatusUnauthorized, status == http.StatusForbidden:
+		return fault.Denied
+	case status == http.StatusNotFound && missing(r, api):
+		if otherMode(api) {
+			e.reason = "the object exists in the other mode (test or live) than this key's"
+			return fault.Permanent
+		}
+		return fault.NotFound
+	case status == http.StatusTooManyRequests:
+		if e.code == "lock_timeout" {
+			return fault.Transient
+		}
+		return fault.Throttled
+	case status == http.StatusConflict, status >= http.StatusInternalServerError:
+		return fault.Transient
+	}
+	return fault.Permanent
+}
+
+// missing tells Stripe's own "no such object" about what was asked for from
+// every other 404.
+func missing(r request, api *stripego.Error) bool {
+	return r.noun != "" && api != nil &&
+		api.Type == stripego.ErrorTypeInvalidRequest &&
+		api.Code == stripego.ErrorCodeResourceMissing &&
+		slices.Contains([]string{"", "id", r.noun}, api.Param)
+}
+
+// otherMode recognises the hint that Stripe adds to "no such object" when the
+// key is of the wrong mode. It is not evidence that the object is gone.
+func otherMode(api *stripego.Error) bool { return crossMode.MatchString(api.Msg) }

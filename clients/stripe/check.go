@@ -1,0 +1,53 @@
+package stripe
+
+import (
+	"context"
+	"strconv"
+)
+
+// Permission is the outcome of trying one read that the program relies on.
+type Permission struct {
+	Resource string // as Stripe's page for restricted keys calls it
+	Purpose  string // what it is for, a clause
+	// Optional permissions may be missing: something gets less exact, nothing
+	// stops working.
+	Optional bool
+	// Err is nil when the read worked. errors.Is(Err, fault.Denied): the key
+	// lacks this permission, or is not a key of this account at all.
+	Err error
+}
+
+// probe is a read that needs one permission and returns next to nothing.
+type probe struct {
+	permission Permission
+	request    request
+	collection collection
+}
+
+// probes lists what a restricted key must be allowed to read.
+func probes(since string) []probe {
+	return []probe{
+		{Permission{Resource: "Subscriptions", Purpose: "who has bought what"}, get("/v1/subscriptions", "status", "all"), subscriptions},
+		{Permission{Resource: "Customers", Purpose: "who they are"}, get("/v1/customers"), customers},
+		{Permission{Resource: "Products", Purpose: "what is sold"}, get("/v1/products"), products},
+		{Permission{Resource: "Prices", Purpose: "what a subscription is for"}, get("/v1/prices"), prices},
+		{Permission{Resource: "Events", Purpose: "what has changed since the last run"}, get("/v1/events", "created[gte]", since), events},
+		{Permission{Resource: "Checkout Sessions", Purpose: "the domain that a buyer typed in"}, get("/v1/checkout/sessions"), sessions},
+		{Permission{Resource: "Invoices", Purpose: "since when a customer owes money", Optional: true}, get("/v1/invoices"), invoices},
+	}
+}
+
+// Check tries every permission on its own and reports each: a key that lacks two
+// of them should not have to be fixed twice. The error is the context's.
+func (c *Client) Check(ctx context.Context) ([]Permission, error) {
+	var out []Permission
+	for _, p := range probes(strconv.FormatInt(c.now().Unix(), 10)) {
+		_, _, _, err := readPage[head](ctx, c, p.request.and("limit", "1"), p.collection)
+		if ctx.Err() != nil {
+			return nil, err
+		}
+		p.permission.Err = err
+		out = append(out, p.permission)
+	}
+	return out, nil
+}

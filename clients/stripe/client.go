@@ -1,0 +1,205 @@
+package stripe
+
+import (
+	"errors"
+	"fmt"
+	"net/http"
+	"net/url"
+	"strings"
+	"sync/atomic"
+	"time"
+
+	"github.com/sirupsen/logrus"
+	stripego "github.com/stripe/stripe-go/v76"
+
+	"github.com/stripe-enhance/stripe-enhance/clients/pace"
+	"github.com/stripe-enhance/stripe-enhance/internal/secret"
+)
+
+// The waits, from the outside in. Each holds what is inside it.
+const (
+	// defaultCallTimeout bounds one call with all its attempts, back-off and
+	// waiting for the pace. It fits five attempts that each take their limit.
+	defaultCallTimeout = 3 * time.Minute
+	// defaultAttemptTimeout bounds one request. An expanded page of 100 takes
+	// Stripe a few seconds on a bad day; ten times that is a dead connection.
+	defaultAttemptTimeout = 30 * time.Second
+	// maxRetryAfter clamps what the other side may ask of one call. The pace
+	// keeps the rest of the program slow for as long.
+	maxRetryAfter = 30 * time.Second
+	// defaultRetryMax and defaultRetryMin bound our own back-off.
+	defaultRetryMax = 8 * time.Second
+	defaultRetryMin = 500 * time.Millisecond
+	// denialMemory is how long a refused read of invoices is not tried again:
+	// a permission that an operator grants is noticed within the hour.
+	denialMemory = time.Hour
+)
+
+const (
+	defaultBaseURL     = "https://api.stripe.com"
+	defaultAttempts    = 5
+	defaultConcurrency = 8
+)
+
+// Options configure a Client. Only Key is required.
+type Options struct {
+	// Key is a secret (sk_) or restricted (rk_) key that names its mode.
+	Key secret.Text
+	// BaseURL is where the API lives, for a proxy or a simulator; a trailing
+	// "/v1" is ignored. Empty: https://api.stripe.com.
+	BaseURL string
+	// Pace is shared by everything that uses this account. Nil: a private one at
+	// 20 requests a second.
+	Pace *pace.Limiter
+	// Concurrency is how many slices a sweep reads at once. 0: 8.
+	Concurrency int
+	// Log gets one debug event per attempt: route, status, request id. Nil: silent.
+	Log *logrus.Logger
+	// Transport sends the requests. Nil: a pool of our own that keeps as many
+	// connections as there are slices.
+	Transport http.RoundTripper
+	// AttemptTimeout and CallTimeout are the two deadlines. 0: 30 s, 3 min.
+	AttemptTimeout, CallTimeout time.Duration
+	// MaxAttempts is how often one call is sent at most. 0: 5.
+	MaxAttempts int
+	// RetryMin and RetryMax bound the back-off between attempts. 0: 0.5 s, 8 s.
+	RetryMin, RetryMax time.Duration
+	// Now is the clock that facts are stamped with. Nil: time.Now.
+	Now func() time.Time
+	// Observe is told of every attempt, for metrics: the route with its ids
+	// replaced, and the status, 0 when there was none. Nil: nobody is told.
+	Observe func(route string, code int)
+}
+
+// Client talks to one Stripe account. It is safe for concurrent use and needs
+// no closing.
+type Client struct {
+	key         secret.Text
+	live        bool
+	backend     stripego.Backend
+	attempts    *attempts
+	now         func() time.Time
+	concurrency int
+	callTimeout time.Duration
+	noInvoices  atomic.Int64 // unix seconds until which invoices are not read
+}
+
+// New checks the options and makes a client. It contacts nobody. The error is a
+// sentence for the operator.
+func New(o Options) (*Client, error) {
+	o = o.withDefaults()
+	live, err := modeOf(o.Key)
+	if err != nil {
+		return nil, err
+	}
+	if err := checkBaseURL(o.BaseURL); err != nil {
+		return nil, err
+	}
+	a := newAttempts(o)
+	return &Client{
+		key:         o.Key,
+		live:        live,
+		attempts:    a,
+		backend:     backend(o, retrying(o, a)),
+		now:         o.Now,
+		concurrency: o.Concurrency,
+		callTimeout: o.CallTimeout,
+	}, nil
+}
+
+func (o Options) withDefaults() Options {
+	orElse(&o.BaseURL, defaultBaseURL)
+	orElse(&o.Concurrency, defaultConcurrency)
+	orElse(&o.AttemptTimeout, defaultAttemptTimeout)
+	orElse(&o.CallTimeout, defaultCallTimeout)
+	orElse(&o.MaxAttempts, defaultAttempts)
+	orElse(&o.RetryMin, defaultRetryMin)
+	orElse(&o.RetryMax, max(defaultRetryMax, o.RetryMin))
+	if o.Pace == nil {
+		o.Pace = pace.New(pace.Options{Concurrency: o.Concurrency})
+	}
+	if o.Transport == nil {
+		o.Transport = pool(o.Concurrency)
+	}
+	if o.Now == nil {
+		o.Now = time.Now
+	}
+	if o.Observe == nil {
+		o.Observe = func(string, int) {}
+	}
+	return o
+}
+
+func orElse[T comparable](v *T, def T) {
+	var zero T
+	if *v == zero {
+		*v = def
+	}
+}
+
+// backend is stripe-go with everything switched off that it does on its own: its
+// retries (they sleep deaf to the context and never retry a 429), its telemetry
+// and its logger (which prints whole bodies).
+func backend(o Options, transport http.RoundTripper) stripego.Backend {
+	return stripego.GetBackendWithConfig(stripego.APIBackend, &stripego.BackendConfig{
+		URL:               stripego.String(o.BaseURL),
+		HTTPClient:        &http.Client{Transport: transport, CheckRedirect: noRedirect},
+		MaxNetworkRetries: stripego.Int64(0),
+		EnableTelemetry:   stripego.Bool(false),
+		LeveledLogger:     &stripego.LeveledLogger{Level: stripego.LevelNull},
+	})
+}
+
+// noRedirect returns the redirect itself: Stripe sends none, and following one
+// would carry the key to wherever it points.
+func noRedirect(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
+
+// modeOf tells from the key's prefix whether it is a live key.
+func modeOf(key secret.Text) (live bool, err error) {
+	k := key.Reveal()
+	switch {
+	case k == "":
+		return false, errors.New("stripe: no secret key; set STRIPE_SECRET_KEY to a secret (sk_…) or restricted (rk_…) key")
+	case strings.HasPrefix(k, "pk_"):
+		return false, errors.New("stripe: this is a publishable key (pk_…), which may not read anything; use a secret (sk_…) or restricted (rk_…) key")
+	case strings.HasPrefix(k, "whsec_"):
+		return false, errors.New("stripe: this is a webhook signing secret (whsec_…); use a secret (sk_…) or restricted (rk_…) key")
+	case strings.ContainsFunc(k, func(r rune) bool { return r <= ' ' || r > '~' }):
+		return false, errors.New("stripe: the secret key contains a space, a line break or another character that no key has; was it copied whole?")
+	}
+	for _, prefix := range []string{"sk_live_", "rk_live_", "sk_test_", "rk_test_"} {
+		if strings.HasPrefix(k, prefix) && len(k) > len(prefix) {
+			return prefix[3:7] == "live", nil
+		}
+	}
+	return false, errors.New("stripe: the secret key begins with none of sk_live_, sk_test_, rk_live_ and rk_test_, so its mode is not known")
+}
+
+// checkBaseURL refuses addresses that could not work, or that would put a
+// password into every log line of a proxy.
+func checkBaseURL(raw string) error {
+	u, err := url.Parse(raw)
+	switch {
+	case err != nil:
+		return errors.New("stripe: the API address is not a URL; it looks like https://api.stripe.com")
+	case u.Scheme != "https" && u.Scheme != "http", u.Host == "":
+		return fmt.Errorf("stripe: the API address needs http:// or https:// and a host, like %s", defaultBaseURL)
+	case u.User != nil, u.RawQuery != "", u.Fragment != "":
+		return errors.New("stripe: the API address may not carry a user, a query or a fragment")
+	}
+	return nil
+}
+
+// Livemode is the mode that the key's prefix claims. Every object that comes
+// back must agree.
+func (c *Client) Livemode() bool { return c.live }
+
+// Fingerprint identifies the key without disclosing it.
+func (c *Client) Fingerprint() string { return c.key.Fingerprint() }
+
+// ServerTime is Stripe's clock from the Date header of the last good answer, and
+// what our own clock said when it arrived. Both zero before the first one.
+func (c *Client) ServerTime() (stripe, local time.Time) { return c.attempts.clock() }
+
+// Requests is how many requests were sent since the start, retries included.
+func (c *Client) Requests() int { return int(c.attempts.sent.Load()) }

@@ -1,0 +1,182 @@
+package stripe
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+
+	"github.com/stripe-enhance/stripe-enhance/internal/fault"
+)
+
+// pageLimit is the most that Stripe puts on one page.
+const pageLimit = "100"
+
+// head is what every object says of itself. Wire types embed it.
+type head struct {
+	ID       string `json:"id"`
+	Object   string `json:"object"`
+	Livemode *bool  `json:"livemode"`
+}
+
+func (h head) header() head { return h }
+
+// object is a wire type.
+type object interface{ header() head }
+
+// envelope is a page as it stands on the wire. Pointers tell absent from empty.
+type envelope[T any] struct {
+	Object  string `json:"object"`
+	HasMore *bool  `json:"has_more"`
+	Data    *[]T   `json:"data"`
+}
+
+// open checks what every page promises and returns what is on it. kind is what
+// its objects must be.
+func (e envelope[T]) open() (items []T, more bool, err error) {
+	switch {
+	case e.Object != "list":
+		return nil, false, fmt.Errorf("a page whose object is %q, not \"list\"", printable(e.Object))
+	case e.HasMore == nil:
+		return nil, false, errors.New("a page without has_more")
+	case e.Data == nil:
+		return nil, false, errors.New("a page without data")
+	case len(*e.Data) == 0 && *e.HasMore:
+		return nil, false, errors.New("an empty page that promises more")
+	}
+	return *e.Data, *e.HasMore, nil
+}
+
+// decodePage reads a page and checks its envelope, not its objects.
+func decodePage[T any](body []byte) (items []T, more bool, err error) {
+	var e envelope[T]
+	if err := json.Unmarshal(body, &e); err != nil {
+		return nil, false, decodeError(err)
+	}
+	return e.open()
+}
+
+// decodeError says where a body is not what it should be, without quoting it:
+// the texts of encoding/json hold the offending value.
+func decodeError(err error) error {
+	var kind *json.UnmarshalTypeError
+	if errors.As(err, &kind) {
+		return fmt.Errorf("a value of the wrong type in field %q at byte %d", printable(kind.Field), kind.Offset)
+	}
+	var syntax *json.SyntaxError
+	if errors.As(err, &syntax) {
+		return fmt.Errorf("not JSON from byte %d on", syntax.Offset)
+	}
+	var ours *wireError
+	if errors.As(err, &ours) {
+		return ours
+	}
+	return errors.New("not the JSON that was expected")
+}
+
+// collection is what is known about the objects of a list.
+type collection struct {
+	kind     string // "subscription"
+	prefix   string // of its ids; "": any
+	modeless bool   // the objects carry no livemode of their own
+}
+
+// check refuses an object that is not of this kind, or not of this mode.
+func (k collection) check(h head, live bool) error {
+	switch {
+	case h.Object != k.kind:
+		return fmt.Errorf("an object %q where a %s was expected", printable(h.Object), k.kind)
+	case h.ID == "" || k.prefix != "" && !validID(k.prefix, h.ID):
+		return fmt.Errorf("a %s with the id %q", k.kind, printable(h.ID))
+	case h.Livemode == nil && !k.modeless:
+		return fmt.Errorf("the %s %s does not tell its mode", k.kind, h.ID)
+	case h.Livemode != nil && *h.Livemode != live:
+		return fmt.Errorf("the %s %s is of %s mode, but the key is of %s mode", k.kind, h.ID, modeName(!live), modeName(live))
+	}
+	return nil
+}
+
+func modeName(live bool) string {
+	if live {
+		return "live"
+	}
+	return "test"
+}
+
+// readPage reads one page and checks each object on it.
+func readPage[T object](ctx context.Context, c *Client, r request, k collection) ([]T, bool, answer, error) {
+	a, err := c.do(ctx, r)
+	if err != nil {
+		return nil, false, a, err
+	}
+	items, more, err := decodePage[T](a.body)
+	a.body = nil // a page is decoded by now; do not hold it twice
+	for i := 0; err == nil && i < len(items); i++ {
+		err = k.check(items[i].header(), c.live)
+	}
+	if err != nil {
+		return nil, false, a, malformed(r, "%v", err)
+	}
+	return items, more, a, nil
+}
+
+// readAll reads a list page after page and hands each to use. Ids may not repeat:
+// that also catches a server that ignores the cursor, which would never end. The
+// answer is the first page's.
+func readAll[T object](ctx context.Context, c *Client, r request, k collection, use func([]T, answer) error) (answer, error) {
+	var first answer
+	seen := map[string]struct{}{}
+	for cursor := ""; ; {
+		next := r.and("limit", pageLimit)
+		if cursor != "" {
+			next = next.and("starting_after", cursor)
+		}
+		items, more, a, err := readPage[T](ctx, c, next, k)
+		if err != nil {
+			return answer{}, err
+		}
+		if cursor == "" {
+			first = a
+		}
+		for _, item := range items {
+			id := item.header().ID
+			if _, twice := seen[id]; twice {
+				return answer{}, malformed(r, "the %s %s twice in one list", k.kind, id)
+			}
+			seen[id] = struct{}{}
+			cursor = id
+		}
+		if err := use(items, a); err != nil {
+			return answer{}, err
+		}
+		if !more {
+			return first, nil
+		}
+	}
+}
+
+// readOne reads one object by its id and checks that it is that one.
+func readOne[T object](ctx context.Context, c *Client, r request, k collection, id string) (T, answer, error) {
+	var item T
+	a, err := c.do(ctx, r)
+	if err != nil {
+		return item, a, err
+	}
+	if err := json.Unmarshal(a.body, &item); err != nil {
+		return item, a, malformed(r, "%v", decodeError(err))
+	}
+	a.body = nil
+	if err := k.check(item.header(), c.live); err != nil {
+		return item, a, malformed(r, "%v", err)
+	}
+	if got := item.header().ID; got != id {
+		return item, a, malformed(r, "asked for %s, got %s", printable(id), got)
+	}
+	return item, a, nil
+}
+
+// badID is the refusal to send an id that is none of Stripe's.
+func badID(r request, kind, id string) error {
+	r.path = r.route
+	return fault.Wrap(fault.Permanent, &callError{request: r, reason: fmt.Sprintf("%q is not the id of a %s", printable(id), kind)})
+}

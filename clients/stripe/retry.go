@@ -1,0 +1,112 @@
+package stripe
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"math/rand/v2"
+	"net/http"
+	"strconv"
+	"time"
+
+	"github.com/hashicorp/go-retryablehttp"
+)
+
+// retrying is the one retry layer: go-retryablehttp around single attempts. It
+// has no logger, since that would print query strings, and no timeout of its
+// own, since the attempts have one.
+func retrying(o Options, a *attempts) http.RoundTripper {
+	return &retryablehttp.RoundTripper{Client: &retryablehttp.Client{
+		HTTPClient:   &http.Client{Transport: a, CheckRedirect: noRedirect},
+		Logger:       nil,
+		RetryWaitMin: o.RetryMin,
+		RetryWaitMax: o.RetryMax,
+		RetryMax:     o.MaxAttempts - 1,
+		CheckRetry:   shouldRetry,
+		Backoff:      backoff(o.Now),
+		ErrorHandler: lastAnswer,
+	}}
+}
+
+// shouldRetry decides in the order of who knows best: the caller who left, Stripe
+// who says so in a header, then what the status means. A POST is retried like a
+// GET because it carries an idempotency key.
+func shouldRetry(ctx context.Context, resp *http.Response, err error) (bool, error) {
+	if ctx.Err() != nil {
+		return false, ctx.Err()
+	}
+	if err != nil {
+		return worthRepeating(err), nil
+	}
+	switch resp.Header.Get("Stripe-Should-Retry") {
+	case "true":
+		return true, nil
+	case "false":
+		return false, nil
+	}
+	switch code := resp.StatusCode; {
+	case code == http.StatusConflict, code == http.StatusTooManyRequests:
+		return true, nil
+	default:
+		return code >= http.StatusInternalServerError, nil
+	}
+}
+
+// worthRepeating excludes what a second attempt would meet again.
+func worthRepeating(err error) bool {
+	var wait *waitError
+	var cert *tls.CertificateVerificationError
+	return !errors.As(err, &wait) && !errors.As(err, &cert) && !errors.Is(err, errTooLarge)
+}
+
+// lastAnswer hands the last answer on when the attempts are used up, so that
+// Stripe's own error text is what the caller gets. An answer beside an error is
+// closed: net/http ignores it loudly.
+func lastAnswer(resp *http.Response, err error, _ int) (*http.Response, error) {
+	if err != nil && resp != nil {
+		_ = resp.Body.Close()
+		resp = nil
+	}
+	return resp, err
+}
+
+// backoff doubles from least to most and takes a random point in the upper half,
+// so that callers who failed together do not return together. A Retry-After
+// replaces it, clamped: the library's own would sleep for whatever it is told.
+func backoff(now func() time.Time) retryablehttp.Backoff {
+	return func(least, most time.Duration, attempt int, resp *http.Response) time.Duration {
+		if resp != nil {
+			if wait, ok := retryAfter(resp.Header, now()); ok {
+				return wait
+			}
+		}
+		wait := most
+		if attempt < 30 && least<<attempt < most {
+			wait = least << attempt
+		}
+		return wait/2 + rand.N(wait/2+1)
+	}
+}
+
+// retryAfter reads a Retry-After header in either of its forms, clamped to what
+// one call can bear. false: there is none that makes sense.
+func retryAfter(h http.Header, now time.Time) (time.Duration, bool) {
+	raw := h.Get("Retry-After")
+	if raw == "" {
+		return 0, false
+	}
+	if seconds, err := strconv.ParseInt(raw, 10, 64); err == nil {
+		if seconds < 0 {
+			return 0, false
+		}
+		return time.Duration(min(seconds, int64(maxRetryAfter/time.Second))) * time.Second, true
+	}
+	at, err := http.ParseTime(raw)
+	if err != nil {
+		return 0, false
+	}
+	if date, err := http.ParseTime(h.Get("Date")); err == nil {
+		now = date // both are the server's clock; ours may differ
+	}
+	return min(max(at.Sub(now), 0), maxRetryAfter), true
+}

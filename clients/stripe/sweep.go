@@ -1,0 +1,166 @@
+package stripe
+
+import (
+	"context"
+	"fmt"
+	"strconv"
+	"sync"
+	"sync/atomic"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/stripe-enhance/stripe-enhance/internal/fault"
+	"github.com/stripe-enhance/stripe-enhance/reconcile"
+)
+
+// sweep is one complete listing in the making.
+type sweep struct {
+	c     *Client
+	parts *partition
+
+	mu    sync.Mutex // one page at a time is handed over
+	stage func([]reconcile.SubscriptionFacts) error
+	count int // guarded by mu
+
+	requests atomic.Int64
+	listing  reconcile.Listing
+}
+
+// Sweep lists every subscription of the account, ended ones included, in slices
+// of their created time that workers read in parallel. Such slices are stable:
+// with status=all whether a subscription is in one never changes. Pages go to
+// stage one at a time, in no order; an error of stage ends the sweep and is
+// returned as it is. Subscriptions created after the first page was answered may
+// be missing; they are in the events since Listing.AsOf.
+func (c *Client) Sweep(ctx context.Context, stage func([]reconcile.SubscriptionFacts) error) (reconcile.Listing, error) {
+	s := &sweep{c: c, parts: newPartition(c.concurrency, span{}), stage: stage,
+		listing: reconcile.Listing{AsOf: c.now().UTC()}}
+	group, ctx := errgroup.WithContext(ctx)
+	for w := range c.concurrency {
+		group.Go(func() error {
+			err := s.work(ctx, w)
+			if err != nil {
+				s.parts.stop()
+			}
+			return err
+		})
+	}
+	if err := group.Wait(); err != nil {
+		return reconcile.Listing{}, err
+	}
+	s.listing.Count, s.listing.Requests = s.count, int(s.requests.Load())
+	return s.listing, nil
+}
+
+func (s *sweep) work(ctx context.Context, w int) error {
+	for {
+		part, ok := s.parts.take(w)
+		if !ok {
+			return nil
+		}
+		if err := s.read(ctx, w, part); err != nil {
+			return err
+		}
+	}
+}
+
+// slice is the state of reading one span from its newest subscription down.
+type slice struct {
+	span
+	cursor string
+	last   int64               // created of the cursor; 0: nothing read yet
+	second map[string]struct{} // ids read whose created is last
+}
+
+// request asks for the next page of the slice.
+func (l *slice) request() request {
+	r := get("/v1/subscriptions", "status", "all", "limit", pageLimit, "expand[0]", "data.customer")
+	if l.lo != 0 {
+		r = r.and("created[gte]", strconv.FormatInt(l.lo, 10))
+	}
+	if l.hi != 0 {
+		r = r.and("created[lte]", strconv.FormatInt(l.hi, 10))
+	}
+	if l.cursor != "" {
+		r = r.and("starting_after", l.cursor)
+	}
+	return r
+}
+
+// read reads a span page by page. After each page the rest may be shared out,
+// which raises the lower end of what is ours.
+func (s *sweep) read(ctx context.Context, w int, part span) error {
+	l := &slice{span: part, second: map[string]struct{}{}}
+	for {
+		r := l.request()
+		page, more, a, err := readPage[subscriptionWire](ctx, s.c, r, subscriptions)
+		if err != nil {
+			return err
+		}
+		if l.cursor == "" && part == (span{}) && !a.date.IsZero() {
+			s.listing.AsOf = a.date // the first page of all: nothing else runs yet
+		}
+		seconds, err := l.advance(page)
+		if err != nil {
+			return malformed(r, "%v", err)
+		}
+		if err := s.deliver(ctx, r, page, a); err != nil {
+			return err
+		}
+		if !more {
+			s.parts.finished(strconv.Itoa(len(page)) == pageLimit)
+			return nil
+		}
+		l.lo = s.parts.split(w, l.span, l.last, seconds)
+	}
+}
+
+// advance checks that a page continues the slice where the last one ended, and
+// tells how much time it covered. Order is what cutting relies on: all that is
+// still to come must be as old as the cursor or older.
+func (l *slice) advance(page []subscriptionWire) (seconds int64, err error) {
+	top := l.last
+	for i := range page {
+		w := &page[i]
+		switch {
+		case w.Created < l.lo, l.hi != 0 && w.Created > l.hi:
+			return 0, fmt.Errorf("the subscription %s, created outside of the slice that was asked for", w.ID)
+		case l.last != 0 && w.Created > l.last:
+			return 0, fmt.Errorf("the subscription %s, newer than the one before it", w.ID)
+		case w.Created != l.last:
+			clear(l.second)
+		}
+		if _, twice := l.second[w.ID]; twice {
+			return 0, fmt.Errorf("the subscription %s twice in one listing", w.ID)
+		}
+		l.second[w.ID] = struct{}{}
+		l.cursor, l.last = w.ID, w.Created
+		if top == 0 {
+			top = w.Created
+		}
+	}
+	return top - l.last, nil
+}
+
+// deliver completes the subscriptions of a page and hands them over.
+func (s *sweep) deliver(ctx context.Context, r request, page []subscriptionWire, a answer) error {
+	s.requests.Add(1)
+	facts := make([]reconcile.SubscriptionFacts, 0, len(page))
+	for i := range page {
+		f, extra, err := s.c.complete(ctx, r, &page[i], a)
+		if err != nil {
+			return err
+		}
+		s.requests.Add(int64(extra))
+		facts = append(facts, f)
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if ctx.Err() != nil {
+		// Canceled from outside, or by another worker's error, which is then the
+		// one that is reported.
+		return fault.Wrap(fault.Canceled, &callError{request: r, reason: ctx.Err().Error(), cause: ctx.Err()})
+	}
+	s.count += len(facts)
+	return s.stage(facts)
+}

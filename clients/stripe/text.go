@@ -1,0 +1,52 @@
+package stripe
+
+import (
+	"context"
+	"errors"
+	"net/url"
+	"regexp"
+	"strings"
+)
+
+// crossMode matches "a similar object exists in live mode, but a test mode key
+// was used to make this request" and its opposite.
+var crossMode = regexp.MustCompile(`exists in (live|test) mode`)
+
+// transportText is what went wrong on the way, without the URL that net/http
+// puts in front of it: that has the query in it.
+func transportText(err error) string {
+	var u *url.Error
+	for errors.As(err, &u) {
+		err = u.Err
+	}
+	if errors.Is(err, context.DeadlineExceeded) {
+		return "no answer in time"
+	}
+	return printable(err.Error())
+}
+
+// printable keeps what others sent us from breaking a line or a terminal.
+func printable(s string) string {
+	const most = 200
+	if len(s) > most {
+		s = s[:most]
+	}
+	return strings.Map(func(r rune) rune {
+		if r < ' ' || r == 0x7f || r == '\uFFFD' {
+			return '?'
+		}
+		return r
+	}, s)
+}
+
+// validID reports whether id is one of Stripe's of this kind, and so is fit for
+// a path and for being believed.
+func validID(prefix, id string) bool {
+	rest, ok := strings.CutPrefix(id, prefix)
+	if !ok || rest == "" || len(id) > 255 {
+		return false
+	}
+	return !strings.ContainsFunc(rest, func(r rune) bool {
+		return r != '_' && (r < '0' || r > '9') && (r < 'A' || r > 'Z') && (r < 'a' || r > 'z')
+	})
+}

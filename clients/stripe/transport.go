@@ -1,0 +1,215 @@
+package stripe
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/hashicorp/go-cleanhttp"
+	"github.com/sirupsen/logrus"
+	stripego "github.com/stripe/stripe-go/v76"
+
+	"github.com/stripe-enhance/stripe-enhance/clients/pace"
+)
+
+// maxBody bounds one answer. A page of 100 expanded subscriptions is a quarter
+// of a megabyte; 16 is a server gone mad.
+const maxBody = 16 << 20
+
+// pool is a transport that keeps a connection for every slice, so that a sweep
+// does not shake hands for each page.
+func pool(connections int) http.RoundTripper {
+	t := cleanhttp.DefaultPooledTransport()
+	t.MaxIdleConnsPerHost = max(connections, t.MaxIdleConnsPerHost)
+	return t
+}
+
+// exchange is one call as the attempts beneath stripe-go saw it. It travels in
+// the request's context and belongs to the goroutine of the call.
+type exchange struct {
+	route string // with ids replaced
+
+	attempts  int
+	sent      time.Time // our clock, when the last attempt left
+	status    int       // of the last attempt, 0: there was no answer
+	requestID string
+	body      []byte // of a 200
+	date      time.Time
+	err       error // why the last attempt had no answer
+}
+
+// SetLastResponse makes an exchange something that stripe-go will decode into.
+// It has no exported field, so nothing is decoded.
+func (*exchange) SetLastResponse(*stripego.APIResponse) {}
+
+type exchangeKey struct{}
+
+// errTooLarge and waitError end a call at once: another attempt cannot help.
+var errTooLarge = errors.New("answer larger than 16 MiB")
+
+// waitError is a wait for the pace that did not end in a request.
+type waitError struct{ err error }
+
+func (w *waitError) Error() string { return "waiting for the request rate: " + w.err.Error() }
+func (w *waitError) Unwrap() error { return w.err }
+
+// attempts sends single requests: paced, timed, read to the end and counted.
+// It sits below the retries, so all of that holds for each of them.
+type attempts struct {
+	base    http.RoundTripper
+	pace    *pace.Limiter
+	timeout time.Duration
+	now     func() time.Time
+	log     *logrus.Logger // nil: silent
+	observe func(string, int)
+	sent    atomic.Int64
+
+	mu     sync.Mutex
+	stripe time.Time // guarded by mu: the last Date header
+	local  time.Time // guarded by mu: when it arrived
+}
+
+func newAttempts(o Options) *attempts {
+	return &attempts{base: o.Transport, pace: o.Pace, timeout: o.AttemptTimeout,
+		now: o.Now, log: o.Log, observe: o.Observe}
+}
+
+// RoundTrip sends one request. The body of the answer is complete in memory when
+// it returns: a truncated one is a transport error, and so is retried.
+func (a *attempts) RoundTrip(req *http.Request) (*http.Response, error) {
+	ex, ok := req.Context().Value(exchangeKey{}).(*exchange)
+	if !ok {
+		return nil, errors.New("stripe: a request that is not part of a call")
+	}
+	release, err := a.pace.Acquire(req.Context())
+	if err != nil {
+		closeBody(req)
+		ex.status, ex.err = 0, &waitError{err}
+		return nil, ex.err
+	}
+	defer release()
+	ctx, cancel := context.WithTimeout(req.Context(), a.timeout)
+	defer cancel()
+
+	ex.attempts++
+	ex.sent = a.now()
+	a.sent.Add(1)
+	resp, body, err := a.exchange(a.prepared(ctx, req))
+	a.record(ex, resp, body, err)
+	if err != nil {
+		return nil, err
+	}
+	return resp, nil
+}
+
+// prepared drops the header that would tell Stripe the name of this host.
+func (a *attempts) prepared(ctx context.Context, req *http.Request) *http.Request {
+	out := req.Clone(ctx)
+	out.Header.Del("X-Stripe-Client-User-Agent")
+	return out
+}
+
+// exchange sends and reads all of the answer. What stripe-go gets to see of a
+// success is an empty object; see the package's decisions.
+func (a *attempts) exchange(req *http.Request) (*http.Response, []byte, error) {
+	resp, err := a.base.RoundTrip(req)
+	if err != nil {
+		return nil, nil, err
+	}
+	defer resp.Body.Close()
+	body, err := io.ReadAll(io.LimitReader(resp.Body, maxBody+1))
+	if err != nil {
+		return nil, nil, err
+	}
+	if len(body) > maxBody {
+		return nil, nil, errTooLarge
+	}
+	visible := body
+	if resp.StatusCode == http.StatusOK {
+		visible = []byte("{}")
+	}
+	out := *resp
+	out.Body = io.NopCloser(bytes.NewReader(visible))
+	out.ContentLength = int64(len(visible))
+	return &out, body, nil
+}
+
+// record keeps what the call needs to know, and teaches pace, clock and metrics.
+func (a *attempts) record(ex *exchange, resp *http.Response, body []byte, err error) {
+	ex.status, ex.err, ex.body, ex.requestID = 0, err, nil, ""
+	if err == nil {
+		ex.status = resp.StatusCode
+		ex.requestID = resp.Header.Get("Request-Id")
+		a.learn(ex, resp, body)
+	}
+	a.observe(ex.route, ex.status)
+	a.report(ex)
+}
+
+func (a *attempts) learn(ex *exchange, resp *http.Response, body []byte) {
+	switch {
+	case resp.StatusCode == http.StatusOK:
+		ex.body = body
+		if date, err := http.ParseTime(resp.Header.Get("Date")); err == nil {
+			ex.date = date.UTC()
+			a.setClock(ex.date, a.now())
+		}
+		a.pace.Succeeded()
+	case resp.StatusCode == http.StatusTooManyRequests && !lockTimeout(body):
+		wait, _ := retryAfter(resp.Header, a.now())
+		a.pace.Throttled(wait)
+	case resp.StatusCode < http.StatusInternalServerError:
+		a.pace.Succeeded()
+	}
+}
+
+// lockTimeout tells the 429 that is about one busy object from the one that is
+// about our rate. Slowing down for the former would punish everything else.
+func lockTimeout(body []byte) bool {
+	var envelope struct {
+		Error struct {
+			Code string `json:"code"`
+		} `json:"error"`
+	}
+	return json.Unmarshal(body, &envelope) == nil && envelope.Error.Code == "lock_timeout"
+}
+
+func (a *attempts) report(ex *exchange) {
+	if a.log == nil || !a.log.IsLevelEnabled(logrus.DebugLevel) {
+		return
+	}
+	fields := logrus.Fields{"route": ex.route, "status": ex.status, "attempt": ex.attempts,
+		"request_id": ex.requestID, "took": a.now().Sub(ex.sent).String()}
+	if ex.err != nil {
+		fields["error"] = transportText(ex.err)
+	}
+	a.log.WithFields(fields).Debug("stripe request")
+}
+
+func (a *attempts) setClock(stripe, local time.Time) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.stripe, a.local = stripe, local
+}
+
+func (a *attempts) clock() (stripe, local time.Time) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.stripe, a.local
+}
+
+func closeBody(req *http.Request) {
+	if req.Body != nil {
+		_ = req.Body.Close()
+	}
+}
+
+// String keeps a stray %v of an exchange from printing its body.
+func (x *exchange) String() string { return fmt.Sprintf("%s: %d", x.route, x.status) }

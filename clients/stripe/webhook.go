@@ -1,0 +1,117 @@
+package stripe
+
+import (
+	"errors"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/stripe/stripe-go/v76/webhook"
+
+	"github.com/stripe-enhance/stripe-enhance/internal/fault"
+	"github.com/stripe-enhance/stripe-enhance/internal/secret"
+)
+
+const (
+	// webhookTolerance is how far a signature's time may be from ours, to either
+	// side. A signature from the future could be replayed until then.
+	webhookTolerance = 5 * time.Minute
+	// webhookBody is far above any event of interest; Stripe's largest were seen
+	// past 50 KiB.
+	webhookBody = 1 << 20
+	// webhookHeader fits a dozen signatures; Stripe sends one for each secret of
+	// the endpoint, which are two while it is rolled.
+	webhookHeader     = 1024
+	webhookSignatures = 16
+	// webhookSecret is the shortest secret that is believed to be one.
+	webhookSecret = 16
+)
+
+// The ways in which a delivery is refused. All are permanent: the same delivery
+// will be refused again.
+var (
+	ErrNoSecret     = errors.New("stripe webhook: no usable signing secret")
+	ErrNotSigned    = errors.New("stripe webhook: no Stripe-Signature header, or not one of Stripe's")
+	ErrTimestamp    = errors.New("stripe webhook: signed more than five minutes ago or ahead; is the clock right?")
+	ErrSignature    = errors.New("stripe webhook: the signature matches none of the secrets")
+	ErrWebhookBody  = errors.New("stripe webhook: the body is larger than 1 MiB")
+	ErrWebhookEvent = errors.New("stripe webhook: signed, but not an event that can be read")
+)
+
+// VerifyWebhook checks that Stripe signed a body with one of the secrets, and
+// returns what the event touched. The body must be the raw bytes. Secrets that
+// are empty or too short to be one are never tried: anyone could sign with them.
+// Every error is one of those above, of the kind fault.Permanent.
+func VerifyWebhook(body []byte, header string, secrets []secret.Text, now time.Time) (EventHint, error) {
+	hint, err := verify(body, header, secrets, now)
+	return hint, fault.Wrap(fault.Permanent, err)
+}
+
+func verify(body []byte, header string, secrets []secret.Text, now time.Time) (EventHint, error) {
+	if len(body) > webhookBody {
+		return EventHint{}, ErrWebhookBody
+	}
+	at, err := signedAt(header)
+	if err != nil {
+		return EventHint{}, err
+	}
+	if off := now.Sub(at); off > webhookTolerance || off < -webhookTolerance {
+		return EventHint{}, ErrTimestamp
+	}
+	if err := signed(body, header, secrets); err != nil {
+		return EventHint{}, err
+	}
+	event, err := decodeEvent(body)
+	if err != nil {
+		return EventHint{}, ErrWebhookEvent
+	}
+	return event.hint(), nil
+}
+
+// signed tries every secret, so that how long it takes does not tell which one
+// matched. The time was checked before, against the caller's clock.
+func signed(body []byte, header string, secrets []secret.Text) error {
+	usable, match := false, false
+	for _, s := range secrets {
+		if len(s.Reveal()) < webhookSecret {
+			continue
+		}
+		usable = true
+		if webhook.ValidatePayloadIgnoringTolerance(body, header, s.Reveal()) == nil {
+			match = true
+		}
+	}
+	switch {
+	case !usable:
+		return ErrNoSecret
+	case !match:
+		return ErrSignature
+	}
+	return nil
+}
+
+// signedAt reads the time of a Stripe-Signature header. It is stricter than the
+// library, which lets a later "t=" replace the first and reads any number of
+// signatures.
+func signedAt(header string) (time.Time, error) {
+	if header == "" || len(header) > webhookHeader {
+		return time.Time{}, ErrNotSigned
+	}
+	stamp, signatures := "", 0
+	for part := range strings.SplitSeq(header, ",") {
+		key, value, ok := strings.Cut(part, "=")
+		switch {
+		case !ok, key == "t" && stamp != "":
+			return time.Time{}, ErrNotSigned
+		case key == "t":
+			stamp = value
+		case key == "v1":
+			signatures++
+		}
+	}
+	seconds, err := strconv.ParseInt(stamp, 10, 64)
+	if err != nil || seconds <= 0 || stamp[0] == '+' || signatures == 0 || signatures > webhookSignatures {
+		return time.Time{}, ErrNotSigned
+	}
+	return time.Unix(seconds, 0), nil
+}
