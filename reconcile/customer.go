@@ -5,8 +5,8 @@ import (
 	"time"
 )
 
-// Customer is everything known about one paying party: the input of Plan. It is
-// a value; Plan neither keeps nor changes it. Slices may be in any order.
+// Customer is everything known about one paying party: the input of Decide. It is
+// a value; Decide neither keeps nor changes it. Slices may be in any order.
 type Customer struct {
 	// ID is the Stripe id of the first buyer seen of this party. It never changes.
 	ID    string

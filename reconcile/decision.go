@@ -146,7 +146,7 @@ type Need struct {
 	Subscription string
 }
 
-// Decision is what Plan says about one customer.
+// Decision is what Decide says about one customer.
 type Decision struct {
 	Actions []Action // in the order in which they are to be applied
 	Holds   []Hold

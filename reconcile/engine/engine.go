@@ -2,10 +2,53 @@ package engine
 
 import (
 	"context"
+	"errors"
+	"io"
+	"math/rand/v2"
+	"strconv"
+	"sync"
+	"sync/atomic"
 	"time"
+
+	"github.com/sirupsen/logrus"
 
 	"github.com/stripe-enhance/stripe-enhance/reconcile"
 )
+
+// Options of an Engine. The zero value of each field is named beside it.
+type Options struct {
+	Policy reconcile.Policy
+	Brakes reconcile.Brakes
+	// Settle is how long an unanswered write may still take effect; it is not
+	// looked for with any conclusion before. Too short makes duplicates. 0: 90 s.
+	Settle time.Duration
+	// RetryMin and RetryMax bound the back-off of one customer. 0: 10 s and 1 h.
+	RetryMin, RetryMax time.Duration
+	// LeaseTTL is how long a dead writer keeps the others waiting. 0: 30 s.
+	LeaseTTL time.Duration
+	// KeepLease keeps the lease between runs; Close gives it back. For a
+	// long-running service, so that one replica stays the writer.
+	KeepLease bool
+	// DriftInterval is how often a bound hosting is compared with Enhance. 0: 24 h.
+	DriftInterval time.Duration
+	// DriftShare is the most hostings compared in one run. 0: no limit.
+	DriftShare int
+	// Concurrency is how many customers are worked on at once. 0: 8.
+	Concurrency int
+	// Owner names this process in the lease. It must be unique. "": made up.
+	Owner string
+	// Now is the clock. nil: time.Now.
+	Now func() time.Time
+	// Rand returns a number in [0, 1) for jitter and run ids. nil: math/rand.
+	Rand func() float64
+	// Log receives one event for each decision. nil: silent.
+	Log *logrus.Logger
+	// Progress is called now and then from the goroutine of Run. nil: nobody waits.
+	Progress func(reconcile.Progress)
+	// Failpoint is called with the name of each point at which a test may end the
+	// process or fail the step. nil: never.
+	Failpoint func(name string)
+}
 
 // Ports are the outside that the engine works with. All are required but
 // Terminator, without which nothing is ever deleted.
@@ -15,6 +58,7 @@ type Ports struct {
 	Panel       Panel
 	Owners      Owners
 	Provisioner Provisioner
+	Websites    Websites
 	Terminator  Terminator
 
 	Mirror    Mirror
@@ -36,26 +80,88 @@ type Request struct {
 	Full bool
 	// Subscriptions makes the run targeted: only these are read and planned.
 	Subscriptions []string
-	// Customers makes the run targeted at these parties as they are stored.
-	Customers []string
 	// Trigger is who asked: cli, cron, webhook, admin, approve, demo.
 	Trigger string
 	// Dry plans and sends nothing; the stored mirror is still brought up to date.
 	Dry bool
+	// Stored plans from the mirror as it is, without reading Stripe or Enhance or
+	// taking the lease; only with Dry. For looking while a service is at work.
+	Stored bool
 }
 
-// Engine runs reconciliations. One at a time per Engine; Run waits for none and
-// may be called from any goroutine: a second call while one is at work fails
-// with *reconcile.LeaseHeld.
-type Engine struct{}
+// Engine runs reconciliations, one at a time. Run may be called from any
+// goroutine; a second call while one is at work fails with *reconcile.LeaseHeld.
+type Engine struct {
+	Options
+	Ports
 
-// Run does one run. The report is valid also when the error is not nil: it tells
-// what had been done until then.
-func (e *Engine) Run(ctx context.Context, r Request) (reconcile.Report, error) {
-	return reconcile.Report{}, ctx.Err()
+	busy sync.Mutex      // held for the length of a run
+	runs atomic.Uint64   // numbers the runs of this process, for their ids
+	tok  reconcile.Token // of the lease kept between runs; guarded by busy
+	// trust is when this process stops believing that it holds the lease, as
+	// Unix nanoseconds of Now; it is renewed while a run goes on.
+	trust atomic.Int64
 }
 
-// Options of the engine; see the fields.
-type Options struct {
-	Now func() time.Time
+// New checks that everything required is there.
+func New(o Options, p Ports) (*Engine, error) {
+	for _, port := range []any{p.Billing, p.Account, p.Panel, p.Owners, p.Provisioner, p.Websites, p.Mirror, p.Cursors, p.Queue,
+		p.Timetable, p.Journal, p.Inventory, p.Catalogue, p.History, p.Withheld, p.Leases} {
+		if port == nil {
+			return nil, errors.New("engine: a port is missing")
+		}
+	}
+	if o.Policy.Mode == 0 || o.Policy.Onboarding == 0 {
+		return nil, errors.New("engine: the policy has no mode or no onboarding")
+	}
+	defaultTo(&o.Settle, 90*time.Second)
+	defaultTo(&o.RetryMin, 10*time.Second)
+	defaultTo(&o.RetryMax, time.Hour)
+	defaultTo(&o.LeaseTTL, 30*time.Second)
+	defaultTo(&o.DriftInterval, 24*time.Hour)
+	defaultTo(&o.Concurrency, 8)
+	if o.Now == nil {
+		o.Now = time.Now
+	}
+	if o.Rand == nil {
+		o.Rand = rand.Float64
+	}
+	if o.Log == nil {
+		o.Log = logrus.New()
+		o.Log.SetOutput(io.Discard)
+	}
+	if o.Progress == nil {
+		o.Progress = func(reconcile.Progress) {}
+	}
+	if o.Failpoint == nil {
+		o.Failpoint = func(string) {}
+	}
+	e := &Engine{Options: o, Ports: p}
+	if e.Owner == "" {
+		e.Owner = "process-" + e.word()
+	}
+	return e, nil
+}
+
+func defaultTo[T int | time.Duration](v *T, d T) {
+	if *v == 0 {
+		*v = d
+	}
+}
+
+// word is a short random word for names that must differ between processes.
+func (e *Engine) word() string {
+	return strconv.FormatUint(uint64(e.Rand()*float64(1<<52)), 36)
+}
+
+// Close gives back a kept lease. It waits for a run that is at work.
+func (e *Engine) Close(ctx context.Context) error {
+	e.busy.Lock()
+	defer e.busy.Unlock()
+	if e.tok == 0 {
+		return nil
+	}
+	tok := e.tok
+	e.tok = 0
+	return e.Leases.Release(context.WithoutCancel(ctx), tok)
 }

@@ -80,7 +80,6 @@ type Provisioner interface {
 	CreateOrg(ctx context.Context, name string) (id string, err error)
 	RenameOrg(ctx context.Context, org, name string) error
 	CreateHosting(ctx context.Context, org string, plan int, friendlyName string) (id int64, err error)
-	CreateWebsite(ctx context.Context, org string, hosting int64, domain string) error
 	// Change sets suspension or plan of a hosting; exactly one of them per call.
 	Change(ctx context.Context, org string, hosting int64, change reconcile.HostingChange) error
 }
@@ -222,4 +221,12 @@ type Leases interface {
 	Nudge(ctx context.Context, subscriptions []string, why string, now time.Time) error
 	// TakeNudges returns the stored nudges and removes them.
 	TakeNudges(ctx context.Context, tok reconcile.Token) ([]string, error)
+}
+
+// Websites are split from Provisioner because they are made only where a domain
+// was ordered.
+type Websites interface {
+	CreateWebsite(ctx context.Context, org string, hosting int64, domain string) error
+	// WebsiteOn reports whether the hosting already has a website of that domain.
+	WebsiteOn(ctx context.Context, org string, hosting int64, domain string) (bool, error)
 }

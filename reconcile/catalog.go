@@ -1,0 +1,123 @@
+package reconcile
+
+import (
+	"fmt"
+	"sort"
+	"strconv"
+)
+
+// Catalog answers which plan an item buys. It is built once a run and read by
+// any number of goroutines.
+type Catalog struct {
+	targets map[string]target
+	plans   map[int]Plan
+}
+
+// target is what one mapping leads to: a plan, or the reason why not.
+type target struct {
+	plan    Plan
+	problem HoldKind // "" when the plan is good
+	why     string
+}
+
+// NewCatalog resolves mappings against the plans of the panel. A mapping that
+// leads nowhere is kept with its reason: it holds the subscriptions that use it
+// and nothing else.
+func NewCatalog(mappings []Mapping, plans []Plan) *Catalog {
+	c := &Catalog{targets: make(map[string]target, len(mappings)), plans: make(map[int]Plan, len(plans))}
+	byName := make(map[string][]Plan, len(plans))
+	for _, p := range plans {
+		c.plans[p.ID] = p
+		byName[p.Name] = append(byName[p.Name], p)
+	}
+	for _, m := range mappings {
+		c.targets[m.BillingID] = resolve(m, c.plans, byName)
+	}
+	return c
+}
+
+// resolve finds the plan of a mapping: by id, then by exact name. An id wins over
+// a plan that happens to be named like a number.
+func resolve(m Mapping, byID map[int]Plan, byName map[string][]Plan) target {
+	if id, err := strconv.Atoi(m.Plan); err == nil {
+		if p, ok := byID[id]; ok {
+			return target{plan: p}
+		}
+	}
+	switch named := byName[m.Plan]; len(named) {
+	case 1:
+		return target{plan: named[0]}
+	case 0:
+		return target{problem: HoldPlanMissing, why: fmt.Sprintf(
+			"the mapping of %s names the plan %q, which the panel does not have: create it there, or run `stripe-enhance mappings set %s PLAN`",
+			m.BillingID, m.Plan, m.BillingID)}
+	default:
+		ids := make([]int, len(named))
+		for i, p := range named {
+			ids[i] = p.ID
+		}
+		sort.Ints(ids)
+		return target{problem: HoldPlanAmbiguous, why: fmt.Sprintf(
+			"the mapping of %s names the plan %q, and the panel has %d plans of that name (ids %v): map to one of the ids instead",
+			m.BillingID, m.Plan, len(named), ids)}
+	}
+}
+
+// Match finds the mapping of an item: price id before lookup key before product.
+// ok is false when none of the three is mapped.
+func (c *Catalog) match(it *Item) (target, bool) {
+	if t, ok := c.targets[it.Price]; ok && it.Price != "" {
+		return t, true
+	}
+	if t, ok := c.targets[it.LookupKey]; ok && it.LookupKey != "" {
+		return t, true
+	}
+	if t, ok := c.targets[it.Product]; ok && it.Product != "" {
+		return t, true
+	}
+	return target{}, false
+}
+
+// PlanFor tells which plan an item buys, or the sentence why none does.
+func (c *Catalog) PlanFor(it Item) (Plan, string, bool) {
+	t, ok := c.match(&it)
+	if !ok {
+		return Plan{}, "no mapping for price " + it.Price, false
+	}
+	return t.plan, t.why, t.problem == ""
+}
+
+// Plan returns the plan of an id as the panel last listed it.
+func (c *Catalog) Plan(id int) (Plan, bool) {
+	p, ok := c.plans[id]
+	return p, ok
+}
+
+// Problems lists the mappings that lead nowhere, as sentences, sorted.
+func (c *Catalog) Problems() []string {
+	var all []string
+	for _, t := range c.targets {
+		if t.problem != "" {
+			all = append(all, t.why)
+		}
+	}
+	sort.Strings(all)
+	return all
+}
+
+// lowers reports whether moving from one plan to another takes anything away: a
+// resource whose total falls, or that was unlimited and no longer is. A plan we
+// do not know is taken to be lower.
+func (c *Catalog) lowers(from, to int) bool {
+	a, okA := c.plans[from]
+	b, okB := c.plans[to]
+	if !okA || !okB {
+		return true
+	}
+	for name, total := range b.Limits {
+		if old, limited := a.Limits[name]; !limited || total < old {
+			return true
+		}
+	}
+	return false
+}

@@ -1,0 +1,133 @@
+package reconcile
+
+import (
+	"fmt"
+	"slices"
+	"strconv"
+)
+
+// create makes what is paid for and does not exist. Only units that no hosting,
+// marker, metadata or former subscription could fill come this far.
+func (pl *planner) create() {
+	if !slices.ContainsFunc(pl.wants, pl.lacking) || pl.org.blocked || pl.pendingCreate() || pl.orgUnusable() {
+		return
+	}
+	if pl.c.Email == "" && pl.policy.Onboarding != NoOnboarding && (pl.c.Org == nil || pl.c.Org.OwnerEmail == "") {
+		pl.holdNoEmail()
+		return
+	}
+	made := false
+	for w := range pl.wants {
+		if pl.lacking(pl.wants[w]) && !pl.adoptable(w) {
+			made = true
+			pl.createHosting(w)
+		}
+	}
+	if made && pl.org.create {
+		pl.createOrg()
+	}
+}
+
+func (pl *planner) lacking(w want) bool { return w.link < 0 && !w.blocked }
+
+// pendingCreate holds every creation of the customer while one has no known
+// outcome: the hosting or org that we are about to make may be there already.
+func (pl *planner) pendingCreate() bool {
+	found := pl.c.Org == nil && pl.pendingOrg()
+	for i := range pl.c.Pending {
+		if pl.c.Pending[i].Kind == CreateSubscription {
+			pl.holdPending(&pl.c.Pending[i])
+			found = true
+		}
+	}
+	return found
+}
+
+func (pl *planner) orgUnusable() bool {
+	o := pl.c.Org
+	switch {
+	case o == nil:
+		return false
+	case o.Deleted:
+		pl.hold(Hold{Kind: HoldDeleted, Reason: fmt.Sprintf(
+			"org %s of this customer was deleted in the panel: restore it there; no second one is made", o.ID)})
+		return true
+	case o.Suspended:
+		pl.hold(Hold{Kind: HoldForeignSuspension, Reason: fmt.Sprintf(
+			"org %s of this customer is suspended in the panel, not by us: nothing is created in it", o.ID)})
+		return true
+	}
+	return false
+}
+
+// adoptable holds a unit when its org already has a live hosting on the same plan
+// that belongs to nobody: it is very likely what the customer already has.
+func (pl *planner) adoptable(w int) bool {
+	for i := range pl.c.Hostings {
+		h := &pl.c.Hostings[i]
+		if h.Org != pl.org.id || pl.org.id == "" || h.Plan != pl.wants[w].plan.ID || !h.TerminatedByUs.IsZero() ||
+			h.State != HostingActive && h.State != HostingSuspended || pl.bound(h.ID) {
+			continue
+		}
+		s := pl.subs[pl.wants[w].sub].ID
+		pl.recheck(h)
+		pl.hold(Hold{Kind: HoldAdopt, Subscription: s, Hosting: h.ID, Reason: fmt.Sprintf(
+			"org %s already has hosting %d on plan %q that no subscription is bound to: adopt it by setting enhance_org_id and enhance_subscription_id in the metadata of %s, or delete it in the panel",
+			h.Org, h.ID, pl.wants[w].plan.Name, s)})
+		return true
+	}
+	return false
+}
+
+func (pl *planner) createHosting(w int) {
+	u := &pl.wants[w]
+	s := &pl.subs[u.sub]
+	n := pl.freeSlot(u.sub)
+	pl.links = append(pl.links, link{Binding: Binding{Subscription: s.ID, Slot: n, Item: u.item}, sub: u.sub, hosting: -1, stance: stanceUp})
+	pl.act(Action{ID: "create_subscription:" + slot(s.ID, n) + ":" + strconv.Itoa(u.plan.ID), Kind: CreateSubscription,
+		Subscription: s.ID, Item: u.item, Slot: n, Org: pl.org.id, Plan: u.plan.ID, PlanName: u.plan.Name,
+		How: BoundByCreate, Reason: fmt.Sprintf("%s is %s and pays for plan %q, and there is no hosting for it", s.ID, s.status, u.plan.Name)})
+	if n != 1 || !pl.policy.CreateWebsites {
+		return
+	}
+	if s.Domain == "" {
+		if !s.DomainChecked {
+			pl.need(Need{Kind: NeedDomain, Subscription: s.ID})
+		}
+		return
+	}
+	pl.act(Action{ID: "create_website:" + slot(s.ID, n) + ":" + s.Domain, Kind: CreateWebsite, Subscription: s.ID, Item: u.item,
+		Slot: n, Org: pl.org.id, Plan: u.plan.ID, PlanName: u.plan.Name, Domain: s.Domain, Reason: s.ID + " was ordered with the domain " + s.Domain})
+}
+
+func (pl *planner) createOrg() {
+	pl.act(Action{ID: "create_org:" + pl.c.ID, Kind: CreateOrg, Name: pl.orgName(),
+		Reason: "the customer has paid and has no org at the panel"})
+	pl.act(Action{ID: "rename_org:" + pl.c.ID, Kind: RenameOrg, Name: pl.orgName(),
+		Reason: "once the org is bound its name no longer needs the marker"})
+	if pl.policy.Onboarding != NoOnboarding {
+		pl.act(Action{ID: "invite_owner:" + pl.c.ID, Kind: InviteOwner, Name: pl.orgName(),
+			Reason: "the new org needs its owner"})
+	}
+}
+
+// metadata tells Stripe which org and hosting a subscription has, where the
+// operator wants that and nobody has written anything there yet.
+func (pl *planner) metadata() {
+	if !pl.policy.WriteMetadata {
+		return
+	}
+	for s := range pl.subs {
+		if pl.subs[s].MetadataOrg != "" || pl.subs[s].MetadataHosting != 0 {
+			continue
+		}
+		for i := range pl.links {
+			l := &pl.links[i]
+			if l.sub == s && l.stance == stanceUp && l.Hosting != 0 && !l.moved {
+				pl.act(Action{ID: "write_metadata:" + pl.subs[s].ID + ":" + num(l.Hosting), Kind: WriteMetadata, Subscription: pl.subs[s].ID,
+					Slot: l.Slot, Org: l.Org, Hosting: l.Hosting, Reason: "Stripe's metadata does not name the hosting yet"})
+				break
+			}
+		}
+	}
+}

@@ -1,0 +1,206 @@
+package reconcile
+
+import (
+	"cmp"
+	"slices"
+	"strconv"
+	"time"
+)
+
+// Decide decides about one customer. It is pure: the same facts give the same
+// decision, whatever the order of the slices; it reads no clock and cannot fail,
+// it can only hold. c is not changed.
+func Decide(c *Customer, cat *Catalog, p Policy, now time.Time) Decision {
+	pl := planner{c: c, cat: cat, policy: p, now: now}
+	if pl.ignored() {
+		return pl.out
+	}
+	pl.judge()
+	pl.assign()
+	pl.resolveOrg()
+	pl.onHostings()
+	pl.onOrg()
+	pl.create()
+	pl.metadata()
+	pl.outcome()
+	pl.filter()
+	pl.finish()
+	return pl.out
+}
+
+// planner is one planning at work. Its order of calls is the policy of the
+// package comment.
+type planner struct {
+	c      *Customer
+	cat    *Catalog
+	policy Policy
+	now    time.Time
+
+	subs  []judged  // by (created, id)
+	wants []want    // units wanted up, in order
+	links []link    // bindings as they will be after this plan
+	org   orgChoice // the org that creates go to
+	out   Decision
+}
+
+// judged is one subscription with its verdict.
+type judged struct {
+	*Subscription
+	verdict
+	mapped bool // at least one item is mapped
+}
+
+// want is one unit of one item that shall be up.
+type want struct {
+	sub  int // index into planner.subs
+	item string
+	plan Plan
+	link int // index into planner.links, -1 while unfilled
+	// blocked holds this unit: a sentence has been said.
+	blocked bool
+}
+
+// link is a binding as this plan sees it.
+type link struct {
+	Binding
+	sub     int // index into planner.subs, -1 for a subscription we never saw
+	hosting int // index into c.Hostings, -1 when not in the picture
+	// stance and plan are what this binding wants of the hosting.
+	stance stance
+	plan   Plan // with stanceUp; zero ID: no opinion
+	reason string
+	// fresh tells that this plan made the link: what is found today is not taken
+	// away today.
+	fresh bool
+	// moved tells that the stored binding has to change (another item or owner).
+	moved bool
+}
+
+// judge applies the policy table to every subscription and spreads the entitled
+// ones into units.
+func (pl *planner) judge() {
+	pl.subs = make([]judged, 0, len(pl.c.Subscriptions))
+	for i := range pl.c.Subscriptions {
+		s := &pl.c.Subscriptions[i]
+		pl.subs = append(pl.subs, judged{Subscription: s, verdict: entitle(s, pl.policy, pl.now)})
+	}
+	slices.SortFunc(pl.subs, func(a, b judged) int {
+		return cmp.Or(a.Created.Compare(b.Created), cmp.Compare(a.ID, b.ID))
+	})
+	pl.links = make([]link, 0, len(pl.c.Bindings)+1)
+	for _, b := range pl.c.Bindings {
+		l := link{Binding: b, sub: pl.subIndex(b.Subscription), hosting: pl.hostingIndex(b.Hosting)}
+		if l.hosting >= 0 && !pl.c.Hostings[l.hosting].TerminatedByUs.IsZero() {
+			continue // history: its slot is free for nothing, its hosting for nobody
+		}
+		pl.links = append(pl.links, l)
+	}
+	slices.SortFunc(pl.links, func(a, b link) int {
+		return cmp.Or(cmp.Compare(a.Subscription, b.Subscription), cmp.Compare(a.Slot, b.Slot))
+	})
+	for i := range pl.subs {
+		pl.units(i)
+	}
+}
+
+// units spreads one entitled subscription into wants. Unmapped items beside
+// mapped ones are extras and ignored.
+func (pl *planner) units(i int) {
+	s := &pl.subs[i]
+	items := slices.Clone(s.Items)
+	slices.SortFunc(items, func(a, b Item) int {
+		return cmp.Or(a.Created.Compare(b.Created), cmp.Compare(a.ID, b.ID))
+	})
+	for j := range items {
+		it := &items[j]
+		t, ok := pl.cat.match(it)
+		s.mapped = s.mapped || ok
+		if s.stance != stanceUp || !ok {
+			continue
+		}
+		switch {
+		case t.problem != "":
+			pl.hold(Hold{Kind: t.problem, Subscription: s.ID, Reason: t.why})
+		case it.Quantity > maxUnits:
+			pl.hold(Hold{Kind: HoldQuantity, Subscription: s.ID, Reason: "item " + it.ID + " of " + s.ID + " asks for " +
+				strconv.FormatInt(it.Quantity, 10) + " hostings, more than " + strconv.Itoa(maxUnits) +
+				": is a metered price mapped? Nothing is created or taken away for it"})
+		default:
+			for range it.Quantity {
+				pl.wants = append(pl.wants, want{sub: i, item: it.ID, plan: t.plan, link: -1})
+			}
+		}
+	}
+}
+
+func (pl *planner) subIndex(id string) int {
+	for i := range pl.subs {
+		if pl.subs[i].ID == id {
+			return i
+		}
+	}
+	return -1
+}
+
+func (pl *planner) hostingIndex(id int64) int {
+	for i := range pl.c.Hostings {
+		if pl.c.Hostings[i].ID == id {
+			return i
+		}
+	}
+	return -1
+}
+
+// item finds an item of a subscription; nil when Stripe does not list it.
+func (s *judged) item(id string) *Item {
+	for i := range s.Items {
+		if s.Items[i].ID == id {
+			return &s.Items[i]
+		}
+	}
+	return nil
+}
+
+func (pl *planner) hold(h Hold) {
+	h.Customer = pl.c.ID
+	pl.out.Holds = append(pl.out.Holds, h)
+}
+
+func (pl *planner) act(a Action) {
+	a.Customer = pl.c.ID
+	a.Email = pl.c.Email
+	pl.out.Actions = append(pl.out.Actions, a)
+}
+
+func (pl *planner) need(n Need) {
+	if !slices.Contains(pl.out.Needs, n) {
+		pl.out.Needs = append(pl.out.Needs, n)
+	}
+}
+
+// at moves Next to the earliest future instant at which the decision may change.
+func (pl *planner) at(t time.Time) {
+	if t.After(pl.now) && (pl.out.Next.IsZero() || t.Before(pl.out.Next)) {
+		pl.out.Next = t
+	}
+}
+
+// slot renders a subscription's slot as it stands in ids and markers.
+func slot(sub string, n int) string { return sub + "/" + strconv.Itoa(n) }
+
+// finish brings actions and holds into their total order.
+func (pl *planner) finish() {
+	slices.SortStableFunc(pl.out.Actions, func(a, b Action) int {
+		return cmp.Or(cmp.Compare(a.Kind, b.Kind), cmp.Compare(a.Subscription, b.Subscription),
+			cmp.Compare(a.Slot, b.Slot), cmp.Compare(a.ID, b.ID))
+	})
+	slices.SortStableFunc(pl.out.Holds, func(a, b Hold) int {
+		return cmp.Or(cmp.Compare(a.Kind, b.Kind), cmp.Compare(a.Subscription, b.Subscription),
+			cmp.Compare(a.Hosting, b.Hosting), cmp.Compare(a.ActionID, b.ActionID))
+	})
+	pl.out.Holds = slices.CompactFunc(pl.out.Holds, func(a, b Hold) bool { return a == b })
+	slices.SortFunc(pl.out.Needs, func(a, b Need) int {
+		return cmp.Or(cmp.Compare(a.Kind, b.Kind), cmp.Compare(a.Org, b.Org),
+			cmp.Compare(a.Hosting, b.Hosting), cmp.Compare(a.Subscription, b.Subscription))
+	})
+}

@@ -1,0 +1,262 @@
+package engine
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync/atomic"
+	"time"
+
+	"github.com/sirupsen/logrus"
+	"golang.org/x/sync/errgroup"
+
+	"github.com/stripe-enhance/stripe-enhance/internal/fault"
+	"github.com/stripe-enhance/stripe-enhance/reconcile"
+)
+
+const (
+	// parkAfter is how many failures of its own, in a row, set a customer aside.
+	parkAfter = 8
+	// parkProbe is how often one that was set aside is tried all the same.
+	parkProbe = 6 * time.Hour
+	// breakAfter is how many calls to Enhance in a row may fail for reasons of the
+	// panel before the rest of the run is left for later.
+	breakAfter = 5
+	// premiseAge is how old the reading may be on which something is taken away.
+	premiseAge = time.Minute
+	// maxSteps bounds the actions of one customer in one run.
+	maxSteps = 500
+)
+
+// apply does what was planned and is not held: customers in parallel, each one's
+// actions in order, those who only receive before those who lose something.
+func (r *run) apply(ctx context.Context) error {
+	if r.req.Dry || r.Policy.Mode == reconcile.Observe {
+		return nil
+	}
+	var done atomic.Int32
+	for _, takes := range []bool{false, true} {
+		g := errgroup.Group{}
+		g.SetLimit(r.Concurrency)
+		for _, w := range r.work {
+			if w.takes != takes {
+				continue
+			}
+			if r.halted(ctx) {
+				break
+			}
+			g.Go(func() error {
+				if !r.halted(ctx) {
+					r.applyOne(ctx, w.id)
+					r.progress("applying", int(done.Add(1)), len(r.work))
+				}
+				return nil
+			})
+		}
+		_ = g.Wait()
+	}
+	return nil
+}
+
+// applyOne brings one customer as far as it goes. Before every step the customer
+// is loaded and planned again, so an action that is no longer wanted is dropped,
+// and only what the brake let pass is done.
+func (r *run) applyOne(ctx context.Context, id string) {
+	defer r.survive(ctx, id)
+	premise, looked := map[string]time.Time{}, map[string]bool{}
+	err := func() error {
+		for range maxSteps {
+			if r.halted(ctx) {
+				return nil
+			}
+			c, d, err := r.again(ctx, id)
+			if err != nil {
+				return err
+			}
+			a, ok := r.next(d)
+			if !ok {
+				return nil
+			}
+			if r.catalog.Takes(a) && r.Now().Sub(premise[a.ID]) > premiseAge {
+				if err := r.readPremise(ctx, c, a); err != nil {
+					return fmt.Errorf("%s: checking the premise: %w", describe(a), err)
+				}
+				premise[a.ID] = r.Now()
+				continue // and plan again with what is true now
+			}
+			again, err := r.lookFirst(ctx, a, looked)
+			if err != nil {
+				return fmt.Errorf("%s: looking first: %w", describe(a), err)
+			}
+			if again {
+				continue
+			}
+			if err := r.perform(ctx, c, a); err != nil {
+				return fmt.Errorf("%s: %w", describe(a), err)
+			}
+		}
+		return fault.Errorf(fault.Permanent, "more than %d actions for one customer in one run", maxSteps)
+	}()
+	if err != nil {
+		r.failed(ctx, id, err)
+		return
+	}
+	if !r.halted(ctx) {
+		r.finish(ctx, id)
+	}
+}
+
+// describe names an action and whom it is for, as the head of an error.
+func describe(a reconcile.Action) string {
+	switch {
+	case a.Hosting != 0:
+		return fmt.Sprintf("%s hosting %d of %s", a.Kind, a.Hosting, a.Subscription)
+	case a.Subscription != "":
+		return fmt.Sprintf("%s for %s", a.Kind, a.Subscription)
+	}
+	return fmt.Sprintf("%s for %s", a.Kind, a.Customer)
+}
+
+func (r *run) again(ctx context.Context, id string) (*reconcile.Customer, reconcile.Decision, error) {
+	c, err := r.load(ctx, id)
+	if err != nil {
+		return nil, reconcile.Decision{}, err
+	}
+	return r.decide(ctx, c)
+}
+
+// next is the first action that may be done now.
+func (r *run) next(d reconcile.Decision) (reconcile.Action, bool) {
+	for _, a := range d.Actions {
+		if r.heldBy(a) == "" && !r.unseenByBrake(a) {
+			return a, true
+		}
+	}
+	return reconcile.Action{}, false
+}
+
+// readPremise reads afresh, by id, what an action that takes something away rests
+// on: every subscription bound to the hosting, and the hosting itself.
+func (r *run) readPremise(ctx context.Context, c *reconcile.Customer, a reconcile.Action) error {
+	for _, b := range c.Bindings {
+		if b.Hosting == a.Hosting {
+			if err := r.readOne(ctx, b.Subscription, true); err != nil {
+				return err
+			}
+		}
+	}
+	return r.lookAt(ctx, a.Org, a.Hosting)
+}
+
+// lookFirst looks for what is about to be created, once for each action. It
+// reports whether it looked: the customer is then planned again with what it saw.
+func (r *run) lookFirst(ctx context.Context, a reconcile.Action, looked map[string]bool) (bool, error) {
+	if looked[a.ID] {
+		return false, nil
+	}
+	looked[a.ID] = true
+	switch a.Kind {
+	case reconcile.CreateOrg:
+		return true, r.freshIndex(ctx)
+	case reconcile.CreateSubscription:
+		_, err := r.readOrgs(ctx, []string{a.Org})
+		return true, err
+	default:
+		return false, nil
+	}
+}
+
+// finish records what is left to say about a customer after its actions.
+func (r *run) finish(ctx context.Context, id string) {
+	ctx = context.WithoutCancel(ctx)
+	c, d, err := r.again(ctx, id)
+	if err == nil && (c.Failures > 0 || !c.Parked.IsZero()) && len(c.Pending) == 0 {
+		if err = r.Timetable.Postpone(ctx, r.tok, reconcile.Backoff{Customer: id, Due: r.soon()}, r.now); err == nil {
+			c, d, err = r.again(ctx, id)
+		}
+	}
+	if err == nil {
+		err = r.Queue.SavePlanned(ctx, r.tok, r.rec.ID, []reconcile.Planned{r.planned(c, d)}, r.now)
+	}
+	if err != nil {
+		r.log.WithField("customer", id).WithError(err).Error("outcome not recorded")
+		r.halt(err)
+	}
+}
+
+// failed judges an error about one customer: whose fault it is, when to try
+// again, and whether the rest of the run makes sense.
+func (r *run) failed(ctx context.Context, id string, err error) {
+	kind := fault.Of(err)
+	if errors.Is(err, context.Canceled) || kind == fault.Canceled {
+		return // stopped by ourselves; the customer is still due
+	}
+	ctx = context.WithoutCancel(ctx)
+	if kind == fault.Fenced {
+		r.halt(err)
+		return
+	}
+	c, loadErr := r.load(ctx, id)
+	if loadErr != nil {
+		r.halt(errors.Join(err, loadErr))
+		return
+	}
+	b := r.backoff(c, err)
+	r.log.WithFields(logrus.Fields{"customer": id, "due": b.Due, "parked": b.Parked, "kind": kind.String()}).WithError(err).Warn("customer postponed")
+	if !r.req.Dry {
+		if saveErr := r.recordFailure(ctx, id, b); saveErr != nil {
+			r.halt(errors.Join(err, saveErr))
+			return
+		}
+	} else {
+		r.note("%s could not be planned: %v", id, err)
+	}
+	switch {
+	case kind == fault.Denied:
+		r.halt(fmt.Errorf("stopped, since every further call would be refused too: %w", err))
+	case !b.Counts && r.misses.Add(1) >= breakAfter:
+		r.halt(fmt.Errorf("%d customers in a row failed for reasons that are not theirs, the rest is left for the next run: %w", breakAfter, err))
+	case b.Counts:
+		r.misses.Store(0)
+	}
+}
+
+func (r *run) recordFailure(ctx context.Context, id string, b reconcile.Backoff) error {
+	if err := r.Timetable.Postpone(ctx, r.tok, b, r.now); err != nil {
+		return err
+	}
+	c, err := r.load(ctx, id)
+	if err != nil {
+		return err
+	}
+	d := r.withhold(reconcile.Decide(c, r.catalog, r.Policy, r.now))
+	p := r.planned(c, d)
+	p.Due = b.Due
+	if at := r.lookAgain(c); at.After(r.now) && at.Before(p.Due) {
+		p.Due = at
+	}
+	return r.Queue.SavePlanned(ctx, r.tok, r.rec.ID, []reconcile.Planned{p}, r.now)
+}
+
+// backoff says when a customer is tried again: RetryMin doubling to RetryMax,
+// half of it jitter, and set aside after parkAfter failures of its own. Outages
+// of a side delay and never count.
+func (r *run) backoff(c *reconcile.Customer, err error) reconcile.Backoff {
+	b := reconcile.Backoff{Customer: c.ID, Error: err.Error()}
+	switch fault.Of(err) {
+	case fault.Permanent, fault.Conflict, fault.NotFound, fault.Malformed, fault.Unknown:
+		b.Counts = true
+	case fault.Transient, fault.Throttled, fault.Denied, fault.Ambiguous, fault.Canceled, fault.Fenced:
+	}
+	n := c.Failures
+	wait := r.RetryMin
+	for range min(n, 30) {
+		wait = min(wait*2, r.RetryMax)
+	}
+	wait = wait/2 + time.Duration(r.Rand()*float64(wait/2))
+	if b.Counts && n+1 >= parkAfter {
+		b.Parked, wait = true, parkProbe
+	}
+	b.Due = r.Now().UTC().Add(wait)
+	return b
+}

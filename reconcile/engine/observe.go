@@ -1,0 +1,302 @@
+package engine
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/stripe-enhance/stripe-enhance/internal/fault"
+	"github.com/stripe-enhance/stripe-enhance/reconcile"
+)
+
+// Names of the cursors.
+const (
+	cursorEvents  = "events"   // RFC 3339: events created before are followed
+	cursorKey     = "key"      // fingerprint of the last Stripe key that proved right
+	cursorPanel   = "panel"    // pin of the last panel that proved right
+	cursorOrgs    = "orgs"     // RFC 3339: the index of orgs is complete up to here
+	cursorCatalog = "mappings" // digest of the mappings and plans last planned with
+)
+
+const (
+	// eventOverlap is listed again each time: events become visible late and in
+	// any order; the ids already followed are remembered for as long.
+	eventOverlap = 10 * time.Minute
+	// eventLag is how far behind Stripe's clock the cursor stays.
+	eventLag = time.Minute
+	// eventHorizon is below Stripe's retention of 30 days; older: a full sweep.
+	eventHorizon = 25 * 24 * time.Hour
+)
+
+// observe brings the mirror up to date, as much as the request wants.
+func (r *run) observe(ctx context.Context) error {
+	if len(r.req.Subscriptions) > 0 {
+		r.mode = reconcile.RunTargeted
+		return r.observeThese(ctx)
+	}
+	since, err := r.eventCursor(ctx)
+	if err != nil {
+		return err
+	}
+	nudged, err := r.Leases.TakeNudges(ctx, r.tok)
+	if err != nil {
+		return fmt.Errorf("taking the nudges: %w", err)
+	}
+	if r.req.Full || since.IsZero() {
+		r.mode = reconcile.RunFull
+		return r.sweep(ctx)
+	}
+	r.mode = reconcile.RunIncremental
+	return r.follow(ctx, since, nudged)
+}
+
+// eventCursor is zero when only a full sweep will do.
+func (r *run) eventCursor(ctx context.Context) (time.Time, error) {
+	text, err := r.Cursors.Cursor(ctx, cursorEvents)
+	if err != nil || text == "" {
+		return time.Time{}, err
+	}
+	at, err := time.Parse(time.RFC3339, text)
+	if err != nil || r.now.Sub(at) > eventHorizon {
+		return time.Time{}, nil //nolint:nilerr // an unreadable cursor is no cursor
+	}
+	return at, nil
+}
+
+// sweep lists everything. The pages are staged as they come and reach the mirror
+// only when the listing is complete.
+func (r *run) sweep(ctx context.Context) error {
+	if err := r.Mirror.BeginSweep(ctx, r.tok); err != nil {
+		return fmt.Errorf("beginning the sweep: %w", err)
+	}
+	entitled := 0
+	listing, err := r.Billing.Sweep(ctx, func(page []reconcile.SubscriptionFacts) error {
+		for i := range page {
+			if s := page[i].Status; s == reconcile.StatusActive || s == reconcile.StatusTrialing || s == reconcile.StatusPastDue {
+				entitled++
+			}
+		}
+		r.rec.Subscriptions += len(page)
+		r.Progress(reconcile.Progress{Phase: "listing", Done: r.rec.Subscriptions})
+		return r.Mirror.Stage(ctx, r.tok, page)
+	})
+	if err != nil {
+		return fmt.Errorf("listing subscriptions: %w", err)
+	}
+	last, err := r.History.LastListed(ctx)
+	if err != nil {
+		return err
+	}
+	r.believeListing(listing, entitled, last)
+	changed, err := r.Mirror.MergeSweep(ctx, r.tok, r.now)
+	if err != nil {
+		return fmt.Errorf("storing the listing: %w", err)
+	}
+	r.listed = &reconcile.ListedState{Count: listing.Count, Entitled: entitled, At: r.now}
+	r.log.WithField("subscriptions", listing.Count).WithField("changed", changed).Debug("sweep complete")
+	return r.Cursors.SetCursor(ctx, r.tok, cursorEvents, listing.AsOf.Add(-eventLag).UTC().Format(time.RFC3339))
+}
+
+// follow reads what the events since the cursor touched.
+func (r *run) follow(ctx context.Context, since time.Time, nudged []string) error {
+	events, err := r.Billing.Events(ctx, since.Add(-eventOverlap))
+	if err != nil {
+		return fmt.Errorf("listing events: %w", err)
+	}
+	fresh, err := r.unseen(ctx, events.Touched)
+	if err != nil {
+		return err
+	}
+	r.rec.Events = len(fresh)
+	touched, byCustomer := nudged, []string(nil)
+	for _, ev := range fresh {
+		switch {
+		case ev.Subscription != "":
+			touched = append(touched, ev.Subscription)
+		case ev.StripeCustomer != "":
+			byCustomer = append(byCustomer, ev.StripeCustomer)
+		}
+	}
+	if len(byCustomer) > 0 {
+		subs, err := r.Cursors.SubscriptionsOf(ctx, distinct(byCustomer))
+		if err != nil {
+			return err
+		}
+		touched = append(touched, subs...)
+	}
+	readErr := r.read(ctx, distinct(touched), false)
+	if readErr != nil {
+		// The cursor stays, so the same events are followed again next time; what
+		// could be read is in the mirror and is planned in this run.
+		if errors.Is(readErr, fault.Denied) || ctx.Err() != nil {
+			return readErr
+		}
+		r.note("some changed subscriptions could not be read and are read again in the next run: %v", readErr)
+		return r.nudgeAgain(ctx, nudged)
+	}
+	cursor := events.AsOf.Add(-eventLag)
+	if cursor.Before(since) {
+		cursor = since
+	}
+	return r.Cursors.SawEvents(ctx, r.tok, fresh, cursor.UTC().Format(time.RFC3339), cursor.Add(-eventOverlap-time.Minute))
+}
+
+// nudgeAgain puts back the nudges of a run that could not follow them.
+func (r *run) nudgeAgain(ctx context.Context, subs []string) error {
+	if len(subs) == 0 {
+		return nil
+	}
+	return r.Leases.Nudge(ctx, subs, "retry", r.now)
+}
+
+func (r *run) unseen(ctx context.Context, events []reconcile.Event) ([]reconcile.Event, error) {
+	if len(events) == 0 {
+		return nil, nil
+	}
+	ids := make([]string, len(events))
+	for i := range events {
+		ids[i] = events[i].ID
+	}
+	left, err := r.Cursors.UnseenEvents(ctx, ids)
+	if err != nil {
+		return nil, err
+	}
+	unseen := make(map[string]bool, len(left))
+	for _, id := range left {
+		unseen[id] = true
+	}
+	return slices.DeleteFunc(events, func(ev reconcile.Event) bool { return !unseen[ev.ID] }), nil
+}
+
+// observeThese reads the subscriptions somebody asked for, and only those.
+func (r *run) observeThese(ctx context.Context) error {
+	ids := distinct(r.req.Subscriptions)
+	if err := r.read(ctx, ids, true); err != nil {
+		return err
+	}
+	customers, err := r.Queue.CustomersOf(ctx, ids)
+	if err != nil {
+		return err
+	}
+	if len(customers) == 0 {
+		return fault.Errorf(fault.NotFound, "Stripe knows no subscription %v in this account and mode", ids)
+	}
+	r.only = customers
+	return nil
+}
+
+// read brings subscriptions up to date one by one. One that fails does not keep
+// the others from being read; the errors come back together.
+func (r *run) read(ctx context.Context, ids []string, force bool) error {
+	var mu sync.Mutex
+	var failed error
+	var done atomic.Int32
+	g := errgroup.Group{}
+	g.SetLimit(r.Concurrency)
+	for _, id := range ids {
+		g.Go(func() error {
+			err := r.readOne(ctx, id, force)
+			r.progress("reading", int(done.Add(1)), len(ids))
+			if err != nil {
+				mu.Lock()
+				failed = errors.Join(failed, fmt.Errorf("reading %s: %w", id, err))
+				mu.Unlock()
+			}
+			return nil
+		})
+	}
+	_ = g.Wait()
+	return failed
+}
+
+// progress is Progress for goroutines.
+func (r *run) progress(phase string, done, total int) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.Progress(reconcile.Progress{Phase: phase, Done: done, Total: total})
+}
+
+func (r *run) readOne(ctx context.Context, id string, force bool) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	facts, err := r.Billing.Subscription(ctx, id)
+	if errors.Is(err, fault.NotFound) {
+		return r.Mirror.MarkGone(ctx, r.tok, id, r.now)
+	}
+	if err != nil {
+		return err
+	}
+	r.mu.Lock()
+	r.rec.Subscriptions++
+	r.mu.Unlock()
+	return r.Mirror.SaveFacts(ctx, r.tok, []reconcile.SubscriptionFacts{facts}, force, r.now)
+}
+
+// loadCatalog makes the catalog of this run. Plans are listed again when they
+// are old, when a mapping leads nowhere, and in every full run; a mapping or plan
+// that changed makes every customer due, because operators write to the table
+// with psql as well as with our commands.
+func (r *run) loadCatalog(ctx context.Context) error {
+	mappings, err := r.Catalogue.Mappings(ctx)
+	if err != nil {
+		return err
+	}
+	plans, readAt, err := r.Catalogue.Plans(ctx)
+	if err != nil {
+		return err
+	}
+	r.catalog = reconcile.NewCatalog(mappings, plans)
+	work, err := r.anythingDue(ctx)
+	if err != nil {
+		return err
+	}
+	old := r.now.Sub(readAt) > planAge || r.now.Before(readAt)
+	if r.mode == reconcile.RunFull || readAt.IsZero() || work && (old || len(r.catalog.Problems()) > 0) {
+		if plans, err = r.Panel.Plans(ctx); err != nil {
+			return fmt.Errorf("listing plans: %w", err)
+		}
+		if err := r.Catalogue.SavePlans(ctx, r.tok, plans, r.now); err != nil {
+			return err
+		}
+		r.catalog = reconcile.NewCatalog(mappings, plans)
+	}
+	for _, problem := range r.catalog.Problems() {
+		r.note("%s", problem)
+	}
+	return r.noticeCatalog(ctx, mappings, plans)
+}
+
+// planAge is how old the list of plans may be while there is work to do.
+const planAge = 10 * time.Minute
+
+func (r *run) noticeCatalog(ctx context.Context, mappings []reconcile.Mapping, plans []reconcile.Plan) error {
+	slices.SortFunc(mappings, func(a, b reconcile.Mapping) int { return cmpText(a.BillingID, b.BillingID) })
+	slices.SortFunc(plans, func(a, b reconcile.Plan) int { return a.ID - b.ID })
+	sum := sha256.Sum256(fmt.Append(nil, mappings, plans))
+	digest := hex.EncodeToString(sum[:8])
+	last, err := r.Cursors.Cursor(ctx, cursorCatalog)
+	if err != nil || last == digest {
+		return err
+	}
+	if err := r.Timetable.MakeDue(ctx, r.tok, nil, r.now); err != nil {
+		return err
+	}
+	return r.Cursors.SetCursor(ctx, r.tok, cursorCatalog, digest)
+}
+
+func (r *run) anythingDue(ctx context.Context) (bool, error) {
+	if r.only != nil {
+		return true, nil
+	}
+	n, err := r.Timetable.DueCount(ctx, r.now)
+	return n > 0, err
+}

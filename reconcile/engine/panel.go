@@ -1,0 +1,180 @@
+package engine
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync/atomic"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/stripe-enhance/stripe-enhance/internal/fault"
+	"github.com/stripe-enhance/stripe-enhance/reconcile"
+)
+
+// indexOverlap is read again each time the index of orgs is refreshed: two clocks
+// are compared, and an org created in between must not be missed.
+const indexOverlap = 15 * time.Minute
+
+// indexPanel knows the orgs of the panel: all of them in a full run, and, when
+// nothing is known yet, also every hosting. That first look is what makes a lost
+// database harmless: whatever carries our marker is found again before anything
+// is created, and in that run nothing is taken away.
+func (r *run) indexPanel(ctx context.Context) error {
+	since, err := r.Cursors.Cursor(ctx, cursorOrgs)
+	if err != nil {
+		return err
+	}
+	if since == "" {
+		work, err := r.anythingDue(ctx)
+		if err != nil || !work {
+			return err
+		}
+		return r.recover(ctx)
+	}
+	if r.mode == reconcile.RunFull {
+		return r.listOrgs(ctx, time.Time{})
+	}
+	return nil
+}
+
+// recover looks at the whole panel. It can be interrupted: orgs whose hostings
+// were read are not read again.
+func (r *run) recover(ctx context.Context) error {
+	began := r.Now()
+	orgs, err := r.Panel.Orgs(ctx, time.Time{})
+	if err != nil {
+		return fmt.Errorf("listing orgs: %w", err)
+	}
+	if err := r.Inventory.SaveOrgs(ctx, r.tok, orgs, true, r.now); err != nil {
+		return err
+	}
+	seen := 0
+	for {
+		ids, err := r.Inventory.UnreadOrgs(ctx, 200)
+		if err != nil {
+			return err
+		}
+		if len(ids) == 0 {
+			break
+		}
+		n, err := r.readOrgs(ctx, ids)
+		seen += n
+		if err != nil {
+			return fmt.Errorf("looking for hostings of ours: %w", err)
+		}
+		r.Progress(reconcile.Progress{Phase: "comparing", Done: seen, Total: len(orgs)})
+	}
+	if seen > 0 {
+		r.give(fmt.Sprintf("this database knew nothing of the panel: %d orgs and %d hostings were looked at, what carries a marker of ours is bound again", len(orgs), seen))
+	}
+	r.indexed = true
+	return r.Cursors.SetCursor(ctx, r.tok, cursorOrgs, began.UTC().Format(time.RFC3339))
+}
+
+// readOrgs stores the hostings of orgs and counts them.
+func (r *run) readOrgs(ctx context.Context, ids []string) (int, error) {
+	var n atomic.Int32
+	g, ctx := errgroup.WithContext(ctx)
+	g.SetLimit(r.Concurrency)
+	for _, org := range ids {
+		g.Go(func() error {
+			hostings, err := r.Panel.Hostings(ctx, org)
+			if errors.Is(err, fault.NotFound) {
+				hostings, err = nil, nil // deleted since it was listed: an org without hostings
+			}
+			if err != nil {
+				return err
+			}
+			n.Add(int32(len(hostings)))
+			return r.Inventory.SaveHostings(ctx, r.tok, org, hostings, r.now)
+		})
+	}
+	err := g.Wait()
+	return int(n.Load()), err
+}
+
+// listOrgs refreshes the index from an instant on; zero: all of it.
+func (r *run) listOrgs(ctx context.Context, since time.Time) error {
+	began := r.Now()
+	orgs, err := r.Panel.Orgs(ctx, since)
+	if err != nil {
+		return fmt.Errorf("listing orgs: %w", err)
+	}
+	if err := r.Inventory.SaveOrgs(ctx, r.tok, orgs, since.IsZero(), r.now); err != nil {
+		return err
+	}
+	r.mu.Lock()
+	r.indexed = true
+	r.mu.Unlock()
+	return r.Cursors.SetCursor(ctx, r.tok, cursorOrgs, began.UTC().Format(time.RFC3339))
+}
+
+// freshIndex makes sure, once in a run, that orgs created lately are known. It
+// is the look before the first org is created.
+func (r *run) freshIndex(ctx context.Context) error {
+	r.index.Lock()
+	defer r.index.Unlock()
+	if r.indexed {
+		return nil
+	}
+	text, err := r.Cursors.Cursor(ctx, cursorOrgs)
+	if err != nil {
+		return err
+	}
+	since, err := time.Parse(time.RFC3339, text)
+	if err != nil {
+		since = time.Time{}
+	} else {
+		since = since.Add(-indexOverlap)
+	}
+	return r.listOrgs(ctx, since)
+}
+
+// drift compares the share of hostings that is due with Enhance. A change makes
+// its customers due, and they are planned in this run.
+func (r *run) drift(ctx context.Context) error {
+	if r.mode == reconcile.RunTargeted {
+		return nil
+	}
+	limit := r.DriftShare
+	if limit <= 0 {
+		limit = 1 << 20
+	}
+	due, err := r.Inventory.DriftDue(ctx, r.now.Add(-r.DriftInterval), limit)
+	if err != nil || len(due) == 0 {
+		return err
+	}
+	var done atomic.Int32
+	g, gctx := errgroup.WithContext(ctx)
+	g.SetLimit(r.Concurrency)
+	for _, h := range due {
+		g.Go(func() error {
+			err := r.lookAt(gctx, h.Org, h.ID)
+			r.progress("comparing", int(done.Add(1)), len(due))
+			return err
+		})
+	}
+	if err := g.Wait(); err != nil {
+		if errors.Is(err, fault.Denied) || ctx.Err() != nil {
+			return fmt.Errorf("comparing with Enhance: %w", err)
+		}
+		r.note("comparing with Enhance was cut short after %d of %d hostings, the rest is due again in the next run: %v", done.Load(), len(due), err)
+	}
+	return nil
+}
+
+// lookAt reads one hosting and stores what it is. Enhance's own "not found" is a
+// state to be held; every other error is only an error.
+func (r *run) lookAt(ctx context.Context, org string, id int64) error {
+	h, err := r.Panel.Hosting(ctx, org, id)
+	if errors.Is(err, fault.NotFound) {
+		h, err = reconcile.Hosting{ID: id, Org: org, State: reconcile.HostingMissing}, nil
+	}
+	if err != nil {
+		return err
+	}
+	h.ObservedAt = r.Now().UTC()
+	return r.Inventory.SaveHosting(ctx, r.tok, h, r.now)
+}

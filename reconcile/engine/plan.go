@@ -1,0 +1,267 @@
+package engine
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"runtime/debug"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/stripe-enhance/stripe-enhance/internal/fault"
+	"github.com/stripe-enhance/stripe-enhance/reconcile"
+)
+
+const (
+	// planBatch is how many customers are loaded, planned and recorded together.
+	planBatch = 200
+	// maxRounds bounds how often a customer is planned again after a read that the
+	// planner asked for. Each round answers every need of the one before.
+	maxRounds = 8
+)
+
+// plan decides about every customer that is due and records it. Recording and
+// being due are one transaction in the store, and a customer with something to
+// apply stays due until it is applied: a crash from here on loses nothing.
+func (r *run) plan(ctx context.Context) error {
+	if r.only != nil {
+		customers, err := r.Queue.Customers(ctx, r.only)
+		if err != nil {
+			return err
+		}
+		return r.planBatch(ctx, customers)
+	}
+	done, after := 0, ""
+	total, err := r.Timetable.DueCount(ctx, r.now)
+	if err != nil {
+		return err
+	}
+	for {
+		customers, next, err := r.Queue.Due(ctx, r.now, after, planBatch)
+		if err != nil {
+			return fmt.Errorf("reading the queue: %w", err)
+		}
+		if err := r.planBatch(ctx, customers); err != nil {
+			return err
+		}
+		done += len(customers)
+		r.Progress(reconcile.Progress{Phase: "planning", Done: done, Total: max(total, done)})
+		if next == "" {
+			return nil
+		}
+		after = next
+		if r.halted(ctx) {
+			return nil
+		}
+	}
+}
+
+// planStored is a dry run over what is stored, reading nothing outside.
+func (r *run) planStored(ctx context.Context) error {
+	r.mode = reconcile.RunIncremental
+	mappings, err := r.Catalogue.Mappings(ctx)
+	if err != nil {
+		return err
+	}
+	plans, _, err := r.Catalogue.Plans(ctx)
+	if err != nil {
+		return err
+	}
+	r.catalog = reconcile.NewCatalog(mappings, plans)
+	after := ""
+	for {
+		customers, next, err := r.Queue.Due(ctx, r.now, after, planBatch)
+		if err != nil {
+			return err
+		}
+		for i := range customers {
+			d := reconcile.Decide(&customers[i], r.catalog, r.Policy, r.now)
+			r.take(r.planned(&customers[i], d))
+		}
+		if next == "" {
+			return r.brake(ctx)
+		}
+		after = next
+	}
+}
+
+func (r *run) planBatch(ctx context.Context, customers []reconcile.Customer) error {
+	planned := make([]*reconcile.Planned, len(customers))
+	g := errgroup.Group{}
+	g.SetLimit(r.Concurrency)
+	for i := range customers {
+		g.Go(func() error {
+			planned[i] = r.planOne(ctx, &customers[i])
+			return nil
+		})
+	}
+	_ = g.Wait()
+	keep := make([]reconcile.Planned, 0, len(planned))
+	for _, p := range planned {
+		if p != nil {
+			keep = append(keep, *p)
+			r.take(*p)
+		}
+	}
+	if r.req.Dry || len(keep) == 0 {
+		return ctx.Err()
+	}
+	if err := r.Queue.SavePlanned(ctx, r.tok, r.rec.ID, keep, r.now); err != nil {
+		return fmt.Errorf("recording the plan: %w", err)
+	}
+	return ctx.Err()
+}
+
+// planOne plans one customer. A failure is that customer's alone: it is postponed
+// and nil is returned.
+func (r *run) planOne(ctx context.Context, c *reconcile.Customer) (p *reconcile.Planned) {
+	defer r.survive(ctx, c.ID)
+	if r.halted(ctx) {
+		return nil
+	}
+	cur, err := r.settle(ctx, c)
+	var d reconcile.Decision
+	if err == nil {
+		cur, d, err = r.decide(ctx, cur)
+	}
+	if err != nil {
+		r.failed(ctx, c.ID, fmt.Errorf("looking: %w", err))
+		return nil
+	}
+	out := r.planned(cur, d)
+	return &out
+}
+
+// survive keeps a panic about one customer from stopping the others.
+func (r *run) survive(ctx context.Context, customer string) {
+	if p := recover(); p != nil {
+		r.log.WithField("customer", customer).WithField("stack", string(debug.Stack())).Error("panic")
+		r.failed(ctx, customer, fault.Errorf(fault.Permanent, "internal error, please report: %v", p))
+	}
+}
+
+// decide plans a customer and reads what the planner asks for until it asks for
+// nothing more.
+func (r *run) decide(ctx context.Context, c *reconcile.Customer) (*reconcile.Customer, reconcile.Decision, error) {
+	for range maxRounds {
+		d := reconcile.Decide(c, r.catalog, r.Policy, r.now)
+		if len(d.Needs) == 0 {
+			return c, r.withhold(d), nil
+		}
+		for _, n := range d.Needs {
+			if err := r.answer(ctx, n); err != nil {
+				return c, d, err
+			}
+		}
+		again, err := r.load(ctx, c.ID)
+		if err != nil {
+			return c, d, err
+		}
+		c = again
+	}
+	return c, reconcile.Decision{}, fault.Errorf(fault.Malformed, "still asking for reads after %d rounds: what is read does not stay as it was read", maxRounds)
+}
+
+func (r *run) withhold(d reconcile.Decision) reconcile.Decision {
+	if reason := r.giveOnly.Load(); reason != nil {
+		return reconcile.Withhold(d, r.catalog, reconcile.HoldEvidence, *reason)
+	}
+	return d
+}
+
+// answer reads what the planner needs to know.
+func (r *run) answer(ctx context.Context, n reconcile.Need) error {
+	switch n.Kind {
+	case reconcile.NeedHosting:
+		return r.lookAt(ctx, n.Org, n.Hosting)
+	case reconcile.NeedOrgHostings:
+		_, err := r.readOrgs(ctx, []string{n.Org})
+		return err
+	case reconcile.NeedOrg:
+		o, err := r.Panel.Org(ctx, n.Org)
+		if err != nil {
+			return err
+		}
+		return r.Inventory.SaveOrgs(ctx, r.tok, []reconcile.Org{o}, false, r.now)
+	case reconcile.NeedDomain:
+		domain, err := r.Billing.CheckoutDomain(ctx, n.Subscription)
+		if errors.Is(err, fault.Denied) {
+			r.note("the Stripe key may not read Checkout Sessions: domains asked for there are not known, and no websites are made for them")
+			domain, err = "", nil
+		}
+		if err != nil {
+			return err
+		}
+		return r.Catalogue.DomainChecked(ctx, r.tok, n.Subscription, domain)
+	case reconcile.NeedSubscription:
+		return r.readOne(ctx, n.Subscription, false)
+	}
+	return fault.Errorf(fault.Permanent, "a need of unknown kind %d", n.Kind)
+}
+
+func (r *run) load(ctx context.Context, id string) (*reconcile.Customer, error) {
+	found, err := r.Queue.Customers(ctx, []string{id})
+	if err != nil {
+		return nil, err
+	}
+	if len(found) != 1 {
+		return nil, fault.Errorf(fault.Permanent, "customer %s is not in the database any more", id)
+	}
+	return &found[0], nil
+}
+
+// soon is due in the next run, not again in this one.
+func (r *run) soon() time.Time { return r.now.Add(time.Microsecond) }
+
+// planned turns a decision into what is recorded.
+func (r *run) planned(c *reconcile.Customer, d reconcile.Decision) reconcile.Planned {
+	p := reconcile.Planned{Customer: c.ID, Actions: d.Actions, Holds: d.Holds, Due: d.Next}
+	if len(d.Actions) > 0 {
+		p.Due = r.soon()
+	}
+	for _, at := range []time.Time{c.RetryAfter, r.lookAgain(c)} {
+		if at.After(r.now) && (p.Due.IsZero() || at.Before(p.Due)) {
+			p.Due = at
+		}
+	}
+	if r.giveOnly.Load() != nil && len(d.Holds) > 0 {
+		p.Due = r.soon() // what the evidence withheld is looked at again at once
+	}
+	return p
+}
+
+// take counts a planned customer for the brake and for applying.
+func (r *run) take(p reconcile.Planned) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.req.Dry {
+		r.dry = append(r.dry, p)
+	}
+	if len(p.Actions) == 0 {
+		return
+	}
+	w := customerWork{id: p.Customer}
+	for _, a := range p.Actions {
+		w.takes = w.takes || r.catalog.Takes(a)
+		r.toBrake(p.Customer, a)
+	}
+	r.work = append(r.work, w)
+}
+
+func (r *run) toBrake(customer string, a reconcile.Action) {
+	kind := reconcile.BrakeKind(a.Kind)
+	if kind == 0 {
+		return
+	}
+	b := r.braked[kind]
+	if b == nil {
+		b = &batch{customers: map[string]bool{}}
+		r.braked[kind] = b
+	}
+	b.actions = append(b.actions, a)
+	if a.Kind == kind {
+		b.customers[customer] = true
+		r.judged[a.ID] = true
+	}
+}

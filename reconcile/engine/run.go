@@ -1,0 +1,314 @@
+package engine
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/sirupsen/logrus"
+
+	"github.com/stripe-enhance/stripe-enhance/internal/fault"
+	"github.com/stripe-enhance/stripe-enhance/reconcile"
+)
+
+// run is one run at work.
+type run struct {
+	*Engine
+	req  Request
+	tok  reconcile.Token
+	rec  reconcile.RunRecord
+	now  time.Time // when the run began; what was due then is looked at
+	log  *logrus.Entry
+	mode reconcile.RunMode
+
+	catalog *reconcile.Catalog
+	listed  *reconcile.ListedState // set by a full sweep
+	only    []string               // customers of a targeted run; nil: everything due
+
+	// mu guards what the customers' goroutines write.
+	mu        sync.Mutex
+	work      []customerWork            // what planning left to apply
+	braked    map[reconcile.Kind]*batch // by brake kind
+	judged    map[string]bool           // ids of the actions that the brakes judge
+	approved  map[string]string         // action id → plan that released it
+	heldKinds map[reconcile.Kind]string // brake kind → plan that holds it
+	plans     []reconcile.HeldPlan
+	dry       []reconcile.Planned // decisions of a dry run
+	notes     []string
+	indexed   bool       // the index of orgs was refreshed in this run
+	index     sync.Mutex // held while it is being refreshed
+
+	giveOnly atomic.Pointer[string] // why nothing may be taken away; nil: it may
+	stop     atomic.Pointer[error]  // why no further customer is begun
+	misses   atomic.Int32           // transient failures of Enhance in a row
+}
+
+// customerWork is one customer with something to apply.
+type customerWork struct {
+	id    string
+	takes bool
+}
+
+// batch is what one brake looks at.
+type batch struct {
+	actions   []reconcile.Action
+	customers map[string]bool
+	count     int // of the counted kind, without approved ones
+}
+
+// Run does one run. The report is valid also when the error is not nil: it tells
+// what had been done until then.
+func (e *Engine) Run(ctx context.Context, req Request) (reconcile.Report, error) {
+	if !e.busy.TryLock() {
+		return reconcile.Report{}, &reconcile.LeaseHeld{Owner: e.Owner, Until: e.Now()}
+	}
+	defer e.busy.Unlock()
+	r := e.newRun(req)
+	if req.Stored {
+		r.req.Dry = true
+		err := r.planStored(ctx)
+		return r.report(ctx, err)
+	}
+	ctx, done, err := r.lead(ctx)
+	if err != nil {
+		return reconcile.Report{Run: r.rec}, err
+	}
+	defer done()
+	if err := r.History.BeginRun(ctx, r.tok, r.rec); err != nil {
+		return reconcile.Report{Run: r.rec}, fmt.Errorf("recording the run: %w", err)
+	}
+	r.log.WithFields(logrus.Fields{"trigger": req.Trigger, "dry": req.Dry}).Debug("run started")
+	err = r.do(ctx)
+	if cause := context.Cause(ctx); err != nil && cause != nil && errors.Is(cause, fault.Fenced) {
+		err = cause
+	}
+	return r.report(ctx, err)
+}
+
+func (e *Engine) newRun(req Request) *run {
+	now := e.Now().UTC()
+	id := fmt.Sprintf("%s-%s%d", now.Format("20060102T150405Z"), e.word()[:4], e.runs.Add(1))
+	r := &run{Engine: e, req: req, now: now,
+		braked: map[reconcile.Kind]*batch{}, judged: map[string]bool{}, approved: map[string]string{}, heldKinds: map[reconcile.Kind]string{},
+		log: e.Log.WithField("run", id)}
+	r.rec = reconcile.RunRecord{ID: id, Trigger: req.Trigger, Started: now,
+		StripeCalls: e.Account.Requests(), EnhanceCalls: e.Owners.Requests()}
+	return r
+}
+
+// do is the run as a list: observe, plan, brake, apply. Each step is in a file of
+// its own name.
+func (r *run) do(ctx context.Context) error {
+	steps := []func(context.Context) error{
+		r.checkIdentity, // is this the account and the panel that we know?
+		r.observe,       // Stripe → mirror
+		r.loadCatalog,   // what prices buy
+		r.indexPanel,    // orgs; everything, when we know nothing yet
+		r.drift,         // Enhance → haves, the share that is due
+		r.plan,          // every customer that is due
+		r.gates,         // is the evidence good enough to take anything away?
+		r.brake,         // too many of one kind?
+		r.apply,
+	}
+	for _, step := range steps {
+		if err := context.Cause(ctx); err != nil {
+			return err
+		}
+		if err := step(ctx); err != nil {
+			return err
+		}
+	}
+	if err := r.stop.Load(); err != nil {
+		return *err
+	}
+	return context.Cause(ctx)
+}
+
+// lead takes the lease and keeps it renewed until done is called. The returned
+// context ends when the lease is lost.
+func (r *run) lead(ctx context.Context) (context.Context, func(), error) {
+	began := r.Now()
+	tok, owner, until, err := r.Leases.Acquire(ctx, r.Owner, began, r.LeaseTTL)
+	if err != nil {
+		return nil, nil, fmt.Errorf("taking the lease: %w", err)
+	}
+	if tok == 0 {
+		return nil, nil, &reconcile.LeaseHeld{Owner: owner, Until: until}
+	}
+	r.tok, r.Engine.tok = tok, tok
+	r.believe(began)
+	ctx, cancel := context.WithCancelCause(ctx)
+	stopped := make(chan struct{})
+	go func() {
+		defer close(stopped)
+		r.renew(ctx, cancel)
+	}()
+	return ctx, func() {
+		cancel(nil)
+		<-stopped
+		if r.KeepLease {
+			return
+		}
+		r.Engine.tok = 0
+		if err := r.Leases.Release(context.WithoutCancel(ctx), tok); err != nil && !errors.Is(err, fault.Fenced) {
+			r.log.WithError(err).Warn("lease not released")
+		}
+	}, nil
+}
+
+// renew extends the lease three times in its life. A run whose lease went to
+// somebody else is ended at once.
+func (r *run) renew(ctx context.Context, cancel context.CancelCauseFunc) {
+	tick := time.NewTicker(max(r.LeaseTTL/3, time.Millisecond))
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		}
+		began := r.Now()
+		tok, owner, _, err := r.Leases.Acquire(ctx, r.Owner, began, r.LeaseTTL)
+		switch {
+		case ctx.Err() != nil:
+			return
+		case err != nil:
+			r.log.WithError(err).Warn("lease not renewed")
+		case tok != r.tok:
+			cancel(fault.Errorf(fault.Fenced, "the lease went to %s", owner))
+			return
+		default:
+			r.believe(began)
+		}
+	}
+}
+
+// believe trusts the lease from the instant before it was asked for, less a
+// margin for a call that is slow to leave.
+func (r *run) believe(asked time.Time) {
+	r.trust.Store(asked.Add(r.LeaseTTL - r.LeaseTTL/6).UnixNano())
+}
+
+// trusted is asked right before every write to the outside: a process that was
+// frozen past its lease must not finish what it had in mind.
+func (r *run) trusted() error {
+	if r.Now().UnixNano() > r.trust.Load() {
+		return fault.Errorf(fault.Fenced, "the lease was not renewed in time: this process was slow or frozen, and writes nothing more")
+	}
+	return nil
+}
+
+// halt keeps further customers from being begun; the first reason stays.
+func (r *run) halt(err error) { r.stop.CompareAndSwap(nil, &err) }
+
+func (r *run) halted(ctx context.Context) bool { return ctx.Err() != nil || r.stop.Load() != nil }
+
+func (r *run) note(format string, args ...any) {
+	text := fmt.Sprintf(format, args...)
+	r.mu.Lock()
+	r.notes = append(r.notes, text)
+	r.mu.Unlock()
+	r.log.WithField("note", text).Warn("note")
+}
+
+// give makes this a run that only gives, for a reason that people can read.
+func (r *run) give(reason string) {
+	if old := r.giveOnly.Load(); old != nil {
+		reason = *old + "; " + reason
+	}
+	r.giveOnly.Store(&reason)
+	r.rec.Gates = append(r.rec.Gates, reason)
+	r.note("nothing is taken away in this run: %s", reason)
+}
+
+// report closes the run and tells what it did.
+func (r *run) report(ctx context.Context, runErr error) (reconcile.Report, error) {
+	ctx = context.WithoutCancel(ctx)
+	rep := reconcile.Report{Dry: r.req.Dry, Notes: r.notes, Plans: r.plans}
+	r.rec.Mode = r.mode.String()
+	r.rec.Finished = r.Now().UTC()
+	r.rec.StripeCalls = r.Account.Requests() - r.rec.StripeCalls
+	r.rec.EnhanceCalls = r.Owners.Requests() - r.rec.EnhanceCalls
+	if runErr != nil {
+		r.rec.Error = strings.ToValidUTF8(runErr.Error(), "?")
+	}
+	err := runErr
+	if r.req.Dry {
+		r.reportDry(&rep)
+	} else {
+		err = errors.Join(err, r.History.RunActions(ctx, r.rec.ID, func(a reconcile.ActionRecord) error {
+			rep.Actions = append(rep.Actions, a)
+			return nil
+		}))
+	}
+	err = errors.Join(err, r.reportHolds(ctx, &rep))
+	r.count(&rep)
+	if !r.req.Stored {
+		err = errors.Join(err, r.History.EndRun(ctx, r.tok, r.rec, r.listedIf(runErr)))
+	}
+	rep.Run = r.rec
+	r.log.WithFields(logrus.Fields{"mode": r.rec.Mode, "planned": r.rec.Planned, "applied": r.rec.Applied, "failed": r.rec.Failed,
+		"held": r.rec.Held, "stripe_requests": r.rec.StripeCalls, "enhance_requests": r.rec.EnhanceCalls}).Info("run finished")
+	return rep, err
+}
+
+func (r *run) listedIf(runErr error) *reconcile.ListedState {
+	if runErr != nil {
+		return nil
+	}
+	return r.listed
+}
+
+func (r *run) reportDry(rep *reconcile.Report) {
+	for _, p := range r.dry {
+		for _, a := range p.Actions {
+			state := reconcile.ActionPlanned
+			if plan := r.heldBy(a); plan != "" {
+				state = reconcile.ActionHeld
+			}
+			rep.Actions = append(rep.Actions, reconcile.ActionRecord{Action: a, Run: r.rec.ID, State: state, PlannedAt: r.now})
+		}
+	}
+}
+
+// reportHolds lists what stands withheld: the stored holds of every customer, in
+// a dry run with those planned just now in their place.
+func (r *run) reportHolds(ctx context.Context, rep *reconcile.Report) error {
+	planned := map[string]bool{}
+	for _, p := range r.dry {
+		planned[p.Customer] = true
+		rep.Holds = append(rep.Holds, p.Holds...)
+	}
+	err := r.Withheld.Holds(ctx, func(h reconcile.Hold) error {
+		if !planned[h.Customer] {
+			rep.Holds = append(rep.Holds, h)
+		}
+		return nil
+	})
+	for _, a := range rep.Actions {
+		if plan := r.heldBy(a.Action); plan != "" && a.State == reconcile.ActionHeld {
+			rep.Holds = append(rep.Holds, reconcile.Hold{Kind: reconcile.HoldBrake, Customer: a.Customer, Subscription: a.Subscription,
+				Hosting: a.Hosting, ActionID: a.ID, Reason: a.Kind.String() + " is held by the brake: look with `stripe-enhance plans`, release with `stripe-enhance approve " + plan + "`"})
+		}
+	}
+	return err
+}
+
+func (r *run) count(rep *reconcile.Report) {
+	for _, a := range rep.Actions {
+		switch a.State {
+		case reconcile.ActionPlanned, reconcile.ActionHeld:
+			r.rec.Planned++
+		case reconcile.ActionApplied, reconcile.ActionAdopted:
+			r.rec.Applied++
+		case reconcile.ActionFailed, reconcile.ActionAmbiguous, reconcile.ActionSent:
+			r.rec.Failed++
+		case reconcile.ActionSuperseded:
+		}
+	}
+	r.rec.Held = len(rep.Holds)
+}

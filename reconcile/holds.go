@@ -1,0 +1,185 @@
+package reconcile
+
+import (
+	"fmt"
+	"strings"
+	"time"
+)
+
+// outcome says what the subscriptions themselves give reason to say.
+func (pl *planner) outcome() {
+	for i := range pl.subs {
+		pl.onSubscription(&pl.subs[i], i)
+	}
+	switch c := pl.c; {
+	case !c.Parked.IsZero():
+		pl.hold(Hold{Kind: HoldParked, Reason: fmt.Sprintf(
+			"set aside at %s after %d failures in a row, the last: %s; tried again every few hours, or now with `stripe-enhance reconcile --subscription %s`",
+			day(c.Parked), c.Failures, c.ParkedWhy, pl.anySubscription())})
+	case c.Failures > 0 && c.RetryAfter.After(pl.now):
+		pl.hold(Hold{Kind: HoldRetry, Until: c.RetryAfter, Reason: fmt.Sprintf(
+			"failed %d times in a row, the last: %s; tried again at %s", c.Failures, c.ParkedWhy, day(c.RetryAfter))})
+	}
+}
+
+func (pl *planner) anySubscription() string {
+	if len(pl.subs) == 0 {
+		return "sub_…"
+	}
+	return pl.subs[len(pl.subs)-1].ID
+}
+
+func (pl *planner) onSubscription(s *judged, i int) {
+	linked := false
+	for j := range pl.links {
+		linked = linked || pl.links[j].sub == i
+	}
+	switch {
+	case s.holdKind == HoldUnknownStatus:
+		pl.hold(Hold{Kind: HoldUnknownStatus, Subscription: s.ID, Reason: fmt.Sprintf(
+			"%s has the status %q, which this version does not know: nothing is given and nothing is taken away", s.ID, s.StatusText)})
+	case s.holdKind == HoldGone && linked:
+		pl.hold(Hold{Kind: HoldGone, Subscription: s.ID, Reason: fmt.Sprintf(
+			"Stripe says that %s does not exist, though a hosting is bound to it: is this the right account's key? The hosting stays as it is", s.ID)})
+	case s.stance == stanceUp && !s.mapped && !pl.saidUnmapped(s.ID):
+		pl.hold(Hold{Kind: HoldUnmapped, Subscription: s.ID, Reason: fmt.Sprintf(
+			"no price of %s is mapped to a plan (%s): `stripe-enhance mappings set PRICE PLAN`", s.ID, priceList(s.Items))})
+	}
+	if s.Status == StatusPastDue && s.UnpaidSince.IsZero() && !s.ByID && (linked || s.mapped) {
+		pl.need(Need{Kind: NeedSubscription, Subscription: s.ID})
+	}
+	if !s.graceEnds.IsZero() && (linked || s.mapped) {
+		pl.at(s.graceEnds)
+		pl.hold(Hold{Kind: HoldGrace, Subscription: s.ID, Until: s.graceEnds, Reason: fmt.Sprintf(
+			"%s is past_due: it stays up until %s and is suspended then unless it is paid", s.ID, day(s.graceEnds))})
+	}
+}
+
+func (pl *planner) saidUnmapped(sub string) bool {
+	for i := range pl.out.Holds {
+		if pl.out.Holds[i].Subscription == sub && pl.out.Holds[i].Kind == HoldUnmapped {
+			return true
+		}
+	}
+	return false
+}
+
+func priceList(items []Item) string {
+	if len(items) == 0 {
+		return "it has no items"
+	}
+	var b strings.Builder
+	for i := range items {
+		if i == 5 {
+			fmt.Fprintf(&b, " and %d more", len(items)-i)
+			break
+		}
+		if i > 0 {
+			b.WriteString(", ")
+		}
+		b.WriteString(items[i].Price)
+	}
+	return b.String()
+}
+
+// ignored handles a customer that a person wants left alone altogether.
+func (pl *planner) ignored() bool {
+	for i := range pl.c.Manual {
+		m := &pl.c.Manual[i]
+		if m.Kind == Ignore && m.Subscription == "" && m.inForce(pl.now) {
+			pl.at(m.Until)
+			pl.holdManual(m, Action{})
+			return true
+		}
+	}
+	return false
+}
+
+func (m *ManualHold) inForce(now time.Time) bool { return m.Until.IsZero() || now.Before(m.Until) }
+
+func (pl *planner) holdManual(m *ManualHold, a Action) {
+	what := "nothing is done for this customer"
+	if a.ID != "" {
+		what = a.Kind.String() + " is withheld"
+	}
+	until := "until it is removed"
+	if !m.Until.IsZero() {
+		until = "until " + day(m.Until)
+	}
+	pl.hold(Hold{Kind: HoldManual, Subscription: a.Subscription, Hosting: a.Hosting, ActionID: a.ID, Until: m.Until,
+		Reason: fmt.Sprintf("%s: %s by %s %s (%s)", what, m.Kind, m.Author, until, m.Reason)})
+}
+
+// filter withholds what people and the mode forbid.
+func (pl *planner) filter() {
+	kept := pl.out.Actions[:0]
+	for _, a := range pl.out.Actions {
+		if m := pl.forbids(a); m != nil {
+			pl.at(m.Until)
+			pl.holdManual(m, a)
+			continue
+		}
+		if pl.policy.Mode == Provision && pl.cat.Takes(a) {
+			pl.hold(Hold{Kind: HoldMode, Subscription: a.Subscription, Hosting: a.Hosting, ActionID: a.ID,
+				Reason: a.Kind.String() + " is withheld because MODE is provision: " + a.Reason})
+			continue
+		}
+		kept = append(kept, a)
+	}
+	pl.out.Actions = kept
+}
+
+// forbids finds the hold of a person that withholds an action.
+func (pl *planner) forbids(a Action) *ManualHold {
+	for i := range pl.c.Manual {
+		m := &pl.c.Manual[i]
+		if !m.inForce(pl.now) || m.Subscription != "" && m.Subscription != a.Subscription && !pl.shares(m.Subscription, a.Hosting) {
+			continue
+		}
+		if m.Kind == Ignore || m.Kind == NoSuspend && pl.cat.Takes(a) || m.Kind == KeepSuspended && a.Kind == Resume {
+			return m
+		}
+	}
+	return nil
+}
+
+// shares tells that a subscription is bound to a hosting beside others.
+func (pl *planner) shares(sub string, hosting int64) bool {
+	for i := range pl.links {
+		if pl.links[i].Subscription == sub && pl.links[i].Hosting == hosting && hosting != 0 {
+			return true
+		}
+	}
+	return false
+}
+
+// Takes reports whether an action takes something away from a customer: it
+// suspends, terminates, or moves to a plan that gives less of anything.
+func (c *Catalog) Takes(a Action) bool {
+	switch a.Kind {
+	case Suspend, Terminate:
+		return true
+	case ChangePlan:
+		return c.lowers(a.FromPlan, a.Plan)
+	case Link, Resume, CreateOrg, RenameOrg, InviteOwner, CreateSubscription, CreateWebsite, WriteMetadata:
+		return false
+	}
+	return true
+}
+
+// Withhold moves the actions that take something away from a decision into holds
+// of the kind, with the reason. The engine does so when the evidence of a run is
+// not good enough to take anything away.
+func Withhold(d Decision, cat *Catalog, kind HoldKind, reason string) Decision {
+	kept := make([]Action, 0, len(d.Actions))
+	for _, a := range d.Actions {
+		if !cat.Takes(a) {
+			kept = append(kept, a)
+			continue
+		}
+		d.Holds = append(d.Holds, Hold{Kind: kind, Customer: a.Customer, Subscription: a.Subscription, Hosting: a.Hosting,
+			ActionID: a.ID, Reason: fmt.Sprintf("%s of hosting %d is withheld (%s): %s", a.Kind, a.Hosting, a.Reason, reason)})
+	}
+	d.Actions = kept
+	return d
+}

@@ -1,0 +1,280 @@
+package reconcile
+
+import (
+	"fmt"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// recheckAfter is how long a hold that is mended in the panel, where nobody tells
+// us, stands before we look again.
+const recheckAfter = time.Hour
+
+// onHostings decides about every bound hosting. A hosting is judged by all its
+// bindings together: up while any of them wants it up, untouched while any of
+// them cannot be judged, down only when all of them say so.
+func (pl *planner) onHostings() {
+	for i := range pl.links {
+		first := true
+		for j := range i {
+			first = first && pl.links[j].Hosting != pl.links[i].Hosting
+		}
+		if first {
+			pl.onHosting(pl.sum(i))
+		}
+	}
+}
+
+// claim is what all bindings of one hosting want together.
+type claim struct {
+	lead   *link // the binding that speaks for it: the first that wants it up, else the first
+	stance stance
+	plan   Plan
+	// torn tells that two live subscriptions want different plans.
+	torn bool
+	// endedAt is when the last of its subscriptions ended; zero unless all have.
+	endedAt time.Time
+	moved   []*link
+}
+
+func (pl *planner) sum(first int) claim {
+	cl := claim{lead: &pl.links[first], stance: stanceEnded}
+	up := false
+	for i := range pl.links {
+		l := &pl.links[i]
+		if l.Hosting != cl.lead.Hosting {
+			continue
+		}
+		if l.moved {
+			cl.moved = append(cl.moved, l)
+		}
+		switch l.stance {
+		case stanceUp:
+			if !up {
+				cl.lead, cl.plan, up = l, l.plan, true
+			}
+			cl.torn = cl.torn || cl.plan.ID != l.plan.ID
+		case stanceKeep:
+			cl.stance = stanceKeep
+		case stanceDown:
+			if cl.stance == stanceEnded {
+				cl.stance = stanceDown
+			}
+		case stanceEnded:
+			if ended := pl.subs[l.sub].EndedAt; ended.After(cl.endedAt) {
+				cl.endedAt = ended
+			}
+		}
+	}
+	if up {
+		cl.stance = stanceUp
+	}
+	return cl
+}
+
+func (pl *planner) onHosting(cl claim) {
+	if len(cl.moved) > 0 && pl.org.blocked {
+		return // which org it is has to be settled first, and that has been said
+	}
+	for _, l := range cl.moved {
+		pl.act(Action{ID: "link:" + slot(l.Subscription, l.Slot) + ":" + num(l.Hosting) + ":" + l.Item, Kind: Link,
+			Subscription: l.Subscription, Item: l.Item, Slot: l.Slot, Org: l.Org, Hosting: l.Hosting, How: l.How, Reason: linkReason(l)})
+	}
+	if cl.lead.hosting < 0 || pl.c.Hostings[cl.lead.hosting].ObservedAt.IsZero() {
+		pl.need(Need{Kind: NeedHosting, Org: cl.lead.Org, Hosting: cl.lead.Hosting})
+		return
+	}
+	h := &pl.c.Hostings[cl.lead.hosting]
+	if pl.unanswered(cl.lead) {
+		return
+	}
+	switch cl.stance {
+	case stanceUp:
+		pl.keepUp(cl, h)
+	case stanceDown, stanceEnded:
+		pl.takeDown(cl, h)
+	case stanceKeep:
+	}
+}
+
+// keepUp brings a paid hosting to its plan and switches it on again.
+func (pl *planner) keepUp(cl claim, h *Hosting) {
+	sub := cl.lead.Subscription
+	switch h.State {
+	case HostingMissing:
+		pl.recheck(h)
+		pl.hold(Hold{Kind: HoldMissing, Subscription: sub, Hosting: h.ID, Reason: fmt.Sprintf(
+			"hosting %d of org %s is paid for by %s and the panel no longer has it: it is not made again by itself; restore it in the panel, or remove the binding", h.ID, h.Org, sub)})
+		return
+	case HostingDeleted:
+		pl.recheck(h)
+		pl.hold(Hold{Kind: HoldDeleted, Subscription: sub, Hosting: h.ID, Reason: fmt.Sprintf(
+			"hosting %d of org %s is paid for by %s and was deleted in the panel, not by us: restore it there before its data is purged", h.ID, h.Org, sub)})
+		return
+	case HostingUnknown:
+		pl.recheck(h)
+		pl.hold(Hold{Kind: HoldUnknownStatus, Subscription: sub, Hosting: h.ID, Reason: fmt.Sprintf(
+			"hosting %d of org %s is in a state that this version does not know: nothing is changed", h.ID, h.Org)})
+		return
+	case HostingSuspended:
+		if h.SuspendedByUs.IsZero() {
+			pl.recheck(h)
+			pl.hold(Hold{Kind: HoldForeignSuspension, Subscription: sub, Hosting: h.ID, Reason: fmt.Sprintf(
+				"hosting %d of org %s is paid for by %s but was suspended by somebody else (staff, abuse): only they lift it", h.ID, h.Org, sub)})
+			return
+		}
+		pl.change(cl, h, Action{ID: "resume:" + pl.ref(cl, h), Kind: Resume,
+			Reason: fmt.Sprintf("%s is %s again: the suspension of %s was ours and is lifted", sub, pl.subs[cl.lead.sub].status, day(h.SuspendedByUs))})
+	case HostingActive:
+	}
+	pl.toPlan(cl, h)
+	pl.website(cl, h)
+}
+
+// toPlan changes the plan in place, and holds a change to less than is in use.
+func (pl *planner) toPlan(cl claim, h *Hosting) {
+	switch {
+	case cl.torn:
+		pl.hold(Hold{Kind: HoldConflict, Subscription: cl.lead.Subscription, Hosting: h.ID, Reason: fmt.Sprintf(
+			"several live subscriptions pay for hosting %d and want different plans: it keeps plan %d", h.ID, h.Plan)})
+		return
+	case cl.plan.ID == 0 || cl.plan.ID == h.Plan:
+		return
+	}
+	if over := exceeds(h.Usage, cl.plan.Limits); over != "" {
+		pl.recheck(h)
+		pl.hold(Hold{Kind: HoldDowngrade, Subscription: cl.lead.Subscription, Hosting: h.ID, Reason: fmt.Sprintf(
+			"plan %q is smaller than what hosting %d uses (%s): it keeps its plan until there is room; the customer has to tidy up, or the price to change back", cl.plan.Name, h.ID, over)})
+		return
+	}
+	pl.change(cl, h, Action{ID: "change_plan:" + pl.ref(cl, h) + ":" + strconv.Itoa(h.Plan) + ">" + strconv.Itoa(cl.plan.ID), Kind: ChangePlan,
+		Plan: cl.plan.ID, PlanName: cl.plan.Name, FromPlan: h.Plan,
+		Reason: fmt.Sprintf("%s pays for plan %q, hosting %d has plan %d", cl.lead.Subscription, cl.plan.Name, h.ID, h.Plan)})
+}
+
+// exceeds lists the resources of which more is used than the limits give.
+func exceeds(usage []Usage, limits map[string]int64) string {
+	var over []string
+	for _, u := range usage {
+		if limit, ok := limits[u.Name]; ok && u.Used > limit {
+			over = append(over, fmt.Sprintf("%s %d of %d", u.Name, u.Used, limit))
+		}
+	}
+	return strings.Join(over, ", ")
+}
+
+// takeDown suspends, and at the end of the retention period deletes.
+func (pl *planner) takeDown(cl claim, h *Hosting) {
+	switch h.State {
+	case HostingActive:
+		pl.change(cl, h, Action{ID: "suspend:" + pl.ref(cl, h), Kind: Suspend, Reason: cl.lead.reason})
+	case HostingSuspended:
+		pl.retire(cl, h)
+	case HostingUnknown:
+		pl.recheck(h)
+		pl.hold(Hold{Kind: HoldUnknownStatus, Subscription: cl.lead.Subscription, Hosting: h.ID, Reason: fmt.Sprintf(
+			"hosting %d of org %s is in a state that this version does not know: nothing is changed", h.ID, h.Org)})
+	case HostingDeleted, HostingMissing:
+		// Gone already; there is nothing left to take away.
+	}
+}
+
+// retire is the last step of the ladder: only for a subscription that Stripe
+// ended long enough ago, on a hosting that we ourselves suspended long enough ago.
+func (pl *planner) retire(cl claim, h *Hosting) {
+	if pl.policy.Retention <= 0 || cl.stance != stanceEnded || cl.endedAt.IsZero() || h.SuspendedByUs.IsZero() {
+		return
+	}
+	from := cl.endedAt
+	if h.SuspendedByUs.After(from) {
+		from = h.SuspendedByUs
+	}
+	if due := from.Add(pl.policy.Retention); pl.now.Before(due) {
+		pl.at(due)
+		return
+	}
+	pl.change(cl, h, Action{ID: "terminate:" + pl.ref(cl, h), Kind: Terminate,
+		Reason: fmt.Sprintf("%s; hosting %d is suspended since %s and the retention period of %s is over", cl.lead.reason, h.ID, day(h.SuspendedByUs), span(pl.policy.Retention))})
+}
+
+// change adds an action on an existing hosting; what it is based on must have
+// been read lately.
+func (pl *planner) change(cl claim, h *Hosting, a Action) {
+	pl.fresh(h)
+	a.Subscription, a.Item, a.Slot = cl.lead.Subscription, cl.lead.Item, cl.lead.Slot
+	a.Org, a.Hosting = h.Org, h.ID
+	if a.Plan == 0 {
+		a.Plan, a.PlanName = h.Plan, pl.planName(h.Plan)
+	}
+	pl.act(a)
+}
+
+// website creates the site that was ordered with the first hosting we made for a
+// subscription. Hostings that came to us otherwise have sites of their own.
+func (pl *planner) website(cl claim, h *Hosting) {
+	s := &pl.subs[cl.lead.sub]
+	if !pl.policy.CreateWebsites || cl.lead.How != BoundByCreate && cl.lead.How != BoundByMarker || cl.lead.Slot != 1 || h.Website != "" {
+		return
+	}
+	switch s.Domain {
+	case "":
+	case h.WebsiteTaken:
+		pl.hold(Hold{Kind: HoldDomainTaken, Subscription: s.ID, Hosting: h.ID, Reason: fmt.Sprintf(
+			"the panel says that the domain %s of %s is taken: remove it where it is, or correct the domain in the metadata of %s; the hosting itself is up", s.Domain, s.ID, s.ID)})
+	default:
+		pl.change(cl, h, Action{ID: "create_website:" + slot(s.ID, cl.lead.Slot) + ":" + s.Domain, Kind: CreateWebsite,
+			Domain: s.Domain, Reason: s.ID + " was ordered with the domain " + s.Domain})
+	}
+}
+
+// unanswered holds a hosting while a write to it has no known outcome.
+func (pl *planner) unanswered(l *link) bool {
+	for i := range pl.c.Pending {
+		p := &pl.c.Pending[i]
+		if p.Subscription == l.Subscription && p.Slot == l.Slot && p.Kind != CreateSubscription {
+			pl.holdPending(p)
+			return true
+		}
+	}
+	return false
+}
+
+func (pl *planner) holdPending(p *Pending) {
+	pl.at(p.SettleUntil)
+	pl.hold(Hold{Kind: HoldAmbiguous, Subscription: p.Subscription, ActionID: p.ActionID, Until: p.SettleUntil, Reason: fmt.Sprintf(
+		"%s was sent at %s and never answered: it is looked for, and not sent again before two complete looks after %s found nothing",
+		p.Kind, day(p.SentAt), day(p.SettleUntil))})
+}
+
+// fresh asks for a new reading of a hosting whose last one is too old to act on.
+func (pl *planner) fresh(h *Hosting) {
+	if pl.now.Sub(h.ObservedAt) > pl.policy.freshFor() {
+		pl.need(Need{Kind: NeedHosting, Org: h.Org, Hosting: h.ID})
+	}
+}
+
+// recheck looks again within the hour at a hosting that only people can mend:
+// Enhance does not tell us when they have.
+func (pl *planner) recheck(h *Hosting) {
+	pl.fresh(h)
+	pl.at(pl.now.Add(recheckAfter))
+}
+
+func (pl *planner) ref(cl claim, h *Hosting) string {
+	return slot(cl.lead.Subscription, cl.lead.Slot) + ":" + num(h.ID)
+}
+
+func (pl *planner) planName(id int) string {
+	p, _ := pl.cat.Plan(id)
+	return p.Name
+}
+
+func num(id int64) string { return strconv.FormatInt(id, 10) }
+
+func linkReason(l *link) string {
+	if l.reason != "" {
+		return l.reason
+	}
+	return fmt.Sprintf("hosting %d now serves item %s of %s", l.Hosting, l.Item, l.Subscription)
+}

@@ -1,0 +1,377 @@
+package reconcile
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+)
+
+// assign fills the wants with hostings that exist, nearest claim first: the
+// item's own binding, another binding of the same subscription (an item replaced
+// by another), a marker of the subscription on an unbound hosting, Stripe
+// metadata, and last the hosting of a subscription that has ended (a customer who
+// comes back). What is left over is surplus or has ended.
+func (pl *planner) assign() {
+	pl.byItem()
+	pl.withinSubscription()
+	pl.byMarker()
+	pl.byMetadata()
+	pl.byReturn()
+	for i := range pl.links {
+		pl.leftover(&pl.links[i])
+	}
+}
+
+// alive tells that the hosting of a link can serve: seen, or not yet read at all.
+func (pl *planner) alive(l *link) bool {
+	if l.hosting < 0 {
+		return false
+	}
+	return servable(pl.c.Hostings[l.hosting].State)
+}
+
+// servable is every state in which a hosting still exists and may be put to use.
+func servable(s HostingState) bool {
+	switch s {
+	case HostingDeleted, HostingMissing:
+		return false
+	case HostingActive, HostingSuspended, HostingUnknown:
+		return true
+	}
+	return true // not read yet
+}
+
+func (pl *planner) fill(w, l int) {
+	pl.wants[w].link = l
+	pl.links[l].stance = stanceUp
+	pl.links[l].plan = pl.wants[w].plan
+}
+
+// byItem keeps what an item already has. When the quantity fell, hostings that
+// still exist are kept before those that do not, and low slots before high ones.
+func (pl *planner) byItem() {
+	for w := range pl.wants {
+		best := -1
+		for i := range pl.links {
+			l := &pl.links[i]
+			if l.stance != 0 || l.sub != pl.wants[w].sub || l.Item != pl.wants[w].item {
+				continue
+			}
+			if best < 0 || pl.alive(l) && !pl.alive(&pl.links[best]) {
+				best = i
+			}
+		}
+		if best >= 0 {
+			pl.fill(w, best)
+		}
+	}
+}
+
+// withinSubscription gives the hosting of an item that is gone, or of units no
+// longer wanted, to another item of the same subscription: an upgrade by
+// replacement keeps the hosting. A binding whose item is still there but lost
+// its mapping keeps its hosting for itself.
+func (pl *planner) withinSubscription() {
+	for _, samePlan := range [...]bool{true, false} {
+		for w := range pl.wants {
+			if pl.wants[w].link >= 0 {
+				continue
+			}
+			for i := range pl.links {
+				l := &pl.links[i]
+				if l.stance != 0 || l.sub != pl.wants[w].sub || !pl.alive(l) || pl.lostMapping(l) != "" {
+					continue
+				}
+				if samePlan && pl.c.Hostings[l.hosting].Plan != pl.wants[w].plan.ID {
+					continue
+				}
+				l.Item, l.moved = pl.wants[w].item, true
+				pl.fill(w, i)
+				break
+			}
+		}
+	}
+}
+
+// lostMapping is the sentence for a bound item that is still billed but no longer
+// leads to a plan; empty when that is not so.
+func (pl *planner) lostMapping(l *link) string {
+	s := &pl.subs[l.sub]
+	it := s.item(l.Item)
+	if it == nil {
+		return ""
+	}
+	t, ok := pl.cat.match(it)
+	switch {
+	case !ok:
+		return fmt.Sprintf("price %s of %s has a hosting but no mapping any more: it stays as it is; map the price again with `stripe-enhance mappings set %s PLAN`",
+			it.Price, s.ID, it.Price)
+	case t.problem != "":
+		return t.why
+	case it.Quantity > maxUnits:
+		return fmt.Sprintf("item %s of %s asks for %d hostings", it.ID, s.ID, it.Quantity)
+	}
+	return ""
+}
+
+// byMarker binds unbound hostings whose friendly name names one of the
+// subscriptions: a create whose answer was lost, or a database that was. It does
+// so for ended subscriptions too, so that what we made stays in our care.
+func (pl *planner) byMarker() {
+	for i := range pl.c.Hostings {
+		h := &pl.c.Hostings[i]
+		m := h.Marker()
+		s := pl.subIndex(m.StripeID)
+		if m.Slot == 0 || s < 0 || pl.bound(h.ID) || !h.TerminatedByUs.IsZero() || !servable(h.State) {
+			continue
+		}
+		if h.ObservedAt.IsZero() {
+			pl.need(Need{Kind: NeedHosting, Org: h.Org, Hosting: h.ID})
+			continue
+		}
+		if pl.markerTwice(m, h.ID) {
+			pl.block(s)
+			pl.hold(Hold{Kind: HoldDuplicate, Subscription: m.StripeID, Hosting: h.ID, Reason: fmt.Sprintf(
+				"hosting %d carries the marker %s of another hosting too: delete the one that is not used in the panel, nothing is created or bound until then", h.ID, m)})
+			continue
+		}
+		if pl.c.Org != nil && pl.c.Org.ID != h.Org {
+			pl.block(s)
+			pl.hold(Hold{Kind: HoldConflict, Subscription: m.StripeID, Hosting: h.ID, Reason: fmt.Sprintf(
+				"hosting %d in org %s carries the marker %s, but the customer's org is %s: move or rename it in the panel", h.ID, h.Org, m, pl.c.Org.ID)})
+			continue
+		}
+		l := link{Binding: Binding{Subscription: m.StripeID, Slot: m.Slot, Org: h.Org, Hosting: h.ID, How: BoundByMarker},
+			sub: s, hosting: i, fresh: true, moved: true,
+			reason: fmt.Sprintf("hosting %d carries our marker %s", h.ID, m)}
+		w := pl.unfilled(s, h.Plan)
+		if w >= 0 {
+			l.Item = pl.wants[w].item
+		}
+		pl.links = append(pl.links, l)
+		if w >= 0 {
+			pl.fill(w, len(pl.links)-1)
+		}
+	}
+}
+
+// markerTwice tells that the slot is taken: by a binding, or by another living
+// hosting with the same marker.
+func (pl *planner) markerTwice(m Marker, hosting int64) bool {
+	for i := range pl.links {
+		l := &pl.links[i]
+		if l.Subscription == m.StripeID && l.Slot == m.Slot && l.Hosting != hosting {
+			return true
+		}
+	}
+	for i := range pl.c.Hostings {
+		h := &pl.c.Hostings[i]
+		if h.ID != hosting && h.TerminatedByUs.IsZero() && servable(h.State) && h.Marker() == m && !pl.bound(h.ID) {
+			return true
+		}
+	}
+	return false
+}
+
+// block stops creates for a subscription after something was said about it.
+func (pl *planner) block(sub int) {
+	for w := range pl.wants {
+		if pl.wants[w].sub == sub && pl.wants[w].link < 0 {
+			pl.wants[w].blocked = true
+		}
+	}
+}
+
+func (pl *planner) bound(hosting int64) bool {
+	return slices.ContainsFunc(pl.links, func(l link) bool { return l.Hosting == hosting })
+}
+
+// unfilled finds a want of the subscription without a hosting, one for the plan
+// first; -1 for none. sub -1 looks at every subscription.
+func (pl *planner) unfilled(sub, plan int) int {
+	found := -1
+	for w := range pl.wants {
+		if pl.wants[w].link >= 0 || pl.wants[w].blocked || sub >= 0 && pl.wants[w].sub != sub {
+			continue
+		}
+		if pl.wants[w].plan.ID == plan {
+			return w
+		}
+		if found < 0 {
+			found = w
+		}
+	}
+	return found
+}
+
+// byMetadata binds the hosting that the subscription's own metadata names. Only
+// the operator can write there, so it is an order, not a guess.
+func (pl *planner) byMetadata() {
+	for s := range pl.subs {
+		id := pl.subs[s].MetadataHosting
+		w := -1
+		if id != 0 {
+			w = pl.unfilled(s, 0)
+		}
+		if w < 0 || pl.ownBinding(s, id) {
+			continue
+		}
+		org := pl.subs[s].MetadataOrg
+		if org == "" && pl.c.Org != nil {
+			org = pl.c.Org.ID
+		}
+		h := pl.hostingIndex(id)
+		switch {
+		case org == "" || pl.c.Org != nil && pl.c.Org.ID != org:
+			pl.block(s)
+			pl.hold(Hold{Kind: HoldConflict, Subscription: pl.subs[s].ID, Hosting: id, Reason: fmt.Sprintf(
+				"the metadata of %s names hosting %d without the customer's own org: set enhance_org_id as well, or remove both", pl.subs[s].ID, id)})
+		case h < 0 || pl.c.Hostings[h].ObservedAt.IsZero():
+			pl.block(s)
+			pl.need(Need{Kind: NeedHosting, Org: org, Hosting: id})
+		case pl.c.Hostings[h].Org != org || !servable(pl.c.Hostings[h].State):
+			pl.block(s)
+			pl.hold(Hold{Kind: HoldMissing, Subscription: pl.subs[s].ID, Hosting: id, Reason: fmt.Sprintf(
+				"the metadata of %s names hosting %d of org %s, and the panel says it is %s: correct or remove the metadata", pl.subs[s].ID, id, org, pl.c.Hostings[h].State)})
+		default:
+			pl.links = append(pl.links, link{Binding: Binding{Subscription: pl.subs[s].ID, Item: pl.wants[w].item,
+				Slot: pl.freeSlot(s), Org: org, Hosting: id, How: BoundByMetadata},
+				sub: s, hosting: h, fresh: true, moved: true,
+				reason: fmt.Sprintf("the metadata of %s names hosting %d", pl.subs[s].ID, id)})
+			pl.fill(w, len(pl.links)-1)
+		}
+	}
+}
+
+func (pl *planner) ownBinding(sub int, hosting int64) bool {
+	return slices.ContainsFunc(pl.links, func(l link) bool { return l.sub == sub && l.Hosting == hosting })
+}
+
+// byReturn gives a new subscription the hosting of an ended one: same plan first,
+// then the one that ended last. Nothing is recreated while the old site exists.
+func (pl *planner) byReturn() {
+	for _, samePlan := range [...]bool{true, false} {
+		for w := range pl.wants {
+			if pl.wants[w].link >= 0 || pl.wants[w].blocked {
+				continue
+			}
+			if i := pl.returning(pl.wants[w].plan.ID, samePlan); i >= 0 {
+				pl.takeOver(w, i)
+			}
+		}
+	}
+}
+
+// returning finds the best hosting of an ended subscription, -1 for none.
+func (pl *planner) returning(plan int, samePlan bool) int {
+	best := -1
+	for i := range pl.links {
+		l := &pl.links[i]
+		if l.stance != 0 || l.sub < 0 || pl.subs[l.sub].stance != stanceEnded || !pl.alive(l) || pl.sharedUp(l.Hosting) {
+			continue
+		}
+		if samePlan && pl.c.Hostings[l.hosting].Plan != plan {
+			continue
+		}
+		if best < 0 || cmp.Or(pl.subs[l.sub].EndedAt.Compare(pl.subs[pl.links[best].sub].EndedAt),
+			cmp.Compare(pl.links[best].Hosting, l.Hosting)) > 0 {
+			best = i
+		}
+	}
+	return best
+}
+
+// sharedUp tells that a live subscription already holds the hosting up.
+func (pl *planner) sharedUp(hosting int64) bool {
+	return slices.ContainsFunc(pl.links, func(l link) bool { return l.Hosting == hosting && l.stance == stanceUp })
+}
+
+func (pl *planner) takeOver(w, i int) {
+	l, s := &pl.links[i], pl.wants[w].sub
+	old := l.Subscription
+	n := pl.freeSlot(s)
+	l.Binding.Subscription, l.Slot, l.Item, l.How = pl.subs[s].ID, n, pl.wants[w].item, BoundByReturn
+	l.sub, l.fresh, l.moved = s, true, true
+	l.reason = fmt.Sprintf("%s has ended and the customer is back with %s: hosting %d is taken over", old, pl.subs[s].ID, l.Hosting)
+	pl.fill(w, i)
+}
+
+// freeSlot is the smallest slot of a subscription that nothing has ever used as
+// far as we can see: no binding, no marker, no write still unanswered.
+func (pl *planner) freeSlot(sub int) int {
+	id := pl.subs[sub].ID
+	for n := 1; ; n++ {
+		if !pl.slotUsed(id, n) {
+			return n
+		}
+	}
+}
+
+func (pl *planner) slotUsed(id string, n int) bool {
+	m := Marker{StripeID: id, Slot: n}
+	return slices.ContainsFunc(pl.links, func(l link) bool { return l.Subscription == id && l.Slot == n }) ||
+		slices.ContainsFunc(pl.c.Bindings, func(b Binding) bool { return b.Subscription == id && b.Slot == n }) ||
+		slices.ContainsFunc(pl.c.Hostings, func(h Hosting) bool { return h.Marker() == m })
+}
+
+// leftover gives a binding that no want claimed its stance.
+func (pl *planner) leftover(l *link) {
+	if l.stance != 0 {
+		return
+	}
+	if l.sub < 0 {
+		l.stance = stanceKeep
+		l.reason = "subscription " + l.Subscription + " is not known"
+		return
+	}
+	s := &pl.subs[l.sub]
+	switch {
+	case s.stance != stanceUp:
+		l.stance, l.reason = s.stance, s.why(s.Subscription, pl.policy)
+	case pl.lostMapping(l) != "":
+		l.stance, l.reason = stanceKeep, pl.lostMapping(l)
+		pl.hold(Hold{Kind: pl.lostKind(l), Subscription: s.ID, Hosting: l.Hosting, Reason: l.reason})
+	case s.item(l.Item) != nil:
+		l.stance, l.reason = stanceDown, fmt.Sprintf("item %s of %s now has quantity %d", l.Item, s.ID, s.item(l.Item).Quantity)
+	case !s.mapped:
+		l.stance = stanceKeep // said once for the subscription
+	default:
+		l.stance, l.reason = pl.itemGone(s, l)
+	}
+	if l.fresh && l.stance != stanceUp {
+		l.stance = stanceKeep
+	}
+}
+
+// itemGone judges a hosting whose item is no longer part of a live subscription.
+// It is surplus only when nothing else in the subscription can be what it was
+// turned into: an item that is newer than the binding and leads to no plan may
+// well be its upgrade, to a price that nobody has mapped yet.
+func (pl *planner) itemGone(s *judged, l *link) (stance, string) {
+	if l.Item == "" {
+		reason := fmt.Sprintf("hosting %d belongs to %s, but it is not known to which of its items, and all of them have a hosting: compare them in the panel", l.Hosting, s.ID)
+		pl.hold(Hold{Kind: HoldAmbiguous, Subscription: s.ID, Hosting: l.Hosting, Reason: reason})
+		return stanceKeep, reason
+	}
+	for i := range s.Items {
+		it := &s.Items[i]
+		if t, ok := pl.cat.match(it); (!ok || t.problem != "") && !it.Created.Before(l.At) {
+			reason := fmt.Sprintf("item %s of %s is gone and %s (price %s) has come without a mapping: hosting %d stays as it is until `stripe-enhance mappings set %s PLAN`",
+				l.Item, s.ID, it.ID, it.Price, l.Hosting, it.Price)
+			pl.hold(Hold{Kind: HoldUnmapped, Subscription: s.ID, Hosting: l.Hosting, Reason: reason})
+			return stanceKeep, reason
+		}
+	}
+	return stanceDown, fmt.Sprintf("item %s is no longer part of %s", l.Item, s.ID)
+}
+
+func (pl *planner) lostKind(l *link) HoldKind {
+	t, ok := pl.cat.match(pl.subs[l.sub].item(l.Item))
+	switch {
+	case !ok:
+		return HoldUnmapped
+	case t.problem != "":
+		return t.problem
+	}
+	return HoldQuantity
+}
