@@ -1,0 +1,205 @@
+package enhance
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"strconv"
+	"time"
+
+	"github.com/stripe-enhance/stripe-enhance/internal/fault"
+)
+
+const (
+	// objectLimit and listLimit bound an answer: an object of the panel is some
+	// kilobytes, a page of a hundred some hundreds of them.
+	objectLimit = 1 << 20
+	listLimit   = 16 << 20
+	// longestWait is the longest pause that a Retry-After can ask for.
+	longestWait = 5 * time.Minute
+)
+
+// answer is what came back.
+type answer struct {
+	status int // 0: nothing came
+	header http.Header
+	body   []byte
+	cut    error // the body could not be read to its end
+}
+
+// readAll reads a body up to limit; a longer one is an error, not a shorter one.
+func readAll(r io.Reader, limit int64) ([]byte, error) {
+	body, err := io.ReadAll(io.LimitReader(r, limit+1))
+	switch {
+	case err != nil:
+		return body, err
+	case int64(len(body)) > limit:
+		return nil, errTooLarge
+	}
+	return body, nil
+}
+
+// refusal is the panel's own error object.
+type refusal struct{ code, detail string }
+
+// refusalOf parses the error object. ok is false for anything that is not
+// clearly the panel's: HTML, an empty body, JSON without a code, a body that
+// broke off.
+func refusalOf(a answer) (refusal, bool) {
+	if a.cut != nil {
+		return refusal{}, false
+	}
+	var wire struct {
+		Code   string          `json:"code"`
+		Detail json.RawMessage `json:"detail"`
+	}
+	if !bytes.HasPrefix(bytes.TrimSpace(a.body), []byte("{")) || json.Unmarshal(a.body, &wire) != nil || wire.Code == "" {
+		return refusal{}, false
+	}
+	r := refusal{code: wire.Code}
+	_ = json.Unmarshal(wire.Detail, &r.detail) // a detail of another type is no detail
+	return r, true
+}
+
+// demand says what a refusal in the panel's own words demands. definite is false
+// for a status that is not documented as a refusal.
+func (c call) demand(status int, r refusal) (kind fault.Kind, definite bool) {
+	switch status {
+	case http.StatusUnauthorized:
+		return fault.Denied, true
+	case http.StatusForbidden:
+		if c.takenBy(status, r) {
+			return fault.Conflict, true
+		}
+		return fault.Denied, true
+	case http.StatusNotFound:
+		return c.missing(r)
+	case http.StatusConflict:
+		return fault.Conflict, true
+	case http.StatusBadRequest, http.StatusMethodNotAllowed,
+		http.StatusRequestEntityTooLarge, http.StatusUnprocessableEntity:
+		if c.takenBy(status, r) {
+			return fault.Conflict, true
+		}
+		return fault.Permanent, true
+	}
+	return fault.Unknown, false
+}
+
+// missing tells whether a 404 is about the object asked for.
+func (c call) missing(r refusal) (fault.Kind, bool) {
+	switch {
+	case r.code != "not_found":
+		return fault.Unknown, false
+	case c.object == "":
+		return fault.Permanent, true
+	case r.detail == "" || r.detail == c.object:
+		return fault.NotFound, true
+	}
+	// Something else that the call needs is gone, such as the plan.
+	return fault.Conflict, true
+}
+
+// takenBy recognises a domain that exists already: detail "domain" with 403 or
+// 409, whatever the code, and already_exists with any refusal. A 400 about a
+// domain is a domain that cannot exist.
+func (c call) takenBy(status int, r refusal) bool {
+	if c.route != routeWebsites || r.detail != "domain" {
+		return false
+	}
+	return status == http.StatusForbidden || status == http.StatusConflict || r.code == "already_exists"
+}
+
+// failed makes the error of an answer.
+func (c *Client) failed(at call, a answer, kind fault.Kind, cause error) error {
+	e := &Error{Method: at.method, Path: at.path, Status: a.status, Err: cause}
+	if r, ok := refusalOf(a); ok && a.status >= http.StatusBadRequest {
+		secrets := append([]string{c.token.Reveal()}, at.secrets...)
+		e.Code, e.Detail = words(r.code, secrets), words(r.detail, secrets)
+		if at.takenBy(a.status, r) {
+			e.Err = errDomainTaken
+		}
+	}
+	switch {
+	case a.status == http.StatusUnauthorized:
+		e.Hint = hintToken
+	case a.status == http.StatusForbidden && !DomainTaken(e):
+		e.Hint = hintRole
+	case a.status == http.StatusNotFound && kind == fault.Permanent:
+		e.Hint = hintOrg
+	case a.status >= 300 && a.status < 400:
+		e.Hint = hintMoved
+	}
+	return fault.Wrap(kind, e)
+}
+
+// retryAfter is how long the panel asks to be left alone, between 1 s and
+// longestWait; 0 when it does not say, or says nonsense.
+func (a answer) retryAfter(now time.Time) time.Duration {
+	value := a.header.Get("Retry-After")
+	if value == "" {
+		return 0
+	}
+	if seconds, err := strconv.ParseInt(value, 10, 64); err == nil {
+		if seconds < 0 {
+			return 0
+		}
+		return max(time.Second, time.Duration(min(seconds, int64(longestWait/time.Second)))*time.Second)
+	}
+	until, err := http.ParseTime(value)
+	if err != nil {
+		return 0
+	}
+	// An instant is one of the panel's clock.
+	if date, err := http.ParseTime(a.header.Get("Date")); err == nil {
+		now = date
+	}
+	return max(time.Second, min(until.Sub(now), longestWait))
+}
+
+// decoded parses a whole body into out: one JSON value of the right shape and
+// nothing after it. Fields that are not known are ignored, since every release
+// of the panel adds some.
+func decoded(body []byte, out any) error {
+	if err := json.Unmarshal(body, out); err != nil {
+		return fmt.Errorf("not the documented JSON: %s", jsonProblem(err))
+	}
+	return nil
+}
+
+// stringInto accepts a JSON string that says something.
+func stringInto(s *string) func([]byte) error {
+	return func(body []byte) error {
+		if err := decoded(body, s); err != nil {
+			return err
+		}
+		if *s == "" {
+			return errors.New("the answer is empty")
+		}
+		return nil
+	}
+}
+
+// jsonProblem tells what is wrong without quoting the body.
+func jsonProblem(err error) string {
+	if t, ok := errors.AsType[*json.UnmarshalTypeError](err); ok {
+		where := t.Field
+		if where == "" {
+			where = "the answer"
+		}
+		return fmt.Sprintf("%s is a %s", where, firstWord(t.Value))
+	}
+	if s, ok := errors.AsType[*json.SyntaxError](err); ok {
+		return fmt.Sprintf("no JSON at byte %d", s.Offset)
+	}
+	return "no JSON"
+}
+
+// firstWord is "number" of "number 1e99": the kind of the value without it.
+func firstWord(s string) string {
+	word, _, _ := bytes.Cut([]byte(s), []byte(" "))
+	return string(word)
+}

@@ -1,0 +1,70 @@
+package enhance
+
+import (
+	"net/http"
+	"net/url"
+	"strings"
+)
+
+// call is one endpoint with its ids filled in.
+type call struct {
+	method string
+	route  string // "/orgs/{org}/plans": for metrics, never grows with customers
+	path   string // the route with the ids
+	query  url.Values
+	// object is the panel's word for what a 404 would be about: "org" or
+	// "subscription". Empty: our own organisation, whose absence is a mistake in
+	// the configuration and not a fact about a customer.
+	object string // see the constants at the routes
+	// create marks writes that make a second object when they are done twice.
+	create bool
+	// secrets are scrubbed from whatever the panel answers, beside the token.
+	secrets []string
+}
+
+// at builds a call from a route and the ids for its placeholders, in order. Ids
+// are checked before: see Client.checkIDs.
+func at(method, route string, ids ...string) call {
+	path := route
+	for _, id := range ids {
+		open := strings.IndexByte(path, '{')
+		length := strings.IndexByte(path[open:], '}')
+		path = path[:open] + url.PathEscape(id) + path[open+length+1:]
+	}
+	return call{method: method, route: route, path: path}
+}
+
+func get(route string, ids ...string) call { return at(http.MethodGet, route, ids...) }
+
+// about names what a 404 would be about.
+func (c call) about(object string) call {
+	c.object = object
+	return c
+}
+
+// creating marks the call as one that must not happen twice.
+func (c call) creating() call {
+	c.create = true
+	return c
+}
+
+// with adds query parameters as name, value pairs.
+func (c call) with(pairs ...string) call {
+	query := url.Values{}
+	for name, values := range c.query {
+		query[name] = values
+	}
+	for i := 0; i+1 < len(pairs); i += 2 {
+		query.Set(pairs[i], pairs[i+1])
+	}
+	c.query = query
+	return c
+}
+
+// url is where the call goes.
+func (c call) url(base string) string {
+	if len(c.query) == 0 {
+		return base + c.path
+	}
+	return base + c.path + "?" + c.query.Encode()
+}

@@ -1,0 +1,127 @@
+package enhance
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/stripe-enhance/stripe-enhance/clients/pace"
+	"github.com/stripe-enhance/stripe-enhance/internal/fault"
+	"github.com/stripe-enhance/stripe-enhance/internal/secret"
+	"github.com/stripe-enhance/stripe-enhance/reconcile"
+)
+
+// Client is one panel and the organisation that sells on it. Safe for concurrent
+// use.
+type Client struct {
+	o      Options
+	base   string
+	org    string
+	token  secret.Text
+	pace   *pace.Limiter
+	reads  *http.Client
+	writes *http.Client
+
+	sent atomic.Int64
+
+	mu    sync.Mutex // guards the two clocks
+	there time.Time  // the panel's, from the last Date header
+	here  time.Time  // ours when that came
+}
+
+// New makes a client. It contacts nobody; the error names everything that is
+// wrong with the options.
+func New(o Options) (*Client, error) {
+	base, err := o.checked()
+	if err != nil {
+		return nil, err
+	}
+	o = o.withDefaults()
+	c := &Client{o: o, base: base, org: strings.ToLower(o.Org), token: o.Token, pace: o.Pace}
+	c.reads, c.writes = clients(o)
+	return c, nil
+}
+
+// Requests is how many requests were sent, retries included, since the start.
+func (c *Client) Requests() int { return int(c.sent.Load()) }
+
+// Pin identifies the panel and the selling organisation.
+func (c *Client) Pin() string { return c.base + " " + c.org }
+
+// Rate is the rate in force, in requests a second.
+func (c *Client) Rate() float64 { return c.pace.Rate() }
+
+// ServerTime is the panel's clock, from the Date header of the last answer, and
+// ours at that moment; zero before the first one.
+func (c *Client) ServerTime() (panel, local time.Time) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.there, c.here
+}
+
+// Version is orchd's release, such as "12.25.12".
+func (c *Client) Version(ctx context.Context) (string, error) {
+	var version string
+	err := c.read(ctx, get("/version"), objectLimit, stringInto(&version))
+	return words(version, nil), err
+}
+
+// Ready is nil when the panel says that it is ready. An answer that is another
+// word ("updating") is fault.Transient.
+func (c *Client) Ready(ctx context.Context) error {
+	var status string
+	at := get("/status")
+	if err := c.read(ctx, at, objectLimit, stringInto(&status)); err != nil {
+		return err
+	}
+	if status != "ready" {
+		return c.failed(at, answer{status: http.StatusOK}, fault.Transient, fmt.Errorf("the panel says %q", words(status, nil)))
+	}
+	return nil
+}
+
+// Self reads our own organisation: that the token works and the id is right.
+func (c *Client) Self(ctx context.Context) (reconcile.Org, error) {
+	wire, now, err := c.readOrg(ctx, c.org, ourselves)
+	if err != nil {
+		return reconcile.Org{}, err
+	}
+	return wire.org(now), nil
+}
+
+// CustomerCount is how many customers the panel counts: that the token may list
+// them.
+func (c *Client) CustomerCount(ctx context.Context) (int, error) {
+	var page pageOf[orgWire]
+	err := c.read(ctx, get(routeCustomers, c.org).with("offset", "0", "limit", "1"), listLimit, page.decode)
+	return page.total, err
+}
+
+// checkOrgID refuses what must not get into a path. The write it belongs to has
+// not been sent.
+func (c *Client) checkOrgID(org string) error {
+	if !isUUID(org) {
+		return fault.Errorf(fault.Permanent, "enhance: %q is not the id of an organisation", clip(org))
+	}
+	return nil
+}
+
+// checkIDs is checkOrgID and the same for the id of a hosting.
+func (c *Client) checkIDs(org string, hosting int64) error {
+	if err := c.checkOrgID(org); err != nil {
+		return err
+	}
+	if hosting <= 0 {
+		return fault.Errorf(fault.Permanent, "enhance: %d is not the id of a hosting", hosting)
+	}
+	return nil
+}
+
+// mismatch is the error of an answer that is about something else.
+func mismatch(at call, format string, args ...any) error {
+	return fault.Wrap(fault.Malformed, &Error{Method: at.method, Path: at.path, Status: http.StatusOK, Err: fmt.Errorf(format, args...)})
+}

@@ -1,0 +1,100 @@
+package enhance
+
+import (
+	"errors"
+	"fmt"
+	"net/http"
+	"net/url"
+	"strings"
+	"unicode"
+)
+
+// Error is one call that did not succeed. What it demands is its fault kind;
+// this is what to tell a person. It holds no body, query, token or password.
+type Error struct {
+	Method string
+	Path   string // below the API's root, with ids
+	Status int    // 0: there was no answer
+	Code   string // the panel's own, such as already_exists
+	Detail string // the panel's own, such as domain
+	Hint   string // what to do about it, where that is known
+	Err    error  // what went wrong with the connection or the body; may be nil
+}
+
+// Error is "enhance: PATCH /orgs/…/subscriptions/42: 502 Bad Gateway".
+func (e *Error) Error() string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "enhance: %s %s", e.Method, e.Path)
+	if e.Status != 0 {
+		fmt.Fprintf(&b, ": %s", strings.TrimSpace(fmt.Sprint(e.Status, " ", http.StatusText(e.Status))))
+	}
+	switch {
+	case e.Code != "" && e.Detail != "":
+		fmt.Fprintf(&b, " (%s: %s)", e.Code, e.Detail)
+	case e.Code != "":
+		fmt.Fprintf(&b, " (%s)", e.Code)
+	}
+	if e.Err != nil {
+		fmt.Fprintf(&b, ": %v", e.Err)
+	}
+	if e.Hint != "" {
+		fmt.Fprintf(&b, "; %s", e.Hint)
+	}
+	return b.String()
+}
+
+// Unwrap gives the cause beneath.
+func (e *Error) Unwrap() error { return e.Err }
+
+// DomainTaken reports that a website could not be created because the panel
+// already has that domain, somewhere. Such an error is a fault.Conflict too.
+func DomainTaken(err error) bool { return errors.Is(err, errDomainTaken) }
+
+var (
+	errDomainTaken = errors.New("the domain is taken")
+	errTooLarge    = errors.New("the answer is larger than any such answer can be")
+	errStranger    = errors.New("something in front of the panel answered")
+	errNoID        = errors.New("the answer has no id")
+	errNotEmpty    = errors.New("the answer has a body where none is documented")
+)
+
+const (
+	hintToken = "the token is wrong, expired, or locked to another address"
+	hintRole  = "the role of the token does not allow this, or it belongs to another organisation"
+	hintOrg   = "the panel does not know the selling organisation; check its id and that this is the right panel"
+	hintMoved = "the URL of the panel must be the one it answers at"
+)
+
+// plain takes the request's URL, and with it the query, out of an error of
+// net/http; method and path are told by Error.
+func plain(err error) error {
+	if u, ok := errors.AsType[*url.Error](err); ok {
+		return u.Err
+	}
+	return err
+}
+
+// words makes a text of the panel fit for an error: one short printable line,
+// without the secrets, which a careless panel might echo.
+func words(text string, secrets []string) string {
+	for _, s := range secrets {
+		if s != "" {
+			text = strings.ReplaceAll(text, s, "[redacted]")
+		}
+	}
+	return clip(strings.Map(func(r rune) rune {
+		if !unicode.IsPrint(r) {
+			return ' '
+		}
+		return r
+	}, text))
+}
+
+// clip bounds what others wrote.
+func clip(s string) string {
+	const most = 120
+	if r := []rune(s); len(r) > most {
+		return string(r[:most]) + "…"
+	}
+	return s
+}

@@ -1,0 +1,206 @@
+package enhance
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"io"
+	"math/rand/v2"
+	"net/http"
+	"time"
+
+	"github.com/sirupsen/logrus"
+
+	"github.com/stripe-enhance/stripe-enhance/internal/fault"
+)
+
+// read sends a GET until it succeeds, is refused for good, or has been tried
+// often enough. accept parses the body; what it refuses is fault.Malformed.
+func (c *Client) read(ctx context.Context, at call, limit int64, accept func([]byte) error) error {
+	var last error
+	for attempt := 1; ; attempt++ {
+		release, err := c.pace.Acquire(ctx)
+		switch {
+		case err != nil && last != nil: // it says more than "deadline exceeded"
+			return stopped(ctx, last)
+		case err != nil:
+			return c.unpaced(ctx, at, err)
+		}
+		wait, err := c.readOnce(ctx, at, limit, accept)
+		release()
+		if err == nil || attempt == c.o.MaxReadAttempts || !again(err) {
+			return err
+		}
+		last = err
+		c.o.Log.WithFields(logrus.Fields{"side": "enhance", "route": at.route, "attempt": attempt}).
+			WithError(err).Debug("read is tried again")
+		if pause(ctx, max(wait, c.backoff(attempt))) != nil {
+			return stopped(ctx, err)
+		}
+	}
+}
+
+// again reports whether the same read may do better.
+func again(err error) bool {
+	switch fault.Of(err) {
+	case fault.Transient, fault.Throttled, fault.Malformed:
+		return true
+	}
+	return false
+}
+
+// stopped marks an error as ours when the caller cancelled, and leaves it as it
+// is when the time merely ran out.
+func stopped(ctx context.Context, err error) error {
+	if errors.Is(ctx.Err(), context.Canceled) {
+		return fault.Wrap(fault.Canceled, err)
+	}
+	return err
+}
+
+// backoff is half fixed and half chance: attempts of many customers that failed
+// together spread out, and none of them comes back at once.
+func (c *Client) backoff(attempt int) time.Duration {
+	d := c.o.ReadBackoff << min(attempt-1, 6)
+	return d/2 + rand.N(d/2+1)
+}
+
+// pause waits for d, or gives up at once when the deadline would come first.
+func pause(ctx context.Context, d time.Duration) error {
+	if deadline, ok := ctx.Deadline(); ok && time.Until(deadline) < d {
+		return context.DeadlineExceeded
+	}
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// readOnce is one attempt. wait is what the panel asked for.
+func (c *Client) readOnce(ctx context.Context, at call, limit int64, accept func([]byte) error) (wait time.Duration, err error) {
+	limited, cancel := context.WithTimeout(ctx, c.o.ReadTimeout)
+	defer cancel()
+	req, err := c.request(limited, at, nil)
+	if err != nil {
+		return 0, err
+	}
+	a, err := c.exchange(c.reads, req, at, limit)
+	if err != nil {
+		return 0, stopped(ctx, c.failed(at, a, fault.Transient, err))
+	}
+	if a.status == http.StatusOK {
+		if a.cut != nil {
+			return 0, stopped(ctx, c.failed(at, a, kindOfCut(a.cut), a.cut))
+		}
+		if err := accept(a.body); err != nil {
+			return 0, c.failed(at, a, fault.Malformed, err)
+		}
+		return 0, nil
+	}
+	return a.retryAfter(c.o.Now()), c.unread(at, a)
+}
+
+// kindOfCut: a body that is too large stays so, one that broke off does not.
+func kindOfCut(err error) fault.Kind {
+	if errors.Is(err, errTooLarge) {
+		return fault.Malformed
+	}
+	return fault.Transient
+}
+
+// unread judges a status that is not success of a read.
+func (c *Client) unread(at call, a answer) error {
+	r, own := refusalOf(a)
+	if own {
+		if kind, definite := at.demand(a.status, r); definite {
+			return c.failed(at, a, kind, nil)
+		}
+	}
+	switch {
+	case a.status == http.StatusUnauthorized || a.status == http.StatusForbidden:
+		return c.failed(at, a, fault.Denied, nil)
+	case a.status == http.StatusTooManyRequests:
+		return c.failed(at, a, fault.Throttled, nil)
+	case a.status < http.StatusBadRequest:
+		return c.failed(at, a, fault.Malformed, nil)
+	case a.status < http.StatusInternalServerError && !own:
+		return c.failed(at, a, fault.Transient, errStranger)
+	}
+	return c.failed(at, a, fault.Transient, nil)
+}
+
+// unpaced is the error of a request that never left the limiter.
+func (c *Client) unpaced(ctx context.Context, at call, err error) error {
+	return stopped(ctx, c.failed(at, answer{}, fault.Transient, err))
+}
+
+// request builds a request that net/http cannot send twice: without GetBody
+// there is nothing to send again.
+func (c *Client) request(ctx context.Context, at call, body any) (*http.Request, error) {
+	var reader io.Reader
+	if body != nil {
+		encoded, err := json.Marshal(body)
+		if err != nil {
+			return nil, c.failed(at, answer{}, fault.Permanent, err)
+		}
+		reader = bytes.NewReader(encoded)
+	}
+	req, err := http.NewRequestWithContext(ctx, at.method, at.url(c.base), reader)
+	if err != nil {
+		return nil, c.failed(at, answer{}, fault.Permanent, plain(err))
+	}
+	req.GetBody = nil
+	req.Header.Set("Authorization", "Bearer "+c.token.Reveal())
+	req.Header.Set("Accept", "application/json")
+	req.Header.Set("User-Agent", "stripe-enhance")
+	if body != nil {
+		req.Header.Set("Content-Type", "application/json")
+	}
+	return req, nil
+}
+
+// exchange sends one request and reads its answer. The error means that no
+// status came; a body that could not be read is answer.cut.
+func (c *Client) exchange(client *http.Client, req *http.Request, at call, limit int64) (answer, error) {
+	c.sent.Add(1)
+	resp, err := client.Do(req)
+	if err != nil {
+		c.o.Observe(at.method+" "+at.route, 0)
+		return answer{}, plain(err)
+	}
+	defer resp.Body.Close()
+	a := answer{status: resp.StatusCode, header: resp.Header}
+	a.body, a.cut = readAll(resp.Body, limit)
+	c.o.Observe(at.method+" "+at.route, a.status)
+	c.noteClock(a)
+	c.notePace(at, a)
+	return a, nil
+}
+
+// noteClock keeps the panel's clock for the check of ours.
+func (c *Client) noteClock(a answer) {
+	date, err := http.ParseTime(a.header.Get("Date"))
+	if err != nil {
+		return
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.there, c.here = date, c.o.Now()
+}
+
+// notePace tells the limiter what the panel thinks of our rate.
+func (c *Client) notePace(at call, a answer) {
+	switch {
+	case a.status == http.StatusTooManyRequests:
+		c.pace.Throttled(a.retryAfter(c.o.Now()))
+		c.o.Log.WithFields(logrus.Fields{"side": "enhance", "route": at.route, "rate": c.pace.Rate()}).
+			Warn("panel asks for fewer requests")
+	case a.status < http.StatusInternalServerError:
+		c.pace.Succeeded()
+	}
+}

@@ -1,0 +1,131 @@
+package enhance
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strconv"
+
+	"github.com/sirupsen/logrus"
+)
+
+const (
+	// pageSize is asked for and not relied on: a panel may give fewer or more.
+	pageSize = 100
+	// listingAttempts is how often a listing that moved is begun anew. It moves
+	// whenever somebody creates something meanwhile, which is rare within the
+	// seconds a listing takes, and not an error.
+	listingAttempts = 3
+)
+
+// item is one element of a listing.
+type item interface {
+	// identity is unique within a listing; empty is not an identity.
+	identity() string
+}
+
+// pageOf is {"items":[…],"total":n}; both are required.
+type pageOf[T item] struct {
+	items []T
+	total int
+}
+
+// decode is strict about what a listing rests on, and about nothing else.
+func (p *pageOf[T]) decode(body []byte) error {
+	var wire struct {
+		Items *[]T `json:"items"`
+		Total *int `json:"total"`
+	}
+	if err := decoded(body, &wire); err != nil {
+		return err
+	}
+	switch {
+	case wire.Items == nil:
+		return errors.New("a page without items")
+	case wire.Total == nil:
+		return errors.New("a page without a total")
+	case *wire.Total < 0:
+		return fmt.Errorf("a page with a total of %d", *wire.Total)
+	}
+	for i, it := range *wire.Items {
+		if it.identity() == "" {
+			return fmt.Errorf("item %d has no id", i)
+		}
+	}
+	p.items, p.total = *wire.Items, *wire.Total
+	return nil
+}
+
+// moved says that the pages of a listing do not make one whole.
+type moved struct{ why string }
+
+func (m *moved) Error() string { return m.why }
+
+// list reads all pages. enough, when not nil, sees what has come so far, of
+// which the items from fresh on are new, and may end the listing early.
+//
+// This is the only place that adds up pages.
+func list[T item](ctx context.Context, c *Client, at call, enough func(all []T, fresh int) bool) ([]T, error) {
+	for attempt := 1; ; attempt++ {
+		all, err := listOnce(ctx, c, at, enough)
+		m, isMoved := errors.AsType[*moved](err)
+		if !isMoved {
+			return all, err
+		}
+		err = mismatch(at, "the listing is not whole: %w", m)
+		if attempt == listingAttempts {
+			return nil, err
+		}
+		c.o.Log.WithFields(logrus.Fields{"side": "enhance", "route": at.route, "attempt": attempt}).
+			WithError(err).Debug("listing is begun anew")
+		if pause(ctx, c.backoff(attempt)) != nil {
+			return nil, stopped(ctx, err)
+		}
+	}
+}
+
+// listOnce reads the pages from the first on. The next offset is the number of
+// items that came, never a multiple of what was asked for.
+func listOnce[T item](ctx context.Context, c *Client, at call, enough func([]T, int) bool) ([]T, error) {
+	var all []T
+	total := -1
+	seen := map[string]bool{}
+	for {
+		var page pageOf[T]
+		paged := at.with("offset", strconv.Itoa(len(all)), "limit", strconv.Itoa(pageSize))
+		if err := c.read(ctx, paged, listLimit, page.decode); err != nil {
+			return nil, err
+		}
+		if total < 0 {
+			total = page.total
+		}
+		fresh := len(all)
+		all = append(all, page.items...)
+		if err := joins(page, total, len(all), seen); err != nil {
+			return nil, err
+		}
+		if len(all) == total || enough != nil && enough(all, fresh) {
+			return all, nil
+		}
+	}
+}
+
+// joins checks that a page continues the ones before it.
+func joins[T item](page pageOf[T], total, sum int, seen map[string]bool) error {
+	switch {
+	case page.total != total:
+		return &moved{fmt.Sprintf("the total moved from %d to %d", total, page.total)}
+	case sum > total:
+		return &moved{fmt.Sprintf("%d items where the total is %d", sum, total)}
+	case len(page.items) == 0 && sum < total:
+		return &moved{fmt.Sprintf("an empty page after %d of %d", sum, total)}
+	}
+	for _, it := range page.items {
+		id := it.identity()
+		if seen[id] {
+			return &moved{fmt.Sprintf("%s came twice", clip(id))}
+		}
+		seen[id] = true
+	}
+	return nil
+}

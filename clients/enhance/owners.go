@@ -1,0 +1,194 @@
+package enhance
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/base64"
+	"errors"
+	"net/http"
+	"slices"
+	"strings"
+
+	"github.com/stripe-enhance/stripe-enhance/internal/fault"
+	"github.com/stripe-enhance/stripe-enhance/reconcile"
+)
+
+// owner is the role of the person who pays (Role in the OpenAPI).
+const owner = "Owner"
+
+// OwnerEmails lists the e-mails of the members with the role Owner, pending ones
+// included, in alphabetical order.
+func (c *Client) OwnerEmails(ctx context.Context, org string) ([]string, error) {
+	if err := c.checkOrgID(org); err != nil {
+		return nil, err
+	}
+	members, err := list[memberWire](ctx, c, get(routeMembers, org).about(anOrg).with("role", owner), nil)
+	if err != nil {
+		return nil, err
+	}
+	emails := make([]string, 0, len(members))
+	for _, m := range members {
+		// The filter is asked for and not relied on.
+		if m.Email != "" && slices.Contains(m.Roles, owner) {
+			emails = append(emails, m.Email)
+		}
+	}
+	slices.Sort(emails)
+	return emails, nil
+}
+
+// Invite mails an invitation to become owner; repeating it sends the mail again
+// and does nothing more, so that a 429 to it is fault.Throttled and not
+// ambiguous. Already being a member is success: the panel documents no status of
+// its own for that, so after a refusal the members are read.
+func (c *Client) Invite(ctx context.Context, org, email, name string) error {
+	if err := c.checkInvitee(org, email); err != nil {
+		return err
+	}
+	body := struct {
+		Email     string   `json:"email"`
+		Name      string   `json:"name"`
+		Roles     []string `json:"roles"`
+		SendEmail bool     `json:"sendEmail"`
+	}{email, nameOr(name, email), []string{owner}, true}
+	at := at(http.MethodPost, routeInvites, org).about(anOrg)
+	var link string // a credential: whoever has it can join; dropped here
+	err := c.write(ctx, at, body, http.StatusCreated, stringInto(&link))
+	if !refused(err) {
+		return err
+	}
+	_, member, looked := c.member(ctx, org, email)
+	switch {
+	case looked != nil:
+		return fault.Errorf(fault.Of(looked), "%w, looking whether a member: %w", err, looked)
+	case member:
+		return nil
+	}
+	return err
+}
+
+// refused are the definite answers that "already a member" can hide behind.
+func refused(err error) bool {
+	kind := fault.Of(err)
+	return err != nil && (kind == fault.Conflict || kind == fault.Permanent)
+}
+
+// member finds the member with that e-mail, whatever the role.
+func (c *Client) member(ctx context.Context, org, email string) (m memberWire, found bool, err error) {
+	members, err := list[memberWire](ctx, c, get(routeMembers, org).about(anOrg), nil)
+	i := slices.IndexFunc(members, func(m memberWire) bool {
+		return reconcile.EmailKey(m.Email) == reconcile.EmailKey(email)
+	})
+	if i < 0 {
+		return m, false, err
+	}
+	return members[i], true, nil
+}
+
+// CreateLogin makes a login with a password that nobody will ever know, makes it
+// owner, and starts the panel's password recovery, which mails the person a link
+// to choose one. A login that exists already is not touched: its holder is
+// invited, and where the membership is active too (an earlier attempt got that
+// far) only the recovery is started.
+//
+// The steps can fail one by one. Calling it again after any outcome is safe: the
+// e-mail is unique among logins, so that the second attempt meets the first.
+func (c *Client) CreateLogin(ctx context.Context, org, email, name string) error {
+	if err := c.checkInvitee(org, email); err != nil {
+		return err
+	}
+	login, err := c.newLogin(ctx, org, email, nameOr(name, email))
+	if exists(err) {
+		return c.joinExisting(ctx, org, email, name)
+	}
+	if err != nil {
+		return err
+	}
+	if err := c.join(ctx, org, login); err != nil {
+		return err
+	}
+	return c.recover(ctx, email)
+}
+
+// newLogin returns the id of the login. The password exists only here.
+func (c *Client) newLogin(ctx context.Context, org, email, name string) (id string, err error) {
+	password := newPassword()
+	body := struct {
+		Email    string `json:"email"`
+		Password string `json:"password"`
+		Name     string `json:"name"`
+	}{email, password, name}
+	at := at(http.MethodPost, routeLogins).about(anOrg).with("orgId", org).creating()
+	at.secrets = []string{password}
+	err = c.write(ctx, at, body, http.StatusCreated, uuidInto(&id))
+	return id, err
+}
+
+// newPassword is 32 random bytes, with an ending that satisfies rules about
+// kinds of characters.
+func newPassword() string {
+	random := make([]byte, 32)
+	_, _ = rand.Read(random) // never fails: it ends the program instead
+	return base64.RawURLEncoding.EncodeToString(random) + "+aA1"
+}
+
+// join makes a login that we created owner of the org.
+func (c *Client) join(ctx context.Context, org, login string) error {
+	body := struct {
+		LoginID string   `json:"loginId"`
+		Roles   []string `json:"roles"`
+	}{login, []string{owner}}
+	var member string
+	at := at(http.MethodPost, routeMembers, org).about(anOrg).creating()
+	err := c.write(ctx, at, body, http.StatusCreated, uuidInto(&member))
+	if exists(err) {
+		return nil
+	}
+	return err
+}
+
+// exists reports the definite 409 that is documented as "already exists".
+func exists(err error) bool {
+	e, ok := errors.AsType[*Error](err)
+	return ok && e.Status == http.StatusConflict && fault.Of(err) == fault.Conflict
+}
+
+// joinExisting is for a login that was there before.
+func (c *Client) joinExisting(ctx context.Context, org, email, name string) error {
+	m, found, err := c.member(ctx, org, email)
+	if err != nil {
+		return err
+	}
+	if found && m.IsActive {
+		return c.recover(ctx, email)
+	}
+	return c.Invite(ctx, org, email, name)
+}
+
+// recover starts the password recovery. The panel answers 200 also when it knows
+// no such login; what it writes there is not documented.
+func (c *Client) recover(ctx context.Context, email string) error {
+	body := struct {
+		Email string `json:"email"`
+	}{email}
+	return c.write(ctx, at(http.MethodPut, routeRecovery), body, http.StatusOK, func([]byte) error { return nil })
+}
+
+// checkInvitee refuses what the panel would refuse, before it is sent.
+func (c *Client) checkInvitee(org, email string) error {
+	if err := c.checkOrgID(org); err != nil {
+		return err
+	}
+	if !strings.Contains(email, "@") {
+		return fault.Errorf(fault.Permanent, "enhance: %q is not an e-mail address", clip(email))
+	}
+	return nil
+}
+
+// nameOr is the name, or the e-mail where there is none: the panel demands one.
+func nameOr(name, email string) string {
+	if name = strings.TrimSpace(name); name != "" {
+		return name
+	}
+	return email
+}

@@ -1,0 +1,243 @@
+package enhance
+
+import (
+	"context"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/stripe-enhance/stripe-enhance/reconcile"
+)
+
+const (
+	routeCustomers = "/orgs/{org}/customers"
+	routeOrg       = "/orgs/{org}"
+	routePlans     = "/orgs/{org}/plans"
+	routeHostings  = "/orgs/{org}/customers/{customer}/subscriptions"
+	routeHosting   = "/orgs/{org}/subscriptions/{subscription}"
+	routeWebsites  = "/orgs/{org}/websites"
+	routeMembers   = "/orgs/{org}/members"
+	routeInvites   = "/orgs/{org}/invites"
+	routeLogins    = "/logins"
+	routeRecovery  = "/login/password-recovery"
+)
+
+// The panel's words for what a 404 is about.
+const (
+	ourselves     = "" // the organisation of the configuration
+	anOrg         = "org"
+	aSubscription = "subscription"
+)
+
+// Plans lists what the selling organisation offers, by id.
+func (c *Client) Plans(ctx context.Context) ([]reconcile.Plan, error) {
+	wires, err := list[planWire](ctx, c, get(routePlans, c.org), nil)
+	if err != nil {
+		return nil, err
+	}
+	plans := make([]reconcile.Plan, 0, len(wires))
+	for _, w := range wires {
+		plans = append(plans, w.plan())
+	}
+	slices.SortFunc(plans, func(a, b reconcile.Plan) int { return a.ID - b.ID })
+	return plans, nil
+}
+
+// Orgs lists customers, newest first, back to those created before since; the
+// second of since itself is included. Zero lists all of them, deleted ones too;
+// otherwise deleted ones are part of it where the panel lists them by default.
+//
+// The panel is asked for the order and not trusted with it: where an answer is
+// not in that order, the complete listing is read instead.
+func (c *Client) Orgs(ctx context.Context, since time.Time) ([]reconcile.Org, error) {
+	now := c.o.Now()
+	since = since.Truncate(time.Second) // createdAt may have no fraction
+	if !since.IsZero() {
+		recent, ordered, err := c.recentOrgs(ctx, since)
+		if err != nil {
+			return nil, err
+		}
+		if ordered {
+			return c.customers(recent, since, now)
+		}
+	}
+	all, err := c.allOrgs(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return c.customers(all, since, now)
+}
+
+// recentOrgs reads pages until one reaches back beyond since. ordered is false
+// as soon as the answers are not newest first, or do not say when.
+func (c *Client) recentOrgs(ctx context.Context, since time.Time) (orgs []orgWire, ordered bool, err error) {
+	at := get(routeCustomers, c.org).with("sortBy", "createdAt", "sortOrder", "desc")
+	orgs, err = list(ctx, c, at, func(all []orgWire, fresh int) bool {
+		return !newestFirst(all[max(fresh-1, 0):]) || instant(all[len(all)-1].CreatedAt).Before(since)
+	})
+	return orgs, newestFirst(orgs), err
+}
+
+func newestFirst(orgs []orgWire) bool {
+	for i, o := range orgs {
+		created := instant(o.CreatedAt)
+		if created.IsZero() || i > 0 && created.After(instant(orgs[i-1].CreatedAt)) {
+			return false
+		}
+	}
+	return true
+}
+
+// allOrgs reads every customer, deleted ones included; see the package comment.
+func (c *Client) allOrgs(ctx context.Context) ([]orgWire, error) {
+	at := get(routeCustomers, c.org).with("sortBy", "id", "sortOrder", "asc")
+	all, err := list[orgWire](ctx, c, at, nil)
+	if err != nil || slices.ContainsFunc(all, func(o orgWire) bool { return o.Status == "deleted" }) {
+		return all, err
+	}
+	deleted, err := list[orgWire](ctx, c, at.with("status", "deleted"), nil)
+	if err != nil {
+		return nil, err
+	}
+	// One that was deleted between the two listings is in both; later wins.
+	later := make(map[string]bool, len(deleted))
+	for _, o := range deleted {
+		later[o.identity()] = true
+	}
+	all = slices.DeleteFunc(all, func(o orgWire) bool { return later[o.identity()] })
+	return append(all, deleted...), nil
+}
+
+// customers converts, checks that all are children of the selling organisation,
+// leaves out those known to be older than since, and sorts newest first.
+func (c *Client) customers(wires []orgWire, since, now time.Time) ([]reconcile.Org, error) {
+	orgs := make([]reconcile.Org, 0, len(wires))
+	for _, w := range wires {
+		if err := c.ours(get(routeCustomers, c.org), w); err != nil {
+			return nil, err
+		}
+		if o := w.org(now); o.Created.IsZero() || !o.Created.Before(since) {
+			orgs = append(orgs, o)
+		}
+	}
+	slices.SortFunc(orgs, func(a, b reconcile.Org) int {
+		if byAge := b.Created.Compare(a.Created); byAge != 0 {
+			return byAge
+		}
+		return strings.Compare(a.ID, b.ID)
+	})
+	return orgs, nil
+}
+
+// ours checks that an organisation is a customer of the selling one, as far as
+// the panel says whose it is.
+func (c *Client) ours(at call, w orgWire) error {
+	if w.ParentID != "" && !strings.EqualFold(w.ParentID, c.org) {
+		return mismatch(at, "organisation %s is a customer of %s, not of ours", clip(w.ID), clip(w.ParentID))
+	}
+	return nil
+}
+
+// Org reads one customer.
+func (c *Client) Org(ctx context.Context, id string) (reconcile.Org, error) {
+	wire, now, err := c.readOrg(ctx, id, anOrg)
+	if err != nil {
+		return reconcile.Org{}, err
+	}
+	if err := c.ours(get(routeOrg, id), wire); err != nil {
+		return reconcile.Org{}, err
+	}
+	return wire.org(now), nil
+}
+
+// readOrg reads an organisation and checks that it is the one. now is from
+// before the request, so that it is never later than what it dates.
+func (c *Client) readOrg(ctx context.Context, id, object string) (wire orgWire, now time.Time, err error) {
+	if err := c.checkOrgID(id); err != nil {
+		return wire, now, err
+	}
+	now = c.o.Now()
+	at := get(routeOrg, id).about(object)
+	if wire, err = readObject[orgWire](ctx, c, at); err != nil {
+		return wire, now, err
+	}
+	if !strings.EqualFold(wire.ID, id) {
+		return wire, now, mismatch(at, "the answer is about organisation %s", clip(wire.ID))
+	}
+	return wire, now, nil
+}
+
+// Hostings lists all subscriptions of a customer, deleted ones included, by id.
+func (c *Client) Hostings(ctx context.Context, org string) ([]reconcile.Hosting, error) {
+	if err := c.checkOrgID(org); err != nil {
+		return nil, err
+	}
+	now := c.o.Now()
+	at := get(routeHostings, c.org, org).about(anOrg)
+	wires, err := list[subscriptionWire](ctx, c, at, nil)
+	if err != nil {
+		return nil, err
+	}
+	hostings := make([]reconcile.Hosting, 0, len(wires))
+	for _, w := range wires {
+		if err := w.belongs(at, org); err != nil {
+			return nil, err
+		}
+		hostings = append(hostings, w.hosting(org, now))
+	}
+	slices.SortFunc(hostings, func(a, b reconcile.Hosting) int { return int(min(max(a.ID-b.ID, -1), 1)) })
+	return hostings, nil
+}
+
+// Hosting reads one subscription of a customer.
+func (c *Client) Hosting(ctx context.Context, org string, id int64) (reconcile.Hosting, error) {
+	if err := c.checkIDs(org, id); err != nil {
+		return reconcile.Hosting{}, err
+	}
+	now := c.o.Now()
+	at := get(routeHosting, org, strconv.FormatInt(id, 10)).about(aSubscription)
+	wire, err := readObject[subscriptionWire](ctx, c, at)
+	if err != nil {
+		return reconcile.Hosting{}, err
+	}
+	if wire.ID != id {
+		return reconcile.Hosting{}, mismatch(at, "the answer is about hosting %d", wire.ID)
+	}
+	if err := wire.belongs(at, org); err != nil {
+		return reconcile.Hosting{}, err
+	}
+	return wire.hosting(org, now), nil
+}
+
+// belongs checks whose a subscription is, and that it says on which plan it is:
+// both are required by the API, and a live hosting without a plan would look as
+// if its plan had to be changed.
+func (s subscriptionWire) belongs(at call, org string) error {
+	if s.SubscriberID != "" && !strings.EqualFold(s.SubscriberID, org) {
+		return mismatch(at, "hosting %d belongs to organisation %s", s.ID, clip(s.SubscriberID))
+	}
+	if s.PlanID == nil && s.Status != "deleted" {
+		return mismatch(at, "hosting %d names no plan", s.ID)
+	}
+	return nil
+}
+
+// readObject reads one JSON object. An object without an id is refused inside
+// the read, where a maintenance page that answers {} can be asked again; every
+// attempt decodes into a new value, so that nothing of a refused one stays.
+func readObject[T item](ctx context.Context, c *Client, at call) (T, error) {
+	var object T
+	err := c.read(ctx, at, objectLimit, func(body []byte) error {
+		var fresh T
+		if err := decoded(body, &fresh); err != nil {
+			return err
+		}
+		if fresh.identity() == "" {
+			return errNoID
+		}
+		object = fresh
+		return nil
+	})
+	return object, err
+}

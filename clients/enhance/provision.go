@@ -1,0 +1,173 @@
+package enhance
+
+import (
+	"context"
+	"errors"
+	"math"
+	"net/http"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/stripe-enhance/stripe-enhance/internal/fault"
+	"github.com/stripe-enhance/stripe-enhance/reconcile"
+)
+
+// CreateOrg makes a customer organisation. The panel knows no unique names: done
+// twice, it makes two.
+func (c *Client) CreateOrg(ctx context.Context, name string) (id string, err error) {
+	if strings.TrimSpace(name) == "" {
+		return "", fault.Errorf(fault.Permanent, "enhance: an organisation needs a name")
+	}
+	at := at(http.MethodPost, routeCustomers, c.org).creating()
+	err = c.write(ctx, at, named{name}, http.StatusCreated, uuidInto(&id))
+	return id, err
+}
+
+// named is NewCustomer, and OrgUpdate with the name alone.
+type named struct {
+	Name string `json:"name"`
+}
+
+// RenameOrg gives an organisation a name; setting it again changes nothing.
+func (c *Client) RenameOrg(ctx context.Context, org, name string) error {
+	if err := c.checkOrgID(org); err != nil {
+		return err
+	}
+	if strings.TrimSpace(name) == "" {
+		return fault.Errorf(fault.Permanent, "enhance: an organisation needs a name")
+	}
+	at := at(http.MethodPatch, routeOrg, org).about(anOrg)
+	return c.write(ctx, at, named{name}, http.StatusNoContent, nil)
+}
+
+// CreateHosting subscribes a customer to a plan. A plan that is gone is a
+// fault.Conflict, an organisation that is gone fault.NotFound.
+func (c *Client) CreateHosting(ctx context.Context, org string, plan int, friendlyName string) (id int64, err error) {
+	if err := c.checkOrgID(org); err != nil {
+		return 0, err
+	}
+	if err := checkPlan(plan); err != nil {
+		return 0, err
+	}
+	body := struct {
+		PlanID       int    `json:"planId"` // as a string it is refused
+		FriendlyName string `json:"friendlyName,omitempty"`
+	}{plan, friendlyName}
+	at := at(http.MethodPost, routeHostings, c.org, org).about(anOrg).creating()
+	err = c.write(ctx, at, body, http.StatusCreated, func(answer []byte) error {
+		var created struct {
+			ID int64 `json:"id"`
+		}
+		if err := decoded(answer, &created); err != nil {
+			return err
+		}
+		if created.ID <= 0 {
+			return errNoID
+		}
+		id = created.ID
+		return nil
+	})
+	return id, err
+}
+
+// checkPlan: the panel's plan ids are 32 bits wide.
+func checkPlan(plan int) error {
+	if plan <= 0 || plan > math.MaxInt32 {
+		return fault.Errorf(fault.Permanent, "enhance: %d is not the id of a plan", plan)
+	}
+	return nil
+}
+
+// CreateWebsite makes a website on a hosting. A domain that the panel has
+// already is success when its website is live on exactly this hosting (an
+// earlier answer was lost), and DomainTaken otherwise.
+func (c *Client) CreateWebsite(ctx context.Context, org string, hosting int64, domain string) error {
+	if err := c.checkIDs(org, hosting); err != nil {
+		return err
+	}
+	if strings.TrimSpace(domain) == "" {
+		return fault.Errorf(fault.Permanent, "enhance: a website needs a domain")
+	}
+	body := struct {
+		Domain         string `json:"domain"`
+		SubscriptionID int64  `json:"subscriptionId"`
+	}{domain, hosting}
+	var id string
+	at := at(http.MethodPost, routeWebsites, org).about(anOrg).creating()
+	err := c.write(ctx, at, body, http.StatusCreated, uuidInto(&id))
+	if !DomainTaken(err) {
+		return err
+	}
+	there, looked := c.websiteOn(ctx, org, hosting, domain)
+	switch {
+	case looked != nil:
+		// Not known whose it is; a hold would be a guess.
+		return fault.Errorf(fault.Of(looked), "the domain exists, looking where: %w", looked)
+	case there:
+		return nil
+	}
+	return err
+}
+
+// websiteOn reports whether the domain is a live website of that hosting.
+func (c *Client) websiteOn(ctx context.Context, org string, hosting int64, domain string) (bool, error) {
+	sites, err := list[websiteWire](ctx, c, get(routeWebsites, org).about(anOrg), nil)
+	return slices.ContainsFunc(sites, func(w websiteWire) bool { return w.on(hosting, domain) }), err
+}
+
+// Change sets suspension or plan. Either is a setting: sent again, it changes
+// nothing, so that a 429 to it is fault.Throttled and not ambiguous.
+func (c *Client) Change(ctx context.Context, org string, hosting int64, change reconcile.HostingChange) error {
+	if err := c.checkIDs(org, hosting); err != nil {
+		return err
+	}
+	if (change.Suspended != nil) == (change.Plan != 0) {
+		return fault.Errorf(fault.Permanent, "enhance: a change sets suspension or plan, exactly one of them")
+	}
+	if change.Plan != 0 {
+		if err := checkPlan(change.Plan); err != nil {
+			return err
+		}
+	}
+	body := struct {
+		IsSuspended *bool `json:"isSuspended,omitempty"`
+		PlanID      int   `json:"planId,omitempty"`
+	}{change.Suspended, change.Plan}
+	return c.write(ctx, c.hosting(http.MethodPatch, org, hosting), body, http.StatusNoContent, nil)
+}
+
+// Delete marks a hosting as deleted. Its data stays until the panel's own purge;
+// the parameter that wipes it at once is not in this program.
+func (c *Client) Delete(ctx context.Context, org string, hosting int64) error {
+	if err := c.checkIDs(org, hosting); err != nil {
+		return err
+	}
+	return c.write(ctx, c.hosting(http.MethodDelete, org, hosting), nil, http.StatusNoContent, nil)
+}
+
+// hosting is a call about one subscription.
+func (c *Client) hosting(method, org string, id int64) call {
+	return at(method, routeHosting, org, strconv.FormatInt(id, 10)).about(aSubscription)
+}
+
+// uuidInto accepts NewResourceUuid. A create that names no valid id may have
+// been done, and what it made cannot be named.
+func uuidInto(id *string) func([]byte) error {
+	return func(answer []byte) error {
+		var created struct {
+			ID string `json:"id"`
+		}
+		if err := decoded(answer, &created); err != nil {
+			return err
+		}
+		switch {
+		case created.ID == "":
+			return errNoID
+		case !isUUID(created.ID):
+			return errors.New("the id is no UUID")
+		}
+		*id = strings.ToLower(created.ID)
+		return nil
+	}
+}

@@ -1,0 +1,185 @@
+package enhance
+
+import (
+	"encoding/json"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/stripe-enhance/stripe-enhance/reconcile"
+)
+
+// orgWire is orchd OpenAPI 12.3.0, Org: what is used of it.
+type orgWire struct {
+	ID                 string  `json:"id"`
+	ParentID           string  `json:"parentId"`
+	Name               string  `json:"name"`
+	Status             string  `json:"status"`
+	SuspendedBy        *string `json:"suspendedBy"`
+	OwnerEmail         string  `json:"ownerEmail"`
+	SubscriptionsCount int     `json:"subscriptionsCount"`
+	CreatedAt          string  `json:"createdAt"`
+}
+
+func (o orgWire) identity() string { return strings.ToLower(o.ID) }
+
+// org converts. A status of another word is neither deleted nor suspended; the
+// panel itself refuses what such an organisation may not have.
+func (o orgWire) org(now time.Time) reconcile.Org {
+	return reconcile.Org{
+		ID:         strings.ToLower(o.ID),
+		Name:       o.Name,
+		OwnerEmail: o.OwnerEmail,
+		Hostings:   o.SubscriptionsCount,
+		Deleted:    o.Status == "deleted",
+		Suspended:  o.SuspendedBy != nil || o.Status == "suspended",
+		Created:    instant(o.CreatedAt),
+		ObservedAt: now,
+	}
+}
+
+// subscriptionWire is orchd OpenAPI 12.3.0, Subscription.
+type subscriptionWire struct {
+	ID           int64          `json:"id"`
+	PlanID       *int           `json:"planId"`
+	SubscriberID string         `json:"subscriberId"`
+	Status       string         `json:"status"`
+	SuspendedBy  *string        `json:"suspendedBy"`
+	FriendlyName string         `json:"friendlyName"`
+	Resources    []resourceWire `json:"resources"`
+}
+
+// resourceWire is UsedResource and, without usage, Resource. A total that is
+// absent is unlimited (UsedResource.total).
+type resourceWire struct {
+	Name  string `json:"name"`
+	Usage int64  `json:"usage"`
+	Total *int64 `json:"total"`
+}
+
+func (s subscriptionWire) identity() string {
+	if s.ID <= 0 {
+		return ""
+	}
+	return strconv.FormatInt(s.ID, 10)
+}
+
+// hosting converts; org is the customer that was asked for.
+func (s subscriptionWire) hosting(org string, now time.Time) reconcile.Hosting {
+	h := reconcile.Hosting{
+		ID: s.ID, Org: strings.ToLower(org), State: s.state(),
+		FriendlyName: s.FriendlyName, ObservedAt: now,
+	}
+	if s.PlanID != nil {
+		h.Plan = *s.PlanID
+	}
+	if s.SuspendedBy != nil {
+		h.SuspendedBy = *s.SuspendedBy
+	}
+	for _, r := range s.Resources {
+		h.Usage = append(h.Usage, reconcile.Usage{Name: r.Name, Used: r.Usage, Total: r.Total})
+	}
+	return h
+}
+
+// state: the panel has no word for suspended, only the presence of suspendedBy
+// (Subscription.suspendedBy). Deleted wins, since nothing can be resumed there.
+func (s subscriptionWire) state() reconcile.HostingState {
+	switch {
+	case s.Status == "deleted":
+		return reconcile.HostingDeleted
+	case s.Status != "active":
+		return reconcile.HostingUnknown
+	case s.SuspendedBy == nil:
+		return reconcile.HostingActive
+	case *s.SuspendedBy == "":
+		return reconcile.HostingUnknown // suspended by nobody is not documented
+	}
+	return reconcile.HostingSuspended
+}
+
+// planWire is orchd OpenAPI 12.3.0, Plan.
+type planWire struct {
+	ID        int            `json:"id"`
+	Name      string         `json:"name"`
+	Resources []resourceWire `json:"resources"`
+}
+
+func (p planWire) identity() string {
+	if p.ID <= 0 {
+		return ""
+	}
+	return strconv.Itoa(p.ID)
+}
+
+func (p planWire) plan() reconcile.Plan {
+	limits := map[string]int64{}
+	for _, r := range p.Resources {
+		if r.Total != nil {
+			limits[r.Name] = *r.Total
+		}
+	}
+	return reconcile.Plan{ID: p.ID, Name: p.Name, Limits: limits}
+}
+
+// memberWire is orchd OpenAPI 12.3.0, Member, pending ones included.
+type memberWire struct {
+	ID       string   `json:"id"`
+	Email    string   `json:"email"`
+	Roles    []string `json:"roles"`
+	IsActive bool     `json:"isActive"` // false: invited, and has not accepted
+}
+
+func (m memberWire) identity() string { return m.ID }
+
+// websiteWire is orchd OpenAPI 12.3.0, Website. Its domain is an object there;
+// a plain string is understood as well.
+type websiteWire struct {
+	ID             string          `json:"id"`
+	Domain         json.RawMessage `json:"domain"`
+	SubscriptionID json.Number     `json:"subscriptionId"`
+	Status         string          `json:"status"`
+}
+
+func (w websiteWire) identity() string { return w.ID }
+
+func (w websiteWire) domain() string {
+	var name string
+	if json.Unmarshal(w.Domain, &name) == nil {
+		return name
+	}
+	var object struct {
+		Domain string `json:"domain"`
+	}
+	_ = json.Unmarshal(w.Domain, &object)
+	return object.Domain
+}
+
+// on reports whether this is a live website of that domain on that hosting.
+func (w websiteWire) on(hosting int64, domain string) bool {
+	n, err := w.SubscriptionID.Float64()
+	return err == nil && n == float64(hosting) && w.Status != "deleted" && strings.EqualFold(w.domain(), domain)
+}
+
+// instants are the forms of createdAt, which is documented as a string and no
+// more. A fraction of a second is understood in all of them.
+var instants = []string{
+	time.RFC3339,
+	"2006-01-02T15:04:05",
+	"2006-01-02 15:04:05Z07:00",
+	"2006-01-02 15:04:05 Z07:00",
+	"2006-01-02 15:04:05 MST",
+	"2006-01-02 15:04:05",
+	time.DateOnly,
+}
+
+// instant parses createdAt; zero when it is none of the known forms. Without a
+// zone it is UTC.
+func instant(s string) time.Time {
+	for _, layout := range instants {
+		if t, err := time.Parse(layout, s); err == nil {
+			return t.UTC()
+		}
+	}
+	return time.Time{}
+}

@@ -1,0 +1,75 @@
+package enhance
+
+import (
+	"bytes"
+	"context"
+	"net/http"
+
+	"github.com/stripe-enhance/stripe-enhance/internal/fault"
+)
+
+// write sends a request once. accept parses the body of a success; nil demands
+// that there is none.
+func (c *Client) write(ctx context.Context, at call, body any, want int, accept func([]byte) error) error {
+	release, err := c.pace.Acquire(ctx)
+	if err != nil {
+		return c.unpaced(ctx, at, err)
+	}
+	defer release()
+	var p progress
+	limited, cancel := context.WithTimeout(p.watch(ctx), c.o.WriteTimeout)
+	defer cancel()
+	req, err := c.request(limited, at, body)
+	if err != nil {
+		return err
+	}
+	if err := limited.Err(); err != nil {
+		return c.unpaced(ctx, at, err)
+	}
+	a, err := c.exchange(c.writes, req, at, objectLimit)
+	switch {
+	case err != nil && p.unsent(err):
+		return stopped(ctx, c.failed(at, a, fault.Transient, err))
+	case err != nil:
+		return c.failed(at, a, fault.Ambiguous, err)
+	case a.status == want && a.cut != nil:
+		return c.failed(at, a, fault.Ambiguous, a.cut)
+	case a.status == want:
+		if err := accepted(a.body, accept); err != nil {
+			return c.failed(at, a, fault.Ambiguous, err)
+		}
+		return nil
+	}
+	return c.unwritten(at, a)
+}
+
+// accepted checks the body of a success.
+func accepted(body []byte, accept func([]byte) error) error {
+	if accept != nil {
+		return accept(body)
+	}
+	if len(bytes.TrimSpace(body)) != 0 {
+		return errNotEmpty
+	}
+	return nil
+}
+
+// unwritten judges a status that is not success of a write.
+func (c *Client) unwritten(at call, a answer) error {
+	if r, own := refusalOf(a); own {
+		if kind, definite := at.demand(a.status, r); definite {
+			return c.failed(at, a, kind, nil)
+		}
+	}
+	switch {
+	case a.status == http.StatusTooManyRequests && !at.create:
+		return c.failed(at, a, fault.Throttled, nil)
+	case a.status == http.StatusTooManyRequests:
+		return fault.Wrap(fault.Ambiguous, c.failed(at, a, fault.Throttled, nil))
+	case a.status == http.StatusUnauthorized || a.status == http.StatusForbidden:
+		// Not in the panel's words, so it proves nothing about this write; but
+		// whoever answered will refuse the next one as well.
+		return fault.Wrap(fault.Ambiguous, c.failed(at, a, fault.Denied, errStranger))
+	}
+	return c.failed(at, a, fault.Ambiguous, nil)
+}
