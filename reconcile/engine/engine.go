@@ -1,7 +1,6 @@
 package engine
 
 import (
-	"context"
 	"errors"
 	"io"
 	"math/rand/v2"
@@ -26,8 +25,9 @@ type Options struct {
 	RetryMin, RetryMax time.Duration
 	// LeaseTTL is how long a dead writer keeps the others waiting. 0: 30 s.
 	LeaseTTL time.Duration
-	// KeepLease keeps the lease between runs; Close gives it back. For a
-	// long-running service, so that one replica stays the writer.
+	// KeepLease leaves the lease to Lead, which holds it between runs, so that of
+	// several replicas one stays the writer. Without it each Run takes the lease
+	// and gives it back.
 	KeepLease bool
 	// DriftInterval is how often a bound hosting is compared with Enhance. 0: 24 h.
 	DriftInterval time.Duration
@@ -95,12 +95,9 @@ type Engine struct {
 	Options
 	Ports
 
-	busy sync.Mutex      // held for the length of a run
-	runs atomic.Uint64   // numbers the runs of this process, for their ids
-	tok  reconcile.Token // of the lease kept between runs; guarded by busy
-	// trust is when this process stops believing that it holds the lease, as
-	// Unix nanoseconds of Now; it is renewed while a run goes on.
-	trust atomic.Int64
+	busy  sync.Mutex    // held for the length of a run
+	runs  atomic.Uint64 // numbers the runs of this process, for their ids
+	lease held
 }
 
 // New checks that everything required is there.
@@ -152,16 +149,4 @@ func defaultTo[T int | time.Duration](v *T, d T) {
 // word is a short random word for names that must differ between processes.
 func (e *Engine) word() string {
 	return strconv.FormatUint(uint64(e.Rand()*float64(1<<52)), 36)
-}
-
-// Close gives back a kept lease. It waits for a run that is at work.
-func (e *Engine) Close(ctx context.Context) error {
-	e.busy.Lock()
-	defer e.busy.Unlock()
-	if e.tok == 0 {
-		return nil
-	}
-	tok := e.tok
-	e.tok = 0
-	return e.Leases.Release(context.WithoutCancel(ctx), tok)
 }

@@ -73,7 +73,7 @@ func (e *Engine) Run(ctx context.Context, req Request) (reconcile.Report, error)
 		err := r.planStored(ctx)
 		return r.report(ctx, err)
 	}
-	ctx, done, err := r.lead(ctx)
+	ctx, done, err := r.hold(ctx)
 	if err != nil {
 		return reconcile.Report{Run: r.rec}, err
 	}
@@ -126,80 +126,6 @@ func (r *run) do(ctx context.Context) error {
 		return *err
 	}
 	return context.Cause(ctx)
-}
-
-// lead takes the lease and keeps it renewed until done is called. The returned
-// context ends when the lease is lost.
-func (r *run) lead(ctx context.Context) (context.Context, func(), error) {
-	began := r.Now()
-	tok, owner, until, err := r.Leases.Acquire(ctx, r.Owner, began, r.LeaseTTL)
-	if err != nil {
-		return nil, nil, fmt.Errorf("taking the lease: %w", err)
-	}
-	if tok == 0 {
-		return nil, nil, &reconcile.LeaseHeld{Owner: owner, Until: until}
-	}
-	r.tok, r.Engine.tok = tok, tok
-	r.believe(began)
-	ctx, cancel := context.WithCancelCause(ctx)
-	stopped := make(chan struct{})
-	go func() {
-		defer close(stopped)
-		r.renew(ctx, cancel)
-	}()
-	return ctx, func() {
-		cancel(nil)
-		<-stopped
-		if r.KeepLease {
-			return
-		}
-		r.Engine.tok = 0
-		if err := r.Leases.Release(context.WithoutCancel(ctx), tok); err != nil && !errors.Is(err, fault.Fenced) {
-			r.log.WithError(err).Warn("lease not released")
-		}
-	}, nil
-}
-
-// renew extends the lease three times in its life. A run whose lease went to
-// somebody else is ended at once.
-func (r *run) renew(ctx context.Context, cancel context.CancelCauseFunc) {
-	tick := time.NewTicker(max(r.LeaseTTL/3, time.Millisecond))
-	defer tick.Stop()
-	for {
-		select {
-		case <-ctx.Done():
-			return
-		case <-tick.C:
-		}
-		began := r.Now()
-		tok, owner, _, err := r.Leases.Acquire(ctx, r.Owner, began, r.LeaseTTL)
-		switch {
-		case ctx.Err() != nil:
-			return
-		case err != nil:
-			r.log.WithError(err).Warn("lease not renewed")
-		case tok != r.tok:
-			cancel(fault.Errorf(fault.Fenced, "the lease went to %s", owner))
-			return
-		default:
-			r.believe(began)
-		}
-	}
-}
-
-// believe trusts the lease from the instant before it was asked for, less a
-// margin for a call that is slow to leave.
-func (r *run) believe(asked time.Time) {
-	r.trust.Store(asked.Add(r.LeaseTTL - r.LeaseTTL/6).UnixNano())
-}
-
-// trusted is asked right before every write to the outside: a process that was
-// frozen past its lease must not finish what it had in mind.
-func (r *run) trusted() error {
-	if r.Now().UnixNano() > r.trust.Load() {
-		return fault.Errorf(fault.Fenced, "the lease was not renewed in time: this process was slow or frozen, and writes nothing more")
-	}
-	return nil
 }
 
 // halt keeps further customers from being begun; the first reason stays.
