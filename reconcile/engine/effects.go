@@ -226,33 +226,24 @@ func (r *run) createHosting(ctx context.Context, a reconcile.Action, out *reconc
 }
 
 // createWebsite makes the site that was ordered. A domain that is taken is a fact
-// to record, unless it is this very hosting that has it.
+// to record.
 func (r *run) createWebsite(ctx context.Context, c *reconcile.Customer, a reconcile.Action, out *reconcile.Outcome) error {
 	h := hostingOf(c, a.Hosting)
 	if h == nil {
 		return fault.Errorf(fault.Conflict, "hosting %d is not known yet", a.Hosting)
 	}
+	site := *h
 	err := r.Websites.CreateWebsite(ctx, a.Org, a.Hosting, a.Domain)
-	if errors.Is(err, fault.Conflict) {
-		ours, lookErr := r.Websites.WebsiteOn(ctx, a.Org, a.Hosting, a.Domain)
-		switch {
-		case lookErr != nil:
-			return fault.Wrap(fault.Transient, lookErr)
-		case ours:
-			err = nil
-		default:
-			taken := *h
-			taken.WebsiteTaken = a.Domain
-			out.Hosting = &taken
-		}
-	}
-	if err != nil {
+	switch {
+	case err == nil:
+		site.Website = a.Domain
+	case errors.Is(err, fault.Conflict):
+		site.WebsiteTaken = a.Domain
+	default:
 		return err
 	}
-	made := *h
-	made.Website = a.Domain
-	out.Hosting = &made
-	return nil
+	out.Hosting = &site
+	return err
 }
 
 func hostingOf(c *reconcile.Customer, id int64) *reconcile.Hosting {

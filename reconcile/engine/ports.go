@@ -226,7 +226,7 @@ type Leases interface {
 // Websites are split from Provisioner because they are made only where a domain
 // was ordered.
 type Websites interface {
+	// CreateWebsite is fault.Conflict when the domain is taken elsewhere, and
+	// succeeds when this very hosting has it already.
 	CreateWebsite(ctx context.Context, org string, hosting int64, domain string) error
-	// WebsiteOn reports whether the hosting already has a website of that domain.
-	WebsiteOn(ctx context.Context, org string, hosting int64, domain string) (bool, error)
 }
