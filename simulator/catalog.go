@@ -28,14 +28,14 @@ func (w *World) putProduct(p Product) *Product {
 	if old, ok := w.account.products.byID[p.ID]; ok {
 		p.Created, p.birth = old.Created, old.birth
 		*old = p
-		w.emit("product.updated", old.ID, w.renderProduct(old), "")
+		w.emit("product.updated", old.ID, "", func(d *doc) { w.writeProduct(d, old, nil) })
 		return old
 	}
 	if p.Created == 0 {
 		p.Created = w.now.Unix()
 	}
 	w.account.products.put(p.ID, &p)
-	w.emit("product.created", p.ID, w.renderProduct(&p), "")
+	w.emit("product.created", p.ID, "", func(d *doc) { w.writeProduct(d, &p, nil) })
 	return &p
 }
 
@@ -65,14 +65,14 @@ func (w *World) putPrice(p Price) *Price {
 	if old, ok := w.account.prices.byID[p.ID]; ok {
 		p.Created, p.birth = old.Created, old.birth
 		*old = p
-		w.emit("price.updated", old.ID, w.renderPrice(old, nil), "")
+		w.emit("price.updated", old.ID, "", func(d *doc) { w.writePrice(d, old, nil) })
 		return old
 	}
 	if p.Created == 0 {
 		p.Created = w.now.Unix()
 	}
 	w.account.prices.put(p.ID, &p)
-	w.emit("price.created", p.ID, w.renderPrice(&p, nil), "")
+	w.emit("price.created", p.ID, "", func(d *doc) { w.writePrice(d, &p, nil) })
 	return &p
 }
 

@@ -198,7 +198,7 @@ func (w *World) SetEmail(customer, email string) error {
 	if email != "" {
 		w.account.byEmail[email] = c
 	}
-	w.emit("customer.updated", c.ID, w.renderCustomer(c), "{}")
+	w.emit("customer.updated", c.ID, "{}", func(d *doc) { w.writeCustomer(d, c, nil) })
 	return nil
 }
 
@@ -218,8 +218,8 @@ func (w *World) DeleteCustomer(customer string) error {
 			w.end(s, "cancellation_requested")
 		}
 	}
-	last := w.renderCustomer(c)
+	last := text(func(d *doc) { w.writeCustomer(d, c, nil) })
 	c.Deleted = true
-	w.emit("customer.deleted", c.ID, last, "")
+	w.emit("customer.deleted", c.ID, "", func(d *doc) { d.fields(last) })
 	return nil
 }

@@ -59,8 +59,10 @@ type Request struct {
 
 // Violation is something that must never be sent.
 type Violation struct {
-	At   time.Time
-	Kind string // force, org-delete, idempotency-key, foreign-resume, stripe-write
+	At time.Time
+	// Kind is force, org-delete, idempotency-key, foreign-resume, or
+	// stripe-write and enhance-write for a write that no client of ours needs.
+	Kind string
 	Call string // method and path
 }
 

@@ -17,14 +17,13 @@ func listPlans(w *World, q *request) answer {
 	if ours {
 		rows = w.panel.plans
 	}
-	return listPart(w, q, rows, w.renderPlan)
+	return listPart(w, q, rows, w.writePlan)
 }
 
 const planRest = `"allowances":[],"selections":[],"planType":"shared","allowedPhpVersions":["php81","php82","php83"],` +
 	`"defaultPhpVersion":"php83","redisAllowed":false`
 
-func (w *World) renderPlan(p *Plan) string {
-	var d doc
+func (w *World) writePlan(d *doc, p *Plan) {
 	d.open()
 	d.num("id", int64(p.ID))
 	d.str("name", p.Name)
@@ -42,17 +41,15 @@ func (w *World) renderPlan(p *Plan) string {
 	d.num("subscriptionsCount", int64(p.hostings))
 	d.str("createdAt", stamp(p.createdAt))
 	d.fields(planRest)
-	w.strange(&d)
+	w.strange(d)
 	d.close()
-	return string(d.b)
 }
 
-func (w *World) renderHosting(h *Hosting) string {
+func (w *World) writeHosting(d *doc, h *Hosting) {
 	p := w.panel.plan(h.Plan)
 	if p == nil { // the plan was taken out of the offer
 		p = &Plan{ID: h.Plan, Name: "discontinued"}
 	}
-	var d doc
 	d.open()
 	d.num("id", int64(h.ID))
 	d.num("planId", int64(h.Plan))
@@ -76,9 +73,8 @@ func (w *World) renderHosting(h *Hosting) string {
 	d.closeArray()
 	d.fields(planRest)
 	d.str("friendlyName", h.FriendlyName)
-	w.strange(&d)
+	w.strange(d)
 	d.close()
-	return string(d.b)
 }
 
 // customer is the organisation of {customer}, which must be one of ours.
@@ -103,7 +99,7 @@ func listHostings(w *World, q *request) answer {
 	if bad != nil {
 		return *bad
 	}
-	return listPart(w, q, o.hostings, w.renderHosting)
+	return listPart(w, q, o.hostings, w.writeHosting)
 }
 
 func createHosting(w *World, q *request) answer {
@@ -170,7 +166,7 @@ func getHosting(w *World, q *request) answer {
 	if bad != nil {
 		return *bad
 	}
-	return ok(w.renderHosting(h))
+	return ok(text(func(d *doc) { w.writeHosting(d, h) }))
 }
 
 // hostingPatch is a PATCH's body, checked before anything of it is done.

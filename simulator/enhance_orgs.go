@@ -52,15 +52,14 @@ func getOrg(w *World, q *request) answer {
 	if bad != nil {
 		return *bad
 	}
-	return ok(w.renderOrg(o))
+	return ok(text(func(d *doc) { w.writeOrg(d, o) }))
 }
 
-func (w *World) renderOrg(o *Org) string {
+func (w *World) writeOrg(d *doc, o *Org) {
 	parent := w.panel.our.ID
 	if o == w.panel.our {
 		parent = w.panel.master
 	}
-	var d doc
 	d.open()
 	d.str("id", o.ID)
 	d.str("parentId", parent)
@@ -79,9 +78,8 @@ func (w *World) renderOrg(o *Org) string {
 	d.num("websitesCount", int64(len(o.websites)))
 	d.str("createdAt", stamp(o.Created))
 	d.str("locale", "en")
-	w.strange(&d)
+	w.strange(d)
 	d.close()
-	return string(d.b)
 }
 
 // stamp writes times with microseconds, as orchd's database keeps them.
@@ -112,12 +110,12 @@ func listOrgs(w *World, q *request) answer {
 	if ours { // an organisation that sells nothing has no customers
 		rows = w.panel.customers(sortBy, status, planID)
 	}
-	return listPart(w, q, rows, w.renderOrg)
+	return listPart(w, q, rows, w.writeOrg)
 }
 
 // listPart answers a slice of rows; descending order is the same list from its
 // end, so that it costs nothing.
-func listPart[T any](w *World, q *request, rows []T, render func(T) string) answer {
+func listPart[T any](w *World, q *request, rows []T, write func(*doc, T)) answer {
 	from, to, bad := w.slice(q, len(rows))
 	if bad != nil {
 		return *bad
@@ -130,7 +128,7 @@ func listPart[T any](w *World, q *request, rows []T, render func(T) string) answ
 		if q.Query.Get("sortOrder") == "desc" {
 			at = len(rows) - 1 - i
 		}
-		d.fields(render(rows[at]))
+		write(&d, rows[at])
 	}
 	d.closeArray()
 	d.num("total", int64(len(rows)))

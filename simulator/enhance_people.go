@@ -106,11 +106,10 @@ func listMembers(w *World, q *request) answer {
 		return badInput("Query deserialize error: unknown variant `" + role + "`")
 	}
 	rows := slices.DeleteFunc(slices.Clone(o.Members), func(m Member) bool { return role != "" && !slices.Contains(m.Roles, role) })
-	return listPart(w, q, rows, w.renderMember)
+	return listPart(w, q, rows, w.writeMember)
 }
 
-func (w *World) renderMember(m Member) string {
-	var d doc
+func (w *World) writeMember(d *doc, m Member) {
 	d.open()
 	d.str("id", m.ID)
 	d.str("loginId", m.Login)
@@ -125,9 +124,8 @@ func (w *World) renderMember(m Member) string {
 	d.fields(`"siteAccesses":[],"notifications":[]`)
 	d.str("joinedAt", m.Joined.UTC().Format("2006-01-02"))
 	d.str("colorCode", "#3366cc")
-	w.strange(&d)
+	w.strange(d)
 	d.close()
-	return string(d.b)
 }
 
 func createMember(w *World, q *request) answer {

@@ -106,12 +106,11 @@ func listWebsites(w *World, q *request) answer {
 	if search := strings.ToLower(q.Query.Get("search")); search != "" {
 		rows = slices.DeleteFunc(slices.Clone(rows), func(s *Website) bool { return !strings.Contains(strings.ToLower(s.Domain), search) })
 	}
-	return listPart(w, q, rows, w.renderWebsite)
+	return listPart(w, q, rows, w.writeWebsite)
 }
 
-func (w *World) renderWebsite(s *Website) string {
+func (w *World) writeWebsite(d *doc, s *Website) {
 	h := w.panel.hosting(s.Hosting)
-	var d doc
 	d.open()
 	d.str("id", s.ID)
 	d.object("domain")
@@ -136,7 +135,6 @@ func (w *World) renderWebsite(s *Website) string {
 	if s.PHP != "" {
 		d.str("phpVersion", s.PHP)
 	}
-	w.strange(&d)
+	w.strange(d)
 	d.close()
-	return string(d.b)
 }

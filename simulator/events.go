@@ -28,11 +28,12 @@ type event struct {
 // ids nor places tell which of them came first.
 func (e *event) rank() (int64, uint64) { return e.created, mix(e.birth) }
 
-func (w *World) emit(kind, object, data, previous string) {
+// emit tells of a change; write writes the object as it is now.
+func (w *World) emit(kind, object, previous string, write func(*doc)) {
 	n := w.birth()
 	e := &event{
 		id: "evt_1" + spell(w.dice.n("evt", n), 23), kind: kind, object: object,
-		created: w.now.Unix(), birth: n, visible: w.now, data: data, previous: previous,
+		created: w.now.Unix(), birth: n, visible: w.now, data: text(write), previous: previous,
 	}
 	if !w.opt.Calm {
 		e.visible = w.now.Add(time.Duration(below(w.dice.n("late event", n), int(latestVisible))))
@@ -42,11 +43,11 @@ func (w *World) emit(kind, object, data, previous string) {
 }
 
 func (w *World) emitSubscription(kind string, s *Subscription, previous string) {
-	w.emit(kind, s.ID, w.renderSubscription(s, nil, retrieved), previous)
+	w.emit(kind, s.ID, previous, func(d *doc) { w.writeSubscription(d, s, nil, retrieved) })
 }
 
 func (w *World) emitInvoice(kind string, inv *Invoice) {
-	w.emit(kind, inv.ID, w.renderInvoice(inv, nil), "")
+	w.emit(kind, inv.ID, "", func(d *doc) { w.writeInvoice(d, inv, nil) })
 }
 
 // forgetOldEvents keeps the list to the retention time.
@@ -66,8 +67,7 @@ func (w *World) forgetOldEvents() {
 	w.account.events.rows = rows[n:]
 }
 
-func (w *World) renderEvent(e *event) string {
-	var d doc
+func (w *World) writeEvent(d *doc, e *event, _ expansion) {
 	d.open()
 	d.str("id", e.id)
 	d.fields(`"object":"event","api_version":"2023-10-16"`)
@@ -84,9 +84,8 @@ func (w *World) renderEvent(e *event) string {
 	d.null("id", "idempotency_key")
 	d.close()
 	d.str("type", e.kind)
-	w.strange(&d)
+	w.strange(d)
 	d.close()
-	return string(d.b)
 }
 
 // strange adds fields that no client knows, as new versions of both services

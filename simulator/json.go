@@ -99,3 +99,10 @@ func (d *doc) texts(k string, m map[string]string) {
 	}
 	d.close()
 }
+
+// text is a document of its own.
+func text(write func(*doc)) string {
+	d := doc{b: make([]byte, 0, 4096)}
+	write(&d)
+	return string(d.b)
+}

@@ -142,6 +142,9 @@ func (w *World) refuse(q *request, allowed []string) (answer, bool) {
 	if a, bad := w.checkCredentials(q.Call, open); bad {
 		return a, true
 	}
+	if q.route == nil && q.Write() {
+		w.violate(q.Side.String()+"-write", q.Call) // nothing that we know may be written there
+	}
 	switch {
 	case q.route == nil && len(allowed) > 0:
 		a := errorAnswer(q.Side, http.StatusMethodNotAllowed)

@@ -118,7 +118,7 @@ func (w *World) orderer(o SignUp) (*Customer, error) {
 		w.account.byEmail[o.Email] = c
 	}
 	if o.Created.IsZero() {
-		w.emit("customer.created", c.ID, w.renderCustomer(c), "")
+		w.emit("customer.created", c.ID, "", func(d *doc) { w.writeCustomer(d, c, nil) })
 	}
 	return c, nil
 }
@@ -185,7 +185,7 @@ func (w *World) openAccountWith(s *Subscription, o SignUp) {
 		w.emitInvoice("invoice.payment_succeeded", inv)
 	}
 	if s.session != nil && s.Status != "incomplete" {
-		w.emit("checkout.session.completed", s.session.ID, w.renderSession(s.session), "")
+		w.emit("checkout.session.completed", s.session.ID, "", func(d *doc) { w.writeSession(d, s.session, nil) })
 	}
 }
 

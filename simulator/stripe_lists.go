@@ -12,7 +12,7 @@ type listing[T ranked] struct {
 	byID      map[string]T
 	rows      []T // oldest first, all of them or the few that an index gave
 	match     func(T) bool
-	render    func(T) string
+	render    func(*doc, T, expansion)
 }
 
 // answer cuts the page that the parameters ask for.
@@ -41,26 +41,21 @@ func (l listing[T]) answer(p params) answer {
 		match = func(T) bool { return true }
 	}
 	rows, more := page(l.rows, win, match)
-	out := make([]string, len(rows))
-	for i, r := range rows {
-		out[i] = l.render(r)
-	}
-	return listAnswer(l.url, out, more)
+	return listAnswer(l.url, len(rows), more, func(d *doc, i int) { l.render(d, rows[i], p.expand) })
 }
 
 const minTime = -1 << 62
 
-func listAnswer(url string, rows []string, more bool) answer {
-	size := 80
-	for _, r := range rows {
-		size += len(r) + 1
-	}
-	d := doc{b: make([]byte, 0, size)}
+// rowSize is about what a row of the largest kind takes.
+const rowSize = 3200
+
+func listAnswer(url string, n int, more bool, row func(d *doc, i int)) answer {
+	d := doc{b: make([]byte, 0, 100+n*rowSize)}
 	d.open()
 	d.fields(`"object":"list"`)
 	d.array("data")
-	for _, r := range rows {
-		d.fields(r)
+	for i := range n {
+		row(&d, i)
 	}
 	d.closeArray()
 	d.flag("has_more", more)
@@ -94,7 +89,7 @@ func listSubscriptions(w *World, q *request) answer {
 	return listing[*Subscription]{
 		url: "/v1/subscriptions", noun: "subscription", byID: w.account.subs.byID, rows: rows,
 		match:  func(s *Subscription) bool { return hasStatus(s, status) && w.wanted(s, p) },
-		render: func(s *Subscription) string { return w.renderSubscription(s, p.expand, listed) },
+		render: func(d *doc, s *Subscription, x expansion) { w.writeSubscription(d, s, x, listed) },
 	}.answer(p)
 }
 
@@ -154,15 +149,13 @@ func listItems(w *World, q *request) answer {
 		return stripeError(400, "resource_missing", "starting_after", "No such subscription_item")
 	}
 	end := min(to, from+p.limit)
-	rows := make([]string, 0, p.limit)
-	for i := from; i < end; i++ {
-		rows = append(rows, w.renderItem(s, &s.Items[i], p.expand))
-	}
 	more := end < to
 	if p.values.Has("ending_before") {
 		more = from > 0
 	}
-	return listAnswer("/v1/subscription_items", rows, more)
+	return listAnswer("/v1/subscription_items", end-from, more, func(d *doc, i int) {
+		w.writeItem(d, s, &s.Items[from+i], p.expand)
+	})
 }
 
 func listCustomers(w *World, q *request) answer {
@@ -174,6 +167,6 @@ func listCustomers(w *World, q *request) answer {
 	return listing[*Customer]{
 		url: "/v1/customers", noun: "customer", byID: w.account.cust.byID, rows: w.account.cust.sorted(),
 		match:  func(c *Customer) bool { return !c.Deleted && (email == "" || c.Email == email) },
-		render: w.renderCustomer,
+		render: w.writeCustomer,
 	}.answer(p)
 }

@@ -35,7 +35,7 @@ func listInvoices(w *World, q *request) answer {
 			return (status == "" || inv.Status == status) && (customer == "" || inv.Customer == customer) &&
 				(method == "" || method == collectionMethod(inv.sendInvoice)) && (!byDue || inv.Due != 0 && due.holds(inv.Due))
 		},
-		render: func(inv *Invoice) string { return w.renderInvoice(inv, p.expand) },
+		render: w.writeInvoice,
 	}.answer(p)
 }
 
@@ -62,7 +62,7 @@ func listEvents(w *World, q *request) answer {
 	return listing[*event]{
 		url: "/v1/events", noun: "event", byID: w.account.events.byID, rows: w.account.events.sorted(),
 		match:  func(e *event) bool { return !e.visible.After(w.now) && ofKind(e.kind, kinds) },
-		render: w.renderEvent,
+		render: w.writeEvent,
 	}.answer(p)
 }
 
@@ -99,7 +99,7 @@ func listPrices(w *World, q *request) answer {
 				(v.Get("currency") == "" || v.Get("currency") == pr.Currency) &&
 				(v.Get("product") == "" || v.Get("product") == pr.Product) && (v.Get("type") == "" || v.Get("type") == "recurring")
 		},
-		render: func(pr *Price) string { return w.renderPrice(pr, p.expand) },
+		render: w.writePrice,
 	}.answer(p)
 }
 
@@ -118,7 +118,7 @@ func listProducts(w *World, q *request) answer {
 		match: func(pr *Product) bool {
 			return active(!pr.Inactive) && (len(ids) == 0 || slices.Contains(ids, pr.ID))
 		},
-		render: w.renderProduct,
+		render: w.writeProduct,
 	}.answer(p)
 }
 
@@ -145,7 +145,7 @@ func listSessions(w *World, q *request) answer {
 		match: func(s *Session) bool {
 			return (customer == "" || s.Customer == customer) && intent == "" && (status == "" || status == "complete")
 		},
-		render: func(s *Session) string { return w.renderSessionWith(s, p.expand) },
+		render: w.writeSession,
 	}.answer(p)
 }
 

@@ -22,8 +22,7 @@ const subscriptionRest = `"application":null,"application_fee_percent":null,` +
 	`"pending_invoice_item_interval":null,"pending_setup_intent":null,"pending_update":null,"schedule":null,` +
 	`"test_clock":null,"transfer_data":null,"trial_settings":{"end_behavior":{"missing_payment_method":"create_invoice"}}`
 
-func (w *World) renderSubscription(s *Subscription, x expansion, show embedded) string {
-	var d doc
+func (w *World) writeSubscription(d *doc, s *Subscription, x expansion, show embedded) {
 	d.open()
 	d.str("id", s.ID)
 	d.fields(`"object":"subscription"`)
@@ -39,11 +38,11 @@ func (w *World) renderSubscription(s *Subscription, x expansion, show embedded) 
 	d.num("created", s.Created)
 	d.num("current_period_end", s.PeriodEnd)
 	d.num("current_period_start", s.PeriodStart)
-	d.raw("customer", w.customerField(s.customer, x))
+	w.customerField(d, s.customer, x)
 	d.when("days_until_due", s.DaysUntilDue)
 	d.when("ended_at", s.EndedAt)
-	w.renderItems(&d, s, x, show)
-	d.raw("latest_invoice", w.latestInvoice(s, x))
+	w.writeItems(d, s, x, show)
+	w.latestInvoice(d, s, x)
 	d.flag("livemode", w.opt.Livemode != s.WrongLivemode)
 	d.texts("metadata", s.Metadata)
 	if s.PauseCollection == "" {
@@ -55,17 +54,17 @@ func (w *World) renderSubscription(s *Subscription, x expansion, show embedded) 
 	d.str("status", s.Status)
 	d.when("trial_end", s.TrialEnd)
 	d.when("trial_start", s.TrialStart)
-	w.strange(&d)
+	w.strange(d)
 	d.close()
-	return string(d.b)
 }
 
-func (w *World) renderItems(d *doc, s *Subscription, x expansion, show embedded) {
+func (w *World) writeItems(d *doc, s *Subscription, x expansion, show embedded) {
+	x = x.below("items.data")
 	d.object("items")
 	d.fields(`"object":"list"`)
 	d.array("data")
 	for i := range min(len(s.Items), int(show)) {
-		d.fields(w.renderItem(s, &s.Items[i], x.below("items.data")))
+		w.writeItem(d, s, &s.Items[i], x)
 	}
 	d.closeArray()
 	d.flag("has_more", len(s.Items) > int(show))
@@ -81,27 +80,29 @@ func collectionMethod(sendInvoice bool) string {
 	return "charge_automatically"
 }
 
-func (w *World) customerField(c *Customer, x expansion) string {
-	if x.has("customer") {
-		return w.renderCustomer(c)
+func (w *World) customerField(d *doc, c *Customer, x expansion) {
+	if !x.has("customer") {
+		d.str("customer", c.ID)
+		return
 	}
-	return quote(c.ID)
+	d.key("customer")
+	w.writeCustomer(d, c, nil)
 }
 
-func (w *World) latestInvoice(s *Subscription, x expansion) string {
-	if len(s.invoices) == 0 {
-		return "null"
+func (w *World) latestInvoice(d *doc, s *Subscription, x expansion) {
+	switch last := len(s.invoices) - 1; {
+	case last < 0:
+		d.null("latest_invoice")
+	case x.has("latest_invoice"):
+		d.key("latest_invoice")
+		w.writeInvoice(d, s.invoices[last], x.below("latest_invoice"))
+	default:
+		d.str("latest_invoice", s.invoices[last].ID)
 	}
-	last := s.invoices[len(s.invoices)-1]
-	if x.has("latest_invoice") {
-		return w.renderInvoice(last, x.below("latest_invoice"))
-	}
-	return quote(last.ID)
 }
 
-func (w *World) renderItem(s *Subscription, it *Item, x expansion) string {
+func (w *World) writeItem(d *doc, s *Subscription, it *Item, x expansion) {
 	p := w.account.prices.byID[it.Price]
-	var d doc
 	d.open()
 	d.str("id", it.ID)
 	d.fields(`"object":"subscription_item","billing_thresholds":null`)
@@ -109,20 +110,20 @@ func (w *World) renderItem(s *Subscription, it *Item, x expansion) string {
 	d.num("current_period_end", s.PeriodEnd)
 	d.num("current_period_start", s.PeriodStart)
 	d.texts("metadata", it.Metadata)
-	d.raw("plan", w.renderLegacyPlan(p))
-	d.raw("price", w.renderPrice(p, x.below("price")))
+	d.key("plan")
+	w.writeLegacyPlan(d, p)
+	d.key("price")
+	w.writePrice(d, p, x.below("price"))
 	if it.Quantity >= 0 {
 		d.num("quantity", it.Quantity)
 	}
 	d.str("subscription", s.ID)
 	d.fields(`"tax_rates":[]`)
-	w.strange(&d)
+	w.strange(d)
 	d.close()
-	return string(d.b)
 }
 
-func (w *World) renderPrice(p *Price, x expansion) string {
-	var d doc
+func (w *World) writePrice(d *doc, p *Price, x expansion) {
 	d.open()
 	d.str("id", p.ID)
 	d.fields(`"object":"price"`)
@@ -136,7 +137,8 @@ func (w *World) renderPrice(p *Price, x expansion) string {
 	d.texts("metadata", p.Metadata)
 	d.null("nickname")
 	if x.has("product") {
-		d.raw("product", w.renderProduct(w.account.products.byID[p.Product]))
+		d.key("product")
+		w.writeProduct(d, w.account.products.byID[p.Product], nil)
 	} else {
 		d.str("product", p.Product)
 	}
@@ -146,15 +148,13 @@ func (w *World) renderPrice(p *Price, x expansion) string {
 	d.fields(`"tax_behavior":"unspecified","tiers_mode":null,"transform_quantity":null,"type":"recurring"`)
 	d.num("unit_amount", p.Amount)
 	d.str("unit_amount_decimal", itoa(p.Amount))
-	w.strange(&d)
+	w.strange(d)
 	d.close()
-	return string(d.b)
 }
 
-// renderLegacyPlan is the price in the words of the API before prices; Stripe
+// writeLegacyPlan writes the price in the words of the API before prices; Stripe
 // still sends it beside every price of an item.
-func (w *World) renderLegacyPlan(p *Price) string {
-	var d doc
+func (w *World) writeLegacyPlan(d *doc, p *Price) {
 	d.open()
 	d.str("id", p.ID)
 	d.fields(`"object":"plan"`)
@@ -173,11 +173,9 @@ func (w *World) renderLegacyPlan(p *Price) string {
 	d.str("product", p.Product)
 	d.fields(`"tiers_mode":null,"transform_usage":null,"trial_period_days":null,"usage_type":"licensed"`)
 	d.close()
-	return string(d.b)
 }
 
-func (w *World) renderProduct(p *Product) string {
-	var d doc
+func (w *World) writeProduct(d *doc, p *Product, _ expansion) {
 	d.open()
 	d.str("id", p.ID)
 	d.fields(`"object":"product"`)
@@ -190,21 +188,23 @@ func (w *World) renderProduct(p *Product) string {
 	d.fields(`"package_dimensions":null,"shippable":null,"statement_descriptor":null,"tax_code":null,"type":"service","unit_label":null`)
 	d.num("updated", p.Created)
 	d.null("url")
-	w.strange(&d)
+	w.strange(d)
 	d.close()
-	return string(d.b)
 }
 
 const customerRest = `"address":null,"balance":0,"currency":"eur","default_source":null,"description":null,"discount":null,` +
 	`"invoice_settings":{"custom_fields":null,"default_payment_method":null,"footer":null,"rendering_options":null},` +
 	`"next_invoice_sequence":2,"phone":null,"preferred_locales":[],"shipping":null,"tax_exempt":"none","test_clock":null`
 
-// renderCustomer shows a deleted customer the way Stripe does: three fields.
-func (w *World) renderCustomer(c *Customer) string {
+// writeCustomer shows a deleted customer the way Stripe does: three fields.
+func (w *World) writeCustomer(d *doc, c *Customer, _ expansion) {
 	if c.Deleted {
-		return `{"id":` + quote(c.ID) + `,"object":"customer","deleted":true}`
+		d.open()
+		d.str("id", c.ID)
+		d.fields(`"object":"customer","deleted":true`)
+		d.close()
+		return
 	}
-	var d doc
 	d.open()
 	d.str("id", c.ID)
 	d.fields(`"object":"customer"`)
@@ -216,7 +216,6 @@ func (w *World) renderCustomer(c *Customer) string {
 	d.flag("livemode", w.opt.Livemode)
 	d.texts("metadata", c.Metadata)
 	d.text("name", c.Name)
-	w.strange(&d)
+	w.strange(d)
 	d.close()
-	return string(d.b)
 }

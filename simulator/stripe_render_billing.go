@@ -6,18 +6,19 @@ const invoiceRest = `"account_country":"DE","account_name":null,"account_tax_ids
 	`"customer_tax_exempt":"none","customer_tax_ids":[],"default_payment_method":null,"default_source":null,` +
 	`"default_tax_rates":[],"description":null,"discount":null,"discounts":[],"ending_balance":0,"footer":null,` +
 	`"from_invoice":null,"last_finalization_error":null,"latest_revision":null,"on_behalf_of":null,` +
-	`"payment_intent":null,"quote":null,"receipt_number":null,"rendering":null,"starting_balance":0,` +
+	`"payment_intent":null,"payment_settings":{"default_mandate":null,"payment_method_options":null,"payment_method_types":null},` +
+	`"post_payment_credit_notes_amount":0,"pre_payment_credit_notes_amount":0,` +
+	`"quote":null,"receipt_number":null,"rendering":null,"starting_balance":0,` +
 	`"statement_descriptor":null,"tax":null,"test_clock":null,"total_discount_amounts":[],"total_tax_amounts":[],` +
 	`"transfer_data":null,"webhooks_delivered_at":null`
 
-func (w *World) renderInvoice(inv *Invoice, x expansion) string {
+func (w *World) writeInvoice(d *doc, inv *Invoice, x expansion) {
 	c := w.account.cust.byID[inv.Customer]
 	paid := inv.Status == "paid"
 	remaining := inv.Amount
 	if paid || inv.Status == "void" {
 		remaining = 0
 	}
-	var d doc
 	d.open()
 	d.str("id", inv.ID)
 	d.fields(`"object":"invoice"`)
@@ -31,7 +32,7 @@ func (w *World) renderInvoice(inv *Invoice, x expansion) string {
 	d.str("billing_reason", inv.Reason)
 	d.str("collection_method", collectionMethod(inv.sendInvoice))
 	d.num("created", inv.Created)
-	d.raw("customer", w.customerField(c, x))
+	w.customerField(d, c, x)
 	d.text("customer_email", c.Email)
 	d.text("customer_name", c.Name)
 	d.when("due_date", inv.Due)
@@ -52,23 +53,25 @@ func (w *World) renderInvoice(inv *Invoice, x expansion) string {
 	d.when("paid_at", inv.PaidAt)
 	d.null("voided_at")
 	d.close()
-	d.raw("subscription", w.subscriptionField(inv.Subscription, x))
+	w.subscriptionField(d, inv.Subscription, x)
 	d.num("subtotal", inv.Amount)
 	d.num("total", inv.Amount)
-	w.strange(&d)
+	w.strange(d)
 	d.close()
-	return string(d.b)
 }
 
-func (w *World) subscriptionField(id string, x expansion) string {
-	if s := w.account.subs.byID[id]; s != nil && x.has("subscription") {
-		return w.renderSubscription(s, x.below("subscription"), listed)
+func (w *World) subscriptionField(d *doc, id string, x expansion) {
+	s := w.account.subs.byID[id]
+	if s == nil || !x.has("subscription") {
+		d.str("subscription", id)
+		return
 	}
-	return quote(id)
+	d.key("subscription")
+	w.writeSubscription(d, s, x.below("subscription"), listed)
 }
 
 const sessionRest = `"after_expiration":null,"allow_promotion_codes":null,"automatic_tax":{"enabled":false,"status":null},` +
-	`"billing_address_collection":null,"cancel_url":null,"client_reference_id":null,"client_secret":null,"consent":null,` +
+	`"billing_address_collection":null,"cancel_url":"https://shop.example.com/back","client_reference_id":null,"client_secret":null,"consent":null,` +
 	`"consent_collection":null,"currency":"eur","currency_conversion":null,` +
 	`"custom_text":{"after_submit":null,"shipping_address":null,"submit":null,"terms_of_service_acceptance":null},` +
 	`"customer_creation":"always","invoice":null,"invoice_creation":null,"locale":"auto","mode":"subscription",` +
@@ -79,10 +82,7 @@ const sessionRest = `"after_expiration":null,"allow_promotion_codes":null,"autom
 	`"status":"complete","submit_type":null,"success_url":"https://shop.example.com/thanks",` +
 	`"total_details":{"amount_discount":0,"amount_shipping":0,"amount_tax":0},"ui_mode":"hosted","url":null`
 
-func (w *World) renderSession(s *Session) string { return w.renderSessionWith(s, nil) }
-
-func (w *World) renderSessionWith(s *Session, x expansion) string {
-	var d doc
+func (w *World) writeSession(d *doc, s *Session, x expansion) {
 	d.open()
 	d.str("id", s.ID)
 	d.fields(`"object":"checkout.session"`)
@@ -102,7 +102,7 @@ func (w *World) renderSessionWith(s *Session, x expansion) string {
 		d.close()
 	}
 	d.closeArray()
-	d.raw("customer", w.customerField(w.account.cust.byID[s.Customer], x))
+	w.customerField(d, w.account.cust.byID[s.Customer], x)
 	d.object("customer_details")
 	d.null("address")
 	d.text("email", s.Email)
@@ -113,8 +113,7 @@ func (w *World) renderSessionWith(s *Session, x expansion) string {
 	d.num("expires_at", s.Created+24*3600)
 	d.flag("livemode", w.opt.Livemode)
 	d.texts("metadata", s.Metadata)
-	d.raw("subscription", w.subscriptionField(s.Subscription, x))
-	w.strange(&d)
+	w.subscriptionField(d, s.Subscription, x)
+	w.strange(d)
 	d.close()
-	return string(d.b)
 }

@@ -29,9 +29,9 @@ func writeSubscription(w *World, q *request) answer {
 	if !found {
 		return missing("subscription", q.vars[0])
 	}
-	return w.writeMetadata(q, s.ID, s.Metadata, func(m map[string]string) string {
+	return w.writeMetadata(q, s.ID, s.Metadata, func(d *doc, m map[string]string) {
 		w.change(s, func() { s.Metadata = m })
-		return w.renderSubscription(s, nil, retrieved)
+		w.writeSubscription(d, s, nil, retrieved)
 	})
 }
 
@@ -40,16 +40,16 @@ func writeCustomer(w *World, q *request) answer {
 	if !found || c.Deleted {
 		return missing("customer", q.vars[0])
 	}
-	return w.writeMetadata(q, c.ID, c.Metadata, func(m map[string]string) string {
+	return w.writeMetadata(q, c.ID, c.Metadata, func(d *doc, m map[string]string) {
 		c.Metadata = m
-		w.emit("customer.updated", c.ID, w.renderCustomer(c), "{}")
-		return w.renderCustomer(c)
+		w.emit("customer.updated", c.ID, "{}", func(d *doc) { w.writeCustomer(d, c, nil) })
+		w.writeCustomer(d, c, nil)
 	})
 }
 
 // writeMetadata is the only write that this account allows: anything else that
 // a client sends would change what a customer pays, and is a violation.
-func (w *World) writeMetadata(q *request, id string, have map[string]string, save func(map[string]string) string) answer {
+func (w *World) writeMetadata(q *request, id string, have map[string]string, save func(*doc, map[string]string)) answer {
 	key := q.Header.Get("Idempotency-Key")
 	what := q.Method + " " + q.Path + "?" + string(q.Body)
 	if old, seen := w.account.replays[key]; seen && key != "" && w.now.Sub(old.at) < replayFor {
@@ -66,7 +66,7 @@ func (w *World) writeMetadata(q *request, id string, have map[string]string, sav
 	if bad != nil {
 		return bad.answer
 	}
-	a := ok(save(m))
+	a := ok(text(func(d *doc) { save(d, m) }))
 	w.effect(Effect{Side: Stripe, Kind: "write_metadata", Object: id})
 	if key != "" {
 		w.account.replays[key] = savedAnswer{answer: a, at: w.now, what: what}

@@ -69,7 +69,7 @@ func (w *World) DeliverWebhooks(ctx context.Context, url, secret string, client 
 			return d, err
 		}
 		w.mu.Lock()
-		payload, now := []byte(w.renderEvent(next.event)), w.now
+		payload, now := []byte(text(func(d *doc) { w.writeEvent(d, next.event, nil) })), w.now
 		w.mu.Unlock()
 		times := 1
 		if w.befalls("webhook twice", next, webhooksDoubled) {
