@@ -1,0 +1,398 @@
+package enhance_test
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"math"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/sirupsen/logrus"
+
+	"github.com/stripe-enhance/stripe-enhance/clients/enhance"
+	"github.com/stripe-enhance/stripe-enhance/clients/pace"
+	"github.com/stripe-enhance/stripe-enhance/internal/fault"
+	"github.com/stripe-enhance/stripe-enhance/internal/secret"
+)
+
+func TestABaseURLGetsTheAPIsPathWhereItHasNone(t *testing.T) {
+	for given, want := range map[string]string{
+		"https://panel.example.com":           "https://panel.example.com/api",
+		"https://panel.example.com/":          "https://panel.example.com/api",
+		"https://Panel.Example.com:8443":      "https://panel.example.com:8443/api",
+		"https://panel.example.com/api":       "https://panel.example.com/api",
+		"https://panel.example.com/api/":      "https://panel.example.com/api",
+		"https://proxy.example.com/a%20b/api": "https://proxy.example.com/a%20b/api",
+		"http://127.0.0.1:8081":               "http://127.0.0.1:8081/api",
+	} {
+		c, err := enhance.New(enhance.Options{BaseURL: given, Token: secret.New("t"), Org: strings.ToUpper(ourOrg)})
+		if err != nil {
+			t.Errorf("%s: %v", given, err)
+			continue
+		}
+		if diff := cmp.Diff(want+" "+ourOrg, c.Pin()); diff != "" {
+			t.Errorf("%s: (-want +got)\n%s", given, diff)
+		}
+	}
+}
+
+func TestOptionsThatCannotBeRightAreRefusedAllAtOnce(t *testing.T) {
+	good := enhance.Options{BaseURL: "https://panel.example.com", Token: secret.New("token"), Org: ourOrg}
+	for _, c := range []struct {
+		name string
+		edit func(*enhance.Options)
+		want []string
+	}{
+		{"nothing given", func(o *enhance.Options) { *o = enhance.Options{} }, []string{"URL of the panel is missing", "organisation is missing", "token is missing"}},
+		{"no scheme", func(o *enhance.Options) { o.BaseURL = "panel.example.com" }, []string{"https://"}},
+		{"another scheme", func(o *enhance.Options) { o.BaseURL = "ftp://panel.example.com" }, []string{"https://"}},
+		{"no host", func(o *enhance.Options) { o.BaseURL = "https:///api" }, []string{"no host"}},
+		{"a port and no host", func(o *enhance.Options) { o.BaseURL = "https://:443" }, []string{"no host"}},
+		{"not a URL", func(o *enhance.Options) { o.BaseURL = "https://hunter2:x@[" }, []string{"cannot be parsed"}},
+		{"a password", func(o *enhance.Options) { o.BaseURL = "https://a:hunter2@panel.example.com" }, []string{"a user or a password"}},
+		{"a query", func(o *enhance.Options) { o.BaseURL = "https://panel.example.com?token=hunter2" }, []string{"without ? or #"}},
+		{"a bare question mark", func(o *enhance.Options) { o.BaseURL = "https://panel.example.com?" }, []string{"without ? or #"}},
+		{"a fragment", func(o *enhance.Options) { o.BaseURL = "https://panel.example.com/#/login" }, []string{"without ? or #"}},
+		{"a path upwards", func(o *enhance.Options) { o.BaseURL = "https://panel.example.com/../x" }, []string{"strange path"}},
+		{"an org by name", func(o *enhance.Options) { o.Org = "Our Company" }, []string{`a UUID like`, `"Our Company"`}},
+		{"an org in braces", func(o *enhance.Options) { o.Org = "{" + ourOrg + "}" }, []string{"a UUID like"}},
+		{"an org with a letter wrong", func(o *enhance.Options) { o.Org = strings.Replace(ourOrg, "a", "g", 1) }, []string{"a UUID like"}},
+		{"an org with a dash moved", func(o *enhance.Options) { o.Org = "0a0a0a0-a1111-4222-8333-444444444444" }, []string{"a UUID like"}},
+		{"a token with its scheme", func(o *enhance.Options) { o.Token = secret.New("Bearer hunter2") }, []string{`without the word "Bearer"`}},
+		{"a token with a line break", func(o *enhance.Options) { o.Token = secret.New("hunter2\n") }, []string{"no token has"}},
+		{"a token with an umlaut", func(o *enhance.Options) { o.Token = secret.New("hunter2ü") }, []string{"no token has"}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			o := good
+			c.edit(&o)
+			client, err := enhance.New(o)
+			if err == nil || client != nil {
+				t.Fatalf("got %v, %v", client, err)
+			}
+			for _, w := range c.want {
+				if !strings.Contains(err.Error(), w) {
+					t.Errorf("%q is not in %q", w, err)
+				}
+			}
+			if strings.Contains(err.Error(), "hunter2") {
+				t.Errorf("the error tells a secret: %v", err)
+			}
+		})
+	}
+}
+
+func TestAnErrorNamesTheCallTheStatusAndThePanelsWords(t *testing.T) {
+	for _, c := range []struct {
+		status       int
+		answer, want string
+	}{
+		{502, `<html>`, `enhance: DELETE /orgs/` + otherOrg + `/subscriptions/42: 502 Bad Gateway`},
+		{400, `{"code":"bad_request","detail":"plan","message":"m"}`, `enhance: DELETE /orgs/` + otherOrg + `/subscriptions/42: 400 Bad Request (bad_request: plan)`},
+		{409, `{"code":"already_exists"}`, `enhance: DELETE /orgs/` + otherOrg + `/subscriptions/42: 409 Conflict (already_exists)`},
+		{401, `{"code":"unauthorized"}`, `enhance: DELETE /orgs/` + otherOrg + `/subscriptions/42: 401 Unauthorized (unauthorized); the token is wrong, expired, or locked to another address`},
+		{403, `{"code":"forbidden"}`, `enhance: DELETE /orgs/` + otherOrg + `/subscriptions/42: 403 Forbidden (forbidden); the role of the token does not allow this, or it belongs to another organisation`},
+		{299, ``, `enhance: DELETE /orgs/` + otherOrg + `/subscriptions/42: 299`},
+		{400, `{"code":"` + canary + `","detail":"echo ` + canary + `"}`, `enhance: DELETE /orgs/` + otherOrg + `/subscriptions/42: 400 Bad Request ([redacted]: echo [redacted])`},
+		{400, `{"code":"a\nb","detail":"` + strings.Repeat("x", 500) + `"}`, `enhance: DELETE /orgs/` + otherOrg + `/subscriptions/42: 400 Bad Request (a b: ` + strings.Repeat("x", 120) + `…)`},
+	} {
+		url := served(t, func(w http.ResponseWriter, _ *http.Request) { say(w, c.status, "%s", c.answer) })
+		err := fast(t, url).Delete(t.Context(), otherOrg, 42)
+		if diff := cmp.Diff(c.want, fmt.Sprint(err)); diff != "" {
+			t.Errorf("(-want +got)\n%s", diff)
+		}
+		e, ok := errors.AsType[*enhance.Error](err)
+		if !ok || e.Status != c.status || e.Method != "DELETE" {
+			t.Errorf("the error is %#v", e)
+		}
+	}
+}
+
+func TestAnErrorHasNoQueryAndNoAddressWithOne(t *testing.T) {
+	_, err := fast(t, "http://"+closedPort(t)).Orgs(t.Context(), t0)
+	if err == nil || strings.ContainsAny(err.Error(), "?&") || !strings.Contains(err.Error(), "connection refused") {
+		t.Errorf("got %v", err)
+	}
+}
+
+func TestNothingSecretIsLoggedOrTold(t *testing.T) {
+	var out bytes.Buffer
+	var mu sync.Mutex
+	log := logrus.New()
+	log.SetOutput(locked{&mu, &out})
+	log.SetLevel(logrus.TraceLevel)
+	for _, o := range ops {
+		for _, i := range ills[:16] {
+			n := newTown(t, func(o *enhance.Options) { o.Log = log })
+			n.breaks(o.route, i.fault)
+			if err := o.do(t.Context(), n); err != nil {
+				fmt.Fprintf(locked{&mu, &out}, "%v %+v %#v\n", err, err, err)
+			}
+			fmt.Fprintf(locked{&mu, &out}, "%s\n", n.client.Pin())
+		}
+	}
+	if out.Len() == 0 || strings.Contains(out.String(), canary) || strings.Contains(out.String(), "+aA1") || strings.Contains(out.String(), "invites/") {
+		t.Error("a token, a password or an invitation was told")
+	}
+}
+
+type locked struct {
+	mu *sync.Mutex
+	w  *bytes.Buffer
+}
+
+func (l locked) Write(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.w.Write(p)
+}
+
+func TestEveryRequestIsCountedAndObserved(t *testing.T) {
+	var mu sync.Mutex
+	var seen []string
+	n := newTown(t, func(o *enhance.Options) {
+		o.Observe = func(route string, code int) {
+			mu.Lock()
+			defer mu.Unlock()
+			seen = append(seen, fmt.Sprint(route, " ", code))
+		}
+	})
+	n.breaks(routeOfHosting("GET"), simulator502)
+	_, _ = n.client.Hosting(t.Context(), n.org, n.hosting)
+	_ = n.client.Delete(t.Context(), n.org, n.hosting)
+	want := []string{routeOfHosting("GET") + " 502", routeOfHosting("GET") + " 502", routeOfHosting("DELETE") + " 204"}
+	if diff := cmp.Diff(want, seen); diff != "" {
+		t.Errorf("(-want +got)\n%s", diff)
+	}
+	if got := n.client.Requests(); got != 3 {
+		t.Errorf("counted %d", got)
+	}
+	var lost string
+	c := fast(t, "http://"+closedPort(t), func(o *enhance.Options) { o.Observe = func(route string, code int) { lost = fmt.Sprint(route, code) } })
+	_ = c.Delete(t.Context(), otherOrg, 42)
+	if diff := cmp.Diff(routeOfHosting("DELETE")+"0", lost); diff != "" {
+		t.Errorf("(-want +got)\n%s", diff)
+	}
+}
+
+func TestThePanelsClockIsKept(t *testing.T) {
+	panel := t0.Add(time.Hour)
+	client := fast(t, served(t, func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Date", panel.Format(http.TimeFormat))
+		say(w, 200, `"ready"`)
+	}), atT0)
+	if there, here := client.ServerTime(); !there.IsZero() || !here.IsZero() {
+		t.Errorf("a clock before the first answer: %v, %v", there, here)
+	}
+	if err := client.Ready(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	there, here := client.ServerTime()
+	if diff := cmp.Diff([]time.Time{panel, t0}, []time.Time{there, here}); diff != "" {
+		t.Errorf("(-want +got)\n%s", diff)
+	}
+}
+
+func TestAPanelThatIsNotReadyIsTransient(t *testing.T) {
+	err := fast(t, served(t, func(w http.ResponseWriter, _ *http.Request) { say(w, 200, `"updating"`) })).Ready(t.Context())
+	if verdict(err) != "transient" || !strings.Contains(err.Error(), `the panel says "updating"`) {
+		t.Errorf("got %v", err)
+	}
+}
+
+// bubble is a client without sockets, in the fake time of synctest.
+func bubble(t *testing.T, rt http.RoundTripper, edit ...func(*enhance.Options)) *enhance.Client {
+	t.Helper()
+	return fast(t, "https://panel.example.com", append([]func(*enhance.Options){func(o *enhance.Options) {
+		o.Transport, o.MaxReadAttempts, o.ReadBackoff = rt, 0, 0
+	}}, edit...)...)
+}
+
+func TestAPanelThatNeverAnswersIsGivenUp(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		client := bubble(t, silent{})
+		began := time.Now()
+		if err := client.Delete(t.Context(), otherOrg, 42); verdict(err) != unclear {
+			t.Errorf("got %v", err)
+		}
+		if took := time.Since(began); took != time.Minute {
+			t.Errorf("a write was given up after %v", took)
+		}
+		began = time.Now()
+		if _, err := client.Org(t.Context(), otherOrg); verdict(err) != "transient" {
+			t.Errorf("got %v", err)
+		}
+		// Four times 30 s, and between them 250, 500 and 1000 ms, half of it chance.
+		if took := time.Since(began); took < 2*time.Minute+875*time.Millisecond || took > 2*time.Minute+1750*time.Millisecond {
+			t.Errorf("a read was given up after %v", took)
+		}
+	})
+}
+
+func TestACallersDeadlineEndsAReadWithWhatWasWrong(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		client := bubble(t, inProcess{answering(http.StatusBadGateway, "")}, func(o *enhance.Options) { o.ReadBackoff = time.Hour })
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		began := time.Now()
+		_, err := client.Org(ctx, otherOrg)
+		if verdict(err) != "transient" || !strings.Contains(err.Error(), "502 Bad Gateway") {
+			t.Errorf("got %v", err)
+		}
+		if took := time.Since(began); took != 0 {
+			t.Errorf("waited %v for a deadline that could not be kept", took)
+		}
+	})
+}
+
+func TestACallerWhoCancelsARetryIsToldSo(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		client := bubble(t, inProcess{answering(http.StatusBadGateway, "")}, func(o *enhance.Options) { o.ReadBackoff = time.Hour })
+		ctx, cancel := context.WithCancel(t.Context())
+		time.AfterFunc(time.Minute, cancel)
+		_, err := client.Org(ctx, otherOrg)
+		if fault.Of(err) != fault.Canceled || !strings.Contains(err.Error(), "502 Bad Gateway") {
+			t.Errorf("got %v", err)
+		}
+	})
+}
+
+// answering is a panel that says one thing.
+func answering(status int, retryAfter string) http.HandlerFunc {
+	return func(w http.ResponseWriter, _ *http.Request) {
+		if retryAfter != "" {
+			w.Header().Set("Retry-After", retryAfter)
+		}
+		w.Header().Set("Date", t0.Format(http.TimeFormat))
+		say(w, status, `{"code":"too_many_requests"}`)
+	}
+}
+
+func TestRetryAfterIsObeyedWithinLimits(t *testing.T) {
+	const most = 5 * time.Minute
+	for header, want := range map[string]time.Duration{
+		"7":                    7 * time.Second,
+		"0":                    time.Second,
+		"-5":                   0,
+		"1000000000":           most,
+		"99999999999999999999": 0,
+		"soon":                 0,
+		"":                     0,
+		t0.Add(9 * time.Second).Format(http.TimeFormat):  9 * time.Second,
+		t0.Add(-9 * time.Second).Format(http.TimeFormat): time.Second,
+		t0.AddDate(10, 0, 0).Format(http.TimeFormat):     most,
+	} {
+		for _, status := range []int{429, 503} {
+			synctest.Test(t, func(t *testing.T) {
+				var second time.Time
+				began := time.Now()
+				var n atomic.Int64
+				client := bubble(t, inProcess{http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+					if n.Add(1) == 1 {
+						answering(status, header)(w, r)
+						return
+					}
+					second = time.Now()
+					say(w, 200, `"ready"`)
+				})}, func(o *enhance.Options) { o.ReadBackoff = time.Nanosecond })
+				if err := client.Ready(t.Context()); err != nil {
+					t.Fatal(err)
+				}
+				// The limiter's own spacing comes on top: a token every few ms.
+				if waited := second.Sub(began).Round(100 * time.Millisecond); waited != want {
+					t.Errorf("%d with %q: waited %v, want %v", status, header, waited, want)
+				}
+			})
+		}
+	}
+}
+
+func TestA429LowersTheRateAtOnceAndSuccessRaisesItSlowly(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var full atomic.Bool
+		client := bubble(t, inProcess{http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			if full.Load() {
+				answering(429, "")(w, r)
+				return
+			}
+			w.WriteHeader(http.StatusNoContent)
+		})}, func(o *enhance.Options) { o.Pace = pace.New(pace.Options{RPS: 10, Concurrency: 4}) })
+		full.Store(true)
+		if err := client.Delete(t.Context(), otherOrg, 42); verdict(err) != "throttled" {
+			t.Fatal(err)
+		}
+		low := client.Rate()
+		if low != 5 {
+			t.Errorf("the rate is %v after a refusal, want half of 10", low)
+		}
+		full.Store(false)
+		for range 50 {
+			if err := client.Delete(t.Context(), otherOrg, 42); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if r := client.Rate(); r <= low || r >= 10 {
+			t.Errorf("the rate is %v after fifty successes, want between %v and 10", r, low)
+		}
+	})
+}
+
+func TestABodyThatDripsIsGivenUp(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		client := bubble(t, roundTripper(func(r *http.Request) (*http.Response, error) {
+			rec := httptest.NewRecorder()
+			rec.WriteHeader(http.StatusCreated)
+			resp := rec.Result()
+			resp.Body = drip{r.Context()}
+			return resp, nil
+		}))
+		_, err := client.CreateOrg(t.Context(), "Ada")
+		if verdict(err) != unclear || !errors.Is(err, context.DeadlineExceeded) {
+			t.Errorf("got %v", err)
+		}
+	})
+}
+
+// drip gives a byte every ten seconds for as long as anyone listens.
+type drip struct{ ctx context.Context }
+
+func (d drip) Read(p []byte) (int, error) {
+	select {
+	case <-d.ctx.Done():
+		return 0, d.ctx.Err()
+	case <-time.After(10 * time.Second):
+		p[0] = ' '
+		return 1, nil
+	}
+}
+
+func (drip) Close() error { return nil }
+
+func TestAClientServesManyAtOnce(t *testing.T) {
+	n := newTown(t, func(o *enhance.Options) { o.Pace = pace.New(pace.Options{RPS: math.Inf(1), Concurrency: 4}) })
+	var wg sync.WaitGroup
+	for i := range 16 {
+		wg.Go(func() {
+			if _, err := n.client.CreateHosting(t.Context(), n.org, 1, fmt.Sprintf("Basic [sub_x/%d]", i+1)); err != nil {
+				t.Error(err)
+			}
+			if _, err := n.client.Hostings(t.Context(), n.org); err != nil && fault.Of(err) != fault.Malformed {
+				t.Error(err)
+			}
+			n.client.ServerTime()
+		})
+	}
+	wg.Wait()
+	hostings, err := n.client.Hostings(t.Context(), n.org)
+	if err != nil || len(hostings) != 17 {
+		t.Errorf("got %d hostings, %v", len(hostings), err)
+	}
+}
