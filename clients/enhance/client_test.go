@@ -345,6 +345,35 @@ func TestA429LowersTheRateAtOnceAndSuccessRaisesItSlowly(t *testing.T) {
 	})
 }
 
+func TestAWriteWaitsForAsLongAsThePanelAskedTheOneBefore(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		client := bubble(t, inProcess{answering(http.StatusTooManyRequests, "7")})
+		began := time.Now()
+		for _, want := range []time.Duration{0, 7 * time.Second} {
+			if err := client.Delete(t.Context(), otherOrg, 42); verdict(err) != "throttled" {
+				t.Fatal(err)
+			}
+			if waited := time.Since(began).Round(100 * time.Millisecond); waited != want {
+				t.Errorf("sent after %v, want %v", waited, want)
+			}
+		}
+	})
+}
+
+func TestAReadThatMayNotBeTriedAgainInTimeTellsWhatWasWrong(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		client := bubble(t, inProcess{answering(http.StatusBadGateway, "")}, func(o *enhance.Options) {
+			o.Pace, o.ReadBackoff = pace.New(pace.Options{RPS: 0.1, Concurrency: 1}), time.Nanosecond
+		})
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		_, err := client.Org(ctx, otherOrg)
+		if verdict(err) != "transient" || !strings.Contains(err.Error(), "502 Bad Gateway") {
+			t.Errorf("got %v", err)
+		}
+	})
+}
+
 func TestABodyThatDripsIsGivenUp(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		client := bubble(t, roundTripper(func(r *http.Request) (*http.Response, error) {

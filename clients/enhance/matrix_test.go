@@ -156,6 +156,8 @@ var ills = []ill{
 	{"418 in the panel's words", body(418, `{"code":"teapot"}`), unclear, unclear, "transient", false},
 	{"404 with another code", body(404, `{"code":"no_route"}`), unclear, unclear, "transient", false},
 
+	{"409 in other words", body(409, `{"error":"conflict"}`), unclear, unclear, "transient", false},
+	{"400 with a code that is no word", body(400, `{"code":7}`), unclear, unclear, "transient", false},
 	{"bare 404", bare(404), unclear, unclear, "transient", false},
 	{"bare 401", bare(401), unclear03, unclear03, "denied", false},
 	{"bare 409", bare(409), unclear, unclear, "transient", false},

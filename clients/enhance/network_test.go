@@ -15,6 +15,7 @@ import (
 	"sync/atomic"
 	"syscall"
 	"testing"
+	"testing/iotest"
 	"testing/synctest"
 
 	"github.com/google/go-cmp/cmp"
@@ -117,6 +118,33 @@ func TestAnErrorOfATransportThatReportsNothingIsAmbiguous(t *testing.T) {
 type roundTripper func(*http.Request) (*http.Response, error)
 
 func (f roundTripper) RoundTrip(r *http.Request) (*http.Response, error) { return f(r) }
+
+func TestA204WithABodyIsAmbiguous(t *testing.T) {
+	client := fast(t, "https://panel.example.com", func(o *enhance.Options) {
+		o.Transport = inProcess{http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+			w.WriteHeader(http.StatusNoContent)
+			_, _ = io.WriteString(w, `{"queued":true}`)
+		})}
+	})
+	if err := client.Delete(t.Context(), otherOrg, 42); verdict(err) != unclear {
+		t.Errorf("got %v", err)
+	}
+}
+
+func TestARefusalThatBrokeOffProvesNothing(t *testing.T) {
+	client := fast(t, "https://panel.example.com", func(o *enhance.Options) {
+		o.Transport = roundTripper(func(*http.Request) (*http.Response, error) {
+			rec := httptest.NewRecorder()
+			rec.WriteHeader(http.StatusConflict)
+			resp := rec.Result()
+			resp.Body = io.NopCloser(io.MultiReader(strings.NewReader(`{"code":"already_exists"}`), iotest.ErrReader(io.ErrUnexpectedEOF)))
+			return resp, nil
+		})
+	})
+	if _, err := client.CreateOrg(t.Context(), "Ada"); verdict(err) != unclear {
+		t.Errorf("got %v", err)
+	}
+}
 
 // fragile is a server that keeps its connections, and breaks each of them as
 // soon as a second request has arrived on it.

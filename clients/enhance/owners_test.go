@@ -33,6 +33,17 @@ func (n *town) did() (all []string) {
 	return all
 }
 
+func TestOnlyOwnersAreListedAlsoWhereThePanelIgnoresTheFilter(t *testing.T) {
+	n := newTown(t)
+	n.breaks("GET /orgs/{org}/members", body(200, `{"total":4,"items":[
+		{"id":"1","email":"staff@example.com","roles":["SuperAdmin"]},{"id":"2","email":"zoe@example.com","roles":["Tomorrow","Owner"]},
+		{"id":"3","email":"","roles":["Owner"]},{"id":"4","email":"Ada@example.com","roles":["Owner"],"isActive":false}]}`))
+	emails, err := n.client.OwnerEmails(t.Context(), n.org)
+	if diff := cmp.Diff([]string{"Ada@example.com", "zoe@example.com"}, emails); diff != "" || err != nil {
+		t.Errorf("(-want +got)\n%s%v", diff, err)
+	}
+}
+
 func TestInvitingTwiceMailsTwiceAndChangesNothingElse(t *testing.T) {
 	n := newTown(t)
 	for range 2 {

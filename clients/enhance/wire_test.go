@@ -134,6 +134,21 @@ func TestAHostingThatIsDeletedNeedsNoPlan(t *testing.T) {
 	}
 }
 
+func TestNothingOfARefusedAnswerStaysInTheNextOne(t *testing.T) {
+	answers := make(chan string, attempts)
+	answers <- `{"planId":9,"status":"active","suspendedBy":"` + noID + `","friendlyName":"old"}`
+	answers <- `{"id":42,"planId":1,"status":"active"}`
+	url := served(t, func(w http.ResponseWriter, _ *http.Request) { say(w, 200, "%s", <-answers) })
+	got, err := fast(t, url, atT0).Hosting(t.Context(), otherOrg, 42)
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := reconcile.Hosting{ID: 42, Org: otherOrg, Plan: 1, State: reconcile.HostingActive, ObservedAt: t0}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("(-want +got)\n%s", diff)
+	}
+}
+
 func TestPlansKeepOnlyTheLimitsThatExist(t *testing.T) {
 	url := served(t, func(w http.ResponseWriter, _ *http.Request) {
 		say(w, 200, `{"total":2,"items":[
