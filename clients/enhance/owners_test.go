@@ -144,6 +144,20 @@ func TestALoginThatExistsElsewhereIsInvitedAndNotTouched(t *testing.T) {
 	}
 }
 
+func TestALoginThatIsInvitedAndHasNotAcceptedIsInvitedAgain(t *testing.T) {
+	n := newTown(t)
+	if err := n.client.Invite(t.Context(), n.org, "new@example.com", "New"); err != nil {
+		t.Fatal(err)
+	}
+	if err := n.client.CreateLogin(t.Context(), n.org, "new@example.com", "New"); err != nil {
+		t.Fatal(err)
+	}
+	// A recovery would mail nothing: such a login has no password yet.
+	if diff := cmp.Diff([]string{"invite new@example.com", "invite new@example.com"}, n.mails()); diff != "" {
+		t.Errorf("(-want +got)\n%s", diff)
+	}
+}
+
 func TestADomainThatIsTakenIsAConflictByWhateverStatus(t *testing.T) {
 	for answer, want := range map[string]struct {
 		taken   bool
