@@ -1,0 +1,105 @@
+package store
+
+import (
+	"context"
+	"encoding/json"
+	"slices"
+	"time"
+
+	"github.com/stripe-enhance/stripe-enhance/reconcile"
+)
+
+// plansCursor keeps when the panel's plans were last read.
+const plansCursor = "enhance_plans"
+
+// Plans returns the panel's plans by id and when they were read; the zero time
+// when they never were.
+func (s *Store) Plans(ctx context.Context) (plans []reconcile.Plan, readAt time.Time, err error) {
+	err = s.snapshot(ctx, "reading plans", func(ctx context.Context, c conn) error {
+		plans, readAt = nil, time.Time{}
+		var when string
+		found, err := c.one(ctx, "SELECT value FROM cursors WHERE name = $1", []any{plansCursor}, &when)
+		if err != nil || !found {
+			return err
+		}
+		if readAt, err = time.Parse(time.RFC3339Nano, when); err != nil {
+			return err
+		}
+		return c.each(ctx, "SELECT id, name, limits FROM enhance_plans ORDER BY id", nil, func(row scan) error {
+			var p reconcile.Plan
+			var limits []byte
+			if err := row(&p.ID, &p.Name, &limits); err != nil {
+				return err
+			}
+			if err := json.Unmarshal(limits, &p.Limits); err != nil {
+				return badRow("plan", p.ID, err)
+			}
+			plans = append(plans, p)
+			return nil
+		})
+	})
+	return plans, readAt, err
+}
+
+var insertPlan = bulk{
+	head:    "INSERT INTO enhance_plans",
+	columns: []column{{"id", "INTEGER"}, {"name", "TEXT"}, {"limits", "JSONB"}},
+	tail:    "ON CONFLICT (id) DO UPDATE SET name = excluded.name, limits = excluded.limits",
+}
+
+// SavePlans replaces the stored plans by a complete list. A plan that is gone
+// from the panel is gone here: mappings that name it are then held, not acted on.
+func (s *Store) SavePlans(ctx context.Context, tok reconcile.Token, plans []reconcile.Plan, now time.Time) error {
+	rows := make([][]any, 0, len(plans))
+	ids := make([]int64, 0, len(plans))
+	for _, p := range plans {
+		if slices.Contains(ids, int64(p.ID)) {
+			continue
+		}
+		limits := make(map[string]int64, len(p.Limits))
+		for name, total := range p.Limits {
+			limits[clean(name)] = total
+		}
+		ids = append(ids, int64(p.ID))
+		rows = append(rows, []any{p.ID, clean(p.Name), document(limits)})
+	}
+	return s.fenced(ctx, "saving plans", tok, func(ctx context.Context, tx conn) error {
+		if _, err := tx.exec(ctx, "DELETE FROM enhance_plans WHERE id NOT IN "+tx.d.ints(1), list(ids)); err != nil {
+			return err
+		}
+		if err := tx.bulk(ctx, insertPlan, rows); err != nil {
+			return err
+		}
+		return setCursor(ctx, tx, plansCursor, now.UTC().Format(time.RFC3339Nano))
+	})
+}
+
+// DomainChecked stores what looking up the Checkout Session of a subscription
+// gave; "" is "no domain", and is not looked up again either.
+func (s *Store) DomainChecked(ctx context.Context, tok reconcile.Token, subscription, domain string) error {
+	return s.fenced(ctx, "saving a domain", tok, func(ctx context.Context, tx conn) error {
+		_, err := tx.exec(ctx, "UPDATE subscriptions SET checkout_domain = $2, domain_checked = TRUE WHERE id = $1", subscription, clean(domain))
+		return err
+	})
+}
+
+// Anchors returns up to n subscriptions that are bound and known to Stripe, those
+// bound longest first.
+func (s *Store) Anchors(ctx context.Context, n int) ([]string, error) {
+	var ids []string
+	// Several slots of one subscription lie together, so a small multiple of n
+	// rows yields n subscriptions wherever there are that many, or nearly.
+	query := `SELECT b.subscription_id FROM bindings b JOIN subscriptions s ON s.id = b.subscription_id
+		WHERE NOT s.gone ORDER BY b.bound_at, b.subscription_id LIMIT $1`
+	err := s.query(ctx, "choosing anchors", query, []any{8 * n}, func(row scan) error {
+		var id string
+		if err := row(&id); err != nil {
+			return err
+		}
+		if len(ids) < n && !slices.Contains(ids, id) {
+			ids = append(ids, id)
+		}
+		return nil
+	})
+	return ids, err
+}

@@ -1,0 +1,192 @@
+package store
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"math/rand/v2"
+	"time"
+
+	"github.com/stripe-enhance/stripe-enhance/internal/fault"
+	"github.com/stripe-enhance/stripe-enhance/reconcile"
+)
+
+// How long the database may take, from the outside in. They are kept by the
+// context, not by the server's settings, so that no session state is needed; only
+// the lock timeout is the server's, set for the one transaction.
+const (
+	// transactionLimit bounds one attempt of a write: ten times what merging a
+	// chunk of a sweep takes on a slow disk.
+	transactionLimit = 60 * time.Second
+	// readLimit bounds one read of a bounded number of rows.
+	readLimit = 30 * time.Second
+	// lockLimit is how long a statement waits for a row that another holds.
+	lockLimit = "5s"
+	// attempts a transaction has when the database asks to repeat it; the pause
+	// before each doubles from firstPause, with jitter so that two who collided
+	// do not collide again.
+	attempts   = 5
+	firstPause = 10 * time.Millisecond
+)
+
+// querier is what *sql.DB and *sql.Tx have in common.
+type querier interface {
+	ExecContext(ctx context.Context, query string, args ...any) (sql.Result, error)
+	QueryContext(ctx context.Context, query string, args ...any) (*sql.Rows, error)
+}
+
+// conn is a connection pool or a transaction with its dialect.
+type conn struct {
+	q querier
+	d dialect
+}
+
+// scan reads the columns of the present row.
+type scan func(dst ...any) error
+
+// each runs a query and calls row for every row. No other statement may run on a
+// transaction meanwhile.
+func (c conn) each(ctx context.Context, query string, args []any, row func(scan) error) error {
+	rows, err := c.q.QueryContext(ctx, query, args...)
+	if err != nil {
+		return err
+	}
+	defer rows.Close()
+	for rows.Next() {
+		if err := row(rows.Scan); err != nil {
+			return err
+		}
+	}
+	return rows.Err()
+}
+
+// one reads the only row of a query into dst; false when there is none.
+func (c conn) one(ctx context.Context, query string, args []any, dst ...any) (found bool, err error) {
+	err = c.each(ctx, query, args, func(s scan) error {
+		found = true
+		return s(dst...)
+	})
+	return found, err
+}
+
+// exec runs a statement and tells how many rows it touched.
+func (c conn) exec(ctx context.Context, query string, args ...any) (int64, error) {
+	result, err := c.q.ExecContext(ctx, query, args...)
+	if err != nil {
+		return 0, err
+	}
+	return result.RowsAffected()
+}
+
+// fenced runs fn in a write transaction that proceeds only while tok is the
+// lease's token. fn may run several times and must start afresh each time.
+func (s *Store) fenced(ctx context.Context, op string, tok reconcile.Token, fn func(context.Context, conn) error) error {
+	return s.transact(ctx, op, func(ctx context.Context, tx conn) error {
+		if err := checkToken(ctx, tx, tok); err != nil {
+			return err
+		}
+		return fn(ctx, tx)
+	})
+}
+
+// unfenced runs fn in a write transaction that needs no lease: nudges, webhooks
+// and what people change.
+func (s *Store) unfenced(ctx context.Context, op string, fn func(context.Context, conn) error) error {
+	return s.transact(ctx, op, func(ctx context.Context, tx conn) error {
+		if s.d == postgres {
+			if err := tx.each(ctx, "SELECT set_config('lock_timeout', $1, true)", []any{lockLimit}, ignore); err != nil {
+				return err
+			}
+		}
+		return fn(ctx, tx)
+	})
+}
+
+func ignore(scan) error { return nil }
+
+// checkToken compares the token and keeps the lease row from changing hands until
+// the transaction ends. On PostgreSQL the same round trip sets the lock timeout.
+func checkToken(ctx context.Context, tx conn, tok reconcile.Token) error {
+	query, args := "SELECT token FROM leases WHERE name = $1", []any{leaseName}
+	var have int64
+	var found bool
+	var err error
+	if tx.d == postgres {
+		var timeout string
+		query = "SELECT token, set_config('lock_timeout', $2, true) FROM leases WHERE name = $1" + tx.d.forShare()
+		found, err = tx.one(ctx, query, append(args, lockLimit), &have, &timeout)
+	} else {
+		found, err = tx.one(ctx, query, args, &have)
+	}
+	switch {
+	case err != nil:
+		return err
+	case !found || have != int64(tok):
+		return fault.Errorf(fault.Fenced, "token %d is no longer the lease's (%d)", tok, have)
+	}
+	return nil
+}
+
+// transact runs fn in a transaction on the writing side, again when the database
+// asks for that.
+func (s *Store) transact(ctx context.Context, op string, fn func(context.Context, conn) error) error {
+	for attempt := 1; ; attempt++ {
+		err := s.attempt(ctx, s.write, nil, fn)
+		if err == nil || attempt == attempts || !repeatable(err) {
+			return failed(op, err)
+		}
+		if err := pause(ctx, firstPause<<attempt); err != nil {
+			return failed(op, err)
+		}
+	}
+}
+
+// snapshot runs fn over one consistent state of the database, for reads of
+// several statements.
+func (s *Store) snapshot(ctx context.Context, op string, fn func(context.Context, conn) error) error {
+	var opts *sql.TxOptions
+	if s.d == postgres {
+		opts = &sql.TxOptions{Isolation: sql.LevelRepeatableRead, ReadOnly: true}
+	}
+	return failed(op, s.attempt(ctx, s.read, opts, fn))
+}
+
+func (s *Store) attempt(ctx context.Context, db *sql.DB, opts *sql.TxOptions, fn func(context.Context, conn) error) (err error) {
+	ctx, cancel := context.WithTimeout(ctx, transactionLimit)
+	defer cancel()
+	tx, err := db.BeginTx(ctx, opts)
+	if err != nil {
+		return err
+	}
+	if err := fn(ctx, conn{tx, s.d}); err != nil {
+		return errors.Join(err, rollback(tx))
+	}
+	return tx.Commit()
+}
+
+// rollback reports only what the caller does not know already.
+func rollback(tx *sql.Tx) error {
+	if err := tx.Rollback(); err != nil && !errors.Is(err, sql.ErrTxDone) {
+		return err
+	}
+	return nil
+}
+
+// query runs one read outside a transaction.
+func (s *Store) query(ctx context.Context, op, query string, args []any, row func(scan) error) error {
+	ctx, cancel := context.WithTimeout(ctx, readLimit)
+	defer cancel()
+	return failed(op, conn{s.read, s.d}.each(ctx, query, args, row))
+}
+
+// pause waits d, give or take a half.
+func pause(ctx context.Context, d time.Duration) error {
+	timer := time.NewTimer(d/2 + rand.N(d))
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}

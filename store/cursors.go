@@ -1,0 +1,108 @@
+package store
+
+import (
+	"context"
+	"time"
+
+	"github.com/stripe-enhance/stripe-enhance/reconcile"
+)
+
+// eventsCursor is the cursor that SawEvents moves.
+const eventsCursor = "events"
+
+// Cursor is the value kept under a name; "" when there is none.
+func (s *Store) Cursor(ctx context.Context, name string) (string, error) {
+	var value string
+	err := s.query(ctx, "reading a cursor", "SELECT value FROM cursors WHERE name = $1", []any{name}, func(row scan) error {
+		return row(&value)
+	})
+	return value, err
+}
+
+// SetCursor keeps a value under a name.
+func (s *Store) SetCursor(ctx context.Context, tok reconcile.Token, name, value string) error {
+	return s.fenced(ctx, "moving a cursor", tok, func(ctx context.Context, tx conn) error {
+		return setCursor(ctx, tx, name, value)
+	})
+}
+
+func setCursor(ctx context.Context, tx conn, name, value string) error {
+	_, err := tx.exec(ctx, `INSERT INTO cursors (name, value) VALUES ($1, $2)
+		ON CONFLICT (name) DO UPDATE SET value = excluded.value`, name, clean(value))
+	return err
+}
+
+// UnseenEvents returns those of the ids that were never recorded, in their order.
+func (s *Store) UnseenEvents(ctx context.Context, ids []string) ([]string, error) {
+	if len(ids) == 0 {
+		return nil, nil
+	}
+	seen := make(map[string]bool, len(ids))
+	query := "SELECT id FROM seen_events WHERE id IN " + s.d.texts(1)
+	err := s.query(ctx, "looking for events", query, []any{list(ids)}, func(row scan) error {
+		var id string
+		err := row(&id)
+		seen[id] = true
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	var unseen []string
+	for _, id := range ids {
+		if !seen[id] {
+			unseen = append(unseen, id)
+			seen[id] = true
+		}
+	}
+	return unseen, nil
+}
+
+var insertEvent = bulk{
+	head:    "INSERT INTO seen_events",
+	columns: []column{{"id", "TEXT"}, {"created_at", "TIMESTAMPTZ"}},
+	tail:    "ON CONFLICT (id) DO NOTHING",
+}
+
+// SawEvents records events, forgets those created before forget, and moves the
+// cursor "events", all or nothing.
+func (s *Store) SawEvents(ctx context.Context, tok reconcile.Token, events []reconcile.Event, cursor string, forget time.Time) error {
+	rows := make([][]any, 0, len(events))
+	seen := make(map[string]bool, len(events))
+	for _, e := range events {
+		if id := clean(e.ID); id != "" && !seen[id] {
+			seen[id] = true
+			rows = append(rows, []any{id, at(orEpoch(e.Created))})
+		}
+	}
+	return s.fenced(ctx, "recording events", tok, func(ctx context.Context, tx conn) error {
+		if err := tx.bulk(ctx, insertEvent, rows); err != nil {
+			return err
+		}
+		if _, err := tx.exec(ctx, "DELETE FROM seen_events WHERE created_at < $1", at(orEpoch(forget))); err != nil {
+			return err
+		}
+		return setCursor(ctx, tx, eventsCursor, cursor)
+	})
+}
+
+// orEpoch stands in for a time that is missing in a column that needs one.
+func orEpoch(t time.Time) time.Time {
+	if t.IsZero() {
+		return time.Unix(0, 0)
+	}
+	return t
+}
+
+// SubscriptionsOf lists the mirrored subscriptions of Stripe customers.
+func (s *Store) SubscriptionsOf(ctx context.Context, stripeCustomers []string) ([]string, error) {
+	var ids []string
+	query := "SELECT id FROM subscriptions WHERE stripe_customer_id IN " + s.d.texts(1) + " ORDER BY id"
+	err := s.query(ctx, "listing subscriptions", query, []any{list(stripeCustomers)}, func(row scan) error {
+		var id string
+		err := row(&id)
+		ids = append(ids, id)
+		return err
+	})
+	return ids, err
+}

@@ -1,0 +1,128 @@
+package store
+
+import (
+	"context"
+	"database/sql"
+	"fmt"
+	"strings"
+)
+
+// dialect is the difference between the two databases, as far as queries see it.
+type dialect uint8
+
+const (
+	sqlite dialect = iota + 1
+	postgres
+)
+
+func (d dialect) String() string {
+	switch d {
+	case sqlite:
+		return "sqlite"
+	case postgres:
+		return "postgres"
+	}
+	return "unknown"
+}
+
+// texts is a sub-select over parameter n, a JSON array of strings: the portable
+// form of "IN (…)" for any number of values.
+func (d dialect) texts(n int) string {
+	if d == postgres {
+		return fmt.Sprintf("(SELECT jsonb_array_elements_text(CAST($%d AS JSONB)))", n)
+	}
+	return fmt.Sprintf("(SELECT value FROM json_each($%d))", n)
+}
+
+// ints is texts for a JSON array of integers.
+func (d dialect) ints(n int) string {
+	if d == postgres {
+		return fmt.Sprintf("(SELECT CAST(value AS BIGINT) FROM jsonb_array_elements_text(CAST($%d AS JSONB)))", n)
+	}
+	return fmt.Sprintf("(SELECT value FROM json_each($%d))", n)
+}
+
+// forShare keeps a row from changing until the transaction ends. SQLite needs
+// nothing: its writer is alone.
+func (d dialect) forShare() string {
+	if d == postgres {
+		return " FOR SHARE"
+	}
+	return ""
+}
+
+// column is a column of a bulk write and its PostgreSQL type.
+type column struct{ name, kind string }
+
+// bulk is a statement that runs once for each of many rows. In its tail, {name}
+// stands for the row's value of that column.
+//
+// PostgreSQL gets one statement over unnest and SQLite one prepared statement a
+// row: on each the fastest of the ways measured, five to ten times faster than
+// multi-row VALUES on SQLite.
+type bulk struct {
+	head    string // "INSERT INTO t" or "UPDATE t SET a = {a}"
+	columns []column
+	tail    string // INSERT: "ON CONFLICT …"; UPDATE: "t.id = {id}"
+}
+
+// text renders the statement for a dialect.
+func (b bulk) text(d dialect) string {
+	names := make([]string, len(b.columns))
+	slots := make([]string, len(b.columns))
+	pairs := make([]string, 0, 2*len(b.columns))
+	for i, c := range b.columns {
+		names[i] = c.name
+		if d == postgres {
+			slots[i] = fmt.Sprintf("CAST($%d AS %s[])", i+1, c.kind)
+			pairs = append(pairs, "{"+c.name+"}", "x."+c.name)
+		} else {
+			slots[i] = fmt.Sprintf("$%d", i+1)
+			pairs = append(pairs, "{"+c.name+"}", slots[i])
+		}
+	}
+	fill := strings.NewReplacer(pairs...).Replace
+	list, params := strings.Join(names, ", "), strings.Join(slots, ", ")
+	insert := strings.HasPrefix(b.head, "INSERT")
+	switch {
+	case insert && d == postgres:
+		return fmt.Sprintf("%s (%s) SELECT * FROM unnest(%s) AS x (%s) %s", b.head, list, params, list, fill(b.tail))
+	case insert:
+		return fmt.Sprintf("%s (%s) VALUES (%s) %s", b.head, list, params, fill(b.tail))
+	case d == postgres:
+		return fmt.Sprintf("%s FROM unnest(%s) AS x (%s) WHERE %s", fill(b.head), params, list, fill(b.tail))
+	default:
+		return fmt.Sprintf("%s WHERE %s", fill(b.head), fill(b.tail))
+	}
+}
+
+// bulk runs b for every row; a row has one value for each column, in order. No
+// two rows may have the same key: PostgreSQL refuses to touch a row twice.
+func (c conn) bulk(ctx context.Context, b bulk, rows [][]any) error {
+	if len(rows) == 0 {
+		return nil
+	}
+	if c.d == postgres {
+		arrays := make([]any, len(b.columns))
+		for i := range b.columns {
+			values := make([]any, len(rows))
+			for j, row := range rows {
+				values[j] = row[i]
+			}
+			arrays[i] = values
+		}
+		_, err := c.q.ExecContext(ctx, b.text(c.d), arrays...)
+		return err
+	}
+	stmt, err := c.q.(*sql.Tx).PrepareContext(ctx, b.text(c.d))
+	if err != nil {
+		return err
+	}
+	defer stmt.Close()
+	for _, row := range rows {
+		if _, err := stmt.ExecContext(ctx, row...); err != nil {
+			return err
+		}
+	}
+	return nil
+}

@@ -1,0 +1,42 @@
+// Package store keeps what the program knows: the mirror of Stripe, the picture of
+// Enhance, the bindings between them, the queue of customers that are due, and the
+// journal of every intent and outcome. It runs on SQLite and on PostgreSQL.
+//
+// # What it promises
+//
+//  1. A method that returned nil is durable: SQLite runs with synchronous=FULL,
+//     because a forgotten intent becomes a second hosting.
+//  2. Every write that belongs to a run carries the token of the lease, and the
+//     token is compared inside the same transaction. A process that lost the lease
+//     gets fault.Fenced and changes nothing, however late it wakes up.
+//  3. A customer becomes due in the same transaction as the fact that makes it so.
+//     A wake-up that arrives while the customer is being planned survives the plan
+//     (column wakes).
+//  4. Absence is no fact. No row is changed or removed because a listing did not
+//     contain it.
+//  5. No call to the outside happens inside a transaction.
+//
+// # One text for two databases
+//
+// Both databases get the same SQL through database/sql; dialect.go holds the few
+// places that differ: lists of ids (one JSON parameter), row locks, bulk writes.
+// Times are TIMESTAMPTZ or INTEGER microseconds and always come from the caller:
+// no statement reads the database's clock. On PostgreSQL no session state is used
+// (no advisory session locks, no SET, no named prepared statements), so PgBouncer
+// in transaction mode and Neon's pooler work as they are.
+//
+// # Decisions
+//
+//   - The lease compares expires_at with the caller's clock on both databases. Two
+//     replicas whose clocks differ by more than the lease can then depose each
+//     other, which costs peace but not safety: the token still fences every write.
+//   - On SQLite the holder of the lease also holds a lock on "<path>.lock", which
+//     the kernel drops when the process dies, so a lease left by a killed process
+//     is taken over at once. An expired lease is taken over even when the lock is
+//     still held (a frozen process); the row says which kind of holder it is.
+//   - Totals (table tallies) are kept with each write instead of counted, so that
+//     a run costs what changed and not what exists. A merged sweep, which looks at
+//     everything anyway, counts them anew.
+//   - Item lists, holds and plan contents are JSON columns: they are always read
+//     and written whole, and nobody joins on their parts.
+package store

@@ -1,0 +1,260 @@
+package store
+
+import (
+	"context"
+	"database/sql"
+	"encoding/json"
+	"time"
+
+	"github.com/stripe-enhance/stripe-enhance/reconcile"
+)
+
+// orgsCursor keeps when the index of orgs was last complete.
+const orgsCursor = "orgs_complete"
+
+const orgColumns = `SELECT id, name, owner_email, hostings_count, deleted, suspended, created_at, observed_at, hostings_read_at`
+
+func scanOrg(row scan) (o reconcile.Org, err error) {
+	err = row(&o.ID, &o.Name, &o.OwnerEmail, &o.Hostings, &o.Deleted, &o.Suspended, into(&o.Created), into(&o.ObservedAt), into(&o.HostingsRead))
+	return o, err
+}
+
+const hostingColumns = `SELECT id, org_id, plan_id, state, suspended_by, friendly_name, usage, observed_at,
+	suspended_by_us, terminated_by_us, website, website_taken`
+
+func scanHosting(row scan) (h reconcile.Hosting, err error) {
+	var state string
+	var usage sql.RawBytes
+	if err := row(&h.ID, &h.Org, &h.Plan, &state, &h.SuspendedBy, &h.FriendlyName, &usage, into(&h.ObservedAt),
+		into(&h.SuspendedByUs), into(&h.TerminatedByUs), &h.Website, &h.WebsiteTaken); err != nil {
+		return h, err
+	}
+	h.State = reconcile.ParseHostingState(state)
+	if usage == nil {
+		return h, nil
+	}
+	var stored []storedUsage
+	if err := json.Unmarshal(usage, &stored); err != nil {
+		return h, badRow("usage of hosting", h.ID, err)
+	}
+	h.Usage = make([]reconcile.Usage, len(stored))
+	for i, u := range stored {
+		h.Usage[i] = reconcile.Usage(u)
+	}
+	return h, nil
+}
+
+// storedUsage is one resource as the column usage keeps it.
+type storedUsage struct {
+	Name  string `json:"name"`
+	Used  int64  `json:"used"`
+	Total *int64 `json:"total"`
+}
+
+func encodeUsage(usage []reconcile.Usage) any {
+	if usage == nil {
+		return nil
+	}
+	stored := make([]storedUsage, len(usage))
+	for i, u := range usage {
+		stored[i] = storedUsage{clean(u.Name), u.Used, u.Total}
+	}
+	return document(stored)
+}
+
+var upsertOrg = bulk{
+	head: "INSERT INTO orgs",
+	columns: []column{{"id", "TEXT"}, {"name", "TEXT"}, {"owner_email", "TEXT"}, {"owner_email_key", "TEXT"}, {"marker_id", "TEXT"},
+		{"hostings_count", "INTEGER"}, {"deleted", "BOOLEAN"}, {"suspended", "BOOLEAN"}, {"created_at", "TIMESTAMPTZ"},
+		{"observed_at", "TIMESTAMPTZ"}, {"hostings_read_at", "TIMESTAMPTZ"}},
+	tail: `ON CONFLICT (id) DO UPDATE SET name = excluded.name, owner_email = excluded.owner_email,
+		owner_email_key = excluded.owner_email_key, marker_id = excluded.marker_id, hostings_count = excluded.hostings_count,
+		deleted = excluded.deleted, suspended = excluded.suspended,
+		created_at = coalesce(excluded.created_at, orgs.created_at), observed_at = excluded.observed_at,
+		hostings_read_at = coalesce(excluded.hostings_read_at, orgs.hostings_read_at)`,
+}
+
+func orgRow(o reconcile.Org, now time.Time) []any {
+	name := clean(o.Name)
+	marker, _ := reconcile.MarkerOf(name)
+	if o.ObservedAt.IsZero() {
+		o.ObservedAt = now
+	}
+	email := clean(o.OwnerEmail)
+	return []any{clean(o.ID), name, email, reconcile.EmailKey(email), marker.StripeID, o.Hostings, o.Deleted, o.Suspended,
+		at(o.Created), at(o.ObservedAt), at(o.HostingsRead)}
+}
+
+func putOrg(ctx context.Context, tx conn, o reconcile.Org, now time.Time) error {
+	return tx.bulk(ctx, upsertOrg, [][]any{orgRow(o, now)})
+}
+
+// SaveOrgs stores orgs as read. A complete listing is noted under the cursor
+// "orgs_complete"; an org that is missing from it is left as it is, because
+// absence is no fact.
+func (s *Store) SaveOrgs(ctx context.Context, tok reconcile.Token, orgs []reconcile.Org, complete bool, now time.Time) error {
+	index := make(map[string]int, len(orgs))
+	rows := make([][]any, 0, len(orgs))
+	for _, o := range orgs {
+		if i, twice := index[o.ID]; twice {
+			rows[i] = orgRow(o, now)
+			continue
+		}
+		index[o.ID] = len(rows)
+		rows = append(rows, orgRow(o, now))
+	}
+	return s.fenced(ctx, "saving orgs", tok, func(ctx context.Context, tx conn) error {
+		if err := tx.bulk(ctx, upsertOrg, rows); err != nil || !complete {
+			return err
+		}
+		return setCursor(ctx, tx, orgsCursor, now.UTC().Format(time.RFC3339Nano))
+	})
+}
+
+// SaveHostings stores the complete list of an org's hostings and wakes the
+// customers bound to those that changed. A hosting that is missing from the list
+// is left as it is.
+func (s *Store) SaveHostings(ctx context.Context, tok reconcile.Token, org string, hostings []reconcile.Hosting, now time.Time) error {
+	return s.fenced(ctx, "saving the hostings of "+org, tok, func(ctx context.Context, tx conn) error {
+		if err := saveHostings(ctx, tx, hostings, now); err != nil {
+			return err
+		}
+		_, err := tx.exec(ctx, `INSERT INTO orgs (id, hostings_count, hostings_read_at) VALUES ($1, $2, $3)
+			ON CONFLICT (id) DO UPDATE SET hostings_read_at = excluded.hostings_read_at`, org, len(hostings), at(now))
+		return err
+	})
+}
+
+// SaveHosting stores one hosting as read by id and wakes the customers bound to it
+// when its state, plan or suspension changed.
+func (s *Store) SaveHosting(ctx context.Context, tok reconcile.Token, h reconcile.Hosting, now time.Time) error {
+	return s.fenced(ctx, "saving a hosting", tok, func(ctx context.Context, tx conn) error {
+		return saveHostings(ctx, tx, []reconcile.Hosting{h}, now)
+	})
+}
+
+func saveHostings(ctx context.Context, tx conn, hostings []reconcile.Hosting, now time.Time) error {
+	ids := make([]int64, len(hostings))
+	for i, h := range hostings {
+		ids[i] = h.ID
+	}
+	return measured(ctx, tx, ids, func() error {
+		var changed []int64
+		for _, h := range hostings {
+			if h.ObservedAt.IsZero() {
+				h.ObservedAt = now
+			}
+			differs, err := putHosting(ctx, tx, h)
+			if err != nil {
+				return err
+			}
+			if differs {
+				changed = append(changed, h.ID)
+			}
+		}
+		if len(changed) == 0 {
+			return nil
+		}
+		customers, err := tx.strings(ctx, `SELECT c.customer_id FROM bindings b JOIN subscriptions s ON s.id = b.subscription_id
+			JOIN stripe_customers c ON c.id = s.stripe_customer_id WHERE b.hosting_id IN `+tx.d.ints(1), list(changed))
+		if err != nil {
+			return err
+		}
+		return wake(ctx, tx, customers, now)
+	})
+}
+
+// putHosting stores what the panel says of a hosting and reports whether state,
+// plan or suspension differ from before. What is ours stays, but a suspension that
+// the panel no longer shows is not ours any more. A listing without usage, or a
+// read that found nothing, keeps the usage and names known.
+func putHosting(ctx context.Context, tx conn, h reconcile.Hosting) (differs bool, err error) {
+	var state, by string
+	var plan int
+	found, err := tx.one(ctx, "SELECT state, plan_id, suspended_by FROM hostings WHERE id = $1", []any{h.ID}, &state, &plan, &by)
+	if err != nil {
+		return false, err
+	}
+	name := clean(h.FriendlyName)
+	marker, _ := reconcile.MarkerOf(name)
+	gone := h.State == reconcile.HostingMissing
+	_, err = tx.exec(ctx, `INSERT INTO hostings (id, org_id, plan_id, state, suspended_by, friendly_name, marker_id, marker_slot, usage, observed_at)
+		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)
+		ON CONFLICT (id) DO UPDATE SET state = excluded.state, observed_at = excluded.observed_at,
+			org_id = CASE WHEN excluded.org_id = '' THEN hostings.org_id ELSE excluded.org_id END,
+			suspended_by = excluded.suspended_by,
+			plan_id = CASE WHEN $11 THEN hostings.plan_id ELSE excluded.plan_id END,
+			friendly_name = CASE WHEN $11 THEN hostings.friendly_name ELSE excluded.friendly_name END,
+			marker_id = CASE WHEN $11 THEN hostings.marker_id ELSE excluded.marker_id END,
+			marker_slot = CASE WHEN $11 THEN hostings.marker_slot ELSE excluded.marker_slot END,
+			usage = coalesce(excluded.usage, hostings.usage),
+			suspended_by_us = CASE WHEN excluded.state = 'active' THEN NULL ELSE hostings.suspended_by_us END`,
+		h.ID, clean(h.Org), h.Plan, h.State.String(), clean(h.SuspendedBy), name, marker.StripeID, marker.Slot,
+		encodeUsage(h.Usage), at(h.ObservedAt), gone)
+	return !found || state != h.State.String() || !gone && plan != h.Plan || by != clean(h.SuspendedBy), err
+}
+
+// putOurs stores what an outcome says of a hosting and only our journal knows.
+func putOurs(ctx context.Context, tx conn, h reconcile.Hosting, unsuspend bool) error {
+	_, err := tx.exec(ctx, `UPDATE hostings SET
+		suspended_by_us = CASE WHEN $2 THEN NULL ELSE coalesce(CAST($3 AS TIMESTAMPTZ), suspended_by_us) END,
+		terminated_by_us = coalesce(CAST($4 AS TIMESTAMPTZ), terminated_by_us),
+		website = CASE WHEN $5 = '' THEN website ELSE $5 END,
+		website_taken = CASE WHEN $6 <> '' THEN $6 WHEN $5 <> '' THEN '' ELSE website_taken END
+		WHERE id = $1`, h.ID, unsuspend, at(h.SuspendedByUs), at(h.TerminatedByUs), clean(h.Website), clean(h.WebsiteTaken))
+	return err
+}
+
+// measured keeps the totals of bindings and suspensions right across fn, which
+// changes these hostings and nothing else that is counted.
+func measured(ctx context.Context, tx conn, hostings []int64, fn func() error) error {
+	before, err := measure(ctx, tx, hostings)
+	if err != nil {
+		return err
+	}
+	if err := fn(); err != nil {
+		return err
+	}
+	after, err := measure(ctx, tx, hostings)
+	if err != nil {
+		return err
+	}
+	return tally{boundTally: after[boundTally] - before[boundTally], suspendedTally: after[suspendedTally] - before[suspendedTally]}.add(ctx, tx)
+}
+
+func measure(ctx context.Context, c conn, hostings []int64) (tally, error) {
+	var bound, suspended int64
+	in := c.d.ints(1)
+	_, err := c.one(ctx, `SELECT
+		(SELECT count(*) FROM bindings b JOIN hostings h ON h.id = b.hosting_id WHERE h.terminated_by_us IS NULL AND b.hosting_id IN `+in+`),
+		(SELECT count(*) FROM hostings WHERE suspended_by_us IS NOT NULL AND terminated_by_us IS NULL AND id IN `+in+`)`,
+		[]any{list(hostings)}, &bound, &suspended)
+	return tally{boundTally: bound, suspendedTally: suspended}, err
+}
+
+// DriftDue returns bound hostings that were not looked at since before, those
+// never read first, then the longest ago.
+func (s *Store) DriftDue(ctx context.Context, before time.Time, limit int) ([]reconcile.Hosting, error) {
+	var due []reconcile.Hosting
+	query := hostingColumns + ` FROM hostings WHERE bound AND terminated_by_us IS NULL
+		AND (observed_at IS NULL OR observed_at < $1) ORDER BY observed_at NULLS FIRST, id LIMIT $2`
+	err := s.query(ctx, "looking for drift", query, []any{at(before), limit}, func(row scan) error {
+		h, err := scanHosting(row)
+		due = append(due, h)
+		return err
+	})
+	return due, err
+}
+
+// UnreadOrgs returns orgs that have hostings which were never listed.
+func (s *Store) UnreadOrgs(ctx context.Context, limit int) ([]string, error) {
+	var ids []string
+	query := "SELECT id FROM orgs WHERE hostings_read_at IS NULL AND hostings_count > 0 AND NOT deleted ORDER BY id LIMIT $1"
+	err := s.query(ctx, "looking for unread orgs", query, []any{limit}, func(row scan) error {
+		var id string
+		err := row(&id)
+		ids = append(ids, id)
+		return err
+	})
+	return ids, err
+}

@@ -1,0 +1,142 @@
+package store
+
+import (
+	"context"
+	"time"
+
+	"github.com/stripe-enhance/stripe-enhance/internal/fault"
+	"github.com/stripe-enhance/stripe-enhance/reconcile"
+)
+
+// leaseName is the one lease there is: the right to write for a run.
+const leaseName = "writer"
+
+// acquireSQL takes the lease when it is ours, expired, or was held by a process
+// that held the file lock which we now hold ($6). The token grows whenever the
+// owner changes.
+const acquireSQL = `INSERT INTO leases (name, owner, token, expires_at, file_locked)
+	VALUES ($1, $2, 1, $3, $4)
+	ON CONFLICT (name) DO UPDATE SET owner = excluded.owner, expires_at = excluded.expires_at,
+		file_locked = excluded.file_locked,
+		token = leases.token + CASE WHEN leases.owner = excluded.owner THEN 0 ELSE 1 END
+	WHERE leases.owner = excluded.owner OR leases.expires_at < $5 OR (leases.file_locked AND $6)
+	RETURNING token`
+
+// Acquire takes or renews the lease for owner until now+ttl. When somebody else
+// has it, the token is 0 and heldBy and until tell who and for how long.
+//
+// On SQLite the lock file is taken too. Whoever gets it fresh knows that the
+// process which had it is gone, and need not wait for the row to expire; a row
+// whose owner never had the lock file is respected until it does.
+func (s *Store) Acquire(ctx context.Context, owner string, now time.Time, ttl time.Duration) (tok reconcile.Token, heldBy string, until time.Time, err error) {
+	const op = "acquiring the lease"
+	if owner == "" {
+		return 0, "", time.Time{}, failed(op, permanent("an owner needs a name"))
+	}
+	locked, fresh, err := s.lock.try()
+	if err != nil {
+		return 0, "", time.Time{}, failed(op, err)
+	}
+	err = s.unfenced(ctx, op, func(ctx context.Context, tx conn) error {
+		tok, heldBy, until = 0, "", time.Time{}
+		var token int64
+		args := []any{leaseName, owner, at(now.Add(ttl)), locked, at(now), fresh}
+		found, err := tx.one(ctx, acquireSQL, args, &token)
+		if err != nil || found {
+			tok = reconcile.Token(token)
+			return err
+		}
+		_, err = tx.one(ctx, "SELECT owner, expires_at FROM leases WHERE name = $1", []any{leaseName}, &heldBy, into(&until))
+		return err
+	})
+	if (err != nil || tok == 0) && fresh {
+		if err := s.lock.close(); err != nil {
+			return 0, "", time.Time{}, failed(op, err)
+		}
+	}
+	return tok, heldBy, until, err
+}
+
+// Release gives the lease back. The token grows with it, so that nothing can be
+// written afterwards with the old one. Releasing a lease that is no longer ours
+// is fault.Fenced.
+func (s *Store) Release(ctx context.Context, tok reconcile.Token) error {
+	err := s.unfenced(ctx, "releasing the lease", func(ctx context.Context, tx conn) error {
+		n, err := tx.exec(ctx, `UPDATE leases SET owner = '', token = token + 1, expires_at = $3, file_locked = FALSE
+			WHERE name = $1 AND token = $2`, leaseName, int64(tok), at(time.Unix(0, 0)))
+		if err == nil && n == 0 {
+			return fault.Errorf(fault.Fenced, "token %d is no longer the lease's", tok)
+		}
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	return failed("releasing the lease", s.lock.close())
+}
+
+// Nudge asks the writer to look at these subscriptions, or, without any, at
+// whatever is due. Asking twice is asking once.
+func (s *Store) Nudge(ctx context.Context, subscriptions []string, why string, now time.Time) error {
+	return s.unfenced(ctx, "nudging", func(ctx context.Context, tx conn) error {
+		return nudge(ctx, tx, subscriptions, why, now)
+	})
+}
+
+func nudge(ctx context.Context, tx conn, subscriptions []string, why string, now time.Time) error {
+	if len(subscriptions) == 0 {
+		subscriptions = []string{""}
+	}
+	for _, id := range subscriptions {
+		if _, err := tx.exec(ctx, `INSERT INTO nudges (subscription_id, why, created_at) VALUES ($1, $2, $3)
+			ON CONFLICT (subscription_id) DO NOTHING`, clean(id), clean(why), at(now)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// TakeNudges returns the subscriptions that were nudged, oldest nudge first, and
+// forgets them. A nudge for whatever is due yields no subscription.
+func (s *Store) TakeNudges(ctx context.Context, tok reconcile.Token) ([]string, error) {
+	var ids []string
+	err := s.fenced(ctx, "taking nudges", tok, func(ctx context.Context, tx conn) error {
+		ids = nil
+		err := tx.each(ctx, "SELECT subscription_id FROM nudges ORDER BY created_at, subscription_id", nil, func(row scan) error {
+			var id string
+			err := row(&id)
+			ids = append(ids, id)
+			return err
+		})
+		if err != nil || len(ids) == 0 {
+			return err
+		}
+		// Those read and no others: a nudge may arrive between the two statements.
+		_, err = tx.exec(ctx, "DELETE FROM nudges WHERE subscription_id IN "+tx.d.texts(1), list(ids))
+		return err
+	})
+	if len(ids) > 0 && err == nil {
+		ids = without(ids, "")
+	}
+	return ids, err
+}
+
+// NudgesWaiting reports whether any nudge is stored, for a writer that waits.
+func (s *Store) NudgesWaiting(ctx context.Context) (bool, error) {
+	waiting := false
+	err := s.query(ctx, "looking for nudges", "SELECT 1 FROM nudges LIMIT 1", nil, func(scan) error {
+		waiting = true
+		return nil
+	})
+	return waiting, err
+}
+
+func without(ids []string, drop string) []string {
+	kept := ids[:0]
+	for _, id := range ids {
+		if id != drop {
+			kept = append(kept, id)
+		}
+	}
+	return kept
+}

@@ -1,0 +1,151 @@
+package store
+
+import (
+	"context"
+	"time"
+
+	"github.com/stripe-enhance/stripe-enhance/reconcile"
+)
+
+// CustomerRecord is a customer as a person wants to see it.
+type CustomerRecord struct {
+	reconcile.Customer
+	Buyers    []reconcile.StripeCustomer
+	Held      []reconcile.Hold // by the last plan
+	DueAt     time.Time        // zero: only when something changes
+	PlannedAt time.Time
+	History   []reconcile.ActionRecord // newest first
+}
+
+// Lookup says which customers to find; exactly one field is set.
+type Lookup struct {
+	Email          string // without regard to case; may be shared by several
+	StripeCustomer string // cus_… of any buyer, or a Customer.ID
+	Subscription   string
+}
+
+// FindCustomers returns the matching customers by id, with up to history journal
+// rows each. None is no error.
+func (s *Store) FindCustomers(ctx context.Context, l Lookup, history int) ([]CustomerRecord, error) {
+	var records []CustomerRecord
+	const op = "finding customers"
+	err := s.snapshot(ctx, op, func(ctx context.Context, c conn) error {
+		records = nil
+		ids, err := c.strings(ctx, `SELECT customer_id FROM stripe_customers WHERE email_key <> '' AND email_key = $1
+			UNION SELECT customer_id FROM stripe_customers WHERE id = $2
+			UNION SELECT id FROM customers WHERE id = $2
+			UNION SELECT b.customer_id FROM subscriptions s JOIN stripe_customers b ON b.id = s.stripe_customer_id WHERE s.id = $3`,
+			reconcile.EmailKey(l.Email), l.StripeCustomer, l.Subscription)
+		if err != nil || len(ids) == 0 {
+			return err
+		}
+		heads, err := loadHeads(ctx, c, "id IN "+c.d.texts(1)+" ORDER BY id", list(ids))
+		if err != nil {
+			return err
+		}
+		customers, err := s.aggregates(ctx, c, heads)
+		if err != nil {
+			return err
+		}
+		for i, customer := range customers {
+			r := CustomerRecord{Customer: customer, DueAt: heads[i].due}
+			if err := r.complete(ctx, c, history); err != nil {
+				return err
+			}
+			records = append(records, r)
+		}
+		return nil
+	})
+	return records, err
+}
+
+// complete adds what the planner does not need and a person does.
+func (r *CustomerRecord) complete(ctx context.Context, c conn, history int) error {
+	err := c.each(ctx, "SELECT id, email, name, deleted FROM stripe_customers WHERE customer_id = $1 ORDER BY id", []any{r.ID}, func(row scan) error {
+		var b reconcile.StripeCustomer
+		err := row(&b.ID, &b.Email, &b.Name, &b.Deleted)
+		r.Buyers = append(r.Buyers, b)
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	var held []byte
+	if _, err := c.one(ctx, "SELECT held, planned_at FROM customers WHERE id = $1", []any{r.ID}, &held, into(&r.PlannedAt)); err != nil {
+		return err
+	}
+	if r.Held, err = decodeHolds(r.ID, held); err != nil {
+		return err
+	}
+	return c.each(ctx, recordColumns+"WHERE customer_id = $1 ORDER BY planned_at DESC, position DESC, key LIMIT $2", []any{r.ID, history}, func(row scan) error {
+		a, _, err := scanRecord(row)
+		r.History = append(r.History, a)
+		return err
+	})
+}
+
+// ActionFilter chooses journal rows; empty fields choose all.
+type ActionFilter struct {
+	Customer     string // Customer.ID, or cus_… of any buyer
+	Subscription string
+	State        reconcile.ActionState
+	Limit        int // 0: 100
+}
+
+// Actions returns journal rows, newest first.
+func (s *Store) Actions(ctx context.Context, f ActionFilter) ([]reconcile.ActionRecord, error) {
+	state := ""
+	if f.State != 0 {
+		state = f.State.String()
+	}
+	if f.Limit <= 0 {
+		f.Limit = 100
+	}
+	query, args := recordColumns+"WHERE (CAST($1 AS TEXT) = '' OR state = $1)", []any{state, f.Limit}
+	if f.Customer != "" {
+		query += " AND customer_id IN (SELECT customer_id FROM stripe_customers WHERE id = $3 UNION SELECT id FROM customers WHERE id = $3)"
+		args = append(args, f.Customer)
+	}
+	if f.Subscription != "" {
+		query += " AND subscription_id <> '' AND subscription_id = $" + string(rune('0'+len(args)+1))
+		args = append(args, f.Subscription)
+	}
+	var records []reconcile.ActionRecord
+	err := s.query(ctx, "reading the journal", query+" ORDER BY planned_at DESC, key DESC LIMIT $2", args, func(row scan) error {
+		r, _, err := scanRecord(row)
+		records = append(records, r)
+		return err
+	})
+	return records, err
+}
+
+// Retry releases a customer from parking and back-off and makes it due now. id is
+// a journal key, an action id, a customer, a Stripe customer or a subscription; it
+// returns the customer, or ErrNotFound. No lease is needed.
+func (s *Store) Retry(ctx context.Context, id string, now time.Time) (customer string, err error) {
+	err = s.unfenced(ctx, "retrying "+id, func(ctx context.Context, tx conn) error {
+		customer = ""
+		ids, err := tx.strings(ctx, `SELECT customer_id FROM actions WHERE key = $1
+			UNION SELECT customer_id FROM actions WHERE action_id = $1 AND state IN ('planned', 'held', 'sent', 'ambiguous')
+			UNION SELECT id FROM customers WHERE id = $1
+			UNION SELECT customer_id FROM stripe_customers WHERE id = $1
+			UNION SELECT c.customer_id FROM subscriptions s JOIN stripe_customers c ON c.id = s.stripe_customer_id WHERE s.id = $1`, id)
+		if err != nil {
+			return err
+		}
+		for _, candidate := range ids {
+			n, err := tx.exec(ctx, "UPDATE customers SET failures = 0, retry_after = NULL, parked_at = NULL, parked_why = '' WHERE id = $1", candidate)
+			if err != nil {
+				return err
+			}
+			if n > 0 {
+				customer = candidate
+			}
+		}
+		if customer == "" {
+			return ErrNotFound
+		}
+		return wake(ctx, tx, []string{customer}, now)
+	})
+	return customer, err
+}

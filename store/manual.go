@@ -1,0 +1,86 @@
+package store
+
+import (
+	"context"
+	"time"
+
+	"github.com/stripe-enhance/stripe-enhance/reconcile"
+)
+
+const holdColumns = `SELECT id, stripe_customer_id, subscription_id, kind, until, reason, author, created_at`
+
+func scanHold(row scan) (h reconcile.ManualHold, err error) {
+	var kind string
+	err = row(&h.ID, &h.Customer, &h.Subscription, &kind, into(&h.Until), &h.Reason, &h.Author, into(&h.Created))
+	h.Kind = reconcile.ParseManualKind(kind)
+	return h, err
+}
+
+// ManualHolds lists the holds that people set and did not remove, oldest first,
+// those that ran out before now left out.
+func (s *Store) ManualHolds(ctx context.Context, now time.Time) ([]reconcile.ManualHold, error) {
+	var holds []reconcile.ManualHold
+	query := holdColumns + " FROM holds WHERE removed_at IS NULL AND (until IS NULL OR until > $1) ORDER BY created_at, id"
+	err := s.query(ctx, "reading manual holds", query, []any{at(now)}, func(row scan) error {
+		h, err := scanHold(row)
+		holds = append(holds, h)
+		return err
+	})
+	return holds, err
+}
+
+// AddManualHold stores a hold and makes its customer due. Exactly one of Customer
+// and Subscription must be set, and known; the id must be new.
+func (s *Store) AddManualHold(ctx context.Context, h reconcile.ManualHold) error {
+	if (h.Customer == "") == (h.Subscription == "") || h.ID == "" || h.Kind == 0 {
+		return failed("adding a hold", permanent("a hold needs an id, a kind, and either a customer or a subscription"))
+	}
+	return s.unfenced(ctx, "adding a hold", func(ctx context.Context, tx conn) error {
+		customers, err := heldCustomers(ctx, tx, h)
+		if err != nil {
+			return err
+		}
+		if len(customers) == 0 {
+			return ErrNotFound
+		}
+		if _, err := tx.exec(ctx, `INSERT INTO holds (id, stripe_customer_id, subscription_id, kind, until, reason, author, created_at)
+			VALUES ($1, $2, $3, $4, $5, $6, $7, $8)`, h.ID, h.Customer, h.Subscription, h.Kind.String(), at(h.Until),
+			clean(h.Reason), clean(h.Author), at(orEpoch(h.Created))); err != nil {
+			return err
+		}
+		return wake(ctx, tx, customers, h.Created)
+	})
+}
+
+// RemoveManualHold ends a hold and makes its customer due; false when there is no
+// such hold. The row stays as history.
+func (s *Store) RemoveManualHold(ctx context.Context, id string, now time.Time) (found bool, err error) {
+	err = s.unfenced(ctx, "removing a hold", func(ctx context.Context, tx conn) error {
+		var h reconcile.ManualHold
+		found, err = false, tx.each(ctx, holdColumns+" FROM holds WHERE id = $1 AND removed_at IS NULL", []any{id}, func(row scan) (err error) {
+			found = true
+			h, err = scanHold(row)
+			return err
+		})
+		if err != nil || !found {
+			return err
+		}
+		if _, err := tx.exec(ctx, "UPDATE holds SET removed_at = $2 WHERE id = $1", id, at(now)); err != nil {
+			return err
+		}
+		customers, err := heldCustomers(ctx, tx, h)
+		if err != nil {
+			return err
+		}
+		return wake(ctx, tx, customers, now)
+	})
+	return found, err
+}
+
+// heldCustomers are the parties that a hold concerns.
+func heldCustomers(ctx context.Context, tx conn, h reconcile.ManualHold) ([]string, error) {
+	return tx.strings(ctx, `SELECT customer_id FROM stripe_customers WHERE id = $1
+		UNION SELECT id FROM customers WHERE id = $1
+		UNION SELECT c.customer_id FROM subscriptions s JOIN stripe_customers c ON c.id = s.stripe_customer_id WHERE s.id = $2`,
+		h.Customer, h.Subscription)
+}

@@ -1,0 +1,177 @@
+package store
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"io/fs"
+	"path"
+	"strconv"
+	"strings"
+
+	"github.com/pressly/goose/v3"
+
+	"github.com/stripe-enhance/stripe-enhance/migrations"
+)
+
+// versionTable is where goose records what it applied.
+const versionTable = "goose_db_version"
+
+// migrationLock is the key of the advisory lock that migrations of all replicas
+// share; "enhance" in ASCII. It lasts for a transaction and is no session state.
+const migrationLock = 0x656e68616e6365
+
+// MigrationInfo is one migration.
+type MigrationInfo struct {
+	Version int64
+	Name    string // "00001_initial.sql"
+	SQL     string // as it stands in the file
+}
+
+// Migrate applies the pending migrations and returns them; with dryRun it only
+// returns them. Several processes may call it at once: one migrates, the others
+// wait and find nothing left to do. Each migration is a transaction of its own.
+func (s *Store) Migrate(ctx context.Context, dryRun bool) ([]MigrationInfo, error) {
+	pending, err := s.Pending(ctx)
+	if err != nil || dryRun || len(pending) == 0 {
+		return pending, err
+	}
+	unlock, err := s.lockMigrations(ctx)
+	if err != nil {
+		return nil, failed("migrating", err)
+	}
+	applied, err := s.applyPending(ctx)
+	return applied, failed("migrating", errors.Join(err, unlock()))
+}
+
+// Pending lists the migrations that this database still lacks, in order. It is
+// an error when the database has some that this program lacks.
+func (s *Store) Pending(ctx context.Context) ([]MigrationInfo, error) {
+	all, err := s.history()
+	if err != nil {
+		return nil, failed("reading migrations", err)
+	}
+	version, err := s.Version(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if err := s.refuseNewer(ctx); err != nil {
+		return nil, failed("reading the version", err)
+	}
+	for i, m := range all {
+		if m.Version > version {
+			return all[i:], nil
+		}
+	}
+	return nil, nil
+}
+
+// Version is the number of the newest migration applied; 0 for an empty database.
+func (s *Store) Version(ctx context.Context) (int64, error) {
+	ctx, cancel := context.WithTimeout(ctx, readLimit)
+	defer cancel()
+	c := conn{s.read, s.d}
+	exists := "SELECT count(*) FROM sqlite_master WHERE type = 'table' AND name = $1"
+	if s.d == postgres {
+		exists = "SELECT count(to_regclass($1))"
+	}
+	var tables int
+	if _, err := c.one(ctx, exists, []any{versionTable}, &tables); err != nil {
+		return 0, failed("reading the version", err)
+	}
+	if tables == 0 {
+		return 0, nil
+	}
+	var version int64
+	_, err := c.one(ctx, "SELECT coalesce(max(version_id), 0) FROM "+versionTable+" WHERE is_applied", nil, &version)
+	return version, failed("reading the version", err)
+}
+
+// refuseNewer is an error when the database was migrated by a later version.
+func (s *Store) refuseNewer(ctx context.Context) error {
+	all, err := s.history()
+	if err != nil {
+		return err
+	}
+	version, err := s.Version(ctx)
+	if err != nil {
+		return err
+	}
+	if newest := all[len(all)-1].Version; version > newest {
+		return permanent("the database is at version %d and this program knows versions up to %d; nothing was changed: "+
+			"use the newer program that wrote it, or restore a backup from before the upgrade", version, newest)
+	}
+	return nil
+}
+
+func (s *Store) applyPending(ctx context.Context) ([]MigrationInfo, error) {
+	pending, err := s.Pending(ctx) // again: another process may have been faster
+	if err != nil || len(pending) == 0 {
+		return nil, err
+	}
+	goDialect := goose.DialectSQLite3
+	if s.d == postgres {
+		goDialect = goose.DialectPostgres
+	}
+	provider, err := goose.NewProvider(goDialect, s.write, s.files(), goose.WithDisableGlobalRegistry(true))
+	if err != nil {
+		return nil, err
+	}
+	if _, err := provider.Up(ctx); err != nil {
+		return nil, err
+	}
+	return pending, nil
+}
+
+// lockMigrations keeps other processes from migrating until unlock is called.
+func (s *Store) lockMigrations(ctx context.Context) (unlock func() error, err error) {
+	if s.d == sqlite {
+		if s.path == "" {
+			return func() error { return nil }, nil
+		}
+		// A file of its own: the lease's may be held for hours.
+		l := newFileLock(s.path + ".migrate.lock")
+		return l.close, l.wait()
+	}
+	tx, err := s.write.BeginTx(ctx, &sql.TxOptions{})
+	if err != nil {
+		return nil, err
+	}
+	if _, err := tx.ExecContext(ctx, "SELECT pg_advisory_xact_lock($1)", int64(migrationLock)); err != nil {
+		return nil, errors.Join(err, rollback(tx))
+	}
+	return func() error { return rollback(tx) }, nil
+}
+
+func (s *Store) files() fs.FS {
+	if s.d == postgres {
+		return migrations.Postgres()
+	}
+	return migrations.SQLite()
+}
+
+// history lists all migrations this program knows, in order; never empty.
+func (s *Store) history() ([]MigrationInfo, error) {
+	names, err := fs.Glob(s.files(), "*.sql")
+	if err != nil {
+		return nil, err
+	}
+	all := make([]MigrationInfo, 0, len(names))
+	for _, name := range names { // Glob sorts, and the numbers have leading zeros
+		number, _, _ := strings.Cut(path.Base(name), "_")
+		version, err := strconv.ParseInt(number, 10, 64)
+		if err != nil {
+			return nil, fmt.Errorf("migration %s has no number", name)
+		}
+		text, err := fs.ReadFile(s.files(), name)
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, MigrationInfo{Version: version, Name: name, SQL: string(text)})
+	}
+	if len(all) == 0 {
+		return nil, errors.New("no migrations in the program")
+	}
+	return all, nil
+}

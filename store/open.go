@@ -1,0 +1,99 @@
+package store
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/stripe-enhance/stripe-enhance/internal/fault"
+	"github.com/stripe-enhance/stripe-enhance/internal/secret"
+)
+
+// Options say which database to open.
+type Options struct {
+	// URL is "sqlite:PATH", "postgres://…" or "postgresql://…". It is a secret
+	// because it may hold a password; no error of this package shows it.
+	//
+	// "sqlite::memory:" is an empty database that lives as long as the Store;
+	// "sqlite::memory:NAME" is shared by all Stores of this process that name it,
+	// and lives as long as one of them.
+	URL secret.Text
+	// ReadConnections is how many reads may run at once beside the writer; 0 is 4
+	// on SQLite. PostgreSQL takes pool_max_conns of the URL instead, else 8.
+	ReadConnections int
+	// Now is the clock for the one question that is asked without a time, how many
+	// customers are due (Counts). nil is time.Now.
+	Now func() time.Time
+}
+
+// Store is the database. Methods are safe for concurrent use. One Store belongs
+// to one process; several processes may open the same database, and the lease
+// decides which of them writes.
+type Store struct {
+	d     dialect
+	write *sql.DB // SQLite: one connection, BEGIN IMMEDIATE
+	read  *sql.DB // PostgreSQL: the same pool as write
+	path  string  // of the SQLite file; "" otherwise
+	lock  *fileLock
+	sweep sweep
+	woken wakeBook
+	now   func() time.Time
+	close []func() error // in the order in which they are to be called
+}
+
+// Open connects and checks that the database is one this version can work with.
+// It changes nothing in it: an empty database stays empty until Migrate.
+func Open(ctx context.Context, o Options) (*Store, error) {
+	scheme, rest, _ := strings.Cut(o.URL.Reveal(), ":")
+	var s *Store
+	var err error
+	switch scheme {
+	case "sqlite":
+		s, err = openSQLite(ctx, rest, o)
+	case "postgres", "postgresql":
+		s, err = openPostgres(ctx, o)
+	default:
+		return nil, fault.Errorf(fault.Permanent, "store: the database URL must begin with sqlite:, postgres:// or postgresql://")
+	}
+	if err != nil {
+		return nil, failed("opening the database", err)
+	}
+	if s.now = o.Now; s.now == nil {
+		s.now = time.Now
+	}
+	if err := s.refuseNewer(ctx); err != nil {
+		return nil, failed("opening the database", errors.Join(err, s.Close()))
+	}
+	return s, nil
+}
+
+// Close gives back connections and locks. A lease that was not released stays in
+// the database until it expires or, on SQLite, until somebody asks for it.
+func (s *Store) Close() error {
+	var errs []error
+	for _, f := range s.close {
+		errs = append(errs, f())
+	}
+	s.close = nil
+	return errors.Join(errs...)
+}
+
+// Dialect is "sqlite" or "postgres", for reports.
+func (s *Store) Dialect() string { return s.d.String() }
+
+// Ping reports whether the database answers.
+func (s *Store) Ping(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, readLimit)
+	defer cancel()
+	var one int
+	_, err := conn{s.read, s.d}.one(ctx, "SELECT 1", nil, &one)
+	return failed("asking the database", err)
+}
+
+// permanent is a problem that a person has to solve, in words for that person.
+func permanent(format string, args ...any) error {
+	return fault.Wrap(fault.Permanent, fmt.Errorf(format, args...))
+}

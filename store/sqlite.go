@@ -1,0 +1,195 @@
+package store
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"net/url"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"sync/atomic"
+
+	sqlitedriver "modernc.org/sqlite"
+)
+
+// memory is the path of a database without a file.
+const memory = ":memory:"
+
+// defaultReaders is enough for a run, the web side and a person at the shell.
+const defaultReaders = 4
+
+// sqliteHeader begins every SQLite file (sqlite.org/fileformat.html, 1.3).
+const sqliteHeader = "SQLite format 3\x00"
+
+// openSQLite opens the file at path, creating it when it does not exist.
+func openSQLite(ctx context.Context, path string, o Options) (*Store, error) {
+	if name, ok := strings.CutPrefix(path, memory); ok {
+		return openMemory(ctx, name)
+	}
+	if path == "" {
+		return nil, permanent("sqlite: needs a path, as in sqlite:stripe-enhance.db")
+	}
+	path, err := filepath.Abs(path)
+	if err != nil {
+		return nil, err
+	}
+	if err := prepareFile(ctx, path); err != nil {
+		return nil, err
+	}
+	s := &Store{d: sqlite, path: path, lock: newFileLock(path + ".lock")}
+	s.close = append(s.close, s.lock.close)
+	if s.write, err = s.connect(ctx, fileDSN(path, false), 1, "wal"); err != nil {
+		return nil, errors.Join(err, s.Close())
+	}
+	readers := o.ReadConnections
+	if readers < 1 {
+		readers = defaultReaders
+	}
+	if s.read, err = s.connect(ctx, fileDSN(path, true), readers, "wal"); err != nil {
+		return nil, errors.Join(err, s.Close())
+	}
+	return s, nil
+}
+
+// memories numbers the nameless databases in memory.
+var memories atomic.Int64
+
+// openMemory opens a database that has no file. One connection serves reads and
+// writes; a second one, idle, keeps the database alive when the first is dropped.
+func openMemory(ctx context.Context, name string) (*Store, error) {
+	if name == "" {
+		name = "unnamed " + strconv.FormatInt(memories.Add(1), 10)
+	}
+	dsn := "file:/" + url.PathEscape(name) + "?vfs=memdb&" + parameters("memory", false)
+	s := &Store{d: sqlite}
+	anchor, err := s.connect(ctx, dsn, 1, "memory")
+	if err != nil {
+		return nil, err
+	}
+	if s.write, err = s.connect(ctx, dsn, 1, "memory"); err != nil {
+		return nil, errors.Join(err, anchor.Close())
+	}
+	s.read = s.write
+	return s, nil
+}
+
+// fileDSN is the driver's name for a database file. The path is escaped, so that
+// no character in it is read as a parameter.
+func fileDSN(path string, readOnly bool) string {
+	u := url.URL{Scheme: "file", Path: path}
+	return u.String() + "?" + parameters("WAL", readOnly)
+}
+
+// parameters are the driver's parameters. synchronous(FULL) is what makes a
+// committed intent survive a power cut in WAL mode; _txlock=immediate takes the
+// write lock at BEGIN, because a reader that turns writer midway fails at once
+// whatever busy_timeout says.
+func parameters(journal string, readOnly bool) string {
+	p := "_pragma=busy_timeout(10000)&_pragma=journal_mode(" + journal + ")&_pragma=synchronous(FULL)" +
+		"&_pragma=foreign_keys(1)&_pragma=temp_store(MEMORY)&_pragma=cache_size(-16384)" +
+		"&_dqs=0&_time_integer_format=unix_micro"
+	if readOnly {
+		return p + "&_query_only=1"
+	}
+	return p + "&_txlock=immediate"
+}
+
+// connect opens a pool and reads the settings back, because the driver ignores
+// parameters that it does not know.
+func (s *Store) connect(ctx context.Context, dsn string, connections int, journal string) (*sql.DB, error) {
+	db, err := sql.Open("sqlite", dsn)
+	if err != nil {
+		return nil, err
+	}
+	db.SetMaxOpenConns(connections)
+	db.SetMaxIdleConns(connections)
+	s.close = append([]func() error{db.Close}, s.close...)
+	want := map[string]string{
+		"journal_mode": journal, "synchronous": "2", "foreign_keys": "1", "busy_timeout": "10000",
+	}
+	for name, value := range want {
+		var have string
+		if err := db.QueryRowContext(ctx, "PRAGMA "+name).Scan(&have); err != nil {
+			return nil, explain(s.path, err)
+		}
+		if have != value {
+			return nil, permanent("%s: PRAGMA %s is %q and not %q: is the file on a network or overlay file system?", s.path, name, have, value)
+		}
+	}
+	return db, nil
+}
+
+// prepareFile makes sure that path is a SQLite database that may be written, or
+// an empty file, before the driver touches it.
+func prepareFile(ctx context.Context, path string) error {
+	if info, err := os.Stat(filepath.Dir(path)); err != nil {
+		return permanent("the directory of %s: %w; create it, or choose another path in DATABASE_URL", path, err)
+	} else if !info.IsDir() {
+		return permanent("%s is not a directory; choose another path in DATABASE_URL", filepath.Dir(path))
+	}
+	if kind := networkFS(filepath.Dir(path)); kind != "" {
+		return permanent("%s is on %s, where SQLite's locks do not hold; use a local disk, or PostgreSQL", path, kind)
+	}
+	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600)
+	if err != nil {
+		return permanent("%w; the database file must be writable by this user", err)
+	}
+	defer f.Close()
+	info, err := f.Stat()
+	if err != nil {
+		return err
+	}
+	if !info.Mode().IsRegular() {
+		return permanent("%s is not a regular file", path)
+	}
+	if info.Size() == 0 {
+		return nil
+	}
+	head := make([]byte, len(sqliteHeader))
+	if _, err := io.ReadFull(f, head); err != nil || string(head) != sqliteHeader {
+		return permanent("%s exists and is not a SQLite database; nothing was changed: choose another path in DATABASE_URL", path)
+	}
+	return refuseForeign(ctx, path)
+}
+
+// refuseForeign looks into an existing database without changing it, its journal
+// mode included: one that holds tables, but never saw a migration of ours, is
+// somebody else's.
+func refuseForeign(ctx context.Context, path string) error {
+	u := url.URL{Scheme: "file", Path: path}
+	db, err := sql.Open("sqlite", u.String()+"?mode=rw&_pragma=busy_timeout(10000)&_query_only=1")
+	if err != nil {
+		return err
+	}
+	defer db.Close()
+	var ours, others int
+	err = db.QueryRowContext(ctx, `SELECT count(*) FILTER (WHERE name = $1), count(*) FILTER (WHERE name <> $1)
+		FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite_%'`, versionTable).Scan(&ours, &others)
+	if err != nil {
+		return explain(path, err)
+	}
+	if ours == 0 && others > 0 {
+		return permanent("%s is a SQLite database of something else; nothing was changed: choose another path in DATABASE_URL", path)
+	}
+	return nil
+}
+
+// explain says what an error of the driver means for the file.
+func explain(path string, err error) error {
+	var lite *sqlitedriver.Error
+	if path == "" || !errors.As(err, &lite) {
+		return err
+	}
+	switch {
+	case strings.Contains(err.Error(), "readonly"):
+		return permanent("%s cannot be written: %w; check the owner and mode of the file and its directory", path, err)
+	case errors.Is(err, fs.ErrPermission):
+		return permanent("%s: %w; check the owner and mode of the file and its directory", path, err)
+	}
+	return fmt.Errorf("%s: %w", path, err)
+}

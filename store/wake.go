@@ -1,0 +1,83 @@
+package store
+
+import (
+	"context"
+	"slices"
+	"sync"
+	"time"
+)
+
+// wake makes customers due at now, unless they are due earlier. It counts the
+// wake-up, so that one that arrives while the customer is being planned is not
+// undone when the plan is saved.
+func wake(ctx context.Context, tx conn, customers []string, now time.Time) error {
+	if len(customers) == 0 {
+		return nil
+	}
+	slices.Sort(customers) // one order for everybody who locks several rows
+	_, err := tx.exec(ctx, `UPDATE customers SET wakes = wakes + 1,
+		due_at = CASE WHEN due_at <= $1 THEN due_at ELSE $1 END
+		WHERE id IN `+tx.d.texts(2), at(now), list(slices.Compact(customers)))
+	return err
+}
+
+// wakeOf wakes the customers behind bindings or subscriptions: column is
+// "subscription_id" or "stripe_customer_id".
+func wakeOf(ctx context.Context, tx conn, column string, ids []string, now time.Time) error {
+	query := `SELECT c.customer_id FROM stripe_customers c WHERE c.id IN ` + tx.d.texts(1)
+	if column == "subscription_id" {
+		query = `SELECT c.customer_id FROM subscriptions s JOIN stripe_customers c ON c.id = s.stripe_customer_id
+			WHERE s.id IN ` + tx.d.texts(1)
+	}
+	customers, err := tx.strings(ctx, query, list(ids))
+	if err != nil {
+		return err
+	}
+	return wake(ctx, tx, customers, now)
+}
+
+// strings collects the only column of a query.
+func (c conn) strings(ctx context.Context, query string, args ...any) ([]string, error) {
+	var values []string
+	err := c.each(ctx, query, args, func(row scan) error {
+		var v string
+		err := row(&v)
+		values = append(values, v)
+		return err
+	})
+	return values, err
+}
+
+// wakeBook remembers how often each customer had been woken when this process
+// loaded it. Only the latest few thousand are kept, in two generations: what is
+// being planned was loaded a moment ago. A customer that is not in the book is
+// taken as not woken since.
+type wakeBook struct {
+	mu           sync.Mutex // guards both maps
+	young, older map[string]int64
+}
+
+// generation bounds the book to twice this number of customers.
+const generation = 20_000
+
+func (b *wakeBook) note(customer string, wakes int64) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.young == nil || len(b.young) >= generation {
+		b.older, b.young = b.young, make(map[string]int64)
+	}
+	b.young[customer] = wakes
+}
+
+// seen is the count at loading; -1 when not known.
+func (b *wakeBook) seen(customer string) int64 {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if n, ok := b.young[customer]; ok {
+		return n
+	}
+	if n, ok := b.older[customer]; ok {
+		return n
+	}
+	return -1
+}

@@ -1,0 +1,90 @@
+package store
+
+import (
+	"context"
+	"time"
+)
+
+// WebhookRecord is one event that came by webhook.
+type WebhookRecord struct {
+	EventID      string
+	Type         string
+	Subscription string // "" when the event names none
+	ReceivedAt   time.Time
+	State        WebhookState
+	Error        string
+	FinishedAt   time.Time // zero: no run has followed it yet
+}
+
+// WebhookState is what became of an event.
+type WebhookState string
+
+const (
+	WebhookReceived WebhookState = "received" // stored, no run has looked yet
+	WebhookFollowed WebhookState = "followed" // a run looked at what it names
+	WebhookFailed   WebhookState = "failed"   // the run that looked failed
+)
+
+// LogWebhook stores an event and the nudge it stands for, in one transaction, so
+// that an event which was acknowledged is never without effect. It reports whether
+// the event was new; a known one nudges nothing. No lease is needed.
+func (s *Store) LogWebhook(ctx context.Context, eventID, eventType, subscription string, now time.Time) (isNew bool, err error) {
+	err = s.unfenced(ctx, "storing a webhook", func(ctx context.Context, tx conn) error {
+		n, err := tx.exec(ctx, `INSERT INTO webhook_logs (event_id, event_type, subscription_id, received_at) VALUES ($1, $2, $3, $4)
+			ON CONFLICT (event_id) DO NOTHING`, clean(eventID), clean(eventType), clean(subscription), at(now))
+		isNew = n > 0
+		if err != nil || !isNew || subscription == "" {
+			return err
+		}
+		return nudge(ctx, tx, []string{subscription}, "webhook "+eventType, now)
+	})
+	return isNew && err == nil, err
+}
+
+// WebhookResult records that a run followed the events received up to a moment:
+// for one subscription, or, with "", for all. An empty problem is success.
+func (s *Store) WebhookResult(ctx context.Context, subscription string, received time.Time, problem string, now time.Time) error {
+	return s.unfenced(ctx, "recording a webhook's result", func(ctx context.Context, tx conn) error {
+		state := WebhookFollowed
+		if problem != "" {
+			state = WebhookFailed
+		}
+		_, err := tx.exec(ctx, `UPDATE webhook_logs SET state = $1, error = $2, finished_at = $3
+			WHERE state = 'received' AND received_at <= $4 AND (CAST($5 AS TEXT) = '' OR subscription_id = $5)`,
+			string(state), clean(problem), at(now), at(received), subscription)
+		return err
+	})
+}
+
+const webhookColumns = "SELECT event_id, event_type, subscription_id, received_at, state, error, finished_at FROM webhook_logs "
+
+func (s *Store) webhooks(ctx context.Context, where string, args ...any) ([]WebhookRecord, error) {
+	var records []WebhookRecord
+	err := s.query(ctx, "reading webhooks", webhookColumns+where, args, func(row scan) error {
+		var r WebhookRecord
+		var state string
+		err := row(&r.EventID, &r.Type, &r.Subscription, into(&r.ReceivedAt), &state, &r.Error, into(&r.FinishedAt))
+		r.State = WebhookState(state)
+		records = append(records, r)
+		return err
+	})
+	return records, err
+}
+
+// RecentWebhooks returns the newest events, newest first.
+func (s *Store) RecentWebhooks(ctx context.Context, limit int) ([]WebhookRecord, error) {
+	return s.webhooks(ctx, "ORDER BY received_at DESC, event_id DESC LIMIT $1", limit)
+}
+
+// FailedWebhooks returns the newest failed events, newest first, and how many
+// there are in all.
+func (s *Store) FailedWebhooks(ctx context.Context, limit int) (records []WebhookRecord, total int, err error) {
+	records, err = s.webhooks(ctx, "WHERE state = 'failed' ORDER BY received_at DESC, event_id DESC LIMIT $1", limit)
+	if err != nil {
+		return nil, 0, err
+	}
+	err = s.query(ctx, "counting webhooks", "SELECT count(*) FROM webhook_logs WHERE state = 'failed'", nil, func(row scan) error {
+		return row(&total)
+	})
+	return records, total, err
+}
