@@ -159,6 +159,11 @@ func (r *run) lookFirst(ctx context.Context, a reconcile.Action, looked map[stri
 	case reconcile.CreateOrg:
 		return true, r.freshIndex(ctx)
 	case reconcile.CreateSubscription:
+		// Once for each org: we are the only writer, and an org made in this very
+		// run began empty.
+		if !r.firstLook(a.Org) {
+			return false, nil
+		}
 		_, err := r.readOrgs(ctx, []string{a.Org})
 		return true, err
 	default:
@@ -166,14 +171,21 @@ func (r *run) lookFirst(ctx context.Context, a reconcile.Action, looked map[stri
 	}
 }
 
+// firstLook reports whether the hostings of an org were not read in this run yet.
+func (r *run) firstLook(org string) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	first := !r.seenOrgs[org]
+	r.seenOrgs[org] = true
+	return first
+}
+
 // finish records what is left to say about a customer after its actions.
 func (r *run) finish(ctx context.Context, id string) {
 	ctx = context.WithoutCancel(ctx)
 	c, d, err := r.again(ctx, id)
-	if err == nil && (c.Failures > 0 || !c.Parked.IsZero()) && len(c.Pending) == 0 {
-		if err = r.Timetable.Postpone(ctx, r.tok, reconcile.Backoff{Customer: id, Due: r.soon()}, r.now); err == nil {
-			c, d, err = r.again(ctx, id)
-		}
+	if err == nil {
+		c, d, err = r.forgive(ctx, c, d)
 	}
 	if err == nil {
 		err = r.Queue.SavePlanned(ctx, r.tok, r.rec.ID, []reconcile.Planned{r.planned(c, d)}, r.now)

@@ -45,6 +45,11 @@ func (r *run) perform(ctx context.Context, c *reconcile.Customer, a reconcile.Ac
 		return fmt.Errorf("recording the outcome (%s): %w", out.State, saveErr)
 	}
 	r.Failpoint("after-record")
+	if out.State == reconcile.ActionFailed {
+		r.mu.Lock()
+		r.refused[a.ID] = true
+		r.mu.Unlock()
+	}
 	r.tell(a, out, err)
 	if err == nil {
 		r.misses.Store(0)
@@ -175,6 +180,7 @@ func (r *run) createOrg(ctx context.Context, a reconcile.Action, out *reconcile.
 		return err
 	}
 	now := r.Now().UTC()
+	r.firstLook(id)
 	out.Org = &reconcile.Org{ID: id, Name: name, Created: now, ObservedAt: now, HostingsRead: now}
 	return nil
 }

@@ -36,26 +36,39 @@ const (
 	eventHorizon = 25 * 24 * time.Hour
 )
 
-// observe brings the mirror up to date, as much as the request wants.
-func (r *run) observe(ctx context.Context) error {
-	if len(r.req.Subscriptions) > 0 {
-		r.mode = reconcile.RunTargeted
-		return r.observeThese(ctx)
-	}
+// chooseMode says how much this run looks at: the subscriptions somebody named,
+// everything, or what changed since the cursor.
+func (r *run) chooseMode(ctx context.Context) error {
 	since, err := r.eventCursor(ctx)
-	if err != nil {
+	switch {
+	case err != nil:
 		return err
+	case len(r.req.Subscriptions) > 0:
+		r.setMode(reconcile.RunTargeted)
+	case r.req.Full || since.IsZero():
+		r.setMode(reconcile.RunFull)
+	default:
+		r.setMode(reconcile.RunIncremental)
+		r.since = since
+	}
+	return nil
+}
+
+func (r *run) setMode(m reconcile.RunMode) { r.mode, r.rec.Mode = m, m.String() }
+
+// observe brings the mirror up to date, as much as the mode wants.
+func (r *run) observe(ctx context.Context) error {
+	if r.mode == reconcile.RunTargeted {
+		return r.observeThese(ctx)
 	}
 	nudged, err := r.Leases.TakeNudges(ctx, r.tok)
 	if err != nil {
 		return fmt.Errorf("taking the nudges: %w", err)
 	}
-	if r.req.Full || since.IsZero() {
-		r.mode = reconcile.RunFull
+	if r.mode == reconcile.RunFull {
 		return r.sweep(ctx)
 	}
-	r.mode = reconcile.RunIncremental
-	return r.follow(ctx, since, nudged)
+	return r.follow(ctx, r.since, nudged)
 }
 
 // eventCursor is zero when only a full sweep will do.
@@ -116,7 +129,12 @@ func (r *run) follow(ctx context.Context, since time.Time, nudged []string) erro
 		return err
 	}
 	r.rec.Events = len(fresh)
-	touched, byCustomer := nudged, []string(nil)
+	var touched, byCustomer []string
+	for _, id := range nudged {
+		if id != "" { // an empty one only says: look at what is due
+			touched = append(touched, id)
+		}
+	}
 	for _, ev := range fresh {
 		switch {
 		case ev.Subscription != "":

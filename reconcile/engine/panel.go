@@ -27,10 +27,6 @@ func (r *run) indexPanel(ctx context.Context) error {
 		return err
 	}
 	if since == "" {
-		work, err := r.anythingDue(ctx)
-		if err != nil || !work {
-			return err
-		}
 		return r.recover(ctx)
 	}
 	if r.mode == reconcile.RunFull {

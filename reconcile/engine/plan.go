@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"runtime/debug"
+	"slices"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -59,7 +60,7 @@ func (r *run) plan(ctx context.Context) error {
 
 // planStored is a dry run over what is stored, reading nothing outside.
 func (r *run) planStored(ctx context.Context) error {
-	r.mode = reconcile.RunIncremental
+	r.setMode(reconcile.RunIncremental)
 	mappings, err := r.Catalogue.Mappings(ctx)
 	if err != nil {
 		return err
@@ -125,12 +126,27 @@ func (r *run) planOne(ctx context.Context, c *reconcile.Customer) (p *reconcile.
 	if err == nil {
 		cur, d, err = r.decide(ctx, cur)
 	}
+	if err == nil && len(d.Actions) == 0 {
+		cur, d, err = r.forgive(ctx, cur, d)
+	}
 	if err != nil {
 		r.failed(ctx, c.ID, fmt.Errorf("looking: %w", err))
 		return nil
 	}
 	out := r.planned(cur, d)
 	return &out
+}
+
+// forgive ends the back-off of a customer who could be looked at and for whom
+// there is nothing left to do: "in a row" must mean that.
+func (r *run) forgive(ctx context.Context, c *reconcile.Customer, d reconcile.Decision) (*reconcile.Customer, reconcile.Decision, error) {
+	if r.req.Dry || c.Failures == 0 && c.Parked.IsZero() || len(c.Pending) > 0 {
+		return c, d, nil
+	}
+	if err := r.Timetable.Postpone(ctx, r.tok, reconcile.Backoff{Customer: c.ID, Due: r.soon()}, r.now); err != nil {
+		return c, d, err
+	}
+	return r.again(ctx, c.ID)
 }
 
 // survive keeps a panic about one customer from stopping the others.
@@ -228,6 +244,10 @@ func (r *run) planned(c *reconcile.Customer, d reconcile.Decision) reconcile.Pla
 	if r.giveOnly.Load() != nil && len(d.Holds) > 0 {
 		p.Due = r.soon() // what the evidence withheld is looked at again at once
 	}
+	// What was refused in this run is wanted again in a later one, not in this.
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	p.Actions = slices.DeleteFunc(slices.Clone(p.Actions), func(a reconcile.Action) bool { return r.refused[a.ID] })
 	return p
 }
 

@@ -24,6 +24,8 @@ type run struct {
 	now  time.Time // when the run began; what was due then is looked at
 	log  *logrus.Entry
 	mode reconcile.RunMode
+	// since is the event cursor of an incremental run.
+	since time.Time
 
 	catalog *reconcile.Catalog
 	listed  *reconcile.ListedState // set by a full sweep
@@ -38,6 +40,8 @@ type run struct {
 	heldKinds map[reconcile.Kind]string // brake kind → plan that holds it
 	plans     []reconcile.HeldPlan
 	dry       []reconcile.Planned // decisions of a dry run
+	refused   map[string]bool     // ids of the actions that failed in this run
+	seenOrgs  map[string]bool     // orgs whose hostings are known as of this run
 	notes     []string
 	indexed   bool       // the index of orgs was refreshed in this run
 	index     sync.Mutex // held while it is being refreshed
@@ -78,6 +82,9 @@ func (e *Engine) Run(ctx context.Context, req Request) (reconcile.Report, error)
 		return reconcile.Report{Run: r.rec}, err
 	}
 	defer done()
+	if err := r.chooseMode(ctx); err != nil {
+		return reconcile.Report{Run: r.rec}, err
+	}
 	if err := r.History.BeginRun(ctx, r.tok, r.rec); err != nil {
 		return reconcile.Report{Run: r.rec}, fmt.Errorf("recording the run: %w", err)
 	}
@@ -93,7 +100,7 @@ func (e *Engine) newRun(req Request) *run {
 	now := e.Now().UTC()
 	id := fmt.Sprintf("%s-%s%d", now.Format("20060102T150405Z"), e.word()[:4], e.runs.Add(1))
 	r := &run{Engine: e, req: req, now: now,
-		braked: map[reconcile.Kind]*batch{}, judged: map[string]bool{}, approved: map[string]string{}, heldKinds: map[reconcile.Kind]string{},
+		braked: map[reconcile.Kind]*batch{}, judged: map[string]bool{}, refused: map[string]bool{}, seenOrgs: map[string]bool{}, approved: map[string]string{}, heldKinds: map[reconcile.Kind]string{},
 		log: e.Log.WithField("run", id)}
 	r.rec = reconcile.RunRecord{ID: id, Trigger: req.Trigger, Started: now,
 		StripeCalls: e.Account.Requests(), EnhanceCalls: e.Owners.Requests()}
@@ -155,7 +162,6 @@ func (r *run) give(reason string) {
 func (r *run) report(ctx context.Context, runErr error) (reconcile.Report, error) {
 	ctx = context.WithoutCancel(ctx)
 	rep := reconcile.Report{Dry: r.req.Dry, Notes: r.notes, Plans: r.plans}
-	r.rec.Mode = r.mode.String()
 	r.rec.Finished = r.Now().UTC()
 	r.rec.StripeCalls = r.Account.Requests() - r.rec.StripeCalls
 	r.rec.EnhanceCalls = r.Owners.Requests() - r.rec.EnhanceCalls

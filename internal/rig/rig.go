@@ -1,0 +1,199 @@
+// Package rig puts the real engine, store and clients in front of the simulators,
+// in one process and without sockets, for tests of the whole.
+//
+// Nothing in it is a stand-in: only the clock is the simulators' and the waits
+// between attempts are short. What a test finds here, a customer would have met.
+package rig
+
+import (
+	"context"
+	"math/rand/v2"
+	"net/http"
+	"path/filepath"
+	"strconv"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/sirupsen/logrus"
+
+	"github.com/stripe-enhance/stripe-enhance/clients/enhance"
+	"github.com/stripe-enhance/stripe-enhance/clients/pace"
+	"github.com/stripe-enhance/stripe-enhance/clients/stripe"
+	"github.com/stripe-enhance/stripe-enhance/internal/secret"
+	"github.com/stripe-enhance/stripe-enhance/reconcile"
+	"github.com/stripe-enhance/stripe-enhance/reconcile/engine"
+	"github.com/stripe-enhance/stripe-enhance/simulator"
+	"github.com/stripe-enhance/stripe-enhance/store"
+)
+
+// Options of a Rig. The zero value is a calm world, SQLite in the test's
+// directory, mode enforce, a grace period of 72 h and no retention.
+type Options struct {
+	World    simulator.Options
+	Hostile  bool   // the world's default hostility on
+	Database string // URL; "": SQLite in the test's directory
+	Engine   func(*engine.Options)
+	// Transport wraps the way to both simulators. Nil: the world's own.
+	Transport func(http.RoundTripper) http.RoundTripper
+}
+
+// Rig is one company, its panel, and our program between them.
+type Rig struct {
+	World  *simulator.World
+	Store  *store.Store
+	Engine *engine.Engine
+	Stripe *stripe.Client
+	Panel  *enhance.Client
+	// Plans maps price → plan of what the world offers; mapped in the store.
+	Plans map[string]int
+
+	tb      testing.TB
+	options Options
+}
+
+// New makes a world with the usual offer, an empty migrated database with its
+// mappings, and an engine.
+func New(tb testing.TB, o Options) *Rig {
+	tb.Helper()
+	o.World.Calm = !o.Hostile
+	w := simulator.New(o.World)
+	r := &Rig{World: w, Plans: w.Offer(), tb: tb, options: o}
+	if r.options.Database == "" {
+		r.options.Database = "sqlite:" + filepath.Join(tb.TempDir(), "test.db")
+	}
+	r.Open()
+	for price, plan := range r.Plans {
+		r.Map(price, plan)
+	}
+	return r
+}
+
+// Open opens the database and makes the clients and an engine, as a process that
+// starts does. The one before, if any, is closed.
+func (r *Rig) Open() {
+	r.tb.Helper()
+	r.Close()
+	ctx := context.Background()
+	s, err := store.Open(ctx, store.Options{URL: secret.New(r.options.Database)})
+	if err != nil {
+		r.tb.Fatalf("opening the store: %v", err)
+	}
+	if _, err := s.Migrate(ctx, false); err != nil {
+		r.tb.Fatalf("migrating: %v", err)
+	}
+	r.Store = s
+	r.tb.Cleanup(func() { _ = s.Close() })
+	transport := r.World.Transport()
+	if r.options.Transport != nil {
+		transport = r.options.Transport(transport)
+	}
+	r.Stripe, err = stripe.New(stripe.Options{Key: secret.New(r.World.StripeKey()), BaseURL: "http://" + simulator.StripeHost,
+		Transport: transport, Now: r.World.Now, RetryMin: time.Microsecond, RetryMax: time.Microsecond,
+		Pace: pace.New(pace.Options{RPS: 1e6, Min: 1e6, Concurrency: 8})})
+	if err != nil {
+		r.tb.Fatalf("stripe client: %v", err)
+	}
+	r.Panel, err = enhance.New(enhance.Options{BaseURL: "http://" + simulator.EnhanceHost, Token: secret.New(r.World.EnhanceToken()),
+		Org: r.World.OrgID(), Transport: transport, Now: r.World.Now, ReadBackoff: time.Microsecond,
+		Pace: pace.New(pace.Options{RPS: 1e6, Min: 1e6, Concurrency: 8})})
+	if err != nil {
+		r.tb.Fatalf("enhance client: %v", err)
+	}
+	r.Engine = r.NewEngine(r.options.Engine)
+}
+
+// NewEngine makes another engine on the same store and clients.
+func (r *Rig) NewEngine(change func(*engine.Options)) *engine.Engine {
+	r.tb.Helper()
+	var mu sync.Mutex // guards dice
+	dice := rand.New(rand.NewPCG(r.options.World.Seed, 1))
+	o := engine.Options{
+		Policy: reconcile.Policy{Mode: reconcile.Enforce, Grace: 72 * time.Hour, Onboarding: reconcile.Invite, CreateWebsites: true},
+		Brakes: reconcile.DefaultBrakes(), Settle: 90 * time.Second, Now: r.World.Now,
+		Rand: func() float64 { mu.Lock(); defer mu.Unlock(); return dice.Float64() },
+	}
+	if testing.Verbose() {
+		o.Log = logrus.New()
+		o.Log.SetLevel(logrus.InfoLevel)
+		o.Log.SetOutput(r.tb.Output())
+		o.Log.SetFormatter(&logrus.TextFormatter{DisableTimestamp: true, DisableQuote: true})
+	}
+	if change != nil {
+		change(&o)
+	}
+	e, err := engine.New(o, r.Ports())
+	if err != nil {
+		r.tb.Fatalf("engine: %v", err)
+	}
+	return e
+}
+
+// Ports are the real store and clients as the engine sees them.
+func (r *Rig) Ports() engine.Ports {
+	return engine.Ports{Billing: r.Stripe, Account: r.Stripe, Panel: r.Panel, Owners: r.Panel, Provisioner: r.Panel,
+		Websites: r.Panel, Terminator: r.Panel, Mirror: r.Store, Cursors: r.Store, Queue: r.Store, Timetable: r.Store,
+		Journal: r.Store, Inventory: r.Store, Catalogue: r.Store, History: r.Store, Withheld: r.Store, Leases: r.Store}
+}
+
+// Close ends the process, so to speak: the database is closed as it is.
+func (r *Rig) Close() {
+	if r.Store != nil {
+		_ = r.Store.Close()
+	}
+}
+
+// Map maps a price to a plan.
+func (r *Rig) Map(price string, plan int) {
+	r.tb.Helper()
+	if err := r.Store.SetMapping(context.Background(), reconcile.Mapping{BillingID: price, Plan: strconv.Itoa(plan)}, "test", r.World.Now()); err != nil {
+		r.tb.Fatalf("mapping %s: %v", price, err)
+	}
+}
+
+// Run does one run and fails the test when the run fails.
+func (r *Rig) Run(req engine.Request) reconcile.Report {
+	r.tb.Helper()
+	rep, err := r.Try(req)
+	if err != nil {
+		r.tb.Fatalf("run: %v", err)
+	}
+	return rep
+}
+
+// Try does one run.
+func (r *Rig) Try(req engine.Request) (reconcile.Report, error) {
+	if req.Trigger == "" {
+		req.Trigger = "test"
+	}
+	return r.Engine.Run(context.Background(), req)
+}
+
+// Converge runs, letting time pass between, until nothing is left to do or n runs
+// are over; it returns the last report. Failing runs are allowed on the way.
+func (r *Rig) Converge(n int) reconcile.Report {
+	r.tb.Helper()
+	var rep reconcile.Report
+	var err error
+	for range n {
+		rep, err = r.Try(engine.Request{})
+		if err == nil && rep.Pending() == 0 && len(rep.Actions) == 0 {
+			return rep
+		}
+		r.World.Advance(2 * time.Minute)
+	}
+	if err != nil {
+		r.tb.Fatalf("still failing after %d runs: %v", n, err)
+	}
+	return rep
+}
+
+// Approve releases every held plan.
+func (r *Rig) Approve(rep reconcile.Report) {
+	r.tb.Helper()
+	for _, p := range rep.Plans {
+		if _, err := r.Store.Approve(context.Background(), p.ID, "operator@test", r.World.Now()); err != nil {
+			r.tb.Fatalf("approving %s: %v", p.ID, err)
+		}
+	}
+}
