@@ -69,28 +69,29 @@ type bulk struct {
 // text renders the statement for a dialect.
 func (b bulk) text(d dialect) string {
 	names := make([]string, len(b.columns))
+	given := make([]string, len(b.columns)) // as PostgreSQL's rows name them, unlike any column
 	slots := make([]string, len(b.columns))
 	pairs := make([]string, 0, 2*len(b.columns))
 	for i, c := range b.columns {
-		names[i] = c.name
+		names[i], given[i] = c.name, "new_"+c.name
 		if d == postgres {
 			slots[i] = fmt.Sprintf("CAST($%d AS %s[])", i+1, c.kind)
-			pairs = append(pairs, "{"+c.name+"}", "x."+c.name)
+			pairs = append(pairs, "{"+c.name+"}", "x."+given[i])
 		} else {
 			slots[i] = fmt.Sprintf("$%d", i+1)
 			pairs = append(pairs, "{"+c.name+"}", slots[i])
 		}
 	}
 	fill := strings.NewReplacer(pairs...).Replace
-	list, params := strings.Join(names, ", "), strings.Join(slots, ", ")
+	list, params, rows := strings.Join(names, ", "), strings.Join(slots, ", "), strings.Join(given, ", ")
 	insert := strings.HasPrefix(b.head, "INSERT")
 	switch {
 	case insert && d == postgres:
-		return fmt.Sprintf("%s (%s) SELECT * FROM unnest(%s) AS x (%s) %s", b.head, list, params, list, fill(b.tail))
+		return fmt.Sprintf("%s (%s) SELECT * FROM unnest(%s) AS x (%s) %s", b.head, list, params, rows, fill(b.tail))
 	case insert:
 		return fmt.Sprintf("%s (%s) VALUES (%s) %s", b.head, list, params, fill(b.tail))
 	case d == postgres:
-		return fmt.Sprintf("%s FROM unnest(%s) AS x (%s) WHERE %s", fill(b.head), params, list, fill(b.tail))
+		return fmt.Sprintf("%s FROM unnest(%s) AS x (%s) WHERE %s", fill(b.head), params, rows, fill(b.tail))
 	default:
 		return fmt.Sprintf("%s WHERE %s", fill(b.head), fill(b.tail))
 	}
