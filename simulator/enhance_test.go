@@ -36,6 +36,7 @@ func TestEnhanceRefusesWhatOrchdWould(t *testing.T) {
 		"a method that does not exist":       {"PUT", hosting, "{}", 405, "method_not_allowed", ""},
 		"a plan in a string":                 {"POST", subs, `{"planId":"2"}`, 400, "bad_request", ""},
 		"a plan that is a fraction":          {"POST", subs, `{"planId":2.0}`, 400, "bad_request", ""},
+		"a plan beyond 32 bits":              {"POST", subs, `{"planId":4294967298}`, 400, "bad_request", ""},
 		"a plan that does not exist":         {"POST", subs, `{"planId":77}`, 404, "not_found", "plan"},
 		"no plan":                            {"POST", subs, `{"friendlyName":"x"}`, 400, "bad_request", ""},
 		"a field that does not exist":        {"POST", subs, `{"planId":2,"name":"x"}`, 400, "bad_request", ""},
@@ -260,7 +261,10 @@ func TestALoginIsUniqueWithoutRegardToCase(t *testing.T) {
 func TestARestoredPanelIsAsItWas(t *testing.T) {
 	c := calm(t)
 	org, id := c.customer("Before", "Pro [sub_1/1]")
+	c.must(c.w.SetUsage(id, "mailboxes", 3))
 	backup := c.w.Snapshot()
+	_, err := c.w.AddWebsite(id, "a.example.com") // which counts in the usage
+	c.must(err)
 	c.enhance("PATCH", fmt.Sprintf("/orgs/%s/subscriptions/%d", org, id), `{"isSuspended":true,"planId":3}`)
 	later, _ := c.customer("After", "Pro")
 	c.w.Restore(backup)
@@ -271,9 +275,34 @@ func TestARestoredPanelIsAsItWas(t *testing.T) {
 	if len(h) != 1 || h[0].Plan != 2 || h[0].SuspendedBy != "" {
 		t.Errorf("hostings after the restore: %+v", h)
 	}
+	if diff := cmp.Diff(map[string]int64{"mailboxes": 3}, h[0].Usage); diff != "" {
+		t.Errorf("usage after the restore (-want +got):\n%s", diff)
+	}
 	c.enhance("PATCH", fmt.Sprintf("/orgs/%s/subscriptions/%d", org, id), `{"planId":1}`)
 	c.w.Restore(backup)
 	if got := c.w.Hostings()[0].Plan; got != 2 {
 		t.Errorf("a second restore from one backup: plan %d, want 2", got)
+	}
+}
+
+func TestCustomersCanBeListedByTheirState(t *testing.T) {
+	c := calm(t)
+	plain, _ := c.customer("Plain", "Basic")
+	down, _ := c.customer("Down", "Pro")
+	gone, _ := c.customer("Gone", "Pro")
+	if s := c.enhance("PATCH", "/orgs/"+down, `{"isSuspended":true}`); s.status != 204 {
+		t.Fatalf("suspending an organisation: %d %s", s.status, s.body)
+	}
+	c.must(c.w.StaffDeleteOrg(gone))
+	got := map[string][]string{}
+	for _, filter := range []string{"", "status=active", "status=suspended", "status=deleted", "planId=2", "sortBy=name"} {
+		got[filter] = c.object(c.enhance("GET", "/orgs/{org}/customers?"+filter, ""), 200).ids()
+	}
+	want := map[string][]string{
+		"": {plain, down, gone}, "status=active": {plain}, "status=suspended": {down}, "status=deleted": {gone},
+		"planId=2": {plain, down}, "sortBy=name": {down, gone, plain},
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("customers by filter (-want +got):\n%s", diff)
 	}
 }
