@@ -38,7 +38,7 @@ func (s *Store) SavePlanned(ctx context.Context, tok reconcile.Token, run string
 
 var updatePlanned = bulk{
 	head: `UPDATE customers SET held = {held}, planned_at = {planned_at},
-		due_at = CASE WHEN {loaded} < 0 OR wakes = {loaded} THEN {due_at} ELSE due_at END`,
+		due_at = CASE WHEN {loaded} < 0 OR customers.wakes = {loaded} THEN {due_at} ELSE customers.due_at END`,
 	columns: []column{{"id", "TEXT"}, {"held", "JSONB"}, {"planned_at", "TIMESTAMPTZ"}, {"due_at", "TIMESTAMPTZ"}, {"loaded", "BIGINT"}},
 	tail:    "customers.id = {id}",
 }

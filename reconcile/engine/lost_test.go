@@ -1,0 +1,136 @@
+package engine_test
+
+import (
+	"fmt"
+	"testing"
+	"time"
+
+	"github.com/stripe-enhance/stripe-enhance/internal/pgtest"
+	"github.com/stripe-enhance/stripe-enhance/internal/rig"
+	"github.com/stripe-enhance/stripe-enhance/reconcile/engine"
+	"github.com/stripe-enhance/stripe-enhance/simulator"
+)
+
+// databases runs a test on both.
+func databases(t *testing.T, test func(t *testing.T, url string)) {
+	t.Run("sqlite", func(t *testing.T) { test(t, "") })
+	t.Run("postgres", func(t *testing.T) {
+		test(t, "postgres")
+	})
+}
+
+// onlyFirst applies a fault to the first call of a route.
+func onlyFirst(route string, f simulator.Fault) func(simulator.Call) simulator.Fault {
+	done := false
+	return func(c simulator.Call) simulator.Fault {
+		if c.Route == route && !done {
+			done = true
+			return f
+		}
+		return simulator.Fault{Honest: true}
+	}
+}
+
+const (
+	createOrg     = "POST /orgs/{org}/customers"
+	createHosting = "POST /orgs/{org}/customers/{customer}/subscriptions"
+)
+
+func TestACreateWhoseAnswerIsLostIsFoundAndNotRepeated(t *testing.T) {
+	faults := map[string]simulator.Fault{
+		"502 after it was done":             simulator.Unheard(502),
+		"connection lost after it was done": simulator.Lost(true),
+		"not done, 502":                     simulator.NotDone(502),
+		"connection lost before":            simulator.Lost(false),
+		"done a minute later":               simulator.LateBy(time.Minute),
+	}
+	databases(t, func(t *testing.T, url string) {
+		for _, route := range []string{createOrg, createHosting} {
+			for name, fault := range faults {
+				t.Run(route+", "+name, func(t *testing.T) {
+					r := rig.New(t, rig.Options{Database: fresh(t, url)})
+					r.Run(engine.Request{})
+					signUp(t, r, simulator.SignUp{Email: "ada@example.com", Price: priceFor(t, r, plans(r)[0])})
+					r.World.SetFault(onlyFirst(route, fault))
+					for range 6 {
+						_, _ = r.Try(engine.Request{})
+						r.World.Advance(2 * time.Minute)
+					}
+					rep := r.Run(engine.Request{})
+					if !rep.Converged() {
+						t.Errorf("not converged: %v %v", kinds(rep), rep.Holds)
+					}
+					diff(t, "orgs and hostings", "1 1", fmt.Sprintf("%d %d", len(r.World.Orgs()), len(r.World.Hostings())))
+				})
+			}
+		}
+	})
+}
+
+// fresh is another empty database of the same kind for each call.
+func fresh(t *testing.T, url string) string {
+	t.Helper()
+	if url == "" {
+		return ""
+	}
+	return pgtest.Empty(t)
+}
+
+func TestAProcessThatDiesAnywhereLeavesOneOrgAndOneHosting(t *testing.T) {
+	points := []string{"before-intent", "after-intent", "after-call", "after-record"}
+	databases(t, func(t *testing.T, url string) {
+		for _, point := range points {
+			for nth := 1; nth <= 4; nth++ {
+				t.Run(fmt.Sprintf("%s, action %d", point, nth), func(t *testing.T) {
+					dieAt(t, fresh(t, url), point, nth)
+				})
+			}
+		}
+	})
+}
+
+// dieAt stops the process, as far as one test can, at a point of its nth action:
+// the goroutine never goes on, and a new engine starts on the same database.
+func dieAt(t *testing.T, url, point string, nth int) {
+	seen, dead, block := 0, make(chan struct{}), make(chan struct{})
+	r := rig.New(t, rig.Options{Database: url, Engine: func(o *engine.Options) {
+		o.Concurrency = 1
+		o.Failpoint = func(name string) {
+			if name == point && dead != nil {
+				if seen++; seen == nth {
+					close(dead)
+					<-block
+				}
+			}
+		}
+	}})
+	r.Run(engine.Request{})
+	signUp(t, r, simulator.SignUp{Email: "ada@example.com", Price: priceFor(t, r, plans(r)[0])})
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		_, _ = r.Try(engine.Request{})
+	}()
+	select {
+	case <-dead:
+	case <-ended:
+		t.Fatalf("the run ended before action %d", nth)
+	}
+	r.World.Advance(time.Minute) // the lease of the dead one runs out
+	if url == "" {
+		r.Close() // SQLite's writer is known by a lock that dies with its process
+	}
+	heir := rig.Heir(r)
+	for range 6 {
+		_, _ = heir.Try(engine.Request{})
+		r.World.Advance(2 * time.Minute)
+	}
+	rep := heir.Run(engine.Request{})
+	if !rep.Converged() {
+		t.Errorf("not converged: %v %v", kinds(rep), rep.Holds)
+	}
+	diff(t, "orgs and hostings", "1 1", fmt.Sprintf("%d %d", len(r.World.Orgs()), len(r.World.Hostings())))
+	close(block) // the dead one wakes up and must not get anything done
+	<-ended
+	diff(t, "after the late writes", "1 1", fmt.Sprintf("%d %d", len(r.World.Orgs()), len(r.World.Hostings())))
+}

@@ -1,0 +1,111 @@
+package store
+
+import (
+	"context"
+	"fmt"
+	"testing"
+	"time"
+
+	"github.com/stripe-enhance/stripe-enhance/internal/pgtest"
+	"github.com/stripe-enhance/stripe-enhance/reconcile"
+)
+
+// both runs a benchmark on each database.
+func both(b *testing.B, bench func(b *testing.B, f *fixture)) {
+	b.Helper()
+	b.Run("sqlite", func(b *testing.B) { bench(b, newFixture(b, sqliteURL(b))) })
+	b.Run("postgres", func(b *testing.B) { bench(b, newFixture(b, pgtest.New(b, migrateURL))) })
+}
+
+// sweepFleet stages and merges n subscriptions, a page of 100 at a time, with a
+// change in every one.
+func (f *fixture) sweepFleet(n int, change ...func(*reconcile.SubscriptionFacts)) {
+	f.Helper()
+	f.must(f.BeginSweep(f.Context(), f.tok))
+	for from := 0; from < n; from += 100 {
+		page := fleet(from, min(from+100, n))
+		for i := range page {
+			for _, c := range change {
+				c(&page[i])
+			}
+		}
+		f.must(f.Stage(f.Context(), f.tok, page))
+	}
+	_, err := f.MergeSweep(f.Context(), f.tok, t0)
+	f.must(err)
+}
+
+// settleAll makes nobody due.
+func (f *fixture) settleAll() {
+	f.Helper()
+	f.must(f.unfenced(f.Context(), "settling", func(ctx context.Context, tx conn) error {
+		_, err := tx.exec(ctx, "UPDATE customers SET due_at = NULL")
+		return err
+	}))
+}
+
+// BenchmarkSweep tells rows a second of a first sweep (everything new), one that
+// finds nothing changed, and one that finds everything changed.
+func BenchmarkSweep(b *testing.B) {
+	const n = 20_000
+	both(b, func(b *testing.B, f *fixture) {
+		for _, phase := range []struct {
+			name   string
+			change func(*reconcile.SubscriptionFacts)
+		}{
+			{"new", func(*reconcile.SubscriptionFacts) {}},
+			{"unchanged", func(*reconcile.SubscriptionFacts) {}},
+			{"changed", func(s *reconcile.SubscriptionFacts) { s.Items[0].Quantity = 7 }},
+		} {
+			start := time.Now()
+			f.sweepFleet(n, phase.change)
+			b.ReportMetric(n/time.Since(start).Seconds(), phase.name+"_rows/s")
+		}
+		b.ReportMetric(0, "ns/op")
+	})
+}
+
+// BenchmarkDue tells what loading 1,000 due customers costs beside few and many
+// stored ones: the two must be the same.
+func BenchmarkDue(b *testing.B) {
+	for _, stored := range []int{1_000, 100_000} {
+		b.Run(fmt.Sprintf("stored=%d", stored), func(b *testing.B) {
+			both(b, func(b *testing.B, f *fixture) {
+				f.sweepFleet(stored)
+				f.settleAll()
+				ids := make([]string, 1000)
+				for i := range ids {
+					ids[i] = fmt.Sprintf("cus_%07d", i*(stored/1000))
+				}
+				f.must(f.MakeDue(b.Context(), f.tok, ids, t0))
+				for b.Loop() {
+					got, _, err := f.Due(b.Context(), t0, "", 1000)
+					if err != nil || len(got) != 1000 {
+						b.Fatalf("%d customers, %v", len(got), err)
+					}
+				}
+				b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/1000, "ns/customer")
+			})
+		})
+	}
+}
+
+// BenchmarkAction tells what one action costs in the database: intent, outcome
+// and the load of its customer.
+func BenchmarkAction(b *testing.B) {
+	both(b, func(b *testing.B, f *fixture) {
+		f.save(t0, facts("sub_a", "cus_a", "a@example.com"))
+		a := action("change_plan:sub_a/1:42:1>2", reconcile.ChangePlan, "cus_a", "sub_a")
+		h := reconcile.Hosting{ID: 42, Org: "org-1", Plan: 2, State: reconcile.HostingActive, ObservedAt: t0}
+		for b.Loop() {
+			f.must(f.Intend(b.Context(), f.tok, "run-1", a, "", t0))
+			f.must(f.Settle(b.Context(), f.tok, reconcile.Outcome{Action: a, Run: "run-1", State: reconcile.ActionApplied, At: t0, Hosting: &h}))
+			f.customer("cus_a")
+		}
+	})
+}
+
+func action(id string, kind reconcile.Kind, customer, subscription string) reconcile.Action {
+	return reconcile.Action{ID: id, Kind: kind, Customer: customer, Subscription: subscription, Slot: 1, Email: "a@example.com",
+		Org: "org-1", Hosting: 42, Plan: 2, PlanName: "Pro", FromPlan: 1, Reason: "it was bought"}
+}
