@@ -6,6 +6,11 @@ import "github.com/spf13/cobra"
 // group.
 func (p *program) commands() []*cobra.Command {
 	return []*cobra.Command{
+		p.reconcileCommand(),
+		p.planCommand(),
+		p.migrateCommand(),
+		p.checkCommand(),
+		p.demoCommand(),
 		p.simulateCommand(),
 		p.versionCommand(),
 		p.configurationTopic(),

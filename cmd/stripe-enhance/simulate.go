@@ -127,7 +127,7 @@ stripe-enhance plan
 stripe-enhance reconcile
 
 # Let something happen (all controls: curl %[1]s).
-#   curl -X POST '%[1]ssignup?email=ada@example.com&price=%[2]s'
+#   curl -X POST '%[1]ssignup?email=bakery@example.com&price=%[2]s'
 #   curl -X POST '%[1]sfail?subscription=sub_…'
 #   curl -X POST '%[1]sadvance?d=96h'
 #   curl -X POST '%[1]spay?subscription=sub_…'

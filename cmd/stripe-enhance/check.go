@@ -1,0 +1,125 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+
+	"github.com/spf13/cobra"
+
+	"github.com/stripe-enhance/stripe-enhance/internal/config"
+	"github.com/stripe-enhance/stripe-enhance/internal/report"
+)
+
+// finding is one line of the preflight.
+type finding struct {
+	Part   string  `json:"part"`
+	Status verdict `json:"status"`
+	Detail string  `json:"detail"`
+	ToDo   string  `json:"to_do"` // what to do about it; "" when it is fine
+}
+
+// verdict is ok, warn (works, but look at it) or fail (a run would fail or hold).
+type verdict uint8
+
+const (
+	verdictOK verdict = iota + 1
+	verdictWarn
+	verdictFail
+)
+
+func (v verdict) String() string {
+	switch v {
+	case verdictOK:
+		return "ok"
+	case verdictWarn:
+		return "warn"
+	case verdictFail:
+		return "fail"
+	}
+	return "unknown"
+}
+
+// MarshalJSON writes the word.
+func (v verdict) MarshalJSON() ([]byte, error) { return json.Marshal(v.String()) }
+
+// errCheckFailed ends a check that found something; the lines say what.
+var errCheckFailed = errors.New("")
+
+type checkDocument struct {
+	OK     bool      `json:"ok"`
+	Checks []finding `json:"checks"`
+}
+
+func (p *program) checkCommand() *cobra.Command {
+	return &cobra.Command{
+		Use:   "check",
+		Short: "Preflight: keys and permissions, plans, mappings, database, clocks; what to do about each",
+		Long: "Looks at every part once and changes nothing. One line each, with what to do.\n\n" +
+			"Exit code 0: all good. 1: something would make a run fail or hold.",
+		GroupID: groupLook,
+		Example: "  stripe-enhance check\n" +
+			"  stripe-enhance check -o json | jq '.checks[] | select(.status != \"ok\")'",
+		RunE: func(c *cobra.Command, _ []string) error { return p.check(c.Context()) },
+	}
+}
+
+func (p *program) check(ctx context.Context) error {
+	c, err := p.settings(config.NeedStripe | config.NeedEnhance)
+	if err != nil {
+		return err
+	}
+	a := &parts{config: c, log: p.logger(c)}
+	if err := a.clients(p, config.NeedStripe|config.NeedEnhance); err != nil {
+		return err
+	}
+	x := &examination{program: p, parts: a}
+	for _, look := range []func(context.Context){x.policy, x.database, x.billing, x.clock, x.webhook, x.panel, x.mappings} {
+		look(ctx)
+		if err := ctx.Err(); err != nil {
+			return errors.Join(err, a.close())
+		}
+	}
+	if err := a.close(); err != nil {
+		x.fail("database", err.Error(), "see the message")
+	}
+	return p.tellChecks(x.findings)
+}
+
+func (p *program) tellChecks(all []finding) error {
+	bad := 0
+	for _, f := range all {
+		if f.Status == verdictFail {
+			bad++
+		}
+	}
+	var err error
+	if p.format == formatJSON {
+		err = report.WriteJSON(p.out, checkDocument{OK: bad == 0, Checks: all})
+	} else {
+		err = p.checkLines(all, bad)
+	}
+	if err == nil && bad > 0 {
+		err = errCheckFailed
+	}
+	return err
+}
+
+func (p *program) checkLines(all []finding, bad int) error {
+	s := p.style()
+	paint := map[verdict]func(string) string{verdictOK: s.Good, verdictWarn: s.Warn, verdictFail: s.Bad}
+	for _, f := range all {
+		line := fmt.Sprintf("%s  %-22s %s", paint[f.Status](fmt.Sprintf("%-4s", f.Status)), f.Part, report.Plain(f.Detail))
+		if f.ToDo != "" {
+			line += "\n      → " + report.Plain(f.ToDo)
+		}
+		if err := p.printf("%s\n", line); err != nil {
+			return err
+		}
+	}
+	if bad > 0 {
+		return p.printf("\n%s to mend before a run.\n", report.Count(bad, "thing"))
+	}
+	return p.printf("\nAll good.\n")
+}

@@ -1,0 +1,236 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/stripe-enhance/stripe-enhance/internal/fault"
+	"github.com/stripe-enhance/stripe-enhance/internal/report"
+	"github.com/stripe-enhance/stripe-enhance/reconcile"
+	"github.com/stripe-enhance/stripe-enhance/store"
+)
+
+// examination collects findings. What depends on a part that failed says nothing
+// of its own: one broken key should be one line.
+type examination struct {
+	*program
+	*parts
+	findings []finding
+
+	billingUp bool
+	plans     []reconcile.Plan // of the panel; nil when they could not be read
+}
+
+func (x *examination) ok(part, format string, args ...any) {
+	x.findings = append(x.findings, finding{part, verdictOK, fmt.Sprintf(format, args...), ""})
+}
+
+func (x *examination) warn(part, detail, toDo string) {
+	x.findings = append(x.findings, finding{part, verdictWarn, detail, toDo})
+}
+
+func (x *examination) fail(part, detail, toDo string) {
+	x.findings = append(x.findings, finding{part, verdictFail, detail, toDo})
+}
+
+func (x *examination) policy(context.Context) {
+	c := x.config
+	detail := fmt.Sprintf("MODE=%s, grace %s, ", c.Mode, c.Grace)
+	if c.Retention > 0 {
+		detail += fmt.Sprintf("deleted after %s", c.Retention)
+	} else {
+		detail += "nothing is ever deleted"
+	}
+	if c.Mode == reconcile.Observe {
+		x.warn("policy", detail, "nothing is changed in this mode; set MODE=enforce when the plan looks right")
+		return
+	}
+	x.ok("policy", "%s", detail)
+}
+
+// database opens without migrating: a preflight leaves everything as it is.
+func (x *examination) database(ctx context.Context) {
+	s, err := store.Open(ctx, store.Options{URL: x.config.DatabaseURL})
+	if err != nil {
+		x.fail("database", err.Error(), "set DATABASE_URL to a place that can be written, or mend what the message says")
+		return
+	}
+	pending, err := s.Pending(ctx)
+	switch {
+	case err != nil:
+		x.fail("database", err.Error(), "mend what the message says")
+	case len(pending) > 0 && !x.config.AutoMigrate:
+		x.fail("database", report.Count(len(pending), "migration")+" missing", "run stripe-enhance migrate")
+	case len(pending) > 0:
+		x.ok("database", "%s; %s applied by the next run", s.Dialect(), report.Count(len(pending), "migration"))
+	default:
+		x.parts.store = s
+		x.ok("database", "%s, up to date", s.Dialect())
+		return
+	}
+	if err := s.Close(); err != nil {
+		x.fail("database", err.Error(), "mend what the message says")
+	}
+}
+
+func (x *examination) billing(ctx context.Context) {
+	mode := "test"
+	if x.stripe.Livemode() {
+		mode = "live"
+	}
+	permissions, err := x.stripe.Check(ctx)
+	if err != nil {
+		x.fail("Stripe", err.Error(), "run the check again")
+		return
+	}
+	denied := 0
+	for _, one := range permissions {
+		part := "Stripe " + one.Resource
+		switch {
+		case one.Err == nil:
+			x.billingUp = true
+			x.ok(part, "readable (%s)", one.Purpose)
+		case one.Optional && errors.Is(one.Err, fault.Denied):
+			x.warn(part, "not readable ("+one.Purpose+")", "optional: allow the key to read "+one.Resource+" in Stripe › Developers › API keys")
+		case errors.Is(one.Err, fault.Denied):
+			denied++
+			x.fail(part, "refused: "+one.Err.Error(), "allow the key to read "+one.Resource+" in Stripe › Developers › API keys")
+		default:
+			x.fail(part, one.Err.Error(), unreachable(one.Err, "STRIPE_API_URL"))
+			return // the others would only say the same, slowly
+		}
+	}
+	if denied == len(permissions) {
+		x.fail("Stripe key", "refused for everything", "is STRIPE_SECRET_KEY still valid, and of this account?")
+		return
+	}
+	x.ok("Stripe key", "%s mode", mode)
+}
+
+// maxSkew is the difference of clocks beyond which a run takes nothing away.
+const maxSkew = time.Minute
+
+func (x *examination) clock(context.Context) {
+	theirs, ours := x.stripe.ServerTime()
+	if theirs.IsZero() {
+		return
+	}
+	skew := ours.Sub(theirs).Round(time.Second)
+	if skew.Abs() > maxSkew {
+		x.fail("clock", fmt.Sprintf("this machine is %s off Stripe's clock", skew), "set the clock right (NTP); until then nothing is taken away")
+		return
+	}
+	x.ok("clock", "within %s of Stripe's", max(skew.Abs(), time.Second))
+}
+
+func (x *examination) webhook(context.Context) {
+	if n := len(x.config.WebhookSecrets); n > 0 {
+		x.ok("webhook", "%s configured", report.Count(n, "secret"))
+		return
+	}
+	x.ok("webhook", "no secret: none is needed, polling does everything")
+}
+
+// testedMajor is the major release of orchd whose documentation the client follows.
+const testedMajor = "12."
+
+func (x *examination) panel(ctx context.Context) {
+	version, err := x.enhance.Version(ctx)
+	if err != nil {
+		x.fail("Enhance", err.Error(), unreachable(err, "ENHANCE_API_URL"))
+		return
+	}
+	if err := x.enhance.Ready(ctx); err != nil {
+		x.fail("Enhance", err.Error(), "wait until the panel is ready")
+		return
+	}
+	if strings.HasPrefix(version, testedMajor) {
+		x.ok("Enhance", "orchd %s, ready", version)
+	} else {
+		x.warn("Enhance", "orchd "+version+", ready", "this program follows the documentation of orchd "+testedMajor+"x; try MODE=observe first")
+	}
+	self, err := x.enhance.Self(ctx)
+	if err != nil {
+		x.fail("Enhance token", err.Error(), "is ENHANCE_API_TOKEN of the organisation ENHANCE_ORG_ID, and allowed from this address?")
+		return
+	}
+	x.ok("Enhance token", "organisation %q", self.Name)
+	x.offers(ctx)
+}
+
+func (x *examination) offers(ctx context.Context) {
+	customers, err := x.enhance.CustomerCount(ctx)
+	if err != nil {
+		x.fail("Enhance customers", err.Error(), "the token must be allowed to list customers")
+		return
+	}
+	x.ok("Enhance customers", "%s", report.Number(customers))
+	plans, err := x.enhance.Plans(ctx)
+	switch {
+	case err != nil:
+		x.fail("Enhance plans", err.Error(), "the token must be allowed to list plans")
+	case len(plans) == 0:
+		x.fail("Enhance plans", "none", "create a plan in the panel; there is nothing to sell otherwise")
+	default:
+		x.plans = plans
+		x.ok("Enhance plans", "%s", report.Number(len(plans)))
+	}
+}
+
+// mappings tries each against both sides. A mapping that leads nowhere holds
+// everybody who buys it.
+func (x *examination) mappings(ctx context.Context) {
+	if x.parts.store == nil {
+		return
+	}
+	all, err := x.parts.store.Mappings(ctx)
+	switch {
+	case err != nil:
+		x.fail("mappings", err.Error(), "mend what the message says")
+		return
+	case len(all) == 0:
+		x.fail("mappings", "none: no price buys a plan yet", "stripe-enhance mappings suggest, then stripe-enhance mappings set BILLING_ID PLAN")
+		return
+	}
+	bad := 0
+	if x.plans != nil {
+		for _, problem := range reconcile.NewCatalog(all, x.plans).Problems() {
+			bad++
+			x.fail("mappings", problem, "stripe-enhance mappings list shows all of them")
+		}
+	}
+	bad += x.unknownPrices(ctx, all)
+	if bad == 0 {
+		x.ok("mappings", "%s", report.Number(len(all)))
+	}
+}
+
+func (x *examination) unknownPrices(ctx context.Context, all []reconcile.Mapping) (bad int) {
+	if !x.billingUp {
+		return 0
+	}
+	for _, m := range all {
+		known, err := x.stripe.Known(ctx, m.BillingID)
+		switch {
+		case err != nil:
+			x.fail("mappings", err.Error(), unreachable(err, "STRIPE_API_URL"))
+			return bad + 1
+		case !known:
+			bad++
+			x.fail("mappings", m.BillingID+" does not exist at Stripe in this mode",
+				"correct it, or remove it: stripe-enhance mappings delete "+m.BillingID)
+		}
+	}
+	return bad
+}
+
+// unreachable is the next step after an answer that did not come.
+func unreachable(err error, variable string) string {
+	if errors.Is(err, fault.Malformed) {
+		return "is " + variable + " right? what answers there is not the API"
+	}
+	return "is " + variable + " right, and can this machine reach it?"
+}

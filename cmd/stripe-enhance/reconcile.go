@@ -1,0 +1,202 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"regexp"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/stripe-enhance/stripe-enhance/internal/config"
+	"github.com/stripe-enhance/stripe-enhance/internal/report"
+	"github.com/stripe-enhance/stripe-enhance/reconcile"
+	"github.com/stripe-enhance/stripe-enhance/reconcile/engine"
+)
+
+const reconcileLong = `Looks at Stripe and Enhance, and changes at Enhance exactly what differs from what
+is paid for. Without flags it reads what changed since the last run, or everything
+when there was none.
+
+Exit code 0: everything is as it should be. 1: the run failed. 2: usage or
+configuration. 3: finished, but something is held, parked or failed; the report
+says what and what to do.`
+
+// scope is what a run looks at, as flags say it.
+type scope struct {
+	full          bool
+	subscriptions []string
+}
+
+func (s *scope) flags(c *cobra.Command) {
+	c.Flags().BoolVar(&s.full, "full", false, "read every subscription, not only what changed")
+	c.Flags().StringSliceVar(&s.subscriptions, "subscription", nil, "look at this subscription only (repeatable)")
+}
+
+var subscriptionShape = regexp.MustCompile(`^sub_[0-9A-Za-z_]{1,250}$`)
+
+func (s *scope) check(command string) error {
+	if s.full && len(s.subscriptions) > 0 {
+		return &usageError{errors.New("--full and --subscription contradict each other"), command}
+	}
+	for _, id := range s.subscriptions {
+		if !subscriptionShape.MatchString(id) {
+			return &usageError{fmt.Errorf("--subscription %q: an id of a subscription begins with sub_", id), command}
+		}
+	}
+	return nil
+}
+
+func (p *program) reconcileCommand() *cobra.Command {
+	var s scope
+	c := &cobra.Command{
+		Use:     "reconcile",
+		Short:   "One run: make Enhance what is paid for at Stripe",
+		Long:    reconcileLong,
+		GroupID: groupRun,
+		Example: "  stripe-enhance reconcile\n" +
+			"  stripe-enhance reconcile --full -o json\n" +
+			"  stripe-enhance reconcile --subscription sub_1NqAbCdEf",
+		RunE: func(c *cobra.Command, _ []string) error {
+			if err := s.check(c.CommandPath()); err != nil {
+				return err
+			}
+			request := engine.Request{Full: s.full, Subscriptions: s.subscriptions, Trigger: "cli"}
+			return p.withEngine(c.Context(), func(ctx context.Context, a *parts, e *engine.Engine) error {
+				return p.finish(p.runPatiently(ctx, a, e, request))
+			})
+		},
+	}
+	s.flags(c)
+	return c
+}
+
+func (p *program) planCommand() *cobra.Command {
+	var s scope
+	c := &cobra.Command{
+		Use:   "plan",
+		Short: "The same run without effects: every change and every hold, with its reason",
+		Long: "Shows what reconcile would do, and does none of it: nothing is sent to Stripe or\n" +
+			"Enhance but reads. While another process holds the lease, the plan is made from\n" +
+			"what that process stored last.\n\n" +
+			"Exit code 0: nothing to do. 3: there are changes or holds.",
+		GroupID: groupRun,
+		Example: "  stripe-enhance plan\n" +
+			"  stripe-enhance plan --full -o json | jq '.actions[] | select(.kind == \"suspend\")'\n" +
+			"  stripe-enhance plan --subscription sub_1NqAbCdEf",
+		RunE: func(c *cobra.Command, _ []string) error {
+			if err := s.check(c.CommandPath()); err != nil {
+				return err
+			}
+			request := engine.Request{Full: s.full, Subscriptions: s.subscriptions, Trigger: "cli", Dry: true}
+			return p.withEngine(c.Context(), func(ctx context.Context, _ *parts, e *engine.Engine) error {
+				return p.finish(p.planAnyway(ctx, e, request))
+			})
+		},
+	}
+	s.flags(c)
+	return c
+}
+
+// withEngine assembles everything, shows progress while do runs, and closes.
+func (p *program) withEngine(ctx context.Context, do func(context.Context, *parts, *engine.Engine) error) (err error) {
+	a, err := p.assemble(ctx, config.NeedStripe|config.NeedEnhance)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, a.close()) }()
+	tell, finish := p.watch()
+	e, err := a.engine(p, func(now reconcile.Progress) {
+		if tell != nil {
+			tell(now)
+		}
+	})
+	if err != nil {
+		return err
+	}
+	defer finish()
+	return do(ctx, a, e)
+}
+
+// finish prints a report and turns it into the exit code. A run that failed still
+// tells what it did.
+func (p *program) finish(r reconcile.Report, err error) error {
+	if r.Run.ID != "" && r.Run.Mode != "" {
+		if printed := p.printReport(r); printed != nil {
+			return errors.Join(err, printed)
+		}
+	}
+	switch {
+	case err != nil:
+		return err
+	case !r.Converged():
+		return leftError{}
+	}
+	return nil
+}
+
+func (p *program) printReport(r reconcile.Report) error {
+	if p.format == formatJSON {
+		return report.WriteJSON(p.out, report.Of(r))
+	}
+	return report.Text(p.out, r, p.style())
+}
+
+// planAnyway plans from the stored mirror when another process is at work.
+func (p *program) planAnyway(ctx context.Context, e *engine.Engine, request engine.Request) (reconcile.Report, error) {
+	r, err := e.Run(ctx, request)
+	var held *reconcile.LeaseHeld
+	if errors.As(err, &held) {
+		p.sayf("%s is at work, so this plan is made from what it stored last", held.Owner)
+		request.Stored = true
+		r, err = e.Run(ctx, request)
+	}
+	return r, err
+}
+
+// leaseSlack is added to the lease's length when waiting for a dead writer's to
+// run out: clocks of two machines differ by a little.
+const leaseSlack = 5 * time.Second
+
+// leaseLook is how often a held lease is looked at again.
+const leaseLook = time.Second
+
+// runPatiently waits for the lease of a writer that may have died. One that keeps
+// renewing it is alive: then this run leaves word and goes.
+func (p *program) runPatiently(ctx context.Context, a *parts, e *engine.Engine, request engine.Request) (reconcile.Report, error) {
+	var held *reconcile.LeaseHeld
+	r, err := e.Run(ctx, request)
+	if !errors.As(err, &held) {
+		return r, err
+	}
+	patience := a.config.LeaseTTL + leaseSlack
+	p.sayf("%s holds the lease; waiting up to %s in case it died", held.Owner, patience)
+	deadline := p.now().Add(patience)
+	tick := time.NewTicker(leaseLook)
+	defer tick.Stop()
+	for p.now().Before(deadline) {
+		select {
+		case <-ctx.Done():
+			return r, ctx.Err()
+		case <-tick.C:
+		}
+		if r, err = e.Run(ctx, request); !errors.As(err, &held) {
+			return r, err
+		}
+	}
+	if err := a.store.Nudge(ctx, request.Subscriptions, "asked for by "+p.person(), p.now()); err != nil {
+		return r, err
+	}
+	return r, &busyError{held: held}
+}
+
+// busyError is a run that another process will do instead.
+type busyError struct{ held *reconcile.LeaseHeld }
+
+func (e *busyError) Error() string {
+	return fmt.Sprintf("%s is at work and renews its lease (until %s); it was asked to look, nothing was done here",
+		e.held.Owner, e.held.Until.UTC().Format(time.RFC3339))
+}
+
+func (e *busyError) Unwrap() error { return e.held }
