@@ -64,7 +64,15 @@ func (w *World) SetCard(customer string, works bool) error {
 
 // MarkUnpaid gives up retrying without canceling, as the account setting
 // "mark unpaid" does.
-func (w *World) MarkUnpaid(sub string) error { return w.SetStatus(sub, "unpaid") }
+func (w *World) MarkUnpaid(sub string) error {
+	return w.with(sub, func(s *Subscription) error {
+		if ended(s) {
+			return RefusedError{ID: s.ID, Reason: "already " + s.Status}
+		}
+		w.change(s, func() { s.Status, s.pastDueSince = "unpaid", 0 })
+		return nil
+	})
+}
 
 // Cancel ends a subscription at once.
 func (w *World) Cancel(sub string) error {

@@ -1,6 +1,9 @@
 package simulator
 
-import "maps"
+import (
+	"cmp"
+	"maps"
+)
 
 // AddProduct puts a product on sale and returns its id.
 func (w *World) AddProduct(name string) string { return w.PutProduct(Product{Name: name}) }
@@ -49,7 +52,7 @@ func (w *World) PutPrice(p Price) string {
 
 func (w *World) putPrice(p Price) *Price {
 	if p.Product == "" || w.account.products.byID[p.Product] == nil {
-		p.Product = w.putProduct(Product{ID: p.Product, Name: p.Product}).ID
+		p.Product = w.putProduct(Product{ID: p.Product, Name: cmp.Or(p.Product, "Unnamed product")}).ID
 	}
 	p.birth = w.birth()
 	if p.ID == "" {

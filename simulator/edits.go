@@ -193,7 +193,9 @@ func (w *World) SetEmail(customer, email string) error {
 	if err != nil {
 		return err
 	}
-	delete(w.account.byEmail, c.Email)
+	if w.account.byEmail[c.Email] == c {
+		delete(w.account.byEmail, c.Email)
+	}
 	c.Email = email
 	if email != "" {
 		w.account.byEmail[email] = c

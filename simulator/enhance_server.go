@@ -15,8 +15,8 @@ import (
 const orchdVersion = "12.3.0"
 
 // enhanceRoutes are the operations of orchd's OpenAPI 12.3.0 that this panel
-// knows, below /api. The parameters of a pattern are named as in the brief
-// language of this package, not as in the document.
+// knows, below /api. The parameters of a pattern have shorter names here than in
+// the document, since fault hooks compare patterns.
 var enhanceRoutes = []route{
 	newRoute("GET", "/status", getStatus).openToAll(),
 	newRoute("GET", "/version", getVersion).openToAll(),

@@ -229,13 +229,13 @@ func TestVerbsSayWhyTheyCannot(t *testing.T) {
 	_, noLines := c.w.SignUp(SignUp{Email: "a@example.com"})
 	got := []string{}
 	for _, err := range []error{
-		c.w.Pay("sub_none"), c.w.Pay(sub), c.w.Cancel(sub), c.w.FailPayment(sub), c.w.ChangePrice(sub, "", "pro_monthly"),
+		c.w.Pay("sub_none"), c.w.Pay(sub), c.w.Cancel(sub), c.w.MarkUnpaid(sub), c.w.FailPayment(sub), c.w.ChangePrice(sub, "", "pro_monthly"),
 		noPrice, noLines, c.w.StaffSuspend(7), c.w.AcceptInvite("nobody"),
 	} {
 		got = append(got, strings.ReplaceAll(fmt.Sprint(err), sub, "SUB"))
 	}
 	want := []string{
-		`no such subscription: "sub_none"`, "SUB: nothing revives a subscription that is canceled", "SUB: already canceled",
+		`no such subscription: "sub_none"`, "SUB: nothing revives a subscription that is canceled", "SUB: already canceled", "SUB: already canceled",
 		"SUB: no charge is due in status canceled", "SUB: the items of a subscription that is canceled cannot change",
 		`no such price: "nothing"`, "sign-up: an order needs a price", `no such hosting: "7"`, `no such org: "nobody"`,
 	}

@@ -13,8 +13,9 @@ type Options struct {
 	Start time.Time
 
 	// Follow ties the clock to another one, looked at on every request and
-	// verb. Use time.Now where a program with its own clock is the client, else
-	// it finds the clocks apart. Nil: only Advance moves the time.
+	// verb with the world locked: it must not call the world. Use time.Now where
+	// a program with its own clock is the client, else it finds the clocks
+	// apart. Nil: only Advance moves the time.
 	Follow func() time.Time
 
 	// Calm switches the hostility off. Faults set by hand still happen.

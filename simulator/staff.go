@@ -155,8 +155,8 @@ func (w *World) SetUsage(hosting int, resource string, n int64) error {
 	return nil
 }
 
-// AddWebsite puts a website into a hosting, or takes a domain elsewhere in the
-// panel when the organisation is one made for that.
+// AddWebsite puts a website into a hosting. In a hosting of somebody else it is
+// the domain that is taken when a customer asks for it.
 func (w *World) AddWebsite(hosting int, domain string) (string, error) {
 	w.enter()
 	defer w.mu.Unlock()
