@@ -186,3 +186,6 @@ func bursts(r *rand.Rand, n int) []int64 {
 	}
 	return out
 }
+
+// testRand is the same on every run.
+func testRand() *rand.Rand { return rand.New(rand.NewPCG(5, 6)) }

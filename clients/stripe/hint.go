@@ -27,20 +27,15 @@ type eventWire struct {
 type touchedWire struct {
 	ID           string    `json:"id"`
 	Object       string    `json:"object"`
-	Subscription looseRef  `json:"subscription"`
+	Subscription idRef     `json:"subscription"`
 	Parent       parentRef `json:"parent"`
 }
 
-// looseRef is an id, an object with an id, or something we do not understand:
+// UnmarshalJSON takes what it understands and never fails on JSON that is valid:
 // an event of an unknown shape touches nothing, it does not stop the others.
-type looseRef string
-
-// UnmarshalJSON never fails on JSON that is valid.
-func (r *looseRef) UnmarshalJSON(b []byte) error {
-	var strict idRef
-	if err := strict.UnmarshalJSON(b); err == nil {
-		*r = looseRef(strict)
-	}
+func (w *touchedWire) UnmarshalJSON(b []byte) error {
+	type plain touchedWire
+	_ = json.Unmarshal(b, (*plain)(w)) // goes on after a field of the wrong type
 	return nil
 }
 
