@@ -110,7 +110,7 @@ func (p *program) checkLines(all []finding, bad int) error {
 	s := p.style()
 	paint := map[verdict]func(string) string{verdictOK: s.Good, verdictWarn: s.Warn, verdictFail: s.Bad}
 	for _, f := range all {
-		line := fmt.Sprintf("%s  %-22s %s", paint[f.Status](fmt.Sprintf("%-4s", f.Status)), f.Part, report.Plain(f.Detail))
+		line := fmt.Sprintf("%s  %-24s %s", paint[f.Status](fmt.Sprintf("%-4s", f.Status)), f.Part, report.Plain(f.Detail))
 		if f.ToDo != "" {
 			line += "\n      → " + report.Plain(f.ToDo)
 		}

@@ -8,8 +8,12 @@ func (p *program) commands() []*cobra.Command {
 	return []*cobra.Command{
 		p.reconcileCommand(),
 		p.planCommand(),
-		p.migrateCommand(),
+		p.plansCommand(),
+		p.approveCommand(),
 		p.checkCommand(),
+		p.customersCommand(),
+		p.mappingsCommand(),
+		p.migrateCommand(),
 		p.demoCommand(),
 		p.simulateCommand(),
 		p.versionCommand(),

@@ -21,6 +21,7 @@ type examination struct {
 	findings []finding
 
 	billingUp bool
+	fresh     bool             // the database is empty
 	plans     []reconcile.Plan // of the panel; nil when they could not be read
 }
 
@@ -65,6 +66,8 @@ func (x *examination) database(ctx context.Context) {
 	case len(pending) > 0 && !x.config.AutoMigrate:
 		x.fail("database", report.Count(len(pending), "migration")+" missing", "run stripe-enhance migrate")
 	case len(pending) > 0:
+		version, err := s.Version(ctx)
+		x.fresh = err == nil && version == 0
 		x.ok("database", "%s; %s applied by the next run", s.Dialect(), report.Count(len(pending), "migration"))
 	default:
 		x.parts.store = s
@@ -77,10 +80,6 @@ func (x *examination) database(ctx context.Context) {
 }
 
 func (x *examination) billing(ctx context.Context) {
-	mode := "test"
-	if x.stripe.Livemode() {
-		mode = "live"
-	}
 	permissions, err := x.stripe.Check(ctx)
 	if err != nil {
 		x.fail("Stripe", err.Error(), "run the check again")
@@ -107,7 +106,7 @@ func (x *examination) billing(ctx context.Context) {
 		x.fail("Stripe key", "refused for everything", "is STRIPE_SECRET_KEY still valid, and of this account?")
 		return
 	}
-	x.ok("Stripe key", "%s mode", mode)
+	x.ok("Stripe key", "%s mode", modeOf(x.stripe.Livemode()))
 }
 
 // maxSkew is the difference of clocks beyond which a run takes nothing away.
@@ -180,9 +179,17 @@ func (x *examination) offers(ctx context.Context) {
 	}
 }
 
+const (
+	noMappings = "none: no price buys a plan yet"
+	mapFirst   = "stripe-enhance mappings suggest, then stripe-enhance mappings set BILLING_ID PLAN"
+)
+
 // mappings tries each against both sides. A mapping that leads nowhere holds
 // everybody who buys it.
 func (x *examination) mappings(ctx context.Context) {
+	if x.fresh {
+		x.fail("mappings", noMappings, mapFirst)
+	}
 	if x.parts.store == nil {
 		return
 	}
@@ -192,7 +199,7 @@ func (x *examination) mappings(ctx context.Context) {
 		x.fail("mappings", err.Error(), "mend what the message says")
 		return
 	case len(all) == 0:
-		x.fail("mappings", "none: no price buys a plan yet", "stripe-enhance mappings suggest, then stripe-enhance mappings set BILLING_ID PLAN")
+		x.fail("mappings", noMappings, mapFirst)
 		return
 	}
 	bad := 0

@@ -69,3 +69,11 @@ func hintFor(err error) string {
 	}
 	return ""
 }
+
+// joined is errors.Join for two, leaving a single error as it is.
+func joined(a, b error) error {
+	if b == nil {
+		return a
+	}
+	return errors.Join(a, b)
+}

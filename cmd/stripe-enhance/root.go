@@ -37,6 +37,7 @@ const (
 )
 
 func (p *program) root() *cobra.Command {
+	cobra.EnableCommandSorting = false // the order of commands() means something
 	root := &cobra.Command{
 		Use:               "stripe-enhance",
 		Short:             "Keeps hosting at Enhance in step with what customers pay for at Stripe",

@@ -116,8 +116,10 @@ func Of(r reconcile.Report) Document {
 		Error:      r.Run.Error,
 		Converged:  r.Converged(),
 	}
+	held := waiting(r.Plans)
 	for _, a := range r.Actions {
 		one := ActionOf(a)
+		one.Held = one.Held || one.State == "planned" && held[a.ID]
 		d.Actions = append(d.Actions, one)
 		d.Counts.add(one.State)
 	}
@@ -132,6 +134,18 @@ func Of(r reconcile.Report) Document {
 		d.PlanID = r.Plans[0].ID
 	}
 	return d
+}
+
+// waiting are the actions of plans that nobody has approved: held, whatever a
+// later look at one of them made of its row.
+func waiting(plans []reconcile.HeldPlan) map[string]bool {
+	ids := map[string]bool{}
+	for _, p := range plans {
+		for _, a := range p.Actions {
+			ids[a.ID] = p.Approved.IsZero()
+		}
+	}
+	return ids
 }
 
 func (c *Counts) add(state string) {

@@ -156,6 +156,20 @@ func TestScriptsSeeFourStates(t *testing.T) {
 	}
 }
 
+func TestWhatAWaitingPlanListsIsHeldAndWhatAnApprovedOneListsIsNot(t *testing.T) {
+	a, b := action("a", reconcile.ActionPlanned), action("b", reconcile.ActionPlanned)
+	d := Of(reconcile.Report{
+		Actions: []reconcile.ActionRecord{a, b},
+		Plans: []reconcile.HeldPlan{
+			{ID: "waits", Actions: []reconcile.Action{a.Action}},
+			{ID: "approved", Actions: []reconcile.Action{b.Action}, Approved: t0},
+		},
+	})
+	if diff := cmp.Diff([]bool{true, false}, []bool{d.Actions[0].Held, d.Actions[1].Held}); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+}
+
 func TestTheCausesOfAnUnknownOutcomeAreKept(t *testing.T) {
 	r := action("a", reconcile.ActionAmbiguous)
 	r.Error = "enhance: POST /orgs: 502 Bad Gateway"
@@ -185,7 +199,7 @@ func TestTextTellsWhatWasDoneWithheldAndWhatToDo(t *testing.T) {
 		"Held for approval (1)",
 		"unmapped  sub_2  no mapping for price price_x", "mappings suggest",
 		"stripe-enhance approve 3f2a", "a note",
-		"1 done, 1 still to do, 1 failed, 1 withheld.",
+		"1 done, 0 still to do, 1 failed, 1 held for approval, 1 withheld.",
 	} {
 		if !strings.Contains(b.String(), part) {
 			t.Errorf("%q is missing in:\n%s", part, b.String())

@@ -3,6 +3,7 @@ package report
 import (
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"time"
 
@@ -21,12 +22,33 @@ func Text(w io.Writer, r reconcile.Report, s Style) error {
 	for _, g := range groups(d, r.Dry) {
 		p.group(g)
 	}
-	p.holds(d.Holds)
+	rest := withoutBrake(d)
+	p.holds(rest)
 	p.plans(d.Plans)
-	p.notes("Notes", append(append([]string{}, r.Run.Gates...), r.Notes...))
-	p.verdict(r, d)
+	p.notes(notes(r))
+	p.verdict(r, d, len(rest))
 	_, err := io.WriteString(w, p.b.String())
 	return err
+}
+
+// withoutBrake leaves out what the held plans say anyway: a brake over 200 changes
+// would be 200 times the same sentence.
+func withoutBrake(d Document) []Hold {
+	if len(d.Plans) == 0 {
+		return d.Holds
+	}
+	return slices.DeleteFunc(slices.Clone(d.Holds), func(h Hold) bool { return h.Kind == string(reconcile.HoldBrake) })
+}
+
+// notes are those of the run, and gates that no note speaks of.
+func notes(r reconcile.Report) []string {
+	all := slices.Clone(r.Notes)
+	for _, gate := range r.Run.Gates {
+		if !slices.ContainsFunc(all, func(n string) bool { return strings.Contains(n, gate) }) {
+			all = append(all, gate)
+		}
+	}
+	return all
 }
 
 type printer struct {
@@ -180,27 +202,34 @@ func (p *printer) plans(all []Plan) {
 	}
 }
 
-func (p *printer) notes(title string, all []string) {
+func (p *printer) notes(all []string) {
 	if len(all) == 0 {
 		return
 	}
-	p.linef("\n%s", p.Warn(title))
+	p.linef("\n%s", p.Warn("Notes"))
 	for _, n := range all {
 		p.linef("  %s", Plain(n))
 	}
 }
 
-// verdict is the last line: the one that is read.
-func (p *printer) verdict(r reconcile.Report, d Document) {
-	switch {
+// verdict is the last line: the one that is read. withheld are the holds that no
+// plan speaks of.
+func (p *printer) verdict(r reconcile.Report, d Document, withheld int) {
+	held := 0
+	for _, a := range d.Actions {
+		if a.Held {
+			held++
+		}
+	}
+	switch open := d.Counts.Planned - held; {
 	case d.Error != "":
 		p.linef("\n%s", p.Bad("The run failed: "+Plain(d.Error)))
 	case d.Converged:
 		p.linef("\n%s", p.Good("Everything is as it should be."))
 	case r.Dry:
-		p.linef("\nA run would make %s; %s withheld.", Count(d.Counts.Planned, "change"), Count(d.Counts.Held, "thing"))
+		p.linef("\nA run would make %s; %d held for approval, %d withheld.", Count(open, "change"), held, withheld)
 	default:
-		p.linef("\n%d done, %d still to do, %d failed, %d withheld.", d.Counts.Applied, d.Counts.Planned, d.Counts.Failed, d.Counts.Held)
+		p.linef("\n%d done, %d still to do, %d failed, %d held for approval, %d withheld.", d.Counts.Applied, open, d.Counts.Failed, held, withheld)
 	}
 }
 

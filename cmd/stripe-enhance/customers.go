@@ -1,0 +1,138 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strconv"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/stripe-enhance/stripe-enhance/internal/report"
+	"github.com/stripe-enhance/stripe-enhance/reconcile"
+	"github.com/stripe-enhance/stripe-enhance/store"
+)
+
+// historyRows is how many journal rows of a customer are shown.
+const historyRows = 20
+
+func (p *program) customersCommand() *cobra.Command {
+	c := &cobra.Command{
+		Use:     "customers",
+		Short:   "What is known about a customer",
+		GroupID: groupLook,
+		Example: "  stripe-enhance customers show --email bakery@example.com",
+	}
+	c.AddCommand(p.customersShow())
+	return c
+}
+
+func (p *program) customersShow() *cobra.Command {
+	var l store.Lookup
+	c := &cobra.Command{
+		Use:   "show",
+		Short: "One customer: subscriptions, hosting, holds, history",
+		Long: "Shows what the database knows, without asking Stripe or Enhance. Several\n" +
+			"customers with one e-mail are all shown.",
+		Example: "  stripe-enhance customers show --email bakery@example.com\n" +
+			"  stripe-enhance customers show --customer cus_AbCdEf -o json",
+		RunE: func(c *cobra.Command, _ []string) error {
+			if (l.Email == "") == (l.StripeCustomer == "") {
+				return &usageError{errors.New("either --email or --customer is needed"), c.CommandPath()}
+			}
+			return p.withStore(c.Context(), func(ctx context.Context, a *parts) error { return p.showCustomers(ctx, a, l) })
+		},
+	}
+	c.Flags().StringVar(&l.Email, "email", "", "the customer's e-mail, without regard to case")
+	c.Flags().StringVar(&l.StripeCustomer, "customer", "", "the customer's id at Stripe (cus_…)")
+	return c
+}
+
+func (p *program) showCustomers(ctx context.Context, a *parts, l store.Lookup) error {
+	found, err := a.store.FindCustomers(ctx, l, historyRows)
+	if err != nil {
+		return err
+	}
+	if len(found) == 0 {
+		return fmt.Errorf("no customer %s%s is known here; a full run reads all of them: stripe-enhance reconcile --full", l.Email, l.StripeCustomer)
+	}
+	all := make([]report.Customer, 0, len(found))
+	for _, one := range found {
+		all = append(all, customerOf(one))
+	}
+	if p.format == formatJSON {
+		return report.WriteJSON(p.out, map[string]any{"customers": all})
+	}
+	for i, one := range all {
+		if i > 0 {
+			if err := p.printf("\n"); err != nil {
+				return err
+			}
+		}
+		if err := one.Text(p.out, p.style()); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// customerOf gathers what the store returns into the outside form.
+func customerOf(r store.CustomerRecord) report.Customer {
+	c := report.Customer{
+		ID: r.ID, Email: r.Email, Name: r.Name, StripeCustomers: []report.Buyer{},
+		Subscriptions: []report.Subscription{}, Holds: []report.Hold{}, ManualHolds: []report.ManualHold{}, History: []report.HistoryRow{},
+		DueAt: report.Time(r.DueAt), PlannedAt: report.Time(r.PlannedAt), Failures: r.Failures,
+		ParkedAt: report.Time(r.Parked), ParkedWhy: r.ParkedWhy, RetryAfter: report.Time(r.RetryAfter),
+	}
+	if r.Org != nil {
+		c.Org, c.OrgName = r.Org.ID, r.Org.Name
+	}
+	for _, b := range r.Buyers {
+		c.StripeCustomers = append(c.StripeCustomers, report.Buyer{ID: b.ID, Email: b.Email, Name: b.Name, Deleted: b.Deleted})
+	}
+	hostings := map[int64]reconcile.Hosting{}
+	for _, h := range r.Hostings {
+		hostings[h.ID] = h
+	}
+	for _, s := range r.Subscriptions {
+		c.Subscriptions = append(c.Subscriptions, subscriptionOf(s, r.Bindings, hostings))
+	}
+	for _, h := range r.Held {
+		c.Holds = append(c.Holds, report.HoldOf(h))
+	}
+	for _, h := range r.Manual {
+		c.ManualHolds = append(c.ManualHolds, report.ManualHold{ID: h.ID, Kind: h.Kind.String(), Reason: h.Reason, Author: h.Author, Until: report.Time(h.Until)})
+	}
+	for _, a := range r.History {
+		c.History = append(c.History, report.HistoryRow{PlannedAt: report.Time(a.PlannedAt), FinishedAt: report.Time(a.FinishedAt), Run: a.Run, Action: report.ActionOf(a)})
+	}
+	return c
+}
+
+func subscriptionOf(s reconcile.Subscription, bindings []reconcile.Binding, hostings map[int64]reconcile.Hosting) report.Subscription {
+	out := report.Subscription{
+		ID: s.ID, StripeCustomer: s.StripeCustomer, Status: s.Status.String(), Created: report.Time(s.Created), EndedAt: report.Time(s.EndedAt),
+		CurrentPeriodEnd: report.Time(s.CurrentPeriodEnd), CancelAtPeriodEnd: s.CancelAtPeriodEnd, CollectionPaused: s.CollectionPaused,
+		Domain: s.Domain, ReadAt: report.Time(s.ReadAt), UnpaidSince: report.Time(s.UnpaidSince), Hostings: []report.Hosting{},
+	}
+	if s.Status == reconcile.StatusUnknown {
+		out.Status = s.StatusText
+	}
+	var items []string
+	for _, it := range s.Items {
+		items = append(items, strconv.FormatInt(it.Quantity, 10)+" × "+it.Price)
+	}
+	out.Items = strings.Join(items, ", ")
+	for _, b := range bindings {
+		if b.Subscription != s.ID {
+			continue
+		}
+		h := hostings[b.Hosting]
+		out.Hostings = append(out.Hostings, report.Hosting{
+			ID: b.Hosting, Org: b.Org, Plan: strconv.Itoa(h.Plan), State: h.State.String(), Name: h.FriendlyName,
+			SuspendedByUs: report.Time(h.SuspendedByUs), ObservedAt: report.Time(h.ObservedAt), BoundBy: b.How.String(), Website: h.Website,
+		})
+	}
+	return out
+}

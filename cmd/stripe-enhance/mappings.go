@@ -1,0 +1,199 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/stripe-enhance/stripe-enhance/internal/config"
+	"github.com/stripe-enhance/stripe-enhance/internal/report"
+	"github.com/stripe-enhance/stripe-enhance/reconcile"
+)
+
+const mappingsLong = `A mapping says which plan a price buys. The billing id is a price id, a lookup key
+or a product id; where several match, the price wins over the lookup key and the
+lookup key over the product. The plan is Enhance's number or the exact name.`
+
+func (p *program) mappingsCommand() *cobra.Command {
+	c := &cobra.Command{
+		Use:     "mappings",
+		Short:   "Which price buys which plan",
+		Long:    mappingsLong,
+		GroupID: groupSetUp,
+		Example: "  stripe-enhance mappings suggest\n" +
+			"  stripe-enhance mappings set price_1NqAbCdEf 2\n" +
+			"  stripe-enhance mappings list -o csv > mappings.csv",
+	}
+	c.AddCommand(p.mappingsList(), p.mappingsSet(), p.mappingsDelete(), p.mappingsSuggest(), p.mappingsImport(), p.mappingsExport())
+	return c
+}
+
+func (p *program) mappingsList() *cobra.Command {
+	return withCSV(&cobra.Command{
+		Use:     "list",
+		Short:   "All mappings",
+		Example: "  stripe-enhance mappings list\n  stripe-enhance mappings list -o csv",
+		RunE: func(c *cobra.Command, _ []string) error {
+			return p.withStore(c.Context(), func(ctx context.Context, a *parts) error { return p.listMappings(ctx, a) })
+		},
+	})
+}
+
+func (p *program) listMappings(ctx context.Context, a *parts) error {
+	all, err := a.store.Mappings(ctx)
+	if err != nil {
+		return err
+	}
+	t, outside := mappingTable(all)
+	return p.list(t, "no price is mapped yet: stripe-enhance mappings suggest", outside)
+}
+
+// mappingTable has the columns that the database and the import use.
+func mappingTable(all []reconcile.Mapping) (*report.Table, []mappingDocument) {
+	t := &report.Table{Head: []string{"billing_provider", "billing_plan_id", "enhance_plan_id"}}
+	outside := []mappingDocument{}
+	for _, m := range all {
+		t.Add(provider, m.BillingID, m.Plan)
+		outside = append(outside, mappingDocument{provider, m.BillingID, m.Plan})
+	}
+	return t, outside
+}
+
+// provider is the only billing provider there is.
+const provider = "stripe"
+
+func (p *program) mappingsSet() *cobra.Command {
+	var unchecked bool
+	c := &cobra.Command{
+		Use:   "set BILLING_ID PLAN",
+		Short: "Map a price, a lookup key or a product to a plan",
+		Long: mappingsLong + "\n\nWith keys configured, both sides are asked whether they know it; --unchecked\n" +
+			"leaves that out.",
+		Args: arguments("BILLING_ID", "PLAN"),
+		Example: "  stripe-enhance mappings set price_1NqAbCdEf 2\n" +
+			"  stripe-enhance mappings set pro_monthly 'Pro hosting'\n" +
+			"  stripe-enhance mappings set prod_AbCdEf 3 --unchecked",
+		RunE: func(c *cobra.Command, args []string) error {
+			m := reconcile.Mapping{BillingID: strings.TrimSpace(args[0]), Plan: strings.TrimSpace(args[1])}
+			if m.BillingID == "" || m.Plan == "" {
+				return &usageError{errors.New("neither BILLING_ID nor PLAN may be empty"), c.CommandPath()}
+			}
+			return p.withSides(c.Context(), unchecked, func(ctx context.Context, a *parts) error {
+				if err := a.verify(ctx, m); err != nil {
+					return err
+				}
+				if err := a.store.SetMapping(ctx, m, p.person(), p.now()); err != nil {
+					return err
+				}
+				return p.printSet(m)
+			})
+		},
+	}
+	c.Flags().BoolVar(&unchecked, "unchecked", false, "do not ask Stripe and Enhance whether they know them")
+	return c
+}
+
+func (p *program) printSet(m reconcile.Mapping) error {
+	if p.format == formatJSON {
+		return report.WriteJSON(p.out, mappingDocument{provider, m.BillingID, m.Plan})
+	}
+	return p.printf("%s buys plan %s\n", report.Plain(m.BillingID), report.Plain(m.Plan))
+}
+
+// withSides opens the database, and makes a client for each side that is fully
+// configured: a mapping can be set on a machine that has no keys.
+func (p *program) withSides(ctx context.Context, unchecked bool, do func(context.Context, *parts) error) error {
+	return p.withStore(ctx, func(ctx context.Context, a *parts) error {
+		var need config.Need
+		if a.config.StripeKey.IsSet() {
+			need |= config.NeedStripe
+		}
+		if a.config.EnhanceURL != nil && a.config.EnhanceToken.IsSet() && a.config.EnhanceOrg != "" {
+			need |= config.NeedEnhance
+		}
+		if unchecked {
+			need = 0
+		}
+		if err := a.clients(p, need); err != nil {
+			return err
+		}
+		if !unchecked && (a.stripe == nil || a.enhance == nil) {
+			p.sayf("not verified at %s: no key is configured", strings.Join(a.absent(), " and "))
+		}
+		return do(ctx, a)
+	})
+}
+
+func (a *parts) absent() (sides []string) {
+	if a.stripe == nil {
+		sides = append(sides, "Stripe")
+	}
+	if a.enhance == nil {
+		sides = append(sides, "Enhance")
+	}
+	return sides
+}
+
+// verify asks both sides whether a mapping can mean something.
+func (a *parts) verify(ctx context.Context, all ...reconcile.Mapping) error {
+	var problems []error
+	if a.enhance != nil {
+		plans, err := a.enhance.Plans(ctx)
+		if err != nil {
+			return err
+		}
+		for _, problem := range reconcile.NewCatalog(all, plans).Problems() {
+			problems = append(problems, errors.New(problem))
+		}
+	}
+	for _, m := range all {
+		if a.stripe == nil {
+			break
+		}
+		known, err := a.stripe.Known(ctx, m.BillingID)
+		if err != nil {
+			return err
+		}
+		if !known {
+			problems = append(problems, fmt.Errorf("%s is no price, lookup key or product of this Stripe account in %s mode", m.BillingID, modeOf(a.stripe.Livemode())))
+		}
+	}
+	if len(problems) > 0 {
+		return fmt.Errorf("%w\nnothing was changed; --unchecked sets it all the same", errors.Join(problems...))
+	}
+	return nil
+}
+
+func modeOf(live bool) string {
+	if live {
+		return "live"
+	}
+	return "test"
+}
+
+func (p *program) mappingsDelete() *cobra.Command {
+	return &cobra.Command{
+		Use:     "delete BILLING_ID",
+		Short:   "Remove a mapping",
+		Long:    "Removes a mapping. Nobody loses anything by it: subscriptions whose price is not\nmapped are held, and what they have stays as it is.",
+		Args:    arguments("BILLING_ID"),
+		Example: "  stripe-enhance mappings delete price_1NqAbCdEf",
+		RunE: func(c *cobra.Command, args []string) error {
+			return p.withStore(c.Context(), func(ctx context.Context, a *parts) error {
+				found, err := a.store.DeleteMapping(ctx, args[0])
+				switch {
+				case err != nil:
+					return err
+				case !found:
+					return fmt.Errorf("%s is not mapped; see stripe-enhance mappings list", args[0])
+				case p.format == formatJSON:
+					return report.WriteJSON(p.out, map[string]string{"deleted": args[0]})
+				}
+				return p.printf("%s is no longer mapped\n", report.Plain(args[0]))
+			})
+		},
+	}
+}

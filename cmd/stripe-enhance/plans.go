@@ -1,0 +1,169 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/stripe-enhance/stripe-enhance/internal/fault"
+	"github.com/stripe-enhance/stripe-enhance/internal/report"
+	"github.com/stripe-enhance/stripe-enhance/reconcile"
+	"github.com/stripe-enhance/stripe-enhance/reconcile/engine"
+	"github.com/stripe-enhance/stripe-enhance/store"
+)
+
+func (p *program) plansCommand() *cobra.Command {
+	var all bool
+	c := &cobra.Command{
+		Use:   "plans [PLAN_ID]",
+		Short: "What the brake holds for approval; with an id, every change in it",
+		Long: "Lists the plans that wait for approval. A plan is all changes of one kind that were\n" +
+			"too many for one run; its id is the hash of its content.",
+		GroupID: groupRun,
+		Args:    atMostOne("PLAN_ID"),
+		Example: "  stripe-enhance plans\n" +
+			"  stripe-enhance plans e716f6d98bf6d2b7\n" +
+			"  stripe-enhance plans --all -o csv > plans.csv",
+		RunE: func(c *cobra.Command, args []string) error {
+			return p.withStore(c.Context(), func(ctx context.Context, a *parts) error {
+				if len(args) == 1 {
+					return p.showPlan(ctx, a, args[0])
+				}
+				return p.listPlans(ctx, a, all)
+			})
+		},
+	}
+	c.Flags().BoolVar(&all, "all", false, "approved and expired ones as well")
+	return withCSV(c)
+}
+
+func (p *program) listPlans(ctx context.Context, a *parts, all bool) error {
+	plans, err := a.store.HeldPlans(ctx, p.now(), all)
+	if err != nil {
+		return err
+	}
+	t := report.Table{Head: []string{"id", "kind", "changes", "created", "expires", "state", "reason"}}
+	outside := []report.Plan{}
+	for _, one := range plans {
+		t.Add(one.ID, one.Kind.String(), fmt.Sprint(len(one.Actions)), instant(one.Created), instant(one.Expires), p.stateOf(one), one.Reason)
+		outside = append(outside, report.PlanOf(one))
+	}
+	return p.list(&t, "no plan waits for approval", outside)
+}
+
+func (p *program) stateOf(one reconcile.HeldPlan) string {
+	switch {
+	case !one.Approved.IsZero():
+		return "approved by " + one.By
+	case !one.Expires.After(p.now()):
+		return "expired"
+	}
+	return "waits"
+}
+
+func (p *program) showPlan(ctx context.Context, a *parts, id string) error {
+	one, err := a.store.HeldPlan(ctx, id)
+	if err != nil {
+		return planError(id, err)
+	}
+	t := report.Table{Head: []string{"kind", "e-mail", "customer", "subscription", "hosting", "plan", "reason"}}
+	for _, x := range one.Actions {
+		t.Add(x.Kind.String(), x.Email, x.Customer, x.Subscription, number(x.Hosting), x.PlanName, x.Reason)
+	}
+	if p.format == formatText {
+		s := p.style()
+		if err := p.printf("%s  %s\n%s, expires %s, %s\n\n", s.Bold(one.ID), report.Plain(one.Reason),
+			report.Count(len(one.Actions), "change"), instant(one.Expires), report.Plain(p.stateOf(one))); err != nil {
+			return err
+		}
+	}
+	if err := p.list(&t, "the plan is empty", report.PlanOf(one)); err != nil || p.format != formatText || p.stateOf(one) != "waits" {
+		return err
+	}
+	return p.printf("\nRelease exactly this: stripe-enhance approve %s\n", one.ID)
+}
+
+// planError says what to do about an id that names no plan, or several.
+func planError(id string, err error) error {
+	if errors.Is(err, store.ErrNotFound) {
+		return fault.Errorf(fault.NotFound, "no plan begins with %q; it may have been replaced by a newer one: see stripe-enhance plans", id)
+	}
+	return err
+}
+
+func (p *program) approveCommand() *cobra.Command {
+	return &cobra.Command{
+		Use:   "approve PLAN_ID",
+		Short: "Release what the brake held, exactly as shown, and do it",
+		Long: "Releases exactly the changes of a held plan, and then does a run. Each of them is\n" +
+			"looked at again first: what is no longer wanted is dropped, and nothing is added.\n" +
+			"The beginning of the id is enough, as long as it is the beginning of no other.",
+		GroupID: groupRun,
+		Args:    arguments("PLAN_ID"),
+		Example: "  stripe-enhance plans\n  stripe-enhance approve e716f6d98bf6d2b7",
+		RunE: func(c *cobra.Command, args []string) error {
+			return p.withEngine(c.Context(), func(ctx context.Context, a *parts, e *engine.Engine) error {
+				return p.approve(ctx, a, e, args[0])
+			})
+		},
+	}
+}
+
+func (p *program) approve(ctx context.Context, a *parts, e *engine.Engine, id string) error {
+	one, err := a.store.Approve(ctx, id, p.person(), p.now())
+	if err != nil {
+		return planError(id, err)
+	}
+	p.sayf("approved %s: %s of kind %s", one.ID, report.Count(len(one.Actions), "change"), one.Kind)
+	r, err := e.Run(ctx, engine.Request{Trigger: "approve"})
+	var held *reconcile.LeaseHeld
+	if errors.As(err, &held) {
+		if err := a.store.Nudge(ctx, nil, "plan "+one.ID+" was approved", p.now()); err != nil {
+			return err
+		}
+		if p.format == formatJSON {
+			return report.WriteJSON(p.out, report.PlanOf(one))
+		}
+		return p.printf("%s is at work and will apply it.\n", report.Plain(held.Owner))
+	}
+	return p.finish(r, err)
+}
+
+// withStore opens the database, runs do, and closes it.
+func (p *program) withStore(ctx context.Context, do func(context.Context, *parts) error) (err error) {
+	a, err := p.database(ctx)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, a.close()) }()
+	return do(ctx, a)
+}
+
+func atMostOne(name string) cobra.PositionalArgs {
+	return func(c *cobra.Command, args []string) error {
+		if len(args) > 1 {
+			return &usageError{fmt.Errorf("one %s at most; %q is too much", name, args[1]), c.CommandPath()}
+		}
+		return nil
+	}
+}
+
+// instant is a time for tables; "" when it is not known.
+func instant(t time.Time) string {
+	if s := report.Time(t); s != nil {
+		return *s
+	}
+	return ""
+}
+
+// number is an id for tables; "" for none.
+func number(n int64) string {
+	if n == 0 {
+		return ""
+	}
+	return strings.TrimSpace(fmt.Sprint(n))
+}

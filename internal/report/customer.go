@@ -1,0 +1,169 @@
+package report
+
+import (
+	"fmt"
+	"io"
+	"strings"
+)
+
+// Customer is one paying party as scripts see it.
+type Customer struct {
+	ID              string         `json:"id"`
+	Email           string         `json:"email"`
+	Name            string         `json:"name"`
+	Org             string         `json:"org"`
+	OrgName         string         `json:"org_name"`
+	StripeCustomers []Buyer        `json:"stripe_customers"`
+	Subscriptions   []Subscription `json:"subscriptions"`
+	Holds           []Hold         `json:"holds"`
+	ManualHolds     []ManualHold   `json:"manual_holds"`
+	History         []HistoryRow   `json:"history"` // newest first
+	DueAt           *string        `json:"due_at"`
+	PlannedAt       *string        `json:"planned_at"`
+	Failures        int            `json:"failures"`
+	RetryAfter      *string        `json:"retry_after"`
+	ParkedAt        *string        `json:"parked_at"`
+	ParkedWhy       string         `json:"parked_why"`
+}
+
+// Buyer is one of a party's customers at Stripe.
+type Buyer struct {
+	ID      string `json:"id"`
+	Email   string `json:"email"`
+	Name    string `json:"name"`
+	Deleted bool   `json:"deleted"`
+}
+
+// Subscription is one at Stripe, with the hosting bound to it.
+type Subscription struct {
+	ID                string    `json:"id"`
+	StripeCustomer    string    `json:"stripe_customer"`
+	Status            string    `json:"status"`
+	Items             string    `json:"items"` // "1 × price_…, 2 × price_…"
+	Created           *string   `json:"created"`
+	CurrentPeriodEnd  *string   `json:"current_period_end"`
+	CancelAtPeriodEnd bool      `json:"cancel_at_period_end"`
+	CollectionPaused  bool      `json:"collection_paused"`
+	EndedAt           *string   `json:"ended_at"`
+	UnpaidSince       *string   `json:"unpaid_since"`
+	Domain            string    `json:"domain"`
+	ReadAt            *string   `json:"read_at"`
+	Hostings          []Hosting `json:"hostings"`
+}
+
+// Hosting is one at Enhance, as last observed.
+type Hosting struct {
+	ID            int64   `json:"id"`
+	Org           string  `json:"org"`
+	Plan          string  `json:"plan"`
+	State         string  `json:"state"`
+	Name          string  `json:"name"`
+	Website       string  `json:"website"`
+	BoundBy       string  `json:"bound_by"`
+	SuspendedByUs *string `json:"suspended_by_us"`
+	ObservedAt    *string `json:"observed_at"`
+}
+
+// ManualHold is "hands off", said by a person.
+type ManualHold struct {
+	ID     string  `json:"id"`
+	Kind   string  `json:"kind"`
+	Reason string  `json:"reason"`
+	Author string  `json:"author"`
+	Until  *string `json:"until"`
+}
+
+// HistoryRow is one row of the journal.
+type HistoryRow struct {
+	PlannedAt  *string `json:"planned_at"`
+	FinishedAt *string `json:"finished_at"`
+	Run        string  `json:"run"`
+	Action
+}
+
+// Text writes a customer for people.
+func (c Customer) Text(w io.Writer, s Style) error {
+	p := printer{Style: s}
+	p.linef("%s  %s  %s", p.Bold(Plain(Who(c.Email, c.ID))), Plain(c.Name), p.Dim(c.ID))
+	if c.Org != "" {
+		p.linef("Organisation at Enhance: %s (%s)", c.Org, Plain(c.OrgName))
+	} else {
+		p.linef("No organisation at Enhance.")
+	}
+	if len(c.StripeCustomers) > 1 {
+		for _, b := range c.StripeCustomers {
+			p.linef("  %s  %s", b.ID, Plain(b.Email))
+		}
+	}
+	p.waits(c)
+	p.subscriptions(c.Subscriptions)
+	p.holds(c.Holds)
+	for _, h := range c.ManualHolds {
+		p.linef("  %s  %s, said %s%s", h.Kind, Plain(h.Reason), Plain(h.Author), until(h.Until))
+	}
+	p.history(c.History)
+	_, err := io.WriteString(w, p.b.String())
+	return err
+}
+
+func until(t *string) string {
+	if t == nil {
+		return ""
+	}
+	return " (until " + *t + ")"
+}
+
+func (p *printer) waits(c Customer) {
+	if c.ParkedAt != nil {
+		p.linef("%s since %s: %s", p.Bad("Parked"), *c.ParkedAt, Plain(c.ParkedWhy))
+	}
+	if c.RetryAfter != nil && c.ParkedAt == nil && c.Failures > 0 {
+		p.linef("%s after %s, tried again after %s", p.Warn("Backing off"), Count(c.Failures, "failure"), *c.RetryAfter)
+	}
+	if c.DueAt != nil {
+		p.linef("%s", p.Dim("Looked at again "+*c.DueAt))
+	}
+}
+
+func (p *printer) subscriptions(all []Subscription) {
+	for _, s := range all {
+		line := fmt.Sprintf("\n%s  %s  %s", p.Bold(s.ID), Plain(s.Status), Plain(s.Items))
+		if s.CancelAtPeriodEnd && s.CurrentPeriodEnd != nil {
+			line += "  ends " + *s.CurrentPeriodEnd
+		}
+		if s.UnpaidSince != nil {
+			line += "  unpaid since " + *s.UnpaidSince
+		}
+		p.linef("%s", line)
+		for _, h := range s.Hostings {
+			p.linef("  hosting %d on plan %s: %s  %s", h.ID, h.Plan, h.State, Plain(h.Name))
+		}
+		if len(s.Hostings) == 0 {
+			p.linef("  %s", p.Dim("no hosting"))
+		}
+	}
+}
+
+func (p *printer) history(all []HistoryRow) {
+	if len(all) == 0 {
+		return
+	}
+	p.linef("\nHistory (newest first)")
+	t := Table{Head: []string{"", "", "", ""}}
+	for _, h := range all {
+		at := h.FinishedAt
+		if at == nil {
+			at = h.PlannedAt
+		}
+		when := ""
+		if at != nil {
+			when = *at
+		}
+		why := h.Reason
+		if h.Error != "" {
+			why = h.Error
+		}
+		t.Add(when, h.Kind, strings.TrimSpace(h.State), why)
+	}
+	_ = t.Text(&p.b, "  ", p.Style) // a strings.Builder never fails
+}
