@@ -1,0 +1,51 @@
+# Every target is one line that can be copied into a shell. `make` lists them.
+
+VERSION  ?= $(shell git describe --tags --always --dirty 2>/dev/null)
+OUT      ?= bin/stripe-enhance
+BENCH    ?= .
+FUZZTIME ?= 30s
+
+# The same flags as in the Dockerfile; a test holds the two together.
+BUILD = CGO_ENABLED=0 go build -trimpath -tags timetzdata -ldflags "-s -w -X main.build=$(VERSION)"
+
+.DEFAULT_GOAL := help
+.PHONY: help build demo test race lint cover bench fuzz image ci ci-deps clean
+
+help: ## This list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+build: ## One static binary: bin/stripe-enhance (OUT=PATH, VERSION=1.2.3)
+	$(BUILD) -o $(OUT) ./cmd/stripe-enhance
+
+demo: ## A hosting company's week, without keys, network or server
+	go run ./cmd/stripe-enhance demo
+
+test: ## Vet, then every test
+	go vet ./... && go test -timeout 15m ./...
+
+race: ## Every test under the race detector (needs a C compiler)
+	go test -race -timeout 30m ./...
+
+lint: ## gofmt, vet, and golangci-lint where it is installed
+	test -z "$$(gofmt -l . | tee /dev/stderr)" && go vet ./... && { ! command -v golangci-lint >/dev/null || golangci-lint run; }
+
+cover: ## Coverage of each function, the total last
+	go test -timeout 15m -coverpkg ./... -coverprofile coverage.out ./... && go tool cover -func coverage.out
+
+bench: ## Benchmarks only (BENCH=REGEXP chooses)
+	go test -timeout 60m -run '^$$' -bench '$(BENCH)' -benchmem ./...
+
+fuzz: ## Every fuzz target, one after another (FUZZTIME=30s each)
+	@grep -rEo --include='*_test.go' '^func Fuzz[A-Za-z0-9_]+' . | while IFS=: read -r file func; do go test -run '^$$' -fuzz "^$${func#func }\$$" -fuzztime $(FUZZTIME) "$$(dirname "$$file")" || exit 1; done
+
+image: ## The container image (needs Docker)
+	docker build --build-arg VERSION=$(VERSION) -t stripe-enhance .
+
+ci: ## What runs on every change: .ci/run
+	.ci/run
+
+ci-deps: ## Install what the tests use and this machine lacks (apt-get)
+	.ci/deps
+
+clean: ## Remove what these targets made
+	rm -rf bin coverage.out
