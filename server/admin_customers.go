@@ -1,0 +1,218 @@
+package server
+
+import (
+	"errors"
+	"net/http"
+	"strings"
+
+	"github.com/stripe-enhance/stripe-enhance/internal/fault"
+	"github.com/stripe-enhance/stripe-enhance/internal/report"
+	"github.com/stripe-enhance/stripe-enhance/reconcile"
+)
+
+type customerDocument struct {
+	ID               string           `json:"id"`
+	Email            string           `json:"email"`
+	Name             string           `json:"name"`
+	StripeCustomers  []buyerDocument  `json:"stripeCustomers"`
+	OrganizationID   string           `json:"organizationId"`
+	OrganizationName string           `json:"organizationName"`
+	Failures         int              `json:"failures"`
+	RetryAfter       *string          `json:"retryAfter"`
+	ParkedAt         *string          `json:"parkedAt"`
+	ParkedWhy        string           `json:"parkedWhy"`
+	DueAt            *string          `json:"dueAt"` // null: only when something changes
+	PlannedAt        *string          `json:"plannedAt"`
+	Holds            []report.Hold    `json:"holds"`
+	History          []actionDocument `json:"history"`
+}
+
+type buyerDocument struct {
+	ID      string `json:"id"`
+	Email   string `json:"email"`
+	Name    string `json:"name"`
+	Deleted bool   `json:"deleted"`
+}
+
+type subscriptionDocument struct {
+	ID                string            `json:"id"`
+	CustomerID        string            `json:"customerId"` // cus_… of the buyer
+	Status            string            `json:"status"`     // Stripe's own word
+	CreatedAt         *string           `json:"createdAt"`
+	EndedAt           *string           `json:"endedAt"`
+	CurrentPeriodEnd  *string           `json:"currentPeriodEnd"`
+	CancelAtPeriodEnd bool              `json:"cancelAtPeriodEnd"`
+	CollectionPaused  bool              `json:"collectionPaused"`
+	UnpaidSince       *string           `json:"unpaidSince"`
+	Items             []itemDocument    `json:"items"`
+	Hostings          []hostingDocument `json:"hostings"`
+}
+
+type itemDocument struct {
+	ID        string `json:"id"`
+	Price     string `json:"price"`
+	LookupKey string `json:"lookupKey"`
+	Product   string `json:"product"`
+	Quantity  int64  `json:"quantity"`
+}
+
+type hostingDocument struct {
+	ID             int64   `json:"id"`
+	OrganizationID string  `json:"organizationId"`
+	Plan           int     `json:"plan"`
+	State          string  `json:"state"`
+	SuspendedByUs  *string `json:"suspendedByUs"`
+	Website        string  `json:"website"`
+	ObservedAt     *string `json:"observedAt"`
+}
+
+// found is one party with what it has bought.
+type found struct {
+	Customer      customerDocument       `json:"customer"`
+	Subscriptions []subscriptionDocument `json:"subscriptions"`
+}
+
+func foundOf(c Customer) found {
+	d := customerDocument{ID: c.ID, Email: c.Email, Name: c.Name, StripeCustomers: []buyerDocument{},
+		Failures: c.Failures, RetryAfter: report.Time(c.RetryAfter), ParkedAt: report.Time(c.Parked), ParkedWhy: c.ParkedWhy,
+		DueAt: report.Time(c.DueAt), PlannedAt: report.Time(c.PlannedAt), Holds: []report.Hold{}, History: actionsOf(c.History)}
+	if c.Org != nil {
+		d.OrganizationID, d.OrganizationName = c.Org.ID, c.Org.Name
+	}
+	for _, b := range c.Buyers {
+		d.StripeCustomers = append(d.StripeCustomers, buyerDocument{b.ID, b.Email, b.Name, b.Deleted})
+	}
+	for _, h := range c.Held {
+		d.Holds = append(d.Holds, report.HoldOf(h))
+	}
+	f := found{Customer: d, Subscriptions: []subscriptionDocument{}}
+	for i := range c.Subscriptions {
+		f.Subscriptions = append(f.Subscriptions, subscriptionOf(&c.Subscriptions[i], c))
+	}
+	return f
+}
+
+func subscriptionOf(s *reconcile.Subscription, c Customer) subscriptionDocument {
+	d := subscriptionDocument{ID: s.ID, CustomerID: s.StripeCustomer, Status: s.StatusText, CreatedAt: report.Time(s.Created),
+		EndedAt: report.Time(s.EndedAt), CurrentPeriodEnd: report.Time(s.CurrentPeriodEnd), CancelAtPeriodEnd: s.CancelAtPeriodEnd,
+		CollectionPaused: s.CollectionPaused, UnpaidSince: report.Time(s.UnpaidSince), Items: []itemDocument{}, Hostings: []hostingDocument{}}
+	for _, it := range s.Items {
+		d.Items = append(d.Items, itemDocument{it.ID, it.Price, it.LookupKey, it.Product, it.Quantity})
+	}
+	for _, b := range c.Bindings {
+		for _, h := range c.Hostings {
+			if b.Subscription == s.ID && b.Hosting == h.ID {
+				d.Hostings = append(d.Hostings, hostingDocument{ID: h.ID, OrganizationID: h.Org, Plan: h.Plan, State: h.State.String(),
+					SuspendedByUs: report.Time(h.SuspendedByUs), Website: h.Website, ObservedAt: report.Time(h.ObservedAt)})
+			}
+		}
+	}
+	return d
+}
+
+// customersDocument keeps the first party where scripts expect the only one.
+type customersDocument struct {
+	found
+	Customers []found `json:"customers"`
+}
+
+func (s *Server) customers(w http.ResponseWriter, r *http.Request) {
+	q := r.URL.Query()
+	email, id := strings.TrimSpace(q.Get("email")), strings.TrimSpace(q.Get("customerId"))
+	var all []Customer
+	var err error
+	switch {
+	case email != "":
+		all, err = s.o.Customers.ByEmail(r.Context(), email)
+	case id != "":
+		all, err = s.o.Customers.ByID(r.Context(), id)
+	default:
+		refuse(w, http.StatusBadRequest, "Email or customerId parameter required")
+		return
+	}
+	switch {
+	case err != nil:
+		s.fail(w, r, "Customer", err)
+		return
+	case len(all) == 0:
+		refuse(w, http.StatusNotFound, "Customer not found")
+		return
+	}
+	d := customersDocument{}
+	for _, c := range all {
+		d.Customers = append(d.Customers, foundOf(c))
+	}
+	d.found = d.Customers[0]
+	respond(w, http.StatusOK, d)
+}
+
+// renameCustomer renames the organisation at Enhance. The reconciler names it
+// once, when it is made, and never again, so the new name stays.
+func (s *Server) renameCustomer(w http.ResponseWriter, r *http.Request) {
+	var body struct {
+		CustomerID       string `json:"customerId"`
+		Name             string `json:"name"`
+		OrganizationName string `json:"organizationName"`
+	}
+	if !accept(w, r, &body, false) {
+		return
+	}
+	name := strings.TrimSpace(body.OrganizationName)
+	if name == "" {
+		name = strings.TrimSpace(body.Name)
+	}
+	switch {
+	case body.CustomerID == "":
+		refuse(w, http.StatusBadRequest, "customerId is required")
+		return
+	case name == "" || !presentable(name):
+		refuse(w, http.StatusBadRequest, "organizationName (or name) must be a short name without control characters")
+		return
+	}
+	if _, marked := reconcile.MarkerOf(name); marked {
+		refuse(w, http.StatusBadRequest, "a name that ends like one of our markers would be taken for one")
+		return
+	}
+	org, ok := s.namedOrg(w, r, body.CustomerID)
+	if !ok {
+		return
+	}
+	if err := s.o.Customers.Rename(r.Context(), org, name); err != nil {
+		s.failRename(w, err)
+		return
+	}
+	s.o.Log.WithField("customer", body.CustomerID).WithField("org", org).Info("organisation renamed")
+	respond(w, http.StatusOK, map[string]any{"success": true, "message": "Renamed the organisation",
+		"customerId": body.CustomerID, "organizationId": org, "organizationName": name})
+}
+
+// namedOrg finds the organisation of a customer; it answers and returns false
+// when there is none that may be renamed.
+func (s *Server) namedOrg(w http.ResponseWriter, r *http.Request, id string) (string, bool) {
+	all, err := s.o.Customers.ByID(r.Context(), id)
+	switch {
+	case err != nil:
+		s.fail(w, r, "Customer", err)
+	case len(all) == 0:
+		refuse(w, http.StatusNotFound, "Customer not found")
+	case all[0].Org == nil:
+		refuse(w, http.StatusConflict, "This customer has no organisation at Enhance yet")
+	case !all[0].OrgNamed:
+		refuse(w, http.StatusConflict, "The organisation is still being set up; its name still carries the mark by which it is found")
+	default:
+		return all[0].Org.ID, true
+	}
+	return "", false
+}
+
+func (s *Server) failRename(w http.ResponseWriter, err error) {
+	s.o.Log.WithError(err).Warn("organisation not renamed")
+	switch {
+	case errors.Is(err, fault.NotFound):
+		refuse(w, http.StatusNotFound, "Enhance does not know the organisation any more")
+	case errors.Is(err, fault.Denied):
+		refuse(w, http.StatusBadGateway, "Enhance refused the access token")
+	default:
+		refuse(w, http.StatusBadGateway, "Enhance did not confirm the new name; trying again is safe")
+	}
+}

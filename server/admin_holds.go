@@ -1,0 +1,115 @@
+package server
+
+import (
+	"cmp"
+	"crypto/rand"
+	"net/http"
+	"strings"
+	"time"
+
+	"github.com/stripe-enhance/stripe-enhance/internal/report"
+	"github.com/stripe-enhance/stripe-enhance/reconcile"
+)
+
+type holdDocument struct {
+	ID             string  `json:"id"`
+	CustomerID     string  `json:"customerId"`
+	SubscriptionID string  `json:"subscriptionId"`
+	Kind           string  `json:"kind"`
+	Until          *string `json:"until"` // null: until it is removed
+	Reason         string  `json:"reason"`
+	Author         string  `json:"author"`
+	CreatedAt      *string `json:"createdAt"`
+}
+
+func holdOf(h reconcile.ManualHold) holdDocument {
+	return holdDocument{ID: h.ID, CustomerID: h.Customer, SubscriptionID: h.Subscription, Kind: h.Kind.String(),
+		Until: report.Time(h.Until), Reason: h.Reason, Author: h.Author, CreatedAt: report.Time(h.Created)}
+}
+
+func (s *Server) holds(w http.ResponseWriter, r *http.Request) {
+	all, err := s.o.Holds.ManualHolds(r.Context(), s.o.Now())
+	if err != nil {
+		s.fail(w, r, "The holds", err)
+		return
+	}
+	out := make([]holdDocument, 0, len(all))
+	for _, h := range all {
+		out = append(out, holdOf(h))
+	}
+	respond(w, http.StatusOK, map[string]any{"holds": out})
+}
+
+// holdRequest is a hold as it is asked for.
+type holdRequest struct {
+	CustomerID     string `json:"customerId"`
+	SubscriptionID string `json:"subscriptionId"`
+	Kind           string `json:"kind"`
+	Until          string `json:"until"`
+	Reason         string `json:"reason"`
+	Author         string `json:"author"`
+}
+
+// manual checks a hold; the problem is for the caller.
+func (q holdRequest) manual(now time.Time, who string) (h reconcile.ManualHold, problem string) {
+	h = reconcile.ManualHold{Customer: strings.TrimSpace(q.CustomerID), Subscription: strings.TrimSpace(q.SubscriptionID),
+		Kind: reconcile.ParseManualKind(q.Kind), Reason: strings.TrimSpace(q.Reason), Author: strings.TrimSpace(q.Author), Created: now}
+	switch {
+	case (h.Customer == "") == (h.Subscription == ""):
+		return h, "exactly one of customerId and subscriptionId is required"
+	case h.Kind == 0:
+		return h, "kind must be no-suspend, keep-suspended or ignore"
+	case h.Reason == "":
+		return h, "reason is required: whoever finds the hold in half a year will want to know"
+	case !presentable(h.Reason) || !presentable(h.Author) || !presentable(h.Customer) || !presentable(h.Subscription):
+		return h, "texts must be short and without control characters"
+	}
+	if q.Until != "" {
+		until, err := time.Parse(time.RFC3339, q.Until)
+		if err != nil || !until.After(now) {
+			return h, "until must be a time to come, like 2030-01-31T12:00:00Z"
+		}
+		h.Until = until.UTC()
+	}
+	h.Author = cmp.Or(h.Author, who)
+	h.ID = "hold_" + strings.ToLower(rand.Text()[:16])
+	return h, ""
+}
+
+func (s *Server) addHold(w http.ResponseWriter, r *http.Request) {
+	var body holdRequest
+	if !accept(w, r, &body, false) {
+		return
+	}
+	h, problem := body.manual(s.o.Now(), s.who(r))
+	if problem != "" {
+		refuse(w, http.StatusBadRequest, problem)
+		return
+	}
+	if err := s.o.Holds.AddManualHold(r.Context(), h); err != nil {
+		s.fail(w, r, "Customer or subscription", err)
+		return
+	}
+	s.o.Log.WithField("hold", h.ID).WithField("customer", h.Customer).WithField("subscription", h.Subscription).Info("hold added")
+	s.nudge(r, "admin")
+	respond(w, http.StatusCreated, map[string]any{"success": true, "hold": holdOf(h)})
+}
+
+func (s *Server) removeHold(w http.ResponseWriter, r *http.Request) {
+	id := r.URL.Query().Get("id")
+	if id == "" {
+		refuse(w, http.StatusBadRequest, "id parameter required")
+		return
+	}
+	found, err := s.o.Holds.RemoveManualHold(r.Context(), id, s.o.Now())
+	switch {
+	case err != nil:
+		s.fail(w, r, "The hold", err)
+	case !found:
+		refuse(w, http.StatusNotFound, "Hold not found")
+	default:
+		s.o.Log.WithField("hold", id).Info("hold removed")
+		s.nudge(r, "admin")
+		respond(w, http.StatusOK, map[string]any{"success": true, "message": "Removed hold " + id})
+	}
+}

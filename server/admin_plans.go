@@ -1,0 +1,57 @@
+package server
+
+import (
+	"net/http"
+	"strings"
+
+	"github.com/stripe-enhance/stripe-enhance/internal/report"
+)
+
+func (s *Server) plans(w http.ResponseWriter, r *http.Request) {
+	plans, err := s.o.Plans.HeldPlans(r.Context(), s.o.Now(), r.URL.Query().Get("all") == "true")
+	if err != nil {
+		s.fail(w, r, "The plans", err)
+		return
+	}
+	out := make([]report.Plan, 0, len(plans))
+	for _, p := range plans {
+		out = append(out, report.PlanOf(p))
+	}
+	respond(w, http.StatusOK, map[string]any{"plans": out})
+}
+
+func (s *Server) plan(w http.ResponseWriter, r *http.Request) {
+	p, err := s.o.Plans.HeldPlan(r.Context(), r.PathValue("id"))
+	if err != nil {
+		s.fail(w, r, "Plan", err)
+		return
+	}
+	respond(w, http.StatusOK, report.PlanOf(p))
+}
+
+// approve releases a plan. By whom: the key, and the name that its holder gives,
+// since one key may serve several people.
+func (s *Server) approve(w http.ResponseWriter, r *http.Request) {
+	var body struct {
+		By string `json:"by"`
+	}
+	if !accept(w, r, &body, true) {
+		return
+	}
+	by := s.who(r)
+	if name := strings.TrimSpace(body.By); name != "" {
+		if !presentable(name) {
+			refuse(w, http.StatusBadRequest, "by must be a short name without control characters")
+			return
+		}
+		by = name + " (" + by + ")"
+	}
+	p, err := s.o.Plans.Approve(r.Context(), r.PathValue("id"), by, s.o.Now())
+	if err != nil {
+		s.fail(w, r, "Plan", err)
+		return
+	}
+	s.o.Log.WithField("plan", p.ID).WithField("by", by).Info("plan approved")
+	s.nudge(r, "approve")
+	respond(w, http.StatusOK, map[string]any{"success": true, "message": "Approved plan " + p.ID, "plan": report.PlanOf(p)})
+}

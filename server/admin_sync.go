@@ -1,0 +1,190 @@
+package server
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"regexp"
+	"time"
+
+	"github.com/stripe-enhance/stripe-enhance/internal/fault"
+	"github.com/stripe-enhance/stripe-enhance/internal/report"
+	"github.com/stripe-enhance/stripe-enhance/reconcile"
+)
+
+const (
+	// syncLimit is how long a sync is waited for before it is answered with 202;
+	// proxies give up at 30 s.
+	syncLimit = 25 * time.Second
+	// followLook is how often a replica looks whether the writer has done what it
+	// was asked for.
+	followLook = 250 * time.Millisecond
+)
+
+var subscriptionShape = regexp.MustCompile(`^sub_[0-9A-Za-z_]{1,250}$`)
+
+type syncDocument struct {
+	Success bool   `json:"success"`
+	Message string `json:"message"`
+	RunID   string `json:"runId"` // "" while it waits for the run at work
+	Run     any    `json:"run,omitempty"`
+}
+
+// sync runs now, and answers what came of it.
+func (s *Server) sync(w http.ResponseWriter, r *http.Request) {
+	var body struct {
+		SubscriptionID string `json:"subscriptionId"`
+	}
+	if !accept(w, r, &body, true) {
+		return
+	}
+	request := Request{Full: true, Trigger: "admin"}
+	if id := body.SubscriptionID; id != "" {
+		if !subscriptionShape.MatchString(id) {
+			refuse(w, http.StatusBadRequest, "subscriptionId begins with sub_")
+			return
+		}
+		request = Request{Subscriptions: []string{id}, Trigger: "admin"}
+	}
+	ctx, cancel := context.WithTimeout(r.Context(), syncLimit)
+	defer cancel()
+	if !s.o.Loop.Leading() {
+		s.follow(ctx, w, r, request)
+		return
+	}
+	s.await(ctx, w, r, request)
+}
+
+// await waits for a run of our own. It goes on when nobody waits any more.
+func (s *Server) await(ctx context.Context, w http.ResponseWriter, r *http.Request, request Request) {
+	asked := s.o.Loop.Ask(request)
+	run := ""
+	for {
+		select {
+		case run = <-asked.began:
+		case o := <-asked.done:
+			if errors.Is(o.err, errFollower) {
+				s.follow(ctx, w, r, request)
+				return
+			}
+			s.answerSync(w, request, o)
+			return
+		case <-ctx.Done():
+			message := "Still running; look at /api/admin/runs/" + run
+			if run == "" {
+				message = "Waiting for the run at work; look at /api/admin/runs"
+			}
+			accepted(w, syncDocument{Success: true, Message: message, RunID: run})
+			return
+		}
+	}
+}
+
+func accepted(w http.ResponseWriter, d syncDocument) {
+	if d.RunID != "" {
+		w.Header().Set("Location", "/api/admin/runs/"+d.RunID)
+	}
+	respond(w, http.StatusAccepted, d)
+}
+
+func (s *Server) answerSync(w http.ResponseWriter, request Request, o outcome) {
+	d := syncDocument{Success: o.err == nil, RunID: o.report.Run.ID, Run: report.Of(o.report)}
+	one := ""
+	if len(request.Subscriptions) > 0 {
+		one = request.Subscriptions[0]
+	}
+	switch {
+	case errors.Is(o.err, errStopping), errors.Is(o.err, context.Canceled), errors.Is(o.err, fault.Canceled):
+		refuse(w, http.StatusServiceUnavailable, "The service is stopping; what was under way is recorded")
+	case one != "" && (errors.Is(o.err, fault.NotFound) || gone(o.report, one)):
+		refuse(w, http.StatusNotFound, "Stripe does not know the subscription "+one)
+	case o.err != nil:
+		s.o.Log.WithField("run", o.report.Run.ID).WithError(o.err).Warn("sync failed")
+		respond(w, http.StatusBadGateway, struct {
+			failure
+			syncDocument
+		}{failure{"Sync failed: " + o.err.Error()}, d})
+	default:
+		d.Message = syncMessage(one, o.report.Run.Subscriptions)
+		respond(w, http.StatusOK, d)
+	}
+}
+
+func syncMessage(one string, n int) string {
+	if one != "" {
+		return "Synced subscription " + one
+	}
+	return fmt.Sprintf("Synced %d subscriptions", n)
+}
+
+// gone reports whether a run learned that Stripe does not have a subscription
+// which is known here.
+func gone(r reconcile.Report, subscription string) bool {
+	for _, h := range r.Holds {
+		if h.Kind == reconcile.HoldGone && h.Subscription == subscription {
+			return true
+		}
+	}
+	return false
+}
+
+// follow asks the writer, by way of the store, and tells what its next run did.
+func (s *Server) follow(ctx context.Context, w http.ResponseWriter, r *http.Request, request Request) {
+	asked := s.o.Now()
+	if err := s.o.Nudges.Nudge(r.Context(), request.Subscriptions, "admin", asked); err != nil {
+		s.fail(w, r, "The wish", err)
+		return
+	}
+	s.o.Loop.Wake("admin") // we may have become the writer meanwhile
+	tick := time.NewTicker(followLook)
+	defer tick.Stop()
+	run := ""
+	for {
+		record, taken := s.followed(ctx, asked)
+		run = record.ID
+		if taken && !record.Finished.IsZero() {
+			s.answerFollowed(w, r, request, record)
+			return
+		}
+		select {
+		case <-ctx.Done():
+			accepted(w, syncDocument{Success: true, Message: "The writer was asked to look; see /api/admin/runs", RunID: run})
+			return
+		case <-tick.C:
+		}
+	}
+}
+
+// followed is the newest run that began after a nudge was stored and was taken.
+func (s *Server) followed(ctx context.Context, asked time.Time) (reconcile.RunRecord, bool) {
+	if waiting, err := s.o.Nudges.NudgesWaiting(ctx); err != nil || waiting {
+		return reconcile.RunRecord{}, false
+	}
+	runs, err := s.o.History.Runs(ctx, 1)
+	if err != nil || len(runs) == 0 || runs[0].Started.Before(asked.Truncate(time.Microsecond)) {
+		return reconcile.RunRecord{}, false
+	}
+	return runs[0], true
+}
+
+func (s *Server) answerFollowed(w http.ResponseWriter, r *http.Request, request Request, record reconcile.RunRecord) {
+	d, err := s.recorded(r, record.ID)
+	if err != nil {
+		s.fail(w, r, "The run", err)
+		return
+	}
+	one := ""
+	if len(request.Subscriptions) > 0 {
+		one = request.Subscriptions[0]
+	}
+	out := syncDocument{Success: record.Error == "", Message: syncMessage(one, record.Subscriptions), RunID: record.ID, Run: d}
+	if record.Error != "" {
+		respond(w, http.StatusBadGateway, struct {
+			failure
+			syncDocument
+		}{failure{"Sync failed: " + record.Error}, out})
+		return
+	}
+	respond(w, http.StatusOK, out)
+}

@@ -1,0 +1,150 @@
+package server
+
+import (
+	"crypto/sha256"
+	"crypto/subtle"
+	"encoding/hex"
+	"net/http"
+	"net/netip"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/stripe-enhance/stripe-enhance/internal/secret"
+)
+
+const (
+	// wrongTries is how many wrong keys an address may try in tryWindow before it
+	// is told to wait.
+	wrongTries = 10
+	tryWindow  = time.Minute
+	// tryAddresses bounds what the limiter remembers. Above it the oldest are
+	// forgotten, which costs an attacker with that many addresses nothing anyway.
+	tryAddresses = 10_000
+)
+
+// keyring holds the digests of the admin keys, so that the comparison takes the
+// same time whatever the lengths are.
+type keyring [][sha256.Size]byte
+
+func newKeyring(keys []secret.Text) keyring {
+	var ring keyring
+	for _, k := range keys {
+		if k.IsSet() {
+			ring = append(ring, sha256.Sum256([]byte(k.Reveal())))
+		}
+	}
+	return ring
+}
+
+// find compares a key with every one there is, and returns a name for the one
+// that matches: the beginning of its digest, for the journal.
+func (ring keyring) find(key string) (name string, ok bool) {
+	digest := sha256.Sum256([]byte(key))
+	match := -1
+	for i := range ring {
+		match = subtle.ConstantTimeSelect(subtle.ConstantTimeCompare(digest[:], ring[i][:]), i, match)
+	}
+	if match < 0 {
+		return "", false
+	}
+	return "admin key " + hex.EncodeToString(ring[match][:3]), true
+}
+
+// admit lets a request with a right key pass, and answers any other.
+func (s *Server) admit(w http.ResponseWriter, r *http.Request) bool {
+	if len(s.keys) == 0 {
+		notFound(w, r)
+		return false
+	}
+	from := s.clientAddress(r)
+	scheme, key, _ := strings.Cut(r.Header.Get("Authorization"), " ")
+	if _, ok := s.keys.find(strings.TrimSpace(key)); ok && strings.EqualFold(scheme, "bearer") && len(r.Header.Values("Authorization")) == 1 {
+		return true
+	}
+	if wait := s.tries.wrong(from); wait > 0 {
+		w.Header().Set("Retry-After", seconds(wait))
+		refuse(w, http.StatusTooManyRequests, "Too many wrong keys from this address; try again later")
+		return false
+	}
+	w.Header().Set("WWW-Authenticate", `Bearer realm="stripe-enhance"`)
+	refuse(w, http.StatusUnauthorized, "Unauthorized")
+	return false
+}
+
+// who names the key that a request was admitted with.
+func (s *Server) who(r *http.Request) string {
+	_, key, _ := strings.Cut(r.Header.Get("Authorization"), " ")
+	name, _ := s.keys.find(strings.TrimSpace(key))
+	return name
+}
+
+// limiter counts wrong keys by address.
+type limiter struct {
+	now func() time.Time
+
+	mu    sync.Mutex // guards tries
+	tries map[netip.Prefix]*tried
+}
+
+// tried is what an address did in the window that began at since.
+type tried struct {
+	since time.Time
+	wrong int
+}
+
+func newLimiter(now func() time.Time) limiter {
+	return limiter{now: now, tries: map[netip.Prefix]*tried{}}
+}
+
+// wrong counts a wrong key and returns how long the address has to wait when it
+// has tried too often, else 0.
+func (l *limiter) wrong(from netip.Addr) time.Duration {
+	now := l.now()
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	network := networkOf(from)
+	t := l.tries[network]
+	if t == nil || now.Sub(t.since) >= tryWindow || now.Before(t.since) {
+		l.makeRoom(now)
+		t = &tried{since: now}
+		l.tries[network] = t
+	}
+	if t.wrong >= wrongTries {
+		return tryWindow - now.Sub(t.since)
+	}
+	t.wrong++
+	return 0
+}
+
+// makeRoom forgets windows that are over, and any one when that is not enough.
+func (l *limiter) makeRoom(now time.Time) {
+	if len(l.tries) < tryAddresses {
+		return
+	}
+	for network, t := range l.tries {
+		if now.Sub(t.since) >= tryWindow {
+			delete(l.tries, network)
+		}
+	}
+	for network := range l.tries {
+		if len(l.tries) < tryAddresses {
+			return
+		}
+		delete(l.tries, network)
+	}
+}
+
+// networkOf is what counts as one address: a /64 is what one customer of a
+// provider gets in IPv6, and can change addresses in at will.
+func networkOf(a netip.Addr) netip.Prefix {
+	bits := a.BitLen()
+	if a.Is6() {
+		bits = 64
+	}
+	p, err := a.WithZone("").Prefix(bits)
+	if err != nil {
+		return netip.Prefix{} // all addresses that cannot be read are one
+	}
+	return p
+}

@@ -1,0 +1,264 @@
+package server
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"sync"
+	"time"
+
+	"github.com/stripe-enhance/stripe-enhance/internal/fault"
+	"github.com/stripe-enhance/stripe-enhance/internal/report"
+	"github.com/stripe-enhance/stripe-enhance/reconcile"
+)
+
+const (
+	// healthAge is how old an answer of health may be; pingAge that of readiness.
+	healthAge, pingAge = 5 * time.Second, time.Second
+	// checkAge is how often the two sides are asked at most: four requests a
+	// minute to each, whatever a monitor does.
+	checkAge = 15 * time.Second
+	// checkLimit is how long a side may take to answer a check.
+	checkLimit = 5 * time.Second
+	// recent is how far back failed runs count as recent errors.
+	recent = time.Hour
+	// recentRuns is how many runs are looked through for those.
+	recentRuns = 100
+)
+
+// Status of a service or of all of them.
+const (
+	healthy   = "healthy"
+	degraded  = "degraded"
+	unhealthy = "unhealthy"
+)
+
+type healthDocument struct {
+	Status    string                 `json:"status"`
+	Timestamp string                 `json:"timestamp"`
+	Version   string                 `json:"version"`
+	Uptime    int64                  `json:"uptime"` // ms
+	Leader    bool                   `json:"leader"`
+	Services  map[string]checkResult `json:"services"`
+	Metrics   healthMetrics          `json:"metrics"`
+	LastRun   *lastRun               `json:"lastRun"`
+}
+
+type healthMetrics struct {
+	TotalSubscriptions  int `json:"totalSubscriptions"`
+	ActiveSubscriptions int `json:"activeSubscriptions"`
+	FailedWebhooks      int `json:"failedWebhooks"`
+	RecentErrors        int `json:"recentErrors"`
+}
+
+// lastRun says how the last run ended, and no more: health is for everybody.
+type lastRun struct {
+	ID         string  `json:"id"`
+	Trigger    string  `json:"trigger"`
+	Mode       string  `json:"mode"`
+	StartedAt  *string `json:"startedAt"`
+	FinishedAt *string `json:"finishedAt"`
+	Result     string  `json:"result"` // running, ok, failed
+	Applied    int     `json:"applied"`
+	Failed     int     `json:"failed"`
+	Held       int     `json:"held"`
+}
+
+// checkResult is one service as last seen.
+type checkResult struct {
+	Status       string `json:"status"`
+	ResponseTime int64  `json:"responseTime"` // ms
+	LastCheck    string `json:"lastCheck"`
+	// Error is one of a few sentences of our own. The error itself may quote an
+	// address or what the other side said, and health is for everybody.
+	Error string `json:"error,omitempty"`
+}
+
+func (s *Server) prepareChecks() {
+	s.health = newCached(healthAge, s.examine)
+	s.pinged = newCached(pingAge, func(ctx context.Context) error {
+		ctx, cancel := context.WithTimeout(ctx, checkLimit)
+		defer cancel()
+		return s.o.Overview.Ping(ctx)
+	})
+	s.checks = map[string]*cached[checkResult]{}
+	for name, ask := range map[string]func(context.Context) error{"database": s.o.Overview.Ping, "stripe": s.o.Stripe, "enhance": s.o.Enhance} {
+		age := checkAge
+		if name == "database" {
+			age = healthAge
+		}
+		s.checks[name] = newCached(age, func(ctx context.Context) checkResult { return s.check(ctx, ask) })
+	}
+}
+
+// check asks one service.
+func (s *Server) check(ctx context.Context, ask func(context.Context) error) checkResult {
+	ctx, cancel := context.WithTimeout(ctx, checkLimit)
+	defer cancel()
+	began := time.Now()
+	err := ask(ctx)
+	result := checkResult{Status: healthy, ResponseTime: time.Since(began).Milliseconds(), LastCheck: stamp(s.o.Now())}
+	if err != nil {
+		result.Status, result.Error = unhealthy, inPublic(err)
+	}
+	return result
+}
+
+// inPublic says what is wrong in words that are the same for everybody.
+func inPublic(err error) string {
+	switch {
+	case errors.Is(err, fault.Denied):
+		return "the credential was refused"
+	case errors.Is(err, fault.Throttled):
+		return "it asks us to slow down"
+	case errors.Is(err, context.DeadlineExceeded):
+		return "no answer in time"
+	case errors.Is(err, fault.Malformed):
+		return "the answer was not what is documented"
+	}
+	return "it cannot be reached, or answers with an error"
+}
+
+// services are all checks, made at the same time.
+func (s *Server) services(ctx context.Context) map[string]checkResult {
+	results := make(map[string]checkResult, len(s.checks))
+	var mu sync.Mutex // guards results
+	var wg sync.WaitGroup
+	for name, c := range s.checks {
+		wg.Go(func() {
+			r := c.get(ctx)
+			mu.Lock()
+			defer mu.Unlock()
+			results[name] = r
+		})
+	}
+	wg.Wait()
+	return results
+}
+
+// examine makes the whole answer. Without the database nothing can be done, and a
+// refused credential needs a person: both are unhealthy. A side in trouble or a
+// run that failed will be tried again: degraded.
+func (s *Server) examine(ctx context.Context) healthDocument {
+	d := healthDocument{Status: healthy, Version: s.o.Version, Services: s.services(ctx)}
+	for name, r := range d.Services {
+		switch {
+		case r.Status == healthy:
+		case name == "database" || r.Error == inPublic(fault.Denied):
+			d.Status = unhealthy
+		case d.Status == healthy:
+			d.Status = degraded
+		}
+	}
+	if d.Services["database"].Status != healthy {
+		return d
+	}
+	ctx, cancel := context.WithTimeout(ctx, checkLimit)
+	defer cancel()
+	if err := s.measure(ctx, &d); err != nil {
+		s.o.Log.WithError(err).Warn("health not measured")
+		d.Status = unhealthy
+	}
+	return d
+}
+
+// measure fills in what the database knows.
+func (s *Server) measure(ctx context.Context, d *healthDocument) error {
+	totals, err := s.o.Overview.Totals(ctx, s.o.Now())
+	if err != nil {
+		return err
+	}
+	_, failed, err := s.o.Overview.FailedWebhooks(ctx, 1)
+	if err != nil {
+		return err
+	}
+	runs, err := s.o.History.Runs(ctx, recentRuns)
+	if err != nil {
+		return err
+	}
+	d.Metrics = healthMetrics{TotalSubscriptions: totals.Subscriptions, ActiveSubscriptions: totals.Active, FailedWebhooks: failed}
+	since := s.o.Now().Add(-recent)
+	for i := range runs {
+		if runs[i].Error != "" && runs[i].Started.After(since) {
+			d.Metrics.RecentErrors++
+		}
+	}
+	if len(runs) > 0 {
+		d.LastRun = lastRunOf(runs[0])
+	}
+	if last := lastFinished(runs); last != nil && last.Error != "" && d.Status == healthy {
+		d.Status = degraded
+	}
+	return nil
+}
+
+// lastFinished is the newest run that has ended.
+func lastFinished(runs []reconcile.RunRecord) *reconcile.RunRecord {
+	for i := range runs {
+		if !runs[i].Finished.IsZero() {
+			return &runs[i]
+		}
+	}
+	return nil
+}
+
+func lastRunOf(r reconcile.RunRecord) *lastRun {
+	return &lastRun{ID: r.ID, Trigger: r.Trigger, Mode: r.Mode, StartedAt: report.Time(r.Started), FinishedAt: report.Time(r.Finished),
+		Result: resultOf(r), Applied: r.Applied, Failed: r.Failed, Held: r.Held}
+}
+
+func resultOf(r reconcile.RunRecord) string {
+	switch {
+	case r.Finished.IsZero():
+		return "running"
+	case r.Error != "":
+		return "failed"
+	}
+	return "ok"
+}
+
+func (s *Server) answerHealth(w http.ResponseWriter, r *http.Request) {
+	d := s.health.get(r.Context())
+	d.Timestamp = stamp(s.o.Now())
+	d.Uptime = time.Since(s.began).Milliseconds()
+	d.Leader = s.o.Loop.Leading()
+	status := http.StatusOK
+	if d.Status == unhealthy {
+		status = http.StatusServiceUnavailable
+	}
+	respond(w, status, d)
+}
+
+type readiness struct {
+	Status string `json:"status"` // ok, or why not
+}
+
+// alive asks nobody: a program that is restarted because Stripe is down, or its
+// database, comes back to the same trouble and has lost its place.
+func (s *Server) alive(w http.ResponseWriter, _ *http.Request) {
+	respond(w, http.StatusOK, readiness{"ok"})
+}
+
+// ready tells a load balancer whether requests can be answered: the database is
+// there, and the service is not on its way out.
+func (s *Server) ready(w http.ResponseWriter, r *http.Request) {
+	switch {
+	case s.isLeaving():
+		respond(w, http.StatusServiceUnavailable, readiness{"stopping"})
+	case s.pinged.get(r.Context()) != nil:
+		respond(w, http.StatusServiceUnavailable, readiness{"the database does not answer"})
+	default:
+		respond(w, http.StatusOK, readiness{"ok"})
+	}
+}
+
+// stamp is a time in every answer: RFC 3339 in UTC.
+func stamp(t time.Time) string { return t.UTC().Format(time.RFC3339) }
+
+// root is for people who type the address into a browser.
+func (s *Server) root(w http.ResponseWriter, _ *http.Request) {
+	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
+	_, _ = w.Write([]byte("stripe-enhance is running.\n\n" +
+		"  /api/health         how it is doing\n" +
+		"  /api/openapi.json   the API, described\n"))
+}

@@ -1,0 +1,349 @@
+package server
+
+import (
+	"context"
+	"errors"
+	"io"
+	"sync"
+	"time"
+
+	"github.com/robfig/cron/v3"
+	"github.com/sirupsen/logrus"
+
+	"github.com/stripe-enhance/stripe-enhance/reconcile"
+)
+
+// The waits of the loop, from the outside in.
+const (
+	// defaultLook is how often schedules and stored nudges are looked at: what a
+	// nudge that came in at another replica costs at most. It is one indexed read.
+	defaultLook = time.Second
+	// defaultGap is the least time between the beginnings of two nudged runs. A
+	// checkout makes half a dozen events within a second; they become two runs.
+	defaultGap = time.Second
+	// busyGap is what the gap grows to while nudges keep waiting after each run:
+	// somebody buys all the time, or a run put back what it could not read.
+	busyGap = 5 * time.Second
+	// failGap is the first pause after a run that failed, failGapMost the longest.
+	// The schedule of incremental runs goes on meanwhile.
+	failGap, failGapMost = 5 * time.Second, time.Minute
+	// fullRetry is when a full sweep that failed is tried again, doubling.
+	fullRetry, fullRetryMost = time.Minute, time.Hour
+)
+
+// LoopOptions configure a Loop.
+type LoopOptions struct {
+	// Poll is the schedule of incremental runs, Full that of full sweeps. Required.
+	Poll, Full cron.Schedule
+	// Now is the wall clock that the schedules are compared with. nil: time.Now.
+	Now func() time.Time
+	// Look and Gap replace the defaults; a negative Gap is none.
+	Look, Gap time.Duration
+	// Log gets what the loop itself has to say. nil: nowhere.
+	Log *logrus.Logger
+	// Observer is told of runs. nil: nobody.
+	Observer Observer
+}
+
+// Loop decides when the reconciler runs. Make it with NewLoop; Work it once.
+type Loop struct {
+	o       LoopOptions
+	runner  Runner
+	nudges  Nudges
+	history History
+	wake    chan struct{} // capacity one: any number of wishes are one
+
+	mu     sync.Mutex // guards what follows
+	why    string     // trigger of the latest wish; "": none since the last wait
+	asks   []*Asked
+	atWork string // id of the run at work; "" between runs
+	ended  bool   // Work has returned, or is about to
+
+	due // of the goroutine of Work
+}
+
+// due is what the loop knows about what to do next. It belongs to the goroutine
+// of Work.
+type due struct {
+	led        bool
+	poll, full time.Time // wall clock; zero: never
+	nudged     bool
+	trigger    string
+	notBefore  time.Time     // process clock: no nudged run before this
+	gap        time.Duration // grows while nudges keep waiting
+	failures   int           // runs in a row
+	fullFailed int           // full sweeps in a row
+	askedLast  bool          // fairness: a schedule that is due comes next
+	blind      bool          // the last look for nudges failed; said once
+}
+
+// NewLoop makes a loop that does nothing until Work.
+func NewLoop(o LoopOptions, runner Runner, nudges Nudges, history History) *Loop {
+	if o.Now == nil {
+		o.Now = time.Now
+	}
+	if o.Look <= 0 {
+		o.Look = defaultLook
+	}
+	switch {
+	case o.Gap == 0:
+		o.Gap = defaultGap
+	case o.Gap < 0:
+		o.Gap = 0
+	}
+	if o.Log == nil {
+		o.Log = logrus.New()
+		o.Log.SetOutput(io.Discard)
+	}
+	if o.Observer == nil {
+		o.Observer = nobody{}
+	}
+	l := &Loop{o: o, runner: runner, nudges: nudges, history: history, wake: make(chan struct{}, 1)}
+	l.due.gap = o.Gap
+	return l
+}
+
+type nobody struct{}
+
+func (nobody) RunEnded(context.Context, reconcile.Report, error) {}
+func (nobody) WebhookAnswered(string)                            {}
+func (nobody) Led(context.Context)                               {}
+
+// Wake asks for a run as soon as one may begin. It never blocks and asks once,
+// however often it is called.
+func (l *Loop) Wake(trigger string) {
+	l.mu.Lock()
+	l.why = trigger
+	l.mu.Unlock()
+	select {
+	case l.wake <- struct{}{}:
+	default:
+	}
+}
+
+// Work runs until ctx ends: it campaigns for the lease, and does what is due
+// while it leads. When ctx ends, the run at work finishes its action in hand, and
+// the lease is given back before Work returns.
+func (l *Loop) Work(ctx context.Context) error {
+	// The lease outlives ctx: it is needed to record how the last action ended.
+	leading, resign := context.WithCancel(context.WithoutCancel(ctx))
+	defer resign()
+	var gaveBack error
+	var leader sync.WaitGroup
+	leader.Go(func() { gaveBack = l.runner.Lead(leading) })
+	for ctx.Err() == nil {
+		l.step(ctx)
+		l.wait(ctx)
+	}
+	l.close()
+	resign()
+	leader.Wait()
+	return gaveBack
+}
+
+// wait sleeps until the next look, a wish, or the end.
+func (l *Loop) wait(ctx context.Context) {
+	pause := l.o.Look
+	if left := time.Until(l.notBefore); l.due.nudged && left > 0 && left < pause {
+		pause = left
+	}
+	timer := time.NewTimer(pause)
+	defer timer.Stop()
+	select {
+	case <-ctx.Done():
+	case <-timer.C:
+	case <-l.wake:
+		l.mu.Lock()
+		if l.why != "" { // else it is somebody who asked and waits
+			l.due.nudged, l.due.trigger, l.why = true, l.why, ""
+		}
+		l.mu.Unlock()
+	}
+}
+
+// step does everything that is due now.
+func (l *Loop) step(ctx context.Context) {
+	if !l.runner.Leading() {
+		l.led, l.due.nudged = false, false // what was wished is stored; the writer finds it
+		l.refuse(errFollower)
+		return
+	}
+	now := l.o.Now()
+	if !l.led {
+		l.takeOver(ctx, now)
+	}
+	l.lookForNudges(ctx)
+	for ctx.Err() == nil {
+		j, ok := l.next(l.o.Now())
+		if !ok || !l.do(ctx, j) {
+			return
+		}
+	}
+}
+
+// takeOver finds out what the writer before us did last, so that a tick nobody
+// was there for is made up, once.
+func (l *Loop) takeOver(ctx context.Context, now time.Time) {
+	l.led = true
+	l.o.Observer.Led(ctx)
+	l.poll, l.full = now, l.o.Full.Next(now)
+	runs, err := l.history.Runs(ctx, 1)
+	if err == nil && len(runs) > 0 {
+		l.poll = l.o.Poll.Next(notAfter(runs[0].Started, now))
+	}
+	listed, err2 := l.history.LastListed(ctx)
+	if err2 == nil && !listed.At.IsZero() { // without one the first run is full by itself
+		l.full = l.o.Full.Next(notAfter(listed.At, now))
+	}
+	if err := errors.Join(err, err2); err != nil && ctx.Err() == nil {
+		l.o.Log.WithError(err).Warn("history not read; running at once")
+	}
+	l.o.Log.WithFields(logrus.Fields{"poll_at": l.poll, "full_at": l.full}).Info("leading")
+}
+
+func notAfter(t, now time.Time) time.Time {
+	if t.After(now) {
+		return now
+	}
+	return t
+}
+
+func (l *Loop) lookForNudges(ctx context.Context) {
+	if l.due.nudged {
+		return
+	}
+	waiting, err := l.nudges.NudgesWaiting(ctx)
+	if err != nil {
+		if !l.blind && ctx.Err() == nil {
+			l.o.Log.WithError(err).Warn("nudges not read")
+		}
+		l.blind = true
+		return
+	}
+	l.blind = false
+	if waiting {
+		l.due.nudged, l.due.trigger = true, "nudge"
+	} else if l.failures == 0 {
+		l.gap = l.o.Gap
+	}
+}
+
+// job is one run that is due, and who waits for it.
+type job struct {
+	Request
+	asks []*Asked
+}
+
+// next takes what is due now, if anything.
+func (l *Loop) next(now time.Time) (job, bool) {
+	l.poll, l.full = sooner(l.poll, l.o.Poll, now), sooner(l.full, l.o.Full, now)
+	scheduled := reached(l.full, now) || reached(l.poll, now)
+	if asks := l.takeAsks(); len(asks) > 0 {
+		if !scheduled || !l.askedLast {
+			l.askedLast = true
+			return job{Request: asks[0].Request, asks: asks}, true
+		}
+		l.putBack(asks)
+	}
+	l.askedLast = false
+	switch {
+	case reached(l.full, now):
+		return job{Request: Request{Full: true, Trigger: "cron"}}, true
+	case reached(l.poll, now):
+		return job{Request: Request{Trigger: "cron"}}, true
+	case l.due.nudged && time.Until(l.notBefore) <= 0:
+		return job{Request: Request{Trigger: l.due.trigger}}, true
+	}
+	return job{}, false
+}
+
+// sooner keeps a clock that was set back from putting off the next tick.
+func sooner(next time.Time, s cron.Schedule, now time.Time) time.Time {
+	if n := s.Next(now); !next.IsZero() && !n.IsZero() && n.Before(next) {
+		return n
+	}
+	return next
+}
+
+func reached(next, now time.Time) bool { return !next.IsZero() && !now.Before(next) }
+
+// do does one run and tells everybody. It reports whether the loop may go on.
+func (l *Loop) do(ctx context.Context, j job) bool {
+	began := l.o.Now()
+	if len(j.Subscriptions) == 0 {
+		l.due.nudged = false // this run takes every stored nudge
+		l.notBefore = time.Now().Add(l.gap)
+		l.gap = min(max(2*l.gap, l.o.Gap), max(busyGap, l.o.Gap))
+		if l.o.Gap == 0 {
+			l.gap = 0
+		}
+	}
+	report, err := l.runner.Run(ctx, j.Request, func(run string) { l.begin(run, j.asks) })
+	l.begin("", nil)
+	var held *reconcile.LeaseHeld
+	if errors.As(err, &held) {
+		l.led = false
+		finish(j.asks, outcome{err: errFollower})
+		return false
+	}
+	if len(j.Subscriptions) == 0 {
+		l.plan(j.Request, err, l.o.Now())
+	}
+	l.account(ctx, j.Request, report, err, began)
+	l.o.Observer.RunEnded(context.WithoutCancel(ctx), report, err)
+	finish(j.asks, outcome{report: report, err: err})
+	return true
+}
+
+// plan sets the next ticks after a run of everything or of what changed. Ticks
+// that passed while it was at work are not made up: the next one is near.
+func (l *Loop) plan(r Request, err error, now time.Time) {
+	l.poll = l.o.Poll.Next(now)
+	if err != nil {
+		l.notBefore = time.Now().Add(doubling(failGap, failGapMost, l.failures))
+		l.failures++
+	} else {
+		l.failures = 0
+	}
+	switch {
+	case !r.Full:
+	case err != nil:
+		l.full = now.Add(doubling(fullRetry, fullRetryMost, l.fullFailed))
+		l.fullFailed++
+	default:
+		l.full, l.fullFailed = l.o.Full.Next(now), 0
+	}
+}
+
+func doubling(first, most time.Duration, n int) time.Duration {
+	return min(first<<min(n, 16), most)
+}
+
+// account records what became of the webhooks that this run followed. One whose
+// subscription had a failed action has failed; the others are followed. When the
+// run itself failed they stay as they are, for the run that succeeds.
+func (l *Loop) account(ctx context.Context, r Request, report reconcile.Report, err error, began time.Time) {
+	if err != nil {
+		return
+	}
+	ctx = context.WithoutCancel(ctx)
+	now := l.o.Now()
+	problems := map[string]string{}
+	for _, a := range report.Actions {
+		if a.State == reconcile.ActionFailed && a.Subscription != "" {
+			problems[a.Subscription] = a.Kind.String() + ": " + a.Error
+		}
+	}
+	for subscription, problem := range problems {
+		err = errors.Join(err, l.nudges.WebhookResult(ctx, subscription, began, problem, now))
+	}
+	if len(r.Subscriptions) == 0 {
+		err = errors.Join(err, l.nudges.WebhookResult(ctx, "", began, "", now))
+	}
+	for _, s := range r.Subscriptions {
+		err = errors.Join(err, l.nudges.WebhookResult(ctx, s, began, "", now))
+	}
+	if err != nil {
+		l.o.Log.WithField("run", report.Run.ID).WithError(err).Warn("results of webhooks not recorded")
+	}
+}

@@ -1,0 +1,133 @@
+package server
+
+import (
+	"maps"
+	"net/http"
+	"slices"
+	"strings"
+)
+
+// route is one documented operation. The OpenAPI document is held to this table.
+type route struct {
+	method  string
+	pattern string // of net/http: {id} is one segment, {id...} the rest
+	admin   bool   // needs a key
+	limit   int64  // bytes of body; 0: none is read
+	do      http.HandlerFunc
+}
+
+const (
+	webhookLimit = 1 << 20
+	adminLimit   = 256 << 10
+)
+
+// routes lists everything that is answered.
+func (s *Server) routes() []route {
+	admin := func(method, pattern string, do http.HandlerFunc) route {
+		return route{method: method, pattern: "/api/admin" + pattern, admin: true, limit: adminLimit, do: do}
+	}
+	all := []route{
+		{method: "GET", pattern: "/{$}", do: s.root},
+		{method: "GET", pattern: "/healthz", do: s.alive},
+		{method: "GET", pattern: "/readyz", do: s.ready},
+		{method: "GET", pattern: "/api/health", do: s.answerHealth},
+		{method: "GET", pattern: "/api/openapi.json", do: s.openAPI},
+		{method: "POST", pattern: "/api/webhook", limit: webhookLimit, do: s.webhook},
+		admin("GET", "/dashboard", s.dashboard),
+		admin("POST", "/sync", s.sync),
+		admin("GET", "/customers", s.customers),
+		admin("PATCH", "/customers", s.renameCustomer),
+		admin("GET", "/plans", s.plans),
+		admin("GET", "/plans/{id}", s.plan),
+		admin("POST", "/plans/{id}/approve", s.approve),
+		admin("GET", "/mappings", s.mappings),
+		admin("PUT", "/mappings", s.setMapping),
+		admin("DELETE", "/mappings", s.deleteMapping),
+		admin("GET", "/holds", s.holds),
+		admin("POST", "/holds", s.addHold),
+		admin("DELETE", "/holds", s.removeHold),
+		admin("GET", "/runs", s.runs),
+		admin("GET", "/runs/{id}", s.run),
+		admin("GET", "/actions", s.actions),
+		// An action's id contains slashes; they may be written as they are.
+		admin("POST", "/actions/{id...}", s.retry),
+	}
+	if s.o.Metrics != nil {
+		all = append(all, route{method: "GET", pattern: "/metrics", do: s.o.Metrics.ServeHTTP})
+	}
+	return all
+}
+
+// resource is what is answered at one path, by method. net/http's own 404 and 405
+// are text, ours are JSON, and so methods are looked up here.
+type resource map[string]route
+
+// newMux makes a mux in which every path has an answer.
+func newMux(routes []route) *http.ServeMux {
+	byPattern := map[string]resource{}
+	for _, r := range routes {
+		if byPattern[r.pattern] == nil {
+			byPattern[r.pattern] = resource{}
+		}
+		byPattern[r.pattern][r.method] = r
+	}
+	mux := http.NewServeMux()
+	for pattern, m := range byPattern {
+		mux.Handle(pattern, m)
+	}
+	mux.HandleFunc("/", notFound)
+	return mux
+}
+
+func notFound(w http.ResponseWriter, _ *http.Request) { refuse(w, http.StatusNotFound, "Not found") }
+
+// ServeHTTP implements http.Handler.
+func (m resource) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	method := r.Method
+	if method == http.MethodHead {
+		method = http.MethodGet
+	}
+	found, ok := m[method]
+	if !ok {
+		w.Header().Set("Allow", m.allowed())
+		refuse(w, http.StatusMethodNotAllowed, "Method not allowed")
+		return
+	}
+	r.Body = http.MaxBytesReader(w, r.Body, found.limit)
+	found.do(w, r)
+}
+
+func (m resource) allowed() string {
+	names := slices.Collect(maps.Keys(m))
+	if _, ok := m["GET"]; ok {
+		names = append(names, "HEAD")
+	}
+	slices.Sort(names)
+	return strings.Join(names, ", ")
+}
+
+// dispatch answers every request there is.
+func (s *Server) dispatch(w http.ResponseWriter, r *http.Request) {
+	p := r.URL.Path
+	if admin := p == "/api/admin" || strings.HasPrefix(p, "/api/admin/"); admin && !s.admit(w, r) {
+		return // before it is told which paths there are
+	}
+	if unclean(r.URL.EscapedPath()) { // the mux would redirect, in HTML
+		notFound(w, r)
+		return
+	}
+	s.mux.ServeHTTP(w, r)
+}
+
+// unclean reports whether a path has empty or dotted segments.
+func unclean(p string) bool {
+	if p == "" || p[0] != '/' {
+		return true
+	}
+	for segment := range strings.SplitSeq(strings.TrimSuffix(p[1:], "/"), "/") {
+		if segment == "" && p != "/" || segment == "." || segment == ".." {
+			return true
+		}
+	}
+	return false
+}

@@ -1,0 +1,115 @@
+package server
+
+import (
+	"errors"
+	"io"
+	"net/http"
+	"strings"
+
+	"github.com/stripe-enhance/stripe-enhance/reconcile"
+)
+
+// Results of a webhook, as metrics name them.
+const (
+	webhookAccepted  = "accepted"
+	webhookDuplicate = "duplicate"
+	webhookRefused   = "refused"
+	webhookFailed    = "failed"
+)
+
+type webhookReceipt struct {
+	Received bool   `json:"received"`
+	Message  string `json:"message,omitempty"`
+}
+
+type webhookProblem struct {
+	Error     string `json:"error"`
+	Message   string `json:"message"`
+	Retryable bool   `json:"retryable"`
+}
+
+// webhook stores that Stripe said something happened, and goes. What happened is
+// read from the API by the run that it wakes.
+func (s *Server) webhook(w http.ResponseWriter, r *http.Request) {
+	if s.o.Verify == nil {
+		notFound(w, r)
+		return
+	}
+	body, err := io.ReadAll(r.Body)
+	var large *http.MaxBytesError
+	switch {
+	case errors.As(err, &large):
+		s.refuseWebhook(w, http.StatusRequestEntityTooLarge, "the body is larger than 1 MiB")
+		return
+	case err != nil:
+		s.refuseWebhook(w, http.StatusBadRequest, "the body ended early")
+		return
+	}
+	event, err := s.verified(r, body)
+	if err != nil {
+		s.refuseWebhook(w, http.StatusBadRequest, err.Error())
+		return
+	}
+	s.receive(w, r, event)
+}
+
+var errSignatures = errors.New("stripe webhook: exactly one Stripe-Signature header is wanted")
+
+// verified checks the signature. Two headers are refused: which one a proxy in
+// between looked at would be anybody's guess.
+func (s *Server) verified(r *http.Request, body []byte) (reconcile.Event, error) {
+	signatures := r.Header.Values("Stripe-Signature")
+	if len(signatures) != 1 {
+		return reconcile.Event{}, errSignatures
+	}
+	return s.o.Verify(body, signatures[0], s.o.Now())
+}
+
+func (s *Server) refuseWebhook(w http.ResponseWriter, status int, why string) {
+	s.o.Observer.WebhookAnswered(webhookRefused)
+	respond(w, status, webhookProblem{Error: "Webhook processing failed", Message: why})
+}
+
+// receive stores the event with its nudge, wakes the loop and answers.
+func (s *Server) receive(w http.ResponseWriter, r *http.Request, event reconcile.Event) {
+	ctx, now := r.Context(), s.o.Now()
+	subscription := event.Subscription
+	if !telling(event.Type) {
+		subscription = ""
+	}
+	isNew, err := s.o.Nudges.LogWebhook(ctx, event.ID, event.Type, subscription, now)
+	// An event about a buyer names no subscription; the run finds those by its own
+	// list of events. A lost wake-up costs the time until the next tick.
+	buyer := err == nil && isNew && subscription == "" && event.StripeCustomer != "" && telling(event.Type)
+	if buyer {
+		err = s.o.Nudges.Nudge(ctx, nil, "webhook "+event.Type, now)
+	}
+	switch {
+	case err != nil:
+		s.o.Observer.WebhookAnswered(webhookFailed)
+		s.o.Log.WithField("event", event.ID).WithError(err).Error("webhook not stored")
+		respond(w, http.StatusInternalServerError, webhookProblem{Error: "Webhook processing failed",
+			Message: "it could not be stored; send it again", Retryable: true})
+	case !isNew:
+		s.o.Observer.WebhookAnswered(webhookDuplicate)
+		respond(w, http.StatusOK, webhookReceipt{Received: true, Message: "Event already processed"})
+	default:
+		if subscription != "" || buyer {
+			s.o.Loop.Wake("webhook")
+		}
+		s.o.Observer.WebhookAnswered(webhookAccepted)
+		s.o.Log.WithField("event", event.ID).WithField("type", event.Type).WithField("subscription", subscription).Debug("webhook stored")
+		respond(w, http.StatusOK, webhookReceipt{Received: true})
+	}
+}
+
+// telling reports whether events of a type can change what somebody is entitled
+// to. Others are stored and nudge nothing.
+func telling(kind string) bool {
+	for _, family := range []string{"customer.subscription.", "customer.deleted", "customer.updated", "invoice.", "checkout.session."} {
+		if strings.HasPrefix(kind, family) {
+			return true
+		}
+	}
+	return false
+}
