@@ -97,9 +97,10 @@ func BenchmarkAction(b *testing.B) {
 		f.save(t0, facts("sub_a", "cus_a", "a@example.com"))
 		a := action("change_plan:sub_a/1:42:1>2", reconcile.ChangePlan, "cus_a", "sub_a")
 		h := reconcile.Hosting{ID: 42, Org: "org-1", Plan: 2, State: reconcile.HostingActive, ObservedAt: t0}
-		for b.Loop() {
-			f.must(f.Intend(b.Context(), f.tok, "run-1", a, "", t0))
-			f.must(f.Settle(b.Context(), f.tok, reconcile.Outcome{Action: a, Run: "run-1", State: reconcile.ActionApplied, At: t0, Hosting: &h}))
+		for i := 0; b.Loop(); i++ {
+			run := fmt.Sprint("run-", i)
+			f.must(f.Intend(b.Context(), f.tok, run, a, "", t0))
+			f.must(f.Settle(b.Context(), f.tok, reconcile.Outcome{Action: a, Run: run, State: reconcile.ActionApplied, At: t0, Hosting: &h}))
 			f.customer("cus_a")
 		}
 	})

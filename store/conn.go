@@ -37,8 +37,9 @@ type querier interface {
 
 // conn is a connection pool or a transaction with its dialect.
 type conn struct {
-	q querier
-	d dialect
+	q    querier
+	d    dialect
+	kept *statements // nil: none are kept
 }
 
 // scan reads the columns of the present row.
@@ -47,7 +48,7 @@ type scan func(dst ...any) error
 // each runs a query and calls row for every row. No other statement may run on a
 // transaction meanwhile.
 func (c conn) each(ctx context.Context, query string, args []any, row func(scan) error) error {
-	rows, err := c.q.QueryContext(ctx, query, args...)
+	rows, err := c.rows(ctx, query, args)
 	if err != nil {
 		return err
 	}
@@ -71,7 +72,7 @@ func (c conn) one(ctx context.Context, query string, args []any, dst ...any) (fo
 
 // exec runs a statement and tells how many rows it touched.
 func (c conn) exec(ctx context.Context, query string, args ...any) (int64, error) {
-	result, err := c.q.ExecContext(ctx, query, args...)
+	result, err := c.result(ctx, query, args)
 	if err != nil {
 		return 0, err
 	}
@@ -131,7 +132,7 @@ func checkToken(ctx context.Context, tx conn, tok reconcile.Token) error {
 // asks for that.
 func (s *Store) transact(ctx context.Context, op string, fn func(context.Context, conn) error) error {
 	for attempt := 1; ; attempt++ {
-		err := s.attempt(ctx, s.write, nil, fn)
+		err := s.attempt(ctx, s.write, s.writing, nil, fn)
 		if err == nil || attempt == attempts || !repeatable(err) {
 			return failed(op, err)
 		}
@@ -148,17 +149,18 @@ func (s *Store) snapshot(ctx context.Context, op string, fn func(context.Context
 	if s.d == postgres {
 		opts = &sql.TxOptions{Isolation: sql.LevelRepeatableRead, ReadOnly: true}
 	}
-	return failed(op, s.attempt(ctx, s.read, opts, fn))
+	return failed(op, s.attempt(ctx, s.read, s.reading, opts, fn))
 }
 
-func (s *Store) attempt(ctx context.Context, db *sql.DB, opts *sql.TxOptions, fn func(context.Context, conn) error) (err error) {
+func (s *Store) attempt(ctx context.Context, db *sql.DB, kept *statements, opts *sql.TxOptions, fn func(context.Context, conn) error) (err error) {
 	ctx, cancel := context.WithTimeout(ctx, transactionLimit)
 	defer cancel()
+	defer kept.fill(ctx)
 	tx, err := db.BeginTx(ctx, opts)
 	if err != nil {
 		return err
 	}
-	if err := fn(ctx, conn{tx, s.d}); err != nil {
+	if err := fn(ctx, conn{tx, s.d, kept}); err != nil {
 		return errors.Join(err, rollback(tx))
 	}
 	return tx.Commit()
@@ -172,11 +174,15 @@ func rollback(tx *sql.Tx) error {
 	return nil
 }
 
+// reader is the reading side without a transaction.
+func (s *Store) reader() conn { return conn{s.read, s.d, s.reading} }
+
 // query runs one read outside a transaction.
 func (s *Store) query(ctx context.Context, op, query string, args []any, row func(scan) error) error {
 	ctx, cancel := context.WithTimeout(ctx, readLimit)
 	defer cancel()
-	return failed(op, conn{s.read, s.d}.each(ctx, query, args, row))
+	defer s.reading.fill(ctx)
+	return failed(op, s.reader().each(ctx, query, args, row))
 }
 
 // pause waits d, give or take a half.

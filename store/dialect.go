@@ -112,16 +112,26 @@ func (c conn) bulk(ctx context.Context, b bulk, rows [][]any) error {
 			}
 			arrays[i] = values
 		}
-		_, err := c.q.ExecContext(ctx, b.text(c.d), arrays...)
+		_, err := c.exec(ctx, b.text(c.d), arrays...)
 		return err
 	}
-	stmt, err := c.q.(*sql.Tx).PrepareContext(ctx, b.text(c.d))
-	if err != nil {
-		return err
+	text := b.text(c.d)
+	stmt := c.compiled(ctx, text)
+	if stmt == nil {
+		var err error
+		if stmt, err = c.q.(*sql.Tx).PrepareContext(ctx, text); err != nil {
+			return err
+		}
 	}
 	defer stmt.Close()
+	// A context that cannot end spares the driver a goroutine for every row; this
+	// loop looks at ctx itself.
+	endless := context.WithoutCancel(ctx)
 	for _, row := range rows {
-		if _, err := stmt.ExecContext(ctx, row...); err != nil {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		if _, err := stmt.ExecContext(endless, row...); err != nil {
 			return err
 		}
 	}

@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"encoding/binary"
 	"encoding/json"
+	"errors"
 	"slices"
 	"time"
 
@@ -77,47 +78,114 @@ func cleaned(f reconcile.SubscriptionFacts) reconcile.SubscriptionFacts {
 	return f
 }
 
-// contentHash is 64 bits over everything Stripe says of a subscription and its
-// buyer that means a change: not when and how it was read, and not what only a
-// read by id or the store itself knows (ReadAt, ByID, UnpaidSince, StatusSince,
-// DomainChecked, Gone). A change goes unnoticed with probability 2⁻⁶⁴.
-func contentHash(f reconcile.SubscriptionFacts) int64 {
-	var buffer [1024]byte
-	h := hashInput(buffer[:0])
-	h.text(f.ID, f.StripeCustomer, f.StatusText, f.Domain, f.MetadataOrg)
-	h.number(int64(f.Status), micros(f.Created), micros(f.EndedAt), micros(f.CurrentPeriodEnd), f.MetadataHosting)
-	h.flag(f.CancelAtPeriodEnd, f.CollectionPaused, f.Buyer.Deleted)
-	h.text(f.Buyer.ID, f.Buyer.Email, f.Buyer.Name)
-	for _, it := range f.Items {
-		h.text(it.ID, it.Price, it.LookupKey, it.Product)
-		h.number(it.Quantity, micros(it.Created))
+// content is everything Stripe says of a subscription and its buyer that means a
+// change: not when and how it was read, and not what only a read by id or the
+// store itself knows (ReadAt, ByID, UnpaidSince, StatusSince, DomainChecked, Gone).
+// The same bytes are hashed to notice a change and staged during a sweep; f must be
+// cleaned.
+func content(f *reconcile.SubscriptionFacts) []byte {
+	w := make(packer, 0, 512)
+	w.text(f.ID, f.StatusText, f.Domain, f.MetadataOrg, f.Buyer.ID, f.Buyer.Email, f.Buyer.Name)
+	w.number(int64(f.Status), micros(f.Created), micros(f.EndedAt), micros(f.CurrentPeriodEnd), f.MetadataHosting)
+	w.flag(f.CancelAtPeriodEnd, f.CollectionPaused, f.Buyer.Deleted)
+	w.number(int64(len(f.Items)))
+	for i := range f.Items {
+		it := &f.Items[i]
+		w.text(it.ID, it.Price, it.LookupKey, it.Product)
+		w.number(it.Quantity, micros(it.Created))
 	}
-	sum := sha256.Sum256(h)
+	return w
+}
+
+// hash is 64 bits over content. A change goes unnoticed with probability 2⁻⁶⁴.
+func hash(content []byte) int64 {
+	sum := sha256.Sum256(content)
 	return int64(binary.LittleEndian.Uint64(sum[:8]))
 }
 
-// hashInput collects values so that no two different sequences look alike.
-type hashInput []byte
+// unpack is the inverse of content.
+func unpack(content []byte) (f reconcile.SubscriptionFacts, err error) {
+	r := unpacker{rest: content}
+	r.text(&f.ID, &f.StatusText, &f.Domain, &f.MetadataOrg, &f.Buyer.ID, &f.Buyer.Email, &f.Buyer.Name)
+	f.Status = reconcile.Status(r.number())
+	f.Created, f.EndedAt, f.CurrentPeriodEnd = fromMicros(r.number()), fromMicros(r.number()), fromMicros(r.number())
+	f.MetadataHosting = r.number()
+	f.CancelAtPeriodEnd, f.CollectionPaused, f.Buyer.Deleted = r.flag(), r.flag(), r.flag()
+	f.StripeCustomer = f.Buyer.ID
+	for n := r.number(); n > 0 && r.err == nil; n-- {
+		var it reconcile.Item
+		r.text(&it.ID, &it.Price, &it.LookupKey, &it.Product)
+		it.Quantity, it.Created = r.number(), fromMicros(r.number())
+		f.Items = append(f.Items, it)
+	}
+	if r.err == nil && len(r.rest) > 0 {
+		r.err = errPacked
+	}
+	return f, r.err
+}
 
-func (h *hashInput) text(values ...string) {
+var errPacked = errors.New("staged facts are damaged")
+
+// packer writes values so that no two different sequences look alike.
+type packer []byte
+
+func (w *packer) text(values ...string) {
 	for _, v := range values {
-		*h = binary.AppendUvarint(*h, uint64(len(v)))
-		*h = append(*h, v...)
+		*w = binary.AppendUvarint(*w, uint64(len(v)))
+		*w = append(*w, v...)
 	}
 }
 
-func (h *hashInput) number(values ...int64) {
+func (w *packer) number(values ...int64) {
 	for _, v := range values {
-		*h = binary.LittleEndian.AppendUint64(*h, uint64(v))
+		*w = binary.AppendVarint(*w, v)
 	}
 }
 
-func (h *hashInput) flag(values ...bool) {
+func (w *packer) flag(values ...bool) {
 	for _, v := range values {
 		if v {
-			*h = append(*h, 1)
+			*w = append(*w, 1)
 		} else {
-			*h = append(*h, 0)
+			*w = append(*w, 0)
 		}
 	}
+}
+
+// unpacker reads what packer wrote; after the first error it yields zero values.
+type unpacker struct {
+	rest []byte
+	err  error
+}
+
+func (r *unpacker) text(values ...*string) {
+	for _, v := range values {
+		n, used := binary.Uvarint(r.rest)
+		if used <= 0 || n > uint64(len(r.rest)-used) {
+			r.rest, r.err = nil, errPacked
+			return
+		}
+		*v = string(r.rest[used : used+int(n)])
+		r.rest = r.rest[used+int(n):]
+	}
+}
+
+func (r *unpacker) number() int64 {
+	n, used := binary.Varint(r.rest)
+	if used <= 0 {
+		r.rest, r.err = nil, errPacked
+		return 0
+	}
+	r.rest = r.rest[used:]
+	return n
+}
+
+func (r *unpacker) flag() bool {
+	if len(r.rest) == 0 {
+		r.err = errPacked
+		return false
+	}
+	v := r.rest[0] == 1
+	r.rest = r.rest[1:]
+	return v
 }

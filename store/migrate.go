@@ -71,7 +71,7 @@ func (s *Store) Pending(ctx context.Context) ([]MigrationInfo, error) {
 func (s *Store) Version(ctx context.Context) (int64, error) {
 	ctx, cancel := context.WithTimeout(ctx, readLimit)
 	defer cancel()
-	c := conn{s.read, s.d}
+	c := conn{q: s.read, d: s.d}
 	exists := "SELECT count(*) FROM sqlite_master WHERE type = 'table' AND name = $1"
 	if s.d == postgres {
 		exists = "SELECT count(to_regclass($1))"

@@ -110,8 +110,9 @@ func (m *merge) save(ctx context.Context, facts []reconcile.SubscriptionFacts) (
 	}
 	var due []string
 	delta := tally{}
-	for _, in := range all {
-		if in.changed || m.force {
+	for i := range all {
+		in := &all[i]
+		if (in.changed || m.force) && !parties.founded[in.facts.Buyer.ID] { // those are due already
 			due = append(due, parties.of[in.facts.Buyer.ID])
 		}
 		if in.changed {
@@ -138,7 +139,7 @@ func (m *merge) compare(ctx context.Context, facts []reconcile.SubscriptionFacts
 		if f.ID == "" || f.Buyer.ID == "" {
 			return nil, fault.Errorf(fault.Malformed, "a subscription without an id or a customer: %q of %q", f.ID, f.Buyer.ID)
 		}
-		in := incoming{facts: f, hash: contentHash(f)}
+		in := incoming{facts: f, hash: hash(content(&f))}
 		if i, twice := index[f.ID]; twice {
 			all[i] = in
 			continue

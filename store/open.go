@@ -33,15 +33,16 @@ type Options struct {
 // to one process; several processes may open the same database, and the lease
 // decides which of them writes.
 type Store struct {
-	d     dialect
-	write *sql.DB // SQLite: one connection, BEGIN IMMEDIATE
-	read  *sql.DB // PostgreSQL: the same pool as write
-	path  string  // of the SQLite file; "" otherwise
-	lock  *fileLock
-	sweep sweep
-	woken wakeBook
-	now   func() time.Time
-	close []func() error // in the order in which they are to be called
+	d                dialect
+	write            *sql.DB     // SQLite: one connection, BEGIN IMMEDIATE
+	read             *sql.DB     // PostgreSQL: the same pool as write
+	writing, reading *statements // nil on PostgreSQL
+	path             string      // of the SQLite file; "" otherwise
+	lock             *fileLock
+	sweep            sweep
+	woken            wakeBook
+	now              func() time.Time
+	close            []func() error // in the order in which they are to be called
 }
 
 // Open connects and checks that the database is one this version can work with.
@@ -89,7 +90,7 @@ func (s *Store) Ping(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, readLimit)
 	defer cancel()
 	var one int
-	_, err := conn{s.read, s.d}.one(ctx, "SELECT 1", nil, &one)
+	_, err := s.reader().one(ctx, "SELECT 1", nil, &one)
 	return failed("asking the database", err)
 }
 

@@ -13,6 +13,7 @@ import (
 type parties struct {
 	of       map[string]string // Stripe customer → party
 	due      []string          // parties to wake whatever else changed
+	founded  map[string]bool   // parties made here, by their first buyer; due from the start
 	renamed  []string          // existing parties whose e-mail or name may follow another buyer now
 	created  int64
 	removed  int64
@@ -204,14 +205,14 @@ func (p *parties) found(ctx context.Context, tx conn, founders []*buyer, now tim
 		members[b.party] = append(members[b.party], b)
 	}
 	rows := make([][]any, len(founders))
-	isNew := make(map[string]bool, len(founders))
+	p.founded = make(map[string]bool, len(founders))
 	for i, f := range founders {
 		email, name := newestNames(members[f.ID])
 		rows[i] = []any{f.ID, email, reconcile.EmailKey(email), name, at(now), at(now)}
-		isNew[f.ID] = true
+		p.founded[f.ID] = true
 	}
 	p.created = int64(len(founders))
-	p.renamed = slices.DeleteFunc(p.renamed, func(id string) bool { return isNew[id] })
+	p.renamed = slices.DeleteFunc(p.renamed, func(id string) bool { return p.founded[id] })
 	return tx.bulk(ctx, insertCustomer, rows)
 }
 

@@ -53,6 +53,7 @@ func openSQLite(ctx context.Context, path string, o Options) (*Store, error) {
 	if s.read, err = s.connect(ctx, fileDSN(path, true), readers, "wal"); err != nil {
 		return nil, errors.Join(err, s.Close())
 	}
+	s.writing, s.reading = newStatements(s.write), newStatements(s.read)
 	return s, nil
 }
 
@@ -75,6 +76,8 @@ func openMemory(ctx context.Context, name string) (*Store, error) {
 		return nil, errors.Join(err, anchor.Close())
 	}
 	s.read = s.write
+	s.writing = newStatements(s.write)
+	s.reading = s.writing
 	return s, nil
 }
 

@@ -2,7 +2,7 @@ package store
 
 import (
 	"context"
-	"encoding/json"
+	"database/sql"
 	"errors"
 	"hash/maphash"
 	"sync"
@@ -60,11 +60,6 @@ func (w *sweep) add(facts []reconcile.SubscriptionFacts) error {
 	return nil
 }
 
-// stagedFacts is a row of staged_subscriptions.
-type stagedFacts struct {
-	Facts reconcile.SubscriptionFacts
-}
-
 // BeginSweep empties the staging area.
 func (s *Store) BeginSweep(ctx context.Context, tok reconcile.Token) error {
 	err := s.fenced(ctx, "beginning a sweep", tok, func(ctx context.Context, tx conn) error {
@@ -79,7 +74,7 @@ func (s *Store) BeginSweep(ctx context.Context, tok reconcile.Token) error {
 
 var stageRow = bulk{
 	head:    "INSERT INTO staged_subscriptions",
-	columns: []column{{"id", "TEXT"}, {"content_hash", "BIGINT"}, {"facts", "TEXT"}},
+	columns: []column{{"id", "TEXT"}, {"read_at", "TIMESTAMPTZ"}, {"content", "BYTEA"}},
 }
 
 // Stage keeps those facts that differ from the mirror. A subscription staged
@@ -93,29 +88,31 @@ func (s *Store) Stage(ctx context.Context, tok reconcile.Token, facts []reconcil
 	}
 	ids := make([]string, len(facts))
 	hashes := make([]int64, len(facts))
-	clean := make([]reconcile.SubscriptionFacts, len(facts))
+	rows := make([][]any, len(facts))
 	for i := range facts {
-		clean[i] = cleaned(facts[i])
-		ids[i], hashes[i] = clean[i].ID, contentHash(clean[i])
+		f := cleaned(facts[i])
+		packed := content(&f)
+		ids[i] = f.ID
+		hashes[i], rows[i] = hash(packed), []any{f.ID, at(orEpoch(f.ReadAt)), packed}
 	}
 	return s.fenced(ctx, op, tok, func(ctx context.Context, tx conn) error {
-		same, err := unchanged(ctx, tx, ids)
+		have, err := mirroredHashes(ctx, tx, ids)
 		if err != nil {
 			return err
 		}
-		var rows [][]any
-		for i := range clean {
-			if have, ok := same[ids[i]]; !ok || have != hashes[i] {
-				rows = append(rows, []any{ids[i], hashes[i], document(stagedFacts{clean[i]})})
+		var changed [][]any
+		for i, id := range ids {
+			if h, ok := have[id]; !ok || h != hashes[i] {
+				changed = append(changed, rows[i])
 			}
 		}
-		return tx.bulk(ctx, stageRow, rows)
+		return tx.bulk(ctx, stageRow, changed)
 	})
 }
 
-// unchanged maps those of the ids that the mirror has, and not as gone, to the
-// hashes of their content.
-func unchanged(ctx context.Context, c conn, ids []string) (map[string]int64, error) {
+// mirroredHashes maps those of the ids that the mirror has, and not as gone, to
+// the hashes of their content.
+func mirroredHashes(ctx context.Context, c conn, ids []string) (map[string]int64, error) {
 	hashes := make(map[string]int64, len(ids))
 	query := "SELECT id, content_hash FROM subscriptions WHERE NOT gone AND id IN " + c.d.texts(1)
 	err := c.each(ctx, query, []any{list(ids)}, func(row scan) error {
@@ -164,15 +161,17 @@ func (s *Store) MergeSweep(ctx context.Context, tok reconcile.Token, now time.Ti
 func takeStaged(ctx context.Context, tx conn) ([]reconcile.SubscriptionFacts, error) {
 	facts := make([]reconcile.SubscriptionFacts, 0, mergeChunk)
 	last := ""
-	err := tx.each(ctx, "SELECT id, facts FROM staged_subscriptions ORDER BY id LIMIT $1", []any{mergeChunk}, func(row scan) error {
-		var text []byte
-		if err := row(&last, &text); err != nil {
+	query := "SELECT id, read_at, content FROM staged_subscriptions ORDER BY id LIMIT $1"
+	err := tx.each(ctx, query, []any{mergeChunk}, func(row scan) error {
+		var readAt time.Time
+		var packed sql.RawBytes
+		if err := row(&last, into(&readAt), &packed); err != nil {
 			return err
 		}
-		var f stagedFacts
-		err := json.Unmarshal(text, &f)
-		facts = append(facts, f.Facts)
-		return err
+		f, err := unpack(packed)
+		f.ReadAt = readAt
+		facts = append(facts, f)
+		return badRow("staged", last, err)
 	})
 	if err != nil || len(facts) == 0 {
 		return nil, err
