@@ -34,6 +34,7 @@ func (r *run) apply(ctx context.Context) error {
 	if r.req.Dry || r.Policy.Mode == reconcile.Observe {
 		return nil
 	}
+	r.applying.Store(true)
 	var done atomic.Int32
 	for _, takes := range []bool{false, true} {
 		g := errgroup.Group{}

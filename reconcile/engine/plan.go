@@ -162,6 +162,11 @@ func (r *run) survive(ctx context.Context, customer string) {
 func (r *run) decide(ctx context.Context, c *reconcile.Customer) (*reconcile.Customer, reconcile.Decision, error) {
 	for range maxRounds {
 		d := reconcile.Decide(c, r.catalog, r.Policy, r.now)
+		if !r.applying.Load() {
+			// A domain costs a request to Stripe for each new subscription: it is
+			// looked up for those that are created, not for all that are planned.
+			d.Needs = slices.DeleteFunc(d.Needs, func(n reconcile.Need) bool { return n.Kind == reconcile.NeedDomain })
+		}
 		if len(d.Needs) == 0 {
 			return c, r.withhold(d), nil
 		}

@@ -48,6 +48,7 @@ type run struct {
 
 	giveOnly atomic.Pointer[string] // why nothing may be taken away; nil: it may
 	stop     atomic.Pointer[error]  // why no further customer is begun
+	applying atomic.Bool            // planning is over
 	misses   atomic.Int32           // transient failures of Enhance in a row
 }
 
