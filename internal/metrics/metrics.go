@@ -1,0 +1,122 @@
+// Package metrics counts what the service does, for Prometheus.
+//
+// No label grows with the number of customers: labels are kinds, states, sides,
+// routes with their ids replaced, and status codes. What is a total at a moment
+// (queue, holds, lease) is read when somebody scrapes, not kept up to date.
+package metrics
+
+import (
+	"net/http"
+	"strconv"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+
+	"github.com/stripe-enhance/stripe-enhance/reconcile"
+)
+
+const namespace = "stripe_enhance"
+
+// Sides as the label says them.
+const (
+	Stripe  = "stripe"
+	Enhance = "enhance"
+)
+
+// Metrics are all counters of one process. Methods are safe for concurrent use.
+type Metrics struct {
+	registry *prometheus.Registry
+	runs     *prometheus.CounterVec
+	duration *prometheus.HistogramVec
+	requests *prometheus.CounterVec
+	actions  *prometheus.CounterVec
+	webhooks *prometheus.CounterVec
+	live     prometheus.Histogram
+	drift    prometheus.Counter
+	success  *prometheus.GaugeVec
+	refused  prometheus.Counter
+}
+
+// New makes metrics with the process's own (memory, goroutines, descriptors).
+func New(version string) *Metrics {
+	m := &Metrics{
+		registry: prometheus.NewRegistry(),
+		runs:     counters("runs_total", "Runs of this process by how they ended (ok, failed, interrupted) and who asked for them.", "result", "trigger"),
+		duration: prometheus.NewHistogramVec(prometheus.HistogramOpts{Namespace: namespace, Name: "run_duration_seconds",
+			Help: "How long runs took, by mode (full, incremental, targeted).", Buckets: []float64{.05, .1, .25, .5, 1, 2.5, 5, 10, 30, 60, 300, 900, 3600}}, []string{"mode"}),
+		requests: counters("requests_total", "Requests sent, by side (stripe, enhance), route and status; code 0: there was no answer.", "side", "route", "code"),
+		actions:  counters("actions_total", "Actions by kind and by what became of them in a run.", "kind", "state"),
+		webhooks: counters("webhooks_total", "Webhooks by what was answered: accepted, duplicate, refused (400), failed (500).", "result"),
+		live: prometheus.NewHistogram(prometheus.HistogramOpts{Namespace: namespace, Name: "paid_to_live_seconds",
+			Help:    "From the creation of a subscription at Stripe to its hosting being live.",
+			Buckets: []float64{.5, 1, 2, 5, 10, 30, 60, 120, 300, 900, 3600, 6 * 3600, 86400}}),
+		drift: prometheus.NewCounter(prometheus.CounterOpts{Namespace: namespace, Name: "drift_found_total",
+			Help: "Hostings that were found changed at Enhance by somebody else."}),
+		success: prometheus.NewGaugeVec(prometheus.GaugeOpts{Namespace: namespace, Name: "last_success_timestamp_seconds",
+			Help: "When a side last answered a request with success."}, []string{"side"}),
+		refused: prometheus.NewCounter(prometheus.CounterOpts{Namespace: namespace, Name: "gates_failed_total",
+			Help: "Evidence gates that failed: runs that took nothing away."}),
+	}
+	build := prometheus.NewGauge(prometheus.GaugeOpts{Namespace: namespace, Name: "build_info", Help: "Always 1; the version is the label.",
+		ConstLabels: prometheus.Labels{"version": version}})
+	build.Set(1)
+	m.registry.MustRegister(m.runs, m.duration, m.requests, m.actions, m.webhooks, m.live, m.drift, m.success, m.refused, build,
+		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	for _, result := range []string{"accepted", "duplicate", "refused", "failed"} {
+		m.webhooks.WithLabelValues(result) // a rate over a series that is not there is no rate
+	}
+	return m
+}
+
+func counters(name, help string, labels ...string) *prometheus.CounterVec {
+	return prometheus.NewCounterVec(prometheus.CounterOpts{Namespace: namespace, Name: name, Help: help}, labels)
+}
+
+// Handler serves the metrics.
+func (m *Metrics) Handler() http.Handler {
+	return promhttp.HandlerFor(m.registry, promhttp.HandlerOpts{})
+}
+
+// Names lists every metric of the program itself, for the test that holds the
+// documentation to them.
+func (m *Metrics) Names() ([]string, error) {
+	families, err := m.registry.Gather()
+	var names []string
+	for _, f := range families {
+		names = append(names, f.GetName())
+	}
+	return names, err
+}
+
+// Request is called for every request to a side, with its route and status.
+func (m *Metrics) Request(side string, now func() time.Time) func(route string, code int) {
+	return func(route string, code int) {
+		m.requests.WithLabelValues(side, route, strconv.Itoa(code)).Inc()
+		if code >= http.StatusOK && code < http.StatusMultipleChoices {
+			m.success.WithLabelValues(side).Set(float64(now().UnixMilli()) / 1000)
+		}
+	}
+}
+
+// Run counts a run. result is ok, failed or interrupted.
+func (m *Metrics) Run(r reconcile.Report, result string) {
+	m.runs.WithLabelValues(result, r.Run.Trigger).Inc()
+	if !r.Run.Finished.IsZero() && r.Run.Mode != "" {
+		m.duration.WithLabelValues(r.Run.Mode).Observe(r.Run.Finished.Sub(r.Run.Started).Seconds())
+	}
+	for _, a := range r.Actions {
+		m.actions.WithLabelValues(a.Kind.String(), a.State.String()).Inc()
+	}
+	m.refused.Add(float64(len(r.Run.Gates)))
+}
+
+// Live counts the time from a paid order to its hosting.
+func (m *Metrics) Live(d time.Duration) { m.live.Observe(max(d, 0).Seconds()) }
+
+// Drift counts a hosting that somebody else had changed.
+func (m *Metrics) Drift() { m.drift.Inc() }
+
+// Webhook counts an answered webhook.
+func (m *Metrics) Webhook(result string) { m.webhooks.WithLabelValues(result).Inc() }

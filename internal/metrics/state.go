@@ -1,0 +1,107 @@
+package metrics
+
+import (
+	"context"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+)
+
+// State is what the store and the process know at a moment.
+type State struct {
+	Due       int
+	OldestDue time.Time // zero: nobody is due
+	Parked    int
+	Ambiguous int
+	Customers int
+	Bound     int
+	Active    int
+	Suspended int
+	// Holds by kind. Every kind that was ever reported stays, at 0.
+	Holds map[string]int
+}
+
+// Sources are asked at each scrape. All are required.
+type Sources struct {
+	State func(context.Context) (State, error)
+	// Rates are the requests a second in force, by side.
+	Rates map[string]func() float64
+	// Leading reports whether this process is the writer.
+	Leading func() bool
+	Now     func() time.Time
+}
+
+// scrapeLimit bounds the reading of the state; a scrape that waits longer has
+// been given up by Prometheus.
+const scrapeLimit = 5 * time.Second
+
+// Watch adds what is read at each scrape.
+func (m *Metrics) Watch(s Sources) { m.registry.MustRegister(newState(s)) }
+
+type state struct {
+	Sources
+	rate, leading, due, oldest, parked, ambiguous, holds, stored, up *prometheus.Desc
+}
+
+func newState(s Sources) *state {
+	desc := func(name, help string, labels ...string) *prometheus.Desc {
+		return prometheus.NewDesc(prometheus.BuildFQName(namespace, "", name), help, labels, nil)
+	}
+	return &state{Sources: s,
+		rate:      desc("request_rate", "Requests a second that are allowed at present, by side; falls on 429 and climbs back.", "side"),
+		leading:   desc("lease_held", "1 while this process is the writer."),
+		due:       desc("queue_due", "Customers that are due to be looked at."),
+		oldest:    desc("queue_oldest_seconds", "How long the customer that is due longest has been due."),
+		parked:    desc("parked", "Customers set aside after repeated failures."),
+		ambiguous: desc("ambiguous", "Actions whose answer was lost and whose outcome is not known yet."),
+		holds:     desc("holds", "What is withheld at present, by kind.", "kind"),
+		stored:    desc("stored", "What the database knows, by kind: customers, active, bound, suspended.", "what"),
+		up:        desc("state_up", "0 when the database could not be read for this scrape; the metrics that depend on it are missing then."),
+	}
+}
+
+// Describe implements prometheus.Collector.
+func (s *state) Describe(ch chan<- *prometheus.Desc) {
+	for _, d := range []*prometheus.Desc{s.rate, s.leading, s.due, s.oldest, s.parked, s.ambiguous, s.holds, s.stored, s.up} {
+		ch <- d
+	}
+}
+
+// Collect implements prometheus.Collector.
+func (s *state) Collect(ch chan<- prometheus.Metric) {
+	gauge := func(d *prometheus.Desc, v float64, labels ...string) {
+		ch <- prometheus.MustNewConstMetric(d, prometheus.GaugeValue, v, labels...)
+	}
+	for side, rate := range s.Rates {
+		gauge(s.rate, rate(), side)
+	}
+	gauge(s.leading, one(s.Leading()))
+	ctx, cancel := context.WithTimeout(context.Background(), scrapeLimit)
+	defer cancel()
+	st, err := s.State(ctx)
+	gauge(s.up, one(err == nil))
+	if err != nil {
+		return
+	}
+	gauge(s.due, float64(st.Due))
+	age := 0.0
+	if !st.OldestDue.IsZero() {
+		age = max(0, s.Now().Sub(st.OldestDue).Seconds())
+	}
+	gauge(s.oldest, age)
+	gauge(s.parked, float64(st.Parked))
+	gauge(s.ambiguous, float64(st.Ambiguous))
+	for kind, n := range st.Holds {
+		gauge(s.holds, float64(n), kind)
+	}
+	for what, n := range map[string]int{"customers": st.Customers, "active": st.Active, "bound": st.Bound, "suspended": st.Suspended} {
+		gauge(s.stored, float64(n), what)
+	}
+}
+
+func one(yes bool) float64 {
+	if yes {
+		return 1
+	}
+	return 0
+}

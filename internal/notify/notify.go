@@ -1,0 +1,183 @@
+package notify
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/nicholas-fedor/shoutrrr/pkg/router"
+	"github.com/sirupsen/logrus"
+
+	"github.com/stripe-enhance/stripe-enhance/internal/secret"
+)
+
+const (
+	// boxSize is how many messages wait for one receiver. More than that within
+	// the time of three attempts is noise.
+	boxSize = 16
+	// sendLimit is how long one attempt may take.
+	sendLimit = 10 * time.Second
+	// farewell is how long messages may take at the end of the process.
+	farewell = 3 * time.Second
+)
+
+// pauses are the waits between the attempts of one message.
+var pauses = []time.Duration{5 * time.Second, 30 * time.Second}
+
+// Send delivers one message to one receiver.
+type Send func(message string) error
+
+// Notifier delivers messages. Tell never blocks.
+type Notifier struct {
+	log       *logrus.Logger
+	receivers []*receiver
+	ctx       context.Context // ends the waits between attempts
+	stop      context.CancelFunc
+	working   sync.WaitGroup
+
+	mu     sync.Mutex // guards closed, and the closing of the boxes
+	closed bool
+}
+
+// receiver is one address with its box. Its name is safe to be logged.
+type receiver struct {
+	name string
+	send Send
+	box  chan string
+}
+
+// New connects shoutrrr URLs. An error names the position of a URL and never the
+// URL. Nobody is contacted before the first message.
+func New(urls []secret.Text, log *logrus.Logger) (*Notifier, error) {
+	var problems []error
+	sends, names := []Send{}, []string{}
+	for i, u := range urls {
+		scheme, send, err := connect(u)
+		if err != nil {
+			problems = append(problems, fmt.Errorf("NOTIFY_URLS: URL %d of %d: %w", i+1, len(urls), err))
+			continue
+		}
+		sends, names = append(sends, send), append(names, fmt.Sprintf("%d (%s)", i+1, scheme))
+	}
+	if len(problems) > 0 {
+		return nil, errors.Join(problems...)
+	}
+	return start(names, sends, log), nil
+}
+
+// connect finds the service of a URL. What the library says about a URL that it
+// cannot use may quote it, so it is not passed on.
+func connect(u secret.Text) (scheme string, send Send, err error) {
+	scheme, _, ok := strings.Cut(u.Reveal(), "://")
+	if !ok {
+		return "", nil, errors.New("it is not SERVICE://…; see the list of services of shoutrrr")
+	}
+	service, err := (&router.ServiceRouter{}).Locate(u.Reveal())
+	if err != nil {
+		return "", nil, fmt.Errorf("it is not one that the service %q understands", printable(scheme))
+	}
+	return printable(scheme), func(message string) error { return service.Send(message, nil) }, nil
+}
+
+// printable keeps a mistyped URL, whose secret may have come first, out of logs.
+func printable(scheme string) string {
+	if len(scheme) > 20 || strings.ContainsFunc(scheme, func(c rune) bool { return (c < 'a' || c > 'z') && c != '+' }) {
+		return "unknown"
+	}
+	return scheme
+}
+
+func start(names []string, sends []Send, log *logrus.Logger) *Notifier {
+	if log == nil {
+		log = logrus.New()
+		log.SetOutput(io.Discard)
+	}
+	ctx, stop := context.WithCancel(context.Background())
+	n := &Notifier{log: log, ctx: ctx, stop: stop}
+	for i, send := range sends {
+		r := &receiver{name: names[i], send: send, box: make(chan string, boxSize)}
+		n.receivers = append(n.receivers, r)
+		n.working.Go(func() { n.work(r) })
+	}
+	return n
+}
+
+// Tell puts a message into every box that has room.
+func (n *Notifier) Tell(message string) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if n.closed || message == "" {
+		return
+	}
+	for _, r := range n.receivers {
+		select {
+		case r.box <- message:
+		default:
+			n.log.WithField("receiver", r.name).Warn("notification dropped: the receiver is too slow")
+		}
+	}
+}
+
+// work delivers what is in one box, in order.
+func (n *Notifier) work(r *receiver) {
+	for message := range r.box {
+		n.deliver(r, message)
+	}
+}
+
+func (n *Notifier) deliver(r *receiver, message string) {
+	for attempt := 0; ; attempt++ {
+		err := within(sendLimit, func() error { return r.send(message) })
+		switch {
+		case err == nil:
+			n.log.WithField("receiver", r.name).Debug("notification sent")
+			return
+		case attempt == len(pauses) || n.ctx.Err() != nil:
+			n.log.WithField("receiver", r.name).Error("notification not delivered")
+			return
+		}
+		timer := time.NewTimer(pauses[attempt])
+		select {
+		case <-timer.C:
+		case <-n.ctx.Done():
+			timer.Stop()
+		}
+	}
+}
+
+var errSlow = errors.New("no answer in time")
+
+// within gives up on a call that cannot be told to stop. The call goes on until
+// its own transport gives up.
+func within(limit time.Duration, call func() error) error {
+	done := make(chan error, 1)
+	go func() { done <- call() }()
+	timer := time.NewTimer(limit)
+	defer timer.Stop()
+	select {
+	case err := <-done:
+		return err
+	case <-timer.C:
+		return errSlow
+	}
+}
+
+// Close delivers what is in the boxes, once and for at most farewell.
+func (n *Notifier) Close() {
+	n.mu.Lock()
+	if n.closed {
+		n.mu.Unlock()
+		return
+	}
+	n.closed = true
+	for _, r := range n.receivers {
+		close(r.box)
+	}
+	n.mu.Unlock()
+	n.stop()
+	_ = within(farewell, func() error { n.working.Wait(); return nil })
+}
