@@ -136,8 +136,14 @@ func (x *examination) webhook(context.Context) {
 // testedMajor is the major release of orchd whose documentation the client follows.
 const testedMajor = "12."
 
+const tokenRefused = "is ENHANCE_API_TOKEN of the organisation ENHANCE_ORG_ID, and allowed from this address?"
+
 func (x *examination) panel(ctx context.Context) {
 	version, err := x.enhance.Version(ctx)
+	if errors.Is(err, fault.Denied) { // some panels ask for the token even here
+		x.fail("Enhance token", err.Error(), tokenRefused)
+		return
+	}
 	if err != nil {
 		x.fail("Enhance", err.Error(), unreachable(err, "ENHANCE_API_URL"))
 		return
@@ -153,7 +159,7 @@ func (x *examination) panel(ctx context.Context) {
 	}
 	self, err := x.enhance.Self(ctx)
 	if err != nil {
-		x.fail("Enhance token", err.Error(), "is ENHANCE_API_TOKEN of the organisation ENHANCE_ORG_ID, and allowed from this address?")
+		x.fail("Enhance token", err.Error(), tokenRefused)
 		return
 	}
 	x.ok("Enhance token", "organisation %q", self.Name)

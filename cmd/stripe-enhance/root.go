@@ -109,6 +109,7 @@ func strictly(c *cobra.Command) {
 	if c.Args == nil {
 		c.Args = noArguments
 	}
+	c.SuggestionsMinimumDistance = 2 // letters that may differ
 	for _, sub := range c.Commands() {
 		strictly(sub)
 	}

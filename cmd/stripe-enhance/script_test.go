@@ -1,0 +1,277 @@
+package main
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"os/exec"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/rogpeppe/go-internal/testscript"
+	_ "modernc.org/sqlite" // the driver, for looking at the database from outside
+
+	"github.com/stripe-enhance/stripe-enhance/internal/secret"
+	"github.com/stripe-enhance/stripe-enhance/simulator"
+	"github.com/stripe-enhance/stripe-enhance/store"
+)
+
+func TestMain(m *testing.M) {
+	testscript.Main(m, map[string]func(){"stripe-enhance": main})
+}
+
+// TestScripts runs the program as a process of its own, the way users do. The
+// commands that the scripts have beside the usual ones are methods of outside.
+func TestScripts(t *testing.T) {
+	testscript.Run(t, testscript.Params{
+		Dir:                 "testdata/script",
+		RequireExplicitExec: true,
+		Setup: func(e *testscript.Env) error {
+			e.Values[outsideKey{}] = &outside{signed: map[string]simulator.SignedUp{}}
+			e.Setenv("USER", "operator")
+			return nil
+		},
+		Condition: func(cond string) (bool, error) {
+			return false, fmt.Errorf("unknown condition %q", cond)
+		},
+		Cmds: map[string]func(*testscript.TestScript, bool, []string){
+			"exits":  exits,
+			"tries":  tries,
+			"sim":    command((*outside).sim),
+			"signup": command((*outside).signup),
+			"world":  command((*outside).verb),
+			"panel":  command((*outside).panel),
+			"sql":    command((*outside).sql),
+			"lease":  command((*outside).lease),
+			"planid": command((*outside).planID),
+			"slow":   command((*outside).slow),
+			"first":  command((*outside).first),
+		},
+	})
+}
+
+// exits CODE PROGRAM ARGS… is exec for a certain exit code.
+func exits(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) < 2 {
+		ts.Fatalf("usage: exits CODE PROGRAM ARGS…")
+	}
+	want, err := strconv.Atoi(args[0])
+	ts.Check(err)
+	got := 0
+	err = ts.Exec(args[1], args[2:]...)
+	var exit *exec.ExitError
+	if errors.As(err, &exit) {
+		got = exit.ExitCode()
+	} else {
+		ts.Check(err)
+	}
+	if got != want {
+		ts.Fatalf("exit code %d, want %d", got, want)
+	}
+}
+
+// tries PROGRAM ARGS… is exec for a program that may end either way.
+func tries(ts *testscript.TestScript, _ bool, args []string) {
+	var exit *exec.ExitError
+	if err := ts.Exec(args[0], args[1:]...); err != nil && !errors.As(err, &exit) {
+		ts.Check(err)
+	}
+}
+
+// outside is the world around the program in one script.
+type outside struct {
+	simulated *simulator.World
+	signed    map[string]simulator.SignedUp
+	writes    chan struct{} // closed at the first write to Enhance
+}
+
+type outsideKey struct{}
+
+func command(do func(*outside, *testscript.TestScript, []string)) func(*testscript.TestScript, bool, []string) {
+	return func(ts *testscript.TestScript, neg bool, args []string) {
+		if neg {
+			ts.Fatalf("this command has no opposite")
+		}
+		do(ts.Value(outsideKey{}).(*outside), ts, args)
+	}
+}
+
+// canary is part of every credential of the scripts; it must be found nowhere.
+const canary = "CANARY"
+
+// sim [hostile] [deny=invoices,…] starts the simulators and sets the environment
+// to work against them. The shop has its three prices and plans, and nobody is
+// there yet.
+func (o *outside) sim(ts *testscript.TestScript, args []string) {
+	options := simulator.Options{
+		Calm: true, Follow: time.Now, StripeKey: "sk_test_" + canary + "stripe", EnhanceToken: canary + "enhance",
+	}
+	for _, a := range args {
+		switch name, value, _ := strings.Cut(a, "="); name {
+		case "hostile":
+			options.Calm = false
+		case "deny":
+			options.StripeKey, options.Deny = "rk_test_"+canary+"restricted", strings.Split(value, ",")
+		default:
+			ts.Fatalf("sim: %s?", a)
+		}
+	}
+	o.simulated = simulator.New(options)
+	o.simulated.Offer()
+	ctx, stop := context.WithCancel(context.Background())
+	ts.Defer(stop)
+	servers, err := o.simulated.Listen(ctx, "", "")
+	ts.Check(err)
+	for name, value := range map[string]string{
+		"DATABASE_URL": "sqlite:" + ts.MkAbs("state.db"), "STRIPE_API_URL": servers.StripeURL, "ENHANCE_API_URL": servers.EnhanceURL,
+		"STRIPE_SECRET_KEY": o.simulated.StripeKey(), "ENHANCE_API_TOKEN": o.simulated.EnhanceToken(), "ENHANCE_ORG_ID": o.simulated.OrgID(),
+		"STRIPE_RPS": "1000", "ENHANCE_RPS": "1000",
+	} {
+		ts.Setenv(name, value)
+	}
+}
+
+// signup WHO PRICE [QUANTITY] orders, and sets $WHO and $WHO_customer to the ids.
+func (o *outside) signup(ts *testscript.TestScript, args []string) {
+	if len(args) < 2 {
+		ts.Fatalf("usage: signup WHO PRICE [QUANTITY]")
+	}
+	line := simulator.Line{Price: args[1]}
+	if len(args) > 2 {
+		n, err := strconv.ParseInt(args[2], 10, 64)
+		ts.Check(err)
+		line.Quantity = n
+	}
+	done, err := o.simulated.SignUp(simulator.SignUp{Email: args[0] + "@example.com", Name: args[0], Lines: []simulator.Line{line}})
+	ts.Check(err)
+	o.signed[args[0]] = done
+	ts.Setenv(args[0], done.Subscription)
+	ts.Setenv(args[0]+"_customer", done.Customer)
+}
+
+// world VERB WHO… does something to each of them at Stripe; or "world plan NAME",
+// "world price NAME" adds to the offers.
+func (o *outside) verb(ts *testscript.TestScript, args []string) {
+	verbs := map[string]func(string) error{
+		"cancel": o.simulated.Cancel, "unpaid": o.simulated.MarkUnpaid, "pay": o.simulated.Pay, "fail": o.simulated.FailPayment,
+		"strange": func(id string) error { return o.simulated.SetStatus(id, "dormant") },
+		"upgrade": func(id string) error { return o.simulated.ChangePrice(id, "", "price_pro_monthly") },
+	}
+	switch {
+	case args[0] == "plan":
+		o.simulated.AddPlan(0, args[1])
+	case args[0] == "price":
+		o.simulated.AddPrice("prod_other", args[1], 100)
+	case verbs[args[0]] == nil:
+		ts.Fatalf("world: %s?", args[0])
+	default:
+		for _, who := range args[1:] {
+			ts.Check(verbs[args[0]](o.signed[who].Subscription))
+		}
+	}
+}
+
+// panel up=N down=N orgs=N writes=N compares what stands at Enhance.
+func (o *outside) panel(ts *testscript.TestScript, args []string) {
+	got := map[string]int{"orgs": len(o.simulated.Orgs()), "writes": len(o.simulated.Effects())}
+	for _, h := range o.simulated.Hostings() {
+		if h.SuspendedBy == "" {
+			got["up"]++
+		} else {
+			got["down"]++
+		}
+	}
+	for _, a := range args {
+		name, value, _ := strings.Cut(a, "=")
+		if want, err := strconv.Atoi(value); err != nil || got[name] != want {
+			ts.Fatalf("%s is %d, want %s", name, got[name], value)
+		}
+	}
+	if v := o.simulated.Violations(); len(v) > 0 {
+		ts.Fatalf("sent what must never be sent: %v", v)
+	}
+}
+
+// sql FILE STATEMENT changes a SQLite database from outside.
+func (o *outside) sql(ts *testscript.TestScript, args []string) {
+	db, err := sql.Open("sqlite", ts.MkAbs(args[0]))
+	ts.Check(err)
+	_, err = db.Exec(args[1])
+	ts.Check(errors.Join(err, db.Close()))
+}
+
+// lease OWNER TTL takes the lease, as another process would, and never renews
+// it; "lease OWNER TTL kept" renews it until the end of the script.
+func (o *outside) lease(ts *testscript.TestScript, args []string) {
+	ttl, err := time.ParseDuration(args[1])
+	ts.Check(err)
+	ctx := context.Background()
+	s, err := store.Open(ctx, store.Options{URL: secret.New(ts.Getenv("DATABASE_URL"))})
+	ts.Check(err)
+	_, err = s.Migrate(ctx, false)
+	ts.Check(err)
+	_, heldBy, _, err := s.Acquire(ctx, args[0], time.Now(), ttl)
+	ts.Check(err)
+	if heldBy != "" {
+		ts.Fatalf("the lease is held by %s", heldBy)
+	}
+	ended, stop := make(chan struct{}), make(chan struct{})
+	go func() {
+		defer close(ended)
+		tick := time.NewTicker(ttl / 4)
+		defer tick.Stop()
+		for len(args) > 2 {
+			select {
+			case <-stop:
+				return
+			case <-tick.C:
+				_, _, _, _ = s.Acquire(ctx, args[0], time.Now(), ttl)
+			}
+		}
+	}()
+	ts.Defer(func() {
+		close(stop)
+		<-ended
+		_ = s.Close()
+	})
+}
+
+// planid sets $PLAN to the id of the plan that waits for approval.
+func (o *outside) planID(ts *testscript.TestScript, _ []string) {
+	ctx := context.Background()
+	s, err := store.Open(ctx, store.Options{URL: secret.New(ts.Getenv("DATABASE_URL"))})
+	ts.Check(err)
+	plans, err := s.HeldPlans(ctx, time.Now(), false)
+	ts.Check(errors.Join(err, s.Close()))
+	if len(plans) != 1 {
+		ts.Fatalf("%d plans wait for approval, want 1", len(plans))
+	}
+	ts.Setenv("PLAN", plans[0].ID)
+}
+
+// slow makes every write to Enhance take a while, and lets first wait for one.
+func (o *outside) slow(*testscript.TestScript, []string) {
+	o.writes = make(chan struct{}, 1)
+	o.simulated.SetFault(func(c simulator.Call) simulator.Fault {
+		if c.Side == simulator.Enhance && c.Write() {
+			select {
+			case o.writes <- struct{}{}:
+			default:
+			}
+			return simulator.Fault{Delay: 300 * time.Millisecond}
+		}
+		return simulator.Fault{}
+	})
+}
+
+// first waits until the program has sent its first write to Enhance.
+func (o *outside) first(ts *testscript.TestScript, _ []string) {
+	select {
+	case <-o.writes:
+	case <-time.After(20 * time.Second):
+		ts.Fatalf("no write was sent")
+	}
+}
