@@ -43,7 +43,6 @@ CREATE TABLE customers (
 ) STRICT;
 CREATE INDEX customers_due ON customers (due_at, id) WHERE due_at IS NOT NULL;
 CREATE UNIQUE INDEX customers_org ON customers (org_id) WHERE org_id IS NOT NULL;
-CREATE INDEX customers_email ON customers (email_key) WHERE email_key <> '';
 CREATE INDEX customers_held ON customers (id) WHERE held IS NOT NULL;
 CREATE INDEX customers_parked ON customers (id) WHERE parked_at IS NOT NULL;
 
@@ -87,9 +86,9 @@ CREATE INDEX subscriptions_buyer ON subscriptions (stripe_customer_id, id);
 
 -- What a sweep found changed, until the sweep is known to be complete.
 CREATE TABLE staged_subscriptions (
-    id           TEXT NOT NULL PRIMARY KEY,
-    content_hash INTEGER NOT NULL,
-    facts        TEXT NOT NULL
+    id      TEXT NOT NULL PRIMARY KEY,
+    read_at INTEGER NOT NULL,
+    content BLOB NOT NULL
 ) STRICT;
 
 -- The index of Enhance's customer orgs.
