@@ -18,6 +18,8 @@ const (
 	// defaultLook is how often schedules and stored nudges are looked at: what a
 	// nudge that came in at another replica costs at most. It is one indexed read.
 	defaultLook = time.Second
+	// firstLooks is how often the lease is looked for before the first look.
+	firstLooks = 20
 	// defaultGap is the least time between the beginnings of two nudged runs. A
 	// checkout makes half a dozen events within a second; they become two runs.
 	defaultGap = time.Second
@@ -131,6 +133,7 @@ func (l *Loop) Work(ctx context.Context) error {
 	var gaveBack error
 	var leader sync.WaitGroup
 	leader.Go(func() { gaveBack = l.runner.Lead(leading) })
+	l.firstLook(ctx)
 	for ctx.Err() == nil {
 		l.step(ctx)
 		l.wait(ctx)
@@ -139,6 +142,23 @@ func (l *Loop) Work(ctx context.Context) error {
 	resign()
 	leader.Wait()
 	return gaveBack
+}
+
+// firstLook gives the campaign a moment, so that a service that is alone begins
+// its first run at once and not with its second look.
+func (l *Loop) firstLook(ctx context.Context) {
+	tick := time.NewTicker(l.o.Look / firstLooks)
+	defer tick.Stop()
+	for range firstLooks {
+		if l.runner.Leading() {
+			return
+		}
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		}
+	}
 }
 
 // wait sleeps until the next look, a wish, or the end.

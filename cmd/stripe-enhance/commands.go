@@ -6,6 +6,7 @@ import "github.com/spf13/cobra"
 // group.
 func (p *program) commands() []*cobra.Command {
 	return []*cobra.Command{
+		p.serveCommand(),
 		p.reconcileCommand(),
 		p.planCommand(),
 		p.plansCommand(),
@@ -14,6 +15,7 @@ func (p *program) commands() []*cobra.Command {
 		p.customersCommand(),
 		p.mappingsCommand(),
 		p.migrateCommand(),
+		p.healthcheckCommand(),
 		p.demoCommand(),
 		p.simulateCommand(),
 		p.versionCommand(),
