@@ -138,11 +138,10 @@ var newest = time.Date(2026, time.March, 1, 12, 0, 0, 0, time.UTC).Unix()
 
 // distributions are ways in which a business may have come by n subscriptions.
 var distributions = map[string]func(r *rand.Rand, n int) []int64{
-	"uniform over a year":    func(r *rand.Rand, n int) []int64 { return spread(r, n, newest-365*day, newest) },
-	"uniform over a week":    func(r *rand.Rand, n int) []int64 { return spread(r, n, newest-7*day, newest) },
-	"uniform over ten years": func(r *rand.Rand, n int) []int64 { return spread(r, n, newest-3650*day, newest) },
-	"growing":                growing,
-	"imported in one hour":   func(r *rand.Rand, n int) []int64 { return spread(r, n, newest-400*day, newest-400*day+3600) },
+	"uniform over a year":  func(r *rand.Rand, n int) []int64 { return spread(r, n, newest-365*day, newest) },
+	"uniform over a week":  func(r *rand.Rand, n int) []int64 { return spread(r, n, newest-7*day, newest) },
+	"growing":              growing,
+	"imported in one hour": func(r *rand.Rand, n int) []int64 { return spread(r, n, newest-400*day, newest-400*day+3600) },
 	"a campaign in one second": func(r *rand.Rand, n int) []int64 {
 		return append(spread(r, n-n/20, newest-365*day, newest), same(n/20, newest-200*day)...)
 	},

@@ -137,3 +137,202 @@ func TestOnlyStripesOwnWordMakesASubscriptionMissing(t *testing.T) {
 		t.Errorf("kind of a proxy's 404 (-want +got):\n%s", diff)
 	}
 }
+
+func TestItemsBeyondTheEmbeddedOnesAreRead(t *testing.T) {
+	s := open(t, simulator.Options{})
+	lines := make([]simulator.Line, 130)
+	for i := range lines {
+		lines[i] = simulator.Line{Price: s.price, Quantity: int64(i + 1)}
+	}
+	up := s.signUp(t, simulator.SignUp{Email: "many@example.com", Lines: lines})
+	want := map[string]int64{}
+	for i, id := range up.Items {
+		want[id] = int64(i + 1)
+	}
+	quantities := func(f reconcile.SubscriptionFacts) map[string]int64 {
+		got := map[string]int64{}
+		for _, item := range f.Items {
+			got[item.ID] = item.Quantity
+		}
+		return got
+	}
+	if diff := cmp.Diff(want, quantities(s.read(t, up.Subscription))); diff != "" {
+		t.Errorf("read by id (-want +got):\n%s", diff)
+	}
+	listing, err := s.client.Sweep(t.Context(), func(page []reconcile.SubscriptionFacts) error {
+		for _, f := range page {
+			if diff := cmp.Diff(want, quantities(f)); diff != "" {
+				t.Errorf("listed (-want +got):\n%s", diff)
+			}
+		}
+		return nil
+	})
+	if err != nil || listing.Count != 1 || listing.Requests != 3 {
+		t.Errorf("listing %+v, error %v, want one page and two of items", listing, err)
+	}
+}
+
+func TestGraceBeginsWhenTheOldestUnpaidInvoiceWasDue(t *testing.T) {
+	s := open(t, simulator.Options{Calm: true})
+	up := s.signUp(t, simulator.SignUp{Email: "late@example.com"})
+	s.Advance(24 * time.Hour)
+	if err := s.FailPayment(up.Subscription); err != nil {
+		t.Fatal(err)
+	}
+	due := time.Time{}
+	for _, i := range s.Invoices(up.Subscription) {
+		if i.Status == "open" {
+			due = time.Unix(i.Due, 0).UTC()
+		}
+	}
+	s.Advance(24 * time.Hour)
+	f := s.read(t, up.Subscription)
+	if diff := cmp.Diff([]any{reconcile.StatusPastDue, due}, []any{f.Status, f.UnpaidSince}); diff != "" || due.IsZero() {
+		t.Errorf("status and unpaid since (-want +got):\n%s", diff)
+	}
+	if err := s.Pay(up.Subscription); err != nil {
+		t.Fatal(err)
+	}
+	f = s.read(t, up.Subscription)
+	if diff := cmp.Diff([]any{reconcile.StatusActive, time.Time{}}, []any{f.Status, f.UnpaidSince}); diff != "" {
+		t.Errorf("status and unpaid since, after paying (-want +got):\n%s", diff)
+	}
+}
+
+func TestWhateverHappensToASubscriptionShowsInTheEvents(t *testing.T) {
+	s := open(t, simulator.Options{Seed: 3})
+	pro := s.AddPrice(s.AddProduct("Pro"), "pro", 1900)
+	up := s.signUp(t, simulator.SignUp{Email: "busy@example.com", Domain: "busy.example"})
+	s.Advance(time.Hour)
+	for _, step := range []struct {
+		name string
+		do   func() error
+	}{
+		{"a failed payment", func() error { return s.FailPayment(up.Subscription) }},
+		{"a payment", func() error { return s.Pay(up.Subscription) }},
+		{"another price", func() error { return s.ChangePrice(up.Subscription, up.Items[0], pro) }},
+		{"another quantity", func() error { return s.SetQuantity(up.Subscription, up.Items[0], 3) }},
+		{"paused collection", func() error { return s.PauseCollection(up.Subscription, "void") }},
+		{"resumed collection", func() error { return s.ResumeCollection(up.Subscription) }},
+		{"an announced end", func() error { return s.CancelAtPeriodEnd(up.Subscription) }},
+		{"other metadata", func() error { return s.SetMetadata(up.Subscription, map[string]string{"domain": "new.example"}) }},
+		{"an unheard-of state", func() error { return s.SetStatus(up.Subscription, "hibernating") }},
+	} {
+		s.Advance(time.Hour)
+		since := s.Now()
+		if err := step.do(); err != nil {
+			t.Fatalf("%s: %v", step.name, err)
+		}
+		s.Advance(2 * time.Minute) // events appear late
+		events, err := s.client.Events(t.Context(), since)
+		if err != nil {
+			t.Fatalf("%s: %v", step.name, err)
+		}
+		touched := false
+		for _, e := range events.Touched {
+			touched = touched || e.Subscription == up.Subscription
+		}
+		if !touched {
+			t.Errorf("%s: no event touched %s: %+v", step.name, up.Subscription, events.Touched)
+		}
+	}
+	since := s.Now()
+	if err := s.SetEmail(up.Customer, "new@example.com"); err != nil {
+		t.Fatal(err)
+	}
+	s.Advance(2 * time.Minute)
+	events, err := s.client.Events(t.Context(), since)
+	if err != nil || len(events.Touched) != 1 || events.Touched[0].StripeCustomer != up.Customer {
+		t.Errorf("events %+v, error %v, want one that touches %s", events, err, up.Customer)
+	}
+}
+
+func TestAHostileAccountAnswersEveryRead(t *testing.T) {
+	s := open(t, simulator.Options{Seed: 11})
+	for i := range 40 {
+		up := s.signUp(t, simulator.SignUp{Email: "c@example.com", Guest: true, Domain: "shop.example"})
+		if i%3 == 0 {
+			if err := s.FailPayment(up.Subscription); err != nil {
+				t.Fatal(err)
+			}
+		}
+		s.read(t, up.Subscription)
+		domain, err := s.client.CheckoutDomain(t.Context(), up.Subscription)
+		if err != nil || domain != "shop.example" {
+			t.Errorf("domain %q, error %v", domain, err)
+		}
+		if err := s.client.WriteMetadata(t.Context(), up.Subscription, map[string]string{"enhance_org_id": "0b5e"}); err != nil {
+			t.Error(err)
+		}
+		if diff := cmp.Diff("0b5e", s.read(t, up.Subscription).MetadataOrg); diff != "" {
+			t.Errorf("metadata after writing it (-want +got):\n%s", diff)
+		}
+		for _, id := range []string{s.price, "basic"} {
+			if known, err := s.client.Known(t.Context(), id); !known || err != nil {
+				t.Errorf("%s: known %v, error %v", id, known, err)
+			}
+		}
+		if known, err := s.client.Known(t.Context(), "nonesuch"); known || err != nil {
+			t.Errorf("a price that does not exist: known %v, error %v", known, err)
+		}
+	}
+	if v := s.Violations(); len(v) != 0 {
+		t.Errorf("violations %+v", v)
+	}
+}
+
+func TestARestrictedKeyIsToldWhatItLacks(t *testing.T) {
+	s := open(t, simulator.Options{Calm: true, StripeKey: "rk_test_restricted0123456789", Deny: []string{"invoices", "products"}})
+	permissions, err := s.client.Check(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	var lacks []string
+	for _, p := range permissions {
+		if errors.Is(p.Err, fault.Denied) {
+			lacks = append(lacks, p.Resource)
+		} else if p.Err != nil {
+			t.Errorf("%s: %v", p.Resource, p.Err)
+		}
+	}
+	if diff := cmp.Diff([]string{"Products", "Invoices"}, lacks); diff != "" {
+		t.Errorf("lacks (-want +got):\n%s", diff)
+	}
+	up := s.signUp(t, simulator.SignUp{Email: "late@example.com"})
+	if err := s.FailPayment(up.Subscription); err != nil {
+		t.Fatal(err)
+	}
+	if f := s.read(t, up.Subscription); f.Status != reconcile.StatusPastDue || !f.UnpaidSince.IsZero() {
+		t.Errorf("status %v, unpaid since %v", f.Status, f.UnpaidSince)
+	}
+}
+
+func TestAnswersOfAnotherShapeOrModeAreMalformed(t *testing.T) {
+	s := open(t, simulator.Options{Calm: true})
+	up := s.signUp(t, simulator.SignUp{Email: "a@example.com"})
+	for name, broken := range map[string]simulator.Fault{
+		"the other mode": simulator.WrongLivemode(), "an empty object": simulator.EmptyObject(), "half of the JSON": {Malformed: true},
+	} {
+		s.SetFault(func(simulator.Call) simulator.Fault { return broken })
+		_, sweep := s.client.Sweep(t.Context(), func([]reconcile.SubscriptionFacts) error { return nil })
+		_, one := s.client.Subscription(t.Context(), up.Subscription)
+		_, known := s.client.Known(t.Context(), s.price)
+		_, prices := s.client.Prices(t.Context())
+		for call, err := range map[string]error{"sweep": sweep, "subscription": one, "known": known, "prices": prices} {
+			if diff := cmp.Diff(fault.Malformed, fault.Of(err)); diff != "" {
+				t.Errorf("%s, %s: %v (-want +got):\n%s", name, call, err, diff)
+			}
+		}
+	}
+}
+
+func TestTheSimulatorsWebhooksVerify(t *testing.T) {
+	w := simulator.New(simulator.Options{Calm: true})
+	secrets := []secret.Text{secret.New("whsec_0123456789abcdef0123")}
+	body := []byte(`{"id":"evt_1","object":"event","type":"customer.updated","created":1,"data":{"object":{"object":"customer","id":"cus_1"}}}`)
+	header := simulator.SignWebhook(body, secrets[0].Reveal(), w.Now())
+	hint, err := stripe.VerifyWebhook(body, header, secrets, w.Now())
+	if err != nil || hint.StripeCustomer != "cus_1" {
+		t.Errorf("hint %+v, error %v", hint, err)
+	}
+}

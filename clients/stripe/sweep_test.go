@@ -32,7 +32,7 @@ func swept(t testing.TB, c *Client) (reconcile.Listing, map[string]int, time.Dur
 // TestASweepOfAnyDistributionIsCompleteFastAndSparing runs in virtual time: the
 // latency is exact and the computing free, so the figures are the algorithm's.
 func TestASweepOfAnyDistributionIsCompleteFastAndSparing(t *testing.T) {
-	const subscriptions, latency = 40_000, 50 * time.Millisecond
+	const subscriptions, latency = 30_000, 50 * time.Millisecond
 	const pages = subscriptions / 100
 	for name, make := range distributions {
 		t.Run(name, func(t *testing.T) {
@@ -72,7 +72,7 @@ func TestASweepOfAnyDistributionIsCompleteFastAndSparing(t *testing.T) {
 }
 
 func TestASweepThatIsHeldByTheRateWastesLittleOfIt(t *testing.T) {
-	const subscriptions, rps = 40_000, 20
+	const subscriptions, rps = 20_000, 20
 	for _, name := range []string{"uniform over a year", "bursts", "a campaign in one second"} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

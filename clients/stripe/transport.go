@@ -70,6 +70,7 @@ type attempts struct {
 	log     *logrus.Logger // nil: silent
 	observe func(string, int)
 	sent    atomic.Int64
+	size    atomic.Int64 // a guess at the size of the next answer
 
 	mu     sync.Mutex
 	stripe time.Time // guarded by mu: the last Date header
@@ -124,12 +125,9 @@ func (a *attempts) exchange(req *http.Request) (*http.Response, []byte, error) {
 		return nil, nil, err
 	}
 	defer resp.Body.Close()
-	body, err := io.ReadAll(io.LimitReader(resp.Body, maxBody+1))
+	body, err := a.readAll(resp)
 	if err != nil {
 		return nil, nil, err
-	}
-	if len(body) > maxBody {
-		return nil, nil, errTooLarge
 	}
 	visible := body
 	if resp.StatusCode == http.StatusOK {
@@ -139,6 +137,26 @@ func (a *attempts) exchange(req *http.Request) (*http.Response, []byte, error) {
 	out.Body = io.NopCloser(bytes.NewReader(visible))
 	out.ContentLength = int64(len(visible))
 	return &out, body, nil
+}
+
+// readAll reads a body to its end. Pages are much alike, so the room is made for
+// the largest that was seen lately: growing into it would copy each page thrice.
+func (a *attempts) readAll(resp *http.Response) ([]byte, error) {
+	room := resp.ContentLength
+	if room < 0 { // unknown, as it is of every compressed answer
+		room = a.size.Load()
+	}
+	var body bytes.Buffer
+	body.Grow(int(min(room, maxBody)) + bytes.MinRead)
+	n, err := body.ReadFrom(io.LimitReader(resp.Body, maxBody+1))
+	if err != nil {
+		return nil, err
+	}
+	if n > maxBody {
+		return nil, errTooLarge
+	}
+	a.size.Store(max(n, a.size.Load()*15/16))
+	return body.Bytes(), nil
 }
 
 // record keeps what the call needs to know, and teaches pace, clock and metrics.

@@ -1,12 +1,14 @@
 package stripe
 
 import (
+	"bytes"
 	"encoding/json"
 	"fmt"
 	"slices"
 	"strconv"
 	"strings"
 	"time"
+	"unicode/utf8"
 
 	"github.com/stripe-enhance/stripe-enhance/reconcile"
 )
@@ -21,7 +23,7 @@ func (e *wireError) Error() string { return e.text }
 type subscriptionWire struct {
 	head
 	Status            string              `json:"status"`
-	Customer          customerRef         `json:"customer"`
+	Customer          customerWire        `json:"customer"`
 	Created           int64               `json:"created"`
 	EndedAt           int64               `json:"ended_at"`
 	CanceledAt        int64               `json:"canceled_at"`
@@ -50,24 +52,13 @@ type priceRef struct {
 	Livemode  *bool  `json:"livemode"`
 }
 
-// customerRef is a customer, expanded or not.
-type customerRef struct {
+// customerWire is an expanded customer. One that came as a mere id is a value of
+// the wrong type: expansion was asked for.
+type customerWire struct {
 	head
-	Email    string `json:"email"`
-	Name     string `json:"name"`
-	Deleted  bool   `json:"deleted"`
-	expanded bool
-}
-
-// UnmarshalJSON takes an id or an object.
-func (c *customerRef) UnmarshalJSON(b []byte) error {
-	if id, ok, err := bareID(b); ok || err != nil {
-		c.ID = id
-		return err
-	}
-	type plain customerRef
-	c.expanded = true
-	return json.Unmarshal(b, (*plain)(c))
+	Email   string `json:"email"`
+	Name    string `json:"name"`
+	Deleted bool   `json:"deleted"`
 }
 
 // idRef is the id of something that may come expanded; only the id matters.
@@ -89,11 +80,15 @@ func (r *idRef) UnmarshalJSON(b []byte) error {
 
 // bareID reads a JSON string. ok is also true for null, with an empty id.
 func bareID(b []byte) (id string, ok bool, err error) {
-	if len(b) == 0 || b[0] == '{' {
+	switch {
+	case len(b) == 0 || b[0] == '{':
 		return "", false, nil
-	}
-	if b[0] != '"' && string(b) != "null" {
+	case string(b) == "null":
+		return "", true, nil
+	case b[0] != '"':
 		return "", false, &wireError{"a reference that is neither an id nor an object"}
+	case bytes.IndexByte(b, '\\') < 0 && utf8.Valid(b): // nearly always: nothing to unquote
+		return string(b[1 : len(b)-1]), true, nil
 	}
 	return id, true, json.Unmarshal(b, &id)
 }
@@ -148,7 +143,7 @@ func (w *subscriptionWire) check(live bool) error {
 		return fmt.Errorf("the subscription %s has no status", w.ID)
 	case w.Created <= 0:
 		return fmt.Errorf("the subscription %s does not tell when it was created", w.ID)
-	case !w.Customer.expanded:
+	case w.Customer.ID == "":
 		return fmt.Errorf("the subscription %s came without its customer", w.ID)
 	case w.Items == nil:
 		return fmt.Errorf("the subscription %s came without its items", w.ID)
