@@ -12,7 +12,7 @@ import (
 // progress draws a bar for each phase of a run on a terminal, and nothing
 // anywhere else. finish removes what is left of it.
 //
-// It is called from the goroutine of the run only.
+// Calls of tell never overlap; finish comes after the last.
 type progress struct {
 	out   io.Writer
 	phase string

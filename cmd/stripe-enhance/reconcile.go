@@ -107,11 +107,7 @@ func (p *program) withEngine(ctx context.Context, do func(context.Context, *part
 	}
 	defer func() { err = errors.Join(err, a.close()) }()
 	tell, finish := p.watch()
-	e, err := a.engine(p, func(now reconcile.Progress) {
-		if tell != nil {
-			tell(now)
-		}
-	})
+	e, err := a.engine(p, tell)
 	if err != nil {
 		return err
 	}

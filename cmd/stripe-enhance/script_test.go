@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"os"
 	"os/exec"
 	"strconv"
 	"strings"
@@ -14,43 +15,74 @@ import (
 	"github.com/rogpeppe/go-internal/testscript"
 	_ "modernc.org/sqlite" // the driver, for looking at the database from outside
 
+	"github.com/stripe-enhance/stripe-enhance/internal/pgtest"
 	"github.com/stripe-enhance/stripe-enhance/internal/secret"
 	"github.com/stripe-enhance/stripe-enhance/simulator"
 	"github.com/stripe-enhance/stripe-enhance/store"
 )
 
 func TestMain(m *testing.M) {
-	testscript.Main(m, map[string]func(){"stripe-enhance": main})
+	testscript.Main(withServer{m}, map[string]func(){"stripe-enhance": main})
 }
 
-// TestScripts runs the program as a process of its own, the way users do. The
-// commands that the scripts have beside the usual ones are methods of outside.
+// withServer stops the PostgreSQL that tests may have started.
+type withServer struct{ *testing.M }
+
+func (w withServer) Run() int {
+	code := w.M.Run()
+	if err := pgtest.Close(); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return max(code, 1)
+	}
+	return code
+}
+
+// TestScripts runs the program as a process of its own, the way users do, each
+// script on a SQLite of its own.
 func TestScripts(t *testing.T) {
-	testscript.Run(t, testscript.Params{
-		Dir:                 "testdata/script",
-		RequireExplicitExec: true,
-		Setup: func(e *testscript.Env) error {
-			e.Values[outsideKey{}] = &outside{signed: map[string]simulator.SignedUp{}}
-			e.Setenv("USER", "operator")
-			return nil
-		},
-		Condition: func(cond string) (bool, error) {
-			return false, fmt.Errorf("unknown condition %q", cond)
-		},
-		Cmds: map[string]func(*testscript.TestScript, bool, []string){
-			"exits":  exits,
-			"tries":  tries,
-			"sim":    command((*outside).sim),
-			"signup": command((*outside).signup),
-			"world":  command((*outside).verb),
-			"panel":  command((*outside).panel),
-			"sql":    command((*outside).sql),
-			"lease":  command((*outside).lease),
-			"planid": command((*outside).planID),
-			"slow":   command((*outside).slow),
-			"first":  command((*outside).first),
-		},
-	})
+	testscript.Run(t, scripts(func(*testscript.Env) {}, testscript.Params{Dir: "testdata/script"}))
+}
+
+// TestScriptsOnPostgreSQL runs those whose outcome could depend on the database.
+func TestScriptsOnPostgreSQL(t *testing.T) {
+	files := []string{"testdata/postgres/seed.txtar"}
+	for _, name := range []string{"reconcile", "brake", "lease", "interrupted"} {
+		files = append(files, "testdata/script/"+name+".txtar")
+	}
+	urls := make(chan string, len(files))
+	for range files {
+		urls <- pgtest.Empty(t)
+	}
+	testscript.Run(t, scripts(func(e *testscript.Env) {
+		url := <-urls
+		e.Setenv("DATABASE_URL", url)
+		e.Setenv("POSTGRES", url)
+	}, testscript.Params{Files: files}))
+}
+
+// scripts adds what all scripts have beside the usual commands.
+func scripts(setup func(*testscript.Env), p testscript.Params) testscript.Params {
+	p.RequireExplicitExec = true
+	p.Setup = func(e *testscript.Env) error {
+		e.Values[outsideKey{}] = &outside{signed: map[string]simulator.SignedUp{}}
+		e.Setenv("USER", "operator")
+		setup(e)
+		return nil
+	}
+	p.Cmds = map[string]func(*testscript.TestScript, bool, []string){
+		"exits":  exits,
+		"tries":  tries,
+		"sim":    command((*outside).sim),
+		"signup": command((*outside).signup),
+		"world":  command((*outside).verb),
+		"panel":  command((*outside).panel),
+		"sql":    command((*outside).sql),
+		"lease":  command((*outside).lease),
+		"planid": command((*outside).planID),
+		"slow":   command((*outside).slow),
+		"first":  command((*outside).first),
+	}
+	return p
 }
 
 // exits CODE PROGRAM ARGS… is exec for a certain exit code.
@@ -125,8 +157,11 @@ func (o *outside) sim(ts *testscript.TestScript, args []string) {
 	ts.Defer(stop)
 	servers, err := o.simulated.Listen(ctx, "", "")
 	ts.Check(err)
+	if ts.Getenv("POSTGRES") == "" {
+		ts.Setenv("DATABASE_URL", "sqlite:"+ts.MkAbs("state.db"))
+	}
 	for name, value := range map[string]string{
-		"DATABASE_URL": "sqlite:" + ts.MkAbs("state.db"), "STRIPE_API_URL": servers.StripeURL, "ENHANCE_API_URL": servers.EnhanceURL,
+		"STRIPE_API_URL": servers.StripeURL, "ENHANCE_API_URL": servers.EnhanceURL,
 		"STRIPE_SECRET_KEY": o.simulated.StripeKey(), "ENHANCE_API_TOKEN": o.simulated.EnhanceToken(), "ENHANCE_ORG_ID": o.simulated.OrgID(),
 		"STRIPE_RPS": "1000", "ENHANCE_RPS": "1000",
 	} {
