@@ -16,7 +16,7 @@ func (p *program) commands() []*cobra.Command {
 		p.mappingsCommand(),
 		p.migrateCommand(),
 		p.healthcheckCommand(),
-		p.demoCommand(),
+		p.withServe(p.demoCommand()),
 		p.simulateCommand(),
 		p.versionCommand(),
 		p.configurationTopic(),
