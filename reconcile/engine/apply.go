@@ -40,7 +40,7 @@ func (r *run) apply(ctx context.Context) error {
 		g := errgroup.Group{}
 		g.SetLimit(r.Concurrency)
 		for _, w := range r.work {
-			if w.takes != takes {
+			if w.takes != takes || !r.released(w) {
 				continue
 			}
 			if r.halted(ctx) {
@@ -57,6 +57,20 @@ func (r *run) apply(ctx context.Context) error {
 		_ = g.Wait()
 	}
 	return nil
+}
+
+// released reports whether a customer has anything that no brake holds. Those
+// who have not cost nothing more in this run.
+func (r *run) released(w customerWork) bool {
+	if w.brakes.has(0) || r.freed[w.id] {
+		return true
+	}
+	for _, kind := range brakeOrder {
+		if w.brakes.has(kind) && (r.heldKinds[kind] == "" || !r.braked[kind].customers[w.id]) {
+			return true
+		}
+	}
+	return false
 }
 
 // applyOne brings one customer as far as it goes. Before every step the customer

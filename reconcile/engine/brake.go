@@ -48,6 +48,9 @@ func (r *run) brakeKind(ctx context.Context, kind reconcile.Kind, bound int) err
 	var held []reconcile.Action
 	planned := 0
 	for _, a := range b.actions {
+		if r.approved[a.ID] != "" {
+			r.freed[a.Customer] = true
+		}
 		if r.approved[a.ID] != "" || !b.customers[a.Customer] {
 			continue // released, or the rest of a chain that is already begun
 		}

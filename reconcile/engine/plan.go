@@ -269,6 +269,7 @@ func (r *run) take(p reconcile.Planned) {
 	w := customerWork{id: p.Customer}
 	for _, a := range p.Actions {
 		w.takes = w.takes || r.catalog.Takes(a)
+		w.brakes.add(reconcile.BrakeKind(a.Kind))
 		r.toBrake(p.Customer, a)
 	}
 	r.work = append(r.work, w)

@@ -42,6 +42,7 @@ type run struct {
 	dry       []reconcile.Planned // decisions of a dry run
 	refused   map[string]bool     // ids of the actions that failed in this run
 	seenOrgs  map[string]bool     // orgs whose hostings are known as of this run
+	freed     map[string]bool     // customers for whom an approval released something
 	notes     []string
 	indexed   bool       // the index of orgs was refreshed in this run
 	index     sync.Mutex // held while it is being refreshed
@@ -56,7 +57,16 @@ type run struct {
 type customerWork struct {
 	id    string
 	takes bool
+	// brakes are the brake kinds of its actions; 0 among them: an action that no
+	// brake ever holds.
+	brakes kindSet
 }
+
+// kindSet is a set of kinds, small enough to keep one for each customer.
+type kindSet uint16
+
+func (s *kindSet) add(k reconcile.Kind)     { *s |= 1 << k }
+func (s kindSet) has(k reconcile.Kind) bool { return s&(1<<k) != 0 }
 
 // batch is what one brake looks at.
 type batch struct {
@@ -101,7 +111,7 @@ func (e *Engine) newRun(req Request) *run {
 	now := e.Now().UTC()
 	id := fmt.Sprintf("%s-%s%d", now.Format("20060102T150405Z"), e.word()[:4], e.runs.Add(1))
 	r := &run{Engine: e, req: req, now: now,
-		braked: map[reconcile.Kind]*batch{}, judged: map[string]bool{}, refused: map[string]bool{}, seenOrgs: map[string]bool{}, approved: map[string]string{}, heldKinds: map[reconcile.Kind]string{},
+		braked: map[reconcile.Kind]*batch{}, judged: map[string]bool{}, refused: map[string]bool{}, seenOrgs: map[string]bool{}, freed: map[string]bool{}, approved: map[string]string{}, heldKinds: map[reconcile.Kind]string{},
 		log: e.Log.WithField("run", id)}
 	r.rec = reconcile.RunRecord{ID: id, Trigger: req.Trigger, Started: now,
 		StripeCalls: e.Account.Requests(), EnhanceCalls: e.Owners.Requests()}
