@@ -109,7 +109,7 @@ func (s *Store) Counts(ctx context.Context) (counts reconcile.Counts, err error)
 		counts = t.counts()
 		_, err = c.one(ctx, `SELECT (SELECT count(*) FROM customers WHERE due_at IS NOT NULL AND due_at <= $1),
 			(SELECT count(*) FROM customers WHERE parked_at IS NOT NULL),
-			(SELECT count(*) FROM actions WHERE state IN ('planned', 'held', 'sent', 'ambiguous') AND state = 'ambiguous')`,
+			(SELECT count(*) FROM actions WHERE state = 'ambiguous')`,
 			[]any{at(s.now())}, &counts.Due, &counts.Parked, &counts.Ambiguous)
 		return err
 	})

@@ -236,14 +236,23 @@ func measure(ctx context.Context, c conn, hostings []int64) (tally, error) {
 // never read first, then the longest ago.
 func (s *Store) DriftDue(ctx context.Context, before time.Time, limit int) ([]reconcile.Hosting, error) {
 	var due []reconcile.Hosting
-	query := hostingColumns + ` FROM hostings WHERE bound AND terminated_by_us IS NULL
-		AND (observed_at IS NULL OR observed_at < $1) ORDER BY observed_at NULLS FIRST, id LIMIT $2`
-	err := s.query(ctx, "looking for drift", query, []any{at(before), limit}, func(row scan) error {
-		h, err := scanHosting(row)
-		due = append(due, h)
-		return err
-	})
-	return due, err
+	const bound = hostingColumns + " FROM hostings WHERE bound AND terminated_by_us IS NULL AND "
+	take := func(query string, args ...any) error {
+		return s.query(ctx, "looking for drift", query, args, func(row scan) error {
+			h, err := scanHosting(row)
+			due = append(due, h)
+			return err
+		})
+	}
+	// Two queries, not one with OR: each is a range of the index, so that a run in
+	// which nothing is due reads nothing, however many hostings there are.
+	if err := take(bound+"observed_at IS NULL ORDER BY id LIMIT $1", limit); err != nil {
+		return nil, err
+	}
+	if err := take(bound+"observed_at < $2 ORDER BY observed_at, id LIMIT $1", limit-len(due), at(orEpoch(before))); err != nil {
+		return nil, err
+	}
+	return due, nil
 }
 
 // UnreadOrgs returns orgs that have hostings which were never listed.

@@ -57,7 +57,8 @@ func (s *Store) AddManualHold(ctx context.Context, h reconcile.ManualHold) error
 func (s *Store) RemoveManualHold(ctx context.Context, id string, now time.Time) (found bool, err error) {
 	err = s.unfenced(ctx, "removing a hold", func(ctx context.Context, tx conn) error {
 		var h reconcile.ManualHold
-		found, err = false, tx.each(ctx, holdColumns+" FROM holds WHERE id = $1 AND removed_at IS NULL", []any{id}, func(row scan) (err error) {
+		found = false
+		err := tx.each(ctx, holdColumns+" FROM holds WHERE id = $1 AND removed_at IS NULL", []any{id}, func(row scan) (err error) {
 			found = true
 			h, err = scanHold(row)
 			return err

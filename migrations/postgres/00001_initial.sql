@@ -130,7 +130,7 @@ CREATE TABLE hostings (
 );
 CREATE INDEX hostings_org ON hostings (org_id);
 CREATE INDEX hostings_marker ON hostings (marker_id) WHERE marker_id <> '';
-CREATE INDEX hostings_drift ON hostings (observed_at NULLS FIRST, id) WHERE bound AND terminated_by_us IS NULL;
+CREATE INDEX hostings_drift ON hostings (observed_at, id) WHERE bound AND terminated_by_us IS NULL;
 
 CREATE TABLE bindings (
     subscription_id TEXT COLLATE "C" NOT NULL REFERENCES subscriptions (id),
@@ -277,6 +277,7 @@ CREATE TABLE actions (
 );
 CREATE UNIQUE INDEX actions_open ON actions (action_id) WHERE state IN ('planned', 'held', 'sent', 'ambiguous');
 CREATE UNIQUE INDEX actions_sent ON actions (customer_id) WHERE state = 'sent';
+CREATE INDEX actions_ambiguous ON actions (customer_id) WHERE state = 'ambiguous';
 CREATE INDEX actions_open_customer ON actions (customer_id) WHERE state IN ('planned', 'held', 'sent', 'ambiguous');
 CREATE INDEX actions_customer ON actions (customer_id, planned_at);
 CREATE INDEX actions_subscription ON actions (subscription_id, planned_at) WHERE subscription_id <> '';

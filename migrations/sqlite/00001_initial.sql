@@ -277,6 +277,7 @@ CREATE TABLE actions (
 ) STRICT;
 CREATE UNIQUE INDEX actions_open ON actions (action_id) WHERE state IN ('planned', 'held', 'sent', 'ambiguous');
 CREATE UNIQUE INDEX actions_sent ON actions (customer_id) WHERE state = 'sent';
+CREATE INDEX actions_ambiguous ON actions (customer_id) WHERE state = 'ambiguous';
 CREATE INDEX actions_open_customer ON actions (customer_id) WHERE state IN ('planned', 'held', 'sent', 'ambiguous');
 CREATE INDEX actions_customer ON actions (customer_id, planned_at);
 CREATE INDEX actions_subscription ON actions (subscription_id, planned_at) WHERE subscription_id <> '';

@@ -1,0 +1,147 @@
+package store
+
+import (
+	"testing"
+	"time"
+
+	"github.com/stripe-enhance/stripe-enhance/reconcile"
+)
+
+func TestFreeOrgsAreOfferedByMarkerAndByOwner(t *testing.T) {
+	conform(t, func(t *testing.T, f *fixture) {
+		f.save(t0, facts("sub_a", "cus_a", "Ann@Example.com"), facts("sub_b", "cus_b", "bob@example.com"))
+		f.bindOrg("cus_b", "org-bound")
+		org := func(id, name, owner string, deleted bool) reconcile.Org {
+			return reconcile.Org{ID: id, Name: name, OwnerEmail: owner, Deleted: deleted, Created: t0, ObservedAt: t0, Hostings: 1}
+		}
+		marked, owned := org("org-1", "Ann [cus_a]", "", false), org("org-2", "Ann", "ann@example.com", false)
+		both := org("org-3", "Ann [cus_a]", "ANN@example.com", false)
+		f.must(f.SaveOrgs(t.Context(), f.tok, []reconcile.Org{marked, owned, both,
+			org("org-4", "deleted", "ann@example.com", true), org("org-5", "Other [cus_z]", "", false), org("org-6", "x", "", false),
+			org("org-bound", "Bob", "ann@example.com", false)}, true, t0))
+		c := f.customer("cus_a")
+		same(t, "marked", []reconcile.Org{marked, both}, c.MarkedOrgs)
+		same(t, "owned", []reconcile.Org{owned, both}, c.OwnedOrgs)
+		complete, err := f.Cursor(t.Context(), "orgs_complete")
+		f.must(err)
+		same(t, "complete", t0.Format(time.RFC3339Nano), complete)
+	})
+}
+
+func TestAnOrgMissingFromACompleteListStaysAsItIs(t *testing.T) {
+	conform(t, func(t *testing.T, f *fixture) {
+		f.save(t0, facts("sub_a", "cus_a", "a@example.com"))
+		o := reconcile.Org{ID: "org-1", Name: "A", OwnerEmail: "a@example.com", Created: t0, ObservedAt: t0}
+		f.must(f.SaveOrgs(t.Context(), f.tok, []reconcile.Org{o}, true, t0))
+		f.must(f.SaveOrgs(t.Context(), f.tok, nil, true, t0.Add(time.Hour)))
+		same(t, "owned", []reconcile.Org{o}, f.customer("cus_a").OwnedOrgs)
+	})
+}
+
+func TestUnreadOrgsAreThoseWhoseHostingsWereNeverListed(t *testing.T) {
+	conform(t, func(t *testing.T, f *fixture) {
+		f.must(f.SaveOrgs(t.Context(), f.tok, []reconcile.Org{{ID: "org-1", Hostings: 2}, {ID: "org-2"}, {ID: "org-3", Hostings: 1, Deleted: true}, {ID: "org-4", Hostings: 1}}, true, t0))
+		unread := func() []string {
+			ids, err := f.UnreadOrgs(t.Context(), 10)
+			f.must(err)
+			return ids
+		}
+		same(t, "unread", []string{"org-1", "org-4"}, unread())
+		f.must(f.SaveHostings(t.Context(), f.tok, "org-1", nil, t0))
+		same(t, "unread after reading", []string{"org-4"}, unread())
+		f.must(f.SaveOrgs(t.Context(), f.tok, []reconcile.Org{{ID: "org-1", Hostings: 3}}, false, t0))
+		same(t, "unread after listing again", []string{"org-4"}, unread())
+	})
+}
+
+func TestAHostingThatAnOrgNoLongerListsStaysAsItIs(t *testing.T) {
+	conform(t, func(t *testing.T, f *fixture) {
+		f.save(t0, facts("sub_a", "cus_a", "a@example.com"))
+		f.bindHosting("cus_a", "sub_a", 1, "org-a", 42)
+		f.settled(t0, "cus_a")
+		before := f.customer("cus_a")
+		f.must(f.SaveHostings(t.Context(), f.tok, "org-a", nil, t0.Add(time.Hour)))
+		same(t, "customer", before, f.customer("cus_a"))
+		same(t, "due", []string(nil), f.dueIDs(t0.Add(time.Hour)))
+	})
+}
+
+func TestHostingsAreOfferedByBindingByOrgAndByMarker(t *testing.T) {
+	conform(t, func(t *testing.T, f *fixture) {
+		f.save(t0, facts("sub_a", "cus_a", "a@example.com"), facts("sub_b", "cus_b", "b@example.com"))
+		f.bindOrg("cus_a", "org-a")
+		f.bindHosting("cus_a", "sub_a", 1, "org-elsewhere", 1)
+		h := func(id int64, org, name string) reconcile.Hosting {
+			out := *activeHosting(id, org)
+			out.FriendlyName = name
+			return out
+		}
+		f.must(f.SaveHostings(t.Context(), f.tok, "org-a", []reconcile.Hosting{h(2, "org-a", "by org"), h(3, "org-a", "Pro [sub_a/2]")}, t0))
+		f.must(f.SaveHostings(t.Context(), f.tok, "org-z", []reconcile.Hosting{h(4, "org-z", "Pro [sub_a/3]"), h(5, "org-z", "stranger"), h(6, "org-z", "Pro [sub_b/1]")}, t0))
+		ids := func(customer string) (ids []int64) {
+			for _, h := range f.customer(customer).Hostings {
+				ids = append(ids, h.ID)
+			}
+			return ids
+		}
+		same(t, "of the first", []int64{1, 2, 3, 4}, ids("cus_a"))
+		same(t, "of the second", []int64{6}, ids("cus_b"))
+	})
+}
+
+func TestACustomerIsDueWhenItsHostingChangedAndOnlyThen(t *testing.T) {
+	cases := []struct {
+		name   string
+		change func(*reconcile.Hosting)
+		due    bool
+	}{
+		{"nothing", func(*reconcile.Hosting) {}, false},
+		{"friendly name", func(h *reconcile.Hosting) { h.FriendlyName = "renamed" }, false},
+		{"state", func(h *reconcile.Hosting) { h.State = reconcile.HostingSuspended }, true},
+		{"plan", func(h *reconcile.Hosting) { h.Plan = 3 }, true},
+		{"who suspended", func(h *reconcile.Hosting) { h.SuspendedBy = "org-x" }, true},
+		{"missing", func(h *reconcile.Hosting) { *h = reconcile.Hosting{ID: 42, State: reconcile.HostingMissing} }, true},
+	}
+	conform(t, func(t *testing.T, f *fixture) {
+		f.save(t0, facts("sub_a", "cus_a", "a@example.com"), facts("sub_b", "cus_b", "b@example.com"))
+		f.bindHosting("cus_a", "sub_a", 1, "org-a", 42)
+		for _, c := range cases {
+			f.must(f.SaveHosting(t.Context(), f.tok, *activeHosting(42, "org-a"), t0))
+			f.settled(t0, "cus_a", "cus_b")
+			h := *activeHosting(42, "org-a")
+			c.change(&h)
+			f.must(f.SaveHosting(t.Context(), f.tok, h, t0.Add(time.Hour)))
+			want := []string{"cus_a"}
+			if !c.due {
+				want = nil
+			}
+			same(t, c.name, want, f.dueIDs(t0.Add(time.Hour)))
+		}
+	})
+}
+
+func TestDriftIsWhatWasLookedAtLongestAgo(t *testing.T) {
+	conform(t, func(t *testing.T, f *fixture) {
+		f.save(t0, facts("sub_a", "cus_a", "a@example.com"))
+		for i, id := range []int64{11, 12, 13} {
+			f.bindHosting("cus_a", "sub_a", i+1, "org-a", id)
+			h := *activeHosting(id, "org-a")
+			h.ObservedAt = t0.Add(-time.Duration(i) * time.Hour)
+			f.must(f.SaveHosting(t.Context(), f.tok, h, t0))
+		}
+		never := action("link:sub_a/4:14", reconcile.Link, "cus_a", "sub_a")
+		f.must(f.do(never, t0, reconcile.Outcome{Binding: &reconcile.Binding{Subscription: "sub_a", Slot: 4, Org: "org-a", Hosting: 14, How: reconcile.BoundByMetadata}}))
+		f.must(f.SaveHosting(t.Context(), f.tok, reconcile.Hosting{ID: 99, Org: "org-a", State: reconcile.HostingActive, ObservedAt: t0.AddDate(-1, 0, 0)}, t0)) // unbound
+		drift := func(before time.Time, limit int) (ids []int64) {
+			due, err := f.DriftDue(t.Context(), before, limit)
+			f.must(err)
+			for _, h := range due {
+				ids = append(ids, h.ID)
+			}
+			return ids
+		}
+		same(t, "all", []int64{14, 13, 12, 11}, drift(t0.Add(time.Second), 10))
+		same(t, "the first two", []int64{14, 13}, drift(t0.Add(time.Second), 2))
+		same(t, "older than an hour", []int64{14, 13}, drift(t0.Add(-time.Hour), 10))
+	})
+}
