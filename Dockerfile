@@ -6,6 +6,7 @@
 #
 #   docker build --build-arg VERSION=1.2.3 -t stripe-enhance .
 #   docker run --rm --read-only stripe-enhance demo
+#   docker run --env-file .env -v data:/data -p 8080:8080 --read-only stripe-enhance
 
 FROM golang:1.26-alpine AS build
 WORKDIR /src
@@ -27,4 +28,8 @@ USER 65532:65532
 WORKDIR /data
 VOLUME /data
 ENV DATABASE_URL=sqlite:/data/stripe-enhance.db TMPDIR=/data
+EXPOSE 8080
+# The program asks itself: there is no shell here, and no curl.
+HEALTHCHECK --interval=30s --timeout=5s --start-period=10s CMD ["/stripe-enhance", "healthcheck"]
 ENTRYPOINT ["/stripe-enhance"]
+CMD ["serve"]
