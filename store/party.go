@@ -18,7 +18,8 @@ type parties struct {
 	created  int64
 	removed  int64
 	arrivals []*buyer
-	movers   []*buyer
+	movers   []*buyer // known buyers with another e-mail than before, if they still have one
+	changed  []string // ids of known buyers whose e-mail is another one now, or none
 }
 
 // buyer is a Stripe customer in a batch of facts.
@@ -109,8 +110,11 @@ func (p *parties) recognise(ctx context.Context, tx conn, buyers []*buyer) error
 			b.key = reconcile.EmailKey(b.Email)
 		}
 		b.stale = b.Email != email || b.Name != name || b.Deleted != deleted
-		if b.key != "" && b.key != key {
-			p.movers = append(p.movers, b)
+		if b.key != key {
+			p.changed = append(p.changed, b.ID)
+			if b.key != "" {
+				p.movers = append(p.movers, b)
+			}
 		}
 		return nil
 	})
@@ -134,7 +138,7 @@ func (p *parties) place(ctx context.Context, tx conn, buyers []*buyer, now time.
 	if len(keys) == 0 && len(p.arrivals) == 0 {
 		return nil
 	}
-	existing, err := partiesByEmail(ctx, tx, keys)
+	existing, err := partiesByEmail(ctx, tx, keys, p.changed)
 	if err != nil {
 		return err
 	}
@@ -169,17 +173,18 @@ func (p *parties) place(ctx context.Context, tx conn, buyers []*buyer, now time.
 
 // partiesByEmail finds the party of each e-mail: one that has an org before one
 // that has none, then the smallest id, so that the answer never depends on the
-// order of arrival.
-func partiesByEmail(ctx context.Context, tx conn, keys []string) (map[string]string, error) {
+// order of arrival. What is stored of the buyers in changed does not count: it is
+// an e-mail that they no longer have, and their party may go with them.
+func partiesByEmail(ctx context.Context, tx conn, keys, changed []string) (map[string]string, error) {
 	found := make(map[string]string)
 	if len(keys) == 0 {
 		return found, nil
 	}
 	slices.Sort(keys)
 	query := `SELECT s.email_key, c.id FROM stripe_customers s JOIN customers c ON c.id = s.customer_id
-		WHERE s.email_key <> '' AND s.email_key IN ` + tx.d.texts(1) + `
+		WHERE s.email_key <> '' AND s.email_key IN ` + tx.d.texts(1) + ` AND s.id NOT IN ` + tx.d.texts(2) + `
 		ORDER BY s.email_key, CASE WHEN c.org_id IS NULL THEN 1 ELSE 0 END, c.id`
-	err := tx.each(ctx, query, []any{list(slices.Compact(keys))}, func(row scan) error {
+	err := tx.each(ctx, query, []any{list(slices.Compact(keys)), list(changed)}, func(row scan) error {
 		var key, party string
 		err := row(&key, &party)
 		if found[key] == "" {

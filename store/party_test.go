@@ -162,3 +162,18 @@ func TestANewcomerPrefersThePartyThatHasAnOrg(t *testing.T) {
 		same(t, "buyers", []string{"cus_b", "cus_c"}, f.buyersOf("cus_b"))
 	})
 }
+
+// TestANewcomerWithAnEmailThatWasJustGivenUpIsSomebodyNew: in one batch, the buyer
+// who had the e-mail moves on and its empty party goes with it. A newcomer counted
+// into that party was refused by the database, and with it the whole sweep.
+func TestANewcomerWithAnEmailThatWasJustGivenUpIsSomebodyNew(t *testing.T) {
+	conform(t, func(t *testing.T, f *fixture) {
+		f.save(t0, facts("sub_a", "cus_a", "bob@example.com"), facts("sub_b", "cus_b", "ann@example.com"))
+		later := readAt(t0.Add(time.Hour))
+		f.list(t0.Add(time.Hour), facts("sub_b", "cus_b", "bob@example.com", later), facts("sub_c", "cus_c", "ann@example.com", later))
+		same(t, "parties", []string{"cus_a", "cus_c"}, f.parties())
+		same(t, "who moved", []string{"cus_a", "cus_b"}, f.buyersOf("cus_a"))
+		f.save(t0, facts("sub_c", "cus_c", "", later), facts("sub_d", "cus_d", "ann@example.com", later))
+		same(t, "an e-mail that was taken away binds nobody", []string{"cus_a", "cus_c", "cus_d"}, f.parties())
+	})
+}
