@@ -69,6 +69,7 @@ type Loop struct {
 type due struct {
 	led        bool
 	poll, full time.Time // wall clock; zero: never
+	looked     time.Time // wall clock at the last look
 	nudged     bool
 	trigger    string
 	notBefore  time.Time     // process clock: no nudged run before this
@@ -256,7 +257,10 @@ type job struct {
 
 // next takes what is due now, if anything.
 func (l *Loop) next(now time.Time) (job, bool) {
-	l.poll, l.full = sooner(l.poll, l.o.Poll, now), sooner(l.full, l.o.Full, now)
+	if now.Before(l.looked) { // the clock was set back; that must not put off the next tick
+		l.poll, l.full = sooner(l.poll, l.o.Poll, now), sooner(l.full, l.o.Full, now)
+	}
+	l.looked = now
 	scheduled := reached(l.full, now) || reached(l.poll, now)
 	if asks := l.takeAsks(); len(asks) > 0 {
 		if !scheduled || !l.askedLast {
@@ -277,7 +281,7 @@ func (l *Loop) next(now time.Time) (job, bool) {
 	return job{}, false
 }
 
-// sooner keeps a clock that was set back from putting off the next tick.
+// sooner is the next tick by the clock as it is now, if that is the earlier one.
 func sooner(next time.Time, s cron.Schedule, now time.Time) time.Time {
 	if n := s.Next(now); !next.IsZero() && !n.IsZero() && n.Before(next) {
 		return n

@@ -23,11 +23,14 @@ import (
 )
 
 // mocks finds Stripe's own stripe-mock, in any number of versions: executables
-// named stripe-mock or stripe-mock-VERSION in STRIPE_MOCK_DIR, GOBIN or PATH. It
-// checks every parameter against Stripe's OpenAPI description.
+// named stripe-mock or stripe-mock-VERSION in the directories of STRIPE_MOCK_DIR,
+// GOBIN or PATH. It checks every parameter against Stripe's OpenAPI description.
 func mocks(t *testing.T) []string {
 	t.Helper()
-	dirs := append([]string{os.Getenv("STRIPE_MOCK_DIR"), os.Getenv("GOBIN")}, filepath.SplitList(os.Getenv("PATH"))...)
+	var dirs []string
+	for _, name := range []string{"STRIPE_MOCK_DIR", "GOBIN", "PATH"} {
+		dirs = append(dirs, filepath.SplitList(os.Getenv(name))...)
+	}
 	var found []string
 	for _, dir := range dirs {
 		if dir == "" {

@@ -32,7 +32,7 @@ func swept(t testing.TB, c *Client) (reconcile.Listing, map[string]int, time.Dur
 // TestASweepOfAnyDistributionIsCompleteFastAndSparing runs in virtual time: the
 // latency is exact and the computing free, so the figures are the algorithm's.
 func TestASweepOfAnyDistributionIsCompleteFastAndSparing(t *testing.T) {
-	const subscriptions, latency = 30_000, 50 * time.Millisecond
+	const subscriptions, latency = 20_000, 50 * time.Millisecond
 	const pages = subscriptions / 100
 	for name, make := range distributions {
 		t.Run(name, func(t *testing.T) {
@@ -56,8 +56,9 @@ func TestASweepOfAnyDistributionIsCompleteFastAndSparing(t *testing.T) {
 				if f.most.Load() > 8 {
 					t.Errorf("%d requests in flight, want at most 8", f.most.Load())
 				}
-				// A second cannot be cut, so what shares one is read page by page.
-				least := map[string]float64{"all in one second": 0.9, "bursts": 5}[name]
+				// A second cannot be cut, so what shares one is read page by page; that
+				// weighs more in these 200 pages than in the 1000 of the benchmarks.
+				least := map[string]float64{"all in one second": 0.9, "bursts": 4, "a campaign in one second": 5}[name]
 				if least == 0 {
 					least = 6
 				}

@@ -1,0 +1,94 @@
+package stripe
+
+import (
+	"slices"
+	"testing"
+
+	"pgregory.net/rapid"
+)
+
+// TestWhatIsGivenAwayAndWhatIsKeptIsAllThereWas draws spans, densities and idle
+// workers: the pieces and the rest must be the span again, without gap or overlap.
+func TestWhatIsGivenAwayAndWhatIsKeptIsAllThereWas(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		lo := rapid.OneOf(rapid.Just(int64(0)), rapid.Int64Range(1, 100), rapid.Int64Range(epoch, epoch+1000)).Draw(t, "lo")
+		last := max(lo, 1) + rapid.OneOf(rapid.Int64Range(0, 20), rapid.Int64Range(0, 2e9)).Draw(t, "seconds left")
+		seconds := rapid.OneOf(rapid.Int64Range(0, 3), rapid.Int64Range(0, 1e9)).Draw(t, "seconds of the page")
+		whole := span{lo, last + rapid.Int64Range(0, 5).Draw(t, "read")}
+		p := newPartition(8, whole)
+		if _, ok := p.take(0); !ok {
+			t.Fatal("nothing to take")
+		}
+		p.hungry = rapid.IntRange(0, 7).Draw(t, "idle")
+		p.pages = rapid.IntRange(0, 1000).Draw(t, "pages")
+		kept := p.split(0, whole, last, seconds)
+		if len(p.pending) > p.hungry {
+			t.Fatalf("%d pieces for %d idle workers", len(p.pending), p.hungry)
+		}
+		parts := append([]span{{kept, last}}, p.pending...)
+		for i, part := range parts {
+			if part.lo > part.hi {
+				t.Fatalf("an empty piece in %v", parts)
+			}
+			if i > 0 && part.hi != parts[i-1].lo-1 {
+				t.Fatalf("a gap or an overlap in %v", parts)
+			}
+		}
+		if end := parts[len(parts)-1].lo; end != lo {
+			t.Fatalf("%v ends at %d, want %d", parts, end, lo)
+		}
+	})
+}
+
+func TestTheBudgetHoldsHoweverWrongTheGuessesAre(t *testing.T) {
+	p := newPartition(8, span{})
+	if _, ok := p.take(0); !ok {
+		t.Fatal("nothing to take")
+	}
+	p.hungry = 7
+	at, granted := int64(newest), 0
+	for range 200 { // every page promises a million more, and every piece is empty
+		p.split(0, span{0, at}, at, 1)
+		granted += len(p.pending)
+		for range p.pending {
+			p.finished(false)
+		}
+		p.pending = nil
+		at--
+	}
+	if most := credit + p.pages/creditPages; granted > most || p.lost > most {
+		t.Errorf("%d pieces given away and %d requests lost, the budget is %d", granted, p.lost, most)
+	}
+	if granted < credit/2 {
+		t.Errorf("only %d pieces given away", granted)
+	}
+}
+
+func TestCutsRiseAndStayInside(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		n := rapid.IntRange(1, 16).Draw(t, "pieces")
+		left := int64(n) + rapid.Int64Range(0, 1e9).Draw(t, "more than that")
+		unit := rapid.Int64Range(1, 2e9).Draw(t, "unit")
+		for _, cut := range []func(int64, int64, int) []int64{evenly, geometrically} {
+			got := cut(left, unit, n)
+			rising := slices.IsSortedFunc(got, func(a, b int64) int {
+				if a < b {
+					return -1
+				}
+				return 1 // equal is out of order too
+			})
+			if len(got) != n || got[0] < 1 || got[n-1] > left || !rising {
+				t.Fatalf("%d cuts of %d: %v", n, left, got)
+			}
+		}
+	})
+}
+
+func TestASecondIsNeverCut(t *testing.T) {
+	p := newPartition(8, span{5_000_000_000, 5_000_000_000})
+	whole, _ := p.take(0)
+	p.hungry = 7
+	if lo := p.split(0, whole, whole.hi, 0); lo != whole.lo || len(p.pending) != 0 {
+		t.Errorf("lower end %d, pieces %v", lo, p.pending)
+	}
+}

@@ -1,0 +1,158 @@
+package server
+
+import (
+	"context"
+	"errors"
+	"sync"
+	"time"
+
+	"github.com/stripe-enhance/stripe-enhance/reconcile"
+)
+
+// company is a strict stand-in for what the loop works with: the engine's rules
+// (one run at a time, only while leading) are checked, not assumed.
+type company struct {
+	mu       sync.Mutex // guards everything below
+	leading  bool
+	led      int // how often Lead was ended
+	busy     bool
+	overlaps int
+	runs     []ran
+	fail     error         // of the next runs
+	takes    time.Duration // how long a run takes
+	mine     []string      // subscriptions nudged and not taken
+	waiting  bool          // a nudge is stored
+	results  []result
+	last     time.Time // the last run in the history
+	listed   time.Time
+	putBack  bool // runs leave their nudges where they are
+	failures []reconcile.ActionRecord
+}
+
+// ran is one run as it was asked for.
+type ran struct {
+	At time.Duration // since the beginning of the test
+	Request
+	Nudged []string
+}
+
+type result struct {
+	Subscription, Problem string
+}
+
+var t0 = time.Date(2000, 1, 1, 0, 0, 0, 0, time.UTC) // where a synctest bubble begins
+
+func (c *company) Run(ctx context.Context, r Request, began func(string)) (reconcile.Report, error) {
+	c.mu.Lock()
+	if !c.leading {
+		c.mu.Unlock()
+		return reconcile.Report{}, &reconcile.LeaseHeld{Owner: "another"}
+	}
+	if c.busy {
+		c.overlaps++
+	}
+	c.busy = true
+	one := ran{At: time.Since(t0), Request: r}
+	if len(r.Subscriptions) == 0 && !c.putBack {
+		one.Nudged, c.mine, c.waiting = c.mine, nil, false
+	}
+	c.runs = append(c.runs, one)
+	takes, fail, failures := c.takes, c.fail, c.failures
+	c.last = time.Now()
+	c.mu.Unlock()
+	began("run-1")
+	if takes > 0 {
+		select { // like the engine: what is in hand is finished, nothing more is begun
+		case <-time.After(takes):
+		case <-ctx.Done():
+			fail = ctx.Err()
+		}
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.busy = false
+	if r.Full && fail == nil {
+		c.listed = time.Now()
+	}
+	return reconcile.Report{Run: reconcile.RunRecord{ID: "run-1", Started: t0, Trigger: r.Trigger}, Actions: failures}, fail
+}
+
+func (c *company) Lead(ctx context.Context) error {
+	<-ctx.Done()
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.busy {
+		return errors.New("the lease was given back during a run")
+	}
+	c.led++
+	c.leading = false
+	return nil
+}
+
+func (c *company) Leading() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.leading
+}
+
+func (c *company) LogWebhook(_ context.Context, _, _, subscription string, _ time.Time) (bool, error) {
+	return true, c.Nudge(context.Background(), []string{subscription}, "webhook", time.Now())
+}
+
+func (c *company) WebhookResult(_ context.Context, subscription string, _ time.Time, problem string, _ time.Time) error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.results = append(c.results, result{subscription, problem})
+	return nil
+}
+
+func (c *company) Nudge(_ context.Context, subscriptions []string, _ string, _ time.Time) error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.mine = append(c.mine, subscriptions...)
+	c.waiting = true
+	return nil
+}
+
+func (c *company) NudgesWaiting(context.Context) (bool, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.waiting, nil
+}
+
+func (c *company) Runs(context.Context, int) ([]reconcile.RunRecord, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.last.IsZero() {
+		return nil, nil
+	}
+	return []reconcile.RunRecord{{ID: "last", Started: c.last}}, nil
+}
+
+func (c *company) LastListed(context.Context) (reconcile.ListedState, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return reconcile.ListedState{At: c.listed}, nil
+}
+
+// set changes the world while the loop is at work.
+func (c *company) set(do func()) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	do()
+}
+
+// history is the company as the loop's History.
+type history struct{ *company }
+
+func (history) Run(context.Context, string) (reconcile.RunRecord, error) {
+	return reconcile.RunRecord{}, errors.New("not asked for by the loop")
+}
+
+func (history) RunActions(context.Context, string, func(reconcile.ActionRecord) error) error {
+	return errors.New("not asked for by the loop")
+}
+
+func (history) Holds(context.Context, func(reconcile.Hold) error) error {
+	return errors.New("not asked for by the loop")
+}
