@@ -3,6 +3,8 @@ package store
 import (
 	"context"
 	"fmt"
+	"os"
+	"strings"
 	"testing"
 	"time"
 
@@ -109,4 +111,42 @@ func BenchmarkAction(b *testing.B) {
 func action(id string, kind reconcile.Kind, customer, subscription string) reconcile.Action {
 	return reconcile.Action{ID: id, Kind: kind, Customer: customer, Subscription: subscription, Slot: 1, Email: "a@example.com",
 		Org: "org-1", Hosting: 42, Plan: 2, PlanName: "Pro", FromPlan: 1, Reason: "it was bought"}
+}
+
+// BenchmarkMillion sweeps a million subscriptions, new and then unchanged, and
+// tells rates and the peak memory of this process (Linux). Minutes; not in -short.
+func BenchmarkMillion(b *testing.B) {
+	if testing.Short() {
+		b.Skip("takes minutes")
+	}
+	const n = 1_000_000
+	both(b, func(b *testing.B, f *fixture) {
+		for _, phase := range []string{"new", "unchanged"} {
+			start := time.Now()
+			f.sweepFleet(n)
+			b.ReportMetric(n/time.Since(start).Seconds(), phase+"_rows/s")
+		}
+		start := time.Now()
+		_, err := f.Counts(b.Context())
+		f.must(err)
+		b.ReportMetric(float64(time.Since(start).Microseconds()), "counts_us")
+		b.ReportMetric(peakMemory(b), "peak_MB")
+		b.ReportMetric(0, "ns/op")
+	})
+}
+
+// peakMemory is the largest resident size of this process so far, in MB; 0 where
+// the system does not tell.
+func peakMemory(b *testing.B) float64 {
+	b.Helper()
+	text, err := os.ReadFile("/proc/self/status")
+	if err != nil {
+		return 0
+	}
+	_, after, _ := strings.Cut(string(text), "VmHWM:")
+	var kb float64
+	if _, err := fmt.Sscan(after, &kb); err != nil {
+		b.Fatal(err)
+	}
+	return kb / 1024
 }
