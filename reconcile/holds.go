@@ -2,6 +2,7 @@ package reconcile
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 )
@@ -126,7 +127,18 @@ func (pl *planner) filter() {
 		}
 		kept = append(kept, a)
 	}
-	pl.out.Actions = kept
+	pl.out.Actions = withoutEmptyOrg(kept)
+}
+
+// withoutEmptyOrg drops a new org, and the invitation to it, when everything that
+// was to be created in it is withheld; that has been said already.
+func withoutEmptyOrg(actions []Action) []Action {
+	if slices.ContainsFunc(actions, func(a Action) bool { return a.Kind == CreateSubscription }) {
+		return actions
+	}
+	return slices.DeleteFunc(actions, func(a Action) bool {
+		return a.Org == "" && (a.Kind == CreateOrg || a.Kind == RenameOrg || a.Kind == InviteOwner || a.Kind == CreateWebsite)
+	})
 }
 
 // forbids finds the hold of a person that withholds an action.

@@ -126,6 +126,16 @@ func TestThePolicyTable(t *testing.T) {
 			c.Subscriptions[0].Status = reconcile.StatusUnpaid
 			c.Manual = []reconcile.ManualHold{{Kind: reconcile.NoSuspend, Subscription: "sub_1", Author: "ops", Reason: "talking"}}
 		}, "hold manual"},
+		{"nobody is invited to an org in which everything is withheld", func(c *reconcile.Customer) {
+			c.Org, c.OrgNamed, c.Invited, c.Bindings, c.Hostings = nil, false, time.Time{}, nil, nil
+			c.Manual = []reconcile.ManualHold{{Kind: reconcile.Ignore, Subscription: "sub_1", Author: "ops", Reason: "a test order"}}
+		}, "hold manual"},
+		{"a hold on one subscription leaves the others their org", func(c *reconcile.Customer) {
+			c.Org, c.OrgNamed, c.Invited, c.Bindings, c.Hostings = nil, false, time.Time{}, nil, nil
+			c.Subscriptions = append(c.Subscriptions, reconcile.Subscription{ID: "sub_2", Status: reconcile.StatusActive, ByID: true,
+				Items: []reconcile.Item{{ID: "si_9", Price: "price_basic", Quantity: 1}}})
+			c.Manual = []reconcile.ManualHold{{Kind: reconcile.Ignore, Subscription: "sub_1", Author: "ops", Reason: "a test order"}}
+		}, "create_org:cus_1, rename_org:cus_1, invite_owner:cus_1, create_subscription:sub_2/1:1, hold manual"},
 		{"a hold that has run out holds nothing", func(c *reconcile.Customer) {
 			c.Subscriptions[0].Status = reconcile.StatusUnpaid
 			c.Manual = []reconcile.ManualHold{{Kind: reconcile.NoSuspend, Subscription: "sub_1", Until: noon}}
