@@ -3,6 +3,7 @@ package store
 import (
 	"context"
 	"encoding/json"
+	"slices"
 	"time"
 
 	"github.com/stripe-enhance/stripe-enhance/internal/fault"
@@ -70,8 +71,10 @@ func (s *Store) Performed(ctx context.Context, kind reconcile.Kind, since time.T
 }
 
 // Hold moves the run's planned actions to held under a plan. A plan of the same
-// content that is already there keeps its creation and its approval; one that has
-// expired begins anew.
+// content that is already there keeps its creation. It begins anew once it has
+// expired, and once an approval from before p.Created has been used: what that one
+// released is done, and the same changes wanted again need a person again. An
+// approval given since, while this run was under way, stays.
 func (s *Store) Hold(ctx context.Context, tok reconcile.Token, run string, p reconcile.HeldPlan) error {
 	ids := make([]string, len(p.Actions))
 	for i, a := range p.Actions {
@@ -80,10 +83,10 @@ func (s *Store) Hold(ctx context.Context, tok reconcile.Token, run string, p rec
 	return s.fenced(ctx, "holding plan "+p.ID, tok, func(ctx context.Context, tx conn) error {
 		if _, err := tx.exec(ctx, `INSERT INTO plans (id, kind, run_id, reason, created_at, expires_at) VALUES ($1, $2, $3, $4, $5, $6)
 			ON CONFLICT (id) DO UPDATE SET run_id = excluded.run_id, reason = excluded.reason,
-				created_at  = CASE WHEN plans.expires_at <= excluded.created_at THEN excluded.created_at ELSE plans.created_at END,
-				approved_by = CASE WHEN plans.expires_at <= excluded.created_at THEN '' ELSE plans.approved_by END,
-				approved_at = CASE WHEN plans.expires_at <= excluded.created_at THEN NULL ELSE plans.approved_at END,
-				expires_at  = CASE WHEN plans.expires_at <= excluded.created_at OR plans.approved_at IS NULL
+				created_at  = CASE WHEN `+overOrUsed+` THEN excluded.created_at ELSE plans.created_at END,
+				approved_by = CASE WHEN `+overOrUsed+` THEN '' ELSE plans.approved_by END,
+				approved_at = CASE WHEN `+overOrUsed+` THEN NULL ELSE plans.approved_at END,
+				expires_at  = CASE WHEN `+overOrUsed+` OR plans.approved_at IS NULL
 					THEN excluded.expires_at ELSE plans.expires_at END`,
 			p.ID, p.Kind.String(), run, clean(p.Reason), at(p.Created), at(p.Expires)); err != nil {
 			return err
@@ -102,6 +105,9 @@ func (s *Store) Hold(ctx context.Context, tok reconcile.Token, run string, p rec
 	})
 }
 
+// overOrUsed tells of a stored plan that is held again whether it has to begin anew.
+const overOrUsed = "(plans.expires_at <= excluded.created_at OR plans.approved_at <= excluded.created_at)"
+
 var insertPlanAction = bulk{
 	head:    "INSERT INTO plan_actions",
 	columns: []column{{"plan_id", "TEXT"}, {"position", "INTEGER"}, {"action_id", "TEXT"}, {"action", "JSONB"}},
@@ -109,9 +115,34 @@ var insertPlanAction = bulk{
 }
 
 // Approved returns the plans that somebody released and that have not expired,
-// oldest approval first.
+// oldest approval first, each with those of its actions that it has not released
+// yet: an approval is used up action by action, else a customer who pays and fails
+// again within its life would pass the brake on a word about something else.
 func (s *Store) Approved(ctx context.Context, now time.Time) ([]reconcile.HeldPlan, error) {
-	return s.plans(ctx, "reading approvals", "approved_at IS NOT NULL AND expires_at > $1 ORDER BY approved_at, id", at(now))
+	const op = "reading approvals"
+	plans, err := s.plans(ctx, op, "approved_at IS NOT NULL AND expires_at > $1 ORDER BY approved_at, id", at(now))
+	if err != nil || len(plans) == 0 {
+		return plans, err
+	}
+	ids := make([]string, len(plans))
+	for i := range plans {
+		ids[i] = plans[i].ID
+	}
+	used := make(map[[2]string]bool)
+	query := `SELECT a.held_plan_id, a.action_id FROM actions a JOIN plans p ON p.id = a.held_plan_id
+		WHERE a.held_plan_id <> '' AND a.state IN ('applied', 'adopted') AND a.finished_at >= p.approved_at
+		AND a.held_plan_id IN ` + s.reader().d.texts(1)
+	err = s.query(ctx, op, query, []any{list(ids)}, func(row scan) error {
+		var plan, action string
+		err := row(&plan, &action)
+		used[[2]string{plan, action}] = true
+		return err
+	})
+	for i := range plans {
+		p := &plans[i]
+		p.Actions = slices.DeleteFunc(p.Actions, func(a reconcile.Action) bool { return used[[2]string{p.ID, clean(a.ID)}] })
+	}
+	return plans, err
 }
 
 // plans reads held plans by a condition, with their actions.

@@ -70,7 +70,7 @@ func says(t *testing.T, what string, err error, kind fault.Kind, words ...string
 	}
 }
 
-func TestAPlanHeldAgainKeepsItsApprovalUntilItExpires(t *testing.T) {
+func TestAPlanHeldAgainBeginsAnewOnceItExpiredOrItsApprovalWasUsed(t *testing.T) {
 	conform(t, func(t *testing.T, f *fixture) {
 		f.save(t0, facts("sub_a", "cus_a", ""))
 		a := action("suspend:sub_a/1:42", reconcile.Suspend, "cus_a", "sub_a")
@@ -80,17 +80,59 @@ func TestAPlanHeldAgainKeepsItsApprovalUntilItExpires(t *testing.T) {
 			f.must(err)
 			return p
 		}
+		approve := func(at time.Time) {
+			_, err := f.Approve(t.Context(), "p1", "op@example.com", at)
+			f.must(err)
+		}
 		hold(t0)
 		p := hold(t0.Add(time.Hour))
 		same(t, "held again: created and expires", []time.Time{t0, t0.Add(25 * time.Hour)}, []time.Time{p.Created, p.Expires})
-		_, err := f.Approve(t.Context(), "p1", "op@example.com", t0.Add(2*time.Hour))
-		f.must(err)
+		approve(t0.Add(2 * time.Hour))
+		p = hold(t0.Add(2*time.Hour - time.Second)) // by a run that began before
+		same(t, "approved while a run held it", []time.Time{t0, t0.Add(25 * time.Hour), t0.Add(2 * time.Hour)}, []time.Time{p.Created, p.Expires, p.Approved})
 		p = hold(t0.Add(3 * time.Hour))
-		same(t, "held though approved", []time.Time{t0, t0.Add(25 * time.Hour), t0.Add(2 * time.Hour)}, []time.Time{p.Created, p.Expires, p.Approved})
-		p = hold(t0.Add(25 * time.Hour))
-		same(t, "held after it expired", []time.Time{t0.Add(25 * time.Hour), t0.Add(49 * time.Hour), {}}, []time.Time{p.Created, p.Expires, p.Approved})
+		same(t, "held after it was approved", []time.Time{t0.Add(3 * time.Hour), t0.Add(27 * time.Hour), {}}, []time.Time{p.Created, p.Expires, p.Approved})
 		same(t, "by", "", p.By)
+		approve(t0.Add(4 * time.Hour))
+		p = hold(t0.Add(27 * time.Hour))
+		same(t, "held after it expired", []time.Time{t0.Add(27 * time.Hour), t0.Add(51 * time.Hour), {}}, []time.Time{p.Created, p.Expires, p.Approved})
 		same(t, "actions", 1, len(p.Actions))
+	})
+}
+
+// TestAnApprovalIsUsedUpActionByAction: a customer who pays and fails again while
+// an approval lives needs a new word. With used actions left in, it went red.
+func TestAnApprovalIsUsedUpActionByAction(t *testing.T) {
+	conform(t, func(t *testing.T, f *fixture) {
+		f.save(t0, facts("sub_a", "cus_a", ""), facts("sub_b", "cus_b", ""))
+		f.bindOrg("cus_a", "org-a")
+		f.bindOrg("cus_b", "org-b")
+		a := action("suspend:sub_a/1:42", reconcile.Suspend, "cus_a", "sub_a")
+		b := action("suspend:sub_b/1:43", reconcile.Suspend, "cus_b", "sub_b")
+		released := func(now time.Time) (ids []string) {
+			plans, err := f.Approved(t.Context(), now)
+			f.must(err)
+			for _, p := range plans {
+				for _, one := range p.Actions {
+					ids = append(ids, one.ID)
+				}
+			}
+			return ids
+		}
+		approve := func(at time.Time) {
+			f.must(f.Hold(t.Context(), f.tok, "run-1", held("p1", reconcile.Suspend, at, a, b)))
+			_, err := f.Approve(t.Context(), "p1", "op@example.com", at.Add(time.Minute))
+			f.must(err)
+		}
+		approve(t0)
+		same(t, "released", []string{a.ID, b.ID}, released(t0.Add(time.Hour)))
+		at := t0.Add(2 * time.Minute)
+		f.must(f.Intend(t.Context(), f.tok, "run-2", a, "p1", at))
+		same(t, "under way", []string{a.ID, b.ID}, released(at))
+		f.must(f.Settle(t.Context(), f.tok, reconcile.Outcome{Action: a, Run: "run-2", State: reconcile.ActionApplied, At: at}))
+		same(t, "done", []string{b.ID}, released(at))
+		approve(t0.Add(time.Hour)) // the same content, wanted and approved again
+		same(t, "approved again", []string{a.ID, b.ID}, released(t0.Add(2*time.Hour)))
 	})
 }
 

@@ -283,6 +283,7 @@ CREATE INDEX actions_customer ON actions (customer_id, planned_at);
 CREATE INDEX actions_subscription ON actions (subscription_id, planned_at) WHERE subscription_id <> '';
 CREATE INDEX actions_run ON actions (run_id, position);
 CREATE INDEX actions_kind ON actions (kind, finished_at);
+CREATE INDEX actions_released ON actions (held_plan_id) WHERE held_plan_id <> '';
 CREATE INDEX actions_recent ON actions (planned_at, key);
 
 -- Holds that people set; a removed one stays as history.
