@@ -63,6 +63,21 @@ type ManualHold struct {
 	Created      time.Time
 }
 
+// Problem says why h cannot be set at an instant, as a sentence; "" when it can.
+func (h ManualHold) Problem(now time.Time) string {
+	switch {
+	case (h.Customer == "") == (h.Subscription == ""):
+		return "a hold is for a customer or for a subscription: exactly one of the two is needed"
+	case h.Kind == 0:
+		return "the kind of a hold is no-suspend, keep-suspended or ignore"
+	case h.Reason == "":
+		return "a hold needs a reason: whoever finds it in half a year will want to know"
+	case !h.Until.IsZero() && !h.Until.After(now):
+		return "a hold cannot end at " + h.Until.UTC().Format(time.RFC3339) + ", which is past"
+	}
+	return ""
+}
+
 // ManualKind is what a manual hold forbids.
 type ManualKind uint8
 

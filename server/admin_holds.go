@@ -54,26 +54,19 @@ type holdRequest struct {
 func (q holdRequest) manual(now time.Time, who string) (h reconcile.ManualHold, problem string) {
 	h = reconcile.ManualHold{Customer: strings.TrimSpace(q.CustomerID), Subscription: strings.TrimSpace(q.SubscriptionID),
 		Kind: reconcile.ParseManualKind(q.Kind), Reason: strings.TrimSpace(q.Reason), Author: strings.TrimSpace(q.Author), Created: now}
-	switch {
-	case (h.Customer == "") == (h.Subscription == ""):
-		return h, "exactly one of customerId and subscriptionId is required"
-	case h.Kind == 0:
-		return h, "kind must be no-suspend, keep-suspended or ignore"
-	case h.Reason == "":
-		return h, "reason is required: whoever finds the hold in half a year will want to know"
-	case !presentable(h.Reason) || !presentable(h.Author) || !presentable(h.Customer) || !presentable(h.Subscription):
+	if !presentable(h.Reason) || !presentable(h.Author) || !presentable(h.Customer) || !presentable(h.Subscription) {
 		return h, "texts must be short and without control characters"
 	}
 	if q.Until != "" {
 		until, err := time.Parse(time.RFC3339, q.Until)
-		if err != nil || !until.After(now) {
-			return h, "until must be a time to come, like 2030-01-31T12:00:00Z"
+		if err != nil {
+			return h, "until must be a time like 2030-01-31T12:00:00Z"
 		}
 		h.Until = until.UTC()
 	}
 	h.Author = cmp.Or(h.Author, who)
 	h.ID = "hold_" + strings.ToLower(rand.Text()[:16])
-	return h, ""
+	return h, h.Problem(now)
 }
 
 func (s *Server) addHold(w http.ResponseWriter, r *http.Request) {

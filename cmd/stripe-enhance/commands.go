@@ -14,6 +14,7 @@ func (p *program) commands() []*cobra.Command {
 		p.checkCommand(),
 		p.customersCommand(),
 		p.mappingsCommand(),
+		p.holdsCommand(),
 		p.migrateCommand(),
 		p.healthcheckCommand(),
 		p.withServe(p.demoCommand()),

@@ -102,7 +102,7 @@ func customerOf(r store.CustomerRecord) report.Customer {
 		c.Holds = append(c.Holds, report.HoldOf(h))
 	}
 	for _, h := range r.Manual {
-		c.ManualHolds = append(c.ManualHolds, report.ManualHold{ID: h.ID, Kind: h.Kind.String(), Reason: h.Reason, Author: h.Author, Until: report.Time(h.Until)})
+		c.ManualHolds = append(c.ManualHolds, report.ManualHoldOf(h))
 	}
 	for _, a := range r.History {
 		c.History = append(c.History, report.HistoryRow{PlannedAt: report.Time(a.PlannedAt), FinishedAt: report.Time(a.FinishedAt), Run: a.Run, Action: report.ActionOf(a)})

@@ -79,6 +79,7 @@ func scripts(setup func(*testscript.Env), p testscript.Params) testscript.Params
 		"sql":    command((*outside).sql),
 		"lease":  command((*outside).lease),
 		"planid": command((*outside).planID),
+		"holdid": command((*outside).holdID),
 		"slow":   command((*outside).slow),
 		"first":  command((*outside).first),
 	}
@@ -285,6 +286,19 @@ func (o *outside) planID(ts *testscript.TestScript, _ []string) {
 		ts.Fatalf("%d plans wait for approval, want 1", len(plans))
 	}
 	ts.Setenv("PLAN", plans[0].ID)
+}
+
+// holdid sets $HOLD to the id of the only hold that a person set.
+func (o *outside) holdID(ts *testscript.TestScript, _ []string) {
+	ctx := context.Background()
+	s, err := store.Open(ctx, store.Options{URL: secret.New(ts.Getenv("DATABASE_URL"))})
+	ts.Check(err)
+	holds, err := s.ManualHolds(ctx, time.Now())
+	ts.Check(errors.Join(err, s.Close()))
+	if len(holds) != 1 {
+		ts.Fatalf("%d holds are in force, want 1", len(holds))
+	}
+	ts.Setenv("HOLD", holds[0].ID)
 }
 
 // slow makes every write to Enhance take a while, and lets first wait for one.

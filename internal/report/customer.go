@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"io"
 	"strings"
+
+	"github.com/stripe-enhance/stripe-enhance/reconcile"
 )
 
 // Customer is one paying party as scripts see it.
@@ -66,11 +68,20 @@ type Hosting struct {
 
 // ManualHold is "hands off", said by a person.
 type ManualHold struct {
-	ID     string  `json:"id"`
-	Kind   string  `json:"kind"`
-	Reason string  `json:"reason"`
-	Author string  `json:"author"`
-	Until  *string `json:"until"`
+	ID           string  `json:"id"`
+	Customer     string  `json:"customer"`     // cus_…, or ""
+	Subscription string  `json:"subscription"` // sub_…, or ""
+	Kind         string  `json:"kind"`
+	Reason       string  `json:"reason"`
+	Author       string  `json:"author"`
+	Until        *string `json:"until"` // null: until it is removed
+	CreatedAt    *string `json:"created_at"`
+}
+
+// ManualHoldOf is the outside form of a hold that a person set.
+func ManualHoldOf(h reconcile.ManualHold) ManualHold {
+	return ManualHold{ID: h.ID, Customer: h.Customer, Subscription: h.Subscription, Kind: h.Kind.String(),
+		Reason: h.Reason, Author: h.Author, Until: Time(h.Until), CreatedAt: Time(h.Created)}
 }
 
 // HistoryRow is one row of the journal.
