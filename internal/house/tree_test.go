@@ -68,10 +68,11 @@ var files = sync.OnceValue(func() []string {
 	return all
 })
 
-// leftBehind tells names that .gitignore lists: they are not part of the
+// leftBehind tells names that .gitignore lists, and the link to the repository of
+// a second checkout: they are not part of the
 // repository, whatever is in them.
 func leftBehind(name string) bool {
-	return name == ".env" || name == "stripe-enhance" || name == "coverage.out" || strings.Contains(name, ".db") ||
+	return name == ".env" || name == ".git" || name == "stripe-enhance" || name == "coverage.out" || strings.Contains(name, ".db") ||
 		strings.HasSuffix(name, ".test") || strings.HasSuffix(name, ".prof")
 }
 
