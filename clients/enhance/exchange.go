@@ -17,7 +17,12 @@ import (
 
 // read sends a GET until it succeeds, is refused for good, or has been tried
 // often enough. accept parses the body; what it refuses is fault.Malformed.
-func (c *Client) read(ctx context.Context, at call, limit int64, accept func([]byte) error) error {
+func (c *Client) read(ctx context.Context, at call, limit int64, accept func([]byte) error) (err error) {
+	leave, err := c.o.Breaker.Enter(false)
+	if err != nil {
+		return c.unsent(at, err)
+	}
+	defer func() { leave(err) }()
 	var last error
 	for attempt := 1; ; attempt++ {
 		release, err := c.pace.Acquire(ctx)
@@ -132,6 +137,12 @@ func (c *Client) unread(at call, a answer) error {
 		return c.failed(at, a, fault.Transient, errStranger)
 	}
 	return c.failed(at, a, fault.Transient, nil)
+}
+
+// unsent is the error of a request that the breaker kept back; the kind is the
+// breaker's.
+func (c *Client) unsent(at call, err error) error {
+	return fault.Wrap(fault.Of(err), &Error{Method: at.method, Path: at.path, Err: err})
 }
 
 // unpaced is the error of a request that never left the limiter.

@@ -11,6 +11,7 @@ import (
 
 	"github.com/sirupsen/logrus"
 
+	"github.com/stripe-enhance/stripe-enhance/clients/breaker"
 	"github.com/stripe-enhance/stripe-enhance/clients/pace"
 	"github.com/stripe-enhance/stripe-enhance/internal/secret"
 )
@@ -28,6 +29,8 @@ type Options struct {
 	// Pace is shared by everything that talks to this panel. Nil: 10 requests a
 	// second, 8 in flight.
 	Pace *pace.Limiter
+	// Breaker is shared like Pace. Nil: the panel is asked however often it fails.
+	Breaker *breaker.Breaker
 	// Log gets retries and lowered rates, never a body or a token. Nil: nowhere.
 	Log *logrus.Logger
 	// Transport replaces the network. An *http.Transport is cloned, and its clone

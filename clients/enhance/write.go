@@ -3,14 +3,22 @@ package enhance
 import (
 	"bytes"
 	"context"
+	"errors"
+	"fmt"
 	"net/http"
 
+	"github.com/stripe-enhance/stripe-enhance/clients/breaker"
 	"github.com/stripe-enhance/stripe-enhance/internal/fault"
 )
 
 // write sends a request once. accept parses the body of a success; nil demands
 // that there is none.
-func (c *Client) write(ctx context.Context, at call, body any, want int, accept func([]byte) error) error {
+func (c *Client) write(ctx context.Context, at call, body any, want int, accept func([]byte) error) (err error) {
+	leave, err := c.enter(ctx, at)
+	if err != nil {
+		return err
+	}
+	defer func() { leave(err) }()
 	release, err := c.pace.Acquire(ctx)
 	if err != nil {
 		return c.unpaced(ctx, at, err)
@@ -41,6 +49,22 @@ func (c *Client) write(ctx context.Context, at call, body any, want int, accept 
 		return nil
 	}
 	return c.unwritten(at, a)
+}
+
+// enter asks the breaker for a write. A panel that was left alone is asked first
+// whether it is ready.
+func (c *Client) enter(ctx context.Context, at call) (leave func(error), err error) {
+	leave, err = c.o.Breaker.Enter(true)
+	if errors.Is(err, breaker.ErrReadFirst) {
+		if err = c.Ready(ctx); err != nil {
+			return nil, fault.Wrap(fault.Of(err), &Error{Method: at.method, Path: at.path, Err: fmt.Errorf("not sent: %w", err)})
+		}
+		leave, err = c.o.Breaker.Enter(true)
+	}
+	if err != nil {
+		return nil, c.unsent(at, err)
+	}
+	return leave, nil
 }
 
 // accepted checks the body of a success.

@@ -58,16 +58,28 @@ type answer struct {
 	date time.Time // Stripe's clock; zero without a Date header
 }
 
-// do sends a call and waits for its answer. Every error is classified.
-func (c *Client) do(ctx context.Context, r request) (answer, error) {
+// do sends a call and waits for its answer. Every error is classified. A write is
+// as good as a read for asking whether Stripe is back: it can be repeated.
+func (c *Client) do(ctx context.Context, r request) (_ answer, err error) {
+	leave, err := c.breaker.Enter(false)
+	if err != nil {
+		return answer{}, fault.Wrap(fault.Of(err), &callError{request: r, reason: err.Error(), cause: err})
+	}
+	ex := &exchange{route: r.method + " " + r.route}
+	defer func() {
+		if ex.status == http.StatusForbidden {
+			leave(nil) // a restricted key that may not read this; all else it may
+			return
+		}
+		leave(err)
+	}()
 	if ctx.Err() != nil {
 		return answer{}, fault.Wrap(fault.Canceled, &callError{request: r, reason: ctx.Err().Error(), cause: ctx.Err()})
 	}
 	call, cancel := context.WithTimeout(ctx, c.callTimeout)
 	defer cancel()
-	ex := &exchange{route: r.method + " " + r.route}
 	params := &stripego.Params{Context: context.WithValue(call, exchangeKey{}, ex)}
-	err := c.backend.CallRaw(r.method, r.path, c.key.Reveal(), r.form(), params, ex)
+	err = c.backend.CallRaw(r.method, r.path, c.key.Reveal(), r.form(), params, ex)
 	if err != nil || ex.status != http.StatusOK {
 		return answer{}, classify(ctx, r, ex, err)
 	}

@@ -12,6 +12,7 @@ import (
 	"github.com/sirupsen/logrus"
 	stripego "github.com/stripe/stripe-go/v76"
 
+	"github.com/stripe-enhance/stripe-enhance/clients/breaker"
 	"github.com/stripe-enhance/stripe-enhance/clients/pace"
 	"github.com/stripe-enhance/stripe-enhance/internal/secret"
 )
@@ -51,6 +52,8 @@ type Options struct {
 	// Pace is shared by everything that uses this account. Nil: a private one at
 	// 20 requests a second.
 	Pace *pace.Limiter
+	// Breaker is shared like Pace. Nil: Stripe is asked however often it fails.
+	Breaker *breaker.Breaker
 	// Concurrency is how many slices a sweep reads at once. 0: 8.
 	Concurrency int
 	// Log gets one debug event per attempt: route, status, request id. Nil: silent.
@@ -78,6 +81,7 @@ type Client struct {
 	live        bool
 	backend     stripego.Backend
 	attempts    *attempts
+	breaker     *breaker.Breaker
 	now         func() time.Time
 	concurrency int
 	callTimeout time.Duration
@@ -100,6 +104,7 @@ func New(o Options) (*Client, error) {
 		key:         o.Key,
 		live:        live,
 		attempts:    a,
+		breaker:     o.Breaker,
 		backend:     backend(o, retrying(o, a)),
 		now:         o.Now,
 		concurrency: o.Concurrency,

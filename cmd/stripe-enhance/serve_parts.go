@@ -10,9 +10,11 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/stripe-enhance/stripe-enhance/clients/breaker"
 	"github.com/stripe-enhance/stripe-enhance/clients/enhance"
 	"github.com/stripe-enhance/stripe-enhance/clients/pace"
 	"github.com/stripe-enhance/stripe-enhance/clients/stripe"
+	"github.com/stripe-enhance/stripe-enhance/internal/fault"
 	"github.com/stripe-enhance/stripe-enhance/internal/metrics"
 	"github.com/stripe-enhance/stripe-enhance/internal/secret"
 	"github.com/stripe-enhance/stripe-enhance/reconcile"
@@ -30,8 +32,9 @@ type serviceParts struct {
 	proxies  []netip.Prefix
 	metrics  *metrics.Metrics
 
-	stripePace, enhancePace *pace.Limiter
-	stripeSeen, enhanceSeen seen
+	stripePace, enhancePace       *pace.Limiter
+	stripeBreaker, enhanceBreaker *breaker.Breaker
+	stripeSeen, enhanceSeen       seen
 }
 
 // seen is what the last answer of a side said about it.
@@ -60,15 +63,16 @@ func (a *serviceParts) connect() (err error) {
 	c := a.config
 	a.stripePace = pace.New(pace.Options{RPS: float64(c.StripeRPS), Concurrency: c.Concurrency})
 	a.enhancePace = pace.New(pace.Options{RPS: float64(c.EnhanceRPS), Concurrency: c.Concurrency})
+	a.stripeBreaker, a.enhanceBreaker = breaker.New("Stripe", a.now), breaker.New("Enhance", a.now)
 	a.stripe, err = stripe.New(stripe.Options{
-		Key: c.StripeKey, BaseURL: c.StripeURL.String(), Pace: a.stripePace, Concurrency: c.Concurrency,
+		Key: c.StripeKey, BaseURL: c.StripeURL.String(), Pace: a.stripePace, Breaker: a.stripeBreaker, Concurrency: c.Concurrency,
 		Log: a.log, Now: a.now, Observe: a.observe(metrics.Stripe, &a.stripeSeen),
 	})
 	if err != nil {
 		return err
 	}
 	a.enhance, err = enhance.New(enhance.Options{
-		BaseURL: c.EnhanceURL.String(), Token: c.EnhanceToken, Org: string(c.EnhanceOrg), Pace: a.enhancePace,
+		BaseURL: c.EnhanceURL.String(), Token: c.EnhanceToken, Org: string(c.EnhanceOrg), Pace: a.enhancePace, Breaker: a.enhanceBreaker,
 		Log: a.log, Now: a.now, Observe: a.observe(metrics.Enhance, &a.enhanceSeen),
 	})
 	return err
@@ -93,6 +97,9 @@ func (a *serviceParts) askStripe(ctx context.Context) error {
 }
 
 func (a *serviceParts) askEnhance(ctx context.Context) error {
+	if err := a.enhanceBreaker.Open(); errors.Is(err, fault.Denied) {
+		return err // it may read and not write: that is no health
+	}
 	if a.enhanceSeen.fine() {
 		return nil
 	}

@@ -10,6 +10,7 @@ import (
 
 	"github.com/sirupsen/logrus"
 
+	"github.com/stripe-enhance/stripe-enhance/clients/breaker"
 	"github.com/stripe-enhance/stripe-enhance/clients/enhance"
 	"github.com/stripe-enhance/stripe-enhance/clients/pace"
 	"github.com/stripe-enhance/stripe-enhance/clients/stripe"
@@ -67,6 +68,7 @@ func (a *parts) newStripe(now func() time.Time) (*stripe.Client, error) {
 		Key:         a.config.StripeKey,
 		BaseURL:     a.config.StripeURL.String(),
 		Pace:        pace.New(pace.Options{RPS: float64(a.config.StripeRPS), Concurrency: a.config.Concurrency}),
+		Breaker:     breaker.New("Stripe", now),
 		Concurrency: a.config.Concurrency,
 		Log:         a.log,
 		Now:         now,
@@ -79,6 +81,7 @@ func (a *parts) newEnhance(now func() time.Time) (*enhance.Client, error) {
 		Token:   a.config.EnhanceToken,
 		Org:     string(a.config.EnhanceOrg),
 		Pace:    pace.New(pace.Options{RPS: float64(a.config.EnhanceRPS), Concurrency: a.config.Concurrency}),
+		Breaker: breaker.New("Enhance", now),
 		Log:     a.log,
 		Now:     now,
 	})

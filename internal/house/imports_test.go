@@ -37,8 +37,9 @@ var directions = []direction{
 	{folder: "store", may: with("reconcile", "migrations")},
 	{folder: "migrations", std: true, only: []string{"embed", "io/fs"}},
 	{folder: "clients/pace"},
-	{folder: "clients/stripe", may: with("reconcile", "clients/pace")},
-	{folder: "clients/enhance", may: with("reconcile", "clients/pace")},
+	{folder: "clients/breaker", may: shared},
+	{folder: "clients/stripe", may: with("reconcile", "clients/pace", "clients/breaker")},
+	{folder: "clients/enhance", may: with("reconcile", "clients/pace", "clients/breaker")},
 	{folder: "simulator", std: true}, // it knows the wire, not our types
 	{folder: "internal/fault", std: true},
 	{folder: "internal/secret", std: true},
@@ -82,8 +83,8 @@ func TestTestsKeepThePlannerTheSimulatorAndTheClientsIndependent(t *testing.T) {
 	apart := map[string][]string{
 		"reconcile":       {"reconcile"},
 		"simulator":       {"simulator"},
-		"clients/stripe":  {"clients/stripe", "clients/pace", "simulator", "reconcile", "internal/fault", "internal/secret"},
-		"clients/enhance": {"clients/enhance", "clients/pace", "simulator", "reconcile", "internal/fault", "internal/secret"},
+		"clients/stripe":  {"clients/stripe", "clients/pace", "clients/breaker", "simulator", "reconcile", "internal/fault", "internal/secret"},
+		"clients/enhance": {"clients/enhance", "clients/pace", "clients/breaker", "simulator", "reconcile", "internal/fault", "internal/secret"},
 	}
 	for _, s := range sources() {
 		may, ok := apart[s.folder()]

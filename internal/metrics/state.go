@@ -26,6 +26,8 @@ type Sources struct {
 	State func(context.Context) (State, error)
 	// Rates are the requests a second in force, by side.
 	Rates map[string]func() float64
+	// Open is why not everything reaches a side at present, by side; nil: it does.
+	Open map[string]func() error
 	// Leading reports whether this process is the writer.
 	Leading func() bool
 	Now     func() time.Time
@@ -40,7 +42,7 @@ func (m *Metrics) Watch(s Sources) { m.registry.MustRegister(newState(s)) }
 
 type state struct {
 	Sources
-	rate, leading, due, oldest, parked, ambiguous, holds, stored, up *prometheus.Desc
+	rate, open, leading, due, oldest, parked, ambiguous, holds, stored, up *prometheus.Desc
 }
 
 func newState(s Sources) *state {
@@ -49,6 +51,7 @@ func newState(s Sources) *state {
 	}
 	return &state{Sources: s,
 		rate:      desc("request_rate", "Requests a second that are allowed at present, by side; falls on 429 and climbs back.", "side"),
+		open:      desc("breaker_open", "1 while a side is left alone because its calls failed, or is not written to because it refused the credential.", "side"),
 		leading:   desc("lease_held", "1 while this process is the writer."),
 		due:       desc("queue_due", "Customers that are due to be looked at."),
 		oldest:    desc("queue_oldest_seconds", "How long the customer that is due longest has been due."),
@@ -62,7 +65,7 @@ func newState(s Sources) *state {
 
 // Describe implements prometheus.Collector.
 func (s *state) Describe(ch chan<- *prometheus.Desc) {
-	for _, d := range []*prometheus.Desc{s.rate, s.leading, s.due, s.oldest, s.parked, s.ambiguous, s.holds, s.stored, s.up} {
+	for _, d := range []*prometheus.Desc{s.rate, s.open, s.leading, s.due, s.oldest, s.parked, s.ambiguous, s.holds, s.stored, s.up} {
 		ch <- d
 	}
 }
@@ -74,6 +77,9 @@ func (s *state) Collect(ch chan<- prometheus.Metric) {
 	}
 	for side, rate := range s.Rates {
 		gauge(s.rate, rate(), side)
+	}
+	for side, why := range s.Open {
+		gauge(s.open, one(why() != nil), side)
 	}
 	gauge(s.leading, one(s.Leading()))
 	ctx, cancel := context.WithTimeout(context.Background(), scrapeLimit)

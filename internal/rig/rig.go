@@ -18,6 +18,7 @@ import (
 
 	"github.com/sirupsen/logrus"
 
+	"github.com/stripe-enhance/stripe-enhance/clients/breaker"
 	"github.com/stripe-enhance/stripe-enhance/clients/enhance"
 	"github.com/stripe-enhance/stripe-enhance/clients/pace"
 	"github.com/stripe-enhance/stripe-enhance/clients/stripe"
@@ -101,13 +102,13 @@ func (r *Rig) Open() {
 		transport = r.options.Transport(transport)
 	}
 	r.Stripe, err = stripe.New(stripe.Options{Key: secret.New(r.World.StripeKey()), BaseURL: "http://" + simulator.StripeHost,
-		Transport: transport, Now: r.World.Now, RetryMin: time.Microsecond, RetryMax: time.Microsecond,
+		Transport: transport, Now: r.World.Now, Breaker: breaker.New("Stripe", r.World.Now), RetryMin: time.Microsecond, RetryMax: time.Microsecond,
 		Pace: pace.New(pace.Options{RPS: 1e6, Min: 1e6, Concurrency: 8})})
 	if err != nil {
 		r.tb.Fatalf("stripe client: %v", err)
 	}
 	r.Panel, err = enhance.New(enhance.Options{BaseURL: "http://" + simulator.EnhanceHost, Token: secret.New(r.World.EnhanceToken()),
-		Org: r.World.OrgID(), Transport: transport, Now: r.World.Now, ReadBackoff: time.Microsecond,
+		Org: r.World.OrgID(), Transport: transport, Now: r.World.Now, Breaker: breaker.New("Enhance", r.World.Now), ReadBackoff: time.Microsecond,
 		Pace: pace.New(pace.Options{RPS: 1e6, Min: 1e6, Concurrency: 8})})
 	if err != nil {
 		r.tb.Fatalf("enhance client: %v", err)

@@ -1,0 +1,94 @@
+package enhance_test
+
+import (
+	"net/http"
+	"testing"
+	"time"
+
+	"github.com/stripe-enhance/stripe-enhance/clients/breaker"
+	"github.com/stripe-enhance/stripe-enhance/clients/enhance"
+	"github.com/stripe-enhance/stripe-enhance/internal/fault"
+	"github.com/stripe-enhance/stripe-enhance/reconcile"
+	"github.com/stripe-enhance/stripe-enhance/simulator"
+)
+
+const (
+	oneHosting  = "GET /orgs/{org}/subscriptions/{subscription}"
+	changesIt   = "PATCH /orgs/{org}/subscriptions/{subscription}"
+	asksIfReady = "GET /status"
+)
+
+// guarded is a town behind a breaker whose clock the test moves.
+func guarded(t *testing.T) (n *town, forward func(time.Duration)) {
+	now := time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
+	n = newTown(t, func(o *enhance.Options) {
+		o.Breaker = breaker.New("Enhance", func() time.Time { return now })
+	})
+	return n, func(d time.Duration) { now = now.Add(d) }
+}
+
+func TestAPanelInTroubleIsLeftAloneAndThenAskedOnce(t *testing.T) {
+	n, forward := guarded(t)
+	read := func() error { _, err := n.client.Hosting(t.Context(), n.org, n.hosting); return err }
+	write := func() error { return n.client.RenameOrg(t.Context(), n.org, "Ada Ltd") }
+
+	n.breaks(oneHosting, simulator.Fault{Apply: simulator.Skip, Status: http.StatusBadGateway})
+	for range 5 {
+		if fault.Of(read()) != fault.Transient {
+			t.Fatal("an outage is not an outage")
+		}
+	}
+	if got := n.calls(oneHosting); got != 5*attempts {
+		t.Fatalf("%d requests, want %d", got, 5*attempts)
+	}
+	before := n.client.Requests()
+	if err := read(); fault.Of(err) != fault.Transient {
+		t.Errorf("a read while it is left alone: %v", err)
+	}
+	if err := write(); fault.Of(err) != fault.Transient {
+		t.Errorf("a write while it is left alone: %v, want a kind that says it was never sent", err)
+	}
+	if got := n.client.Requests(); got != before {
+		t.Errorf("%d requests were sent while it is left alone", got-before)
+	}
+
+	there := len(n.world.Effects()) // by staff
+	// Half a minute later there is only something to write: it asks first.
+	forward(30 * time.Second)
+	n.breaks(asksIfReady, simulator.Fault{Apply: simulator.Skip, Status: http.StatusServiceUnavailable})
+	if err := write(); fault.Of(err) != fault.Transient {
+		t.Errorf("a write to a panel that is not ready: %v", err)
+	}
+	if len(n.world.Effects()) != there || n.calls(asksIfReady) != attempts {
+		t.Errorf("effects %v, asked %d times", n.world.Effects(), n.calls(asksIfReady))
+	}
+	forward(time.Minute)
+	n.breaks("", simulator.Fault{})
+	if err := write(); err != nil {
+		t.Errorf("a write to a panel that is back: %v", err)
+	}
+	if n.calls(asksIfReady) != 1 || len(n.world.Effects()) != there+1 {
+		t.Errorf("asked %d times, effects %v", n.calls(asksIfReady), n.world.Effects())
+	}
+}
+
+func TestAfterARefusedTokenNothingIsWrittenForAWhile(t *testing.T) {
+	n, forward := guarded(t)
+	suspend := true
+	change := func() error {
+		return n.client.Change(t.Context(), n.org, n.hosting, reconcile.HostingChange{Suspended: &suspend})
+	}
+	n.breaks(changesIt, simulator.Fault{Apply: simulator.Skip, Status: http.StatusForbidden})
+	_ = change()
+	n.breaks("", simulator.Fault{})
+	if err := change(); fault.Of(err) != fault.Denied || n.calls(changesIt) != 0 {
+		t.Errorf("the next write: %v after %d requests, want denied after none", err, n.calls(changesIt))
+	}
+	if _, err := n.client.Hosting(t.Context(), n.org, n.hosting); err != nil {
+		t.Errorf("a read: %v", err)
+	}
+	forward(5 * time.Minute)
+	if err := change(); err != nil {
+		t.Errorf("five minutes later: %v", err)
+	}
+}

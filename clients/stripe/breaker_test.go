@@ -1,0 +1,42 @@
+package stripe
+
+import (
+	"net/http"
+	"testing"
+	"time"
+
+	"github.com/stripe-enhance/stripe-enhance/clients/breaker"
+	"github.com/stripe-enhance/stripe-enhance/internal/fault"
+)
+
+// TestStripeInTroubleIsLeftAlone: five calls, each with all its attempts, and then
+// none; and a permission that a restricted key lacks is no trouble at all.
+func TestStripeInTroubleIsLeftAlone(t *testing.T) {
+	now, status := time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC), http.StatusForbidden
+	s := &stub{answer: func(int, *http.Request) reply { return reply{status: status, body: "{}"} }}
+	guard := breaker.New("Stripe", func() time.Time { return now })
+	c := s.client(t, func(o *Options) { o.Breaker, o.MaxAttempts = guard, 2 })
+	for range 10 {
+		if err := readOnce(t.Context(), c); fault.Of(err) != fault.Denied {
+			t.Fatal(err)
+		}
+	}
+	if err := guard.Open(); err != nil {
+		t.Errorf("after ten refused reads: %v", err)
+	}
+	status = http.StatusInternalServerError
+	before := len(s.seen)
+	for range 7 {
+		if err := readOnce(t.Context(), c); fault.Of(err) != fault.Transient {
+			t.Fatal(err)
+		}
+	}
+	if got := len(s.seen) - before; got != 5*2 {
+		t.Errorf("%d requests in seven calls, want those of five", got)
+	}
+	now = now.Add(30 * time.Second)
+	_ = readOnce(t.Context(), c)
+	if got := len(s.seen) - before; got != 6*2 {
+		t.Errorf("%d requests after the pause, want those of six calls", got)
+	}
+}
