@@ -85,6 +85,10 @@ func NewLoop(o LoopOptions, runner Runner, nudges Nudges, history History) *Loop
 	if o.Now == nil {
 		o.Now = time.Now
 	}
+	// Without the reading of the process clock that time.Now adds: that one stands
+	// still while the machine sleeps, and comparisons would prefer it.
+	clock := o.Now
+	o.Now = func() time.Time { return clock().Round(0) }
 	if o.Look <= 0 {
 		o.Look = defaultLook
 	}

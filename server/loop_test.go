@@ -119,40 +119,8 @@ func TestARestartMakesUpAMissedTickOnce(t *testing.T) {
 	}
 }
 
-func TestAMachineThatSleptMakesUpAMissedTickOnce(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		var slept time.Duration // how far the wall clock is ahead of the process
-		c := &company{leading: true, last: t0, listed: t0}
-		w := work(t, c, "@every 1h", never, func(o *LoopOptions) {
-			o.Now = func() time.Time { c.mu.Lock(); defer c.mu.Unlock(); return time.Now().Add(slept) }
-		})
-		pass(10 * time.Minute)
-		c.set(func() { slept = 9 * time.Hour })
-		pass(10 * time.Minute)
-		if diff := cmp.Diff([]ran{cronRun(10*time.Minute + time.Second)}, w.end(t), cmp.Comparer(about)); diff != "" {
-			t.Errorf("runs (-want +got):\n%s", diff)
-		}
-	})
-}
-
 // about lets times differ by one look.
 func about(a, b time.Duration) bool { return (a - b).Abs() <= time.Second }
-
-func TestAClockSetBackDoesNotPutOffTheNextTick(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		var back time.Duration
-		c := &company{leading: true, last: t0, listed: t0}
-		w := work(t, c, "@every 1h", never, func(o *LoopOptions) {
-			o.Now = func() time.Time { c.mu.Lock(); defer c.mu.Unlock(); return time.Now().Add(-back) }
-		})
-		pass(time.Minute)
-		c.set(func() { back = 1000 * time.Hour })
-		pass(2 * time.Hour)
-		if n := len(w.end(t)); n == 0 {
-			t.Error("no run within two hours of a clock that was set back")
-		}
-	})
-}
 
 func TestAnyNumberOfNudgesDuringARunAreOneRunAfterwards(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
