@@ -9,6 +9,8 @@ import (
 	"net/http/httptrace"
 	"sync/atomic"
 	"time"
+
+	"github.com/stripe-enhance/stripe-enhance/internal/fence"
 )
 
 const (
@@ -62,6 +64,11 @@ func single(t *http.Transport) *http.Transport {
 	t.ForceAttemptHTTP2 = false
 	t.Protocols = new(http.Protocols)
 	t.Protocols.SetHTTP1(true)
+	dial := t.DialContext
+	if dial == nil {
+		dial = (&net.Dialer{Timeout: connectLimit}).DialContext
+	}
+	t.DialContext = fence.Dialer(dial) // connecting takes time too
 	t.TLSNextProto = map[string]func(string, *tls.Conn) http.RoundTripper{}
 	if t.TLSClientConfig != nil {
 		t.TLSClientConfig.NextProtos = []string{"http/1.1"}

@@ -9,6 +9,7 @@ import (
 
 	"github.com/stripe-enhance/stripe-enhance/clients/breaker"
 	"github.com/stripe-enhance/stripe-enhance/internal/fault"
+	"github.com/stripe-enhance/stripe-enhance/internal/fence"
 )
 
 // write sends a request once. accept parses the body of a success; nil demands
@@ -33,6 +34,9 @@ func (c *Client) write(ctx context.Context, at call, body any, want int, accept 
 	}
 	if err := limited.Err(); err != nil {
 		return c.unpaced(ctx, at, err)
+	}
+	if err := fence.Passed(ctx); err != nil { // the wait for the limiter may have been long
+		return err
 	}
 	a, err := c.exchange(c.writes, req, at, objectLimit)
 	switch {

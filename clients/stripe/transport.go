@@ -17,6 +17,7 @@ import (
 	stripego "github.com/stripe/stripe-go/v76"
 
 	"github.com/stripe-enhance/stripe-enhance/clients/pace"
+	"github.com/stripe-enhance/stripe-enhance/internal/fence"
 )
 
 // maxBody bounds one answer. A page of 100 expanded subscriptions is a quarter
@@ -96,6 +97,13 @@ func (a *attempts) RoundTrip(req *http.Request) (*http.Response, error) {
 		return nil, ex.err
 	}
 	defer release()
+	if req.Method != http.MethodGet {
+		if err := fence.Passed(req.Context()); err != nil { // the wait may have been long
+			closeBody(req)
+			ex.status, ex.err = 0, &waitError{err}
+			return nil, ex.err
+		}
+	}
 	ctx, cancel := context.WithTimeout(req.Context(), a.timeout)
 	defer cancel()
 

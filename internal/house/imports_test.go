@@ -24,7 +24,7 @@ type direction struct {
 var everything = []string{"*", "*/*", "*/*/*"}
 
 // shared is what any package may use: small things without behaviour of their own.
-var shared = []string{"internal/fault", "internal/secret"}
+var shared = []string{"internal/fault", "internal/secret", "internal/fence"}
 
 // directions is the shape of the program. Engine, store, clients and server never
 // import each other: they meet in cmd, through interfaces that the consumer
@@ -42,6 +42,7 @@ var directions = []direction{
 	{folder: "clients/enhance", may: with("reconcile", "clients/pace", "clients/breaker")},
 	{folder: "simulator", std: true}, // it knows the wire, not our types
 	{folder: "internal/fault", std: true},
+	{folder: "internal/fence", std: true},
 	{folder: "internal/secret", std: true},
 	{folder: "internal/config", may: with("reconcile")},
 	{folder: "internal/report", may: with("reconcile")},
@@ -83,8 +84,8 @@ func TestTestsKeepThePlannerTheSimulatorAndTheClientsIndependent(t *testing.T) {
 	apart := map[string][]string{
 		"reconcile":       {"reconcile"},
 		"simulator":       {"simulator"},
-		"clients/stripe":  {"clients/stripe", "clients/pace", "clients/breaker", "simulator", "reconcile", "internal/fault", "internal/secret"},
-		"clients/enhance": {"clients/enhance", "clients/pace", "clients/breaker", "simulator", "reconcile", "internal/fault", "internal/secret"},
+		"clients/stripe":  {"clients/stripe", "clients/pace", "clients/breaker", "simulator", "reconcile", "internal/fault", "internal/fence", "internal/secret"},
+		"clients/enhance": {"clients/enhance", "clients/pace", "clients/breaker", "simulator", "reconcile", "internal/fault", "internal/fence", "internal/secret"},
 	}
 	for _, s := range sources() {
 		may, ok := apart[s.folder()]

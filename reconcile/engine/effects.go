@@ -10,6 +10,7 @@ import (
 	"github.com/sirupsen/logrus"
 
 	"github.com/stripe-enhance/stripe-enhance/internal/fault"
+	"github.com/stripe-enhance/stripe-enhance/internal/fence"
 	"github.com/stripe-enhance/stripe-enhance/reconcile"
 )
 
@@ -21,7 +22,7 @@ const callLimit = 3 * time.Minute
 // A run that is being stopped finishes the action in hand and records it; that
 // is why the context is cut off from cancellation here.
 func (r *run) perform(ctx context.Context, c *reconcile.Customer, a reconcile.Action) error {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), callLimit)
+	ctx, cancel := context.WithTimeout(fence.Around(context.WithoutCancel(ctx), r.trusted), callLimit)
 	defer cancel()
 	if err := r.trusted(); err != nil {
 		return err
