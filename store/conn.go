@@ -13,7 +13,8 @@ import (
 
 // How long the database may take, from the outside in. They are kept by the
 // context, not by the server's settings, so that no session state is needed; only
-// the lock timeout is the server's, set for the one transaction.
+// what must hold when this process is not there to look is the server's, set for
+// the one transaction.
 const (
 	// transactionLimit bounds one attempt of a write: ten times what merging a
 	// chunk of a sweep takes on a slow disk.
@@ -22,6 +23,11 @@ const (
 	readLimit = 30 * time.Second
 	// lockLimit is how long a statement waits for a row that another holds.
 	lockLimit = "5s"
+	// idleLimit is how long a transaction may stand still between two statements.
+	// Every write locks the lease's row, so a writer that is frozen or cut off in
+	// the middle of one would keep everybody from taking over until TCP gives up,
+	// hours later. The server ends such a session.
+	idleLimit = "10s"
 	// attempts a transaction has when the database asks to repeat it; the pause
 	// before each doubles from firstPause, with jitter so that two who collided
 	// do not collide again.
@@ -95,7 +101,8 @@ func (s *Store) fenced(ctx context.Context, op string, tok reconcile.Token, fn f
 func (s *Store) unfenced(ctx context.Context, op string, fn func(context.Context, conn) error) error {
 	return s.transact(ctx, op, func(ctx context.Context, tx conn) error {
 		if s.d == postgres {
-			if err := tx.each(ctx, "SELECT set_config('lock_timeout', $1, true)", []any{lockLimit}, ignore); err != nil {
+			limits := "SELECT set_config('lock_timeout', $1, true), set_config('idle_in_transaction_session_timeout', $2, true)"
+			if err := tx.each(ctx, limits, []any{lockLimit, idleLimit}, ignore); err != nil {
 				return err
 			}
 		}
@@ -106,16 +113,18 @@ func (s *Store) unfenced(ctx context.Context, op string, fn func(context.Context
 func ignore(scan) error { return nil }
 
 // checkToken compares the token and keeps the lease row from changing hands until
-// the transaction ends. On PostgreSQL the same round trip sets the lock timeout.
+// the transaction ends. On PostgreSQL the same round trip sets the two time limits of
+// the transaction.
 func checkToken(ctx context.Context, tx conn, tok reconcile.Token) error {
 	query, args := "SELECT token FROM leases WHERE name = $1", []any{leaseName}
 	var have int64
 	var found bool
 	var err error
 	if tx.d == postgres {
-		var timeout string
-		query = "SELECT token, set_config('lock_timeout', $2, true) FROM leases WHERE name = $1" + tx.d.forShare()
-		found, err = tx.one(ctx, query, append(args, lockLimit), &have, &timeout)
+		var lock, idle string
+		query = `SELECT token, set_config('lock_timeout', $2, true), set_config('idle_in_transaction_session_timeout', $3, true)
+			FROM leases WHERE name = $1` + tx.d.forShare()
+		found, err = tx.one(ctx, query, append(args, lockLimit, idleLimit), &have, &lock, &idle)
 	} else {
 		found, err = tx.one(ctx, query, args, &have)
 	}

@@ -64,8 +64,11 @@ func kindOf(err error) fault.Kind {
 
 // postgresKind classifies by the class of SQLSTATE (PostgreSQL manual, appendix A).
 func postgresKind(code string) fault.Kind {
-	if len(code) < 2 {
+	switch {
+	case len(code) < 2:
 		return fault.Unknown
+	case code == "25P03": // the transaction stood still for too long: we were frozen or cut off
+		return fault.Transient
 	}
 	switch code[:2] {
 	case "08", "53", "55", "57": // connection, resources, lock not available, shutdown or cancel

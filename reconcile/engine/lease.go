@@ -18,15 +18,33 @@ type held struct {
 	owner string    // who has it when we do not
 	until time.Time // until when that one has it
 	// trust is when we stop believing that it is ours. It counts from before the
-	// renewal was asked for, less a margin for a call that is slow to leave.
+	// renewal was asked for, less a margin for a call that is slow to leave. See
+	// believed for the clocks.
 	trust time.Time
 	// lost ends the run at work; nil between runs.
 	lost context.CancelCauseFunc
 }
 
+// leastAsk keeps a lease of milliseconds, which only tests have, from being asked
+// for in no time at all.
+const leastAsk = time.Second
+
+// believed reports whether the lease is ours, as far as this process can know. Two
+// clocks are asked, the one that people set and the one that only runs: the first
+// may be set back, the second stands still while the machine sleeps, and either
+// mistake alone would make an old lease look young. The caller holds mu.
+func (h *held) believed(now time.Time) bool {
+	return h.tok != 0 && !now.After(h.trust) && !now.Round(0).After(h.trust.Round(0))
+}
+
 // ask takes or renews the lease and notes the answer. A run at work under a token
 // that is gone is ended at once.
+//
+// It is given up after a part of the lease's life: a connection that is dead and
+// does not know it must not use up the time in which another one would do.
 func (e *Engine) ask(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, max(e.LeaseTTL/2, leastAsk))
+	defer cancel()
 	began := e.Now()
 	tok, owner, until, err := e.Leases.Acquire(ctx, e.Owner, began, e.LeaseTTL)
 	if err != nil {
@@ -34,12 +52,29 @@ func (e *Engine) ask(ctx context.Context) error {
 	}
 	e.lease.mu.Lock()
 	defer e.lease.mu.Unlock()
-	if e.lease.tok != 0 && tok != e.lease.tok && e.lease.lost != nil {
-		e.lease.lost(fault.Errorf(fault.Fenced, "the lease went to %s", owner))
+	if e.lease.tok != 0 && tok != e.lease.tok {
+		e.lease.lose("the lease went to " + owner)
 	}
 	e.lease.tok, e.lease.owner, e.lease.until = tok, owner, until
 	e.lease.trust = began.Add(e.LeaseTTL - e.LeaseTTL/6)
 	return nil
+}
+
+// lose ends the run at work. The caller holds mu.
+func (h *held) lose(why string) {
+	if h.lost != nil {
+		h.lost(fault.Errorf(fault.Fenced, "%s", why))
+	}
+}
+
+// outlived ends the run at work when the lease could not be renewed in its time:
+// what is read and planned from here on, another process does as well.
+func (e *Engine) outlived() {
+	e.lease.mu.Lock()
+	defer e.lease.mu.Unlock()
+	if e.lease.tok != 0 && !e.lease.believed(e.Now()) {
+		e.lease.lose("the lease could not be renewed in time")
+	}
 }
 
 // giveBack releases the lease, so that nobody has to wait for it to run out.
@@ -70,6 +105,7 @@ func (e *Engine) renewing(ctx context.Context) {
 		case <-tick.C:
 			if err := e.ask(ctx); err != nil && ctx.Err() == nil {
 				e.Log.WithError(err).Warn("lease not renewed")
+				e.outlived()
 			}
 		}
 	}
@@ -92,7 +128,7 @@ func (e *Engine) Lead(ctx context.Context) error {
 func (e *Engine) Leading() bool {
 	e.lease.mu.Lock()
 	defer e.lease.mu.Unlock()
-	return e.lease.tok != 0 && !e.Now().After(e.lease.trust)
+	return e.lease.believed(e.Now())
 }
 
 // hold makes sure of the lease for one run. The returned context ends when the
@@ -132,12 +168,13 @@ func (r *run) hold(ctx context.Context) (context.Context, func(), error) {
 	}, nil
 }
 
-// trusted is asked right before every write to the outside: a process that was
-// frozen past its lease must not finish what it had in mind.
+// trusted is asked before every write to the outside, and by package fence once
+// more when the write leaves: a process that was frozen past its lease must not
+// finish what it had in mind.
 func (r *run) trusted() error {
 	r.lease.mu.Lock()
 	defer r.lease.mu.Unlock()
-	if r.lease.tok != r.tok || r.Now().After(r.lease.trust) {
+	if r.lease.tok != r.tok || !r.lease.believed(r.Now()) {
 		return fault.Errorf(fault.Fenced, "the lease was not renewed in time: this process was slow or frozen, and writes nothing more")
 	}
 	return nil
