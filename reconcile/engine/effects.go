@@ -59,8 +59,12 @@ func (r *run) perform(ctx context.Context, c *reconcile.Customer, a reconcile.Ac
 	if out.State == reconcile.ActionAmbiguous {
 		return r.lookAtOnce(ctx, a, err)
 	}
-	if a.Kind == reconcile.CreateWebsite && errors.Is(err, fault.Conflict) {
+	switch {
+	case a.Kind == reconcile.CreateWebsite && errors.Is(err, fault.Conflict):
 		return nil // recorded with the hosting; the rest of the order goes on
+	case a.Kind == reconcile.WriteMetadata && errors.Is(err, fault.Denied):
+		r.metadataDenied()
+		return nil // a convenience; nobody waits for it, and it stops nobody
 	}
 	return err
 }

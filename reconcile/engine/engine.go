@@ -95,9 +95,12 @@ type Engine struct {
 	Options
 	Ports
 
-	busy  sync.Mutex    // held for the length of a run
-	runs  atomic.Uint64 // numbers the runs of this process, for their ids
-	lease held
+	busy sync.Mutex // held for the length of a run
+	// denied is until when metadata is not written, in unix nanoseconds, since the
+	// key may not; see metadata.go.
+	denied atomic.Int64
+	runs   atomic.Uint64 // numbers the runs of this process, for their ids
+	lease  held
 }
 
 // New checks that everything required is there.

@@ -168,7 +168,7 @@ func (r *run) decide(ctx context.Context, c *reconcile.Customer) (*reconcile.Cus
 			d.Needs = slices.DeleteFunc(d.Needs, func(n reconcile.Need) bool { return n.Kind == reconcile.NeedDomain })
 		}
 		if len(d.Needs) == 0 {
-			return c, r.withhold(d), nil
+			return c, r.withhold(r.withoutMetadata(d)), nil
 		}
 		for _, n := range d.Needs {
 			if err := r.answer(ctx, n); err != nil {

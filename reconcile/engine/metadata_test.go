@@ -1,0 +1,35 @@
+package engine_test
+
+import (
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stripe-enhance/stripe-enhance/internal/rig"
+	"github.com/stripe-enhance/stripe-enhance/reconcile/engine"
+	"github.com/stripe-enhance/stripe-enhance/simulator"
+)
+
+// TestAKeyThatMayNotWriteMetadataStopsNobody: with the refusal taken for that of
+// the whole side, the first customer was the last.
+func TestAKeyThatMayNotWriteMetadataStopsNobody(t *testing.T) {
+	r := rig.New(t, rig.Options{World: simulator.Options{StripeKey: "rk_test_restricted", Deny: []string{"write"}},
+		Engine: func(o *engine.Options) { o.Policy.WriteMetadata = true }})
+	for _, who := range []string{"ada", "bob", "cem"} {
+		signUp(t, r, simulator.SignUp{Email: who + "@example.com", Lines: []simulator.Line{{Price: priceFor(t, r, plans(r)[0])}}})
+	}
+	rep := r.Run(engine.Request{})
+	diff(t, "hostings that are up", 3, len(live(r)))
+	if said := slices.IndexFunc(rep.Notes, func(n string) bool { return strings.Contains(n, "STRIPE_WRITE_METADATA=false") }); said < 0 {
+		t.Errorf("nobody is told what to do: %q", rep.Notes)
+	}
+	again := r.Run(engine.Request{})
+	diff(t, "actions of the next run", []string(nil), kinds(again))
+	diff(t, "notes of the next run", 0, len(again.Notes))
+	r.World.Advance(2 * time.Hour)
+	r.Run(engine.Request{})
+	if c := r.Run(engine.Request{}); c.Run.Error != "" || len(c.Holds) > 0 {
+		t.Errorf("two hours later: %q, %v", c.Run.Error, holdKinds(c))
+	}
+}
