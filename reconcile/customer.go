@@ -34,9 +34,9 @@ type Customer struct {
 	Manual []ManualHold
 	// Parked is when the customer was set aside after repeated failures; zero: not.
 	Parked     time.Time
-	ParkedWhy  string
 	Failures   int       // of its own, in a row
 	RetryAfter time.Time // back-off; zero: none
+	LastError  string    // of the last failure, its own or a side's; "" since a success
 }
 
 // Pending is a write that was sent and never heard of again.

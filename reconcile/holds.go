@@ -16,10 +16,14 @@ func (pl *planner) outcome() {
 	case !c.Parked.IsZero():
 		pl.hold(Hold{Kind: HoldParked, Reason: fmt.Sprintf(
 			"set aside at %s after %d failures in a row, the last: %s; tried again every few hours, or now with `stripe-enhance reconcile --subscription %s`",
-			day(c.Parked), c.Failures, c.ParkedWhy, pl.anySubscription())})
-	case c.Failures > 0 && c.RetryAfter.After(pl.now):
+			day(c.Parked), c.Failures, c.LastError, pl.anySubscription())})
+	case c.LastError == "" || !c.RetryAfter.After(pl.now):
+	case c.Failures == 0:
 		pl.hold(Hold{Kind: HoldRetry, Until: c.RetryAfter, Reason: fmt.Sprintf(
-			"failed %d times in a row, the last: %s; tried again at %s", c.Failures, c.ParkedWhy, day(c.RetryAfter))})
+			"one of the sides could not be used, which does not count against this customer: %s; tried again at %s", c.LastError, day(c.RetryAfter))})
+	default:
+		pl.hold(Hold{Kind: HoldRetry, Until: c.RetryAfter, Reason: fmt.Sprintf(
+			"failed %d times in a row, the last: %s; tried again at %s", c.Failures, c.LastError, day(c.RetryAfter))})
 	}
 }
 

@@ -20,7 +20,7 @@ type customerDocument struct {
 	Failures         int              `json:"failures"`
 	RetryAfter       *string          `json:"retryAfter"`
 	ParkedAt         *string          `json:"parkedAt"`
-	ParkedWhy        string           `json:"parkedWhy"`
+	LastError        string           `json:"lastError"`
 	DueAt            *string          `json:"dueAt"` // null: only when something changes
 	PlannedAt        *string          `json:"plannedAt"`
 	Holds            []report.Hold    `json:"holds"`
@@ -74,7 +74,7 @@ type found struct {
 
 func foundOf(c Customer) found {
 	d := customerDocument{ID: c.ID, Email: c.Email, Name: c.Name, StripeCustomers: []buyerDocument{},
-		Failures: c.Failures, RetryAfter: report.Time(c.RetryAfter), ParkedAt: report.Time(c.Parked), ParkedWhy: c.ParkedWhy,
+		Failures: c.Failures, RetryAfter: report.Time(c.RetryAfter), ParkedAt: report.Time(c.Parked), LastError: c.LastError,
 		DueAt: report.Time(c.DueAt), PlannedAt: report.Time(c.PlannedAt), Holds: []report.Hold{}, History: actionsOf(c.History)}
 	if c.Org != nil {
 		d.OrganizationID, d.OrganizationName = c.Org.ID, c.Org.Name

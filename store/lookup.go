@@ -134,7 +134,7 @@ func (s *Store) Retry(ctx context.Context, id string, now time.Time) (customer s
 			return err
 		}
 		for _, candidate := range ids {
-			n, err := tx.exec(ctx, "UPDATE customers SET failures = 0, retry_after = NULL, parked_at = NULL, parked_why = '' WHERE id = $1", candidate)
+			n, err := tx.exec(ctx, "UPDATE customers SET failures = 0, retry_after = NULL, parked_at = NULL, last_error = '' WHERE id = $1", candidate)
 			if err != nil {
 				return err
 			}

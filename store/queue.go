@@ -99,12 +99,12 @@ type head struct {
 func loadHeads(ctx context.Context, c conn, where string, args ...any) ([]head, error) {
 	var heads []head
 	query := `SELECT id, email, email_key, name, coalesce(org_id, ''), org_named, invited_at, due_at, wakes,
-		failures, retry_after, parked_at, parked_why FROM customers WHERE ` + where
+		failures, retry_after, parked_at, last_error FROM customers WHERE ` + where
 	err := c.each(ctx, query, args, func(row scan) error {
 		heads = append(heads, head{})
 		h := &heads[len(heads)-1]
 		return row(&h.ID, &h.Email, &h.key, &h.Name, &h.org, &h.OrgNamed, into(&h.Invited), into(&h.due), &h.wakes,
-			&h.Failures, into(&h.RetryAfter), into(&h.Parked), &h.ParkedWhy)
+			&h.Failures, into(&h.RetryAfter), into(&h.Parked), &h.LastError)
 	})
 	return heads, err
 }

@@ -93,9 +93,9 @@ func TestBackOffAndParking(t *testing.T) {
 			due  time.Time
 		}{
 			{"its own failure", reconcile.Backoff{Counts: true, Due: t0.Add(10 * time.Second), Error: "400"}, t0,
-				state{1, t0.Add(10 * time.Second), time.Time{}, ""}, t0.Add(10 * time.Second)},
+				state{1, t0.Add(10 * time.Second), time.Time{}, "400"}, t0.Add(10 * time.Second)},
 			{"an outage does not count", reconcile.Backoff{Due: t0.Add(20 * time.Second), Error: "503"}, t0.Add(10 * time.Second),
-				state{1, t0.Add(20 * time.Second), time.Time{}, ""}, t0.Add(20 * time.Second)},
+				state{1, t0.Add(20 * time.Second), time.Time{}, "503"}, t0.Add(20 * time.Second)},
 			{"parked", reconcile.Backoff{Counts: true, Parked: true, Due: t0.Add(time.Hour), Error: "400 again"}, t0.Add(20 * time.Second),
 				state{2, t0.Add(time.Hour), t0.Add(20 * time.Second), "400 again"}, t0.Add(time.Hour)},
 			{"still parked when probed", reconcile.Backoff{Counts: true, Parked: true, Due: t0.Add(7 * time.Hour), Error: "400 still"}, t0.Add(time.Hour),
@@ -106,7 +106,7 @@ func TestBackOffAndParking(t *testing.T) {
 			s.b.Customer = "cus_a"
 			f.must(f.Postpone(t.Context(), f.tok, s.b, s.now))
 			c := f.customer("cus_a")
-			same(t, s.name, s.want, state{c.Failures, c.RetryAfter, c.Parked, c.ParkedWhy})
+			same(t, s.name, s.want, state{c.Failures, c.RetryAfter, c.Parked, c.LastError})
 			same(t, s.name+": due", []string{"cus_a"}, f.dueIDs(s.due))
 			same(t, s.name+": due too early", []string(nil), f.dueIDs(s.due.Add(-time.Microsecond)))
 		}
@@ -133,7 +133,7 @@ func TestRetryReleasesAParkedCustomer(t *testing.T) {
 			customer, err := f.Retry(t.Context(), id, t0.Add(time.Minute))
 			f.must(err)
 			c := f.customer("cus_a")
-			same(t, "retry "+id, []any{"cus_a", 0, time.Time{}, time.Time{}, ""}, []any{customer, c.Failures, c.RetryAfter, c.Parked, c.ParkedWhy})
+			same(t, "retry "+id, []any{"cus_a", 0, time.Time{}, time.Time{}, ""}, []any{customer, c.Failures, c.RetryAfter, c.Parked, c.LastError})
 			same(t, "retry "+id+": due", []string{"cus_a"}, f.dueIDs(t0.Add(time.Minute)))
 		}
 		_, err := f.Retry(t.Context(), "nobody", t0)

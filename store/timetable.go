@@ -21,7 +21,7 @@ func (s *Store) Postpone(ctx context.Context, tok reconcile.Token, b reconcile.B
 			failures    = CASE WHEN $2 THEN failures + $3 ELSE 0 END,
 			retry_after = CASE WHEN $2 THEN CAST($4 AS TIMESTAMPTZ) ELSE NULL END,
 			parked_at   = CASE WHEN NOT $2 THEN NULL WHEN $5 THEN coalesce(parked_at, CAST($6 AS TIMESTAMPTZ)) ELSE parked_at END,
-			parked_why  = CASE WHEN NOT $2 THEN '' WHEN $5 THEN $7 ELSE parked_why END,
+			last_error  = $7,
 			due_at      = CASE WHEN CAST($4 AS TIMESTAMPTZ) IS NULL OR ($8 >= 0 AND wakes <> $8) THEN due_at
 				WHEN due_at IS NULL OR due_at <= $6 OR due_at > $4 THEN $4 ELSE due_at END
 			WHERE id = $1`,

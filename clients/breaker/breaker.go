@@ -7,8 +7,9 @@
 // minutes. What is refused here was never sent, so it is no customer's failure and
 // nothing about it is in doubt.
 //
-// A refused credential is another matter: reads go on, since they are how one
-// learns that it works again, and writes stop.
+// A refused credential is another matter: after three refusals without a write
+// that was accepted in between, writes stop and reads go on. One refusal may be
+// about one object.
 //
 // Decisions:
 //
@@ -39,6 +40,8 @@ const (
 	// firstPause doubles to longestPause while the side is asked in vain.
 	firstPause   = 30 * time.Second
 	longestPause = 5 * time.Minute
+	// refusals in a row are taken for those of the credential.
+	refusals = 3
 	// denialPause is how long no write follows a refused credential.
 	denialPause = 5 * time.Minute
 )
@@ -63,6 +66,7 @@ type Breaker struct {
 	asking bool          // half-open: a read is under way
 	why    string        // the last failure
 
+	refused int       // in a row, but for reads that were answered
 	denied  time.Time // no writes until then
 	refusal string
 }
@@ -133,10 +137,13 @@ func (b *Breaker) leave(write, trial bool) func(error) {
 
 // note is called with mu held.
 func (b *Breaker) note(write bool, err error) {
-	if errors.Is(err, fault.Denied) {
-		b.denied, b.refusal = b.now().Add(denialPause), err.Error()
-	} else if err == nil && write {
-		b.denied = time.Time{}
+	switch {
+	case errors.Is(err, fault.Denied):
+		if b.refused++; b.refused >= refusals {
+			b.denied, b.refusal = b.now().Add(denialPause), err.Error()
+		}
+	case err == nil && write:
+		b.refused, b.denied = 0, time.Time{}
 	}
 	switch kind := fault.Of(err); {
 	case kind == fault.Canceled || kind == fault.Fenced:

@@ -143,7 +143,10 @@ func TestHalfOfTwentyWithinAMinuteLeavesTheSideAlone(t *testing.T) {
 
 func TestARefusedCredentialStopsWritesAndNotReads(t *testing.T) {
 	s := newSide(t)
-	s.calls(false, refused)
+	s.calls(true, refused, refused, nil, refused)
+	s.calls(false, refused, nil)
+	s.want("two in a row, and a good read between", true, 1)
+	s.calls(true, refused)
 	s.want("reads", false, 1)
 	_, err := s.Enter(true)
 	if fault.Of(err) != fault.Denied || !strings.Contains(err.Error(), "until 12:05:00Z") {

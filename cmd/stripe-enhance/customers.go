@@ -83,7 +83,7 @@ func customerOf(r store.CustomerRecord) report.Customer {
 		ID: r.ID, Email: r.Email, Name: r.Name, StripeCustomers: []report.Buyer{},
 		Subscriptions: []report.Subscription{}, Holds: []report.Hold{}, ManualHolds: []report.ManualHold{}, History: []report.HistoryRow{},
 		DueAt: report.Time(r.DueAt), PlannedAt: report.Time(r.PlannedAt), Failures: r.Failures,
-		ParkedAt: report.Time(r.Parked), ParkedWhy: r.ParkedWhy, RetryAfter: report.Time(r.RetryAfter),
+		ParkedAt: report.Time(r.Parked), LastError: r.LastError, RetryAfter: report.Time(r.RetryAfter),
 	}
 	if r.Org != nil {
 		c.Org, c.OrgName = r.Org.ID, r.Org.Name

@@ -25,7 +25,7 @@ type Customer struct {
 	Failures        int            `json:"failures"`
 	RetryAfter      *string        `json:"retry_after"`
 	ParkedAt        *string        `json:"parked_at"`
-	ParkedWhy       string         `json:"parked_why"`
+	LastError       string         `json:"last_error"`
 }
 
 // Buyer is one of a party's customers at Stripe.
@@ -126,10 +126,10 @@ func until(t *string) string {
 
 func (p *printer) waits(c Customer) {
 	if c.ParkedAt != nil {
-		p.linef("%s since %s: %s", p.Bad("Parked"), *c.ParkedAt, Plain(c.ParkedWhy))
+		p.linef("%s since %s: %s", p.Bad("Parked"), *c.ParkedAt, Plain(c.LastError))
 	}
-	if c.RetryAfter != nil && c.ParkedAt == nil && c.Failures > 0 {
-		p.linef("%s after %s, tried again after %s", p.Warn("Backing off"), Count(c.Failures, "failure"), *c.RetryAfter)
+	if c.RetryAfter != nil && c.ParkedAt == nil && c.LastError != "" {
+		p.linef("%s after %s of its own, tried again after %s: %s", p.Warn("Backing off"), Count(c.Failures, "failure"), *c.RetryAfter, Plain(c.LastError))
 	}
 	if c.DueAt != nil {
 		p.linef("%s", p.Dim("Looked at again "+*c.DueAt))

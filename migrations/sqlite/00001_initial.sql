@@ -38,7 +38,7 @@ CREATE TABLE customers (
     failures    INTEGER NOT NULL DEFAULT 0 CHECK (failures >= 0),
     retry_after INTEGER,
     parked_at   INTEGER,
-    parked_why  TEXT NOT NULL DEFAULT '',
+    last_error  TEXT NOT NULL DEFAULT '',
     created_at  INTEGER NOT NULL
 ) STRICT;
 CREATE INDEX customers_due ON customers (due_at, id) WHERE due_at IS NOT NULL;

@@ -22,6 +22,13 @@ const (
 	// breakAfter is how many calls to Enhance in a row may fail for reasons of the
 	// panel before the rest of the run is left for later.
 	breakAfter = 5
+	// denyAfter is how many customers in a row are refused before it is taken for
+	// the credential. One refusal may be about one org, and must not keep all the
+	// others from what they paid for.
+	denyAfter = 3
+	// denyWait is when one that was refused is tried again: soon enough after
+	// somebody has mended the credential, and after the others.
+	denyWait = 5 * time.Minute
 	// premiseAge is how old the reading may be on which something is taken away.
 	premiseAge = time.Minute
 	// maxSteps bounds the actions of one customer in one run.
@@ -240,7 +247,9 @@ func (r *run) failed(ctx context.Context, id string, err error) {
 	}
 	switch {
 	case kind == fault.Denied:
-		r.halt(fmt.Errorf("stopped, since every further call would be refused too: %w", err))
+		if r.denials.Add(1) >= denyAfter {
+			r.halt(fmt.Errorf("refused for %d customers in a row, so every further call would be refused too: %w", denyAfter, err))
+		}
 	case !b.Counts && r.misses.Add(1) >= breakAfter:
 		r.halt(fmt.Errorf("%d customers in a row failed for reasons that are not theirs, the rest is left for the next run: %w", breakAfter, err))
 	case b.Counts:
@@ -281,8 +290,11 @@ func (r *run) backoff(c *reconcile.Customer, err error) reconcile.Backoff {
 		wait = min(wait*2, r.RetryMax)
 	}
 	wait = wait/2 + time.Duration(r.Rand()*float64(wait/2))
-	if b.Counts && n+1 >= parkAfter {
+	switch {
+	case b.Counts && n+1 >= parkAfter:
 		b.Parked, wait = true, parkProbe
+	case fault.Of(err) == fault.Denied:
+		wait = denyWait
 	}
 	b.Due = r.Now().UTC().Add(wait)
 	return b

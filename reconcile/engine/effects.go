@@ -54,6 +54,7 @@ func (r *run) perform(ctx context.Context, c *reconcile.Customer, a reconcile.Ac
 	r.tell(a, out, err)
 	if err == nil {
 		r.misses.Store(0)
+		r.denials.Store(0)
 		return nil
 	}
 	if out.State == reconcile.ActionAmbiguous {

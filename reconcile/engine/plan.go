@@ -140,7 +140,7 @@ func (r *run) planOne(ctx context.Context, c *reconcile.Customer) (p *reconcile.
 // forgive ends the back-off of a customer who could be looked at and for whom
 // there is nothing left to do: "in a row" must mean that.
 func (r *run) forgive(ctx context.Context, c *reconcile.Customer, d reconcile.Decision) (*reconcile.Customer, reconcile.Decision, error) {
-	if r.req.Dry || c.Failures == 0 && c.Parked.IsZero() || len(c.Pending) > 0 {
+	if r.req.Dry || c.Failures == 0 && c.Parked.IsZero() && c.LastError == "" || len(c.Pending) > 0 {
 		return c, d, nil
 	}
 	if err := r.Timetable.Postpone(ctx, r.tok, reconcile.Backoff{Customer: c.ID, Due: r.soon()}, r.now); err != nil {

@@ -51,6 +51,7 @@ type run struct {
 	stop     atomic.Pointer[error]  // why no further customer is begun
 	applying atomic.Bool            // planning is over
 	misses   atomic.Int32           // transient failures of Enhance in a row
+	denials  atomic.Int32           // customers refused in a row
 }
 
 // customerWork is one customer with something to apply.

@@ -1,0 +1,87 @@
+package engine_test
+
+import (
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stripe-enhance/stripe-enhance/internal/rig"
+	"github.com/stripe-enhance/stripe-enhance/reconcile"
+	"github.com/stripe-enhance/stripe-enhance/reconcile/engine"
+	"github.com/stripe-enhance/stripe-enhance/simulator"
+)
+
+// lapsed is a company whose five customers have all paid again after they were
+// suspended: five resumes are wanted.
+func lapsed(t *testing.T) (*rig.Rig, []simulator.SignedUp) {
+	r := rig.New(t, rig.Options{Engine: func(o *engine.Options) { o.Concurrency = 1 }})
+	var all []simulator.SignedUp
+	for _, who := range []string{"ada", "bob", "cem", "dee", "eve"} {
+		all = append(all, signUp(t, r, simulator.SignUp{Email: who + "@example.com", Lines: []simulator.Line{{Price: priceFor(t, r, plans(r)[0])}}}))
+	}
+	r.Run(engine.Request{})
+	for _, s := range all {
+		must(t, r.World.MarkUnpaid(s.Subscription))
+	}
+	r.World.Advance(2 * time.Minute)
+	r.Run(engine.Request{})
+	diff(t, "up after they stopped paying", 0, len(live(r)))
+	for _, s := range all {
+		must(t, r.World.Pay(s.Subscription))
+	}
+	r.World.Advance(2 * time.Minute)
+	return r, all
+}
+
+// TestOneOrgThatIsRefusedKeepsNobodyElseWaiting: with one refusal taken for that of
+// the credential, the four others stayed suspended though they had paid.
+func TestOneOrgThatIsRefusedKeepsNobodyElseWaiting(t *testing.T) {
+	r, all := lapsed(t)
+	var forbidden string
+	for _, h := range r.World.Hostings() {
+		if strings.Contains(h.FriendlyName, all[0].Subscription) {
+			forbidden = h.Org
+		}
+	}
+	r.World.SetFault(func(c simulator.Call) simulator.Fault {
+		if c.Write() && strings.Contains(c.Path, forbidden) {
+			return simulator.Fault{Apply: simulator.Skip, Status: http.StatusForbidden}
+		}
+		return simulator.Fault{}
+	})
+	rep := r.Run(engine.Request{})
+	diff(t, "up", 4, len(live(r)))
+	diff(t, "held", []string{"retry"}, holdKinds(rep))
+	r.World.SetFault(nil)
+	r.World.Advance(6 * time.Minute)
+	r.Run(engine.Request{})
+	diff(t, "up when it is allowed again", 5, len(live(r)))
+}
+
+func TestARefusedTokenIsNobodysFailure(t *testing.T) {
+	r, _ := lapsed(t)
+	r.World.SetFault(func(c simulator.Call) simulator.Fault {
+		if c.Side == simulator.Enhance {
+			return simulator.Fault{Apply: simulator.Skip, Status: http.StatusUnauthorized}
+		}
+		return simulator.Fault{}
+	})
+	for range 30 {
+		before := r.Panel.Requests()
+		rep, err := r.Try(engine.Request{})
+		if sent := r.Panel.Requests() - before; sent > 3 {
+			t.Fatalf("%d requests with a token that is refused (%v)", sent, err)
+		}
+		for _, h := range rep.Holds {
+			if h.Kind != reconcile.HoldRetry || !strings.Contains(h.Reason, "does not count against this customer") {
+				t.Fatalf("hold %s: %s", h.Kind, h.Reason)
+			}
+		}
+		r.World.Advance(20 * time.Minute)
+	}
+	r.World.SetFault(nil)
+	r.World.Advance(6 * time.Minute)
+	r.Run(engine.Request{})
+	diff(t, "up once the token works", 5, len(live(r)))
+}
