@@ -45,6 +45,8 @@ type Pending struct {
 	Kind         Kind
 	Subscription string
 	Slot         int
+	Org          string // "" for a creation of the org itself
+	Hosting      int64  // that was to be changed; 0 for creations and what concerns the org
 	SentAt       time.Time
 	SettleUntil  time.Time // until then an answer may still take effect
 	Looks        int       // complete looks after SettleUntil that found nothing

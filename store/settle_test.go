@@ -125,7 +125,7 @@ func TestAWriteThatWasNeverHeardOfIsPending(t *testing.T) {
 		f.save(t0, facts("sub_a", "cus_a", "a@example.com"))
 		a := action("create_subscription:sub_a/1:1", reconcile.CreateSubscription, "cus_a", "sub_a")
 		f.must(f.Intend(t.Context(), f.tok, "run-1", a, "", t0))
-		want := []reconcile.Pending{{ActionID: a.ID, Kind: a.Kind, Subscription: "sub_a", Slot: 1, SentAt: t0, SettleUntil: t0}}
+		want := []reconcile.Pending{{ActionID: a.ID, Kind: a.Kind, Subscription: "sub_a", Slot: 1, Org: a.Org, Hosting: a.Hosting, SentAt: t0, SettleUntil: t0}}
 		same(t, "pending after a crash", want, f.customer("cus_a").Pending)
 
 		o := reconcile.Outcome{Action: a, Run: "run-1", State: reconcile.ActionAmbiguous, Error: "time-out", At: t0.Add(time.Second), Settle: t0.Add(90 * time.Second)}

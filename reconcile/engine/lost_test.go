@@ -134,3 +134,29 @@ func dieAt(t *testing.T, url, point string, nth int) {
 	<-ended
 	diff(t, "after the late writes", "1 1", fmt.Sprintf("%d %d", len(r.World.Orgs()), len(r.World.Hostings())))
 }
+
+// A suspension that takes effect after the customer is back, and has taken the
+// hosting over, is still ours. Looked for under the binding it was sent for, which
+// is gone, it was taken for staff's and stayed for ever.
+func TestASuspensionThatComesLateIsLiftedForWhoeverHasTheHostingNow(t *testing.T) {
+	databases(t, func(t *testing.T, url string) {
+		r := rig.New(t, rig.Options{Database: fresh(t, url)})
+		price := priceFor(t, r, plans(r)[0])
+		s := signUp(t, r, simulator.SignUp{Email: "ada@example.com", Price: price})
+		r.Run(engine.Request{})
+		must(t, r.World.Cancel(s.Subscription))
+		r.World.Advance(2 * time.Minute)
+		const patch = "PATCH /orgs/{org}/subscriptions/{subscription}"
+		r.World.SetFault(onlyFirst(patch, simulator.LateBy(80*time.Second)))
+		_, _ = r.Try(engine.Request{})
+		_, err := r.World.SignUp(simulator.SignUp{Email: "ada@example.com", Guest: true, Price: price})
+		must(t, err)
+		r.World.Advance(time.Minute) // the new order is known, the suspension still under way
+		diff(t, "taken over", []string{"link applied"}, kinds(r.Run(engine.Request{})))
+		diff(t, "panel before it comes", []string{r.World.Plans()[0].Name + " active"}, panel(r))
+		r.World.Advance(time.Minute)
+		diff(t, "panel after it came", []string{r.World.Plans()[0].Name + " suspended"}, panel(r))
+		r.Converge(6)
+		diff(t, "panel at the end", []string{r.World.Plans()[0].Name + " active"}, panel(r))
+	})
+}

@@ -193,22 +193,20 @@ func (r *run) findOnOrg(ctx context.Context, c *reconcile.Customer, p reconcile.
 	return true, nil
 }
 
-// findChange reads the hosting that was to be changed. A change that is there is
-// ours: we had read it otherwise right before we sent it.
+// findChange reads the hosting that was to be changed: the one that the journal
+// names, whoever it is bound to by now. A customer who came back has taken it over
+// while a suspension of it was still on its way; looked for under the old binding
+// it would be taken for somebody else's, and never be lifted. A change that is
+// there is ours: we had read it otherwise right before we sent it.
 func (r *run) findChange(ctx context.Context, c *reconcile.Customer, p reconcile.Pending, out *reconcile.Outcome) (bool, error) {
-	i := slices.IndexFunc(c.Bindings, func(b reconcile.Binding) bool { return b.Subscription == p.Subscription && b.Slot == p.Slot })
-	if i < 0 {
-		return false, nil
-	}
-	b := c.Bindings[i]
-	if err := r.lookAt(ctx, b.Org, b.Hosting); err != nil {
+	if err := r.lookAt(ctx, p.Org, p.Hosting); err != nil {
 		return false, err
 	}
 	again, err := r.load(ctx, c.ID)
 	if err != nil {
 		return false, err
 	}
-	stored := hostingOf(again, b.Hosting)
+	stored := hostingOf(again, p.Hosting)
 	if stored == nil {
 		return false, nil
 	}
