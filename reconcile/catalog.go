@@ -36,15 +36,18 @@ func NewCatalog(mappings []Mapping, plans []Plan) *Catalog {
 	return c
 }
 
-// resolve finds the plan of a mapping: by id, then by exact name. An id wins over
-// a plan that happens to be named like a number.
+// resolve finds the plan of a mapping: a number is an id, anything else an exact
+// name. A number is never looked for among the names: when plan 2 is gone, one that
+// happens to be named "2" is not what its customers have paid for.
 func resolve(m Mapping, byID map[int]Plan, byName map[string][]Plan) target {
+	named := byName[m.Plan]
 	if id, err := strconv.Atoi(m.Plan); err == nil {
+		named = nil
 		if p, ok := byID[id]; ok {
 			return target{plan: p}
 		}
 	}
-	switch named := byName[m.Plan]; len(named) {
+	switch len(named) {
 	case 1:
 		return target{plan: named[0]}
 	case 0:

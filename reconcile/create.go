@@ -100,6 +100,25 @@ func (pl *planner) createHosting(w int) {
 		Slot: n, Org: pl.org.id, Plan: u.plan.ID, PlanName: u.plan.Name, Domain: s.Domain, Reason: s.ID + " was ordered with the domain " + s.Domain})
 }
 
+// freeSlot is the smallest slot of a subscription that nothing has ever used as
+// far as we can see: no binding, no marker, no write still unanswered.
+func (pl *planner) freeSlot(sub int) int {
+	id := pl.subs[sub].ID
+	for n := 1; ; n++ {
+		if !pl.slotUsed(id, n) {
+			return n
+		}
+	}
+}
+
+func (pl *planner) slotUsed(id string, n int) bool {
+	m := Marker{StripeID: id, Slot: n}
+	return slices.ContainsFunc(pl.links, func(l link) bool { return l.Subscription == id && l.Slot == n }) ||
+		slices.ContainsFunc(pl.c.Bindings, func(b Binding) bool { return b.Subscription == id && b.Slot == n }) ||
+		slices.ContainsFunc(pl.c.Pending, func(p Pending) bool { return p.Subscription == id && p.Slot == n }) ||
+		slices.ContainsFunc(pl.c.Hostings, func(h Hosting) bool { return h.Marker() == m })
+}
+
 func (pl *planner) createOrg() {
 	pl.act(Action{ID: "create_org:" + pl.c.ID, Kind: CreateOrg, Name: pl.orgName(),
 		Reason: "the customer has paid and has no org at the panel"})

@@ -11,7 +11,7 @@ import (
 // decision, whatever the order of the slices; it reads no clock and cannot fail,
 // it can only hold. c is not changed.
 func Decide(c *Customer, cat *Catalog, p Policy, now time.Time) Decision {
-	pl := planner{c: c, cat: cat, policy: p, now: now}
+	pl := planner{c: inOrder(c), cat: cat, policy: p, now: now}
 	if pl.ignored() {
 		return pl.out
 	}
@@ -27,6 +27,38 @@ func Decide(c *Customer, cat *Catalog, p Policy, now time.Time) Decision {
 	pl.finish()
 	return pl.out
 }
+
+// inOrder is c with its hostings, pending writes and manual holds in an order of
+// their own, so that of two that would do the same one is chosen whatever came
+// first. The store gives them so already; then c itself is returned.
+func inOrder(c *Customer) *Customer {
+	hostings := ordered(c.Hostings, func(a, b *Hosting) int { return cmp.Compare(a.ID, b.ID) })
+	pending := ordered(c.Pending, func(a, b *Pending) int {
+		return cmp.Or(a.SentAt.Compare(b.SentAt), cmp.Compare(a.ActionID, b.ActionID))
+	})
+	manual := ordered(c.Manual, func(a, b *ManualHold) int { return cmp.Or(a.Created.Compare(b.Created), cmp.Compare(a.ID, b.ID)) })
+	if same(hostings, c.Hostings) && same(pending, c.Pending) && same(manual, c.Manual) {
+		return c
+	}
+	sorted := *c
+	sorted.Hostings, sorted.Pending, sorted.Manual = hostings, pending, manual
+	return &sorted
+}
+
+// ordered is all itself when it is in order, else a sorted copy.
+func ordered[T any](all []T, by func(a, b *T) int) []T {
+	for i := 1; i < len(all); i++ {
+		if by(&all[i-1], &all[i]) > 0 {
+			all = slices.Clone(all)
+			slices.SortStableFunc(all, func(a, b T) int { return by(&a, &b) })
+			return all
+		}
+	}
+	return all
+}
+
+// same tells that two slices are one.
+func same[T any](a, b []T) bool { return len(a) == len(b) && (len(a) == 0 || &a[0] == &b[0]) }
 
 // planner is one planning at work. Its order of calls is the policy of the
 // package comment.
@@ -47,7 +79,8 @@ type planner struct {
 type judged struct {
 	*Subscription
 	verdict
-	mapped bool // at least one item is mapped
+	items  []Item // by (created, id)
+	mapped bool   // at least one item is mapped
 }
 
 // want is one unit of one item that shall be up.
@@ -82,7 +115,8 @@ func (pl *planner) judge() {
 	pl.subs = make([]judged, 0, len(pl.c.Subscriptions))
 	for i := range pl.c.Subscriptions {
 		s := &pl.c.Subscriptions[i]
-		pl.subs = append(pl.subs, judged{Subscription: s, verdict: entitle(s, pl.policy, pl.now)})
+		items := ordered(s.Items, func(a, b *Item) int { return cmp.Or(a.Created.Compare(b.Created), cmp.Compare(a.ID, b.ID)) })
+		pl.subs = append(pl.subs, judged{Subscription: s, verdict: entitle(s, pl.policy, pl.now), items: items})
 	}
 	slices.SortFunc(pl.subs, func(a, b judged) int {
 		return cmp.Or(a.Created.Compare(b.Created), cmp.Compare(a.ID, b.ID))
@@ -107,12 +141,8 @@ func (pl *planner) judge() {
 // mapped ones are extras and ignored.
 func (pl *planner) units(i int) {
 	s := &pl.subs[i]
-	items := slices.Clone(s.Items)
-	slices.SortFunc(items, func(a, b Item) int {
-		return cmp.Or(a.Created.Compare(b.Created), cmp.Compare(a.ID, b.ID))
-	})
-	for j := range items {
-		it := &items[j]
+	for j := range s.items {
+		it := &s.items[j]
 		t, ok := pl.cat.match(it)
 		s.mapped = s.mapped || ok
 		if s.stance != stanceUp || !ok {
@@ -121,10 +151,10 @@ func (pl *planner) units(i int) {
 		switch {
 		case t.problem != "":
 			pl.hold(Hold{Kind: t.problem, Subscription: s.ID, Reason: t.why})
-		case it.Quantity > maxUnits:
+		case it.absurd():
 			pl.hold(Hold{Kind: HoldQuantity, Subscription: s.ID, Reason: "item " + it.ID + " of " + s.ID + " asks for " +
-				strconv.FormatInt(it.Quantity, 10) + " hostings, more than " + strconv.Itoa(maxUnits) +
-				": is a metered price mapped? Nothing is created or taken away for it"})
+				strconv.FormatInt(it.Quantity, 10) + " hostings, and 0 to " + strconv.Itoa(maxUnits) +
+				" make sense: is a metered price mapped? Nothing is created or taken away for it"})
 		default:
 			for range it.Quantity {
 				pl.wants = append(pl.wants, want{sub: i, item: it.ID, plan: t.plan, link: -1})
@@ -153,13 +183,16 @@ func (pl *planner) hostingIndex(id int64) int {
 
 // item finds an item of a subscription; nil when Stripe does not list it.
 func (s *judged) item(id string) *Item {
-	for i := range s.Items {
-		if s.Items[i].ID == id {
-			return &s.Items[i]
+	for i := range s.items {
+		if s.items[i].ID == id {
+			return &s.items[i]
 		}
 	}
 	return nil
 }
+
+// absurd tells a quantity that cannot be a number of hostings.
+func (it *Item) absurd() bool { return it.Quantity < 0 || it.Quantity > maxUnits }
 
 func (pl *planner) hold(h Hold) {
 	h.Customer = pl.c.ID

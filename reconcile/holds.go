@@ -48,7 +48,7 @@ func (pl *planner) onSubscription(s *judged, i int) {
 			"Stripe says that %s does not exist, though a hosting is bound to it: is this the right account's key? The hosting stays as it is", s.ID)})
 	case s.stance == stanceUp && !s.mapped && !pl.saidUnmapped(s.ID):
 		pl.hold(Hold{Kind: HoldUnmapped, Subscription: s.ID, Reason: fmt.Sprintf(
-			"no price of %s is mapped to a plan (%s): `stripe-enhance mappings set PRICE PLAN`", s.ID, priceList(s.Items))})
+			"no price of %s is mapped to a plan (%s): `stripe-enhance mappings set PRICE PLAN`", s.ID, priceList(s.items))})
 	}
 	if s.Status == StatusPastDue && s.UnpaidSince.IsZero() && !s.ByID && (linked || s.mapped) {
 		pl.need(Need{Kind: NeedSubscription, Subscription: s.ID})
@@ -124,9 +124,9 @@ func (pl *planner) filter() {
 			pl.holdManual(m, a)
 			continue
 		}
-		if pl.policy.Mode == Provision && pl.cat.Takes(a) {
+		if pl.policy.Mode != Enforce && pl.policy.Mode != Observe && pl.cat.Takes(a) {
 			pl.hold(Hold{Kind: HoldMode, Subscription: a.Subscription, Hosting: a.Hosting, ActionID: a.ID,
-				Reason: a.Kind.String() + " is withheld because MODE is provision: " + a.Reason})
+				Reason: a.Kind.String() + " is withheld because MODE is " + pl.policy.Mode.String() + ": " + a.Reason})
 			continue
 		}
 		kept = append(kept, a)

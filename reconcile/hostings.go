@@ -2,6 +2,7 @@ package reconcile
 
 import (
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -31,16 +32,18 @@ type claim struct {
 	lead   *link // the binding that speaks for it: the first that wants it up, else the first
 	stance stance
 	plan   Plan
-	// torn tells that two live subscriptions want different plans.
-	torn bool
-	// endedAt is when the last of its subscriptions ended; zero unless all have.
+	// torn tells that two live subscriptions want different plans, unsure that one
+	// of its subscriptions cannot be judged.
+	torn, unsure bool
+	// endedAt is when the last of its subscriptions ended; zero unless it is known
+	// of all.
 	endedAt time.Time
 	moved   []*link
 }
 
 func (pl *planner) sum(first int) claim {
 	cl := claim{lead: &pl.links[first], stance: stanceEnded}
-	up := false
+	up, datesMissing := false, false
 	for i := range pl.links {
 		l := &pl.links[i]
 		if l.Hosting != cl.lead.Hosting {
@@ -56,16 +59,21 @@ func (pl *planner) sum(first int) claim {
 			}
 			cl.torn = cl.torn || cl.plan.ID != l.plan.ID
 		case stanceKeep:
-			cl.stance = stanceKeep
+			cl.stance, cl.unsure = stanceKeep, true
 		case stanceDown:
 			if cl.stance == stanceEnded {
 				cl.stance = stanceDown
 			}
 		case stanceEnded:
-			if ended := pl.subs[l.sub].EndedAt; ended.After(cl.endedAt) {
+			ended := pl.subs[l.sub].EndedAt
+			datesMissing = datesMissing || ended.IsZero()
+			if ended.After(cl.endedAt) {
 				cl.endedAt = ended
 			}
 		}
+	}
+	if datesMissing {
+		cl.endedAt = time.Time{}
 	}
 	if up {
 		cl.stance = stanceUp
@@ -141,8 +149,14 @@ func (pl *planner) toPlan(cl claim, h *Hosting) {
 		return
 	case cl.plan.ID == 0 || cl.plan.ID == h.Plan:
 		return
+	case cl.lead.fresh && pl.cat.lowers(h.Plan, cl.plan.ID):
+		return // it is bound first: what is found today is not made smaller today
+	case cl.unsure && pl.cat.lowers(h.Plan, cl.plan.ID):
+		pl.hold(Hold{Kind: HoldConflict, Subscription: cl.lead.Subscription, Hosting: h.ID, Reason: fmt.Sprintf(
+			"%s pays for the smaller plan %q, but another subscription bound to hosting %d cannot be judged: it keeps plan %d", cl.lead.Subscription, cl.plan.Name, h.ID, h.Plan)})
+		return
 	}
-	if over := exceeds(h.Usage, cl.plan.Limits); over != "" {
+	if over := pl.exceeds(h, cl.plan); over != "" {
 		pl.recheck(h)
 		pl.hold(Hold{Kind: HoldDowngrade, Subscription: cl.lead.Subscription, Hosting: h.ID, Reason: fmt.Sprintf(
 			"plan %q is smaller than what hosting %d uses (%s): it keeps its plan until there is room; the customer has to tidy up, or the price to change back", cl.plan.Name, h.ID, over)})
@@ -153,14 +167,23 @@ func (pl *planner) toPlan(cl claim, h *Hosting) {
 		Reason: fmt.Sprintf("%s pays for plan %q, hosting %d has plan %d", cl.lead.Subscription, cl.plan.Name, h.ID, h.Plan)})
 }
 
-// exceeds lists the resources of which more is used than the limits give.
-func exceeds(usage []Usage, limits map[string]int64) string {
+// exceeds lists the resources of which more is used than the plan gives and of
+// which it gives less than the present one. Who is over a limit already is not
+// kept from a plan that has the same limit there and more of everything else.
+func (pl *planner) exceeds(h *Hosting, to Plan) string {
 	var over []string
-	for _, u := range usage {
-		if limit, ok := limits[u.Name]; ok && u.Used > limit {
-			over = append(over, fmt.Sprintf("%s %d of %d", u.Name, u.Used, limit))
+	from := pl.cat.plans[h.Plan]
+	for _, u := range h.Usage {
+		limit, limited := to.Limits[u.Name]
+		if !limited || u.Used <= limit {
+			continue
 		}
+		if had, was := from.Limits[u.Name]; was && limit >= had {
+			continue
+		}
+		over = append(over, fmt.Sprintf("%s %d of %d", u.Name, u.Used, limit))
 	}
+	slices.Sort(over)
 	return strings.Join(over, ", ")
 }
 
@@ -228,11 +251,16 @@ func (pl *planner) website(cl claim, h *Hosting) {
 	}
 }
 
-// unanswered holds a hosting while a write to it has no known outcome.
+// unanswered holds a hosting while a write to it has no known outcome, under
+// whichever of its bindings that was sent: bindings come and go, and a hosting is
+// taken over while a suspension of it is still on its way.
 func (pl *planner) unanswered(l *link) bool {
 	for i := range pl.c.Pending {
 		p := &pl.c.Pending[i]
-		if p.Subscription == l.Subscription && p.Slot == l.Slot && p.Kind != CreateSubscription {
+		if p.Kind == CreateSubscription {
+			continue
+		}
+		if p.Hosting != 0 && p.Hosting == l.Hosting || p.Subscription == l.Subscription && p.Slot == l.Slot {
 			pl.holdPending(p)
 			return true
 		}

@@ -9,13 +9,16 @@ import (
 // assign fills the wants with hostings that exist, nearest claim first: the
 // item's own binding, another binding of the same subscription (an item replaced
 // by another), a marker of the subscription on an unbound hosting, Stripe
-// metadata, and last the hosting of a subscription that has ended (a customer who
-// comes back). What is left over is surplus or has ended.
+// metadata, a binding of the same subscription whose hosting has gone (it is held,
+// and not made again under another item), and last the hosting of a subscription
+// that has ended (a customer who comes back). What is left over is surplus or has
+// ended.
 func (pl *planner) assign() {
 	pl.byItem()
-	pl.withinSubscription()
+	pl.withinSubscription(true)
 	pl.byMarker()
 	pl.byMetadata()
+	pl.withinSubscription(false)
 	pl.byReturn()
 	for i := range pl.links {
 		pl.leftover(&pl.links[i])
@@ -47,8 +50,20 @@ func (pl *planner) fill(w, l int) {
 	pl.links[l].plan = pl.wants[w].plan
 }
 
-// byItem keeps what an item already has. When the quantity fell, hostings that
-// still exist are kept before those that do not, and low slots before high ones.
+// worth orders the hostings of one item when not all of them are paid for any
+// more: first what is up, so that nobody loses a site and keeps one that is down;
+// last what is gone. Of equals the lower slot stays.
+func (pl *planner) worth(l *link) int {
+	switch {
+	case !pl.alive(l):
+		return 0
+	case pl.c.Hostings[l.hosting].State == HostingActive:
+		return 2
+	}
+	return 1
+}
+
+// byItem keeps what an item already has: see worth when the quantity fell.
 func (pl *planner) byItem() {
 	for w := range pl.wants {
 		best := -1
@@ -57,7 +72,7 @@ func (pl *planner) byItem() {
 			if l.stance != 0 || l.sub != pl.wants[w].sub || l.Item != pl.wants[w].item {
 				continue
 			}
-			if best < 0 || pl.alive(l) && !pl.alive(&pl.links[best]) {
+			if best < 0 || pl.worth(l) > pl.worth(&pl.links[best]) {
 				best = i
 			}
 		}
@@ -70,19 +85,21 @@ func (pl *planner) byItem() {
 // withinSubscription gives the hosting of an item that is gone, or of units no
 // longer wanted, to another item of the same subscription: an upgrade by
 // replacement keeps the hosting. A binding whose item is still there but lost
-// its mapping keeps its hosting for itself.
-func (pl *planner) withinSubscription() {
+// its mapping keeps its hosting for itself. Those that exist come first; one that
+// has gone is passed on all the same, later, because its item being replaced does
+// not make it right to make it again.
+func (pl *planner) withinSubscription(alive bool) {
 	for _, samePlan := range [...]bool{true, false} {
 		for w := range pl.wants {
-			if pl.wants[w].link >= 0 {
+			if pl.wants[w].link >= 0 || pl.wants[w].blocked {
 				continue
 			}
 			for i := range pl.links {
 				l := &pl.links[i]
-				if l.stance != 0 || l.sub != pl.wants[w].sub || !pl.alive(l) || pl.lostMapping(l) != "" {
+				if l.stance != 0 || l.sub != pl.wants[w].sub || pl.alive(l) != alive || pl.lostMapping(l) != "" {
 					continue
 				}
-				if samePlan && pl.c.Hostings[l.hosting].Plan != pl.wants[w].plan.ID {
+				if samePlan && (l.hosting < 0 || pl.c.Hostings[l.hosting].Plan != pl.wants[w].plan.ID) {
 					continue
 				}
 				l.Item, l.moved = pl.wants[w].item, true
@@ -108,8 +125,8 @@ func (pl *planner) lostMapping(l *link) string {
 			it.Price, s.ID, it.Price)
 	case t.problem != "":
 		return t.why
-	case it.Quantity > maxUnits:
-		return fmt.Sprintf("item %s of %s asks for %d hostings", it.ID, s.ID, it.Quantity)
+	case it.absurd():
+		return fmt.Sprintf("item %s of %s asks for %d hostings: what it has stays as it is", it.ID, s.ID, it.Quantity)
 	}
 	return ""
 }
@@ -155,9 +172,15 @@ func (pl *planner) byMarker() {
 	}
 }
 
-// markerTwice tells that the slot is taken: by a binding, or by another living
-// hosting with the same marker.
+// markerTwice tells that the slot is taken: by a binding, be it to a hosting that
+// has ended, or by another living hosting with the same marker.
 func (pl *planner) markerTwice(m Marker, hosting int64) bool {
+	for i := range pl.c.Bindings {
+		b := &pl.c.Bindings[i]
+		if b.Subscription == m.StripeID && b.Slot == m.Slot && b.Hosting != hosting {
+			return true
+		}
+	}
 	for i := range pl.links {
 		l := &pl.links[i]
 		if l.Subscription == m.StripeID && l.Slot == m.Slot && l.Hosting != hosting {
@@ -296,24 +319,6 @@ func (pl *planner) takeOver(w, i int) {
 	pl.fill(w, i)
 }
 
-// freeSlot is the smallest slot of a subscription that nothing has ever used as
-// far as we can see: no binding, no marker, no write still unanswered.
-func (pl *planner) freeSlot(sub int) int {
-	id := pl.subs[sub].ID
-	for n := 1; ; n++ {
-		if !pl.slotUsed(id, n) {
-			return n
-		}
-	}
-}
-
-func (pl *planner) slotUsed(id string, n int) bool {
-	m := Marker{StripeID: id, Slot: n}
-	return slices.ContainsFunc(pl.links, func(l link) bool { return l.Subscription == id && l.Slot == n }) ||
-		slices.ContainsFunc(pl.c.Bindings, func(b Binding) bool { return b.Subscription == id && b.Slot == n }) ||
-		slices.ContainsFunc(pl.c.Hostings, func(h Hosting) bool { return h.Marker() == m })
-}
-
 // leftover gives a binding that no want claimed its stance.
 func (pl *planner) leftover(l *link) {
 	if l.stance != 0 {
@@ -345,22 +350,29 @@ func (pl *planner) leftover(l *link) {
 
 // itemGone judges a hosting whose item is no longer part of a live subscription.
 // It is surplus only when nothing else in the subscription can be what it was
-// turned into: an item that is newer than the binding and leads to no plan may
-// well be its upgrade, to a price that nobody has mapped yet.
+// turned into: an item that is newer than the binding (or of unknown age) and
+// leads to no plan, or asks for an absurd number of them, may well be its upgrade,
+// to a price that nobody has mapped yet.
 func (pl *planner) itemGone(s *judged, l *link) (stance, string) {
 	if l.Item == "" {
 		reason := fmt.Sprintf("hosting %d belongs to %s, but it is not known to which of its items, and all of them have a hosting: compare them in the panel", l.Hosting, s.ID)
 		pl.hold(Hold{Kind: HoldAmbiguous, Subscription: s.ID, Hosting: l.Hosting, Reason: reason})
 		return stanceKeep, reason
 	}
-	for i := range s.Items {
-		it := &s.Items[i]
-		if t, ok := pl.cat.match(it); (!ok || t.problem != "") && !it.Created.Before(l.At) {
-			reason := fmt.Sprintf("item %s of %s is gone and %s (price %s) has come without a mapping: hosting %d stays as it is until `stripe-enhance mappings set %s PLAN`",
-				l.Item, s.ID, it.ID, it.Price, l.Hosting, it.Price)
-			pl.hold(Hold{Kind: HoldUnmapped, Subscription: s.ID, Hosting: l.Hosting, Reason: reason})
-			return stanceKeep, reason
+	for i := range s.items {
+		it := &s.items[i]
+		t, ok := pl.cat.match(it)
+		if ok && t.problem == "" && !it.absurd() || !it.Created.IsZero() && it.Created.Before(l.At) {
+			continue
 		}
+		kind, reason := HoldUnmapped, fmt.Sprintf("item %s of %s is gone and %s (price %s) has come without a mapping: hosting %d stays as it is until `stripe-enhance mappings set %s PLAN`",
+			l.Item, s.ID, it.ID, it.Price, l.Hosting, it.Price)
+		if ok && t.problem == "" {
+			kind, reason = HoldQuantity, fmt.Sprintf("item %s of %s is gone and %s has come, which asks for %d hostings: hosting %d stays as it is",
+				l.Item, s.ID, it.ID, it.Quantity, l.Hosting)
+		}
+		pl.hold(Hold{Kind: kind, Subscription: s.ID, Hosting: l.Hosting, Reason: reason})
+		return stanceKeep, reason
 	}
 	return stanceDown, fmt.Sprintf("item %s is no longer part of %s", l.Item, s.ID)
 }

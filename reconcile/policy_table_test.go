@@ -25,8 +25,10 @@ func world(change func(c *reconcile.Customer)) reconcile.Customer {
 }
 
 func catalog() *reconcile.Catalog {
-	return reconcile.NewCatalog([]reconcile.Mapping{{BillingID: "price_basic", Plan: "1"}, {BillingID: "price_pro", Plan: "Pro"}, {BillingID: "gold", Plan: "3"}},
-		[]reconcile.Plan{{ID: 1, Name: "Basic", Limits: map[string]int64{"websites": 1}}, {ID: 2, Name: "Pro", Limits: map[string]int64{"websites": 10}}, {ID: 3, Name: "Gold"}})
+	return reconcile.NewCatalog([]reconcile.Mapping{{BillingID: "price_basic", Plan: "1"}, {BillingID: "price_pro", Plan: "Pro"}, {BillingID: "gold", Plan: "3"},
+		{BillingID: "price_silver", Plan: "4"}, {BillingID: "price_number", Plan: "77"}},
+		[]reconcile.Plan{{ID: 1, Name: "Basic", Limits: map[string]int64{"websites": 1}}, {ID: 2, Name: "Pro", Limits: map[string]int64{"websites": 10}}, {ID: 3, Name: "Gold"},
+			{ID: 4, Name: "Silver", Limits: map[string]int64{"websites": 1}}, {ID: 9, Name: "77"}})
 }
 
 func policy() reconcile.Policy {
@@ -152,6 +154,50 @@ func TestThePolicyTable(t *testing.T) {
 			c.Subscriptions = append(c.Subscriptions, reconcile.Subscription{ID: "sub_2", Status: reconcile.StatusActive, ByID: true, Created: noon,
 				Items: []reconcile.Item{{ID: "si_9", Price: "price_basic", Quantity: 1}}})
 		}, "link:sub_2/1:7:si_9, resume:sub_2/1:7"},
+		// What the properties found, and reading with hostile eyes.
+		{"of fewer units the one that is up is kept, not the one that staff suspended", func(c *reconcile.Customer) {
+			c.Hostings[0].State = reconcile.HostingSuspended
+			c.Bindings = append(c.Bindings, reconcile.Binding{Subscription: "sub_1", Item: "si_1", Slot: 2, Org: "org-1", Hosting: 8})
+			c.Hostings = append(c.Hostings, reconcile.Hosting{ID: 8, Org: "org-1", Plan: 1, State: reconcile.HostingActive, ObservedAt: noon})
+		}, ""},
+		{"a hosting that disappeared is not made again because its item was replaced", func(c *reconcile.Customer) {
+			c.Hostings[0].State = reconcile.HostingMissing
+			c.Subscriptions[0].Items[0] = reconcile.Item{ID: "si_2", Price: "price_pro", Quantity: 1}
+		}, "link:sub_1/1:7:si_2, hold missing"},
+		{"an item replaced by one with an absurd quantity keeps its hosting", func(c *reconcile.Customer) {
+			c.Subscriptions[0].Items[0] = reconcile.Item{ID: "si_2", Price: "price_pro", Quantity: 5000, Created: noon}
+		}, "hold quantity, hold quantity"},
+		{"an item with a negative quantity keeps its hosting", func(c *reconcile.Customer) { c.Subscriptions[0].Items[0].Quantity = -1 },
+			"hold quantity, hold quantity"},
+		{"an item replaced by an unmapped one of unknown age keeps its hosting", func(c *reconcile.Customer) {
+			c.Bindings[0].At = noon
+			c.Subscriptions[0].Items = []reconcile.Item{{ID: "si_2", Price: "price_other", Quantity: 1}, {ID: "si_3", Price: "price_basic"}}
+		}, "hold unmapped"},
+		{"a hosting with the marker of a slot that another one had is not bound", func(c *reconcile.Customer) {
+			c.Hostings[0].State, c.Hostings[0].TerminatedByUs = reconcile.HostingDeleted, noon.Add(-time.Hour)
+			c.Hostings = append(c.Hostings, reconcile.Hosting{ID: 8, Org: "org-1", Plan: 1, State: reconcile.HostingActive, ObservedAt: noon, FriendlyName: "Basic [sub_1/1]"})
+		}, "hold duplicate"},
+		{"a suspension on its way is waited for under whichever binding it was sent", func(c *reconcile.Customer) {
+			c.Subscriptions[0].Status = reconcile.StatusCanceled
+			c.Subscriptions = append(c.Subscriptions, reconcile.Subscription{ID: "sub_2", Status: reconcile.StatusActive, ByID: true, Created: noon,
+				Items: []reconcile.Item{{ID: "si_9", Price: "price_pro", Quantity: 1}}})
+			c.Pending = []reconcile.Pending{{ActionID: suspend, Kind: reconcile.Suspend, Subscription: "sub_1", Slot: 1, Org: "org-1", Hosting: 7,
+				SentAt: noon, SettleUntil: noon.Add(time.Minute)}}
+		}, "link:sub_2/1:7:si_9, hold ambiguous"},
+		{"what is found today is not made smaller today", func(c *reconcile.Customer) {
+			c.Bindings, c.Hostings[0].Plan = nil, 2
+		}, "link:sub_1/1:7:si_1"},
+		{"no downgrade while another subscription on the hosting cannot be judged", func(c *reconcile.Customer) {
+			c.Hostings[0].Plan = 2
+			c.Subscriptions = append(c.Subscriptions, reconcile.Subscription{ID: "sub_2", Status: reconcile.StatusUnknown, StatusText: "hibernating"})
+			c.Bindings = append(c.Bindings, reconcile.Binding{Subscription: "sub_2", Slot: 1, Org: "org-1", Hosting: 7})
+		}, "hold conflict, hold unknown_status"},
+		{"who is over a limit already may move to a plan that has the same one", func(c *reconcile.Customer) {
+			c.Subscriptions[0].Items[0].Price = "price_silver"
+			c.Hostings[0].Usage = []reconcile.Usage{{Name: "websites", Used: 3}}
+		}, "change_plan:sub_1/1:7:1>4"},
+		{"a mapping to a number is never a plan of that name", func(c *reconcile.Customer) { c.Subscriptions[0].Items[0].Price = "price_number" },
+			"hold plan_missing, hold plan_missing"},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			c := world(tc.change)

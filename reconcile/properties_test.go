@@ -1,0 +1,416 @@
+package reconcile_test
+
+import (
+	"flag"
+	"fmt"
+	"os"
+	"reflect"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"pgregory.net/rapid"
+
+	"github.com/stripe-enhance/stripe-enhance/reconcile"
+)
+
+// TestMain makes the generated worlds many and the same in every run of the suite:
+// a test that is red tomorrow and green today helps nobody. To look elsewhere:
+// go test ./reconcile -rapid.seed=0 -rapid.checks=100000.
+func TestMain(m *testing.M) {
+	flag.Parse()
+	for name, value := range map[string]string{"rapid.checks": "2000", "rapid.seed": "20260301", "rapid.nofailfile": "true"} {
+		given := false
+		flag.Visit(func(f *flag.Flag) { given = given || f.Name == name })
+		if !given {
+			_ = flag.Set(name, value)
+		}
+	}
+	os.Exit(m.Run())
+}
+
+// properties hold in every world. The table test says what is decided; these say
+// what never may be. With each of these mistakes put in once, the property named
+// went red; see the end of the list.
+var properties = []struct {
+	name string
+	hold func(t *rapid.T, s scene, d reconcile.Decision)
+}{
+	{"it is pure: the same facts, in any order, give the same decision, and are not changed", pure},
+	{"no hosting is taken from while anything bound to it is paid for or cannot be judged", takesOnlyOnExplicitCause},
+	{"only our own suspension of a hosting that is paid for is lifted", liftsOnlyOurs},
+	{"never more is created than is paid for and not there", createsWhatIsLacking},
+	{"a slot that was ever used is never given again", slotsAreFresh},
+	{"provision is enforce without what takes away, and names what it withheld", provisionOnlyGives},
+	{"a person's hold wins, and names what it withheld", peopleWin},
+	{"ids name the change: unique, and the same whenever and why ever it is planned", idsNameTheChange},
+	{"every hold and every action has a sentence", everythingSaysWhy},
+	{"what was sent and never answered is not sent again, and nothing else to the same hosting", waitsForAnswers},
+	{"nothing changes by itself before the time that the decision names", staysUntilNext},
+}
+
+func TestInEveryWorld(t *testing.T) {
+	for _, p := range properties {
+		t.Run(p.name, func(t *testing.T) {
+			t.Parallel()
+			rapid.Check(t, func(t *rapid.T) {
+				s := drawScene(t)
+				p.hold(t, s, s.decide())
+			})
+		})
+	}
+}
+
+// FuzzDecide looks for a world in which any of the properties fails, led by
+// coverage.
+func FuzzDecide(f *testing.F) {
+	f.Fuzz(rapid.MakeFuzz(func(t *rapid.T) {
+		s := drawScene(t)
+		d := s.decide()
+		for _, p := range properties {
+			p.hold(t, s, d)
+		}
+		removalIsInert(t)
+		converges(t)
+	}))
+}
+
+func pure(t *rapid.T, s scene, d reconcile.Decision) {
+	before := s.twin()
+	same(t, "asked twice", d, s.decide())
+	same(t, "the facts were changed", before.c, s.c)
+	same(t, "in another order", d, s.shuffled(t).decide())
+}
+
+// same compares by reflection, which is fast, and tells the difference only when
+// there is one.
+func same(t *rapid.T, what string, want, got any) {
+	if !reflect.DeepEqual(want, got) {
+		t.Fatalf("%s (-want +got):\n%s", what, cmp.Diff(want, got))
+	}
+}
+
+// standing is what a subscription's own facts say, found apart from the planner:
+// live, down, ended, or inert: nothing may be concluded.
+func standing(s *reconcile.Subscription, p reconcile.Policy, now time.Time) string {
+	switch {
+	case s == nil || s.Gone:
+		return "inert"
+	case s.Status == reconcile.StatusCanceled || s.Status == reconcile.StatusIncompleteExpired:
+		return "ended"
+	case s.Status == reconcile.StatusUnpaid || s.Status == reconcile.StatusPaused:
+		return "down"
+	case s.Status == reconcile.StatusPastDue:
+		since := s.UnpaidSince
+		if since.IsZero() {
+			since = s.StatusSince
+		}
+		if !now.Before(since.Add(p.Grace)) {
+			return "down"
+		}
+	case s.Status != reconcile.StatusActive && s.Status != reconcile.StatusTrialing:
+		return "inert"
+	}
+	if s.CollectionPaused && p.SuspendPaused {
+		return "down"
+	}
+	return "live"
+}
+
+// explicit tells why a binding of a hosting gives it up, or "" when it does not.
+func (s scene) explicit(b reconcile.Binding) string {
+	sub := subOf(&s.c, b.Subscription)
+	switch st := standing(sub, s.policy, s.now); st {
+	case "inert":
+		return ""
+	case "down", "ended":
+		return st
+	}
+	mapped := slices.ContainsFunc(sub.Items, func(it reconcile.Item) bool { return it.Price != "price_free" })
+	for _, it := range sub.Items {
+		if it.ID != b.Item {
+			continue
+		}
+		if planOf[it.Price] == 0 || it.Quantity > 100 {
+			return "" // what it buys is not known
+		}
+		bound := 0
+		for _, o := range s.c.Bindings {
+			if o.Subscription == b.Subscription && o.Item == b.Item {
+				bound++
+			}
+		}
+		if int64(bound) <= it.Quantity {
+			return ""
+		}
+		return "fewer units"
+	}
+	if b.Item == "" || !mapped {
+		return ""
+	}
+	for _, it := range sub.Items {
+		if (planOf[it.Price] == 0 || it.Quantity > 100) && (it.Created.IsZero() || !it.Created.Before(b.At)) {
+			return "" // it may be what the item was turned into
+		}
+	}
+	return "item gone"
+}
+
+func takesOnlyOnExplicitCause(t *rapid.T, s scene, d reconcile.Decision) {
+	cat := catalogOf(offer())
+	for _, a := range d.Actions {
+		if !cat.Takes(a) {
+			continue
+		}
+		bound := 0
+		for _, b := range s.c.Bindings {
+			if b.Hosting != a.Hosting {
+				continue
+			}
+			bound++
+			why := s.explicit(b)
+			switch {
+			case a.Kind == reconcile.Suspend && why == "":
+				t.Fatalf("%s although %s/%d is paid for or cannot be judged", a.ID, b.Subscription, b.Slot)
+			case a.Kind == reconcile.Terminate && why != "ended":
+				t.Fatalf("%s although %s/%d has not ended: %q", a.ID, b.Subscription, b.Slot, why)
+			case a.Kind == reconcile.ChangePlan && standing(subOf(&s.c, b.Subscription), s.policy, s.now) == "inert":
+				t.Fatalf("%s although %s, bound to it as well, cannot be judged", a.ID, b.Subscription)
+			}
+		}
+		// A downgrade can come with a takeover or an order by metadata, of a
+		// hosting that the planner found a moment ago.
+		if bound == 0 && a.Kind != reconcile.ChangePlan {
+			t.Fatalf("%s although nothing is bound to the hosting", a.ID)
+		}
+		h := hostingOf(&s.c, a.Hosting)
+		if h == nil || h.ObservedAt.IsZero() {
+			t.Fatalf("%s of a hosting that was never read", a.ID)
+		}
+		if a.Kind == reconcile.Terminate {
+			mayTerminate(t, s, a, h)
+		}
+	}
+}
+
+// mayTerminate holds the last step of the ladder to its conditions.
+func mayTerminate(t *rapid.T, s scene, a reconcile.Action, h *reconcile.Hosting) {
+	long := func(since time.Time) bool { return !since.IsZero() && s.now.Sub(since) >= s.policy.Retention }
+	if s.policy.Retention == 0 || h.State != reconcile.HostingSuspended || !long(h.SuspendedByUs) {
+		t.Fatalf("%s: retention %s, state %s, suspended by us %s", a.ID, s.policy.Retention, h.State, h.SuspendedByUs)
+	}
+	for _, b := range s.c.Bindings {
+		if b.Hosting == a.Hosting && !long(subOf(&s.c, b.Subscription).EndedAt) {
+			t.Fatalf("%s: %s ended at %s", a.ID, b.Subscription, subOf(&s.c, b.Subscription).EndedAt)
+		}
+	}
+}
+
+func liftsOnlyOurs(t *rapid.T, s scene, d reconcile.Decision) {
+	for _, a := range d.Actions {
+		if a.Kind != reconcile.Resume {
+			continue
+		}
+		if h := hostingOf(&s.c, a.Hosting); h == nil || h.State != reconcile.HostingSuspended || h.SuspendedByUs.IsZero() {
+			t.Fatalf("%s: hosting is %+v", a.ID, h)
+		}
+		if st := standing(subOf(&s.c, a.Subscription), s.policy, s.now); st != "live" {
+			t.Fatalf("%s although %s is %s", a.ID, a.Subscription, st)
+		}
+	}
+}
+
+// createsWhatIsLacking counts units and bindings per subscription. A binding
+// counts also when its hosting has gone: that is for a person, and not made again.
+func createsWhatIsLacking(t *rapid.T, s scene, d reconcile.Decision) {
+	made := map[string]int{}
+	for _, a := range d.Actions {
+		if a.Kind == reconcile.CreateSubscription {
+			made[a.Subscription]++
+		}
+	}
+	for id, n := range made {
+		sub := subOf(&s.c, id)
+		if standing(sub, s.policy, s.now) != "live" {
+			t.Fatalf("%d created for %s, which is %s", n, id, standing(sub, s.policy, s.now))
+		}
+		units, lost := 0, map[string]bool{}
+		for _, it := range sub.Items {
+			if planOf[it.Price] == 0 || it.Quantity > 100 {
+				lost[it.ID] = true
+				continue
+			}
+			units += int(it.Quantity)
+		}
+		for _, b := range s.c.Bindings {
+			if h := hostingOf(&s.c, b.Hosting); b.Subscription == id && !lost[b.Item] && (h == nil || h.TerminatedByUs.IsZero()) {
+				units--
+			}
+		}
+		if n > max(units, 0) {
+			t.Fatalf("%d created for %s, which lacks %d", n, id, units)
+		}
+	}
+}
+
+func slotsAreFresh(t *rapid.T, s scene, d reconcile.Decision) {
+	seen := map[string]bool{}
+	for _, a := range d.Actions {
+		at := fmt.Sprintf("%s/%d", a.Subscription, a.Slot)
+		if a.Slot == 0 || a.Kind != reconcile.CreateSubscription && a.Kind != reconcile.Link {
+			continue
+		}
+		if seen[at] {
+			t.Fatalf("%s: slot %s given twice in one plan", a.ID, at)
+		}
+		seen[at] = true
+		for _, b := range s.c.Bindings {
+			if b.Subscription == a.Subscription && b.Slot == a.Slot && (a.Kind != reconcile.Link || b.Hosting != a.Hosting) {
+				t.Fatalf("%s: slot %s is bound to hosting %d", a.ID, at, b.Hosting)
+			}
+		}
+		for _, h := range s.c.Hostings {
+			if strings.HasSuffix(h.FriendlyName, "["+at+"]") && h.ID != a.Hosting && !(a.Kind == reconcile.Link && (isBound(s, a) || a.How == reconcile.BoundByMarker)) {
+				t.Fatalf("%s: hosting %d carries the marker [%s]", a.ID, h.ID, at)
+			}
+		}
+		for _, p := range s.c.Pending {
+			if p.Kind == reconcile.CreateSubscription && p.Subscription == a.Subscription && p.Slot == a.Slot && !isBound(s, a) && a.How != reconcile.BoundByMarker {
+				t.Fatalf("%s: %s has not been answered", a.ID, p.ActionID)
+			}
+		}
+	}
+}
+
+// isBound tells that a link only changes the item of a binding that is there.
+func isBound(s scene, a reconcile.Action) bool {
+	return slices.ContainsFunc(s.c.Bindings, func(b reconcile.Binding) bool {
+		return b.Subscription == a.Subscription && b.Slot == a.Slot && b.Hosting == a.Hosting
+	})
+}
+
+func provisionOnlyGives(t *rapid.T, s scene, d reconcile.Decision) {
+	cat := catalogOf(offer())
+	s.policy.Mode = reconcile.Provision
+	given := s.decide()
+	var want []string
+	for _, a := range d.Actions {
+		if !cat.Takes(a) {
+			want = append(want, a.ID)
+		} else if !names(given.Holds, a.ID) {
+			t.Fatalf("%s is withheld and no hold says so", a.ID)
+		}
+	}
+	same(t, "enforce without what takes away", want, ids(given))
+}
+
+func ids(d reconcile.Decision) (all []string) {
+	for _, a := range d.Actions {
+		all = append(all, a.ID)
+	}
+	return all
+}
+
+func names(holds []reconcile.Hold, action string) bool {
+	return slices.ContainsFunc(holds, func(h reconcile.Hold) bool { return h.ActionID == action && h.Reason != "" })
+}
+
+func peopleWin(t *rapid.T, s scene, d reconcile.Decision) {
+	cat := catalogOf(offer())
+	free := s.twin()
+	free.c.Manual = nil
+	without := free.decide()
+	for _, a := range d.Actions {
+		for _, m := range s.c.Manual {
+			if m.Subscription != "" && m.Subscription != a.Subscription || !m.Until.IsZero() && !s.now.Before(m.Until) {
+				continue
+			}
+			if m.Kind == reconcile.Ignore || m.Kind == reconcile.NoSuspend && cat.Takes(a) || m.Kind == reconcile.KeepSuspended && a.Kind == reconcile.Resume {
+				t.Fatalf("%s although a person said %s", a.ID, m.Kind)
+			}
+		}
+		if !slices.Contains(ids(without), a.ID) {
+			t.Fatalf("%s is done only because of a hold", a.ID)
+		}
+	}
+	whole := slices.ContainsFunc(d.Holds, func(h reconcile.Hold) bool { return h.Kind == reconcile.HoldManual && h.ActionID == "" })
+	for _, a := range without.Actions {
+		// A new org for nothing but what is withheld goes without saying.
+		if !slices.Contains(ids(d), a.ID) && !names(d.Holds, a.ID) && !whole && (a.Org != "" || a.Kind == reconcile.CreateSubscription) {
+			t.Fatalf("%s is withheld and no hold says so", a.ID)
+		}
+	}
+}
+
+func idsNameTheChange(t *rapid.T, s scene, d reconcile.Decision) {
+	what := func(a reconcile.Action) string {
+		return fmt.Sprint(a.Kind, a.Subscription, a.Slot, a.Org, a.Hosting, a.FromPlan, a.Domain, map[bool]int{true: a.Plan}[a.Kind == reconcile.ChangePlan || a.Kind == reconcile.CreateSubscription])
+	}
+	meaning := map[string]string{}
+	for _, a := range d.Actions {
+		if a.ID == "" || meaning[a.ID] != "" {
+			t.Fatalf("id %q comes twice or is empty", a.ID)
+		}
+		meaning[a.ID] = what(a)
+		if reconcile.ParseKind(strings.SplitN(a.ID, ":", 2)[0]) != a.Kind || a.Customer != s.c.ID {
+			t.Fatalf("%q is the id of a %s of %q", a.ID, a.Kind, a.Customer)
+		}
+	}
+	s.now = s.now.Add(pick(t, "later", time.Second, time.Hour, 73*time.Hour, 60*24*time.Hour))
+	for _, a := range s.decide().Actions {
+		if was, there := meaning[a.ID]; there && was != what(a) {
+			t.Fatalf("%q meant %q and means %q", a.ID, was, what(a))
+		}
+		for id, was := range meaning {
+			if was == what(a) && id != a.ID && a.Kind != reconcile.Link {
+				t.Fatalf("%q was %q a while before", a.ID, id)
+			}
+		}
+	}
+}
+
+func everythingSaysWhy(t *rapid.T, _ scene, d reconcile.Decision) {
+	for _, h := range d.Holds {
+		if h.Kind == "" || len(h.Reason) < 10 || h.Customer == "" || strings.Contains(h.Reason, "%!") {
+			t.Fatalf("hold without a sentence: %+v", h)
+		}
+	}
+	for _, a := range d.Actions {
+		if len(a.Reason) < 10 || strings.Contains(a.Reason, "%!") {
+			t.Fatalf("action without a sentence: %+v", a)
+		}
+	}
+}
+
+func waitsForAnswers(t *rapid.T, s scene, d reconcile.Decision) {
+	for _, a := range d.Actions {
+		for _, p := range s.c.Pending {
+			switch {
+			case a.Kind == reconcile.CreateSubscription && p.Kind == reconcile.CreateSubscription,
+				a.Kind == reconcile.CreateOrg && (p.Kind == reconcile.CreateOrg || p.Kind == reconcile.CreateSubscription),
+				a.Hosting != 0 && a.Hosting == p.Hosting && a.Kind != reconcile.Link && a.Kind != reconcile.WriteMetadata && p.Kind != reconcile.Link && p.Kind != reconcile.WriteMetadata:
+				t.Fatalf("%s although %s was never answered", a.ID, p.ActionID)
+			}
+		}
+	}
+}
+
+// staysUntilNext: time alone changes what is done only at instants that were named.
+func staysUntilNext(t *rapid.T, s scene, d reconcile.Decision) {
+	for i := range s.c.Subscriptions {
+		if s.c.Subscriptions[i].StatusSince.IsZero() && s.c.Subscriptions[i].UnpaidSince.IsZero() {
+			return // a grace period that nothing begins
+		}
+	}
+	at := s.now.Add(pick(t, "looking again after", time.Nanosecond, time.Second, 30*time.Second, 59*time.Minute, time.Hour, 24*time.Hour, 400*24*time.Hour))
+	if !d.Next.IsZero() && !at.Before(d.Next) {
+		at = d.Next.Add(-time.Nanosecond)
+	}
+	if !d.Next.IsZero() && !d.Next.After(s.now) {
+		t.Fatalf("next is %s, which is past", d.Next)
+	}
+	s.now = at
+	same(t, fmt.Sprintf("at %s, before next (%s)", at, d.Next), ids(d), ids(s.decide()))
+}
