@@ -141,7 +141,16 @@ func checkToken(ctx context.Context, tx conn, tok reconcile.Token) error {
 // asks for that.
 func (s *Store) transact(ctx context.Context, op string, fn func(context.Context, conn) error) error {
 	for attempt := 1; ; attempt++ {
-		err := s.attempt(ctx, s.write, s.writing, nil, fn)
+		err := s.attempt(ctx, s.write, s.writing, nil, func(ctx context.Context, tx conn) error {
+			err := fn(ctx, tx)
+			if err == nil {
+				s.failpoint("before-commit", op)
+			}
+			return err
+		})
+		if err == nil {
+			s.failpoint("after-commit", op)
+		}
 		if err == nil || attempt == attempts || !repeatable(err) {
 			return failed(op, err)
 		}

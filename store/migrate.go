@@ -118,9 +118,11 @@ func (s *Store) applyPending(ctx context.Context) ([]MigrationInfo, error) {
 	if err != nil {
 		return nil, err
 	}
+	s.failpoint("before-commit", "migrating")
 	if _, err := provider.Up(ctx); err != nil {
 		return nil, err
 	}
+	s.failpoint("after-commit", "migrating")
 	return pending, nil
 }
 

@@ -27,6 +27,10 @@ type Options struct {
 	// Now is the clock for the one question that is asked without a time, how many
 	// customers are due (Counts). nil is time.Now.
 	Now func() time.Time
+	// Failpoint is called right before and right after a write is committed, with
+	// the steps before-commit and after-commit and the operation, so that a test
+	// may end the process there. Migrating as a whole counts as one. nil: never.
+	Failpoint func(step, operation string)
 }
 
 // Store is the database. Methods are safe for concurrent use. One Store belongs
@@ -42,6 +46,7 @@ type Store struct {
 	sweep            sweep
 	woken            wakeBook
 	now              func() time.Time
+	failpoint        func(step, operation string)
 	close            []func() error // in the order in which they are to be called
 }
 
@@ -64,6 +69,9 @@ func Open(ctx context.Context, o Options) (*Store, error) {
 	}
 	if s.now = o.Now; s.now == nil {
 		s.now = time.Now
+	}
+	if s.failpoint = o.Failpoint; s.failpoint == nil {
+		s.failpoint = func(string, string) {}
 	}
 	if err := s.refuseNewer(ctx); err != nil {
 		return nil, failed("opening the database", errors.Join(err, s.Close()))

@@ -52,5 +52,6 @@ func start() int {
 		terminalErr: term.IsTerminal(int(os.Stderr.Fd())),
 		now:         time.Now,
 	}
+	p.arm()
 	return p.run(ctx, os.Args[1:])
 }

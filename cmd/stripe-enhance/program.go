@@ -24,6 +24,9 @@ type program struct {
 	// terminalOut and terminalErr tell whether somebody watches the two streams.
 	terminalOut, terminalErr bool
 	now                      func() time.Time
+	// failpoint is where a test ends the process; nil in every program that is
+	// built without the tag of that name (failpoint.go).
+	failpoint func(step, what string)
 
 	format format            // of -o, valid while a command runs
 	flags  map[string]string // settings given as flags, by the variable's name

@@ -184,7 +184,7 @@ func (p *program) serviceParts(ctx context.Context) (*serviceParts, error) {
 	if err := a.connect(); err != nil {
 		return nil, err
 	}
-	if a.store, err = openStore(ctx, c); err != nil {
+	if a.store, err = p.openStore(ctx, c); err != nil {
 		return nil, err
 	}
 	return a, nil

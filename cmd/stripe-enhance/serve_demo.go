@@ -126,7 +126,7 @@ func (d *servedDemo) parts(ctx context.Context, servers *simulator.Servers, data
 	if err := a.connect(); err != nil {
 		return nil, err
 	}
-	if a.store, err = openStore(ctx, c); err != nil {
+	if a.store, err = d.openStore(ctx, c); err != nil {
 		return nil, err
 	}
 	for price, plan := range d.world.Offer() {

@@ -44,7 +44,7 @@ func (p *program) assemble(ctx context.Context, need config.Need) (*parts, error
 	if err := a.clients(p, need); err != nil {
 		return nil, err
 	}
-	if a.store, err = openStore(ctx, c); err != nil {
+	if a.store, err = p.openStore(ctx, c); err != nil {
 		return nil, err
 	}
 	return a, nil
@@ -88,8 +88,8 @@ func (a *parts) newEnhance(now func() time.Time) (*enhance.Client, error) {
 }
 
 // openStore opens the database and, where that is allowed, migrates it.
-func openStore(ctx context.Context, c *config.Config) (*store.Store, error) {
-	s, err := store.Open(ctx, store.Options{URL: c.DatabaseURL})
+func (p *program) openStore(ctx context.Context, c *config.Config) (*store.Store, error) {
+	s, err := store.Open(ctx, store.Options{URL: c.DatabaseURL, Failpoint: p.failpoint})
 	if err != nil {
 		return nil, err
 	}
@@ -135,6 +135,7 @@ func (a *parts) engine(p *program, progress func(reconcile.Progress)) (*engine.E
 		Now:           p.now,
 		Log:           a.log,
 		Progress:      progress,
+		Failpoint:     p.failpoint,
 	}
 	return engine.New(options, a.ports(c.Mode == reconcile.Enforce && c.Retention > 0))
 }

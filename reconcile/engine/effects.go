@@ -27,25 +27,25 @@ func (r *run) perform(ctx context.Context, c *reconcile.Customer, a reconcile.Ac
 	if err := r.trusted(); err != nil {
 		return err
 	}
-	r.Failpoint("before-intent")
+	r.Failpoint("before-intent", a.Kind.String())
 	sent := r.Now().UTC()
 	if err := r.Journal.Intend(ctx, r.tok, r.rec.ID, a, r.approved[a.ID], sent); err != nil {
 		return fmt.Errorf("recording the intent: %w", err)
 	}
-	r.Failpoint("after-intent")
+	r.Failpoint("after-intent", a.Kind.String())
 	out := reconcile.Outcome{Action: a, Run: r.rec.ID, State: reconcile.ActionApplied}
 	err := r.trusted() // the intent may have taken long to write
 	if err == nil {
 		err = r.effect(ctx, c, a, &out)
 	}
-	r.Failpoint("after-call")
+	r.Failpoint("after-call", a.Kind.String())
 	out.At = r.Now().UTC()
 	r.judge(&out, err)
 	if saveErr := r.Journal.Settle(ctx, r.tok, out); saveErr != nil {
 		r.log.WithFields(logrus.Fields{"action": a.ID, "state": out.State.String()}).WithError(saveErr).Error("outcome not recorded")
 		return fmt.Errorf("recording the outcome (%s): %w", out.State, saveErr)
 	}
-	r.Failpoint("after-record")
+	r.Failpoint("after-record", a.Kind.String())
 	if out.State == reconcile.ActionFailed {
 		r.mu.Lock()
 		r.refused[a.ID] = true

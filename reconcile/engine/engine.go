@@ -45,9 +45,10 @@ type Options struct {
 	Log *logrus.Logger
 	// Progress is called now and then from the goroutine of Run. nil: nobody waits.
 	Progress func(reconcile.Progress)
-	// Failpoint is called with the name of each point at which a test may end the
-	// process or fail the step. nil: never.
-	Failpoint func(name string)
+	// Failpoint is called at each step of an action at which a test may end the
+	// process, with the action's kind: before-intent, after-intent, after-call,
+	// after-record. nil: never.
+	Failpoint func(step, kind string)
 }
 
 // Ports are the outside that the engine works with. All are required but
@@ -134,7 +135,7 @@ func New(o Options, p Ports) (*Engine, error) {
 		o.Progress = func(reconcile.Progress) {}
 	}
 	if o.Failpoint == nil {
-		o.Failpoint = func(string) {}
+		o.Failpoint = func(string, string) {}
 	}
 	e := &Engine{Options: o, Ports: p}
 	if e.Owner == "" {

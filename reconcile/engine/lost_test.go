@@ -95,8 +95,8 @@ func dieAt(t *testing.T, url, point string, nth int) {
 	seen, dead, block := 0, make(chan struct{}), make(chan struct{})
 	r := rig.New(t, rig.Options{Database: url, Engine: func(o *engine.Options) {
 		o.Concurrency = 1
-		o.Failpoint = func(name string) {
-			if name == point && dead != nil {
+		o.Failpoint = func(step, _ string) {
+			if step == point && dead != nil {
 				if seen++; seen == nth {
 					close(dead)
 					<-block

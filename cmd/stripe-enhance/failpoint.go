@@ -1,0 +1,86 @@
+//go:build failpoint && unix
+
+package main
+
+import (
+	"fmt"
+	"os"
+	"strconv"
+	"strings"
+	"sync"
+	"syscall"
+	"time"
+)
+
+// A program built with the tag failpoint ends itself where a test wants it to,
+// and goes by a clock that the test moves; internal/killing is the test. No other
+// program has any of this.
+const (
+	// failpointVariable is STEP:WHAT:N, as in after-call:create_subscription:2 for
+	// the second time. WHAT may be the beginning of the word, or nothing. The
+	// process kills itself, or, with "stop:" before it, stops until it is continued.
+	failpointVariable = "STRIPE_ENHANCE_FAILPOINT"
+	// clockVariable names a file with the number of nanoseconds that the clock is
+	// ahead of this machine's. It is read each time.
+	clockVariable = "STRIPE_ENHANCE_CLOCK"
+)
+
+// arm reads the two variables. A word that cannot be meant is no reason to run
+// without dying.
+func (p *program) arm() {
+	for _, kv := range p.environ {
+		switch name, value, _ := strings.Cut(kv, "="); name {
+		case failpointVariable:
+			p.failpoint = parseFailpoint(value).pass
+		case clockVariable:
+			p.now = func() time.Time { return time.Now().Add(ahead(value)) }
+		}
+	}
+}
+
+func ahead(path string) time.Duration {
+	text, err := os.ReadFile(path)
+	if err != nil {
+		panic(err)
+	}
+	n, err := strconv.ParseInt(string(text), 10, 64)
+	if err != nil {
+		panic(err)
+	}
+	return time.Duration(n)
+}
+
+type failpoint struct {
+	step, what string
+	signal     syscall.Signal
+	mu         sync.Mutex // guards left
+	left       int        // how often the point is still passed
+}
+
+func parseFailpoint(text string) *failpoint {
+	f := &failpoint{signal: syscall.SIGKILL}
+	if rest, ok := strings.CutPrefix(text, "stop:"); ok {
+		f.signal, text = syscall.SIGSTOP, rest
+	}
+	parts := strings.Split(text, ":")
+	if len(parts) != 3 {
+		panic(fmt.Sprintf("%s=%s: want STEP:WHAT:N", failpointVariable, text))
+	}
+	n, err := strconv.Atoi(parts[2])
+	if err != nil {
+		panic(err)
+	}
+	f.step, f.what, f.left = parts[0], parts[1], n
+	return f
+}
+
+func (f *failpoint) pass(step, what string) {
+	if step != f.step || !strings.HasPrefix(what, f.what) {
+		return
+	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.left--; f.left == 0 {
+		_ = syscall.Kill(os.Getpid(), f.signal) // one may always signal oneself
+	}
+}
