@@ -30,6 +30,7 @@ func main() { os.Exit(start()) }
 // interrupt or SIGTERM asks for a clean end; from then on the default applies
 // again, so that the second one ends the process at once.
 func start() int {
+	withoutCore()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	done := make(chan struct{})
