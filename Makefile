@@ -4,12 +4,13 @@ VERSION  ?= $(shell git describe --tags --always --dirty 2>/dev/null)
 OUT      ?= bin/stripe-enhance
 BENCH    ?= .
 FUZZTIME ?= 30s
+KILLS    ?= 20
 
 # The same flags as in the Dockerfile; a test holds the two together.
 BUILD = CGO_ENABLED=0 go build -trimpath -tags timetzdata -ldflags "-s -w -X main.build=$(VERSION)"
 
 .DEFAULT_GOAL := help
-.PHONY: help build demo test race lint cover bench fuzz image ci ci-deps clean
+.PHONY: help build demo test kills race lint cover bench fuzz image ci ci-deps clean
 
 help: ## This list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -22,6 +23,9 @@ demo: ## A hosting company's week, without keys, network or server
 
 test: ## Vet, then every test
 	go vet ./... && go test -timeout 15m ./...
+
+kills: ## Kill the program and its databases everywhere, KILLS=20 times
+	KILLS=$(KILLS) go test -count=1 -timeout 12h -v -run . ./internal/killing
 
 race: ## Every test under the race detector (needs a C compiler)
 	go test -race -timeout 30m ./...

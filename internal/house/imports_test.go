@@ -52,12 +52,13 @@ var directions = []direction{
 	{folder: "internal/pgtest"},
 	{folder: "internal/rig", may: everything},
 	{folder: "internal/house", may: everything},
+	{folder: "internal/killing", may: everything},
 }
 
 func with(more ...string) []string { return append(more, shared...) }
 
 // scaffolding is never part of the program.
-var scaffolding = []string{"internal/rig", "internal/pgtest", "internal/house"}
+var scaffolding = []string{"internal/rig", "internal/pgtest", "internal/house", "internal/killing"}
 
 func TestEveryPackageImportsOnlyWhatItsPlaceAllows(t *testing.T) {
 	for _, s := range sources() {
