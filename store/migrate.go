@@ -9,6 +9,7 @@ import (
 	"path"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/pressly/goose/v3"
 
@@ -21,6 +22,11 @@ const versionTable = "goose_db_version"
 // migrationLock is the key of the advisory lock that migrations of all replicas
 // share; "enhance" in ASCII. It lasts for a transaction and is no session state.
 const migrationLock = 0x656e68616e6365
+
+// migrationPause is between two tries for that lock. Waiting inside the database
+// would keep a connection from whoever has the lock and needs a second one, and a
+// pooler may have no more than two for all replicas together.
+const migrationPause = 200 * time.Millisecond
 
 // MigrationInfo is one migration.
 type MigrationInfo struct {
@@ -136,14 +142,23 @@ func (s *Store) lockMigrations(ctx context.Context) (unlock func() error, err er
 		l := newFileLock(s.path + ".migrate.lock")
 		return l.close, l.wait()
 	}
-	tx, err := s.write.BeginTx(ctx, &sql.TxOptions{})
-	if err != nil {
-		return nil, err
+	for {
+		tx, err := s.write.BeginTx(ctx, &sql.TxOptions{})
+		if err != nil {
+			return nil, err
+		}
+		var got bool
+		_, err = conn{q: tx, d: s.d}.one(ctx, "SELECT pg_try_advisory_xact_lock($1)", []any{int64(migrationLock)}, &got)
+		if err == nil && got {
+			return func() error { return rollback(tx) }, nil
+		}
+		if err := errors.Join(err, rollback(tx)); err != nil {
+			return nil, err
+		}
+		if err := pause(ctx, migrationPause); err != nil {
+			return nil, err
+		}
 	}
-	if _, err := tx.ExecContext(ctx, "SELECT pg_advisory_xact_lock($1)", int64(migrationLock)); err != nil {
-		return nil, errors.Join(err, rollback(tx))
-	}
-	return func() error { return rollback(tx) }, nil
 }
 
 func (s *Store) files() fs.FS {

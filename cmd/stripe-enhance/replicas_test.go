@@ -1,0 +1,248 @@
+//go:build unix
+
+package main
+
+import (
+	"database/sql"
+	"fmt"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/stripe-enhance/stripe-enhance/internal/pgtest"
+	"github.com/stripe-enhance/stripe-enhance/simulator"
+)
+
+// The ways in which a writer can be lost. Each is put into practice while the panel
+// has a create in hand whose answer the writer has not heard, and while the creates
+// of seven other customers, whose intents are stored, wait for their turn.
+var losses = []struct {
+	name string
+	lose func(*drill)
+	back func(*drill) // nil: it does not come back
+}{
+	{"killed", (*drill).kill, nil},
+	{"frozen", (*drill).freeze, (*drill).thaw},
+	{"cut from the database", (*drill).cut, (*drill).mend},
+}
+
+// drill is three replicas on one PostgreSQL, of which the first leads.
+type drill struct {
+	*site
+	*testing.T
+	database string // past every wire
+	first    *replica
+	line     *wire // of the first to the database
+	heirs    []*replica
+	effects  int // when the first was lost
+}
+
+// The order of events is compared, never how long anything took.
+//
+// With each of these mistakes put in once, one of these went red: no fence before
+// the wire (the frozen one woke and made seven organisations a second time), no
+// limit to a transaction that stands still (nobody took over from the one that was
+// cut off), a lease that is believed in for ever and no token asked for in the
+// journal, a successor that does not wait for the lease to run out.
+func TestAWriterThatIsLostIsReplacedAndNothingHappensTwice(t *testing.T) {
+	for _, loss := range losses {
+		t.Run(loss.name, func(t *testing.T) {
+			t.Parallel() // most of it is waiting for leases to run out
+			d := newDrill(t)
+			customers := several("customer", 8)
+			d.losing(func() { d.signUp(customers...) }, func() { loss.lose(d) })
+			until := d.leaseEnd()
+			heir := writer(t, d.heirs...)
+			t.Logf("%s led %s after the lease of the first had run out", heir.name, time.Since(until).Round(time.Millisecond))
+			d.settledFor(len(customers))
+			d.nothingBefore(until)
+			if loss.back != nil {
+				loss.back(d)
+				eventually(t, "the first is a follower", func() bool { return !d.first.leads() })
+			}
+			d.signUp("afterwards") // the heir still leads, and works
+			d.settledFor(len(customers) + 1)
+			d.everythingOnce(len(customers) + 1)
+		})
+	}
+}
+
+func newDrill(t *testing.T) *drill {
+	t.Helper()
+	d := &drill{T: t, database: pgtest.Empty(t)}
+	d.site = newSite(t, d.database)
+	var through string
+	d.line, through = newWire(t, d.database)
+	// So slow that the creates of eight customers wait for each other, and that
+	// the second of them would come after the lease.
+	d.first = d.begin("first", "DATABASE_URL="+through, "ENHANCE_RPS=4")
+	d.heirs = []*replica{d.begin("second"), d.begin("third")}
+	for _, r := range append(d.heirs, d.first) {
+		r.up() // three of them migrated one empty database at once
+	}
+	d.mapPrices()
+	d.makeFirst()
+	return d
+}
+
+// makeFirst hands the lease to the first replica: the others are frozen until it
+// has got it.
+func (d *drill) makeFirst() {
+	d.Helper()
+	for _, r := range d.heirs {
+		d.signal(r, syscall.SIGSTOP)
+	}
+	eventually(d, "the first leads", d.first.leads)
+	for _, r := range d.heirs {
+		d.signal(r, syscall.SIGCONT)
+	}
+	eventually(d, "one leads", func() bool { return d.first.leads() && !d.heirs[0].leads() && !d.heirs[1].leads() })
+}
+
+func (d *drill) signal(r *replica, s syscall.Signal) {
+	d.Helper()
+	if err := r.cmd.Process.Signal(s); err != nil {
+		d.Fatalf("%s to %s: %v", s, r.name, err)
+	}
+}
+
+// losing lets something happen, and loses the writer while the panel has the first
+// create in hand. Then the panel does it, and nobody hears.
+func (d *drill) losing(happen, lose func()) {
+	d.Helper()
+	reached, lost := make(chan struct{}), make(chan struct{})
+	var creates atomic.Int32
+	var all sync.RWMutex // held while they order, so that one run sees all of them
+	d.world.SetFault(func(c simulator.Call) simulator.Fault {
+		all.RLock()
+		defer all.RUnlock()
+		if c.Route == "POST /orgs/{org}/customers" && creates.Add(1) == 1 {
+			close(reached)
+			<-lost // nobody orders any more
+		}
+		return simulator.Fault{}
+	})
+	all.Lock()
+	happen()
+	all.Unlock()
+	select {
+	case <-reached:
+	case <-time.After(patience):
+		d.Fatal("no create was sent")
+	}
+	eventually(d, "other creates wait for their turn", func() bool { return d.count("SELECT count(*) FROM actions WHERE state = 'sent'") > 4 })
+	lose()
+	close(lost)
+}
+
+func (d *drill) kill() { d.signal(d.first, syscall.SIGKILL); <-d.first.ended }
+
+func (d *drill) freeze() { d.signal(d.first, syscall.SIGSTOP) }
+
+func (d *drill) thaw() {
+	effects := len(d.world.Effects())
+	d.signal(d.first, syscall.SIGCONT)
+	// It wakes with an answer that it wants to record and seven creates that are
+	// overdue. The record is refused by the token, the creates by the fence.
+	d.first.says(0, "outcome not recorded", "no longer the lease's")
+	d.first.says(0, "run interrupted")
+	if now := len(d.world.Effects()); now != effects {
+		d.Errorf("when it woke, the frozen one did %d more things at Enhance", now-effects)
+	}
+}
+
+// cut severs the line in the middle of a transaction that has locked the lease's
+// row: the renewal of the lease, or the record of an outcome.
+func (d *drill) cut() {
+	select {
+	case <-d.line.cutAfter("FROM leases WHERE name"):
+	case <-time.After(patience):
+		d.Fatal("no transaction to cut off")
+	}
+}
+
+func (d *drill) mend() {
+	d.line.mend()
+	d.first.says(0, "run interrupted")
+}
+
+// ask is one row of the database, past the wires.
+func (d *drill) ask(query string, dst ...any) {
+	d.Helper()
+	db, err := sql.Open("pgx", d.database)
+	if err != nil {
+		d.Fatal(err)
+	}
+	defer db.Close()
+	if err := db.QueryRowContext(d.Context(), query).Scan(dst...); err != nil {
+		d.Fatal(err)
+	}
+}
+
+func (d *drill) count(query string) (n int) {
+	d.Helper()
+	d.ask(query, &n)
+	return n
+}
+
+// leaseEnd is when the lease of the lost writer runs out.
+func (d *drill) leaseEnd() (until time.Time) {
+	d.Helper()
+	d.effects = len(d.world.Effects())
+	d.ask("SELECT expires_at FROM leases WHERE name = 'writer'", &until)
+	return until
+}
+
+// settledFor waits until every one of n customers has what they pay for.
+func (d *drill) settledFor(n int) {
+	d.Helper()
+	eventually(d, fmt.Sprintf("%d customers have their hosting, and nothing is left to do", n), func() bool {
+		return len(d.world.Hostings()) >= n && d.count("SELECT count(*) FROM actions WHERE state IN ('planned', 'sent', 'ambiguous')") == 0
+	})
+}
+
+// nothingBefore fails the test when anybody did anything between the loss of the
+// writer and the end of its lease, but for the call it had under way.
+func (d *drill) nothingBefore(until time.Time) {
+	d.Helper()
+	for _, e := range d.world.Effects()[d.effects:] {
+		if e.At.Before(until) && e.Kind != "create_org" {
+			d.Errorf("%s for %s at %s, before the lease of the lost writer ended at %s", e.Kind, e.After.Name, e.At, until)
+		}
+	}
+}
+
+// everythingOnce holds what was really done against n orders.
+func (d *drill) everythingOnce(n int) {
+	d.Helper()
+	done, kinds := map[string]int{}, map[string]int{}
+	for _, e := range d.world.Effects() {
+		kinds[e.Kind]++
+		what := fmt.Sprintf("%s %s", e.Kind, e.Org)
+		if e.Kind == "create_org" {
+			what = e.Kind + " " + e.After.Name // two of them have two ids
+		}
+		done[what]++
+	}
+	for what, times := range done {
+		if times > 1 {
+			d.Errorf("%s was done %d times", what, times)
+		}
+	}
+	want := map[string]int{"create_org": n, "create_subscription": n, "rename_org": n, "invite_owner": n}
+	if diff := cmp.Diff(want, kinds); diff != "" {
+		d.Errorf("what was done (-want +got):\n%s", diff)
+	}
+	if v := d.world.Violations(); len(v) > 0 {
+		d.Errorf("sent what must never be sent: %v", v)
+	}
+	if down := slices.ContainsFunc(d.world.Hostings(), func(h simulator.Hosting) bool { return h.SuspendedBy != "" || strings.EqualFold(h.Status, "deleted") }); down {
+		d.Error("somebody who pays has no hosting")
+	}
+}
