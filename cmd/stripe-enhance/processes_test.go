@@ -255,3 +255,33 @@ func writer(tb testing.TB, replicas ...*replica) (leader *replica) {
 	})
 	return leader
 }
+
+// grip is the panel with the first create in hand: it does it when it is told to.
+type grip struct {
+	at, done chan struct{}
+	release  func() // once
+}
+
+// holdFirstCreate makes the panel keep the first create of an organisation.
+func (s *site) holdFirstCreate() *grip {
+	h := &grip{at: make(chan struct{}), done: make(chan struct{})}
+	h.release = sync.OnceFunc(func() { close(h.done) })
+	s.tb.Cleanup(h.release)
+	first := sync.OnceFunc(func() { close(h.at); <-h.done })
+	s.world.SetFault(func(c simulator.Call) simulator.Fault {
+		if c.Route == "POST /orgs/{org}/customers" {
+			first()
+		}
+		return simulator.Fault{}
+	})
+	return h
+}
+
+func (h *grip) reached(tb testing.TB) {
+	tb.Helper()
+	select {
+	case <-h.at:
+	case <-time.After(patience):
+		tb.Fatal("no create was sent")
+	}
+}

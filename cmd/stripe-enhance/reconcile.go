@@ -158,12 +158,16 @@ const leaseSlack = 5 * time.Second
 // leaseLook is how often a held lease is looked at again.
 const leaseLook = time.Second
 
-// runPatiently waits for the lease of a writer that may have died. One that keeps
-// renewing it is alive: then this run leaves word and goes.
+// runPatiently leaves word with the writer and waits: until the writer takes the
+// word, which shows that it is alive and works, or until its lease runs out, which
+// shows that it died. Then this process does the run.
 func (p *program) runPatiently(ctx context.Context, a *parts, e *engine.Engine, request engine.Request) (reconcile.Report, error) {
 	var held *reconcile.LeaseHeld
 	r, err := e.Run(ctx, request)
 	if !errors.As(err, &held) {
+		return r, err
+	}
+	if err := a.store.Nudge(ctx, request.Subscriptions, "asked for by "+p.person(), p.now()); err != nil {
 		return r, err
 	}
 	patience := a.config.LeaseTTL + leaseSlack
@@ -180,19 +184,29 @@ func (p *program) runPatiently(ctx context.Context, a *parts, e *engine.Engine, 
 		if r, err = e.Run(ctx, request); !errors.As(err, &held) {
 			return r, err
 		}
+		if waiting, err := a.store.NudgesWaiting(ctx); err == nil && !waiting {
+			return r, &busyError{held: held, taken: true, full: request.Full}
+		}
 	}
-	if err := a.store.Nudge(ctx, request.Subscriptions, "asked for by "+p.person(), p.now()); err != nil {
-		return r, err
-	}
-	return r, &busyError{held: held}
+	return r, &busyError{held: held, full: request.Full}
 }
 
-// busyError is a run that another process will do instead.
-type busyError struct{ held *reconcile.LeaseHeld }
+// busyError is a run that another process does instead.
+type busyError struct {
+	held  *reconcile.LeaseHeld
+	taken bool // it has begun to look
+	full  bool // everything was to be read
+}
 
 func (e *busyError) Error() string {
-	return fmt.Sprintf("%s is at work and renews its lease (until %s); it was asked to look, nothing was done here",
-		e.held.Owner, e.held.Until.UTC().Format(time.RFC3339))
+	text := fmt.Sprintf("%s is at work and renews its lease (until %s); it was asked to look", e.held.Owner, e.held.Until.UTC().Format(time.RFC3339))
+	if e.taken {
+		text = e.held.Owner + " is at work; it was asked to look, and looks now"
+	}
+	if e.full {
+		text += " at what changed (at everything by FULL_SCHEDULE, or POST /api/admin/sync)"
+	}
+	return text + ". Nothing was done here"
 }
 
 func (e *busyError) Unwrap() error { return e.held }

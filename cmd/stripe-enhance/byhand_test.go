@@ -1,0 +1,82 @@
+package main
+
+import (
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/stripe-enhance/stripe-enhance/internal/pgtest"
+)
+
+// onBoth runs a test on a new database of each kind.
+func onBoth(t *testing.T, test func(t *testing.T, database string)) {
+	t.Helper()
+	t.Run("sqlite", func(t *testing.T) { t.Parallel(); test(t, "sqlite:"+filepath.Join(t.TempDir(), "state.db")) })
+	t.Run("postgres", func(t *testing.T) { t.Parallel(); test(t, pgtest.Empty(t)) })
+}
+
+// The service looks by itself only once a day here: what it does in between, it
+// was asked for.
+//
+// With each of these mistakes put in once, it went red: a run by hand that only
+// goes away, one that does not say who works instead, one that works all the same.
+func TestARunByHandWhileTheServiceWorksLeavesItsWishAndSaysSo(t *testing.T) {
+	onBoth(t, func(t *testing.T, database string) {
+		s := newSite(t, database, "POLL_SCHEDULE=@every 24h", "LEASE_TTL=20s")
+		r := s.serve("service")
+		r.says(0, "run finished")
+		s.mapPrices()
+		bakery := s.signUp("bakery")[0]
+
+		for _, by := range []struct {
+			args []string
+			want []string
+			then int // hostings
+		}{
+			{[]string{"reconcile", "--subscription", bakery}, []string{"operator@", " holds the lease; waiting", " is at work; it was asked to look, and looks now", "Nothing was done here"}, 1},
+			{[]string{"reconcile"}, []string{" is at work; it was asked to look, and looks now"}, 2},
+			{[]string{"reconcile", "--full", "-o", "json"}, []string{"at everything by FULL_SCHEDULE"}, 3},
+		} {
+			from := len(r.said())
+			out, talk, code := s.run(by.args...)
+			for _, want := range by.want {
+				if !strings.Contains(talk, want) {
+					t.Errorf("%q does not say %q: %s", by.args, want, talk)
+				}
+			}
+			if code != exitFailed || out != "" {
+				t.Errorf("%q: exit code %d and a report of %d bytes, want 1 and none", by.args, code, len(out))
+			}
+			r.says(from, "run finished")
+			s.hosted(by.then)
+			s.signUp("customer" + by.args[len(by.args)-1])
+		}
+		if _, talk, code := s.run("plan"); code == exitFailed || !strings.Contains(talk, "made from what it stored last") {
+			t.Errorf("a plan beside the service: exit code %d: %s", code, talk)
+		}
+	})
+}
+
+// The other way round: whoever works keeps the service waiting, and no longer.
+func TestAServiceWaitsForARunByHandAndThenTakesOver(t *testing.T) {
+	onBoth(t, func(t *testing.T, database string) {
+		s := newSite(t, database, "POLL_SCHEDULE=@every 24h", "LEASE_TTL=20s")
+		s.mapPrices()
+		s.signUp("bakery")
+		hold := s.holdFirstCreate()
+		by := s.start("by hand", nil, "reconcile")
+		hold.reached(t)
+		r := s.serve("service")
+		if r.leads() {
+			t.Error("the service leads while a run by hand is at work")
+		}
+		hold.release()
+		if code := by.exit(); code != exitOK {
+			t.Errorf("the run by hand ended with exit code %d", code)
+		}
+		writer(t, r)
+		s.signUp("florist")
+		s.run("reconcile")
+		s.hosted(2)
+	})
+}

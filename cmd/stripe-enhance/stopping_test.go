@@ -1,0 +1,125 @@
+//go:build unix
+
+package main
+
+import (
+	"database/sql"
+	"net"
+	"strings"
+	"syscall"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	_ "github.com/jackc/pgx/v5/stdlib" // the driver "pgx"
+
+	"github.com/stripe-enhance/stripe-enhance/simulator"
+)
+
+// With each of these mistakes put in once, it went red: a run that begins another
+// customer after the signal, an outcome that is not recorded once the context has
+// ended, a lease that is not given back, HTTP that goes on accepting.
+func TestASignalFinishesTheActionInHandAndNothingElse(t *testing.T) {
+	onBoth(t, func(t *testing.T, database string) {
+		s := newSite(t, database, "LEASE_TTL=10m", "CONCURRENCY=1")
+		s.mapPrices()
+		s.signUp("bakery", "florist", "cyclist")
+		create := s.holdFirstCreate()
+		r := s.serve("service")
+		create.reached(t)
+		if err := r.cmd.Process.Signal(syscall.SIGTERM); err != nil {
+			t.Fatal(err)
+		}
+		r.says(0, "stopping")
+		eventually(t, "nothing is accepted any more", func() bool {
+			c, err := net.Dial("tcp", strings.TrimPrefix(r.url, "http://"))
+			if err == nil {
+				_ = c.Close()
+			}
+			return err != nil
+		})
+		create.release()
+		if code := r.exit(); code != exitOK {
+			t.Errorf("exit code %d, want 0", code)
+		}
+		if diff := cmp.Diff([]string{"create_org"}, kinds(s.world.Effects())); diff != "" {
+			t.Errorf("what was done (-want +got):\n%s", diff)
+		}
+		if diff := cmp.Diff(map[string]int{"create_org applied": 1}, journal(t, database)); diff != "" {
+			t.Errorf("what the journal says was done (-want +got):\n%s", diff)
+		}
+		// Nobody waits for a lease of ten minutes, and nothing is left to look for.
+		if _, talk, code := s.run("reconcile"); code != exitOK || strings.Contains(talk, "holds the lease") {
+			t.Errorf("the next process: exit code %d: %s", code, talk)
+		}
+		s.hosted(3)
+	})
+}
+
+// A second signal is somebody who cannot wait. What the panel did is found by the
+// next process.
+func TestASecondSignalLeavesAtOnce(t *testing.T) {
+	onBoth(t, func(t *testing.T, database string) {
+		s := newSite(t, database)
+		s.mapPrices()
+		s.signUp("bakery")
+		create := s.holdFirstCreate()
+		r := s.serve("service")
+		create.reached(t)
+		for range 2 {
+			if err := r.cmd.Process.Signal(syscall.SIGTERM); err != nil {
+				t.Fatal(err)
+			}
+			r.says(0, "stopping") // the first was heard
+		}
+		if code := r.exit(); code != -1 { // while the panel has the create in hand
+			t.Errorf("exit code %d, want the end by the signal itself", code)
+		}
+		create.release()
+		eventually(t, "the panel has done it", func() bool { return len(s.world.Orgs()) > 0 })
+		next := s.serve("next")
+		s.hosted(1)
+		if diff := cmp.Diff(0, len(kinds(s.world.Effects()))-4); diff != "" {
+			t.Errorf("done: %v, want each of the four once (-want +got):\n%s", kinds(s.world.Effects()), diff)
+		}
+		_ = next
+	})
+}
+
+func kinds(effects []simulator.Effect) (all []string) {
+	for _, e := range effects {
+		all = append(all, e.Kind)
+	}
+	return all
+}
+
+// journal counts the actions by kind and state, without those that were only
+// planned and put aside.
+func journal(t *testing.T, database string) map[string]int {
+	t.Helper()
+	driver, source := "pgx", database
+	if path, lite := strings.CutPrefix(database, "sqlite:"); lite {
+		driver, source = "sqlite", path
+	}
+	db, err := sql.Open(driver, source)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer db.Close()
+	rows, err := db.QueryContext(t.Context(), "SELECT kind, state FROM actions WHERE state NOT IN ('planned', 'superseded')")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer rows.Close()
+	got := map[string]int{}
+	for rows.Next() {
+		var kind, state string
+		if err := rows.Scan(&kind, &state); err != nil {
+			t.Fatal(err)
+		}
+		got[kind+" "+state]++
+	}
+	if err := rows.Err(); err != nil {
+		t.Fatal(err)
+	}
+	return got
+}
