@@ -218,6 +218,14 @@ func (pl *planner) at(t time.Time) {
 	}
 }
 
+// saidOfItsHosting tells that a hold says of a subscription what another one says
+// of its hosting in the same words.
+func (pl *planner) saidOfItsHosting(h Hold) bool {
+	return h.Hosting == 0 && slices.ContainsFunc(pl.out.Holds, func(o Hold) bool {
+		return o.Hosting != 0 && o.Kind == h.Kind && o.Subscription == h.Subscription && o.ActionID == h.ActionID && o.Reason == h.Reason
+	})
+}
+
 // slot renders a subscription's slot as it stands in ids and markers.
 func slot(sub string, n int) string { return sub + "/" + strconv.Itoa(n) }
 
@@ -232,6 +240,7 @@ func (pl *planner) finish() {
 			cmp.Compare(a.Hosting, b.Hosting), cmp.Compare(a.ActionID, b.ActionID))
 	})
 	pl.out.Holds = slices.CompactFunc(pl.out.Holds, func(a, b Hold) bool { return a == b })
+	pl.out.Holds = slices.DeleteFunc(pl.out.Holds, pl.saidOfItsHosting)
 	slices.SortFunc(pl.out.Needs, func(a, b Need) int {
 		return cmp.Or(cmp.Compare(a.Kind, b.Kind), cmp.Compare(a.Org, b.Org),
 			cmp.Compare(a.Hosting, b.Hosting), cmp.Compare(a.Subscription, b.Subscription))

@@ -102,33 +102,15 @@ func (pl *planner) withinSubscription(alive bool) {
 				if samePlan && (l.hosting < 0 || pl.c.Hostings[l.hosting].Plan != pl.wants[w].plan.ID) {
 					continue
 				}
+				if alive && pl.awaits(l) != nil && pl.cat.lowers(pl.c.Hostings[l.hosting].Plan, pl.wants[w].plan.ID) {
+					continue // the item that it was turned into may be another one, and give more
+				}
 				l.Item, l.moved = pl.wants[w].item, true
 				pl.fill(w, i)
 				break
 			}
 		}
 	}
-}
-
-// lostMapping is the sentence for a bound item that is still billed but no longer
-// leads to a plan; empty when that is not so.
-func (pl *planner) lostMapping(l *link) string {
-	s := &pl.subs[l.sub]
-	it := s.item(l.Item)
-	if it == nil {
-		return ""
-	}
-	t, ok := pl.cat.match(it)
-	switch {
-	case !ok:
-		return fmt.Sprintf("price %s of %s has a hosting but no mapping any more: it stays as it is; map the price again with `stripe-enhance mappings set %s PLAN`",
-			it.Price, s.ID, it.Price)
-	case t.problem != "":
-		return t.why
-	case it.absurd():
-		return fmt.Sprintf("item %s of %s asks for %d hostings: what it has stays as it is", it.ID, s.ID, it.Quantity)
-	}
-	return ""
 }
 
 // byMarker binds unbound hostings whose friendly name names one of the
@@ -317,73 +299,4 @@ func (pl *planner) takeOver(w, i int) {
 	l.sub, l.fresh, l.moved = s, true, true
 	l.reason = fmt.Sprintf("%s has ended and the customer is back with %s: hosting %d is taken over", old, pl.subs[s].ID, l.Hosting)
 	pl.fill(w, i)
-}
-
-// leftover gives a binding that no want claimed its stance.
-func (pl *planner) leftover(l *link) {
-	if l.stance != 0 {
-		return
-	}
-	if l.sub < 0 {
-		l.stance = stanceKeep
-		l.reason = "subscription " + l.Subscription + " is not known"
-		return
-	}
-	s := &pl.subs[l.sub]
-	switch {
-	case s.stance != stanceUp:
-		l.stance, l.reason = s.stance, s.why(s.Subscription, pl.policy)
-	case pl.lostMapping(l) != "":
-		l.stance, l.reason = stanceKeep, pl.lostMapping(l)
-		pl.hold(Hold{Kind: pl.lostKind(l), Subscription: s.ID, Hosting: l.Hosting, Reason: l.reason})
-	case s.item(l.Item) != nil:
-		l.stance, l.reason = stanceDown, fmt.Sprintf("item %s of %s now has quantity %d", l.Item, s.ID, s.item(l.Item).Quantity)
-	case !s.mapped:
-		l.stance = stanceKeep // said once for the subscription
-	default:
-		l.stance, l.reason = pl.itemGone(s, l)
-	}
-	if l.fresh && l.stance != stanceUp {
-		l.stance = stanceKeep
-	}
-}
-
-// itemGone judges a hosting whose item is no longer part of a live subscription.
-// It is surplus only when nothing else in the subscription can be what it was
-// turned into: an item that is newer than the binding (or of unknown age) and
-// leads to no plan, or asks for an absurd number of them, may well be its upgrade,
-// to a price that nobody has mapped yet.
-func (pl *planner) itemGone(s *judged, l *link) (stance, string) {
-	if l.Item == "" {
-		reason := fmt.Sprintf("hosting %d belongs to %s, but it is not known to which of its items, and all of them have a hosting: compare them in the panel", l.Hosting, s.ID)
-		pl.hold(Hold{Kind: HoldAmbiguous, Subscription: s.ID, Hosting: l.Hosting, Reason: reason})
-		return stanceKeep, reason
-	}
-	for i := range s.items {
-		it := &s.items[i]
-		t, ok := pl.cat.match(it)
-		if ok && t.problem == "" && !it.absurd() || !it.Created.IsZero() && it.Created.Before(l.At) {
-			continue
-		}
-		kind, reason := HoldUnmapped, fmt.Sprintf("item %s of %s is gone and %s (price %s) has come without a mapping: hosting %d stays as it is until `stripe-enhance mappings set %s PLAN`",
-			l.Item, s.ID, it.ID, it.Price, l.Hosting, it.Price)
-		if ok && t.problem == "" {
-			kind, reason = HoldQuantity, fmt.Sprintf("item %s of %s is gone and %s has come, which asks for %d hostings: hosting %d stays as it is",
-				l.Item, s.ID, it.ID, it.Quantity, l.Hosting)
-		}
-		pl.hold(Hold{Kind: kind, Subscription: s.ID, Hosting: l.Hosting, Reason: reason})
-		return stanceKeep, reason
-	}
-	return stanceDown, fmt.Sprintf("item %s is no longer part of %s", l.Item, s.ID)
-}
-
-func (pl *planner) lostKind(l *link) HoldKind {
-	t, ok := pl.cat.match(pl.subs[l.sub].item(l.Item))
-	switch {
-	case !ok:
-		return HoldUnmapped
-	case t.problem != "":
-		return t.problem
-	}
-	return HoldQuantity
 }

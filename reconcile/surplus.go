@@ -1,0 +1,117 @@
+package reconcile
+
+import "fmt"
+
+// lostMapping is the sentence for a bound item that is still billed but no longer
+// leads to a plan; empty when that is not so.
+func (pl *planner) lostMapping(l *link) string {
+	s := &pl.subs[l.sub]
+	it := s.item(l.Item)
+	if it == nil {
+		return ""
+	}
+	t, ok := pl.cat.match(it)
+	switch {
+	case !ok:
+		return fmt.Sprintf("price %s of %s has a hosting but no mapping any more: it stays as it is; map the price again with `stripe-enhance mappings set %s PLAN`",
+			it.Price, s.ID, it.Price)
+	case t.problem != "":
+		return t.why
+	case it.absurd():
+		return fmt.Sprintf("item %s of %s asks for %d hostings: what it has stays as it is", it.ID, s.ID, it.Quantity)
+	}
+	return ""
+}
+
+// leftover gives a binding that no want claimed its stance.
+func (pl *planner) leftover(l *link) {
+	if l.stance != 0 {
+		return
+	}
+	if l.sub < 0 {
+		l.stance = stanceKeep
+		l.reason = "subscription " + l.Subscription + " is not known"
+		return
+	}
+	s := &pl.subs[l.sub]
+	switch {
+	case s.stance != stanceUp:
+		l.stance, l.reason = s.stance, s.why(s.Subscription, pl.policy)
+	case pl.lostMapping(l) != "":
+		l.stance, l.reason = stanceKeep, pl.lostMapping(l)
+		pl.hold(Hold{Kind: pl.lostKind(l), Subscription: s.ID, Hosting: l.Hosting, Reason: l.reason})
+	case s.item(l.Item) != nil:
+		l.stance, l.reason = pl.surplus(s, l, fmt.Sprintf("item %s of %s now has quantity %d", l.Item, s.ID, s.item(l.Item).Quantity))
+	case !s.mapped:
+		l.stance = stanceKeep // said once for the subscription
+	default:
+		l.stance, l.reason = pl.itemGone(s, l)
+	}
+	if l.fresh && l.stance != stanceUp {
+		l.stance = stanceKeep
+	}
+}
+
+// itemGone judges a hosting whose item is no longer part of a live subscription.
+// It is surplus only when nothing else in the subscription can be what it was
+// turned into.
+func (pl *planner) itemGone(s *judged, l *link) (stance, string) {
+	if l.Item == "" {
+		reason := fmt.Sprintf("hosting %d belongs to %s, but it is not known to which of its items, and all of them have a hosting: compare them in the panel", l.Hosting, s.ID)
+		pl.hold(Hold{Kind: HoldAmbiguous, Subscription: s.ID, Hosting: l.Hosting, Reason: reason})
+		return stanceKeep, reason
+	}
+	return pl.surplus(s, l, fmt.Sprintf("item %s is no longer part of %s", l.Item, s.ID))
+}
+
+// surplus takes a hosting down for a reason, unless its subscription pays for
+// something else that it may have to serve.
+func (pl *planner) surplus(s *judged, l *link, reason string) (stance, string) {
+	it := pl.awaits(l)
+	if it == nil {
+		return stanceDown, reason
+	}
+	kind, wait := HoldUnmapped, fmt.Sprintf("%s, and %s (price %s) has come without a mapping: hosting %d stays as it is until `stripe-enhance mappings set %s PLAN`",
+		reason, it.ID, it.Price, l.Hosting, it.Price)
+	if t, ok := pl.cat.match(it); ok && t.problem != "" {
+		kind, wait = t.problem, fmt.Sprintf("%s, and what %s pays for is not known: hosting %d stays as it is; %s", reason, it.ID, l.Hosting, t.why)
+	} else if ok {
+		kind, wait = HoldQuantity, fmt.Sprintf("%s, and %s asks for %d hostings: hosting %d stays as it is", reason, it.ID, it.Quantity, l.Hosting)
+	}
+	pl.hold(Hold{Kind: kind, Subscription: s.ID, Hosting: l.Hosting, Reason: wait})
+	return stanceKeep, wait
+}
+
+// awaits finds an item that may be what the item of a binding was turned into and
+// of which nobody can tell now what it buys; nil when there is none. It is any that
+// is mapped to a plan which cannot be found, or asks for an absurd number; and, once
+// the item itself is gone, an unmapped one that is newer than the binding or of
+// unknown age: an upgrade to a price that nobody has mapped yet. Older unmapped
+// ones were beside it all along; they are extras.
+func (pl *planner) awaits(l *link) *Item {
+	s := &pl.subs[l.sub]
+	gone := s.item(l.Item) == nil
+	for i := range s.items {
+		it := &s.items[i]
+		t, ok := pl.cat.match(it)
+		switch {
+		case it.ID == l.Item:
+		case ok && (t.problem != "" || it.absurd()):
+			return it
+		case !ok && gone && (it.Created.IsZero() || !it.Created.Before(l.At)):
+			return it
+		}
+	}
+	return nil
+}
+
+func (pl *planner) lostKind(l *link) HoldKind {
+	t, ok := pl.cat.match(pl.subs[l.sub].item(l.Item))
+	switch {
+	case !ok:
+		return HoldUnmapped
+	case t.problem != "":
+		return t.problem
+	}
+	return HoldQuantity
+}
