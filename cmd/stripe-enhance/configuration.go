@@ -6,6 +6,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/stripe-enhance/stripe-enhance/internal/config"
+	"github.com/stripe-enhance/stripe-enhance/internal/notify"
 )
 
 // groupTitles say what a group of variables is about.
@@ -65,7 +66,7 @@ func wrap(text, indent string) string {
 
 // settings reads the configuration for a command and tells its warnings.
 func (p *program) settings(need config.Need) (*config.Config, error) {
-	c, warnings, err := config.Load(config.Sources{DotEnv: p.dotEnv, Environ: p.environ, Flags: p.flags}, need)
+	c, warnings, err := config.Load(config.Sources{DotEnv: p.dotEnv, Environ: p.environ, Flags: p.flags, Receiver: notify.Check}, need)
 	if err != nil {
 		return nil, err
 	}

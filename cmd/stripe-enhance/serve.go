@@ -33,8 +33,7 @@ recorded, the lease is given back. A second one ends it at once. Exit code 0: en
 so. 1: it could not start or go on. 2: usage or configuration.`
 
 func (p *program) serveCommand() *cobra.Command {
-	var trusted []string
-	c := &cobra.Command{
+	return &cobra.Command{
 		Use:     "serve",
 		Short:   "The service: schedules, webhook, admin API, metrics",
 		Long:    serveLong,
@@ -43,20 +42,13 @@ func (p *program) serveCommand() *cobra.Command {
 			"  ADMIN_API_KEY=\"$(openssl rand -hex 32)\" STRIPE_WEBHOOK_SECRET=whsec_… stripe-enhance serve\n" +
 			"  stripe-enhance serve --listen-addr 127.0.0.1:8080 --poll-schedule '@every 5m' --trusted-proxies 10.0.0.0/8",
 		RunE: func(c *cobra.Command, _ []string) error {
-			proxies, err := p.trustedProxies(trusted, c.CommandPath())
-			if err != nil {
-				return err
-			}
 			a, err := p.serviceParts(c.Context())
 			if err != nil {
 				return err
 			}
-			a.proxies = proxies
 			return errors.Join(p.serve(c.Context(), a), a.close())
 		},
 	}
-	c.Flags().StringSliceVar(&trusted, "trusted-proxies", nil, "addresses or networks whose X-Forwarded-For is believed (TRUSTED_PROXIES)")
-	return c
 }
 
 // serve puts the service together and runs it until ctx ends.
@@ -104,7 +96,7 @@ func (a *serviceParts) server(loop *server.Loop, w *watcher) (*server.Server, er
 		Loop: loop, Nudges: a.store, History: a.store, Plans: a.store, Holds: a.store,
 		Mappings: storedMappings{a}, Journal: storedJournal{a.store}, Customers: storedCustomers{a}, Overview: storedOverview{a.store},
 		Stripe: a.askStripe, Enhance: a.askEnhance,
-		AdminKeys: a.config.AdminKeys, TrustedProxies: a.proxies, Observer: w, Version: a.version, Now: a.now, Log: a.log,
+		AdminKeys: a.config.AdminKeys, TrustedProxies: a.config.TrustedProxies, Observer: w, Version: a.version, Now: a.now, Log: a.log,
 	}
 	if secrets := []secret.Text(a.config.WebhookSecrets); len(secrets) > 0 {
 		o.Verify = verifier(secrets)

@@ -3,9 +3,6 @@ package main
 import (
 	"context"
 	"errors"
-	"fmt"
-	"net/netip"
-	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -29,7 +26,6 @@ type serviceParts struct {
 	owner    string
 	leaseTTL time.Duration
 	version  string
-	proxies  []netip.Prefix
 	metrics  *metrics.Metrics
 
 	stripePace, enhancePace       *pace.Limiter
@@ -126,36 +122,6 @@ func verifier(secrets []secret.Text) server.Verify {
 	return func(body []byte, signature string, now time.Time) (reconcile.Event, error) {
 		return stripe.VerifyWebhook(body, signature, secrets, now)
 	}
-}
-
-// trustedProxies reads the flag, else the environment.
-func (p *program) trustedProxies(flag []string, command string) ([]netip.Prefix, error) {
-	if len(flag) == 0 {
-		for _, kv := range p.environ {
-			if value, ok := strings.CutPrefix(kv, "TRUSTED_PROXIES="); ok {
-				flag = strings.Split(value, ",")
-			}
-		}
-	}
-	var proxies []netip.Prefix
-	var problems []error
-	for _, text := range flag {
-		if text = strings.TrimSpace(text); text == "" {
-			continue
-		}
-		prefix, err := netip.ParsePrefix(text)
-		if addr, err2 := netip.ParseAddr(text); err2 == nil {
-			prefix, err = addr.Prefix(addr.BitLen())
-		}
-		if err != nil {
-			problems = append(problems, fmt.Errorf("TRUSTED_PROXIES: %q is neither an address nor a network like 10.0.0.0/8", text))
-		}
-		proxies = append(proxies, prefix.Masked())
-	}
-	if len(problems) > 0 {
-		return nil, &usageError{errors.Join(problems...), command}
-	}
-	return proxies, nil
 }
 
 // runner is the engine as the service's loop calls it.

@@ -5,6 +5,7 @@ import (
 	"net/url"
 	"strings"
 
+	"github.com/stripe-enhance/stripe-enhance/internal/secret"
 	"github.com/stripe-enhance/stripe-enhance/reconcile"
 )
 
@@ -113,6 +114,18 @@ func checkService(c *Config, p *Problems) {
 		if scheme, _, ok := strings.Cut(u.Reveal(), "://"); !ok || scheme == "" || strings.ContainsAny(scheme, " /?#") {
 			p.add("NOTIFY_URLS", "has a part without a scheme like slack:// or smtp://")
 			break
+		}
+	}
+}
+
+// checkReceivers asks whoever will send the messages about each receiver.
+func checkReceivers(c *Config, wrong func(secret.Text) error, p *Problems) {
+	if wrong == nil || p.has("NOTIFY_URLS") {
+		return
+	}
+	for i, u := range c.NotifyURLs {
+		if err := wrong(u); err != nil {
+			p.addf("NOTIFY_URLS", "URL %d of %d: %s", i+1, len(c.NotifyURLs), err)
 		}
 	}
 }

@@ -66,14 +66,17 @@ type Config struct {
 	RetryMax      time.Duration `env:"RETRY_MAX" envDefault:"1h" group:"pace" usage:"longest back-off of a customer whose actions fail" example:"2h"`
 	LeaseTTL      time.Duration `env:"LEASE_TTL" envDefault:"30s" group:"pace" usage:"how long a writer that fell silent keeps others out" example:"30s"`
 
-	ListenAddr   Address   `env:"LISTEN_ADDR" envDefault:":8080" group:"service" usage:"address of the HTTP side (PORT=n is read as :n when this is unset)" example:"127.0.0.1:8080"`
-	MetricsAddr  Address   `env:"METRICS_ADDR" group:"service" usage:"separate address for /metrics; unset: served beside the rest" example:"127.0.0.1:9090"`
-	AdminKeys    Secrets   `env:"ADMIN_API_KEY" group:"service" usage:"key of the admin API, at least 32 characters, several separated by commas while rotating; unset: admin routes answer 404" example:"the output of: openssl rand -hex 32"`
-	PollSchedule Schedule  `env:"POLL_SCHEDULE" envDefault:"@every 1m" group:"service" usage:"cron expression of incremental runs" example:"*/5 * * * *"`
-	FullSchedule Schedule  `env:"FULL_SCHEDULE" envDefault:"@daily" group:"service" usage:"cron expression of full sweeps" example:"30 3 * * *"`
-	NotifyURLs   Secrets   `env:"NOTIFY_URLS" group:"service" usage:"shoutrrr URLs separated by commas, told about brakes, parked items, failed and recovered runs" example:"discord://token@channel"`
-	LogLevel     LogLevel  `env:"LOG_LEVEL" envDefault:"INFO" group:"service" usage:"ERROR, WARN, INFO or DEBUG" example:"DEBUG"`
-	LogFormat    LogFormat `env:"LOG_FORMAT" envDefault:"auto" group:"service" usage:"text, json, or auto: text on a terminal, JSON elsewhere" example:"json"`
+	ListenAddr  Address `env:"LISTEN_ADDR" envDefault:":8080" group:"service" usage:"address of the HTTP side (PORT=n is read as :n when this is unset)" example:"127.0.0.1:8080"`
+	MetricsAddr Address `env:"METRICS_ADDR" group:"service" usage:"separate address for /metrics; unset: served beside the rest" example:"127.0.0.1:9090"`
+	AdminKeys   Secrets `env:"ADMIN_API_KEY" group:"service" usage:"key of the admin API, at least 32 characters, several separated by commas while rotating; unset: admin routes answer 404" example:"the output of: openssl rand -hex 32"`
+	// TrustedProxies: whoever calls from elsewhere and names another address in
+	// X-Forwarded-For would otherwise choose whose wrong tries are counted.
+	TrustedProxies Networks  `env:"TRUSTED_PROXIES" group:"service" usage:"addresses or networks, separated by commas, whose X-Forwarded-For is believed" example:"10.0.0.0/8"`
+	PollSchedule   Schedule  `env:"POLL_SCHEDULE" envDefault:"@every 1m" group:"service" usage:"cron expression of incremental runs" example:"*/5 * * * *"`
+	FullSchedule   Schedule  `env:"FULL_SCHEDULE" envDefault:"@daily" group:"service" usage:"cron expression of full sweeps" example:"30 3 * * *"`
+	NotifyURLs     Secrets   `env:"NOTIFY_URLS" group:"service" usage:"shoutrrr URLs separated by commas, told about brakes, parked items, failed and recovered runs" example:"discord://token@channel"`
+	LogLevel       LogLevel  `env:"LOG_LEVEL" envDefault:"INFO" group:"service" usage:"ERROR, WARN, INFO or DEBUG" example:"DEBUG"`
+	LogFormat      LogFormat `env:"LOG_FORMAT" envDefault:"auto" group:"service" usage:"text, json, or auto: text on a terminal, JSON elsewhere" example:"json"`
 	// AppVersion overrides what the build says, for images built without it.
 	AppVersion string `env:"APP_VERSION" group:"service" usage:"version shown by health; unset: the one built in" example:"1.4.0"`
 

@@ -7,6 +7,8 @@ import (
 	"strings"
 
 	"github.com/caarlos0/env/v11"
+
+	"github.com/stripe-enhance/stripe-enhance/internal/secret"
 )
 
 // Sources are where values come from, the later ones winning: DotEnv, Environ,
@@ -18,6 +20,9 @@ type Sources struct {
 	Environ []string
 	// Flags are those that were given, by the variable's name.
 	Flags map[string]string
+	// Receiver tells what is wrong with one of the URLs of NOTIFY_URLS, without
+	// quoting it and without contacting anybody. nil: only their form is checked.
+	Receiver func(secret.Text) error
 }
 
 // Load reads, parses and checks everything. The error is Problems. Warnings are
@@ -27,6 +32,7 @@ func Load(from Sources, need Need) (c *Config, warnings []string, err error) {
 	values := gather(from, &problems)
 	c = parse(values, &problems)
 	check(c, &problems)
+	checkReceivers(c, from.Receiver, &problems)
 	require(c, need, &problems)
 	if len(problems) > 0 {
 		return nil, nil, problems.sorted()

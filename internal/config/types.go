@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"net/netip"
 	"regexp"
 	"strconv"
 	"strings"
@@ -105,6 +106,28 @@ func (a *Address) UnmarshalText(b []byte) error {
 		return fmt.Errorf("%q: the port is not a number up to 65535", b)
 	}
 	*a = Address(b)
+	return nil
+}
+
+// Networks are addresses and networks of them.
+type Networks []netip.Prefix
+
+// UnmarshalText splits at commas; a single address is a network of one.
+func (n *Networks) UnmarshalText(b []byte) error {
+	*n = nil
+	for part := range strings.SplitSeq(string(b), ",") {
+		if part = strings.TrimSpace(part); part == "" {
+			continue
+		}
+		prefix, err := netip.ParsePrefix(part)
+		if addr, notOne := netip.ParseAddr(part); notOne == nil {
+			prefix, err = addr.Prefix(addr.BitLen())
+		}
+		if err != nil {
+			return fmt.Errorf("%q is neither an address nor a network like 10.0.0.0/8", part)
+		}
+		*n = append(*n, prefix.Masked())
+	}
 	return nil
 }
 

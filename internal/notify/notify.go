@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net/url"
 	"strings"
 	"sync"
 	"time"
@@ -56,12 +57,11 @@ func New(urls []secret.Text, log *logrus.Logger) (*Notifier, error) {
 	var problems []error
 	sends, names := []Send{}, []string{}
 	for i, u := range urls {
-		scheme, send, err := connect(u)
-		if err != nil {
+		if err := Check(u); err != nil {
 			problems = append(problems, fmt.Errorf("NOTIFY_URLS: URL %d of %d: %w", i+1, len(urls), err))
 			continue
 		}
-		sends, names = append(sends, send), append(names, fmt.Sprintf("%d (%s)", i+1, scheme))
+		sends, names = append(sends, sender(u)), append(names, fmt.Sprintf("%d (%s)", i+1, scheme(u)))
 	}
 	if len(problems) > 0 {
 		return nil, errors.Join(problems...)
@@ -69,22 +69,43 @@ func New(urls []secret.Text, log *logrus.Logger) (*Notifier, error) {
 	return start(names, sends, log), nil
 }
 
-// connect finds the service of a URL. What the library says about a URL that it
-// cannot use may quote it, so it is not passed on.
-func connect(u secret.Text) (scheme string, send Send, err error) {
-	scheme, _, ok := strings.Cut(u.Reveal(), "://")
-	if !ok {
-		return "", nil, errors.New("it is not SERVICE://…; see the list of services of shoutrrr")
+// Check reports whether a shoutrrr URL can be used, contacting nobody. What the
+// library says about a URL that it cannot use may quote it, so it is not passed on.
+func Check(u secret.Text) error {
+	if _, _, ok := strings.Cut(u.Reveal(), "://"); !ok {
+		return errors.New("it is not SERVICE://…; see the list of services of shoutrrr")
 	}
-	service, err := (&router.ServiceRouter{}).Locate(u.Reveal())
-	if err != nil {
-		return "", nil, fmt.Errorf("it is not one that the service %q understands", printable(scheme))
+	if signsInFirst(u) {
+		if parsed, err := url.Parse(u.Reveal()); err != nil || parsed.Host == "" {
+			return fmt.Errorf("it is not one that the service %q understands", scheme(u))
+		}
+		return nil
 	}
-	return printable(scheme), func(message string) error { return service.Send(message, nil) }, nil
+	if _, err := (&router.ServiceRouter{}).Locate(u.Reveal()); err != nil {
+		return fmt.Errorf("it is not one that the service %q understands", scheme(u))
+	}
+	return nil
 }
 
-// printable keeps a mistyped URL, whose secret may have come first, out of logs.
-func printable(scheme string) string {
+// signsInFirst: for Matrix the library signs in as soon as it reads the URL. That
+// is left until there is a message; a chat that is down must not keep a service
+// from starting.
+func signsInFirst(u secret.Text) bool { return strings.HasPrefix(u.Reveal(), "matrix://") }
+
+// sender is for a URL that was checked.
+func sender(u secret.Text) Send {
+	return func(message string) error {
+		service, err := (&router.ServiceRouter{}).Locate(u.Reveal())
+		if err != nil {
+			return err
+		}
+		return service.Send(message, nil)
+	}
+}
+
+// scheme keeps a mistyped URL, whose secret may have come first, out of logs.
+func scheme(u secret.Text) string {
+	scheme, _, _ := strings.Cut(u.Reveal(), "://")
 	if len(scheme) > 20 || strings.ContainsFunc(scheme, func(c rune) bool { return (c < 'a' || c > 'z') && c != '+' }) {
 		return "unknown"
 	}
