@@ -101,7 +101,8 @@ func (p *program) approveCommand() *cobra.Command {
 		Short: "Release what the brake held, exactly as shown, and do it",
 		Long: "Releases exactly the changes of a held plan, and then does a run. Each of them is\n" +
 			"looked at again first: what is no longer wanted is dropped, and nothing is added.\n" +
-			"The beginning of the id is enough, as long as it is the beginning of no other.",
+			"The beginning of the id is enough, as long as it is the beginning of no other.\n\n" +
+			"Exit code 0: each of them is done, or no longer wanted. 1: not all of them are.",
 		GroupID: groupRun,
 		Args:    arguments("PLAN_ID"),
 		Example: "  stripe-enhance plans\n  stripe-enhance approve e716f6d98bf6d2b7",
@@ -130,7 +131,38 @@ func (p *program) approve(ctx context.Context, a *parts, e *engine.Engine, id st
 		}
 		return p.printf("%s is at work and will apply it.\n", report.Plain(held.Owner))
 	}
-	return p.finish(r, err)
+	if err := p.finish(r, err); err != nil && !errors.Is(err, leftError{}) {
+		return err
+	}
+	return undone(one, r)
+}
+
+// undone is nil when everything that was released is done or no longer wanted,
+// whatever else the run left for a person: this command answers for the plan.
+func undone(one reconcile.HeldPlan, r reconcile.Report) error {
+	ours, left := map[string]bool{}, 0
+	for _, a := range one.Actions {
+		ours[a.ID] = true
+	}
+	for _, a := range r.Actions {
+		switch a.State {
+		case reconcile.ActionApplied, reconcile.ActionAdopted, reconcile.ActionSuperseded:
+		case reconcile.ActionPlanned, reconcile.ActionHeld, reconcile.ActionSent, reconcile.ActionAmbiguous, reconcile.ActionFailed:
+			if ours[a.ID] {
+				left++
+			}
+		}
+	}
+	for _, h := range r.Holds {
+		if ours[h.ActionID] && h.Kind != reconcile.HoldBrake {
+			left++
+		}
+	}
+	if left == 0 {
+		return nil
+	}
+	return fmt.Errorf("%d of %s approved in %s not done in this run; the approval stands until %s, and the next runs go on with it",
+		left, report.Count(len(one.Actions), "change"), one.ID, one.Expires.UTC().Format(time.RFC3339))
 }
 
 // withStore opens the database, runs do, and closes it.

@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
+
+	"github.com/stripe-enhance/stripe-enhance/internal/report"
 )
 
 // healthcheckLimit is below the shortest time-out that container engines use.
@@ -64,6 +66,9 @@ func (p *program) healthcheck(ctx context.Context, url string) error {
 	body, err := io.ReadAll(io.LimitReader(answer.Body, 1<<10))
 	if err != nil || answer.StatusCode != http.StatusOK {
 		return fmt.Errorf("not ready: %s %s", answer.Status, body)
+	}
+	if p.format == formatJSON {
+		return report.WriteJSON(p.out, map[string]bool{"ready": true})
 	}
 	return p.printf("ready\n")
 }

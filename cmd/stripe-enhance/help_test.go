@@ -1,0 +1,84 @@
+package main
+
+import (
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+// calls are the command lines of this program in a piece of shell, without the
+// program's name: enough of a shell for the examples of the help.
+func calls(shell string) (all [][]string) {
+	for _, at := range called.FindAllStringIndex(shell, -1) {
+		var words []string
+		word, quote, begun := "", rune(0), false
+		for _, c := range shell[at[1]:] + "\n" {
+			switch {
+			case quote != 0 && c == quote:
+				quote = 0
+			case quote != 0:
+				word += string(c)
+			case c == '\'' || c == '"':
+				quote, begun = c, true
+			case strings.ContainsRune(" \n|&;>#", c):
+				if begun {
+					words = append(words, word)
+				}
+				word, begun = "", false
+			default:
+				word, begun = word+string(c), true
+			}
+			if quote == 0 && strings.ContainsRune("\n|&;>#", c) {
+				break
+			}
+		}
+		all = append(all, words)
+	}
+	return all
+}
+
+var called = regexp.MustCompile(`(?m)(?:^|\s)stripe-enhance(?:\s|$)`)
+
+func TestCommandLinesAreFoundInExamples(t *testing.T) {
+	got := calls("  KEY=\"$(openssl rand)\" stripe-enhance serve\n  stripe-enhance a 'b c' -o json | jq '.x | y'\n  x && ssh other stripe-enhance import - > f   # all")
+	want := [][]string{{"serve"}, {"a", "b c", "-o", "json"}, {"import", "-"}}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+}
+
+// An example that the program itself does not understand is worse than none. Each
+// one is parsed as it would be when pasted, and each command has one of its own.
+func TestEveryExampleOfTheHelpIsUnderstood(t *testing.T) {
+	p, _, _ := bench()
+	root := p.root()
+	for _, c := range commandsBelow(root) {
+		var shown []string
+		for _, words := range calls(c.Example) {
+			fresh := p.root()
+			found, rest, err := fresh.Find(words)
+			if err == nil {
+				err = found.ParseFlags(rest)
+			}
+			if err == nil {
+				err = found.ValidateArgs(found.Flags().Args())
+			}
+			if err == nil {
+				word, _ := found.Flags().GetString("output")
+				err = p.chooseFormat(found, word)
+			}
+			if err != nil {
+				t.Errorf("example of %q: stripe-enhance %s: %v", c.CommandPath(), strings.Join(words, " "), err)
+				continue
+			}
+			shown = append(shown, found.CommandPath())
+		}
+		own := func(path string) bool { return path == c.CommandPath() || strings.HasPrefix(path, c.CommandPath()+" ") }
+		if c.Example != "" && !slices.ContainsFunc(shown, own) {
+			t.Errorf("%s: its examples are of %v", c.CommandPath(), shown)
+		}
+	}
+}
