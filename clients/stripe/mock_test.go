@@ -23,11 +23,15 @@ import (
 )
 
 // mocks finds Stripe's own stripe-mock, in any number of versions: executables
-// named stripe-mock or stripe-mock-VERSION in the directories of STRIPE_MOCK_DIR,
-// GOBIN or PATH. It checks every parameter against Stripe's OpenAPI description.
+// named stripe-mock or stripe-mock-VERSION in the cache where .ci/deps puts them,
+// or in the directories of STRIPE_MOCK_DIR, GOBIN or PATH. It checks every
+// parameter against Stripe's OpenAPI description.
 func mocks(t *testing.T) []string {
 	t.Helper()
 	var dirs []string
+	if cache, err := os.UserCacheDir(); err == nil {
+		dirs = append(dirs, filepath.Join(cache, "stripe-enhance"))
+	}
 	for _, name := range []string{"STRIPE_MOCK_DIR", "GOBIN", "PATH"} {
 		dirs = append(dirs, filepath.SplitList(os.Getenv(name))...)
 	}
@@ -132,7 +136,7 @@ func (w *rewriting) RoundTrip(r *http.Request) (*http.Response, error) {
 func TestEveryRequestIsAcceptedByStripesOwnMock(t *testing.T) {
 	found := mocks(t)
 	if len(found) == 0 {
-		t.Skip("no stripe-mock in STRIPE_MOCK_DIR, GOBIN or PATH; go install github.com/stripe/stripe-mock@latest")
+		t.Skip("no stripe-mock where `make ci-deps` puts it, nor in STRIPE_MOCK_DIR, GOBIN or PATH")
 	}
 	for _, binary := range found {
 		t.Run(filepath.Base(binary), func(t *testing.T) {
