@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"strings"
 	"time"
 
@@ -140,7 +141,7 @@ func (p *program) approve(ctx context.Context, a *parts, e *engine.Engine, id st
 // undone is nil when everything that was released is done or no longer wanted,
 // whatever else the run left for a person: this command answers for the plan.
 func undone(one reconcile.HeldPlan, r reconcile.Report) error {
-	ours, left := map[string]bool{}, 0
+	ours, left := map[string]bool{}, map[string]bool{}
 	for _, a := range one.Actions {
 		ours[a.ID] = true
 	}
@@ -148,21 +149,20 @@ func undone(one reconcile.HeldPlan, r reconcile.Report) error {
 		switch a.State {
 		case reconcile.ActionApplied, reconcile.ActionAdopted, reconcile.ActionSuperseded:
 		case reconcile.ActionPlanned, reconcile.ActionHeld, reconcile.ActionSent, reconcile.ActionAmbiguous, reconcile.ActionFailed:
-			if ours[a.ID] {
-				left++
-			}
+			left[a.ID] = ours[a.ID]
 		}
 	}
 	for _, h := range r.Holds {
-		if ours[h.ActionID] && h.Kind != reconcile.HoldBrake {
-			left++
+		if h.Kind != reconcile.HoldBrake && h.ActionID != "" {
+			left[h.ActionID] = ours[h.ActionID]
 		}
 	}
-	if left == 0 {
+	maps.DeleteFunc(left, func(_ string, ours bool) bool { return !ours })
+	if len(left) == 0 {
 		return nil
 	}
 	return fmt.Errorf("%d of %s approved in %s not done in this run; the approval stands until %s, and the next runs go on with it",
-		left, report.Count(len(one.Actions), "change"), one.ID, one.Expires.UTC().Format(time.RFC3339))
+		len(left), report.Count(len(one.Actions), "change"), one.ID, one.Expires.UTC().Format(time.RFC3339))
 }
 
 // withStore opens the database, runs do, and closes it.

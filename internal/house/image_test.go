@@ -49,6 +49,9 @@ func stages(t testing.TB) [][]instruction {
 // buildVersion is what the binary of these tests says of itself.
 const buildVersion = "9.8.7-house"
 
+// built is where the binary is; "" while no test has asked for it.
+var built string
+
 // binary is the program as the image has it: built once, by the Dockerfile's own
 // command, outside of Docker.
 var binary = sync.OnceValues(func() (string, error) {
@@ -57,6 +60,7 @@ var binary = sync.OnceValues(func() (string, error) {
 	if err != nil {
 		return "", err
 	}
+	built = dir
 	text, err := os.ReadFile(filepath.Join(root, "Dockerfile"))
 	if err != nil {
 		return "", err
@@ -88,8 +92,8 @@ func program(t testing.TB) string {
 
 func TestMain(m *testing.M) {
 	code := m.Run()
-	if path, err := binary(); err == nil {
-		_ = os.RemoveAll(filepath.Dir(path))
+	if built != "" {
+		_ = os.RemoveAll(built)
 	}
 	os.Exit(code)
 }

@@ -1,0 +1,127 @@
+// Package reconcile decides what should change at Enhance, from what Stripe says
+// and from what was seen at the panel. It is pure: facts in, a [Decision] out. It
+// has no clock, no logger, no context and no error, and a plan cannot fail, it can
+// only hold, with a sentence that says why. The same facts give the same decision
+// in any order and at any time; [Decide] is called for one customer at a time, so
+// what it costs does not depend on how many there are.
+//
+// # What is paid for
+//
+// These rules and those of the next section are the policy, in the order in which
+// Decide applies them. Those of this section are the table in the README, which a
+// test holds against them. Of rules 2 to 8 the first that fits judges a
+// subscription; 11 to 14 turn what is active into single hostings.
+//
+//  1. a person said "ignore": nothing is done for this customer
+//  2. Stripe does not know the subscription: nothing new; what exists stays, and you are told
+//  3. canceled, incomplete_expired: suspended if it was ever provisioned, then deleted (softly) after the retention period where that is on
+//  4. active, trialing: active
+//  5. past_due: active until the grace period ends, then suspended
+//  6. unpaid, paused: suspended
+//  7. incomplete: nothing new; what exists stays
+//  8. any other status: nothing new; what exists stays, and you are told
+//  9. pause_collection: as PAUSED_COLLECTION says, for what would be active
+//  10. cancel_at_period_end: no difference until Stripe says canceled
+//  11. a mapping: found by price id before lookup key before product id; a plan that is a number is its id, anything else its exact name
+//  12. a price without a mapping, or whose plan does not exist or exists twice: nothing new for it; what exists stays, and you are told
+//  13. unmapped items beside mapped ones: extras, ignored
+//  14. quantity: as many hostings; outside of 0 to 100, nothing new, what exists stays, and you are told
+//
+// # What is done about it
+//
+//  15. A hosting serves the item it is bound to. One whose item is gone serves
+//     another item of the same subscription: an upgrade is a change of plan,
+//     never a new hosting.
+//  16. What is still lacking is looked for among unbound hostings that carry the
+//     subscription's marker, then in its metadata, then among its bindings to
+//     hostings that are gone, so that none of those is replaced, and last with the
+//     customer's ended subscriptions, same plan first: who comes back gets the old
+//     hosting.
+//  17. A hosting that no item claims follows the status of its subscription. In a
+//     live one it is suspended when the quantity fell (what is up is kept before
+//     what is not, low slots before high ones) or its item is gone. It
+//     stays when its item merely lost its mapping, when an unmapped item has come
+//     that may be its upgrade, or when we do not know which item it served; and
+//     what is bound in this very decision loses nothing in it.
+//  18. The org is the bound one, else that of the hostings just found, else the one
+//     with our marker, else the one that the metadata names, else the only one
+//     owned by exactly this e-mail, else a new one. Several: held.
+//  19. A hosting of several bindings is up while any of them wants it up, untouched
+//     while any cannot be judged, and taken down only when all of them say so.
+//  20. While a write to it has no known outcome, nothing else is sent to it.
+//  21. Paid for, but missing, deleted or in a state we do not know: held. It is
+//     never made a second time.
+//  22. Paid for and suspended: resumed when our own journal suspended it, held when
+//     somebody else did.
+//  23. Paid for on another plan: changed in place, after resuming. Held when two
+//     live subscriptions want different plans, when a smaller one is wanted beside
+//     a subscription that cannot be judged, or when more is in use than the new
+//     plan gives.
+//  24. Paid for with a domain: the website is made on the first hosting that we made
+//     for the subscription. A domain that is taken holds the website alone.
+//  25. Not paid for: suspended. Deleted only when every subscription on it has
+//     ended on a known day, a retention period is set, and that long has passed since
+//     then and since our own suspension. What others suspended is never deleted.
+//  26. A bound org loses the marker in its name, and its owner is invited, once.
+//  27. What is lacking is created: org, name, invitation, hosting, website. Not while
+//     a create of this customer has no known outcome, the org is deleted or
+//     suspended, nobody has an e-mail to be invited by, or the org has an unbound
+//     living hosting on the same plan, which is very likely the one.
+//  28. Stripe's metadata gets the ids of org and hosting where that is wanted and
+//     nothing stands there yet.
+//  29. Grace, a status we do not know, a price without a mapping, back-off and
+//     parking are told as holds.
+//  30. People's holds withhold: "no-suspend" what takes away, "keep-suspended" what
+//     resumes, "ignore" everything. So does MODE=provision what takes away. When
+//     every hosting of a new org is withheld, so is the org.
+//  31. Actions are put in the order of their [Kind]: what gives service comes before
+//     what takes it away.
+//
+// The calls in Decide are these rules: ignored 1, judge 2-14, assign 15-17,
+// resolveOrg 18, onHostings 19-25, onOrg 26, create 27, metadata 28, outcome 29,
+// filter 30, finish 31.
+//
+// What concerns more than one customer is not in Decide. [Brakes.Holds] judges the
+// fleet: over the limit of a run or of 24 hours, all of a kind is held. [Withhold]
+// turns into holds what takes away, when a run does not believe its eyes. With
+// MODE=observe everything is decided and the engine applies nothing.
+//
+// # Words
+//
+//   - customer: a paying party; one org, one or more customers of Stripe (buyers).
+//   - subscription, item, price, product: Stripe's.
+//   - org, plan: Enhance's. A hosting is what Enhance calls a subscription.
+//   - mapping: says which plan a price, lookup key or product buys.
+//   - want: one hosting that is paid for; a unit of an item's quantity.
+//   - binding: our lasting link between a want and a hosting; its slot is a number
+//     that is never used again within the subscription.
+//   - marker: the Stripe id in a name at Enhance, [sub_…/1] or [cus_…].
+//   - action: one change, as data. Hold: something withheld, and why.
+//   - brake: the limit on changes of a kind in the whole fleet.
+//   - park: set aside after repeated failure, for a person.
+//
+// # Decisions
+//
+// Where this differs from the design it was built from, and why:
+//
+//   - Decide takes a customer, not lists of wants and haves. Who takes over whose
+//     hosting can only be seen with all subscriptions of a party side by side.
+//   - A hosting is keyed by subscription and slot, not by item and unit. Items are
+//     replaced in an upgrade; the marker in the panel has to outlive that.
+//   - A decision may ask for reads ([Need]) and be made again. Reading everything
+//     that a decision could want beforehand costs requests for every customer.
+//   - The four stances keep, up, down and ended stand where active, suspended and
+//     none were planned: "keep" is what a fact that we cannot judge demands, and
+//     only an ended subscription may come to deletion.
+//   - The wrong livemode is no hold. It never gets this far: the client refuses a
+//     listing with one foreign object in it as a whole.
+//   - A subscription that Stripe denies knowing is a fact of its own and not a
+//     status. It is far more often a wrong key than an end.
+//   - A quantity over 100 is held: metered gigabytes or seats that somebody mapped
+//     would otherwise order that many hostings.
+//   - A plan that is written as a number is never looked for among the names. When
+//     plan 2 is gone, one that is named "2" is not what people have paid for.
+//   - Retention counts from the later of the end and our suspension. A customer who
+//     was kept up by a hold for months is not deleted on the day it runs out.
+//   - Resuming comes before creating and changing: who has paid waits for nothing.
+package reconcile

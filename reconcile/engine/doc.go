@@ -1,0 +1,116 @@
+// Package engine does a run: it looks at both sides, lets package reconcile
+// decide, and brings Enhance there, one customer at a time. It decides nothing
+// about customers itself. Stripe, Enhance and the database are [Ports].
+//
+// # A run
+//
+// [Engine.Run] takes the lease, or finds that another process has it; chooses
+// what to look at (the subscriptions somebody named; everything; or what the
+// events since the cursor touched); records that the run has begun; and then goes
+// through these steps, in this order. One that fails ends the run, and the
+// report tells what was done until then.
+//
+//  1. checkIdentity: a key or a panel that is new has to know what we know to
+//     exist. One that knows none of it ends the run before anything is stored.
+//  2. observe: Stripe is brought into the mirror. A listing is staged as it comes
+//     and counts when it is complete; events only say which subscriptions to read
+//     by id. What changed makes its customer due.
+//  3. loadCatalog: mappings and plans. Either of them having changed makes
+//     everybody due.
+//  4. indexPanel: the orgs of the panel, in a full run. When the database knows
+//     nothing of the panel, every hosting as well: what carries a marker of ours is
+//     bound again, and this run only gives.
+//  5. drift: hostings that were not compared with Enhance for a while.
+//  6. plan: every customer that is due. Writes that were never answered are looked
+//     for first; reads that the planner asks for are done and the customer is
+//     planned again. Decisions are recorded; what is no longer wanted is superseded.
+//  7. gates: asked when something is to be taken away. See below.
+//  8. brake: too many of one kind in this run, or in 24 hours: all of that kind
+//     is held as one plan, for approval.
+//  9. apply: customers in parallel, each one's actions in order, those who only
+//     receive before those who lose something.
+//
+// A dry run leaves out the last step and records no plan. MODE=observe leaves out
+// the last step alone.
+//
+// # The order of effects
+//
+// One action is, in this order:
+//
+//  1. The customer is loaded and planned again. What is no longer wanted, what a
+//     brake holds, and what no brake has seen is not done.
+//  2. Something is to be taken away: every subscription on the hosting, and the
+//     hosting, are read by id, at most a minute before the call, and it is planned
+//     again. Something is to be created: it is looked for, and it is planned again.
+//  3. The lease is ours, by two clocks and counted from before it was renewed.
+//  4. The intent is durable.
+//  5. The lease, once more, and again when the request leaves; one call, that
+//     nothing repeats.
+//  6. What was changed is read back.
+//  7. The outcome, and all that was learned with it, is durable in one
+//     transaction.
+//
+// A new customer is an org with our marker in its name, the binding to it, the
+// final name, the invitation, the hosting with its marker, its binding, the
+// website, and Stripe's metadata, each of them such an action.
+//
+// # What is durable when
+//
+//   - Being due is written with the fact that made it so. A customer with something
+//     to apply stays due until it is applied, so a crash loses no work.
+//   - A plan that is interrupted is never finished: the next run observes and plans
+//     afresh, and its plan supersedes the rows that were never sent.
+//   - The event cursor moves after everything that the events touched was read,
+//     and stays a minute behind Stripe's clock.
+//   - An action that was sent and has no outcome is ambiguous. It is looked for at
+//     once and in every later run. What is found is adopted. A create is sent again
+//     after its settling time and two complete looks that found nothing, another
+//     write after one look; what is harmless to repeat is repeated.
+//   - A run that is being stopped finishes the action in hand and records it.
+//     Outcomes are stored without regard to cancellation.
+//   - Every write carries the token of the lease. A writer that lost it is refused
+//     by the database, and ends its run.
+//
+// # Evidence gates
+//
+// Any of these makes a run that only gives: what it would take away is held, with
+// the reason, and looked at again in the next run.
+//
+//   - The database knew nothing of the panel, and hostings were found there.
+//   - A complete listing is shorter than the last one, or has fewer than half of
+//     the entitled subscriptions that the last one had.
+//   - Our clock and Stripe's differ by more than a minute.
+//   - No mapped price, of three that are asked for, exists in the account; or one of
+//     the three oldest bound subscriptions cannot be read.
+//   - More than half of all hostings that are up would be taken down at once, and at
+//     least ten.
+//
+// # Failure
+//
+// An error about one customer is that customer's: back-off from RetryMin, doubling
+// to RetryMax, half of it jitter; set aside after eight failures of its own in a
+// row and tried every six hours all the same. Outages of a side delay and do not
+// count; five in a row leave the rest of the run for later. A refusal may be about
+// one org: that customer is tried again in five minutes, and three in a row are
+// taken for the credential and end the run. A key that may not write metadata
+// stops nobody. A panic is an error about that customer.
+//
+// # Decisions
+//
+// Where this differs from the design it was built from, and why:
+//
+//   - The name of an org is put right before the invitation and not at the end: the
+//     invitation that Enhance mails shows it.
+//   - Planning happens again before every step instead of once. A customer may pay
+//     between two steps, and an approval may be a day old.
+//   - Looking for an org reads the orgs created since shortly before the call, and
+//     not all of them. The full index is refreshed by full runs.
+//   - An answer that was lost is looked for at once as well as after the settling
+//     time. Most such writes were done, and then nobody waits.
+//   - A domain is looked up only for hostings that are being created: one request
+//     to Stripe for each subscription that is planned would be most of a first run.
+//   - The gates are asked only by runs that are about to take something away. A run
+//     in which nothing changed costs one request.
+//   - The brake judges what was planned before the first call. What comes up while
+//     customers are applied waits for the next run's brake.
+package engine
