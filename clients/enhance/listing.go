@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"hash/maphash"
 	"strconv"
 
 	"github.com/sirupsen/logrus"
@@ -66,52 +67,76 @@ func (m *moved) Error() string { return m.why }
 //
 // This is the only place that adds up pages.
 func list[T item](ctx context.Context, c *Client, at call, enough func(all []T, fresh int) bool) ([]T, error) {
+	var all []T
+	err := pages(ctx, c, at, func(page []T, first bool) (bool, error) {
+		if first {
+			all = nil
+		}
+		fresh := len(all)
+		all = append(all, page...)
+		return enough != nil && len(page) > 0 && enough(all, fresh), nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	return all, nil
+}
+
+// pages hands over page after page, which together are the whole listing once it
+// returns without an error. When the listing moved it begins anew, with first set,
+// and hands everything over again. use may end it early.
+func pages[T item](ctx context.Context, c *Client, at call, use func(page []T, first bool) (enough bool, err error)) error {
 	for attempt := 1; ; attempt++ {
-		all, err := listOnce(ctx, c, at, enough)
+		err := pagesOnce(ctx, c, at, use)
 		m, isMoved := errors.AsType[*moved](err)
 		if !isMoved {
-			return all, err
+			return err
 		}
 		err = mismatch(at, "the listing is not whole: %w", m)
 		if attempt == listingAttempts {
-			return nil, err
+			return err
 		}
 		c.o.Log.WithFields(logrus.Fields{"side": "enhance", "route": at.route, "attempt": attempt}).
 			WithError(err).Debug("listing is begun anew")
 		if pause(ctx, c.backoff(attempt)) != nil {
-			return nil, stopped(ctx, err)
+			return stopped(ctx, err)
 		}
 	}
 }
 
-// listOnce reads the pages from the first on. The next offset is the number of
+// pagesOnce reads the pages from the first on. The next offset is the number of
 // items that came, never a multiple of what was asked for.
-func listOnce[T item](ctx context.Context, c *Client, at call, enough func([]T, int) bool) ([]T, error) {
-	var all []T
-	total := -1
-	seen := map[string]bool{}
+func pagesOnce[T item](ctx context.Context, c *Client, at call, use func([]T, bool) (bool, error)) error {
+	sum, total := 0, -1
+	seen := map[uint64]struct{}{}
 	for {
 		var page pageOf[T]
-		paged := at.with("offset", strconv.Itoa(len(all)), "limit", strconv.Itoa(pageSize))
+		paged := at.with("offset", strconv.Itoa(sum), "limit", strconv.Itoa(pageSize))
 		if err := c.read(ctx, paged, listLimit, page.decode); err != nil {
-			return nil, err
+			return err
 		}
 		if total < 0 {
 			total = page.total
 		}
-		fresh := len(all)
-		all = append(all, page.items...)
-		if err := joins(page, total, len(all), seen); err != nil {
-			return nil, err
+		first := sum == 0
+		sum += len(page.items)
+		if err := joins(page, total, sum, seen); err != nil {
+			return err
 		}
-		if len(all) == total || enough != nil && enough(all, fresh) {
-			return all, nil
+		enough, err := use(page.items, first)
+		if err != nil || enough || sum == total {
+			return err
 		}
 	}
 }
 
+// seed is for telling ids apart by their hashes: a listing of a million orgs is
+// not kept, so neither are its ids. Two of them are taken for one with probability
+// 3·10⁻⁸, and then the listing fails, loudly.
+var seed = maphash.MakeSeed()
+
 // joins checks that a page continues the ones before it.
-func joins[T item](page pageOf[T], total, sum int, seen map[string]bool) error {
+func joins[T item](page pageOf[T], total, sum int, seen map[uint64]struct{}) error {
 	switch {
 	case page.total != total:
 		return &moved{fmt.Sprintf("the total moved from %d to %d", total, page.total)}
@@ -122,10 +147,11 @@ func joins[T item](page pageOf[T], total, sum int, seen map[string]bool) error {
 	}
 	for _, it := range page.items {
 		id := it.identity()
-		if seen[id] {
+		hash := maphash.String(seed, id)
+		if _, twice := seen[hash]; twice {
 			return &moved{fmt.Sprintf("%s came twice", clip(id))}
 		}
-		seen[id] = true
+		seen[hash] = struct{}{}
 	}
 	return nil
 }

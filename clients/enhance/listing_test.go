@@ -308,3 +308,13 @@ func TestAnOrgThatDoesNotSayWhenItWasMadeIsNeverLeftOut(t *testing.T) {
 		t.Errorf("(-want +got)\n%s", diff)
 	}
 }
+
+func TestAPanelWithoutCustomersHasNone(t *testing.T) {
+	for name, since := range map[string]time.Time{"all": {}, "the newest": t0} {
+		var queries []string
+		orgs, err := fast(t, panelOf(t, nil, true, false, &queries)).Orgs(t.Context(), since)
+		if err != nil || len(orgs) != 0 {
+			t.Errorf("%s: %v, %v", name, orgs, err)
+		}
+	}
+}

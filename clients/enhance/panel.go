@@ -59,14 +59,27 @@ func (c *Client) Orgs(ctx context.Context, since time.Time) ([]reconcile.Org, er
 			return nil, err
 		}
 		if ordered {
-			return c.customers(recent, since, now)
+			orgs, err := c.customers(recent, now)
+			return newest(orgs, since), err
 		}
 	}
-	all, err := c.allOrgs(ctx)
+	var all []reconcile.Org
+	at := map[string]int{} // one deleted while they were listed comes twice; later wins
+	err := c.EveryOrg(ctx, func(page []reconcile.Org) error {
+		for _, o := range page {
+			if i, twice := at[o.ID]; twice {
+				all[i] = o
+				continue
+			}
+			at[o.ID] = len(all)
+			all = append(all, o)
+		}
+		return nil
+	})
 	if err != nil {
 		return nil, err
 	}
-	return c.customers(all, since, now)
+	return newest(all, since), nil
 }
 
 // recentOrgs reads pages until one reaches back beyond since. ordered is false
@@ -89,45 +102,49 @@ func newestFirst(orgs []orgWire) bool {
 	return true
 }
 
-// allOrgs reads every customer, deleted ones included; see the package comment.
-func (c *Client) allOrgs(ctx context.Context) ([]orgWire, error) {
+// EveryOrg hands over all customers, deleted ones included, in no order and page by
+// page, so that a large panel need not fit in memory; see the package comment. They
+// are complete once it returns without an error. One may come several times, when
+// something moved while they were listed; the latest is the truth.
+func (c *Client) EveryOrg(ctx context.Context, use func([]reconcile.Org) error) error {
+	deleted := false
+	hand := func(page []orgWire, _ bool) (bool, error) {
+		deleted = deleted || slices.ContainsFunc(page, func(o orgWire) bool { return o.Status == "deleted" })
+		orgs, err := c.customers(page, c.o.Now())
+		if err != nil {
+			return false, err
+		}
+		return false, use(orgs)
+	}
 	at := get(routeCustomers, c.org).with("sortBy", "id", "sortOrder", "asc")
-	all, err := list[orgWire](ctx, c, at, nil)
-	if err != nil || slices.ContainsFunc(all, func(o orgWire) bool { return o.Status == "deleted" }) {
-		return all, err
+	if err := pages(ctx, c, at, hand); err != nil || deleted {
+		return err
 	}
-	deleted, err := list[orgWire](ctx, c, at.with("status", "deleted"), nil)
-	if err != nil {
-		return nil, err
-	}
-	// One that was deleted between the two listings is in both; later wins.
-	later := make(map[string]bool, len(deleted))
-	for _, o := range deleted {
-		later[o.identity()] = true
-	}
-	all = slices.DeleteFunc(all, func(o orgWire) bool { return later[o.identity()] })
-	return append(all, deleted...), nil
+	return pages(ctx, c, at.with("status", "deleted"), hand)
 }
 
-// customers converts, checks that all are children of the selling organisation,
-// leaves out those known to be older than since, and sorts newest first.
-func (c *Client) customers(wires []orgWire, since, now time.Time) ([]reconcile.Org, error) {
+// customers converts, and checks that all are children of the selling organisation.
+func (c *Client) customers(wires []orgWire, now time.Time) ([]reconcile.Org, error) {
 	orgs := make([]reconcile.Org, 0, len(wires))
 	for _, w := range wires {
 		if err := c.ours(get(routeCustomers, c.org), w); err != nil {
 			return nil, err
 		}
-		if o := w.org(now); o.Created.IsZero() || !o.Created.Before(since) {
-			orgs = append(orgs, o)
-		}
+		orgs = append(orgs, w.org(now))
 	}
+	return orgs, nil
+}
+
+// newest leaves out those known to be older than since, and sorts newest first.
+func newest(orgs []reconcile.Org, since time.Time) []reconcile.Org {
+	orgs = slices.DeleteFunc(orgs, func(o reconcile.Org) bool { return !o.Created.IsZero() && o.Created.Before(since) })
 	slices.SortFunc(orgs, func(a, b reconcile.Org) int {
 		if byAge := b.Created.Compare(a.Created); byAge != 0 {
 			return byAge
 		}
 		return strings.Compare(a.ID, b.ID)
 	})
-	return orgs, nil
+	return orgs
 }
 
 // ours checks that an organisation is a customer of the selling one, as far as

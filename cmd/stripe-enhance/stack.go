@@ -143,7 +143,7 @@ func (a *parts) engine(p *program, progress func(reconcile.Progress)) (*engine.E
 func (a *parts) ports(terminates bool) engine.Ports {
 	ports := engine.Ports{
 		Billing: a.stripe, Account: a.stripe,
-		Panel: a.enhance, Owners: a.enhance, Provisioner: a.enhance, Websites: a.enhance,
+		Panel: a.enhance, Census: a.enhance, Owners: a.enhance, Provisioner: a.enhance, Websites: a.enhance,
 		Mirror: a.store, Cursors: a.store, Queue: a.store, Timetable: a.store, Journal: a.store, Inventory: a.store,
 		Catalogue: a.store, History: a.store, Withheld: a.store, Leases: a.store,
 	}

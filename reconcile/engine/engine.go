@@ -57,6 +57,7 @@ type Ports struct {
 	Billing     Billing
 	Account     Account
 	Panel       Panel
+	Census      Census
 	Owners      Owners
 	Provisioner Provisioner
 	Websites    Websites
@@ -106,7 +107,7 @@ type Engine struct {
 
 // New checks that everything required is there.
 func New(o Options, p Ports) (*Engine, error) {
-	for _, port := range []any{p.Billing, p.Account, p.Panel, p.Owners, p.Provisioner, p.Websites, p.Mirror, p.Cursors, p.Queue,
+	for _, port := range []any{p.Billing, p.Account, p.Panel, p.Census, p.Owners, p.Provisioner, p.Websites, p.Mirror, p.Cursors, p.Queue,
 		p.Timetable, p.Journal, p.Inventory, p.Catalogue, p.History, p.Withheld, p.Leases} {
 		if port == nil {
 			return nil, errors.New("engine: a port is missing")

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"sync/atomic"
 	"time"
 
@@ -30,7 +31,7 @@ func (r *run) indexPanel(ctx context.Context) error {
 		return r.recover(ctx)
 	}
 	if r.mode == reconcile.RunFull {
-		return r.listOrgs(ctx, time.Time{})
+		return r.listEveryOrg(ctx)
 	}
 	return nil
 }
@@ -39,11 +40,8 @@ func (r *run) indexPanel(ctx context.Context) error {
 // were read are not read again.
 func (r *run) recover(ctx context.Context) error {
 	began := r.Now()
-	orgs, err := r.Panel.Orgs(ctx, time.Time{})
+	orgs, err := r.saveEveryOrg(ctx)
 	if err != nil {
-		return fmt.Errorf("listing orgs: %w", err)
-	}
-	if err := r.Inventory.SaveOrgs(ctx, r.tok, orgs, true, r.now); err != nil {
 		return err
 	}
 	seen := 0
@@ -60,10 +58,10 @@ func (r *run) recover(ctx context.Context) error {
 		if err != nil {
 			return fmt.Errorf("looking for hostings of ours: %w", err)
 		}
-		r.Progress(reconcile.Progress{Phase: "comparing", Done: seen, Total: len(orgs)})
+		r.Progress(reconcile.Progress{Phase: "comparing", Done: seen, Total: orgs})
 	}
 	if seen > 0 {
-		r.give(fmt.Sprintf("this database knew nothing of the panel: %d orgs and %d hostings were looked at, what carries a marker of ours is bound again", len(orgs), seen))
+		r.give(fmt.Sprintf("this database knew nothing of the panel: %d orgs and %d hostings were looked at, what carries a marker of ours is bound again", orgs, seen))
 	}
 	r.indexed = true
 	return r.Cursors.SetCursor(ctx, r.tok, cursorOrgs, began.UTC().Format(time.RFC3339))
@@ -91,20 +89,49 @@ func (r *run) readOrgs(ctx context.Context, ids []string) (int, error) {
 	return int(n.Load()), err
 }
 
-// listOrgs refreshes the index from an instant on; zero: all of it.
+// saveEveryOrg stores the whole index, page by page: each org as it was read is
+// true by itself. It returns how many there are.
+func (r *run) saveEveryOrg(ctx context.Context) (int, error) {
+	n := 0
+	err := r.Census.EveryOrg(ctx, func(page []reconcile.Org) error {
+		n += len(page)
+		r.Progress(reconcile.Progress{Phase: "comparing", Done: n})
+		return r.Inventory.SaveOrgs(ctx, r.tok, page, false, r.now)
+	})
+	if err != nil {
+		return n, fmt.Errorf("listing orgs: %w", err)
+	}
+	return n, r.Inventory.SaveOrgs(ctx, r.tok, nil, true, r.now)
+}
+
+// listEveryOrg refreshes the whole index.
+func (r *run) listEveryOrg(ctx context.Context) error {
+	began := r.Now()
+	if _, err := r.saveEveryOrg(ctx); err != nil {
+		return err
+	}
+	return r.indexedAt(ctx, began)
+}
+
+// indexedAt notes that the index is complete up to an instant.
+func (r *run) indexedAt(ctx context.Context, began time.Time) error {
+	r.mu.Lock()
+	r.indexed = true
+	r.mu.Unlock()
+	return r.Cursors.SetCursor(ctx, r.tok, cursorOrgs, began.UTC().Format(time.RFC3339))
+}
+
+// listOrgs refreshes the index from an instant on.
 func (r *run) listOrgs(ctx context.Context, since time.Time) error {
 	began := r.Now()
 	orgs, err := r.Panel.Orgs(ctx, since)
 	if err != nil {
 		return fmt.Errorf("listing orgs: %w", err)
 	}
-	if err := r.Inventory.SaveOrgs(ctx, r.tok, orgs, since.IsZero(), r.now); err != nil {
+	if err := r.Inventory.SaveOrgs(ctx, r.tok, orgs, false, r.now); err != nil {
 		return err
 	}
-	r.mu.Lock()
-	r.indexed = true
-	r.mu.Unlock()
-	return r.Cursors.SetCursor(ctx, r.tok, cursorOrgs, began.UTC().Format(time.RFC3339))
+	return r.indexedAt(ctx, began)
 }
 
 // freshIndex makes sure, once in a run, that orgs created lately are known. It
@@ -121,12 +148,13 @@ func (r *run) freshIndex(ctx context.Context) error {
 	}
 	since, err := time.Parse(time.RFC3339, text)
 	if err != nil {
-		since = time.Time{}
-	} else {
-		since = since.Add(-indexOverlap)
+		return r.listEveryOrg(ctx)
 	}
-	return r.listOrgs(ctx, since)
+	return r.listOrgs(ctx, since.Add(-indexOverlap))
 }
+
+// driftBatch is how many hostings are compared before the next are looked up.
+const driftBatch = 1000
 
 // drift compares the share of hostings that is due with Enhance. A change makes
 // its customers due, and they are planned in this run.
@@ -134,31 +162,43 @@ func (r *run) drift(ctx context.Context) error {
 	if r.mode == reconcile.RunTargeted {
 		return nil
 	}
-	limit := r.DriftShare
-	if limit <= 0 {
-		limit = 1 << 20
+	left := r.DriftShare
+	if left <= 0 {
+		left = math.MaxInt
 	}
-	due, err := r.Inventory.DriftDue(ctx, r.now.Add(-r.DriftInterval), limit)
-	if err != nil || len(due) == 0 {
-		return err
-	}
+	var last int64
 	var done atomic.Int32
-	g, gctx := errgroup.WithContext(ctx)
+	for left > 0 {
+		due, err := r.Inventory.DriftDue(ctx, r.now.Add(-r.DriftInterval), min(left, driftBatch))
+		if err != nil || len(due) == 0 || due[0].ID == last {
+			return err // the same one again: looking at it does not make it looked at
+		}
+		last = due[0].ID
+		left -= len(due)
+		if err := r.compare(ctx, due, &done); err != nil {
+			if errors.Is(err, fault.Denied) || ctx.Err() != nil {
+				return fmt.Errorf("comparing with Enhance: %w", err)
+			}
+			r.note("comparing with Enhance was cut short after %d hostings, the rest is due again in the next run: %v", done.Load(), err)
+			return nil
+		}
+	}
+	return nil
+}
+
+// compare looks at hostings. The first error ends it.
+func (r *run) compare(ctx context.Context, due []reconcile.Hosting, done *atomic.Int32) error {
+	total := int(done.Load()) + len(due)
+	g, ctx := errgroup.WithContext(ctx)
 	g.SetLimit(r.Concurrency)
 	for _, h := range due {
 		g.Go(func() error {
-			err := r.lookAt(gctx, h.Org, h.ID)
-			r.progress("comparing", int(done.Add(1)), len(due))
+			err := r.lookAt(ctx, h.Org, h.ID)
+			r.progress("comparing", int(done.Add(1)), total)
 			return err
 		})
 	}
-	if err := g.Wait(); err != nil {
-		if errors.Is(err, fault.Denied) || ctx.Err() != nil {
-			return fmt.Errorf("comparing with Enhance: %w", err)
-		}
-		r.note("comparing with Enhance was cut short after %d of %d hostings, the rest is due again in the next run: %v", done.Load(), len(due), err)
-	}
-	return nil
+	return g.Wait()
 }
 
 // lookAt reads one hosting and stores what it is. Enhance's own "not found" is a

@@ -57,6 +57,16 @@ type Panel interface {
 	Hosting(ctx context.Context, org string, id int64) (reconcile.Hosting, error)
 }
 
+// Census counts the whole panel. Split from Panel because only a run that looks at
+// everything asks.
+type Census interface {
+	// EveryOrg hands over all customer orgs, deleted ones included, page by page
+	// and complete by Enhance's own total once it returns without an error. An org
+	// may come more than once; the latest is the truth. Not more than one page is
+	// handed over at a time.
+	EveryOrg(ctx context.Context, use func([]reconcile.Org) error) error
+}
+
 // Owners are who may sign in to an org.
 type Owners interface {
 	// OwnerEmails lists the e-mails of the org's members with the role Owner,
@@ -161,7 +171,8 @@ type Journal interface {
 	// Performed counts the actions of a kind applied, adopted or ambiguous since,
 	// without those that an approval released.
 	Performed(ctx context.Context, kind reconcile.Kind, since time.Time) (int, error)
-	// Hold moves the run's planned actions of these ids to held under a plan.
+	// Hold moves the run's planned actions of these ids to held under a plan, of
+	// which it may be given one part at a time.
 	Hold(ctx context.Context, tok reconcile.Token, run string, p reconcile.HeldPlan) error
 	// Approved returns the approved plans that have not expired at now.
 	Approved(ctx context.Context, now time.Time) ([]reconcile.HeldPlan, error)
