@@ -2,7 +2,9 @@ package reconcile
 
 import (
 	"crypto/sha256"
+	"encoding/binary"
 	"encoding/hex"
+	"math/bits"
 	"slices"
 )
 
@@ -12,10 +14,33 @@ import (
 func PlanID(actionIDs []string) string {
 	sorted := slices.Clone(actionIDs)
 	slices.Sort(sorted)
-	h := sha256.New()
+	var d PlanDigest
 	for _, id := range slices.Compact(sorted) {
-		h.Write([]byte(id))
-		h.Write([]byte{'\n'})
+		d.Add(id)
 	}
-	return hex.EncodeToString(h.Sum(nil)[:8])
+	return d.ID()
+}
+
+// PlanDigest makes a PlanID of actions that come one by one and in any order: the
+// sum, modulo 2²⁵⁶, of the hash of each. A plan may be larger than memory should
+// be, and sorting it would need all of it. The zero value is the empty plan.
+type PlanDigest struct{ sum [4]uint64 }
+
+// Add counts an action in. Each may be added once.
+func (d *PlanDigest) Add(actionID string) {
+	h := sha256.Sum256([]byte(actionID))
+	var carry uint64
+	for i := range d.sum {
+		d.sum[i], carry = bits.Add64(d.sum[i], binary.LittleEndian.Uint64(h[8*i:]), carry)
+	}
+}
+
+// ID is the id of a plan of everything added.
+func (d *PlanDigest) ID() string {
+	var b []byte
+	for _, word := range d.sum {
+		b = binary.LittleEndian.AppendUint64(b, word)
+	}
+	h := sha256.Sum256(b) // the sum of one hash alone would be that hash
+	return hex.EncodeToString(h[:8])
 }

@@ -175,7 +175,18 @@ type HeldPlan struct {
 	By       string
 	Reason   string // a sentence: how many of what, over which limit
 	Actions  []Action
+	// Total is how many actions the plan has, where Actions are only the first of
+	// them; 0 when they are all.
+	Total int
+	// A large plan is stored in parts: From is the position of Actions[0] in it,
+	// and More tells that another part follows. Nobody sees the plan before its
+	// last part is there.
+	From int
+	More bool
 }
+
+// Size is how many actions the plan has.
+func (p HeldPlan) Size() int { return max(p.Total, len(p.Actions)) }
 
 // Counts of what is stored, for health and reports.
 type Counts struct {

@@ -1,15 +1,22 @@
 package reconcile
 
-import "time"
+import (
+	"slices"
+	"time"
+)
 
 // Report is what one run saw, wanted, withheld and did.
 type Report struct {
 	Run RunRecord
-	// Actions in the order planned; State tells what became of each.
+	// Actions in the order planned; State tells what became of each. Of each state
+	// these are the first MostReported.
 	Actions []ActionRecord
 	// Holds of every customer that has any, those of earlier runs included: a
-	// hold stands until a later plan drops it.
+	// hold stands until a later plan drops it. Of each kind these are the first
+	// MostReported.
 	Holds []Hold
+	// Omitted counts what there is beyond that.
+	Omitted Omitted
 	// Plans that the brake holds for approval, newest first.
 	Plans []HeldPlan
 	// Dry tells that nothing was sent to Stripe or Enhance.
@@ -17,6 +24,44 @@ type Report struct {
 	// Notes are sentences for the operator that concern no single customer: a
 	// gate that failed, a recovery, a lease held by somebody else.
 	Notes []string
+}
+
+// MostReported is how many actions of one state, and holds of one kind, a report
+// lists: more than a person reads, and little enough to be kept in memory several
+// times over. The journal has all of them.
+const MostReported = 5_000
+
+// Omitted is what a report counts and does not list.
+type Omitted struct {
+	Actions map[ActionClass]int
+	Holds   int // without those of the brake
+	Brakes  int // holds of the brake
+}
+
+// ActionClass is what actions are counted by.
+type ActionClass struct {
+	Kind  Kind
+	State ActionState
+}
+
+// In counts the actions in one of these states.
+func (o Omitted) In(states ...ActionState) int {
+	n := 0
+	for class, count := range o.Actions {
+		if slices.Contains(states, class.State) {
+			n += count
+		}
+	}
+	return n
+}
+
+// Total is everything that is not listed.
+func (o Omitted) Total() int {
+	n := o.Holds + o.Brakes
+	for _, count := range o.Actions {
+		n += count
+	}
+	return n
 }
 
 // Converged reports whether what is wanted is what there is: nothing planned,
@@ -28,12 +73,22 @@ func (r Report) Converged() bool {
 // Pending counts the actions that are wanted and not done.
 func (r Report) Pending() int {
 	n := 0
+	for class, count := range r.Omitted.Actions {
+		if class.State.undone() {
+			n += count
+		}
+	}
 	for _, a := range r.Actions {
-		if a.State != ActionApplied && a.State != ActionAdopted && a.State != ActionSuperseded {
+		if a.State.undone() {
 			n++
 		}
 	}
 	return n
+}
+
+// undone tells of a wanted action that it is not done, or not known to be.
+func (s ActionState) undone() bool {
+	return s != ActionApplied && s != ActionAdopted && s != ActionSuperseded
 }
 
 // Progress is told now and then while a run goes on, for people who wait.

@@ -81,28 +81,47 @@ func (s *Store) Hold(ctx context.Context, tok reconcile.Token, run string, p rec
 		ids[i] = clean(a.ID)
 	}
 	return s.fenced(ctx, "holding plan "+p.ID, tok, func(ctx context.Context, tx conn) error {
-		if _, err := tx.exec(ctx, `INSERT INTO plans (id, kind, run_id, reason, created_at, expires_at) VALUES ($1, $2, $3, $4, $5, $6)
+		if err := beginPlan(ctx, tx, run, p); err != nil {
+			return err
+		}
+		rows := make([][]any, len(p.Actions))
+		for i, a := range p.Actions {
+			rows[i] = []any{p.ID, p.From + i, clean(a.ID), document(storeAction(a))}
+		}
+		if err := tx.bulk(ctx, insertPlanAction, rows); err != nil {
+			return err
+		}
+		if _, err := tx.exec(ctx, `UPDATE actions SET state = 'held', held_plan_id = $1
+			WHERE run_id = $2 AND state IN ('planned', 'held', 'sent', 'ambiguous') AND state = 'planned'
+			AND action_id IN `+tx.d.texts(3), p.ID, run, list(ids)); err != nil || p.More {
+			return err
+		}
+		_, err := tx.exec(ctx, `INSERT INTO plans (id, kind, run_id, reason, created_at, expires_at) VALUES ($1, $2, $3, $4, $5, $6)
 			ON CONFLICT (id) DO UPDATE SET run_id = excluded.run_id, reason = excluded.reason,
 				created_at  = CASE WHEN `+overOrUsed+` THEN excluded.created_at ELSE plans.created_at END,
 				approved_by = CASE WHEN `+overOrUsed+` THEN '' ELSE plans.approved_by END,
 				approved_at = CASE WHEN `+overOrUsed+` THEN NULL ELSE plans.approved_at END,
 				expires_at  = CASE WHEN `+overOrUsed+` OR plans.approved_at IS NULL
 					THEN excluded.expires_at ELSE plans.expires_at END`,
-			p.ID, p.Kind.String(), run, clean(p.Reason), at(p.Created), at(p.Expires)); err != nil {
-			return err
-		}
-		rows := make([][]any, len(p.Actions))
-		for i, a := range p.Actions {
-			rows[i] = []any{p.ID, i, clean(a.ID), document(storeAction(a))}
-		}
-		if err := tx.bulk(ctx, insertPlanAction, rows); err != nil {
-			return err
-		}
-		_, err := tx.exec(ctx, `UPDATE actions SET state = 'held', held_plan_id = $1
-			WHERE run_id = $2 AND state IN ('planned', 'held', 'sent', 'ambiguous') AND state = 'planned'
-			AND action_id IN `+tx.d.texts(3), p.ID, run, list(ids))
+			p.ID, p.Kind.String(), run, clean(p.Reason), at(p.Created), at(p.Expires))
 		return err
 	})
+}
+
+// beginPlan makes the row that the actions of a plan refer to, where there is none.
+// Until the last part of a plan is stored it has expired when it is created, so that
+// nobody is shown half of it; what a process that died left of it is not kept,
+// because the same actions may come in another order now.
+func beginPlan(ctx context.Context, tx conn, run string, p reconcile.HeldPlan) error {
+	if p.From == 0 {
+		if _, err := tx.exec(ctx, `DELETE FROM plan_actions WHERE plan_id = $1
+			AND EXISTS (SELECT 1 FROM plans WHERE id = $1 AND expires_at <= created_at)`, p.ID); err != nil {
+			return err
+		}
+	}
+	_, err := tx.exec(ctx, `INSERT INTO plans (id, kind, run_id, reason, created_at, expires_at) VALUES ($1, $2, $3, $4, $5, $5)
+		ON CONFLICT (id) DO NOTHING`, p.ID, p.Kind.String(), run, clean(p.Reason), at(p.Created))
+	return err
 }
 
 // overOrUsed tells of a stored plan that is held again whether it has to begin anew.

@@ -308,3 +308,56 @@ func TestStatsTellTheStateOfTheQueueAndTheLease(t *testing.T) {
 		f.must(f.Ping(t.Context()))
 	})
 }
+
+// TestALargePlanIsStoredInPartsAndSeenWhole: with each of these mistakes put in
+// once, it went red: a plan that is shown before its last part; what a process that
+// died had stored of it kept beside what comes in another order.
+func TestALargePlanIsStoredInPartsAndSeenWhole(t *testing.T) {
+	conform(t, func(t *testing.T, f *fixture) {
+		var all []reconcile.Action
+		for i := range 5 {
+			id := string(rune('a' + i))
+			f.save(t0, facts("sub_"+id, "cus_"+id, ""))
+			a := action("suspend:sub_"+id+"/1:42", reconcile.Suspend, "cus_"+id, "sub_"+id)
+			a.How = reconcile.BoundByMarker
+			f.plan("cus_"+id, a)
+			all = append(all, a)
+		}
+		part := func(order []int, from, to int) reconcile.HeldPlan {
+			p := held("large", reconcile.Suspend, t0)
+			for _, i := range order[from:to] {
+				p.Actions = append(p.Actions, all[i])
+			}
+			p.From, p.More = from, to < len(order)
+			return p
+		}
+		unseen := func(when string) {
+			t.Helper()
+			plans, err := f.HeldPlans(t.Context(), t0, false)
+			f.must(err)
+			same(t, "seen "+when, 0, len(plans))
+			_, err = f.Approve(t.Context(), "large", "op@example.com", t0)
+			if !errors.Is(err, fault.Conflict) {
+				t.Errorf("approving it %s: %v", when, err)
+			}
+		}
+		first := []int{0, 1, 2, 3, 4}
+		f.must(f.Hold(t.Context(), f.tok, "run-plan", part(first, 0, 3)))
+		unseen("when its process has died")
+		again := []int{4, 3, 2, 1, 0}
+		f.must(f.Hold(t.Context(), f.tok, "run-plan", part(again, 0, 2)))
+		unseen("while it is stored anew")
+		f.must(f.Hold(t.Context(), f.tok, "run-plan", part(again, 2, 4)))
+		f.must(f.Hold(t.Context(), f.tok, "run-plan", part(again, 4, 5)))
+		want := part(again, 0, 5)
+		plan, err := f.HeldPlan(t.Context(), "large")
+		f.must(err)
+		same(t, "whole", want, plan)
+		// The same content in another order is the same plan; nothing of it doubles.
+		f.must(f.Hold(t.Context(), f.tok, "run-plan", part(first, 0, 3)))
+		f.must(f.Hold(t.Context(), f.tok, "run-plan", part(first, 3, 5)))
+		plan, err = f.HeldPlan(t.Context(), "large")
+		f.must(err)
+		same(t, "held again", want, plan)
+	})
+}

@@ -109,6 +109,9 @@ func (m *Metrics) Run(r reconcile.Report, result string) {
 	for _, a := range r.Actions {
 		m.actions.WithLabelValues(a.Kind.String(), a.State.String()).Inc()
 	}
+	for class, n := range r.Omitted.Actions {
+		m.actions.WithLabelValues(class.Kind.String(), class.State.String()).Add(float64(n))
+	}
 	m.refused.Add(float64(len(r.Run.Gates)))
 }
 

@@ -113,7 +113,7 @@ func (w *Watch) held(plans []reconcile.HeldPlan) (news []string) {
 		}
 		w.plans[p.ID] = true
 		news = append(news, fmt.Sprintf("the brake holds %d × %s: %s. What to do: look with `stripe-enhance plans`, "+
-			"release with `stripe-enhance approve %s`.", len(p.Actions), p.Kind, strings.TrimSuffix(p.Reason, "."), p.ID))
+			"release with `stripe-enhance approve %s`.", p.Size(), p.Kind, strings.TrimSuffix(p.Reason, "."), p.ID))
 	}
 	return news
 }

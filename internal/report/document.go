@@ -21,6 +21,7 @@ type Document struct {
 	Enhance    Enhance  `json:"enhance"`
 	Actions    []Action `json:"actions"`
 	Holds      []Hold   `json:"holds"`
+	Omitted    int      `json:"omitted,omitempty"` // actions and holds that are counted and not listed, there being thousands
 	Counts     Counts   `json:"counts"`
 	PlanID     string   `json:"plan_id"` // the newest held plan; "" when there is none
 	Plans      []Plan   `json:"plans"`
@@ -73,8 +74,8 @@ type Hold struct {
 	Until        *string `json:"until"` // null: until something changes
 }
 
-// Counts sums up the two lists: every action is counted once, by its state
-// (superseded ones not at all), and Held counts the holds.
+// Counts sums up the two lists and what was omitted: every action is counted once,
+// by its state (superseded ones not at all), and Held counts the holds.
 type Counts struct {
 	Planned int `json:"planned"`
 	Applied int `json:"applied"`
@@ -91,6 +92,7 @@ type Plan struct {
 	ApprovedAt *string  `json:"approved_at"`
 	ApprovedBy string   `json:"approved_by"`
 	Reason     string   `json:"reason"`
+	Omitted    int      `json:"omitted,omitempty"` // actions that it has beyond those listed
 	Actions    []Action `json:"actions"`
 }
 
@@ -115,18 +117,22 @@ func Of(r reconcile.Report) Document {
 		Gates:      append([]string{}, r.Run.Gates...),
 		Error:      r.Run.Error,
 		Converged:  r.Converged(),
+		Omitted:    r.Omitted.Total(),
+	}
+	for class, n := range r.Omitted.Actions {
+		d.Counts.add(ActionOf(reconcile.ActionRecord{State: class.State}).State, n)
 	}
 	held := waiting(r.Plans)
 	for _, a := range r.Actions {
 		one := ActionOf(a)
 		one.Held = one.Held || one.State == "planned" && held[a.ID]
 		d.Actions = append(d.Actions, one)
-		d.Counts.add(one.State)
+		d.Counts.add(one.State, 1)
 	}
 	for _, h := range r.Holds {
 		d.Holds = append(d.Holds, HoldOf(h))
 	}
-	d.Counts.Held = len(d.Holds)
+	d.Counts.Held = len(d.Holds) + r.Omitted.Holds + r.Omitted.Brakes
 	for _, p := range r.Plans {
 		d.Plans = append(d.Plans, PlanOf(p))
 	}
@@ -148,14 +154,14 @@ func waiting(plans []reconcile.HeldPlan) map[string]bool {
 	return ids
 }
 
-func (c *Counts) add(state string) {
+func (c *Counts) add(state string, n int) {
 	switch state {
 	case "planned":
-		c.Planned++
+		c.Planned += n
 	case "applied":
-		c.Applied++
+		c.Applied += n
 	case "failed":
-		c.Failed++
+		c.Failed += n
 	}
 }
 
@@ -238,6 +244,7 @@ func PlanOf(p reconcile.HeldPlan) Plan {
 		ApprovedAt: Time(p.Approved),
 		ApprovedBy: p.By,
 		Reason:     p.Reason,
+		Omitted:    p.Size() - len(p.Actions),
 		Actions:    make([]Action, 0, len(p.Actions)),
 	}
 	for _, a := range p.Actions {

@@ -19,14 +19,14 @@ func Text(w io.Writer, r reconcile.Report, s Style) error {
 	p := printer{Style: s}
 	p.summary(r)
 	d := Of(r)
-	for _, g := range groups(d, r.Dry) {
+	for _, g := range groups(d, r) {
 		p.group(g)
 	}
 	rest := withoutBrake(d)
 	p.holds(rest)
 	p.plans(d.Plans)
 	p.notes(notes(r))
-	p.verdict(r, d, len(rest))
+	p.verdict(r, d, len(rest)+r.Omitted.Holds)
 	_, err := io.WriteString(w, p.b.String())
 	return err
 }
@@ -85,20 +85,21 @@ type group struct {
 	title   string
 	paint   func(Style, string) string
 	actions []Action
+	omitted int // that it has beyond these
 }
 
 // groups sorts actions by what became of them. What failed comes last, nearest
 // to the prompt.
-func groups(d Document, dry bool) []group {
+func groups(d Document, r reconcile.Report) []group {
 	wanted := "Still to do"
-	if dry {
+	if r.Dry {
 		wanted = "Would change"
 	}
 	all := []group{
-		{title: "Done", paint: Style.Good},
-		{title: wanted, paint: Style.Bold},
-		{title: "Held for approval", paint: Style.Warn},
-		{title: "Failed", paint: Style.Bad},
+		{title: "Done", paint: Style.Good, omitted: r.Omitted.In(reconcile.ActionApplied, reconcile.ActionAdopted)},
+		{title: wanted, paint: Style.Bold, omitted: r.Omitted.In(reconcile.ActionPlanned)},
+		{title: "Held for approval", paint: Style.Warn, omitted: r.Omitted.In(reconcile.ActionHeld)},
+		{title: "Failed", paint: Style.Bad, omitted: r.Omitted.In(reconcile.ActionFailed, reconcile.ActionSent, reconcile.ActionAmbiguous)},
 	}
 	for _, a := range d.Actions {
 		switch {
@@ -119,11 +120,11 @@ func (p *printer) group(g group) {
 	if len(g.actions) == 0 {
 		return
 	}
-	p.linef("\n%s", g.paint(p.Style, fmt.Sprintf("%s (%d)", g.title, len(g.actions))))
-	p.actions(g.actions)
+	p.linef("\n%s", g.paint(p.Style, fmt.Sprintf("%s (%d)", g.title, len(g.actions)+g.omitted)))
+	p.actions(g.actions, g.omitted)
 }
 
-func (p *printer) actions(all []Action) {
+func (p *printer) actions(all []Action, omitted int) {
 	t := Table{Head: []string{"", "", "", ""}}
 	for i, a := range all {
 		if i == mostLines {
@@ -139,11 +140,14 @@ func (p *printer) actions(all []Action) {
 		t.Add(a.Kind, Who(a.Email, a.Customer), a.Subscription, why)
 	}
 	_ = t.Text(&p.b, "  ", p.Style) // a strings.Builder never fails
-	p.more(len(all))
+	p.more(len(all), omitted)
 }
 
-func (p *printer) more(n int) {
-	if n > mostLines {
+func (p *printer) more(n, omitted int) {
+	switch {
+	case omitted > 0:
+		p.linef("  %s", p.Dim(fmt.Sprintf("… and %d more; -o json shows the first %d", n+omitted-mostLines, n)))
+	case n > mostLines:
 		p.linef("  %s", p.Dim(fmt.Sprintf("… and %d more; -o json shows all", n-mostLines)))
 	}
 }
@@ -184,7 +188,7 @@ func (p *printer) holds(all []Hold) {
 			t.Add(kind, Who(h.Subscription, h.Customer), why)
 		}
 		_ = t.Text(&p.b, "  ", p.Style)
-		p.more(len(byKind[kind]))
+		p.more(len(byKind[kind]), 0)
 		if advice := Advice(reconcile.HoldKind(kind)); advice != "" {
 			p.linef("    %s", p.Dim("→ "+advice))
 		}
@@ -215,7 +219,7 @@ func (p *printer) notes(all []string) {
 // verdict is the last line: the one that is read. withheld are the holds that no
 // plan speaks of.
 func (p *printer) verdict(r reconcile.Report, d Document, withheld int) {
-	held := 0
+	held := r.Omitted.In(reconcile.ActionHeld)
 	for _, a := range d.Actions {
 		if a.Held {
 			held++

@@ -47,7 +47,7 @@ func (r *run) apply(ctx context.Context) error {
 		g := errgroup.Group{}
 		g.SetLimit(r.Concurrency)
 		for _, w := range r.work {
-			if w.takes != takes || !r.released(w) {
+			if (w.takes > 0) != takes || !r.released(w) {
 				continue
 			}
 			if r.halted(ctx) {
@@ -73,7 +73,7 @@ func (r *run) released(w customerWork) bool {
 		return true
 	}
 	for _, kind := range brakeOrder {
-		if w.brakes.has(kind) && (r.heldKinds[kind] == "" || !r.braked[kind].customers[w.id]) {
+		if w.brakes.has(kind) && (r.heldKinds[kind] == "" || !r.braked[kind].customers.has(w.id)) {
 			return true
 		}
 	}

@@ -28,6 +28,12 @@ func (r *run) brake(ctx context.Context) error {
 			r.approved[a.ID] = p.ID
 		}
 	}
+	if len(r.braked) == 0 {
+		return nil
+	}
+	if err := r.eachPlanned(ctx, r.weigh); err != nil {
+		return err
+	}
 	counts, err := r.History.Counts(ctx)
 	if err != nil {
 		return err
@@ -40,48 +46,111 @@ func (r *run) brake(ctx context.Context) error {
 	return nil
 }
 
+// eachPlanned hands over what this run has planned: from the journal, and in a dry
+// run, which writes none, by deciding again.
+func (r *run) eachPlanned(ctx context.Context, use func(reconcile.Action) error) error {
+	if !r.req.Dry {
+		return r.History.RunActions(ctx, r.rec.ID, func(a reconcile.ActionRecord) error {
+			if a.State != reconcile.ActionPlanned {
+				return nil
+			}
+			return use(a.Action)
+		})
+	}
+	return r.replay(ctx, func(p reconcile.Planned) error {
+		for _, a := range p.Actions {
+			if err := use(a); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
+
+// underBrake is the batch that an action counts for; nil when no brake is to hold
+// it: it was released, or is the rest of a chain that is already begun.
+func (r *run) underBrake(a reconcile.Action) *batch {
+	b := r.braked[reconcile.BrakeKind(a.Kind)]
+	if b == nil || r.approved[a.ID] != "" || !b.customers.has(a.Customer) {
+		return nil
+	}
+	return b
+}
+
+// weigh adds an action to what its brake looks at.
+func (r *run) weigh(a reconcile.Action) error {
+	if r.approved[a.ID] != "" {
+		r.freed[a.Customer] = true
+	}
+	b := r.underBrake(a)
+	if b == nil {
+		return nil
+	}
+	b.held++
+	b.digest.Add(a.ID)
+	if a.Kind == reconcile.BrakeKind(a.Kind) {
+		b.count++
+		r.judged.add(a.ID)
+	}
+	if len(b.first) < reconcile.MostReported {
+		b.first = append(b.first, a)
+	}
+	return nil
+}
+
 func (r *run) brakeKind(ctx context.Context, kind reconcile.Kind, bound int) error {
 	b := r.braked[kind]
 	if b == nil {
 		return nil
 	}
-	var held []reconcile.Action
-	planned := 0
-	for _, a := range b.actions {
-		if r.approved[a.ID] != "" {
-			r.freed[a.Customer] = true
-		}
-		if r.approved[a.ID] != "" || !b.customers[a.Customer] {
-			continue // released, or the rest of a chain that is already begun
-		}
-		held = append(held, a)
-		if a.Kind == kind {
-			planned++
-		}
-	}
 	done, err := r.Journal.Performed(ctx, kind, r.now.Add(-reconcile.BrakeWindow))
 	if err != nil {
 		return err
 	}
-	reason, over := r.Brakes.Holds(reconcile.Load{Kind: kind, Planned: planned, Performed: done, Bound: bound})
+	reason, over := r.Brakes.Holds(reconcile.Load{Kind: kind, Planned: b.count, Performed: done, Bound: bound})
 	if !over {
 		return nil
 	}
-	ids := make([]string, len(held))
-	for i := range held {
-		ids[i] = held[i].ID
-	}
-	p := reconcile.HeldPlan{ID: reconcile.PlanID(ids), Kind: kind, Created: r.now, Expires: r.now.Add(planLife), Reason: reason, Actions: held}
+	p := reconcile.HeldPlan{ID: b.digest.ID(), Kind: kind, Created: r.now, Expires: r.now.Add(planLife), Reason: reason,
+		Actions: b.first, Total: b.held}
 	r.heldKinds[kind] = p.ID
 	r.plans = append(r.plans, p)
-	r.log.WithField("plan", p.ID).WithField("kind", kind.String()).WithField("actions", planned).Error("brake holds")
+	r.log.WithField("plan", p.ID).WithField("kind", kind.String()).WithField("actions", b.count).Error("brake holds")
 	if r.req.Dry {
 		return nil
 	}
-	if err := r.Journal.Hold(ctx, r.tok, r.rec.ID, p); err != nil {
+	if err := r.holdAll(ctx, p, b); err != nil {
 		return fmt.Errorf("recording the held plan: %w", err)
 	}
 	return nil
+}
+
+// holdPart is how many actions of a held plan are stored in one transaction.
+const holdPart = 1000
+
+// holdAll stores a held plan, part by part.
+func (r *run) holdAll(ctx context.Context, p reconcile.HeldPlan, b *batch) error {
+	part := p
+	part.Actions, part.From, part.More = make([]reconcile.Action, 0, holdPart), 0, true
+	err := r.eachPlanned(ctx, func(a reconcile.Action) error {
+		if r.underBrake(a) != b {
+			return nil
+		}
+		if len(part.Actions) == holdPart {
+			if err := r.Journal.Hold(ctx, r.tok, r.rec.ID, part); err != nil {
+				return err
+			}
+			part.From += holdPart
+			part.Actions = part.Actions[:0]
+		}
+		part.Actions = append(part.Actions, a)
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	part.More = false
+	return r.Journal.Hold(ctx, r.tok, r.rec.ID, part)
 }
 
 // heldBy names the plan that holds an action; "" when it may be applied.
@@ -91,7 +160,7 @@ func (r *run) heldBy(a reconcile.Action) string {
 		return ""
 	}
 	plan := r.heldKinds[kind]
-	if plan == "" || !r.braked[kind].customers[a.Customer] {
+	if plan == "" || !r.braked[kind].customers.has(a.Customer) {
 		return ""
 	}
 	return plan
@@ -104,5 +173,5 @@ func (r *run) unseenByBrake(a reconcile.Action) bool {
 	if kind == 0 || a.Kind != kind || r.approved[a.ID] != "" {
 		return false
 	}
-	return !r.judged[a.ID]
+	return !r.judged.has(a.ID)
 }

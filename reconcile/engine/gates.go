@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/stripe-enhance/stripe-enhance/internal/fault"
@@ -124,15 +125,9 @@ func (r *run) gates(ctx context.Context) error {
 
 func (r *run) takers() (ids []string, takes int) {
 	for _, w := range r.work {
-		if w.takes {
+		if w.takes > 0 {
 			ids = append(ids, w.id)
-		}
-	}
-	for _, b := range r.braked {
-		for _, a := range b.actions {
-			if r.catalog.Takes(a) {
-				takes++
-			}
+			takes += int(w.takes)
 		}
 	}
 	return ids, takes
@@ -141,34 +136,11 @@ func (r *run) takers() (ids []string, takes int) {
 // planAgain plans customers anew after a gate has failed, so that what they were
 // to lose becomes a hold with the gate's reason.
 func (r *run) planAgain(ctx context.Context, ids []string) error {
-	again := make(map[string]bool, len(ids))
-	for _, id := range ids {
-		again[id] = true
-	}
-	work, dry := r.work, r.dry
-	r.work, r.dry = nil, nil
-	for _, w := range work {
-		if !again[w.id] {
-			r.work = append(r.work, w)
+	r.work = slices.DeleteFunc(r.work, func(w customerWork) bool { return w.takes > 0 })
+	for _, b := range r.braked {
+		for _, id := range ids {
+			b.customers.remove(id)
 		}
-	}
-	for _, p := range dry {
-		if !again[p.Customer] {
-			r.dry = append(r.dry, p)
-		}
-	}
-	for kind, b := range r.braked {
-		kept := b.actions[:0]
-		for _, a := range b.actions {
-			if !again[a.Customer] {
-				kept = append(kept, a)
-			}
-		}
-		for id := range again {
-			delete(b.customers, id)
-		}
-		b.actions = kept
-		r.braked[kind] = b
 	}
 	for len(ids) > 0 {
 		n := min(len(ids), planBatch)

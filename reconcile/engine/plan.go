@@ -26,36 +26,67 @@ const (
 // being due are one transaction in the store, and a customer with something to
 // apply stays due until it is applied: a crash from here on loses nothing.
 func (r *run) plan(ctx context.Context) error {
-	if r.only != nil {
-		customers, err := r.Queue.Customers(ctx, r.only)
-		if err != nil {
-			return err
-		}
-		return r.planBatch(ctx, customers)
-	}
-	done, after := 0, ""
+	done := 0
 	total, err := r.Timetable.DueCount(ctx, r.now)
 	if err != nil {
 		return err
 	}
-	for {
-		customers, next, err := r.Queue.Due(ctx, r.now, after, planBatch)
-		if err != nil {
-			return fmt.Errorf("reading the queue: %w", err)
-		}
+	err = r.due(ctx, func(customers []reconcile.Customer) error {
 		if err := r.planBatch(ctx, customers); err != nil {
 			return err
 		}
 		done += len(customers)
 		r.Progress(reconcile.Progress{Phase: "planning", Done: done, Total: max(total, done)})
-		if next == "" {
+		return nil
+	})
+	if err == nil && !r.halted(ctx) {
+		r.complete.Store(true)
+	}
+	return err
+}
+
+// due hands over whom this run is about, batch by batch.
+func (r *run) due(ctx context.Context, use func([]reconcile.Customer) error) error {
+	if r.only != nil {
+		customers, err := r.Queue.Customers(ctx, r.only)
+		if err != nil {
+			return err
+		}
+		return use(customers)
+	}
+	after := ""
+	for {
+		customers, next, err := r.Queue.Due(ctx, r.now, after, planBatch)
+		if err != nil {
+			return fmt.Errorf("reading the queue: %w", err)
+		}
+		if err := use(customers); err != nil {
+			return err
+		}
+		if next == "" || r.halted(ctx) {
 			return nil
 		}
 		after = next
-		if r.halted(ctx) {
-			return nil
-		}
 	}
+}
+
+// replay decides once more about everybody whom a dry run planned, from what is
+// stored by now. A dry run moves nobody in the queue and keeps no decision: to
+// decide again is cheap, and to remember everything for a large fleet is not.
+func (r *run) replay(ctx context.Context, use func(reconcile.Planned) error) error {
+	return r.due(ctx, func(customers []reconcile.Customer) error {
+		for i := range customers {
+			c := &customers[i]
+			if r.missed.has(c.ID) {
+				continue
+			}
+			d := r.withhold(reconcile.Decide(c, r.catalog, r.Policy, r.now))
+			if err := use(r.planned(c, d)); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
 }
 
 // planStored is a dry run over what is stored, reading nothing outside.
@@ -70,21 +101,17 @@ func (r *run) planStored(ctx context.Context) error {
 		return err
 	}
 	r.catalog = reconcile.NewCatalog(mappings, plans)
-	after := ""
-	for {
-		customers, next, err := r.Queue.Due(ctx, r.now, after, planBatch)
-		if err != nil {
-			return err
-		}
+	err = r.due(ctx, func(customers []reconcile.Customer) error {
 		for i := range customers {
-			d := reconcile.Decide(&customers[i], r.catalog, r.Policy, r.now)
-			r.take(r.planned(&customers[i], d))
+			r.take(r.planned(&customers[i], reconcile.Decide(&customers[i], r.catalog, r.Policy, r.now)))
 		}
-		if next == "" {
-			return r.brake(ctx)
-		}
-		after = next
+		return nil
+	})
+	if err != nil {
+		return err
 	}
+	r.complete.Store(true)
+	return r.brake(ctx)
 }
 
 func (r *run) planBatch(ctx context.Context, customers []reconcile.Customer) error {
@@ -99,11 +126,13 @@ func (r *run) planBatch(ctx context.Context, customers []reconcile.Customer) err
 	}
 	_ = g.Wait()
 	keep := make([]reconcile.Planned, 0, len(planned))
-	for _, p := range planned {
-		if p != nil {
-			keep = append(keep, *p)
-			r.take(*p)
+	for i, p := range planned {
+		if p == nil {
+			r.missed.add(customers[i].ID)
+			continue
 		}
+		keep = append(keep, *p)
+		r.take(*p)
 	}
 	if r.req.Dry || len(keep) == 0 {
 		return ctx.Err()
@@ -260,34 +289,25 @@ func (r *run) planned(c *reconcile.Customer, d reconcile.Decision) reconcile.Pla
 func (r *run) take(p reconcile.Planned) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if r.req.Dry {
-		r.dry = append(r.dry, p)
-	}
 	if len(p.Actions) == 0 {
 		return
 	}
 	w := customerWork{id: p.Customer}
 	for _, a := range p.Actions {
-		w.takes = w.takes || r.catalog.Takes(a)
-		w.brakes.add(reconcile.BrakeKind(a.Kind))
-		r.toBrake(p.Customer, a)
+		kind := reconcile.BrakeKind(a.Kind)
+		w.brakes.add(kind)
+		if r.catalog.Takes(a) {
+			w.takes++
+		}
+		if kind == 0 {
+			continue
+		}
+		if r.braked[kind] == nil {
+			r.braked[kind] = &batch{customers: idSet{}}
+		}
+		if a.Kind == kind {
+			r.braked[kind].customers.add(p.Customer)
+		}
 	}
 	r.work = append(r.work, w)
-}
-
-func (r *run) toBrake(customer string, a reconcile.Action) {
-	kind := reconcile.BrakeKind(a.Kind)
-	if kind == 0 {
-		return
-	}
-	b := r.braked[kind]
-	if b == nil {
-		b = &batch{customers: map[string]bool{}}
-		r.braked[kind] = b
-	}
-	b.actions = append(b.actions, a)
-	if a.Kind == kind {
-		b.customers[customer] = true
-		r.judged[a.ID] = true
-	}
 }

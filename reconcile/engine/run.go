@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -35,20 +34,21 @@ type run struct {
 	mu        sync.Mutex
 	work      []customerWork            // what planning left to apply
 	braked    map[reconcile.Kind]*batch // by brake kind
-	judged    map[string]bool           // ids of the actions that the brakes judge
+	judged    idSet                     // ids of the actions that the brakes judged and let pass
 	approved  map[string]string         // action id → plan that released it
 	heldKinds map[reconcile.Kind]string // brake kind → plan that holds it
 	plans     []reconcile.HeldPlan
-	dry       []reconcile.Planned // decisions of a dry run
-	refused   map[string]bool     // ids of the actions that failed in this run
-	seenOrgs  map[string]bool     // orgs whose hostings are known as of this run
-	freed     map[string]bool     // customers for whom an approval released something
+	missed    idSet           // customers whom a dry run could not look at
+	refused   map[string]bool // ids of the actions that failed in this run
+	seenOrgs  map[string]bool // orgs whose hostings are known as of this run
+	freed     map[string]bool // customers for whom an approval released something
 	notes     []string
 	indexed   bool       // the index of orgs was refreshed in this run
 	index     sync.Mutex // held while it is being refreshed
 
 	giveOnly atomic.Pointer[string] // why nothing may be taken away; nil: it may
 	stop     atomic.Pointer[error]  // why no further customer is begun
+	complete atomic.Bool            // every customer that is due was planned
 	applying atomic.Bool            // planning is over
 	misses   atomic.Int32           // transient failures of Enhance in a row
 	denials  atomic.Int32           // customers refused in a row
@@ -57,7 +57,7 @@ type run struct {
 // customerWork is one customer with something to apply.
 type customerWork struct {
 	id    string
-	takes bool
+	takes uint32 // how many of its actions take something away
 	// brakes are the brake kinds of its actions; 0 among them: an action that no
 	// brake ever holds.
 	brakes kindSet
@@ -71,9 +71,11 @@ func (s kindSet) has(k reconcile.Kind) bool { return s&(1<<k) != 0 }
 
 // batch is what one brake looks at.
 type batch struct {
-	actions   []reconcile.Action
-	customers map[string]bool
-	count     int // of the counted kind, without approved ones
+	customers idSet                // who have an action of the counted kind
+	count     int                  // of the counted kind, without approved ones
+	held      int                  // of every kind under this brake
+	digest    reconcile.PlanDigest // of those
+	first     []reconcile.Action   // of those, as many as a report lists
 }
 
 // Run does one run. The report is valid also when the error is not nil: it tells
@@ -112,7 +114,7 @@ func (e *Engine) newRun(req Request) *run {
 	now := e.Now().UTC()
 	id := fmt.Sprintf("%s-%s%d", now.Format("20060102T150405Z"), e.word()[:4], e.runs.Add(1))
 	r := &run{Engine: e, req: req, now: now,
-		braked: map[reconcile.Kind]*batch{}, judged: map[string]bool{}, refused: map[string]bool{}, seenOrgs: map[string]bool{}, freed: map[string]bool{}, approved: map[string]string{}, heldKinds: map[reconcile.Kind]string{},
+		braked: map[reconcile.Kind]*batch{}, judged: idSet{}, missed: idSet{}, refused: map[string]bool{}, seenOrgs: map[string]bool{}, freed: map[string]bool{}, approved: map[string]string{}, heldKinds: map[reconcile.Kind]string{},
 		log: e.Log.WithField("run", id)}
 	r.rec = reconcile.RunRecord{ID: id, Trigger: req.Trigger, Started: now,
 		StripeCalls: e.Account.Requests(), EnhanceCalls: e.Owners.Requests()}
@@ -168,91 +170,4 @@ func (r *run) give(reason string) {
 	r.giveOnly.Store(&reason)
 	r.rec.Gates = append(r.rec.Gates, reason)
 	r.note("nothing is taken away in this run: %s", reason)
-}
-
-// report closes the run and tells what it did.
-func (r *run) report(ctx context.Context, runErr error) (reconcile.Report, error) {
-	ctx = context.WithoutCancel(ctx)
-	rep := reconcile.Report{Dry: r.req.Dry, Notes: r.notes, Plans: r.plans}
-	r.rec.Finished = r.Now().UTC()
-	r.rec.StripeCalls = r.Account.Requests() - r.rec.StripeCalls
-	r.rec.EnhanceCalls = r.Owners.Requests() - r.rec.EnhanceCalls
-	if runErr != nil {
-		r.rec.Error = strings.ToValidUTF8(runErr.Error(), "?")
-	}
-	err := runErr
-	if r.req.Dry {
-		r.reportDry(&rep)
-	} else {
-		err = errors.Join(err, r.History.RunActions(ctx, r.rec.ID, func(a reconcile.ActionRecord) error {
-			rep.Actions = append(rep.Actions, a)
-			return nil
-		}))
-	}
-	err = errors.Join(err, r.reportHolds(ctx, &rep))
-	r.count(&rep)
-	if !r.req.Stored {
-		err = errors.Join(err, r.History.EndRun(ctx, r.tok, r.rec, r.listedIf(runErr)))
-	}
-	rep.Run = r.rec
-	r.log.WithFields(logrus.Fields{"mode": r.rec.Mode, "planned": r.rec.Planned, "applied": r.rec.Applied, "failed": r.rec.Failed,
-		"held": r.rec.Held, "stripe_requests": r.rec.StripeCalls, "enhance_requests": r.rec.EnhanceCalls}).Info("run finished")
-	return rep, err
-}
-
-func (r *run) listedIf(runErr error) *reconcile.ListedState {
-	if runErr != nil {
-		return nil
-	}
-	return r.listed
-}
-
-func (r *run) reportDry(rep *reconcile.Report) {
-	for _, p := range r.dry {
-		for _, a := range p.Actions {
-			state := reconcile.ActionPlanned
-			if plan := r.heldBy(a); plan != "" {
-				state = reconcile.ActionHeld
-			}
-			rep.Actions = append(rep.Actions, reconcile.ActionRecord{Action: a, Run: r.rec.ID, State: state, PlannedAt: r.now})
-		}
-	}
-}
-
-// reportHolds lists what stands withheld: the stored holds of every customer, in
-// a dry run with those planned just now in their place.
-func (r *run) reportHolds(ctx context.Context, rep *reconcile.Report) error {
-	planned := map[string]bool{}
-	for _, p := range r.dry {
-		planned[p.Customer] = true
-		rep.Holds = append(rep.Holds, p.Holds...)
-	}
-	err := r.Withheld.Holds(ctx, func(h reconcile.Hold) error {
-		if !planned[h.Customer] {
-			rep.Holds = append(rep.Holds, h)
-		}
-		return nil
-	})
-	for _, a := range rep.Actions {
-		if plan := r.heldBy(a.Action); plan != "" && a.State == reconcile.ActionHeld {
-			rep.Holds = append(rep.Holds, reconcile.Hold{Kind: reconcile.HoldBrake, Customer: a.Customer, Subscription: a.Subscription,
-				Hosting: a.Hosting, ActionID: a.ID, Reason: a.Kind.String() + " is held by the brake: look with `stripe-enhance plans`, release with `stripe-enhance approve " + plan + "`"})
-		}
-	}
-	return err
-}
-
-func (r *run) count(rep *reconcile.Report) {
-	for _, a := range rep.Actions {
-		switch a.State {
-		case reconcile.ActionPlanned, reconcile.ActionHeld:
-			r.rec.Planned++
-		case reconcile.ActionApplied, reconcile.ActionAdopted:
-			r.rec.Applied++
-		case reconcile.ActionFailed, reconcile.ActionAmbiguous, reconcile.ActionSent:
-			r.rec.Failed++
-		case reconcile.ActionSuperseded:
-		}
-	}
-	r.rec.Held = len(rep.Holds)
 }

@@ -1,0 +1,15 @@
+package engine
+
+import "hash/maphash"
+
+// seed is one for the process.
+var seed = maphash.MakeSeed()
+
+// idSet is a set of ids by their 64-bit hashes: some 20 bytes each, whatever the
+// ids are, so that a million customers with something to do fit in memory. Two of
+// a million ids are taken for one with probability 3·10⁻⁸.
+type idSet map[uint64]struct{}
+
+func (s idSet) add(id string)      { s[maphash.String(seed, id)] = struct{}{} }
+func (s idSet) has(id string) bool { _, ok := s[maphash.String(seed, id)]; return ok }
+func (s idSet) remove(id string)   { delete(s, maphash.String(seed, id)) }

@@ -1,0 +1,135 @@
+package engine
+
+import (
+	"context"
+	"errors"
+	"strings"
+
+	"github.com/sirupsen/logrus"
+
+	"github.com/stripe-enhance/stripe-enhance/reconcile"
+)
+
+// report closes the run and tells what it did.
+func (r *run) report(ctx context.Context, runErr error) (reconcile.Report, error) {
+	ctx = context.WithoutCancel(ctx)
+	rep := reconcile.Report{Dry: r.req.Dry, Notes: r.notes, Plans: r.plans}
+	rep.Omitted.Actions = map[reconcile.ActionClass]int{}
+	r.rec.Finished = r.Now().UTC()
+	r.rec.StripeCalls = r.Account.Requests() - r.rec.StripeCalls
+	r.rec.EnhanceCalls = r.Owners.Requests() - r.rec.EnhanceCalls
+	if runErr != nil {
+		r.rec.Error = strings.ToValidUTF8(runErr.Error(), "?")
+	}
+	w := &writing{run: r, rep: &rep, states: map[reconcile.ActionState]int{}, kinds: map[reconcile.HoldKind]int{}}
+	err := errors.Join(runErr, w.everything(ctx))
+	if !r.req.Stored {
+		err = errors.Join(err, r.History.EndRun(ctx, r.tok, r.rec, r.listedIf(runErr)))
+	}
+	rep.Run = r.rec
+	r.log.WithFields(logrus.Fields{"mode": r.rec.Mode, "planned": r.rec.Planned, "applied": r.rec.Applied, "failed": r.rec.Failed,
+		"held": r.rec.Held, "stripe_requests": r.rec.StripeCalls, "enhance_requests": r.rec.EnhanceCalls}).Info("run finished")
+	return rep, err
+}
+
+func (r *run) listedIf(runErr error) *reconcile.ListedState {
+	if runErr != nil {
+		return nil
+	}
+	return r.listed
+}
+
+// writing is a report being written. Everything is counted, and of each state and
+// kind the first are kept: a fleet may have a million actions held.
+type writing struct {
+	*run
+	rep    *reconcile.Report
+	states map[reconcile.ActionState]int
+	kinds  map[reconcile.HoldKind]int
+	brakes []reconcile.Hold // of the brake; they are told last
+}
+
+// everything lists actions, then what stands withheld: the stored holds of every
+// customer, in a dry run with those planned just now in their place.
+func (w *writing) everything(ctx context.Context) error {
+	planned := idSet{}
+	var err error
+	if !w.req.Dry {
+		err = w.History.RunActions(ctx, w.rec.ID, func(a reconcile.ActionRecord) error {
+			w.action(a)
+			return nil
+		})
+	} else if w.complete.Load() {
+		err = w.replay(ctx, func(p reconcile.Planned) error {
+			planned.add(p.Customer)
+			for _, a := range p.Actions {
+				w.action(reconcile.ActionRecord{Action: a, Run: w.rec.ID, State: w.dryState(a), PlannedAt: w.now})
+			}
+			for _, h := range p.Holds {
+				w.hold(h)
+			}
+			return nil
+		})
+	}
+	err = errors.Join(err, w.Withheld.Holds(ctx, func(h reconcile.Hold) error {
+		if !planned.has(h.Customer) {
+			w.hold(h)
+		}
+		return nil
+	}))
+	w.rep.Holds = append(w.rep.Holds, w.brakes...)
+	return err
+}
+
+func (r *run) dryState(a reconcile.Action) reconcile.ActionState {
+	if r.heldBy(a) != "" {
+		return reconcile.ActionHeld
+	}
+	return reconcile.ActionPlanned
+}
+
+// action counts an action, and lists it while there is room.
+func (w *writing) action(a reconcile.ActionRecord) {
+	if w.states[a.State]++; w.states[a.State] <= reconcile.MostReported {
+		w.rep.Actions = append(w.rep.Actions, a)
+	} else {
+		w.rep.Omitted.Actions[reconcile.ActionClass{Kind: a.Kind, State: a.State}]++
+	}
+	switch a.State {
+	case reconcile.ActionHeld:
+		w.rec.Planned++
+		w.braked(a.Action)
+	case reconcile.ActionPlanned:
+		w.rec.Planned++
+	case reconcile.ActionApplied, reconcile.ActionAdopted:
+		w.rec.Applied++
+	case reconcile.ActionFailed, reconcile.ActionAmbiguous, reconcile.ActionSent:
+		w.rec.Failed++
+	case reconcile.ActionSuperseded:
+	}
+}
+
+// braked is the hold of an action that the brake holds.
+func (w *writing) braked(a reconcile.Action) {
+	plan := w.heldBy(a)
+	if plan == "" {
+		return
+	}
+	w.rec.Held++
+	if w.kinds[reconcile.HoldBrake]++; w.kinds[reconcile.HoldBrake] > reconcile.MostReported {
+		w.rep.Omitted.Brakes++
+		return
+	}
+	w.brakes = append(w.brakes, reconcile.Hold{Kind: reconcile.HoldBrake, Customer: a.Customer, Subscription: a.Subscription,
+		Hosting: a.Hosting, ActionID: a.ID, Reason: a.Kind.String() + " is held by the brake: look with `stripe-enhance plans`, release with `stripe-enhance approve " + plan + "`"})
+}
+
+// hold counts a hold, and lists it while there is room.
+func (w *writing) hold(h reconcile.Hold) {
+	w.rec.Held++
+	if w.kinds[h.Kind]++; w.kinds[h.Kind] > reconcile.MostReported {
+		w.rep.Omitted.Holds++
+		return
+	}
+	w.rep.Holds = append(w.rep.Holds, h)
+}
