@@ -10,7 +10,8 @@ KILLS    ?= 20
 BUILD = CGO_ENABLED=0 go build -trimpath -tags timetzdata -ldflags "-s -w -X main.build=$(VERSION)"
 
 .DEFAULT_GOAL := help
-.PHONY: help build demo test kills race lint cover bench fuzz image ci ci-deps clean
+# Every target is phony: none of them is the name of what it makes.
+.PHONY: $(shell awk -F: '/^[a-z-]+:.*\#\# / { print $$1 }' $(firstword $(MAKEFILE_LIST)))
 
 help: ## This list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -41,6 +42,9 @@ bench: ## Benchmarks only (BENCH=REGEXP chooses)
 
 fuzz: ## Every fuzz target, one after another (FUZZTIME=30s each)
 	@grep -rEo --include='*_test.go' '^func Fuzz[A-Za-z0-9_]+' . | while IFS=: read -r file func; do go test -run '^$$' -fuzz "^$${func#func }\$$" -fuzztime $(FUZZTIME) "$$(dirname "$$file")" || exit 1; done
+
+mutants: ## Make known mistakes, one at a time, and see a test find each (MUTANT=REGEXP)
+	MUTANTS=3 go test ./internal/mutants -run TestEveryMistakeIsFound -v -timeout 120m
 
 image: ## The container image (needs Docker)
 	docker build --build-arg VERSION=$(VERSION) -t stripe-enhance .
