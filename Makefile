@@ -4,6 +4,7 @@ VERSION  ?= $(shell git describe --tags --always --dirty 2>/dev/null)
 OUT      ?= bin/stripe-enhance
 BENCH    ?= .
 FUZZTIME ?= 30s
+RUNS     ?= 10000
 KILLS    ?= 20
 
 # The same flags as in the Dockerfile; a test holds the two together.
@@ -45,6 +46,9 @@ fuzz: ## Every fuzz target, one after another (FUZZTIME=30s each)
 
 mutants: ## Make known mistakes, one at a time, and see a test find each (MUTANT=REGEXP)
 	MUTANTS=3 go test ./internal/mutants -run TestEveryMistakeIsFound -v -timeout 120m
+
+soak: ## The real service for 10,000 runs, looking for what grows (RUNS=10000)
+	go test -timeout 2h -count 1 -v -run TestTheServiceDoesNotGrowWithItsRuns ./cmd/stripe-enhance -runs $(RUNS)
 
 image: ## The container image (needs Docker)
 	docker build --build-arg VERSION=$(VERSION) -t stripe-enhance .
