@@ -25,9 +25,14 @@ func transportText(err error) string {
 	return printable(err.Error())
 }
 
-// printable keeps what others sent us from breaking a line or a terminal.
+// keyShape matches Stripe's secrets: keys of every kind and webhook secrets.
+var keyShape = regexp.MustCompile(`(?:sk|rk|pk|ek|whsec)_[A-Za-z0-9_*]+`)
+
+// printable keeps what others sent us from breaking a line or a terminal, and from
+// saying a key again that it was asked with, as a careless proxy might.
 func printable(s string) string {
 	const most = 200
+	s = keyShape.ReplaceAllString(s, "[redacted]") // before a cut could hide its shape
 	if len(s) > most {
 		s = s[:most]
 	}

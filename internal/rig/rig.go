@@ -36,6 +36,9 @@ type Options struct {
 	Hostile  bool   // the world's default hostility on
 	Database string // URL; "": SQLite in the test's directory
 	Engine   func(*engine.Options)
+	// Log receives what the engine and both clients log. Nil: the engine's, in a
+	// verbose test.
+	Log *logrus.Logger
 	// Transport wraps the way to both simulators. Nil: the world's own.
 	Transport func(http.RoundTripper) http.RoundTripper
 }
@@ -102,13 +105,13 @@ func (r *Rig) Open() {
 		transport = r.options.Transport(transport)
 	}
 	r.Stripe, err = stripe.New(stripe.Options{Key: secret.New(r.World.StripeKey()), BaseURL: "http://" + simulator.StripeHost,
-		Transport: transport, Now: r.World.Now, Breaker: breaker.New("Stripe", r.World.Now), RetryMin: time.Microsecond, RetryMax: time.Microsecond,
+		Transport: transport, Log: r.options.Log, Now: r.World.Now, Breaker: breaker.New("Stripe", r.World.Now), RetryMin: time.Microsecond, RetryMax: time.Microsecond,
 		Pace: pace.New(pace.Options{RPS: 1e6, Min: 1e6, Concurrency: 8})})
 	if err != nil {
 		r.tb.Fatalf("stripe client: %v", err)
 	}
 	r.Panel, err = enhance.New(enhance.Options{BaseURL: "http://" + simulator.EnhanceHost, Token: secret.New(r.World.EnhanceToken()),
-		Org: r.World.OrgID(), Transport: transport, Now: r.World.Now, Breaker: breaker.New("Enhance", r.World.Now), ReadBackoff: time.Microsecond,
+		Org: r.World.OrgID(), Transport: transport, Log: r.options.Log, Now: r.World.Now, Breaker: breaker.New("Enhance", r.World.Now), ReadBackoff: time.Microsecond,
 		Pace: pace.New(pace.Options{RPS: 1e6, Min: 1e6, Concurrency: 8})})
 	if err != nil {
 		r.tb.Fatalf("enhance client: %v", err)
@@ -136,7 +139,8 @@ func (r *Rig) NewEngine(change func(*engine.Options)) *engine.Engine {
 		Brakes: reconcile.DefaultBrakes(), Settle: 90 * time.Second, Now: r.World.Now,
 		Rand: func() float64 { mu.Lock(); defer mu.Unlock(); return dice.Float64() },
 	}
-	if testing.Verbose() {
+	o.Log = r.options.Log
+	if o.Log == nil && testing.Verbose() {
 		o.Log = logrus.New()
 		o.Log.SetLevel(logrus.InfoLevel)
 		o.Log.SetOutput(r.tb.Output())

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"runtime"
 	"runtime/debug"
 	"slices"
 	"time"
@@ -182,8 +183,17 @@ func (r *run) forgive(ctx context.Context, c *reconcile.Customer, d reconcile.De
 func (r *run) survive(ctx context.Context, customer string) {
 	if p := recover(); p != nil {
 		r.log.WithField("customer", customer).WithField("stack", string(debug.Stack())).Error("panic")
-		r.failed(ctx, customer, fault.Errorf(fault.Permanent, "internal error, please report: %v", p))
+		r.failed(ctx, customer, fault.Errorf(fault.Permanent, "internal error, please report: %s", panicked(p)))
 	}
+}
+
+// panicked tells of a panic what holds nobody's data: the runtime's own words, of
+// any other value only the type. It goes into the log and the database.
+func panicked(p any) string {
+	if err, ok := p.(runtime.Error); ok {
+		return err.Error()
+	}
+	return fmt.Sprintf("a panic with a %T", p)
 }
 
 // decide plans a customer and reads what the planner asks for until it asks for
