@@ -131,15 +131,21 @@ func TestAPaidOrderBecomesOneHostingWithAnInvitation(t *testing.T) {
 }
 
 func TestAnUnchangedRunCostsOneStripeRequestAndNoneAtEnhance(t *testing.T) {
-	r := rig.New(t, rig.Options{})
-	signUp(t, r, simulator.SignUp{Email: "ada@example.com", Price: priceFor(t, r, plans(r)[0])})
-	r.Run(engine.Request{})
-	r.World.Advance(15 * time.Minute)
-	r.Run(engine.Request{})
-	stripe, enhance := r.World.Total(simulator.Stripe), r.World.Total(simulator.Enhance)
-	rep := r.Run(engine.Request{})
-	diff(t, "requests", []int{1, 0}, []int{r.World.Total(simulator.Stripe) - stripe, r.World.Total(simulator.Enhance) - enhance})
-	diff(t, "counted", []int{1, 0}, []int{rep.Run.StripeCalls, rep.Run.EnhanceCalls})
+	for _, stored := range []int{1, 200} {
+		r := rig.New(t, rig.Options{Engine: func(o *engine.Options) { o.Brakes.Create = reconcile.Limit{Count: 1000} }})
+		r.World.Populate(stored, simulator.Mix{Plain: true, Statuses: map[string]int{"active": 9, "canceled": 1}})
+		r.Run(engine.Request{})
+		r.World.Advance(15 * time.Minute)
+		r.Run(engine.Request{})
+		stripe, enhance := r.World.Total(simulator.Stripe), r.World.Total(simulator.Enhance)
+		rep := r.Run(engine.Request{})
+		diff(t, "requests", []int{1, 0}, []int{r.World.Total(simulator.Stripe) - stripe, r.World.Total(simulator.Enhance) - enhance})
+		diff(t, "counted", []int{1, 0}, []int{rep.Run.StripeCalls, rep.Run.EnhanceCalls})
+		r.World.Advance(24 * time.Hour) // now every hosting is due to be compared, once
+		enhance = r.World.Total(simulator.Enhance)
+		r.Run(engine.Request{})
+		diff(t, "the drift share", len(r.World.Hostings()), r.World.Total(simulator.Enhance)-enhance)
+	}
 }
 
 func TestWhoStopsPayingIsSuspendedAfterTheGracePeriodAndBackWhenPaid(t *testing.T) {

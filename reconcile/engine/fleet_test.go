@@ -59,6 +59,18 @@ func TestAMixedFleetConvergesAndTheSecondRunDoesNothing(t *testing.T) {
 				t.Errorf("a further full run still acts: %v", kinds(again))
 			}
 			checkPaid(t, r, again)
+			plan := r.Run(engine.Request{Dry: true})
+			if plan.Pending() > 0 || len(plan.Plans) > 0 || plan.Run.Error != "" {
+				t.Errorf("a plan of what is done still has %v, %d held plans, error %q", kinds(plan), len(plan.Plans), plan.Run.Error)
+			}
+			for _, h := range plan.Holds { // what is left for a person is named
+				if h.Reason == "" || h.Customer == "" {
+					t.Errorf("a hold that says nothing: %+v", h)
+				}
+			}
+			if n := len(r.World.Effects()); n != effects {
+				t.Errorf("planning had %d effects", n-effects)
+			}
 			if t.Failed() {
 				for _, h := range again.Holds {
 					t.Logf("hold %s %s %s: %s", h.Kind, h.Customer, h.Subscription, h.Reason)
