@@ -31,7 +31,8 @@
 //
 //  15. A hosting serves the item it is bound to. One whose item is gone serves
 //     another item of the same subscription: an upgrade is a change of plan,
-//     never a new hosting.
+//     never a new hosting. It serves no smaller one while an item has come of which
+//     it is not known what it buys.
 //  16. What is still lacking is looked for among unbound hostings that carry the
 //     subscription's marker, then in its metadata, then among its bindings to
 //     hostings that are gone, so that none of those is replaced, and last with the
