@@ -1,5 +1,13 @@
 package house
 
+// The README, the package comments and the changelog against the code. With each
+// of these mistakes put in once, the test named went red: two calls of Decide
+// swapped (TestDecideIs…); brake before gates (TestARunIs…); another word in one
+// row of the policy (…QuotesThePolicy…); a default changed, and a setting misspelt,
+// in the table alone (…ListsEverySetting…, TestNoPaperNamesASetting…); another exit
+// code (…TellsTheExitCodes…); a kind of hold misspelt (…EveryHold); a metric that is
+// not there (TestNoPaperNamesAMetric…); a command misspelt (TestEveryCommandOf…).
+
 import (
 	"regexp"
 	"strings"
