@@ -116,6 +116,9 @@ type StripeCustomer struct {
 type SubscriptionFacts struct {
 	Subscription
 	Buyer StripeCustomer
+	// OnTestClock tells that it lives on a clock of Stripe's test mode. Listings
+	// leave such subscriptions out, by Stripe's own rule. Not stored.
+	OnTestClock bool
 }
 
 // Listing is what a complete listing of all subscriptions proves. It exists only

@@ -82,24 +82,3 @@ func (s *Store) DomainChecked(ctx context.Context, tok reconcile.Token, subscrip
 		return err
 	})
 }
-
-// Anchors returns up to n subscriptions that are bound and known to Stripe, those
-// bound longest first.
-func (s *Store) Anchors(ctx context.Context, n int) ([]string, error) {
-	var ids []string
-	// Several slots of one subscription lie together, so a small multiple of n
-	// rows yields n subscriptions wherever there are that many, or nearly.
-	query := `SELECT b.subscription_id FROM bindings b JOIN subscriptions s ON s.id = b.subscription_id
-		WHERE NOT s.gone ORDER BY b.bound_at, b.subscription_id LIMIT $1`
-	err := s.query(ctx, "choosing anchors", query, []any{8 * n}, func(row scan) error {
-		var id string
-		if err := row(&id); err != nil {
-			return err
-		}
-		if len(ids) < n && !slices.Contains(ids, id) {
-			ids = append(ids, id)
-		}
-		return nil
-	})
-	return ids, err
-}

@@ -35,7 +35,7 @@ func (s *Store) putRun(ctx context.Context, tok reconcile.Token, op string, r re
 				stripe_calls, enhance_calls, planned, applied, failed, held, gates, listed_count, listed_entitled, listed_at)
 			VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18)
 			ON CONFLICT (id) DO UPDATE SET mode = excluded.mode, finished_at = excluded.finished_at, error = excluded.error,
-				subscriptions = excluded.subscriptions, events = excluded.events, stripe_calls = excluded.stripe_calls,
+				started_at = excluded.started_at, subscriptions = excluded.subscriptions, events = excluded.events, stripe_calls = excluded.stripe_calls,
 				enhance_calls = excluded.enhance_calls, planned = excluded.planned, applied = excluded.applied,
 				failed = excluded.failed, held = excluded.held, gates = excluded.gates, listed_count = excluded.listed_count,
 				listed_entitled = excluded.listed_entitled, listed_at = excluded.listed_at`,

@@ -79,6 +79,7 @@ type Options struct {
 type Client struct {
 	key         secret.Text
 	live        bool
+	address     string
 	backend     stripego.Backend
 	attempts    *attempts
 	breaker     *breaker.Breaker
@@ -103,6 +104,7 @@ func New(o Options) (*Client, error) {
 	return &Client{
 		key:         o.Key,
 		live:        live,
+		address:     strings.TrimRight(o.BaseURL, "/"),
 		attempts:    a,
 		breaker:     o.Breaker,
 		backend:     backend(o, retrying(o, a)),
@@ -201,6 +203,16 @@ func (c *Client) Livemode() bool { return c.live }
 
 // Fingerprint identifies the key without disclosing it.
 func (c *Client) Fingerprint() string { return c.key.Fingerprint() }
+
+// Pin identifies mode, key and address, and so the account, as far as that is
+// possible without a permission that restricted keys cannot have.
+func (c *Client) Pin() string {
+	mode := "test"
+	if c.live {
+		mode = "live"
+	}
+	return mode + " key " + c.Fingerprint() + " at " + c.address
+}
 
 // ServerTime is Stripe's clock from the Date header of the last good answer, and
 // what our own clock said when it arrived. Both zero before the first one.

@@ -32,6 +32,7 @@ type subscriptionWire struct {
 	PauseCollection   *struct{}           `json:"pause_collection"`
 	Items             *envelope[itemWire] `json:"items"`
 	Metadata          map[string]string   `json:"metadata"`
+	TestClock         idRef               `json:"test_clock"`
 }
 
 // itemWire is a subscription item. Old ones carry a plan and no price.
@@ -133,6 +134,7 @@ func (w *subscriptionWire) facts(lines []reconcile.Item, periodEnd int64, sent t
 		},
 		Buyer: reconcile.StripeCustomer{ID: w.Customer.ID, Email: w.Customer.Email,
 			Name: w.Customer.Name, Deleted: w.Customer.Deleted},
+		OnTestClock: w.TestClock != "",
 	}
 }
 
