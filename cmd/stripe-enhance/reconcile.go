@@ -26,6 +26,7 @@ says what and what to do.`
 // scope is what a run looks at, as flags say it.
 type scope struct {
 	full          bool
+	accept        bool
 	subscriptions []string
 }
 
@@ -39,6 +40,9 @@ var subscriptionShape = regexp.MustCompile(`^sub_[0-9A-Za-z_]{1,250}$`)
 func (s *scope) check(command string) error {
 	if s.full && len(s.subscriptions) > 0 {
 		return &usageError{errors.New("--full and --subscription contradict each other"), command}
+	}
+	if s.accept && !s.full {
+		return &usageError{errors.New("--accept-listing is about a whole listing: it needs --full"), command}
 	}
 	for _, id := range s.subscriptions {
 		if !subscriptionShape.MatchString(id) {
@@ -62,13 +66,14 @@ func (p *program) reconcileCommand() *cobra.Command {
 			if err := s.check(c.CommandPath()); err != nil {
 				return err
 			}
-			request := engine.Request{Full: s.full, Subscriptions: s.subscriptions, Trigger: "cli"}
+			request := engine.Request{Full: s.full, Accept: s.accept, Subscriptions: s.subscriptions, Trigger: "cli"}
 			return p.withEngine(c.Context(), func(ctx context.Context, a *parts, e *engine.Engine) error {
 				return p.finish(p.runPatiently(ctx, a, e, request))
 			})
 		},
 	}
 	s.flags(c)
+	c.Flags().BoolVar(&s.accept, "accept-listing", false, "with --full: what Stripe lists is true, even where known subscriptions are missing")
 	return c
 }
 

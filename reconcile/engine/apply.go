@@ -73,7 +73,7 @@ func (r *run) released(w customerWork) bool {
 		return true
 	}
 	for _, kind := range brakeOrder {
-		if w.brakes.has(kind) && (r.heldKinds[kind] == "" || !r.braked[kind].customers.has(w.id)) {
+		if w.brakes.has(kind) && (r.heldKinds[kind] == "" || r.partly[kind] || !r.braked[kind].customers.has(w.id)) {
 			return true
 		}
 	}

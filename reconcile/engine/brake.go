@@ -38,12 +38,13 @@ func (r *run) brake(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	r.suspectOurselves(counts)
 	for _, kind := range brakeOrder {
 		if err := r.brakeKind(ctx, kind, counts.Bound); err != nil {
 			return err
 		}
 	}
-	return nil
+	return r.rememberPlans(ctx)
 }
 
 // eachPlanned hands over what this run has planned: from the journal, and in a dry
@@ -86,14 +87,13 @@ func (r *run) weigh(a reconcile.Action) error {
 	if b == nil {
 		return nil
 	}
-	b.held++
-	b.digest.Add(a.ID)
+	b.all.add(a)
+	if r.catalog.Takes(a) {
+		b.takes.add(a)
+	}
 	if a.Kind == reconcile.BrakeKind(a.Kind) {
 		b.count++
 		r.judged.add(a.ID)
-	}
-	if len(b.first) < reconcile.MostReported {
-		b.first = append(b.first, a)
 	}
 	return nil
 }
@@ -108,11 +108,18 @@ func (r *run) brakeKind(ctx context.Context, kind reconcile.Kind, bound int) err
 		return err
 	}
 	reason, over := r.Brakes.Holds(reconcile.Load{Kind: kind, Planned: b.count, Performed: done, Bound: bound})
-	if !over {
+	held := &b.all
+	switch suspect := r.suspicion != "" && b.takes.n > 0; {
+	case suspect && over:
+		reason += "; " + r.suspicion
+	case suspect: // what gives goes on
+		held, reason = &b.takes, r.suspicion
+		r.partly[kind] = true
+	case !over:
 		return nil
 	}
-	p := reconcile.HeldPlan{ID: b.digest.ID(), Kind: kind, Created: r.now, Expires: r.now.Add(planLife), Reason: reason,
-		Actions: b.first, Total: b.held}
+	p := reconcile.HeldPlan{ID: held.digest.ID(), Kind: kind, Created: r.now, Expires: r.now.Add(planLife), Reason: reason,
+		Actions: held.first, Total: held.n}
 	r.heldKinds[kind] = p.ID
 	r.plans = append(r.plans, p)
 	r.log.WithField("plan", p.ID).WithField("kind", kind.String()).WithField("actions", b.count).Error("brake holds")
@@ -133,7 +140,7 @@ func (r *run) holdAll(ctx context.Context, p reconcile.HeldPlan, b *batch) error
 	part := p
 	part.Actions, part.From, part.More = make([]reconcile.Action, 0, holdPart), 0, true
 	err := r.eachPlanned(ctx, func(a reconcile.Action) error {
-		if r.underBrake(a) != b {
+		if r.underBrake(a) != b || r.partly[p.Kind] && !r.catalog.Takes(a) {
 			return nil
 		}
 		if len(part.Actions) == holdPart {
@@ -160,7 +167,7 @@ func (r *run) heldBy(a reconcile.Action) string {
 		return ""
 	}
 	plan := r.heldKinds[kind]
-	if plan == "" || !r.braked[kind].customers.has(a.Customer) {
+	if plan == "" || !r.braked[kind].customers.has(a.Customer) || r.partly[kind] && !r.catalog.Takes(a) {
 		return ""
 	}
 	return plan

@@ -187,6 +187,9 @@ func (r *run) createOrg(ctx context.Context, a reconcile.Action, out *reconcile.
 	}
 	now := r.Now().UTC()
 	r.firstLook(id)
+	r.mu.Lock()
+	r.madeOrgs[id] = true
+	r.mu.Unlock()
 	out.Org = &reconcile.Org{ID: id, Name: name, Created: now, ObservedAt: now, HostingsRead: now}
 	return nil
 }
@@ -208,6 +211,11 @@ func (r *run) renameOrg(ctx context.Context, a reconcile.Action, out *reconcile.
 }
 
 func (r *run) invite(ctx context.Context, a reconcile.Action, out *reconcile.Outcome) error {
+	invited, err := r.invitedBefore(ctx, a)
+	if err != nil || invited {
+		out.Invited = r.Now().UTC()
+		return err
+	}
 	call := r.Owners.Invite
 	if r.Policy.Onboarding == reconcile.Password {
 		call = r.Owners.CreateLogin
@@ -217,6 +225,19 @@ func (r *run) invite(ctx context.Context, a reconcile.Action, out *reconcile.Out
 	}
 	out.Invited = r.Now().UTC()
 	return nil
+}
+
+// invitedBefore looks whether the customer is a member of an org that was there
+// before this run: a database that was lost must not mail everybody again.
+func (r *run) invitedBefore(ctx context.Context, a reconcile.Action) (bool, error) {
+	r.mu.Lock()
+	fresh := r.madeOrgs[a.Org]
+	r.mu.Unlock()
+	if fresh {
+		return false, nil
+	}
+	emails, err := r.Owners.OwnerEmails(ctx, a.Org)
+	return slices.ContainsFunc(emails, func(e string) bool { return reconcile.EmailKey(e) == reconcile.EmailKey(a.Email) }), err
 }
 
 func (r *run) createHosting(ctx context.Context, a reconcile.Action, out *reconcile.Outcome) error {

@@ -71,6 +71,7 @@ type Ports struct {
 	Inventory Inventory
 	Catalogue Catalogue
 	History   History
+	Evidence  Evidence
 	Withheld  Withheld
 	Leases    Leases
 }
@@ -84,6 +85,9 @@ type Request struct {
 	Subscriptions []string
 	// Trigger is who asked: cli, cron, webhook, admin, approve, demo.
 	Trigger string
+	// Accept takes the listing of this full run as it is, however little it lists:
+	// a person has said that it is true.
+	Accept bool
 	// Dry plans and sends nothing; the stored mirror is still brought up to date.
 	Dry bool
 	// Stored plans from the mirror as it is, without reading Stripe or Enhance or
@@ -108,7 +112,7 @@ type Engine struct {
 // New checks that everything required is there.
 func New(o Options, p Ports) (*Engine, error) {
 	for _, port := range []any{p.Billing, p.Account, p.Panel, p.Census, p.Owners, p.Provisioner, p.Websites, p.Mirror, p.Cursors, p.Queue,
-		p.Timetable, p.Journal, p.Inventory, p.Catalogue, p.History, p.Withheld, p.Leases} {
+		p.Timetable, p.Journal, p.Inventory, p.Catalogue, p.History, p.Evidence, p.Withheld, p.Leases} {
 		if port == nil {
 			return nil, errors.New("engine: a port is missing")
 		}

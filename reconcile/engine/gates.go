@@ -12,104 +12,40 @@ import (
 )
 
 const (
-	// maxSkew is how far our clock may be from Stripe's when grace and retention
-	// periods are to be believed.
+	// maxSkew is how far our clock and the database's may be from Stripe's when
+	// grace and retention periods are to be believed.
 	maxSkew = time.Minute
-	// anchorSample is how many known subscriptions and mappings must still resolve.
-	anchorSample = 3
-	// suspicion: when more than half of all bound hostings are to be taken down at
-	// once, we suspect ourselves. Fleets too small for a half to mean anything are
-	// left to the brake.
+	// premiseSample is how many known subscriptions must all be there still, and
+	// priceSample how many mapped prices are asked for until one is there.
+	premiseSample, priceSample = 3, 10
+	// suspicionFloor: fleets too small for a half to mean anything are left to the
+	// brake.
 	suspicionFloor = 10
 )
 
-// checkIdentity notices another Stripe account or another panel behind the same
-// configuration. A changed key or address has to prove itself by what we know to
-// exist; one that cannot makes a run that does nothing at all.
-func (r *run) checkIdentity(ctx context.Context) error {
-	if err := r.checkKey(ctx); err != nil {
-		return err
-	}
-	return r.checkPanel(ctx)
-}
-
-func (r *run) checkKey(ctx context.Context) error {
-	mode := "test"
-	if r.Account.Livemode() {
-		mode = "live"
-	}
-	pin := mode + " " + r.Account.Fingerprint()
-	last, err := r.Cursors.Cursor(ctx, cursorKey)
-	if err != nil || last == pin {
-		return err
-	}
-	anchors, err := r.Catalogue.Anchors(ctx, anchorSample)
-	if err != nil {
-		return err
-	}
-	missing := 0
-	for _, id := range anchors {
-		_, err := r.Billing.Subscription(ctx, id)
-		switch {
-		case errors.Is(err, fault.NotFound):
-			missing++
-		case err != nil:
-			return fmt.Errorf("checking that this is the right Stripe account: %w", err)
-		}
-	}
-	if len(anchors) > 0 && missing == len(anchors) {
-		return fault.Errorf(fault.Denied, "the Stripe key is new and knows none of %v, which have hosting here: it belongs to another account or mode; nothing was done; put the right STRIPE_SECRET_KEY back", anchors)
-	}
-	return r.Cursors.SetCursor(ctx, r.tok, cursorKey, pin)
-}
-
-func (r *run) checkPanel(ctx context.Context) error {
-	pin := r.Owners.Pin()
-	last, err := r.Cursors.Cursor(ctx, cursorPanel)
-	if err != nil || last == pin {
-		return err
-	}
-	bound, err := r.Inventory.DriftDue(ctx, r.now.Add(r.DriftInterval), anchorSample)
-	if err != nil {
-		return err
-	}
-	missing := 0
-	for _, h := range bound {
-		_, err := r.Panel.Hosting(ctx, h.Org, h.ID)
-		switch {
-		case errors.Is(err, fault.NotFound):
-			missing++
-		case err != nil:
-			return fmt.Errorf("checking that this is the right panel: %w", err)
-		}
-	}
-	if len(bound) > 0 && missing == len(bound) {
-		return fault.Errorf(fault.Denied, "the panel is now %s (it was %s) and has none of %d known hostings: nothing was done; put the right ENHANCE_API_URL and ENHANCE_ORG_ID back", pin, last, len(bound))
-	}
-	return r.Cursors.SetCursor(ctx, r.tok, cursorPanel, pin)
-}
-
-// believeListing holds against the last complete listing what must never shrink.
-func (r *run) believeListing(l reconcile.Listing, entitled int, last reconcile.ListedState) {
-	switch {
-	case last.At.IsZero():
-	case l.Count < last.Count:
-		r.give(fmt.Sprintf("Stripe listed %d subscriptions, and %d at %s; a listing of all of them never shrinks", l.Count, last.Count, last.At.Format(time.RFC3339)))
-	case last.Entitled >= suspicionFloor && entitled*2 < last.Entitled:
-		r.give(fmt.Sprintf("only %d of the %d subscriptions that were entitled at %s still are", entitled, last.Entitled, last.At.Format(time.RFC3339)))
-	}
-}
-
-// gates asks whether the evidence is good enough to take anything away. It is
-// asked only by runs that are about to; a gate that fails makes a run that only
-// gives, and says which gate and why.
+// gates asks whether the evidence is good enough. A run that is about to do
+// anything makes sure of the account; one that is about to take something away
+// asks the rest. A gate of fact that fails makes a run that only gives, and says
+// which gate and why: nobody can overrule a fact. Numbers that look wrong are for
+// a person to judge, see suspected.
 func (r *run) gates(ctx context.Context) error {
-	takers, takes := r.takers()
+	if len(r.work) == 0 {
+		return nil
+	}
+	if err := r.trustStripe(ctx); err != nil {
+		return err
+	}
+	if r.braked[reconcile.CreateSubscription] != nil {
+		if err := r.lookForPanel(ctx); err != nil {
+			return err
+		}
+	}
+	takers := r.takers()
 	if len(takers) == 0 {
 		return nil
 	}
-	for _, gate := range []func(context.Context, int) (string, error){r.clockGate, r.anchorGate, r.suspicionGate} {
-		reason, err := gate(ctx, takes)
+	for _, gate := range []func(context.Context) (string, error){r.clockGate, r.anchorGate, r.priceGate} {
+		reason, err := gate(ctx)
 		if err != nil {
 			return err
 		}
@@ -123,14 +59,13 @@ func (r *run) gates(ctx context.Context) error {
 	return r.planAgain(ctx, takers)
 }
 
-func (r *run) takers() (ids []string, takes int) {
+func (r *run) takers() (ids []string) {
 	for _, w := range r.work {
 		if w.takes > 0 {
 			ids = append(ids, w.id)
-			takes += int(w.takes)
 		}
 	}
-	return ids, takes
+	return ids
 }
 
 // planAgain plans customers anew after a gate has failed, so that what they were
@@ -156,63 +91,86 @@ func (r *run) planAgain(ctx context.Context, ids []string) error {
 	return nil
 }
 
-func (r *run) clockGate(context.Context, int) (string, error) {
-	stripe, local := r.Account.ServerTime()
-	if stripe.IsZero() {
-		return "", nil
+// clockGate holds three clocks together: Stripe dates what is owed, ours says when
+// that was too long ago, and the database keeps what was noted when.
+func (r *run) clockGate(ctx context.Context) (string, error) {
+	if skew := r.skew(); skew.Abs() > maxSkew {
+		return apart("this machine's clock", skew) + ": set it right (NTP)", nil
 	}
-	skew := local.Sub(stripe)
-	if skew.Abs() <= maxSkew {
-		return "", nil
-	}
-	return fmt.Sprintf("this machine's clock is %s off Stripe's: set it right (NTP)", skew.Round(time.Second)), nil
-}
-
-// anchorGate makes sure of the account: a mapped price and known subscriptions
-// must still be there.
-func (r *run) anchorGate(ctx context.Context, _ int) (string, error) {
-	mappings, err := r.Catalogue.Mappings(ctx)
-	if err != nil {
+	began := r.Now()
+	database, err := r.Evidence.Clock(ctx)
+	if err != nil || database.IsZero() {
 		return "", err
 	}
-	known, asked := 0, 0
-	for _, m := range mappings {
-		if asked == anchorSample {
-			break
-		}
-		ok, err := r.Account.Known(ctx, m.BillingID)
-		if err != nil {
-			return "the mapped prices could not be checked: " + err.Error(), nil
-		}
-		asked++
-		if ok {
-			known++
-		}
+	if off := database.Sub(began); off.Abs() > maxSkew {
+		return fmt.Sprintf("the database's clock is %s off this machine's: set it right (NTP)", off.Abs().Round(time.Second)), nil
 	}
-	if asked > 0 && known == 0 {
-		return fmt.Sprintf("none of %d mapped prices exists in this Stripe account", asked), nil
-	}
-	anchors, err := r.Catalogue.Anchors(ctx, anchorSample)
+	return "", nil
+}
+
+// anchorGate asks for those bound longest, all of them. recognise has found that
+// this is the right account; one that is missing from the right account is an
+// oddity to hold.
+func (r *run) anchorGate(ctx context.Context) (string, error) {
+	anchors, err := r.Evidence.Anchors(ctx, premiseSample)
 	if err != nil {
 		return "", err
 	}
 	for _, id := range anchors {
-		if _, err := r.Billing.Subscription(ctx, id); err != nil {
+		_, err := r.Billing.Subscription(ctx, id)
+		switch {
+		case errors.Is(err, fault.NotFound):
+			if err := r.Mirror.MarkGone(ctx, r.tok, id, r.now); err != nil {
+				return "", err
+			}
+			return fmt.Sprintf("%s, which has hosting here, is not at Stripe any more, where none ever vanishes", id), nil
+		case err != nil:
 			return fmt.Sprintf("%s, which has hosting here, could not be read again: %v", id, err), nil
 		}
 	}
 	return "", nil
 }
 
-// suspicionGate suspects ourselves when most of the world looks dead.
-func (r *run) suspicionGate(ctx context.Context, takes int) (string, error) {
-	counts, err := r.History.Counts(ctx)
+// priceGate asks for mapped prices until one is there.
+func (r *run) priceGate(ctx context.Context) (string, error) {
+	mappings, err := r.Catalogue.Mappings(ctx)
 	if err != nil {
 		return "", err
 	}
-	up := counts.Bound - counts.Suspended
-	if takes < suspicionFloor || takes*2 <= up {
+	mappings = mappings[:min(len(mappings), priceSample)]
+	for _, m := range mappings {
+		ok, err := r.Account.Known(ctx, m.BillingID)
+		if err != nil {
+			return "the mapped prices could not be checked: " + err.Error(), nil
+		}
+		if ok {
+			return "", nil
+		}
+	}
+	if len(mappings) == 0 {
 		return "", nil
 	}
-	return fmt.Sprintf("%d of %d hostings that are up would be taken away at once: more than half is more likely a mistake than a fact", takes, up), nil
+	return fmt.Sprintf("none of %d mapped prices exists in this Stripe account: correct the mappings", len(mappings)), nil
+}
+
+// suspect makes whatever takes something away wait for a person.
+func (r *run) suspect(reason string) {
+	if r.suspicion != "" {
+		r.suspicion += "; "
+	}
+	r.suspicion += reason
+	r.rec.Gates = append(r.rec.Gates, reason)
+	r.note("what takes something away waits for approval: %s", reason)
+}
+
+// suspectOurselves is asked by the brake, once it knows what was approved: when
+// most of the world looks dead, the observer is more likely broken than the world.
+func (r *run) suspectOurselves(counts reconcile.Counts) {
+	takes, up := 0, counts.Bound-counts.Suspended
+	for _, b := range r.braked {
+		takes += b.takes.n
+	}
+	if takes >= suspicionFloor && takes*2 > up {
+		r.suspect(fmt.Sprintf("%d of %d hostings that are up would be taken away at once; more than half is more likely a mistake than a fact", takes, up))
+	}
 }

@@ -23,6 +23,7 @@ const (
 	cursorKey     = "key"      // fingerprint of the last Stripe key that proved right
 	cursorPanel   = "panel"    // pin of the last panel that proved right
 	cursorOrgs    = "orgs"     // RFC 3339: the index of orgs is complete up to here
+	cursorDoubt   = "listing"  // what was wrong with the last complete listing; "": nothing
 	cursorCatalog = "mappings" // digest of the mappings and plans last planned with
 )
 
@@ -66,9 +67,14 @@ func (r *run) observe(ctx context.Context) error {
 		return fmt.Errorf("taking the nudges: %w", err)
 	}
 	if r.mode == reconcile.RunFull {
-		return r.sweep(ctx)
+		err = r.sweep(ctx)
+	} else {
+		err = r.follow(ctx, r.since, nudged)
 	}
-	return r.follow(ctx, r.since, nudged)
+	if err != nil {
+		return errors.Join(err, r.nudgeAgain(context.WithoutCancel(ctx), nudged))
+	}
+	return nil
 }
 
 // eventCursor is zero when only a full sweep will do.
@@ -90,9 +96,14 @@ func (r *run) sweep(ctx context.Context) error {
 	if err := r.Mirror.BeginSweep(ctx, r.tok); err != nil {
 		return fmt.Errorf("beginning the sweep: %w", err)
 	}
+	anchors, err := r.Evidence.Anchors(ctx, anchorSample)
+	if err != nil {
+		return err
+	}
 	entitled := 0
 	listing, err := r.Billing.Sweep(ctx, func(page []reconcile.SubscriptionFacts) error {
 		for i := range page {
+			r.recognised = r.recognised || slices.Contains(anchors, page[i].ID)
 			if s := page[i].Status; s == reconcile.StatusActive || s == reconcile.StatusTrialing || s == reconcile.StatusPastDue {
 				entitled++
 			}
@@ -104,16 +115,16 @@ func (r *run) sweep(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("listing subscriptions: %w", err)
 	}
-	last, err := r.History.LastListed(ctx)
-	if err != nil {
+	if err := r.trustStripe(ctx); err != nil {
 		return err
 	}
-	r.believeListing(listing, entitled, last)
+	if err := r.judgeListing(ctx, listing, entitled); err != nil {
+		return err
+	}
 	changed, err := r.Mirror.MergeSweep(ctx, r.tok, r.now)
 	if err != nil {
 		return fmt.Errorf("storing the listing: %w", err)
 	}
-	r.listed = &reconcile.ListedState{Count: listing.Count, Entitled: entitled, At: r.now}
 	r.log.WithField("subscriptions", listing.Count).WithField("changed", changed).Debug("sweep complete")
 	return r.Cursors.SetCursor(ctx, r.tok, cursorEvents, listing.AsOf.Add(-eventLag).UTC().Format(time.RFC3339))
 }
@@ -123,6 +134,9 @@ func (r *run) follow(ctx context.Context, since time.Time, nudged []string) erro
 	events, err := r.Billing.Events(ctx, since.Add(-eventOverlap))
 	if err != nil {
 		return fmt.Errorf("listing events: %w", err)
+	}
+	if err := r.checkClock(); err != nil {
+		return err
 	}
 	fresh, err := r.unseen(ctx, events.Touched)
 	if err != nil {
@@ -149,6 +163,11 @@ func (r *run) follow(ctx context.Context, since time.Time, nudged []string) erro
 			return err
 		}
 		touched = append(touched, subs...)
+	}
+	if len(touched) > 0 {
+		if err := r.trustStripe(ctx); err != nil {
+			return err
+		}
 	}
 	readErr := r.read(ctx, distinct(touched), false)
 	if readErr != nil {
@@ -197,6 +216,9 @@ func (r *run) unseen(ctx context.Context, events []reconcile.Event) ([]reconcile
 // observeThese reads the subscriptions somebody asked for, and only those.
 func (r *run) observeThese(ctx context.Context) error {
 	ids := distinct(r.req.Subscriptions)
+	if err := r.trustStripe(ctx); err != nil {
+		return err
+	}
 	if err := r.read(ctx, ids, true); err != nil {
 		return err
 	}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"slices"
 	"sync/atomic"
 	"time"
 
@@ -44,27 +45,35 @@ func (r *run) recover(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	seen := 0
-	for {
-		ids, err := r.Inventory.UnreadOrgs(ctx, 200)
-		if err != nil {
-			return err
-		}
-		if len(ids) == 0 {
-			break
-		}
-		n, err := r.readOrgs(ctx, ids)
-		seen += n
-		if err != nil {
-			return fmt.Errorf("looking for hostings of ours: %w", err)
-		}
-		r.Progress(reconcile.Progress{Phase: "comparing", Done: seen, Total: orgs})
+	seen, err := r.readUnread(ctx, orgs)
+	if err != nil {
+		return err
 	}
 	if seen > 0 {
+		r.lossTold = true
 		r.give(fmt.Sprintf("this database knew nothing of the panel: %d orgs and %d hostings were looked at, what carries a marker of ours is bound again", orgs, seen))
 	}
 	r.indexed = true
 	return r.Cursors.SetCursor(ctx, r.tok, cursorOrgs, began.UTC().Format(time.RFC3339))
+}
+
+// readUnread lists the hostings of every org whose hostings were never listed. Our
+// own are known from the moment they are made; others appear when somebody made
+// one by hand, and when this database is older than the panel. The name of an org
+// no longer tells whose it is once it is bound: only the hostings in it do.
+func (r *run) readUnread(ctx context.Context, total int) (seen int, err error) {
+	for {
+		ids, err := r.Inventory.UnreadOrgs(ctx, 200)
+		if err != nil || len(ids) == 0 {
+			return seen, err
+		}
+		n, err := r.readOrgs(ctx, ids)
+		seen += n
+		if err != nil {
+			return seen, fmt.Errorf("looking for hostings of ours: %w", err)
+		}
+		r.progress("comparing", seen, max(total, seen))
+	}
 }
 
 // readOrgs stores the hostings of orgs and counts them.
@@ -106,8 +115,14 @@ func (r *run) saveEveryOrg(ctx context.Context) (int, error) {
 
 // listEveryOrg refreshes the whole index.
 func (r *run) listEveryOrg(ctx context.Context) error {
+	if err := r.lookForPanel(ctx); err != nil {
+		return err
+	}
 	began := r.Now()
 	if _, err := r.saveEveryOrg(ctx); err != nil {
+		return err
+	}
+	if _, err := r.readUnread(ctx, 0); err != nil {
 		return err
 	}
 	return r.indexedAt(ctx, began)
@@ -129,6 +144,9 @@ func (r *run) listOrgs(ctx context.Context, since time.Time) error {
 		return fmt.Errorf("listing orgs: %w", err)
 	}
 	if err := r.Inventory.SaveOrgs(ctx, r.tok, orgs, false, r.now); err != nil {
+		return err
+	}
+	if _, err := r.readUnread(ctx, 0); err != nil {
 		return err
 	}
 	return r.indexedAt(ctx, began)
@@ -213,4 +231,22 @@ func (r *run) lookAt(ctx context.Context, org string, id int64) error {
 	}
 	h.ObservedAt = r.Now().UTC()
 	return r.Inventory.SaveHosting(ctx, r.tok, h, r.now)
+}
+
+// noticeLoss tells that a marker of ours was found which nothing in this database
+// accounts for: it was restored from a backup that is older than the panel. What
+// else it has forgotten nobody knows, so this run takes nothing away.
+func (r *run) noticeLoss(c *reconcile.Customer, d reconcile.Decision) {
+	i := slices.IndexFunc(d.Actions, func(a reconcile.Action) bool { return a.Kind == reconcile.Link && a.How == reconcile.BoundByMarker })
+	if i < 0 || len(c.Pending) > 0 {
+		return
+	}
+	r.mu.Lock()
+	known := r.lossTold || r.explained[c.ID]
+	r.lossTold = r.lossTold || !known
+	r.mu.Unlock()
+	if !known {
+		r.give(fmt.Sprintf("this database is older than the panel, it seems: %s, and nothing here says that it was ever made. "+
+			"What carries a marker of ours is bound again", d.Actions[i].Reason))
+	}
 }

@@ -93,6 +93,9 @@ func (r *run) replay(ctx context.Context, use func(reconcile.Planned) error) err
 // planStored is a dry run over what is stored, reading nothing outside.
 func (r *run) planStored(ctx context.Context) error {
 	r.setMode(reconcile.RunIncremental)
+	if err := r.recall(ctx); err != nil {
+		return err
+	}
 	mappings, err := r.Catalogue.Mappings(ctx)
 	if err != nil {
 		return err
@@ -104,7 +107,8 @@ func (r *run) planStored(ctx context.Context) error {
 	r.catalog = reconcile.NewCatalog(mappings, plans)
 	err = r.due(ctx, func(customers []reconcile.Customer) error {
 		for i := range customers {
-			r.take(r.planned(&customers[i], reconcile.Decide(&customers[i], r.catalog, r.Policy, r.now)))
+			d := r.withhold(reconcile.Decide(&customers[i], r.catalog, r.Policy, r.now))
+			r.take(r.planned(&customers[i], d))
 		}
 		return nil
 	})
@@ -207,6 +211,7 @@ func (r *run) decide(ctx context.Context, c *reconcile.Customer) (*reconcile.Cus
 			d.Needs = slices.DeleteFunc(d.Needs, func(n reconcile.Need) bool { return n.Kind == reconcile.NeedDomain })
 		}
 		if len(d.Needs) == 0 {
+			r.noticeLoss(c, d)
 			return c, r.withhold(r.withoutMetadata(d)), nil
 		}
 		for _, n := range d.Needs {

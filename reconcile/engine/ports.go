@@ -31,10 +31,9 @@ type Billing interface {
 // Account answers whether this is the account we think it is. Split from Billing
 // because only the gates ask.
 type Account interface {
-	// Livemode is the mode that the key itself claims.
-	Livemode() bool
-	// Fingerprint identifies the key without disclosing it.
-	Fingerprint() string
+	// Pin identifies mode, key and address without disclosing the key,
+	// "live key 1f3a at https://api.stripe.com".
+	Pin() string
 	// Known reports whether a price, product or lookup key exists in this account.
 	Known(ctx context.Context, billingID string) (bool, error)
 	// ServerTime is Stripe's clock, from the Date header of the last answer; zero
@@ -201,15 +200,28 @@ type Catalogue interface {
 	SavePlans(ctx context.Context, tok reconcile.Token, plans []reconcile.Plan, now time.Time) error
 	// DomainChecked stores the outcome of looking up a Checkout Session.
 	DomainChecked(ctx context.Context, tok reconcile.Token, subscription, domain string) error
-	// Anchors returns up to n ids of bound subscriptions, the oldest first.
+}
+
+// Evidence is what a run holds against what it is told, before it believes it.
+// Only the gates ask.
+type Evidence interface {
+	// Anchors returns up to n ids of subscriptions that must exist in the right
+	// account: bound ones, the oldest first; any, where nothing is bound.
 	Anchors(ctx context.Context, n int) ([]string, error)
+	// Unlisted compares the sweep under way with the mirror: up to limit ids of
+	// subscriptions, not gone and created before the instant, that were not
+	// staged, and how many there are in all.
+	Unlisted(ctx context.Context, before time.Time, limit int) (ids []string, total int, err error)
+	// LastListed is the last listing that was believed; zero when there is none.
+	LastListed(ctx context.Context) (reconcile.ListedState, error)
+	// Clock is the database's own clock; zero where that is this machine's.
+	Clock(ctx context.Context) (time.Time, error)
 }
 
 // History is the runs.
 type History interface {
 	BeginRun(ctx context.Context, tok reconcile.Token, r reconcile.RunRecord) error
 	EndRun(ctx context.Context, tok reconcile.Token, r reconcile.RunRecord, l *reconcile.ListedState) error
-	LastListed(ctx context.Context) (reconcile.ListedState, error)
 	Counts(ctx context.Context) (reconcile.Counts, error)
 	// RunActions streams the journal rows a run touched, in planned order.
 	RunActions(ctx context.Context, run string, yield func(reconcile.ActionRecord) error) error

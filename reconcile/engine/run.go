@@ -27,8 +27,14 @@ type run struct {
 	since time.Time
 
 	catalog *reconcile.Catalog
-	listed  *reconcile.ListedState // set by a full sweep
+	listed  *reconcile.ListedState // the new measure of listings; nil: the old one stays
 	only    []string               // customers of a targeted run; nil: everything due
+
+	recognised bool          // this is the Stripe account that we know
+	panelKnown bool          // and this the panel
+	filedBack  time.Duration // how wrong our own clock is, when the run is refused for it
+	doubt      doubt         // what was wrong with the last listing
+	suspicion  string        // why whatever takes something away waits for approval; "": it need not
 
 	// mu guards what the customers' goroutines write.
 	mu        sync.Mutex
@@ -37,11 +43,15 @@ type run struct {
 	judged    idSet                     // ids of the actions that the brakes judged and let pass
 	approved  map[string]string         // action id → plan that released it
 	heldKinds map[reconcile.Kind]string // brake kind → plan that holds it
+	partly    map[reconcile.Kind]bool   // held kinds of which only what takes is held
 	plans     []reconcile.HeldPlan
 	missed    idSet           // customers whom a dry run could not look at
 	refused   map[string]bool // ids of the actions that failed in this run
 	seenOrgs  map[string]bool // orgs whose hostings are known as of this run
+	madeOrgs  map[string]bool // orgs made in this run
 	freed     map[string]bool // customers for whom an approval released something
+	explained map[string]bool // customers of whom something was found that had been sent and not heard of
+	lossTold  bool            // that this database is new or older than the panel was said
 	notes     []string
 	indexed   bool       // the index of orgs was refreshed in this run
 	index     sync.Mutex // held while it is being refreshed
@@ -71,11 +81,26 @@ func (s kindSet) has(k reconcile.Kind) bool { return s&(1<<k) != 0 }
 
 // batch is what one brake looks at.
 type batch struct {
-	customers idSet                // who have an action of the counted kind
-	count     int                  // of the counted kind, without approved ones
-	held      int                  // of every kind under this brake
-	digest    reconcile.PlanDigest // of those
-	first     []reconcile.Action   // of those, as many as a report lists
+	customers idSet // who have an action of the counted kind
+	count     int   // of the counted kind, without approved ones
+	all       pile  // of every kind under this brake
+	takes     pile  // of those, what takes something away
+}
+
+// pile is actions of which only the number, the digest and as many as a report
+// lists are kept.
+type pile struct {
+	n      int
+	digest reconcile.PlanDigest
+	first  []reconcile.Action
+}
+
+func (p *pile) add(a reconcile.Action) {
+	p.n++
+	p.digest.Add(a.ID)
+	if len(p.first) < reconcile.MostReported {
+		p.first = append(p.first, a)
+	}
 }
 
 // Run does one run. The report is valid also when the error is not nil: it tells
@@ -114,7 +139,9 @@ func (e *Engine) newRun(req Request) *run {
 	now := e.Now().UTC()
 	id := fmt.Sprintf("%s-%s%d", now.Format("20060102T150405Z"), e.word()[:4], e.runs.Add(1))
 	r := &run{Engine: e, req: req, now: now,
-		braked: map[reconcile.Kind]*batch{}, judged: idSet{}, missed: idSet{}, refused: map[string]bool{}, seenOrgs: map[string]bool{}, freed: map[string]bool{}, approved: map[string]string{}, heldKinds: map[reconcile.Kind]string{},
+		braked: map[reconcile.Kind]*batch{}, judged: idSet{}, missed: idSet{}, refused: map[string]bool{}, seenOrgs: map[string]bool{},
+		madeOrgs: map[string]bool{}, explained: map[string]bool{}, partly: map[reconcile.Kind]bool{},
+		freed: map[string]bool{}, approved: map[string]string{}, heldKinds: map[reconcile.Kind]string{},
 		log: e.Log.WithField("run", id)}
 	r.rec = reconcile.RunRecord{ID: id, Trigger: req.Trigger, Started: now,
 		StripeCalls: e.Account.Requests(), EnhanceCalls: e.Owners.Requests()}
@@ -125,6 +152,7 @@ func (e *Engine) newRun(req Request) *run {
 // its own name.
 func (r *run) do(ctx context.Context) error {
 	steps := []func(context.Context) error{
+		r.recall,        // what did an earlier run not believe?
 		r.checkIdentity, // is this the account and the panel that we know?
 		r.observe,       // Stripe → mirror
 		r.loadCatalog,   // what prices buy
@@ -164,10 +192,13 @@ func (r *run) note(format string, args ...any) {
 
 // give makes this a run that only gives, for a reason that people can read.
 func (r *run) give(reason string) {
+	r.mu.Lock()
+	all := reason
 	if old := r.giveOnly.Load(); old != nil {
-		reason = *old + "; " + reason
+		all = *old + "; " + reason
 	}
-	r.giveOnly.Store(&reason)
+	r.giveOnly.Store(&all)
 	r.rec.Gates = append(r.rec.Gates, reason)
+	r.mu.Unlock()
 	r.note("nothing is taken away in this run: %s", reason)
 }

@@ -1,0 +1,212 @@
+package engine
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/stripe-enhance/stripe-enhance/internal/fault"
+)
+
+const (
+	// anchorSample is how many known objects are asked for before we conclude that
+	// this is not the account or the panel we work for. The first one that is
+	// there settles it, so the number is only paid for when something is wrong.
+	anchorSample = 20
+	// wildSkew is how wrong our clock may be for a run to do anything at all. What
+	// a wrong clock writes (deadlines, back-offs, the brake's window) stays wrong
+	// for as long as the clock was off; a day is what the daily sweep mends.
+	wildSkew = 24 * time.Hour
+)
+
+// refuse ends a run that must not do anything at all, not even give: what it sees
+// is not ours. It stands among the gates, so that it is told like one.
+func (r *run) refuse(format string, args ...any) error {
+	reason := fmt.Sprintf(format, args...)
+	r.rec.Gates = append(r.rec.Gates, reason)
+	return fault.Errorf(fault.Permanent, "nothing was done: %s", reason)
+}
+
+// checkIdentity notices another Stripe account or another panel behind the same
+// configuration. A changed key or address has to prove itself by what we know to
+// exist; one that cannot makes a run that does nothing at all.
+//
+// An unchanged one is taken at its word while nothing comes of it: a run that
+// finds nothing new costs one request. Before anything that Stripe says is
+// stored, and before anything is sent, recognise asks all the same.
+func (r *run) checkIdentity(ctx context.Context) error {
+	if err := r.checkKey(ctx); err != nil {
+		return err
+	}
+	return r.checkPanel(ctx)
+}
+
+func (r *run) checkKey(ctx context.Context) error {
+	pin := r.Account.Pin()
+	last, err := r.Cursors.Cursor(ctx, cursorKey)
+	if err != nil || last == pin {
+		return err
+	}
+	if err := r.trustStripe(ctx); err != nil {
+		return err
+	}
+	return r.Cursors.SetCursor(ctx, r.tok, cursorKey, pin)
+}
+
+// trustStripe is asked before anything that Stripe says is stored, and before
+// anything is sent because of it.
+func (r *run) trustStripe(ctx context.Context) error {
+	if err := r.recognise(ctx); err != nil {
+		return err
+	}
+	return r.checkClock()
+}
+
+// recognise makes sure, once in a run, that Stripe still knows one of the
+// subscriptions that we know. In another account there is none of them: whoever
+// pays there is not our customer, and even a hosting made for them is harm.
+func (r *run) recognise(ctx context.Context) error {
+	if r.recognised {
+		return nil
+	}
+	anchors, err := r.Evidence.Anchors(ctx, anchorSample)
+	if err != nil {
+		return err
+	}
+	found, last, err := anyThere(len(anchors), func(i int) error {
+		_, err := r.Billing.Subscription(ctx, anchors[i])
+		return err
+	})
+	if err != nil {
+		return fmt.Errorf("checking that this is the right Stripe account: %w", err)
+	}
+	if len(anchors) > 0 && !found {
+		return r.refuse("Stripe (%s) knows none of %v, which this database knows: the key belongs to another account or mode. "+
+			"Put the right STRIPE_SECRET_KEY and STRIPE_API_URL back; for another account use another database (%v)", r.Account.Pin(), few(anchors), last)
+	}
+	r.recognised = true
+	return nil
+}
+
+// anyThere reads known objects until one is there. An object that cannot be read
+// is passed over, so that a single broken one does not stop everything, but it is
+// no proof of absence either: where nothing was found and something could not be
+// read, the error is returned.
+func anyThere(n int, read func(i int) error) (found bool, absent, err error) {
+	const patience = 3 // objects that cannot be read, before it is the side's fault
+	failed := 0
+	for i := 0; i < n && failed < patience; i++ {
+		one := read(i)
+		switch fault.Of(one) {
+		case fault.NotFound, fault.Permanent: // Permanent: Stripe's "exists in the other mode"
+			absent = one
+			continue
+		case fault.Denied, fault.Canceled, fault.Fenced:
+			return false, absent, one
+		case fault.Transient, fault.Throttled, fault.Conflict, fault.Ambiguous, fault.Malformed, fault.Unknown:
+		}
+		if one == nil {
+			return true, nil, nil
+		}
+		failed++
+		err = one
+	}
+	return false, absent, err
+}
+
+// few shortens a list for a sentence.
+func few(ids []string) []string {
+	const most = 3
+	if len(ids) <= most {
+		return ids
+	}
+	return append(slices.Clone(ids[:most]), fmt.Sprintf("and %d more", len(ids)-most))
+}
+
+// skew is how far this machine's clock is ahead of Stripe's; 0 while not known.
+func (r *run) skew() time.Duration {
+	stripe, local := r.Account.ServerTime()
+	if stripe.IsZero() {
+		return 0
+	}
+	return local.Sub(stripe)
+}
+
+// checkClock refuses to go on with a clock that is wildly wrong. It is asked
+// after Stripe's first answer and before the first thing is stored.
+func (r *run) checkClock() error {
+	skew := r.skew()
+	if skew.Abs() <= wildSkew {
+		return nil
+	}
+	// The run is filed under Stripe's time: under ours it would stay the newest
+	// run, or the oldest, for years.
+	r.rec.Started = r.rec.Started.Add(-skew)
+	r.filedBack = skew
+	return r.refuse("%s. Set it right (NTP); the next run goes on as if nothing had been", apart("this machine's clock", skew))
+}
+
+// apart says how far a clock is from Stripe's.
+func apart(whose string, skew time.Duration) string {
+	direction := "ahead of"
+	if skew < 0 {
+		direction = "behind"
+	}
+	return fmt.Sprintf("%s is %s %s Stripe's", whose, skew.Abs().Round(time.Second), direction)
+}
+
+// checkPanel asks a changed panel for orgs and hostings that we know: an org is
+// ours only where the organisation that sells is its parent.
+func (r *run) checkPanel(ctx context.Context) error {
+	pin := r.Owners.Pin()
+	last, err := r.Cursors.Cursor(ctx, cursorPanel)
+	if err != nil || last == pin {
+		return err
+	}
+	if err := r.lookForPanel(ctx); err != nil {
+		return err
+	}
+	bound, err := r.Inventory.DriftDue(ctx, r.now.Add(r.DriftInterval), anchorSample)
+	if err != nil {
+		return err
+	}
+	found, _, err := anyThere(len(bound), func(i int) error {
+		_, err := r.Panel.Hosting(ctx, bound[i].Org, bound[i].ID)
+		return err
+	})
+	if err != nil {
+		return fmt.Errorf("checking that this is the right panel: %w", err)
+	}
+	if len(bound) > 0 && !found {
+		return r.refuse("the panel is now %s (it was %s) and has none of %d known hostings: it is another panel or organisation, or it was emptied. "+
+			"Put the right ENHANCE_API_URL and ENHANCE_ORG_ID back; for another panel use another database", pin, last, len(bound))
+	}
+	return r.Cursors.SetCursor(ctx, r.tok, cursorPanel, pin)
+}
+
+// lookForPanel makes sure, before the orgs are listed and before the first creation
+// of a run, that the panel still has an org that we know: an emptied one would get
+// every new customer, and the next backup that is restored would lose them.
+func (r *run) lookForPanel(ctx context.Context) error {
+	if r.panelKnown {
+		return nil
+	}
+	bound, err := r.Inventory.DriftDue(ctx, r.now.Add(r.DriftInterval), anchorSample)
+	if err != nil {
+		return err
+	}
+	found, _, err := anyThere(len(bound), func(i int) error {
+		_, err := r.Panel.Org(ctx, bound[i].Org)
+		return err
+	})
+	if err != nil {
+		return fmt.Errorf("checking that this is the right panel: %w", err)
+	}
+	r.panelKnown = found
+	if len(bound) > 0 && !found {
+		return r.refuse("the panel %s has none of the orgs in which the known hostings are (%s and others): it is another panel or organisation, or it was emptied. "+
+			"Put the right ENHANCE_API_URL and ENHANCE_ORG_ID back, or restore the panel", r.Owners.Pin(), bound[0].Org)
+	}
+	return nil
+}

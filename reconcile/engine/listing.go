@@ -1,0 +1,201 @@
+package engine
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"math"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/stripe-enhance/stripe-enhance/internal/fault"
+	"github.com/stripe-enhance/stripe-enhance/reconcile"
+)
+
+const (
+	// unlistedReads is how many known subscriptions that a listing left out are
+	// read one by one. More than that is not an oversight.
+	unlistedReads = 50
+	// unlistedPercent of the mirror may have vanished at Stripe, where nothing
+	// ever vanishes, before a listing proves nothing.
+	unlistedPercent = 2
+)
+
+// doubt is what was wrong with the last complete listing. It outlives the run:
+// the mirror has taken in what was listed, and the next run, a minute later, must
+// not believe what this one did not. Only a full run whose listing passes ends
+// it, or a person.
+type doubt struct {
+	// Refused is a matter of fact: nothing is taken away while it stands.
+	Refused string `json:"refused,omitempty"`
+	// Suspect is a matter of numbers: what takes something away waits for approval.
+	Suspect string `json:"suspect,omitempty"`
+	// Plans were held because of Suspect. Approving one of them says that the
+	// numbers are true, and makes Listed the new measure.
+	Plans  []string              `json:"plans,omitempty"`
+	Listed reconcile.ListedState `json:"listed"`
+}
+
+func (d doubt) none() bool { return d.Refused == "" && d.Suspect == "" }
+
+// recall takes up what an earlier run did not believe. A full run judges anew.
+func (r *run) recall(ctx context.Context) error {
+	text, err := r.Cursors.Cursor(ctx, cursorDoubt)
+	if err != nil || text == "" {
+		return err
+	}
+	if err := json.Unmarshal([]byte(text), &r.doubt); err != nil {
+		r.doubt = doubt{Refused: "what an earlier run thought of its listing cannot be read"}
+	}
+	if r.doubt.Suspect != "" && !r.req.Dry {
+		if err := r.answered(ctx); err != nil {
+			return err
+		}
+	}
+	if r.mode == reconcile.RunFull {
+		return nil
+	}
+	if r.doubt.Refused != "" {
+		r.give(fmt.Sprintf("%s. This stands since %s; see what is wrong at Stripe, then run `stripe-enhance reconcile --full`; if it is true, add --accept-listing",
+			r.doubt.Refused, r.doubt.Listed.At.Format(time.RFC3339)))
+	}
+	if r.doubt.Suspect != "" {
+		r.suspect(r.doubt.Suspect)
+	}
+	return nil
+}
+
+// answered sees whether a person approved what the numbers made us hold.
+func (r *run) answered(ctx context.Context) error {
+	approved, err := r.Journal.Approved(ctx, r.now)
+	if err != nil {
+		return err
+	}
+	if !slices.ContainsFunc(approved, func(p reconcile.HeldPlan) bool { return slices.Contains(r.doubt.Plans, p.ID) }) {
+		return nil
+	}
+	listed := r.doubt.Listed
+	r.listed = &listed
+	r.doubt.Suspect, r.doubt.Plans = "", nil
+	return r.remember(ctx)
+}
+
+// remember stores the doubt as it is.
+func (r *run) remember(ctx context.Context) error {
+	text := ""
+	if !r.doubt.none() {
+		packed, err := json.Marshal(r.doubt)
+		if err != nil {
+			return err
+		}
+		text = string(packed)
+	}
+	last, err := r.Cursors.Cursor(ctx, cursorDoubt)
+	if err != nil || last == text {
+		return err
+	}
+	return r.Cursors.SetCursor(ctx, r.tok, cursorDoubt, text)
+}
+
+// judgeListing holds a complete listing against the last one that was believed
+// and against the mirror, before it is merged. One that fails is merged all the
+// same, because what it does say is true, but it is not the measure of the next.
+func (r *run) judgeListing(ctx context.Context, l reconcile.Listing, entitled int) error {
+	listed := reconcile.ListedState{Count: l.Count, Entitled: entitled, At: r.now}
+	last, err := r.Evidence.LastListed(ctx)
+	if err != nil {
+		return err
+	}
+	if r.listed != nil { // approved just now, and not stored yet
+		last = *r.listed
+	}
+	old := r.doubt
+	r.doubt = doubt{Listed: listed}
+	reasons, err := r.unlisted(ctx, l)
+	if err != nil {
+		return err
+	}
+	if r.req.Accept && len(reasons) > 0 {
+		r.note("accepted because --accept-listing says so: %s", strings.Join(reasons, "; "))
+		reasons = nil
+	}
+	r.doubt.Refused = strings.Join(reasons, "; ")
+	switch {
+	case r.doubt.Refused != "":
+		r.give(r.doubt.Refused + ". See what is wrong at Stripe, then run `stripe-enhance reconcile --full`; if it is true, add --accept-listing")
+	case last.Entitled >= suspicionFloor && entitled*2 < last.Entitled && !r.req.Accept:
+		r.doubt.Suspect = fmt.Sprintf("only %d of the %d subscriptions that were entitled at %s still are", entitled, last.Entitled, last.At.Format(time.RFC3339))
+		r.doubt.Plans = old.Plans
+		r.suspect(r.doubt.Suspect)
+	}
+	if r.doubt.none() {
+		r.listed = &listed
+	}
+	return r.remember(ctx)
+}
+
+// unlisted reads the known subscriptions that a listing left out. One that is
+// there proves that the listing was not complete; one that is not is gone, which
+// is held, and never a reason to take anything away.
+func (r *run) unlisted(ctx context.Context, l reconcile.Listing) (reasons []string, err error) {
+	limit := unlistedReads
+	if r.req.Accept {
+		limit = math.MaxInt // what is really gone has to be known as gone
+	}
+	ids, total, err := r.Evidence.Unlisted(ctx, l.AsOf, limit)
+	if err != nil || total == 0 {
+		return nil, err
+	}
+	found, clocks, gone := 0, 0, 0
+	for _, id := range ids {
+		facts, err := r.Billing.Subscription(ctx, id)
+		switch {
+		case errors.Is(err, fault.NotFound):
+			gone++
+			err = r.Mirror.MarkGone(ctx, r.tok, id, r.now)
+		case err == nil && facts.OnTestClock:
+			clocks++
+		case err == nil:
+			found++
+			err = r.Mirror.SaveFacts(ctx, r.tok, []reconcile.SubscriptionFacts{facts}, false, r.now)
+		}
+		if err != nil {
+			return nil, fmt.Errorf("reading %s, which was not listed: %w", id, err)
+		}
+	}
+	known := l.Count + total
+	switch {
+	case found > 0:
+		reasons = append(reasons, fmt.Sprintf("Stripe listed %d subscriptions and left out %d known ones, of which %s are there when read one by one: the listing is not complete",
+			l.Count, total, of(found, len(ids))))
+	case gone > 0 && (total > unlistedReads || gone*100 > known*unlistedPercent):
+		reasons = append(reasons, fmt.Sprintf("Stripe listed %d subscriptions, and %d known ones are not there any more, though none ever vanishes at Stripe", l.Count, total-clocks))
+	}
+	return reasons, nil
+}
+
+// of counts a part: "all 20" or "3 of 20".
+func of(part, all int) string {
+	if part == all {
+		return fmt.Sprintf("all %d", all)
+	}
+	return fmt.Sprintf("%d of %d", part, all)
+}
+
+// rememberPlans keeps the ids of the plans that wait because of the last listing,
+// the latest ones: what is in them changes with every customer who pays.
+func (r *run) rememberPlans(ctx context.Context) error {
+	const most = 50
+	if r.doubt.Suspect == "" || r.req.Dry {
+		return nil
+	}
+	for _, p := range r.plans {
+		if p.Kind != reconcile.CreateSubscription && !slices.Contains(r.doubt.Plans, p.ID) {
+			r.doubt.Plans = append(r.doubt.Plans, p.ID)
+		}
+	}
+	r.doubt.Plans = r.doubt.Plans[max(0, len(r.doubt.Plans)-most):]
+	return r.remember(ctx)
+}
