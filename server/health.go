@@ -62,6 +62,9 @@ type lastRun struct {
 	Applied    int     `json:"applied"`
 	Failed     int     `json:"failed"`
 	Held       int     `json:"held"`
+	// Gates is how many evidence gates failed. With any, nothing is taken away, or
+	// with a failed run nothing at all is done, until somebody has looked.
+	Gates int `json:"gates"`
 }
 
 // checkResult is one service as last seen.
@@ -186,10 +189,33 @@ func (s *Server) measure(ctx context.Context, d *healthDocument) error {
 	if len(runs) > 0 {
 		d.LastRun = lastRunOf(runs[0])
 	}
-	if last := lastFinished(runs); last != nil && last.Error != "" && d.Status == healthy {
-		d.Status = degraded
+	if last := lastFinished(runs); last != nil {
+		d.Status = worse(d.Status, afterRun(*last))
 	}
 	return nil
+}
+
+// afterRun is the status that a finished run leaves behind. A run that was refused,
+// because this is not the account, the panel or the time we know, waits for a
+// person like a refused credential; one that only gives, like a failed one, is
+// degraded.
+func afterRun(r reconcile.RunRecord) string {
+	switch {
+	case r.Error != "" && len(r.Gates) > 0:
+		return unhealthy
+	case r.Error != "" || len(r.Gates) > 0:
+		return degraded
+	}
+	return healthy
+}
+
+func worse(a, b string) string {
+	for _, s := range []string{unhealthy, degraded} {
+		if a == s || b == s {
+			return s
+		}
+	}
+	return healthy
 }
 
 // lastFinished is the newest run that has ended.
@@ -204,7 +230,7 @@ func lastFinished(runs []reconcile.RunRecord) *reconcile.RunRecord {
 
 func lastRunOf(r reconcile.RunRecord) *lastRun {
 	return &lastRun{ID: r.ID, Trigger: r.Trigger, Mode: r.Mode, StartedAt: report.Time(r.Started), FinishedAt: report.Time(r.Finished),
-		Result: resultOf(r), Applied: r.Applied, Failed: r.Failed, Held: r.Held}
+		Result: resultOf(r), Applied: r.Applied, Failed: r.Failed, Held: r.Held, Gates: len(r.Gates)}
 }
 
 func resultOf(r reconcile.RunRecord) string {

@@ -37,6 +37,7 @@ type Metrics struct {
 	drift    prometheus.Counter
 	success  *prometheus.GaugeVec
 	refused  prometheus.Counter
+	gated    prometheus.Gauge
 }
 
 // New makes metrics with the process's own (memory, goroutines, descriptors).
@@ -59,10 +60,12 @@ func New(version string) *Metrics {
 		refused: prometheus.NewCounter(prometheus.CounterOpts{Namespace: namespace, Name: "gates_failed_total",
 			Help: "Evidence gates that failed: runs that took nothing away."}),
 	}
+	m.gated = prometheus.NewGauge(prometheus.GaugeOpts{Namespace: namespace, Name: "gates_closed",
+		Help: "Evidence gates that failed in the last run of this process; above 0 nothing is taken away."})
 	build := prometheus.NewGauge(prometheus.GaugeOpts{Namespace: namespace, Name: "build_info", Help: "Always 1; the version is the label.",
 		ConstLabels: prometheus.Labels{"version": version}})
 	build.Set(1)
-	m.registry.MustRegister(m.runs, m.duration, m.requests, m.actions, m.webhooks, m.live, m.drift, m.success, m.refused, build,
+	m.registry.MustRegister(m.runs, m.duration, m.requests, m.actions, m.webhooks, m.live, m.drift, m.success, m.refused, m.gated, build,
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	for _, result := range []string{"accepted", "duplicate", "refused", "failed"} {
 		m.webhooks.WithLabelValues(result) // a rate over a series that is not there is no rate
@@ -113,6 +116,7 @@ func (m *Metrics) Run(r reconcile.Report, result string) {
 		m.actions.WithLabelValues(class.Kind.String(), class.State.String()).Add(float64(n))
 	}
 	m.refused.Add(float64(len(r.Run.Gates)))
+	m.gated.Set(float64(len(r.Run.Gates)))
 }
 
 // Live counts the time from a paid order to its hosting.

@@ -24,6 +24,7 @@ type Watch struct {
 	failing bool            // told
 	denied  bool            // told
 	gated   bool            // told
+	refused bool            // told
 }
 
 // Know takes what stands as told already.
@@ -47,9 +48,11 @@ func (w *Watch) Look(r reconcile.Report, err error) string {
 		return "" // nothing was learned about the world
 	}
 	var news []string
-	news = append(news, w.runs(err)...)
+	news = append(news, w.gates(r, err)...)
+	if err == nil || len(r.Run.Gates) == 0 {
+		news = append(news, w.runs(err)...)
+	}
 	if err == nil {
-		news = append(news, w.gates(r)...)
 		news = append(news, w.held(r.Plans)...)
 		news = append(news, w.aside(r.Holds)...)
 	}
@@ -86,16 +89,27 @@ func (w *Watch) runs(err error) []string {
 	return nil
 }
 
-// gates tells that runs take nothing away. Only a full run without a failed gate
-// ends it: others may not have had anything to take, and so asked no gate.
-func (w *Watch) gates(r reconcile.Report) []string {
-	if len(r.Run.Gates) == 0 {
+// gates tells that runs take nothing away, or do nothing at all. Only a full run
+// without a failed gate ends it: others may not have had anything to take, and so
+// asked no gate.
+func (w *Watch) gates(r reconcile.Report, err error) []string {
+	refused := err != nil && len(r.Run.Gates) > 0
+	if !refused && w.refused {
+		w.refused = false
+		return []string{"runs do their work again."}
+	}
+	switch {
+	case refused && !w.refused:
+		w.refused = true
+		return []string{"nothing at all is done, because " + strings.Join(r.Run.Gates, "; ") + "."}
+	case refused, err != nil:
+		return nil
+	case len(r.Run.Gates) == 0:
 		if r.Run.Mode == reconcile.RunFull.String() {
 			w.gated = false
 		}
 		return nil
-	}
-	if w.gated {
+	case w.gated:
 		return nil
 	}
 	w.gated = true

@@ -44,7 +44,7 @@ func withoutBrake(d Document) []Hold {
 func notes(r reconcile.Report) []string {
 	all := slices.Clone(r.Notes)
 	for _, gate := range r.Run.Gates {
-		if !slices.ContainsFunc(all, func(n string) bool { return strings.Contains(n, gate) }) {
+		if !slices.ContainsFunc(all, func(n string) bool { return strings.Contains(n, gate) }) && !strings.Contains(r.Run.Error, gate) {
 			all = append(all, gate)
 		}
 	}
