@@ -4,13 +4,15 @@ VERSION  ?= $(shell git describe --tags --always --dirty 2>/dev/null)
 OUT      ?= bin/stripe-enhance
 BENCH    ?= .
 FUZZTIME ?= 30s
+RUNS     ?= 10000
 KILLS    ?= 20
 
 # The same flags as in the Dockerfile; a test holds the two together.
 BUILD = CGO_ENABLED=0 go build -trimpath -tags timetzdata -ldflags "-s -w -X main.build=$(VERSION)"
 
 .DEFAULT_GOAL := help
-.PHONY: help build demo test kills race lint cover bench fuzz image ci ci-deps clean
+# Every target is phony: none of them is the name of what it makes.
+.PHONY: $(shell awk -F: '/^[a-z-]+:.*\#\# / { print $$1 }' $(firstword $(MAKEFILE_LIST)))
 
 help: ## This list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -41,6 +43,12 @@ bench: ## Benchmarks only (BENCH=REGEXP chooses)
 
 fuzz: ## Every fuzz target, one after another (FUZZTIME=30s each)
 	@grep -rEo --include='*_test.go' '^func Fuzz[A-Za-z0-9_]+' . | while IFS=: read -r file func; do go test -run '^$$' -fuzz "^$${func#func }\$$" -fuzztime $(FUZZTIME) "$$(dirname "$$file")" || exit 1; done
+
+mutants: ## Make known mistakes, one at a time, and see a test find each (MUTANT=REGEXP)
+	MUTANTS=3 go test ./internal/mutants -run TestEveryMistakeIsFound -v -timeout 120m
+
+soak: ## The real service for 10,000 runs, looking for what grows (RUNS=10000)
+	go test -timeout 2h -count 1 -v -run TestTheServiceDoesNotGrowWithItsRuns ./cmd/stripe-enhance -runs $(RUNS)
 
 image: ## The container image (needs Docker)
 	docker build --build-arg VERSION=$(VERSION) -t stripe-enhance .

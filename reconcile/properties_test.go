@@ -3,6 +3,7 @@ package reconcile_test
 import (
 	"flag"
 	"fmt"
+	"math/rand/v2"
 	"os"
 	"reflect"
 	"slices"
@@ -66,6 +67,11 @@ func TestInEveryWorld(t *testing.T) {
 // FuzzDecide looks for a world in which any of the properties fails, led by
 // coverage.
 func FuzzDecide(f *testing.F) {
+	for seed := range byte(32) {
+		bytes := make([]byte, 4096)
+		_, _ = rand.NewChaCha8([32]byte{seed}).Read(bytes)
+		f.Add(bytes)
+	}
 	f.Fuzz(rapid.MakeFuzz(func(t *rapid.T) {
 		s := drawScene(t)
 		d := s.decide()

@@ -152,7 +152,7 @@ func (s *Store) transact(ctx context.Context, op string, fn func(context.Context
 			s.failpoint("after-commit", op)
 		}
 		if err == nil || attempt == attempts || !repeatable(err) {
-			return failed(op, err)
+			return failed(op, advise(s.path, err))
 		}
 		if err := pause(ctx, firstPause<<attempt); err != nil {
 			return failed(op, err)

@@ -103,3 +103,30 @@ func uniqueViolation(err error) bool {
 	}
 	return false
 }
+
+// advise says what a person can do about a SQLite file that cannot be written.
+// The error stays of its kind. Without a path, as on PostgreSQL, there is nothing to say.
+func advise(path string, err error) error {
+	if err == nil || path == "" {
+		return err
+	}
+	code := 0
+	var lite *sqlitedriver.Error
+	if errors.As(err, &lite) {
+		code = lite.Code() & 0xff
+	}
+	advice := ""
+	switch {
+	case code == sqlite3.SQLITE_FULL:
+		advice = "there is no room left; make room on the disk of " + path
+	case code == sqlite3.SQLITE_IOERR:
+		advice = "the disk is full, at a limit, or broken; look at the disk of " + path
+	case code == sqlite3.SQLITE_READONLY, code == sqlite3.SQLITE_CANTOPEN:
+		advice = "check the owner and mode of " + path + " and of its directory, and whether the disk is mounted read-only"
+	case code == sqlite3.SQLITE_BUSY, code == sqlite3.SQLITE_LOCKED, errors.Is(err, context.DeadlineExceeded):
+		advice = "another process keeps " + path + " locked; if that one is stuck or stopped, end it"
+	default:
+		return err
+	}
+	return fmt.Errorf("%w; %s, and run this again: what was recorded stays valid", err, advice)
+}

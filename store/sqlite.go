@@ -195,5 +195,5 @@ func explain(path string, err error) error {
 	case errors.Is(err, fs.ErrPermission):
 		return permanent("%s: %w; check the owner and mode of the file and its directory", path, err)
 	}
-	return fmt.Errorf("%s: %w", path, err)
+	return advise(path, fmt.Errorf("%s: %w", path, err))
 }

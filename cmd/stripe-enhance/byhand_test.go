@@ -18,8 +18,7 @@ func onBoth(t *testing.T, test func(t *testing.T, database string)) {
 // The service looks by itself only once a day here: what it does in between, it
 // was asked for.
 //
-// With each of these mistakes put in once, it went red: a run by hand that only
-// goes away, one that does not say who works instead, one that works all the same.
+// With this mistake put in once, it went red: a run by hand that leaves no wish.
 func TestARunByHandWhileTheServiceWorksLeavesItsWishAndSaysSo(t *testing.T) {
 	onBoth(t, func(t *testing.T, database string) {
 		s := newSite(t, database, "POLL_SCHEDULE=@every 24h", "LEASE_TTL=20s")

@@ -64,6 +64,9 @@ func hintFor(err error) string {
 		if strings.Contains(text, "stripe:") || strings.Contains(text, "enhance:") {
 			return "the other side is in trouble or cannot be reached; nothing is lost, run it again later (`stripe-enhance check` looks at each part)"
 		}
+		if strings.Contains(text, "store:") {
+			return "the database is in trouble or cannot be reached; nothing was sent without being recorded there first; run it again when it is back"
+		}
 	case fault.Malformed:
 		return "an answer was not what it should be, so nothing was concluded from it; `stripe-enhance check` looks at each part"
 	}

@@ -5,6 +5,7 @@ package main
 import (
 	"fmt"
 	"os"
+	"os/signal"
 	"strconv"
 	"strings"
 	"sync"
@@ -80,7 +81,13 @@ func (f *failpoint) pass(step, what string) {
 	}
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	if f.left--; f.left == 0 {
-		_ = syscall.Kill(os.Getpid(), f.signal) // one may always signal oneself
+	if f.left--; f.left != 0 {
+		return
 	}
+	// A signal to oneself may be taken by another thread, while this one goes on
+	// for a while: it must not come to the next step, which may lock the database.
+	continued := make(chan os.Signal, 1)
+	signal.Notify(continued, syscall.SIGCONT)
+	_ = syscall.Kill(os.Getpid(), f.signal) // one may always signal oneself
+	<-continued
 }

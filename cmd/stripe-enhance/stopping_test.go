@@ -15,12 +15,11 @@ import (
 	"github.com/stripe-enhance/stripe-enhance/simulator"
 )
 
-// With each of these mistakes put in once, it went red: a run that begins another
-// customer after the signal, an outcome that is not recorded once the context has
-// ended, a lease that is not given back, HTTP that goes on accepting.
+// With each of these mistakes put in once, it went red: an action that ends with
+// the context of its run, a lease that is not given back.
 func TestASignalFinishesTheActionInHandAndNothingElse(t *testing.T) {
 	onBoth(t, func(t *testing.T, database string) {
-		s := newSite(t, database, "LEASE_TTL=10m", "CONCURRENCY=1")
+		s := newSite(t, database, "LEASE_TTL=1m", "CONCURRENCY=1")
 		s.mapPrices()
 		s.signUp("bakery", "florist", "cyclist")
 		create := s.holdFirstCreate()
@@ -47,7 +46,7 @@ func TestASignalFinishesTheActionInHandAndNothingElse(t *testing.T) {
 		if diff := cmp.Diff(map[string]int{"create_org applied": 1}, journal(t, database)); diff != "" {
 			t.Errorf("what the journal says was done (-want +got):\n%s", diff)
 		}
-		// Nobody waits for a lease of ten minutes, and nothing is left to look for.
+		// Nobody waits for a lease of a minute, and nothing is left to look for.
 		if _, talk, code := s.run("reconcile"); code != exitOK || strings.Contains(talk, "holds the lease") {
 			t.Errorf("the next process: exit code %d: %s", code, talk)
 		}

@@ -48,11 +48,7 @@ func newContainer(t *testing.T) *container {
 			t.Fatal(err)
 		}
 	}
-	image, err := os.ReadFile(program(t))
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := os.WriteFile(filepath.Join(top, "stripe-enhance"), image, 0o755); err != nil {
+	if err := place(program(t), filepath.Join(top, "stripe-enhance")); err != nil {
 		t.Fatal(err)
 	}
 	if os.Geteuid() == 0 {
@@ -67,6 +63,19 @@ func newContainer(t *testing.T) *container {
 		c.env[i] = strings.ReplaceAll(c.env[i], "/data", c.data)
 	}
 	return c
+}
+
+// place puts a file where another name for it will do, as a copy where not: the
+// program is thirty megabytes, and each test has a container of its own.
+func place(from, to string) error {
+	if os.Link(from, to) == nil {
+		return nil
+	}
+	image, err := os.ReadFile(from)
+	if err != nil {
+		return err
+	}
+	return os.WriteFile(to, image, 0o755)
 }
 
 // trust puts the certificate of a test server where the image has those of the

@@ -53,12 +53,19 @@ var directions = []direction{
 	{folder: "internal/rig", may: everything},
 	{folder: "internal/house", may: everything},
 	{folder: "internal/killing", may: everything},
+	{folder: "internal/mutants", std: true},
 }
 
 func with(more ...string) []string { return append(more, shared...) }
 
 // scaffolding is never part of the program.
-var scaffolding = []string{"internal/rig", "internal/pgtest", "internal/house", "internal/killing"}
+var scaffolding = []string{
+	"internal/rig",
+	"internal/pgtest",
+	"internal/house",
+	"internal/killing",
+	"internal/mutants",
+}
 
 func TestEveryPackageImportsOnlyWhatItsPlaceAllows(t *testing.T) {
 	for _, s := range sources() {

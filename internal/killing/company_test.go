@@ -83,7 +83,17 @@ func found(tb testing.TB, database string, o simulator.Options) *company {
 	return c
 }
 
-// bare makes one whose database nobody has opened yet.
+// empty makes one whose database nobody has opened yet.
+func empty(tb testing.TB, database string) *company {
+	tb.Helper()
+	c := bare(tb, database, simulator.Options{Calm: true})
+	if database == "postgres" {
+		c.moveTo(pgtest.Empty(tb))
+	}
+	return c
+}
+
+// bare makes one that has no database yet, but for the name of a file.
 func bare(tb testing.TB, database string, o simulator.Options) *company {
 	tb.Helper()
 	c := &company{TB: tb, dir: memory(tb)}
@@ -226,12 +236,17 @@ func (c *company) wait(p *process) result {
 	return r
 }
 
-// reconcile is one run of `reconcile -o json` from beginning to end.
-func (c *company) reconcile(settings map[string]string) result {
+// run is one command from beginning to end.
+func (c *company) run(settings map[string]string, args ...string) result {
 	c.Helper()
 	atOnce <- struct{}{}
 	defer func() { <-atOnce }()
-	return c.wait(c.start(settings, "reconcile", "-o", "json"))
+	return c.wait(c.start(settings, args...))
+}
+
+func (c *company) reconcile(settings map[string]string) result {
+	c.Helper()
+	return c.run(settings, "reconcile", "-o", "json")
 }
 
 // at is the setting that ends a process at the nth pass of a point.

@@ -134,7 +134,7 @@ func (d deed) dieAt(t *testing.T, database, step string, seed uint64) {
 	if dead.signal != syscall.SIGKILL {
 		t.Fatalf("the process did not die: exit code %d\n%s\n%s", dead.code, dead.stdout, dead.stderr)
 	}
-	c.clock.move(c, 40*time.Second) // past the lease, within the settling time
+	c.clock.move(c, afterTheLease) // past the lease, within the settling time
 	told := c.recover()
 	c.sound()
 	d.told(t, step, told)

@@ -10,10 +10,10 @@
 //     and at which the other side can have the call: not done, done, done late.
 //   - commits_test.go: before and after every single commit of a run.
 //   - random_test.go: at random moments, again and again, in a hostile world.
-//   - outage_test.go, full_test.go: the database is full, read-only, locked,
+//   - outage_test.go, full_linux_test.go: the database is full, read-only, locked,
 //     restarted, gone, or the connection is lost around a COMMIT (wire_test.go).
-//   - frozen_test.go: SIGSTOP past the lease, with a second process taking over.
-//   - secrets_test.go: who may read the files, and what a dead process leaves.
+//   - frozen_linux_test.go: SIGSTOP past the lease, with a second process taking over.
+//   - secrets_linux_test.go: who may read the files, and what a dead process leaves.
 //
 // `make kills` repeats all of it, KILLS times with other seeds.
 //

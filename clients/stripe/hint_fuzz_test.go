@@ -1,0 +1,80 @@
+package stripe
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/stripe-enhance/stripe-enhance/internal/fault"
+	"github.com/stripe-enhance/stripe-enhance/reconcile"
+)
+
+// FuzzSubscription holds that whatever is answered to a read by id, what is taken
+// for the subscription is that one and no other, of this mode, with a status that
+// is known or told as unknown; and that nothing but Stripe's own "no such
+// subscription" is ever taken for its absence.
+func FuzzSubscription(f *testing.F) {
+	f.Add(200, []byte(goodSubscription))
+	f.Add(200, []byte(strings.Replace(goodSubscription, `"active"`, `"hibernating"`, 1)))
+	f.Add(200, []byte(strings.Replace(goodSubscription, "sub_1", "sub_2", 1)))
+	f.Add(200, []byte(strings.Replace(goodSubscription, "cus_1", "../x", 1)))
+	f.Add(200, []byte(`{}`))
+	f.Add(200, []byte(`null`))
+	f.Add(404, []byte(missingBody))
+	f.Add(404, []byte(`<html>`))
+	f.Add(500, []byte(missingBody))
+	f.Fuzz(func(t *testing.T, status int, body []byte) {
+		if status < 200 || status > 599 {
+			return
+		}
+		s := always(reply{status: status, body: string(body)})
+		facts, err := s.client(t, func(o *Options) { o.MaxAttempts = 1 }).Subscription(t.Context(), "sub_1")
+		if err != nil {
+			if fault.Of(err) == fault.NotFound && (status != 404 || !strings.Contains(string(body), "resource_missing")) {
+				t.Fatalf("%d %s taken for absence: %v", status, body, err)
+			}
+			return
+		}
+		if status != 200 || facts.ID != "sub_1" || !facts.ByID || facts.Gone || facts.Status == 0 || !validID("cus_", facts.StripeCustomer) {
+			t.Fatalf("%d accepted as %+v", status, facts)
+		}
+		if facts.Status == reconcile.StatusUnknown && facts.StatusText == "" {
+			t.Fatalf("an unknown status without its word: %+v", facts)
+		}
+		seen := map[string]bool{}
+		for _, it := range facts.Items {
+			if it.ID == "" || it.Price == "" || it.Quantity < 0 || seen[it.ID] {
+				t.Fatalf("accepted the item %+v", it)
+			}
+			seen[it.ID] = true
+		}
+	})
+}
+
+// FuzzHint holds that no event, of whatever shape, leads anywhere but to a
+// subscription or a customer of Stripe's form: hints go into paths.
+func FuzzHint(f *testing.F) {
+	for _, seed := range []string{
+		`{"object":"event","id":"evt_1","type":"customer.subscription.updated","created":1772438400,"data":{"object":{"object":"subscription","id":"sub_1"}}}`,
+		`{"object":"event","id":"evt_1","type":"invoice.paid","data":{"object":{"object":"invoice","subscription":{"id":"sub_1"}}}}`,
+		`{"object":"event","id":"evt_1","type":"invoice.paid","data":{"object":{"object":"invoice","parent":{"subscription_details":{"subscription":"sub_1"}}}}}`,
+		`{"object":"event","id":"evt_1","type":"customer.deleted","data":{"object":{"object":"customer","id":"cus_../x"}}}`,
+		`{"object":"event","id":"evt_1","type":"x","data":{"object":[]}}`, `{"object":"event","id":"evt_1","type":"x","data":null}`, `null`, `[]`,
+	} {
+		f.Add([]byte(seed))
+	}
+	f.Fuzz(func(t *testing.T, body []byte) {
+		w, err := decodeEvent(body)
+		if err != nil {
+			return
+		}
+		h := w.hint()
+		if h.ID == "" || h.Type == "" || h.Subscription != "" && !validID("sub_", h.Subscription) || h.StripeCustomer != "" && !validID("cus_", h.StripeCustomer) {
+			t.Fatalf("%+v", h)
+		}
+		for _, id := range []string{h.ID, h.Subscription, h.StripeCustomer} {
+			if strings.ContainsAny(id, "/?#% ") || strings.Contains(id, "..") {
+				t.Fatalf("%+v", h)
+			}
+		}
+	})
+}
