@@ -46,10 +46,10 @@ type drill struct {
 // The order of events is compared, never how long anything took.
 //
 // With each of these mistakes put in once, one of these went red: no fence before
-// the wire (the frozen one woke and made seven organisations a second time), no
-// limit to a transaction that stands still (nobody took over from the one that was
-// cut off), a lease that is believed in for ever and no token asked for in the
-// journal, a successor that does not wait for the lease to run out.
+// the wire (the frozen one woke and made seven organisations a second time), a lease
+// that is believed in for ever (six), no limit to a transaction that stands still
+// (nobody took over from the one that was cut off), no token asked for by the
+// journal, a lease that anybody may take at any time.
 func TestAWriterThatIsLostIsReplacedAndNothingHappensTwice(t *testing.T) {
 	for _, loss := range losses {
 		t.Run(loss.name, func(t *testing.T) {
