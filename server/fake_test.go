@@ -95,7 +95,7 @@ func (c *company) Leading() bool {
 	return c.leading
 }
 
-func (c *company) LogWebhook(_ context.Context, _, _, subscription string, _ time.Time) (bool, error) {
+func (c *company) LogWebhook(_ context.Context, _, _, subscription string, _ bool, _ time.Time) (bool, error) {
 	return true, c.Nudge(context.Background(), []string{subscription}, "webhook", time.Now())
 }
 

@@ -35,9 +35,10 @@ type Runner interface {
 // Nudges are stored wishes that somebody looks. No method needs the lease; all
 // are durable when they return.
 type Nudges interface {
-	// LogWebhook stores an event and the nudge for its subscription in one
-	// transaction, and reports whether the event was new. "" nudges nothing.
-	LogWebhook(ctx context.Context, event, kind, subscription string, now time.Time) (isNew bool, err error)
+	// LogWebhook stores an event, and reports whether it was new. With look the
+	// nudge that it stands for is stored in the same transaction: for its
+	// subscription, or, where it names none, for whatever is due.
+	LogWebhook(ctx context.Context, event, kind, subscription string, look bool, now time.Time) (isNew bool, err error)
 	// WebhookResult records that events received up to a moment were followed:
 	// of one subscription, or, with "", of all. A problem marks them as failed.
 	WebhookResult(ctx context.Context, subscription string, received time.Time, problem string, now time.Time) error

@@ -6,6 +6,8 @@ import (
 	"net/http"
 	"strings"
 
+	"github.com/sirupsen/logrus"
+
 	"github.com/stripe-enhance/stripe-enhance/reconcile"
 )
 
@@ -72,18 +74,14 @@ func (s *Server) refuseWebhook(w http.ResponseWriter, status int, why string) {
 
 // receive stores the event with its nudge, wakes the loop and answers.
 func (s *Server) receive(w http.ResponseWriter, r *http.Request, event reconcile.Event) {
-	ctx, now := r.Context(), s.o.Now()
-	subscription := event.Subscription
-	if !telling(event.Type) {
+	subscription, look := event.Subscription, telling(event.Type)
+	if !look {
 		subscription = ""
 	}
-	isNew, err := s.o.Nudges.LogWebhook(ctx, event.ID, event.Type, subscription, now)
 	// An event about a buyer names no subscription; the run finds those by its own
-	// list of events. A lost wake-up costs the time until the next tick.
-	buyer := err == nil && isNew && subscription == "" && event.StripeCustomer != "" && telling(event.Type)
-	if buyer {
-		err = s.o.Nudges.Nudge(ctx, nil, "webhook "+event.Type, now)
-	}
+	// list of events.
+	look = look && (subscription != "" || event.StripeCustomer != "")
+	isNew, err := s.o.Nudges.LogWebhook(r.Context(), event.ID, event.Type, subscription, look, s.o.Now())
 	switch {
 	case err != nil:
 		s.o.Observer.WebhookAnswered(webhookFailed)
@@ -94,11 +92,11 @@ func (s *Server) receive(w http.ResponseWriter, r *http.Request, event reconcile
 		s.o.Observer.WebhookAnswered(webhookDuplicate)
 		respond(w, http.StatusOK, webhookReceipt{Received: true, Message: "Event already processed"})
 	default:
-		if subscription != "" || buyer {
+		if look {
 			s.o.Loop.Wake("webhook")
 		}
 		s.o.Observer.WebhookAnswered(webhookAccepted)
-		s.o.Log.WithField("event", event.ID).WithField("type", event.Type).WithField("subscription", subscription).Debug("webhook stored")
+		s.o.Log.WithFields(logrus.Fields{"event": event.ID, "type": event.Type, "subscription": subscription}).Debug("webhook stored")
 		respond(w, http.StatusOK, webhookReceipt{Received: true})
 	}
 }

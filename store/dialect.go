@@ -104,15 +104,7 @@ func (c conn) bulk(ctx context.Context, b bulk, rows [][]any) error {
 		return nil
 	}
 	if c.d == postgres {
-		arrays := make([]any, len(b.columns))
-		for i := range b.columns {
-			values := make([]any, len(rows))
-			for j, row := range rows {
-				values[j] = row[i]
-			}
-			arrays[i] = values
-		}
-		_, err := c.exec(ctx, b.text(c.d), arrays...)
+		_, err := c.exec(ctx, b.text(c.d), b.arrays(rows)...)
 		return err
 	}
 	text := b.text(c.d)
@@ -132,6 +124,33 @@ func (c conn) bulk(ctx context.Context, b bulk, rows [][]any) error {
 			return err
 		}
 		if _, err := stmt.ExecContext(endless, row...); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// arrays are the rows as PostgreSQL gets them: one parameter a column.
+func (b bulk) arrays(rows [][]any) []any {
+	arrays := make([]any, len(b.columns))
+	for i := range b.columns {
+		values := make([]any, len(rows))
+		for j, row := range rows {
+			values[j] = row[i]
+		}
+		arrays[i] = values
+	}
+	return arrays
+}
+
+// bulkReturning is bulk for a statement that returns rows, for few of them.
+func (c conn) bulkReturning(ctx context.Context, b bulk, rows [][]any, row func(scan) error) error {
+	text := b.text(c.d)
+	if c.d == postgres && len(rows) > 0 {
+		return c.each(ctx, text, b.arrays(rows), row)
+	}
+	for _, values := range rows {
+		if err := c.each(ctx, text, values, row); err != nil {
 			return err
 		}
 	}

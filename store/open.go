@@ -45,6 +45,7 @@ type Store struct {
 	lock             *fileLock
 	sweep            sweep
 	woken            wakeBook
+	reception        reception
 	now              func() time.Time
 	failpoint        func(step, operation string)
 	close            []func() error // in the order in which they are to be called

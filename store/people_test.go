@@ -267,7 +267,7 @@ func TestMappingsAreSetImportedAndDeleted(t *testing.T) {
 func TestAWebhookIsStoredOnceWithItsNudge(t *testing.T) {
 	conform(t, func(t *testing.T, f *fixture) {
 		log := func(id, subscription string, at time.Time) bool {
-			isNew, err := f.LogWebhook(t.Context(), id, "customer.subscription.updated", subscription, at)
+			isNew, err := f.LogWebhook(t.Context(), id, "customer.subscription.updated", subscription, subscription != "", at)
 			f.must(err)
 			return isNew
 		}

@@ -25,22 +25,6 @@ const (
 	WebhookFailed   WebhookState = "failed"   // the run that looked failed
 )
 
-// LogWebhook stores an event and the nudge it stands for, in one transaction, so
-// that an event which was acknowledged is never without effect. It reports whether
-// the event was new; a known one nudges nothing. No lease is needed.
-func (s *Store) LogWebhook(ctx context.Context, eventID, eventType, subscription string, now time.Time) (isNew bool, err error) {
-	err = s.unfenced(ctx, "storing a webhook", func(ctx context.Context, tx conn) error {
-		n, err := tx.exec(ctx, `INSERT INTO webhook_logs (event_id, event_type, subscription_id, received_at) VALUES ($1, $2, $3, $4)
-			ON CONFLICT (event_id) DO NOTHING`, clean(eventID), clean(eventType), clean(subscription), at(now))
-		isNew = n > 0
-		if err != nil || !isNew || subscription == "" {
-			return err
-		}
-		return nudge(ctx, tx, []string{subscription}, "webhook "+eventType, now)
-	})
-	return isNew && err == nil, err
-}
-
 // WebhookResult records that a run followed the events received up to a moment:
 // for one subscription, or, with "", for all. An empty problem is success.
 func (s *Store) WebhookResult(ctx context.Context, subscription string, received time.Time, problem string, now time.Time) error {

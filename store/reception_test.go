@@ -1,0 +1,107 @@
+package store
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"runtime"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"testing"
+)
+
+// With each of these mistakes put in once, this went red: an event that is in a
+// batch twice is new twice, and known events nudge.
+func TestEventsThatArriveTogetherAreEachNewOnce(t *testing.T) {
+	const events, senders = 200, 4
+	conform(t, func(t *testing.T, f *fixture) {
+		other := open(t, f.url) // another process, as far as the database can tell
+		id := func(i int) string { return fmt.Sprintf("evt_%03d", i) }
+		if _, err := f.LogWebhook(t.Context(), id(0), "invoice.paid", "sub_known", false, t0); err != nil {
+			t.Fatal(err)
+		}
+		var fresh [events]atomic.Int32
+		var all sync.WaitGroup
+		for i := range events {
+			for j := range senders {
+				s := []*Store{f.Store, other}[j%2]
+				all.Go(func() {
+					subscription := fmt.Sprintf("sub_%d", i%7)
+					if i == 0 {
+						subscription = "sub_known" // whose event is known, so that nothing is to be nudged
+					}
+					isNew, err := s.LogWebhook(t.Context(), id(i), "invoice.paid", subscription, true, t0)
+					if err != nil {
+						t.Errorf("%s: %v", id(i), err)
+					}
+					if isNew {
+						fresh[i].Add(1)
+					}
+				})
+			}
+		}
+		all.Wait()
+		for i := range fresh {
+			if n, want := fresh[i].Load(), int32(min(i, 1)); n != want {
+				t.Errorf("%s was new %d times, want %d", id(i), n, want)
+			}
+		}
+		stored, err := f.RecentWebhooks(t.Context(), 2*events)
+		f.must(err)
+		same(t, "events", events, len(stored))
+		nudged, err := f.TakeNudges(t.Context(), f.tok)
+		f.must(err)
+		slices.Sort(nudged)
+		same(t, "nudges", []string{"sub_0", "sub_1", "sub_2", "sub_3", "sub_4", "sub_5", "sub_6"}, nudged)
+	})
+}
+
+// With the context of the first to arrive used for all put in once, this went red.
+func TestWhoGivesUpTakesNobodyWithThem(t *testing.T) {
+	conform(t, func(t *testing.T, f *fixture) {
+		// The first to arrive stores for all; it is gone before it gets to it.
+		ctx, giveUp := context.WithCancel(t.Context())
+		held, free := make(chan struct{}), make(chan struct{})
+		var all sync.WaitGroup
+		all.Go(func() {
+			f.must(f.unfenced(t.Context(), "holding the database", func(ctx context.Context, tx conn) error {
+				_, err := tx.exec(ctx, "INSERT INTO webhook_logs (event_id, event_type, received_at) VALUES ('evt_0', 'x', $1)", at(t0))
+				close(held)
+				<-free
+				return err
+			}))
+		})
+		<-held
+		waiting := func() (n int, busy bool) {
+			f.reception.mu.Lock()
+			defer f.reception.mu.Unlock()
+			return len(f.reception.waiting), f.reception.busy
+		}
+		all.Go(func() {
+			if _, err := f.LogWebhook(ctx, "evt_0", "x", "", false, t0); !errors.Is(err, context.Canceled) {
+				t.Errorf("who gave up is told %v", err)
+			}
+			close(free)
+		})
+		for n, busy := waiting(); n > 0 || !busy; n, busy = waiting() {
+			runtime.Gosched() // until the first one is being stored
+		}
+		for i := range 10 {
+			all.Go(func() {
+				isNew, err := f.LogWebhook(t.Context(), fmt.Sprintf("evt_%d", 1+i), "x", "", false, t0)
+				if err != nil || !isNew {
+					t.Errorf("who waited is told %t, %v", isNew, err)
+				}
+			})
+		}
+		for n, _ := waiting(); n < 10; n, _ = waiting() {
+			runtime.Gosched()
+		}
+		giveUp()
+		all.Wait()
+		stored, err := f.RecentWebhooks(t.Context(), 20)
+		f.must(err)
+		same(t, "events", 11, len(stored))
+	})
+}
