@@ -41,6 +41,10 @@ cover: ## Coverage of each function, the total last
 bench: ## Benchmarks only (BENCH=REGEXP chooses)
 	go test -timeout 60m -run '^$$' -bench '$(BENCH)' -benchmem ./...
 
+.PHONY: burst
+burst: ## 10,000 webhooks with kill -9 in the middle, on both databases
+	BURST=10000 go test -count=1 -timeout 30m -v -run NoAnsweredWebhookIsLost ./cmd/stripe-enhance
+
 fuzz: ## Every fuzz target, one after another (FUZZTIME=30s each)
 	@grep -rEo --include='*_test.go' '^func Fuzz[A-Za-z0-9_]+' . | while IFS=: read -r file func; do go test -run '^$$' -fuzz "^$${func#func }\$$" -fuzztime $(FUZZTIME) "$$(dirname "$$file")" || exit 1; done
 

@@ -22,7 +22,7 @@ import (
 )
 
 func TestMain(m *testing.M) {
-	testscript.Main(withServer{m}, map[string]func(){"stripe-enhance": main})
+	testscript.Main(withServer{m}, map[string]func(){"stripe-enhance": main, "only-verifies": onlyVerifies})
 }
 
 // withServer stops the PostgreSQL that tests may have started.

@@ -1,0 +1,383 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/stripe-enhance/stripe-enhance/clients/stripe"
+	"github.com/stripe-enhance/stripe-enhance/internal/pgtest"
+	"github.com/stripe-enhance/stripe-enhance/internal/secret"
+	"github.com/stripe-enhance/stripe-enhance/reconcile"
+	"github.com/stripe-enhance/stripe-enhance/simulator"
+	"github.com/stripe-enhance/stripe-enhance/store"
+)
+
+// connections is how many Stripe is imagined to use at once.
+const connections = 64
+
+// process is the program as a process of its own.
+type process struct {
+	cmd  *exec.Cmd
+	url  string
+	said *spoken
+}
+
+// startProcess runs a command of this test binary that says where it serves.
+func startProcess(tb testing.TB, environ []string, name string, args ...string) *process {
+	tb.Helper()
+	p := &process{cmd: exec.Command(name, args...), said: &spoken{}}
+	p.cmd.Env = append([]string{"PATH=" + os.Getenv("PATH"), "HOME=" + tb.TempDir()}, environ...)
+	p.cmd.Dir = tb.TempDir() // there is no .env
+	p.cmd.Stderr = p.said
+	if err := p.cmd.Start(); err != nil {
+		tb.Fatal(err)
+	}
+	tb.Cleanup(p.kill)
+	untilSo(tb, name+" listens", func() bool {
+		m := servingOn.FindStringSubmatch(p.said.String())
+		if m != nil {
+			p.url = m[1]
+		}
+		return m != nil
+	})
+	return p
+}
+
+// kill ends it in the middle of whatever it does.
+func (p *process) kill() {
+	_ = p.cmd.Process.Kill()
+	_ = p.cmd.Wait()
+}
+
+// onlyVerifies is what the service is measured against: a receiver that checks
+// the signature in the same way, and forgets the event.
+func onlyVerifies() {
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		panic(err)
+	}
+	secrets := []secret.Text{secret.New(hookSecret), secret.New(hookSecret2)}
+	fmt.Fprintf(os.Stderr, "serving on http://%s\n", listener.Addr())
+	panic(http.Serve(listener, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, 1<<20))
+		if err == nil {
+			_, err = stripe.VerifyWebhook(body, r.Header.Get("Stripe-Signature"), secrets, time.Now())
+		}
+		if err != nil {
+			w.WriteHeader(http.StatusBadRequest)
+			return
+		}
+		w.Header().Set("Content-Type", "application/json")
+		_, _ = io.WriteString(w, `{"received":true}`+"\n")
+	})))
+}
+
+// company is what a service process works with: simulators, a database, and a
+// few customers.
+type company struct {
+	world    *simulator.World
+	database string
+	environ  []string
+	subs     []string
+	store    *store.Store // see look
+}
+
+func newCompany(tb testing.TB, database string) *company {
+	tb.Helper()
+	c := &company{database: database, world: simulator.New(simulator.Options{Calm: true, Follow: time.Now, StripeKey: "sk_test_" + canary, EnhanceToken: canary + "enhance"})}
+	c.world.Offer()
+	servers, err := c.world.Listen(context.Background(), "", "")
+	if err != nil {
+		tb.Fatal(err)
+	}
+	tb.Cleanup(func() { _ = servers.Close() })
+	for i := range 20 {
+		done, err := c.world.SignUp(simulator.SignUp{Email: fmt.Sprintf("c%d@example.com", i), Name: "C", Price: "price_basic_monthly"})
+		if err != nil {
+			tb.Fatal(err)
+		}
+		c.subs = append(c.subs, done.Subscription)
+	}
+	c.environ = []string{
+		"STRIPE_API_URL=" + servers.StripeURL, "STRIPE_SECRET_KEY=" + c.world.StripeKey(), "STRIPE_WEBHOOK_SECRET=" + hookSecret,
+		"ENHANCE_API_URL=" + servers.EnhanceURL, "ENHANCE_API_TOKEN=" + c.world.EnhanceToken(), "ENHANCE_ORG_ID=" + c.world.OrgID(),
+		"DATABASE_URL=" + database, "ADMIN_API_KEY=" + adminKey, "LISTEN_ADDR=127.0.0.1:0",
+		"STRIPE_RPS=1000", "ENHANCE_RPS=1000", "POLL_SCHEDULE=" + neverDue, "FULL_SCHEDULE=" + neverDue, "LEASE_TTL=3s",
+	}
+	return c
+}
+
+func (c *company) serve(tb testing.TB) *process {
+	tb.Helper()
+	return startProcess(tb, c.environ, "stripe-enhance", "serve")
+}
+
+// look is the database as somebody else sees it, whether the process lives or not.
+func (c *company) look(tb testing.TB) *store.Store {
+	tb.Helper()
+	if c.store == nil {
+		var err error
+		if c.store, err = store.Open(context.Background(), store.Options{URL: secret.New(c.database)}); err != nil {
+			tb.Fatal(err)
+		}
+		tb.Cleanup(func() { _ = c.store.Close() })
+	}
+	return c.store
+}
+
+func (c *company) webhooks(tb testing.TB) []store.WebhookRecord {
+	tb.Helper()
+	all, err := c.look(tb).RecentWebhooks(context.Background(), 1<<30)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	return all
+}
+
+// known are the ids of all stored events.
+func (c *company) known(tb testing.TB) map[string]bool {
+	tb.Helper()
+	ids := map[string]bool{}
+	for _, w := range c.webhooks(tb) {
+		ids[w.EventID] = true
+	}
+	return ids
+}
+
+func (c *company) runs(tb testing.TB) []reconcile.RunRecord {
+	tb.Helper()
+	runs, err := c.look(tb).Runs(context.Background(), 10_000)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	return runs
+}
+
+// burst are events that all come at once.
+type burst struct {
+	client *http.Client
+	bodies []string
+
+	next     atomic.Int64
+	answered atomic.Int64 // with 200
+
+	mu      sync.Mutex // guards both
+	good    []bool     // by event: answered with 200
+	latency []time.Duration
+}
+
+func newBurst(n int, subs []string) *burst {
+	b := &burst{good: make([]bool, n), client: &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: connections, MaxConnsPerHost: connections}}}
+	for i := range n {
+		b.bodies = append(b.bodies, subscriptionEvent(b.id(i), subs[i%len(subs)]))
+	}
+	return b
+}
+
+func (b *burst) id(i int) string { return fmt.Sprintf("evt_burst%06d", i) }
+
+// fire sends what was not answered with 200 yet, from all connections, and
+// returns when each was tried once.
+func (b *burst) fire(url string) {
+	b.next.Store(0)
+	var senders sync.WaitGroup
+	for range connections {
+		senders.Go(func() {
+			for {
+				i := int(b.next.Add(1)) - 1
+				if i >= len(b.bodies) {
+					return
+				}
+				b.send(url, i)
+			}
+		})
+	}
+	senders.Wait()
+	b.client.CloseIdleConnections()
+}
+
+func (b *burst) send(url string, i int) {
+	b.mu.Lock()
+	done := b.good[i]
+	b.mu.Unlock()
+	if done {
+		return
+	}
+	r, err := http.NewRequest(http.MethodPost, url+"/api/webhook", bytes.NewReader([]byte(b.bodies[i])))
+	if err != nil {
+		panic(err) // the address was served on a moment ago
+	}
+	r.Header.Set("Stripe-Signature", simulator.SignWebhook([]byte(b.bodies[i]), hookSecret, time.Now()))
+	began := time.Now()
+	res, err := b.client.Do(r)
+	if err != nil {
+		return
+	}
+	defer res.Body.Close()
+	if _, err := io.Copy(io.Discard, res.Body); err != nil || res.StatusCode != http.StatusOK {
+		return
+	}
+	took := time.Since(began)
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.good[i] = true
+	b.latency = append(b.latency, took)
+	b.answered.Add(1)
+}
+
+// quantile is the latency that this share of the answers stayed below.
+func (b *burst) quantile(q float64) time.Duration {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	slices.Sort(b.latency)
+	return b.latency[int(q*float64(len(b.latency)-1))]
+}
+
+// burstSize is 1,500 in the usual tests; BURST says another.
+func burstSize() int {
+	if n, err := strconv.Atoi(os.Getenv("BURST")); err == nil && n > 0 {
+		return n
+	}
+	return 1500
+}
+
+// With answering before the commit put in once, this went red.
+func TestNoAnsweredWebhookIsLostWhenTheProcessIsKilledInABurst(t *testing.T) {
+	onEachDatabase(t, func(t *testing.T, url string) {
+		c := newCompany(t, url)
+		b := newBurst(burstSize(), c.subs)
+		first := c.serve(t)
+		began := time.Now()
+		killed := make(chan struct{})
+		go func() {
+			defer close(killed)
+			for b.answered.Load() < int64(len(b.bodies)/2) && int(b.next.Load()) < len(b.bodies) {
+				time.Sleep(time.Millisecond)
+			}
+			first.kill()
+		}()
+		b.fire(first.url)
+		<-killed
+		fired := time.Since(began)
+		half := int(b.answered.Load())
+		if half == 0 || half == len(b.bodies) {
+			t.Fatalf("%d of %d were answered before the kill; it was to come in the middle", half, len(b.bodies))
+		}
+		b.lost(t, c, "right after the kill")
+
+		second := c.serve(t)
+		b.lost(t, c, "after the restart")
+		began = time.Now()
+		b.fire(second.url) // Stripe sends again what was not answered
+		if n := int(b.answered.Load()); n != len(b.bodies) {
+			t.Errorf("%d of %d answered in the end", n, len(b.bodies))
+		}
+		fired += time.Since(began)
+		b.lost(t, c, "in the end")
+		if n := len(c.known(t)); n != len(b.bodies) {
+			t.Errorf("%d events stored, want %d", n, len(b.bodies))
+		}
+		b.duplicate(t, second.url)
+		untilSo(t, "all events are followed by a run", func() bool { return c.unfollowed(t) == 0 })
+		// For each of the two processes: its first run, one at the first nudge, then
+		// no more than one a second, and one for what came last.
+		runs, most := c.runs(t), 2*3+int(fired/time.Second)
+		if len(runs) > most {
+			t.Errorf("%d runs for a burst of %s, coalescing needs %d at most", len(runs), fired, most)
+		}
+		t.Logf("%d runs for %d events", len(runs), len(b.bodies))
+	})
+}
+
+// lost fails the test for each event that was answered and is not stored.
+func (b *burst) lost(t *testing.T, c *company, when string) {
+	t.Helper()
+	known, lost := c.known(t), 0
+	for i, good := range b.good {
+		if good && !known[b.id(i)] {
+			lost++
+		}
+	}
+	if lost > 0 {
+		t.Errorf("%s: %d of %d answered events are lost", when, lost, b.answered.Load())
+	}
+}
+
+// duplicate sends a few again.
+func (b *burst) duplicate(t *testing.T, url string) {
+	t.Helper()
+	s := &service{tb: t, url: url}
+	for i := 0; i < len(b.bodies); i += len(b.bodies)/5 + 1 {
+		if got, want := s.hook(b.bodies[i]), `{"received":true,"message":"Event already processed"}`+"\n"; got.status != 200 || got.body != want {
+			t.Errorf("event %d again: %d %s", i, got.status, got.body)
+		}
+	}
+}
+
+func (c *company) unfollowed(tb testing.TB) (n int) {
+	tb.Helper()
+	for _, w := range c.webhooks(tb) {
+		if w.State == store.WebhookReceived {
+			n++
+		}
+	}
+	return n
+}
+
+// BenchmarkWebhookBurst sends 10,000 signed webhooks from 64 connections to the
+// program, and the same to a receiver that only verifies, both as processes of
+// their own; it gives the ratio of the two p99, and the runs that came of it.
+func BenchmarkWebhookBurst(b *testing.B) {
+	for name, database := range map[string]func() string{
+		"sqlite":   func() string { return "sqlite:" + filepath.Join(b.TempDir(), "state.db") },
+		"postgres": func() string { return pgtest.Empty(b) },
+	} {
+		b.Run(name, func(b *testing.B) {
+			for range b.N {
+				c := newCompany(b, database())
+				alone := startProcess(b, nil, "only-verifies")
+				verified := newBurst(10_000, c.subs)
+				verified.fire(alone.url)
+				alone.kill()
+
+				served := c.serve(b)
+				untilSo(b, "the first run has ended", func() bool { runs := c.runs(b); return len(runs) > 0 && !runs[0].Finished.IsZero() })
+				before, stored := len(c.runs(b)), newBurst(10_000, c.subs)
+				began := time.Now()
+				stored.fire(served.url)
+				took := time.Since(began)
+				if n := stored.answered.Load(); n != 10_000 {
+					b.Fatalf("%d of 10,000 answered: %s", n, lastLines(served.said.String()))
+				}
+				untilSo(b, "all are followed", func() bool { return c.unfollowed(b) == 0 })
+				millis := func(d time.Duration) float64 { return float64(d) / float64(time.Millisecond) }
+				b.ReportMetric(10_000/took.Seconds(), "webhooks/s")
+				b.ReportMetric(millis(stored.quantile(.5)), "p50-ms")
+				b.ReportMetric(millis(stored.quantile(.99)), "p99-ms")
+				b.ReportMetric(millis(verified.quantile(.99)), "verify-p99-ms")
+				b.ReportMetric(float64(stored.quantile(.99))/float64(verified.quantile(.99)), "p99-ratio")
+				b.ReportMetric(float64(len(c.runs(b))-before), "runs")
+				served.kill()
+			}
+		})
+	}
+}
+
+func lastLines(text string) string {
+	lines := strings.Split(strings.TrimSpace(text), "\n")
+	return strings.Join(lines[max(0, len(lines)-5):], "\n")
+}
