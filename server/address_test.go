@@ -76,6 +76,25 @@ func TestTenWrongKeysAMinuteFromOneNetwork(t *testing.T) {
 	}
 }
 
+// With a window that begins with the first wrong key put in once, this went red.
+func TestNoMinuteHasMoreThanTenWrongKeys(t *testing.T) {
+	now := time.Date(2026, 3, 2, 9, 0, 0, 0, time.UTC)
+	l := newLimiter(func() time.Time { return now })
+	from := netip.MustParseAddr("192.0.2.1")
+	l.wrong(from)
+	now = now.Add(59 * time.Second)
+	for range wrongTries - 1 {
+		l.wrong(from)
+	}
+	now = now.Add(time.Second) // the first is a minute old, the others are a second
+	if wait := l.wrong(from); wait != 0 {
+		t.Errorf("the place of the first is not free: %s", wait)
+	}
+	if wait := l.wrong(from); wait != 59*time.Second {
+		t.Errorf("an eleventh wrong key within a minute waits %s, want 59 s", wait)
+	}
+}
+
 func TestTheLimiterForgetsBeforeItGrows(t *testing.T) {
 	now := time.Date(2026, 3, 2, 9, 0, 0, 0, time.UTC)
 	l := newLimiter(func() time.Time { return now })

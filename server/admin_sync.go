@@ -34,18 +34,19 @@ type syncDocument struct {
 // sync runs now, and answers what came of it.
 func (s *Server) sync(w http.ResponseWriter, r *http.Request) {
 	var body struct {
-		SubscriptionID string `json:"subscriptionId"`
+		SubscriptionID *string `json:"subscriptionId"`
 	}
 	if !accept(w, r, &body, true) {
 		return
 	}
 	request := Request{Full: true, Trigger: "admin"}
-	if id := body.SubscriptionID; id != "" {
-		if !subscriptionShape.MatchString(id) {
+	// An empty one is a script's variable that was not set, not a wish for all.
+	if id := body.SubscriptionID; id != nil {
+		if !subscriptionShape.MatchString(*id) {
 			refuse(w, http.StatusBadRequest, "subscriptionId begins with sub_")
 			return
 		}
-		request = Request{Subscriptions: []string{id}, Trigger: "admin"}
+		request = Request{Subscriptions: []string{*id}, Trigger: "admin"}
 	}
 	ctx, cancel := context.WithTimeout(r.Context(), syncLimit)
 	defer cancel()
@@ -178,6 +179,10 @@ func (s *Server) answerFollowed(w http.ResponseWriter, r *http.Request, request 
 	if len(request.Subscriptions) > 0 {
 		one = request.Subscriptions[0]
 	}
+	if one != "" && record.Error == "" && !s.known(r, one) {
+		refuse(w, http.StatusNotFound, "Stripe does not know the subscription "+one)
+		return
+	}
 	out := syncDocument{Success: record.Error == "", Message: syncMessage(one, record.Subscriptions), RunID: record.ID, Run: d}
 	if record.Error != "" {
 		respond(w, http.StatusBadGateway, struct {
@@ -187,4 +192,22 @@ func (s *Server) answerFollowed(w http.ResponseWriter, r *http.Request, request 
 		return
 	}
 	respond(w, http.StatusOK, out)
+}
+
+// known reports whether the writer found a subscription at Stripe: only then is
+// it here, and without the hold of one that is gone. What cannot be read now is
+// not denied.
+func (s *Server) known(r *http.Request, subscription string) bool {
+	owners, err := s.o.Customers.BySubscription(r.Context(), subscription)
+	if err != nil {
+		return true
+	}
+	for _, c := range owners {
+		for _, h := range c.Held {
+			if h.Kind == reconcile.HoldGone && h.Subscription == subscription {
+				return false
+			}
+		}
+	}
+	return len(owners) > 0
 }

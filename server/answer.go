@@ -45,8 +45,6 @@ func (s *Server) fail(w http.ResponseWriter, r *http.Request, what string, err e
 		refuse(w, http.StatusNotFound, what+" not found")
 	case errors.Is(err, fault.Conflict):
 		refuse(w, http.StatusConflict, plain(err))
-	case errors.Is(err, fault.Permanent) && r.Method != http.MethodGet:
-		refuse(w, http.StatusUnprocessableEntity, plain(err))
 	default:
 		s.o.Log.WithField("route", r.Method+" "+r.Pattern).WithError(err).Warn("request not answered")
 		refuse(w, http.StatusServiceUnavailable, what+" could not be read or written now; try again in a moment")
@@ -91,6 +89,9 @@ func decode(body io.Reader, v any, optional bool) error {
 		return errors.New("it could not be read to its end")
 	case optional && len(bytes.TrimSpace(text)) == 0:
 		return nil
+	}
+	if trimmed := bytes.TrimSpace(text); len(trimmed) == 0 || trimmed[0] != '{' {
+		return errors.New("it is not a JSON object")
 	}
 	if err := unambiguous(text); err != nil {
 		return err

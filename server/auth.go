@@ -87,10 +87,17 @@ type limiter struct {
 	tries map[netip.Prefix]*tried
 }
 
-// tried is what an address did in the window that began at since.
+// tried are the times of an address's last wrong keys, as a ring: a window that
+// began with the first one would let twice as many through around its end.
 type tried struct {
-	since time.Time
-	wrong int
+	at   [wrongTries]time.Time
+	next int // the oldest
+}
+
+// over reports whether nothing of the ring counts any more.
+func (t *tried) over(now time.Time) bool {
+	last := t.at[(t.next+wrongTries-1)%wrongTries]
+	return now.Sub(last) >= tryWindow || now.Before(last)
 }
 
 func newLimiter(now func() time.Time) limiter {
@@ -105,25 +112,27 @@ func (l *limiter) wrong(from netip.Addr) time.Duration {
 	defer l.mu.Unlock()
 	network := networkOf(from)
 	t := l.tries[network]
-	if t == nil || now.Sub(t.since) >= tryWindow || now.Before(t.since) {
+	if t == nil {
 		l.makeRoom(now)
-		t = &tried{since: now}
+		t = &tried{}
 		l.tries[network] = t
 	}
-	if t.wrong >= wrongTries {
-		return tryWindow - now.Sub(t.since)
+	oldest := t.at[t.next]
+	if age := now.Sub(oldest); age < tryWindow && age >= 0 {
+		return tryWindow - age
 	}
-	t.wrong++
+	t.at[t.next] = now
+	t.next = (t.next + 1) % wrongTries
 	return 0
 }
 
-// makeRoom forgets windows that are over, and any one when that is not enough.
+// makeRoom forgets who has not tried for long, and any one when that is not enough.
 func (l *limiter) makeRoom(now time.Time) {
 	if len(l.tries) < tryAddresses {
 		return
 	}
 	for network, t := range l.tries {
-		if now.Sub(t.since) >= tryWindow {
+		if t.over(now) {
 			delete(l.tries, network)
 		}
 	}

@@ -139,15 +139,16 @@ func (s *Server) services(ctx context.Context) map[string]checkResult {
 	return results
 }
 
-// examine makes the whole answer. Without the database nothing can be done, and a
-// refused credential needs a person: both are unhealthy. A side in trouble or a
-// run that failed will be tried again: degraded.
+// examine makes the whole answer. Without the database nothing can be done:
+// unhealthy. A side in trouble, one that refuses our credential or a run that
+// failed: degraded, since webhooks are stored and the admin API answers all the
+// same, and a balancer that took the service out for it would lose both.
 func (s *Server) examine(ctx context.Context) healthDocument {
 	d := healthDocument{Status: healthy, Version: s.o.Version, Services: s.services(ctx)}
 	for name, r := range d.Services {
 		switch {
 		case r.Status == healthy:
-		case name == "database" || r.Error == inPublic(fault.Denied):
+		case name == "database":
 			d.Status = unhealthy
 		case d.Status == healthy:
 			d.Status = degraded

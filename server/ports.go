@@ -126,6 +126,7 @@ type Customer struct {
 type Customers interface {
 	ByEmail(ctx context.Context, email string) ([]Customer, error)
 	ByID(ctx context.Context, id string) ([]Customer, error)
+	BySubscription(ctx context.Context, id string) ([]Customer, error)
 	// Rename sets the name of an organisation at Enhance.
 	Rename(ctx context.Context, org, name string) error
 }

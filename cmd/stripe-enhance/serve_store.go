@@ -63,6 +63,10 @@ func (c storedCustomers) ByID(ctx context.Context, id string) ([]server.Customer
 	return c.find(ctx, store.Lookup{StripeCustomer: id})
 }
 
+func (c storedCustomers) BySubscription(ctx context.Context, id string) ([]server.Customer, error) {
+	return c.find(ctx, store.Lookup{Subscription: id})
+}
+
 func (c storedCustomers) find(ctx context.Context, l store.Lookup) ([]server.Customer, error) {
 	records, err := c.store.FindCustomers(ctx, l, historyRows)
 	var all []server.Customer

@@ -22,6 +22,9 @@ const (
 	boxSize = 16
 	// sendLimit is how long one attempt may take.
 	sendLimit = 10 * time.Second
+	// mostHanging is how many calls to one receiver may be left hanging. Beyond it
+	// nothing more is sent there until one of them ends.
+	mostHanging = 4
 	// farewell is how long messages may take at the end of the process.
 	farewell = 3 * time.Second
 )
@@ -49,6 +52,8 @@ type receiver struct {
 	name string
 	send Send
 	box  chan string
+	// hanging has a token for each call that goes on, given up or not.
+	hanging chan struct{}
 }
 
 // New connects shoutrrr URLs. An error names the position of a URL and never the
@@ -120,7 +125,7 @@ func start(names []string, sends []Send, log *logrus.Logger) *Notifier {
 	ctx, stop := context.WithCancel(context.Background())
 	n := &Notifier{log: log, ctx: ctx, stop: stop}
 	for i, send := range sends {
-		r := &receiver{name: names[i], send: send, box: make(chan string, boxSize)}
+		r := &receiver{name: names[i], send: send, box: make(chan string, boxSize), hanging: make(chan struct{}, mostHanging)}
 		n.receivers = append(n.receivers, r)
 		n.working.Go(func() { n.work(r) })
 	}
@@ -152,7 +157,7 @@ func (n *Notifier) work(r *receiver) {
 
 func (n *Notifier) deliver(r *receiver, message string) {
 	for attempt := 0; ; attempt++ {
-		err := within(sendLimit, func() error { return r.send(message) })
+		err := within(sendLimit, func() error { return r.try(message) })
 		switch {
 		case err == nil:
 			n.log.WithField("receiver", r.name).Debug("notification sent")
@@ -168,6 +173,17 @@ func (n *Notifier) deliver(r *receiver, message string) {
 			timer.Stop()
 		}
 	}
+}
+
+// try sends a message, unless too many calls to the receiver go on already.
+func (r *receiver) try(message string) error {
+	select {
+	case r.hanging <- struct{}{}:
+	default:
+		return errSlow
+	}
+	defer func() { <-r.hanging }()
+	return r.send(message)
 }
 
 var errSlow = errors.New("no answer in time")

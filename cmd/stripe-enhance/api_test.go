@@ -1,0 +1,390 @@
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/getkin/kin-openapi/openapi3"
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/stripe-enhance/stripe-enhance/simulator"
+)
+
+// contract is the served document, and what of it was seen in real answers.
+type contract struct {
+	document *openapi3.T
+
+	mu   sync.Mutex      // guards seen
+	seen map[string]bool // "GET /api/health 200"
+}
+
+func readContract(t *testing.T, s *service) *contract {
+	t.Helper()
+	d, err := openapi3.NewLoader().LoadFromData([]byte(s.call(http.MethodGet, "/api/openapi.json", "").body))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := d.Validate(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	return &contract{document: d, seen: map[string]bool{}}
+}
+
+// operations are all "METHOD /path" of the document.
+func (c *contract) operations() (all []string) {
+	for path, item := range c.document.Paths.Map() {
+		for method := range item.Operations() {
+			all = append(all, method+" "+path)
+		}
+	}
+	slices.Sort(all)
+	return all
+}
+
+// check holds an answer to the document.
+func (c *contract) check(t *testing.T, operation string, got answer) {
+	t.Helper()
+	method, path, _ := strings.Cut(operation, " ")
+	item := c.document.Paths.Value(path)
+	if item == nil || item.GetOperation(method) == nil {
+		t.Errorf("%s is not documented", operation)
+		return
+	}
+	response := item.GetOperation(method).Responses.Status(got.status)
+	if response == nil {
+		t.Errorf("%s: the answer %d is not documented: %s", operation, got.status, got.body)
+		return
+	}
+	c.mu.Lock()
+	c.seen[fmt.Sprintf("%s %d", operation, got.status)] = true
+	c.mu.Unlock()
+	for _, header := range []string{"X-Content-Type-Options", "X-Frame-Options", "Content-Security-Policy", "Referrer-Policy", "Cache-Control"} {
+		if got.header.Get(header) == "" {
+			t.Errorf("%s %d: no %s", operation, got.status, header)
+		}
+	}
+	if strings.Contains(got.body, canary) {
+		t.Errorf("%s %d: a secret is in %s", operation, got.status, got.body)
+	}
+	media, _, _ := strings.Cut(got.header.Get("Content-Type"), ";")
+	content := response.Value.Content.Get(media)
+	if content == nil {
+		t.Errorf("%s %d: the type %q is not documented", operation, got.status, media)
+		return
+	}
+	if media != "application/json" || content.Schema == nil {
+		return
+	}
+	var value any
+	if err := json.Unmarshal([]byte(got.body), &value); err != nil {
+		t.Errorf("%s %d: %v in %s", operation, got.status, err, got.body)
+		return
+	}
+	if err := content.Schema.Value.VisitJSON(value, openapi3.VisitAsResponse(), openapi3.EnableFormatValidation()); err != nil {
+		t.Errorf("%s %d: %v\n%s", operation, got.status, err, got.body)
+	}
+}
+
+// ask sends a request as an operator and holds the answer to the document.
+func (c *contract) ask(t *testing.T, s *service, want int, operation, path, body string, headers ...string) answer {
+	t.Helper()
+	method, _, _ := strings.Cut(operation, " ")
+	if headers == nil {
+		headers = []string{"Authorization: Bearer " + adminKey}
+	}
+	got := s.call(method, path, body, headers...)
+	if got.status != want {
+		t.Errorf("%s %s %s: %d %s, want %d", method, path, body, got.status, got.body, want)
+	}
+	c.check(t, operation, got)
+	return got
+}
+
+// never are answers that are documented for completeness and that nothing from
+// outside can bring about.
+var never = map[string]string{
+	"GET /api/admin/plans/{id} 409": "two plans whose ids begin alike, and only the beginning given",
+	"POST /api/admin/sync 503":      "the service is stopping while somebody waits",
+}
+
+// examples is a path for each admin operation, and a body that is right.
+var examples = map[string][2]string{
+	"GET /api/admin/dashboard":           {"/api/admin/dashboard", ""},
+	"POST /api/admin/sync":               {"/api/admin/sync", "{}"},
+	"GET /api/admin/customers":           {"/api/admin/customers?email=ADA@Example.com", ""},
+	"PATCH /api/admin/customers":         {"/api/admin/customers", `{"customerId":"cus_x","name":"New"}`},
+	"GET /api/admin/plans":               {"/api/admin/plans?all=true", ""},
+	"GET /api/admin/plans/{id}":          {"/api/admin/plans/nothing", ""},
+	"POST /api/admin/plans/{id}/approve": {"/api/admin/plans/nothing/approve", ""},
+	"GET /api/admin/mappings":            {"/api/admin/mappings", ""},
+	"PUT /api/admin/mappings":            {"/api/admin/mappings", `{"billing_plan_id":"price_x","enhance_plan_id":"1","unchecked":true}`},
+	"DELETE /api/admin/mappings":         {"/api/admin/mappings?billing_plan_id=price_none", ""},
+	"GET /api/admin/holds":               {"/api/admin/holds", ""},
+	"POST /api/admin/holds":              {"/api/admin/holds", `{"subscriptionId":"sub_none","kind":"ignore","reason":"x"}`},
+	"DELETE /api/admin/holds":            {"/api/admin/holds?id=hold_none", ""},
+	"GET /api/admin/runs":                {"/api/admin/runs", ""},
+	"GET /api/admin/runs/{id}":           {"/api/admin/runs/none", ""},
+	"GET /api/admin/actions":             {"/api/admin/actions", ""},
+	"POST /api/admin/actions/{id}/retry": {"/api/admin/actions/none/retry", ""},
+}
+
+// TestRoutesDocumentAndRealAnswersAreOne reaches every documented answer of every
+// route with the real service, and holds each to the schema.
+func TestRoutesDocumentAndRealAnswersAreOne(t *testing.T) {
+	t.Parallel()
+	var ada simulator.SignedUp
+	var club []string
+	s := serveHere(t, serving{environ: []string{"BRAKE_SUSPEND=1,1%"}, prepare: func(s *service) {
+		ada = s.signUp("ada", "price_basic_monthly")
+		for i := range 3 {
+			club = append(club, s.signUp(fmt.Sprint("club", i), "price_basic_monthly").Subscription)
+		}
+	}})
+	s.until("all have hosting", func() bool { return len(s.world.Hostings()) == 4 })
+	s.settle()
+	c := readContract(t, s)
+	for _, op := range c.operations() {
+		if _, ok := examples[op]; strings.Contains(op, "/api/admin/") && !ok {
+			t.Errorf("%s is documented and has no example here", op)
+		}
+	}
+	t.Run("what goes well", func(t *testing.T) { c.goesWell(t, s, ada, club) })
+	t.Run("what is refused", func(t *testing.T) { c.isRefused(t, s, ada) })
+	t.Run("what a side refuses", func(t *testing.T) { c.sideRefuses(t, s, ada) })
+	t.Run("without keys", func(t *testing.T) { c.withoutKeys(t) })
+	t.Run("without a database", func(t *testing.T) { c.withoutDatabase(t) })
+	t.Run("too slow", func(t *testing.T) { c.tooSlow(t, s) })
+
+	var missing []string
+	for path, item := range c.document.Paths.Map() {
+		for method, op := range item.Operations() {
+			for status := range op.Responses.Map() {
+				if name := method + " " + path + " " + status; !c.seen[name] && never[name] == "" {
+					missing = append(missing, name)
+				}
+			}
+		}
+	}
+	slices.Sort(missing)
+	if diff := cmp.Diff([]string(nil), missing); diff != "" {
+		t.Errorf("documented and never seen (-want +got):\n%s", diff)
+	}
+}
+
+func (c *contract) goesWell(t *testing.T, s *service, ada simulator.SignedUp, club []string) {
+	for _, path := range []string{"/", "/healthz", "/readyz", "/metrics", "/api/health", "/api/openapi.json"} {
+		c.ask(t, s, 200, "GET "+path, path, "", "Accept: */*")
+	}
+	sync := c.ask(t, s, 200, "POST /api/admin/sync", "/api/admin/sync", fmt.Sprintf(`{"subscriptionId":%q}`, ada.Subscription)).object(t)
+	if sync["message"] != "Synced subscription "+ada.Subscription || sync["success"] != true || sync["run"] == nil {
+		t.Errorf("sync of one: %v", sync)
+	}
+	for _, body := range []string{"", "{}"} {
+		if all := c.ask(t, s, 200, "POST /api/admin/sync", "/api/admin/sync", body).object(t); all["message"] != "Synced 4 subscriptions" {
+			t.Errorf("sync of all: %v", all)
+		}
+	}
+	for _, query := range []string{"email=ADA@Example.com", "customerId=" + ada.Customer} {
+		o := c.ask(t, s, 200, "GET /api/admin/customers", "/api/admin/customers?"+query, "").object(t)
+		if n := len(o["subscriptions"].([]any)); n != 1 || o["customer"].(map[string]any)["email"] != "ada@example.com" {
+			t.Errorf("%s: %v", query, o)
+		}
+	}
+	c.ask(t, s, 200, "PATCH /api/admin/customers", "/api/admin/customers", fmt.Sprintf(`{"customerId":%q,"organizationName":"Ada & Sons"}`, ada.Customer))
+	if !slices.ContainsFunc(s.world.Orgs(), func(o simulator.Org) bool { return o.Name == "Ada & Sons" }) {
+		t.Errorf("the organisation was not renamed: %+v", s.world.Orgs())
+	}
+	for _, body := range []string{eventText("evt_1", "x.y", "{}"), eventText("evt_1", "x.y", "{}")} {
+		c.check(t, "POST /api/webhook", s.hook(body))
+	}
+	c.ask(t, s, 200, "PUT /api/admin/mappings", "/api/admin/mappings", `{"billing_plan_id":"price_basic_monthly","enhance_plan_id":"`+fmt.Sprint(s.plans["price_basic_monthly"])+`"}`)
+	c.ask(t, s, 200, "PUT /api/admin/mappings", "/api/admin/mappings", `{"billing_plan_id":"price_gone","enhance_plan_id":"1","unchecked":true}`)
+	c.ask(t, s, 200, "DELETE /api/admin/mappings", "/api/admin/mappings?billing_plan_id=price_gone", "")
+	hold := c.ask(t, s, 201, "POST /api/admin/holds", "/api/admin/holds", fmt.Sprintf(`{"subscriptionId":%q,"kind":"no-suspend","reason":"pays by letter"}`, ada.Subscription)).object(t)
+	c.ask(t, s, 200, "GET /api/admin/holds", "/api/admin/holds", "")
+	c.ask(t, s, 200, "DELETE /api/admin/holds", "/api/admin/holds?id="+fmt.Sprint(hold["hold"].(map[string]any)["id"]), "")
+	for _, id := range club {
+		if err := s.world.Cancel(id); err != nil {
+			t.Fatal(err)
+		}
+	}
+	c.ask(t, s, 200, "POST /api/admin/sync", "/api/admin/sync", "")
+	plans := c.ask(t, s, 200, "GET /api/admin/plans", "/api/admin/plans", "").object(t)["plans"].([]any)
+	if len(plans) != 1 {
+		t.Fatalf("%d plans are held, want 1", len(plans))
+	}
+	id := fmt.Sprint(plans[0].(map[string]any)["id"])
+	c.ask(t, s, 200, "GET /api/admin/plans/{id}", "/api/admin/plans/"+id, "")
+	c.ask(t, s, 200, "POST /api/admin/plans/{id}/approve", "/api/admin/plans/"+id+"/approve", `{"by":"an operator"}`)
+	s.until("what was approved is done", func() bool {
+		down := 0
+		for _, h := range s.world.Hostings() {
+			if h.SuspendedBy != "" {
+				down++
+			}
+		}
+		return down == 3
+	})
+	s.settle()
+	c.ask(t, s, 409, "POST /api/admin/plans/{id}/approve", "/api/admin/plans/"+id+"/approve", "")
+	runs := c.ask(t, s, 200, "GET /api/admin/runs", "/api/admin/runs?limit=5", "").object(t)["runs"].([]any)
+	for _, r := range runs {
+		c.ask(t, s, 200, "GET /api/admin/runs/{id}", "/api/admin/runs/"+fmt.Sprint(r.(map[string]any)["run_id"]), "")
+	}
+	actions := c.ask(t, s, 200, "GET /api/admin/actions", "/api/admin/actions?state=applied&subscription="+club[0], "").object(t)["actions"].([]any)
+	if len(actions) == 0 {
+		t.Fatal("no actions of a customer who was suspended")
+	}
+	key := fmt.Sprint(actions[0].(map[string]any)["key"])
+	c.ask(t, s, 200, "POST /api/admin/actions/{id}/retry", "/api/admin/actions/"+key+"/retry", "")
+	c.ask(t, s, 200, "GET /api/admin/dashboard", "/api/admin/dashboard", "")
+	c.ask(t, s, 200, "GET /api/admin/mappings", "/api/admin/mappings", "", "Authorization: bearer "+adminKey2)
+}
+
+func (c *contract) isRefused(t *testing.T, s *service, ada simulator.SignedUp) {
+	for _, bad := range []struct {
+		operation, path, body string
+		want                  int
+	}{
+		{"POST /api/admin/sync", "", `{"subscriptionId":"sub_nobody"}`, 404},
+		{"POST /api/admin/sync", "", `{"subscriptionId":"cus_1"}`, 400},
+		{"POST /api/admin/sync", "", `{"subscriptionId":""}`, 400},
+		{"POST /api/admin/sync", "", `{"subscription":"sub_1"}`, 400},
+		{"POST /api/admin/sync", "", `{}{}`, 400},
+		{"POST /api/admin/sync", "", `[]`, 400},
+		{"POST /api/admin/sync", "", `null`, 400},
+		{"POST /api/admin/sync", "", `subscriptionId=sub_1`, 400},
+		{"POST /api/admin/sync", "", `{"subscriptionId":"` + strings.Repeat("x", 300<<10) + `"}`, 413},
+		{"GET /api/admin/customers", "/api/admin/customers", "", 400},
+		{"GET /api/admin/customers", "/api/admin/customers?email=", "", 400},
+		{"GET /api/admin/customers", "/api/admin/customers?email=nobody@example.com", "", 404},
+		{"PATCH /api/admin/customers", "", `{"name":"x"}`, 400},
+		{"PATCH /api/admin/customers", "", fmt.Sprintf(`{"customerId":%q}`, ada.Customer), 400},
+		{"PATCH /api/admin/customers", "", fmt.Sprintf(`{"customerId":%q,"name":"a\u0000b"}`, ada.Customer), 400},
+		{"PUT /api/admin/mappings", "", `{}`, 400},
+		{"PUT /api/admin/mappings", "", `{"billing_plan_id":"price_basic_monthly","enhance_plan_id":"no such plan"}`, 422},
+		{"DELETE /api/admin/mappings", "/api/admin/mappings", "", 400},
+		{"POST /api/admin/holds", "", `{"kind":"ignore"}`, 400},
+		{"DELETE /api/admin/holds", "/api/admin/holds", "", 400},
+		{"GET /api/admin/runs", "/api/admin/runs?limit=0", "", 400},
+		{"GET /api/admin/actions", "/api/admin/actions?state=odd", "", 400},
+		{"POST /api/admin/plans/{id}/approve", "", `{"by":5}`, 400},
+	} {
+		path := bad.path
+		if path == "" {
+			path = examples[bad.operation][0]
+		}
+		c.ask(t, s, bad.want, bad.operation, path, bad.body)
+	}
+	for op, e := range examples { // what does not exist, and what is too large
+		method, path, _ := strings.Cut(op, " ")
+		if strings.Contains(e[0]+e[1], "none") || strings.Contains(e[0], "nothing") || strings.Contains(e[1], "cus_x") {
+			c.ask(t, s, 404, op, e[0], e[1])
+		}
+		if c.document.Paths.Value(path).GetOperation(method).Responses.Status(413) != nil {
+			c.ask(t, s, 413, op, e[0], `{"x":"`+strings.Repeat("x", 300<<10)+`"}`)
+		}
+	}
+	bob, err := s.world.SignUp(simulator.SignUp{Email: "bob@example.com", Name: "bob", Price: s.world.AddPrice("prod_other", "unmapped", 100)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	c.ask(t, s, 200, "POST /api/admin/sync", "/api/admin/sync", fmt.Sprintf(`{"subscriptionId":%q}`, bob.Subscription))
+	c.ask(t, s, 409, "PATCH /api/admin/customers", "/api/admin/customers", fmt.Sprintf(`{"customerId":%q,"name":"Bob"}`, bob.Customer))
+	c.check(t, "POST /api/webhook", s.call("POST", "/api/webhook", "{}"))
+	c.check(t, "POST /api/webhook", s.call("POST", "/api/webhook", strings.Repeat(" ", 1<<20+1)))
+	for _, odd := range []struct {
+		method, path string
+		want         int
+	}{
+		{"DELETE", "/api/health", 405}, {"PUT", "/api/webhook", 405}, {"POST", "/", 405}, {"TRACE", "/healthz", 405}, {"POST", "/api/admin/runs", 405},
+		{"GET", "/api/nothing", 404}, {"GET", "/api/admin/nothing", 404}, {"GET", "/api/admin", 404}, {"GET", "/api//health", 404}, {"GET", "/api/admin/", 404},
+		{"GET", "/x/%2e%2e/api/admin/runs", 404}, {"GET", "/api/health/", 404}, {"POST", "/api/admin/actions/x", 404},
+	} {
+		got := s.admin(odd.method, strings.TrimPrefix(odd.path, "/api/admin"), "")
+		if !strings.HasPrefix(odd.path, "/api/admin") {
+			got = s.call(odd.method, odd.path, "")
+		}
+		if o := got.object(t); got.status != odd.want || len(o) != 1 || o["error"] == "" {
+			t.Errorf("%s %s: %d %s, want %d in JSON", odd.method, odd.path, got.status, got.body, odd.want)
+		}
+	}
+}
+
+func (c *contract) sideRefuses(t *testing.T, s *service, ada simulator.SignedUp) {
+	s.world.SetFault(func(call simulator.Call) simulator.Fault {
+		return simulator.Fault{Apply: simulator.Skip, Status: http.StatusBadRequest}
+	})
+	defer s.world.SetFault(nil)
+	c.ask(t, s, 502, "PATCH /api/admin/customers", "/api/admin/customers", fmt.Sprintf(`{"customerId":%q,"name":"Again"}`, ada.Customer))
+	c.ask(t, s, 502, "POST /api/admin/sync", "/api/admin/sync", "")
+}
+
+func (c *contract) withoutKeys(t *testing.T) {
+	s := serveHere(t, serving{environ: []string{"ADMIN_API_KEY=", "STRIPE_WEBHOOK_SECRET="}})
+	for op, e := range examples {
+		c.ask(t, s, 404, op, e[0], e[1])
+	}
+	c.ask(t, s, 404, "POST /api/webhook", "/api/webhook", "{}")
+}
+
+// withoutDatabase also uses up the ten wrong keys of a minute.
+func (c *contract) withoutDatabase(t *testing.T) {
+	s := serveHere(t, serving{})
+	for i := range 10 {
+		for _, key := range []string{"Accept: y", "Authorization: Bearer wrong", "Authorization: Basic " + adminKey, "Authorization: " + adminKey, "Authorization: Bearer " + adminKey[1:]}[i%5 : i%5+1] {
+			if got := s.call("GET", "/api/admin/runs", "", append([]string{"Accept: x"}, key)...); got.status != 401 || got.body != `{"error":"Unauthorized"}`+"\n" {
+				t.Errorf("%q: %d %s", key, got.status, got.body)
+			}
+		}
+	}
+	for op, e := range examples {
+		c.ask(t, s, 429, op, e[0], e[1], "Authorization: Bearer wrong")
+		c.ask(t, s, 429, op, e[0], e[1], "Authorization: Bearer wrong", "X-Forwarded-For: 198.51.100.7")
+	}
+	if got := s.admin("GET", "/runs", ""); got.status != 200 {
+		t.Errorf("the right key after ten wrong ones: %d", got.status)
+	}
+	other := serveHere(t, serving{environ: []string{"TRUSTED_PROXIES=127.0.0.1"}})
+	i := 0
+	for op, e := range examples {
+		i++
+		c.ask(t, other, 401, op, e[0], e[1], "Authorization: Bearer wrong", fmt.Sprintf("X-Forwarded-For: 198.51.100.%d", i))
+	}
+
+	s.broken.Store(true)
+	if err := s.parts.store.Close(); err != nil {
+		t.Fatal(err)
+	}
+	for op, e := range examples {
+		if op != "POST /api/admin/sync" {
+			c.ask(t, s, 503, op, e[0], e[1])
+		}
+	}
+	c.check(t, "POST /api/webhook", s.hook(subscriptionEvent("evt_1", "sub_1")))
+	s.until("readiness has noticed", func() bool { return s.call("GET", "/readyz", "").status == 503 })
+	c.ask(t, s, 503, "GET /readyz", "/readyz", "")
+	s.until("health has noticed", func() bool { return s.call("GET", "/api/health", "").status == 503 })
+	c.ask(t, s, 503, "GET /api/health", "/api/health", "")
+	c.ask(t, s, 200, "GET /healthz", "/healthz", "")
+}
+
+// tooSlow lets a sync take longer than anybody waits; it waits as long itself.
+func (c *contract) tooSlow(t *testing.T, s *service) {
+	release := s.hang()
+	got := c.ask(t, s, 202, "POST /api/admin/sync", "/api/admin/sync", "")
+	id := fmt.Sprint(got.object(t)["runId"])
+	if got.header.Get("Location") != "/api/admin/runs/"+id {
+		t.Errorf("Location %q for the run %q", got.header.Get("Location"), id)
+	}
+	if r := c.ask(t, s, 200, "GET /api/admin/runs/{id}", "/api/admin/runs/"+id, "").object(t); r["result"] != "running" {
+		t.Errorf("the run is %v", r["result"])
+	}
+	release()
+	s.until("the run has ended", func() bool { return s.admin("GET", "/runs/"+id, "").object(t)["result"] == "ok" })
+}

@@ -1,0 +1,205 @@
+package notify
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/sirupsen/logrus"
+
+	"github.com/stripe-enhance/stripe-enhance/internal/fault"
+	"github.com/stripe-enhance/stripe-enhance/internal/secret"
+	"github.com/stripe-enhance/stripe-enhance/reconcile"
+)
+
+// inbox is a receiver that works, after failing a number of times.
+type inbox struct {
+	mu    sync.Mutex // guards both
+	fails int
+	got   []string
+}
+
+func (i *inbox) send(message string) error {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	if i.fails > 0 {
+		i.fails--
+		return errors.New("https://hooks.example.com/CANARY: 503")
+	}
+	i.got = append(i.got, message)
+	return nil
+}
+
+func journal() (*logrus.Logger, *bytes.Buffer) {
+	var text bytes.Buffer
+	log := logrus.New()
+	log.SetOutput(&text)
+	log.SetLevel(logrus.DebugLevel)
+	return log, &text
+}
+
+// With each of these mistakes put in once, this went red: a box without a limit
+// that is waited for, and one box for all.
+func TestAReceiverThatHangsDelaysNobody(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		log, text := journal()
+		stuck := make(chan struct{})
+		var mu sync.Mutex
+		hanging := 0
+		well := &inbox{}
+		n := start([]string{"1 (dead)", "2 (well)"}, []Send{func(string) error {
+			mu.Lock()
+			hanging++
+			mu.Unlock()
+			<-stuck
+			return nil
+		}, well.send}, log)
+		var want []string
+		began := time.Now()
+		for i := range 100 {
+			message := fmt.Sprint("message ", i)
+			want = append(want, message)
+			n.Tell(message)
+			synctest.Wait()
+		}
+		if waited := time.Since(began); waited != 0 {
+			t.Errorf("telling waited for %s", waited)
+		}
+		if diff := cmp.Diff(want, well.got); diff != "" {
+			t.Errorf("the receiver that is well got (-want +got):\n%s", diff)
+		}
+		if !strings.Contains(text.String(), "notification dropped") {
+			t.Error("nobody was told that messages were dropped")
+		}
+		time.Sleep(24 * time.Hour)
+		mu.Lock()
+		if hanging > mostHanging {
+			t.Errorf("%d calls hang, want %d at most", hanging, mostHanging)
+		}
+		mu.Unlock()
+		began = time.Now()
+		n.Tell("the last")
+		n.Close()
+		if waited := time.Since(began); waited > farewell {
+			t.Errorf("the farewell took %s, want %s at most", waited, farewell)
+		}
+		n.Tell("after the end") // must not panic
+		close(stuck)
+		time.Sleep(time.Hour)
+	})
+}
+
+func TestAMessageIsTriedThreeTimesAndDeliveredOnce(t *testing.T) {
+	for fails, want := range map[int]int{0: 1, 1: 1, 2: 1, 3: 0} {
+		synctest.Test(t, func(t *testing.T) {
+			log, text := journal()
+			in := &inbox{fails: fails}
+			n := start([]string{"1 (chat)"}, []Send{in.send}, log)
+			n.Tell("hello")
+			time.Sleep(time.Hour)
+			n.Close()
+			if len(in.got) != want {
+				t.Errorf("after %d failures it was delivered %d times, want %d", fails, len(in.got), want)
+			}
+			if given := strings.Contains(text.String(), "not delivered"); given != (want == 0) {
+				t.Errorf("after %d failures the log says it was not delivered: %t", fails, given)
+			}
+			if strings.Contains(text.String(), "CANARY") {
+				t.Errorf("the receiver's address is in the log: %s", text)
+			}
+		})
+	}
+}
+
+func TestAnAddressThatCannotBeUsedIsNotShown(t *testing.T) {
+	for _, url := range []string{"CANARY", "discord://CANARY", "CANARY://x", "slack://CANARY@@@", "nosuch://CANARY"} {
+		log, text := journal()
+		n, err := New([]secret.Text{secret.New(url)}, log)
+		if err == nil {
+			n.Close()
+			continue // the service takes it
+		}
+		if strings.Contains(err.Error()+text.String(), "CANARY") {
+			t.Errorf("%s: the error shows it: %v", url, err)
+		}
+		if !strings.Contains(err.Error(), "URL 1 of 1") {
+			t.Errorf("%s: %v does not say which", url, err)
+		}
+	}
+}
+
+// story is a sequence of runs and what is told after each; "" is nothing.
+type chapter struct {
+	report reconcile.Report
+	err    error
+	want   []string // parts of the message
+}
+
+func TestOnlyWhatChangedIsToldAndOnce(t *testing.T) {
+	failed := errors.New("stripe: GET /v1/events: 502")
+	denied := fault.Wrap(fault.Denied, errors.New("enhance: 401"))
+	full := reconcile.RunRecord{Mode: reconcile.RunFull.String()}
+	parked := func(ids ...string) (r reconcile.Report) {
+		for _, id := range ids {
+			r.Holds = append(r.Holds, reconcile.Hold{Kind: reconcile.HoldParked, Customer: id})
+		}
+		return r
+	}
+	plan := reconcile.HeldPlan{ID: "plan1", Kind: reconcile.Suspend, Actions: make([]reconcile.Action, 9), Reason: "9 of 20 at once."}
+	gated := reconcile.Report{Run: reconcile.RunRecord{Gates: []string{"the clock is off"}}}
+	for name, chapters := range map[string][]chapter{
+		"nothing happens":          {{}, {report: reconcile.Report{Run: full}}},
+		"the brake":                {{report: reconcile.Report{Plans: []reconcile.HeldPlan{plan}}, want: []string{"9 × suspend", "stripe-enhance approve plan1"}}, {report: reconcile.Report{Plans: []reconcile.HeldPlan{plan}}}, {}},
+		"three failures, then ok":  {{err: failed}, {err: failed}, {err: failed, want: []string{"last 3 runs failed", "502", "What to do"}}, {err: failed}, {want: []string{"work again"}}, {}},
+		"two failures are no news": {{err: failed}, {err: failed}, {}, {err: failed}, {err: failed}, {}},
+		"a side denies":            {{err: denied, want: []string{"credential", "stripe-enhance check"}}, {err: denied}, {err: denied}, {err: denied}, {want: []string{"work again"}}, {}},
+		"another is the writer":    {{err: &reconcile.LeaseHeld{Owner: "x"}}, {err: context.Canceled}, {err: fault.Wrap(fault.Fenced, failed)}, {err: fault.Wrap(fault.Canceled, failed)}, {}},
+		"parked and freed": {{report: parked("cus_b", "cus_a"), want: []string{"cus_a, cus_b", "customers show --customer cus_a"}}, {report: parked("cus_a", "cus_b")},
+			{report: parked("cus_b"), want: []string{"no longer set aside: cus_a"}}, {err: failed}, {report: parked("cus_b")}, {want: []string{"cus_b"}}},
+		"many are one message": {{report: parked("cus_1", "cus_2", "cus_3", "cus_4", "cus_5", "cus_6", "cus_7"), want: []string{"and 2 more"}}},
+		"a gate":               {{report: gated, want: []string{"nothing is taken away", "the clock is off"}}, {report: gated}, {}, {report: gated}, {report: reconcile.Report{Run: full}}, {report: gated, want: []string{"the clock"}}},
+		"everything at once": {{report: reconcile.Report{Plans: []reconcile.HeldPlan{plan}, Holds: parked("cus_a").Holds, Run: gated.Run},
+			want: []string{"\n• ", "plan1", "cus_a", "the clock is off"}}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			var w Watch
+			for i, c := range chapters {
+				got := w.Look(c.report, c.err)
+				if (got == "") != (len(c.want) == 0) {
+					t.Errorf("run %d: told %q, want %q in it", i, got, c.want)
+				}
+				for _, part := range c.want {
+					if !strings.Contains(got, part) {
+						t.Errorf("run %d: %q is not in %q", i, part, got)
+					}
+				}
+			}
+		})
+	}
+}
+
+func TestWhatStoodBeforeIsNotToldAgain(t *testing.T) {
+	plan := reconcile.HeldPlan{ID: "plan1", Kind: reconcile.Suspend}
+	parked := []reconcile.Hold{{Kind: reconcile.HoldParked, Customer: "cus_a"}}
+	var w Watch
+	w.Know([]reconcile.HeldPlan{plan}, parked)
+	if got := w.Look(reconcile.Report{Plans: []reconcile.HeldPlan{plan}, Holds: parked}, nil); got != "" {
+		t.Errorf("told again: %s", got)
+	}
+}
+
+func TestNoAddressOfACustomerGoesIntoAChat(t *testing.T) {
+	var w Watch
+	hold := reconcile.Hold{Kind: reconcile.HoldParked, Customer: "cus_a", Reason: "ada@example.com cannot be invited"}
+	got := w.Look(reconcile.Report{Holds: []reconcile.Hold{hold}}, nil)
+	if got == "" || strings.Contains(got, "@") {
+		t.Errorf("told: %s", got)
+	}
+}
