@@ -45,8 +45,7 @@ func journal() (*logrus.Logger, *bytes.Buffer) {
 	return log, &text
 }
 
-// With each of these mistakes put in once, this went red: a box without a limit
-// that is waited for, and one box for all.
+// With no limit of calls that hang put in once, this went red.
 func TestAReceiverThatHangsDelaysNobody(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		log, text := journal()
@@ -135,13 +134,14 @@ func TestAnAddressThatCannotBeUsedIsNotShown(t *testing.T) {
 	}
 }
 
-// story is a sequence of runs and what is told after each; "" is nothing.
+// chapter is one run of a story, and what is told after it.
 type chapter struct {
 	report reconcile.Report
 	err    error
 	want   []string // parts of the message
 }
 
+// With a plan that is told after each run put in once, this went red.
 func TestOnlyWhatChangedIsToldAndOnce(t *testing.T) {
 	failed := errors.New("stripe: GET /v1/events: 502")
 	denied := fault.Wrap(fault.Denied, errors.New("enhance: 401"))

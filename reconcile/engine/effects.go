@@ -42,7 +42,7 @@ func (r *run) perform(ctx context.Context, c *reconcile.Customer, a reconcile.Ac
 	out.At = r.Now().UTC()
 	r.judge(&out, err)
 	if saveErr := r.Journal.Settle(ctx, r.tok, out); saveErr != nil {
-		r.log.WithFields(logrus.Fields{"action": a.ID, "state": out.State.String()}).WithError(saveErr).Error("outcome not recorded")
+		r.log.WithFields(logrus.Fields{"action": a.ID, "customer": a.Customer, "state": out.State.String()}).WithError(saveErr).Error("outcome not recorded")
 		return fmt.Errorf("recording the outcome (%s): %w", out.State, saveErr)
 	}
 	r.Failpoint("after-record", a.Kind.String())
