@@ -9,6 +9,8 @@ import (
 	"net/url"
 	"sync/atomic"
 	"testing"
+
+	"github.com/stripe-enhance/stripe-enhance/simulator"
 )
 
 // wire is a way to PostgreSQL that breaks at the nth COMMIT. It understands just
@@ -19,19 +21,21 @@ type wire struct {
 	server  string
 	commits atomic.Int32
 	nth     int32
-	done    bool // the server gets the COMMIT, and its answer is lost
-	broken  atomic.Bool
+	// only counts the COMMITs of transactions in which these words were sent.
+	only   string
+	done   bool // the server gets the COMMIT, and its answer is lost
+	broken atomic.Bool
 }
 
 // cut puts a wire between the company and its database, which breaks at the nth
 // COMMIT: before the server has got it, or after it has done it.
-func (c *company) cut(nth int, done bool) *wire {
+func (c *company) cut(nth int, done bool, only string) *wire {
 	c.Helper()
 	u, err := url.Parse(c.url)
 	c.must(err)
 	l, err := new(net.ListenConfig).Listen(c.Context(), "tcp", "127.0.0.1:0")
 	c.must(err)
-	w := &wire{Listener: l, server: u.Host, nth: int32(nth), done: done}
+	w := &wire{Listener: l, server: u.Host, nth: int32(nth), done: done, only: only}
 	c.Cleanup(func() { _ = l.Close() })
 	go w.serve()
 	u.Host = l.Addr().String()
@@ -79,14 +83,17 @@ func (w *wire) join(client net.Conn) {
 			}
 		}
 	}()
-	first := true
+	first, counts := true, false
 	for {
 		message, err := readMessage(client, first)
 		if err != nil {
 			return
 		}
 		first = false
-		cut := bytes.Equal(message, []byte("Q\x00\x00\x00\x0bcommit\x00")) && w.commits.Add(1) == w.nth
+		counts = counts || bytes.Contains(message, []byte(w.only))
+		commit := bytes.Equal(message, []byte("Q\x00\x00\x00\x0bcommit\x00"))
+		cut := commit && counts && w.commits.Add(1) == w.nth
+		counts = counts && !commit
 		if cut {
 			w.broken.Store(true)
 			if !w.done {
@@ -128,7 +135,7 @@ func TestAConnectionLostAroundAnyCommitIsCaughtUpWith(t *testing.T) {
 			last := 0
 			for _, n := range every(t, "postgres", mostCommits, stride) {
 				c := busy(t, "postgres", uint64(n))
-				w := c.cut(n, done)
+				w := c.cut(n, done, "")
 				intended := c.watchIntents()
 				r := c.reconcile(nil)
 				c.mend()
@@ -153,6 +160,32 @@ func TestAConnectionLostAroundAnyCommitIsCaughtUpWith(t *testing.T) {
 			if last < 25 || last > mostCommits-stride {
 				t.Errorf("the last commit that was cut is the %dth: this is not every commit", last)
 			}
+		})
+	}
+}
+
+// The commit that matters most: an intent that is not known to be durable must not
+// be acted upon.
+//
+// With perform made to go on after an error of Intend, this went red.
+func TestNothingIsSentWhenTheIntentWasNotHeardToBeDurable(t *testing.T) {
+	for _, done := range []bool{false, true} {
+		t.Run(map[bool]string{false: "it is not", true: "it is"}[done], func(t *testing.T) {
+			t.Parallel()
+			c := found(t, "postgres", simulator.Options{Calm: true})
+			c.signUp(ada)
+			w := c.cut(1, done, "UPDATE actions SET state = 'sent'")
+			r := c.reconcile(nil)
+			c.mend()
+			if !w.broken.Load() {
+				t.Fatalf("no intent was recorded: exit code %d\n%s", r.code, r.stderr)
+			}
+			if n := len(c.Effects()); n > 0 {
+				t.Errorf("%d things were done all the same", n)
+			}
+			c.clock.move(t, afterTheLease)
+			c.recover()
+			c.sound()
 		})
 	}
 }
