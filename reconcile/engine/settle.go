@@ -173,6 +173,12 @@ func (r *run) findOnOrg(ctx context.Context, c *reconcile.Customer, p reconcile.
 	if c.Org == nil {
 		return false, nil
 	}
+	if p.Kind == reconcile.InviteOwner && r.Policy.Onboarding == reconcile.Password {
+		// Being an owner is only the middle of it. The mail with which the customer
+		// chooses a password comes last, and nothing shows whether it was sent: done
+		// again it is one mail too many, not done it is a customer locked out.
+		return false, nil
+	}
 	if p.Kind == reconcile.InviteOwner {
 		emails, err := r.Owners.OwnerEmails(ctx, c.Org.ID)
 		if err != nil {
