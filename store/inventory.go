@@ -166,8 +166,9 @@ func saveHostings(ctx context.Context, tx conn, hostings []reconcile.Hosting, no
 
 // putHosting stores what the panel says of a hosting and reports whether state,
 // plan or suspension differ from before. What is ours stays, but a suspension that
-// the panel no longer shows is not ours any more. A listing without usage, or a
-// read that found nothing, keeps the usage and names known.
+// the panel no longer shows, or shows as somebody else's now, is not ours any more.
+// A listing without usage, or a read that found nothing, keeps the usage and names
+// known.
 func putHosting(ctx context.Context, tx conn, h reconcile.Hosting) (differs bool, err error) {
 	var state, by string
 	var plan int
@@ -188,7 +189,9 @@ func putHosting(ctx context.Context, tx conn, h reconcile.Hosting) (differs bool
 			marker_id = CASE WHEN $11 THEN hostings.marker_id ELSE excluded.marker_id END,
 			marker_slot = CASE WHEN $11 THEN hostings.marker_slot ELSE excluded.marker_slot END,
 			usage = coalesce(excluded.usage, hostings.usage),
-			suspended_by_us = CASE WHEN excluded.state = 'active' THEN NULL ELSE hostings.suspended_by_us END`,
+			suspended_by_us = CASE WHEN excluded.state = 'active' THEN NULL
+				WHEN hostings.suspended_by <> '' AND excluded.suspended_by <> '' AND hostings.suspended_by <> excluded.suspended_by THEN NULL
+				ELSE hostings.suspended_by_us END`,
 		h.ID, clean(h.Org), h.Plan, h.State.String(), clean(h.SuspendedBy), name, marker.StripeID, marker.Slot,
 		encodeUsage(h.Usage), at(h.ObservedAt), gone)
 	return !found || state != h.State.String() || !gone && plan != h.Plan || by != clean(h.SuspendedBy), err

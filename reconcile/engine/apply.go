@@ -170,8 +170,10 @@ func (r *run) readPremise(ctx context.Context, c *reconcile.Customer, a reconcil
 	return r.lookAt(ctx, a.Org, a.Hosting)
 }
 
-// lookFirst looks for what is about to be created, once for each action. It
-// reports whether it looked: the customer is then planned again with what it saw.
+// lookFirst looks for what is about to be created, and at what is about to be
+// switched on again, which staff may have suspended on top of us; once for each
+// action. It reports whether it looked: the customer is then planned again with
+// what it saw.
 func (r *run) lookFirst(ctx context.Context, a reconcile.Action, looked map[string]bool) (bool, error) {
 	if looked[a.ID] {
 		return false, nil
@@ -180,6 +182,8 @@ func (r *run) lookFirst(ctx context.Context, a reconcile.Action, looked map[stri
 	switch a.Kind {
 	case reconcile.CreateOrg:
 		return true, r.freshIndex(ctx)
+	case reconcile.Resume:
+		return true, r.lookAt(ctx, a.Org, a.Hosting)
 	case reconcile.CreateSubscription:
 		// Once for each org: we are the only writer, and an org made in this very
 		// run began empty.
