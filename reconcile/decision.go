@@ -12,9 +12,12 @@ const (
 	Link Kind = iota + 1
 	Resume
 	CreateOrg
+	// CreateSubscription comes before RenameOrg, because an org without its marker
+	// is recognised by the markers of its hostings and by nothing else; the owner
+	// is invited to what is there.
+	CreateSubscription
 	RenameOrg
 	InviteOwner
-	CreateSubscription
 	CreateWebsite
 	ChangePlan
 	WriteMetadata

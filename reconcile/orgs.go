@@ -122,9 +122,11 @@ func (pl *planner) fromOwner() bool {
 }
 
 // onOrg finishes an org that is bound: its name without the marker, and its owner.
+// While it has no hosting its name keeps the marker: that is all by which it can
+// be found again when the database is lost.
 func (pl *planner) onOrg() {
 	o := pl.c.Org
-	if o == nil || !pl.entitledAny() || pl.pendingOrg() {
+	if o == nil || !pl.furnished() || !pl.entitledAny() || pl.pendingOrg() {
 		return
 	}
 	if !pl.c.OrgNamed {
@@ -140,6 +142,11 @@ func (pl *planner) onOrg() {
 	}
 	pl.act(Action{ID: "invite_owner:" + pl.c.ID, Kind: InviteOwner, Org: o.ID, Name: pl.orgName(),
 		Reason: "nobody has been invited to the org yet"})
+}
+
+// furnished tells that something in the org is bound.
+func (pl *planner) furnished() bool {
+	return slices.ContainsFunc(pl.c.Bindings, func(b Binding) bool { return b.Org == pl.c.Org.ID })
 }
 
 func (pl *planner) entitledAny() bool {

@@ -137,7 +137,7 @@ func TestThePolicyTable(t *testing.T) {
 			c.Subscriptions = append(c.Subscriptions, reconcile.Subscription{ID: "sub_2", Status: reconcile.StatusActive, ByID: true,
 				Items: []reconcile.Item{{ID: "si_9", Price: "price_basic", Quantity: 1}}})
 			c.Manual = []reconcile.ManualHold{{Kind: reconcile.Ignore, Subscription: "sub_1", Author: "ops", Reason: "a test order"}}
-		}, "create_org:cus_1, rename_org:cus_1, invite_owner:cus_1, create_subscription:sub_2/1:1, hold manual"},
+		}, "create_org:cus_1, create_subscription:sub_2/1:1, rename_org:cus_1, invite_owner:cus_1, hold manual"},
 		{"a hold that has run out holds nothing", func(c *reconcile.Customer) {
 			c.Subscriptions[0].Status = reconcile.StatusUnpaid
 			c.Manual = []reconcile.ManualHold{{Kind: reconcile.NoSuspend, Subscription: "sub_1", Until: noon}}

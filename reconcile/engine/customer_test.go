@@ -97,7 +97,7 @@ func TestAPaidOrderBecomesOneHostingWithAnInvitation(t *testing.T) {
 	signUp(t, r, simulator.SignUp{Email: "Ada@Example.com", Name: "Ada Hosting", Price: basic})
 	before := r.World.Counts(simulator.Enhance)
 	rep := r.Run(engine.Request{})
-	diff(t, "actions", []string{"create_org applied", "rename_org applied", "invite_owner applied", "create_subscription applied"}, kinds(rep))
+	diff(t, "actions", []string{"create_org applied", "create_subscription applied", "rename_org applied", "invite_owner applied"}, kinds(rep))
 	if !rep.Converged() {
 		t.Errorf("not converged: %+v", rep.Holds)
 	}
