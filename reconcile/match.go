@@ -20,6 +20,7 @@ func (pl *planner) assign() {
 	pl.byMetadata()
 	pl.withinSubscription(false)
 	pl.byReturn()
+	pl.byTombstone()
 	for i := range pl.links {
 		pl.leftover(&pl.links[i])
 	}
@@ -151,6 +152,30 @@ func (pl *planner) byMarker() {
 		if w >= 0 {
 			pl.fill(w, len(pl.links)-1)
 		}
+	}
+}
+
+// byTombstone gives what would now be made anew to a deleted hosting that carries
+// the marker of the subscription: somebody deleted it, and a database that was lost
+// has forgotten that it was bound. It is held like any other that is paid for and
+// was deleted.
+func (pl *planner) byTombstone() {
+	for i := range pl.c.Hostings {
+		h := &pl.c.Hostings[i]
+		m := h.Marker()
+		s := pl.subIndex(m.StripeID)
+		if m.Slot == 0 || s < 0 || h.State != HostingDeleted || !h.TerminatedByUs.IsZero() || pl.bound(h.ID) || pl.markerTwice(m, h.ID) ||
+			pl.c.Org != nil && pl.c.Org.ID != h.Org {
+			continue
+		}
+		w := pl.unfilled(s, h.Plan)
+		if w < 0 {
+			continue
+		}
+		pl.links = append(pl.links, link{Binding: Binding{Subscription: m.StripeID, Slot: m.Slot, Item: pl.wants[w].item, Org: h.Org, Hosting: h.ID, How: BoundByMarker},
+			sub: s, hosting: i, fresh: true, moved: true,
+			reason: fmt.Sprintf("hosting %d, which was deleted in the panel, carries our marker %s", h.ID, m)})
+		pl.fill(w, len(pl.links)-1)
 	}
 }
 
