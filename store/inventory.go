@@ -258,10 +258,12 @@ func (s *Store) DriftDue(ctx context.Context, before time.Time, limit int) ([]re
 	return due, nil
 }
 
-// UnreadOrgs returns orgs that have hostings which were never listed.
+// UnreadOrgs returns orgs whose hostings were never listed. The panel's own count
+// is no reason to leave one out: it does not tell of hostings that were deleted,
+// and those are what keeps them from being made again.
 func (s *Store) UnreadOrgs(ctx context.Context, limit int) ([]string, error) {
 	var ids []string
-	query := "SELECT id FROM orgs WHERE hostings_read_at IS NULL AND hostings_count > 0 AND NOT deleted ORDER BY id LIMIT $1"
+	query := "SELECT id FROM orgs WHERE hostings_read_at IS NULL AND NOT deleted ORDER BY id LIMIT $1"
 	err := s.query(ctx, "looking for unread orgs", query, []any{limit}, func(row scan) error {
 		var id string
 		err := row(&id)

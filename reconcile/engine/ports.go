@@ -188,8 +188,8 @@ type Inventory interface {
 	SaveHosting(ctx context.Context, tok reconcile.Token, h reconcile.Hosting, now time.Time) error
 	// DriftDue returns up to limit bound hostings observed before the instant, oldest first.
 	DriftDue(ctx context.Context, before time.Time, limit int) ([]reconcile.Hosting, error)
-	// UnreadOrgs returns orgs with hostings whose hostings were never listed: what
-	// a recovery still has to look at.
+	// UnreadOrgs returns orgs whose hostings were never listed: what a recovery still
+	// has to look at.
 	UnreadOrgs(ctx context.Context, limit int) ([]string, error)
 }
 
