@@ -6,6 +6,8 @@ BENCH    ?= .
 FUZZTIME ?= 30s
 RUNS     ?= 10000
 KILLS    ?= 20
+SEEDS    ?= 100000
+SEED     ?=
 
 # The same flags as in the Dockerfile; a test holds the two together.
 BUILD = CGO_ENABLED=0 go build -trimpath -tags timetzdata -ldflags "-s -w -X main.build=$(VERSION)"
@@ -28,6 +30,9 @@ test: ## Vet, then every test
 
 kills: ## Kill the program and its databases everywhere, KILLS=20 times
 	KILLS=$(KILLS) go test -count=1 -timeout 12h -v -run . ./internal/killing
+
+sim: ## Histories of whole companies, 100,000 of them (SEEDS=N, or SEED=N to see one)
+	SEEDS=$(SEEDS) SEED=$(SEED) go test -count 1 -timeout 0 -v -run TestEverySeed ./internal/scenario
 
 race: ## Every test under the race detector (needs a C compiler)
 	go test -race -timeout 30m ./...

@@ -51,6 +51,7 @@ var directions = []direction{
 	// What only tests use.
 	{folder: "internal/pgtest"},
 	{folder: "internal/rig", may: everything},
+	{folder: "internal/scenario", may: everything},
 	{folder: "internal/house", may: everything},
 	{folder: "internal/killing", may: everything},
 	{folder: "internal/mutants", std: true},
@@ -61,6 +62,7 @@ func with(more ...string) []string { return append(more, shared...) }
 // scaffolding is never part of the program.
 var scaffolding = []string{
 	"internal/rig",
+	"internal/scenario",
 	"internal/pgtest",
 	"internal/house",
 	"internal/killing",

@@ -1,0 +1,390 @@
+package scenario
+
+import (
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/stripe-enhance/stripe-enhance/reconcile"
+	"github.com/stripe-enhance/stripe-enhance/simulator"
+)
+
+// Invariant is the name of a promise.
+type Invariant string
+
+// The promises. What each says is in promises.
+const (
+	PaidStaysUp   Invariant = "what is paid for stays up"
+	BoughtPlan    Invariant = "a plan is one that was bought"
+	OneHosting    Invariant = "one hosting for each unit"
+	OneOrg        Invariant = "one org for each customer"
+	NothingForced Invariant = "nothing forced"
+	StaffStands   Invariant = "what staff did stands"
+	OursOnly      Invariant = "only what is ours is touched"
+	HoldsHold     Invariant = "holds hold"
+	BadEvidence   Invariant = "bad evidence takes nothing"
+	BrakeHolds    Invariant = "the brake holds"
+	ModeHolds     Invariant = "the mode holds"
+	DryIsDry      Invariant = "a dry run changes nothing"
+	LastResort    Invariant = "deletion is the last resort"
+	NoPanic       Invariant = "no panic"
+	Converges     Invariant = "what is wanted comes to be"
+	Quiet         Invariant = "then nothing more is done"
+)
+
+var promises = map[Invariant]string{
+	PaidStaysUp:   "No hosting is suspended or deleted while a subscription that it serves entitles to it, but for what changed in the last minute.",
+	BoughtPlan:    "The plan of a hosting is only changed to one that a subscription which it serves pays for.",
+	OneHosting:    "No two hostings that exist carry one marker, and no subscription gets more hostings than it has units; what staff deleted is not made again.",
+	OneOrg:        "No customer gets two orgs.",
+	NothingForced: "Nothing is forced, no org is deleted or suspended, no idempotency key is sent, and nothing is written that no client of ours writes.",
+	StaffStands:   "A suspension by staff is never lifted, and what staff deleted is never restored.",
+	OursOnly:      "Hostings and orgs that others made are not changed; a hosting is only added to an org whose owner is the customer.",
+	HoldsHold:     "What a person said not to do is not done.",
+	BadEvidence:   "While a clock is wrong nothing is taken away, and with another company's key nothing is done at all.",
+	BrakeHolds:    "Not more of one kind is done in a run, and in a day, than the brake allows or somebody approved.",
+	ModeHolds:     "Mode observe changes nothing, mode provision takes nothing away.",
+	DryIsDry:      "A dry run changes nothing at Stripe or Enhance.",
+	LastResort:    "A hosting is deleted only where retention is on, for an ended subscription, after a suspension of ours that is as old as the retention period.",
+	NoPanic:       "No customer makes the program panic.",
+	Converges:     "Some time after the faults have stopped, every paid unit has its hosting on its plan, and nothing else of ours is up.",
+	Quiet:         "One more full run then changes nothing.",
+}
+
+// look judges what was done since it last looked. p did it (nil: time did); sent
+// is when the call left.
+func (y *play) look(p *process, sent time.Time) {
+	if v := y.world.Violations(); len(v) > y.violent {
+		y.violent = len(v)
+		if last := v[len(v)-1]; last.Kind != "foreign-resume" { // see staffStands
+			y.violated(NothingForced, "%s: %s", last.Kind, last.Call)
+		}
+	}
+	all := y.world.Effects()
+	for ; y.seen < len(all); y.seen++ {
+		e := all[y.seen]
+		y.tell("  EFFECT %s %s hosting %d org %s %s → %s late %v staff %v", e.Side, e.Kind, e.Hosting, e.Org, state(e.Before), state(e.After), e.Late, e.Staff)
+		if !e.Staff {
+			y.staffStands(e, sent)
+		}
+		y.note(e)
+		if !e.Staff {
+			y.judgeEffect(p, e, sent)
+		}
+	}
+}
+
+func state(s simulator.State) string {
+	text := s.Name + " " + s.Status
+	if s.SuspendedBy != "" {
+		text += " suspended"
+	}
+	return text
+}
+
+// note keeps what later judgements need.
+func (y *play) note(e simulator.Effect) {
+	o := y.origin[e.Hosting]
+	if e.Staff {
+		y.emptied[e.Org] = y.emptied[e.Org] || e.Kind == "delete_subscription" || e.Kind == "rename_subscription"
+	}
+	switch e.Kind {
+	case "create_subscription":
+		o = origin{staff: e.Staff, subscription: e.Subscription}
+	case "delete_subscription":
+		if e.Staff {
+			o.gone = e.At
+		}
+	case "suspend":
+		o.suspended, o.byStaff = e.At, time.Time{}
+		if e.Staff {
+			o.suspended, o.byStaff = time.Time{}, e.At
+		}
+	case "create_org":
+		if e.Staff {
+			y.orgs[e.Org] = "" // nobody's, as far as we go
+		}
+		return
+	}
+	if e.Hosting != 0 {
+		y.origin[e.Hosting] = o
+	}
+}
+
+// staffStands lets only a suspension by staff be lifted that the program could
+// not know of.
+func (y *play) staffStands(e simulator.Effect, sent time.Time) {
+	if at := y.origin[e.Hosting].byStaff; e.Kind == "resume" && e.Before.SuspendedBy != y.world.OrgID() && sent.Sub(at) > tolerance && !e.Late {
+		y.violated(StaffStands, "hosting %d was suspended by staff at %s and is resumed", e.Hosting, at)
+	}
+}
+
+// judgeEffect holds one thing that the program did against the promises.
+func (y *play) judgeEffect(p *process, e simulator.Effect, sent time.Time) {
+	y.circumstances(p, e)
+	switch e.Kind {
+	case "create_org":
+		y.oneOrg(e)
+	case "create_subscription":
+		y.oneHosting(e)
+	case "suspend", "delete_subscription", "change_plan", "resume", "rename_subscription", "undelete_subscription":
+		if o := y.origin[e.Hosting]; o.staff {
+			y.violated(OursOnly, "%s of hosting %d, which staff made", e.Kind, e.Hosting)
+			return
+		}
+		if e.Kind == "undelete_subscription" || e.Kind == "rename_subscription" {
+			y.violated(NothingForced, "%s of hosting %d", e.Kind, e.Hosting)
+		}
+		if !e.Late {
+			y.justify(e, sent)
+		}
+	case "suspend_org", "resume_org", "delete_org":
+		y.violated(NothingForced, "%s of %s", e.Kind, e.Org)
+	case "rename_org", "invite_owner", "add_member", "set_owner":
+		if party, ok := y.orgs[e.Org]; ok && party == "" {
+			y.violated(OursOnly, "%s of org %s, which staff made", e.Kind, e.Org)
+		}
+	}
+	y.brakes(p, e)
+}
+
+// takes tells effects that take something away.
+func (y *play) takes(e simulator.Effect) bool {
+	return e.Kind == "suspend" || e.Kind == "delete_subscription" || e.Kind == "change_plan" && e.After.Plan < e.Before.Plan // the offer grows with the id
+}
+
+// circumstances are what holds whatever the effect is: the mode, the hold of a
+// person, a dry run, a key or a clock that is wrong.
+func (y *play) circumstances(p *process, e simulator.Effect) {
+	mode := y.Company.Policy.Mode
+	if mode == reconcile.Observe || mode == reconcile.Provision && y.takes(e) {
+		y.violated(ModeHolds, "%s in mode %s", e.Kind, mode)
+	}
+	if p != nil && p.dry {
+		y.violated(DryIsDry, "%s in a dry run", e.Kind)
+	}
+	if p != nil && p.foreign {
+		y.violated(BadEvidence, "%s with another company's key", e.Kind)
+	}
+	if p != nil && !e.Late && y.skew[p.number].Abs() > 2*time.Minute && y.takes(e) {
+		y.violated(BadEvidence, "%s of hosting %d with a clock that is off by %s", e.Kind, e.Hosting, y.skew[p.number])
+	}
+	b := y.bill(y.origin[e.Hosting].subscription)
+	if e.Hosting == 0 || b == nil || e.Late {
+		return
+	}
+	for _, h := range y.manual {
+		if h.party != b.party || h.subscription != "" && h.subscription != b.id || e.At.Before(h.since.Add(tolerance)) ||
+			h.subscription != "" && b.stance == ended && y.replaced(b) {
+			continue
+		}
+		if h.kind == reconcile.Ignore || h.kind == reconcile.NoSuspend && y.takes(e) || h.kind == reconcile.KeepSuspended && e.Kind == "resume" {
+			y.violated(HoldsHold, "%s of hosting %d (%s) under a hold %q", e.Kind, e.Hosting, b.id, h.kind)
+		}
+	}
+}
+
+// replaced tells that an ended subscription may have given its hosting to another
+// one of the same customer, for which its holds do not stand.
+func (y *play) replaced(b *bill) bool {
+	for _, o := range y.shots[len(y.shots)-1].bills {
+		if o.party == b.party && o.stance != ended {
+			return true
+		}
+	}
+	return false
+}
+
+func (y *play) oneOrg(e simulator.Effect) {
+	buyer := e.After.Name[strings.LastIndex(e.After.Name, "[")+1:]
+	buyer = strings.TrimSuffix(buyer, "]")
+	party := ""
+	for _, c := range y.world.Customers() {
+		if c.ID == buyer {
+			party = reconcile.EmailKey(c.Email)
+		}
+	}
+	if party == "" {
+		y.violated(OursOnly, "an org was made that names no customer: %q", e.After.Name)
+		return
+	}
+	for org, of := range y.orgs {
+		if of == party && (y.lost.IsZero() || !y.emptied[org] || y.recognisable(org)) {
+			y.violated(OneOrg, "%s has org %s and now %s", party, org, e.Org)
+		}
+	}
+	y.orgs[e.Org] = party
+}
+
+// recognisable tells that an org from which staff took something still bears a
+// mark of ours, or that something in it does. Once a database is lost, nothing else
+// says whose it is.
+func (y *play) recognisable(org string) bool {
+	for _, h := range y.world.Hostings() {
+		if h.Org == org && strings.HasSuffix(h.FriendlyName, "]") {
+			return true
+		}
+	}
+	for _, o := range y.world.Orgs() {
+		if o.ID == org && strings.HasSuffix(o.Name, "]") {
+			return true
+		}
+	}
+	return false
+}
+
+func (y *play) oneHosting(e simulator.Effect) {
+	b := y.bill(e.Subscription)
+	if b == nil {
+		y.violated(OursOnly, "hosting %d was made for no subscription: %q", e.Hosting, e.After.Name)
+		return
+	}
+	if party, ok := y.orgs[e.Org]; ok && party != b.party && (party != "" || !slices.Contains(y.byHand, b.party)) {
+		y.violated(OursOnly, "hosting %d for %s was made in the org of %q", e.Hosting, b.party, party)
+	}
+	exist, same, there := 0, 0, map[int]bool{}
+	for _, h := range y.world.Hostings() {
+		there[h.ID] = true
+		o := y.origin[h.ID]
+		if o.subscription == b.id && !o.staff {
+			if o.bound || strings.HasSuffix(h.FriendlyName, "]") {
+				exist++
+			}
+			if h.FriendlyName == e.After.Name && h.Status != "deleted" {
+				same++
+			}
+		}
+	}
+	if same > 1 {
+		y.violated(OneHosting, "%d hostings are called %q", same, e.After.Name)
+	}
+	// What was purged, or lost its marker, is remembered by the database alone.
+	for id, o := range y.origin {
+		if o.subscription == b.id && !o.staff && o.bound && !there[id] {
+			exist++
+		}
+	}
+	if exist > y.most[b.id] {
+		y.violated(OneHosting, "%d hostings were made for %s, which never had more than %d units", exist, b.id, y.most[b.id])
+	}
+}
+
+// justify looks for an instant in what the program may have acted on that
+// justifies what it did to a hosting.
+func (y *play) justify(e simulator.Effect, sent time.Time) {
+	if e.Kind == "resume" {
+		return // it gives
+	}
+	sub := y.origin[e.Hosting].subscription
+	which, why := PaidStaysUp, ""
+	for _, s := range y.since(sent.Add(-tolerance)) {
+		b := s.bills[sub]
+		switch {
+		case b == nil:
+			why = "nobody paid for it"
+		case e.Kind == "change_plan":
+			which, why = BoughtPlan, y.bought(e, s, b)
+		default:
+			why = y.needed(e, s, b)
+		}
+		if why == "" {
+			break
+		}
+	}
+	if why != "" {
+		y.violated(which, "%s of hosting %d (%s): %s", e.Kind, e.Hosting, sub, why)
+	}
+	if e.Kind == "delete_subscription" {
+		y.lastResort(e)
+	}
+}
+
+func (y *play) bought(e simulator.Effect, s shot, b *bill) string {
+	for _, other := range s.bills {
+		if other.stance == up && slices.Contains(other.plans, e.After.Plan) && (other == b || b.stance == ended && other.party == b.party) {
+			return ""
+		}
+	}
+	return "nobody whom it serves pays for that plan"
+}
+
+// needed says why a hosting may not be taken away as things stood; "" when it may.
+func (y *play) needed(e simulator.Effect, s shot, b *bill) string {
+	switch b.stance {
+	case keep:
+		return "the status is " + b.status
+	case up:
+		if !b.mapped {
+			return "it is " + b.status + " and nothing of it is mapped"
+		}
+		if others := y.serving(e.Hosting, s, func(o *bill) bool { return o == b || o.party == b.party && o.stance == ended }); others < b.units {
+			return "it is " + b.status + " and its units have no other"
+		}
+	case ended:
+		units := 0
+		for _, o := range s.bills {
+			if o.party == b.party && o.stance == up && y.known[o.id] && y.bill(o.id).stance == up {
+				units += min(o.units, y.bill(o.id).units)
+			}
+		}
+		if others := y.serving(e.Hosting, s, func(o *bill) bool { return o.party == b.party }); others < units {
+			return "it has ended, but the customer is back and has no other"
+		}
+	}
+	return ""
+}
+
+// serving counts the hostings, but for one, that exist and serve such a bill.
+func (y *play) serving(but int, s shot, such func(*bill) bool) int {
+	n := 0
+	for _, h := range y.world.Hostings() {
+		o := y.origin[h.ID]
+		if b := s.bills[o.subscription]; h.ID != but && h.Status != "deleted" && b != nil && such(b) {
+			n++
+		}
+	}
+	return n
+}
+
+func (y *play) lastResort(e simulator.Effect) {
+	o, retention := y.origin[e.Hosting], y.Company.Policy.Retention
+	b := y.bill(o.subscription)
+	switch {
+	case retention == 0:
+		y.violated(LastResort, "hosting %d was deleted, and retention is off", e.Hosting)
+	case b == nil || b.stance != ended || e.At.Sub(b.ended) < retention-tolerance:
+		y.violated(LastResort, "hosting %d was deleted before its subscription had ended for %s", e.Hosting, retention)
+	case o.suspended.IsZero() || e.At.Sub(o.suspended) < retention-tolerance:
+		y.violated(LastResort, "hosting %d was deleted before it was suspended by us for %s (%s)", e.Hosting, retention, o.suspended)
+	}
+}
+
+// brakes counts. The percentages are off, so that the limits are plain numbers.
+func (y *play) brakes(p *process, e simulator.Effect) {
+	kind, ok := map[string]reconcile.Kind{"suspend": reconcile.Suspend, "change_plan": reconcile.ChangePlan,
+		"create_subscription": reconcile.CreateSubscription, "delete_subscription": reconcile.Terminate}[e.Kind]
+	if !ok {
+		return
+	}
+	limit, approved := y.Company.Brakes.Limit(kind).Count, 0
+	for _, a := range y.approvals {
+		if a.kind == kind && e.At.Sub(a.at) < 2*reconcile.BrakeWindow {
+			approved += a.n
+		}
+	}
+	if p != nil && !e.Late {
+		if p.done[e.Kind]++; p.done[e.Kind] > limit+approved {
+			y.violated(BrakeHolds, "%d × %s in one run; the limit is %d, approved were %d", p.done[e.Kind], e.Kind, limit, approved)
+		}
+	}
+	y.days = append(y.days, dated{e.Kind, e.At})
+	today := 0
+	for _, d := range y.days {
+		if d.kind == e.Kind && e.At.Sub(d.at) < reconcile.BrakeWindow && d.at.After(y.lost) {
+			today++
+		}
+	}
+	if day := limit * 5 / 2; today > day+approved {
+		y.violated(BrakeHolds, "%d × %s in 24 hours; the limit is %d, approved were %d", today, e.Kind, day, approved)
+	}
+}

@@ -1,0 +1,172 @@
+package scenario
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/stripe-enhance/stripe-enhance/reconcile"
+	"github.com/stripe-enhance/stripe-enhance/reconcile/engine"
+)
+
+// ending is how long the program gets, run after run, once the faults have
+// stopped: through settling times, back-offs, the probe of what was parked and
+// the daily sweep. The last full run is the one that must change nothing.
+var ending = []struct {
+	wait time.Duration
+	full bool
+}{
+	{3 * time.Minute, false}, {3 * time.Minute, false}, {7 * time.Hour, false}, {25 * time.Hour, true},
+	{3 * time.Minute, false}, {3 * time.Minute, false}, {61 * time.Minute, false}, {3 * time.Minute, false},
+}
+
+// settle lets the faults stop, gives the program some time, and looks at what has
+// come of it all.
+func (y *play) settle() {
+	y.step, y.calm, y.skew = 0, true, [2]time.Duration{}
+	for n := range y.processes {
+		y.stop(n)
+	}
+	y.tell("THE FAULTS STOP")
+	for _, e := range ending {
+		y.advance(e.wait)
+		p, err := y.process(0)
+		if err != nil {
+			y.violated(Converges, "starting: %v", err)
+			return
+		}
+		p.run(engine.Request{Trigger: "cron", Full: e.full}, nil)
+		if err := y.approve(); err != nil {
+			y.violated(Converges, "approving: %v", err)
+			return
+		}
+		if y.first != nil {
+			return
+		}
+	}
+	y.converged()
+	if y.first != nil {
+		return
+	}
+	before := y.seen
+	p, err := y.process(0)
+	if err != nil {
+		y.violated(Quiet, "starting: %v", err)
+		return
+	}
+	p.run(engine.Request{Trigger: "cron", Full: true}, nil)
+	if y.first == nil && y.seen != before {
+		e := y.world.Effects()[before]
+		y.violated(Quiet, "%s of hosting %d, org %s", e.Kind, e.Hosting, e.Org)
+	}
+}
+
+// converged compares what every customer pays for with what is up.
+func (y *play) converged() {
+	if y.Company.Policy.Mode != reconcile.Enforce {
+		return
+	}
+	parties := map[string]bool{}
+	now := y.shots[len(y.shots)-1]
+	for _, b := range now.bills {
+		parties[b.party] = true
+	}
+	for _, party := range sorted(parties) {
+		if why := y.excused(party); why != "" {
+			y.tell("  %s is excused: %s", party, why)
+			continue
+		}
+		var want, have []string
+		for _, b := range now.bills {
+			if b.party == party && b.stance == up {
+				for _, plan := range b.plans {
+					want = append(want, fmt.Sprint("plan ", plan))
+				}
+			}
+		}
+		for _, h := range y.world.Hostings() {
+			if b := now.bills[y.origin[h.ID].subscription]; b != nil && b.party == party && h.Status == "active" && h.SuspendedBy == "" {
+				have = append(have, fmt.Sprint("plan ", h.Plan))
+			}
+		}
+		slices.Sort(want)
+		slices.Sort(have)
+		if !slices.Equal(want, have) && (y.lost.IsZero() || !contains(have, want)) {
+			y.violated(Converges, "%s pays for [%s] and has [%s]; the last run said: %s", party, strings.Join(want, ", "), strings.Join(have, ", "), y.said(party))
+		}
+	}
+}
+
+// contains tells that everything wanted is there, and perhaps more: what a lost
+// database knew of items cannot be read from markers, so that a unit which is no
+// longer paid for may be kept, and told.
+func contains(have, want []string) bool {
+	left := slices.Clone(have)
+	for _, w := range want {
+		i := slices.Index(left, w)
+		if i < 0 {
+			return false
+		}
+		left = slices.Delete(left, i, i+1)
+	}
+	return true
+}
+
+func sorted(set map[string]bool) (all []string) {
+	for key := range set {
+		all = append(all, key)
+	}
+	slices.Sort(all)
+	return all
+}
+
+// said is what the last run had to say, for the person who reads a violation.
+func (y *play) said(party string) string {
+	var all []string
+	for _, h := range y.last.Holds {
+		b := y.bill(h.Subscription)
+		if b == nil || b.party == party {
+			all = append(all, string(h.Kind)+": "+h.Reason)
+		}
+	}
+	return strings.Join(all, "; ")
+}
+
+// excused names what a person did that keeps a customer from what is paid for, or
+// makes it a matter of opinion what that is.
+func (y *play) excused(party string) string {
+	for _, h := range y.manual {
+		if h.party == party {
+			return "a hold"
+		}
+	}
+	if slices.Contains(y.byHand, party) {
+		return "an org made by hand"
+	}
+	for _, b := range y.shots[len(y.shots)-1].bills {
+		if b.party == party && (b.stance == keep || b.stance == up && !b.whole) {
+			return "a subscription of which nobody knows what it wants"
+		}
+	}
+	exists := map[int]bool{}
+	for _, h := range y.world.Hostings() {
+		exists[h.ID] = true
+		b := y.bill(y.origin[h.ID].subscription)
+		if b == nil || b.party != party {
+			continue
+		}
+		switch {
+		case h.SuspendedBy != "" && h.SuspendedBy != y.world.OrgID():
+			return "a suspension by staff"
+		case !strings.HasSuffix(h.FriendlyName, "]"):
+			return "a marker that was taken off"
+		}
+	}
+	for id, o := range y.origin {
+		if b := y.bill(o.subscription); b != nil && b.party == party && (!o.gone.IsZero() || !exists[id]) {
+			return "a deletion by staff"
+		}
+	}
+	return ""
+}
