@@ -10,24 +10,26 @@
 // through these steps, in this order. One that fails ends the run, and the
 // report tells what was done until then.
 //
-//  1. checkIdentity: a key or a panel that is new has to know what we know to
+//  1. recall: what an earlier run did not believe of its listing still stands, until
+//     a full listing passes or a person accepts it.
+//  2. checkIdentity: a key or a panel that is new has to know what we know to
 //     exist. One that knows none of it ends the run before anything is stored.
-//  2. observe: Stripe is brought into the mirror. A listing is staged as it comes
+//  3. observe: Stripe is brought into the mirror. A listing is staged as it comes
 //     and counts when it is complete; events only say which subscriptions to read
 //     by id. What changed makes its customer due.
-//  3. loadCatalog: mappings and plans. Either of them having changed makes
+//  4. loadCatalog: mappings and plans. Either of them having changed makes
 //     everybody due.
-//  4. indexPanel: the orgs of the panel, in a full run. When the database knows
+//  5. indexPanel: the orgs of the panel, in a full run. When the database knows
 //     nothing of the panel, every hosting as well: what carries a marker of ours is
 //     bound again, and this run only gives.
-//  5. drift: hostings that were not compared with Enhance for a while.
-//  6. plan: every customer that is due. Writes that were never answered are looked
+//  6. drift: hostings that were not compared with Enhance for a while.
+//  7. plan: every customer that is due. Writes that were never answered are looked
 //     for first; reads that the planner asks for are done and the customer is
 //     planned again. Decisions are recorded; what is no longer wanted is superseded.
-//  7. gates: asked when something is to be taken away. See below.
-//  8. brake: too many of one kind in this run, or in 24 hours: all of that kind
+//  8. gates: asked when something is to be taken away. See below.
+//  9. brake: too many of one kind in this run, or in 24 hours: all of that kind
 //     is held as one plan, for approval.
-//  9. apply: customers in parallel, each one's actions in order, those who only
+//  10. apply: customers in parallel, each one's actions in order, those who only
 //     receive before those who lose something.
 //
 // A dry run leaves out the last step and records no plan. MODE=observe leaves out
@@ -51,8 +53,9 @@
 //     transaction.
 //
 // A new customer is an org with our marker in its name, the binding to it, the
-// final name, the invitation, the hosting with its marker, its binding, the
-// website, and Stripe's metadata, each of them such an action.
+// hosting with its marker, its binding, the final name, the invitation, the
+// website, and Stripe's metadata, each of them such an action. The org keeps its
+// marker until the hosting has one: a database that is lost in between finds it.
 //
 // # What is durable when
 //
@@ -73,17 +76,28 @@
 //
 // # Evidence gates
 //
-// Any of these makes a run that only gives: what it would take away is held, with
-// the reason, and looked at again in the next run.
+// What belongs to somebody else makes a run that does nothing, and says so: a
+// Stripe account that knows none of up to twenty subscriptions that we know, a
+// panel that has none of the orgs we know, a clock more than a day off. Stripe is
+// asked before anything it says is stored or acted on, the panel before orgs are
+// listed or anything is created.
+//
+// A matter of fact makes a run that only gives: what it would take away is held,
+// with the reason, and looked at again in the next run. Nobody can approve it away.
 //
 //   - The database knew nothing of the panel, and hostings were found there.
-//   - A complete listing is shorter than the last one, or has fewer than half of
-//     the entitled subscriptions that the last one had.
-//   - Our clock and Stripe's differ by more than a minute.
-//   - No mapped price, of three that are asked for, exists in the account; or one of
-//     the three oldest bound subscriptions cannot be read.
-//   - More than half of all hostings that are up would be taken down at once, and at
-//     least ten.
+//   - A complete listing left out subscriptions that are there when they are read
+//     by id, or more than 50 or 2 % of those known are gone. This stands, over any
+//     number of runs, until a full listing passes, or a person accepts it with
+//     --accept-listing.
+//   - Our clock and Stripe's, or the database's, differ by more than a minute.
+//   - None of ten mapped prices exists in the account; or one of the three oldest
+//     bound subscriptions is gone or cannot be read.
+//
+// Numbers that look wrong hold all that would be taken away as plans, like a brake,
+// and approving one says that they are true: fewer than half of the entitled
+// subscriptions of the last listing, or more than half of all hostings that are up
+// (at least ten) to be taken down at once.
 //
 // # Failure
 //
@@ -99,8 +113,9 @@
 //
 // Where this differs from the design it was built from, and why:
 //
-//   - The name of an org is put right before the invitation and not at the end: the
-//     invitation that Enhance mails shows it.
+//   - The hosting comes before the final name of its org, and that before the
+//     invitation: the org is recognised by one marker or the other at every moment,
+//     and the invitation that Enhance mails shows the name.
 //   - Planning happens again before every step instead of once. A customer may pay
 //     between two steps, and an approval may be a day old.
 //   - Looking for an org reads the orgs created since shortly before the call, and
