@@ -80,12 +80,20 @@ func (w *sweep) lacks(ids []string) (missing []string, err error) {
 	return missing, nil
 }
 
-// Clock is what PostgreSQL says the time is; zero on SQLite, which has no clock
-// but this machine's.
-func (s *Store) Clock(ctx context.Context) (now time.Time, err error) {
+// ClockSkew is how far PostgreSQL's clock is ahead of this machine's, less at most
+// the time that the question took. SQLite has no other clock than this machine's.
+func (s *Store) ClockSkew(ctx context.Context) (time.Duration, error) {
 	if s.d != postgres {
-		return now, nil
+		return 0, nil
 	}
-	err = s.query(ctx, "asking the time", "SELECT clock_timestamp()", nil, func(row scan) error { return row(into(&now)) })
-	return now, err
+	var there time.Time
+	began := time.Now()
+	err := s.query(ctx, "asking the time", "SELECT clock_timestamp()", nil, func(row scan) error { return row(into(&there)) })
+	if err != nil {
+		return 0, err
+	}
+	if took := there.Sub(began); took < 0 || there.After(time.Now()) {
+		return took, nil
+	}
+	return 0, nil // between the question and the answer
 }

@@ -1,6 +1,7 @@
 package pgtest
 
 import (
+	"bytes"
 	"context"
 	"database/sql"
 	"errors"
@@ -105,8 +106,25 @@ func (s *Server) create(ctx context.Context) error {
 
 func (s *Server) data() string { return filepath.Join(s.dir, "data") }
 
-// Start starts the server, on the port it had before if there was one.
+// Start starts the server, on the port it had before if there was one. Of a server
+// that was killed the children may be there a moment longer and hold its memory;
+// it is tried again until they have gone.
 func (s *Server) Start(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, startLimit)
+	defer cancel()
+	for {
+		err := s.start(ctx)
+		if !errors.Is(err, errStillHeld) || ctx.Err() != nil {
+			return err
+		}
+		time.Sleep(probePause)
+	}
+}
+
+// errStillHeld is the end of a server whose predecessor's children are still there.
+var errStillHeld = errors.New("the memory of the server before is still in use")
+
+func (s *Server) start(ctx context.Context) error {
 	if s.port == 0 {
 		port, err := freePort(ctx)
 		if err != nil {
@@ -136,8 +154,6 @@ func (s *Server) Start(ctx context.Context) error {
 
 // await waits until the server takes connections.
 func (s *Server) await(ctx context.Context) error {
-	ctx, cancel := context.WithTimeout(ctx, startLimit)
-	defer cancel()
 	tick := time.NewTicker(probePause)
 	defer tick.Stop()
 	for {
@@ -149,6 +165,9 @@ func (s *Server) await(ctx context.Context) error {
 		case exit := <-s.exited:
 			s.exited <- exit
 			text, _ := os.ReadFile(filepath.Join(s.dir, "log"))
+			if bytes.Contains(tailOf(text), []byte("pre-existing shared memory block")) {
+				return fmt.Errorf("%w: %w", errStillHeld, errors.Join(exit, err))
+			}
 			return fmt.Errorf("postgres ended: %w\n%s", errors.Join(exit, err), text)
 		case <-ctx.Done():
 			return fmt.Errorf("postgres does not answer: %w", err)
@@ -156,6 +175,9 @@ func (s *Server) await(ctx context.Context) error {
 		}
 	}
 }
+
+// tailOf is the end of a log: what the last server said.
+func tailOf(log []byte) []byte { return log[max(0, len(log)-600):] }
 
 // URL is a connection URL of a database of this server, password included.
 func (s *Server) URL(database string) string {

@@ -97,12 +97,11 @@ func (r *run) clockGate(ctx context.Context) (string, error) {
 	if skew := r.skew(); skew.Abs() > maxSkew {
 		return apart("this machine's clock", skew) + ": set it right (NTP)", nil
 	}
-	began := r.Now()
-	database, err := r.Evidence.Clock(ctx)
-	if err != nil || database.IsZero() {
+	off, err := r.Evidence.ClockSkew(ctx)
+	if err != nil {
 		return "", err
 	}
-	if off := database.Sub(began); off.Abs() > maxSkew {
+	if off.Abs() > maxSkew {
 		return fmt.Sprintf("the database's clock is %s off this machine's: set it right (NTP)", off.Abs().Round(time.Second)), nil
 	}
 	return "", nil

@@ -214,8 +214,9 @@ type Evidence interface {
 	Unlisted(ctx context.Context, before time.Time, limit int) (ids []string, total int, err error)
 	// LastListed is the last listing that was believed; zero when there is none.
 	LastListed(ctx context.Context) (reconcile.ListedState, error)
-	// Clock is the database's own clock; zero where that is this machine's.
-	Clock(ctx context.Context) (time.Time, error)
+	// ClockSkew is how far the clock of the database's machine is ahead of the
+	// clock of this one; zero where they are the same.
+	ClockSkew(ctx context.Context) (time.Duration, error)
 }
 
 // History is the runs.

@@ -1,0 +1,42 @@
+package store
+
+import (
+	"testing"
+	"time"
+
+	"github.com/stripe-enhance/stripe-enhance/reconcile"
+)
+
+// TestUnlistedIsWhatASweepLeftOut: with what is gone, or what was made since the
+// listing began, counted in, it went red.
+func TestUnlistedIsWhatASweepLeftOut(t *testing.T) {
+	conform(t, func(t *testing.T, f *fixture) {
+		began := t0.Add(time.Hour)
+		f.save(t0, facts("sub_a", "cus_a", "", created(t0)), facts("sub_b", "cus_b", "", created(t0)),
+			facts("sub_c", "cus_c", "", created(t0)), facts("sub_d", "cus_d", "", created(t0)), facts("sub_new", "cus_e", "", created(began)))
+		f.must(f.MarkGone(t.Context(), f.tok, "sub_d", t0))
+		if _, _, err := f.Unlisted(t.Context(), began, 10); err == nil {
+			t.Error("there is an answer without a sweep")
+		}
+		f.must(f.BeginSweep(t.Context(), f.tok))
+		f.must(f.Stage(t.Context(), f.tok, []reconcile.SubscriptionFacts{facts("sub_a", "cus_a", "", created(t0))}))
+		for _, limit := range []int{10, 1, 0} {
+			ids, total, err := f.Unlisted(t.Context(), began, limit)
+			f.must(err)
+			same(t, "left out", append([]string(nil), []string{"sub_b", "sub_c"}[:min(2, limit)]...), ids)
+			same(t, "left out in all", 2, total)
+		}
+	})
+}
+
+// TestTheClocksOfOneMachineAgree: the server of these tests lives in another time
+// zone, which is not another time.
+func TestTheClocksOfOneMachineAgree(t *testing.T) {
+	conform(t, func(t *testing.T, f *fixture) {
+		off, err := f.ClockSkew(t.Context())
+		f.must(err)
+		if off.Abs() > time.Second {
+			t.Errorf("the clocks are %s apart", off)
+		}
+	})
+}
