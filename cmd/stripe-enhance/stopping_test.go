@@ -77,6 +77,7 @@ func TestASecondSignalLeavesAtOnce(t *testing.T) {
 		eventually(t, "the panel has done it", func() bool { return len(s.world.Orgs()) > 0 })
 		next := s.serve("next")
 		s.hosted(1)
+		eventually(t, "the order is done", func() bool { return len(s.world.Effects()) >= 4 })
 		if diff := cmp.Diff(0, len(kinds(s.world.Effects()))-4); diff != "" {
 			t.Errorf("done: %v, want each of the four once (-want +got):\n%s", kinds(s.world.Effects()), diff)
 		}

@@ -174,6 +174,9 @@ func (r *run) link(ctx context.Context, c *reconcile.Customer, a reconcile.Actio
 	}
 	_, marked := reconcile.MarkerOf(o.Name)
 	o.ObservedAt = r.Now().UTC()
+	r.mu.Lock()
+	r.foundOrgs[a.Org] = true
+	r.mu.Unlock()
 	out.Org, out.OrgNamed = &o, !marked
 	return nil
 }
@@ -228,12 +231,14 @@ func (r *run) invite(ctx context.Context, a reconcile.Action, out *reconcile.Out
 }
 
 // invitedBefore looks whether the customer is a member of an org that was there
-// before this run: a database that was lost must not mail everybody again.
+// before this run: a database that was lost must not mail everybody again. With a
+// login of our making, membership is only the middle of it: it counts where the org
+// was found in this run, and not where an earlier run was cut short.
 func (r *run) invitedBefore(ctx context.Context, a reconcile.Action) (bool, error) {
 	r.mu.Lock()
-	fresh := r.madeOrgs[a.Org]
+	fresh, found := r.madeOrgs[a.Org], r.foundOrgs[a.Org]
 	r.mu.Unlock()
-	if fresh {
+	if fresh || r.Policy.Onboarding == reconcile.Password && !found {
 		return false, nil
 	}
 	emails, err := r.Owners.OwnerEmails(ctx, a.Org)

@@ -29,7 +29,7 @@ func TestThePriceWinsOverItsLookupKeyAndThatOverTheProduct(t *testing.T) {
 	signUp(t, r, simulator.SignUp{Email: "ada@example.com", Price: price})
 	for i, id := range forms {
 		rep := r.Run(engine.Request{})
-		want := []string{"create_org applied", "rename_org applied", "invite_owner applied", "create_subscription applied"}
+		want := []string{"create_org applied", "create_subscription applied", "rename_org applied", "invite_owner applied"}
 		if i > 0 {
 			want = []string{"change_plan applied"}
 		}

@@ -49,6 +49,7 @@ type run struct {
 	refused   map[string]bool // ids of the actions that failed in this run
 	seenOrgs  map[string]bool // orgs whose hostings are known as of this run
 	madeOrgs  map[string]bool // orgs made in this run
+	foundOrgs map[string]bool // orgs bound in this run that were there before
 	freed     map[string]bool // customers for whom an approval released something
 	explained map[string]bool // customers of whom something was found that had been sent and not heard of
 	lossTold  bool            // that this database is new or older than the panel was said
@@ -140,7 +141,7 @@ func (e *Engine) newRun(req Request) *run {
 	id := fmt.Sprintf("%s-%s%d", now.Format("20060102T150405Z"), e.word()[:4], e.runs.Add(1))
 	r := &run{Engine: e, req: req, now: now,
 		braked: map[reconcile.Kind]*batch{}, judged: idSet{}, missed: idSet{}, refused: map[string]bool{}, seenOrgs: map[string]bool{},
-		madeOrgs: map[string]bool{}, explained: map[string]bool{}, partly: map[reconcile.Kind]bool{},
+		madeOrgs: map[string]bool{}, foundOrgs: map[string]bool{}, explained: map[string]bool{}, partly: map[reconcile.Kind]bool{},
 		freed: map[string]bool{}, approved: map[string]string{}, heldKinds: map[reconcile.Kind]string{},
 		log: e.Log.WithField("run", id)}
 	r.rec = reconcile.RunRecord{ID: id, Trigger: req.Trigger, Started: now,
