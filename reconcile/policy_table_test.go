@@ -128,6 +128,11 @@ func TestThePolicyTable(t *testing.T) {
 			c.Subscriptions[0].Status = reconcile.StatusUnpaid
 			c.Manual = []reconcile.ManualHold{{Kind: reconcile.NoSuspend, Subscription: "sub_1", Author: "ops", Reason: "talking"}}
 		}, "hold manual"},
+		{"a unit that is no longer paid for stays while another, which is, has gone", func(c *reconcile.Customer) {
+			c.Subscriptions[0].Items = append(c.Subscriptions[0].Items[:0], reconcile.Item{ID: "si_2", Price: "price_basic", Quantity: 1})
+			c.Bindings = append(c.Bindings, reconcile.Binding{Subscription: "sub_1", Item: "si_2", Slot: 2, Org: "org-1", Hosting: 8, How: reconcile.BoundByCreate})
+			c.Hostings = append(c.Hostings, reconcile.Hosting{ID: 8, Org: "org-1", Plan: 1, State: reconcile.HostingMissing, ObservedAt: noon, FriendlyName: "Basic [sub_1/2]"})
+		}, "hold missing, hold missing"},
 		{"nobody is invited to an org in which everything is withheld", func(c *reconcile.Customer) {
 			c.Org, c.OrgNamed, c.Invited, c.Bindings, c.Hostings = nil, false, time.Time{}, nil, nil
 			c.Manual = []reconcile.ManualHold{{Kind: reconcile.Ignore, Subscription: "sub_1", Author: "ops", Reason: "a test order"}}

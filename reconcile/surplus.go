@@ -65,8 +65,15 @@ func (pl *planner) itemGone(s *judged, l *link) (stance, string) {
 }
 
 // surplus takes a hosting down for a reason, unless its subscription pays for
-// something else that it may have to serve.
+// something else that it may have to serve: one whose plan is not known, or whose
+// hosting is gone, so that this is the only one left.
 func (pl *planner) surplus(s *judged, l *link, reason string) (stance, string) {
+	if gone := pl.goneBeside(l); gone != 0 {
+		wait := fmt.Sprintf("%s, but hosting %d, which %s still pays for, is gone: hosting %d stays as it is until that one is restored or its binding removed",
+			reason, gone, s.ID, l.Hosting)
+		pl.hold(Hold{Kind: HoldMissing, Subscription: s.ID, Hosting: l.Hosting, Reason: wait})
+		return stanceKeep, wait
+	}
 	it := pl.awaits(l)
 	if it == nil {
 		return stanceDown, reason
@@ -80,6 +87,18 @@ func (pl *planner) surplus(s *judged, l *link, reason string) (stance, string) {
 	}
 	pl.hold(Hold{Kind: kind, Subscription: s.ID, Hosting: l.Hosting, Reason: wait})
 	return stanceKeep, wait
+}
+
+// goneBeside is a hosting that the same subscription pays for and that no longer
+// exists; 0 for none.
+func (pl *planner) goneBeside(l *link) int64 {
+	for i := range pl.links {
+		o := &pl.links[i]
+		if o.sub == l.sub && o.stance == stanceUp && o.Hosting != l.Hosting && o.hosting >= 0 && !pl.alive(o) {
+			return o.Hosting
+		}
+	}
+	return 0
 }
 
 // awaits finds an item that may be what the item of a binding was turned into and

@@ -236,8 +236,9 @@ func measure(ctx context.Context, c conn, hostings []int64) (tally, error) {
 }
 
 // DriftDue returns bound hostings that were not looked at since before, those
-// never read first, then the longest ago.
-func (s *Store) DriftDue(ctx context.Context, before time.Time, limit int) ([]reconcile.Hosting, error) {
+// never read first, then the longest ago; last those looked at later than after,
+// which is a time that has not come.
+func (s *Store) DriftDue(ctx context.Context, before, after time.Time, limit int) ([]reconcile.Hosting, error) {
 	var due []reconcile.Hosting
 	const bound = hostingColumns + " FROM hostings WHERE bound AND terminated_by_us IS NULL AND "
 	take := func(query string, args ...any) error {
@@ -247,7 +248,7 @@ func (s *Store) DriftDue(ctx context.Context, before time.Time, limit int) ([]re
 			return err
 		})
 	}
-	// Two queries, not one with OR: each is a range of the index, so that a run in
+	// Three queries, not one with OR: each is a range of the index, so that a run in
 	// which nothing is due reads nothing, however many hostings there are.
 	if err := take(bound+"observed_at IS NULL ORDER BY id LIMIT $1", limit); err != nil {
 		return nil, err
@@ -255,7 +256,18 @@ func (s *Store) DriftDue(ctx context.Context, before time.Time, limit int) ([]re
 	if err := take(bound+"observed_at < $2 ORDER BY observed_at, id LIMIT $1", limit-len(due), at(orEpoch(before))); err != nil {
 		return nil, err
 	}
+	if err := take(bound+"observed_at > $2 AND observed_at >= $3 ORDER BY observed_at, id LIMIT $1", limit-len(due), at(orEpoch(after)), at(orEpoch(before))); err != nil {
+		return nil, err
+	}
 	return due, nil
+}
+
+// NewestOrg is when the newest org was created, by the panel's clock. An org of our
+// own making has no date until it is read.
+func (s *Store) NewestOrg(ctx context.Context) (newest time.Time, err error) {
+	query := "SELECT created_at FROM orgs WHERE created_at IS NOT NULL ORDER BY created_at DESC LIMIT 1"
+	err = s.query(ctx, "looking for the newest org", query, nil, func(row scan) error { return row(into(&newest)) })
+	return newest, err
 }
 
 // UnreadOrgs returns orgs whose hostings were never listed. The panel's own count

@@ -133,7 +133,7 @@ func TestDriftIsWhatWasLookedAtLongestAgo(t *testing.T) {
 		f.must(f.do(never, t0, reconcile.Outcome{Binding: &reconcile.Binding{Subscription: "sub_a", Slot: 4, Org: "org-a", Hosting: 14, How: reconcile.BoundByMetadata}}))
 		f.must(f.SaveHosting(t.Context(), f.tok, reconcile.Hosting{ID: 99, Org: "org-a", State: reconcile.HostingActive, ObservedAt: t0.AddDate(-1, 0, 0)}, t0)) // unbound
 		drift := func(before time.Time, limit int) (ids []int64) {
-			due, err := f.DriftDue(t.Context(), before, limit)
+			due, err := f.DriftDue(t.Context(), before, t0.Add(time.Minute), limit)
 			f.must(err)
 			for _, h := range due {
 				ids = append(ids, h.ID)
@@ -143,5 +143,10 @@ func TestDriftIsWhatWasLookedAtLongestAgo(t *testing.T) {
 		same(t, "all", []int64{14, 13, 12, 11}, drift(t0.Add(time.Second), 10))
 		same(t, "the first two", []int64{14, 13}, drift(t0.Add(time.Second), 2))
 		same(t, "older than an hour", []int64{14, 13}, drift(t0.Add(-time.Hour), 10))
+		ahead := *activeHosting(11, "org-a")
+		ahead.ObservedAt = t0.Add(20 * time.Hour) // by a clock that was wrong
+		f.must(f.SaveHosting(t.Context(), f.tok, ahead, t0))
+		same(t, "with one from the future", []int64{14, 13, 11}, drift(t0.Add(-time.Hour), 10))
+		same(t, "each once", []int64{14, 13, 12, 11}, drift(t0.AddDate(1, 0, 0), 10))
 	})
 }

@@ -345,7 +345,7 @@ func TestTerminatedHostingsAreNeitherDriftNorCounted(t *testing.T) {
 		gone := *activeHosting(42, "org-a")
 		gone.State, gone.TerminatedByUs = reconcile.HostingDeleted, t0
 		f.must(f.do(action("terminate:sub_a/1:42", reconcile.Terminate, "cus_a", "sub_a"), t0, reconcile.Outcome{Hosting: &gone}))
-		due, err := f.DriftDue(t.Context(), t0.Add(time.Hour), 10)
+		due, err := f.DriftDue(t.Context(), t0.Add(time.Hour), t0.Add(time.Hour), 10)
 		f.must(err)
 		same(t, "drift", 0, len(due))
 		counts, err := f.Counts(t.Context())

@@ -178,8 +178,8 @@ type driftCounter struct {
 	due map[int64]reconcile.Hosting
 }
 
-func (d *driftCounter) DriftDue(ctx context.Context, before time.Time, limit int) ([]reconcile.Hosting, error) {
-	hostings, err := d.Inventory.DriftDue(ctx, before, limit)
+func (d *driftCounter) DriftDue(ctx context.Context, before, after time.Time, limit int) ([]reconcile.Hosting, error) {
+	hostings, err := d.Inventory.DriftDue(ctx, before, after, limit)
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	d.due = make(map[int64]reconcile.Hosting, len(hostings))

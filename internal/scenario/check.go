@@ -291,12 +291,29 @@ func (y *play) justify(e simulator.Effect, sent time.Time) {
 			break
 		}
 	}
+	if which == BoughtPlan && why != "" && y.boughtOfLate(e, sent, sub) {
+		why = ""
+	}
 	if why != "" {
 		y.violated(which, "%s of hosting %d (%s): %s", e.Kind, e.Hosting, sub, why)
 	}
 	if e.Kind == "delete_subscription" {
 		y.lastResort(e)
 	}
+}
+
+// boughtOfLate tells that a plan was bought as far as the program could know: a
+// mapping that the operator has just changed, and a subscription that has just
+// ended, may never have been true at one instant.
+func (y *play) boughtOfLate(e simulator.Effect, sent time.Time, sub string) bool {
+	wasUp, led := false, false
+	for _, s := range y.since(sent.Add(-tolerance)) {
+		if b := s.bills[sub]; b != nil {
+			wasUp = wasUp || b.stance == up
+			led = led || slices.Contains(b.plans, e.After.Plan)
+		}
+	}
+	return wasUp && led
 }
 
 func (y *play) bought(e simulator.Effect, s shot, b *bill) string {

@@ -251,6 +251,17 @@ func (y *play) served(p *process, r *http.Request, answer *http.Response, err er
 	}
 }
 
+// marked tells that a hosting bears a marker now: without it nothing says whose it
+// is to a database that does not know it yet.
+func (y *play) marked(hosting int) bool {
+	for _, h := range y.world.Hostings() {
+		if h.ID == hosting {
+			return strings.HasSuffix(h.FriendlyName, "]")
+		}
+	}
+	return false
+}
+
 // learned counts what the run that ended well was told as known.
 func (y *play) learned(p *process) {
 	if !p.dry {
@@ -259,7 +270,7 @@ func (y *play) learned(p *process) {
 		}
 		for id := range y.read {
 			o := y.origin[id]
-			o.bound = true
+			o.bound = o.bound || y.marked(id)
 			y.origin[id] = o
 		}
 	}

@@ -107,6 +107,7 @@ CREATE TABLE orgs (
 ) STRICT;
 CREATE INDEX orgs_owner ON orgs (owner_email_key) WHERE owner_email_key <> '';
 CREATE INDEX orgs_marker ON orgs (marker_id) WHERE marker_id <> '';
+CREATE INDEX orgs_created ON orgs (created_at) WHERE created_at IS NOT NULL;
 CREATE INDEX orgs_unread ON orgs (id) WHERE hostings_read_at IS NULL AND NOT deleted;
 
 -- Enhance's subscriptions, bound to us or not. suspended_by_us, terminated_by_us,

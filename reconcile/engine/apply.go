@@ -158,11 +158,22 @@ func (r *run) next(d reconcile.Decision) (reconcile.Action, bool) {
 }
 
 // readPremise reads afresh, by id, what an action that takes something away rests
-// on: every subscription bound to the hosting, and the hosting itself.
+// on: every subscription bound to the hosting, what else these have, and the hosting
+// itself.
 func (r *run) readPremise(ctx context.Context, c *reconcile.Customer, a reconcile.Action) error {
+	payers := map[string]bool{}
 	for _, b := range c.Bindings {
 		if b.Hosting == a.Hosting {
+			payers[b.Subscription] = true
 			if err := r.readOne(ctx, b.Subscription, true); err != nil {
+				return err
+			}
+		}
+	}
+	// A hosting is surplus because others serve what is paid for: they must be there.
+	for _, b := range c.Bindings {
+		if payers[b.Subscription] && b.Hosting != a.Hosting {
+			if err := r.lookAt(ctx, b.Org, b.Hosting); err != nil {
 				return err
 			}
 		}

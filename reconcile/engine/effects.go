@@ -193,7 +193,7 @@ func (r *run) createOrg(ctx context.Context, a reconcile.Action, out *reconcile.
 	r.mu.Lock()
 	r.madeOrgs[id] = true
 	r.mu.Unlock()
-	out.Org = &reconcile.Org{ID: id, Name: name, Created: now, ObservedAt: now, HostingsRead: now}
+	out.Org = &reconcile.Org{ID: id, Name: name, ObservedAt: now, HostingsRead: now}
 	return nil
 }
 

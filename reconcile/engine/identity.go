@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/stripe-enhance/stripe-enhance/internal/fault"
+	"github.com/stripe-enhance/stripe-enhance/reconcile"
 )
 
 const (
@@ -167,7 +168,7 @@ func (r *run) checkPanel(ctx context.Context) error {
 	if err := r.lookForPanel(ctx); err != nil {
 		return err
 	}
-	bound, err := r.Inventory.DriftDue(ctx, r.now.Add(r.DriftInterval), anchorSample)
+	bound, err := r.anyBound(ctx)
 	if err != nil {
 		return err
 	}
@@ -185,6 +186,12 @@ func (r *run) checkPanel(ctx context.Context) error {
 	return r.Cursors.SetCursor(ctx, r.tok, cursorPanel, pin)
 }
 
+// anyBound is some bound hostings, those looked at longest ago first.
+func (r *run) anyBound(ctx context.Context) ([]reconcile.Hosting, error) {
+	all := r.now.Add(r.DriftInterval)
+	return r.Inventory.DriftDue(ctx, all, all, anchorSample)
+}
+
 // lookForPanel makes sure, before the orgs are listed and before the first creation
 // of a run, that the panel still has an org that we know: an emptied one would get
 // every new customer, and the next backup that is restored would lose them.
@@ -192,7 +199,7 @@ func (r *run) lookForPanel(ctx context.Context) error {
 	if r.panelKnown {
 		return nil
 	}
-	bound, err := r.Inventory.DriftDue(ctx, r.now.Add(r.DriftInterval), anchorSample)
+	bound, err := r.anyBound(ctx)
 	if err != nil {
 		return err
 	}

@@ -128,28 +128,43 @@ func (r *run) listEveryOrg(ctx context.Context) error {
 	return r.indexedAt(ctx, began)
 }
 
+// everyOrgOnce refreshes the whole index, once in a run.
+func (r *run) everyOrgOnce(ctx context.Context) error {
+	r.index.Lock()
+	defer r.index.Unlock()
+	if r.indexedAll {
+		return nil
+	}
+	err := r.listEveryOrg(ctx)
+	r.indexedAll = err == nil
+	return err
+}
+
+// newestOrgs brings the newest orgs into the index: back to the newest that it has,
+// by the panel's own dates. Our clock may have been wrong when we looked last, and
+// what was made since would be missed.
+func (r *run) newestOrgs(ctx context.Context) error {
+	newest, err := r.Inventory.NewestOrg(ctx)
+	if err != nil {
+		return err
+	}
+	since := time.Time{}
+	if !newest.IsZero() {
+		since = newest.Add(-indexOverlap)
+	}
+	orgs, err := r.Panel.Orgs(ctx, since)
+	if err != nil {
+		return fmt.Errorf("listing orgs: %w", err)
+	}
+	return r.Inventory.SaveOrgs(ctx, r.tok, orgs, false, r.now)
+}
+
 // indexedAt notes that the index is complete up to an instant.
 func (r *run) indexedAt(ctx context.Context, began time.Time) error {
 	r.mu.Lock()
 	r.indexed = true
 	r.mu.Unlock()
 	return r.Cursors.SetCursor(ctx, r.tok, cursorOrgs, began.UTC().Format(time.RFC3339))
-}
-
-// listOrgs refreshes the index from an instant on.
-func (r *run) listOrgs(ctx context.Context, since time.Time) error {
-	began := r.Now()
-	orgs, err := r.Panel.Orgs(ctx, since)
-	if err != nil {
-		return fmt.Errorf("listing orgs: %w", err)
-	}
-	if err := r.Inventory.SaveOrgs(ctx, r.tok, orgs, false, r.now); err != nil {
-		return err
-	}
-	if _, err := r.readUnread(ctx, 0); err != nil {
-		return err
-	}
-	return r.indexedAt(ctx, began)
 }
 
 // freshIndex makes sure, once in a run, that orgs created lately are known. It
@@ -160,15 +175,14 @@ func (r *run) freshIndex(ctx context.Context) error {
 	if r.indexed {
 		return nil
 	}
-	text, err := r.Cursors.Cursor(ctx, cursorOrgs)
-	if err != nil {
+	began := r.Now()
+	if err := r.newestOrgs(ctx); err != nil {
 		return err
 	}
-	since, err := time.Parse(time.RFC3339, text)
-	if err != nil {
-		return r.listEveryOrg(ctx)
+	if _, err := r.readUnread(ctx, 0); err != nil {
+		return err
 	}
-	return r.listOrgs(ctx, since.Add(-indexOverlap))
+	return r.indexedAt(ctx, began)
 }
 
 // driftBatch is how many hostings are compared before the next are looked up.
@@ -187,7 +201,7 @@ func (r *run) drift(ctx context.Context) error {
 	var last int64
 	var done atomic.Int32
 	for left > 0 {
-		due, err := r.Inventory.DriftDue(ctx, r.now.Add(-r.DriftInterval), min(left, driftBatch))
+		due, err := r.Inventory.DriftDue(ctx, r.now.Add(-r.DriftInterval), r.now.Add(maxSkew), min(left, driftBatch))
 		if err != nil || len(due) == 0 || due[0].ID == last {
 			return err // the same one again: looking at it does not make it looked at
 		}

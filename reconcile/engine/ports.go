@@ -186,8 +186,13 @@ type Inventory interface {
 	// SaveHosting stores one hosting as read by id. The customers bound to it are
 	// made due when its state, plan or suspension changed.
 	SaveHosting(ctx context.Context, tok reconcile.Token, h reconcile.Hosting, now time.Time) error
-	// DriftDue returns up to limit bound hostings observed before the instant, oldest first.
-	DriftDue(ctx context.Context, before time.Time, limit int) ([]reconcile.Hosting, error)
+	// DriftDue returns up to limit bound hostings that were never observed, or were
+	// before the one instant, oldest first; then those that seem to have been after
+	// the other, by a clock that was wrong.
+	DriftDue(ctx context.Context, before, after time.Time, limit int) ([]reconcile.Hosting, error)
+	// NewestOrg is when the newest org of the index was created, by the panel's
+	// clock; zero when there is none.
+	NewestOrg(ctx context.Context) (time.Time, error)
 	// UnreadOrgs returns orgs whose hostings were never listed: what a recovery still
 	// has to look at.
 	UnreadOrgs(ctx context.Context, limit int) ([]string, error)

@@ -37,25 +37,26 @@ type run struct {
 	suspicion  string        // why whatever takes something away waits for approval; "": it need not
 
 	// mu guards what the customers' goroutines write.
-	mu        sync.Mutex
-	work      []customerWork            // what planning left to apply
-	braked    map[reconcile.Kind]*batch // by brake kind
-	judged    idSet                     // ids of the actions that the brakes judged and let pass
-	approved  map[string]string         // action id → plan that released it
-	heldKinds map[reconcile.Kind]string // brake kind → plan that holds it
-	partly    map[reconcile.Kind]bool   // held kinds of which only what takes is held
-	plans     []reconcile.HeldPlan
-	missed    idSet           // customers whom a dry run could not look at
-	refused   map[string]bool // ids of the actions that failed in this run
-	seenOrgs  map[string]bool // orgs whose hostings are known as of this run
-	madeOrgs  map[string]bool // orgs made in this run
-	foundOrgs map[string]bool // orgs bound in this run that were there before
-	freed     map[string]bool // customers for whom an approval released something
-	explained map[string]bool // customers of whom something was found that had been sent and not heard of
-	lossTold  bool            // that this database is new or older than the panel was said
-	notes     []string
-	indexed   bool       // the index of orgs was refreshed in this run
-	index     sync.Mutex // held while it is being refreshed
+	mu         sync.Mutex
+	work       []customerWork            // what planning left to apply
+	braked     map[reconcile.Kind]*batch // by brake kind
+	judged     idSet                     // ids of the actions that the brakes judged and let pass
+	approved   map[string]string         // action id → plan that released it
+	heldKinds  map[reconcile.Kind]string // brake kind → plan that holds it
+	partly     map[reconcile.Kind]bool   // held kinds of which only what takes is held
+	plans      []reconcile.HeldPlan
+	missed     idSet           // customers whom a dry run could not look at
+	refused    map[string]bool // ids of the actions that failed in this run
+	seenOrgs   map[string]bool // orgs whose hostings are known as of this run
+	madeOrgs   map[string]bool // orgs made in this run
+	foundOrgs  map[string]bool // orgs bound in this run that were there before
+	freed      map[string]bool // customers for whom an approval released something
+	explained  map[string]bool // customers of whom something was found that had been sent and not heard of
+	lossTold   bool            // that this database is new or older than the panel was said
+	notes      []string
+	indexedAll bool       // the whole index was refreshed in this run
+	indexed    bool       // the index of orgs was refreshed in this run
+	index      sync.Mutex // held while it is being refreshed
 
 	giveOnly atomic.Pointer[string] // why nothing may be taken away; nil: it may
 	stop     atomic.Pointer[error]  // why no further customer is begun

@@ -137,21 +137,28 @@ func (r *run) find(ctx context.Context, c *reconcile.Customer, p reconcile.Pendi
 	return false, fault.Errorf(fault.Permanent, "no way to look for a %s", p.Kind)
 }
 
-// findOrg looks through the orgs created since shortly before the call. What it
-// finds is stored; the planner then binds it by its marker.
+// findOrg looks through the newest orgs, and, where finding nothing is to prove
+// something, through all of them: when it was sent is known by our clock only, and
+// that may have been wrong. What it finds is stored; the planner then binds it by
+// its marker.
 func (r *run) findOrg(ctx context.Context, c *reconcile.Customer, p reconcile.Pending) (bool, error) {
-	orgs, err := r.Panel.Orgs(ctx, p.SentAt.Add(-indexOverlap))
+	look := r.newestOrgs
+	if !r.Now().Before(r.settled(p)) {
+		look = r.everyOrgOnce
+	}
+	if err := look(ctx); err != nil {
+		return false, err
+	}
+	again, err := r.load(ctx, c.ID)
 	if err != nil {
 		return false, err
 	}
-	if err := r.Inventory.SaveOrgs(ctx, r.tok, orgs, false, r.now); err != nil {
-		return false, err
-	}
 	marker := reconcile.Marker{StripeID: c.ID}
-	return slices.ContainsFunc(orgs, func(o reconcile.Org) bool {
+	ours := func(o reconcile.Org) bool {
 		m, _ := reconcile.MarkerOf(o.Name)
 		return m == marker && !o.Deleted
-	}), nil
+	}
+	return again.Org != nil && ours(*again.Org) || slices.ContainsFunc(again.MarkedOrgs, ours), nil
 }
 
 func (r *run) findHosting(ctx context.Context, c *reconcile.Customer, p reconcile.Pending) (bool, error) {
