@@ -42,10 +42,12 @@
 //     live one it is suspended when the quantity fell (what is up is kept before
 //     what is not, low slots before high ones) or its item is gone. It
 //     stays when its item merely lost its mapping, when an unmapped item has come
-//     that may be its upgrade, or when we do not know which item it served; and
-//     what is bound in this very decision loses nothing in it.
+//     that may be its upgrade, when another that is still paid for has gone, or
+//     when we do not know which item it served; and what is bound in this very
+//     decision loses nothing in it.
 //  18. The org is the bound one, else that of the hostings just found, else the one
-//     with our marker, else the one that the metadata names, else the only one
+//     with our marker, else the one in which such a hosting
+//     was before it was deleted, else the one that the metadata names, else the only one
 //     owned by exactly this e-mail, else a new one. Several: held.
 //  19. A hosting of several bindings is up while any of them wants it up, untouched
 //     while any cannot be judged, and taken down only when all of them say so.

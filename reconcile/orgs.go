@@ -14,13 +14,13 @@ type orgChoice struct {
 }
 
 // resolveOrg finds the org: the bound one, else the one in which our marked
-// hostings are, else the org that carries our marker, else the one that Stripe's
-// metadata names, else the only org owned by exactly this e-mail, else a new one.
+// hostings are, else the org that carries our marker, else the one in which a marked
+// hosting once was, else the one that Stripe's metadata names, else the only org owned by exactly this e-mail, else a new one.
 func (pl *planner) resolveOrg() {
 	switch {
 	case pl.c.Org != nil:
 		pl.org.id = pl.c.Org.ID
-	case pl.fromHostings(), pl.fromMarker():
+	case pl.fromHostings(), pl.fromMarker(), pl.fromTraces():
 	case !pl.wantsAny():
 	case pl.fromMetadata(), pl.fromOwner():
 	default:
@@ -55,6 +55,23 @@ func (pl *planner) fromHostings() bool {
 		pl.hold(Hold{Kind: HoldConflict, Reason: fmt.Sprintf(
 			"hostings with this customer's markers are in %d orgs (%v): move them into one in the panel", len(orgs), orgs)})
 	}
+	return true
+}
+
+// fromTraces takes the org in which a hosting with one of our markers once was:
+// deleted ones still say whose it is, to a database that was lost.
+func (pl *planner) fromTraces() bool {
+	var orgs []string
+	for i := range pl.c.Hostings {
+		h := &pl.c.Hostings[i]
+		if m := h.Marker(); m.Slot > 0 && pl.subIndex(m.StripeID) >= 0 && h.Org != "" && !slices.Contains(orgs, h.Org) {
+			orgs = append(orgs, h.Org)
+		}
+	}
+	if len(orgs) != 1 || !pl.wantsAny() {
+		return false
+	}
+	pl.linkOrg(orgs[0], BoundByMarker, "a hosting of this customer was in this org")
 	return true
 }
 

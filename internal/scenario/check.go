@@ -304,10 +304,15 @@ func (y *play) justify(e simulator.Effect, sent time.Time) {
 
 // boughtOfLate tells that a plan was bought as far as the program could know: a
 // mapping that the operator has just changed, and a subscription that has just
-// ended, may never have been true at one instant.
+// ended, may never have been true at one instant. A larger plan is given by what
+// the run has read, which may be some minutes old by the time.
 func (y *play) boughtOfLate(e simulator.Effect, sent time.Time, sub string) bool {
+	back := tolerance
+	if e.After.Plan > e.Before.Plan { // the offer rises with its numbers: this gives
+		back = window
+	}
 	wasUp, led := false, false
-	for _, s := range y.since(sent.Add(-tolerance)) {
+	for _, s := range y.since(sent.Add(-back)) {
 		if b := s.bills[sub]; b != nil {
 			wasUp = wasUp || b.stance == up
 			led = led || slices.Contains(b.plans, e.After.Plan)

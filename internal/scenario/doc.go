@@ -31,6 +31,8 @@
 //     come too late.
 //   - A hosting that was purged, or whose marker staff took off, before a lost
 //     database could know of it, is not recognised; nor is its org.
+//   - Suspensions of ours are known by our journal and by nothing else: those from
+//     before a database was lost are taken for somebody else's, and told.
 //   - A database is not lost and replaced within the settling time of a write that
 //     was not answered: the new one cannot know that something is still to come.
 //   - After a lost database it is not known which unit of a subscription a hosting

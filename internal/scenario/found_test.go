@@ -40,6 +40,10 @@ var found = []struct {
 	{"the same, and the next run is a full one", []Step{
 		{Kind: SignUp, Pick: plainOrder}, {Kind: Run, Pick: runDry}, {Kind: CopyDB}, {Kind: Run}, {Kind: RestoreDB}, {Kind: Run, Pick: runFull},
 	}},
+	{"the database is lost, and of the customer's org only a deleted hosting tells", []Step{
+		{Kind: SignUp, Pick: plainOrder}, {Kind: Run, Pick: runFull}, {Kind: Cancel}, {Kind: StaffDelete}, {Kind: SignUp, Pick: plainOrder},
+		{Kind: LoseDB, Pick: 1}, {Kind: Wait, Wait: 2 * time.Minute}, {Kind: Run},
+	}},
 	{"the database is lost, and with it that staff deleted what was bound", []Step{
 		{Kind: SignUp, Pick: plainOrder}, {Kind: Run, Pick: runFull}, {Kind: StaffDelete}, {Kind: LoseDB, Pick: 1}, {Kind: Run},
 	}},

@@ -201,11 +201,14 @@ func (y *play) judge(sub simulator.Subscription, plans map[string]int, now time.
 }
 
 func (y *play) oldestDue(sub string, now time.Time) time.Time {
-	oldest := now
+	var oldest time.Time
 	for _, inv := range y.world.Invoices(sub) {
-		if due := time.Unix(inv.Due, 0); inv.Status == "open" && due.Before(oldest) {
+		if due := time.Unix(inv.Due, 0); inv.Status == "open" && (oldest.IsZero() || due.Before(oldest)) {
 			oldest = due
 		}
+	}
+	if oldest.IsZero() {
+		return now
 	}
 	return oldest
 }

@@ -159,6 +159,8 @@ func (y *play) excused(party string) string {
 		switch {
 		case h.SuspendedBy != "" && h.SuspendedBy != y.world.OrgID():
 			return "a suspension by staff"
+		case h.SuspendedBy != "" && y.origin[h.ID].suspended.Before(y.lost):
+			return "a suspension that only a lost database knew to be ours"
 		case !strings.HasSuffix(h.FriendlyName, "]"):
 			return "a marker that was taken off"
 		}
