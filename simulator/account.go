@@ -84,7 +84,9 @@ type Subscription struct {
 	PauseCollection                 string // keep_as_draft, mark_uncollectible, void; empty: not paused
 	SendInvoice                     bool   // collection_method send_invoice, due after DaysUntilDue
 	DaysUntilDue                    int64
-	WrongLivemode                   bool // shown with the other livemode, to see who looks
+	WrongLivemode                   bool   // shown with the other livemode, to see who looks
+	Unknown                         bool   // Stripe denies knowing it, and tells nothing of it
+	TestClock                       string // listed only where its customer or its clock is named
 
 	birth        uint64
 	gen          uint32 // arrangements made; a timer of an older one is void

@@ -44,7 +44,9 @@ func (w *World) change(s *Subscription, do func()) {
 	before := *s
 	do()
 	w.arrange(s)
-	w.emitSubscription("customer.subscription.updated", s, previous(&before, s))
+	if !s.Unknown {
+		w.emitSubscription("customer.subscription.updated", s, previous(&before, s))
+	}
 }
 
 // previous names what an update replaced, as far as anybody reads it.

@@ -68,7 +68,7 @@ var statuses = []string{"active", "past_due", "unpaid", "canceled", "incomplete"
 
 func listSubscriptions(w *World, q *request) answer {
 	p, bad := read(q.Query, paging.and(accepts{
-		"status": scalar, "customer": scalar, "price": scalar, "plan": scalar, "collection_method": scalar,
+		"status": scalar, "customer": scalar, "price": scalar, "plan": scalar, "collection_method": scalar, "test_clock": scalar,
 		"created": times, "current_period_end": times, "current_period_start": times,
 	}), "list:subscription")
 	if bad != nil {
@@ -108,6 +108,9 @@ func hasStatus(s *Subscription, want string) bool {
 }
 
 func (w *World) wanted(s *Subscription, p params) bool {
+	if clock := p.values.Get("test_clock"); s.Unknown || s.TestClock != clock && (clock != "" || p.values.Get("customer") == "") {
+		return false
+	}
 	for name, at := range map[string]int64{"current_period_end": s.PeriodEnd, "current_period_start": s.PeriodStart} {
 		if r, ok := p.ranges[name]; ok && !r.holds(at) {
 			return false

@@ -14,6 +14,9 @@ func one[T any](q *request, byID map[string]T, noun, object string, render func(
 }
 
 func getSubscription(w *World, q *request) answer {
+	if s := w.account.subs.byID[q.vars[0]]; s != nil && s.Unknown {
+		return missing("subscription", s.ID)
+	}
 	return one(q, w.account.subs.byID, "subscription", "subscription", func(d *doc, s *Subscription, x expansion) {
 		w.writeSubscription(d, s, x, retrieved)
 	})

@@ -20,7 +20,7 @@ const subscriptionRest = `"application":null,"application_fee_percent":null,` +
 	`"discount":null,"next_pending_invoice_item_invoice":null,"on_behalf_of":null,` +
 	`"payment_settings":{"payment_method_options":null,"payment_method_types":null,"save_default_payment_method":"off"},` +
 	`"pending_invoice_item_interval":null,"pending_setup_intent":null,"pending_update":null,"schedule":null,` +
-	`"test_clock":null,"transfer_data":null,"trial_settings":{"end_behavior":{"missing_payment_method":"create_invoice"}}`
+	`"transfer_data":null,"trial_settings":{"end_behavior":{"missing_payment_method":"create_invoice"}}`
 
 func (w *World) writeSubscription(d *doc, s *Subscription, x expansion, show embedded) {
 	d.open()
@@ -52,6 +52,7 @@ func (w *World) writeSubscription(d *doc, s *Subscription, x expansion, show emb
 	}
 	d.num("start_date", s.Created)
 	d.str("status", s.Status)
+	d.text("test_clock", s.TestClock)
 	d.when("trial_end", s.TrialEnd)
 	d.when("trial_start", s.TrialStart)
 	w.strange(d)

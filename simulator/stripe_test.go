@@ -303,3 +303,39 @@ func TestTheDomainIsOnlyInTheCheckoutSession(t *testing.T) {
 		t.Errorf("an order without a session has %v", ids)
 	}
 }
+
+// TestWhatIsOnATestClockIsListedOnlyWhereItIsNamed: and what Stripe does not know,
+// nowhere.
+func TestWhatIsOnATestClockIsListedOnlyWhereItIsNamed(t *testing.T) {
+	c := calm(t)
+	plain, clocked := c.signUp(SignUp{Email: "a@example.com", Price: "price_pro_monthly"}), c.signUp(SignUp{Email: "b@example.com", Price: "price_pro_monthly"})
+	if err := c.w.Edit(clocked.Subscription, func(s *Subscription) { s.TestClock = "clock_1" }); err != nil {
+		t.Fatal(err)
+	}
+	for name, q := range map[string]struct {
+		query url.Values
+		want  []string
+	}{
+		"nothing named": {url.Values{}, []string{plain.Subscription}},
+		"the customer":  {url.Values{"customer": {clocked.Customer}}, []string{clocked.Subscription}},
+		"the clock":     {url.Values{"test_clock": {"clock_1"}}, []string{clocked.Subscription}},
+		"another clock": {url.Values{"test_clock": {"clock_2"}}, []string{}},
+	} {
+		if diff := cmp.Diff(q.want, c.all("/v1/subscriptions", q.query)); diff != "" {
+			t.Errorf("%s (-want +got):\n%s", name, diff)
+		}
+	}
+	one := "/v1/subscriptions/" + clocked.Subscription
+	if got := c.object(c.stripe("GET", one, ""), 200)["test_clock"]; got != "clock_1" {
+		t.Errorf("read alone, it is on clock %v", got)
+	}
+	if err := c.w.Edit(clocked.Subscription, func(s *Subscription) { s.Unknown, s.TestClock = true, "" }); err != nil {
+		t.Fatal(err)
+	}
+	if got := c.stripe("GET", one, "").status; got != 404 {
+		t.Errorf("what Stripe does not know is answered with %d", got)
+	}
+	if diff := cmp.Diff([]string{plain.Subscription}, c.all("/v1/subscriptions", url.Values{})); diff != "" {
+		t.Errorf("listed (-want +got):\n%s", diff)
+	}
+}

@@ -26,7 +26,7 @@ type savedAnswer struct {
 
 func writeSubscription(w *World, q *request) answer {
 	s, found := w.account.subs.byID[q.vars[0]]
-	if !found {
+	if !found || s.Unknown {
 		return missing("subscription", q.vars[0])
 	}
 	return w.writeMetadata(q, s.ID, s.Metadata, func(d *doc, m map[string]string) {

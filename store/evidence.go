@@ -41,11 +41,27 @@ const unlistedPage = 20_000
 // and how many there are in all. It is asked after the last page and before
 // MergeSweep.
 func (s *Store) Unlisted(ctx context.Context, before time.Time, limit int) (ids []string, total int, err error) {
-	const op = "looking for what was not listed"
 	query := "SELECT id FROM subscriptions WHERE id > $1 AND NOT gone AND created_at < $2 ORDER BY id LIMIT $3"
+	return s.unstaged(ctx, query, before, limit)
+}
+
+// Gone counts the subscriptions that were marked gone after the instant, and that
+// neither were read since nor are staged by the sweep under way. The zero time
+// counts all of them. It is asked when Unlisted is.
+func (s *Store) Gone(ctx context.Context, since time.Time) (int, error) {
+	// What is gone is read no more: read_at is when it was found gone.
+	query := "SELECT id FROM subscriptions WHERE id > $1 AND gone AND read_at > $2 ORDER BY id LIMIT $3"
+	_, n, err := s.unstaged(ctx, query, since, 0)
+	return n, err
+}
+
+// unstaged pages through the ids of a query about an instant and finds those that
+// were not staged.
+func (s *Store) unstaged(ctx context.Context, query string, instant time.Time, limit int) (ids []string, total int, err error) {
+	const op = "looking for what was not listed"
 	for last := ""; ; {
 		page := make([]string, 0, unlistedPage)
-		err := s.query(ctx, op, query, []any{last, at(orEpoch(before)), unlistedPage}, func(row scan) error {
+		err := s.query(ctx, op, query, []any{last, at(orEpoch(instant)), unlistedPage}, func(row scan) error {
 			err := row(&last)
 			page = append(page, last)
 			return err

@@ -29,6 +29,28 @@ func TestUnlistedIsWhatASweepLeftOut(t *testing.T) {
 	})
 }
 
+// TestGoneIsCountedFromAnInstantUntilItIsBack: with the instant ignored, or what is
+// listed again counted in, it went red.
+func TestGoneIsCountedFromAnInstantUntilItIsBack(t *testing.T) {
+	conform(t, func(t *testing.T, f *fixture) {
+		for i, id := range []string{"sub_a", "sub_b", "sub_c"} {
+			f.save(t0, facts(id, "cus_"+id, "", created(t0)))
+			f.must(f.MarkGone(t.Context(), f.tok, id, t0.Add(time.Duration(i)*time.Hour)))
+		}
+		f.save(t0.Add(3*time.Hour), facts("sub_c", "cus_sub_c", "", created(t0)))
+		f.must(f.BeginSweep(t.Context(), f.tok))
+		for since, want := range map[time.Time]int{{}: 2, t0.Add(-1): 2, t0: 1, t0.Add(time.Hour): 0} {
+			n, err := f.Gone(t.Context(), since)
+			f.must(err)
+			same(t, "gone since "+since.String(), want, n)
+		}
+		f.must(f.Stage(t.Context(), f.tok, []reconcile.SubscriptionFacts{facts("sub_a", "cus_sub_a", "", created(t0))}))
+		n, err := f.Gone(t.Context(), time.Time{})
+		f.must(err)
+		same(t, "gone when one is listed again", 1, n)
+	})
+}
+
 // TestTheClocksOfOneMachineAgree: the server of these tests lives in another time
 // zone, which is not another time.
 func TestTheClocksOfOneMachineAgree(t *testing.T) {

@@ -43,13 +43,12 @@ func planMissing(t *testing.T) {
 
 func panelRestored(t *testing.T) {
 	s := open(t, false)
-	hostings := s.World.Hostings()
-	for _, h := range hostings[people-6 : people-3] {
+	for i, sub := range s.subs[people-6:] {
+		h := s.hosting(sub)
 		s.must(s.World.StaffPurge(h.ID))
-	}
-	for _, h := range hostings[people-3:] {
-		s.must(s.World.StaffPurge(h.ID))
-		s.must(s.World.StaffDeleteOrg(h.Org))
+		if i >= 3 {
+			s.must(s.World.StaffDeleteOrg(h.Org))
+		}
 	}
 	s.World.Advance(25 * time.Hour) // every hosting is compared again
 	s.day()
@@ -95,6 +94,15 @@ func otherOrganisation(t *testing.T) {
 	s.nobodyLost()
 	s.nothingMade()
 	s.says("The run failed", "enhance:")
+	s.tells("runs failed")
+	s.connect()
+	s.screen.Reset()
+	s.next()
+	s.World.Advance(2 * time.Hour)
+	s.next()
+	if made := s.effects("create_subscription"); len(made) != 1 || s.up() != people-2+1 {
+		t.Errorf("with the id put back the newcomer got %v, and %d hostings are up, want %d\n%s", made, s.up(), people-2+1, s.screen.String())
+	}
 }
 
 func readsFail(t *testing.T) {

@@ -192,6 +192,18 @@ func (s *stage) up() (n int) {
 	return n
 }
 
+// hosting is the one of a subscription, by the marker in its name.
+func (s *stage) hosting(sub string) simulator.Hosting {
+	s.t.Helper()
+	for _, h := range s.World.Hostings() {
+		if m, ok := reconcile.MarkerOf(h.FriendlyName); ok && strings.Contains(m.String(), sub) {
+			return h
+		}
+	}
+	s.t.Fatalf("%s has no hosting", sub)
+	return simulator.Hosting{}
+}
+
 // effects of our own since the mistake, by kind, at the right panel and at a wrong
 // one.
 func (s *stage) effects(kinds ...string) (done []string) {

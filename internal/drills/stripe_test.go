@@ -3,6 +3,7 @@ package drills
 import (
 	"net/http"
 	"testing"
+	"time"
 
 	"github.com/stripe-enhance/stripe-enhance/reconcile/engine"
 	"github.com/stripe-enhance/stripe-enhance/simulator"
@@ -40,6 +41,42 @@ func emptyAndHalf(t *testing.T) {
 			s.mended()
 		})
 	}
+}
+
+// vanished is what becomes of subscriptions when test data is wiped, or when only
+// some of an account can be read. Those and all others keep what they have, however
+// often Stripe is asked; and when it is true, still those.
+func vanished(t *testing.T) {
+	unknown := func(s *stage, is bool) {
+		for _, id := range s.subs[10:14] {
+			s.must(s.World.Edit(id, func(sub *simulator.Subscription) { sub.Unknown = is }))
+		}
+	}
+	lost := func(t *testing.T) *stage {
+		s := open(t, false)
+		unknown(s, true)
+		s.day()
+		s.World.Advance(20 * time.Hour)
+		s.day()
+		s.nobodyLost()
+		s.nothingMade()
+		s.says("4 known ones are not there any more, though none ever vanishes at Stripe", "nothing is taken away in this run", "This stands since",
+			"does not exist, though a hosting is bound to it", "add --accept-listing")
+		s.tells("nothing is taken away at present")
+		return s
+	}
+	t.Run("by mistake", func(t *testing.T) {
+		s := lost(t)
+		unknown(s, false)
+		s.mended()
+	})
+	t.Run("in truth", func(t *testing.T) {
+		s := lost(t)
+		s.screen.Reset()
+		s.run(engine.Request{Full: true, Accept: true})
+		s.says("accepted because --accept-listing says so")
+		s.mended() // without those who cancelled: who vanished is up
+	})
 }
 
 func emptyObject(t *testing.T) {

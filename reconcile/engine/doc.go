@@ -87,9 +87,10 @@
 //
 //   - The database knew nothing of the panel, and hostings were found there.
 //   - A complete listing left out subscriptions that are there when they are read
-//     by id, or more than 50 or 2 % of those known are gone. This stands, over any
-//     number of runs, until a full listing passes, or a person accepts it with
-//     --accept-listing.
+//     by id. This stands, over any number of runs, until a full listing passes, or a
+//     person accepts it with --accept-listing.
+//   - More than 50, or 2 % of those known, are gone since the last listing that was
+//     believed. This stands until they are back, or a person accepts it.
 //   - Our clock and Stripe's, or the database's, differ by more than a minute.
 //   - None of ten mapped prices exists in the account; or one of the three oldest
 //     bound subscriptions is gone or cannot be read.

@@ -30,6 +30,8 @@ const (
 type doubt struct {
 	// Refused is a matter of fact: nothing is taken away while it stands.
 	Refused string `json:"refused,omitempty"`
+	// Since is when the first of the full runs in a row refused theirs.
+	Since time.Time `json:"since,omitzero"`
 	// Suspect is a matter of numbers: what takes something away waits for approval.
 	Suspect string `json:"suspect,omitempty"`
 	// Plans were held because of Suspect. Approving one of them says that the
@@ -59,7 +61,7 @@ func (r *run) recall(ctx context.Context) error {
 	}
 	if r.doubt.Refused != "" {
 		r.give(fmt.Sprintf("%s. This stands since %s; see what is wrong at Stripe, then run `stripe-enhance reconcile --full`; if it is true, add --accept-listing",
-			r.doubt.Refused, r.doubt.Listed.At.Format(time.RFC3339)))
+			r.doubt.Refused, r.doubt.Since.Format(time.RFC3339)))
 	}
 	if r.doubt.Suspect != "" {
 		r.suspect(r.doubt.Suspect)
@@ -113,7 +115,7 @@ func (r *run) judgeListing(ctx context.Context, l reconcile.Listing, entitled in
 	}
 	old := r.doubt
 	r.doubt = doubt{Listed: listed}
-	reasons, err := r.unlisted(ctx, l)
+	reasons, err := r.unlisted(ctx, l, last.At)
 	if err != nil {
 		return err
 	}
@@ -124,6 +126,9 @@ func (r *run) judgeListing(ctx context.Context, l reconcile.Listing, entitled in
 	r.doubt.Refused = strings.Join(reasons, "; ")
 	switch {
 	case r.doubt.Refused != "":
+		if r.doubt.Since = old.Since; old.Refused == "" {
+			r.doubt.Since = r.now
+		}
 		r.give(r.doubt.Refused + ". See what is wrong at Stripe, then run `stripe-enhance reconcile --full`; if it is true, add --accept-listing")
 	case last.Entitled >= suspicionFloor && entitled*2 < last.Entitled && !r.req.Accept:
 		r.doubt.Suspect = fmt.Sprintf("only %d of the %d subscriptions that were entitled at %s still are", entitled, last.Entitled, last.At.Format(time.RFC3339))
@@ -138,22 +143,24 @@ func (r *run) judgeListing(ctx context.Context, l reconcile.Listing, entitled in
 
 // unlisted reads the known subscriptions that a listing left out. One that is
 // there proves that the listing was not complete; one that is not is gone, which
-// is held, and never a reason to take anything away.
-func (r *run) unlisted(ctx context.Context, l reconcile.Listing) (reasons []string, err error) {
+// is held, and never a reason to take anything away. Too many that are gone since
+// the last listing that was believed cast doubt on every listing until they are
+// back, or a person says that it is true: that they are known as gone by then makes
+// it no more likely.
+func (r *run) unlisted(ctx context.Context, l reconcile.Listing, believed time.Time) (reasons []string, err error) {
 	limit := unlistedReads
 	if r.req.Accept {
 		limit = math.MaxInt // what is really gone has to be known as gone
 	}
 	ids, total, err := r.Evidence.Unlisted(ctx, l.AsOf, limit)
-	if err != nil || total == 0 {
+	if err != nil {
 		return nil, err
 	}
-	found, clocks, gone := 0, 0, 0
+	found, clocks := 0, 0
 	for _, id := range ids {
 		facts, err := r.Billing.Subscription(ctx, id)
 		switch {
 		case errors.Is(err, fault.NotFound):
-			gone++
 			err = r.Mirror.MarkGone(ctx, r.tok, id, r.now)
 		case err == nil && facts.OnTestClock:
 			clocks++
@@ -165,13 +172,17 @@ func (r *run) unlisted(ctx context.Context, l reconcile.Listing) (reasons []stri
 			return nil, fmt.Errorf("reading %s, which was not listed: %w", id, err)
 		}
 	}
-	known := l.Count + total
-	switch {
+	gone, err := r.Evidence.Gone(ctx, believed)
+	if err != nil {
+		return nil, err
+	}
+	missing := gone + total - len(ids) // with those that were not read
+	switch known := l.Count + clocks + missing; {
 	case found > 0:
 		reasons = append(reasons, fmt.Sprintf("Stripe listed %d subscriptions and left out %d known ones, of which %s are there when read one by one: the listing is not complete",
 			l.Count, total, of(found, len(ids))))
-	case gone > 0 && (total > unlistedReads || gone*100 > known*unlistedPercent):
-		reasons = append(reasons, fmt.Sprintf("Stripe listed %d subscriptions, and %d known ones are not there any more, though none ever vanishes at Stripe", l.Count, total-clocks))
+	case gone > 0 && (missing > unlistedReads || missing*100 > known*unlistedPercent):
+		reasons = append(reasons, fmt.Sprintf("Stripe listed %d subscriptions, and %d known ones are not there any more, though none ever vanishes at Stripe", l.Count, missing))
 	}
 	return reasons, nil
 }

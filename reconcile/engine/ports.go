@@ -217,6 +217,9 @@ type Evidence interface {
 	// subscriptions, not gone and created before the instant, that were not
 	// staged, and how many there are in all.
 	Unlisted(ctx context.Context, before time.Time, limit int) (ids []string, total int, err error)
+	// Gone counts the subscriptions that Stripe began to deny after the instant
+	// and has not shown again, the sweep under way included.
+	Gone(ctx context.Context, since time.Time) (int, error)
 	// LastListed is the last listing that was believed; zero when there is none.
 	LastListed(ctx context.Context) (reconcile.ListedState, error)
 	// ClockSkew is how far the clock of the database's machine is ahead of the
