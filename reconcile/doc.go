@@ -42,9 +42,10 @@
 //     live one it is suspended when the quantity fell (what is up is kept before
 //     what is not, low slots before high ones) or its item is gone. It
 //     stays when its item merely lost its mapping, when an unmapped item has come
-//     that may be its upgrade, when another that is still paid for has gone, or
-//     when we do not know which item it served; and what is bound in this very
-//     decision loses nothing in it.
+//     that may be its upgrade, or when we do not know which item it served; and
+//     what is bound in this very decision loses nothing in it. Neither such a one
+//     nor that of an ended subscription goes while another hosting, which the
+//     customer still pays for, is gone: it may be the only one left.
 //  18. The org is the bound one, else that of the hostings just found, else the one
 //     with our marker, else the one in which such a hosting
 //     was before it was deleted, else the one that the metadata names, else the only one
@@ -75,8 +76,10 @@
 //  29. Grace, a status we do not know, a price without a mapping, back-off and
 //     parking are told as holds.
 //  30. People's holds withhold: "no-suspend" what takes away, "keep-suspended" what
-//     resumes, "ignore" everything. So does MODE=provision what takes away. When
-//     every hosting of a new org is withheld, so is the org.
+//     resumes, "ignore" everything; what is said of a subscription stands for the
+//     hostings that were made for it, whoever has taken them over. So does
+//     MODE=provision what takes away. When every hosting of a new org is withheld,
+//     so is the org.
 //  31. Actions are put in the order of their [Kind]: what gives service comes before
 //     what takes it away.
 //

@@ -159,8 +159,13 @@ func (pl *planner) forbids(a Action) *ManualHold {
 	return nil
 }
 
-// shares tells that a subscription is bound to a hosting beside others.
+// shares tells that a hosting is a subscription's too: it is bound to it beside
+// others, or was made for it and taken over by another. What a person said of it
+// stands, however often a customer cancels and comes back.
 func (pl *planner) shares(sub string, hosting int64) bool {
+	if i := pl.hostingIndex(hosting); i >= 0 && pl.c.Hostings[i].Marker().StripeID == sub {
+		return true
+	}
 	for i := range pl.links {
 		if pl.links[i].Subscription == sub && pl.links[i].Hosting == hosting && hosting != 0 {
 			return true

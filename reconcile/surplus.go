@@ -35,6 +35,8 @@ func (pl *planner) leftover(l *link) {
 	}
 	s := &pl.subs[l.sub]
 	switch {
+	case s.stance == stanceEnded:
+		l.stance, l.reason = pl.unlessLast(s, l, stanceEnded, s.why(s.Subscription, pl.policy))
 	case s.stance != stanceUp:
 		l.stance, l.reason = s.stance, s.why(s.Subscription, pl.policy)
 	case pl.lostMapping(l) != "":
@@ -65,18 +67,11 @@ func (pl *planner) itemGone(s *judged, l *link) (stance, string) {
 }
 
 // surplus takes a hosting down for a reason, unless its subscription pays for
-// something else that it may have to serve: one whose plan is not known, or whose
-// hosting is gone, so that this is the only one left.
+// something else that it may have to serve, of which the plan is not known.
 func (pl *planner) surplus(s *judged, l *link, reason string) (stance, string) {
-	if gone := pl.goneBeside(l); gone != 0 {
-		wait := fmt.Sprintf("%s, but hosting %d, which %s still pays for, is gone: hosting %d stays as it is until that one is restored or its binding removed",
-			reason, gone, s.ID, l.Hosting)
-		pl.hold(Hold{Kind: HoldMissing, Subscription: s.ID, Hosting: l.Hosting, Reason: wait})
-		return stanceKeep, wait
-	}
 	it := pl.awaits(l)
 	if it == nil {
-		return stanceDown, reason
+		return pl.unlessLast(s, l, stanceDown, reason)
 	}
 	kind, wait := HoldUnmapped, fmt.Sprintf("%s, and %s (price %s) has come without a mapping: hosting %d stays as it is until `stripe-enhance mappings set %s PLAN`",
 		reason, it.ID, it.Price, l.Hosting, it.Price)
@@ -89,16 +84,20 @@ func (pl *planner) surplus(s *judged, l *link, reason string) (stance, string) {
 	return stanceKeep, wait
 }
 
-// goneBeside is a hosting that the same subscription pays for and that no longer
-// exists; 0 for none.
-func (pl *planner) goneBeside(l *link) int64 {
+// unlessLast keeps a hosting that would be taken down while another one, which the
+// customer still pays for, is gone: it may be the only one left.
+func (pl *planner) unlessLast(s *judged, l *link, down stance, reason string) (stance, string) {
 	for i := range pl.links {
 		o := &pl.links[i]
-		if o.sub == l.sub && o.stance == stanceUp && o.Hosting != l.Hosting && o.hosting >= 0 && !pl.alive(o) {
-			return o.Hosting
+		if o.stance != stanceUp || o.Hosting == l.Hosting || o.hosting < 0 || pl.alive(o) {
+			continue
 		}
+		wait := fmt.Sprintf("%s, but hosting %d, which %s still pays for, is gone: hosting %d stays as it is until that one is restored or its binding removed",
+			reason, o.Hosting, o.Subscription, l.Hosting)
+		pl.hold(Hold{Kind: HoldMissing, Subscription: s.ID, Hosting: l.Hosting, Reason: wait})
+		return stanceKeep, wait
 	}
-	return 0
+	return down, reason
 }
 
 // awaits finds an item that may be what the item of a binding was turned into and

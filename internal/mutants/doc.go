@@ -2,10 +2,11 @@
 //
 // Each file in testdata is one: a few lines of the program, and what they become
 // when somebody makes the mistake. Most of them were made, in one integration of a
-// billing system or another, and cost somebody a site. `make mutants` builds the
-// program with one mistake at a time, runs the tests that are to find it, three
-// times over, and tells which did. A mistake that nobody finds is a hole in the
-// tests; one that is found in two of three runs was found by luck.
+// billing system or another, and cost somebody a site; those named guard_ take one
+// guard away. `make mutants` builds the program with one mistake at a time, runs
+// the tests that are to find it, three times over, and tells which did; every line
+// of them has to. A mistake that nobody finds is a hole in the tests; one that is
+// found in two of three runs was found by luck.
 //
 // The ordinary tests only make sure that every mistake can still be made: that its
 // lines stand in the program, once. Whoever changes those lines changes the mutant.

@@ -190,8 +190,16 @@ func (s *Server) URL(database string) string {
 // nothing committed is lost.
 func (s *Server) Stop() error { return s.signal(os.Interrupt) }
 
-// Kill ends the server without any warning.
-func (s *Server) Kill() error { return s.signal(os.Kill) }
+// Kill ends the server without any warning, and with it the processes that serve
+// connections: alone they go on for some milliseconds, and may still commit.
+func (s *Server) Kill() error {
+	serving := children(s.process.Process.Pid)
+	err := s.signal(os.Kill)
+	for _, pid := range serving {
+		end(pid)
+	}
+	return err
+}
 
 func (s *Server) signal(sig os.Signal) error {
 	if err := s.process.Process.Signal(sig); err != nil {

@@ -174,25 +174,13 @@ func (y *play) circumstances(p *process, e simulator.Effect) {
 		return
 	}
 	for _, h := range y.manual {
-		if h.party != b.party || h.subscription != "" && h.subscription != b.id || e.At.Before(h.since.Add(tolerance)) ||
-			h.subscription != "" && b.stance == ended && y.replaced(b) {
+		if h.party != b.party || h.subscription != "" && h.subscription != b.id || e.At.Before(h.since.Add(tolerance)) {
 			continue
 		}
 		if h.kind == reconcile.Ignore || h.kind == reconcile.NoSuspend && y.takes(e) || h.kind == reconcile.KeepSuspended && e.Kind == "resume" {
 			y.violated(HoldsHold, "%s of hosting %d (%s) under a hold %q", e.Kind, e.Hosting, b.id, h.kind)
 		}
 	}
-}
-
-// replaced tells that an ended subscription may have given its hosting to another
-// one of the same customer, for which its holds do not stand.
-func (y *play) replaced(b *bill) bool {
-	for _, o := range y.shots[len(y.shots)-1].bills {
-		if o.party == b.party && o.stance != ended {
-			return true
-		}
-	}
-	return false
 }
 
 func (y *play) oneOrg(e simulator.Effect) {

@@ -47,6 +47,25 @@ var found = []struct {
 	{"the database is lost, and with it that staff deleted what was bound", []Step{
 		{Kind: SignUp, Pick: plainOrder}, {Kind: Run, Pick: runFull}, {Kind: StaffDelete}, {Kind: LoseDB, Pick: 1}, {Kind: Run},
 	}},
+	{"the hosting of a subscription under a hold is taken over by another, which ends too", []Step{
+		{Kind: SignUp, Pick: 38}, {Kind: Run, Pick: runFull}, {Kind: HoldAdd, Pick: 35}, {Kind: Cancel}, {Kind: SignUp, N: 1, Pick: 29},
+		{Kind: Run, Pick: runFull}, {Kind: Cancel},
+	}},
+	{"a price that nobody had mapped is left again in the moment in which it is mapped", []Step{
+		{Kind: SignUp, Pick: plainOrder}, {Kind: Run, Pick: runFull}, {Kind: MapRemove, Pick: 16}, {Kind: Wait, Wait: 10 * time.Minute},
+		{Kind: ChangePrice, N: 1, Pick: 41}, {Kind: Run, Pick: runDry}, {Kind: ChangePrice, N: 3}, {Kind: MapRestore}, {Kind: Run},
+	}},
+	{"a lost database is replaced by an old copy after the customer got a second org", []Step{
+		{Kind: SignUp, Pick: 54}, {Kind: Run, Pick: runFull}, {Kind: CopyDB}, {Kind: StaffPurge}, {Kind: Quantity, Pick: 58},
+		{Kind: LoseDB, Pick: 2}, {Kind: Run}, {Kind: RestoreDB},
+	}},
+	{"a subscription ends while the hosting of another one is gone", []Step{
+		{Kind: SignUp, Pick: plainOrder}, {Kind: Run, Pick: runFull}, {Kind: StaffDelete}, {Kind: SignUp, N: 2, Pick: 9},
+		{Kind: Wait, Wait: 27 * time.Hour}, {Kind: Run}, {Kind: Cancel, N: 2},
+	}},
+	{"the same, and nobody has seen yet that it is gone", []Step{
+		{Kind: SignUp, Pick: plainOrder}, {Kind: SignUp, N: 2, Pick: 9}, {Kind: Run, Pick: runFull}, {Kind: StaffPurge}, {Kind: Cancel, N: 1}, {Kind: Run},
+	}},
 }
 
 func TestWhatBrokeAPromiseOnceDoesNotBreakItAgain(t *testing.T) {

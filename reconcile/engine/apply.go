@@ -99,7 +99,7 @@ func (r *run) applyOne(ctx context.Context, id string) {
 			if !ok {
 				return nil
 			}
-			if r.catalog.Takes(a) && r.Now().Sub(premise[a.ID]) > premiseAge {
+			if rests(r.catalog, a) && r.Now().Sub(premise[a.ID]) > premiseAge {
 				if err := r.readPremise(ctx, c, a); err != nil {
 					return fmt.Errorf("%s: checking the premise: %w", describe(a), err)
 				}
@@ -157,22 +157,25 @@ func (r *run) next(d reconcile.Decision) (reconcile.Action, bool) {
 	return reconcile.Action{}, false
 }
 
-// readPremise reads afresh, by id, what an action that takes something away rests
-// on: every subscription bound to the hosting, what else these have, and the hosting
-// itself.
+// rests tells which actions are not done on what an earlier run has read: those
+// that take something away, and a change of plan, which undoes another.
+func rests(c *reconcile.Catalog, a reconcile.Action) bool {
+	return c.Takes(a) || a.Kind == reconcile.ChangePlan
+}
+
+// readPremise reads afresh, by id, what such an action rests on: every subscription
+// bound to the hosting, what else the customer has, and the hosting itself.
 func (r *run) readPremise(ctx context.Context, c *reconcile.Customer, a reconcile.Action) error {
-	payers := map[string]bool{}
 	for _, b := range c.Bindings {
 		if b.Hosting == a.Hosting {
-			payers[b.Subscription] = true
 			if err := r.readOne(ctx, b.Subscription, true); err != nil {
 				return err
 			}
 		}
 	}
-	// A hosting is surplus because others serve what is paid for: they must be there.
+	// A hosting may go because others serve what is paid for: they must be there.
 	for _, b := range c.Bindings {
-		if payers[b.Subscription] && b.Hosting != a.Hosting {
+		if a.Kind != reconcile.ChangePlan && b.Hosting != a.Hosting {
 			if err := r.lookAt(ctx, b.Org, b.Hosting); err != nil {
 				return err
 			}
@@ -201,8 +204,10 @@ func (r *run) lookFirst(ctx context.Context, a reconcile.Action, looked map[stri
 		if !r.firstLook(a.Org) {
 			return false, nil
 		}
-		_, err := r.readOrgs(ctx, []string{a.Org})
-		return true, err
+		if _, err := r.readOrgs(ctx, []string{a.Org}); err != nil {
+			return true, err
+		}
+		return true, r.freshIndex(ctx) // a database that was put back may not know where else it is
 	default:
 		return false, nil
 	}
