@@ -152,22 +152,30 @@ func (pl *planner) forbids(a Action) *ManualHold {
 		if !m.inForce(pl.now) || m.Subscription != "" && m.Subscription != a.Subscription && !pl.shares(m.Subscription, a.Hosting) {
 			continue
 		}
-		if m.Kind == Ignore || m.Kind == NoSuspend && pl.cat.Takes(a) || m.Kind == KeepSuspended && a.Kind == Resume {
-			return m
+		if m.Kind == Ignore || m.Kind == NoSuspend && pl.cat.Takes(a) || m.Kind == KeepSuspended && (a.Kind == Resume || a.Kind == Link && a.How == BoundByReturn) {
+			return m // who comes back does not get around it by taking the hosting over
 		}
 	}
 	return nil
 }
 
-// shares tells that a hosting is a subscription's too: it is bound to it beside
-// others, or was made for it and taken over by another. What a person said of it
-// stands, however often a customer cancels and comes back.
+// shares tells that a hosting is a subscription's too: it is bound to it, beside
+// others or until another takes it over, or was made for it and was taken over. What
+// a person said of it stands, however often a customer cancels and comes back.
 func (pl *planner) shares(sub string, hosting int64) bool {
+	if hosting == 0 {
+		return false
+	}
 	if i := pl.hostingIndex(hosting); i >= 0 && pl.c.Hostings[i].Marker().StripeID == sub {
 		return true
 	}
+	for i := range pl.c.Bindings {
+		if pl.c.Bindings[i].Subscription == sub && pl.c.Bindings[i].Hosting == hosting {
+			return true
+		}
+	}
 	for i := range pl.links {
-		if pl.links[i].Subscription == sub && pl.links[i].Hosting == hosting && hosting != 0 {
+		if pl.links[i].Subscription == sub && pl.links[i].Hosting == hosting {
 			return true
 		}
 	}

@@ -102,13 +102,12 @@ func (pl *planner) unlessLast(s *judged, l *link, down stance, reason string) (s
 
 // awaits finds an item that may be what the item of a binding was turned into and
 // of which nobody can tell now what it buys; nil when there is none. It is any that
-// is mapped to a plan which cannot be found, or asks for an absurd number; and, once
-// the item itself is gone, an unmapped one that is newer than the binding or of
-// unknown age: an upgrade to a price that nobody has mapped yet. Older unmapped
+// is mapped to a plan which cannot be found, or asks for an absurd number; and an
+// unmapped one that is newer than the binding or of unknown age: an upgrade, of the
+// item or of one of its units, to a price that nobody has mapped yet. Older unmapped
 // ones were beside it all along; they are extras.
 func (pl *planner) awaits(l *link) *Item {
 	s := &pl.subs[l.sub]
-	gone := s.item(l.Item) == nil
 	for i := range s.items {
 		it := &s.items[i]
 		t, ok := pl.cat.match(it)
@@ -116,7 +115,7 @@ func (pl *planner) awaits(l *link) *Item {
 		case it.ID == l.Item:
 		case ok && (t.problem != "" || it.absurd()):
 			return it
-		case !ok && gone && (it.Created.IsZero() || !it.Created.Before(l.At)):
+		case !ok && (it.Created.IsZero() || !it.Created.Before(l.At)):
 			return it
 		}
 	}

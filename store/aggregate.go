@@ -18,7 +18,7 @@ type aggregate struct {
 	subs    map[string]*reconcile.Customer // subscription →
 	orgs    map[string]*reconcile.Customer // bound org →
 	emails  map[string][]*reconcile.Customer
-	hosting map[int64][]*reconcile.Customer // bound hosting →
+	hosting map[int64][]*reconcile.Customer // bound hosting, or one that metadata names →
 }
 
 // aggregates loads everything else of the customers whose rows were read.
@@ -86,6 +86,9 @@ func (a *aggregate) loadSubscriptions(ctx context.Context) error {
 		customer := a.buyers[s.StripeCustomer]
 		customer.Subscriptions = append(customer.Subscriptions, s)
 		a.subs[s.ID] = customer
+		if id := s.MetadataHosting; id != 0 && !slices.Contains(a.hosting[id], customer) {
+			a.hosting[id] = append(a.hosting[id], customer)
+		}
 		return nil
 	})
 }

@@ -183,7 +183,7 @@ func putHosting(ctx context.Context, tx conn, h reconcile.Hosting) (differs bool
 		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)
 		ON CONFLICT (id) DO UPDATE SET state = excluded.state, observed_at = excluded.observed_at,
 			org_id = CASE WHEN excluded.org_id = '' THEN hostings.org_id ELSE excluded.org_id END,
-			suspended_by = excluded.suspended_by,
+			suspended_by = CASE WHEN $11 THEN hostings.suspended_by ELSE excluded.suspended_by END,
 			plan_id = CASE WHEN $11 THEN hostings.plan_id ELSE excluded.plan_id END,
 			friendly_name = CASE WHEN $11 THEN hostings.friendly_name ELSE excluded.friendly_name END,
 			marker_id = CASE WHEN $11 THEN hostings.marker_id ELSE excluded.marker_id END,
@@ -194,7 +194,7 @@ func putHosting(ctx context.Context, tx conn, h reconcile.Hosting) (differs bool
 				ELSE hostings.suspended_by_us END`,
 		h.ID, clean(h.Org), h.Plan, h.State.String(), clean(h.SuspendedBy), name, marker.StripeID, marker.Slot,
 		encodeUsage(h.Usage), at(h.ObservedAt), gone)
-	return !found || state != h.State.String() || !gone && plan != h.Plan || by != clean(h.SuspendedBy), err
+	return !found || state != h.State.String() || !gone && (plan != h.Plan || by != clean(h.SuspendedBy)), err
 }
 
 // putOurs stores what an outcome says of a hosting and only our journal knows.

@@ -300,9 +300,9 @@ func (r *run) recordFailure(ctx context.Context, id string, b reconcile.Backoff)
 func (r *run) backoff(c *reconcile.Customer, err error) reconcile.Backoff {
 	b := reconcile.Backoff{Customer: c.ID, Error: err.Error()}
 	switch fault.Of(err) {
-	case fault.Permanent, fault.Conflict, fault.NotFound, fault.Malformed, fault.Unknown:
+	case fault.Permanent, fault.Conflict, fault.NotFound, fault.Unknown:
 		b.Counts = true
-	case fault.Transient, fault.Throttled, fault.Denied, fault.Ambiguous, fault.Canceled, fault.Fenced:
+	case fault.Transient, fault.Throttled, fault.Denied, fault.Ambiguous, fault.Malformed, fault.Canceled, fault.Fenced:
 	}
 	n := c.Failures
 	wait := r.RetryMin

@@ -103,9 +103,10 @@ func anyThere(n int, read func(i int) error) (found bool, absent, err error) {
 		case fault.NotFound, fault.Permanent: // Permanent: Stripe's "exists in the other mode"
 			absent = one
 			continue
-		case fault.Denied, fault.Canceled, fault.Fenced:
+		case fault.Canceled, fault.Fenced:
 			return false, absent, one
-		case fault.Transient, fault.Throttled, fault.Conflict, fault.Ambiguous, fault.Malformed, fault.Unknown:
+		case fault.Denied, // it may be about this one object
+			fault.Transient, fault.Throttled, fault.Conflict, fault.Ambiguous, fault.Malformed, fault.Unknown:
 		}
 		if one == nil {
 			return true, nil, nil

@@ -221,12 +221,17 @@ func (r *run) drift(ctx context.Context) error {
 // compare looks at hostings. The first error ends it.
 func (r *run) compare(ctx context.Context, due []reconcile.Hosting, done *atomic.Int32) error {
 	total := int(done.Load()) + len(due)
+	var refused atomic.Int32
 	g, ctx := errgroup.WithContext(ctx)
 	g.SetLimit(r.Concurrency)
 	for _, h := range due {
 		g.Go(func() error {
 			err := r.lookAt(ctx, h.Org, h.ID)
 			r.progress("comparing", int(done.Add(1)), total)
+			if errors.Is(err, fault.Denied) && refused.Add(1) < denyAfter {
+				r.note("hosting %d could not be compared: %v", h.ID, err) // one refusal may be about one org
+				return nil
+			}
 			return err
 		})
 	}

@@ -81,8 +81,13 @@ func (r *run) settleOne(ctx context.Context, c *reconcile.Customer, p reconcile.
 		r.log.WithField("action", p.ActionID).WithField("customer", c.ID).Info("found done, its answer had been lost")
 	case repeatable(p.Kind):
 		out.State, out.Error = reconcile.ActionFailed, "no answer, and not done; it is harmless to repeat"
-	case out.At.Before(r.settled(p)):
+	case out.At.Before(r.settled(p)) && !p.SettleUntil.Equal(p.SentAt):
 		return nil
+	case out.At.Before(r.settled(p)):
+		// A row of a process that died is in flight for nobody, and must keep
+		// nothing else of the customer waiting.
+		out.State, out.Settle, out.Looks, out.LookedAt = reconcile.ActionAmbiguous, r.settled(p), p.Looks, p.LookedAt
+		out.Error = "no answer; it is looked for again after the settling time"
 	default:
 		r.conclude(p, &out)
 	}
