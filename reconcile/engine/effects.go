@@ -304,10 +304,18 @@ func (r *run) suspension(ctx context.Context, a reconcile.Action, suspend bool, 
 	want := reconcile.HostingActive
 	if suspend {
 		want = reconcile.HostingSuspended
-		h.SuspendedByUs = r.Now().UTC()
 	}
 	if h.State != want {
 		return fault.Errorf(fault.Ambiguous, "hosting %d was to be %s and reads as %s", a.Hosting, want, h.State)
+	}
+	if suspend {
+		ours, err := r.ours(ctx, h, true)
+		if err != nil {
+			return unread(err)
+		}
+		if ours {
+			h.SuspendedByUs = r.Now().UTC()
+		}
 	}
 	out.Hosting, out.Unsuspend = &h, !suspend
 	return nil

@@ -218,7 +218,8 @@ func (r *run) findOnOrg(ctx context.Context, c *reconcile.Customer, p reconcile.
 // names, whoever it is bound to by now. A customer who came back has taken it over
 // while a suspension of it was still on its way; looked for under the old binding
 // it would be taken for somebody else's, and never be lifted. A change that is
-// there is ours: we had read it otherwise right before we sent it.
+// there is ours, for we had read it otherwise right before we sent it; of a
+// suspension the panel says whose it is.
 func (r *run) findChange(ctx context.Context, c *reconcile.Customer, p reconcile.Pending, out *reconcile.Outcome) (bool, error) {
 	if err := r.lookAt(ctx, p.Org, p.Hosting); err != nil {
 		return false, err
@@ -235,8 +236,11 @@ func (r *run) findChange(ctx context.Context, c *reconcile.Customer, p reconcile
 	out.Hosting = &h
 	switch p.Kind {
 	case reconcile.Suspend:
+		if h.State != reconcile.HostingSuspended {
+			return false, nil
+		}
 		h.SuspendedByUs = p.SentAt
-		return h.State == reconcile.HostingSuspended, nil
+		return r.ours(ctx, h, false)
 	case reconcile.Resume:
 		out.Unsuspend = h.State == reconcile.HostingActive
 		return h.State == reconcile.HostingActive, nil

@@ -1,0 +1,35 @@
+package engine
+
+import (
+	"context"
+	"strings"
+
+	"github.com/stripe-enhance/stripe-enhance/reconcile"
+)
+
+// cursorSuspender is whom the panel names in suspendedBy for what we suspend:
+// the pin of the panel and the id.
+const cursorSuspender = "suspender"
+
+// ours tells whether the suspension that a hosting shows is the one that we sent.
+// Staff may have suspended it in the same moment, or since a call of ours was lost,
+// and what is theirs is not to be lifted by a payment. We are known as the
+// organisation that sells, or, where the panel names another id, by the first call
+// that was answered; an unanswered one teaches nothing.
+func (r *run) ours(ctx context.Context, h reconcile.Hosting, answered bool) (bool, error) {
+	pin := r.Owners.Pin()
+	known, err := r.Cursors.Cursor(ctx, cursorSuspender)
+	if err != nil {
+		return false, err
+	}
+	us := pin + " " + h.SuspendedBy
+	switch {
+	case known == us:
+		return true, nil
+	case strings.HasSuffix(pin, " "+h.SuspendedBy):
+	case !answered || strings.HasPrefix(known, pin+" "):
+		r.note("hosting %d of org %s was to be suspended by us and is suspended by %s: it is left to them", h.ID, h.Org, h.SuspendedBy)
+		return false, nil
+	}
+	return true, r.Cursors.SetCursor(ctx, r.tok, cursorSuspender, us)
+}
