@@ -133,10 +133,17 @@ var insertPlanAction = bulk{
 	tail:    "ON CONFLICT (plan_id, position) DO NOTHING", // the id is the hash of the content
 }
 
+// approvalSlack is how much later than its approval the clock of another machine
+// may say that an action was planned.
+const approvalSlack = time.Minute
+
 // Approved returns the plans that somebody released and that have not expired,
-// oldest approval first, each with those of its actions that it has not released
-// yet: an approval is used up action by action, else a customer who pays and fails
-// again within its life would pass the brake on a word about something else.
+// oldest approval first, each with those of its actions that it still releases. An
+// approval is a word about what was wanted when it was given: it is used up for an
+// action that was done since, under whatever plan, or was not wanted for a while.
+// Else a customer who pays and fails again within its life would pass the brake on
+// a word about something else. That an action was withheld for a while changes
+// nothing.
 func (s *Store) Approved(ctx context.Context, now time.Time) ([]reconcile.HeldPlan, error) {
 	const op = "reading approvals"
 	plans, err := s.plans(ctx, op, "approved_at IS NOT NULL AND expires_at > $1 ORDER BY approved_at, id", at(now))
@@ -147,21 +154,62 @@ func (s *Store) Approved(ctx context.Context, now time.Time) ([]reconcile.HeldPl
 	for i := range plans {
 		ids[i] = plans[i].ID
 	}
-	used := make(map[[2]string]bool)
-	query := `SELECT a.held_plan_id, a.action_id FROM actions a JOIN plans p ON p.id = a.held_plan_id
-		WHERE a.held_plan_id <> '' AND a.state IN ('applied', 'adopted') AND a.finished_at >= p.approved_at
-		AND a.held_plan_id IN ` + s.reader().d.texts(1)
-	err = s.query(ctx, op, query, []any{list(ids)}, func(row scan) error {
-		var plan, action string
-		err := row(&plan, &action)
-		used[[2]string{plan, action}] = true
-		return err
+	wanted, ended := make(map[string]time.Time), make(map[string][]closed)
+	err = s.snapshot(ctx, op, func(ctx context.Context, c conn) error {
+		clear(wanted)
+		clear(ended)
+		of := " AND action_id IN (SELECT action_id FROM plan_actions WHERE plan_id IN " + c.d.texts(1) + ")"
+		query := "SELECT action_id, planned_at FROM actions WHERE state IN ('planned', 'held', 'sent', 'ambiguous')" + of
+		err := c.each(ctx, query, []any{list(ids)}, func(row scan) error {
+			var id string
+			var planned time.Time
+			err := row(&id, into(&planned))
+			wanted[id] = planned
+			return err
+		})
+		if err != nil {
+			return err
+		}
+		query = `SELECT action_id, finished_at, state = 'superseded' AND error = '` + withheld + `' FROM actions
+			WHERE state IN ('applied', 'adopted', 'superseded') AND finished_at >= $2` + of
+		return c.each(ctx, query, []any{list(ids), at(plans[0].Approved)}, func(row scan) error {
+			var id string
+			var end closed
+			err := row(&id, into(&end.at), &end.withheld)
+			ended[id] = append(ended[id], end)
+			return err
+		})
 	})
 	for i := range plans {
 		p := &plans[i]
-		p.Actions = slices.DeleteFunc(p.Actions, func(a reconcile.Action) bool { return used[[2]string{p.ID, clean(a.ID)}] })
+		p.Actions = slices.DeleteFunc(p.Actions, func(a reconcile.Action) bool {
+			id := clean(a.ID)
+			return used(ended[id], p.Approved, wanted[id])
+		})
 	}
 	return plans, err
+}
+
+// closed is the end of a journal row.
+type closed struct {
+	at       time.Time
+	withheld bool
+}
+
+// used tells whether an approval says nothing more of an action that was planned
+// at an instant, zero for not yet, for what became of it since.
+func used(ended []closed, approved, planned time.Time) bool {
+	anew := planned.After(approved.Add(approvalSlack))
+	for _, e := range ended {
+		switch {
+		case e.at.Before(approved):
+		case !e.withheld:
+			return true
+		default:
+			anew = false // it is what was withheld, come back
+		}
+	}
+	return anew
 }
 
 // plans reads held plans by a condition, with their actions.

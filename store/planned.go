@@ -11,8 +11,9 @@ import (
 
 // SavePlanned stores what was planned for customers, in one transaction. Journal
 // rows of a change that is wanted again stay the same rows; what was sent is never
-// touched; what is no longer wanted and was never sent becomes superseded. A
-// customer that was woken since it was loaded stays due.
+// touched; what is no longer wanted and was never sent becomes superseded, with a
+// word where it is wanted and merely withheld. A customer that was woken since it
+// was loaded stays due.
 func (s *Store) SavePlanned(ctx context.Context, tok reconcile.Token, run string, planned []reconcile.Planned, now time.Time) error {
 	if len(planned) == 0 {
 		return nil
@@ -55,6 +56,10 @@ type planning struct {
 	updates    [][]any
 	superseded [][]any
 }
+
+// withheld is the error of a superseded row that was wanted still: a gate, a person
+// or the mode was in the way.
+const withheld = "withheld"
 
 type openRow struct {
 	key   string
@@ -112,11 +117,19 @@ func (p *planning) sort(planned *reconcile.Planned) {
 			p.updates = append(p.updates, append(append([]any{o.key}, actionValues(a)...), p.run, p.position))
 		}
 	}
+	withhold := make(map[string]bool, len(planned.Holds))
+	for i := range planned.Holds {
+		withhold[clean(planned.Holds[i].ActionID)] = true
+	}
 	for _, id := range sorted(open) {
 		o := open[id]
 		if !wanted[id] && (o.state == reconcile.ActionPlanned || o.state == reconcile.ActionHeld) {
+			why := ""
+			if withhold[id] {
+				why = withheld
+			}
 			p.position++
-			p.superseded = append(p.superseded, []any{o.key, p.run, p.position, at(p.now)})
+			p.superseded = append(p.superseded, []any{o.key, p.run, p.position, at(p.now), why})
 		}
 	}
 }
@@ -149,8 +162,8 @@ var (
 		tail:    "actions.key = {key}",
 	}
 	supersede = bulk{
-		head:    "UPDATE actions SET state = 'superseded', run_id = {run_id}, position = {position}, finished_at = {finished_at}",
-		columns: []column{{"key", "TEXT"}, {"run_id", "TEXT"}, {"position", "BIGINT"}, {"finished_at", "TIMESTAMPTZ"}},
+		head:    "UPDATE actions SET state = 'superseded', run_id = {run_id}, position = {position}, finished_at = {finished_at}, error = {error}",
+		columns: []column{{"key", "TEXT"}, {"run_id", "TEXT"}, {"position", "BIGINT"}, {"finished_at", "TIMESTAMPTZ"}, {"error", "TEXT"}},
 		tail:    "actions.key = {key}",
 	}
 	insertAction = bulk{
