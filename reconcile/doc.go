@@ -43,9 +43,11 @@
 //     what is not, low slots before high ones) or its item is gone. It
 //     stays when its item merely lost its mapping, when an unmapped item has come
 //     that may be its upgrade, or when we do not know which item it served; and
-//     what is bound in this very decision loses nothing in it. Neither such a one
-//     nor that of an ended subscription goes while another hosting, which the
-//     customer still pays for, is gone: it may be the only one left.
+//     what is bound in this very decision loses nothing in it. That of an ended
+//     subscription stays when one that may have replaced it has come without a
+//     mapping, or when it was found up long after the end by a database that knew
+//     nothing of it. No hosting goes while another one, which the customer still
+//     pays for, is gone: it may be the only one left.
 //  18. The org is the bound one, else that of the hostings just found, else the one
 //     with our marker, else the one in which such a hosting
 //     was before it was deleted, else the one that the metadata names, else the only one

@@ -1,6 +1,10 @@
 package reconcile
 
-import "fmt"
+import (
+	"fmt"
+	"slices"
+	"time"
+)
 
 // lostMapping is the sentence for a bound item that is still billed but no longer
 // leads to a plan; empty when that is not so.
@@ -36,7 +40,7 @@ func (pl *planner) leftover(l *link) {
 	s := &pl.subs[l.sub]
 	switch {
 	case s.stance == stanceEnded:
-		l.stance, l.reason = pl.unlessLast(s, l, stanceEnded, s.why(s.Subscription, pl.policy))
+		l.stance, l.reason = pl.ended(s, l, s.why(s.Subscription, pl.policy))
 	case s.stance != stanceUp:
 		l.stance, l.reason = s.stance, s.why(s.Subscription, pl.policy)
 	case pl.lostMapping(l) != "":
@@ -52,6 +56,52 @@ func (pl *planner) leftover(l *link) {
 	if l.fresh && l.stance != stanceUp {
 		l.stance = stanceKeep
 	}
+}
+
+const (
+	// successorWithin is how long before the end of a subscription the one may have
+	// begun that replaces it: a billing period.
+	successorWithin = 31 * 24 * time.Hour
+	// foundUp is how long after its end the hosting of a subscription is up no more
+	// by any doing of ours.
+	foundUp = 24 * time.Hour
+)
+
+// ended takes the hosting of an ended subscription down, unless somebody else seems
+// to be served by it.
+func (pl *planner) ended(s *judged, l *link, reason string) (stance, string) {
+	keep := func(kind HoldKind, why string, args ...any) (stance, string) {
+		wait := reason + ", but " + fmt.Sprintf(why, args...)
+		pl.hold(Hold{Kind: kind, Subscription: s.ID, Hosting: l.Hosting, Reason: wait})
+		return stanceKeep, wait
+	}
+	if n := pl.successor(s); n != nil {
+		return keep(HoldUnmapped, "%s (%s) has come without a mapping: hosting %d stays as it is until `stripe-enhance mappings set PRICE PLAN`",
+			n.ID, priceList(n.items), l.Hosting)
+	}
+	up := l.hosting >= 0 && pl.c.Hostings[l.hosting].State == HostingActive
+	if up && l.How == BoundByMarker && !s.EndedAt.IsZero() && l.At.Sub(s.EndedAt) > foundUp {
+		return keep(HoldAdopt, "hosting %d was found up at %s, when this database knew nothing of it: somebody who came back may be using it; suspend it in the panel if nobody does, or name it in the metadata of whom it serves",
+			l.Hosting, day(l.At))
+	}
+	return pl.unlessLast(s, l, stanceEnded, reason)
+}
+
+// successor is a live subscription that may have replaced an ended one and of which
+// it is not known what it buys; nil for none.
+func (pl *planner) successor(s *judged) *judged {
+	end := s.EndedAt
+	if end.IsZero() {
+		end = pl.now
+	}
+	for i := range pl.subs {
+		n := &pl.subs[i]
+		linked := slices.ContainsFunc(pl.links, func(l link) bool { return l.sub == i })
+		if n.stance == stanceUp && !n.mapped && !linked && n.Created.After(end.Add(-successorWithin)) {
+			return n
+		}
+	}
+	return nil
 }
 
 // itemGone judges a hosting whose item is no longer part of a live subscription.
@@ -105,14 +155,15 @@ func (pl *planner) unlessLast(s *judged, l *link, down stance, reason string) (s
 // is mapped to a plan which cannot be found, or asks for an absurd number; and an
 // unmapped one that is newer than the binding or of unknown age: an upgrade, of the
 // item or of one of its units, to a price that nobody has mapped yet. Older unmapped
-// ones were beside it all along; they are extras.
+// ones were beside it all along; they are extras. One that has its hostings needs
+// no other.
 func (pl *planner) awaits(l *link) *Item {
 	s := &pl.subs[l.sub]
 	for i := range s.items {
 		it := &s.items[i]
 		t, ok := pl.cat.match(it)
 		switch {
-		case it.ID == l.Item:
+		case it.ID == l.Item, pl.served(l.sub, it):
 		case ok && (t.problem != "" || it.absurd()):
 			return it
 		case !ok && (it.Created.IsZero() || !it.Created.Before(l.At)):
@@ -120,6 +171,17 @@ func (pl *planner) awaits(l *link) *Item {
 		}
 	}
 	return nil
+}
+
+// served tells that an item has all the hostings that it asks for.
+func (pl *planner) served(sub int, it *Item) bool {
+	n := int64(0)
+	for i := range pl.links {
+		if pl.links[i].sub == sub && pl.links[i].Item == it.ID {
+			n++
+		}
+	}
+	return n > 0 && n >= it.Quantity
 }
 
 func (pl *planner) lostKind(l *link) HoldKind {

@@ -216,6 +216,25 @@ func TestAnUpgradeKeepsTheHosting(t *testing.T) {
 	}
 }
 
+// Staff gave more than was paid for, minutes ago, and it is in use. With a plan
+// changed on what was read before put in once, this went red.
+func TestAnUpgradeIsNoDowngradeOfWhatStaffGave(t *testing.T) {
+	r := rig.New(t, rig.Options{})
+	r.Run(engine.Request{})
+	ids := plans(r)
+	s := signUp(t, r, simulator.SignUp{Email: "ada@example.com", Price: priceFor(t, r, ids[0])})
+	r.Run(engine.Request{})
+	id := r.World.Hostings()[0].ID
+	middle := r.World.Plans()[slices.IndexFunc(r.World.Plans(), func(p simulator.Plan) bool { return p.ID == ids[1] })]
+	r.World.Advance(5 * time.Minute)
+	must(t, r.World.StaffChangePlan(id, ids[2]))
+	must(t, r.World.SetUsage(id, middle.Resources[0].Name, middle.Resources[0].Total+1))
+	must(t, r.World.ChangePrice(s.Subscription, s.Items[0], priceFor(t, r, ids[1])))
+	r.World.Advance(2 * time.Minute)
+	diff(t, "told", []string{"downgrade"}, holdKinds(r.Run(engine.Request{})))
+	diff(t, "plan", ids[2], r.World.Hostings()[0].Plan)
+}
+
 func TestWhoCancelsAndBuysAgainGetsTheOldHostingBack(t *testing.T) {
 	r := rig.New(t, rig.Options{})
 	basic := priceFor(t, r, plans(r)[0])

@@ -2,6 +2,7 @@ package engine_test
 
 import (
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -31,5 +32,25 @@ func TestAKeyThatMayNotWriteMetadataStopsNobody(t *testing.T) {
 	r.Run(engine.Request{})
 	if c := r.Run(engine.Request{}); c.Run.Error != "" || len(c.Holds) > 0 {
 		t.Errorf("two hours later: %q, %v", c.Run.Error, holdKinds(c))
+	}
+}
+
+// TestMetadataThatNamesOrgAndHostingBinds does what the hold "adopt" tells people to
+// do. With the hosting that metadata names not loaded put in once, this went red.
+func TestMetadataThatNamesOrgAndHostingBinds(t *testing.T) {
+	for _, owner := range []string{"", "other@example.com", "ada@example.com"} {
+		t.Run("owner "+owner, func(t *testing.T) {
+			r := rig.New(t, rig.Options{})
+			org := r.World.StaffCreateOrg("Ada by hand", owner)
+			h, err := r.World.StaffCreateHosting(org, plans(r)[0], "by hand")
+			must(t, err)
+			r.Run(engine.Request{})
+			signUp(t, r, simulator.SignUp{Email: "ada@example.com", Price: priceFor(t, r, plans(r)[0]),
+				Metadata: map[string]string{"enhance_org_id": org, "enhance_subscription_id": strconv.Itoa(h)}})
+			if rep := r.Converge(10); !rep.Converged() {
+				t.Errorf("%v %+v", kinds(rep), rep.Holds)
+			}
+			diff(t, "orgs and hostings", []int{1, 1}, []int{len(r.World.Orgs()), len(r.World.Hostings())})
+		})
 	}
 }

@@ -1,0 +1,62 @@
+package engine_test
+
+import (
+	"testing"
+	"time"
+
+	"github.com/stripe-enhance/stripe-enhance/internal/rig"
+	"github.com/stripe-enhance/stripe-enhance/reconcile"
+	"github.com/stripe-enhance/stripe-enhance/reconcile/engine"
+	"github.com/stripe-enhance/stripe-enhance/simulator"
+)
+
+// hold sets a hold by hand on a subscription.
+func hold(t *testing.T, r *rig.Rig, sub string, kind reconcile.ManualKind) {
+	t.Helper()
+	must(t, r.Store.AddManualHold(t.Context(), reconcile.ManualHold{ID: "hold_" + kind.String(), Kind: kind, Subscription: sub,
+		Reason: "abuse", Author: "test", Created: r.World.Now()}))
+}
+
+// With a hold that stands for the present binding alone put in once, this went red.
+func TestAHoldOnASubscriptionOutlivesIt(t *testing.T) {
+	for _, kind := range []reconcile.ManualKind{reconcile.KeepSuspended, reconcile.Ignore} {
+		t.Run(kind.String(), func(t *testing.T) {
+			r := rig.New(t, rig.Options{})
+			price := priceFor(t, r, plans(r)[0])
+			s := signUp(t, r, simulator.SignUp{Email: "ada@example.com", Price: price})
+			r.Run(engine.Request{})
+			must(t, r.World.Cancel(s.Subscription))
+			r.World.Advance(2 * time.Minute)
+			diff(t, "cancelled", []string{"suspend applied"}, kinds(r.Run(engine.Request{})))
+			hold(t, r, s.Subscription, kind)
+			signUp(t, r, simulator.SignUp{Email: "ada@example.com", Guest: true, Price: price})
+			rep := r.Run(engine.Request{})
+			diff(t, "actions when the customer is back", []string(nil), kinds(rep))
+			for _, k := range holdKinds(rep) {
+				diff(t, "hold", "manual", k)
+			}
+			diff(t, "panel", []string{r.World.Plans()[0].Name + " suspended"}, panel(r))
+		})
+	}
+}
+
+// A person who is quicker than the run is obeyed by it.
+func TestAHoldThatComesWhileTheRunIsUnderWayIsObeyed(t *testing.T) {
+	r := rig.New(t, rig.Options{})
+	s := signUp(t, r, simulator.SignUp{Email: "ada@example.com", Price: priceFor(t, r, plans(r)[0])})
+	r.Run(engine.Request{})
+	must(t, r.World.MarkUnpaid(s.Subscription))
+	r.World.Advance(2 * time.Minute)
+	asked := false
+	r.World.SetFault(func(c simulator.Call) simulator.Fault {
+		if c.Route == "GET /v1/prices/{id}" && !asked { // the last gate: everything is planned
+			asked = true
+			hold(t, r, s.Subscription, reconcile.NoSuspend)
+		}
+		return simulator.Fault{}
+	})
+	rep := r.Run(engine.Request{})
+	diff(t, "the gate asked", true, asked)
+	diff(t, "actions", []string{"suspend superseded"}, kinds(rep))
+	diff(t, "panel", []string{r.World.Plans()[0].Name + " active"}, panel(r))
+}
