@@ -9,7 +9,9 @@
 //
 // A refused credential is another matter: after three refusals without a write
 // that was accepted in between, writes stop and reads go on. One refusal may be
-// about one object.
+// about one org: several about the same one count once, one that may not be read
+// counts not at all, and those that were refused while others were accepted do not
+// count until they are accepted themselves.
 //
 // Decisions:
 //
@@ -50,6 +52,10 @@ const (
 // since whether it is back.
 var ErrReadFirst = errors.New("a read has to find the side well before anything is written")
 
+// ErrCredential in an error says that the credential itself was refused, whatever
+// the call was about.
+var ErrCredential = errors.New("the credential itself is refused")
+
 // Breaker guards one side. Make one per side and share it among everything that
 // talks to that side. A nil Breaker lets everything pass. Safe for concurrent use.
 type Breaker struct {
@@ -66,8 +72,10 @@ type Breaker struct {
 	asking bool          // half-open: a read is under way
 	why    string        // the last failure
 
-	refused int       // in a row, but for reads that were answered
-	denied  time.Time // no writes until then
+	refused int             // in a row, but for reads that were answered
+	about   map[string]bool // whose refusals those were
+	known   map[string]bool // who was refused while others were not
+	denied  time.Time       // no writes until then
 	refusal string
 }
 
@@ -77,14 +85,18 @@ func New(side string, now func() time.Time) *Breaker {
 	if now == nil {
 		now = time.Now
 	}
-	return &Breaker{side: side, now: now}
+	return &Breaker{side: side, now: now, about: map[string]bool{}, known: map[string]bool{}}
 }
 
 // Enter asks whether a call may be sent. leave must be called with how it ended;
 // fault.Canceled, and a nil leave in the place of an error, count as nothing. The
 // error is fault.Transient, around ErrReadFirst where a read would help, or
-// fault.Denied.
-func (b *Breaker) Enter(write bool) (leave func(error), err error) {
+// fault.Denied; and fault.LeftAlone in any case.
+func (b *Breaker) Enter(write bool) (leave func(error), err error) { return b.EnterFor("", write) }
+
+// EnterFor is Enter for a call that is about one org, or whatever else a side may
+// refuse to touch while it accepts the credential. "": about none.
+func (b *Breaker) EnterFor(about string, write bool) (leave func(error), err error) {
 	if b == nil {
 		return func(error) {}, nil
 	}
@@ -92,13 +104,13 @@ func (b *Breaker) Enter(write bool) (leave func(error), err error) {
 	defer b.mu.Unlock()
 	now := b.now()
 	if err := b.closedTo(write, now); err != nil {
-		return nil, err
+		return nil, fault.Unsent(err)
 	}
 	if b.pause > 0 {
 		b.asking = true
-		return b.leave(write, true), nil
+		return b.leave(about, write, true), nil
 	}
-	return b.leave(write, false), nil
+	return b.leave(about, write, false), nil
 }
 
 // closedTo says why a call may not be sent at an instant. Called with mu held.
@@ -121,7 +133,7 @@ func (b *Breaker) closedTo(write bool, now time.Time) error {
 func clock(t time.Time) string { return t.UTC().Format("15:04:05Z") }
 
 // leave notes once how a call ended. trial is the one read of a half-open side.
-func (b *Breaker) leave(write, trial bool) func(error) {
+func (b *Breaker) leave(about string, write, trial bool) func(error) {
 	var once sync.Once
 	return func(err error) {
 		once.Do(func() {
@@ -130,20 +142,18 @@ func (b *Breaker) leave(write, trial bool) func(error) {
 			if trial {
 				b.asking = false
 			}
-			b.note(write, err)
+			b.note(about, write, err)
 		})
 	}
 }
 
 // note is called with mu held.
-func (b *Breaker) note(write bool, err error) {
+func (b *Breaker) note(about string, write bool, err error) {
 	switch {
 	case errors.Is(err, fault.Denied):
-		if b.refused++; b.refused >= refusals {
-			b.denied, b.refusal = b.now().Add(denialPause), err.Error()
-		}
+		b.deny(about, write, err)
 	case err == nil && write:
-		b.refused, b.denied = 0, time.Time{}
+		b.accept(about)
 	}
 	switch kind := fault.Of(err); {
 	case kind == fault.Canceled || kind == fault.Fenced:
@@ -155,6 +165,37 @@ func (b *Breaker) note(write bool, err error) {
 	}
 	b.row, b.pause = 0, 0
 	b.count(false)
+}
+
+// deny counts a refusal. What may not be read of one org says nothing of writing to
+// others. Called with mu held.
+func (b *Breaker) deny(about string, write bool, err error) {
+	if errors.Is(err, ErrCredential) {
+		about = ""
+	}
+	if about != "" && (!write || b.known[about]) {
+		return
+	}
+	if about == "" || !b.about[about] {
+		b.refused++
+	}
+	if about != "" {
+		b.about[about] = true
+	}
+	if b.refused >= refusals {
+		b.denied, b.refusal = b.now().Add(denialPause), err.Error()
+	}
+}
+
+// accept notes a write that was accepted: the credential is good, and whoever was
+// refused before it is so for a reason of his own. Called with mu held.
+func (b *Breaker) accept(about string) {
+	for org := range b.about {
+		b.known[org] = true
+	}
+	delete(b.known, about)
+	clear(b.about)
+	b.refused, b.denied = 0, time.Time{}
 }
 
 func (b *Breaker) fail(err error) {

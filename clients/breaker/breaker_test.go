@@ -42,6 +42,14 @@ func (s *side) calls(write bool, ends ...error) (passed int) {
 	return passed
 }
 
+// write sends a write about an org.
+func (s *side) write(org string, end error) {
+	leave, err := s.EnterFor(org, true)
+	if err == nil {
+		leave(end)
+	}
+}
+
 // open is what Open says; "" when it is closed.
 func (s *side) open() string {
 	if err := s.Open(); err != nil {
@@ -88,7 +96,7 @@ func TestAfterThePauseOneReadAsksAndAWriteWaitsForIt(t *testing.T) {
 	s := newSide(t)
 	s.calls(false, many(5, outage)...)
 	s.now = t0.Add(firstPause)
-	if _, err := s.Enter(true); !errors.Is(err, ErrReadFirst) || fault.Of(err) != fault.Transient {
+	if _, err := s.Enter(true); !errors.Is(err, ErrReadFirst) || !errors.Is(err, fault.LeftAlone) || fault.Of(err) != fault.Transient {
 		t.Errorf("a write: %v, want ErrReadFirst", err)
 	}
 	leave, err := s.Enter(false)
@@ -149,7 +157,7 @@ func TestARefusedCredentialStopsWritesAndNotReads(t *testing.T) {
 	s.calls(true, refused)
 	s.want("reads", false, 1)
 	_, err := s.Enter(true)
-	if fault.Of(err) != fault.Denied || !strings.Contains(err.Error(), "until 12:05:00Z") {
+	if fault.Of(err) != fault.Denied || !errors.Is(err, fault.LeftAlone) || !strings.Contains(err.Error(), "until 12:05:00Z") {
 		t.Errorf("a write: %v", err)
 	}
 	s.calls(false, nil) // this one was allowed; that says nothing of writing
@@ -163,6 +171,43 @@ func TestARefusedCredentialStopsWritesAndNotReads(t *testing.T) {
 	if s.Open() != nil {
 		t.Errorf("after a write that was accepted: %q", s.open())
 	}
+}
+
+// TestOrgsThatAreRefusedAreNoRefusedCredential: what three orgs could do when they
+// were tried again and again kept everybody from being resumed who had paid.
+func TestOrgsThatAreRefusedAreNoRefusedCredential(t *testing.T) {
+	s := newSide(t)
+	for range 5 {
+		s.write("a", refused)
+		s.write("b", refused)
+	}
+	s.want("two orgs, again and again", true, 1)
+	for _, org := range []string{"x", "y", "z"} {
+		leave, _ := s.EnterFor(org, false)
+		leave(refused)
+	}
+	s.want("three that may not be read", true, 1)
+	s.write("c", refused)
+	s.want("the third", true, 0)
+	s.now = t0.Add(denialPause)
+	s.write("d", nil)
+	for _, org := range []string{"a", "b", "c", "a", "b", "c", "e", "f"} {
+		s.write(org, refused)
+	}
+	s.want("those who were refused while another was accepted", true, 1)
+	s.write("b", nil)
+	s.write("b", refused)
+	s.write("e", refused) // refused by now while b was accepted
+	s.write("g", refused)
+	s.want("one that was accepted since, and another", true, 1)
+	s.write("h", refused)
+	s.want("and the third", true, 0)
+	s.now = s.now.Add(denialPause)
+	s.write("d", nil)
+	for range refusals {
+		s.write("a", fault.Wrap(fault.Denied, ErrCredential))
+	}
+	s.want("the token itself, whoever is asked for", true, 0)
 }
 
 func TestANilBreakerLetsEverythingPass(t *testing.T) {

@@ -78,11 +78,18 @@ func TestAfterARefusedTokenNothingIsWrittenForAWhile(t *testing.T) {
 	change := func() error {
 		return n.client.Change(t.Context(), n.org, n.hosting, reconcile.HostingChange{Suspended: &suspend})
 	}
-	n.breaks(changesIt, simulator.Fault{Apply: simulator.Skip, Status: http.StatusForbidden})
-	for range 3 {
-		_ = change()
+	refused := func(status int) {
+		n.breaks(changesIt, simulator.Fault{Apply: simulator.Skip, Status: status})
+		for range 3 {
+			_ = change()
+		}
+		n.breaks("", simulator.Fault{})
 	}
-	n.breaks("", simulator.Fault{})
+	refused(http.StatusForbidden) // that is about this one org
+	if err := change(); err != nil {
+		t.Errorf("after one org that was refused: %v", err)
+	}
+	refused(http.StatusUnauthorized)
 	if err := change(); fault.Of(err) != fault.Denied || n.calls(changesIt) != 0 {
 		t.Errorf("the next write: %v after %d requests, want denied after none", err, n.calls(changesIt))
 	}

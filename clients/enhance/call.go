@@ -36,6 +36,19 @@ func at(method, route string, ids ...string) call {
 
 func get(route string, ids ...string) call { return at(http.MethodGet, route, ids...) }
 
+// org is the customer org that the call is about, "" for our own: its refusals are
+// those of the credential.
+func (c call) org(own string) string {
+	part := strings.Split(c.path, "/") // "", "orgs", org, and perhaps "customers", customer
+	switch {
+	case len(part) > 4 && part[3] == "customers":
+		return part[4]
+	case len(part) > 2 && part[1] == "orgs" && part[2] != url.PathEscape(own):
+		return part[2]
+	}
+	return ""
+}
+
 // about names what a 404 would be about.
 func (c call) about(object string) call {
 	c.object = object

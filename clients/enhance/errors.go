@@ -7,6 +7,8 @@ import (
 	"net/url"
 	"strings"
 	"unicode"
+
+	"github.com/stripe-enhance/stripe-enhance/clients/breaker"
 )
 
 // Error is one call that did not succeed. What it demands is its fault kind;
@@ -45,6 +47,11 @@ func (e *Error) Error() string {
 
 // Unwrap gives the cause beneath.
 func (e *Error) Unwrap() error { return e.Err }
+
+// Is tells the breaker a refused token from an org that may not be touched.
+func (e *Error) Is(target error) bool {
+	return target == breaker.ErrCredential && e.Status == http.StatusUnauthorized
+}
 
 // DomainTaken reports that a website could not be created because the panel
 // already has that domain, somewhere. Such an error is a fault.Conflict too.

@@ -18,7 +18,7 @@ import (
 // read sends a GET until it succeeds, is refused for good, or has been tried
 // often enough. accept parses the body; what it refuses is fault.Malformed.
 func (c *Client) read(ctx context.Context, at call, limit int64, accept func([]byte) error) (err error) {
-	leave, err := c.o.Breaker.Enter(false)
+	leave, err := c.o.Breaker.EnterFor(at.org(c.o.Org), false)
 	if err != nil {
 		return c.unsent(at, err)
 	}

@@ -58,12 +58,12 @@ func (c *Client) write(ctx context.Context, at call, body any, want int, accept 
 // enter asks the breaker for a write. A panel that was left alone is asked first
 // whether it is ready.
 func (c *Client) enter(ctx context.Context, at call) (leave func(error), err error) {
-	leave, err = c.o.Breaker.Enter(true)
+	leave, err = c.o.Breaker.EnterFor(at.org(c.o.Org), true)
 	if errors.Is(err, breaker.ErrReadFirst) {
 		if err = c.Ready(ctx); err != nil {
 			return nil, fault.Wrap(fault.Of(err), &Error{Method: at.method, Path: at.path, Err: fmt.Errorf("not sent: %w", err)})
 		}
-		leave, err = c.o.Breaker.Enter(true)
+		leave, err = c.o.Breaker.EnterFor(at.org(c.o.Org), true)
 	}
 	if err != nil {
 		return nil, c.unsent(at, err)

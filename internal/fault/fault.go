@@ -90,6 +90,24 @@ func Of(err error) Kind {
 	return Unknown
 }
 
+// LeftAlone tells of an error, beside its kind, that nothing was sent: the side is
+// being left alone for a while because of calls before this one. It says nothing
+// about what the call was for.
+var LeftAlone = errors.New("not sent, the side is left alone")
+
+// Unsent marks an error as LeftAlone. The text and the kind stay err's own.
+func Unsent(err error) error {
+	if err == nil {
+		return nil
+	}
+	return unsent{err}
+}
+
+type unsent struct{ error }
+
+func (u unsent) Unwrap() error        { return u.error }
+func (u unsent) Is(target error) bool { return target == LeftAlone }
+
 type classified struct {
 	kind Kind
 	err  error
