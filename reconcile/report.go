@@ -24,6 +24,9 @@ type Report struct {
 	// Notes are sentences for the operator that concern no single customer: a
 	// gate that failed, a recovery, a lease held by somebody else.
 	Notes []string
+	// Partial tells that something which this run was to look at could not be read.
+	// Notes say what.
+	Partial bool
 }
 
 // MostReported is how many actions of one state, and holds of one kind, a report
@@ -65,9 +68,9 @@ func (o Omitted) Total() int {
 }
 
 // Converged reports whether what is wanted is what there is: nothing planned,
-// withheld or failed.
+// withheld or failed, and everything was looked at that was to be.
 func (r Report) Converged() bool {
-	return r.Run.Error == "" && r.Pending() == 0 && len(r.Holds) == 0 && len(r.Plans) == 0
+	return r.Run.Error == "" && !r.Partial && r.Pending() == 0 && len(r.Holds) == 0 && len(r.Plans) == 0
 }
 
 // Pending counts the actions that are wanted and not done.

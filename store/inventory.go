@@ -270,17 +270,16 @@ func (s *Store) NewestOrg(ctx context.Context) (newest time.Time, err error) {
 	return newest, err
 }
 
-// UnreadOrgs returns orgs whose hostings were never listed. The panel's own count
-// is no reason to leave one out: it does not tell of hostings that were deleted,
-// and those are what keeps them from being made again.
-func (s *Store) UnreadOrgs(ctx context.Context, limit int) ([]string, error) {
-	var ids []string
-	query := "SELECT id FROM orgs WHERE hostings_read_at IS NULL AND NOT deleted ORDER BY id LIMIT $1"
-	err := s.query(ctx, "looking for unread orgs", query, []any{limit}, func(row scan) error {
-		var id string
-		err := row(&id)
-		ids = append(ids, id)
+// UnreadOrgs returns orgs whose hostings were never listed, by id. The panel's own
+// count is no reason to leave one out: it does not tell of hostings that were
+// deleted, and those are what keeps them from being made again.
+func (s *Store) UnreadOrgs(ctx context.Context, after string, limit int) ([]reconcile.Org, error) {
+	var orgs []reconcile.Org
+	query := orgColumns + " FROM orgs WHERE hostings_read_at IS NULL AND NOT deleted AND id > $1 ORDER BY id LIMIT $2"
+	err := s.query(ctx, "looking for unread orgs", query, []any{after, limit}, func(row scan) error {
+		o, err := scanOrg(row)
+		orgs = append(orgs, o)
 		return err
 	})
-	return ids, err
+	return orgs, err
 }

@@ -42,9 +42,17 @@ func TestUnreadOrgsAreThoseWhoseHostingsWereNeverListed(t *testing.T) {
 	conform(t, func(t *testing.T, f *fixture) {
 		f.must(f.SaveOrgs(t.Context(), f.tok, []reconcile.Org{{ID: "org-1", Hostings: 2}, {ID: "org-2"}, {ID: "org-3", Hostings: 1, Deleted: true}, {ID: "org-4", Hostings: 1}}, true, t0))
 		unread := func() []string {
-			ids, err := f.UnreadOrgs(t.Context(), 10)
-			f.must(err)
-			return ids
+			var ids []string
+			for after := ""; ; after = ids[len(ids)-1] {
+				orgs, err := f.UnreadOrgs(t.Context(), after, 2)
+				f.must(err)
+				if len(orgs) == 0 {
+					return ids
+				}
+				for _, o := range orgs {
+					ids = append(ids, o.ID)
+				}
+			}
 		}
 		same(t, "unread", []string{"org-1", "org-2", "org-4"}, unread())
 		f.must(f.SaveHostings(t.Context(), f.tok, "org-1", nil, t0))

@@ -41,7 +41,7 @@ func everything(f *fixture) {
 			func() error { _, err := f.Performed(ctx, reconcile.Suspend, t0); return err },
 			func() error { _, err := f.DriftDue(ctx, t0, t0, 10); return err },
 			func() error { _, err := f.NewestOrg(ctx); return err },
-			func() error { _, err := f.UnreadOrgs(ctx, 10); return err },
+			func() error { _, err := f.UnreadOrgs(ctx, "", 10); return err },
 			func() error { _, err := f.Anchors(ctx, 3); return err },
 			func() error { _, err := f.UnseenEvents(ctx, []string{"evt_1"}); return err },
 			func() error { _, err := f.LastListed(ctx); return err },

@@ -230,6 +230,8 @@ func (p *printer) verdict(r reconcile.Report, d Document, withheld int) {
 		p.linef("\n%s", p.Bad("The run failed: "+Plain(d.Error)))
 	case d.Converged:
 		p.linef("\n%s", p.Good("Everything is as it should be."))
+	case r.Partial && open+held+withheld+d.Counts.Applied+d.Counts.Failed == 0:
+		p.linef("\n%s", p.Warn("Not everything could be read, so this is not all; the notes say what."))
 	case r.Dry:
 		p.linef("\nA run would make %s; %d held for approval, %d withheld.", Count(open, "change"), held, withheld)
 	default:

@@ -26,9 +26,14 @@ const (
 	// the credential. One refusal may be about one org, and must not keep all the
 	// others from what they paid for.
 	denyAfter = 3
-	// denyWait is when one that was refused is tried again: soon enough after
-	// somebody has mended the credential, and after the others.
+	// denyWait is when one that was refused is tried again, and one for whom nothing
+	// may be created: soon enough after somebody has mended the credential or the
+	// org. RetryMax bounds it as well.
 	denyWait = 5 * time.Minute
+	// vainAfter is how many of those who failed before may fail again while they are
+	// planned; the others of them are left for the next run. It is less than opens
+	// the panel's breaker, which would keep out everybody else as well.
+	vainAfter = 3
 	// premiseAge is how old the reading may be on which something is taken away.
 	premiseAge = time.Minute
 	// maxSteps bounds the actions of one customer in one run.
@@ -36,18 +41,21 @@ const (
 )
 
 // apply does what was planned and is not held: customers in parallel, each one's
-// actions in order, those who only receive before those who lose something.
+// actions in order, those who only receive before those who lose something. Those
+// who failed before come after all others: some orgs that are refused, or are on a
+// machine that is out, end a run early, and must not do so before whoever has just
+// paid has had his turn.
 func (r *run) apply(ctx context.Context) error {
 	if r.req.Dry || r.Policy.Mode == reconcile.Observe {
 		return nil
 	}
 	r.applying.Store(true)
 	var done atomic.Int32
-	for _, takes := range []bool{false, true} {
+	for _, turn := range []struct{ failing, takes bool }{{false, false}, {false, true}, {true, false}, {true, true}} {
 		g := errgroup.Group{}
 		g.SetLimit(r.Concurrency)
 		for _, w := range r.work {
-			if (w.takes > 0) != takes || !r.released(w) {
+			if w.failing != turn.failing || (w.takes > 0) != turn.takes || !r.released(w) {
 				continue
 			}
 			if r.halted(ctx) {
@@ -82,22 +90,24 @@ func (r *run) released(w customerWork) bool {
 
 // applyOne brings one customer as far as it goes. Before every step the customer
 // is loaded and planned again, so an action that is no longer wanted is dropped,
-// and only what the brake let pass is done.
+// and only what the brake let pass is done. An action that is refused keeps from
+// being done what depends on it, and nothing else; see setbacks.
 func (r *run) applyOne(ctx context.Context, id string) {
 	defer r.survive(ctx, id)
 	premise, looked := map[string]time.Time{}, map[string]bool{}
+	var back setbacks
 	err := func() error {
 		for range maxSteps {
 			if r.halted(ctx) {
-				return nil
+				return back.err
 			}
 			c, d, err := r.again(ctx, id)
 			if err != nil {
 				return err
 			}
-			a, ok := r.next(d)
+			a, ok := r.next(d, &back)
 			if !ok {
-				return nil
+				return back.err
 			}
 			if rests(r.catalog, a) && r.Now().Sub(premise[a.ID]) > premiseAge {
 				if err := r.readPremise(ctx, c, a); err != nil {
@@ -106,7 +116,7 @@ func (r *run) applyOne(ctx context.Context, id string) {
 				premise[a.ID] = r.Now()
 				continue // and plan again with what is true now
 			}
-			again, err := r.lookFirst(ctx, a, looked)
+			again, err := r.lookFirst(ctx, c, a, looked)
 			if err != nil {
 				return fmt.Errorf("%s: looking first: %w", describe(a), err)
 			}
@@ -114,7 +124,10 @@ func (r *run) applyOne(ctx context.Context, id string) {
 				continue
 			}
 			if err := r.perform(ctx, c, a); err != nil {
-				return fmt.Errorf("%s: %w", describe(a), err)
+				err = fmt.Errorf("%s: %w", describe(a), err)
+				if !r.wasRefused(a) || !back.bear(a, err) {
+					return err
+				}
 			}
 		}
 		return fault.Errorf(fault.Permanent, "more than %d actions for one customer in one run", maxSteps)
@@ -126,6 +139,13 @@ func (r *run) applyOne(ctx context.Context, id string) {
 	if !r.halted(ctx) {
 		r.finish(ctx, id)
 	}
+}
+
+// wasRefused tells that an action is known not to be done, and that this is recorded.
+func (r *run) wasRefused(a reconcile.Action) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.refused[a.ID]
 }
 
 // describe names an action and whom it is for, as the head of an error.
@@ -148,9 +168,9 @@ func (r *run) again(ctx context.Context, id string) (*reconcile.Customer, reconc
 }
 
 // next is the first action that may be done now.
-func (r *run) next(d reconcile.Decision) (reconcile.Action, bool) {
+func (r *run) next(d reconcile.Decision, back *setbacks) (reconcile.Action, bool) {
 	for _, a := range d.Actions {
-		if r.heldBy(a) == "" && !r.unseenByBrake(a) {
+		if r.heldBy(a) == "" && !r.unseenByBrake(a) && !back.stop(a, r.catalog.Takes(a)) {
 			return a, true
 		}
 	}
@@ -187,30 +207,27 @@ func (r *run) readPremise(ctx context.Context, c *reconcile.Customer, a reconcil
 // lookFirst looks for what is about to be created, and at what is about to be
 // switched on again, which staff may have suspended on top of us; once for each
 // action. It reports whether it looked: the customer is then planned again with
-// what it saw.
-func (r *run) lookFirst(ctx context.Context, a reconcile.Action, looked map[string]bool) (bool, error) {
-	if looked[a.ID] {
-		return false, nil
-	}
+// what it saw. What may be where nobody could look is an error: see barred.
+func (r *run) lookFirst(ctx context.Context, c *reconcile.Customer, a reconcile.Action, looked map[string]bool) (bool, error) {
+	creates := a.Kind == reconcile.CreateOrg || a.Kind == reconcile.CreateSubscription
+	first := !looked[a.ID]
 	looked[a.ID] = true
-	switch a.Kind {
-	case reconcile.CreateOrg:
+	switch {
+	case first && a.Kind == reconcile.CreateOrg:
 		return true, r.freshIndex(ctx)
-	case reconcile.Resume:
+	case first && a.Kind == reconcile.Resume:
 		return true, r.lookAt(ctx, a.Org, a.Hosting)
-	case reconcile.CreateSubscription:
+	case first && creates && r.firstLook(a.Org):
 		// Once for each org: we are the only writer, and an org made in this very
 		// run began empty.
-		if !r.firstLook(a.Org) {
-			return false, nil
-		}
-		if _, err := r.readOrgs(ctx, []string{a.Org}); err != nil {
+		if err := r.readOrg(ctx, a.Org); err != nil {
 			return true, err
 		}
 		return true, r.freshIndex(ctx) // a database that was put back may not know where else it is
-	default:
-		return false, nil
+	case creates:
+		return false, r.barred(c)
 	}
+	return false, nil
 }
 
 // firstLook reports whether the hostings of an org were not read in this run yet.
@@ -256,26 +273,36 @@ func (r *run) failed(ctx context.Context, id string, err error) {
 		return
 	}
 	b := r.backoff(c, err)
-	r.log.WithFields(logrus.Fields{"customer": id, "due": b.Due, "parked": b.Parked, "kind": kind.String()}).WithError(err).Warn("customer postponed")
-	if !r.req.Dry {
+	switch {
+	case r.req.Dry:
+		r.overlook("%s could not be planned: %v", id, err)
+	case errors.Is(err, fault.LeftAlone): // nothing was tried: still due, like who has not failed
+		r.overlook("%s is left for the next run: %v", id, err)
+	default:
+		r.log.WithFields(logrus.Fields{"customer": id, "due": b.Due, "parked": b.Parked, "kind": kind.String()}).WithError(err).Warn("customer postponed")
 		if saveErr := r.recordFailure(ctx, id, b); saveErr != nil {
 			r.halt(errors.Join(err, saveErr))
 			return
 		}
-	} else {
-		r.note("%s could not be planned: %v", id, err)
 	}
 	switch {
+	case errors.Is(err, errBarred): // says nothing of the next customer
+	case b.Counts:
+		r.misses.Store(0)
+	case !r.applying.Load() && failing(c):
+		r.vain.Add(1)
 	case kind == fault.Denied:
 		if r.denials.Add(1) >= denyAfter {
 			r.halt(fmt.Errorf("refused for %d customers in a row, so every further call would be refused too: %w", denyAfter, err))
 		}
-	case !b.Counts && r.misses.Add(1) >= breakAfter:
+	case r.misses.Add(1) >= breakAfter:
 		r.halt(fmt.Errorf("%d customers in a row failed for reasons that are not theirs, the rest is left for the next run: %w", breakAfter, err))
-	case b.Counts:
-		r.misses.Store(0)
 	}
 }
+
+// failing tells that the last attempt for a customer did not succeed, for whatever
+// reason.
+func failing(c *reconcile.Customer) bool { return c.LastError != "" || !c.Parked.IsZero() }
 
 func (r *run) recordFailure(ctx context.Context, id string, b reconcile.Backoff) error {
 	if err := r.Timetable.Postpone(ctx, r.tok, b, r.now); err != nil {
@@ -313,8 +340,8 @@ func (r *run) backoff(c *reconcile.Customer, err error) reconcile.Backoff {
 	switch {
 	case b.Counts && n+1 >= parkAfter:
 		b.Parked, wait = true, parkProbe
-	case fault.Of(err) == fault.Denied:
-		wait = denyWait
+	case fault.Of(err) == fault.Denied || errors.Is(err, errBarred):
+		wait = min(denyWait, r.RetryMax)
 	}
 	b.Due = r.Now().UTC().Add(wait)
 	return b

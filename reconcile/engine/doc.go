@@ -104,11 +104,18 @@
 //
 // An error about one customer is that customer's: back-off from RetryMin, doubling
 // to RetryMax, half of it jitter; set aside after eight failures of its own in a
-// row and tried every six hours all the same. Outages of a side delay and do not
+// row and tried every six hours all the same. An action that is refused keeps back
+// what depends on it and nothing else. Outages of a side delay and do not
 // count; five in a row leave the rest of the run for later. A refusal may be about
-// one org: that customer is tried again in five minutes, and three in a row are
-// taken for the credential and end the run. A key that may not write metadata
-// stops nobody. A panic is an error about that customer.
+// one org: that customer is tried again in five minutes, or RetryMax if that is less,
+// and three in a row are taken for the credential and end the run. Those who failed
+// before come after all others, and what was never sent is nobody's failure. A key
+// that may not write metadata stops nobody. A panic is an error about that customer.
+//
+// An org whose hostings cannot be listed is passed over, and what may be in it is not
+// created: the rule stands at barred. A subscription that Stripe refuses for good is
+// passed over until a full run; one that cannot be read now keeps the event cursor. A
+// run that could not read what it was to look at is not converged.
 //
 // # Decisions
 //

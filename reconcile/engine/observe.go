@@ -19,12 +19,13 @@ import (
 
 // Names of the cursors.
 const (
-	cursorEvents  = "events"   // RFC 3339: events created before are followed
-	cursorKey     = "key"      // fingerprint of the last Stripe key that proved right
-	cursorPanel   = "panel"    // pin of the last panel that proved right
-	cursorOrgs    = "orgs"     // RFC 3339: the index of orgs is complete up to here
-	cursorDoubt   = "listing"  // what was wrong with the last complete listing; "": nothing
-	cursorCatalog = "mappings" // digest of the mappings and plans last planned with
+	cursorEvents   = "events"   // RFC 3339: events created before are followed
+	cursorKey      = "key"      // fingerprint of the last Stripe key that proved right
+	cursorPanel    = "panel"    // pin of the last panel that proved right
+	cursorOrgs     = "orgs"     // RFC 3339: the index of orgs is complete up to here
+	cursorRecovery = "recovery" // RFC 3339, the panel's clock: what is not newer was there when we knew nothing of it
+	cursorDoubt    = "listing"  // what was wrong with the last complete listing; "": nothing
+	cursorCatalog  = "mappings" // digest of the mappings and plans last planned with
 )
 
 const (
@@ -169,21 +170,45 @@ func (r *run) follow(ctx context.Context, since time.Time, nudged []string) erro
 			return err
 		}
 	}
-	readErr := r.read(ctx, distinct(touched), false)
-	if readErr != nil {
+	again, err := r.readTouched(ctx, distinct(touched))
+	if err != nil {
+		return err
+	}
+	if len(again) > 0 {
 		// The cursor stays, so the same events are followed again next time; what
 		// could be read is in the mirror and is planned in this run.
-		if errors.Is(readErr, fault.Denied) || ctx.Err() != nil {
-			return readErr
-		}
-		r.note("some changed subscriptions could not be read and are read again in the next run: %v", readErr)
-		return r.nudgeAgain(ctx, nudged)
+		return r.nudgeAgain(ctx, slices.DeleteFunc(slices.Clone(nudged), func(id string) bool { return !slices.Contains(again, id) }))
 	}
 	cursor := events.AsOf.Add(-eventLag)
 	if cursor.Before(since) {
 		cursor = since
 	}
 	return r.Cursors.SawEvents(ctx, r.tok, fresh, cursor.UTC().Format(time.RFC3339), cursor.Add(-eventOverlap-time.Minute))
+}
+
+// readTouched reads what was touched, and returns what has to be read again. One
+// that Stripe refuses for good, an id of the other mode for instance, is passed over:
+// asked for ever, it would keep the cursor from ever moving. Should it be one of
+// ours all the same, the next full run lists it.
+func (r *run) readTouched(ctx context.Context, ids []string) (again []string, err error) {
+	var later, never error
+	for _, f := range r.read(ctx, ids, false) {
+		switch {
+		case errors.Is(f.err, fault.Denied) || ctx.Err() != nil:
+			return nil, f.err
+		case f.refused && fault.Of(f.err) == fault.Permanent:
+			never = errors.Join(never, f.err)
+		default:
+			later, again = errors.Join(later, f.err), append(again, f.id)
+		}
+	}
+	if never != nil {
+		r.overlook("some changed subscriptions cannot be read, and are passed over: %v", never)
+	}
+	if later != nil {
+		r.overlook("some changed subscriptions could not be read and are read again in the next run: %v", later)
+	}
+	return again, nil
 }
 
 // nudgeAgain puts back the nudges of a run that could not follow them.
@@ -219,8 +244,12 @@ func (r *run) observeThese(ctx context.Context) error {
 	if err := r.trustStripe(ctx); err != nil {
 		return err
 	}
-	if err := r.read(ctx, ids, true); err != nil {
-		return err
+	var failed error
+	for _, f := range r.read(ctx, ids, true) {
+		failed = errors.Join(failed, f.err)
+	}
+	if failed != nil {
+		return failed
 	}
 	customers, err := r.Queue.CustomersOf(ctx, ids)
 	if err != nil {
@@ -230,14 +259,36 @@ func (r *run) observeThese(ctx context.Context) error {
 		return fault.Errorf(fault.NotFound, "Stripe knows no subscription %v in this account and mode", ids)
 	}
 	r.only = customers
+	return r.nameUnknown(ctx, ids)
+}
+
+// nameUnknown says which of the subscriptions that somebody asked for do not exist,
+// and never did as far as we know.
+func (r *run) nameUnknown(ctx context.Context, ids []string) error {
+	for _, id := range ids {
+		known, err := r.Queue.CustomersOf(ctx, []string{id})
+		if err != nil {
+			return err
+		}
+		if len(known) == 0 {
+			r.overlook("Stripe knows no subscription %s in this account and mode", id)
+		}
+	}
 	return nil
 }
 
+// unreadSub is a subscription that could not be read.
+type unreadSub struct {
+	id      string
+	err     error
+	refused bool // by Stripe; else it was read and could not be stored
+}
+
 // read brings subscriptions up to date one by one. One that fails does not keep
-// the others from being read; the errors come back together.
-func (r *run) read(ctx context.Context, ids []string, force bool) error {
+// the others from being read; those come back together, by id.
+func (r *run) read(ctx context.Context, ids []string, force bool) []unreadSub {
 	var mu sync.Mutex
-	var failed error
+	var failed []unreadSub
 	var done atomic.Int32
 	g := errgroup.Group{}
 	g.SetLimit(r.Concurrency)
@@ -247,15 +298,22 @@ func (r *run) read(ctx context.Context, ids []string, force bool) error {
 			r.progress("reading", int(done.Add(1)), len(ids))
 			if err != nil {
 				mu.Lock()
-				failed = errors.Join(failed, fmt.Errorf("reading %s: %w", id, err))
+				var stripes refusedRead
+				failed = append(failed, unreadSub{id, fmt.Errorf("reading %s: %w", id, err), errors.As(err, &stripes)})
 				mu.Unlock()
 			}
 			return nil
 		})
 	}
 	_ = g.Wait()
+	slices.SortFunc(failed, func(a, b unreadSub) int { return cmpText(a.id, b.id) })
 	return failed
 }
+
+// refusedRead is Stripe's error, and not the database's.
+type refusedRead struct{ error }
+
+func (e refusedRead) Unwrap() error { return e.error }
 
 // progress is Progress for goroutines.
 func (r *run) progress(phase string, done, total int) {
@@ -273,7 +331,7 @@ func (r *run) readOne(ctx context.Context, id string, force bool) error {
 		return r.Mirror.MarkGone(ctx, r.tok, id, r.now)
 	}
 	if err != nil {
-		return err
+		return refusedRead{err}
 	}
 	r.mu.Lock()
 	r.rec.Subscriptions++

@@ -38,11 +38,20 @@ func (r *run) indexPanel(ctx context.Context) error {
 }
 
 // recover looks at the whole panel. It can be interrupted: orgs whose hostings
-// were read are not read again.
+// were read are not read again. Those that cannot be read are passed over, and keep
+// from being made what may be in them; see barred.
 func (r *run) recover(ctx context.Context) error {
 	began := r.Now()
 	orgs, err := r.saveEveryOrg(ctx)
 	if err != nil {
+		return err
+	}
+	// What cannot be read now may hold what we made, for as long as it is not read.
+	newest, err := r.Inventory.NewestOrg(ctx)
+	if err != nil {
+		return err
+	}
+	if err := r.Cursors.SetCursor(ctx, r.tok, cursorRecovery, newest.UTC().Format(time.RFC3339Nano)); err != nil {
 		return err
 	}
 	seen, err := r.readUnread(ctx, orgs)
@@ -55,47 +64,6 @@ func (r *run) recover(ctx context.Context) error {
 	}
 	r.indexed = true
 	return r.Cursors.SetCursor(ctx, r.tok, cursorOrgs, began.UTC().Format(time.RFC3339))
-}
-
-// readUnread lists the hostings of every org whose hostings were never listed. Our
-// own are known from the moment they are made; others appear when somebody made
-// one by hand, and when this database is older than the panel. The name of an org
-// no longer tells whose it is once it is bound: only the hostings in it do.
-func (r *run) readUnread(ctx context.Context, total int) (seen int, err error) {
-	for {
-		ids, err := r.Inventory.UnreadOrgs(ctx, 200)
-		if err != nil || len(ids) == 0 {
-			return seen, err
-		}
-		n, err := r.readOrgs(ctx, ids)
-		seen += n
-		if err != nil {
-			return seen, fmt.Errorf("looking for hostings of ours: %w", err)
-		}
-		r.progress("comparing", seen, max(total, seen))
-	}
-}
-
-// readOrgs stores the hostings of orgs and counts them.
-func (r *run) readOrgs(ctx context.Context, ids []string) (int, error) {
-	var n atomic.Int32
-	g, ctx := errgroup.WithContext(ctx)
-	g.SetLimit(r.Concurrency)
-	for _, org := range ids {
-		g.Go(func() error {
-			hostings, err := r.Panel.Hostings(ctx, org)
-			if errors.Is(err, fault.NotFound) {
-				hostings, err = nil, nil // deleted since it was listed: an org without hostings
-			}
-			if err != nil {
-				return err
-			}
-			n.Add(int32(len(hostings)))
-			return r.Inventory.SaveHostings(ctx, r.tok, org, hostings, r.now)
-		})
-	}
-	err := g.Wait()
-	return int(n.Load()), err
 }
 
 // saveEveryOrg stores the whole index, page by page: each org as it was read is
@@ -211,7 +179,7 @@ func (r *run) drift(ctx context.Context) error {
 			if errors.Is(err, fault.Denied) || ctx.Err() != nil {
 				return fmt.Errorf("comparing with Enhance: %w", err)
 			}
-			r.note("comparing with Enhance was cut short after %d hostings, the rest is due again in the next run: %v", done.Load(), err)
+			r.overlook("comparing with Enhance was cut short after %d hostings, the rest is due again in the next run: %v", done.Load(), err)
 			return nil
 		}
 	}
@@ -229,7 +197,7 @@ func (r *run) compare(ctx context.Context, due []reconcile.Hosting, done *atomic
 			err := r.lookAt(ctx, h.Org, h.ID)
 			r.progress("comparing", int(done.Add(1)), total)
 			if errors.Is(err, fault.Denied) && refused.Add(1) < denyAfter {
-				r.note("hosting %d could not be compared: %v", h.ID, err) // one refusal may be about one org
+				r.overlook("hosting %d could not be compared: %v", h.ID, err) // one refusal may be about one org
 				return nil
 			}
 			return err

@@ -108,7 +108,7 @@ func (r *run) planStored(ctx context.Context) error {
 	err = r.due(ctx, func(customers []reconcile.Customer) error {
 		for i := range customers {
 			d := r.withhold(reconcile.Decide(&customers[i], r.catalog, r.Policy, r.now))
-			r.take(r.planned(&customers[i], d))
+			r.take(r.planned(&customers[i], d), false)
 		}
 		return nil
 	})
@@ -119,17 +119,27 @@ func (r *run) planStored(ctx context.Context) error {
 	return r.brake(ctx)
 }
 
+// planBatch plans some customers and records it. Those who failed before come after
+// the others and one by one, and not all of them where they fail again: see vainAfter.
 func (r *run) planBatch(ctx context.Context, customers []reconcile.Customer) error {
 	planned := make([]*reconcile.Planned, len(customers))
 	g := errgroup.Group{}
 	g.SetLimit(r.Concurrency)
 	for i := range customers {
+		if failing(&customers[i]) {
+			continue
+		}
 		g.Go(func() error {
 			planned[i] = r.planOne(ctx, &customers[i])
 			return nil
 		})
 	}
 	_ = g.Wait()
+	for i := range customers {
+		if failing(&customers[i]) && r.vain.Load() < vainAfter {
+			planned[i] = r.planOne(ctx, &customers[i])
+		}
+	}
 	keep := make([]reconcile.Planned, 0, len(planned))
 	for i, p := range planned {
 		if p == nil {
@@ -137,7 +147,7 @@ func (r *run) planBatch(ctx context.Context, customers []reconcile.Customer) err
 			continue
 		}
 		keep = append(keep, *p)
-		r.take(*p)
+		r.take(*p, failing(&customers[i]))
 	}
 	if r.req.Dry || len(keep) == 0 {
 		return ctx.Err()
@@ -241,8 +251,7 @@ func (r *run) answer(ctx context.Context, n reconcile.Need) error {
 	case reconcile.NeedHosting:
 		return r.lookAt(ctx, n.Org, n.Hosting)
 	case reconcile.NeedOrgHostings:
-		_, err := r.readOrgs(ctx, []string{n.Org})
-		return err
+		return r.readOrg(ctx, n.Org)
 	case reconcile.NeedOrg:
 		o, err := r.Panel.Org(ctx, n.Org)
 		if err != nil {
@@ -301,13 +310,13 @@ func (r *run) planned(c *reconcile.Customer, d reconcile.Decision) reconcile.Pla
 }
 
 // take counts a planned customer for the brake and for applying.
-func (r *run) take(p reconcile.Planned) {
+func (r *run) take(p reconcile.Planned, failing bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if len(p.Actions) == 0 {
 		return
 	}
-	w := customerWork{id: p.Customer}
+	w := customerWork{id: p.Customer, failing: failing}
 	for _, a := range p.Actions {
 		kind := reconcile.BrakeKind(a.Kind)
 		w.brakes.add(kind)

@@ -33,6 +33,7 @@ type run struct {
 	recognised bool          // this is the Stripe account that we know
 	panelKnown bool          // and this the panel
 	filedBack  time.Duration // how wrong our own clock is, when the run is refused for it
+	recovered  time.Time     // orgs that are not newer may all be ours; zero: none is
 	doubt      doubt         // what was wrong with the last listing
 	suspicion  string        // why whatever takes something away waits for approval; "": it need not
 
@@ -54,9 +55,11 @@ type run struct {
 	explained  map[string]bool // customers of whom something was found that had been sent and not heard of
 	lossTold   bool            // that this database is new or older than the panel was said
 	notes      []string
-	indexedAll bool       // the whole index was refreshed in this run
-	indexed    bool       // the index of orgs was refreshed in this run
-	index      sync.Mutex // held while it is being refreshed
+	partial    bool         // something that was to be looked at could not be
+	unreadable []unreadable // orgs whose hostings could not be listed in this run
+	indexedAll bool         // the whole index was refreshed in this run
+	indexed    bool         // the index of orgs was refreshed in this run
+	index      sync.Mutex   // held while it is being refreshed
 
 	giveOnly atomic.Pointer[string] // why nothing may be taken away; nil: it may
 	stop     atomic.Pointer[error]  // why no further customer is begun
@@ -64,12 +67,14 @@ type run struct {
 	applying atomic.Bool            // planning is over
 	misses   atomic.Int32           // transient failures of Enhance in a row
 	denials  atomic.Int32           // customers refused in a row
+	vain     atomic.Int32           // customers who failed before and could not be planned again
 }
 
 // customerWork is one customer with something to apply.
 type customerWork struct {
-	id    string
-	takes uint32 // how many of its actions take something away
+	id      string
+	takes   uint32 // how many of its actions take something away
+	failing bool
 	// brakes are the brake kinds of its actions; 0 among them: an action that no
 	// brake ever holds.
 	brakes kindSet
@@ -190,6 +195,15 @@ func (r *run) note(format string, args ...any) {
 	r.notes = append(r.notes, text)
 	r.mu.Unlock()
 	r.log.WithField("note", text).Warn("note")
+}
+
+// overlook notes what was to be looked at and could not be: the run goes on, and
+// must not be taken for one that has seen everything.
+func (r *run) overlook(format string, args ...any) {
+	r.mu.Lock()
+	r.partial = true
+	r.mu.Unlock()
+	r.note(format, args...)
 }
 
 // give makes this a run that only gives, for a reason that people can read.
