@@ -242,6 +242,10 @@ func (pl *planner) website(cl claim, h *Hosting) {
 	}
 	switch s.Domain {
 	case "":
+		// It was made while nobody wanted websites: nobody has asked for its domain.
+		if cl.lead.How == BoundByCreate && !s.DomainChecked {
+			pl.need(Need{Kind: NeedDomain, Subscription: s.ID})
+		}
 	case h.WebsiteTaken:
 		pl.hold(Hold{Kind: HoldDomainTaken, Subscription: s.ID, Hosting: h.ID, Reason: fmt.Sprintf(
 			"the panel says that the domain %s of %s is taken: remove it where it is, or correct the domain in the metadata of %s; the hosting itself is up", s.Domain, s.ID, s.ID)})

@@ -25,7 +25,7 @@ const (
 	cursorOrgs     = "orgs"     // RFC 3339: the index of orgs is complete up to here
 	cursorRecovery = "recovery" // RFC 3339, the panel's clock: what is not newer was there when we knew nothing of it
 	cursorDoubt    = "listing"  // what was wrong with the last complete listing; "": nothing
-	cursorCatalog  = "mappings" // digest of the mappings and plans last planned with
+	cursorCatalog  = "mappings" // digest of the mappings, plans and settings last planned with
 )
 
 const (
@@ -340,9 +340,10 @@ func (r *run) readOne(ctx context.Context, id string, force bool) error {
 }
 
 // loadCatalog makes the catalog of this run. Plans are listed again when they
-// are old, when a mapping leads nowhere, and in every full run; a mapping or plan
-// that changed makes every customer due, because operators write to the table
-// with psql as well as with our commands.
+// are old, when a mapping leads nowhere, and in every full run; a mapping, plan or
+// setting that changed makes every customer due, because operators write to the
+// table with psql as well as with our commands, and start us with another setting
+// without a word to the database.
 func (r *run) loadCatalog(ctx context.Context) error {
 	mappings, err := r.Catalogue.Mappings(ctx)
 	if err != nil {
@@ -376,11 +377,17 @@ func (r *run) loadCatalog(ctx context.Context) error {
 // planAge is how old the list of plans may be while there is work to do.
 const planAge = 10 * time.Minute
 
-func (r *run) noticeCatalog(ctx context.Context, mappings []reconcile.Mapping, plans []reconcile.Plan) error {
+// premises is a digest of all that a decision depends on and that is the same for
+// every customer.
+func (r *run) premises(mappings []reconcile.Mapping, plans []reconcile.Plan) string {
 	slices.SortFunc(mappings, func(a, b reconcile.Mapping) int { return cmpText(a.BillingID, b.BillingID) })
 	slices.SortFunc(plans, func(a, b reconcile.Plan) int { return a.ID - b.ID })
-	sum := sha256.Sum256(fmt.Append(nil, mappings, plans))
-	digest := hex.EncodeToString(sum[:8])
+	sum := sha256.Sum256(fmt.Append(nil, mappings, plans, r.Policy))
+	return hex.EncodeToString(sum[:8])
+}
+
+func (r *run) noticeCatalog(ctx context.Context, mappings []reconcile.Mapping, plans []reconcile.Plan) error {
+	digest := r.premises(mappings, plans)
 	last, err := r.Cursors.Cursor(ctx, cursorCatalog)
 	if err != nil || last == digest {
 		return err

@@ -105,6 +105,12 @@ func (r *run) planStored(ctx context.Context) error {
 		return err
 	}
 	r.catalog = reconcile.NewCatalog(mappings, plans)
+	if last, err := r.Cursors.Cursor(ctx, cursorCatalog); err != nil || last != "" && last != r.premises(mappings, plans) {
+		if err != nil {
+			return err
+		}
+		r.note("the settings, mappings or plans are others than the process at work planned with last: this shows only whom it has not planned yet; what the change means for the others shows when a run has begun with it")
+	}
 	err = r.due(ctx, func(customers []reconcile.Customer) error {
 		for i := range customers {
 			d := r.withhold(reconcile.Decide(&customers[i], r.catalog, r.Policy, r.now))
@@ -218,7 +224,9 @@ func (r *run) decide(ctx context.Context, c *reconcile.Customer) (*reconcile.Cus
 		if !r.applying.Load() {
 			// A domain costs a request to Stripe for each new subscription: it is
 			// looked up for those that are created, not for all that are planned.
-			d.Needs = slices.DeleteFunc(d.Needs, func(n reconcile.Need) bool { return n.Kind == reconcile.NeedDomain })
+			d.Needs = slices.DeleteFunc(d.Needs, func(n reconcile.Need) bool {
+				return n.Kind == reconcile.NeedDomain && !slices.ContainsFunc(c.Bindings, func(b reconcile.Binding) bool { return b.Subscription == n.Subscription })
+			})
 		}
 		if len(d.Needs) == 0 {
 			r.noticeLoss(c, d)
