@@ -161,7 +161,8 @@ func backend(o Options, transport http.RoundTripper) stripego.Backend {
 // would carry the key to wherever it points.
 func noRedirect(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
 
-// modeOf tells from the key's prefix whether it is a live key.
+// modeOf tells from the key's prefix whether it is a live key. One that does not say
+// is taken for a test key: then live objects are refused, and nothing is done.
 func modeOf(key secret.Text) (live bool, err error) {
 	k := key.Reveal()
 	switch {
@@ -174,12 +175,14 @@ func modeOf(key secret.Text) (live bool, err error) {
 	case strings.ContainsFunc(k, func(r rune) bool { return r <= ' ' || r > '~' }):
 		return false, errors.New("stripe: the secret key contains a space, a line break or another character that no key has; was it copied whole?")
 	}
-	for _, prefix := range []string{"sk_live_", "rk_live_", "sk_test_", "rk_test_"} {
-		if strings.HasPrefix(k, prefix) && len(k) > len(prefix) {
-			return prefix[3:7] == "live", nil
+	for _, prefix := range []string{"sk_live_", "rk_live_", "sk_test_", "rk_test_", "sk_", "rk_"} {
+		if rest, ok := strings.CutPrefix(k, prefix); ok && rest == "" {
+			break
+		} else if ok {
+			return strings.HasSuffix(prefix, "_live_"), nil
 		}
 	}
-	return false, errors.New("stripe: the secret key begins with none of sk_live_, sk_test_, rk_live_ and rk_test_, so its mode is not known")
+	return false, errors.New("stripe: the secret key begins with none of sk_live_, sk_test_, rk_live_, rk_test_, sk_ and rk_, or has nothing after that")
 }
 
 // checkBaseURL refuses addresses that could not work, or that would put a

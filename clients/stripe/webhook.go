@@ -23,8 +23,9 @@ const (
 	// the endpoint, which are two while it is rolled.
 	webhookHeader     = 1024
 	webhookSignatures = 16
-	// webhookSecret is the shortest secret that is believed to be one.
-	webhookSecret = 16
+	// webhookSecret is the shortest secret that is believed to be one: whsec_ alone
+	// is what is left of a secret that got lost.
+	webhookSecret = len("whsec_") + 1
 )
 
 // The ways in which a delivery is refused. All are permanent: the same delivery

@@ -53,6 +53,7 @@ func TestASignedEventIsAHint(t *testing.T) {
 		"a rolled secret signs twice":    {good + ",v1=" + strings.Repeat("0", 64), hookKeys, hookTime},
 		"the matching one comes second":  {strings.Replace(good, ",", ",v1="+strings.Repeat("0", 64)+",", 1), hookKeys, hookTime},
 		"the old scheme is ignored":      {good + ",v0=abc", hookKeys, hookTime},
+		"a secret of one character":      {signedHeader(hookBody, "whsec_x", hookTime), []secret.Text{secret.New("whsec_x")}, hookTime},
 		"a signature that is not in hex": {strings.Replace(good, ",", ",v1=zz,", 1), hookKeys, hookTime},
 	} {
 		got, err := VerifyWebhook([]byte(hookBody), tt.header, tt.secrets, tt.now)

@@ -44,20 +44,21 @@ func checkStripe(c *Config, p *Problems) {
 	case strings.HasPrefix(key, "whsec_"):
 		p.add("STRIPE_SECRET_KEY", "is the signing secret of a webhook (whsec_…); that one belongs in STRIPE_WEBHOOK_SECRET")
 	case !keyShape(key):
-		p.add("STRIPE_SECRET_KEY", "does not look like a key of Stripe: those begin with sk_live_, sk_test_, rk_live_ or rk_test_, and contain only letters and digits after that")
+		p.add("STRIPE_SECRET_KEY", "does not look like a key of Stripe: those begin with sk_ or rk_ (rk_live_…, sk_test_…), and contain only letters and digits after that")
 	}
 	for _, s := range c.WebhookSecrets {
-		if rest, ok := strings.CutPrefix(s.Reveal(), "whsec_"); !ok || len(rest) < 8 || strings.ContainsAny(rest, " \t\r\n\"'") {
+		if rest, ok := strings.CutPrefix(s.Reveal(), "whsec_"); !ok || rest == "" || strings.ContainsAny(rest, " \t\r\n\"'") {
 			p.add("STRIPE_WEBHOOK_SECRET", "has a part that does not look like a signing secret (whsec_… , shown when the endpoint is made)")
 			break
 		}
 	}
 }
 
-// keyShape accepts the four prefixes, followed by letters, digits and
-// underscores: the characters of which Stripe makes keys.
+// keyShape accepts a secret or restricted key, of either mode or of one that does
+// not say, followed by letters, digits and underscores: the characters of which
+// Stripe makes keys.
 func keyShape(key string) bool {
-	for _, prefix := range []string{"sk_live_", "sk_test_", "rk_live_", "rk_test_"} {
+	for _, prefix := range []string{"sk_live_", "sk_test_", "rk_live_", "rk_test_", "sk_", "rk_"} {
 		if rest, ok := strings.CutPrefix(key, prefix); ok {
 			return rest != "" && strings.Trim(rest, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_") == ""
 		}
