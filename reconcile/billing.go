@@ -144,4 +144,6 @@ type Event struct {
 	Type           string
 	Subscription   string // sub_…
 	StripeCustomer string // cus_…: all its subscriptions are touched
+	// Vague: delivered in a shape that does not say what it is about.
+	Vague bool
 }

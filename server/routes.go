@@ -21,6 +21,8 @@ const (
 	adminLimit   = 256 << 10
 )
 
+const webhookPath = "/api/webhook"
+
 // routes lists everything that is answered.
 func (s *Server) routes() []route {
 	admin := func(method, pattern string, do http.HandlerFunc) route {
@@ -32,7 +34,7 @@ func (s *Server) routes() []route {
 		{method: "GET", pattern: "/readyz", do: s.ready},
 		{method: "GET", pattern: "/api/health", do: s.answerHealth},
 		{method: "GET", pattern: "/api/openapi.json", do: s.openAPI},
-		{method: "POST", pattern: "/api/webhook", limit: webhookLimit, do: s.webhook},
+		{method: "POST", pattern: webhookPath, limit: webhookLimit, do: s.webhook},
 		admin("GET", "/dashboard", s.dashboard),
 		admin("POST", "/sync", s.sync),
 		admin("GET", "/customers", s.customers),
@@ -113,6 +115,10 @@ func (s *Server) dispatch(w http.ResponseWriter, r *http.Request) {
 		return // before it is told which paths there are
 	}
 	if unclean(r.URL.EscapedPath()) { // the mux would redirect, in HTML
+		notFound(w, r)
+		return
+	}
+	if s.o.Verify == nil && p == webhookPath { // without a secret there is no such route, for any method
 		notFound(w, r)
 		return
 	}

@@ -33,10 +33,6 @@ type webhookProblem struct {
 // webhook stores that Stripe said something happened, and goes. What happened is
 // read from the API by the run that it wakes.
 func (s *Server) webhook(w http.ResponseWriter, r *http.Request) {
-	if s.o.Verify == nil {
-		notFound(w, r)
-		return
-	}
 	body, err := io.ReadAll(r.Body)
 	var large *http.MaxBytesError
 	switch {
@@ -74,13 +70,13 @@ func (s *Server) refuseWebhook(w http.ResponseWriter, status int, why string) {
 
 // receive stores the event with its nudge, wakes the loop and answers.
 func (s *Server) receive(w http.ResponseWriter, r *http.Request, event reconcile.Event) {
-	subscription, look := event.Subscription, telling(event.Type)
+	subscription, look := event.Subscription, telling(event.Type) || event.Vague
 	if !look {
 		subscription = ""
 	}
 	// An event about a buyer names no subscription; the run finds those by its own
-	// list of events.
-	look = look && (subscription != "" || event.StripeCustomer != "")
+	// list of events, as it does for a vague one.
+	look = look && (subscription != "" || event.StripeCustomer != "" || event.Vague)
 	isNew, err := s.o.Nudges.LogWebhook(r.Context(), event.ID, event.Type, subscription, look, s.o.Now())
 	switch {
 	case err != nil:

@@ -3,6 +3,9 @@ package stripe
 import (
 	"encoding/json"
 	"errors"
+	"strings"
+	"unicode"
+	"unicode/utf8"
 
 	"github.com/stripe-enhance/stripe-enhance/reconcile"
 )
@@ -66,19 +69,25 @@ func (w *eventWire) hint() EventHint {
 	return h
 }
 
-// decodeEvent reads one event of any API version.
-func decodeEvent(body []byte) (*eventWire, error) {
+// deliveredID is the longest id of a delivery, as long as Stripe says that its ids
+// may become.
+const deliveredID = 255
+
+// decodeDelivery reads what Stripe delivered and signed, of any API version and
+// kind (the events of API v2 are no "event"): an object with an id that tells one
+// delivery from another. What else it has the wrong form for is left out, and where
+// it is not the event that we know it is vague: somebody better look.
+func decodeDelivery(body []byte) (EventHint, error) {
 	var w eventWire
-	if err := json.Unmarshal(body, &w); err != nil {
-		return nil, decodeError(err)
+	err := json.Unmarshal(body, &w)
+	var mistyped *json.UnmarshalTypeError // after which the rest was read all the same
+	if err != nil && !errors.As(err, &mistyped) {
+		return EventHint{}, decodeError(err)
 	}
-	switch {
-	case w.Object != events.kind:
-		return nil, errors.New("not an event")
-	case !validID(events.prefix, w.ID):
-		return nil, errors.New("an event without an id")
-	case w.Type == "":
-		return nil, errors.New("an event without a type")
+	if w.ID == "" || len(w.ID) > deliveredID || !utf8.ValidString(w.ID) || strings.ContainsFunc(w.ID, unicode.IsControl) {
+		return EventHint{}, errors.New("no object with an id")
 	}
-	return &w, nil
+	h := w.hint()
+	h.Vague = w.Object != events.kind || w.Type == ""
+	return h, nil
 }

@@ -36,7 +36,7 @@ var (
 	ErrTimestamp    = errors.New("stripe webhook: signed more than five minutes ago or ahead; is the clock right?")
 	ErrSignature    = errors.New("stripe webhook: the signature matches none of the secrets")
 	ErrWebhookBody  = errors.New("stripe webhook: the body is larger than 1 MiB")
-	ErrWebhookEvent = errors.New("stripe webhook: signed, but not an event that can be read")
+	ErrWebhookEvent = errors.New("stripe webhook: signed, but not a JSON object with an id")
 )
 
 // VerifyWebhook checks that Stripe signed a body with one of the secrets, and
@@ -62,11 +62,11 @@ func verify(body []byte, header string, secrets []secret.Text, now time.Time) (E
 	if err := signed(body, header, secrets); err != nil {
 		return EventHint{}, err
 	}
-	event, err := decodeEvent(body)
+	hint, err := decodeDelivery(body)
 	if err != nil {
 		return EventHint{}, ErrWebhookEvent
 	}
-	return event.hint(), nil
+	return hint, nil
 }
 
 // signed tries every secret, so that how long it takes does not tell which one

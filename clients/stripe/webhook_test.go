@@ -131,11 +131,36 @@ func TestAForgeryIsRefused(t *testing.T) {
 }
 
 func TestWhatIsSignedButNoEventIsRefused(t *testing.T) {
-	for _, body := range []string{``, `{}`, `null`, `[]`, `"evt_1"`, `{"object":"event"}`, `{"object":"event","id":"evt_1"}`, hookBody + hookBody,
-		strings.Replace(hookBody, `"event"`, `"v2.core.event"`, 1), strings.Replace(hookBody, `evt_1`, `evt_1'--`, 1), `{"object":"event","id":5,"type":"x"}`} {
+	for _, body := range []string{``, `{}`, `null`, `[]`, `"evt_1"`, `{"object":"event"}`, hookBody + hookBody, `[` + hookBody + `]`,
+		`{"object":"event","id":"","type":"x"}`, `{"object":"event","id":5,"type":"x"}`, `{"object":"event","id":null,"type":"x"}`,
+		`{"id":"evt_\u0000","type":"x"}`, `{"id":"` + strings.Repeat("a", 256) + `"}`} {
 		_, err := VerifyWebhook([]byte(body), signedHeader(body, hookSecret, hookTime), hookKeys, hookTime)
 		if !errors.Is(err, ErrWebhookEvent) {
 			t.Errorf("%s: error %v, want %v", body, err, ErrWebhookEvent)
+		}
+	}
+}
+
+// TestWhateverIsSignedAndHasAnIDIsAccepted: shapes that are not the event we know say
+// less, and are vague.
+func TestWhateverIsSignedAndHasAnIDIsAccepted(t *testing.T) {
+	const kind = "customer.subscription.updated"
+	for body, want := range map[string]EventHint{
+		`{"id":"evt_1"}`: {ID: "evt_1", Vague: true},
+		`{"id":"evt_1","type":"customer.subscription.updated","data":{"object":{"object":"subscription","id":"sub_1"}}}`:                   {ID: "evt_1", Type: kind, Subscription: "sub_1", Vague: true},
+		`{"id":"evt_1","object":"event","data":{"object":{"object":"subscription","id":"sub_1"}}}`:                                         {ID: "evt_1", Subscription: "sub_1", Vague: true},
+		`{"id":"evt_1","object":"event","type":"customer.subscription.updated"}`:                                                           {ID: "evt_1", Type: kind},
+		`{"id":"evt_1","object":"v2.core.event","type":"v2.core.account.updated","created":"2026-03-02T09:00:00.000Z","livemode":"maybe"}`: {ID: "evt_1", Type: "v2.core.account.updated", Vague: true},
+		`{"id":"evt_1","object":"event","type":5,"data":"none"}`:                                                                           {ID: "evt_1", Vague: true},
+		`{"id":"evt_1'--","object":"event","type":"x"}`:                                                                                    {ID: "evt_1'--", Type: "x"},
+		` {"data":{"object":{"object":"subscription","id":"../x"}},"id":"1"}`:                                                              {ID: "1", Vague: true},
+	} {
+		got, err := VerifyWebhook([]byte(body), signedHeader(body, hookSecret, hookTime), hookKeys, hookTime)
+		if err != nil {
+			t.Errorf("%s: %v", body, err)
+		}
+		if diff := cmp.Diff(want, got); diff != "" {
+			t.Errorf("%s (-want +got):\n%s", body, diff)
 		}
 	}
 }

@@ -302,7 +302,7 @@ func (c *contract) isRefused(t *testing.T, s *service, ada simulator.SignedUp) {
 		method, path string
 		want         int
 	}{
-		{"DELETE", "/api/health", 405}, {"PUT", "/api/webhook", 405}, {"POST", "/", 405}, {"TRACE", "/healthz", 405}, {"POST", "/api/admin/runs", 405},
+		{"DELETE", "/api/health", 405}, {"PUT", "/api/webhook", 405}, {"GET", "/api/webhook", 405}, {"POST", "/", 405}, {"TRACE", "/healthz", 405}, {"POST", "/api/admin/runs", 405},
 		{"GET", "/api/nothing", 404}, {"GET", "/api/admin/nothing", 404}, {"GET", "/api/admin", 404}, {"GET", "/api//health", 404}, {"GET", "/api/admin/", 404},
 		{"GET", "/x/%2e%2e/api/admin/runs", 404}, {"GET", "/api/health/", 404}, {"POST", "/api/admin/actions/x", 404},
 	} {
@@ -331,6 +331,11 @@ func (c *contract) withoutKeys(t *testing.T) {
 		c.ask(t, s, 404, op, e[0], e[1])
 	}
 	c.ask(t, s, 404, "POST /api/webhook", "/api/webhook", "{}")
+	for _, method := range []string{"GET", "HEAD", "PUT", "DELETE", "OPTIONS"} {
+		if got := s.call(method, "/api/webhook", ""); got.status != 404 {
+			t.Errorf("%s of a webhook that does not exist: %d %s", method, got.status, got.body)
+		}
+	}
 }
 
 // withoutDatabase also uses up the ten wrong keys of a minute.

@@ -54,6 +54,7 @@ func TestAWebhookIsStoredOnceAndNudgesOnlyWhenItCouldMatter(t *testing.T) {
 			eventText("evt_b", "invoice.paid", `{"object":"invoice","id":"in_1","subscription":"sub_b"}`),
 			eventText("evt_c", "checkout.session.completed", `{"object":"checkout.session","id":"cs_1","subscription":"sub_c"}`),
 			eventText("evt_d", "customer.updated", `{"object":"customer","id":"cus_1"}`),
+			`{"id":"evt_untyped","data":{"object":{"object":"subscription","id":"sub_e"}}}`,
 		} {
 			if got := s.hook(body); got.status != 200 || got.body != received {
 				t.Errorf("event %d: %d %s", i, got.status, got.body)
@@ -65,12 +66,22 @@ func TestAWebhookIsStoredOnceAndNudgesOnlyWhenItCouldMatter(t *testing.T) {
 				t.Errorf("%d nudges after event %d", n, i)
 			}
 		}
+		for _, body := range []string{ // which name nothing, and wish for a look in general, as evt_d does
+			`{"id":"1' OR 1=1"}`, `{"id":"evt_v2","object":"v2.core.event","type":"v2.core.account.updated"}`,
+		} {
+			if got := s.hook(body); got.status != 200 || got.body != received {
+				t.Errorf("%s: %d %s", body, got.status, got.body)
+			}
+		}
+		if n := s.count("SELECT count(*) FROM nudges"); n != 5 {
+			t.Errorf("%d nudges, want the general one once", n)
+		}
 		release()
 		s.until("all are followed", func() bool { return s.count("SELECT count(*) FROM webhook_logs WHERE state <> 'followed'") == 0 })
 		if n := len(s.runs()) - runs; n > 3 {
 			t.Errorf("%d runs for events of one moment", n)
 		}
-		want := map[string]int{"accepted": 10, "duplicate": 14, "refused": 0, "failed": 0}
+		want := map[string]int{"accepted": 13, "duplicate": 15, "refused": 0, "failed": 0}
 		got := map[string]int{}
 		for result := range want {
 			got[result] = int(s.metric(fmt.Sprintf("webhooks_total{result=%q}", result)))
