@@ -120,13 +120,17 @@ func (s *Store) Actions(ctx context.Context, f ActionFilter) ([]reconcile.Action
 }
 
 // Retry releases a customer from parking and back-off and makes it due now. id is
-// a journal key, an action id, a customer, a Stripe customer or a subscription; it
-// returns the customer, or ErrNotFound. No lease is needed.
+// a journal key, an action id (which means its newest row, open or not), a customer,
+// a Stripe customer or a subscription; it returns the customer, or ErrNotFound. No
+// lease is needed.
 func (s *Store) Retry(ctx context.Context, id string, now time.Time) (customer string, err error) {
 	err = s.unfenced(ctx, "retrying "+id, func(ctx context.Context, tx conn) error {
 		customer = ""
+		// Keys begin with the action's id and "@", the character before "A": a range
+		// of the primary key, where action_id alone has an index for open rows only.
 		ids, err := tx.strings(ctx, `SELECT customer_id FROM actions WHERE key = $1
-			UNION SELECT customer_id FROM actions WHERE action_id = $1 AND state IN ('planned', 'held', 'sent', 'ambiguous')
+			UNION SELECT customer_id FROM (SELECT customer_id FROM actions
+				WHERE key > $1 || '@' AND key < $1 || 'A' AND action_id = $1 ORDER BY planned_at DESC, key DESC LIMIT 1) newest
 			UNION SELECT id FROM customers WHERE id = $1
 			UNION SELECT customer_id FROM stripe_customers WHERE id = $1
 			UNION SELECT c.customer_id FROM subscriptions s JOIN stripe_customers c ON c.id = s.stripe_customer_id WHERE s.id = $1`, id)

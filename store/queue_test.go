@@ -136,7 +136,13 @@ func TestRetryReleasesAParkedCustomer(t *testing.T) {
 			same(t, "retry "+id, []any{"cus_a", 0, time.Time{}, time.Time{}, ""}, []any{customer, c.Failures, c.RetryAfter, c.Parked, c.LastError})
 			same(t, "retry "+id+": due", []string{"cus_a"}, f.dueIDs(t0.Add(time.Minute)))
 		}
-		_, err := f.Retry(t.Context(), "nobody", t0)
+		f.plan("cus_a") // nothing is wanted any more: the row is closed
+		again, err := f.Retry(t.Context(), a.ID, t0.Add(2*time.Minute))
+		f.must(err)
+		same(t, "an action that is over", "cus_a", again)
+		_, err = f.Retry(t.Context(), "create_org:cus", t0)
+		notFound(t, "the beginning of an action", err)
+		_, err = f.Retry(t.Context(), "nobody", t0)
 		notFound(t, "retrying nobody", err)
 	})
 }

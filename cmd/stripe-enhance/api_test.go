@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/http"
+	"net/url"
 	"slices"
 	"strings"
 	"sync"
@@ -241,7 +242,13 @@ func (c *contract) goesWell(t *testing.T, s *service, ada simulator.SignedUp, cl
 		t.Fatal("no actions of a customer who was suspended")
 	}
 	key := fmt.Sprint(actions[0].(map[string]any)["key"])
-	c.ask(t, s, 200, "POST /api/admin/actions/{id}/retry", "/api/admin/actions/"+key+"/retry", "")
+	id = fmt.Sprint(actions[0].(map[string]any)["id"])
+	if !strings.Contains(id, "/") {
+		t.Errorf("the id %s has no slash in it", id)
+	}
+	for _, name := range []string{key, id, url.PathEscape(id), strings.ReplaceAll(id, "/", "%2f")} {
+		c.ask(t, s, 200, "POST /api/admin/actions/{id}/retry", "/api/admin/actions/"+name+"/retry", "")
+	}
 	c.ask(t, s, 200, "GET /api/admin/dashboard", "/api/admin/dashboard", "")
 	c.ask(t, s, 200, "GET /api/admin/mappings", "/api/admin/mappings", "", "Authorization: bearer "+adminKey2)
 }
