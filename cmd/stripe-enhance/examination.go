@@ -40,9 +40,12 @@ func (x *examination) fail(part, detail, toDo string) {
 func (x *examination) policy(context.Context) {
 	c := x.config
 	detail := fmt.Sprintf("MODE=%s, grace %s, ", c.Mode, c.Grace)
-	if c.Retention > 0 {
+	switch {
+	case c.Retention > 0 && c.Mode == reconcile.Enforce:
 		detail += fmt.Sprintf("deleted after %s", c.Retention)
-	} else {
+	case c.Retention > 0:
+		detail += fmt.Sprintf("nothing is deleted: RETENTION_PERIOD=%s counts only with MODE=enforce", c.Retention)
+	default:
 		detail += "nothing is ever deleted"
 	}
 	if c.Mode == reconcile.Observe {

@@ -6,7 +6,6 @@ import (
 	"strings"
 
 	"github.com/stripe-enhance/stripe-enhance/internal/secret"
-	"github.com/stripe-enhance/stripe-enhance/reconcile"
 )
 
 // check looks for what parses and still cannot be meant. Rules that compare two
@@ -83,9 +82,6 @@ func checkPolicy(c *Config, p *Problems) {
 	}
 	if c.Retention < minRetention {
 		p.add("RETENTION_PERIOD", "is less than 30 days; what is deleted sooner is deleted before people are back from their holidays")
-	}
-	if !p.has("MODE") && c.Mode != reconcile.Enforce {
-		p.addf("RETENTION_PERIOD", "contradicts MODE=%s: only MODE=enforce ever deletes, so either leave this out or set MODE=enforce", c.Mode)
 	}
 }
 

@@ -50,7 +50,7 @@ type Config struct {
 
 	Mode           reconcile.Mode       `env:"MODE" envDefault:"enforce" group:"policy" usage:"observe: plans only; provision: creates and resumes, never takes away; enforce: also suspends and changes plans (termination needs RETENTION_PERIOD too)" example:"observe"`
 	Grace          time.Duration        `env:"GRACE_PERIOD" envDefault:"72h" group:"policy" usage:"how long past_due stays up, from the due date of the oldest unpaid invoice; 0: suspended on Stripe's word at once" example:"7d"`
-	Retention      time.Duration        `env:"RETENTION_PERIOD" envDefault:"0" group:"policy" usage:"how long a suspended, cancelled subscription is kept before soft deletion; 0: for ever; less than 30 days is refused" example:"90d"`
+	Retention      time.Duration        `env:"RETENTION_PERIOD" envDefault:"0" group:"policy" usage:"how long a suspended, cancelled subscription is kept before soft deletion (with MODE=enforce only); 0: for ever; less than 30 days is refused" example:"90d"`
 	Paused         Paused               `env:"PAUSED_COLLECTION" envDefault:"keep" group:"policy" usage:"keep or suspend while Stripe's pause_collection is set" example:"suspend"`
 	Onboarding     reconcile.Onboarding `env:"ONBOARDING" envDefault:"invite" group:"policy" usage:"invite: Enhance mails an invitation; password: login, owner and a password-recovery mail; none" example:"none"`
 	CreateWebsites bool                 `env:"CREATE_WEBSITES" envDefault:"true" group:"policy" usage:"create the website when a domain is known (Checkout custom field or metadata \"domain\")" example:"false"`
