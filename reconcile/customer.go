@@ -1,6 +1,7 @@
 package reconcile
 
 import (
+	"fmt"
 	"strings"
 	"time"
 )
@@ -70,14 +71,26 @@ func (h ManualHold) Problem(now time.Time) string {
 	switch {
 	case (h.Customer == "") == (h.Subscription == ""):
 		return "a hold is for a customer or for a subscription: exactly one of the two is needed"
+	case h.Customer != "" && !idShape("cus_", h.Customer):
+		return fmt.Sprintf("%q is no id of a customer: those begin with cus_", h.Customer)
+	case h.Subscription != "" && !idShape("sub_", h.Subscription):
+		return fmt.Sprintf("%q is no id of a subscription: those begin with sub_", h.Subscription)
 	case h.Kind == 0:
 		return "the kind of a hold is no-suspend, keep-suspended or ignore"
-	case h.Reason == "":
-		return "a hold needs a reason: whoever finds it in half a year will want to know"
 	case !h.Until.IsZero() && !h.Until.After(now):
 		return "a hold cannot end at " + h.Until.UTC().Format(time.RFC3339) + ", which is past"
 	}
 	return ""
+}
+
+// idShape reports whether an id looks like one of Stripe's: letters, digits and
+// underscores after the prefix. What a hold names need not be known yet, so a slip
+// of the pen must be noticed by its form.
+func idShape(prefix, id string) bool {
+	rest, ok := strings.CutPrefix(id, prefix)
+	return ok && rest != "" && len(id) <= 255 && !strings.ContainsFunc(rest, func(r rune) bool {
+		return r != '_' && (r < '0' || r > '9') && (r < 'A' || r > 'Z') && (r < 'a' || r > 'z')
+	})
 }
 
 // ManualKind is what a manual hold forbids.

@@ -111,8 +111,11 @@ func (pl *planner) holdManual(m *ManualHold, a Action) {
 	if !m.Until.IsZero() {
 		until = "until " + day(m.Until)
 	}
-	pl.hold(Hold{Kind: HoldManual, Subscription: a.Subscription, Hosting: a.Hosting, ActionID: a.ID, Until: m.Until,
-		Reason: fmt.Sprintf("%s: %s by %s %s (%s)", what, m.Kind, m.Author, until, m.Reason)})
+	reason := fmt.Sprintf("%s: %s by %s %s", what, m.Kind, m.Author, until)
+	if m.Reason != "" {
+		reason += " (" + m.Reason + ")"
+	}
+	pl.hold(Hold{Kind: HoldManual, Subscription: a.Subscription, Hosting: a.Hosting, ActionID: a.ID, Until: m.Until, Reason: reason})
 }
 
 // filter withholds what people and the mode forbid.

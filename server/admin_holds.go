@@ -79,11 +79,12 @@ func (s *Server) addHold(w http.ResponseWriter, r *http.Request) {
 		refuse(w, http.StatusBadRequest, problem)
 		return
 	}
-	if err := s.o.Holds.AddManualHold(r.Context(), h); err != nil {
+	known, err := s.o.Holds.AddManualHold(r.Context(), h)
+	if err != nil {
 		s.fail(w, r, "Customer or subscription", err)
 		return
 	}
-	s.o.Log.WithField("hold", h.ID).WithField("customer", h.Customer).WithField("subscription", h.Subscription).Info("hold added")
+	s.o.Log.WithField("hold", h.ID).WithField("known", known).WithField("customer", h.Customer).WithField("subscription", h.Subscription).Info("hold added")
 	s.nudge(r, "admin")
 	respond(w, http.StatusCreated, map[string]any{"success": true, "hold": holdOf(h)})
 }

@@ -91,8 +91,9 @@ type Mappings interface {
 // ManualHolds are "hands off", said by a person.
 type ManualHolds interface {
 	ManualHolds(ctx context.Context, now time.Time) ([]reconcile.ManualHold, error)
-	// AddManualHold is fault.NotFound when nobody knows the customer or subscription.
-	AddManualHold(ctx context.Context, h reconcile.ManualHold) error
+	// AddManualHold stores a hold, also of what is not known yet: it stands from the
+	// moment that is seen.
+	AddManualHold(ctx context.Context, h reconcile.ManualHold) (known bool, err error)
 	RemoveManualHold(ctx context.Context, id string, now time.Time) (found bool, err error)
 }
 

@@ -30,19 +30,18 @@ func (s *Store) ManualHolds(ctx context.Context, now time.Time) ([]reconcile.Man
 }
 
 // AddManualHold stores a hold and makes its customer due. Exactly one of Customer
-// and Subscription must be set, and known; the id must be new.
-func (s *Store) AddManualHold(ctx context.Context, h reconcile.ManualHold) error {
+// and Subscription must be set; the id must be new. It reports whether that is known
+// already: a hold of what is not stands from the moment it is seen.
+func (s *Store) AddManualHold(ctx context.Context, h reconcile.ManualHold) (known bool, err error) {
 	if (h.Customer == "") == (h.Subscription == "") || h.ID == "" || h.Kind == 0 {
-		return failed("adding a hold", permanent("a hold needs an id, a kind, and either a customer or a subscription"))
+		return false, failed("adding a hold", permanent("a hold needs an id, a kind, and either a customer or a subscription"))
 	}
-	return s.unfenced(ctx, "adding a hold", func(ctx context.Context, tx conn) error {
+	err = s.unfenced(ctx, "adding a hold", func(ctx context.Context, tx conn) error {
 		customers, err := heldCustomers(ctx, tx, h)
 		if err != nil {
 			return err
 		}
-		if len(customers) == 0 {
-			return ErrNotFound
-		}
+		known = len(customers) > 0
 		if _, err := tx.exec(ctx, `INSERT INTO holds (id, stripe_customer_id, subscription_id, kind, until, reason, author, created_at)
 			VALUES ($1, $2, $3, $4, $5, $6, $7, $8)`, h.ID, h.Customer, h.Subscription, h.Kind.String(), at(h.Until),
 			clean(h.Reason), clean(h.Author), at(orEpoch(h.Created))); err != nil {
@@ -50,6 +49,7 @@ func (s *Store) AddManualHold(ctx context.Context, h reconcile.ManualHold) error
 		}
 		return wake(ctx, tx, customers, h.Created)
 	})
+	return known, err
 }
 
 // RemoveManualHold ends a hold and makes its customer due; false when there is no

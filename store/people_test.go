@@ -216,8 +216,13 @@ func TestManualHoldsReachTheirCustomerUntilRemoved(t *testing.T) {
 		now := t0.Add(time.Hour)
 		byBuyer := reconcile.ManualHold{ID: "h1", Customer: "cus_b", Kind: reconcile.NoSuspend, Until: now.Add(time.Hour), Reason: "promised", Author: "op@example.com", Created: now}
 		bySub := reconcile.ManualHold{ID: "h2", Subscription: "sub_c", Kind: reconcile.Ignore, Created: now}
-		f.must(f.AddManualHold(t.Context(), byBuyer))
-		f.must(f.AddManualHold(t.Context(), bySub))
+		add := func(want bool, h reconcile.ManualHold) {
+			known, err := f.AddManualHold(t.Context(), h)
+			f.must(err)
+			same(t, h.ID+" is known", want, known)
+		}
+		add(true, byBuyer)
+		add(true, bySub)
 		same(t, "due", []string{"cus_a", "cus_c"}, f.dueIDs(now))
 		same(t, "of the first", []reconcile.ManualHold{byBuyer}, f.customer("cus_a").Manual)
 		same(t, "of the second", []reconcile.ManualHold{bySub}, f.customer("cus_c").Manual)
@@ -237,9 +242,16 @@ func TestManualHoldsReachTheirCustomerUntilRemoved(t *testing.T) {
 		same(t, "after removing", 0, len(f.customer("cus_a").Manual))
 		same(t, "due after removing", []string{"cus_a"}, f.dueIDs(now))
 
-		notFound(t, "nobody's", f.AddManualHold(t.Context(), reconcile.ManualHold{ID: "h3", Customer: "cus_z", Kind: reconcile.Ignore, Created: now}))
+		byStranger := reconcile.ManualHold{ID: "h3", Customer: "cus_z", Kind: reconcile.Ignore, Created: now}
+		toCome := reconcile.ManualHold{ID: "h5", Subscription: "sub_z", Kind: reconcile.NoSuspend, Created: now}
+		add(false, byStranger)
+		add(false, toCome)
+		same(t, "listed though nobody knows them", []reconcile.ManualHold{bySub, byStranger, toCome}, list(now))
+		f.save(now, facts("sub_z", "cus_z", "z@example.com"))
+		same(t, "once it is seen", []reconcile.ManualHold{byStranger, toCome}, f.customer("cus_z").Manual)
 		for _, bad := range []reconcile.ManualHold{{ID: "h4", Kind: reconcile.Ignore}, {ID: "h4", Customer: "cus_a", Subscription: "sub_a", Kind: reconcile.Ignore}, {ID: "h4", Customer: "cus_a"}, {Customer: "cus_a", Kind: reconcile.Ignore}} {
-			refused(t, "a hold", f.AddManualHold(t.Context(), bad), "a hold needs")
+			_, err := f.AddManualHold(t.Context(), bad)
+			refused(t, "a hold", err, "a hold needs")
 		}
 	})
 }

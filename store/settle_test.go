@@ -198,7 +198,8 @@ func TestAWakeUpDuringPlanningSurvivesThePlan(t *testing.T) {
 			return f.SaveFacts(f.Context(), f.tok, []reconcile.SubscriptionFacts{facts("sub_a", "cus_a", "a@example.com", status(reconcile.StatusUnpaid))}, false, later)
 		}},
 		{"a hold by a person", func(f *fixture, other *Store) error {
-			return other.AddManualHold(f.Context(), reconcile.ManualHold{ID: "h1", Customer: "cus_a", Kind: reconcile.Ignore, Created: later})
+			_, err := other.AddManualHold(f.Context(), reconcile.ManualHold{ID: "h1", Customer: "cus_a", Kind: reconcile.Ignore, Created: later})
+			return err
 		}},
 		{"a retry by a person", func(f *fixture, other *Store) error {
 			_, err := other.Retry(f.Context(), "cus_a", later)

@@ -126,7 +126,7 @@ var examples = map[string][2]string{
 	"PUT /api/admin/mappings":            {"/api/admin/mappings", `{"billing_plan_id":"price_x","enhance_plan_id":"1","unchecked":true}`},
 	"DELETE /api/admin/mappings":         {"/api/admin/mappings?billing_plan_id=price_none", ""},
 	"GET /api/admin/holds":               {"/api/admin/holds", ""},
-	"POST /api/admin/holds":              {"/api/admin/holds", `{"subscriptionId":"sub_none","kind":"ignore","reason":"x"}`},
+	"POST /api/admin/holds":              {"/api/admin/holds", `{"subscriptionId":"sub_later","kind":"ignore"}`},
 	"DELETE /api/admin/holds":            {"/api/admin/holds?id=hold_none", ""},
 	"GET /api/admin/runs":                {"/api/admin/runs", ""},
 	"GET /api/admin/runs/{id}":           {"/api/admin/runs/none", ""},
@@ -207,6 +207,7 @@ func (c *contract) goesWell(t *testing.T, s *service, ada simulator.SignedUp, cl
 	c.ask(t, s, 200, "PUT /api/admin/mappings", "/api/admin/mappings", `{"billing_plan_id":"price_gone","enhance_plan_id":"1","unchecked":true}`)
 	c.ask(t, s, 200, "DELETE /api/admin/mappings", "/api/admin/mappings?billing_plan_id=price_gone", "")
 	hold := c.ask(t, s, 201, "POST /api/admin/holds", "/api/admin/holds", fmt.Sprintf(`{"subscriptionId":%q,"kind":"no-suspend","reason":"pays by letter"}`, ada.Subscription)).object(t)
+	c.ask(t, s, 201, "POST /api/admin/holds", "/api/admin/holds", `{"customerId":"cus_tomorrow","kind":"ignore"}`)
 	c.ask(t, s, 200, "GET /api/admin/holds", "/api/admin/holds", "")
 	c.ask(t, s, 200, "DELETE /api/admin/holds", "/api/admin/holds?id="+fmt.Sprint(hold["hold"].(map[string]any)["id"]), "")
 	for _, id := range club {
@@ -277,6 +278,7 @@ func (c *contract) isRefused(t *testing.T, s *service, ada simulator.SignedUp) {
 		{"PUT /api/admin/mappings", "", `{"billing_plan_id":"price_basic_monthly","enhance_plan_id":"no such plan"}`, 422},
 		{"DELETE /api/admin/mappings", "/api/admin/mappings", "", 400},
 		{"POST /api/admin/holds", "", `{"kind":"ignore"}`, 400},
+		{"POST /api/admin/holds", "", `{"customerId":"ada@example.com","kind":"ignore"}`, 400},
 		{"DELETE /api/admin/holds", "/api/admin/holds", "", 400},
 		{"GET /api/admin/runs", "/api/admin/runs?limit=0", "", 400},
 		{"GET /api/admin/actions", "/api/admin/actions?state=odd", "", 400},

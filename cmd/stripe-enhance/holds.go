@@ -13,7 +13,6 @@ import (
 
 	"github.com/stripe-enhance/stripe-enhance/internal/report"
 	"github.com/stripe-enhance/stripe-enhance/reconcile"
-	"github.com/stripe-enhance/stripe-enhance/store"
 )
 
 const holdsLong = `A hold is "hands off", said by a person, for one customer or one subscription:
@@ -23,7 +22,8 @@ const holdsLong = `A hold is "hands off", said by a person, for one customer or 
   ignore           nothing is done at all
 
 It wins over everything else until it is removed or its time has come, and every
-run tells what it withholds, with its reason and its author.`
+run tells what it withholds, with its reason and its author. Whoever is not known
+here yet may be held as well: it stands from the first run that sees them.`
 
 func (p *program) holdsCommand() *cobra.Command {
 	c := &cobra.Command{
@@ -92,7 +92,7 @@ func (p *program) holdsAdd() *cobra.Command {
 	f.StringVar(&n.Subscription, "subscription", "", "a subscription's id (sub_…): only that one")
 	f.StringVar(&n.kind, "kind", "", "no-suspend, keep-suspended or ignore")
 	f.StringVar(&n.until, "until", "", "a day (2030-01-31), a time (2030-01-31T12:00:00Z) or a span (72h); left out: until it is removed")
-	f.StringVar(&n.Reason, "reason", "", "why, in words for whoever finds the hold later")
+	f.StringVar(&n.Reason, "reason", "", "why, in words for whoever finds the hold later (may be left out)")
 	f.StringVar(&n.Author, "author", "", "who says so (left out: the user of this process)")
 	return c
 }
@@ -128,12 +128,12 @@ func (p *program) moment(text string) (time.Time, error) {
 }
 
 func (p *program) addHold(ctx context.Context, a *parts, h reconcile.ManualHold) error {
-	err := a.store.AddManualHold(ctx, h)
-	if errors.Is(err, store.ErrNotFound) {
-		return fmt.Errorf("%s%s is not known here, so nothing can be withheld from it yet; a full run reads everything: stripe-enhance reconcile --full", h.Customer, h.Subscription)
-	}
+	known, err := a.store.AddManualHold(ctx, h)
 	if err != nil {
 		return err
+	}
+	if !known {
+		p.sayf("%s%s is not known here yet; the hold stands from the moment a run sees it", h.Customer, h.Subscription)
 	}
 	if err := a.store.Nudge(ctx, nil, "a hold was set", p.now()); err != nil {
 		return err

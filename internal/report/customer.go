@@ -1,6 +1,7 @@
 package report
 
 import (
+	"cmp"
 	"fmt"
 	"io"
 	"strings"
@@ -110,7 +111,7 @@ func (c Customer) Text(w io.Writer, s Style) error {
 	p.subscriptions(c.Subscriptions)
 	p.holds(c.Holds)
 	for _, h := range c.ManualHolds {
-		p.linef("  %s  %s, said %s%s", h.Kind, Plain(h.Reason), Plain(h.Author), until(h.Until))
+		p.linef("  %s  %s, said %s%s", h.Kind, cmp.Or(Plain(h.Reason), "without a reason"), Plain(h.Author), until(h.Until))
 	}
 	p.history(c.History)
 	_, err := io.WriteString(w, p.b.String())

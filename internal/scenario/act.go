@@ -10,7 +10,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/stripe-enhance/stripe-enhance/internal/fault"
 	"github.com/stripe-enhance/stripe-enhance/reconcile"
 	"github.com/stripe-enhance/stripe-enhance/simulator"
 )
@@ -247,10 +246,7 @@ func (y *play) holds(st Step) error {
 	} else {
 		order.Customer = subs[st.N%len(subs)].Customer
 	}
-	switch err := p.store.AddManualHold(context.Background(), order); {
-	case errors.Is(err, fault.NotFound):
-		return err
-	case err != nil:
+	if _, err := p.store.AddManualHold(context.Background(), order); err != nil {
 		return err
 	}
 	y.manual = append(y.manual, h)

@@ -90,8 +90,9 @@ func TestTheLadderIsWalkedStepByStep(t *testing.T) {
 		s := signUp(t, r, simulator.SignUp{Email: "ada@example.com", Price: priceFor(t, r, plans(r)[0])})
 		r.Run(engine.Request{})
 		until := r.World.Now().Add(100 * aDay)
-		must(t, r.Store.AddManualHold(t.Context(), reconcile.ManualHold{ID: "hold_1", Kind: reconcile.NoSuspend, Subscription: s.Subscription,
-			Until: until, Reason: "a friend", Author: "test", Created: r.World.Now()}))
+		_, err := r.Store.AddManualHold(t.Context(), reconcile.ManualHold{ID: "hold_1", Kind: reconcile.NoSuspend, Subscription: s.Subscription,
+			Until: until, Reason: "a friend", Author: "test", Created: r.World.Now()})
+		must(t, err)
 		must(t, r.World.Cancel(s.Subscription))
 		r.World.Advance(99 * aDay)
 		days(r, 3) // the hold ends, and it is suspended
