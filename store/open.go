@@ -21,6 +21,9 @@ type Options struct {
 	// "sqlite::memory:NAME" is shared by all Stores of this process that name it,
 	// and lives as long as one of them.
 	URL secret.Text
+	// Look leaves no file behind where there is none: an empty database in memory
+	// stands for it, if it could be made in that directory. For those who only look.
+	Look bool
 	// ReadConnections is how many reads may run at once beside the writer; 0 is 4
 	// on SQLite. PostgreSQL takes pool_max_conns of the URL instead, else 8.
 	ReadConnections int

@@ -38,6 +38,12 @@ func openSQLite(ctx context.Context, path string, o Options) (*Store, error) {
 	if err != nil {
 		return nil, err
 	}
+	if _, err := os.Stat(path); o.Look && errors.Is(err, fs.ErrNotExist) {
+		if err := couldBeMade(path); err != nil {
+			return nil, err
+		}
+		return openMemory(ctx, "")
+	}
 	if err := prepareFile(ctx, path); err != nil {
 		return nil, err
 	}
@@ -55,6 +61,19 @@ func openSQLite(ctx context.Context, path string, o Options) (*Store, error) {
 	}
 	s.writing, s.reading = newStatements(s.write), newStatements(s.read)
 	return s, nil
+}
+
+// couldBeMade tries with a file of another name, which it takes away again.
+func couldBeMade(path string) error {
+	f, err := os.CreateTemp(filepath.Dir(path), filepath.Base(path)+".check-")
+	var place *fs.PathError
+	if errors.As(err, &place) {
+		return permanent("%s cannot be made: %w; check the owner and mode of its directory", path, place.Err)
+	}
+	if err != nil {
+		return err
+	}
+	return errors.Join(f.Close(), os.Remove(f.Name()))
 }
 
 // memories numbers the nameless databases in memory.

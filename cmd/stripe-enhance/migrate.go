@@ -42,7 +42,7 @@ func (p *program) migrate(ctx context.Context, dry bool) (err error) {
 	if err != nil {
 		return err
 	}
-	s, err := store.Open(ctx, store.Options{URL: c.DatabaseURL, Failpoint: p.failpoint})
+	s, err := store.Open(ctx, store.Options{URL: c.DatabaseURL, Failpoint: p.failpoint, Look: dry})
 	if err != nil {
 		return err
 	}
