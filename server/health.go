@@ -73,8 +73,10 @@ type checkResult struct {
 	ResponseTime int64  `json:"responseTime"` // ms
 	LastCheck    string `json:"lastCheck"`
 	// Error is one of a few sentences of our own. The error itself may quote an
-	// address or what the other side said, and health is for everybody.
-	Error string `json:"error,omitempty"`
+	// address or what the other side said, and health is for everybody. null: none.
+	Error *string `json:"error"`
+
+	denied bool // it refused our credential
 }
 
 func (s *Server) prepareChecks() {
@@ -102,7 +104,8 @@ func (s *Server) check(ctx context.Context, ask func(context.Context) error) che
 	err := ask(ctx)
 	result := checkResult{Status: healthy, ResponseTime: time.Since(began).Milliseconds(), LastCheck: stamp(s.o.Now())}
 	if err != nil {
-		result.Status, result.Error = unhealthy, inPublic(err)
+		text := inPublic(err)
+		result.Status, result.Error, result.denied = unhealthy, &text, errors.Is(err, fault.Denied)
 	}
 	return result
 }
@@ -139,16 +142,17 @@ func (s *Server) services(ctx context.Context) map[string]checkResult {
 	return results
 }
 
-// examine makes the whole answer. Without the database nothing can be done:
-// unhealthy. A side in trouble, one that refuses our credential or a run that
-// failed: degraded, since webhooks are stored and the admin API answers all the
-// same, and a balancer that took the service out for it would lose both.
+// examine makes the whole answer. Without the database nothing can be done, and a
+// side that refuses our credential waits for a person, who is to be called:
+// unhealthy. A side in trouble or a run that failed: degraded, since that passes.
+// Webhooks are stored and the admin API answers all the same, so a balancer asks
+// readyz, which knows nothing of the sides.
 func (s *Server) examine(ctx context.Context) healthDocument {
 	d := healthDocument{Status: healthy, Version: s.o.Version, Services: s.services(ctx)}
 	for name, r := range d.Services {
 		switch {
 		case r.Status == healthy:
-		case name == "database":
+		case name == "database", r.denied:
 			d.Status = unhealthy
 		case d.Status == healthy:
 			d.Status = degraded

@@ -53,7 +53,7 @@ func TestEveryMetricMovesWhenItsThingHappens(t *testing.T) {
 	}
 	s.hook(subscriptionEvent("evt_1", club[0].Subscription))
 	s.hook(subscriptionEvent("evt_1", club[0].Subscription))
-	s.hook(eventText("not an id", "x", "{}"))
+	s.hook(eventText("", "x", "{}")) // without an id
 	moves(`runs_total{result="ok",trigger="webhook"}`, 1)
 	moves(`run_duration_seconds_count{mode="incremental"}`, 1)
 	if got := s.admin(http.MethodPost, "/sync", ""); got.status != 200 {
@@ -107,7 +107,7 @@ func TestEveryMetricMovesWhenItsThingHappens(t *testing.T) {
 		t.Errorf("a sync with a refused key: %d %s", got.status, got.body)
 	}
 	moves(`runs_total{result="failed",trigger="admin"}`, 1)
-	s.degraded(t)
+	s.refused(t)
 	s.world.SetFault(nil)
 
 	before := s.series()
@@ -131,18 +131,28 @@ func TestEveryMetricMovesWhenItsThingHappens(t *testing.T) {
 	s.linesSayWhom(t)
 }
 
-// degraded: a refused credential is told in our own words, and takes nothing else
-// down.
-func (s *service) degraded(t *testing.T) {
+// refused: a refused credential is told in our own words, calls a person, and takes
+// nothing else down.
+func (s *service) refused(t *testing.T) {
 	t.Helper()
 	var got answer
 	s.until("health has noticed", func() bool {
 		got = s.call(http.MethodGet, "/api/health", "")
-		return got.object(t)["status"] == "degraded"
+		return got.object(t)["status"] == "unhealthy"
 	})
 	stripe := got.object(t)["services"].(map[string]any)["stripe"].(map[string]any)
-	if got.status != 200 || stripe["status"] != "unhealthy" || stripe["error"] != "the credential was refused" {
+	if got.status != 503 || stripe["status"] != "unhealthy" || stripe["error"] != "the credential was refused" {
 		t.Errorf("%d %s", got.status, got.body)
+	}
+	if enhance := got.object(t)["services"].(map[string]any)["enhance"].(map[string]any); enhance["status"] != "healthy" || enhance["error"] != nil {
+		t.Errorf("the other side: %v", enhance)
+	} else if _, told := enhance["error"]; !told {
+		t.Errorf("a healthy side has no error, not even null: %v", enhance)
+	}
+	for _, path := range []string{"/healthz", "/readyz"} {
+		if got := s.call(http.MethodGet, path, ""); got.status != 200 {
+			t.Errorf("%s because of a refused key: %d %s", path, got.status, got.body)
+		}
 	}
 	for _, secret := range []string{canary, "127.0.0.1", "sqlite:", "http"} {
 		if strings.Contains(got.body, secret) {
