@@ -2,6 +2,8 @@ package stripe
 
 import (
 	"context"
+	"errors"
+	"net/http"
 	"strconv"
 )
 
@@ -15,6 +17,8 @@ type Permission struct {
 	// Err is nil when the read worked. errors.Is(Err, fault.Denied): the key
 	// lacks this permission, or is not a key of this account at all.
 	Err error
+	// KeyRefused: the key is none at all, whatever is asked for with it.
+	KeyRefused bool
 }
 
 // probe is a read that needs one permission and returns next to nothing.
@@ -38,7 +42,8 @@ func probes(since string) []probe {
 }
 
 // Check tries every permission on its own and reports each: a key that lacks two
-// of them should not have to be fixed twice. The error is the context's.
+// of them should not have to be fixed twice. A key that is none ends it, with that
+// as the last: the others would only say the same. The error is the context's.
 func (c *Client) Check(ctx context.Context) ([]Permission, error) {
 	var out []Permission
 	for _, p := range probes(strconv.FormatInt(c.now().Unix(), 10)) {
@@ -47,7 +52,12 @@ func (c *Client) Check(ctx context.Context) ([]Permission, error) {
 			return nil, err
 		}
 		p.permission.Err = err
+		var call *callError
+		p.permission.KeyRefused = errors.As(err, &call) && call.status == http.StatusUnauthorized
 		out = append(out, p.permission)
+		if p.permission.KeyRefused {
+			break
+		}
 	}
 	return out, nil
 }

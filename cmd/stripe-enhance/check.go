@@ -56,7 +56,9 @@ func (p *program) checkCommand() *cobra.Command {
 	return &cobra.Command{
 		Use:   "check",
 		Short: "Preflight: keys and permissions, plans, mappings, database, clocks; what to do about each",
-		Long: "Looks at every part once and changes nothing. One line each, with what to do.\n\n" +
+		Long: "Looks at every part once and changes nothing. One line each, with what to do.\n" +
+			"A setting that is missing or wrong is a line too, and what can be looked at\n" +
+			"without it is.\n\n" +
 			"Exit code 0: all good. 1: something would make a run fail or hold.",
 		GroupID: groupLook,
 		Example: "  stripe-enhance check\n" +
@@ -66,15 +68,16 @@ func (p *program) checkCommand() *cobra.Command {
 }
 
 func (p *program) check(ctx context.Context) error {
-	c, err := p.settings(config.NeedStripe | config.NeedEnhance)
-	if err != nil {
-		return err
+	c, warnings, wrong := config.Inspect(p.sources(), config.NeedStripe|config.NeedEnhance)
+	for _, w := range warnings {
+		p.sayf("warning: %s", w)
 	}
 	a := &parts{config: c, log: p.logger(c)}
-	if err := a.clients(p, config.NeedStripe|config.NeedEnhance); err != nil {
+	x := &examination{program: p, parts: a, wrong: wrong}
+	x.settings()
+	if err := a.clients(p, x.sides()); err != nil {
 		return err
 	}
-	x := &examination{program: p, parts: a}
 	for _, look := range []func(context.Context){x.policy, x.database, x.billing, x.clock, x.webhook, x.panel, x.mappings} {
 		look(ctx)
 		if err := ctx.Err(); err != nil {

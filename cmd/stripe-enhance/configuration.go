@@ -27,7 +27,7 @@ func (p *program) configurationTopic() *cobra.Command {
 		"flags, the later ones winning. The flag of GRACE_PERIOD is --grace-period. A flag\n" +
 		"is visible to everybody in the process list, so keys belong in the environment.\n" +
 		"An empty value is an unset one. Whatever is wrong is told all at once, with exit\n" +
-		"code 2, before anything is contacted.\n")
+		"code 2, before anything is contacted; check tells it line by line, with 1.\n")
 	for _, g := range groupTitles {
 		b.WriteString("\n" + g.title + "\n")
 		for _, v := range config.Variables() {
@@ -66,7 +66,7 @@ func wrap(text, indent string) string {
 
 // settings reads the configuration for a command and tells its warnings.
 func (p *program) settings(need config.Need) (*config.Config, error) {
-	c, warnings, err := config.Load(config.Sources{DotEnv: p.dotEnv, Environ: p.environ, Flags: p.flags, Receiver: notify.Check}, need)
+	c, warnings, err := config.Load(p.sources(), need)
 	if err != nil {
 		return nil, err
 	}
@@ -74,4 +74,9 @@ func (p *program) settings(need config.Need) (*config.Config, error) {
 		p.sayf("warning: %s", w)
 	}
 	return c, nil
+}
+
+// sources are where settings come from.
+func (p *program) sources() config.Sources {
+	return config.Sources{DotEnv: p.dotEnv, Environ: p.environ, Flags: p.flags, Receiver: notify.Check}
 }

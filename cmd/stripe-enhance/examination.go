@@ -7,6 +7,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/stripe-enhance/stripe-enhance/internal/config"
 	"github.com/stripe-enhance/stripe-enhance/internal/fault"
 	"github.com/stripe-enhance/stripe-enhance/internal/report"
 	"github.com/stripe-enhance/stripe-enhance/reconcile"
@@ -19,6 +20,7 @@ type examination struct {
 	*program
 	*parts
 	findings []finding
+	wrong    config.Problems // with the settings
 
 	billingUp bool
 	fresh     bool             // the database is empty
@@ -37,7 +39,37 @@ func (x *examination) fail(part, detail, toDo string) {
 	x.findings = append(x.findings, finding{part, verdictFail, detail, toDo})
 }
 
+// settings tells each setting that is missing or wrong.
+func (x *examination) settings() {
+	for _, one := range x.wrong {
+		var toDo string
+		switch {
+		case one.Example != "":
+			toDo = "set it: " + one.Example
+		case one.Meaning != "":
+			toDo = one.Meaning
+		default:
+			toDo = "correct it, or take it out"
+		}
+		x.fail(one.Name, one.Wrong, toDo)
+	}
+}
+
+// sides are those of which every setting can be used.
+func (x *examination) sides() (need config.Need) {
+	if !x.wrong.Names("STRIPE_SECRET_KEY", "STRIPE_API_URL", "STRIPE_RPS", "CONCURRENCY") {
+		need |= config.NeedStripe
+	}
+	if !x.wrong.Names("ENHANCE_API_URL", "ENHANCE_API_TOKEN", "ENHANCE_ORG_ID", "ENHANCE_RPS", "CONCURRENCY") {
+		need |= config.NeedEnhance
+	}
+	return need
+}
+
 func (x *examination) policy(context.Context) {
+	if x.wrong.Names("MODE", "GRACE_PERIOD", "RETENTION_PERIOD") {
+		return
+	}
 	c := x.config
 	detail := fmt.Sprintf("MODE=%s, grace %s, ", c.Mode, c.Grace)
 	switch {
@@ -57,7 +89,10 @@ func (x *examination) policy(context.Context) {
 
 // database opens without migrating: a preflight leaves everything as it is.
 func (x *examination) database(ctx context.Context) {
-	s, err := store.Open(ctx, store.Options{URL: x.config.DatabaseURL})
+	if x.wrong.Names("DATABASE_URL") {
+		return
+	}
+	s, err := store.Open(ctx, store.Options{URL: x.config.DatabaseURL, Look: true})
 	if err != nil {
 		x.fail("database", err.Error(), "set DATABASE_URL to a place that can be written, or mend what the message says")
 		return
@@ -83,6 +118,9 @@ func (x *examination) database(ctx context.Context) {
 }
 
 func (x *examination) billing(ctx context.Context) {
+	if x.stripe == nil {
+		return
+	}
 	permissions, err := x.stripe.Check(ctx)
 	if err != nil {
 		x.fail("Stripe", err.Error(), "run the check again")
@@ -97,6 +135,9 @@ func (x *examination) billing(ctx context.Context) {
 			x.ok(part, "readable (%s)", one.Purpose)
 		case one.Optional && errors.Is(one.Err, fault.Denied):
 			x.warn(part, "not readable ("+one.Purpose+")", "optional: allow the key to read "+one.Resource+" in Stripe › Developers › API keys")
+		case one.KeyRefused:
+			x.fail("Stripe key", "refused: "+one.Err.Error(), "STRIPE_SECRET_KEY is not a key of Stripe, or no longer: copy it again from Stripe › Developers › API keys")
+			return
 		case errors.Is(one.Err, fault.Denied):
 			denied++
 			x.fail(part, "refused: "+one.Err.Error(), "allow the key to read "+one.Resource+" in Stripe › Developers › API keys")
@@ -116,6 +157,9 @@ func (x *examination) billing(ctx context.Context) {
 const maxSkew = time.Minute
 
 func (x *examination) clock(context.Context) {
+	if x.stripe == nil {
+		return
+	}
 	theirs, ours := x.stripe.ServerTime()
 	if theirs.IsZero() {
 		return
@@ -129,6 +173,9 @@ func (x *examination) clock(context.Context) {
 }
 
 func (x *examination) webhook(context.Context) {
+	if x.wrong.Names("STRIPE_WEBHOOK_SECRET") {
+		return
+	}
 	if n := len(x.config.WebhookSecrets); n > 0 {
 		x.ok("webhook", "%s configured", report.Count(n, "secret"))
 		return
@@ -142,6 +189,9 @@ const testedMajor = "12."
 const tokenRefused = "is ENHANCE_API_TOKEN of the organisation ENHANCE_ORG_ID, and allowed from this address?"
 
 func (x *examination) panel(ctx context.Context) {
+	if x.enhance == nil {
+		return
+	}
 	version, err := x.enhance.Version(ctx)
 	if errors.Is(err, fault.Denied) { // some panels ask for the token even here
 		x.fail("Enhance token", err.Error(), tokenRefused)

@@ -28,17 +28,24 @@ type Sources struct {
 // Load reads, parses and checks everything. The error is Problems. Warnings are
 // sentences about what is allowed and still worth a look.
 func Load(from Sources, need Need) (c *Config, warnings []string, err error) {
-	var problems Problems
+	c, warnings, problems := Inspect(from, need)
+	if len(problems) > 0 {
+		return nil, nil, problems
+	}
+	return c, warnings, nil
+}
+
+// Inspect is Load for somebody who wants to see what can be seen although something
+// is wrong: a setting that problems name has no meaning in the Config, the others
+// have theirs.
+func Inspect(from Sources, need Need) (c *Config, warnings []string, problems Problems) {
 	values := gather(from, &problems)
 	c = parse(values, &problems)
 	check(c, &problems)
 	checkReceivers(c, from.Receiver, &problems)
 	require(c, need, &problems)
-	if len(problems) > 0 {
-		return nil, nil, problems.sorted()
-	}
 	_, c.LogLevelSet = values["LOG_LEVEL"]
-	return c, warn(c), nil
+	return c, warn(c), problems.sorted()
 }
 
 // gather merges the sources, leaves out what is empty, and looks for misspelt

@@ -51,6 +51,9 @@ func (p *Problems) addf(name, format string, args ...any) {
 	p.add(name, fmt.Sprintf(format, args...))
 }
 
+// Names reports whether one of the settings is among them.
+func (p Problems) Names(settings ...string) bool { return slices.ContainsFunc(settings, p.has) }
+
 // has reports whether a variable was already found wrong, so that one mistake is
 // not told twice in different words.
 func (p Problems) has(name string) bool {
