@@ -91,7 +91,11 @@ func (p *program) showPlan(ctx context.Context, a *parts, id string) error {
 // planError says what to do about an id that names no plan, or several.
 func planError(id string, err error) error {
 	if errors.Is(err, store.ErrNotFound) {
-		return fault.Errorf(fault.NotFound, "no plan begins with %q; it may have been replaced by a newer one: see stripe-enhance plans", id)
+		return fault.Errorf(fault.NotFound, "no plan begins with %q: one that stripe-enhance plan showed is held by the next stripe-enhance reconcile, "+
+			"and one that was held may have been replaced by a newer one; see stripe-enhance plans", id)
+	}
+	if errors.Is(err, fault.Conflict) { // it is told to a person who knows what they asked for
+		return fault.Wrap(fault.Conflict, errors.New(strings.TrimPrefix(strings.TrimPrefix(err.Error(), "store: "), "approving ")))
 	}
 	return err
 }

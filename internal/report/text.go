@@ -24,7 +24,7 @@ func Text(w io.Writer, r reconcile.Report, s Style) error {
 	}
 	rest := withoutBrake(d)
 	p.holds(rest)
-	p.plans(d.Plans)
+	p.plans(d.Plans, r.Dry)
 	p.notes(notes(r))
 	p.verdict(r, d, len(rest)+r.Omitted.Holds)
 	_, err := io.WriteString(w, p.b.String())
@@ -195,13 +195,17 @@ func (p *printer) holds(all []Hold) {
 	}
 }
 
-func (p *printer) plans(all []Plan) {
+func (p *printer) plans(all []Plan, dry bool) {
 	if len(all) == 0 {
 		return
 	}
 	p.linef("\n%s", p.Warn(fmt.Sprintf("Plans held by the brake (%d)", len(all))))
 	for _, one := range all {
 		p.linef("  %s  %s", p.Bold(one.ID), Plain(one.Reason))
+		if dry { // which stores no plan, so that there is nothing to release yet
+			p.linef("    %s", p.Dim("→ stripe-enhance reconcile holds it, then stripe-enhance approve "+one.ID+" releases exactly this"))
+			continue
+		}
 		p.linef("    %s", p.Dim("→ look: stripe-enhance plans "+one.ID+"   release exactly this: stripe-enhance approve "+one.ID))
 	}
 }

@@ -120,8 +120,12 @@ func (w *writing) braked(a reconcile.Action) {
 		w.rep.Omitted.Brakes++
 		return
 	}
+	reason := " is held by the brake: look with `stripe-enhance plans`, release with `stripe-enhance approve " + plan + "`"
+	if w.rep.Dry { // which stores no plan
+		reason = " would be held by the brake: `stripe-enhance reconcile` holds it, then `stripe-enhance approve " + plan + "` releases it"
+	}
 	w.brakes = append(w.brakes, reconcile.Hold{Kind: reconcile.HoldBrake, Customer: a.Customer, Subscription: a.Subscription,
-		Hosting: a.Hosting, ActionID: a.ID, Reason: a.Kind.String() + " is held by the brake: look with `stripe-enhance plans`, release with `stripe-enhance approve " + plan + "`"})
+		Hosting: a.Hosting, ActionID: a.ID, Reason: a.Kind.String() + reason})
 }
 
 // hold counts a hold, and lists it while there is room.
