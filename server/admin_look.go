@@ -1,6 +1,8 @@
 package server
 
 import (
+	"context"
+	"fmt"
 	"net/http"
 	"strconv"
 
@@ -97,7 +99,28 @@ func (s *Server) compose(r *http.Request) (dashboardDocument, error) {
 		d.Holds = append(d.Holds, report.HoldOf(h))
 		return nil
 	})
-	return d, enough(err)
+	if err := enough(err); err != nil {
+		return d, err
+	}
+	return d, s.braked(ctx, &d)
+}
+
+// braked adds what the brake holds, which no decision about a customer knows of.
+func (s *Server) braked(ctx context.Context, d *dashboardDocument) error {
+	plans, err := s.o.Plans.HeldPlans(ctx, s.o.Now(), false)
+	for _, p := range plans {
+		if !p.Approved.IsZero() {
+			continue
+		}
+		for _, a := range p.Actions {
+			if len(d.Holds) == dashboardHolds {
+				return err
+			}
+			d.Holds = append(d.Holds, report.HoldOf(reconcile.Hold{Kind: reconcile.HoldBrake, Customer: a.Customer, Subscription: a.Subscription,
+				Hosting: a.Hosting, ActionID: a.ID, Reason: fmt.Sprintf("%s is held in plan %s: %s", a.Kind, p.ID, p.Reason)}))
+		}
+	}
+	return err
 }
 
 // runDocument is a run in the history.

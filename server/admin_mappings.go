@@ -2,7 +2,10 @@ package server
 
 import (
 	"cmp"
+	"encoding/json"
+	"errors"
 	"net/http"
+	"strconv"
 	"strings"
 
 	"github.com/stripe-enhance/stripe-enhance/internal/report"
@@ -35,15 +38,15 @@ func (s *Server) mappings(w http.ResponseWriter, r *http.Request) {
 // them: a mapping that leads nowhere holds everybody who buys it.
 func (s *Server) setMapping(w http.ResponseWriter, r *http.Request) {
 	var body struct {
-		Provider  string `json:"billing_provider"`
-		Billing   string `json:"billing_plan_id"`
-		Plan      string `json:"enhance_plan_id"`
-		Unchecked bool   `json:"unchecked"`
+		Provider  string  `json:"billing_provider"`
+		Billing   string  `json:"billing_plan_id"`
+		Plan      planRef `json:"enhance_plan_id"`
+		Unchecked bool    `json:"unchecked"`
 	}
 	if !accept(w, r, &body, false) {
 		return
 	}
-	m := reconcile.Mapping{BillingID: strings.TrimSpace(body.Billing), Plan: strings.TrimSpace(body.Plan)}
+	m := reconcile.Mapping{BillingID: strings.TrimSpace(body.Billing), Plan: strings.TrimSpace(string(body.Plan))}
 	switch {
 	case cmp.Or(body.Provider, "stripe") != "stripe":
 		refuse(w, http.StatusBadRequest, "billing_provider must be stripe")
@@ -52,15 +55,18 @@ func (s *Server) setMapping(w http.ResponseWriter, r *http.Request) {
 		refuse(w, http.StatusBadRequest, "billing_plan_id and enhance_plan_id are required")
 		return
 	}
+	answer := map[string]any{"success": true}
 	if !body.Unchecked {
 		problem, err := s.o.Mappings.Check(r.Context(), m)
-		if err != nil {
-			s.fail(w, r, "What the mapping names", err)
-			return
-		}
-		if problem != "" {
+		switch {
+		case problem != "":
 			refuse(w, http.StatusUnprocessableEntity, problem)
 			return
+		case r.Context().Err() != nil:
+			s.fail(w, r, "What the mapping names", err)
+			return
+		case err != nil: // a run tells of a mapping that leads nowhere
+			answer["warning"] = "not verified: " + strings.ReplaceAll(err.Error(), "\n", "; ")
 		}
 	}
 	if err := s.o.Mappings.Set(r.Context(), m, s.who(r), s.o.Now()); err != nil {
@@ -68,8 +74,24 @@ func (s *Server) setMapping(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	s.nudge(r, "admin")
-	respond(w, http.StatusOK, map[string]any{"success": true,
-		"mapping": mappingDocument{Provider: "stripe", Billing: m.BillingID, Plan: m.Plan, UpdatedAt: report.Time(s.o.Now()), UpdatedBy: s.who(r)}})
+	answer["mapping"] = mappingDocument{Provider: "stripe", Billing: m.BillingID, Plan: m.Plan, UpdatedAt: report.Time(s.o.Now()), UpdatedBy: s.who(r)}
+	respond(w, http.StatusOK, answer)
+}
+
+// planRef is a plan's name or number, as text.
+type planRef string
+
+// UnmarshalJSON takes a number for what it looks like.
+func (p *planRef) UnmarshalJSON(b []byte) error {
+	var text string
+	if n, err := strconv.ParseInt(string(b), 10, 32); err == nil {
+		*p = planRef(strconv.FormatInt(n, 10))
+	} else if json.Unmarshal(b, &text) == nil {
+		*p = planRef(text)
+	} else {
+		return errors.New("enhance_plan_id must be a string or a whole number")
+	}
+	return nil
 }
 
 func (s *Server) deleteMapping(w http.ResponseWriter, r *http.Request) {

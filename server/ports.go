@@ -83,7 +83,7 @@ type Mappings interface {
 	Set(ctx context.Context, m reconcile.Mapping, by string, now time.Time) error
 	Delete(ctx context.Context, billingID string) (found bool, err error)
 	// Check reports, as a sentence for the operator, that a side does not know
-	// what the mapping names; "" when both do. An error means that a side could
+	// what the mapping names; "" when none says so. An error means that a side could
 	// not be asked.
 	Check(ctx context.Context, m reconcile.Mapping) (problem string, err error)
 }

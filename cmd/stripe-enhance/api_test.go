@@ -205,6 +205,7 @@ func (c *contract) goesWell(t *testing.T, s *service, ada simulator.SignedUp, cl
 	}
 	c.ask(t, s, 200, "PUT /api/admin/mappings", "/api/admin/mappings", `{"billing_plan_id":"price_basic_monthly","enhance_plan_id":"`+fmt.Sprint(s.plans["price_basic_monthly"])+`"}`)
 	c.ask(t, s, 200, "PUT /api/admin/mappings", "/api/admin/mappings", `{"billing_plan_id":"price_gone","enhance_plan_id":"1","unchecked":true}`)
+	c.ask(t, s, 200, "PUT /api/admin/mappings", "/api/admin/mappings", `{"billing_plan_id":"price_gone","enhance_plan_id":`+fmt.Sprint(s.plans["price_basic_monthly"])+`,"unchecked":true}`)
 	c.ask(t, s, 200, "DELETE /api/admin/mappings", "/api/admin/mappings?billing_plan_id=price_gone", "")
 	hold := c.ask(t, s, 201, "POST /api/admin/holds", "/api/admin/holds", fmt.Sprintf(`{"subscriptionId":%q,"kind":"no-suspend","reason":"pays by letter"}`, ada.Subscription)).object(t)
 	c.ask(t, s, 201, "POST /api/admin/holds", "/api/admin/holds", `{"customerId":"cus_tomorrow","kind":"ignore"}`)
@@ -222,6 +223,15 @@ func (c *contract) goesWell(t *testing.T, s *service, ada simulator.SignedUp, cl
 	}
 	id := fmt.Sprint(plans[0].(map[string]any)["id"])
 	c.ask(t, s, 200, "GET /api/admin/plans/{id}", "/api/admin/plans/"+id, "")
+	held := 0
+	for _, h := range c.ask(t, s, 200, "GET /api/admin/dashboard", "/api/admin/dashboard", "").object(t)["holds"].([]any) {
+		if h := h.(map[string]any); h["kind"] == "brake" && strings.Contains(fmt.Sprint(h["reason"]), id) {
+			held++
+		}
+	}
+	if held != 3 {
+		t.Errorf("%d of what the brake holds are on the dashboard, want 3", held)
+	}
 	c.ask(t, s, 200, "POST /api/admin/plans/{id}/approve", "/api/admin/plans/"+id+"/approve", `{"by":"an operator"}`)
 	s.until("what was approved is done", func() bool {
 		down := 0
@@ -283,12 +293,23 @@ func (c *contract) isRefused(t *testing.T, s *service, ada simulator.SignedUp) {
 		{"GET /api/admin/runs", "/api/admin/runs?limit=0", "", 400},
 		{"GET /api/admin/actions", "/api/admin/actions?state=odd", "", 400},
 		{"POST /api/admin/plans/{id}/approve", "", `{"by":5}`, 400},
+		{"PUT /api/admin/mappings", "", `{"billing_plan_id":"price_basic_monthly","enhance_plan_id":1.5}`, 400},
 	} {
 		path := bad.path
 		if path == "" {
 			path = examples[bad.operation][0]
 		}
 		c.ask(t, s, bad.want, bad.operation, path, bad.body)
+	}
+	for body, want := range map[string]string{
+		`{"billing_plan_id":5,"enhance_plan_id":1}`:                                "billing_plan_id must be a string",
+		`{"billing_plan_id":"price_x","enhance_plan_id":true}`:                     "enhance_plan_id must be a string or a whole number",
+		`{"billing_plan_id":"price_x","enhance_plan_id":"1","unchecked":"please"}`: "unchecked must be true or false",
+	} {
+		got := c.ask(t, s, 400, "PUT /api/admin/mappings", "/api/admin/mappings", body)
+		if text := fmt.Sprint(got.object(t)["error"]); !strings.Contains(text, want) || strings.Contains(text, "Go ") {
+			t.Errorf("%s: %q, want %q", body, text, want)
+		}
 	}
 	for op, e := range examples { // what does not exist, and what is too large
 		method, path, _ := strings.Cut(op, " ")
@@ -330,6 +351,11 @@ func (c *contract) sideRefuses(t *testing.T, s *service, ada simulator.SignedUp)
 		return simulator.Fault{Apply: simulator.Skip, Status: http.StatusBadRequest}
 	})
 	defer s.world.SetFault(nil)
+	mapped := c.ask(t, s, 200, "PUT /api/admin/mappings", "/api/admin/mappings", `{"billing_plan_id":"price_unasked","enhance_plan_id":"1"}`).object(t)
+	if text := fmt.Sprint(mapped["warning"]); !strings.Contains(text, "not verified: enhance") || !strings.Contains(text, "stripe") {
+		t.Errorf("a mapping that nobody could be asked about: %v", mapped)
+	}
+	c.ask(t, s, 200, "DELETE /api/admin/mappings", "/api/admin/mappings?billing_plan_id=price_unasked", "")
 	c.ask(t, s, 502, "PATCH /api/admin/customers", "/api/admin/customers", fmt.Sprintf(`{"customerId":%q,"name":"Again"}`, ada.Customer))
 	c.ask(t, s, 502, "POST /api/admin/sync", "/api/admin/sync", "")
 }

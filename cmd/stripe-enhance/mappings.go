@@ -70,8 +70,8 @@ func (p *program) mappingsSet() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "set BILLING_ID PLAN",
 		Short: "Map a price, a lookup key or a product to a plan",
-		Long: mappingsLong + "\n\nWith keys configured, both sides are asked whether they know it; --unchecked\n" +
-			"leaves that out.",
+		Long: mappingsLong + "\n\nWith keys configured, both sides are asked whether they know it; where one cannot\n" +
+			"be asked, it is set all the same and that is said. --unchecked asks nobody.",
 		Args: arguments("BILLING_ID", "PLAN"),
 		Example: "  stripe-enhance mappings set price_1NqAbCdEf 2\n" +
 			"  stripe-enhance mappings set pro_monthly 'Pro hosting'\n" +
@@ -82,7 +82,7 @@ func (p *program) mappingsSet() *cobra.Command {
 				return &usageError{errors.New("neither BILLING_ID nor PLAN may be empty"), c.CommandPath()}
 			}
 			return p.withSides(c.Context(), unchecked, func(ctx context.Context, a *parts) error {
-				if err := a.verify(ctx, m); err != nil {
+				if err := p.verify(ctx, a, m); err != nil {
 					return err
 				}
 				if err := a.store.SetMapping(ctx, m, p.person(), p.now()); err != nil {
@@ -137,16 +137,22 @@ func (a *parts) absent() (sides []string) {
 	return sides
 }
 
-// verify asks both sides whether a mapping can mean something.
-func (a *parts) verify(ctx context.Context, all ...reconcile.Mapping) error {
+// verify asks both sides whether a mapping can mean something. What one of them
+// denies is refused; that one cannot be asked is only said: a run tells of a mapping
+// that leads nowhere, and takes nothing away for it.
+func (p *program) verify(ctx context.Context, a *parts, all ...reconcile.Mapping) error {
 	var problems []error
 	if a.enhance != nil {
 		plans, err := a.enhance.Plans(ctx)
-		if err != nil {
+		switch {
+		case ctx.Err() != nil:
 			return err
-		}
-		for _, problem := range reconcile.NewCatalog(all, plans).Problems() {
-			problems = append(problems, errors.New(problem))
+		case err != nil:
+			p.sayf("not verified at Enhance: %v", err)
+		default:
+			for _, problem := range reconcile.NewCatalog(all, plans).Problems() {
+				problems = append(problems, errors.New(problem))
+			}
 		}
 	}
 	for _, m := range all {
@@ -154,8 +160,12 @@ func (a *parts) verify(ctx context.Context, all ...reconcile.Mapping) error {
 			break
 		}
 		known, err := a.stripe.Known(ctx, m.BillingID)
-		if err != nil {
+		if ctx.Err() != nil {
 			return err
+		}
+		if err != nil {
+			p.sayf("not verified at Stripe: %v", err)
+			break // the others would only say the same, slowly
 		}
 		if !known {
 			problems = append(problems, fmt.Errorf("%s is no price, lookup key or product of this Stripe account in %s mode", m.BillingID, modeOf(a.stripe.Livemode())))

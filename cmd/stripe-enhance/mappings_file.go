@@ -71,7 +71,7 @@ func (p *program) importMappings(ctx context.Context, file string, unchecked boo
 		return fmt.Errorf("%s: nothing was imported:\n%w", file, err)
 	}
 	return p.withSides(ctx, unchecked, func(ctx context.Context, a *parts) error {
-		if err := a.verify(ctx, all...); err != nil {
+		if err := p.verify(ctx, a, all...); err != nil {
 			return err
 		}
 		if err := a.store.ImportMappings(ctx, all, p.person(), p.now()); err != nil {

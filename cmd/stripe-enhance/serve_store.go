@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"time"
 
 	"github.com/stripe-enhance/stripe-enhance/internal/metrics"
@@ -33,16 +34,15 @@ func (m storedMappings) Delete(ctx context.Context, billingID string) (bool, err
 }
 
 func (m storedMappings) Check(ctx context.Context, one reconcile.Mapping) (string, error) {
-	plans, err := m.enhance.Plans(ctx)
-	if err != nil {
-		return "", err
-	}
-	if problems := reconcile.NewCatalog([]reconcile.Mapping{one}, plans).Problems(); len(problems) > 0 {
-		return problems[0], nil
+	plans, deaf := m.enhance.Plans(ctx)
+	if deaf == nil {
+		if problems := reconcile.NewCatalog([]reconcile.Mapping{one}, plans).Problems(); len(problems) > 0 {
+			return problems[0], nil
+		}
 	}
 	known, err := m.stripe.Known(ctx, one.BillingID)
 	if err != nil || known {
-		return "", err
+		return "", errors.Join(deaf, err)
 	}
 	return one.BillingID + " is no price, lookup key or product of this Stripe account in " + modeOf(m.stripe.Livemode()) + " mode", nil
 }
