@@ -56,24 +56,24 @@ func TestAChangedPolicyIsAppliedInTheNextRun(t *testing.T) {
 
 			r.Engine = r.NewEngine(func(o *engine.Options) { c.before(&o.Policy); c.after(&o.Policy) })
 			r.World.Advance(time.Minute)
-			diff(t, "the plan with the new one", each(c.want, "planned"), kinds(r.Run(engine.Request{Dry: true})))
-			diff(t, "the run with the new one", each(c.want, "applied"), kinds(r.Run(engine.Request{})))
+			diff(t, "the plan with the new one", all(c.want, "planned"), kinds(r.Run(engine.Request{Dry: true})))
+			diff(t, "the run with the new one", all(c.want, "applied"), kinds(r.Run(engine.Request{})))
 			if c.back == nil {
 				return
 			}
 			r.Engine = r.NewEngine(func(o *engine.Options) { c.before(&o.Policy) })
 			r.World.Advance(time.Minute)
-			diff(t, "and back", each(c.back, "planned"), kinds(r.Run(engine.Request{Dry: true})))
-			diff(t, "and back", each(c.back, "applied"), kinds(r.Run(engine.Request{})))
+			diff(t, "and back", all(c.back, "planned"), kinds(r.Run(engine.Request{Dry: true})))
+			diff(t, "and back", all(c.back, "applied"), kinds(r.Run(engine.Request{})))
 		})
 	}
 }
 
-func each(words []string, state string) (all []string) {
+func all(words []string, state string) (out []string) {
 	for _, w := range words {
-		all = append(all, w+" "+state)
+		out = append(out, w+" "+state)
 	}
-	return all
+	return out
 }
 
 // TestAnUnchangedPolicyMakesNobodyDue: a settings digest that differed by itself
