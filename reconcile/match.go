@@ -103,7 +103,7 @@ func (pl *planner) withinSubscription(alive bool) {
 				if samePlan && (l.hosting < 0 || pl.c.Hostings[l.hosting].Plan != pl.wants[w].plan.ID) {
 					continue
 				}
-				if alive && pl.awaits(l) != nil && pl.cat.lowers(pl.c.Hostings[l.hosting].Plan, pl.wants[w].plan.ID) {
+				if alive && pl.awaits(l) != nil && !pl.spare(l.sub) && pl.cat.lowers(pl.c.Hostings[l.hosting].Plan, pl.wants[w].plan.ID) {
 					continue // the item that it was turned into may be another one, and give more
 				}
 				l.Item, l.moved = pl.wants[w].item, true

@@ -139,7 +139,8 @@ func (pl *planner) surplus(s *judged, l *link, reason string) (stance, string) {
 func (pl *planner) unlessLast(s *judged, l *link, down stance, reason string) (stance, string) {
 	for i := range pl.links {
 		o := &pl.links[i]
-		if o.stance != stanceUp || o.Hosting == l.Hosting || o.hosting < 0 || pl.alive(o) {
+		billed := o.stance == stanceUp || o.sub >= 0 && pl.subs[o.sub].stance == stanceUp && pl.lostMapping(o) != ""
+		if !billed || o.Hosting == l.Hosting || o.hosting < 0 || pl.alive(o) {
 			continue
 		}
 		wait := fmt.Sprintf("%s, but hosting %d, which %s still pays for, is gone: hosting %d stays as it is until that one is restored or its binding removed",
@@ -175,13 +176,40 @@ func (pl *planner) awaits(l *link) *Item {
 
 // served tells that an item has all the hostings that it asks for.
 func (pl *planner) served(sub int, it *Item) bool {
-	n := int64(0)
+	n := pl.has(sub, it)
+	return n > 0 && n >= it.Quantity
+}
+
+// has counts the hostings of an item.
+func (pl *planner) has(sub int, it *Item) (n int64) {
 	for i := range pl.links {
 		if pl.links[i].sub == sub && pl.links[i].Item == it.ID {
 			n++
 		}
 	}
-	return n > 0 && n >= it.Quantity
+	return n
+}
+
+// spare tells that a subscription has more hostings without an item than its items
+// of which nobody can tell what they buy could need.
+func (pl *planner) spare(sub int) bool {
+	free := int64(0)
+	for i := range pl.links {
+		if l := &pl.links[i]; l.sub == sub && l.stance == 0 && pl.alive(l) && pl.lostMapping(l) == "" {
+			free++
+		}
+	}
+	for i := range pl.subs[sub].items {
+		it := &pl.subs[sub].items[i]
+		t, ok := pl.cat.match(it)
+		switch {
+		case it.absurd():
+			return false
+		case !ok || t.problem != "":
+			free -= max(0, it.Quantity-pl.has(sub, it))
+		}
+	}
+	return free > 0
 }
 
 func (pl *planner) lostKind(l *link) HoldKind {

@@ -283,3 +283,18 @@ func (s *Store) UnreadOrgs(ctx context.Context, after string, limit int) ([]reco
 	})
 	return orgs, err
 }
+
+// UnknownMarkers returns ids of subscriptions that hostings are marked with and the
+// mirror does not have, up to limit, in order.
+func (s *Store) UnknownMarkers(ctx context.Context, limit int) ([]string, error) {
+	var ids []string
+	query := `SELECT DISTINCT marker_id FROM hostings WHERE marker_id LIKE 'sub\_%' ESCAPE '\'
+		AND NOT EXISTS (SELECT 1 FROM subscriptions s WHERE s.id = hostings.marker_id) ORDER BY marker_id LIMIT $1`
+	err := s.query(ctx, "looking for unknown markers", query, []any{limit}, func(row scan) error {
+		var id string
+		err := row(&id)
+		ids = append(ids, id)
+		return err
+	})
+	return ids, err
+}

@@ -52,7 +52,7 @@ func vanished(t *testing.T) {
 			s.must(s.World.Edit(id, func(sub *simulator.Subscription) { sub.Unknown = is }))
 		}
 	}
-	lost := func(t *testing.T) *stage {
+	gone := func(t *testing.T) *stage {
 		s := open(t, false)
 		unknown(s, true)
 		s.day()
@@ -66,12 +66,12 @@ func vanished(t *testing.T) {
 		return s
 	}
 	t.Run("by mistake", func(t *testing.T) {
-		s := lost(t)
+		s := gone(t)
 		unknown(s, false)
 		s.mended()
 	})
 	t.Run("in truth", func(t *testing.T) {
-		s := lost(t)
+		s := gone(t)
 		s.screen.Reset()
 		s.run(engine.Request{Full: true, Accept: true})
 		s.says("accepted because --accept-listing says so")

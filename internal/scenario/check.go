@@ -174,7 +174,9 @@ func (y *play) circumstances(p *process, e simulator.Effect) {
 		return
 	}
 	for _, h := range y.manual {
-		if h.party != b.party || h.subscription != "" && h.subscription != b.id || e.At.Before(h.since.Add(tolerance)) {
+		// What was taken over by another subscription is known by its marker alone.
+		unmarked := h.subscription != "" && b.stance == ended && !strings.HasSuffix(e.After.Name, "]")
+		if h.party != b.party || h.subscription != "" && h.subscription != b.id || e.At.Before(h.since.Add(tolerance)) || unmarked {
 			continue
 		}
 		if h.kind == reconcile.Ignore || h.kind == reconcile.NoSuspend && y.takes(e) || h.kind == reconcile.KeepSuspended && e.Kind == "resume" {

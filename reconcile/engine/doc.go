@@ -87,8 +87,9 @@
 //
 //   - The database knew nothing of the panel, and hostings were found there.
 //   - A complete listing left out subscriptions that are there when they are read
-//     by id. This stands, over any number of runs, until a full listing passes, or a
-//     person accepts it with --accept-listing.
+//     by id: those of the mirror, and in a first run those that the hostings at the
+//     panel carry the markers of. This stands, over any number of runs, until a full
+//     listing passes, or a person accepts it with --accept-listing.
 //   - More than 50, or 2 % of those known, are gone since the last listing that was
 //     believed. This stands until they are back, or a person accepts it.
 //   - Our clock and Stripe's, or the database's, differ by more than a minute.

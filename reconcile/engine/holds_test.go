@@ -13,8 +13,9 @@ import (
 // hold sets a hold by hand on a subscription.
 func hold(t *testing.T, r *rig.Rig, sub string, kind reconcile.ManualKind) {
 	t.Helper()
-	must(t, r.Store.AddManualHold(t.Context(), reconcile.ManualHold{ID: "hold_" + kind.String(), Kind: kind, Subscription: sub,
-		Reason: "abuse", Author: "test", Created: r.World.Now()}))
+	_, err := r.Store.AddManualHold(t.Context(), reconcile.ManualHold{ID: "hold_" + kind.String(), Kind: kind, Subscription: sub,
+		Reason: "abuse", Author: "test", Created: r.World.Now()})
+	must(t, err)
 }
 
 // With a hold that stands for the present binding alone put in once, this went red.

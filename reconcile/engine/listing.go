@@ -21,6 +21,9 @@ const (
 	// unlistedPercent of the mirror may have vanished at Stripe, where nothing
 	// ever vanishes, before a listing proves nothing.
 	unlistedPercent = 2
+	// markedReads is how many subscriptions that only the panel tells of are read. A
+	// first listing that lacks more is done again.
+	markedReads = 200
 )
 
 // doubt is what was wrong with the last complete listing. It outlives the run:
@@ -208,5 +211,48 @@ func (r *run) rememberPlans(ctx context.Context) error {
 		}
 	}
 	r.doubt.Plans = r.doubt.Plans[max(0, len(r.doubt.Plans)-most):]
+	return r.remember(ctx)
+}
+
+// readMarked holds the first listing of all against the panel, since there is no
+// mirror yet: the subscriptions that hostings carry the markers of, and that were
+// not listed, are read one by one. One that is there proves that the listing was
+// not complete; its customer has an org, and is not to get another.
+func (r *run) readMarked(ctx context.Context) error {
+	ids, err := r.Inventory.UnknownMarkers(ctx, markedReads+1)
+	if err != nil {
+		return err
+	}
+	found := 0
+	for _, id := range ids[:min(len(ids), markedReads)] {
+		facts, err := r.Billing.Subscription(ctx, id)
+		switch {
+		case errors.Is(err, fault.NotFound), errors.Is(err, fault.Permanent):
+			continue // of another installation, or of test data
+		case err == nil:
+			err = r.Mirror.SaveFacts(ctx, r.tok, []reconcile.SubscriptionFacts{facts}, false, r.now)
+		}
+		if err != nil {
+			return fmt.Errorf("reading %s, which a hosting is marked with: %w", id, err)
+		}
+		if !facts.OnTestClock {
+			found++
+		}
+	}
+	switch {
+	case found == 0:
+		return nil
+	case len(ids) > markedReads:
+		return errors.Join(fault.Errorf(fault.Transient, "the panel has hostings of more than %d subscriptions that Stripe did not list and has: nothing was done, everything is listed again", markedReads),
+			r.Cursors.SetCursor(ctx, r.tok, cursorEvents, ""))
+	case r.req.Accept:
+		return nil
+	}
+	if r.listed != nil {
+		r.doubt.Listed, r.listed = *r.listed, nil
+	}
+	r.doubt.Since = r.now
+	r.doubt.Refused = fmt.Sprintf("the panel has hostings of %d subscriptions that Stripe did not list and has when they are read one by one: the listing is not complete", found)
+	r.give(r.doubt.Refused + ". See what is wrong at Stripe, then run `stripe-enhance reconcile --full`; if it is true, add --accept-listing")
 	return r.remember(ctx)
 }

@@ -59,6 +59,9 @@ func (r *run) recover(ctx context.Context) error {
 		return err
 	}
 	if seen > 0 {
+		if err := r.readMarked(ctx); err != nil {
+			return err
+		}
 		r.lossTold = true
 		r.give(fmt.Sprintf("this database knew nothing of the panel: %d orgs and %d hostings were looked at, what carries a marker of ours is bound again", orgs, seen))
 	}

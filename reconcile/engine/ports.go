@@ -193,6 +193,9 @@ type Inventory interface {
 	// NewestOrg is when the newest org of the index was created, by the panel's
 	// clock; zero when there is none.
 	NewestOrg(ctx context.Context) (time.Time, error)
+	// UnknownMarkers returns up to limit ids of subscriptions that hostings are
+	// marked with and the mirror does not have.
+	UnknownMarkers(ctx context.Context, limit int) ([]string, error)
 	// UnreadOrgs returns, by id and after the given one ("" to begin), up to limit
 	// orgs whose hostings were never listed: what a recovery still has to look at.
 	UnreadOrgs(ctx context.Context, after string, limit int) ([]reconcile.Org, error)
