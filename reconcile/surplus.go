@@ -80,7 +80,8 @@ func (pl *planner) ended(s *judged, l *link, reason string) (stance, string) {
 			n.ID, priceList(n.items), l.Hosting)
 	}
 	up := l.hosting >= 0 && pl.c.Hostings[l.hosting].State == HostingActive
-	if up && l.How == BoundByMarker && !s.EndedAt.IsZero() && l.At.Sub(s.EndedAt) > foundUp {
+	known := slices.ContainsFunc(pl.links, func(o link) bool { return o.sub == l.sub && !o.At.IsZero() && o.At.Before(s.EndedAt) })
+	if up && !known && l.How == BoundByMarker && !s.EndedAt.IsZero() && l.At.Sub(s.EndedAt) > foundUp {
 		return keep(HoldAdopt, "hosting %d was found up at %s, when this database knew nothing of it: somebody who came back may be using it; suspend it in the panel if nobody does, or name it in the metadata of whom it serves",
 			l.Hosting, day(l.At))
 	}
