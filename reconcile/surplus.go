@@ -157,15 +157,14 @@ func (pl *planner) unlessLast(s *judged, l *link, down stance, reason string) (s
 // is mapped to a plan which cannot be found, or asks for an absurd number; and an
 // unmapped one that is newer than the binding or of unknown age: an upgrade, of the
 // item or of one of its units, to a price that nobody has mapped yet. Older unmapped
-// ones were beside it all along; they are extras. One that has its hostings needs
-// no other.
+// ones were beside it all along; they are extras.
 func (pl *planner) awaits(l *link) *Item {
 	s := &pl.subs[l.sub]
 	for i := range s.items {
 		it := &s.items[i]
 		t, ok := pl.cat.match(it)
 		switch {
-		case it.ID == l.Item, pl.served(l.sub, it):
+		case it.ID == l.Item:
 		case ok && (t.problem != "" || it.absurd()):
 			return it
 		case !ok && (it.Created.IsZero() || !it.Created.Before(l.At)):
@@ -173,12 +172,6 @@ func (pl *planner) awaits(l *link) *Item {
 		}
 	}
 	return nil
-}
-
-// served tells that an item has all the hostings that it asks for.
-func (pl *planner) served(sub int, it *Item) bool {
-	n := pl.has(sub, it)
-	return n > 0 && n >= it.Quantity
 }
 
 // has counts the hostings of an item.
