@@ -35,6 +35,21 @@ func each(t *testing.T, r *rig.Rig, subs []string, do func(string) error) reconc
 	return r.Run(engine.Request{})
 }
 
+// owing are n customers whom we have suspended because they do not pay, in the order
+// of their hostings.
+func owing(t *testing.T, r *rig.Rig, n int) (subs []string) {
+	t.Helper()
+	for i := range n {
+		subs = append(subs, signUp(t, r, simulator.SignUp{Email: fmt.Sprintf("c%02d@example.com", i), Price: priceFor(t, r, plans(r)[0])}).Subscription)
+		r.Run(engine.Request{})
+	}
+	for i := range subs { // one by one: no brake and no suspicion is in the way
+		each(t, r, subs[i:i+1], r.World.MarkUnpaid)
+	}
+	diff(t, "suspended for not paying", n, down(r))
+	return subs
+}
+
 func down(r *rig.Rig) (n int) {
 	for _, h := range r.World.Hostings() {
 		if h.SuspendedBy != "" {

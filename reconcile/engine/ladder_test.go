@@ -55,7 +55,14 @@ func days(r *rig.Rig, n int) (rep reconcile.Report) {
 	return rep
 }
 
-// TestTheLadderIsWalkedStepByStep: nothing is ever deleted unless somebody asked for
+// one is a single customer who has left.
+func one(t *testing.T, set func(*engine.Options)) *rig.Rig {
+	t.Helper()
+	r, _ := ended(t, 1, set)
+	return r
+}
+
+// The ladder, step by step: nothing is ever deleted unless somebody asked for
 // it, Stripe has ended the subscription for as long, and our own suspension has
 // lasted for as long; then softly, and one at a time.
 //
@@ -63,92 +70,95 @@ func days(r *rig.Rig, n int) (rep reconcile.Report) {
 // that is over at once; one that counts from the end at Stripe alone, or from our
 // suspension alone; deletion of what staff suspended; deletion for a status
 // that is not an end; a brake for deletions that is that of suspensions.
-func TestTheLadderIsWalkedStepByStep(t *testing.T) {
-	one := func(t *testing.T, set func(*engine.Options)) *rig.Rig { r, _ := ended(t, 1, set); return r }
-	t.Run("off unless it is asked for", func(t *testing.T) {
-		r := one(t, nil)
-		r.World.Advance(700 * aDay)
-		days(r, 2)
-		diff(t, "deleted", []string(nil), deletions(r))
-	})
-	t.Run("not before the period is over, and softly", func(t *testing.T) {
-		r := one(t, withRetention)
-		r.World.Advance(29 * aDay)
-		r.Run(engine.Request{Full: true})
-		diff(t, "deleted after 29 days", []string(nil), deletions(r))
-		diff(t, "the day after", []string{"terminate applied"}, kinds(days(r, 1)))
-		for _, q := range r.World.Requests() {
-			if q.Method == http.MethodDelete && q.Query != "" {
-				t.Errorf("%s %s?%s", q.Method, q.Path, q.Query)
-			}
+func TestTheLadderIsOffUnlessItIsAskedFor(t *testing.T) {
+	r := one(t, nil)
+	r.World.Advance(700 * aDay)
+	days(r, 2)
+	diff(t, "deleted", []string(nil), deletions(r))
+}
+
+func TestTheLadderEndsSoftlyAndNotBeforeThePeriodIsOver(t *testing.T) {
+	r := one(t, withRetention)
+	r.World.Advance(29 * aDay)
+	r.Run(engine.Request{Full: true})
+	diff(t, "deleted after 29 days", []string(nil), deletions(r))
+	diff(t, "the day after", []string{"terminate applied"}, kinds(days(r, 1)))
+	for _, q := range r.World.Requests() {
+		if q.Method == http.MethodDelete && q.Query != "" {
+			t.Errorf("%s %s?%s", q.Method, q.Path, q.Query)
 		}
-		diff(t, "how it stands at the panel", []string{"deleted"}, []string{r.World.Hostings()[0].Status})
-		diff(t, "and afterwards", []string(nil), kinds(days(r, 3)))
-	})
-	t.Run("who was kept up for months is not deleted on the day that ends", func(t *testing.T) {
-		r := rig.New(t, rig.Options{Engine: withRetention})
-		s := signUp(t, r, simulator.SignUp{Email: "ada@example.com", Price: priceFor(t, r, plans(r)[0])})
-		r.Run(engine.Request{})
-		until := r.World.Now().Add(100 * aDay)
-		_, err := r.Store.AddManualHold(t.Context(), reconcile.ManualHold{ID: "hold_1", Kind: reconcile.NoSuspend, Subscription: s.Subscription,
-			Until: until, Reason: "a friend", Author: "test", Created: r.World.Now()})
-		must(t, err)
-		must(t, r.World.Cancel(s.Subscription))
-		r.World.Advance(99 * aDay)
-		days(r, 3) // the hold ends, and it is suspended
-		diff(t, "deleted", []string(nil), deletions(r))
-		diff(t, "suspended", []string{r.World.Plans()[0].Name + " suspended"}, panel(r))
-		days(r, 27)
-		diff(t, "deleted 29 days later", []string(nil), deletions(r))
-		days(r, 3)
-		diff(t, "deleted in the end", 1, len(deletions(r)))
-	})
-	t.Run("an end that is news does not delete at once what owed for months", func(t *testing.T) {
-		r := rig.New(t, rig.Options{Engine: withRetention})
-		s := signUp(t, r, simulator.SignUp{Email: "ada@example.com", Price: priceFor(t, r, plans(r)[0])})
-		r.Run(engine.Request{})
-		must(t, r.World.MarkUnpaid(s.Subscription))
-		r.World.Advance(2 * time.Minute)
-		diff(t, "unpaid", []string{"suspend applied"}, kinds(r.Run(engine.Request{})))
-		r.World.Advance(200 * aDay)
-		days(r, 2)
-		diff(t, "deleted while it may still be paid", []string(nil), deletions(r))
-		must(t, r.World.Cancel(s.Subscription))
-		days(r, 29)
-		diff(t, "deleted 29 days after the end", []string(nil), deletions(r))
-		days(r, 3)
-		diff(t, "deleted in the end", 1, len(deletions(r)))
-	})
-	t.Run("what staff suspended is theirs", func(t *testing.T) {
-		r := rig.New(t, rig.Options{Engine: withRetention})
-		s := signUp(t, r, simulator.SignUp{Email: "ada@example.com", Price: priceFor(t, r, plans(r)[0])})
-		r.Run(engine.Request{})
-		must(t, r.World.StaffSuspend(r.World.Hostings()[0].ID))
-		r.World.Advance(25 * time.Hour)
-		r.Run(engine.Request{Full: true})
-		must(t, r.World.Cancel(s.Subscription))
-		r.World.Advance(100 * aDay)
-		days(r, 2)
-		diff(t, "deleted", []string(nil), deletions(r))
-	})
-	t.Run("who comes back on the last day keeps everything", func(t *testing.T) {
-		r := one(t, withRetention)
-		r.World.Advance(29*aDay + 23*time.Hour)
-		signUp(t, r, simulator.SignUp{Email: "a@example.com", Guest: true, Price: priceFor(t, r, plans(r)[0])})
-		r.Run(engine.Request{})
-		days(r, 3)
-		diff(t, "deleted", []string(nil), deletions(r))
-		diff(t, "panel", []string{r.World.Plans()[0].Name + " active"}, panel(r))
-	})
-	t.Run("one at a time, others wait for a person", func(t *testing.T) {
-		r, _ := ended(t, 4, withRetention)
-		rep := days(r, 31)
-		diff(t, "deleted over the limit", []string(nil), deletions(r))
-		diff(t, "held", 4, len(slices.DeleteFunc(kinds(rep), func(k string) bool { return k != "terminate held" })))
-		r.World.Advance(time.Minute)
-		r.Approve(rep)
-		r.World.Advance(time.Minute)
-		r.Run(engine.Request{})
-		diff(t, "deleted once it was approved", 4, len(deletions(r)))
-	})
+	}
+	diff(t, "how it stands at the panel", []string{"deleted"}, []string{r.World.Hostings()[0].Status})
+	diff(t, "and afterwards", []string(nil), kinds(days(r, 3)))
+}
+
+func TestTheLadderBeginsAnewForWhoWasKeptUpForMonths(t *testing.T) {
+	r := rig.New(t, rig.Options{Engine: withRetention})
+	s := signUp(t, r, simulator.SignUp{Email: "ada@example.com", Price: priceFor(t, r, plans(r)[0])})
+	r.Run(engine.Request{})
+	until := r.World.Now().Add(100 * aDay)
+	_, err := r.Store.AddManualHold(t.Context(), reconcile.ManualHold{ID: "hold_1", Kind: reconcile.NoSuspend, Subscription: s.Subscription,
+		Until: until, Reason: "a friend", Author: "test", Created: r.World.Now()})
+	must(t, err)
+	must(t, r.World.Cancel(s.Subscription))
+	r.World.Advance(99 * aDay)
+	days(r, 3) // the hold ends, and it is suspended
+	diff(t, "deleted", []string(nil), deletions(r))
+	diff(t, "suspended", []string{r.World.Plans()[0].Name + " suspended"}, panel(r))
+	days(r, 27)
+	diff(t, "deleted 29 days later", []string(nil), deletions(r))
+	days(r, 3)
+	diff(t, "deleted in the end", 1, len(deletions(r)))
+}
+
+func TestTheLadderBeginsAnewWhenWhatOwedForMonthsEnds(t *testing.T) {
+	r := rig.New(t, rig.Options{Engine: withRetention})
+	s := signUp(t, r, simulator.SignUp{Email: "ada@example.com", Price: priceFor(t, r, plans(r)[0])})
+	r.Run(engine.Request{})
+	must(t, r.World.MarkUnpaid(s.Subscription))
+	r.World.Advance(2 * time.Minute)
+	diff(t, "unpaid", []string{"suspend applied"}, kinds(r.Run(engine.Request{})))
+	r.World.Advance(200 * aDay)
+	days(r, 2)
+	diff(t, "deleted while it may still be paid", []string(nil), deletions(r))
+	must(t, r.World.Cancel(s.Subscription))
+	days(r, 29)
+	diff(t, "deleted 29 days after the end", []string(nil), deletions(r))
+	days(r, 3)
+	diff(t, "deleted in the end", 1, len(deletions(r)))
+}
+
+func TestTheLadderLeavesToStaffWhatTheySuspended(t *testing.T) {
+	r := rig.New(t, rig.Options{Engine: withRetention})
+	s := signUp(t, r, simulator.SignUp{Email: "ada@example.com", Price: priceFor(t, r, plans(r)[0])})
+	r.Run(engine.Request{})
+	must(t, r.World.StaffSuspend(r.World.Hostings()[0].ID))
+	r.World.Advance(25 * time.Hour)
+	r.Run(engine.Request{Full: true})
+	must(t, r.World.Cancel(s.Subscription))
+	r.World.Advance(100 * aDay)
+	days(r, 2)
+	diff(t, "deleted", []string(nil), deletions(r))
+}
+
+func TestTheLadderLetsWhoComesBackOnTheLastDayKeepEverything(t *testing.T) {
+	r := one(t, withRetention)
+	r.World.Advance(29*aDay + 23*time.Hour)
+	signUp(t, r, simulator.SignUp{Email: "a@example.com", Guest: true, Price: priceFor(t, r, plans(r)[0])})
+	r.Run(engine.Request{})
+	days(r, 3)
+	diff(t, "deleted", []string(nil), deletions(r))
+	diff(t, "panel", []string{r.World.Plans()[0].Name + " active"}, panel(r))
+}
+
+func TestTheLadderTakesOneAtATimeAndTheOthersWaitForAPerson(t *testing.T) {
+	r, _ := ended(t, 4, withRetention)
+	rep := days(r, 31)
+	diff(t, "deleted over the limit", []string(nil), deletions(r))
+	diff(t, "held", 4, len(slices.DeleteFunc(kinds(rep), func(k string) bool { return k != "terminate held" })))
+	r.World.Advance(time.Minute)
+	r.Approve(rep)
+	r.World.Advance(time.Minute)
+	r.Run(engine.Request{})
+	diff(t, "deleted once it was approved", 4, len(deletions(r)))
 }

@@ -1,7 +1,6 @@
 package engine_test
 
 import (
-	"context"
 	"fmt"
 	"strings"
 	"testing"
@@ -27,11 +26,7 @@ func TestOneHostingThatCannotBeReadInTheDriftStopsNobody(t *testing.T) {
 			signUp(t, r, simulator.SignUp{Email: "broken@example.com", Price: price})
 			r.Run(engine.Request{})
 			broken := fmt.Sprintf("/subscriptions/%d", r.World.Hostings()[0].ID)
-			payer := signUp(t, r, simulator.SignUp{Email: "payer@example.com", Price: price})
-			r.Run(engine.Request{})
-			must(t, r.World.MarkUnpaid(payer.Subscription))
-			r.World.Advance(2 * time.Minute)
-			r.Run(engine.Request{})
+			payer := owing(t, r, 1)[0]
 			r.World.Advance(25 * time.Hour)
 			r.World.SetFault(func(c simulator.Call) simulator.Fault {
 				if c.Side == simulator.Enhance && !c.Write() && strings.HasSuffix(c.Path, broken) {
@@ -39,7 +34,7 @@ func TestOneHostingThatCannotBeReadInTheDriftStopsNobody(t *testing.T) {
 				}
 				return simulator.Fault{Honest: true}
 			})
-			must(t, r.World.Pay(payer.Subscription))
+			must(t, r.World.Pay(payer))
 			signUp(t, r, simulator.SignUp{Email: "new@example.com", Price: price})
 			var last error
 			for range 120 {
@@ -55,97 +50,67 @@ func TestOneHostingThatCannotBeReadInTheDriftStopsNobody(t *testing.T) {
 	}
 }
 
+// out lets a customer pay for a suspended site while some calls to the panel fail, for
+// so many runs of every minute, and tells how many customers are set aside by then and
+// how long after its return the site is up.
+func out(t *testing.T, f simulator.Fault, of func(simulator.Call) bool, runs int) (parked int, back time.Duration) {
+	t.Helper()
+	r := rig.New(t, rig.Options{})
+	sub := owing(t, r, 1)[0]
+	r.World.Advance(20 * time.Minute)
+	must(t, r.World.Pay(sub))
+	r.World.Advance(2 * time.Minute)
+	r.World.SetFault(func(c simulator.Call) simulator.Fault {
+		if of(c) {
+			return f
+		}
+		return simulator.Fault{Honest: true}
+	})
+	for range runs {
+		_, _ = r.Try(engine.Request{})
+		r.World.Advance(time.Minute)
+	}
+	counts, err := r.Store.Counts(t.Context())
+	must(t, err)
+	r.World.SetFault(nil)
+	began := r.World.Now()
+	for range 60 * 7 {
+		if _, _ = r.Try(engine.Request{}); down(r) == 0 {
+			break
+		}
+		r.World.Advance(time.Minute)
+	}
+	return counts.Parked, r.World.Now().Sub(began)
+}
+
+var (
+	htmlPage = simulator.Fault{Apply: simulator.Skip, Status: 200, Body: []byte("<html>We are back soon</html>")}
+	moved    = simulator.Fault{Apply: simulator.Skip, Status: 302, Body: []byte("moved")}
+)
+
 // only the reading of single hostings is broken at the panel.
 func TestAPartOfThePanelThatIsOutParksNobody(t *testing.T) {
-	for name, fault := range map[string]simulator.Fault{
-		"200 html": {Apply: simulator.Skip, Status: 200, Body: []byte("<html>We are back soon</html>")},
-		"302":      {Apply: simulator.Skip, Status: 302, Body: []byte("moved")},
-		"503":      simulator.NotDone(503),
-	} {
+	for name, f := range map[string]simulator.Fault{"200 html": htmlPage, "302": moved, "503": simulator.NotDone(503)} {
 		t.Run(name, func(t *testing.T) {
-			r := rig.New(t, rig.Options{})
-			s := signUp(t, r, simulator.SignUp{Email: "ada@example.com", Price: priceFor(t, r, plans(r)[0])})
-			r.Run(engine.Request{})
-			must(t, r.World.MarkUnpaid(s.Subscription))
-			r.World.Advance(2 * time.Minute)
-			r.Run(engine.Request{})
-			r.World.Advance(20 * time.Minute)
-			must(t, r.World.Pay(s.Subscription))
-			r.World.Advance(2 * time.Minute)
-			r.World.SetFault(func(c simulator.Call) simulator.Fault {
-				if c.Route == "GET /orgs/{org}/subscriptions/{subscription}" {
-					return fault
-				}
-				return simulator.Fault{Honest: true}
-			})
-			for range 90 {
-				_, _ = r.Try(engine.Request{})
-				r.World.Advance(time.Minute)
-			}
-			counts, err := r.Store.Counts(context.Background())
-			must(t, err)
-			r.World.SetFault(nil)
-			began := r.World.Now()
-			for range 60 * 7 {
-				_, _ = r.Try(engine.Request{})
-				if panel(r)[0] == r.World.Plans()[0].Name+" active" {
-					break
-				}
-				r.World.Advance(time.Minute)
-			}
-			back := r.World.Now().Sub(began)
-			if counts.Parked > 0 {
-				t.Errorf("parked %d; the panel is back, the customer has paid, and the site is up %s later", counts.Parked, back)
+			one := func(c simulator.Call) bool { return c.Route == "GET"+hostingPath }
+			if parked, back := out(t, f, one, 90); parked > 0 {
+				t.Errorf("parked %d; the panel is back, the customer has paid, and the site is up %s later", parked, back)
 			}
 		})
 	}
 }
 
 // a panel that answers every call with a maintenance page, 200 text/html, for
-// half an hour, while one customer has paid and waits for his site.
+// an hour, while one customer has paid and waits for his site.
 func TestAMaintenancePageParksNobody(t *testing.T) {
-	for name, fault := range map[string]simulator.Fault{
-		"200 html": {Apply: simulator.Skip, Status: 200, Body: []byte("<html>We are back soon</html>")},
+	for name, f := range map[string]simulator.Fault{"200 html": htmlPage, "302": moved, "503": simulator.NotDone(503),
 		"200 {}":   {Apply: simulator.Skip, Status: 200, Body: []byte("{}")},
-		"302":      {Apply: simulator.Skip, Status: 302, Body: []byte("moved")},
 		"404 html": {Apply: simulator.Skip, Status: 404, Body: []byte("<html>404</html>")},
-		"503":      simulator.NotDone(503),
 	} {
 		t.Run(name, func(t *testing.T) {
-			r := rig.New(t, rig.Options{})
-			s := signUp(t, r, simulator.SignUp{Email: "ada@example.com", Price: priceFor(t, r, plans(r)[0])})
-			r.Run(engine.Request{})
-			must(t, r.World.MarkUnpaid(s.Subscription))
-			r.World.Advance(2 * time.Minute)
-			diff(t, "unpaid", []string{"suspend applied"}, kinds(r.Run(engine.Request{})))
-			r.World.Advance(20 * time.Minute)
-			must(t, r.World.Pay(s.Subscription))
-			r.World.Advance(2 * time.Minute)
-			r.World.SetFault(func(c simulator.Call) simulator.Fault {
-				if c.Side == simulator.Enhance {
-					return fault
-				}
-				return simulator.Fault{Honest: true}
-			})
-			for range 60 { // an hour of cron runs
-				_, _ = r.Try(engine.Request{})
-				r.World.Advance(time.Minute)
-			}
-			counts, err := r.Store.Counts(context.Background())
-			must(t, err)
-			r.World.SetFault(nil)
-			began, up := r.World.Now(), ""
-			for i := range 60 * 7 {
-				_, _ = r.Try(engine.Request{})
-				if up = panel(r)[0]; up == r.World.Plans()[0].Name+" active" {
-					break
-				}
-				_ = i
-				r.World.Advance(time.Minute)
-			}
-			back := r.World.Now().Sub(began)
-			if counts.Parked > 0 || back > 70*time.Minute {
-				t.Errorf("parked %d; the panel is back, the customer has paid, and the site is up %s later (%s)", counts.Parked, back, up)
+			everything := func(c simulator.Call) bool { return c.Side == simulator.Enhance }
+			if parked, back := out(t, f, everything, 60); parked > 0 || back > 70*time.Minute {
+				t.Errorf("parked %d; the panel is back, the customer has paid, and the site is up %s later", parked, back)
 			}
 		})
 	}
@@ -158,16 +123,7 @@ func TestFiveHostingsThatAnswer500StopNobodyElse(t *testing.T) {
 		t.Run(fmt.Sprint(broken), func(t *testing.T) {
 			r := rig.New(t, rig.Options{Engine: func(o *engine.Options) { o.Brakes.Suspend = reconcile.Limit{Count: 100} }})
 			price := priceFor(t, r, plans(r)[0])
-			var subs []string
-			for i := range broken + 1 {
-				subs = append(subs, signUp(t, r, simulator.SignUp{Email: fmt.Sprintf("c%d@example.com", i), Price: price}).Subscription)
-				r.Run(engine.Request{})
-			}
-			for _, s := range subs {
-				must(t, r.World.MarkUnpaid(s))
-			}
-			r.World.Advance(2 * time.Minute)
-			r.Run(engine.Request{})
+			subs := owing(t, r, broken+1)
 			bad := map[string]bool{}
 			for _, h := range r.World.Hostings()[:broken] {
 				bad[fmt.Sprint(h.ID)] = true
@@ -182,8 +138,7 @@ func TestFiveHostingsThatAnswer500StopNobodyElse(t *testing.T) {
 			for _, s := range subs {
 				must(t, r.World.Pay(s))
 			}
-			s := signUp(t, r, simulator.SignUp{Email: "new@example.com", Price: price})
-			_ = s
+			signUp(t, r, simulator.SignUp{Email: "new@example.com", Price: price})
 			began := r.World.Now()
 			var err error
 			up := false

@@ -38,10 +38,15 @@ func (r *run) indexPanel(ctx context.Context) error {
 }
 
 // recover looks at the whole panel. It can be interrupted: orgs whose hostings
-// were read are not read again. Those that cannot be read are passed over, and keep
-// from being made what may be in them; see barred.
+// were read are not read again, and what they showed is not forgotten. Those that
+// cannot be read are passed over, and keep from being made what may be in them; see
+// barred.
 func (r *run) recover(ctx context.Context) error {
 	began := r.Now()
+	interrupted, err := r.Cursors.Cursor(ctx, cursorRecovery)
+	if err != nil {
+		return err
+	}
 	orgs, err := r.saveEveryOrg(ctx)
 	if err != nil {
 		return err
@@ -58,7 +63,7 @@ func (r *run) recover(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if seen > 0 {
+	if seen > 0 || interrupted != "" && orgs > 0 {
 		if err := r.readMarked(ctx); err != nil {
 			return err
 		}

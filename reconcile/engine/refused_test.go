@@ -12,31 +12,19 @@ import (
 	"github.com/stripe-enhance/stripe-enhance/simulator"
 )
 
-const patchHosting = "PATCH /orgs/{org}/subscriptions/{subscription}"
-
 // writes to one org are refused for good. Another customer pays.
 func TestWritesRefusedForOneOrgKeepNoPayerWaiting(t *testing.T) {
 	for _, broken := range []int{1, 4} {
 		t.Run(fmt.Sprint(broken), func(t *testing.T) {
 			r := rig.New(t, rig.Options{Engine: func(o *engine.Options) { o.Brakes.Suspend = reconcile.Limit{Count: 100} }})
-			price := priceFor(t, r, plans(r)[0])
-			var subs []string
-			for i := range broken + 1 {
-				subs = append(subs, signUp(t, r, simulator.SignUp{Email: fmt.Sprintf("c%d@example.com", i), Price: price}).Subscription)
-				r.Run(engine.Request{})
-			}
-			for _, s := range subs {
-				must(t, r.World.MarkUnpaid(s))
-			}
-			r.World.Advance(2 * time.Minute)
-			r.Run(engine.Request{})
+			subs := owing(t, r, broken+1)
 			refuse := map[string]bool{}
 			all := r.World.Hostings()
 			for _, h := range all[:broken] {
 				refuse[h.Org] = true
 			}
 			r.World.SetFault(func(c simulator.Call) simulator.Fault {
-				if c.Route == patchHosting && refuse[strings.Split(c.Path, "/")[2]] {
+				if c.Route == changeHosting && refuse[strings.Split(c.Path, "/")[2]] {
 					return simulator.NotDone(403)
 				}
 				return simulator.Fault{Honest: true}
@@ -127,7 +115,7 @@ func TestWhoIsRefusedIsTriedAgainWithinTheLongestBackOff(t *testing.T) {
 	r.Run(engine.Request{})
 	must(t, r.World.Pay(s.Subscription))
 	r.World.Advance(2 * time.Minute)
-	r.World.SetFault(onlyFirst(patchHosting, simulator.NotDone(403)))
+	r.World.SetFault(onlyFirst(changeHosting, simulator.NotDone(403)))
 	r.Run(engine.Request{})
 	r.World.Advance(time.Second)
 	diff(t, "a second later", []string{"resume applied"}, kinds(r.Run(engine.Request{})))

@@ -3,8 +3,6 @@ package engine_test
 import (
 	"errors"
 	"fmt"
-	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -48,14 +46,10 @@ func TestOneOrgThatCannotBeListedStopsNobody(t *testing.T) {
 			t.Run(fmt.Sprintf("%s, full %v", name, full), func(t *testing.T) {
 				r := rig.New(t, rig.Options{})
 				price := priceFor(t, r, plans(r)[0])
-				payer := signUp(t, r, simulator.SignUp{Email: "payer@example.com", Price: price})
-				r.Run(engine.Request{})
-				must(t, r.World.MarkUnpaid(payer.Subscription))
-				r.World.Advance(2 * time.Minute)
-				r.Run(engine.Request{})
+				payer := owing(t, r, 1)[0]
 				org := r.World.StaffCreateOrg("by hand", "stranger@example.com")
 				unlisted(r, f, org)
-				must(t, r.World.Pay(payer.Subscription))
+				must(t, r.World.Pay(payer))
 				signUp(t, r, simulator.SignUp{Email: "new@example.com", Price: price})
 				rep := r.Run(engine.Request{Full: full})
 				plan := r.World.Plans()[0].Name
@@ -133,18 +127,6 @@ func TestWhoHasAnOrgIsServedWhateverCannotBeListed(t *testing.T) {
 	diff(t, "actions", []string{"create_subscription applied"}, kinds(rep))
 }
 
-// withoutDatabase ends the process, removes its database and starts it again.
-func withoutDatabase(r *rig.Rig, file string) {
-	r.Close()
-	for _, end := range []string{"", "-wal", "-shm", ".lock"} {
-		_ = os.Remove(file + end)
-	}
-	r.Open()
-	for price, plan := range r.Plans {
-		r.Map(price, plan)
-	}
-}
-
 // TestADatabaseThatWasLostMakesNothingAgainThatItCannotSee: Ada has a hosting in an
 // org that cannot be listed, after the database was lost; by now she has another name
 // and e-mail. Bob, in another org, has paid; Cem has ordered before Ada's org was made
@@ -155,8 +137,7 @@ func withoutDatabase(r *rig.Rig, file string) {
 func TestADatabaseThatWasLostMakesNothingAgainThatItCannotSee(t *testing.T) {
 	for name, f := range unwell {
 		t.Run(name, func(t *testing.T) {
-			file := filepath.Join(t.TempDir(), "a.db")
-			r := rig.New(t, rig.Options{Database: "sqlite:" + file})
+			r, file := onFile(t)
 			price := priceFor(t, r, plans(r)[0])
 			cem := signUp(t, r, simulator.SignUp{Email: "cem@example.com", Price: r.World.AddPrice(r.World.AddProduct("New"), "", 4900)})
 			ada := signUp(t, r, simulator.SignUp{Email: "ada@example.com", Name: "Ada", Price: price})
@@ -174,7 +155,7 @@ func TestADatabaseThatWasLostMakesNothingAgainThatItCannotSee(t *testing.T) {
 			signUp(t, r, simulator.SignUp{Email: "dee@example.com", Price: price})
 			must(t, r.World.ChangePrice(cem.Subscription, cem.Items[0], price))
 			unlisted(r, f, hidden)
-			withoutDatabase(r, file)
+			loseDatabase(r, file)
 			for range 10 {
 				_, _ = r.Try(engine.Request{})
 				r.World.Advance(6 * time.Minute)
