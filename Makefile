@@ -26,7 +26,7 @@ demo: ## A hosting company's week, without keys, network or server
 	go run ./cmd/stripe-enhance demo
 
 test: ## Vet, then every test
-	go vet ./... && go test -timeout 15m ./...
+	go vet ./... && go vet -tags mutants ./internal/mutants && go test -timeout 15m ./...
 
 kills: ## Kill the program and its databases everywhere, KILLS=20 times
 	KILLS=$(KILLS) go test -count=1 -timeout 12h -v -run . ./internal/killing
@@ -54,7 +54,7 @@ fuzz: ## Every fuzz target, one after another (FUZZTIME=30s each)
 	@grep -rEo --include='*_test.go' '^func Fuzz[A-Za-z0-9_]+' . | while IFS=: read -r file func; do go test -run '^$$' -fuzz "^$${func#func }\$$" -fuzztime $(FUZZTIME) "$$(dirname "$$file")" || exit 1; done
 
 mutants: ## Make known mistakes, one at a time, and see a test find each (MUTANT=REGEXP)
-	MUTANTS=3 go test ./internal/mutants -run TestEveryMistakeIsFound -v -timeout 120m
+	go test -tags mutants ./internal/mutants -run TestEveryMistakeIsFound -v -timeout 12h
 
 soak: ## The real service for 10,000 runs, looking for what grows (RUNS=10000)
 	go test -timeout 2h -count 1 -v -run TestTheServiceDoesNotGrowWithItsRuns ./cmd/stripe-enhance -runs $(RUNS)

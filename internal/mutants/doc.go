@@ -23,6 +23,7 @@
 //	-- becomes --
 //	the lines with the mistake
 //
-// Decisions: the mistake is put in by the overlay of the go command, so that no
+// Decisions: what builds them is behind the build tag mutants, so that an ordinary
+// run has nothing to leave out. The mistake is put in by the overlay of the go command, so that no
 // file of the tree is touched and nothing is left behind when a run is cut short.
 package mutants
