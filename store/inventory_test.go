@@ -158,3 +158,23 @@ func TestDriftIsWhatWasLookedAtLongestAgo(t *testing.T) {
 		same(t, "each once", []int64{14, 13, 12, 11}, drift(t0.AddDate(1, 0, 0), 10))
 	})
 }
+
+// TestUnknownMarkersAreThoseOfSubscriptionsThatTheMirrorLacks: with the mirror not
+// asked, or the marker of a customer taken for one, it went red.
+func TestUnknownMarkersAreThoseOfSubscriptionsThatTheMirrorLacks(t *testing.T) {
+	conform(t, func(t *testing.T, f *fixture) {
+		f.save(t0, facts("sub_known", "cus_a", ""))
+		var all []reconcile.Hosting
+		for i, name := range []string{"Pro [sub_known/1]", "Pro [sub_b/1]", "Pro [sub_b/2]", "Pro [sub_a/1]", "by hand", "Ada [cus_x]"} {
+			h := *activeHosting(int64(i+1), "org-1")
+			h.FriendlyName = name
+			all = append(all, h)
+		}
+		f.must(f.SaveHostings(t.Context(), f.tok, "org-1", all, t0))
+		for limit, want := range map[int][]string{10: {"sub_a", "sub_b"}, 1: {"sub_a"}} {
+			ids, err := f.UnknownMarkers(t.Context(), limit)
+			f.must(err)
+			same(t, "unknown", want, ids)
+		}
+	})
+}

@@ -4,10 +4,12 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
 	"github.com/stripe-enhance/stripe-enhance/internal/rig"
+	"github.com/stripe-enhance/stripe-enhance/reconcile"
 	"github.com/stripe-enhance/stripe-enhance/reconcile/engine"
 	"github.com/stripe-enhance/stripe-enhance/simulator"
 )
@@ -94,4 +96,32 @@ func TestARecoveryThatWasInterruptedStillOnlyGives(t *testing.T) {
 	r.Run(engine.Request{Full: true})
 	diff(t, "down in the end", 1, down(r))
 	diff(t, "orgs and hostings", []int{4, 4}, []int{len(r.World.Orgs()), len(r.World.Hostings())})
+}
+
+// TestAFirstListingThatLacksTooMuchIsDoneAgain: Stripe lists next to nothing, and the
+// panel has more than is read one by one. With the limit ignored put in once, this went red.
+func TestAFirstListingThatLacksTooMuchIsDoneAgain(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "state.db")
+	r := rig.New(t, rig.Options{Database: "sqlite:" + file, Engine: func(o *engine.Options) { o.Brakes.Create = reconcile.Limit{Count: 10_000} }})
+	r.World.Populate(250, simulator.Mix{Plain: true, Statuses: map[string]int{"active": 1}})
+	r.Run(engine.Request{})
+	orgs, effects := len(r.World.Orgs()), len(r.World.Effects())
+	loseDatabase(r, file)
+	r.World.Advance(48 * time.Hour) // no event tells of them any more
+	r.World.SetFault(func(c simulator.Call) simulator.Fault {
+		if c.Route == "GET /v1/subscriptions" {
+			return simulator.EmptyList()
+		}
+		return simulator.Fault{}
+	})
+	if _, err := r.Try(engine.Request{}); err == nil || !strings.Contains(err.Error(), "everything is listed again") {
+		t.Errorf("the run ends with %v", err)
+	}
+	r.World.SetFault(nil)
+	r.World.Advance(2 * time.Minute)
+	rep := r.Run(engine.Request{})
+	diff(t, "mode of the next run", reconcile.RunFull.String(), rep.Run.Mode)
+	r.World.Advance(2 * time.Minute)
+	r.Run(engine.Request{})
+	diff(t, "orgs and effects", []int{orgs, effects}, []int{len(r.World.Orgs()), len(r.World.Effects())})
 }
