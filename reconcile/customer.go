@@ -68,12 +68,13 @@ type ManualHold struct {
 
 // Problem says why h cannot be set at an instant, as a sentence; "" when it can.
 func (h ManualHold) Problem(now time.Time) string {
+	// What a hold names need not be known yet: a slip of the pen shows by its form.
 	switch {
 	case (h.Customer == "") == (h.Subscription == ""):
 		return "a hold is for a customer or for a subscription: exactly one of the two is needed"
-	case h.Customer != "" && !idShape("cus_", h.Customer):
+	case h.Customer != "" && !ValidID("cus_", h.Customer):
 		return fmt.Sprintf("%q is no id of a customer: those begin with cus_", h.Customer)
-	case h.Subscription != "" && !idShape("sub_", h.Subscription):
+	case h.Subscription != "" && !ValidID("sub_", h.Subscription):
 		return fmt.Sprintf("%q is no id of a subscription: those begin with sub_", h.Subscription)
 	case h.Kind == 0:
 		return "the kind of a hold is no-suspend, keep-suspended or ignore"
@@ -83,10 +84,10 @@ func (h ManualHold) Problem(now time.Time) string {
 	return ""
 }
 
-// idShape reports whether an id looks like one of Stripe's: letters, digits and
-// underscores after the prefix. What a hold names need not be known yet, so a slip
-// of the pen must be noticed by its form.
-func idShape(prefix, id string) bool {
+// ValidID reports whether an id has the form of those of Stripe's that begin with
+// the prefix, and so is fit for a path and for being believed: letters, digits and
+// underscores, 255 bytes at most.
+func ValidID(prefix, id string) bool {
 	rest, ok := strings.CutPrefix(id, prefix)
 	return ok && rest != "" && len(id) <= 255 && !strings.ContainsFunc(rest, func(r rune) bool {
 		return r != '_' && (r < '0' || r > '9') && (r < 'A' || r > 'Z') && (r < 'a' || r > 'z')

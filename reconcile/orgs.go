@@ -15,7 +15,8 @@ type orgChoice struct {
 
 // resolveOrg finds the org: the bound one, else the one in which our marked
 // hostings are, else the org that carries our marker, else the one in which a marked
-// hosting once was, else the one that Stripe's metadata names, else the only org owned by exactly this e-mail, else a new one.
+// hosting once was, else the one that Stripe's metadata names, else the only org
+// owned by exactly this e-mail, else a new one.
 func (pl *planner) resolveOrg() {
 	switch {
 	case pl.c.Org != nil:

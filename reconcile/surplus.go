@@ -44,8 +44,7 @@ func (pl *planner) leftover(l *link) {
 	case s.stance != stanceUp:
 		l.stance, l.reason = s.stance, s.why(s.Subscription, pl.policy)
 	case pl.lostMapping(l) != "":
-		l.stance, l.reason = stanceKeep, pl.lostMapping(l)
-		pl.hold(Hold{Kind: pl.lostKind(l), Subscription: s.ID, Hosting: l.Hosting, Reason: l.reason})
+		l.stance, l.reason = pl.keep(pl.lostKind(l), l, pl.lostMapping(l))
 	case s.item(l.Item) != nil:
 		l.stance, l.reason = pl.surplus(s, l, fmt.Sprintf("item %s of %s now has quantity %d", l.Item, s.ID, s.item(l.Item).Quantity))
 	case !s.mapped:
@@ -70,22 +69,17 @@ const (
 // ended takes the hosting of an ended subscription down, unless somebody else seems
 // to be served by it.
 func (pl *planner) ended(s *judged, l *link, reason string) (stance, string) {
-	keep := func(kind HoldKind, why string, args ...any) (stance, string) {
-		wait := reason + ", but " + fmt.Sprintf(why, args...)
-		pl.hold(Hold{Kind: kind, Subscription: s.ID, Hosting: l.Hosting, Reason: wait})
-		return stanceKeep, wait
-	}
 	if n := pl.successor(s); n != nil {
-		return keep(HoldUnmapped, "%s (%s) has come without a mapping: hosting %d stays as it is until `stripe-enhance mappings set PRICE PLAN`",
-			n.ID, priceList(n.items), l.Hosting)
+		return pl.keep(HoldUnmapped, l, fmt.Sprintf("%s, but %s (%s) has come without a mapping: hosting %d stays as it is until `stripe-enhance mappings set PRICE PLAN`",
+			reason, n.ID, priceList(n.items), l.Hosting))
 	}
 	up := l.hosting >= 0 && pl.c.Hostings[l.hosting].State == HostingActive
 	known := slices.ContainsFunc(pl.links, func(o link) bool { return o.sub == l.sub && !o.At.IsZero() && o.At.Before(s.EndedAt) })
 	if up && !known && l.How == BoundByMarker && !s.EndedAt.IsZero() && l.At.Sub(s.EndedAt) > foundUp {
-		return keep(HoldAdopt, "hosting %d was found up at %s, when this database knew nothing of it: somebody who came back may be using it; suspend it in the panel if nobody does, or name it in the metadata of whom it serves",
-			l.Hosting, day(l.At))
+		return pl.keep(HoldAdopt, l, fmt.Sprintf("%s, but hosting %d was found up at %s, when this database knew nothing of it: somebody who came back may be using it; suspend it in the panel if nobody does, or name it in the metadata of whom it serves",
+			reason, l.Hosting, day(l.At)))
 	}
-	return pl.unlessLast(s, l, stanceEnded, reason)
+	return pl.unlessLast(l, stanceEnded, reason)
 }
 
 // successor is a live subscription that may have replaced an ended one and of which
@@ -110,9 +104,7 @@ func (pl *planner) successor(s *judged) *judged {
 // turned into.
 func (pl *planner) itemGone(s *judged, l *link) (stance, string) {
 	if l.Item == "" {
-		reason := fmt.Sprintf("hosting %d belongs to %s, but it is not known to which of its items, and all of them have a hosting: compare them in the panel", l.Hosting, s.ID)
-		pl.hold(Hold{Kind: HoldAmbiguous, Subscription: s.ID, Hosting: l.Hosting, Reason: reason})
-		return stanceKeep, reason
+		return pl.keep(HoldAmbiguous, l, fmt.Sprintf("hosting %d belongs to %s, but it is not known to which of its items, and all of them have a hosting: compare them in the panel", l.Hosting, s.ID))
 	}
 	return pl.surplus(s, l, fmt.Sprintf("item %s is no longer part of %s", l.Item, s.ID))
 }
@@ -122,7 +114,7 @@ func (pl *planner) itemGone(s *judged, l *link) (stance, string) {
 func (pl *planner) surplus(s *judged, l *link, reason string) (stance, string) {
 	it := pl.awaits(l)
 	if it == nil {
-		return pl.unlessLast(s, l, stanceDown, reason)
+		return pl.unlessLast(l, stanceDown, reason)
 	}
 	kind, wait := HoldUnmapped, fmt.Sprintf("%s, and %s (price %s) has come without a mapping: hosting %d stays as it is until `stripe-enhance mappings set %s PLAN`",
 		reason, it.ID, it.Price, l.Hosting, it.Price)
@@ -131,23 +123,26 @@ func (pl *planner) surplus(s *judged, l *link, reason string) (stance, string) {
 	} else if ok {
 		kind, wait = HoldQuantity, fmt.Sprintf("%s, and %s asks for %d hostings: hosting %d stays as it is", reason, it.ID, it.Quantity, l.Hosting)
 	}
-	pl.hold(Hold{Kind: kind, Subscription: s.ID, Hosting: l.Hosting, Reason: wait})
-	return stanceKeep, wait
+	return pl.keep(kind, l, wait)
+}
+
+// keep leaves a hosting as it is, and tells why.
+func (pl *planner) keep(kind HoldKind, l *link, reason string) (stance, string) {
+	pl.hold(Hold{Kind: kind, Subscription: l.Subscription, Hosting: l.Hosting, Reason: reason})
+	return stanceKeep, reason
 }
 
 // unlessLast keeps a hosting that would be taken down while another one, which the
 // customer still pays for, is gone: it may be the only one left.
-func (pl *planner) unlessLast(s *judged, l *link, down stance, reason string) (stance, string) {
+func (pl *planner) unlessLast(l *link, down stance, reason string) (stance, string) {
 	for i := range pl.links {
 		o := &pl.links[i]
 		billed := o.stance == stanceUp || o.sub >= 0 && pl.subs[o.sub].stance == stanceUp && pl.lostMapping(o) != ""
 		if !billed || o.Hosting == l.Hosting || o.hosting < 0 || pl.alive(o) {
 			continue
 		}
-		wait := fmt.Sprintf("%s, but hosting %d, which %s still pays for, is gone: hosting %d stays as it is until that one is restored or its binding removed",
-			reason, o.Hosting, o.Subscription, l.Hosting)
-		pl.hold(Hold{Kind: HoldMissing, Subscription: s.ID, Hosting: l.Hosting, Reason: wait})
-		return stanceKeep, wait
+		return pl.keep(HoldMissing, l, fmt.Sprintf("%s, but hosting %d, which %s still pays for, is gone: hosting %d stays as it is until that one is restored or its binding removed",
+			reason, o.Hosting, o.Subscription, l.Hosting))
 	}
 	return down, reason
 }

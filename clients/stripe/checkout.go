@@ -5,6 +5,8 @@ import (
 	"net/http"
 	"slices"
 	"strings"
+
+	"github.com/stripe-enhance/stripe-enhance/reconcile"
 )
 
 // sessionWire is as much of a Checkout Session as tells the domain.
@@ -35,7 +37,7 @@ var sessions = collection{kind: "checkout.session", prefix: "cs_"}
 // or field. Only the session knows: custom fields are not copied anywhere.
 func (c *Client) CheckoutDomain(ctx context.Context, subscription string) (string, error) {
 	r := get("/v1/checkout/sessions", "subscription", subscription)
-	if !validID(subscriptions.prefix, subscription) {
+	if !reconcile.ValidID(subscriptions.prefix, subscription) {
 		return "", badID(r, subscriptions.kind, subscription)
 	}
 	domain := ""
@@ -75,7 +77,7 @@ func (w *sessionWire) domain() string {
 func (c *Client) WriteMetadata(ctx context.Context, subscription string, values map[string]string) error {
 	r := getOne("/v1/subscriptions", "subscription", subscription)
 	r.method = http.MethodPost
-	if !validID(subscriptions.prefix, subscription) {
+	if !reconcile.ValidID(subscriptions.prefix, subscription) {
 		return badID(r, subscriptions.kind, subscription)
 	}
 	for _, key := range sortedKeys(values) {

@@ -60,10 +60,10 @@ func (w *eventWire) hint() EventHint {
 			h.Subscription = object.Parent.subscription()
 		}
 	}
-	if !validID(subscriptions.prefix, h.Subscription) {
+	if !reconcile.ValidID(subscriptions.prefix, h.Subscription) {
 		h.Subscription = ""
 	}
-	if !validID(customers.prefix, h.StripeCustomer) {
+	if !reconcile.ValidID(customers.prefix, h.StripeCustomer) {
 		h.StripeCustomer = ""
 	}
 	return h

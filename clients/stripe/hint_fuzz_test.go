@@ -34,7 +34,7 @@ func FuzzSubscription(f *testing.F) {
 			}
 			return
 		}
-		if status != 200 || facts.ID != "sub_1" || !facts.ByID || facts.Gone || facts.Status == 0 || !validID("cus_", facts.StripeCustomer) {
+		if status != 200 || facts.ID != "sub_1" || !facts.ByID || facts.Gone || facts.Status == 0 || !reconcile.ValidID("cus_", facts.StripeCustomer) {
 			t.Fatalf("%d accepted as %+v", status, facts)
 		}
 		if facts.Status == reconcile.StatusUnknown && facts.StatusText == "" {
@@ -67,7 +67,7 @@ func FuzzHint(f *testing.F) {
 		if err != nil {
 			return
 		}
-		if h.ID == "" || h.Type == "" && !h.Vague || h.Subscription != "" && !validID("sub_", h.Subscription) || h.StripeCustomer != "" && !validID("cus_", h.StripeCustomer) {
+		if h.ID == "" || h.Type == "" && !h.Vague || h.Subscription != "" && !reconcile.ValidID("sub_", h.Subscription) || h.StripeCustomer != "" && !reconcile.ValidID("cus_", h.StripeCustomer) {
 			t.Fatalf("%+v", h)
 		}
 		for _, id := range []string{h.Subscription, h.StripeCustomer} {

@@ -7,6 +7,7 @@ import (
 	"fmt"
 
 	"github.com/stripe-enhance/stripe-enhance/internal/fault"
+	"github.com/stripe-enhance/stripe-enhance/reconcile"
 )
 
 // pageLimit is the most that Stripe puts on one page.
@@ -86,7 +87,7 @@ func (k collection) check(h head, live bool) error {
 	switch {
 	case h.Object != k.kind:
 		return fmt.Errorf("an object %q where a %s was expected", printable(h.Object), k.kind)
-	case h.ID == "" || k.prefix != "" && !validID(k.prefix, h.ID):
+	case h.ID == "" || k.prefix != "" && !reconcile.ValidID(k.prefix, h.ID):
 		return fmt.Errorf("a %s with the id %q", k.kind, printable(h.ID))
 	case h.Livemode == nil && !k.modeless:
 		return fmt.Errorf("the %s %s does not tell its mode", k.kind, h.ID)

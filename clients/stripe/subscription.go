@@ -13,7 +13,7 @@ import (
 // since when it is unpaid where that matters and may be read.
 func (c *Client) Subscription(ctx context.Context, id string) (reconcile.SubscriptionFacts, error) {
 	r := getOne("/v1/subscriptions", "subscription", id, "expand[0]", "customer")
-	if !validID(subscriptions.prefix, id) {
+	if !reconcile.ValidID(subscriptions.prefix, id) {
 		return reconcile.SubscriptionFacts{}, badID(r, subscriptions.kind, id)
 	}
 	wire, a, err := readOne[subscriptionWire](ctx, c, r, subscriptions, id)

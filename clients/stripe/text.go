@@ -43,15 +43,3 @@ func printable(s string) string {
 		return r
 	}, s)
 }
-
-// validID reports whether id is one of Stripe's of this kind, and so is fit for
-// a path and for being believed.
-func validID(prefix, id string) bool {
-	rest, ok := strings.CutPrefix(id, prefix)
-	if !ok || rest == "" || len(id) > 255 {
-		return false
-	}
-	return !strings.ContainsFunc(rest, func(r rune) bool {
-		return r != '_' && (r < '0' || r > '9') && (r < 'A' || r > 'Z') && (r < 'a' || r > 'z')
-	})
-}

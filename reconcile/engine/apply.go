@@ -187,18 +187,15 @@ func rests(c *reconcile.Catalog, a reconcile.Action) bool {
 // bound to the hosting, what else the customer has, and the hosting itself.
 func (r *run) readPremise(ctx context.Context, c *reconcile.Customer, a reconcile.Action) error {
 	for _, b := range c.Bindings {
-		if b.Hosting == a.Hosting {
-			if err := r.readOne(ctx, b.Subscription, true); err != nil {
-				return err
-			}
+		var err error
+		switch {
+		case b.Hosting == a.Hosting:
+			err = r.readOne(ctx, b.Subscription, true)
+		case a.Kind != reconcile.ChangePlan: // one goes because others serve what is paid for: they must be there
+			err = r.lookAt(ctx, b.Org, b.Hosting)
 		}
-	}
-	// A hosting may go because others serve what is paid for: they must be there.
-	for _, b := range c.Bindings {
-		if a.Kind != reconcile.ChangePlan && b.Hosting != a.Hosting {
-			if err := r.lookAt(ctx, b.Org, b.Hosting); err != nil {
-				return err
-			}
+		if err != nil {
+			return err
 		}
 	}
 	return r.lookAt(ctx, a.Org, a.Hosting)
