@@ -61,3 +61,23 @@ func TestAHoldThatComesWhileTheRunIsUnderWayIsObeyed(t *testing.T) {
 	diff(t, "actions", []string{"suspend superseded"}, kinds(rep))
 	diff(t, "panel", []string{r.World.Plans()[0].Name + " active"}, panel(r))
 }
+
+// The hosting of a subscription under a hold serves another one by now, which ends
+// too. With the hosting known by its present binding alone put in once, this went red.
+func TestAHoldOnASubscriptionGoesWithItsHosting(t *testing.T) {
+	r := rig.New(t, rig.Options{})
+	price := priceFor(t, r, plans(r)[0])
+	s := signUp(t, r, simulator.SignUp{Email: "ada@example.com", Price: price})
+	r.Run(engine.Request{})
+	hold(t, r, s.Subscription, reconcile.NoSuspend)
+	must(t, r.World.Cancel(s.Subscription))
+	r.World.Advance(2 * time.Minute)
+	diff(t, "cancelled", []string(nil), kinds(r.Run(engine.Request{})))
+	back := signUp(t, r, simulator.SignUp{Email: "ada@example.com", Guest: true, Price: price})
+	diff(t, "back", []string{"link applied"}, kinds(r.Run(engine.Request{})))
+	must(t, r.World.Cancel(back.Subscription))
+	r.World.Advance(2 * time.Minute)
+	rep := r.Run(engine.Request{})
+	diff(t, "cancelled again", []string(nil), kinds(rep))
+	diff(t, "told", []string{"manual"}, holdKinds(rep))
+}
