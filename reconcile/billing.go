@@ -71,6 +71,9 @@ type Subscription struct {
 	// UnpaidSince is the due date of the oldest open invoice that is still
 	// unpaid. Zero: there is none, or this key may not read invoices.
 	UnpaidSince time.Time
+	// InvoicesUnread tells that the key may not read invoices, or might not just
+	// then. The store keeps such facts as if they were listed: they are asked for again.
+	InvoicesUnread bool
 	// StatusSince is when we first saw the present status. Kept by the store.
 	StatusSince time.Time
 	// Items are complete (all pages), in any order.

@@ -45,6 +45,7 @@ type Pending struct {
 	ActionID     string
 	Kind         Kind
 	Subscription string
+	Item         string // that a created hosting was for; "" for anything else
 	Slot         int
 	Org          string // "" for a creation of the org itself
 	Hosting      int64  // that was to be changed; 0 for creations and what concerns the org

@@ -7,6 +7,10 @@ import (
 	"time"
 )
 
+// invoicesAgain is how long after a key was found not to read invoices it is asked
+// again: one refusal must not make a grace period begin anew.
+const invoicesAgain = 24 * time.Hour
+
 // outcome says what the subscriptions themselves give reason to say.
 func (pl *planner) outcome() {
 	for i := range pl.subs {
@@ -52,6 +56,7 @@ func (pl *planner) onSubscription(s *judged, i int) {
 	}
 	if s.Status == StatusPastDue && s.UnpaidSince.IsZero() && !s.ByID && (linked || s.mapped) {
 		pl.need(Need{Kind: NeedSubscription, Subscription: s.ID})
+		pl.at(pl.now.Add(invoicesAgain)) // for a key that may not read invoices, this time or ever
 	}
 	if !s.graceEnds.IsZero() && (linked || s.mapped) {
 		pl.at(s.graceEnds)

@@ -209,7 +209,7 @@ func (pl *planner) retire(cl claim, h *Hosting) {
 	if pl.policy.Retention <= 0 || cl.stance != stanceEnded || cl.endedAt.IsZero() || h.SuspendedByUs.IsZero() {
 		return
 	}
-	from := cl.endedAt
+	from := pl.lastServed(cl.endedAt)
 	if h.SuspendedByUs.After(from) {
 		from = h.SuspendedByUs
 	}
@@ -219,6 +219,19 @@ func (pl *planner) retire(cl claim, h *Hosting) {
 	}
 	pl.change(cl, h, Action{ID: "terminate:" + pl.ref(cl, h), Kind: Terminate,
 		Reason: fmt.Sprintf("%s; hosting %d is suspended since %s and the retention period of %s is over", cl.lead.reason, h.ID, day(h.SuspendedByUs), span(pl.policy.Retention))})
+}
+
+// lastServed is the end of the last of the customer's subscriptions that a hosting
+// may have served, the end of its own being known: a later one that has no hosting
+// may have had this one, in a time of which an old copy of the database knows nothing.
+func (pl *planner) lastServed(end time.Time) time.Time {
+	for i := range pl.subs {
+		s := &pl.subs[i]
+		if s.stance == stanceEnded && s.EndedAt.After(end) && !slices.ContainsFunc(pl.links, func(l link) bool { return l.sub == i }) {
+			end = s.EndedAt
+		}
+	}
+	return end
 }
 
 // change adds an action on an existing hosting; what it is based on must have

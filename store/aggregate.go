@@ -186,13 +186,13 @@ func (a *aggregate) loadFreeOrgs(ctx context.Context) error {
 // loadPending finds writes whose outcome nobody knows. A row that is still sent
 // belongs to a process that died, or to the one that asks.
 func (a *aggregate) loadPending(ctx context.Context) error {
-	query := `SELECT action_id, kind, customer_id, subscription_id, slot, org_id, hosting_id, sent_at, coalesce(settle_until, sent_at), looks, looked_at
+	query := `SELECT action_id, kind, customer_id, subscription_id, item_id, slot, org_id, hosting_id, sent_at, coalesce(settle_until, sent_at), looks, looked_at
 		FROM actions WHERE state IN ('planned', 'held', 'sent', 'ambiguous') AND state IN ('sent', 'ambiguous')
 		AND customer_id IN ` + a.c.d.texts(1) + " ORDER BY sent_at, key"
 	return a.c.each(ctx, query, []any{keys(a.byID)}, func(row scan) error {
 		var p reconcile.Pending
 		var kind, customer string
-		if err := row(&p.ActionID, &kind, &customer, &p.Subscription, &p.Slot, &p.Org, &p.Hosting, into(&p.SentAt), into(&p.SettleUntil), &p.Looks, into(&p.LookedAt)); err != nil {
+		if err := row(&p.ActionID, &kind, &customer, &p.Subscription, &p.Item, &p.Slot, &p.Org, &p.Hosting, into(&p.SentAt), into(&p.SettleUntil), &p.Looks, into(&p.LookedAt)); err != nil {
 			return err
 		}
 		p.Kind = reconcile.ParseKind(kind)

@@ -198,7 +198,7 @@ func (in *incoming) row(byID bool) []any {
 	return []any{
 		f.ID, f.Buyer.ID, f.Status.String(), f.StatusText, at(in.since), at(f.Created), at(f.EndedAt),
 		f.CancelAtPeriodEnd, at(f.CurrentPeriodEnd), f.CollectionPaused, at(in.unpaid), encodeItems(f.Items),
-		f.Domain, f.MetadataOrg, f.MetadataHosting, at(f.ReadAt), byID, in.hash,
+		f.Domain, f.MetadataOrg, f.MetadataHosting, at(f.ReadAt), byID && !f.InvoicesUnread, in.hash,
 	}
 }
 func loadMirrored(ctx context.Context, c conn, ids []string) (map[string]*mirrored, error) {

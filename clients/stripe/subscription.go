@@ -27,7 +27,9 @@ func (c *Client) Subscription(ctx context.Context, id string) (reconcile.Subscri
 	facts.ByID = true
 	switch facts.Status {
 	case reconcile.StatusPastDue, reconcile.StatusUnpaid, reconcile.StatusIncomplete:
-		facts.UnpaidSince, err = c.unpaidSince(ctx, id)
+		var known bool
+		facts.UnpaidSince, known, err = c.unpaidSince(ctx, id)
+		facts.InvoicesUnread = !known
 	}
 	return facts, err
 }
@@ -97,16 +99,17 @@ func (p parentRef) subscription() string {
 var invoices = collection{kind: "invoice"}
 
 // unpaidSince is the due date of the oldest open invoice of a subscription, or
-// when it was finalised where it has none. Zero: nothing is open, or the key may
-// not read invoices; that is remembered, so that it costs one request an hour.
-func (c *Client) unpaidSince(ctx context.Context, subscription string) (time.Time, error) {
+// when it was finalised where it has none; zero where nothing is open. It is not
+// known where the key may not read invoices, which is remembered, so that it costs
+// one request an hour.
+func (c *Client) unpaidSince(ctx context.Context, subscription string) (since time.Time, known bool, err error) {
 	now := c.now().Unix()
 	if now < c.noInvoices.Load() {
-		return time.Time{}, nil
+		return time.Time{}, false, nil
 	}
 	var oldest int64
 	r := get("/v1/invoices", "subscription", subscription, "status", "open")
-	_, err := readAll(ctx, c, r, invoices, func(page []invoiceWire, _ answer) error {
+	_, err = readAll(ctx, c, r, invoices, func(page []invoiceWire, _ answer) error {
 		for i := range page {
 			due, err := page[i].due(subscription)
 			if err != nil {
@@ -120,9 +123,9 @@ func (c *Client) unpaidSince(ctx context.Context, subscription string) (time.Tim
 	})
 	if errors.Is(err, fault.Denied) {
 		c.noInvoices.Store(now + int64(denialMemory/time.Second))
-		return time.Time{}, nil
+		return time.Time{}, false, nil
 	}
-	return instant(oldest), err
+	return instant(oldest), true, err
 }
 
 // due is when an invoice should have been paid, 0 when nothing is left to pay.

@@ -23,50 +23,79 @@ func ordinary() Company {
 // found are the histories that broke a promise once, made small. Each names what
 // was wrong; with that put back, it breaks the promise again.
 var found = []struct {
-	name  string
-	steps []Step
+	name    string
+	steps   []Step
+	company func(*Company) // nil: an ordinary one
 }{
-	{"staff suspends a hosting that we have suspended, and the customer is back", []Step{
+	{name: "staff suspends a hosting that we have suspended, and the customer is back", steps: []Step{
 		{Kind: SignUp, Pick: plainOrder}, {Kind: Run, Pick: runFull}, {Kind: Cancel}, {Kind: Wait, Wait: 2 * time.Minute}, {Kind: Run},
 		{Kind: StaffSuspend}, {Kind: Wait, Wait: 2 * time.Minute}, {Kind: SignUp, Pick: plainOrder}, {Kind: Wait, Wait: 2 * time.Minute}, {Kind: Run},
 	}},
-	{"the database is lost when the org has its name and not yet its hosting", []Step{
+	{name: "the database is lost when the org has its name and not yet its hosting", steps: []Step{
 		{Kind: SignUp, Pick: plainOrder}, {Kind: Run, Pick: runFull, Cut: &Cut{At: "after-record", Nth: 2, Dies: true}},
 		{Kind: LoseDB, Pick: 1}, {Kind: Run},
 	}},
-	{"the database is put back to a copy that does not know the org", []Step{
+	{name: "the database is put back to a copy that does not know the org", steps: []Step{
 		{Kind: SignUp, Pick: plainOrder}, {Kind: Run, Pick: runDry}, {Kind: CopyDB}, {Kind: Run}, {Kind: RestoreDB}, {Kind: Run},
 	}},
-	{"the same, and the next run is a full one", []Step{
+	{name: "the same, and the next run is a full one", steps: []Step{
 		{Kind: SignUp, Pick: plainOrder}, {Kind: Run, Pick: runDry}, {Kind: CopyDB}, {Kind: Run}, {Kind: RestoreDB}, {Kind: Run, Pick: runFull},
 	}},
-	{"the database is lost, and of the customer's org only a deleted hosting tells", []Step{
+	{name: "the database is lost, and of the customer's org only a deleted hosting tells", steps: []Step{
 		{Kind: SignUp, Pick: plainOrder}, {Kind: Run, Pick: runFull}, {Kind: Cancel}, {Kind: StaffDelete}, {Kind: SignUp, Pick: plainOrder},
 		{Kind: LoseDB, Pick: 1}, {Kind: Wait, Wait: 2 * time.Minute}, {Kind: Run},
 	}},
-	{"the database is lost, and with it that staff deleted what was bound", []Step{
+	{name: "the database is lost, and with it that staff deleted what was bound", steps: []Step{
 		{Kind: SignUp, Pick: plainOrder}, {Kind: Run, Pick: runFull}, {Kind: StaffDelete}, {Kind: LoseDB, Pick: 1}, {Kind: Run},
 	}},
-	{"the hosting of a subscription under a hold is taken over by another, which ends too", []Step{
+	{name: "the hosting of a subscription under a hold is taken over by another, which ends too", steps: []Step{
 		{Kind: SignUp, Pick: 38}, {Kind: Run, Pick: runFull}, {Kind: HoldAdd, Pick: 35}, {Kind: Cancel}, {Kind: SignUp, N: 1, Pick: 29},
 		{Kind: Run, Pick: runFull}, {Kind: Cancel},
 	}},
-	{"a price that nobody had mapped is left again in the moment in which it is mapped", []Step{
+	{name: "a price that nobody had mapped is left again in the moment in which it is mapped", steps: []Step{
 		{Kind: SignUp, Pick: plainOrder}, {Kind: Run, Pick: runFull}, {Kind: MapRemove, Pick: 16}, {Kind: Wait, Wait: 10 * time.Minute},
 		{Kind: ChangePrice, N: 1, Pick: 41}, {Kind: Run, Pick: runDry}, {Kind: ChangePrice, N: 3}, {Kind: MapRestore}, {Kind: Run},
 	}},
-	{"a lost database is replaced by an old copy after the customer got a second org", []Step{
+	{name: "a lost database is replaced by an old copy after the customer got a second org", steps: []Step{
 		{Kind: SignUp, Pick: 54}, {Kind: Run, Pick: runFull}, {Kind: CopyDB}, {Kind: StaffPurge}, {Kind: Quantity, Pick: 58},
 		{Kind: LoseDB, Pick: 2}, {Kind: Run}, {Kind: RestoreDB},
 	}},
-	{"a subscription ends while the hosting of another one is gone", []Step{
+	{name: "a subscription ends while the hosting of another one is gone", steps: []Step{
 		{Kind: SignUp, Pick: plainOrder}, {Kind: Run, Pick: runFull}, {Kind: StaffDelete}, {Kind: SignUp, N: 2, Pick: 9},
 		{Kind: Wait, Wait: 27 * time.Hour}, {Kind: Run}, {Kind: Cancel, N: 2},
 	}},
-	{"the same, and nobody has seen yet that it is gone", []Step{
+	{name: "the same, and nobody has seen yet that it is gone", steps: []Step{
 		{Kind: SignUp, Pick: plainOrder}, {Kind: SignUp, N: 2, Pick: 9}, {Kind: Run, Pick: runFull}, {Kind: StaffPurge}, {Kind: Cancel, N: 1}, {Kind: Run},
 	}},
+	{name: "a clock hours ahead says when to look again, and is set right", steps: []Step{
+		{Kind: SignUp, Pick: 5}, {Kind: Skew, Wait: 20 * time.Hour}, {Kind: Run}, {Kind: LoseDB, Pick: 1}, {Kind: Run, Pick: runDry},
+		{Kind: StaffPlan, N: 2, Pick: 39},
+	}},
+	{name: "a clock hours behind thinks that there is grace, and staff have changed the plan", steps: []Step{
+		{Kind: SignUp, Pick: 13}, {Kind: Run, Pick: runFull}, {Kind: FailPayment}, {Kind: Wait, Wait: 74 * time.Hour}, {Kind: Wait, Wait: 4 * time.Minute},
+		{Kind: Skew, Wait: -20 * time.Hour}, {Kind: StaffPlan, Pick: 3}, {Kind: Run, Pick: runFull},
+	}},
+	{name: "a process dies with the hosting of an item made, and the item is removed", steps: []Step{
+		{Kind: SignUp, Pick: 18}, {Kind: Run, Pick: runTargeted}, {Kind: AddItem}, {Kind: Run, Cut: &Cut{At: "after-call", Nth: 1, Dies: true}},
+		{Kind: RemoveItem, N: 1},
+	}},
+	{name: "a process dies with a hosting made, and its subscription ends days before the next run", steps: []Step{
+		{Kind: SignUp, Pick: plainOrder}, {Kind: Run, Pick: runFull, Cut: &Cut{At: "after-call", Nth: 2, Dies: true}},
+		{Kind: Cancel}, {Kind: Wait, Wait: 68 * time.Hour},
+	}},
+	{name: "an old copy of the database remembers a suspension that was not done, and there is one of later", company: withRetention, steps: []Step{
+		{Kind: SignUp, Pick: plainOrder}, {Kind: Run, Pick: runFull}, {Kind: Cancel},
+		{Kind: Run, Pick: runFull, Cut: &Cut{At: "after-intent", Nth: 1, Dies: true}}, {Kind: CopyDB}, {Kind: Wait, Wait: 13 * 24 * time.Hour},
+		{Kind: Run, Pick: runFull}, {Kind: Wait, Wait: 20 * 24 * time.Hour}, {Kind: RestoreDB},
+	}},
+	{name: "an old copy of the database knows nothing of the subscription that had the hosting since", company: withRetention, steps: []Step{
+		{Kind: SignUp, Pick: plainOrder}, {Kind: Run, Pick: runFull}, {Kind: Cancel}, {Kind: Run, Pick: runFull}, {Kind: CopyDB},
+		{Kind: Wait, Wait: 2 * time.Hour}, {Kind: SignUp, N: 1, Pick: plainOrder}, {Kind: Run, Pick: runFull}, {Kind: Wait, Wait: 10 * 24 * time.Hour},
+		{Kind: Cancel}, {Kind: Run, Pick: runFull}, {Kind: Wait, Wait: 25 * 24 * time.Hour}, {Kind: RestoreDB},
+	}},
 }
+
+func withRetention(c *Company) { c.Policy.Retention = 30 * 24 * time.Hour }
 
 func TestWhatBrokeAPromiseOnceDoesNotBreakItAgain(t *testing.T) {
 	for _, f := range found {
@@ -74,7 +103,11 @@ func TestWhatBrokeAPromiseOnceDoesNotBreakItAgain(t *testing.T) {
 			for i := range f.steps {
 				f.steps[i].ID = i + 1
 			}
-			o, err := Play(Scenario{Seed: 1, Company: ordinary(), Steps: f.steps}, true)
+			company := ordinary()
+			if f.company != nil {
+				f.company(&company)
+			}
+			o, err := Play(Scenario{Seed: 1, Company: company, Steps: f.steps}, true)
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -109,11 +109,11 @@ func (r *run) applyOne(ctx context.Context, id string) {
 			if !ok {
 				return back.err
 			}
-			if rests(r.catalog, a) && r.Now().Sub(premise[a.ID]) > premiseAge {
+			if rests(r.catalog, a) && r.clock().Sub(premise[a.ID]) > premiseAge {
 				if err := r.readPremise(ctx, c, a); err != nil {
 					return fmt.Errorf("%s: checking the premise: %w", describe(a), err)
 				}
-				premise[a.ID] = r.Now()
+				premise[a.ID] = r.clock()
 				continue // and plan again with what is true now
 			}
 			again, err := r.lookFirst(ctx, c, a, looked)
@@ -340,6 +340,6 @@ func (r *run) backoff(c *reconcile.Customer, err error) reconcile.Backoff {
 	case fault.Of(err) == fault.Denied || errors.Is(err, errBarred):
 		wait = min(denyWait, r.RetryMax)
 	}
-	b.Due = r.Now().UTC().Add(wait)
+	b.Due = r.clock().Add(wait)
 	return b
 }

@@ -85,3 +85,27 @@ func TestARefusedTokenIsNobodysFailure(t *testing.T) {
 	r.Run(engine.Request{})
 	diff(t, "up once the token works", 5, len(live(r)))
 }
+
+// TestOneRefusalOfInvoicesDoesNotMakeGraceBeginAnew: nobody was here when the payment
+// failed, and Stripe refuses the invoice once. With what was not told taken for "no
+// invoice is open", the grace period began on the day of that first look.
+func TestOneRefusalOfInvoicesDoesNotMakeGraceBeginAnew(t *testing.T) {
+	r := rig.New(t, rig.Options{})
+	s := signUp(t, r, simulator.SignUp{Email: "ada@example.com", Lines: []simulator.Line{{Price: priceFor(t, r, plans(r)[0])}}})
+	r.Run(engine.Request{})
+	must(t, r.World.FailPayment(s.Subscription))
+	r.World.Advance(5 * 24 * time.Hour)
+	r.World.SetFault(func(c simulator.Call) simulator.Fault {
+		if strings.HasPrefix(c.Path, "/v1/invoices") {
+			return simulator.Fault{Apply: simulator.Skip, Status: http.StatusForbidden}
+		}
+		return simulator.Fault{}
+	})
+	rep := r.Run(engine.Request{Full: true})
+	diff(t, "held", []string{"grace"}, holdKinds(rep))
+	diff(t, "up while nothing tells since when it is unpaid", 1, len(live(r)))
+	r.World.SetFault(nil)
+	r.World.Advance(25 * time.Hour)
+	r.Run(engine.Request{})
+	diff(t, "up once that is known", 0, len(live(r)))
+}

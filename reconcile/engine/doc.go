@@ -68,7 +68,8 @@
 //   - An action that was sent and has no outcome is ambiguous. It is looked for at
 //     once and in every later run. What is found is adopted. A create is sent again
 //     after its settling time and two complete looks that found nothing, another
-//     write after one look; what is harmless to repeat is repeated.
+//     write after one look; what is harmless to repeat is repeated. A hosting that is
+//     found is bound to the item that the journal names, which may have ended since.
 //   - A run that is being stopped finishes the action in hand and records it.
 //     Outcomes are stored without regard to cancellation.
 //   - Every write carries the token of the lease. A writer that lost it is refused
@@ -92,7 +93,8 @@
 //     listing passes, or a person accepts it with --accept-listing.
 //   - More than 50, or 2 % of those known, are gone since the last listing that was
 //     believed. This stands until they are back, or a person accepts it.
-//   - Our clock and Stripe's, or the database's, differ by more than a minute.
+//   - Our clock and Stripe's, or the database's, differ by more than a minute. Such a
+//     run goes by Stripe's clock, so that what it gives and when it looks again is right.
 //   - None of ten mapped prices exists in the account; or one of the three oldest
 //     bound subscriptions is gone or cannot be read.
 //

@@ -28,7 +28,7 @@ func (r *run) perform(ctx context.Context, c *reconcile.Customer, a reconcile.Ac
 		return err
 	}
 	r.Failpoint("before-intent", a.Kind.String())
-	sent := r.Now().UTC()
+	sent := r.clock()
 	if err := r.Journal.Intend(ctx, r.tok, r.rec.ID, a, r.approved[a.ID], sent); err != nil {
 		return fmt.Errorf("recording the intent: %w", err)
 	}
@@ -39,7 +39,7 @@ func (r *run) perform(ctx context.Context, c *reconcile.Customer, a reconcile.Ac
 		err = r.effect(ctx, c, a, &out)
 	}
 	r.Failpoint("after-call", a.Kind.String())
-	out.At = r.Now().UTC()
+	out.At = r.clock()
 	r.judge(&out, err)
 	if saveErr := r.Journal.Settle(ctx, r.tok, out); saveErr != nil {
 		r.log.WithFields(logrus.Fields{"action": a.ID, "customer": a.Customer, "state": out.State.String()}).WithError(saveErr).Error("outcome not recorded")
@@ -153,7 +153,7 @@ func (r *run) effect(ctx context.Context, c *reconcile.Customer, a reconcile.Act
 // when its single owner is this customer.
 func (r *run) link(ctx context.Context, c *reconcile.Customer, a reconcile.Action, out *reconcile.Outcome) error {
 	if a.Hosting != 0 {
-		out.Binding = &reconcile.Binding{Subscription: a.Subscription, Item: a.Item, Slot: a.Slot, Org: a.Org, Hosting: a.Hosting, How: a.How, At: r.Now().UTC()}
+		out.Binding = &reconcile.Binding{Subscription: a.Subscription, Item: a.Item, Slot: a.Slot, Org: a.Org, Hosting: a.Hosting, How: a.How, At: r.clock()}
 		return nil
 	}
 	o, err := r.Panel.Org(ctx, a.Org)
@@ -173,7 +173,7 @@ func (r *run) link(ctx context.Context, c *reconcile.Customer, a reconcile.Actio
 		}
 	}
 	_, marked := reconcile.MarkerOf(o.Name)
-	o.ObservedAt = r.Now().UTC()
+	o.ObservedAt = r.clock()
 	r.mu.Lock()
 	r.foundOrgs[a.Org] = true
 	r.mu.Unlock()
@@ -188,7 +188,7 @@ func (r *run) createOrg(ctx context.Context, a reconcile.Action, out *reconcile.
 	if err != nil {
 		return err
 	}
-	now := r.Now().UTC()
+	now := r.clock()
 	r.firstLook(id)
 	r.mu.Lock()
 	r.madeOrgs[id] = true
@@ -208,7 +208,7 @@ func (r *run) renameOrg(ctx context.Context, a reconcile.Action, out *reconcile.
 	if o.Name != a.Name {
 		return fault.Errorf(fault.Ambiguous, "org %s was renamed and still has its old name", a.Org)
 	}
-	o.ObservedAt = r.Now().UTC()
+	o.ObservedAt = r.clock()
 	out.Org, out.OrgNamed = &o, true
 	return nil
 }
@@ -216,7 +216,7 @@ func (r *run) renameOrg(ctx context.Context, a reconcile.Action, out *reconcile.
 func (r *run) invite(ctx context.Context, a reconcile.Action, out *reconcile.Outcome) error {
 	invited, err := r.invitedBefore(ctx, a)
 	if err != nil || invited {
-		out.Invited = r.Now().UTC()
+		out.Invited = r.clock()
 		return err
 	}
 	call := r.Owners.Invite
@@ -226,7 +226,7 @@ func (r *run) invite(ctx context.Context, a reconcile.Action, out *reconcile.Out
 	if err := call(ctx, a.Org, a.Email, a.Name); err != nil {
 		return err
 	}
-	out.Invited = r.Now().UTC()
+	out.Invited = r.clock()
 	return nil
 }
 
@@ -259,7 +259,7 @@ func (r *run) createHosting(ctx context.Context, a reconcile.Action, out *reconc
 		return fault.Errorf(fault.Ambiguous, "hosting %d was created as %s and reads as %q", id, marker, h.FriendlyName)
 	}
 	out.Hosting = &h
-	out.Binding = &reconcile.Binding{Subscription: a.Subscription, Item: a.Item, Slot: a.Slot, Org: a.Org, Hosting: id, How: reconcile.BoundByCreate, At: r.Now().UTC()}
+	out.Binding = &reconcile.Binding{Subscription: a.Subscription, Item: a.Item, Slot: a.Slot, Org: a.Org, Hosting: id, How: reconcile.BoundByCreate, At: r.clock()}
 	return nil
 }
 
@@ -314,7 +314,7 @@ func (r *run) suspension(ctx context.Context, a reconcile.Action, suspend bool, 
 			return unread(err)
 		}
 		if ours {
-			h.SuspendedByUs = r.Now().UTC()
+			h.SuspendedByUs = r.clock()
 		}
 	}
 	out.Hosting, out.Unsuspend = &h, !suspend
@@ -353,7 +353,7 @@ func (r *run) terminate(ctx context.Context, a reconcile.Action, out *reconcile.
 	if h.State != reconcile.HostingDeleted && h.State != reconcile.HostingMissing {
 		return fault.Errorf(fault.Ambiguous, "hosting %d was deleted and reads as %s", a.Hosting, h.State)
 	}
-	h.ObservedAt, h.TerminatedByUs = r.Now().UTC(), r.Now().UTC()
+	h.ObservedAt, h.TerminatedByUs = r.clock(), r.clock()
 	out.Hosting = &h
 	return nil
 }
@@ -364,7 +364,7 @@ func (r *run) readBack(ctx context.Context, org string, id int64) (reconcile.Hos
 	if err != nil {
 		return h, unread(err)
 	}
-	h.ObservedAt = r.Now().UTC()
+	h.ObservedAt = r.clock()
 	return h, nil
 }
 

@@ -116,7 +116,7 @@ func (r *run) anchorGate(ctx context.Context) (string, error) {
 		return "", err
 	}
 	for _, id := range anchors {
-		_, err := r.Billing.Subscription(ctx, id)
+		_, err := r.subscription(ctx, id)
 		switch {
 		case errors.Is(err, fault.NotFound):
 			if err := r.Mirror.MarkGone(ctx, r.tok, id, r.now); err != nil {

@@ -15,9 +15,8 @@ const (
 	// this is not the account or the panel we work for. The first one that is
 	// there settles it, so the number is only paid for when something is wrong.
 	anchorSample = 20
-	// wildSkew is how wrong our clock may be for a run to do anything at all. What
-	// a wrong clock writes (deadlines, back-offs, the brake's window) stays wrong
-	// for as long as the clock was off; a day is what the daily sweep mends.
+	// wildSkew is how wrong our clock may be for a run to do anything at all: on a
+	// machine whose clock is days off, more is wrong than the clock.
 	wildSkew = 24 * time.Hour
 )
 
@@ -76,7 +75,7 @@ func (r *run) recognise(ctx context.Context) error {
 		return err
 	}
 	found, last, err := anyThere(len(anchors), func(i int) error {
-		_, err := r.Billing.Subscription(ctx, anchors[i])
+		_, err := r.subscription(ctx, anchors[i])
 		return err
 	})
 	if err != nil {
@@ -135,19 +134,40 @@ func (r *run) skew() time.Duration {
 	return local.Sub(stripe)
 }
 
-// checkClock refuses to go on with a clock that is wildly wrong. It is asked
-// after Stripe's first answer and before the first thing is stored.
+// checkClock goes by Stripe's clock where ours is wrong, and refuses to go on where
+// it is wildly wrong. It is asked after Stripe's first answer and before the first
+// thing is stored.
 func (r *run) checkClock() error {
+	r.goByStripe()
 	skew := r.skew()
 	if skew.Abs() <= wildSkew {
 		return nil
 	}
-	// The run is filed under Stripe's time: under ours it would stay the newest
-	// run, or the oldest, for years.
-	r.rec.Started = r.rec.Started.Add(-skew)
-	r.filedBack = skew
 	return r.refuse("%s. Set it right (NTP); the next run goes on as if nothing had been", apart("this machine's clock", skew))
 }
+
+// goByStripe takes Stripe's clock for ours where that is wrong. What a wrong clock
+// writes (deadlines, back-offs, the brake's window) would stay wrong for as long as
+// it was off, and who is owed service would wait for it.
+func (r *run) goByStripe() {
+	skew := r.skew()
+	if r.astray != 0 || skew.Abs() <= maxSkew {
+		return
+	}
+	r.astray = skew
+	r.now, r.rec.Started = r.now.Add(-skew), r.rec.Started.Add(-skew)
+}
+
+// subscription reads one subscription by its id.
+func (r *run) subscription(ctx context.Context, id string) (reconcile.SubscriptionFacts, error) {
+	facts, err := r.Billing.Subscription(ctx, id)
+	facts.ReadAt = facts.ReadAt.Add(-r.astray)
+	return facts, err
+}
+
+// clock is what time it is, as far as this run knows: ours, or Stripe's where ours
+// is wrong.
+func (r *run) clock() time.Time { return r.Now().Add(-r.astray).UTC() }
 
 // apart says how far a clock is from Stripe's.
 func apart(whose string, skew time.Duration) string {

@@ -161,7 +161,7 @@ func (r *run) unlisted(ctx context.Context, l reconcile.Listing, believed time.T
 	}
 	found, clocks := 0, 0
 	for _, id := range ids {
-		facts, err := r.Billing.Subscription(ctx, id)
+		facts, err := r.subscription(ctx, id)
 		switch {
 		case errors.Is(err, fault.NotFound):
 			err = r.Mirror.MarkGone(ctx, r.tok, id, r.now)
@@ -225,7 +225,7 @@ func (r *run) readMarked(ctx context.Context) error {
 	}
 	found := 0
 	for _, id := range ids[:min(len(ids), markedReads)] {
-		facts, err := r.Billing.Subscription(ctx, id)
+		facts, err := r.subscription(ctx, id)
 		switch {
 		case errors.Is(err, fault.NotFound), errors.Is(err, fault.Permanent):
 			continue // of another installation, or of test data

@@ -101,7 +101,9 @@ func (r *run) sweep(ctx context.Context) error {
 	}
 	entitled := 0
 	listing, err := r.Billing.Sweep(ctx, func(page []reconcile.SubscriptionFacts) error {
+		r.goByStripe()
 		for i := range page {
+			page[i].ReadAt = page[i].ReadAt.Add(-r.astray)
 			r.recognised = r.recognised || slices.Contains(anchors, page[i].ID)
 			if s := page[i].Status; s == reconcile.StatusActive || s == reconcile.StatusTrialing || s == reconcile.StatusPastDue {
 				entitled++
@@ -246,8 +248,8 @@ func (r *run) observeThese(ctx context.Context) error {
 	for _, f := range r.read(ctx, ids, true) {
 		failed = errors.Join(failed, f.err)
 	}
-	if failed != nil {
-		return failed
+	if err := errors.Join(failed, r.checkClock()); err != nil { // the first of them may have been Stripe's first answer
+		return err
 	}
 	customers, err := r.Queue.CustomersOf(ctx, ids)
 	if err != nil {
@@ -324,7 +326,7 @@ func (r *run) readOne(ctx context.Context, id string, force bool) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
-	facts, err := r.Billing.Subscription(ctx, id)
+	facts, err := r.subscription(ctx, id)
 	if errors.Is(err, fault.NotFound) {
 		return r.Mirror.MarkGone(ctx, r.tok, id, r.now)
 	}

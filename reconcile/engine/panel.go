@@ -42,7 +42,7 @@ func (r *run) indexPanel(ctx context.Context) error {
 // cannot be read are passed over, and keep from being made what may be in them; see
 // barred.
 func (r *run) recover(ctx context.Context) error {
-	began := r.Now()
+	began := r.clock()
 	interrupted, err := r.Cursors.Cursor(ctx, cursorRecovery)
 	if err != nil {
 		return err
@@ -94,7 +94,7 @@ func (r *run) listEveryOrg(ctx context.Context) error {
 	if err := r.lookForPanel(ctx); err != nil {
 		return err
 	}
-	began := r.Now()
+	began := r.clock()
 	if _, err := r.saveEveryOrg(ctx); err != nil {
 		return err
 	}
@@ -151,7 +151,7 @@ func (r *run) freshIndex(ctx context.Context) error {
 	if r.indexed {
 		return nil
 	}
-	began := r.Now()
+	began := r.clock()
 	if err := r.newestOrgs(ctx); err != nil {
 		return err
 	}
@@ -224,7 +224,7 @@ func (r *run) lookAt(ctx context.Context, org string, id int64) error {
 	if err != nil {
 		return err
 	}
-	h.ObservedAt = r.Now().UTC()
+	h.ObservedAt = r.clock()
 	return r.Inventory.SaveHosting(ctx, r.tok, h, r.now)
 }
 

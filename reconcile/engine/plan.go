@@ -228,6 +228,7 @@ func (r *run) decide(ctx context.Context, c *reconcile.Customer) (*reconcile.Cus
 				return n.Kind == reconcile.NeedDomain && !slices.ContainsFunc(c.Bindings, func(b reconcile.Binding) bool { return b.Subscription == n.Subscription })
 			})
 		}
+		d.Needs = r.notRead(d.Needs)
 		if len(d.Needs) == 0 {
 			r.noticeLoss(c, d)
 			return c, r.withhold(r.withoutMetadata(d)), nil
@@ -244,6 +245,16 @@ func (r *run) decide(ctx context.Context, c *reconcile.Customer) (*reconcile.Cus
 		c = again
 	}
 	return c, reconcile.Decision{}, fault.Errorf(fault.Malformed, "still asking for reads after %d rounds: what is read does not stay as it was read", maxRounds)
+}
+
+// notRead leaves out the subscriptions that were read in this run: what that did not
+// tell, the key may not know.
+func (r *run) notRead(needs []reconcile.Need) []reconcile.Need {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return slices.DeleteFunc(needs, func(n reconcile.Need) bool {
+		return n.Kind == reconcile.NeedSubscription && r.readSubs[n.Subscription]
+	})
 }
 
 func (r *run) withhold(d reconcile.Decision) reconcile.Decision {
@@ -277,7 +288,13 @@ func (r *run) answer(ctx context.Context, n reconcile.Need) error {
 		}
 		return r.Catalogue.DomainChecked(ctx, r.tok, n.Subscription, domain)
 	case reconcile.NeedSubscription:
-		return r.readOne(ctx, n.Subscription, false)
+		if err := r.readOne(ctx, n.Subscription, false); err != nil {
+			return err
+		}
+		r.mu.Lock()
+		defer r.mu.Unlock()
+		r.readSubs[n.Subscription] = true
+		return nil
 	}
 	return fault.Errorf(fault.Permanent, "a need of unknown kind %d", n.Kind)
 }

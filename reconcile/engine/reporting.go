@@ -15,7 +15,7 @@ func (r *run) report(ctx context.Context, runErr error) (reconcile.Report, error
 	ctx = context.WithoutCancel(ctx)
 	rep := reconcile.Report{Dry: r.req.Dry, Notes: r.notes, Plans: r.plans, Partial: r.partial}
 	rep.Omitted.Actions = map[reconcile.ActionClass]int{}
-	r.rec.Finished = r.Now().UTC().Add(-r.filedBack)
+	r.rec.Finished = r.clock()
 	r.rec.StripeCalls = r.Account.Requests() - r.rec.StripeCalls
 	r.rec.EnhanceCalls = r.Owners.Requests() - r.rec.EnhanceCalls
 	if runErr != nil {

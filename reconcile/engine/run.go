@@ -20,7 +20,7 @@ type run struct {
 	req  Request
 	tok  reconcile.Token
 	rec  reconcile.RunRecord
-	now  time.Time // when the run began; what was due then is looked at
+	now  time.Time // when the run began, by its clock; what was due then is looked at
 	log  *logrus.Entry
 	mode reconcile.RunMode
 	// since is the event cursor of an incremental run.
@@ -32,7 +32,7 @@ type run struct {
 
 	recognised bool          // this is the Stripe account that we know
 	panelKnown bool          // and this the panel
-	filedBack  time.Duration // how wrong our own clock is, when the run is refused for it
+	astray     time.Duration // how far ahead our own clock is, where that is too far to go by it
 	recovered  time.Time     // orgs that are not newer may all be ours; zero: none is
 	doubt      doubt         // what was wrong with the last listing
 	suspicion  string        // why whatever takes something away waits for approval; "": it need not
@@ -48,6 +48,7 @@ type run struct {
 	plans      []reconcile.HeldPlan
 	missed     idSet           // customers whom a dry run could not look at
 	refused    map[string]bool // ids of the actions that failed in this run
+	readSubs   map[string]bool // subscriptions that were read because the planner asked
 	seenOrgs   map[string]bool // orgs whose hostings are known as of this run
 	madeOrgs   map[string]bool // orgs made in this run
 	foundOrgs  map[string]bool // orgs bound in this run that were there before
@@ -146,7 +147,7 @@ func (e *Engine) newRun(req Request) *run {
 	now := e.Now().UTC()
 	id := fmt.Sprintf("%s-%s%d", now.Format("20060102T150405Z"), e.word()[:4], e.runs.Add(1))
 	r := &run{Engine: e, req: req, now: now,
-		braked: map[reconcile.Kind]*batch{}, judged: idSet{}, missed: idSet{}, refused: map[string]bool{}, seenOrgs: map[string]bool{},
+		braked: map[reconcile.Kind]*batch{}, judged: idSet{}, missed: idSet{}, refused: map[string]bool{}, seenOrgs: map[string]bool{}, readSubs: map[string]bool{},
 		madeOrgs: map[string]bool{}, foundOrgs: map[string]bool{}, explained: map[string]bool{}, partly: map[reconcile.Kind]bool{},
 		freed: map[string]bool{}, approved: map[string]string{}, heldKinds: map[reconcile.Kind]string{},
 		log: e.Log.WithField("run", id)}

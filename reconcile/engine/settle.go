@@ -2,6 +2,7 @@ package engine
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strconv"
@@ -69,9 +70,9 @@ func (r *run) settleOne(ctx context.Context, c *reconcile.Customer, p reconcile.
 	if err != nil {
 		return err
 	}
-	out.At = r.Now().UTC()
+	out.At = r.clock()
 	if !found {
-		out.Hosting, out.Org, out.Unsuspend, out.OrgNamed = nil, nil, false, false
+		out.Hosting, out.Org, out.Binding, out.Unsuspend, out.OrgNamed = nil, nil, nil, false, false
 	}
 	switch {
 	case found:
@@ -91,7 +92,12 @@ func (r *run) settleOne(ctx context.Context, c *reconcile.Customer, p reconcile.
 	default:
 		r.conclude(p, &out)
 	}
-	return r.Journal.Settle(ctx, r.tok, out)
+	err = r.Journal.Settle(ctx, r.tok, out)
+	if errors.Is(err, fault.Conflict) && out.Binding != nil {
+		out.Binding = nil // somebody else has it by now; the planner says whom
+		err = r.Journal.Settle(ctx, r.tok, out)
+	}
+	return err
 }
 
 // repeatable are the writes of which a second one changes nothing.
@@ -129,7 +135,7 @@ func (r *run) find(ctx context.Context, c *reconcile.Customer, p reconcile.Pendi
 	case reconcile.CreateOrg:
 		return r.findOrg(ctx, c, p)
 	case reconcile.CreateSubscription:
-		return r.findHosting(ctx, c, p)
+		return r.findHosting(ctx, c, p, out)
 	case reconcile.RenameOrg, reconcile.InviteOwner:
 		return r.findOnOrg(ctx, c, p, out)
 	case reconcile.Resume, reconcile.Suspend, reconcile.ChangePlan, reconcile.Terminate:
@@ -148,7 +154,7 @@ func (r *run) find(ctx context.Context, c *reconcile.Customer, p reconcile.Pendi
 // its marker.
 func (r *run) findOrg(ctx context.Context, c *reconcile.Customer, p reconcile.Pending) (bool, error) {
 	look := r.newestOrgs
-	if !r.Now().Before(r.settled(p)) {
+	if !r.clock().Before(r.settled(p)) {
 		look = r.everyOrgOnce
 	}
 	if err := look(ctx); err != nil {
@@ -166,7 +172,11 @@ func (r *run) findOrg(ctx context.Context, c *reconcile.Customer, p reconcile.Pe
 	return again.Org != nil && ours(*again.Org) || slices.ContainsFunc(again.MarkedOrgs, ours), nil
 }
 
-func (r *run) findHosting(ctx context.Context, c *reconcile.Customer, p reconcile.Pending) (bool, error) {
+// findHosting looks for a hosting by the marker that it was made with, and binds it
+// as the journal says that it was meant: which item it was for nothing else tells,
+// and that item, or the whole subscription, may have ended by now. Found twice, or
+// bound to something else, it is left to the planner.
+func (r *run) findHosting(ctx context.Context, c *reconcile.Customer, p reconcile.Pending, out *reconcile.Outcome) (bool, error) {
 	if c.Org == nil {
 		return false, fault.Errorf(fault.Permanent, "hosting for %s was created in an org that is no longer bound", p.Subscription)
 	}
@@ -178,7 +188,15 @@ func (r *run) findHosting(ctx context.Context, c *reconcile.Customer, p reconcil
 		return false, err
 	}
 	marker := reconcile.Marker{StripeID: p.Subscription, Slot: p.Slot}
-	return slices.ContainsFunc(hostings, func(h reconcile.Hosting) bool { return h.Marker() == marker }), nil
+	made := slices.DeleteFunc(hostings, func(h reconcile.Hosting) bool { return h.Marker() != marker })
+	if len(made) == 1 && (made[0].State == reconcile.HostingActive || made[0].State == reconcile.HostingSuspended) &&
+		!slices.ContainsFunc(c.Bindings, func(b reconcile.Binding) bool {
+			return b.Hosting == made[0].ID || b.Subscription == p.Subscription && b.Slot == p.Slot
+		}) {
+		out.Binding = &reconcile.Binding{Subscription: p.Subscription, Item: p.Item, Slot: p.Slot, Org: c.Org.ID, Hosting: made[0].ID,
+			How: reconcile.BoundByCreate, At: p.SentAt}
+	}
+	return len(made) > 0, nil
 }
 
 func (r *run) findOnOrg(ctx context.Context, c *reconcile.Customer, p reconcile.Pending, out *reconcile.Outcome) (bool, error) {
@@ -209,7 +227,7 @@ func (r *run) findOnOrg(ctx context.Context, c *reconcile.Customer, p reconcile.
 	if _, marked := reconcile.MarkerOf(o.Name); marked {
 		return false, nil
 	}
-	o.ObservedAt = r.Now().UTC()
+	o.ObservedAt = r.clock()
 	out.Org, out.OrgNamed = &o, true
 	return true, nil
 }
@@ -239,7 +257,9 @@ func (r *run) findChange(ctx context.Context, c *reconcile.Customer, p reconcile
 		if h.State != reconcile.HostingSuspended {
 			return false, nil
 		}
-		h.SuspendedByUs = p.SentAt
+		// Counted from now: of a database put back to an old copy the call may not be
+		// the one that did it, and what is deleted one day must not be so earlier.
+		h.SuspendedByUs = r.clock()
 		return r.ours(ctx, h, false)
 	case reconcile.Resume:
 		out.Unsuspend = h.State == reconcile.HostingActive
