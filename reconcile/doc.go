@@ -61,8 +61,8 @@
 //     somebody else did.
 //  23. Paid for on another plan: changed in place, after resuming. Held when two
 //     live subscriptions want different plans, when a smaller one is wanted beside
-//     a subscription that cannot be judged, or when more is in use than the new
-//     plan gives.
+//     a subscription that cannot be judged, when it is past_due and since when is
+//     not known, or when more is in use than the new plan gives.
 //  24. Paid for with a domain: the website is made on the first hosting that we made
 //     for the subscription. A domain that is taken holds the website alone.
 //  25. Not paid for: suspended. Deleted only when every subscription on it has

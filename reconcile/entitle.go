@@ -84,6 +84,12 @@ func pastDue(s *Subscription, p Policy, now time.Time) (stance, time.Time) {
 	return stanceDown, time.Time{}
 }
 
+// lapseUnknown tells that a subscription is past_due and that its invoices have not
+// been read, or may not be: its grace period may be over already.
+func (s *Subscription) lapseUnknown() bool {
+	return s.Status == StatusPastDue && s.UnpaidSince.IsZero() && !s.ByID
+}
+
 // why is the sentence behind a stance that takes away.
 func (v verdict) why(s *Subscription, p Policy) string {
 	switch {

@@ -54,7 +54,7 @@ func (pl *planner) onSubscription(s *judged, i int) {
 		pl.hold(Hold{Kind: HoldUnmapped, Subscription: s.ID, Reason: fmt.Sprintf(
 			"no price of %s is mapped to a plan (%s): `stripe-enhance mappings set PRICE PLAN`", s.ID, priceList(s.items))})
 	}
-	if s.Status == StatusPastDue && s.UnpaidSince.IsZero() && !s.ByID && (linked || s.mapped) {
+	if s.lapseUnknown() && (linked || s.mapped) {
 		pl.need(Need{Kind: NeedSubscription, Subscription: s.ID})
 		pl.at(pl.now.Add(invoicesAgain)) // for a key that may not read invoices, this time or ever
 	}

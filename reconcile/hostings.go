@@ -149,6 +149,10 @@ func (pl *planner) toPlan(cl claim, h *Hosting) {
 		return
 	case cl.plan.ID == 0 || cl.plan.ID == h.Plan:
 		return
+	case pl.subs[cl.lead.sub].lapseUnknown():
+		pl.hold(Hold{Kind: HoldGrace, Subscription: cl.lead.Subscription, Hosting: h.ID, Reason: fmt.Sprintf(
+			"%s is past_due, and since when could not be read: hosting %d keeps plan %d until it is paid or that can be read", cl.lead.Subscription, h.ID, h.Plan)})
+		return
 	case cl.lead.fresh && pl.cat.lowers(h.Plan, cl.plan.ID):
 		return // it is bound first: what is found today is not made smaller today
 	case cl.unsure && pl.cat.lowers(h.Plan, cl.plan.ID):

@@ -73,7 +73,10 @@ func (pl *planner) ended(s *judged, l *link, reason string) (stance, string) {
 		return pl.keep(HoldUnmapped, l, fmt.Sprintf("%s, but %s (%s) has come without a mapping: hosting %d stays as it is until `stripe-enhance mappings set PRICE PLAN`",
 			reason, n.ID, priceList(n.items), l.Hosting))
 	}
-	up := l.hosting >= 0 && pl.c.Hostings[l.hosting].State == HostingActive
+	served := slices.ContainsFunc(pl.links, func(o link) bool { // then it is known who uses it
+		return o.Hosting == l.Hosting && o.sub >= 0 && pl.subs[o.sub].stance != stanceEnded
+	})
+	up := l.hosting >= 0 && pl.c.Hostings[l.hosting].State == HostingActive && !served
 	known := slices.ContainsFunc(pl.links, func(o link) bool { return o.sub == l.sub && !o.At.IsZero() && o.At.Before(s.EndedAt) })
 	if up && !known && l.How == BoundByMarker && !s.EndedAt.IsZero() && l.At.Sub(s.EndedAt) > foundUp {
 		return pl.keep(HoldAdopt, l, fmt.Sprintf("%s, but hosting %d was found up at %s, when this database knew nothing of it: somebody who came back may be using it; suspend it in the panel if nobody does, or name it in the metadata of whom it serves",

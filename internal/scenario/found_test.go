@@ -93,7 +93,13 @@ var found = []struct {
 		{Kind: Wait, Wait: 2 * time.Hour}, {Kind: SignUp, N: 1, Pick: plainOrder}, {Kind: Run, Pick: runFull}, {Kind: Wait, Wait: 10 * 24 * time.Hour},
 		{Kind: Cancel}, {Kind: Run, Pick: runFull}, {Kind: Wait, Wait: 25 * 24 * time.Hour}, {Kind: RestoreDB},
 	}},
+	{name: "the database is lost, and who has the hosting of an ended subscription stands in the metadata", company: withMetadata, steps: []Step{
+		{Kind: SignUp, Pick: 1}, {Kind: Run}, {Kind: SignUp, Pick: 31}, {Kind: Cancel, N: 1}, {Kind: Wait, Wait: 49 * time.Hour}, {Kind: Run},
+		{Kind: LoseDB, Pick: 2},
+	}},
 }
+
+func withMetadata(c *Company) { c.Policy.WriteMetadata = true }
 
 func withRetention(c *Company) { c.Policy.Retention = 30 * 24 * time.Hour }
 

@@ -93,6 +93,7 @@ func TestOneRefusalOfInvoicesDoesNotMakeGraceBeginAnew(t *testing.T) {
 	r := rig.New(t, rig.Options{})
 	s := signUp(t, r, simulator.SignUp{Email: "ada@example.com", Lines: []simulator.Line{{Price: priceFor(t, r, plans(r)[0])}}})
 	r.Run(engine.Request{})
+	must(t, r.World.ChangePrice(s.Subscription, s.Items[0], priceFor(t, r, plans(r)[1])))
 	must(t, r.World.FailPayment(s.Subscription))
 	r.World.Advance(5 * 24 * time.Hour)
 	r.World.SetFault(func(c simulator.Call) simulator.Fault {
@@ -102,8 +103,9 @@ func TestOneRefusalOfInvoicesDoesNotMakeGraceBeginAnew(t *testing.T) {
 		return simulator.Fault{}
 	})
 	rep := r.Run(engine.Request{Full: true})
-	diff(t, "held", []string{"grace"}, holdKinds(rep))
+	diff(t, "held", []string{"grace", "grace"}, holdKinds(rep)) // the suspension, and the plan that nobody may have paid for
 	diff(t, "up while nothing tells since when it is unpaid", 1, len(live(r)))
+	diff(t, "its plan", plans(r)[0], r.World.Hostings()[0].Plan)
 	r.World.SetFault(nil)
 	r.World.Advance(25 * time.Hour)
 	r.Run(engine.Request{})
