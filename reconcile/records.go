@@ -92,6 +92,9 @@ type Planned struct {
 	Due time.Time
 }
 
+// Everything stands in a nudge for all subscriptions: a full run is wanted.
+const Everything = "*"
+
 // Outcome is what became of one action, and everything learned with it. The
 // store writes it in one transaction.
 type Outcome struct {

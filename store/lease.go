@@ -76,7 +76,7 @@ func (s *Store) Release(ctx context.Context, tok reconcile.Token) error {
 }
 
 // Nudge asks the writer to look at these subscriptions, or, without any, at
-// whatever is due. Asking twice is asking once.
+// whatever is due; reconcile.Everything asks for a full run. Asking twice is asking once.
 func (s *Store) Nudge(ctx context.Context, subscriptions []string, why string, now time.Time) error {
 	return s.unfenced(ctx, "nudging", func(ctx context.Context, tx conn) error {
 		return nudge(ctx, tx, subscriptions, why, now)
@@ -119,6 +119,16 @@ func (s *Store) TakeNudges(ctx context.Context, tok reconcile.Token) ([]string, 
 		ids = without(ids, "")
 	}
 	return ids, err
+}
+
+// FullNudged reports whether a nudge for everything is stored.
+func (s *Store) FullNudged(ctx context.Context) (bool, error) {
+	full := false
+	err := s.query(ctx, "looking for nudges", "SELECT 1 FROM nudges WHERE subscription_id = $1", []any{reconcile.Everything}, func(scan) error {
+		full = true
+		return nil
+	})
+	return full, err
 }
 
 // NudgesWaiting reports whether any nudge is stored, for a writer that waits.

@@ -2,6 +2,7 @@ package main
 
 import (
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -34,7 +35,7 @@ func TestARunByHandWhileTheServiceWorksLeavesItsWishAndSaysSo(t *testing.T) {
 		}{
 			{[]string{"reconcile", "--subscription", bakery}, []string{"operator@", " holds the lease; waiting", " is at work; it was asked to look, and looks now", "Nothing was done here"}, 1},
 			{[]string{"reconcile"}, []string{" is at work; it was asked to look, and looks now"}, 2},
-			{[]string{"reconcile", "--full", "-o", "json"}, []string{"at everything by FULL_SCHEDULE"}, 3},
+			{[]string{"reconcile", "--full", "-o", "json"}, []string{" is at work; it was asked to look, and looks now at everything"}, 3},
 		} {
 			from := len(r.said())
 			out, talk, code := s.run(by.args...)
@@ -47,6 +48,9 @@ func TestARunByHandWhileTheServiceWorksLeavesItsWishAndSaysSo(t *testing.T) {
 				t.Errorf("%q: exit code %d and a report of %d bytes, want 1 and none", by.args, code, len(out))
 			}
 			r.says(from, "run finished")
+			if full, asked := strings.Contains(strings.Join(r.said()[from:], "\n"), `"mode":"full"`), slices.Contains(by.args, "--full"); full != asked {
+				t.Errorf("%q: a full run: %v, want %v", by.args, full, asked)
+			}
 			s.hosted(by.then)
 			s.signUp("customer" + by.args[len(by.args)-1])
 		}

@@ -55,6 +55,10 @@ func TestEverythingWorksThroughPgBouncerInTransactionMode(t *testing.T) {
 	if answer := s.post(leader, "/api/admin/sync", "{}"); !strings.Contains(answer, "Synced 2 subscriptions") {
 		t.Errorf("a full sync: %s", answer)
 	}
+	// A full run lists both; one of what changed would have read none.
+	if answer := s.post(followers[0], "/api/admin/sync", "{}"); !strings.Contains(answer, "Synced 2 subscriptions") {
+		t.Errorf("a sync of everything by way of another replica: %s", answer)
+	}
 
 	if err := leader.cmd.Process.Signal(syscall.SIGKILL); err != nil {
 		t.Fatal(err)

@@ -172,7 +172,11 @@ func (p *program) runPatiently(ctx context.Context, a *parts, e *engine.Engine, 
 	if !errors.As(err, &held) {
 		return r, err
 	}
-	if err := a.store.Nudge(ctx, request.Subscriptions, "asked for by "+p.person(), p.now()); err != nil {
+	wish := request.Subscriptions
+	if request.Full {
+		wish = []string{reconcile.Everything}
+	}
+	if err := a.store.Nudge(ctx, wish, "asked for by "+p.person(), p.now()); err != nil {
 		return r, err
 	}
 	patience := a.config.LeaseTTL + leaseSlack
@@ -190,17 +194,19 @@ func (p *program) runPatiently(ctx context.Context, a *parts, e *engine.Engine, 
 			return r, err
 		}
 		if waiting, err := a.store.NudgesWaiting(ctx); err == nil && !waiting {
-			return r, &busyError{held: held, taken: true, full: request.Full}
+			return r, &busyError{held: held, taken: true, full: request.Full, accept: request.Accept}
 		}
 	}
-	return r, &busyError{held: held, full: request.Full}
+	return r, &busyError{held: held, full: request.Full, accept: request.Accept}
 }
 
 // busyError is a run that another process does instead.
 type busyError struct {
 	held  *reconcile.LeaseHeld
 	taken bool // it has begun to look
-	full  bool // everything was to be read
+	full  bool // everything is to be read
+	// accept: the listing was to be accepted, which nobody does for another.
+	accept bool
 }
 
 func (e *busyError) Error() string {
@@ -209,7 +215,10 @@ func (e *busyError) Error() string {
 		text = e.held.Owner + " is at work; it was asked to look, and looks now"
 	}
 	if e.full {
-		text += " at what changed (at everything by FULL_SCHEDULE, or POST /api/admin/sync)"
+		text += " at everything"
+	}
+	if e.accept {
+		text += ", and has not accepted its listing: ask again when it is idle, or stop it first"
 	}
 	return text + ". Nothing was done here"
 }

@@ -2,12 +2,16 @@ package engine_test
 
 import (
 	"context"
+	"net/http"
+	"strings"
 	"sync"
 	"testing"
 	"time"
 
 	"github.com/stripe-enhance/stripe-enhance/internal/rig"
+	"github.com/stripe-enhance/stripe-enhance/reconcile"
 	"github.com/stripe-enhance/stripe-enhance/reconcile/engine"
+	"github.com/stripe-enhance/stripe-enhance/simulator"
 )
 
 // clock is a clock that a test sets, as the engine reads it.
@@ -70,4 +74,46 @@ func TestALeaseIsBelievedInOnlyWhileBothClocksSaySo(t *testing.T) {
 			}
 		})
 	}
+}
+
+// TestAWishForEverythingMakesTheNextRunAFullOne: a replica that does not lead, or a
+// run by hand, can only leave word.
+//
+// With each of these mistakes put in once, it went red: a wish that is not looked for,
+// one that a dry run uses up, one that is asked of Stripe as if it were an id.
+func TestAWishForEverythingMakesTheNextRunAFullOne(t *testing.T) {
+	r := rig.New(t, rig.Options{})
+	r.Run(engine.Request{})
+	wish := func() { must(t, r.Store.Nudge(t.Context(), []string{reconcile.Everything}, "admin", r.World.Now())) }
+	wish()
+	for _, want := range []struct {
+		req  engine.Request
+		mode string
+		left bool
+	}{
+		{engine.Request{Dry: true}, "incremental", true},
+		{engine.Request{Dry: true, Full: true}, "full", true},
+		{engine.Request{}, "full", false},
+		{engine.Request{}, "incremental", false},
+	} {
+		rep := r.Run(want.req)
+		diff(t, "mode", want.mode, rep.Run.Mode)
+		diff(t, "partial", false, rep.Partial)
+		left, err := r.Store.FullNudged(t.Context())
+		must(t, err)
+		diff(t, "still wanted", want.left, left)
+	}
+	wish()
+	r.World.SetFault(func(c simulator.Call) simulator.Fault {
+		if strings.HasPrefix(c.Path, "/v1/subscriptions") {
+			return simulator.Fault{Apply: simulator.Skip, Status: http.StatusBadGateway}
+		}
+		return simulator.Fault{}
+	})
+	if _, err := r.Engine.Run(t.Context(), engine.Request{}); err == nil {
+		t.Error("a listing that failed and a run that did not")
+	}
+	left, err := r.Store.FullNudged(t.Context())
+	must(t, err)
+	diff(t, "still wanted when it failed", true, left)
 }

@@ -40,12 +40,19 @@ const (
 // everything, or what changed since the cursor.
 func (r *run) chooseMode(ctx context.Context) error {
 	since, err := r.eventCursor(ctx)
-	switch {
-	case err != nil:
+	if err != nil {
 		return err
+	}
+	full := r.req.Full
+	if !full && !r.req.Dry {
+		if full, err = r.Leases.FullNudged(ctx); err != nil {
+			return fmt.Errorf("looking for nudges: %w", err)
+		}
+	}
+	switch {
 	case len(r.req.Subscriptions) > 0:
 		r.setMode(reconcile.RunTargeted)
-	case r.req.Full || since.IsZero():
+	case full || since.IsZero():
 		r.setMode(reconcile.RunFull)
 	default:
 		r.setMode(reconcile.RunIncremental)
@@ -65,10 +72,14 @@ func (r *run) observe(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("taking the nudges: %w", err)
 	}
+	named := slices.DeleteFunc(slices.Clone(nudged), func(id string) bool { return id == reconcile.Everything })
 	if r.mode == reconcile.RunFull {
 		err = r.sweep(ctx)
 	} else {
-		err = r.follow(ctx, r.since, nudged)
+		err = r.follow(ctx, r.since, named)
+	}
+	if err == nil && len(named) < len(nudged) && (r.mode != reconcile.RunFull || r.req.Dry) {
+		err = r.nudgeAgain(ctx, []string{reconcile.Everything}) // this run was not it
 	}
 	if err != nil {
 		return errors.Join(err, r.nudgeAgain(context.WithoutCancel(ctx), nudged))

@@ -252,10 +252,12 @@ type Leases interface {
 	Acquire(ctx context.Context, owner string, now time.Time, ttl time.Duration) (tok reconcile.Token, heldBy string, until time.Time, err error)
 	Release(ctx context.Context, tok reconcile.Token) error
 	// Nudge asks the writer, whoever it is, to look at these subscriptions (none:
-	// at everything that is due). It needs no token.
+	// at whatever is due; reconcile.Everything: in a full run). It needs no token.
 	Nudge(ctx context.Context, subscriptions []string, why string, now time.Time) error
 	// TakeNudges returns the stored nudges and removes them.
 	TakeNudges(ctx context.Context, tok reconcile.Token) ([]string, error)
+	// FullNudged reports whether a nudge for everything is stored.
+	FullNudged(ctx context.Context) (bool, error)
 }
 
 // Websites are split from Provisioner because they are made only where a domain
