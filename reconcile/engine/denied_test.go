@@ -111,3 +111,37 @@ func TestOneRefusalOfInvoicesDoesNotMakeGraceBeginAnew(t *testing.T) {
 	r.Run(engine.Request{})
 	diff(t, "up once that is known", 0, len(live(r)))
 }
+
+// TestAnyNumberOfOrgsThatAreRefusedKeepsNobodyElseWaiting: four orgs were moved to
+// somebody else, and the token may not even read them. They are the first that every
+// run looks at, for they are the ones not seen for longest.
+//
+// With each of these mistakes put in once, it went red: three refusals taken for that
+// of the credential in comparing, or in looking for the panel.
+func TestAnyNumberOfOrgsThatAreRefusedKeepsNobodyElseWaiting(t *testing.T) {
+	r, all := lapsed(t)
+	r.Run(engine.Request{})
+	diff(t, "up", 5, len(live(r)))
+	moved := map[string]bool{}
+	for _, h := range r.World.Hostings() {
+		if !strings.Contains(h.FriendlyName, all[0].Subscription) {
+			moved[h.Org] = true
+		}
+	}
+	r.World.SetFault(func(c simulator.Call) simulator.Fault {
+		for org := range moved {
+			if strings.Contains(c.Path, org) {
+				return simulator.Fault{Apply: simulator.Skip, Status: http.StatusForbidden}
+			}
+		}
+		return simulator.Fault{}
+	})
+	r.World.Advance(25 * time.Hour)
+	must(t, r.World.MarkUnpaid(all[0].Subscription))
+	signUp(t, r, simulator.SignUp{Email: "new@example.com", Lines: []simulator.Line{{Price: priceFor(t, r, plans(r)[0])}}})
+	for _, full := range []bool{true, false} {
+		rep := r.Run(engine.Request{Full: full})
+		diff(t, "partial", true, rep.Partial)
+		diff(t, "up", 5, len(live(r))) // one less, one more
+	}
+}

@@ -90,9 +90,10 @@ func (r *run) recognise(ctx context.Context) error {
 }
 
 // anyThere reads known objects until one is there. An object that cannot be read
-// is passed over, so that a single broken one does not stop everything, but it is
-// no proof of absence either: where nothing was found and something could not be
-// read, the error is returned.
+// is passed over, so that a broken one does not stop everything, but it is no proof
+// of absence either: where nothing was found and something could not be read, the
+// error is returned. A refusal may be about the one object, and those that are
+// refused are the ones not seen for longest: any number of them is passed over.
 func anyThere(n int, read func(i int) error) (found bool, absent, err error) {
 	const patience = 3 // objects that cannot be read, before it is the side's fault
 	failed := 0
@@ -102,10 +103,12 @@ func anyThere(n int, read func(i int) error) (found bool, absent, err error) {
 		case fault.NotFound, fault.Permanent: // Permanent: Stripe's "exists in the other mode"
 			absent = one
 			continue
+		case fault.Denied:
+			err = one
+			continue
 		case fault.Canceled, fault.Fenced:
 			return false, absent, one
-		case fault.Denied, // it may be about this one object
-			fault.Transient, fault.Throttled, fault.Conflict, fault.Ambiguous, fault.Malformed, fault.Unknown:
+		case fault.Transient, fault.Throttled, fault.Conflict, fault.Ambiguous, fault.Malformed, fault.Unknown:
 		}
 		if one == nil {
 			return true, nil, nil

@@ -194,7 +194,9 @@ func (r *run) drift(ctx context.Context) error {
 	return nil
 }
 
-// compare looks at hostings. The first error ends it.
+// compare looks at hostings. The first error ends it, but for refusals: those may be
+// about single orgs, which come first each time because they are never seen. Some of
+// them are a reason to ask whether the token is good for anything.
 func (r *run) compare(ctx context.Context, due []reconcile.Hosting, done *atomic.Int32) error {
 	total := int(done.Load()) + len(due)
 	var refused atomic.Int32
@@ -204,14 +206,25 @@ func (r *run) compare(ctx context.Context, due []reconcile.Hosting, done *atomic
 		g.Go(func() error {
 			err := r.lookAt(ctx, h.Org, h.ID)
 			r.progress("comparing", int(done.Add(1)), total)
-			if errors.Is(err, fault.Denied) && refused.Add(1) < denyAfter {
-				r.overlook("hosting %d could not be compared: %v", h.ID, err) // one refusal may be about one org
-				return nil
+			if !errors.Is(err, fault.Denied) {
+				return err
 			}
-			return err
+			if n := refused.Add(1); n == denyAfter {
+				if _, dead := r.Panel.Plans(ctx); dead != nil {
+					return dead
+				}
+			}
+			if refused.Load() <= denyAfter {
+				r.overlook("hosting %d could not be compared: %v", h.ID, err)
+			}
+			return nil
 		})
 	}
-	return g.Wait()
+	err := g.Wait()
+	if n := refused.Load(); n > denyAfter {
+		r.overlook("%d hostings could not be compared, the panel refuses them: what is paid for in them is not known to be up", n)
+	}
+	return err
 }
 
 // lookAt reads one hosting and stores what it is. Enhance's own "not found" is a
