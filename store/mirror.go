@@ -182,8 +182,11 @@ func (m *merge) judge(in *incoming, old *mirrored) bool {
 	in.changed = old.hash != in.hash || old.gone
 	if old.status == in.facts.StatusText {
 		in.since = old.since
-		if !m.byID {
+		switch {
+		case !m.byID:
 			in.unpaid = old.unpaid // a listing knows nothing of invoices
+		case in.facts.InvoicesUnread && old.unpaid.After(in.since):
+			in.unpaid = old.unpaid // what was known is kinder than what was seen
 		}
 	}
 	if m.byID && !old.unpaid.Equal(in.unpaid.Truncate(time.Microsecond)) {

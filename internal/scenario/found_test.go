@@ -97,9 +97,19 @@ var found = []struct {
 		{Kind: SignUp, Pick: 1}, {Kind: Run}, {Kind: SignUp, Pick: 31}, {Kind: Cancel, N: 1}, {Kind: Wait, Wait: 49 * time.Hour}, {Kind: Run},
 		{Kind: LoseDB, Pick: 2},
 	}},
+	{name: "an old copy of the database learns of the newest org by metadata, and not of those before it", company: withMetadataOneByOne, steps: []Step{
+		{Kind: SignUp, Pick: plainOrder}, {Kind: SignUp, Who: 1, Pick: plainOrder}, {Kind: SignUp, Who: 2, Pick: plainOrder}, {Kind: Run, Pick: runDry}, {Kind: CopyDB},
+		{Kind: Run, Pick: runTargeted, Cut: &Cut{At: "after-record", Nth: 3, Dies: true}}, {Kind: Wait, Wait: 20 * time.Hour},
+		{Kind: Run, Pick: runTargeted, Who: 1}, {Kind: RestoreDB},
+	}},
 }
 
 func withMetadata(c *Company) { c.Policy.WriteMetadata = true }
+
+func withMetadataOneByOne(c *Company) {
+	withMetadata(c)
+	c.Brakes.Create = reconcile.Limit{Count: 1}
+}
 
 func withRetention(c *Company) { c.Policy.Retention = 30 * 24 * time.Hour }
 

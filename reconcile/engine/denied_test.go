@@ -145,3 +145,25 @@ func TestAnyNumberOfOrgsThatAreRefusedKeepsNobodyElseWaiting(t *testing.T) {
 		diff(t, "up", 5, len(live(r))) // one less, one more
 	}
 }
+
+// TestARefusalOfInvoicesDoesNotForgetThatOneIsNotDueYet: the invoice is due in a
+// fortnight. With what was known of it forgotten, the grace period was counted from
+// when the status was first seen, and who need not have paid yet was suspended.
+func TestARefusalOfInvoicesDoesNotForgetThatOneIsNotDueYet(t *testing.T) {
+	r := rig.New(t, rig.Options{})
+	s := signUp(t, r, simulator.SignUp{Email: "ada@example.com", SendInvoice: true, Lines: []simulator.Line{{Price: priceFor(t, r, plans(r)[0])}}})
+	r.Run(engine.Request{})
+	must(t, r.World.FailPayment(s.Subscription))
+	r.World.Advance(2 * time.Minute)
+	r.Run(engine.Request{Full: true})
+	r.World.SetFault(func(c simulator.Call) simulator.Fault {
+		if strings.HasPrefix(c.Path, "/v1/invoices") {
+			return simulator.Fault{Apply: simulator.Skip, Status: http.StatusForbidden}
+		}
+		return simulator.Fault{}
+	})
+	r.World.Advance(5 * 24 * time.Hour)
+	r.Run(engine.Request{Subscriptions: []string{s.Subscription}})
+	r.Run(engine.Request{Full: true})
+	diff(t, "up before the invoice is due", 1, len(live(r)))
+}

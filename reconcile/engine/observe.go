@@ -21,6 +21,7 @@ const (
 	cursorKey      = "key"      // fingerprint of the last Stripe key that proved right
 	cursorPanel    = "panel"    // pin of the last panel that proved right
 	cursorOrgs     = "orgs"     // RFC 3339: the index of orgs is complete up to here
+	cursorNewest   = "newest"   // RFC 3339, the panel's clock: orgs that are not newer are all in the index
 	cursorRecovery = "recovery" // RFC 3339, the panel's clock: what is not newer was there when we knew nothing of it
 	cursorDoubt    = "listing"  // what was wrong with the last complete listing; "": nothing
 	cursorCatalog  = "mappings" // digest of the mappings, plans and settings last planned with

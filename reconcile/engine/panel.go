@@ -70,8 +70,7 @@ func (r *run) recover(ctx context.Context) error {
 		r.lossTold = true
 		r.give(fmt.Sprintf("this database knew nothing of the panel: %d orgs and %d hostings were looked at, what carries a marker of ours is bound again", orgs, seen))
 	}
-	r.indexed = true
-	return r.Cursors.SetCursor(ctx, r.tok, cursorOrgs, began.UTC().Format(time.RFC3339))
+	return r.indexedAt(ctx, began)
 }
 
 // saveEveryOrg stores the whole index, page by page: each org as it was read is
@@ -116,16 +115,17 @@ func (r *run) everyOrgOnce(ctx context.Context) error {
 	return err
 }
 
-// newestOrgs brings the newest orgs into the index: back to the newest that it has,
-// by the panel's own dates. Our clock may have been wrong when we looked last, and
-// what was made since would be missed.
+// newestOrgs brings the newest orgs into the index: back to the newest of the last
+// listing, by the panel's own dates. Our clock may have been wrong when we looked
+// last, and what was made since would be missed; and the newest that we know may be
+// one that was read by itself, with others before it that nobody has listed.
 func (r *run) newestOrgs(ctx context.Context) error {
-	newest, err := r.Inventory.NewestOrg(ctx)
+	text, err := r.Cursors.Cursor(ctx, cursorNewest)
 	if err != nil {
 		return err
 	}
 	since := time.Time{}
-	if !newest.IsZero() {
+	if newest, err := time.Parse(time.RFC3339Nano, text); err == nil {
 		since = newest.Add(-indexOverlap)
 	}
 	orgs, err := r.Panel.Orgs(ctx, since)
@@ -135,8 +135,17 @@ func (r *run) newestOrgs(ctx context.Context) error {
 	return r.Inventory.SaveOrgs(ctx, r.tok, orgs, false, r.now)
 }
 
-// indexedAt notes that the index is complete up to an instant.
+// indexedAt notes that the index is complete up to an instant, and up to which org.
 func (r *run) indexedAt(ctx context.Context, began time.Time) error {
+	newest, err := r.Inventory.NewestOrg(ctx)
+	if err != nil {
+		return err
+	}
+	if !newest.IsZero() {
+		if err := r.Cursors.SetCursor(ctx, r.tok, cursorNewest, newest.UTC().Format(time.RFC3339Nano)); err != nil {
+			return err
+		}
+	}
 	r.mu.Lock()
 	r.indexed = true
 	r.mu.Unlock()
