@@ -95,6 +95,14 @@ type Planned struct {
 // Everything stands in a nudge for all subscriptions: a full run is wanted.
 const Everything = "*"
 
+// Wish is what a nudge asks for on behalf of a run that another process is to do.
+func Wish(full bool, subscriptions []string) []string {
+	if full {
+		return []string{Everything}
+	}
+	return subscriptions
+}
+
 // Outcome is what became of one action, and everything learned with it. The
 // store writes it in one transaction.
 type Outcome struct {

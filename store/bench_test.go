@@ -117,7 +117,7 @@ func action(id string, kind reconcile.Kind, customer, subscription string) recon
 // tells rates and the peak memory of this process (Linux). Minutes; not in -short.
 func BenchmarkMillion(b *testing.B) {
 	if testing.Short() {
-		b.Skip("takes minutes")
+		b.Skip("no time for a million rows with -short: they take minutes")
 	}
 	const n = 1_000_000
 	both(b, func(b *testing.B, f *fixture) {

@@ -172,11 +172,7 @@ func (p *program) runPatiently(ctx context.Context, a *parts, e *engine.Engine, 
 	if !errors.As(err, &held) {
 		return r, err
 	}
-	wish := request.Subscriptions
-	if request.Full {
-		wish = []string{reconcile.Everything}
-	}
-	if err := a.store.Nudge(ctx, wish, "asked for by "+p.person(), p.now()); err != nil {
+	if err := a.store.Nudge(ctx, reconcile.Wish(request.Full, request.Subscriptions), "asked for by "+p.person(), p.now()); err != nil {
 		return r, err
 	}
 	patience := a.config.LeaseTTL + leaseSlack
@@ -194,19 +190,17 @@ func (p *program) runPatiently(ctx context.Context, a *parts, e *engine.Engine, 
 			return r, err
 		}
 		if waiting, err := a.store.NudgesWaiting(ctx); err == nil && !waiting {
-			return r, &busyError{held: held, taken: true, full: request.Full, accept: request.Accept}
+			return r, &busyError{held: held, taken: true, request: request}
 		}
 	}
-	return r, &busyError{held: held, full: request.Full, accept: request.Accept}
+	return r, &busyError{held: held, request: request}
 }
 
 // busyError is a run that another process does instead.
 type busyError struct {
-	held  *reconcile.LeaseHeld
-	taken bool // it has begun to look
-	full  bool // everything is to be read
-	// accept: the listing was to be accepted, which nobody does for another.
-	accept bool
+	held    *reconcile.LeaseHeld
+	taken   bool // it has begun to look
+	request engine.Request
 }
 
 func (e *busyError) Error() string {
@@ -214,10 +208,10 @@ func (e *busyError) Error() string {
 	if e.taken {
 		text = e.held.Owner + " is at work; it was asked to look, and looks now"
 	}
-	if e.full {
+	if e.request.Full {
 		text += " at everything"
 	}
-	if e.accept {
+	if e.request.Accept { // which nobody does for another
 		text += ", and has not accepted its listing: ask again when it is idle, or stop it first"
 	}
 	return text + ". Nothing was done here"
