@@ -36,6 +36,7 @@ type Options struct {
 	Hostile  bool   // the world's default hostility on
 	Database string // URL; "": SQLite in the test's directory
 	Engine   func(*engine.Options)
+	Skew     time.Duration // how far the clock of our machine is ahead of the world's
 	// Log receives what the engine and both clients log. Nil: the engine's, in a
 	// verbose test.
 	Log *logrus.Logger
@@ -105,19 +106,22 @@ func (r *Rig) Open() {
 		transport = r.options.Transport(transport)
 	}
 	r.Stripe, err = stripe.New(stripe.Options{Key: secret.New(r.World.StripeKey()), BaseURL: "http://" + simulator.StripeHost,
-		Transport: transport, Log: r.options.Log, Now: r.World.Now, Breaker: breaker.New("Stripe", r.World.Now), RetryMin: time.Microsecond, RetryMax: time.Microsecond,
+		Transport: transport, Log: r.options.Log, Now: r.now, Breaker: breaker.New("Stripe", r.now), RetryMin: time.Microsecond, RetryMax: time.Microsecond,
 		Pace: pace.New(pace.Options{RPS: 1e6, Min: 1e6, Concurrency: 8})})
 	if err != nil {
 		r.tb.Fatalf("stripe client: %v", err)
 	}
 	r.Panel, err = enhance.New(enhance.Options{BaseURL: "http://" + simulator.EnhanceHost, Token: secret.New(r.World.EnhanceToken()),
-		Org: r.World.OrgID(), Transport: transport, Log: r.options.Log, Now: r.World.Now, Breaker: breaker.New("Enhance", r.World.Now), ReadBackoff: time.Microsecond,
+		Org: r.World.OrgID(), Transport: transport, Log: r.options.Log, Now: r.now, Breaker: breaker.New("Enhance", r.now), ReadBackoff: time.Microsecond,
 		Pace: pace.New(pace.Options{RPS: 1e6, Min: 1e6, Concurrency: 8})})
 	if err != nil {
 		r.tb.Fatalf("enhance client: %v", err)
 	}
 	r.Engine = r.NewEngine(r.options.Engine)
 }
+
+// now is the clock of the machine that the program runs on.
+func (r *Rig) now() time.Time { return r.World.Now().Add(r.options.Skew) }
 
 // Heir is another process on the same company and database, while the first one
 // may still be there.
@@ -136,7 +140,7 @@ func (r *Rig) NewEngine(change func(*engine.Options)) *engine.Engine {
 	dice := rand.New(rand.NewPCG(r.options.World.Seed, 1))
 	o := engine.Options{
 		Policy: reconcile.Policy{Mode: reconcile.Enforce, Grace: 72 * time.Hour, Onboarding: reconcile.Invite, CreateWebsites: true},
-		Brakes: reconcile.DefaultBrakes(), Settle: 90 * time.Second, Now: r.World.Now,
+		Brakes: reconcile.DefaultBrakes(), Settle: 90 * time.Second, Now: r.now,
 		Rand: func() float64 { mu.Lock(); defer mu.Unlock(); return dice.Float64() },
 	}
 	o.Log = r.options.Log
@@ -194,6 +198,16 @@ func (r *Rig) Try(req engine.Request) (reconcile.Report, error) {
 		req.Trigger = "test"
 	}
 	return r.Engine.Run(context.Background(), req)
+}
+
+// Fail lets the calls that of names be answered with f, and every other honestly.
+func (r *Rig) Fail(f simulator.Fault, of func(simulator.Call) bool) {
+	r.World.SetFault(func(c simulator.Call) simulator.Fault {
+		if of(c) {
+			return f
+		}
+		return simulator.Fault{Honest: true}
+	})
 }
 
 // Converge runs, letting time pass between, until nothing is left to do or n runs

@@ -2,6 +2,7 @@ package engine_test
 
 import (
 	"net/http"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -86,6 +87,8 @@ func TestARefusedTokenIsNobodysFailure(t *testing.T) {
 	diff(t, "up once the token works", 5, len(live(r)))
 }
 
+func invoices(c simulator.Call) bool { return strings.HasPrefix(c.Path, "/v1/invoices") }
+
 // TestOneRefusalOfInvoicesDoesNotMakeGraceBeginAnew: nobody was here when the payment
 // failed, and Stripe refuses the invoice once. With what was not told taken for "no
 // invoice is open", the grace period began on the day of that first look.
@@ -96,12 +99,7 @@ func TestOneRefusalOfInvoicesDoesNotMakeGraceBeginAnew(t *testing.T) {
 	must(t, r.World.ChangePrice(s.Subscription, s.Items[0], priceFor(t, r, plans(r)[1])))
 	must(t, r.World.FailPayment(s.Subscription))
 	r.World.Advance(5 * 24 * time.Hour)
-	r.World.SetFault(func(c simulator.Call) simulator.Fault {
-		if strings.HasPrefix(c.Path, "/v1/invoices") {
-			return simulator.Fault{Apply: simulator.Skip, Status: http.StatusForbidden}
-		}
-		return simulator.Fault{}
-	})
+	r.Fail(simulator.NotDone(http.StatusForbidden), invoices)
 	rep := r.Run(engine.Request{Full: true})
 	diff(t, "held", []string{"grace", "grace"}, holdKinds(rep)) // the suspension, and the plan that nobody may have paid for
 	diff(t, "up while nothing tells since when it is unpaid", 1, len(live(r)))
@@ -122,19 +120,14 @@ func TestAnyNumberOfOrgsThatAreRefusedKeepsNobodyElseWaiting(t *testing.T) {
 	r, all := lapsed(t)
 	r.Run(engine.Request{})
 	diff(t, "up", 5, len(live(r)))
-	moved := map[string]bool{}
+	var moved []string
 	for _, h := range r.World.Hostings() {
 		if !strings.Contains(h.FriendlyName, all[0].Subscription) {
-			moved[h.Org] = true
+			moved = append(moved, h.Org)
 		}
 	}
-	r.World.SetFault(func(c simulator.Call) simulator.Fault {
-		for org := range moved {
-			if strings.Contains(c.Path, org) {
-				return simulator.Fault{Apply: simulator.Skip, Status: http.StatusForbidden}
-			}
-		}
-		return simulator.Fault{}
+	r.Fail(simulator.NotDone(http.StatusForbidden), func(c simulator.Call) bool {
+		return slices.ContainsFunc(moved, func(org string) bool { return strings.Contains(c.Path, org) })
 	})
 	r.World.Advance(25 * time.Hour)
 	must(t, r.World.MarkUnpaid(all[0].Subscription))
@@ -156,12 +149,7 @@ func TestARefusalOfInvoicesDoesNotForgetThatOneIsNotDueYet(t *testing.T) {
 	must(t, r.World.FailPayment(s.Subscription))
 	r.World.Advance(2 * time.Minute)
 	r.Run(engine.Request{Full: true})
-	r.World.SetFault(func(c simulator.Call) simulator.Fault {
-		if strings.HasPrefix(c.Path, "/v1/invoices") {
-			return simulator.Fault{Apply: simulator.Skip, Status: http.StatusForbidden}
-		}
-		return simulator.Fault{}
-	})
+	r.Fail(simulator.NotDone(http.StatusForbidden), invoices)
 	r.World.Advance(5 * 24 * time.Hour)
 	r.Run(engine.Request{Subscriptions: []string{s.Subscription}})
 	r.Run(engine.Request{Full: true})

@@ -94,7 +94,7 @@ func (r *run) planAgain(ctx context.Context, ids []string) error {
 // clockGate holds three clocks together: Stripe dates what is owed, ours says when
 // that was too long ago, and the database keeps what was noted when.
 func (r *run) clockGate(ctx context.Context) (string, error) {
-	if skew := r.skew(); skew.Abs() > maxSkew {
+	if skew := r.wrong(); skew != 0 {
 		return apart("this machine's clock", skew) + ": set it right (NTP)", nil
 	}
 	off, err := r.Evidence.ClockSkew(ctx)

@@ -137,11 +137,24 @@ func (r *run) skew() time.Duration {
 	return local.Sub(stripe)
 }
 
-// checkClock goes by Stripe's clock where ours is wrong, and refuses to go on where
-// it is wildly wrong. It is asked after Stripe's first answer and before the first
-// thing is stored.
+// wrong is skew where it is too far to go by our clock, else 0.
+func (r *run) wrong() time.Duration {
+	if skew := r.skew(); skew.Abs() > maxSkew {
+		return skew
+	}
+	return 0
+}
+
+// checkClock takes Stripe's clock for ours where that is wrong, and refuses to go on
+// where it is wildly wrong. It is asked after Stripe's first answer and before the
+// first thing is stored: what a wrong clock writes (deadlines, back-offs, the brake's
+// window) would stay wrong for as long as it was off, and who is owed service would
+// wait for it.
 func (r *run) checkClock() error {
-	r.goByStripe()
+	if r.astray == 0 {
+		r.astray = r.wrong()
+		r.now, r.rec.Started = r.now.Add(-r.astray), r.rec.Started.Add(-r.astray)
+	}
 	skew := r.skew()
 	if skew.Abs() <= wildSkew {
 		return nil
@@ -149,22 +162,10 @@ func (r *run) checkClock() error {
 	return r.refuse("%s. Set it right (NTP); the next run goes on as if nothing had been", apart("this machine's clock", skew))
 }
 
-// goByStripe takes Stripe's clock for ours where that is wrong. What a wrong clock
-// writes (deadlines, back-offs, the brake's window) would stay wrong for as long as
-// it was off, and who is owed service would wait for it.
-func (r *run) goByStripe() {
-	skew := r.skew()
-	if r.astray != 0 || skew.Abs() <= maxSkew {
-		return
-	}
-	r.astray = skew
-	r.now, r.rec.Started = r.now.Add(-skew), r.rec.Started.Add(-skew)
-}
-
 // subscription reads one subscription by its id.
 func (r *run) subscription(ctx context.Context, id string) (reconcile.SubscriptionFacts, error) {
 	facts, err := r.Billing.Subscription(ctx, id)
-	facts.ReadAt = facts.ReadAt.Add(-r.astray)
+	facts.ReadAt = facts.ReadAt.Add(-r.wrong())
 	return facts, err
 }
 

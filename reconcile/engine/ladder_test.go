@@ -62,6 +62,15 @@ func one(t *testing.T, set func(*engine.Options)) *rig.Rig {
 	return r
 }
 
+// customer is a single one, who has a hosting.
+func customer(t *testing.T, set func(*engine.Options)) (*rig.Rig, string) {
+	t.Helper()
+	r := rig.New(t, rig.Options{Engine: set})
+	s := signUp(t, r, simulator.SignUp{Email: "ada@example.com", Price: priceFor(t, r, plans(r)[0])})
+	r.Run(engine.Request{})
+	return r, s.Subscription
+}
+
 // The ladder, step by step: nothing is ever deleted unless somebody asked for
 // it, Stripe has ended the subscription for as long, and our own suspension has
 // lasted for as long; then softly, and one at a time.
@@ -93,14 +102,12 @@ func TestTheLadderEndsSoftlyAndNotBeforeThePeriodIsOver(t *testing.T) {
 }
 
 func TestTheLadderBeginsAnewForWhoWasKeptUpForMonths(t *testing.T) {
-	r := rig.New(t, rig.Options{Engine: withRetention})
-	s := signUp(t, r, simulator.SignUp{Email: "ada@example.com", Price: priceFor(t, r, plans(r)[0])})
-	r.Run(engine.Request{})
+	r, sub := customer(t, withRetention)
 	until := r.World.Now().Add(100 * aDay)
-	_, err := r.Store.AddManualHold(t.Context(), reconcile.ManualHold{ID: "hold_1", Kind: reconcile.NoSuspend, Subscription: s.Subscription,
+	_, err := r.Store.AddManualHold(t.Context(), reconcile.ManualHold{ID: "hold_1", Kind: reconcile.NoSuspend, Subscription: sub,
 		Until: until, Reason: "a friend", Author: "test", Created: r.World.Now()})
 	must(t, err)
-	must(t, r.World.Cancel(s.Subscription))
+	must(t, r.World.Cancel(sub))
 	r.World.Advance(99 * aDay)
 	days(r, 3) // the hold ends, and it is suspended
 	diff(t, "deleted", []string(nil), deletions(r))
@@ -112,16 +119,14 @@ func TestTheLadderBeginsAnewForWhoWasKeptUpForMonths(t *testing.T) {
 }
 
 func TestTheLadderBeginsAnewWhenWhatOwedForMonthsEnds(t *testing.T) {
-	r := rig.New(t, rig.Options{Engine: withRetention})
-	s := signUp(t, r, simulator.SignUp{Email: "ada@example.com", Price: priceFor(t, r, plans(r)[0])})
-	r.Run(engine.Request{})
-	must(t, r.World.MarkUnpaid(s.Subscription))
+	r, sub := customer(t, withRetention)
+	must(t, r.World.MarkUnpaid(sub))
 	r.World.Advance(2 * time.Minute)
 	diff(t, "unpaid", []string{"suspend applied"}, kinds(r.Run(engine.Request{})))
 	r.World.Advance(200 * aDay)
 	days(r, 2)
 	diff(t, "deleted while it may still be paid", []string(nil), deletions(r))
-	must(t, r.World.Cancel(s.Subscription))
+	must(t, r.World.Cancel(sub))
 	days(r, 29)
 	diff(t, "deleted 29 days after the end", []string(nil), deletions(r))
 	days(r, 3)
@@ -129,13 +134,11 @@ func TestTheLadderBeginsAnewWhenWhatOwedForMonthsEnds(t *testing.T) {
 }
 
 func TestTheLadderLeavesToStaffWhatTheySuspended(t *testing.T) {
-	r := rig.New(t, rig.Options{Engine: withRetention})
-	s := signUp(t, r, simulator.SignUp{Email: "ada@example.com", Price: priceFor(t, r, plans(r)[0])})
-	r.Run(engine.Request{})
+	r, sub := customer(t, withRetention)
 	must(t, r.World.StaffSuspend(r.World.Hostings()[0].ID))
 	r.World.Advance(25 * time.Hour)
 	r.Run(engine.Request{Full: true})
-	must(t, r.World.Cancel(s.Subscription))
+	must(t, r.World.Cancel(sub))
 	r.World.Advance(100 * aDay)
 	days(r, 2)
 	diff(t, "deleted", []string(nil), deletions(r))

@@ -104,12 +104,7 @@ func TestAWishForEverythingMakesTheNextRunAFullOne(t *testing.T) {
 		diff(t, "still wanted", want.left, left)
 	}
 	wish()
-	r.World.SetFault(func(c simulator.Call) simulator.Fault {
-		if strings.HasPrefix(c.Path, "/v1/subscriptions") {
-			return simulator.Fault{Apply: simulator.Skip, Status: http.StatusBadGateway}
-		}
-		return simulator.Fault{}
-	})
+	r.Fail(simulator.NotDone(http.StatusBadGateway), func(c simulator.Call) bool { return strings.HasPrefix(c.Path, "/v1/subscriptions") })
 	if _, err := r.Engine.Run(t.Context(), engine.Request{}); err == nil {
 		t.Error("a listing that failed and a run that did not")
 	}

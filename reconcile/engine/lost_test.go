@@ -187,3 +187,40 @@ func TestASuspensionThatComesLateIsLiftedForWhoeverHasTheHostingNow(t *testing.T
 		diff(t, "panel at the end", []string{r.World.Plans()[0].Name + " active"}, panel(r))
 	})
 }
+
+// TestAHostingThatIsSomebodyElsesByNowIsNotFoughtOver: a creation was not heard of, and
+// what it made was bound to another customer's subscription meanwhile. With the binding
+// insisted on put in once, this went red: nothing more was done for the first one.
+func TestAHostingThatIsSomebodyElsesByNowIsNotFoughtOver(t *testing.T) {
+	r := rig.New(t, rig.Options{})
+	ada := signUp(t, r, simulator.SignUp{Email: "ada@example.com", Price: priceFor(t, r, plans(r)[0])})
+	bob := signUp(t, r, simulator.SignUp{Email: "bob@example.com", Price: unmapped(r)})
+	r.World.SetFault(func(c simulator.Call) simulator.Fault {
+		switch c.Route {
+		case "POST /orgs/{org}/customers/{customer}/subscriptions":
+			return simulator.Unheard(502)
+		case "GET /orgs/{org}/customers/{customer}/subscriptions":
+			return simulator.NotDone(500)
+		}
+		return simulator.Fault{Honest: true}
+	})
+	rep, err := r.Try(engine.Request{})
+	must(t, err)
+	pending := func() int {
+		found, err := r.Store.Customers(t.Context(), []string{ada.Customer})
+		must(t, err)
+		return len(found[0].Pending)
+	}
+	diff(t, "not heard of", 1, pending())
+	made := r.World.Hostings()[0]
+	tok, _, _, err := r.Store.Acquire(t.Context(), "test", r.World.Now(), time.Second)
+	must(t, err)
+	link := reconcile.Action{ID: "link:" + bob.Subscription, Kind: reconcile.Link, Customer: bob.Customer, Subscription: bob.Subscription}
+	must(t, r.Store.Settle(t.Context(), tok, reconcile.Outcome{Run: rep.Run.ID, State: reconcile.ActionApplied, At: r.World.Now(), Action: link,
+		Binding: &reconcile.Binding{Subscription: bob.Subscription, Slot: 1, Org: made.Org, Hosting: int64(made.ID), How: reconcile.BoundByMetadata}}))
+	must(t, r.Store.Release(t.Context(), tok))
+	r.World.SetFault(nil)
+	r.World.Advance(2 * time.Hour)
+	r.Run(engine.Request{})
+	diff(t, "not heard of in the end", 0, pending())
+}

@@ -41,25 +41,26 @@ const (
 // everything, or what changed since the cursor.
 func (r *run) chooseMode(ctx context.Context) error {
 	since, err := r.eventCursor(ctx)
-	if err != nil {
-		return err
-	}
-	full := r.req.Full
-	if !full && !r.req.Dry {
-		if full, err = r.Leases.FullNudged(ctx); err != nil {
-			return fmt.Errorf("looking for nudges: %w", err)
-		}
-	}
 	switch {
+	case err != nil:
+		return err
 	case len(r.req.Subscriptions) > 0:
 		r.setMode(reconcile.RunTargeted)
-	case full || since.IsZero():
+		return nil
+	case r.req.Full || since.IsZero():
 		r.setMode(reconcile.RunFull)
-	default:
-		r.setMode(reconcile.RunIncremental)
-		r.since = since
+		return nil
 	}
-	return nil
+	r.setMode(reconcile.RunIncremental)
+	r.since = since
+	if r.req.Dry {
+		return nil
+	}
+	full, err := r.Leases.FullNudged(ctx)
+	if full {
+		r.setMode(reconcile.RunFull)
+	}
+	return err
 }
 
 func (r *run) setMode(m reconcile.RunMode) { r.mode, r.rec.Mode = m, m.String() }
@@ -113,9 +114,8 @@ func (r *run) sweep(ctx context.Context) error {
 	}
 	entitled := 0
 	listing, err := r.Billing.Sweep(ctx, func(page []reconcile.SubscriptionFacts) error {
-		r.goByStripe()
 		for i := range page {
-			page[i].ReadAt = page[i].ReadAt.Add(-r.astray)
+			page[i].ReadAt = page[i].ReadAt.Add(-r.wrong())
 			r.recognised = r.recognised || slices.Contains(anchors, page[i].ID)
 			if s := page[i].Status; s == reconcile.StatusActive || s == reconcile.StatusTrialing || s == reconcile.StatusPastDue {
 				entitled++

@@ -28,11 +28,8 @@ func TestOneHostingThatCannotBeReadInTheDriftStopsNobody(t *testing.T) {
 			broken := fmt.Sprintf("/subscriptions/%d", r.World.Hostings()[0].ID)
 			payer := owing(t, r, 1)[0]
 			r.World.Advance(25 * time.Hour)
-			r.World.SetFault(func(c simulator.Call) simulator.Fault {
-				if c.Side == simulator.Enhance && !c.Write() && strings.HasSuffix(c.Path, broken) {
-					return fault
-				}
-				return simulator.Fault{Honest: true}
+			r.Fail(fault, func(c simulator.Call) bool {
+				return c.Side == simulator.Enhance && !c.Write() && strings.HasSuffix(c.Path, broken)
 			})
 			must(t, r.World.Pay(payer))
 			signUp(t, r, simulator.SignUp{Email: "new@example.com", Price: price})
@@ -60,12 +57,7 @@ func out(t *testing.T, f simulator.Fault, of func(simulator.Call) bool, runs int
 	r.World.Advance(20 * time.Minute)
 	must(t, r.World.Pay(sub))
 	r.World.Advance(2 * time.Minute)
-	r.World.SetFault(func(c simulator.Call) simulator.Fault {
-		if of(c) {
-			return f
-		}
-		return simulator.Fault{Honest: true}
-	})
+	r.Fail(f, of)
 	for range runs {
 		_, _ = r.Try(engine.Request{})
 		r.World.Advance(time.Minute)

@@ -65,11 +65,8 @@ func TestARunThatCouldNotReadWhatChangedHasNotConverged(t *testing.T) {
 					r.World.Advance(25 * time.Hour) // everything is to be compared
 				}
 				r.World.Advance(2 * time.Minute)
-				r.World.SetFault(func(c simulator.Call) simulator.Fault {
-					if c.Route == route && (c.Side == simulator.Enhance || strings.HasSuffix(c.Path, s.Subscription)) {
-						return f
-					}
-					return simulator.Fault{Honest: true}
+				r.Fail(f, func(c simulator.Call) bool {
+					return c.Route == route && (c.Side == simulator.Enhance || strings.HasSuffix(c.Path, s.Subscription))
 				})
 				rep, err := r.Try(engine.Request{})
 				diff(t, "converged", false, err == nil && rep.Converged())

@@ -23,12 +23,7 @@ func TestWritesRefusedForOneOrgKeepNoPayerWaiting(t *testing.T) {
 			for _, h := range all[:broken] {
 				refuse[h.Org] = true
 			}
-			r.World.SetFault(func(c simulator.Call) simulator.Fault {
-				if c.Route == changeHosting && refuse[strings.Split(c.Path, "/")[2]] {
-					return simulator.NotDone(403)
-				}
-				return simulator.Fault{Honest: true}
-			})
+			r.Fail(simulator.NotDone(403), func(c simulator.Call) bool { return c.Route == changeHosting && refuse[strings.Split(c.Path, "/")[2]] })
 			for _, s := range subs[:broken] {
 				must(t, r.World.Pay(s))
 			}
@@ -64,11 +59,8 @@ func TestOneRefusedOrgStopsNoTargetedOrder(t *testing.T) {
 	signUp(t, r, simulator.SignUp{Email: "other@example.com", Price: price})
 	r.Run(engine.Request{})
 	r.World.Advance(time.Hour)
-	r.World.SetFault(func(c simulator.Call) simulator.Fault {
-		if c.Side == simulator.Enhance && strings.HasPrefix(c.Path, "/orgs/"+org) {
-			return simulator.NotDone(403)
-		}
-		return simulator.Fault{Honest: true}
+	r.Fail(simulator.NotDone(403), func(c simulator.Call) bool {
+		return c.Side == simulator.Enhance && strings.HasPrefix(c.Path, "/orgs/"+org)
 	})
 	s := signUp(t, r, simulator.SignUp{Email: "new@example.com", Price: price})
 	var err error
@@ -87,12 +79,7 @@ func TestOneRefusedOrgStopsNoTargetedOrder(t *testing.T) {
 func TestARefusedInvitationDoesNotKeepThePlanThatIsPaidFor(t *testing.T) {
 	r := rig.New(t, rig.Options{})
 	r.Run(engine.Request{})
-	r.World.SetFault(func(c simulator.Call) simulator.Fault {
-		if c.Method == "POST" && strings.HasSuffix(c.Route, "/invites") {
-			return simulator.Fault{Apply: simulator.Skip, Status: 400, Body: []byte(`{"code":"invalid","detail":"email"}`)}
-		}
-		return simulator.Fault{Honest: true}
-	})
+	r.Fail(simulator.Fault{Apply: simulator.Skip, Status: 400, Body: []byte(`{"code":"invalid","detail":"email"}`)}, func(c simulator.Call) bool { return c.Method == "POST" && strings.HasSuffix(c.Route, "/invites") })
 	s := signUp(t, r, simulator.SignUp{Email: "ada@example.com", Price: priceFor(t, r, plans(r)[0]), Domain: "ada.example.com"})
 	_, _ = r.Try(engine.Request{})
 	must(t, r.World.ChangePrice(s.Subscription, s.Items[0], priceFor(t, r, plans(r)[1])))

@@ -25,11 +25,8 @@ var unwell = map[string]simulator.Fault{
 // unlisted answers so whenever the hostings of one of these orgs are listed; of all
 // orgs, when none is named.
 func unlisted(r *rig.Rig, f simulator.Fault, orgs ...string) {
-	r.World.SetFault(func(c simulator.Call) simulator.Fault {
-		if c.Route == "GET /orgs/{org}/customers/{customer}/subscriptions" && (len(orgs) == 0 || slices.Contains(orgs, strings.Split(c.Path, "/")[4])) {
-			return f
-		}
-		return simulator.Fault{Honest: true}
+	r.Fail(f, func(c simulator.Call) bool {
+		return c.Route == "GET /orgs/{org}/customers/{customer}/subscriptions" && (len(orgs) == 0 || slices.Contains(orgs, strings.Split(c.Path, "/")[4]))
 	})
 }
 
