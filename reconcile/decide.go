@@ -81,6 +81,7 @@ type judged struct {
 	verdict
 	items  []Item // by (created, id)
 	mapped bool   // at least one item is mapped
+	adrift int64  // the hosting that its metadata names and that is gone; 0: none
 }
 
 // want is one unit of one item that shall be up.

@@ -37,7 +37,8 @@
 //     subscription's marker, then in its metadata, then among its bindings to
 //     hostings that are gone, so that none of those is replaced, and last with the
 //     customer's ended subscriptions, same plan first: who comes back gets the old
-//     hosting.
+//     hosting. One that the metadata of a subscription names is kept for it while
+//     that wants nothing, being unpaid or without a plan.
 //  17. A hosting that no item claims follows the status of its subscription. In a
 //     live one it is suspended when the quantity fell (what is up is kept before
 //     what is not, low slots before high ones) or its item is gone. It
@@ -47,7 +48,8 @@
 //     subscription stays when one that may have replaced it has come without a
 //     mapping, or when it was found up long after the end by a database that knew
 //     nothing of it. No hosting goes while another one, which the customer still
-//     pays for, is gone: it may be the only one left.
+//     pays for or which the metadata of what is paid for names, is gone: it may be
+//     the only one left.
 //  18. The org is the bound one, else that of the hostings just found, else the one
 //     with our marker, else the one in which such a hosting
 //     was before it was deleted, else the one that the metadata names, else the only one

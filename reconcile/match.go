@@ -239,11 +239,12 @@ func (pl *planner) unfilled(sub, plan int) int {
 func (pl *planner) byMetadata() {
 	for s := range pl.subs {
 		id := pl.subs[s].MetadataHosting
-		w := -1
-		if id != 0 {
-			w = pl.unfilled(s, 0)
+		if id == 0 || pl.ownBinding(s, id) {
+			continue
 		}
-		if w < 0 || pl.ownBinding(s, id) {
+		w := pl.unfilled(s, 0)
+		if w < 0 {
+			pl.reserve(s, id)
 			continue
 		}
 		org := pl.subs[s].MetadataOrg
@@ -261,6 +262,7 @@ func (pl *planner) byMetadata() {
 			pl.need(Need{Kind: NeedHosting, Org: org, Hosting: id})
 		case pl.c.Hostings[h].Org != org || !servable(pl.c.Hostings[h].State):
 			pl.block(s)
+			pl.subs[s].adrift = id
 			pl.hold(Hold{Kind: HoldMissing, Subscription: pl.subs[s].ID, Hosting: id, Reason: fmt.Sprintf(
 				"the metadata of %s names hosting %d of org %s, and the panel says it is %s: correct or remove the metadata", pl.subs[s].ID, id, org, pl.c.Hostings[h].State)})
 		default:
@@ -271,6 +273,39 @@ func (pl *planner) byMetadata() {
 			pl.fill(w, len(pl.links)-1)
 		}
 	}
+}
+
+// reserve binds the hosting that the metadata names for a subscription that wants
+// nothing now, because it is not paid or its plan cannot be found: without that, the
+// ended subscription that had it before would let it go to the next who comes back,
+// or down.
+func (pl *planner) reserve(s int, hosting int64) {
+	had := slices.IndexFunc(pl.links, func(l link) bool { return l.Hosting == hosting })
+	it := pl.mayServe(s)
+	if had < 0 || it == nil || pl.subs[s].stance == stanceEnded || slices.ContainsFunc(pl.links, func(l link) bool { return l.sub == s }) {
+		return
+	}
+	pl.links = append(pl.links, link{Binding: Binding{Subscription: pl.subs[s].ID, Item: it.ID,
+		Slot: pl.freeSlot(s), Org: pl.links[had].Org, Hosting: hosting, How: BoundByMetadata},
+		sub: s, hosting: pl.links[had].hosting, fresh: true, moved: true,
+		reason: fmt.Sprintf("the metadata of %s names hosting %d", pl.subs[s].ID, hosting)})
+}
+
+// mayServe is the item that a hosting of a subscription is for while it cannot be
+// asked for: in one that is up, the first that leads to no plan; in another one the
+// first that does, else the first. nil for none.
+func (pl *planner) mayServe(sub int) *Item {
+	s := &pl.subs[sub]
+	for i := range s.items {
+		t, ok := pl.cat.match(&s.items[i])
+		if leads := ok && t.problem == "" && !s.items[i].absurd(); leads != (s.stance == stanceUp) {
+			return &s.items[i]
+		}
+	}
+	if s.stance == stanceUp || len(s.items) == 0 {
+		return nil
+	}
+	return &s.items[0]
 }
 
 func (pl *planner) ownBinding(sub int, hosting int64) bool {
@@ -297,7 +332,7 @@ func (pl *planner) returning(plan int, samePlan bool) int {
 	best := -1
 	for i := range pl.links {
 		l := &pl.links[i]
-		if l.stance != 0 || l.sub < 0 || pl.subs[l.sub].stance != stanceEnded || !pl.alive(l) || pl.sharedUp(l.Hosting) {
+		if l.stance != 0 || l.sub < 0 || pl.subs[l.sub].stance != stanceEnded || !pl.alive(l) || pl.served(l.Hosting) {
 			continue
 		}
 		if samePlan && pl.c.Hostings[l.hosting].Plan != plan {
@@ -311,9 +346,12 @@ func (pl *planner) returning(plan int, samePlan bool) int {
 	return best
 }
 
-// sharedUp tells that a live subscription already holds the hosting up.
-func (pl *planner) sharedUp(hosting int64) bool {
-	return slices.ContainsFunc(pl.links, func(l link) bool { return l.Hosting == hosting && l.stance == stanceUp })
+// served tells that a subscription which has not ended is bound to the hosting: then
+// it is known who uses it.
+func (pl *planner) served(hosting int64) bool {
+	return slices.ContainsFunc(pl.links, func(l link) bool {
+		return l.Hosting == hosting && l.sub >= 0 && pl.subs[l.sub].stance != stanceEnded
+	})
 }
 
 func (pl *planner) takeOver(w, i int) {

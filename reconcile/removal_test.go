@@ -13,9 +13,10 @@ import (
 // taken away that would not have been taken away with it. What exactly is promised:
 //
 //   - a subscription left out takes nothing from a hosting that it is bound to,
-//     nor from any other. One exception is no absence: a hosting that a new
-//     subscription was about to take over goes the way its own, ended, subscription
-//     says when the new one is not there.
+//     nor from any other. Two exceptions are no absence: a hosting that a new
+//     subscription was about to take over, or to get because its metadata names it,
+//     goes the way its own, ended, subscription says when the new one is not there;
+//     and so does one that only stayed because that metadata names one that is gone.
 //   - a hosting left out takes nothing at all: what is not in the list is read
 //     before it is judged. (What a hosting uses comes with that reading too, right
 //     before it gets less; a list that has no usage holds no downgrade.)
@@ -71,12 +72,12 @@ func takenAnyway(d reconcile.Decision, a reconcile.Action, cat *reconcile.Catalo
 	}) || len(d.Needs) > 0 // would have been read first, and is not judged here
 }
 
-// excused are the two exceptions that the comment of the test names.
+// excused are the exceptions that the comment of the test names.
 func (s scene) excused(less scene, with reconcile.Decision, a reconcile.Action, unmapped map[string]bool) bool {
 	took := slices.ContainsFunc(with.Actions, func(b reconcile.Action) bool {
-		return b.Kind == reconcile.Link && b.How == reconcile.BoundByReturn && b.Hosting == a.Hosting
+		return b.Kind == reconcile.Link && (b.How == reconcile.BoundByReturn || b.How == reconcile.BoundByMetadata) && b.Hosting == a.Hosting
 	})
-	if took {
+	if took || s.stayedByMetadata(less, with, a.Hosting) {
 		return true
 	}
 	for _, b := range less.c.Bindings {
@@ -94,6 +95,13 @@ func (s scene) excused(less scene, with reconcile.Decision, a reconcile.Action, 
 		}
 	}
 	return len(unmapped) > 0
+}
+
+func (s scene) stayedByMetadata(less scene, with reconcile.Decision, hosting int64) bool {
+	named := slices.ContainsFunc(s.c.Subscriptions, func(sub reconcile.Subscription) bool {
+		return sub.MetadataHosting != 0 && subOf(&less.c, sub.ID) == nil
+	})
+	return named && slices.ContainsFunc(with.Holds, func(h reconcile.Hold) bool { return h.Kind == reconcile.HoldMissing && h.Hosting == hosting })
 }
 
 func without[T any](t *rapid.T, all []T) (kept []T) {

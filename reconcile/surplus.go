@@ -73,10 +73,7 @@ func (pl *planner) ended(s *judged, l *link, reason string) (stance, string) {
 		return pl.keep(HoldUnmapped, l, fmt.Sprintf("%s, but %s (%s) has come without a mapping: hosting %d stays as it is until `stripe-enhance mappings set PRICE PLAN`",
 			reason, n.ID, priceList(n.items), l.Hosting))
 	}
-	served := slices.ContainsFunc(pl.links, func(o link) bool { // then it is known who uses it
-		return o.Hosting == l.Hosting && o.sub >= 0 && pl.subs[o.sub].stance != stanceEnded
-	})
-	up := l.hosting >= 0 && pl.c.Hostings[l.hosting].State == HostingActive && !served
+	up := l.hosting >= 0 && pl.c.Hostings[l.hosting].State == HostingActive && !pl.served(l.Hosting)
 	known := slices.ContainsFunc(pl.links, func(o link) bool { return o.sub == l.sub && !o.At.IsZero() && o.At.Before(s.EndedAt) })
 	if up && !known && l.How == BoundByMarker && !s.EndedAt.IsZero() && l.At.Sub(s.EndedAt) > foundUp {
 		return pl.keep(HoldAdopt, l, fmt.Sprintf("%s, but hosting %d was found up at %s, when this database knew nothing of it: somebody who came back may be using it; suspend it in the panel if nobody does, or name it in the metadata of whom it serves",
@@ -146,6 +143,12 @@ func (pl *planner) unlessLast(l *link, down stance, reason string) (stance, stri
 		}
 		return pl.keep(HoldMissing, l, fmt.Sprintf("%s, but hosting %d, which %s still pays for, is gone: hosting %d stays as it is until that one is restored or its binding removed",
 			reason, o.Hosting, o.Subscription, l.Hosting))
+	}
+	for i := range pl.subs {
+		if s := &pl.subs[i]; s.adrift != 0 && s.adrift != l.Hosting {
+			return pl.keep(HoldMissing, l, fmt.Sprintf("%s, but hosting %d, which the metadata of %s names, is gone: hosting %d stays as it is until that one is restored or the metadata corrected",
+				reason, s.adrift, s.ID, l.Hosting))
+		}
 	}
 	return down, reason
 }

@@ -162,9 +162,13 @@ func (w *World) amount(s *Subscription) (sum int64) {
 	return sum
 }
 
-// chargeFails opens the way through past_due.
+// chargeFails opens the way through past_due. An invoice that was sent fails by
+// passing its due date: a subscription is never past_due for one that is not due.
 func (w *World) chargeFails(s *Subscription, inv *Invoice) {
 	inv.Attempts++
+	if s.SendInvoice {
+		inv.Due = w.now.Unix()
+	}
 	if s.Status != "past_due" {
 		s.pastDueSince, s.retries = w.now.Unix(), 0
 	}

@@ -301,19 +301,32 @@ func (y *play) boughtOfLate(e simulator.Effect, sent time.Time, sub string) bool
 	if e.After.Plan > e.Before.Plan { // the offer rises with its numbers: this gives
 		back = window
 	}
-	wasUp, led := false, false
+	wasUp, led := map[string]bool{}, map[string]bool{}
 	for _, s := range y.since(sent.Add(-back)) {
-		if b := s.bills[sub]; b != nil {
-			wasUp = wasUp || b.stance == up
-			led = led || slices.Contains(b.plans, e.After.Plan)
+		for id, other := range s.bills {
+			if s.bills[sub].servedBy(other) {
+				wasUp[id] = wasUp[id] || other.stance == up
+				led[id] = led[id] || slices.Contains(other.plans, e.After.Plan)
+			}
 		}
 	}
-	return wasUp && led
+	for id := range wasUp {
+		if wasUp[id] && led[id] {
+			return true
+		}
+	}
+	return false
+}
+
+// servedBy tells that the hosting which was made for a bill may serve another one:
+// the bill itself, or, once it has ended, any of the same customer.
+func (b *bill) servedBy(other *bill) bool {
+	return b != nil && (other == b || b.stance == ended && other.party == b.party)
 }
 
 func (y *play) bought(e simulator.Effect, s shot, b *bill) string {
 	for _, other := range s.bills {
-		if other.stance == up && slices.Contains(other.plans, e.After.Plan) && (other == b || b.stance == ended && other.party == b.party) {
+		if other.stance == up && slices.Contains(other.plans, e.After.Plan) && b.servedBy(other) {
 			return ""
 		}
 	}
@@ -333,6 +346,9 @@ func (y *play) needed(e simulator.Effect, s shot, b *bill) string {
 			return "it is " + b.status + " and its units have no other"
 		}
 	case ended:
+		if y.takenOver(e.Hosting, s, b) {
+			return ""
+		}
 		units := 0
 		for _, o := range s.bills {
 			if o.party == b.party && o.stance == up && y.known[o.id] && y.bill(o.id).stance == up {
@@ -344,6 +360,17 @@ func (y *play) needed(e simulator.Effect, s shot, b *bill) string {
 		}
 	}
 	return ""
+}
+
+// takenOver tells that the hosting of an ended subscription may serve one by now
+// that is to be suspended: one which has fewer of its own than it has units.
+func (y *play) takenOver(hosting int, s shot, b *bill) bool {
+	for _, o := range s.bills {
+		if o.party == b.party && o.stance == down && y.known[o.id] && y.serving(hosting, s, func(x *bill) bool { return x == o }) < o.units {
+			return true
+		}
+	}
+	return false
 }
 
 // serving counts the hostings, but for one, that exist and serve such a bill.

@@ -102,6 +102,14 @@ var found = []struct {
 		{Kind: Run, Pick: runTargeted, Cut: &Cut{At: "after-record", Nth: 3, Dies: true}}, {Kind: Wait, Wait: 20 * time.Hour},
 		{Kind: Run, Pick: runTargeted, Who: 1}, {Kind: RestoreDB},
 	}},
+	{name: "the database is lost, the plan of who had come back is missing, and the customer comes back once more", company: withMetadata, steps: []Step{
+		{Kind: SignUp, Pick: 2}, {Kind: Run, Pick: runFull}, {Kind: Cancel, N: 2}, {Kind: SignUp, N: 3, Pick: 48}, {Kind: Wait, Wait: 6 * time.Minute}, {Kind: Run},
+		{Kind: SignUp, Pick: 1}, {Kind: LoseDB, Pick: 2}, {Kind: MapBreak, Pick: 51}, {Kind: Run}, {Kind: MapSwap, Pick: 3},
+	}},
+	{name: "the database is lost, staff delete the hosting that metadata names, and another subscription ends", company: withMetadata, steps: []Step{
+		{Kind: SignUp, Pick: 45}, {Kind: Run, Pick: runFull}, {Kind: SignUp, N: 2, Pick: 19}, {Kind: CancelLater, Pick: 14}, {Kind: LoseDB, Pick: 2},
+		{Kind: StaffDelete, N: 1, Pick: 1}, {Kind: Run, Pick: runFull}, {Kind: Wait, Wait: 312 * time.Hour},
+	}},
 }
 
 func withMetadata(c *Company) { c.Policy.WriteMetadata = true }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"sync/atomic"
 	"time"
 
@@ -184,18 +185,26 @@ func rests(c *reconcile.Catalog, a reconcile.Action) bool {
 }
 
 // readPremise reads afresh, by id, what such an action rests on: every subscription
-// bound to the hosting, what else the customer has, and the hosting itself.
+// bound to the hosting, and the hosting itself. One that goes does so because nothing
+// else needs it, so then also whatever else the customer has at both sides, unless
+// it was just read: another subscription may have grown without an event that told.
 func (r *run) readPremise(ctx context.Context, c *reconcile.Customer, a reconcile.Action) error {
-	for _, b := range c.Bindings {
-		var err error
-		switch {
-		case b.Hosting == a.Hosting:
-			err = r.readOne(ctx, b.Subscription, true)
-		case a.Kind != reconcile.ChangePlan: // one goes because others serve what is paid for: they must be there
-			err = r.lookAt(ctx, b.Org, b.Hosting)
+	goes := a.Kind != reconcile.ChangePlan
+	for i := range c.Subscriptions {
+		s := &c.Subscriptions[i]
+		serves := slices.ContainsFunc(c.Bindings, func(b reconcile.Binding) bool { return b.Hosting == a.Hosting && b.Subscription == s.ID })
+		read := s.ByID && r.clock().Sub(s.ReadAt) <= premiseAge
+		if serves || goes && !s.Status.Ended() && !read {
+			if err := r.readOne(ctx, s.ID, true); err != nil {
+				return err
+			}
 		}
-		if err != nil {
-			return err
+	}
+	for _, b := range c.Bindings {
+		if goes && b.Hosting != a.Hosting {
+			if err := r.lookAt(ctx, b.Org, b.Hosting); err != nil {
+				return err
+			}
 		}
 	}
 	return r.lookAt(ctx, a.Org, a.Hosting)

@@ -165,3 +165,22 @@ func TestTheLadderTakesOneAtATimeAndTheOthersWaitForAPerson(t *testing.T) {
 	r.Run(engine.Request{})
 	diff(t, "deleted once it was approved", 4, len(deletions(r)))
 }
+
+// TestASubscriptionThatGrewUnheardKeepsTheHostingOfAnEndedOne: of two subscriptions
+// one ends, and what is told of the other, that it pays for two now, gets lost. With
+// only what is bound to the hosting read again before it goes, it was suspended, and
+// up again in the next full run.
+func TestASubscriptionThatGrewUnheardKeepsTheHostingOfAnEndedOne(t *testing.T) {
+	r, old := customer(t, nil)
+	first, _ := r.World.Subscription(old)
+	other := signUp(t, r, simulator.SignUp{Customer: first.Customer, Price: priceFor(t, r, plans(r)[0])}).Subscription
+	r.Run(engine.Request{})
+	diff(t, "up", 2, len(live(r)))
+	must(t, r.World.Cancel(old))
+	must(t, r.World.SetQuantity(other, "", 2))
+	r.World.Advance(2 * time.Minute)
+	r.Run(engine.Request{Subscriptions: []string{old}})
+	diff(t, "still up", 2, len(live(r)))
+	r.Run(engine.Request{Full: true})
+	diff(t, "hostings", 2, len(r.World.Hostings()))
+}
