@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
-	"regexp"
 	"time"
 
 	"github.com/stripe-enhance/stripe-enhance/internal/fault"
@@ -21,8 +20,6 @@ const (
 	// was asked for.
 	followLook = 250 * time.Millisecond
 )
-
-var subscriptionShape = regexp.MustCompile(`^sub_[0-9A-Za-z_]{1,250}$`)
 
 type syncDocument struct {
 	Success bool   `json:"success"`
@@ -42,7 +39,7 @@ func (s *Server) sync(w http.ResponseWriter, r *http.Request) {
 	request := Request{Full: true, Trigger: "admin"}
 	// An empty one is a script's variable that was not set, not a wish for all.
 	if id := body.SubscriptionID; id != nil {
-		if !subscriptionShape.MatchString(*id) {
+		if !reconcile.ValidID("sub_", *id) {
 			refuse(w, http.StatusBadRequest, "subscriptionId begins with sub_")
 			return
 		}

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"regexp"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -35,8 +34,6 @@ func (s *scope) flags(c *cobra.Command) {
 	c.Flags().StringSliceVar(&s.subscriptions, "subscription", nil, "look at this subscription only (repeatable)")
 }
 
-var subscriptionShape = regexp.MustCompile(`^sub_[0-9A-Za-z_]{1,250}$`)
-
 func (s *scope) check(command string) error {
 	if s.full && len(s.subscriptions) > 0 {
 		return &usageError{errors.New("--full and --subscription contradict each other"), command}
@@ -45,7 +42,7 @@ func (s *scope) check(command string) error {
 		return &usageError{errors.New("--accept-listing is about a whole listing: it needs --full"), command}
 	}
 	for _, id := range s.subscriptions {
-		if !subscriptionShape.MatchString(id) {
+		if !reconcile.ValidID("sub_", id) {
 			return &usageError{fmt.Errorf("--subscription %q: an id of a subscription begins with sub_", id), command}
 		}
 	}
