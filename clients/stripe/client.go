@@ -218,7 +218,8 @@ func (c *Client) Pin() string {
 }
 
 // ServerTime is Stripe's clock from the Date header of the last good answer, and
-// what our own clock said when it arrived. Both zero before the first one.
+// what our own clock said then: of the time between asking and having the answer,
+// what is nearest. Both zero before the first one.
 func (c *Client) ServerTime() (stripe, local time.Time) { return c.attempts.clock() }
 
 // Requests is how many requests were sent since the start, retries included.

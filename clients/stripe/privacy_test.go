@@ -9,6 +9,7 @@ import (
 	"net/http/httptest"
 	"os"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -219,5 +220,34 @@ func TestTheClocksAndTheCountersFollowTheAnswers(t *testing.T) {
 	want := map[string]int{"GET /v1/subscriptions/{id} 502": 1, "GET /v1/subscriptions/{id} 0": 1, "GET /v1/subscriptions/{id} 200": 1}
 	if diff := cmp.Diff(want, routes); diff != "" {
 		t.Errorf("observed (-want +got):\n%s", diff)
+	}
+}
+
+// TestATimeWithoutAProcessIsNoWrongClock: the process was stopped for minutes between
+// its request and the answer. With the clock read when the answer was taken it seemed
+// to be minutes ahead, and the run went by a time before its own beginning.
+func TestATimeWithoutAProcessIsNoWrongClock(t *testing.T) {
+	date := time.Date(2026, time.March, 2, 9, 0, 0, 0, time.UTC)
+	for name, c := range map[string]struct{ sent, received, want time.Duration }{
+		"stopped before the answer was read": {-time.Second, 8 * time.Minute, 0},
+		"stopped before the request left":    {-8 * time.Minute, time.Second, 0},
+		"ahead":                              {5 * time.Minute, 6 * time.Minute, 5 * time.Minute},
+		"behind":                             {-6 * time.Minute, -5 * time.Minute, -5 * time.Minute},
+	} {
+		t.Run(name, func(t *testing.T) {
+			var local atomic.Int64
+			local.Store(int64(c.sent))
+			s := &stub{answer: func(int, *http.Request) reply {
+				local.Store(int64(c.received))
+				return reply{body: goodSubscription, header: map[string]string{"Date": date.Format(http.TimeFormat)}}
+			}}
+			client := s.client(t, func(o *Options) { o.Now = func() time.Time { return date.Add(time.Duration(local.Load())) } })
+			if err := readOnce(t.Context(), client); err != nil {
+				t.Fatal(err)
+			}
+			if stripe, ours := client.ServerTime(); ours.Sub(stripe) != c.want {
+				t.Errorf("%s ahead of Stripe's, want %s", ours.Sub(stripe), c.want)
+			}
+		})
 	}
 }

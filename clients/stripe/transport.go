@@ -185,7 +185,7 @@ func (a *attempts) learn(ex *exchange, resp *http.Response, body []byte) {
 		ex.body = body
 		if date, err := http.ParseTime(resp.Header.Get("Date")); err == nil {
 			ex.date = date.UTC()
-			a.setClock(ex.date, a.now())
+			a.setClock(ex.date, nearest(ex.date, ex.sent, a.now()))
 		}
 		a.pace.Succeeded()
 	case resp.StatusCode == http.StatusTooManyRequests && !lockTimeout(body):
@@ -194,6 +194,19 @@ func (a *attempts) learn(ex *exchange, resp *http.Response, body []byte) {
 	case resp.StatusCode < http.StatusInternalServerError:
 		a.pace.Succeeded()
 	}
+}
+
+// nearest is when Stripe's clock was read, by ours: of the time between sending and
+// having the answer, what is nearest to it. A process that was stopped meanwhile must
+// not take the time it has lost for a clock that is wrong.
+func nearest(stripe, sent, received time.Time) time.Time {
+	switch {
+	case stripe.After(received):
+		return received
+	case stripe.Before(sent):
+		return sent
+	}
+	return stripe
 }
 
 // lockTimeout tells the 429 that is about one busy object from the one that is

@@ -160,10 +160,22 @@ func (y *play) watch() {
 	if n := len(y.shots); n > 0 && y.shots[n-1].at.Equal(now) {
 		y.shots = y.shots[:n-1]
 	}
-	for len(y.shots) > 1 && now.Sub(y.shots[1].at) > window {
+	for from := y.oldest(now); len(y.shots) > 1 && y.shots[1].at.Before(from); {
 		y.shots = y.shots[1:]
 	}
 	y.shots = append(y.shots, s)
+}
+
+// oldest is how far back the checker remembers now: the window, and all that a run
+// which is at work may have read.
+func (y *play) oldest(now time.Time) time.Time {
+	from := now.Add(-window)
+	for _, p := range y.processes {
+		if p != nil && p.running && p.begun.Before(from) {
+			from = p.begun
+		}
+	}
+	return from
 }
 
 // judge applies the policy, as the README tells it, to one subscription.
