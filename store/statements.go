@@ -3,6 +3,8 @@ package store
 import (
 	"context"
 	"database/sql"
+	"maps"
+	"slices"
 	"sync"
 )
 
@@ -41,13 +43,7 @@ func (s *statements) fill(ctx context.Context) {
 	if s == nil {
 		return
 	}
-	s.mu.Lock()
-	wanted := s.wanted
-	if len(wanted) > 0 {
-		s.wanted = make(map[string]bool)
-	}
-	s.mu.Unlock()
-	for query := range wanted {
+	for _, query := range s.take() {
 		stmt, err := s.db.PrepareContext(ctx, query)
 		if err != nil {
 			continue
@@ -61,6 +57,18 @@ func (s *statements) fill(ctx context.Context) {
 			_ = stmt.Close()
 		}
 	}
+}
+
+// take hands out what was noted, to one goroutine alone.
+func (s *statements) take() []string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if len(s.wanted) == 0 {
+		return nil
+	}
+	queries := slices.Collect(maps.Keys(s.wanted))
+	clear(s.wanted)
+	return queries
 }
 
 // rows and result run a query compiled where that is possible.

@@ -149,7 +149,6 @@ func TestInAnEmptyContainerTLSIsCheckedAgainstTheImagesCertificates(t *testing.T
 	world.Offer()
 	shop := httptest.NewTLSServer(world.StripeHandler())
 	defer shop.Close()
-	shop.Config.ErrorLog = nil
 	panel := httptest.NewTLSServer(world.EnhanceHandler())
 	defer panel.Close()
 	env := simulated(world, shop.URL, panel.URL+"/api")

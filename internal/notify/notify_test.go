@@ -37,12 +37,30 @@ func (i *inbox) send(message string) error {
 	return nil
 }
 
-func journal() (*logrus.Logger, *bytes.Buffer) {
-	var text bytes.Buffer
+func journal() (*logrus.Logger, *written) {
+	text := &written{}
 	log := logrus.New()
-	log.SetOutput(&text)
+	log.SetOutput(text)
 	log.SetLevel(logrus.DebugLevel)
-	return log, &text
+	return log, text
+}
+
+// written is what a log says, while it is still written to.
+type written struct {
+	mu   sync.Mutex
+	text bytes.Buffer
+}
+
+func (w *written) Write(p []byte) (int, error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.text.Write(p)
+}
+
+func (w *written) String() string {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.text.String()
 }
 
 // With no limit of calls that hang put in once, this went red.

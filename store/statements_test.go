@@ -1,0 +1,34 @@
+package store
+
+import (
+	"fmt"
+	"sync"
+	"testing"
+)
+
+// TestManyCompileStatementsAtOnce: while one goroutine compiles what was noted, others
+// note more. They once shared the list, which ends a Go program; the race detector
+// said so (make race), and now and then this test by itself.
+func TestManyCompileStatementsAtOnce(t *testing.T) {
+	s := newFixture(t, sqliteURL(t)).Store
+	const goroutines, queries = 8, 40
+	query := func(n int) string { return fmt.Sprintf("SELECT %d", n) }
+	var all sync.WaitGroup
+	for g := range goroutines {
+		all.Go(func() {
+			for n := range queries {
+				s.reading.find(query((n + g) % queries))
+				s.reading.fill(t.Context())
+			}
+		})
+	}
+	all.Wait()
+	for n := range queries {
+		if s.reading.find(query(n)) == nil {
+			t.Errorf("%q was noted and never compiled", query(n))
+		}
+	}
+	if left := s.reading.take(); len(left) != 0 {
+		t.Errorf("noted and not taken: %v", left)
+	}
+}
