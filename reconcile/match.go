@@ -275,27 +275,32 @@ func (pl *planner) byMetadata() {
 	}
 }
 
-// reserve binds the hosting that the metadata names for a subscription that wants
-// nothing now, because it is not paid or its plan cannot be found: without that, the
-// ended subscription that had it before would let it go to the next who comes back,
-// or down.
+// reserve binds the hosting that the metadata names for a subscription that can be
+// given nothing now, because it is not paid, its plan cannot be found or something is
+// held: without that, the ended subscription that had it before would let it go to the
+// next who comes back, or down.
 func (pl *planner) reserve(s int, hosting int64) {
 	had := slices.IndexFunc(pl.links, func(l link) bool { return l.Hosting == hosting })
 	it := pl.mayServe(s)
-	if had < 0 || it == nil || pl.subs[s].stance == stanceEnded || slices.ContainsFunc(pl.links, func(l link) bool { return l.sub == s }) {
+	has := slices.ContainsFunc(pl.links, func(l link) bool { return l.sub == s })
+	if had < 0 || it == nil || has || pl.subs[s].stance == stanceEnded {
 		return
 	}
 	pl.links = append(pl.links, link{Binding: Binding{Subscription: pl.subs[s].ID, Item: it.ID,
 		Slot: pl.freeSlot(s), Org: pl.links[had].Org, Hosting: hosting, How: BoundByMetadata},
-		sub: s, hosting: pl.links[had].hosting, fresh: true, moved: true,
+		sub: s, hosting: pl.links[had].hosting, stance: stanceKeep, fresh: true, moved: true,
 		reason: fmt.Sprintf("the metadata of %s names hosting %d", pl.subs[s].ID, hosting)})
 }
 
 // mayServe is the item that a hosting of a subscription is for while it cannot be
-// asked for: in one that is up, the first that leads to no plan; in another one the
-// first that does, else the first. nil for none.
+// asked for: one whose wants are held; else, in a subscription that is up, the first
+// that leads to no plan, in another one the first that does, else the first. nil for
+// none.
 func (pl *planner) mayServe(sub int) *Item {
 	s := &pl.subs[sub]
+	if w := slices.IndexFunc(pl.wants, func(w want) bool { return w.sub == sub && w.link < 0 }); w >= 0 {
+		return s.item(pl.wants[w].item)
+	}
 	for i := range s.items {
 		t, ok := pl.cat.match(&s.items[i])
 		if leads := ok && t.problem == "" && !s.items[i].absurd(); leads != (s.stance == stanceUp) {

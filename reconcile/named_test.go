@@ -12,7 +12,7 @@ import (
 // After a database was lost, the metadata at Stripe is all that tells who has taken
 // over the hosting of a subscription that has ended: sub_1 has ended, sub_2 names its
 // hosting, and the customer is back with sub_3. Each case went red when what it is
-// about was left out: nothing kept for who wants nothing now; kept for one that has
+// about was left out: nothing kept for who can be given nothing now; kept for one that has
 // ended or has no item to serve; taken over all the same; or the last one taken down
 // while what the metadata names is gone.
 func TestWhatMetadataNamesIsKeptForIt(t *testing.T) {
@@ -31,13 +31,19 @@ func TestWhatMetadataNamesIsKeptForIt(t *testing.T) {
 		{"nobody has mapped the price of who names it", func(s *reconcile.Subscription, _ *reconcile.Customer) { price(s, "price_new") },
 			kept + ", hold unmapped"},
 		{"who names it asks for an absurd number", func(s *reconcile.Subscription, _ *reconcile.Customer) { s.Items[0].Quantity = 1000 },
-			kept + ", hold quantity, hold quantity"},
+			kept + ", hold quantity"},
 		{"who names it has not paid", func(s *reconcile.Subscription, _ *reconcile.Customer) { s.Status = reconcile.StatusUnpaid },
 			kept},
 		{"an extra beside the item that it is for", func(s *reconcile.Subscription, _ *reconcile.Customer) {
 			s.Status = reconcile.StatusUnpaid
 			s.Items = append([]reconcile.Item{{ID: "si_0", Price: "price_setup", Quantity: 1}}, s.Items...)
 		}, kept},
+		{"what it wants is held", func(s *reconcile.Subscription, c *reconcile.Customer) {
+			s.Items = append(s.Items, reconcile.Item{ID: "si_0", Price: "price_setup", Quantity: 1})
+			for id := range int64(2) {
+				c.Hostings = append(c.Hostings, reconcile.Hosting{ID: 8 + id, Org: "org-1", Plan: 1, State: reconcile.HostingActive, ObservedAt: noon, FriendlyName: "Basic [sub_2/1]"})
+			}
+		}, "link:sub_2/2:7:si_2, hold adopt, hold duplicate, hold duplicate"},
 		{"who names it has ended too", func(s *reconcile.Subscription, _ *reconcile.Customer) { s.Status = reconcile.StatusCanceled }, "link:sub_3/1:7:si_3"},
 		{"who names it asks for none", func(s *reconcile.Subscription, _ *reconcile.Customer) { s.Items[0].Quantity = 0 }, "link:sub_3/1:7:si_3"},
 		{"who names it has another", func(s *reconcile.Subscription, c *reconcile.Customer) {
