@@ -37,6 +37,9 @@ sim: ## Histories of whole companies, 100,000 of them (SEEDS=N, or SEED=N to see
 race: ## Every test under the race detector (needs a C compiler)
 	go test -race -timeout 30m ./...
 
+races: ## The same for the tests in which many goroutines share something: minutes
+	go test -race -timeout 15m -run 'Many|AtOnce|Together|Contenders|Hangs|MixedFleet' ./clients/... ./store ./server ./internal/notify ./reconcile/engine
+
 lint: ## gofmt, vet, and golangci-lint where it is installed
 	test -z "$$(gofmt -l . | tee /dev/stderr)" && go vet ./... && { ! command -v golangci-lint >/dev/null || golangci-lint run; }
 

@@ -37,8 +37,8 @@
 //     subscription's marker, then in its metadata, then among its bindings to
 //     hostings that are gone, so that none of those is replaced, and last with the
 //     customer's ended subscriptions, same plan first: who comes back gets the old
-//     hosting. One that the metadata of a subscription names is kept for it while
-//     that wants nothing, being unpaid or without a plan.
+//     hosting; but not one that the metadata of another subscription names which
+//     has none and cannot be given one yet.
 //  17. A hosting that no item claims follows the status of its subscription. In a
 //     live one it is suspended when the quantity fell (what is up is kept before
 //     what is not, low slots before high ones) or its item is gone. It
@@ -47,9 +47,10 @@
 //     what is bound in this very decision loses nothing in it. That of an ended
 //     subscription stays when one that may have replaced it has come without a
 //     mapping, or when it was found up long after the end by a database that knew
-//     nothing of it. No hosting goes while another one, which the customer still
-//     pays for or which the metadata of what is paid for names, is gone: it may be
-//     the only one left.
+//     nothing of it, or when it is named in the metadata of one that has none and
+//     cannot be given one yet, unless that is to be suspended too. No hosting goes
+//     while another one, which the customer still pays for or which the metadata of
+//     what is paid for names, is gone: it may be the only one left.
 //  18. The org is the bound one, else that of the hostings just found, else the one
 //     with our marker, else the one in which such a hosting
 //     was before it was deleted, else the one that the metadata names, else the only one
@@ -70,7 +71,7 @@
 //  25. Not paid for: suspended. Deleted only when every subscription on it has
 //     ended on a known day, a retention period is set, and that long has passed since
 //     then, since the end of any other that may have been served by it, and since
-//     our own suspension. What others suspended is never deleted.
+//     our own suspension, and no metadata of one that has not ended names it. What others suspended is never deleted.
 //  26. A bound org loses the marker in its name, and its owner is invited, once.
 //  27. What is lacking is created: org, name, invitation, hosting, website. Not while
 //     a create of this customer has no known outcome, the org is deleted or

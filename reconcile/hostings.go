@@ -226,12 +226,12 @@ func (pl *planner) retire(cl claim, h *Hosting) {
 }
 
 // lastServed is the end of the last of the customer's subscriptions that a hosting
-// may have served, the end of its own being known: a later one that has no hosting
-// may have had this one, in a time of which an old copy of the database knows nothing.
+// may have served, the end of its own being known: a later one that has fewer hostings
+// than it asked for may have had this one, in a time of which an old copy of the database knows nothing.
 func (pl *planner) lastServed(end time.Time) time.Time {
 	for i := range pl.subs {
 		s := &pl.subs[i]
-		if s.stance == stanceEnded && s.EndedAt.After(end) && !slices.ContainsFunc(pl.links, func(l link) bool { return l.sub == i }) {
+		if s.stance == stanceEnded && s.EndedAt.After(end) && pl.short(i) {
 			end = s.EndedAt
 		}
 	}

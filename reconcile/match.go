@@ -239,12 +239,11 @@ func (pl *planner) unfilled(sub, plan int) int {
 func (pl *planner) byMetadata() {
 	for s := range pl.subs {
 		id := pl.subs[s].MetadataHosting
-		if id == 0 || pl.ownBinding(s, id) {
-			continue
+		w := -1
+		if id != 0 {
+			w = pl.unfilled(s, 0)
 		}
-		w := pl.unfilled(s, 0)
-		if w < 0 {
-			pl.reserve(s, id)
+		if w < 0 || pl.ownBinding(s, id) {
 			continue
 		}
 		org := pl.subs[s].MetadataOrg
@@ -262,7 +261,9 @@ func (pl *planner) byMetadata() {
 			pl.need(Need{Kind: NeedHosting, Org: org, Hosting: id})
 		case pl.c.Hostings[h].Org != org || !servable(pl.c.Hostings[h].State):
 			pl.block(s)
-			pl.subs[s].adrift = id
+			if !servable(pl.c.Hostings[h].State) {
+				pl.subs[s].adrift = id
+			}
 			pl.hold(Hold{Kind: HoldMissing, Subscription: pl.subs[s].ID, Hosting: id, Reason: fmt.Sprintf(
 				"the metadata of %s names hosting %d of org %s, and the panel says it is %s: correct or remove the metadata", pl.subs[s].ID, id, org, pl.c.Hostings[h].State)})
 		default:
@@ -273,44 +274,6 @@ func (pl *planner) byMetadata() {
 			pl.fill(w, len(pl.links)-1)
 		}
 	}
-}
-
-// reserve binds the hosting that the metadata names for a subscription that can be
-// given nothing now, because it is not paid, its plan cannot be found or something is
-// held: without that, the ended subscription that had it before would let it go to the
-// next who comes back, or down.
-func (pl *planner) reserve(s int, hosting int64) {
-	had := slices.IndexFunc(pl.links, func(l link) bool { return l.Hosting == hosting })
-	it := pl.mayServe(s)
-	has := slices.ContainsFunc(pl.links, func(l link) bool { return l.sub == s })
-	if had < 0 || it == nil || has || pl.subs[s].stance == stanceEnded {
-		return
-	}
-	pl.links = append(pl.links, link{Binding: Binding{Subscription: pl.subs[s].ID, Item: it.ID,
-		Slot: pl.freeSlot(s), Org: pl.links[had].Org, Hosting: hosting, How: BoundByMetadata},
-		sub: s, hosting: pl.links[had].hosting, stance: stanceKeep, fresh: true, moved: true,
-		reason: fmt.Sprintf("the metadata of %s names hosting %d", pl.subs[s].ID, hosting)})
-}
-
-// mayServe is the item that a hosting of a subscription is for while it cannot be
-// asked for: one whose wants are held; else, in a subscription that is up, the first
-// that leads to no plan, in another one the first that does, else the first. nil for
-// none.
-func (pl *planner) mayServe(sub int) *Item {
-	s := &pl.subs[sub]
-	if w := slices.IndexFunc(pl.wants, func(w want) bool { return w.sub == sub && w.link < 0 }); w >= 0 {
-		return s.item(pl.wants[w].item)
-	}
-	for i := range s.items {
-		t, ok := pl.cat.match(&s.items[i])
-		if leads := ok && t.problem == "" && !s.items[i].absurd(); leads != (s.stance == stanceUp) {
-			return &s.items[i]
-		}
-	}
-	if s.stance == stanceUp || len(s.items) == 0 {
-		return nil
-	}
-	return &s.items[0]
 }
 
 func (pl *planner) ownBinding(sub int, hosting int64) bool {
@@ -337,7 +300,7 @@ func (pl *planner) returning(plan int, samePlan bool) int {
 	best := -1
 	for i := range pl.links {
 		l := &pl.links[i]
-		if l.stance != 0 || l.sub < 0 || pl.subs[l.sub].stance != stanceEnded || !pl.alive(l) || pl.served(l.Hosting) {
+		if l.stance != 0 || l.sub < 0 || pl.subs[l.sub].stance != stanceEnded || !pl.alive(l) || pl.served(l.Hosting) || pl.namedBy(l) != nil {
 			continue
 		}
 		if samePlan && pl.c.Hostings[l.hosting].Plan != plan {
@@ -357,6 +320,33 @@ func (pl *planner) served(hosting int64) bool {
 	return slices.ContainsFunc(pl.links, func(l link) bool {
 		return l.Hosting == hosting && l.sub >= 0 && pl.subs[l.sub].stance != stanceEnded
 	})
+}
+
+// namedBy finds the subscription that is to have the hosting of an ended one as soon
+// as it can be given one: its metadata names it. It has none, has not ended, and is
+// unpaid or waits for something. nil for none; of several, one that may be paid for.
+func (pl *planner) namedBy(l *link) (by *judged) {
+	for i := range pl.subs {
+		s := &pl.subs[i]
+		has := slices.ContainsFunc(pl.links, func(o link) bool { return o.sub == i })
+		if s.MetadataHosting != l.Hosting || s.Gone || s.stance == stanceEnded || has || !pl.waits(i) {
+			continue
+		}
+		if by == nil || by.stance == stanceDown {
+			by = s
+		}
+	}
+	return by
+}
+
+// waits tells that a subscription may want a hosting that it cannot be given now.
+func (pl *planner) waits(sub int) bool {
+	s := &pl.subs[sub]
+	return s.stance != stanceUp || slices.ContainsFunc(pl.wants, func(w want) bool { return w.sub == sub && w.link < 0 }) ||
+		slices.ContainsFunc(s.items, func(it Item) bool {
+			t, ok := pl.cat.match(&it)
+			return !ok && !s.mapped || ok && (t.problem != "" || it.absurd())
+		})
 }
 
 func (pl *planner) takeOver(w, i int) {

@@ -14,9 +14,9 @@ import (
 //
 //   - a subscription left out takes nothing from a hosting that it is bound to,
 //     nor from any other. Two exceptions are no absence: a hosting that a new
-//     subscription was about to take over, or to get because its metadata names it,
-//     goes the way its own, ended, subscription says when the new one is not there;
-//     and so does one that only stayed because that metadata names one that is gone.
+//     subscription was about to take over goes the way its own, ended, subscription
+//     says when the new one is not there; and so does one that only the metadata of
+//     the one left out kept, by naming it, or another that is gone.
 //   - a hosting left out takes nothing at all: what is not in the list is read
 //     before it is judged. (What a hosting uses comes with that reading too, right
 //     before it gets less; a list that has no usage holds no downgrade.)
@@ -75,9 +75,9 @@ func takenAnyway(d reconcile.Decision, a reconcile.Action, cat *reconcile.Catalo
 // excused are the exceptions that the comment of the test names.
 func (s scene) excused(less scene, with reconcile.Decision, a reconcile.Action, unmapped map[string]bool) bool {
 	took := slices.ContainsFunc(with.Actions, func(b reconcile.Action) bool {
-		return b.Kind == reconcile.Link && (b.How == reconcile.BoundByReturn || b.How == reconcile.BoundByMetadata) && b.Hosting == a.Hosting
+		return b.Kind == reconcile.Link && b.How == reconcile.BoundByReturn && b.Hosting == a.Hosting
 	})
-	if took || s.stayedByMetadata(less, with, a.Hosting) {
+	if took || s.keptByMetadata(less, with, a.Hosting) {
 		return true
 	}
 	for _, b := range less.c.Bindings {
@@ -97,11 +97,11 @@ func (s scene) excused(less scene, with reconcile.Decision, a reconcile.Action, 
 	return len(unmapped) > 0
 }
 
-func (s scene) stayedByMetadata(less scene, with reconcile.Decision, hosting int64) bool {
-	named := slices.ContainsFunc(s.c.Subscriptions, func(sub reconcile.Subscription) bool {
-		return sub.MetadataHosting != 0 && subOf(&less.c, sub.ID) == nil
+func (s scene) keptByMetadata(less scene, with reconcile.Decision, hosting int64) bool {
+	stayed := slices.ContainsFunc(with.Holds, func(h reconcile.Hold) bool { return h.Kind == reconcile.HoldMissing && h.Hosting == hosting })
+	return slices.ContainsFunc(s.c.Subscriptions, func(sub reconcile.Subscription) bool {
+		return subOf(&less.c, sub.ID) == nil && (sub.MetadataHosting == hosting || sub.MetadataHosting != 0 && stayed)
 	})
-	return named && slices.ContainsFunc(with.Holds, func(h reconcile.Hold) bool { return h.Kind == reconcile.HoldMissing && h.Hosting == hosting })
 }
 
 func without[T any](t *rapid.T, all []T) (kept []T) {

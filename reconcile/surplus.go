@@ -73,6 +73,12 @@ func (pl *planner) ended(s *judged, l *link, reason string) (stance, string) {
 		return pl.keep(HoldUnmapped, l, fmt.Sprintf("%s, but %s (%s) has come without a mapping: hosting %d stays as it is until `stripe-enhance mappings set PRICE PLAN`",
 			reason, n.ID, priceList(n.items), l.Hosting))
 	}
+	if n := pl.namedBy(l); n != nil && n.stance == stanceDown {
+		return pl.unlessLast(l, stanceDown, reason+", and "+n.why(n.Subscription, pl.policy)) // not to be deleted for its end
+	} else if n != nil {
+		return pl.keep(HoldAdopt, l, fmt.Sprintf("%s, but the metadata of %s (%s) names hosting %d: it stays as it is until that one can be given it, or has ended",
+			reason, n.ID, n.status, l.Hosting))
+	}
 	up := l.hosting >= 0 && pl.c.Hostings[l.hosting].State == HostingActive && !pl.served(l.Hosting)
 	known := slices.ContainsFunc(pl.links, func(o link) bool { return o.sub == l.sub && !o.At.IsZero() && o.At.Before(s.EndedAt) })
 	if up && !known && l.How == BoundByMarker && !s.EndedAt.IsZero() && l.At.Sub(s.EndedAt) > foundUp {
@@ -91,12 +97,29 @@ func (pl *planner) successor(s *judged) *judged {
 	}
 	for i := range pl.subs {
 		n := &pl.subs[i]
-		linked := slices.ContainsFunc(pl.links, func(l link) bool { return l.sub == i })
-		if n.stance == stanceUp && !n.mapped && !linked && n.Created.After(end.Add(-successorWithin)) {
+		if n.stance == stanceUp && !n.mapped && pl.short(i) && n.Created.After(end.Add(-successorWithin)) {
 			return n
 		}
 	}
 	return nil
+}
+
+// short tells that a subscription has fewer hostings than it asks for, so that it may
+// be using one that is bound to another.
+func (pl *planner) short(sub int) bool {
+	asks, has := int64(0), int64(0)
+	for i := range pl.subs[sub].items {
+		it := &pl.subs[sub].items[i]
+		if _, ok := pl.cat.match(it); ok || !pl.subs[sub].mapped {
+			asks += it.Quantity
+		}
+	}
+	for i := range pl.links {
+		if pl.links[i].sub == sub {
+			has++
+		}
+	}
+	return has == 0 || has < asks
 }
 
 // itemGone judges a hosting whose item is no longer part of a live subscription.

@@ -295,8 +295,8 @@ func (y *play) justify(p *process, e simulator.Effect, sent time.Time) {
 // boughtOfLate tells that a plan was bought as far as the program could know: a
 // mapping that the operator has just changed, and a subscription that has just
 // ended, may never have been true at one instant. A larger plan is given by what
-// the run has read, which may be some minutes old by the time: it goes by when it
-// began, also where it was frozen since.
+// the run has read: the subscription not longer ago than some minutes, the mappings
+// and the plans when it began, which is longer where it was frozen since.
 func (y *play) boughtOfLate(p *process, e simulator.Effect, sent time.Time, sub string) bool {
 	back := tolerance
 	if e.After.Plan > e.Before.Plan { // the offer rises with its numbers: this gives
@@ -306,7 +306,7 @@ func (y *play) boughtOfLate(p *process, e simulator.Effect, sent time.Time, sub 
 	for _, s := range y.since(sent.Add(-back)) {
 		for id, other := range s.bills {
 			if s.bills[sub].servedBy(other) {
-				wasUp[id] = wasUp[id] || other.stance == up
+				wasUp[id] = wasUp[id] || other.stance == up && sent.Sub(s.at) <= window
 				led[id] = led[id] || slices.Contains(other.plans, e.After.Plan)
 			}
 		}
@@ -364,10 +364,11 @@ func (y *play) needed(e simulator.Effect, s shot, b *bill) string {
 }
 
 // takenOver tells that the hosting of an ended subscription may serve one by now
-// that is to be suspended: one which has fewer of its own than it has units.
+// that is to be suspended: one which has fewer of its own than it has units, and was
+// up after the other had ended.
 func (y *play) takenOver(hosting int, s shot, b *bill) bool {
 	for _, o := range s.bills {
-		if o.party == b.party && o.stance == down && y.known[o.id] && y.serving(hosting, s, func(x *bill) bool { return x == o }) < o.units {
+		if o.party == b.party && o.stance == down && y.known[o.id] && y.up[o.id].After(b.ended) && y.serving(hosting, s, func(x *bill) bool { return x == o }) < o.units {
 			return true
 		}
 	}

@@ -23,10 +23,11 @@ type ledger struct {
 	shots     []shot // the last minutes, oldest first
 	seen      int    // effects looked at
 	origin    map[int]origin
-	orgs      map[string]string // orgs made through the API → party
-	emptied   map[string]bool   // orgs in which staff deleted or renamed a hosting
-	most      map[string]int    // subscription → most units it ever had at once
-	days      []dated           // effects that a brake counts
+	up        map[string]time.Time // subscription → when it was last seen up
+	orgs      map[string]string    // orgs made through the API → party
+	emptied   map[string]bool      // orgs in which staff deleted or renamed a hosting
+	most      map[string]int       // subscription → most units it ever had at once
+	days      []dated              // effects that a brake counts
 	approvals []approval
 	byHand    []string // parties with an org made by staff
 	lost      time.Time
@@ -89,6 +90,7 @@ func (l *ledger) begin(offer map[string]int) {
 	for price, plan := range offer {
 		l.offer[price] = strconv.Itoa(plan)
 	}
+	l.up = map[string]time.Time{}
 	l.read, l.emptied = map[int]bool{}, map[string]bool{}
 	l.prices = slices.Sorted(maps.Keys(offer))
 }
@@ -151,6 +153,9 @@ func (y *play) watch() {
 		b := y.judge(sub, plans, now)
 		b.party = party[sub.Customer]
 		s.bills[sub.ID] = b
+		if b.stance == up {
+			y.up[sub.ID] = now
+		}
 		total := 0
 		for _, it := range sub.Items {
 			total += int(max(it.Quantity, 1))

@@ -185,29 +185,52 @@ func rests(c *reconcile.Catalog, a reconcile.Action) bool {
 }
 
 // readPremise reads afresh, by id, what such an action rests on: every subscription
-// bound to the hosting, and the hosting itself. One that goes does so because nothing
-// else needs it, so then also whatever else the customer has at both sides, unless
-// it was just read: another subscription may have grown without an event that told.
+// bound to the hosting, and last the hosting itself. One that goes does so because
+// nothing else needs it, so before that whatever else the customer has at both sides,
+// unless it was just read: another subscription may have grown without an event that
+// told, and what serves it must be there.
 func (r *run) readPremise(ctx context.Context, c *reconcile.Customer, a reconcile.Action) error {
-	goes := a.Kind != reconcile.ChangePlan
+	serves := func(s *reconcile.Subscription) bool {
+		return slices.ContainsFunc(c.Bindings, func(b reconcile.Binding) bool { return b.Hosting == a.Hosting && b.Subscription == s.ID })
+	}
+	if a.Kind != reconcile.ChangePlan {
+		if err := r.readAround(ctx, c, a.Hosting, serves); err != nil {
+			return err
+		}
+	}
 	for i := range c.Subscriptions {
-		s := &c.Subscriptions[i]
-		serves := slices.ContainsFunc(c.Bindings, func(b reconcile.Binding) bool { return b.Hosting == a.Hosting && b.Subscription == s.ID })
-		read := s.ByID && r.clock().Sub(s.ReadAt) <= premiseAge
-		if serves || goes && !s.Status.Ended() && !read {
+		if s := &c.Subscriptions[i]; serves(s) {
 			if err := r.readOne(ctx, s.ID, true); err != nil {
 				return err
 			}
 		}
 	}
-	for _, b := range c.Bindings {
-		if goes && b.Hosting != a.Hosting {
-			if err := r.lookAt(ctx, b.Org, b.Hosting); err != nil {
-				return err
-			}
+	return r.lookAt(ctx, a.Org, a.Hosting)
+}
+
+// readAround reads what a customer has besides a hosting and whom that serves: some
+// at once, for resellers have hundreds.
+func (r *run) readAround(ctx context.Context, c *reconcile.Customer, but int64, serves func(*reconcile.Subscription) bool) error {
+	just := func(at time.Time) bool { return r.clock().Sub(at).Abs() <= premiseAge }
+	g, ctx := errgroup.WithContext(ctx)
+	g.SetLimit(r.Concurrency)
+	for i := range c.Subscriptions {
+		if s := &c.Subscriptions[i]; !s.Status.Ended() && !serves(s) && !(s.ByID && just(s.ReadAt)) {
+			g.Go(func() error { return r.readOne(ctx, s.ID, true) })
 		}
 	}
-	return r.lookAt(ctx, a.Org, a.Hosting)
+	looked := map[int64]bool{but: true}
+	for i := range c.Hostings {
+		h := &c.Hostings[i]
+		looked[h.ID] = looked[h.ID] || just(h.ObservedAt)
+	}
+	for _, b := range c.Bindings {
+		if !looked[b.Hosting] {
+			looked[b.Hosting] = true
+			g.Go(func() error { return r.lookAt(ctx, b.Org, b.Hosting) })
+		}
+	}
+	return g.Wait()
 }
 
 // lookFirst looks for what is about to be created, and at what is about to be

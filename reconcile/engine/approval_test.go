@@ -14,9 +14,14 @@ import (
 )
 
 // forty are customers who are up; the brake on suspensions is the usual one, five.
-func forty(t *testing.T) (*rig.Rig, []string) {
+func forty(t *testing.T, set ...func(*engine.Options)) (*rig.Rig, []string) {
 	t.Helper()
-	r := rig.New(t, rig.Options{Engine: func(o *engine.Options) { o.Brakes.Create = reconcile.Limit{Count: 1000} }})
+	r := rig.New(t, rig.Options{Engine: func(o *engine.Options) {
+		o.Brakes.Create = reconcile.Limit{Count: 1000}
+		for _, change := range set {
+			change(o)
+		}
+	}})
 	var subs []string
 	for i := range 40 {
 		subs = append(subs, signUp(t, r, simulator.SignUp{Email: fmt.Sprintf("c%02d@example.com", i), Price: priceFor(t, r, plans(r)[0])}).Subscription)

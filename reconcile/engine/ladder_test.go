@@ -3,6 +3,8 @@ package engine_test
 import (
 	"net/http"
 	"slices"
+	"strconv"
+	"strings"
 	"testing"
 	"time"
 
@@ -183,4 +185,32 @@ func TestASubscriptionThatGrewUnheardKeepsTheHostingOfAnEndedOne(t *testing.T) {
 	diff(t, "still up", 2, len(live(r)))
 	r.Run(engine.Request{Full: true})
 	diff(t, "hostings", 2, len(r.World.Hostings()))
+}
+
+// TestWhatGoesIsReadLast: whatever else the customer has is read before, so that the
+// subscription that has ended and its hosting were read when nothing else was left to
+// do. With the others read after them, who pays meanwhile was suspended for as long as
+// it takes to read hundreds.
+func TestWhatGoesIsReadLast(t *testing.T) {
+	r, old := customer(t, func(o *engine.Options) { o.Concurrency = 1 })
+	first, _ := r.World.Subscription(old)
+	for range 5 {
+		signUp(t, r, simulator.SignUp{Customer: first.Customer, Price: priceFor(t, r, plans(r)[0])})
+	}
+	r.Run(engine.Request{})
+	must(t, r.World.Cancel(old))
+	r.World.Advance(2 * time.Minute)
+	before := len(r.World.Requests())
+	r.Run(engine.Request{})
+	var read []string
+	for _, q := range r.World.Requests()[before:] {
+		if q.Method == http.MethodPatch {
+			break
+		}
+		read = append(read, q.Path[strings.LastIndex(q.Path, "/")+1:])
+	}
+	if n := len(read); n < 12 || read[n-2] != old || read[n-1] != strconv.Itoa(r.World.Hostings()[0].ID) {
+		t.Errorf("before the suspension were read: %v", read)
+	}
+	diff(t, "up", 5, len(live(r)))
 }
