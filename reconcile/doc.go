@@ -71,7 +71,8 @@
 //  25. Not paid for: suspended. Deleted only when every subscription on it has
 //     ended on a known day, a retention period is set, and that long has passed since
 //     then, since the end of any other that may have been served by it, and since
-//     our own suspension, and no metadata of one that has not ended names it. What others suspended is never deleted.
+//     our own suspension, and no metadata of one that has not ended names it. What
+//     others suspended is never deleted.
 //  26. A bound org loses the marker in its name, and its owner is invited, once.
 //  27. What is lacking is created: org, name, invitation, hosting, website. Not while
 //     a create of this customer has no known outcome, the org is deleted or

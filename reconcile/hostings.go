@@ -227,7 +227,8 @@ func (pl *planner) retire(cl claim, h *Hosting) {
 
 // lastServed is the end of the last of the customer's subscriptions that a hosting
 // may have served, the end of its own being known: a later one that has fewer hostings
-// than it asked for may have had this one, in a time of which an old copy of the database knows nothing.
+// than it asked for may have had this one, in a time of which an old copy of the
+// database knows nothing.
 func (pl *planner) lastServed(end time.Time) time.Time {
 	for i := range pl.subs {
 		s := &pl.subs[i]
