@@ -19,6 +19,7 @@ import (
 	"time"
 
 	"github.com/stripe-enhance/stripe-enhance/clients/stripe"
+	"github.com/stripe-enhance/stripe-enhance/internal/logtest"
 	"github.com/stripe-enhance/stripe-enhance/internal/pgtest"
 	"github.com/stripe-enhance/stripe-enhance/internal/secret"
 	"github.com/stripe-enhance/stripe-enhance/reconcile"
@@ -33,13 +34,13 @@ const connections = 64
 type process struct {
 	cmd  *exec.Cmd
 	url  string
-	said *spoken
+	said *logtest.Buffer
 }
 
 // startProcess runs a command of this test binary that says where it serves.
 func startProcess(tb testing.TB, environ []string, name string, args ...string) *process {
 	tb.Helper()
-	p := &process{cmd: exec.Command(name, args...), said: &spoken{}}
+	p := &process{cmd: exec.Command(name, args...), said: &logtest.Buffer{}}
 	p.cmd.Env = append([]string{"PATH=" + os.Getenv("PATH"), "HOME=" + tb.TempDir()}, environ...)
 	p.cmd.Dir = tb.TempDir() // there is no .env
 	p.cmd.Stderr = p.said

@@ -2,7 +2,6 @@ package main
 
 import (
 	"bufio"
-	"bytes"
 	"context"
 	"database/sql"
 	"encoding/json"
@@ -19,6 +18,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/stripe-enhance/stripe-enhance/internal/logtest"
 	"github.com/stripe-enhance/stripe-enhance/internal/pgtest"
 	"github.com/stripe-enhance/stripe-enhance/reconcile"
 	"github.com/stripe-enhance/stripe-enhance/simulator"
@@ -43,31 +43,13 @@ type service struct {
 	world *simulator.World
 	parts *serviceParts
 	url   string
-	said  *spoken // log and talk
+	said  *logtest.Buffer // log and talk
 	stop  func()
 	begin func()
 	ended chan error
 	plans map[string]int
 	// broken: the test has taken something away that the service ends badly without.
 	broken atomic.Bool
-}
-
-// spoken is a stream that somebody writes and somebody else reads meanwhile.
-type spoken struct {
-	mu   sync.Mutex // guards text
-	text bytes.Buffer
-}
-
-func (w *spoken) Write(p []byte) (int, error) {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	return w.text.Write(p)
-}
-
-func (w *spoken) String() string {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	return w.text.String()
 }
 
 // serving is how a service may differ from the usual one.
@@ -96,7 +78,7 @@ func newService(tb testing.TB, o serving) *service {
 	o.world.Follow = time.Now
 	o.world.Calm = true
 	o.world.StripeKey, o.world.EnhanceToken = "sk_test_"+canary+"stripe", canary+"enhance"
-	s := &service{tb: tb, world: simulator.New(o.world), said: &spoken{}, ended: make(chan error, 1)}
+	s := &service{tb: tb, world: simulator.New(o.world), said: &logtest.Buffer{}, ended: make(chan error, 1)}
 	s.plans = s.world.Offer()
 	servers, err := s.world.Listen(context.Background(), "", "")
 	if err != nil {

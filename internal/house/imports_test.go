@@ -49,6 +49,7 @@ var directions = []direction{
 	{folder: "internal/metrics", may: with("reconcile")},
 	{folder: "internal/notify", may: with("reconcile")},
 	// What only tests use.
+	{folder: "internal/logtest", std: true},
 	{folder: "internal/pgtest"},
 	{folder: "internal/rig", may: everything},
 	{folder: "internal/scenario", may: everything},
@@ -63,6 +64,7 @@ func with(more ...string) []string { return append(more, shared...) }
 var scaffolding = []string{
 	"internal/rig",
 	"internal/scenario",
+	"internal/logtest",
 	"internal/pgtest",
 	"internal/house",
 	"internal/killing",

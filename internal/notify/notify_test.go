@@ -1,7 +1,6 @@
 package notify
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -15,6 +14,7 @@ import (
 	"github.com/sirupsen/logrus"
 
 	"github.com/stripe-enhance/stripe-enhance/internal/fault"
+	"github.com/stripe-enhance/stripe-enhance/internal/logtest"
 	"github.com/stripe-enhance/stripe-enhance/internal/secret"
 	"github.com/stripe-enhance/stripe-enhance/reconcile"
 )
@@ -37,30 +37,12 @@ func (i *inbox) send(message string) error {
 	return nil
 }
 
-func journal() (*logrus.Logger, *written) {
-	text := &written{}
+func journal() (*logrus.Logger, *logtest.Buffer) {
+	text := &logtest.Buffer{}
 	log := logrus.New()
 	log.SetOutput(text)
 	log.SetLevel(logrus.DebugLevel)
 	return log, text
-}
-
-// written is what a log says, while it is still written to.
-type written struct {
-	mu   sync.Mutex
-	text bytes.Buffer
-}
-
-func (w *written) Write(p []byte) (int, error) {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	return w.text.Write(p)
-}
-
-func (w *written) String() string {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	return w.text.String()
 }
 
 // With no limit of calls that hang put in once, this went red.

@@ -1,20 +1,19 @@
 package engine_test
 
 import (
-	"bytes"
 	"database/sql"
 	"fmt"
 	"net/http"
 	"os"
 	"path/filepath"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
 	_ "github.com/jackc/pgx/v5/stdlib" // the driver, for looking at the database from outside
 	"github.com/sirupsen/logrus"
 
+	"github.com/stripe-enhance/stripe-enhance/internal/logtest"
 	"github.com/stripe-enhance/stripe-enhance/internal/pgtest"
 	"github.com/stripe-enhance/stripe-enhance/internal/report"
 	"github.com/stripe-enhance/stripe-enhance/internal/rig"
@@ -25,24 +24,6 @@ import (
 
 // canary is part of both credentials.
 const canary = "CANARYq7Zt"
-
-// ear keeps everything that was said.
-type ear struct {
-	mu   sync.Mutex // guards text
-	text bytes.Buffer
-}
-
-func (e *ear) Write(p []byte) (int, error) {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	return e.text.Write(p)
-}
-
-func (e *ear) heard() string {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	return e.text.String()
-}
 
 // TestNoCredentialIsInAnyLogErrorReportRowOrPanic makes calls of both sides fail in
 // every way, where each answer quotes the credential that it was asked with, as
@@ -59,7 +40,7 @@ func TestNoCredentialIsInAnyLogErrorReportRowOrPanic(t *testing.T) {
 		if url != "" {
 			database = pgtest.Empty(t)
 		}
-		said, log := &ear{}, logrus.New()
+		said, log := &logtest.Buffer{}, logrus.New()
 		log.SetLevel(logrus.TraceLevel)
 		log.SetOutput(said)
 		panicking := false
@@ -105,7 +86,7 @@ func TestNoCredentialIsInAnyLogErrorReportRowOrPanic(t *testing.T) {
 		r.World.Advance(2 * time.Hour)
 		try(engine.Request{})
 		panicking = false
-		clean(t, "log, errors and reports", said.heard(), "internal error", "level=", "401")
+		clean(t, "log, errors and reports", said.String(), "internal error", "level=", "401")
 		clean(t, "database", stored(t, r, dir, url, database), "@example.com", "internal error")
 	})
 }
@@ -130,7 +111,7 @@ func quoting(credential string) map[string]simulator.Fault {
 }
 
 // tell prints a report as people and scripts get it.
-func tell(t *testing.T, to *ear, rep reconcile.Report) {
+func tell(t *testing.T, to *logtest.Buffer, rep reconcile.Report) {
 	t.Helper()
 	must(t, report.Text(to, rep, report.Style{}))
 	must(t, report.WriteJSON(to, report.Of(rep)))
