@@ -136,7 +136,7 @@ func (y *play) judgeEffect(p *process, e simulator.Effect, sent time.Time) {
 			y.violated(NothingForced, "%s of hosting %d", e.Kind, e.Hosting)
 		}
 		if !e.Late {
-			y.justify(p, e, sent)
+			y.justify(e, sent)
 		}
 	case "suspend_org", "resume_org", "delete_org":
 		y.violated(NothingForced, "%s of %s", e.Kind, e.Org)
@@ -261,7 +261,7 @@ func (y *play) oneHosting(e simulator.Effect) {
 
 // justify looks for an instant in what the program may have acted on that
 // justifies what it did to a hosting.
-func (y *play) justify(p *process, e simulator.Effect, sent time.Time) {
+func (y *play) justify(e simulator.Effect, sent time.Time) {
 	if e.Kind == "resume" {
 		return // it gives
 	}
@@ -281,7 +281,7 @@ func (y *play) justify(p *process, e simulator.Effect, sent time.Time) {
 			break
 		}
 	}
-	if which == BoughtPlan && why != "" && y.boughtOfLate(p, e, sent, sub) {
+	if which == BoughtPlan && why != "" && y.boughtOfLate(e, sent, sub) {
 		why = ""
 	}
 	if why != "" {
@@ -295,18 +295,17 @@ func (y *play) justify(p *process, e simulator.Effect, sent time.Time) {
 // boughtOfLate tells that a plan was bought as far as the program could know: a
 // mapping that the operator has just changed, and a subscription that has just
 // ended, may never have been true at one instant. A larger plan is given by what
-// the run has read: the subscription not longer ago than some minutes, the mappings
-// and the plans when it began, which is longer where it was frozen since.
-func (y *play) boughtOfLate(p *process, e simulator.Effect, sent time.Time, sub string) bool {
+// the run has read, which may be some minutes old by the time.
+func (y *play) boughtOfLate(e simulator.Effect, sent time.Time, sub string) bool {
 	back := tolerance
 	if e.After.Plan > e.Before.Plan { // the offer rises with its numbers: this gives
-		back = max(window, sent.Sub(p.begun))
+		back = window
 	}
 	wasUp, led := map[string]bool{}, map[string]bool{}
 	for _, s := range y.since(sent.Add(-back)) {
 		for id, other := range s.bills {
 			if s.bills[sub].servedBy(other) {
-				wasUp[id] = wasUp[id] || other.stance == up && sent.Sub(s.at) <= window
+				wasUp[id] = wasUp[id] || other.stance == up
 				led[id] = led[id] || slices.Contains(other.plans, e.After.Plan)
 			}
 		}

@@ -90,8 +90,7 @@ func (l *ledger) begin(offer map[string]int) {
 	for price, plan := range offer {
 		l.offer[price] = strconv.Itoa(plan)
 	}
-	l.up = map[string]time.Time{}
-	l.read, l.emptied = map[int]bool{}, map[string]bool{}
+	l.read, l.emptied, l.up = map[int]bool{}, map[string]bool{}, map[string]time.Time{}
 	l.prices = slices.Sorted(maps.Keys(offer))
 }
 
@@ -165,22 +164,10 @@ func (y *play) watch() {
 	if n := len(y.shots); n > 0 && y.shots[n-1].at.Equal(now) {
 		y.shots = y.shots[:n-1]
 	}
-	for from := y.oldest(now); len(y.shots) > 1 && y.shots[1].at.Before(from); {
+	for len(y.shots) > 1 && now.Sub(y.shots[1].at) > window {
 		y.shots = y.shots[1:]
 	}
 	y.shots = append(y.shots, s)
-}
-
-// oldest is how far back the checker remembers now: the window, and all that a run
-// which is at work may have read.
-func (y *play) oldest(now time.Time) time.Time {
-	from := now.Add(-window)
-	for _, p := range y.processes {
-		if p != nil && p.running && p.begun.Before(from) {
-			from = p.begun
-		}
-	}
-	return from
 }
 
 // judge applies the policy, as the README tells it, to one subscription.

@@ -44,7 +44,6 @@ type process struct {
 	running bool
 	frozen  bool
 	dry     bool
-	begun   time.Time      // of the run at work
 	done    map[string]int // effects of the run at work, by kind
 
 	dead    bool
@@ -155,7 +154,7 @@ func (p *process) run(req engine.Request, cut *Cut) {
 		return // it is the one that is frozen
 	}
 	y := p.play
-	p.running, p.cut, p.dry, p.begun, p.renewed = true, cut, req.Dry, y.world.Now(), y.world.Now()
+	p.running, p.cut, p.dry, p.renewed = true, cut, req.Dry, y.world.Now()
 	p.passed, p.done = map[string]int{}, map[string]int{}
 	var rep reconcile.Report
 	var err error
