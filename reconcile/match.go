@@ -328,8 +328,7 @@ func (pl *planner) served(hosting int64) bool {
 func (pl *planner) namedBy(l *link) (by *judged) {
 	for i := range pl.subs {
 		s := &pl.subs[i]
-		has := slices.ContainsFunc(pl.links, func(o link) bool { return o.sub == i })
-		if s.MetadataHosting != l.Hosting || s.Gone || s.stance == stanceEnded || has || !pl.waits(i) {
+		if s.MetadataHosting != l.Hosting || s.Gone || s.stance == stanceEnded || pl.linksOf(i) > 0 || !pl.waits(i) {
 			continue
 		}
 		if by == nil || by.stance == stanceDown {
@@ -344,8 +343,8 @@ func (pl *planner) waits(sub int) bool {
 	s := &pl.subs[sub]
 	return s.stance != stanceUp || slices.ContainsFunc(pl.wants, func(w want) bool { return w.sub == sub && w.link < 0 }) ||
 		slices.ContainsFunc(s.items, func(it Item) bool {
-			t, ok := pl.cat.match(&it)
-			return !ok && !s.mapped || ok && (t.problem != "" || it.absurd())
+			_, ok := pl.cat.match(&it)
+			return !ok && !s.mapped || pl.unclear(&it)
 		})
 }
 

@@ -13,8 +13,7 @@ import (
 // over the hosting of a subscription that has ended: sub_1 has ended, sub_2 names its
 // hosting, and the customer is back with sub_3. Each case went red when what it is
 // about was left out: taken over all the same, or taken down; kept for one that has
-// ended, is unknown to Stripe, has a hosting or asks for none; and the last one taken
-// down while what the metadata names is gone.
+// ended, is unknown to Stripe, has a hosting or asks for none.
 func TestWhatMetadataNamesIsKeptForIt(t *testing.T) {
 	const kept, taken = "create_subscription:sub_3/1:1, hold adopt", "link:sub_3/1:7:si_3"
 	price := func(s *reconcile.Subscription, p string) { s.Items[0].Price = p }
@@ -56,24 +55,36 @@ func TestWhatMetadataNamesIsKeptForIt(t *testing.T) {
 			c.Bindings = append(c.Bindings, reconcile.Binding{Subscription: "sub_2", Item: "si_2", Slot: 1, Org: "org-1", Hosting: 8})
 			c.Hostings = append(c.Hostings, reconcile.Hosting{ID: 8, Org: "org-1", Plan: 1, State: reconcile.HostingSuspended, ObservedAt: noon})
 		}, taken},
-		{"what it names is gone: the last one stays", func(s *reconcile.Subscription, c *reconcile.Customer) {
-			s.MetadataHosting = 8
-			c.Hostings = append(c.Hostings, reconcile.Hosting{ID: 8, Org: "org-1", Plan: 1, State: reconcile.HostingDeleted, ObservedAt: noon})
-			c.Subscriptions = c.Subscriptions[:2]
-		}, "hold missing, hold missing"},
-		{"what it names is somewhere else, and not gone", func(s *reconcile.Subscription, c *reconcile.Customer) {
-			s.MetadataHosting = 8
-			c.Hostings = append(c.Hostings, reconcile.Hosting{ID: 8, Org: "org-2", Plan: 1, State: reconcile.HostingActive, ObservedAt: noon})
-			c.Subscriptions = c.Subscriptions[:2]
-		}, "suspend:sub_1/1:7, hold missing"},
-		{"it is gone, and who names it has not paid", func(s *reconcile.Subscription, c *reconcile.Customer) {
-			s.MetadataHosting, s.Status = 8, reconcile.StatusUnpaid
-			c.Hostings = append(c.Hostings, reconcile.Hosting{ID: 8, Org: "org-1", Plan: 1, State: reconcile.HostingDeleted, ObservedAt: noon})
-			c.Subscriptions = c.Subscriptions[:2]
-		}, "suspend:sub_1/1:7"},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			c := back(tc.change)
+			if d := cmp.Diff(tc.want, told(reconcile.Decide(&c, catalog(), policy(), noon))); d != "" {
+				t.Errorf("(-want +got):\n%s", d)
+			}
+		})
+	}
+}
+
+// The hosting of sub_1, which has ended, may be the last one that is left while the one
+// that the metadata of sub_2 names is gone. Each case went red when what it is about
+// was left out.
+func TestTheLastOneStaysWhileWhatMetadataNamesIsGone(t *testing.T) {
+	for _, tc := range []struct {
+		name   string
+		status reconcile.Status
+		named  reconcile.Hosting
+		want   string
+	}{
+		{"deleted", reconcile.StatusActive, reconcile.Hosting{Org: "org-1", State: reconcile.HostingDeleted}, "hold missing, hold missing"},
+		{"somewhere else, and not gone", reconcile.StatusActive, reconcile.Hosting{Org: "org-2", State: reconcile.HostingActive}, "suspend:sub_1/1:7, hold missing"},
+		{"deleted, and who names it has not paid", reconcile.StatusUnpaid, reconcile.Hosting{Org: "org-1", State: reconcile.HostingDeleted}, "suspend:sub_1/1:7"},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			c := back(func(s *reconcile.Subscription, c *reconcile.Customer) {
+				tc.named.ID, tc.named.Plan, tc.named.ObservedAt = 8, 1, noon
+				s.Status, s.MetadataHosting = tc.status, tc.named.ID
+				c.Hostings, c.Subscriptions = append(c.Hostings, tc.named), c.Subscriptions[:2]
+			})
 			if d := cmp.Diff(tc.want, told(reconcile.Decide(&c, catalog(), policy(), noon))); d != "" {
 				t.Errorf("(-want +got):\n%s", d)
 			}
@@ -137,6 +148,8 @@ func TestWhatMetadataOfTheUnpaidNamesIsNotDeleted(t *testing.T) {
 	}
 }
 
+// Who comes back does not get what another subscription is bound to that has not ended,
+// whatever that may want by then.
 func TestAHostingThatSomebodyElseStillHasIsNotTakenOver(t *testing.T) {
 	for _, status := range []reconcile.Status{reconcile.StatusUnpaid, reconcile.StatusIncomplete, reconcile.StatusUnknown} {
 		c := world(func(c *reconcile.Customer) {
@@ -157,28 +170,59 @@ func TestAHostingThatSomebodyElseStillHasIsNotTakenOver(t *testing.T) {
 
 // A subscription that asks for two and has one may be using the other hosting of the
 // one that ended before it: that stays while the price is not mapped, and once that has
-// ended too, its end is from when the retention period counts.
+// ended too, its end is from when the retention period counts. So it is for one that
+// has none, whatever it asked for; a fee beside what is mapped asks for nothing.
 func TestOneOfTwoHostingsMayServeWhoAsksForTwo(t *testing.T) {
-	second := func(s *reconcile.Subscription, c *reconcile.Customer) {
-		s.Items[0] = reconcile.Item{ID: "si_2", Price: "price_new", Quantity: 2}
-		c.Subscriptions = c.Subscriptions[:2]
-		c.Bindings[0].Subscription, c.Bindings[0].Item, c.Bindings[0].How = "sub_2", "si_2", reconcile.BoundByMetadata
-		c.Bindings = append(c.Bindings, reconcile.Binding{Subscription: "sub_1", Item: "si_1", Slot: 2, Org: "org-1", Hosting: 8, How: reconcile.BoundByCreate})
-		c.Hostings = append(c.Hostings, reconcile.Hosting{ID: 8, Org: "org-1", Plan: 1, State: reconcile.HostingActive, ObservedAt: noon})
+	fee := reconcile.Item{ID: "si_0", Price: "price_setup", Quantity: 1}
+	two := func(bound bool, items ...reconcile.Item) reconcile.Customer {
+		return back(func(s *reconcile.Subscription, c *reconcile.Customer) {
+			s.Items, c.Subscriptions = items, c.Subscriptions[:2]
+			if bound {
+				c.Bindings[0].Subscription, c.Bindings[0].Item, c.Bindings[0].How = "sub_2", "si_2", reconcile.BoundByMetadata
+			} else {
+				c.Bindings, c.Hostings, s.MetadataHosting = nil, nil, 0
+			}
+			c.Bindings = append(c.Bindings, reconcile.Binding{Subscription: "sub_1", Item: "si_1", Slot: 2, Org: "org-1", Hosting: 8, How: reconcile.BoundByCreate})
+			c.Hostings = append(c.Hostings, reconcile.Hosting{ID: 8, Org: "org-1", Plan: 1, State: reconcile.HostingActive, ObservedAt: noon})
+		})
 	}
-	c := back(second)
+	c := two(true, reconcile.Item{ID: "si_2", Price: "price_new", Quantity: 2})
 	for _, a := range reconcile.Decide(&c, catalog(), policy(), noon).Actions {
 		t.Errorf("while nobody knows what it pays for: %s", a.ID)
 	}
-	c = back(second)
-	c.Subscriptions[0].EndedAt = noon.Add(-90 * 24 * time.Hour)
-	c.Subscriptions[1].Status, c.Subscriptions[1].EndedAt = reconcile.StatusCanceled, noon.Add(-5*24*time.Hour)
-	for i := range c.Hostings {
-		c.Hostings[i].State, c.Hostings[i].SuspendedByUs = reconcile.HostingSuspended, noon.Add(-80*24*time.Hour)
-	}
 	p := policy()
 	p.Retention = 30 * 24 * time.Hour
-	for _, a := range reconcile.Decide(&c, catalog(), p, noon).Actions {
-		t.Errorf("five days after the end: %s", a.ID)
+	for _, tc := range []struct {
+		name string
+		c    reconcile.Customer
+		want string
+	}{
+		{"one of two", two(true, reconcile.Item{ID: "si_2", Price: "price_new", Quantity: 2}), ""},
+		{"none", two(false, reconcile.Item{ID: "si_2", Price: "price_basic", Quantity: 0}), ""},
+		{"one, and a fee", two(true, fee, reconcile.Item{ID: "si_2", Price: "price_basic", Quantity: 1}), "terminate:sub_1/2:8"},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			tc.c.Subscriptions[0].EndedAt = noon.Add(-90 * 24 * time.Hour)
+			tc.c.Subscriptions[1].Status, tc.c.Subscriptions[1].EndedAt = reconcile.StatusCanceled, noon.Add(-5*24*time.Hour)
+			for i := range tc.c.Hostings {
+				tc.c.Hostings[i].State, tc.c.Hostings[i].SuspendedByUs = reconcile.HostingSuspended, noon.Add(-80*24*time.Hour)
+			}
+			if d := cmp.Diff(tc.want, told(reconcile.Decide(&tc.c, catalog(), p, noon))); d != "" {
+				t.Errorf("five days after the end (-want +got):\n%s", d)
+			}
+		})
+	}
+}
+
+// Of two that name the same hosting, the unpaid one does not let go what the other may
+// be paying for.
+func TestOneWhoMayBePayingSpeaksForWhatTwoName(t *testing.T) {
+	c := back(func(s *reconcile.Subscription, c *reconcile.Customer) {
+		s.Status = reconcile.StatusUnpaid
+		third := &c.Subscriptions[2]
+		third.MetadataOrg, third.MetadataHosting, third.Items[0].Price = "org-1", 7, "price_number"
+	})
+	if d := cmp.Diff("hold adopt, hold plan_missing", told(reconcile.Decide(&c, catalog(), policy(), noon))); d != "" {
+		t.Errorf("(-want +got):\n%s", d)
 	}
 }

@@ -73,9 +73,11 @@ func (pl *planner) ended(s *judged, l *link, reason string) (stance, string) {
 		return pl.keep(HoldUnmapped, l, fmt.Sprintf("%s, but %s (%s) has come without a mapping: hosting %d stays as it is until `stripe-enhance mappings set PRICE PLAN`",
 			reason, n.ID, priceList(n.items), l.Hosting))
 	}
-	if n := pl.namedBy(l); n != nil && n.stance == stanceDown {
-		return pl.unlessLast(l, stanceDown, reason+", and "+n.why(n.Subscription, pl.policy)) // not to be deleted for its end
-	} else if n != nil {
+	switch n := pl.namedBy(l); {
+	case n == nil:
+	case n.stance == stanceDown: // and not ended: it is not to be deleted for the end of another
+		return pl.unlessLast(l, stanceDown, reason+", and "+n.why(n.Subscription, pl.policy))
+	default:
 		return pl.keep(HoldAdopt, l, fmt.Sprintf("%s, but the metadata of %s (%s) names hosting %d: it stays as it is until that one can be given it, or has ended",
 			reason, n.ID, n.status, l.Hosting))
 	}
@@ -107,18 +109,14 @@ func (pl *planner) successor(s *judged) *judged {
 // short tells that a subscription has fewer hostings than it asks for, so that it may
 // be using one that is bound to another.
 func (pl *planner) short(sub int) bool {
-	asks, has := int64(0), int64(0)
+	asks := int64(0)
 	for i := range pl.subs[sub].items {
 		it := &pl.subs[sub].items[i]
 		if _, ok := pl.cat.match(it); ok || !pl.subs[sub].mapped {
 			asks += it.Quantity
 		}
 	}
-	for i := range pl.links {
-		if pl.links[i].sub == sub {
-			has++
-		}
-	}
+	has := pl.linksOf(sub)
 	return has == 0 || has < asks
 }
 
@@ -186,16 +184,33 @@ func (pl *planner) awaits(l *link) *Item {
 	s := &pl.subs[l.sub]
 	for i := range s.items {
 		it := &s.items[i]
-		t, ok := pl.cat.match(it)
+		_, ok := pl.cat.match(it)
 		switch {
 		case it.ID == l.Item:
-		case ok && (t.problem != "" || it.absurd()):
+		case pl.unclear(it):
 			return it
 		case !ok && (it.Created.IsZero() || !it.Created.Before(l.At)):
 			return it
 		}
 	}
 	return nil
+}
+
+// unclear tells that an item is mapped, and yet nobody can tell what it buys: its plan
+// cannot be found, or it asks for an absurd number.
+func (pl *planner) unclear(it *Item) bool {
+	t, ok := pl.cat.match(it)
+	return ok && (t.problem != "" || it.absurd())
+}
+
+// linksOf counts the hostings of a subscription.
+func (pl *planner) linksOf(sub int) (n int64) {
+	for i := range pl.links {
+		if pl.links[i].sub == sub {
+			n++
+		}
+	}
+	return n
 }
 
 // has counts the hostings of an item.

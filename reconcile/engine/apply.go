@@ -190,32 +190,33 @@ func rests(c *reconcile.Catalog, a reconcile.Action) bool {
 // unless it was just read: another subscription may have grown without an event that
 // told, and what serves it must be there.
 func (r *run) readPremise(ctx context.Context, c *reconcile.Customer, a reconcile.Action) error {
-	serves := func(s *reconcile.Subscription) bool {
-		return slices.ContainsFunc(c.Bindings, func(b reconcile.Binding) bool { return b.Hosting == a.Hosting && b.Subscription == s.ID })
+	var served []string
+	for _, b := range c.Bindings {
+		if b.Hosting == a.Hosting && !slices.Contains(served, b.Subscription) {
+			served = append(served, b.Subscription)
+		}
 	}
 	if a.Kind != reconcile.ChangePlan {
-		if err := r.readAround(ctx, c, a.Hosting, serves); err != nil {
+		if err := r.readAround(ctx, c, a.Hosting, served); err != nil {
 			return err
 		}
 	}
-	for i := range c.Subscriptions {
-		if s := &c.Subscriptions[i]; serves(s) {
-			if err := r.readOne(ctx, s.ID, true); err != nil {
-				return err
-			}
+	for _, id := range served {
+		if err := r.readOne(ctx, id, true); err != nil {
+			return err
 		}
 	}
 	return r.lookAt(ctx, a.Org, a.Hosting)
 }
 
-// readAround reads what a customer has besides a hosting and whom that serves: some
-// at once, for resellers have hundreds.
-func (r *run) readAround(ctx context.Context, c *reconcile.Customer, but int64, serves func(*reconcile.Subscription) bool) error {
+// readAround reads what a customer has besides a hosting and the subscriptions that it
+// serves: some at once, for resellers have hundreds.
+func (r *run) readAround(ctx context.Context, c *reconcile.Customer, but int64, served []string) error {
 	just := func(at time.Time) bool { return r.clock().Sub(at).Abs() <= premiseAge }
 	g, ctx := errgroup.WithContext(ctx)
 	g.SetLimit(r.Concurrency)
 	for i := range c.Subscriptions {
-		if s := &c.Subscriptions[i]; !s.Status.Ended() && !serves(s) && !(s.ByID && just(s.ReadAt)) {
+		if s := &c.Subscriptions[i]; !s.Status.Ended() && !slices.Contains(served, s.ID) && !(s.ByID && just(s.ReadAt)) {
 			g.Go(func() error { return r.readOne(ctx, s.ID, true) })
 		}
 	}
