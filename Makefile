@@ -26,7 +26,7 @@ demo: ## A hosting company's week, without keys, network or server
 	go run ./cmd/stripe-enhance demo
 
 test: ## Vet, then every test
-	go vet ./... && go vet -tags mutants ./internal/mutants && go test -timeout 15m ./...
+	go vet ./... && go vet -tags mutants ./internal/mutants ./internal/guards && go test -timeout 15m ./...
 
 kills: ## Kill the program and its databases everywhere, KILLS=20 times
 	KILLS=$(KILLS) go test -count=1 -timeout 12h -v -run . ./internal/killing
@@ -58,6 +58,9 @@ fuzz: ## Every fuzz target, one after another (FUZZTIME=30s each)
 
 mutants: ## Make known mistakes, one at a time, and see a test find each (MUTANT=REGEXP)
 	go test -tags mutants ./internal/mutants -run TestEveryMistakeIsFound -v -timeout 12h
+
+guards: ## Take each guard away, see a test miss it: hours (PKG=reconcile: minutes; LIMIT=N)
+	nice go test -tags mutants ./internal/guards -run TestEveryGuardIsMissed -count 1 -v -timeout 0
 
 soak: ## The real service for 10,000 runs, looking for what grows (RUNS=10000)
 	go test -timeout 2h -count 1 -v -run TestTheServiceDoesNotGrowWithItsRuns ./cmd/stripe-enhance -runs $(RUNS)

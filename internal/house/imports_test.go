@@ -56,6 +56,7 @@ var directions = []direction{
 	{folder: "internal/house", may: everything},
 	{folder: "internal/killing", may: everything},
 	{folder: "internal/mutants", std: true},
+	{folder: "internal/guards", std: true},
 }
 
 func with(more ...string) []string { return append(more, shared...) }
@@ -69,6 +70,7 @@ var scaffolding = []string{
 	"internal/house",
 	"internal/killing",
 	"internal/mutants",
+	"internal/guards",
 }
 
 func TestEveryPackageImportsOnlyWhatItsPlaceAllows(t *testing.T) {

@@ -65,7 +65,7 @@ func start(ctx context.Context) (*Server, error) {
 		return nil, err
 	}
 	parent := ""
-	if info, err := os.Stat("/dev/shm"); err == nil && info.IsDir() {
+	if info, err := os.Stat("/dev/shm"); err == nil && info.IsDir() && os.Getenv("TMPDIR") == "" {
 		parent = "/dev/shm" // in memory: initdb is bound by the disk elsewhere
 	}
 	dir, err := os.MkdirTemp(parent, "pgtest-")

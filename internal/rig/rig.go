@@ -75,10 +75,15 @@ func New(tb testing.TB, o Options) *Rig {
 	return r
 }
 
-// memoryDir is a directory that does not wait for a disk, where there is one:
+// memoryDir is a directory that does not wait for a disk, where there is one and
+// TMPDIR does not ask for another:
 // what is tested here is order and content, and fsync would be most of the time.
 func memoryDir(tb testing.TB) string {
-	dir, err := os.MkdirTemp("/dev/shm", "stripe-enhance-test-")
+	parent := "/dev/shm"
+	if dir := os.Getenv("TMPDIR"); dir != "" {
+		parent = dir
+	}
+	dir, err := os.MkdirTemp(parent, "stripe-enhance-test-")
 	if err != nil {
 		return tb.TempDir()
 	}

@@ -1,0 +1,248 @@
+package guards
+
+import (
+	"bytes"
+	"cmp"
+	"context"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+)
+
+const (
+	// recordLimit is for one test that runs alone; the longest takes two minutes.
+	recordLimit = 15 * time.Minute
+	// A mutant hangs when its tests take [Options.Patience] beyond ten times of what
+	// they took when they were recorded.
+	slower = 10
+	// firstBatch is how much of recorded time is tried in the first process of a
+	// mutant. Each later one tries four times as much, so that a quick test that
+	// fails spares the slow ones and few processes are started.
+	firstBatch = 500 * time.Millisecond
+)
+
+// State is what became of a mutant.
+type State string
+
+const (
+	Killed     State = "killed"
+	Survived   State = "survived"
+	NotReached State = "not reached"
+	Equivalent State = "equivalent"
+)
+
+// Options of an examination.
+type Options struct {
+	Top      string         // the top of the repository
+	Folder   string         // the package, from the top
+	Tests    []string       // folders whose tests are tried, in this order
+	Files    *regexp.Regexp // only guards in files whose path matches; nil: all
+	Limit    int            // about so many mutants, spread over the package; 0: all
+	Operands bool           // single operands of && and || too
+	Jobs     int            // processes at a time; 0: one
+	Patience time.Duration  // after which, beyond ten times the usual, tests hang; 0: a minute
+	Known    []Known        // mutants that are known to be equivalent
+	Log      io.Writer      // progress; nil: none
+}
+
+// Mutant is one guard taken away, and what became of it.
+type Mutant struct {
+	Site
+	Value bool   `json:"value"` // what the condition was made to be
+	State State  `json:"state"`
+	By    string `json:"by,omitempty"` // the test that failed, or how the process ended
+	Why   string `json:"why,omitempty"`
+}
+
+// timed is a test with what was recorded of it.
+type timed struct {
+	name string
+	took time.Duration
+	seen seen
+}
+
+// Examine takes every guard of a package away, one at a time.
+func Examine(o Options) (*Result, error) {
+	if o.Log == nil {
+		o.Log = io.Discard
+	}
+	o.Jobs, o.Patience = max(o.Jobs, 1), cmp.Or(o.Patience, time.Minute)
+	dir, err := os.MkdirTemp("", "guards-")
+	if err != nil {
+		return nil, err
+	}
+	defer os.RemoveAll(dir)
+	if err := os.Chmod(dir, 0o755); err != nil { //nolint:gosec // a PostgreSQL that tests start runs as another user
+		return nil, err
+	}
+	began := time.Now()
+	ex, err := prepare(o.Top, o.Folder, dir, o.Operands)
+	if err != nil {
+		return nil, err
+	}
+	result := &Result{Folder: o.Folder, Mutants: choose(ex.sites, o)}
+	for i, folder := range o.Tests {
+		open := result.open()
+		if len(open) == 0 {
+			break
+		}
+		fmt.Fprintf(o.Log, "%s: %d mutants for the tests of %s\n", o.Folder, len(open), folder)
+		b, err := ex.build(o.Top, folder, filepath.Join(dir, strconv.Itoa(i)+".test"))
+		if err != nil {
+			return nil, err
+		}
+		b.patience, b.log = o.Patience, o.Log
+		tests, broken := b.record(o.Jobs)
+		for _, name := range broken {
+			result.Broken = append(result.Broken, folder+" "+name)
+		}
+		parallel(o.Jobs, open, func(m *Mutant) { b.try(m, tests) })
+	}
+	result.Took = time.Since(began).Round(time.Second)
+	return result, result.settle(o.Known)
+}
+
+// choose makes the mutants of sites, and leaves out what the options leave out.
+func choose(sites []Site, o Options) []*Mutant {
+	var all []*Mutant
+	for _, s := range sites {
+		if o.Files != nil && !o.Files.MatchString(s.File) {
+			continue
+		}
+		for _, v := range s.Values {
+			all = append(all, &Mutant{Site: s, Value: v, State: NotReached})
+		}
+	}
+	if o.Limit <= 0 || len(all) <= o.Limit {
+		return all
+	}
+	var some []*Mutant
+	for i := range o.Limit {
+		some = append(some, all[i*len(all)/o.Limit])
+	}
+	return some
+}
+
+// parallel calls f for each of all, some at a time.
+func parallel[T any](jobs int, all []T, f func(T)) {
+	next := make(chan T)
+	var wait sync.WaitGroup
+	for range jobs {
+		wait.Go(func() {
+			for x := range next {
+				f(x)
+			}
+		})
+	}
+	for _, x := range all {
+		next <- x
+	}
+	close(next)
+	wait.Wait()
+}
+
+// record runs each test by itself. Those that fail without any mutant are returned
+// by name and not used.
+func (b *binary) record(jobs int) (tests []timed, broken []string) {
+	var mu sync.Mutex // guards tests and broken
+	parallel(jobs, b.tests, func(name string) {
+		path := b.path + "." + name
+		began := time.Now()
+		failed := b.run([]string{name}, recordLimit, recordEnv+"="+path)
+		took := time.Since(began)
+		all, err := readSeen(path)
+		mu.Lock()
+		defer mu.Unlock()
+		if failed != "" || err != nil {
+			broken = append(broken, fmt.Sprintf("%s: %s", name, cmp.Or(failed, fmt.Sprint(err))))
+			return
+		}
+		tests = append(tests, timed{name, took, all})
+	})
+	slices.SortFunc(tests, func(a, b timed) int { return cmp.Compare(a.took, b.took) })
+	slices.Sort(broken)
+	return tests, broken
+}
+
+// try runs the tests that can notice a mutant until one fails.
+func (b *binary) try(m *Mutant, tests []timed) {
+	tests = slices.DeleteFunc(slices.Clone(tests), func(t timed) bool {
+		was := t.seen[m.Number]
+		return m.Value && !was.no || !m.Value && !was.yes
+	})
+	budget := firstBatch
+	for len(tests) > 0 {
+		m.State = Survived
+		var names []string
+		var sum time.Duration
+		for len(names) < len(tests) && (len(names) == 0 || sum+tests[len(names)].took <= budget) {
+			sum += tests[len(names)].took
+			names = append(names, tests[len(names)].name)
+		}
+		if by := b.run(names, b.patience+slower*sum, fmt.Sprintf("%s=%d=%t", takeEnv, m.Number, m.Value)); by != "" {
+			m.State, m.By = Killed, by
+			return
+		}
+		tests, budget = tests[len(names):], 4*budget
+	}
+	fmt.Fprintf(b.log, "%s, by the tests of %s: %s\n", m.State, filepath.Base(b.dir), m)
+}
+
+// failure is a test that failed, but none within another.
+var failure = regexp.MustCompile(`(?m)^--- FAIL: (\w+)`)
+
+// run runs some tests in one process and returns "" when all of them passed, else
+// the name of the one that failed, or how the process ended.
+func (b *binary) run(names []string, limit time.Duration, env string) string {
+	tmp, err := os.MkdirTemp(scratch(filepath.Dir(b.path)), "guards-run-")
+	if err != nil {
+		return err.Error()
+	}
+	defer os.RemoveAll(tmp)
+	if err := os.Chmod(tmp, 0o755); err != nil { //nolint:gosec // as above
+		return err.Error()
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), limit+10*time.Second)
+	defer cancel()
+	args := append([]string{"-test.run=^(" + strings.Join(names, "|") + ")$", "-test.failfast", "-test.count=1",
+		"-test.timeout=" + limit.String()}, b.flags...)
+	c := exec.CommandContext(ctx, b.path, args...)
+	c.Dir = b.dir
+	c.Env = append(slices.DeleteFunc(os.Environ(), func(s string) bool { return strings.HasPrefix(s, "GUARDS_") }), "TMPDIR="+tmp, env)
+	var out bytes.Buffer
+	c.Stdout, c.Stderr = &out, &out
+	c.WaitDelay = 5 * time.Second // a child may hold the output open
+	apart(c)
+	err = c.Run()
+	switch text := out.Bytes(); {
+	case ctx.Err() != nil, bytes.Contains(text, []byte("panic: test timed out")):
+		return "hangs"
+	case err == nil:
+		return ""
+	default:
+		if m := failure.FindSubmatch(text); m != nil {
+			return string(m[1])
+		}
+		if line, _, ok := bytes.Cut(text[max(0, bytes.Index(text, []byte("panic:"))):], []byte("\n")); ok {
+			return string(line)
+		}
+		return err.Error()
+	}
+}
+
+// scratch is where tests keep their files: in memory where there is a place for that.
+func scratch(dir string) string {
+	const memory = "/dev/shm"
+	if info, err := os.Stat(memory); err == nil && info.IsDir() {
+		return memory
+	}
+	return dir
+}
