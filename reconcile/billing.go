@@ -83,6 +83,12 @@ type Subscription struct {
 	Domain string
 	// DomainChecked tells that the Checkout Session has been looked up. Kept by the store.
 	DomainChecked bool
+	// SiteReadAt is when the panel was last asked where Domain is; zero: never. Kept
+	// by the store.
+	SiteReadAt time.Time
+	// SaidNew tells that a person said of this order that it is new: what is made for
+	// it is no second one, whatever looks like it. Kept by the store.
+	SaidNew bool
 	// MetadataOrg and MetadataHosting are the metadata enhance_org_id and
 	// enhance_subscription_id. They bind, because only the operator writes them.
 	MetadataOrg     string

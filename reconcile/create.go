@@ -23,7 +23,10 @@ func (pl *planner) create() {
 			pl.createHosting(w)
 		}
 	}
-	if made && pl.org.create {
+	switch {
+	case !made:
+		pl.withoutIdleLink()
+	case pl.org.create:
 		pl.createOrg()
 	}
 }
@@ -55,25 +58,6 @@ func (pl *planner) orgUnusable() bool {
 	case o.Suspended:
 		pl.hold(Hold{Kind: HoldForeignSuspension, Reason: fmt.Sprintf(
 			"org %s of this customer is suspended in the panel, not by us: nothing is created in it", o.ID)})
-		return true
-	}
-	return false
-}
-
-// adoptable holds a unit when its org already has a live hosting on the same plan
-// that belongs to nobody: it is very likely what the customer already has.
-func (pl *planner) adoptable(w int) bool {
-	for i := range pl.c.Hostings {
-		h := &pl.c.Hostings[i]
-		if h.Org != pl.org.id || pl.org.id == "" || h.Plan != pl.wants[w].plan.ID || !h.TerminatedByUs.IsZero() ||
-			h.State != HostingActive && h.State != HostingSuspended || pl.bound(h.ID) {
-			continue
-		}
-		s := pl.subs[pl.wants[w].sub].ID
-		pl.recheck(h)
-		pl.hold(Hold{Kind: HoldAdopt, Subscription: s, Hosting: h.ID, Reason: fmt.Sprintf(
-			"org %s already has hosting %d on plan %q that no subscription is bound to: adopt it by setting enhance_org_id and enhance_subscription_id in the metadata of %s, or delete it in the panel",
-			h.Org, h.ID, pl.wants[w].plan.Name, s)})
 		return true
 	}
 	return false
@@ -116,7 +100,7 @@ func (pl *planner) slotUsed(id string, n int) bool {
 	return slices.ContainsFunc(pl.links, func(l link) bool { return l.Subscription == id && l.Slot == n }) ||
 		slices.ContainsFunc(pl.c.Bindings, func(b Binding) bool { return b.Subscription == id && b.Slot == n }) ||
 		slices.ContainsFunc(pl.c.Pending, func(p Pending) bool { return p.Subscription == id && p.Slot == n }) ||
-		slices.ContainsFunc(pl.c.Hostings, func(h Hosting) bool { return h.Marker() == m })
+		slices.ContainsFunc(pl.c.Hostings, func(h Hosting) bool { return pl.marker(&h) == m })
 }
 
 func (pl *planner) createOrg() {

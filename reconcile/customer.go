@@ -29,6 +29,12 @@ type Customer struct {
 	MarkedOrgs []Org
 	// OwnedOrgs are unbound, undeleted orgs whose owner has exactly this e-mail.
 	OwnedOrgs []Org
+	// Lookalikes are unbound living hostings that may be what this customer pays for.
+	Lookalikes []Lookalike
+	// Unbound tells that the panel has any unbound living hosting, whoever's, and
+	// Undecided that it had some before anything was bound here, which have not all
+	// been adopted since: nobody has told yet which orders are new.
+	Unbound, Undecided bool
 	// Pending are writes of ours whose outcome nobody knows, from the journal.
 	Pending []Pending
 	// Manual are the holds that people set.

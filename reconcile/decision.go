@@ -137,6 +137,8 @@ const (
 	NeedDomain
 	// NeedSubscription: Subscription read by id, with its oldest unpaid invoice.
 	NeedSubscription
+	// NeedSite: where at the panel the Domain that Subscription ordered is.
+	NeedSite
 )
 
 // Need is one read that the planner asks for. The engine reads it and plans
@@ -147,6 +149,7 @@ type Need struct {
 	Org          string
 	Hosting      int64
 	Subscription string
+	Domain       string
 }
 
 // Decision is what Decide says about one customer.

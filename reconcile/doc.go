@@ -38,7 +38,9 @@
 //     hostings that are gone, so that none of those is replaced, and last with the
 //     customer's ended subscriptions, same plan first: who comes back gets the old
 //     hosting; but not one that the metadata of another subscription names which
-//     has none and cannot be given one yet.
+//     has none and cannot be given one yet. A marker whose slot is bound to another
+//     hosting was made a second time: it is told, with both ids. One with the word of
+//     another INSTANCE is somebody else's and counts for nothing; one without is ours.
 //  17. A hosting that no item claims follows the status of its subscription. In a
 //     live one it is suspended when the quantity fell (what is up is kept before
 //     what is not, low slots before high ones) or its item is gone. It
@@ -73,11 +75,18 @@
 //     then, since the end of any other that may have been served by it, and since
 //     our own suspension, and no metadata of one that has not ended names it. What
 //     others suspended is never deleted.
-//  26. A bound org loses the marker in its name, and its owner is invited, once.
+//  26. A bound org loses the marker in its name, and its owner is invited, once. Another
+//     org with the customer's marker is told.
 //  27. What is lacking is created: org, name, invitation, hosting, website. Not while
 //     a create of this customer has no known outcome, the org is deleted or
-//     suspended, nobody has an e-mail to be invited by, or the org has an unbound
-//     living hosting on the same plan, which is very likely the one.
+//     suspended, or nobody has an e-mail to be invited by. Nor for an order that an
+//     unbound hosting looks like, on whatever plan: one in the customer's own org, or
+//     in an org that the metadata names, whose owner has the customer's e-mail, that has
+//     the ordered domain, or that has the customer's name. As long as the panel has any
+//     unbound hosting, an order without a hosting waits when it is older than
+//     NEW_CUSTOMERS_ONLY_AFTER, and every such order waits when that is not set and
+//     they were there before anything was bound. A person decides with "customers
+//     bind": it is that hosting, or the order is new.
 //  28. Stripe's metadata gets the ids of org and hosting where that is wanted and
 //     nothing stands there yet.
 //  29. Grace, a status we do not know, a price without a mapping, back-off and
@@ -96,7 +105,8 @@
 //
 // What concerns more than one customer is not in Decide. [Brakes.Holds] judges the
 // fleet: over the limit of a run or of 24 hours, all of a kind is held. [Withhold]
-// turns into holds what takes away, when a run does not believe its eyes. With
+// turns into holds what takes away, when a run does not believe its eyes, and
+// [WithholdCreates] what creates, when somebody else does so too. With
 // MODE=observe everything is decided and the engine applies nothing.
 //
 // # Words
@@ -108,7 +118,10 @@
 //   - want: one hosting that is paid for; a unit of an item's quantity.
 //   - binding: our lasting link between a want and a hosting; its slot is a number
 //     that is never used again within the subscription.
-//   - marker: the Stripe id in a name at Enhance, [sub_…/1] or [cus_…].
+//   - marker: the Stripe id in a name at Enhance, [sub_…/1] or [cus_…], with the word
+//     of an installation behind an @ where it has one.
+//   - unbound hosting: a living one that no subscription is bound to and no marker
+//     names; people made it.
 //   - action: one change, as data. Hold: something withheld, and why.
 //   - brake: the limit on changes of a kind in the whole fleet.
 //   - park: set aside after repeated failure, for a person.

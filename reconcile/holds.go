@@ -174,7 +174,7 @@ func (pl *planner) shares(sub string, hosting int64) bool {
 	if hosting == 0 {
 		return false
 	}
-	if i := pl.hostingIndex(hosting); i >= 0 && pl.c.Hostings[i].Marker().StripeID == sub {
+	if i := pl.hostingIndex(hosting); i >= 0 && pl.marker(&pl.c.Hostings[i]).StripeID == sub {
 		return true
 	}
 	for i := range pl.c.Bindings {

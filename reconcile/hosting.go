@@ -143,21 +143,38 @@ type Org struct {
 // Marker is what our creates leave in a name at Enhance, so that an object whose
 // creation we never heard of can be recognised as ours: "[sub_1Nq/2]" in the
 // friendly name of a hosting (slot 2 of sub_1Nq) and "[cus_9s6]" in the name of
-// an org until it is bound.
+// an org until it is bound. With INSTANCE set they end in its word, "[sub_1Nq/2@shop]".
 type Marker struct {
 	StripeID string // sub_… or cus_…
 	Slot     int    // 0 in an org's marker
+	Instance string // the word of the installation that wrote it; "": none was set
 }
 
 // String is the marker with its brackets; "" for the zero value.
 func (m Marker) String() string {
-	switch {
-	case m.StripeID == "":
+	if m.StripeID == "" {
 		return ""
-	case m.Slot == 0:
-		return "[" + m.StripeID + "]"
 	}
-	return "[" + m.StripeID + "/" + strconv.Itoa(m.Slot) + "]"
+	text := m.StripeID
+	if m.Slot != 0 {
+		text += "/" + strconv.Itoa(m.Slot)
+	}
+	if m.Instance != "" {
+		text += "@" + m.Instance
+	}
+	return "[" + text + "]"
+}
+
+// Of returns the marker without its word where an installation may take it for its
+// own: it has that installation's word, or none, as everything that was made before
+// a word was set. Any other marker is another installation's, and the result is the
+// zero value.
+func (m Marker) Of(instance string) Marker {
+	if m.Instance != "" && m.Instance != instance {
+		return Marker{}
+	}
+	m.Instance = ""
+	return m
 }
 
 // MarkerOf finds the marker at the end of a name. A name that merely contains
@@ -169,18 +186,28 @@ func MarkerOf(name string) (Marker, bool) {
 	if open < 0 || !strings.HasSuffix(name, "]") {
 		return Marker{}, false
 	}
-	id, slot, hasSlot := strings.Cut(name[open+1:len(name)-1], "/")
+	text, word, hasWord := strings.Cut(name[open+1:len(name)-1], "@")
+	if hasWord && !ValidInstance(word) {
+		return Marker{}, false
+	}
+	id, slot, hasSlot := strings.Cut(text, "/")
 	switch {
 	case strings.HasPrefix(id, "cus_") && !hasSlot && plainID(id):
-		return Marker{StripeID: id}, true
+		return Marker{StripeID: id, Instance: word}, true
 	case strings.HasPrefix(id, "sub_") && hasSlot && plainID(id):
 		n, err := strconv.Atoi(slot)
 		if err != nil || n < 1 || strconv.Itoa(n) != slot {
 			return Marker{}, false
 		}
-		return Marker{StripeID: id, Slot: n}, true
+		return Marker{StripeID: id, Slot: n, Instance: word}, true
 	}
 	return Marker{}, false
+}
+
+// ValidInstance reports whether a word can stand in a marker as INSTANCE: up to 16
+// lower-case letters, digits and hyphens.
+func ValidInstance(word string) bool {
+	return word != "" && len(word) <= 16 && strings.Trim(word, "abcdefghijklmnopqrstuvwxyz0123456789-") == ""
 }
 
 // plainID accepts the characters of Stripe ids and nothing that could end a

@@ -120,7 +120,7 @@ func (pl *planner) withinSubscription(alive bool) {
 func (pl *planner) byMarker() {
 	for i := range pl.c.Hostings {
 		h := &pl.c.Hostings[i]
-		m := h.Marker()
+		m := pl.marker(h)
 		s := pl.subIndex(m.StripeID)
 		if m.Slot == 0 || s < 0 || pl.bound(h.ID) || !h.TerminatedByUs.IsZero() || !servable(h.State) {
 			continue
@@ -131,8 +131,7 @@ func (pl *planner) byMarker() {
 		}
 		if pl.markerTwice(m, h.ID) {
 			pl.block(s)
-			pl.hold(Hold{Kind: HoldDuplicate, Subscription: m.StripeID, Hosting: h.ID, Reason: fmt.Sprintf(
-				"hosting %d carries the marker %s of another hosting too: delete the one that is not used in the panel, nothing is created or bound until then", h.ID, m)})
+			pl.holdSecond(h)
 			continue
 		}
 		if pl.c.Org != nil && pl.c.Org.ID != h.Org {
@@ -162,7 +161,7 @@ func (pl *planner) byMarker() {
 func (pl *planner) byTombstone() {
 	for i := range pl.c.Hostings {
 		h := &pl.c.Hostings[i]
-		m := h.Marker()
+		m := pl.marker(h)
 		s := pl.subIndex(m.StripeID)
 		if m.Slot == 0 || s < 0 || h.State != HostingDeleted || !h.TerminatedByUs.IsZero() || pl.bound(h.ID) || pl.markerTwice(m, h.ID) ||
 			pl.c.Org != nil && pl.c.Org.ID != h.Org {
@@ -196,7 +195,7 @@ func (pl *planner) markerTwice(m Marker, hosting int64) bool {
 	}
 	for i := range pl.c.Hostings {
 		h := &pl.c.Hostings[i]
-		if h.ID != hosting && h.TerminatedByUs.IsZero() && servable(h.State) && h.Marker() == m && !pl.bound(h.ID) {
+		if h.ID != hosting && h.TerminatedByUs.IsZero() && servable(h.State) && pl.marker(h) == m && !pl.bound(h.ID) {
 			return true
 		}
 	}

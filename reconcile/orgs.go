@@ -65,7 +65,7 @@ func (pl *planner) fromTraces() bool {
 	var orgs []string
 	for i := range pl.c.Hostings {
 		h := &pl.c.Hostings[i]
-		if m := h.Marker(); m.Slot > 0 && pl.subIndex(m.StripeID) >= 0 && h.Org != "" && !slices.Contains(orgs, h.Org) {
+		if m := pl.marker(h); m.Slot > 0 && pl.subIndex(m.StripeID) >= 0 && h.Org != "" && !slices.Contains(orgs, h.Org) {
 			orgs = append(orgs, h.Org)
 		}
 	}
@@ -79,8 +79,8 @@ func (pl *planner) fromTraces() bool {
 func (pl *planner) fromMarker() bool {
 	var marked []string
 	for i := range pl.c.MarkedOrgs {
-		if !pl.c.MarkedOrgs[i].Deleted {
-			marked = append(marked, pl.c.MarkedOrgs[i].ID)
+		if o := &pl.c.MarkedOrgs[i]; !o.Deleted && !pl.foreign(o) {
+			marked = append(marked, o.ID)
 		}
 	}
 	switch len(marked) {
@@ -143,6 +143,7 @@ func (pl *planner) fromOwner() bool {
 // While it has no hosting its name keeps the marker: that is all by which it can
 // be found again when the database is lost.
 func (pl *planner) onOrg() {
+	pl.secondOrgs()
 	o := pl.c.Org
 	if o == nil || !pl.furnished() || !pl.entitledAny() || pl.pendingOrg() {
 		return

@@ -88,6 +88,12 @@ type Policy struct {
 	CreateWebsites bool
 	// WriteMetadata: Stripe's objects are told which org and hosting they have.
 	WriteMetadata bool
+	// NewAfter: what was ordered at or after it is new where no unbound hosting looks
+	// like it; what was ordered before waits for a person as long as the panel has
+	// unbound hostings. Zero: nobody has decided.
+	NewAfter time.Time
+	// Instance is the word of this installation in its markers; "": none.
+	Instance string
 	// FreshFor is how old an observation of a hosting may be for a change of it
 	// to be planned; the change itself always reads again. 0 means 10 minutes.
 	FreshFor time.Duration

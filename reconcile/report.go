@@ -27,6 +27,9 @@ type Report struct {
 	// Partial tells that something which this run was to look at could not be read.
 	// Notes say what.
 	Partial bool
+	// Waits is why nothing at all is created before a person has acted, as a sentence;
+	// "": what is paid for is. It stands among the gates of the run.
+	Waits string
 }
 
 // MostReported is how many actions of one state, and holds of one kind, a report
@@ -70,7 +73,7 @@ func (o Omitted) Total() int {
 // Converged reports whether what is wanted is what there is: nothing planned,
 // withheld or failed, and everything was looked at that was to be.
 func (r Report) Converged() bool {
-	return r.Run.Error == "" && !r.Partial && r.Pending() == 0 && len(r.Holds) == 0 && len(r.Plans) == 0
+	return r.Run.Error == "" && !r.Partial && r.Waits == "" && r.Pending() == 0 && len(r.Holds) == 0 && len(r.Plans) == 0
 }
 
 // Pending counts the actions that are wanted and not done.

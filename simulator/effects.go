@@ -121,7 +121,7 @@ func (w *World) effect(e Effect) {
 	w.log.effects = append(w.log.effects, e)
 }
 
-var markerPattern = regexp.MustCompile(`\[(sub_[0-9A-Za-z]+)(?:/([0-9A-Za-z_/.]+))?\]`)
+var markerPattern = regexp.MustCompile(`\[(sub_[0-9A-Za-z]+)(?:/([0-9A-Za-z_/.]+))?(?:@[0-9a-z-]+)?\]`)
 
 func marker(name string) (subscription, unit string) {
 	m := markerPattern.FindStringSubmatch(name)

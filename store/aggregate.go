@@ -42,7 +42,7 @@ func (s *Store) aggregates(ctx context.Context, c conn, heads []head) ([]reconci
 		s.woken.note(customer.ID, heads[i].wakes)
 	}
 	for _, load := range []func(context.Context) error{
-		a.loadBuyers, a.loadSubscriptions, a.loadBindings, a.loadHostings, a.loadBoundOrgs, a.loadFreeOrgs, a.loadPending, a.loadHolds,
+		a.loadBuyers, a.loadSubscriptions, a.loadBindings, a.loadHostings, a.loadBoundOrgs, a.loadFreeOrgs, a.loadPending, a.loadHolds, a.loadExisting,
 	} {
 		if err := load(ctx); err != nil {
 			return nil, err
@@ -67,7 +67,7 @@ func (a *aggregate) loadSubscriptions(ctx context.Context) error {
 	query := `SELECT id, stripe_customer_id, status, status_text, status_since, created_at, ended_at, cancel_at_period_end,
 		current_period_end, collection_paused, unpaid_since, items,
 		CASE WHEN domain = '' THEN checkout_domain ELSE domain END, domain_checked,
-		metadata_org, metadata_hosting, read_at, by_id, gone
+		metadata_org, metadata_hosting, read_at, by_id, gone, said_new
 		FROM subscriptions WHERE stripe_customer_id IN ` + a.c.d.texts(1) + " ORDER BY id"
 	return a.c.each(ctx, query, []any{keys(a.buyers)}, func(row scan) error {
 		var s reconcile.Subscription
@@ -75,7 +75,7 @@ func (a *aggregate) loadSubscriptions(ctx context.Context) error {
 		var items sql.RawBytes
 		err := row(&s.ID, &s.StripeCustomer, &status, &s.StatusText, into(&s.StatusSince), into(&s.Created), into(&s.EndedAt),
 			&s.CancelAtPeriodEnd, into(&s.CurrentPeriodEnd), &s.CollectionPaused, into(&s.UnpaidSince), &items,
-			&s.Domain, &s.DomainChecked, &s.MetadataOrg, &s.MetadataHosting, into(&s.ReadAt), &s.ByID, &s.Gone)
+			&s.Domain, &s.DomainChecked, &s.MetadataOrg, &s.MetadataHosting, into(&s.ReadAt), &s.ByID, &s.Gone, &s.SaidNew)
 		if err != nil {
 			return err
 		}

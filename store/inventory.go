@@ -65,13 +65,14 @@ func encodeUsage(usage []reconcile.Usage) any {
 var upsertOrg = bulk{
 	head: "INSERT INTO orgs",
 	columns: []column{{"id", "TEXT"}, {"name", "TEXT"}, {"owner_email", "TEXT"}, {"owner_email_key", "TEXT"}, {"marker_id", "TEXT"},
-		{"hostings_count", "INTEGER"}, {"deleted", "BOOLEAN"}, {"suspended", "BOOLEAN"}, {"created_at", "TIMESTAMPTZ"},
+		{"marker_word", "TEXT"}, {"name_key", "TEXT"}, {"hostings_count", "INTEGER"}, {"deleted", "BOOLEAN"}, {"suspended", "BOOLEAN"}, {"created_at", "TIMESTAMPTZ"},
 		{"observed_at", "TIMESTAMPTZ"}, {"hostings_read_at", "TIMESTAMPTZ"}},
 	tail: `ON CONFLICT (id) DO UPDATE SET name = excluded.name, owner_email = excluded.owner_email,
-		owner_email_key = excluded.owner_email_key, marker_id = excluded.marker_id, hostings_count = excluded.hostings_count,
-		deleted = excluded.deleted, suspended = excluded.suspended,
+		owner_email_key = excluded.owner_email_key, marker_id = excluded.marker_id, marker_word = excluded.marker_word,
+		name_key = excluded.name_key, hostings_count = excluded.hostings_count, deleted = excluded.deleted, suspended = excluded.suspended,
 		created_at = coalesce(excluded.created_at, orgs.created_at), observed_at = excluded.observed_at,
-		hostings_read_at = coalesce(excluded.hostings_read_at, orgs.hostings_read_at)`,
+		hostings_read_at = CASE WHEN excluded.hostings_read_at IS NULL AND excluded.hostings_count <> orgs.hostings_count THEN NULL
+			ELSE coalesce(excluded.hostings_read_at, orgs.hostings_read_at) END`,
 }
 
 func orgRow(o reconcile.Org, now time.Time) []any {
@@ -81,7 +82,8 @@ func orgRow(o reconcile.Org, now time.Time) []any {
 		o.ObservedAt = now
 	}
 	email := clean(o.OwnerEmail)
-	return []any{clean(o.ID), name, email, reconcile.EmailKey(email), marker.StripeID, o.Hostings, o.Deleted, o.Suspended,
+	return []any{clean(o.ID), name, email, reconcile.EmailKey(email), marker.StripeID, marker.Instance,
+		reconcile.NameKey(name), o.Hostings, o.Deleted, o.Suspended,
 		at(o.Created), at(o.ObservedAt), at(o.HostingsRead)}
 }
 
@@ -91,7 +93,9 @@ func putOrg(ctx context.Context, tx conn, o reconcile.Org, now time.Time) error 
 
 // SaveOrgs stores orgs as read. A complete listing is noted under the cursor
 // "orgs_complete"; an org that is missing from it is left as it is, because
-// absence is no fact.
+// absence is no fact. One whose number of hostings is another than was known counts
+// as never listed. A customer is woken when an org carries its marker beside the one
+// that is bound.
 func (s *Store) SaveOrgs(ctx context.Context, tok reconcile.Token, orgs []reconcile.Org, complete bool, now time.Time) error {
 	index := make(map[string]int, len(orgs))
 	rows := make([][]any, 0, len(orgs))
@@ -104,7 +108,10 @@ func (s *Store) SaveOrgs(ctx context.Context, tok reconcile.Token, orgs []reconc
 		rows = append(rows, orgRow(o, now))
 	}
 	return s.fenced(ctx, "saving orgs", tok, func(ctx context.Context, tx conn) error {
-		if err := tx.bulk(ctx, upsertOrg, rows); err != nil || !complete {
+		if err := tx.bulk(ctx, upsertOrg, rows); err != nil {
+			return err
+		}
+		if err := wakeSeconds(ctx, tx, orgs, now); err != nil || !complete {
 			return err
 		}
 		return setCursor(ctx, tx, orgsCursor, now.UTC().Format(time.RFC3339Nano))
@@ -112,8 +119,8 @@ func (s *Store) SaveOrgs(ctx context.Context, tok reconcile.Token, orgs []reconc
 }
 
 // SaveHostings stores the complete list of an org's hostings and wakes the
-// customers bound to those that changed. A hosting that is missing from the list
-// is left as it is.
+// customers bound to those that changed, or named by their markers. A hosting that is
+// missing from the list is left as it is.
 func (s *Store) SaveHostings(ctx context.Context, tok reconcile.Token, org string, hostings []reconcile.Hosting, now time.Time) error {
 	return s.fenced(ctx, "saving the hostings of "+org, tok, func(ctx context.Context, tx conn) error {
 		if err := saveHostings(ctx, tx, hostings, now); err != nil {
@@ -155,8 +162,9 @@ func saveHostings(ctx context.Context, tx conn, hostings []reconcile.Hosting, no
 		if len(changed) == 0 {
 			return nil
 		}
-		customers, err := tx.strings(ctx, `SELECT c.customer_id FROM bindings b JOIN subscriptions s ON s.id = b.subscription_id
-			JOIN stripe_customers c ON c.id = s.stripe_customer_id WHERE b.hosting_id IN `+tx.d.ints(1), list(changed))
+		customers, err := tx.strings(ctx, `SELECT c.customer_id FROM subscriptions s JOIN stripe_customers c ON c.id = s.stripe_customer_id
+			WHERE s.id IN (SELECT subscription_id FROM bindings WHERE hosting_id IN `+tx.d.ints(1)+`
+				UNION SELECT marker_id FROM hostings WHERE NOT bound AND id IN `+tx.d.ints(1)+`)`, list(changed))
 		if err != nil {
 			return err
 		}
@@ -165,22 +173,24 @@ func saveHostings(ctx context.Context, tx conn, hostings []reconcile.Hosting, no
 }
 
 // putHosting stores what the panel says of a hosting and reports whether state,
-// plan or suspension differ from before. What is ours stays, but a suspension that
+// plan, suspension or marker differ from before. What is ours stays, but a suspension that
 // the panel no longer shows, or shows as somebody else's now, is not ours any more.
 // A listing without usage, or a read that found nothing, keeps the usage and names
 // known.
 func putHosting(ctx context.Context, tx conn, h reconcile.Hosting) (differs bool, err error) {
 	var state, by string
 	var plan int
-	found, err := tx.one(ctx, "SELECT state, plan_id, suspended_by FROM hostings WHERE id = $1", []any{h.ID}, &state, &plan, &by)
+	var old reconcile.Marker
+	found, err := tx.one(ctx, "SELECT state, plan_id, suspended_by, marker_id, marker_slot, marker_word FROM hostings WHERE id = $1", []any{h.ID},
+		&state, &plan, &by, &old.StripeID, &old.Slot, &old.Instance)
 	if err != nil {
 		return false, err
 	}
 	name := clean(h.FriendlyName)
 	marker, _ := reconcile.MarkerOf(name)
 	gone := h.State == reconcile.HostingMissing
-	_, err = tx.exec(ctx, `INSERT INTO hostings (id, org_id, plan_id, state, suspended_by, friendly_name, marker_id, marker_slot, usage, observed_at)
-		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)
+	_, err = tx.exec(ctx, `INSERT INTO hostings (id, org_id, plan_id, state, suspended_by, friendly_name, marker_id, marker_slot, usage, observed_at, marker_word)
+		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $12)
 		ON CONFLICT (id) DO UPDATE SET state = excluded.state, observed_at = excluded.observed_at,
 			org_id = CASE WHEN excluded.org_id = '' THEN hostings.org_id ELSE excluded.org_id END,
 			suspended_by = CASE WHEN $11 THEN hostings.suspended_by ELSE excluded.suspended_by END,
@@ -188,13 +198,14 @@ func putHosting(ctx context.Context, tx conn, h reconcile.Hosting) (differs bool
 			friendly_name = CASE WHEN $11 THEN hostings.friendly_name ELSE excluded.friendly_name END,
 			marker_id = CASE WHEN $11 THEN hostings.marker_id ELSE excluded.marker_id END,
 			marker_slot = CASE WHEN $11 THEN hostings.marker_slot ELSE excluded.marker_slot END,
+			marker_word = CASE WHEN $11 THEN hostings.marker_word ELSE excluded.marker_word END,
 			usage = coalesce(excluded.usage, hostings.usage),
 			suspended_by_us = CASE WHEN excluded.state = 'active' THEN NULL
 				WHEN hostings.suspended_by <> '' AND excluded.suspended_by <> '' AND hostings.suspended_by <> excluded.suspended_by THEN NULL
 				ELSE hostings.suspended_by_us END`,
 		h.ID, clean(h.Org), h.Plan, h.State.String(), clean(h.SuspendedBy), name, marker.StripeID, marker.Slot,
-		encodeUsage(h.Usage), at(h.ObservedAt), gone)
-	return !found || state != h.State.String() || !gone && (plan != h.Plan || by != clean(h.SuspendedBy)), err
+		encodeUsage(h.Usage), at(h.ObservedAt), gone, marker.Instance)
+	return !found || state != h.State.String() || !gone && (plan != h.Plan || by != clean(h.SuspendedBy) || old != marker), err
 }
 
 // putOurs stores what an outcome says of a hosting and only our journal knows.
@@ -285,12 +296,13 @@ func (s *Store) UnreadOrgs(ctx context.Context, after string, limit int) ([]reco
 }
 
 // UnknownMarkers returns ids of subscriptions that hostings are marked with and the
-// mirror does not have, up to limit, in order.
-func (s *Store) UnknownMarkers(ctx context.Context, limit int) ([]string, error) {
+// mirror does not have, up to limit, in order. Markers with another word than this
+// installation's are another one's.
+func (s *Store) UnknownMarkers(ctx context.Context, instance string, limit int) ([]string, error) {
 	var ids []string
-	query := `SELECT DISTINCT marker_id FROM hostings WHERE marker_id LIKE 'sub\_%' ESCAPE '\'
+	query := `SELECT DISTINCT marker_id FROM hostings WHERE marker_id LIKE 'sub\_%' ESCAPE '\' AND marker_word IN ('', $2)
 		AND NOT EXISTS (SELECT 1 FROM subscriptions s WHERE s.id = hostings.marker_id) ORDER BY marker_id LIMIT $1`
-	err := s.query(ctx, "looking for unknown markers", query, []any{limit}, func(row scan) error {
+	err := s.query(ctx, "looking for unknown markers", query, []any{limit, instance}, func(row scan) error {
 		var id string
 		err := row(&id)
 		ids = append(ids, id)

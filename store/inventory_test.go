@@ -57,8 +57,10 @@ func TestUnreadOrgsAreThoseWhoseHostingsWereNeverListed(t *testing.T) {
 		same(t, "unread", []string{"org-1", "org-2", "org-4"}, unread())
 		f.must(f.SaveHostings(t.Context(), f.tok, "org-1", nil, t0))
 		same(t, "unread after reading", []string{"org-2", "org-4"}, unread())
-		f.must(f.SaveOrgs(t.Context(), f.tok, []reconcile.Org{{ID: "org-1", Hostings: 3}}, false, t0))
+		f.must(f.SaveOrgs(t.Context(), f.tok, []reconcile.Org{{ID: "org-1", Hostings: 2}}, false, t0))
 		same(t, "unread after listing again", []string{"org-2", "org-4"}, unread())
+		f.must(f.SaveOrgs(t.Context(), f.tok, []reconcile.Org{{ID: "org-1", Hostings: 3}}, false, t0))
+		same(t, "unread once somebody has made one more in it", []string{"org-1", "org-2", "org-4"}, unread())
 	})
 }
 
@@ -172,7 +174,7 @@ func TestUnknownMarkersAreThoseOfSubscriptionsThatTheMirrorLacks(t *testing.T) {
 		}
 		f.must(f.SaveHostings(t.Context(), f.tok, "org-1", all, t0))
 		for limit, want := range map[int][]string{10: {"sub_a", "sub_b"}, 1: {"sub_a"}} {
-			ids, err := f.UnknownMarkers(t.Context(), limit)
+			ids, err := f.UnknownMarkers(t.Context(), "", limit)
 			f.must(err)
 			same(t, "unknown", want, ids)
 		}

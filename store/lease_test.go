@@ -118,6 +118,9 @@ func writes(f *fixture) map[string]func(context.Context, reconcile.Token) error 
 		"SaveHostings": func(ctx context.Context, tok reconcile.Token) error {
 			return f.SaveHostings(ctx, tok, "org-z", []reconcile.Hosting{*activeHosting(99, "org-z")}, t0)
 		},
+		"SaveSites": func(ctx context.Context, tok reconcile.Token) error {
+			return f.SaveSites(ctx, tok, "a.example.com", []reconcile.Site{{Org: "org-a", Hosting: 42}}, t0)
+		},
 		"SaveHosting": func(ctx context.Context, tok reconcile.Token) error {
 			return f.SaveHosting(ctx, tok, *activeHosting(99, "org-z"), t0)
 		},

@@ -30,6 +30,7 @@ func everything(f *fixture) {
 		f.bindHosting("cus_a", "sub_b", 1, "org-b", 43)
 		f.must(f.do(action("resume:sub_b/1:43", reconcile.Resume, "cus_a", "sub_b"), t0, reconcile.Outcome{Unsuspend: true,
 			Binding: &reconcile.Binding{Subscription: "sub_b", Slot: 1, Org: "org-b", Hosting: 43, How: reconcile.BoundByReturn}}))
+		f.must(f.SaveHostings(ctx, f.tok, "org-x", []reconcile.Hosting{*activeHosting(44, "org-x")}, t0))
 		f.dueIDs(t0)
 		f.customer("cus_a")
 		for _, read := range []func() error{
@@ -53,6 +54,8 @@ func everything(f *fixture) {
 			func() error { _, err := f.LogWebhook(ctx, "evt_1", "x", "sub_a", true, t0); return err },
 			func() error { return f.WebhookResult(ctx, "sub_a", t0, "", t0) },
 			func() error { return f.RunActions(ctx, "run-do", func(reconcile.ActionRecord) error { return nil }) },
+			func() error { _, err := f.Unbound(ctx); return err },
+			func() error { _, err := f.Seconds(ctx, "", 3); return err },
 			func() error { return f.Holds(ctx, func(reconcile.Hold) error { return nil }) },
 		} {
 			f.must(read())
@@ -66,7 +69,7 @@ var grows = []string{"customers", "stripe_customers", "subscriptions", "actions"
 
 // bounded are the indexes that may be read from end to end: what is in them is
 // what needs a person or a look, or the query stops after a few rows of them.
-var bounded = []string{"customers_held", "customers_parked", "actions_ambiguous", "orgs_unread", "runs_recent", "runs_listed", "bindings_age", "webhook_logs_failed"}
+var bounded = []string{"customers_held", "customers_parked", "actions_ambiguous", "orgs_unread", "runs_recent", "runs_listed", "bindings_age", "webhook_logs_failed", "hostings_unbound", "hostings_second", "orgs_marker"}
 
 func TestNoStatementOfARunReadsATableFromEndToEnd(t *testing.T) {
 	f := newFixture(t, sqliteURL(t))

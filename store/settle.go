@@ -191,6 +191,12 @@ func bind(ctx context.Context, tx conn, b reconcile.Binding, now time.Time) erro
 	if b.At.IsZero() {
 		b.At = now
 	}
+	if !found && b.How == reconcile.BoundByCreate {
+		// The next listing of orgs counts it too, and is no reason to list its hostings.
+		if _, err := tx.exec(ctx, "UPDATE orgs SET hostings_count = hostings_count + 1 WHERE id = $1", b.Org); err != nil {
+			return err
+		}
+	}
 	if _, err := tx.exec(ctx, `INSERT INTO bindings (subscription_id, slot, item_id, org_id, hosting_id, how, bound_at)
 		VALUES ($1, $2, $3, $4, $5, $6, $7)
 		ON CONFLICT (subscription_id, slot) DO UPDATE SET item_id = excluded.item_id, org_id = excluded.org_id,

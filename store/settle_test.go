@@ -20,7 +20,7 @@ func TestAnOutcomeBindsOrgAndHosting(t *testing.T) {
 		want := reconcile.Customer{ID: "cus_a", Email: c.Email, Name: c.Name, Subscriptions: c.Subscriptions,
 			Bindings: []reconcile.Binding{{Subscription: "sub_a", Item: "si_1", Slot: 1, Org: "org-a", Hosting: 42, How: reconcile.BoundByCreate, At: t0}},
 			Hostings: []reconcile.Hosting{*activeHosting(42, "org-a")},
-			Org:      &reconcile.Org{ID: "org-a", Name: "Example", Created: t0, ObservedAt: t0},
+			Org:      &reconcile.Org{ID: "org-a", Name: "Example", Hostings: 1, Created: t0, ObservedAt: t0},
 			OrgNamed: true, Invited: t0.Add(time.Second)}
 		same(t, "customer", want, c)
 		counts, err := f.Counts(t.Context())

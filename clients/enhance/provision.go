@@ -116,6 +116,28 @@ func (c *Client) websiteOn(ctx context.Context, org string, hosting int64, domai
 	return slices.ContainsFunc(sites, func(w websiteWire) bool { return w.on(hosting, domain) }), err
 }
 
+// FindWebsite is where the panel has a domain, with or without www. before it, in the
+// orgs of all customers. The search is the panel's; whether it finds the very domain
+// is judged here.
+func (c *Client) FindWebsite(ctx context.Context, domain string) ([]reconcile.Site, error) {
+	key := reconcile.DomainKey(domain)
+	if key == "" {
+		return nil, fault.Errorf(fault.Permanent, "enhance: a website is looked for by a domain")
+	}
+	at := get(routeWebsites, c.org).with("recursion", "directCustomers", "search", key, "showAliases", "true")
+	wires, err := list[websiteWire](ctx, c, at, nil)
+	if err != nil {
+		return nil, err
+	}
+	var sites []reconcile.Site
+	for _, w := range wires {
+		if site := w.site(); w.Status != "deleted" && site.Org != "" && !strings.EqualFold(site.Org, c.org) && w.has(key) && !slices.Contains(sites, site) {
+			sites = append(sites, site)
+		}
+	}
+	return sites, nil
+}
+
 // Change sets suspension or plan. Either is a setting: sent again, it changes
 // nothing, so that a 429 to it is fault.Throttled and not ambiguous.
 func (c *Client) Change(ctx context.Context, org string, hosting int64, change reconcile.HostingChange) error {

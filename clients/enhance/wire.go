@@ -2,6 +2,8 @@ package enhance
 
 import (
 	"encoding/json"
+	"math"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -135,24 +137,43 @@ func (m memberWire) identity() string { return m.ID }
 // websiteWire is orchd OpenAPI 12.3.0, Website. Its domain is an object there;
 // a plain string is understood as well.
 type websiteWire struct {
-	ID             string          `json:"id"`
-	Domain         json.RawMessage `json:"domain"`
-	SubscriptionID json.Number     `json:"subscriptionId"`
-	Status         string          `json:"status"`
+	ID             string            `json:"id"`
+	Domain         json.RawMessage   `json:"domain"`
+	Aliases        []json.RawMessage `json:"aliases"`
+	OrgID          string            `json:"orgId"`
+	SubscriptionID json.Number       `json:"subscriptionId"`
+	Status         string            `json:"status"`
 }
 
 func (w websiteWire) identity() string { return w.ID }
 
-func (w websiteWire) domain() string {
+func (w websiteWire) domain() string { return domainOf(w.Domain) }
+
+func domainOf(raw json.RawMessage) string {
 	var name string
-	if json.Unmarshal(w.Domain, &name) == nil {
+	if json.Unmarshal(raw, &name) == nil {
 		return name
 	}
 	var object struct {
 		Domain string `json:"domain"`
 	}
-	_ = json.Unmarshal(w.Domain, &object)
+	_ = json.Unmarshal(raw, &object)
 	return object.Domain
+}
+
+// has tells that a website is reached under a domain, be it as an alias.
+func (w websiteWire) has(key string) bool {
+	return reconcile.DomainKey(w.domain()) == key ||
+		slices.ContainsFunc(w.Aliases, func(a json.RawMessage) bool { return reconcile.DomainKey(domainOf(a)) == key })
+}
+
+// site is where a website is; hosting 0 where the panel does not say.
+func (w websiteWire) site() reconcile.Site {
+	n, err := w.SubscriptionID.Float64()
+	if err != nil || n < 1 || n != math.Trunc(n) {
+		n = 0
+	}
+	return reconcile.Site{Org: strings.ToLower(w.OrgID), Hosting: int64(n)}
 }
 
 // on reports whether this is a live website of that domain on that hosting.

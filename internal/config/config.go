@@ -55,6 +55,11 @@ type Config struct {
 	Onboarding     reconcile.Onboarding `env:"ONBOARDING" envDefault:"invite" group:"policy" usage:"invite: Enhance mails an invitation; password: login, owner and a password-recovery mail; none" example:"none"`
 	CreateWebsites bool                 `env:"CREATE_WEBSITES" envDefault:"true" group:"policy" usage:"create the website when a domain is known (Checkout custom field or metadata \"domain\")" example:"false"`
 
+	// NewAfter is asked for where the panel was in use before this program: what is
+	// ordered before it and has no hosting is more likely an old customer than a new one.
+	NewAfter Instant `env:"NEW_CUSTOMERS_ONLY_AFTER" group:"policy" usage:"on a panel with hostings that no subscription is bound to: orders from then on (UTC) are new customers' and get a hosting unless one there looks like theirs; older ones without a hosting wait for a person; unset: where such hostings were there first, all wait" example:"2026-11-01"`
+	Instance Word    `env:"INSTANCE" group:"policy" usage:"a short word (up to 16 lower-case letters, digits and hyphens) in every marker, another one in each installation that sells on the same panel; what carries another word is never touched; what carries none stays ours" example:"shop"`
+
 	BrakeSuspend    reconcile.Limit `env:"BRAKE_SUSPEND" envDefault:"5,2%" group:"brake" usage:"most suspensions in one run: the larger of count and percentage of bound subscriptions; over it all are held for approval" example:"5,2%"`
 	BrakeChangePlan reconcile.Limit `env:"BRAKE_CHANGE_PLAN" envDefault:"5,5%" group:"brake" usage:"the same for changes of plan" example:"5,5%"`
 	BrakeCreate     reconcile.Limit `env:"BRAKE_CREATE" envDefault:"25,10%" group:"brake" usage:"the same for new hostings" example:"200"`
@@ -95,6 +100,8 @@ func (c *Config) Policy() reconcile.Policy {
 		Onboarding:     c.Onboarding,
 		CreateWebsites: c.CreateWebsites,
 		WriteMetadata:  c.WriteMetadata,
+		NewAfter:       c.NewAfter.Time,
+		Instance:       string(c.Instance),
 	}
 }
 

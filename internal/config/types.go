@@ -8,10 +8,12 @@ import (
 	"regexp"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/robfig/cron/v3"
 
 	"github.com/stripe-enhance/stripe-enhance/internal/secret"
+	"github.com/stripe-enhance/stripe-enhance/reconcile"
 )
 
 // Secrets are several credentials that are all good, as while one is rotated.
@@ -91,6 +93,32 @@ func (p Paused) String() string {
 		return "suspend"
 	}
 	return "invalid"
+}
+
+// Instant is a moment: a day, which begins at midnight UTC, or a time of RFC 3339.
+type Instant struct{ time.Time }
+
+// UnmarshalText accepts 2026-11-01 and 2026-11-01T09:00:00+01:00.
+func (i *Instant) UnmarshalText(b []byte) error {
+	for _, layout := range []string{time.DateOnly, time.RFC3339} {
+		if t, err := time.Parse(layout, string(b)); err == nil {
+			i.Time = t.UTC()
+			return nil
+		}
+	}
+	return fmt.Errorf("%q is neither a day like 2026-11-01 nor a time like 2026-11-01T09:00:00Z", b)
+}
+
+// Word is the word of this installation in its markers.
+type Word string
+
+// UnmarshalText accepts what a marker can hold.
+func (w *Word) UnmarshalText(b []byte) error {
+	if !reconcile.ValidInstance(string(b)) {
+		return fmt.Errorf("%q is not a word of up to 16 lower-case letters, digits and hyphens", b)
+	}
+	*w = Word(b)
+	return nil
 }
 
 // Address is a TCP address to listen on, host:port or :port.

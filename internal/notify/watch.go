@@ -25,6 +25,7 @@ type Watch struct {
 	denied  bool            // told
 	gated   bool            // told
 	refused bool            // told
+	waiting bool            // told
 }
 
 // Know takes what stands as told already.
@@ -48,6 +49,7 @@ func (w *Watch) Look(r reconcile.Report, err error) string {
 		return "" // nothing was learned about the world
 	}
 	var news []string
+	news = append(news, w.waits(&r, err)...)
 	news = append(news, w.gates(r, err)...)
 	if err == nil || len(r.Run.Gates) == 0 {
 		news = append(news, w.runs(err)...)
@@ -87,6 +89,27 @@ func (w *Watch) runs(err error) []string {
 			"What to do: look at /api/health, or run `stripe-enhance check`.", w.failed, brief(err))}
 	}
 	return nil
+}
+
+// waits tells that nothing is created before a person has acted, and takes that off the
+// gates, which are about what is taken away.
+func (w *Watch) waits(r *reconcile.Report, err error) []string {
+	if err != nil && r.Waits == "" {
+		return nil // it may not have come so far as to ask
+	}
+	before := w.waiting
+	w.waiting = r.Waits != ""
+	if r.Waits == "" {
+		if before {
+			return []string{"what is paid for is created again."}
+		}
+		return nil
+	}
+	r.Run.Gates = slices.DeleteFunc(slices.Clone(r.Run.Gates), func(gate string) bool { return strings.Contains(r.Waits, gate) })
+	if before {
+		return nil
+	}
+	return []string{r.Waits + "."}
 }
 
 // gates tells that runs take nothing away, or do nothing at all. Only a full run

@@ -253,6 +253,9 @@ func (r *run) lookFirst(ctx context.Context, c *reconcile.Customer, a reconcile.
 		if err := r.readOrg(ctx, a.Org); err != nil {
 			return true, err
 		}
+		if err := r.noticeSeconds(ctx); err != nil {
+			return true, err
+		}
 		return true, r.freshIndex(ctx) // a database that was put back may not know where else it is
 	case creates:
 		return false, r.barred(c)

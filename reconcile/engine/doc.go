@@ -21,7 +21,9 @@
 //     everybody due.
 //  5. indexPanel: the orgs of the panel, in a full run. When the database knows
 //     nothing of the panel, every hosting as well: what carries a marker of ours is
-//     bound again, and this run only gives.
+//     bound again, and this run only gives. An org whose number of hostings is another
+//     than was known is listed again. What others made there may keep everything from
+//     being created; see below.
 //  6. drift: hostings that were not compared with Enhance for a while.
 //  7. plan: every customer that is due. Writes that were never answered are looked
 //     for first; reads that the planner asks for are done and the customer is
@@ -102,6 +104,21 @@
 // and approving one says that they are true: fewer than half of the entitled
 // subscriptions of the last listing, or more than half of all hostings that are up
 // (at least ten) to be taken down at once.
+//
+// # Others on the panel
+//
+// Two facts keep everything from being created, in every run, until a person has
+// acted; the run says so, is not converged, and does the rest of its work.
+//
+//   - The panel has living hostings that no subscription is bound to and no marker
+//     names, they were there before anything was bound here, and
+//     NEW_CUSTOMERS_ONLY_AFTER does not say which orders are new. It ends when that is
+//     set, or when none of them is left unbound.
+//   - Something was made a second time and not by our own journal: a living hosting
+//     with the marker of a slot that is bound to another one, or an org with the marker
+//     of a customer who has another. Another installation works for the same
+//     subscriptions. It ends when that is gone. It is looked for before customers are
+//     planned, and again by the look before a create.
 //
 // # Failure
 //

@@ -172,17 +172,16 @@ func (r *run) link(ctx context.Context, c *reconcile.Customer, a reconcile.Actio
 			return fault.Errorf(fault.Conflict, "org %s has %d owners, not just the customer: name the right org in the metadata enhance_org_id of the subscription", a.Org, len(emails))
 		}
 	}
-	_, marked := reconcile.MarkerOf(o.Name)
 	o.ObservedAt = r.clock()
 	r.mu.Lock()
 	r.foundOrgs[a.Org] = true
 	r.mu.Unlock()
-	out.Org, out.OrgNamed = &o, !marked
+	out.Org, out.OrgNamed = &o, !r.marked(o)
 	return nil
 }
 
 func (r *run) createOrg(ctx context.Context, a reconcile.Action, out *reconcile.Outcome) error {
-	marker := reconcile.Marker{StripeID: a.Customer}
+	marker := reconcile.Marker{StripeID: a.Customer, Instance: r.Policy.Instance}
 	name := a.Name + " " + marker.String()
 	id, err := r.Provisioner.CreateOrg(ctx, name)
 	if err != nil {
@@ -246,7 +245,7 @@ func (r *run) invitedBefore(ctx context.Context, a reconcile.Action) (bool, erro
 }
 
 func (r *run) createHosting(ctx context.Context, a reconcile.Action, out *reconcile.Outcome) error {
-	marker := reconcile.Marker{StripeID: a.Subscription, Slot: a.Slot}
+	marker := reconcile.Marker{StripeID: a.Subscription, Slot: a.Slot, Instance: r.Policy.Instance}
 	id, err := r.Provisioner.CreateHosting(ctx, a.Org, a.Plan, a.PlanName+" "+marker.String())
 	if err != nil {
 		return err

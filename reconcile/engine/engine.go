@@ -73,6 +73,7 @@ type Ports struct {
 	History   History
 	Evidence  Evidence
 	Withheld  Withheld
+	Existing  Existing
 	Leases    Leases
 }
 
@@ -112,7 +113,7 @@ type Engine struct {
 // New checks that everything required is there.
 func New(o Options, p Ports) (*Engine, error) {
 	for _, port := range []any{p.Billing, p.Account, p.Panel, p.Census, p.Owners, p.Provisioner, p.Websites, p.Mirror, p.Cursors, p.Queue,
-		p.Timetable, p.Journal, p.Inventory, p.Catalogue, p.History, p.Evidence, p.Withheld, p.Leases} {
+		p.Timetable, p.Journal, p.Inventory, p.Catalogue, p.History, p.Evidence, p.Withheld, p.Existing, p.Leases} {
 		if port == nil {
 			return nil, errors.New("engine: a port is missing")
 		}

@@ -219,7 +219,7 @@ func (r *run) rememberPlans(ctx context.Context) error {
 // not listed, are read one by one. One that is there proves that the listing was
 // not complete; its customer has an org, and is not to get another.
 func (r *run) readMarked(ctx context.Context) error {
-	ids, err := r.Inventory.UnknownMarkers(ctx, markedReads+1)
+	ids, err := r.Inventory.UnknownMarkers(ctx, r.Policy.Instance, markedReads+1)
 	if err != nil {
 		return err
 	}

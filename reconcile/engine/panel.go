@@ -19,11 +19,20 @@ import (
 // are compared, and an org created in between must not be missed.
 const indexOverlap = 15 * time.Minute
 
-// indexPanel knows the orgs of the panel: all of them in a full run, and, when
-// nothing is known yet, also every hosting. That first look is what makes a lost
-// database harmless: whatever carries our marker is found again before anything
-// is created, and in that run nothing is taken away.
+// indexPanel knows the orgs of the panel, and what others have made there; see
+// existing.
 func (r *run) indexPanel(ctx context.Context) error {
+	if err := r.indexOrgs(ctx); err != nil {
+		return err
+	}
+	return r.existing(ctx)
+}
+
+// indexOrgs lists all orgs in a full run, and, when nothing is known yet, also every
+// hosting. That first look is what makes a lost database harmless: whatever carries
+// our marker is found again before anything is created, and in that run nothing is
+// taken away.
+func (r *run) indexOrgs(ctx context.Context) error {
 	since, err := r.Cursors.Cursor(ctx, cursorOrgs)
 	if err != nil {
 		return err
@@ -165,6 +174,9 @@ func (r *run) freshIndex(ctx context.Context) error {
 		return err
 	}
 	if _, err := r.readUnread(ctx, 0); err != nil {
+		return err
+	}
+	if err := r.noticeSeconds(ctx); err != nil {
 		return err
 	}
 	return r.indexedAt(ctx, began)

@@ -111,6 +111,9 @@ func (r *run) planStored(ctx context.Context) error {
 		}
 		r.note("the settings, mappings or plans are others than the process at work planned with last: this shows only whom it has not planned yet; what the change means for the others shows when a run has begun with it")
 	}
+	if err := r.lookAround(ctx); err != nil {
+		return err
+	}
 	err = r.due(ctx, func(customers []reconcile.Customer) error {
 		for i := range customers {
 			d := r.withhold(reconcile.Decide(&customers[i], r.catalog, r.Policy, r.now))
@@ -221,7 +224,7 @@ func panicked(p any) string {
 func (r *run) decide(ctx context.Context, c *reconcile.Customer) (*reconcile.Customer, reconcile.Decision, error) {
 	for range maxRounds {
 		d := reconcile.Decide(c, r.catalog, r.Policy, r.now)
-		if !r.applying.Load() {
+		if !r.applying.Load() && !c.Unbound {
 			// A domain costs a request to Stripe for each new subscription: it is
 			// looked up for those that are created, not for all that are planned.
 			d.Needs = slices.DeleteFunc(d.Needs, func(n reconcile.Need) bool {
@@ -258,6 +261,9 @@ func (r *run) notRead(needs []reconcile.Need) []reconcile.Need {
 }
 
 func (r *run) withhold(d reconcile.Decision) reconcile.Decision {
+	if reason := r.rival.Load(); reason != nil {
+		d = reconcile.WithholdCreates(d, *reason)
+	}
 	if reason := r.giveOnly.Load(); reason != nil {
 		return reconcile.Withhold(d, r.catalog, reconcile.HoldEvidence, *reason)
 	}
@@ -272,11 +278,9 @@ func (r *run) answer(ctx context.Context, n reconcile.Need) error {
 	case reconcile.NeedOrgHostings:
 		return r.readOrg(ctx, n.Org)
 	case reconcile.NeedOrg:
-		o, err := r.Panel.Org(ctx, n.Org)
-		if err != nil {
-			return err
-		}
-		return r.Inventory.SaveOrgs(ctx, r.tok, []reconcile.Org{o}, false, r.now)
+		return r.readOrgByID(ctx, n.Org)
+	case reconcile.NeedSite:
+		return r.findSite(ctx, n)
 	case reconcile.NeedDomain:
 		domain, err := r.Billing.CheckoutDomain(ctx, n.Subscription)
 		if errors.Is(err, fault.Denied) {
@@ -324,7 +328,7 @@ func (r *run) planned(c *reconcile.Customer, d reconcile.Decision) reconcile.Pla
 			p.Due = at
 		}
 	}
-	if r.giveOnly.Load() != nil && len(d.Holds) > 0 {
+	if (r.giveOnly.Load() != nil || r.rival.Load() != nil) && len(d.Holds) > 0 {
 		p.Due = r.soon() // what the evidence withheld is looked at again at once
 	}
 	// What was refused in this run is wanted again in a later one, not in this.

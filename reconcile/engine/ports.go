@@ -194,8 +194,9 @@ type Inventory interface {
 	// clock; zero when there is none.
 	NewestOrg(ctx context.Context) (time.Time, error)
 	// UnknownMarkers returns up to limit ids of subscriptions that hostings are
-	// marked with and the mirror does not have.
-	UnknownMarkers(ctx context.Context, limit int) ([]string, error)
+	// marked with and the mirror does not have, without those of markers with
+	// another word than instance.
+	UnknownMarkers(ctx context.Context, instance string, limit int) ([]string, error)
 	// UnreadOrgs returns, by id and after the given one ("" to begin), up to limit
 	// orgs whose hostings were never listed: what a recovery still has to look at.
 	UnreadOrgs(ctx context.Context, after string, limit int) ([]reconcile.Org, error)
@@ -266,4 +267,22 @@ type Websites interface {
 	// CreateWebsite is fault.Conflict when the domain is taken elsewhere, and
 	// succeeds when this very hosting has it already.
 	CreateWebsite(ctx context.Context, org string, hosting int64, domain string) error
+	// FindWebsite is where the panel has a domain, in any customer org; complete.
+	FindWebsite(ctx context.Context, domain string) ([]reconcile.Site, error)
+}
+
+// Existing is what others have made at the panel, as far as it is stored.
+type Existing interface {
+	// Unbound counts the living hostings that no subscription is bound to and no
+	// marker names.
+	Unbound(ctx context.Context) (reconcile.Unbound, error)
+	// AskAboutUnbound notes that it is undecided which orders are new when there are
+	// some and nothing was ever bound, and that it is decided once none is left.
+	AskAboutUnbound(ctx context.Context, tok reconcile.Token, now time.Time) error
+	// SaveSites stores the answer of FindWebsite.
+	SaveSites(ctx context.Context, tok reconcile.Token, domain string, sites []reconcile.Site, now time.Time) error
+	// Seconds returns up to limit things that were made a second time for what is
+	// served here, by somebody else than the journal, without those whose marker
+	// has another word than instance.
+	Seconds(ctx context.Context, instance string, limit int) ([]reconcile.Second, error)
 }

@@ -13,7 +13,7 @@ import (
 // report closes the run and tells what it did.
 func (r *run) report(ctx context.Context, runErr error) (reconcile.Report, error) {
 	ctx = context.WithoutCancel(ctx)
-	rep := reconcile.Report{Dry: r.req.Dry, Notes: r.notes, Plans: r.plans, Partial: r.partial}
+	rep := reconcile.Report{Dry: r.req.Dry, Notes: r.notes, Plans: r.plans, Partial: r.partial, Waits: r.waits}
 	rep.Omitted.Actions = map[reconcile.ActionClass]int{}
 	r.rec.Finished = r.clock()
 	r.rec.StripeCalls = r.Account.Requests() - r.rec.StripeCalls

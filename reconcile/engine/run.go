@@ -56,6 +56,7 @@ type run struct {
 	explained  map[string]bool // customers of whom something was found that had been sent and not heard of
 	lossTold   bool            // that this database is new or older than the panel was said
 	notes      []string
+	waits      string       // why nothing is created before a person has acted; "": it is
 	partial    bool         // something that was to be looked at could not be
 	unreadable []unreadable // orgs whose hostings could not be listed in this run
 	indexedAll bool         // the whole index was refreshed in this run
@@ -63,6 +64,7 @@ type run struct {
 	index      sync.Mutex   // held while it is being refreshed
 
 	giveOnly atomic.Pointer[string] // why nothing may be taken away; nil: it may
+	rival    atomic.Pointer[string] // why nothing may be created; nil: it may
 	stop     atomic.Pointer[error]  // why no further customer is begun
 	complete atomic.Bool            // every customer that is due was planned
 	applying atomic.Bool            // planning is over

@@ -124,7 +124,7 @@ func (r *run) conclude(p reconcile.Pending, out *reconcile.Outcome) {
 		out.Error = "no answer; one complete look after the settling time found nothing"
 		return
 	}
-	out.State = reconcile.ActionFailed
+	out.State, out.Looks, out.LookedAt = reconcile.ActionFailed, looks, out.At
 	out.Error = "no answer, and it was looked for after the settling time: it was not done"
 }
 
@@ -167,7 +167,7 @@ func (r *run) findOrg(ctx context.Context, c *reconcile.Customer, p reconcile.Pe
 	marker := reconcile.Marker{StripeID: c.ID}
 	ours := func(o reconcile.Org) bool {
 		m, _ := reconcile.MarkerOf(o.Name)
-		return m == marker && !o.Deleted
+		return m.Of(r.Policy.Instance) == marker && !o.Deleted
 	}
 	return again.Org != nil && ours(*again.Org) || slices.ContainsFunc(again.MarkedOrgs, ours), nil
 }
@@ -188,7 +188,7 @@ func (r *run) findHosting(ctx context.Context, c *reconcile.Customer, p reconcil
 		return false, err
 	}
 	marker := reconcile.Marker{StripeID: p.Subscription, Slot: p.Slot}
-	made := slices.DeleteFunc(hostings, func(h reconcile.Hosting) bool { return h.Marker() != marker })
+	made := slices.DeleteFunc(hostings, func(h reconcile.Hosting) bool { return h.Marker().Of(r.Policy.Instance) != marker })
 	if len(made) == 1 && (made[0].State == reconcile.HostingActive || made[0].State == reconcile.HostingSuspended) &&
 		!slices.ContainsFunc(c.Bindings, func(b reconcile.Binding) bool {
 			return b.Hosting == made[0].ID || b.Subscription == p.Subscription && b.Slot == p.Slot
@@ -224,7 +224,7 @@ func (r *run) findOnOrg(ctx context.Context, c *reconcile.Customer, p reconcile.
 	if err != nil {
 		return false, err
 	}
-	if _, marked := reconcile.MarkerOf(o.Name); marked {
+	if r.marked(o) {
 		return false, nil
 	}
 	o.ObservedAt = r.clock()

@@ -240,7 +240,8 @@ func (r *run) elsewhere(c *reconcile.Customer, o reconcile.Org) bool {
 	if c.Org != nil && (!c.OrgNamed || slices.ContainsFunc(c.Bindings, func(b reconcile.Binding) bool { return b.Org == c.Org.ID })) {
 		return true
 	}
-	if m, ok := reconcile.MarkerOf(o.Name); ok && m.StripeID != c.ID &&
+	m, marked := reconcile.MarkerOf(o.Name)
+	if m = m.Of(r.Policy.Instance); marked && m.StripeID != c.ID &&
 		!slices.ContainsFunc(c.Subscriptions, func(s reconcile.Subscription) bool { return s.StripeCustomer == m.StripeID || s.ID == m.StripeID }) {
 		return true
 	}

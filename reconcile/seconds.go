@@ -1,0 +1,90 @@
+package reconcile
+
+import (
+	"fmt"
+	"slices"
+)
+
+// Second is something that was made a second time, and not by our own journal: a
+// hosting with the marker of a slot that is bound to another living one, or, with
+// Hosting 0, an org with the marker of a customer who has another.
+type Second struct {
+	Marker         Marker
+	Org, FirstOrg  string
+	Hosting, First int64
+}
+
+// holdSecond tells that a hosting carries a marker whose slot is taken: it was made a
+// second time for what is paid once, by another installation of this program or by
+// an answer that came after it was given up.
+func (pl *planner) holdSecond(h *Hosting) {
+	m := pl.marker(h)
+	other, bound := pl.first(m, h.ID)
+	pl.recheck(h)
+	reason := fmt.Sprintf("hosting %d in org %s carries the marker %s of hosting %d too: delete the one that is not used in the panel, nothing is created or bound until then",
+		h.ID, h.Org, h.Marker(), other)
+	if bound {
+		reason = fmt.Sprintf("hosting %d in org %s carries the marker %s of hosting %d, to which %s is bound: two were made for what is paid once. "+
+			"Delete the one that is not used in the panel; where hosting %d is the one that is used, run `stripe-enhance customers bind %s %d` before that. "+
+			"Nothing is created for %s until then",
+			h.ID, h.Org, h.Marker(), other, m.StripeID, h.ID, m.StripeID, h.ID, m.StripeID)
+	}
+	pl.hold(Hold{Kind: HoldDuplicate, Subscription: m.StripeID, Hosting: h.ID, Reason: reason})
+}
+
+// first is the other hosting that a marker stands for, and whether the slot is bound
+// to it.
+func (pl *planner) first(m Marker, but int64) (hosting int64, bound bool) {
+	of := func(b Binding) bool { return b.Subscription == m.StripeID && b.Slot == m.Slot && b.Hosting != but }
+	if i := slices.IndexFunc(pl.c.Bindings, of); i >= 0 {
+		return pl.c.Bindings[i].Hosting, true
+	}
+	if i := slices.IndexFunc(pl.links, func(l link) bool { return of(l.Binding) }); i >= 0 {
+		return pl.links[i].Hosting, true
+	}
+	if i := slices.IndexFunc(pl.c.Hostings, func(h Hosting) bool { return h.ID != but && pl.marker(&h) == m && servable(h.State) }); i >= 0 {
+		return pl.c.Hostings[i].ID, false
+	}
+	return 0, false
+}
+
+// secondOrgs tells that orgs carry the customer's marker beside the one that is bound.
+func (pl *planner) secondOrgs() {
+	if pl.c.Org == nil || slices.ContainsFunc(pl.c.Pending, func(p Pending) bool { return p.Kind == CreateOrg }) {
+		return
+	}
+	for i := range pl.c.MarkedOrgs {
+		o := &pl.c.MarkedOrgs[i]
+		if o.Deleted || o.ID == pl.c.Org.ID || pl.foreign(o) {
+			continue
+		}
+		pl.at(pl.now.Add(recheckAfter))
+		if pl.now.Sub(o.ObservedAt) > pl.policy.freshFor() {
+			pl.need(Need{Kind: NeedOrg, Org: o.ID})
+		}
+		pl.hold(Hold{Kind: HoldDuplicate, Reason: fmt.Sprintf(
+			"org %s (%q) carries this customer's marker, and the customer's org is %s: two were made. Delete the one that is not used in the panel, "+
+				"or take the marker out of its name", o.ID, o.Name, pl.c.Org.ID)})
+	}
+}
+
+// WithholdCreates moves what makes orgs and hostings from a decision into holds, with
+// the reason. The engine does so while another installation seems to make hostings
+// for the same subscriptions.
+func WithholdCreates(d Decision, reason string) Decision {
+	kept := make([]Action, 0, len(d.Actions))
+	for _, a := range d.Actions {
+		if a.Kind != CreateOrg && a.Kind != CreateSubscription {
+			kept = append(kept, a)
+		}
+		if a.Kind == CreateSubscription {
+			d.Holds = append(d.Holds, Hold{Kind: HoldDuplicate, Customer: a.Customer, Subscription: a.Subscription, ActionID: a.ID,
+				Reason: fmt.Sprintf("%s is withheld (%s): %s", a.Kind, a.Reason, reason)})
+		}
+	}
+	d.Actions = slices.DeleteFunc(kept, func(a Action) bool {
+		return a.Kind == CreateWebsite && a.Hosting == 0
+	})
+	d.Actions = withoutEmptyOrg(d.Actions)
+	return d
+}
