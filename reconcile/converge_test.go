@@ -62,6 +62,19 @@ func (m *model) answer(t *rapid.T, needs []reconcile.Need) {
 				h.State = reconcile.HostingActive
 			}
 			h.ObservedAt = m.now
+			for i := range m.c.Lookalikes {
+				if m.c.Lookalikes[i].Hosting == n.Hosting {
+					m.c.Lookalikes[i].ObservedAt = m.now
+				}
+			}
+		case reconcile.NeedSite:
+			subOf(&m.c, n.Subscription).SiteReadAt = m.now
+		case reconcile.NeedOrg:
+			for i := range m.c.MarkedOrgs {
+				if m.c.MarkedOrgs[i].ID == n.Org {
+					m.c.MarkedOrgs[i].ObservedAt = m.now
+				}
+			}
 		case reconcile.NeedOrgHostings:
 			for i := range m.c.OwnedOrgs {
 				if m.c.OwnedOrgs[i].ID == n.Org {

@@ -73,6 +73,9 @@ func DomainKey(domain string) string {
 const (
 	// siteAge is how old the panel's answer may be about where a domain is.
 	siteAge = time.Hour
+	// heldAge is how old the reading may be of what keeps something from being made: a
+	// person who has just put it right in the panel runs again, and expects to see it.
+	heldAge = time.Minute
 	// mostRechecked is how many look-alikes are read again at a time.
 	mostRechecked = 20
 )
@@ -131,7 +134,7 @@ func (pl *planner) askForSite(s *judged) {
 	switch {
 	case s.Domain == "" && !s.DomainChecked:
 		pl.need(Need{Kind: NeedDomain, Subscription: s.ID})
-	case s.Domain != "" && pl.now.Sub(s.SiteReadAt) > siteAge:
+	case DomainKey(s.Domain) != "" && pl.now.Sub(s.SiteReadAt) > siteAge:
 		pl.need(Need{Kind: NeedSite, Subscription: s.ID, Domain: s.Domain})
 	}
 }
@@ -159,11 +162,8 @@ func (pl *planner) lookalikes(s *judged) []Lookalike {
 }
 
 func (pl *planner) holdAlike(s *judged, alike []Lookalike) {
-	pl.at(pl.now.Add(recheckAfter))
 	for _, l := range alike[:min(len(alike), mostRechecked)] {
-		if pl.now.Sub(l.ObservedAt) > pl.policy.freshFor() {
-			pl.need(Need{Kind: NeedHosting, Org: l.Org, Hosting: l.Hosting})
-		}
+		pl.readAgain(Need{Kind: NeedHosting, Org: l.Org, Hosting: l.Hosting}, l.ObservedAt)
 	}
 	l, more := alike[0], ""
 	if n := len(alike) - 1; n > 0 {
@@ -173,6 +173,14 @@ func (pl *planner) holdAlike(s *judged, alike []Lookalike) {
 		"%s may be what hosting %d%s is for, on plan %q in org %s (%q), to which no subscription is bound: %s. "+
 			"If it is: `stripe-enhance customers bind %s %d`; if the order is new: `stripe-enhance customers bind %s new`",
 		pl.order(s), l.Hosting, more, pl.planLabel(l.Plan), l.Org, l.OrgName, pl.likeness(s, l), s.ID, l.Hosting, s.ID)})
+}
+
+// readAgain asks for what keeps something from being made, unless it was just read.
+func (pl *planner) readAgain(n Need, read time.Time) {
+	pl.at(pl.now.Add(recheckAfter))
+	if pl.now.Sub(read) > heldAge {
+		pl.need(n)
+	}
 }
 
 // planLabel is a plan's name, or its number where the panel no longer sells it.

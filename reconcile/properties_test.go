@@ -42,6 +42,7 @@ func TestMain(m *testing.M) {
 //   - a hosting that has gone made again when its item is replaced: never more …
 //   - no filter by mode: provision is enforce …
 //   - no heed of no-suspend: a person's hold wins …
+//   - look-alikes on the same plan alone, or a date that is not asked: nothing is created …
 //   - the end of the grace period not named: nothing changes by itself …
 var properties = []struct {
 	name string
@@ -51,6 +52,7 @@ var properties = []struct {
 	{"no hosting is taken from while anything bound to it is paid for or cannot be judged", takesOnlyOnExplicitCause},
 	{"only our own suspension of a hosting that is paid for is lifted", liftsOnlyOurs},
 	{"never more is created than is paid for and not there", createsWhatIsLacking},
+	{"nothing is created for an order that an unbound hosting looks like, or that nobody said is new", asksBeforeItCreates},
 	{"a slot that was ever used is never given again", slotsAreFresh},
 	{"provision is enforce without what takes away, and names what it withheld", provisionOnlyGives},
 	{"a person's hold wins, and names what it withheld", peopleWin},
@@ -131,6 +133,37 @@ func standing(s *reconcile.Subscription, p reconcile.Policy, now time.Time) stri
 		return "down"
 	}
 	return "live"
+}
+
+// asksBeforeItCreates holds creations against what staff have made at the panel.
+func asksBeforeItCreates(t *rapid.T, s scene, d reconcile.Decision) {
+	if len(d.Needs) > 0 {
+		return // it is to be decided again
+	}
+	for _, a := range d.Actions {
+		if a.Kind != reconcile.CreateSubscription {
+			continue
+		}
+		sub := subOf(&s.c, a.Subscription)
+		bound := func(hosting int64) bool {
+			return slices.ContainsFunc(d.Actions, func(l reconcile.Action) bool { return l.Kind == reconcile.Link && l.Hosting == hosting })
+		}
+		has := slices.ContainsFunc(s.c.Bindings, func(b reconcile.Binding) bool { return b.Subscription == sub.ID }) ||
+			slices.ContainsFunc(d.Actions, func(l reconcile.Action) bool { return l.Kind == reconcile.Link && l.Subscription == sub.ID }) ||
+			slices.ContainsFunc(d.Holds, func(h reconcile.Hold) bool { return h.Subscription == sub.ID && h.Hosting != 0 }) // one that was deleted is its
+		switch {
+		case sub.SaidNew:
+		case slices.ContainsFunc(s.c.Lookalikes, func(l reconcile.Lookalike) bool {
+			return (l.Subscription == "" || l.Subscription == sub.ID) && !bound(l.Hosting)
+		}):
+			t.Fatalf("%s, and one of %+v may be it", a.ID, s.c.Lookalikes)
+		case !s.c.Unbound || has:
+		case s.policy.NewAfter.IsZero() && s.c.Undecided, sub.Created.Before(s.policy.NewAfter):
+			t.Fatalf("%s, which was ordered at %s, and nobody said that it is new (new after %s, undecided %v)", a.ID, sub.Created, s.policy.NewAfter, s.c.Undecided)
+		case sub.Domain != "" && s.now.Sub(sub.SiteReadAt) > time.Hour:
+			t.Fatalf("%s, and nobody asked where %s is", a.ID, sub.Domain)
+		}
+	}
 }
 
 // explicit tells why a binding of a hosting gives it up, or "" when it does not.

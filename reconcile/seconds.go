@@ -20,7 +20,7 @@ type Second struct {
 func (pl *planner) holdSecond(h *Hosting) {
 	m := pl.marker(h)
 	other, bound := pl.first(m, h.ID)
-	pl.recheck(h)
+	pl.readAgain(Need{Kind: NeedHosting, Org: h.Org, Hosting: h.ID}, h.ObservedAt)
 	reason := fmt.Sprintf("hosting %d in org %s carries the marker %s of hosting %d too: delete the one that is not used in the panel, nothing is created or bound until then",
 		h.ID, h.Org, h.Marker(), other)
 	if bound {
@@ -58,10 +58,7 @@ func (pl *planner) secondOrgs() {
 		if o.Deleted || o.ID == pl.c.Org.ID || pl.foreign(o) {
 			continue
 		}
-		pl.at(pl.now.Add(recheckAfter))
-		if pl.now.Sub(o.ObservedAt) > pl.policy.freshFor() {
-			pl.need(Need{Kind: NeedOrg, Org: o.ID})
-		}
+		pl.readAgain(Need{Kind: NeedOrg, Org: o.ID}, o.ObservedAt)
 		pl.hold(Hold{Kind: HoldDuplicate, Reason: fmt.Sprintf(
 			"org %s (%q) carries this customer's marker, and the customer's org is %s: two were made. Delete the one that is not used in the panel, "+
 				"or take the marker out of its name", o.ID, o.Name, pl.c.Org.ID)})

@@ -2,6 +2,7 @@ package reconcile_test
 
 import (
 	"fmt"
+	"slices"
 	"time"
 
 	"pgregory.net/rapid"
@@ -90,7 +91,37 @@ func drawScene(t *rapid.T) scene {
 	drawOrgs(t, c)
 	drawPending(t, c)
 	drawManual(t, c)
+	drawExisting(t, &s)
 	return s
+}
+
+// drawExisting draws what staff have made at the panel: some of the hostings that
+// nothing is bound to and no marker names look like the customer's.
+func drawExisting(t *rapid.T, s *scene) {
+	c := &s.c
+	for i := range c.Hostings {
+		h := &c.Hostings[i]
+		bound := slices.ContainsFunc(c.Bindings, func(b reconcile.Binding) bool { return b.Hosting == h.ID })
+		if h.Marker().StripeID != "" || bound || h.State != reconcile.HostingActive && h.State != reconcile.HostingSuspended {
+			continue
+		}
+		c.Unbound = true
+		label := fmt.Sprintf("hosting %d looks", h.ID)
+		for range rapid.IntRange(0, 2).Draw(t, label) {
+			c.Lookalikes = append(c.Lookalikes, reconcile.Lookalike{Subscription: pick(t, label+" like", "", "sub_1", "sub_2"), Org: h.Org, Hosting: h.ID, Plan: h.Plan,
+				ObservedAt: h.ObservedAt, Why: pick(t, label+" because", reconcile.LikeOrg, reconcile.LikeMetadata, reconcile.LikeOwner, reconcile.LikeDomain, reconcile.LikeName)})
+		}
+	}
+	if c.Unbound = c.Unbound || rarely(t, "unbound elsewhere", 3); c.Unbound {
+		c.Undecided = rarely(t, "undecided", 3)
+		if rarely(t, "decided", 3) {
+			s.policy.NewAfter = noon.Add(-pick(t, "new after", someAges...))
+		}
+	}
+	for i := range c.Subscriptions {
+		c.Subscriptions[i].SaidNew = rarely(t, c.Subscriptions[i].ID+" said to be new", 5)
+		c.Subscriptions[i].SiteReadAt = ago(t, c.Subscriptions[i].ID+" site read")
+	}
 }
 
 func drawSubscription(t *rapid.T, id string) reconcile.Subscription {
@@ -249,6 +280,7 @@ func (s scene) twin() scene {
 	for i := range c.Hostings {
 		c.Hostings[i].Usage = append([]reconcile.Usage(nil), c.Hostings[i].Usage...)
 	}
+	c.Lookalikes = append([]reconcile.Lookalike(nil), c.Lookalikes...)
 	c.MarkedOrgs = append([]reconcile.Org(nil), c.MarkedOrgs...)
 	c.OwnedOrgs = append([]reconcile.Org(nil), c.OwnedOrgs...)
 	c.Pending = append([]reconcile.Pending(nil), c.Pending...)
@@ -273,6 +305,7 @@ func (s scene) shuffled(t *rapid.T) scene {
 	for i := range s.c.Hostings {
 		s.c.Hostings[i].Usage = mixed(t, "usage", s.c.Hostings[i].Usage)
 	}
+	s.c.Lookalikes = mixed(t, "look-alikes", s.c.Lookalikes)
 	s.c.MarkedOrgs, s.c.OwnedOrgs = mixed(t, "marked orgs", s.c.MarkedOrgs), mixed(t, "owned orgs", s.c.OwnedOrgs)
 	s.c.Pending, s.c.Manual = mixed(t, "pending", s.c.Pending), mixed(t, "manual", s.c.Manual)
 	return s

@@ -355,6 +355,7 @@ func TestWhatCannotBeRightIsNotSent(t *testing.T) {
 		"a plan 0":                   func() error { _, err := client.CreateHosting(ctx, otherOrg, 0, "x"); return err },
 		"a plan wider than 32 bits":  func() error { _, err := client.CreateHosting(ctx, otherOrg, 1<<31, "x"); return err },
 		"a website without a domain": func() error { return client.CreateWebsite(ctx, otherOrg, 42, "") },
+		"a search for no domain":     func() error { _, err := client.FindWebsite(ctx, " . "); return err },
 		"a change of nothing":        func() error { return client.Change(ctx, otherOrg, 42, reconcile.HostingChange{}) },
 		"a change of two things": func() error {
 			return client.Change(ctx, otherOrg, 42, reconcile.HostingChange{Suspended: &yes, Plan: 2})

@@ -137,6 +137,7 @@ func TestEveryRequestIsOneThatTheVendorDocuments(t *testing.T) {
 		_ = o.do(t.Context(), n) // some meet what an earlier one made; the requests are what counts
 	}
 	_ = n.client.CreateWebsite(t.Context(), n.org, n.hosting+1, "ada.example.com") // looks whose it is
+	_, _ = n.client.FindWebsite(t.Context(), "ada.example.com")
 	for _, id := range []string{
 		"orchdVersion", "orchdStatus", "getOrg", "updateOrg", "getPlans", "getOrgCustomers", "createCustomer",
 		"getCustomerSubscriptions", "createCustomerSubscription", "getSubscription", "updateSubscription", "deleteSubscription",

@@ -82,6 +82,7 @@ func scripts(setup func(*testscript.Env), p testscript.Params) testscript.Params
 		"holdid": command((*outside).holdID),
 		"slow":   command((*outside).slow),
 		"first":  command((*outside).first),
+		"staff":  command((*outside).staff),
 	}
 	return p
 }
@@ -208,6 +209,21 @@ func (o *outside) verb(ts *testscript.TestScript, args []string) {
 			ts.Check(verbs[args[0]](o.signed[who].Subscription))
 		}
 	}
+}
+
+// staff ORG OWNER PLAN NAME makes an org and a hosting by hand, and sets $byhand to the
+// hosting's id; "staff delete ID" deletes one. OWNER "-" is nobody.
+func (o *outside) staff(ts *testscript.TestScript, args []string) {
+	if args[0] == "delete" {
+		id, err := strconv.Atoi(args[1])
+		ts.Check(errors.Join(err, o.simulated.StaffDelete(id)))
+		return
+	}
+	plan, err := strconv.Atoi(args[2])
+	ts.Check(err)
+	id, err := o.simulated.StaffCreateHosting(o.simulated.StaffCreateOrg(args[0], strings.TrimPrefix(args[1], "-")), plan, args[3])
+	ts.Check(err)
+	ts.Setenv("byhand", strconv.Itoa(id))
 }
 
 // panel up=N down=N orgs=N writes=N compares what stands at Enhance.

@@ -138,6 +138,16 @@ func Heir(r *Rig) *Rig {
 	return heir
 }
 
+// Beside is another installation on the same company and panel, with a database of its
+// own, which is empty until somebody puts a copy there and opens it.
+func Beside(r *Rig, database string, change func(*engine.Options)) *Rig {
+	r.tb.Helper()
+	other := &Rig{World: r.World, Plans: r.Plans, tb: r.tb, options: r.options}
+	other.options.Database, other.options.Engine = database, change
+	other.Open()
+	return other
+}
+
 // NewEngine makes another engine on the same store and clients.
 func (r *Rig) NewEngine(change func(*engine.Options)) *engine.Engine {
 	r.tb.Helper()

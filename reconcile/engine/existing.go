@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 
 	"github.com/stripe-enhance/stripe-enhance/internal/fault"
 	"github.com/stripe-enhance/stripe-enhance/reconcile"
@@ -74,6 +75,11 @@ func (r *run) noticeSeconds(ctx context.Context) error {
 		r.createsWait(reason)
 	}
 	return nil
+}
+
+// createHeld tells that a create is withheld for what another installation makes.
+func createHeld(h reconcile.Hold) bool {
+	return h.Kind == reconcile.HoldDuplicate && strings.HasPrefix(h.ActionID, "create_")
 }
 
 // createsWait tells a person why nothing is created.

@@ -328,7 +328,7 @@ func (r *run) planned(c *reconcile.Customer, d reconcile.Decision) reconcile.Pla
 			p.Due = at
 		}
 	}
-	if (r.giveOnly.Load() != nil || r.rival.Load() != nil) && len(d.Holds) > 0 {
+	if r.giveOnly.Load() != nil && len(d.Holds) > 0 || slices.ContainsFunc(d.Holds, createHeld) {
 		p.Due = r.soon() // what the evidence withheld is looked at again at once
 	}
 	// What was refused in this run is wanted again in a later one, not in this.

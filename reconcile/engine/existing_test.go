@@ -1,0 +1,227 @@
+package engine_test
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stripe-enhance/stripe-enhance/internal/rig"
+	"github.com/stripe-enhance/stripe-enhance/reconcile"
+	"github.com/stripe-enhance/stripe-enhance/reconcile/engine"
+	"github.com/stripe-enhance/stripe-enhance/simulator"
+)
+
+// byHand is a hosting that staff made, in an org of its own.
+func byHand(t *testing.T, r *rig.Rig, name, owner string, plan int) (org string, hosting int) {
+	t.Helper()
+	org = r.World.StaffCreateOrg(name, owner)
+	hosting, err := r.World.StaffCreateHosting(org, plan, "made by hand")
+	must(t, err)
+	return org, hosting
+}
+
+// since is an engine of a host who said which orders are new.
+func since(after time.Time) func(*engine.Options) {
+	return func(o *engine.Options) { o.Policy.NewAfter = after }
+}
+
+// longAgo is before everything that happens in these tests.
+var longAgo = time.Date(2020, 1, 1, 0, 0, 0, 0, time.UTC)
+
+// adopts are the holds that say what may be there already, by subscription.
+func adopts(rep reconcile.Report) map[string]reconcile.Hold {
+	all := map[string]reconcile.Hold{}
+	for _, h := range rep.Holds {
+		if h.Kind == reconcile.HoldAdopt {
+			all[h.Subscription] = h
+		}
+	}
+	return all
+}
+
+// TestNothingIsMadeBesideWhatMayBeTheCustomers: the customer has a hosting that was
+// made by hand, on another plan than the one ordered, in an org that shows by one of
+// its features alone that it may be the customer's. Without each of these features
+// looked at, one of these went red.
+func TestNothingIsMadeBesideWhatMayBeTheCustomers(t *testing.T) {
+	for name, c := range map[string]struct {
+		orgName, owner string
+		site           string
+		order          simulator.SignUp
+		metadata       bool
+		says           string
+	}{
+		"the owner's e-mail, in another spelling": {orgName: "By hand", owner: "Ada@Example.com", order: simulator.SignUp{Email: "ada@example.com"},
+			says: "the owner of this org has the customer's e-mail"},
+		"the name, spaced and spelt differently": {orgName: "ada  lovelace gmbh", owner: "office@example.org",
+			order: simulator.SignUp{Email: "ada@example.com", Name: "Ada Lovelace  GmbH"}, says: "this org has the customer's name"},
+		"an org that is called by the e-mail": {orgName: "ADA@example.com", order: simulator.SignUp{Email: "ada@example.com", Name: "Ada"}, says: "this org has the customer's name"},
+		"the domain in the metadata": {orgName: "By hand", owner: "office@example.org", site: "www.Ada.example.com",
+			order: simulator.SignUp{Email: "ada@example.com", Metadata: map[string]string{"domain": "ada.example.com"}}, says: "the domain ada.example.com, which was ordered, is in this org"},
+		"the domain typed into the Checkout": {orgName: "By hand", site: "ada.example.com",
+			order: simulator.SignUp{Email: "ada@example.com", Domain: "www.ada.example.com"}, says: "which was ordered, is in this org"},
+		"an org that the metadata names": {orgName: "By hand", owner: "office@example.org", metadata: true,
+			order: simulator.SignUp{Email: "ada@example.com"}, says: "the subscription's metadata names this org"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			r := rig.New(t, rig.Options{Engine: since(longAgo)})
+			org, h := byHand(t, r, c.orgName, c.owner, plans(r)[2])
+			if c.site != "" {
+				_, err := r.World.AddWebsite(h, c.site)
+				must(t, err)
+			}
+			if c.metadata {
+				c.order.Metadata = map[string]string{"enhance_org_id": org}
+			}
+			c.order.Price = priceFor(t, r, plans(r)[0])
+			s := signUp(t, r, c.order)
+			plan := r.Run(engine.Request{Dry: true})
+			r.World.Advance(2 * time.Minute)
+			rep := r.Run(engine.Request{})
+			diff(t, "what a run does is what the plan showed", kinds(plan), kinds(rep))
+			hold := adopts(rep)[s.Subscription]
+			diff(t, "the hosting of the pair", int64(h), hold.Hosting)
+			diff(t, "the hold of the plan", hold, adopts(plan)[s.Subscription])
+			for _, text := range []string{s.Customer, "ada@example.com", org, c.orgName, c.says,
+				fmt.Sprintf("`stripe-enhance customers bind %s %d`", s.Subscription, h), fmt.Sprintf("`stripe-enhance customers bind %s new`", s.Subscription)} {
+				if !strings.Contains(hold.Reason, text) {
+					t.Errorf("the hold lacks %q: %s", text, hold.Reason)
+				}
+			}
+			if rep.Converged() || plan.Converged() {
+				t.Error("all is well, it says")
+			}
+			r.World.Advance(2 * time.Hour)
+			r.Run(engine.Request{Full: true})
+			diff(t, "orgs, hostings and invitations", []int{1, 1, 0}, []int{len(r.World.Orgs()), len(r.World.Hostings()), len(r.World.Invites())})
+		})
+	}
+}
+
+// TestAFirstRunOnAPanelInUseAsksBeforeItCreates: eight customers by hand, below any
+// brake, who have nothing in common with the eight at Stripe, and one who has.
+func TestAFirstRunOnAPanelInUseAsksBeforeItCreates(t *testing.T) {
+	r := rig.New(t, rig.Options{})
+	price := priceFor(t, r, plans(r)[0])
+	var subs []string
+	for i := range 8 {
+		byHand(t, r, fmt.Sprintf("Company %d", i), "", plans(r)[i%3])
+		subs = append(subs, signUp(t, r, simulator.SignUp{Email: fmt.Sprintf("someone%d@example.com", i), Price: price}).Subscription)
+	}
+	_, one := byHand(t, r, "Ada", "ada@example.com", plans(r)[1])
+	ada := signUp(t, r, simulator.SignUp{Email: "ada@example.com", Price: price}).Subscription
+	effects := len(r.World.Effects())
+	for _, req := range []engine.Request{{Dry: true}, {}, {}, {Full: true}, {Subscriptions: subs[:1]}, {Dry: true, Stored: true}} {
+		rep := r.Run(req)
+		if rep.Converged() || !strings.Contains(rep.Waits, "9 hostings in 9 orgs") || !strings.Contains(rep.Waits, "NEW_CUSTOMERS_ONLY_AFTER") {
+			t.Errorf("%+v: converged %v, waits: %s", req, rep.Converged(), rep.Waits)
+		}
+		diff(t, "a note", 1, notes(rep, "NEW_CUSTOMERS_ONLY_AFTER"))
+		held := adopts(rep)
+		for _, sub := range subs {
+			if h := held[sub]; !strings.Contains(h.Reason, "NEW_CUSTOMERS_ONLY_AFTER") || !strings.Contains(h.Reason, "bind "+sub+" new`") {
+				t.Errorf("%+v: %s is held: %s", req, sub, h.Reason)
+			}
+		}
+		diff(t, "ada's pair", int64(one), held[ada].Hosting)
+		r.World.Advance(2 * time.Minute)
+	}
+	diff(t, "what was done", effects, len(r.World.Effects()))
+
+	// Decided: what is ordered from now on is new; one who is older is said to be new.
+	day := r.World.Now()
+	r.World.Advance(time.Hour)
+	late := signUp(t, r, simulator.SignUp{Email: "late@example.com", Price: price})
+	r.Engine = r.NewEngine(since(day))
+	if _, err := r.Store.SayNew(context.Background(), subs[0], true, r.World.Now()); err != nil {
+		t.Fatal(err)
+	}
+	rep := r.Converge(6)
+	diff(t, "waits", "", rep.Waits)
+	diff(t, "hostings", 11, len(r.World.Hostings()))
+	held := adopts(rep)
+	diff(t, "still held", 8, len(held))
+	for _, sub := range subs[1:] {
+		if !strings.Contains(held[sub].Reason, "before NEW_CUSTOMERS_ONLY_AFTER") {
+			t.Errorf("%s: %s", sub, held[sub].Reason)
+		}
+	}
+	diff(t, "who has one now", []bool{true, true}, []bool{hasHosting(r, late.Subscription), hasHosting(r, subs[0])})
+}
+
+func hasHosting(r *rig.Rig, sub string) bool {
+	return slices.ContainsFunc(r.World.Hostings(), func(h simulator.Hosting) bool { return strings.Contains(h.FriendlyName, "["+sub+"/") })
+}
+
+// TestAdoptionDecidesWhichOrdersAreNew: once every hosting that was there is bound, who
+// orders is new, and what staff make by hand later stops nobody but whom it may be for.
+func TestAdoptionDecidesWhichOrdersAreNew(t *testing.T) {
+	r := rig.New(t, rig.Options{})
+	price := priceFor(t, r, plans(r)[0])
+	stranger := signUp(t, r, simulator.SignUp{Email: "bob@example.com", Price: price}).Subscription
+	org, h := byHand(t, r, "Ada", "ada@example.com", plans(r)[0])
+	signUp(t, r, simulator.SignUp{Email: "ada@example.com", Price: price,
+		Metadata: map[string]string{"enhance_org_id": org, "enhance_subscription_id": fmt.Sprint(h)}})
+	diff(t, "what waits in the first run", true, r.Run(engine.Request{}).Waits != "")
+	diff(t, "bob has one", false, hasHosting(r, stranger))
+	r.World.Advance(2 * time.Hour) // bob is looked at again
+	rep := r.Converge(4)
+	diff(t, "converged", true, rep.Converged())
+	diff(t, "bob has one", true, hasHosting(r, stranger))
+
+	// The second year: somebody's hosting by hand, and two new customers.
+	byHand(t, r, "Friends of the house", "", plans(r)[2])
+	_, own := byHand(t, r, "Dan", "dan@example.com", plans(r)[2])
+	r.World.Advance(24 * time.Hour)
+	diff(t, "what waits in the second year", "", r.Run(engine.Request{Full: true}).Waits)
+	cem := signUp(t, r, simulator.SignUp{Email: "cem@example.com", Price: price}).Subscription
+	dan := signUp(t, r, simulator.SignUp{Email: "dan@example.com", Price: price}).Subscription
+	rep = r.Run(engine.Request{})
+	diff(t, "who has one now", []bool{true, false}, []bool{hasHosting(r, cem), hasHosting(r, dan)})
+	diff(t, "dan's pair", int64(own), adopts(rep)[dan].Hosting)
+
+	// Staff take it away: dan is free within the hour, without a word.
+	must(t, r.World.StaffDelete(own))
+	r.World.Advance(2 * time.Hour)
+	if rep := r.Converge(4); !rep.Converged() || !hasHosting(r, dan) {
+		t.Errorf("dan's: %v, %v", hasHosting(r, dan), rep.Holds)
+	}
+}
+
+// TestASecondHostingByHandIsFoundWhereTheFirstIsOurs: staff add a hosting to an org of
+// ours, and the customer orders another plan.
+func TestASecondHostingByHandIsFoundWhereTheFirstIsOurs(t *testing.T) {
+	r := rig.New(t, rig.Options{})
+	ada := signUp(t, r, simulator.SignUp{Email: "ada@example.com", Price: priceFor(t, r, plans(r)[0])})
+	r.Converge(4)
+	h, err := r.World.StaffCreateHosting(r.World.Orgs()[0].ID, plans(r)[2], "a present")
+	must(t, err)
+	more := signUp(t, r, simulator.SignUp{Customer: ada.Customer, Email: "ada@example.com", Price: priceFor(t, r, plans(r)[1])})
+	rep := r.Run(engine.Request{})
+	diff(t, "the pair", int64(h), adopts(rep)[more.Subscription].Hosting)
+	diff(t, "hostings", 2, len(r.World.Hostings()))
+	if _, err := r.Store.SayNew(context.Background(), more.Subscription, true, r.World.Now()); err != nil {
+		t.Fatal(err)
+	}
+	if rep := r.Converge(4); !rep.Converged() || !hasHosting(r, more.Subscription) {
+		t.Errorf("%v %v", panel(r), rep.Holds)
+	}
+}
+
+// TestALostDatabaseTakesNothingOfOursForAnOldCustomers: everything at the panel carries
+// our marker, so there is nothing to decide.
+func TestALostDatabaseTakesNothingOfOursForAnOldCustomers(t *testing.T) {
+	r, file := onFile(t)
+	price := priceFor(t, r, plans(r)[0])
+	signUp(t, r, simulator.SignUp{Email: "ada@example.com", Price: price})
+	r.Converge(4)
+	bob := signUp(t, r, simulator.SignUp{Email: "bob@example.com", Price: price})
+	loseDatabase(r, file)
+	rep := r.Run(engine.Request{})
+	diff(t, "waits", "", rep.Waits)
+	diff(t, "bob has one", true, hasHosting(r, bob.Subscription))
+	diff(t, "hostings", 2, len(r.World.Hostings()))
+}

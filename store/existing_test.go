@@ -1,0 +1,169 @@
+package store
+
+import (
+	"testing"
+	"time"
+
+	"github.com/stripe-enhance/stripe-enhance/reconcile"
+)
+
+// made is a hosting that staff made, with or without a name that means something.
+func made(id int64, org, name string) reconcile.Hosting {
+	h := *activeHosting(id, org)
+	h.FriendlyName = name
+	return h
+}
+
+func TestUnboundHostingsAreThoseThatNobodyIsBoundToAndNoMarkerNames(t *testing.T) {
+	conform(t, func(t *testing.T, f *fixture) {
+		unbound := func() reconcile.Unbound {
+			u, err := f.Unbound(t.Context())
+			f.must(err)
+			return u
+		}
+		ask := func() {
+			t.Helper()
+			f.must(f.AskAboutUnbound(t.Context(), f.tok, t0))
+		}
+		ask()
+		same(t, "an empty panel", reconcile.Unbound{}, unbound())
+		f.save(t0, facts("sub_a", "cus_a", "a@example.com"))
+		gone, suspended := made(3, "org-a", "Gone"), made(4, "org-b", "Suspended")
+		gone.State, suspended.State = reconcile.HostingDeleted, reconcile.HostingSuspended
+		f.must(f.SaveHostings(t.Context(), f.tok, "org-a", []reconcile.Hosting{made(1, "org-a", "By hand"), made(2, "org-a", "Pro [sub_z/1]"), gone}, t0))
+		f.must(f.SaveHostings(t.Context(), f.tok, "org-b", []reconcile.Hosting{suspended, made(5, "org-b", "Pro [sub_z/2@lab]")}, t0))
+		f.must(f.SaveHostings(t.Context(), f.tok, "org-c", []reconcile.Hosting{made(6, "org-c", "In an org that was deleted")}, t0))
+		f.must(f.SaveOrgs(t.Context(), f.tok, []reconcile.Org{{ID: "org-c", Deleted: true}}, false, t0))
+		same(t, "before it was asked", reconcile.Unbound{Hostings: 2, Orgs: 2}, unbound())
+		ask()
+		same(t, "undecided", reconcile.Unbound{Hostings: 2, Orgs: 2, Undecided: true}, unbound())
+		same(t, "what a customer knows of it", []bool{true, true}, []bool{f.customer("cus_a").Unbound, f.customer("cus_a").Undecided})
+		f.bindHosting("cus_a", "sub_a", 1, "org-a", 1)
+		ask()
+		same(t, "one bound", reconcile.Unbound{Hostings: 1, Orgs: 1, Undecided: true}, unbound())
+		suspended.State = reconcile.HostingMissing
+		f.must(f.SaveHosting(t.Context(), f.tok, suspended, t0))
+		ask()
+		same(t, "none left", reconcile.Unbound{}, unbound())
+		same(t, "what a customer knows of that", []bool{false, false}, []bool{f.customer("cus_a").Unbound, f.customer("cus_a").Undecided})
+		f.must(f.SaveHosting(t.Context(), f.tok, made(7, "org-b", "In the second year"), t0))
+		ask()
+		same(t, "in the second year", reconcile.Unbound{Hostings: 1, Orgs: 1}, unbound())
+	})
+}
+
+// alikes are a customer's look-alikes, without what is of no interest here.
+func alikes(c reconcile.Customer) map[int64][]reconcile.Likeness {
+	all := map[int64][]reconcile.Likeness{}
+	for _, l := range c.Lookalikes {
+		all[l.Hosting] = append(all[l.Hosting], l.Why)
+	}
+	return all
+}
+
+func TestLookalikesAreFoundByWhatAnOrgHasOfACustomer(t *testing.T) {
+	conform(t, func(t *testing.T, f *fixture) {
+		ada := facts("sub_a", "cus_a", "Ada@Example.com")
+		ada.Buyer.Name, ada.Domain, ada.MetadataOrg = "Ada GmbH", "www.ada.example.com", "org-metadata"
+		f.save(t0, ada, facts("sub_b", "cus_b", "bob@example.com"))
+		f.bindOrg("cus_b", "org-b")
+		f.bindHosting("cus_b", "sub_b", 1, "org-b", 1)
+		f.must(f.SaveOrgs(t.Context(), f.tok, []reconcile.Org{
+			{ID: "org-owner", Name: "One", OwnerEmail: "ada@example.com"}, {ID: "org-name", Name: " ada  GMBH"}, {ID: "org-mail", Name: "ADA@example.com"},
+			{ID: "org-metadata", Name: "Two"}, {ID: "org-site", Name: "Three"}, {ID: "org-else", Name: "Ada"},
+			{ID: "org-deleted", Name: "Ada GmbH", Deleted: true}, {ID: "org-b", Name: "Ada GmbH"}, {ID: "org-marked", Name: "Four [cus_a]"}}, true, t0))
+		for id, org := range map[int64]string{11: "org-owner", 12: "org-name", 13: "org-mail", 14: "org-metadata", 15: "org-site", 16: "org-else", 17: "org-deleted", 18: "org-b", 19: "org-marked"} {
+			f.must(f.SaveHosting(t.Context(), f.tok, made(id, org, "By hand"), t0))
+		}
+		f.must(f.SaveHosting(t.Context(), f.tok, made(20, "org-owner", "Pro [sub_z/1]"), t0)) // somebody's
+		f.must(f.SaveSites(t.Context(), f.tok, "ADA.example.com", []reconcile.Site{{Org: "org-site", Hosting: 15}, {Org: "org-b", Hosting: 1}}, t0))
+		c := f.customer("cus_a")
+		want := map[int64][]reconcile.Likeness{11: {reconcile.LikeOwner}, 12: {reconcile.LikeName}, 13: {reconcile.LikeName}, 14: {reconcile.LikeMetadata},
+			15: {reconcile.LikeDomain}, 18: {reconcile.LikeName}, 19: {reconcile.LikeOrg}}
+		same(t, "what looks like ada's", want, alikes(c))
+		same(t, "when the site was looked for", t0, c.Subscriptions[0].SiteReadAt)
+		for _, l := range c.Lookalikes {
+			if l.Why == reconcile.LikeMetadata || l.Why == reconcile.LikeDomain {
+				same(t, "whose", "sub_a", l.Subscription)
+			}
+			if l.Hosting == 12 {
+				same(t, "one of them", reconcile.Lookalike{Org: "org-name", OrgName: " ada  GMBH", Hosting: 12, Plan: 2, Why: reconcile.LikeName, ObservedAt: t0}, l)
+			}
+		}
+		same(t, "what looks like bob's", map[int64][]reconcile.Likeness{18: {reconcile.LikeOrg}}, alikes(f.customer("cus_b")))
+
+		f.must(f.SaveSites(t.Context(), f.tok, "ada.example.com", nil, t0.Add(time.Hour)))
+		c = f.customer("cus_a")
+		same(t, "looked for again, and nowhere", t0.Add(time.Hour), c.Subscriptions[0].SiteReadAt)
+		same(t, "on no hosting of theirs", []reconcile.Likeness(nil), alikes(c)[15])
+	})
+}
+
+func TestAPersonSaysThatAnOrderIsNew(t *testing.T) {
+	conform(t, func(t *testing.T, f *fixture) {
+		f.save(t0, facts("sub_a", "cus_a", "a@example.com"))
+		f.settled(t0, "cus_a")
+		known, err := f.SayNew(t.Context(), "sub_a", true, t0)
+		f.must(err)
+		unknown, err := f.SayNew(t.Context(), "sub_z", true, t0)
+		f.must(err)
+		same(t, "known", []bool{true, false}, []bool{known, unknown})
+		same(t, "due", []string{"cus_a"}, f.dueIDs(t0))
+		f.save(t0.Add(time.Minute), facts("sub_a", "cus_a", "other@example.com"))
+		same(t, "after it was read again", true, f.customer("cus_a").Subscriptions[0].SaidNew)
+	})
+}
+
+func TestWhatWasMadeASecondTimeIsFound(t *testing.T) {
+	conform(t, func(t *testing.T, f *fixture) {
+		f.save(t0, facts("sub_a", "cus_a", "a@example.com"), facts("sub_b", "cus_b", "b@example.com"))
+		f.bindOrg("cus_a", "org-a")
+		f.bindHosting("cus_a", "sub_a", 1, "org-a", 1)
+		f.settled(t0, "cus_a")
+		seconds := func(instance string) []reconcile.Second {
+			all, err := f.Seconds(t.Context(), instance, 10)
+			f.must(err)
+			return all
+		}
+		f.must(f.SaveHostings(t.Context(), f.tok, "org-x", []reconcile.Hosting{made(2, "org-x", "Pro [sub_a/2]"), made(3, "org-x", "Pro [sub_b/1]"), made(4, "org-x", "Pro [sub_z/1]")}, t0))
+		same(t, "other slots, other subscriptions", []reconcile.Second(nil), seconds(""))
+		f.settled(t0, "cus_a")
+		f.must(f.SaveHosting(t.Context(), f.tok, made(5, "org-x", "Pro [sub_a/1@lab]"), t0))
+		same(t, "with another's word", []reconcile.Second(nil), seconds(""))
+		f.settled(t0, "cus_a")
+		f.must(f.SaveHosting(t.Context(), f.tok, made(6, "org-x", "Pro [sub_a/1]"), t0))
+		second := reconcile.Second{Marker: reconcile.Marker{StripeID: "sub_a", Slot: 1}, Org: "org-x", Hosting: 6, FirstOrg: "org-a", First: 1}
+		same(t, "a second one", []reconcile.Second{second}, seconds("shop"))
+		same(t, "who is looked at", []string{"cus_a", "cus_b"}, f.dueIDs(t0))
+		of := second
+		of.Hosting = 5
+		same(t, "with the own word", []reconcile.Second{of, second}, seconds("lab"))
+		f.must(f.SaveHosting(t.Context(), f.tok, made(6, "org-x", "Pro"), t0))
+		same(t, "without its marker", []reconcile.Second(nil), seconds(""))
+
+		f.must(f.SaveOrgs(t.Context(), f.tok, []reconcile.Org{{ID: "org-y", Name: "A [cus_a]"}, {ID: "org-z", Name: "B [cus_b]"}}, false, t0))
+		org := reconcile.Second{Marker: reconcile.Marker{StripeID: "cus_a"}, Org: "org-y", FirstOrg: "org-a"}
+		same(t, "a second org", []reconcile.Second{org}, seconds(""))
+		f.must(f.SaveOrgs(t.Context(), f.tok, []reconcile.Org{{ID: "org-w", Name: "B [cus_b]"}}, false, t0))
+		twin := reconcile.Second{Marker: reconcile.Marker{StripeID: "cus_b"}, Org: "org-z", FirstOrg: "org-w"}
+		same(t, "two orgs, and none is bound", []reconcile.Second{org, twin}, seconds(""))
+	})
+}
+
+// TestWhatOurOwnJournalMadeIsNoStrangers: a create that was given up and took effect
+// after all, and one that was bound to another hosting since.
+func TestWhatOurOwnJournalMadeIsNoStrangers(t *testing.T) {
+	conform(t, func(t *testing.T, f *fixture) {
+		f.save(t0, facts("sub_a", "cus_a", "a@example.com"))
+		f.bindOrg("cus_a", "org-a")
+		a := action("create_subscription:sub_a/1:2", reconcile.CreateSubscription, "cus_a", "sub_a")
+		a.Slot = 1
+		f.must(f.Intend(t.Context(), f.tok, "run-1", a, "", t0))
+		f.must(f.Settle(t.Context(), f.tok, reconcile.Outcome{Action: a, Run: "run-1", State: reconcile.ActionFailed, At: t0, Looks: 2, Error: "no answer"}))
+		f.bindHosting("cus_a", "sub_a", 1, "org-a", 1)
+		f.must(f.SaveHosting(t.Context(), f.tok, made(9, "org-a", "Pro [sub_a/1]"), t0))
+		all, err := f.Seconds(t.Context(), "", 10)
+		f.must(err)
+		same(t, "seconds", []reconcile.Second(nil), all)
+	})
+}
