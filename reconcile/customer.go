@@ -10,9 +10,13 @@ import (
 // a value; Decide neither keeps nor changes it. Slices may be in any order.
 type Customer struct {
 	// ID is the Stripe id of the first buyer seen of this party. It never changes.
-	ID    string
-	Email string // as typed at Stripe; the newest buyer's that has one
-	Name  string // for the organisation; empty: the e-mail serves
+	ID string
+	// Version is how often the customer had been woken when it was loaded. Decide
+	// does not look at it: it goes back to the store with what was decided, which
+	// keeps a customer due that was woken since. See Planned.
+	Version int64
+	Email   string // as typed at Stripe; the newest buyer's that has one
+	Name    string // for the organisation; empty: the e-mail serves
 	// Subscriptions of all its buyers.
 	Subscriptions []Subscription
 	Bindings      []Binding

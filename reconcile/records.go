@@ -86,8 +86,14 @@ type ActionRecord struct {
 // Planned is the outcome of planning one customer, as the store keeps it.
 type Planned struct {
 	Customer string
-	Actions  []Action
-	Holds    []Hold
+	// Version is Customer.Version of what this was decided from. A customer that
+	// was woken since (a fact, a hold, an approval came in) stays due, whatever Due
+	// says, because this decision does not know why. It travels with the decision and
+	// is kept nowhere else: a second reader of the same customer must not make an old
+	// decision look new.
+	Version int64
+	Actions []Action
+	Holds   []Hold
 	// Due is when to look at this customer again; zero: only when something changes.
 	Due time.Time
 }
@@ -127,6 +133,8 @@ type Outcome struct {
 // Backoff is what a customer's failure leads to.
 type Backoff struct {
 	Customer string
+	// Version is Customer.Version of what this was judged from; see Planned.
+	Version int64
 	// Counts is false for outages of a side: they delay, and never park.
 	Counts bool
 	Due    time.Time

@@ -22,7 +22,7 @@ type aggregate struct {
 }
 
 // aggregates loads everything else of the customers whose rows were read.
-func (s *Store) aggregates(ctx context.Context, c conn, heads []head) ([]reconcile.Customer, error) {
+func aggregates(ctx context.Context, c conn, heads []head) ([]reconcile.Customer, error) {
 	a := &aggregate{c: c,
 		list: make([]reconcile.Customer, len(heads)),
 		byID: make(map[string]*reconcile.Customer, len(heads)), buyers: make(map[string]*reconcile.Customer, len(heads)),
@@ -39,7 +39,6 @@ func (s *Store) aggregates(ctx context.Context, c conn, heads []head) ([]reconci
 		if key := heads[i].key; key != "" {
 			a.emails[key] = append(a.emails[key], customer)
 		}
-		s.woken.note(customer.ID, heads[i].wakes)
 	}
 	for _, load := range []func(context.Context) error{
 		a.loadBuyers, a.loadSubscriptions, a.loadBindings, a.loadHostings, a.loadBoundOrgs, a.loadFreeOrgs, a.loadPending, a.loadHolds, a.loadExisting,

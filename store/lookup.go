@@ -43,7 +43,7 @@ func (s *Store) FindCustomers(ctx context.Context, l Lookup, history int) ([]Cus
 		if err != nil {
 			return err
 		}
-		customers, err := s.aggregates(ctx, c, heads)
+		customers, err := aggregates(ctx, c, heads)
 		if err != nil {
 			return err
 		}

@@ -47,7 +47,6 @@ type Store struct {
 	path             string      // of the SQLite file; "" otherwise
 	lock             *fileLock
 	sweep            sweep
-	woken            wakeBook
 	reception        reception
 	now              func() time.Time
 	failpoint        func(step, operation string)

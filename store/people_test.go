@@ -159,11 +159,11 @@ func TestCustomersAreFoundByEmailBuyerAndSubscription(t *testing.T) {
 	conform(t, func(t *testing.T, f *fixture) {
 		f.save(t0, facts("sub_a", "cus_a", "Ann@Example.com", created(t0.Add(-2*time.Hour))), facts("sub_b", "cus_b", "ann@example.com", created(t0.Add(-time.Hour))), facts("sub_c", "cus_c", "c@example.com"))
 		a := action("create_org:cus_a", reconcile.CreateOrg, "cus_a", "")
-		f.must(f.SavePlanned(t.Context(), f.tok, "run-1", []reconcile.Planned{{Customer: "cus_a", Due: t0.Add(time.Hour), Actions: []reconcile.Action{a},
+		f.must(f.SavePlanned(t.Context(), f.tok, "run-1", []reconcile.Planned{{Customer: "cus_a", Version: f.customer("cus_a").Version, Due: t0.Add(time.Hour), Actions: []reconcile.Action{a},
 			Holds: []reconcile.Hold{{Kind: reconcile.HoldGrace, Customer: "cus_a", Reason: "grace"}}}}, t0))
 		f.must(f.do(a, t0, reconcile.Outcome{State: reconcile.ActionFailed, Error: "400"}))
 		f.plan("cus_a", action("resume:x", reconcile.Resume, "cus_a", ""))
-		f.must(f.SavePlanned(t.Context(), f.tok, "run-2", []reconcile.Planned{{Customer: "cus_a", Due: t0.Add(time.Hour),
+		f.must(f.SavePlanned(t.Context(), f.tok, "run-2", []reconcile.Planned{{Customer: "cus_a", Version: f.customer("cus_a").Version, Due: t0.Add(time.Hour),
 			Holds: []reconcile.Hold{{Kind: reconcile.HoldGrace, Customer: "cus_a", Reason: "grace"}}}}, t0.Add(time.Minute)))
 		for name, l := range map[string]Lookup{"e-mail": {Email: " ANN@example.COM"}, "buyer": {StripeCustomer: "cus_b"}, "party": {StripeCustomer: "cus_a"}, "subscription": {Subscription: "sub_b"}} {
 			records, err := f.FindCustomers(t.Context(), l, 1)

@@ -31,7 +31,7 @@ func (s *Store) SavePlanned(ctx context.Context, tok reconcile.Token, run string
 		}
 		rows := make([][]any, len(planned))
 		for i := range planned {
-			rows[i] = []any{planned[i].Customer, encodeHolds(planned[i].Holds), at(now), at(planned[i].Due), s.woken.seen(planned[i].Customer)}
+			rows[i] = []any{planned[i].Customer, encodeHolds(planned[i].Holds), at(now), at(planned[i].Due), planned[i].Version}
 		}
 		return tx.bulk(ctx, updatePlanned, rows)
 	})
@@ -39,7 +39,7 @@ func (s *Store) SavePlanned(ctx context.Context, tok reconcile.Token, run string
 
 var updatePlanned = bulk{
 	head: `UPDATE customers SET held = {held}, planned_at = {planned_at},
-		due_at = CASE WHEN {loaded} < 0 OR customers.wakes = {loaded} THEN {due_at} ELSE customers.due_at END`,
+		due_at = CASE WHEN customers.wakes = {loaded} THEN {due_at} ELSE customers.due_at END`,
 	columns: []column{{"id", "TEXT"}, {"held", "JSONB"}, {"planned_at", "TIMESTAMPTZ"}, {"due_at", "TIMESTAMPTZ"}, {"loaded", "BIGINT"}},
 	tail:    "customers.id = {id}",
 }

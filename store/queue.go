@@ -30,7 +30,7 @@ func (s *Store) Due(ctx context.Context, now time.Time, after string, limit int)
 		if last := heads[len(heads)-1]; len(heads) == limit {
 			next = position(last.due, last.ID)
 		}
-		customers, err = s.aggregates(ctx, c, heads)
+		customers, err = aggregates(ctx, c, heads)
 		return err
 	})
 	return customers, next, err
@@ -65,7 +65,7 @@ func (s *Store) Customers(ctx context.Context, ids []string) ([]reconcile.Custom
 		if err != nil || len(heads) == 0 {
 			return err
 		}
-		customers, err = s.aggregates(ctx, c, heads)
+		customers, err = aggregates(ctx, c, heads)
 		return err
 	})
 	return customers, err
@@ -89,10 +89,9 @@ func (s *Store) CustomersOf(ctx context.Context, subscriptions []string) ([]stri
 // head is a row of customers: the root of an aggregate.
 type head struct {
 	reconcile.Customer
-	key   string // of the e-mail
-	org   string
-	due   time.Time
-	wakes int64
+	key string // of the e-mail
+	org string
+	due time.Time
 }
 
 // loadHeads reads rows of customers by a condition.
@@ -103,7 +102,7 @@ func loadHeads(ctx context.Context, c conn, where string, args ...any) ([]head, 
 	err := c.each(ctx, query, args, func(row scan) error {
 		heads = append(heads, head{})
 		h := &heads[len(heads)-1]
-		return row(&h.ID, &h.Email, &h.key, &h.Name, &h.org, &h.OrgNamed, into(&h.Invited), into(&h.due), &h.wakes,
+		return row(&h.ID, &h.Email, &h.key, &h.Name, &h.org, &h.OrgNamed, into(&h.Invited), into(&h.due), &h.Version,
 			&h.Failures, into(&h.RetryAfter), into(&h.Parked), &h.LastError)
 	})
 	return heads, err

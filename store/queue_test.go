@@ -103,7 +103,7 @@ func TestBackOffAndParking(t *testing.T) {
 			{"success", reconcile.Backoff{}, t0.Add(7 * time.Hour), state{}, t0.Add(7 * time.Hour)},
 		}
 		for _, s := range steps {
-			s.b.Customer = "cus_a"
+			s.b.Customer, s.b.Version = "cus_a", f.customer("cus_a").Version
 			f.must(f.Postpone(t.Context(), f.tok, s.b, s.now))
 			c := f.customer("cus_a")
 			same(t, s.name, s.want, state{c.Failures, c.RetryAfter, c.Parked, c.LastError})
@@ -116,9 +116,8 @@ func TestBackOffAndParking(t *testing.T) {
 func TestAFailureDoesNotDelayADeadlineThatIsEarlier(t *testing.T) {
 	conform(t, func(t *testing.T, f *fixture) {
 		f.save(t0, facts("sub_a", "cus_a", ""))
-		f.customer("cus_a")
 		f.must(f.SavePlanned(t.Context(), f.tok, "run-1", []reconcile.Planned{{Customer: "cus_a", Due: t0.Add(time.Minute)}}, t0))
-		f.must(f.Postpone(t.Context(), f.tok, reconcile.Backoff{Customer: "cus_a", Due: t0.Add(time.Hour), Error: "no"}, t0))
+		f.must(f.Postpone(t.Context(), f.tok, reconcile.Backoff{Customer: "cus_a", Version: f.customer("cus_a").Version, Due: t0.Add(time.Hour), Error: "no"}, t0))
 		same(t, "due", []string{"cus_a"}, f.dueIDs(t0.Add(time.Minute)))
 	})
 }
@@ -129,7 +128,7 @@ func TestRetryReleasesAParkedCustomer(t *testing.T) {
 		a := action("create_org:cus_a", reconcile.CreateOrg, "cus_a", "")
 		f.plan("cus_a", a)
 		for _, id := range []string{"cus_a", "cus_b", "sub_b", a.ID, a.ID + "@run-plan"} {
-			f.must(f.Postpone(t.Context(), f.tok, reconcile.Backoff{Customer: "cus_a", Counts: true, Parked: true, Due: t0.Add(6 * time.Hour), Error: "no"}, t0))
+			f.must(f.Postpone(t.Context(), f.tok, reconcile.Backoff{Customer: "cus_a", Version: f.customer("cus_a").Version, Counts: true, Parked: true, Due: t0.Add(6 * time.Hour), Error: "no"}, t0))
 			customer, err := f.Retry(t.Context(), id, t0.Add(time.Minute))
 			f.must(err)
 			c := f.customer("cus_a")

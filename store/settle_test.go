@@ -161,12 +161,13 @@ func TestAWakeUpDuringPlanningSurvivesThePlan(t *testing.T) {
 				conform(t, func(t *testing.T, f *fixture) {
 					f.save(t0, facts("sub_a", "cus_a", "a@example.com"))
 					f.settled(t0, "cus_a")
-					f.customer("cus_a")
+					loaded := f.customer("cus_a")
 					f.must(c.wake(f, open(t, f.url)))
+					f.customer("cus_a") // somebody who looks at it by the same store, as the admin API does
 					if save == "planned" {
-						f.must(f.SavePlanned(t.Context(), f.tok, "run-1", []reconcile.Planned{{Customer: "cus_a"}}, later))
+						f.must(f.SavePlanned(t.Context(), f.tok, "run-1", []reconcile.Planned{{Customer: "cus_a", Version: loaded.Version}}, later))
 					} else {
-						f.must(f.Postpone(t.Context(), f.tok, reconcile.Backoff{Customer: "cus_a", Due: later.Add(time.Hour), Error: "no"}, later))
+						f.must(f.Postpone(t.Context(), f.tok, reconcile.Backoff{Customer: "cus_a", Version: loaded.Version, Due: later.Add(time.Hour), Error: "no"}, later))
 					}
 					same(t, "due", []string{"cus_a"}, f.dueIDs(later))
 				})

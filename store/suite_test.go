@@ -166,7 +166,7 @@ func (f *fixture) settled(now time.Time, ids ...string) {
 	f.must(err)
 	planned := make([]reconcile.Planned, len(all))
 	for i := range all {
-		planned[i].Customer = all[i].ID
+		planned[i] = reconcile.Planned{Customer: all[i].ID, Version: all[i].Version}
 	}
 	f.must(f.SavePlanned(f.Context(), f.tok, "run-settled", planned, now))
 }

@@ -8,8 +8,12 @@ import (
 )
 
 // Postpone records a customer's failure and when it is due again. Without an
-// error it clears failures, back-off and parking. A customer that was woken since
-// it was loaded keeps its earlier time.
+// error it clears failures, back-off and parking. Either counts as a wake-up: who
+// loaded the customer before does not know of it.
+//
+// A customer that was woken since b was judged keeps its time, and its back-off and
+// parking as they are: a person may have released it meanwhile, and the failure is
+// of an attempt that began before. The failure itself is counted all the same.
 func (s *Store) Postpone(ctx context.Context, tok reconcile.Token, b reconcile.Backoff, now time.Time) error {
 	return s.fenced(ctx, "postponing "+b.Customer, tok, func(ctx context.Context, tx conn) error {
 		counts := 0
@@ -18,14 +22,16 @@ func (s *Store) Postpone(ctx context.Context, tok reconcile.Token, b reconcile.B
 		}
 		parked := b.Error != "" && b.Parked
 		_, err := tx.exec(ctx, `UPDATE customers SET
-			failures    = CASE WHEN $2 THEN failures + $3 ELSE 0 END,
-			retry_after = CASE WHEN $2 THEN CAST($4 AS TIMESTAMPTZ) ELSE NULL END,
-			parked_at   = CASE WHEN NOT $2 THEN NULL WHEN $5 THEN coalesce(parked_at, CAST($6 AS TIMESTAMPTZ)) ELSE parked_at END,
-			last_error  = $7,
-			due_at      = CASE WHEN CAST($4 AS TIMESTAMPTZ) IS NULL OR ($8 >= 0 AND wakes <> $8) THEN due_at
-				WHEN due_at IS NULL OR due_at <= $6 OR due_at > $4 THEN $4 ELSE due_at END
+			failures    = CASE WHEN $2 THEN failures + $3 WHEN wakes <> $8 THEN failures ELSE 0 END,
+			retry_after = CASE WHEN wakes <> $8 THEN retry_after WHEN $2 THEN CAST($4 AS TIMESTAMPTZ) ELSE NULL END,
+			parked_at   = CASE WHEN wakes <> $8 THEN parked_at WHEN NOT $2 THEN NULL
+				WHEN $5 THEN coalesce(parked_at, CAST($6 AS TIMESTAMPTZ)) ELSE parked_at END,
+			last_error  = CASE WHEN NOT $2 AND wakes <> $8 THEN last_error ELSE $7 END,
+			due_at      = CASE WHEN CAST($4 AS TIMESTAMPTZ) IS NULL OR wakes <> $8 THEN due_at
+				WHEN due_at IS NULL OR due_at <= $6 OR due_at > $4 THEN $4 ELSE due_at END,
+			wakes       = wakes + 1
 			WHERE id = $1`,
-			b.Customer, b.Error != "", counts, at(b.Due), parked, at(now), clean(b.Error), s.woken.seen(b.Customer))
+			b.Customer, b.Error != "", counts, at(b.Due), parked, at(now), clean(b.Error), b.Version)
 		return err
 	})
 }

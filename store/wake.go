@@ -3,13 +3,12 @@ package store
 import (
 	"context"
 	"slices"
-	"sync"
 	"time"
 )
 
 // wake makes customers due at now, unless they are due earlier. It counts the
-// wake-up, so that one that arrives while the customer is being planned is not
-// undone when the plan is saved.
+// wake-up: reconcile.Customer.Version is the count at loading, and what is saved
+// with an older one does not undo a wake-up that it knows nothing of.
 func wake(ctx context.Context, tx conn, customers []string, now time.Time) error {
 	if len(customers) == 0 {
 		return nil
@@ -46,38 +45,4 @@ func (c conn) strings(ctx context.Context, query string, args ...any) ([]string,
 		return err
 	})
 	return values, err
-}
-
-// wakeBook remembers how often each customer had been woken when this process
-// loaded it. Only the latest few thousand are kept, in two generations: what is
-// being planned was loaded a moment ago. A customer that is not in the book is
-// taken as not woken since.
-type wakeBook struct {
-	mu           sync.Mutex // guards both maps
-	young, older map[string]int64
-}
-
-// generation bounds the book to twice this number of customers.
-const generation = 20_000
-
-func (b *wakeBook) note(customer string, wakes int64) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	if b.young == nil || len(b.young) >= generation {
-		b.older, b.young = b.young, make(map[string]int64)
-	}
-	b.young[customer] = wakes
-}
-
-// seen is the count at loading; -1 when not known.
-func (b *wakeBook) seen(customer string) int64 {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	if n, ok := b.young[customer]; ok {
-		return n
-	}
-	if n, ok := b.older[customer]; ok {
-		return n
-	}
-	return -1
 }

@@ -347,9 +347,11 @@ func (r *run) recordFailure(ctx context.Context, id string, b reconcile.Backoff)
 	}
 	d := r.withhold(reconcile.Decide(c, r.catalog, r.Policy, r.now))
 	p := r.planned(c, d)
-	p.Due = b.Due
-	if at := r.lookAgain(c); at.After(r.now) && at.Before(p.Due) {
-		p.Due = at
+	if c.RetryAfter.Equal(b.Due.Truncate(time.Microsecond)) { // else it was woken meanwhile, and is tried as planned
+		p.Due = b.Due
+		if at := r.lookAgain(c); at.After(r.now) && at.Before(p.Due) {
+			p.Due = at
+		}
 	}
 	return r.Queue.SavePlanned(ctx, r.tok, r.rec.ID, []reconcile.Planned{p}, r.now)
 }
@@ -358,7 +360,7 @@ func (r *run) recordFailure(ctx context.Context, id string, b reconcile.Backoff)
 // half of it jitter, and set aside after parkAfter failures of its own. Outages
 // of a side delay and never count.
 func (r *run) backoff(c *reconcile.Customer, err error) reconcile.Backoff {
-	b := reconcile.Backoff{Customer: c.ID, Error: err.Error()}
+	b := reconcile.Backoff{Customer: c.ID, Version: c.Version, Error: err.Error()}
 	switch fault.Of(err) {
 	case fault.Permanent, fault.Conflict, fault.NotFound, fault.Unknown:
 		b.Counts = true

@@ -196,7 +196,7 @@ func (r *run) forgive(ctx context.Context, c *reconcile.Customer, d reconcile.De
 	if r.req.Dry || c.Failures == 0 && c.Parked.IsZero() && c.LastError == "" || len(c.Pending) > 0 {
 		return c, d, nil
 	}
-	if err := r.Timetable.Postpone(ctx, r.tok, reconcile.Backoff{Customer: c.ID, Due: r.soon()}, r.now); err != nil {
+	if err := r.Timetable.Postpone(ctx, r.tok, reconcile.Backoff{Customer: c.ID, Version: c.Version, Due: r.soon()}, r.now); err != nil {
 		return c, d, err
 	}
 	return r.again(ctx, c.ID)
@@ -319,7 +319,7 @@ func (r *run) soon() time.Time { return r.now.Add(time.Microsecond) }
 
 // planned turns a decision into what is recorded.
 func (r *run) planned(c *reconcile.Customer, d reconcile.Decision) reconcile.Planned {
-	p := reconcile.Planned{Customer: c.ID, Actions: d.Actions, Holds: d.Holds, Due: d.Next}
+	p := reconcile.Planned{Customer: c.ID, Version: c.Version, Actions: d.Actions, Holds: d.Holds, Due: d.Next}
 	if len(d.Actions) > 0 {
 		p.Due = r.soon()
 	}

@@ -1,0 +1,65 @@
+package engine_test
+
+import (
+	"slices"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/stripe-enhance/stripe-enhance/internal/rig"
+	"github.com/stripe-enhance/stripe-enhance/reconcile"
+	"github.com/stripe-enhance/stripe-enhance/reconcile/engine"
+	"github.com/stripe-enhance/stripe-enhance/simulator"
+	"github.com/stripe-enhance/stripe-enhance/store"
+)
+
+// TestAHoldThatIsSetWhileARunIsPlanningIsNotForgotten: a run has loaded Ada and is
+// busy with Bob when a person sets a hold for Ada and the dashboard reads her. What
+// the run then saves of Ada knows nothing of the hold, so she stays due.
+//
+// With a version that is not carried from what was loaded to what is saved, this
+// went red: the hold counted in the next full run at the earliest.
+func TestAHoldThatIsSetWhileARunIsPlanningIsNotForgotten(t *testing.T) {
+	databases(t, func(t *testing.T, url string) {
+		r := rig.New(t, rig.Options{Database: fresh(t, url)})
+		r.Run(engine.Request{})
+		price := priceFor(t, r, plans(r)[0])
+		ada := signUp(t, r, simulator.SignUp{Email: "ada@example.com", Price: price})
+		r.Converge(10)
+		bob := signUp(t, r, simulator.SignUp{Email: "bob@example.com", Price: price})
+		r.World.SetFault(onlyFirst(createOrg, simulator.Lost(false)))
+		_, _ = r.Try(engine.Request{})
+		r.World.Advance(2 * time.Minute)
+
+		for _, id := range []string{ada.Subscription, bob.Subscription} { // a person looks at both
+			_, err := r.Store.Retry(t.Context(), id, r.World.Now())
+			must(t, err)
+		}
+		var once sync.Once
+		r.World.SetFault(func(c simulator.Call) simulator.Fault {
+			if c.Route == "GET /orgs/{org}/customers" { // the look for what was sent for Bob
+				once.Do(func() {
+					_, err := r.Store.AddManualHold(t.Context(), reconcile.ManualHold{ID: "hold_1", Customer: ada.Customer,
+						Kind: reconcile.Ignore, Author: "test", Created: r.World.Now()})
+					must(t, err)
+					seen, err := r.Store.FindCustomers(t.Context(), store.Lookup{StripeCustomer: ada.Customer}, 1)
+					must(t, err)
+					diff(t, "customers read meanwhile", 1, len(seen))
+				})
+			}
+			return simulator.Fault{Honest: true}
+		})
+		first := r.Run(engine.Request{})
+		if manual(first) {
+			t.Fatal("the run already knew of the hold, so this test shows nothing")
+		}
+		r.World.Advance(time.Second)
+		if !manual(r.Run(engine.Request{})) {
+			t.Error("the hold was forgotten: no run looked at its customer again")
+		}
+	})
+}
+
+func manual(rep reconcile.Report) bool {
+	return slices.ContainsFunc(rep.Holds, func(h reconcile.Hold) bool { return h.Kind == reconcile.HoldManual })
+}
