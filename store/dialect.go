@@ -51,6 +51,14 @@ func (d dialect) forShare() string {
 	return ""
 }
 
+// forUpdate is forShare for rows that this transaction is about to change.
+func (d dialect) forUpdate() string {
+	if d == postgres {
+		return " FOR UPDATE"
+	}
+	return ""
+}
+
 // column is a column of a bulk write and its PostgreSQL type.
 type column struct{ name, kind string }
 

@@ -287,6 +287,7 @@ func TestAWebhookIsStoredOnceWithItsNudge(t *testing.T) {
 		ids, err := f.TakeNudges(t.Context(), f.tok)
 		f.must(err)
 		same(t, "nudges", []string{"sub_a"}, ids)
+		f.must(f.ForgetNudges(t.Context(), f.tok, ids))
 		log("evt_3", "sub_c", t0.Add(2*time.Second))
 		f.must(f.WebhookResult(t.Context(), "sub_a", t0, "", t0.Add(time.Minute)))
 		f.must(f.WebhookResult(t.Context(), "", t0.Add(time.Second), "stripe: 503", t0.Add(time.Minute)))

@@ -93,12 +93,6 @@ var insertArrival = bulk{
 	tail:    "ON CONFLICT (event_id) DO NOTHING RETURNING event_id",
 }
 
-var insertNudge = bulk{
-	head:    "INSERT INTO nudges",
-	columns: []column{{"subscription_id", "TEXT"}, {"why", "TEXT"}, {"created_at", "TIMESTAMPTZ"}},
-	tail:    "ON CONFLICT (subscription_id) DO NOTHING",
-}
-
 // logArrivals stores a batch and marks what was new in it. Rows go in order of
 // their keys, so that two processes which store the same events wait for each
 // other and never in a circle.

@@ -26,7 +26,9 @@ const (
 )
 
 // WebhookResult records that a run followed the events received up to a moment:
-// for one subscription, or, with "", for all. An empty problem is success.
+// for one subscription, or, with "", for all. An empty problem is success. An event
+// whose nudge is still stored was not followed yet: it was received by another
+// replica, or committed, while the run was under way already.
 func (s *Store) WebhookResult(ctx context.Context, subscription string, received time.Time, problem string, now time.Time) error {
 	return s.unfenced(ctx, "recording a webhook's result", func(ctx context.Context, tx conn) error {
 		state := WebhookFollowed
@@ -34,7 +36,8 @@ func (s *Store) WebhookResult(ctx context.Context, subscription string, received
 			state = WebhookFailed
 		}
 		_, err := tx.exec(ctx, `UPDATE webhook_logs SET state = $1, error = $2, finished_at = $3
-			WHERE state = 'received' AND received_at <= $4 AND (CAST($5 AS TEXT) = '' OR subscription_id = $5)`,
+			WHERE state = 'received' AND received_at <= $4 AND (CAST($5 AS TEXT) = '' OR subscription_id = $5)
+			AND NOT EXISTS (SELECT 1 FROM nudges n WHERE n.subscription_id = webhook_logs.subscription_id)`,
 			string(state), clean(problem), at(now), at(received), subscription)
 		return err
 	})

@@ -86,7 +86,9 @@ func (r *run) observe(ctx context.Context) error {
 	if err != nil {
 		return errors.Join(err, r.nudgeAgain(context.WithoutCancel(ctx), nudged))
 	}
-	return nil
+	// Not before: whoever was answered "asked for" relies on it, and this process may
+	// die. What was nudged again, here or from outside, stays.
+	return r.Leases.ForgetNudges(ctx, r.tok, nudged)
 }
 
 // eventCursor is zero when only a full sweep will do.

@@ -255,8 +255,12 @@ type Leases interface {
 	// Nudge asks the writer, whoever it is, to look at these subscriptions (none:
 	// at whatever is due; reconcile.Everything: in a full run). It needs no token.
 	Nudge(ctx context.Context, subscriptions []string, why string, now time.Time) error
-	// TakeNudges returns the stored nudges and removes them.
+	// TakeNudges returns the stored nudges. They stay stored until ForgetNudges, so
+	// that those of a run that dies are taken by the next one.
 	TakeNudges(ctx context.Context, tok reconcile.Token) ([]string, error)
+	// ForgetNudges removes nudges that were taken and followed, but for those that
+	// came again meanwhile.
+	ForgetNudges(ctx context.Context, tok reconcile.Token, ids []string) error
 	// FullNudged reports whether a nudge for everything is stored.
 	FullNudged(ctx context.Context) (bool, error)
 }

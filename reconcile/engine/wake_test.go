@@ -63,3 +63,38 @@ func TestAHoldThatIsSetWhileARunIsPlanningIsNotForgotten(t *testing.T) {
 func manual(rep reconcile.Report) bool {
 	return slices.ContainsFunc(rep.Holds, func(h reconcile.Hold) bool { return h.Kind == reconcile.HoldManual })
 }
+
+// TestWhatWasAskedForOutlivesTheProcessThatWasGoingToLook: a process takes the
+// nudges and dies before it has read anything.
+//
+// With nudges that are removed when they are taken, this went red: nobody looked.
+func TestWhatWasAskedForOutlivesTheProcessThatWasGoingToLook(t *testing.T) {
+	r := rig.New(t, rig.Options{})
+	ada := signUp(t, r, simulator.SignUp{Email: "ada@example.com", Price: priceFor(t, r, plans(r)[0])})
+	r.Converge(10)
+	must(t, r.World.MarkUnpaid(ada.Subscription))
+	r.World.SetFault(func(c simulator.Call) simulator.Fault {
+		if c.Route == "GET /v1/events" { // else these would tell of it as well
+			return simulator.EmptyList()
+		}
+		return simulator.Fault{Honest: true}
+	})
+	for _, asked := range []string{ada.Subscription, reconcile.Everything} {
+		must(t, r.Store.Nudge(t.Context(), []string{asked}, "admin", r.World.Now()))
+		tok, _, _, err := r.Store.Acquire(t.Context(), "one that dies "+asked, r.World.Now(), 30*time.Second)
+		must(t, err)
+		taken, err := r.Store.TakeNudges(t.Context(), tok)
+		must(t, err)
+		diff(t, "taken by the one that dies", []string{asked}, taken)
+		r.World.Advance(time.Minute)
+		rep := r.Run(engine.Request{})
+		if asked == reconcile.Everything {
+			diff(t, "mode", "full", rep.Run.Mode)
+		} else {
+			diff(t, "done", []string{"suspend applied"}, kinds(rep))
+		}
+		left, err := r.Store.NudgesWaiting(t.Context())
+		must(t, err)
+		diff(t, "nudges left", false, left)
+	}
+}
