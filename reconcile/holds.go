@@ -1,6 +1,7 @@
 package reconcile
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"strings"
@@ -16,26 +17,41 @@ func (pl *planner) outcome() {
 	for i := range pl.subs {
 		pl.onSubscription(&pl.subs[i], i)
 	}
-	switch c := pl.c; {
-	case !c.Parked.IsZero():
-		pl.hold(Hold{Kind: HoldParked, Reason: fmt.Sprintf(
-			"set aside at %s after %d failures in a row, the last: %s; tried again every few hours, or now with `stripe-enhance reconcile --subscription %s`",
-			day(c.Parked), c.Failures, c.LastError, pl.anySubscription())})
-	case c.LastError == "" || !c.RetryAfter.After(pl.now):
-	case c.Failures == 0:
-		pl.hold(Hold{Kind: HoldRetry, Until: c.RetryAfter, Reason: fmt.Sprintf(
-			"one of the sides could not be used, which does not count against this customer: %s; tried again at %s", c.LastError, day(c.RetryAfter))})
-	default:
-		pl.hold(Hold{Kind: HoldRetry, Until: c.RetryAfter, Reason: fmt.Sprintf(
-			"failed %d times in a row, the last: %s; tried again at %s", c.Failures, c.LastError, day(c.RetryAfter))})
+	if h, ok := FailureHold(pl.c, pl.now); ok {
+		pl.hold(h)
 	}
 }
 
-func (pl *planner) anySubscription() string {
-	if len(pl.subs) == 0 {
+// FailureHold says that a customer is backed off or set aside, and why; false when it
+// is neither. It looks at nothing else of the customer, so that it can be told of one
+// about whom Decide cannot decide.
+func FailureHold(c *Customer, now time.Time) (h Hold, ok bool) {
+	h = Hold{Kind: HoldRetry, Customer: c.ID, Until: c.RetryAfter}
+	switch {
+	case !c.Parked.IsZero():
+		h.Kind, h.Until = HoldParked, time.Time{}
+		h.Reason = fmt.Sprintf(
+			"set aside at %s after %d failures in a row, the last: %s; tried again every few hours, or now with `stripe-enhance reconcile --subscription %s`",
+			day(c.Parked), c.Failures, c.LastError, c.anySubscription())
+	case c.LastError == "" || !c.RetryAfter.After(now):
+		return Hold{}, false
+	case c.Failures == 0:
+		h.Reason = fmt.Sprintf(
+			"one of the sides could not be used, which does not count against this customer: %s; tried again at %s", c.LastError, day(c.RetryAfter))
+	default:
+		h.Reason = fmt.Sprintf("failed %d times in a row, the last: %s; tried again at %s", c.Failures, c.LastError, day(c.RetryAfter))
+	}
+	return h, true
+}
+
+// anySubscription is one by which a person can ask for the customer: the newest.
+func (c *Customer) anySubscription() string {
+	if len(c.Subscriptions) == 0 {
 		return "sub_…"
 	}
-	return pl.subs[len(pl.subs)-1].ID
+	return slices.MaxFunc(c.Subscriptions, func(a, b Subscription) int {
+		return cmp.Or(a.Created.Compare(b.Created), cmp.Compare(a.ID, b.ID))
+	}).ID
 }
 
 func (pl *planner) onSubscription(s *judged, i int) {

@@ -92,8 +92,11 @@ type Planned struct {
 	// is kept nowhere else: a second reader of the same customer must not make an old
 	// decision look new.
 	Version int64
-	Actions []Action
-	Holds   []Hold
+	// Undecided tells that the planner could not decide: nothing is known of what is
+	// wanted, so open rows of the journal stay as they are.
+	Undecided bool
+	Actions   []Action
+	Holds     []Hold
 	// Due is when to look at this customer again; zero: only when something changes.
 	Due time.Time
 }

@@ -10,6 +10,7 @@ import (
 	"github.com/robfig/cron/v3"
 	"github.com/sirupsen/logrus"
 
+	"github.com/stripe-enhance/stripe-enhance/internal/fault"
 	"github.com/stripe-enhance/stripe-enhance/reconcile"
 )
 
@@ -137,7 +138,7 @@ func (l *Loop) Work(ctx context.Context) error {
 	defer resign()
 	var gaveBack error
 	var leader sync.WaitGroup
-	leader.Go(func() { gaveBack = l.runner.Lead(leading) })
+	leader.Go(func() { gaveBack = fault.Guard(func() error { return l.runner.Lead(leading) }) })
 	l.firstLook(ctx)
 	for ctx.Err() == nil {
 		l.step(ctx)
@@ -210,7 +211,7 @@ func (l *Loop) step(ctx context.Context) {
 // was there for is made up, once.
 func (l *Loop) takeOver(ctx context.Context, now time.Time) {
 	l.led = true
-	l.o.Observer.Led(ctx)
+	l.guard("", func() { l.o.Observer.Led(ctx) })
 	l.poll, l.full = now, l.o.Full.Next(now)
 	runs, err := l.history.Runs(ctx, 1)
 	if err == nil && len(runs) > 0 {
@@ -317,10 +318,17 @@ func (l *Loop) do(ctx context.Context, j job) bool {
 	if len(j.Subscriptions) == 0 {
 		l.plan(j.Request, err, l.o.Now())
 	}
-	l.account(ctx, j.Request, report, err, began)
-	l.o.Observer.RunEnded(context.WithoutCancel(ctx), report, err)
+	l.guard(report.Run.ID, func() { l.account(ctx, j.Request, report, err, began) })
+	l.guard(report.Run.ID, func() { l.o.Observer.RunEnded(context.WithoutCancel(ctx), report, err) })
 	finish(j.asks, outcome{report: report, err: err})
 	return true
+}
+
+// guard calls what looks at the customers of a report, whose texts come from outside.
+func (l *Loop) guard(run string, f func()) {
+	if err := fault.Guard(func() error { f(); return nil }); err != nil {
+		l.o.Log.WithField("run", run).WithField("stack", fault.StackOf(err)).WithError(err).Error("panic after a run")
+	}
 }
 
 // plan sets the next ticks after a run of everything or of what changed. Ticks

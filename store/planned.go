@@ -12,7 +12,7 @@ import (
 // SavePlanned stores what was planned for customers, in one transaction. Journal
 // rows of a change that is wanted again stay the same rows; what was sent is never
 // touched; what is no longer wanted and was never sent becomes superseded, with a
-// word where it is wanted and merely withheld. A customer that was woken since it
+// word where it is wanted and merely withheld; of who is undecided all stays. A customer that was woken since it
 // was loaded stays due.
 func (s *Store) SavePlanned(ctx context.Context, tok reconcile.Token, run string, planned []reconcile.Planned, now time.Time) error {
 	if len(planned) == 0 {
@@ -120,6 +120,9 @@ func (p *planning) sort(planned *reconcile.Planned) {
 	withhold := make(map[string]bool, len(planned.Holds))
 	for i := range planned.Holds {
 		withhold[clean(planned.Holds[i].ActionID)] = true
+	}
+	if planned.Undecided {
+		return
 	}
 	for _, id := range sorted(open) {
 		o := open[id]

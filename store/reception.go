@@ -6,6 +6,8 @@ import (
 	"slices"
 	"sync"
 	"time"
+
+	"github.com/stripe-enhance/stripe-enhance/internal/fault"
 )
 
 // receptionBatch is how many events share a transaction at most: enough for every
@@ -68,7 +70,9 @@ func (s *Store) receive(ctx context.Context) {
 		if len(batch) == 0 {
 			return
 		}
-		err := s.unfenced(ctx, "storing webhooks", func(ctx context.Context, tx conn) error { return logArrivals(ctx, tx, batch) })
+		err := fault.Guard(func() error {
+			return s.unfenced(ctx, "storing webhooks", func(ctx context.Context, tx conn) error { return logArrivals(ctx, tx, batch) })
+		})
 		for _, a := range batch {
 			a.isNew, a.err = a.isNew && err == nil, err
 			close(a.done)

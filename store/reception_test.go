@@ -105,3 +105,21 @@ func TestWhoGivesUpTakesNobodyWithThem(t *testing.T) {
 		same(t, "events", 11, len(stored))
 	})
 }
+
+// TestAPanicWhileStoringWebhooksIsAnErrorForThoseWhoWait: nothing else guards the
+// goroutine that stores for all. The next batch is stored.
+func TestAPanicWhileStoringWebhooksIsAnErrorForThoseWhoWait(t *testing.T) {
+	f := newFixture(t, sqliteURL(t))
+	armed := true
+	f.Store.failpoint = func(step, operation string) {
+		if armed && step == "before-commit" && operation == "storing webhooks" {
+			armed = false
+			panic("CANARY")
+		}
+	}
+	_, err := f.LogWebhook(t.Context(), "evt_1", "invoice.paid", "sub_a", true, t0)
+	refused(t, "a webhook at which it panics", err, "internal error")
+	isNew, err := f.LogWebhook(t.Context(), "evt_1", "invoice.paid", "sub_a", true, t0)
+	f.must(err)
+	same(t, "new when it is sent again", true, isNew)
+}

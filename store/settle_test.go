@@ -123,6 +123,30 @@ func TestSavePlannedKeepsSupersedesAndLeavesAlone(t *testing.T) {
 	})
 }
 
+// TestWhatIsWantedOfWhoIsUndecidedStays: the planner could say nothing about the
+// customer, and what was approved must not have to be approved again.
+func TestWhatIsWantedOfWhoIsUndecidedStays(t *testing.T) {
+	conform(t, func(t *testing.T, f *fixture) {
+		f.save(t0, facts("sub_a", "cus_a", "a@example.com"))
+		a := action("suspend:sub_a/1:42", reconcile.Suspend, "cus_a", "sub_a")
+		f.plan("cus_a", a)
+		f.must(f.Hold(t.Context(), f.tok, "run-plan", held("plan-1", reconcile.Suspend, t0, a)))
+		_, err := f.Approve(t.Context(), "plan-1", "op", t0.Add(time.Minute))
+		f.must(err)
+		hold := reconcile.Hold{Kind: reconcile.HoldRetry, Customer: "cus_a", Reason: "internal error"}
+		f.must(f.SavePlanned(t.Context(), f.tok, "run-2", []reconcile.Planned{{Customer: "cus_a", Undecided: true, Holds: []reconcile.Hold{hold}}}, t0.Add(time.Hour)))
+		same(t, "journal", map[string]string{a.ID + "@run-plan": "held"}, f.states("cus_a"))
+		approved, err := f.Approved(t.Context(), t0.Add(2*time.Hour))
+		f.must(err)
+		if len(approved) != 1 || len(approved[0].Actions) != 1 {
+			t.Errorf("what the approval still releases: %+v", approved)
+		}
+		var told []reconcile.Hold
+		f.must(f.Holds(t.Context(), func(h reconcile.Hold) error { told = append(told, h); return nil }))
+		same(t, "told", []reconcile.Hold{hold}, told)
+	})
+}
+
 func TestAnActionThatFailedAndIsPlannedAgainInTheSameRunHasARowOfItsOwn(t *testing.T) {
 	conform(t, func(t *testing.T, f *fixture) {
 		f.save(t0, facts("sub_a", "cus_a", "a@example.com"))

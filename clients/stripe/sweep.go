@@ -38,7 +38,7 @@ func (c *Client) Sweep(ctx context.Context, stage func([]reconcile.SubscriptionF
 	group, ctx := errgroup.WithContext(ctx)
 	for w := range c.concurrency {
 		group.Go(func() error {
-			err := s.work(ctx, w)
+			err := fault.Guard(func() error { return s.work(ctx, w) })
 			if err != nil {
 				s.parts.stop()
 			}

@@ -12,6 +12,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/stripe-enhance/stripe-enhance/internal/config"
+	"github.com/stripe-enhance/stripe-enhance/internal/fault"
 	"github.com/stripe-enhance/stripe-enhance/internal/metrics"
 	"github.com/stripe-enhance/stripe-enhance/internal/notify"
 	"github.com/stripe-enhance/stripe-enhance/internal/secret"
@@ -123,14 +124,20 @@ func (a *serviceParts) listen(ctx context.Context, say func(string, ...any), loo
 	}
 	a.announce(say, main, side)
 	g, ctx := errgroup.WithContext(ctx)
-	g.Go(func() error { return loop.Work(ctx) })
-	g.Go(func() error { return s.Serve(ctx, main) })
+	g.Go(guarded(func() error { return loop.Work(ctx) }))
+	g.Go(guarded(func() error { return s.Serve(ctx, main) }))
 	if side != nil {
-		g.Go(func() error { return server.ServeMetrics(ctx, side, a.metrics.Handler(), a.log) })
+		g.Go(guarded(func() error { return server.ServeMetrics(ctx, side, a.metrics.Handler(), a.log) }))
 	}
 	err = g.Wait()
 	a.log.Info("stopped")
 	return err
+}
+
+// guarded is f for a goroutine. A panic ends the service like any error of f, and not
+// with the runtime's own words, which show the value.
+func guarded(f func() error) func() error {
+	return func() error { return fault.Guard(f) }
 }
 
 // announce says where the service is to be found, and what of it is not there

@@ -92,8 +92,8 @@ func (d *servedDemo) run(ctx context.Context) (err error) {
 	d.sayf("controls of the simulated company: curl %s/_sim/", servers.StripeURL)
 	d.sayf("admin key: %s", demoAdminKey)
 	g, ctx := errgroup.WithContext(ctx)
-	g.Go(func() error { return d.serve(ctx, a) })
-	g.Go(func() error { return d.live(ctx, "http://"+reachable(string(a.config.ListenAddr))+"/api/webhook") })
+	g.Go(guarded(func() error { return d.serve(ctx, a) }))
+	g.Go(guarded(func() error { return d.live(ctx, "http://"+reachable(string(a.config.ListenAddr))+"/api/webhook") }))
 	if err := g.Wait(); ctx.Err() == nil || !errors.Is(err, context.Canceled) {
 		return err
 	}

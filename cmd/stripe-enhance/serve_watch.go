@@ -56,13 +56,18 @@ func (w *watcher) RunEnded(ctx context.Context, r reconcile.Report, err error) {
 	}
 	w.metrics.Run(r, result)
 	w.countLive(ctx, r)
-	w.mu.Lock()
-	message := w.told.Look(r, err)
-	w.mu.Unlock()
+	message := w.news(r, err)
 	if message != "" {
 		w.log.WithFields(logrus.Fields{"run": r.Run.ID, "message": message}).Info("telling")
 		w.messages.Tell(message)
 	}
+}
+
+// news is what of a run has to be told.
+func (w *watcher) news(r reconcile.Report, err error) string {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.told.Look(r, err)
 }
 
 // liveBatch is how many customers are looked up at once.

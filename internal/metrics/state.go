@@ -5,6 +5,8 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/stripe-enhance/stripe-enhance/internal/fault"
 )
 
 // State is what the store and the process know at a moment.
@@ -72,6 +74,13 @@ func (s *state) Describe(ch chan<- *prometheus.Desc) {
 
 // Collect implements prometheus.Collector.
 func (s *state) Collect(ch chan<- prometheus.Metric) {
+	// The registry collects in goroutines of its own, in which nothing guards us.
+	if err := fault.Guard(func() error { s.collect(ch); return nil }); err != nil {
+		ch <- prometheus.NewInvalidMetric(s.up, err)
+	}
+}
+
+func (s *state) collect(ch chan<- prometheus.Metric) {
 	gauge := func(d *prometheus.Desc, v float64, labels ...string) {
 		ch <- prometheus.MustNewConstMetric(d, prometheus.GaugeValue, v, labels...)
 	}

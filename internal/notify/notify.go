@@ -13,6 +13,7 @@ import (
 	"github.com/nicholas-fedor/shoutrrr/pkg/router"
 	"github.com/sirupsen/logrus"
 
+	"github.com/stripe-enhance/stripe-enhance/internal/fault"
 	"github.com/stripe-enhance/stripe-enhance/internal/secret"
 )
 
@@ -127,7 +128,11 @@ func start(names []string, sends []Send, log *logrus.Logger) *Notifier {
 	for i, send := range sends {
 		r := &receiver{name: names[i], send: send, box: make(chan string, boxSize), hanging: make(chan struct{}, mostHanging)}
 		n.receivers = append(n.receivers, r)
-		n.working.Go(func() { n.work(r) })
+		n.working.Go(func() {
+			if err := fault.Guard(func() error { n.work(r); return nil }); err != nil {
+				n.log.WithField("receiver", r.name).WithField("stack", fault.StackOf(err)).WithError(err).Error("nothing more is told to this receiver")
+			}
+		})
 	}
 	return n
 }
@@ -192,7 +197,7 @@ var errSlow = errors.New("no answer in time")
 // its own transport gives up.
 func within(limit time.Duration, call func() error) error {
 	done := make(chan error, 1)
-	go func() { done <- call() }()
+	go func() { done <- fault.Guard(call) }() // the library of a receiver may panic
 	timer := time.NewTimer(limit)
 	defer timer.Stop()
 	select {

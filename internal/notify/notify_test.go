@@ -203,3 +203,27 @@ func TestNoAddressOfACustomerGoesIntoAChat(t *testing.T) {
 		t.Errorf("told: %s", got)
 	}
 }
+
+// TestAReceiverThatPanicsIsOneThatFails: the libraries of receivers are not ours, and
+// each call is in a goroutine of its own.
+func TestAReceiverThatPanicsIsOneThatFails(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		log, text := journal()
+		calls, well := 0, &inbox{}
+		n := start([]string{"1 (bad)", "2 (well)"}, []Send{func(string) error {
+			if calls++; calls < 3 {
+				panic("https://hooks.example.com/CANARY")
+			}
+			return nil
+		}, well.send}, log)
+		n.Tell("hello")
+		time.Sleep(time.Hour)
+		n.Close()
+		if calls != 3 || len(well.got) != 1 {
+			t.Errorf("the receiver that panics was tried %d times, want 3; the other one got %v", calls, well.got)
+		}
+		if strings.Contains(text.String(), "CANARY") {
+			t.Errorf("the value of the panic is in the log: %s", text)
+		}
+	})
+}

@@ -62,15 +62,15 @@ func (r *run) apply(ctx context.Context) error {
 			if r.halted(ctx) {
 				break
 			}
-			g.Go(func() error {
+			g.Go(guarded(func() error {
 				if !r.halted(ctx) {
 					r.applyOne(ctx, w.id)
 					r.progress("applying", int(done.Add(1)), len(r.work))
 				}
 				return nil
-			})
+			}))
 		}
-		_ = g.Wait()
+		r.mourn(g.Wait())
 	}
 	return nil
 }
@@ -217,7 +217,7 @@ func (r *run) readAround(ctx context.Context, c *reconcile.Customer, but int64, 
 	g.SetLimit(r.Concurrency)
 	for i := range c.Subscriptions {
 		if s := &c.Subscriptions[i]; !s.Status.Ended() && !slices.Contains(served, s.ID) && !(s.ByID && just(s.ReadAt)) {
-			g.Go(func() error { return r.readOne(ctx, s.ID, true) })
+			g.Go(guarded(func() error { return r.readOne(ctx, s.ID, true) }))
 		}
 	}
 	looked := map[int64]bool{but: true}
@@ -228,7 +228,7 @@ func (r *run) readAround(ctx context.Context, c *reconcile.Customer, but int64, 
 	for _, b := range c.Bindings {
 		if !looked[b.Hosting] {
 			looked[b.Hosting] = true
-			g.Go(func() error { return r.lookAt(ctx, b.Org, b.Hosting) })
+			g.Go(guarded(func() error { return r.lookAt(ctx, b.Org, b.Hosting) }))
 		}
 	}
 	return g.Wait()
@@ -272,17 +272,20 @@ func (r *run) firstLook(org string) bool {
 	return first
 }
 
-// finish records what is left to say about a customer after its actions.
+// finish records what is left to say about a customer after its actions. That the
+// customer cannot be looked at once more is its own failure; that the database takes
+// nothing more ends the run.
 func (r *run) finish(ctx context.Context, id string) {
 	ctx = context.WithoutCancel(ctx)
 	c, d, err := r.again(ctx, id)
 	if err == nil {
 		c, d, err = r.forgive(ctx, c, d)
 	}
-	if err == nil {
-		err = r.Queue.SavePlanned(ctx, r.tok, r.rec.ID, []reconcile.Planned{r.planned(c, d)}, r.now)
-	}
 	if err != nil {
+		r.failed(ctx, id, fmt.Errorf("looking after it was done: %w", err))
+		return
+	}
+	if err := r.Queue.SavePlanned(ctx, r.tok, r.rec.ID, []reconcile.Planned{r.planned(c, d)}, r.now); err != nil {
 		r.log.WithField("customer", id).WithError(err).Error("outcome not recorded")
 		r.halt(err)
 	}
@@ -345,8 +348,12 @@ func (r *run) recordFailure(ctx context.Context, id string, b reconcile.Backoff)
 	if err != nil {
 		return err
 	}
-	d := r.withhold(reconcile.Decide(c, r.catalog, r.Policy, r.now))
-	p := r.planned(c, d)
+	p := reconcile.Planned{Customer: c.ID, Version: c.Version, Undecided: true, Due: b.Due}
+	if d, err := r.decision(c); err == nil {
+		p = r.planned(c, d)
+	} else if h, ok := reconcile.FailureHold(c, r.now); ok {
+		p.Holds = []reconcile.Hold{h}
+	}
 	if c.RetryAfter.Equal(b.Due.Truncate(time.Microsecond)) { // else it was woken meanwhile, and is tried as planned
 		p.Due = b.Due
 		if at := r.lookAgain(c); at.After(r.now) && at.Before(p.Due) {

@@ -109,7 +109,11 @@ func (r *run) lookAtOnce(ctx context.Context, a reconcile.Action, callErr error)
 		return fmt.Errorf("%w; looking for it: %w", fault.Wrap(fault.Ambiguous, callErr), err)
 	}
 	still := func(b reconcile.Action) bool { return b.ID == a.ID }
-	if len(c.Pending) > 0 || slices.ContainsFunc(reconcile.Decide(c, r.catalog, r.Policy, r.now).Actions, still) {
+	d, err := r.bareDecision(c)
+	if err != nil {
+		return fmt.Errorf("%w; planning again: %w", fault.Wrap(fault.Of(err), callErr), err)
+	}
+	if len(c.Pending) > 0 || slices.ContainsFunc(d.Actions, still) {
 		return callErr
 	}
 	return nil

@@ -43,6 +43,9 @@ type Options struct {
 	Rand func() float64
 	// Log receives one event for each decision. nil: silent.
 	Log *logrus.Logger
+	// Decide is the planner. nil: reconcile.Decide. A test puts one here that
+	// panics, to see that nobody but its customer is concerned.
+	Decide func(*reconcile.Customer, *reconcile.Catalog, reconcile.Policy, time.Time) reconcile.Decision
 	// Progress is called now and then from the goroutine of Run. nil: nobody waits.
 	Progress func(reconcile.Progress)
 	// Failpoint is called at each step of an action at which a test may end the
@@ -136,6 +139,9 @@ func New(o Options, p Ports) (*Engine, error) {
 	if o.Log == nil {
 		o.Log = logrus.New()
 		o.Log.SetOutput(io.Discard)
+	}
+	if o.Decide == nil {
+		o.Decide = reconcile.Decide
 	}
 	if o.Progress == nil {
 		o.Progress = func(reconcile.Progress) {}

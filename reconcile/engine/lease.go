@@ -107,7 +107,8 @@ func (e *Engine) renewing(ctx context.Context) {
 		case <-ctx.Done():
 			return
 		case <-tick.C:
-			if err := e.ask(ctx); err != nil && ctx.Err() == nil {
+			// Guarded: whoever stops asking loses the lease while it works.
+			if err := fault.Guard(func() error { return e.ask(ctx) }); err != nil && ctx.Err() == nil {
 				e.Log.WithError(err).Warn("lease not renewed")
 				e.outlived()
 			}

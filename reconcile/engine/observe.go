@@ -201,8 +201,9 @@ func (r *run) follow(ctx context.Context, since time.Time, nudged []string) erro
 }
 
 // readTouched reads what was touched, and returns what has to be read again. One
-// that Stripe refuses for good, an id of the other mode for instance, is passed over:
-// asked for ever, it would keep the cursor from ever moving. Should it be one of
+// that Stripe refuses for good, an id of the other mode for instance, or that this
+// program panics at, is passed over: asked for ever, it would keep the cursor from
+// ever moving. Should it be one of
 // ours all the same, the next full run lists it.
 func (r *run) readTouched(ctx context.Context, ids []string) (again []string, err error) {
 	var later, never error
@@ -210,7 +211,7 @@ func (r *run) readTouched(ctx context.Context, ids []string) (again []string, er
 		switch {
 		case errors.Is(f.err, fault.Denied) || ctx.Err() != nil:
 			return nil, f.err
-		case f.refused && fault.Of(f.err) == fault.Permanent:
+		case f.refused && fault.Of(f.err) == fault.Permanent, fault.StackOf(f.err) != "":
 			never = errors.Join(never, f.err)
 		default:
 			later, again = errors.Join(later, f.err), append(again, f.id)
@@ -307,8 +308,9 @@ func (r *run) read(ctx context.Context, ids []string, force bool) []unreadSub {
 	g := errgroup.Group{}
 	g.SetLimit(r.Concurrency)
 	for _, id := range ids {
-		g.Go(func() error {
-			err := r.readOne(ctx, id, force)
+		g.Go(guarded(func() error {
+			err := fault.Guard(func() error { return r.readOne(ctx, id, force) })
+			r.logPanic(id, err)
 			r.progress("reading", int(done.Add(1)), len(ids))
 			if err != nil {
 				mu.Lock()
@@ -317,7 +319,7 @@ func (r *run) read(ctx context.Context, ids []string, force bool) []unreadSub {
 				mu.Unlock()
 			}
 			return nil
-		})
+		}))
 	}
 	_ = g.Wait()
 	slices.SortFunc(failed, func(a, b unreadSub) int { return cmpText(a.id, b.id) })

@@ -224,8 +224,13 @@ func (r *run) compare(ctx context.Context, due []reconcile.Hosting, done *atomic
 	g, ctx := errgroup.WithContext(ctx)
 	g.SetLimit(r.Concurrency)
 	for _, h := range due {
-		g.Go(func() error {
-			err := r.lookAt(ctx, h.Org, h.ID)
+		g.Go(guarded(func() error {
+			err := fault.Guard(func() error { return r.lookAt(ctx, h.Org, h.ID) })
+			if fault.StackOf(err) != "" {
+				r.logPanic("", err)
+				r.overlook("hosting %d could not be compared: %v", h.ID, err)
+				return nil
+			}
 			r.progress("comparing", int(done.Add(1)), total)
 			if !errors.Is(err, fault.Denied) {
 				return err
@@ -239,7 +244,7 @@ func (r *run) compare(ctx context.Context, due []reconcile.Hosting, done *atomic
 				r.overlook("hosting %d could not be compared: %v", h.ID, err)
 			}
 			return nil
-		})
+		}))
 	}
 	err := g.Wait()
 	if n := refused.Load(); n > denyAfter {

@@ -4,8 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"runtime"
-	"runtime/debug"
 	"slices"
 	"time"
 
@@ -81,7 +79,10 @@ func (r *run) replay(ctx context.Context, use func(reconcile.Planned) error) err
 			if r.missed.has(c.ID) {
 				continue
 			}
-			d := r.withhold(reconcile.Decide(c, r.catalog, r.Policy, r.now))
+			d, err := r.decision(c)
+			if err != nil {
+				d = r.undecided(c, err)
+			}
 			if err := use(r.planned(c, d)); err != nil {
 				return err
 			}
@@ -116,7 +117,11 @@ func (r *run) planStored(ctx context.Context) error {
 	}
 	err = r.due(ctx, func(customers []reconcile.Customer) error {
 		for i := range customers {
-			d := r.withhold(reconcile.Decide(&customers[i], r.catalog, r.Policy, r.now))
+			d, err := r.decision(&customers[i])
+			if err != nil {
+				r.undecided(&customers[i], err)
+				continue
+			}
 			r.take(r.planned(&customers[i], d), false)
 		}
 		return nil
@@ -138,12 +143,12 @@ func (r *run) planBatch(ctx context.Context, customers []reconcile.Customer) err
 		if failing(&customers[i]) {
 			continue
 		}
-		g.Go(func() error {
+		g.Go(guarded(func() error {
 			planned[i] = r.planOne(ctx, &customers[i])
 			return nil
-		})
+		}))
 	}
-	_ = g.Wait()
+	r.mourn(g.Wait())
 	for i := range customers {
 		if failing(&customers[i]) && r.vain.Load() < vainAfter {
 			planned[i] = r.planOne(ctx, &customers[i])
@@ -202,28 +207,14 @@ func (r *run) forgive(ctx context.Context, c *reconcile.Customer, d reconcile.De
 	return r.again(ctx, c.ID)
 }
 
-// survive keeps a panic about one customer from stopping the others.
-func (r *run) survive(ctx context.Context, customer string) {
-	if p := recover(); p != nil {
-		r.log.WithField("customer", customer).WithField("stack", string(debug.Stack())).Error("panic")
-		r.failed(ctx, customer, fault.Errorf(fault.Permanent, "internal error, please report: %s", panicked(p)))
-	}
-}
-
-// panicked tells of a panic what holds nobody's data: the runtime's own words, of
-// any other value only the type. It goes into the log and the database.
-func panicked(p any) string {
-	if err, ok := p.(runtime.Error); ok {
-		return err.Error()
-	}
-	return fmt.Sprintf("a panic with a %T", p)
-}
-
 // decide plans a customer and reads what the planner asks for until it asks for
 // nothing more.
 func (r *run) decide(ctx context.Context, c *reconcile.Customer) (*reconcile.Customer, reconcile.Decision, error) {
 	for range maxRounds {
-		d := reconcile.Decide(c, r.catalog, r.Policy, r.now)
+		d, err := r.bareDecision(c)
+		if err != nil {
+			return c, d, err
+		}
 		if !r.applying.Load() && !c.Unbound {
 			// A domain costs a request to Stripe for each new subscription: it is
 			// looked up for those that are created, not for all that are planned.

@@ -123,8 +123,7 @@ func (e *Engine) Run(ctx context.Context, req Request) (reconcile.Report, error)
 	r := e.newRun(req)
 	if req.Stored {
 		r.req.Dry = true
-		err := r.planStored(ctx)
-		return r.report(ctx, err)
+		return r.reportGuarded(ctx, fault.Guard(func() error { return r.planStored(ctx) }))
 	}
 	ctx, done, err := r.hold(ctx)
 	if err != nil {
@@ -138,11 +137,26 @@ func (e *Engine) Run(ctx context.Context, req Request) (reconcile.Report, error)
 		return reconcile.Report{Run: r.rec}, fmt.Errorf("recording the run: %w", err)
 	}
 	r.log.WithFields(logrus.Fields{"trigger": req.Trigger, "dry": req.Dry}).Debug("run started")
-	err = r.do(ctx)
+	err = fault.Guard(func() error { return r.do(ctx) })
 	if cause := context.Cause(ctx); err != nil && cause != nil && errors.Is(cause, fault.Fenced) {
 		err = cause
 	}
-	return r.report(ctx, err)
+	return r.reportGuarded(ctx, err)
+}
+
+// reportGuarded is the report of a run that may have ended by a panic outside of any
+// customer. Such a run has failed; the next one is a new try.
+func (r *run) reportGuarded(ctx context.Context, runErr error) (rep reconcile.Report, err error) {
+	r.logPanic("", runErr)
+	err = fault.Guard(func() (err error) {
+		rep, err = r.report(ctx, runErr)
+		return err
+	})
+	if fault.StackOf(err) != "" && fault.StackOf(runErr) == "" {
+		r.logPanic("", err)
+		rep.Run, err = r.rec, errors.Join(runErr, err)
+	}
+	return rep, err
 }
 
 func (e *Engine) newRun(req Request) *run {

@@ -87,10 +87,13 @@ func (r *run) readEach(ctx context.Context, l *look, orgs []reconcile.Org) error
 		lists, errs := make([][]reconcile.Hosting, n), make([]error, n)
 		g := errgroup.Group{}
 		for i, o := range orgs[:n] {
-			g.Go(func() error {
-				lists[i], errs[i] = r.hostingsOf(ctx, o.ID)
+			g.Go(guarded(func() error {
+				errs[i] = fault.Guard(func() (err error) {
+					lists[i], err = r.hostingsOf(ctx, o.ID)
+					return err
+				})
 				return nil
-			})
+			}))
 		}
 		_ = g.Wait()
 		for i, o := range orgs[:n] {
