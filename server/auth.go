@@ -126,7 +126,9 @@ func (l *limiter) wrong(from netip.Addr) time.Duration {
 	return 0
 }
 
-// makeRoom forgets who has not tried for long, and any one when that is not enough.
+// makeRoom forgets who has not tried for long, and a tenth of the others when that is
+// not enough: looking at all of them for every new address would be a way to keep this
+// process busy.
 func (l *limiter) makeRoom(now time.Time) {
 	if len(l.tries) < tryAddresses {
 		return
@@ -137,7 +139,7 @@ func (l *limiter) makeRoom(now time.Time) {
 		}
 	}
 	for network := range l.tries {
-		if len(l.tries) < tryAddresses {
+		if len(l.tries) < tryAddresses/10*9 {
 			return
 		}
 		delete(l.tries, network)

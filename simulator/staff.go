@@ -105,6 +105,25 @@ func (w *World) StaffCreateOrg(name, ownerEmail string) string {
 	return o.ID
 }
 
+// StaffAddOwner makes somebody a further owner of an organisation, who has signed in
+// already.
+func (w *World) StaffAddOwner(org, email string) error {
+	w.enter()
+	defer w.mu.Unlock()
+	o := w.panel.orgByID[org]
+	if o == nil {
+		return NotFoundError{Kind: "org", ID: org}
+	}
+	if o.member(email) != nil {
+		return RefusedError{ID: email, Reason: "it is a member already"}
+	}
+	l := w.login(email, email)
+	l.Registered = true
+	o.Members = append(o.Members, w.newMember(l, []string{"Owner"}, true))
+	w.panel.touch()
+	return nil
+}
+
 // StaffCreateHosting gives an organisation a hosting by hand.
 func (w *World) StaffCreateHosting(org string, plan int, friendlyName string) (int, error) {
 	w.enter()

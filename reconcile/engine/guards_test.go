@@ -1,0 +1,87 @@
+package engine_test
+
+import (
+	"bytes"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stripe-enhance/stripe-enhance/internal/rig"
+	"github.com/stripe-enhance/stripe-enhance/reconcile"
+	"github.com/stripe-enhance/stripe-enhance/reconcile/engine"
+	"github.com/stripe-enhance/stripe-enhance/simulator"
+)
+
+// The org may be an agency's, and the customer only one of those who run it. Its
+// e-mail comes first in the list of owners, which is all that a listing of orgs shows.
+func TestAnOrgOfSeveralOwnersIsNotAdopted(t *testing.T) {
+	for _, tc := range []struct {
+		name   string
+		owners []string
+		adopts bool
+	}{
+		{"the only owner", []string{"Ada@Example.com"}, true},
+		{"one of two owners", []string{"ada@example.com", "agency@example.com"}, false},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			r := rig.New(t, rig.Options{})
+			org := r.World.StaffCreateOrg("by hand", tc.owners[0])
+			for _, o := range tc.owners[1:] {
+				must(t, r.World.StaffAddOwner(org, o))
+			}
+			r.Run(engine.Request{})
+			signUp(t, r, simulator.SignUp{Email: "ada@example.com", Price: priceFor(t, r, plans(r)[0])})
+			rep, err := r.Try(engine.Request{})
+			adopted := len(r.World.Hostings()) == 1 && r.World.Hostings()[0].Org == org
+			if adopted != tc.adopts {
+				t.Errorf("adopted: %v, want %v: %v %v", adopted, tc.adopts, kinds(rep), err)
+			}
+			if failed := rep.Actions[0].Error; !tc.adopts && !strings.Contains(failed, "enhance_org_id") {
+				t.Errorf("the reason is %q, and does not say how to name the right org", failed)
+			}
+		})
+	}
+}
+
+// The panel answers a create with the id of a hosting that is another subscription's.
+// Bound to it, this customer would decide about somebody else's site.
+func TestACreatedHostingThatReadsBackWithAnotherMarkerIsNotBound(t *testing.T) {
+	r := rig.New(t, rig.Options{})
+	r.Run(engine.Request{})
+	s := signUp(t, r, simulator.SignUp{Email: "ada@example.com", Price: priceFor(t, r, plans(r)[0])})
+	r.World.SetFault(func(c simulator.Call) simulator.Fault {
+		return simulator.Fault{Rewrite: func(status int, body []byte) (int, []byte) {
+			return status, bytes.ReplaceAll(body, []byte("["+s.Subscription+"/1]"), []byte("[sub_another/1]"))
+		}}
+	})
+	rep, _ := r.Try(engine.Request{})
+	if !slices.Contains(kinds(rep), "create_subscription ambiguous") {
+		t.Errorf("actions: %v", kinds(rep))
+	}
+	if bound := bindings(t, r, s.Customer); len(bound) > 0 {
+		t.Errorf("bound: %+v", bound)
+	}
+	for range 30 { // it never shows its marker: looking for it does not make another
+		r.World.Advance(10 * time.Minute)
+		_, _ = r.Try(engine.Request{})
+	}
+	if n := len(r.World.Hostings()); n != 1 {
+		t.Errorf("%d hostings, want 1", n)
+	}
+	r.World.SetFault(nil) // now it does
+	r.World.Advance(2 * time.Hour)
+	rep = r.Run(engine.Request{Full: true})
+	if bound := bindings(t, r, s.Customer); len(bound) != 1 || !rep.Converged() {
+		t.Errorf("found later: bound %+v, holds %+v", bound, rep.Holds)
+	}
+}
+
+func bindings(t *testing.T, r *rig.Rig, customer string) []reconcile.Binding {
+	t.Helper()
+	all, err := r.Store.Customers(t.Context(), []string{customer})
+	if err != nil || len(all) != 1 {
+		t.Fatalf("%d customers %s: %v", len(all), customer, err)
+	}
+	return all[0].Bindings
+}
