@@ -80,8 +80,8 @@
 //  27. What is lacking is created: org, name, invitation, hosting, website. Not while
 //     a create of this customer has no known outcome, the org is deleted or
 //     suspended, or nobody has an e-mail to be invited by. Nor for an order that an
-//     unbound hosting looks like, on whatever plan: one in the customer's own org, or
-//     in an org that the metadata names, whose owner has the customer's e-mail, that has
+//     unbound hosting looks like, on whatever plan: one in the customer's own org, where
+//     it may carry a marker that names nothing we know, or in an org that the metadata names, whose owner has the customer's e-mail, that has
 //     the ordered domain, or that has the customer's name. As long as the panel has any
 //     unbound hosting, an order without a hosting waits when it is older than
 //     NEW_CUSTOMERS_ONLY_AFTER, and every such order waits when that is not set and

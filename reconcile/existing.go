@@ -28,7 +28,8 @@ const (
 
 // Lookalike is an unbound living hosting that may be what a customer already has.
 // Unbound means that no subscription is bound to it and that it carries no marker:
-// people made it by hand, or another program did.
+// people made it by hand, or another program did. In the customer's own org it may
+// carry the marker of a subscription that is not known.
 type Lookalike struct {
 	Subscription string // sub_… that it looks like; "": any of the customer's
 	Org          string

@@ -41,7 +41,7 @@ func aggregates(ctx context.Context, c conn, heads []head) ([]reconcile.Customer
 		}
 	}
 	for _, load := range []func(context.Context) error{
-		a.loadBuyers, a.loadSubscriptions, a.loadBindings, a.loadHostings, a.loadBoundOrgs, a.loadFreeOrgs, a.loadPending, a.loadHolds, a.loadExisting,
+		a.loadBuyers, a.loadSubscriptions, a.loadBindings, a.loadHostings, a.loadBoundOrgs, a.loadFreeOrgs, a.loadPending, a.loadHolds, a.loadStrays, a.loadExisting,
 	} {
 		if err := load(ctx); err != nil {
 			return nil, err

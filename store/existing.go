@@ -113,6 +113,29 @@ type likeness struct {
 	why          reconcile.Likeness
 }
 
+// loadStrays attaches living hostings in a customer's own org whose marker names no
+// subscription that is known. One of them may be what a create has made that read back
+// with another marker: a second one beside it would be no better.
+func (a *aggregate) loadStrays(ctx context.Context) error {
+	own := map[string][]*reconcile.Customer{}
+	for i := range a.list {
+		if o := a.list[i].Org; o != nil {
+			own[o.ID] = append(own[o.ID], &a.list[i])
+		}
+	}
+	query := `SELECT h.id, h.org_id, h.plan_id, h.observed_at, o.name FROM hostings h JOIN orgs o ON o.id = h.org_id
+		WHERE h.org_id IN ` + a.c.d.texts(1) + ` AND NOT h.bound AND h.terminated_by_us IS NULL AND h.state IN ('active', 'suspended')
+		AND h.marker_id <> '' AND h.marker_word = '' AND NOT EXISTS (SELECT 1 FROM subscriptions s WHERE s.id = h.marker_id) ORDER BY h.id`
+	return a.c.each(ctx, query, []any{keys(own)}, func(row scan) error {
+		l := reconcile.Lookalike{Why: reconcile.LikeOrg}
+		err := row(&l.Hosting, &l.Org, &l.Plan, into(&l.ObservedAt), &l.OrgName)
+		for _, c := range own[l.Org] {
+			c.Lookalikes = append(c.Lookalikes, l)
+		}
+		return err
+	})
+}
+
 // loadExisting attaches the unbound hostings that may be a customer's. Where the panel
 // has none, which is the rule for who began with this program, it asks for one row.
 func (a *aggregate) loadExisting(ctx context.Context) error {
