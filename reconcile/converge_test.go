@@ -81,6 +81,17 @@ func (m *model) answer(t *rapid.T, needs []reconcile.Need) {
 					m.c.OwnedOrgs[i].HostingsRead = m.now
 				}
 			}
+		case reconcile.NeedOwners:
+			for i := range m.c.OwnedOrgs {
+				if m.c.OwnedOrgs[i].ID == n.Org {
+					m.c.OwnedOrgs[i].OwnersRead = m.now
+				}
+			}
+			for i := range m.c.Kin {
+				if m.c.Kin[i].Org.ID == n.Org {
+					m.c.Kin[i].Org.OwnersRead = m.now
+				}
+			}
 		case reconcile.NeedDomain:
 			subOf(&m.c, n.Subscription).DomainChecked = true
 		case reconcile.NeedSubscription:

@@ -12,7 +12,7 @@ func (pl *planner) create() {
 	if !slices.ContainsFunc(pl.wants, pl.lacking) || pl.org.blocked || pl.pendingCreate() || pl.orgUnusable() {
 		return
 	}
-	if pl.c.Email == "" && pl.policy.Onboarding != NoOnboarding && (pl.c.Org == nil || pl.c.Org.OwnerEmail == "") {
+	if EmailKey(pl.buyerOf("").Email) == "" && pl.policy.Onboarding != NoOnboarding && (pl.c.Org == nil || pl.c.Org.OwnerEmail == "") {
 		pl.holdNoEmail()
 		return
 	}
@@ -70,7 +70,7 @@ func (pl *planner) createHosting(w int) {
 	pl.links = append(pl.links, link{Binding: Binding{Subscription: s.ID, Slot: n, Item: u.item}, sub: u.sub, hosting: -1, stance: stanceUp})
 	pl.act(Action{ID: "create_subscription:" + slot(s.ID, n) + ":" + strconv.Itoa(u.plan.ID), Kind: CreateSubscription,
 		Subscription: s.ID, Item: u.item, Slot: n, Org: pl.org.id, Plan: u.plan.ID, PlanName: u.plan.Name,
-		How: BoundByCreate, Reason: fmt.Sprintf("%s is %s and pays for plan %q, and there is no hosting for it", s.ID, s.status, u.plan.Name)})
+		How: BoundByCreate, Reason: fmt.Sprintf("%s is %s and pays for plan %q, and there is no hosting for it", s.ID, s.status, u.plan.Name) + pl.formerly(s.ID)})
 	if n != 1 || !pl.policy.CreateWebsites {
 		return
 	}
@@ -103,14 +103,28 @@ func (pl *planner) slotUsed(id string, n int) bool {
 		slices.ContainsFunc(pl.c.Hostings, func(h Hosting) bool { return pl.marker(&h) == m })
 }
 
+// formerly names the hosting of an ended subscription of another Stripe customer with
+// the same e-mail. Whoever bought this may be the one who had that, and only a person
+// can know.
+func (pl *planner) formerly(sub string) string {
+	for i := range pl.c.Kin {
+		for _, h := range pl.c.Kin[i].Hostings {
+			if h.Ended && servable(h.State) && !pl.served(h.Hosting) {
+				return fmt.Sprintf("; %s, with the same e-mail, had hosting %d for %s, which has ended: if this customer is back for it, run `stripe-enhance customers bind %s %d`",
+					pl.c.Kin[i].ID, h.Hosting, h.Subscription, sub, h.Hosting)
+			}
+		}
+	}
+	return ""
+}
+
 func (pl *planner) createOrg() {
 	pl.act(Action{ID: "create_org:" + pl.c.ID, Kind: CreateOrg, Name: pl.orgName(),
 		Reason: "the customer has paid and has no org at the panel"})
 	pl.act(Action{ID: "rename_org:" + pl.c.ID, Kind: RenameOrg, Name: pl.orgName(),
 		Reason: "once the org is bound its name no longer needs the marker"})
 	if pl.policy.Onboarding != NoOnboarding {
-		pl.act(Action{ID: "invite_owner:" + pl.c.ID, Kind: InviteOwner, Name: pl.orgName(),
-			Reason: "the new org needs its owner"})
+		pl.invite("", "the new org needs its owner")
 	}
 }
 

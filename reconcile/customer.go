@@ -9,14 +9,17 @@ import (
 // Customer is everything known about one paying party: the input of Decide. It is
 // a value; Decide neither keeps nor changes it. Slices may be in any order.
 type Customer struct {
-	// ID is the Stripe id of the first buyer seen of this party. It never changes.
+	// ID is the Stripe id of the buyer who founded this party. It never changes.
 	ID string
 	// Version is how often the customer had been woken when it was loaded. Decide
 	// does not look at it: it goes back to the store with what was decided, which
 	// keeps a customer due that was woken since. See Planned.
 	Version int64
-	Email   string // as typed at Stripe; the newest buyer's that has one
+	Email   string // as typed at Stripe by the founder, or by another buyer where that one has none
 	Name    string // for the organisation; empty: the e-mail serves
+	// Buyers are its customers at Stripe: one. Only databases of earlier versions have
+	// parties of several, and nothing passes from one of them to another.
+	Buyers []Buyer
 	// Subscriptions of all its buyers.
 	Subscriptions []Subscription
 	Bindings      []Binding
@@ -26,9 +29,16 @@ type Customer struct {
 	// Org is the bound org; nil: none yet.
 	Org *Org
 	// OrgNamed tells that the bound org has its final name, Invited when the
-	// owner was invited (zero: not yet, or not needed).
-	OrgNamed bool
-	Invited  time.Time
+	// owner was invited (zero: not yet, or not needed) and InvitedEmail at which
+	// address; empty: by a version that did not keep it.
+	OrgNamed     bool
+	Invited      time.Time
+	InvitedEmail string
+	// OrgGuest tells that another party had the org before: it names the org and
+	// invites to it, this one only has hostings in it.
+	OrgGuest bool
+	// PlannedAt is when the customer was last planned and recorded; zero: never.
+	PlannedAt time.Time
 	// MarkedOrgs are unbound orgs whose name carries this customer's marker.
 	MarkedOrgs []Org
 	// OwnedOrgs are unbound, undeleted orgs whose owner has exactly this e-mail.
@@ -39,6 +49,8 @@ type Customer struct {
 	// Undecided that it had some before anything was bound here, which have not all
 	// been adopted since: nobody has told yet which orders are new.
 	Unbound, Undecided bool
+	// Kin are the other parties with this e-mail that have an org, by id.
+	Kin []Kin
 	// Pending are writes of ours whose outcome nobody knows, from the journal.
 	Pending []Pending
 	// Manual are the holds that people set.
@@ -50,6 +62,36 @@ type Customer struct {
 	LastError  string    // of the last failure, its own or a side's; "" since a success
 }
 
+// Buyer is a Stripe customer of a party.
+type Buyer struct {
+	StripeCustomer
+	// FormerEmail is the address before the last change, and EmailChanged when that
+	// change was seen; empty and zero: it has not changed since the first reading.
+	FormerEmail  string
+	EmailChanged time.Time
+}
+
+// Kin is another party one of whose buyers has typed the same e-mail. Stripe verifies
+// no address, so that says nothing by itself: the org of such a party is shared only
+// with who its owner at the panel is known to be.
+type Kin struct {
+	ID           string
+	EmailChanged time.Time // when its buyer came to this address; zero: always had it
+	Org          Org
+	Guest        bool // the org is another party's, see Customer.OrgGuest
+	Invited      time.Time
+	InvitedEmail string
+	Hostings     []KinHosting
+}
+
+// KinHosting is a hosting that another party is bound to.
+type KinHosting struct {
+	Subscription string
+	Ended        bool // the subscription
+	Hosting      int64
+	State        HostingState
+}
+
 // Pending is a write that was sent and never heard of again.
 type Pending struct {
 	ActionID     string
@@ -57,6 +99,7 @@ type Pending struct {
 	Subscription string
 	Item         string // that a created hosting was for; "" for anything else
 	Slot         int
+	Email        string // InviteOwner: who was invited
 	Org          string // "" for a creation of the org itself
 	Hosting      int64  // that was to be changed; 0 for creations and what concerns the org
 	SentAt       time.Time

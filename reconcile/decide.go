@@ -202,7 +202,7 @@ func (pl *planner) hold(h Hold) {
 
 func (pl *planner) act(a Action) {
 	a.Customer = pl.c.ID
-	a.Email = pl.c.Email
+	a.Email = pl.buyerOf(a.Subscription).Email
 	pl.out.Actions = append(pl.out.Actions, a)
 }
 

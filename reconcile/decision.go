@@ -139,6 +139,8 @@ const (
 	NeedSubscription
 	// NeedSite: where at the panel the Domain that Subscription ordered is.
 	NeedSite
+	// NeedOwners: the members of Org with the role Owner.
+	NeedOwners
 )
 
 // Need is one read that the planner asks for. The engine reads it and plans

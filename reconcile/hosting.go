@@ -68,6 +68,8 @@ type Hosting struct {
 	Website string
 	// WebsiteTaken is the domain Enhance refused because it is taken.
 	WebsiteTaken string
+	// Bound tells that some subscription is bound to it, be it another customer's.
+	Bound bool
 }
 
 // Marker is the Stripe id in the friendly name; see MarkerOf.
@@ -138,6 +140,10 @@ type Org struct {
 	Created      time.Time
 	ObservedAt   time.Time
 	HostingsRead time.Time // when the complete list of its hostings was last read
+	// Owners are the e-mails of its members with the role Owner, invited ones
+	// included, as of OwnersRead; zero: never read.
+	Owners     []string
+	OwnersRead time.Time
 }
 
 // Marker is what our creates leave in a name at Enhance, so that an object whose

@@ -287,19 +287,21 @@ func (pl *planner) byReturn() {
 			if pl.wants[w].link >= 0 || pl.wants[w].blocked {
 				continue
 			}
-			if i := pl.returning(pl.wants[w].plan.ID, samePlan); i >= 0 {
+			if i := pl.returning(w, samePlan); i >= 0 {
 				pl.takeOver(w, i)
 			}
 		}
 	}
 }
 
-// returning finds the best hosting of an ended subscription, -1 for none.
-func (pl *planner) returning(plan int, samePlan bool) int {
-	best := -1
+// returning finds the best hosting of an ended subscription of the same Stripe
+// customer, -1 for none.
+func (pl *planner) returning(w int, samePlan bool) int {
+	best, plan, buyer := -1, pl.wants[w].plan.ID, pl.subs[pl.wants[w].sub].StripeCustomer
 	for i := range pl.links {
 		l := &pl.links[i]
-		if l.stance != 0 || l.sub < 0 || pl.subs[l.sub].stance != stanceEnded || !pl.alive(l) || pl.served(l.Hosting) || pl.namedBy(l) != nil {
+		if l.stance != 0 || l.sub < 0 || pl.subs[l.sub].stance != stanceEnded || !pl.alive(l) || pl.served(l.Hosting) || pl.namedBy(l) != nil ||
+			pl.subs[l.sub].StripeCustomer != buyer {
 			continue
 		}
 		if samePlan && pl.c.Hostings[l.hosting].Plan != plan {

@@ -1,6 +1,7 @@
 package reconcile
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 )
@@ -118,19 +119,25 @@ func (pl *planner) fromMetadata() bool {
 	return true
 }
 
-// fromOwner takes an org that stood there before us, when its owner is exactly
-// this customer. Adding a hosting to it only gives. The engine makes sure that
-// there is no second owner before it binds.
+// fromOwner takes an org that is there already, when its owner is exactly this
+// customer: one of another party of the same person, or one that was there before us.
+// Adding a hosting to it only gives. An e-mail at Stripe is what somebody has typed, so
+// the owners are read from the panel, by the org's id, before anything rests on them.
 func (pl *planner) fromOwner() bool {
+	if EmailKey(pl.buyerOf("").Email) != EmailKey(pl.c.Email) || pl.movedHere() {
+		return false
+	}
+	if o, asked := pl.kinOrg(); asked || o != nil {
+		if o != nil {
+			pl.linkOrg(o.ID, BoundByAdopt, fmt.Sprintf("org %q belongs to the same e-mail: its owner at the panel has it", o.Name))
+		}
+		return true
+	}
 	switch len(pl.c.OwnedOrgs) {
 	case 0:
 		return false
 	case 1:
-		o := &pl.c.OwnedOrgs[0]
-		if o.HostingsRead.IsZero() {
-			pl.need(Need{Kind: NeedOrgHostings, Org: o.ID})
-		}
-		pl.linkOrg(o.ID, BoundByAdopt, fmt.Sprintf("org %q was there before and its only owner has the customer's e-mail", o.Name))
+		pl.fromOwned(&pl.c.OwnedOrgs[0])
 	default:
 		pl.org.blocked = true
 		pl.hold(Hold{Kind: HoldConflict, Reason: fmt.Sprintf(
@@ -139,13 +146,76 @@ func (pl *planner) fromOwner() bool {
 	return true
 }
 
+// movedHere tells that a buyer has not had its address from the beginning. A change of
+// address moves nothing, and so it leads into nobody's org.
+func (pl *planner) movedHere() bool {
+	return slices.ContainsFunc(pl.c.Buyers, func(b Buyer) bool { return !b.EmailChanged.IsZero() })
+}
+
+func (pl *planner) fromOwned(o *Org) {
+	if o.HostingsRead.IsZero() {
+		pl.need(Need{Kind: NeedOrgHostings, Org: o.ID})
+	}
+	if pl.ownersUnread(o) {
+		return
+	}
+	if !pl.soleOwner(o) {
+		pl.org.blocked = true
+		pl.at(pl.now.Add(recheckAfter))
+		pl.hold(Hold{Kind: HoldConflict, Reason: fmt.Sprintf(
+			"org %s (%q) is owned by %s and has %d owners: name the right org in the metadata enhance_org_id of the subscription", o.ID, o.Name, pl.c.Email, len(o.Owners))})
+		return
+	}
+	pl.linkOrg(o.ID, BoundByAdopt, fmt.Sprintf("org %q was there before and its only owner has the customer's e-mail", o.Name))
+}
+
+// kinOrg finds the org of another party to put this one's hostings into, the oldest of
+// several; nil for none. asked: the owners of one have to be read first.
+func (pl *planner) kinOrg() (found *Org, asked bool) {
+	for i := range pl.c.Kin {
+		k := &pl.c.Kin[i]
+		o := &k.Org
+		// Who came to the address later than the org came to its owner may have come to
+		// it for the sake of who buys with it.
+		moved := !k.EmailChanged.IsZero() && (k.Invited.IsZero() || !k.EmailChanged.Before(k.Invited))
+		if k.Guest || moved || o.Deleted || o.Suspended || found != nil && !older(o, found) {
+			continue
+		}
+		if pl.ownersUnread(o) {
+			asked = true
+			continue
+		}
+		if pl.soleOwner(o) || len(o.Owners) == 0 && k.InvitedEmail != "" && k.InvitedEmail == EmailKey(pl.c.Email) {
+			found = o
+		}
+	}
+	return found, asked
+}
+
+func older(a, b *Org) bool { return cmp.Or(a.Created.Compare(b.Created), cmp.Compare(a.ID, b.ID)) < 0 }
+
+// ownersUnread tells that the owners of an org were never read. It asks for them then,
+// and when they were not read lately.
+func (pl *planner) ownersUnread(o *Org) bool {
+	if o.OwnersRead.IsZero() || pl.now.Sub(o.OwnersRead) > pl.policy.freshFor() {
+		pl.need(Need{Kind: NeedOwners, Org: o.ID})
+	}
+	return o.OwnersRead.IsZero()
+}
+
+// soleOwner tells that an org has one owner, who has exactly this customer's e-mail.
+func (pl *planner) soleOwner(o *Org) bool {
+	return len(o.Owners) == 1 && EmailKey(o.Owners[0]) == EmailKey(pl.c.Email)
+}
+
 // onOrg finishes an org that is bound: its name without the marker, and its owner.
 // While it has no hosting its name keeps the marker: that is all by which it can
-// be found again when the database is lost.
+// be found again when the database is lost. In the org of another party there is
+// nothing to finish.
 func (pl *planner) onOrg() {
 	pl.secondOrgs()
 	o := pl.c.Org
-	if o == nil || !pl.furnished() || !pl.entitledAny() || pl.pendingOrg() {
+	if o == nil || pl.c.OrgGuest || !pl.furnished() || !pl.entitledAny() || pl.pendingOrg() {
 		return
 	}
 	if !pl.c.OrgNamed {
@@ -155,12 +225,60 @@ func (pl *planner) onOrg() {
 	if pl.policy.Onboarding == NoOnboarding || !pl.c.Invited.IsZero() || o.OwnerEmail != "" {
 		return
 	}
-	if pl.c.Email == "" {
+	if EmailKey(pl.buyerOf("").Email) == "" {
 		pl.holdNoEmail()
 		return
 	}
-	pl.act(Action{ID: "invite_owner:" + pl.c.ID, Kind: InviteOwner, Org: o.ID, Name: pl.orgName(),
-		Reason: "nobody has been invited to the org yet"})
+	if sub := pl.othersIn(o.ID); sub != "" {
+		pl.at(pl.now.Add(recheckAfter))
+		pl.hold(Hold{Kind: HoldConflict, Reason: fmt.Sprintf(
+			"org %s has no owner, and hosting of %s, another Stripe customer's, is in it: invite the right owner in the panel; nobody is invited until then", o.ID, sub)})
+		return
+	}
+	pl.invite(o.ID, "nobody has been invited to the org yet")
+}
+
+// othersIn finds, among the hostings of an org, one that carries the marker of a
+// subscription which is neither this party's nor of one with the same e-mail; "" for
+// none. To invite an owner would hand it to him.
+func (pl *planner) othersIn(org string) string {
+	for i := range pl.c.Hostings {
+		h := &pl.c.Hostings[i]
+		m := h.Marker()
+		if h.Org != org || m.Slot == 0 || !servable(h.State) || pl.subIndex(m.StripeID) >= 0 {
+			continue
+		}
+		if !slices.ContainsFunc(pl.c.Kin, func(k Kin) bool {
+			return k.EmailChanged.IsZero() && slices.ContainsFunc(k.Hostings, func(o KinHosting) bool { return o.Hosting == h.ID })
+		}) {
+			return m.StripeID
+		}
+	}
+	return ""
+}
+
+// invite invites the buyer whose subscription is served. The address is a part of what
+// is done: one that has changed since is another invitation, and needs its own approval.
+func (pl *planner) invite(org, reason string) {
+	pl.act(Action{ID: "invite_owner:" + pl.c.ID + ":" + EmailKey(pl.buyerOf("").Email), Kind: InviteOwner, Org: org, Name: pl.orgName(), Reason: reason})
+}
+
+// buyerOf is the Stripe customer of a subscription; for "" the one whose subscription
+// is provisioned: the first that is entitled, else the founder.
+func (pl *planner) buyerOf(sub string) StripeCustomer {
+	id := pl.c.ID
+	for i := range pl.subs {
+		if pl.subs[i].ID == sub || sub == "" && pl.subs[i].stance == stanceUp && (pl.linksOf(i) > 0 || pl.subs[i].mapped) {
+			id = pl.subs[i].StripeCustomer
+			break
+		}
+	}
+	for i := range pl.c.Buyers {
+		if pl.c.Buyers[i].ID == id {
+			return pl.c.Buyers[i].StripeCustomer
+		}
+	}
+	return StripeCustomer{ID: pl.c.ID, Email: pl.c.Email, Name: pl.c.Name}
 }
 
 // furnished tells that something in the org is bound.
@@ -190,11 +308,6 @@ func (pl *planner) pendingOrg() bool {
 
 // orgName is the final name of the customer's org.
 func (pl *planner) orgName() string {
-	switch {
-	case pl.c.Name != "":
-		return pl.c.Name
-	case pl.c.Email != "":
-		return pl.c.Email
-	}
-	return pl.c.ID
+	buyer := pl.buyerOf("")
+	return cmp.Or(buyer.Name, buyer.Email, pl.c.ID)
 }

@@ -142,7 +142,7 @@ func TestThePolicyTable(t *testing.T) {
 			c.Subscriptions = append(c.Subscriptions, reconcile.Subscription{ID: "sub_2", Status: reconcile.StatusActive, ByID: true,
 				Items: []reconcile.Item{{ID: "si_9", Price: "price_basic", Quantity: 1}}})
 			c.Manual = []reconcile.ManualHold{{Kind: reconcile.Ignore, Subscription: "sub_1", Author: "ops", Reason: "a test order"}}
-		}, "create_org:cus_1, create_subscription:sub_2/1:1, rename_org:cus_1, invite_owner:cus_1, hold manual"},
+		}, "create_org:cus_1, create_subscription:sub_2/1:1, rename_org:cus_1, invite_owner:cus_1:a@example.com, hold manual"},
 		{"a hold that has run out holds nothing", func(c *reconcile.Customer) {
 			c.Subscriptions[0].Status = reconcile.StatusUnpaid
 			c.Manual = []reconcile.ManualHold{{Kind: reconcile.NoSuspend, Subscription: "sub_1", Until: noon}}
@@ -156,7 +156,7 @@ func TestThePolicyTable(t *testing.T) {
 		{"who comes back gets the old hosting", func(c *reconcile.Customer) {
 			c.Subscriptions[0].Status = reconcile.StatusCanceled
 			c.Hostings[0].State, c.Hostings[0].SuspendedByUs = reconcile.HostingSuspended, noon
-			c.Subscriptions = append(c.Subscriptions, reconcile.Subscription{ID: "sub_2", Status: reconcile.StatusActive, ByID: true, Created: noon,
+			c.Subscriptions = append(c.Subscriptions, reconcile.Subscription{ID: "sub_2", StripeCustomer: "cus_1", Status: reconcile.StatusActive, ByID: true, Created: noon,
 				Items: []reconcile.Item{{ID: "si_9", Price: "price_basic", Quantity: 1}}})
 		}, "link:sub_2/1:7:si_9, resume:sub_2/1:7"},
 		// What the properties found, and reading with hostile eyes.
@@ -192,7 +192,7 @@ func TestThePolicyTable(t *testing.T) {
 		}, "hold duplicate"},
 		{"a suspension on its way is waited for under whichever binding it was sent", func(c *reconcile.Customer) {
 			c.Subscriptions[0].Status = reconcile.StatusCanceled
-			c.Subscriptions = append(c.Subscriptions, reconcile.Subscription{ID: "sub_2", Status: reconcile.StatusActive, ByID: true, Created: noon,
+			c.Subscriptions = append(c.Subscriptions, reconcile.Subscription{ID: "sub_2", StripeCustomer: "cus_1", Status: reconcile.StatusActive, ByID: true, Created: noon,
 				Items: []reconcile.Item{{ID: "si_9", Price: "price_pro", Quantity: 1}}})
 			c.Pending = []reconcile.Pending{{ActionID: suspend, Kind: reconcile.Suspend, Subscription: "sub_1", Slot: 1, Org: "org-1", Hosting: 7,
 				SentAt: noon, SettleUntil: noon.Add(time.Minute)}}

@@ -124,13 +124,15 @@ type Outcome struct {
 	Looks    int       // ActionAmbiguous
 	LookedAt time.Time
 	// Facts to store with it; nil or zero ones are left as they are.
-	Org        *Org      // bind (CreateOrg, Link) or refresh the customer's org
-	OrgNamed   bool      // RenameOrg applied
-	Invited    time.Time // InviteOwner applied
-	Hosting    *Hosting  // as read back; SuspendedByUs and TerminatedByUs included
-	Binding    *Binding  // create or move: unique per (Subscription, Slot)
-	Unsuspend  bool      // clear SuspendedByUs of Hosting
-	MetadataOK bool      // WriteMetadata applied to Subscription
+	Org      *Org      // bind (CreateOrg, Link) or refresh the customer's org
+	OrgNamed bool      // RenameOrg applied
+	Invited  time.Time // InviteOwner applied
+	// InvitedEmail is the address that was invited, as EmailKey has it.
+	InvitedEmail string
+	Hosting      *Hosting // as read back; SuspendedByUs and TerminatedByUs included
+	Binding      *Binding // create or move: unique per (Subscription, Slot)
+	Unsuspend    bool     // clear SuspendedByUs of Hosting
+	MetadataOK   bool     // WriteMetadata applied to Subscription
 }
 
 // Backoff is what a customer's failure leads to.

@@ -217,7 +217,22 @@ func hostingOf(c *reconcile.Customer, id int64) *reconcile.Hosting {
 func drawOrgs(t *rapid.T, c *reconcile.Customer) {
 	org := func(id string) reconcile.Org {
 		return reconcile.Org{ID: id, Name: "Ada", Deleted: rarely(t, id+" deleted", 10), Suspended: rarely(t, id+" suspended", 10),
-			OwnerEmail: pick(t, id+" owner", "", "ada@example.com"), ObservedAt: noon}
+			OwnerEmail: pick(t, id+" owner", "", "ada@example.com"), ObservedAt: noon, OwnersRead: ago(t, id+" owners read"),
+			Owners: pick(t, id+" owners", nil, []string{"ada@example.com"}, []string{"Ada@example.com"}, []string{"eve@example.com"}, []string{"ada@example.com", "eve@example.com"})}
+	}
+	c.Buyers = []reconcile.Buyer{{StripeCustomer: reconcile.StripeCustomer{ID: c.ID, Email: c.Email, Name: c.Name}}}
+	if rarely(t, "e-mail changed", 8) {
+		c.Buyers[0].FormerEmail, c.Buyers[0].EmailChanged = "eve@example.com", noon.Add(-time.Hour)
+	}
+	for n := range rapid.IntRange(0, 5).Draw(t, "kin") / 3 {
+		id := fmt.Sprintf("cus_%d", n+2)
+		k := reconcile.Kin{ID: id, Org: org("org-of-" + id), Guest: rarely(t, id+" is a guest", 4), Invited: ago(t, id+" invited"),
+			InvitedEmail: pick(t, id+" invited as", "", "ada@example.com", "eve@example.com")}
+		if rarely(t, id+" changed its e-mail", 4) {
+			k.EmailChanged = ago(t, id+" changed its e-mail at")
+		}
+		k.Hostings = []reconcile.KinHosting{{Subscription: "sub_of_" + id, Ended: rapid.Bool().Draw(t, id+" ended"), Hosting: int64(50 + n), State: reconcile.HostingSuspended}}
+		c.Kin = append(c.Kin, k)
 	}
 	if len(c.Bindings) > 0 || rapid.Bool().Draw(t, "org bound") {
 		o := org("org-1")

@@ -116,11 +116,9 @@ type Journal interface {
 // Customer is a paying party as a person wants to see it.
 type Customer struct {
 	reconcile.Customer
-	Buyers    []reconcile.StripeCustomer
-	Held      []reconcile.Hold
-	DueAt     time.Time // zero: only when something changes
-	PlannedAt time.Time
-	History   []reconcile.ActionRecord // newest first
+	Held    []reconcile.Hold
+	DueAt   time.Time                // zero: only when something changes
+	History []reconcile.ActionRecord // newest first
 }
 
 // Customers finds parties. None is no error.

@@ -14,9 +14,9 @@ type aggregate struct {
 	c       conn
 	list    []reconcile.Customer
 	byID    map[string]*reconcile.Customer
-	buyers  map[string]*reconcile.Customer // Stripe customer →
-	subs    map[string]*reconcile.Customer // subscription →
-	orgs    map[string]*reconcile.Customer // bound org →
+	buyers  map[string]*reconcile.Customer   // Stripe customer →
+	subs    map[string]*reconcile.Customer   // subscription →
+	orgs    map[string][]*reconcile.Customer // bound org →
 	emails  map[string][]*reconcile.Customer
 	hosting map[int64][]*reconcile.Customer // bound hosting, or one that metadata names →
 }
@@ -26,7 +26,7 @@ func aggregates(ctx context.Context, c conn, heads []head) ([]reconcile.Customer
 	a := &aggregate{c: c,
 		list: make([]reconcile.Customer, len(heads)),
 		byID: make(map[string]*reconcile.Customer, len(heads)), buyers: make(map[string]*reconcile.Customer, len(heads)),
-		subs: make(map[string]*reconcile.Customer, len(heads)), orgs: make(map[string]*reconcile.Customer),
+		subs: make(map[string]*reconcile.Customer, len(heads)), orgs: make(map[string][]*reconcile.Customer),
 		emails: make(map[string][]*reconcile.Customer, len(heads)), hosting: make(map[int64][]*reconcile.Customer),
 	}
 	for i := range heads {
@@ -34,14 +34,14 @@ func aggregates(ctx context.Context, c conn, heads []head) ([]reconcile.Customer
 		customer := &a.list[i]
 		a.byID[customer.ID] = customer
 		if heads[i].org != "" {
-			a.orgs[heads[i].org] = customer
+			a.orgs[heads[i].org] = append(a.orgs[heads[i].org], customer)
 		}
 		if key := heads[i].key; key != "" {
 			a.emails[key] = append(a.emails[key], customer)
 		}
 	}
 	for _, load := range []func(context.Context) error{
-		a.loadBuyers, a.loadSubscriptions, a.loadBindings, a.loadHostings, a.loadBoundOrgs, a.loadFreeOrgs, a.loadPending, a.loadHolds, a.loadStrays, a.loadExisting,
+		a.loadBuyers, a.loadSubscriptions, a.loadBindings, a.loadHostings, a.loadBoundOrgs, a.loadFreeOrgs, a.loadKin, a.loadPending, a.loadHolds, a.loadStrays, a.loadExisting,
 	} {
 		if err := load(ctx); err != nil {
 			return nil, err
@@ -51,13 +51,17 @@ func aggregates(ctx context.Context, c conn, heads []head) ([]reconcile.Customer
 }
 
 func (a *aggregate) loadBuyers(ctx context.Context) error {
-	query := "SELECT id, customer_id FROM stripe_customers WHERE customer_id IN " + a.c.d.texts(1)
+	query := "SELECT id, customer_id, email, name, deleted, former_email, email_changed_at FROM stripe_customers WHERE customer_id IN " +
+		a.c.d.texts(1) + " ORDER BY id"
 	return a.c.each(ctx, query, []any{keys(a.byID)}, func(row scan) error {
-		var id, customer string
-		if err := row(&id, &customer); err != nil {
+		var b reconcile.Buyer
+		var party string
+		if err := row(&b.ID, &party, &b.Email, &b.Name, &b.Deleted, &b.FormerEmail, into(&b.EmailChanged)); err != nil {
 			return err
 		}
-		a.buyers[id] = a.byID[customer]
+		customer := a.byID[party]
+		customer.Buyers = append(customer.Buyers, b)
+		a.buyers[b.ID] = customer
 		return nil
 	})
 }
@@ -128,8 +132,7 @@ func (a *aggregate) loadHostings(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		concerned := slices.Clone(a.hosting[h.ID])
-		concerned = append(concerned, a.orgs[h.Org], a.subs[h.Marker().StripeID])
+		concerned := slices.Concat(a.hosting[h.ID], a.orgs[h.Org], []*reconcile.Customer{a.subs[h.Marker().StripeID]})
 		for i, customer := range concerned {
 			if customer != nil && !slices.Contains(concerned[:i], customer) {
 				customer.Hostings = append(customer.Hostings, h)
@@ -143,14 +146,16 @@ func (a *aggregate) loadBoundOrgs(ctx context.Context) error {
 	if len(a.orgs) == 0 {
 		return nil
 	}
-	for id, customer := range a.orgs { // bound, even when the org was never read
-		customer.Org = &reconcile.Org{ID: id}
+	for id, sharers := range a.orgs { // bound, even when the org was never read
+		for _, customer := range sharers {
+			customer.Org = &reconcile.Org{ID: id}
+		}
 	}
 	query := orgColumns + " FROM orgs WHERE id IN " + a.c.d.texts(1)
 	return a.c.each(ctx, query, []any{keys(a.orgs)}, func(row scan) error {
 		o, err := scanOrg(row)
-		if err == nil {
-			*a.orgs[o.ID].Org = o
+		for _, customer := range a.orgs[o.ID] {
+			*customer.Org = o
 		}
 		return err
 	})
@@ -163,14 +168,20 @@ func (a *aggregate) loadFreeOrgs(ctx context.Context) error {
 		SELECT id FROM orgs WHERE marker_id <> '' AND marker_id IN ` + a.c.d.texts(1) + `
 		UNION SELECT id FROM orgs WHERE owner_email_key <> '' AND NOT deleted AND owner_email_key IN ` + a.c.d.texts(2) + `)
 		AND NOT EXISTS (SELECT 1 FROM customers c WHERE c.org_id IS NOT NULL AND c.org_id = orgs.id) ORDER BY id`
-	return a.c.each(ctx, query, []any{keys(a.buyers), keys(a.emails)}, func(row scan) error {
+	marked := slices.Concat(sorted(a.buyers), sorted(a.byID)) // in an old database the founder may have left its party
+	return a.c.each(ctx, query, []any{list(marked), keys(a.emails)}, func(row scan) error {
 		o, err := scanOrg(row)
 		if err != nil {
 			return err
 		}
-		if m, ok := reconcile.MarkerOf(o.Name); ok && a.buyers[m.StripeID] != nil {
-			customer := a.buyers[m.StripeID]
-			customer.MarkedOrgs = append(customer.MarkedOrgs, o)
+		if m, ok := reconcile.MarkerOf(o.Name); ok {
+			customer := a.byID[m.StripeID]
+			if customer == nil {
+				customer = a.buyers[m.StripeID]
+			}
+			if customer != nil {
+				customer.MarkedOrgs = append(customer.MarkedOrgs, o)
+			}
 		}
 		if o.Deleted {
 			return nil
@@ -185,13 +196,13 @@ func (a *aggregate) loadFreeOrgs(ctx context.Context) error {
 // loadPending finds writes whose outcome nobody knows. A row that is still sent
 // belongs to a process that died, or to the one that asks.
 func (a *aggregate) loadPending(ctx context.Context) error {
-	query := `SELECT action_id, kind, customer_id, subscription_id, item_id, slot, org_id, hosting_id, sent_at, coalesce(settle_until, sent_at), looks, looked_at
+	query := `SELECT action_id, kind, customer_id, subscription_id, item_id, slot, email, org_id, hosting_id, sent_at, coalesce(settle_until, sent_at), looks, looked_at
 		FROM actions WHERE state IN ('planned', 'held', 'sent', 'ambiguous') AND state IN ('sent', 'ambiguous')
 		AND customer_id IN ` + a.c.d.texts(1) + " ORDER BY sent_at, key"
 	return a.c.each(ctx, query, []any{keys(a.byID)}, func(row scan) error {
 		var p reconcile.Pending
 		var kind, customer string
-		if err := row(&p.ActionID, &kind, &customer, &p.Subscription, &p.Item, &p.Slot, &p.Org, &p.Hosting, into(&p.SentAt), into(&p.SettleUntil), &p.Looks, into(&p.LookedAt)); err != nil {
+		if err := row(&p.ActionID, &kind, &customer, &p.Subscription, &p.Item, &p.Slot, &p.Email, &p.Org, &p.Hosting, into(&p.SentAt), into(&p.SettleUntil), &p.Looks, into(&p.LookedAt)); err != nil {
 			return err
 		}
 		p.Kind = reconcile.ParseKind(kind)

@@ -12,21 +12,37 @@ import (
 // orgsCursor keeps when the index of orgs was last complete.
 const orgsCursor = "orgs_complete"
 
-const orgColumns = `SELECT id, name, owner_email, hostings_count, deleted, suspended, created_at, observed_at, hostings_read_at`
+const orgColumns = `SELECT id, name, owner_email, hostings_count, deleted, suspended, created_at, observed_at, hostings_read_at, owners, owners_read_at`
 
 func scanOrg(row scan) (o reconcile.Org, err error) {
-	err = row(&o.ID, &o.Name, &o.OwnerEmail, &o.Hostings, &o.Deleted, &o.Suspended, into(&o.Created), into(&o.ObservedAt), into(&o.HostingsRead))
-	return o, err
+	var owners []byte
+	if err := row(&o.ID, &o.Name, &o.OwnerEmail, &o.Hostings, &o.Deleted, &o.Suspended, into(&o.Created), into(&o.ObservedAt), into(&o.HostingsRead),
+		&owners, into(&o.OwnersRead)); err != nil || owners == nil {
+		return o, err
+	}
+	return o, badRow("owners of org", o.ID, json.Unmarshal(owners, &o.Owners))
+}
+
+// SaveOwners stores the members with the role Owner, as read by the org's id.
+func (s *Store) SaveOwners(ctx context.Context, tok reconcile.Token, org string, emails []string, now time.Time) error {
+	owners := make([]string, len(emails))
+	for i, e := range emails {
+		owners[i] = clean(e)
+	}
+	return s.fenced(ctx, "saving owners", tok, func(ctx context.Context, tx conn) error {
+		_, err := tx.exec(ctx, "UPDATE orgs SET owners = $2, owners_read_at = $3 WHERE id = $1", org, list(owners), at(now))
+		return err
+	})
 }
 
 const hostingColumns = `SELECT id, org_id, plan_id, state, suspended_by, friendly_name, usage, observed_at,
-	suspended_by_us, terminated_by_us, website, website_taken`
+	suspended_by_us, terminated_by_us, website, website_taken, bound`
 
 func scanHosting(row scan) (h reconcile.Hosting, err error) {
 	var state string
 	var usage sql.RawBytes
 	if err := row(&h.ID, &h.Org, &h.Plan, &state, &h.SuspendedBy, &h.FriendlyName, &usage, into(&h.ObservedAt),
-		into(&h.SuspendedByUs), into(&h.TerminatedByUs), &h.Website, &h.WebsiteTaken); err != nil {
+		into(&h.SuspendedByUs), into(&h.TerminatedByUs), &h.Website, &h.WebsiteTaken, &h.Bound); err != nil {
 		return h, err
 	}
 	h.State = reconcile.ParseHostingState(state)

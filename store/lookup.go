@@ -10,11 +10,9 @@ import (
 // CustomerRecord is a customer as a person wants to see it.
 type CustomerRecord struct {
 	reconcile.Customer
-	Buyers    []reconcile.StripeCustomer
-	Held      []reconcile.Hold // by the last plan
-	DueAt     time.Time        // zero: only when something changes
-	PlannedAt time.Time
-	History   []reconcile.ActionRecord // newest first
+	Held    []reconcile.Hold         // by the last plan
+	DueAt   time.Time                // zero: only when something changes
+	History []reconcile.ActionRecord // newest first
 }
 
 // Lookup says which customers to find; exactly one field is set.
@@ -61,17 +59,9 @@ func (s *Store) FindCustomers(ctx context.Context, l Lookup, history int) ([]Cus
 
 // complete adds what the planner does not need and a person does.
 func (r *CustomerRecord) complete(ctx context.Context, c conn, history int) error {
-	err := c.each(ctx, "SELECT id, email, name, deleted FROM stripe_customers WHERE customer_id = $1 ORDER BY id", []any{r.ID}, func(row scan) error {
-		var b reconcile.StripeCustomer
-		err := row(&b.ID, &b.Email, &b.Name, &b.Deleted)
-		r.Buyers = append(r.Buyers, b)
-		return err
-	})
-	if err != nil {
-		return err
-	}
 	var held []byte
-	if _, err := c.one(ctx, "SELECT held, planned_at FROM customers WHERE id = $1", []any{r.ID}, &held, into(&r.PlannedAt)); err != nil {
+	_, err := c.one(ctx, "SELECT held FROM customers WHERE id = $1", []any{r.ID}, &held)
+	if err != nil {
 		return err
 	}
 	if r.Held, err = decodeHolds(r.ID, held); err != nil {

@@ -123,7 +123,7 @@ func (m *merge) save(ctx context.Context, facts []reconcile.SubscriptionFacts) (
 		}
 		delta[statusTally+in.facts.Status.String()]++
 	}
-	delta[customersTally] += parties.created - parties.removed
+	delta[customersTally] += parties.created
 	if err := delta.add(ctx, m.tx); err != nil {
 		return 0, err
 	}

@@ -20,6 +20,7 @@ func TestFactsComeBackAsTheyWereSaved(t *testing.T) {
 		})
 		f.save(t0, in)
 		want := reconcile.Customer{ID: "cus_a", Email: "Ann@Example.com", Name: "Example a", Subscriptions: []reconcile.Subscription{in.Subscription}}
+		want.Buyers = []reconcile.Buyer{{StripeCustomer: reconcile.StripeCustomer{ID: "cus_a", Email: "Ann@Example.com", Name: "Example a"}}}
 		w := &want.Subscriptions[0]
 		w.StatusSince, w.ByID = t0, true
 		w.Items = []reconcile.Item{in.Items[1], in.Items[0]} // by id

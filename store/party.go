@@ -11,21 +11,16 @@ import (
 
 // parties is the outcome of assigning buyers to paying parties.
 type parties struct {
-	of       map[string]string // Stripe customer → party
-	due      []string          // parties to wake whatever else changed
-	founded  map[string]bool   // parties made here, by their first buyer; due from the start
-	renamed  []string          // existing parties whose e-mail or name may follow another buyer now
-	created  int64
-	removed  int64
-	arrivals []*buyer
-	movers   []*buyer // known buyers with another e-mail than before, if they still have one
-	changed  []string // ids of known buyers whose e-mail is another one now, or none
+	of      map[string]string // Stripe customer → party
+	due     []string          // parties to wake although nothing else of theirs changed
+	founded map[string]bool   // parties made here, by their only buyer; due from the start
+	renamed []string          // existing parties whose e-mail or name may have changed
+	created int64
 }
 
 // buyer is a Stripe customer in a batch of facts.
 type buyer struct {
-	reconcile.StripeCustomer
-	key           string    // of the e-mail
+	reconcile.Buyer
 	first, newest time.Time // of its subscriptions in the batch
 	party         string
 	known         bool
@@ -35,18 +30,20 @@ type buyer struct {
 // assignParties stores the buyers of facts that are about to be written.
 //
 //   - A known buyer keeps its party.
-//   - A new one joins the party that has a buyer with the same e-mail, ignoring
-//     case; without such a party it founds one under its own id.
-//   - A known one whose e-mail changed to that of another party joins it only while
-//     its own party owns nothing: no org, no binding, no open action. Afterwards an
-//     e-mail never moves ownership.
+//   - A new buyer founds a party under its own id. It never joins another one,
+//     whatever its e-mail is: Stripe verifies no address, so anybody can type one.
+//   - A changed e-mail moves nothing. It is kept beside the one before it, with the
+//     time, because a party whose address changed is given nothing on the strength of
+//     the new one.
+//
+// Databases of earlier versions have parties of several buyers. They stay as they are.
 func (m *merge) assignParties(ctx context.Context, all []incoming) (*parties, error) {
 	p := &parties{of: make(map[string]string)}
 	buyers := collectBuyers(all)
-	if err := p.recognise(ctx, m.tx, buyers); err != nil {
+	if err := recallBuyers(ctx, m.tx, buyers, m.now); err != nil {
 		return nil, err
 	}
-	if err := p.place(ctx, m.tx, buyers, m.now); err != nil {
+	if err := p.found(ctx, m.tx, buyers, m.now); err != nil {
 		return nil, err
 	}
 	if err := p.write(ctx, m.tx, buyers); err != nil {
@@ -67,7 +64,7 @@ func collectBuyers(all []incoming) []*buyer {
 		f := &all[i].facts
 		b := byID[f.Buyer.ID]
 		if b == nil {
-			b = &buyer{StripeCustomer: f.Buyer, first: f.Created, newest: f.Created}
+			b = &buyer{Buyer: reconcile.Buyer{StripeCustomer: f.Buyer}, first: f.Created, newest: f.Created}
 			byID[f.Buyer.ID], readAt[f.Buyer.ID] = b, f.ReadAt
 			buyers = append(buyers, b)
 		}
@@ -81,118 +78,38 @@ func collectBuyers(all []incoming) []*buyer {
 			b.newest = f.Created
 		}
 	}
-	for _, b := range buyers {
-		b.key = reconcile.EmailKey(b.Email)
-	}
 	slices.SortFunc(buyers, func(a, b *buyer) int { return cmp.Or(a.first.Compare(b.first), cmp.Compare(a.ID, b.ID)) })
 	return buyers
 }
 
-// recognise fills in what is stored of the buyers. A deleted Stripe customer
+// recallBuyers fills in what is stored of the buyers. A deleted Stripe customer
 // comes without its e-mail and name; the last ones known stay.
-func (p *parties) recognise(ctx context.Context, tx conn, buyers []*buyer) error {
+func recallBuyers(ctx context.Context, tx conn, buyers []*buyer, now time.Time) error {
 	byID := make(map[string]*buyer, len(buyers))
 	ids := make([]string, len(buyers))
 	for i, b := range buyers {
 		byID[b.ID], ids[i] = b, b.ID
 	}
-	query := "SELECT id, customer_id, email, email_key, name, deleted FROM stripe_customers WHERE id IN " + tx.d.texts(1)
-	err := tx.each(ctx, query, []any{list(ids)}, func(row scan) error {
-		var id, party, email, key, name string
-		var deleted bool
-		if err := row(&id, &party, &email, &key, &name, &deleted); err != nil {
+	query := `SELECT id, customer_id, email, name, deleted, former_email, email_changed_at
+		FROM stripe_customers WHERE id IN ` + tx.d.texts(1)
+	return tx.each(ctx, query, []any{list(ids)}, func(row scan) error {
+		var old reconcile.Buyer
+		var party string
+		if err := row(&old.ID, &party, &old.Email, &old.Name, &old.Deleted, &old.FormerEmail, into(&old.EmailChanged)); err != nil {
 			return err
 		}
-		b := byID[id]
+		b := byID[old.ID]
 		b.known, b.party = true, party
 		if b.Deleted {
-			b.Email, b.Name = cmp.Or(b.Email, email), cmp.Or(b.Name, name)
-			b.key = reconcile.EmailKey(b.Email)
+			b.Email, b.Name = cmp.Or(b.Email, old.Email), cmp.Or(b.Name, old.Name)
 		}
-		b.stale = b.Email != email || b.Name != name || b.Deleted != deleted
-		if b.key != key {
-			p.changed = append(p.changed, b.ID)
-			if b.key != "" {
-				p.movers = append(p.movers, b)
-			}
+		b.FormerEmail, b.EmailChanged = old.FormerEmail, old.EmailChanged
+		if reconcile.EmailKey(b.Email) != reconcile.EmailKey(old.Email) {
+			b.FormerEmail, b.EmailChanged = old.Email, now
 		}
+		b.stale = b.Buyer != old
 		return nil
 	})
-	slices.SortFunc(p.movers, func(a, b *buyer) int { return cmp.Or(a.first.Compare(b.first), cmp.Compare(a.ID, b.ID)) })
-	return err
-}
-
-// place decides the party of every buyer.
-func (p *parties) place(ctx context.Context, tx conn, buyers []*buyer, now time.Time) error {
-	var keys []string
-	for _, b := range buyers {
-		if !b.known {
-			p.arrivals = append(p.arrivals, b)
-		}
-	}
-	for _, b := range slices.Concat(p.arrivals, p.movers) {
-		if b.key != "" {
-			keys = append(keys, b.key)
-		}
-	}
-	if len(keys) == 0 && len(p.arrivals) == 0 {
-		return nil
-	}
-	existing, err := partiesByEmail(ctx, tx, keys, p.changed)
-	if err != nil {
-		return err
-	}
-	for _, b := range p.movers { // nobody has the new e-mail: the party keeps its buyer and is known by it now
-		if existing[b.key] == "" {
-			existing[b.key] = b.party
-		}
-	}
-	var founded []*buyer
-	for _, b := range p.arrivals {
-		if party := existing[b.key]; b.key != "" && party != "" {
-			b.party = party
-			p.renamed = append(p.renamed, party)
-			continue
-		}
-		b.party = b.ID
-		founded = append(founded, b)
-		if b.key != "" {
-			existing[b.key] = b.party
-		}
-	}
-	if err := p.found(ctx, tx, founded, now); err != nil {
-		return err
-	}
-	for _, b := range p.movers {
-		if err := p.move(ctx, tx, b, existing[b.key]); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-// partiesByEmail finds the party of each e-mail: one that has an org before one
-// that has none, then the smallest id, so that the answer never depends on the
-// order of arrival. What is stored of the buyers in changed does not count: it is
-// an e-mail that they no longer have, and their party may go with them.
-func partiesByEmail(ctx context.Context, tx conn, keys, changed []string) (map[string]string, error) {
-	found := make(map[string]string)
-	if len(keys) == 0 {
-		return found, nil
-	}
-	slices.Sort(keys)
-	query := `SELECT s.email_key, c.id FROM stripe_customers s JOIN customers c ON c.id = s.customer_id
-		WHERE s.email_key <> '' AND s.email_key IN ` + tx.d.texts(1) + ` AND s.id NOT IN ` + tx.d.texts(2) + `
-		ORDER BY s.email_key, CASE WHEN c.org_id IS NULL THEN 1 ELSE 0 END, c.id`
-	err := tx.each(ctx, query, []any{list(slices.Compact(keys)), list(changed)}, func(row scan) error {
-		var key, party string
-		err := row(&key, &party)
-		if found[key] == "" {
-			found[key] = party
-		}
-		return err
-	})
-	return found, err
 }
 
 var insertCustomer = bulk{
@@ -202,67 +119,29 @@ var insertCustomer = bulk{
 	tail: "ON CONFLICT (id) DO NOTHING",
 }
 
-// found stores new parties under the e-mail and name of their newest buyers in
-// the batch.
-func (p *parties) found(ctx context.Context, tx conn, founders []*buyer, now time.Time) error {
-	members := make(map[string][]*buyer, len(founders))
-	for _, b := range p.arrivals {
-		members[b.party] = append(members[b.party], b)
+// found stores a party for each buyer that is new.
+func (p *parties) found(ctx context.Context, tx conn, buyers []*buyer, now time.Time) error {
+	var rows [][]any
+	p.founded = make(map[string]bool)
+	for _, b := range buyers {
+		if b.known {
+			continue
+		}
+		b.party = b.ID
+		p.founded[b.ID] = true
+		rows = append(rows, []any{b.ID, b.Email, reconcile.EmailKey(b.Email), b.Name, at(now), at(now)})
 	}
-	rows := make([][]any, len(founders))
-	p.founded = make(map[string]bool, len(founders))
-	for i, f := range founders {
-		email, name := newestNames(members[f.ID])
-		rows[i] = []any{f.ID, email, reconcile.EmailKey(email), name, at(now), at(now)}
-		p.founded[f.ID] = true
-	}
-	p.created = int64(len(founders))
-	p.renamed = slices.DeleteFunc(p.renamed, func(id string) bool { return p.founded[id] })
+	p.created = int64(len(rows))
 	return tx.bulk(ctx, insertCustomer, rows)
-}
-
-// newestNames are the e-mail and the name of the newest buyer that has one.
-func newestNames(members []*buyer) (email, name string) {
-	slices.SortFunc(members, func(a, b *buyer) int { return cmp.Or(b.newest.Compare(a.newest), cmp.Compare(b.ID, a.ID)) })
-	for _, b := range members {
-		email, name = cmp.Or(email, b.Email), cmp.Or(name, b.Name)
-	}
-	return email, name
-}
-
-// move brings a buyer to the party of its new e-mail, if there is one and its own
-// party owns nothing.
-func (p *parties) move(ctx context.Context, tx conn, b *buyer, target string) error {
-	p.renamed = append(p.renamed, b.party)
-	if target == "" || target == b.party {
-		return nil
-	}
-	var owned int
-	if _, err := tx.one(ctx, `SELECT
-		(SELECT count(*) FROM customers WHERE id = $1 AND org_id IS NOT NULL) +
-		(SELECT count(*) FROM actions WHERE customer_id = $1 AND state IN ('planned', 'held', 'sent', 'ambiguous')) +
-		(SELECT count(*) FROM bindings b JOIN subscriptions s ON s.id = b.subscription_id
-			JOIN stripe_customers c ON c.id = s.stripe_customer_id WHERE c.customer_id = $1)`, []any{b.party}, &owned); err != nil || owned > 0 {
-		return err
-	}
-	if _, err := tx.exec(ctx, "UPDATE stripe_customers SET customer_id = $2 WHERE id = $1", b.ID, target); err != nil {
-		return err
-	}
-	removed, err := tx.exec(ctx, `DELETE FROM customers WHERE id = $1
-		AND NOT EXISTS (SELECT 1 FROM stripe_customers WHERE customer_id = $1)`, b.party)
-	p.removed += removed
-	p.due = append(p.due, b.party, target)
-	p.renamed = append(p.renamed, target)
-	b.party = target
-	return err
 }
 
 var upsertBuyer = bulk{
 	head: "INSERT INTO stripe_customers",
 	columns: []column{{"id", "TEXT"}, {"customer_id", "TEXT"}, {"email", "TEXT"}, {"email_key", "TEXT"},
-		{"name", "TEXT"}, {"deleted", "BOOLEAN"}},
+		{"name", "TEXT"}, {"deleted", "BOOLEAN"}, {"former_email", "TEXT"}, {"email_changed_at", "TIMESTAMPTZ"}},
 	tail: `ON CONFLICT (id) DO UPDATE SET email = excluded.email, email_key = excluded.email_key,
-		name = excluded.name, deleted = excluded.deleted`,
+		name = excluded.name, deleted = excluded.deleted, former_email = excluded.former_email,
+		email_changed_at = excluded.email_changed_at`,
 }
 
 // write stores new and changed buyers.
@@ -275,13 +154,13 @@ func (p *parties) write(ctx context.Context, tx conn, buyers []*buyer) error {
 		if b.known {
 			p.renamed = append(p.renamed, b.party)
 		}
-		rows = append(rows, []any{b.ID, b.party, b.Email, b.key, b.Name, b.Deleted})
+		rows = append(rows, []any{b.ID, b.party, b.Email, reconcile.EmailKey(b.Email), b.Name, b.Deleted, b.FormerEmail, at(b.EmailChanged)})
 	}
 	return tx.bulk(ctx, upsertBuyer, rows)
 }
 
-// follow notes parties whose newest buyer may be another one now, and parties
-// that lose a subscription to another buyer.
+// follow notes parties that have another subscription now, and parties that lose
+// one to another buyer.
 func (p *parties) follow(ctx context.Context, tx conn, all []incoming, buyers []*buyer) error {
 	known := make(map[string]bool, len(buyers))
 	for _, b := range buyers {
@@ -318,8 +197,9 @@ var renameCustomer = bulk{
 	tail:    "customers.id = {id}",
 }
 
-// rename lets the e-mail and the name of parties follow their newest buyers. It
-// runs after the subscriptions are written, because those tell who is newest.
+// rename keeps the e-mail and the name of a party those of the buyer who founded it.
+// Another buyer of the party, in a database of an earlier version, stands in only for
+// what the founder does not have.
 func (p *parties) rename(ctx context.Context, tx conn) error {
 	if len(p.renamed) == 0 {
 		return nil
@@ -348,10 +228,28 @@ func (p *parties) rename(ctx context.Context, tx conn) error {
 	}
 	var rows [][]any
 	for _, party := range current {
-		email, name := newestNames(members[party.ID])
+		email, name := namesOf(party.ID, members[party.ID])
 		if email != party.Email || name != party.Name {
 			rows = append(rows, []any{party.ID, email, reconcile.EmailKey(email), name})
 		}
 	}
 	return tx.bulk(ctx, renameCustomer, rows)
+}
+
+// namesOf are the e-mail and the name of the founder, or of the newest other buyer
+// that has one.
+func namesOf(founder string, members []*buyer) (email, name string) {
+	slices.SortFunc(members, func(a, b *buyer) int {
+		if (a.ID == founder) != (b.ID == founder) {
+			if a.ID == founder {
+				return -1
+			}
+			return 1
+		}
+		return cmp.Or(b.newest.Compare(a.newest), cmp.Compare(b.ID, a.ID))
+	})
+	for _, b := range members {
+		email, name = cmp.Or(email, b.Email), cmp.Or(name, b.Name)
+	}
+	return email, name
 }

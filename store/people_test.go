@@ -158,6 +158,7 @@ func TestAPlanIsFoundByABeginningThatIsItsOwn(t *testing.T) {
 func TestCustomersAreFoundByEmailBuyerAndSubscription(t *testing.T) {
 	conform(t, func(t *testing.T, f *fixture) {
 		f.save(t0, facts("sub_a", "cus_a", "Ann@Example.com", created(t0.Add(-2*time.Hour))), facts("sub_b", "cus_b", "ann@example.com", created(t0.Add(-time.Hour))), facts("sub_c", "cus_c", "c@example.com"))
+		f.joined("cus_b", "cus_a")
 		a := action("create_org:cus_a", reconcile.CreateOrg, "cus_a", "")
 		f.must(f.SavePlanned(t.Context(), f.tok, "run-1", []reconcile.Planned{{Customer: "cus_a", Version: f.customer("cus_a").Version, Due: t0.Add(time.Hour), Actions: []reconcile.Action{a},
 			Holds: []reconcile.Hold{{Kind: reconcile.HoldGrace, Customer: "cus_a", Reason: "grace"}}}}, t0))
@@ -172,7 +173,8 @@ func TestCustomersAreFoundByEmailBuyerAndSubscription(t *testing.T) {
 				t.Fatalf("%s: %d customers, want 1", name, len(records))
 			}
 			r := records[0]
-			same(t, name+": buyers", []reconcile.StripeCustomer{{ID: "cus_a", Email: "Ann@Example.com", Name: "Example a"}, {ID: "cus_b", Email: "ann@example.com", Name: "Example b"}}, r.Buyers)
+			same(t, name+": buyers", []reconcile.Buyer{{StripeCustomer: reconcile.StripeCustomer{ID: "cus_a", Email: "Ann@Example.com", Name: "Example a"}},
+				{StripeCustomer: reconcile.StripeCustomer{ID: "cus_b", Email: "ann@example.com", Name: "Example b"}}}, r.Buyers)
 			same(t, name+": held", []reconcile.Hold{{Kind: reconcile.HoldGrace, Customer: "cus_a", Reason: "grace"}}, r.Held)
 			same(t, name+": times", []time.Time{t0.Add(time.Hour), t0.Add(time.Minute)}, []time.Time{r.DueAt, r.PlannedAt})
 			same(t, name+": history, subscriptions", []int{1, 2}, []int{len(r.History), len(r.Subscriptions)})
@@ -189,6 +191,7 @@ func TestCustomersAreFoundByEmailBuyerAndSubscription(t *testing.T) {
 func TestActionsAreFilteredNewestFirst(t *testing.T) {
 	conform(t, func(t *testing.T, f *fixture) {
 		f.save(t0, facts("sub_a", "cus_a", "x@example.com"), facts("sub_b", "cus_b", "x@example.com"), facts("sub_c", "cus_c", "c@example.com"))
+		f.joined("cus_b", "cus_a")
 		ids := func(filter ActionFilter) (ids []string) {
 			rows, err := f.Actions(t.Context(), filter)
 			f.must(err)
@@ -212,6 +215,7 @@ func TestActionsAreFilteredNewestFirst(t *testing.T) {
 func TestManualHoldsReachTheirCustomerUntilRemoved(t *testing.T) {
 	conform(t, func(t *testing.T, f *fixture) {
 		f.save(t0, facts("sub_a", "cus_a", "x@example.com"), facts("sub_b", "cus_b", "x@example.com"), facts("sub_c", "cus_c", "c@example.com"))
+		f.joined("cus_b", "cus_a")
 		f.settled(t0, "cus_a", "cus_c")
 		now := t0.Add(time.Hour)
 		byBuyer := reconcile.ManualHold{ID: "h1", Customer: "cus_b", Kind: reconcile.NoSuspend, Until: now.Add(time.Hour), Reason: "promised", Author: "op@example.com", Created: now}

@@ -97,13 +97,13 @@ type head struct {
 // loadHeads reads rows of customers by a condition.
 func loadHeads(ctx context.Context, c conn, where string, args ...any) ([]head, error) {
 	var heads []head
-	query := `SELECT id, email, email_key, name, coalesce(org_id, ''), org_named, invited_at, due_at, wakes,
-		failures, retry_after, parked_at, last_error FROM customers WHERE ` + where
+	query := `SELECT id, email, email_key, name, coalesce(org_id, ''), org_guest, org_named, invited_at, invited_email, due_at, wakes,
+		failures, retry_after, parked_at, last_error, planned_at FROM customers WHERE ` + where
 	err := c.each(ctx, query, args, func(row scan) error {
 		heads = append(heads, head{})
 		h := &heads[len(heads)-1]
-		return row(&h.ID, &h.Email, &h.key, &h.Name, &h.org, &h.OrgNamed, into(&h.Invited), into(&h.due), &h.Version,
-			&h.Failures, into(&h.RetryAfter), into(&h.Parked), &h.LastError)
+		return row(&h.ID, &h.Email, &h.key, &h.Name, &h.org, &h.OrgGuest, &h.OrgNamed, into(&h.Invited), &h.InvitedEmail, into(&h.due), &h.Version,
+			&h.Failures, into(&h.RetryAfter), into(&h.Parked), &h.LastError, into(&h.PlannedAt))
 	})
 	return heads, err
 }

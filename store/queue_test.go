@@ -47,7 +47,7 @@ func TestCustomersOfSubscriptionsAndSubscriptionsOfBuyers(t *testing.T) {
 		f.save(t0, facts("sub_a", "cus_a", "x@example.com"), facts("sub_b", "cus_b", "X@example.com"), facts("sub_c", "cus_c", ""))
 		ids, err := f.CustomersOf(t.Context(), []string{"sub_a", "sub_b", "sub_c", "sub_unknown"})
 		f.must(err)
-		same(t, "customers", []string{"cus_a", "cus_c"}, ids)
+		same(t, "customers", []string{"cus_a", "cus_b", "cus_c"}, ids)
 		ids, err = f.SubscriptionsOf(t.Context(), []string{"cus_b", "cus_c", "cus_unknown"})
 		f.must(err)
 		same(t, "subscriptions", []string{"sub_b", "sub_c"}, ids)
@@ -125,6 +125,7 @@ func TestAFailureDoesNotDelayADeadlineThatIsEarlier(t *testing.T) {
 func TestRetryReleasesAParkedCustomer(t *testing.T) {
 	conform(t, func(t *testing.T, f *fixture) {
 		f.save(t0, facts("sub_a", "cus_a", "x@example.com"), facts("sub_b", "cus_b", "x@example.com"))
+		f.joined("cus_b", "cus_a")
 		a := action("create_org:cus_a", reconcile.CreateOrg, "cus_a", "")
 		f.plan("cus_a", a)
 		for _, id := range []string{"cus_a", "cus_b", "sub_b", a.ID, a.ID + "@run-plan"} {

@@ -106,22 +106,27 @@ func settleCustomer(ctx context.Context, tx conn, o reconcile.Outcome) error {
 		return nil
 	}
 	_, err := tx.exec(ctx, `UPDATE customers SET org_named = CASE WHEN $2 THEN TRUE ELSE org_named END,
-		invited_at = coalesce(CAST($3 AS TIMESTAMPTZ), invited_at) WHERE id = $1`, o.Action.Customer, o.OrgNamed, at(o.Invited))
+		invited_at = coalesce(CAST($3 AS TIMESTAMPTZ), invited_at),
+		invited_email = CASE WHEN $4 = '' THEN invited_email ELSE $4 END WHERE id = $1`,
+		o.Action.Customer, o.OrgNamed, at(o.Invited), clean(o.InvitedEmail))
 	return err
 }
 
-// bindOrg makes the org the customer's own. An org belongs to one customer and a
-// customer keeps its org: anything else is fault.Conflict, for a person.
+// bindOrg makes the org the customer's. A customer keeps its org, and one that was
+// just made can be nobody else's: anything else is fault.Conflict, for a person. A
+// customer who comes to the org of another one is a guest in it.
 func bindOrg(ctx context.Context, tx conn, o reconcile.Outcome) error {
 	if err := putOrg(ctx, tx, *o.Org, o.At); err != nil {
 		return err
 	}
 	var owner string
-	if found, err := tx.one(ctx, "SELECT id FROM customers WHERE org_id = $1 AND id <> $2",
-		[]any{o.Org.ID, o.Action.Customer}, &owner); err != nil || found {
+	shared, err := tx.one(ctx, "SELECT id FROM customers WHERE org_id = $1 AND id <> $2 AND NOT org_guest ORDER BY id LIMIT 1",
+		[]any{o.Org.ID, o.Action.Customer}, &owner)
+	if err != nil || shared && o.Action.Kind == reconcile.CreateOrg {
 		return conflict(err, "org %s already belongs to customer %s", o.Org.ID, owner)
 	}
-	n, err := tx.exec(ctx, "UPDATE customers SET org_id = $2 WHERE id = $1 AND (org_id IS NULL OR org_id = $2)", o.Action.Customer, o.Org.ID)
+	n, err := tx.exec(ctx, `UPDATE customers SET org_id = $2, org_guest = CASE WHEN org_id = $2 THEN org_guest ELSE $3 END
+		WHERE id = $1 AND (org_id IS NULL OR org_id = $2)`, o.Action.Customer, o.Org.ID, shared)
 	if err == nil && n == 0 {
 		return fault.Errorf(fault.Conflict, "customer %s is unknown or has another org than %s", o.Action.Customer, o.Org.ID)
 	}
@@ -174,7 +179,7 @@ func touchedHostings(o reconcile.Outcome) []int64 {
 //     replaced because something else looked better.
 //   - A hosting that we just made cannot be bound already.
 //   - A returning customer takes the hosting over: bindings of other subscriptions
-//     that have ended, and of the same customer, are removed.
+//     that have ended, and of the same Stripe customer, are removed.
 func bind(ctx context.Context, tx conn, b reconcile.Binding, now time.Time) error {
 	var have int64
 	found, err := tx.one(ctx, "SELECT hosting_id FROM bindings WHERE subscription_id = $1 AND slot = $2", []any{b.Subscription, b.Slot}, &have)
@@ -220,9 +225,8 @@ func othersOf(ctx context.Context, tx conn, b reconcile.Binding) error {
 		return nil
 	case reconcile.BoundByReturn:
 		_, err := tx.exec(ctx, `DELETE FROM bindings WHERE hosting_id = $1 AND subscription_id <> $2 AND subscription_id IN (
-			SELECT s.id FROM subscriptions s JOIN stripe_customers c ON c.id = s.stripe_customer_id
-			WHERE s.status IN ('canceled', 'incomplete_expired') AND c.customer_id IN (
-				SELECT c2.customer_id FROM subscriptions s2 JOIN stripe_customers c2 ON c2.id = s2.stripe_customer_id WHERE s2.id = $2))`,
+			SELECT s.id FROM subscriptions s WHERE s.status IN ('canceled', 'incomplete_expired')
+			AND s.stripe_customer_id IN (SELECT s2.stripe_customer_id FROM subscriptions s2 WHERE s2.id = $2))`,
 			b.Hosting, b.Subscription)
 		return err
 	}

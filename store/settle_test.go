@@ -15,13 +15,13 @@ func TestAnOutcomeBindsOrgAndHosting(t *testing.T) {
 		f.bindOrg("cus_a", "org-a")
 		f.bindHosting("cus_a", "sub_a", 1, "org-a", 42)
 		f.must(f.do(action("rename_org:cus_a", reconcile.RenameOrg, "cus_a", ""), t0, reconcile.Outcome{OrgNamed: true}))
-		f.must(f.do(action("invite_owner:cus_a", reconcile.InviteOwner, "cus_a", ""), t0, reconcile.Outcome{Invited: t0.Add(time.Second)}))
+		f.must(f.do(action("invite_owner:cus_a", reconcile.InviteOwner, "cus_a", ""), t0, reconcile.Outcome{Invited: t0.Add(time.Second), InvitedEmail: "a@example.com"}))
 		c := f.customer("cus_a")
-		want := reconcile.Customer{ID: "cus_a", Email: c.Email, Name: c.Name, Subscriptions: c.Subscriptions,
+		want := reconcile.Customer{ID: "cus_a", Email: c.Email, Name: c.Name, Buyers: c.Buyers, Subscriptions: c.Subscriptions,
 			Bindings: []reconcile.Binding{{Subscription: "sub_a", Item: "si_1", Slot: 1, Org: "org-a", Hosting: 42, How: reconcile.BoundByCreate, At: t0}},
-			Hostings: []reconcile.Hosting{*activeHosting(42, "org-a")},
+			Hostings: []reconcile.Hosting{bound(activeHosting(42, "org-a"))},
 			Org:      &reconcile.Org{ID: "org-a", Name: "Example", Hostings: 1, Created: t0, ObservedAt: t0},
-			OrgNamed: true, Invited: t0.Add(time.Second)}
+			OrgNamed: true, Invited: t0.Add(time.Second), InvitedEmail: "a@example.com"}
 		same(t, "customer", want, c)
 		counts, err := f.Counts(t.Context())
 		f.must(err)
@@ -74,7 +74,7 @@ func TestAWriteThatWasNeverHeardOfIsPending(t *testing.T) {
 		f.save(t0, facts("sub_a", "cus_a", "a@example.com"))
 		a := action("create_subscription:sub_a/1:1", reconcile.CreateSubscription, "cus_a", "sub_a")
 		f.must(f.Intend(t.Context(), f.tok, "run-1", a, "", t0))
-		want := []reconcile.Pending{{ActionID: a.ID, Kind: a.Kind, Subscription: "sub_a", Slot: 1, Org: a.Org, Hosting: a.Hosting, SentAt: t0, SettleUntil: t0}}
+		want := []reconcile.Pending{{ActionID: a.ID, Kind: a.Kind, Subscription: "sub_a", Slot: 1, Email: a.Email, Org: a.Org, Hosting: a.Hosting, SentAt: t0, SettleUntil: t0}}
 		same(t, "pending after a crash", want, f.customer("cus_a").Pending)
 
 		o := reconcile.Outcome{Action: a, Run: "run-1", State: reconcile.ActionAmbiguous, Error: "time-out", At: t0.Add(time.Second), Settle: t0.Add(90 * time.Second)}
@@ -244,17 +244,25 @@ func TestABindingIsNeverReplacedBySomethingThatLooksBetter(t *testing.T) {
 	}
 }
 
-func TestAnOrgBelongsToOneCustomerAndACustomerKeepsItsOrg(t *testing.T) {
+// bound is a hosting as it is stored once something is bound to it.
+func bound(h *reconcile.Hosting) reconcile.Hosting {
+	stored := *h
+	stored.Bound = true
+	return stored
+}
+
+func TestAnOrgThatWasMadeIsNobodyElsesAndACustomerKeepsItsOrg(t *testing.T) {
 	conform(t, func(t *testing.T, f *fixture) {
 		f.save(t0, facts("sub_a", "cus_a", "a@example.com"), facts("sub_b", "cus_b", "b@example.com"))
 		f.bindOrg("cus_a", "org-a")
 		link := func(customer, org string) error {
 			return f.do(action("link:"+customer+":"+org, reconcile.Link, customer, ""), t0, reconcile.Outcome{Org: &reconcile.Org{ID: org}})
 		}
-		if err := link("cus_b", "org-a"); !errors.Is(err, fault.Conflict) {
-			t.Errorf("another customer's org: %v, want a conflict", err)
+		made := action("create_org:cus_b", reconcile.CreateOrg, "cus_b", "")
+		if err := f.do(made, t0, reconcile.Outcome{Org: &reconcile.Org{ID: "org-a"}}); !errors.Is(err, fault.Conflict) {
+			t.Errorf("made, and another customer's: %v, want a conflict", err)
 		}
-		f.must(f.Settle(t.Context(), f.tok, reconcile.Outcome{Action: action("link:cus_b:org-a", reconcile.Link, "cus_b", ""), Run: "run-do", State: reconcile.ActionFailed, At: t0}))
+		f.must(f.Settle(t.Context(), f.tok, reconcile.Outcome{Action: made, Run: "run-do", State: reconcile.ActionFailed, At: t0}))
 		if err := link("cus_a", "org-b"); !errors.Is(err, fault.Conflict) {
 			t.Errorf("another org: %v, want a conflict", err)
 		}
@@ -303,7 +311,7 @@ func TestWhatIsOursSurvivesWhatThePanelSays(t *testing.T) {
 		seen := *activeHosting(42, "org-a")
 		seen.ObservedAt = t0.Add(time.Hour)
 		f.must(f.SaveHosting(t.Context(), f.tok, seen, t0.Add(time.Hour)))
-		want := done
+		want := bound(&done)
 		want.ObservedAt = t0.Add(time.Hour)
 		same(t, "hosting", []reconcile.Hosting{want}, f.customer("cus_a").Hostings)
 

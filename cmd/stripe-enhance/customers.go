@@ -89,7 +89,8 @@ func customerOf(r store.CustomerRecord) report.Customer {
 		c.Org, c.OrgName = r.Org.ID, r.Org.Name
 	}
 	for _, b := range r.Buyers {
-		c.StripeCustomers = append(c.StripeCustomers, report.Buyer{ID: b.ID, Email: b.Email, Name: b.Name, Deleted: b.Deleted})
+		c.StripeCustomers = append(c.StripeCustomers, report.Buyer{ID: b.ID, Email: b.Email, Name: b.Name, Deleted: b.Deleted,
+			FormerEmail: b.FormerEmail, EmailChangedAt: report.Time(b.EmailChanged)})
 	}
 	hostings := map[int64]reconcile.Hosting{}
 	for _, h := range r.Hostings {

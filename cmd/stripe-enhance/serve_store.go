@@ -71,7 +71,7 @@ func (c storedCustomers) find(ctx context.Context, l store.Lookup) ([]server.Cus
 	records, err := c.store.FindCustomers(ctx, l, historyRows)
 	var all []server.Customer
 	for _, r := range records {
-		all = append(all, server.Customer{Customer: r.Customer, Buyers: r.Buyers, Held: r.Held, DueAt: r.DueAt, PlannedAt: r.PlannedAt, History: r.History})
+		all = append(all, server.Customer{Customer: r.Customer, Held: r.Held, DueAt: r.DueAt, History: r.History})
 	}
 	return all, err
 }

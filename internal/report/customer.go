@@ -35,6 +35,9 @@ type Buyer struct {
 	Email   string `json:"email"`
 	Name    string `json:"name"`
 	Deleted bool   `json:"deleted"`
+	// FormerEmail is the address before the last change; "": it has not changed.
+	FormerEmail    string  `json:"former_email"`
+	EmailChangedAt *string `json:"email_changed_at"`
 }
 
 // Subscription is one at Stripe, with the hosting bound to it.

@@ -64,6 +64,7 @@ func (r *run) apply(ctx context.Context) error {
 			}
 			g.Go(guarded(func() error {
 				if !r.halted(ctx) {
+					defer r.foundAlone(w)()
 					r.applyOne(ctx, w.id)
 					r.progress("applying", int(done.Add(1)), len(r.work))
 				}
@@ -73,6 +74,17 @@ func (r *run) apply(ctx context.Context) error {
 		r.mourn(g.Wait())
 	}
 	return nil
+}
+
+// foundAlone keeps those who have one e-mail and no org from making one each at the
+// same time: the second then finds that of the first. What it returns lets the next go.
+func (r *run) foundAlone(w customerWork) func() {
+	if w.founds == 0 {
+		return func() {}
+	}
+	turn := &r.founding[w.founds%uint64(len(r.founding))]
+	turn.Lock()
+	return turn.Unlock
 }
 
 // released reports whether a customer has anything that no brake holds. Those

@@ -172,7 +172,10 @@ func (r *run) link(ctx context.Context, c *reconcile.Customer, a reconcile.Actio
 		if err != nil {
 			return err
 		}
-		if len(emails) != 1 || reconcile.EmailKey(emails[0]) != reconcile.EmailKey(c.Email) {
+		invited := len(emails) == 0 && slices.ContainsFunc(c.Kin, func(k reconcile.Kin) bool {
+			return k.Org.ID == a.Org && k.InvitedEmail != "" && k.InvitedEmail == reconcile.EmailKey(c.Email)
+		})
+		if !invited && (len(emails) != 1 || reconcile.EmailKey(emails[0]) != reconcile.EmailKey(c.Email)) {
 			return fault.Errorf(fault.Conflict, "org %s has %d owners, not just the customer: name the right org in the metadata enhance_org_id of the subscription", a.Org, len(emails))
 		}
 	}
@@ -219,7 +222,7 @@ func (r *run) renameOrg(ctx context.Context, a reconcile.Action, out *reconcile.
 func (r *run) invite(ctx context.Context, a reconcile.Action, out *reconcile.Outcome) error {
 	invited, err := r.invitedBefore(ctx, a)
 	if err != nil || invited {
-		out.Invited = r.clock()
+		out.Invited, out.InvitedEmail = r.clock(), reconcile.EmailKey(a.Email)
 		return err
 	}
 	call := r.Owners.Invite
@@ -229,7 +232,7 @@ func (r *run) invite(ctx context.Context, a reconcile.Action, out *reconcile.Out
 	if err := call(ctx, a.Org, a.Email, a.Name); err != nil {
 		return err
 	}
-	out.Invited = r.clock()
+	out.Invited, out.InvitedEmail = r.clock(), reconcile.EmailKey(a.Email)
 	return nil
 }
 

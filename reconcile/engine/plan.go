@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"hash/maphash"
 	"slices"
 	"time"
 
@@ -191,8 +192,19 @@ func (r *run) planOne(ctx context.Context, c *reconcile.Customer) (p *reconcile.
 		r.failed(ctx, c.ID, fmt.Errorf("looking: %w", err))
 		return nil
 	}
+	r.noticeMoves(cur)
 	out := r.planned(cur, d)
 	return &out
+}
+
+// noticeMoves notes the Stripe customers whose e-mail has changed since the customer
+// was last planned. Nothing follows from it, and that is what people have to know.
+func (r *run) noticeMoves(c *reconcile.Customer) {
+	for _, b := range c.Buyers {
+		if b.EmailChanged.After(c.PlannedAt) {
+			r.note("%s has another e-mail at Stripe than before: the org, its owner and the hostings stay as they are; see `stripe-enhance customers show --customer %s`, and change the owner in the panel if that is wanted", b.ID, b.ID)
+		}
+	}
 }
 
 // forgive ends the back-off of a customer who could be looked at and for whom
@@ -272,6 +284,12 @@ func (r *run) answer(ctx context.Context, n reconcile.Need) error {
 		return r.readOrgByID(ctx, n.Org)
 	case reconcile.NeedSite:
 		return r.findSite(ctx, n)
+	case reconcile.NeedOwners:
+		emails, err := r.Owners.OwnerEmails(ctx, n.Org)
+		if err != nil {
+			return err
+		}
+		return r.Inventory.SaveOwners(ctx, r.tok, n.Org, emails, r.clock())
 	case reconcile.NeedDomain:
 		domain, err := r.Billing.CheckoutDomain(ctx, n.Subscription)
 		if errors.Is(err, fault.Denied) {
@@ -340,6 +358,9 @@ func (r *run) take(p reconcile.Planned, failing bool) {
 	for _, a := range p.Actions {
 		kind := reconcile.BrakeKind(a.Kind)
 		w.brakes.add(kind)
+		if a.Kind == reconcile.CreateOrg {
+			w.founds = maphash.String(seed, reconcile.EmailKey(a.Email))
+		}
 		if r.catalog.Takes(a) {
 			w.takes++
 		}

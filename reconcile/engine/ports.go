@@ -181,6 +181,8 @@ type Journal interface {
 type Inventory interface {
 	// SaveOrgs stores orgs as read; complete tells that these are all of them.
 	SaveOrgs(ctx context.Context, tok reconcile.Token, orgs []reconcile.Org, complete bool, now time.Time) error
+	// SaveOwners stores the owners of an org, as read by its id.
+	SaveOwners(ctx context.Context, tok reconcile.Token, org string, emails []string, now time.Time) error
 	// SaveHostings stores the complete list of an org's hostings.
 	SaveHostings(ctx context.Context, tok reconcile.Token, org string, hostings []reconcile.Hosting, now time.Time) error
 	// SaveHosting stores one hosting as read by id. The customers bound to it are

@@ -56,12 +56,13 @@ type run struct {
 	explained  map[string]bool // customers of whom something was found that had been sent and not heard of
 	lossTold   bool            // that this database is new or older than the panel was said
 	notes      []string
-	waits      string       // why nothing is created before a person has acted; "": it is
-	partial    bool         // something that was to be looked at could not be
-	unreadable []unreadable // orgs whose hostings could not be listed in this run
-	indexedAll bool         // the whole index was refreshed in this run
-	indexed    bool         // the index of orgs was refreshed in this run
-	index      sync.Mutex   // held while it is being refreshed
+	waits      string         // why nothing is created before a person has acted; "": it is
+	partial    bool           // something that was to be looked at could not be
+	unreadable []unreadable   // orgs whose hostings could not be listed in this run
+	indexedAll bool           // the whole index was refreshed in this run
+	indexed    bool           // the index of orgs was refreshed in this run
+	index      sync.Mutex     // held while it is being refreshed
+	founding   [64]sync.Mutex // by the hash of an e-mail: who has it makes an org one after the other
 
 	giveOnly atomic.Pointer[string] // why nothing may be taken away; nil: it may
 	rival    atomic.Pointer[string] // why nothing may be created; nil: it may
@@ -76,6 +77,7 @@ type run struct {
 // customerWork is one customer with something to apply.
 type customerWork struct {
 	id      string
+	founds  uint64 // hash of the e-mail, when an org is to be made; 0: none is
 	takes   uint32 // how many of its actions take something away
 	failing bool
 	// brakes are the brake kinds of its actions; 0 among them: an action that no

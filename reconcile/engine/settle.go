@@ -214,10 +214,10 @@ func (r *run) findOnOrg(ctx context.Context, c *reconcile.Customer, p reconcile.
 		if err != nil {
 			return false, err
 		}
-		if !slices.ContainsFunc(emails, func(e string) bool { return reconcile.EmailKey(e) == reconcile.EmailKey(c.Email) }) {
+		if !slices.ContainsFunc(emails, func(e string) bool { return reconcile.EmailKey(e) == reconcile.EmailKey(p.Email) }) {
 			return false, nil
 		}
-		out.Invited = p.SentAt
+		out.Invited, out.InvitedEmail = p.SentAt, reconcile.EmailKey(p.Email)
 		return true, nil
 	}
 	o, err := r.Panel.Org(ctx, c.Org.ID)
