@@ -36,7 +36,7 @@
 //  16. What is still lacking is looked for among unbound hostings that carry the
 //     subscription's marker, then in its metadata, then among its bindings to
 //     hostings that are gone, so that none of those is replaced, and last with the
-//     customer's ended subscriptions, same plan first: who comes back gets the old
+//     Stripe customer's ended subscriptions, same plan first: who comes back gets the old
 //     hosting; but not one that the metadata of another subscription names which
 //     has none and cannot be given one yet. A marker whose slot is bound to another
 //     hosting was made a second time: it is told, with both ids. One with the word of
@@ -55,8 +55,11 @@
 //     what is paid for names, is gone: it may be the only one left.
 //  18. The org is the bound one, else that of the hostings just found, else the one
 //     with our marker, else the one in which such a hosting
-//     was before it was deleted, else the one that the metadata names, else the only one
-//     owned by exactly this e-mail, else a new one. Several: held.
+//     was before it was deleted, else the one that the metadata names, else the oldest of
+//     another Stripe customer's whose owner at the panel, or whom we invited there, has
+//     exactly this e-mail while that customer's own has not changed since, else the only
+//     unbound one whose sole owner has it, else a new one. Several: held. Whoever has
+//     changed the e-mail shares no org by it.
 //  19. A hosting of several bindings is up while any of them wants it up, untouched
 //     while any cannot be judged, and taken down only when all of them say so.
 //  20. While a write to it has no known outcome, nothing else is sent to it.
@@ -75,7 +78,11 @@
 //     then, since the end of any other that may have been served by it, and since
 //     our own suspension, and no metadata of one that has not ended names it. What
 //     others suspended is never deleted.
-//  26. A bound org loses the marker in its name, and its owner is invited, once. Another
+//  26. A bound org loses the marker in its name, and its owner is invited, once: the
+//     buyer whose subscription is provisioned, at the address that stands in the id of
+//     the action. Guests in an org of another customer do neither. An org without an
+//     owner that has hosting of another Stripe customer in it invites only when that one
+//     has the same e-mail: held. Another
 //     org with the customer's marker is told.
 //  27. What is lacking is created: org, name, invitation, hosting, website. Not while
 //     a create of this customer has no known outcome, the org is deleted or
@@ -111,7 +118,9 @@
 //
 // # Words
 //
-//   - customer: a paying party; one org, one or more customers of Stripe (buyers).
+//   - customer: a paying party: one Stripe customer (its buyer), with one org, which it
+//     may share with others. Old databases have parties of several buyers.
+//   - kin: other parties with the same e-mail. Nothing of theirs is this party's.
 //   - subscription, item, price, product: Stripe's.
 //   - org, plan: Enhance's. A hosting is what Enhance calls a subscription.
 //   - mapping: says which plan a price, lookup key or product buys.
@@ -150,4 +159,9 @@
 //   - Retention counts from the later of the end and our suspension. A customer who
 //     was kept up by a hold for months is not deleted on the day it runs out.
 //   - Resuming comes before creating and changing: who has paid waits for nothing.
+//   - A party is one Stripe customer, where the design joined those of one e-mail.
+//     Stripe verifies no address, so by typing one anybody could join a party, take over
+//     its hosting and name its owner. What is shared is only an org, and only with the
+//     address that its owner at the panel has. A guest who comes back under a new Stripe
+//     id gets a new hosting, and the reason names the command that binds the old one.
 package reconcile

@@ -20,7 +20,7 @@ func address(who int) string { return people[who%len(people)] + "@example.com" }
 func (y *play) subscriptions(who int) []simulator.Subscription {
 	buyers := map[string]bool{}
 	for _, c := range y.world.Customers() {
-		buyers[c.ID] = reconcile.EmailKey(c.Email) == address(who)
+		buyers[c.ID] = y.is(c.ID, who)
 	}
 	all := slices.DeleteFunc(y.world.Subscriptions(), func(s simulator.Subscription) bool { return !buyers[s.Customer] })
 	slices.Reverse(all)
@@ -41,6 +41,8 @@ func (y *play) customer(st Step) error {
 	switch st.Kind {
 	case SignUp:
 		return y.signUp(st)
+	case NewEmail:
+		return y.newEmail(st)
 	case Accept:
 		for _, i := range y.world.Invites() {
 			if reconcile.EmailKey(i.Email) == address(st.Who) {
@@ -116,8 +118,20 @@ func (y *play) signUp(st Step) error {
 		o.Lines = []simulator.Line{{Price: y.prices[(n+1)%3], Quantity: 2}}
 	case 9:
 		o.SendInvoice = true
+	case 10:
+		o.Guest, o.Email = true, address(n/3) // somebody else's, as anybody can type it
+	case 11:
+		o.Guest, o.Email, o.Declined = true, address(n/3), true
 	}
-	_, err := y.world.SignUp(o)
+	guest := o.Guest
+	if o.Customer = y.registered[st.Who]; guest {
+		o.Customer = ""
+	}
+	o.Guest = true // a new customer, if it is not one that is named
+	done, err := y.world.SignUp(o)
+	if err == nil {
+		y.ordered(done.Customer, st.Who, guest)
+	}
 	return err
 }
 
@@ -125,7 +139,7 @@ func (y *play) signUp(st Step) error {
 func (y *play) hostingsOf(who int) []simulator.Hosting {
 	var all []simulator.Hosting
 	for _, h := range y.world.Hostings() {
-		if b := y.bill(y.origin[h.ID].subscription); b != nil && b.party == address(who) && y.origin[h.ID].gone.IsZero() {
+		if b := y.bill(y.origin[h.ID].subscription); b != nil && y.is(b.party, who) && y.origin[h.ID].gone.IsZero() {
 			all = append(all, h)
 		}
 	}
@@ -225,20 +239,20 @@ func (y *play) holds(st Step) error {
 	}
 	if st.Kind == HoldRemove {
 		for _, h := range y.manual {
-			if h.party == address(st.Who) {
+			if y.is(h.party, st.Who) {
 				if _, err := p.store.RemoveManualHold(context.Background(), h.id, p.now()); err != nil {
 					return err
 				}
 			}
 		}
-		y.manual = slices.DeleteFunc(y.manual, func(h manual) bool { return h.party == address(st.Who) })
+		y.manual = slices.DeleteFunc(y.manual, func(h manual) bool { return y.is(h.party, st.Who) })
 		return nil
 	}
 	subs := y.subscriptions(st.Who)
 	if len(subs) == 0 {
 		return errNothing
 	}
-	h := manual{id: fmt.Sprintf("hold-%d", st.ID), party: address(st.Who), kind: reconcile.ManualKind(1 + st.Pick%3), since: y.world.Now()}
+	h := manual{id: fmt.Sprintf("hold-%d", st.ID), party: subs[st.N%len(subs)].Customer, kind: reconcile.ManualKind(1 + st.Pick%3), since: y.world.Now()}
 	order := reconcile.ManualHold{ID: h.id, Kind: h.kind, Reason: "asked to", Author: "operator", Created: p.now()}
 	if st.N%2 == 0 {
 		h.subscription = subs[st.N%len(subs)].ID

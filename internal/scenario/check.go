@@ -18,6 +18,7 @@ const (
 	BoughtPlan    Invariant = "a plan is one that was bought"
 	OneHosting    Invariant = "one hosting for each unit"
 	OneOrg        Invariant = "one org for each customer"
+	OwnOwner      Invariant = "an org is its owner's"
 	NothingForced Invariant = "nothing forced"
 	StaffStands   Invariant = "what staff did stands"
 	OursOnly      Invariant = "only what is ours is touched"
@@ -37,6 +38,7 @@ var promises = map[Invariant]string{
 	BoughtPlan:    "The plan of a hosting is only changed to one that a subscription which it serves pays for.",
 	OneHosting:    "No two hostings that exist carry one marker, and no subscription gets more hostings than it has units; what staff deleted is not made again.",
 	OneOrg:        "No customer gets two orgs.",
+	OwnOwner:      "Only the address of the Stripe customer for whom an org was made is invited as its owner, and only who has the owner's address gets hosting in the org of another.",
 	NothingForced: "Nothing is forced, no org is deleted or suspended, no idempotency key is sent, and nothing is written that no client of ours writes.",
 	StaffStands:   "A suspension by staff is never lifted, and what staff deleted is never restored.",
 	OursOnly:      "Hostings and orgs that others made are not changed; a hosting is only added to an org whose owner is the customer.",
@@ -144,6 +146,9 @@ func (y *play) judgeEffect(p *process, e simulator.Effect, sent time.Time) {
 		if party, ok := y.orgs[e.Org]; ok && party == "" {
 			y.violated(OursOnly, "%s of org %s, which staff made", e.Kind, e.Org)
 		}
+		if e.Kind != "rename_org" {
+			y.onlyItsOwner(e)
+		}
 	}
 	y.brakes(p, e)
 }
@@ -191,7 +196,7 @@ func (y *play) oneOrg(e simulator.Effect) {
 	party := ""
 	for _, c := range y.world.Customers() {
 		if c.ID == buyer {
-			party = reconcile.EmailKey(c.Email)
+			party = c.ID
 		}
 	}
 	if party == "" {
@@ -229,8 +234,8 @@ func (y *play) oneHosting(e simulator.Effect) {
 		y.violated(OursOnly, "hosting %d was made for no subscription: %q", e.Hosting, e.After.Name)
 		return
 	}
-	if party, ok := y.orgs[e.Org]; ok && party != b.party && (party != "" || !slices.Contains(y.byHand, b.party)) {
-		y.violated(OursOnly, "hosting %d for %s was made in the org of %q", e.Hosting, b.party, party)
+	if party, ok := y.orgs[e.Org]; ok && party != b.party && !y.mayShare(b.party, e.Org) {
+		y.violated(OwnOwner, "hosting %d for %s was made in the org of %q", e.Hosting, b.party, party)
 	}
 	exist, same, there := 0, 0, map[int]bool{}
 	for _, h := range y.world.Hostings() {

@@ -192,7 +192,7 @@ func (g *generator) step() Step {
 func (g *generator) customer() Step {
 	st := Step{Who: g.IntN(g.people), N: g.IntN(4), Pick: g.IntN(64)}
 	st.Kind = choose(g, SignUp, SignUp, SignUp, Pay, Pay, Pay, FailPayment, FailPayment, FailPayment, GiveUp, Cancel, Cancel, Cancel, CancelLater,
-		ChangePrice, ChangePrice, Quantity, Quantity, ReplaceItem, AddItem, RemoveItem, PauseBilling, ResumeBill, OddStatus, Accept)
+		ChangePrice, ChangePrice, Quantity, Quantity, ReplaceItem, AddItem, RemoveItem, PauseBilling, ResumeBill, OddStatus, Accept, Accept, NewEmail, NewEmail)
 	return st
 }
 

@@ -18,6 +18,7 @@ import (
 // program believes.
 type ledger struct {
 	desk
+	identities
 	offer     map[string]string // price → plan, as it should be
 	prices    []string
 	shots     []shot // the last minutes, oldest first
@@ -29,7 +30,7 @@ type ledger struct {
 	most      map[string]int       // subscription → most units it ever had at once
 	days      []dated              // effects that a brake counts
 	approvals []approval
-	byHand    []string // parties with an org made by staff
+	byHand    []string // addresses of owners of orgs made by staff
 	lost      time.Time
 	violent   int // violations of the simulators looked at
 	last      reconcile.Report
@@ -85,7 +86,7 @@ func (d desk) clone() desk {
 }
 
 func (l *ledger) begin(offer map[string]int) {
-	l.desk, l.offer = newDesk(), map[string]string{}
+	l.desk, l.identities, l.offer = newDesk(), newIdentities(), map[string]string{}
 	l.origin, l.orgs, l.most, l.answered = map[int]origin{}, map[string]string{}, map[string]int{}, map[string]bool{}
 	for price, plan := range offer {
 		l.offer[price] = strconv.Itoa(plan)
@@ -140,17 +141,13 @@ const (
 func (y *play) watch() {
 	now := y.world.Now()
 	s := shot{now, map[string]*bill{}}
-	party := map[string]string{}
-	for _, c := range y.world.Customers() {
-		party[c.ID] = reconcile.EmailKey(c.Email)
-	}
 	plans := map[string]int{}
 	for _, p := range y.world.Plans() {
 		plans[strconv.Itoa(p.ID)], plans[p.Name] = p.ID, p.ID
 	}
 	for _, sub := range y.world.Subscriptions() {
 		b := y.judge(sub, plans, now)
-		b.party = party[sub.Customer]
+		b.party = sub.Customer
 		s.bills[sub.ID] = b
 		if b.stance == up {
 			y.up[sub.ID] = now

@@ -141,7 +141,7 @@ func (y *play) excused(party string) string {
 			return "a hold"
 		}
 	}
-	if slices.Contains(y.byHand, party) {
+	if slices.ContainsFunc(y.addresses(party), func(e string) bool { return slices.Contains(y.byHand, e) }) {
 		return "an org made by hand"
 	}
 	for _, b := range y.shots[len(y.shots)-1].bills {

@@ -30,7 +30,7 @@ func TestAHoldOnASubscriptionOutlivesIt(t *testing.T) {
 			r.World.Advance(2 * time.Minute)
 			diff(t, "cancelled", []string{"suspend applied"}, kinds(r.Run(engine.Request{})))
 			hold(t, r, s.Subscription, kind)
-			signUp(t, r, simulator.SignUp{Email: "ada@example.com", Guest: true, Price: price})
+			signUp(t, r, simulator.SignUp{Email: "ada@example.com", Price: price})
 			rep := r.Run(engine.Request{})
 			diff(t, "actions when the customer is back", []string(nil), kinds(rep))
 			for _, k := range holdKinds(rep) {
@@ -73,7 +73,7 @@ func TestAHoldOnASubscriptionGoesWithItsHosting(t *testing.T) {
 	must(t, r.World.Cancel(s.Subscription))
 	r.World.Advance(2 * time.Minute)
 	diff(t, "cancelled", []string(nil), kinds(r.Run(engine.Request{})))
-	back := signUp(t, r, simulator.SignUp{Email: "ada@example.com", Guest: true, Price: price})
+	back := signUp(t, r, simulator.SignUp{Email: "ada@example.com", Price: price})
 	diff(t, "back", []string{"link applied"}, kinds(r.Run(engine.Request{})))
 	must(t, r.World.Cancel(back.Subscription))
 	r.World.Advance(2 * time.Minute)

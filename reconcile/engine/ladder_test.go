@@ -149,7 +149,7 @@ func TestTheLadderLeavesToStaffWhatTheySuspended(t *testing.T) {
 func TestTheLadderLetsWhoComesBackOnTheLastDayKeepEverything(t *testing.T) {
 	r := one(t, withRetention)
 	r.World.Advance(29*aDay + 23*time.Hour)
-	signUp(t, r, simulator.SignUp{Email: "a@example.com", Guest: true, Price: priceFor(t, r, plans(r)[0])})
+	signUp(t, r, simulator.SignUp{Email: "a@example.com", Price: priceFor(t, r, plans(r)[0])})
 	r.Run(engine.Request{})
 	days(r, 3)
 	diff(t, "deleted", []string(nil), deletions(r))

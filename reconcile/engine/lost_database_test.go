@@ -45,7 +45,7 @@ func TestWhatIsFoundUpLongAfterItsEndStaysUp(t *testing.T) {
 	must(t, r.World.Cancel(old.Subscription))
 	r.World.Advance(2 * time.Minute)
 	r.Run(engine.Request{})
-	back := signUp(t, r, simulator.SignUp{Email: "ada@example.com", Guest: true, Price: price})
+	back := signUp(t, r, simulator.SignUp{Email: "ada@example.com", Price: price})
 	r.Run(engine.Request{})
 	must(t, r.World.SetEmail(back.Customer, "ada@example.org"))
 	r.World.Advance(2 * aDay)

@@ -1,0 +1,141 @@
+package engine_test
+
+import (
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stripe-enhance/stripe-enhance/internal/rig"
+	"github.com/stripe-enhance/stripe-enhance/reconcile"
+	"github.com/stripe-enhance/stripe-enhance/reconcile/engine"
+	"github.com/stripe-enhance/stripe-enhance/simulator"
+)
+
+// These tests are what somebody can do who types another person's e-mail at Checkout
+// or in the portal, where nothing verifies it. Guards that were taken away once, each
+// with a test here going red: a new customer joins the party of its e-mail; a party
+// whose e-mail changed shares its org; the address is no part of an invitation's id;
+// a new customer takes over what another one had; guests name the org.
+
+func invited(r *rig.Rig) []string {
+	var all []string
+	for _, i := range r.World.Invites() {
+		all = append(all, i.Email)
+	}
+	return all
+}
+
+func orgOf(t *testing.T, r *rig.Rig, sub string) string {
+	t.Helper()
+	for _, h := range r.World.Hostings() {
+		if strings.Contains(h.FriendlyName, "["+sub+"/1]") {
+			return h.Org
+		}
+	}
+	t.Fatalf("no hosting is marked with %s", sub)
+	return ""
+}
+
+func accept(t *testing.T, r *rig.Rig, org string) { t.Helper(); must(t, r.World.AcceptInvite(org)) }
+
+func TestAStrangerWithTheVictimsAddressIsNeverInvited(t *testing.T) {
+	r := rig.New(t, rig.Options{Engine: func(o *engine.Options) { o.Policy.Mode = reconcile.Observe }})
+	price := priceFor(t, r, plans(r)[0])
+	signUp(t, r, simulator.SignUp{Email: "a@example.com", Name: "Ada", Guest: true, Price: price})
+	r.Run(engine.Request{})
+	evil := signUp(t, r, simulator.SignUp{Email: "a@example.com", Name: "Evil", Guest: true, Declined: true, Price: price})
+	r.Run(engine.Request{})
+	must(t, r.World.SetEmail(evil.Customer, "evil@example.com"))
+	r.World.Advance(2 * time.Minute)
+	r.Engine = r.NewEngine(func(o *engine.Options) { o.Policy.Mode = reconcile.Enforce })
+	r.Run(engine.Request{Full: true})
+	diff(t, "invited", []string{"a@example.com"}, invited(r))
+	diff(t, "the org", "Ada", r.World.Orgs()[0].Name)
+}
+
+func TestAnAddressThatWasChangedToTheVictimsLeadsIntoNobodysOrg(t *testing.T) {
+	r := rig.New(t, rig.Options{})
+	price := priceFor(t, r, plans(r)[0])
+	stranger := signUp(t, r, simulator.SignUp{Email: "stranger@example.com", Guest: true, Price: price})
+	victim := signUp(t, r, simulator.SignUp{Email: "victim@example.com", Guest: true, Price: price})
+	r.Run(engine.Request{})
+	accept(t, r, orgOf(t, r, stranger.Subscription))
+	accept(t, r, orgOf(t, r, victim.Subscription))
+	must(t, r.World.SetEmail(stranger.Customer, "victim@example.com"))
+	r.World.Advance(2 * time.Minute)
+	rep := r.Run(engine.Request{})
+	diff(t, "a change of address does nothing", []string(nil), kinds(rep))
+	if !slices.ContainsFunc(rep.Notes, func(n string) bool {
+		return strings.Contains(n, stranger.Customer) && strings.Contains(n, "another e-mail")
+	}) {
+		t.Errorf("notes %q, and none of them on the change", rep.Notes)
+	}
+	second := signUp(t, r, simulator.SignUp{Email: "victim@example.com", Guest: true, Price: price})
+	r.Run(engine.Request{})
+	diff(t, "the second plan is in the victim's own org", orgOf(t, r, victim.Subscription), orgOf(t, r, second.Subscription))
+}
+
+func TestAStrangerDoesNotTakeOverWhatTheVictimHad(t *testing.T) {
+	r := rig.New(t, rig.Options{})
+	all := plans(r)
+	victim := signUp(t, r, simulator.SignUp{Email: "victim@example.com", Price: priceFor(t, r, all[0])})
+	r.Run(engine.Request{})
+	must(t, r.World.Cancel(victim.Subscription))
+	r.World.Advance(2 * time.Minute)
+	r.Run(engine.Request{})
+	trial := signUp(t, r, simulator.SignUp{Email: "victim@example.com", Guest: true, Trial: 24 * time.Hour, TrialNoCard: true, Price: priceFor(t, r, all[1])})
+	rep := r.Run(engine.Request{})
+	for _, a := range rep.Actions {
+		if a.Hosting == int64(r.World.Hostings()[0].ID) && a.Kind != reconcile.Link {
+			t.Errorf("%s of the victim's hosting", a.Kind)
+		}
+	}
+	made := slices.IndexFunc(rep.Actions, func(a reconcile.ActionRecord) bool { return a.Kind == reconcile.CreateSubscription })
+	if made < 0 || !strings.Contains(rep.Actions[made].Reason, "stripe-enhance customers bind "+trial.Subscription+" ") {
+		t.Errorf("the new hosting does not say how to have the old one: %+v", rep.Actions)
+	}
+	back := signUp(t, r, simulator.SignUp{Email: "victim@example.com", Price: priceFor(t, r, all[0])})
+	diff(t, "the victim is the same customer", victim.Customer, back.Customer)
+	r.Run(engine.Request{})
+	diff(t, "the victim has its old hosting back", "active", r.World.Hostings()[0].Status)
+	diff(t, "and nobody suspends it", "", r.World.Hostings()[0].SuspendedBy)
+}
+
+func TestGuestsOfOneAddressShareTheOrgWhoseOwnerHasIt(t *testing.T) {
+	r := rig.New(t, rig.Options{})
+	price := priceFor(t, r, plans(r)[0])
+	for _, email := range []string{"ada@example.com", "Ada@example.com", " ADA@example.com"} {
+		signUp(t, r, simulator.SignUp{Email: email, Guest: true, Name: email, Price: price})
+	}
+	r.Run(engine.Request{})
+	diff(t, "orgs, hostings, invitations", []int{1, 3, 1}, []int{len(r.World.Orgs()), len(r.World.Hostings()), len(r.World.Invites())})
+	name := r.World.Orgs()[0].Name
+	r.World.Advance(time.Hour)
+	diff(t, "then nothing more", []string(nil), kinds(r.Run(engine.Request{Full: true})))
+	diff(t, "the name is that of the first", name, r.World.Orgs()[0].Name)
+}
+
+// After a lost database nothing tells who the guests are but the panel: an org of
+// several Stripe customers is no stranger's to be invited to.
+func TestAfterALostDatabaseNoStrangerIsInvitedToAnOrgOfSeveral(t *testing.T) {
+	r, file := onFile(t)
+	price := priceFor(t, r, plans(r)[0])
+	ada := signUp(t, r, simulator.SignUp{Email: "ada@example.com", Guest: true, Price: price})
+	guest := signUp(t, r, simulator.SignUp{Email: "ada@example.com", Guest: true, Price: price})
+	r.Run(engine.Request{})
+	diff(t, "one org", orgOf(t, r, ada.Subscription), orgOf(t, r, guest.Subscription))
+	for _, c := range []string{ada.Customer, guest.Customer} {
+		must(t, r.World.SetEmail(c, "evil-"+c+"@example.com"))
+	}
+	r.World.Advance(2 * time.Minute)
+	loseDatabase(r, file)
+	for range 3 {
+		rep := r.Run(engine.Request{})
+		diff(t, "invited", []string{"ada@example.com"}, invited(r))
+		if !slices.Contains(holdKinds(rep), "conflict") {
+			t.Errorf("holds %v, want a conflict about the owner", rep.Holds)
+		}
+		r.World.Advance(2 * time.Hour)
+	}
+}
