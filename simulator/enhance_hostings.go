@@ -281,7 +281,7 @@ func (w *World) undelete(h *Hosting) {
 
 func (w *World) markWebsites(h *Hosting, status string) {
 	for _, s := range w.panel.orgByID[h.Org].websites {
-		if s.Hosting == h.ID {
+		if s.Hosting == h.ID && !s.removed {
 			s.Status = status
 		}
 	}

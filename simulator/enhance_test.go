@@ -2,6 +2,7 @@ package simulator
 
 import (
 	"fmt"
+	"maps"
 	"strings"
 	"testing"
 
@@ -304,5 +305,41 @@ func TestCustomersCanBeListedByTheirState(t *testing.T) {
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("customers by filter (-want +got):\n%s", diff)
+	}
+}
+
+func TestWebsitesAreRemovedAndMoved(t *testing.T) {
+	c := calm(t)
+	org := c.w.StaffCreateOrg("Ada", "ada@example.com")
+	one, err := c.w.StaffCreateHosting(org, 1, "one")
+	c.must(err)
+	two, err := c.w.StaffCreateHosting(org, 1, "two")
+	c.must(err)
+	for _, domain := range []string{"a.example.com", "b.example.com"} {
+		_, err := c.w.AddWebsite(one, domain)
+		c.must(err)
+	}
+	c.must(c.w.MoveWebsite("A.example.com", two))
+	c.must(c.w.RemoveWebsite("b.example.com"))
+	if err := c.w.RemoveWebsite("b.example.com"); err == nil {
+		t.Error("removed twice")
+	}
+	got := map[string]any{}
+	for _, item := range c.object(c.enhance("GET", "/orgs/"+org+"/websites", ""), 200)["items"].([]any) {
+		site := item.(map[string]any)
+		got[site["domain"].(map[string]any)["domain"].(string)+" "+site["status"].(string)] = site["subscriptionId"]
+	}
+	want := map[string]any{"a.example.com active": float64(two), "b.example.com deleted": float64(one)}
+	if !maps.Equal(want, got) {
+		t.Errorf("listed: %v, want %v", got, want)
+	}
+	for _, h := range c.w.Hostings() {
+		if n := h.Usage["websites"]; n != map[int]int64{one: 0, two: 1}[h.ID] {
+			t.Errorf("hosting %d counts %d websites", h.ID, n)
+		}
+	}
+	c.must(c.w.StaffDelete(one))
+	if _, err := c.w.AddWebsite(two, "b.example.com"); err != nil {
+		t.Errorf("a domain that is free again: %v", err)
 	}
 }

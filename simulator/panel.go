@@ -86,6 +86,7 @@ type Website struct {
 	PHP             string
 	Status          string // active, deleted
 	Created         time.Time
+	removed         bool // by itself, and not with its hosting
 	birth           uint64
 }
 
@@ -191,7 +192,9 @@ func (p *panel) clone() *panel {
 		c.websites = append(c.websites, &dup)
 		o := c.orgByID[dup.Org]
 		o.websites = append(o.websites, &dup)
-		c.domains[strings.ToLower(dup.Domain)] = &dup
+		if !dup.removed {
+			c.domains[strings.ToLower(dup.Domain)] = &dup
+		}
 	}
 	for key, l := range p.logins {
 		dup := *l

@@ -191,6 +191,50 @@ func (w *World) AddWebsite(hosting int, domain string) (string, error) {
 	return s.ID, nil
 }
 
+// RemoveWebsite takes a website off its hosting, and its domain is free again. The
+// panel lists it as deleted from then on.
+func (w *World) RemoveWebsite(domain string) error {
+	return w.onWebsite(domain, "remove_website", func(s *Website, h *Hosting) {
+		s.Status, s.removed = "deleted", true
+		delete(w.panel.domains, strings.ToLower(domain))
+		h.Usage["websites"]--
+	})
+}
+
+// MoveWebsite puts a website on another hosting of the same organisation.
+func (w *World) MoveWebsite(domain string, hosting int) error {
+	w.enter()
+	to := w.panel.hosting(hosting)
+	w.mu.Unlock()
+	if to == nil {
+		return NotFoundError{Kind: "hosting", ID: strconv.Itoa(hosting)}
+	}
+	return w.onWebsite(domain, "move_website", func(s *Website, h *Hosting) {
+		h.Usage["websites"]--
+		to.Usage = maps.Clone(to.Usage)
+		if to.Usage == nil {
+			to.Usage = map[string]int64{}
+		}
+		to.Usage["websites"]++
+		s.Hosting = to.ID
+	})
+}
+
+// onWebsite does something to a living website.
+func (w *World) onWebsite(domain, kind string, do func(*Website, *Hosting)) error {
+	w.enter()
+	defer w.mu.Unlock()
+	s := w.panel.domains[strings.ToLower(domain)]
+	if s == nil || s.Status == "deleted" || w.panel.hosting(s.Hosting) == nil {
+		return NotFoundError{Kind: "website", ID: domain}
+	}
+	h := w.panel.hosting(s.Hosting)
+	do(s, h)
+	w.panel.touch()
+	w.effect(Effect{Kind: kind, Org: h.Org, Hosting: h.ID, Object: s.ID, After: h.state(), Staff: true})
+	return nil
+}
+
 // AcceptInvite lets all who were invited to an organisation choose their
 // passwords.
 func (w *World) AcceptInvite(org string) error {
