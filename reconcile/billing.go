@@ -93,6 +93,9 @@ type Subscription struct {
 	// enhance_subscription_id. They bind, because only the operator writes them.
 	MetadataOrg     string
 	MetadataHosting int64 // 0: absent or not a number
+	// MetadataWritten is the hosting that we ourselves wrote there last. What still
+	// says the same is our own note, and no order of a person's. Kept by the store.
+	MetadataWritten int64
 	// ReadAt is when these facts left Stripe, by our clock.
 	ReadAt time.Time
 	// ByID tells that these facts came from reading this one subscription by its

@@ -94,6 +94,12 @@ func (m *model) answer(t *rapid.T, needs []reconcile.Need) {
 			}
 		case reconcile.NeedDomain:
 			subOf(&m.c, n.Subscription).DomainChecked = true
+		case reconcile.NeedContent:
+			for i := range m.c.Hostings {
+				if m.c.Hostings[i].Org == n.Org {
+					m.c.Hostings[i].Content.ReadAt = m.now
+				}
+			}
 		case reconcile.NeedSubscription:
 			subOf(&m.c, n.Subscription).ByID = true
 		default:
@@ -122,10 +128,11 @@ func (m *model) apply(t *rapid.T, a reconcile.Action) {
 		m.made[at] = true
 		m.next++
 		m.c.Hostings = append(m.c.Hostings, reconcile.Hosting{ID: m.next, Org: a.Org, Plan: a.Plan, State: reconcile.HostingActive,
-			FriendlyName: "Hosting [" + at + "]", ObservedAt: m.now})
+			FriendlyName: "Hosting [" + at + "]", ObservedAt: m.now, Content: reconcile.Content{ReadAt: m.now}})
 		m.c.Bindings = append(m.c.Bindings, reconcile.Binding{Subscription: a.Subscription, Item: a.Item, Slot: a.Slot, Org: a.Org, Hosting: m.next, How: a.How, At: m.now})
 	case reconcile.CreateWebsite:
 		h.Website = a.Domain
+		h.Content.Sites, h.Content.Count = append(slices.Clone(h.Content.Sites), a.Domain), h.Content.Count+1
 	case reconcile.ChangePlan:
 		h.Plan = a.Plan
 	case reconcile.WriteMetadata:

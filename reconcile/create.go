@@ -129,13 +129,14 @@ func (pl *planner) createOrg() {
 }
 
 // metadata tells Stripe which org and hosting a subscription has, where the
-// operator wants that and nobody has written anything there yet.
+// operator wants that and nobody has written anything there yet, or where what we wrote
+// is no longer true.
 func (pl *planner) metadata() {
 	if !pl.policy.WriteMetadata {
 		return
 	}
 	for s := range pl.subs {
-		if pl.subs[s].MetadataOrg != "" || pl.subs[s].MetadataHosting != 0 {
+		if sub := &pl.subs[s]; (sub.MetadataOrg != "" || sub.MetadataHosting != 0) && !pl.outdated(s) {
 			continue
 		}
 		for i := range pl.links {
@@ -147,4 +148,13 @@ func (pl *planner) metadata() {
 			}
 		}
 	}
+}
+
+// outdated tells that the metadata of a subscription names, by our own hand, a hosting
+// that no longer serves it: another one has taken its place.
+func (pl *planner) outdated(sub int) bool {
+	s := &pl.subs[sub]
+	return s.MetadataHosting != 0 && s.MetadataHosting == s.MetadataWritten && !slices.ContainsFunc(pl.links, func(l link) bool {
+		return l.sub == sub && l.Hosting == s.MetadataHosting && l.stance != stanceDown
+	})
 }

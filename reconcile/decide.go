@@ -108,6 +108,9 @@ type link struct {
 	fresh bool
 	// moved tells that the stored binding has to change (another item or owner).
 	moved bool
+	// instead is the id of the link by which another hosting takes the place of this
+	// one: while that is withheld, so is what takes this one away.
+	instead string
 }
 
 // judge applies the policy table to every subscription and spreads the entitled
@@ -242,6 +245,7 @@ func (pl *planner) finish() {
 	})
 	pl.out.Holds = slices.CompactFunc(pl.out.Holds, func(a, b Hold) bool { return a == b })
 	pl.out.Holds = slices.DeleteFunc(pl.out.Holds, pl.saidOfItsHosting)
+	slices.Sort(pl.out.Contents)
 	slices.SortFunc(pl.out.Needs, func(a, b Need) int {
 		return cmp.Or(cmp.Compare(a.Kind, b.Kind), cmp.Compare(a.Org, b.Org),
 			cmp.Compare(a.Hosting, b.Hosting), cmp.Compare(a.Subscription, b.Subscription))

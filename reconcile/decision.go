@@ -110,6 +110,9 @@ const (
 	HoldDomainTaken       HoldKind = "domain_taken"
 	HoldRetry             HoldKind = "retry"
 	HoldGone              HoldKind = "gone"
+	// HoldContent: of several hostings of a customer it is not certain which one goes,
+	// because of what is on them.
+	HoldContent HoldKind = "content"
 )
 
 // Hold is something withheld, with its reason.
@@ -141,6 +144,9 @@ const (
 	NeedSite
 	// NeedOwners: the members of Org with the role Owner.
 	NeedOwners
+	// NeedContent: the websites of Org. The only need that the panel may refuse for
+	// good: that is a fact, and makes what is on the hostings of the org unreadable.
+	NeedContent
 )
 
 // Need is one read that the planner asks for. The engine reads it and plans
@@ -160,6 +166,9 @@ type Decision struct {
 	Holds   []Hold
 	// Needs, when not empty, makes the rest provisional: read these, plan again.
 	Needs []Need
+	// Contents are the orgs of which it mattered what is on their hostings. What takes
+	// something away rests on that, and it is read again right before.
+	Contents []string
 	// Next is when the decision changes by the mere passing of time (grace,
 	// retention, a hold that expires). Zero: never.
 	Next time.Time

@@ -36,14 +36,16 @@
 //  16. What is still lacking is looked for among unbound hostings that carry the
 //     subscription's marker, then in its metadata, then among its bindings to
 //     hostings that are gone, so that none of those is replaced, and last with the
-//     Stripe customer's ended subscriptions, same plan first: who comes back gets the old
+//     Stripe customer's ended subscriptions, what has something on it before an empty
+//     one, then same plan first: who comes back gets the old
 //     hosting; but not one that the metadata of another subscription names which
 //     has none and cannot be given one yet. A marker whose slot is bound to another
 //     hosting was made a second time: it is told, with both ids. One with the word of
 //     another INSTANCE is somebody else's and counts for nothing; one without is ours.
 //  17. A hosting that no item claims follows the status of its subscription. In a
-//     live one it is suspended when the quantity fell (what is up is kept before
-//     what is not, low slots before high ones) or its item is gone. It
+//     live one it is suspended when the quantity fell (what has something on it is
+//     kept before an empty one, what is up before what is not, low slots before high
+//     ones) or its item is gone. It
 //     stays when its item merely lost its mapping, when an unmapped item has come
 //     that may be its upgrade, or when we do not know which item it served; and
 //     what is bound in this very decision loses nothing in it. That of an ended
@@ -53,6 +55,15 @@
 //     cannot be given one yet, unless that is to be suspended too. No hosting goes
 //     while another one, which the customer still pays for or which the metadata of
 //     what is paid for names, is gone: it may be the only one left.
+//     No hosting with something on it (a website, a mailbox, a database; read when one
+//     is about to go) goes for want of a unit while the same Stripe customer
+//     keeps an empty one. When its subscription ended or its item is gone, and there
+//     is an empty hosting of our making for each such hosting, it takes the place of
+//     that one, which goes instead. Otherwise all stay, and a person is asked: also
+//     when the quantity fell and there is something on all of them, and when the panel
+//     does not say what is on them. When everything that stays has something on it as
+//     well, what was cancelled goes. A hosting that is suspended for want of a payment
+//     is no part of this.
 //  18. The org is the bound one, else that of the hostings just found, else the one
 //     with our marker, else the one in which such a hosting
 //     was before it was deleted, else the one that the metadata names, else the oldest of
@@ -76,8 +87,9 @@
 //  25. Not paid for: suspended. Deleted only when every subscription on it has
 //     ended on a known day, a retention period is set, and that long has passed since
 //     then, since the end of any other that may have been served by it, and since
-//     our own suspension, and no metadata of one that has not ended names it. What
-//     others suspended is never deleted.
+//     our own suspension, and no metadata of one that has not ended names it; and not
+//     while there is something on it and the same Stripe customer keeps a hosting that
+//     may be empty. What others suspended is never deleted.
 //  26. A bound org loses the marker in its name, and its owner is invited, once: the
 //     buyer whose subscription is provisioned, at the address that stands in the id of
 //     the action. Guests in an org of another customer do neither. An org without an
@@ -164,4 +176,7 @@
 //     its hosting and name its owner. What is shared is only an org, and only with the
 //     address that its owner at the panel has. A guest who comes back under a new Stripe
 //     id gets a new hosting, and the reason names the command that binds the old one.
+//   - An empty hosting is exchanged however long ago it was ordered. Ordered after the
+//     end of the other it would have got that hosting whatever time had passed, and
+//     the end must not depend on when a run looked.
 package reconcile

@@ -143,7 +143,7 @@ func (pl *planner) holdManual(m *ManualHold, a Action) {
 func (pl *planner) filter() {
 	kept := pl.out.Actions[:0]
 	for _, a := range pl.out.Actions {
-		if m := pl.forbids(a); m != nil {
+		if m := cmp.Or(pl.forbids(a), pl.forbidsBasis(a)); m != nil {
 			pl.at(m.Until)
 			pl.holdManual(m, a)
 			continue
@@ -178,6 +178,30 @@ func (pl *planner) forbids(a Action) *ManualHold {
 		}
 		if m.Kind == Ignore || m.Kind == NoSuspend && pl.cat.Takes(a) || m.Kind == KeepSuspended && (a.Kind == Resume || a.Kind == Link && a.How == BoundByReturn) {
 			return m // who comes back does not get around it by taking the hosting over
+		}
+	}
+	return nil
+}
+
+// forbidsBasis finds the hold of a person that withholds the link on which an action
+// rests: by it the hosting is given to who pays for the plan, or another one takes the
+// place of the hosting that goes. Neither is done by halves.
+func (pl *planner) forbidsBasis(a Action) *ManualHold {
+	if a.Kind != Suspend && a.Kind != ChangePlan {
+		return nil
+	}
+	for i := range pl.links {
+		basis := pl.links[i].instead
+		if l := &pl.links[i]; a.Kind == ChangePlan && l.moved && l.How == BoundByReturn {
+			basis = linkID(l)
+		}
+		if pl.links[i].Hosting != a.Hosting || basis == "" {
+			continue
+		}
+		for j := range pl.out.Actions {
+			if pl.out.Actions[j].ID == basis {
+				return pl.forbids(pl.out.Actions[j])
+			}
 		}
 	}
 	return nil

@@ -69,7 +69,8 @@ type Hosting struct {
 	// WebsiteTaken is the domain Enhance refused because it is taken.
 	WebsiteTaken string
 	// Bound tells that some subscription is bound to it, be it another customer's.
-	Bound bool
+	Bound   bool
+	Content Content // what was on it when somebody last had to know
 }
 
 // Marker is the Stripe id in the friendly name; see MarkerOf.

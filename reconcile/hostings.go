@@ -86,7 +86,7 @@ func (pl *planner) onHosting(cl claim) {
 		return // which org it is has to be settled first, and that has been said
 	}
 	for _, l := range cl.moved {
-		pl.act(Action{ID: "link:" + slot(l.Subscription, l.Slot) + ":" + num(l.Hosting) + ":" + l.Item, Kind: Link,
+		pl.act(Action{ID: linkID(l), Kind: Link,
 			Subscription: l.Subscription, Item: l.Item, Slot: l.Slot, Org: l.Org, Hosting: l.Hosting, How: l.How, Reason: linkReason(l)})
 	}
 	if cl.lead.hosting < 0 || pl.c.Hostings[cl.lead.hosting].ObservedAt.IsZero() {
@@ -221,6 +221,9 @@ func (pl *planner) retire(cl claim, h *Hosting) {
 		pl.at(due)
 		return
 	}
+	if pl.lastContent(cl, h) {
+		return
+	}
 	pl.change(cl, h, Action{ID: "terminate:" + pl.ref(cl, h), Kind: Terminate,
 		Reason: fmt.Sprintf("%s; hosting %d is suspended since %s and the retention period of %s is over", cl.lead.reason, h.ID, day(h.SuspendedByUs), span(pl.policy.Retention))})
 }
@@ -321,6 +324,10 @@ func (pl *planner) planName(id int) string {
 }
 
 func num(id int64) string { return strconv.FormatInt(id, 10) }
+
+func linkID(l *link) string {
+	return "link:" + slot(l.Subscription, l.Slot) + ":" + num(l.Hosting) + ":" + l.Item
+}
 
 func linkReason(l *link) string {
 	if l.reason != "" {

@@ -12,7 +12,7 @@ import (
 // metadata, a binding of the same subscription whose hosting has gone (it is held,
 // and not made again under another item), and last the hosting of a subscription
 // that has ended (a customer who comes back). What is left over is surplus or has
-// ended.
+// ended, and before it goes, byContent looks at what is on it.
 func (pl *planner) assign() {
 	pl.byItem()
 	pl.withinSubscription(true)
@@ -24,6 +24,7 @@ func (pl *planner) assign() {
 	for i := range pl.links {
 		pl.leftover(&pl.links[i])
 	}
+	pl.byContent()
 }
 
 // alive tells that the hosting of a link can serve: seen, or not yet read at all.
@@ -52,16 +53,27 @@ func (pl *planner) fill(w, l int) {
 }
 
 // worth orders the hostings of one item when not all of them are paid for any
-// more: first what is up, so that nobody loses a site and keeps one that is down;
-// last what is gone. Of equals the lower slot stays.
+// more: first the one that a person has named in the metadata, then what has something
+// on it, as far as that was ever looked at, then what is up, so that nobody loses a site
+// and keeps one that is down; last what is not ours to switch on, and what is gone. Of
+// equals the lower slot stays.
 func (pl *planner) worth(l *link) int {
-	switch {
-	case !pl.alive(l):
+	if !pl.alive(l) {
 		return 0
-	case pl.c.Hostings[l.hosting].State == HostingActive:
-		return 2
 	}
-	return 1
+	h := &pl.c.Hostings[l.hosting]
+	up := h.State == HostingActive
+	if !up && h.SuspendedByUs.IsZero() {
+		return 1
+	}
+	worth := 2 * int(h.filling())
+	if up {
+		worth++
+	}
+	if pl.ordered(l) {
+		worth += 2 * int(fillingFull) // more than anything else
+	}
+	return worth
 }
 
 // byItem keeps what an item already has: see worth when the quantity fell.
@@ -95,6 +107,7 @@ func (pl *planner) withinSubscription(alive bool) {
 			if pl.wants[w].link >= 0 || pl.wants[w].blocked {
 				continue
 			}
+			best := -1
 			for i := range pl.links {
 				l := &pl.links[i]
 				if l.stance != 0 || l.sub != pl.wants[w].sub || pl.alive(l) != alive || pl.lostMapping(l) != "" {
@@ -106,9 +119,13 @@ func (pl *planner) withinSubscription(alive bool) {
 				if alive && pl.awaits(l) != nil && !pl.spare(l.sub) && pl.cat.lowers(pl.c.Hostings[l.hosting].Plan, pl.wants[w].plan.ID) {
 					continue // the item that it was turned into may be another one, and give more
 				}
-				l.Item, l.moved = pl.wants[w].item, true
-				pl.fill(w, i)
-				break
+				if best < 0 || pl.worth(l) > pl.worth(&pl.links[best]) {
+					best = i
+				}
+			}
+			if best >= 0 {
+				pl.links[best].Item, pl.links[best].moved = pl.wants[w].item, true
+				pl.fill(w, best)
 			}
 		}
 	}
@@ -279,32 +296,36 @@ func (pl *planner) ownBinding(sub int, hosting int64) bool {
 	return slices.ContainsFunc(pl.links, func(l link) bool { return l.sub == sub && l.Hosting == hosting })
 }
 
-// byReturn gives a new subscription the hosting of an ended one: same plan first,
-// then the one that ended last. Nothing is recreated while the old site exists.
+// byReturn gives a new subscription the hosting of an ended one: with something on it
+// before an empty one (see turns), then same plan first, then the one that ended last.
+// Nothing is recreated while the old site exists.
 func (pl *planner) byReturn() {
-	for _, samePlan := range [...]bool{true, false} {
-		for w := range pl.wants {
-			if pl.wants[w].link >= 0 || pl.wants[w].blocked {
-				continue
-			}
-			if i := pl.returning(w, samePlan); i >= 0 {
-				pl.takeOver(w, i)
+	for _, turn := range pl.turns() {
+		for _, samePlan := range [...]bool{true, false} {
+			for w := range pl.wants {
+				if pl.wants[w].link >= 0 || pl.wants[w].blocked {
+					continue
+				}
+				if i := pl.returning(w, samePlan, turn); i >= 0 {
+					pl.takeOver(w, i)
+				}
 			}
 		}
 	}
 }
 
-// returning finds the best hosting of an ended subscription of the same Stripe
-// customer, -1 for none.
-func (pl *planner) returning(w int, samePlan bool) int {
+// mayReturn tells that a hosting may be given to who comes back.
+func (pl *planner) mayReturn(l *link) bool {
+	return l.stance == 0 && l.sub >= 0 && pl.subs[l.sub].stance == stanceEnded && pl.alive(l) && !pl.served(l.Hosting) && pl.namedBy(l) == nil
+}
+
+// returning finds the best hosting of an ended subscription of the same Stripe customer
+// among some, -1 for none.
+func (pl *planner) returning(w int, samePlan bool, of []int) int {
 	best, plan, buyer := -1, pl.wants[w].plan.ID, pl.subs[pl.wants[w].sub].StripeCustomer
-	for i := range pl.links {
+	for _, i := range of {
 		l := &pl.links[i]
-		if l.stance != 0 || l.sub < 0 || pl.subs[l.sub].stance != stanceEnded || !pl.alive(l) || pl.served(l.Hosting) || pl.namedBy(l) != nil ||
-			pl.subs[l.sub].StripeCustomer != buyer {
-			continue
-		}
-		if samePlan && pl.c.Hostings[l.hosting].Plan != plan {
+		if !pl.mayReturn(l) || pl.subs[l.sub].StripeCustomer != buyer || samePlan && pl.c.Hostings[l.hosting].Plan != plan {
 			continue
 		}
 		if best < 0 || cmp.Or(pl.subs[l.sub].EndedAt.Compare(pl.subs[pl.links[best].sub].EndedAt),

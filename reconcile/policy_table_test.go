@@ -21,6 +21,11 @@ func world(change func(c *reconcile.Customer)) reconcile.Customer {
 		Bindings: []reconcile.Binding{{Subscription: "sub_1", Item: "si_1", Slot: 1, Org: "org-1", Hosting: 7, How: reconcile.BoundByCreate}},
 		Hostings: []reconcile.Hosting{{ID: 7, Org: "org-1", Plan: 1, State: reconcile.HostingActive, ObservedAt: noon, FriendlyName: "Basic [sub_1/1]"}}}
 	change(&c)
+	for i := range c.Hostings { // looked at a moment ago, and nothing on them but what the case says
+		if h := &c.Hostings[i]; h.Content.ReadAt.IsZero() {
+			h.Content.ReadAt = noon
+		}
+	}
 	return c
 }
 

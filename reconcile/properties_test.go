@@ -51,6 +51,7 @@ var properties = []struct {
 	{"it is pure: the same facts, in any order, give the same decision, and are not changed", pure},
 	{"no hosting is taken from while anything bound to it is paid for or cannot be judged", takesOnlyOnExplicitCause},
 	{"only our own suspension of a hosting that is paid for is lifted", liftsOnlyOurs},
+	{"nothing with content on it goes while an empty one of the same customer stays", keepsContent},
 	{"never more is created than is paid for and not there", createsWhatIsLacking},
 	{"nothing is created for an order that an unbound hosting looks like, or that nobody said is new", asksBeforeItCreates},
 	{"a slot that was ever used is never given again", slotsAreFresh},
@@ -166,8 +167,9 @@ func asksBeforeItCreates(t *rapid.T, s scene, d reconcile.Decision) {
 	}
 }
 
-// explicit tells why a binding of a hosting gives it up, or "" when it does not.
-func (s scene) explicit(b reconcile.Binding) string {
+// explicit tells why a binding of a hosting gives it up, or "" when it does not. What
+// the same decision binds to its item counts as well: it takes the place of this one.
+func (s scene) explicit(d reconcile.Decision, b reconcile.Binding) string {
 	sub := subOf(&s.c, b.Subscription)
 	switch st := standing(sub, s.policy, s.now); st {
 	case "inert":
@@ -186,6 +188,11 @@ func (s scene) explicit(b reconcile.Binding) string {
 		bound := 0
 		for _, o := range s.c.Bindings {
 			if o.Subscription == b.Subscription && o.Item == b.Item {
+				bound++
+			}
+		}
+		for _, a := range d.Actions {
+			if a.Kind == reconcile.Link && a.Subscription == b.Subscription && a.Item == b.Item && a.Hosting != b.Hosting && !isBoundTo(s, a) {
 				bound++
 			}
 		}
@@ -222,7 +229,7 @@ func takesOnlyOnExplicitCause(t *rapid.T, s scene, d reconcile.Decision) {
 				continue
 			}
 			bound++
-			why := s.explicit(b)
+			why := s.explicit(d, b)
 			switch {
 			case a.Kind == reconcile.Suspend && why == "":
 				t.Fatalf("%s although %s/%d is paid for or cannot be judged", a.ID, b.Subscription, b.Slot)
@@ -356,6 +363,57 @@ func isBound(s scene, a reconcile.Action) bool {
 	return slices.ContainsFunc(s.c.Bindings, func(b reconcile.Binding) bool {
 		return b.Subscription == a.Subscription && b.Slot == a.Slot && b.Hosting == a.Hosting
 	})
+}
+
+// isBoundTo tells that a link says what is stored already.
+func isBoundTo(s scene, a reconcile.Action) bool {
+	return slices.ContainsFunc(s.c.Bindings, func(b reconcile.Binding) bool {
+		return b.Subscription == a.Subscription && b.Slot == a.Slot && b.Hosting == a.Hosting && b.Item == a.Item
+	})
+}
+
+// keepsContent holds what goes for want of a unit against what stays, by what was
+// listed of both. A person's word in the metadata is another matter, and so is what
+// goes for want of a payment.
+func keepsContent(t *rapid.T, s scene, d reconcile.Decision) {
+	if len(d.Needs) > 0 {
+		return // it is read first
+	}
+	goes, comes := map[int64]bool{}, map[int64]bool{}
+	for _, a := range d.Actions {
+		goes[a.Hosting] = goes[a.Hosting] || a.Kind == reconcile.Suspend || a.Kind == reconcile.Terminate
+		comes[a.Hosting] = comes[a.Hosting] || a.Kind == reconcile.Resume
+	}
+	for _, a := range d.Actions {
+		if !goes[a.Hosting] || !has(hostingOf(&s.c, a.Hosting)) || standing(subOf(&s.c, a.Subscription), s.policy, s.now) == "down" || s.chosen() {
+			continue
+		}
+		for _, b := range s.c.Bindings {
+			h, sub := hostingOf(&s.c, b.Hosting), subOf(&s.c, b.Subscription)
+			if h == nil || h.ID == a.Hosting || goes[h.ID] || !comes[h.ID] && h.State != reconcile.HostingActive || has(h) ||
+				sub != nil && sub.StripeCustomer != subOf(&s.c, a.Subscription).StripeCustomer || h.Content.ReadAt.IsZero() || s.waits(b) {
+				continue
+			}
+			t.Fatalf("%s, which has %v, while hosting %d of %s stays and is empty", a.ID, hostingOf(&s.c, a.Hosting).Content, h.ID, b.Subscription)
+		}
+	}
+}
+
+// waits tells that nothing is done to a hosting until a write is answered.
+func (s scene) waits(b reconcile.Binding) bool {
+	return slices.ContainsFunc(s.c.Pending, func(p reconcile.Pending) bool {
+		return p.Hosting == b.Hosting || p.Subscription == b.Subscription && p.Slot == b.Slot
+	})
+}
+
+// has tells that something was seen on a hosting.
+func has(h *reconcile.Hosting) bool {
+	return h.Content.Count > 0 || slices.ContainsFunc(h.Usage, func(u reconcile.Usage) bool { return u.Used > 0 })
+}
+
+// chosen tells that a person has named a hosting.
+func (s scene) chosen() bool {
+	return slices.ContainsFunc(s.c.Subscriptions, func(sub reconcile.Subscription) bool { return sub.MetadataHosting != 0 })
 }
 
 func provisionOnlyGives(t *rapid.T, s scene, d reconcile.Decision) {

@@ -13,10 +13,13 @@ import (
 // taken away that would not have been taken away with it. What exactly is promised:
 //
 //   - a subscription left out takes nothing from a hosting that it is bound to,
-//     nor from any other. Two exceptions are no absence: a hosting that a new
-//     subscription was about to take over goes the way its own, ended, subscription
-//     says when the new one is not there; and so does one that only the metadata of
-//     the one left out kept, by naming it, or another that is gone.
+//     nor from any other. Three exceptions are no absence: a hosting that a new
+//     subscription was about to take over, or to be bound to by its metadata, goes the
+//     way its own subscription says when the new one is not there, or buys nothing; so
+//     does one that only the metadata of the one left out kept, by naming it, or another
+//     that is gone; one that the one left out, which nobody has mapped, may have
+//     replaced; and one that stayed because of what is on it, while a hosting that the
+//     one left out was to have was not made yet.
 //   - a hosting left out takes nothing at all: what is not in the list is read
 //     before it is judged. (What a hosting uses comes with that reading too, right
 //     before it gets less; a list that has no usage holds no downgrade.)
@@ -75,9 +78,13 @@ func takenAnyway(d reconcile.Decision, a reconcile.Action, cat *reconcile.Catalo
 // excused are the exceptions that the comment of the test names.
 func (s scene) excused(less scene, with reconcile.Decision, a reconcile.Action, unmapped map[string]bool) bool {
 	took := slices.ContainsFunc(with.Actions, func(b reconcile.Action) bool {
-		return b.Kind == reconcile.Link && b.How == reconcile.BoundByReturn && b.Hosting == a.Hosting
+		return b.Kind == reconcile.Link && (b.How == reconcile.BoundByReturn || b.How == reconcile.BoundByMetadata) && b.Hosting == a.Hosting
 	})
-	if took || s.keptByMetadata(less, with, a.Hosting) {
+	stayed := slices.ContainsFunc(with.Holds, func(h reconcile.Hold) bool {
+		return h.Hosting == a.Hosting && (h.Kind == reconcile.HoldContent && making(with) ||
+			h.Kind == reconcile.HoldUnmapped && len(less.c.Subscriptions) < len(s.c.Subscriptions) && subOf(&s.c, h.Subscription).Status.Ended())
+	})
+	if took || stayed || s.keptByMetadata(less, with, a.Hosting) {
 		return true
 	}
 	for _, b := range less.c.Bindings {
@@ -95,6 +102,12 @@ func (s scene) excused(less scene, with reconcile.Decision, a reconcile.Action, 
 		}
 	}
 	return len(unmapped) > 0
+}
+
+// making tells that one of those left out, or left without a mapping, was about to be
+// made a hosting.
+func making(with reconcile.Decision) bool {
+	return slices.ContainsFunc(with.Actions, func(a reconcile.Action) bool { return a.Kind == reconcile.CreateSubscription })
 }
 
 func (s scene) keptByMetadata(less scene, with reconcile.Decision, hosting int64) bool {

@@ -125,7 +125,7 @@ func drawExisting(t *rapid.T, s *scene) {
 }
 
 func drawSubscription(t *rapid.T, id string) reconcile.Subscription {
-	s := reconcile.Subscription{ID: id, StripeCustomer: "cus_1", Status: pick(t, id+" status", someStatuses...),
+	s := reconcile.Subscription{ID: id, StripeCustomer: pick(t, id+" buyer", "cus_1", "cus_1", "cus_1", "cus_2"), Status: pick(t, id+" status", someStatuses...),
 		Created: ago(t, id+" created"), CollectionPaused: rarely(t, id+" collection paused", 5),
 		StatusSince: noon.Add(-pick(t, id+" status since", someAges...)), UnpaidSince: ago(t, id+" unpaid since"),
 		ByID: !rarely(t, id+" from a listing", 4), Gone: rarely(t, id+" gone", 12), DomainChecked: rapid.Bool().Draw(t, id+" domain checked"),
@@ -163,6 +163,7 @@ func drawHosting(t *rapid.T, id int64) reconcile.Hosting {
 		h.Usage = []reconcile.Usage{{Name: "websites", Used: int64(rapid.IntRange(0, 12).Draw(t, label+" websites"))}}
 		h.Usage = append(h.Usage, reconcile.Usage{Name: "disk", Used: int64(rapid.IntRange(0, 12).Draw(t, label+" disk"))})
 	}
+	h.Content = drawContent(t, label)
 	switch {
 	case h.State == reconcile.HostingSuspended && rapid.Bool().Draw(t, label+" by us"):
 		h.SuspendedByUs = noon.Add(-pick(t, label+" suspended", someAges...))
@@ -170,6 +171,22 @@ func drawHosting(t *rapid.T, id int64) reconcile.Hosting {
 		h.TerminatedByUs = noon.Add(-time.Hour)
 	}
 	return h
+}
+
+// drawContent is what was listed of a hosting, once, lately or never.
+func drawContent(t *rapid.T, label string) (c reconcile.Content) {
+	if rapid.Bool().Draw(t, label+" never listed") {
+		return c
+	}
+	c.ReadAt = noon.Add(-pick(t, label+" listed", 0, 0, 0, time.Minute, 11*time.Minute, 31*24*time.Hour))
+	if rarely(t, label+" refused", 8) {
+		c.Unread = "403 Forbidden"
+		return c
+	}
+	if c.Count = rapid.IntRange(0, 2).Draw(t, label+" sites"); c.Count > 0 {
+		c.Sites = []string{"a.example.com", "b.example.com"}[:c.Count]
+	}
+	return c
 }
 
 func drawBindings(t *rapid.T, c *reconcile.Customer) {
@@ -294,6 +311,7 @@ func (s scene) twin() scene {
 	c.Hostings = append([]reconcile.Hosting(nil), c.Hostings...)
 	for i := range c.Hostings {
 		c.Hostings[i].Usage = append([]reconcile.Usage(nil), c.Hostings[i].Usage...)
+		c.Hostings[i].Content.Sites = append([]string(nil), c.Hostings[i].Content.Sites...)
 	}
 	c.Lookalikes = append([]reconcile.Lookalike(nil), c.Lookalikes...)
 	c.MarkedOrgs = append([]reconcile.Org(nil), c.MarkedOrgs...)

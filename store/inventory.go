@@ -36,16 +36,19 @@ func (s *Store) SaveOwners(ctx context.Context, tok reconcile.Token, org string,
 }
 
 const hostingColumns = `SELECT id, org_id, plan_id, state, suspended_by, friendly_name, usage, observed_at,
-	suspended_by_us, terminated_by_us, website, website_taken, bound`
+	suspended_by_us, terminated_by_us, website, website_taken, bound, content, content_read_at`
 
 func scanHosting(row scan) (h reconcile.Hosting, err error) {
 	var state string
-	var usage sql.RawBytes
+	var usage, content sql.RawBytes
 	if err := row(&h.ID, &h.Org, &h.Plan, &state, &h.SuspendedBy, &h.FriendlyName, &usage, into(&h.ObservedAt),
-		into(&h.SuspendedByUs), into(&h.TerminatedByUs), &h.Website, &h.WebsiteTaken, &h.Bound); err != nil {
+		into(&h.SuspendedByUs), into(&h.TerminatedByUs), &h.Website, &h.WebsiteTaken, &h.Bound, &content, into(&h.Content.ReadAt)); err != nil {
 		return h, err
 	}
 	h.State = reconcile.ParseHostingState(state)
+	if err := decodeContent(content, &h.Content); err != nil {
+		return h, badRow("content of hosting", h.ID, err)
+	}
 	if usage == nil {
 		return h, nil
 	}

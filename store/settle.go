@@ -30,7 +30,7 @@ func (s *Store) Settle(ctx context.Context, tok reconcile.Token, o reconcile.Out
 		if !o.MetadataOK {
 			return nil
 		}
-		_, err := tx.exec(ctx, "UPDATE subscriptions SET metadata_org = $2, metadata_hosting = $3 WHERE id = $1",
+		_, err := tx.exec(ctx, "UPDATE subscriptions SET metadata_org = $2, metadata_hosting = $3, metadata_written = $3 WHERE id = $1",
 			o.Action.Subscription, o.Action.Org, o.Action.Hosting)
 		return err
 	})

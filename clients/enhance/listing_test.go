@@ -318,3 +318,64 @@ func TestAPanelWithoutCustomersHasNone(t *testing.T) {
 		}
 	}
 }
+
+// sitePage is a page of websites, as Website in the vendor's document: a domain that is
+// an object, and a subscription that is a number.
+func sitePage(total int, sites ...string) string {
+	return fmt.Sprintf(`{"items":[%s],"total":%d}`, strings.Join(sites, ","), total)
+}
+
+func site(id, domain, more string) string {
+	return fmt.Sprintf(`{"id":%q,"domain":{"id":"d","domain":%q,"kind":"primary"},"kind":"normal","size":0,%s}`, id, domain, more)
+}
+
+func TestTheWebsitesOfAnOrgAreAllOfThemAndWhereTheyAre(t *testing.T) {
+	pages := map[string]string{
+		"0": sitePage(5, site("s1", "b.example.com", `"subscriptionId":42,"status":"active","orgId":"`+strings.ToUpper(otherOrg)+`"`),
+			site("s2", "gone.example.com", `"subscriptionId":42,"status":"deleted"`)),
+		"2": sitePage(5, site("s3", "a.example.com", `"subscriptionId":43.0,"status":"disabled"`), site("s4", "new.example.com", `"subscriptionId":43,"status":"frozen"`)),
+		"4": sitePage(5, `{"id":"s5","domain":"plain.example.com","subscriptionId":44}`),
+	}
+	url := served(t, func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path != "/api/orgs/"+otherOrg+"/websites" || r.URL.Query().Has("recursion") {
+			t.Errorf("asked %s", r.URL)
+		}
+		say(w, 200, "%s", pages[r.URL.Query().Get("offset")])
+	})
+	got, err := fast(t, url).Websites(t.Context(), otherOrg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := []reconcile.Website{{Domain: "a.example.com", Hosting: 43}, {Domain: "b.example.com", Hosting: 42},
+		{Domain: "new.example.com", Hosting: 43}, {Domain: "plain.example.com", Hosting: 44}}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("(-want +got)\n%s", diff)
+	}
+}
+
+// What cannot be told apart must never look like an empty hosting.
+func TestWebsitesOfWhichItIsNotKnownWhereTheyAreAreAnError(t *testing.T) {
+	for name, page := range map[string]string{
+		"no hosting":             sitePage(1, site("s1", "a.example.com", `"status":"active"`)),
+		"a hosting of null":      sitePage(1, site("s1", "a.example.com", `"subscriptionId":null`)),
+		"a hosting of nothing":   sitePage(1, site("s1", "a.example.com", `"subscriptionId":0`)),
+		"half a hosting":         sitePage(1, site("s1", "a.example.com", `"subscriptionId":42.5`)),
+		"somebody else's":        sitePage(1, site("s1", "a.example.com", `"subscriptionId":42,"orgId":"`+noID+`"`)),
+		"a page before the end":  sitePage(2, site("s1", "a.example.com", `"subscriptionId":42`)),
+		"an object without list": `{}`,
+	} {
+		t.Run(name, func(t *testing.T) {
+			url := served(t, func(w http.ResponseWriter, r *http.Request) {
+				if r.URL.Query().Get("offset") != "0" {
+					say(w, 200, "%s", sitePage(2))
+					return
+				}
+				say(w, 200, "%s", page)
+			})
+			sites, err := fast(t, url).Websites(t.Context(), otherOrg)
+			if diff := cmp.Diff("malformed", verdict(err)); diff != "" || len(sites) != 0 {
+				t.Errorf("(-want +got)\n%s%v %v", diff, sites, err)
+			}
+		})
+	}
+}

@@ -88,6 +88,10 @@ var ops = []op{
 		_, err := n.client.OwnerEmails(ctx, n.org)
 		return err
 	}},
+	{"read the websites", "GET /orgs/{org}/websites", "read", "not found", func(ctx context.Context, n *town) error {
+		_, err := n.client.Websites(ctx, n.org)
+		return err
+	}},
 	{"read the version", "GET /version", "read", "permanent", func(ctx context.Context, n *town) error {
 		_, err := n.client.Version(ctx)
 		return err

@@ -227,6 +227,35 @@ func (c *Client) Hosting(ctx context.Context, org string, id int64) (reconcile.H
 	return wire.hosting(org, now), nil
 }
 
+// Websites lists the websites of a customer that are not deleted, each with the hosting
+// that it is on, by domain. One without a hosting could be on any of them, and nothing
+// could be said of what is on which: fault.Malformed. Control panels and such that a
+// customer's org does not have are listed like any other; what is there is there.
+func (c *Client) Websites(ctx context.Context, org string) ([]reconcile.Website, error) {
+	if err := c.checkOrgID(org); err != nil {
+		return nil, err
+	}
+	at := get(routeWebsites, org).about(anOrg)
+	wires, err := list[websiteWire](ctx, c, at, nil)
+	if err != nil {
+		return nil, err
+	}
+	sites := make([]reconcile.Website, 0, len(wires))
+	for _, w := range wires {
+		switch {
+		case !w.live():
+			continue
+		case w.OrgID != "" && !strings.EqualFold(w.OrgID, org):
+			return nil, mismatch(at, "website %s belongs to organisation %s", clip(w.ID), clip(w.OrgID))
+		case w.hosting() == 0:
+			return nil, mismatch(at, "website %s names no hosting", clip(w.ID))
+		}
+		sites = append(sites, reconcile.Website{Domain: w.domain(), Hosting: w.hosting()})
+	}
+	slices.SortFunc(sites, func(a, b reconcile.Website) int { return strings.Compare(a.Domain, b.Domain) })
+	return sites, nil
+}
+
 // belongs checks whose a subscription is, and that it says on which plan it is:
 // both are required by the API, and a live hosting without a plan would look as
 // if its plan had to be changed.

@@ -169,17 +169,26 @@ func (w websiteWire) has(key string) bool {
 
 // site is where a website is; hosting 0 where the panel does not say.
 func (w websiteWire) site() reconcile.Site {
-	n, err := w.SubscriptionID.Float64()
-	if err != nil || n < 1 || n != math.Trunc(n) {
-		n = 0
-	}
-	return reconcile.Site{Org: strings.ToLower(w.OrgID), Hosting: int64(n)}
+	return reconcile.Site{Org: strings.ToLower(w.OrgID), Hosting: w.hosting()}
 }
+
+// hosting is the subscription that it is on (Website.subscriptionId, a number); 0 where
+// the panel does not say.
+func (w websiteWire) hosting() int64 {
+	n, err := w.SubscriptionID.Float64()
+	if err != nil || n < 1 || n > 1<<53 || n != math.Trunc(n) {
+		return 0
+	}
+	return int64(n)
+}
+
+// live tells whether it is there; a word for its state that we do not know means that
+// it is.
+func (w websiteWire) live() bool { return w.Status != "deleted" }
 
 // on reports whether this is a live website of that domain on that hosting.
 func (w websiteWire) on(hosting int64, domain string) bool {
-	n, err := w.SubscriptionID.Float64()
-	return err == nil && n == float64(hosting) && w.Status != "deleted" && strings.EqualFold(w.domain(), domain)
+	return w.hosting() == hosting && w.live() && strings.EqualFold(w.domain(), domain)
 }
 
 // instants are the forms of createdAt, which is documented as a string and no

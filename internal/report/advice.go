@@ -27,5 +27,6 @@ var advice = map[reconcile.HoldKind]string{
 	reconcile.HoldMode:              "MODE does not allow it; see what would happen with stripe-enhance plan, then change MODE",
 	reconcile.HoldEvidence:          "the run did not trust what it saw; see the notes, and run again when the cause is mended",
 	reconcile.HoldDomainTaken:       "the domain exists in the panel already; move it there, or ask the customer for another",
+	reconcile.HoldContent:           "the sentence lists what is on each hosting; suspend the one that goes in the panel, or bind the one that stays as it says",
 	reconcile.HoldGone:              "Stripe does not know the subscription any more; is this the key of the right account?",
 }

@@ -178,8 +178,8 @@ func (r *Rig) NewEngine(change func(*engine.Options)) *engine.Engine {
 // Ports are the real store and clients as the engine sees them.
 func (r *Rig) Ports() engine.Ports {
 	return engine.Ports{Billing: r.Stripe, Account: r.Stripe, Panel: r.Panel, Census: r.Panel, Owners: r.Panel, Provisioner: r.Panel,
-		Websites: r.Panel, Terminator: r.Panel, Mirror: r.Store, Cursors: r.Store, Queue: r.Store, Timetable: r.Store,
-		Journal: r.Store, Inventory: r.Store, Catalogue: r.Store, History: r.Store, Evidence: r.Store, Withheld: r.Store, Existing: r.Store, Leases: r.Store}
+		Websites: r.Panel, Contents: r.Panel, Terminator: r.Panel, Mirror: r.Store, Cursors: r.Store, Queue: r.Store, Timetable: r.Store,
+		Journal: r.Store, Inventory: r.Store, Shelf: r.Store, Catalogue: r.Store, History: r.Store, Evidence: r.Store, Withheld: r.Store, Existing: r.Store, Leases: r.Store}
 }
 
 // Close ends the process, so to speak: the database is closed as it is.

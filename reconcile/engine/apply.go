@@ -123,7 +123,7 @@ func (r *run) applyOne(ctx context.Context, id string) {
 				return back.err
 			}
 			if rests(r.catalog, a) && r.clock().Sub(premise[a.ID]) > premiseAge {
-				if err := r.readPremise(ctx, c, a); err != nil {
+				if err := r.readPremise(ctx, c, a, d.Contents); err != nil {
 					return fmt.Errorf("%s: checking the premise: %w", describe(a), err)
 				}
 				premise[a.ID] = r.clock()
@@ -200,8 +200,9 @@ func rests(c *reconcile.Catalog, a reconcile.Action) bool {
 // bound to the hosting, and last the hosting itself. One that goes does so because
 // nothing else needs it, so before that whatever else the customer has at both sides,
 // unless it was just read: another subscription may have grown without an event that
-// told, and what serves it must be there.
-func (r *run) readPremise(ctx context.Context, c *reconcile.Customer, a reconcile.Action) error {
+// told, and what serves it must be there; and what is on the hostings, where it mattered
+// which of them goes.
+func (r *run) readPremise(ctx context.Context, c *reconcile.Customer, a reconcile.Action, contents []string) error {
 	var served []string
 	for _, b := range c.Bindings {
 		if b.Hosting == a.Hosting && !slices.Contains(served, b.Subscription) {
@@ -211,6 +212,11 @@ func (r *run) readPremise(ctx context.Context, c *reconcile.Customer, a reconcil
 	if a.Kind != reconcile.ChangePlan {
 		if err := r.readAround(ctx, c, a.Hosting, served); err != nil {
 			return err
+		}
+		for _, org := range contents {
+			if err := r.readContent(ctx, org); err != nil {
+				return err
+			}
 		}
 	}
 	for _, id := range served {

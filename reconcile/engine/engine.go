@@ -64,6 +64,7 @@ type Ports struct {
 	Owners      Owners
 	Provisioner Provisioner
 	Websites    Websites
+	Contents    Contents
 	Terminator  Terminator
 
 	Mirror    Mirror
@@ -72,6 +73,7 @@ type Ports struct {
 	Timetable Timetable
 	Journal   Journal
 	Inventory Inventory
+	Shelf     Shelf
 	Catalogue Catalogue
 	History   History
 	Evidence  Evidence
@@ -115,7 +117,7 @@ type Engine struct {
 
 // New checks that everything required is there.
 func New(o Options, p Ports) (*Engine, error) {
-	for _, port := range []any{p.Billing, p.Account, p.Panel, p.Census, p.Owners, p.Provisioner, p.Websites, p.Mirror, p.Cursors, p.Queue,
+	for _, port := range []any{p.Billing, p.Account, p.Panel, p.Census, p.Owners, p.Provisioner, p.Websites, p.Contents, p.Shelf, p.Mirror, p.Cursors, p.Queue,
 		p.Timetable, p.Journal, p.Inventory, p.Catalogue, p.History, p.Evidence, p.Withheld, p.Existing, p.Leases} {
 		if port == nil {
 			return nil, errors.New("engine: a port is missing")

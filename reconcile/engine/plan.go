@@ -308,6 +308,8 @@ func (r *run) answer(ctx context.Context, n reconcile.Need) error {
 		defer r.mu.Unlock()
 		r.readSubs[n.Subscription] = true
 		return nil
+	case reconcile.NeedContent:
+		return r.readContent(ctx, n.Org)
 	}
 	return fault.Errorf(fault.Permanent, "a need of unknown kind %d", n.Kind)
 }

@@ -267,6 +267,22 @@ type Leases interface {
 	FullNudged(ctx context.Context) (bool, error)
 }
 
+// Contents reads what customers have on their hostings. Split from Panel because it is
+// asked only when one of several hostings of a customer is to go.
+type Contents interface {
+	// Websites lists every website of an org that is not deleted, with the hosting it
+	// is on: complete, or an error. fault.Denied, fault.Permanent and fault.Malformed
+	// when this panel or token will not tell. Safe for concurrent use.
+	Websites(ctx context.Context, org string) ([]reconcile.Website, error)
+}
+
+// Shelf keeps what was on the hostings when somebody had to know.
+type Shelf interface {
+	// SaveContent stores the complete list of an org's websites, or why the panel
+	// refuses it, for every hosting of that org that is known.
+	SaveContent(ctx context.Context, tok reconcile.Token, org string, sites []reconcile.Website, unread string, now time.Time) error
+}
+
 // Websites are split from Provisioner because they are made only where a domain
 // was ordered.
 type Websites interface {
