@@ -35,7 +35,10 @@ func TestWhomAnOrgIsSharedWith(t *testing.T) {
 		{"one whose org has a second owner", func(c *reconcile.Customer) { kin(c).Org.Owners = []string{"ada@example.com", "eve@example.com"} }, apart},
 		{"one who came to her address after the invitation", func(c *reconcile.Customer) { kin(c).EmailChanged = noon }, apart},
 		{"one who came to her address before the invitation", func(c *reconcile.Customer) { kin(c).EmailChanged = noon.Add(-time.Second) }, shared},
-		{"one who came to her address, and nobody was invited", func(c *reconcile.Customer) { k := kin(c); k.EmailChanged, k.Invited = noon.Add(-time.Hour), time.Time{} }, apart},
+		{"one who came to her address, and nobody was invited", func(c *reconcile.Customer) {
+			k := kin(c)
+			k.EmailChanged, k.Invited = noon.Add(-time.Hour), time.Time{}
+		}, apart},
 		{"one who is a guest there", func(c *reconcile.Customer) { kin(c).Guest = true }, apart},
 		{"one whose org is suspended", func(c *reconcile.Customer) { kin(c).Org.Suspended = true }, apart},
 		{"one whose org was deleted", func(c *reconcile.Customer) { kin(c).Org.Deleted = true }, apart},
