@@ -196,7 +196,8 @@ func (pl *planner) byTombstone() {
 }
 
 // markerTwice tells that the slot is taken: by a binding, be it to a hosting that
-// has ended, or by another living hosting with the same marker.
+// has ended, or by another living hosting with the same marker, whatever is bound to it
+// by now.
 func (pl *planner) markerTwice(m Marker, hosting int64) bool {
 	for i := range pl.c.Bindings {
 		b := &pl.c.Bindings[i]
@@ -212,7 +213,7 @@ func (pl *planner) markerTwice(m Marker, hosting int64) bool {
 	}
 	for i := range pl.c.Hostings {
 		h := &pl.c.Hostings[i]
-		if h.ID != hosting && h.TerminatedByUs.IsZero() && servable(h.State) && pl.marker(h) == m && !pl.bound(h.ID) {
+		if h.ID != hosting && h.TerminatedByUs.IsZero() && servable(h.State) && pl.marker(h) == m {
 			return true
 		}
 	}

@@ -19,33 +19,42 @@ type Second struct {
 // an answer that came after it was given up.
 func (pl *planner) holdSecond(h *Hosting) {
 	m := pl.marker(h)
-	other, bound := pl.first(m, h.ID)
+	other, by := pl.first(m, h.ID)
 	pl.readAgain(Need{Kind: NeedHosting, Org: h.Org, Hosting: h.ID}, h.ObservedAt)
 	reason := fmt.Sprintf("hosting %d in org %s carries the marker %s of hosting %d too: delete the one that is not used in the panel, nothing is created or bound until then",
 		h.ID, h.Org, h.Marker(), other)
-	if bound {
+	if by != "" {
 		reason = fmt.Sprintf("hosting %d in org %s carries the marker %s of hosting %d, to which %s is bound: two were made for what is paid once. "+
 			"Delete the one that is not used in the panel; where hosting %d is the one that is used, run `stripe-enhance customers bind %s %d` before that. "+
 			"Nothing is created for %s until then",
-			h.ID, h.Org, h.Marker(), other, m.StripeID, h.ID, m.StripeID, h.ID, m.StripeID)
+			h.ID, h.Org, h.Marker(), other, by, h.ID, by, h.ID, m.StripeID)
 	}
 	pl.hold(Hold{Kind: HoldDuplicate, Subscription: m.StripeID, Hosting: h.ID, Reason: reason})
 }
 
-// first is the other hosting that a marker stands for, and whether the slot is bound
-// to it.
-func (pl *planner) first(m Marker, but int64) (hosting int64, bound bool) {
+// first is the other hosting that a marker stands for, and the subscription that is
+// bound to it; "" when none is.
+func (pl *planner) first(m Marker, but int64) (hosting int64, by string) {
 	of := func(b Binding) bool { return b.Subscription == m.StripeID && b.Slot == m.Slot && b.Hosting != but }
 	if i := slices.IndexFunc(pl.c.Bindings, of); i >= 0 {
-		return pl.c.Bindings[i].Hosting, true
+		return pl.c.Bindings[i].Hosting, m.StripeID
 	}
 	if i := slices.IndexFunc(pl.links, func(l link) bool { return of(l.Binding) }); i >= 0 {
-		return pl.links[i].Hosting, true
+		return pl.links[i].Hosting, m.StripeID
 	}
-	if i := slices.IndexFunc(pl.c.Hostings, func(h Hosting) bool { return h.ID != but && pl.marker(&h) == m && servable(h.State) }); i >= 0 {
-		return pl.c.Hostings[i].ID, false
+	for i := range pl.c.Hostings {
+		h := &pl.c.Hostings[i]
+		if h.ID == but || pl.marker(h) != m || !servable(h.State) || !h.TerminatedByUs.IsZero() {
+			continue
+		}
+		if hosting == 0 {
+			hosting = h.ID
+		}
+		if i := slices.IndexFunc(pl.links, func(l link) bool { return l.Hosting == h.ID }); i >= 0 {
+			return h.ID, pl.links[i].Subscription
+		}
 	}
-	return 0, false
+	return hosting, ""
 }
 
 // secondOrgs tells that orgs carry the customer's marker beside the one that is bound.

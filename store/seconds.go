@@ -18,7 +18,7 @@ func unmade(kind, same, made string) string {
 
 // Seconds finds what was made a second time and not by this database's journal: up to
 // limit living hostings with the marker of a subscription whose slot is bound to
-// another living one, and orgs with the marker of a customer who has another. Markers
+// another living one, or that is another bound one's too, and orgs with the marker of a customer who has another. Markers
 // with another word than this installation's are not looked at.
 func (s *Store) Seconds(ctx context.Context, instance string, limit int) ([]reconcile.Second, error) {
 	var all []reconcile.Second
@@ -28,10 +28,14 @@ func (s *Store) Seconds(ctx context.Context, instance string, limit int) ([]reco
 		all = append(all, r)
 		return err
 	}
-	hostings := `SELECT h.marker_id, h.marker_slot, h.org_id, h.id, f.org_id, f.id FROM hostings h
-		JOIN bindings b ON b.subscription_id = h.marker_id AND b.slot = h.marker_slot AND b.hosting_id <> h.id
-		JOIN hostings f ON f.id = b.hosting_id AND f.terminated_by_us IS NULL AND f.state IN ('active', 'suspended')
-		WHERE NOT h.bound AND h.terminated_by_us IS NULL AND h.state IN ('active', 'suspended') AND h.marker_id <> '' AND h.marker_word IN ('', $1) AND ` +
+	living := func(h string) string {
+		return h + ".terminated_by_us IS NULL AND " + h + ".state IN ('active', 'suspended')"
+	}
+	hostings := `SELECT h.marker_id, h.marker_slot, h.org_id, h.id, f.org_id, f.id FROM hostings h JOIN hostings f ON f.id <> h.id AND ` + living("f") + `
+			AND f.id IN (SELECT b.hosting_id FROM bindings b WHERE b.subscription_id = h.marker_id AND b.slot = h.marker_slot
+				UNION SELECT m.id FROM hostings m WHERE m.bound AND m.marker_id <> '' AND m.marker_id = h.marker_id AND m.marker_slot = h.marker_slot AND m.marker_word IN ('', $1))
+		WHERE NOT h.bound AND ` + living("h") + ` AND h.marker_id <> '' AND h.marker_word IN ('', $1)
+		AND EXISTS (SELECT 1 FROM subscriptions s WHERE s.id = h.marker_id) AND ` +
 		unmade("create_subscription", "a.subscription_id = h.marker_id AND a.slot = h.marker_slot", "a.hosting_id = h.id") + ` ORDER BY h.marker_id, h.id LIMIT $2`
 	if err := s.query(ctx, "looking for what was made twice", hostings, []any{instance, limit}, take); err != nil {
 		return nil, err

@@ -148,13 +148,7 @@ func (y *play) hostingsOf(who int) []simulator.Hosting {
 
 func (y *play) staff(st Step) error {
 	if st.Kind == Elsewhere {
-		org := y.world.StaffCreateOrg("By hand", address(st.Who))
-		y.byHand = append(y.byHand, address(st.Who))
-		if st.Pick%2 == 0 {
-			_, err := y.world.StaffCreateHosting(org, 1+st.Pick%3, "by hand")
-			return err
-		}
-		return nil
+		return y.handMade(st)
 	}
 	all := y.hostingsOf(st.Who)
 	if len(all) == 0 {
@@ -202,6 +196,8 @@ func (y *play) operator(st Step) error {
 		return y.remap(y.offer)
 	case Approve:
 		return y.approve()
+	case SaidNew:
+		return y.sayNew(st)
 	}
 	return y.holds(st)
 }

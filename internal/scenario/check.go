@@ -1,6 +1,7 @@
 package scenario
 
 import (
+	"fmt"
 	"slices"
 	"strings"
 	"time"
@@ -31,6 +32,8 @@ const (
 	NoPanic       Invariant = "no panic"
 	Converges     Invariant = "what is wanted comes to be"
 	Quiet         Invariant = "then nothing more is done"
+	TwinsTold     Invariant = "two installations are told and stop"
+	AsksFirst     Invariant = "nothing is made beside what may be it"
 )
 
 var promises = map[Invariant]string{
@@ -50,6 +53,8 @@ var promises = map[Invariant]string{
 	LastResort:    "A hosting is deleted only where retention is on, for an ended subscription, after a suspension of ours that is as old as the retention period.",
 	NoPanic:       "No customer makes the program panic.",
 	Converges:     "Some time after the faults have stopped, every paid unit has its hosting on its plan, and nothing else of ours is up.",
+	TwinsTold:     "What two installations have made twice is told by each of them, and neither creates anything more until it is gone.",
+	AsksFirst:     "Nothing is made for an order while staff's hosting for the same customer is bound to nobody, nor on a panel that was in use before, until a person has said that it is new.",
 	Quiet:         "One more full run then changes nothing.",
 }
 
@@ -70,6 +75,7 @@ func (y *play) look(p *process, sent time.Time) {
 			y.staffStands(e, sent)
 		}
 		y.note(e)
+		y.madeBy(p, e)
 		if !e.Staff {
 			y.judgeEffect(p, e, sent)
 		}
@@ -92,7 +98,7 @@ func (y *play) note(e simulator.Effect) {
 	}
 	switch e.Kind {
 	case "create_subscription":
-		o = origin{staff: e.Staff, subscription: e.Subscription}
+		o = origin{staff: e.Staff, made: e.At, subscription: e.Subscription}
 	case "delete_subscription":
 		if e.Staff {
 			o.gone = e.At
@@ -126,9 +132,10 @@ func (y *play) judgeEffect(p *process, e simulator.Effect, sent time.Time) {
 	y.circumstances(p, e)
 	switch e.Kind {
 	case "create_org":
-		y.oneOrg(e)
+		y.oneOrg(p, e)
 	case "create_subscription":
-		y.oneHosting(e)
+		y.oneHosting(p, e)
+		y.beside(p, e)
 	case "suspend", "delete_subscription", "change_plan", "resume", "rename_subscription", "undelete_subscription":
 		if o := y.origin[e.Hosting]; o.staff {
 			y.violated(OursOnly, "%s of hosting %d, which staff made", e.Kind, e.Hosting)
@@ -190,7 +197,7 @@ func (y *play) circumstances(p *process, e simulator.Effect) {
 	}
 }
 
-func (y *play) oneOrg(e simulator.Effect) {
+func (y *play) oneOrg(p *process, e simulator.Effect) {
 	buyer := e.After.Name[strings.LastIndex(e.After.Name, "[")+1:]
 	buyer = strings.TrimSuffix(buyer, "]")
 	party := ""
@@ -204,7 +211,7 @@ func (y *play) oneOrg(e simulator.Effect) {
 		return
 	}
 	for org, of := range y.orgs {
-		if of == party && (y.lost.IsZero() || !y.emptied[org] || y.recognisable(org)) {
+		if of == party && (y.lost.IsZero() || !y.emptied[org] || y.recognisable(org)) && !y.inTheRace(p, []string{org}) {
 			y.violated(OneOrg, "%s has org %s and now %s", party, org, e.Org)
 		}
 	}
@@ -228,7 +235,7 @@ func (y *play) recognisable(org string) bool {
 	return false
 }
 
-func (y *play) oneHosting(e simulator.Effect) {
+func (y *play) oneHosting(p *process, e simulator.Effect) {
 	b := y.bill(e.Subscription)
 	if b == nil {
 		y.violated(OursOnly, "hosting %d was made for no subscription: %q", e.Hosting, e.After.Name)
@@ -238,10 +245,14 @@ func (y *play) oneHosting(e simulator.Effect) {
 		y.violated(OwnOwner, "hosting %d for %s was made in the org of %q", e.Hosting, b.party, party)
 	}
 	exist, same, there := 0, 0, map[int]bool{}
+	var others []string
 	for _, h := range y.world.Hostings() {
 		there[h.ID] = true
 		o := y.origin[h.ID]
 		if o.subscription == b.id && !o.staff {
+			if h.ID != e.Hosting {
+				others = append(others, fmt.Sprint(h.ID))
+			}
 			if o.bound || strings.HasSuffix(h.FriendlyName, "]") {
 				exist++
 			}
@@ -249,6 +260,9 @@ func (y *play) oneHosting(e simulator.Effect) {
 				same++
 			}
 		}
+	}
+	if (same > 1 || exist > y.most[b.id]) && y.inTheRace(p, others) {
+		return
 	}
 	if same > 1 {
 		y.violated(OneHosting, "%d hostings are called %q", same, e.After.Name)

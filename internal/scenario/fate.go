@@ -37,6 +37,7 @@ func (y *play) fate(c simulator.Call) simulator.Fault {
 			continue
 		}
 		fault := y.misfortune(f, write)
+		y.blind = y.blind || c.Side == simulator.Enhance && listing(c)
 		y.tell("    fault: %s", f)
 		return fault
 	}

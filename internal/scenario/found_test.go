@@ -13,7 +13,7 @@ const plainOrder = 40
 // ordinary is a company without anything special to it.
 func ordinary() Company {
 	return Company{
-		Policy: reconcile.Policy{Mode: reconcile.Enforce, Grace: 72 * time.Hour, Onboarding: reconcile.Invite, CreateWebsites: true},
+		Policy: reconcile.Policy{Mode: reconcile.Enforce, Grace: 72 * time.Hour, Onboarding: reconcile.Invite, CreateWebsites: true, NewAfter: everybodyIsNew},
 		Brakes: reconcile.Brakes{Suspend: reconcile.Limit{Count: 5}, ChangePlan: reconcile.Limit{Count: 5},
 			Create: reconcile.Limit{Count: 25}, Terminate: reconcile.Limit{Count: 1}},
 		Latency: 100 * time.Millisecond, Page: 25, AfterRetries: "cancel",
@@ -110,7 +110,20 @@ var found = []struct {
 		{Kind: SignUp, Pick: 45}, {Kind: Run, Pick: runFull}, {Kind: SignUp, N: 2, Pick: 19}, {Kind: CancelLater, Pick: 14}, {Kind: LoseDB, Pick: 2},
 		{Kind: StaffDelete, N: 1, Pick: 1}, {Kind: Run, Pick: runFull}, {Kind: Wait, Wait: 312 * time.Hour},
 	}},
+	{name: "staff have made a hosting on another plan for who orders", steps: []Step{
+		{Kind: Elsewhere, Pick: 2}, {Kind: Wait, Wait: 2 * time.Minute}, {Kind: SignUp, Pick: plainOrder}, {Kind: Run},
+	}},
+	{name: "the panel was in use before, and nobody has said who is new", company: undecided, steps: []Step{
+		{Kind: Elsewhere, Who: 1}, {Kind: Wait, Wait: 2 * time.Minute}, {Kind: SignUp, Pick: plainOrder}, {Kind: Run}, {Kind: Run, Pick: runFull},
+	}},
+	{name: "two installations make one hosting each, and the customer is back with another order", steps: []Step{
+		{Kind: Install}, {Kind: SignUp, Pick: plainOrder},
+		{Kind: Run, Pick: runFull, Cut: &Cut{At: "before-intent", Nth: 2, Meanwhile: []Step{{ID: 90, Kind: Run, N: second, Pick: runFull}}}},
+		{Kind: Cancel}, {Kind: SignUp, Pick: plainOrder},
+	}},
 }
+
+func undecided(c *Company) { c.Policy.NewAfter = time.Time{} }
 
 func withMetadata(c *Company) { c.Policy.WriteMetadata = true }
 

@@ -10,6 +10,9 @@ import (
 // Generate makes the scenario of a seed. Each seed is a company of its own: a few
 // customers, a policy, a random choice of what can go wrong, and some thirty steps.
 func Generate(seed uint64) Scenario {
+	if s, ok := twins(seed); ok {
+		return s
+	}
 	g := generator{Rand: rand.New(rand.NewPCG(seed, 0x5ce9a210)), people: 1}
 	s := Scenario{Seed: seed, Company: g.company(), Faults: g.mix()}
 	g.people += g.IntN(4)
@@ -29,6 +32,7 @@ func Generate(seed uint64) Scenario {
 		g.next()
 	}
 	s.Steps = g.steps
+	existing(&s, g.people, g.id)
 	return s
 }
 

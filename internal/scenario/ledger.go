@@ -30,7 +30,11 @@ type ledger struct {
 	most      map[string]int       // subscription → most units it ever had at once
 	days      []dated              // effects that a brake counts
 	approvals []approval
-	byHand    []string // addresses of owners of orgs made by staff
+	byHand    []string          // addresses of owners of orgs made by staff
+	owner     map[string]string // org made by staff → who owns it
+	makers    map[string]maker  // of hostings and orgs, by id
+	raced     int               // things made twice by two installations at once
+	blind     bool              // a listing of the panel went wrong in the run at work
 	lost      time.Time
 	violent   int // violations of the simulators looked at
 	last      reconcile.Report
@@ -43,6 +47,10 @@ type desk struct {
 	mappings map[string]string
 	manual   []manual
 	known    map[string]bool // subscriptions that a run which ended well has seen
+	isNew    map[string]bool // orders of which the operator said so
+	// hasMet: a run has seen every hosting of the panel; populated: and some of them
+	// were made by staff before anything was bound.
+	hasMet, populated bool
 }
 
 // manual is a hold that a person set.
@@ -60,6 +68,7 @@ type backup struct {
 // origin is where a hosting came from, and what staff did to it.
 type origin struct {
 	staff        bool
+	made         time.Time
 	bound        bool   // a run that ended well has read it, and no database was lost since
 	subscription string // of its marker when it was made
 	gone         time.Time
@@ -79,10 +88,13 @@ type approval struct {
 	at   time.Time
 }
 
-func newDesk() desk { return desk{mappings: map[string]string{}, known: map[string]bool{}} }
+func newDesk() desk {
+	return desk{mappings: map[string]string{}, known: map[string]bool{}, isNew: map[string]bool{}}
+}
 
 func (d desk) clone() desk {
-	return desk{maps.Clone(d.mappings), slices.Clone(d.manual), maps.Clone(d.known)}
+	d.mappings, d.manual, d.known, d.isNew = maps.Clone(d.mappings), slices.Clone(d.manual), maps.Clone(d.known), maps.Clone(d.isNew)
+	return d
 }
 
 func (l *ledger) begin(offer map[string]int) {
@@ -91,6 +103,7 @@ func (l *ledger) begin(offer map[string]int) {
 	for price, plan := range offer {
 		l.offer[price] = strconv.Itoa(plan)
 	}
+	l.owner, l.makers = map[string]string{}, map[string]maker{}
 	l.read, l.emptied, l.up = map[int]bool{}, map[string]bool{}, map[string]time.Time{}
 	l.prices = slices.Sorted(maps.Keys(offer))
 }
@@ -240,8 +253,8 @@ func (y *play) served(p *process, r *http.Request, answer *http.Response, err er
 		}
 		y.tell("  %d %s %s %d %v", p.number, r.Method, r.URL.RequestURI(), status, err != nil)
 	}
-	if err != nil || r.Method != http.MethodGet || answer.StatusCode != http.StatusOK {
-		return
+	if err != nil || r.Method != http.MethodGet || answer.StatusCode != http.StatusOK || p.number == second {
+		return // what a second installation knows, this one does not
 	}
 	if id, ok := strings.CutPrefix(r.URL.Path, "/v1/subscriptions/"); ok {
 		y.answered[id] = true
@@ -268,6 +281,9 @@ func (y *play) marked(hosting int) bool {
 
 // learned counts what the run that ended well was told as known.
 func (y *play) learned(p *process) {
+	if p.number == second {
+		return
+	}
 	if !p.dry {
 		for id := range y.answered {
 			y.known[id] = true

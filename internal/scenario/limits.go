@@ -23,8 +23,8 @@ func (y *play) lastResort(e simulator.Effect) {
 func (y *play) brakes(p *process, e simulator.Effect) {
 	kind, ok := map[string]reconcile.Kind{"suspend": reconcile.Suspend, "change_plan": reconcile.ChangePlan,
 		"create_subscription": reconcile.CreateSubscription, "delete_subscription": reconcile.Terminate}[e.Kind]
-	if !ok {
-		return
+	if !ok || p != nil && p.number == second || p == nil && y.twin != nil {
+		return // a second installation counts for itself
 	}
 	limit, approved := y.Company.Brakes.Limit(kind).Count, 0
 	for _, a := range y.approvals {

@@ -34,6 +34,7 @@ type Outcome struct {
 	Runs      int
 	Calls     int
 	Effects   int
+	Raced     int // things that two installations made twice, being at it at once
 }
 
 // play is a scenario at work.
@@ -44,10 +45,11 @@ type play struct {
 	other *simulator.World // another company's Stripe account; made when needed
 
 	db        *database
-	backup    *backup // the last copy of the database, nil: none
-	processes [2]*process
+	backup    *backup   // the last copy of the database, nil: none
+	twin      *database // of a second installation; nil: there is none
+	processes [replicas + 1]*process
 	dead      []*process // those that died in the middle of a run
-	skew      [2]time.Duration
+	skew      [replicas + 1]time.Duration
 	lives     int
 
 	ledger
@@ -83,7 +85,7 @@ func Play(s Scenario, traced bool) (Outcome, error) {
 	if y.first == nil {
 		y.settle()
 	}
-	return Outcome{Violation: y.first, Trace: y.trace.String(), Runs: y.runs, Calls: y.calls, Effects: y.seen}, nil
+	return Outcome{Violation: y.first, Trace: y.trace.String(), Runs: y.runs, Calls: y.calls, Effects: y.seen, Raced: y.raced}, nil
 }
 
 // open puts three products and a service nobody hosts on sale, and sets the
@@ -111,6 +113,7 @@ func (y *play) close() {
 		y.kill(n)
 	}
 	y.db.close()
+	y.twin.close()
 	if y.backup != nil {
 		y.backup.db.close()
 	}
@@ -219,9 +222,11 @@ func (y *play) act(st Step) error {
 	case Calm, Storm:
 		y.calm = st.Kind == Calm
 		return nil
+	case Install:
+		return y.install()
 	case CopyDB, LoseDB, RestoreDB:
 		return y.disaster(st)
-	case MapRemove, MapBreak, MapSwap, MapRestore, HoldAdd, HoldRemove, Approve:
+	case MapRemove, MapBreak, MapSwap, MapRestore, HoldAdd, HoldRemove, Approve, SaidNew:
 		return y.operator(st)
 	case StaffSuspend, StaffResume, StaffDelete, StaffPurge, StaffPlan, StaffRename, Elsewhere:
 		return y.staff(st)
@@ -278,6 +283,7 @@ func (y *play) finished(p *process, rep reconcile.Report, err error) {
 	y.runs++
 	y.last = rep
 	if err == nil {
+		y.met(p)
 		y.learned(p)
 	}
 	if !y.traced {

@@ -27,6 +27,9 @@ import (
 // renewEvery is how often a process asks for its lease: a third of 30 seconds.
 const renewEvery = 10 * time.Second
 
+// replicas is how many processes can be at work on the database.
+const replicas = 2
+
 // process is one replica of the program: a store, two clients and an engine of
 // its own. It is its clients' way to the simulators, and that is where it can be
 // interrupted. Everything of it happens in one goroutine at a time.
@@ -38,6 +41,7 @@ type process struct {
 
 	foreign bool // its Stripe key is another company's
 	renewed time.Time
+	began   time.Time // the run at work
 
 	cut     *Cut // what happens in the middle of the run at work
 	passed  map[string]int
@@ -60,8 +64,11 @@ func (p *process) now() time.Time { return p.play.world.Now().Add(p.play.skew[p.
 func (y *play) start(number int, foreign bool) (*process, error) {
 	y.lives++
 	p := &process{play: y, number: number, foreign: foreign, died: make(chan struct{}), release: make(chan struct{}), ended: make(chan struct{})}
-	var err error
-	if p.store, err = store.Open(context.Background(), store.Options{URL: y.db.url(), Now: p.now}); err != nil {
+	db, err := y.home(number)
+	if err != nil {
+		return nil, err
+	}
+	if p.store, err = store.Open(context.Background(), store.Options{URL: db.url(), Now: p.now}); err != nil {
 		return nil, err
 	}
 	key := y.world.StripeKey()
@@ -154,7 +161,7 @@ func (p *process) run(req engine.Request, cut *Cut) {
 		return // it is the one that is frozen
 	}
 	y := p.play
-	p.running, p.cut, p.dry, p.renewed = true, cut, req.Dry, y.world.Now()
+	p.running, p.cut, p.dry, p.renewed, p.began, y.blind = true, cut, req.Dry, y.world.Now(), y.world.Now(), false
 	p.passed, p.done = map[string]int{}, map[string]int{}
 	var rep reconcile.Report
 	var err error

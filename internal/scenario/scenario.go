@@ -84,20 +84,22 @@ const (
 	HoldAdd      Kind = "adds a hold"         // Who, N: subscription or customer, Pick: kind
 	HoldRemove   Kind = "removes holds"       // Who
 	Approve      Kind = "approves what waits" //
+	SaidNew      Kind = "is said to be new"   // Who, N: subscription
 )
 
 // Time, processes and the database.
 const (
-	Wait      Kind = "time passes"             // Wait
-	Run       Kind = "run"                     // N: process, Pick: mode, Who: of a targeted run, Cut
-	Restart   Kind = "restart"                 // N: process
-	WrongKey  Kind = "run with a foreign key"  // N: process
-	Skew      Kind = "clock jumps"             // N: process, Wait: by how much it is off
-	CopyDB    Kind = "database is copied"      //
-	LoseDB    Kind = "database is lost"        // Pick 0: the mappings are set again at once
-	RestoreDB Kind = "database is put back"    // to the last copy, if there is one
-	Calm      Kind = "faults stop for a while" //
-	Storm     Kind = "faults go on"            //
+	Wait      Kind = "time passes"                  // Wait
+	Run       Kind = "run"                          // N: process, Pick: mode, Who: of a targeted run, Cut
+	Restart   Kind = "restart"                      // N: process
+	WrongKey  Kind = "run with a foreign key"       // N: process
+	Skew      Kind = "clock jumps"                  // N: process, Wait: by how much it is off
+	CopyDB    Kind = "database is copied"           //
+	LoseDB    Kind = "database is lost"             // Pick 0: the mappings are set again at once
+	RestoreDB Kind = "database is put back"         // to the last copy, if there is one
+	Calm      Kind = "faults stop for a while"      //
+	Install   Kind = "a second installation begins" // with a copy of the database
+	Storm     Kind = "faults go on"                 //
 )
 
 // Modes of a Run, by Step.Pick.
@@ -184,7 +186,7 @@ func (st Step) String() string {
 		return fmt.Sprintf("the clock of process %d is off by %s", st.N, st.Wait)
 	case Restart, WrongKey:
 		return fmt.Sprintf("process %d: %s", st.N, st.Kind)
-	case CopyDB, RestoreDB, Calm, Storm, Approve, MapRestore:
+	case CopyDB, RestoreDB, Calm, Storm, Install, Approve, MapRestore:
 		return string(st.Kind)
 	case LoseDB, MapRemove, MapBreak, MapSwap:
 		return fmt.Sprintf("%s (%d)", st.Kind, st.Pick)

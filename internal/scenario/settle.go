@@ -24,11 +24,12 @@ var ending = []struct {
 // settle lets the faults stop, gives the program some time, and looks at what has
 // come of it all.
 func (y *play) settle() {
-	y.step, y.calm, y.skew = 0, true, [2]time.Duration{}
+	y.step, y.calm, y.skew = 0, true, [replicas + 1]time.Duration{}
 	for n := range y.processes {
 		y.stop(n)
 	}
 	y.tell("THE FAULTS STOP")
+	y.decided()
 	for _, e := range ending {
 		y.advance(e.wait)
 		p, err := y.process(0)
@@ -45,6 +46,7 @@ func (y *play) settle() {
 			return
 		}
 	}
+	y.bothTell()
 	y.converged()
 	if y.first != nil {
 		return
@@ -64,7 +66,7 @@ func (y *play) settle() {
 
 // converged compares what every customer pays for with what is up.
 func (y *play) converged() {
-	if y.Company.Policy.Mode != reconcile.Enforce {
+	if y.Company.Policy.Mode != reconcile.Enforce || y.twin != nil { // what one of two has suspended is somebody else's to the other
 		return
 	}
 	parties := map[string]bool{}

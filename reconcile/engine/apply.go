@@ -265,7 +265,7 @@ func (r *run) lookFirst(ctx context.Context, c *reconcile.Customer, a reconcile.
 		}
 		return true, r.freshIndex(ctx) // a database that was put back may not know where else it is
 	case creates:
-		return false, r.barred(c)
+		return false, r.barred(c, a)
 	}
 	return false, nil
 }

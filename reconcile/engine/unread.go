@@ -220,22 +220,36 @@ var errBarred = errors.New("it may be there already")
 //     hold for what was there when the database knew nothing of the panel: names and
 //     e-mails change, and then nothing in the database remembers the old ones.
 //
+// None of them counts for an org that is owned by the customer or has its name, unless
+// a person has said that the order is new: it may hold what people made for it.
+//
 // An org without an owner says nothing about whose it is. So while one org cannot be
 // read, everybody who orders later than it was made is served, and of those who
 // ordered before, whoever it cannot belong to.
 //
 // What is barred is nobody's failure: it is looked for again, and counts for nothing.
-func (r *run) barred(c *reconcile.Customer) error {
+func (r *run) barred(c *reconcile.Customer, a reconcile.Action) error {
 	r.mu.Lock()
 	orgs := r.unreadable
 	r.mu.Unlock()
 	for _, o := range orgs {
-		if !r.elsewhere(c, o.Org) {
+		if !r.elsewhere(c, o.Org) || mayHoldItsOwn(c, a, o.Org) {
 			return fault.Errorf(fault.Transient, "%w: the hostings of org %s (%q) cannot be listed, and it may be this customer's. "+
 				"Delete or mend it in the panel, or name the right org in the metadata enhance_org_id of the subscription (%w)", errBarred, o.ID, o.Name, o.err)
 		}
 	}
 	return nil
+}
+
+// mayHoldItsOwn tells that an org shows by owner or name that what people made in it may
+// be for an order of the customer.
+func mayHoldItsOwn(c *reconcile.Customer, a reconcile.Action, o reconcile.Org) bool {
+	if slices.ContainsFunc(c.Subscriptions, func(s reconcile.Subscription) bool { return s.ID == a.Subscription && s.SaidNew }) {
+		return false
+	}
+	owner, name := reconcile.EmailKey(o.OwnerEmail), reconcile.NameKey(o.Name)
+	return owner != "" && owner == reconcile.EmailKey(c.Email) ||
+		name != "" && (name == reconcile.NameKey(c.Name) || name == reconcile.NameKey(c.Email))
 }
 
 // elsewhere tells that what a customer has cannot be in an org.

@@ -74,8 +74,9 @@ func TestWhatMayBeInAnOrgThatCannotBeListedIsNotMadeAgain(t *testing.T) {
 		"another's with the customer's name":         {"ada hosting", "bob@example.com", 0, false},
 		"another's with the customer's e-mail":       {"ada@example.com", "bob@example.com", 0, false},
 		"made for another, whose marker it has":      {"Ada Hosting [cus_other]", "", 0, true},
-		"nobody's, an hour before the order":         {"Ada Hosting", "", time.Hour, true},
-		"nobody's, too little before to be so sure":  {"Ada Hosting", "", 10 * time.Minute, false},
+		"nobody's, an hour before the order":         {"Bob Ltd", "", time.Hour, true},
+		"nobody's, too little before to be so sure":  {"Bob Ltd", "", 10 * time.Minute, false},
+		"by hand for her, an hour before, it seems":  {"ada  hosting", "", time.Hour, false},
 		"the customer's, an hour before: asked into": {"Ada Hosting", "ada@example.com", time.Hour, false},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -112,16 +113,25 @@ func TestWhatMayBeInAnOrgThatCannotBeListedIsNotMadeAgain(t *testing.T) {
 	}
 }
 
-// TestWhoHasAnOrgIsServedWhateverCannotBeListed: a second order of a customer.
+// TestWhoHasAnOrgIsServedWhateverCannotBeListed: a second order of a customer. Only what
+// has the customer's own name may hold what staff made for it; a person's word that the
+// order is new ends that.
 func TestWhoHasAnOrgIsServedWhateverCannotBeListed(t *testing.T) {
 	r := rig.New(t, rig.Options{})
 	price := priceFor(t, r, plans(r)[0])
 	signUp(t, r, simulator.SignUp{Email: "ada@example.com", Name: "Ada", Price: price})
 	r.Run(engine.Request{})
 	signUp(t, r, simulator.SignUp{Email: "ada@example.com", Name: "Ada", Price: price})
+	unlisted(r, simulator.NotDone(500), r.World.StaffCreateOrg("Bob", ""))
+	diff(t, "actions", []string{"create_subscription applied"}, kinds(r.Run(engine.Request{})))
+	third := signUp(t, r, simulator.SignUp{Email: "ada@example.com", Name: "Ada", Price: price})
 	unlisted(r, simulator.NotDone(500), r.World.StaffCreateOrg("Ada", ""))
-	rep := r.Run(engine.Request{})
-	diff(t, "actions", []string{"create_subscription applied"}, kinds(rep))
+	diff(t, "held", []string{"retry"}, holdKinds(r.Run(engine.Request{})))
+	if _, err := r.Store.SayNew(t.Context(), third.Subscription, true, r.World.Now()); err != nil {
+		t.Fatal(err)
+	}
+	r.World.Advance(6 * time.Minute)
+	diff(t, "actions of the third", []string{"create_subscription applied"}, kinds(r.Run(engine.Request{})))
 }
 
 // TestADatabaseThatWasLostMakesNothingAgainThatItCannotSee: Ada has a hosting in an
