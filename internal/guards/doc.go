@@ -10,6 +10,7 @@
 // `make guards` does this for all packages, `make guards PKG=reconcile` for one.
 // LIMIT=20 takes only about that many, spread over the package. OPERANDS=1 also
 // takes away the single operands of && and ||, which are three times as many.
+// LONGEST=20s leaves out tests that take longer, which finds fewer and soon.
 // REPORT=FILE writes the same report as JSON, FILES=REGEXP takes only guards in such
 // files. On two cores reconcile takes about five minutes, as does each client and the
 // server, the store half an hour and the engine two hours.

@@ -143,6 +143,7 @@ type binary struct {
 	tests []string
 
 	patience time.Duration
+	longest  time.Duration
 	log      io.Writer
 }
 

@@ -18,7 +18,8 @@ import (
 )
 
 const (
-	// recordLimit is for one test that runs alone; the longest takes two minutes.
+	// recordLimit is for one test that runs alone; the longest takes two minutes on a
+	// machine that does nothing else.
 	recordLimit = 15 * time.Minute
 	// A mutant hangs when its tests take [Options.Patience] beyond ten times of what
 	// they took when they were recorded.
@@ -47,6 +48,7 @@ type Options struct {
 	Files    *regexp.Regexp // only guards in files whose path matches; nil: all
 	Limit    int            // about so many mutants, spread over the package; 0: all
 	Operands bool           // single operands of && and || too
+	Longest  time.Duration  // tests that take longer by themselves are left out; 0: none
 	Jobs     int            // processes at a time; 0: one
 	Patience time.Duration  // after which, beyond ten times the usual, tests hang; 0: a minute
 	Known    []Known        // mutants that are known to be equivalent
@@ -99,7 +101,7 @@ func Examine(o Options) (*Result, error) {
 		if err != nil {
 			return nil, err
 		}
-		b.patience, b.log = o.Patience, o.Log
+		b.patience, b.longest, b.log = o.Patience, cmp.Or(o.Longest, recordLimit), o.Log
 		tests, broken := b.record(o.Jobs)
 		for _, name := range broken {
 			result.Broken = append(result.Broken, folder+" "+name)
@@ -156,11 +158,15 @@ func (b *binary) record(jobs int) (tests []timed, broken []string) {
 	parallel(jobs, b.tests, func(name string) {
 		path := b.path + "." + name
 		began := time.Now()
-		failed := b.run([]string{name}, recordLimit, recordEnv+"="+path)
+		failed := b.run([]string{name}, b.longest, recordEnv+"="+path)
 		took := time.Since(began)
 		all, err := readSeen(path)
 		mu.Lock()
 		defer mu.Unlock()
+		if failed == hangs && b.longest < recordLimit {
+			fmt.Fprintf(b.log, "%s takes longer than %s and is left out\n", name, b.longest)
+			return
+		}
 		if failed != "" || err != nil {
 			broken = append(broken, fmt.Sprintf("%s: %s", name, cmp.Or(failed, fmt.Sprint(err))))
 			return
@@ -196,6 +202,9 @@ func (b *binary) try(m *Mutant, tests []timed) {
 	fmt.Fprintf(b.log, "%s, by the tests of %s: %s\n", m.State, filepath.Base(b.dir), m)
 }
 
+// hangs is how a process ended that did not within its limit.
+const hangs = "hangs"
+
 // failure is a test that failed, but none within another.
 var failure = regexp.MustCompile(`(?m)^--- FAIL: (\w+)`)
 
@@ -224,7 +233,7 @@ func (b *binary) run(names []string, limit time.Duration, env string) string {
 	err = c.Run()
 	switch text := out.Bytes(); {
 	case ctx.Err() != nil, bytes.Contains(text, []byte("panic: test timed out")):
-		return "hangs"
+		return hangs
 	case err == nil:
 		return ""
 	default:

@@ -11,6 +11,7 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+	"time"
 )
 
 // examinations are the packages in the order of the harm that a missing guard does,
@@ -31,7 +32,7 @@ var examinations = []struct {
 }
 
 // TestEveryGuardIsMissed is `make guards`. PKG is a package, FILES a pattern of paths,
-// LIMIT about how many mutants of each package, OPERANDS=1 adds the operands of && and
+// LIMIT about how many mutants of each package, LONGEST=20s leaves longer tests out, OPERANDS=1 adds the operands of && and
 // ||, JOBS is how many processes run at a time, REPORT where the report goes as JSON.
 func TestEveryGuardIsMissed(t *testing.T) {
 	abs, err := filepath.Abs(top)
@@ -50,12 +51,19 @@ func TestEveryGuardIsMissed(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	longest := time.Duration(0)
+	if text := os.Getenv("LONGEST"); text != "" {
+		if longest, err = time.ParseDuration(text); err != nil {
+			t.Fatal(err)
+		}
+	}
 	var results []*Result
 	for _, e := range examinations {
 		if pkg := strings.Trim(os.Getenv("PKG"), "./"); pkg != "" && pkg != e.folder {
 			continue
 		}
 		r, err := Examine(Options{Top: abs, Folder: e.folder, Tests: e.tests, Files: files, Limit: number(t, "LIMIT", 0),
+			Longest:  longest,
 			Operands: os.Getenv("OPERANDS") != "", Jobs: number(t, "JOBS", 2), Log: os.Stderr, Known: known})
 		if err != nil {
 			t.Fatal(err)
