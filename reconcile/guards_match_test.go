@@ -275,3 +275,34 @@ func TestSentencesNameTheReason(t *testing.T) {
 		})
 	}
 }
+
+// A hosting with a site takes the place of an empty one, which goes. When a person has
+// withheld the first half of that, the second is not done either, whatever else is done
+// for the customer in between.
+func TestAnExchangeIsNotDoneByHalves(t *testing.T) {
+	exchanged := func(change func(c *reconcile.Customer)) func(*reconcile.Customer, *reconcile.Policy) {
+		return func(c *reconcile.Customer, _ *reconcile.Policy) {
+			c.Subscriptions[0].Status, c.Subscriptions[0].EndedAt = reconcile.StatusCanceled, noon
+			c.Hostings[0].Content = reconcile.Content{ReadAt: noon, Count: 1, Sites: []string{"a.example.com"}}
+			for id, sub := range map[int64]string{8: "2", 9: "15"} {
+				another(c, sub, reconcile.StatusActive, "price_basic").Created = noon.Add(-dayLong)
+				c.Bindings = append(c.Bindings, reconcile.Binding{Subscription: "sub_" + sub, Item: "si_" + sub, Slot: 1, Org: "org-1", Hosting: id, How: reconcile.BoundByCreate})
+				h := upAt(id, 1, "Basic [sub_"+sub+"/1]")
+				h.Content.ReadAt = noon
+				c.Hostings = append(c.Hostings, h)
+			}
+			for i := range c.Hostings {
+				if h := &c.Hostings[i]; h.ID == 9 {
+					h.State, h.SuspendedByUs, h.Content = reconcile.HostingSuspended, noon, reconcile.Content{ReadAt: noon, Count: 1, Sites: []string{"b.example.com"}}
+				}
+			}
+			change(c)
+		}
+	}
+	check(t, []guarded{
+		{"nothing withheld", exchanged(func(*reconcile.Customer) {}), "link:sub_2/2:7:si_2, resume:sub_15/1:9, suspend:sub_2/1:8"},
+		{"the first half withheld", exchanged(func(c *reconcile.Customer) {
+			c.Manual = []reconcile.ManualHold{{Kind: reconcile.KeepSuspended, Subscription: "sub_1", Author: "ops"}}
+		}), "resume:sub_15/1:9, hold manual, hold manual"},
+	})
+}

@@ -141,7 +141,7 @@ func (pl *planner) holdManual(m *ManualHold, a Action) {
 
 // filter withholds what people and the mode forbid.
 func (pl *planner) filter() {
-	kept := pl.out.Actions[:0]
+	kept := make([]Action, 0, len(pl.out.Actions)) // the actions are looked at until all are judged
 	for _, a := range pl.out.Actions {
 		if m := cmp.Or(pl.forbids(a), pl.forbidsBasis(a)); m != nil {
 			pl.at(m.Until)
