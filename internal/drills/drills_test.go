@@ -40,6 +40,8 @@ var all = []drill{
 	{"the clock is some hours off", "set it right (NTP)", clockOffByHours},
 	{"the database was restored from yesterday's backup", "older than the panel", databaseRestored},
 	{"the database was lost", "this database knew nothing of the panel", databaseLost},
+	{"customers made by hand, and a first run with `MODE=enforce`", "that no subscription is bound to", firstDay},
+	{"two installations with copies of one database", "another installation makes hostings", twoInstallations},
 	{"Enhance fails every read", "The run failed", readsFail},
 	{"Stripe is down for longer than the grace period", "listing events", stripeDown},
 	{"Enhance is down for a day", "The run failed", enhanceDown},

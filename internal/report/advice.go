@@ -20,7 +20,7 @@ var advice = map[reconcile.HoldKind]string{
 	reconcile.HoldMissing:           "the panel no longer has it; nothing is made anew until a person has looked",
 	reconcile.HoldDeleted:           "restore it in the panel, or cancel the subscription in Stripe",
 	reconcile.HoldDuplicate:         "remove the one that is not in use in the panel",
-	reconcile.HoldAdopt:             "a hosting like this exists already; if it is this one, set the subscription's metadata enhance_org_id and enhance_subscription_id in Stripe",
+	reconcile.HoldAdopt:             "it may be there already: stripe-enhance customers bind SUBSCRIPTION HOSTING if that is its hosting, stripe-enhance customers bind SUBSCRIPTION new if the order is new",
 	reconcile.HoldNoEmail:           "enter the customer's e-mail in Stripe",
 	reconcile.HoldDowngrade:         "the customer uses more than the smaller plan gives; ask them to make room, or change the plan by hand",
 	reconcile.HoldQuantity:          "is this price meant to be hosting? map the right one, or lower the quantity",
