@@ -115,6 +115,9 @@ func writes(f *fixture) map[string]func(context.Context, reconcile.Token) error 
 		"SaveOrgs": func(ctx context.Context, tok reconcile.Token) error {
 			return f.SaveOrgs(ctx, tok, []reconcile.Org{{ID: "org-z"}}, true, t0)
 		},
+		"SaveContent": func(ctx context.Context, tok reconcile.Token) error {
+			return f.SaveContent(ctx, tok, "org-a", nil, "", t0)
+		},
 		"SaveHostings": func(ctx context.Context, tok reconcile.Token) error {
 			return f.SaveHostings(ctx, tok, "org-z", []reconcile.Hosting{*activeHosting(99, "org-z")}, t0)
 		},

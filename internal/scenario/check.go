@@ -20,6 +20,7 @@ const (
 	OneHosting    Invariant = "one hosting for each unit"
 	OneOrg        Invariant = "one org for each customer"
 	OwnOwner      Invariant = "an org is its owner's"
+	KeepContent   Invariant = "what is in use is kept"
 	NothingForced Invariant = "nothing forced"
 	StaffStands   Invariant = "what staff did stands"
 	OursOnly      Invariant = "only what is ours is touched"
@@ -42,6 +43,7 @@ var promises = map[Invariant]string{
 	OneHosting:    "No two hostings that exist carry one marker, and no subscription gets more hostings than it has units; what staff deleted is not made again.",
 	OneOrg:        "No customer gets two orgs.",
 	OwnOwner:      "Only the address of the Stripe customer for whom an org was made is invited as its owner, and only who has the owner's address gets hosting in the org of another.",
+	KeepContent:   "No hosting with websites is suspended or deleted for want of a unit while an empty one of the same Stripe customer stays.",
 	NothingForced: "Nothing is forced, no org is deleted or suspended, no idempotency key is sent, and nothing is written that no client of ours writes.",
 	StaffStands:   "A suspension by staff is never lifted, and what staff deleted is never restored.",
 	OursOnly:      "Hostings and orgs that others made are not changed; a hosting is only added to an org whose owner is the customer.",
@@ -76,6 +78,7 @@ func (y *play) look(p *process, sent time.Time) {
 		}
 		y.note(e)
 		y.madeBy(p, e)
+		y.touch(e)
 		if !e.Staff {
 			y.judgeEffect(p, e, sent)
 		}
@@ -308,6 +311,9 @@ func (y *play) justify(e simulator.Effect, sent time.Time) {
 	}
 	if e.Kind == "delete_subscription" {
 		y.lastResort(e)
+	}
+	if e.Kind == "suspend" || e.Kind == "delete_subscription" {
+		y.keepsContent(e, sent)
 	}
 }
 

@@ -19,6 +19,7 @@ import (
 type ledger struct {
 	desk
 	identities
+	contents
 	offer     map[string]string // price → plan, as it should be
 	prices    []string
 	shots     []shot // the last minutes, oldest first
@@ -98,7 +99,7 @@ func (d desk) clone() desk {
 }
 
 func (l *ledger) begin(offer map[string]int) {
-	l.desk, l.identities, l.offer = newDesk(), newIdentities(), map[string]string{}
+	l.desk, l.identities, l.contents, l.offer = newDesk(), newIdentities(), newContents(), map[string]string{}
 	l.origin, l.orgs, l.most, l.answered = map[int]origin{}, map[string]string{}, map[string]int{}, map[string]bool{}
 	for price, plan := range offer {
 		l.offer[price] = strconv.Itoa(plan)

@@ -228,6 +228,8 @@ func (y *play) act(st Step) error {
 		return y.disaster(st)
 	case MapRemove, MapBreak, MapSwap, MapRestore, HoldAdd, HoldRemove, Approve, SaidNew:
 		return y.operator(st)
+	case BuildSite, DropSite, StaffMove:
+		return y.website(st)
 	case StaffSuspend, StaffResume, StaffDelete, StaffPurge, StaffPlan, StaffRename, Elsewhere:
 		return y.staff(st)
 	}

@@ -67,6 +67,8 @@ const (
 	Accept       Kind = "accepts invitations"  //
 	NewEmail     Kind = "changes the e-mail"   // N: which buyer, Pick: spelling
 	Elsewhere    Kind = "has hosting by staff" // an org made by hand
+	BuildSite    Kind = "builds a site"        // N: hosting of Who that is up
+	DropSite     Kind = "takes a site down"    // Pick: of those on such hostings
 )
 
 // Staff in the panel, and the operator.
@@ -76,6 +78,7 @@ const (
 	StaffDelete  Kind = "staff deletes"       // N
 	StaffPurge   Kind = "staff purges"        // N
 	StaffPlan    Kind = "staff changes plan"  // N, Pick
+	StaffMove    Kind = "staff moves a site"  // Pick: which, N: hosting of Who
 	StaffRename  Kind = "staff renames"       // N, Pick: with or without the marker
 	MapRemove    Kind = "unmaps a price"      // Pick
 	MapBreak     Kind = "maps to no plan"     // Pick

@@ -94,7 +94,11 @@ func (y *play) converged() {
 		}
 		slices.Sort(want)
 		slices.Sort(have)
-		if !slices.Equal(want, have) && (y.lost.IsZero() || !contains(have, want)) {
+		if slices.Contains(want, "plan 1") && y.outgrown(party) {
+			y.tell("  %s is excused: more websites than the smallest plan gives", party)
+			continue
+		}
+		if !slices.Equal(want, have) && !(contains(have, want) && (!y.lost.IsZero() || y.personChooses(party, len(want)))) {
 			y.violated(Converges, "%s pays for [%s] and has [%s]; the last run said: %s", party, strings.Join(want, ", "), strings.Join(have, ", "), y.said(party))
 		}
 	}
