@@ -53,8 +53,14 @@ func TestAMarkerBindsOnlyWhatIsReadAndInTheRightOrg(t *testing.T) {
 		}, "create_subscription:sub_1/2:1"},
 	})
 	c := world(func(c *reconcile.Customer) { c.Bindings, c.Hostings[0].ObservedAt = nil, time.Time{} })
-	if needs := reconcile.Decide(&c, catalog(), policy(), noon).Needs; len(needs) != 1 || needs[0] != (reconcile.Need{Kind: reconcile.NeedHosting, Org: "org-1", Hosting: 7}) {
+	d := reconcile.Decide(&c, catalog(), policy(), noon)
+	if needs := d.Needs; len(needs) != 1 || needs[0] != (reconcile.Need{Kind: reconcile.NeedHosting, Org: "org-1", Hosting: 7}) {
 		t.Errorf("before it was read: %+v", needs)
+	}
+	for _, a := range d.Actions {
+		if a.Kind == reconcile.Link {
+			t.Errorf("before it was read: %s", a.ID)
+		}
 	}
 }
 
@@ -285,7 +291,7 @@ func TestAnExchangeIsNotDoneByHalves(t *testing.T) {
 			c.Subscriptions[0].Status, c.Subscriptions[0].EndedAt = reconcile.StatusCanceled, noon
 			c.Hostings[0].Content = reconcile.Content{ReadAt: noon, Count: 1, Sites: []string{"a.example.com"}}
 			for id, sub := range map[int64]string{8: "2", 9: "15"} {
-				another(c, sub, reconcile.StatusActive, "price_basic").Created = noon.Add(-dayLong)
+				another(c, sub, reconcile.StatusActive, map[string]string{"2": "price_basic", "15": "price_pro"}[sub]).Created = noon.Add(-dayLong)
 				c.Bindings = append(c.Bindings, reconcile.Binding{Subscription: "sub_" + sub, Item: "si_" + sub, Slot: 1, Org: "org-1", Hosting: id, How: reconcile.BoundByCreate})
 				h := upAt(id, 1, "Basic [sub_"+sub+"/1]")
 				h.Content.ReadAt = noon
@@ -300,9 +306,9 @@ func TestAnExchangeIsNotDoneByHalves(t *testing.T) {
 		}
 	}
 	check(t, []guarded{
-		{"nothing withheld", exchanged(func(*reconcile.Customer) {}), "link:sub_2/2:7:si_2, resume:sub_15/1:9, suspend:sub_2/1:8"},
+		{"nothing withheld", exchanged(func(*reconcile.Customer) {}), "link:sub_2/2:7:si_2, resume:sub_15/1:9, change_plan:sub_15/1:9:1>2, suspend:sub_2/1:8"},
 		{"the first half withheld", exchanged(func(c *reconcile.Customer) {
 			c.Manual = []reconcile.ManualHold{{Kind: reconcile.KeepSuspended, Subscription: "sub_1", Author: "ops"}}
-		}), "resume:sub_15/1:9, hold manual, hold manual"},
+		}), "resume:sub_15/1:9, change_plan:sub_15/1:9:1>2, hold manual, hold manual"},
 	})
 }

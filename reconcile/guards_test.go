@@ -330,6 +330,12 @@ func TestAHoldStandsForEveryHostingOfItsSubscription(t *testing.T) {
 			c.Subscriptions[0].Status = reconcile.StatusUnpaid
 			c.Bindings = append(c.Bindings, reconcile.Binding{Subscription: "sub_1", Item: "si_1", Slot: 1, Org: "org-1", Hosting: 7})
 		}), "hold manual"},
+		{"by what it had before another took that over", func(c *reconcile.Customer, _ *reconcile.Policy) {
+			c.Subscriptions[0].Status, c.Subscriptions[0].EndedAt = reconcile.StatusCanceled, noon.Add(-time.Hour)
+			c.Hostings[0].FriendlyName, c.Hostings[0].State, c.Hostings[0].SuspendedByUs = "Basic", reconcile.HostingSuspended, noon
+			another(c, "2", reconcile.StatusActive, "price_pro")
+			c.Manual = []reconcile.ManualHold{{Kind: reconcile.KeepSuspended, Subscription: "sub_1", Author: "ops"}}
+		}, "hold manual, hold manual, hold manual"},
 		{"by what is bound in this very decision", of(reconcile.KeepSuspended, "sub_2", func(c *reconcile.Customer) {
 			c.Bindings = nil
 			c.Hostings[0].State, c.Hostings[0].SuspendedByUs = reconcile.HostingSuspended, noon
