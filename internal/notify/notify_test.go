@@ -154,6 +154,7 @@ func TestOnlyWhatChangedIsToldAndOnce(t *testing.T) {
 	}
 	plan := reconcile.HeldPlan{ID: "plan1", Kind: reconcile.Suspend, Actions: make([]reconcile.Action, 9), Reason: "9 of 20 at once."}
 	gated := reconcile.Report{Run: reconcile.RunRecord{Gates: []string{"the clock is off"}}}
+	waits := reconcile.Report{Waits: "another installation is at work", Run: reconcile.RunRecord{Gates: []string{"another installation is at work"}}}
 	for name, chapters := range map[string][]chapter{
 		"nothing happens":          {{}, {report: reconcile.Report{Run: full}}},
 		"the brake":                {{report: reconcile.Report{Plans: []reconcile.HeldPlan{plan}}, want: []string{"9 × suspend", "stripe-enhance approve plan1"}}, {report: reconcile.Report{Plans: []reconcile.HeldPlan{plan}}}, {}},
@@ -165,6 +166,9 @@ func TestOnlyWhatChangedIsToldAndOnce(t *testing.T) {
 			{report: parked("cus_b"), want: []string{"no longer set aside: cus_a"}}, {err: failed}, {report: parked("cus_b")}, {want: []string{"cus_b"}}},
 		"many are one message": {{report: parked("cus_1", "cus_2", "cus_3", "cus_4", "cus_5", "cus_6", "cus_7"), want: []string{"and 2 more"}}},
 		"a gate":               {{report: gated, want: []string{"nothing is taken away", "the clock is off"}}, {report: gated}, {}, {report: gated}, {report: reconcile.Report{Run: full}}, {report: gated, want: []string{"the clock"}}},
+		"nothing is created":   {{report: waits, want: []string{"another installation"}}, {report: waits}, {err: failed}, {report: waits}, {want: []string{"created again"}}, {}},
+		"nothing is created, and nothing taken away": {{report: reconcile.Report{Waits: waits.Waits, Run: reconcile.RunRecord{Gates: append([]string{"the clock is off"}, waits.Run.Gates...)}},
+			want: []string{"another installation", "nothing is taken away at present, because the clock is off."}}, {report: waits}},
 		"everything at once": {{report: reconcile.Report{Plans: []reconcile.HeldPlan{plan}, Holds: parked("cus_a").Holds, Run: gated.Run},
 			want: []string{"\n• ", "plan1", "cus_a", "the clock is off"}}},
 	} {

@@ -38,4 +38,6 @@
 //   - After a lost database it is not known which unit of a subscription a hosting
 //     was for: one that is no longer paid for may stay up, and is told.
 //   - A key of another company is noticed once there is a hosting by which to notice.
+//   - Two installations with copies of one database that are at it at the same moment
+//     make twice what both have just looked for in vain. It is told, and stops them.
 package scenario
