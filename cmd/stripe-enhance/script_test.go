@@ -76,6 +76,8 @@ func scripts(setup func(*testscript.Env), p testscript.Params) testscript.Params
 		"signup": command((*outside).signup),
 		"world":  command((*outside).verb),
 		"panel":  command((*outside).panel),
+		"site":   command((*outside).site),
+		"serves": command((*outside).serves),
 		"sql":    command((*outside).sql),
 		"lease":  command((*outside).lease),
 		"planid": command((*outside).planID),
@@ -172,6 +174,7 @@ func (o *outside) sim(ts *testscript.TestScript, args []string) {
 }
 
 // signup WHO PRICE [QUANTITY] orders, and sets $WHO and $WHO_customer to the ids.
+// WHO@OTHER is a further order of the same customer.
 func (o *outside) signup(ts *testscript.TestScript, args []string) {
 	if len(args) < 2 {
 		ts.Fatalf("usage: signup WHO PRICE [QUANTITY]")
@@ -182,11 +185,15 @@ func (o *outside) signup(ts *testscript.TestScript, args []string) {
 		ts.Check(err)
 		line.Quantity = n
 	}
-	done, err := o.simulated.SignUp(simulator.SignUp{Email: args[0] + "@example.com", Name: args[0], Lines: []simulator.Line{line}})
+	who, of, again := strings.Cut(args[0], "@")
+	if !again {
+		of = who
+	}
+	done, err := o.simulated.SignUp(simulator.SignUp{Email: of + "@example.com", Name: of, Lines: []simulator.Line{line}})
 	ts.Check(err)
-	o.signed[args[0]] = done
-	ts.Setenv(args[0], done.Subscription)
-	ts.Setenv(args[0]+"_customer", done.Customer)
+	o.signed[who] = done
+	ts.Setenv(who, done.Subscription)
+	ts.Setenv(who+"_customer", done.Customer)
 }
 
 // world VERB WHO… does something to each of them at Stripe; or "world plan NAME",
@@ -196,6 +203,7 @@ func (o *outside) verb(ts *testscript.TestScript, args []string) {
 		"cancel": o.simulated.Cancel, "unpaid": o.simulated.MarkUnpaid, "pay": o.simulated.Pay, "fail": o.simulated.FailPayment,
 		"strange": func(id string) error { return o.simulated.SetStatus(id, "dormant") },
 		"upgrade": func(id string) error { return o.simulated.ChangePrice(id, "", "price_pro_monthly") },
+		"two":     func(id string) error { return o.simulated.SetQuantity(id, "", 2) },
 	}
 	switch {
 	case args[0] == "plan":

@@ -101,7 +101,7 @@ func (y *play) note(e simulator.Effect) {
 	}
 	switch e.Kind {
 	case "create_subscription":
-		o = origin{staff: e.Staff, made: e.At, subscription: e.Subscription}
+		o = origin{staff: e.Staff, made: e.At, subscription: e.Subscription, org: e.Org}
 	case "delete_subscription":
 		if e.Staff {
 			o.gone = e.At
@@ -244,7 +244,7 @@ func (y *play) oneHosting(p *process, e simulator.Effect) {
 		y.violated(OursOnly, "hosting %d was made for no subscription: %q", e.Hosting, e.After.Name)
 		return
 	}
-	if party, ok := y.orgs[e.Org]; ok && party != b.party && !y.mayShare(b.party, e.Org) {
+	if party, ok := y.orgs[e.Org]; ok && party != b.party && !y.mayShare(b.party, e.Org) && !y.livesIn(b.party, e.Org, e.Hosting) {
 		y.violated(OwnOwner, "hosting %d for %s was made in the org of %q", e.Hosting, b.party, party)
 	}
 	exist, same, there := 0, 0, map[int]bool{}

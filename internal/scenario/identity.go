@@ -110,3 +110,14 @@ func (y *play) onlyItsOwner(e simulator.Effect) {
 		}
 	}
 }
+
+// livesIn tells that a customer was given hosting in an org before: it stays the
+// customer's, whatever becomes of the address.
+func (y *play) livesIn(customer, org string, but int) bool {
+	for id, o := range y.origin {
+		if b := y.bill(o.subscription); id != but && o.org == org && b != nil && b.party == customer && !o.staff {
+			return true
+		}
+	}
+	return false
+}

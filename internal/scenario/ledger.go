@@ -72,6 +72,7 @@ type origin struct {
 	made         time.Time
 	bound        bool   // a run that ended well has read it, and no database was lost since
 	subscription string // of its marker when it was made
+	org          string // in which it was made
 	gone         time.Time
 	suspended    time.Time // by us, if the last suspension was ours
 	byStaff      time.Time // by staff, if it was theirs
