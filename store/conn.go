@@ -4,6 +4,7 @@ import (
 	"context"
 	"database/sql"
 	"errors"
+	"fmt"
 	"math/rand/v2"
 	"time"
 
@@ -101,8 +102,7 @@ func (s *Store) fenced(ctx context.Context, op string, tok reconcile.Token, fn f
 func (s *Store) unfenced(ctx context.Context, op string, fn func(context.Context, conn) error) error {
 	return s.transact(ctx, op, func(ctx context.Context, tx conn) error {
 		if s.d == postgres {
-			limits := "SELECT set_config('lock_timeout', $1, true), set_config('idle_in_transaction_session_timeout', $2, true)"
-			if err := tx.each(ctx, limits, []any{lockLimit, idleLimit}, ignore); err != nil {
+			if err := tx.each(ctx, "SELECT "+settings(1), []any{lockLimit, idleLimit}, ignore); err != nil {
 				return err
 			}
 		}
@@ -112,19 +112,30 @@ func (s *Store) unfenced(ctx context.Context, op string, fn func(context.Context
 
 func ignore(scan) error { return nil }
 
+// settings are the settings of one transaction on PostgreSQL, the first of its two
+// parameters having number n: lockLimit, idleLimit, and that the commit is durable when
+// it returns. A role, a database or the URL may say otherwise (synchronous_commit=off
+// to be faster, remote_write or local not to wait for a standby), and then a crash or a
+// failover forgets an intent, an outcome, an approval, a webhook that was acknowledged,
+// or to whom the lease went. Set for the transaction alone, it costs no round trip and
+// leaves no state behind in a pooler's session.
+func settings(n int) string {
+	return fmt.Sprintf(`set_config('lock_timeout', $%d, true), set_config('idle_in_transaction_session_timeout', $%d, true),
+		set_config('synchronous_commit', CASE current_setting('synchronous_commit') WHEN 'remote_apply' THEN 'remote_apply' ELSE 'on' END, true)`, n, n+1)
+}
+
 // checkToken compares the token and keeps the lease row from changing hands until
-// the transaction ends. On PostgreSQL the same round trip sets the two time limits of
-// the transaction.
+// the transaction ends. On PostgreSQL the same round trip makes the settings of the
+// transaction.
 func checkToken(ctx context.Context, tx conn, tok reconcile.Token) error {
 	query, args := "SELECT token FROM leases WHERE name = $1", []any{leaseName}
 	var have int64
 	var found bool
 	var err error
 	if tx.d == postgres {
-		var lock, idle string
-		query = `SELECT token, set_config('lock_timeout', $2, true), set_config('idle_in_transaction_session_timeout', $3, true)
-			FROM leases WHERE name = $1` + tx.d.forShare()
-		found, err = tx.one(ctx, query, append(args, lockLimit, idleLimit), &have, &lock, &idle)
+		var lock, idle, durable string
+		query = "SELECT token, " + settings(2) + " FROM leases WHERE name = $1" + tx.d.forShare()
+		found, err = tx.one(ctx, query, append(args, lockLimit, idleLimit), &have, &lock, &idle, &durable)
 	} else {
 		found, err = tx.one(ctx, query, args, &have)
 	}

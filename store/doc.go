@@ -4,8 +4,10 @@
 //
 // # What it promises
 //
-//  1. A method that returned nil is durable: SQLite runs with synchronous=FULL,
-//     because a forgotten intent becomes a second hosting.
+//  1. A method that returned nil is durable, because a forgotten intent becomes a
+//     second hosting: SQLite runs with synchronous=FULL, and on PostgreSQL every
+//     transaction that writes sets synchronous_commit for itself. What no transaction
+//     can set is told by Durability.
 //  2. Every write that belongs to a run carries the token of the lease, and the
 //     token is compared inside the same transaction. A process that lost the lease
 //     gets fault.Fenced and changes nothing, however late it wakes up.
@@ -22,7 +24,7 @@
 // places that differ: lists of ids (one JSON parameter), row locks, bulk writes.
 // Times are TIMESTAMPTZ or INTEGER microseconds and always come from the caller:
 // no statement reads the database's clock. On PostgreSQL no session state is used
-// (no advisory session locks, no SET, no named prepared statements), so PgBouncer
+// (no advisory session locks, no SET but for one transaction, no named prepared statements), so PgBouncer
 // in transaction mode and Neon's pooler work as they are.
 //
 // # Decisions

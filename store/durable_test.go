@@ -6,6 +6,7 @@ import (
 
 	"github.com/stripe-enhance/stripe-enhance/internal/pgtest"
 	"github.com/stripe-enhance/stripe-enhance/internal/secret"
+	"github.com/stripe-enhance/stripe-enhance/reconcile"
 )
 
 // TestACommitWaitsForTheDisk: what is not durable is sent a second time after the
@@ -46,4 +47,85 @@ func TestACommitWaitsForTheDisk(t *testing.T) {
 	t.Run("postgres", func(t *testing.T) {
 		shows(t, open(t, pgtest.Empty(t)), "SHOW synchronous_commit", "on")
 	})
+}
+
+// TestEveryWriteIsDurableWhateverTheDatabaseSays: triggers on every table refuse a
+// write in a transaction that would not wait for the disk. A role, a database or the
+// URL may have made that the default.
+//
+// With a transaction that leaves synchronous_commit as it finds it, this went red.
+func TestEveryWriteIsDurableWhateverTheDatabaseSays(t *testing.T) {
+	for _, c := range []struct{ setting, want string }{
+		{"off", "on"}, {"local", "on"}, {"remote_write", "on"}, {"on", "on"}, {"remote_apply", "remote_apply"},
+	} {
+		t.Run(c.setting, func(t *testing.T) {
+			url := pgtest.New(t, migrateURL)
+			f := newFixture(t, url)
+			f.save(t0, facts("sub_a", "cus_a", "a@example.com"))
+			must := func(statement string) {
+				t.Helper()
+				_, err := f.write.ExecContext(t.Context(), statement)
+				f.must(err)
+			}
+			must(`CREATE FUNCTION durable() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+				IF current_setting('synchronous_commit') <> '` + c.want + `' THEN
+					RAISE EXCEPTION 'not durable: % in %', current_setting('synchronous_commit'), TG_TABLE_NAME;
+				END IF; RETURN NULL; END $$`)
+			for _, table := range f.tables() {
+				must("CREATE TRIGGER durable BEFORE INSERT OR UPDATE OR DELETE ON " + table + " FOR EACH STATEMENT EXECUTE FUNCTION durable()")
+			}
+			f.Store = open(t, url+"&synchronous_commit="+c.setting)
+			var have string
+			f.must(f.write.QueryRowContext(t.Context(), "SHOW synchronous_commit").Scan(&have))
+			same(t, "what the session says", c.setting, have)
+
+			f.must(f.Nudge(t.Context(), []string{"sub_a"}, "test", t0))
+			for name, write := range writes(f) {
+				if name == "Release" {
+					continue // the last
+				}
+				if err := write(t.Context(), f.tok); err != nil {
+					t.Errorf("%s: %v", name, err)
+				}
+			}
+			a := action("suspend:sub_a/1:43", reconcile.Suspend, "cus_a", "sub_a")
+			f.plan("cus_a", a)
+			f.must(f.Hold(t.Context(), f.tok, "run-plan", held("plan-1", reconcile.Suspend, t0, a)))
+			_, err := f.Approve(t.Context(), "plan-1", "op", t0)
+			f.must(err)
+			_, err = f.AddManualHold(t.Context(), reconcile.ManualHold{ID: "h1", Customer: "cus_a", Kind: reconcile.Ignore, Created: t0})
+			f.must(err)
+			_, err = f.RemoveManualHold(t.Context(), "h1", t0)
+			f.must(err)
+			_, err = f.Retry(t.Context(), "cus_a", t0)
+			f.must(err)
+			_, err = f.LogWebhook(t.Context(), "evt_1", "invoice.paid", "sub_a", true, t0)
+			f.must(err)
+			f.must(f.WebhookResult(t.Context(), "sub_a", t0, "", t0))
+			f.must(f.SetMapping(t.Context(), reconcile.Mapping{BillingID: "price_a", Plan: "2"}, "op", t0))
+			_, err = f.DeleteMapping(t.Context(), "price_a")
+			f.must(err)
+			f.acquire("first", t0, ttl)
+			f.must(f.Release(t.Context(), f.tok))
+		})
+	}
+}
+
+// TestWhatNoTransactionCanSetIsTold: the servers of these tests run with fsync=off.
+func TestWhatNoTransactionCanSetIsTold(t *testing.T) {
+	names := func(url string) (all []string) {
+		t.Helper()
+		risks, err := open(t, url).Durability(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, r := range risks {
+			all = append(all, r.Setting)
+		}
+		return all
+	}
+	url := pgtest.Empty(t)
+	same(t, "a server that loses commits", []string{"fsync=off", "full_page_writes=off"}, names(url))
+	same(t, "Neon, where others keep the log", []string(nil), names(url+"&neon.timeline_id=1f3a"))
+	same(t, "SQLite", []string(nil), names(sqliteURL(t)))
 }

@@ -177,6 +177,7 @@ func TestAPathThatCannotBeADatabaseIsRefusedWithWhatToDo(t *testing.T) {
 		words      []string
 	}{
 		{"no path", "", []string{"needs a path", "sqlite:stripe-enhance.db"}},
+		{"parameters, which might weaken a commit", filepath.Join(dir, "x.db") + "?_pragma=synchronous(OFF)", []string{"no parameters"}},
 		{"a directory that does not exist", filepath.Join(dir, "no", "such.db"), []string{"directory", "DATABASE_URL"}},
 		{"a directory", dir, []string{dir, "writable"}},
 		{"below a file", filepath.Join(write("plain", "x"), "x.db"), []string{"not a directory", "DATABASE_URL"}},
@@ -240,7 +241,7 @@ func TestAWrongPasswordIsToldWithoutIt(t *testing.T) {
 }
 
 func TestTheFileIsForItsOwnerAlone(t *testing.T) {
-	path := filepath.Join(t.TempDir(), "with space ?&#%41.db")
+	path := filepath.Join(t.TempDir(), "with space &#%41.db")
 	f := newFixture(t, "sqlite:"+path)
 	f.save(t0, facts("sub_a", "cus_a", "a@example.com"))
 	for _, suffix := range []string{"", "-wal", "-shm", ".lock", ".migrate.lock"} {

@@ -13,6 +13,7 @@ import (
 	"strconv"
 	"strings"
 	"sync/atomic"
+	"syscall"
 
 	sqlitedriver "modernc.org/sqlite"
 )
@@ -33,6 +34,9 @@ func openSQLite(ctx context.Context, path string, o Options) (*Store, error) {
 	}
 	if path == "" {
 		return nil, permanent("sqlite: needs a path, as in sqlite:stripe-enhance.db")
+	}
+	if strings.Contains(path, "?") { // what follows may be meant to weaken a setting, or hold a key: it is not shown
+		return nil, permanent("sqlite: takes a path and no parameters: leave out the ? and what follows it")
 	}
 	path, err := filepath.Abs(path)
 	if err != nil {
@@ -158,11 +162,17 @@ func prepareFile(ctx context.Context, path string) error {
 	if kind := networkFS(filepath.Dir(path)); kind != "" {
 		return permanent("%s is on %s, where SQLite's locks do not hold; use a local disk, or PostgreSQL", path, kind)
 	}
+	_, absent := os.Stat(path)
 	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600)
 	if err != nil {
 		return permanent("%w; the database file must be writable by this user", err)
 	}
 	defer f.Close()
+	if absent != nil {
+		if err := syncDirectory(filepath.Dir(path)); err != nil {
+			return err
+		}
+	}
 	info, err := f.Stat()
 	if err != nil {
 		return err
@@ -178,6 +188,21 @@ func prepareFile(ctx context.Context, path string) error {
 		return permanent("%s exists and is not a SQLite database; nothing was changed: choose another path in DATABASE_URL", path)
 	}
 	return refuseForeign(ctx, path)
+}
+
+// syncDirectory makes the name of a new file durable. SQLite does so for its journals
+// and not for the database itself, which would be gone after a power cut with all that
+// was committed to it.
+func syncDirectory(path string) error {
+	d, err := os.Open(path)
+	if err != nil {
+		return permanent("%w; the directory of the database must be readable by this user", err)
+	}
+	defer d.Close()
+	if err := d.Sync(); err != nil && !errors.Is(err, errors.ErrUnsupported) && !errors.Is(err, fs.ErrInvalid) && !errors.Is(err, syscall.EINVAL) {
+		return err
+	}
+	return nil
 }
 
 // refuseForeign looks into an existing database without changing it, its journal

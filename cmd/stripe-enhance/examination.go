@@ -97,6 +97,7 @@ func (x *examination) database(ctx context.Context) {
 		x.fail("database", err.Error(), "set DATABASE_URL to a place that can be written, or mend what the message says")
 		return
 	}
+	x.durability(ctx, s)
 	pending, err := s.Pending(ctx)
 	switch {
 	case err != nil:
@@ -114,6 +115,21 @@ func (x *examination) database(ctx context.Context) {
 	}
 	if err := s.Close(); err != nil {
 		x.fail("database", err.Error(), "mend what the message says")
+	}
+}
+
+// durability tells settings of the server under which an intent may be lost.
+func (x *examination) durability(ctx context.Context, s *store.Store) {
+	risks, err := s.Durability(ctx)
+	if err != nil {
+		x.fail("database", err.Error(), "mend what the message says")
+	}
+	for _, r := range risks {
+		say := x.warn
+		if r.Certain {
+			say = x.fail
+		}
+		say("database "+r.Setting, r.Harm, r.Remedy)
 	}
 }
 

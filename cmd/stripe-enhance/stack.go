@@ -96,6 +96,13 @@ func (p *program) openStore(ctx context.Context, c *config.Config) (*store.Store
 	if err := migrated(ctx, s, c.AutoMigrate); err != nil {
 		return nil, errors.Join(err, s.Close())
 	}
+	risks, err := s.Durability(ctx)
+	if err != nil {
+		return nil, errors.Join(err, s.Close())
+	}
+	for _, r := range risks {
+		p.sayf("warning: the database's server has %s: %s; %s", r.Setting, r.Harm, r.Remedy)
+	}
 	return s, nil
 }
 

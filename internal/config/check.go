@@ -23,8 +23,11 @@ func checkDatabase(c *Config, p *Problems) {
 	scheme, rest, _ := strings.Cut(c.DatabaseURL.Reveal(), ":")
 	switch scheme {
 	case "sqlite":
-		if rest == "" || rest == "//" {
+		switch {
+		case rest == "" || rest == "//":
 			p.add("DATABASE_URL", "names no file after sqlite:")
+		case strings.Contains(rest, "?"):
+			p.add("DATABASE_URL", "has parameters after the path (from the ? on), and sqlite: takes none: what they would change is fixed, so that no commit is lost")
 		}
 	case "postgres", "postgresql":
 		if u, err := url.Parse(c.DatabaseURL.Reveal()); err != nil || !strings.HasPrefix(rest, "//") || u.Opaque != "" {
