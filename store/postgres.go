@@ -3,7 +3,6 @@ package store
 import (
 	"context"
 	"errors"
-	"net/url"
 	"strings"
 	"time"
 
@@ -12,6 +11,7 @@ import (
 	"github.com/jackc/pgx/v5/stdlib"
 
 	"github.com/stripe-enhance/stripe-enhance/internal/fault"
+	"github.com/stripe-enhance/stripe-enhance/internal/secret"
 )
 
 const (
@@ -28,6 +28,9 @@ const (
 // in the URL changes it.
 func openPostgres(ctx context.Context, o Options) (*Store, error) {
 	raw := o.URL.Reveal()
+	if problem := secret.URLProblem(raw); problem != "" {
+		return nil, permanent("in the database URL %s", problem)
+	}
 	config, err := pgxpool.ParseConfig(raw)
 	if err != nil {
 		return nil, permanent("the database URL is not valid: %w", withoutPassword(raw, err))
@@ -57,26 +60,13 @@ func openPostgres(ctx context.Context, o Options) (*Store, error) {
 	return s, nil
 }
 
-// withoutPassword keeps an error from quoting the password or the whole URL. It
-// drops the chain, which might be formatted elsewhere.
+// withoutPassword keeps an error from quoting the password or the whole URL, of which
+// every parser reads the same password; see secret.URLProblem. It drops the chain,
+// which might be formatted elsewhere.
 func withoutPassword(raw string, err error) error {
-	text := strings.ReplaceAll(err.Error(), raw, "[the URL]")
-	u, parseErr := url.Parse(raw)
-	if parseErr != nil {
-		return errors.New("it cannot be parsed; special characters in user or password must be percent-encoded")
-	}
-	hide := []string{u.Query().Get("password"), u.Query().Get("sslpassword")}
-	if u.User != nil {
-		password, _ := u.User.Password()
-		hide = append(hide, password, url.QueryEscape(password), url.PathEscape(password))
-		if _, encoded, ok := strings.Cut(u.User.String(), ":"); ok {
-			hide = append(hide, encoded)
-		}
-	}
-	for _, secret := range hide {
-		if secret != "" {
-			text = strings.ReplaceAll(text, secret, "[redacted]")
-		}
+	text := err.Error()
+	for _, hidden := range secret.Passwords(raw) {
+		text = strings.ReplaceAll(text, hidden, "[redacted]")
 	}
 	return fault.Wrap(kindOf(err), errors.New(text))
 }

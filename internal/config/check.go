@@ -30,7 +30,9 @@ func checkDatabase(c *Config, p *Problems) {
 			p.add("DATABASE_URL", "has parameters after the path (from the ? on), and sqlite: takes none: what they would change is fixed, so that no commit is lost")
 		}
 	case "postgres", "postgresql":
-		if u, err := url.Parse(c.DatabaseURL.Reveal()); err != nil || !strings.HasPrefix(rest, "//") || u.Opaque != "" {
+		if problem := secret.URLProblem(c.DatabaseURL.Reveal()); problem != "" {
+			p.add("DATABASE_URL", problem)
+		} else if u, err := url.Parse(c.DatabaseURL.Reveal()); err != nil || !strings.HasPrefix(rest, "//") || u.Opaque != "" {
 			p.add("DATABASE_URL", "is not a PostgreSQL URL like postgres://user:password@host/database (special characters of a password are written as %XX)")
 		}
 	default:
@@ -114,6 +116,27 @@ func checkService(c *Config, p *Problems) {
 		if scheme, _, ok := strings.Cut(u.Reveal(), "://"); !ok || scheme == "" || strings.ContainsAny(scheme, " /?#") {
 			p.add("NOTIFY_URLS", "has a part without a scheme like slack:// or smtp://")
 			break
+		}
+	}
+}
+
+// checkProxies looks at the proxies that net/http takes from the environment: of one
+// that it cannot parse it quotes all, password included, in every error.
+func checkProxies(environ map[string]string, p *Problems) {
+	for _, name := range []string{"HTTP_PROXY", "HTTPS_PROXY", "http_proxy", "https_proxy"} {
+		value := environ[name]
+		if value == "" {
+			continue
+		}
+		if !strings.Contains(value, "://") { // net/http adds the scheme
+			value = "http://" + value
+		}
+		wrong := secret.URLProblem(value)
+		if _, err := url.Parse(value); wrong == "" && err != nil {
+			wrong = "is not a URL like http://user:password@host:port"
+		}
+		if wrong != "" {
+			*p = append(*p, Problem{Name: name, Wrong: wrong, Meaning: "the proxy by which Stripe is reached", Example: name + "=http://proxy.example.com:3128"})
 		}
 	}
 }

@@ -120,6 +120,7 @@ func TestWhatIsWrongIsToldByName(t *testing.T) {
 		{"a cron expression that crashes its parser", complete("POLL_SCHEDULE=TZ=0"), []string{"POLL_SCHEDULE"}},
 		{"a brake with words", complete("BRAKE_SUSPEND=few"), []string{"BRAKE_SUSPEND"}},
 		{"a database of another maker", complete("DATABASE_URL=mysql://localhost/x"), []string{"DATABASE_URL"}},
+		{"a database with parameters", complete("DATABASE_URL=sqlite:a.db?_pragma=synchronous(OFF)"), []string{"DATABASE_URL"}},
 		{"a database without a file", complete("DATABASE_URL=sqlite:"), []string{"DATABASE_URL"}},
 		{"rate zero", complete("STRIPE_RPS=0"), []string{"STRIPE_RPS"}},
 		{"rate NaN", complete("ENHANCE_RPS=NaN"), []string{"ENHANCE_RPS"}},
@@ -207,6 +208,40 @@ func TestNoMessageContainsASecret(t *testing.T) {
 	}
 	if strings.Contains(err.Error(), canary) {
 		t.Errorf("a secret was echoed:\n%v", err)
+	}
+}
+
+// pasted is a part of credentials that must not be shown.
+const pasted = "CANARYq7"
+
+// TestWhatWasPastedIntoTheWrongVariableIsNotShown: the messages of settings that are
+// no secrets quote what is set.
+func TestWhatWasPastedIntoTheWrongVariableIsNotShown(t *testing.T) {
+	for _, v := range Variables() {
+		for _, value := range []string{"sk_live_" + pasted, "postgres://u:" + pasted + "@host/db", pasted + "@host", "0123456789abcdef0123456789" + pasted, "nearby,whsec_" + pasted, "postgres://u:\"" + pasted + "\\@host/db"} {
+			_, _, err := Load(Sources{Environ: complete(v.Name + "=" + value)}, 0)
+			if err != nil && strings.Contains(err.Error(), pasted) {
+				t.Errorf("%s=%s:\n%v", v.Name, value, err)
+			}
+		}
+	}
+	_, _, err := Load(Sources{Environ: complete("ENHANCE_ORG_ID=my-company")}, 0)
+	if err == nil || !strings.Contains(err.Error(), `"my-company"`) {
+		t.Errorf("what is no credential is not quoted: %v", err)
+	}
+}
+
+func TestAProxyOfWhichThePasswordCouldBeCutIsRefused(t *testing.T) {
+	for _, name := range []string{"HTTPS_PROXY", "https_proxy", "HTTP_PROXY", "http_proxy"} {
+		for value, bad := range map[string]bool{
+			"http://user:" + pasted + "@ss@proxy:3128": true, "user:" + pasted + "/ss@proxy:3128": true, "user:" + pasted + "%zz@proxy": true,
+			"http://user:" + pasted + "%40ss@proxy:3128": false, "proxy:3128": false, "socks5://127.0.0.1:1080": false,
+		} {
+			_, _, err := Load(Sources{Environ: complete(name + "=" + value)}, 0)
+			if (err != nil) != bad || err != nil && (strings.Contains(err.Error(), pasted) || !strings.Contains(err.Error(), name+": ")) {
+				t.Errorf("%s=%s: %v", name, value, err)
+			}
+		}
 	}
 }
 

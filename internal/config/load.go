@@ -4,6 +4,7 @@ import (
 	"errors"
 	"maps"
 	"reflect"
+	"strconv"
 	"strings"
 
 	"github.com/caarlos0/env/v11"
@@ -42,6 +43,7 @@ func Inspect(from Sources, need Need) (c *Config, warnings []string, problems Pr
 	values := gather(from, &problems)
 	c = parse(values, &problems)
 	check(c, &problems)
+	checkProxies(env.ToMap(from.Environ), &problems)
 	checkReceivers(c, from.Receiver, &problems)
 	require(c, need, &problems)
 	_, c.LogLevelSet = values["LOG_LEVEL"]
@@ -90,11 +92,35 @@ func parse(values map[string]string, problems *Problems) *Config {
 			panic("config: " + reflect.TypeOf(one).String() + " from a struct that the tests parse")
 		}
 		v, _ := byField(p.Name)
-		wrong := p.Err.Error()
+		wrong := unquoted(p.Err.Error(), values[v.Name])
 		if v.Name == "LISTEN_ADDR" && values[port] != "" && values["LISTEN_ADDR"] == ":"+values[port] {
 			wrong += " (from PORT)"
 		}
 		problems.add(v.Name, wrong)
 	}
 	return c
+}
+
+// unquoted is a message, unless it quotes what was pasted into the wrong variable: a
+// value, or one of several, that looks like a credential.
+func unquoted(message, value string) string {
+	for part := range strings.SplitSeq(value, ",") {
+		part = strings.TrimSpace(part)
+		quoted := strings.Trim(strconv.Quote(part), `"`)
+		if looksSecret(part) && (strings.Contains(message, part) || strings.Contains(message, quoted)) {
+			return "is set to something else: it looks like a credential, and is not shown"
+		}
+	}
+	return message
+}
+
+// looksSecret recognises URLs with a user, Stripe's keys, and the long words of which
+// tokens are made. A UUID, which has hyphens, is shown.
+func looksSecret(value string) bool {
+	for _, prefix := range []string{"sk_", "rk_", "pk_", "whsec_", "Bearer "} {
+		if strings.HasPrefix(value, prefix) {
+			return true
+		}
+	}
+	return strings.Contains(value, "://") || strings.Contains(value, "@") || len(value) >= minAdminKey && !strings.ContainsAny(value, "- *")
 }

@@ -11,6 +11,7 @@ import (
 
 	"github.com/caarlos0/env/v11"
 
+	"github.com/stripe-enhance/stripe-enhance/internal/secret"
 	"github.com/stripe-enhance/stripe-enhance/reconcile"
 )
 
@@ -139,12 +140,15 @@ func parseCount(s string) (int, error) {
 // parseURL checks the shape of a base URL. Messages do not repeat it, since
 // people paste credentials into URLs.
 func parseURL(s string) (url.URL, error) {
+	if problem := secret.URLProblem(s); problem != "" {
+		return url.URL{}, errors.New(problem + "; but credentials have their own variables")
+	}
 	u, err := url.Parse(s)
 	switch {
 	case err != nil || u.Hostname() == "" || u.Opaque != "":
 		return url.URL{}, errors.New("is not a URL like https://host or https://host/path")
 	case u.Scheme != "https" && u.Scheme != "http":
-		return url.URL{}, fmt.Errorf("has the scheme %q; only https (and http to this machine) is spoken", u.Scheme)
+		return url.URL{}, errors.New("does not begin with https:// (or http://, to this machine)")
 	case u.User != nil:
 		return url.URL{}, errors.New("contains a user name or password; credentials have their own variables")
 	case u.RawQuery != "" || u.ForceQuery || u.Fragment != "":

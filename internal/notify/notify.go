@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"net/url"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -79,7 +80,7 @@ func New(urls []secret.Text, log *logrus.Logger) (*Notifier, error) {
 // library says about a URL that it cannot use may quote it, so it is not passed on.
 func Check(u secret.Text) error {
 	if _, _, ok := strings.Cut(u.Reveal(), "://"); !ok {
-		return errors.New("it is not SERVICE://…; see the list of services of shoutrrr")
+		return errors.New("it is not SERVICE://… (a comma within a URL is written %2C); see the list of services of shoutrrr")
 	}
 	if signsInFirst(u) {
 		if parsed, err := url.Parse(u.Reveal()); err != nil || parsed.Host == "" {
@@ -109,13 +110,15 @@ func sender(u secret.Text) Send {
 	}
 }
 
-// scheme keeps a mistyped URL, whose secret may have come first, out of logs.
+// scheme keeps a mistyped URL, whose secret may have come first or hold a comma, out
+// of logs: only the name of a service that there is can be shown.
 func scheme(u secret.Text) string {
 	scheme, _, _ := strings.Cut(u.Reveal(), "://")
-	if len(scheme) > 20 || strings.ContainsFunc(scheme, func(c rune) bool { return (c < 'a' || c > 'z') && c != '+' }) {
+	service, _, _ := strings.Cut(scheme, "+") // generic+https
+	if !slices.Contains((&router.ServiceRouter{}).ListServices(), service) {
 		return "unknown"
 	}
-	return scheme
+	return service
 }
 
 func start(names []string, sends []Send, log *logrus.Logger) *Notifier {

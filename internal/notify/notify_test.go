@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	stdlog "log"
+	"os"
 	"strings"
 	"sync"
 	"testing"
@@ -230,4 +232,39 @@ func TestAReceiverThatPanicsIsOneThatFails(t *testing.T) {
 			t.Errorf("the value of the panic is in the log: %s", text)
 		}
 	})
+}
+
+// TestNoPieceOfAReceiversPasswordIsLogged: each of these is taken, or refused; where it
+// is taken, a message is sent to where nothing answers, and the library may say what it
+// likes about that.
+func TestNoPieceOfAReceiversPasswordIsLogged(t *testing.T) {
+	said := &logtest.Buffer{}
+	stdlog.SetOutput(said) // of libraries that log by themselves
+	t.Cleanup(func() { stdlog.SetOutput(os.Stderr) })
+	taken := 0
+	for _, c := range "@/?#:%&;=+ ,[]$é" {
+		password := "Zq7Kx" + string(c) + "Xw9Vj"
+		for _, url := range []string{
+			"smtp://user:" + password + "@127.0.0.1:1/?from=a@example.com&to=b@example.com",
+			"generic://127.0.0.1:1/" + password, "generic+http://127.0.0.1:1/?token=" + password, "xqj://" + password,
+			"gotify://127.0.0.1:1/" + password, "matrix://user:" + password + "@127.0.0.1:1",
+		} {
+			log, text := journal()
+			n, err := New([]secret.Text{secret.New(url)}, log)
+			if err == nil {
+				taken++
+				n.Tell("hello")
+				n.Close()
+			}
+			all := fmt.Sprint(err, text, said)
+			for _, piece := range []string{"Zq7", "q7K", "7Kx", "Xw9", "w9V", "9Vj", "xqj"} {
+				if strings.Contains(all, piece) {
+					t.Errorf("%s: %q is told: %s", url, piece, all)
+				}
+			}
+		}
+	}
+	if taken == 0 {
+		t.Error("none was taken, so nothing was sent")
+	}
 }

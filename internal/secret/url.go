@@ -1,0 +1,148 @@
+package secret
+
+import (
+	"fmt"
+	"net/url"
+	"strings"
+)
+
+// URLProblem says what about the form of a URL would make a part of its password be
+// taken for something else: a host, a port, a path, a parameter. Such a part shows in
+// errors of whoever connects ("lookup ss@127.0.0.1"), because nobody knows any more
+// that it is secret. So a URL of which a password may be cut is refused before it is
+// used, with a sentence that names the character and nothing else of it.
+//
+// It is for URLs like postgres:// and https://, which hold an @ after the password and
+// nowhere else. "": there is no problem, or it is no URL at all.
+func URLProblem(raw string) string {
+	_, rest, ok := strings.Cut(raw, "://")
+	if !ok {
+		return ""
+	}
+	authority := rest
+	if i := strings.IndexAny(rest, "/?#"); i >= 0 {
+		authority = rest[:i]
+	}
+	switch at := strings.LastIndexByte(rest, '@'); {
+	case strings.Count(rest, "@") > 1:
+		return written('@')
+	case at > len(authority): // what ended the authority stands before the @
+		return written(rest[len(authority)])
+	}
+	userinfo, hosts := "", authority
+	if i := strings.LastIndexByte(authority, '@'); i >= 0 {
+		userinfo, hosts = authority[:i], authority[i+1:]
+	}
+	if p := badCharacter(userinfo, "!$&'()*+,;=:-._~%"); p != "" {
+		return p
+	}
+	if p := badCharacter(rest, "!$&'()*+,;=:-._~%@/?[]"); p != "" {
+		return p
+	}
+	if strings.ContainsRune(rest, '#') {
+		return written('#')
+	}
+	for host := range strings.SplitSeq(hosts, ",") { // PostgreSQL may have several
+		if badPort(host) {
+			return "what follows the : of the host is not a number: is the host missing after the password, or a / in the password not written %2F?"
+		}
+	}
+	return badQuery(rest)
+}
+
+// written says how a character has to be written.
+func written(c byte) string {
+	name := string(rune(c))
+	switch {
+	case c == ' ':
+		name = "a space"
+	case c < ' ' || c >= 0x7f:
+		return "the password contains a character that is not printable ASCII: write each of its bytes as %XX"
+	}
+	return fmt.Sprintf("the password contains %s: write %%%02X", name, c)
+}
+
+// badCharacter looks for what may stand in a URL only as %XX.
+func badCharacter(text, allowed string) string {
+	for i := range len(text) {
+		c := text[i]
+		switch {
+		case c >= '0' && c <= '9', c >= 'a' && c <= 'z', c >= 'A' && c <= 'Z':
+		case c == '%' && (i+2 >= len(text) || !isHex(text[i+1]) || !isHex(text[i+2])):
+			return written('%')
+		case c == '#': // told once it is known that there is no better reason
+		case strings.IndexByte(allowed, c) < 0:
+			return written(c)
+		}
+	}
+	return ""
+}
+
+func isHex(c byte) bool {
+	return c >= '0' && c <= '9' || c >= 'a' && c <= 'f' || c >= 'A' && c <= 'F'
+}
+
+func badPort(host string) bool {
+	i := strings.LastIndexByte(host, ':')
+	if i < strings.LastIndexByte(host, ']') {
+		return false
+	}
+	return i >= 0 && strings.Trim(host[i+1:], "0123456789") != ""
+}
+
+// parameters are those that a PostgreSQL URL may have beside a password: with any
+// other name, what follows an & in the password may be meant.
+const parameters = " host port dbname database user password passfile connect_timeout sslmode sslkey sslcert sslrootcert sslpassword sslsni" +
+	" sslnegotiation krbspn krbsrvname target_session_attrs service servicefile min_read_buffer_size application_name options search_path" +
+	" statement_timeout timezone channel_binding default_query_exec_mode statement_cache_capacity description_cache_capacity" +
+	" min_protocol_version max_protocol_version pool_max_conns pool_min_conns pool_min_idle_conns pool_max_conn_lifetime" +
+	" pool_max_conn_lifetime_jitter pool_max_conn_idle_time pool_health_check_period synchronous_commit "
+
+// badQuery looks at passwords in parameters.
+func badQuery(rest string) string {
+	_, query, _ := strings.Cut(rest, "?")
+	if !strings.Contains(query, "password=") {
+		return ""
+	}
+	if strings.ContainsRune(query, ';') {
+		return written(';')
+	}
+	for pair := range strings.SplitSeq(query, "&") {
+		name, value, hasValue := strings.Cut(pair, "=")
+		if !hasValue || !strings.Contains(parameters, " "+name+" ") {
+			return written('&')
+		}
+		if strings.ContainsAny(value, "?") {
+			return written('?')
+		}
+	}
+	return ""
+}
+
+// Passwords are the values of a URL that must not be shown, in every form in which
+// they may be quoted. It is meant for a URL without a problem.
+func Passwords(raw string) []string {
+	u, err := url.Parse(raw)
+	if err != nil {
+		return []string{raw}
+	}
+	plain := []string{u.Query().Get("password"), u.Query().Get("sslpassword")}
+	if password, ok := u.User.Password(); ok {
+		plain = append(plain, password)
+	}
+	var all []string
+	for _, p := range plain {
+		if p != "" {
+			all = append(all, p, url.QueryEscape(p), url.PathEscape(p), fmt.Sprintf("%q", p), strings.Trim(fmt.Sprintf("%q", p), `"`))
+		}
+	}
+	if _, encoded, ok := strings.Cut(u.User.String(), ":"); ok && encoded != "" {
+		all = append(all, encoded)
+	}
+	if userinfo, _, ok := strings.Cut(raw, "@"); ok { // as it was written
+		if _, written, ok := strings.Cut(strings.TrimPrefix(userinfo, u.Scheme+"://"), ":"); ok && written != "" {
+			all = append(all, written)
+		}
+	}
+	return append(all, raw)
+}
