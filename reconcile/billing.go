@@ -68,9 +68,12 @@ type Subscription struct {
 	CurrentPeriodEnd  time.Time
 	// CollectionPaused is Stripe's pause_collection being set, whatever its behaviour.
 	CollectionPaused bool
-	// UnpaidSince is the due date of the oldest open invoice that is still
-	// unpaid. Zero: there is none, or this key may not read invoices.
+	// UnpaidSince is the due date of the oldest open invoice, to be shown. Nothing is
+	// decided by it: an invoice may be open while the subscription is active. Zero:
+	// there is none, or this key may not read invoices.
 	UnpaidSince time.Time
+	// Lapse is the present spell of not being paid. Kept by the store.
+	Lapse Lapse
 	// InvoicesUnread tells that the key may not read invoices, or might not just
 	// then. The store keeps such facts as if they were listed: they are asked for again.
 	InvoicesUnread bool
@@ -91,8 +94,12 @@ type Subscription struct {
 	SaidNew bool
 	// MetadataOrg and MetadataHosting are the metadata enhance_org_id and
 	// enhance_subscription_id. They bind, because only the operator writes them.
-	MetadataOrg     string
-	MetadataHosting int64 // 0: absent or not a number
+	MetadataOrg     string // a UUID in lower case; "": absent or unreadable
+	MetadataHosting int64  // 0: absent or unreadable
+	// MetadataOrgText and MetadataHostingText are what stands there when it cannot be
+	// read as an id. That is not absent: whoever wrote it meant something.
+	MetadataOrgText     string
+	MetadataHostingText string
 	// MetadataWritten is the hosting that we ourselves wrote there last. What still
 	// says the same is our own note, and no order of a person's. Kept by the store.
 	MetadataWritten int64
@@ -128,6 +135,10 @@ type StripeCustomer struct {
 type SubscriptionFacts struct {
 	Subscription
 	Buyer StripeCustomer
+	// LatestDue is the due date of the open invoice that was due last, else of the one
+	// that is due next; PaidAt is when the invoice that was the latest then was last
+	// paid. Both are for the [Lapse], and not stored.
+	LatestDue, PaidAt time.Time
 	// OnTestClock tells that it lives on a clock of Stripe's test mode. Listings
 	// leave such subscriptions out, by Stripe's own rule. Not stored.
 	OnTestClock bool

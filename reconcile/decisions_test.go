@@ -76,8 +76,8 @@ var factors = []factor{
 		{"paused/suspend", func(s *scene) { s.c.Subscriptions[0].CollectionPaused, s.policy.SuspendPaused = true, true }},
 	},
 	{ // the due date of the oldest unpaid invoice, and GRACE_PERIOD
-		{"within grace", func(s *scene) { s.c.Subscriptions[0].UnpaidSince = noon.Add(-71 * time.Hour) }},
-		{"after grace", func(s *scene) { s.c.Subscriptions[0].UnpaidSince = noon.Add(-73 * time.Hour) }},
+		{"within grace", func(s *scene) { s.c.Subscriptions[0].Lapse.Since = noon.Add(-71 * time.Hour) }},
+		{"after grace", func(s *scene) { s.c.Subscriptions[0].Lapse.Since = noon.Add(-73 * time.Hour) }},
 		{"no due date", func(*scene) {}},
 	},
 	{ // RETENTION_PERIOD
@@ -95,7 +95,7 @@ var factors = []factor{
 // id an hour after its status was first seen.
 func ordinary() scene {
 	c := world(func(c *reconcile.Customer) {
-		c.Subscriptions[0].StatusSince, c.Subscriptions[0].DomainChecked = noon.Add(-time.Hour), true
+		c.Subscriptions[0].Lapse.Seen, c.Subscriptions[0].DomainChecked = noon.Add(-time.Hour), true
 	})
 	return scene{c: c, now: noon, policy: policy()}
 }

@@ -16,7 +16,7 @@
 //  2. Stripe does not know the subscription: nothing new; what exists stays, and you are told
 //  3. canceled, incomplete_expired: suspended if it was ever provisioned, then deleted (softly) after the retention period where that is on
 //  4. active, trialing: active
-//  5. past_due: active until the grace period ends, then suspended
+//  5. past_due: active until the grace period ends, then suspended; a newer invoice or one that is written off changes nothing about it, a payment does
 //  6. unpaid, paused: suspended
 //  7. incomplete: nothing new; what exists stays
 //  8. any other status: nothing new; what exists stays, and you are told

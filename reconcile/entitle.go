@@ -66,14 +66,10 @@ func entitle(s *Subscription, p Policy, now time.Time) verdict {
 	return v
 }
 
-// pastDue is up until the grace period ends. It counts from the due date of the
-// oldest unpaid invoice; where invoices cannot be read, from when the status was
-// first seen, which is later and therefore kinder.
+// pastDue is up until the grace period ends. It counts from where the [Lapse] of the
+// subscription does.
 func pastDue(s *Subscription, p Policy, now time.Time) (stance, time.Time) {
-	since := s.UnpaidSince
-	if since.IsZero() {
-		since = s.StatusSince
-	}
+	since := s.Lapse.begun()
 	if since.IsZero() {
 		since = now
 	}
@@ -84,23 +80,13 @@ func pastDue(s *Subscription, p Policy, now time.Time) (stance, time.Time) {
 	return stanceDown, time.Time{}
 }
 
-// lapseUnknown tells that a subscription is past_due and that its invoices have not
-// been read, or may not be: its grace period may be over already.
-func (s *Subscription) lapseUnknown() bool {
-	return s.Status == StatusPastDue && s.UnpaidSince.IsZero() && !s.ByID
-}
-
 // why is the sentence behind a stance that takes away.
 func (v verdict) why(s *Subscription, p Policy) string {
 	switch {
 	case v.paused:
 		return fmt.Sprintf("collection of %s is paused at Stripe and PAUSED_COLLECTION is suspend", s.ID)
 	case s.Status == StatusPastDue && p.Grace > 0:
-		since := s.UnpaidSince
-		if since.IsZero() {
-			since = s.StatusSince
-		}
-		return fmt.Sprintf("%s is past_due since %s and the grace period of %s is over", s.ID, day(since), span(p.Grace))
+		return fmt.Sprintf("%s is past_due since %s and the grace period of %s is over", s.ID, day(s.Lapse.begun()), span(p.Grace))
 	case s.Status == StatusPastDue:
 		return fmt.Sprintf("%s is past_due and there is no grace period", s.ID)
 	case v.stance == stanceEnded && !s.EndedAt.IsZero():

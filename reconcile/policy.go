@@ -75,8 +75,8 @@ func ParseOnboarding(word string) Onboarding {
 // Policy is what the operator decided. It is the same for every customer of a run.
 type Policy struct {
 	Mode Mode
-	// Grace is how long a past_due subscription stays up, from the due date of
-	// the oldest unpaid invoice. 0: suspended on Stripe's word at once.
+	// Grace is how long a past_due subscription stays up, from where its Lapse
+	// counts. 0: suspended on Stripe's word at once.
 	Grace time.Duration
 	// Retention is how long a suspended hosting of an ended subscription is kept
 	// before its soft deletion. 0: for ever.

@@ -74,7 +74,7 @@ func TestThePolicyTable(t *testing.T) {
 	}
 	pastDue := func(since time.Duration) func(c *reconcile.Customer) {
 		return func(c *reconcile.Customer) {
-			c.Subscriptions[0].Status, c.Subscriptions[0].UnpaidSince = reconcile.StatusPastDue, noon.Add(-since)
+			c.Subscriptions[0].Status, c.Subscriptions[0].Lapse.Since = reconcile.StatusPastDue, noon.Add(-since)
 		}
 	}
 	hosting := func(s reconcile.HostingState, by time.Time) func(c *reconcile.Customer) {

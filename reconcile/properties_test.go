@@ -120,9 +120,9 @@ func standing(s *reconcile.Subscription, p reconcile.Policy, now time.Time) stri
 	case s.Status == reconcile.StatusUnpaid || s.Status == reconcile.StatusPaused:
 		return "down"
 	case s.Status == reconcile.StatusPastDue:
-		since := s.UnpaidSince
+		since := s.Lapse.Since
 		if since.IsZero() {
-			since = s.StatusSince
+			since = s.Lapse.Seen
 		}
 		if !now.Before(since.Add(p.Grace)) {
 			return "down"

@@ -105,7 +105,7 @@ func waitsForAnswers(t *rapid.T, s scene, d reconcile.Decision) {
 // staysUntilNext: time alone changes what is done only at instants that were named.
 func staysUntilNext(t *rapid.T, s scene, d reconcile.Decision) {
 	for i := range s.c.Subscriptions {
-		if s.c.Subscriptions[i].StatusSince.IsZero() && s.c.Subscriptions[i].UnpaidSince.IsZero() {
+		if s.c.Subscriptions[i].Lapse == (reconcile.Lapse{}) {
 			return // a grace period that nothing begins
 		}
 	}

@@ -127,8 +127,8 @@ func drawExisting(t *rapid.T, s *scene) {
 func drawSubscription(t *rapid.T, id string) reconcile.Subscription {
 	s := reconcile.Subscription{ID: id, StripeCustomer: pick(t, id+" buyer", "cus_1", "cus_1", "cus_1", "cus_2"), Status: pick(t, id+" status", someStatuses...),
 		Created: ago(t, id+" created"), CollectionPaused: rarely(t, id+" collection paused", 5),
-		StatusSince: noon.Add(-pick(t, id+" status since", someAges...)), UnpaidSince: ago(t, id+" unpaid since"),
-		ByID: !rarely(t, id+" from a listing", 4), Gone: rarely(t, id+" gone", 12), DomainChecked: rapid.Bool().Draw(t, id+" domain checked"),
+		Lapse: reconcile.Lapse{Seen: noon.Add(-pick(t, id+" lapse seen", someAges...)), Since: ago(t, id+" lapsed since")},
+		ByID:  !rarely(t, id+" from a listing", 4), Gone: rarely(t, id+" gone", 12), DomainChecked: rapid.Bool().Draw(t, id+" domain checked"),
 		Domain: pick(t, id+" domain", someDomains...)}
 	s.StatusText = s.Status.String()
 	if s.Status == reconcile.StatusUnknown {

@@ -82,21 +82,21 @@ type Subscription struct {
 	CanceledAt, EndedAt             int64
 	CancelReason                    string // cancellation_requested, payment_failed
 	PauseCollection                 string // keep_as_draft, mark_uncollectible, void; empty: not paused
+	PastDueSince                    int64  // when it became past_due; 0 while it is not
 	SendInvoice                     bool   // collection_method send_invoice, due after DaysUntilDue
 	DaysUntilDue                    int64
 	WrongLivemode                   bool   // shown with the other livemode, to see who looks
 	Unknown                         bool   // Stripe denies knowing it, and tells nothing of it
 	TestClock                       string // listed only where its customer or its clock is named
 
-	birth        uint64
-	gen          uint32 // arrangements made; a timer of an older one is void
-	living       bool   // takes part in the clock
-	trialPauses  bool   // the trial ends without a card
-	pastDueSince int64
-	retries      int
-	customer     *Customer
-	invoices     []*Invoice
-	session      *Session
+	birth       uint64
+	gen         uint32 // arrangements made; a timer of an older one is void
+	living      bool   // takes part in the clock
+	trialPauses bool   // the trial ends without a card
+	retries     int
+	customer    *Customer
+	invoices    []*Invoice
+	session     *Session
 }
 
 // Invoice is Stripe's. It belongs to one period of one subscription.

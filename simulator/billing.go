@@ -45,7 +45,7 @@ func (w *World) settle(s *Subscription) {
 	switch s.Status {
 	case "past_due", "unpaid", "incomplete", "paused":
 		w.change(s, func() {
-			s.Status, s.pastDueSince, s.retries = "active", 0, 0
+			s.Status, s.PastDueSince, s.retries = "active", 0, 0
 		})
 	}
 }
@@ -69,7 +69,7 @@ func (w *World) MarkUnpaid(sub string) error {
 		if ended(s) {
 			return RefusedError{ID: s.ID, Reason: "already " + s.Status}
 		}
-		w.change(s, func() { s.Status, s.pastDueSince = "unpaid", 0 })
+		w.change(s, func() { s.Status, s.PastDueSince = "unpaid", 0 })
 		return nil
 	})
 }
@@ -170,7 +170,7 @@ func (w *World) chargeFails(s *Subscription, inv *Invoice) {
 		inv.Due = w.now.Unix()
 	}
 	if s.Status != "past_due" {
-		s.pastDueSince, s.retries = w.now.Unix(), 0
+		s.PastDueSince, s.retries = w.now.Unix(), 0
 	}
 	inv.NextAttempt = w.retryAt(s)
 	w.emitInvoice("invoice.created", inv)
@@ -183,7 +183,7 @@ func (w *World) chargeFails(s *Subscription, inv *Invoice) {
 // sevenths of the time that the account allows.
 func (w *World) retryAt(s *Subscription) int64 {
 	at := w.opt.RetryFor * time.Duration(2*s.retries+1) / 7
-	return s.pastDueSince + int64(at/time.Second)
+	return s.PastDueSince + int64(at/time.Second)
 }
 
 const lastRetry = 3 // counted from zero, see retryAt

@@ -15,6 +15,8 @@ POST /_sim/advance?d=24h                move the clock
 POST /_sim/signup?email=&price=         optional: name, quantity, domain, trial=336h, guest=true, declined=true
 POST /_sim/fail?subscription=           the next charge fails: past_due
 POST /_sim/pay?subscription=            pay what is open
+POST /_sim/bill?subscription=           one more invoice, which stays open
+POST /_sim/writeoff?subscription=       the oldest open invoice is uncollectible, or status=void
 POST /_sim/unpaid?subscription=         the retries are over
 POST /_sim/cancel?subscription=         optional: at_period_end=true
 POST /_sim/pause?subscription=          pause collection; resume ends that
@@ -39,12 +41,16 @@ func (w *World) controls() http.Handler {
 		"signup":  w.controlSignUp,
 		"fail":    onSubscription(w, w.FailPayment),
 		"pay":     onSubscription(w, w.Pay),
+		"bill":    onSubscription(w, func(id string) error { return w.BillExtra(id, 0) }),
 		"unpaid":  onSubscription(w, w.MarkUnpaid),
 		"pause":   onSubscription(w, func(id string) error { return w.PauseCollection(id, "") }),
 		"resume":  onSubscription(w, w.ResumeCollection),
 		"cancel":  w.controlCancel,
 		"upgrade": func(v url.Values) (any, error) {
 			return w.shown(v, w.ChangePrice(v.Get("subscription"), v.Get("item"), v.Get("price")))
+		},
+		"writeoff": func(v url.Values) (any, error) {
+			return w.shown(v, w.WriteOff(v.Get("subscription"), v.Get("status")))
 		},
 		"status": func(v url.Values) (any, error) {
 			return w.shown(v, w.SetStatus(v.Get("subscription"), v.Get("status")))

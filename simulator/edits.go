@@ -93,9 +93,9 @@ func (w *World) SetStatus(sub, status string) error {
 		case "canceled":
 			s.CanceledAt, s.EndedAt = t, t
 		case "past_due":
-			s.pastDueSince, s.retries = t, 0
+			s.PastDueSince, s.retries = t, 0
 		default:
-			s.pastDueSince = 0
+			s.PastDueSince = 0
 		}
 	})
 }

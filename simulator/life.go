@@ -31,7 +31,7 @@ func (w *World) nextStep(s *Subscription) (at int64, ok bool) {
 	case "active":
 		return s.PeriodEnd, true
 	case "past_due":
-		if s.pastDueSince == 0 || s.retries > lastRetry {
+		if s.PastDueSince == 0 || s.retries > lastRetry {
 			return s.PeriodEnd, s.CancelAtPeriodEnd
 		}
 		if at = w.retryAt(s); s.CancelAtPeriodEnd {

@@ -186,7 +186,7 @@ func (g *grower) grow(i, n int, birth uint64) {
 		if inv.Due != 0 {
 			inv.Due = inv.Created
 		}
-		s.pastDueSince = inv.Created
+		s.PastDueSince = inv.Created
 		g.account.invoices.messy = true
 	}
 	if g.mix.Living {

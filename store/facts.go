@@ -62,6 +62,7 @@ func fromMicros(us int64) time.Time {
 // their ids, in which they are stored and hashed.
 func cleaned(f reconcile.SubscriptionFacts) reconcile.SubscriptionFacts {
 	f.ID, f.StatusText, f.Domain, f.MetadataOrg = clean(f.ID), clean(f.StatusText), clean(f.Domain), clean(f.MetadataOrg)
+	f.MetadataOrgText, f.MetadataHostingText = clean(f.MetadataOrgText), clean(f.MetadataHostingText)
 	f.Buyer.ID = cmp.Or(f.Buyer.ID, f.StripeCustomer)
 	f.Buyer.ID, f.Buyer.Email, f.Buyer.Name = clean(f.Buyer.ID), clean(f.Buyer.Email), clean(f.Buyer.Name)
 	f.StripeCustomer = f.Buyer.ID
@@ -80,7 +81,7 @@ func cleaned(f reconcile.SubscriptionFacts) reconcile.SubscriptionFacts {
 
 // content is everything Stripe says of a subscription and its buyer that means a
 // change: not when and how it was read, and not what only a read by id or the
-// store itself knows (ReadAt, ByID, UnpaidSince, StatusSince, DomainChecked, Gone).
+// store itself knows (ReadAt, ByID, UnpaidSince, Lapse, StatusSince, DomainChecked, Gone).
 // The same bytes are hashed to notice a change and staged during a sweep; f must be
 // cleaned.
 func content(f *reconcile.SubscriptionFacts) []byte {
@@ -93,6 +94,9 @@ func content(f *reconcile.SubscriptionFacts) []byte {
 		it := &f.Items[i]
 		w.text(it.ID, it.Price, it.LookupKey, it.Product)
 		w.number(it.Quantity, micros(it.Created))
+	}
+	if f.MetadataOrgText != "" || f.MetadataHostingText != "" { // at the end, so that the others keep their hashes
+		w.text(f.MetadataOrgText, f.MetadataHostingText)
 	}
 	return w
 }
@@ -117,6 +121,9 @@ func unpack(content []byte) (f reconcile.SubscriptionFacts, err error) {
 		r.text(&it.ID, &it.Price, &it.LookupKey, &it.Product)
 		it.Quantity, it.Created = r.number(), fromMicros(r.number())
 		f.Items = append(f.Items, it)
+	}
+	if r.err == nil && len(r.rest) > 0 {
+		r.text(&f.MetadataOrgText, &f.MetadataHostingText)
 	}
 	if r.err == nil && len(r.rest) > 0 {
 		r.err = errPacked

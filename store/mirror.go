@@ -43,8 +43,9 @@ func (s *Store) MarkGone(ctx context.Context, tok reconcile.Token, subscription 
 type merge struct {
 	tx    conn
 	now   time.Time
-	byID  bool // read by id, not from a listing
-	force bool // make the customers due whatever changed
+	byID  bool      // read by id, not from a listing
+	force bool      // make the customers due whatever changed
+	known time.Time // see knownUntil
 }
 
 // mirrored is what the mirror holds of a subscription and decides by.
@@ -54,6 +55,7 @@ type mirrored struct {
 	statusClass string
 	since       time.Time
 	unpaid      time.Time
+	lapse       reconcile.Lapse
 	hash        int64
 	gone, byID  bool
 	readAt      time.Time
@@ -66,6 +68,7 @@ type incoming struct {
 	old     *mirrored // nil: new
 	since   time.Time
 	unpaid  time.Time
+	lapse   reconcile.Lapse
 	changed bool // in content: worth writing, and the customer is due
 }
 
@@ -77,6 +80,8 @@ var upsertSubscription = bulk{
 		{"cancel_at_period_end", "BOOLEAN"}, {"current_period_end", "TIMESTAMPTZ"}, {"collection_paused", "BOOLEAN"},
 		{"unpaid_since", "TIMESTAMPTZ"}, {"items", "JSONB"}, {"domain", "TEXT"}, {"metadata_org", "TEXT"},
 		{"metadata_hosting", "BIGINT"}, {"read_at", "TIMESTAMPTZ"}, {"by_id", "BOOLEAN"}, {"content_hash", "BIGINT"},
+		{"entitled_at", "TIMESTAMPTZ"}, {"lapse_seen_at", "TIMESTAMPTZ"}, {"lapsed_since", "TIMESTAMPTZ"},
+		{"metadata_org_text", "TEXT"}, {"metadata_hosting_text", "TEXT"},
 	},
 	tail: `ON CONFLICT (id) DO UPDATE SET stripe_customer_id = excluded.stripe_customer_id,
 		status = excluded.status, status_text = excluded.status_text, status_since = excluded.status_since,
@@ -85,7 +90,9 @@ var upsertSubscription = bulk{
 		collection_paused = excluded.collection_paused, unpaid_since = excluded.unpaid_since,
 		items = excluded.items, domain = excluded.domain, metadata_org = excluded.metadata_org,
 		metadata_hosting = excluded.metadata_hosting, read_at = excluded.read_at, by_id = excluded.by_id,
-		content_hash = excluded.content_hash, gone = FALSE`,
+		content_hash = excluded.content_hash, entitled_at = excluded.entitled_at, lapse_seen_at = excluded.lapse_seen_at,
+		lapsed_since = excluded.lapsed_since, metadata_org_text = excluded.metadata_org_text,
+		metadata_hosting_text = excluded.metadata_hosting_text, gone = FALSE`,
 }
 
 // save merges facts and returns how many subscriptions changed in content.
@@ -155,6 +162,9 @@ func (m *merge) compare(ctx context.Context, facts []reconcile.SubscriptionFacts
 	if err != nil {
 		return nil, err
 	}
+	if m.known, err = knownUntil(ctx, m.tx); err != nil {
+		return nil, err
+	}
 	kept := all[:0]
 	for _, in := range all {
 		if m.judge(&in, old[in.facts.ID]) {
@@ -171,6 +181,7 @@ func (m *merge) judge(in *incoming, old *mirrored) bool {
 		in.unpaid = in.facts.UnpaidSince
 	}
 	if old == nil {
+		in.lapse = reconcile.Lapse{}.Seeing(&in.facts, m.now)
 		in.changed = true
 		return true
 	}
@@ -189,10 +200,34 @@ func (m *merge) judge(in *incoming, old *mirrored) bool {
 			in.unpaid = old.unpaid // what was known is kinder than what was seen
 		}
 	}
-	if m.byID && !old.unpaid.Equal(in.unpaid.Truncate(time.Microsecond)) {
+	in.lapse = m.lapse(in, old)
+	if m.byID && !old.unpaid.Equal(in.unpaid.Truncate(time.Microsecond)) || !old.lapse.Since.Equal(in.lapse.Since.Truncate(time.Microsecond)) {
 		in.changed = true
 	}
 	return in.changed || m.byID
+}
+
+// lapse is the spell of not being paid as it stands after what has come in. Whoever
+// was entitled when last read was so until the last time that everything was known.
+func (m *merge) lapse(in *incoming, old *mirrored) reconcile.Lapse {
+	l := old.lapse
+	if s := reconcile.ParseStatus(old.status); (s == reconcile.StatusActive || s == reconcile.StatusTrialing) && m.known.After(l.Entitled) {
+		l.Entitled = m.known
+	}
+	return l.Seeing(&in.facts, m.now)
+}
+
+// knownUntil is until when the mirror has followed Stripe's events; zero: never.
+func knownUntil(ctx context.Context, c conn) (until time.Time, err error) {
+	err = c.each(ctx, "SELECT value FROM cursors WHERE name = $1", []any{eventsCursor}, func(row scan) error {
+		var text string
+		if err := row(&text); err != nil {
+			return err
+		}
+		until, _ = time.Parse(time.RFC3339, text) // an unreadable cursor is no cursor
+		return nil
+	})
+	return until, err
 }
 
 // row is the values of upsertSubscription.
@@ -202,16 +237,19 @@ func (in *incoming) row(byID bool) []any {
 		f.ID, f.Buyer.ID, f.Status.String(), f.StatusText, at(in.since), at(f.Created), at(f.EndedAt),
 		f.CancelAtPeriodEnd, at(f.CurrentPeriodEnd), f.CollectionPaused, at(in.unpaid), encodeItems(f.Items),
 		f.Domain, f.MetadataOrg, f.MetadataHosting, at(f.ReadAt), byID && !f.InvoicesUnread, in.hash,
+		at(in.lapse.Entitled), at(in.lapse.Seen), at(in.lapse.Since), f.MetadataOrgText, f.MetadataHostingText,
 	}
 }
 func loadMirrored(ctx context.Context, c conn, ids []string) (map[string]*mirrored, error) {
 	old := make(map[string]*mirrored, len(ids))
-	query := `SELECT id, stripe_customer_id, status, status_text, status_since, unpaid_since, content_hash, gone, by_id, read_at
+	query := `SELECT id, stripe_customer_id, status, status_text, status_since, unpaid_since, content_hash, gone, by_id, read_at,
+		entitled_at, lapse_seen_at, lapsed_since
 		FROM subscriptions WHERE id IN ` + c.d.texts(1)
 	err := c.each(ctx, query, []any{list(ids)}, func(row scan) error {
 		var id string
 		o := new(mirrored)
-		err := row(&id, &o.buyer, &o.statusClass, &o.status, into(&o.since), into(&o.unpaid), &o.hash, &o.gone, &o.byID, into(&o.readAt))
+		err := row(&id, &o.buyer, &o.statusClass, &o.status, into(&o.since), into(&o.unpaid), &o.hash, &o.gone, &o.byID, into(&o.readAt),
+			into(&o.lapse.Entitled), into(&o.lapse.Seen), into(&o.lapse.Since))
 		old[id] = o
 		return err
 	})

@@ -23,6 +23,7 @@ func TestFactsComeBackAsTheyWereSaved(t *testing.T) {
 		want.Buyers = []reconcile.Buyer{{StripeCustomer: reconcile.StripeCustomer{ID: "cus_a", Email: "Ann@Example.com", Name: "Example a"}}}
 		w := &want.Subscriptions[0]
 		w.StatusSince, w.ByID = t0, true
+		w.Lapse = reconcile.Lapse{Seen: t0, Since: t0}
 		w.Items = []reconcile.Item{in.Items[1], in.Items[0]} // by id
 		same(t, "customer", want, f.customer("cus_a"))
 	})

@@ -46,8 +46,49 @@ func TestUnpaidSinceIsTheOldestOpenInvoiceWithMoneyLeft(t *testing.T) {
 			if diff := cmp.Diff(instant(tt.want), got.UnpaidSince); diff != "" {
 				t.Errorf("unpaid since (-want +got):\n%s", diff)
 			}
-			if diff := cmp.Diff("subscription=sub_1&status=open&limit=100", s.seen[1].URL.RawQuery); diff != "" {
+			if diff := cmp.Diff("subscription=sub_1&limit=100", s.seen[1].URL.RawQuery); diff != "" {
 				t.Errorf("query (-want +got):\n%s", diff)
+			}
+		})
+	}
+}
+
+// balanced is an invoice of which everything is said.
+func balanced(id string, status string, created, paid int64) string {
+	left, got := int64(900), int64(0)
+	if status == "paid" {
+		left, got = 0, 900
+	}
+	return fmt.Sprintf(`{"id":%q,"object":"invoice","livemode":false,"status":%q,"subscription":"sub_1","created":%d,"amount_remaining":%d,"amount_paid":%d,`+
+		`"status_transitions":{"finalized_at":%d,"paid_at":%d}}`, id, status, created, left, got, created, paid)
+}
+
+func TestInvoicesTellTheLatestDueAndTheLastPaymentThatPutThingsRight(t *testing.T) {
+	for name, tt := range map[string]struct {
+		invoices          []string
+		oldest, due, paid int64
+	}{
+		"one open":                              {[]string{balanced("in_1", "open", 100, 0)}, 100, 100, 0},
+		"the latest of several":                 {[]string{balanced("in_1", "open", 100, 0), balanced("in_3", "open", 300, 0), balanced("in_2", "open", 200, 0)}, 100, 300, 0},
+		"an older one open, a later one paid":   {[]string{balanced("in_3", "open", 300, 0), balanced("in_2", "paid", 200, 210), balanced("in_1", "open", 100, 0)}, 100, 300, 210},
+		"the older one paid while one is open":  {[]string{balanced("in_2", "open", 200, 0), balanced("in_1", "paid", 100, 250)}, 200, 200, 0},
+		"paid in the second of the next":        {[]string{balanced("in_2", "open", 200, 0), balanced("in_1", "paid", 100, 200)}, 200, 200, 200},
+		"both paid at once":                     {[]string{balanced("in_2", "paid", 200, 250), balanced("in_1", "paid", 100, 250)}, 0, 0, 250},
+		"the older one paid before the later":   {[]string{balanced("in_2", "paid", 200, 260), balanced("in_1", "paid", 100, 250)}, 0, 0, 260},
+		"written off":                           {[]string{balanced("in_2", "uncollectible", 200, 0), balanced("in_1", "void", 100, 0)}, 0, 0, 0},
+		"paid while a later one is written off": {[]string{balanced("in_2", "uncollectible", 200, 0), balanced("in_1", "paid", 100, 250)}, 0, 0, 250},
+		"a draft":                               {[]string{balanced("in_2", "draft", 200, 0), balanced("in_1", "paid", 100, 250)}, 0, 0, 250},
+		"paid with nothing":                     {[]string{strings.Replace(balanced("in_1", "paid", 100, 110), `"amount_paid":900`, `"amount_paid":0`, 1)}, 0, 0, 0},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := byPath(map[string]reply{"/v1/subscriptions/sub_1": {body: lateSubscription}, "/v1/invoices": {body: page(false, tt.invoices...)}})
+			got, err := s.client(t).Subscription(t.Context(), "sub_1")
+			if err != nil {
+				t.Fatal(err)
+			}
+			want := []time.Time{instant(tt.oldest), instant(tt.due), instant(tt.paid)}
+			if diff := cmp.Diff(want, []time.Time{got.UnpaidSince, got.LatestDue, got.PaidAt}); diff != "" {
+				t.Errorf("oldest due, latest due and paid (-want +got):\n%s", diff)
 			}
 		})
 	}
@@ -56,7 +97,7 @@ func TestUnpaidSinceIsTheOldestOpenInvoiceWithMoneyLeft(t *testing.T) {
 func TestInvoicesThatProveNothingAreRefused(t *testing.T) {
 	for text, body := range map[string]string{
 		"an invoice of another subscription": page(false, strings.Replace(invoice("in_1", `"due_date":1`), "sub_1", "sub_2", 1)),
-		"not open":                           page(false, strings.Replace(invoice("in_1", `"due_date":1`), `"open"`, `"paid"`, 1)),
+		"without a status":                   page(false, strings.Replace(invoice("in_1", `"due_date":1`), `"open"`, `""`, 1)),
 		"without any date":                   page(false, strings.Replace(invoice("in_1", `"due_date":0`), "1700000500", "0", 1)),
 		"is of live mode":                    page(false, strings.Replace(invoice("in_1", `"due_date":1`), "false", "true", 1)),
 		"a page without has_more":            `{"object":"list","data":[]}`,

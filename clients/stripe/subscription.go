@@ -2,10 +2,7 @@ package stripe
 
 import (
 	"context"
-	"errors"
-	"time"
 
-	"github.com/stripe-enhance/stripe-enhance/internal/fault"
 	"github.com/stripe-enhance/stripe-enhance/reconcile"
 )
 
@@ -27,9 +24,10 @@ func (c *Client) Subscription(ctx context.Context, id string) (reconcile.Subscri
 	facts.ByID = true
 	switch facts.Status {
 	case reconcile.StatusPastDue, reconcile.StatusUnpaid, reconcile.StatusIncomplete:
-		var known bool
-		facts.UnpaidSince, known, err = c.unpaidSince(ctx, id)
-		facts.InvoicesUnread = !known
+		var bills ledger
+		bills, err = c.invoices(ctx, id)
+		facts.UnpaidSince, facts.LatestDue, facts.PaidAt = bills.oldestDue, bills.latestDue, bills.paidAt
+		facts.InvoicesUnread = bills.unread
 	}
 	return facts, err
 }
@@ -66,86 +64,4 @@ func (c *Client) items(ctx context.Context, subscription string) (all []itemWire
 		return nil
 	})
 	return all, requests, err
-}
-
-// invoiceWire is as much of an invoice as grace is measured by.
-type invoiceWire struct {
-	head
-	Status          string `json:"status"`
-	Subscription    idRef  `json:"subscription"`
-	Created         int64  `json:"created"`
-	DueDate         int64  `json:"due_date"`
-	AmountRemaining int64  `json:"amount_remaining"`
-	Transitions     struct {
-		FinalizedAt int64 `json:"finalized_at"`
-	} `json:"status_transitions"`
-	Parent parentRef `json:"parent"`
-}
-
-// parentRef is where API versions since 2025-03-31 tell an invoice's subscription.
-type parentRef struct {
-	Details *struct {
-		Subscription idRef `json:"subscription"`
-	} `json:"subscription_details"`
-}
-
-func (p parentRef) subscription() string {
-	if p.Details == nil {
-		return ""
-	}
-	return string(p.Details.Subscription)
-}
-
-var invoices = collection{kind: "invoice"}
-
-// unpaidSince is the due date of the oldest open invoice of a subscription, or
-// when it was finalised where it has none; zero where nothing is open. It is not
-// known where the key may not read invoices, which is remembered, so that it costs
-// one request an hour.
-func (c *Client) unpaidSince(ctx context.Context, subscription string) (since time.Time, known bool, err error) {
-	now := c.now().Unix()
-	if now < c.noInvoices.Load() {
-		return time.Time{}, false, nil
-	}
-	var oldest int64
-	r := get("/v1/invoices", "subscription", subscription, "status", "open")
-	_, err = readAll(ctx, c, r, invoices, func(page []invoiceWire, _ answer) error {
-		for i := range page {
-			due, err := page[i].due(subscription)
-			if err != nil {
-				return malformed(r, "%v", err)
-			}
-			if due != 0 && (oldest == 0 || due < oldest) {
-				oldest = due
-			}
-		}
-		return nil
-	})
-	if errors.Is(err, fault.Denied) {
-		c.noInvoices.Store(now + int64(denialMemory/time.Second))
-		return time.Time{}, false, nil
-	}
-	return instant(oldest), true, err
-}
-
-// due is when an invoice should have been paid, 0 when nothing is left to pay.
-func (w *invoiceWire) due(subscription string) (int64, error) {
-	of := string(w.Subscription)
-	if of == "" {
-		of = w.Parent.subscription()
-	}
-	switch {
-	case w.Status != "open":
-		return 0, errors.New("an invoice that is not open among the open ones")
-	case of != "" && of != subscription:
-		return 0, errors.New("an invoice of another subscription")
-	case w.AmountRemaining <= 0:
-		return 0, nil
-	}
-	for _, at := range []int64{w.DueDate, w.Transitions.FinalizedAt, w.Created} {
-		if at > 0 {
-			return at, nil
-		}
-	}
-	return 0, errors.New("an invoice without any date")
 }

@@ -201,9 +201,10 @@ func (o *outside) signup(ts *testscript.TestScript, args []string) {
 func (o *outside) verb(ts *testscript.TestScript, args []string) {
 	verbs := map[string]func(string) error{
 		"cancel": o.simulated.Cancel, "unpaid": o.simulated.MarkUnpaid, "pay": o.simulated.Pay, "fail": o.simulated.FailPayment,
-		"strange": func(id string) error { return o.simulated.SetStatus(id, "dormant") },
-		"upgrade": func(id string) error { return o.simulated.ChangePrice(id, "", "price_pro_monthly") },
-		"two":     func(id string) error { return o.simulated.SetQuantity(id, "", 2) },
+		"strange":  func(id string) error { return o.simulated.SetStatus(id, "dormant") },
+		"upgrade":  func(id string) error { return o.simulated.ChangePrice(id, "", "price_pro_monthly") },
+		"two":      func(id string) error { return o.simulated.SetQuantity(id, "", 2) },
+		"billed90": func(id string) error { return o.simulated.BillExtra(id, 90*24*time.Hour) },
 	}
 	switch {
 	case args[0] == "plan":

@@ -49,7 +49,7 @@ type Config struct {
 	Concurrency int `env:"CONCURRENCY" envDefault:"8" group:"enhance" usage:"requests in flight to each side" example:"8"`
 
 	Mode           reconcile.Mode       `env:"MODE" envDefault:"enforce" group:"policy" usage:"observe: plans only; provision: creates and resumes, never takes away; enforce: also suspends and changes plans (termination needs RETENTION_PERIOD too)" example:"observe"`
-	Grace          time.Duration        `env:"GRACE_PERIOD" envDefault:"72h" group:"policy" usage:"how long past_due stays up, from the due date of the oldest unpaid invoice; 0: suspended on Stripe's word at once" example:"7d"`
+	Grace          time.Duration        `env:"GRACE_PERIOD" envDefault:"72h" group:"policy" usage:"how long past_due stays up, from the due date of the oldest invoice that is unpaid in the present spell of past_due, and no earlier than that spell; 0: suspended on Stripe's word at once" example:"7d"`
 	Retention      time.Duration        `env:"RETENTION_PERIOD" envDefault:"0" group:"policy" usage:"how long a suspended, cancelled subscription is kept before soft deletion (with MODE=enforce only); 0: for ever; less than 30 days is refused" example:"90d"`
 	Paused         Paused               `env:"PAUSED_COLLECTION" envDefault:"keep" group:"policy" usage:"keep or suspend while Stripe's pause_collection is set" example:"suspend"`
 	Onboarding     reconcile.Onboarding `env:"ONBOARDING" envDefault:"invite" group:"policy" usage:"invite: Enhance mails an invitation; password: login, owner and a password-recovery mail; none" example:"none"`

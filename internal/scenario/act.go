@@ -65,6 +65,10 @@ func (y *play) customer(st Step) error {
 		return w.FailPayment(id)
 	case GiveUp:
 		return w.MarkUnpaid(id)
+	case BillExtra:
+		return w.BillExtra(id, 0)
+	case WriteOff:
+		return w.WriteOff(id, []string{"uncollectible", "void"}[st.Pick%2])
 	case Cancel:
 		return w.Cancel(id)
 	case CancelLater:

@@ -330,7 +330,7 @@ func (y *play) boughtOfLate(e simulator.Effect, sent time.Time, sub string) bool
 	for _, s := range y.since(sent.Add(-back)) {
 		for id, other := range s.bills {
 			if s.bills[sub].servedBy(other) {
-				wasUp[id] = wasUp[id] || other.stance == up
+				wasUp[id] = wasUp[id] || other.stance == up || other.stance == either
 				led[id] = led[id] || slices.Contains(other.plans, e.After.Plan)
 			}
 		}
@@ -351,7 +351,7 @@ func (b *bill) servedBy(other *bill) bool {
 
 func (y *play) bought(e simulator.Effect, s shot, b *bill) string {
 	for _, other := range s.bills {
-		if other.stance == up && slices.Contains(other.plans, e.After.Plan) && b.servedBy(other) {
+		if (other.stance == up || other.stance == either) && slices.Contains(other.plans, e.After.Plan) && b.servedBy(other) {
 			return ""
 		}
 	}
@@ -392,7 +392,7 @@ func (y *play) needed(e simulator.Effect, s shot, b *bill) string {
 // up after the other had ended.
 func (y *play) takenOver(hosting int, s shot, b *bill) bool {
 	for _, o := range s.bills {
-		if o.party == b.party && o.stance == down && y.known[o.id] && y.up[o.id].After(b.ended) && y.serving(hosting, s, func(x *bill) bool { return x == o }) < o.units {
+		if o.party == b.party && (o.stance == down || o.stance == either) && y.known[o.id] && y.up[o.id].After(b.ended) && y.serving(hosting, s, func(x *bill) bool { return x == o }) < o.units {
 			return true
 		}
 	}

@@ -195,7 +195,7 @@ func (g *generator) step() Step {
 
 func (g *generator) customer() Step {
 	st := Step{Who: g.IntN(g.people), N: g.IntN(4), Pick: g.IntN(64)}
-	st.Kind = choose(g, SignUp, SignUp, SignUp, Pay, Pay, Pay, FailPayment, FailPayment, FailPayment, GiveUp, Cancel, Cancel, Cancel, CancelLater,
+	st.Kind = choose(g, SignUp, SignUp, SignUp, Pay, Pay, Pay, FailPayment, FailPayment, FailPayment, GiveUp, BillExtra, WriteOff, WriteOff, Cancel, Cancel, Cancel, CancelLater,
 		ChangePrice, ChangePrice, Quantity, Quantity, ReplaceItem, AddItem, RemoveItem, PauseBilling, ResumeBill, OddStatus, Accept, Accept, BuildSite, BuildSite, BuildSite, DropSite, NewEmail, NewEmail)
 	return st
 }

@@ -26,6 +26,8 @@ type ledger struct {
 	seen      int    // effects looked at
 	origin    map[int]origin
 	up        map[string]time.Time // subscription → when it was last seen up
+	well      map[string]bool      // subscriptions that were in good standing when last seen
+	forgiven  map[string]time.Time // subscription → when it came to be so without a payment
 	orgs      map[string]string    // orgs made through the API → party
 	emptied   map[string]bool      // orgs in which staff deleted or renamed a hosting
 	most      map[string]int       // subscription → most units it ever had at once
@@ -107,6 +109,7 @@ func (l *ledger) begin(offer map[string]int) {
 	}
 	l.owner, l.makers = map[string]string{}, map[string]maker{}
 	l.read, l.emptied, l.up = map[int]bool{}, map[string]bool{}, map[string]time.Time{}
+	l.well, l.forgiven = map[string]bool{}, map[string]time.Time{}
 	l.prices = slices.Sorted(maps.Keys(offer))
 }
 
@@ -140,10 +143,11 @@ type bill struct {
 type stance int
 
 const (
-	keep  stance = iota // give nothing, take nothing
-	up                  // entitled
-	down                // to be suspended
-	ended               // to be suspended, and in the end deleted
+	keep   stance = iota // give nothing, take nothing
+	up                   // entitled
+	down                 // to be suspended
+	either               // up or down: the program may not know which
+	ended                // to be suspended, and in the end deleted
 )
 
 // window is how far back the checker remembers: what a program may not have known.
@@ -164,7 +168,7 @@ func (y *play) watch() {
 		b := y.judge(sub, plans, now)
 		b.party = sub.Customer
 		s.bills[sub.ID] = b
-		if b.stance == up {
+		if b.stance == up || b.stance == either {
 			y.up[sub.ID] = now
 		}
 		total := 0
@@ -197,36 +201,21 @@ func (y *play) judge(sub simulator.Subscription, plans map[string]int, now time.
 			b.units++
 		}
 	}
-	switch policy := y.Company.Policy; sub.Status {
+	y.forgave(sub, now)
+	switch sub.Status {
 	case "active", "trialing":
 		b.stance = up
 	case "past_due":
-		b.stance = down
-		if now.Before(y.oldestDue(sub.ID, now).Add(policy.Grace)) {
-			b.stance = up
-		}
+		b.stance = y.graceOf(sub, now)
 	case "unpaid", "paused":
 		b.stance = down
 	case "canceled", "incomplete_expired":
 		b.stance, b.ended = ended, time.Unix(sub.EndedAt, 0)
 	}
-	if b.stance == up && sub.PauseCollection != "" && y.Company.Policy.SuspendPaused {
+	if (b.stance == up || b.stance == either) && sub.PauseCollection != "" && y.Company.Policy.SuspendPaused {
 		b.stance = down
 	}
 	return b
-}
-
-func (y *play) oldestDue(sub string, now time.Time) time.Time {
-	var oldest time.Time
-	for _, inv := range y.world.Invoices(sub) {
-		if due := time.Unix(inv.Due, 0); inv.Status == "open" && (oldest.IsZero() || due.Before(oldest)) {
-			oldest = due
-		}
-	}
-	if oldest.IsZero() {
-		return now
-	}
-	return oldest
 }
 
 // bill is a subscription now.

@@ -54,6 +54,8 @@ const (
 	Pay          Kind = "pays"                 // N: subscription
 	FailPayment  Kind = "fails to pay"         // N
 	GiveUp       Kind = "is marked unpaid"     // N
+	BillExtra    Kind = "is billed beside it"  // N: the invoice stays open
+	WriteOff     Kind = "is forgiven a bill"   // N, Pick: uncollectible or void
 	Cancel       Kind = "cancels"              // N
 	CancelLater  Kind = "cancels at the end"   // N
 	ChangePrice  Kind = "changes price"        // N, Pick: price

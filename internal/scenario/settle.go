@@ -11,13 +11,13 @@ import (
 )
 
 // ending is how long the program gets, run after run, once the faults have
-// stopped: through settling times, back-offs, the probe of what was parked and
-// the daily sweep. The last full run is the one that must change nothing.
+// stopped: through settling times, back-offs, any grace period, the probe of what was
+// parked and the daily sweep. The last full run is the one that must change nothing.
 var ending = []struct {
 	wait time.Duration
 	full bool
 }{
-	{3 * time.Minute, false}, {3 * time.Minute, false}, {7 * time.Hour, false}, {25 * time.Hour, true},
+	{3 * time.Minute, false}, {3 * time.Minute, false}, {8 * 24 * time.Hour, false}, {7 * time.Hour, false}, {25 * time.Hour, true},
 	{3 * time.Minute, false}, {3 * time.Minute, false}, {61 * time.Minute, false}, {3 * time.Minute, false},
 }
 
@@ -151,7 +151,7 @@ func (y *play) excused(party string) string {
 		return "an org made by hand"
 	}
 	for _, b := range y.shots[len(y.shots)-1].bills {
-		if b.party == party && (b.stance == keep || b.stance == up && !b.whole) {
+		if b.party == party && (b.stance == keep || b.stance == either || b.stance == up && !b.whole || b.stance == down && !b.mapped) {
 			return "a subscription of which nobody knows what it wants"
 		}
 	}

@@ -1,0 +1,148 @@
+package stripe
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"time"
+
+	"github.com/stripe-enhance/stripe-enhance/internal/fault"
+)
+
+// invoiceWire is as much of an invoice as grace is measured by.
+type invoiceWire struct {
+	head
+	Status          string `json:"status"`
+	Subscription    idRef  `json:"subscription"`
+	Created         int64  `json:"created"`
+	DueDate         int64  `json:"due_date"`
+	AmountPaid      int64  `json:"amount_paid"`
+	AmountRemaining int64  `json:"amount_remaining"`
+	Transitions     struct {
+		FinalizedAt int64 `json:"finalized_at"`
+		PaidAt      int64 `json:"paid_at"`
+	} `json:"status_transitions"`
+	Parent parentRef `json:"parent"`
+}
+
+// parentRef is where API versions since 2025-03-31 tell an invoice's subscription.
+type parentRef struct {
+	Details *struct {
+		Subscription idRef `json:"subscription"`
+	} `json:"subscription_details"`
+}
+
+func (p parentRef) subscription() string {
+	if p.Details == nil {
+		return ""
+	}
+	return string(p.Details.Subscription)
+}
+
+var invoices = collection{kind: "invoice"}
+
+// ledger is what the invoices of a subscription say of being paid.
+type ledger struct {
+	// oldestDue and latestDue are the due dates of the oldest open invoice with
+	// something left to pay, and of the one that was due last (where none is due yet,
+	// of the one that is due next); zero: there is none.
+	oldestDue, latestDue time.Time
+	// paidAt is when the invoice that was the latest then was last paid; zero: never.
+	paidAt time.Time
+	// unread tells that the key may not read invoices.
+	unread bool
+}
+
+// invoices reads all invoices of a subscription. A key that may not is remembered,
+// so that it costs one request an hour.
+func (c *Client) invoices(ctx context.Context, subscription string) (ledger, error) {
+	now := c.now().Unix()
+	if now < c.noInvoices.Load() {
+		return ledger{unread: true}, nil
+	}
+	r := get("/v1/invoices", "subscription", subscription)
+	var all []invoiceWire
+	_, err := readAll(ctx, c, r, invoices, func(page []invoiceWire, _ answer) error {
+		for i := range page {
+			if err := page[i].check(subscription); err != nil {
+				return malformed(r, "%v", err)
+			}
+		}
+		all = append(all, page...)
+		return nil
+	})
+	if errors.Is(err, fault.Denied) {
+		c.noInvoices.Store(now + int64(denialMemory/time.Second))
+		return ledger{unread: true}, nil
+	}
+	if err != nil {
+		return ledger{}, err
+	}
+	return balance(all, now), nil
+}
+
+// check refuses an invoice of another subscription, or one that cannot be dated.
+func (w *invoiceWire) check(subscription string) error {
+	of := string(w.Subscription)
+	if of == "" {
+		of = w.Parent.subscription()
+	}
+	switch {
+	case of != "" && of != subscription:
+		return errors.New("an invoice of another subscription")
+	case w.Status == "":
+		return errors.New("an invoice without a status")
+	case w.due() == 0:
+		return errors.New("an invoice without any date")
+	}
+	return nil
+}
+
+// due is when an invoice should have been paid.
+func (w *invoiceWire) due() int64 {
+	for _, at := range []int64{w.DueDate, w.Transitions.FinalizedAt, w.Created} {
+		if at > 0 {
+			return at
+		}
+	}
+	return 0
+}
+
+func (w *invoiceWire) owed() bool { return w.Status == "open" && w.AmountRemaining > 0 }
+
+// balance sums invoices up, in whatever order they come.
+func balance(all []invoiceWire, now int64) ledger {
+	var oldest, latest, paid int64
+	for i := range all {
+		w := &all[i]
+		if w.owed() {
+			if w.due() <= now {
+				latest = max(latest, w.due())
+			}
+			if oldest == 0 || w.due() < oldest {
+				oldest = w.due()
+			}
+		}
+		if endsSpell(w, all) {
+			paid = max(paid, w.Transitions.PaidAt)
+		}
+	}
+	return ledger{oldestDue: instant(oldest), latestDue: instant(cmp.Or(latest, oldest)), paidAt: instant(paid)}
+}
+
+// endsSpell tells that an invoice was paid, with money, while no later one was owed:
+// that is when Stripe makes a subscription active again. To pay an older one of
+// several leaves it past_due.
+func endsSpell(w *invoiceWire, all []invoiceWire) bool {
+	at := w.Transitions.PaidAt
+	if w.Status != "paid" || w.AmountPaid <= 0 || at <= 0 {
+		return false
+	}
+	for i := range all {
+		later := &all[i]
+		if later.Created > w.Created && later.Created < at && (later.owed() || later.Status == "paid" && later.Transitions.PaidAt > at) {
+			return false
+		}
+	}
+	return true
+}
