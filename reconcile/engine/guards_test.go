@@ -2,6 +2,7 @@ package engine_test
 
 import (
 	"bytes"
+	"encoding/json"
 	"slices"
 	"strings"
 	"testing"
@@ -37,10 +38,46 @@ func TestAnOrgOfSeveralOwnersIsNotAdopted(t *testing.T) {
 			if adopted != tc.adopts {
 				t.Errorf("adopted: %v, want %v: %v %v", adopted, tc.adopts, kinds(rep), err)
 			}
-			if failed := rep.Actions[0].Error; !tc.adopts && !strings.Contains(failed, "enhance_org_id") {
-				t.Errorf("the reason is %q, and does not say how to name the right org", failed)
+			if !tc.adopts && (len(rep.Holds) != 1 || !strings.Contains(rep.Holds[0].Reason, "enhance_org_id")) {
+				t.Errorf("the holds are %v, and do not say how to name the right org", rep.Holds)
 			}
 		})
+	}
+}
+
+// A second owner comes after the owners were read and before the org is bound: they are
+// read again right before that.
+func TestAnOrgThatGotASecondOwnerMeanwhileIsNotAdopted(t *testing.T) {
+	r := rig.New(t, rig.Options{})
+	org := r.World.StaffCreateOrg("by hand", "ada@example.com")
+	must(t, r.World.StaffAddOwner(org, "agency@example.com"))
+	r.Run(engine.Request{})
+	signUp(t, r, simulator.SignUp{Email: "ada@example.com", Price: priceFor(t, r, plans(r)[0])})
+	reads := 0
+	r.World.SetFault(func(c simulator.Call) simulator.Fault {
+		if !strings.HasSuffix(c.Route, "/members") {
+			return simulator.Fault{}
+		}
+		if reads++; reads > 1 {
+			return simulator.Fault{}
+		}
+		return simulator.Fault{Rewrite: func(status int, body []byte) (int, []byte) {
+			var list struct {
+				Items []json.RawMessage `json:"items"`
+				Total int               `json:"total"`
+			}
+			must(t, json.Unmarshal(body, &list))
+			list.Items, list.Total = list.Items[:1], 1
+			only, err := json.Marshal(list)
+			must(t, err)
+			return status, only
+		}}
+	})
+	rep, _ := r.Try(engine.Request{})
+	diff(t, "read again", true, reads > 1)
+	diff(t, "hostings", 0, len(r.World.Hostings()))
+	if len(rep.Actions) == 0 || !strings.Contains(rep.Actions[0].Error, "enhance_org_id") {
+		t.Errorf("the actions are %v, and do not say how to name the right org", rep.Actions)
 	}
 }
 
