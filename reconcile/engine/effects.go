@@ -221,9 +221,12 @@ func (r *run) renameOrg(ctx context.Context, a reconcile.Action, out *reconcile.
 
 func (r *run) invite(ctx context.Context, a reconcile.Action, out *reconcile.Outcome) error {
 	invited, err := r.invitedBefore(ctx, a)
-	if err != nil || invited {
-		out.Invited, out.InvitedEmail = r.clock(), reconcile.EmailKey(a.Email)
+	if err != nil {
 		return err
+	}
+	if invited {
+		out.Invited, out.InvitedEmail = r.clock(), reconcile.EmailKey(a.Email)
+		return nil
 	}
 	call := r.Owners.Invite
 	if r.Policy.Onboarding == reconcile.Password {

@@ -176,7 +176,7 @@ func TestASuspensionThatComesLateIsLiftedForWhoeverHasTheHostingNow(t *testing.T
 		const patch = "PATCH /orgs/{org}/subscriptions/{subscription}"
 		r.World.SetFault(onlyFirst(patch, simulator.LateBy(80*time.Second)))
 		_, _ = r.Try(engine.Request{})
-		_, err := r.World.SignUp(simulator.SignUp{Email: "ada@example.com", Guest: true, Price: price})
+		_, err := r.World.SignUp(simulator.SignUp{Email: "ada@example.com", Price: price})
 		must(t, err)
 		r.World.Advance(time.Minute) // the new order is known, the suspension still under way
 		diff(t, "taken over", []string{"link applied"}, kinds(r.Run(engine.Request{})))
