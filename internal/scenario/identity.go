@@ -14,6 +14,7 @@ type identities struct {
 	of         map[string]int        // Stripe customer → who ordered as it
 	registered map[int]string        // who → the customer that later orders are placed as
 	moved      map[string]moveOfMail // Stripe customers that have another address than at first
+	had        map[string][]string   // and all that they had before
 }
 
 // moveOfMail is the last change of an address.
@@ -23,7 +24,7 @@ type moveOfMail struct {
 }
 
 func newIdentities() identities {
-	return identities{map[string]int{}, map[int]string{}, map[string]moveOfMail{}}
+	return identities{map[string]int{}, map[int]string{}, map[string]moveOfMail{}, map[string][]string{}}
 }
 
 // ordered notes who is behind a customer.
@@ -57,6 +58,7 @@ func (y *play) newEmail(st Step) error {
 	email := [...]string{address(st.Who), address(st.Pick / 4), "evil-" + address(st.Who), address(st.Who + 1)}[st.Pick%4]
 	if reconcile.EmailKey(email) != reconcile.EmailKey(c.Email) {
 		y.moved[c.ID] = moveOfMail{reconcile.EmailKey(c.Email), y.world.Now()}
+		y.had[c.ID] = append(y.had[c.ID], reconcile.EmailKey(c.Email))
 	}
 	return y.world.SetEmail(c.ID, email)
 }
@@ -89,9 +91,10 @@ func (y *play) owners(org string) []string {
 }
 
 // mayShare tells that a customer's hosting may be made in the org of another one: its
-// owner at the panel has the customer's address.
+// owner at the panel has the customer's address, or one that the customer had when the
+// org was bound. What is bound stays so when the address changes.
 func (y *play) mayShare(customer, org string) bool {
-	mine := y.addresses(customer)
+	mine := slices.Concat(y.addresses(customer), y.had[customer])
 	return slices.ContainsFunc(y.owners(org), func(e string) bool { return slices.Contains(mine, e) })
 }
 
