@@ -82,7 +82,7 @@ type Subscription struct {
 	// Items are complete (all pages), in any order.
 	Items []Item
 	// Domain the customer asked for, from metadata "domain" or the custom field
-	// "domain" of the Checkout Session. Empty: none known.
+	// "domain" of the Checkout Session, as typed; see DomainKey. Empty: none known.
 	Domain string
 	// DomainChecked tells that the Checkout Session has been looked up. Kept by the store.
 	DomainChecked bool

@@ -12,7 +12,7 @@ func (pl *planner) create() {
 	if !slices.ContainsFunc(pl.wants, pl.lacking) || pl.org.blocked || pl.pendingCreate() || pl.orgUnusable() {
 		return
 	}
-	if EmailKey(pl.buyerOf("").Email) == "" && pl.policy.Onboarding != NoOnboarding && (pl.c.Org == nil || pl.c.Org.OwnerEmail == "") {
+	if !pl.reachable() && pl.policy.Onboarding != NoOnboarding && (pl.c.Org == nil || pl.c.Org.OwnerEmail == "") {
 		pl.holdNoEmail()
 		return
 	}
@@ -74,14 +74,12 @@ func (pl *planner) createHosting(w int) {
 	if n != 1 || !pl.policy.CreateWebsites {
 		return
 	}
-	if s.Domain == "" {
-		if !s.DomainChecked {
-			pl.need(Need{Kind: NeedDomain, Subscription: s.ID})
-		}
+	if s.domain == "" {
+		pl.withoutDomain(s)
 		return
 	}
-	pl.act(Action{ID: "create_website:" + slot(s.ID, n) + ":" + s.Domain, Kind: CreateWebsite, Subscription: s.ID, Item: u.item,
-		Slot: n, Org: pl.org.id, Plan: u.plan.ID, PlanName: u.plan.Name, Domain: s.Domain, Reason: s.ID + " was ordered with the domain " + s.Domain})
+	pl.act(Action{ID: "create_website:" + slot(s.ID, n) + ":" + s.domain, Kind: CreateWebsite, Subscription: s.ID, Item: u.item,
+		Slot: n, Org: pl.org.id, Plan: u.plan.ID, PlanName: u.plan.Name, Domain: s.domain, Reason: s.ID + " was ordered with the domain " + s.domain})
 }
 
 // freeSlot is the smallest slot of a subscription that nothing has ever used as
@@ -136,7 +134,7 @@ func (pl *planner) metadata() {
 		return
 	}
 	for s := range pl.subs {
-		if sub := &pl.subs[s]; (sub.MetadataOrg != "" || sub.MetadataHosting != 0) && !pl.outdated(s) {
+		if sub := &pl.subs[s]; sub.unclear() || (sub.MetadataOrg != "" || sub.MetadataHosting != 0) && !pl.outdated(s) {
 			continue
 		}
 		for i := range pl.links {

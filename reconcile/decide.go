@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"slices"
 	"strconv"
+	"strings"
 	"time"
 )
 
@@ -81,6 +82,7 @@ type judged struct {
 	verdict
 	items  []Item // by (created, id)
 	mapped bool   // at least one item is mapped
+	domain string // Domain in its one form; "": none, or unreadable
 	adrift int64  // the hosting that its metadata names and that is gone; 0: none
 }
 
@@ -120,7 +122,7 @@ func (pl *planner) judge() {
 	for i := range pl.c.Subscriptions {
 		s := &pl.c.Subscriptions[i]
 		items := ordered(s.Items, func(a, b *Item) int { return cmp.Or(a.Created.Compare(b.Created), cmp.Compare(a.ID, b.ID)) })
-		pl.subs = append(pl.subs, judged{Subscription: s, verdict: entitle(s, pl.policy, pl.now), items: items})
+		pl.subs = append(pl.subs, judged{Subscription: s, verdict: entitle(s, pl.policy, pl.now), items: items, domain: DomainKey(s.Domain)})
 	}
 	slices.SortFunc(pl.subs, func(a, b judged) int {
 		return cmp.Or(a.Created.Compare(b.Created), cmp.Compare(a.ID, b.ID))
@@ -205,7 +207,7 @@ func (pl *planner) hold(h Hold) {
 
 func (pl *planner) act(a Action) {
 	a.Customer = pl.c.ID
-	a.Email = pl.buyerOf(a.Subscription).Email
+	a.Email = strings.TrimSpace(pl.buyerOf(a.Subscription).Email)
 	pl.out.Actions = append(pl.out.Actions, a)
 }
 

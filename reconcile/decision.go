@@ -108,8 +108,10 @@ const (
 	HoldMode              HoldKind = "mode"
 	HoldEvidence          HoldKind = "evidence"
 	HoldDomainTaken       HoldKind = "domain_taken"
-	HoldRetry             HoldKind = "retry"
-	HoldGone              HoldKind = "gone"
+	// HoldUnreadable: what somebody typed at Stripe means something and cannot be read.
+	HoldUnreadable HoldKind = "unreadable"
+	HoldRetry      HoldKind = "retry"
+	HoldGone       HoldKind = "gone"
 	// HoldContent: of several hostings of a customer it is not certain which one goes,
 	// because of what is on them.
 	HoldContent HoldKind = "content"

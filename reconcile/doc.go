@@ -42,6 +42,8 @@
 //     has none and cannot be given one yet. A marker whose slot is bound to another
 //     hosting was made a second time: it is told, with both ids. One with the word of
 //     another INSTANCE is somebody else's and counts for nothing; one without is ours.
+//     Metadata that means an org or a hosting and cannot be read may mean any: nothing
+//     is found or made for its subscription, and you are told what stands there.
 //  17. A hosting that no item claims follows the status of its subscription. In a
 //     live one it is suspended when the quantity fell (what has something on it is
 //     kept before an empty one, what is up before what is not, low slots before high
@@ -83,7 +85,8 @@
 //     a subscription that cannot be judged, when it is past_due and since when is
 //     not known, or when more is in use than the new plan gives.
 //  24. Paid for with a domain: the website is made on the first hosting that we made
-//     for the subscription. A domain that is taken holds the website alone.
+//     for the subscription, in the one form that a domain has, however it was typed. A
+//     domain that is taken, or that nobody can have, holds the website alone.
 //  25. Not paid for: suspended. Deleted only when every subscription on it has
 //     ended on a known day, a retention period is set, and that long has passed since
 //     then, since the end of any other that may have been served by it, and since
@@ -94,8 +97,8 @@
 //     buyer whose subscription is provisioned, at the address that stands in the id of
 //     the action. Guests in an org of another customer do neither. An org without an
 //     owner that has hosting of another Stripe customer in it invites only when that one
-//     has the same e-mail: held. Another
-//     org with the customer's marker is told.
+//     has the same e-mail: held. Another org with the customer's marker is told. What
+//     looks like a marker in a name from Stripe is left out.
 //  27. What is lacking is created: org, name, invitation, hosting, website. Not while
 //     a create of this customer has no known outcome, the org is deleted or
 //     suspended, or nobody has an e-mail to be invited by. Nor for an order that an

@@ -64,13 +64,6 @@ func NameKey(name string) string {
 	}, strings.ToLower(name))
 }
 
-// DomainKey is the form in which two domains are the same website: in lower case,
-// without www. before and without a dot behind.
-func DomainKey(domain string) string {
-	domain = strings.TrimSuffix(strings.ToLower(strings.TrimSpace(domain)), ".")
-	return strings.TrimPrefix(domain, "www.")
-}
-
 const (
 	// siteAge is how old the panel's answer may be about where a domain is.
 	siteAge = time.Hour
@@ -135,8 +128,8 @@ func (pl *planner) askForSite(s *judged) {
 	switch {
 	case s.Domain == "" && !s.DomainChecked:
 		pl.need(Need{Kind: NeedDomain, Subscription: s.ID})
-	case DomainKey(s.Domain) != "" && pl.now.Sub(s.SiteReadAt) > siteAge:
-		pl.need(Need{Kind: NeedSite, Subscription: s.ID, Domain: s.Domain})
+	case s.domain != "" && pl.now.Sub(s.SiteReadAt) > siteAge:
+		pl.need(Need{Kind: NeedSite, Subscription: s.ID, Domain: s.domain})
 	}
 }
 
@@ -201,7 +194,7 @@ func (pl *planner) likeness(s *judged, l Lookalike) string {
 	case LikeOwner:
 		return "the owner of this org has the customer's e-mail"
 	case LikeDomain:
-		return fmt.Sprintf("the domain %s, which was ordered, is in this org", s.Domain)
+		return fmt.Sprintf("the domain %s, which was ordered, is in this org", s.domain)
 	case LikeName:
 		return "this org has the customer's name"
 	}

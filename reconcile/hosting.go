@@ -66,7 +66,7 @@ type Hosting struct {
 	TerminatedByUs time.Time
 	// Website is the domain of the website we created on it; empty: none.
 	Website string
-	// WebsiteTaken is the domain Enhance refused because it is taken.
+	// WebsiteTaken is the domain that Enhance refused: it is taken, or is none to it.
 	WebsiteTaken string
 	// Bound tells that some subscription is bound to it, be it another customer's.
 	Bound   bool

@@ -261,18 +261,18 @@ func (pl *planner) website(cl claim, h *Hosting) {
 	if !pl.policy.CreateWebsites || cl.lead.How != BoundByCreate && cl.lead.How != BoundByMarker || cl.lead.Slot != 1 || h.Website != "" {
 		return
 	}
-	switch s.Domain {
+	switch s.domain {
 	case "":
 		// It was made while nobody wanted websites: nobody has asked for its domain.
-		if cl.lead.How == BoundByCreate && !s.DomainChecked {
-			pl.need(Need{Kind: NeedDomain, Subscription: s.ID})
+		if cl.lead.How == BoundByCreate || s.Domain != "" {
+			pl.withoutDomain(s)
 		}
 	case h.WebsiteTaken:
 		pl.hold(Hold{Kind: HoldDomainTaken, Subscription: s.ID, Hosting: h.ID, Reason: fmt.Sprintf(
-			"the panel says that the domain %s of %s is taken: remove it where it is, or correct the domain in the metadata of %s; the hosting itself is up", s.Domain, s.ID, s.ID)})
+			"the panel says that the domain %s of %s is taken, or is none that it accepts: remove it where it is, or correct the domain in the metadata of %s; the hosting itself is up", s.domain, s.ID, s.ID)})
 	default:
-		pl.change(cl, h, Action{ID: "create_website:" + slot(s.ID, cl.lead.Slot) + ":" + s.Domain, Kind: CreateWebsite,
-			Domain: s.Domain, Reason: s.ID + " was ordered with the domain " + s.Domain})
+		pl.change(cl, h, Action{ID: "create_website:" + slot(s.ID, cl.lead.Slot) + ":" + s.domain, Kind: CreateWebsite,
+			Domain: s.domain, Reason: s.ID + " was ordered with the domain " + s.domain})
 	}
 }
 

@@ -255,6 +255,10 @@ func (pl *planner) unfilled(sub, plan int) int {
 // the operator can write there, so it is an order, not a guess.
 func (pl *planner) byMetadata() {
 	for s := range pl.subs {
+		if pl.subs[s].unclear() {
+			pl.holdUnclear(s)
+			continue
+		}
 		id := pl.subs[s].MetadataHosting
 		w := -1
 		if id != 0 {
@@ -351,7 +355,7 @@ func (pl *planner) served(hosting int64) bool {
 func (pl *planner) namedBy(l *link) (by *judged) {
 	for i := range pl.subs {
 		s := &pl.subs[i]
-		if s.MetadataHosting != l.Hosting || s.Gone || s.stance == stanceEnded || pl.linksOf(i) > 0 || !pl.waits(i) {
+		if s.MetadataHosting != l.Hosting && !s.unclear() || s.Gone || s.stance == stanceEnded || pl.linksOf(i) > 0 || !pl.waits(i) {
 			continue
 		}
 		if by == nil || by.stance == stanceDown {

@@ -24,7 +24,7 @@ func (pl *planner) resolveOrg() {
 		pl.org.id = pl.c.Org.ID
 	case pl.fromHostings(), pl.fromMarker(), pl.fromTraces():
 	case !pl.wantsAny():
-	case pl.fromMetadata(), pl.fromOwner():
+	case pl.unclearOrg(), pl.fromMetadata(), pl.fromOwner():
 	default:
 		pl.org.create = true
 	}
@@ -96,6 +96,13 @@ func (pl *planner) fromMarker() bool {
 			"%d orgs carry the marker [%s] (%v): delete the empty ones in the panel, nothing is created until then", len(marked), pl.c.ID, marked)})
 	}
 	return true
+}
+
+// unclearOrg tells that the metadata of a subscription means an org, and cannot be
+// read: none is made or taken until it can.
+func (pl *planner) unclearOrg() bool {
+	pl.org.blocked = slices.ContainsFunc(pl.subs, func(s judged) bool { return s.MetadataOrgText != "" && s.stance == stanceUp && s.mapped })
+	return pl.org.blocked
 }
 
 func (pl *planner) fromMetadata() bool {
@@ -225,7 +232,7 @@ func (pl *planner) onOrg() {
 	if pl.policy.Onboarding == NoOnboarding || !pl.c.Invited.IsZero() || o.OwnerEmail != "" {
 		return
 	}
-	if EmailKey(pl.buyerOf("").Email) == "" {
+	if !pl.reachable() {
 		pl.holdNoEmail()
 		return
 	}
@@ -290,9 +297,18 @@ func (pl *planner) entitledAny() bool {
 	return slices.ContainsFunc(pl.links, func(l link) bool { return l.stance == stanceUp }) || len(pl.wants) > 0
 }
 
+// reachable tells that the buyer has an address to be invited at.
+func (pl *planner) reachable() bool { return ValidEmail(pl.buyerOf("").Email) }
+
 func (pl *planner) holdNoEmail() {
+	buyer := pl.buyerOf("")
+	if EmailKey(buyer.Email) == "" {
+		pl.hold(Hold{Kind: HoldNoEmail, Reason: fmt.Sprintf(
+			"customer %s has no e-mail at Stripe, so nobody can be invited: add one to the customer there", buyer.ID)})
+		return
+	}
 	pl.hold(Hold{Kind: HoldNoEmail, Reason: fmt.Sprintf(
-		"customer %s has no e-mail at Stripe, so nobody can be invited: add one to the customer there", pl.c.ID)})
+		"the e-mail %q of customer %s is no address, so nobody can be invited: correct it at the customer in Stripe", short(buyer.Email), buyer.ID)})
 }
 
 // pendingOrg holds the org while a write about it has no known outcome.
@@ -306,8 +322,10 @@ func (pl *planner) pendingOrg() bool {
 	return false
 }
 
-// orgName is the final name of the customer's org.
+// orgName is the final name of the customer's org. What a buyer is called is text from
+// outside: what looks like one of our markers in it would make the org another
+// customer's after a lost database.
 func (pl *planner) orgName() string {
 	buyer := pl.buyerOf("")
-	return cmp.Or(buyer.Name, buyer.Email, pl.c.ID)
+	return cmp.Or(CleanName(buyer.Name), CleanName(buyer.Email), pl.c.ID)
 }

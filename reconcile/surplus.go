@@ -78,8 +78,12 @@ func (pl *planner) ended(s *judged, l *link, reason string) (stance, string) {
 	case n.stance == stanceDown: // and not ended: it is not to be deleted for the end of another
 		return pl.unlessLast(l, stanceDown, reason+", and "+n.why(n.Subscription, pl.policy))
 	default:
-		return pl.keep(HoldAdopt, l, fmt.Sprintf("%s, but the metadata of %s (%s) names hosting %d: it stays as it is until that one can be given it, or has ended",
-			reason, n.ID, n.status, l.Hosting))
+		names := "names"
+		if n.unclear() {
+			names = "cannot be read and may mean"
+		}
+		return pl.keep(HoldAdopt, l, fmt.Sprintf("%s, but the metadata of %s (%s) %s hosting %d: it stays as it is until that one can be given it, or has ended",
+			reason, n.ID, n.status, names, l.Hosting))
 	}
 	up := l.hosting >= 0 && pl.c.Hostings[l.hosting].State == HostingActive && !pl.served(l.Hosting)
 	known := slices.ContainsFunc(pl.links, func(o link) bool { return o.sub == l.sub && !o.At.IsZero() && o.At.Before(s.EndedAt) })

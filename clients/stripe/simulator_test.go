@@ -17,6 +17,9 @@ import (
 	"github.com/stripe-enhance/stripe-enhance/simulator"
 )
 
+// anOrg is the id of an org as metadata names it.
+const anOrg = "0b5e7a10-0000-4000-8000-000000000001"
+
 // shop is a client and the company that it looks at.
 type shop struct {
 	*simulator.World
@@ -63,7 +66,7 @@ func (s *shop) read(t testing.TB, id string) reconcile.SubscriptionFacts {
 func TestASubscriptionIsReadWithItsBuyerAndItems(t *testing.T) {
 	s := open(t, simulator.Options{Calm: true})
 	up := s.signUp(t, simulator.SignUp{Email: "Ada@Example.com", Name: "Ada", Metadata: map[string]string{
-		"enhance_org_id": "0b5e", "enhance_subscription_id": "42", "domain": " ada.example ",
+		"enhance_org_id": " 0B5E7A10-0000-4000-8000-000000000001", "enhance_subscription_id": "42 ", "domain": " ada.example ",
 	}})
 	got := s.read(t, up.Subscription)
 	price, _ := s.World.Subscription(up.Subscription)
@@ -74,7 +77,7 @@ func TestASubscriptionIsReadWithItsBuyerAndItems(t *testing.T) {
 			CurrentPeriodEnd: time.Unix(price.PeriodEnd, 0).UTC(),
 			Items: []reconcile.Item{{ID: up.Items[0], Price: s.price, LookupKey: "basic",
 				Product: got.Items[0].Product, Quantity: 1, Created: s.Now()}},
-			Domain: "ada.example", MetadataOrg: "0b5e", MetadataHosting: 42,
+			Domain: "ada.example", MetadataOrg: anOrg, MetadataHosting: 42,
 			ReadAt: s.Now(), ByID: true,
 		},
 		Buyer: reconcile.StripeCustomer{ID: up.Customer, Email: "Ada@Example.com", Name: "Ada"},
@@ -261,10 +264,10 @@ func TestAHostileAccountAnswersEveryRead(t *testing.T) {
 		if err != nil || domain != "shop.example" {
 			t.Errorf("domain %q, error %v", domain, err)
 		}
-		if err := s.client.WriteMetadata(t.Context(), up.Subscription, map[string]string{"enhance_org_id": "0b5e"}); err != nil {
+		if err := s.client.WriteMetadata(t.Context(), up.Subscription, map[string]string{"enhance_org_id": anOrg}); err != nil {
 			t.Error(err)
 		}
-		if diff := cmp.Diff("0b5e", s.read(t, up.Subscription).MetadataOrg); diff != "" {
+		if diff := cmp.Diff(anOrg, s.read(t, up.Subscription).MetadataOrg); diff != "" {
 			t.Errorf("metadata after writing it (-want +got):\n%s", diff)
 		}
 		for _, id := range []string{s.price, "basic"} {

@@ -236,7 +236,9 @@ func TestFactsOfEveryShapeOfSubscription(t *testing.T) {
 		{"a deleted customer", `"livemode":false,"email":"a@example.com"`, `"deleted":true`,
 			func(f *reconcile.SubscriptionFacts) { f.Buyer.Email, f.Buyer.Deleted = "", true }},
 		{"a customer without e-mail", `"email":"a@example.com"`, `"email":null`, func(f *reconcile.SubscriptionFacts) { f.Buyer.Email = "" }},
-		{"metadata that is not ours", `"status"`, `"metadata":{"Domain":"x.test","enhance_subscription_id":"many"},"status"`, func(*reconcile.SubscriptionFacts) {}},
+		{"metadata that is not ours", `"status"`, `"metadata":{"Domain":"x.test","Enhance_org_id":"any"},"status"`, func(*reconcile.SubscriptionFacts) {}},
+		{"metadata that cannot be read", `"status"`, `"metadata":{"enhance_org_id":"ours","enhance_subscription_id":" #4"},"status"`,
+			func(f *reconcile.SubscriptionFacts) { f.MetadataOrgText, f.MetadataHostingText = "ours", "#4" }},
 		{"fields that nobody knows", `"status"`, `"flux":{"capacitor":[1.21]},"status"`, func(*reconcile.SubscriptionFacts) {}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {

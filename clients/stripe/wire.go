@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"slices"
-	"strconv"
 	"strings"
 	"time"
 	"unicode/utf8"
@@ -111,26 +110,26 @@ func (w *subscriptionWire) facts(lines []reconcile.Item, periodEnd int64, sent t
 	if w.CurrentPeriodEnd != 0 {
 		periodEnd = w.CurrentPeriodEnd
 	}
-	hosting, err := strconv.ParseInt(w.Metadata["enhance_subscription_id"], 10, 64)
-	if err != nil || hosting < 0 {
-		hosting = 0
-	}
+	org, orgText := reconcile.ParseOrgID(w.Metadata["enhance_org_id"])
+	hosting, hostingText := reconcile.ParseHostingID(w.Metadata["enhance_subscription_id"])
 	return reconcile.SubscriptionFacts{
 		Subscription: reconcile.Subscription{
-			ID:                w.ID,
-			StripeCustomer:    w.Customer.ID,
-			Status:            status,
-			StatusText:        w.Status,
-			Created:           instant(w.Created),
-			EndedAt:           instant(ended),
-			CancelAtPeriodEnd: w.CancelAtPeriodEnd,
-			CurrentPeriodEnd:  instant(periodEnd),
-			CollectionPaused:  w.PauseCollection != nil,
-			Items:             lines,
-			Domain:            strings.TrimSpace(w.Metadata["domain"]),
-			MetadataOrg:       strings.TrimSpace(w.Metadata["enhance_org_id"]),
-			MetadataHosting:   hosting,
-			ReadAt:            sent,
+			ID:                  w.ID,
+			StripeCustomer:      w.Customer.ID,
+			Status:              status,
+			StatusText:          w.Status,
+			Created:             instant(w.Created),
+			EndedAt:             instant(ended),
+			CancelAtPeriodEnd:   w.CancelAtPeriodEnd,
+			CurrentPeriodEnd:    instant(periodEnd),
+			CollectionPaused:    w.PauseCollection != nil,
+			Items:               lines,
+			Domain:              strings.TrimSpace(w.Metadata["domain"]),
+			MetadataOrg:         org,
+			MetadataOrgText:     orgText,
+			MetadataHosting:     hosting,
+			MetadataHostingText: hostingText,
+			ReadAt:              sent,
 		},
 		Buyer: reconcile.StripeCustomer{ID: w.Customer.ID, Email: w.Customer.Email,
 			Name: w.Customer.Name, Deleted: w.Customer.Deleted},

@@ -16,6 +16,9 @@ type direction struct {
 	may []string
 	// std: the standard library and nothing else from outside.
 	std bool
+	// besides are the packages from outside that it may use all the same: tables and
+	// pure functions, without input, output or a clock.
+	besides []string
 	// only, where it is not nil, are the packages of the standard library.
 	only []string
 }
@@ -31,7 +34,7 @@ var shared = []string{"internal/fault", "internal/secret", "internal/fence"}
 // declares.
 var directions = []direction{
 	{folder: "cmd/stripe-enhance", may: everything},
-	{folder: "reconcile", std: true},
+	{folder: "reconcile", std: true, besides: []string{"golang.org/x/net/idna"}},
 	{folder: "reconcile/engine", may: with("reconcile")},
 	{folder: "server", may: with("reconcile", "internal/report", "internal/metrics")},
 	{folder: "store", may: with("reconcile", "migrations")},
@@ -170,7 +173,7 @@ func (d direction) forbids(folder, imported string) string {
 		return "nothing imports the command"
 	case inside && !slices.ContainsFunc(d.may, func(p string) bool { ok, _ := path.Match(p, ours); return ok }):
 		return "not in the direction of imports"
-	case !inside && strings.Contains(first, ".") && d.std:
+	case !inside && strings.Contains(first, ".") && d.std && !slices.Contains(d.besides, imported):
 		return "only the standard library is used here"
 	case !inside && d.only != nil && !slices.Contains(d.only, imported):
 		return "only " + strings.Join(d.only, ", ") + " is used here"

@@ -272,8 +272,8 @@ func (r *run) createHosting(ctx context.Context, a reconcile.Action, out *reconc
 	return nil
 }
 
-// createWebsite makes the site that was ordered. A domain that is taken is a fact
-// to record.
+// createWebsite makes the site that was ordered. A domain that is taken, or that the
+// panel does not accept, is a fact to record: asked again it answers the same.
 func (r *run) createWebsite(ctx context.Context, c *reconcile.Customer, a reconcile.Action, out *reconcile.Outcome) error {
 	h := hostingOf(c, a.Hosting)
 	if h == nil {
@@ -284,8 +284,8 @@ func (r *run) createWebsite(ctx context.Context, c *reconcile.Customer, a reconc
 	switch {
 	case err == nil:
 		site.Website = a.Domain
-	case errors.Is(err, fault.Conflict):
-		site.WebsiteTaken = a.Domain
+	case errors.Is(err, fault.Conflict), errors.Is(err, fault.Permanent):
+		site.WebsiteTaken, err = a.Domain, fault.Wrap(fault.Conflict, err)
 	default:
 		return err
 	}

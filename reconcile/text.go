@@ -1,0 +1,150 @@
+package reconcile
+
+import (
+	"fmt"
+	"net/mail"
+	"strconv"
+	"strings"
+	"unicode"
+	"unicode/utf8"
+
+	"golang.org/x/net/idna"
+)
+
+// What people type at Stripe comes in as it was typed: with spaces, a scheme, a path.
+// The functions here bring it into the one form that Enhance takes. What has none is
+// not absent: whoever typed it meant something, and hears that it cannot be read.
+
+// domains are the names that a website may have: what browsers make of what is typed,
+// by the rules of the DNS.
+var domains = idna.New(idna.MapForLookup(), idna.BidiRule(), idna.StrictDomainName(true), idna.VerifyDNSLength(true))
+
+// DomainKey is the one form of a domain: in lower case and in ASCII (xn--…), without
+// scheme, www., port, path and the dot behind. "" when it is empty, or no domain that a
+// website can have.
+func DomainKey(text string) string {
+	text = strings.TrimSpace(text)
+	if _, rest, ok := strings.Cut(text, "://"); ok {
+		text = rest
+	}
+	text = strings.TrimPrefix(text, "//")
+	if i := strings.IndexAny(text, "/?#\\"); i >= 0 {
+		text = text[:i]
+	}
+	if host, port, ok := strings.Cut(text, ":"); ok && digits(port) {
+		text = host
+	}
+	name, err := domains.ToASCII(strings.TrimSuffix(text, "."))
+	if err != nil || strings.HasSuffix(name, ".") { // of characters that are none to the DNS
+		return ""
+	}
+	if rest := strings.TrimPrefix(name, "www."); strings.Contains(rest, ".") {
+		name = rest
+	}
+	if top := name[strings.LastIndexByte(name, '.')+1:]; top == name || digits(top) {
+		return "" // a single word, or an IP address
+	}
+	return name
+}
+
+func digits(text string) bool { return text != "" && strings.Trim(text, "0123456789") == "" }
+
+// ParseOrgID reads the id of an org as a person has written it. Where it cannot be
+// read, unread is what stands there.
+func ParseOrgID(text string) (id, unread string) {
+	text = strings.TrimSpace(text)
+	id = strings.ToLower(text)
+	if len(id) != 36 || id[8] != '-' || id[13] != '-' || id[18] != '-' || id[23] != '-' ||
+		strings.Trim(strings.ReplaceAll(id, "-", ""), "0123456789abcdef") != "" || strings.Count(id, "-") != 4 {
+		return "", short(text)
+	}
+	return id, ""
+}
+
+// ParseHostingID reads the id of a hosting as a person has written it: a number above
+// 0. Where it cannot be read, unread is what stands there.
+func ParseHostingID(text string) (id int64, unread string) {
+	text = strings.TrimSpace(text)
+	id, err := strconv.ParseInt(text, 10, 64)
+	if err != nil || id < 1 || !digits(text) {
+		return 0, short(text)
+	}
+	return id, ""
+}
+
+// ValidEmail tells that an e-mail can be written to: one address and nothing else,
+// apart from spaces around it.
+func ValidEmail(text string) bool {
+	text = strings.TrimSpace(text)
+	address, err := mail.ParseAddress(text)
+	return err == nil && address.Address == text && !strings.ContainsFunc(text, blank)
+}
+
+// CleanName is a name as it can be given to Enhance: in one line, without what nobody
+// sees and what looks like a marker of ours at its end. "" when nothing is left.
+func CleanName(text string) string {
+	name := strings.Join(strings.FieldsFunc(strings.Map(seen, text), blank), " ")
+	for {
+		if _, marked := MarkerOf(name); !marked {
+			return name
+		}
+		name = strings.TrimSpace(name[:strings.LastIndexByte(name, '[')])
+	}
+}
+
+func blank(r rune) bool { return unicode.IsSpace(r) || unicode.IsControl(r) }
+
+// seen drops the characters that have no width and those that turn the direction of
+// writing, but not the joiners, which some scripts cannot be written without.
+func seen(r rune) rune {
+	if unicode.Is(unicode.Cf, r) && r != '\u200c' && r != '\u200d' || r == utf8.RuneError {
+		return -1
+	}
+	return r
+}
+
+// short is text from outside for a sentence and a row: the first 100 characters.
+func short(text string) string {
+	n := 0
+	for i := range text {
+		if n == 100 {
+			return text[:i] + "…"
+		}
+		n++
+	}
+	return text
+}
+
+// unclear tells that the metadata of a subscription means an org or a hosting, and
+// cannot be read.
+func (s *judged) unclear() bool { return s.MetadataOrgText != "" || s.MetadataHostingText != "" }
+
+// holdUnclear says what cannot be read. The subscription keeps what it has; nothing
+// more is found or made for it, because the hosting that was meant may be there.
+func (pl *planner) holdUnclear(s int) {
+	sub := &pl.subs[s]
+	if sub.stance == stanceEnded || !sub.mapped && pl.linksOf(s) == 0 {
+		return
+	}
+	pl.block(s)
+	for _, t := range [...]struct{ key, text, want string }{
+		{"enhance_org_id", sub.MetadataOrgText, "the UUID of an org"},
+		{"enhance_subscription_id", sub.MetadataHostingText, "the number of a hosting"},
+	} {
+		if t.text != "" {
+			pl.hold(Hold{Kind: HoldUnreadable, Subscription: sub.ID, Reason: fmt.Sprintf(
+				"the metadata %s of %s is %q, and %s is wanted: correct or remove it; nothing is made for this subscription until then", t.key, sub.ID, t.text, t.want)})
+		}
+	}
+}
+
+// withoutDomain asks for the domain of a subscription, or says that it cannot be read.
+func (pl *planner) withoutDomain(s *judged) {
+	switch {
+	case s.Domain != "":
+		pl.hold(Hold{Kind: HoldUnreadable, Subscription: s.ID, Reason: fmt.Sprintf(
+			"%s was ordered with the domain %q, which is none that a website can have: put the right one into its metadata \"domain\", or make the website in the panel and remove it there; the hosting itself is not concerned", s.ID, short(s.Domain))})
+	case !s.DomainChecked:
+		pl.need(Need{Kind: NeedDomain, Subscription: s.ID})
+	}
+}
