@@ -68,6 +68,7 @@ type Server struct {
 	began   time.Time // by the process clock, for the uptime
 	keys    keyring
 	tries   limiter
+	intake  *intake
 	mux     *http.ServeMux
 	health  *cached[healthDocument]
 	pinged  *cached[error]
@@ -94,7 +95,7 @@ func New(o Options) (*Server, error) {
 		o.Log = logrus.New()
 		o.Log.SetOutput(io.Discard)
 	}
-	s := &Server{o: o, began: time.Now(), keys: newKeyring(o.AdminKeys), tries: newLimiter(o.Now)}
+	s := &Server{o: o, began: time.Now(), keys: newKeyring(o.AdminKeys), tries: newLimiter(o.Now), intake: newIntake()}
 	s.prepareChecks()
 	s.mux = newMux(s.routes())
 	s.handler = s.wrap(http.HandlerFunc(s.dispatch))

@@ -2,7 +2,6 @@ package server
 
 import (
 	"errors"
-	"io"
 	"net/http"
 	"strings"
 
@@ -33,9 +32,12 @@ type webhookProblem struct {
 // webhook stores that Stripe said something happened, and goes. What happened is
 // read from the API by the run that it wakes.
 func (s *Server) webhook(w http.ResponseWriter, r *http.Request) {
-	body, err := io.ReadAll(r.Body)
+	body, done, err := s.intake.read(r.Body, webhookLimit)
 	var large *http.MaxBytesError
 	switch {
+	case errors.Is(err, errIntakeFull):
+		s.busy(w)
+		return
 	case errors.As(err, &large):
 		s.refuseWebhook(w, http.StatusRequestEntityTooLarge, "the body is larger than 1 MiB")
 		return
@@ -44,6 +46,7 @@ func (s *Server) webhook(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	event, err := s.verified(r, body)
+	done()
 	if err != nil {
 		s.refuseWebhook(w, http.StatusBadRequest, err.Error())
 		return
@@ -66,6 +69,16 @@ func (s *Server) verified(r *http.Request, body []byte) (reconcile.Event, error)
 func (s *Server) refuseWebhook(w http.ResponseWriter, status int, why string) {
 	s.o.Observer.WebhookAnswered(webhookRefused)
 	respond(w, status, webhookProblem{Error: "Webhook processing failed", Message: why})
+}
+
+// busy puts a delivery off. Nothing is lost: Stripe sends it again, and the next run by
+// the schedule reads what it was about.
+func (s *Server) busy(w http.ResponseWriter) {
+	s.o.Observer.WebhookAnswered(webhookFailed)
+	w.Header().Set("Retry-After", "5")
+	w.Header().Set("Connection", "close") // the rest of the body is not wanted
+	respond(w, http.StatusServiceUnavailable, webhookProblem{Error: "Webhook processing failed",
+		Message: errIntakeFull.Error() + "; send it again", Retryable: true})
 }
 
 // receive stores the event with its nudge, wakes the loop and answers.

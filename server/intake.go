@@ -1,0 +1,76 @@
+package server
+
+import (
+	"errors"
+	"io"
+
+	"golang.org/x/sync/semaphore"
+)
+
+// intake bounds how many bytes of bodies are held in memory at a time, of requests of
+// which it is not known yet who sent them. A body counts for what has arrived of it,
+// not for what it announces. Bodies of an ordinary size have a share of their own, so
+// that large ones which come slowly keep nobody out. Safe for concurrent use.
+type intake struct {
+	small, large *semaphore.Weighted
+}
+
+const (
+	intakeBytes = 16 << 20 // of either share
+	intakeFirst = 8 << 10  // of any body
+	intakeSmall = 64 << 10 // Stripe's largest events of interest were seen past 50 KiB
+)
+
+// errIntakeFull tells that the body was not read for want of memory.
+var errIntakeFull = errors.New("too many deliveries are being read")
+
+func newIntake() *intake {
+	return &intake{small: semaphore.NewWeighted(intakeBytes), large: semaphore.NewWeighted(intakeBytes)}
+}
+
+// lot is a part of a share that a body has taken.
+type lot struct {
+	share *semaphore.Weighted
+	bytes int
+}
+
+func (in *intake) take(bytes int) (lot, bool) {
+	l := lot{in.small, bytes}
+	if bytes > intakeSmall {
+		l.share = in.large
+	}
+	return l, l.share.TryAcquire(int64(bytes))
+}
+
+func (l lot) giveBack() { l.share.Release(int64(l.bytes)) }
+
+// read reads a body of at most limit bytes, which the body itself enforces. done gives
+// back its memory; it is nil with an error.
+func (in *intake) read(body io.Reader, limit int) (data []byte, done func(), err error) {
+	has, ok := in.take(intakeFirst)
+	if !ok {
+		return nil, nil, errIntakeFull
+	}
+	data = make([]byte, 0, intakeFirst)
+	for {
+		n, err := body.Read(data[len(data):cap(data)])
+		data = data[:len(data)+n]
+		switch {
+		case errors.Is(err, io.EOF):
+			return data, has.giveBack, nil
+		case err != nil:
+			has.giveBack()
+			return nil, nil, err
+		case len(data) < cap(data):
+			continue
+		}
+		more, ok := in.take(min(2*cap(data), limit+intakeFirst))
+		if !ok {
+			has.giveBack()
+			return nil, nil, errIntakeFull
+		}
+		data = append(make([]byte, 0, more.bytes), data...)
+		has.giveBack()
+		has = more
+	}
+}
