@@ -2,6 +2,7 @@ package server
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"net/http"
@@ -31,19 +32,20 @@ type syncDocument struct {
 // sync runs now, and answers what came of it.
 func (s *Server) sync(w http.ResponseWriter, r *http.Request) {
 	var body struct {
-		SubscriptionID *string `json:"subscriptionId"`
+		SubscriptionID json.RawMessage `json:"subscriptionId"`
 	}
 	if !accept(w, r, &body, true) {
 		return
 	}
 	request := Request{Full: true, Trigger: "admin"}
-	// An empty one is a script's variable that was not set, not a wish for all.
-	if id := body.SubscriptionID; id != nil {
-		if !reconcile.ValidID("sub_", *id) {
-			refuse(w, http.StatusBadRequest, "subscriptionId begins with sub_")
+	// An empty one, or null, is a script's variable that was not set, not a wish for all.
+	if body.SubscriptionID != nil {
+		var id string
+		if json.Unmarshal(body.SubscriptionID, &id) != nil || !reconcile.ValidID("sub_", id) {
+			refuse(w, http.StatusBadRequest, "subscriptionId is a string that begins with sub_; leave it out to sync everything")
 			return
 		}
-		request = Request{Subscriptions: []string{*id}, Trigger: "admin"}
+		request = Request{Subscriptions: []string{id}, Trigger: "admin"}
 	}
 	ctx, cancel := context.WithTimeout(r.Context(), syncLimit)
 	defer cancel()

@@ -179,6 +179,8 @@ func (c *contract) isRefused(t *testing.T, s *service, ada simulator.SignedUp) {
 		{"POST /api/admin/sync", "", `{"subscriptionId":"sub_nobody"}`, 404},
 		{"POST /api/admin/sync", "", `{"subscriptionId":"cus_1"}`, 400},
 		{"POST /api/admin/sync", "", `{"subscriptionId":""}`, 400},
+		{"POST /api/admin/sync", "", `{"subscriptionId":null}`, 400},
+		{"POST /api/admin/sync", "", `{"subscriptionId":7}`, 400},
 		{"POST /api/admin/sync", "", `{"subscription":"sub_1"}`, 400},
 		{"POST /api/admin/sync", "", `{}{}`, 400},
 		{"POST /api/admin/sync", "", `[]`, 400},

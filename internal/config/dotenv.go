@@ -4,7 +4,11 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"os"
+	"path/filepath"
+	"runtime"
+	"slices"
 	"strings"
 
 	"github.com/joho/godotenv"
@@ -47,6 +51,28 @@ func readDotEnv(path string, problems *Problems) map[string]string {
 		return none
 	}
 	return values
+}
+
+// exposed says who else may change the file that settings come from, or read the
+// credentials in it.
+func exposed(path string, values map[string]string) (warnings []string) {
+	if path == "" || len(values) == 0 || runtime.GOOS == "windows" { // where the bits say nothing
+		return nil
+	}
+	info, err := os.Stat(path)
+	if err != nil {
+		return nil
+	}
+	folder, err := os.Stat(filepath.Dir(path))
+	switch {
+	case info.Mode().Perm()&0o002 != 0:
+		warnings = append(warnings, path+" can be changed by every user of this machine, and with it what this program does: chmod 600 "+path)
+	case err == nil && folder.Mode().Perm()&0o002 != 0 && folder.Mode()&fs.ModeSticky == 0:
+		warnings = append(warnings, "the folder of "+path+" can be changed by every user of this machine, who may put another file in its place: chmod o-w "+filepath.Dir(path))
+	case info.Mode().Perm()&0o004 != 0 && slices.ContainsFunc(slices.Collect(maps.Values(values)), looksSecret):
+		warnings = append(warnings, path+" can be read by every user of this machine, and there are credentials in it: chmod 600 "+path)
+	}
+	return warnings
 }
 
 // brokenLine finds the first line with which the text stops parsing.

@@ -40,20 +40,20 @@ func Load(from Sources, need Need) (c *Config, warnings []string, err error) {
 // is wrong: a setting that problems name has no meaning in the Config, the others
 // have theirs.
 func Inspect(from Sources, need Need) (c *Config, warnings []string, problems Problems) {
-	values := gather(from, &problems)
+	file := readDotEnv(from.DotEnv, &problems)
+	values := gather(file, from, &problems)
 	c = parse(values, &problems)
 	check(c, &problems)
 	checkProxies(env.ToMap(from.Environ), &problems)
 	checkReceivers(c, from.Receiver, &problems)
 	require(c, need, &problems)
 	_, c.LogLevelSet = values["LOG_LEVEL"]
-	return c, warn(c), problems.sorted()
+	return c, append(exposed(from.DotEnv, file), warn(c)...), problems.sorted()
 }
 
 // gather merges the sources, leaves out what is empty, and looks for misspelt
 // names.
-func gather(from Sources, problems *Problems) map[string]string {
-	file := readDotEnv(from.DotEnv, problems)
+func gather(file map[string]string, from Sources, problems *Problems) map[string]string {
 	environ := env.ToMap(from.Environ)
 	all := maps.Clone(file)
 	maps.Copy(all, environ)
