@@ -90,6 +90,16 @@ func (c *Catalog) PlanFor(it Item) (Plan, string, bool) {
 	return t.plan, t.why, t.problem == ""
 }
 
+// units is how many hostings a subscription asks for, by the items that are mapped.
+func (c *Catalog) units(s *Subscription) (n int64) {
+	for i := range s.Items {
+		if t, ok := c.match(&s.Items[i]); ok && t.problem == "" && !s.Items[i].absurd() {
+			n += s.Items[i].Quantity
+		}
+	}
+	return n
+}
+
 // Plan returns the plan of an id as the panel last listed it.
 func (c *Catalog) Plan(id int) (Plan, bool) {
 	p, ok := c.plans[id]

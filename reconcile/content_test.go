@@ -214,7 +214,7 @@ func TestTheHoldSaysWhatIsOnEach(t *testing.T) {
 		t.Fatalf("holds: %+v", d.Holds)
 	}
 	for _, part := range []string{"hosting 7 of sub_1: 7 websites (a.example.com, b.example.com and 5 more), 2 mailboxes, 1 database", "hosting 8 of sub_2: diskspace 4096",
-		"`stripe-enhance customers bind sub_2 7` keeps hosting 7", "suspend it in the panel"} {
+		"`stripe-enhance customers bind sub_2 7 --reason 'it is its hosting'` keeps hosting 7", "suspend it in the panel"} {
 		if !strings.Contains(d.Holds[0].Reason, part) {
 			t.Errorf("%q is not in %q", part, d.Holds[0].Reason)
 		}

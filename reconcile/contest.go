@@ -333,8 +333,8 @@ func (pl *planner) uncertain(c *contest, i int) string {
 			"Suspend hosting %d in the panel if it is not wanted", l.reason, pl.c.Hostings[l.hosting].holds(), l.Hosting, l.Hosting)
 	}
 	return fmt.Sprintf("%s, but a hosting of the same customer that stays may have less on it (%s): nothing is taken away until a person has chosen. "+
-		"`stripe-enhance customers bind %s %d` keeps hosting %d; suspend it in the panel if it is not wanted",
-		l.reason, pl.list(c, i, -1), other.Subscription, l.Hosting, l.Hosting)
+		"%s keeps hosting %d; suspend it in the panel if it is not wanted",
+		l.reason, pl.list(c, i, -1), pl.bindKept(l, other), l.Hosting)
 }
 
 // chooseOne is the other way to choose, where only one is left.

@@ -83,7 +83,7 @@ func (pl *planner) createHosting(w int) {
 }
 
 // freeSlot is the smallest slot of a subscription that nothing has ever used as
-// far as we can see: no binding, no marker, no write still unanswered.
+// far as we can see: no binding, no marker, no parting, no write still unanswered.
 func (pl *planner) freeSlot(sub int) int {
 	id := pl.subs[sub].ID
 	for n := 1; ; n++ {
@@ -94,11 +94,8 @@ func (pl *planner) freeSlot(sub int) int {
 }
 
 func (pl *planner) slotUsed(id string, n int) bool {
-	m := Marker{StripeID: id, Slot: n}
 	return slices.ContainsFunc(pl.links, func(l link) bool { return l.Subscription == id && l.Slot == n }) ||
-		slices.ContainsFunc(pl.c.Bindings, func(b Binding) bool { return b.Subscription == id && b.Slot == n }) ||
-		slices.ContainsFunc(pl.c.Pending, func(p Pending) bool { return p.Subscription == id && p.Slot == n }) ||
-		slices.ContainsFunc(pl.c.Hostings, func(h Hosting) bool { return pl.marker(&h) == m })
+		pl.c.slotUsed(id, n, pl.policy.Instance)
 }
 
 // formerly names the hosting of an ended subscription of another Stripe customer with
@@ -108,8 +105,8 @@ func (pl *planner) formerly(sub string) string {
 	for i := range pl.c.Kin {
 		for _, h := range pl.c.Kin[i].Hostings {
 			if h.Ended && servable(h.State) && !pl.served(h.Hosting) {
-				return fmt.Sprintf("; %s, with the same e-mail, had hosting %d for %s, which has ended: if this customer is back for it, run `stripe-enhance customers bind %s %d`",
-					pl.c.Kin[i].ID, h.Hosting, h.Subscription, sub, h.Hosting)
+				return fmt.Sprintf("; %s, with the same e-mail, had hosting %d for %s, which has ended: if this customer is back for it, run `%s`",
+					pl.c.Kin[i].ID, h.Hosting, h.Subscription, BindCommand(sub, h.Hosting, pl.bindFlags(sub, pl.c.Kin[i].Org.ID, h.Hosting)...))
 			}
 		}
 	}

@@ -53,6 +53,10 @@ type Customer struct {
 	Kin []Kin
 	// Pending are writes of ours whose outcome nobody knows, from the journal.
 	Pending []Pending
+	// Partings are what people said does not serve a subscription, and Words how often
+	// they said anything about what serves the customer.
+	Partings []Parting
+	Words    int64
 	// Manual are the holds that people set.
 	Manual []ManualHold
 	// Parked is when the customer was set aside after repeated failures; zero: not.

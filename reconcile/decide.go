@@ -206,7 +206,7 @@ func (pl *planner) hold(h Hold) {
 }
 
 func (pl *planner) act(a Action) {
-	a.Customer = pl.c.ID
+	a.Customer, a.Words = pl.c.ID, pl.c.Words
 	a.Email = strings.TrimSpace(pl.buyerOf(a.Subscription).Email)
 	pl.out.Actions = append(pl.out.Actions, a)
 }

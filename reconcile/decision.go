@@ -81,6 +81,9 @@ type Action struct {
 	Domain       string // CreateWebsite
 	How          BindKind
 	Reason       string // a sentence for people
+	// Words is Customer.Words of what this was decided from: an action from before a
+	// person's last word is not sent.
+	Words int64
 }
 
 // HoldKind is why something was withheld. Values are part of the JSON contract.

@@ -44,6 +44,8 @@
 //     another INSTANCE is somebody else's and counts for nothing; one without is ours.
 //     Metadata that means an org or a hosting and cannot be read may mean any: nothing
 //     is found or made for its subscription, and you are told what stands there.
+//     A hosting that a person has unbound from a subscription is none of these for it,
+//     whatever its marker or the metadata says, until a person binds it again.
 //  17. A hosting that no item claims follows the status of its subscription. In a
 //     live one it is suspended when the quantity fell (what has something on it is
 //     kept before an empty one, what is up before what is not, low slots before high
@@ -107,8 +109,9 @@
 //     the ordered domain, or that has the customer's name. As long as the panel has any
 //     unbound hosting, an order without a hosting waits when it is older than
 //     NEW_CUSTOMERS_ONLY_AFTER, and every such order waits when that is not set and
-//     they were there before anything was bound. A person decides with "customers
-//     bind": it is that hosting, or the order is new.
+//     they were there before anything was bound. A unit whose hosting a person has
+//     unbound waits too. A person decides with "customers bind": it is that hosting, or
+//     the order is new.
 //  28. Stripe's metadata gets the ids of org and hosting where that is wanted and
 //     nothing stands there yet.
 //  29. Grace, a status we do not know, a price without a mapping, back-off and
@@ -147,6 +150,9 @@
 //   - unbound hosting: a living one that no subscription is bound to and no marker
 //     names; people made it.
 //   - action: one change, as data. Hold: something withheld, and why.
+//   - word: what a person says about what serves a subscription: that a hosting does,
+//     that it does not (a parting), or that the order is new. It is stored, wins over
+//     every other evidence, and nothing that was decided before it is sent.
 //   - brake: the limit on changes of a kind in the whole fleet.
 //   - park: set aside after repeated failure, for a person.
 //

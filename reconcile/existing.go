@@ -119,7 +119,7 @@ func (pl *planner) order(s *judged) string {
 func (pl *planner) holdUndecided(s *judged, reason string) {
 	pl.at(pl.now.Add(recheckAfter))
 	pl.hold(Hold{Kind: HoldAdopt, Subscription: s.ID, Reason: reason + fmt.Sprintf(
-		". If one of them is its hosting: `stripe-enhance customers bind %s HOSTING`; if the order is new: `stripe-enhance customers bind %s new`", s.ID, s.ID)})
+		". If one of them is its hosting: `%s`; if the order is new: `%s`", bindCommand(s.ID, "HOSTING", "it is its hosting"), BindNewCommand(s.ID))})
 }
 
 // askForSite has the panel asked where the ordered domain is, before anything is
@@ -165,8 +165,9 @@ func (pl *planner) holdAlike(s *judged, alike []Lookalike) {
 	}
 	pl.hold(Hold{Kind: HoldAdopt, Subscription: s.ID, Hosting: l.Hosting, Reason: fmt.Sprintf(
 		"%s may be what hosting %d%s is for, on plan %q in org %s (%q), to which no subscription is bound: %s. "+
-			"If it is: `stripe-enhance customers bind %s %d`; if the order is new: `stripe-enhance customers bind %s new`",
-		pl.order(s), l.Hosting, more, pl.planLabel(l.Plan), l.Org, l.OrgName, pl.likeness(s, l), s.ID, l.Hosting, s.ID)})
+			"If it is: `%s`; if the order is new: `%s`",
+		pl.order(s), l.Hosting, more, pl.planLabel(l.Plan), l.Org, l.OrgName, pl.likeness(s, l),
+		BindCommand(s.ID, l.Hosting, pl.bindFlags(s.ID, l.Org, l.Hosting)...), BindNewCommand(s.ID))})
 }
 
 // readAgain asks for what keeps something from being made, unless it was just read.

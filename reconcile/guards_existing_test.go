@@ -81,13 +81,13 @@ func TestAnOrderThatWaitsNamesTheLikeliestHosting(t *testing.T) {
 			owner.Why, name.Why, again.Why = reconcile.LikeName, reconcile.LikeName, reconcile.LikeOwner
 			c.Lookalikes = []reconcile.Lookalike{owner, name, again}
 		}, `sub_1 of cus_1 (a@example.com) may be what hosting 9 (and 1 more that look like it) is for, on plan "Pro" in org org-1 ("Ada"), to which no subscription is bound: the owner of this org has the customer's e-mail. ` +
-			"If it is: `stripe-enhance customers bind sub_1 9`; if the order is new: `stripe-enhance customers bind sub_1 new`"},
+			"If it is: `stripe-enhance customers bind sub_1 9 --reason 'it is its hosting'`; if the order is new: `stripe-enhance customers bind sub_1 new --reason 'the order is new'`"},
 		{"on a plan that is no longer sold, for a buyer without an address", func(c *reconcile.Customer) {
 			c.Email, c.Org.OwnerEmail, c.Subscriptions[0].StripeCustomer = "", "a@example.com", ""
 			c.Lookalikes = []reconcile.Lookalike{alike(9)}
 			c.Lookalikes[0].Plan = 55
 		}, `sub_1 of cus_1 may be what hosting 9 is for, on plan "55" in org org-1 ("Ada"), to which no subscription is bound: that is this customer's own org. ` +
-			"If it is: `stripe-enhance customers bind sub_1 9`; if the order is new: `stripe-enhance customers bind sub_1 new`"},
+			"If it is: `stripe-enhance customers bind sub_1 9 --reason 'it is its hosting'`; if the order is new: `stripe-enhance customers bind sub_1 new --reason 'the order is new'`"},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			c := world(func(c *reconcile.Customer) {
@@ -157,7 +157,7 @@ func TestWhatWasMadeTwiceIsNamedWithBothIDs(t *testing.T) {
 		}, []string{"hosting 7 in org org-1 carries the marker [sub_1/1] of hosting 8 too:", "hosting 8 in org org-1 carries the marker [sub_1/1] of hosting 7 too:"}},
 		{"one is bound", func(c *reconcile.Customer, _ *reconcile.Policy) {
 			c.Hostings = append(c.Hostings, upAt(8, 1, "Basic [sub_1/1]"))
-		}, []string{"hosting 8 in org org-1 carries the marker [sub_1/1] of hosting 7, to which sub_1 is bound: two were made for what is paid once. Delete the one that is not used in the panel; where hosting 8 is the one that is used, run `stripe-enhance customers bind sub_1 8` before that."}},
+		}, []string{"hosting 8 in org org-1 carries the marker [sub_1/1] of hosting 7, to which sub_1 is bound: two were made for what is paid once. Delete the one that is not used in the panel; where hosting 8 is the one that is used, run `stripe-enhance customers bind sub_1 8 --reason 'it is its hosting'` before that."}},
 		{"one was handed on to another subscription", func(c *reconcile.Customer, _ *reconcile.Policy) {
 			another(c, "2", reconcile.StatusActive, "price_basic")
 			c.Subscriptions[0].Status = reconcile.StatusCanceled
@@ -328,7 +328,7 @@ func TestACreateNamesWhoMayBeBack(t *testing.T) {
 		if len(d.Actions) != 1 {
 			t.Fatalf("%s: %s", tc.name, told(d))
 		}
-		named := strings.HasSuffix(d.Actions[0].Reason, "; cus_9, with the same e-mail, had hosting 8 for sub_9, which has ended: if this customer is back for it, run `stripe-enhance customers bind sub_1 8`")
+		named := strings.HasSuffix(d.Actions[0].Reason, "; cus_9, with the same e-mail, had hosting 8 for sub_9, which has ended: if this customer is back for it, run `stripe-enhance customers bind sub_1 8 --reason 'it is its hosting'`")
 		if named != tc.want {
 			t.Errorf("%s: named %v: %s", tc.name, named, d.Actions[0].Reason)
 		}

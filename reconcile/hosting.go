@@ -69,7 +69,10 @@ type Hosting struct {
 	// WebsiteTaken is the domain that Enhance refused: it is taken, or is none to it.
 	WebsiteTaken string
 	// Bound tells that some subscription is bound to it, be it another customer's.
-	Bound   bool
+	Bound bool
+	// Serves is a subscription of another customer that is bound to it and has not ended;
+	// known only of a hosting that the metadata of the customer names.
+	Serves  string
 	Content Content // what was on it when somebody last had to know
 }
 

@@ -113,12 +113,12 @@ func (pl *planner) keepUp(cl claim, h *Hosting) {
 	case HostingMissing:
 		pl.recheck(h)
 		pl.hold(Hold{Kind: HoldMissing, Subscription: sub, Hosting: h.ID, Reason: fmt.Sprintf(
-			"hosting %d of org %s is paid for by %s and the panel no longer has it: it is not made again by itself; restore it in the panel, or remove the binding", h.ID, h.Org, sub)})
+			"hosting %d of org %s is paid for by %s and the panel no longer has it: it is not made again by itself; restore it in the panel%s", h.ID, h.Org, sub, pl.orUnbind(cl.lead))})
 		return
 	case HostingDeleted:
 		pl.recheck(h)
 		pl.hold(Hold{Kind: HoldDeleted, Subscription: sub, Hosting: h.ID, Reason: fmt.Sprintf(
-			"hosting %d of org %s is paid for by %s and was deleted in the panel, not by us: restore it there before its data is purged", h.ID, h.Org, sub)})
+			"hosting %d of org %s is paid for by %s and was deleted in the panel, not by us: restore it there before its data is purged%s", h.ID, h.Org, sub, pl.orUnbind(cl.lead))})
 		return
 	case HostingUnknown:
 		pl.recheck(h)

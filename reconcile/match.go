@@ -11,14 +11,17 @@ import (
 // by another), a marker of the subscription on an unbound hosting, Stripe
 // metadata, a binding of the same subscription whose hosting has gone (it is held,
 // and not made again under another item), and last the hosting of a subscription
-// that has ended (a customer who comes back). What is left over is surplus or has
+// that has ended (a customer who comes back). What a person has unbound is taken by
+// none of these. What is left over is surplus or has
 // ended, and before it goes, byContent looks at what is on it.
 func (pl *planner) assign() {
 	pl.byItem()
 	pl.withinSubscription(true)
 	pl.byMarker()
 	pl.byMetadata()
+	pl.named()
 	pl.withinSubscription(false)
+	pl.parted()
 	pl.byReturn()
 	pl.byTombstone()
 	for i := range pl.links {
@@ -151,6 +154,9 @@ func (pl *planner) byMarker() {
 			pl.holdSecond(h)
 			continue
 		}
+		if pl.partedFrom(m.StripeID, h.ID) {
+			continue
+		}
 		if pl.c.Org != nil && pl.c.Org.ID != h.Org {
 			pl.block(s)
 			pl.hold(Hold{Kind: HoldConflict, Subscription: m.StripeID, Hosting: h.ID, Reason: fmt.Sprintf(
@@ -181,7 +187,7 @@ func (pl *planner) byTombstone() {
 		m := pl.marker(h)
 		s := pl.subIndex(m.StripeID)
 		if m.Slot == 0 || s < 0 || h.State != HostingDeleted || !h.TerminatedByUs.IsZero() || pl.bound(h.ID) || pl.markerTwice(m, h.ID) ||
-			pl.c.Org != nil && pl.c.Org.ID != h.Org {
+			pl.partedFrom(m.StripeID, h.ID) || pl.c.Org != nil && pl.c.Org.ID != h.Org {
 			continue
 		}
 		w := pl.unfilled(s, h.Plan)
@@ -264,7 +270,7 @@ func (pl *planner) byMetadata() {
 		if id != 0 {
 			w = pl.unfilled(s, 0)
 		}
-		if w < 0 || pl.ownBinding(s, id) {
+		if w < 0 || pl.ownBinding(s, id) || pl.partedFrom(pl.subs[s].ID, id) {
 			continue
 		}
 		org := pl.subs[s].MetadataOrg
@@ -280,6 +286,9 @@ func (pl *planner) byMetadata() {
 		case h < 0 || pl.c.Hostings[h].ObservedAt.IsZero():
 			pl.block(s)
 			pl.need(Need{Kind: NeedHosting, Org: org, Hosting: id})
+		case pl.c.Hostings[h].Serves != "":
+			pl.block(s)
+			pl.holdServes(s, h)
 		case pl.c.Hostings[h].Org != org || !servable(pl.c.Hostings[h].State):
 			pl.block(s)
 			if !servable(pl.c.Hostings[h].State) {
@@ -355,7 +364,7 @@ func (pl *planner) served(hosting int64) bool {
 func (pl *planner) namedBy(l *link) (by *judged) {
 	for i := range pl.subs {
 		s := &pl.subs[i]
-		if s.MetadataHosting != l.Hosting && !s.unclear() || s.Gone || s.stance == stanceEnded || pl.linksOf(i) > 0 || !pl.waits(i) {
+		if s.MetadataHosting != l.Hosting && !s.unclear() || pl.partedFrom(s.ID, l.Hosting) || s.Gone || s.stance == stanceEnded || pl.linksOf(i) > 0 || !pl.waits(i) {
 			continue
 		}
 		if by == nil || by.stance == stanceDown {

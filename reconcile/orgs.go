@@ -50,6 +50,9 @@ func (pl *planner) fromHostings() bool {
 		return false
 	case 1:
 		how := pl.links[0].How
+		if how == BoundByAdopt {
+			how = BoundByMetadata // a person has said so: nobody is asked whose org it is
+		}
 		pl.linkOrg(orgs[0], how, "the customer's hostings are in this org")
 	default:
 		slices.Sort(orgs)

@@ -25,9 +25,9 @@ func (pl *planner) holdSecond(h *Hosting) {
 		h.ID, h.Org, h.Marker(), other)
 	if by != "" {
 		reason = fmt.Sprintf("hosting %d in org %s carries the marker %s of hosting %d, to which %s is bound: two were made for what is paid once. "+
-			"Delete the one that is not used in the panel; where hosting %d is the one that is used, run `stripe-enhance customers bind %s %d` before that. "+
+			"Delete the one that is not used in the panel; where hosting %d is the one that is used, run `%s` before that. "+
 			"Nothing is created for %s until then",
-			h.ID, h.Org, h.Marker(), other, by, h.ID, by, h.ID, m.StripeID)
+			h.ID, h.Org, h.Marker(), other, by, h.ID, pl.bindInstead(by, other, h), m.StripeID)
 	}
 	pl.hold(Hold{Kind: HoldDuplicate, Subscription: m.StripeID, Hosting: h.ID, Reason: reason})
 }

@@ -166,8 +166,8 @@ func (pl *planner) unlessLast(l *link, down stance, reason string) (stance, stri
 		if !billed || o.Hosting == l.Hosting || o.hosting < 0 || pl.alive(o) {
 			continue
 		}
-		return pl.keep(HoldMissing, l, fmt.Sprintf("%s, but hosting %d, which %s still pays for, is gone: hosting %d stays as it is until that one is restored or its binding removed",
-			reason, o.Hosting, o.Subscription, l.Hosting))
+		return pl.keep(HoldMissing, l, fmt.Sprintf("%s, but hosting %d, which %s still pays for, is gone: hosting %d stays as it is until that one is restored or unbound (`%s`)",
+			reason, o.Hosting, o.Subscription, l.Hosting, UnbindCommand(o.Subscription, o.Hosting)))
 	}
 	for i := range pl.subs {
 		if s := &pl.subs[i]; s.adrift != 0 && s.adrift != l.Hosting {

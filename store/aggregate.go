@@ -19,6 +19,7 @@ type aggregate struct {
 	orgs    map[string][]*reconcile.Customer // bound org →
 	emails  map[string][]*reconcile.Customer
 	hosting map[int64][]*reconcile.Customer // bound hosting, or one that metadata names →
+	named   []int64                         // hostings that metadata names
 }
 
 // aggregates loads everything else of the customers whose rows were read.
@@ -41,7 +42,7 @@ func aggregates(ctx context.Context, c conn, heads []head) ([]reconcile.Customer
 		}
 	}
 	for _, load := range []func(context.Context) error{
-		a.loadBuyers, a.loadSubscriptions, a.loadBindings, a.loadHostings, a.loadBoundOrgs, a.loadFreeOrgs, a.loadKin, a.loadPending, a.loadHolds, a.loadStrays, a.loadExisting,
+		a.loadBuyers, a.loadSubscriptions, a.loadBindings, a.loadPartings, a.loadHostings, a.loadServed, a.loadBoundOrgs, a.loadFreeOrgs, a.loadKin, a.loadPending, a.loadHolds, a.loadStrays, a.loadExisting,
 	} {
 		if err := load(ctx); err != nil {
 			return nil, err
@@ -93,6 +94,7 @@ func (a *aggregate) loadSubscriptions(ctx context.Context) error {
 		a.subs[s.ID] = customer
 		if id := s.MetadataHosting; id != 0 && !slices.Contains(a.hosting[id], customer) {
 			a.hosting[id] = append(a.hosting[id], customer)
+			a.named = append(a.named, id)
 		}
 		return nil
 	})

@@ -45,7 +45,7 @@ func (s *Store) AskAboutUnbound(ctx context.Context, tok reconcile.Token, now ti
 	value := ""
 	if u.Hostings > 0 {
 		bound := false
-		err := s.query(ctx, "looking for a binding", "SELECT 1 FROM bindings LIMIT 1", nil, func(scan) error {
+		err := s.query(ctx, "looking for a binding", "SELECT 1 FROM bindings UNION ALL SELECT 1 FROM partings LIMIT 1", nil, func(scan) error {
 			bound = true
 			return nil
 		})
@@ -82,20 +82,6 @@ var insertSite = bulk{
 	head:    "INSERT INTO sites",
 	columns: []column{{"domain", "TEXT"}, {"org_id", "TEXT"}, {"hosting_id", "BIGINT"}, {"read_at", "TIMESTAMPTZ"}},
 	tail:    "ON CONFLICT (domain, org_id, hosting_id) DO UPDATE SET read_at = excluded.read_at",
-}
-
-// SayNew stores that a person said of an order whether it is new, and wakes its
-// customer. It reports whether the subscription is known.
-func (s *Store) SayNew(ctx context.Context, subscription string, isNew bool, now time.Time) (known bool, err error) {
-	err = s.unfenced(ctx, "saying that an order is new", func(ctx context.Context, tx conn) error {
-		n, err := tx.exec(ctx, "UPDATE subscriptions SET said_new = $2 WHERE id = $1", subscription, isNew)
-		known = n > 0
-		if err != nil || !known {
-			return err
-		}
-		return wakeOf(ctx, tx, "subscription_id", []string{subscription}, now)
-	})
-	return known, err
 }
 
 // alike collects which orgs look like whose, for a batch of customers.
@@ -281,6 +267,32 @@ func (a *alike) loadHostings(ctx context.Context) error {
 		for _, of := range a.likely[l.Org] {
 			l.Subscription, l.Why = of.subscription, of.why
 			of.customer.Lookalikes = append(of.customer.Lookalikes, l)
+		}
+		return nil
+	})
+}
+
+// loadServed notes, of the hostings that the metadata of a customer names, which
+// subscription of another customer is served by them.
+func (a *aggregate) loadServed(ctx context.Context) error {
+	if len(a.named) == 0 {
+		return nil
+	}
+	query := `SELECT b.hosting_id, b.subscription_id FROM bindings b JOIN subscriptions s ON s.id = b.subscription_id
+		WHERE b.hosting_id IN ` + a.c.d.ints(1) + ` AND (s.gone OR s.status NOT IN ('canceled', 'incomplete_expired')) ORDER BY b.hosting_id, b.subscription_id DESC`
+	slices.Sort(a.named)
+	return a.c.each(ctx, query, []any{list(slices.Compact(a.named))}, func(row scan) error {
+		var hosting int64
+		var sub string
+		if err := row(&hosting, &sub); err != nil {
+			return err
+		}
+		for _, c := range a.hosting[hosting] {
+			for i := range c.Hostings {
+				if c.Hostings[i].ID == hosting && a.subs[sub] != c {
+					c.Hostings[i].Serves = sub
+				}
+			}
 		}
 		return nil
 	})

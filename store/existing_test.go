@@ -99,21 +99,6 @@ func TestLookalikesAreFoundByWhatAnOrgHasOfACustomer(t *testing.T) {
 	})
 }
 
-func TestAPersonSaysThatAnOrderIsNew(t *testing.T) {
-	conform(t, func(t *testing.T, f *fixture) {
-		f.save(t0, facts("sub_a", "cus_a", "a@example.com"))
-		f.settled(t0, "cus_a")
-		known, err := f.SayNew(t.Context(), "sub_a", true, t0)
-		f.must(err)
-		unknown, err := f.SayNew(t.Context(), "sub_z", true, t0)
-		f.must(err)
-		same(t, "known", []bool{true, false}, []bool{known, unknown})
-		same(t, "due", []string{"cus_a"}, f.dueIDs(t0))
-		f.save(t0.Add(time.Minute), facts("sub_a", "cus_a", "other@example.com"))
-		same(t, "after it was read again", true, f.customer("cus_a").Subscriptions[0].SaidNew)
-	})
-}
-
 func TestWhatWasMadeASecondTimeIsFound(t *testing.T) {
 	conform(t, func(t *testing.T, f *fixture) {
 		f.save(t0, facts("sub_a", "cus_a", "a@example.com"), facts("sub_b", "cus_b", "b@example.com"))

@@ -12,7 +12,8 @@ import (
 
 // Intend makes the intent to do a durable before anything is sent. It fails with
 // fault.Conflict while another write of that customer is in flight or its outcome
-// was never recorded, and when the customer is not known any more.
+// was never recorded, when the customer is not known any more, and when a person has
+// said since the action was decided what serves the customer (fault.LeftAlone too).
 func (s *Store) Intend(ctx context.Context, tok reconcile.Token, run string, a reconcile.Action, planID string, now time.Time) error {
 	return s.fenced(ctx, "intending "+a.ID, tok, func(ctx context.Context, tx conn) error {
 		var inFlight string
@@ -20,9 +21,12 @@ func (s *Store) Intend(ctx context.Context, tok reconcile.Token, run string, a r
 			[]any{a.Customer}, &inFlight); err != nil || found {
 			return conflict(err, "customer %s still has %s under way", a.Customer, inFlight)
 		}
-		var id string
-		if found, err := tx.one(ctx, "SELECT id FROM customers WHERE id = $1", []any{a.Customer}, &id); err != nil || !found {
+		var words int64
+		if found, err := tx.one(ctx, "SELECT words FROM customers WHERE id = $1", []any{a.Customer}, &words); err != nil || !found {
 			return conflict(err, "customer %s does not exist any more", a.Customer)
+		}
+		if err := heard(a, words); err != nil {
+			return err
 		}
 		n, err := tx.exec(ctx, `UPDATE actions SET state = 'sent', sent_at = $2, attempts = attempts + 1, run_id = $3,
 			held_plan_id = $4, error = '', settle_until = NULL, looks = 0, looked_at = NULL, org_id = $5, hosting_id = $6, plan_id = $7

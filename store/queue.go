@@ -98,12 +98,12 @@ type head struct {
 func loadHeads(ctx context.Context, c conn, where string, args ...any) ([]head, error) {
 	var heads []head
 	query := `SELECT id, email, email_key, name, coalesce(org_id, ''), org_guest, org_named, invited_at, invited_email, due_at, wakes,
-		failures, retry_after, parked_at, last_error, planned_at FROM customers WHERE ` + where
+		failures, retry_after, parked_at, last_error, planned_at, words FROM customers WHERE ` + where
 	err := c.each(ctx, query, args, func(row scan) error {
 		heads = append(heads, head{})
 		h := &heads[len(heads)-1]
 		return row(&h.ID, &h.Email, &h.key, &h.Name, &h.org, &h.OrgGuest, &h.OrgNamed, into(&h.Invited), &h.InvitedEmail, into(&h.due), &h.Version,
-			&h.Failures, into(&h.RetryAfter), into(&h.Parked), &h.LastError, into(&h.PlannedAt))
+			&h.Failures, into(&h.RetryAfter), into(&h.Parked), &h.LastError, into(&h.PlannedAt), &h.Words)
 	})
 	return heads, err
 }

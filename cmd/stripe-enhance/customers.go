@@ -20,11 +20,11 @@ const historyRows = 20
 func (p *program) customersCommand() *cobra.Command {
 	c := &cobra.Command{
 		Use:     "customers",
-		Short:   "What is known about a customer",
+		Short:   "What is known about a customer, and what serves it",
 		GroupID: groupLook,
 		Example: "  stripe-enhance customers show --email bakery@example.com",
 	}
-	c.AddCommand(p.customersShow())
+	c.AddCommand(p.customersShow(), p.customersBind(), p.customersUnbind())
 	return c
 }
 

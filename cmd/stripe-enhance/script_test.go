@@ -70,21 +70,22 @@ func scripts(setup func(*testscript.Env), p testscript.Params) testscript.Params
 		return nil
 	}
 	p.Cmds = map[string]func(*testscript.TestScript, bool, []string){
-		"exits":  exits,
-		"tries":  tries,
-		"sim":    command((*outside).sim),
-		"signup": command((*outside).signup),
-		"world":  command((*outside).verb),
-		"panel":  command((*outside).panel),
-		"site":   command((*outside).site),
-		"serves": command((*outside).serves),
-		"sql":    command((*outside).sql),
-		"lease":  command((*outside).lease),
-		"planid": command((*outside).planID),
-		"holdid": command((*outside).holdID),
-		"slow":   command((*outside).slow),
-		"first":  command((*outside).first),
-		"staff":  command((*outside).staff),
+		"exits":   exits,
+		"printed": runPrinted,
+		"tries":   tries,
+		"sim":     command((*outside).sim),
+		"signup":  command((*outside).signup),
+		"world":   command((*outside).verb),
+		"panel":   command((*outside).panel),
+		"site":    command((*outside).site),
+		"serves":  command((*outside).serves),
+		"sql":     command((*outside).sql),
+		"lease":   command((*outside).lease),
+		"planid":  command((*outside).planID),
+		"holdid":  command((*outside).holdID),
+		"slow":    command((*outside).slow),
+		"first":   command((*outside).first),
+		"staff":   command((*outside).staff),
 	}
 	return p
 }
@@ -221,7 +222,8 @@ func (o *outside) verb(ts *testscript.TestScript, args []string) {
 }
 
 // staff ORG OWNER PLAN NAME makes an org and a hosting by hand, and sets $byhand to the
-// hosting's id; "staff delete ID" deletes one. OWNER "-" is nobody.
+// hosting's id; "staff delete ID" deletes one. OWNER "-" is nobody, and OWNER "of" takes
+// the org of the hosting with the id ORG.
 func (o *outside) staff(ts *testscript.TestScript, args []string) {
 	if args[0] == "delete" {
 		id, err := strconv.Atoi(args[1])
@@ -230,7 +232,17 @@ func (o *outside) staff(ts *testscript.TestScript, args []string) {
 	}
 	plan, err := strconv.Atoi(args[2])
 	ts.Check(err)
-	id, err := o.simulated.StaffCreateHosting(o.simulated.StaffCreateOrg(args[0], strings.TrimPrefix(args[1], "-")), plan, args[3])
+	org := ""
+	if args[1] == "of" {
+		for _, h := range o.simulated.Hostings() {
+			if strconv.Itoa(h.ID) == args[0] {
+				org = h.Org
+			}
+		}
+	} else {
+		org = o.simulated.StaffCreateOrg(args[0], strings.TrimPrefix(args[1], "-"))
+	}
+	id, err := o.simulated.StaffCreateHosting(org, plan, args[3])
 	ts.Check(err)
 	ts.Setenv("byhand", strconv.Itoa(id))
 }

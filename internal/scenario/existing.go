@@ -2,6 +2,7 @@ package scenario
 
 import (
 	"context"
+	"errors"
 	"math/rand/v2"
 	"slices"
 	"time"
@@ -47,8 +48,9 @@ func (y *play) sayNew(st Step) error {
 		return err
 	}
 	id := subs[st.N%len(subs)].ID
-	known, err := p.store.SayNew(context.Background(), id, true, p.now())
-	if err == nil && !known {
+	_, err = p.store.Say(context.Background(), reconcile.Word{Kind: reconcile.SayNew, Subscription: id, Author: "somebody", Reason: "new", At: p.now()}, reconcile.NewCatalog(nil, nil), "")
+	var no reconcile.NoSuchChange
+	if errors.As(err, &no) {
 		return errNothing
 	}
 	y.isNew[id] = true

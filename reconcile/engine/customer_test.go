@@ -272,3 +272,16 @@ func TestASuspensionByStaffIsNeverLifted(t *testing.T) {
 	diff(t, "actions after it was paid", []string(nil), kinds(rep))
 	diff(t, "panel", []string{r.World.Plans()[0].Name + " suspended"}, panel(r))
 }
+
+// say has a person say what serves a subscription.
+func say(t *testing.T, r *rig.Rig, w reconcile.Word) reconcile.Change {
+	t.Helper()
+	w.Author, w.Reason, w.At = "ada@desk", "she said so", r.World.Now()
+	mappings, err := r.Store.Mappings(t.Context())
+	must(t, err)
+	sold, _, err := r.Store.Plans(t.Context())
+	must(t, err)
+	ch, err := r.Store.Say(t.Context(), w, reconcile.NewCatalog(mappings, sold), "")
+	must(t, err)
+	return ch
+}

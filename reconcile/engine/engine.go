@@ -96,6 +96,9 @@ type Request struct {
 	Accept bool
 	// Dry plans and sends nothing; the stored mirror is still brought up to date.
 	Dry bool
+	// Suppose changes what is known of a customer, each time it is loaded, so that what
+	// a person is about to say can be seen beforehand; only with Dry. nil: nothing.
+	Suppose func(*reconcile.Customer)
 	// Stored plans from the mirror as it is, without reading Stripe or Enhance or
 	// taking the lease; only with Dry. For looking while a service is at work.
 	Stored bool

@@ -1,7 +1,6 @@
 package engine_test
 
 import (
-	"context"
 	"fmt"
 	"slices"
 	"strings"
@@ -86,7 +85,7 @@ func TestNothingIsMadeBesideWhatMayBeTheCustomers(t *testing.T) {
 			diff(t, "the hosting of the pair", int64(h), hold.Hosting)
 			diff(t, "the hold of the plan", hold, adopts(plan)[s.Subscription])
 			for _, text := range []string{s.Customer, "ada@example.com", org, c.orgName, c.says,
-				fmt.Sprintf("`stripe-enhance customers bind %s %d`", s.Subscription, h), fmt.Sprintf("`stripe-enhance customers bind %s new`", s.Subscription)} {
+				"`" + reconcile.BindCommand(s.Subscription, int64(h)) + "`", "`" + reconcile.BindNewCommand(s.Subscription) + "`"} {
 				if !strings.Contains(hold.Reason, text) {
 					t.Errorf("the hold lacks %q: %s", text, hold.Reason)
 				}
@@ -122,7 +121,7 @@ func TestAFirstRunOnAPanelInUseAsksBeforeItCreates(t *testing.T) {
 		diff(t, "a note", 1, notes(rep, "NEW_CUSTOMERS_ONLY_AFTER"))
 		held := adopts(rep)
 		for _, sub := range subs {
-			if h := held[sub]; !strings.Contains(h.Reason, "NEW_CUSTOMERS_ONLY_AFTER") || !strings.Contains(h.Reason, "bind "+sub+" new`") {
+			if h := held[sub]; !strings.Contains(h.Reason, "NEW_CUSTOMERS_ONLY_AFTER") || !strings.Contains(h.Reason, reconcile.BindNewCommand(sub)) {
 				t.Errorf("%+v: %s is held: %s", req, sub, h.Reason)
 			}
 		}
@@ -136,9 +135,7 @@ func TestAFirstRunOnAPanelInUseAsksBeforeItCreates(t *testing.T) {
 	r.World.Advance(time.Hour)
 	late := signUp(t, r, simulator.SignUp{Email: "late@example.com", Price: price})
 	r.Engine = r.NewEngine(since(day))
-	if _, err := r.Store.SayNew(context.Background(), subs[0], true, r.World.Now()); err != nil {
-		t.Fatal(err)
-	}
+	say(t, r, reconcile.Word{Kind: reconcile.SayNew, Subscription: subs[0]})
 	rep := r.Converge(6)
 	diff(t, "waits", "", rep.Waits)
 	diff(t, "hostings", 11, len(r.World.Hostings()))
@@ -203,9 +200,7 @@ func TestASecondHostingByHandIsFoundWhereTheFirstIsOurs(t *testing.T) {
 	rep := r.Run(engine.Request{})
 	diff(t, "the pair", int64(h), adopts(rep)[more.Subscription].Hosting)
 	diff(t, "hostings", 2, len(r.World.Hostings()))
-	if _, err := r.Store.SayNew(context.Background(), more.Subscription, true, r.World.Now()); err != nil {
-		t.Fatal(err)
-	}
+	say(t, r, reconcile.Word{Kind: reconcile.SayNew, Subscription: more.Subscription})
 	if rep := r.Converge(4); !rep.Converged() || !hasHosting(r, more.Subscription) {
 		t.Errorf("%v %v", panel(r), rep.Holds)
 	}

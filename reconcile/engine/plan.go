@@ -52,7 +52,7 @@ func (r *run) due(ctx context.Context, use func([]reconcile.Customer) error) err
 		if err != nil {
 			return err
 		}
-		return use(customers)
+		return use(r.supposed(customers))
 	}
 	after := ""
 	for {
@@ -60,7 +60,7 @@ func (r *run) due(ctx context.Context, use func([]reconcile.Customer) error) err
 		if err != nil {
 			return fmt.Errorf("reading the queue: %w", err)
 		}
-		if err := use(customers); err != nil {
+		if err := use(r.supposed(customers)); err != nil {
 			return err
 		}
 		if next == "" || r.halted(ctx) {
@@ -68,6 +68,16 @@ func (r *run) due(ctx context.Context, use func([]reconcile.Customer) error) err
 		}
 		after = next
 	}
+}
+
+// supposed are customers as they would be.
+func (r *run) supposed(customers []reconcile.Customer) []reconcile.Customer {
+	if r.req.Suppose != nil && r.req.Dry {
+		for i := range customers {
+			r.req.Suppose(&customers[i])
+		}
+	}
+	return customers
 }
 
 // replay decides once more about everybody whom a dry run planned, from what is
@@ -107,6 +117,11 @@ func (r *run) planStored(ctx context.Context) error {
 		return err
 	}
 	r.catalog = reconcile.NewCatalog(mappings, plans)
+	if len(r.req.Subscriptions) > 0 {
+		if r.only, err = r.Queue.CustomersOf(ctx, r.req.Subscriptions); err != nil {
+			return err
+		}
+	}
 	if last, err := r.Cursors.Cursor(ctx, cursorCatalog); err != nil || last != "" && last != r.premises(mappings, plans) {
 		if err != nil {
 			return err
@@ -319,6 +334,7 @@ func (r *run) load(ctx context.Context, id string) (*reconcile.Customer, error) 
 	if err != nil {
 		return nil, err
 	}
+	found = r.supposed(found)
 	if len(found) != 1 {
 		return nil, fault.Errorf(fault.Permanent, "customer %s is not in the database any more", id)
 	}

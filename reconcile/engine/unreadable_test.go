@@ -127,9 +127,7 @@ func TestWhoHasAnOrgIsServedWhateverCannotBeListed(t *testing.T) {
 	third := signUp(t, r, simulator.SignUp{Email: "ada@example.com", Name: "Ada", Price: price})
 	unlisted(r, simulator.NotDone(500), r.World.StaffCreateOrg("Ada", ""))
 	diff(t, "held", []string{"retry"}, holdKinds(r.Run(engine.Request{})))
-	if _, err := r.Store.SayNew(t.Context(), third.Subscription, true, r.World.Now()); err != nil {
-		t.Fatal(err)
-	}
+	say(t, r, reconcile.Word{Kind: reconcile.SayNew, Subscription: third.Subscription})
 	r.World.Advance(6 * time.Minute)
 	diff(t, "actions of the third", []string{"create_subscription applied"}, kinds(r.Run(engine.Request{})))
 }

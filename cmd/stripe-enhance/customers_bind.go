@@ -1,0 +1,268 @@
+package main
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/stripe-enhance/stripe-enhance/internal/fault"
+	"github.com/stripe-enhance/stripe-enhance/internal/report"
+	"github.com/stripe-enhance/stripe-enhance/reconcile"
+	"github.com/stripe-enhance/stripe-enhance/reconcile/engine"
+)
+
+const bindLong = `Says which hosting at the panel serves a subscription, or, with the word "new", that
+the order is new and gets one of its own. The hosting is read at the panel first: it
+has to be there, and must not serve another subscription. It takes the place of the
+one that is bound already; where there are several, name the unit as sub_…/2. What is
+not bound any more stays at the panel as it is, and nothing takes it again by itself.
+
+Nothing is sent to Enhance. The next run acts on it, and --dry-run shows how.`
+
+const unbindLong = `Says that a hosting does not serve a subscription. At the panel it stays as it is: it is
+not suspended, and no marker and no metadata binds it again. Nothing is made for the
+subscription until customers bind says what serves it instead, or that it is new.`
+
+// wordFlags are the flags of bind and unbind.
+type wordFlags struct {
+	reconcile.Word
+	org string
+	dry bool
+}
+
+func (p *program) customersBind() *cobra.Command {
+	var w wordFlags
+	c := &cobra.Command{
+		Use:   "bind SUBSCRIPTION[/UNIT] HOSTING|new",
+		Short: "Say which hosting serves a subscription, or that the order is new",
+		Long:  bindLong,
+		Args:  arguments("SUBSCRIPTION", "HOSTING"),
+		Example: "  stripe-enhance customers bind sub_1NqAbCdEf 42 --reason 'it is its hosting' --dry-run\n" +
+			"  stripe-enhance customers bind sub_1NqAbCdEf/2 42 --reason 'the customer says so'\n" +
+			"  stripe-enhance customers bind sub_1NqAbCdEf new --reason 'the order is new'",
+		RunE: func(c *cobra.Command, args []string) error {
+			w.Kind = reconcile.SayBind
+			if args[1] == "new" {
+				w.Kind = reconcile.SayNew
+			}
+			return p.say(c, &w, args)
+		},
+	}
+	w.register(c)
+	f := c.Flags()
+	f.StringVar(&w.org, "org", "", "the organisation that the hosting is in, where that is not known here")
+	f.BoolVar(&w.OtherOrg, "other-org", false, "also when the hosting is in another organisation than the customer's")
+	f.BoolVar(&w.OtherMarker, "other-marker", false, "also when its name says that it was made for another subscription, or by another installation")
+	return c
+}
+
+func (p *program) customersUnbind() *cobra.Command {
+	var w wordFlags
+	c := &cobra.Command{
+		Use:   "unbind SUBSCRIPTION[/UNIT] [HOSTING]",
+		Short: "Say that a hosting does not serve a subscription",
+		Long:  unbindLong,
+		Args: func(c *cobra.Command, args []string) error {
+			if len(args) == 2 {
+				return nil
+			}
+			return arguments("SUBSCRIPTION")(c, args)
+		},
+		Example: "  stripe-enhance customers unbind sub_1NqAbCdEf --reason 'another customer uses it' --dry-run\n" +
+			"  stripe-enhance customers unbind sub_1NqAbCdEf 42 --reason 'it is not its hosting'",
+		RunE: func(c *cobra.Command, args []string) error {
+			w.Kind = reconcile.SayUnbind
+			return p.say(c, &w, args)
+		},
+	}
+	w.register(c)
+	return c
+}
+
+func (w *wordFlags) register(c *cobra.Command) {
+	f := c.Flags()
+	f.StringVar(&w.Reason, "reason", "", "why, in words for whoever looks at it later; it is needed")
+	f.StringVar(&w.Author, "author", "", "who says so (left out: the user of this process)")
+	f.BoolVar(&w.dry, "dry-run", false, "show what would change and what the next run would do, and change nothing")
+}
+
+// say reads the words of the command line, and says them.
+func (p *program) say(c *cobra.Command, w *wordFlags, args []string) error {
+	if err := w.parse(args); err != nil {
+		return &usageError{err, c.CommandPath()}
+	}
+	w.Author, w.At = cmp.Or(strings.TrimSpace(w.Author), p.person()), p.now().UTC()
+	return p.withEngine(c.Context(), func(ctx context.Context, a *parts, e *engine.Engine) error { return p.sayWith(ctx, a, e, w) })
+}
+
+func (w *wordFlags) parse(args []string) error {
+	sub, unit, some := strings.Cut(args[0], "/")
+	if !reconcile.ValidID("sub_", sub) {
+		return fmt.Errorf("%q is no id of a subscription: those begin with sub_", sub)
+	}
+	w.Subscription = sub
+	if some {
+		n, err := strconv.Atoi(unit)
+		if err != nil || n < 1 || w.Kind == reconcile.SayNew {
+			return fmt.Errorf("%q is no unit of a subscription, like %s/2; an order is new as a whole", args[0], sub)
+		}
+		w.Slot = n
+	}
+	if len(args) > 1 && w.Kind != reconcile.SayNew {
+		id, err := strconv.ParseInt(args[1], 10, 64)
+		if err != nil || id < 1 {
+			return fmt.Errorf("%q is no id of a hosting: that is the number of the subscription at the panel", args[1])
+		}
+		w.Hosting.ID = id
+	}
+	w.Reason = strings.TrimSpace(w.Reason)
+	if w.Reason == "" {
+		return errors.New("--reason is needed: why, in words for whoever looks at it later")
+	}
+	return nil
+}
+
+func (p *program) sayWith(ctx context.Context, a *parts, e *engine.Engine, w *wordFlags) error {
+	customers, err := a.store.CustomersOf(ctx, []string{w.Subscription})
+	if err != nil {
+		return err
+	}
+	if len(customers) == 0 {
+		return reconcile.NotKnown(w.Subscription)
+	}
+	if w.Kind == reconcile.SayBind {
+		if err := a.readHosting(ctx, w, customers); err != nil {
+			return err
+		}
+	}
+	cat, err := a.catalog(ctx)
+	if err != nil {
+		return err
+	}
+	do := a.store.Say
+	if w.dry {
+		do = a.store.Weigh
+	}
+	ch, err := do(ctx, w.Word, cat, string(a.config.Instance))
+	if no := reconcile.NoSuchChange(""); errors.As(err, &no) {
+		return no
+	}
+	if err != nil {
+		return err
+	}
+	out := said{Subscription: w.Subscription, Changes: ch.Says(), Before: ch.Before, Already: ch.None(), DryRun: w.dry}
+	if !w.dry || ch.None() {
+		return p.printSaid(out, nil)
+	}
+	r, err := p.planAnyway(ctx, e, engine.Request{Subscriptions: []string{w.Subscription}, Trigger: "cli", Dry: true, Suppose: ch.Apply})
+	if err != nil {
+		return err
+	}
+	r.Holds = slices.DeleteFunc(r.Holds, func(h reconcile.Hold) bool { return h.Customer != ch.Customer })
+	return p.printSaid(out, &r)
+}
+
+// said is the outside form of what bind and unbind did.
+type said struct {
+	Subscription string           `json:"subscription"`
+	Changes      []string         `json:"changes"`
+	Before       string           `json:"before"`
+	Already      bool             `json:"already"`
+	DryRun       bool             `json:"dry_run"`
+	Plan         *report.Document `json:"plan,omitempty"`
+}
+
+func (p *program) printSaid(s said, r *reconcile.Report) error {
+	if p.format == formatJSON {
+		if r != nil {
+			d := report.Of(*r)
+			s.Plan = &d
+		}
+		return report.WriteJSON(p.out, s)
+	}
+	for _, text := range s.Changes {
+		if err := p.printf("%s\n", report.Plain(text)); err != nil {
+			return err
+		}
+	}
+	switch {
+	case r != nil:
+		if err := p.printf("Nothing was changed. The next run would do this:\n\n"); err != nil {
+			return err
+		}
+		return report.Text(p.out, *r, p.style())
+	case s.Already:
+		return nil
+	}
+	return p.printf("The next run acts on it.\n")
+}
+
+// catalog is what prices buy, as stored.
+func (a *parts) catalog(ctx context.Context) (*reconcile.Catalog, error) {
+	mappings, err := a.store.Mappings(ctx)
+	if err != nil {
+		return nil, err
+	}
+	plans, _, err := a.store.Plans(ctx)
+	return reconcile.NewCatalog(mappings, plans), err
+}
+
+// readHosting reads the hosting at the panel, in the organisation that was named, where
+// it was seen last, or where the customer's hosting is.
+func (a *parts) readHosting(ctx context.Context, w *wordFlags, customers []string) error {
+	id := w.Hosting.ID
+	known, err := a.store.HostingOrg(ctx, id)
+	if err != nil {
+		return err
+	}
+	orgs := []string{w.org, known}
+	if w.org == "" && known == "" {
+		if orgs, err = a.orgsOf(ctx, customers); err != nil {
+			return err
+		}
+	}
+	for _, org := range orgs {
+		if org == "" {
+			continue
+		}
+		h, err := a.enhance.Hosting(ctx, org, id)
+		if err == nil {
+			h.ObservedAt = w.At
+			w.Hosting = h
+			return a.living(ctx, h)
+		}
+		if !errors.Is(err, fault.NotFound) {
+			return err
+		}
+	}
+	return fmt.Errorf("hosting %d is not at the panel in any organisation that can be meant: name its organisation with --org, or run stripe-enhance reconcile --full, which finds where it is", id)
+}
+
+// living is an error when the organisation of a hosting is gone.
+func (a *parts) living(ctx context.Context, h reconcile.Hosting) error {
+	o, err := a.enhance.Org(ctx, h.Org)
+	if err == nil && o.Deleted {
+		err = fmt.Errorf("org %s of hosting %d was deleted in the panel: restore it there first", h.Org, h.ID)
+	}
+	return err
+}
+
+// orgsOf are the organisations in which a customer's hosting may be.
+func (a *parts) orgsOf(ctx context.Context, customers []string) (orgs []string, err error) {
+	found, err := a.store.Customers(ctx, customers)
+	for i := range found {
+		if o := found[i].Org; o != nil {
+			orgs = append(orgs, o.ID)
+		}
+		for _, s := range found[i].Subscriptions {
+			orgs = append(orgs, s.MetadataOrg)
+		}
+	}
+	return orgs, err
+}

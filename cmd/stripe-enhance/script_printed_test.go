@@ -1,0 +1,56 @@
+package main
+
+import (
+	"regexp"
+	"strings"
+
+	"github.com/rogpeppe/go-internal/testscript"
+)
+
+// printed matches a command between backticks, as sentences print it.
+var printed = regexp.MustCompile("`(stripe-enhance [^`]*)`")
+
+// printed PATTERN [FROM=TO…] [+ARG…] runs the only command that the last output printed
+// and that matches, word for word as it stands there, FROM replaced by TO; +ARG is put
+// after it.
+func runPrinted(ts *testscript.TestScript, neg bool, args []string) {
+	if len(args) == 0 {
+		ts.Fatalf("usage: printed PATTERN [FROM=TO…] [+ARG…]")
+	}
+	like := regexp.MustCompile(args[0])
+	found := map[string]bool{}
+	command := ""
+	for _, m := range printed.FindAllStringSubmatch(ts.ReadFile("stdout"), -1) {
+		if like.MatchString(m[1]) {
+			command, found[m[1]] = m[1], true
+		}
+	}
+	if len(found) != 1 {
+		ts.Fatalf("%d commands like %s were printed: %v", len(found), args[0], found)
+	}
+	var more []string
+	for _, a := range args[1:] {
+		if from, to, ok := strings.Cut(a, "="); ok && !strings.HasPrefix(a, "+") {
+			command = strings.ReplaceAll(command, from, to)
+		} else {
+			more = append(more, strings.TrimPrefix(a, "+"))
+		}
+	}
+	words := shellWords(command)
+	err := ts.Exec(words[0], append(words[1:], more...)...)
+	if neg != (err != nil) {
+		ts.Fatalf("%s: %v", command, err)
+	}
+}
+
+// shellWords splits a command as a shell does, single quotes included.
+func shellWords(command string) (words []string) {
+	for i, part := range strings.Split(command, "'") {
+		if i%2 == 1 {
+			words = append(words, part)
+		} else {
+			words = append(words, strings.Fields(part)...)
+		}
+	}
+	return words
+}

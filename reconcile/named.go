@@ -1,0 +1,151 @@
+package reconcile
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+)
+
+// named looks at the hosting that the metadata of a subscription names beside what
+// serves it. A person wrote that and meant something. Where it is certain, the named one
+// takes the place of the other: when that is gone, or is empty and of our making. Else
+// what serves the subscription goes on, and the pair is told with the command.
+func (pl *planner) named() {
+	for s := range pl.subs {
+		sub := &pl.subs[s]
+		id := sub.MetadataHosting
+		units := pl.filledUnits(s)
+		if id == 0 || id == sub.MetadataWritten || len(units) == 0 || pl.ownBinding(s, id) || pl.partedFrom(sub.ID, id) {
+			continue
+		}
+		first := &pl.links[pl.wants[units[0]].link]
+		org := cmp.Or(sub.MetadataOrg, first.Org)
+		h := pl.hostingIndex(id)
+		switch {
+		case org != first.Org:
+			pl.holdNamed(s, first, org, "that is not the customer's org "+first.Org)
+		case h < 0 || pl.c.Hostings[h].ObservedAt.IsZero():
+			pl.need(Need{Kind: NeedHosting, Org: org, Hosting: id})
+		case !servable(pl.c.Hostings[h].State):
+		case pl.c.Hostings[h].Org != org:
+			pl.holdNamed(s, first, pl.c.Hostings[h].Org, "that is not the customer's org "+org)
+		case pl.servesOther(s, h) != "":
+			pl.holdNamed(s, first, org, fmt.Sprintf("that one is bound to %s, see `%s`", pl.servesOther(s, h), UnbindCommand(pl.servesOther(s, h), id)))
+		case pl.honoured(s, units, h):
+		default:
+			pl.holdNamed(s, pl.least(units), org, "both are there")
+		}
+	}
+}
+
+// filledUnits are the wants of a subscription when all of them have a hosting; nil when
+// one has none, which byMetadata has looked at.
+func (pl *planner) filledUnits(s int) (units []int) {
+	for w := range pl.wants {
+		if pl.wants[w].sub != s {
+			continue
+		}
+		if pl.wants[w].link < 0 {
+			return nil
+		}
+		units = append(units, w)
+	}
+	return units
+}
+
+// servesOther is another subscription that is bound to a hosting and has not ended; ""
+// for none.
+func (pl *planner) servesOther(s, h int) string {
+	for i := range pl.links {
+		if l := &pl.links[i]; l.Hosting == pl.c.Hostings[h].ID && l.sub != s && (l.sub < 0 || pl.subs[l.sub].stance != stanceEnded) {
+			return l.Subscription
+		}
+	}
+	return pl.c.Hostings[h].Serves
+}
+
+// least is the link of the unit that is worth least.
+func (pl *planner) least(units []int) *link {
+	w := slices.MinFunc(units, func(a, b int) int {
+		return cmp.Compare(pl.worth(&pl.links[pl.wants[a].link]), pl.worth(&pl.links[pl.wants[b].link]))
+	})
+	return &pl.links[pl.wants[w].link]
+}
+
+func (pl *planner) holdNamed(s int, bound *link, org, why string) {
+	sub := &pl.subs[s]
+	id := sub.MetadataHosting
+	for _, h := range [...]int64{bound.Hosting, id} { // either may be deleted in the panel, to choose the other
+		if i := pl.hostingIndex(h); i >= 0 {
+			pl.recheck(&pl.c.Hostings[i])
+		}
+	}
+	pl.hold(Hold{Kind: HoldConflict, Subscription: sub.ID, Hosting: id, Reason: fmt.Sprintf(
+		"the metadata of %s names hosting %d of org %s, and hosting %d is bound, which goes on serving it: %s. If hosting %d is the one: `%s`; if not, correct the metadata enhance_subscription_id",
+		sub.ID, id, org, bound.Hosting, why, id, BindCommand(pl.unit(sub.ID, bound.Slot), id, pl.bindFlags(sub.ID, org, id)...))})
+}
+
+// honoured gives the named hosting the place of one that is gone, or that is empty, of
+// our making and serves nothing else. It reports whether it did, or waits for what is on
+// that one to be read.
+func (pl *planner) honoured(s int, units []int, h int) bool {
+	if !pl.free(s, h) {
+		return false
+	}
+	for _, w := range units {
+		if l := &pl.links[pl.wants[w].link]; l.hosting >= 0 && !pl.alive(l) {
+			pl.instead(s, w, h, "is gone")
+			return true
+		}
+	}
+	for _, w := range units {
+		l := &pl.links[pl.wants[w].link]
+		if l.hosting < 0 || pl.c.Hostings[l.hosting].ObservedAt.IsZero() || l.How == BoundByMetadata || l.How == BoundByAdopt {
+			continue
+		}
+		e := &pl.c.Hostings[l.hosting]
+		pl.fresh(e)
+		if !pl.readContent(e, pl.lately()) {
+			return true
+		}
+		if pl.replaceable(pl.wants[w].link) {
+			pl.instead(s, w, h, "has nothing on it")
+			return true
+		}
+	}
+	return false
+}
+
+// free tells that nothing says that a hosting is another subscription's.
+func (pl *planner) free(s, h int) bool {
+	m := pl.c.Hostings[h].Marker()
+	return !pl.bound(pl.c.Hostings[h].ID) && !pl.c.Hostings[h].Bound &&
+		(m.StripeID == "" || m.Of(pl.policy.Instance).StripeID == pl.subs[s].ID)
+}
+
+// instead binds the named hosting to a want in the place of the one that it has.
+func (pl *planner) instead(s, w, h int, why string) {
+	k := pl.wants[w].link
+	named, sub := &pl.c.Hostings[h], pl.subs[s].ID
+	pl.links = append(pl.links, link{Binding: Binding{Subscription: sub, Item: pl.wants[w].item,
+		Slot: pl.freeSlot(s), Org: named.Org, Hosting: named.ID, How: BoundByMetadata},
+		sub: s, hosting: h, fresh: true, moved: true,
+		reason: fmt.Sprintf("the metadata of %s names hosting %d, and hosting %d, which was bound, %s", sub, named.ID, pl.links[k].Hosting, why)})
+	pl.fill(w, len(pl.links)-1)
+	e := &pl.links[k]
+	e.instead, e.stance, e.plan = linkID(&pl.links[len(pl.links)-1]), 0, Plan{}
+	pl.leftover(e)
+	if e.stance == stanceDown {
+		e.reason = fmt.Sprintf("hosting %d, which has nothing on it, is not needed: the metadata of %s names hosting %d", e.Hosting, sub, named.ID)
+	}
+}
+
+// holdServes holds an order whose metadata names a hosting that another customer's
+// subscription is served by.
+func (pl *planner) holdServes(s, h int) {
+	sub, o := pl.subs[s].ID, &pl.c.Hostings[h]
+	pl.recheck(o)
+	pl.hold(Hold{Kind: HoldConflict, Subscription: sub, Hosting: o.ID, Reason: fmt.Sprintf(
+		"the metadata of %s names hosting %d of org %s, which serves %s of another customer: nothing is made for %s. Correct the metadata; or, if that one is wrong, `%s` and then `%s`",
+		sub, o.ID, o.Org, o.Serves, sub, UnbindCommand(o.Serves, o.ID), BindCommand(sub, o.ID, pl.bindFlags(sub, o.Org, o.ID)...))})
+}

@@ -1,0 +1,190 @@
+package store
+
+import (
+	"context"
+
+	"github.com/stripe-enhance/stripe-enhance/internal/fault"
+	"github.com/stripe-enhance/stripe-enhance/reconcile"
+)
+
+// Weigh works out what a person's word would change, and changes nothing.
+func (s *Store) Weigh(ctx context.Context, w reconcile.Word, cat *reconcile.Catalog, instance string) (ch reconcile.Change, err error) {
+	err = s.snapshot(ctx, "weighing a word about "+w.Subscription, func(ctx context.Context, c conn) error {
+		ch, err = weigh(ctx, c, w, cat, instance)
+		return err
+	})
+	return ch, err
+}
+
+// Say stores what a person says about what serves a subscription, in one transaction
+// with the rows of the journal that tell of it. It needs no lease, because that may be
+// held for weeks: the transaction excludes those of the writer, a write to the panel
+// that is under way refuses the word, and what the writer decided before the word is
+// refused by Intend. The customers are woken, and the writer is nudged.
+func (s *Store) Say(ctx context.Context, w reconcile.Word, cat *reconcile.Catalog, instance string) (ch reconcile.Change, err error) {
+	err = s.unfenced(ctx, "recording a word about "+w.Subscription, func(ctx context.Context, tx conn) error {
+		if err := tx.each(ctx, "SELECT token FROM leases WHERE name = $1"+tx.d.forUpdate(), []any{leaseName}, ignore); err != nil {
+			return err
+		}
+		if ch, err = weigh(ctx, tx, w, cat, instance); err != nil || ch.None() {
+			return err
+		}
+		return follow(ctx, tx, &ch)
+	})
+	return ch, err
+}
+
+func weigh(ctx context.Context, c conn, w reconcile.Word, cat *reconcile.Catalog, instance string) (ch reconcile.Change, err error) {
+	heads, err := loadHeads(ctx, c, `id IN (SELECT b.customer_id FROM subscriptions s JOIN stripe_customers b ON b.id = s.stripe_customer_id WHERE s.id = $1)`, w.Subscription)
+	if err != nil {
+		return ch, err
+	}
+	if len(heads) == 0 {
+		return ch, reconcile.NotKnown(w.Subscription)
+	}
+	customers, err := aggregates(ctx, c, heads)
+	if err != nil {
+		return ch, err
+	}
+	claims, err := claimsOf(ctx, c, w.Hosting.ID)
+	if err != nil {
+		return ch, err
+	}
+	var under string
+	found, err := c.one(ctx, `SELECT kind FROM actions WHERE state IN ('planned', 'held', 'sent', 'ambiguous') AND state IN ('sent', 'ambiguous')
+		AND hosting_id = $1 LIMIT 1`, []any{w.Hosting.ID}, &under)
+	if err != nil {
+		return ch, err
+	}
+	if found && w.Hosting.ID != 0 {
+		return ch, reconcile.NoSuchChange(under + " of that hosting was sent and its outcome is not known yet: say it again after the next run has looked for it")
+	}
+	return w.Change(&customers[0], cat, instance, claims)
+}
+
+// claimsOf are the bindings of all customers to a hosting.
+func claimsOf(ctx context.Context, c conn, hosting int64) (claims []reconcile.Claim, err error) {
+	query := `SELECT b.subscription_id, b.slot, b.item_id, b.org_id, b.hosting_id, b.how, b.bound_at, k.customer_id, s.status IN ('canceled', 'incomplete_expired') AND NOT s.gone
+		FROM bindings b JOIN subscriptions s ON s.id = b.subscription_id JOIN stripe_customers k ON k.id = s.stripe_customer_id
+		WHERE b.hosting_id = $1 ORDER BY b.subscription_id, b.slot`
+	err = c.each(ctx, query, []any{hosting}, func(row scan) error {
+		var cl reconcile.Claim
+		var how string
+		err := row(&cl.Subscription, &cl.Slot, &cl.Item, &cl.Org, &cl.Hosting, &how, into(&cl.At), &cl.Customer, &cl.Ended)
+		cl.How = reconcile.ParseBindKind(how)
+		claims = append(claims, cl)
+		return err
+	})
+	return claims, err
+}
+
+// follow writes a change.
+func follow(ctx context.Context, tx conn, ch *reconcile.Change) error {
+	w := &ch.Word
+	var hostings []int64
+	for _, b := range append(ch.Unbinds, ch.Frees...) {
+		hostings = append(hostings, b.Hosting)
+	}
+	if ch.Bind != nil {
+		hostings = append(hostings, ch.Bind.Hosting)
+	}
+	if err := measured(ctx, tx, hostings, func() error { return rebind(ctx, tx, ch) }); err != nil {
+		return err
+	}
+	if _, err := tx.exec(ctx, "UPDATE partings SET answered = TRUE WHERE subscription_id = $1 AND hosting_id IN "+tx.d.ints(2), w.Subscription, list(ch.Answers)); err != nil {
+		return err
+	}
+	if ch.New || w.Kind == reconcile.SayUnbind {
+		if _, err := tx.exec(ctx, "UPDATE subscriptions SET said_new = $2 WHERE id = $1", w.Subscription, ch.New); err != nil {
+			return err
+		}
+	}
+	return note(ctx, tx, ch)
+}
+
+// rebind writes the bindings and partings of a change.
+func rebind(ctx context.Context, tx conn, ch *reconcile.Change) error {
+	w := &ch.Word
+	for _, b := range append(ch.Unbinds, ch.Frees...) {
+		if _, err := tx.exec(ctx, "DELETE FROM bindings WHERE subscription_id = $1 AND slot = $2 AND hosting_id = $3", b.Subscription, b.Slot, b.Hosting); err != nil {
+			return err
+		}
+		if _, err := tx.exec(ctx, "UPDATE hostings SET bound = FALSE WHERE id = $1 AND NOT EXISTS (SELECT 1 FROM bindings WHERE hosting_id = $1)", b.Hosting); err != nil {
+			return err
+		}
+	}
+	for _, b := range ch.Unbinds {
+		p := ch.Parting(b.Binding)
+		if _, err := tx.exec(ctx, `INSERT INTO partings (subscription_id, hosting_id, slot, org_id, author, reason, parted_at, answered)
+			VALUES ($1, $2, $3, $4, $5, $6, $7, $8) ON CONFLICT (subscription_id, hosting_id) DO UPDATE SET slot = excluded.slot, org_id = excluded.org_id,
+			author = excluded.author, reason = excluded.reason, parted_at = excluded.parted_at, answered = excluded.answered`,
+			p.Subscription, p.Hosting, p.Slot, p.Org, clean(p.Author), clean(p.Reason), at(p.At), p.Answered); err != nil {
+			return err
+		}
+	}
+	if ch.Bind == nil {
+		return nil
+	}
+	if _, err := tx.exec(ctx, "DELETE FROM partings WHERE subscription_id = $1 AND hosting_id = $2", ch.Bind.Subscription, ch.Bind.Hosting); err != nil {
+		return err
+	}
+	if _, err := tx.exec(ctx, "DELETE FROM bindings WHERE subscription_id = $1 AND slot = $2 AND hosting_id = $3", ch.Bind.Subscription, ch.Bind.Slot, ch.Bind.Hosting); err != nil {
+		return err
+	}
+	if _, err := putHosting(ctx, tx, w.Hosting); err != nil {
+		return err
+	}
+	return bind(ctx, tx, *ch.Bind, w.At)
+}
+
+// note writes the journal of a change and wakes whom it concerns.
+func note(ctx context.Context, tx conn, ch *reconcile.Change) error {
+	w := &ch.Word
+	customers := []string{ch.Customer}
+	for _, b := range ch.Frees {
+		customers = append(customers, b.Customer)
+	}
+	for _, a := range ch.Entries() {
+		if err := settleRow(ctx, tx, reconcile.Outcome{Action: a, Run: clean(w.Author), State: reconcile.ActionApplied, At: w.At}); err != nil {
+			return err
+		}
+	}
+	if _, err := tx.exec(ctx, "UPDATE customers SET words = words + 1 WHERE id IN "+tx.d.texts(1), list(customers)); err != nil {
+		return err
+	}
+	if err := wake(ctx, tx, customers, w.At); err != nil {
+		return err
+	}
+	return nudge(ctx, tx, []string{w.Subscription}, "a person said what serves it", w.At)
+}
+
+// loadPartings attaches what people said does not serve a subscription.
+func (a *aggregate) loadPartings(ctx context.Context) error {
+	query := `SELECT subscription_id, slot, org_id, hosting_id, parted_at, author, reason, answered FROM partings
+		WHERE subscription_id IN ` + a.c.d.texts(1) + " ORDER BY subscription_id, slot, hosting_id"
+	return a.c.each(ctx, query, []any{keys(a.subs)}, func(row scan) error {
+		var p reconcile.Parting
+		err := row(&p.Subscription, &p.Slot, &p.Org, &p.Hosting, into(&p.At), &p.Author, &p.Reason, &p.Answered)
+		c := a.subs[p.Subscription]
+		c.Partings = append(c.Partings, p)
+		return err
+	})
+}
+
+// HostingOrg is the org in which a hosting was when it was last read; "" when it is
+// not known.
+func (s *Store) HostingOrg(ctx context.Context, id int64) (org string, err error) {
+	err = s.query(ctx, "looking for a hosting", "SELECT org_id FROM hostings WHERE id = $1", []any{id}, func(row scan) error {
+		return row(&org)
+	})
+	return org, err
+}
+
+// heard is an error when a person has said since an action was decided what serves its
+// customer. Nothing was sent, and what is to be done now is decided in the next run.
+func heard(a reconcile.Action, words int64) error {
+	if a.Words == words {
+		return nil
+	}
+	return fault.Unsent(fault.Errorf(fault.Conflict, "a person has said what serves customer %s since this was decided", a.Customer))
+}
