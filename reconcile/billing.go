@@ -31,6 +31,10 @@ var statusNames = [...]string{
 	StatusUnknown:           "unknown",
 }
 
+// Unreadable begins the StatusText of a subscription whose answer cannot be read; the
+// reason follows. Its status is StatusUnknown.
+const Unreadable = "unreadable: "
+
 // String is Stripe's own word, or "unknown".
 func (s Status) String() string {
 	if int(s) < len(statusNames) && statusNames[s] != "" {
@@ -150,6 +154,9 @@ type Listing struct {
 	Count    int       // subscriptions listed, ended ones included
 	Requests int       // pages read
 	AsOf     time.Time // Stripe's clock when the listing began
+	// PassedOver says, for each subscription that is there and of which it cannot be
+	// told who buys it, why: the facts known of it stay as they are.
+	PassedOver []string
 }
 
 // Events is a complete window of events, reduced to hints: what was touched.

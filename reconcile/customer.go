@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"strings"
 	"time"
+	"unicode"
+	"unicode/utf8"
 )
 
 // Customer is everything known about one paying party: the input of Decide. It is
@@ -130,8 +132,8 @@ func (h ManualHold) Problem(now time.Time) string {
 	switch {
 	case (h.Customer == "") == (h.Subscription == ""):
 		return "a hold is for a customer or for a subscription: exactly one of the two is needed"
-	case h.Customer != "" && !ValidID("cus_", h.Customer):
-		return fmt.Sprintf("%q is no id of a customer: those begin with cus_", h.Customer)
+	case h.Customer != "" && !ValidCustomerID(h.Customer):
+		return fmt.Sprintf("%q is no id of a customer: those begin with cus_, or are what was chosen for an old account", h.Customer)
 	case h.Subscription != "" && !ValidID("sub_", h.Subscription):
 		return fmt.Sprintf("%q is no id of a subscription: those begin with sub_", h.Subscription)
 	case h.Kind == 0:
@@ -150,6 +152,16 @@ func ValidID(prefix, id string) bool {
 	return ok && rest != "" && len(id) <= 255 && !strings.ContainsFunc(rest, func(r rune) bool {
 		return r != '_' && (r < '0' || r > '9') && (r < 'A' || r > 'Z') && (r < 'a' || r > 'z')
 	})
+}
+
+// ValidCustomerID reports whether an id may be that of a Stripe customer. Those that
+// Stripe chooses begin with cus_; old accounts have customers whose ids were chosen by
+// whoever made them, such as "legacy-42" or an e-mail. What could be taken for a
+// subscription or for a path, or cannot be seen, is none: at most 255 bytes, printable,
+// no space at either end and no slash.
+func ValidCustomerID(id string) bool {
+	return id != "" && len(id) <= 255 && utf8.ValidString(id) && !strings.HasPrefix(id, "sub_") &&
+		strings.TrimSpace(id) == id && !strings.ContainsFunc(id, func(r rune) bool { return !unicode.IsPrint(r) || r == '/' || r == '\\' })
 }
 
 // ManualKind is what a manual hold forbids.

@@ -19,7 +19,7 @@
 //  5. past_due: active until the grace period ends, then suspended; a newer invoice or one that is written off changes nothing about it, a payment does
 //  6. unpaid, paused: suspended
 //  7. incomplete: nothing new; what exists stays
-//  8. any other status: nothing new; what exists stays, and you are told
+//  8. any other status, or an answer that cannot be read: nothing new; what exists stays, and you are told
 //  9. pause_collection: as PAUSED_COLLECTION says, for what would be active
 //  10. cancel_at_period_end: no difference until Stripe says canceled
 //  11. a mapping: found by price id before lookup key before product id; a plan that is a number is its id, anything else its exact name
@@ -146,7 +146,8 @@
 //   - binding: our lasting link between a want and a hosting; its slot is a number
 //     that is never used again within the subscription.
 //   - marker: the Stripe id in a name at Enhance, [sub_…/1] or [cus_…], with the word
-//     of an installation behind an @ where it has one.
+//     of an installation behind an @ where it has one. A customer whose id people chose,
+//     as old accounts could, is [customer:legacy-42].
 //   - unbound hosting: a living one that no subscription is bound to and no marker
 //     names; people made it.
 //   - action: one change, as data. Hold: something withheld, and why.

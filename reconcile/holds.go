@@ -59,7 +59,10 @@ func (pl *planner) onSubscription(s *judged, i int) {
 	for j := range pl.links {
 		linked = linked || pl.links[j].sub == i
 	}
-	switch {
+	switch why, unread := strings.CutPrefix(s.StatusText, Unreadable); {
+	case s.holdKind == HoldUnknownStatus && unread:
+		pl.hold(Hold{Kind: HoldUnknownStatus, Subscription: s.ID, Reason: fmt.Sprintf(
+			"Stripe's answer about %s cannot be read (%s): nothing is given and nothing is taken away. See the subscription in Stripe's dashboard; it is read again in every full run", s.ID, why)})
 	case s.holdKind == HoldUnknownStatus:
 		pl.hold(Hold{Kind: HoldUnknownStatus, Subscription: s.ID, Reason: fmt.Sprintf(
 			"%s has the status %q, which this version does not know: nothing is given and nothing is taken away", s.ID, s.StatusText)})

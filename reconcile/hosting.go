@@ -1,6 +1,8 @@
 package reconcile
 
 import (
+	"fmt"
+	"net/url"
 	"strconv"
 	"strings"
 	"time"
@@ -154,8 +156,11 @@ type Org struct {
 // creation we never heard of can be recognised as ours: "[sub_1Nq/2]" in the
 // friendly name of a hosting (slot 2 of sub_1Nq) and "[cus_9s6]" in the name of
 // an org until it is bound. With INSTANCE set they end in its word, "[sub_1Nq/2@shop]".
+// Customers of old accounts whose ids were chosen by people are "[customer:legacy-42]",
+// so that no word in brackets that stood in a name before is taken for one of them;
+// what could end a marker early is written as in a URL.
 type Marker struct {
-	StripeID string // sub_… or cus_…
+	StripeID string // sub_…, or a customer's
 	Slot     int    // 0 in an org's marker
 	Instance string // the word of the installation that wrote it; "": none was set
 }
@@ -166,6 +171,9 @@ func (m Marker) String() string {
 		return ""
 	}
 	text := m.StripeID
+	if m.Slot == 0 && !(strings.HasPrefix(text, "cus_") && plainID(text)) {
+		text = chosenID + escaped(text)
+	}
 	if m.Slot != 0 {
 		text += "/" + strconv.Itoa(m.Slot)
 	}
@@ -200,6 +208,14 @@ func MarkerOf(name string) (Marker, bool) {
 	if hasWord && !ValidInstance(word) {
 		return Marker{}, false
 	}
+	if chosen, ok := strings.CutPrefix(text, chosenID); ok {
+		id, err := url.PathUnescape(chosen)
+		m := Marker{StripeID: id, Instance: word}
+		if err != nil || !ValidCustomerID(id) || m.String() != name[open:] {
+			return Marker{}, false
+		}
+		return m, true
+	}
 	id, slot, hasSlot := strings.Cut(text, "/")
 	switch {
 	case strings.HasPrefix(id, "cus_") && !hasSlot && plainID(id):
@@ -218,6 +234,24 @@ func MarkerOf(name string) (Marker, bool) {
 // lower-case letters, digits and hyphens.
 func ValidInstance(word string) bool {
 	return word != "" && len(word) <= 16 && strings.Trim(word, "abcdefghijklmnopqrstuvwxyz0123456789-") == ""
+}
+
+// chosenID begins the marker of a customer whose id Stripe did not choose.
+const chosenID = "customer:"
+
+// escaped writes an id so that only letters, digits, and "-", "_", "." and "%" are in it.
+func escaped(id string) string {
+	var b strings.Builder
+	for i := 0; i < len(id); i++ {
+		c := id[i]
+		switch {
+		case c == '-', c == '_', c == '.', c >= '0' && c <= '9', c >= 'a' && c <= 'z', c >= 'A' && c <= 'Z':
+			b.WriteByte(c)
+		default:
+			fmt.Fprintf(&b, "%%%02X", c)
+		}
+	}
+	return b.String()
 }
 
 // plainID accepts the characters of Stripe ids and nothing that could end a

@@ -85,6 +85,19 @@ func TestAMarkerIsTheLastWordOfANameAndNamesAStripeID(t *testing.T) {
 		{"Ada [cus_a-b]", reconcile.Marker{}},
 		{"Ada [cus_1/1]", reconcile.Marker{}},
 		{"Ada [org_1]", reconcile.Marker{}},
+		{"Ada [customer:legacy-42]", reconcile.Marker{StripeID: "legacy-42"}},
+		{"Ada [customer:legacy-42@shop]", reconcile.Marker{StripeID: "legacy-42", Instance: "shop"}},
+		{"Ada [customer:ada%40example.com]", reconcile.Marker{StripeID: "ada@example.com"}},
+		{"Ada [customer:a%5D%401%20b]", reconcile.Marker{StripeID: "a]@1 b"}},
+		{"Ada [customer:a%2Fb]", reconcile.Marker{}},
+		{"Ada [customer:cus_a-b]", reconcile.Marker{StripeID: "cus_a-b"}},
+		{"Ada [legacy-42]", reconcile.Marker{}},
+		{"Ada [customer:]", reconcile.Marker{}},
+		{"Ada [customer:cus_1]", reconcile.Marker{}},
+		{"Ada [customer:sub_1]", reconcile.Marker{}},
+		{"Ada [customer:a%62]", reconcile.Marker{}},
+		{"Ada [customer:a%4]", reconcile.Marker{}},
+		{"Ada [customer:a%0A]", reconcile.Marker{}},
 	} {
 		m, ok := reconcile.MarkerOf(tc.name)
 		if m != tc.want || ok != (m != reconcile.Marker{}) {

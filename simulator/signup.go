@@ -29,6 +29,10 @@ type SignUp struct {
 	Customer string
 	Guest    bool
 
+	// NewCustomer is the id of the customer that is made, as accounts of old could
+	// choose it. Empty: one of Stripe's own.
+	NewCustomer string
+
 	Trial           time.Duration // 0: none
 	TrialNoCard     bool          // the trial ends in status paused
 	Declined        bool          // the first charge fails: incomplete, expired after 23 h
@@ -112,6 +116,9 @@ func (w *World) orderer(o SignUp) (*Customer, error) {
 	c := &Customer{
 		ID: "cus_" + spell(w.dice.n("cus", w.birth()), 14), Email: o.Email, Name: o.Name,
 		Metadata: maps.Clone(o.CustomerDetails), Created: w.orderTime(o).Unix(), birth: w.birth(),
+	}
+	if o.NewCustomer != "" {
+		c.ID = o.NewCustomer
 	}
 	w.account.cust.put(c.ID, c)
 	if !o.Guest && o.Email != "" {

@@ -30,7 +30,10 @@
 //
 // A listing is complete or an error. The sum over pages is done in one place
 // (see list): the total of every page, no empty page before it is reached, no id
-// twice. A listing that moved while it was read is read again from the start.
+// twice. A listing that moved while it was read is read again from the start, but for
+// customers: a panel on which others sell may grow faster than it can be listed. Their
+// order does not change, so a page that does not go on where the last one ended is read
+// again from further back, and what was created since the listing began completes it.
 //
 // # Decisions
 //

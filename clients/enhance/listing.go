@@ -28,6 +28,7 @@ type item interface {
 // pageOf is {"items":[…],"total":n}; both are required.
 type pageOf[T item] struct {
 	items []T
+	count int // of items, whatever has become of them
 	total int
 }
 
@@ -53,7 +54,7 @@ func (p *pageOf[T]) decode(body []byte) error {
 			return fmt.Errorf("item %d has no id", i)
 		}
 	}
-	p.items, p.total = *wire.Items, *wire.Total
+	p.items, p.count, p.total = *wire.Items, len(*wire.Items), *wire.Total
 	return nil
 }
 
@@ -86,8 +87,13 @@ func list[T item](ctx context.Context, c *Client, at call, enough func(all []T, 
 // returns without an error. When the listing moved it begins anew, with first set,
 // and hands everything over again. use may end it early.
 func pages[T item](ctx context.Context, c *Client, at call, use func(page []T, first bool) (enough bool, err error)) error {
+	return whole(ctx, c, at, func() error { return pagesOnce(ctx, c, at, use) })
+}
+
+// whole reads a listing anew when it moved so that its pages do not make one.
+func whole(ctx context.Context, c *Client, at call, once func() error) error {
 	for attempt := 1; ; attempt++ {
-		err := pagesOnce(ctx, c, at, use)
+		err := once()
 		m, isMoved := errors.AsType[*moved](err)
 		if !isMoved {
 			return err

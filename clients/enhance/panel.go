@@ -82,47 +82,6 @@ func (c *Client) Orgs(ctx context.Context, since time.Time) ([]reconcile.Org, er
 	return newest(all, since), nil
 }
 
-// recentOrgs reads pages until one reaches back beyond since. ordered is false
-// as soon as the answers are not newest first, or do not say when.
-func (c *Client) recentOrgs(ctx context.Context, since time.Time) (orgs []orgWire, ordered bool, err error) {
-	at := get(routeCustomers, c.org).with("sortBy", "createdAt", "sortOrder", "desc")
-	orgs, err = list(ctx, c, at, func(all []orgWire, fresh int) bool {
-		return !newestFirst(all[max(fresh-1, 0):]) || instant(all[len(all)-1].CreatedAt).Before(since)
-	})
-	return orgs, newestFirst(orgs), err
-}
-
-func newestFirst(orgs []orgWire) bool {
-	for i, o := range orgs {
-		created := instant(o.CreatedAt)
-		if created.IsZero() || i > 0 && created.After(instant(orgs[i-1].CreatedAt)) {
-			return false
-		}
-	}
-	return true
-}
-
-// EveryOrg hands over all customers, deleted ones included, in no order and page by
-// page, so that a large panel need not fit in memory; see the package comment. They
-// are complete once it returns without an error. One may come several times, when
-// something moved while they were listed; the latest is the truth.
-func (c *Client) EveryOrg(ctx context.Context, use func([]reconcile.Org) error) error {
-	deleted := false
-	hand := func(page []orgWire, _ bool) (bool, error) {
-		deleted = deleted || slices.ContainsFunc(page, func(o orgWire) bool { return o.Status == "deleted" })
-		orgs, err := c.customers(page, c.o.Now())
-		if err != nil {
-			return false, err
-		}
-		return false, use(orgs)
-	}
-	at := get(routeCustomers, c.org).with("sortBy", "id", "sortOrder", "asc")
-	if err := pages(ctx, c, at, hand); err != nil || deleted {
-		return err
-	}
-	return pages(ctx, c, at.with("status", "deleted"), hand)
-}
-
 // customers converts, and checks that all are children of the selling organisation.
 func (c *Client) customers(wires []orgWire, now time.Time) ([]reconcile.Org, error) {
 	orgs := make([]reconcile.Org, 0, len(wires))

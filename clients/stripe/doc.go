@@ -10,7 +10,10 @@
 //  1. A listing is complete or it is an error. Pages must say "list", carry
 //     has_more, hold only objects of the right kind and mode, keep to the slice
 //     that was asked for, never repeat an id, and never be empty while promising
-//     more. Anything else is [fault.Malformed], never a shorter list.
+//     more. Anything else is [fault.Malformed], never a shorter list. What cannot
+//     be understood of one subscription alone (an item without a price, a part of
+//     another type) is no reason to give up the rest: it is handed over with a status
+//     that says why, or named as passed over where it does not say who buys it.
 //  2. Every answer is of the key's own mode. An object of the other mode is
 //     Malformed: either the key or the address is not what the operator thinks.
 //  3. "No such subscription" is [fault.NotFound] only in Stripe's own envelope

@@ -63,7 +63,7 @@ func (w *eventWire) hint() EventHint {
 	if !reconcile.ValidID(subscriptions.prefix, h.Subscription) {
 		h.Subscription = ""
 	}
-	if !reconcile.ValidID(customers.prefix, h.StripeCustomer) {
+	if !reconcile.ValidCustomerID(h.StripeCustomer) {
 		h.StripeCustomer = ""
 	}
 	return h

@@ -77,9 +77,10 @@ func decodeError(err error) error {
 
 // collection is what is known about the objects of a list.
 type collection struct {
-	kind     string // "subscription"
-	prefix   string // of its ids; "": any
-	modeless bool   // the objects carry no livemode of their own
+	kind     string               // "subscription"
+	prefix   string               // of its ids; "": any
+	valid    func(id string) bool // what its ids are, where they have no prefix; nil: any
+	modeless bool                 // the objects carry no livemode of their own
 }
 
 // check refuses an object that is not of this kind, or not of this mode.
@@ -87,7 +88,7 @@ func (k collection) check(h head, live bool) error {
 	switch {
 	case h.Object != k.kind:
 		return fmt.Errorf("an object %q where a %s was expected", printable(h.Object), k.kind)
-	case h.ID == "" || k.prefix != "" && !reconcile.ValidID(k.prefix, h.ID):
+	case h.ID == "" || k.prefix != "" && !reconcile.ValidID(k.prefix, h.ID) || k.valid != nil && !k.valid(h.ID):
 		return fmt.Errorf("a %s with the id %q", k.kind, printable(h.ID))
 	case h.Livemode == nil && !k.modeless:
 		return fmt.Errorf("the %s %s does not tell its mode", k.kind, h.ID)
@@ -106,11 +107,16 @@ func modeName(live bool) string {
 
 // readPage reads one page and checks each object on it.
 func readPage[T object](ctx context.Context, c *Client, r request, k collection) ([]T, bool, answer, error) {
+	return readPageBy(ctx, c, r, k, decodePage[T])
+}
+
+// readPageBy is readPage with a way to decode of its own.
+func readPageBy[T object](ctx context.Context, c *Client, r request, k collection, decode func([]byte) ([]T, bool, error)) ([]T, bool, answer, error) {
 	a, err := c.do(ctx, r)
 	if err != nil {
 		return nil, false, a, err
 	}
-	items, more, err := decodePage[T](a.body)
+	items, more, err := decode(a.body)
 	a.body = nil // a page is decoded by now; do not hold it twice
 	for i := 0; err == nil && i < len(items); i++ {
 		err = k.check(items[i].header(), c.live)

@@ -2,7 +2,9 @@ package stripe
 
 import (
 	"context"
+	"errors"
 
+	"github.com/stripe-enhance/stripe-enhance/internal/fault"
 	"github.com/stripe-enhance/stripe-enhance/reconcile"
 )
 
@@ -13,11 +15,11 @@ func (c *Client) Subscription(ctx context.Context, id string) (reconcile.Subscri
 	if !reconcile.ValidID(subscriptions.prefix, id) {
 		return reconcile.SubscriptionFacts{}, badID(r, subscriptions.kind, id)
 	}
-	wire, a, err := readOne[subscriptionWire](ctx, c, r, subscriptions, id)
+	whole, a, err := readOne[rescued](ctx, c, r, subscriptions, id)
 	if err != nil {
 		return reconcile.SubscriptionFacts{}, err
 	}
-	facts, _, err := c.complete(ctx, r, &wire, a)
+	facts, _, err := c.complete(ctx, r, &whole.subscriptionWire, a)
 	if err != nil {
 		return reconcile.SubscriptionFacts{}, err
 	}
@@ -36,20 +38,26 @@ func (c *Client) Subscription(ctx context.Context, id string) (reconcile.Subscri
 // requests is how many it took.
 func (c *Client) complete(ctx context.Context, r request, w *subscriptionWire, a answer) (f reconcile.SubscriptionFacts, requests int, err error) {
 	if err := w.check(c.live); err != nil {
-		return f, 0, malformed(r, "%v", err)
+		return w.judged(r, a, err)
 	}
 	embedded, more, err := w.Items.open()
 	if err != nil {
-		return f, 0, malformed(r, "the items of %s: %v", w.ID, err)
+		return w.judged(r, a, oddf("its items: %v", err))
 	}
 	if more {
-		if embedded, requests, err = c.items(ctx, w.ID); err != nil {
+		embedded, requests, err = c.items(ctx, w.ID)
+		switch {
+		case errors.Is(err, fault.Malformed):
+			f, _, err = w.judged(r, a, oddf("its items: %v", err))
+			return f, requests, err
+		case err != nil:
 			return f, requests, err
 		}
 	}
 	all, periodEnd, err := lines(embedded, c.live)
 	if err != nil {
-		return f, requests, malformed(r, "the items of %s: %v", w.ID, err)
+		f, _, err = w.judged(r, a, err)
+		return f, requests, err
 	}
 	return w.facts(all, periodEnd, a.sent), requests, nil
 }

@@ -2,8 +2,10 @@ package stripe
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strconv"
+	"strings"
 	"sync"
 	"sync/atomic"
 
@@ -21,6 +23,7 @@ type sweep struct {
 	mu    sync.Mutex // one page at a time is handed over
 	stage func([]reconcile.SubscriptionFacts) error
 	count int // guarded by mu
+	odd   int // those of count that are held because they cannot be read; guarded by mu
 
 	requests atomic.Int64
 	listing  reconcile.Listing
@@ -30,7 +33,8 @@ type sweep struct {
 // of their created time that workers read in parallel. Such slices are stable:
 // with status=all whether a subscription is in one never changes. Pages go to
 // stage one at a time, in no order; an error of stage ends the sweep and is
-// returned as it is. Subscriptions created after the first page was answered may
+// returned as it is. One that is odd by itself is handed over held, or, where nobody
+// can be held for it, named in Listing.PassedOver. Subscriptions created after the first page was answered may
 // be missing; they are in the events since Listing.AsOf.
 func (c *Client) Sweep(ctx context.Context, stage func([]reconcile.SubscriptionFacts) error) (reconcile.Listing, error) {
 	s := &sweep{c: c, parts: newPartition(c.concurrency, span{}), stage: stage,
@@ -46,6 +50,9 @@ func (c *Client) Sweep(ctx context.Context, stage func([]reconcile.SubscriptionF
 		})
 	}
 	if err := group.Wait(); err != nil {
+		return reconcile.Listing{}, err
+	}
+	if err := s.few(); err != nil {
 		return reconcile.Listing{}, err
 	}
 	s.listing.Count, s.listing.Requests = s.count, int(s.requests.Load())
@@ -93,7 +100,7 @@ func (s *sweep) read(ctx context.Context, w int, part span) error {
 	l := &slice{span: part, second: map[string]struct{}{}}
 	for {
 		r := l.request()
-		page, more, a, err := readPage[subscriptionWire](ctx, s.c, r, subscriptions)
+		page, more, a, err := readPageBy(ctx, s.c, r, subscriptions, decodeSubscriptions)
 		if err != nil {
 			return err
 		}
@@ -146,12 +153,21 @@ func (l *slice) advance(page []subscriptionWire) (seconds int64, err error) {
 func (s *sweep) deliver(ctx context.Context, r request, page []subscriptionWire, a answer) error {
 	s.requests.Add(1)
 	facts := make([]reconcile.SubscriptionFacts, 0, len(page))
+	odd := 0
+	var passedOver []string
 	for i := range page {
 		f, extra, err := s.c.complete(ctx, r, &page[i], a)
+		s.requests.Add(int64(extra))
+		if n, ok := errors.AsType[*nobodys](err); ok {
+			passedOver = append(passedOver, n.why)
+			continue
+		}
 		if err != nil {
 			return err
 		}
-		s.requests.Add(int64(extra))
+		if strings.HasPrefix(f.StatusText, reconcile.Unreadable) {
+			odd++
+		}
 		facts = append(facts, f)
 	}
 	s.mu.Lock()
@@ -161,6 +177,7 @@ func (s *sweep) deliver(ctx context.Context, r request, page []subscriptionWire,
 		// one that is reported.
 		return fault.Wrap(fault.Canceled, &callError{request: r, reason: ctx.Err().Error(), cause: ctx.Err()})
 	}
-	s.count += len(facts)
+	s.count, s.odd = s.count+len(facts), s.odd+odd
+	s.listing.PassedOver = append(s.listing.PassedOver, passedOver...)
 	return s.stage(facts)
 }

@@ -32,6 +32,8 @@ type subscriptionWire struct {
 	Items             *envelope[itemWire] `json:"items"`
 	Metadata          map[string]string   `json:"metadata"`
 	TestClock         idRef               `json:"test_clock"`
+
+	odd error // why it could not be decoded as a whole; see rescued
 }
 
 // itemWire is a subscription item. Old ones carry a plan and no price.
@@ -96,7 +98,7 @@ func bareID(b []byte) (id string, ok bool, err error) {
 var (
 	subscriptions = collection{kind: "subscription", prefix: "sub_"}
 	items         = collection{kind: "subscription_item", modeless: true}
-	customers     = collection{kind: "customer", prefix: "cus_", modeless: true}
+	customers     = collection{kind: "customer", valid: reconcile.ValidCustomerID, modeless: true}
 )
 
 // facts turns a checked subscription into what the planner knows. The items are
@@ -137,24 +139,6 @@ func (w *subscriptionWire) facts(lines []reconcile.Item, periodEnd int64, sent t
 	}
 }
 
-// check refuses a subscription that lacks what the facts are made of.
-func (w *subscriptionWire) check(live bool) error {
-	switch {
-	case w.Status == "":
-		return fmt.Errorf("the subscription %s has no status", w.ID)
-	case w.Created <= 0:
-		return fmt.Errorf("the subscription %s does not tell when it was created", w.ID)
-	case w.Customer.ID == "":
-		return fmt.Errorf("the subscription %s came without its customer", w.ID)
-	case w.Items == nil:
-		return fmt.Errorf("the subscription %s came without its items", w.ID)
-	}
-	if err := customers.check(w.Customer.header(), live); err != nil {
-		return fmt.Errorf("the subscription %s: %w", w.ID, err)
-	}
-	return nil
-}
-
 // lines turns checked items into the planner's, with the latest period end of
 // any of them for versions that tell it there.
 func lines(wire []itemWire, live bool) (out []reconcile.Item, periodEnd int64, err error) {
@@ -162,10 +146,13 @@ func lines(wire []itemWire, live bool) (out []reconcile.Item, periodEnd int64, e
 	for i := range wire {
 		w := &wire[i]
 		if err := items.check(w.header(), live); err != nil {
+			if w.Livemode == nil || *w.Livemode == live {
+				err = oddf("%v", err)
+			}
 			return nil, 0, err
 		}
 		if slices.ContainsFunc(out, func(o reconcile.Item) bool { return o.ID == w.ID }) {
-			return nil, 0, fmt.Errorf("the item %s twice in one subscription", w.ID)
+			return nil, 0, oddf("the item %s twice in one subscription", w.ID)
 		}
 		line, err := w.line(live)
 		if err != nil {
@@ -188,11 +175,11 @@ func (w *itemWire) line(live bool) (reconcile.Item, error) {
 	}
 	switch {
 	case price == nil || price.ID == "":
-		return reconcile.Item{}, fmt.Errorf("the item %s has neither price nor plan", w.ID)
+		return reconcile.Item{}, oddf("the item %s has neither price nor plan", w.ID)
 	case price.Livemode != nil && *price.Livemode != live:
 		return reconcile.Item{}, fmt.Errorf("the price of item %s is of %s mode, but the key is of %s mode", w.ID, modeName(!live), modeName(live))
 	case quantity < 0:
-		return reconcile.Item{}, fmt.Errorf("the item %s has the quantity %d", w.ID, quantity)
+		return reconcile.Item{}, oddf("the item %s has the quantity %d", w.ID, quantity)
 	}
 	return reconcile.Item{ID: w.ID, Price: price.ID, LookupKey: price.LookupKey,
 		Product: string(price.Product), Quantity: quantity, Created: instant(w.Created)}, nil

@@ -174,7 +174,7 @@ func (o *outside) sim(ts *testscript.TestScript, args []string) {
 	}
 }
 
-// signup WHO PRICE [QUANTITY] orders, and sets $WHO and $WHO_customer to the ids.
+// signup WHO PRICE [QUANTITY [CUSTOMER]] orders, and sets $WHO and $WHO_customer to the ids.
 // WHO@OTHER is a further order of the same customer.
 func (o *outside) signup(ts *testscript.TestScript, args []string) {
 	if len(args) < 2 {
@@ -186,11 +186,15 @@ func (o *outside) signup(ts *testscript.TestScript, args []string) {
 		ts.Check(err)
 		line.Quantity = n
 	}
+	chosen := ""
+	if len(args) > 3 {
+		chosen = args[3]
+	}
 	who, of, again := strings.Cut(args[0], "@")
 	if !again {
 		of = who
 	}
-	done, err := o.simulated.SignUp(simulator.SignUp{Email: of + "@example.com", Name: of, Lines: []simulator.Line{line}})
+	done, err := o.simulated.SignUp(simulator.SignUp{Email: of + "@example.com", Name: of, Lines: []simulator.Line{line}, NewCustomer: chosen})
 	ts.Check(err)
 	o.signed[who] = done
 	ts.Setenv(who, done.Subscription)
@@ -202,6 +206,9 @@ func (o *outside) signup(ts *testscript.TestScript, args []string) {
 func (o *outside) verb(ts *testscript.TestScript, args []string) {
 	verbs := map[string]func(string) error{
 		"cancel": o.simulated.Cancel, "unpaid": o.simulated.MarkUnpaid, "pay": o.simulated.Pay, "fail": o.simulated.FailPayment,
+		"odd": func(id string) error {
+			return o.simulated.Edit(id, func(s *simulator.Subscription) { s.Items = append(s.Items, s.Items[0]) })
+		},
 		"strange":  func(id string) error { return o.simulated.SetStatus(id, "dormant") },
 		"upgrade":  func(id string) error { return o.simulated.ChangePrice(id, "", "price_pro_monthly") },
 		"two":      func(id string) error { return o.simulated.SetQuantity(id, "", 2) },

@@ -132,10 +132,15 @@
 // before come after all others, and what was never sent is nobody's failure. A key
 // that may not write metadata stops nobody. A panic is an error about that customer.
 //
-// An org whose hostings cannot be listed is passed over, and what may be in it is not
-// created: the rule stands at barred. A subscription that Stripe refuses for good is
-// passed over until a full run; one that cannot be read now keeps the event cursor. A
-// run that could not read what it was to look at is not converged.
+// One odd object is that object's hold and ends no run. A subscription whose answer
+// cannot be read has no status that is known. One that does not say whose it is stays as
+// it was, and the run says so; when more than half of a listing is odd, the listing is
+// refused. An org whose hostings cannot be listed is passed over, and what may be in it is
+// not created: the rule stands at barred. When eight have given no answer the look goes on
+// in the next run, where it stopped. A hosting that cannot be compared keeps no other from
+// it. A subscription that Stripe refuses for good is passed over until a full run; one
+// that cannot be read now keeps the event cursor. A run that could not read what it was to
+// look at is not converged.
 //
 // # Decisions
 //

@@ -109,15 +109,19 @@ func (r *run) clockGate(ctx context.Context) (string, error) {
 
 // anchorGate asks for those bound longest, all of them. recognise has found that
 // this is the right account; one that is missing from the right account is an
-// oddity to hold.
+// oddity to hold. One whose answer cannot be read is its customer's hold, and keeps
+// nobody else's hosting up; when that is so of all of them, it is the answers.
 func (r *run) anchorGate(ctx context.Context) (string, error) {
 	anchors, err := r.Evidence.Anchors(ctx, premiseSample)
 	if err != nil {
 		return "", err
 	}
+	unreadable := 0
 	for _, id := range anchors {
 		_, err := r.subscription(ctx, id)
 		switch {
+		case errors.Is(err, fault.Malformed) && unreadable+1 < len(anchors):
+			unreadable++
 		case errors.Is(err, fault.NotFound):
 			if err := r.Mirror.MarkGone(ctx, r.tok, id, r.now); err != nil {
 				return "", err

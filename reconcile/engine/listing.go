@@ -159,12 +159,16 @@ func (r *run) unlisted(ctx context.Context, l reconcile.Listing, believed time.T
 	if err != nil {
 		return nil, err
 	}
-	found, clocks := 0, 0
+	found, clocks, odd := 0, 0, 0
 	for _, id := range ids {
 		facts, err := r.subscription(ctx, id)
 		switch {
 		case errors.Is(err, fault.NotFound):
 			err = r.Mirror.MarkGone(ctx, r.tok, id, r.now)
+		case errors.Is(err, fault.Malformed), errors.Is(err, fault.Permanent):
+			odd++ // there, or refused for good; the others must not wait for it
+			r.overlook("%s was not listed and cannot be read, and what is known of it stays as it is: %v", id, err)
+			err = nil
 		case err == nil && facts.OnTestClock:
 			clocks++
 		case err == nil:
@@ -180,7 +184,7 @@ func (r *run) unlisted(ctx context.Context, l reconcile.Listing, believed time.T
 		return nil, err
 	}
 	missing := gone + total - len(ids) // with those that were not read
-	switch known := l.Count + clocks + missing; {
+	switch known := l.Count + clocks + odd + missing; {
 	case found > 0:
 		reasons = append(reasons, fmt.Sprintf("Stripe listed %d subscriptions and left out %d known ones, of which %s are there when read one by one: the listing is not complete",
 			l.Count, total, of(found, len(ids))))
@@ -229,6 +233,9 @@ func (r *run) readMarked(ctx context.Context) error {
 		switch {
 		case errors.Is(err, fault.NotFound), errors.Is(err, fault.Permanent):
 			continue // of another installation, or of test data
+		case errors.Is(err, fault.Malformed):
+			r.overlook("%s, which a hosting is marked with, cannot be read: %v", id, err)
+			continue
 		case err == nil:
 			err = r.Mirror.SaveFacts(ctx, r.tok, []reconcile.SubscriptionFacts{facts}, false, r.now)
 		}

@@ -23,6 +23,7 @@ const (
 	cursorOrgs     = "orgs"     // RFC 3339: the index of orgs is complete up to here
 	cursorNewest   = "newest"   // RFC 3339, the panel's clock: orgs that are not newer are all in the index
 	cursorRecovery = "recovery" // RFC 3339, the panel's clock: what is not newer was there when we knew nothing of it
+	cursorUnread   = "unread"   // id of the org after which the next look goes on; "": from the first
 	cursorDoubt    = "listing"  // what was wrong with the last complete listing; "": nothing
 	cursorCatalog  = "mappings" // digest of the mappings, plans and settings last planned with
 )
@@ -133,6 +134,7 @@ func (r *run) sweep(ctx context.Context) error {
 	if err := r.trustStripe(ctx); err != nil {
 		return err
 	}
+	r.passedOver(listing.PassedOver)
 	if err := r.judgeListing(ctx, listing, entitled); err != nil {
 		return err
 	}
@@ -142,6 +144,17 @@ func (r *run) sweep(ctx context.Context) error {
 	}
 	r.log.WithField("subscriptions", listing.Count).WithField("changed", changed).Debug("sweep complete")
 	return r.Cursors.SetCursor(ctx, r.tok, cursorEvents, listing.AsOf.Add(-eventLag).UTC().Format(time.RFC3339))
+}
+
+// passedOver tells which subscriptions are there and cannot be told whose they are.
+func (r *run) passedOver(why []string) {
+	const most = 5
+	for _, text := range why[:min(len(why), most)] {
+		r.overlook("a subscription at Stripe is passed over, and what is known of it stays as it is: %s", text)
+	}
+	if more := len(why) - most; more > 0 {
+		r.overlook("%d more subscriptions at Stripe are passed over like these", more)
+	}
 }
 
 // follow reads what the events since the cursor touched.

@@ -68,7 +68,7 @@ func (r *run) recover(ctx context.Context) error {
 	if err := r.Cursors.SetCursor(ctx, r.tok, cursorRecovery, newest.UTC().Format(time.RFC3339Nano)); err != nil {
 		return err
 	}
-	seen, err := r.readUnread(ctx, orgs)
+	seen, err := r.readUnread(ctx, orgs, true)
 	if err != nil {
 		return err
 	}
@@ -106,7 +106,7 @@ func (r *run) listEveryOrg(ctx context.Context) error {
 	if _, err := r.saveEveryOrg(ctx); err != nil {
 		return err
 	}
-	if _, err := r.readUnread(ctx, 0); err != nil {
+	if _, err := r.readUnread(ctx, 0, false); err != nil {
 		return err
 	}
 	return r.indexedAt(ctx, began)
@@ -173,7 +173,7 @@ func (r *run) freshIndex(ctx context.Context) error {
 	if err := r.newestOrgs(ctx); err != nil {
 		return err
 	}
-	if _, err := r.readUnread(ctx, 0); err != nil {
+	if _, err := r.readUnread(ctx, 0, false); err != nil {
 		return err
 	}
 	if err := r.noticeSeconds(ctx); err != nil {
@@ -195,62 +195,95 @@ func (r *run) drift(ctx context.Context) error {
 	if left <= 0 {
 		left = math.MaxInt
 	}
-	var last int64
-	var done atomic.Int32
+	c := comparison{tried: map[int64]bool{}}
 	for left > 0 {
-		due, err := r.Inventory.DriftDue(ctx, r.now.Add(-r.DriftInterval), r.now.Add(maxSkew), min(left, driftBatch))
-		if err != nil || len(due) == 0 || due[0].ID == last {
-			return err // the same one again: looking at it does not make it looked at
+		skip := len(c.tried) - int(c.done.Load()) // looking at them did not make them looked at
+		due, err := r.Inventory.DriftDue(ctx, r.now.Add(-r.DriftInterval), r.now.Add(maxSkew), min(left, driftBatch)+skip)
+		due = slices.DeleteFunc(due, func(h reconcile.Hosting) bool { return c.tried[h.ID] })
+		if err != nil || len(due) == 0 {
+			c.tell(r)
+			return err
 		}
-		last = due[0].ID
 		left -= len(due)
-		if err := r.compare(ctx, due, &done); err != nil {
+		if err := r.compare(ctx, due, &c); err != nil {
 			if errors.Is(err, fault.Denied) || ctx.Err() != nil {
 				return fmt.Errorf("comparing with Enhance: %w", err)
 			}
-			r.overlook("comparing with Enhance was cut short after %d hostings, the rest is due again in the next run: %v", done.Load(), err)
+			r.overlook("comparing with Enhance was cut short after %d hostings, the rest is due again in the next run: %v", c.done.Load(), err)
 			return nil
 		}
 	}
+	c.tell(r)
 	return nil
 }
 
-// compare looks at hostings. The first error ends it, but for refusals: those may be
-// about single orgs, which come first each time because they are never seen. Some of
-// them are a reason to ask whether the token is good for anything.
-func (r *run) compare(ctx context.Context, due []reconcile.Hosting, done *atomic.Int32) error {
-	total := int(done.Load()) + len(due)
-	var refused atomic.Int32
+// comparison is what came of comparing in one run.
+type comparison struct {
+	tried  map[int64]bool
+	done   atomic.Int32 // that were looked at
+	failed atomic.Int32 // that could not be, for a reason of their own
+	out    atomic.Int32 // that gave no answer
+}
+
+// told is how many hostings that could not be compared a run names.
+const told = 3
+
+func (c *comparison) tell(r *run) {
+	if n := c.failed.Load() + c.out.Load(); n > told {
+		r.overlook("%d hostings could not be compared, the panel refuses them or cannot say what they are: what is paid for in them is not known to be up", n)
+	}
+}
+
+// compare looks at hostings. What is refused, or cannot be read, may be so of single
+// ones, which come first each time because they are never seen: the others are compared
+// all the same. Some refusals are a reason to ask whether the token is good for
+// anything, and some that give no answer are a panel that is out.
+func (r *run) compare(ctx context.Context, due []reconcile.Hosting, c *comparison) error {
+	total := len(c.tried) + len(due)
 	g, ctx := errgroup.WithContext(ctx)
 	g.SetLimit(r.Concurrency)
 	for _, h := range due {
+		c.tried[h.ID] = true
 		g.Go(guarded(func() error {
 			err := fault.Guard(func() error { return r.lookAt(ctx, h.Org, h.ID) })
 			if fault.StackOf(err) != "" {
 				r.logPanic("", err)
-				r.overlook("hosting %d could not be compared: %v", h.ID, err)
+			}
+			if err == nil {
+				r.progress("comparing", int(c.done.Add(1)), total)
 				return nil
 			}
-			r.progress("comparing", int(done.Add(1)), total)
-			if !errors.Is(err, fault.Denied) {
-				return err
-			}
-			if n := refused.Add(1); n == denyAfter {
-				if _, dead := r.Panel.Plans(ctx); dead != nil {
-					return dead
-				}
-			}
-			if refused.Load() <= denyAfter {
-				r.overlook("hosting %d could not be compared: %v", h.ID, err)
-			}
-			return nil
+			return r.notCompared(ctx, c, h, err)
 		}))
 	}
-	err := g.Wait()
-	if n := refused.Load(); n > denyAfter {
-		r.overlook("%d hostings could not be compared, the panel refuses them: what is paid for in them is not known to be up", n)
+	return g.Wait()
+}
+
+// notCompared judges why a hosting could not be compared. The error ends the comparison.
+func (r *run) notCompared(ctx context.Context, c *comparison, h reconcile.Hosting, err error) error {
+	switch fault.Of(err) {
+	case fault.Canceled, fault.Fenced:
+		return err
+	case fault.Transient, fault.Throttled, fault.Ambiguous:
+		if c.out.Add(1) >= breakAfter || ctx.Err() != nil {
+			return err
+		}
+	case fault.Denied:
+		if c.failed.Add(1) == denyAfter {
+			if _, dead := r.Panel.Plans(ctx); dead != nil {
+				return dead
+			}
+		}
+	case fault.Malformed, fault.Permanent, fault.NotFound, fault.Conflict, fault.Unknown:
+		if fault.Of(err) == fault.Unknown && fault.StackOf(err) == "" {
+			return err // the database's
+		}
+		c.failed.Add(1)
 	}
-	return err
+	if c.failed.Load()+c.out.Load() <= told {
+		r.overlook("hosting %d could not be compared: %v", h.ID, err)
+	}
+	return nil
 }
 
 // lookAt reads one hosting and stores what it is. Enhance's own "not found" is a

@@ -23,10 +23,16 @@ const (
 	// unreadPatience is how many orgs in a row cannot be listed before one is asked
 	// for that could be: is it they, or is it the panel?
 	unreadPatience = 3
-	// mostUnreadable is how many are passed over in one look. More are an outage, and
-	// are waited for like one.
-	mostUnreadable = 8
+	// mostOut is how many that do not answer are asked for in one look, and mostRefused
+	// how many that are refused for good, which takes no time to find out. The rest is
+	// asked for first in the next look: until then nobody knows what is in it.
+	mostOut, mostRefused = 8, 200
+	// unreadTold is how many of what was passed over are named in the notes of a run.
+	unreadTold = 8
 )
+
+// errNotAsked is why an org is not known: others kept the look from getting to it.
+var errNotAsked = fault.Errorf(fault.Transient, "too many others cannot be listed, it is asked for in the next look")
 
 // unreadable is an org whose hostings cannot be listed, and why.
 type unreadable struct {
@@ -40,8 +46,14 @@ type look struct {
 	good   string // an org that could be listed
 	proved bool   // or one that was known before
 	row    int    // that could not, since the last that could
+	out    int    // that gave no answer, or none that can be read
+	denied int    // that were refused for good
+	last   string // that was asked for
 	failed []unreadable
 }
+
+// short tells that a look ends before all were asked for.
+func (l *look) short() bool { return l.out > mostOut || l.denied > mostRefused }
 
 // readUnread lists the hostings of every org whose hostings were never listed. Our
 // own are known from the moment they are made; others appear when somebody made
@@ -49,37 +61,73 @@ type look struct {
 // no longer tells whose it is once it is bound: only the hostings in it do.
 //
 // An org that cannot be listed is passed over, and said. It is no error of the run:
-// one org, be it a stranger's, must not keep everybody from what they pay for. What
-// it keeps from being made is said at barred. A panel of which nothing can be read
-// is an error, and so are more orgs than a person would look after one by one.
+// one org, be it a stranger's, must not keep everybody from what they pay for, and
+// neither must any number of them. What they keep from being made is said at barred. A
+// panel of which nothing can be read is an error. So is a look that is cut short when
+// nothing is known of the panel yet (all): it goes on in the next run.
 //
 // One look at a time: it is asked for by steps of the run, and with the index held.
-func (r *run) readUnread(ctx context.Context, total int) (seen int, err error) {
+func (r *run) readUnread(ctx context.Context, total int, all bool) (seen int, err error) {
+	from, err := r.Cursors.Cursor(ctx, cursorUnread)
+	if err != nil {
+		return 0, err
+	}
 	var l look
-	for after := ""; ; {
-		orgs, err := r.Inventory.UnreadOrgs(ctx, after, unreadPage)
-		if err != nil {
+	err = r.readBetween(ctx, &l, from, "", total)
+	if err == nil && from != "" {
+		err = r.readBetween(ctx, &l, "", from, total)
+	}
+	if err != nil {
+		return l.seen, err
+	}
+	next := ""
+	if l.short() {
+		next = l.last
+	}
+	if next != from {
+		if err := r.Cursors.SetCursor(ctx, r.tok, cursorUnread, next); err != nil {
 			return l.seen, err
 		}
-		if len(orgs) == 0 {
-			break
+	}
+	if n := len(l.failed); n > 0 && (all && l.short() || n >= unreadPatience && l.good == "" && !l.proved) {
+		i := slices.IndexFunc(l.failed, func(u unreadable) bool { return u.err != errNotAsked })
+		return l.seen, fmt.Errorf("looking for hostings of ours: %d orgs could not be listed, one of them: %w", n, l.failed[i].err)
+	}
+	return l.seen, r.passOver(ctx, l.failed)
+}
+
+// readBetween looks into the orgs whose ids are after one and not after another; "": to
+// the last.
+func (r *run) readBetween(ctx context.Context, l *look, after, until string, total int) error {
+	for {
+		orgs, err := r.Inventory.UnreadOrgs(ctx, after, unreadPage)
+		if err != nil {
+			return err
 		}
-		if err := r.readEach(ctx, &l, orgs); err != nil {
-			return l.seen, fmt.Errorf("looking for hostings of ours: %w", err)
+		if until != "" {
+			orgs = slices.DeleteFunc(orgs, func(o reconcile.Org) bool { return o.ID > until })
+		}
+		if len(orgs) == 0 {
+			return nil
+		}
+		if err := r.readEach(ctx, l, orgs); err != nil {
+			return fmt.Errorf("looking for hostings of ours: %w", err)
 		}
 		after = orgs[len(orgs)-1].ID
 		r.progress("comparing", l.seen, max(total, l.seen))
 	}
-	if n := len(l.failed); n >= unreadPatience && l.good == "" && !l.proved {
-		return l.seen, fmt.Errorf("looking for hostings of ours: no org of %d could be listed: %w", n, l.failed[n-1].err)
-	}
-	return l.seen, r.passOver(ctx, l.failed)
 }
 
 // readEach looks into some orgs: several at once while all goes well, and one after
 // the other while it does not.
 func (r *run) readEach(ctx context.Context, l *look, orgs []reconcile.Org) error {
 	for len(orgs) > 0 {
+		if l.short() {
+			for _, o := range orgs {
+				l.failed = append(l.failed, unreadable{o, errNotAsked})
+			}
+			return nil
+		}
 		n := min(len(orgs), unreadAtOnce, r.Concurrency)
 		if l.row > 0 {
 			n = 1
@@ -97,6 +145,7 @@ func (r *run) readEach(ctx context.Context, l *look, orgs []reconcile.Org) error
 		}
 		_ = g.Wait()
 		for i, o := range orgs[:n] {
+			l.last = o.ID
 			if errs[i] != nil {
 				if err := l.miss(ctx, o, errs[i]); err != nil {
 					return err
@@ -126,8 +175,11 @@ func (l *look) miss(ctx context.Context, o reconcile.Org, err error) error {
 	}
 	l.row++
 	l.failed = append(l.failed, unreadable{o, err})
-	if n := len(l.failed); n > mostUnreadable {
-		return fmt.Errorf("%d orgs cannot be listed, the last: %w", n, err)
+	switch fault.Of(err) {
+	case fault.Denied, fault.Permanent, fault.NotFound, fault.Conflict:
+		l.denied++
+	case fault.Malformed, fault.Transient, fault.Throttled, fault.Ambiguous, fault.Unknown, fault.Canceled, fault.Fenced:
+		l.out++
 	}
 	return nil
 }
@@ -193,10 +245,15 @@ func (r *run) passOver(ctx context.Context, orgs []unreadable) error {
 	known := r.unreadable
 	r.unreadable = orgs
 	r.mu.Unlock()
+	told := len(known)
 	for _, o := range orgs {
-		if !slices.ContainsFunc(known, func(k unreadable) bool { return k.ID == o.ID }) {
+		if told < unreadTold && !slices.ContainsFunc(known, func(k unreadable) bool { return k.ID == o.ID }) {
+			told++
 			r.note("the hostings of org %s (%q) cannot be listed, and it is passed over; who may have hosting there already gets no other: %v", o.ID, o.Name, o.err)
 		}
+	}
+	if more := len(orgs) - unreadTold; more > 0 && len(known) <= unreadTold {
+		r.note("the hostings of %d more orgs cannot be listed, and they are passed over like these", more)
 	}
 	return nil
 }

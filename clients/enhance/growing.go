@@ -1,0 +1,210 @@
+package enhance
+
+import (
+	"context"
+	"fmt"
+	"hash/maphash"
+	"slices"
+	"strconv"
+	"time"
+
+	"github.com/stripe-enhance/stripe-enhance/reconcile"
+)
+
+const (
+	// growthOverlap is how long before a listing began an org is read again where it
+	// grew meanwhile: the panel dates its answers and its orgs by two clocks.
+	growthOverlap = 15 * time.Minute
+	// idleReads is how many answers in a row may bring nothing new before a listing is
+	// given up as one that moved: the steps back double, so it is never that many in
+	// one that is there.
+	idleReads = 24
+)
+
+// ids is a set of identities, by their hashes; see seed.
+type ids map[uint64]struct{}
+
+// add reports whether it was not in the set.
+func (s ids) add(id string) bool {
+	hash := maphash.String(seed, id)
+	_, was := s[hash]
+	s[hash] = struct{}{}
+	return !was
+}
+
+func (s ids) has(id string) bool { _, was := s[maphash.String(seed, id)]; return was }
+
+// walk is a listing in an order that does not change, of something that comes and goes
+// meanwhile. Offsets then mean another place than a page before: what came moves the
+// rest back, so that some of it comes twice, and what went moves it forward, so that
+// some of it would be left out. Where the total or a repeated element shows that, the
+// walk steps back until a page begins with something it has seen; from there on every
+// page has to. All that was there from beginning to end is found, on a panel of any
+// growth; what came meanwhile may be missing.
+type walk[T item] struct {
+	at    call
+	seen  ids
+	first int  // the total of the first page
+	moved bool // something came or went
+	step  int  // how far it stepped back; 0: it did not
+	idle  int  // answers in a row with nothing new
+}
+
+// read hands over what is new on each page until the end, or until use has enough.
+func (w *walk[T]) read(ctx context.Context, c *Client, use func([]T) (enough bool, err error)) error {
+	w.seen, w.first = ids{}, -1
+	for offset, total := 0, -1; ; {
+		var page pageOf[T]
+		if err := c.read(ctx, w.at.with("offset", strconv.Itoa(offset), "limit", strconv.Itoa(pageSize)), listLimit, page.decode); err != nil {
+			return err
+		}
+		if w.first < 0 {
+			w.first = page.total
+		}
+		w.moved = w.moved || w.shifted(page, total, offset)
+		total = page.total
+		if w.idle++; w.idle > idleReads {
+			return &moved{fmt.Sprintf("%d answers with nothing new at %d of %d", idleReads, offset, total)}
+		}
+		if w.moved && offset > 0 && !w.joins(page) {
+			w.step = max(1, 2*w.step)
+			offset = max(0, offset-w.step)
+			continue
+		}
+		w.step = 0
+		fresh := slices.DeleteFunc(page.items, func(it T) bool { return !w.seen.add(it.identity()) })
+		came := page.count
+		if len(fresh) > 0 {
+			w.idle = 0
+			if enough, err := use(fresh); err != nil || enough {
+				return err
+			}
+		}
+		switch offset += came; {
+		case offset >= total:
+			return w.end(total)
+		case came == 0:
+			return &moved{fmt.Sprintf("an empty page after %d of %d", offset, total)}
+		case w.moved:
+			offset-- // so that the next page shows that it goes on from here
+		}
+	}
+}
+
+// shifted tells that a page does not go on where the last one ended.
+func (w *walk[T]) shifted(page pageOf[T], total, offset int) bool {
+	return total >= 0 && page.total != total || offset+page.count > page.total || page.count == 0 && offset < page.total ||
+		slices.ContainsFunc(page.items, func(it T) bool { return w.seen.has(it.identity()) })
+}
+
+// joins tells that a page begins with something that was seen.
+func (w *walk[T]) joins(page pageOf[T]) bool {
+	return page.count > 0 && w.seen.has(page.items[0].identity())
+}
+
+// end checks that as many came as there were, as far as that can be told. A panel that
+// gives the same page for every offset is not a listing that moved.
+func (w *walk[T]) end(total int) error {
+	if least := min(w.first, total); len(w.seen) < least || !w.moved && len(w.seen) != total {
+		return &moved{fmt.Sprintf("%d came where the total is %d", len(w.seen), least)}
+	}
+	return nil
+}
+
+// everyOrg hands over all customers in the order of their ids. Where they grew while
+// they were listed, what is new since it began completes them.
+func (c *Client) everyOrg(ctx context.Context, at call, use func([]orgWire) (bool, error)) error {
+	return whole(ctx, c, at, func() error {
+		w := walk[orgWire]{at: at.with("sortBy", "id", "sortOrder", "asc")}
+		var began time.Time
+		err := w.read(ctx, c, func(page []orgWire) (bool, error) {
+			if began.IsZero() {
+				began, _ = c.ServerTime()
+			}
+			return use(page)
+		})
+		if err != nil || !w.moved {
+			return err
+		}
+		return c.grown(ctx, at, w.seen, began, use)
+	})
+}
+
+// grown hands over the customers that were created since a listing began, and checks
+// that together with those seen in it they are as many as there are.
+func (c *Client) grown(ctx context.Context, at call, seen ids, began time.Time, use func([]orgWire) (bool, error)) error {
+	var since time.Time // all, where the panel does not date its answers
+	if !began.IsZero() {
+		since = began.Add(-growthOverlap)
+	}
+	w := walk[orgWire]{at: at.with("sortBy", "createdAt", "sortOrder", "desc")}
+	var last orgWire
+	err := w.read(ctx, c, func(page []orgWire) (bool, error) {
+		if last.ID != "" && !newestFirst([]orgWire{last, page[0]}) || !newestFirst(page) {
+			return false, &moved{"it grew, and the newest are not listed first"}
+		}
+		last = page[len(page)-1]
+		fresh := slices.DeleteFunc(slices.Clone(page), func(o orgWire) bool { return !seen.add(o.identity()) })
+		if len(fresh) > 0 {
+			if _, err := use(fresh); err != nil {
+				return false, err
+			}
+		}
+		return instant(last.CreatedAt).Before(since), nil
+	})
+	if err == nil && len(seen) < w.first {
+		err = &moved{fmt.Sprintf("%d came where the total is %d", len(seen), w.first)}
+	}
+	return err
+}
+
+// recentOrgs reads pages until one reaches back beyond since. ordered is false
+// as soon as the answers are not newest first, or do not say when.
+func (c *Client) recentOrgs(ctx context.Context, since time.Time) (orgs []orgWire, ordered bool, err error) {
+	at := get(routeCustomers, c.org).with("sortBy", "createdAt", "sortOrder", "desc")
+	err = whole(ctx, c, at, func() error {
+		orgs = nil
+		w := walk[orgWire]{at: at}
+		return w.read(ctx, c, func(page []orgWire) (bool, error) {
+			fresh := len(orgs)
+			orgs = append(orgs, page...)
+			return !newestFirst(orgs[max(fresh-1, 0):]) || instant(orgs[len(orgs)-1].CreatedAt).Before(since), nil
+		})
+	})
+	if err != nil {
+		return nil, false, err
+	}
+	return orgs, newestFirst(orgs), nil
+}
+
+func newestFirst(orgs []orgWire) bool {
+	for i, o := range orgs {
+		created := instant(o.CreatedAt)
+		if created.IsZero() || i > 0 && created.After(instant(orgs[i-1].CreatedAt)) {
+			return false
+		}
+	}
+	return true
+}
+
+// EveryOrg hands over all customers, deleted ones included, in no order and page by
+// page, so that a large panel need not fit in memory; see the package comment. They
+// are complete once it returns without an error: all that were there when it began, on
+// a panel that grows while it is listed. One may come several times; the latest is the
+// truth.
+func (c *Client) EveryOrg(ctx context.Context, use func([]reconcile.Org) error) error {
+	deleted := false
+	hand := func(page []orgWire) (bool, error) {
+		deleted = deleted || slices.ContainsFunc(page, func(o orgWire) bool { return o.Status == "deleted" })
+		orgs, err := c.customers(page, c.o.Now())
+		if err != nil {
+			return false, err
+		}
+		return false, use(orgs)
+	}
+	at := get(routeCustomers, c.org)
+	if err := c.everyOrg(ctx, at, hand); err != nil || deleted {
+		return err
+	}
+	return c.everyOrg(ctx, at.with("status", "deleted"), hand)
+}

@@ -1,0 +1,181 @@
+package enhance_test
+
+import (
+	"fmt"
+	"net/http"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"pgregory.net/rapid"
+
+	"github.com/stripe-enhance/stripe-enhance/reconcile"
+)
+
+// register is the orgs of a panel that change: before every answer, change may do something to it.
+type register struct {
+	orgs   []orgAt // by id
+	size   int     // of a page
+	asked  int
+	change func(t *register, q string)
+}
+
+func (v *register) add(o orgAt) {
+	at, _ := slices.BinarySearchFunc(v.orgs, o, func(a, b orgAt) int { return a.n - b.n })
+	v.orgs = slices.Insert(v.orgs, at, o)
+}
+
+func (v *register) serve(t *testing.T) string {
+	return served(t, func(w http.ResponseWriter, r *http.Request) {
+		q := r.URL.Query()
+		v.asked++
+		if v.change != nil {
+			v.change(v, q.Get("sortBy")+" "+q.Get("status"))
+		}
+		rows := slices.Clone(v.orgs)
+		if q.Get("status") != "" {
+			rows = slices.DeleteFunc(rows, func(o orgAt) bool { return o.status != q.Get("status") })
+		}
+		if q.Get("sortBy") == "createdAt" {
+			slices.SortStableFunc(rows, func(a, b orgAt) int { return int(b.after - a.after) })
+		}
+		offset, _ := strconv.Atoi(q.Get("offset"))
+		var items []string
+		for _, o := range rows[min(offset, len(rows)):min(offset+v.size, len(rows))] {
+			items = append(items, o.json())
+		}
+		w.Header().Set("Date", t0.Add(100*time.Hour).Format(http.TimeFormat))
+		say(w, 200, `{"items":[%s],"total":%d}`, strings.Join(items, ","), len(rows))
+	})
+}
+
+func everyOrg(t *testing.T, url string) (map[string]bool, error) {
+	got := map[string]bool{}
+	err := fast(t, url).EveryOrg(t.Context(), func(page []reconcile.Org) error {
+		for _, o := range page {
+			got[o.ID] = true
+		}
+		return nil
+	})
+	return got, err
+}
+
+// TestAListingThatGrowsWithEveryPageIsCompleted: an org comes before every answer, at
+// any place of the order. Begun anew whenever its total moved, the listing never ended.
+func TestAListingThatGrowsWithEveryPageIsCompleted(t *testing.T) {
+	for name, place := range map[string]func(n int) int{
+		"before all":   func(n int) int { return 1000 - n },
+		"after all":    func(n int) int { return 1_000_000 + n },
+		"in the midst": func(n int) int { return 1000 + n*173%9000*10 + 5 },
+	} {
+		t.Run(name, func(t *testing.T) {
+			v := &register{size: 10, change: func(v *register, _ string) {
+				v.add(orgAt{place(v.asked), 100*time.Hour + time.Duration(v.asked)*time.Second, "active"})
+			}}
+			for i := range 300 {
+				v.add(orgAt{1000 + 10*i, time.Duration(i) * time.Minute, "active"})
+			}
+			was := slices.Clone(v.orgs)
+			got, err := everyOrg(t, v.serve(t))
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, o := range was {
+				if !got[o.id()] {
+					t.Errorf("org %d was there before it began and is left out", o.n)
+				}
+			}
+			if behind := len(v.orgs) - len(got); behind > 12 {
+				t.Errorf("%d of %d orgs are not known at the end", behind, len(v.orgs))
+			}
+			if v.asked > 120 {
+				t.Errorf("asked %d times for 30 pages", v.asked)
+			}
+		})
+	}
+}
+
+// TestWhateverComesAndGoesWhatStaysIsListed: orgs come and go between any two answers.
+// The listing has what was there all the time, or is an error; never a shorter one.
+func TestWhateverComesAndGoesWhatStaysIsListed(t *testing.T) {
+	rapid.Check(t, func(rt *rapid.T) {
+		v := &register{size: rapid.IntRange(2, 9).Draw(rt, "page")}
+		n := rapid.IntRange(0, 60).Draw(rt, "orgs")
+		for i := range n {
+			v.add(orgAt{1000 + 100*i, time.Duration(i) * time.Minute, "active"})
+		}
+		was, gone := slices.Clone(v.orgs), map[int]bool{}
+		// Below 20: an org comes; from 80 on: one goes. One change between two answers:
+		// two can cancel each other out in the total and then show in nothing.
+		changes := rapid.SliceOfN(rapid.IntRange(0, 99), 40, 40).Draw(rt, "changes")
+		places := rapid.SliceOfN(rapid.IntRange(0, 9999), 40, 40).Draw(rt, "places")
+		v.change = func(v *register, _ string) {
+			change, place := changes[v.asked%40], places[v.asked%40]
+			switch {
+			case change < 20:
+				at := 900 + place%(100*n+200)
+				if !slices.ContainsFunc(v.orgs, func(o orgAt) bool { return o.n == at }) && !gone[at] {
+					v.add(orgAt{at, 100*time.Hour + time.Duration(v.asked)*time.Second, "active"})
+				}
+			case change >= 80 && len(v.orgs) > 0:
+				i := place % len(v.orgs)
+				gone[v.orgs[i].n] = true
+				v.orgs = slices.Delete(v.orgs, i, i+1)
+			}
+		}
+		got, err := everyOrg(t, v.serve(t))
+		if err != nil {
+			if verdict(err) != "malformed" {
+				rt.Fatal(err)
+			}
+			return
+		}
+		for _, o := range was {
+			if !gone[o.n] && !got[o.id()] {
+				rt.Fatalf("org %d was there all the time and is left out", o.n)
+			}
+		}
+	})
+}
+
+// TestTheNewestOrgsOfAGrowingPanelAreRead: the order is newest first, so what comes
+// shows before what was read already.
+func TestTheNewestOrgsOfAGrowingPanelAreRead(t *testing.T) {
+	v := &register{size: 10, change: func(v *register, _ string) {
+		v.add(orgAt{9000 + v.asked, 100*time.Hour + time.Duration(v.asked)*time.Second, "active"})
+	}}
+	for i := range 300 {
+		v.add(orgAt{1000 + i, time.Duration(i) * time.Minute, "active"})
+	}
+	orgs, err := fast(t, v.serve(t)).Orgs(t.Context(), t0.Add(100*time.Minute))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i := 100; i < 300; i++ {
+		if !slices.Contains(names(orgs), fmt.Sprint("Org ", 1000+i)) {
+			t.Fatalf("org %d is left out", 1000+i)
+		}
+	}
+}
+
+// TestAPanelThatGivesTheSamePageForeverIsNotAListing, whatever its total does.
+func TestAPanelThatGivesTheSamePageForeverIsNotAListing(t *testing.T) {
+	for _, c := range [][2]int{{4, 0}, {40, 0}, {40, 1}} { // the total, and how it grows
+		asked := 0
+		url := served(t, func(w http.ResponseWriter, _ *http.Request) {
+			asked++
+			say(w, 200, `{"items":[%s,%s],"total":%d}`, village[1].json(), village[0].json(), c[0]+c[1]*asked)
+		})
+		if got, err := everyOrg(t, url); verdict(err) != "malformed" {
+			t.Errorf("%v, %v", got, err)
+		}
+		if got, err := fast(t, url).Orgs(t.Context(), t0.Add(-time.Hour)); verdict(err) != "malformed" {
+			t.Errorf("the newest: %v, %v", got, err)
+		}
+		if asked > 400 {
+			t.Errorf("asked %d times", asked)
+		}
+	}
+}
