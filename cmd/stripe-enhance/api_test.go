@@ -2,10 +2,12 @@ package main
 
 import (
 	"fmt"
+	"io"
 	"net/http"
 	"net/url"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -66,6 +68,7 @@ func TestRoutesDocumentAndRealAnswersAreOne(t *testing.T) {
 	t.Run("what a side refuses", func(t *testing.T) { c.sideRefuses(t, s, ada) })
 	t.Run("without keys", func(t *testing.T) { c.withoutKeys(t) })
 	t.Run("without a database", func(t *testing.T) { c.withoutDatabase(t) })
+	t.Run("too much", func(t *testing.T) { c.tooMuch(t, s) })
 	t.Run("too slow", func(t *testing.T) { c.tooSlow(t, s) })
 
 	var missing []string
@@ -321,6 +324,35 @@ func (c *contract) withoutDatabase(t *testing.T) {
 	s.until("health has noticed", func() bool { return s.call("GET", "/api/health", "").status == 503 })
 	c.ask(t, s, 503, "GET /api/health", "/api/health", "")
 	c.ask(t, s, 200, "GET /healthz", "/healthz", "")
+}
+
+// tooMuch sends bodies that never end until there is no room for another one, and an
+// ordinary delivery beside them.
+func (c *contract) tooMuch(t *testing.T, s *service) {
+	never, end := io.Pipe()
+	var sent sync.WaitGroup
+	refused := make(chan answer, 40)
+	for range cap(refused) {
+		sent.Go(func() {
+			body := io.MultiReader(strings.NewReader(strings.Repeat("x", 1<<20-1)), never)
+			res, err := http.Post(s.url+"/api/webhook", "application/json", body)
+			if err != nil {
+				return // cut off before it had read why
+			}
+			text, err := io.ReadAll(res.Body)
+			_ = res.Body.Close()
+			if err == nil && res.StatusCode == http.StatusServiceUnavailable {
+				refused <- answer{res.StatusCode, res.Header, string(text)}
+			}
+		})
+	}
+	c.check(t, "POST /api/webhook", <-refused)
+	if got := s.hook(subscriptionEvent("evt_beside", "sub_1")); got.status != 200 {
+		t.Errorf("an ordinary delivery beside them: %d %s", got.status, got.body)
+	}
+	_ = end.Close()
+	sent.Wait()
+	s.settle()
 }
 
 // tooSlow lets a sync take longer than anybody waits; it waits as long itself.
