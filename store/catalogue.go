@@ -74,6 +74,19 @@ func (s *Store) SavePlans(ctx context.Context, tok reconcile.Token, plans []reco
 	})
 }
 
+// BoundPlans returns the ids of the plans that living, bound hostings are on, as last
+// seen.
+func (s *Store) BoundPlans(ctx context.Context) (ids []int, err error) {
+	query := "SELECT DISTINCT plan_id FROM hostings WHERE bound AND terminated_by_us IS NULL AND state IN ('active', 'suspended') ORDER BY plan_id"
+	err = s.query(ctx, "reading the plans in use", query, nil, func(row scan) error {
+		var id int
+		err := row(&id)
+		ids = append(ids, id)
+		return err
+	})
+	return ids, err
+}
+
 // DomainChecked stores what looking up the Checkout Session of a subscription
 // gave; "" is "no domain", and is not looked up again either.
 func (s *Store) DomainChecked(ctx context.Context, tok reconcile.Token, subscription, domain string) error {

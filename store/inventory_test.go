@@ -130,6 +130,24 @@ func TestACustomerIsDueWhenItsHostingChangedAndOnlyThen(t *testing.T) {
 	})
 }
 
+func TestThePlansInUseAreThoseOfBoundHostingsThatLive(t *testing.T) {
+	conform(t, func(t *testing.T, f *fixture) {
+		f.save(t0, facts("sub_a", "cus_a", "a@example.com"))
+		f.bindOrg("cus_a", "org-1")
+		hosting := func(id int64, plan int, state reconcile.HostingState) reconcile.Hosting {
+			return reconcile.Hosting{ID: id, Org: "org-1", Plan: plan, State: state, ObservedAt: t0}
+		}
+		for i, id := range []int64{1, 2, 4} {
+			f.bindHosting("cus_a", "sub_a", i+1, "org-1", id)
+		}
+		f.must(f.SaveHostings(t.Context(), f.tok, "org-1", []reconcile.Hosting{hosting(1, 7, reconcile.HostingActive),
+			hosting(2, 5, reconcile.HostingSuspended), hosting(3, 6, reconcile.HostingActive), hosting(4, 8, reconcile.HostingDeleted)}, t0))
+		ids, err := f.BoundPlans(t.Context())
+		f.must(err)
+		same(t, "in use", []int{5, 7}, ids)
+	})
+}
+
 func TestDriftIsWhatWasLookedAtLongestAgo(t *testing.T) {
 	conform(t, func(t *testing.T, f *fixture) {
 		f.save(t0, facts("sub_a", "cus_a", "a@example.com"))

@@ -4,15 +4,20 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
+	"encoding/json"
 	"fmt"
+	"maps"
 	"slices"
+	"strconv"
 	"time"
 
 	"github.com/stripe-enhance/stripe-enhance/reconcile"
 )
 
 // loadCatalog makes the catalog of this run. Plans are listed again when they
-// are old, when a mapping leads nowhere, and in every full run; a mapping, plan or
+// are old and there is work, in every full run, and, whether there is work or not, as
+// long as a mapping leads nowhere or a plan that matters is lost: who is held for it
+// waits for no event of his own. A mapping, plan or
 // setting that changed makes every customer due, because operators write to the
 // table with psql as well as with our commands, and start us with another setting
 // without a word to the database.
@@ -26,19 +31,20 @@ func (r *run) loadCatalog(ctx context.Context) error {
 		return err
 	}
 	r.catalog = reconcile.NewCatalog(mappings, plans)
-	work, err := r.anythingDue(ctx)
+	lost, err := r.lostPlans(ctx)
 	if err != nil {
 		return err
 	}
-	old := r.now.Sub(readAt) > planAge || r.now.Before(readAt)
-	if r.mode == reconcile.RunFull || readAt.IsZero() || work && (old || len(r.catalog.Problems()) > 0) {
-		if plans, err = r.Panel.Plans(ctx); err != nil {
-			return fmt.Errorf("listing plans: %w", err)
-		}
-		if err := r.Catalogue.SavePlans(ctx, r.tok, plans, r.now); err != nil {
+	again := r.mode == reconcile.RunFull || readAt.IsZero() || len(lost) > 0 || len(r.catalog.Problems()) > 0
+	if !again && (r.now.Sub(readAt) > planAge || r.now.Before(readAt)) {
+		if again, err = r.anythingDue(ctx); err != nil {
 			return err
 		}
-		r.catalog = reconcile.NewCatalog(mappings, plans)
+	}
+	if again {
+		if plans, err = r.listPlans(ctx, mappings, plans, lost); err != nil {
+			return err
+		}
 	}
 	for _, problem := range r.catalog.Problems() {
 		r.note("%s", problem)
@@ -76,4 +82,82 @@ func (r *run) anythingDue(ctx context.Context) (bool, error) {
 	}
 	n, err := r.Timetable.DueCount(ctx, r.now)
 	return n > 0, err
+}
+
+// lostPlan is a plan that the panel had, that a mapping names or hostings of ours are
+// on, and that its last list lacks. A list that lost one is doubted: it is read again in
+// every run until the plan is back, or until nothing of ours needs it.
+type lostPlan struct {
+	Name  string    `json:"name"`
+	Since time.Time `json:"since"`
+}
+
+func (r *run) lostPlans(ctx context.Context) (map[int]lostPlan, error) {
+	text, err := r.Cursors.Cursor(ctx, cursorLost)
+	if err != nil || text == "" {
+		return nil, err
+	}
+	lost := map[int]lostPlan{}
+	if json.Unmarshal([]byte(text), &lost) != nil {
+		lost = map[int]lostPlan{0: {}} // something is: only a new list tells
+	}
+	return lost, nil
+}
+
+// listPlans lists the plans, stores them, and notes which of those before are lost.
+func (r *run) listPlans(ctx context.Context, mappings []reconcile.Mapping, before []reconcile.Plan, lost map[int]lostPlan) ([]reconcile.Plan, error) {
+	plans, err := r.Panel.Plans(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("listing plans: %w", err)
+	}
+	gone := map[int]lostPlan{}
+	for _, p := range before {
+		gone[p.ID] = lostPlan{Name: p.Name, Since: r.now}
+	}
+	maps.Copy(gone, lost)
+	for _, p := range plans {
+		delete(gone, p.ID)
+	}
+	delete(gone, 0)
+	if len(gone) > 0 {
+		bound, err := r.Catalogue.BoundPlans(ctx)
+		if err != nil {
+			return nil, err
+		}
+		maps.DeleteFunc(gone, func(id int, p lostPlan) bool { return !slices.Contains(bound, id) && !named(mappings, id, p.Name) })
+	}
+	for _, id := range slices.Sorted(maps.Keys(gone)) {
+		r.note("the panel's list of plans lacks plan %d (%q) since %s, which a mapping names or hostings are on. It is read again in every run until it is back; "+
+			"if the plan was deleted, map its prices to another with `stripe-enhance mappings set`", id, gone[id].Name, gone[id].Since.Format(time.RFC3339))
+	}
+	// Before the list without them: a process that dies in between must not forget them.
+	if err := r.rememberLost(ctx, gone); err != nil {
+		return nil, err
+	}
+	if err := r.Catalogue.SavePlans(ctx, r.tok, plans, r.now); err != nil {
+		return nil, err
+	}
+	r.catalog = reconcile.NewCatalog(mappings, plans)
+	return plans, nil
+}
+
+// named tells that a mapping leads to a plan, by id or by name.
+func named(mappings []reconcile.Mapping, id int, name string) bool {
+	return slices.ContainsFunc(mappings, func(m reconcile.Mapping) bool { return m.Plan == strconv.Itoa(id) || m.Plan == name })
+}
+
+func (r *run) rememberLost(ctx context.Context, lost map[int]lostPlan) error {
+	text := ""
+	if len(lost) > 0 {
+		packed, err := json.Marshal(lost)
+		if err != nil {
+			return err
+		}
+		text = string(packed)
+	}
+	last, err := r.Cursors.Cursor(ctx, cursorLost)
+	if err != nil || last == text {
+		return err
+	}
+	return r.Cursors.SetCursor(ctx, r.tok, cursorLost, text)
 }

@@ -18,7 +18,8 @@
 //     and counts when it is complete; events only say which subscriptions to read
 //     by id. What changed makes its customer due.
 //  4. loadCatalog: mappings and plans. Either of them having changed makes
-//     everybody due.
+//     everybody due. A list of plans that lacks one which a mapping names or hostings
+//     are on is read again in every run until the plan is back.
 //  5. indexPanel: the orgs of the panel, in a full run. When the database knows
 //     nothing of the panel, every hosting as well: what carries a marker of ours is
 //     bound again, and this run only gives. An org whose number of hostings is another

@@ -24,6 +24,7 @@ const (
 	cursorNewest   = "newest"   // RFC 3339, the panel's clock: orgs that are not newer are all in the index
 	cursorRecovery = "recovery" // RFC 3339, the panel's clock: what is not newer was there when we knew nothing of it
 	cursorUnread   = "unread"   // id of the org after which the next look goes on; "": from the first
+	cursorLost     = "lost"     // plans that the panel's list has lost, by id; "": none
 	cursorDoubt    = "listing"  // what was wrong with the last complete listing; "": nothing
 	cursorCatalog  = "mappings" // digest of the mappings, plans and settings last planned with
 )

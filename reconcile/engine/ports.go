@@ -209,6 +209,8 @@ type Catalogue interface {
 	Mappings(ctx context.Context) ([]reconcile.Mapping, error)
 	Plans(ctx context.Context) (plans []reconcile.Plan, readAt time.Time, err error)
 	SavePlans(ctx context.Context, tok reconcile.Token, plans []reconcile.Plan, now time.Time) error
+	// BoundPlans returns the ids of the plans that bound hostings are on, as last seen.
+	BoundPlans(ctx context.Context) ([]int, error)
 	// DomainChecked stores the outcome of looking up a Checkout Session.
 	DomainChecked(ctx context.Context, tok reconcile.Token, subscription, domain string) error
 }
