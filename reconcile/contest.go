@@ -183,7 +183,7 @@ func (pl *planner) withinItems(c *contest) {
 // place of an empty one, as if that had been ordered after the end.
 func (pl *planner) afterEnd(c *contest) {
 	from := slices.DeleteFunc(slices.Clone(c.losers), func(i int) bool {
-		return pl.subs[pl.links[i].sub].stance != stanceEnded || pl.filled(&pl.links[i]) != fillingFull || !pl.alone(i)
+		return pl.subs[pl.links[i].sub].stance != stanceEnded || pl.filled(&pl.links[i]) != fillingFull || !pl.alone(i) || pl.partedFromLive(pl.links[i].Hosting)
 	})
 	pl.exchange(c, from, func(int) bool { return true }, pl.takeOver)
 }

@@ -73,8 +73,13 @@ func TestMetadataThatNamesAnotherHostingIsHeard(t *testing.T) {
 		}, ""},
 		{"a person unbound that one", func(c *reconcile.Customer, _ *reconcile.Policy) {
 			metadataNames(c)
-			c.Partings = []reconcile.Parting{{Subscription: "sub_1", Slot: 2, Org: "org-1", Hosting: 8, Answered: true}}
+			c.Partings = []reconcile.Parting{{Subscription: "sub_1", Slot: 2, Org: "org-1", Hosting: 8, Named: true, Answered: true}}
 		}, ""},
+		{"a person unbound that one before the metadata named it", func(c *reconcile.Customer, _ *reconcile.Policy) {
+			b, _ := metadataNames(c)
+			empty(b)
+			c.Partings = []reconcile.Parting{{Subscription: "sub_1", Slot: 2, Org: "org-1", Hosting: 8, Answered: true}}
+		}, told},
 		{"who does not pay", func(c *reconcile.Customer, _ *reconcile.Policy) {
 			metadataNames(c)
 			c.Subscriptions[0].Status = reconcile.StatusUnpaid

@@ -147,3 +147,32 @@ func twoUnits(c *reconcile.Customer, _ *reconcile.Word) {
 	c.Hostings = append(c.Hostings, upAt(8, 1, "Basic [sub_1/2]"))
 	c.Bindings = append(c.Bindings, reconcile.Binding{Subscription: "sub_1", Item: "si_1", Slot: 2, Org: "org-1", Hosting: 8, How: reconcile.BoundByCreate})
 }
+
+// A hosting that was taken over carries the marker of the subscription it was made for.
+// Unbound from the one that had it, it is not bound to that other one again either, and
+// stays as it is.
+func TestWhatWasTakenOverStaysAsItIsWhenItIsUnbound(t *testing.T) {
+	c := world(func(c *reconcile.Customer) {
+		another(c, "2", reconcile.StatusCanceled, "price_basic")
+		c.Hostings[0].FriendlyName, c.Bindings[0].How = "Basic [sub_2/1]", reconcile.BoundByReturn
+		c.Subscriptions[0].DomainChecked = true
+	})
+	w := reconcile.Word{Kind: reconcile.SayUnbind, Subscription: "sub_1", Author: "ada@desk", Reason: "why", At: noon}
+	ch, err := w.Change(&c, catalog(), "", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ch.Apply(&c)
+	if got := told(reconcile.Decide(&c, catalog(), policy(), noon)); got != "hold adopt" {
+		t.Errorf("decided %q", got)
+	}
+	// Bound to the one that has ended, by a person, it is not taken over from that again.
+	w = reconcile.Word{Kind: reconcile.SayBind, Subscription: "sub_2", Hosting: c.Hostings[0], Author: "ada@desk", Reason: "why", At: noon}
+	if ch, err = w.Change(&c, catalog(), "", nil); err != nil {
+		t.Fatal(err)
+	}
+	ch.Apply(&c)
+	if got := told(reconcile.Decide(&c, catalog(), policy(), noon)); got != "suspend:sub_2/1:7, hold adopt" {
+		t.Errorf("decided %q", got)
+	}
+}

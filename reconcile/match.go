@@ -330,7 +330,7 @@ func (pl *planner) byReturn() {
 
 // mayReturn tells that a hosting may be given to who comes back.
 func (pl *planner) mayReturn(l *link) bool {
-	return l.stance == 0 && l.sub >= 0 && pl.subs[l.sub].stance == stanceEnded && pl.alive(l) && !pl.served(l.Hosting) && pl.namedBy(l) == nil
+	return l.stance == 0 && l.sub >= 0 && pl.subs[l.sub].stance == stanceEnded && pl.alive(l) && !pl.served(l.Hosting) && pl.namedBy(l) == nil && !pl.partedFromLive(l.Hosting)
 }
 
 // returning finds the best hosting of an ended subscription of the same Stripe customer

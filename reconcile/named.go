@@ -15,7 +15,7 @@ func (pl *planner) named() {
 		sub := &pl.subs[s]
 		id := sub.MetadataHosting
 		units := pl.filledUnits(s)
-		if id == 0 || id == sub.MetadataWritten || len(units) == 0 || pl.ownBinding(s, id) || pl.partedFrom(sub.ID, id) {
+		if id == 0 || id == sub.MetadataWritten || len(units) == 0 || pl.ownBinding(s, id) || pl.saidSince(sub.ID, id) {
 			continue
 		}
 		first := &pl.links[pl.wants[units[0]].link]
@@ -31,11 +31,19 @@ func (pl *planner) named() {
 			pl.holdNamed(s, first, pl.c.Hostings[h].Org, "that is not the customer's org "+org)
 		case pl.servesOther(s, h) != "":
 			pl.holdNamed(s, first, org, fmt.Sprintf("that one is bound to %s, see `%s`", pl.servesOther(s, h), UnbindCommand(pl.servesOther(s, h), id)))
+		case pl.partedFrom(sub.ID, id):
+			pl.holdNamed(s, first, org, "a person has unbound the named one")
 		case pl.honoured(s, units, h):
 		default:
 			pl.holdNamed(s, pl.least(units), org, "both are there")
 		}
 	}
+}
+
+// saidSince tells that a person has unbound the named hosting when the metadata named it
+// already.
+func (pl *planner) saidSince(sub string, hosting int64) bool {
+	return slices.ContainsFunc(pl.c.Partings, func(p Parting) bool { return p.Subscription == sub && p.Hosting == hosting && p.Named })
 }
 
 // filledUnits are the wants of a subscription when all of them have a hosting; nil when

@@ -27,6 +27,15 @@ func (pl *planner) partedFrom(sub string, hosting int64) bool {
 	return slices.ContainsFunc(pl.c.Partings, func(p Parting) bool { return p.Subscription == sub && p.Hosting == hosting })
 }
 
+// partedFromLive tells that a person has said that a hosting does not serve one of the
+// subscriptions that have not ended. Who it is for only a person knows then.
+func (pl *planner) partedFromLive(hosting int64) bool {
+	return slices.ContainsFunc(pl.c.Partings, func(p Parting) bool {
+		s := pl.subIndex(p.Subscription)
+		return p.Hosting == hosting && s >= 0 && pl.subs[s].stance != stanceEnded
+	})
+}
+
 // bindFlags are the flags without which the command that binds a hosting would refuse.
 func (pl *planner) bindFlags(sub, org string, hosting int64) (flags []string) {
 	if pl.c.Org != nil && org != "" && org != pl.c.Org.ID {

@@ -43,6 +43,9 @@ type Parting struct {
 	At           time.Time
 	Author       string
 	Reason       string
+	// Named tells that the metadata of the subscription named the hosting at that time:
+	// it says nothing new.
+	Named bool
 	// Answered tells that it was said since what serves the unit instead. Until then
 	// nothing is created for the subscription.
 	Answered bool
@@ -64,9 +67,13 @@ type Change struct {
 	Unbinds []Claim
 	Frees   []Claim
 	Bind    *Binding
+	// Parts are what the markers of these hostings say of other subscriptions, which
+	// counts no more: else they would be bound to those again.
+	Parts []Parting
 	// Answers are partings of the subscription that are answered by this.
 	Answers []int64
 	New     bool
+	Named   int64  // the hosting that the metadata of the subscription names
 	Before  string // what served the subscription, for people
 }
 
@@ -100,7 +107,7 @@ func (w Word) Change(c *Customer, cat *Catalog, instance string, claims []Claim)
 		p := c.Pending[0]
 		return refuse("%s was sent for this customer and its outcome is not known yet: say it again after the next run has looked for it", p.Kind)
 	}
-	ch := Change{Word: w, Customer: c.ID, Before: c.servedBy(w.Subscription)}
+	ch := Change{Word: w, Customer: c.ID, Named: s.MetadataHosting, Before: c.servedBy(w.Subscription)}
 	switch w.Kind {
 	case SayBind:
 		return ch.bind(c, s, cat, instance, claims)
@@ -128,6 +135,7 @@ func (ch Change) unbind(c *Customer) (Change, error) {
 	switch {
 	case len(of) == 1:
 		ch.Unbinds = []Claim{{Binding: of[0], Customer: c.ID}}
+		ch.part(c)
 		return ch, nil
 	case len(of) == 0 && parted:
 		return ch, nil
@@ -170,7 +178,28 @@ func (ch Change) bind(c *Customer, s *Subscription, cat *Catalog, instance strin
 		}
 	}
 	ch.Bind = &b
+	ch.part(c)
 	return ch, nil
+}
+
+// part collects the markers that name another subscription than the word is about.
+func (ch *Change) part(c *Customer) {
+	w := &ch.Word
+	all := slices.Clone(c.Hostings)
+	if ch.Bind != nil {
+		all = append(slices.DeleteFunc(all, func(h Hosting) bool { return h.ID == w.Hosting.ID }), w.Hosting)
+	}
+	for _, h := range all {
+		bound := ch.Bind != nil && ch.Bind.Hosting == h.ID
+		if !bound && !slices.ContainsFunc(ch.Unbinds, func(b Claim) bool { return b.Hosting == h.ID }) {
+			continue
+		}
+		if m := h.Marker(); m.Slot > 0 && m.StripeID != w.Subscription {
+			s := c.subscription(m.StripeID)
+			ch.Parts = append(ch.Parts, Parting{Subscription: m.StripeID, Slot: m.Slot, Org: h.Org, Hosting: h.ID,
+				At: w.At, Author: w.Author, Reason: w.Reason, Named: s != nil && s.MetadataHosting == h.ID, Answered: true})
+		}
+	}
 }
 
 // unfit says why the hosting cannot serve the subscription; "" when it can.

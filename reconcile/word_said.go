@@ -27,6 +27,11 @@ func (ch *Change) Apply(c *Customer) {
 	for _, b := range ch.Unbinds {
 		partings = append(partings, ch.Parting(b.Binding))
 	}
+	for _, p := range ch.Parts {
+		if c.subscription(p.Subscription) != nil && !slices.ContainsFunc(partings, func(o Parting) bool { return o.Subscription == p.Subscription && o.Hosting == p.Hosting }) {
+			partings = append(partings, p)
+		}
+	}
 	subs := slices.Clone(c.Subscriptions)
 	for i := range subs {
 		if subs[i].ID == w.Subscription {
@@ -67,7 +72,7 @@ func (ch *Change) rebind(c *Customer) {
 // Parting is the word that a binding was wrong.
 func (ch *Change) Parting(b Binding) Parting {
 	return Parting{Subscription: b.Subscription, Slot: b.Slot, Org: b.Org, Hosting: b.Hosting,
-		At: ch.Word.At, Author: ch.Word.Author, Reason: ch.Word.Reason, Answered: ch.Word.Kind != SayUnbind}
+		At: ch.Word.At, Author: ch.Word.Author, Reason: ch.Word.Reason, Named: ch.Named == b.Hosting, Answered: ch.Word.Kind != SayUnbind}
 }
 
 // Says tells in sentences what the word changes.

@@ -113,12 +113,20 @@ func rebind(ctx context.Context, tx conn, ch *reconcile.Change) error {
 			return err
 		}
 	}
+	for _, p := range ch.Parts {
+		if _, err := tx.exec(ctx, `INSERT INTO partings (subscription_id, hosting_id, slot, org_id, author, reason, parted_at, named, answered)
+			SELECT id, CAST($2 AS BIGINT), CAST($3 AS INTEGER), CAST($4 AS TEXT), CAST($5 AS TEXT), CAST($6 AS TEXT), CAST($7 AS TIMESTAMPTZ), metadata_hosting = CAST($2 AS BIGINT), TRUE FROM subscriptions WHERE id = $1
+			ON CONFLICT (subscription_id, hosting_id) DO NOTHING`,
+			p.Subscription, p.Hosting, p.Slot, p.Org, clean(p.Author), clean(p.Reason), at(p.At)); err != nil {
+			return err
+		}
+	}
 	for _, b := range ch.Unbinds {
 		p := ch.Parting(b.Binding)
-		if _, err := tx.exec(ctx, `INSERT INTO partings (subscription_id, hosting_id, slot, org_id, author, reason, parted_at, answered)
-			VALUES ($1, $2, $3, $4, $5, $6, $7, $8) ON CONFLICT (subscription_id, hosting_id) DO UPDATE SET slot = excluded.slot, org_id = excluded.org_id,
-			author = excluded.author, reason = excluded.reason, parted_at = excluded.parted_at, answered = excluded.answered`,
-			p.Subscription, p.Hosting, p.Slot, p.Org, clean(p.Author), clean(p.Reason), at(p.At), p.Answered); err != nil {
+		if _, err := tx.exec(ctx, `INSERT INTO partings (subscription_id, hosting_id, slot, org_id, author, reason, parted_at, named, answered)
+			VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9) ON CONFLICT (subscription_id, hosting_id) DO UPDATE SET slot = excluded.slot, org_id = excluded.org_id,
+			author = excluded.author, reason = excluded.reason, parted_at = excluded.parted_at, named = excluded.named, answered = excluded.answered`,
+			p.Subscription, p.Hosting, p.Slot, p.Org, clean(p.Author), clean(p.Reason), at(p.At), p.Named, p.Answered); err != nil {
 			return err
 		}
 	}
@@ -160,11 +168,11 @@ func note(ctx context.Context, tx conn, ch *reconcile.Change) error {
 
 // loadPartings attaches what people said does not serve a subscription.
 func (a *aggregate) loadPartings(ctx context.Context) error {
-	query := `SELECT subscription_id, slot, org_id, hosting_id, parted_at, author, reason, answered FROM partings
+	query := `SELECT subscription_id, slot, org_id, hosting_id, parted_at, author, reason, named, answered FROM partings
 		WHERE subscription_id IN ` + a.c.d.texts(1) + " ORDER BY subscription_id, slot, hosting_id"
 	return a.c.each(ctx, query, []any{keys(a.subs)}, func(row scan) error {
 		var p reconcile.Parting
-		err := row(&p.Subscription, &p.Slot, &p.Org, &p.Hosting, into(&p.At), &p.Author, &p.Reason, &p.Answered)
+		err := row(&p.Subscription, &p.Slot, &p.Org, &p.Hosting, into(&p.At), &p.Author, &p.Reason, &p.Named, &p.Answered)
 		c := a.subs[p.Subscription]
 		c.Partings = append(c.Partings, p)
 		return err

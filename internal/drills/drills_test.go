@@ -41,6 +41,7 @@ var all = []drill{
 	{"the database was restored from yesterday's backup", "older than the panel", databaseRestored},
 	{"the database was lost", "this database knew nothing of the panel", databaseLost},
 	{"customers made by hand, and a first run with `MODE=enforce`", "that no subscription is bound to", firstDay},
+	{"a subscription is bound to the wrong hosting", "goes on serving it", wrongBinding},
 	{"two installations with copies of one database", "another installation makes hostings", twoInstallations},
 	{"Enhance fails every read", "The run failed", readsFail},
 	{"Stripe is down for longer than the grace period", "listing events", stripeDown},

@@ -1,0 +1,5 @@
+-- +goose Up
+
+-- Whether the metadata of the subscription named the hosting when it was unbound. What
+-- names it although it did not then was written later, and is told.
+ALTER TABLE partings ADD COLUMN named INTEGER NOT NULL DEFAULT 0 CHECK (named IN (0, 1));
