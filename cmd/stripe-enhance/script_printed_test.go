@@ -2,6 +2,7 @@ package main
 
 import (
 	"regexp"
+	"strconv"
 	"strings"
 
 	"github.com/rogpeppe/go-internal/testscript"
@@ -53,4 +54,26 @@ func shellWords(command string) (words []string) {
 		}
 	}
 	return words
+}
+
+// metadata WHO HOSTING writes a hosting and its org into the metadata of an order.
+func (o *outside) metadata(ts *testscript.TestScript, args []string) {
+	for _, h := range o.simulated.Hostings() {
+		if strconv.Itoa(h.ID) == args[1] {
+			ts.Check(o.simulated.SetMetadata(o.signed[args[0]].Subscription, map[string]string{"enhance_org_id": h.Org, "enhance_subscription_id": args[1]}))
+			return
+		}
+	}
+	ts.Fatalf("there is no hosting %s", args[1])
+}
+
+// ownhosting WHO sets $own to the id of the hosting that carries the marker of an order.
+func (o *outside) ownHosting(ts *testscript.TestScript, args []string) {
+	for _, h := range o.simulated.Hostings() {
+		if h.Status != "deleted" && strings.Contains(h.FriendlyName, "["+o.signed[args[0]].Subscription+"/") {
+			ts.Setenv("own", strconv.Itoa(h.ID))
+			return
+		}
+	}
+	ts.Fatalf("%s has no hosting", args[0])
 }
