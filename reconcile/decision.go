@@ -1,6 +1,9 @@
 package reconcile
 
-import "time"
+import (
+	"strconv"
+	"time"
+)
 
 // Kind is the kind of one change. The order of the constants is the order in
 // which a customer's actions are applied: what gives service comes before what
@@ -63,8 +66,8 @@ func Kinds() []Kind {
 type Action struct {
 	// ID depends on what changes, not on when or why:
 	// "suspend:sub_1Nq/1:42", "change_plan:sub_1Nq/1:42:2>3". The same change
-	// planned again has the same ID; it is what a held plan lists and what its
-	// hash is made of.
+	// planned again has the same ID; it is what a held plan lists and what an
+	// approval is of.
 	ID           string
 	Kind         Kind
 	Customer     string // Customer.ID
@@ -84,6 +87,19 @@ type Action struct {
 	// Words is Customer.Words of what this was decided from: an action from before a
 	// person's last word is not sent.
 	Words int64
+}
+
+// Subject names the thing that an action is done to, and what is done to it. Two actions
+// with one subject and different ids are two versions of one change, of which only
+// one can be wanted: an order whose plan has changed, an invitation to another address.
+func (a Action) Subject() string {
+	s := a.Kind.String() + ":" + a.Customer + ":" + a.Subscription + "/" + strconv.Itoa(a.Slot)
+	switch a.Kind {
+	case ChangePlan, Suspend, Terminate:
+		s += ":" + strconv.FormatInt(a.Hosting, 10)
+	case Link, Resume, CreateOrg, CreateSubscription, RenameOrg, InviteOwner, CreateWebsite, WriteMetadata: // the hosting may not exist yet
+	}
+	return s
 }
 
 // HoldKind is why something was withheld. Values are part of the JSON contract.

@@ -129,8 +129,12 @@
 // filter 30, finish 31.
 //
 // What concerns more than one customer is not in Decide. [Brakes.Holds] judges the
-// fleet: over the limit of a run or of 24 hours, all of a kind is held. [Withhold]
-// turns into holds what takes away, when a run does not believe its eyes, and
+// fleet: over the limit of a run or of 24 hours, all of a kind that is new is held, and
+// what is held already counts. Of creates, [Brakes.JudgeOrders] holds an order that is
+// larger than what one customer plausibly orders by itself, and the fleet only when the
+// orders of the others are too many. What is held stands in one plan of its kind until
+// it is approved, or no longer wanted, whatever the count or the limit is by then.
+// [Withhold] turns into holds what takes away, when a run does not believe its eyes, and
 // [WithholdCreates] what creates, when somebody else does so too. With
 // MODE=observe everything is decided and the engine applies nothing.
 //
@@ -155,6 +159,8 @@
 //     that it does not (a parting), or that the order is new. It is stored, wins over
 //     every other evidence, and nothing that was decided before it is sent.
 //   - brake: the limit on changes of a kind in the whole fleet.
+//   - held plan: what the brake holds of a kind. One of a kind waits at a time and keeps
+//     its id; its version rises when something joins it. An approval is of one version.
 //   - park: set aside after repeated failure, for a person.
 //
 // # Decisions

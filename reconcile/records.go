@@ -97,6 +97,8 @@ type Planned struct {
 	Undecided bool
 	Actions   []Action
 	Holds     []Hold
+	// Later are the ids of actions that are wanted too, but not again in this run.
+	Later []string
 	// Due is when to look at this customer again; zero: only when something changes.
 	Due time.Time
 }
@@ -188,25 +190,50 @@ type RunRecord struct {
 	Gates         []string // evidence gates that failed, as sentences
 }
 
-// HeldPlan is what the brake held: one kind, all of it.
+// HeldPlan is what a brake holds of one kind. It stands from the first change that is
+// held until somebody approves it, or until nothing in it is wanted any more; what else
+// the brake holds of the kind meanwhile joins it.
 type HeldPlan struct {
-	ID      string // PlanID(ActionIDs)
-	Kind    Kind
+	// ID stays the same as long as the plan waits: see [PlanDigest.After].
+	ID   string
+	Kind Kind
+	// Version counts the content: it rises when a change joins, and an approval
+	// is of one version. 0: not all of it is stored yet.
+	Version int
 	Created time.Time
+	// Expires is when its approval ends; zero while it waits, which is without limit.
 	Expires time.Time
 	// Approved is zero until somebody released it; By is who.
 	Approved time.Time
 	By       string
-	Reason   string // a sentence: how many of what, over which limit
-	Actions  []Action
+	// Closed is when nothing in it was wanted any more, and nobody had approved it.
+	Closed  time.Time
+	Reason  string // a sentence: how many of what, over which limit
+	Actions []Action
+	// Joined is, for each of Actions, the version with which it joined; nil: not known.
+	Joined []int
 	// Total is how many actions the plan has, where Actions are only the first of
 	// them; 0 when they are all.
 	Total int
-	// A large plan is stored in parts: From is the position of Actions[0] in it,
-	// and More tells that another part follows. Nobody sees the plan before its
-	// last part is there.
-	From int
+	// More tells that another part of what is held follows. Nobody sees a plan, or a
+	// version of it, before its last part is stored.
 	More bool
+}
+
+// Waits reports whether the plan can be approved.
+func (p HeldPlan) Waits() bool { return p.Version > 0 && p.Approved.IsZero() && p.Closed.IsZero() }
+
+// ApprovalLife is how long an approval releases what has not been done yet. After it,
+// what is still wanted is held again.
+const ApprovalLife = 24 * time.Hour
+
+// HeldAction is an action that stands in a plan: held by it, or released by its
+// approval and not done yet.
+type HeldAction struct {
+	Action
+	Plan     string
+	Brake    Kind // of the plan
+	Released bool // by an approval that has not ended
 }
 
 // Size is how many actions the plan has.

@@ -1,10 +1,13 @@
 package server
 
 import (
+	"errors"
 	"net/http"
 	"strings"
 
+	"github.com/stripe-enhance/stripe-enhance/internal/fault"
 	"github.com/stripe-enhance/stripe-enhance/internal/report"
+	"github.com/stripe-enhance/stripe-enhance/reconcile"
 )
 
 func (s *Server) plans(w http.ResponseWriter, r *http.Request) {
@@ -29,15 +32,21 @@ func (s *Server) plan(w http.ResponseWriter, r *http.Request) {
 	respond(w, http.StatusOK, report.PlanOf(p))
 }
 
-// approve releases a plan. By whom: the key, and the name that its holder gives,
+// approve releases a plan, in the version that was looked at where that is named. By whom: the key, and the name that its holder gives,
 // since one key may serve several people.
 func (s *Server) approve(w http.ResponseWriter, r *http.Request) {
 	var body struct {
-		By string `json:"by"`
+		By      string `json:"by"`
+		Version int    `json:"version"`
 	}
 	if !accept(w, r, &body, true) {
 		return
 	}
+	if body.Version < 0 {
+		refuse(w, http.StatusBadRequest, "version must be the version of the plan that was looked at")
+		return
+	}
+	id := r.PathValue("id")
 	by := s.who(r)
 	if name := strings.TrimSpace(body.By); name != "" {
 		if !presentable(name) {
@@ -46,7 +55,11 @@ func (s *Server) approve(w http.ResponseWriter, r *http.Request) {
 		}
 		by = name + " (" + by + ")"
 	}
-	p, err := s.o.Plans.Approve(r.Context(), r.PathValue("id"), by, s.o.Now())
+	p, err := s.o.Plans.Approve(r.Context(), id, body.Version, by, s.o.Now())
+	if errors.Is(err, fault.Permanent) && len(id) < reconcile.LeastOfPlanID {
+		refuse(w, http.StatusBadRequest, reconcile.PlanIDTooShort(id))
+		return
+	}
 	if err != nil {
 		s.fail(w, r, "Plan", err)
 		return

@@ -62,12 +62,15 @@ type History interface {
 }
 
 // Plans are what the brake holds for approval. Not found is fault.NotFound;
-// expired or already approved is fault.Conflict.
+// already approved, or no longer wanted, is fault.Conflict.
 type Plans interface {
 	HeldPlans(ctx context.Context, now time.Time, includeOld bool) ([]reconcile.HeldPlan, error)
 	HeldPlan(ctx context.Context, id string) (reconcile.HeldPlan, error)
 	// Approve releases exactly the content of the plan and makes its customers due.
-	Approve(ctx context.Context, id, by string, now time.Time) (reconcile.HeldPlan, error)
+	// version is the one that the person has seen, 0 the one that there is; fault.Conflict
+	// when the plan is at another one. id may be shortened to its first
+	// reconcile.LeastOfPlanID characters.
+	Approve(ctx context.Context, id string, version int, by string, now time.Time) (reconcile.HeldPlan, error)
 }
 
 // Mapping is a mapping with who set it; both empty for rows inserted by hand.

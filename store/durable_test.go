@@ -90,8 +90,8 @@ func TestEveryWriteIsDurableWhateverTheDatabaseSays(t *testing.T) {
 			}
 			a := action("suspend:sub_a/1:43", reconcile.Suspend, "cus_a", "sub_a")
 			f.plan("cus_a", a)
-			f.must(f.Hold(t.Context(), f.tok, "run-plan", held("plan-1", reconcile.Suspend, t0, a)))
-			_, err := f.Approve(t.Context(), "plan-1", "op", t0)
+			p := f.hold("run-plan", held("plan-1", reconcile.Suspend, t0, a))
+			_, err := f.Approve(t.Context(), p.ID, 0, "op", t0)
 			f.must(err)
 			_, err = f.AddManualHold(t.Context(), reconcile.ManualHold{ID: "h1", Customer: "cus_a", Kind: reconcile.Ignore, Created: t0})
 			f.must(err)

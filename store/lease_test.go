@@ -110,7 +110,8 @@ func writes(f *fixture) map[string]func(context.Context, reconcile.Token) error 
 			return f.Settle(ctx, tok, reconcile.Outcome{Action: a, Run: "run-x", State: reconcile.ActionFailed, At: t0})
 		},
 		"Hold": func(ctx context.Context, tok reconcile.Token) error {
-			return f.Hold(ctx, tok, "run-x", held("p", reconcile.Suspend, t0, a))
+			_, err := f.Hold(ctx, tok, "run-x", held("p", reconcile.Suspend, t0, a))
+			return err
 		},
 		"SaveOrgs": func(ctx context.Context, tok reconcile.Token) error {
 			return f.SaveOrgs(ctx, tok, []reconcile.Org{{ID: "org-z"}}, true, t0)

@@ -29,6 +29,9 @@ func (s *Store) SavePlanned(ctx context.Context, tok reconcile.Token, run string
 		if err := p.journal(ctx); err != nil {
 			return err
 		}
+		if err := p.plans(ctx, planned); err != nil {
+			return err
+		}
 		rows := make([][]any, len(planned))
 		for i := range planned {
 			rows[i] = []any{planned[i].Customer, encodeHolds(planned[i].Holds), at(now), at(planned[i].Due), planned[i].Version}

@@ -21,6 +21,9 @@ func (s *Store) Settle(ctx context.Context, tok reconcile.Token, o reconcile.Out
 		if err := settleRow(ctx, tx, o); err != nil {
 			return err
 		}
+		if err := settlePlans(ctx, tx, o); err != nil {
+			return err
+		}
 		if err := settleCustomer(ctx, tx, o); err != nil {
 			return err
 		}

@@ -78,5 +78,44 @@ func (f *fixture) checkTallies() {
 }
 
 func held(id string, kind reconcile.Kind, at time.Time, actions ...reconcile.Action) reconcile.HeldPlan {
-	return reconcile.HeldPlan{ID: id, Kind: kind, Created: at, Expires: at.Add(24 * time.Hour), Reason: "too many", Actions: actions}
+	return reconcile.HeldPlan{ID: id, Kind: kind, Created: at, Reason: "too many", Actions: actions}
+}
+
+// hold holds actions, and returns the plan as it stands then.
+func (f *fixture) hold(run string, p reconcile.HeldPlan) reconcile.HeldPlan {
+	f.Helper()
+	stored, err := f.Hold(f.Context(), f.tok, run, p)
+	f.must(err)
+	plan, err := f.HeldPlan(f.Context(), stored.ID)
+	f.must(err)
+	return plan
+}
+
+// approve approves a plan as it is.
+func (f *fixture) approve(id string, at time.Time) reconcile.HeldPlan {
+	f.Helper()
+	plan, err := f.Approve(f.Context(), id, 0, "op@example.com", at)
+	f.must(err)
+	return plan
+}
+
+// released are the ids of the actions that approvals release.
+func (f *fixture) released(now time.Time) (ids []string) {
+	f.Helper()
+	plans, err := f.Approved(f.Context(), now)
+	f.must(err)
+	for _, p := range plans {
+		for _, a := range p.Actions {
+			ids = append(ids, a.ID)
+		}
+	}
+	return ids
+}
+
+// waiting are the plans that wait for approval.
+func (f *fixture) waitingPlans() []reconcile.HeldPlan {
+	f.Helper()
+	plans, err := f.HeldPlans(f.Context(), t0, false)
+	f.must(err)
+	return plans
 }

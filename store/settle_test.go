@@ -103,7 +103,7 @@ func TestSavePlannedKeepsSupersedesAndLeavesAlone(t *testing.T) {
 		sent := action("create_org:cus_a", reconcile.CreateOrg, "cus_a", "")
 		f.must(f.Intend(t.Context(), f.tok, "run-0", sent, "", t0))
 		f.must(f.SavePlanned(t.Context(), f.tok, "run-1", []reconcile.Planned{{Customer: "cus_a", Actions: []reconcile.Action{sent, kept, dropped}}}, t0))
-		f.must(f.Hold(t.Context(), f.tok, "run-1", held("plan1", reconcile.ChangePlan, t0, kept)))
+		f.hold("run-1", held("plan1", reconcile.ChangePlan, t0, kept))
 		same(t, "after holding", map[string]string{"create_org:cus_a@run-0": "sent", kept.ID + "@run-1": "held", dropped.ID + "@run-1": "planned"}, f.states("cus_a"))
 
 		kept.Reason = "another reason"
@@ -130,8 +130,8 @@ func TestWhatIsWantedOfWhoIsUndecidedStays(t *testing.T) {
 		f.save(t0, facts("sub_a", "cus_a", "a@example.com"))
 		a := action("suspend:sub_a/1:42", reconcile.Suspend, "cus_a", "sub_a")
 		f.plan("cus_a", a)
-		f.must(f.Hold(t.Context(), f.tok, "run-plan", held("plan-1", reconcile.Suspend, t0, a)))
-		_, err := f.Approve(t.Context(), "plan-1", "op", t0.Add(time.Minute))
+		f.hold("run-plan", held("plan-1", reconcile.Suspend, t0, a))
+		_, err := f.Approve(t.Context(), "plan-1", 0, "op", t0.Add(time.Minute))
 		f.must(err)
 		hold := reconcile.Hold{Kind: reconcile.HoldRetry, Customer: "cus_a", Reason: "internal error"}
 		f.must(f.SavePlanned(t.Context(), f.tok, "run-2", []reconcile.Planned{{Customer: "cus_a", Undecided: true, Holds: []reconcile.Hold{hold}}}, t0.Add(time.Hour)))

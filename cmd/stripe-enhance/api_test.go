@@ -142,7 +142,9 @@ func (c *contract) goesWell(t *testing.T, s *service, ada simulator.SignedUp, cl
 	if held != 3 {
 		t.Errorf("%d of what the brake holds are on the dashboard, want 3", held)
 	}
-	c.ask(t, s, 200, "POST /api/admin/plans/{id}/approve", "/api/admin/plans/"+id+"/approve", `{"by":"an operator"}`)
+	c.ask(t, s, 400, "POST /api/admin/plans/{id}/approve", "/api/admin/plans/"+id[:7]+"/approve", "")
+	c.ask(t, s, 409, "POST /api/admin/plans/{id}/approve", "/api/admin/plans/"+id+"/approve", `{"version":2}`)
+	c.ask(t, s, 200, "POST /api/admin/plans/{id}/approve", "/api/admin/plans/"+id[:8]+"/approve", `{"by":"an operator","version":1}`)
 	s.until("what was approved is done", func() bool {
 		down := 0
 		for _, h := range s.world.Hostings() {

@@ -306,7 +306,7 @@ func approves(kind reconcile.Kind) act {
 		}
 		for _, p := range plans {
 			if p.Kind == kind {
-				_, err := s.store.Approve(ctx, p.ID, "operator@example.com", s.world.Now())
+				_, err := s.store.Approve(ctx, p.ID, p.Version, "operator@example.com", s.world.Now())
 				return err
 			}
 		}

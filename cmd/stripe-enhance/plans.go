@@ -22,8 +22,10 @@ func (p *program) plansCommand() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "plans [PLAN_ID]",
 		Short: "What the brake holds for approval; with an id, every change in it",
-		Long: "Lists the plans that wait for approval. A plan is all changes of one kind that were\n" +
-			"too many for one run; its id is the hash of its content.",
+		Long: "Lists the plans that wait for approval, one of a kind at most. A plan is what the brake\n" +
+			"holds of one kind: it waits until you approve it, or until nothing in it is wanted any\n" +
+			"more, however many changes there are by then. What is held later joins it: its id stays\n" +
+			"the same, and its version rises.",
 		GroupID: groupRun,
 		Args:    atMostOne("PLAN_ID"),
 		Example: "  stripe-enhance plans\n" +
@@ -38,7 +40,7 @@ func (p *program) plansCommand() *cobra.Command {
 			})
 		},
 	}
-	c.Flags().BoolVar(&all, "all", false, "approved and expired ones as well")
+	c.Flags().BoolVar(&all, "all", false, "approved ones, and those no longer wanted, as well")
 	return withCSV(c)
 }
 
@@ -47,21 +49,21 @@ func (p *program) listPlans(ctx context.Context, a *parts, all bool) error {
 	if err != nil {
 		return err
 	}
-	t := report.Table{Head: []string{"id", "kind", "changes", "created", "expires", "state", "reason"}}
+	t := report.Table{Head: []string{"id", "kind", "changes", "created", "expires", "state", "reason", "version"}}
 	outside := []report.Plan{}
 	for _, one := range plans {
-		t.Add(one.ID, one.Kind.String(), fmt.Sprint(len(one.Actions)), instant(one.Created), instant(one.Expires), p.stateOf(one), one.Reason)
+		t.Add(one.ID, one.Kind.String(), fmt.Sprint(len(one.Actions)), instant(one.Created), instant(one.Expires), p.stateOf(one), one.Reason, fmt.Sprint(one.Version))
 		outside = append(outside, report.PlanOf(one))
 	}
 	return p.list(&t, "no plan waits for approval", outside)
 }
 
 func (p *program) stateOf(one reconcile.HeldPlan) string {
-	switch {
-	case !one.Approved.IsZero():
+	switch report.PlanState(one) {
+	case report.PlanApproved:
 		return "approved by " + one.By
-	case !one.Expires.After(p.now()):
-		return "expired"
+	case report.PlanUnwanted:
+		return "no longer wanted"
 	}
 	return "waits"
 }
@@ -71,21 +73,25 @@ func (p *program) showPlan(ctx context.Context, a *parts, id string) error {
 	if err != nil {
 		return planError(id, err)
 	}
-	t := report.Table{Head: []string{"kind", "e-mail", "customer", "subscription", "hosting", "plan", "reason"}}
-	for _, x := range one.Actions {
-		t.Add(x.Kind.String(), x.Email, x.Customer, x.Subscription, number(x.Hosting), x.PlanName, x.Reason)
+	t := report.Table{Head: []string{"kind", "e-mail", "customer", "subscription", "hosting", "plan", "reason", "since version"}}
+	for i, x := range one.Actions {
+		t.Add(x.Kind.String(), x.Email, x.Customer, x.Subscription, number(x.Hosting), x.PlanName, x.Reason, fmt.Sprint(one.Joined[i]))
 	}
 	if p.format == formatText {
 		s := p.style()
-		if err := p.printf("%s  %s\n%s, expires %s, %s\n\n", s.Bold(one.ID), report.Plain(one.Reason),
-			report.Count(len(one.Actions), "change"), instant(one.Expires), report.Plain(p.stateOf(one))); err != nil {
+		until := ""
+		if !one.Expires.IsZero() {
+			until = " until " + instant(one.Expires)
+		}
+		if err := p.printf("%s  %s\nversion %d, %s, %s%s\n\n", s.Bold(one.ID), report.Plain(one.Reason), one.Version,
+			report.Count(len(one.Actions), "change"), report.Plain(p.stateOf(one)), until); err != nil {
 			return err
 		}
 	}
 	if err := p.list(&t, "the plan is empty", report.PlanOf(one)); err != nil || p.format != formatText || p.stateOf(one) != "waits" {
 		return err
 	}
-	return p.printf("\nRelease exactly this: stripe-enhance approve %s\n", one.ID)
+	return p.printf("\nRelease exactly this: stripe-enhance approve %s --version %d\n", one.ID, one.Version)
 }
 
 // planError says what to do about an id that names no plan, or several.
@@ -101,30 +107,39 @@ func planError(id string, err error) error {
 }
 
 func (p *program) approveCommand() *cobra.Command {
-	return &cobra.Command{
+	var version int
+	c := &cobra.Command{
 		Use:   "approve PLAN_ID",
 		Short: "Release what the brake held, exactly as shown, and do it",
 		Long: "Releases exactly the changes of a held plan, and then does a run. Each of them is\n" +
 			"looked at again first: what is no longer wanted is dropped, and nothing is added.\n" +
-			"The beginning of the id is enough, as long as it is the beginning of no other.\n\n" +
+			"What is held later waits in another plan, and so does a change that was approved and\n" +
+			"has become another one, such as an invitation to another address. With --version the\n" +
+			"plan is released only while it is what you looked at. The first eight characters of\n" +
+			"the id are enough. An approval lasts 24 hours; what it could not do by then is held again.\n\n" +
 			"Exit code 0: each of them is done, or no longer wanted. 1: not all of them are.",
 		GroupID: groupRun,
 		Args:    arguments("PLAN_ID"),
-		Example: "  stripe-enhance plans\n  stripe-enhance approve e716f6d98bf6d2b7",
+		Example: "  stripe-enhance plans e716f6d98bf6d2b7\n  stripe-enhance approve e716f6d98bf6d2b7 --version 3",
 		RunE: func(c *cobra.Command, args []string) error {
 			return p.withEngine(c.Context(), func(ctx context.Context, a *parts, e *engine.Engine) error {
-				return p.approve(ctx, a, e, args[0])
+				return p.approve(ctx, a, e, args[0], version)
 			})
 		},
 	}
+	c.Flags().IntVar(&version, "version", 0, "release this version and no other (0: what the plan is at now)")
+	return c
 }
 
-func (p *program) approve(ctx context.Context, a *parts, e *engine.Engine, id string) error {
-	one, err := a.store.Approve(ctx, id, p.person(), p.now())
+func (p *program) approve(ctx context.Context, a *parts, e *engine.Engine, id string, version int) error {
+	if len(id) < reconcile.LeastOfPlanID {
+		return errors.New(reconcile.PlanIDTooShort(id))
+	}
+	one, err := a.store.Approve(ctx, id, version, p.person(), p.now())
 	if err != nil {
 		return planError(id, err)
 	}
-	p.sayf("approved %s: %s of kind %s", one.ID, report.Count(len(one.Actions), "change"), one.Kind)
+	p.sayf("approved %s, version %d: %s of kind %s", one.ID, one.Version, report.Count(len(one.Actions), "change"), one.Kind)
 	r, err := e.Run(ctx, engine.Request{Trigger: "approve"})
 	var held *reconcile.LeaseHeld
 	if errors.As(err, &held) {
@@ -135,6 +150,11 @@ func (p *program) approve(ctx context.Context, a *parts, e *engine.Engine, id st
 			return report.WriteJSON(p.out, report.PlanOf(one))
 		}
 		return p.printf("%s is at work and will apply it.\n", report.Plain(held.Owner))
+	}
+	for _, other := range r.Plans {
+		if other.Kind == one.Kind && other.ID != one.ID {
+			p.sayf("%s of kind %s joined after that version, or changed, and waits as plan %s", report.Count(other.Size(), "change"), other.Kind, other.ID)
+		}
 	}
 	if err := p.finish(r, err); err != nil && !errors.Is(err, leftError{}) {
 		return err

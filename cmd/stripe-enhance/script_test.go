@@ -46,7 +46,7 @@ func TestScripts(t *testing.T) {
 // TestScriptsOnPostgreSQL runs those whose outcome could depend on the database.
 func TestScriptsOnPostgreSQL(t *testing.T) {
 	files := []string{"testdata/postgres/seed.txtar", "testdata/postgres/durability.txtar"}
-	for _, name := range []string{"reconcile", "brake", "lease", "interrupted"} {
+	for _, name := range []string{"reconcile", "brake", "standing", "lease", "interrupted"} {
 		files = append(files, "testdata/script/"+name+".txtar")
 	}
 	urls := make(chan string, len(files))

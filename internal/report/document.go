@@ -58,6 +58,7 @@ type Action struct {
 	Domain       string `json:"domain,omitempty"`
 	State        string `json:"state"` // planned, applied, failed, superseded
 	Adopted      bool   `json:"adopted,omitempty"`
+	Version      int    `json:"version,omitempty"` // in a held plan: the version with which it joined
 	Held         bool   `json:"held,omitempty"`
 	Reason       string `json:"reason"`
 	Error        string `json:"error"`
@@ -87,8 +88,11 @@ type Counts struct {
 type Plan struct {
 	ID         string   `json:"id"`
 	Kind       string   `json:"kind"`
+	State      string   `json:"state"`   // waits, approved, unwanted
+	Version    int      `json:"version"` // counts its content: an approval is of one version
 	CreatedAt  *string  `json:"created_at"`
-	ExpiresAt  *string  `json:"expires_at"`
+	ExpiresAt  *string  `json:"expires_at"` // when its approval ends; null while it waits
+	ClosedAt   *string  `json:"closed_at"`  // when nothing in it was wanted any more
 	ApprovedAt *string  `json:"approved_at"`
 	ApprovedBy string   `json:"approved_by"`
 	Reason     string   `json:"reason"`
@@ -234,11 +238,32 @@ func HoldOf(h reconcile.Hold) Hold {
 	}
 }
 
+// What a held plan may be in.
+const (
+	PlanWaits    = "waits"
+	PlanApproved = "approved"
+	PlanUnwanted = "unwanted" // nothing in it was wanted any more before anybody approved it
+)
+
+// PlanState is the word for what a plan is in.
+func PlanState(p reconcile.HeldPlan) string {
+	switch {
+	case !p.Approved.IsZero():
+		return PlanApproved
+	case !p.Closed.IsZero():
+		return PlanUnwanted
+	}
+	return PlanWaits
+}
+
 // PlanOf makes the outside form of a held plan.
 func PlanOf(p reconcile.HeldPlan) Plan {
 	out := Plan{
 		ID:         p.ID,
 		Kind:       p.Kind.String(),
+		State:      PlanState(p),
+		Version:    p.Version,
+		ClosedAt:   Time(p.Closed),
 		CreatedAt:  Time(p.Created),
 		ExpiresAt:  Time(p.Expires),
 		ApprovedAt: Time(p.Approved),
@@ -247,9 +272,12 @@ func PlanOf(p reconcile.HeldPlan) Plan {
 		Omitted:    p.Size() - len(p.Actions),
 		Actions:    make([]Action, 0, len(p.Actions)),
 	}
-	for _, a := range p.Actions {
+	for i, a := range p.Actions {
 		one := actionOf(a)
-		one.Held = p.Approved.IsZero()
+		one.Held = out.State == PlanWaits
+		if i < len(p.Joined) {
+			one.Version = p.Joined[i]
+		}
 		out.Actions = append(out.Actions, one)
 	}
 	return out

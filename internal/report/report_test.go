@@ -36,7 +36,7 @@ func TestTheDocumentHasTheShapeOfTheContract(t *testing.T) {
 		},
 		Actions: []reconcile.ActionRecord{action("a1", reconcile.ActionApplied)},
 		Holds:   []reconcile.Hold{{Kind: reconcile.HoldGrace, Customer: "cus_2", Subscription: "sub_2", Reason: "why", Until: t0}},
-		Plans:   []reconcile.HeldPlan{{ID: "plan1", Kind: reconcile.Suspend, Created: t0, Expires: t0, Reason: "7 × suspend"}},
+		Plans:   []reconcile.HeldPlan{{ID: "plan1", Kind: reconcile.Suspend, Version: 2, Created: t0, Reason: "7 × suspend"}},
 	}
 	var b strings.Builder
 	if err := WriteJSON(&b, Of(r)); err != nil {
@@ -93,8 +93,11 @@ func TestTheDocumentHasTheShapeOfTheContract(t *testing.T) {
     {
       "id": "plan1",
       "kind": "suspend",
+      "state": "waits",
+      "version": 2,
       "created_at": "2026-03-02T09:00:00Z",
-      "expires_at": "2026-03-02T09:00:00Z",
+      "expires_at": null,
+      "closed_at": null,
       "approved_at": null,
       "approved_by": "",
       "reason": "7 × suspend",

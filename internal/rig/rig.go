@@ -179,7 +179,7 @@ func (r *Rig) NewEngine(change func(*engine.Options)) *engine.Engine {
 func (r *Rig) Ports() engine.Ports {
 	return engine.Ports{Billing: r.Stripe, Account: r.Stripe, Panel: r.Panel, Census: r.Panel, Owners: r.Panel, Provisioner: r.Panel,
 		Websites: r.Panel, Contents: r.Panel, Terminator: r.Panel, Mirror: r.Store, Cursors: r.Store, Queue: r.Store, Timetable: r.Store,
-		Journal: r.Store, Inventory: r.Store, Shelf: r.Store, Catalogue: r.Store, History: r.Store, Evidence: r.Store, Withheld: r.Store, Existing: r.Store, Leases: r.Store}
+		Journal: r.Store, Plans: r.Store, Inventory: r.Store, Shelf: r.Store, Catalogue: r.Store, History: r.Store, Evidence: r.Store, Withheld: r.Store, Existing: r.Store, Leases: r.Store}
 }
 
 // Close ends the process, so to speak: the database is closed as it is.
@@ -253,7 +253,7 @@ func (r *Rig) Converge(n int) reconcile.Report {
 func (r *Rig) Approve(rep reconcile.Report) {
 	r.tb.Helper()
 	for _, p := range rep.Plans {
-		if _, err := r.Store.Approve(context.Background(), p.ID, "operator@test", r.World.Now()); err != nil {
+		if _, err := r.Store.Approve(context.Background(), p.ID, 0, "operator@test", r.World.Now()); err != nil {
 			r.tb.Fatalf("approving %s: %v", p.ID, err)
 		}
 	}

@@ -217,7 +217,7 @@ func (y *play) approve() error {
 		return err
 	}
 	for _, plan := range plans {
-		if _, err := p.store.Approve(context.Background(), plan.ID, "operator", p.now()); err != nil {
+		if _, err := p.store.Approve(context.Background(), plan.ID, plan.Version, "operator", p.now()); err != nil {
 			return err
 		}
 		n := 0

@@ -77,17 +77,7 @@ func (r *run) apply(ctx context.Context) error {
 
 // released reports whether a customer has anything that no brake holds. Those
 // who have not cost nothing more in this run.
-func (r *run) released(w customerWork) bool {
-	if w.brakes.has(0) || r.freed[w.id] {
-		return true
-	}
-	for _, kind := range brakeOrder {
-		if w.brakes.has(kind) && (r.heldKinds[kind] == "" || r.partly[kind] || !r.braked[kind].customers.has(w.id)) {
-			return true
-		}
-	}
-	return false
-}
+func (r *run) released(w customerWork) bool { return r.free == nil || r.free.has(w.id) }
 
 // applyOne brings one customer as far as it goes. Before every step the customer
 // is loaded and planned again, so an action that is no longer wanted is dropped,
@@ -171,7 +161,7 @@ func (r *run) again(ctx context.Context, id string) (*reconcile.Customer, reconc
 // next is the first action that may be done now.
 func (r *run) next(d reconcile.Decision, back *setbacks) (reconcile.Action, bool) {
 	for _, a := range d.Actions {
-		if r.heldBy(a) == "" && !r.unseenByBrake(a) && !back.stop(a, r.catalog.Takes(a)) {
+		if !r.held(a) && !r.unseenByBrake(a) && !back.stop(a, r.catalog.Takes(a)) {
 			return a, true
 		}
 	}

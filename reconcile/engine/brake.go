@@ -3,30 +3,60 @@ package engine
 import (
 	"context"
 	"fmt"
-	"time"
+	"hash/maphash"
+	"strings"
 
 	"github.com/stripe-enhance/stripe-enhance/reconcile"
 )
 
-// planLife is how long a held plan can be approved. Each of its actions is
-// planned again before it runs, so what is old in it drops out by itself; the
-// limit only keeps a forgotten plan from being found by accident.
-const planLife = 24 * time.Hour
-
 // brakeOrder is the order in which kinds are judged and told.
 var brakeOrder = []reconcile.Kind{reconcile.CreateSubscription, reconcile.ChangePlan, reconcile.Suspend, reconcile.Terminate}
 
-// brake holds a whole kind when there is too much of it, in this run or in the
-// last 24 hours by the journal.
-func (r *run) brake(ctx context.Context) error {
-	approved, err := r.Journal.Approved(ctx, r.now)
-	if err != nil {
-		return err
+// batch is what one brake looks at, and what it says.
+type batch struct {
+	concerned idSet                      // customers with an action of the counted kind that nobody has approved
+	kept      idSet                      // of those, the ones with one that stands in a plan
+	stood     int                        // of the counted kind, what stands in a plan
+	fresh     int                        // of the counted kind, what is new
+	takes     int                        // of every kind, what takes something away
+	waits     bool                       // something of any kind stands in a plan
+	orders    map[uint64]reconcile.Order // of creates, by the hash of the customer
+
+	all       bool // all that is new is held
+	onlyTakes bool // of that only what takes something away
+	verdict   reconcile.OrdersVerdict
+	reason    string // why something that is new is held
+	large     []string
+	held      pile // what is held in this run
+	joins     int  // of that, what does not stand in the plan yet
+}
+
+func newBatch() *batch {
+	return &batch{concerned: idSet{}, kept: idSet{}, orders: map[uint64]reconcile.Order{}}
+}
+
+// pile is actions of which only the number, the digest and as many as a report
+// lists are kept.
+type pile struct {
+	n      int
+	digest reconcile.PlanDigest
+	first  []reconcile.Action
+}
+
+func (p *pile) add(a reconcile.Action) {
+	p.n++
+	p.digest.Add(a.ID)
+	if len(p.first) < reconcile.MostReported {
+		p.first = append(p.first, a)
 	}
-	for _, p := range approved {
-		for _, a := range p.Actions {
-			r.approved[a.ID] = p.ID
-		}
+}
+
+// brake holds what stands in a plan that nobody has approved, whatever the count is
+// now, and all of a kind that is new when there is too much of the kind, in this run or
+// in the last 24 hours by the journal.
+func (r *run) brake(ctx context.Context) error {
+	if err := r.loadPlans(ctx); err != nil {
+		return err
 	}
 	if len(r.braked) == 0 {
 		return nil
@@ -39,12 +69,50 @@ func (r *run) brake(ctx context.Context) error {
 		return err
 	}
 	r.suspectOurselves(counts)
+	holds := false
 	for _, kind := range brakeOrder {
-		if err := r.brakeKind(ctx, kind, counts.Bound); err != nil {
+		held, err := r.judgeKind(ctx, kind, counts.Bound)
+		if err != nil {
 			return err
+		}
+		holds = holds || held
+	}
+	if !holds {
+		return nil
+	}
+	r.free = idSet{}
+	if err := r.eachPlanned(ctx, r.gather); err != nil {
+		return err
+	}
+	for _, kind := range brakeOrder {
+		r.holdKind(kind)
+	}
+	if !r.req.Dry {
+		if err := r.holdAll(ctx); err != nil {
+			return fmt.Errorf("recording what is held: %w", err)
 		}
 	}
 	return r.rememberPlans(ctx)
+}
+
+// loadPlans reads what waits for approval and what was approved. It is read after the
+// planning, so that what is no longer wanted has left its plan.
+func (r *run) loadPlans(ctx context.Context) (err error) {
+	if r.last, err = r.Plans.LastPlans(ctx); err != nil {
+		return err
+	}
+	return r.Plans.Standing(ctx, r.now, func(h reconcile.HeldAction) error {
+		r.subjects.add(h.Subject())
+		if h.Released {
+			r.approved[h.ID] = h.Plan
+			return nil
+		}
+		if !r.standing.has(h.ID) {
+			r.waiting[h.Brake]++
+		}
+		r.standing.add(h.ID)
+		return nil
+	})
 }
 
 // eachPlanned hands over what this run has planned: from the journal, and in a dry
@@ -68,87 +136,216 @@ func (r *run) eachPlanned(ctx context.Context, use func(reconcile.Action) error)
 	})
 }
 
-// underBrake is the batch that an action counts for; nil when no brake is to hold
-// it: it was released, or is the rest of a chain that is already begun.
-func (r *run) underBrake(a reconcile.Action) *batch {
-	b := r.braked[reconcile.BrakeKind(a.Kind)]
-	if b == nil || r.approved[a.ID] != "" || !b.customers.has(a.Customer) {
-		return nil
-	}
-	return b
+// stands tells that an action waits for approval, or is another version of what does,
+// or of what was approved: an approval is of what was shown.
+func (r *run) stands(a reconcile.Action) bool {
+	return r.standing.has(a.ID) || r.subjects.has(a.Subject())
 }
 
 // weigh adds an action to what its brake looks at.
 func (r *run) weigh(a reconcile.Action) error {
-	if r.approved[a.ID] != "" {
-		r.freed[a.Customer] = true
-	}
-	b := r.underBrake(a)
-	if b == nil {
+	kind := reconcile.BrakeKind(a.Kind)
+	if kind == 0 || r.approved[a.ID] != "" {
 		return nil
 	}
-	b.all.add(a)
-	if r.catalog.Takes(a) {
-		b.takes.add(a)
+	b := r.braked[kind]
+	if b == nil { // a dry run decides again, and may come to more
+		b = newBatch()
+		r.braked[kind] = b
 	}
-	if a.Kind == reconcile.BrakeKind(a.Kind) {
-		b.count++
-		r.judged.add(a.ID)
+	if r.catalog.Takes(a) {
+		b.takes++
+	}
+	stands := r.stands(a)
+	b.waits = b.waits || stands
+	if a.Kind != kind {
+		return nil
+	}
+	r.judged.add(a.ID)
+	b.concerned.add(a.Customer)
+	key := maphash.String(seed, a.Customer)
+	order := b.orders[key]
+	if stands {
+		b.stood++
+		b.kept.add(a.Customer)
+		order.Held++
+	} else {
+		b.fresh++
+		order.New++
+	}
+	if kind == reconcile.CreateSubscription {
+		b.orders[key] = order
 	}
 	return nil
 }
 
-func (r *run) brakeKind(ctx context.Context, kind reconcile.Kind, bound int) error {
+// judgeKind asks the brake of a kind, and reports whether anything is held.
+func (r *run) judgeKind(ctx context.Context, kind reconcile.Kind, bound int) (bool, error) {
 	b := r.braked[kind]
 	if b == nil {
-		return nil
+		return false, nil
 	}
-	done, err := r.Journal.Performed(ctx, kind, r.now.Add(-reconcile.BrakeWindow))
+	since := r.now.Add(-reconcile.BrakeWindow)
+	done, err := r.Journal.Performed(ctx, kind, since)
 	if err != nil {
-		return err
+		return false, err
 	}
-	reason, over := r.Brakes.Holds(reconcile.Load{Kind: kind, Planned: b.count, Performed: done, Bound: bound})
-	held := &b.all
-	switch suspect := r.suspicion != "" && b.takes.n > 0; {
-	case suspect && over:
-		reason += "; " + r.suspicion
-	case suspect: // what gives goes on
-		held, reason = &b.takes, r.suspicion
-		r.partly[kind] = true
-	case !over:
+	if kind == reconcile.CreateSubscription {
+		by, err := r.Journal.PerformedBy(ctx, kind, since)
+		if err != nil {
+			return false, err
+		}
+		for customer, n := range by {
+			key := maphash.String(seed, customer)
+			if order, orders := b.orders[key]; orders {
+				order.Done = n
+				b.orders[key] = order
+			}
+		}
+		b.verdict = r.Brakes.JudgeOrders(b.orders, done, bound)
+		b.all, b.reason = b.verdict.Others != "", b.verdict.Others
+		return b.waits || b.all || len(b.verdict.Large) > 0, nil
+	}
+	// What waits counts: a fleet in which ten are to be suspended is not one in which
+	// the eleventh is an ordinary day.
+	reason, over := r.Brakes.Holds(reconcile.Load{Kind: kind, Planned: b.stood + b.fresh, Performed: done, Bound: bound})
+	b.all, b.reason = over, reason
+	if r.suspicion != "" && b.takes > 0 { // what gives goes on
+		b.onlyTakes = !over
+		b.reason = strings.TrimPrefix(reason+"; "+r.suspicion, "; ")
+	}
+	return b.waits || b.all || b.onlyTakes, nil
+}
+
+// held reports whether a brake holds an action. A chain that is begun, about an org or
+// a hosting that exists, is held only where it stands in a plan itself.
+func (r *run) held(a reconcile.Action) bool {
+	kind := reconcile.BrakeKind(a.Kind)
+	if kind == 0 || r.approved[a.ID] != "" {
+		return false
+	}
+	b := r.braked[kind]
+	switch {
+	case r.stands(a):
+		return true
+	case b == nil || !b.concerned.has(a.Customer):
+		return false
+	case a.Kind != kind:
+		return !begun(a) && (b.kept.has(a.Customer) || b.all || b.isLarge(a.Customer))
+	}
+	return b.all || b.isLarge(a.Customer) || b.onlyTakes && r.catalog.Takes(a)
+}
+
+func begun(a reconcile.Action) bool {
+	if a.Kind == reconcile.CreateWebsite {
+		return a.Hosting != 0
+	}
+	return a.Org != ""
+}
+
+func (b *batch) isLarge(customer string) bool {
+	_, large := b.verdict.Large[maphash.String(seed, customer)]
+	return large
+}
+
+// mostNamed is how many large orders a reason tells of.
+const mostNamed = 3
+
+// gather collects what is held, and who has something that is not.
+func (r *run) gather(a reconcile.Action) error {
+	if !r.held(a) {
+		r.free.add(a.Customer)
 		return nil
 	}
-	p := reconcile.HeldPlan{ID: held.digest.ID(), Kind: kind, Created: r.now, Expires: r.now.Add(planLife), Reason: reason,
-		Actions: held.first, Total: held.n}
-	r.heldKinds[kind] = p.ID
-	r.plans = append(r.plans, p)
-	r.log.WithField("plan", p.ID).WithField("kind", kind.String()).WithField("actions", b.count).Error("brake holds")
-	if r.req.Dry {
+	b := r.braked[reconcile.BrakeKind(a.Kind)]
+	b.held.add(a)
+	if r.standing.has(a.ID) {
 		return nil
 	}
-	if err := r.holdAll(ctx, p, b); err != nil {
-		return fmt.Errorf("recording the held plan: %w", err)
+	b.joins++
+	if order, large := b.verdict.Large[maphash.String(seed, a.Customer)]; large && a.Kind == reconcile.CreateSubscription {
+		why := b.verdict.Reason(a.Customer, order)
+		if len(b.large) <= mostNamed && (len(b.large) == 0 || b.large[len(b.large)-1] != why) {
+			b.large = append(b.large, why)
+		}
 	}
 	return nil
 }
 
-// holdPart is how many actions of a held plan are stored in one transaction.
+// holdKind makes the plan that holds what is held of a kind: the one that waits, or a
+// new one.
+func (r *run) holdKind(kind reconcile.Kind) {
+	b := r.braked[kind]
+	if b == nil || b.held.n == 0 {
+		return
+	}
+	p, entry := r.last[kind], r.log.WithField("kind", kind.String()).WithField("actions", b.held.n)
+	if p.ID == "" || !p.Approved.IsZero() || !p.Closed.IsZero() {
+		p = reconcile.HeldPlan{ID: b.held.digest.After(p.ID), Kind: kind, Created: r.now}
+	}
+	if b.joins > 0 {
+		p.Version++
+		p.Reason = r.reason(b, p.Reason)
+		entry.WithField("plan", p.ID).Error("brake holds")
+	} else {
+		entry.WithField("plan", p.ID).Warn("brake still holds")
+	}
+	p.Actions, p.Total = b.held.first, max(b.held.n, r.waiting[kind]+b.joins)
+	r.heldKinds[kind] = p.ID
+	r.plans = append(r.plans, p)
+}
+
+// reason says why what joins a plan is held. A run that looked at some customers only
+// adds to what was said of the others.
+func (r *run) reason(b *batch, before string) string {
+	var all []string
+	if r.only != nil && before != "" {
+		all = append(all, before)
+	}
+	if b.reason != "" {
+		all = append(all, b.reason)
+	}
+	for i, why := range b.large {
+		if i == mostNamed {
+			why = "and more orders of that size"
+		}
+		all = append(all, why)
+	}
+	switch {
+	case len(all) > 0:
+		return strings.Join(all, "; ")
+	case before != "":
+		return before
+	}
+	return "what was approved has changed since, and what it is now was not approved"
+}
+
+// holdPart is how many held actions are stored in one transaction.
 const holdPart = 1000
 
-// holdAll stores a held plan, part by part.
-func (r *run) holdAll(ctx context.Context, p reconcile.HeldPlan, b *batch) error {
-	part := p
-	part.Actions, part.From, part.More = make([]reconcile.Action, 0, holdPart), 0, true
+// holdAll stores what is held, part by part.
+func (r *run) holdAll(ctx context.Context) error {
+	parts := map[reconcile.Kind]*reconcile.HeldPlan{}
+	for i := range r.plans {
+		part := r.plans[i]
+		part.Actions = make([]reconcile.Action, 0, min(holdPart, part.Size()))
+		parts[part.Kind] = &part
+	}
+	store := func(part *reconcile.HeldPlan, more bool) (reconcile.HeldPlan, error) {
+		part.More, part.Created = more, r.now
+		p, err := r.Plans.Hold(ctx, r.tok, r.rec.ID, *part)
+		part.Actions = part.Actions[:0]
+		return p, err
+	}
 	err := r.eachPlanned(ctx, func(a reconcile.Action) error {
-		if r.underBrake(a) != b || r.partly[p.Kind] && !r.catalog.Takes(a) {
+		part := parts[reconcile.BrakeKind(a.Kind)]
+		if part == nil || !r.held(a) {
 			return nil
 		}
 		if len(part.Actions) == holdPart {
-			if err := r.Journal.Hold(ctx, r.tok, r.rec.ID, part); err != nil {
+			if _, err := store(part, true); err != nil {
 				return err
 			}
-			part.From += holdPart
-			part.Actions = part.Actions[:0]
 		}
 		part.Actions = append(part.Actions, a)
 		return nil
@@ -156,21 +353,16 @@ func (r *run) holdAll(ctx context.Context, p reconcile.HeldPlan, b *batch) error
 	if err != nil {
 		return err
 	}
-	part.More = false
-	return r.Journal.Hold(ctx, r.tok, r.rec.ID, part)
-}
-
-// heldBy names the plan that holds an action; "" when it may be applied.
-func (r *run) heldBy(a reconcile.Action) string {
-	kind := reconcile.BrakeKind(a.Kind)
-	if kind == 0 || r.approved[a.ID] != "" {
-		return ""
+	for i := range r.plans {
+		p := &r.plans[i]
+		stored, err := store(parts[p.Kind], false)
+		if err != nil {
+			return err
+		}
+		p.ID, p.Version, p.Created, p.Total, p.Reason = stored.ID, stored.Version, stored.Created, max(stored.Total, len(p.Actions)), stored.Reason
+		r.heldKinds[p.Kind] = p.ID
 	}
-	plan := r.heldKinds[kind]
-	if plan == "" || !r.braked[kind].customers.has(a.Customer) || r.partly[kind] && !r.catalog.Takes(a) {
-		return ""
-	}
-	return plan
+	return nil
 }
 
 // unseenByBrake tells that an action of a braked kind was not in the plan that the

@@ -30,10 +30,19 @@
 //     for first; reads that the planner asks for are done and the customer is
 //     planned again. Decisions are recorded; what is no longer wanted is superseded.
 //  8. gates: asked when something is to be taken away. See below.
-//  9. brake: too many of one kind in this run, or in 24 hours: all of that kind
-//     is held as one plan, for approval.
+//  9. brake: what stands in a plan that waits for approval is held, whatever the count
+//     is. Too many of one kind in this run, or in 24 hours: all of that kind that is new
+//     joins the plan of the kind that waits, or begins one. Of creates, an order that is
+//     too large for one customer joins it by itself, and the others only when together
+//     they are too many.
 //  10. apply: customers in parallel, each one's actions in order, those who only
 //     receive before those who lose something.
+//
+// An approval is of the actions that stood in the version of the plan that was shown:
+// each of them is released until it is done, or is not wanted for a while, for 24 hours;
+// after that it is held again. Another version of one of them (another plan for the
+// order, another address to invite) is held again too. What comes later waits in the
+// next plan.
 //
 // A dry run leaves out the last step and records no plan. MODE=observe leaves out
 // the last step alone.
@@ -75,6 +84,9 @@
 //     found is bound to the item that the journal names, which may have ended since.
 //   - A run that is being stopped finishes the action in hand and records it.
 //     Outcomes are stored without regard to cancellation.
+//   - What a brake holds stands in its plan in the same transaction that marks it held,
+//     and leaves the plan in the one that records that it is done or no longer wanted. A
+//     version of a plan can be seen, and approved, once all of it is stored.
 //   - Every write carries the token of the lease. A writer that lost it is refused
 //     by the database, and ends its run.
 //
@@ -101,7 +113,7 @@
 //   - None of ten mapped prices exists in the account; or one of the three oldest
 //     bound subscriptions is gone or cannot be read.
 //
-// Numbers that look wrong hold all that would be taken away as plans, like a brake,
+// Numbers that look wrong hold all that would be taken away in plans, like a brake,
 // and approving one says that they are true: fewer than half of the entitled
 // subscriptions of the last listing, or more than half of all hostings that are up
 // (at least ten) to be taken down at once.

@@ -72,6 +72,7 @@ type Ports struct {
 	Queue     Queue
 	Timetable Timetable
 	Journal   Journal
+	Plans     HeldPlans
 	Inventory Inventory
 	Shelf     Shelf
 	Catalogue Catalogue
@@ -121,7 +122,7 @@ type Engine struct {
 // New checks that everything required is there.
 func New(o Options, p Ports) (*Engine, error) {
 	for _, port := range []any{p.Billing, p.Account, p.Panel, p.Census, p.Owners, p.Provisioner, p.Websites, p.Contents, p.Shelf, p.Mirror, p.Cursors, p.Queue,
-		p.Timetable, p.Journal, p.Inventory, p.Catalogue, p.History, p.Evidence, p.Withheld, p.Existing, p.Leases} {
+		p.Timetable, p.Journal, p.Plans, p.Inventory, p.Catalogue, p.History, p.Evidence, p.Withheld, p.Existing, p.Leases} {
 		if port == nil {
 			return nil, errors.New("engine: a port is missing")
 		}

@@ -72,11 +72,6 @@ func (r *run) takers() (ids []string) {
 // to lose becomes a hold with the gate's reason.
 func (r *run) planAgain(ctx context.Context, ids []string) error {
 	r.work = slices.DeleteFunc(r.work, func(w customerWork) bool { return w.takes > 0 })
-	for _, b := range r.braked {
-		for _, id := range ids {
-			b.customers.remove(id)
-		}
-	}
 	for len(ids) > 0 {
 		n := min(len(ids), planBatch)
 		customers, err := r.Queue.Customers(ctx, ids[:n])
@@ -171,7 +166,7 @@ func (r *run) suspect(reason string) {
 func (r *run) suspectOurselves(counts reconcile.Counts) {
 	takes, up := 0, counts.Bound-counts.Suspended
 	for _, b := range r.braked {
-		takes += b.takes.n
+		takes += b.takes
 	}
 	if takes >= suspicionFloor && takes*2 > up {
 		r.suspect(fmt.Sprintf("%d of %d hostings that are up would be taken away at once; more than half is more likely a mistake than a fact", takes, up))

@@ -74,7 +74,7 @@ func (r *run) recall(ctx context.Context) error {
 
 // answered sees whether a person approved what the numbers made us hold.
 func (r *run) answered(ctx context.Context) error {
-	approved, err := r.Journal.Approved(ctx, r.now)
+	approved, err := r.Plans.Approved(ctx, r.now)
 	if err != nil {
 		return err
 	}

@@ -361,7 +361,12 @@ func (r *run) planned(c *reconcile.Customer, d reconcile.Decision) reconcile.Pla
 	// What was refused in this run is wanted again in a later one, not in this.
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	p.Actions = slices.DeleteFunc(slices.Clone(p.Actions), func(a reconcile.Action) bool { return r.refused[a.ID] })
+	p.Actions = slices.DeleteFunc(slices.Clone(p.Actions), func(a reconcile.Action) bool {
+		if r.refused[a.ID] {
+			p.Later = append(p.Later, a.ID)
+		}
+		return r.refused[a.ID]
+	})
 	return p
 }
 
@@ -375,21 +380,14 @@ func (r *run) take(p reconcile.Planned, failing bool) {
 	w := customerWork{id: p.Customer, failing: failing}
 	for _, a := range p.Actions {
 		kind := reconcile.BrakeKind(a.Kind)
-		w.brakes.add(kind)
 		if a.Kind == reconcile.CreateOrg {
 			w.founds = maphash.String(seed, reconcile.EmailKey(a.Email))
 		}
 		if r.catalog.Takes(a) {
 			w.takes++
 		}
-		if kind == 0 {
-			continue
-		}
-		if r.braked[kind] == nil {
-			r.braked[kind] = &batch{customers: idSet{}}
-		}
-		if a.Kind == kind {
-			r.braked[kind].customers.add(p.Customer)
+		if kind != 0 && r.braked[kind] == nil {
+			r.braked[kind] = newBatch()
 		}
 	}
 	r.work = append(r.work, w)

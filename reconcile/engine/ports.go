@@ -170,10 +170,25 @@ type Journal interface {
 	// Performed counts the actions of a kind applied, adopted or ambiguous since,
 	// without those that an approval released.
 	Performed(ctx context.Context, kind reconcile.Kind, since time.Time) (int, error)
-	// Hold moves the run's planned actions of these ids to held under a plan, of
-	// which it may be given one part at a time.
-	Hold(ctx context.Context, tok reconcile.Token, run string, p reconcile.HeldPlan) error
-	// Approved returns the approved plans that have not expired at now.
+	// PerformedBy is Performed by customer; those of whom there is none are left out.
+	PerformedBy(ctx context.Context, kind reconcile.Kind, since time.Time) (map[string]int, error)
+}
+
+// HeldPlans are what the brakes hold. Of each kind at most one waits for approval.
+type HeldPlans interface {
+	// LastPlans returns of each kind the plan that waits, or is being stored, or else
+	// the newest one; without actions.
+	LastPlans(ctx context.Context) (map[reconcile.Kind]reconcile.HeldPlan, error)
+	// Standing hands over what stands in plans: what waits for approval, what an
+	// approval releases at now, and what was released and not done in time, which is
+	// held again. What was done, and what SavePlanned finds to be no longer wanted,
+	// stands no more.
+	Standing(ctx context.Context, now time.Time, use func(reconcile.HeldAction) error) error
+	// Hold moves the run's planned actions of these ids to held under the plan of the
+	// kind that waits, or under p.ID, and returns that plan. It may be given one part at
+	// a time.
+	Hold(ctx context.Context, tok reconcile.Token, run string, p reconcile.HeldPlan) (reconcile.HeldPlan, error)
+	// Approved returns the approved plans whose approval has not ended at now.
 	Approved(ctx context.Context, now time.Time) ([]reconcile.HeldPlan, error)
 }
 

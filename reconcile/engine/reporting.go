@@ -82,7 +82,7 @@ func (w *writing) everything(ctx context.Context) error {
 }
 
 func (r *run) dryState(a reconcile.Action) reconcile.ActionState {
-	if r.heldBy(a) != "" {
+	if r.held(a) {
 		return reconcile.ActionHeld
 	}
 	return reconcile.ActionPlanned
@@ -111,8 +111,8 @@ func (w *writing) action(a reconcile.ActionRecord) {
 
 // braked is the hold of an action that the brake holds.
 func (w *writing) braked(a reconcile.Action) {
-	plan := w.heldBy(a)
-	if plan == "" {
+	plan := w.heldKinds[reconcile.BrakeKind(a.Kind)]
+	if plan == "" || !w.held(a) {
 		return
 	}
 	w.rec.Held++

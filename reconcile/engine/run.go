@@ -39,12 +39,16 @@ type run struct {
 
 	// mu guards what the customers' goroutines write.
 	mu         sync.Mutex
-	work       []customerWork            // what planning left to apply
-	braked     map[reconcile.Kind]*batch // by brake kind
-	judged     idSet                     // ids of the actions that the brakes judged and let pass
-	approved   map[string]string         // action id → plan that released it
-	heldKinds  map[reconcile.Kind]string // brake kind → plan that holds it
-	partly     map[reconcile.Kind]bool   // held kinds of which only what takes is held
+	work       []customerWork                        // what planning left to apply
+	braked     map[reconcile.Kind]*batch             // by brake kind
+	judged     idSet                                 // ids of the actions that the brakes judged
+	approved   map[string]string                     // action id → plan that released it
+	standing   idSet                                 // ids of what waits for approval
+	subjects   idSet                                 // of what waits, and of what was approved
+	last       map[reconcile.Kind]reconcile.HeldPlan // by brake kind: the plan that waits, or the newest
+	waiting    map[reconcile.Kind]int                // by brake kind: how much waits
+	heldKinds  map[reconcile.Kind]string             // brake kind → plan that holds what is held of it
+	free       idSet                                 // customers with something that no brake holds; nil: nothing is held
 	plans      []reconcile.HeldPlan
 	missed     idSet           // customers whom a dry run could not look at
 	refused    map[string]bool // ids of the actions that failed in this run
@@ -52,7 +56,6 @@ type run struct {
 	seenOrgs   map[string]bool // orgs whose hostings are known as of this run
 	madeOrgs   map[string]bool // orgs made in this run
 	foundOrgs  map[string]bool // orgs bound in this run that were there before
-	freed      map[string]bool // customers for whom an approval released something
 	explained  map[string]bool // customers of whom something was found that had been sent and not heard of
 	lossTold   bool            // that this database is new or older than the panel was said
 	notes      []string
@@ -80,39 +83,6 @@ type customerWork struct {
 	founds  uint64 // hash of the e-mail, when an org is to be made; 0: none is
 	takes   uint32 // how many of its actions take something away
 	failing bool
-	// brakes are the brake kinds of its actions; 0 among them: an action that no
-	// brake ever holds.
-	brakes kindSet
-}
-
-// kindSet is a set of kinds, small enough to keep one for each customer.
-type kindSet uint16
-
-func (s *kindSet) add(k reconcile.Kind)     { *s |= 1 << k }
-func (s kindSet) has(k reconcile.Kind) bool { return s&(1<<k) != 0 }
-
-// batch is what one brake looks at.
-type batch struct {
-	customers idSet // who have an action of the counted kind
-	count     int   // of the counted kind, without approved ones
-	all       pile  // of every kind under this brake
-	takes     pile  // of those, what takes something away
-}
-
-// pile is actions of which only the number, the digest and as many as a report
-// lists are kept.
-type pile struct {
-	n      int
-	digest reconcile.PlanDigest
-	first  []reconcile.Action
-}
-
-func (p *pile) add(a reconcile.Action) {
-	p.n++
-	p.digest.Add(a.ID)
-	if len(p.first) < reconcile.MostReported {
-		p.first = append(p.first, a)
-	}
 }
 
 // Run does one run. The report is valid also when the error is not nil: it tells
@@ -166,8 +136,8 @@ func (e *Engine) newRun(req Request) *run {
 	id := fmt.Sprintf("%s-%s%d", now.Format("20060102T150405Z"), e.word()[:4], e.runs.Add(1))
 	r := &run{Engine: e, req: req, now: now,
 		braked: map[reconcile.Kind]*batch{}, judged: idSet{}, missed: idSet{}, refused: map[string]bool{}, seenOrgs: map[string]bool{}, readSubs: map[string]bool{},
-		madeOrgs: map[string]bool{}, foundOrgs: map[string]bool{}, explained: map[string]bool{}, partly: map[reconcile.Kind]bool{},
-		freed: map[string]bool{}, approved: map[string]string{}, heldKinds: map[reconcile.Kind]string{},
+		madeOrgs: map[string]bool{}, foundOrgs: map[string]bool{}, explained: map[string]bool{},
+		approved: map[string]string{}, standing: idSet{}, subjects: idSet{}, waiting: map[reconcile.Kind]int{}, heldKinds: map[reconcile.Kind]string{},
 		log: e.Log.WithField("run", id)}
 	r.rec = reconcile.RunRecord{ID: id, Trigger: req.Trigger, Started: now,
 		StripeCalls: e.Account.Requests(), EnhanceCalls: e.Owners.Requests()}
