@@ -93,13 +93,13 @@ type Action struct {
 // with one subject and different ids are two versions of one change, of which only
 // one can be wanted: an order whose plan has changed, an invitation to another address.
 func (a Action) Subject() string {
-	s := a.Kind.String() + ":" + a.Customer + ":" + a.Subscription + "/" + strconv.Itoa(a.Slot)
+	of := a.Kind.String() + ":" + a.Customer + ":"
 	switch a.Kind {
-	case ChangePlan, Suspend, Terminate:
-		s += ":" + strconv.FormatInt(a.Hosting, 10)
+	case ChangePlan, Suspend, Terminate: // for whichever subscription it is
+		return of + strconv.FormatInt(a.Hosting, 10)
 	case Link, Resume, CreateOrg, CreateSubscription, RenameOrg, InviteOwner, CreateWebsite, WriteMetadata: // the hosting may not exist yet
 	}
-	return s
+	return of + a.Subscription + "/" + strconv.Itoa(a.Slot)
 }
 
 // HoldKind is why something was withheld. Values are part of the JSON contract.

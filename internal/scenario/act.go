@@ -41,6 +41,8 @@ func (y *play) customer(st Step) error {
 	switch st.Kind {
 	case SignUp:
 		return y.signUp(st)
+	case OrderMany:
+		return y.orderMany(st)
 	case NewEmail:
 		return y.newEmail(st)
 	case Accept:
@@ -220,6 +222,7 @@ func (y *play) approve() error {
 		if _, err := p.store.Approve(context.Background(), plan.ID, plan.Version, "operator", p.now()); err != nil {
 			return err
 		}
+		y.approved(plan)
 		n := 0
 		for _, a := range plan.Actions {
 			if a.Kind == plan.Kind {

@@ -26,6 +26,7 @@ const (
 	HoldsHold     Invariant = "holds hold"
 	BadEvidence   Invariant = "bad evidence takes nothing"
 	BrakeHolds    Invariant = "the brake holds"
+	HeldWaits     Invariant = "what is held waits for its approval"
 	ModeHolds     Invariant = "the mode holds"
 	DryIsDry      Invariant = "a dry run changes nothing"
 	LastResort    Invariant = "deletion is the last resort"
@@ -49,6 +50,7 @@ var promises = map[Invariant]string{
 	HoldsHold:     "What a person said not to do is not done.",
 	BadEvidence:   "While a clock is wrong nothing is taken away, and with another company's key nothing is done at all.",
 	BrakeHolds:    "Not more of one kind is done in a run, and in a day, than the brake allows or somebody approved.",
+	HeldWaits:     "What a plan showed as held is never done without an approval of a version of the plan that showed it, and one plan of a kind waits at a time.",
 	ModeHolds:     "Mode observe changes nothing, mode provision takes nothing away.",
 	DryIsDry:      "A dry run changes nothing at Stripe or Enhance.",
 	LastResort:    "A hosting is deleted only where retention is on, for an ended subscription, after a suspension of ours that is as old as the retention period.",
@@ -160,6 +162,7 @@ func (y *play) judgeEffect(p *process, e simulator.Effect, sent time.Time) {
 		}
 	}
 	y.brakes(p, e)
+	y.heldWaits(p, e)
 }
 
 // takes tells effects that take something away.

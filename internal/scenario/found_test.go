@@ -121,7 +121,18 @@ var found = []struct {
 		{Kind: Run, Pick: runFull, Cut: &Cut{At: "before-intent", Nth: 2, Meanwhile: []Step{{ID: 90, Kind: Run, N: second, Pick: runFull}}}},
 		{Kind: Cancel}, {Kind: SignUp, Pick: plainOrder},
 	}},
+	{name: "three suspensions wait, two are paid, and the third is within the limit", company: oneAtATime, steps: []Step{
+		{Kind: SignUp, Pick: plainOrder}, {Kind: SignUp, Who: 1, Pick: plainOrder}, {Kind: SignUp, Who: 2, Pick: plainOrder}, {Kind: Wait, Wait: 2 * time.Minute}, {Kind: Run, Pick: runFull},
+		{Kind: GiveUp}, {Kind: GiveUp, Who: 1}, {Kind: GiveUp, Who: 2}, {Kind: Wait, Wait: 2 * time.Minute}, {Kind: Run},
+		{Kind: Pay}, {Kind: Pay, Who: 1}, {Kind: Wait, Wait: 2 * time.Minute}, {Kind: Run},
+	}},
+	{name: "an order for many waits, is for two then, and others order", steps: []Step{
+		{Kind: OrderMany}, {Kind: Wait, Wait: 2 * time.Minute}, {Kind: Run, Pick: runFull}, {Kind: Quantity, Pick: 1}, {Kind: SignUp, Who: 1, Pick: plainOrder},
+		{Kind: Wait, Wait: 2 * time.Minute}, {Kind: Run}, {Kind: Approve}, {Kind: ChangePrice, Pick: 1}, {Kind: Wait, Wait: 2 * time.Minute}, {Kind: Run},
+	}},
 }
+
+func oneAtATime(c *Company) { c.Brakes.Suspend = reconcile.Limit{Count: 1} }
 
 func undecided(c *Company) { c.Policy.NewAfter = time.Time{} }
 

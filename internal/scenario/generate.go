@@ -33,6 +33,7 @@ func Generate(seed uint64) Scenario {
 	}
 	s.Steps = g.steps
 	existing(&s, g.people, g.id)
+	largeOrders(&s, g.people, g.id)
 	return s
 }
 

@@ -33,6 +33,7 @@ type ledger struct {
 	most      map[string]int       // subscription → most units it ever had at once
 	days      []dated              // effects that a brake counts
 	approvals []approval
+	waiting   map[string]string // what plans showed when the run at work began → which plan
 	byHand    []string          // addresses of owners of orgs made by staff
 	owner     map[string]string // org made by staff → who owns it
 	makers    map[string]maker  // of hostings and orgs, by id

@@ -163,6 +163,7 @@ func (p *process) run(req engine.Request, cut *Cut) {
 	y := p.play
 	p.running, p.cut, p.dry, p.renewed, p.began, y.blind = true, cut, req.Dry, y.world.Now(), y.world.Now(), false
 	p.passed, p.done = map[string]int{}, map[string]int{}
+	y.shown(p)
 	var rep reconcile.Report
 	var err error
 	go func() {

@@ -51,6 +51,7 @@ type Kind string
 // The steps. Customers:
 const (
 	SignUp       Kind = "signs up"             // Pick: price and manner
+	OrderMany    Kind = "orders many"          // Pick: price, and how many
 	Pay          Kind = "pays"                 // N: subscription
 	FailPayment  Kind = "fails to pay"         // N
 	GiveUp       Kind = "is marked unpaid"     // N

@@ -274,7 +274,7 @@ func TestWhatComesUpLaterInARunWaitsForTheBrake(t *testing.T) {
 	reads := 0
 	var again func()
 	again = func() {
-		if reads++; reads < 2 { // the first reading is for the plan, the second right before the call
+		if reads++; reads < 3 { // by its event, for the plan, and right before the call
 			d.mu.Lock()
 			d.happen = again
 			d.mu.Unlock()
