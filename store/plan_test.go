@@ -40,6 +40,9 @@ func everything(f *fixture) {
 			func() error { _, err := f.Counts(ctx); return err },
 			func() error { _, err := f.Stats(ctx, t0); return err },
 			func() error { _, err := f.Performed(ctx, reconcile.Suspend, t0); return err },
+			func() error { _, err := f.PerformedBy(ctx, reconcile.Suspend, t0); return err },
+			func() error { _, err := f.LastPlans(ctx); return err },
+			func() error { return f.Standing(ctx, t0, func(reconcile.HeldAction) error { return nil }) },
 			func() error { _, err := f.DriftDue(ctx, t0, t0, 10); return err },
 			func() error { _, err := f.NewestOrg(ctx); return err },
 			func() error { _, err := f.UnreadOrgs(ctx, "", 10); return err },
@@ -65,11 +68,11 @@ func everything(f *fixture) {
 
 // grows are the tables whose size is that of the fleet or of its history: no
 // statement of a run may read one from end to end.
-var grows = []string{"customers", "stripe_customers", "subscriptions", "actions", "hostings", "bindings", "orgs", "webhook_logs", "runs", "seen_events", "holds"}
+var grows = []string{"customers", "stripe_customers", "subscriptions", "actions", "hostings", "bindings", "orgs", "webhook_logs", "runs", "seen_events", "holds", "plan_actions"}
 
 // bounded are the indexes that may be read from end to end: what is in them is
 // what needs a person or a look, or the query stops after a few rows of them.
-var bounded = []string{"customers_held", "customers_parked", "actions_ambiguous", "orgs_unread", "runs_recent", "runs_listed", "bindings_age", "webhook_logs_failed", "hostings_unbound", "hostings_second", "orgs_marker"}
+var bounded = []string{"customers_held", "customers_parked", "actions_ambiguous", "orgs_unread", "runs_recent", "runs_listed", "bindings_age", "webhook_logs_failed", "hostings_unbound", "hostings_second", "orgs_marker", "plan_actions_standing"}
 
 func TestNoStatementOfARunReadsATableFromEndToEnd(t *testing.T) {
 	f := newFixture(t, sqliteURL(t))

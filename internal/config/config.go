@@ -62,7 +62,7 @@ type Config struct {
 
 	BrakeSuspend    reconcile.Limit `env:"BRAKE_SUSPEND" envDefault:"5,2%" group:"brake" usage:"most suspensions in one run: the larger of count and percentage of bound subscriptions; over it all are held for approval" example:"5,2%"`
 	BrakeChangePlan reconcile.Limit `env:"BRAKE_CHANGE_PLAN" envDefault:"5,5%" group:"brake" usage:"the same for changes of plan" example:"5,5%"`
-	BrakeCreate     reconcile.Limit `env:"BRAKE_CREATE" envDefault:"25,10%" group:"brake" usage:"the same for new hostings" example:"200"`
+	BrakeCreate     reconcile.Limit `env:"BRAKE_CREATE" envDefault:"25,10%" group:"brake" usage:"the same for new hostings; an order of more than 10 by one customer, or of two fifths of the count if that is more, is held by itself" example:"200"`
 	BrakeTerminate  reconcile.Limit `env:"BRAKE_TERMINATE" envDefault:"1,1%" group:"brake" usage:"the same for terminations" example:"1,1%"`
 
 	DriftInterval time.Duration `env:"DRIFT_INTERVAL" envDefault:"24h" group:"pace" usage:"every bound subscription is compared with Enhance at least this often, spread over the runs" example:"12h"`

@@ -36,6 +36,8 @@ var all = []drill{
 	{"the id of another organisation", "The run failed", otherOrganisation},
 	{"40 % cancelled at once, really or by a script", "more than the limit of", manyCancelled},
 	{"more than half cancelled at once", "more likely a mistake than a fact", mostCancelled},
+	{"many were held, and only a few of them are left", "more than the limit of", fewerLater},
+	{"somebody orders thirty hostings", "that one customer plausibly orders", largeOrder},
 	{"the clock is ten years ahead or behind", "Set it right (NTP)", clockOffByYears},
 	{"the clock is some hours off", "set it right (NTP)", clockOffByHours},
 	{"the database was restored from yesterday's backup", "older than the panel", databaseRestored},

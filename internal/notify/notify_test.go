@@ -155,11 +155,14 @@ func TestOnlyWhatChangedIsToldAndOnce(t *testing.T) {
 		return r
 	}
 	plan := reconcile.HeldPlan{ID: "plan1", Kind: reconcile.Suspend, Actions: make([]reconcile.Action, 9), Reason: "9 of 20 at once."}
+	grown := plan
+	grown.Version, grown.Actions = 7, make([]reconcile.Action, 16)
 	gated := reconcile.Report{Run: reconcile.RunRecord{Gates: []string{"the clock is off"}}}
 	waits := reconcile.Report{Waits: "another installation is at work", Run: reconcile.RunRecord{Gates: []string{"another installation is at work"}}}
 	for name, chapters := range map[string][]chapter{
-		"nothing happens":          {{}, {report: reconcile.Report{Run: full}}},
-		"the brake":                {{report: reconcile.Report{Plans: []reconcile.HeldPlan{plan}}, want: []string{"9 × suspend", "stripe-enhance approve plan1"}}, {report: reconcile.Report{Plans: []reconcile.HeldPlan{plan}}}, {}},
+		"nothing happens": {{}, {report: reconcile.Report{Run: full}}},
+		"the brake": {{report: reconcile.Report{Plans: []reconcile.HeldPlan{plan}}, want: []string{"9 × suspend", "stripe-enhance approve plan1"}}, {report: reconcile.Report{Plans: []reconcile.HeldPlan{plan}}},
+			{report: reconcile.Report{Plans: []reconcile.HeldPlan{grown}}}, {}},
 		"three failures, then ok":  {{err: failed}, {err: failed}, {err: failed, want: []string{"last 3 runs failed", "502", "What to do"}}, {err: failed}, {want: []string{"work again"}}, {}},
 		"two failures are no news": {{err: failed}, {err: failed}, {}, {err: failed}, {err: failed}, {}},
 		"a side denies":            {{err: denied, want: []string{"credential", "stripe-enhance check"}}, {err: denied}, {err: denied}, {err: denied}, {want: []string{"work again"}}, {}},
