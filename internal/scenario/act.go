@@ -41,8 +41,6 @@ func (y *play) customer(st Step) error {
 	switch st.Kind {
 	case SignUp:
 		return y.signUp(st)
-	case OrderMany:
-		return y.orderMany(st)
 	case NewEmail:
 		return y.newEmail(st)
 	case Accept:

@@ -222,6 +222,8 @@ func (y *play) act(st Step) error {
 	case Calm, Storm:
 		y.calm = st.Kind == Calm
 		return nil
+	case OrderMany:
+		return y.orderMany(st)
 	case Install:
 		return y.install()
 	case CopyDB, LoseDB, RestoreDB:
