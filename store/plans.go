@@ -175,22 +175,36 @@ func (s *Store) LastPlans(ctx context.Context) (map[reconcile.Kind]reconcile.Hel
 // releases at now, and what one has released that ended before it was done, which is
 // held again.
 func (s *Store) Standing(ctx context.Context, now time.Time, use func(reconcile.HeldAction) error) error {
-	return s.query(ctx, "reading what the brakes hold", `SELECT i.plan_id, p.kind, i.action, p.approved_at IS NOT NULL AND p.expires_at > $1
-		FROM plan_actions i JOIN plans p ON p.id = i.plan_id WHERE i.left_at IS NULL AND p.closed_at IS NULL`, []any{at(now)},
-		func(row scan) error {
+	plan, position := "", int64(-1)
+	for {
+		var page []reconcile.HeldAction
+		err := s.query(ctx, "reading what the brakes hold", `SELECT i.plan_id, i.position, p.kind, i.action, p.approved_at IS NOT NULL AND p.expires_at > $1
+			FROM plan_actions i JOIN plans p ON p.id = i.plan_id
+			WHERE i.left_at IS NULL AND p.closed_at IS NULL AND (i.plan_id, i.position) > ($2, $3)
+			ORDER BY i.plan_id, i.position LIMIT $4`, []any{at(now), plan, position, pageSize}, func(row scan) (err error) {
 			var h reconcile.HeldAction
 			var kind string
 			var text []byte
-			if err := row(&h.Plan, &kind, &text, &h.Released); err != nil {
+			if err := row(&plan, &position, &kind, &text, &h.Released); err != nil {
 				return err
 			}
-			a, err := readAction(h.Plan, text)
-			if err != nil {
-				return err
-			}
-			h.Action, h.Brake = a, reconcile.ParseKind(kind)
-			return use(h)
+			h.Plan, h.Brake = plan, reconcile.ParseKind(kind)
+			h.Action, err = readAction(plan, text)
+			page = append(page, h)
+			return err
 		})
+		if err != nil {
+			return err
+		}
+		for _, h := range page {
+			if err := use(h); err != nil {
+				return err
+			}
+		}
+		if len(page) < pageSize {
+			return nil
+		}
+	}
 }
 
 const planHeads = "SELECT id, kind, version, created_at, expires_at, approved_at, approved_by, closed_at, reason FROM plans WHERE "

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"io"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -206,7 +207,7 @@ func (p *printer) plans(all []Plan, dry bool) {
 			p.linef("    %s", p.Dim("→ stripe-enhance reconcile holds it, then stripe-enhance approve "+one.ID+" releases exactly this"))
 			continue
 		}
-		p.linef("    %s", p.Dim("→ look: stripe-enhance plans "+one.ID+"   release exactly this: stripe-enhance approve "+one.ID))
+		p.linef("    %s", p.Dim("→ look: stripe-enhance plans "+one.ID+"   release exactly this: stripe-enhance approve "+one.ID+" --version "+strconv.Itoa(one.Version)))
 	}
 }
 

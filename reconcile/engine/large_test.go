@@ -49,6 +49,9 @@ func TestAPlanTooLargeToListIsCountedAndHeldWhole(t *testing.T) {
 		diff(t, "what the id says", rep.Plans[0].ID, reconcile.PlanID(ids))
 		r.World.Advance(time.Minute)
 		diff(t, "the same plan in the next run", rep.Plans[0].ID, r.Run(engine.Request{}).Plans[0].ID)
+		r.World.Advance(time.Minute)
+		dry = r.Run(engine.Request{Dry: true}) // which knows all of what waits
+		diff(t, "then: id, version, size", []any{rep.Plans[0].ID, 1, want}, []any{dry.Plans[0].ID, dry.Plans[0].Version, dry.Plans[0].Size()})
 		diff(t, "effects", "0", fmt.Sprint(len(r.World.Effects())))
 	})
 }
