@@ -28,5 +28,6 @@ var advice = map[reconcile.HoldKind]string{
 	reconcile.HoldEvidence:          "the run did not trust what it saw; see the notes, and run again when the cause is mended",
 	reconcile.HoldDomainTaken:       "the domain exists in the panel already; move it there, or ask the customer for another",
 	reconcile.HoldContent:           "the sentence lists what is on each hosting; suspend the one that goes in the panel, or bind the one that stays as it says",
+	reconcile.HoldUnreadable:        "correct or remove at Stripe what the sentence quotes",
 	reconcile.HoldGone:              "Stripe does not know the subscription any more; is this the key of the right account?",
 }
