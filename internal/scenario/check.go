@@ -35,6 +35,7 @@ const (
 	Quiet         Invariant = "then nothing more is done"
 	TwinsTold     Invariant = "two installations are told and stop"
 	AsksFirst     Invariant = "nothing is made beside what may be it"
+	Foretold      Invariant = "the plan is what is done"
 )
 
 var promises = map[Invariant]string{
@@ -58,6 +59,7 @@ var promises = map[Invariant]string{
 	Converges:     "Some time after the faults have stopped, every paid unit has its hosting on its plan, and nothing else of ours is up.",
 	TwinsTold:     "What two installations have made twice is told by each of them, and neither creates anything more until it is gone.",
 	AsksFirst:     "Nothing is made for an order while staff's hosting for the same customer is bound to nobody, nor on a panel that was in use before, until a person has said that it is new.",
+	Foretold:      "When nothing disturbs it, a run does what the plan right before it shows, and nothing else.",
 	Quiet:         "One more full run then changes nothing.",
 }
 

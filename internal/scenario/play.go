@@ -63,6 +63,8 @@ type play struct {
 	step   int
 	runs   int
 	calls  int
+	// planned is how many runs were held against the plan before them.
+	planned int
 }
 
 // Play lets a scenario happen and tells what became of it. An error is a problem

@@ -37,7 +37,7 @@ func (y *play) settle() {
 			y.violated(Converges, "starting: %v", err)
 			return
 		}
-		p.run(engine.Request{Trigger: "cron", Full: e.full}, nil)
+		y.foretold(p, e.full)
 		if err := y.approve(); err != nil {
 			y.violated(Converges, "approving: %v", err)
 			return

@@ -46,7 +46,10 @@ const (
 // machine that is out, end a run early, and must not do so before whoever has just
 // paid has had his turn.
 func (r *run) apply(ctx context.Context) error {
-	if r.req.Dry || r.Policy.Mode == reconcile.Observe {
+	switch {
+	case r.req.Dry:
+		return r.rehearse(ctx)
+	case r.Policy.Mode == reconcile.Observe:
 		return nil
 	}
 	r.applying.Store(true)

@@ -84,13 +84,18 @@ func (r *run) supposed(customers []reconcile.Customer) []reconcile.Customer {
 // stored by now. A dry run moves nobody in the queue and keeps no decision: to
 // decide again is cheap, and to remember everything for a large fleet is not.
 func (r *run) replay(ctx context.Context, use func(reconcile.Planned) error) error {
+	return r.replayAs(ctx, r.decision, use)
+}
+
+// replayAs is replay with another way to decide.
+func (r *run) replayAs(ctx context.Context, decide func(*reconcile.Customer) (reconcile.Decision, error), use func(reconcile.Planned) error) error {
 	return r.due(ctx, func(customers []reconcile.Customer) error {
 		for i := range customers {
 			c := &customers[i]
 			if r.missed.has(c.ID) {
 				continue
 			}
-			d, err := r.decision(c)
+			d, err := decide(c)
 			if err != nil {
 				d = r.undecided(c, err)
 			}

@@ -60,7 +60,7 @@ func (w *writing) everything(ctx context.Context) error {
 			return nil
 		})
 	} else if w.complete.Load() {
-		err = w.replay(ctx, func(p reconcile.Planned) error {
+		err = w.replayAs(ctx, w.foretell, func(p reconcile.Planned) error {
 			planned.add(p.Customer)
 			for _, a := range p.Actions {
 				w.action(reconcile.ActionRecord{Action: a, Run: w.rec.ID, State: w.dryState(a), PlannedAt: w.now})

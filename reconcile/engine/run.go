@@ -50,14 +50,15 @@ type run struct {
 	heldKinds  map[reconcile.Kind]string             // brake kind → plan that holds what is held of it
 	free       idSet                                 // customers with something that no brake holds; nil: nothing is held
 	plans      []reconcile.HeldPlan
-	missed     idSet           // customers whom a dry run could not look at
-	refused    map[string]bool // ids of the actions that failed in this run
-	readSubs   map[string]bool // subscriptions that were read because the planner asked
-	seenOrgs   map[string]bool // orgs whose hostings are known as of this run
-	madeOrgs   map[string]bool // orgs made in this run
-	foundOrgs  map[string]bool // orgs bound in this run that were there before
-	explained  map[string]bool // customers of whom something was found that had been sent and not heard of
-	lossTold   bool            // that this database is new or older than the panel was said
+	missed     idSet                      // customers whom a dry run could not look at
+	refused    map[string]bool            // ids of the actions that failed in this run
+	readSubs   map[string]bool            // subscriptions that were read because the planner asked
+	seenOrgs   map[string]bool            // orgs whose hostings are known as of this run
+	madeOrgs   map[string]bool            // orgs made in this run
+	foreseen   map[string][]reconcile.Kin // who founds an org in a dry run, by the key of the e-mail
+	foundOrgs  map[string]bool            // orgs bound in this run that were there before
+	explained  map[string]bool            // customers of whom something was found that had been sent and not heard of
+	lossTold   bool                       // that this database is new or older than the panel was said
 	notes      []string
 	waits      string         // why nothing is created before a person has acted; "": it is
 	partial    bool           // something that was to be looked at could not be
@@ -136,7 +137,7 @@ func (e *Engine) newRun(req Request) *run {
 	id := fmt.Sprintf("%s-%s%d", now.Format("20060102T150405Z"), e.word()[:4], e.runs.Add(1))
 	r := &run{Engine: e, req: req, now: now,
 		braked: map[reconcile.Kind]*batch{}, judged: idSet{}, missed: idSet{}, refused: map[string]bool{}, seenOrgs: map[string]bool{}, readSubs: map[string]bool{},
-		madeOrgs: map[string]bool{}, foundOrgs: map[string]bool{}, explained: map[string]bool{},
+		madeOrgs: map[string]bool{}, foreseen: map[string][]reconcile.Kin{}, foundOrgs: map[string]bool{}, explained: map[string]bool{},
 		approved: map[string]string{}, standing: idSet{}, subjects: idSet{}, waiting: map[reconcile.Kind]int{}, heldKinds: map[reconcile.Kind]string{},
 		log: e.Log.WithField("run", id)}
 	r.rec = reconcile.RunRecord{ID: id, Trigger: req.Trigger, Started: now,

@@ -1,0 +1,171 @@
+package engine
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/stripe-enhance/stripe-enhance/internal/fault"
+	"github.com/stripe-enhance/stripe-enhance/reconcile"
+)
+
+// rehearse is apply of a run that sends nothing: it goes through what apply would do,
+// customer by customer, with the same reads before each action, so that the plan is
+// what the next run does. Only the database changes by it, as by any look.
+func (r *run) rehearse(ctx context.Context) error {
+	r.applying.Store(true)
+	for i, w := range r.work {
+		if r.halted(ctx) {
+			break
+		}
+		if r.released(w) {
+			r.rehearseOne(ctx, w.id)
+		}
+		r.progress("rehearsing", i+1, len(r.work))
+	}
+	r.foreseen = map[string][]reconcile.Kin{} // foretell goes the same way once more
+	return nil
+}
+
+// rehearseOne brings one customer, in thought, as far as applyOne would.
+func (r *run) rehearseOne(ctx context.Context, id string) {
+	defer r.survive(ctx, id)
+	var done thought
+	read, looked := map[string]bool{}, map[string]bool{}
+	err := func() error {
+		for range maxSteps {
+			c, err := r.load(ctx, id)
+			if err != nil {
+				return err
+			}
+			c, d, err := r.decideAfter(ctx, c, &done)
+			if err != nil {
+				return err
+			}
+			a, ok := r.next(d, &setbacks{})
+			if !ok {
+				return nil
+			}
+			if rests(r.catalog, a) && !read[a.ID] && a.Hosting > 0 {
+				read[a.ID] = true
+				if err := r.readPremise(ctx, c, a, there(d.Contents)); err != nil {
+					return fmt.Errorf("%s: checking the premise: %w", describe(a), err)
+				}
+				continue
+			}
+			if again, err := r.lookFirst(ctx, c, a, looked); err != nil {
+				return fmt.Errorf("%s: looking first: %w", describe(a), err)
+			} else if again {
+				continue
+			}
+			done.add(r, c, a)
+		}
+		return fault.Errorf(fault.Permanent, "more than %d actions for one customer in one run", maxSteps)
+	}()
+	if err != nil {
+		r.failed(ctx, id, err)
+	}
+}
+
+// thought is what was done for a customer in thought.
+type thought struct {
+	actions []reconcile.Action
+	kin     []reconcile.Kin // who had founded an org in thought before
+}
+
+// add does an action in thought. An org that is made is known to those with the same
+// e-mail who come later.
+func (t *thought) add(r *run, c *reconcile.Customer, a reconcile.Action) {
+	t.actions = append(t.actions, a)
+	switch a.Kind {
+	case reconcile.CreateOrg:
+		r.firstLook(reconcile.Foreseen)
+	case reconcile.InviteOwner:
+		if c.Org != nil && c.Org.ID == reconcile.Foreseen {
+			key := reconcile.EmailKey(a.Email)
+			r.foreseen[key] = append(r.foreseen[key], reconcile.Kin{ID: c.ID, Org: *c.Org, Invited: r.now, InvitedEmail: key})
+		}
+	}
+}
+
+// on is a customer as loaded, with what was done in thought.
+func (t *thought) on(r *run, c *reconcile.Customer) *reconcile.Customer {
+	if c.Org == nil {
+		for _, k := range r.foreseen[reconcile.EmailKey(c.Email)] {
+			if k.ID != c.ID {
+				c.Kin = append(slices.Clone(c.Kin), k)
+			}
+		}
+	}
+	for _, a := range t.actions {
+		c = reconcile.After(c, a, r.now)
+	}
+	return c
+}
+
+// decideAfter is decide for a customer for whom something was done in thought. What is
+// not there yet is not read.
+func (r *run) decideAfter(ctx context.Context, c *reconcile.Customer, done *thought) (*reconcile.Customer, reconcile.Decision, error) {
+	for range maxRounds {
+		after := done.on(r, c)
+		d, err := r.bareDecision(after)
+		if err != nil {
+			return after, d, err
+		}
+		d.Needs = slices.DeleteFunc(r.notRead(d.Needs), func(n reconcile.Need) bool { return n.Hosting < 0 || n.Org == reconcile.Foreseen })
+		if len(d.Needs) == 0 {
+			return after, r.withhold(r.withoutMetadata(d)), nil
+		}
+		for _, n := range d.Needs {
+			if err := r.answer(ctx, n); err != nil {
+				return after, d, err
+			}
+		}
+		if c, err = r.load(ctx, c.ID); err != nil {
+			return after, d, err
+		}
+	}
+	return c, reconcile.Decision{}, fault.Errorf(fault.Malformed, "still asking for reads after %d rounds: what is read does not stay as it was read", maxRounds)
+}
+
+func there(orgs []string) []string {
+	return slices.DeleteFunc(slices.Clone(orgs), func(id string) bool { return id == reconcile.Foreseen })
+}
+
+// foretell is a decision as a run would leave it: with all that it would do, step by
+// step, and with what it would then still hold. It reads nothing: rehearse has.
+func (r *run) foretell(c *reconcile.Customer) (d reconcile.Decision, err error) {
+	var done thought
+	for range maxSteps {
+		loaded := *c
+		after := done.on(r, &loaded)
+		if d, err = r.bareDecision(after); err != nil {
+			return d, err
+		}
+		d = r.withhold(r.withoutMetadata(d))
+		a, ok := r.next(d, &setbacks{})
+		if !ok {
+			break
+		}
+		done.add(r, after, a)
+	}
+	d.Actions = slices.Concat(done.actions, d.Actions)
+	for i := range d.Actions {
+		d.Actions[i] = withoutThought(d.Actions[i])
+	}
+	return d, nil
+}
+
+// withoutThought is an action without the ids that only thought has given.
+func withoutThought(a reconcile.Action) reconcile.Action {
+	if a.Hosting < 0 {
+		a.ID = strings.ReplaceAll(a.ID, fmt.Sprint(":", a.Hosting), ":new")
+		a.Hosting = 0
+	}
+	if a.Org == reconcile.Foreseen {
+		a.ID, a.Org = strings.ReplaceAll(a.ID, ":"+reconcile.Foreseen, ":new"), ""
+	}
+	return a
+}
+
