@@ -99,7 +99,7 @@ func (s ActionState) undone() bool {
 
 // Progress is told now and then while a run goes on, for people who wait.
 type Progress struct {
-	Phase string // "listing", "reading", "planning", "applying", "comparing"
+	Phase string // "listing", "reading", "planning", "applying", "rehearsing", "comparing"
 	Done  int
 	Total int // 0: not known
 }

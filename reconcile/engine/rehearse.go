@@ -168,4 +168,3 @@ func withoutThought(a reconcile.Action) reconcile.Action {
 	}
 	return a
 }
-

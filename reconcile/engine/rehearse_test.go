@@ -1,0 +1,103 @@
+package engine_test
+
+import (
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stripe-enhance/stripe-enhance/internal/rig"
+	"github.com/stripe-enhance/stripe-enhance/reconcile"
+	"github.com/stripe-enhance/stripe-enhance/reconcile/engine"
+	"github.com/stripe-enhance/stripe-enhance/simulator"
+)
+
+// These tests hold a run against the plan right before it, as every history of
+// internal/scenario does. Put in once, each with a test here going red: a plan that does
+// not follow its own links; one that reads nothing before it tells; two guests with one
+// e-mail who found an org each in the plan and share one in the run; a website that shows
+// only once it is made.
+
+func TestThePlanIsWhatTheRunDoes(t *testing.T) {
+	file := ""
+	for name, world := range map[string]func(t *testing.T, r *rig.Rig, price string){
+		"an order with a domain from Checkout": func(t *testing.T, r *rig.Rig, price string) {
+			signUp(t, r, simulator.SignUp{Email: "ada@example.com", Price: price, Domain: "ada.example"})
+		},
+		"an org by hand that is taken, with nothing in it": func(t *testing.T, r *rig.Rig, price string) {
+			r.World.StaffCreateOrg("Ada", "ada@example.com")
+			signUp(t, r, simulator.SignUp{Email: "ada@example.com", Price: price})
+		},
+		"an org by hand with something in it": func(t *testing.T, r *rig.Rig, price string) {
+			org := r.World.StaffCreateOrg("Ada", "ada@example.com")
+			_, err := r.World.StaffCreateHosting(org, plans(r)[1], "by hand")
+			must(t, err)
+			signUp(t, r, simulator.SignUp{Email: "ada@example.com", Price: price})
+		},
+		"two guests with one e-mail": func(t *testing.T, r *rig.Rig, price string) {
+			for range 2 {
+				signUp(t, r, simulator.SignUp{Email: "ada@example.com", Guest: true, Price: price})
+			}
+		},
+		"an end, an upgrade and a return": func(t *testing.T, r *rig.Rig, price string) {
+			ends := signUp(t, r, simulator.SignUp{Email: "ada@example.com", Price: price})
+			grows := signUp(t, r, simulator.SignUp{Email: "bob@example.com", Price: price})
+			back := signUp(t, r, simulator.SignUp{Email: "cem@example.com", Price: price})
+			r.Run(engine.Request{})
+			must(t, r.World.Cancel(back.Subscription))
+			r.World.Advance(2 * time.Minute)
+			r.Run(engine.Request{})
+			must(t, r.World.Cancel(ends.Subscription))
+			must(t, r.World.ChangePrice(grows.Subscription, "", priceFor(t, r, plans(r)[1])))
+			signUp(t, r, simulator.SignUp{Email: "cem@example.com", Price: price})
+		},
+		"a lost database": func(t *testing.T, r *rig.Rig, price string) {
+			for _, who := range []string{"ada", "bob", "cem"} {
+				signUp(t, r, simulator.SignUp{Email: who + "@example.com", Lines: []simulator.Line{{Price: price, Quantity: 2}}})
+			}
+			r.Run(engine.Request{})
+			loseDatabase(r, file)
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			file = filepath.Join(t.TempDir(), "state.db")
+			r := rig.New(t, rig.Options{Database: "sqlite:" + file, Engine: func(o *engine.Options) { o.Policy.WriteMetadata, o.Concurrency = true, 1 }})
+			world(t, r, priceFor(t, r, plans(r)[0]))
+			before := len(r.World.Effects())
+			plan := r.Run(engine.Request{Dry: true})
+			diff(t, "what a plan changes", before, len(r.World.Effects()))
+			run := r.Run(engine.Request{})
+			diff(t, "actions", ids(plan), ids(run))
+			diff(t, "holds", holdKinds(plan), holdKinds(run))
+		})
+	}
+}
+
+// ids are those of the actions of a report, without what is known only when it is done.
+func ids(rep reconcile.Report) []string {
+	var all []string
+	for _, a := range rep.Actions {
+		id := a.ID
+		if a.Kind == reconcile.WriteMetadata || a.Kind == reconcile.Link && a.Hosting == 0 {
+			id = id[:strings.LastIndexByte(id, ':')]
+		}
+		if a.State != reconcile.ActionSuperseded {
+			all = append(all, id)
+		}
+	}
+	slices.Sort(all)
+	return all
+}
+
+func TestWhatIsThereOnlyInThePlanHasNoID(t *testing.T) {
+	r := rig.New(t, rig.Options{Engine: func(o *engine.Options) { o.Policy.WriteMetadata = true }})
+	for range 2 {
+		signUp(t, r, simulator.SignUp{Email: "ada@example.com", Guest: true, Price: priceFor(t, r, plans(r)[0])})
+	}
+	for _, a := range r.Run(engine.Request{Dry: true}).Actions {
+		if strings.Contains(a.ID+a.Org, reconcile.Foreseen) || a.Hosting < 0 || strings.Contains(a.ID, "-1") {
+			t.Errorf("%+v", a.Action)
+		}
+	}
+}
