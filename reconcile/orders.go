@@ -45,7 +45,8 @@ type OrdersVerdict struct {
 // plausibly orders, in this run or 2.5 times that in 24 hours, is held by itself and
 // counts for nobody else. The limit of the fleet is for the hostings of all others, those
 // that are held already included: when there are too many, it is many customers who
-// order, and all of them are held. Where it is a single order with which the fleet is
+// order, and all of them are held. Hostings are counted, and not customers, because the
+// limit is one of changes, and no order that counts has more than Most of them. Where it is a single order with which the fleet is
 // over its limit, that order is held and not the others. performed is what the fleet got
 // in the last 24 hours.
 func (b Brakes) JudgeOrders(orders map[uint64]Order, performed, bound int) OrdersVerdict {

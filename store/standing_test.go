@@ -250,6 +250,25 @@ func TestALargePlanIsStoredInPartsAndSeenWhole(t *testing.T) {
 	})
 }
 
+// A run that began before the approval holds nothing that was approved.
+func TestWhatWasApprovedMeanwhileIsNotHeld(t *testing.T) {
+	conform(t, func(t *testing.T, f *fixture) {
+		a, b := f.suspension("a"), f.suspension("b")
+		f.hold("run-plan", held("first", reconcile.Suspend, t0, a))
+		f.approve("first", t0.Add(time.Minute))
+		f.wants("cus_a", t0, a)
+		none, err := f.Hold(t.Context(), f.tok, "run-plan", held("first", reconcile.Suspend, t0, a))
+		f.must(err)
+		same(t, "held, waiting, and the journal", []any{0, 0, "planned"}, []any{none.Total, len(f.waitingPlans()), f.states("cus_a")[a.ID+"@run-plan"]})
+		all, err := f.HeldPlans(t.Context(), t0, true)
+		f.must(err)
+		same(t, "plans", 1, len(all))
+		p := f.hold("run-plan", held("first", reconcile.Suspend, t0, a, b))
+		same(t, "what waits then", []string{b.ID}, ids(p))
+		same(t, "released", []string{a.ID}, f.released(t0.Add(time.Hour)))
+	})
+}
+
 func TestAPlanIsFoundByABeginningThatIsItsOwn(t *testing.T) {
 	conform(t, func(t *testing.T, f *fixture) {
 		a := f.suspension("a")

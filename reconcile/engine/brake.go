@@ -353,14 +353,20 @@ func (r *run) holdAll(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	for i := range r.plans {
-		p := &r.plans[i]
+	held := r.plans
+	r.plans = nil
+	for _, p := range held {
 		stored, err := store(parts[p.Kind], false)
 		if err != nil {
 			return err
 		}
+		if stored.Total == 0 { // all of it was approved while this run was under way; the next one does it
+			delete(r.heldKinds, p.Kind)
+			continue
+		}
 		p.ID, p.Version, p.Created, p.Total, p.Reason = stored.ID, stored.Version, stored.Created, max(stored.Total, len(p.Actions)), stored.Reason
 		r.heldKinds[p.Kind] = p.ID
+		r.plans = append(r.plans, p)
 	}
 	return nil
 }
