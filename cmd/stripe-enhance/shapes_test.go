@@ -162,7 +162,7 @@ func TestEveryListIsCSVForASpreadsheet(t *testing.T) {
 		"mappings list":    "billing_provider,billing_plan_id,enhance_plan_id",
 		"mappings export":  "billing_provider,billing_plan_id,enhance_plan_id",
 		"mappings suggest": "billing_provider,billing_plan_id,enhance_plan_id",
-		"plans":            "id,kind,changes,created,expires,state,reason",
+		"plans":            "id,kind,changes,created,expires,state,reason,version",
 		"holds list":       "id,kind,customer,subscription,until,reason,author,created",
 	} {
 		first, _, _ := bytes.Cut([]byte(d.does(t, 0, "", append(strings.Fields(args), "-o", "csv")...)), []byte("\n"))
