@@ -49,6 +49,10 @@ func TestWhatAPersonHasUnboundStaysUnbound(t *testing.T) {
 			c.Partings[0].Answered, c.Hostings[0].FriendlyName = true, "Basic [sub_1/1]"
 			c.Subscriptions[0].MetadataOrg, c.Subscriptions[0].MetadataHosting = "org-1", 7
 		}, made},
+		{"it was deleted and the order is new", func(c *reconcile.Customer, _ *reconcile.Policy) {
+			partedFrom(c)
+			c.Partings[0].Answered, c.Hostings[0].FriendlyName, c.Hostings[0].State = true, "Basic [sub_1/1]", reconcile.HostingDeleted
+		}, made},
 		{"its slot is not used again, whatever became of it", func(c *reconcile.Customer, _ *reconcile.Policy) {
 			partedFrom(c)
 			c.Partings[0].Answered, c.Hostings = true, nil
@@ -173,6 +177,19 @@ func TestWhatWasTakenOverStaysAsItIsWhenItIsUnbound(t *testing.T) {
 	}
 	ch.Apply(&c)
 	if got := told(reconcile.Decide(&c, catalog(), policy(), noon)); got != "suspend:sub_2/1:7, hold adopt" {
+		t.Errorf("decided %q", got)
+	}
+}
+
+// A hosting of an ended subscription from which a person has kept a live one is not
+// given to that one by its coming back.
+func TestWhoIsBackIsNotGivenWhatWasUnboundFromHim(t *testing.T) {
+	c := world(func(c *reconcile.Customer) {
+		another(c, "2", reconcile.StatusCanceled, "price_basic")
+		c.Bindings[0].Subscription, c.Bindings[0].Item, c.Subscriptions[0].DomainChecked = "sub_2", "si_2", true
+		c.Partings = []reconcile.Parting{{Subscription: "sub_1", Slot: 1, Org: "org-1", Hosting: 7, At: noon, Answered: true}}
+	})
+	if got := told(reconcile.Decide(&c, catalog(), policy(), noon)); got != "create_subscription:sub_1/2:1, suspend:sub_2/1:7" {
 		t.Errorf("decided %q", got)
 	}
 }

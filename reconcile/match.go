@@ -160,7 +160,7 @@ func (pl *planner) byMarker() {
 		if pl.c.Org != nil && pl.c.Org.ID != h.Org {
 			pl.block(s)
 			pl.hold(Hold{Kind: HoldConflict, Subscription: m.StripeID, Hosting: h.ID, Reason: fmt.Sprintf(
-				"hosting %d in org %s carries the marker %s, but the customer's org is %s: move or rename it in the panel", h.ID, h.Org, m, pl.c.Org.ID)})
+				"hosting %d in org %s carries the marker %s, but the customer's org is %s: move or rename it in the panel; or, if it serves it there: `%s`", h.ID, h.Org, m, pl.c.Org.ID, BindCommand(m.StripeID, h.ID, pl.bindFlags(m.StripeID, h.Org, h.ID)...))})
 			continue
 		}
 		l := link{Binding: Binding{Subscription: m.StripeID, Slot: m.Slot, Org: h.Org, Hosting: h.ID, How: BoundByMarker},

@@ -202,6 +202,10 @@ func (y *play) operator(st Step) error {
 		return y.approve()
 	case SaidNew:
 		return y.sayNew(st)
+	case Unbind:
+		return y.unbind(st)
+	case Rebind:
+		return y.rebind(st)
 	}
 	return y.holds(st)
 }

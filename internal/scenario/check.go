@@ -36,6 +36,7 @@ const (
 	TwinsTold     Invariant = "two installations are told and stop"
 	AsksFirst     Invariant = "nothing is made beside what may be it"
 	Foretold      Invariant = "the plan is what is done"
+	WordStands    Invariant = "a person's word stands"
 )
 
 var promises = map[Invariant]string{
@@ -60,6 +61,7 @@ var promises = map[Invariant]string{
 	TwinsTold:     "What two installations have made twice is told by each of them, and neither creates anything more until it is gone.",
 	AsksFirst:     "Nothing is made for an order while staff's hosting for the same customer is bound to nobody, nor on a panel that was in use before, until a person has said that it is new.",
 	Foretold:      "When nothing disturbs it, a run does what the plan right before it shows, and nothing else.",
+	WordStands:    "What a person has unbound is not touched, and nothing is made in its place, until a person says what serves the subscription.",
 	Quiet:         "One more full run then changes nothing.",
 }
 
@@ -136,6 +138,7 @@ func (y *play) staffStands(e simulator.Effect, sent time.Time) {
 // judgeEffect holds one thing that the program did against the promises.
 func (y *play) judgeEffect(p *process, e simulator.Effect, sent time.Time) {
 	y.circumstances(p, e)
+	y.wordStands(p, e, sent)
 	switch e.Kind {
 	case "create_org":
 		y.oneOrg(p, e)

@@ -107,7 +107,7 @@ func (y *play) keepsContent(e simulator.Effect, sent time.Time) {
 	var empty []int
 	for _, h := range y.world.Hostings() {
 		o := y.bill(y.origin[h.ID].subscription)
-		if h.ID == e.Hosting || o == nil || o.party != b.party || h.Status != "active" || h.SuspendedBy != "" {
+		if _, nobodys := y.unbound[h.ID]; nobodys || h.ID == e.Hosting || o == nil || o.party != b.party || h.Status != "active" || h.SuspendedBy != "" {
 			continue
 		}
 		running++

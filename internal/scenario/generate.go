@@ -34,6 +34,7 @@ func Generate(seed uint64) Scenario {
 	s.Steps = g.steps
 	existing(&s, g.people, g.id)
 	largeOrders(&s, g.people, g.id)
+	words(&s, g.people, g.id)
 	return s
 }
 

@@ -52,6 +52,7 @@ type desk struct {
 	manual   []manual
 	known    map[string]bool // subscriptions that a run which ended well has seen
 	isNew    map[string]bool // orders of which the operator said so
+	unbound  map[int]unbound // hostings that the operator has unbound
 	// hasMet: a run has seen every hosting of the panel; populated: and some of them
 	// were made by staff before anything was bound.
 	hasMet, populated bool
@@ -94,11 +95,12 @@ type approval struct {
 }
 
 func newDesk() desk {
-	return desk{mappings: map[string]string{}, known: map[string]bool{}, isNew: map[string]bool{}}
+	return desk{mappings: map[string]string{}, known: map[string]bool{}, isNew: map[string]bool{}, unbound: map[int]unbound{}}
 }
 
 func (d desk) clone() desk {
 	d.mappings, d.manual, d.known, d.isNew = maps.Clone(d.mappings), slices.Clone(d.manual), maps.Clone(d.known), maps.Clone(d.isNew)
+	d.unbound = maps.Clone(d.unbound)
 	return d
 }
 

@@ -91,6 +91,8 @@ const (
 	HoldRemove   Kind = "removes holds"       // Who
 	Approve      Kind = "approves what waits" //
 	SaidNew      Kind = "is said to be new"   // Who, N: subscription
+	Unbind       Kind = "is unbound"          // Who, N: binding of Who
+	Rebind       Kind = "is bound again"      // Who, Pick: or the order is called new
 )
 
 // Time, processes and the database.

@@ -37,6 +37,7 @@ func (y *play) settle() {
 			y.violated(Converges, "starting: %v", err)
 			return
 		}
+		y.answerAll(p)
 		y.foretold(p, e.full)
 		if err := y.approve(); err != nil {
 			y.violated(Converges, "approving: %v", err)
@@ -88,6 +89,9 @@ func (y *play) converged() {
 			}
 		}
 		for _, h := range y.world.Hostings() {
+			if _, nobodys := y.unbound[h.ID]; nobodys {
+				continue
+			}
 			if b := now.bills[y.origin[h.ID].subscription]; b != nil && b.party == party && h.Status == "active" && h.SuspendedBy == "" {
 				have = append(have, fmt.Sprint("plan ", h.Plan))
 			}
