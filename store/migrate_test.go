@@ -108,6 +108,23 @@ func TestMigratingTwiceDoesNothingTheSecondTime(t *testing.T) {
 	})
 }
 
+// Databases in use have these. One that was at 8 would never get a migration with a
+// smaller number that came later.
+func TestAMigrationThatComesLaterHasAHigherNumber(t *testing.T) {
+	released := []int64{1, 2, 3, 5, 6, 8}
+	empties(t, func(t *testing.T, url string) {
+		all, err := open(t, url).history()
+		if err != nil {
+			t.Fatal(err)
+		}
+		for i, m := range all {
+			if i < len(released) && m.Version != released[i] || i >= len(released) && m.Version <= released[len(released)-1] {
+				t.Errorf("%s stands where a database in use has none", m.Name)
+			}
+		}
+	})
+}
+
 func TestManyMayMigrateAtOnce(t *testing.T) {
 	empties(t, func(t *testing.T, url string) {
 		var wg sync.WaitGroup
