@@ -81,7 +81,10 @@
 //  21. Paid for, but missing, deleted or in a state we do not know: held. It is
 //     never made a second time.
 //  22. Paid for and suspended: resumed when our own journal suspended it, held when
-//     somebody else did.
+//     somebody else did. Our suspension puts "(suspended)" before the marker in the
+//     name, or "(suspended) [stripe-enhance]" behind a name without one, and lifting it
+//     takes that out again. What carries that mark, and is ours by the panel's own word,
+//     but not by our journal, is held and resumed by one approval.
 //  23. Paid for on another plan: changed in place, after resuming. Held when two
 //     live subscriptions want different plans, when a smaller one is wanted beside
 //     a subscription that cannot be judged, when it is past_due and since when is

@@ -63,6 +63,9 @@ type Hosting struct {
 	// SuspendedByUs is when our own journal suspended it. Zero: it did not, so a
 	// suspension that stands is somebody else's.
 	SuspendedByUs time.Time
+	// NamesUs tells that the panel names us as who suspended it. The engine sets it: what
+	// the panel calls us is learned from our own suspensions.
+	NamesUs bool
 	// TerminatedByUs is when our own journal deleted it at the end of the
 	// retention period; such a hosting is history and matches nothing.
 	TerminatedByUs time.Time
@@ -269,8 +272,9 @@ func plainID(id string) bool {
 	return true
 }
 
-// HostingChange is one PATCH of a hosting: exactly one field is set.
+// HostingChange is one PATCH of a hosting: either Suspended or Plan is set.
 type HostingChange struct {
 	Suspended *bool
+	Name      *string // with Suspended: the friendly name that goes with it; nil: it stays
 	Plan      int
 }

@@ -126,6 +126,10 @@ func (pl *planner) keepUp(cl claim, h *Hosting) {
 			"hosting %d of org %s is in a state that this version does not know: nothing is changed", h.ID, h.Org)})
 		return
 	case HostingSuspended:
+		if pl.perhapsOurs(h) {
+			pl.askWhose(cl, h)
+			return
+		}
 		if h.SuspendedByUs.IsZero() {
 			pl.recheck(h)
 			pl.hold(Hold{Kind: HoldForeignSuspension, Subscription: sub, Hosting: h.ID, Reason: fmt.Sprintf(
@@ -138,6 +142,18 @@ func (pl *planner) keepUp(cl claim, h *Hosting) {
 	}
 	pl.toPlan(cl, h)
 	pl.website(cl, h)
+}
+
+// askWhose holds the lifting of a suspension that carries our mark and that the journal
+// does not know: this database was put back to an old copy, or staff lifted our
+// suspension and set one of their own.
+func (pl *planner) askWhose(cl claim, h *Hosting) {
+	pl.recheck(h)
+	pl.hold(Hold{Kind: HoldPerhapsOurs, Subscription: cl.lead.Subscription, Hosting: h.ID, Reason: fmt.Sprintf(
+		"hosting %d of org %s is paid for by %s and is suspended with our mark in its name, but this database does not know of it: it was put back to an old copy, or staff suspended it after us. "+
+			"If it is not to stay down, release the held plan of kind resume: see `stripe-enhance plans`", h.ID, h.Org, cl.lead.Subscription)})
+	pl.change(cl, h, Action{ID: "resume:" + pl.ref(cl, h) + unsure, Kind: Resume,
+		Reason: fmt.Sprintf("%s is %s, and the suspension of hosting %d is perhaps ours", cl.lead.Subscription, pl.subs[cl.lead.sub].status, h.ID)})
 }
 
 // toPlan changes the plan in place, and holds a change to less than is in use.

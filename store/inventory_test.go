@@ -179,6 +179,31 @@ func TestDriftIsWhatWasLookedAtLongestAgo(t *testing.T) {
 	})
 }
 
+func TestWhatIsToBeLookedAtAgainIsDueAndKeepsWhatIsKnown(t *testing.T) {
+	conform(t, func(t *testing.T, f *fixture) {
+		f.save(t0, facts("sub_a", "cus_a", "a@example.com"), facts("sub_b", "cus_b", "b@example.com"))
+		f.bindHosting("cus_a", "sub_a", 1, "org-a", 11)
+		f.bindHosting("cus_b", "sub_b", 1, "org-b", 12)
+		f.must(f.SaveHosting(t.Context(), f.tok, reconcile.Hosting{ID: 99, Org: "org-a", State: reconcile.HostingActive, ObservedAt: t0}, t0)) // unbound
+		due := func() (ids []int64) {
+			all, err := f.DriftDue(t.Context(), t0.Add(-time.Hour), t0.Add(time.Hour), 10)
+			f.must(err)
+			for _, h := range all {
+				ids = append(ids, h.ID)
+				same(t, "its state", reconcile.HostingActive, h.State)
+			}
+			return ids
+		}
+		same(t, "before", []int64(nil), due())
+		f.must(f.LookAgain(t.Context(), f.tok, []string{}))
+		same(t, "of none", []int64(nil), due())
+		f.must(f.LookAgain(t.Context(), f.tok, []string{"sub_b", "sub_none"}))
+		same(t, "of one", []int64{12}, due())
+		f.must(f.LookAgain(t.Context(), f.tok, nil))
+		same(t, "all", []int64{11, 12}, due())
+	})
+}
+
 // TestUnknownMarkersAreThoseOfSubscriptionsThatTheMirrorLacks: with the mirror not
 // asked, or the marker of a customer taken for one, it went red.
 func TestUnknownMarkersAreThoseOfSubscriptionsThatTheMirrorLacks(t *testing.T) {

@@ -72,3 +72,18 @@ func (s *Store) DueCount(ctx context.Context, now time.Time) (int, error) {
 	})
 	return n, err
 }
+
+// LookAgain makes bound hostings due to be compared with the panel: those of these
+// subscriptions, or all when it is nil. When they were seen last is forgotten.
+func (s *Store) LookAgain(ctx context.Context, tok reconcile.Token, subscriptions []string) error {
+	const op = "making hostings due for a look"
+	return s.fenced(ctx, op, tok, func(ctx context.Context, tx conn) error {
+		if subscriptions == nil {
+			_, err := tx.exec(ctx, "UPDATE hostings SET observed_at = $1 WHERE bound AND terminated_by_us IS NULL AND observed_at > $1", at(orEpoch(time.Time{})))
+			return err
+		}
+		_, err := tx.exec(ctx, `UPDATE hostings SET observed_at = $1 WHERE bound AND terminated_by_us IS NULL AND observed_at > $1
+			AND id IN (SELECT hosting_id FROM bindings WHERE subscription_id IN `+tx.d.texts(2)+")", at(orEpoch(time.Time{})), list(subscriptions))
+		return err
+	})
+}

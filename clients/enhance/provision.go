@@ -152,10 +152,15 @@ func (c *Client) Change(ctx context.Context, org string, hosting int64, change r
 			return err
 		}
 	}
+	if change.Name != nil && change.Suspended == nil {
+		return fault.Errorf(fault.Permanent, "enhance: a name is changed only with a suspension")
+	}
+	// Both fields are of UpdateSubscription (orchd OpenAPI 12.3.0).
 	body := struct {
-		IsSuspended *bool `json:"isSuspended,omitempty"`
-		PlanID      int   `json:"planId,omitempty"`
-	}{change.Suspended, change.Plan}
+		IsSuspended  *bool   `json:"isSuspended,omitempty"`
+		FriendlyName *string `json:"friendlyName,omitempty"`
+		PlanID       int     `json:"planId,omitempty"`
+	}{change.Suspended, change.Name, change.Plan}
 	return c.write(ctx, c.hosting(http.MethodPatch, org, hosting), body, http.StatusNoContent, nil)
 }
 

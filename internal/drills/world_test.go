@@ -174,6 +174,39 @@ func databaseRestored(t *testing.T) {
 	}
 }
 
+func databaseFellBack(t *testing.T) {
+	s := open(t, false)
+	s.next() // the two who cancelled
+	s.Close()
+	before, err := os.ReadFile(s.file)
+	s.must(err)
+	s.Open()
+	s.connect()
+	payer := s.subs[5]
+	s.must(s.World.MarkUnpaid(payer))
+	s.next()
+	if s.hosting(payer).SuspendedBy == "" {
+		t.Fatalf("not suspended\n%s", s.screen.String())
+	}
+	s.Close()
+	s.must(os.WriteFile(s.file, before, 0o600))
+	_ = os.Remove(s.file + "-wal")
+	_ = os.Remove(s.file + "-shm")
+	s.Open()
+	s.connect()
+	s.must(s.World.Pay(payer))
+	s.curtain()
+	rep := s.next()
+	s.nobodyLost()
+	s.nothingMade()
+	s.says("nothing here says that we did so", "nothing is taken away in this run", "perhaps_ours", "is suspended with our mark in its name", "stripe-enhance approve")
+	s.tells("put back to an old copy")
+	s.Approve(rep)
+	if rep := s.next(); !rep.Converged() || s.hosting(payer).SuspendedBy != "" {
+		t.Errorf("who has paid is down after the approval\n%s", s.screen.String())
+	}
+}
+
 func databaseLost(t *testing.T) {
 	t.Run("and nothing else", func(t *testing.T) {
 		s := lost(t)

@@ -17,6 +17,7 @@ var advice = map[reconcile.HoldKind]string{
 	reconcile.HoldManual:            "somebody said hands off; it ends with that hold",
 	reconcile.HoldUnknownStatus:     "look at the subscription in Stripe's dashboard; a newer version of this program may know the word",
 	reconcile.HoldForeignSuspension: "the panel's staff suspended it; lift it there when the matter is settled",
+	reconcile.HoldPerhapsOurs:       "look with stripe-enhance plans; if it is not to stay down, stripe-enhance approve the plan of kind resume",
 	reconcile.HoldMissing:           "the panel no longer has it; nothing is made anew until a person has looked: restore it, bind what serves it now, or unbind it",
 	reconcile.HoldDeleted:           "restore it in the panel, bind what serves it now, or unbind it, as the sentence says; or cancel the subscription in Stripe",
 	reconcile.HoldDuplicate:         "remove the one that is not in use in the panel",

@@ -33,6 +33,7 @@ const (
 	NoPanic       Invariant = "no panic"
 	Converges     Invariant = "what is wanted comes to be"
 	Quiet         Invariant = "then nothing more is done"
+	DownIsTold    Invariant = "nobody is down in silence"
 	TwinsTold     Invariant = "two installations are told and stop"
 	AsksFirst     Invariant = "nothing is made beside what may be it"
 	Foretold      Invariant = "the plan is what is done"
@@ -58,6 +59,7 @@ var promises = map[Invariant]string{
 	LastResort:    "A hosting is deleted only where retention is on, for an ended subscription, after a suspension of ours that is as old as the retention period.",
 	NoPanic:       "No customer makes the program panic.",
 	Converges:     "Some time after the faults have stopped, every paid unit has its hosting on its plan, and nothing else of ours is up.",
+	DownIsTold:    "Who pays and has a hosting that is suspended is up in the end, also when the database was lost or put back, or a hold says why not.",
 	TwinsTold:     "What two installations have made twice is told by each of them, and neither creates anything more until it is gone.",
 	AsksFirst:     "Nothing is made for an order while staff's hosting for the same customer is bound to nobody, nor on a panel that was in use before, until a person has said that it is new.",
 	Foretold:      "When nothing disturbs it, a run does what the plan right before it shows, and nothing else.",
@@ -150,6 +152,9 @@ func (y *play) judgeEffect(p *process, e simulator.Effect, sent time.Time) {
 			y.violated(OursOnly, "%s of hosting %d, which staff made", e.Kind, e.Hosting)
 			return
 		}
+		if e.Kind == "rename_subscription" && marks(e, y.Company.Policy.Instance) {
+			return
+		}
 		if e.Kind == "undelete_subscription" || e.Kind == "rename_subscription" {
 			y.violated(NothingForced, "%s of hosting %d", e.Kind, e.Hosting)
 		}
@@ -168,6 +173,13 @@ func (y *play) judgeEffect(p *process, e simulator.Effect, sent time.Time) {
 	}
 	y.brakes(p, e)
 	y.heldWaits(p, e)
+}
+
+// marks tells that a name got the mark of our suspension, or lost it, and is otherwise
+// what it was. The suspension, or its end, is in the same call.
+func marks(e simulator.Effect, word string) bool {
+	before, after := e.Before.Name, e.After.Name
+	return after == reconcile.SuspendedName(before, word) || after == reconcile.ResumedName(before, word)
 }
 
 // takes tells effects that take something away.

@@ -126,6 +126,15 @@ var found = []struct {
 		{Kind: GiveUp}, {Kind: GiveUp, Who: 1}, {Kind: GiveUp, Who: 2}, {Kind: Wait, Wait: 2 * time.Minute}, {Kind: Run},
 		{Kind: Pay}, {Kind: Pay, Who: 1}, {Kind: Wait, Wait: 2 * time.Minute}, {Kind: Run},
 	}},
+	{name: "the database is put back to before a suspension, and then it is paid", steps: []Step{
+		{Kind: SignUp, Pick: plainOrder}, {Kind: SignUp, Who: 1, Pick: plainOrder}, {Kind: Wait, Wait: 2 * time.Minute}, {Kind: Run, Pick: runFull}, {Kind: CopyDB},
+		{Kind: GiveUp}, {Kind: GiveUp, Who: 1}, {Kind: Wait, Wait: 2 * time.Minute}, {Kind: Run}, {Kind: RestoreDB}, {Kind: Pay},
+		{Kind: Wait, Wait: 2 * time.Minute}, {Kind: Run}, {Kind: Pay, Who: 1}, {Kind: Wait, Wait: 2 * time.Minute}, {Kind: Run, Pick: runFull},
+	}},
+	{name: "the database is lost while a hosting is suspended by us, and then it is paid", steps: []Step{
+		{Kind: SignUp, Pick: plainOrder}, {Kind: Wait, Wait: 2 * time.Minute}, {Kind: Run, Pick: runFull}, {Kind: GiveUp}, {Kind: Wait, Wait: 2 * time.Minute}, {Kind: Run},
+		{Kind: LoseDB, Pick: 1}, {Kind: Pay}, {Kind: Wait, Wait: 2 * time.Minute}, {Kind: Run}, {Kind: Wait, Wait: 2 * time.Minute}, {Kind: Run},
+	}},
 	{name: "an order for many waits, is for two then, and others order", steps: []Step{
 		{Kind: OrderMany}, {Kind: Wait, Wait: 2 * time.Minute}, {Kind: Run, Pick: runFull}, {Kind: Quantity, Pick: 1}, {Kind: SignUp, Who: 1, Pick: plainOrder},
 		{Kind: Wait, Wait: 2 * time.Minute}, {Kind: Run}, {Kind: Approve}, {Kind: ChangePrice, Pick: 1}, {Kind: Wait, Wait: 2 * time.Minute}, {Kind: Run},

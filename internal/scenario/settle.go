@@ -76,28 +76,14 @@ func (y *play) converged() {
 		parties[b.party] = true
 	}
 	for _, party := range sorted(parties) {
+		want, have, down := y.paidAndUp(now, party)
 		if why := y.excused(party); why != "" {
 			y.tell("  %s is excused: %s", party, why)
+			if down > 0 && len(have) < len(want) && y.said(party) == "" {
+				y.violated(DownIsTold, "%s pays for [%s] and has [%s], with %d suspended, and nothing is said", party, strings.Join(want, ", "), strings.Join(have, ", "), down)
+			}
 			continue
 		}
-		var want, have []string
-		for _, b := range now.bills {
-			if b.party == party && b.stance == up {
-				for _, plan := range b.plans {
-					want = append(want, fmt.Sprint("plan ", plan))
-				}
-			}
-		}
-		for _, h := range y.world.Hostings() {
-			if _, nobodys := y.unbound[h.ID]; nobodys {
-				continue
-			}
-			if b := now.bills[y.origin[h.ID].subscription]; b != nil && b.party == party && h.Status == "active" && h.SuspendedBy == "" {
-				have = append(have, fmt.Sprint("plan ", h.Plan))
-			}
-		}
-		slices.Sort(want)
-		slices.Sort(have)
 		if slices.Contains(want, "plan 1") && y.outgrown(party) {
 			y.tell("  %s is excused: more websites than the smallest plan gives", party)
 			continue
@@ -106,6 +92,32 @@ func (y *play) converged() {
 			y.violated(Converges, "%s pays for [%s] and has [%s]; the last run said: %s", party, strings.Join(want, ", "), strings.Join(have, ", "), y.said(party))
 		}
 	}
+}
+
+// paidAndUp is the plans that a customer pays for and those of the hostings that are up,
+// and how many more are suspended.
+func (y *play) paidAndUp(now shot, party string) (want, have []string, down int) {
+	for _, b := range now.bills {
+		if b.party == party && b.stance == up {
+			for _, plan := range b.plans {
+				want = append(want, fmt.Sprint("plan ", plan))
+			}
+		}
+	}
+	for _, h := range y.world.Hostings() {
+		b := now.bills[y.origin[h.ID].subscription]
+		_, nobodys := y.unbound[h.ID]
+		switch {
+		case nobodys, b == nil || b.party != party || h.Status != "active":
+		case h.SuspendedBy == "":
+			have = append(have, fmt.Sprint("plan ", h.Plan))
+		default:
+			down++
+		}
+	}
+	slices.Sort(want)
+	slices.Sort(have)
+	return want, have, down
 }
 
 // contains tells that everything wanted is there, and perhaps more: what a lost
@@ -169,7 +181,7 @@ func (y *play) excused(party string) string {
 		switch {
 		case h.SuspendedBy != "" && h.SuspendedBy != y.world.OrgID():
 			return "a suspension by staff"
-		case h.SuspendedBy != "" && y.origin[h.ID].suspended.Before(y.lost):
+		case h.SuspendedBy != "" && y.origin[h.ID].suspended.Before(y.lost) && !reconcile.SuspensionMarked(h.FriendlyName, y.Company.Policy.Instance):
 			return "a suspension that only a lost database knew to be ours"
 		case !strings.HasSuffix(h.FriendlyName, "]"):
 			return "a marker that was taken off"

@@ -10,7 +10,7 @@ import (
 )
 
 // brakeOrder is the order in which kinds are judged and told.
-var brakeOrder = []reconcile.Kind{reconcile.CreateSubscription, reconcile.ChangePlan, reconcile.Suspend, reconcile.Terminate}
+var brakeOrder = []reconcile.Kind{reconcile.Resume, reconcile.CreateSubscription, reconcile.ChangePlan, reconcile.Suspend, reconcile.Terminate}
 
 // batch is what one brake looks at, and what it says.
 type batch struct {
@@ -144,7 +144,7 @@ func (r *run) stands(a reconcile.Action) bool {
 
 // weigh adds an action to what its brake looks at.
 func (r *run) weigh(a reconcile.Action) error {
-	kind := reconcile.BrakeKind(a.Kind)
+	kind := reconcile.BrakeOf(a)
 	if kind == 0 || r.approved[a.ID] != "" {
 		return nil
 	}
@@ -185,6 +185,10 @@ func (r *run) judgeKind(ctx context.Context, kind reconcile.Kind, bound int) (bo
 	if b == nil {
 		return false, nil
 	}
+	if kind == reconcile.Resume { // of what is perhaps not ours, however few: no count says whose it is
+		b.all, b.reason = true, "suspended with our mark, and this database does not know of it"
+		return true, nil
+	}
 	since := r.now.Add(-reconcile.BrakeWindow)
 	done, err := r.Journal.Performed(ctx, kind, since)
 	if err != nil {
@@ -220,13 +224,13 @@ func (r *run) judgeKind(ctx context.Context, kind reconcile.Kind, bound int) (bo
 // held reports whether a brake holds an action. A chain that is begun, about an org or
 // a hosting that exists, is held only where it stands in a plan itself.
 func (r *run) held(a reconcile.Action) bool {
-	kind := reconcile.BrakeKind(a.Kind)
+	kind := reconcile.BrakeOf(a)
 	if kind == 0 || r.approved[a.ID] != "" {
 		return false
 	}
 	b := r.braked[kind]
 	switch {
-	case r.stands(a):
+	case a.Unsure(), r.stands(a):
 		return true
 	case b == nil || !b.concerned.has(a.Customer):
 		return false
@@ -257,7 +261,7 @@ func (r *run) gather(a reconcile.Action) error {
 		r.free.add(a.Customer)
 		return nil
 	}
-	b := r.braked[reconcile.BrakeKind(a.Kind)]
+	b := r.braked[reconcile.BrakeOf(a)]
 	b.held.add(a)
 	if r.standing.has(a.ID) {
 		return nil
@@ -338,7 +342,7 @@ func (r *run) holdAll(ctx context.Context) error {
 		return p, err
 	}
 	err := r.eachPlanned(ctx, func(a reconcile.Action) error {
-		part := parts[reconcile.BrakeKind(a.Kind)]
+		part := parts[reconcile.BrakeOf(a)]
 		if part == nil || !r.held(a) {
 			return nil
 		}
@@ -374,7 +378,7 @@ func (r *run) holdAll(ctx context.Context) error {
 // unseenByBrake tells that an action of a braked kind was not in the plan that the
 // brake judged: it has come up since, and waits for the next run.
 func (r *run) unseenByBrake(a reconcile.Action) bool {
-	kind := reconcile.BrakeKind(a.Kind)
+	kind := reconcile.BrakeOf(a)
 	if kind == 0 || a.Kind != kind || r.approved[a.ID] != "" {
 		return false
 	}

@@ -62,6 +62,9 @@ func panel(r *rig.Rig) []string {
 			state = "suspended"
 		}
 		name, _, _ := strings.Cut(h.FriendlyName, " [")
+		if h.SuspendedBy != "" { // our mark; on a hosting that is up it would show
+			name = strings.TrimSuffix(name, " (suspended)")
+		}
 		all = append(all, name+" "+state)
 	}
 	return all

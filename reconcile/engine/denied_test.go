@@ -71,7 +71,7 @@ func TestARefusedTokenIsNobodysFailure(t *testing.T) {
 	for range 30 {
 		before := r.Panel.Requests()
 		rep, err := r.Try(engine.Request{})
-		if sent := r.Panel.Requests() - before; sent > 3 {
+		if sent := r.Panel.Requests() - before; sent > 4 { // three hostings or customers, and what every token may read
 			t.Fatalf("%d requests with a token that is refused (%v)", sent, err)
 		}
 		for _, h := range rep.Holds {

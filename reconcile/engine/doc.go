@@ -103,6 +103,10 @@
 // with the reason, and looked at again in the next run. Nobody can approve it away.
 //
 //   - The database knew nothing of the panel, and hostings were found there.
+//   - The database was put back to an old copy, or lost its last transactions: a marker
+//     or a suspension of ours was found that nothing in it accounts for. Every bound
+//     hosting is looked at again in the next run. The hostings of every subscription that
+//     an event has touched are looked at in any case, changed or not.
 //   - A complete listing left out subscriptions that are there when they are read
 //     by id: those of the mirror, and in a first run those that the hostings at the
 //     panel carry the markers of. This stands, over any number of runs, until a full
@@ -173,6 +177,9 @@
 //     to Stripe for each subscription that is planned would be most of a first run.
 //   - The gates are asked only by runs that are about to take something away. A run
 //     in which nothing changed costs one request.
+//   - That the database fell back is seen by what we left at the panel, and by events: no
+//     object at the panel is there to count runs. A count would tell of every lost
+//     transaction, and cost a write a run.
 //   - The brake judges what was planned before the first call. What comes up while
 //     customers are applied waits for the next run's brake.
 package engine

@@ -137,9 +137,9 @@ func (r *run) effect(ctx context.Context, c *reconcile.Customer, a reconcile.Act
 	case reconcile.CreateWebsite:
 		return r.createWebsite(ctx, c, a, out)
 	case reconcile.Resume:
-		return r.suspension(ctx, a, false, out)
+		return r.suspension(ctx, c, a, false, out)
 	case reconcile.Suspend:
-		return r.suspension(ctx, a, true, out)
+		return r.suspension(ctx, c, a, true, out)
 	case reconcile.ChangePlan:
 		return r.changePlan(ctx, a, out)
 	case reconcile.Terminate:
@@ -302,8 +302,20 @@ func hostingOf(c *reconcile.Customer, id int64) *reconcile.Hosting {
 	return nil
 }
 
-func (r *run) suspension(ctx context.Context, a reconcile.Action, suspend bool, out *reconcile.Outcome) error {
-	if err := r.Provisioner.Change(ctx, a.Org, a.Hosting, reconcile.HostingChange{Suspended: &suspend}); err != nil {
+// suspension suspends or resumes, and puts our mark into the name, or takes it out, with
+// the same call: the name was read right before.
+func (r *run) suspension(ctx context.Context, c *reconcile.Customer, a reconcile.Action, suspend bool, out *reconcile.Outcome) error {
+	change := reconcile.HostingChange{Suspended: &suspend}
+	if h := hostingOf(c, a.Hosting); h != nil {
+		name := reconcile.ResumedName(h.FriendlyName, r.Policy.Instance)
+		if suspend {
+			name = reconcile.SuspendedName(h.FriendlyName, r.Policy.Instance)
+		}
+		if name != h.FriendlyName {
+			change.Name = &name
+		}
+	}
+	if err := r.Provisioner.Change(ctx, a.Org, a.Hosting, change); err != nil {
 		return err
 	}
 	h, err := r.readBack(ctx, a.Org, a.Hosting)

@@ -337,6 +337,9 @@ func (l *life) told() string {
 	}
 	for _, h := range l.r.World.Hostings() {
 		name, _, _ := strings.Cut(h.FriendlyName, " [")
+		if h.SuspendedBy != "" { // our mark; on a hosting that is up it would show
+			name = strings.TrimSuffix(name, " (suspended)")
+		}
 		state := h.Status
 		if i := slices.IndexFunc(l.r.World.Plans(), func(p simulator.Plan) bool { return p.ID == h.Plan }); i >= 0 {
 			name = l.r.World.Plans()[i].Name

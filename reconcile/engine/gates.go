@@ -29,6 +29,9 @@ const (
 // which gate and why: nobody can overrule a fact. Numbers that look wrong are for
 // a person to judge, see suspected.
 func (r *run) gates(ctx context.Context) error {
+	if err := r.fellBack(ctx); err != nil {
+		return err
+	}
 	if len(r.work) == 0 {
 		return nil
 	}

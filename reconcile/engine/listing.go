@@ -47,6 +47,10 @@ func (d doubt) none() bool { return d.Refused == "" && d.Suspect == "" }
 
 // recall takes up what an earlier run did not believe. A full run judges anew.
 func (r *run) recall(ctx context.Context) error {
+	var err error
+	if r.suspender, err = r.Cursors.Cursor(ctx, cursorSuspender); err != nil {
+		return err
+	}
 	text, err := r.Cursors.Cursor(ctx, cursorDoubt)
 	if err != nil || text == "" {
 		return err

@@ -144,6 +144,9 @@ func (r *run) sweep(ctx context.Context) error {
 		return fmt.Errorf("storing the listing: %w", err)
 	}
 	r.log.WithField("subscriptions", listing.Count).WithField("changed", changed).Debug("sweep complete")
+	if err := r.lookAtTouched(ctx); err != nil {
+		return err
+	}
 	return r.Cursors.SetCursor(ctx, r.tok, cursorEvents, listing.AsOf.Add(-eventLag).UTC().Format(time.RFC3339))
 }
 
@@ -172,26 +175,14 @@ func (r *run) follow(ctx context.Context, since time.Time, nudged []string) erro
 		return err
 	}
 	r.rec.Events = len(fresh)
-	var touched, byCustomer []string
+	touched, err := r.touched(ctx, fresh)
+	if err != nil {
+		return err
+	}
 	for _, id := range nudged {
 		if id != "" { // an empty one only says: look at what is due
 			touched = append(touched, id)
 		}
-	}
-	for _, ev := range fresh {
-		switch {
-		case ev.Subscription != "":
-			touched = append(touched, ev.Subscription)
-		case ev.StripeCustomer != "":
-			byCustomer = append(byCustomer, ev.StripeCustomer)
-		}
-	}
-	if len(byCustomer) > 0 {
-		subs, err := r.Cursors.SubscriptionsOf(ctx, distinct(byCustomer))
-		if err != nil {
-			return err
-		}
-		touched = append(touched, subs...)
 	}
 	if len(touched) > 0 {
 		if err := r.trustStripe(ctx); err != nil {
@@ -201,6 +192,11 @@ func (r *run) follow(ctx context.Context, since time.Time, nudged []string) erro
 	again, err := r.readTouched(ctx, distinct(touched))
 	if err != nil {
 		return err
+	}
+	if len(touched) > 0 {
+		if err := r.Timetable.LookAgain(ctx, r.tok, distinct(touched)); err != nil {
+			return err
+		}
 	}
 	if len(again) > 0 {
 		// The cursor stays, so the same events are followed again next time; what

@@ -189,7 +189,7 @@ const driftBatch = 1000
 // its customers due, and they are planned in this run.
 func (r *run) drift(ctx context.Context) error {
 	if r.mode == reconcile.RunTargeted {
-		return nil
+		return r.lookAtNamed(ctx)
 	}
 	left := r.DriftShare
 	if left <= 0 {
@@ -310,7 +310,7 @@ func (r *run) noticeLoss(c *reconcile.Customer, d reconcile.Decision) {
 	}
 	r.mu.Lock()
 	known := r.lossTold || r.explained[c.ID]
-	r.lossTold = r.lossTold || !known
+	r.lossTold, r.lossFound = r.lossTold || !known, r.lossFound || !known
 	r.mu.Unlock()
 	if !known {
 		r.give(fmt.Sprintf("this database is older than the panel, it seems: %s, and nothing here says that it was ever made. "+

@@ -50,6 +50,7 @@ func (r *run) logPanic(customer string, err error) {
 
 // bareDecision asks the planner about a customer. A panic in it is an error.
 func (r *run) bareDecision(c *reconcile.Customer) (d reconcile.Decision, err error) {
+	r.namesUs(c)
 	err = fault.Guard(func() error {
 		d = r.Decide(c, r.catalog, r.Policy, r.now)
 		return nil

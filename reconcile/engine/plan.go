@@ -257,6 +257,7 @@ func (r *run) decide(ctx context.Context, c *reconcile.Customer) (*reconcile.Cus
 		d.Needs = r.notRead(d.Needs)
 		if len(d.Needs) == 0 {
 			r.noticeLoss(c, d)
+			r.noticeFallBack(d)
 			return c, r.withhold(r.withoutMetadata(d)), nil
 		}
 		for _, n := range d.Needs {
@@ -384,7 +385,7 @@ func (r *run) take(p reconcile.Planned, failing bool) {
 	}
 	w := customerWork{id: p.Customer, failing: failing}
 	for _, a := range p.Actions {
-		kind := reconcile.BrakeKind(a.Kind)
+		kind := reconcile.BrakeOf(a)
 		if a.Kind == reconcile.CreateOrg {
 			w.founds = maphash.String(seed, reconcile.EmailKey(a.Email))
 		}

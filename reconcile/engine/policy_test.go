@@ -110,6 +110,8 @@ func TestAShorterDriftIntervalIsAppliedInTheNextRun(t *testing.T) {
 			r := rig.New(t, rig.Options{})
 			signUp(t, r, simulator.SignUp{Email: "ada@example.com", Price: priceFor(t, r, plans(r)[0])})
 			r.Run(engine.Request{})
+			r.World.Advance(2 * time.Minute)
+			r.Run(engine.Request{}) // what the order has touched is looked at
 			must(t, c.change(r, r.World.Hostings()[0].ID))
 			r.World.Advance(time.Hour)
 			rep := r.Run(engine.Request{})

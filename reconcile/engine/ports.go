@@ -156,6 +156,9 @@ type Timetable interface {
 	// MakeDue makes customers due at now: these, or every one that has a
 	// subscription when ids is nil. A customer already due earlier stays so.
 	MakeDue(ctx context.Context, tok reconcile.Token, ids []string, now time.Time) error
+	// LookAgain makes bound hostings due to be compared with the panel: those of these
+	// subscriptions, all when it is nil. The customers are due when something has changed.
+	LookAgain(ctx context.Context, tok reconcile.Token, subscriptions []string) error
 	// DueCount is how many are due at now.
 	DueCount(ctx context.Context, now time.Time) (int, error)
 }

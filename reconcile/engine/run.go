@@ -35,6 +35,7 @@ type run struct {
 	astray     time.Duration // how far ahead our own clock is, where that is too far to go by it
 	recovered  time.Time     // orgs that are not newer may all be ours; zero: none is
 	doubt      doubt         // what was wrong with the last listing
+	suspender  string        // cursorSuspender as the run began
 	suspicion  string        // why whatever takes something away waits for approval; "": it need not
 
 	// mu guards what the customers' goroutines write.
@@ -58,6 +59,8 @@ type run struct {
 	foreseen   map[string][]reconcile.Kin // who founds an org in a dry run, by the key of the e-mail
 	foundOrgs  map[string]bool            // orgs bound in this run that were there before
 	explained  map[string]bool            // customers of whom something was found that had been sent and not heard of
+	fallen     []int64                    // hostings whose suspension is perhaps ours
+	lossFound  bool                       // that it is older than the panel was found in this run
 	lossTold   bool                       // that this database is new or older than the panel was said
 	notes      []string
 	waits      string         // why nothing is created before a person has acted; "": it is

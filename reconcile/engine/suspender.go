@@ -33,3 +33,13 @@ func (r *run) ours(ctx context.Context, h reconcile.Hosting, answered bool) (boo
 	}
 	return true, r.Cursors.SetCursor(ctx, r.tok, cursorSuspender, us)
 }
+
+// namesUs tells of each hosting whether the panel names us as who suspended it: as the
+// organisation that sells, or as it named us when we suspended something.
+func (r *run) namesUs(c *reconcile.Customer) {
+	pin := r.Owners.Pin()
+	for i := range c.Hostings {
+		h := &c.Hostings[i]
+		h.NamesUs = h.SuspendedBy != "" && (strings.HasSuffix(pin, " "+h.SuspendedBy) || r.suspender == pin+" "+h.SuspendedBy)
+	}
+}
