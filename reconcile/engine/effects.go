@@ -315,7 +315,13 @@ func (r *run) suspension(ctx context.Context, c *reconcile.Customer, a reconcile
 			change.Name = &name
 		}
 	}
-	if err := r.Provisioner.Change(ctx, a.Org, a.Hosting, change); err != nil {
+	err := r.Provisioner.Change(ctx, a.Org, a.Hosting, change)
+	if change.Name != nil && errors.Is(err, fault.Permanent) {
+		// It may be the name that is refused. Nobody who pays stays down for a name.
+		change.Name = nil
+		err = r.Provisioner.Change(ctx, a.Org, a.Hosting, change)
+	}
+	if err != nil {
 		return err
 	}
 	h, err := r.readBack(ctx, a.Org, a.Hosting)

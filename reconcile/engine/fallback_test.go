@@ -181,3 +181,30 @@ func TestANamedSubscriptionIsLookedAt(t *testing.T) {
 	rep := r.Run(engine.Request{Subscriptions: []string{v.Subscription}})
 	diff(t, "held", []string{"perhaps_ours", "brake"}, holdKinds(rep))
 }
+
+// A panel that takes no other name: the suspension and its end go on without one. With
+// the refusal taken for that of the resume put in once, this went red.
+func TestNobodyWhoPaysStaysDownForAName(t *testing.T) {
+	r := rig.New(t, rig.Options{})
+	s := signUp(t, r, simulator.SignUp{Email: "ada@example.com", Price: priceFor(t, r, plans(r)[0])})
+	r.Run(engine.Request{})
+	refuse := func() {
+		r.Fail(simulator.NotDone(400), func(c simulator.Call) bool { return c.Method == "PATCH" && strings.Contains(string(c.Body), "friendlyName") })
+	}
+	refuse()
+	must(t, r.World.MarkUnpaid(s.Subscription))
+	r.World.Advance(2 * time.Minute)
+	diff(t, "not paid", []string{"suspend applied"}, kinds(r.Run(engine.Request{})))
+	must(t, r.World.Pay(s.Subscription))
+	r.World.Advance(2 * time.Minute)
+	diff(t, "paid", []string{"resume applied"}, kinds(r.Run(engine.Request{})))
+	r.World.SetFault(nil)
+	must(t, r.World.MarkUnpaid(s.Subscription))
+	r.World.Advance(2 * time.Minute)
+	r.Run(engine.Request{})
+	refuse()
+	must(t, r.World.Pay(s.Subscription))
+	r.World.Advance(2 * time.Minute)
+	diff(t, "paid, with the mark in the name", []string{"resume applied"}, kinds(r.Run(engine.Request{})))
+	diff(t, "up", 1, len(live(r)))
+}
