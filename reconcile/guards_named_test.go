@@ -111,3 +111,18 @@ func TestTheHoldOfWhatMetadataNamesSaysThePairAndTheCommand(t *testing.T) {
 		}
 	}
 }
+
+// What was made twice is no order of a person's: the second installation has written
+// its own hosting into the metadata. Both are told, and neither goes.
+func TestOfTwoThatWereMadeNoneIsChosenByMetadata(t *testing.T) {
+	check(t, []guarded{
+		{"for one unit", func(c *reconcile.Customer, _ *reconcile.Policy) {
+			b, n := metadataNames(c)
+			b.Content, n.FriendlyName = reconcile.Content{ReadAt: noon}, "Basic [sub_1/1]"
+		}, "hold conflict, hold duplicate"},
+		{"one of them is gone", func(c *reconcile.Customer, _ *reconcile.Policy) {
+			b, n := metadataNames(c)
+			b.State, n.FriendlyName = reconcile.HostingDeleted, "Basic [sub_1/1]"
+		}, "link:sub_1/2:8:si_1, hold duplicate"},
+	})
+}

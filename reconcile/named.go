@@ -94,8 +94,8 @@ func (pl *planner) holdNamed(s int, bound *link, org, why string) {
 }
 
 // honoured gives the named hosting the place of one that is gone, or that is empty, of
-// our making and serves nothing else. It reports whether it did, or waits for what is on
-// that one to be read.
+// our making, serves nothing else and was not made twice. It reports whether it did, or
+// waits for what is on that one to be read.
 func (pl *planner) honoured(s int, units []int, h int) bool {
 	if !pl.free(s, h) {
 		return false
@@ -105,6 +105,9 @@ func (pl *planner) honoured(s int, units []int, h int) bool {
 			pl.instead(s, w, h, "is gone")
 			return true
 		}
+	}
+	if pl.madeTwice(h) {
+		return false // which of the two goes is told, and not decided here
 	}
 	for _, w := range units {
 		l := &pl.links[pl.wants[w].link]
@@ -122,6 +125,14 @@ func (pl *planner) honoured(s int, units []int, h int) bool {
 		}
 	}
 	return false
+}
+
+// madeTwice tells that another hosting that lives carries the same marker of ours.
+func (pl *planner) madeTwice(h int) bool {
+	m := pl.marker(&pl.c.Hostings[h])
+	return m.Slot > 0 && slices.ContainsFunc(pl.c.Hostings, func(o Hosting) bool {
+		return o.ID != pl.c.Hostings[h].ID && servable(o.State) && pl.marker(&o) == m
+	})
 }
 
 // free tells that nothing says that a hosting is another subscription's.

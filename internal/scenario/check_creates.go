@@ -71,7 +71,7 @@ func (y *play) oneHosting(p *process, e simulator.Effect) {
 			}
 		}
 	}
-	if (same > 1 || exist > y.most[b.id]) && y.inTheRace(p, others) {
+	if (same > 1 || exist > y.most[b.id]+y.more[b.id]) && y.inTheRace(p, others) {
 		return
 	}
 	if same > 1 {
@@ -83,7 +83,7 @@ func (y *play) oneHosting(p *process, e simulator.Effect) {
 			exist++
 		}
 	}
-	if exist > y.most[b.id] {
+	if exist > y.most[b.id]+y.more[b.id] {
 		y.violated(OneHosting, "%d hostings were made for %s, which never had more than %d units", exist, b.id, y.most[b.id])
 	}
 }

@@ -53,7 +53,9 @@ func (y *play) sayNew(st Step) error {
 	if errors.As(err, &no) {
 		return errNothing
 	}
-	y.isNew[id] = true
+	if err == nil {
+		y.saidNew(id)
+	}
 	return err
 }
 

@@ -31,6 +31,7 @@ type ledger struct {
 	orgs      map[string]string    // orgs made through the API → party
 	emptied   map[string]bool      // orgs in which staff deleted or renamed a hosting
 	most      map[string]int       // subscription → most units it ever had at once
+	more      map[string]int       // subscription → hostings that a person said do not serve it, and others are to
 	days      []dated              // effects that a brake counts
 	approvals []approval
 	waiting   map[string]string // what plans showed when the run at work began → which plan
@@ -106,7 +107,7 @@ func (d desk) clone() desk {
 
 func (l *ledger) begin(offer map[string]int) {
 	l.desk, l.identities, l.contents, l.offer = newDesk(), newIdentities(), newContents(), map[string]string{}
-	l.origin, l.orgs, l.most, l.answered = map[int]origin{}, map[string]string{}, map[string]int{}, map[string]bool{}
+	l.origin, l.orgs, l.most, l.more, l.answered = map[int]origin{}, map[string]string{}, map[string]int{}, map[string]int{}, map[string]bool{}
 	for price, plan := range offer {
 		l.offer[price] = strconv.Itoa(plan)
 	}

@@ -148,15 +148,21 @@ func (y *play) answer(p *process, id int, again bool) error {
 	if err := y.word(p, reconcile.Word{Kind: reconcile.SayNew, Subscription: u.subscription}); err != nil {
 		return err
 	}
-	y.isNew[u.subscription] = true
-	for other, o := range y.unbound {
-		if o.subscription == u.subscription && !o.isNew { // it is said of the order as a whole
-			o.isNew = true
-			y.unbound[other] = o
-			y.most[u.subscription]++
+	y.saidNew(u.subscription)
+	return nil
+}
+
+// saidNew notes that the operator said of an order that it is new: of the order as a
+// whole, and so of everything that was unbound from it.
+func (y *play) saidNew(sub string) {
+	y.isNew[sub] = true
+	for id, u := range y.unbound {
+		if u.subscription == sub && !u.isNew {
+			u.isNew = true
+			y.unbound[id] = u
+			y.more[sub]++
 		}
 	}
-	return nil
 }
 
 // answerAll lets the operator say at last what serves whom: what was unbound is bound

@@ -189,7 +189,9 @@ func TestNobodyWhoPaysStaysDownForAName(t *testing.T) {
 	s := signUp(t, r, simulator.SignUp{Email: "ada@example.com", Price: priceFor(t, r, plans(r)[0])})
 	r.Run(engine.Request{})
 	refuse := func() {
-		r.Fail(simulator.NotDone(400), func(c simulator.Call) bool { return c.Method == "PATCH" && strings.Contains(string(c.Body), "friendlyName") })
+		r.Fail(simulator.NotDone(400), func(c simulator.Call) bool {
+			return c.Method == "PATCH" && strings.Contains(string(c.Body), "friendlyName")
+		})
 	}
 	refuse()
 	must(t, r.World.MarkUnpaid(s.Subscription))
