@@ -3,4 +3,4 @@
 package scenario
 
 // usualSeeds is how many seeds `make test` plays.
-const usualSeeds = 1200
+const usualSeeds = 1000

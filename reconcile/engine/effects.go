@@ -302,52 +302,6 @@ func hostingOf(c *reconcile.Customer, id int64) *reconcile.Hosting {
 	return nil
 }
 
-// suspension suspends or resumes, and puts our mark into the name, or takes it out, with
-// the same call: the name was read right before.
-func (r *run) suspension(ctx context.Context, c *reconcile.Customer, a reconcile.Action, suspend bool, out *reconcile.Outcome) error {
-	change := reconcile.HostingChange{Suspended: &suspend}
-	if h := hostingOf(c, a.Hosting); h != nil {
-		name := reconcile.ResumedName(h.FriendlyName, r.Policy.Instance)
-		if suspend {
-			name = reconcile.SuspendedName(h.FriendlyName, r.Policy.Instance)
-		}
-		if name != h.FriendlyName {
-			change.Name = &name
-		}
-	}
-	err := r.Provisioner.Change(ctx, a.Org, a.Hosting, change)
-	if change.Name != nil && errors.Is(err, fault.Permanent) {
-		// It may be the name that is refused. Nobody who pays stays down for a name.
-		change.Name = nil
-		err = r.Provisioner.Change(ctx, a.Org, a.Hosting, change)
-	}
-	if err != nil {
-		return err
-	}
-	h, err := r.readBack(ctx, a.Org, a.Hosting)
-	if err != nil {
-		return err
-	}
-	want := reconcile.HostingActive
-	if suspend {
-		want = reconcile.HostingSuspended
-	}
-	if h.State != want {
-		return fault.Errorf(fault.Ambiguous, "hosting %d was to be %s and reads as %s", a.Hosting, want, h.State)
-	}
-	if suspend {
-		ours, err := r.ours(ctx, h, true)
-		if err != nil {
-			return unread(err)
-		}
-		if ours {
-			h.SuspendedByUs = r.clock()
-		}
-	}
-	out.Hosting, out.Unsuspend = &h, !suspend
-	return nil
-}
-
 func (r *run) changePlan(ctx context.Context, a reconcile.Action, out *reconcile.Outcome) error {
 	if err := r.Provisioner.Change(ctx, a.Org, a.Hosting, reconcile.HostingChange{Plan: a.Plan}); err != nil {
 		return err
