@@ -134,8 +134,13 @@ func there(orgs []string) []string {
 }
 
 // foretell is a decision as a run would leave it: with all that it would do, step by
-// step, and with what it would then still hold. It reads nothing: rehearse has.
+// step, and with what it would then still hold. It reads nothing: rehearse has. A run
+// decides once about a customer for whom nothing is to be done, or all of it is held:
+// an org that it founds for somebody else changes nothing for that customer.
 func (r *run) foretell(c *reconcile.Customer) (d reconcile.Decision, err error) {
+	if d, err = r.decision(c); err != nil || len(d.Actions) == 0 || !r.released(customerWork{id: c.ID}) {
+		return d, err
+	}
 	var done thought
 	for range maxSteps {
 		loaded := *c

@@ -17,7 +17,8 @@ import (
 // internal/scenario does. Put in once, each with a test here going red: a plan that does
 // not follow its own links; one that reads nothing before it tells; two guests with one
 // e-mail who found an org each in the plan and share one in the run; a website that shows
-// only once it is made.
+// only once it is made; a guest whose order the brake holds, and who is given the org of
+// another one in the plan.
 
 func TestThePlanIsWhatTheRunDoes(t *testing.T) {
 	file := ""
@@ -39,6 +40,10 @@ func TestThePlanIsWhatTheRunDoes(t *testing.T) {
 			for range 2 {
 				signUp(t, r, simulator.SignUp{Email: "ada@example.com", Guest: true, Price: price})
 			}
+		},
+		"two guests with one e-mail, and the larger order is held": func(t *testing.T, r *rig.Rig, price string) {
+			signUp(t, r, simulator.SignUp{Email: "ada@example.com", Guest: true, Price: price})
+			signUp(t, r, simulator.SignUp{Email: "ada@example.com", Guest: true, Lines: []simulator.Line{{Price: price, Quantity: 12}}})
 		},
 		"an end, an upgrade and a return": func(t *testing.T, r *rig.Rig, price string) {
 			ends := signUp(t, r, simulator.SignUp{Email: "ada@example.com", Price: price})
