@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"path/filepath"
 	"strings"
 	"time"
 
@@ -80,6 +81,19 @@ func Open(ctx context.Context, o Options) (*Store, error) {
 		return nil, failed("opening the database", errors.Join(err, s.Close()))
 	}
 	return s, nil
+}
+
+// File is the absolute path of the file that a URL names; "" for a database that has
+// none, on a server or in memory.
+func File(u secret.Text) string {
+	path, ok := strings.CutPrefix(u.Reveal(), "sqlite:")
+	if !ok || path == "" || strings.HasPrefix(path, memory) {
+		return ""
+	}
+	if whole, err := filepath.Abs(path); err == nil {
+		return whole
+	}
+	return path
 }
 
 // Close gives back connections and locks. A lease that was not released stays in

@@ -68,6 +68,7 @@ func (p *program) checkCommand() *cobra.Command {
 }
 
 func (p *program) check(ctx context.Context) error {
+	p.sayf("%s", p.settingsFrom())
 	c, warnings, wrong := config.Inspect(p.sources(), config.NeedStripe|config.NeedEnhance)
 	for _, w := range warnings {
 		p.sayf("warning: %s", w)

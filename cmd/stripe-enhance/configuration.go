@@ -23,8 +23,10 @@ var groupTitles = []struct{ group, title string }{
 // configurationTopic is a page of help, not a command: it has nothing to run.
 func (p *program) configurationTopic() *cobra.Command {
 	var b strings.Builder
-	b.WriteString("Settings come from a file .env in the working directory, the environment, and\n" +
-		"flags, the later ones winning. The flag of GRACE_PERIOD is --grace-period. A flag\n" +
+	b.WriteString("Settings come from a file .env, the environment, and flags, the later ones winning.\n" +
+		"The file is the .env of the working directory, or the one beside the program where\n" +
+		"there is none; a relative path in it, and the default DATABASE_URL, are then in the\n" +
+		"folder of that file. The flag of GRACE_PERIOD is --grace-period. A flag\n" +
 		"is visible to everybody in the process list, so keys belong in the environment.\n" +
 		"An empty value is an unset one. Whatever is wrong is told all at once, with exit\n" +
 		"code 2, before anything is contacted; check tells it line by line, with 1.\n")
@@ -78,5 +80,5 @@ func (p *program) settings(need config.Need) (*config.Config, error) {
 
 // sources are where settings come from.
 func (p *program) sources() config.Sources {
-	return config.Sources{DotEnv: p.dotEnv, Environ: p.environ, Flags: p.flags, Receiver: notify.Check}
+	return config.Sources{DotEnv: p.dotEnv(), Environ: p.environ, Flags: p.flags, Receiver: notify.Check}
 }

@@ -107,15 +107,20 @@ func (x *examination) database(ctx context.Context) {
 	case len(pending) > 0:
 		version, err := s.Version(ctx)
 		x.fresh = err == nil && version == 0
-		x.ok("database", "%s; %s applied by the next run", s.Dialect(), report.Count(len(pending), "migration"))
+		x.ok("database", "%s; %s applied by the next run", x.whichDatabase(s), report.Count(len(pending), "migration"))
 	default:
 		x.parts.store = s
-		x.ok("database", "%s, up to date", s.Dialect())
+		x.ok("database", "%s, up to date", x.whichDatabase(s))
 		return
 	}
 	if err := s.Close(); err != nil {
 		x.fail("database", err.Error(), "mend what the message says")
 	}
+}
+
+// whichDatabase names it: a file by its whole path, one on a server by its kind alone.
+func (x *examination) whichDatabase(s *store.Store) string {
+	return strings.TrimSpace(s.Dialect() + " " + store.File(x.config.DatabaseURL))
 }
 
 // durability tells settings of the server under which an intent may be lost.

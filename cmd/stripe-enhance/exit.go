@@ -39,10 +39,11 @@ func codeOf(err error) int {
 	var usage *usageError
 	var problems config.Problems
 	var left leftError
+	var nowhere *nowhereError
 	switch {
 	case err == nil:
 		return exitOK
-	case errors.As(err, &usage), errors.As(err, &problems):
+	case errors.As(err, &usage), errors.As(err, &problems), errors.As(err, &nowhere):
 		return exitUsage
 	case errors.As(err, &left):
 		return exitLeft
@@ -51,10 +52,10 @@ func codeOf(err error) int {
 }
 
 // hintFor is the next step after an error whose own words are a path.
-func hintFor(err error) string {
+func (p *program) hintFor(err error) string {
 	var problems config.Problems
 	if errors.As(err, &problems) {
-		return "all settings: stripe-enhance help configuration"
+		return p.settingsFrom() + ". All settings: stripe-enhance help configuration"
 	}
 	text := err.Error()
 	switch fault.Of(err) {

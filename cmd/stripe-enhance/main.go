@@ -48,7 +48,7 @@ func start() int {
 		err:         os.Stderr,
 		in:          os.Stdin,
 		environ:     os.Environ(),
-		dotEnv:      ".env",
+		dotEnvs:     dotEnvs(),
 		terminalOut: term.IsTerminal(int(os.Stdout.Fd())),
 		terminalErr: term.IsTerminal(int(os.Stderr.Fd())),
 		now:         time.Now,

@@ -20,7 +20,8 @@ type program struct {
 	in       io.Reader
 	out, err io.Writer
 	environ  []string
-	dotEnv   string // path of the file with settings
+	// dotEnvs are where a file with settings is looked for; the first that is there counts.
+	dotEnvs []string
 	// terminalOut and terminalErr tell whether somebody watches the two streams.
 	terminalOut, terminalErr bool
 	now                      func() time.Time
@@ -28,8 +29,9 @@ type program struct {
 	// built without the tag of that name (failpoint.go).
 	failpoint func(step, what string)
 
-	format format            // of -o, valid while a command runs
-	flags  map[string]string // settings given as flags, by the variable's name
+	format  format            // of -o, valid while a command runs
+	flags   map[string]string // settings given as flags, by the variable's name
+	command string            // "stripe-enhance mappings list"
 }
 
 // run executes one command line and returns the exit code.
@@ -60,7 +62,7 @@ func (p *program) ended(ctx context.Context, err error) int {
 	if text := err.Error(); text != "" {
 		p.sayf("%s", text)
 	}
-	if hint := hintFor(err); hint != "" {
+	if hint := p.hintFor(err); hint != "" {
 		p.sayf("%s", hint)
 	}
 	return code

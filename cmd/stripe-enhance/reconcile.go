@@ -81,7 +81,9 @@ func (p *program) planCommand() *cobra.Command {
 		Short: "The same run without effects: every change and every hold, with its reason",
 		Long: "Shows what reconcile would do, and does none of it: nothing is sent to Stripe or\n" +
 			"Enhance but reads. While another process holds the lease, the plan is made from\n" +
-			"what that process stored last.\n\n" +
+			"what that process stored last. What it saw at Stripe and Enhance is stored in the\n" +
+			"database, which the next run then need not read again; where there is no\n" +
+			"database yet, it makes none.\n\n" +
 			"Exit code 0: nothing to do. 3: there are changes or holds.",
 		GroupID: groupRun,
 		Example: "  stripe-enhance plan\n" +

@@ -75,6 +75,7 @@ func (p *program) prepare(c *cobra.Command, _ []string) error {
 	if err := p.chooseFormat(c, word); err != nil {
 		return err
 	}
+	p.command = c.CommandPath()
 	p.flags = map[string]string{}
 	for _, v := range config.Variables() {
 		if f := c.Flags().Lookup(v.Flag()); f != nil && f.Changed {

@@ -45,7 +45,7 @@ func TestScripts(t *testing.T) {
 
 // TestScriptsOnPostgreSQL runs those whose outcome could depend on the database.
 func TestScriptsOnPostgreSQL(t *testing.T) {
-	files := []string{"testdata/postgres/seed.txtar", "testdata/postgres/durability.txtar"}
+	files := []string{"testdata/postgres/seed.txtar", "testdata/postgres/durability.txtar", "testdata/postgres/place.txtar"}
 	for _, name := range []string{"reconcile", "brake", "standing", "lease", "interrupted"} {
 		files = append(files, "testdata/script/"+name+".txtar")
 	}

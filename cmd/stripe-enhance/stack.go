@@ -87,11 +87,11 @@ func (a *parts) newEnhance(now func() time.Time) (*enhance.Client, error) {
 	})
 }
 
-// openStore opens the database and, where that is allowed, migrates it.
+// openStore opens the database and, where that is allowed, makes and migrates it.
 func (p *program) openStore(ctx context.Context, c *config.Config) (*store.Store, error) {
-	s, err := store.Open(ctx, store.Options{URL: c.DatabaseURL, Failpoint: p.failpoint})
-	if err != nil {
-		return nil, err
+	s, err := p.openExisting(ctx, c)
+	if err != nil || s == nil {
+		return p.standIn(ctx, c, err)
 	}
 	if err := migrated(ctx, s, c.AutoMigrate); err != nil {
 		return nil, errors.Join(err, s.Close())

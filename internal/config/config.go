@@ -88,6 +88,37 @@ type Config struct {
 	// LogLevelSet tells that somebody chose the level: a terminal is quieter than
 	// INFO only when nobody did.
 	LogLevelSet bool `env:"-"`
+	// DatabaseFrom tells who said where the database is.
+	DatabaseFrom Source `env:"-"`
+}
+
+// Source is where the value of a setting comes from.
+type Source uint8
+
+const (
+	// SourceDefault is nobody: the default applies.
+	SourceDefault Source = iota + 1
+	// SourceFile is the .env.
+	SourceFile
+	// SourceEnvironment is the environment of the process.
+	SourceEnvironment
+	// SourceFlag is the command line.
+	SourceFlag
+)
+
+// String is the source in words, after "set".
+func (s Source) String() string {
+	switch s {
+	case SourceDefault:
+		return "by default"
+	case SourceFile:
+		return "in .env"
+	case SourceEnvironment:
+		return "in the environment"
+	case SourceFlag:
+		return "by a flag"
+	}
+	return "invalid"
 }
 
 // Policy is what the planner is told.

@@ -18,6 +18,16 @@ import (
 // happens to be called .env is not configuration.
 const maxDotEnv = 1 << 20
 
+// IsDotEnv reports whether there is a file of settings, readable or not. A directory of
+// this name belongs to other tools.
+func IsDotEnv(path string) bool {
+	if path == "" {
+		return false
+	}
+	info, err := os.Stat(path)
+	return err == nil && !info.IsDir() || err != nil && !errors.Is(err, fs.ErrNotExist)
+}
+
 // readDotEnv reads the file when it is there. godotenv's own messages quote the
 // line they stumble over, and that line may be a key: ours name only its number.
 func readDotEnv(path string, problems *Problems) map[string]string {

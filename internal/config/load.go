@@ -1,8 +1,10 @@
 package config
 
 import (
+	"cmp"
 	"errors"
 	"maps"
+	"path/filepath"
 	"reflect"
 	"strconv"
 	"strings"
@@ -42,7 +44,9 @@ func Load(from Sources, need Need) (c *Config, warnings []string, err error) {
 func Inspect(from Sources, need Need) (c *Config, warnings []string, problems Problems) {
 	file := readDotEnv(from.DotEnv, &problems)
 	values := gather(file, from, &problems)
+	database := beside(from, file, values)
 	c = parse(values, &problems)
+	c.DatabaseFrom = database
 	check(c, &problems)
 	checkProxies(env.ToMap(from.Environ), &problems)
 	checkReceivers(c, from.Receiver, &problems)
@@ -73,6 +77,30 @@ func gather(file map[string]string, from Sources, problems *Problems) map[string
 		all["LISTEN_ADDR"] = ":" + all[port]
 	}
 	return all
+}
+
+// beside says where DATABASE_URL comes from. A relative path in .env is one from the
+// folder of that file, and so is the default where there is a .env: the settings and
+// the state of an installation are in one place, wherever the command is given.
+func beside(from Sources, file, values map[string]string) Source {
+	const name, scheme = "DATABASE_URL", "sqlite:"
+	source := SourceDefault
+	switch {
+	case from.Flags[name] != "":
+		return SourceFlag
+	case strings.TrimSpace(env.ToMap(from.Environ)[name]) != "":
+		return SourceEnvironment
+	case strings.TrimSpace(file[name]) != "":
+		source = SourceFile
+	case !IsDotEnv(from.DotEnv):
+		return SourceDefault
+	}
+	v, _ := known(name)
+	path, ok := strings.CutPrefix(cmp.Or(values[name], v.Default), scheme)
+	if folder := filepath.Dir(from.DotEnv); ok && folder != "." && path != "" && !strings.HasPrefix(path, ":") && !filepath.IsAbs(path) {
+		values[name] = scheme + filepath.Join(folder, path)
+	}
+	return source
 }
 
 // parse reads every variable, collecting what does not parse.
