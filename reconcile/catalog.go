@@ -134,3 +134,14 @@ func (c *Catalog) lowers(from, to int) bool {
 	}
 	return false
 }
+
+// Unserved returns the items of a subscription when none of them is mapped: whoever pays
+// for it gets nothing. An unmapped item beside a mapped one is an extra.
+func (c *Catalog) Unserved(items []Item) []Item {
+	for i := range items {
+		if _, ok := c.match(&items[i]); ok {
+			return nil
+		}
+	}
+	return items
+}

@@ -188,6 +188,9 @@ type RunRecord struct {
 	Failed        int
 	Held          int
 	Gates         []string // evidence gates that failed, as sentences
+	// Converged is Report.Converged of the run; nil: it has not ended, or was done by a
+	// version that did not keep it.
+	Converged *bool
 }
 
 // HeldPlan is what a brake holds of one kind. It stands from the first change that is

@@ -17,7 +17,8 @@ type Report struct {
 	Holds []Hold
 	// Omitted counts what there is beyond that.
 	Omitted Omitted
-	// Plans that the brake holds for approval, newest first.
+	// Plans that the brake holds for approval: those that hold something of this run, then
+	// those that wait from earlier runs, without their actions.
 	Plans []HeldPlan
 	// Dry tells that nothing was sent to Stripe or Enhance.
 	Dry bool
@@ -27,6 +28,11 @@ type Report struct {
 	// Partial tells that something which this run was to look at could not be read.
 	// Notes say what.
 	Partial bool
+	// Observed tells that MODE=observe kept everything from being done, and Stored that
+	// neither Stripe nor Enhance was asked: it is a plan from what the database has.
+	Observed, Stored bool
+	// Targets are the subscriptions that somebody asked for, in a targeted run.
+	Targets []Target
 	// Waits is why nothing at all is created before a person has acted, as a sentence;
 	// "": what is paid for is. It stands among the gates of the run.
 	Waits string
@@ -71,9 +77,10 @@ func (o Omitted) Total() int {
 }
 
 // Converged reports whether what is wanted is what there is: nothing planned,
-// withheld or failed, and everything was looked at that was to be.
+// withheld or failed, no plan waits for approval, everything was looked at that was to
+// be, and what was seen was believed. With a closed gate nobody knows what is wanted.
 func (r Report) Converged() bool {
-	return r.Run.Error == "" && !r.Partial && r.Waits == "" && r.Pending() == 0 && len(r.Holds) == 0 && len(r.Plans) == 0
+	return r.Run.Error == "" && len(r.Run.Gates) == 0 && !r.Partial && r.Waits == "" && r.Pending() == 0 && len(r.Holds) == 0 && len(r.Plans) == 0
 }
 
 // Pending counts the actions that are wanted and not done.

@@ -136,6 +136,7 @@ type runDocument struct {
 	Counts     report.Counts   `json:"counts"`
 	Gates      []string        `json:"gates"`
 	Error      string          `json:"error"`
+	Converged  *bool           `json:"converged"` // null: it has not ended, or an earlier version did it
 	Actions    []report.Action `json:"actions,omitempty"`
 }
 
@@ -145,7 +146,7 @@ func runOf(r reconcile.RunRecord) runDocument {
 		Stripe:  report.Stripe{Requests: r.StripeCalls, Subscriptions: r.Subscriptions, Events: r.Events},
 		Enhance: report.Enhance{Requests: r.EnhanceCalls},
 		Counts:  report.Counts{Planned: r.Planned, Applied: r.Applied, Failed: r.Failed, Held: r.Held},
-		Gates:   append([]string{}, r.Gates...), Error: r.Error}
+		Gates:   append([]string{}, r.Gates...), Error: r.Error, Converged: r.Converged}
 }
 
 func runsOf(records []reconcile.RunRecord) []runDocument {

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"strings"
 	"time"
 
 	"github.com/stripe-enhance/stripe-enhance/internal/fault"
@@ -26,6 +27,12 @@ type syncDocument struct {
 	Success bool   `json:"success"`
 	Message string `json:"message"`
 	RunID   string `json:"runId"` // "" while it waits for the run at work
+	// Converged tells that nothing was left to do, to approve or to doubt; null: not known
+	// yet. That something was synced only says that it was looked at.
+	Converged *bool `json:"converged"`
+	// Summary is a sentence: what there is of the subscription that was asked for, and what
+	// was done about it, or why nothing was.
+	Summary string `json:"summary,omitempty"`
 	Run     any    `json:"run,omitempty"`
 }
 
@@ -89,7 +96,10 @@ func accepted(w http.ResponseWriter, d syncDocument) {
 }
 
 func (s *Server) answerSync(w http.ResponseWriter, request Request, o outcome) {
-	d := syncDocument{Success: o.err == nil, RunID: o.report.Run.ID, Run: report.Of(o.report)}
+	d := syncDocument{Success: o.err == nil, RunID: o.report.Run.ID, Run: report.Of(o.report), Summary: summaryOf(o.report)}
+	if converged := o.err == nil && o.report.Converged(); o.report.Run.ID != "" {
+		d.Converged = &converged
+	}
 	one := ""
 	if len(request.Subscriptions) > 0 {
 		one = request.Subscriptions[0]
@@ -109,6 +119,15 @@ func (s *Server) answerSync(w http.ResponseWriter, request Request, o outcome) {
 		d.Message = syncMessage(one, o.report.Run.Subscriptions)
 		respond(w, http.StatusOK, d)
 	}
+}
+
+// summaryOf is the word of a report on what was asked for.
+func summaryOf(r reconcile.Report) string {
+	var all []string
+	for _, t := range r.Targets {
+		all = append(all, t.Text+".")
+	}
+	return strings.Join(all, " ")
 }
 
 func syncMessage(one string, n int) string {
@@ -182,7 +201,7 @@ func (s *Server) answerFollowed(w http.ResponseWriter, r *http.Request, request 
 		refuse(w, http.StatusNotFound, "Stripe does not know the subscription "+one)
 		return
 	}
-	out := syncDocument{Success: record.Error == "", Message: syncMessage(one, record.Subscriptions), RunID: record.ID, Run: d}
+	out := syncDocument{Success: record.Error == "", Message: syncMessage(one, record.Subscriptions), RunID: record.ID, Run: d, Converged: record.Converged}
 	if record.Error != "" {
 		respond(w, http.StatusBadGateway, struct {
 			failure

@@ -65,6 +65,9 @@ type lastRun struct {
 	// Gates is how many evidence gates failed. With any, nothing is taken away, or
 	// with a failed run nothing at all is done, until somebody has looked.
 	Gates int `json:"gates"`
+	// Converged tells that nothing was left to do, to approve or to doubt; null: it has
+	// not ended, or an earlier version did it. Result only says whether the run ended well.
+	Converged *bool `json:"converged"`
 }
 
 // checkResult is one service as last seen.
@@ -238,7 +241,7 @@ func lastFinished(runs []reconcile.RunRecord) *reconcile.RunRecord {
 
 func lastRunOf(r reconcile.RunRecord) *lastRun {
 	return &lastRun{ID: r.ID, Trigger: r.Trigger, Mode: r.Mode, StartedAt: report.Time(r.Started), FinishedAt: report.Time(r.Finished),
-		Result: resultOf(r), Applied: r.Applied, Failed: r.Failed, Held: r.Held, Gates: len(r.Gates)}
+		Result: resultOf(r), Applied: r.Applied, Failed: r.Failed, Held: r.Held, Gates: len(r.Gates), Converged: r.Converged}
 }
 
 func resultOf(r reconcile.RunRecord) string {

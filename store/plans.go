@@ -171,6 +171,27 @@ func (s *Store) LastPlans(ctx context.Context) (map[reconcile.Kind]reconcile.Hel
 	return last, err
 }
 
+// Waiting returns the plans that can be approved, newest first; Total counts their
+// actions, which are not read.
+func (s *Store) Waiting(ctx context.Context) (plans []reconcile.HeldPlan, err error) {
+	err = s.snapshot(ctx, "reading the plans that wait", func(ctx context.Context, c conn) error {
+		plans = nil
+		err := c.each(ctx, planHeads+waits+" ORDER BY created_at DESC, id", nil, func(row scan) error {
+			p, err := scanPlan(row)
+			plans = append(plans, p)
+			return err
+		})
+		for i := range plans {
+			if err == nil {
+				_, err = c.one(ctx, "SELECT count(*) FROM plan_actions WHERE plan_id = $1 AND left_at IS NULL AND version <= $2",
+					[]any{plans[i].ID, plans[i].Version}, &plans[i].Total)
+			}
+		}
+		return err
+	})
+	return plans, err
+}
+
 // Standing hands over what stands in plans: what waits for approval, what an approval
 // releases at now, and what one has released that ended before it was done, which is
 // held again.

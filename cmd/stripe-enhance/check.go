@@ -79,7 +79,7 @@ func (p *program) check(ctx context.Context) error {
 	if err := a.clients(p, x.sides()); err != nil {
 		return err
 	}
-	for _, look := range []func(context.Context){x.policy, x.database, x.billing, x.clock, x.webhook, x.panel, x.mappings} {
+	for _, look := range []func(context.Context){x.policy, x.database, x.billing, x.clock, x.webhook, x.panel, x.mappings, x.payers, x.waiting} {
 		look(ctx)
 		if err := ctx.Err(); err != nil {
 			return errors.Join(err, a.close())
@@ -92,12 +92,7 @@ func (p *program) check(ctx context.Context) error {
 }
 
 func (p *program) tellChecks(all []finding) error {
-	bad := 0
-	for _, f := range all {
-		if f.Status == verdictFail {
-			bad++
-		}
-	}
+	bad := count(all, verdictFail)
 	var err error
 	if p.format == formatJSON {
 		err = report.WriteJSON(p.out, checkDocument{OK: bad == 0, Checks: all})
@@ -108,6 +103,15 @@ func (p *program) tellChecks(all []finding) error {
 		err = errCheckFailed
 	}
 	return err
+}
+
+func count(all []finding, v verdict) (n int) {
+	for _, f := range all {
+		if f.Status == v {
+			n++
+		}
+	}
+	return n
 }
 
 func (p *program) checkLines(all []finding, bad int) error {
@@ -124,6 +128,9 @@ func (p *program) checkLines(all []finding, bad int) error {
 	}
 	if bad > 0 {
 		return p.printf("\n%s to mend before a run.\n", report.Count(bad, "thing"))
+	}
+	if n := count(all, verdictWarn); n > 0 { // all is not good while something waits for a person
+		return p.printf("\nNothing keeps a run from working; %s to look at, marked %s.\n", report.Count(n, "thing"), verdictWarn)
 	}
 	return p.printf("\nAll good.\n")
 }

@@ -46,7 +46,7 @@ func TestScripts(t *testing.T) {
 // TestScriptsOnPostgreSQL runs those whose outcome could depend on the database.
 func TestScriptsOnPostgreSQL(t *testing.T) {
 	files := []string{"testdata/postgres/seed.txtar", "testdata/postgres/durability.txtar", "testdata/postgres/place.txtar"}
-	for _, name := range []string{"reconcile", "brake", "standing", "lease", "interrupted"} {
+	for _, name := range []string{"reconcile", "brake", "standing", "lease", "interrupted", "says_so"} {
 		files = append(files, "testdata/script/"+name+".txtar")
 	}
 	urls := make(chan string, len(files))
@@ -204,7 +204,8 @@ func (o *outside) signup(ts *testscript.TestScript, args []string) {
 }
 
 // world VERB WHO… does something to each of them at Stripe; or "world plan NAME",
-// "world price NAME" adds to the offers.
+// "world price NAME" adds to the offers; "world silent"
+// lets Stripe list nobody, and "world well" ends what is wrong.
 func (o *outside) verb(ts *testscript.TestScript, args []string) {
 	verbs := map[string]func(string) error{
 		"cancel": o.simulated.Cancel, "unpaid": o.simulated.MarkUnpaid, "pay": o.simulated.Pay, "fail": o.simulated.FailPayment,
@@ -217,6 +218,15 @@ func (o *outside) verb(ts *testscript.TestScript, args []string) {
 		"billed90": func(id string) error { return o.simulated.BillExtra(id, 90*24*time.Hour) },
 	}
 	switch {
+	case args[0] == "silent": // Stripe lists nobody, and knows everybody by id
+		o.simulated.SetFault(func(c simulator.Call) simulator.Fault {
+			if c.Side == simulator.Stripe && c.Route == "GET /v1/subscriptions" {
+				return simulator.Fault{Status: 200, Body: []byte(`{"object":"list","url":"/v1/subscriptions","has_more":false,"data":[]}`)}
+			}
+			return simulator.Fault{}
+		})
+	case args[0] == "well":
+		o.simulated.SetFault(nil)
 	case args[0] == "plan":
 		o.simulated.AddPlan(0, args[1])
 	case args[0] == "price":

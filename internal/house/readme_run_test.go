@@ -31,6 +31,7 @@ var notRun = map[string]string{
 
 // ends are the command lines that end otherwise than with 0, and how.
 var ends = map[string]int{
+	"stripe-enhance check":     1, // somebody pays for a price that is mapped to nothing
 	"stripe-enhance plan":      3, // four customers have paid and have nothing yet
 	"stripe-enhance reconcile": 3, // the brake holds all of them
 	// cron, after everything was approved: the one without a mapping stays held.

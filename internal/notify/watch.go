@@ -52,7 +52,7 @@ func (w *Watch) Look(r reconcile.Report, err error) string {
 	news = append(news, w.waits(&r, err)...)
 	news = append(news, w.gates(r, err)...)
 	if err == nil || len(r.Run.Gates) == 0 {
-		news = append(news, w.runs(err)...)
+		news = append(news, w.runs(r, err)...)
 	}
 	if err == nil {
 		news = append(news, w.held(r.Plans)...)
@@ -68,14 +68,21 @@ func (w *Watch) Look(r reconcile.Report, err error) string {
 }
 
 // runs tells when runs begin to fail, and when they work again.
-func (w *Watch) runs(err error) []string {
+func (w *Watch) runs(r reconcile.Report, err error) []string {
 	if err == nil {
 		again := w.failing || w.denied
 		w.failed, w.failing, w.denied = 0, false, false
-		if again {
-			return []string{"runs work again. What was missed meanwhile is made up by them."}
+		switch {
+		case !again:
+			return nil
+		case r.Partial:
+			return []string{"runs end again, but this one could not read everything that it was to look at: " + brief(errors.New(strings.Join(r.Notes, "; ")))}
+		case len(r.Run.Gates) > 0 || r.Waits != "":
+			return []string{"runs end again, but a gate is closed: see below, and `stripe-enhance plan`."}
+		case !r.Converged():
+			return []string{"runs work again. What was missed meanwhile is made up by them, but for what is withheld or failed: `stripe-enhance plan` shows it."}
 		}
-		return nil
+		return []string{"runs work again, and what was missed meanwhile is made up."}
 	}
 	w.failed++
 	switch {
@@ -117,9 +124,11 @@ func (w *Watch) waits(r *reconcile.Report, err error) []string {
 // asked no gate.
 func (w *Watch) gates(r reconcile.Report, err error) []string {
 	refused := err != nil && len(r.Run.Gates) > 0
-	if !refused && w.refused {
+	if err == nil && w.refused { // one that failed has not done its work, whatever for
 		w.refused = false
-		return []string{"runs do their work again."}
+		if len(r.Run.Gates) == 0 {
+			return []string{"runs do their work again."}
+		}
 	}
 	switch {
 	case refused && !w.refused:

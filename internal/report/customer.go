@@ -70,6 +70,12 @@ type Hosting struct {
 	ObservedAt    *string `json:"observed_at"`
 }
 
+// HostingOf is the outside form of a hosting, without what bound it.
+func HostingOf(h reconcile.Hosting) Hosting {
+	return Hosting{ID: h.ID, Org: h.Org, Plan: planText(h.Plan), State: h.State.String(), Name: h.FriendlyName, Website: h.Website,
+		SuspendedByUs: Time(h.SuspendedByUs), ObservedAt: Time(h.ObservedAt)}
+}
+
 // ManualHold is "hands off", said by a person.
 type ManualHold struct {
 	ID           string  `json:"id"`

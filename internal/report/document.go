@@ -27,8 +27,25 @@ type Document struct {
 	Plans      []Plan   `json:"plans"`
 	Notes      []string `json:"notes"`
 	Gates      []string `json:"gates"` // evidence gates that failed
-	Error      string   `json:"error"`
-	Converged  bool     `json:"converged"`
+	// Targets are the subscriptions that were asked for, each with a word on it.
+	Targets   []Target `json:"targets,omitempty"`
+	Observed  bool     `json:"observed,omitempty"` // MODE=observe: nothing was done, whatever is planned
+	Stored    bool     `json:"stored,omitempty"`   // planned from the database; neither side was asked
+	Error     string   `json:"error"`
+	Converged bool     `json:"converged"`
+}
+
+// Target is a subscription that somebody asked for.
+type Target struct {
+	Subscription string    `json:"subscription"`
+	Known        bool      `json:"known"` // to Stripe, in this account and mode
+	Status       string    `json:"status"`
+	Customer     string    `json:"customer"`
+	Email        string    `json:"email"`
+	Hostings     []Hosting `json:"hostings"`
+	Changes      int       `json:"changes"`  // actions of this report that concern it
+	Withheld     int       `json:"withheld"` // holds
+	Summary      string    `json:"summary"`
 }
 
 // Stripe is what a run asked of Stripe and got.
@@ -121,7 +138,12 @@ func Of(r reconcile.Report) Document {
 		Gates:      append([]string{}, r.Run.Gates...),
 		Error:      r.Run.Error,
 		Converged:  r.Converged(),
+		Observed:   r.Observed,
+		Stored:     r.Stored,
 		Omitted:    r.Omitted.Total(),
+	}
+	for _, t := range r.Targets {
+		d.Targets = append(d.Targets, targetOf(t))
 	}
 	for class, n := range r.Omitted.Actions {
 		d.Counts.add(ActionOf(reconcile.ActionRecord{State: class.State}).State, n)
@@ -144,6 +166,15 @@ func Of(r reconcile.Report) Document {
 		d.PlanID = r.Plans[0].ID
 	}
 	return d
+}
+
+func targetOf(t reconcile.Target) Target {
+	out := Target{Subscription: t.Subscription, Known: t.Known, Status: t.Status, Customer: t.Customer, Email: t.Email, Hostings: []Hosting{},
+		Changes: t.Changes, Withheld: t.Withheld, Summary: t.Text}
+	for _, h := range t.Hostings {
+		out.Hostings = append(out.Hostings, HostingOf(h))
+	}
+	return out
 }
 
 // waiting are the actions of plans that nobody has approved: held, whatever a

@@ -27,6 +27,7 @@ func Text(w io.Writer, r reconcile.Report, s Style) error {
 	p.holds(rest)
 	p.plans(d.Plans, r.Dry)
 	p.notes(notes(r))
+	p.targets(r)
 	p.verdict(r, d, len(rest)+r.Omitted.Holds)
 	_, err := io.WriteString(w, p.b.String())
 	return err
@@ -218,29 +219,6 @@ func (p *printer) notes(all []string) {
 	p.linef("\n%s", p.Warn("Notes"))
 	for _, n := range all {
 		p.linef("  %s", Plain(n))
-	}
-}
-
-// verdict is the last line: the one that is read. withheld are the holds that no
-// plan speaks of.
-func (p *printer) verdict(r reconcile.Report, d Document, withheld int) {
-	held := r.Omitted.In(reconcile.ActionHeld)
-	for _, a := range d.Actions {
-		if a.Held {
-			held++
-		}
-	}
-	switch open := d.Counts.Planned - held; {
-	case d.Error != "":
-		p.linef("\n%s", p.Bad("The run failed: "+Plain(d.Error)))
-	case d.Converged:
-		p.linef("\n%s", p.Good("Everything is as it should be."))
-	case r.Partial && open+held+withheld+d.Counts.Applied+d.Counts.Failed == 0:
-		p.linef("\n%s", p.Warn("Not everything could be read, so this is not all; the notes say what."))
-	case r.Dry:
-		p.linef("\nA run would make %s; %d held for approval, %d withheld.", Count(open, "change"), held, withheld)
-	default:
-		p.linef("\n%d done, %d still to do, %d failed, %d held for approval, %d withheld.", d.Counts.Applied, open, d.Counts.Failed, held, withheld)
 	}
 }
 

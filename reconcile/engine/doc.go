@@ -118,6 +118,10 @@
 //   - None of ten mapped prices exists in the account; or one of the three oldest
 //     bound subscriptions is gone or cannot be read.
 //
+// A run with a closed gate is not converged: what was withheld for it is not known to be
+// wrong, and not known to be right. Neither is one while a plan waits for approval, whoever
+// it looked at.
+//
 // Numbers that look wrong hold all that would be taken away in plans, like a brake,
 // and approving one says that they are true: fewer than half of the entitled
 // subscriptions of the last listing, or more than half of all hostings that are up

@@ -107,53 +107,6 @@ func (r *run) replayAs(ctx context.Context, decide func(*reconcile.Customer) (re
 	})
 }
 
-// planStored is a dry run over what is stored, reading nothing outside.
-func (r *run) planStored(ctx context.Context) error {
-	r.setMode(reconcile.RunIncremental)
-	if err := r.recall(ctx); err != nil {
-		return err
-	}
-	mappings, err := r.Catalogue.Mappings(ctx)
-	if err != nil {
-		return err
-	}
-	plans, _, err := r.Catalogue.Plans(ctx)
-	if err != nil {
-		return err
-	}
-	r.catalog = reconcile.NewCatalog(mappings, plans)
-	if len(r.req.Subscriptions) > 0 {
-		if r.only, err = r.Queue.CustomersOf(ctx, r.req.Subscriptions); err != nil {
-			return err
-		}
-	}
-	if last, err := r.Cursors.Cursor(ctx, cursorCatalog); err != nil || last != "" && last != r.premises(mappings, plans) {
-		if err != nil {
-			return err
-		}
-		r.note("the settings, mappings or plans are others than the process at work planned with last: this shows only whom it has not planned yet; what the change means for the others shows when a run has begun with it")
-	}
-	if err := r.lookAround(ctx); err != nil {
-		return err
-	}
-	err = r.due(ctx, func(customers []reconcile.Customer) error {
-		for i := range customers {
-			d, err := r.decision(&customers[i])
-			if err != nil {
-				r.undecided(&customers[i], err)
-				continue
-			}
-			r.take(r.planned(&customers[i], d), false)
-		}
-		return nil
-	})
-	if err != nil {
-		return err
-	}
-	r.complete.Store(true)
-	return r.brake(ctx)
-}
-
 // planBatch plans some customers and records it. Those who failed before come after
 // the others and one by one, and not all of them where they fail again: see vainAfter.
 func (r *run) planBatch(ctx context.Context, customers []reconcile.Customer) error {

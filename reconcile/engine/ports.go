@@ -182,6 +182,9 @@ type HeldPlans interface {
 	// LastPlans returns of each kind the plan that waits, or is being stored, or else
 	// the newest one; without actions.
 	LastPlans(ctx context.Context) (map[reconcile.Kind]reconcile.HeldPlan, error)
+	// Waiting returns the plans that can be approved, newest first, with how many actions
+	// each has and without the actions.
+	Waiting(ctx context.Context) ([]reconcile.HeldPlan, error)
 	// Standing hands over what stands in plans: what waits for approval, what an
 	// approval releases at now, and what was released and not done in time, which is
 	// held again. What was done, and what SavePlanned finds to be no longer wanted,

@@ -3,6 +3,7 @@ package engine
 import (
 	"context"
 	"errors"
+	"slices"
 	"strings"
 
 	"github.com/sirupsen/logrus"
@@ -13,7 +14,8 @@ import (
 // report closes the run and tells what it did.
 func (r *run) report(ctx context.Context, runErr error) (reconcile.Report, error) {
 	ctx = context.WithoutCancel(ctx)
-	rep := reconcile.Report{Dry: r.req.Dry, Notes: r.notes, Plans: r.plans, Partial: r.partial, Waits: r.waits}
+	rep := reconcile.Report{Dry: r.req.Dry, Notes: r.notes, Plans: r.plans, Partial: r.partial, Waits: r.waits,
+		Observed: r.Policy.Mode == reconcile.Observe && !r.req.Dry, Stored: r.req.Stored}
 	rep.Omitted.Actions = map[reconcile.ActionClass]int{}
 	r.rec.Finished = r.clock()
 	r.rec.StripeCalls = r.Account.Requests() - r.rec.StripeCalls
@@ -23,6 +25,12 @@ func (r *run) report(ctx context.Context, runErr error) (reconcile.Report, error
 	}
 	w := &writing{run: r, rep: &rep, states: map[reconcile.ActionState]int{}, kinds: map[reconcile.HoldKind]int{}}
 	err := errors.Join(runErr, w.everything(ctx))
+	if runErr == nil {
+		err = errors.Join(err, w.waitingPlans(ctx), w.targets(ctx))
+	}
+	rep.Run = r.rec
+	converged := err == nil && rep.Converged()
+	r.rec.Converged = &converged
 	if !r.req.Stored {
 		err = errors.Join(err, r.History.EndRun(ctx, r.tok, r.rec, r.listedIf(runErr)))
 	}
@@ -30,6 +38,42 @@ func (r *run) report(ctx context.Context, runErr error) (reconcile.Report, error
 	r.log.WithFields(logrus.Fields{"mode": r.rec.Mode, "planned": r.rec.Planned, "applied": r.rec.Applied, "failed": r.rec.Failed,
 		"held": r.rec.Held, "stripe_requests": r.rec.StripeCalls, "enhance_requests": r.rec.EnhanceCalls}).Info("run finished")
 	return rep, err
+}
+
+// waitingPlans adds the plans of earlier runs that wait for approval: as long as one
+// does, not all is as it should be, whatever this run looked at.
+func (w *writing) waitingPlans(ctx context.Context) error {
+	waiting, err := w.Plans.Waiting(ctx)
+	for _, p := range waiting {
+		if p.Total > 0 && !slices.ContainsFunc(w.rep.Plans, func(known reconcile.HeldPlan) bool { return known.ID == p.ID }) {
+			w.rep.Plans = append(w.rep.Plans, p)
+		}
+	}
+	return err
+}
+
+// targets says a word on each subscription that somebody asked for.
+func (w *writing) targets(ctx context.Context) error {
+	if len(w.req.Subscriptions) == 0 {
+		return nil
+	}
+	customers, err := w.Queue.Customers(ctx, w.only)
+	if err != nil {
+		return err
+	}
+	for _, id := range distinct(w.req.Subscriptions) {
+		t := reconcile.UnknownTarget(id)
+		if w.req.Stored {
+			t.Text = "the process at work has stored no subscription " + id
+		}
+		for i := range customers {
+			if one, found := reconcile.TargetOf(&customers[i], id, w.rep.Actions, w.rep.Holds, w.Policy, w.now); found {
+				t = one
+			}
+		}
+		w.rep.Targets = append(w.rep.Targets, t)
+	}
+	return nil
 }
 
 func (r *run) listedIf(runErr error) *reconcile.ListedState {
