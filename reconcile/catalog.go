@@ -13,9 +13,14 @@ type Catalog struct {
 	plans   map[int]Plan
 }
 
-// target is what one mapping leads to: a plan, or the reason why not.
+// NotHosting stands as the plan of a mapping that says: what this price buys is no
+// hosting. A plan that is called so at the panel is mapped by its number.
+const NotHosting = "none"
+
+// target is what one mapping leads to: a plan, nothing at all, or the reason why not.
 type target struct {
 	plan    Plan
+	none    bool     // a person said that it is no hosting
 	problem HoldKind // "" when the plan is good
 	why     string
 }
@@ -40,6 +45,9 @@ func NewCatalog(mappings []Mapping, plans []Plan) *Catalog {
 // name. A number is never looked for among the names: when plan 2 is gone, one that
 // happens to be named "2" is not what its customers have paid for.
 func resolve(m Mapping, byID map[int]Plan, byName map[string][]Plan) target {
+	if m.Plan == NotHosting {
+		return target{none: true}
+	}
 	named := byName[m.Plan]
 	if id, err := strconv.Atoi(m.Plan); err == nil {
 		named = nil
@@ -87,13 +95,16 @@ func (c *Catalog) PlanFor(it Item) (Plan, string, bool) {
 	if !ok {
 		return Plan{}, "no mapping for price " + it.Price, false
 	}
+	if t.none {
+		return Plan{}, "price " + it.Price + " is mapped to none: it is no hosting", false
+	}
 	return t.plan, t.why, t.problem == ""
 }
 
 // units is how many hostings a subscription asks for, by the items that are mapped.
 func (c *Catalog) units(s *Subscription) (n int64) {
 	for i := range s.Items {
-		if t, ok := c.match(&s.Items[i]); ok && t.problem == "" && !s.Items[i].absurd() {
+		if t, ok := c.match(&s.Items[i]); ok && !t.none && t.problem == "" && !s.Items[i].absurd() {
 			n += s.Items[i].Quantity
 		}
 	}

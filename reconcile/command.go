@@ -19,6 +19,11 @@ func UnbindCommand(sub string, hosting int64) string {
 	return fmt.Sprintf("stripe-enhance customers unbind %s %d --reason 'it is not its hosting'", sub, hosting)
 }
 
+// MapCommand maps a price to a plan, or to none.
+func MapCommand(price, plan string) string {
+	return "stripe-enhance mappings set " + price + " " + plan
+}
+
 func bindCommand(unit, what, why string, flags ...string) string {
 	text := "stripe-enhance customers bind " + unit + " " + what
 	for _, f := range flags {

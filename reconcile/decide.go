@@ -81,7 +81,8 @@ type judged struct {
 	*Subscription
 	verdict
 	items  []Item // by (created, id)
-	mapped bool   // at least one item is mapped
+	mapped bool   // at least one item is mapped to a plan, be it one that is not there
+	none   bool   // a person said of every item that it is no hosting
 	domain string // Domain in its one form; "": none, or unreadable
 	adrift int64  // the hosting that its metadata names and that is gone; 0: none
 }
@@ -144,14 +145,15 @@ func (pl *planner) judge() {
 }
 
 // units spreads one entitled subscription into wants. Unmapped items beside
-// mapped ones are extras and ignored.
+// mapped ones are extras and ignored, and so is what a person said to be no hosting.
 func (pl *planner) units(i int) {
 	s := &pl.subs[i]
+	s.none = len(s.items) > 0
 	for j := range s.items {
 		it := &s.items[j]
 		t, ok := pl.cat.match(it)
-		s.mapped = s.mapped || ok
-		if s.stance != stanceUp || !ok {
+		s.mapped, s.none = s.mapped || ok && !t.none, s.none && t.none
+		if s.stance != stanceUp || !ok || t.none {
 			continue
 		}
 		switch {
@@ -200,9 +202,33 @@ func (s *judged) item(id string) *Item {
 // absurd tells a quantity that cannot be a number of hostings.
 func (it *Item) absurd() bool { return it.Quantity < 0 || it.Quantity > maxUnits }
 
+// hold adds a hold, with whom and what it is about as far as that is known.
 func (pl *planner) hold(h Hold) {
 	h.Customer = pl.c.ID
+	h.Email = strings.TrimSpace(pl.buyerOf(h.Subscription).Email)
+	if h.Org == "" {
+		h.Org = pl.orgOf(h.Hosting)
+	}
 	pl.out.Holds = append(pl.out.Holds, h)
+}
+
+// orgOf is the org of a hosting, else the customer's; "": none is known.
+func (pl *planner) orgOf(hosting int64) string {
+	if i := pl.hostingIndex(hosting); hosting != 0 && i >= 0 {
+		return pl.c.Hostings[i].Org
+	}
+	for i := range pl.links {
+		if hosting != 0 && pl.links[i].Hosting == hosting {
+			return pl.links[i].Org
+		}
+	}
+	switch {
+	case hosting != 0:
+		return ""
+	case pl.c.Org != nil:
+		return pl.c.Org.ID
+	}
+	return pl.org.id
 }
 
 func (pl *planner) act(a Action) {

@@ -106,9 +106,11 @@ func (a Action) Subject() string {
 type HoldKind string
 
 const (
-	HoldBrake             HoldKind = "brake"
-	HoldGrace             HoldKind = "grace"
-	HoldUnmapped          HoldKind = "unmapped"
+	HoldBrake    HoldKind = "brake"
+	HoldGrace    HoldKind = "grace"
+	HoldUnmapped HoldKind = "unmapped"
+	// HoldNotHosting: a hosting was made for what a person says is no hosting.
+	HoldNotHosting        HoldKind = "not_hosting"
 	HoldPlanMissing       HoldKind = "plan_missing"
 	HoldPlanAmbiguous     HoldKind = "plan_ambiguous"
 	HoldAmbiguous         HoldKind = "ambiguous"
@@ -143,11 +145,23 @@ type Hold struct {
 	Kind         HoldKind
 	Customer     string // Customer.ID
 	Subscription string
+	Email        string // of who has the subscription, else of the customer; "": none is known
+	Org          string // of the hosting, else of the customer; "": none is known
 	Hosting      int64
 	ActionID     string // the action withheld, where there is one
 	Reason       string // a sentence for people: what, to whom, what to do
 	Until        time.Time
+	// Manual is what the person said by whose hold this is withheld; 0: nobody did.
+	Manual ManualKind
 }
+
+// Withheld is the hold of an action.
+func (a Action) Withheld(kind HoldKind, reason string) Hold {
+	return Hold{Kind: kind, Customer: a.Customer, Subscription: a.Subscription, Email: a.Email, Org: a.Org, Hosting: a.Hosting, ActionID: a.ID, Reason: reason}
+}
+
+// Settled tells that a person has decided that it is to be so: nothing waits for anybody.
+func (h Hold) Settled() bool { return h.Manual == Ignore }
 
 // NeedKind is something the planner wants read before it decides.
 type NeedKind uint8

@@ -22,9 +22,9 @@
 //  8. any other status, or an answer that cannot be read: nothing new; what exists stays, and you are told
 //  9. pause_collection: as PAUSED_COLLECTION says, for what would be active
 //  10. cancel_at_period_end: no difference until Stripe says canceled
-//  11. a mapping: found by price id before lookup key before product id; a plan that is a number is its id, anything else its exact name
+//  11. a mapping: found by price id before lookup key before product id; a plan that is a number is its id, none says that it is no hosting, anything else is its exact name
 //  12. a price without a mapping, or whose plan does not exist or exists twice: nothing new for it; what exists stays, and you are told
-//  13. unmapped items beside mapped ones: extras, ignored
+//  13. unmapped items beside mapped ones, and items mapped to none: extras, ignored; a hosting that was made for one before it was mapped to none stays as it is, and you are told
 //  14. quantity: as many hostings; outside of 0 to 100, nothing new, what exists stays, and you are told
 //
 // # What is done about it
@@ -56,7 +56,13 @@
 //     subscription stays when one that may have replaced it has come without a
 //     mapping, or when it was found up long after the end by a database that knew
 //     nothing of it, or when it is named in the metadata of one that has none and
-//     cannot be given one yet, unless that is to be suspended too. No hosting goes
+//     cannot be given one yet, unless that is to be suspended too.
+//     That of an item which is mapped to none by now, or in whose place one has come
+//     that is, may serve another item of its subscription; else it stays, up or
+//     suspended as it is, while the subscription lives, and is told (not_hosting): a
+//     mapping is a word about what is sold, and not about whose site goes. A person
+//     says that with "customers unbind", and does in the panel what is to be done. When
+//     the subscription is unpaid or ends, it follows that like any other. No hosting goes
 //     while another one, which the customer still pays for or which the metadata of
 //     what is paid for names, is gone: it may be the only one left.
 //     No hosting with something on it (a website, a mailbox, a database; read when one
@@ -120,7 +126,8 @@
 //  29. Grace, a status we do not know, a price without a mapping, back-off and
 //     parking are told as holds.
 //  30. People's holds withhold: "no-suspend" what takes away, "keep-suspended" what
-//     resumes, "ignore" everything; what is said of a subscription stands for the
+//     resumes, "ignore" everything, and what else would be told of it; a run that
+//     leaves nothing but that has converged. What is said of a subscription stands for the
 //     hostings that were made for it, whoever has taken them over. So does
 //     MODE=provision what takes away. When every hosting of a new org is withheld,
 //     so is the org.

@@ -208,7 +208,7 @@ func TestWithholdingCreatesKeepsTheRest(t *testing.T) {
 	if diff := cmp.Diff("resume:sub_1/1:7, create_website:sub_1/1:a.example.com, hold duplicate", told(d)); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
 	}
-	want := reconcile.Hold{Kind: reconcile.HoldDuplicate, Customer: "cus_1", Subscription: "sub_1", ActionID: "create_subscription:sub_1/2:1",
+	want := reconcile.Hold{Kind: reconcile.HoldDuplicate, Customer: "cus_1", Subscription: "sub_1", Email: "a@example.com", Org: "org-1", ActionID: "create_subscription:sub_1/2:1",
 		Reason: `create_subscription is withheld (sub_1 is active and pays for plan "Basic", and there is no hosting for it): another installation is at work`}
 	if !slices.Contains(d.Holds, want) {
 		t.Errorf("holds: %+v", d.Holds)

@@ -26,7 +26,10 @@ func (pl *planner) outcome() {
 // is neither. It looks at nothing else of the customer, so that it can be told of one
 // about whom Decide cannot decide.
 func FailureHold(c *Customer, now time.Time) (h Hold, ok bool) {
-	h = Hold{Kind: HoldRetry, Customer: c.ID, Until: c.RetryAfter}
+	h = Hold{Kind: HoldRetry, Customer: c.ID, Email: c.Email, Until: c.RetryAfter}
+	if c.Org != nil {
+		h.Org = c.Org.ID
+	}
 	switch {
 	case !c.Parked.IsZero():
 		h.Kind, h.Until = HoldParked, time.Time{}
@@ -59,6 +62,9 @@ func (pl *planner) onSubscription(s *judged, i int) {
 	for j := range pl.links {
 		linked = linked || pl.links[j].sub == i
 	}
+	if s.none && !linked {
+		return // a person said that it is no hosting: whatever becomes of it is nothing to us
+	}
 	switch why, unread := strings.CutPrefix(s.StatusText, Unreadable); {
 	case s.holdKind == HoldUnknownStatus && unread:
 		pl.hold(Hold{Kind: HoldUnknownStatus, Subscription: s.ID, Reason: fmt.Sprintf(
@@ -69,9 +75,9 @@ func (pl *planner) onSubscription(s *judged, i int) {
 	case s.holdKind == HoldGone && linked:
 		pl.hold(Hold{Kind: HoldGone, Subscription: s.ID, Reason: fmt.Sprintf(
 			"Stripe says that %s does not exist, though a hosting is bound to it: is this the right account's key? The hosting stays as it is", s.ID)})
-	case s.stance == stanceUp && !s.mapped && !pl.saidUnmapped(s.ID):
+	case s.stance == stanceUp && !s.mapped && !s.none && !pl.saidUnmapped(s.ID):
 		pl.hold(Hold{Kind: HoldUnmapped, Subscription: s.ID, Reason: fmt.Sprintf(
-			"no price of %s is mapped to a plan (%s): `stripe-enhance mappings set PRICE PLAN`", s.ID, priceList(s.items))})
+			"no price of %s is mapped to a plan (%s): `stripe-enhance mappings set PRICE PLAN`", s.ID, priceList(pl.unmapped(s)))})
 	}
 	if s.lapseUnknown() && (linked || s.mapped) {
 		pl.need(Need{Kind: NeedSubscription, Subscription: s.ID})
@@ -91,6 +97,16 @@ func (pl *planner) saidUnmapped(sub string) bool {
 		}
 	}
 	return false
+}
+
+// unmapped are the items of which nobody has said what they buy.
+func (pl *planner) unmapped(s *judged) (items []Item) {
+	for i := range s.items {
+		if _, ok := pl.cat.match(&s.items[i]); !ok {
+			items = append(items, s.items[i])
+		}
+	}
+	return items
 }
 
 func priceList(items []Item) string {
@@ -128,8 +144,11 @@ func (m *ManualHold) inForce(now time.Time) bool { return m.Until.IsZero() || no
 
 func (pl *planner) holdManual(m *ManualHold, a Action) {
 	what := "nothing is done for this customer"
-	if a.ID != "" {
+	switch {
+	case a.ID != "":
 		what = a.Kind.String() + " is withheld"
+	case a.Subscription != "":
+		what = "nothing is done for " + a.Subscription
 	}
 	until := "until it is removed"
 	if !m.Until.IsZero() {
@@ -139,7 +158,24 @@ func (pl *planner) holdManual(m *ManualHold, a Action) {
 	if m.Reason != "" {
 		reason += " (" + m.Reason + ")"
 	}
-	pl.hold(Hold{Kind: HoldManual, Subscription: a.Subscription, Hosting: a.Hosting, ActionID: a.ID, Until: m.Until, Reason: reason})
+	pl.hold(Hold{Kind: HoldManual, Subscription: a.Subscription, Hosting: a.Hosting, ActionID: a.ID, Until: m.Until, Reason: reason, Manual: m.Kind})
+}
+
+// leaveAlone drops what is said of a subscription that a person wants left alone, and
+// says that in its place. What an action waits for stands: it is withheld by itself.
+func (pl *planner) leaveAlone() {
+	for i := range pl.c.Manual {
+		m := &pl.c.Manual[i]
+		if m.Kind != Ignore || m.Subscription == "" || !m.inForce(pl.now) {
+			continue
+		}
+		said := len(pl.out.Holds)
+		pl.out.Holds = slices.DeleteFunc(pl.out.Holds, func(h Hold) bool { return h.Subscription == m.Subscription && h.ActionID == "" && h.Kind != HoldManual })
+		if len(pl.out.Holds) < said {
+			pl.at(m.Until)
+			pl.holdManual(m, Action{Subscription: m.Subscription})
+		}
+	}
 }
 
 // filter withholds what people and the mode forbid.
@@ -152,13 +188,13 @@ func (pl *planner) filter() {
 			continue
 		}
 		if pl.policy.Mode != Enforce && pl.policy.Mode != Observe && pl.cat.Takes(a) {
-			pl.hold(Hold{Kind: HoldMode, Subscription: a.Subscription, Hosting: a.Hosting, ActionID: a.ID,
-				Reason: a.Kind.String() + " is withheld because MODE is " + pl.policy.Mode.String() + ": " + a.Reason})
+			pl.hold(a.Withheld(HoldMode, a.Kind.String()+" is withheld because MODE is "+pl.policy.Mode.String()+": "+a.Reason))
 			continue
 		}
 		kept = append(kept, a)
 	}
 	pl.out.Actions = withoutEmptyOrg(kept)
+	pl.leaveAlone()
 }
 
 // withoutEmptyOrg drops a new org, and the invitation to it, when everything that
@@ -257,8 +293,7 @@ func Withhold(d Decision, cat *Catalog, kind HoldKind, reason string) Decision {
 			kept = append(kept, a)
 			continue
 		}
-		d.Holds = append(d.Holds, Hold{Kind: kind, Customer: a.Customer, Subscription: a.Subscription, Hosting: a.Hosting,
-			ActionID: a.ID, Reason: fmt.Sprintf("%s of hosting %d is withheld (%s): %s", a.Kind, a.Hosting, a.Reason, reason)})
+		d.Holds = append(d.Holds, a.Withheld(kind, fmt.Sprintf("%s of hosting %d is withheld (%s): %s", a.Kind, a.Hosting, a.Reason, reason)))
 	}
 	d.Actions = kept
 	return d

@@ -46,7 +46,8 @@ const MostReported = 5_000
 // Omitted is what a report counts and does not list.
 type Omitted struct {
 	Actions map[ActionClass]int
-	Holds   int // without those of the brake
+	Holds   int // without those of the brake, and without those settled
+	Settled int // holds with which a person has decided the matter
 	Brakes  int // holds of the brake
 }
 
@@ -69,7 +70,7 @@ func (o Omitted) In(states ...ActionState) int {
 
 // Total is everything that is not listed.
 func (o Omitted) Total() int {
-	n := o.Holds + o.Brakes
+	n := o.Holds + o.Settled + o.Brakes
 	for _, count := range o.Actions {
 		n += count
 	}
@@ -79,8 +80,20 @@ func (o Omitted) Total() int {
 // Converged reports whether what is wanted is what there is: nothing planned,
 // withheld or failed, no plan waits for approval, everything was looked at that was to
 // be, and what was seen was believed. With a closed gate nobody knows what is wanted.
+// What a person wants left alone is as it is wanted.
 func (r Report) Converged() bool {
-	return r.Run.Error == "" && len(r.Run.Gates) == 0 && !r.Partial && r.Waits == "" && r.Pending() == 0 && len(r.Holds) == 0 && len(r.Plans) == 0
+	return r.Run.Error == "" && len(r.Run.Gates) == 0 && !r.Partial && r.Waits == "" && r.Pending() == 0 && r.Withheld() == 0 && len(r.Plans) == 0
+}
+
+// Withheld counts the holds that wait for somebody or something.
+func (r Report) Withheld() int {
+	n := r.Omitted.Holds + r.Omitted.Brakes
+	for i := range r.Holds {
+		if !r.Holds[i].Settled() {
+			n++
+		}
+	}
+	return n
 }
 
 // Pending counts the actions that are wanted and not done.

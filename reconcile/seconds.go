@@ -84,8 +84,7 @@ func WithholdCreates(d Decision, reason string) Decision {
 			kept = append(kept, a)
 		}
 		if a.Kind == CreateSubscription {
-			d.Holds = append(d.Holds, Hold{Kind: HoldDuplicate, Customer: a.Customer, Subscription: a.Subscription, ActionID: a.ID,
-				Reason: fmt.Sprintf("%s is withheld (%s): %s", a.Kind, a.Reason, reason)})
+			d.Holds = append(d.Holds, a.Withheld(HoldDuplicate, fmt.Sprintf("%s is withheld (%s): %s", a.Kind, a.Reason, reason)))
 		}
 	}
 	d.Actions = slices.DeleteFunc(kept, func(a Action) bool {

@@ -19,6 +19,8 @@ func (pl *planner) lostMapping(l *link) string {
 	case !ok:
 		return fmt.Sprintf("price %s of %s has a hosting but no mapping any more: it stays as it is; map the price again with `stripe-enhance mappings set %s PLAN`",
 			it.Price, s.ID, it.Price)
+	case t.none:
+		return "" // a person said so: see saidNone
 	case t.problem != "":
 		return t.why
 	case it.absurd():
@@ -45,9 +47,11 @@ func (pl *planner) leftover(l *link) {
 		l.stance, l.reason = s.stance, s.why(s.Subscription, pl.policy)
 	case pl.lostMapping(l) != "":
 		l.stance, l.reason = pl.keep(pl.lostKind(l), l, pl.lostMapping(l))
+	case pl.saidNone(s, l) != "":
+		l.stance, l.reason = pl.keep(HoldNotHosting, l, pl.saidNone(s, l))
 	case s.item(l.Item) != nil:
 		l.stance, l.reason = pl.surplus(s, l, fmt.Sprintf("item %s of %s now has quantity %d", l.Item, s.ID, s.item(l.Item).Quantity))
-	case !s.mapped:
+	case !s.mapped && !s.none:
 		l.stance = stanceKeep // said once for the subscription
 	default:
 		l.stance, l.reason = pl.itemGone(s, l)
@@ -71,7 +75,7 @@ const (
 func (pl *planner) ended(s *judged, l *link, reason string) (stance, string) {
 	if n := pl.successor(s); n != nil {
 		return pl.keep(HoldUnmapped, l, fmt.Sprintf("%s, but %s (%s) has come without a mapping: hosting %d stays as it is until `stripe-enhance mappings set PRICE PLAN`",
-			reason, n.ID, priceList(n.items), l.Hosting))
+			reason, n.ID, priceList(pl.unmapped(n)), l.Hosting))
 	}
 	switch n := pl.namedBy(l); {
 	case n == nil:
@@ -113,10 +117,13 @@ func (pl *planner) successor(s *judged) *judged {
 // short tells that a subscription has fewer hostings than it asks for, so that it may
 // be using one that is bound to another.
 func (pl *planner) short(sub int) bool {
+	if pl.subs[sub].none {
+		return false
+	}
 	asks := int64(0)
 	for i := range pl.subs[sub].items {
 		it := &pl.subs[sub].items[i]
-		if _, ok := pl.cat.match(it); ok || !pl.subs[sub].mapped {
+		if t, ok := pl.cat.match(it); !t.none && (ok || !pl.subs[sub].mapped) {
 			asks += it.Quantity
 		}
 	}
@@ -138,6 +145,9 @@ func (pl *planner) itemGone(s *judged, l *link) (stance, string) {
 // something else that it may have to serve, of which the plan is not known.
 func (pl *planner) surplus(s *judged, l *link, reason string) (stance, string) {
 	it := pl.awaits(l)
+	if n := pl.becameNone(l); it == nil && n != nil {
+		return pl.keep(HoldNotHosting, l, becameNoHosting(reason, l, n))
+	}
 	if it == nil {
 		return pl.unlessLast(l, stanceDown, reason)
 	}
@@ -193,18 +203,61 @@ func (pl *planner) awaits(l *link) *Item {
 		case it.ID == l.Item:
 		case pl.unclear(it):
 			return it
-		case !ok && (it.Created.IsZero() || !it.Created.Before(l.At)):
+		case !ok && cameAfter(it, l):
 			return it
 		}
 	}
 	return nil
 }
 
+// cameAfter tells that an item is newer than a binding, or of unknown age.
+func cameAfter(it *Item, l *link) bool { return it.Created.IsZero() || !it.Created.Before(l.At) }
+
+// saidNone is the sentence for a hosting that was made for what a person says is no
+// hosting: its item is there and its price is mapped to none, or it is not known which
+// item it serves and all of them are; empty when that is not so. The mapping changed
+// under it, which ends nothing: who uses the hosting only a person knows.
+func (pl *planner) saidNone(s *judged, l *link) string {
+	it := s.item(l.Item)
+	if it == nil {
+		if l.Item == "" && s.none {
+			return noItemIsHosting(s, l, priceList(s.items))
+		}
+		return ""
+	}
+	if t, ok := pl.cat.match(it); ok && t.none {
+		return isNoHosting(s, l, it, pl.planOf(l))
+	}
+	return ""
+}
+
+// becameNone finds an item that came after a binding and that a person says is no
+// hosting: what the item of the binding was turned into, perhaps, with the wrong
+// mapping. nil when there is none.
+func (pl *planner) becameNone(l *link) *Item {
+	s := &pl.subs[l.sub]
+	for i := range s.items {
+		if t, ok := pl.cat.match(&s.items[i]); ok && t.none && s.items[i].ID != l.Item && cameAfter(&s.items[i], l) {
+			return &s.items[i]
+		}
+	}
+	return nil
+}
+
+// planOf is what to map a price to so that a hosting keeps its plan: the number of
+// that, or PLAN while it is not known.
+func (pl *planner) planOf(l *link) string {
+	if l.hosting < 0 || pl.c.Hostings[l.hosting].Plan == 0 {
+		return "PLAN"
+	}
+	return num(int64(pl.c.Hostings[l.hosting].Plan))
+}
+
 // unclear tells that an item is mapped, and yet nobody can tell what it buys: its plan
 // cannot be found, or it asks for an absurd number.
 func (pl *planner) unclear(it *Item) bool {
 	t, ok := pl.cat.match(it)
-	return ok && (t.problem != "" || it.absurd())
+	return ok && !t.none && (t.problem != "" || it.absurd())
 }
 
 // linksOf counts the hostings of a subscription.
@@ -240,6 +293,7 @@ func (pl *planner) spare(sub int) bool {
 		it := &pl.subs[sub].items[i]
 		t, ok := pl.cat.match(it)
 		switch {
+		case t.none:
 		case it.absurd():
 			return false
 		case !ok || t.problem != "":

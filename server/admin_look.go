@@ -116,8 +116,7 @@ func (s *Server) braked(ctx context.Context, d *dashboardDocument) error {
 			if len(d.Holds) == dashboardHolds {
 				return err
 			}
-			d.Holds = append(d.Holds, report.HoldOf(reconcile.Hold{Kind: reconcile.HoldBrake, Customer: a.Customer, Subscription: a.Subscription,
-				Hosting: a.Hosting, ActionID: a.ID, Reason: fmt.Sprintf("%s is held in plan %s: %s", a.Kind, p.ID, p.Reason)}))
+			d.Holds = append(d.Holds, report.HoldOf(a.Withheld(reconcile.HoldBrake, fmt.Sprintf("%s is held in plan %s: %s", a.Kind, p.ID, p.Reason))))
 		}
 	}
 	return err

@@ -230,10 +230,13 @@ func freshKeys(ctx context.Context, c conn, run string, actions []reconcile.Acti
 type storedHold struct {
 	Kind         string `json:"kind"`
 	Subscription string `json:"subscription,omitempty"`
+	Email        string `json:"email,omitempty"`
+	Org          string `json:"org,omitempty"`
 	Hosting      int64  `json:"hosting,omitempty"`
 	Action       string `json:"action,omitempty"`
 	Reason       string `json:"reason"`
-	Until        int64  `json:"until,omitempty"` // microseconds since 1970
+	Until        int64  `json:"until,omitempty"`  // microseconds since 1970
+	Manual       string `json:"manual,omitempty"` // reconcile.ManualKind
 }
 
 // encodeHolds is the value of the column held: NULL when nothing is held.
@@ -243,7 +246,10 @@ func encodeHolds(holds []reconcile.Hold) any {
 	}
 	stored := make([]storedHold, len(holds))
 	for i, h := range holds {
-		stored[i] = storedHold{clean(string(h.Kind)), clean(h.Subscription), h.Hosting, clean(h.ActionID), clean(h.Reason), micros(h.Until)}
+		stored[i] = storedHold{clean(string(h.Kind)), clean(h.Subscription), clean(h.Email), clean(h.Org), h.Hosting, clean(h.ActionID), clean(h.Reason), micros(h.Until), ""}
+		if h.Manual != 0 {
+			stored[i].Manual = h.Manual.String()
+		}
 	}
 	return document(stored)
 }
@@ -259,7 +265,8 @@ func decodeHolds(customer string, b []byte) ([]reconcile.Hold, error) {
 	holds := make([]reconcile.Hold, len(stored))
 	for i, h := range stored {
 		holds[i] = reconcile.Hold{Kind: reconcile.HoldKind(h.Kind), Customer: customer, Subscription: h.Subscription,
-			Hosting: h.Hosting, ActionID: h.Action, Reason: h.Reason, Until: fromMicros(h.Until)}
+			Email: h.Email, Org: h.Org, Hosting: h.Hosting, ActionID: h.Action, Reason: h.Reason, Until: fromMicros(h.Until),
+			Manual: reconcile.ParseManualKind(h.Manual)}
 	}
 	return holds, nil
 }

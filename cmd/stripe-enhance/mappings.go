@@ -15,7 +15,9 @@ import (
 
 const mappingsLong = `A mapping says which plan a price buys. The billing id is a price id, a lookup key
 or a product id; where several match, the price wins over the lookup key and the
-lookup key over the product. The plan is Enhance's number or the exact name.`
+lookup key over the product. The plan is Enhance's number or the exact name; "none"
+says that what the price buys is not hosting, such as a newsletter: nothing is made
+for it, and nothing is held. A plan that is called none is mapped by its number.`
 
 func (p *program) mappingsCommand() *cobra.Command {
 	c := &cobra.Command{
@@ -75,7 +77,8 @@ func (p *program) mappingsSet() *cobra.Command {
 		Args: arguments("BILLING_ID", "PLAN"),
 		Example: "  stripe-enhance mappings set price_1NqAbCdEf 2\n" +
 			"  stripe-enhance mappings set pro_monthly 'Pro hosting'\n" +
-			"  stripe-enhance mappings set prod_AbCdEf 3 --unchecked",
+			"  stripe-enhance mappings set prod_AbCdEf 3 --unchecked\n" +
+			"  stripe-enhance mappings set price_newsletter none",
 		RunE: func(c *cobra.Command, args []string) error {
 			m := reconcile.Mapping{BillingID: strings.TrimSpace(args[0]), Plan: strings.TrimSpace(args[1])}
 			if m.BillingID == "" || m.Plan == "" {
@@ -99,6 +102,9 @@ func (p *program) mappingsSet() *cobra.Command {
 func (p *program) printSet(m reconcile.Mapping) error {
 	if p.format == formatJSON {
 		return report.WriteJSON(p.out, mappingDocument{provider, m.BillingID, m.Plan})
+	}
+	if m.Plan == reconcile.NotHosting {
+		return p.printf("%s is not hosting: nothing is made for it; what was made for it before stays as it is, and the next run names it\n", report.Plain(m.BillingID))
 	}
 	return p.printf("%s buys plan %s\n", report.Plain(m.BillingID), report.Plain(m.Plan))
 }

@@ -212,9 +212,14 @@ func (o *outside) verb(ts *testscript.TestScript, args []string) {
 		"odd": func(id string) error {
 			return o.simulated.Edit(id, func(s *simulator.Subscription) { s.Items = append(s.Items, s.Items[0]) })
 		},
-		"strange":  func(id string) error { return o.simulated.SetStatus(id, "dormant") },
-		"upgrade":  func(id string) error { return o.simulated.ChangePrice(id, "", "price_pro_monthly") },
-		"two":      func(id string) error { return o.simulated.SetQuantity(id, "", 2) },
+		"strange": func(id string) error { return o.simulated.SetStatus(id, "dormant") },
+		"upgrade": func(id string) error { return o.simulated.ChangePrice(id, "", "price_pro_monthly") },
+		"two":     func(id string) error { return o.simulated.SetQuantity(id, "", 2) },
+		"news": func(id string) error {
+			_, err := o.simulated.AddItem(id, "newsletter", 1)
+			return err
+		},
+		"onlynews": func(id string) error { return o.simulated.RemoveItem(id, "") },
 		"billed90": func(id string) error { return o.simulated.BillExtra(id, 90*24*time.Hour) },
 	}
 	switch {

@@ -10,6 +10,7 @@ var advice = map[reconcile.HoldKind]string{
 	reconcile.HoldBrake:             "many at once is either a sale or a mistake: look at the plan, then approve it, or mend the cause and it goes away",
 	reconcile.HoldGrace:             "nothing: Stripe keeps trying the card; a payment lifts it, otherwise it is suspended at the time shown",
 	reconcile.HoldUnmapped:          "map the price: stripe-enhance mappings suggest, then stripe-enhance mappings set BILLING_ID PLAN",
+	reconcile.HoldNotHosting:        "run the command that the sentence names: unbind the hosting, or map the price to its plan again",
 	reconcile.HoldPlanMissing:       "create the plan in the panel, or map to another: stripe-enhance mappings set BILLING_ID PLAN",
 	reconcile.HoldPlanAmbiguous:     "map to the plan's number instead of its name",
 	reconcile.HoldAmbiguous:         "nothing yet: what was sent is looked for before anything is sent again",

@@ -86,10 +86,13 @@ type Hold struct {
 	Customer     string  `json:"customer"`
 	Subscription string  `json:"subscription"`
 	Kind         string  `json:"kind"`
+	Email        string  `json:"email,omitempty"`
 	Action       string  `json:"action,omitempty"`
+	Org          string  `json:"org,omitempty"`
 	Hosting      int64   `json:"hosting,omitempty"`
 	Reason       string  `json:"reason"`
-	Until        *string `json:"until"` // null: until something changes
+	Until        *string `json:"until"`            // null: until something changes
+	Manual       string  `json:"manual,omitempty"` // what a person said by whose hold it is withheld
 }
 
 // Counts sums up the two lists and what was omitted: every action is counted once,
@@ -158,7 +161,7 @@ func Of(r reconcile.Report) Document {
 	for _, h := range r.Holds {
 		d.Holds = append(d.Holds, HoldOf(h))
 	}
-	d.Counts.Held = len(d.Holds) + r.Omitted.Holds + r.Omitted.Brakes
+	d.Counts.Held = len(d.Holds) + r.Omitted.Holds + r.Omitted.Settled + r.Omitted.Brakes
 	for _, p := range r.Plans {
 		d.Plans = append(d.Plans, PlanOf(p))
 	}
@@ -258,11 +261,18 @@ func planText(id int) string {
 
 // HoldOf makes the outside form of a hold.
 func HoldOf(h reconcile.Hold) Hold {
+	manual := ""
+	if h.Manual != 0 {
+		manual = h.Manual.String()
+	}
 	return Hold{
+		Manual:       manual,
 		Customer:     h.Customer,
 		Subscription: h.Subscription,
 		Kind:         string(h.Kind),
 		Action:       h.ActionID,
+		Email:        h.Email,
+		Org:          h.Org,
 		Hosting:      h.Hosting,
 		Reason:       h.Reason,
 		Until:        Time(h.Until),

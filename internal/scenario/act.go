@@ -196,6 +196,9 @@ func (y *play) operator(st Step) error {
 	case MapSwap:
 		next[price] = strconv.Itoa(1 + st.Pick/3%3)
 		return y.remap(next)
+	case MapNone:
+		next[y.prices[st.Pick%len(y.prices)]] = reconcile.NotHosting
+		return y.remap(next)
 	case MapRestore:
 		return y.remap(y.offer)
 	case Approve:

@@ -302,7 +302,7 @@ func (y *play) needed(e simulator.Effect, s shot, b *bill) string {
 	case keep:
 		return "the status is " + b.status
 	case up:
-		if !b.mapped {
+		if !b.mapped && (b.none < b.items || b.turned) {
 			return "it is " + b.status + " and nothing of it is mapped"
 		}
 		if others := y.serving(e.Hosting, s, func(o *bill) bool { return o == b || o.party == b.party && o.stance == ended }); others < b.units {

@@ -35,6 +35,7 @@ func Generate(seed uint64) Scenario {
 	existing(&s, g.people, g.id)
 	largeOrders(&s, g.people, g.id)
 	words(&s, g.people, g.id)
+	notHosting(&s, g.people, g.id)
 	return s
 }
 

@@ -31,6 +31,8 @@ type ledger struct {
 	orgs      map[string]string    // orgs made through the API → party
 	emptied   map[string]bool      // orgs in which staff deleted or renamed a hosting
 	most      map[string]int       // subscription → most units it ever had at once
+	sold      map[string]bool      // items that were mapped to a plan at some time
+	soldIn    map[string]bool      // subscriptions with such items
 	more      map[string]int       // subscription → hostings that a person said do not serve it, and others are to
 	days      []dated              // effects that a brake counts
 	approvals []approval
@@ -111,6 +113,7 @@ func (l *ledger) begin(offer map[string]int) {
 	for price, plan := range offer {
 		l.offer[price] = strconv.Itoa(plan)
 	}
+	l.sold, l.soldIn = map[string]bool{}, map[string]bool{}
 	l.owner, l.makers = map[string]string{}, map[string]maker{}
 	l.read, l.emptied, l.up = map[int]bool{}, map[string]bool{}, map[string]time.Time{}
 	l.well, l.forgiven = map[string]bool{}, map[string]time.Time{}
@@ -138,6 +141,9 @@ type bill struct {
 	status    string
 	stance    stance
 	units     int  // of items that are mapped to a plan
+	none      int  // items that the operator says are no hosting
+	turned    bool // one of those was sold as hosting before
+	items     int
 	whole     bool // every item is mapped to a plan
 	mapped    bool // at least one is
 	plans     []int
@@ -192,14 +198,17 @@ func (y *play) watch() {
 
 // judge applies the policy, as the README tells it, to one subscription.
 func (y *play) judge(sub simulator.Subscription, plans map[string]int, now time.Time) *bill {
-	b := &bill{id: sub.ID, status: sub.Status, whole: true}
+	b := &bill{id: sub.ID, status: sub.Status, whole: true, items: len(sub.Items)}
 	for _, it := range sub.Items {
+		if y.sellsNone(sub, it, b) {
+			continue
+		}
 		plan := plans[y.mappings[it.Price]]
 		if y.mappings[it.Price] == "" || plan == 0 || it.Quantity > 100 {
 			b.whole = false
 			continue
 		}
-		b.mapped = true
+		b.mapped, y.sold[it.ID], y.soldIn[sub.ID] = true, true, true
 		for range it.Quantity {
 			b.plans = append(b.plans, plan)
 			b.units++

@@ -230,7 +230,7 @@ func (y *play) act(st Step) error {
 		return y.install()
 	case CopyDB, LoseDB, RestoreDB:
 		return y.disaster(st)
-	case MapRemove, MapBreak, MapSwap, MapRestore, HoldAdd, HoldRemove, Approve, SaidNew, Unbind, Rebind:
+	case MapRemove, MapBreak, MapSwap, MapNone, MapRestore, HoldAdd, HoldRemove, Approve, SaidNew, Unbind, Rebind:
 		return y.operator(st)
 	case BuildSite, DropSite, StaffMove:
 		return y.website(st)

@@ -86,6 +86,7 @@ const (
 	MapRemove    Kind = "unmaps a price"      // Pick
 	MapBreak     Kind = "maps to no plan"     // Pick
 	MapSwap      Kind = "maps to other plan"  // Pick
+	MapNone      Kind = "maps to none"        // Pick
 	MapRestore   Kind = "restores mappings"   //
 	HoldAdd      Kind = "adds a hold"         // Who, N: subscription or customer, Pick: kind
 	HoldRemove   Kind = "removes holds"       // Who
@@ -196,7 +197,7 @@ func (st Step) String() string {
 		return fmt.Sprintf("process %d: %s", st.N, st.Kind)
 	case CopyDB, RestoreDB, Calm, Storm, Install, Approve, MapRestore:
 		return string(st.Kind)
-	case LoseDB, MapRemove, MapBreak, MapSwap:
+	case LoseDB, MapRemove, MapBreak, MapSwap, MapNone:
 		return fmt.Sprintf("%s (%d)", st.Kind, st.Pick)
 	}
 	return fmt.Sprintf("%s %s (%d, %d)", who, st.Kind, st.N, st.Pick)

@@ -110,7 +110,7 @@ func (m *shrinker) people() (changed bool) {
 
 func ofSomebody(k Kind) bool {
 	switch k {
-	case Wait, Run, Restart, WrongKey, Skew, CopyDB, LoseDB, RestoreDB, Install, Calm, Storm, MapRemove, MapBreak, MapSwap, MapRestore, Approve:
+	case Wait, Run, Restart, WrongKey, Skew, CopyDB, LoseDB, RestoreDB, Install, Calm, Storm, MapRemove, MapBreak, MapSwap, MapNone, MapRestore, Approve:
 		return false
 	}
 	return true

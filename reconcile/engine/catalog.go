@@ -143,7 +143,9 @@ func (r *run) listPlans(ctx context.Context, mappings []reconcile.Mapping, befor
 
 // named tells that a mapping leads to a plan, by id or by name.
 func named(mappings []reconcile.Mapping, id int, name string) bool {
-	return slices.ContainsFunc(mappings, func(m reconcile.Mapping) bool { return m.Plan == strconv.Itoa(id) || m.Plan == name })
+	return slices.ContainsFunc(mappings, func(m reconcile.Mapping) bool {
+		return m.Plan == strconv.Itoa(id) || m.Plan == name && name != reconcile.NotHosting
+	})
 }
 
 func (r *run) rememberLost(ctx context.Context, lost map[int]lostPlan) error {

@@ -168,15 +168,18 @@ func (w *writing) braked(a reconcile.Action) {
 	if w.rep.Dry { // which stores no plan
 		reason = " would be held by the brake: `stripe-enhance reconcile` holds it, then `stripe-enhance approve " + plan + "` releases it"
 	}
-	w.brakes = append(w.brakes, reconcile.Hold{Kind: reconcile.HoldBrake, Customer: a.Customer, Subscription: a.Subscription,
-		Hosting: a.Hosting, ActionID: a.ID, Reason: a.Kind.String() + reason})
+	w.brakes = append(w.brakes, a.Withheld(reconcile.HoldBrake, a.Kind.String()+reason))
 }
 
 // hold counts a hold, and lists it while there is room.
 func (w *writing) hold(h reconcile.Hold) {
 	w.rec.Held++
 	if w.kinds[h.Kind]++; w.kinds[h.Kind] > reconcile.MostReported {
-		w.rep.Omitted.Holds++
+		if h.Settled() {
+			w.rep.Omitted.Settled++
+		} else {
+			w.rep.Omitted.Holds++
+		}
 		return
 	}
 	w.rep.Holds = append(w.rep.Holds, h)
