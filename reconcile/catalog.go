@@ -146,13 +146,17 @@ func (c *Catalog) lowers(from, to int) bool {
 	return false
 }
 
-// Unserved returns the items of a subscription when none of them is mapped: whoever pays
-// for it gets nothing. An unmapped item beside a mapped one is an extra.
-func (c *Catalog) Unserved(items []Item) []Item {
+// Unserved returns the unmapped items of a subscription when none of them is mapped to a
+// plan: whoever has it gets nothing. An unmapped item beside one with a plan is an extra,
+// and what is mapped to none is no hosting.
+func (c *Catalog) Unserved(items []Item) (unmapped []Item) {
 	for i := range items {
-		if _, ok := c.match(&items[i]); ok {
+		switch t, ok := c.match(&items[i]); {
+		case !ok:
+			unmapped = append(unmapped, items[i])
+		case !t.none:
 			return nil
 		}
 	}
-	return items
+	return unmapped
 }

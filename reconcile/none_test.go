@@ -79,6 +79,25 @@ func TestWhatIsNoHosting(t *testing.T) {
 	}
 }
 
+func TestWhatNoPriceServes(t *testing.T) {
+	cat := reconcile.NewCatalog([]reconcile.Mapping{{BillingID: "price_basic", Plan: "1"}, {BillingID: "price_news", Plan: "none"}}, []reconcile.Plan{{ID: 1, Name: "Basic"}})
+	for _, tc := range []struct{ prices, want string }{
+		{"price_x", "price_x"}, {"price_news", ""}, {"price_basic price_x", ""}, {"price_news price_x", "price_x"}, {"price_x price_news price_basic", ""},
+	} {
+		var items []reconcile.Item
+		for _, p := range strings.Fields(tc.prices) {
+			items = append(items, reconcile.Item{Price: p, Quantity: 1})
+		}
+		got := ""
+		for _, it := range cat.Unserved(items) {
+			got += it.Price
+		}
+		if got != tc.want {
+			t.Errorf("of %s %q is not served, want %q", tc.prices, got, tc.want)
+		}
+	}
+}
+
 // What a person wants left alone waits for nobody. What else he withholds does.
 func TestWhatIsLeftAloneKeepsNoRunFromConverging(t *testing.T) {
 	for _, tc := range []struct {
