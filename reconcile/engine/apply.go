@@ -222,7 +222,7 @@ func (r *run) finish(ctx context.Context, id string) {
 		r.failed(ctx, id, fmt.Errorf("looking after it was done: %w", err))
 		return
 	}
-	if err := r.Queue.SavePlanned(ctx, r.tok, r.rec.ID, []reconcile.Planned{r.planned(c, d)}, r.now); err != nil {
+	if err := r.saveAgain(ctx, r.planned(c, d)); err != nil {
 		r.log.WithField("customer", id).WithError(err).Error("outcome not recorded")
 		r.halt(err)
 	}
@@ -297,7 +297,15 @@ func (r *run) recordFailure(ctx context.Context, id string, b reconcile.Backoff)
 			p.Due = at
 		}
 	}
-	return r.Queue.SavePlanned(ctx, r.tok, r.rec.ID, []reconcile.Planned{p}, r.now)
+	return r.saveAgain(ctx, p)
+}
+
+// saveAgain records the plan of a customer who was planned in this run before.
+func (r *run) saveAgain(ctx context.Context, p reconcile.Planned) error {
+	if err := r.Queue.SavePlanned(ctx, r.tok, r.rec.ID, []reconcile.Planned{p}, r.now); err != nil {
+		return err
+	}
+	return r.holdStill(ctx, p.Actions)
 }
 
 // backoff says when a customer is tried again: RetryMin doubling to RetryMax,

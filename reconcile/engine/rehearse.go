@@ -28,6 +28,70 @@ func (r *run) rehearse(ctx context.Context) error {
 	return nil
 }
 
+// maxPlans bounds how often a plan is made again because of what it came upon.
+const maxPlans = 3
+
+// withNews is r, or the plan that was made after it. A plan may come upon something while
+// it rehearses, such as an org that staff have made meanwhile and that it finds when it
+// looks for another. The run that follows begins with that, and so the plan is made
+// again with it.
+func (r *run) withNews(ctx context.Context) (*run, error) {
+	for range maxPlans {
+		if news, err := r.cameUpon(ctx); err != nil || !news {
+			return r, err
+		}
+		r = r.anew()
+		err := fault.Guard(func() error {
+			return r.inTurn(ctx, []func(context.Context) error{r.plan, r.gates, r.brake, r.apply})
+		})
+		if err != nil {
+			return r, err
+		}
+	}
+	return r, nil
+}
+
+// cameUpon tells that of somebody more is known, or asked for, than when this run planned.
+func (r *run) cameUpon(ctx context.Context) (news bool, err error) {
+	if len(r.work) == 0 || !r.complete.Load() {
+		return false, nil // nothing was rehearsed
+	}
+	worked := idSet{}
+	for _, w := range r.work {
+		worked.add(w.id)
+	}
+	err = r.due(ctx, func(customers []reconcile.Customer) error {
+		for i := range customers {
+			c := &customers[i]
+			if news || r.missed.has(c.ID) {
+				continue
+			}
+			d, err := r.decision(c)
+			if err != nil {
+				continue // it is told in the report
+			}
+			asks := slices.ContainsFunc(r.notRead(d.Needs), func(n reconcile.Need) bool { return n.Kind != reconcile.NeedDomain })
+			news = asks || len(r.planned(c, d).Actions) > 0 && !worked.has(c.ID)
+		}
+		return nil
+	})
+	return news, err
+}
+
+// anew is a run that has seen what r has seen, and planned nothing.
+func (r *run) anew() *run {
+	next := r.newRun(r.req)
+	next.rec, next.log, next.tok, next.mode = r.rec, r.log, r.tok, r.mode
+	next.listed, next.only, next.catalog = r.listed, r.only, r.catalog
+	next.recognised, next.panelKnown, next.astray, next.recovered = r.recognised, r.panelKnown, r.astray, r.recovered
+	next.doubt, next.suspender = r.doubt, r.suspender
+	next.notes, next.partial, next.unreadable, next.readSubs = r.notes, r.partial, r.unreadable, r.readSubs
+	next.indexed, next.indexedAll, next.lossTold = r.indexed, r.indexedAll, r.lossTold
+	next.giveOnly.Store(r.giveOnly.Load())
+	next.rival.Store(r.rival.Load())
+	return next
+}
+
 // rehearseOne brings one customer, in thought, as far as applyOne would.
 func (r *run) rehearseOne(ctx context.Context, id string) {
 	defer r.survive(ctx, id)

@@ -18,7 +18,7 @@ import (
 // not follow its own links; one that reads nothing before it tells; two guests with one
 // e-mail who found an org each in the plan and share one in the run; a website that shows
 // only once it is made; a guest whose order the brake holds, and who is given the org of
-// another one in the plan.
+// another one in the plan; a plan that is not made again with what it came upon.
 
 func TestThePlanIsWhatTheRunDoes(t *testing.T) {
 	file := ""
@@ -56,6 +56,13 @@ func TestThePlanIsWhatTheRunDoes(t *testing.T) {
 			must(t, r.World.Cancel(ends.Subscription))
 			must(t, r.World.ChangePrice(grows.Subscription, "", priceFor(t, r, plans(r)[1])))
 			signUp(t, r, simulator.SignUp{Email: "cem@example.com", Price: price})
+		},
+		"an org that staff made for one whose order is held, and that the look for another one finds": func(t *testing.T, r *rig.Rig, price string) {
+			signUp(t, r, simulator.SignUp{Email: "ada@example.com", Lines: []simulator.Line{{Price: price, Quantity: 30}}})
+			r.Run(engine.Request{})
+			r.World.StaffCreateOrg("By hand", "ada@example.com")
+			signUp(t, r, simulator.SignUp{Email: "bob@example.com", Price: price})
+			r.World.Advance(time.Minute)
 		},
 		"a lost database": func(t *testing.T, r *rig.Rig, price string) {
 			for _, who := range []string{"ada", "bob", "cem"} {

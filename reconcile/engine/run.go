@@ -114,6 +114,9 @@ func (e *Engine) Run(ctx context.Context, req Request) (reconcile.Report, error)
 	}
 	r.log.WithFields(logrus.Fields{"trigger": req.Trigger, "dry": req.Dry}).Debug("run started")
 	err = fault.Guard(func() error { return r.do(ctx) })
+	if err == nil && req.Dry {
+		r, err = r.withNews(ctx)
+	}
 	if cause := context.Cause(ctx); err != nil && cause != nil && errors.Is(cause, fault.Fenced) {
 		err = cause
 	}
@@ -163,6 +166,10 @@ func (r *run) do(ctx context.Context) error {
 		r.brake,         // too many of one kind?
 		r.apply,
 	}
+	return r.inTurn(ctx, steps)
+}
+
+func (r *run) inTurn(ctx context.Context, steps []func(context.Context) error) error {
 	for _, step := range steps {
 		if err := context.Cause(ctx); err != nil {
 			return err
