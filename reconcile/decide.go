@@ -267,6 +267,7 @@ func (pl *planner) finish() {
 		return cmp.Or(cmp.Compare(a.Kind, b.Kind), cmp.Compare(a.Subscription, b.Subscription),
 			cmp.Compare(a.Slot, b.Slot), cmp.Compare(a.ID, b.ID))
 	})
+	pl.markOrders()
 	slices.SortStableFunc(pl.out.Holds, func(a, b Hold) int {
 		return cmp.Or(cmp.Compare(a.Kind, b.Kind), cmp.Compare(a.Subscription, b.Subscription),
 			cmp.Compare(a.Hosting, b.Hosting), cmp.Compare(a.ActionID, b.ActionID))

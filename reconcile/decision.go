@@ -153,6 +153,9 @@ type Hold struct {
 	Until        time.Time
 	// Manual is what the person said by whose hold this is withheld; 0: nobody did.
 	Manual ManualKind
+	// Order tells that Subscription gives hosting that is not there, and that a person
+	// has to do something before it is.
+	Order bool
 }
 
 // Withheld is the hold of an action.

@@ -47,6 +47,54 @@ func FailureHold(c *Customer, now time.Time) (h Hold, ok bool) {
 	return h, true
 }
 
+// markOrders tells of each hold whether it keeps a hosting from who is to have it, until
+// a person acts.
+func (pl *planner) markOrders() {
+	for i := range pl.out.Holds {
+		h := &pl.out.Holds[i]
+		h.Order = h.Kind.keepsOrders() && pl.lacks(h.Subscription)
+	}
+}
+
+// keepsOrders tells that a hold of the kind neither passes by itself nor is what a
+// person, or a setting, has asked for.
+func (k HoldKind) keepsOrders() bool {
+	switch k {
+	case HoldUnmapped, HoldPlanMissing, HoldPlanAmbiguous, HoldAdopt, HoldNoEmail, HoldQuantity, HoldUnreadable,
+		HoldMissing, HoldDeleted, HoldConflict, HoldDuplicate:
+		return true
+	case HoldBrake, HoldGrace, HoldAmbiguous, HoldParked, HoldManual, HoldUnknownStatus, HoldForeignSuspension, HoldPerhapsOurs,
+		HoldDowngrade, HoldMode, HoldEvidence, HoldDomainTaken, HoldRetry, HoldGone, HoldContent, HoldNotHosting:
+	}
+	return false
+}
+
+// lacks tells that a subscription gives hosting, and has none for one unit of it at
+// least. "" is any subscription of the customer.
+func (pl *planner) lacks(subscription string) bool {
+	for i := range pl.subs {
+		if pl.subs[i].stance != stanceUp || subscription != "" && subscription != pl.subs[i].ID {
+			continue
+		}
+		units, there := 0, 0
+		for j := range pl.wants {
+			if pl.wants[j].sub == i {
+				units++
+			}
+		}
+		for j := range pl.links {
+			l := &pl.links[j]
+			if l.sub == i && (l.hosting < 0 || pl.c.Hostings[l.hosting].State != HostingMissing && pl.c.Hostings[l.hosting].State != HostingDeleted) {
+				there++
+			}
+		}
+		if there < max(units, 1) { // without a unit it is not known how many there are to be
+			return true
+		}
+	}
+	return false
+}
+
 // anySubscription is one by which a person can ask for the customer: the newest.
 func (c *Customer) anySubscription() string {
 	if len(c.Subscriptions) == 0 {

@@ -187,6 +187,7 @@ type RunRecord struct {
 	Applied       int
 	Failed        int
 	Held          int
+	Orders        int      // subscriptions that are to have hosting, and have none before a person acts
 	Gates         []string // evidence gates that failed, as sentences
 	// Converged is Report.Converged of the run; nil: it has not ended, or was done by a
 	// version that did not keep it.

@@ -144,7 +144,7 @@ func runOf(r reconcile.RunRecord) runDocument {
 		StartedAt: report.Time(r.Started), FinishedAt: report.Time(r.Finished),
 		Stripe:  report.Stripe{Requests: r.StripeCalls, Subscriptions: r.Subscriptions, Events: r.Events},
 		Enhance: report.Enhance{Requests: r.EnhanceCalls},
-		Counts:  report.Counts{Planned: r.Planned, Applied: r.Applied, Failed: r.Failed, Held: r.Held},
+		Counts:  report.Counts{Planned: r.Planned, Applied: r.Applied, Failed: r.Failed, Held: r.Held, OrdersHeld: r.Orders},
 		Gates:   append([]string{}, r.Gates...), Error: r.Error, Converged: r.Converged}
 }
 

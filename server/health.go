@@ -68,6 +68,9 @@ type lastRun struct {
 	// Converged tells that nothing was left to do, to approve or to doubt; null: it has
 	// not ended, or an earlier version did it. Result only says whether the run ended well.
 	Converged *bool `json:"converged"`
+	// OrdersHeld is how many subscriptions are to have hosting, and have none before a
+	// person acts.
+	OrdersHeld int `json:"ordersHeld"`
 }
 
 // checkResult is one service as last seen.
@@ -208,13 +211,13 @@ func (s *Server) measure(ctx context.Context, d *healthDocument) error {
 
 // afterRun is the status that a finished run leaves behind. A run that was refused,
 // because this is not the account, the panel or the time we know, waits for a
-// person like a refused credential; one that only gives, like a failed one, is
-// degraded.
+// person like a refused credential; one that only gives, or that leaves somebody's
+// order to a person, like a failed one, is degraded.
 func afterRun(r reconcile.RunRecord) string {
 	switch {
 	case r.Error != "" && len(r.Gates) > 0:
 		return unhealthy
-	case r.Error != "" || len(r.Gates) > 0:
+	case r.Error != "" || len(r.Gates) > 0 || r.Orders > 0:
 		return degraded
 	}
 	return healthy
@@ -241,7 +244,7 @@ func lastFinished(runs []reconcile.RunRecord) *reconcile.RunRecord {
 
 func lastRunOf(r reconcile.RunRecord) *lastRun {
 	return &lastRun{ID: r.ID, Trigger: r.Trigger, Mode: r.Mode, StartedAt: report.Time(r.Started), FinishedAt: report.Time(r.Finished),
-		Result: resultOf(r), Applied: r.Applied, Failed: r.Failed, Held: r.Held, Gates: len(r.Gates), Converged: r.Converged}
+		Result: resultOf(r), Applied: r.Applied, Failed: r.Failed, Held: r.Held, Gates: len(r.Gates), Converged: r.Converged, OrdersHeld: r.Orders}
 }
 
 func resultOf(r reconcile.RunRecord) string {

@@ -32,6 +32,20 @@ func setCursor(ctx context.Context, tx conn, name, value string) error {
 	return err
 }
 
+// toldCursor is the cursor of Told.
+const toldCursor = "told"
+
+// Told is what SetTold kept last; "" when there is nothing.
+func (s *Store) Told(ctx context.Context) (string, error) { return s.Cursor(ctx, toldCursor) }
+
+// SetTold keeps what was told to people. It needs no lease: of two that tell at the same
+// moment the later one stays, and at worst something is told twice.
+func (s *Store) SetTold(ctx context.Context, text string) error {
+	return s.unfenced(ctx, "keeping what was told", func(ctx context.Context, tx conn) error {
+		return setCursor(ctx, tx, toldCursor, text)
+	})
+}
+
 // UnseenEvents returns those of the ids that were never recorded, in their order.
 func (s *Store) UnseenEvents(ctx context.Context, ids []string) ([]string, error) {
 	if len(ids) == 0 {

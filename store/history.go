@@ -33,27 +33,28 @@ func (s *Store) putRun(ctx context.Context, tok reconcile.Token, op string, r re
 	}
 	return s.fenced(ctx, op, tok, func(ctx context.Context, tx conn) error {
 		_, err := tx.exec(ctx, `INSERT INTO runs (id, started_by, mode, started_at, finished_at, error, subscriptions, events,
-				stripe_calls, enhance_calls, planned, applied, failed, held, gates, listed_count, listed_entitled, listed_at, converged)
-			VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19)
+				stripe_calls, enhance_calls, planned, applied, failed, held, gates, listed_count, listed_entitled, listed_at, converged, orders_held)
+			VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20)
 			ON CONFLICT (id) DO UPDATE SET mode = excluded.mode, finished_at = excluded.finished_at, error = excluded.error,
 				started_at = excluded.started_at, subscriptions = excluded.subscriptions, events = excluded.events, stripe_calls = excluded.stripe_calls,
 				enhance_calls = excluded.enhance_calls, planned = excluded.planned, applied = excluded.applied,
 				failed = excluded.failed, held = excluded.held, gates = excluded.gates, listed_count = excluded.listed_count,
-				listed_entitled = excluded.listed_entitled, listed_at = excluded.listed_at, converged = excluded.converged`,
+				listed_entitled = excluded.listed_entitled, listed_at = excluded.listed_at, converged = excluded.converged,
+				orders_held = excluded.orders_held`,
 			r.ID, clean(r.Trigger), r.Mode, at(orEpoch(r.Started)), at(r.Finished), clean(r.Error), r.Subscriptions, r.Events,
-			r.StripeCalls, r.EnhanceCalls, r.Planned, r.Applied, r.Failed, r.Held, document(gates), count, entitled, when, r.Converged)
+			r.StripeCalls, r.EnhanceCalls, r.Planned, r.Applied, r.Failed, r.Held, document(gates), count, entitled, when, r.Converged, r.Orders)
 		return err
 	})
 }
 
 const runColumns = `SELECT id, started_by, mode, started_at, finished_at, error, subscriptions, events,
-	stripe_calls, enhance_calls, planned, applied, failed, held, gates, converged FROM runs `
+	stripe_calls, enhance_calls, planned, applied, failed, held, gates, converged, orders_held FROM runs `
 
 func scanRun(row scan) (r reconcile.RunRecord, err error) {
 	var gates []byte
 	var converged sql.NullBool
 	if err := row(&r.ID, &r.Trigger, &r.Mode, into(&r.Started), into(&r.Finished), &r.Error, &r.Subscriptions, &r.Events,
-		&r.StripeCalls, &r.EnhanceCalls, &r.Planned, &r.Applied, &r.Failed, &r.Held, &gates, &converged); err != nil {
+		&r.StripeCalls, &r.EnhanceCalls, &r.Planned, &r.Applied, &r.Failed, &r.Held, &gates, &converged, &r.Orders); err != nil {
 		return r, err
 	}
 	if converged.Valid {

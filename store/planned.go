@@ -237,6 +237,7 @@ type storedHold struct {
 	Reason       string `json:"reason"`
 	Until        int64  `json:"until,omitempty"`  // microseconds since 1970
 	Manual       string `json:"manual,omitempty"` // reconcile.ManualKind
+	Order        bool   `json:"order,omitempty"`
 }
 
 // encodeHolds is the value of the column held: NULL when nothing is held.
@@ -246,7 +247,7 @@ func encodeHolds(holds []reconcile.Hold) any {
 	}
 	stored := make([]storedHold, len(holds))
 	for i, h := range holds {
-		stored[i] = storedHold{clean(string(h.Kind)), clean(h.Subscription), clean(h.Email), clean(h.Org), h.Hosting, clean(h.ActionID), clean(h.Reason), micros(h.Until), ""}
+		stored[i] = storedHold{clean(string(h.Kind)), clean(h.Subscription), clean(h.Email), clean(h.Org), h.Hosting, clean(h.ActionID), clean(h.Reason), micros(h.Until), "", h.Order}
 		if h.Manual != 0 {
 			stored[i].Manual = h.Manual.String()
 		}
@@ -266,7 +267,7 @@ func decodeHolds(customer string, b []byte) ([]reconcile.Hold, error) {
 	for i, h := range stored {
 		holds[i] = reconcile.Hold{Kind: reconcile.HoldKind(h.Kind), Customer: customer, Subscription: h.Subscription,
 			Email: h.Email, Org: h.Org, Hosting: h.Hosting, ActionID: h.Action, Reason: h.Reason, Until: fromMicros(h.Until),
-			Manual: reconcile.ParseManualKind(h.Manual)}
+			Manual: reconcile.ParseManualKind(h.Manual), Order: h.Order}
 	}
 	return holds, nil
 }

@@ -53,33 +53,37 @@ type checkDocument struct {
 }
 
 func (p *program) checkCommand() *cobra.Command {
-	return &cobra.Command{
+	var tell bool
+	c := &cobra.Command{
 		Use:   "check",
 		Short: "Preflight: keys and permissions, plans, mappings, database, clocks; what to do about each",
 		Long: "Looks at every part once and changes nothing. One line each, with what to do.\n" +
 			"A setting that is missing or wrong is a line too, and what can be looked at\n" +
-			"without it is.\n\n" +
+			"without it is. With --notify a test message goes to each of NOTIFY_URLS.\n\n" +
 			"Exit code 0: all good. 1: something would make a run fail or hold.",
 		GroupID: groupLook,
 		Example: "  stripe-enhance check\n" +
+			"  stripe-enhance check --notify\n" +
 			"  stripe-enhance check -o json | jq '.checks[] | select(.status != \"ok\")'",
-		RunE: func(c *cobra.Command, _ []string) error { return p.check(c.Context()) },
+		RunE: func(c *cobra.Command, _ []string) error { return p.check(c.Context(), tell) },
 	}
+	c.Flags().BoolVar(&tell, "notify", false, "send a test message to each of NOTIFY_URLS")
+	return c
 }
 
-func (p *program) check(ctx context.Context) error {
+func (p *program) check(ctx context.Context, tell bool) error {
 	p.sayf("%s", p.settingsFrom())
 	c, warnings, wrong := config.Inspect(p.sources(), config.NeedStripe|config.NeedEnhance)
 	for _, w := range warnings {
 		p.sayf("warning: %s", w)
 	}
 	a := &parts{config: c, log: p.logger(c)}
-	x := &examination{program: p, parts: a, wrong: wrong}
+	x := &examination{program: p, parts: a, wrong: wrong, tell: tell}
 	x.settings()
 	if err := a.clients(p, x.sides()); err != nil {
 		return err
 	}
-	for _, look := range []func(context.Context){x.policy, x.database, x.billing, x.clock, x.webhook, x.panel, x.mappings, x.payers, x.waiting} {
+	for _, look := range []func(context.Context){x.policy, x.database, x.billing, x.clock, x.webhook, x.panel, x.mappings, x.payers, x.waiting, x.receivers} {
 		look(ctx)
 		if err := ctx.Err(); err != nil {
 			return errors.Join(err, a.close())

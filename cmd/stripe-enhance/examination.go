@@ -9,6 +9,7 @@ import (
 
 	"github.com/stripe-enhance/stripe-enhance/internal/config"
 	"github.com/stripe-enhance/stripe-enhance/internal/fault"
+	"github.com/stripe-enhance/stripe-enhance/internal/notify"
 	"github.com/stripe-enhance/stripe-enhance/internal/report"
 	"github.com/stripe-enhance/stripe-enhance/reconcile"
 	"github.com/stripe-enhance/stripe-enhance/store"
@@ -22,6 +23,7 @@ type examination struct {
 	findings []finding
 	wrong    config.Problems // with the settings
 
+	tell      bool // send a test message to each of NOTIFY_URLS
 	billingUp bool
 	fresh     bool             // the database is empty
 	plans     []reconcile.Plan // of the panel; nil when they could not be read
@@ -320,4 +322,35 @@ func unreachable(err error, variable string) string {
 		return "is " + variable + " right? what answers there is not the API"
 	}
 	return "is " + variable + " right, and can this machine reach it?"
+}
+
+// receivers tells who is told of what waits, and with --notify tries it.
+func (x *examination) receivers(context.Context) {
+	n := len(x.config.NotifyURLs)
+	switch {
+	case x.wrong.Names("NOTIFY_URLS"):
+		return
+	case n == 0 && x.tell:
+		x.fail("notify", "NOTIFY_URLS is not set, so there is nobody to send a test message to", "set it, for example to discord://TOKEN@CHANNEL")
+		return
+	case n == 0:
+		x.ok("notify", "NOTIFY_URLS is not set: nobody is told of what waits or fails")
+		return
+	case !x.tell:
+		x.ok("notify", "%s configured; check --notify sends a test message", report.Count(n, "receiver"))
+		return
+	}
+	messages, err := notify.New(x.config.NotifyURLs, x.log)
+	if err != nil {
+		x.fail("notify", err.Error(), "mend NOTIFY_URLS")
+		return
+	}
+	defer messages.Close()
+	missed := messages.Deliver("stripe-enhance: this is a test message of `stripe-enhance check --notify`, from " + x.person() + ". Nothing has happened.")
+	for _, name := range missed {
+		x.fail("notify "+name, "the test message was not taken", "compare URL "+name+" of NOTIFY_URLS with what the service gives you, and see that this machine reaches it")
+	}
+	if taken := n - len(missed); taken > 0 {
+		x.ok("notify", "%s took the test message", report.Count(taken, "receiver"))
+	}
 }

@@ -151,6 +151,7 @@ func (p *program) approve(ctx context.Context, a *parts, e *engine.Engine, id st
 		}
 		return p.printf("%s is at work and will apply it.\n", report.Plain(held.Owner))
 	}
+	p.tellPeople(ctx, a, r, err)
 	for _, other := range r.Plans {
 		if other.Kind == one.Kind && other.ID != one.ID {
 			p.sayf("%s of kind %s joined after that version, or changed, and waits as plan %s", report.Count(other.Size(), "change"), other.Kind, other.ID)

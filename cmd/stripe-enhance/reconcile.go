@@ -65,7 +65,9 @@ func (p *program) reconcileCommand() *cobra.Command {
 			}
 			request := engine.Request{Full: s.full, Accept: s.accept, Subscriptions: s.subscriptions, Trigger: "cli"}
 			return p.withEngine(c.Context(), func(ctx context.Context, a *parts, e *engine.Engine) error {
-				return p.finish(p.runPatiently(ctx, a, e, request))
+				r, err := p.runPatiently(ctx, a, e, request)
+				p.tellPeople(ctx, a, r, err)
+				return p.finish(r, err)
 			})
 		},
 	}

@@ -46,7 +46,7 @@ func TestScripts(t *testing.T) {
 // TestScriptsOnPostgreSQL runs those whose outcome could depend on the database.
 func TestScriptsOnPostgreSQL(t *testing.T) {
 	files := []string{"testdata/postgres/seed.txtar", "testdata/postgres/durability.txtar", "testdata/postgres/place.txtar"}
-	for _, name := range []string{"reconcile", "brake", "standing", "lease", "interrupted", "says_so"} {
+	for _, name := range []string{"reconcile", "brake", "standing", "lease", "interrupted", "says_so", "notify"} {
 		files = append(files, "testdata/script/"+name+".txtar")
 	}
 	urls := make(chan string, len(files))
@@ -88,6 +88,7 @@ func scripts(setup func(*testscript.Env), p testscript.Params) testscript.Params
 		"slow":       command((*outside).slow),
 		"first":      command((*outside).first),
 		"staff":      command((*outside).staff),
+		"chat":       command((*outside).chatting),
 	}
 	return p
 }
@@ -125,6 +126,7 @@ type outside struct {
 	simulated *simulator.World
 	signed    map[string]simulator.SignedUp
 	writes    chan struct{} // closed at the first write to Enhance
+	chat      *chat         // who is told by NOTIFY_URLS
 }
 
 type outsideKey struct{}

@@ -22,22 +22,14 @@ type watcher struct {
 	told notify.Watch
 }
 
-// Led takes what stands as told: whoever was the writer then has told it.
+// Led takes up what was told by whoever was the writer then.
 func (w *watcher) Led(ctx context.Context) {
-	plans, err := w.store.HeldPlans(ctx, w.now(), false)
-	var holds []reconcile.Hold
-	if err == nil {
-		err = w.store.Holds(ctx, func(h reconcile.Hold) error {
-			holds = append(holds, h)
-			return nil
-		})
-	}
-	if err != nil {
-		w.log.WithError(err).Warn("what stands was not read; some of it may be told again")
-	}
+	text, err := w.store.Told(ctx)
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	w.told.Know(plans, holds)
+	if err = errors.Join(err, w.told.Recall(text)); err != nil {
+		w.log.WithError(err).Warn("what was told to people was not read; some of it may be told again")
+	}
 }
 
 // WebhookAnswered implements server.Observer.
@@ -56,18 +48,30 @@ func (w *watcher) RunEnded(ctx context.Context, r reconcile.Report, err error) {
 	}
 	w.metrics.Run(r, result)
 	w.countLive(ctx, r)
-	message := w.news(r, err)
+	message, told := w.news(r, err)
 	if message != "" {
 		w.log.WithFields(logrus.Fields{"run": r.Run.ID, "message": message}).Info("telling")
 		w.messages.Tell(message)
 	}
+	if told == "" || w.messages.Receivers() == 0 {
+		return // who is connected later is to hear what stands then
+	}
+	if err := w.store.SetTold(context.WithoutCancel(ctx), told); err != nil {
+		w.log.WithError(err).Warn("what was told to people was not kept; it may be told again")
+	}
 }
 
-// news is what of a run has to be told.
-func (w *watcher) news(r reconcile.Report, err error) string {
+// news is what of a run has to be told, and what has been told then; "" for that when it
+// is what it was.
+func (w *watcher) news(r reconcile.Report, err error) (message, told string) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	return w.told.Look(r, err)
+	before := w.told.Memory()
+	message = w.told.Look(r, err)
+	if told = w.told.Memory(); told == before {
+		told = ""
+	}
+	return message, told
 }
 
 // liveBatch is how many customers are looked up at once.

@@ -79,7 +79,7 @@ type Config struct {
 	TrustedProxies Networks  `env:"TRUSTED_PROXIES" group:"service" usage:"addresses or networks, separated by commas, whose X-Forwarded-For is believed" example:"10.0.0.0/8"`
 	PollSchedule   Schedule  `env:"POLL_SCHEDULE" envDefault:"@every 1m" group:"service" usage:"cron expression of incremental runs" example:"*/5 * * * *"`
 	FullSchedule   Schedule  `env:"FULL_SCHEDULE" envDefault:"@daily" group:"service" usage:"cron expression of full sweeps" example:"30 3 * * *"`
-	NotifyURLs     Secrets   `env:"NOTIFY_URLS" group:"service" usage:"shoutrrr URLs separated by commas, told about brakes, parked items, failed and recovered runs" example:"discord://token@channel"`
+	NotifyURLs     Secrets   `env:"NOTIFY_URLS" group:"service" usage:"shoutrrr URLs separated by commas, told about brakes, orders that wait, parked items, failed and recovered runs" example:"discord://token@channel"`
 	LogLevel       LogLevel  `env:"LOG_LEVEL" envDefault:"INFO" group:"service" usage:"ERROR, WARN, INFO or DEBUG" example:"DEBUG"`
 	LogFormat      LogFormat `env:"LOG_FORMAT" envDefault:"auto" group:"service" usage:"text, json, or auto: text on a terminal, JSON elsewhere" example:"json"`
 	// AppVersion overrides what the build says, for images built without it.

@@ -29,6 +29,8 @@ const (
 	mostHanging = 4
 	// farewell is how long messages may take at the end of the process.
 	farewell = 3 * time.Second
+	// again is how long Deliver waits before its second attempt.
+	again = 2 * time.Second
 )
 
 // pauses are the waits between the attempts of one message.
@@ -182,6 +184,36 @@ func (n *Notifier) deliver(r *receiver, message string) {
 		}
 	}
 }
+
+// Deliver sends a message to every receiver, twice where the first attempt fails, and
+// waits for that. It names those that did not take it, by their place in NOTIFY_URLS and
+// their service; nil when all did. It is for one that has no Tell at work.
+func (n *Notifier) Deliver(message string) (missed []string) {
+	failed := make([]error, len(n.receivers))
+	var all sync.WaitGroup
+	for i, r := range n.receivers {
+		all.Go(func() { failed[i] = fault.Guard(func() error { return r.twice(message) }) })
+	}
+	all.Wait()
+	for i, r := range n.receivers {
+		if failed[i] != nil {
+			missed = append(missed, r.name)
+		}
+	}
+	return missed
+}
+
+func (r *receiver) twice(message string) error {
+	send := func() error { return within(sendLimit, func() error { return r.try(message) }) }
+	if send() == nil {
+		return nil
+	}
+	time.Sleep(again)
+	return send()
+}
+
+// Receivers is how many there are.
+func (n *Notifier) Receivers() int { return len(n.receivers) }
 
 // try sends a message, unless too many calls to the receiver go on already.
 func (r *receiver) try(message string) error {

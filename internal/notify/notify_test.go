@@ -201,13 +201,85 @@ func TestOnlyWhatChangedIsToldAndOnce(t *testing.T) {
 	}
 }
 
-func TestWhatStoodBeforeIsNotToldAgain(t *testing.T) {
-	plan := reconcile.HeldPlan{ID: "plan1", Kind: reconcile.Suspend}
-	parked := []reconcile.Hold{{Kind: reconcile.HoldParked, Customer: "cus_a"}}
+// TestWhatAProcessToldNoOtherOneTells: each run of this story is a process of its own, as
+// a CronJob is. With a memory that is not taken up put in once, this went red.
+func TestWhatAProcessToldNoOtherOneTells(t *testing.T) {
+	failed := errors.New("stripe: GET /v1/events: 502")
+	held := reconcile.Report{
+		Plans: []reconcile.HeldPlan{{ID: "plan1", Kind: reconcile.CreateSubscription}},
+		Holds: []reconcile.Hold{{Kind: reconcile.HoldParked, Customer: "cus_a"}, {Kind: reconcile.HoldAdopt, Customer: "cus_b", Subscription: "sub_b", Order: true}},
+		Run:   reconcile.RunRecord{Gates: []string{"the clock is off"}},
+	}
+	memory := ""
+	for i, c := range []chapter{{report: held, want: []string{"plan1", "cus_a", "sub_b", "the clock"}}, {report: held}, {err: failed}, {err: failed}, {err: failed, want: []string{"last 3 runs"}},
+		{err: failed}, {report: held, want: []string{"runs end again"}}, {report: held}} {
+		var w Watch
+		if err := w.Recall(memory); err != nil {
+			t.Fatal(err)
+		}
+		got := w.Look(c.report, c.err)
+		if (got == "") != (len(c.want) == 0) {
+			t.Errorf("run %d: told %q, want %q in it", i, got, c.want)
+		}
+		for _, part := range c.want {
+			if !strings.Contains(got, part) {
+				t.Errorf("run %d: %q is not in %q", i, part, got)
+			}
+		}
+		memory = w.Memory()
+	}
 	var w Watch
-	w.Know([]reconcile.HeldPlan{plan}, parked)
-	if got := w.Look(reconcile.Report{Plans: []reconcile.HeldPlan{plan}, Holds: parked}, nil); got != "" {
-		t.Errorf("told again: %s", got)
+	if err := w.Recall("{"); err == nil {
+		t.Error("a memory that cannot be read is no error")
+	}
+	if got := w.Look(held, nil); !strings.Contains(got, "plan1") {
+		t.Errorf("after a memory that cannot be read: %q", got)
+	}
+}
+
+func TestOrdersAreToldWhenTheyAreTwiceAsMany(t *testing.T) {
+	var w Watch
+	told := []int{}
+	for n := 1; n <= 40; n++ {
+		var r reconcile.Report
+		for i := range n {
+			r.Holds = append(r.Holds, reconcile.Hold{Kind: reconcile.HoldNoEmail, Customer: fmt.Sprint("cus_", i), Subscription: fmt.Sprint("sub_", i), Order: true},
+				reconcile.Hold{Kind: reconcile.HoldBrake, Subscription: fmt.Sprint("sub_b", i), Order: true}, reconcile.Hold{Kind: reconcile.HoldGrace, Subscription: "sub_g"})
+		}
+		if got := w.Look(r, nil); got != "" {
+			told = append(told, n)
+			if !strings.Contains(got, "no_email") || strings.Contains(got, "grace") || strings.Contains(got, "sub_b") {
+				t.Errorf("with %d: %s", n, got)
+			}
+		}
+	}
+	if diff := cmp.Diff([]int{1, 2, 4, 8, 16, 32}, told); diff != "" {
+		t.Errorf("told at (-want +got):\n%s", diff)
+	}
+	w.Look(reconcile.Report{}, nil)
+	again := reconcile.Report{Holds: []reconcile.Hold{{Kind: reconcile.HoldNoEmail, Customer: "cus_1", Subscription: "sub_1", Order: true}}}
+	if w.Look(again, nil) == "" {
+		t.Error("a new order was not told after all the others were gone")
+	}
+}
+
+func TestAMessageIsDeliveredBeforeAProcessEnds(t *testing.T) {
+	for fails, want := range map[int][]string{0: nil, 1: nil, 2: {"1 (chat)"}} {
+		synctest.Test(t, func(t *testing.T) {
+			log, text := journal()
+			in, well := &inbox{fails: fails}, &inbox{}
+			n := start([]string{"1 (chat)", "2 (well)"}, []Send{in.send, well.send}, log)
+			if diff := cmp.Diff(want, n.Deliver("hello")); diff != "" {
+				t.Errorf("after %d failures it was missed by (-want +got):\n%s", fails, diff)
+			}
+			if len(in.got) != 1-len(want) || len(well.got) != 1 {
+				t.Errorf("after %d failures delivered: %v, %v", fails, in.got, well.got)
+			}
+			n.Close()
+			if strings.Contains(text.String(), "CANARY") {
+				t.Errorf("the receiver's address is in the log: %s", text)
+			}
+		})
 	}
 }
 

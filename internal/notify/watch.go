@@ -1,7 +1,9 @@
 package notify
 
 import (
+	"cmp"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"maps"
@@ -17,28 +19,42 @@ const failingRuns = 3
 
 // Watch remembers what was told, and says what is new. It belongs to one
 // goroutine at a time. The zero value knows nothing and has told nothing.
-type Watch struct {
-	plans   map[string]bool // held plans that were told
-	parked  map[string]bool // customers that were told
-	failed  int             // runs in a row
-	failing bool            // told
-	denied  bool            // told
-	gated   bool            // told
-	refused bool            // told
-	waiting bool            // told
+type Watch struct{ told memory }
+
+// memory is what a Watch remembers, as it is stored between two processes.
+type memory struct {
+	Plans   []string        `json:"plans,omitempty"`   // ids of the held plans that were told, the newest last
+	Parked  map[string]bool `json:"parked,omitempty"`  // customers that were told, by id
+	Orders  map[string]int  `json:"orders,omitempty"`  // by kind of hold: how many orders waited when it was told
+	Failed  int             `json:"failed,omitempty"`  // runs in a row
+	Failing bool            `json:"failing,omitempty"` // the rest: told
+	Denied  bool            `json:"denied,omitempty"`
+	Gated   bool            `json:"gated,omitempty"`
+	Refused bool            `json:"refused,omitempty"`
+	Waiting bool            `json:"waiting,omitempty"`
 }
 
-// Know takes what stands as told already.
-func (w *Watch) Know(plans []reconcile.HeldPlan, holds []reconcile.Hold) {
-	w.plans, w.parked = map[string]bool{}, map[string]bool{}
-	for _, p := range plans {
-		w.plans[p.ID] = true
+// Recall takes up what another Watch has told, from the text of its Memory. "" is one
+// that has told nothing. A text that cannot be read is an error, and taken for "".
+func (w *Watch) Recall(text string) error {
+	w.told = memory{}
+	if text == "" {
+		return nil
 	}
-	for _, h := range holds {
-		if h.Kind == reconcile.HoldParked {
-			w.parked[h.Customer] = true
-		}
+	if err := json.Unmarshal([]byte(text), &w.told); err != nil {
+		w.told = memory{}
+		return fmt.Errorf("what was told to people cannot be read, and some of it may be told again: %w", err)
 	}
+	return nil
+}
+
+// Memory is what was told, as a text for Recall.
+func (w *Watch) Memory() string {
+	text, err := json.Marshal(w.told)
+	if err != nil { // a struct of strings and numbers has a JSON
+		return ""
+	}
+	return string(text)
 }
 
 // Look takes the outcome of a run and returns what is new about it, as one
@@ -56,6 +72,7 @@ func (w *Watch) Look(r reconcile.Report, err error) string {
 	}
 	if err == nil {
 		news = append(news, w.held(r.Plans)...)
+		news = append(news, w.orders(r.Holds)...)
 		news = append(news, w.aside(r.Holds)...)
 	}
 	switch len(news) {
@@ -70,8 +87,8 @@ func (w *Watch) Look(r reconcile.Report, err error) string {
 // runs tells when runs begin to fail, and when they work again.
 func (w *Watch) runs(r reconcile.Report, err error) []string {
 	if err == nil {
-		again := w.failing || w.denied
-		w.failed, w.failing, w.denied = 0, false, false
+		again := w.told.Failing || w.told.Denied
+		w.told.Failed, w.told.Failing, w.told.Denied = 0, false, false
 		switch {
 		case !again:
 			return nil
@@ -84,16 +101,16 @@ func (w *Watch) runs(r reconcile.Report, err error) []string {
 		}
 		return []string{"runs work again, and what was missed meanwhile is made up."}
 	}
-	w.failed++
+	w.told.Failed++
 	switch {
-	case errors.Is(err, fault.Denied) && !w.denied:
-		w.denied = true
+	case errors.Is(err, fault.Denied) && !w.told.Denied:
+		w.told.Denied = true
 		return []string{"a credential was refused, so nothing more is sent: " + brief(err) +
 			". What to do: `stripe-enhance check` tells which one and what it lacks."}
-	case w.failed >= failingRuns && !w.failing && !w.denied:
-		w.failing = true
+	case w.told.Failed >= failingRuns && !w.told.Failing && !w.told.Denied:
+		w.told.Failing = true
 		return []string{fmt.Sprintf("the last %d runs failed: %s. Nothing is lost; they go on trying. "+
-			"What to do: look at /api/health, or run `stripe-enhance check`.", w.failed, brief(err))}
+			"What to do: look at /api/health, or run `stripe-enhance check`.", w.told.Failed, brief(err))}
 	}
 	return nil
 }
@@ -104,8 +121,8 @@ func (w *Watch) waits(r *reconcile.Report, err error) []string {
 	if err != nil && r.Waits == "" {
 		return nil // it may not have come so far as to ask
 	}
-	before := w.waiting
-	w.waiting = r.Waits != ""
+	before := w.told.Waiting
+	w.told.Waiting = r.Waits != ""
 	if r.Waits == "" {
 		if before {
 			return []string{"what is paid for is created again."}
@@ -124,44 +141,83 @@ func (w *Watch) waits(r *reconcile.Report, err error) []string {
 // asked no gate.
 func (w *Watch) gates(r reconcile.Report, err error) []string {
 	refused := err != nil && len(r.Run.Gates) > 0
-	if err == nil && w.refused { // one that failed has not done its work, whatever for
-		w.refused = false
+	if err == nil && w.told.Refused { // one that failed has not done its work, whatever for
+		w.told.Refused = false
 		if len(r.Run.Gates) == 0 {
 			return []string{"runs do their work again."}
 		}
 	}
 	switch {
-	case refused && !w.refused:
-		w.refused = true
+	case refused && !w.told.Refused:
+		w.told.Refused = true
 		return []string{"nothing at all is done, because " + strings.Join(r.Run.Gates, "; ") + "."}
 	case refused, err != nil:
 		return nil
 	case len(r.Run.Gates) == 0:
 		if r.Run.Mode == reconcile.RunFull.String() {
-			w.gated = false
+			w.told.Gated = false
 		}
 		return nil
-	case w.gated:
+	case w.told.Gated:
 		return nil
 	}
-	w.gated = true
+	w.told.Gated = true
 	return []string{"nothing is taken away at present, because " + strings.Join(r.Run.Gates, "; ") +
 		". What to do: see whether that is true; if it is a mistake, put it right, and the next run goes on."}
 }
 
+// mostPlans is how many plans are remembered. One of a kind waits at a time.
+const mostPlans = 100
+
 func (w *Watch) held(plans []reconcile.HeldPlan) (news []string) {
-	if w.plans == nil {
-		w.plans = map[string]bool{}
-	}
 	for _, p := range plans {
-		if !p.Approved.IsZero() || w.plans[p.ID] {
+		if !p.Approved.IsZero() || slices.Contains(w.told.Plans, p.ID) {
 			continue
 		}
-		w.plans[p.ID] = true
+		w.told.Plans = append(w.told.Plans, p.ID)
 		news = append(news, fmt.Sprintf("the brake holds %d × %s: %s. What to do: look with `stripe-enhance plans`, "+
 			"release with `stripe-enhance approve %s`.", p.Size(), p.Kind, strings.TrimSuffix(p.Reason, "."), p.ID))
 	}
+	w.told.Plans = w.told.Plans[max(len(w.told.Plans)-mostPlans, 0):]
 	return news
+}
+
+// orders tells of the orders that wait for a person, by what holds them: of the first of
+// a kind, and again each time that twice as many wait. Those that the brake holds are
+// told with its plan.
+func (w *Watch) orders(holds []reconcile.Hold) (news []string) {
+	waiting := map[string]map[string]reconcile.Hold{} // by kind and order
+	for _, h := range holds {
+		if !h.Order || h.Kind == reconcile.HoldBrake {
+			continue
+		}
+		kind := string(h.Kind)
+		if waiting[kind] == nil {
+			waiting[kind] = map[string]reconcile.Hold{}
+		}
+		waiting[kind][cmp.Or(h.Subscription, h.Customer)] = h
+	}
+	told := map[string]int{}
+	for _, kind := range slices.Sorted(maps.Keys(waiting)) {
+		orders, before := slices.Sorted(maps.Keys(waiting[kind])), w.told.Orders[kind]
+		if len(orders) < max(2*before, 1) {
+			told[kind] = before
+			continue
+		}
+		told[kind] = len(orders)
+		news = append(news, fmt.Sprintf("%s without hosting until somebody acts, held as %s: %s. What to do: "+
+			"`stripe-enhance plan` says it of each, `stripe-enhance customers show --customer %s` of the first.",
+			counted(len(orders)), kind, list(orders), waiting[kind][orders[0]].Customer))
+	}
+	w.told.Orders = told
+	return news
+}
+
+func counted(orders int) string {
+	if orders == 1 {
+		return "one order is"
+	}
+	return fmt.Sprintf("%d orders are", orders)
 }
 
 // named is how many customers a message names.
@@ -176,16 +232,16 @@ func (w *Watch) aside(holds []reconcile.Hold) (news []string) {
 	}
 	var fresh, freed []string
 	for c := range now {
-		if !w.parked[c] {
+		if !w.told.Parked[c] {
 			fresh = append(fresh, c)
 		}
 	}
-	for c := range maps.Keys(w.parked) {
+	for c := range maps.Keys(w.told.Parked) {
 		if !now[c] {
 			freed = append(freed, c)
 		}
 	}
-	w.parked = now
+	w.told.Parked = now
 	slices.Sort(fresh)
 	slices.Sort(freed)
 	if len(fresh) > 0 {

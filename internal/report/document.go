@@ -93,6 +93,9 @@ type Hold struct {
 	Reason       string  `json:"reason"`
 	Until        *string `json:"until"`            // null: until something changes
 	Manual       string  `json:"manual,omitempty"` // what a person said by whose hold it is withheld
+	// Order tells that Subscription, or Customer where that is "", is to have hosting
+	// that is not there, and that a person has to do something before it is.
+	Order bool `json:"order,omitempty"`
 }
 
 // Counts sums up the two lists and what was omitted: every action is counted once,
@@ -102,6 +105,9 @@ type Counts struct {
 	Applied int `json:"applied"`
 	Failed  int `json:"failed"`
 	Held    int `json:"held"`
+	// OrdersHeld counts the subscriptions that are to have hosting, and have none
+	// before a person acts.
+	OrdersHeld int `json:"orders_held"`
 }
 
 // Plan is what the brake holds, as scripts see it.
@@ -161,6 +167,7 @@ func Of(r reconcile.Report) Document {
 	for _, h := range r.Holds {
 		d.Holds = append(d.Holds, HoldOf(h))
 	}
+	d.Counts.OrdersHeld = r.Run.Orders
 	d.Counts.Held = len(d.Holds) + r.Omitted.Holds + r.Omitted.Settled + r.Omitted.Brakes
 	for _, p := range r.Plans {
 		d.Plans = append(d.Plans, PlanOf(p))
@@ -276,6 +283,7 @@ func HoldOf(h reconcile.Hold) Hold {
 		Hosting:      h.Hosting,
 		Reason:       h.Reason,
 		Until:        Time(h.Until),
+		Order:        h.Order,
 	}
 }
 

@@ -86,7 +86,8 @@ func TestTheDocumentHasTheShapeOfTheContract(t *testing.T) {
     "planned": 0,
     "applied": 1,
     "failed": 0,
-    "held": 1
+    "held": 1,
+    "orders_held": 0
   },
   "plan_id": "plan1",
   "plans": [

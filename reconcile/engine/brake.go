@@ -110,9 +110,17 @@ func (r *run) loadPlans(ctx context.Context) (err error) {
 		if !r.standing.has(h.ID) {
 			r.waiting[h.Brake]++
 		}
+		if givesHosting(h.Kind) {
+			r.orders.add(h.Subscription)
+		}
 		r.standing.add(h.ID)
 		return nil
 	})
+}
+
+// givesHosting tells that an action is what somebody waits for who is to have hosting.
+func givesHosting(kind reconcile.Kind) bool {
+	return kind == reconcile.CreateSubscription || kind == reconcile.Resume
 }
 
 // eachPlanned hands over what this run has planned: from the journal, and in a dry

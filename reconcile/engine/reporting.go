@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"slices"
@@ -122,6 +123,7 @@ func (w *writing) everything(ctx context.Context) error {
 		return nil
 	}))
 	w.rep.Holds = append(w.rep.Holds, w.brakes...)
+	w.rec.Orders = len(w.orders)
 	return err
 }
 
@@ -160,6 +162,10 @@ func (w *writing) braked(a reconcile.Action) {
 		return
 	}
 	w.rec.Held++
+	order := givesHosting(a.Kind)
+	if order {
+		w.orders.add(a.Subscription)
+	}
 	if w.kinds[reconcile.HoldBrake]++; w.kinds[reconcile.HoldBrake] > reconcile.MostReported {
 		w.rep.Omitted.Brakes++
 		return
@@ -168,12 +174,17 @@ func (w *writing) braked(a reconcile.Action) {
 	if w.rep.Dry { // which stores no plan
 		reason = " would be held by the brake: `stripe-enhance reconcile` holds it, then `stripe-enhance approve " + plan + "` releases it"
 	}
-	w.brakes = append(w.brakes, a.Withheld(reconcile.HoldBrake, a.Kind.String()+reason))
+	h := a.Withheld(reconcile.HoldBrake, a.Kind.String()+reason)
+	h.Order = order
+	w.brakes = append(w.brakes, h)
 }
 
 // hold counts a hold, and lists it while there is room.
 func (w *writing) hold(h reconcile.Hold) {
 	w.rec.Held++
+	if h.Order {
+		w.orders.add(cmp.Or(h.Subscription, h.Customer))
+	}
 	if w.kinds[h.Kind]++; w.kinds[h.Kind] > reconcile.MostReported {
 		if h.Settled() {
 			w.rep.Omitted.Settled++

@@ -46,6 +46,7 @@ type run struct {
 	approved   map[string]string                     // action id → plan that released it
 	standing   idSet                                 // ids of what waits for approval
 	subjects   idSet                                 // of what waits, and of what was approved
+	orders     idSet                                 // subscriptions that something gives which waits for approval
 	last       map[reconcile.Kind]reconcile.HeldPlan // by brake kind: the plan that waits, or the newest
 	waiting    map[reconcile.Kind]int                // by brake kind: how much waits
 	heldKinds  map[reconcile.Kind]string             // brake kind → plan that holds what is held of it
@@ -144,7 +145,7 @@ func (e *Engine) newRun(req Request) *run {
 	r := &run{Engine: e, req: req, now: now,
 		braked: map[reconcile.Kind]*batch{}, judged: idSet{}, missed: idSet{}, refused: map[string]bool{}, seenOrgs: map[string]bool{}, readSubs: map[string]bool{},
 		madeOrgs: map[string]bool{}, foreseen: map[string][]reconcile.Kin{}, foundOrgs: map[string]bool{}, explained: map[string]bool{},
-		approved: map[string]string{}, standing: idSet{}, subjects: idSet{}, waiting: map[reconcile.Kind]int{}, heldKinds: map[reconcile.Kind]string{},
+		approved: map[string]string{}, standing: idSet{}, subjects: idSet{}, orders: idSet{}, waiting: map[reconcile.Kind]int{}, heldKinds: map[reconcile.Kind]string{},
 		log: e.Log.WithField("run", id)}
 	r.rec = reconcile.RunRecord{ID: id, Trigger: req.Trigger, Started: now,
 		StripeCalls: e.Account.Requests(), EnhanceCalls: e.Owners.Requests()}
