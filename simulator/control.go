@@ -11,6 +11,7 @@ import (
 const controlHelp = `The controls of the simulated company. Everything is a query parameter.
 
 GET  /_sim/state                        counts, prices, plans, subscriptions, hostings
+GET  /_sim/clock                        the simulated time, with the key as bearer token
 POST /_sim/advance?d=24h                move the clock
 POST /_sim/signup?email=&price=         optional: name, quantity, domain, trial=336h, guest=true, declined=true
 POST /_sim/fail?subscription=           the next charge fails: past_due
@@ -36,6 +37,7 @@ func (w *World) controls() http.Handler {
 		_, _ = rw.Write([]byte(controlHelp))
 	})
 	mux.HandleFunc("GET /_sim/state", func(rw http.ResponseWriter, _ *http.Request) { reply(rw, w.state(), nil) })
+	mux.HandleFunc("GET "+clockPath, w.tellClock)
 	for name, do := range map[string]func(url.Values) (any, error){
 		"advance": w.controlAdvance,
 		"signup":  w.controlSignUp,

@@ -269,3 +269,23 @@ func deleteOrg(w *World, q *request) answer {
 	w.violate("org-delete", q.Call)
 	return enhanceErrorFor(403)
 }
+
+// listMemberships tells the organisations of the token's login: ours alone.
+func listMemberships(w *World, _ *request) answer {
+	return ok(text(func(d *doc) {
+		d.open()
+		d.array("memberships")
+		d.open()
+		d.str("memberId", dice(w.opt.Seed).uuid("our membership"))
+		d.str("orgId", w.panel.our.ID)
+		d.str("orgName", w.panel.our.Name)
+		d.flag("isMasterOrg", false)
+		d.array("roles")
+		d.element("Owner")
+		d.closeArray()
+		d.num("siteAccessCount", 0)
+		d.close()
+		d.closeArray()
+		d.close()
+	}))
+}

@@ -38,6 +38,7 @@ var enhanceRoutes = []route{
 	newRoute("GET", "/orgs/{org}/websites", listWebsites),
 	newRoute("POST", "/orgs/{org}/websites", createWebsite),
 	newRoute("POST", "/logins", createLogin),
+	newRoute("GET", "/login/memberships", listMemberships),
 	newRoute("PUT", "/login/password-recovery", recoverPassword).openToAll(),
 }
 

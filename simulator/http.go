@@ -25,7 +25,25 @@ func (w *World) StripeHandler() http.Handler {
 
 // EnhanceHandler is the panel's API, all of it below /api.
 func (w *World) EnhanceHandler() http.Handler {
-	return http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) { w.serveHTTP(Enhance, rw, r) })
+	return http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
+		if r.URL.Path == clockPath {
+			w.tellClock(rw, r)
+			return
+		}
+		w.serveHTTP(Enhance, rw, r)
+	})
+}
+
+// clockPath is where both sides tell the simulated time, to whoever has the credential
+// of one of them: nothing but a simulator answers there.
+const clockPath = "/_sim/clock"
+
+func (w *World) tellClock(rw http.ResponseWriter, r *http.Request) {
+	if key := keyOf(r.Header.Get("Authorization")); key != w.opt.StripeKey && key != w.opt.EnhanceToken {
+		rw.WriteHeader(http.StatusUnauthorized)
+		return
+	}
+	reply(rw, map[string]string{"world": dice(w.opt.Seed).uuid("this world"), "now": w.Now().Format(time.RFC3339Nano)}, nil)
 }
 
 func (w *World) serveHTTP(side Side, rw http.ResponseWriter, r *http.Request) {

@@ -48,7 +48,7 @@ func (s *Store) Migrate(ctx context.Context, dryRun bool) ([]MigrationInfo, erro
 		return nil, failed("migrating", err)
 	}
 	applied, err := s.applyPending(ctx)
-	return applied, failed("migrating", errors.Join(err, unlock()))
+	return applied, failed("migrating", s.server.explain(errors.Join(err, unlock())))
 }
 
 // Pending lists the migrations that this database still lacks, in order. It is

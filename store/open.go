@@ -46,6 +46,7 @@ type Store struct {
 	read             *sql.DB     // PostgreSQL: the same pool as write
 	writing, reading *statements // nil on PostgreSQL
 	path             string      // of the SQLite file; "" otherwise
+	server           server      // the PostgreSQL server; zero otherwise
 	lock             *fileLock
 	sweep            sweep
 	reception        reception
@@ -78,7 +79,7 @@ func Open(ctx context.Context, o Options) (*Store, error) {
 		s.failpoint = func(string, string) {}
 	}
 	if err := s.refuseNewer(ctx); err != nil {
-		return nil, failed("opening the database", errors.Join(err, s.Close()))
+		return nil, failed("opening the database", errors.Join(s.server.explain(err), s.Close()))
 	}
 	return s, nil
 }

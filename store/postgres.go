@@ -50,12 +50,12 @@ func openPostgres(ctx context.Context, o Options) (*Store, error) {
 		return nil, withoutPassword(raw, err)
 	}
 	db := stdlib.OpenDBFromPool(pool)
-	s := &Store{d: postgres, write: db, read: db}
+	s := &Store{d: postgres, write: db, read: db, server: serverOf(config.ConnConfig.Config)}
 	s.close = []func() error{db.Close, func() error { pool.Close(); return nil }}
 	ctx, cancel := context.WithTimeout(ctx, 2*connectLimit)
 	defer cancel()
 	if err := pool.Ping(ctx); err != nil {
-		return nil, errors.Join(withoutPassword(raw, err), s.Close())
+		return nil, errors.Join(withoutPassword(raw, s.server.explain(err)), s.Close())
 	}
 	return s, nil
 }
@@ -64,9 +64,13 @@ func openPostgres(ctx context.Context, o Options) (*Store, error) {
 // every parser reads the same password; see secret.URLProblem. It drops the chain,
 // which might be formatted elsewhere.
 func withoutPassword(raw string, err error) error {
-	text := err.Error()
+	text := oneLine(err.Error())
 	for _, hidden := range secret.Passwords(raw) {
 		text = strings.ReplaceAll(text, hidden, "[redacted]")
 	}
-	return fault.Wrap(kindOf(err), errors.New(text))
+	kind := fault.Of(err)
+	if kind == fault.Unknown {
+		kind = kindOf(err)
+	}
+	return fault.Wrap(kind, errors.New(text))
 }

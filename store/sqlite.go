@@ -42,6 +42,9 @@ func openSQLite(ctx context.Context, path string, o Options) (*Store, error) {
 	if err != nil {
 		return nil, err
 	}
+	if err := refuseAsRoot(path); err != nil {
+		return nil, err
+	}
 	if _, err := os.Stat(path); o.Look && errors.Is(err, fs.ErrNotExist) {
 		if err := couldBeMade(path); err != nil {
 			return nil, err
@@ -161,6 +164,9 @@ func prepareFile(ctx context.Context, path string) error {
 	}
 	if kind := networkFS(filepath.Dir(path)); kind != "" {
 		return permanent("%s is on %s, where SQLite's locks do not hold; use a local disk, or PostgreSQL", path, kind)
+	}
+	if err := refuseUnwritable(path); err != nil {
+		return err
 	}
 	_, absent := os.Stat(path)
 	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600)

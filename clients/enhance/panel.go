@@ -11,16 +11,17 @@ import (
 )
 
 const (
-	routeCustomers = "/orgs/{org}/customers"
-	routeOrg       = "/orgs/{org}"
-	routePlans     = "/orgs/{org}/plans"
-	routeHostings  = "/orgs/{org}/customers/{customer}/subscriptions"
-	routeHosting   = "/orgs/{org}/subscriptions/{subscription}"
-	routeWebsites  = "/orgs/{org}/websites"
-	routeMembers   = "/orgs/{org}/members"
-	routeInvites   = "/orgs/{org}/invites"
-	routeLogins    = "/logins"
-	routeRecovery  = "/login/password-recovery"
+	routeCustomers   = "/orgs/{org}/customers"
+	routeOrg         = "/orgs/{org}"
+	routePlans       = "/orgs/{org}/plans"
+	routeMemberships = "/login/memberships"
+	routeHostings    = "/orgs/{org}/customers/{customer}/subscriptions"
+	routeHosting     = "/orgs/{org}/subscriptions/{subscription}"
+	routeWebsites    = "/orgs/{org}/websites"
+	routeMembers     = "/orgs/{org}/members"
+	routeInvites     = "/orgs/{org}/invites"
+	routeLogins      = "/logins"
+	routeRecovery    = "/login/password-recovery"
 )
 
 // The panel's words for what a 404 is about.
@@ -125,6 +126,33 @@ func (c *Client) Org(ctx context.Context, id string) (reconcile.Org, error) {
 		return reconcile.Org{}, err
 	}
 	return wire.org(now), nil
+}
+
+// membershipsWire is LoginMemberships (orchd OpenAPI 12.3.0).
+type membershipsWire struct {
+	Memberships []struct {
+		OrgID   string `json:"orgId"`
+		OrgName string `json:"orgName"`
+	} `json:"memberships"`
+}
+
+// Memberships are the organisations that the token's login is a member of, with id and
+// name and nothing else. It is for telling an operator which organisation a token has.
+func (c *Client) Memberships(ctx context.Context) ([]reconcile.Org, error) {
+	var wire membershipsWire
+	if err := c.read(ctx, get(routeMemberships), objectLimit, func(body []byte) error {
+		wire = membershipsWire{}
+		return decoded(body, &wire)
+	}); err != nil {
+		return nil, err
+	}
+	var orgs []reconcile.Org
+	for _, m := range wire.Memberships {
+		if isUUID(m.OrgID) {
+			orgs = append(orgs, reconcile.Org{ID: strings.ToLower(m.OrgID), Name: m.OrgName})
+		}
+	}
+	return orgs, nil
 }
 
 // readOrg reads an organisation and checks that it is the one. now is from

@@ -41,6 +41,15 @@ func probes(since string) []probe {
 	}
 }
 
+// Permissions are the resources that a restricted key must be allowed to read, as
+// Stripe's page for such keys calls them. README and help are held to this list.
+func Permissions() (resources []string) {
+	for _, p := range probes("") {
+		resources = append(resources, p.permission.Resource)
+	}
+	return resources
+}
+
 // Check tries every permission on its own and reports each: a key that lacks two
 // of them should not have to be fixed twice. A key that is none ends it, with that
 // as the last: the others would only say the same. The error is the context's.

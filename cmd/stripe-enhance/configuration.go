@@ -75,6 +75,9 @@ func (p *program) settings(need config.Need) (*config.Config, error) {
 	for _, w := range warnings {
 		p.sayf("warning: %s", w)
 	}
+	if c.StripeKey.IsSet() {
+		p.key = c.StripeKey.Glimpse()
+	}
 	return c, nil
 }
 

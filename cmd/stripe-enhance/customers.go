@@ -31,15 +31,17 @@ func (p *program) customersCommand() *cobra.Command {
 func (p *program) customersShow() *cobra.Command {
 	var l store.Lookup
 	c := &cobra.Command{
-		Use:   "show",
+		Use:   "show [E-MAIL|cus_…|sub_…]",
 		Short: "One customer: subscriptions, hosting, holds, history",
 		Long: "Shows what the database knows, without asking Stripe or Enhance. Several\n" +
 			"customers with one e-mail are all shown.",
-		Example: "  stripe-enhance customers show --email bakery@example.com\n" +
+		Args: atMostOne("customer"),
+		Example: "  stripe-enhance customers show bakery@example.com\n" +
+			"  stripe-enhance customers show --email bakery@example.com\n" +
 			"  stripe-enhance customers show --customer cus_AbCdEf -o json",
-		RunE: func(c *cobra.Command, _ []string) error {
-			if (l.Email == "") == (l.StripeCustomer == "") {
-				return &usageError{errors.New("either --email or --customer is needed"), c.CommandPath()}
+		RunE: func(c *cobra.Command, args []string) error {
+			if err := whom(&l, args); err != nil {
+				return &usageError{err, c.CommandPath()}
 			}
 			return p.withStore(c.Context(), func(ctx context.Context, a *parts) error { return p.showCustomers(ctx, a, l) })
 		},
@@ -49,13 +51,38 @@ func (p *program) customersShow() *cobra.Command {
 	return c
 }
 
+// whom reads who is meant: by one flag or by one word.
+func whom(l *store.Lookup, args []string) error {
+	switch {
+	case len(args) > 0 && (l.Email != "" || l.StripeCustomer != ""):
+		return fmt.Errorf("%q and a flag both say whom: leave one out", args[0])
+	case l.Email != "" && l.StripeCustomer != "":
+		return errors.New("--email and --customer both say whom: leave one out")
+	case l.Email != "" || l.StripeCustomer != "":
+		return nil
+	case len(args) == 0:
+		return errors.New("whom? Name an e-mail, a customer (cus_…) or a subscription (sub_…)")
+	}
+	switch word := strings.TrimSpace(args[0]); {
+	case strings.Contains(word, "@"):
+		l.Email = word
+	case reconcile.ValidID("cus_", word):
+		l.StripeCustomer = word
+	case reconcile.ValidID("sub_", word):
+		l.Subscription = word
+	default:
+		return fmt.Errorf("%q is no e-mail, no id of a customer (cus_…) and none of a subscription (sub_…)", args[0])
+	}
+	return nil
+}
+
 func (p *program) showCustomers(ctx context.Context, a *parts, l store.Lookup) error {
 	found, err := a.store.FindCustomers(ctx, l, historyRows)
 	if err != nil {
 		return err
 	}
 	if len(found) == 0 {
-		return fmt.Errorf("no customer %s%s is known here; a full run reads all of them: stripe-enhance reconcile --full", l.Email, l.StripeCustomer)
+		return fmt.Errorf("no customer %s%s%s is known here; a full run reads all of them: stripe-enhance reconcile --full", l.Email, l.StripeCustomer, l.Subscription)
 	}
 	all := make([]report.Customer, 0, len(found))
 	for _, one := range found {

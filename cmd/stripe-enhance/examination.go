@@ -4,9 +4,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net"
 	"strings"
 	"time"
 
+	"github.com/stripe-enhance/stripe-enhance/clients/enhance"
 	"github.com/stripe-enhance/stripe-enhance/internal/config"
 	"github.com/stripe-enhance/stripe-enhance/internal/fault"
 	"github.com/stripe-enhance/stripe-enhance/internal/notify"
@@ -96,7 +98,14 @@ func (x *examination) database(ctx context.Context) {
 	}
 	s, err := store.Open(ctx, store.Options{URL: x.config.DatabaseURL, Look: true})
 	if err != nil {
-		x.fail("database", err.Error(), "set DATABASE_URL to a place that can be written, or mend what the message says")
+		toDo := "set DATABASE_URL to a place that can be written, or mend what the message says"
+		var owner *store.OwnerError
+		if errors.As(err, &owner) {
+			toDo = asOwner(owner, x.command)
+		} else if x.config.DatabaseFrom != config.SourceDefault && store.File(x.config.DatabaseURL) == "" {
+			toDo = "do what the message says; DATABASE_URL is set " + x.config.DatabaseFrom.String()
+		}
+		x.fail("database", err.Error(), toDo)
 		return
 	}
 	x.durability(ctx, s)
@@ -159,7 +168,7 @@ func (x *examination) billing(ctx context.Context) {
 		case one.Optional && errors.Is(one.Err, fault.Denied):
 			x.warn(part, "not readable ("+one.Purpose+")", "optional: allow the key to read "+one.Resource+" in Stripe › Developers › API keys")
 		case one.KeyRefused:
-			x.fail("Stripe key", "refused: "+one.Err.Error(), "STRIPE_SECRET_KEY is not a key of Stripe, or no longer: copy it again from Stripe › Developers › API keys")
+			x.fail("Stripe key", "refused by Stripe: "+x.config.StripeKey.Glimpse()+": "+one.Err.Error(), "STRIPE_SECRET_KEY is not a key of Stripe, or no longer: copy it again from Stripe › Developers › API keys")
 			return
 		case errors.Is(one.Err, fault.Denied):
 			denied++
@@ -235,11 +244,33 @@ func (x *examination) panel(ctx context.Context) {
 	}
 	self, err := x.enhance.Self(ctx)
 	if err != nil {
-		x.fail("Enhance token", err.Error(), tokenRefused)
+		x.fail("Enhance token", err.Error(), x.whoseToken(ctx, err))
 		return
 	}
 	x.ok("Enhance token", "organisation %q", self.Name)
 	x.offers(ctx)
+}
+
+// whoseToken says which organisation the token has, where the panel tells.
+func (x *examination) whoseToken(ctx context.Context, refused error) string {
+	if errors.Is(refused, fault.Transient) {
+		return unreachable(refused, "ENHANCE_API_URL")
+	}
+	// A client of its own: the breaker of the other one asks nothing more for now.
+	c := x.config
+	again, err := enhance.New(enhance.Options{BaseURL: c.EnhanceURL.String(), Token: c.EnhanceToken, Org: string(c.EnhanceOrg), Log: x.log, Now: x.now})
+	if err != nil {
+		return tokenRefused
+	}
+	orgs, err := again.Memberships(ctx)
+	if err != nil || len(orgs) == 0 {
+		return tokenRefused
+	}
+	var all []string
+	for _, o := range orgs {
+		all = append(all, fmt.Sprintf("ENHANCE_ORG_ID=%s (%s)", o.ID, o.Name))
+	}
+	return "the token is one of another organisation than ENHANCE_ORG_ID names: set " + strings.Join(all, " or ")
 }
 
 func (x *examination) offers(ctx context.Context) {
@@ -288,7 +319,7 @@ func (x *examination) mappings(ctx context.Context) {
 	if x.plans != nil {
 		for _, problem := range reconcile.NewCatalog(all, x.plans).Problems() {
 			bad++
-			x.fail("mappings", problem, "stripe-enhance mappings list shows all of them")
+			x.fail("mappings", problem, offered(x.plans)+"; stripe-enhance mappings list shows all mappings")
 		}
 	}
 	bad += x.unknownPrices(ctx, all)
@@ -316,8 +347,33 @@ func (x *examination) unknownPrices(ctx context.Context, all []reconcile.Mapping
 	return bad
 }
 
+// offered lists the plans of a panel, for whoever has named one that it does not have.
+func offered(plans []reconcile.Plan) string {
+	const most = 20
+	var all []string
+	for _, p := range plans[:min(len(plans), most)] {
+		all = append(all, fmt.Sprintf("%d %s", p.ID, p.Name))
+	}
+	if len(plans) > most {
+		all = append(all, fmt.Sprintf("and %d more", len(plans)-most))
+	}
+	return "the panel has the plans " + strings.Join(all, ", ")
+}
+
+// unknownHost is the name in an error that no resolver knows; "" in any other.
+func unknownHost(err error) string {
+	var name *net.DNSError
+	if errors.As(err, &name) && name.IsNotFound {
+		return name.Name
+	}
+	return ""
+}
+
 // unreachable is the next step after an answer that did not come.
 func unreachable(err error, variable string) string {
+	if host := unknownHost(err); host != "" {
+		return "there is no host " + host + ": is " + variable + " spelt right?"
+	}
 	if errors.Is(err, fault.Malformed) {
 		return "is " + variable + " right? what answers there is not the API"
 	}

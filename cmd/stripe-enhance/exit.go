@@ -7,6 +7,7 @@ import (
 
 	"github.com/stripe-enhance/stripe-enhance/internal/config"
 	"github.com/stripe-enhance/stripe-enhance/internal/fault"
+	"github.com/stripe-enhance/stripe-enhance/store"
 )
 
 // The exit codes; cron jobs and manifests depend on them.
@@ -57,11 +58,21 @@ func (p *program) hintFor(err error) string {
 	if errors.As(err, &problems) {
 		return p.settingsFrom() + ". All settings: stripe-enhance help configuration"
 	}
+	var owner *store.OwnerError
+	if errors.As(err, &owner) {
+		return asOwner(owner, p.command)
+	}
 	text := err.Error()
 	switch fault.Of(err) {
 	case fault.Denied:
+		if strings.Contains(text, "stripe:") && strings.Contains(text, ": 401") && p.key != "" {
+			return "Stripe refuses the key " + p.key + ": STRIPE_SECRET_KEY is not a key of Stripe, or no longer; copy it again from Stripe › Developers › API keys, then `stripe-enhance check`"
+		}
 		return "the credential was refused; `stripe-enhance check` tells which permission is missing"
 	case fault.Transient:
+		if host := unknownHost(err); host != "" {
+			return "there is no host " + host + ": is the setting with its address spelt right? Nothing was changed (`stripe-enhance check` says which it is)"
+		}
 		if strings.Contains(text, "stripe:") || strings.Contains(text, "enhance:") {
 			return "the other side is in trouble or cannot be reached; nothing is lost, run it again later (`stripe-enhance check` looks at each part)"
 		}
@@ -72,6 +83,12 @@ func (p *program) hintFor(err error) string {
 		return "an answer was not what it should be, so nothing was concluded from it; `stripe-enhance check` looks at each part"
 	}
 	return ""
+}
+
+// asOwner is the command that root gives instead. Its flags are left out: there may be a
+// key among them.
+func asOwner(owner *store.OwnerError, command string) string {
+	return "run it as that user: sudo -u " + owner.User + " " + command + " …"
 }
 
 // joined is errors.Join for two, leaving a single error as it is.

@@ -13,6 +13,7 @@ import (
 
 	"github.com/stripe-enhance/stripe-enhance/internal/report"
 	"github.com/stripe-enhance/stripe-enhance/reconcile"
+	"github.com/stripe-enhance/stripe-enhance/store"
 )
 
 const holdsLong = `A hold is "hands off", said by a person, for one customer or one subscription:
@@ -67,7 +68,7 @@ func (p *program) listHolds(ctx context.Context, a *parts) error {
 // newHold is a hold as the flags of holds add ask for it.
 type newHold struct {
 	reconcile.ManualHold
-	kind, until string
+	kind, until, email string
 }
 
 func (p *program) holdsAdd() *cobra.Command {
@@ -78,23 +79,65 @@ func (p *program) holdsAdd() *cobra.Command {
 		Long:  holdsLong,
 		Args:  arguments(),
 		Example: "  stripe-enhance holds add --customer cus_AbCdEf --kind no-suspend --until 2030-01-31 --reason 'invoice in dispute'\n" +
+			"  stripe-enhance holds add --email bakery@example.com --kind no-suspend --until 72h\n" +
 			"  stripe-enhance holds add --subscription sub_1NqAbCdEf --kind keep-suspended --reason 'sends spam'",
 		RunE: func(c *cobra.Command, _ []string) error {
-			h, err := p.manualHold(n)
-			if err != nil {
-				return &usageError{err, c.CommandPath()}
+			if n.email == "" {
+				h, err := p.manualHold(n)
+				if err != nil {
+					return &usageError{err, c.CommandPath()}
+				}
+				return p.withStore(c.Context(), func(ctx context.Context, a *parts) error { return p.addHold(ctx, a, h) })
 			}
-			return p.withStore(c.Context(), func(ctx context.Context, a *parts) error { return p.addHold(ctx, a, h) })
+			if n.Customer != "" || n.Subscription != "" {
+				return &usageError{errors.New("--email says whom, and so does --customer or --subscription: leave one out"), c.CommandPath()}
+			}
+			return p.withStore(c.Context(), func(ctx context.Context, a *parts) error {
+				var err error
+				if n.Customer, err = p.onlyBuyer(ctx, a, n.email); err != nil {
+					return err
+				}
+				h, err := p.manualHold(n)
+				if err != nil {
+					return &usageError{err, c.CommandPath()}
+				}
+				return p.addHold(ctx, a, h)
+			})
 		},
 	}
 	f := c.Flags()
 	f.StringVar(&n.Customer, "customer", "", "a customer's id at Stripe (cus_…): all that this customer has")
+	f.StringVar(&n.email, "email", "", "the e-mail of a customer who is known here, instead of the id")
 	f.StringVar(&n.Subscription, "subscription", "", "a subscription's id (sub_…): only that one")
 	f.StringVar(&n.kind, "kind", "", "no-suspend, keep-suspended or ignore")
 	f.StringVar(&n.until, "until", "", "a day (2030-01-31), a time (2030-01-31T12:00:00Z) or a span (72h); left out: until it is removed")
 	f.StringVar(&n.Reason, "reason", "", "why, in words for whoever finds the hold later (may be left out)")
 	f.StringVar(&n.Author, "author", "", "who says so (left out: the user of this process)")
 	return c
+}
+
+// onlyBuyer is the Stripe customer with an e-mail. An e-mail decides nothing, because
+// anybody can type one: where several have it, a person chooses.
+func (p *program) onlyBuyer(ctx context.Context, a *parts, email string) (string, error) {
+	found, err := a.store.FindCustomers(ctx, store.Lookup{Email: email}, 0)
+	if err != nil {
+		return "", err
+	}
+	var ids []string
+	for _, c := range found {
+		for _, b := range c.Buyers {
+			if reconcile.EmailKey(b.Email) == reconcile.EmailKey(email) && !b.Deleted {
+				ids = append(ids, b.ID)
+			}
+		}
+	}
+	switch len(ids) {
+	case 0:
+		return "", fmt.Errorf("no customer has the e-mail %s here: give the id, --customer cus_…, which may also be one that is not known yet", email)
+	case 1:
+		return ids[0], nil
+	}
+	return "", fmt.Errorf("%d customers have the e-mail %s: %s. Say which with --customer; nothing was set", len(ids), email, strings.Join(ids, ", "))
 }
 
 // manualHold reads the flags.

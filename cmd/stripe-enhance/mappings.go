@@ -156,8 +156,12 @@ func (p *program) verify(ctx context.Context, a *parts, all ...reconcile.Mapping
 		case err != nil:
 			p.sayf("not verified at Enhance: %v", err)
 		default:
-			for _, problem := range reconcile.NewCatalog(all, plans).Problems() {
+			wrong := reconcile.NewCatalog(all, plans).Problems()
+			for _, problem := range wrong {
 				problems = append(problems, errors.New(problem))
+			}
+			if len(wrong) > 0 {
+				problems = append(problems, errors.New(offered(plans)))
 			}
 		}
 	}

@@ -32,6 +32,9 @@ type program struct {
 	format  format            // of -o, valid while a command runs
 	flags   map[string]string // settings given as flags, by the variable's name
 	command string            // "stripe-enhance mappings list"
+	key     string            // a glimpse of the key for Stripe, once settings are read
+	// unhelpful is what help was asked about and is nothing.
+	unhelpful error
 }
 
 // run executes one command line and returns the exit code.
@@ -46,7 +49,8 @@ func (p *program) run(ctx context.Context, args []string) (code int) {
 	root.SetIn(p.in)
 	root.SetOut(p.out)
 	root.SetErr(p.err)
-	return p.ended(ctx, root.ExecuteContext(ctx))
+	err := root.ExecuteContext(ctx)
+	return p.ended(ctx, joined(err, p.unhelpful))
 }
 
 // ended tells how a command ended, and turns that into an exit code.
@@ -116,18 +120,32 @@ func (p *program) colours() bool {
 	})
 }
 
-// person names who gives a command, for the journal: user@host.
+// person names who gives a command, for the journal: user@host, and with sudo who is
+// behind it: root alone would be everybody who may become root.
 func (p *program) person() string {
 	host, err := os.Hostname()
 	if err != nil {
 		host = "unknown-host"
 	}
+	user := fmt.Sprintf("uid-%d", os.Getuid())
 	for _, name := range []string{"USER", "LOGNAME", "USERNAME"} {
-		for _, kv := range p.environ {
-			if value, ok := strings.CutPrefix(kv, name+"="); ok && value != "" {
-				return value + "@" + host
-			}
+		if value := p.variable(name); value != "" {
+			user = value
+			break
 		}
 	}
-	return fmt.Sprintf("uid-%d@%s", os.Getuid(), host)
+	if behind := p.variable("SUDO_USER"); behind != "" && behind != user {
+		return fmt.Sprintf("%s@%s (sudo as %s)", behind, host, user)
+	}
+	return user + "@" + host
+}
+
+// variable is one of the environment; "" when it is not set.
+func (p *program) variable(name string) string {
+	for _, kv := range slices.Backward(p.environ) { // the last one counts
+		if value, ok := strings.CutPrefix(kv, name+"="); ok {
+			return value
+		}
+	}
+	return ""
 }

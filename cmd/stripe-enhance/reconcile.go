@@ -66,6 +66,10 @@ func (p *program) reconcileCommand() *cobra.Command {
 			request := engine.Request{Full: s.full, Accept: s.accept, Subscriptions: s.subscriptions, Trigger: "cli"}
 			return p.withEngine(c.Context(), func(ctx context.Context, a *parts, e *engine.Engine) error {
 				r, err := p.runPatiently(ctx, a, e, request)
+				var busy *busyError
+				if errors.As(err, &busy) && !request.Accept { // which nobody does for another
+					return p.tellBusy(busy)
+				}
 				p.tellPeople(ctx, a, r, err)
 				return p.finish(r, err)
 			})
@@ -195,6 +199,16 @@ func (p *program) runPatiently(ctx context.Context, a *parts, e *engine.Engine, 
 		}
 	}
 	return r, &busyError{held: held, request: request}
+}
+
+// tellBusy ends a command that has left its wish: it is stored, and whoever works
+// fulfils it.
+func (p *program) tellBusy(e *busyError) error {
+	if p.format == formatJSON {
+		return report.WriteJSON(p.out, map[string]any{"asked": true, "taken": e.taken, "at_work": e.held.Owner})
+	}
+	p.sayf("%s", e.Error())
+	return nil
 }
 
 // busyError is a run that another process does instead.

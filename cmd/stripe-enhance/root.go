@@ -58,12 +58,45 @@ func (p *program) root() *cobra.Command {
 		&cobra.Group{ID: groupSetUp, Title: "Set up:"},
 		&cobra.Group{ID: groupTry, Title: "Try:"},
 	)
+	root.Version = versionOf().line()
+	root.SetVersionTemplate("{{.Version}}\n")
 	root.AddCommand(p.commands()...)
 	root.SetHelpCommandGroupID(groupSetUp)
 	root.SetCompletionCommandGroupID(groupSetUp)
 	root.InitDefaultCompletionCmd()
+	root.InitDefaultHelpCmd()
 	strictly(root)
+	p.strictHelp(root)
 	return root
+}
+
+// strictHelp has help refuse what it knows nothing about. Cobra prints another page and
+// says that all is well: the command is in a script then, and does nothing.
+func (p *program) strictHelp(root *cobra.Command) {
+	page := root.HelpFunc()
+	root.SetHelpFunc(func(c *cobra.Command, args []string) {
+		if words := c.Flags().Args(); c.HasSubCommands() && len(words) > 0 {
+			p.unhelpful = noArguments(c, words)
+			return
+		}
+		page(c, args)
+	})
+	for _, c := range root.Commands() {
+		if c.Name() != "help" {
+			continue
+		}
+		c.Args, c.Run = cobra.ArbitraryArgs, nil
+		c.RunE = func(_ *cobra.Command, args []string) error {
+			about, rest, err := root.Find(args)
+			if err == nil && len(rest) > 0 {
+				err = noArguments(about, rest)
+			}
+			if err != nil {
+				return err
+			}
+			return about.Help()
+		}
+	}
 }
 
 // prepare runs before each command.
@@ -72,17 +105,17 @@ func (p *program) prepare(c *cobra.Command, _ []string) error {
 	if err != nil {
 		return err
 	}
+	p.command = c.CommandPath()
 	if err := p.chooseFormat(c, word); err != nil {
 		return err
 	}
-	p.command = c.CommandPath()
 	p.flags = map[string]string{}
 	for _, v := range config.Variables() {
 		if f := c.Flags().Lookup(v.Flag()); f != nil && f.Changed {
 			p.flags[v.Name] = f.Value.String()
 		}
 	}
-	return nil
+	return p.takeClock(c.Context())
 }
 
 // settingFlags makes a flag of every variable. They are hidden in the help of
@@ -149,6 +182,7 @@ func arguments(names ...string) cobra.PositionalArgs {
 func flagError(c *cobra.Command, err error) error {
 	var missing *pflag.ValueRequiredError
 	var unknown *pflag.NotExistError
+	var invalid *pflag.InvalidValueError
 	switch {
 	case errors.Is(err, pflag.ErrHelp):
 		return err
@@ -163,8 +197,27 @@ func flagError(c *cobra.Command, err error) error {
 		return &usageError{errors.New(what), c.CommandPath()}
 	case errors.As(err, &missing):
 		return &usageError{fmt.Errorf("--%s needs a value", missing.GetSpecifiedName()), c.CommandPath()}
+	case errors.As(err, &invalid): // of a setting it would be a secret perhaps; those are texts, which are always valid
+		return &usageError{fmt.Errorf("--%s %q: want %s", invalid.GetFlag().Name, invalid.GetValue(), wanted(invalid.GetFlag().Value.Type())), c.CommandPath()}
 	}
 	return &usageError{err, c.CommandPath()}
+}
+
+// wanted is a type of flag in words.
+func wanted(kind string) string {
+	switch kind {
+	case "duration":
+		return "a span of time like 1s, 5m or 72h"
+	case "int", "int64":
+		return "a whole number"
+	case "uint64":
+		return "a whole number, not below 0"
+	case "bool":
+		return "true or false"
+	case "float64":
+		return "a number"
+	}
+	return "another value (" + kind + ")"
 }
 
 // similarFlag finds a flag that differs by a letter or two.

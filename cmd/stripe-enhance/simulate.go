@@ -19,7 +19,9 @@ those into another terminal. It runs until Ctrl-C and keeps nothing.
 
 Both are hostile by default, as the real ones are on a bad day: late and lost
 events, small pages, writes that are done and still answer 502. --calm switches
-that off. Their clock is this machine's; POST /_sim/advance moves it on.`
+that off. Their clock is this machine's until POST /_sim/advance moves it on; what you
+start by hand with the settings printed follows it (SIMULATED_CLOCK), so that grace,
+trials and retention can be tried in minutes.`
 
 type simulation struct {
 	stripeAddr, enhanceAddr string
@@ -94,6 +96,7 @@ func (p *program) tellSimulation(world *simulator.World, servers *simulator.Serv
 			"ENHANCE_API_URL":   servers.EnhanceURL,
 			"ENHANCE_API_TOKEN": world.EnhanceToken(),
 			"ENHANCE_ORG_ID":    world.OrgID(),
+			"SIMULATED_CLOCK":   "true",
 		},
 		Control: servers.StripeURL + "/_sim/",
 	}
@@ -121,18 +124,40 @@ func (d simulationDocument) script() string {
 	if len(d.Mappings) > 0 {
 		price = d.Mappings[0].Billing
 	}
-	fmt.Fprintf(&b, `
+	fmt.Fprintf(&b, happenings, d.Control, price)
+	return b.String()
+}
+
+// happenings are for trying by hand: each line with a mark can be pasted without it. The
+// time moves for both sides and, by SIMULATED_CLOCK, for what is started with the
+// settings above.
+const happenings = `
 # Then look, and do it.
 stripe-enhance plan
 stripe-enhance reconcile
 
-# Let something happen (all controls: curl %[1]s).
+# Let something happen, and see what a run makes of it. sub_… is the id that signup
+# answers (all controls: curl %[1]s; what there is: curl %[1]sstate).
 #   curl -X POST '%[1]ssignup?email=bakery@example.com&price=%[2]s'
+#   stripe-enhance reconcile
+#
+# Grace: a charge fails, four days later a run suspends, and a payment lifts it.
 #   curl -X POST '%[1]sfail?subscription=sub_…'
+#   stripe-enhance reconcile
 #   curl -X POST '%[1]sadvance?d=96h'
+#   stripe-enhance reconcile
 #   curl -X POST '%[1]spay?subscription=sub_…'
+#   stripe-enhance reconcile
+#
+# Retention: a cancelled hosting is suspended, and deleted a month later.
 #   curl -X POST '%[1]scancel?subscription=sub_…'
-#   curl %[1]sstate
-`, d.Control, price)
-	return b.String()
-}
+#   stripe-enhance reconcile
+#   curl -X POST '%[1]sadvance?d=744h'
+#   RETENTION_PERIOD=30d BRAKE_TERMINATE=10 stripe-enhance reconcile
+#
+# A trial of two weeks, which ends.
+#   curl -X POST '%[1]ssignup?email=cinema@example.com&price=%[2]s&trial=336h'
+#   stripe-enhance reconcile
+#   curl -X POST '%[1]sadvance?d=360h'
+#   stripe-enhance reconcile
+`

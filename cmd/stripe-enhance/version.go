@@ -1,6 +1,7 @@
 package main
 
 import (
+	"fmt"
 	"runtime"
 	"runtime/debug"
 
@@ -20,7 +21,7 @@ func (p *program) versionCommand() *cobra.Command {
 			if p.format == formatJSON {
 				return report.WriteJSON(p.out, v)
 			}
-			return p.printf("stripe-enhance %s (%s, %s/%s)\n", v.Version, v.Go, v.OS, v.Arch)
+			return p.printf("%s\n", v.line())
 		},
 	}
 }
@@ -31,6 +32,10 @@ type versionDocument struct {
 	Go       string `json:"go"`
 	OS       string `json:"os"`
 	Arch     string `json:"arch"`
+}
+
+func (v versionDocument) line() string {
+	return fmt.Sprintf("stripe-enhance %s (%s, %s/%s)", v.Version, v.Go, v.OS, v.Arch)
 }
 
 // versionOf prefers what the build was told, then what Go recorded about it.

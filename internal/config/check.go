@@ -16,6 +16,7 @@ func check(c *Config, p *Problems) {
 	checkEnhance(c, p)
 	checkPolicy(c, p)
 	checkTimes(c, p)
+	checkSimulated(c, p)
 	checkService(c, p)
 }
 
@@ -102,6 +103,22 @@ func checkTimes(c *Config, p *Problems) {
 	}
 	if !p.has("DRIFT_INTERVAL") && c.DriftInterval == 0 {
 		p.add("DRIFT_INTERVAL", "is zero: every run would read every hosting")
+	}
+}
+
+// checkSimulated keeps a clock that can be moved away from real accounts: it is for two
+// simulators on this machine, and for a key that charges nobody.
+func checkSimulated(c *Config, p *Problems) {
+	const name, why = "SIMULATED_CLOCK", "; with a clock that can be moved, a real account would lose people who have paid: take it out"
+	key := c.StripeKey.Reveal()
+	switch {
+	case !c.SimulatedClock || p.has(name):
+	case c.StripeURL == nil || !loopback(c.StripeURL.Hostname()):
+		p.add(name, "is for stripe-enhance simulate alone, and STRIPE_API_URL is not on this machine"+why)
+	case c.EnhanceURL == nil || !loopback(c.EnhanceURL.Hostname()):
+		p.add(name, "is for stripe-enhance simulate alone, and ENHANCE_API_URL is not on this machine"+why)
+	case !strings.HasPrefix(key, "sk_test_") && !strings.HasPrefix(key, "rk_test_"):
+		p.add(name, "is for stripe-enhance simulate alone, and STRIPE_SECRET_KEY is not a test key"+why)
 	}
 }
 

@@ -34,7 +34,7 @@ type Config struct {
 	// AutoMigrate lets every command that writes bring the database up to date first.
 	AutoMigrate bool `env:"AUTO_MIGRATE" envDefault:"true" group:"database" usage:"run database migrations at start; false: only the migrate command does" example:"false"`
 
-	StripeKey      secret.Text `env:"STRIPE_SECRET_KEY" group:"stripe" usage:"secret (sk_…) or restricted (rk_…) key with read on Subscriptions, Customers, Products, Prices, Events and Checkout Sessions" example:"rk_live_…"`
+	StripeKey      secret.Text `env:"STRIPE_SECRET_KEY" group:"stripe" usage:"secret (sk_…) or restricted (rk_…) key with read on Subscriptions, Customers, Products, Prices, Events, Checkout Sessions and Invoices" example:"rk_live_…"`
 	WebhookSecrets Secrets     `env:"STRIPE_WEBHOOK_SECRET" group:"stripe" usage:"signing secret of the webhook endpoint, several separated by commas while rotating; unset: no webhook, polling does everything" example:"whsec_…"`
 	StripeURL      *url.URL    `env:"STRIPE_API_URL" envDefault:"https://api.stripe.com" group:"stripe" usage:"other base URL, for a proxy or a simulator" example:"http://127.0.0.1:12111"`
 	StripeRPS      Rate        `env:"STRIPE_RPS" envDefault:"20" group:"stripe" usage:"requests a second to Stripe, lowered by itself on 429" example:"20"`
@@ -44,11 +44,11 @@ type Config struct {
 	EnhanceURL   *url.URL    `env:"ENHANCE_API_URL" group:"enhance" usage:"address of the panel; /api is added when the path is empty" example:"https://panel.example.com"`
 	EnhanceToken secret.Text `env:"ENHANCE_API_TOKEN" group:"enhance" usage:"access token of the organisation that sells (not of the master organisation)" example:"the token shown once under Settings › Access tokens"`
 	EnhanceOrg   OrgID       `env:"ENHANCE_ORG_ID" group:"enhance" usage:"UUID of the organisation that sells" example:"6f1c1c5e-52c3-4f0e-9a53-6f5d8f0b7a11"`
-	EnhanceRPS   Rate        `env:"ENHANCE_RPS" envDefault:"10" group:"enhance" usage:"requests a second to Enhance, lowered by itself on 429" example:"5"`
+	EnhanceRPS   Rate        `env:"ENHANCE_RPS" envDefault:"10" group:"enhance" usage:"requests a second to Enhance, lowered by itself on 429; some panels throttle between 1 and 5: begin with 5 and CONCURRENCY=2 on a small or shared one" example:"5"`
 	// Concurrency above the rate buys nothing; it covers latency, not limits.
 	Concurrency int `env:"CONCURRENCY" envDefault:"8" group:"enhance" usage:"requests in flight to each side" example:"8"`
 
-	Mode           reconcile.Mode       `env:"MODE" envDefault:"enforce" group:"policy" usage:"observe: plans only; provision: creates and resumes, never takes away; enforce: also suspends and changes plans (termination needs RETENTION_PERIOD too)" example:"observe"`
+	Mode           reconcile.Mode       `env:"MODE" envDefault:"enforce" group:"policy" usage:"observe: plans only; provision: creates, resumes and changes to a larger plan, never takes away; enforce: also suspends and changes to a smaller plan (termination needs RETENTION_PERIOD too)" example:"observe"`
 	Grace          time.Duration        `env:"GRACE_PERIOD" envDefault:"72h" group:"policy" usage:"how long past_due stays up, from the due date of the oldest invoice that is unpaid in the present spell of past_due, and no earlier than that spell; 0: suspended on Stripe's word at once" example:"7d"`
 	Retention      time.Duration        `env:"RETENTION_PERIOD" envDefault:"0" group:"policy" usage:"how long a suspended, cancelled subscription is kept before soft deletion (with MODE=enforce only); 0: for ever; less than 30 days is refused" example:"90d"`
 	Paused         Paused               `env:"PAUSED_COLLECTION" envDefault:"keep" group:"policy" usage:"keep or suspend while Stripe's pause_collection is set" example:"suspend"`
@@ -70,6 +70,10 @@ type Config struct {
 	RetryMin      time.Duration `env:"RETRY_MIN" envDefault:"10s" group:"pace" usage:"first back-off of a customer whose action failed" example:"10s"`
 	RetryMax      time.Duration `env:"RETRY_MAX" envDefault:"1h" group:"pace" usage:"longest back-off of a customer whose actions fail" example:"2h"`
 	LeaseTTL      time.Duration `env:"LEASE_TTL" envDefault:"30s" group:"pace" usage:"how long a writer that fell silent keeps others out" example:"30s"`
+
+	// SimulatedClock moves the time of one process. Against a real account that would
+	// suspend people who have days left, so checkSimulated refuses it there.
+	SimulatedClock bool `env:"SIMULATED_CLOCK" envDefault:"false" group:"pace" usage:"take the time of stripe-enhance simulate, which can be moved on; refused unless both addresses are on this machine and the key is a test key" example:"false"`
 
 	ListenAddr  Address `env:"LISTEN_ADDR" envDefault:":8080" group:"service" usage:"address of the HTTP side (PORT=n is read as :n when this is unset)" example:"127.0.0.1:8080"`
 	MetricsAddr Address `env:"METRICS_ADDR" group:"service" usage:"separate address for /metrics; unset: served beside the rest" example:"127.0.0.1:9090"`

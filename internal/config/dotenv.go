@@ -50,17 +50,64 @@ func readDotEnv(path string, problems *Problems) map[string]string {
 		*problems = append(*problems, Problem{Name: path, Wrong: "is there and cannot be read: " + reason(err)})
 		return none
 	}
-	values, err := godotenv.UnmarshalBytes(text)
-	if err != nil {
+	return parseDotEnv(path, string(text), problems)
+}
+
+// maxBroken is how many broken lines of one file are told: more is another kind of file.
+const maxBroken = 10
+
+// parseDotEnv reads what can be read of a file: a broken line is told by its number, and
+// what the others say counts, so that one slip does not make everything "not set".
+func parseDotEnv(path, text string, problems *Problems) map[string]string {
+	for range maxBroken {
+		values, err := godotenv.Unmarshal(text)
+		n := spacedLine(text, values)
+		if err == nil && n == 0 {
+			return values
+		}
+		if n == 0 {
+			n = brokenLine(text)
+		}
+		lines := strings.SplitAfter(text, "\n")
 		*problems = append(*problems, Problem{
 			Name:    path,
-			Wrong:   fmt.Sprintf("line %d is not NAME=value", brokenLine(string(text))),
+			Wrong:   fmt.Sprintf("line %d is not NAME=value", n),
 			Meaning: "settings for this directory; the environment wins over it",
 			Example: "MODE=observe",
+			about:   settingOn(lines[n-1]),
 		})
-		return none
+		lines[n-1] = "\n"
+		text = strings.Join(lines, "")
 	}
-	return values
+	return map[string]string{}
+}
+
+// spacedLine is the line of a name with a space in it, which the parser accepts, as in
+// ENHANCE_API_URL https://…; 0 when there is none.
+func spacedLine(text string, values map[string]string) int {
+	for name := range values {
+		if !strings.ContainsAny(name, " \t") {
+			continue
+		}
+		for i, line := range strings.Split(text, "\n") {
+			if strings.HasPrefix(strings.TrimPrefix(strings.TrimSpace(line), "export "), name) {
+				return i + 1
+			}
+		}
+	}
+	return 0
+}
+
+// settingOn is the setting that a broken line begins with; "" when it begins with none.
+func settingOn(line string) string {
+	name := strings.TrimPrefix(strings.TrimSpace(line), "export ")
+	if i := strings.IndexFunc(name, func(r rune) bool { return r != '_' && (r < 'A' || r > 'Z') }); i >= 0 {
+		name = name[:i]
+	}
+	if _, ok := known(name); ok {
+		return name
+	}
+	return ""
 }
 
 // exposed says who else may change the file that settings come from, or read the

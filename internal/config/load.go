@@ -60,7 +60,11 @@ func Inspect(from Sources, need Need) (c *Config, warnings []string, problems Pr
 func gather(file map[string]string, from Sources, problems *Problems) map[string]string {
 	environ := env.ToMap(from.Environ)
 	all := maps.Clone(file)
-	maps.Copy(all, environ)
+	for name, value := range environ {
+		if strings.TrimSpace(value) != "" { // an empty one is unset: it hides nothing
+			all[name] = value
+		}
+	}
 	for name, value := range all {
 		if all[name] = strings.TrimSpace(value); all[name] == "" {
 			delete(all, name)

@@ -12,6 +12,8 @@ type Problem struct {
 	Wrong   string // what is wrong with it, without the value of a secret
 	Meaning string // what the variable is for
 	Example string // NAME=value, something that would be right
+
+	about string // the variable that a line of a file means; "" for none
 }
 
 // Problems is everything wrong with the configuration. It is an error whose
@@ -57,7 +59,7 @@ func (p Problems) Names(settings ...string) bool { return slices.ContainsFunc(se
 // has reports whether a variable was already found wrong, so that one mistake is
 // not told twice in different words.
 func (p Problems) has(name string) bool {
-	return slices.ContainsFunc(p, func(one Problem) bool { return one.Name == name })
+	return slices.ContainsFunc(p, func(one Problem) bool { return one.Name == name || one.about == name })
 }
 
 // sorted brings problems into the order of the manual; what is not a variable

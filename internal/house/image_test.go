@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"debug/buildinfo"
 	"debug/elf"
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -14,6 +15,8 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+
+	"github.com/stripe-enhance/stripe-enhance/internal/pgtest"
 )
 
 // instruction is one line of the Dockerfile, continuations joined.
@@ -94,6 +97,10 @@ func TestMain(m *testing.M) {
 	code := m.Run()
 	if built != "" {
 		_ = os.RemoveAll(built)
+	}
+	if err := pgtest.Close(); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		code = max(code, 1)
 	}
 	os.Exit(code)
 }

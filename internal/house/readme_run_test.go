@@ -2,8 +2,11 @@ package house
 
 import (
 	"bytes"
+	"context"
 	"database/sql"
 	"encoding/json"
+	"errors"
+	"net/url"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -14,8 +17,10 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
-	_ "modernc.org/sqlite" // the driver, for what the README does in the database
+	_ "github.com/jackc/pgx/v5/stdlib" // the driver, for what the README does as administrator
+	_ "modernc.org/sqlite"             // the driver, for what the README does in the database
 
+	"github.com/stripe-enhance/stripe-enhance/internal/pgtest"
 	"github.com/stripe-enhance/stripe-enhance/simulator"
 )
 
@@ -28,6 +33,9 @@ const ofService = "As a service"
 var notRun = map[string]string{
 	"make test": "it is what runs this",
 }
+
+// exported matches a line that changes the shell it is pasted into.
+var exported = regexp.MustCompile(`^export ([A-Z]+)=`)
 
 // ends are the command lines that end otherwise than with 0, and how.
 var ends = map[string]int{
@@ -42,15 +50,43 @@ var ends = map[string]int{
 // reader is somebody who follows the README, in a directory of their own, with
 // simulators in place of Stripe and the panel.
 type reader struct {
-	dir   string
+	dir   string // a fresh clone
 	env   []string
 	world *simulator.World
 	// secrets are what they have where the README has an example.
 	secrets map[string]string
 	ran     []string
+	// server is a PostgreSQL to follow the README with; "" for SQLite.
+	server string
 }
 
-func newReader(t *testing.T) *reader {
+// clone is what a fresh clone has, without its history.
+func clone(t *testing.T) string {
+	t.Helper()
+	dir := t.TempDir()
+	out, err := exec.CommandContext(t.Context(), "git", "-C", root, "ls-files", "-z", "--cached", "--others", "--exclude-standard").Output()
+	if err != nil {
+		t.Skipf("this is no clone: %v", err)
+	}
+	for name := range strings.SplitSeq(strings.TrimSuffix(string(out), "\x00"), "\x00") {
+		text, err := os.ReadFile(filepath.Join(root, name))
+		if errors.Is(err, os.ErrNotExist) {
+			continue // deleted, and not committed yet
+		}
+		if err == nil {
+			err = os.MkdirAll(filepath.Join(dir, filepath.Dir(name)), 0o755)
+		}
+		if err == nil {
+			err = os.WriteFile(filepath.Join(dir, name), text, 0o644)
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	return dir
+}
+
+func newReader(t *testing.T, server string) *reader {
 	t.Helper()
 	world := simulator.New(simulator.Options{Calm: true, Follow: time.Now})
 	world.Offer()
@@ -70,17 +106,19 @@ func newReader(t *testing.T) *reader {
 			t.Fatal(err)
 		}
 	}
-	r := &reader{dir: t.TempDir(), world: world, secrets: map[string]string{}}
+	r := &reader{dir: clone(t), world: world, secrets: map[string]string{}, server: server}
 	for _, kv := range simulated(world, servers.StripeURL, servers.EnhanceURL) {
 		name, value, _ := strings.Cut(kv, "=")
 		r.secrets[name] = value
 	}
-	if err := os.Symlink(program(t), filepath.Join(r.dir, "stripe-enhance")); err != nil {
+	sources() // so that the test cache knows what is built
+	// Where cron runs it, the program lies beside its .env.
+	if err := os.Symlink(filepath.Join("bin", "stripe-enhance"), filepath.Join(r.dir, "stripe-enhance")); err != nil {
 		t.Fatal(err)
 	}
 	// What the README leaves out: where the simulators are, no waiting, and a brake
 	// that is as small as the town.
-	r.env = append(os.Environ(), "PATH="+r.dir+string(os.PathListSeparator)+os.Getenv("PATH"), "USER=reader",
+	r.env = append(os.Environ(), "USER=reader",
 		"STRIPE_API_URL="+r.secrets["STRIPE_API_URL"], "STRIPE_RPS=1000", "ENHANCE_RPS=1000", "BRAKE_CREATE=3")
 	return r
 }
@@ -100,9 +138,45 @@ func (r *reader) settings(t *testing.T, text string) {
 		}
 		lines = append(lines, line)
 	}
-	if err := os.WriteFile(filepath.Join(r.dir, ".env"), []byte(strings.Join(lines, "")), 0o600); err != nil {
+	f, err := os.OpenFile(filepath.Join(r.dir, ".env"), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
+	if err != nil {
 		t.Fatal(err)
 	}
+	if _, err := f.WriteString(strings.Join(lines, "")); err != nil {
+		t.Fatal(err)
+	}
+	if err := f.Close(); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// administer does what the README does as PostgreSQL's administrator, and points the
+// README's DATABASE_URL to where the server of this test is.
+func (r *reader) administer(t *testing.T, text string) {
+	t.Helper()
+	db, err := sql.Open("pgx", r.server)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		for _, statement := range []string{"DROP DATABASE IF EXISTS stripe_enhance WITH (FORCE)", "DROP ROLE IF EXISTS stripe_enhance"} {
+			_, err = db.ExecContext(context.WithoutCancel(t.Context()), statement)
+		}
+		if err := errors.Join(err, db.Close()); err != nil {
+			t.Error(err)
+		}
+	})
+	for line := range strings.Lines(text) {
+		if _, err := db.ExecContext(t.Context(), line); err != nil {
+			t.Fatalf("%s: %v", line, err)
+		}
+	}
+	u, err := url.Parse(r.server)
+	if err != nil {
+		t.Fatal(err)
+	}
+	u.User, u.Path = url.UserPassword("stripe_enhance", "choose-one"), "/stripe_enhance"
+	r.secrets["DATABASE_URL"] = u.String()
 }
 
 // run is one command line as it stands, but for PLAN_ID.
@@ -115,8 +189,17 @@ func (r *reader) run(t *testing.T, line string) string {
 	}
 	cmd := exec.CommandContext(t.Context(), "sh", "-c", strings.ReplaceAll(line, "PLAN_ID", r.plan(t, line)))
 	cmd.Dir, cmd.Env = r.dir, r.env
-	if strings.HasPrefix(line, "go ") || strings.HasPrefix(line, "make ") {
-		cmd.Dir = root
+	if strings.HasPrefix(line, "go ") {
+		cmd.Dir = root // it was compiled there
+	}
+	if m := exported.FindStringSubmatch(line); m != nil {
+		out, err := exec.CommandContext(t.Context(), "sh", "-c", "cd \"$0\"; "+line+"; printf %s \"$"+m[1]+"\"", r.dir).Output()
+		if err != nil {
+			t.Fatalf("%s: %v", line, err)
+		}
+		r.env = append(r.env, m[1]+"="+string(out))
+		r.ran = append(r.ran, line)
+		return ""
 	}
 	var out, talk bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &out, &talk
@@ -162,8 +245,13 @@ func (r *reader) inDatabase(t *testing.T, text string) {
 	t.Helper()
 	other := *r
 	other.dir = t.TempDir()
+	driver, name := "sqlite", filepath.Join(other.dir, "stripe-enhance.db")
+	if r.server != "" {
+		driver, name = "pgx", pgtest.Empty(t)
+		other.env = append(slices.Clone(r.env), "DATABASE_URL="+name)
+	}
 	other.run(t, "stripe-enhance migrate")
-	db, err := sql.Open("sqlite", filepath.Join(other.dir, "stripe-enhance.db"))
+	db, err := sql.Open(driver, name)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -178,18 +266,35 @@ func (r *reader) inDatabase(t *testing.T, text string) {
 }
 
 // Every piece of code of the README does what the README says, in the order in
-// which it stands there. A new kind of code is a mistake until somebody has said
-// here how to try it.
+// which it stands there, in a fresh clone. A new kind of code is a mistake until
+// somebody has said here how to try it.
 func TestEveryCommandOfTheReadmeWorks(t *testing.T) {
-	if _, err := exec.LookPath("sh"); err != nil {
-		t.Skip("no sh: the commands of the README are for one")
+	for _, tool := range []string{"sh", "make"} {
+		if _, err := exec.LookPath(tool); err != nil {
+			t.Skipf("no %s: the commands of the README are for one", tool)
+		}
 	}
-	r := newReader(t)
+	t.Run("sqlite", func(t *testing.T) { newReader(t, "").follow(t) })
+	t.Run("postgres", func(t *testing.T) {
+		r := newReader(t, pgtest.Empty(t))
+		r.follow(t)
+		if found, _ := filepath.Glob(filepath.Join(r.dir, "*.db*")); len(found) > 0 {
+			t.Errorf("the state is in PostgreSQL, and there is %v", found)
+		}
+	})
+}
+
+// follow does all of it.
+func (r *reader) follow(t *testing.T) {
 	for _, b := range blocks(t) {
 		if b.section == ofService {
 			continue
 		}
 		switch {
+		case r.server == "" && (strings.HasPrefix(b.text, "CREATE ROLE") || strings.HasPrefix(b.text, "DATABASE_URL=")):
+			continue // "to keep the state in PostgreSQL instead"
+		case b.language == "sql" && strings.HasPrefix(b.text, "CREATE ROLE"):
+			r.administer(t, b.text)
 		case b.language == "ini":
 			r.settings(t, b.text)
 		case b.language == "sql":

@@ -6,6 +6,7 @@ import (
 	"encoding/hex"
 	"fmt"
 	"io"
+	"strings"
 )
 
 const redacted = "[redacted]"
@@ -34,6 +35,23 @@ func (t Text) Fingerprint() string {
 	}
 	sum := sha256.Sum256([]byte("stripe-enhance credential\x00" + t.value))
 	return hex.EncodeToString(sum[:4])
+}
+
+// Glimpse tells which credential it is to whoever has it: what every one of its kind
+// begins with, such as rk_live_, and the last four characters. It is for an error that
+// says that a key was refused; a short one shows only how it begins.
+func (t Text) Glimpse() string {
+	const shown, least = 4, 24 // of 24 characters, 12 stay hidden: 71 bits of those that Stripe uses
+	begins := ""
+	for _, kind := range []string{"sk_live_", "sk_test_", "rk_live_", "rk_test_"} {
+		if strings.HasPrefix(t.value, kind) {
+			begins = kind
+		}
+	}
+	if len(t.value) < least {
+		return begins + "…"
+	}
+	return begins + "…" + t.value[len(t.value)-shown:]
 }
 
 // Format implements fmt.Formatter for every verb, %#v included.
