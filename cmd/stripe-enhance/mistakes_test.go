@@ -5,6 +5,7 @@ import (
 	"context"
 	"database/sql"
 	"fmt"
+	"net"
 	"net/url"
 	"os"
 	"path/filepath"
@@ -101,6 +102,12 @@ func TestEveryMistakeGetsItsMessage(t *testing.T) {
 	for _, m := range mistakes {
 		b.WriteString(s.makes(m))
 	}
+	taken, err := new(net.ListenConfig).Listen(t.Context(), "tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer taken.Close()
+	b.WriteString(s.makes(mistake{name: "a port that is taken", settings: []string{"LISTEN_ADDR=" + taken.Addr().String()}, args: []string{"serve"}}, taken.Addr().String(), "127.0.0.1:PORT"))
 	golden(t, "mistakes.txt", b.String())
 	if v := s.world.Effects(); len(v) > 0 {
 		t.Errorf("a mistake changed the panel: %v", v)

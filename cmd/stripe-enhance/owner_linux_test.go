@@ -150,3 +150,36 @@ func TestAReadOnlyDiskIsCalledThat(t *testing.T) {
 		t.Errorf("exit code %d, and it does not say %q: %s", code, want, text)
 	}
 }
+
+// A .env beside the program that is another user's is not read: it would say where the
+// key is sent.
+func TestTheSettingsOfAnotherUserAreNotRead(t *testing.T) {
+	if os.Geteuid() != 0 {
+		t.Skip("only root can be somebody else")
+	}
+	opt, elsewhere := t.TempDir(), t.TempDir()
+	program, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	path := filepath.Join(opt, "stripe-enhance")
+	if out, err := exec.Command("cp", program, path).CombinedOutput(); err != nil {
+		t.Fatalf("%v: %s", err, out)
+	}
+	settings := filepath.Join(opt, ".env")
+	if err := os.WriteFile(settings, []byte("MODE=observe\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for _, owner := range []int{0, another} {
+		if err := os.Chown(settings, owner, owner); err != nil {
+			t.Fatal(err)
+		}
+		cmd := exec.Command(path, "plans")
+		cmd.Dir, cmd.Env = elsewhere, []string{"USER=operator"}
+		out, _ := cmd.CombinedOutput() // its exit code says how it ended
+		read := cmd.ProcessState.ExitCode() == exitOK
+		if read != (owner == 0) || !read && !strings.Contains(string(out), settings+", which is another user's and not read") {
+			t.Errorf("of user %d: read: %v: %s", owner, read, out)
+		}
+	}
+}

@@ -57,10 +57,12 @@ func dotEnvs() []string {
 	return append(all, filepath.Join(filepath.Dir(program), ".env"))
 }
 
-// dotEnv is the file of settings that counts; "" when there is none.
+// dotEnv is the file of settings that counts; "" when there is none. One beside the
+// program that is another user's is passed over: who runs a program from /tmp has not
+// chosen the .env that lies there.
 func (p *program) dotEnv() string {
-	for _, path := range p.dotEnvs {
-		if config.IsDotEnv(path) {
+	for i, path := range p.dotEnvs {
+		if config.IsDotEnv(path) && (i == 0 || config.Ours(path)) {
 			return path
 		}
 	}
@@ -79,7 +81,11 @@ func (p *program) settingsFrom() string {
 func (p *program) noDotEnv() string {
 	var looked []string
 	for _, path := range p.dotEnvs {
-		looked = append(looked, absolute(path))
+		word := absolute(path)
+		if config.IsDotEnv(path) {
+			word += ", which is another user's and not read"
+		}
+		looked = append(looked, word)
 	}
 	return "no .env (looked for " + strings.Join(looked, " and ") + ")"
 }

@@ -4,8 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"net"
 	"strings"
+	"syscall"
 
 	"github.com/stripe-enhance/stripe-enhance/clients/enhance"
 	"github.com/stripe-enhance/stripe-enhance/internal/fault"
@@ -32,6 +34,17 @@ func (x *examination) whoseToken(ctx context.Context, refused error) string {
 		all = append(all, fmt.Sprintf("ENHANCE_ORG_ID=%s (%s)", o.ID, o.Name))
 	}
 	return "the token is one of another organisation than ENHANCE_ORG_ID names: set " + strings.Join(all, " or ")
+}
+
+// unheard says what to do about an address at which this process cannot listen.
+func unheard(setting, address string, err error) error {
+	switch {
+	case errors.Is(err, syscall.EADDRINUSE):
+		return fmt.Errorf("%s: another process listens at %s (ss -ltnp tells which): end that one, or choose another address", setting, address)
+	case errors.Is(err, fs.ErrPermission):
+		return fmt.Errorf("%s: this user may not listen at %s: choose a port from 1024 on, with a proxy in front", setting, address)
+	}
+	return fmt.Errorf("%s: %w", setting, err)
 }
 
 // offered lists the plans of a panel, for whoever has named one that it does not have.

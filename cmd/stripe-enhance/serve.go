@@ -114,12 +114,12 @@ func (a *serviceParts) listen(ctx context.Context, say func(string, ...any), loo
 	var lc net.ListenConfig
 	main, err := lc.Listen(ctx, "tcp", string(a.config.ListenAddr))
 	if err != nil {
-		return fmt.Errorf("LISTEN_ADDR: %w", err)
+		return unheard("LISTEN_ADDR", string(a.config.ListenAddr), err)
 	}
 	var side net.Listener
 	if a.config.MetricsAddr != "" {
 		if side, err = lc.Listen(ctx, "tcp", string(a.config.MetricsAddr)); err != nil {
-			return errors.Join(fmt.Errorf("METRICS_ADDR: %w", err), main.Close())
+			return errors.Join(unheard("METRICS_ADDR", string(a.config.MetricsAddr), err), main.Close())
 		}
 	}
 	a.announce(say, main, side)

@@ -37,7 +37,7 @@ func (m storedMappings) Check(ctx context.Context, one reconcile.Mapping) (strin
 	plans, deaf := m.enhance.Plans(ctx)
 	if deaf == nil {
 		if problems := reconcile.NewCatalog([]reconcile.Mapping{one}, plans).Problems(); len(problems) > 0 {
-			return problems[0], nil
+			return problems[0] + "; " + offered(plans), nil
 		}
 	}
 	known, err := m.stripe.Known(ctx, one.BillingID)
