@@ -54,6 +54,20 @@ func ParseStatus(word string) Status {
 	return StatusUnknown
 }
 
+// EndsAt is the end that Stripe has announced of a subscription that goes on until then;
+// zero: none.
+func (s *Subscription) EndsAt() time.Time {
+	switch {
+	case s.Status.Ended():
+		return time.Time{}
+	case !s.CancelAt.IsZero():
+		return s.CancelAt
+	case s.CancelAtPeriodEnd:
+		return s.CurrentPeriodEnd
+	}
+	return time.Time{}
+}
+
 // Ended reports whether Stripe will never bill this subscription again.
 func (s Status) Ended() bool { return s == StatusCanceled || s == StatusIncompleteExpired }
 
@@ -70,6 +84,12 @@ type Subscription struct {
 	// by itself; CurrentPeriodEnd is shown to the operator.
 	CancelAtPeriodEnd bool
 	CurrentPeriodEnd  time.Time
+	// CancelAt is Stripe's cancel_at: an end on a day of its own, which subscriptions with
+	// flexible billing have in the place of CancelAtPeriodEnd. It changes nothing either.
+	CancelAt time.Time
+	// SendInvoice tells that its customer is sent invoices: that the subscription is active
+	// says nothing of a payment then. False: what is due is charged.
+	SendInvoice bool
 	// CollectionPaused is Stripe's pause_collection being set, whatever its behaviour.
 	CollectionPaused bool
 	// UnpaidSince is the due date of the oldest open invoice, to be shown. Nothing is

@@ -69,8 +69,8 @@ func resolve(m Mapping, byID map[int]Plan, byName map[string][]Plan) target {
 		}
 		sort.Ints(ids)
 		return target{problem: HoldPlanAmbiguous, why: fmt.Sprintf(
-			"the mapping of %s names the plan %q, and the panel has %d plans of that name (ids %v): map to one of the ids instead",
-			m.BillingID, m.Plan, len(named), ids)}
+			"the mapping of %s names the plan %q, and the panel has %d plans of that name (ids %v): map to one of the ids instead, such as `%s`",
+			m.BillingID, m.Plan, len(named), ids, MapCommand(m.BillingID, strconv.Itoa(ids[0])))}
 	}
 }
 

@@ -24,6 +24,25 @@ func MapCommand(price, plan string) string {
 	return "stripe-enhance mappings set " + price + " " + plan
 }
 
+// IgnoreCommand says that a person wants a subscription left alone.
+func IgnoreCommand(sub, why string) string {
+	return "stripe-enhance holds add --subscription " + sub + " --kind ignore --reason '" + why + "'"
+}
+
+// MetadataCommand writes a value into the metadata of a subscription with Stripe's own
+// command line; an empty one takes it out.
+func MetadataCommand(sub, key, value string) string {
+	return "stripe subscriptions update " + sub + " -d 'metadata[" + key + "]=" + value + "'"
+}
+
+// EmailCommand enters the e-mail of a customer with Stripe's own command line.
+func EmailCommand(customer string) string {
+	return "stripe customers update " + customer + " -d email=ADDRESS"
+}
+
+// LookCommand shows a subscription with Stripe's own command line.
+func LookCommand(sub string) string { return "stripe subscriptions retrieve " + sub }
+
 func bindCommand(unit, what, why string, flags ...string) string {
 	text := "stripe-enhance customers bind " + unit + " " + what
 	for _, f := range flags {

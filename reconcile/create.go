@@ -70,7 +70,7 @@ func (pl *planner) createHosting(w int) {
 	pl.links = append(pl.links, link{Binding: Binding{Subscription: s.ID, Slot: n, Item: u.item}, sub: u.sub, hosting: -1, stance: stanceUp})
 	pl.act(Action{ID: "create_subscription:" + slot(s.ID, n) + ":" + strconv.Itoa(u.plan.ID), Kind: CreateSubscription,
 		Subscription: s.ID, Item: u.item, Slot: n, Org: pl.org.id, Plan: u.plan.ID, PlanName: u.plan.Name,
-		How: BoundByCreate, Reason: fmt.Sprintf("%s is %s and pays for plan %q, and there is no hosting for it", s.ID, s.status, u.plan.Name) + pl.formerly(s.ID)})
+		How: BoundByCreate, Reason: fmt.Sprintf("%s and is for plan %s, and there is no hosting for it", standing(s), pl.planRef(u.plan.ID)) + pl.formerly(s.ID)})
 	if n != 1 || !pl.policy.CreateWebsites {
 		return
 	}
@@ -115,9 +115,9 @@ func (pl *planner) formerly(sub string) string {
 
 func (pl *planner) createOrg() {
 	pl.act(Action{ID: "create_org:" + pl.c.ID, Kind: CreateOrg, Name: pl.orgName(),
-		Reason: "the customer has paid and has no org at the panel"})
+		Reason: pl.firstOrder() + ", and its customer has no org at the panel"})
 	pl.act(Action{ID: "rename_org:" + pl.c.ID, Kind: RenameOrg, Name: pl.orgName(),
-		Reason: "once the org is bound its name no longer needs the marker"})
+		Reason: "when the org is bound its name no longer needs the marker"})
 	if pl.policy.Onboarding != NoOnboarding {
 		pl.invite("", "the new org needs its owner")
 	}

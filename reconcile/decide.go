@@ -160,9 +160,7 @@ func (pl *planner) units(i int) {
 		case t.problem != "":
 			pl.hold(Hold{Kind: t.problem, Subscription: s.ID, Reason: t.why})
 		case it.absurd():
-			pl.hold(Hold{Kind: HoldQuantity, Subscription: s.ID, Reason: "item " + it.ID + " of " + s.ID + " asks for " +
-				strconv.FormatInt(it.Quantity, 10) + " hostings, and 0 to " + strconv.Itoa(maxUnits) +
-				" make sense: is a metered price mapped? Nothing is created or taken away for it"})
+			pl.hold(Hold{Kind: HoldQuantity, Subscription: s.ID, Reason: tooMany(s, it)})
 		default:
 			for range it.Quantity {
 				pl.wants = append(pl.wants, want{sub: i, item: it.ID, plan: t.plan, link: -1})

@@ -157,7 +157,7 @@ func TestWhatWasMadeTwiceIsNamedWithBothIDs(t *testing.T) {
 		}, []string{"hosting 7 in org org-1 carries the marker [sub_1/1] of hosting 8 too:", "hosting 8 in org org-1 carries the marker [sub_1/1] of hosting 7 too:"}},
 		{"one is bound", func(c *reconcile.Customer, _ *reconcile.Policy) {
 			c.Hostings = append(c.Hostings, upAt(8, 1, "Basic [sub_1/1]"))
-		}, []string{"hosting 8 in org org-1 carries the marker [sub_1/1] of hosting 7, to which sub_1 is bound: two were made for what is paid once. Delete the one that is not used in the panel; where hosting 8 is the one that is used, run `stripe-enhance customers bind sub_1 8 --reason 'it is its hosting'` before that."}},
+		}, []string{"hosting 8 in org org-1 carries the marker [sub_1/1] of hosting 7, to which sub_1 is bound: two were made for one unit. Delete the one that is not used in the panel; where hosting 8 is the one that is used, run `stripe-enhance customers bind sub_1 8 --reason 'it is its hosting'` before that."}},
 		{"one was handed on to another subscription", func(c *reconcile.Customer, _ *reconcile.Policy) {
 			another(c, "2", reconcile.StatusActive, "price_basic")
 			c.Subscriptions[0].Status = reconcile.StatusCanceled
@@ -209,7 +209,7 @@ func TestWithholdingCreatesKeepsTheRest(t *testing.T) {
 		t.Errorf("(-want +got):\n%s", diff)
 	}
 	want := reconcile.Hold{Kind: reconcile.HoldDuplicate, Customer: "cus_1", Subscription: "sub_1", Email: "a@example.com", Org: "org-1", ActionID: "create_subscription:sub_1/2:1",
-		Reason: `create_subscription is withheld (sub_1 is active and pays for plan "Basic", and there is no hosting for it): another installation is at work`}
+		Reason: `create_subscription is withheld (sub_1 is active and is for plan "Basic" (1), and there is no hosting for it): another installation is at work`}
 	if !slices.Contains(d.Holds, want) {
 		t.Errorf("holds: %+v", d.Holds)
 	}

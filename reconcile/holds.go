@@ -116,16 +116,14 @@ func (pl *planner) onSubscription(s *judged, i int) {
 	switch why, unread := strings.CutPrefix(s.StatusText, Unreadable); {
 	case s.holdKind == HoldUnknownStatus && unread:
 		pl.hold(Hold{Kind: HoldUnknownStatus, Subscription: s.ID, Reason: fmt.Sprintf(
-			"Stripe's answer about %s cannot be read (%s): nothing is given and nothing is taken away. See the subscription in Stripe's dashboard; it is read again in every full run", s.ID, why)})
+			"Stripe's answer about %s cannot be read (%s): nothing is given and nothing is taken away. See it with `%s`; it is read again in every full run", s.ID, why, LookCommand(s.ID))})
 	case s.holdKind == HoldUnknownStatus:
 		pl.hold(Hold{Kind: HoldUnknownStatus, Subscription: s.ID, Reason: fmt.Sprintf(
-			"%s has the status %q, which this version does not know: nothing is given and nothing is taken away", s.ID, s.StatusText)})
+			"%s has the status %q, which this version does not know: nothing is given and nothing is taken away. See it with `%s`", s.ID, s.StatusText, LookCommand(s.ID))})
 	case s.holdKind == HoldGone && linked:
-		pl.hold(Hold{Kind: HoldGone, Subscription: s.ID, Reason: fmt.Sprintf(
-			"Stripe says that %s does not exist, though a hosting is bound to it: is this the right account's key? The hosting stays as it is", s.ID)})
+		pl.hold(Hold{Kind: HoldGone, Subscription: s.ID, Reason: pl.isGone(i)})
 	case s.stance == stanceUp && !s.mapped && !s.none && !pl.saidUnmapped(s.ID):
-		pl.hold(Hold{Kind: HoldUnmapped, Subscription: s.ID, Reason: fmt.Sprintf(
-			"no price of %s is mapped to a plan (%s): `stripe-enhance mappings set PRICE PLAN`", s.ID, priceList(pl.unmapped(s)))})
+		pl.hold(Hold{Kind: HoldUnmapped, Subscription: s.ID, Reason: noneMapped(s, pl.unmapped(s))})
 	}
 	if s.lapseUnknown() && (linked || s.mapped) {
 		pl.need(Need{Kind: NeedSubscription, Subscription: s.ID})
@@ -133,8 +131,7 @@ func (pl *planner) onSubscription(s *judged, i int) {
 	}
 	if !s.graceEnds.IsZero() && (linked || s.mapped) {
 		pl.at(s.graceEnds)
-		pl.hold(Hold{Kind: HoldGrace, Subscription: s.ID, Until: s.graceEnds, Reason: fmt.Sprintf(
-			"%s is past_due: it stays up until %s and is suspended then unless it is paid", s.ID, day(s.graceEnds))})
+		pl.hold(Hold{Kind: HoldGrace, Subscription: s.ID, Until: s.graceEnds, Reason: pl.inGrace(i)})
 	}
 }
 
@@ -205,6 +202,9 @@ func (pl *planner) holdManual(m *ManualHold, a Action) {
 	reason := fmt.Sprintf("%s: %s by %s %s", what, m.Kind, m.Author, until)
 	if m.Reason != "" {
 		reason += " (" + m.Reason + ")"
+	}
+	if m.ID != "" {
+		reason += "; `stripe-enhance holds remove " + m.ID + "` ends it"
 	}
 	pl.hold(Hold{Kind: HoldManual, Subscription: a.Subscription, Hosting: a.Hosting, ActionID: a.ID, Until: m.Until, Reason: reason, Manual: m.Kind})
 }

@@ -108,22 +108,20 @@ func (pl *planner) onHosting(cl claim) {
 
 // keepUp brings a paid hosting to its plan and switches it on again.
 func (pl *planner) keepUp(cl claim, h *Hosting) {
-	sub := cl.lead.Subscription
+	sub, s := cl.lead.Subscription, &pl.subs[cl.lead.sub]
 	switch h.State {
 	case HostingMissing:
 		pl.recheck(h)
-		pl.hold(Hold{Kind: HoldMissing, Subscription: sub, Hosting: h.ID, Reason: fmt.Sprintf(
-			"hosting %d of org %s is paid for by %s and the panel no longer has it: it is not made again by itself; restore it in the panel%s", h.ID, h.Org, sub, pl.orUnbind(cl.lead))})
+		pl.hold(Hold{Kind: HoldMissing, Subscription: sub, Hosting: h.ID, Reason: isMissing(s, h, pl.orUnbind(cl.lead))})
 		return
 	case HostingDeleted:
 		pl.recheck(h)
-		pl.hold(Hold{Kind: HoldDeleted, Subscription: sub, Hosting: h.ID, Reason: fmt.Sprintf(
-			"hosting %d of org %s is paid for by %s and was deleted in the panel, not by us: restore it there before its data is purged%s", h.ID, h.Org, sub, pl.orUnbind(cl.lead))})
+		pl.hold(Hold{Kind: HoldDeleted, Subscription: sub, Hosting: h.ID, Reason: wasDeleted(s, h, pl.orUnbind(cl.lead))})
 		return
 	case HostingUnknown:
 		pl.recheck(h)
 		pl.hold(Hold{Kind: HoldUnknownStatus, Subscription: sub, Hosting: h.ID, Reason: fmt.Sprintf(
-			"hosting %d of org %s is in a state that this version does not know: nothing is changed", h.ID, h.Org)})
+			"hosting %d of org %s is in a state that this version does not know: nothing is changed; look at it in the panel", h.ID, h.Org)})
 		return
 	case HostingSuspended:
 		if pl.perhapsOurs(h) {
@@ -132,12 +130,11 @@ func (pl *planner) keepUp(cl claim, h *Hosting) {
 		}
 		if h.SuspendedByUs.IsZero() {
 			pl.recheck(h)
-			pl.hold(Hold{Kind: HoldForeignSuspension, Subscription: sub, Hosting: h.ID, Reason: fmt.Sprintf(
-				"hosting %d of org %s is paid for by %s but was suspended by somebody else (staff, abuse): only they lift it", h.ID, h.Org, sub)})
+			pl.hold(Hold{Kind: HoldForeignSuspension, Subscription: sub, Hosting: h.ID, Reason: suspendedByOthers(s, h)})
 			return
 		}
 		pl.change(cl, h, Action{ID: "resume:" + pl.ref(cl, h), Kind: Resume,
-			Reason: fmt.Sprintf("%s is %s again: the suspension of %s was ours and is lifted", sub, pl.subs[cl.lead.sub].status, day(h.SuspendedByUs))})
+			Reason: standing(s) + ": the suspension of " + day(h.SuspendedByUs) + " was ours and is lifted"})
 	case HostingActive:
 	}
 	pl.toPlan(cl, h)
@@ -149,42 +146,38 @@ func (pl *planner) keepUp(cl claim, h *Hosting) {
 // suspension and set one of their own.
 func (pl *planner) askWhose(cl claim, h *Hosting) {
 	pl.recheck(h)
-	pl.hold(Hold{Kind: HoldPerhapsOurs, Subscription: cl.lead.Subscription, Hosting: h.ID, Reason: fmt.Sprintf(
-		"hosting %d of org %s is paid for by %s and is suspended with our mark in its name, but this database does not know of it: it was put back to an old copy, or staff suspended it after us. "+
-			"If it is not to stay down, release the held plan of kind resume: see `stripe-enhance plans`", h.ID, h.Org, cl.lead.Subscription)})
+	pl.hold(Hold{Kind: HoldPerhapsOurs, Subscription: cl.lead.Subscription, Hosting: h.ID, Reason: perhapsOurs(&pl.subs[cl.lead.sub], h)})
 	pl.change(cl, h, Action{ID: "resume:" + pl.ref(cl, h) + unsure, Kind: Resume,
-		Reason: fmt.Sprintf("%s is %s, and the suspension of hosting %d is perhaps ours", cl.lead.Subscription, pl.subs[cl.lead.sub].status, h.ID)})
+		Reason: fmt.Sprintf("%s, and the suspension of hosting %d is perhaps ours", standing(&pl.subs[cl.lead.sub]), h.ID)})
 }
 
 // toPlan changes the plan in place, and holds a change to less than is in use.
 func (pl *planner) toPlan(cl claim, h *Hosting) {
 	switch {
 	case cl.torn:
-		pl.hold(Hold{Kind: HoldConflict, Subscription: cl.lead.Subscription, Hosting: h.ID, Reason: fmt.Sprintf(
-			"several live subscriptions pay for hosting %d and want different plans: it keeps plan %d", h.ID, h.Plan)})
+		pl.hold(Hold{Kind: HoldConflict, Subscription: cl.lead.Subscription, Hosting: h.ID, Reason: pl.severalPlans(h)})
 		return
 	case cl.plan.ID == 0 || cl.plan.ID == h.Plan:
 		return
 	case pl.subs[cl.lead.sub].lapseUnknown():
 		pl.hold(Hold{Kind: HoldGrace, Subscription: cl.lead.Subscription, Hosting: h.ID, Reason: fmt.Sprintf(
-			"%s is past_due, and since when could not be read: hosting %d keeps plan %d until it is paid or that can be read", cl.lead.Subscription, h.ID, h.Plan)})
+			"%s is past_due, and since when could not be read: hosting %d keeps plan %s until that can be read or Stripe says active", cl.lead.Subscription, h.ID, pl.planRef(h.Plan))})
 		return
 	case cl.lead.fresh && pl.cat.lowers(h.Plan, cl.plan.ID):
 		return // it is bound first: what is found today is not made smaller today
 	case cl.unsure && pl.cat.lowers(h.Plan, cl.plan.ID):
 		pl.hold(Hold{Kind: HoldConflict, Subscription: cl.lead.Subscription, Hosting: h.ID, Reason: fmt.Sprintf(
-			"%s pays for the smaller plan %q, but another subscription bound to hosting %d cannot be judged: it keeps plan %d", cl.lead.Subscription, cl.plan.Name, h.ID, h.Plan)})
+			"%s is for the smaller plan %s, but another subscription bound to hosting %d cannot be judged: it keeps plan %s", cl.lead.Subscription, pl.planRef(cl.plan.ID), h.ID, pl.planRef(h.Plan))})
 		return
 	}
 	if over := pl.exceeds(h, cl.plan); over != "" {
 		pl.recheck(h)
-		pl.hold(Hold{Kind: HoldDowngrade, Subscription: cl.lead.Subscription, Hosting: h.ID, Reason: fmt.Sprintf(
-			"plan %q is smaller than what hosting %d uses (%s): it keeps its plan until there is room; the customer has to tidy up, or the price to change back", cl.plan.Name, h.ID, over)})
+		pl.hold(Hold{Kind: HoldDowngrade, Subscription: cl.lead.Subscription, Hosting: h.ID, Reason: usesMore(cl.lead, h, pl.planRef(cl.plan.ID), pl.planRef(h.Plan), over)})
 		return
 	}
 	pl.change(cl, h, Action{ID: "change_plan:" + pl.ref(cl, h) + ":" + strconv.Itoa(h.Plan) + ">" + strconv.Itoa(cl.plan.ID), Kind: ChangePlan,
 		Plan: cl.plan.ID, PlanName: cl.plan.Name, FromPlan: h.Plan,
-		Reason: fmt.Sprintf("%s pays for plan %q, hosting %d has plan %d", cl.lead.Subscription, cl.plan.Name, h.ID, h.Plan)})
+		Reason: fmt.Sprintf("%s and is for plan %s; hosting %d has plan %s", standing(&pl.subs[cl.lead.sub]), pl.planRef(cl.plan.ID), h.ID, pl.planRef(h.Plan))})
 }
 
 // exceeds lists the resources of which more is used than the plan gives and of
@@ -285,7 +278,7 @@ func (pl *planner) website(cl claim, h *Hosting) {
 		}
 	case h.WebsiteTaken:
 		pl.hold(Hold{Kind: HoldDomainTaken, Subscription: s.ID, Hosting: h.ID, Reason: fmt.Sprintf(
-			"the panel says that the domain %s of %s is taken, or is none that it accepts: remove it where it is, or correct the domain in the metadata of %s; the hosting itself is up", s.domain, s.ID, s.ID)})
+			"the panel says that the domain %s of %s is taken, or is none that it accepts: remove it where it is, or correct it with `%s`; the hosting itself is up", s.domain, s.ID, MetadataCommand(s.ID, "domain", "DOMAIN"))})
 	default:
 		pl.change(cl, h, Action{ID: "create_website:" + slot(s.ID, cl.lead.Slot) + ":" + s.domain, Kind: CreateWebsite,
 			Domain: s.domain, Reason: s.ID + " was ordered with the domain " + s.domain})

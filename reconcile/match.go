@@ -281,8 +281,7 @@ func (pl *planner) byMetadata() {
 		switch {
 		case org == "" || pl.c.Org != nil && pl.c.Org.ID != org:
 			pl.block(s)
-			pl.hold(Hold{Kind: HoldConflict, Subscription: pl.subs[s].ID, Hosting: id, Reason: fmt.Sprintf(
-				"the metadata of %s names hosting %d without the customer's own org: set enhance_org_id as well, or remove both", pl.subs[s].ID, id)})
+			pl.hold(Hold{Kind: HoldConflict, Subscription: pl.subs[s].ID, Hosting: id, Reason: pl.namesOtherOrg(&pl.subs[s], id)})
 		case h < 0 || pl.c.Hostings[h].ObservedAt.IsZero():
 			pl.block(s)
 			pl.need(Need{Kind: NeedHosting, Org: org, Hosting: id})
@@ -295,7 +294,7 @@ func (pl *planner) byMetadata() {
 				pl.subs[s].adrift = id
 			}
 			pl.hold(Hold{Kind: HoldMissing, Subscription: pl.subs[s].ID, Hosting: id, Reason: fmt.Sprintf(
-				"the metadata of %s names hosting %d of org %s, and the panel says it is %s: correct or remove the metadata", pl.subs[s].ID, id, org, pl.c.Hostings[h].State)})
+				"the metadata of %s names hosting %d of org %s, and the panel says %s: correct the metadata, or take it out with `%s`", pl.subs[s].ID, id, org, whereIs(&pl.c.Hostings[h], org), MetadataCommand(pl.subs[s].ID, "enhance_subscription_id", ""))})
 		default:
 			pl.links = append(pl.links, link{Binding: Binding{Subscription: pl.subs[s].ID, Item: pl.wants[w].item,
 				Slot: pl.freeSlot(s), Org: org, Hosting: id, How: BoundByMetadata},

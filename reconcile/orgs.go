@@ -151,7 +151,7 @@ func (pl *planner) fromOwner() bool {
 	default:
 		pl.org.blocked = true
 		pl.hold(Hold{Kind: HoldConflict, Reason: fmt.Sprintf(
-			"%d orgs are owned by %s: name the right one in the subscription's metadata enhance_org_id", len(pl.c.OwnedOrgs), pl.c.Email)})
+			"%d orgs are owned by %s (%v): name the right one with `%s`", len(pl.c.OwnedOrgs), pl.c.Email, orgIDs(pl.c.OwnedOrgs), MetadataCommand(pl.orderOf(), "enhance_org_id", "ORG"))})
 	}
 	return true
 }
@@ -173,7 +173,7 @@ func (pl *planner) fromOwned(o *Org) {
 		pl.org.blocked = true
 		pl.at(pl.now.Add(recheckAfter))
 		pl.hold(Hold{Kind: HoldConflict, Reason: fmt.Sprintf(
-			"org %s (%q) is owned by %s and has %d owners: name the right org in the metadata enhance_org_id of the subscription", o.ID, o.Name, pl.c.Email, len(o.Owners))})
+			"org %s (%q) is owned by %s and has %d owners: name the right org with `%s`", o.ID, o.Name, pl.c.Email, len(o.Owners), MetadataCommand(pl.orderOf(), "enhance_org_id", o.ID))})
 		return
 	}
 	pl.linkOrg(o.ID, BoundByAdopt, fmt.Sprintf("org %q was there before and its only owner has the customer's e-mail", o.Name))
@@ -307,11 +307,11 @@ func (pl *planner) holdNoEmail() {
 	buyer := pl.buyerOf("")
 	if EmailKey(buyer.Email) == "" {
 		pl.hold(Hold{Kind: HoldNoEmail, Reason: fmt.Sprintf(
-			"customer %s has no e-mail at Stripe, so nobody can be invited: add one to the customer there", buyer.ID)})
+			"customer %s has no e-mail at Stripe, so nobody can be invited: enter it with `%s`", buyer.ID, EmailCommand(buyer.ID))})
 		return
 	}
 	pl.hold(Hold{Kind: HoldNoEmail, Reason: fmt.Sprintf(
-		"the e-mail %q of customer %s is no address, so nobody can be invited: correct it at the customer in Stripe", short(buyer.Email), buyer.ID)})
+		"the e-mail %q of customer %s is no address, so nobody can be invited: correct it with `%s`", short(buyer.Email), buyer.ID, EmailCommand(buyer.ID))})
 }
 
 // pendingOrg holds the org while a write about it has no known outcome.

@@ -24,7 +24,7 @@ func (pl *planner) holdSecond(h *Hosting) {
 	reason := fmt.Sprintf("hosting %d in org %s carries the marker %s of hosting %d too: delete the one that is not used in the panel, nothing is created or bound until then; or, if hosting %d is the one that is used: `%s`",
 		h.ID, h.Org, h.Marker(), other, h.ID, BindCommand(m.StripeID, h.ID, pl.bindFlags(m.StripeID, h.Org, h.ID)...))
 	if by != "" {
-		reason = fmt.Sprintf("hosting %d in org %s carries the marker %s of hosting %d, to which %s is bound: two were made for what is paid once. "+
+		reason = fmt.Sprintf("hosting %d in org %s carries the marker %s of hosting %d, to which %s is bound: two were made for one unit. "+
 			"Delete the one that is not used in the panel; where hosting %d is the one that is used, run `%s` before that. "+
 			"Nothing is created for %s until then",
 			h.ID, h.Org, h.Marker(), other, by, h.ID, pl.bindInstead(by, other, h), m.StripeID)

@@ -74,8 +74,8 @@ const (
 // to be served by it.
 func (pl *planner) ended(s *judged, l *link, reason string) (stance, string) {
 	if n := pl.successor(s); n != nil {
-		return pl.keep(HoldUnmapped, l, fmt.Sprintf("%s, but %s (%s) has come without a mapping: hosting %d stays as it is until `stripe-enhance mappings set PRICE PLAN`",
-			reason, n.ID, priceList(pl.unmapped(n)), l.Hosting))
+		return pl.keep(HoldUnmapped, l, fmt.Sprintf("%s, but %s (%s) has come without a mapping: hosting %d stays as it is until `%s`",
+			reason, n.ID, priceList(pl.unmapped(n)), l.Hosting, MapCommand(firstPrice(pl.unmapped(n)), pl.planOf(l))))
 	}
 	switch n := pl.namedBy(l); {
 	case n == nil:
@@ -92,8 +92,8 @@ func (pl *planner) ended(s *judged, l *link, reason string) (stance, string) {
 	up := l.hosting >= 0 && pl.c.Hostings[l.hosting].State == HostingActive && !pl.served(l.Hosting)
 	known := slices.ContainsFunc(pl.links, func(o link) bool { return o.sub == l.sub && !o.At.IsZero() && o.At.Before(s.EndedAt) })
 	if up && !known && l.How == BoundByMarker && !s.EndedAt.IsZero() && l.At.Sub(s.EndedAt) > foundUp {
-		return pl.keep(HoldAdopt, l, fmt.Sprintf("%s, but hosting %d was found up at %s, when this database knew nothing of it: somebody who came back may be using it; suspend it in the panel if nobody does, or name it in the metadata of whom it serves",
-			reason, l.Hosting, day(l.At)))
+		return pl.keep(HoldAdopt, l, fmt.Sprintf("%s, but hosting %d was found up at %s, when this database knew nothing of it: somebody who came back may be using it; suspend it in the panel if nobody does, or say whom it serves: `%s`",
+			reason, l.Hosting, day(l.At), bindCommand("SUBSCRIPTION", num(l.Hosting), "it is its hosting", "--other-marker")))
 	}
 	return pl.unlessLast(l, stanceEnded, reason)
 }
@@ -136,7 +136,7 @@ func (pl *planner) short(sub int) bool {
 // turned into.
 func (pl *planner) itemGone(s *judged, l *link) (stance, string) {
 	if l.Item == "" {
-		return pl.keep(HoldAmbiguous, l, fmt.Sprintf("hosting %d belongs to %s, but it is not known to which of its items, and all of them have a hosting: compare them in the panel", l.Hosting, s.ID))
+		return pl.keep(HoldAmbiguous, l, pl.itemUnknown(s, l))
 	}
 	return pl.surplus(s, l, fmt.Sprintf("item %s is no longer part of %s", l.Item, s.ID))
 }
@@ -154,7 +154,7 @@ func (pl *planner) surplus(s *judged, l *link, reason string) (stance, string) {
 	kind, wait := HoldUnmapped, fmt.Sprintf("%s, and %s (price %s) has come without a mapping: hosting %d stays as it is until `stripe-enhance mappings set %s PLAN`",
 		reason, it.ID, it.Price, l.Hosting, it.Price)
 	if t, ok := pl.cat.match(it); ok && t.problem != "" {
-		kind, wait = t.problem, fmt.Sprintf("%s, and what %s pays for is not known: hosting %d stays as it is; %s", reason, it.ID, l.Hosting, t.why)
+		kind, wait = t.problem, fmt.Sprintf("%s, and which plan %s is for is not known: hosting %d stays as it is; %s", reason, it.ID, l.Hosting, t.why)
 	} else if ok {
 		kind, wait = HoldQuantity, fmt.Sprintf("%s, and %s asks for %d hostings: hosting %d stays as it is", reason, it.ID, it.Quantity, l.Hosting)
 	}
@@ -176,13 +176,13 @@ func (pl *planner) unlessLast(l *link, down stance, reason string) (stance, stri
 		if !billed || o.Hosting == l.Hosting || o.hosting < 0 || pl.alive(o) {
 			continue
 		}
-		return pl.keep(HoldMissing, l, fmt.Sprintf("%s, but hosting %d, which %s still pays for, is gone: hosting %d stays as it is until that one is restored or unbound (`%s`)",
-			reason, o.Hosting, o.Subscription, l.Hosting, UnbindCommand(o.Subscription, o.Hosting)))
+		return pl.keep(HoldMissing, l, fmt.Sprintf("%s, but hosting %d, which serves %s, is gone: hosting %d stays as it is until that one is restored or unbound (`%s`)",
+			reason, o.Hosting, which(&pl.subs[o.sub]), l.Hosting, UnbindCommand(o.Subscription, o.Hosting)))
 	}
 	for i := range pl.subs {
 		if s := &pl.subs[i]; s.adrift != 0 && s.adrift != l.Hosting {
-			return pl.keep(HoldMissing, l, fmt.Sprintf("%s, but hosting %d, which the metadata of %s names, is gone: hosting %d stays as it is until that one is restored or the metadata corrected",
-				reason, s.adrift, s.ID, l.Hosting))
+			return pl.keep(HoldMissing, l, fmt.Sprintf("%s, but hosting %d, which the metadata of %s names, is gone: hosting %d stays as it is until that one is restored or the metadata corrected (`%s`)",
+				reason, s.adrift, s.ID, l.Hosting, MetadataCommand(s.ID, "enhance_subscription_id", num(l.Hosting))))
 		}
 	}
 	return down, reason

@@ -133,7 +133,7 @@ func (pl *planner) holdUnclear(s int) {
 	} {
 		if t.text != "" {
 			pl.hold(Hold{Kind: HoldUnreadable, Subscription: sub.ID, Reason: fmt.Sprintf(
-				"the metadata %s of %s is %q, and %s is wanted: correct or remove it; nothing is made for this subscription until then", t.key, sub.ID, t.text, t.want)})
+				"the metadata %s of %s is %q, and %s is wanted: correct it, or take it out with `%s`; nothing is made for this subscription until then", t.key, sub.ID, t.text, t.want, MetadataCommand(sub.ID, t.key, ""))})
 		}
 	}
 }
@@ -143,7 +143,7 @@ func (pl *planner) withoutDomain(s *judged) {
 	switch {
 	case s.Domain != "":
 		pl.hold(Hold{Kind: HoldUnreadable, Subscription: s.ID, Reason: fmt.Sprintf(
-			"%s was ordered with the domain %q, which is none that a website can have: put the right one into its metadata \"domain\", or make the website in the panel and remove it there; the hosting itself is not concerned", s.ID, short(s.Domain))})
+			"%s was ordered with the domain %q, which is none that a website can have: put the right one into its metadata with `%s`, or make the website in the panel and remove it there; the hosting itself is not concerned", s.ID, short(s.Domain), MetadataCommand(s.ID, "domain", "DOMAIN"))})
 	case !s.DomainChecked:
 		pl.need(Need{Kind: NeedDomain, Subscription: s.ID})
 	}

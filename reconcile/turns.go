@@ -82,7 +82,7 @@ func (pl *planner) tooMany(full []int) {
 		}
 		pl.block(s)
 		pl.hold(Hold{Kind: HoldContent, Subscription: pl.subs[s].ID, Hosting: first.Hosting, Reason: fmt.Sprintf(
-			"%s can have the hosting of a subscription that has ended, and more of them have something on them than are paid for (%s): all stay as they are until a person has chosen. "+
+			"%s can have the hosting of a subscription that has ended, and more of them have something on them than there are places for (%s): all stay as they are until a person has chosen. "+
 				"`%s` keeps hosting %d, and the same for another one",
 			pl.subs[s].ID, pl.list(&c, full[0], -1), BindCommand(pl.subs[s].ID, first.Hosting), first.Hosting)})
 	}

@@ -42,6 +42,8 @@ type subscriptionDocument struct {
 	EndedAt           *string           `json:"endedAt"`
 	CurrentPeriodEnd  *string           `json:"currentPeriodEnd"`
 	CancelAtPeriodEnd bool              `json:"cancelAtPeriodEnd"`
+	CancelAt          *string           `json:"cancelAt"`
+	SendInvoice       bool              `json:"sendInvoice"`
 	CollectionPaused  bool              `json:"collectionPaused"`
 	UnpaidSince       *string           `json:"unpaidSince"`
 	Items             []itemDocument    `json:"items"`
@@ -94,7 +96,7 @@ func foundOf(c Customer) found {
 
 func subscriptionOf(s *reconcile.Subscription, c Customer) subscriptionDocument {
 	d := subscriptionDocument{ID: s.ID, CustomerID: s.StripeCustomer, Status: s.StatusText, CreatedAt: report.Time(s.Created),
-		EndedAt: report.Time(s.EndedAt), CurrentPeriodEnd: report.Time(s.CurrentPeriodEnd), CancelAtPeriodEnd: s.CancelAtPeriodEnd,
+		EndedAt: report.Time(s.EndedAt), CurrentPeriodEnd: report.Time(s.CurrentPeriodEnd), CancelAtPeriodEnd: s.CancelAtPeriodEnd, CancelAt: report.Time(s.CancelAt), SendInvoice: s.SendInvoice,
 		CollectionPaused: s.CollectionPaused, UnpaidSince: report.Time(s.UnpaidSince), Items: []itemDocument{}, Hostings: []hostingDocument{}}
 	for _, it := range s.Items {
 		d.Items = append(d.Items, itemDocument{it.ID, it.Price, it.LookupKey, it.Product, it.Quantity})

@@ -79,6 +79,7 @@ type Subscription struct {
 	Created, PeriodStart, PeriodEnd int64
 	TrialStart, TrialEnd            int64
 	CancelAtPeriodEnd               bool
+	CancelAt                        int64 // cancel_at, as flexible billing has it; 0: none
 	CanceledAt, EndedAt             int64
 	CancelReason                    string // cancellation_requested, payment_failed
 	PauseCollection                 string // keep_as_draft, mark_uncollectible, void; empty: not paused

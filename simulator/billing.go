@@ -106,6 +106,16 @@ func (w *World) setCancel(sub string, on bool) error {
 	})
 }
 
+// CancelAt arranges the end of a subscription on a day, as flexible billing does in the
+// place of cancel_at_period_end. The zero time takes it back.
+func (w *World) CancelAt(sub string, at time.Time) error {
+	return w.edit(sub, func(s *Subscription) {
+		if s.CancelAt, s.CanceledAt, s.CancelReason = 0, 0, ""; !at.IsZero() {
+			s.CancelAt, s.CanceledAt, s.CancelReason = at.Unix(), w.now.Unix(), "cancellation_requested"
+		}
+	})
+}
+
 // PauseCollection stops charging and leaves the status alone. Behaviour is
 // keep_as_draft, mark_uncollectible or void; empty is void.
 func (w *World) PauseCollection(sub, behaviour string) error {

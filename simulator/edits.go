@@ -59,6 +59,9 @@ func previous(before, now *Subscription) string {
 	if before.CancelAtPeriodEnd != now.CancelAtPeriodEnd {
 		d.flag("cancel_at_period_end", before.CancelAtPeriodEnd)
 	}
+	if before.CancelAt != now.CancelAt {
+		d.when("cancel_at", before.CancelAt)
+	}
 	if before.PeriodEnd != now.PeriodEnd {
 		d.num("current_period_end", before.PeriodEnd)
 	}

@@ -12,6 +12,9 @@ const incompleteFor = 23 * 3600
 func (w *World) arrange(s *Subscription) {
 	s.gen++
 	at, ok := w.nextStep(s)
+	if s.CancelAt != 0 && !ended(s) && (!ok || s.CancelAt < at) {
+		at, ok = s.CancelAt, true
+	}
 	if !ok || !s.living {
 		return
 	}
@@ -46,7 +49,7 @@ func (w *World) nextStep(s *Subscription) (at int64, ok bool) {
 
 // live does the transition that is due.
 func (w *World) live(s *Subscription) {
-	if s.CancelAtPeriodEnd && s.PeriodEnd <= w.now.Unix() {
+	if s.CancelAtPeriodEnd && s.PeriodEnd <= w.now.Unix() || s.CancelAt != 0 && s.CancelAt <= w.now.Unix() {
 		w.end(s, s.CancelReason)
 		return
 	}

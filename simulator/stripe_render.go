@@ -15,7 +15,7 @@ const (
 )
 
 const subscriptionRest = `"application":null,"application_fee_percent":null,` +
-	`"automatic_tax":{"enabled":false},"billing_cycle_anchor_config":null,"billing_thresholds":null,"cancel_at":null,` +
+	`"automatic_tax":{"enabled":false},"billing_cycle_anchor_config":null,"billing_thresholds":null,` +
 	`"currency":"eur","default_payment_method":null,"default_source":null,"default_tax_rates":[],"description":null,` +
 	`"discount":null,"next_pending_invoice_item_invoice":null,"on_behalf_of":null,` +
 	`"payment_settings":{"payment_method_options":null,"payment_method_types":null,"save_default_payment_method":"off"},` +
@@ -28,6 +28,7 @@ func (w *World) writeSubscription(d *doc, s *Subscription, x expansion, show emb
 	d.fields(`"object":"subscription"`)
 	d.fields(subscriptionRest)
 	d.num("billing_cycle_anchor", s.Created)
+	d.when("cancel_at", s.CancelAt)
 	d.flag("cancel_at_period_end", s.CancelAtPeriodEnd)
 	d.when("canceled_at", s.CanceledAt)
 	d.object("cancellation_details")

@@ -72,7 +72,7 @@ func (a *aggregate) loadSubscriptions(ctx context.Context) error {
 		current_period_end, collection_paused, unpaid_since, items,
 		CASE WHEN domain = '' THEN checkout_domain ELSE domain END, domain_checked,
 		metadata_org, metadata_hosting, metadata_written, read_at, by_id, gone, said_new, entitled_at, lapse_seen_at, lapsed_since,
-		metadata_org_text, metadata_hosting_text
+		metadata_org_text, metadata_hosting_text, cancel_at, send_invoice
 		FROM subscriptions WHERE stripe_customer_id IN ` + a.c.d.texts(1) + " ORDER BY id"
 	return a.c.each(ctx, query, []any{keys(a.buyers)}, func(row scan) error {
 		var s reconcile.Subscription
@@ -81,7 +81,7 @@ func (a *aggregate) loadSubscriptions(ctx context.Context) error {
 		err := row(&s.ID, &s.StripeCustomer, &status, &s.StatusText, into(&s.StatusSince), into(&s.Created), into(&s.EndedAt),
 			&s.CancelAtPeriodEnd, into(&s.CurrentPeriodEnd), &s.CollectionPaused, into(&s.UnpaidSince), &items,
 			&s.Domain, &s.DomainChecked, &s.MetadataOrg, &s.MetadataHosting, &s.MetadataWritten, into(&s.ReadAt), &s.ByID, &s.Gone, &s.SaidNew,
-			into(&s.Lapse.Entitled), into(&s.Lapse.Seen), into(&s.Lapse.Since), &s.MetadataOrgText, &s.MetadataHostingText)
+			into(&s.Lapse.Entitled), into(&s.Lapse.Seen), into(&s.Lapse.Since), &s.MetadataOrgText, &s.MetadataHostingText, into(&s.CancelAt), &s.SendInvoice)
 		if err != nil {
 			return err
 		}

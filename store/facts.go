@@ -95,8 +95,13 @@ func content(f *reconcile.SubscriptionFacts) []byte {
 		w.text(it.ID, it.Price, it.LookupKey, it.Product)
 		w.number(it.Quantity, micros(it.Created))
 	}
-	if f.MetadataOrgText != "" || f.MetadataHostingText != "" { // at the end, so that the others keep their hashes
+	announced := !f.CancelAt.IsZero() || f.SendInvoice
+	if f.MetadataOrgText != "" || f.MetadataHostingText != "" || announced { // at the end, so that the others keep their hashes
 		w.text(f.MetadataOrgText, f.MetadataHostingText)
+	}
+	if announced {
+		w.number(micros(f.CancelAt))
+		w.flag(f.SendInvoice)
 	}
 	return w
 }
@@ -124,6 +129,9 @@ func unpack(content []byte) (f reconcile.SubscriptionFacts, err error) {
 	}
 	if r.err == nil && len(r.rest) > 0 {
 		r.text(&f.MetadataOrgText, &f.MetadataHostingText)
+	}
+	if r.err == nil && len(r.rest) > 0 {
+		f.CancelAt, f.SendInvoice = fromMicros(r.number()), r.flag()
 	}
 	if r.err == nil && len(r.rest) > 0 {
 		r.err = errPacked

@@ -81,7 +81,7 @@ var upsertSubscription = bulk{
 		{"unpaid_since", "TIMESTAMPTZ"}, {"items", "JSONB"}, {"domain", "TEXT"}, {"metadata_org", "TEXT"},
 		{"metadata_hosting", "BIGINT"}, {"read_at", "TIMESTAMPTZ"}, {"by_id", "BOOLEAN"}, {"content_hash", "BIGINT"},
 		{"entitled_at", "TIMESTAMPTZ"}, {"lapse_seen_at", "TIMESTAMPTZ"}, {"lapsed_since", "TIMESTAMPTZ"},
-		{"metadata_org_text", "TEXT"}, {"metadata_hosting_text", "TEXT"},
+		{"metadata_org_text", "TEXT"}, {"metadata_hosting_text", "TEXT"}, {"cancel_at", "TIMESTAMPTZ"}, {"send_invoice", "BOOLEAN"},
 	},
 	tail: `ON CONFLICT (id) DO UPDATE SET stripe_customer_id = excluded.stripe_customer_id,
 		status = excluded.status, status_text = excluded.status_text, status_since = excluded.status_since,
@@ -92,7 +92,8 @@ var upsertSubscription = bulk{
 		metadata_hosting = excluded.metadata_hosting, read_at = excluded.read_at, by_id = excluded.by_id,
 		content_hash = excluded.content_hash, entitled_at = excluded.entitled_at, lapse_seen_at = excluded.lapse_seen_at,
 		lapsed_since = excluded.lapsed_since, metadata_org_text = excluded.metadata_org_text,
-		metadata_hosting_text = excluded.metadata_hosting_text, gone = FALSE`,
+		metadata_hosting_text = excluded.metadata_hosting_text, cancel_at = excluded.cancel_at,
+		send_invoice = excluded.send_invoice, gone = FALSE`,
 }
 
 // save merges facts and returns how many subscriptions changed in content.
@@ -238,6 +239,7 @@ func (in *incoming) row(byID bool) []any {
 		f.CancelAtPeriodEnd, at(f.CurrentPeriodEnd), f.CollectionPaused, at(in.unpaid), encodeItems(f.Items),
 		f.Domain, f.MetadataOrg, f.MetadataHosting, at(f.ReadAt), byID && !f.InvoicesUnread, in.hash,
 		at(in.lapse.Entitled), at(in.lapse.Seen), at(in.lapse.Since), f.MetadataOrgText, f.MetadataHostingText,
+		at(f.CancelAt), f.SendInvoice,
 	}
 }
 func loadMirrored(ctx context.Context, c conn, ids []string) (map[string]*mirrored, error) {

@@ -15,6 +15,7 @@ func TestFactsComeBackAsTheyWereSaved(t *testing.T) {
 		in := facts("sub_a", "cus_a", "Ann@Example.com", status(reconcile.StatusPastDue), func(s *reconcile.SubscriptionFacts) {
 			s.EndedAt, s.UnpaidSince = t0.Add(-time.Hour), t0.Add(-2*time.Hour)
 			s.CancelAtPeriodEnd, s.CollectionPaused = true, true
+			s.CancelAt, s.SendInvoice = t0.Add(time.Hour), true
 			s.MetadataOrg, s.MetadataHosting = "org-1", 1<<40
 			s.Items = append(s.Items, reconcile.Item{ID: "si_0", Price: "price_extra", Product: "prod_extra", Quantity: 3, Created: t0})
 		})

@@ -217,6 +217,8 @@ func TestWhateverHappensToASubscriptionShowsInTheEvents(t *testing.T) {
 		{"another quantity", func() error { return s.SetQuantity(up.Subscription, up.Items[0], 3) }},
 		{"paused collection", func() error { return s.PauseCollection(up.Subscription, "void") }},
 		{"resumed collection", func() error { return s.ResumeCollection(up.Subscription) }},
+		{"an end on a day", func() error { return s.CancelAt(up.Subscription, s.Now().Add(24*time.Hour)) }},
+		{"no end after all", func() error { return s.CancelAt(up.Subscription, time.Time{}) }},
 		{"an announced end", func() error { return s.CancelAtPeriodEnd(up.Subscription) }},
 		{"other metadata", func() error { return s.SetMetadata(up.Subscription, map[string]string{"domain": "new.example"}) }},
 		{"an unheard-of state", func() error { return s.SetStatus(up.Subscription, "hibernating") }},

@@ -204,6 +204,10 @@ func TestFactsOfEveryShapeOfSubscription(t *testing.T) {
 		{"collection not paused", `"status"`, `"pause_collection":null,"status"`, func(*reconcile.SubscriptionFacts) {}},
 		{"announced to end", `"status"`, `"cancel_at_period_end":true,"current_period_end":1800000000,"canceled_at":1700000001,"status"`,
 			func(f *reconcile.SubscriptionFacts) { f.CancelAtPeriodEnd, f.CurrentPeriodEnd = true, at }},
+		{"announced to end on a day of its own", `"status"`, `"cancel_at_period_end":false,"cancel_at":1800000000,"status"`,
+			func(f *reconcile.SubscriptionFacts) { f.CancelAt = at }},
+		{"sent invoices", `"status"`, `"collection_method":"send_invoice","status"`, func(f *reconcile.SubscriptionFacts) { f.SendInvoice = true }},
+		{"charged", `"status"`, `"collection_method":"charge_automatically","cancel_at":null,"status"`, func(*reconcile.SubscriptionFacts) {}},
 		{"ended", `"active"`, `"canceled","ended_at":1800000000,"canceled_at":1700000001`,
 			func(f *reconcile.SubscriptionFacts) {
 				f.Status, f.StatusText, f.EndedAt = reconcile.StatusCanceled, "canceled", at

@@ -27,6 +27,8 @@ type subscriptionWire struct {
 	EndedAt           int64               `json:"ended_at"`
 	CanceledAt        int64               `json:"canceled_at"`
 	CancelAtPeriodEnd bool                `json:"cancel_at_period_end"`
+	CancelAt          int64               `json:"cancel_at"`
+	CollectionMethod  string              `json:"collection_method"`
 	CurrentPeriodEnd  int64               `json:"current_period_end"`
 	PauseCollection   *struct{}           `json:"pause_collection"`
 	Items             *envelope[itemWire] `json:"items"`
@@ -124,6 +126,8 @@ func (w *subscriptionWire) facts(lines []reconcile.Item, periodEnd int64, sent t
 			EndedAt:             instant(ended),
 			CancelAtPeriodEnd:   w.CancelAtPeriodEnd,
 			CurrentPeriodEnd:    instant(periodEnd),
+			CancelAt:            instant(w.CancelAt),
+			SendInvoice:         w.CollectionMethod == "send_invoice",
 			CollectionPaused:    w.PauseCollection != nil,
 			Items:               lines,
 			Domain:              strings.TrimSpace(w.Metadata["domain"]),

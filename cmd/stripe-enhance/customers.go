@@ -142,6 +142,7 @@ func subscriptionOf(s reconcile.Subscription, bindings []reconcile.Binding, host
 	out := report.Subscription{
 		ID: s.ID, StripeCustomer: s.StripeCustomer, Status: s.Status.String(), Created: report.Time(s.Created), EndedAt: report.Time(s.EndedAt),
 		CurrentPeriodEnd: report.Time(s.CurrentPeriodEnd), CancelAtPeriodEnd: s.CancelAtPeriodEnd, CollectionPaused: s.CollectionPaused,
+		CancelAt: report.Time(s.CancelAt), SendInvoice: s.SendInvoice,
 		Domain: s.Domain, ReadAt: report.Time(s.ReadAt), UnpaidSince: report.Time(s.UnpaidSince), Hostings: []report.Hosting{},
 	}
 	if s.Status == reconcile.StatusUnknown {

@@ -68,7 +68,7 @@ func (p *program) hintFor(err error) string {
 		if strings.Contains(text, "stripe:") && strings.Contains(text, ": 401") && p.key != "" {
 			return "Stripe refuses the key " + p.key + ": STRIPE_SECRET_KEY is not a key of Stripe, or no longer; copy it again from Stripe › Developers › API keys, then `stripe-enhance check`"
 		}
-		return "the credential was refused; `stripe-enhance check` tells which permission is missing"
+		return "the credential was refused; `stripe-enhance check` tells whether it is wrong, or which permission it lacks"
 	case fault.Transient:
 		if host := unknownHost(err); host != "" {
 			return "there is no host " + host + ": is the setting with its address spelt right? Nothing was changed (`stripe-enhance check` says which it is)"

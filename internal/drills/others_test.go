@@ -49,7 +49,7 @@ func twoInstallations(t *testing.T) {
 	s.curtain()
 	later := s.signUp("later")
 	s.full()
-	s.says("another installation makes hostings for the subscriptions that are served here", "set INSTANCE", "two were made for what is paid once", "customers bind "+order)
+	s.says("another installation makes hostings for the subscriptions that are served here", "set INSTANCE", "two were made for one unit", "customers bind "+order)
 	s.tells("another installation makes hostings")
 	s.next()
 	second.World.Advance(2 * time.Minute)
@@ -73,7 +73,7 @@ func twoInstallations(t *testing.T) {
 	if rep := s.next(); !rep.Converged() || s.hosting(later).SuspendedBy != "" {
 		t.Errorf("not converged\n%s", s.screen.String())
 	}
-	s.tells("what is paid for is created again")
+	s.tells("orders are created again")
 }
 
 func customersOf(s *stage, sub string) []string {

@@ -53,7 +53,7 @@ func panelRestored(t *testing.T) {
 	s.World.Advance(25 * time.Hour) // every hosting is compared again
 	s.day()
 	s.nothingMade()
-	s.says("is paid for by", "the panel no longer has it: it is not made again by itself", "restore it in the panel")
+	s.says("the panel no longer has it: it is not made again by itself", "restore it in the panel")
 	if up := s.up(); up != people-6-2 {
 		t.Errorf("%d hostings are up, want %d", up, people-6-2)
 	}

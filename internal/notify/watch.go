@@ -106,7 +106,7 @@ func (w *Watch) runs(r reconcile.Report, err error) []string {
 	case errors.Is(err, fault.Denied) && !w.told.Denied:
 		w.told.Denied = true
 		return []string{"a credential was refused, so nothing more is sent: " + brief(err) +
-			". What to do: `stripe-enhance check` tells which one and what it lacks."}
+			". What to do: `stripe-enhance check` tells which one, and whether it is wrong or lacks a permission."}
 	case w.told.Failed >= failingRuns && !w.told.Failing && !w.told.Denied:
 		w.told.Failing = true
 		return []string{fmt.Sprintf("the last %d runs failed: %s. Nothing is lost; they go on trying. "+
@@ -125,7 +125,7 @@ func (w *Watch) waits(r *reconcile.Report, err error) []string {
 	w.told.Waiting = r.Waits != ""
 	if r.Waits == "" {
 		if before {
-			return []string{"what is paid for is created again."}
+			return []string{"orders are created again."}
 		}
 		return nil
 	}

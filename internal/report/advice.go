@@ -8,7 +8,7 @@ func Advice(kind reconcile.HoldKind) string { return advice[kind] }
 
 var advice = map[reconcile.HoldKind]string{
 	reconcile.HoldBrake:             "many at once is either a sale or a mistake: look at the plan, then approve it, or mend the cause and it goes away",
-	reconcile.HoldGrace:             "nothing: Stripe keeps trying the card; a payment lifts it, otherwise it is suspended at the time shown",
+	reconcile.HoldGrace:             "nothing: a payment ends it; the sentence says what follows otherwise",
 	reconcile.HoldUnmapped:          "map the price: stripe-enhance mappings suggest, then stripe-enhance mappings set BILLING_ID PLAN",
 	reconcile.HoldNotHosting:        "run the command that the sentence names: unbind the hosting, or map the price to its plan again",
 	reconcile.HoldPlanMissing:       "create the plan in the panel, or map to another: stripe-enhance mappings set BILLING_ID PLAN",

@@ -49,6 +49,8 @@ type Subscription struct {
 	Created           *string   `json:"created"`
 	CurrentPeriodEnd  *string   `json:"current_period_end"`
 	CancelAtPeriodEnd bool      `json:"cancel_at_period_end"`
+	CancelAt          *string   `json:"cancel_at"`
+	SendInvoice       bool      `json:"send_invoice"` // its customer is sent invoices, and nothing is charged
 	CollectionPaused  bool      `json:"collection_paused"`
 	EndedAt           *string   `json:"ended_at"`
 	UnpaidSince       *string   `json:"unpaid_since"`

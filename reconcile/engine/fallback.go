@@ -108,7 +108,7 @@ func (r *run) fellBack(ctx context.Context) error {
 	}
 	slices.Sort(fresh)
 	r.give(fmt.Sprintf("this database was put back to an old copy, it seems, or lost what it did last: %s suspended with our mark, and nothing here says that we did so. "+
-		"Every hosting is looked at again in the next run; those that are paid for wait in one held plan of kind resume, see `stripe-enhance plans`", hostingsAre(fresh)))
+		"Every hosting is looked at again in the next run; those whose subscription is active, in trial or within its grace period wait in one held plan of kind resume, see `stripe-enhance plans`", hostingsAre(fresh)))
 	if r.req.Dry {
 		return nil
 	}

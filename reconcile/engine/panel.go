@@ -230,7 +230,7 @@ const told = 3
 
 func (c *comparison) tell(r *run) {
 	if n := c.failed.Load() + c.out.Load(); n > told {
-		r.overlook("%d hostings could not be compared, the panel refuses them or cannot say what they are: what is paid for in them is not known to be up", n)
+		r.overlook("%d hostings could not be compared, the panel refuses them or cannot say what they are: whether they are up is not known", n)
 	}
 }
 
