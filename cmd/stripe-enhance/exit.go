@@ -63,12 +63,12 @@ func (p *program) hintFor(err error) string {
 		return asOwner(owner, p.command)
 	}
 	text := err.Error()
+	if strings.Contains(text, "the panel does not know the selling organisation") {
+		return "ENHANCE_ORG_ID or ENHANCE_API_URL is that of another; `stripe-enhance check` tells which organisation the token has"
+	}
 	switch fault.Of(err) {
 	case fault.Denied:
-		if strings.Contains(text, "stripe:") && strings.Contains(text, ": 401") && p.key != "" {
-			return "Stripe refuses the key " + p.key + ": STRIPE_SECRET_KEY is not a key of Stripe, or no longer; copy it again from Stripe › Developers › API keys, then `stripe-enhance check`"
-		}
-		return "the credential was refused; `stripe-enhance check` tells whether it is wrong, or which permission it lacks"
+		return p.denied(text)
 	case fault.Transient:
 		if host := unknownHost(err); host != "" {
 			return "there is no host " + host + ": is the setting with its address spelt right? Nothing was changed (`stripe-enhance check` says which it is)"
@@ -83,6 +83,17 @@ func (p *program) hintFor(err error) string {
 		return "an answer was not what it should be, so nothing was concluded from it; `stripe-enhance check` looks at each part"
 	}
 	return ""
+}
+
+// denied says which credential was refused, and whether as a whole.
+func (p *program) denied(text string) string {
+	switch whole := strings.Contains(text, ": 401"); {
+	case whole && strings.Contains(text, "stripe:") && p.key != "":
+		return "Stripe refuses the key " + p.key + ": STRIPE_SECRET_KEY is not a key of Stripe, or no longer; copy it again from Stripe › Developers › API keys, then `stripe-enhance check`"
+	case whole && strings.Contains(text, "enhance:"):
+		return "the panel refuses ENHANCE_API_TOKEN: make a new one in the panel under Settings › Access tokens, then `stripe-enhance check`"
+	}
+	return "the credential was refused; `stripe-enhance check` tells whether it is wrong, or which permission it lacks"
 }
 
 // asOwner is the command that root gives instead. Its flags are left out: there may be a

@@ -38,6 +38,11 @@ func start() int {
 	go func() {
 		select {
 		case <-ctx.Done():
+			select {
+			case <-done: // it has ended by itself, and the deferred stop ended ctx
+				return
+			default:
+			}
 			stop()
 			fmt.Fprintln(os.Stderr, "stripe-enhance: stopping (interrupt again to leave at once)")
 		case <-done:

@@ -137,7 +137,7 @@ stripe-enhance plan
 stripe-enhance reconcile
 
 # Let something happen, and see what a run makes of it. sub_… is the id that signup
-# answers (all controls: curl %[1]s; what there is: curl %[1]sstate).
+# answers (all controls: curl %[1]s).
 #   curl -X POST '%[1]ssignup?email=bakery@example.com&price=%[2]s'
 #   stripe-enhance reconcile
 #
@@ -160,4 +160,7 @@ stripe-enhance reconcile
 #   stripe-enhance reconcile
 #   curl -X POST '%[1]sadvance?d=360h'
 #   stripe-enhance reconcile
+#
+# What there is on both sides:
+#   curl %[1]sstate
 `
