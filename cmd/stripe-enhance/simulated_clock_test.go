@@ -3,6 +3,7 @@ package main
 import (
 	"bufio"
 	"bytes"
+	"context"
 	"encoding/json"
 	"net/http"
 	"net/http/httptest"
@@ -237,9 +238,11 @@ func TestASimulatedClockIsRefusedAgainstARealAccount(t *testing.T) {
 	} {
 		for _, args := range [][]string{{"reconcile"}, {"holds", "add", "--customer", "cus_1", "--kind", "no-suspend", "--until", "72h"}, {"serve"}} {
 			var talk bytes.Buffer
-			cmd := s.command(t.Context(), []string{setting}, args...)
+			ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second) // a service that is not refused goes on
+			cmd := s.command(ctx, []string{setting}, args...)
 			cmd.Stderr = &talk
 			_ = cmd.Run() // its exit code says how it ended
+			cancel()
 			if code := cmd.ProcessState.ExitCode(); code != exitUsage || !strings.Contains(talk.String(), want) {
 				t.Errorf("%s, %v: exit code %d, want %d and %q:\n%s", setting, args, code, exitUsage, want, &talk)
 			}
