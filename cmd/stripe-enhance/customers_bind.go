@@ -196,7 +196,7 @@ func (p *program) printSaid(s said, r *reconcile.Report) error {
 		if err := p.printf("Nothing was changed. The next run would do this:\n\n"); err != nil {
 			return err
 		}
-		return report.Text(p.out, *r, p.style())
+		return report.Text(p.out, *r, p.view())
 	case s.Already:
 		return nil
 	}

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"fmt"
 	"strings"
 	"time"
@@ -157,47 +158,22 @@ func deeds(actions []reconcile.ActionRecord) []string {
 // deedOf is a few words for what became of an action; "" for what is not worth a
 // word in a story.
 func deedOf(a reconcile.ActionRecord) string {
+	deed := report.Deed(a.Action)
+	if deed == "" && a.State != reconcile.ActionFailed {
+		return ""
+	}
 	switch a.State {
 	case reconcile.ActionApplied:
 	case reconcile.ActionAdopted:
-		return words(a.Action) + " (found done: the answer had been lost)"
+		return deed + " (found done: the answer had been lost)"
 	case reconcile.ActionAmbiguous:
-		return words(a.Action) + " (no answer; it is looked for before anything is sent again)"
+		return deed + " (no answer; it is looked for before anything is sent again)"
 	case reconcile.ActionFailed:
-		return words(a.Action) + " failed: " + a.Error
+		return cmp.Or(deed, a.Kind.String()) + " failed: " + a.Error
 	case reconcile.ActionPlanned, reconcile.ActionHeld, reconcile.ActionSent, reconcile.ActionSuperseded:
 		return ""
 	}
-	return words(a.Action)
-}
-
-func words(a reconcile.Action) string {
-	switch a.Kind {
-	case reconcile.Link:
-		if a.How == reconcile.BoundByReturn {
-			return "the old hosting taken over"
-		}
-		return "bound"
-	case reconcile.Resume:
-		return "switched on again"
-	case reconcile.CreateOrg:
-		return "organisation"
-	case reconcile.InviteOwner:
-		return "invitation"
-	case reconcile.CreateSubscription:
-		return "hosting on " + a.PlanName
-	case reconcile.CreateWebsite:
-		return "website " + a.Domain
-	case reconcile.ChangePlan:
-		return "plan changed to " + a.PlanName
-	case reconcile.Suspend:
-		return "suspended"
-	case reconcile.Terminate:
-		return "deleted"
-	case reconcile.RenameOrg, reconcile.WriteMetadata:
-		return ""
-	}
-	return a.Kind.String()
+	return deed
 }
 
 // end compares the scene with the simulators.

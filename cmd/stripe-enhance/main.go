@@ -33,6 +33,7 @@ func start() int {
 	withoutCore()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
+	errs := &screen{out: os.Stderr}
 	done := make(chan struct{})
 	defer close(done)
 	go func() {
@@ -44,19 +45,26 @@ func start() int {
 			default:
 			}
 			stop()
-			fmt.Fprintln(os.Stderr, "stripe-enhance: stopping (interrupt again to leave at once)")
+			fmt.Fprintln(errs, "stripe-enhance: stopping (interrupt again to leave at once)")
 		case <-done:
 		}
 	}()
 	p := &program{
 		out:         os.Stdout,
-		err:         os.Stderr,
+		err:         errs,
 		in:          os.Stdin,
 		environ:     os.Environ(),
 		dotEnvs:     dotEnvs(),
 		terminalOut: term.IsTerminal(int(os.Stdout.Fd())),
 		terminalErr: term.IsTerminal(int(os.Stderr.Fd())),
-		now:         time.Now,
+		width: func() int {
+			n, _, err := term.GetSize(int(os.Stdout.Fd()))
+			if err != nil {
+				return 0
+			}
+			return n
+		},
+		now: time.Now,
 	}
 	p.arm()
 	return p.run(ctx, os.Args[1:])

@@ -28,6 +28,22 @@ func withCSV(c *cobra.Command) *cobra.Command {
 	return c
 }
 
+// viewFlags say how much of a report is shown.
+func (p *program) viewFlags(c *cobra.Command) {
+	c.Flags().BoolVar(&p.shown.All, "all", false, "show every line of long lists")
+	c.Flags().BoolVarP(&p.shown.Verbose, "verbose", "v", false, "one line for each change, with ids and reason, and what is done for the record only")
+}
+
+// view is how reports are shown, as wide as the terminal.
+func (p *program) view() report.View {
+	v := p.shown
+	v.Style = p.style()
+	if p.terminalOut && p.width != nil {
+		v.Width = p.width()
+	}
+	return v
+}
+
 // chooseFormat checks -o against what the command can print.
 func (p *program) chooseFormat(c *cobra.Command, word string) error {
 	can := []string{string(formatText), string(formatJSON)}

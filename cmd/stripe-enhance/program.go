@@ -24,12 +24,15 @@ type program struct {
 	dotEnvs []string
 	// terminalOut and terminalErr tell whether somebody watches the two streams.
 	terminalOut, terminalErr bool
-	now                      func() time.Time
+	// width is how many columns the terminal of out has; 0: not known.
+	width func() int
+	now   func() time.Time
 	// failpoint is where a test ends the process; nil in every program that is
 	// built without the tag of that name (failpoint.go).
 	failpoint func(step, what string)
 
 	format  format            // of -o, valid while a command runs
+	shown   report.View       // how much of a report is shown
 	flags   map[string]string // settings given as flags, by the variable's name
 	command string            // "stripe-enhance mappings list"
 	key     string            // a glimpse of the key for Stripe, once settings are read

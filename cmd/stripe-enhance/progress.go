@@ -2,6 +2,7 @@ package main
 
 import (
 	"io"
+	"sync"
 	"time"
 
 	"github.com/schollz/progressbar/v3"
@@ -9,22 +10,40 @@ import (
 	"github.com/stripe-enhance/stripe-enhance/reconcile"
 )
 
+// screen is a terminal on which a bar may be drawn: what is written to it meanwhile
+// takes the bar's line, and the bar comes again below. It may be used by many at once.
+type screen struct {
+	mu  sync.Mutex // guards all below
+	out io.Writer
+	bar *progressbar.ProgressBar // nil: none is drawn
+}
+
+// Write takes the bar away, and writes.
+func (s *screen) Write(text []byte) (int, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.bar != nil {
+		_ = s.bar.Clear()
+	}
+	return s.out.Write(text)
+}
+
 // progress draws a bar for each phase of a run on a terminal, and nothing
 // anywhere else. finish removes what is left of it.
 //
 // Calls of tell never overlap; finish comes after the last.
 type progress struct {
-	out   io.Writer
+	*screen
 	phase string
-	bar   *progressbar.ProgressBar
 }
 
 // watch returns what the engine calls, and what ends the drawing.
 func (p *program) watch() (tell func(reconcile.Progress), finish func()) {
-	if !p.terminalErr {
+	s, drawn := p.err.(*screen)
+	if !p.terminalErr || !drawn {
 		return nil, func() {}
 	}
-	b := &progress{out: p.err}
+	b := &progress{screen: s}
 	return b.tell, b.finish
 }
 
@@ -32,8 +51,10 @@ func (p *program) watch() (tell func(reconcile.Progress), finish func()) {
 const redraw = 100 * time.Millisecond
 
 func (b *progress) tell(now reconcile.Progress) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
 	if now.Phase != b.phase {
-		b.finish()
+		b.end()
 		b.phase = now.Phase
 		total := int64(now.Total)
 		if total == 0 {
@@ -57,6 +78,12 @@ func (b *progress) tell(now reconcile.Progress) {
 }
 
 func (b *progress) finish() {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.end()
+}
+
+func (b *progress) end() {
 	if b.bar != nil {
 		_ = b.bar.Finish()
 		_ = b.bar.Clear()

@@ -29,7 +29,8 @@ type scope struct {
 	subscriptions []string
 }
 
-func (s *scope) flags(c *cobra.Command) {
+func (s *scope) flags(p *program, c *cobra.Command) {
+	p.viewFlags(c)
 	c.Flags().BoolVar(&s.full, "full", false, "read every subscription, not only what changed")
 	c.Flags().StringSliceVar(&s.subscriptions, "subscription", nil, "look at this subscription only (repeatable)")
 }
@@ -75,7 +76,7 @@ func (p *program) reconcileCommand() *cobra.Command {
 			})
 		},
 	}
-	s.flags(c)
+	s.flags(p, c)
 	c.Flags().BoolVar(&s.accept, "accept-listing", false, "with --full: what Stripe lists is true, even where known subscriptions are missing")
 	return c
 }
@@ -105,7 +106,7 @@ func (p *program) planCommand() *cobra.Command {
 			})
 		},
 	}
-	s.flags(c)
+	s.flags(p, c)
 	return c
 }
 
@@ -146,7 +147,7 @@ func (p *program) printReport(r reconcile.Report) error {
 	if p.format == formatJSON {
 		return report.WriteJSON(p.out, report.Of(r))
 	}
-	return report.Text(p.out, r, p.style())
+	return report.Text(p.out, r, p.view())
 }
 
 // planAnyway plans from the stored mirror when another process is at work.

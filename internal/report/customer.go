@@ -106,7 +106,7 @@ type HistoryRow struct {
 
 // Text writes a customer for people.
 func (c Customer) Text(w io.Writer, s Style) error {
-	p := printer{Style: s}
+	p := printer{View: View{Style: s}}
 	p.linef("%s  %s  %s", p.Bold(Plain(Who(c.Email, c.ID))), Plain(c.Name), p.Dim(c.ID))
 	if c.Org != "" {
 		p.linef("Organisation at Enhance: %s (%s)", c.Org, Plain(c.OrgName))

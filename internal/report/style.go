@@ -1,5 +1,13 @@
 package report
 
+// View is how a report is shown.
+type View struct {
+	Style
+	Width   int  // columns of the terminal; 0: lines may be as long as they are
+	All     bool // lists are shown to their end
+	Verbose bool // ids, reasons and what is done for the record only are shown as well
+}
+
 // Style colours words, or leaves them alone.
 type Style struct {
 	// Color is set only for a terminal whose user has not said NO_COLOR.

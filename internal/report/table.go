@@ -18,7 +18,7 @@ type Table struct {
 func (t *Table) Add(cells ...string) { t.Rows = append(t.Rows, cells) }
 
 // Text writes aligned columns. Nothing is padded at the end of a line, and no
-// cell is cut: ids are there to be copied.
+// cell is cut: ids are there to be copied. Times are written as people read them.
 func (t *Table) Text(w io.Writer, indent string, s Style) error {
 	plain := make([][]string, len(t.Rows))
 	width := make([]int, len(t.Head))
@@ -28,7 +28,7 @@ func (t *Table) Text(w io.Writer, indent string, s Style) error {
 	for r, row := range t.Rows {
 		plain[r] = make([]string, len(row))
 		for i, cell := range row {
-			plain[r][i] = Plain(cell)
+			plain[r][i] = readable(Plain(cell))
 			if i < len(width) {
 				width[i] = max(width[i], utf8.RuneCountInString(plain[r][i]))
 			}

@@ -11,13 +11,14 @@ import (
 	"github.com/stripe-enhance/stripe-enhance/reconcile"
 )
 
-// mostLines is how many lines of one group are shown: a screen or two.
+// mostLines is how many lines of one list are shown without All: a screen or two.
 const mostLines = 40
 
-// Text writes a run for people: what it looked at, what it did, what it withheld
-// and why, and what to do about it.
-func Text(w io.Writer, r reconcile.Report, s Style) error {
-	p := printer{Style: s}
+// Text writes a run for people: what is taken away, what else changes, what is withheld
+// and why, what to do about it, and all of it in numbers. It is made for 80 columns and
+// for one line a customer.
+func Text(w io.Writer, r reconcile.Report, v View) error {
+	p := printer{View: v}
 	p.summary(r)
 	d := Of(r)
 	for _, g := range groups(d, r) {
@@ -28,6 +29,7 @@ func Text(w io.Writer, r reconcile.Report, s Style) error {
 	p.plans(d.Plans, r.Dry)
 	p.notes(notes(r))
 	p.targets(r)
+	p.sums(r)
 	p.verdict(r, d, len(rest)+r.Omitted.Holds)
 	_, err := io.WriteString(w, p.b.String())
 	return err
@@ -54,7 +56,7 @@ func notes(r reconcile.Report) []string {
 }
 
 type printer struct {
-	Style
+	View
 	b strings.Builder
 }
 
@@ -65,19 +67,36 @@ func (p *printer) summary(r reconcile.Report) {
 	if r.Dry {
 		what = "Plan"
 	}
-	p.linef("%s %s (%s, %s)%s", p.Bold(what), Plain(r.Run.ID), r.Run.Mode, Plain(r.Run.Trigger), took(r.Run))
-	p.linef("%s", p.Dim(fmt.Sprintf("Stripe: %s read, %s, %s. Enhance: %s.",
-		Count(r.Run.Subscriptions, "subscription"), Count(r.Run.Events, "event"),
-		Count(r.Run.StripeCalls, "request"), Count(r.Run.EnhanceCalls, "request"))))
+	if p.Verbose {
+		what += " " + Plain(r.Run.ID)
+	}
+	head := what + " (" + r.Run.Mode + ", " + Plain(r.Run.Trigger) + ")" + took(r.Run)
+	p.sentence("", head, p.Bold)
+	if p.Verbose {
+		p.sentence("", fmt.Sprintf("Stripe: %s read, %s, %s. Enhance: %s.",
+			Count(r.Run.Subscriptions, "subscription"), Count(r.Run.Events, "event"),
+			Count(r.Run.StripeCalls, "request"), Count(r.Run.EnhanceCalls, "request")), p.Dim)
+	}
 }
 
 func took(r reconcile.RunRecord) string {
 	if r.Started.IsZero() {
 		return ""
 	}
-	text := ", " + r.Started.UTC().Format("2006-01-02 15:04:05 UTC")
+	text := ", " + Instant(r.Started)
 	if !r.Finished.IsZero() {
 		text += ", " + r.Finished.Sub(r.Started).Round(time.Millisecond).String()
+	}
+	return text
+}
+
+// Instant is a time for people, always in this form.
+func Instant(t time.Time) string { return t.UTC().Format("2006-01-02 15:04 UTC") }
+
+// readable is a time of a document for people; any other text is left as it is.
+func readable(text string) string {
+	if t, err := time.Parse(time.RFC3339, text); err == nil {
+		return Instant(t)
 	}
 	return text
 }
@@ -86,34 +105,46 @@ func took(r reconcile.RunRecord) string {
 type group struct {
 	title   string
 	paint   func(Style, string) string
-	actions []Action
+	reasons bool // each action says why
+	whole   bool // shown to its end in any case
+	actions []reconcile.ActionRecord
 	omitted int // that it has beyond these
 }
 
-// groups sorts actions by what became of them. What failed comes last, nearest
-// to the prompt.
+// groups sorts actions by what became of them. What takes away comes first, what failed
+// last, nearest to the prompt.
 func groups(d Document, r reconcile.Report) []group {
-	wanted := "Still to do"
+	wanted, goes := "Still to do", "Still to be taken away"
 	if r.Dry {
-		wanted = "Would change"
+		wanted, goes = "Would change", "Would be taken away"
 	}
 	all := []group{
+		{title: "Taken away", paint: Style.Bad, reasons: true, whole: true},
 		{title: "Done", paint: Style.Good, omitted: r.Omitted.In(reconcile.ActionApplied, reconcile.ActionAdopted)},
+		{title: goes, paint: Style.Bad, reasons: true, whole: true},
 		{title: wanted, paint: Style.Bold, omitted: r.Omitted.In(reconcile.ActionPlanned)},
 		{title: "Held for approval", paint: Style.Warn, omitted: r.Omitted.In(reconcile.ActionHeld)},
-		{title: "Failed", paint: Style.Bad, omitted: r.Omitted.In(reconcile.ActionFailed, reconcile.ActionSent, reconcile.ActionAmbiguous)},
+		{title: "Failed", paint: Style.Bad, reasons: true, omitted: r.Omitted.In(reconcile.ActionFailed, reconcile.ActionSent, reconcile.ActionAmbiguous)},
 	}
-	for _, a := range d.Actions {
+	for i, a := range d.Actions {
+		at := -1
 		switch {
 		case a.State == "applied":
-			all[0].actions = append(all[0].actions, a)
+			at = 1
 		case a.State == "planned" && !a.Held:
-			all[1].actions = append(all[1].actions, a)
+			at = 3
 		case a.State == "planned":
-			all[2].actions = append(all[2].actions, a)
+			at = 4
 		case a.State == "failed":
-			all[3].actions = append(all[3].actions, a)
+			at = 5
 		}
+		if at < 0 {
+			continue
+		}
+		if (at == 1 || at == 3) && takes(r.Actions[i].Kind) {
+			at--
+		}
+		all[at].actions = append(all[at].actions, r.Actions[i])
 	}
 	return all
 }
@@ -122,35 +153,137 @@ func (p *printer) group(g group) {
 	if len(g.actions) == 0 {
 		return
 	}
-	p.linef("\n%s", g.paint(p.Style, fmt.Sprintf("%s (%d)", g.title, len(g.actions)+g.omitted)))
-	p.actions(g.actions, g.omitted)
+	customers := byCustomer(g.actions)
+	p.linef("\n%s", g.paint(p.Style, fmt.Sprintf("%s (%s for %s)", g.title, Count(len(g.actions)+g.omitted, "change"), Count(len(customers), "customer"))))
+	if p.Verbose {
+		p.verbose(g)
+		return
+	}
+	var lines []said
+	hidden := 0
+	for _, of := range customers {
+		if one := p.line(of, g.reasons); one.text != "" {
+			lines = append(lines, one)
+		} else {
+			hidden += len(of)
+		}
+	}
+	n := len(lines)
+	if !p.All && !g.whole {
+		lines = lines[:min(n, mostLines)]
+	}
+	p.beside("  ", lines, g.paint)
+	p.more(n-len(lines), "customer", g.omitted)
+	if hidden > 0 {
+		p.sentence("  ", fmt.Sprintf("and %s for the record only (names, metadata): --verbose shows it", Count(hidden, "change")), p.Dim)
+	}
 }
 
-func (p *printer) actions(all []Action, omitted int) {
+// byCustomer puts together what is done for one customer, in the order of the first.
+func byCustomer(actions []reconcile.ActionRecord) (all [][]reconcile.ActionRecord) {
+	at := map[string]int{}
+	for _, a := range actions {
+		i, known := at[a.Customer]
+		if !known {
+			i = len(all)
+			at[a.Customer] = i
+			all = append(all, nil)
+		}
+		all[i] = append(all[i], a)
+	}
+	return all
+}
+
+// line is what is done for one customer; its text is "" when nobody need see it.
+func (p *printer) line(of []reconcile.ActionRecord, reasons bool) said {
+	var deeds []string
+	var kinds []reconcile.Kind
+	for _, a := range of {
+		deed := Deed(a.Action)
+		if why := whyOf(a); reasons || a.Error != "" {
+			if deed == "" {
+				deed = a.Kind.String()
+			}
+			deed += ": " + why
+		} else if a.State == reconcile.ActionAdopted && deed != "" {
+			deed += " (found done)"
+		}
+		if deed != "" {
+			deeds, kinds = append(deeds, deed), append(kinds, a.Kind)
+		}
+	}
+	if reasons {
+		return said{mark(kinds), Who(of[0].Email, of[0].Customer), strings.Join(deeds, "; ")}
+	}
+	return said{mark(kinds), Who(of[0].Email, of[0].Customer), counted(deeds)}
+}
+
+// whyOf is why an action is wanted, or why it is not done.
+func whyOf(a reconcile.ActionRecord) string {
+	if text := ActionOf(a).Error; text != "" {
+		return text
+	}
+	if a.State == reconcile.ActionAdopted {
+		return "found done: " + a.Reason
+	}
+	return a.Reason
+}
+
+// verbose lists each action with its ids.
+func (p *printer) verbose(g group) {
+	lines := g.actions
+	if !p.All && !g.whole {
+		lines = lines[:min(len(lines), mostLines)]
+	}
 	t := Table{Head: []string{"", "", "", ""}}
-	for i, a := range all {
-		if i == mostLines {
-			break
-		}
-		why := a.Reason
-		if a.Adopted {
-			why = "found done: " + why
-		}
-		if a.Error != "" {
-			why = a.Error
-		}
-		t.Add(a.Kind, Who(a.Email, a.Customer), a.Subscription, why)
+	for _, a := range lines {
+		t.Add(a.Kind.String(), Who(a.Email, a.Customer), a.Subscription, whyOf(a))
 	}
 	_ = t.Text(&p.b, "  ", p.Style) // a strings.Builder never fails
-	p.more(len(all), omitted)
+	p.more(len(g.actions)-len(lines), "change", g.omitted)
 }
 
-func (p *printer) more(n, omitted int) {
-	switch {
-	case omitted > 0:
-		p.linef("  %s", p.Dim(fmt.Sprintf("… and %d more; -o json shows the first %d", n+omitted-mostLines, n)))
-	case n > mostLines:
-		p.linef("  %s", p.Dim(fmt.Sprintf("… and %d more; -o json shows all", n-mostLines)))
+// more tells what a list does not show: how many of it, and how many that are counted
+// and not kept.
+func (p *printer) more(n int, noun string, omitted int) {
+	if n > 0 {
+		p.linef("  %s", p.Dim("… and "+Count(n, noun)+" more: --all shows them"))
+	}
+	if omitted > 0 {
+		p.linef("  %s", p.Dim("… and "+Count(omitted, "change")+" more, which are counted and not listed"))
+	}
+}
+
+// sums is all that changes, in numbers: what was done, or would be.
+func (p *printer) sums(r reconcile.Report) {
+	wanted := []reconcile.ActionState{reconcile.ActionApplied, reconcile.ActionAdopted}
+	if r.Dry || r.Observed {
+		wanted = []reconcile.ActionState{reconcile.ActionPlanned}
+	}
+	t := newTally()
+	for _, a := range r.Actions {
+		if slices.Contains(wanted, a.State) {
+			t.add(a.Action)
+		}
+	}
+	for class, n := range r.Omitted.Actions {
+		if slices.Contains(wanted, class.State) {
+			t.n[class.Kind] += n
+			t.plans = nil
+		}
+	}
+	lines := t.lines(p.Style)
+	if len(lines) > 0 {
+		p.linef("")
+	}
+	for _, one := range lines {
+		for i, line := range wrapped(one.text, p.room(2)) {
+			head := one.paint(one.mark)
+			if i > 0 {
+				head = " "
+			}
+			p.linef("%s %s", head, line)
+		}
 	}
 }
 
@@ -168,7 +301,7 @@ func (p *printer) holds(all []Hold) {
 	if len(all) == 0 {
 		return
 	}
-	p.linef("\n%s", p.Warn(fmt.Sprintf("Withheld (%d)", len(all))))
+	p.linef("\n%s", p.Warn(fmt.Sprintf("Withheld (%s)", Number(len(all)))))
 	byKind := map[string][]Hold{}
 	var kinds []string
 	for _, h := range all {
@@ -178,23 +311,35 @@ func (p *printer) holds(all []Hold) {
 		byKind[h.Kind] = append(byKind[h.Kind], h)
 	}
 	for _, kind := range kinds {
-		t := Table{Head: []string{"", "", ""}}
-		for i, h := range byKind[kind] {
-			if i == mostLines {
-				break
-			}
-			why := h.Reason
-			if h.Until != nil {
-				why += " (until " + *h.Until + ")"
-			}
-			t.Add(kind, Who(h.Subscription, h.Customer), why)
+		p.linef("  %s", p.Bold(kind))
+		shown := byKind[kind]
+		if !p.All {
+			shown = shown[:min(len(shown), mostLines)]
 		}
-		_ = t.Text(&p.b, "  ", p.Style)
-		p.more(len(byKind[kind]), 0)
+		lines := make([]said, len(shown))
+		for i, h := range shown {
+			lines[i] = p.held(h)
+		}
+		p.beside("    ", lines, Style.Warn)
+		p.more(len(byKind[kind])-len(shown), "hold", 0)
 		if advice := Advice(reconcile.HoldKind(kind)); advice != "" {
-			p.linef("    %s", p.Dim("→ "+advice))
+			p.sentence("    → ", advice, p.Dim)
 		}
 	}
+}
+
+// held is what is withheld of somebody, with the id that the sentence does not name.
+func (p *printer) held(h Hold) said {
+	text := h.Reason
+	if h.Subscription != "" && !strings.Contains(text, h.Subscription) {
+		text = h.Subscription + ": " + text
+	}
+	if h.Until != nil {
+		if until := readable(*h.Until); !strings.Contains(text, strings.TrimSuffix(until, " UTC")) {
+			text += " (until " + until + ")"
+		}
+	}
+	return said{who: Who(h.Email, h.Customer), text: text}
 }
 
 func (p *printer) plans(all []Plan, dry bool) {
@@ -203,12 +348,14 @@ func (p *printer) plans(all []Plan, dry bool) {
 	}
 	p.linef("\n%s", p.Warn(fmt.Sprintf("Plans held by the brake (%d)", len(all))))
 	for _, one := range all {
-		p.linef("  %s  %s", p.Bold(one.ID), Plain(one.Reason))
+		p.sentence("  ", one.ID+"  "+one.Reason, p.Bold)
 		if dry { // which stores no plan, so that there is nothing to release yet
-			p.linef("    %s", p.Dim("→ stripe-enhance reconcile holds it, then stripe-enhance approve "+one.ID+" releases exactly this"))
+			p.linef("    %s", p.Dim("→ stripe-enhance reconcile holds it, then this releases exactly this:"))
+			p.linef("      %s", p.Dim("stripe-enhance approve "+one.ID))
 			continue
 		}
-		p.linef("    %s", p.Dim("→ look: stripe-enhance plans "+one.ID+"   release exactly this: stripe-enhance approve "+one.ID+" --version "+strconv.Itoa(one.Version)))
+		p.linef("    %s", p.Dim("→ look:                 stripe-enhance plans "+one.ID))
+		p.linef("    %s", p.Dim("  release exactly this: stripe-enhance approve "+one.ID+" --version "+strconv.Itoa(one.Version)))
 	}
 }
 
@@ -218,7 +365,7 @@ func (p *printer) notes(all []string) {
 	}
 	p.linef("\n%s", p.Warn("Notes"))
 	for _, n := range all {
-		p.linef("  %s", Plain(n))
+		p.sentence("  ", n, func(s string) string { return s })
 	}
 }
 

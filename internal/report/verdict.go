@@ -15,7 +15,7 @@ func (p *printer) targets(r reconcile.Report) {
 	}
 	p.linef("\n%s", p.Bold("Asked for"))
 	for _, t := range r.Targets {
-		p.linef("  %s", Plain(t.Text))
+		p.sentence("  ", t.Text, func(s string) string { return s })
 	}
 }
 
@@ -28,11 +28,11 @@ func (p *printer) verdict(r reconcile.Report, d Document, withheld int) {
 	held = max(held, waitingActions(r))
 	switch {
 	case d.Error != "":
-		p.linef("\n%s", p.Bad("The run failed: "+Plain(d.Error)))
+		p.last("The run failed: "+d.Error, p.Bad)
 	case d.Converged:
-		p.linef("\n%s", p.Good(content(r)))
+		p.last(content(r), p.Good)
 	case r.Partial && len(r.Run.Gates) == 0 && open+held+withheld+d.Counts.Applied+d.Counts.Failed == 0:
-		p.linef("\n%s", p.Warn("Not everything could be read, so this is not all; the notes say what."))
+		p.last("Not everything could be read, so this is not all; the notes say what.", p.Warn)
 	default:
 		text := fmt.Sprintf("%d done, %d still to do, %d failed, %d held for approval, %d withheld.", d.Counts.Applied, open, d.Counts.Failed, held, withheld)
 		switch {
@@ -42,11 +42,17 @@ func (p *printer) verdict(r reconcile.Report, d Document, withheld int) {
 			text = fmt.Sprintf("MODE=observe: this run only looked, and did nothing. It would make %s (`stripe-enhance plan` shows all that follows); %d held for approval, %d withheld.",
 				Count(open, "change"), held, withheld)
 		}
-		if why := Plain(doubts(r)); why != "" {
-			text += " " + p.Warn(why)
+		if why := doubts(r); why != "" {
+			p.last(text+" "+why, p.Warn)
+			return
 		}
-		p.linef("\n%s", text)
+		p.last(text, func(s string) string { return s })
 	}
+}
+
+func (p *printer) last(text string, paint func(string) string) {
+	p.linef("")
+	p.sentence("", text, paint)
 }
 
 // content is the last line when there is nothing to do.

@@ -1,0 +1,60 @@
+package main
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/stripe-enhance/stripe-enhance/reconcile"
+)
+
+// glass is a terminal as far as a bar needs one: text overwrites what is there.
+type glass struct {
+	mu    sync.Mutex // guards both
+	lines []string
+	line  []rune
+	at    int
+}
+
+func (g *glass) Write(text []byte) (int, error) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	for _, r := range string(text) {
+		switch r {
+		case '\n':
+			g.lines = append(g.lines, strings.TrimRight(string(g.line), " "))
+			g.line, g.at = nil, 0
+		case '\r':
+			g.at = 0
+		default:
+			for len(g.line) <= g.at {
+				g.line = append(g.line, ' ')
+			}
+			g.line[g.at] = r
+			g.at++
+		}
+	}
+	return len(text), nil
+}
+
+// TestALogLineDoesNotBreakTheBar: a line that is logged while a bar is drawn stands on a
+// line of its own, whole. With lines written past the bar once, this went red.
+func TestALogLineDoesNotBreakTheBar(t *testing.T) {
+	g := &glass{}
+	p := &program{err: &screen{out: g}, terminalErr: true}
+	tell, finish := p.watch()
+	var want []string
+	for i := range 50 {
+		tell(reconcile.Progress{Phase: "listing", Done: i, Total: 50})
+		want = append(want, fmt.Sprintf("stripe-enhance: line %d", i))
+		p.sayf("line %d", i)
+	}
+	tell(reconcile.Progress{Phase: "planning", Done: 1, Total: 2})
+	finish()
+	p.sayf("the end")
+	if got := append(want, "stripe-enhance: the end"); !slices.Equal(g.lines, got) {
+		t.Errorf("the terminal shows:\n%s", strings.Join(g.lines, "\n"))
+	}
+}
