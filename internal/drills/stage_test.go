@@ -166,7 +166,7 @@ func (s *stage) run(req engine.Request) reconcile.Report {
 	if rep.Run.ID == "" {
 		s.t.Fatalf("no run: %v", err)
 	}
-	s.must(report.Text(&s.screen, rep, report.Style{}))
+	s.must(report.Text(&s.screen, rep, report.View{}))
 	if text := s.watch.Look(rep, err); text != "" {
 		s.news.WriteString(text + "\n")
 	}

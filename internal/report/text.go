@@ -168,6 +168,7 @@ func (p *printer) group(g group) {
 			hidden += len(of)
 		}
 	}
+	slices.SortStableFunc(lines, func(a, b said) int { return strings.Compare(strings.ToLower(a.who), strings.ToLower(b.who)) })
 	n := len(lines)
 	if !p.All && !g.whole {
 		lines = lines[:min(n, mostLines)]

@@ -6,6 +6,8 @@ import (
 	"hash/maphash"
 	"strings"
 
+	"github.com/sirupsen/logrus"
+
 	"github.com/stripe-enhance/stripe-enhance/reconcile"
 )
 
@@ -298,13 +300,21 @@ func (r *run) holdKind(kind reconcile.Kind) {
 	if b.joins > 0 {
 		p.Version++
 		p.Reason = r.reason(b, p.Reason)
-		entry.WithField("plan", p.ID).Error("brake holds")
+		r.logHeld(entry.WithField("plan", p.ID), logrus.ErrorLevel, "brake holds")
 	} else {
-		entry.WithField("plan", p.ID).Warn("brake still holds")
+		r.logHeld(entry.WithField("plan", p.ID), logrus.WarnLevel, "brake still holds")
 	}
 	p.Actions, p.Total = b.held.first, max(b.held.n, r.waiting[kind]+b.joins)
 	r.heldKinds[kind] = p.ID
 	r.plans = append(r.plans, p)
+}
+
+// logHeld logs what waits for a person. A plan that somebody asked for says so itself.
+func (r *run) logHeld(entry *logrus.Entry, level logrus.Level, text string) {
+	if r.req.Dry {
+		level = logrus.DebugLevel
+	}
+	entry.Log(level, text)
 }
 
 // reason says why what joins a plan is held. A run that looked at some customers only

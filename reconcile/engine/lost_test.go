@@ -83,7 +83,7 @@ func TestACreateWhoseAnswerIsLostIsFoundAndNotRepeated(t *testing.T) {
 func text(t *testing.T, rep reconcile.Report) string {
 	t.Helper()
 	var b strings.Builder
-	must(t, report.Text(&b, rep, report.Style{}))
+	must(t, report.Text(&b, rep, report.View{}))
 	return b.String()
 }
 

@@ -113,7 +113,7 @@ func quoting(credential string) map[string]simulator.Fault {
 // tell prints a report as people and scripts get it.
 func tell(t *testing.T, to *logtest.Buffer, rep reconcile.Report) {
 	t.Helper()
-	must(t, report.Text(to, rep, report.Style{}))
+	must(t, report.Text(to, rep, report.View{}))
 	must(t, report.WriteJSON(to, report.Of(rep)))
 }
 
