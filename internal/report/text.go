@@ -312,7 +312,9 @@ func (p *printer) holds(all []Hold) {
 		byKind[h.Kind] = append(byKind[h.Kind], h)
 	}
 	for _, kind := range kinds {
-		p.linef("  %s", p.Bold(kind))
+		if p.Width > 0 {
+			p.linef("  %s", p.Bold(kind))
+		}
 		shown := byKind[kind]
 		if !p.All {
 			shown = shown[:min(len(shown), mostLines)]
@@ -321,7 +323,11 @@ func (p *printer) holds(all []Hold) {
 		for i, h := range shown {
 			lines[i] = p.held(h)
 		}
-		p.beside("    ", lines, Style.Warn)
+		if p.Width > 0 {
+			p.beside("    ", lines, Style.Warn)
+		} else { // in a pipe each line says all of it
+			p.beside("  "+kind+"  ", lines, Style.Warn)
+		}
 		p.more(len(byKind[kind])-len(shown), "hold", 0)
 		if advice := Advice(reconcile.HoldKind(kind)); advice != "" {
 			p.sentence("    → ", advice, p.Dim)
