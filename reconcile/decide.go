@@ -273,6 +273,7 @@ func (pl *planner) finish() {
 	pl.out.Holds = slices.CompactFunc(pl.out.Holds, func(a, b Hold) bool { return a == b })
 	pl.out.Holds = slices.DeleteFunc(pl.out.Holds, pl.saidOfItsHosting)
 	slices.Sort(pl.out.Contents)
+	inOrderOfTime(pl.out.Ahead)
 	slices.SortFunc(pl.out.Needs, func(a, b Need) int {
 		return cmp.Or(cmp.Compare(a.Kind, b.Kind), cmp.Compare(a.Org, b.Org),
 			cmp.Compare(a.Hosting, b.Hosting), cmp.Compare(a.Subscription, b.Subscription))

@@ -209,6 +209,8 @@ type Decision struct {
 	// Contents are the orgs of which it mattered what is on their hostings. What takes
 	// something away rests on that, and it is read again right before.
 	Contents []string
+	// Ahead is what comes on a day if nothing changes until then, by time.
+	Ahead []Ahead
 	// Next is when the decision changes by the mere passing of time (grace,
 	// retention, a hold that expires). Zero: never.
 	Next time.Time

@@ -21,7 +21,7 @@
 //  7. incomplete: nothing new; what exists stays
 //  8. any other status, or an answer that cannot be read: nothing new; what exists stays, and you are told
 //  9. pause_collection: as PAUSED_COLLECTION says, for what would be active
-//  10. cancel_at_period_end: no difference until Stripe says canceled
+//  10. cancel_at_period_end, cancel_at: no difference until Stripe says canceled; you are told the day
 //  11. a mapping: found by price id before lookup key before product id; a plan that is a number is its id, none says that it is no hosting, anything else is its exact name
 //  12. a price without a mapping, or whose plan does not exist or exists twice: nothing new for it; what exists stays, and you are told
 //  13. unmapped items beside mapped ones, and items mapped to none: extras, ignored; a hosting that was made for one before it was mapped to none stays as it is, and you are told

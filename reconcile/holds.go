@@ -113,6 +113,9 @@ func (pl *planner) onSubscription(s *judged, i int) {
 	if s.none && !linked {
 		return // a person said that it is no hosting: whatever becomes of it is nothing to us
 	}
+	if linked || s.mapped {
+		pl.announced(i)
+	}
 	switch why, unread := strings.CutPrefix(s.StatusText, Unreadable); {
 	case s.holdKind == HoldUnknownStatus && unread:
 		pl.hold(Hold{Kind: HoldUnknownStatus, Subscription: s.ID, Reason: fmt.Sprintf(
@@ -132,6 +135,9 @@ func (pl *planner) onSubscription(s *judged, i int) {
 	if !s.graceEnds.IsZero() && (linked || s.mapped) {
 		pl.at(s.graceEnds)
 		pl.hold(Hold{Kind: HoldGrace, Subscription: s.ID, Until: s.graceEnds, Reason: pl.inGrace(i)})
+		if text := pl.inGrace(i); strings.Contains(text, suspendedThen) {
+			pl.ahead(Ahead{At: s.graceEnds, Kind: AheadSuspend, Subscription: s.ID, Reason: text})
+		}
 	}
 }
 

@@ -228,6 +228,7 @@ func (pl *planner) retire(cl claim, h *Hosting) {
 	}
 	if due := from.Add(pl.policy.Retention); pl.now.Before(due) {
 		pl.at(due)
+		pl.deletedAt(cl, h, due)
 		return
 	}
 	if pl.lastContent(cl, h) {

@@ -40,7 +40,11 @@ func which(s *judged) string { return s.ID + ", which" + is(s) }
 
 // is is the status of a subscription, and what there is to say of its payment, which may
 // be nothing.
-func is(s *judged) (text string) {
+func is(s *judged) string { return Standing(s.Subscription) }
+
+// Standing is what Stripe says of a subscription, without its id: " is active". It claims
+// no payment that is not known of.
+func Standing(s *Subscription) (text string) {
 	switch s.Status {
 	case StatusTrialing:
 		text += " is in trial"
@@ -55,14 +59,18 @@ func is(s *judged) (text string) {
 	case StatusIncomplete:
 		text += " is incomplete (its first payment is open)"
 	case StatusCanceled, StatusIncompleteExpired:
-		text += " is " + s.status
+		text += " is " + s.Status.String()
 		if !s.EndedAt.IsZero() {
 			text += " since " + day(s.EndedAt)
 		}
 	case StatusUnknown:
 		text += fmt.Sprintf(" has the status %q", s.StatusText)
-	case StatusActive, StatusUnpaid, StatusPaused:
-		text += " is " + s.status
+	case StatusUnpaid:
+		if text += " is unpaid"; s.Lapse.Seen.After(s.StatusSince) && !s.StatusSince.IsZero() { // only a payment begins it anew
+			text += ", though an invoice of it was paid since"
+		}
+	case StatusActive, StatusPaused:
+		text += " is " + s.Status.String()
 	}
 	switch {
 	case s.CollectionPaused:
@@ -145,6 +153,9 @@ func (pl *planner) itemUnknown(s *judged, l *link) string {
 	return text + fmt.Sprintf("; as many others serve it as it asks for: it stays as it is. If it is not needed: `%s`, and then suspend or delete it in the panel", UnbindCommand(s.ID, l.Hosting))
 }
 
+// suspendedThen stands in the sentence about a grace period that ends with a suspension.
+const suspendedThen = "is suspended then"
+
 // inGrace says of a subscription within its grace period what really follows.
 func (pl *planner) inGrace(i int) string {
 	s := &pl.subs[i]
@@ -174,7 +185,7 @@ func (pl *planner) inGrace(i int) string {
 	case others:
 		return fmt.Sprintf("%s: the grace period ends at %s, and its hosting stays up then too, for another subscription", text, ends)
 	}
-	return fmt.Sprintf("%s: it stays up until %s and is suspended then unless Stripe says active", text, ends)
+	return fmt.Sprintf("%s: it stays up until %s and "+suspendedThen+" unless Stripe says active", text, ends)
 }
 
 // keptByOther tells that another subscription, which is not in its grace period, keeps

@@ -99,6 +99,8 @@ type Planned struct {
 	Holds     []Hold
 	// Later are the ids of actions that are wanted too, but not again in this run.
 	Later []string
+	// Ahead is what comes for the customer if nothing changes; it is not stored.
+	Ahead []Ahead
 	// Due is when to look at this customer again; zero: only when something changes.
 	Due time.Time
 }

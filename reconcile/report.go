@@ -31,6 +31,9 @@ type Report struct {
 	// Observed tells that MODE=observe kept everything from being done, and Stored that
 	// neither Stripe nor Enhance was asked: it is a plan from what the database has.
 	Observed, Stored bool
+	// Ahead is what comes on a day for the customers of a dry run, by time: the first
+	// MostReported.
+	Ahead []Ahead
 	// Targets are the subscriptions that somebody asked for, in a targeted run.
 	Targets []Target
 	// Waits is why nothing at all is created before a person has acted, as a sentence;

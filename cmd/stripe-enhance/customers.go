@@ -84,9 +84,15 @@ func (p *program) showCustomers(ctx context.Context, a *parts, l store.Lookup) e
 	if len(found) == 0 {
 		return fmt.Errorf("no customer %s%s%s is known here; a full run reads all of them: stripe-enhance reconcile --full", l.Email, l.StripeCustomer, l.Subscription)
 	}
+	cat, err := a.catalog(ctx)
+	if err != nil {
+		return err
+	}
 	all := make([]report.Customer, 0, len(found))
 	for _, one := range found {
-		all = append(all, customerOf(one))
+		c := customerOf(one)
+		c.Ahead = report.AheadOf(reconcile.Decide(&one.Customer, cat, a.config.Policy(), p.now()).Ahead)
+		all = append(all, c)
 	}
 	if p.format == formatJSON {
 		return report.WriteJSON(p.out, map[string]any{"customers": all})
@@ -142,7 +148,7 @@ func subscriptionOf(s reconcile.Subscription, bindings []reconcile.Binding, host
 	out := report.Subscription{
 		ID: s.ID, StripeCustomer: s.StripeCustomer, Status: s.Status.String(), Created: report.Time(s.Created), EndedAt: report.Time(s.EndedAt),
 		CurrentPeriodEnd: report.Time(s.CurrentPeriodEnd), CancelAtPeriodEnd: s.CancelAtPeriodEnd, CollectionPaused: s.CollectionPaused,
-		CancelAt: report.Time(s.CancelAt), SendInvoice: s.SendInvoice,
+		CancelAt: report.Time(s.CancelAt), SendInvoice: s.SendInvoice, Standing: s.ID + reconcile.Standing(&s),
 		Domain: s.Domain, ReadAt: report.Time(s.ReadAt), UnpaidSince: report.Time(s.UnpaidSince), Hostings: []report.Hosting{},
 	}
 	if s.Status == reconcile.StatusUnknown {

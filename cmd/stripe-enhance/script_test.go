@@ -221,6 +221,8 @@ func (o *outside) verb(ts *testscript.TestScript, args []string) {
 			_, err := o.simulated.AddItem(id, "newsletter", 1)
 			return err
 		},
+		"ends":     func(id string) error { return o.simulated.CancelAt(id, time.Now().Add(48*time.Hour)) },
+		"pause":    func(id string) error { return o.simulated.PauseCollection(id, "") },
 		"onlynews": func(id string) error { return o.simulated.RemoveItem(id, "") },
 		"billed90": func(id string) error { return o.simulated.BillExtra(id, 90*24*time.Hour) },
 	}

@@ -19,6 +19,7 @@ type Customer struct {
 	StripeCustomers []Buyer        `json:"stripe_customers"`
 	Subscriptions   []Subscription `json:"subscriptions"`
 	Holds           []Hold         `json:"holds"`
+	Ahead           []Ahead        `json:"ahead"` // what comes on a day if nothing changes
 	ManualHolds     []ManualHold   `json:"manual_holds"`
 	History         []HistoryRow   `json:"history"` // newest first
 	DueAt           *string        `json:"due_at"`
@@ -45,7 +46,8 @@ type Subscription struct {
 	ID                string    `json:"id"`
 	StripeCustomer    string    `json:"stripe_customer"`
 	Status            string    `json:"status"`
-	Items             string    `json:"items"` // "1 × price_…, 2 × price_…"
+	Standing          string    `json:"standing"` // a sentence: what Stripe says of it, and what it has announced
+	Items             string    `json:"items"`    // "1 × price_…, 2 × price_…"
 	Created           *string   `json:"created"`
 	CurrentPeriodEnd  *string   `json:"current_period_end"`
 	CancelAtPeriodEnd bool      `json:"cancel_at_period_end"`
@@ -118,11 +120,22 @@ func (c Customer) Text(w io.Writer, s Style) error {
 			p.linef("  %s  %s", b.ID, Plain(b.Email))
 		}
 	}
+	for _, b := range c.StripeCustomers {
+		if b.FormerEmail != "" && b.EmailChangedAt != nil {
+			p.linef("%s has the e-mail %s since %s, before that %s: who is invited already stays the owner at the panel", b.ID, Plain(b.Email), *b.EmailChangedAt, Plain(b.FormerEmail))
+		}
+	}
 	p.waits(c)
 	p.subscriptions(c.Subscriptions)
 	p.holds(c.Holds)
 	for _, h := range c.ManualHolds {
 		p.linef("  %s  %s, said %s%s", h.Kind, cmp.Or(Plain(h.Reason), "without a reason"), Plain(h.Author), until(h.Until))
+	}
+	for i, a := range c.Ahead {
+		if i == 0 {
+			p.linef("\nWhat comes next")
+		}
+		p.linef("  %s  %s  %s", *a.At, a.Kind, Plain(a.Reason))
 	}
 	p.history(c.History)
 	_, err := io.WriteString(w, p.b.String())
@@ -151,13 +164,25 @@ func (p *printer) waits(c Customer) {
 func (p *printer) subscriptions(all []Subscription) {
 	for _, s := range all {
 		line := fmt.Sprintf("\n%s  %s  %s", p.Bold(s.ID), Plain(s.Status), Plain(s.Items))
-		if s.CancelAtPeriodEnd && s.CurrentPeriodEnd != nil {
+		switch {
+		case s.CancelAt != nil && s.EndedAt == nil:
+			line += "  ends " + *s.CancelAt
+		case s.CancelAtPeriodEnd && s.CurrentPeriodEnd != nil:
 			line += "  ends " + *s.CurrentPeriodEnd
+		}
+		if s.CollectionPaused {
+			line += "  collection paused"
+		}
+		if s.SendInvoice {
+			line += "  sent invoices"
 		}
 		if s.UnpaidSince != nil {
 			line += "  unpaid since " + *s.UnpaidSince
 		}
 		p.linef("%s", line)
+		if s.Standing != "" {
+			p.linef("  %s", Plain(s.Standing))
+		}
 		for _, h := range s.Hostings {
 			p.linef("  hosting %d on plan %s: %s  %s", h.ID, h.Plan, h.State, Plain(h.Name))
 		}

@@ -22,6 +22,7 @@ type Document struct {
 	Actions    []Action `json:"actions"`
 	Holds      []Hold   `json:"holds"`
 	Omitted    int      `json:"omitted,omitempty"` // actions and holds that are counted and not listed, there being thousands
+	Ahead      []Ahead  `json:"ahead,omitempty"`   // in a plan: what comes on a day for those it looked at, by time
 	Counts     Counts   `json:"counts"`
 	PlanID     string   `json:"plan_id"` // the newest held plan; "" when there is none
 	Plans      []Plan   `json:"plans"`
@@ -98,6 +99,28 @@ type Hold struct {
 	Order bool `json:"order,omitempty"`
 }
 
+// Ahead is something that comes on a day if nothing changes, as scripts see it.
+type Ahead struct {
+	At           *string `json:"at"`
+	Kind         string  `json:"kind"` // suspend, terminate, cancel, trial_end, expire
+	Customer     string  `json:"customer"`
+	Subscription string  `json:"subscription"`
+	Email        string  `json:"email"`
+	Org          string  `json:"org,omitempty"`
+	Hosting      int64   `json:"hosting,omitempty"`
+	Reason       string  `json:"reason"`
+}
+
+// AheadOf makes the outside form of what comes.
+func AheadOf(all []reconcile.Ahead) []Ahead {
+	out := make([]Ahead, 0, len(all))
+	for _, a := range all {
+		out = append(out, Ahead{At: Time(a.At), Kind: string(a.Kind), Customer: a.Customer, Subscription: a.Subscription, Email: a.Email,
+			Org: a.Org, Hosting: a.Hosting, Reason: a.Reason})
+	}
+	return out
+}
+
 // Counts sums up the two lists and what was omitted: every action is counted once,
 // by its state (superseded ones not at all), and Held counts the holds.
 type Counts struct {
@@ -154,6 +177,7 @@ func Of(r reconcile.Report) Document {
 	for _, t := range r.Targets {
 		d.Targets = append(d.Targets, targetOf(t))
 	}
+	d.Ahead = AheadOf(r.Ahead)
 	for class, n := range r.Omitted.Actions {
 		d.Counts.add(ActionOf(reconcile.ActionRecord{State: class.State}).State, n)
 	}

@@ -305,7 +305,7 @@ func (r *run) soon() time.Time { return r.now.Add(time.Microsecond) }
 
 // planned turns a decision into what is recorded.
 func (r *run) planned(c *reconcile.Customer, d reconcile.Decision) reconcile.Planned {
-	p := reconcile.Planned{Customer: c.ID, Version: c.Version, Actions: d.Actions, Holds: d.Holds, Due: d.Next}
+	p := reconcile.Planned{Customer: c.ID, Version: c.Version, Actions: d.Actions, Holds: d.Holds, Ahead: d.Ahead, Due: d.Next}
 	if len(d.Actions) > 0 {
 		p.Due = r.soon()
 	}

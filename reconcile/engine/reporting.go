@@ -113,8 +113,12 @@ func (w *writing) everything(ctx context.Context) error {
 			for _, h := range p.Holds {
 				w.hold(h)
 			}
+			if room := reconcile.MostReported - len(w.rep.Ahead); room > 0 {
+				w.rep.Ahead = append(w.rep.Ahead, p.Ahead[:min(room, len(p.Ahead))]...)
+			}
 			return nil
 		})
+		slices.SortStableFunc(w.rep.Ahead, func(a, b reconcile.Ahead) int { return a.At.Compare(b.At) })
 	}
 	err = errors.Join(err, w.Withheld.Holds(ctx, func(h reconcile.Hold) error {
 		if !planned.has(h.Customer) {
