@@ -122,7 +122,7 @@ func TestTheJSONOfEveryCommandHasItsFields(t *testing.T) {
 		{0, "plans", planFields, "", &plans},
 		{0, "plans PLAN", planFields, "", nil},
 		{0, "approve PLAN", runFields, "", nil},
-		{0, "reconcile --subscription " + bakery.Subscription, runFields, "", nil},
+		{0, "reconcile --subscription " + bakery.Subscription, strings.Replace(runFields, "trigger", "targets trigger", 1), "", nil},
 		{0, "customers show --email bakery@example.com", "customers", "", nil},
 		{0, "holds add --kind ignore --reason x --customer " + bakery.Customer, holdFields, "", &hold},
 		{0, "holds list", holdFields, "", nil},
