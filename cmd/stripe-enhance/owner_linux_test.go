@@ -2,12 +2,14 @@ package main
 
 import (
 	"bytes"
+	"context"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 )
 
 // another is a user of this machine who is not root and owns nothing else.
@@ -16,7 +18,9 @@ const another = 65534
 // runAs gives a command as a user, in the directory of the database.
 func (s *site) runAs(uid uint32, dir string, args ...string) (text string, code int) {
 	s.tb.Helper()
-	cmd := s.command(s.tb.Context(), nil, args...)
+	ctx, cancel := context.WithTimeout(s.tb.Context(), 20*time.Second) // a service that is not refused goes on
+	defer cancel()
+	cmd := s.command(ctx, nil, args...)
 	cmd.Dir = dir
 	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: uid, Gid: uid}}
 	var b bytes.Buffer
