@@ -158,6 +158,7 @@ func TestTheJSONOfEveryCommandHasItsFields(t *testing.T) {
 // them.
 func TestEveryListIsCSVForASpreadsheet(t *testing.T) {
 	d := newDesk(t)
+	d.does(t, 0, "", "migrate")
 	for args, head := range map[string]string{
 		"mappings list":    "billing_provider,billing_plan_id,enhance_plan_id",
 		"mappings export":  "billing_provider,billing_plan_id,enhance_plan_id",
