@@ -25,6 +25,10 @@ type Report struct {
 	// Notes are sentences for the operator that concern no single customer: a
 	// gate that failed, a recovery, a lease held by somebody else.
 	Notes []string
+	// Drifts are the hostings that others have changed at the panel since they were last
+	// seen, the first MostReported of Drifted.
+	Drifts  []Drift
+	Drifted int
 	// Partial tells that something which this run was to look at could not be read.
 	// Notes say what.
 	Partial bool

@@ -112,7 +112,7 @@ func (h *Hosting) standing() string {
 			text = h.State.String() + " by us since " + day(h.SuspendedByUs) + " UTC"
 		}
 	}
-	if h.ObservedAt.IsZero() {
+	if h.ObservedAt.IsZero() || h.ObservedAt.Unix() <= 0 { // never, or a look is asked for
 		return text
 	}
 	return text + " (seen " + day(h.ObservedAt) + " UTC)"

@@ -77,7 +77,9 @@ type lastRun struct {
 type checkResult struct {
 	Status       string `json:"status"`
 	ResponseTime int64  `json:"responseTime"` // ms
-	LastCheck    string `json:"lastCheck"`
+	// LastCheck is when the service last really answered, whoever asked; null: it never
+	// has. With an error it is older than the attempt that failed.
+	LastCheck *string `json:"lastCheck"`
 	// Error is one of a few sentences of our own. The error itself may quote an
 	// address or what the other side said, and health is for everybody. null: none.
 	Error *string `json:"error"`
@@ -98,17 +100,29 @@ func (s *Server) prepareChecks() {
 		if name == "database" {
 			age = healthAge
 		}
-		s.checks[name] = newCached(age, func(ctx context.Context) checkResult { return s.check(ctx, ask) })
+		answered := &lastAnswer{} // of this service; see cached for what guards it
+		s.checks[name] = newCached(age, func(ctx context.Context) checkResult { return s.check(ctx, name, ask, answered) })
 	}
 }
 
-// check asks one service.
-func (s *Server) check(ctx context.Context, ask func(context.Context) error) checkResult {
+// lastAnswer is when a service answered last, as far as health itself has asked it.
+type lastAnswer struct{ at time.Time }
+
+// check asks one service. A side that answered the reconciler a moment ago is not asked,
+// so that the time of its answer is not the present.
+func (s *Server) check(ctx context.Context, name string, ask func(context.Context) error, answered *lastAnswer) checkResult {
 	ctx, cancel := context.WithTimeout(ctx, checkLimit)
 	defer cancel()
 	began := time.Now()
 	err := fault.Guard(func() error { return ask(ctx) })
-	result := checkResult{Status: healthy, ResponseTime: time.Since(began).Milliseconds(), LastCheck: stamp(s.o.Now())}
+	if err == nil || errors.Is(err, fault.Denied) {
+		answered.at = s.o.Now()
+	}
+	at := answered.at
+	if s.o.Answered != nil && name != "database" {
+		at = s.o.Answered(name)
+	}
+	result := checkResult{Status: healthy, ResponseTime: time.Since(began).Milliseconds(), LastCheck: report.Time(at)}
 	if err != nil {
 		text := inPublic(err)
 		result.Status, result.Error, result.denied = unhealthy, &text, errors.Is(err, fault.Denied)

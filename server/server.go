@@ -41,6 +41,9 @@ type Options struct {
 	// Stripe and Enhance ask the two sides whether they answer this program. They
 	// are called at most once in checkAge each.
 	Stripe, Enhance func(context.Context) error
+	// Answered is when a side, "stripe" or "enhance", last answered this program, whatever
+	// it said; zero: never. nil: when Stripe or Enhance did.
+	Answered func(side string) time.Time
 
 	// Verify checks webhooks. nil: no secret is configured, and the route does
 	// not exist.

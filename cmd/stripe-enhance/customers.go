@@ -6,9 +6,11 @@ import (
 	"fmt"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 
+	"github.com/stripe-enhance/stripe-enhance/internal/config"
 	"github.com/stripe-enhance/stripe-enhance/internal/report"
 	"github.com/stripe-enhance/stripe-enhance/reconcile"
 	"github.com/stripe-enhance/stripe-enhance/store"
@@ -30,11 +32,14 @@ func (p *program) customersCommand() *cobra.Command {
 
 func (p *program) customersShow() *cobra.Command {
 	var l store.Lookup
+	var refresh bool
 	c := &cobra.Command{
 		Use:   "show [E-MAIL|cus_…|sub_…]",
 		Short: "One customer: subscriptions, hosting, holds, history",
-		Long: "Shows what the database knows, without asking Stripe or Enhance. Several\n" +
-			"customers with one e-mail are all shown.",
+		Long: "Shows what the database knows, without asking Stripe or Enhance, and when each\n" +
+			"hosting was last looked at. Several customers with one e-mail are all shown.\n" +
+			"--refresh asks both sides now, shows what they say, and stores nothing: the next\n" +
+			"run looks by itself, and `stripe-enhance reconcile --subscription` does at once.",
 		Args: atMostOne("customer"),
 		Example: "  stripe-enhance customers show bakery@example.com\n" +
 			"  stripe-enhance customers show --email bakery@example.com\n" +
@@ -43,11 +48,20 @@ func (p *program) customersShow() *cobra.Command {
 			if err := whom(&l, args); err != nil {
 				return &usageError{err, c.CommandPath()}
 			}
-			return p.withStore(c.Context(), func(ctx context.Context, a *parts) error { return p.showCustomers(ctx, a, l) })
+			need := config.Need(0)
+			if refresh {
+				need = config.NeedStripe | config.NeedEnhance
+			}
+			a, err := p.assemble(c.Context(), need)
+			if err != nil {
+				return err
+			}
+			return joined(p.showCustomers(c.Context(), a, l, refresh), a.close())
 		},
 	}
 	c.Flags().StringVar(&l.Email, "email", "", "the customer's e-mail, without regard to case")
 	c.Flags().StringVar(&l.StripeCustomer, "customer", "", "the customer's id at Stripe (cus_…)")
+	c.Flags().BoolVar(&refresh, "refresh", false, "look at Stripe and Enhance now; stores nothing")
 	return c
 }
 
@@ -76,7 +90,7 @@ func whom(l *store.Lookup, args []string) error {
 	return nil
 }
 
-func (p *program) showCustomers(ctx context.Context, a *parts, l store.Lookup) error {
+func (p *program) showCustomers(ctx context.Context, a *parts, l store.Lookup, refresh bool) error {
 	found, err := a.store.FindCustomers(ctx, l, historyRows)
 	if err != nil {
 		return err
@@ -90,7 +104,12 @@ func (p *program) showCustomers(ctx context.Context, a *parts, l store.Lookup) e
 	}
 	all := make([]report.Customer, 0, len(found))
 	for _, one := range found {
-		c := customerOf(one)
+		var now fresh
+		if refresh {
+			now = p.refresh(ctx, a, &one)
+		}
+		c := customerOf(one, p.now())
+		c.Refreshed, c.RefreshProblems, c.RefreshChanges = refresh, now.problems, now.changes
 		c.Ahead = report.AheadOf(reconcile.Decide(&one.Customer, cat, a.config.Policy(), p.now()).Ahead)
 		all = append(all, c)
 	}
@@ -111,7 +130,7 @@ func (p *program) showCustomers(ctx context.Context, a *parts, l store.Lookup) e
 }
 
 // customerOf gathers what the store returns into the outside form.
-func customerOf(r store.CustomerRecord) report.Customer {
+func customerOf(r store.CustomerRecord, now time.Time) report.Customer {
 	c := report.Customer{
 		ID: r.ID, Email: r.Email, Name: r.Name, StripeCustomers: []report.Buyer{},
 		Subscriptions: []report.Subscription{}, Holds: []report.Hold{}, ManualHolds: []report.ManualHold{}, History: []report.HistoryRow{},
@@ -130,7 +149,7 @@ func customerOf(r store.CustomerRecord) report.Customer {
 		hostings[h.ID] = h
 	}
 	for _, s := range r.Subscriptions {
-		c.Subscriptions = append(c.Subscriptions, subscriptionOf(s, r.Bindings, hostings))
+		c.Subscriptions = append(c.Subscriptions, subscriptionOf(s, r.Bindings, hostings, now))
 	}
 	for _, h := range r.Held {
 		c.Holds = append(c.Holds, report.HoldOf(h))
@@ -144,7 +163,7 @@ func customerOf(r store.CustomerRecord) report.Customer {
 	return c
 }
 
-func subscriptionOf(s reconcile.Subscription, bindings []reconcile.Binding, hostings map[int64]reconcile.Hosting) report.Subscription {
+func subscriptionOf(s reconcile.Subscription, bindings []reconcile.Binding, hostings map[int64]reconcile.Hosting, now time.Time) report.Subscription {
 	out := report.Subscription{
 		ID: s.ID, StripeCustomer: s.StripeCustomer, Status: s.Status.String(), Created: report.Time(s.Created), EndedAt: report.Time(s.EndedAt),
 		CurrentPeriodEnd: report.Time(s.CurrentPeriodEnd), CancelAtPeriodEnd: s.CancelAtPeriodEnd, CollectionPaused: s.CollectionPaused,
@@ -164,10 +183,9 @@ func subscriptionOf(s reconcile.Subscription, bindings []reconcile.Binding, host
 			continue
 		}
 		h := hostings[b.Hosting]
-		out.Hostings = append(out.Hostings, report.Hosting{
-			ID: b.Hosting, Org: b.Org, Plan: strconv.Itoa(h.Plan), State: h.State.String(), Name: h.FriendlyName,
-			SuspendedByUs: report.Time(h.SuspendedByUs), ObservedAt: report.Time(h.ObservedAt), BoundBy: b.How.String(), Website: h.Website,
-		})
+		one := report.HostingOf(h)
+		one.ID, one.Org, one.Plan, one.BoundBy, one.Seen = b.Hosting, b.Org, strconv.Itoa(h.Plan), b.How.String(), report.Seen(h.ObservedAt, now)
+		out.Hostings = append(out.Hostings, one)
 	}
 	return out
 }

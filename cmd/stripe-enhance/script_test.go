@@ -224,6 +224,7 @@ func (o *outside) verb(ts *testscript.TestScript, args []string) {
 		"ends":     func(id string) error { return o.simulated.CancelAt(id, time.Now().Add(48*time.Hour)) },
 		"pause":    func(id string) error { return o.simulated.PauseCollection(id, "") },
 		"onlynews": func(id string) error { return o.simulated.RemoveItem(id, "") },
+		"abuse":    o.staffSuspend, "handed": o.staffUpgrade,
 		"billed90": func(id string) error { return o.simulated.BillExtra(id, 90*24*time.Hour) },
 	}
 	switch {

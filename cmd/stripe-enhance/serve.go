@@ -96,7 +96,7 @@ func (a *serviceParts) server(loop *server.Loop, w *watcher) (*server.Server, er
 	o := server.Options{
 		Loop: loop, Nudges: a.store, History: a.store, Plans: a.store, Holds: a.store,
 		Mappings: storedMappings{a}, Journal: storedJournal{a.store}, Customers: storedCustomers{a}, Overview: storedOverview{a.store},
-		Stripe: a.askStripe, Enhance: a.askEnhance,
+		Stripe: a.askStripe, Enhance: a.askEnhance, Answered: a.answered,
 		AdminKeys: a.config.AdminKeys, TrustedProxies: a.config.TrustedProxies, Observer: w, Version: a.version, Now: a.now, Log: a.log,
 	}
 	if secrets := []secret.Text(a.config.WebhookSecrets); len(secrets) > 0 {

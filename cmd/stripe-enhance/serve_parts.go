@@ -35,12 +35,16 @@ type serviceParts struct {
 
 // seen is what the last answer of a side said about it.
 type seen struct {
-	ok atomic.Bool
-	at atomic.Int64 // unix nanoseconds by the process clock
+	ok       atomic.Bool
+	at       atomic.Int64 // unix nanoseconds by the process clock
+	answered atomic.Int64 // by the wall clock: the last answer, whatever it said; 0: none
 }
 
-// note is called for every request to the side.
-func (s *seen) note(code int) {
+// note is called for every request to the side; code is 0 when no answer came.
+func (s *seen) note(code int, now time.Time) {
+	if code > 0 {
+		s.answered.Store(now.UnixNano())
+	}
 	s.ok.Store(code >= 200 && code < 300 || code == 404)
 	s.at.Store(time.Now().UnixNano())
 }
@@ -78,7 +82,7 @@ func (a *serviceParts) observe(side string, s *seen) func(string, int) {
 	count := a.metrics.Request(side, a.now)
 	return func(route string, code int) {
 		count(route, code)
-		s.note(code)
+		s.note(code, a.now())
 	}
 }
 
@@ -101,6 +105,18 @@ func (a *serviceParts) askEnhance(ctx context.Context) error {
 	}
 	_, err := a.enhance.Self(ctx)
 	return err
+}
+
+// answered is when a side last answered anything.
+func (a *serviceParts) answered(side string) time.Time {
+	s := &a.stripeSeen
+	if side == "enhance" {
+		s = &a.enhanceSeen
+	}
+	if at := s.answered.Load(); at != 0 {
+		return time.Unix(0, at)
+	}
+	return time.Time{}
 }
 
 // terminates: without a retention period, or in any mode but enforce, there is no
@@ -136,7 +152,7 @@ type runner struct {
 func (r *runner) Run(ctx context.Context, q server.Request, began func(string)) (reconcile.Report, error) {
 	r.set(began)
 	defer r.set(nil)
-	return r.engine.Run(ctx, engine.Request{Full: q.Full, Subscriptions: q.Subscriptions, Trigger: q.Trigger})
+	return r.engine.Run(ctx, engine.Request{Full: q.Full, Subscriptions: q.Subscriptions, Trigger: q.Trigger, Scheduled: q.Trigger == "cron"})
 }
 
 func (r *runner) set(began func(string)) {

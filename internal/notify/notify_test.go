@@ -171,6 +171,8 @@ func TestOnlyWhatChangedIsToldAndOnce(t *testing.T) {
 			{report: reconcile.Report{Partial: true, Notes: []string{"org 7 cannot be listed"}}, want: []string{"could not read everything", "org 7"}}, {}},
 		"failures, then something held": {{err: denied, want: []string{"credential"}},
 			{report: reconcile.Report{Holds: []reconcile.Hold{{Kind: reconcile.HoldAdopt}}}, want: []string{"but for what is withheld", "stripe-enhance plan"}}},
+		"staff at work": {{report: reconcile.Report{Drifted: 7, Drifts: []reconcile.Drift{{Hosting: 1, Text: "hosting 1 is suspended"}}},
+			want: []string{"changed at the panel, not by us: hosting 1 is suspended; and 6 more", "What to do"}}, {}},
 		"two failures are no news": {{err: failed}, {err: failed}, {}, {err: failed}, {err: failed}, {}},
 		"a side denies":            {{err: denied, want: []string{"credential", "stripe-enhance check"}}, {err: denied}, {err: denied}, {err: denied}, {want: []string{"work again"}}, {}},
 		"another is the writer":    {{err: &reconcile.LeaseHeld{Owner: "x"}}, {err: context.Canceled}, {err: fault.Wrap(fault.Fenced, failed)}, {err: fault.Wrap(fault.Canceled, failed)}, {}},

@@ -70,6 +70,7 @@ func (w *Watch) Look(r reconcile.Report, err error) string {
 	if err == nil || len(r.Run.Gates) == 0 {
 		news = append(news, w.runs(r, err)...)
 	}
+	news = append(news, drifts(r)...)
 	if err == nil {
 		news = append(news, w.held(r.Plans)...)
 		news = append(news, w.orders(r.Holds)...)
@@ -168,6 +169,24 @@ func (w *Watch) gates(r reconcile.Report, err error) []string {
 
 // mostPlans is how many plans are remembered. One of a kind waits at a time.
 const mostPlans = 100
+
+// drifts tells what others have changed at the panel. A run that has seen a change keeps
+// it, so that the next one does not see it again.
+func drifts(r reconcile.Report) []string {
+	if r.Drifted == 0 {
+		return nil
+	}
+	var all []string
+	for _, d := range r.Drifts[:min(named, len(r.Drifts))] {
+		all = append(all, d.Text)
+	}
+	text := strings.Join(all, "; ")
+	if more := r.Drifted - len(all); more > 0 {
+		text += fmt.Sprintf("; and %d more", more)
+	}
+	return []string{"changed at the panel, not by us: " + text + ". What to do: nothing, if that was meant; " +
+		"`stripe-enhance plan` shows what is done about it, and what is left alone."}
+}
 
 func (w *Watch) held(plans []reconcile.HeldPlan) (news []string) {
 	for _, p := range plans {

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"strings"
+	"time"
 
 	"github.com/stripe-enhance/stripe-enhance/reconcile"
 )
@@ -28,6 +29,12 @@ type Customer struct {
 	RetryAfter      *string        `json:"retry_after"`
 	ParkedAt        *string        `json:"parked_at"`
 	LastError       string         `json:"last_error"`
+	// Refreshed tells that both sides were asked just now. RefreshProblems are what they
+	// could not say, which is shown as it is stored, and RefreshChanges what is other than
+	// it is stored.
+	Refreshed       bool     `json:"refreshed"`
+	RefreshProblems []string `json:"refresh_problems,omitempty"`
+	RefreshChanges  []string `json:"refresh_changes,omitempty"`
 }
 
 // Buyer is one of a party's customers at Stripe.
@@ -71,13 +78,21 @@ type Hosting struct {
 	Website       string  `json:"website"`
 	BoundBy       string  `json:"bound_by"`
 	SuspendedByUs *string `json:"suspended_by_us"`
-	ObservedAt    *string `json:"observed_at"`
+	ObservedAt    *string `json:"observed_at"` // null: not looked at yet, or a look is asked for
+	Seen          string  `json:"-"`           // the same for people, with how long ago
 }
 
 // HostingOf is the outside form of a hosting, without what bound it.
 func HostingOf(h reconcile.Hosting) Hosting {
 	return Hosting{ID: h.ID, Org: h.Org, Plan: planText(h.Plan), State: h.State.String(), Name: h.FriendlyName, Website: h.Website,
-		SuspendedByUs: Time(h.SuspendedByUs), ObservedAt: Time(h.ObservedAt)}
+		SuspendedByUs: Time(h.SuspendedByUs), ObservedAt: observed(h.ObservedAt)}
+}
+
+func observed(at time.Time) *string {
+	if Unseen(at) {
+		return nil
+	}
+	return Time(at)
 }
 
 // ManualHold is "hands off", said by a person.
@@ -124,6 +139,12 @@ func (c Customer) Text(w io.Writer, s Style) error {
 		if b.FormerEmail != "" && b.EmailChangedAt != nil {
 			p.linef("%s has the e-mail %s since %s, before that %s: who is invited already stays the owner at the panel", b.ID, Plain(b.Email), *b.EmailChangedAt, Plain(b.FormerEmail))
 		}
+	}
+	for _, text := range c.RefreshProblems {
+		p.linef("%s %s; it is shown as it is stored", p.Bad("Not looked at:"), Plain(text))
+	}
+	for _, text := range c.RefreshChanges {
+		p.linef("%s %s", p.Warn("Other than it is stored:"), Plain(text))
 	}
 	p.waits(c)
 	p.subscriptions(c.Subscriptions)
@@ -184,7 +205,7 @@ func (p *printer) subscriptions(all []Subscription) {
 			p.linef("  %s", Plain(s.Standing))
 		}
 		for _, h := range s.Hostings {
-			p.linef("  hosting %d on plan %s: %s  %s", h.ID, h.Plan, h.State, Plain(h.Name))
+			p.linef("  hosting %d on plan %s: %s  %s  %s", h.ID, h.Plan, h.State, Plain(h.Name), p.Dim(h.Seen))
 		}
 		if len(s.Hostings) == 0 {
 			p.linef("  %s", p.Dim("no hosting"))

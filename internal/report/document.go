@@ -29,11 +29,20 @@ type Document struct {
 	Notes      []string `json:"notes"`
 	Gates      []string `json:"gates"` // evidence gates that failed
 	// Targets are the subscriptions that were asked for, each with a word on it.
-	Targets   []Target `json:"targets,omitempty"`
-	Observed  bool     `json:"observed,omitempty"` // MODE=observe: nothing was done, whatever is planned
-	Stored    bool     `json:"stored,omitempty"`   // planned from the database; neither side was asked
-	Error     string   `json:"error"`
-	Converged bool     `json:"converged"`
+	Targets []Target `json:"targets,omitempty"`
+	// Drift is what others have changed at the panel since it was last seen.
+	Drift     []Drift `json:"drift,omitempty"`
+	Observed  bool    `json:"observed,omitempty"` // MODE=observe: nothing was done, whatever is planned
+	Stored    bool    `json:"stored,omitempty"`   // planned from the database; neither side was asked
+	Error     string  `json:"error"`
+	Converged bool    `json:"converged"`
+}
+
+// Drift is a hosting that others have changed at the panel.
+type Drift struct {
+	Hosting int64  `json:"hosting"`
+	Org     string `json:"org"`
+	Summary string `json:"summary"`
 }
 
 // Target is a subscription that somebody asked for.
@@ -173,6 +182,9 @@ func Of(r reconcile.Report) Document {
 		Observed:   r.Observed,
 		Stored:     r.Stored,
 		Omitted:    r.Omitted.Total(),
+	}
+	for _, one := range r.Drifts {
+		d.Drift = append(d.Drift, Drift{one.Hosting, one.Org, one.Text})
 	}
 	for _, t := range r.Targets {
 		d.Targets = append(d.Targets, targetOf(t))

@@ -25,7 +25,9 @@
 //     bound again, and this run only gives. An org whose number of hostings is another
 //     than was known is listed again. What others made there may keep everything from
 //     being created; see below.
-//  6. drift: hostings that were not compared with Enhance for a while.
+//  6. drift: hostings that were not compared with Enhance for a while; in a full run that
+//     a person or a cron job asks for, every bound one, which is a request each; in a run
+//     about certain subscriptions, theirs, and the org. What others have changed is told.
 //  7. plan: every customer that is due. Writes that were never answered are looked
 //     for first; reads that the planner asks for are done and the customer is
 //     planned again. Decisions are recorded; what is no longer wanted is superseded.

@@ -88,6 +88,9 @@ type Request struct {
 	// Full forces a full sweep. Otherwise the run is incremental when a usable
 	// cursor exists, and full when not.
 	Full bool
+	// Scheduled tells of a full run that nobody asked for: it compares the hostings that
+	// are due, and not every one. Those who have paid wait for a run to end.
+	Scheduled bool
 	// Subscriptions makes the run targeted: only these are read and planned.
 	Subscriptions []string
 	// Trigger is who asked: cli, cron, webhook, admin, approve, demo.

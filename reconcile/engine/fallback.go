@@ -128,25 +128,3 @@ func hostingsAre(ids []int64) string {
 	}
 	return fmt.Sprintf("%d hostings (%d and others) are", len(ids), ids[0])
 }
-
-// lookAtNamed compares, in a run about certain subscriptions, the hostings that they have.
-func (r *run) lookAtNamed(ctx context.Context) error {
-	customers, err := r.Queue.Customers(ctx, r.only)
-	if err != nil {
-		return err
-	}
-	var due []reconcile.Hosting
-	for i := range customers {
-		for _, b := range customers[i].Bindings {
-			if slices.Contains(r.req.Subscriptions, b.Subscription) && !slices.ContainsFunc(due, func(h reconcile.Hosting) bool { return h.ID == b.Hosting }) {
-				due = append(due, reconcile.Hosting{ID: b.Hosting, Org: b.Org})
-			}
-		}
-	}
-	c := comparison{tried: map[int64]bool{}}
-	if err := r.compare(ctx, due, &c); err != nil {
-		return fmt.Errorf("comparing with Enhance: %w", err)
-	}
-	c.tell(r)
-	return nil
-}

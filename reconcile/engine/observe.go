@@ -50,6 +50,7 @@ func (r *run) chooseMode(ctx context.Context) error {
 		r.setMode(reconcile.RunTargeted)
 		return nil
 	case r.req.Full || since.IsZero():
+		r.everyHosting = r.req.Full && !r.req.Scheduled
 		r.setMode(reconcile.RunFull)
 		return nil
 	}
@@ -59,8 +60,9 @@ func (r *run) chooseMode(ctx context.Context) error {
 		return nil
 	}
 	full, err := r.Leases.FullNudged(ctx)
-	if full {
+	if full { // a person has left word
 		r.setMode(reconcile.RunFull)
+		r.everyHosting = true
 	}
 	return err
 }

@@ -4,12 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"math"
 	"slices"
-	"sync/atomic"
 	"time"
-
-	"golang.org/x/sync/errgroup"
 
 	"github.com/stripe-enhance/stripe-enhance/internal/fault"
 	"github.com/stripe-enhance/stripe-enhance/reconcile"
@@ -182,122 +178,23 @@ func (r *run) freshIndex(ctx context.Context) error {
 	return r.indexedAt(ctx, began)
 }
 
-// driftBatch is how many hostings are compared before the next are looked up.
-const driftBatch = 1000
-
-// drift compares the share of hostings that is due with Enhance. A change makes
-// its customers due, and they are planned in this run.
-func (r *run) drift(ctx context.Context) error {
-	if r.mode == reconcile.RunTargeted {
-		return r.lookAtNamed(ctx)
-	}
-	left := r.DriftShare
-	if left <= 0 {
-		left = math.MaxInt
-	}
-	c := comparison{tried: map[int64]bool{}}
-	for left > 0 {
-		skip := len(c.tried) - int(c.done.Load()) // looking at them did not make them looked at
-		due, err := r.Inventory.DriftDue(ctx, r.now.Add(-r.DriftInterval), r.now.Add(maxSkew), min(left, driftBatch)+skip)
-		due = slices.DeleteFunc(due, func(h reconcile.Hosting) bool { return c.tried[h.ID] })
-		if err != nil || len(due) == 0 {
-			c.tell(r)
-			return err
-		}
-		left -= len(due)
-		if err := r.compare(ctx, due, &c); err != nil {
-			if errors.Is(err, fault.Denied) || ctx.Err() != nil {
-				return fmt.Errorf("comparing with Enhance: %w", err)
-			}
-			r.overlook("comparing with Enhance was cut short after %d hostings, the rest is due again in the next run: %v", c.done.Load(), err)
-			return nil
-		}
-	}
-	c.tell(r)
-	return nil
-}
-
-// comparison is what came of comparing in one run.
-type comparison struct {
-	tried  map[int64]bool
-	done   atomic.Int32 // that were looked at
-	failed atomic.Int32 // that could not be, for a reason of their own
-	out    atomic.Int32 // that gave no answer
-}
-
-// told is how many hostings that could not be compared a run names.
-const told = 3
-
-func (c *comparison) tell(r *run) {
-	if n := c.failed.Load() + c.out.Load(); n > told {
-		r.overlook("%d hostings could not be compared, the panel refuses them or cannot say what they are: whether they are up is not known", n)
-	}
-}
-
-// compare looks at hostings. What is refused, or cannot be read, may be so of single
-// ones, which come first each time because they are never seen: the others are compared
-// all the same. Some refusals are a reason to ask whether the token is good for
-// anything, and some that give no answer are a panel that is out.
-func (r *run) compare(ctx context.Context, due []reconcile.Hosting, c *comparison) error {
-	total := len(c.tried) + len(due)
-	g, ctx := errgroup.WithContext(ctx)
-	g.SetLimit(r.Concurrency)
-	for _, h := range due {
-		c.tried[h.ID] = true
-		g.Go(guarded(func() error {
-			err := fault.Guard(func() error { return r.lookAt(ctx, h.Org, h.ID) })
-			if fault.StackOf(err) != "" {
-				r.logPanic("", err)
-			}
-			if err == nil {
-				r.progress("comparing", int(c.done.Add(1)), total)
-				return nil
-			}
-			return r.notCompared(ctx, c, h, err)
-		}))
-	}
-	return g.Wait()
-}
-
-// notCompared judges why a hosting could not be compared. The error ends the comparison.
-func (r *run) notCompared(ctx context.Context, c *comparison, h reconcile.Hosting, err error) error {
-	switch fault.Of(err) {
-	case fault.Canceled, fault.Fenced:
-		return err
-	case fault.Transient, fault.Throttled, fault.Ambiguous:
-		if c.out.Add(1) >= breakAfter || ctx.Err() != nil {
-			return err
-		}
-	case fault.Denied:
-		if c.failed.Add(1) == denyAfter {
-			if _, dead := r.Panel.Plans(ctx); dead != nil {
-				return dead
-			}
-		}
-	case fault.Malformed, fault.Permanent, fault.NotFound, fault.Conflict, fault.Unknown:
-		if fault.Of(err) == fault.Unknown && fault.StackOf(err) == "" {
-			return err // the database's
-		}
-		c.failed.Add(1)
-	}
-	if c.failed.Load()+c.out.Load() <= told {
-		r.overlook("hosting %d could not be compared: %v", h.ID, err)
-	}
-	return nil
-}
-
 // lookAt reads one hosting and stores what it is. Enhance's own "not found" is a
 // state to be held; every other error is only an error.
 func (r *run) lookAt(ctx context.Context, org string, id int64) error {
+	_, err := r.look(ctx, org, id)
+	return err
+}
+
+func (r *run) look(ctx context.Context, org string, id int64) (reconcile.Hosting, error) {
 	h, err := r.Panel.Hosting(ctx, org, id)
 	if errors.Is(err, fault.NotFound) {
 		h, err = reconcile.Hosting{ID: id, Org: org, State: reconcile.HostingMissing}, nil
 	}
 	if err != nil {
-		return err
+		return h, err
 	}
 	h.ObservedAt = r.clock()
-	return r.Inventory.SaveHosting(ctx, r.tok, h, r.now)
+	return h, r.Inventory.SaveHosting(ctx, r.tok, h, r.now)
 }
 
 // noticeLoss tells that a marker of ours was found which nothing in this database

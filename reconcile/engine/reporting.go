@@ -15,7 +15,10 @@ import (
 // report closes the run and tells what it did.
 func (r *run) report(ctx context.Context, runErr error) (reconcile.Report, error) {
 	ctx = context.WithoutCancel(ctx)
-	rep := reconcile.Report{Dry: r.req.Dry, Notes: r.notes, Plans: r.plans, Partial: r.partial, Waits: r.waits,
+	if more := r.drifted - driftTold; more > 0 {
+		r.note("%d more hostings were changed at the panel; -o json lists them", more)
+	}
+	rep := reconcile.Report{Dry: r.req.Dry, Notes: r.notes, Plans: r.plans, Partial: r.partial, Waits: r.waits, Drifts: r.drifts, Drifted: r.drifted,
 		Observed: r.Policy.Mode == reconcile.Observe && !r.req.Dry, Stored: r.req.Stored}
 	rep.Omitted.Actions = map[reconcile.ActionClass]int{}
 	r.rec.Finished = r.clock()

@@ -23,6 +23,8 @@ type run struct {
 	now  time.Time // when the run began, by its clock; what was due then is looked at
 	log  *logrus.Entry
 	mode reconcile.RunMode
+	// everyHosting tells that this full run compares every hosting, and not those due.
+	everyHosting bool
 	// since is the event cursor of an incremental run.
 	since time.Time
 
@@ -64,13 +66,15 @@ type run struct {
 	lossFound  bool                       // that it is older than the panel was found in this run
 	lossTold   bool                       // that this database is new or older than the panel was said
 	notes      []string
-	waits      string         // why nothing is created before a person has acted; "": it is
-	partial    bool           // something that was to be looked at could not be
-	unreadable []unreadable   // orgs whose hostings could not be listed in this run
-	indexedAll bool           // the whole index was refreshed in this run
-	indexed    bool           // the index of orgs was refreshed in this run
-	index      sync.Mutex     // held while it is being refreshed
-	founding   [64]sync.Mutex // by the hash of an e-mail: who has it makes an org one after the other
+	drifts     []reconcile.Drift // what others have changed at the panel, the first of it
+	drifted    int               // how many hostings that is
+	waits      string            // why nothing is created before a person has acted; "": it is
+	partial    bool              // something that was to be looked at could not be
+	unreadable []unreadable      // orgs whose hostings could not be listed in this run
+	indexedAll bool              // the whole index was refreshed in this run
+	indexed    bool              // the index of orgs was refreshed in this run
+	index      sync.Mutex        // held while it is being refreshed
+	founding   [64]sync.Mutex    // by the hash of an e-mail: who has it makes an org one after the other
 
 	giveOnly atomic.Pointer[string] // why nothing may be taken away; nil: it may
 	rival    atomic.Pointer[string] // why nothing may be created; nil: it may

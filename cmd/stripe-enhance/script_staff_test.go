@@ -1,0 +1,25 @@
+package main
+
+import (
+	"fmt"
+	"strings"
+)
+
+// staffSuspend suspends the hosting of a subscription by hand, and staffUpgrade puts it on
+// the plan 2: "world abuse WHO" and "world handed WHO".
+func (o *outside) staffSuspend(subscription string) error {
+	return o.byHand(subscription, o.simulated.StaffSuspend)
+}
+
+func (o *outside) staffUpgrade(subscription string) error {
+	return o.byHand(subscription, func(id int) error { return o.simulated.StaffChangePlan(id, 2) })
+}
+
+func (o *outside) byHand(subscription string, do func(int) error) error {
+	for _, h := range o.simulated.Hostings() {
+		if strings.Contains(h.FriendlyName, "["+subscription+"/") {
+			return do(h.ID)
+		}
+	}
+	return fmt.Errorf("no hosting has the marker of %s", subscription)
+}
