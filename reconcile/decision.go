@@ -80,7 +80,7 @@ type Action struct {
 	Plan         int    // the plan it shall have
 	PlanName     string
 	FromPlan     int    // ChangePlan: the plan it has
-	Name         string // CreateOrg, RenameOrg: the name without marker
+	Name         string // CreateOrg, RenameOrg: the name without marker; ChangePlan: the friendly name that goes with the plan, "": it stays
 	Domain       string // CreateWebsite
 	How          BindKind
 	Reason       string // a sentence for people

@@ -91,7 +91,8 @@
 //     name, or "(suspended) [stripe-enhance]" behind a name without one, and lifting it
 //     takes that out again. What carries that mark, and is ours by the panel's own word,
 //     but not by our journal, is held and resumed by one approval.
-//  23. Paid for on another plan: changed in place, after resuming. Held when two
+//  23. Paid for on another plan: changed in place, after resuming; the name that we gave
+//     the hosting follows, one that people gave stays. Held when two
 //     live subscriptions want different plans, when a smaller one is wanted beside
 //     a subscription that cannot be judged, when it is past_due and since when is
 //     not known, or when more is in use than the new plan gives.

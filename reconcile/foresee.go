@@ -37,7 +37,12 @@ func After(c *Customer, a Action, now time.Time) *Customer {
 	case Suspend:
 		next.onHosting(a, func(h *Hosting) { h.State, h.SuspendedByUs = HostingSuspended, now })
 	case ChangePlan:
-		next.onHosting(a, func(h *Hosting) { h.Plan = a.Plan })
+		next.onHosting(a, func(h *Hosting) {
+			h.Plan = a.Plan
+			if a.Name != "" {
+				h.FriendlyName = a.Name
+			}
+		})
 	case Terminate:
 		next.onHosting(a, func(h *Hosting) { h.State, h.TerminatedByUs = HostingDeleted, now })
 	case WriteMetadata:

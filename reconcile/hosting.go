@@ -272,9 +272,29 @@ func plainID(id string) bool {
 	return true
 }
 
+// NameOnPlan is the friendly name of a hosting whose plan is changed: the name of the
+// plan stands before our marker, and follows it. "" where it stays: a name that people
+// gave, one that another installation marked, or one that is right. The marker, and our
+// word before it where we have suspended the hosting, stay as they are.
+func NameOnPlan(name, from, to, instance string) string {
+	m, marked := MarkerOf(name)
+	rest, ours := strings.CutPrefix(name, from+" ")
+	if !marked || !ours || from == "" || to == "" || from == to || m.Of(instance) == (Marker{}) {
+		return ""
+	}
+	if between := rest[:strings.LastIndexByte(rest, '[')]; between != "" && between != suspendedWord {
+		return ""
+	}
+	renamed := to + " " + rest
+	if still, ok := MarkerOf(renamed); !ok || still != m {
+		return ""
+	}
+	return renamed
+}
+
 // HostingChange is one PATCH of a hosting: either Suspended or Plan is set.
 type HostingChange struct {
 	Suspended *bool
-	Name      *string // with Suspended: the friendly name that goes with it; nil: it stays
+	Name      *string // the friendly name that goes with it; nil: it stays
 	Plan      int
 }

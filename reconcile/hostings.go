@@ -176,7 +176,7 @@ func (pl *planner) toPlan(cl claim, h *Hosting) {
 		return
 	}
 	pl.change(cl, h, Action{ID: "change_plan:" + pl.ref(cl, h) + ":" + strconv.Itoa(h.Plan) + ">" + strconv.Itoa(cl.plan.ID), Kind: ChangePlan,
-		Plan: cl.plan.ID, PlanName: cl.plan.Name, FromPlan: h.Plan,
+		Plan: cl.plan.ID, PlanName: cl.plan.Name, FromPlan: h.Plan, Name: NameOnPlan(h.FriendlyName, pl.cat.plans[h.Plan].Name, cl.plan.Name, pl.policy.Instance),
 		Reason: fmt.Sprintf("%s and is for plan %s; hosting %d has plan %s", standing(&pl.subs[cl.lead.sub]), pl.planRef(cl.plan.ID), h.ID, pl.planRef(h.Plan))})
 }
 

@@ -83,6 +83,17 @@ type ActionRecord struct {
 	PlanID     string // held plan that released it; "" when none was needed
 }
 
+// At is when the row came to what it is: when it was done, refused or given up, else when
+// it was sent, else when it was planned.
+func (r ActionRecord) At() time.Time {
+	for _, at := range []time.Time{r.FinishedAt, r.SentAt} {
+		if !at.IsZero() {
+			return at
+		}
+	}
+	return r.PlannedAt
+}
+
 // Planned is the outcome of planning one customer, as the store keeps it.
 type Planned struct {
 	Customer string

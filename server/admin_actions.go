@@ -12,6 +12,7 @@ type actionDocument struct {
 	report.Action
 	Key        string  `json:"key"`
 	RunID      string  `json:"run_id"`
+	At         *string `json:"at"` // when it happened, else when it was planned: rows are in its order
 	PlannedAt  *string `json:"planned_at"`
 	SentAt     *string `json:"sent_at"`
 	FinishedAt *string `json:"finished_at"`
@@ -21,7 +22,7 @@ func actionsOf(records []reconcile.ActionRecord) []actionDocument {
 	out := make([]actionDocument, 0, len(records))
 	for _, a := range records {
 		out = append(out, actionDocument{Action: report.ActionOf(a), Key: a.Key, RunID: a.Run,
-			PlannedAt: report.Time(a.PlannedAt), SentAt: report.Time(a.SentAt), FinishedAt: report.Time(a.FinishedAt)})
+			At: report.Time(a.At()), PlannedAt: report.Time(a.PlannedAt), SentAt: report.Time(a.SentAt), FinishedAt: report.Time(a.FinishedAt)})
 	}
 	return out
 }

@@ -2,6 +2,8 @@ package store
 
 import (
 	"context"
+	"strconv"
+	"strings"
 	"time"
 
 	"github.com/stripe-enhance/stripe-enhance/reconcile"
@@ -67,12 +69,17 @@ func (r *CustomerRecord) complete(ctx context.Context, c conn, history int) erro
 	if r.Held, err = decodeHolds(r.ID, held); err != nil {
 		return err
 	}
-	return c.each(ctx, recordColumns+"WHERE customer_id = $1 ORDER BY planned_at DESC, position DESC, key LIMIT $2", []any{r.ID, history}, func(row scan) error {
+	return c.each(ctx, recordColumns+"WHERE customer_id = $1 ORDER BY "+happened+" DESC, position DESC, key LIMIT $2", []any{r.ID, history}, func(row scan) error {
 		a, _, err := scanRecord(row)
 		r.History = append(r.History, a)
 		return err
 	})
 }
+
+// happened is when a row of the journal came to what it is: when it was done, refused or
+// given up, else when it was sent, else when it was planned. Rows are shown with it and in
+// its order.
+const happened = "coalesce(finished_at, sent_at, planned_at)"
 
 // ActionFilter chooses journal rows; empty fields choose all.
 type ActionFilter struct {
@@ -82,7 +89,7 @@ type ActionFilter struct {
 	Limit        int // 0: 100
 }
 
-// Actions returns journal rows, newest first.
+// Actions returns journal rows, the newest by when they happened first.
 func (s *Store) Actions(ctx context.Context, f ActionFilter) ([]reconcile.ActionRecord, error) {
 	state := ""
 	if f.State != 0 {
@@ -100,13 +107,28 @@ func (s *Store) Actions(ctx context.Context, f ActionFilter) ([]reconcile.Action
 		query += " AND subscription_id <> '' AND subscription_id = $" + string(rune('0'+len(args)+1))
 		args = append(args, f.Subscription)
 	}
+	if f.Customer == "" && f.Subscription == "" {
+		query += " AND key IN (" + newestKeys() + ")"
+	}
 	var records []reconcile.ActionRecord
-	err := s.query(ctx, "reading the journal", query+" ORDER BY planned_at DESC, key DESC LIMIT $2", args, func(row scan) error {
+	err := s.query(ctx, "reading the journal", query+" ORDER BY "+happened+" DESC, key DESC LIMIT $2", args, func(row scan) error {
 		r, _, err := scanRecord(row)
 		records = append(records, r)
 		return err
 	})
 	return records, err
+}
+
+// newestKeys are the keys among which the newest rows of the whole journal are: the newest
+// of each kind that ended, by the index on that, and those still open. There is no index
+// on what happened, and a journal may have millions of rows.
+func newestKeys() string {
+	const newest = "SELECT key FROM (SELECT key FROM actions WHERE (CAST($1 AS TEXT) = '' OR state = $1) AND "
+	parts := []string{newest + "state IN ('planned', 'held', 'sent', 'ambiguous') ORDER BY coalesce(sent_at, planned_at) DESC, key DESC LIMIT $2) o"}
+	for _, kind := range reconcile.Kinds() {
+		parts = append(parts, newest+"kind = '"+kind.String()+"' AND finished_at IS NOT NULL ORDER BY finished_at DESC LIMIT $2) k"+strconv.Itoa(int(kind)))
+	}
+	return strings.Join(parts, " UNION ALL ")
 }
 
 // Retry releases a customer from parking and back-off and makes it due now. id is

@@ -43,11 +43,29 @@ func (s *Store) WebhookResult(ctx context.Context, subscription string, received
 	})
 }
 
-const webhookColumns = "SELECT event_id, event_type, subscription_id, received_at, state, error, finished_at FROM webhook_logs "
+// healed is the condition of an event of the webhook log w that failed, and whose
+// subscription has converged since: its customer was planned later than the failure was
+// recorded, has failed at nothing since, and nothing of the subscription is open or held.
+// A grace period, and what a person holds, is no failure.
+func (d dialect) healed() string {
+	held := `SELECT 1 FROM json_each(c.held) h WHERE json_extract(h.value, '$.subscription') = w.subscription_id
+		AND json_extract(h.value, '$.kind') NOT IN ('grace', 'manual')`
+	if d == postgres {
+		held = `SELECT 1 FROM jsonb_array_elements(CAST(c.held AS JSONB)) h WHERE h->>'subscription' = w.subscription_id
+		AND h->>'kind' NOT IN ('grace', 'manual')`
+	}
+	return `EXISTS (SELECT 1 FROM subscriptions s JOIN stripe_customers b ON b.id = s.stripe_customer_id JOIN customers c ON c.id = b.customer_id
+		WHERE s.id = w.subscription_id AND c.planned_at > w.finished_at AND c.failures = 0 AND c.parked_at IS NULL AND c.last_error = ''
+		AND NOT EXISTS (SELECT 1 FROM actions a WHERE a.customer_id = c.id AND a.subscription_id IN (w.subscription_id, '')
+			AND a.state IN ('planned', 'held', 'sent', 'ambiguous'))
+		AND NOT EXISTS (` + held + `))`
+}
 
 func (s *Store) webhooks(ctx context.Context, where string, args ...any) ([]WebhookRecord, error) {
 	var records []WebhookRecord
-	err := s.query(ctx, "reading webhooks", webhookColumns+where, args, func(row scan) error {
+	query := `SELECT event_id, event_type, subscription_id, received_at,
+		CASE WHEN state = 'failed' AND ` + s.d.healed() + ` THEN 'followed' ELSE state END, error, finished_at FROM webhook_logs w ` + where
+	err := s.query(ctx, "reading webhooks", query, args, func(row scan) error {
 		var r WebhookRecord
 		var state string
 		err := row(&r.EventID, &r.Type, &r.Subscription, into(&r.ReceivedAt), &state, &r.Error, into(&r.FinishedAt))
@@ -58,19 +76,21 @@ func (s *Store) webhooks(ctx context.Context, where string, args ...any) ([]Webh
 	return records, err
 }
 
-// RecentWebhooks returns the newest events, newest first.
+// RecentWebhooks returns the newest events, newest first. One that failed, and whose
+// subscription has converged since, was followed; Error still says what failed then.
 func (s *Store) RecentWebhooks(ctx context.Context, limit int) ([]WebhookRecord, error) {
 	return s.webhooks(ctx, "ORDER BY received_at DESC, event_id DESC LIMIT $1", limit)
 }
 
-// FailedWebhooks returns the newest failed events, newest first, and how many
-// there are in all.
+// FailedWebhooks returns the newest events that failed and whose subscription has not
+// converged since, newest first, and how many there are in all.
 func (s *Store) FailedWebhooks(ctx context.Context, limit int) (records []WebhookRecord, total int, err error) {
-	records, err = s.webhooks(ctx, "WHERE state = 'failed' ORDER BY received_at DESC, event_id DESC LIMIT $1", limit)
+	where := "WHERE state = 'failed' AND NOT " + s.d.healed()
+	records, err = s.webhooks(ctx, where+" ORDER BY received_at DESC, event_id DESC LIMIT $1", limit)
 	if err != nil {
 		return nil, 0, err
 	}
-	err = s.query(ctx, "counting webhooks", "SELECT count(*) FROM webhook_logs WHERE state = 'failed'", nil, func(row scan) error {
+	err = s.query(ctx, "counting webhooks", "SELECT count(*) FROM webhook_logs w "+where, nil, func(row scan) error {
 		return row(&total)
 	})
 	return records, total, err

@@ -152,10 +152,7 @@ func (c *Client) Change(ctx context.Context, org string, hosting int64, change r
 			return err
 		}
 	}
-	if change.Name != nil && change.Suspended == nil {
-		return fault.Errorf(fault.Permanent, "enhance: a name is changed only with a suspension")
-	}
-	// Both fields are of UpdateSubscription (orchd OpenAPI 12.3.0).
+	// All three fields are of UpdateSubscription (orchd OpenAPI 12.3.0).
 	body := struct {
 		IsSuspended  *bool   `json:"isSuspended,omitempty"`
 		FriendlyName *string `json:"friendlyName,omitempty"`

@@ -158,7 +158,7 @@ func customerOf(r store.CustomerRecord, now time.Time) report.Customer {
 		c.ManualHolds = append(c.ManualHolds, report.ManualHoldOf(h))
 	}
 	for _, a := range r.History {
-		c.History = append(c.History, report.HistoryRow{PlannedAt: report.Time(a.PlannedAt), FinishedAt: report.Time(a.FinishedAt), Run: a.Run, Action: report.ActionOf(a)})
+		c.History = append(c.History, report.HistoryRow{At: report.Time(a.At()), PlannedAt: report.Time(a.PlannedAt), FinishedAt: report.Time(a.FinishedAt), Run: a.Run, Action: report.ActionOf(a)})
 	}
 	return c
 }

@@ -115,6 +115,7 @@ func ManualHoldOf(h reconcile.ManualHold) ManualHold {
 
 // HistoryRow is one row of the journal.
 type HistoryRow struct {
+	At         *string `json:"at"` // when it happened, else when it was planned: rows are in its order
 	PlannedAt  *string `json:"planned_at"`
 	FinishedAt *string `json:"finished_at"`
 	Run        string  `json:"run"`
@@ -220,13 +221,9 @@ func (p *printer) history(all []HistoryRow) {
 	p.linef("\nHistory (newest first)")
 	t := Table{Head: []string{"", "", "", ""}}
 	for _, h := range all {
-		at := h.FinishedAt
-		if at == nil {
-			at = h.PlannedAt
-		}
 		when := ""
-		if at != nil {
-			when = *at
+		if h.At != nil {
+			when = *h.At
 		}
 		why := h.Reason
 		if h.Error != "" {

@@ -303,7 +303,17 @@ func hostingOf(c *reconcile.Customer, id int64) *reconcile.Hosting {
 }
 
 func (r *run) changePlan(ctx context.Context, a reconcile.Action, out *reconcile.Outcome) error {
-	if err := r.Provisioner.Change(ctx, a.Org, a.Hosting, reconcile.HostingChange{Plan: a.Plan}); err != nil {
+	change := reconcile.HostingChange{Plan: a.Plan}
+	if a.Name != "" {
+		change.Name = &a.Name
+	}
+	err := r.Provisioner.Change(ctx, a.Org, a.Hosting, change)
+	if change.Name != nil && errors.Is(err, fault.Permanent) {
+		// It may be the name that is refused, and the plan is what was paid for.
+		change.Name = nil
+		err = r.Provisioner.Change(ctx, a.Org, a.Hosting, change)
+	}
+	if err != nil {
 		return err
 	}
 	h, err := r.readBack(ctx, a.Org, a.Hosting)

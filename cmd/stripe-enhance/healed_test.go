@@ -1,0 +1,54 @@
+package main
+
+import (
+	"encoding/json"
+	"testing"
+
+	"github.com/stripe-enhance/stripe-enhance/simulator"
+)
+
+// failedWebhooks is what health and the dashboard tell.
+func (s *service) failedWebhooks() (health, dashboard, listed int) {
+	s.tb.Helper()
+	var h struct {
+		Metrics struct{ FailedWebhooks int }
+	}
+	var d struct {
+		Webhooks struct {
+			Failed      []struct{ SubscriptionID string }
+			FailedCount int
+		}
+	}
+	for path, into := range map[string]any{"/api/health": &h, "/api/admin/dashboard": &d} {
+		if err := json.Unmarshal([]byte(s.admin("GET", path, "").body), into); err != nil {
+			s.tb.Fatal(err)
+		}
+	}
+	return h.Metrics.FailedWebhooks, d.Webhooks.FailedCount, len(d.Webhooks.Failed)
+}
+
+// What failed and was made up for is no trouble any more: neither health nor the
+// dashboard goes on telling it.
+func TestAFailedWebhookIsToldUntilItIsMadeUpFor(t *testing.T) {
+	onEachDatabase(t, func(t *testing.T, url string) {
+		s := serveHere(t, serving{database: url, environ: []string{"RETRY_MIN=1s", "RETRY_MAX=1s"}})
+		s.world.SetFault(func(c simulator.Call) simulator.Fault {
+			if c.Side == simulator.Enhance && c.Write() {
+				return simulator.NotDone(400)
+			}
+			return simulator.Fault{}
+		})
+		done := s.signUp("bakery", "price_basic_monthly")
+		s.hook(subscriptionEvent("evt_order", done.Subscription))
+		s.until("the failure is told", func() bool {
+			health, dashboard, listed := s.failedWebhooks()
+			return health == 1 && dashboard == 1 && listed == 1
+		})
+		s.world.SetFault(nil)
+		s.until("it is made up for and not told any more", func() bool {
+			s.admin("POST", "/api/admin/sync", `{"subscriptionId":"`+done.Subscription+`"}`)
+			health, dashboard, listed := s.failedWebhooks()
+			return len(s.world.Hostings()) == 1 && health == 0 && dashboard == 0 && listed == 0
+		})
+	})
+}
