@@ -152,7 +152,7 @@ func (y *play) judgeEffect(p *process, e simulator.Effect, sent time.Time) {
 			y.violated(OursOnly, "%s of hosting %d, which staff made", e.Kind, e.Hosting)
 			return
 		}
-		if e.Kind == "rename_subscription" && marks(e, y.Company.Policy.Instance) {
+		if e.Kind == "rename_subscription" && (marks(e, y.Company.Policy.Instance) || y.followsPlan(e)) {
 			return
 		}
 		if e.Kind == "undelete_subscription" || e.Kind == "rename_subscription" {
