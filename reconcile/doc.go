@@ -144,7 +144,9 @@
 // what is held already counts. Of creates, [Brakes.JudgeOrders] holds an order that is
 // larger than what one customer plausibly orders by itself, and the fleet only when the
 // orders of the others are too many. What is held stands in one plan of its kind until
-// it is approved, or no longer wanted, whatever the count or the limit is by then.
+// it is approved, or no longer wanted, whatever the count or the limit is by then. A
+// decision that first binds what was found, or waits for the outcome of a write, says
+// nothing of what comes after that: it stays in its plan, and so does an approval of it.
 // [Withhold] turns into holds what takes away, when a run does not believe its eyes, and
 // [WithholdCreates] what creates, when somebody else does so too. With
 // MODE=observe everything is decided and the engine applies nothing.

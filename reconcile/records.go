@@ -1,6 +1,9 @@
 package reconcile
 
-import "time"
+import (
+	"slices"
+	"time"
+)
 
 // Token is the fencing token of the lease. Every write of a run carries it; a
 // store refuses a write whose token is no longer the lease's (fault.Fenced).
@@ -114,6 +117,25 @@ type Planned struct {
 	Ahead []Ahead
 	// Due is when to look at this customer again; zero: only when something changes.
 	Due time.Time
+}
+
+// Defers tells that a decision says nothing of an action because something else comes
+// first: it binds what was found, and what follows from that is decided once it is bound;
+// or a write has no known outcome, and what waits for it is decided once it has one. What
+// is found in the place of a creation settles that creation.
+func (p *Planned) Defers(a Action) bool {
+	first := slices.ContainsFunc(p.Holds, func(h Hold) bool { return h.Kind == HoldAmbiguous })
+	for i := range p.Actions {
+		l := &p.Actions[i]
+		if l.Kind != Link {
+			continue
+		}
+		first = true
+		if a.Kind == CreateOrg && l.Hosting == 0 || a.Kind == CreateSubscription && l.Hosting != 0 && l.Subscription == a.Subscription && l.Slot == a.Slot {
+			return false
+		}
+	}
+	return first
 }
 
 // Everything stands in a nudge for all subscriptions: a full run is wanted.

@@ -233,7 +233,8 @@ func settlePlans(ctx context.Context, tx conn, o reconcile.Outcome) error {
 
 // plans takes out of their plans the actions that are no longer wanted. What is
 // wanted and merely withheld stays, and so does what is wanted in another version: a brake
-// has held it, or an approval was given for it, and the other version is neither.
+// has held it, or an approval was given for it, and the other version is neither. So does
+// what a decision says nothing of because something else comes first.
 func (p *planning) plans(ctx context.Context, planned []reconcile.Planned) error {
 	decided := make(map[string]*reconcile.Planned, len(planned))
 	var customers []string
@@ -259,8 +260,12 @@ func (p *planning) plans(ctx context.Context, planned []reconcile.Planned) error
 	return closePlans(ctx, p.tx, p.now)
 }
 
-// stillWanted tells whether an action, or another version of it, is planned or withheld.
+// stillWanted tells whether an action, or another version of it, is planned or withheld,
+// or may be wanted once what comes first is done.
 func stillWanted(p *reconcile.Planned, a reconcile.Action) bool {
+	if p.Defers(a) {
+		return true
+	}
 	for i := range p.Actions {
 		if clean(p.Actions[i].ID) == a.ID || p.Actions[i].Subject() == a.Subject() {
 			return true

@@ -156,6 +156,33 @@ func TestWhatIsNoLongerWantedLeavesItsPlan(t *testing.T) {
 	})
 }
 
+// TestWhatWaitsForSomethingElseStaysInItsPlan: a decision that binds what it has found, or
+// has a write without an outcome, says nothing of what comes after; what was found in the
+// place of a creation settles that one.
+func TestWhatWaitsForSomethingElseStaysInItsPlan(t *testing.T) {
+	conform(t, func(t *testing.T, f *fixture) {
+		of := func(id string, kind reconcile.Kind, slot int) reconcile.Action {
+			a := action(id, kind, "cus_a", "")
+			if a.Slot = slot; slot > 0 {
+				a.Subscription = "sub_a"
+			}
+			return a
+		}
+		org, one, two := of("create_org:cus_a", reconcile.CreateOrg, 0), of("create_subscription:sub_a/1:7", reconcile.CreateSubscription, 1), of("create_subscription:sub_a/2:7", reconcile.CreateSubscription, 2)
+		invitation := of("invite_owner:cus_a:a@example.com", reconcile.InviteOwner, 0)
+		f.hold("run-plan", held("first", reconcile.CreateSubscription, t0, org, one, two, invitation))
+		f.must(f.SavePlanned(t.Context(), f.tok, "run-2", []reconcile.Planned{{Customer: "cus_a",
+			Holds: []reconcile.Hold{{Kind: reconcile.HoldAmbiguous, Customer: "cus_a", ActionID: "resume:sub_a/3:42"}}}}, t0))
+		same(t, "a write has no outcome", []string{org.ID, one.ID, two.ID, invitation.ID}, ids(f.get("first")))
+		bindOrg, bindOne := of("link:cus_a:org", reconcile.Link, 0), of("link:sub_a/1:42:si", reconcile.Link, 1)
+		bindOrg.Org, bindOrg.Hosting, bindOne.Hosting = "org", 0, 42
+		f.wants("cus_a", t0, bindOrg, bindOne)
+		same(t, "what was found is bound first", []string{two.ID, invitation.ID}, ids(f.get("first")))
+		f.wants("cus_a", t0, invitation)
+		same(t, "it is bound", []string{invitation.ID}, ids(f.get("first")))
+	})
+}
+
 // TestAnApprovalIsUsedUpActionByAction: a customer who pays and fails again while
 // an approval lives needs a new word.
 func TestAnApprovalIsUsedUpActionByAction(t *testing.T) {

@@ -2,7 +2,6 @@ package scenario
 
 import (
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/stripe-enhance/stripe-enhance/reconcile"
@@ -83,7 +82,7 @@ func (y *play) look(p *process, sent time.Time) {
 		if !e.Staff {
 			y.staffStands(e, sent)
 		}
-		y.note(e)
+		y.note(p, e)
 		y.madeBy(p, e)
 		y.touch(e)
 		if !e.Staff {
@@ -101,7 +100,10 @@ func state(s simulator.State) string {
 }
 
 // note keeps what later judgements need.
-func (y *play) note(e simulator.Effect) {
+func (y *play) note(p *process, e simulator.Effect) {
+	if e.Hosting != 0 && (e.Staff || p != nil && p.number == second) {
+		y.others[e.Hosting] = e.At
+	}
 	o := y.origin[e.Hosting]
 	if e.Staff {
 		y.emptied[e.Org] = y.emptied[e.Org] || e.Kind == "delete_subscription" || e.Kind == "rename_subscription"
@@ -209,7 +211,7 @@ func (y *play) circumstances(p *process, e simulator.Effect) {
 	}
 	for _, h := range y.manual {
 		// What was taken over by another subscription is known by its marker alone.
-		unmarked := h.subscription != "" && b.stance == ended && !strings.HasSuffix(e.After.Name, "]")
+		unmarked := h.subscription != "" && b.stance == ended && !bears(e.After.Name)
 		if h.party != b.party || h.subscription != "" && h.subscription != b.id || e.At.Before(h.since.Add(tolerance)) || unmarked {
 			continue
 		}

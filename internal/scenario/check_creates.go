@@ -33,12 +33,12 @@ func (y *play) oneOrg(p *process, e simulator.Effect) {
 // says whose it is.
 func (y *play) recognisable(org string) bool {
 	for _, h := range y.world.Hostings() {
-		if h.Org == org && strings.HasSuffix(h.FriendlyName, "]") {
+		if h.Org == org && bears(h.FriendlyName) {
 			return true
 		}
 	}
 	for _, o := range y.world.Orgs() {
-		if o.ID == org && strings.HasSuffix(o.Name, "]") {
+		if o.ID == org && bears(o.Name) {
 			return true
 		}
 	}
@@ -63,7 +63,7 @@ func (y *play) oneHosting(p *process, e simulator.Effect) {
 			if h.ID != e.Hosting {
 				others = append(others, fmt.Sprint(h.ID))
 			}
-			if o.bound || strings.HasSuffix(h.FriendlyName, "]") {
+			if o.bound || bears(h.FriendlyName) {
 				exist++
 			}
 			if h.FriendlyName == e.After.Name && h.Status != "deleted" {

@@ -29,6 +29,8 @@
 //     network can be done by another meanwhile.
 //   - What changes within a minute before something is taken away, or resumed, may
 //     come too late.
+//   - A plan, and a run, rest on readings of up to ten minutes ago. What somebody else
+//     did at the panel since then is found by whichever of them reads once more.
 //   - A hosting that was purged, or whose marker staff took off, before a lost
 //     database could know of it, is not recognised; nor is its org.
 //   - Suspensions of ours are known by our journal and by nothing else: those from

@@ -1,6 +1,7 @@
 package scenario
 
 import (
+	"fmt"
 	"testing"
 	"time"
 
@@ -139,6 +140,39 @@ var found = []struct {
 		{Kind: OrderMany}, {Kind: Wait, Wait: 2 * time.Minute}, {Kind: Run, Pick: runFull}, {Kind: Quantity, Pick: 1}, {Kind: SignUp, Who: 1, Pick: plainOrder},
 		{Kind: Wait, Wait: 2 * time.Minute}, {Kind: Run}, {Kind: Approve}, {Kind: ChangePrice, Pick: 1}, {Kind: Wait, Wait: 2 * time.Minute}, {Kind: Run},
 	}},
+	{name: "an old copy of the database holds an order again of which part was made, and then binds that", steps: []Step{
+		{Kind: SignUp, Who: 1, Pick: plainOrder}, {Kind: Run, Pick: runFull}, {Kind: OrderMany, Pick: 18}, {Kind: Wait, Wait: 2 * time.Minute}, {Kind: CopyDB},
+		{Kind: Run}, {Kind: Approve}, {Kind: Run, Cut: &Cut{At: "after-record", Nth: 14, Dies: true}}, {Kind: RestoreDB}, {Kind: SignUp, Who: 2, Pick: plainOrder},
+		{Kind: Wait, Wait: 2 * time.Minute}, {Kind: Run}, {Kind: Wait, Wait: 2 * time.Minute}, {Kind: Run},
+	}},
+	{name: "the same, and all of it was made", steps: []Step{
+		{Kind: SignUp, Who: 1, Pick: plainOrder}, {Kind: Run, Pick: runFull}, {Kind: OrderMany, Pick: 18}, {Kind: Wait, Wait: 2 * time.Minute}, {Kind: CopyDB},
+		{Kind: Run}, {Kind: Approve}, {Kind: Run}, {Kind: RestoreDB}, {Kind: SignUp, Who: 2, Pick: plainOrder},
+		{Kind: Wait, Wait: 2 * time.Minute}, {Kind: Run}, {Kind: Wait, Wait: 2 * time.Minute}, {Kind: Run},
+	}},
+	{name: "staff take the marker off, we suspend, and the database is lost", steps: []Step{
+		{Kind: SignUp, Pick: plainOrder}, {Kind: Run, Pick: runFull}, {Kind: StaffRename, Pick: 1}, {Kind: Cancel}, {Kind: Wait, Wait: 2 * time.Minute}, {Kind: Run},
+		{Kind: SignUp, Pick: plainOrder}, {Kind: LoseDB, Pick: 1},
+	}},
+}
+
+// foundSeeds broke a promise once, where what matters is to the second, or too long to
+// write down.
+var foundSeeds = []uint64{5067, 5537, 5805}
+
+func TestSeedsThatBrokeAPromiseOnceDoNotBreakItAgain(t *testing.T) {
+	for _, seed := range foundSeeds {
+		t.Run(fmt.Sprint(seed), func(t *testing.T) {
+			t.Parallel()
+			o, err := Play(Generate(seed), false)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if o.Violation != nil {
+				t.Errorf("%s\nsee it with: make sim SEED=%d", o.Violation, seed)
+			}
+		})
+	}
 }
 
 func oneAtATime(c *Company) { c.Brakes.Suspend = reconcile.Limit{Count: 1} }

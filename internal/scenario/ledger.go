@@ -43,7 +43,8 @@ type ledger struct {
 	raced     int               // things made twice by two installations at once
 	blind     bool              // a listing of the panel went wrong in the run at work
 	lost      time.Time
-	violent   int // violations of the simulators looked at
+	others    map[int]time.Time // hostings → when staff or a second installation last changed them
+	violent   int               // violations of the simulators looked at
 	last      reconcile.Report
 	answered  map[string]bool // subscriptions served in the run at work
 	read      map[int]bool    // hostings served in the run at work
@@ -53,9 +54,10 @@ type ledger struct {
 type desk struct {
 	mappings map[string]string
 	manual   []manual
-	known    map[string]bool // subscriptions that a run which ended well has seen
-	isNew    map[string]bool // orders of which the operator said so
-	unbound  map[int]unbound // hostings that the operator has unbound
+	known    map[string]bool   // subscriptions that a run which ended well has seen
+	isNew    map[string]bool   // orders of which the operator said so
+	unbound  map[int]unbound   // hostings that the operator has unbound
+	looked   map[int]time.Time // hostings → when this installation was last told what they are
 	// hasMet: a run has seen every hosting of the panel; populated: and some of them
 	// were made by staff before anything was bound.
 	hasMet, populated bool
@@ -98,12 +100,12 @@ type approval struct {
 }
 
 func newDesk() desk {
-	return desk{mappings: map[string]string{}, known: map[string]bool{}, isNew: map[string]bool{}, unbound: map[int]unbound{}}
+	return desk{mappings: map[string]string{}, known: map[string]bool{}, isNew: map[string]bool{}, unbound: map[int]unbound{}, looked: map[int]time.Time{}}
 }
 
 func (d desk) clone() desk {
 	d.mappings, d.manual, d.known, d.isNew = maps.Clone(d.mappings), slices.Clone(d.manual), maps.Clone(d.known), maps.Clone(d.isNew)
-	d.unbound = maps.Clone(d.unbound)
+	d.unbound, d.looked = maps.Clone(d.unbound), maps.Clone(d.looked)
 	return d
 }
 
@@ -114,7 +116,7 @@ func (l *ledger) begin(offer map[string]int) {
 		l.offer[price] = strconv.Itoa(plan)
 	}
 	l.sold, l.soldIn = map[string]bool{}, map[string]bool{}
-	l.owner, l.makers = map[string]string{}, map[string]maker{}
+	l.owner, l.makers, l.others = map[string]string{}, map[string]maker{}, map[int]time.Time{}
 	l.read, l.emptied, l.up = map[int]bool{}, map[string]bool{}, map[string]time.Time{}
 	l.well, l.forgiven = map[string]bool{}, map[string]time.Time{}
 	l.prices = slices.Sorted(maps.Keys(offer))
@@ -266,10 +268,17 @@ func (y *play) served(p *process, r *http.Request, answer *http.Response, err er
 	if of := orgListed.FindStringSubmatch(r.URL.Path); of != nil {
 		for _, h := range y.world.Hostings() {
 			if h.Org == of[1] && (of[2] == "" || of[2] == strconv.Itoa(h.ID)) {
-				y.read[h.ID] = true
+				y.read[h.ID], y.looked[h.ID] = true, y.world.Now()
 			}
 		}
 	}
+}
+
+// bears tells that a name at the panel bears a marker. The mark of a suspension of ours
+// ends in a bracket too, also where there is no marker.
+func bears(name string) bool {
+	_, marked := reconcile.MarkerOf(name)
+	return marked
 }
 
 // marked tells that a hosting bears a marker now: without it nothing says whose it
@@ -277,7 +286,7 @@ func (y *play) served(p *process, r *http.Request, answer *http.Response, err er
 func (y *play) marked(hosting int) bool {
 	for _, h := range y.world.Hostings() {
 		if h.ID == hosting {
-			return strings.HasSuffix(h.FriendlyName, "]")
+			return bears(h.FriendlyName)
 		}
 	}
 	return false

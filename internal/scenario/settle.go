@@ -8,6 +8,7 @@ import (
 
 	"github.com/stripe-enhance/stripe-enhance/reconcile"
 	"github.com/stripe-enhance/stripe-enhance/reconcile/engine"
+	"github.com/stripe-enhance/stripe-enhance/simulator"
 )
 
 // ending is how long the program gets, run after run, once the faults have
@@ -183,9 +184,12 @@ func (y *play) excused(party string) string {
 			return "a suspension by staff"
 		case h.SuspendedBy != "" && y.origin[h.ID].suspended.Before(y.lost) && !reconcile.SuspensionMarked(h.FriendlyName, y.Company.Policy.Instance):
 			return "a suspension that only a lost database knew to be ours"
-		case !strings.HasSuffix(h.FriendlyName, "]"):
+		case !bears(h.FriendlyName):
 			return "a marker that was taken off"
 		}
+	}
+	if id := y.mistakable(party); id != 0 {
+		return fmt.Sprintf("hosting %d of the same name or address, whose marker was taken off", id)
 	}
 	for id, o := range y.origin {
 		if b := y.bill(o.subscription); b != nil && b.party == party && (!o.gone.IsZero() || !exists[id]) {
@@ -193,4 +197,29 @@ func (y *play) excused(party string) string {
 		}
 	}
 	return ""
+}
+
+// mistakable is a hosting for which an order waits as the policy wants it, and of which the
+// program says so; 0: there is none. The hosting was ours, a lost database knew it, and
+// nothing says whose it is since staff took its marker off: whoever has the address of the
+// owner of its org, or the name of that, may be its customer, and a person decides.
+func (y *play) mistakable(party string) int {
+	orgs, names := y.world.Orgs(), map[string]string{}
+	for _, c := range y.world.Customers() {
+		names[c.ID] = c.Name
+	}
+	for _, h := range y.world.Hostings() {
+		if o := y.origin[h.ID]; o.staff || o.bound || bears(h.FriendlyName) || !o.made.Before(y.lost) {
+			continue
+		}
+		waits := slices.ContainsFunc(y.last.Holds, func(w reconcile.Hold) bool {
+			return w.Kind == reconcile.HoldAdopt && w.Customer == party && w.Hosting == int64(h.ID)
+		})
+		alike := slices.ContainsFunc(orgs, func(o simulator.Org) bool { return o.ID == h.Org && strings.EqualFold(o.Name, names[party]) }) ||
+			slices.ContainsFunc(y.owners(h.Org), func(e string) bool { return slices.Contains(y.addresses(party), e) })
+		if waits && alike {
+			return h.ID
+		}
+	}
+	return 0
 }

@@ -88,7 +88,8 @@
 //   - A run that is being stopped finishes the action in hand and records it.
 //     Outcomes are stored without regard to cancellation.
 //   - What a brake holds stands in its plan in the same transaction that marks it held,
-//     and leaves the plan in the one that records that it is done or no longer wanted. A
+//     and leaves the plan in the one that records that it is done or no longer wanted. It
+//     is not unwanted while something is bound first, or has no known outcome. A
 //     version of a plan can be seen, and approved, once all of it is stored.
 //   - Every write carries the token of the lease. A writer that lost it is refused
 //     by the database, and ends its run.

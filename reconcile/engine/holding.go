@@ -61,7 +61,7 @@ func (r *run) holdAll(ctx context.Context) error {
 // run: a row that is wanted again is a planned one.
 func (r *run) holdStill(ctx context.Context, actions []reconcile.Action) error {
 	for _, kind := range brakeOrder {
-		part := reconcile.HeldPlan{ID: r.heldKinds[kind], Kind: kind, Created: r.now}
+		part := reconcile.HeldPlan{ID: r.planOf(kind), Kind: kind, Created: r.now}
 		for _, a := range actions {
 			if part.ID != "" && reconcile.BrakeOf(a) == kind && r.held(a) {
 				part.Actions = append(part.Actions, a)
@@ -75,6 +75,16 @@ func (r *run) holdStill(ctx context.Context, actions []reconcile.Action) error {
 		}
 	}
 	return nil
+}
+
+// planOf is the plan that holds what is held of a kind: the one of this run, or the one
+// that waits, where the run had planned nothing of the kind when the brake judged; "":
+// there is none.
+func (r *run) planOf(kind reconcile.Kind) string {
+	if id := r.heldKinds[kind]; id != "" || r.waiting[kind] == 0 {
+		return id
+	}
+	return r.last[kind].ID
 }
 
 // unseenByBrake tells that an action of a braked kind was not in the plan that the

@@ -164,7 +164,7 @@ func (w *writing) action(a reconcile.ActionRecord) {
 
 // braked is the hold of an action that the brake holds.
 func (w *writing) braked(a reconcile.Action) {
-	plan := w.heldKinds[reconcile.BrakeOf(a)]
+	plan := w.planOf(reconcile.BrakeOf(a))
 	if plan == "" || !w.held(a) {
 		return
 	}
