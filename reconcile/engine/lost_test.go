@@ -40,7 +40,7 @@ const (
 )
 
 func TestACreateWhoseAnswerIsLostIsFoundAndNotRepeated(t *testing.T) {
-	const found, looked = "found done: ", "it was looked for after the settling time: it was not done"
+	const found, looked = "found done", "it was looked for after the settling time: it was not done"
 	faults := map[string]struct {
 		fault simulator.Fault
 		tells string
@@ -149,7 +149,7 @@ func dieAt(t *testing.T, url, point string, nth int) {
 	}
 	// The first and the fourth action are the creates, and what was called and not
 	// recorded is found. An invitation or a name is repeated without harm instead.
-	if point == "after-call" && (nth == 1 || nth == 4) && !strings.Contains(told, "found done: ") {
+	if point == "after-call" && (nth == 1 || nth == 4) && !strings.Contains(told, "found done") {
 		t.Errorf("no report tells that it was found:\n%s", told)
 	}
 	rep := heir.Run(engine.Request{})
