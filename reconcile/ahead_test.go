@@ -36,15 +36,15 @@ func TestWhatComesNext(t *testing.T) {
 	}{
 		{"active", nil, reconcile.Enforce, "", 0, ""},
 		{"an end on a day", []func(*reconcile.Customer){cancelAt}, reconcile.Enforce, reconcile.AheadCancel, 48 * time.Hour,
-			"sub_1 is active, and ends at 2026-03-03 12:00, as Stripe has announced; its hosting is suspended then, and deleted 720h later"},
+			"sub_1 is active, and ends at 2026-03-03 12:00 UTC, as Stripe has announced; its hosting is suspended then, and deleted 720h later"},
 		{"an end with the period", []func(*reconcile.Customer){func(c *reconcile.Customer) {
 			c.Subscriptions[0].CancelAtPeriodEnd, c.Subscriptions[0].CurrentPeriodEnd = true, noon.Add(24*time.Hour)
-		}}, reconcile.Enforce, reconcile.AheadCancel, 24 * time.Hour, "ends at 2026-03-02 12:00"},
+		}}, reconcile.Enforce, reconcile.AheadCancel, 24 * time.Hour, "ends at 2026-03-02 12:00 UTC"},
 		{"an end under a hold", []func(*reconcile.Customer){cancelAt, noSuspend}, reconcile.Enforce, reconcile.AheadCancel, 48 * time.Hour, "its hosting stays up then too: no-suspend by ops"},
 		{"an end in a mode that takes nothing", []func(*reconcile.Customer){cancelAt}, reconcile.Provision, reconcile.AheadCancel, 48 * time.Hour, "its hosting stays up then too, because MODE is provision"},
 		{"the end of a trial", []func(*reconcile.Customer){status(reconcile.StatusTrialing), func(c *reconcile.Customer) {
 			c.Subscriptions[0].CurrentPeriodEnd = noon.Add(72 * time.Hour)
-		}}, reconcile.Enforce, reconcile.AheadTrialEnd, 72 * time.Hour, "sub_1 is in trial until 2026-03-04 12:00"},
+		}}, reconcile.Enforce, reconcile.AheadTrialEnd, 72 * time.Hour, "sub_1 is in trial until 2026-03-04 12:00 UTC"},
 		{"a first payment that is open", []func(*reconcile.Customer){status(reconcile.StatusIncomplete), func(c *reconcile.Customer) {
 			c.Subscriptions[0].Created = noon.Add(-time.Hour)
 		}}, reconcile.Enforce, reconcile.AheadExpire, 22 * time.Hour, "sub_1 is incomplete (its first payment is open)"},
@@ -53,7 +53,7 @@ func TestWhatComesNext(t *testing.T) {
 		{"grace under a hold", []func(*reconcile.Customer){status(reconcile.StatusPastDue), noSuspend, func(c *reconcile.Customer) { c.Subscriptions[0].Lapse.Since = noon }},
 			reconcile.Enforce, "", 0, ""},
 		{"retention", []func(*reconcile.Customer){ended}, reconcile.Enforce, reconcile.AheadTerminate, month,
-			"hosting 7, suspended since 2026-03-01 12:00, is deleted at 2026-03-31 12:00, when the retention period of 720h is over"},
+			"hosting 7, suspended since 2026-03-01 12:00 UTC, is deleted at 2026-03-31 12:00 UTC, when the retention period of 720h is over"},
 		{"retention under a hold", []func(*reconcile.Customer){ended, noSuspend}, reconcile.Enforce, "", 0, ""},
 		{"retention in a mode that takes nothing", []func(*reconcile.Customer){ended}, reconcile.Provision, "", 0, ""},
 	} {
@@ -80,7 +80,7 @@ func TestWhatStripeSaysOfASubscription(t *testing.T) {
 	for want, s := range map[string]reconcile.Subscription{
 		" is active":                       {Status: reconcile.StatusActive},
 		" is active (it is sent invoices)": {Status: reconcile.StatusActive, SendInvoice: true},
-		" is past_due since 2026-03-01 12:00 (its collection is paused)": {Status: reconcile.StatusPastDue, CollectionPaused: true, Lapse: reconcile.Lapse{Since: noon}},
+		" is past_due since 2026-03-01 12:00 UTC (its collection is paused)": {Status: reconcile.StatusPastDue, CollectionPaused: true, Lapse: reconcile.Lapse{Since: noon}},
 		" is incomplete (its first payment is open)":                     {Status: reconcile.StatusIncomplete},
 		" is unpaid": {Status: reconcile.StatusUnpaid, StatusSince: noon, Lapse: reconcile.Lapse{Seen: noon}},
 		" is unpaid, though an invoice of it was paid since": {Status: reconcile.StatusUnpaid, StatusSince: noon,

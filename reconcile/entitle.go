@@ -96,7 +96,7 @@ func (v verdict) why(s *Subscription, p Policy) string {
 }
 
 // day is an instant for sentences: to the minute, UTC.
-func day(t time.Time) string { return t.UTC().Format("2006-01-02 15:04") }
+func day(t time.Time) string { return t.UTC().Format("2006-01-02 15:04 UTC") }
 
 // span is a duration as the operator wrote it: in hours, without zero minutes.
 func span(d time.Duration) string {

@@ -172,7 +172,7 @@ func TestWhatWasMadeTwiceIsNamedWithBothIDs(t *testing.T) {
 		{"a second org while another is being made", func(c *reconcile.Customer, _ *reconcile.Policy) {
 			c.MarkedOrgs = []reconcile.Org{{ID: "org-9", Name: "Ada [cus_1]", ObservedAt: noon}}
 			c.Pending = []reconcile.Pending{{ActionID: "create_org:cus_1", Kind: reconcile.CreateOrg, SentAt: noon, SettleUntil: noon.Add(time.Minute)}}
-		}, []string{"create_org was sent at 2026-03-01 12:00 and never answered:"}},
+		}, []string{"create_org was sent at 2026-03-01 12:00 UTC and never answered:"}},
 		{"a second org with the word of this installation", func(c *reconcile.Customer, p *reconcile.Policy) {
 			p.Instance = "shop"
 			c.MarkedOrgs = []reconcile.Org{{ID: "org-9", Name: "Ada [cus_1@shop]", ObservedAt: noon}}

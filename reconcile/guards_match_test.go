@@ -250,20 +250,20 @@ func TestSentencesNameTheReason(t *testing.T) {
 		{"a marker", func(c *reconcile.Customer) { c.Bindings = nil }, "hosting 7 carries our marker [sub_1/1]"},
 		{"an end", func(c *reconcile.Customer) {
 			c.Subscriptions[0].Status, c.Subscriptions[0].EndedAt = reconcile.StatusCanceled, noon
-		}, "sub_1 is canceled since 2026-03-01 12:00"},
+		}, "sub_1 is canceled since 2026-03-01 12:00 UTC"},
 		{"a hold without a reason", func(c *reconcile.Customer) {
 			c.Subscriptions[0].Status = reconcile.StatusUnpaid
 			c.Manual = []reconcile.ManualHold{{Kind: reconcile.NoSuspend, Subscription: "sub_1", Author: "ops"}}
 		}, "suspend is withheld: no-suspend by ops until it is removed"},
 		{"set aside", func(c *reconcile.Customer) { c.Parked, c.Failures, c.LastError = noon, 8, "refused" },
-			"set aside at 2026-03-01 12:00 after 8 failures in a row, the last: refused; tried again every few hours, or now with `stripe-enhance reconcile --subscription sub_1`"},
+			"set aside at 2026-03-01 12:00 UTC after 8 failures in a row, the last: refused; tried again every few hours, or now with `stripe-enhance reconcile --subscription sub_1`"},
 		{"set aside without a subscription", func(c *reconcile.Customer) {
 			c.Parked, c.Failures, c.LastError, c.Subscriptions = noon, 8, "refused", nil
 		}, "reconcile --subscription sub_…`"},
 		{"backed off", func(c *reconcile.Customer) { c.RetryAfter, c.Failures, c.LastError = noon.Add(time.Hour), 2, "refused" },
-			"failed 2 times in a row, the last: refused; tried again at 2026-03-01 13:00"},
+			"failed 2 times in a row, the last: refused; tried again at 2026-03-01 13:00 UTC"},
 		{"backed off for a side", func(c *reconcile.Customer) { c.RetryAfter, c.LastError = noon.Add(time.Hour), "down" },
-			"one of the sides could not be used, which does not count against this customer: down; tried again at 2026-03-01 13:00"},
+			"one of the sides could not be used, which does not count against this customer: down; tried again at 2026-03-01 13:00 UTC"},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			c := world(tc.change)

@@ -301,7 +301,7 @@ func TestAnIgnoredCustomerIsLeftAlone(t *testing.T) {
 		c.Manual = []reconcile.ManualHold{{Kind: reconcile.Ignore, Customer: "cus_1", Author: "ops", Reason: "a friend", Until: until}}
 	})
 	want := reconcile.Decision{Next: until, Holds: []reconcile.Hold{{Kind: reconcile.HoldManual, Customer: "cus_1", Email: "a@example.com", Org: "org-1", Until: until, Manual: reconcile.Ignore,
-		Reason: "nothing is done for this customer: ignore by ops until 2026-03-01 13:00 (a friend)"}}}
+		Reason: "nothing is done for this customer: ignore by ops until 2026-03-01 13:00 UTC (a friend)"}}}
 	if d := cmp.Diff(want, reconcile.Decide(&c, catalog(), policy(), noon)); d != "" {
 		t.Errorf("(-want +got):\n%s", d)
 	}
