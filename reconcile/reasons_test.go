@@ -114,6 +114,9 @@ func holdsWhatItSays(t *testing.T, name string, c *reconcile.Customer, p reconci
 		if up := c.Hostings != nil && c.Hostings[0].State == reconcile.HostingSuspended; !up && goes != strings.Contains(h.Reason, "is suspended then") {
 			t.Errorf("%s: suspended then: %t, and it is said: %s", name, goes, h.Reason)
 		}
+		if o := c.Hostings; o != nil && o[0].State != reconcile.HostingActive && o[0].SuspendedByUs.IsZero() && strings.Contains(h.Reason, "stays up") {
+			t.Errorf("%s: nothing of it is up, and it is said: %s", name, h.Reason)
+		}
 	}
 	return seen
 }

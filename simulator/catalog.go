@@ -79,6 +79,27 @@ func (w *World) putPrice(p Price) *Price {
 	return &p
 }
 
+// Archive takes a price or a product off sale, as the dashboard does. Whoever has it
+// keeps it and goes on paying.
+func (w *World) Archive(id string) error {
+	w.enter()
+	defer w.mu.Unlock()
+	if p := w.account.prices.byID[id]; p != nil {
+		was := *p
+		was.Inactive = true
+		w.putPrice(was)
+		return nil
+	}
+	p := w.account.products.byID[id]
+	if p == nil {
+		return NotFoundError{Kind: "price or product", ID: id}
+	}
+	was := *p
+	was.Inactive = true
+	w.putProduct(was)
+	return nil
+}
+
 // price finds a price by id or by lookup key, as companies speak of them.
 func (w *World) price(ref string) (*Price, error) {
 	if p, ok := w.account.prices.byID[ref]; ok {
@@ -90,6 +111,21 @@ func (w *World) price(ref string) (*Price, error) {
 		}
 	}
 	return nil, NotFoundError{Kind: "price", ID: ref}
+}
+
+// onSale finds a price that can be bought: Stripe refuses one that is archived, and one
+// of an archived product.
+func (w *World) onSale(ref string) (*Price, error) {
+	p, err := w.price(ref)
+	switch {
+	case err != nil:
+		return nil, err
+	case p.Inactive:
+		return nil, RefusedError{ID: p.ID, Reason: "the price is archived"}
+	case w.account.products.byID[p.Product].Inactive:
+		return nil, RefusedError{ID: p.ID, Reason: "its product is archived"}
+	}
+	return p, nil
 }
 
 // Prices are copies of all, oldest first.

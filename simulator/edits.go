@@ -112,7 +112,7 @@ func (w *World) SetMetadata(sub string, m map[string]string) error {
 // means the first.
 func (w *World) ChangePrice(sub, item, price string) error {
 	return w.onItem(sub, item, func(s *Subscription, i int) error {
-		p, err := w.price(price)
+		p, err := w.onSale(price)
 		if err == nil {
 			w.change(s, func() { s.Items = slices.Clone(s.Items); s.Items[i].Price = p.ID })
 		}
@@ -124,7 +124,7 @@ func (w *World) ChangePrice(sub, item, price string) error {
 // a new id comes in its place. It returns the new id.
 func (w *World) ReplaceItem(sub, item, price string) (newItem string, err error) {
 	err = w.onItem(sub, item, func(s *Subscription, i int) error {
-		p, err := w.price(price)
+		p, err := w.onSale(price)
 		if err != nil {
 			return err
 		}
@@ -139,7 +139,7 @@ func (w *World) ReplaceItem(sub, item, price string) (newItem string, err error)
 // AddItem adds a price; 0 is a quantity of one. It returns the item's id.
 func (w *World) AddItem(sub, price string, quantity int64) (item string, err error) {
 	err = w.with(sub, func(s *Subscription) error {
-		p, err := w.price(price)
+		p, err := w.onSale(price)
 		if err != nil {
 			return err
 		}

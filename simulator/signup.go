@@ -86,7 +86,7 @@ func (w *World) items(lines []Line) ([]Item, error) {
 	}
 	items := make([]Item, 0, len(lines))
 	for _, l := range lines {
-		p, err := w.price(l.Price)
+		p, err := w.onSale(l.Price)
 		if err != nil {
 			return nil, err
 		}

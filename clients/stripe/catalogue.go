@@ -24,11 +24,14 @@ type Price struct {
 	// Interval is day, week, month or year; IntervalCount how many of them.
 	Interval      string
 	IntervalCount int64
+	// Archived: it, or its product, is no longer on sale. Whoever has it goes on paying it.
+	Archived bool
 }
 
 // priceWire is a price of the catalogue. Its product comes expanded.
 type priceWire struct {
 	head
+	Active     *bool      `json:"active"`
 	LookupKey  string     `json:"lookup_key"`
 	Nickname   string     `json:"nickname"`
 	Product    productRef `json:"product"`
@@ -42,8 +45,9 @@ type priceWire struct {
 
 // productRef is a product, expanded or not.
 type productRef struct {
-	ID   string
-	Name string
+	ID       string
+	Name     string
+	Archived bool // known of an expanded one only
 }
 
 // UnmarshalJSON takes an id or an object.
@@ -54,11 +58,12 @@ func (p *productRef) UnmarshalJSON(b []byte) error {
 		return err
 	}
 	var o struct {
-		ID   string `json:"id"`
-		Name string `json:"name"`
+		ID     string `json:"id"`
+		Name   string `json:"name"`
+		Active *bool  `json:"active"`
 	}
 	err = json.Unmarshal(b, &o)
-	p.ID, p.Name = o.ID, o.Name
+	p.ID, p.Name, p.Archived = o.ID, o.Name, o.Active != nil && !*o.Active
 	return err
 }
 
@@ -83,9 +88,24 @@ func (c *Client) Prices(ctx context.Context) ([]Price, error) {
 	return all, nil
 }
 
+// Price reads one price with the name of its product, on sale or not: Prices leaves out
+// those that are not, and a subscription keeps the price that it has.
+func (c *Client) Price(ctx context.Context, id string) (Price, error) {
+	r := getOne("/v1/prices", "price", id, "expand[0]", "product")
+	if id == "" || id == "." || id == ".." {
+		return Price{}, badID(r, "price", id)
+	}
+	w, _, err := readOne[priceWire](ctx, c, r, prices, id)
+	if err != nil {
+		return Price{}, err
+	}
+	return w.price(), nil
+}
+
 func (w *priceWire) price() Price {
 	p := Price{ID: w.ID, LookupKey: w.LookupKey, Nickname: w.Nickname,
-		Product: w.Product.ID, ProductName: w.Product.Name, Currency: w.Currency}
+		Product: w.Product.ID, ProductName: w.Product.Name, Currency: w.Currency,
+		Archived: w.Product.Archived || w.Active != nil && !*w.Active}
 	if w.UnitAmount != nil {
 		p.UnitAmount, p.HasAmount = *w.UnitAmount, true
 	}

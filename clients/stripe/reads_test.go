@@ -298,8 +298,8 @@ func TestAnErrorIsNeverUnknownPrice(t *testing.T) {
 
 func TestPricesAreListedAsAnOperatorKnowsThem(t *testing.T) {
 	s := inTurn(
-		reply{body: page(true, `{"id":"price_1","object":"price","livemode":false,"lookup_key":"basic","nickname":"Basic monthly","currency":"eur","unit_amount":900,`+
-			`"recurring":{"interval":"month","interval_count":3},"product":{"id":"prod_1","name":"Basic"}}`)},
+		reply{body: page(true, `{"id":"price_1","object":"price","livemode":false,"active":true,"lookup_key":"basic","nickname":"Basic monthly","currency":"eur","unit_amount":900,`+
+			`"recurring":{"interval":"month","interval_count":3},"product":{"id":"prod_1","name":"Basic","active":true}}`)},
 		reply{body: page(false, `{"id":"price_2","object":"price","livemode":false,"lookup_key":null,"nickname":null,"currency":"usd","unit_amount":null,"recurring":null,"product":"prod_2"}`)})
 	got, err := s.client(t).Prices(t.Context())
 	if err != nil {
@@ -315,6 +315,31 @@ func TestPricesAreListedAsAnOperatorKnowsThem(t *testing.T) {
 	}
 	if diff := cmp.Diff("price_1", s.seen[1].URL.Query().Get("starting_after")); diff != "" {
 		t.Errorf("cursor (-want +got):\n%s", diff)
+	}
+}
+
+func TestAPriceIsReadByIDThoughItIsOffSale(t *testing.T) {
+	for fields, archived := range map[string]bool{
+		`"active":true,"product":{"id":"prod_1","name":"Basic","active":true}`:  false,
+		`"active":false,"product":{"id":"prod_1","name":"Basic","active":true}`: true,
+		`"active":true,"product":{"id":"prod_1","name":"Basic","active":false}`: true,
+		`"product":{"id":"prod_1","name":"Basic"}`:                              false,
+	} {
+		s := always(reply{body: `{"id":"price_1","object":"price","livemode":false,"currency":"eur",` + fields + `}`})
+		got, err := s.client(t).Price(t.Context(), "price_1")
+		want := Price{ID: "price_1", Product: "prod_1", ProductName: "Basic", Currency: "eur", Archived: archived}
+		if diff := cmp.Diff(want, got); err != nil || diff != "" {
+			t.Errorf("%s: error %v (-want +got):\n%s", fields, err, diff)
+		}
+		if r := s.seen[0].URL; r.Path != "/v1/prices/price_1" || r.Query().Get("expand[0]") != "product" {
+			t.Errorf("asked for %s", r)
+		}
+	}
+	for _, id := range []string{"", ".", ".."} {
+		s := always(reply{})
+		if _, err := s.client(t).Price(t.Context(), id); err == nil || len(s.seen) > 0 {
+			t.Errorf("%q: error %v, %d requests", id, err, len(s.seen))
+		}
 	}
 }
 

@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/stripe-enhance/stripe-enhance/clients/stripe"
 	"github.com/stripe-enhance/stripe-enhance/internal/report"
 	"github.com/stripe-enhance/stripe-enhance/reconcile"
 )
@@ -88,14 +89,35 @@ func (x *examination) countPayers(ctx context.Context, u *unserved) error {
 			u.ignored[cmp.Or(h.Subscription, h.Customer)] = true
 		}
 	}
-	if err := x.parts.store.Payers(ctx, func(s reconcile.Subscription) error { u.add(s); return nil }); err != nil || u.seen > 0 || !x.billingUp {
-		return err
+	if !x.billingUp {
+		return x.parts.store.Payers(ctx, func(s reconcile.Subscription) error { u.add(s); return nil })
+	}
+	partly, err := x.parts.eachPayer(ctx, x.stripe, u.add)
+	if partly > 0 && err == nil {
+		x.warn("payers", fmt.Sprintf("no run has read this account yet, and only its newest %s were looked at", report.Count(partly, "subscription")),
+			"stripe-enhance plan reads all of them, and changes nothing")
+	}
+	return err
+}
+
+// eachPayer hands over every subscription that may be served: those of the mirror, or,
+// before the first run, of the account itself. partly is not 0 when only so many of the
+// account were looked through.
+func (a *parts) eachPayer(ctx context.Context, billing *stripe.Client, each func(reconcile.Subscription)) (partly int, err error) {
+	stored := false
+	err = a.store.Payers(ctx, func(s reconcile.Subscription) error {
+		stored = true
+		each(s)
+		return nil
+	})
+	if err != nil || stored {
+		return 0, err
 	}
 	read := 0
-	_, err = x.stripe.Sweep(ctx, func(page []reconcile.SubscriptionFacts) error {
+	_, err = billing.Sweep(ctx, func(page []reconcile.SubscriptionFacts) error {
 		for _, f := range page {
 			if f.Status == reconcile.StatusActive || f.Status == reconcile.StatusTrialing || f.Status == reconcile.StatusPastDue {
-				u.add(f.Subscription)
+				each(f.Subscription)
 			}
 		}
 		if read += len(page); read >= firstPayers {
@@ -104,11 +126,9 @@ func (x *examination) countPayers(ctx context.Context, u *unserved) error {
 		return nil
 	})
 	if errors.Is(err, errEnoughPayers) {
-		x.warn("payers", fmt.Sprintf("no run has read this account yet, and only its newest %s were looked at", report.Count(read, "subscription")),
-			"stripe-enhance plan reads all of them, and changes nothing")
-		return nil
+		return read, nil
 	}
-	return err
+	return 0, err
 }
 
 func (x *examination) tellUnserved(u *unserved) {

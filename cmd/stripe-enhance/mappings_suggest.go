@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strconv"
@@ -12,6 +13,7 @@ import (
 
 	"github.com/stripe-enhance/stripe-enhance/clients/stripe"
 	"github.com/stripe-enhance/stripe-enhance/internal/config"
+	"github.com/stripe-enhance/stripe-enhance/internal/fault"
 	"github.com/stripe-enhance/stripe-enhance/internal/report"
 	"github.com/stripe-enhance/stripe-enhance/reconcile"
 )
@@ -22,7 +24,8 @@ func (p *program) mappingsSuggest() *cobra.Command {
 		Short: "Propose pairs of Stripe prices and Enhance plans by their names",
 		Long: "Compares the names of products and prices with those of the plans, and proposes\n" +
 			"the mappings that are not there yet. It sets nothing: copy the lines that are\n" +
-			"right. A price without a proposal matches no plan, or several equally well.",
+			"right. A price without a proposal matches no plan, or several equally well.\n" +
+			"A price that is archived at Stripe is listed while a subscription has it.",
 		Example: "  stripe-enhance mappings suggest\n" +
 			"  stripe-enhance mappings suggest -o csv > mappings.csv   # look through it, then import",
 		RunE: func(c *cobra.Command, _ []string) error {
@@ -42,6 +45,7 @@ type suggestion struct {
 	Amount   string `json:"amount"`
 	Plan     string `json:"enhance_plan_id"` // "" when no plan stands out
 	PlanName string `json:"plan_name"`
+	Archived bool   `json:"archived"` // off sale, or its product is
 }
 
 func (p *program) suggest(ctx context.Context, a *parts) error {
@@ -57,6 +61,11 @@ func (p *program) suggest(ctx context.Context, a *parts) error {
 	if err != nil {
 		return err
 	}
+	kept, err := p.pricesOffSale(ctx, a, prices, mapped)
+	if err != nil {
+		return err
+	}
+	prices = append(prices, kept...)
 	all := suggestions(prices, plans, mapped)
 	if p.format == formatText {
 		return p.tellSuggestions(all)
@@ -70,9 +79,66 @@ func (p *program) suggest(ctx context.Context, a *parts) error {
 	return p.list(t, "", all)
 }
 
+// maxPricesByID is how many prices are read one by one, so that a shop with a price for
+// each customer does not use up the rate of its key.
+const maxPricesByID = 25
+
+// pricesOffSale are the prices that a subscription has and Stripe does not list, because
+// they were archived: who has one waits for a mapping like everybody else. Their names are
+// read by id; of those that cannot be read, or are too many, there is what stands in the
+// subscription.
+func (p *program) pricesOffSale(ctx context.Context, a *parts, listed []stripe.Price, mapped []reconcile.Mapping) ([]stripe.Price, error) {
+	seen := map[string]bool{}
+	for i := range listed {
+		seen[listed[i].ID] = true
+	}
+	for _, m := range mapped {
+		seen[m.BillingID] = true
+	}
+	var all []stripe.Price
+	partly, err := a.eachPayer(ctx, a.stripe, func(s reconcile.Subscription) {
+		for i := range s.Items {
+			it := &s.Items[i]
+			if it.Price != "" && !seen[it.Price] && !seen[it.Product] && !(it.LookupKey != "" && seen[it.LookupKey]) {
+				seen[it.Price] = true
+				all = append(all, stripe.Price{ID: it.Price, LookupKey: it.LookupKey, Product: it.Product, Archived: true})
+			}
+		}
+	})
+	switch {
+	case errors.Is(err, fault.Denied):
+		p.sayf("archived prices that a subscription has are not listed: %v", err)
+	case err != nil:
+		return nil, err
+	case partly > 0:
+		p.sayf("no run has read this account yet: archived prices are those of its newest %s", report.Count(partly, "subscription"))
+	}
+	return all, p.nameByID(ctx, a.stripe, all)
+}
+
+// nameByID reads the names of prices. Those that cannot be read stay as they are.
+func (p *program) nameByID(ctx context.Context, billing *stripe.Client, all []stripe.Price) error {
+	for i := range all {
+		if i == maxPricesByID {
+			p.sayf("%s more that subscriptions have are listed without their names", report.Count(len(all)-i, "archived price"))
+			break
+		}
+		price, err := billing.Price(ctx, all[i].ID)
+		if ctx.Err() != nil {
+			return err
+		}
+		if err != nil {
+			p.sayf("archived prices are listed without their names: %v", err)
+			break // the others would only say the same, slowly
+		}
+		all[i] = price
+	}
+	return nil
+}
+
 func (p *program) tellSuggestions(all []suggestion) error {
 	if len(all) == 0 {
-		p.sayf("every active price is mapped")
+		p.sayf("every active price is mapped, and every price that a subscription has")
 		return nil
 	}
 	t := report.Table{Head: []string{"price", "product", "amount", "plan"}}
@@ -81,7 +147,11 @@ func (p *program) tellSuggestions(all []suggestion) error {
 		if s.Plan == "" {
 			plan = "?"
 		}
-		t.Add(s.Price, s.Product, s.Amount, plan)
+		amount := s.Amount
+		if s.Archived {
+			amount = strings.TrimPrefix(amount+", archived", ", ")
+		}
+		t.Add(s.Price, s.Product, amount, plan)
 	}
 	if err := t.Text(p.out, "", p.style()); err != nil {
 		return err
@@ -110,7 +180,7 @@ func suggestions(prices []stripe.Price, plans []reconcile.Plan, mapped []reconci
 		if known[price.ID] || known[price.Product] || price.LookupKey != "" && known[price.LookupKey] {
 			continue
 		}
-		s := suggestion{Price: price.ID, Product: price.ProductName, Amount: amount(price)}
+		s := suggestion{Price: price.ID, Product: price.ProductName, Amount: amount(price), Archived: price.Archived}
 		if plan, ok := likeliest(price, plans); ok {
 			s.Plan, s.PlanName = strconv.Itoa(plan.ID), plan.Name
 		}
@@ -164,6 +234,9 @@ func wordsOf(text string) []string {
 
 // amount is what a person recognises a price by: "15.00 eur / month".
 func amount(price stripe.Price) string {
+	if price.Currency == "" {
+		return "" // it was not read
+	}
 	interval := price.Interval
 	if price.IntervalCount > 1 {
 		interval = fmt.Sprintf("%d %ss", price.IntervalCount, interval)

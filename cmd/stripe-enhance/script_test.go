@@ -237,6 +237,8 @@ func (o *outside) verb(ts *testscript.TestScript, args []string) {
 		})
 	case args[0] == "well":
 		o.simulated.SetFault(nil)
+	case args[0] == "archive":
+		ts.Check(o.simulated.Archive(args[1]))
 	case args[0] == "plan":
 		o.simulated.AddPlan(0, args[1])
 	case args[0] == "price":

@@ -114,7 +114,7 @@ func TestTheJSONOfEveryCommandHasItsFields(t *testing.T) {
 		{0, "mappings import -", "imported", "billing_plan_id,enhance_plan_id\nprice_pro_monthly,2\n", nil},
 		{0, "mappings list", mappingFields, "", nil},
 		{0, "mappings export", mappingFields, "", nil},
-		{0, "mappings suggest", "amount billing_plan_id enhance_plan_id plan_name product_name", "", nil},
+		{0, "mappings suggest", "amount archived billing_plan_id enhance_plan_id plan_name product_name", "", nil},
 		{0, "mappings delete price_pro_monthly", "deleted", "", nil},
 		{0, "check", "checks ok", "", nil},
 		{3, "plan", runFields, "", nil},
