@@ -32,7 +32,7 @@ func Drifted(was, is Hosting) string {
 		return ""
 	}
 	if !was.ObservedAt.IsZero() && was.ObservedAt.Unix() > 0 { // zero where a look was asked for
-		text += " (" + day(was.ObservedAt) + " UTC)"
+		text += " (" + day(was.ObservedAt) + ")"
 	}
 	return fmt.Sprintf("hosting %d %s", is.ID, text)
 }

@@ -109,13 +109,13 @@ func (h *Hosting) standing() string {
 	if h.State == HostingSuspended {
 		text += " by somebody else"
 		if !h.SuspendedByUs.IsZero() {
-			text = h.State.String() + " by us since " + day(h.SuspendedByUs) + " UTC"
+			text = h.State.String() + " by us since " + day(h.SuspendedByUs)
 		}
 	}
 	if h.ObservedAt.IsZero() || h.ObservedAt.Unix() <= 0 { // never, or a look is asked for
 		return text
 	}
-	return text + " (seen " + day(h.ObservedAt) + " UTC)"
+	return text + " (seen " + day(h.ObservedAt) + ")"
 }
 
 // follows says what was done, is to be done or is withheld, or why nothing is.

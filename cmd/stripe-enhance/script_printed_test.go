@@ -6,6 +6,8 @@ import (
 	"strings"
 
 	"github.com/rogpeppe/go-internal/testscript"
+
+	"github.com/stripe-enhance/stripe-enhance/simulator"
 )
 
 // printed matches a command between backticks, as sentences print it.
@@ -56,8 +58,27 @@ func shellWords(command string) (words []string) {
 	return words
 }
 
-// metadata WHO HOSTING writes a hosting and its org into the metadata of an order.
+// unknown makes Stripe deny a subscription, and noEmail has its customer without one.
+func (o *outside) unknown(sub string) error {
+	return o.simulated.Edit(sub, func(s *simulator.Subscription) { s.Unknown = true })
+}
+
+func (o *outside) noEmail(sub string) error {
+	for _, s := range o.signed {
+		if s.Subscription == sub {
+			return o.simulated.SetEmail(s.Customer, "")
+		}
+	}
+	return simulator.NotFoundError{Kind: "subscription", ID: sub}
+}
+
+// metadata WHO HOSTING writes a hosting and its org into the metadata of an order;
+// "metadata WHO KEY=VALUE" writes that.
 func (o *outside) metadata(ts *testscript.TestScript, args []string) {
+	if key, value, ok := strings.Cut(args[1], "="); ok {
+		ts.Check(o.simulated.SetMetadata(o.signed[args[0]].Subscription, map[string]string{key: value}))
+		return
+	}
 	for _, h := range o.simulated.Hostings() {
 		if strconv.Itoa(h.ID) == args[1] {
 			ts.Check(o.simulated.SetMetadata(o.signed[args[0]].Subscription, map[string]string{"enhance_org_id": h.Org, "enhance_subscription_id": args[1]}))

@@ -73,6 +73,7 @@ func scripts(setup func(*testscript.Env), p testscript.Params) testscript.Params
 		"exits":      exits,
 		"printed":    runPrinted,
 		"metadata":   command((*outside).metadata),
+		"ways":       command((*outside).ways),
 		"ownhosting": command((*outside).ownHosting),
 		"tries":      tries,
 		"sim":        command((*outside).sim),
@@ -211,6 +212,8 @@ func (o *outside) signup(ts *testscript.TestScript, args []string) {
 func (o *outside) verb(ts *testscript.TestScript, args []string) {
 	verbs := map[string]func(string) error{
 		"cancel": o.simulated.Cancel, "unpaid": o.simulated.MarkUnpaid, "pay": o.simulated.Pay, "fail": o.simulated.FailPayment,
+		"nobody":  o.unknown,
+		"noemail": o.noEmail,
 		"odd": func(id string) error {
 			return o.simulated.Edit(id, func(s *simulator.Subscription) { s.Items = append(s.Items, s.Items[0]) })
 		},
@@ -237,6 +240,8 @@ func (o *outside) verb(ts *testscript.TestScript, args []string) {
 		})
 	case args[0] == "well":
 		o.simulated.SetFault(nil)
+	case args[0] == "refuse": // the panel does nothing of what it is asked to
+		o.simulated.SetFault(refusal)
 	case args[0] == "archive":
 		ts.Check(o.simulated.Archive(args[1]))
 	case args[0] == "plan":
@@ -253,12 +258,12 @@ func (o *outside) verb(ts *testscript.TestScript, args []string) {
 }
 
 // staff ORG OWNER PLAN NAME makes an org and a hosting by hand, and sets $byhand to the
-// hosting's id; "staff delete ID" deletes one. OWNER "-" is nobody, and OWNER "of" takes
+// hosting's id; "staff delete ID" and "staff suspend ID" do that to one. OWNER "-" is nobody, and OWNER "of" takes
 // the org of the hosting with the id ORG.
 func (o *outside) staff(ts *testscript.TestScript, args []string) {
-	if args[0] == "delete" {
+	if do := map[string]func(int) error{"delete": o.simulated.StaffDelete, "suspend": o.simulated.StaffSuspend}[args[0]]; do != nil {
 		id, err := strconv.Atoi(args[1])
-		ts.Check(errors.Join(err, o.simulated.StaffDelete(id)))
+		ts.Check(errors.Join(err, do(id)))
 		return
 	}
 	plan, err := strconv.Atoi(args[2])
