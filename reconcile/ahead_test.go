@@ -81,7 +81,7 @@ func TestWhatStripeSaysOfASubscription(t *testing.T) {
 		" is active":                       {Status: reconcile.StatusActive},
 		" is active (it is sent invoices)": {Status: reconcile.StatusActive, SendInvoice: true},
 		" is past_due since 2026-03-01 12:00 UTC (its collection is paused)": {Status: reconcile.StatusPastDue, CollectionPaused: true, Lapse: reconcile.Lapse{Since: noon}},
-		" is incomplete (its first payment is open)":                     {Status: reconcile.StatusIncomplete},
+		" is incomplete (its first payment is open)":                         {Status: reconcile.StatusIncomplete},
 		" is unpaid": {Status: reconcile.StatusUnpaid, StatusSince: noon, Lapse: reconcile.Lapse{Seen: noon}},
 		" is unpaid, though an invoice of it was paid since": {Status: reconcile.StatusUnpaid, StatusSince: noon,
 			Lapse: reconcile.Lapse{Seen: noon.Add(time.Hour)}},

@@ -112,6 +112,26 @@ func TestTheHoldOfWhatMetadataNamesSaysThePairAndTheCommand(t *testing.T) {
 	}
 }
 
+// Only where the metadata names no org does it help to enter one.
+func TestTheHoldSaysWhichOrgTheMetadataNames(t *testing.T) {
+	for named, want := range map[string]string{
+		"":      "`" + reconcile.MetadataCommand("sub_1", "enhance_org_id", "ORG") + "`, or take it out with `" + reconcile.MetadataCommand("sub_1", "enhance_subscription_id", "") + "`",
+		"org-9": "names hosting 8 of org org-9, and the customer's org is org-1: if it is that hosting in that org, `" + reconcile.BindCommand("sub_1", 8, "--other-org") + "`",
+	} {
+		c := world(func(c *reconcile.Customer) {
+			c.Bindings, c.Hostings = nil, nil
+			c.Subscriptions[0].MetadataHosting, c.Subscriptions[0].MetadataOrg = 8, named
+			if named == "" {
+				c.Org, c.OrgNamed = nil, false
+			}
+		})
+		d := reconcile.Decide(&c, catalog(), policy(), noon)
+		if len(d.Holds) != 1 || !strings.Contains(d.Holds[0].Reason, want) || named != "" && strings.Contains(d.Holds[0].Reason, "=ORG") {
+			t.Errorf("%q: %q is not in %+v", named, want, d.Holds)
+		}
+	}
+}
+
 // What was made twice is no order of a person's: the second installation has written
 // its own hosting into the metadata. Both are told, and neither goes.
 func TestOfTwoThatWereMadeNoneIsChosenByMetadata(t *testing.T) {

@@ -233,12 +233,9 @@ func (pl *planner) isGone(i int) string {
 
 // namesOtherOrg is said of metadata that names a hosting and not the customer's org.
 func (pl *planner) namesOtherOrg(s *judged, hosting int64) string {
-	switch {
-	case pl.c.Org == nil:
+	if pl.c.Org == nil { // and the metadata names none: with one it would be looked at
 		return fmt.Sprintf("the metadata of %s names hosting %d and no org: say in which it is with `%s`, or take it out with `%s`",
 			s.ID, hosting, MetadataCommand(s.ID, "enhance_org_id", "ORG"), MetadataCommand(s.ID, "enhance_subscription_id", ""))
-	case s.MetadataOrg == "": // then the customer's own is taken
-		return fmt.Sprintf("the metadata of %s names hosting %d without the customer's org %s", s.ID, hosting, pl.c.Org.ID)
 	}
 	return fmt.Sprintf("the metadata of %s names hosting %d of org %s, and the customer's org is %s: if it is that hosting in that org, `%s`; "+
 		"if the org is wrong, `%s`", s.ID, hosting, s.MetadataOrg, pl.c.Org.ID,
