@@ -354,32 +354,3 @@ func (l *Loop) plan(r Request, err error, now time.Time) {
 func doubling(first, most time.Duration, n int) time.Duration {
 	return min(first<<min(n, 16), most)
 }
-
-// account records what became of the webhooks that this run followed. One whose
-// subscription had a failed action has failed; the others are followed. When the
-// run itself failed they stay as they are, for the run that succeeds.
-func (l *Loop) account(ctx context.Context, r Request, report reconcile.Report, err error, began time.Time) {
-	if err != nil {
-		return
-	}
-	ctx = context.WithoutCancel(ctx)
-	now := l.o.Now()
-	problems := map[string]string{}
-	for _, a := range report.Actions {
-		if a.State == reconcile.ActionFailed && a.Subscription != "" {
-			problems[a.Subscription] = a.Kind.String() + ": " + a.Error
-		}
-	}
-	for subscription, problem := range problems {
-		err = errors.Join(err, l.nudges.WebhookResult(ctx, subscription, began, problem, now))
-	}
-	if len(r.Subscriptions) == 0 {
-		err = errors.Join(err, l.nudges.WebhookResult(ctx, "", began, "", now))
-	}
-	for _, s := range r.Subscriptions {
-		err = errors.Join(err, l.nudges.WebhookResult(ctx, s, began, "", now))
-	}
-	if err != nil {
-		l.o.Log.WithField("run", report.Run.ID).WithError(err).Warn("results of webhooks not recorded")
-	}
-}

@@ -337,11 +337,13 @@ func TestWebhooksAreFollowedOnlyByARunThatSucceeded(t *testing.T) {
 			c.failures = []reconcile.ActionRecord{
 				{Action: reconcile.Action{Kind: reconcile.Suspend, Subscription: "sub_bad"}, State: reconcile.ActionFailed, Error: "409"},
 				{Action: reconcile.Action{Kind: reconcile.Suspend, Subscription: "sub_good"}, State: reconcile.ActionApplied},
+				{Action: reconcile.Action{Kind: reconcile.CreateOrg, Customer: "cus_new"}, State: reconcile.ActionFailed, Error: "507"},
+				{Action: reconcile.Action{Kind: reconcile.CreateSubscription, Customer: "cus_new", Subscription: "sub_new"}, State: reconcile.ActionPlanned},
 			}
 		})
 		pass(61 * time.Second)
 		w.end(t)
-		want := []result{{"sub_bad", "suspend: 409"}, {"", ""}}
+		want := []result{{"sub_bad", "suspend: 409"}, {"sub_new", "create_org: 507"}, {"", ""}}
 		if diff := cmp.Diff(want, w.results); diff != "" {
 			t.Errorf("results (-want +got):\n%s", diff)
 		}
