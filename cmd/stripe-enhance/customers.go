@@ -122,7 +122,7 @@ func (p *program) showCustomers(ctx context.Context, a *parts, l store.Lookup, r
 				return err
 			}
 		}
-		if err := one.Text(p.out, p.style()); err != nil {
+		if err := one.Text(p.out, p.view()); err != nil {
 			return err
 		}
 	}

@@ -12,7 +12,7 @@ func Seen(at, now time.Time) string {
 	if Unseen(at) {
 		return "not looked at yet"
 	}
-	return fmt.Sprintf("seen %s (%s)", *Time(at), Ago(now.Sub(at)))
+	return fmt.Sprintf("seen %s (%s)", Instant(at), Ago(now.Sub(at)))
 }
 
 // Unseen tells that a time of a reading means that there was none that counts.

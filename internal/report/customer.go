@@ -123,8 +123,8 @@ type HistoryRow struct {
 }
 
 // Text writes a customer for people.
-func (c Customer) Text(w io.Writer, s Style) error {
-	p := printer{View: View{Style: s}}
+func (c Customer) Text(w io.Writer, v View) error {
+	p := printer{View: v}
 	p.linef("%s  %s  %s", p.Bold(Plain(Who(c.Email, c.ID))), Plain(c.Name), p.Dim(c.ID))
 	if c.Org != "" {
 		p.linef("Organisation at Enhance: %s (%s)", c.Org, Plain(c.OrgName))
@@ -138,7 +138,7 @@ func (c Customer) Text(w io.Writer, s Style) error {
 	}
 	for _, b := range c.StripeCustomers {
 		if b.FormerEmail != "" && b.EmailChangedAt != nil {
-			p.linef("%s has the e-mail %s since %s, before that %s: who is invited already stays the owner at the panel", b.ID, Plain(b.Email), *b.EmailChangedAt, Plain(b.FormerEmail))
+			p.linef("%s has the e-mail %s since %s, before that %s: who is invited already stays the owner at the panel", b.ID, Plain(b.Email), readable(*b.EmailChangedAt), Plain(b.FormerEmail))
 		}
 	}
 	for _, text := range c.RefreshProblems {
@@ -157,7 +157,7 @@ func (c Customer) Text(w io.Writer, s Style) error {
 		if i == 0 {
 			p.linef("\nWhat comes next")
 		}
-		p.linef("  %s  %s  %s", *a.At, a.Kind, Plain(a.Reason))
+		p.sentence("  ", readable(*a.At)+"  "+a.Kind+"  "+a.Reason, func(s string) string { return s })
 	}
 	p.history(c.History)
 	_, err := io.WriteString(w, p.b.String())
@@ -168,18 +168,18 @@ func until(t *string) string {
 	if t == nil {
 		return ""
 	}
-	return " (until " + *t + ")"
+	return " (until " + readable(*t) + ")"
 }
 
 func (p *printer) waits(c Customer) {
 	if c.ParkedAt != nil {
-		p.linef("%s since %s: %s", p.Bad("Parked"), *c.ParkedAt, Plain(c.LastError))
+		p.linef("%s since %s: %s", p.Bad("Parked"), readable(*c.ParkedAt), Plain(c.LastError))
 	}
 	if c.RetryAfter != nil && c.ParkedAt == nil && c.LastError != "" {
-		p.linef("%s after %s of its own, tried again after %s: %s", p.Warn("Backing off"), Count(c.Failures, "failure"), *c.RetryAfter, Plain(c.LastError))
+		p.linef("%s after %s of its own, tried again after %s: %s", p.Warn("Backing off"), Count(c.Failures, "failure"), readable(*c.RetryAfter), Plain(c.LastError))
 	}
 	if c.DueAt != nil {
-		p.linef("%s", p.Dim("Looked at again "+*c.DueAt))
+		p.linef("%s", p.Dim("Looked at again "+readable(*c.DueAt)))
 	}
 }
 
@@ -188,9 +188,9 @@ func (p *printer) subscriptions(all []Subscription) {
 		line := fmt.Sprintf("\n%s  %s  %s", p.Bold(s.ID), Plain(s.Status), Plain(s.Items))
 		switch {
 		case s.CancelAt != nil && s.EndedAt == nil:
-			line += "  ends " + *s.CancelAt
+			line += "  ends " + readable(*s.CancelAt)
 		case s.CancelAtPeriodEnd && s.CurrentPeriodEnd != nil:
-			line += "  ends " + *s.CurrentPeriodEnd
+			line += "  ends " + readable(*s.CurrentPeriodEnd)
 		}
 		if s.CollectionPaused {
 			line += "  collection paused"
@@ -199,11 +199,11 @@ func (p *printer) subscriptions(all []Subscription) {
 			line += "  sent invoices"
 		}
 		if s.UnpaidSince != nil {
-			line += "  unpaid since " + *s.UnpaidSince
+			line += "  unpaid since " + readable(*s.UnpaidSince)
 		}
 		p.linef("%s", line)
 		if s.Standing != "" {
-			p.linef("  %s", Plain(s.Standing))
+			p.sentence("  ", s.Standing, func(s string) string { return s })
 		}
 		for _, h := range s.Hostings {
 			p.linef("  hosting %d on plan %s: %s  %s  %s", h.ID, h.Plan, h.State, Plain(h.Name), p.Dim(h.Seen))
