@@ -158,7 +158,7 @@ func TestTheLogIsJSONOffATerminalAndQuietOnOne(t *testing.T) {
 func TestProgressIsDrawnOnATerminalOnly(t *testing.T) {
 	for _, terminal := range []bool{true, false} {
 		p, _, stderr := bench()
-		p.terminalErr = terminal
+		p.err, p.terminalErr = &screen{out: stderr}, terminal
 		tell, finish := p.watch()
 		if (tell != nil) != terminal {
 			t.Fatalf("on a terminal %v: something to tell: %v", terminal, tell != nil)

@@ -48,7 +48,8 @@ func TestAmountsAreWrittenInTheUnitsOfTheirCurrency(t *testing.T) {
 	}{
 		{stripe.Price{UnitAmount: 1505, HasAmount: true, Currency: "eur", Interval: "month", IntervalCount: 1}, "15.05 eur / month"},
 		{stripe.Price{UnitAmount: 500, HasAmount: true, Currency: "jpy", Interval: "month", IntervalCount: 3}, "500 jpy / 3 months"},
-		{stripe.Price{Interval: "year"}, "tiered / year"},
+		{stripe.Price{Currency: "eur", Interval: "year"}, "tiered / year"},
+		{stripe.Price{ID: "price_1"}, ""}, // of which only the id is known
 	} {
 		if diff := cmp.Diff(c.want, amount(c.price)); diff != "" {
 			t.Errorf("(-want +got):\n%s", diff)
