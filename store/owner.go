@@ -47,10 +47,10 @@ func refuseAsRoot(path string) error {
 	return nil
 }
 
-// refuseUnwritable says what this user may not write, whose it is, and the command that
-// mends it. Each file counts: a service works for hours before it needs the last one.
+// refuseUnwritable says what this user may not write, whose it is, and the commands that
+// mend it. Each file counts: a service works for hours before it needs the last one.
 func refuseUnwritable(path string) error {
-	var wrong, names []string
+	var wrong, ours, others []string
 	for _, one := range append([]string{filepath.Dir(path)}, besideDatabase(path)...) {
 		err := writable(one)
 		switch {
@@ -59,21 +59,29 @@ func refuseUnwritable(path string) error {
 		case errors.Is(err, syscall.EROFS):
 			return permanent("the disk of %s is mounted read-only: mount it for writing (mount -o remount,rw …), or choose another place in DATABASE_URL", one)
 		}
-		whose := ""
+		whose, of := "", &others
 		if info, err := os.Stat(one); err == nil {
 			if uid, ok := ownerOf(info); ok {
 				whose = fmt.Sprintf(" belongs to %s (mode %04o)", userOf(uid), info.Mode().Perm())
+				if uid == os.Geteuid() {
+					of = &ours
+				}
 			}
 		}
-		names = append(names, one)
+		*of = append(*of, one)
 		wrong = append(wrong, one+whose)
 	}
 	if len(wrong) == 0 {
 		return nil
 	}
-	me := userOf(os.Geteuid())
-	return permanent("%s, and this process runs as %s, which may not write there: sudo chown %s %s",
-		strings.Join(wrong, ", "), me, strings.Trim(me, "'#"), strings.Join(names, " "))
+	me, ways := userOf(os.Geteuid()), []string{}
+	if len(others) > 0 {
+		ways = append(ways, "sudo chown "+strings.Trim(me, "'#")+" "+strings.Join(others, " "))
+	}
+	if len(ours) > 0 {
+		ways = append(ways, "chmod u+rwX "+strings.Join(ours, " "))
+	}
+	return permanent("%s, and this process runs as %s, which may not write there: %s", strings.Join(wrong, ", "), me, strings.Join(ways, "; "))
 }
 
 // userOf is the name of a user as sudo -u takes it in a shell.
