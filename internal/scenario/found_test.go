@@ -158,7 +158,7 @@ var found = []struct {
 
 // foundSeeds broke a promise once, where what matters is to the second, or too long to
 // write down.
-var foundSeeds = []uint64{5067, 5537, 5805}
+var foundSeeds = []uint64{969, 2815, 3449, 5067, 5537, 5805}
 
 func TestSeedsThatBrokeAPromiseOnceDoNotBreakItAgain(t *testing.T) {
 	for _, seed := range foundSeeds {

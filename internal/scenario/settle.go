@@ -189,7 +189,7 @@ func (y *play) excused(party string) string {
 		}
 	}
 	if id := y.mistakable(party); id != 0 {
-		return fmt.Sprintf("hosting %d of the same name or address, whose marker was taken off", id)
+		return fmt.Sprintf("hosting %d, of which a lost database knew whose it is", id)
 	}
 	for id, o := range y.origin {
 		if b := y.bill(o.subscription); b != nil && b.party == party && (!o.gone.IsZero() || !exists[id]) {
@@ -200,23 +200,26 @@ func (y *play) excused(party string) string {
 }
 
 // mistakable is a hosting for which an order waits as the policy wants it, and of which the
-// program says so; 0: there is none. The hosting was ours, a lost database knew it, and
-// nothing says whose it is since staff took its marker off: whoever has the address of the
-// owner of its org, or the name of that, may be its customer, and a person decides.
+// program says so; 0: there is none. A lost database knew whose it is, and nothing says so
+// now: it was ours, and staff took its marker off; or staff made it in the customer's own
+// org, and a person had said that the order is another one. Whoever has that org, the
+// address of its owner or its name may be the hosting's customer, and a person decides.
 func (y *play) mistakable(party string) int {
 	orgs, names := y.world.Orgs(), map[string]string{}
 	for _, c := range y.world.Customers() {
 		names[c.ID] = c.Name
 	}
 	for _, h := range y.world.Hostings() {
-		if o := y.origin[h.ID]; o.staff || o.bound || bears(h.FriendlyName) || !o.made.Before(y.lost) {
+		o := y.origin[h.ID]
+		if o.bound || !o.staff && bears(h.FriendlyName) || !o.made.Before(y.lost) {
 			continue
 		}
 		waits := slices.ContainsFunc(y.last.Holds, func(w reconcile.Hold) bool {
 			return w.Kind == reconcile.HoldAdopt && w.Customer == party && w.Hosting == int64(h.ID)
 		})
-		alike := slices.ContainsFunc(orgs, func(o simulator.Org) bool { return o.ID == h.Org && strings.EqualFold(o.Name, names[party]) }) ||
-			slices.ContainsFunc(y.owners(h.Org), func(e string) bool { return slices.Contains(y.addresses(party), e) })
+		alike := y.livesIn(party, h.Org, h.ID) ||
+			!o.staff && slices.ContainsFunc(orgs, func(o simulator.Org) bool { return o.ID == h.Org && strings.EqualFold(o.Name, names[party]) }) ||
+			!o.staff && slices.ContainsFunc(y.owners(h.Org), func(e string) bool { return slices.Contains(y.addresses(party), e) })
 		if waits && alike {
 			return h.ID
 		}
