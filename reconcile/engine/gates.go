@@ -124,7 +124,8 @@ func (r *run) anchorGate(ctx context.Context) (string, error) {
 			if err := r.Mirror.MarkGone(ctx, r.tok, id, r.now); err != nil {
 				return "", err
 			}
-			return fmt.Sprintf("%s, which has hosting here, is not at Stripe any more, where none ever vanishes", id), nil
+			return fmt.Sprintf("%s, which has hosting here, is not at Stripe any more, where none ever vanishes: `stripe-enhance check` says which account the key is of, and `%s` whether that one has it",
+				id, reconcile.LookCommand(id)), nil
 		case err != nil:
 			return fmt.Sprintf("%s, which has hosting here, could not be read again: %v", id, err), nil
 		}
