@@ -113,9 +113,9 @@ type Subscription struct {
 	// SiteReadAt is when the panel was last asked where Domain is; zero: never. Kept
 	// by the store.
 	SiteReadAt time.Time
-	// SaidNew tells that a person said of this order that it is new: what is made for
+	// IsNewOrder tells that a person said of this order that it is new: what is made for
 	// it is no second one, whatever looks like it. Kept by the store.
-	SaidNew bool
+	IsNewOrder bool
 	// MetadataOrg and MetadataHosting are the metadata enhance_org_id and
 	// enhance_subscription_id. They bind, because only the operator writes them.
 	MetadataOrg     string // a UUID in lower case; "": absent or unreadable
@@ -197,3 +197,10 @@ type Event struct {
 	// Vague: delivered in a shape that does not say what it is about.
 	Vague bool
 }
+
+// OutOfRange tells a quantity that cannot be a number of hostings.
+func (it *Item) OutOfRange() bool { return it.Quantity < 0 || it.Quantity > MaxUnits }
+
+// maxUnits is the most hostings one item may ask for. More is almost always a
+// metered quantity (gigabytes, seats) mapped by mistake.
+const MaxUnits = 100

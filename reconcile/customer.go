@@ -1,7 +1,6 @@
 package reconcile
 
 import (
-	"fmt"
 	"strings"
 	"time"
 	"unicode"
@@ -55,10 +54,10 @@ type Customer struct {
 	Kin []Kin
 	// Pending are writes of ours whose outcome nobody knows, from the journal.
 	Pending []Pending
-	// Partings are what people said does not serve a subscription, and Words how often
+	// Unbindings are what people said does not serve a subscription, and Instructions how often
 	// they said anything about what serves the customer.
-	Partings []Parting
-	Words    int64
+	Unbindings   []Unbinding
+	Instructions int64
 	// Manual are the holds that people set.
 	Manual []ManualHold
 	// Parked is when the customer was set aside after repeated failures; zero: not.
@@ -101,7 +100,7 @@ type KinHosting struct {
 // Pending is a write that was sent and never heard of again.
 type Pending struct {
 	ActionID     string
-	Kind         Kind
+	Kind         ActionKind
 	Subscription string
 	Item         string // that a created hosting was for; "" for anything else
 	Slot         int
@@ -112,38 +111,6 @@ type Pending struct {
 	SettleUntil  time.Time // until then an answer may still take effect
 	Looks        int       // complete looks after SettleUntil that found nothing
 	LookedAt     time.Time
-}
-
-// ManualHold is "hands off", said by a person.
-type ManualHold struct {
-	ID           string
-	Customer     string // cus_… of any buyer of the party, or ""
-	Subscription string // sub_…, or ""
-	Kind         ManualKind
-	Until        time.Time // zero: until removed
-	Reason       string
-	Author       string
-	Created      time.Time
-}
-
-// Problem says why h cannot be set at an instant, as a sentence; "" when it can.
-func (h ManualHold) Problem(now time.Time) string {
-	// What a hold names need not be known yet: a slip of the pen shows by its form.
-	switch {
-	case (h.Customer == "") == (h.Subscription == ""):
-		return "a hold is for a customer or for a subscription: exactly one of the two is needed"
-	case h.Customer != "" && !ValidCustomerID(h.Customer):
-		return fmt.Sprintf("%q is no id of a customer: those begin with cus_, or are what was chosen for an old account", h.Customer)
-	case strings.Contains(h.Customer, "@"): // an old account may have such ids, and far more often it is a slip
-		return fmt.Sprintf("%q is an e-mail, and a hold needs the id of the customer (cus_…); for a customer whose id it is, hold the subscriptions", h.Customer)
-	case h.Subscription != "" && !ValidID("sub_", h.Subscription):
-		return fmt.Sprintf("%q is no id of a subscription: those begin with sub_", h.Subscription)
-	case h.Kind == 0:
-		return "the kind of a hold is no-suspend, keep-suspended or ignore"
-	case !h.Until.IsZero() && !h.Until.After(now):
-		return "a hold cannot end at " + h.Until.UTC().Format(time.RFC3339) + ", which is past"
-	}
-	return ""
 }
 
 // ValidID reports whether an id has the form of those of Stripe's that begin with
@@ -159,43 +126,11 @@ func ValidID(prefix, id string) bool {
 // ValidCustomerID reports whether an id may be that of a Stripe customer. Those that
 // Stripe chooses begin with cus_; old accounts have customers whose ids were chosen by
 // whoever made them, such as "legacy-42" or an e-mail. What could be taken for a
-// subscription or for a path, or cannot be seen, is none: at most 255 bytes, printable,
+// Subscription or for a path, or cannot be seen, is none: at most 255 bytes, printable,
 // no space at either end and no slash.
 func ValidCustomerID(id string) bool {
 	return id != "" && len(id) <= 255 && utf8.ValidString(id) && !strings.HasPrefix(id, "sub_") &&
 		strings.TrimSpace(id) == id && !strings.ContainsFunc(id, func(r rune) bool { return !unicode.IsPrint(r) || r == '/' || r == '\\' })
-}
-
-// ManualKind is what a manual hold forbids.
-type ManualKind uint8
-
-const (
-	// NoSuspend: nothing is taken away.
-	NoSuspend ManualKind = iota + 1
-	// KeepSuspended: a suspension of ours is not lifted.
-	KeepSuspended
-	// Ignore: nothing is done at all.
-	Ignore
-)
-
-var manualKindNames = [...]string{NoSuspend: "no-suspend", KeepSuspended: "keep-suspended", Ignore: "ignore"}
-
-// String is the word used in the CLI, the API and the database.
-func (k ManualKind) String() string {
-	if int(k) < len(manualKindNames) && manualKindNames[k] != "" {
-		return manualKindNames[k]
-	}
-	return "unknown"
-}
-
-// ParseManualKind is the inverse of String; 0 for anything else.
-func ParseManualKind(word string) ManualKind {
-	for k, name := range manualKindNames {
-		if name == word && name != "" {
-			return ManualKind(k)
-		}
-	}
-	return 0
 }
 
 // EmailKey is the form in which two e-mails are the same customer: trimmed and

@@ -10,7 +10,7 @@
 // These rules and those of the next section are the policy, in the order in which
 // Decide applies them. Those of this section are the table in the README, which a
 // test holds against them. Of rules 2 to 8 the first that fits judges a
-// subscription; 11 to 14 turn what is active into single hostings.
+// Subscription; 11 to 14 turn what is active into single hostings.
 //
 //  1. a person said "ignore": nothing is done for this customer
 //  2. Stripe does not know the subscription: nothing new; what exists stays, and you are told
@@ -132,12 +132,12 @@
 //     hostings that were made for it, whoever has taken them over. So does
 //     MODE=provision what takes away. When every hosting of a new org is withheld,
 //     so is the org.
-//  31. Actions are put in the order of their [Kind]: what gives service comes before
+//  31. Actions are put in the order of their [ActionKind]: what gives service comes before
 //     what takes it away.
 //
 // The calls in Decide are these rules: ignored 1, judge 2-14, assign 15-17,
-// resolveOrg 18, onHostings 19-25, onOrg 26, create 27, metadata 28, outcome 29,
-// filter 30, finish 31.
+// resolveOrg 18, planHostings 19-25, planOrg 26, create 27, metadata 28, outcome 29,
+// applyManualHolds 30, finish 31.
 //
 // What concerns more than one customer is not in Decide. [Brakes.Holds] judges the
 // fleet: over the limit of a run or of 24 hours, all of a kind that is new is held, and
@@ -151,7 +151,7 @@
 // [WithholdCreates] what creates, when somebody else does so too. With
 // MODE=observe everything is decided and the engine applies nothing.
 //
-// # Words
+// # Instructions
 //
 //   - customer: a paying party: one Stripe customer (its buyer), with one org, which it
 //     may share with others. Old databases have parties of several buyers.

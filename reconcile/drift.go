@@ -1,38 +1,8 @@
 package reconcile
 
-import "fmt"
-
 // Drift is a hosting that somebody else has changed at the panel.
 type Drift struct {
 	Hosting int64
 	Org     string
 	Text    string // what it was and is, as a sentence
-}
-
-// Drifted says what has changed of a hosting since it was last read; "" when nothing has
-// that matters, or it was never read before.
-func Drifted(was, is Hosting) string {
-	if was.State == 0 {
-		return ""
-	}
-	text := ""
-	switch {
-	case was.State != is.State:
-		text = fmt.Sprintf("is %s now and was %s", is.standing(), was.State)
-	case was.SuspendedBy != is.SuspendedBy && is.State != HostingMissing:
-		text = "is suspended by " + is.SuspendedBy + " now and was by " + was.SuspendedBy
-	}
-	if was.Plan != is.Plan && is.State != HostingMissing {
-		if text != "" {
-			text += ", and "
-		}
-		text += fmt.Sprintf("is on plan %d now and was on plan %d", is.Plan, was.Plan)
-	}
-	if text == "" {
-		return ""
-	}
-	if !was.ObservedAt.IsZero() && was.ObservedAt.Unix() > 0 { // zero where a look was asked for
-		text += " (" + day(was.ObservedAt) + ")"
-	}
-	return fmt.Sprintf("hosting %d %s", is.ID, text)
 }

@@ -111,13 +111,13 @@ const (
 	BoundByMarker
 	BoundByMetadata
 	BoundByAdopt
-	// BoundByReturn: a new subscription took over the hosting of an ended one.
-	BoundByReturn
+	// BoundByResubscription: a new subscription took over the hosting of an ended one.
+	BoundByResubscription
 )
 
 var bindKindNames = [...]string{
 	BoundByCreate: "create", BoundByMarker: "marker", BoundByMetadata: "metadata",
-	BoundByAdopt: "adopt", BoundByReturn: "return",
+	BoundByAdopt: "adopt", BoundByResubscription: "return",
 }
 
 // String is the word stored in the database.

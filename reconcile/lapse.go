@@ -4,7 +4,7 @@ import "time"
 
 // Lapse is the present spell in which a subscription is not paid: what its grace
 // period counts from. The zero value: none is known. The store keeps it with the
-// subscription, and moves it with [Lapse.Seeing] whenever Stripe has been read.
+// Subscription, and moves it with [Lapse.Seeing] whenever Stripe has been read.
 //
 // Stripe says past_due of the latest invoice alone: older ones may stay open while
 // the subscription is active, newer ones open while it is past_due, and any of them
@@ -42,7 +42,7 @@ func (l Lapse) Seeing(f *SubscriptionFacts, now time.Time) Lapse {
 	default:
 		return l
 	}
-	if f.PaidAt.After(l.begun()) {
+	if f.PaidAt.After(l.Begun()) {
 		l.Seen, l.Since = time.Time{}, time.Time{}
 	}
 	if l.Seen.IsZero() {
@@ -66,15 +66,15 @@ func (l Lapse) beganWith(f *SubscriptionFacts, now time.Time) bool {
 }
 
 // begun is when the spell began, at the latest; zero: there is none.
-func (l Lapse) begun() time.Time {
+func (l Lapse) Begun() time.Time {
 	if l.Since.IsZero() {
 		return l.Seen
 	}
 	return l.Since
 }
 
-// lapseUnknown tells that a subscription is past_due and that its invoices have not
+// LapseUnknown tells that a subscription is past_due and that its invoices have not
 // been read, or may not be: its grace period may be over already.
-func (s *Subscription) lapseUnknown() bool {
+func (s *Subscription) LapseUnknown() bool {
 	return s.Status == StatusPastDue && s.Lapse.Since.IsZero() && !s.ByID
 }

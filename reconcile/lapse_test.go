@@ -206,3 +206,12 @@ func TestLookingSeldomIsNeverHarsher(t *testing.T) {
 		}
 	})
 }
+
+func pick[T any](t *rapid.T, label string, from ...T) T {
+	return rapid.SampledFrom(from).Draw(t, label)
+}
+
+// rarely is true once in n, and for the simplest world never.
+func rarely(t *rapid.T, label string, n int) bool {
+	return rapid.IntRange(0, n-1).Draw(t, label) == n-1
+}

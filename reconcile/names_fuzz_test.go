@@ -44,16 +44,16 @@ func FuzzPlanID(f *testing.F) {
 	f.Add("a\n\nb\na", uint64(3))
 	f.Fuzz(func(t *testing.T, content string, seed uint64) {
 		ids := strings.Split(content, "\n")
-		id := reconcile.PlanID(ids)
+		id := reconcile.HeldPlanID(ids)
 		shuffled := append(slices.Clone(ids), ids[0])
 		rand.New(rand.NewPCG(seed, 0)).Shuffle(len(shuffled), func(i, j int) { shuffled[i], shuffled[j] = shuffled[j], shuffled[i] })
-		if again := reconcile.PlanID(shuffled); again != id || len(id) != 16 {
+		if again := reconcile.HeldPlanID(shuffled); again != id || len(id) != 16 {
 			t.Fatalf("%q and %q", id, again)
 		}
-		if other := reconcile.PlanID(append(slices.Clone(ids), content+"\x00one more")); other == id {
+		if other := reconcile.HeldPlanID(append(slices.Clone(ids), content+"\x00one more")); other == id {
 			t.Fatalf("one more action, and the same id %q", id)
 		}
-		if less := reconcile.PlanID(ids[1:]); less == id && !slices.Contains(ids[1:], ids[0]) {
+		if less := reconcile.HeldPlanID(ids[1:]); less == id && !slices.Contains(ids[1:], ids[0]) {
 			t.Fatalf("one action less, and the same id %q", id)
 		}
 	})

@@ -1,9 +1,6 @@
 package reconcile
 
-import (
-	"fmt"
-	"time"
-)
+import "time"
 
 // Mode is how much the program may do. The zero value is invalid, so that a
 // forgotten mode never enforces.
@@ -99,107 +96,9 @@ type Policy struct {
 	FreshFor time.Duration
 }
 
-func (p Policy) freshFor() time.Duration {
+func (p Policy) Freshness() time.Duration {
 	if p.FreshFor <= 0 {
 		return 10 * time.Minute
 	}
 	return p.FreshFor
-}
-
-// maxUnits is the most hostings one item may ask for. More is almost always a
-// metered quantity (gigabytes, seats) mapped by mistake.
-const maxUnits = 100
-
-// Limit is the most changes of one kind in one run: the larger of Count and
-// Percent of the bound hostings.
-type Limit struct {
-	Count   int
-	Percent float64
-}
-
-// Allow is the limit for a fleet of bound hostings.
-func (l Limit) Allow(bound int) int {
-	return max(l.Count, int(float64(bound)*l.Percent/100))
-}
-
-// Brakes are the limits per kind of change. Resumes have none: they are the way
-// back, and a paying customer never waits for an approval to be switched on again.
-type Brakes struct {
-	Suspend    Limit
-	ChangePlan Limit
-	Create     Limit
-	Terminate  Limit
-}
-
-// DefaultBrakes are the limits of the contract.
-func DefaultBrakes() Brakes {
-	return Brakes{
-		Suspend:    Limit{Count: 5, Percent: 2},
-		ChangePlan: Limit{Count: 5, Percent: 5},
-		Create:     Limit{Count: 25, Percent: 10},
-		Terminate:  Limit{Count: 1, Percent: 1},
-	}
-}
-
-// dayFactor is how many times the limit of a run may be used up in 24 hours.
-const dayFactor = 2.5
-
-// BrakeWindow is the longer of the two windows.
-const BrakeWindow = 24 * time.Hour
-
-// BrakeKind names the brake that an action falls under by the kind it is counted
-// as; 0 for actions that no brake ever holds. The whole chain of a new hosting
-// (org, name, invitation, website) is held with the creation it belongs to.
-func BrakeKind(k Kind) Kind {
-	switch k {
-	case CreateOrg, RenameOrg, InviteOwner, CreateSubscription, CreateWebsite:
-		return CreateSubscription
-	case ChangePlan, Suspend, Terminate:
-		return k
-	case Link, Resume, WriteMetadata:
-		return 0
-	}
-	return 0
-}
-
-// Limit returns the limit of a brake kind as BrakeKind names it.
-func (b Brakes) Limit(k Kind) Limit {
-	switch BrakeKind(k) {
-	case CreateSubscription:
-		return b.Create
-	case ChangePlan:
-		return b.ChangePlan
-	case Suspend:
-		return b.Suspend
-	case Terminate:
-		return b.Terminate
-	}
-	return Limit{}
-}
-
-// Load is what the brake looks at, for one kind.
-type Load struct {
-	Kind      Kind // as BrakeKind names it
-	Planned   int  // in this run, without what an approval released
-	Performed int  // in the last 24 hours, without what approvals released
-	Bound     int  // hostings bound: the base of the percentages
-}
-
-// Holds reports whether all of the kind is to be held, and the sentence that
-// says why. It holds all or nothing: stopping after the first N would only pick
-// N victims by sort order.
-func (b Brakes) Holds(l Load) (reason string, held bool) {
-	limit := b.Limit(l.Kind).Allow(l.Bound)
-	day := int(float64(limit) * dayFactor)
-	switch {
-	case l.Planned == 0:
-		return "", false
-	case l.Planned > limit:
-		return fmt.Sprintf("%d × %s in one run, more than the limit of %d (%d bound)",
-			l.Planned, BrakeKind(l.Kind), limit, l.Bound), true
-	case l.Planned+l.Performed > day:
-		return fmt.Sprintf("%d × %s planned and %d done in the last 24 hours, more than the limit of %d (%d bound)",
-			l.Planned, BrakeKind(l.Kind), l.Performed, day, l.Bound), true
-	}
-	return "", false
 }

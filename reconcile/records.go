@@ -9,22 +9,6 @@ import (
 // store refuses a write whose token is no longer the lease's (fault.Fenced).
 type Token int64
 
-// Mapping says which plan a price buys.
-type Mapping struct {
-	// BillingID is a price id, a price's lookup key or a product id.
-	BillingID string
-	// Plan is Enhance's integer id in decimal, or the exact plan name.
-	Plan string
-}
-
-// Plan is an Enhance plan (package) as last read.
-type Plan struct {
-	ID   int
-	Name string
-	// Limits maps a resource to its total; a resource that is absent is unlimited.
-	Limits map[string]int64
-}
-
 // ActionState is where an action stands in the journal. The database holds the
 // same words in a CHECK.
 type ActionState uint8
@@ -113,8 +97,8 @@ type Planned struct {
 	Holds     []Hold
 	// Later are the ids of actions that are wanted too, but not again in this run.
 	Later []string
-	// Ahead is what comes for the customer if nothing changes; it is not stored.
-	Ahead []Ahead
+	// Forecast is what comes for the customer if nothing changes; it is not stored.
+	Forecast []ForecastEntry
 	// Due is when to look at this customer again; zero: only when something changes.
 	Due time.Time
 }
@@ -138,13 +122,13 @@ func (p *Planned) Defers(a Action) bool {
 	return first
 }
 
-// Everything stands in a nudge for all subscriptions: a full run is wanted.
-const Everything = "*"
+// NudgeAll stands in a nudge for all subscriptions: a full run is wanted.
+const NudgeAll = "*"
 
-// Wish is what a nudge asks for on behalf of a run that another process is to do.
-func Wish(full bool, subscriptions []string) []string {
+// NudgeTargets is what a nudge asks for on behalf of a run that another process is to do.
+func NudgeTargets(full bool, subscriptions []string) []string {
 	if full {
-		return []string{Everything}
+		return []string{NudgeAll}
 	}
 	return subscriptions
 }
@@ -152,14 +136,14 @@ func Wish(full bool, subscriptions []string) []string {
 // Outcome is what became of one action, and everything learned with it. The
 // store writes it in one transaction.
 type Outcome struct {
-	Action   Action
-	Run      string
-	State    ActionState
-	Error    string
-	At       time.Time
-	Settle   time.Time // ActionAmbiguous
-	Looks    int       // ActionAmbiguous
-	LookedAt time.Time
+	Action      Action
+	Run         string
+	State       ActionState
+	Error       string
+	At          time.Time
+	SettleUntil time.Time // ActionAmbiguous
+	Looks       int       // ActionAmbiguous
+	LookedAt    time.Time
 	// Facts to store with it; nil or zero ones are left as they are.
 	Org      *Org      // bind (CreateOrg, Link) or refresh the customer's org
 	OrgNamed bool      // RenameOrg applied
@@ -167,7 +151,7 @@ type Outcome struct {
 	// InvitedEmail is the address that was invited, as EmailKey has it.
 	InvitedEmail string
 	Hosting      *Hosting // as read back; SuspendedByUs and TerminatedByUs included
-	Binding      *Binding // create or move: unique per (Subscription, Slot)
+	Binding      *Binding // planCreates or move: unique per (Subscription, Slot)
 	Unsuspend    bool     // clear SuspendedByUs of Hosting
 	MetadataOK   bool     // WriteMetadata applied to Subscription
 }
@@ -228,55 +212,6 @@ type RunRecord struct {
 	// version that did not keep it.
 	Converged *bool
 }
-
-// HeldPlan is what a brake holds of one kind. It stands from the first change that is
-// held until somebody approves it, or until nothing in it is wanted any more; what else
-// the brake holds of the kind meanwhile joins it.
-type HeldPlan struct {
-	// ID stays the same as long as the plan waits: see [PlanDigest.After].
-	ID   string
-	Kind Kind
-	// Version counts the content: it rises when a change joins, and an approval
-	// is of one version. 0: not all of it is stored yet.
-	Version int
-	Created time.Time
-	// Expires is when its approval ends; zero while it waits, which is without limit.
-	Expires time.Time
-	// Approved is zero until somebody released it; By is who.
-	Approved time.Time
-	By       string
-	// Closed is when nothing in it was wanted any more, and nobody had approved it.
-	Closed  time.Time
-	Reason  string // a sentence: how many of what, over which limit
-	Actions []Action
-	// Joined is, for each of Actions, the version with which it joined; nil: not known.
-	Joined []int
-	// Total is how many actions the plan has, where Actions are only the first of
-	// them; 0 when they are all.
-	Total int
-	// More tells that another part of what is held follows. Nobody sees a plan, or a
-	// version of it, before its last part is stored.
-	More bool
-}
-
-// Waits reports whether the plan can be approved.
-func (p HeldPlan) Waits() bool { return p.Version > 0 && p.Approved.IsZero() && p.Closed.IsZero() }
-
-// ApprovalLife is how long an approval releases what has not been done yet. After it,
-// what is still wanted is held again.
-const ApprovalLife = 24 * time.Hour
-
-// HeldAction is an action that stands in a plan: held by it, or released by its
-// approval and not done yet.
-type HeldAction struct {
-	Action
-	Plan     string
-	Brake    Kind // of the plan
-	Released bool // by an approval that has not ended
-}
-
-// Size is how many actions the plan has.
-func (p HeldPlan) Size() int { return max(p.Total, len(p.Actions)) }
 
 // Counts of what is stored, for health and reports.
 type Counts struct {

@@ -12,7 +12,7 @@ type Report struct {
 	// these are the first MostReported.
 	Actions []ActionRecord
 	// Holds of every customer that has any, those of earlier runs included: a
-	// hold stands until a later plan drops it. Of each kind these are the first
+	// addHold stands until a later plan drops it. Of each kind these are the first
 	// MostReported.
 	Holds []Hold
 	// Omitted counts what there is beyond that.
@@ -35,9 +35,9 @@ type Report struct {
 	// Observed tells that MODE=observe kept everything from being done, and Stored that
 	// neither Stripe nor Enhance was asked: it is a plan from what the database has.
 	Observed, Stored bool
-	// Ahead is what comes on a day for the customers of a dry run, by time: the first
+	// Forecast is what comes on a day for the customers of a dry run, by time: the first
 	// MostReported.
-	Ahead []Ahead
+	Forecast []ForecastEntry
 	// Targets are the subscriptions that somebody asked for, in a targeted run.
 	Targets []Target
 	// Waits is why nothing at all is created before a person has acted, as a sentence;
@@ -52,15 +52,15 @@ const MostReported = 5_000
 
 // Omitted is what a report counts and does not list.
 type Omitted struct {
-	Actions map[ActionClass]int
-	Holds   int // without those of the brake, and without those settled
-	Settled int // holds with which a person has decided the matter
-	Brakes  int // holds of the brake
+	Actions         map[ActionClass]int
+	Holds           int // without those of the brake, and without those settled
+	DecidedByPerson int // holds with which a person has decided the matter
+	Brakes          int // holds of the brake
 }
 
 // ActionClass is what actions are counted by.
 type ActionClass struct {
-	Kind  Kind
+	Kind  ActionKind
 	State ActionState
 }
 
@@ -77,7 +77,7 @@ func (o Omitted) In(states ...ActionState) int {
 
 // Total is everything that is not listed.
 func (o Omitted) Total() int {
-	n := o.Holds + o.Settled + o.Brakes
+	n := o.Holds + o.DecidedByPerson + o.Brakes
 	for _, count := range o.Actions {
 		n += count
 	}
@@ -96,7 +96,7 @@ func (r Report) Converged() bool {
 func (r Report) Withheld() int {
 	n := r.Omitted.Holds + r.Omitted.Brakes
 	for i := range r.Holds {
-		if !r.Holds[i].Settled() {
+		if !r.Holds[i].DecidedByPerson() {
 			n++
 		}
 	}
@@ -131,12 +131,12 @@ type Progress struct {
 	Total int // 0: not known
 }
 
-// LeaseHeld is the error of a run that found another writer at work.
-type LeaseHeld struct {
+// LeaseTaken is the error of a run that found another writer at work.
+type LeaseTaken struct {
 	Owner string
 	Until time.Time
 }
 
-func (e *LeaseHeld) Error() string {
+func (e *LeaseTaken) Error() string {
 	return "another writer is at work: " + e.Owner + " holds the lease until " + e.Until.UTC().Format(time.RFC3339)
 }

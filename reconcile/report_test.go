@@ -10,6 +10,8 @@ import (
 )
 
 // What a report only counts is as little done as what it lists.
+var noon = time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
+
 func TestARunHasConvergedWhenNothingIsLeft(t *testing.T) {
 	record := func(s reconcile.ActionState) reconcile.Report {
 		return reconcile.Report{Actions: []reconcile.ActionRecord{{State: s}}}
@@ -68,10 +70,10 @@ func TestWhatIsNotListedIsCounted(t *testing.T) {
 }
 
 func TestANudgeForEverythingNamesNoSubscription(t *testing.T) {
-	if got := reconcile.Wish(true, []string{"sub_1"}); !slices.Equal(got, []string{reconcile.Everything}) {
+	if got := reconcile.NudgeTargets(true, []string{"sub_1"}); !slices.Equal(got, []string{reconcile.NudgeAll}) {
 		t.Errorf("a full run asks for %q", got)
 	}
-	if got := reconcile.Wish(false, []string{"sub_1"}); !slices.Equal(got, []string{"sub_1"}) {
+	if got := reconcile.NudgeTargets(false, []string{"sub_1"}); !slices.Equal(got, []string{"sub_1"}) {
 		t.Errorf("a run for one asks for %q", got)
 	}
 }

@@ -1,7 +1,6 @@
 package reconcile
 
 import (
-	"fmt"
 	"net/mail"
 	"strconv"
 	"strings"
@@ -21,7 +20,7 @@ var domains = idna.New(idna.MapForLookup(), idna.BidiRule(), idna.StrictDomainNa
 
 // DomainKey is the one form of a domain: in lower case and in ASCII (xn--…), without
 // scheme, www., port, path and the dot behind. "" when it is empty, or no domain that a
-// website can have.
+// planWebsite can have.
 func DomainKey(text string) string {
 	text = strings.TrimSpace(text)
 	if _, rest, ok := strings.Cut(text, "://"); ok {
@@ -56,7 +55,7 @@ func ParseOrgID(text string) (id, unread string) {
 	id = strings.ToLower(text)
 	if len(id) != 36 || id[8] != '-' || id[13] != '-' || id[18] != '-' || id[23] != '-' ||
 		strings.Trim(strings.ReplaceAll(id, "-", ""), "0123456789abcdef") != "" || strings.Count(id, "-") != 4 {
-		return "", short(text)
+		return "", Truncate(text)
 	}
 	return id, ""
 }
@@ -67,7 +66,7 @@ func ParseHostingID(text string) (id int64, unread string) {
 	text = strings.TrimSpace(text)
 	id, err := strconv.ParseInt(text, 10, 64)
 	if err != nil || id < 1 || !digits(text) {
-		return 0, short(text)
+		return 0, Truncate(text)
 	}
 	return id, ""
 }
@@ -103,8 +102,8 @@ func seen(r rune) rune {
 	return r
 }
 
-// short is text from outside for a sentence and a row: the first 100 characters.
-func short(text string) string {
+// underProvisioned is text from outside for a sentence and a row: the first 100 characters.
+func Truncate(text string) string {
 	n := 0
 	for i := range text {
 		if n == 100 {
@@ -113,38 +112,4 @@ func short(text string) string {
 		n++
 	}
 	return text
-}
-
-// unclear tells that the metadata of a subscription means an org or a hosting, and
-// cannot be read.
-func (s *judged) unclear() bool { return s.MetadataOrgText != "" || s.MetadataHostingText != "" }
-
-// holdUnclear says what cannot be read. The subscription keeps what it has; nothing
-// more is found or made for it, because the hosting that was meant may be there.
-func (pl *planner) holdUnclear(s int) {
-	sub := &pl.subs[s]
-	if sub.stance == stanceEnded || !sub.mapped && pl.linksOf(s) == 0 {
-		return
-	}
-	pl.block(s)
-	for _, t := range [...]struct{ key, text, want string }{
-		{"enhance_org_id", sub.MetadataOrgText, "the UUID of an org"},
-		{"enhance_subscription_id", sub.MetadataHostingText, "the number of a hosting"},
-	} {
-		if t.text != "" {
-			pl.hold(Hold{Kind: HoldUnreadable, Subscription: sub.ID, Reason: fmt.Sprintf(
-				"the metadata %s of %s is %q, and %s is wanted: correct it, or take it out with `%s`; nothing is made for this subscription until then", t.key, sub.ID, t.text, t.want, MetadataCommand(sub.ID, t.key, ""))})
-		}
-	}
-}
-
-// withoutDomain asks for the domain of a subscription, or says that it cannot be read.
-func (pl *planner) withoutDomain(s *judged) {
-	switch {
-	case s.Domain != "":
-		pl.hold(Hold{Kind: HoldUnreadable, Subscription: s.ID, Reason: fmt.Sprintf(
-			"%s was ordered with the domain %q, which is none that a website can have: put the right one into its metadata with `%s`, or make the website in the panel and remove it there; the hosting itself is not concerned", s.ID, short(s.Domain), MetadataCommand(s.ID, "domain", "DOMAIN"))})
-	case !s.DomainChecked:
-		pl.need(Need{Kind: NeedDomain, Subscription: s.ID})
-	}
 }

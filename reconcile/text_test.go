@@ -3,7 +3,6 @@ package reconcile_test
 import (
 	"strings"
 	"testing"
-	"time"
 
 	"pgregory.net/rapid"
 
@@ -126,26 +125,5 @@ func TestTheFormOfTextFromOutsideIsFinal(t *testing.T) {
 		if m, ok := reconcile.MarkerOf(name + " [cus_9]"); !ok || m.StripeID != "cus_9" {
 			t.Fatalf("behind %q our own marker is read as %v", name, m)
 		}
-	})
-}
-
-// What a person has written means something, whether we can read it or not.
-func TestWhatCannotBeReadIsLeftAlone(t *testing.T) {
-	check(t, []guarded{
-		{"with a hosting of its own all goes on", func(c *reconcile.Customer, p *reconcile.Policy) {
-			c.Subscriptions[0].MetadataHostingText, p.WriteMetadata = "#9", true
-		}, "hold unreadable"},
-		{"what ended stays while it may be meant", func(c *reconcile.Customer, _ *reconcile.Policy) {
-			c.Subscriptions[0].Status, c.Subscriptions[0].EndedAt = reconcile.StatusCanceled, noon.Add(-time.Hour)
-			another(c, "3", reconcile.StatusActive, "price_basic").MetadataHostingText = "#7"
-		}, "hold adopt, hold unreadable"},
-		{"of an ended subscription nobody asks", func(c *reconcile.Customer, _ *reconcile.Policy) {
-			c.Subscriptions[0].Status, c.Subscriptions[0].EndedAt = reconcile.StatusCanceled, noon.Add(-time.Hour)
-			c.Subscriptions[0].MetadataHostingText, c.Subscriptions[0].MetadataOrgText = "#7", "bar"
-		}, "suspend:sub_1/1:7"},
-		{"nor of one that buys nothing here", func(c *reconcile.Customer, _ *reconcile.Policy) {
-			another(c, "3", reconcile.StatusIncomplete, "price_basic").MetadataHostingText = "#7"
-			c.Subscriptions[1].Items = nil
-		}, ""},
 	})
 }

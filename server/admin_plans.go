@@ -56,8 +56,8 @@ func (s *Server) approve(w http.ResponseWriter, r *http.Request) {
 		by = name + " (" + by + ")"
 	}
 	p, err := s.o.Plans.Approve(r.Context(), id, body.Version, by, s.o.Now())
-	if errors.Is(err, fault.Permanent) && len(id) < reconcile.LeastOfPlanID {
-		refuse(w, http.StatusBadRequest, reconcile.PlanIDTooShort(id))
+	if errors.Is(err, fault.Permanent) && len(id) < reconcile.MinHeldPlanID {
+		refuse(w, http.StatusBadRequest, reconcile.HeldPlanIDTooShort(id))
 		return
 	}
 	if err != nil {

@@ -151,7 +151,7 @@ func gone(r reconcile.Report, subscription string) bool {
 // follow asks the writer, by way of the store, and tells what its next run did.
 func (s *Server) follow(ctx context.Context, w http.ResponseWriter, r *http.Request, request Request) {
 	asked := s.o.Now()
-	if err := s.o.Nudges.Nudge(r.Context(), reconcile.Wish(request.Full, request.Subscriptions), "admin", asked); err != nil {
+	if err := s.o.Nudges.Nudge(r.Context(), reconcile.NudgeTargets(request.Full, request.Subscriptions), "admin", asked); err != nil {
 		s.fail(w, r, "The wish", err)
 		return
 	}

@@ -46,7 +46,7 @@ func (c *company) Run(ctx context.Context, r Request, began func(string)) (recon
 	c.mu.Lock()
 	if !c.leading {
 		c.mu.Unlock()
-		return reconcile.Report{}, &reconcile.LeaseHeld{Owner: "another"}
+		return reconcile.Report{}, &reconcile.LeaseTaken{Owner: "another"}
 	}
 	if c.busy {
 		c.overlaps++

@@ -309,7 +309,7 @@ func (l *Loop) do(ctx context.Context, j job) bool {
 	}
 	report, err := l.runner.Run(ctx, j.Request, func(run string) { l.begin(run, j.asks) })
 	l.begin("", nil)
-	var held *reconcile.LeaseHeld
+	var held *reconcile.LeaseTaken
 	if errors.As(err, &held) {
 		l.led = false
 		finish(j.asks, outcome{err: errFollower})

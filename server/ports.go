@@ -21,7 +21,7 @@ type Request struct {
 // call at a time.
 type Runner interface {
 	// Run does one run. began is called with the id of the run once it is
-	// recorded, before anything is looked at. The error is *reconcile.LeaseHeld
+	// recorded, before anything is looked at. The error is *reconcile.LeaseTaken
 	// when another process is the writer. When ctx ends, the action in hand is
 	// finished and recorded before Run returns.
 	Run(ctx context.Context, r Request, began func(run string)) (reconcile.Report, error)
@@ -69,7 +69,7 @@ type Plans interface {
 	// Approve releases exactly the content of the plan and makes its customers due.
 	// version is the one that the person has seen, 0 the one that there is; fault.Conflict
 	// when the plan is at another one. id may be shortened to its first
-	// reconcile.LeastOfPlanID characters.
+	// reconcile.MinHeldPlanID characters.
 	Approve(ctx context.Context, id string, version int, by string, now time.Time) (reconcile.HeldPlan, error)
 }
 

@@ -80,7 +80,7 @@ func (a *aggregate) loadSubscriptions(ctx context.Context) error {
 		var items sql.RawBytes
 		err := row(&s.ID, &s.StripeCustomer, &status, &s.StatusText, into(&s.StatusSince), into(&s.Created), into(&s.EndedAt),
 			&s.CancelAtPeriodEnd, into(&s.CurrentPeriodEnd), &s.CollectionPaused, into(&s.UnpaidSince), &items,
-			&s.Domain, &s.DomainChecked, &s.MetadataOrg, &s.MetadataHosting, &s.MetadataWritten, into(&s.ReadAt), &s.ByID, &s.Gone, &s.SaidNew,
+			&s.Domain, &s.DomainChecked, &s.MetadataOrg, &s.MetadataHosting, &s.MetadataWritten, into(&s.ReadAt), &s.ByID, &s.Gone, &s.IsNewOrder,
 			into(&s.Lapse.Entitled), into(&s.Lapse.Seen), into(&s.Lapse.Since), &s.MetadataOrgText, &s.MetadataHostingText, into(&s.CancelAt), &s.SendInvoice)
 		if err != nil {
 			return err
@@ -209,7 +209,7 @@ func (a *aggregate) loadPending(ctx context.Context) error {
 		if err := row(&p.ActionID, &kind, &customer, &p.Subscription, &p.Item, &p.Slot, &p.Email, &p.Org, &p.Hosting, into(&p.SentAt), into(&p.SettleUntil), &p.Looks, into(&p.LookedAt)); err != nil {
 			return err
 		}
-		p.Kind = reconcile.ParseKind(kind)
+		p.Kind = reconcile.ParseActionKind(kind)
 		a.byID[customer].Pending = append(a.byID[customer].Pending, p)
 		return nil
 	})

@@ -101,14 +101,14 @@ func BenchmarkAction(b *testing.B) {
 		h := reconcile.Hosting{ID: 42, Org: "org-1", Plan: 2, State: reconcile.HostingActive, ObservedAt: t0}
 		for i := 0; b.Loop(); i++ {
 			run := fmt.Sprint("run-", i)
-			f.must(f.Intend(b.Context(), f.tok, run, a, "", t0))
-			f.must(f.Settle(b.Context(), f.tok, reconcile.Outcome{Action: a, Run: run, State: reconcile.ActionApplied, At: t0, Hosting: &h}))
+			f.must(f.RecordIntent(b.Context(), f.tok, run, a, "", t0))
+			f.must(f.RecordOutcome(b.Context(), f.tok, reconcile.Outcome{Action: a, Run: run, State: reconcile.ActionApplied, At: t0, Hosting: &h}))
 			f.customer("cus_a")
 		}
 	})
 }
 
-func action(id string, kind reconcile.Kind, customer, subscription string) reconcile.Action {
+func action(id string, kind reconcile.ActionKind, customer, subscription string) reconcile.Action {
 	return reconcile.Action{ID: id, Kind: kind, Customer: customer, Subscription: subscription, Slot: 1, Email: "a@example.com",
 		Org: "org-1", Hosting: 42, Plan: 2, PlanName: "Pro", FromPlan: 1, Reason: "it was bought"}
 }

@@ -14,7 +14,7 @@ const plansCursor = "enhance_plans"
 
 // Plans returns the panel's plans by id and when they were read; the zero time
 // when they never were.
-func (s *Store) Plans(ctx context.Context) (plans []reconcile.Plan, readAt time.Time, err error) {
+func (s *Store) Plans(ctx context.Context) (plans []reconcile.EnhancePlan, readAt time.Time, err error) {
 	err = s.snapshot(ctx, "reading plans", func(ctx context.Context, c conn) error {
 		plans, readAt = nil, time.Time{}
 		var when string
@@ -26,7 +26,7 @@ func (s *Store) Plans(ctx context.Context) (plans []reconcile.Plan, readAt time.
 			return err
 		}
 		return c.each(ctx, "SELECT id, name, limits FROM enhance_plans ORDER BY id", nil, func(row scan) error {
-			var p reconcile.Plan
+			var p reconcile.EnhancePlan
 			var limits []byte
 			if err := row(&p.ID, &p.Name, &limits); err != nil {
 				return err
@@ -49,7 +49,7 @@ var insertPlan = bulk{
 
 // SavePlans replaces the stored plans by a complete list. A plan that is gone
 // from the panel is gone here: mappings that name it are then held, not acted on.
-func (s *Store) SavePlans(ctx context.Context, tok reconcile.Token, plans []reconcile.Plan, now time.Time) error {
+func (s *Store) SavePlans(ctx context.Context, tok reconcile.Token, plans []reconcile.EnhancePlan, now time.Time) error {
 	rows := make([][]any, 0, len(plans))
 	ids := make([]int64, 0, len(plans))
 	for _, p := range plans {

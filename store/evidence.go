@@ -7,9 +7,9 @@ import (
 	"time"
 )
 
-// Anchors returns up to n subscriptions that are bound and known to Stripe, those
+// KnownSubscriptions returns up to n subscriptions that are bound and known to Stripe, those
 // bound longest first. Where nothing is bound, any that the mirror has will do.
-func (s *Store) Anchors(ctx context.Context, n int) ([]string, error) {
+func (s *Store) KnownSubscriptions(ctx context.Context, n int) ([]string, error) {
 	const op = "choosing anchors"
 	var ids []string
 	take := func(row scan) error {

@@ -58,7 +58,7 @@ func (s *Store) AskAboutUnbound(ctx context.Context, tok reconcile.Token, now ti
 }
 
 // SaveSites stores where the panel has a domain; none is an answer too.
-func (s *Store) SaveSites(ctx context.Context, tok reconcile.Token, domain string, sites []reconcile.Site, now time.Time) error {
+func (s *Store) SaveSites(ctx context.Context, tok reconcile.Token, domain string, sites []reconcile.WebsiteLocation, now time.Time) error {
 	key := clean(reconcile.DomainKey(domain))
 	if key == "" {
 		return nil

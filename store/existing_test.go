@@ -76,7 +76,7 @@ func TestLookalikesAreFoundByWhatAnOrgHasOfACustomer(t *testing.T) {
 			f.must(f.SaveHosting(t.Context(), f.tok, made(id, org, "By hand"), t0))
 		}
 		f.must(f.SaveHosting(t.Context(), f.tok, made(20, "org-owner", "Pro [sub_z/1]"), t0)) // somebody's
-		f.must(f.SaveSites(t.Context(), f.tok, "ADA.example.com", []reconcile.Site{{Org: "org-site", Hosting: 15}, {Org: "org-b", Hosting: 1}}, t0))
+		f.must(f.SaveSites(t.Context(), f.tok, "ADA.example.com", []reconcile.WebsiteLocation{{Org: "org-site", Hosting: 15}, {Org: "org-b", Hosting: 1}}, t0))
 		c := f.customer("cus_a")
 		want := map[int64][]reconcile.Likeness{11: {reconcile.LikeOwner}, 12: {reconcile.LikeName}, 13: {reconcile.LikeName}, 14: {reconcile.LikeMetadata},
 			15: {reconcile.LikeDomain}, 18: {reconcile.LikeName}, 19: {reconcile.LikeOrg}}
@@ -105,33 +105,33 @@ func TestWhatWasMadeASecondTimeIsFound(t *testing.T) {
 		f.bindOrg("cus_a", "org-a")
 		f.bindHosting("cus_a", "sub_a", 1, "org-a", 1)
 		f.settled(t0, "cus_a")
-		seconds := func(instance string) []reconcile.Second {
-			all, err := f.Seconds(t.Context(), instance, 10)
+		seconds := func(instance string) []reconcile.Duplicate {
+			all, err := f.Duplicates(t.Context(), instance, 10)
 			f.must(err)
 			return all
 		}
 		f.must(f.SaveHostings(t.Context(), f.tok, "org-x", []reconcile.Hosting{made(2, "org-x", "Pro [sub_a/2]"), made(3, "org-x", "Pro [sub_b/1]"), made(4, "org-x", "Pro [sub_z/1]")}, t0))
-		same(t, "other slots, other subscriptions", []reconcile.Second(nil), seconds(""))
+		same(t, "other slots, other subscriptions", []reconcile.Duplicate(nil), seconds(""))
 		f.settled(t0, "cus_a")
 		f.must(f.SaveHosting(t.Context(), f.tok, made(5, "org-x", "Pro [sub_a/1@lab]"), t0))
-		same(t, "with another's word", []reconcile.Second(nil), seconds(""))
+		same(t, "with another's word", []reconcile.Duplicate(nil), seconds(""))
 		f.settled(t0, "cus_a")
 		f.must(f.SaveHosting(t.Context(), f.tok, made(6, "org-x", "Pro [sub_a/1]"), t0))
-		second := reconcile.Second{Marker: reconcile.Marker{StripeID: "sub_a", Slot: 1}, Org: "org-x", Hosting: 6, FirstOrg: "org-a", First: 1}
-		same(t, "a second one", []reconcile.Second{second}, seconds("shop"))
+		second := reconcile.Duplicate{Marker: reconcile.Marker{StripeID: "sub_a", Slot: 1}, Org: "org-x", Hosting: 6, FirstOrg: "org-a", First: 1}
+		same(t, "a second one", []reconcile.Duplicate{second}, seconds("shop"))
 		same(t, "who is looked at", []string{"cus_a", "cus_b"}, f.dueIDs(t0))
 		of := second
 		of.Hosting = 5
-		same(t, "with the own word", []reconcile.Second{of, second}, seconds("lab"))
+		same(t, "with the own word", []reconcile.Duplicate{of, second}, seconds("lab"))
 		f.must(f.SaveHosting(t.Context(), f.tok, made(6, "org-x", "Pro"), t0))
-		same(t, "without its marker", []reconcile.Second(nil), seconds(""))
+		same(t, "without its marker", []reconcile.Duplicate(nil), seconds(""))
 
 		f.must(f.SaveOrgs(t.Context(), f.tok, []reconcile.Org{{ID: "org-y", Name: "A [cus_a]"}, {ID: "org-z", Name: "B [cus_b]"}}, false, t0))
-		org := reconcile.Second{Marker: reconcile.Marker{StripeID: "cus_a"}, Org: "org-y", FirstOrg: "org-a"}
-		same(t, "a second org", []reconcile.Second{org}, seconds(""))
+		org := reconcile.Duplicate{Marker: reconcile.Marker{StripeID: "cus_a"}, Org: "org-y", FirstOrg: "org-a"}
+		same(t, "a second org", []reconcile.Duplicate{org}, seconds(""))
 		f.must(f.SaveOrgs(t.Context(), f.tok, []reconcile.Org{{ID: "org-w", Name: "B [cus_b]"}}, false, t0))
-		twin := reconcile.Second{Marker: reconcile.Marker{StripeID: "cus_b"}, Org: "org-z", FirstOrg: "org-w"}
-		same(t, "two orgs, and none is bound", []reconcile.Second{org, twin}, seconds(""))
+		twin := reconcile.Duplicate{Marker: reconcile.Marker{StripeID: "cus_b"}, Org: "org-z", FirstOrg: "org-w"}
+		same(t, "two orgs, and none is bound", []reconcile.Duplicate{org, twin}, seconds(""))
 	})
 }
 
@@ -143,12 +143,12 @@ func TestWhatOurOwnJournalMadeIsNoStrangers(t *testing.T) {
 		f.bindOrg("cus_a", "org-a")
 		a := action("create_subscription:sub_a/1:2", reconcile.CreateSubscription, "cus_a", "sub_a")
 		a.Slot = 1
-		f.must(f.Intend(t.Context(), f.tok, "run-1", a, "", t0))
-		f.must(f.Settle(t.Context(), f.tok, reconcile.Outcome{Action: a, Run: "run-1", State: reconcile.ActionFailed, At: t0, Looks: 2, Error: "no answer"}))
+		f.must(f.RecordIntent(t.Context(), f.tok, "run-1", a, "", t0))
+		f.must(f.RecordOutcome(t.Context(), f.tok, reconcile.Outcome{Action: a, Run: "run-1", State: reconcile.ActionFailed, At: t0, Looks: 2, Error: "no answer"}))
 		f.bindHosting("cus_a", "sub_a", 1, "org-a", 1)
 		f.must(f.SaveHosting(t.Context(), f.tok, made(9, "org-a", "Pro [sub_a/1]"), t0))
-		all, err := f.Seconds(t.Context(), "", 10)
+		all, err := f.Duplicates(t.Context(), "", 10)
 		f.must(err)
-		same(t, "seconds", []reconcile.Second(nil), all)
+		same(t, "seconds", []reconcile.Duplicate(nil), all)
 	})
 }

@@ -63,8 +63,8 @@ func TestHistoryIsInTheOrderInWhichThingsHappened(t *testing.T) {
 		f.must(f.SavePlanned(t.Context(), f.tok, "run-2", []reconcile.Planned{{Customer: "cus_a", Actions: all}}, t0.Add(time.Minute)))
 		for i, a := range []reconcile.Action{early, late} { // what was planned first is done last
 			at := t0.Add(time.Duration(5+i) * time.Minute)
-			f.must(f.Intend(t.Context(), f.tok, "run-2", a, "", at))
-			f.must(f.Settle(t.Context(), f.tok, reconcile.Outcome{Action: a, Run: "run-2", State: reconcile.ActionApplied, At: at}))
+			f.must(f.RecordIntent(t.Context(), f.tok, "run-2", a, "", at))
+			f.must(f.RecordOutcome(t.Context(), f.tok, reconcile.Outcome{Action: a, Run: "run-2", State: reconcile.ActionApplied, At: at}))
 		}
 		want := []string{late.ID, early.ID, open.ID}
 		ids := func(rows []reconcile.ActionRecord) (ids []string) {

@@ -147,7 +147,7 @@ func scanRecord(row scan) (r reconcile.ActionRecord, position int64, err error) 
 	err = row(&r.ID, &kind, &r.Customer, &r.Subscription, &r.Item, &r.Slot, &r.Email, &r.Org, &r.Hosting, &r.Action.Plan,
 		&r.PlanName, &r.FromPlan, &r.Name, &r.Domain, &how, &r.Reason, &r.Key, &r.Run, &state, &r.Error,
 		into(&r.PlannedAt), into(&r.SentAt), into(&r.FinishedAt), into(&r.Settle), &r.Looks, into(&r.LookedAt), &r.Attempts, &r.PlanID, &position)
-	r.Kind, r.How, r.State = reconcile.ParseKind(kind), reconcile.ParseBindKind(how), reconcile.ParseActionState(state)
+	r.Kind, r.How, r.State = reconcile.ParseActionKind(kind), reconcile.ParseBindKind(how), reconcile.ParseActionState(state)
 	return r, position, err
 }
 

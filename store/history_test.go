@@ -109,12 +109,12 @@ func TestRunActionsStreamInTheOrderPlanned(t *testing.T) {
 func TestPerformedCountsWhatMayHaveTakenEffect(t *testing.T) {
 	conform(t, func(t *testing.T, f *fixture) {
 		f.must(f.SaveFacts(t.Context(), f.tok, fleet(0, 9), false, t0))
-		do := func(n int, kind reconcile.Kind, at time.Time, state reconcile.ActionState, plan string) {
+		do := func(n int, kind reconcile.ActionKind, at time.Time, state reconcile.ActionState, plan string) {
 			id := fmt.Sprintf("cus_%07d", n)
 			a := action(kind.String()+":"+id, kind, id, "")
-			f.must(f.Intend(t.Context(), f.tok, "run-1", a, plan, at))
+			f.must(f.RecordIntent(t.Context(), f.tok, "run-1", a, plan, at))
 			if state != reconcile.ActionSent {
-				f.must(f.Settle(t.Context(), f.tok, reconcile.Outcome{Action: a, Run: "run-1", State: state, At: at, Settle: at}))
+				f.must(f.RecordOutcome(t.Context(), f.tok, reconcile.Outcome{Action: a, Run: "run-1", State: state, At: at, SettleUntil: at}))
 			}
 		}
 		do(0, reconcile.Suspend, t0, reconcile.ActionApplied, "")
@@ -126,7 +126,7 @@ func TestPerformedCountsWhatMayHaveTakenEffect(t *testing.T) {
 		do(6, reconcile.Suspend, t0.Add(-time.Microsecond), reconcile.ActionApplied, "")
 		do(7, reconcile.Suspend, t0.Add(-time.Microsecond), reconcile.ActionAmbiguous, "")
 		do(8, reconcile.ChangePlan, t0, reconcile.ActionApplied, "")
-		n, err := f.Performed(t.Context(), reconcile.Suspend, t0)
+		n, err := f.CountDone(t.Context(), reconcile.Suspend, t0)
 		f.must(err)
 		same(t, "suspensions", 4, n)
 	})
@@ -158,17 +158,17 @@ func TestPlansAreReplacedByACompleteList(t *testing.T) {
 		plans, at, err := f.Plans(t.Context())
 		f.must(err)
 		same(t, "at first", []any{0, time.Time{}}, []any{len(plans), at})
-		one, two := reconcile.Plan{ID: 1, Name: "Basic", Limits: map[string]int64{"websites": 1}}, reconcile.Plan{ID: 2, Name: "Pro"}
-		f.must(f.SavePlans(t.Context(), f.tok, []reconcile.Plan{two, one}, t0))
+		one, two := reconcile.EnhancePlan{ID: 1, Name: "Basic", Limits: map[string]int64{"websites": 1}}, reconcile.EnhancePlan{ID: 2, Name: "Pro"}
+		f.must(f.SavePlans(t.Context(), f.tok, []reconcile.EnhancePlan{two, one}, t0))
 		plans, at, err = f.Plans(t.Context())
 		f.must(err)
-		same(t, "plans", []reconcile.Plan{one, two}, plans)
+		same(t, "plans", []reconcile.EnhancePlan{one, two}, plans)
 		same(t, "read at", t0, at)
 		two.Name = "Professional"
-		f.must(f.SavePlans(t.Context(), f.tok, []reconcile.Plan{two}, t0.Add(time.Hour)))
+		f.must(f.SavePlans(t.Context(), f.tok, []reconcile.EnhancePlan{two}, t0.Add(time.Hour)))
 		plans, _, err = f.Plans(t.Context())
 		f.must(err)
-		same(t, "plans later", []reconcile.Plan{two}, plans)
+		same(t, "plans later", []reconcile.EnhancePlan{two}, plans)
 	})
 }
 
@@ -197,10 +197,10 @@ func TestAnchorsAreBoundSubscriptionsTheOldestFirst(t *testing.T) {
 		}
 		f.save(t0, facts("sub_unbound", "cus_unbound", ""))
 		f.must(f.MarkGone(t.Context(), f.tok, "sub_a", t0))
-		ids, err := f.Anchors(t.Context(), 2)
+		ids, err := f.KnownSubscriptions(t.Context(), 2)
 		f.must(err)
 		same(t, "two", []string{"sub_c", "sub_b"}, ids)
-		ids, err = f.Anchors(t.Context(), 10)
+		ids, err = f.KnownSubscriptions(t.Context(), 10)
 		f.must(err)
 		same(t, "all", []string{"sub_c", "sub_b", "sub_d"}, ids)
 	})

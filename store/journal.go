@@ -8,11 +8,11 @@ import (
 	"github.com/stripe-enhance/stripe-enhance/reconcile"
 )
 
-// Intend makes the intent to do a durable before anything is sent. It fails with
+// RecordIntent makes the intent to do a durable before anything is sent. It fails with
 // fault.Conflict while another write of that customer is in flight or its outcome
 // was never recorded, when the customer is not known any more, and when a person has
 // said since the action was decided what serves the customer (fault.LeftAlone too).
-func (s *Store) Intend(ctx context.Context, tok reconcile.Token, run string, a reconcile.Action, planID string, now time.Time) error {
+func (s *Store) RecordIntent(ctx context.Context, tok reconcile.Token, run string, a reconcile.Action, planID string, now time.Time) error {
 	return s.fenced(ctx, "intending "+a.ID, tok, func(ctx context.Context, tx conn) error {
 		var inFlight string
 		if found, err := tx.one(ctx, "SELECT key FROM actions WHERE customer_id = $1 AND state = 'sent'",
@@ -59,10 +59,10 @@ func insertJournal(ctx context.Context, tx conn, run string, a reconcile.Action,
 	return tx.bulk(ctx, insertAction, [][]any{row})
 }
 
-// Performed counts the actions of a kind that took effect since, or may have:
+// CountDone counts the actions of a kind that took effect since, or may have:
 // applied, adopted, ambiguous, and sent without an outcome. Those that an approval
 // released are left out, because the approval already answered for them.
-func (s *Store) Performed(ctx context.Context, kind reconcile.Kind, since time.Time) (int, error) {
+func (s *Store) CountDone(ctx context.Context, kind reconcile.ActionKind, since time.Time) (int, error) {
 	n := 0
 	err := s.query(ctx, "counting what was done", `SELECT
 		(SELECT count(*) FROM actions WHERE kind = $1 AND finished_at >= $2 AND state IN ('applied', 'adopted') AND held_plan_id = '') +
@@ -72,8 +72,8 @@ func (s *Store) Performed(ctx context.Context, kind reconcile.Kind, since time.T
 	return n, err
 }
 
-// PerformedBy is Performed for each customer of whom there is any.
-func (s *Store) PerformedBy(ctx context.Context, kind reconcile.Kind, since time.Time) (map[string]int, error) {
+// CountDoneByCustomer is CountDone for each customer of whom there is any.
+func (s *Store) CountDoneByCustomer(ctx context.Context, kind reconcile.ActionKind, since time.Time) (map[string]int, error) {
 	by := make(map[string]int)
 	for _, some := range []string{
 		"finished_at >= $2 AND state IN ('applied', 'adopted')",

@@ -105,9 +105,11 @@ func writes(f *fixture) map[string]func(context.Context, reconcile.Token) error 
 			return f.MakeDue(ctx, tok, []string{"cus_a"}, t0)
 		},
 		"MakeDue all": func(ctx context.Context, tok reconcile.Token) error { return f.MakeDue(ctx, tok, nil, t0) },
-		"Intend":      func(ctx context.Context, tok reconcile.Token) error { return f.Intend(ctx, tok, "run-x", a, "", t0) },
+		"Intend": func(ctx context.Context, tok reconcile.Token) error {
+			return f.RecordIntent(ctx, tok, "run-x", a, "", t0)
+		},
 		"Settle": func(ctx context.Context, tok reconcile.Token) error {
-			return f.Settle(ctx, tok, reconcile.Outcome{Action: a, Run: "run-x", State: reconcile.ActionFailed, At: t0})
+			return f.RecordOutcome(ctx, tok, reconcile.Outcome{Action: a, Run: "run-x", State: reconcile.ActionFailed, At: t0})
 		},
 		"Hold": func(ctx context.Context, tok reconcile.Token) error {
 			_, err := f.Hold(ctx, tok, "run-x", held("p", reconcile.Suspend, t0, a))
@@ -123,13 +125,13 @@ func writes(f *fixture) map[string]func(context.Context, reconcile.Token) error 
 			return f.SaveHostings(ctx, tok, "org-z", []reconcile.Hosting{*activeHosting(99, "org-z")}, t0)
 		},
 		"SaveSites": func(ctx context.Context, tok reconcile.Token) error {
-			return f.SaveSites(ctx, tok, "a.example.com", []reconcile.Site{{Org: "org-a", Hosting: 42}}, t0)
+			return f.SaveSites(ctx, tok, "a.example.com", []reconcile.WebsiteLocation{{Org: "org-a", Hosting: 42}}, t0)
 		},
 		"SaveHosting": func(ctx context.Context, tok reconcile.Token) error {
 			return f.SaveHosting(ctx, tok, *activeHosting(99, "org-z"), t0)
 		},
 		"SavePlans": func(ctx context.Context, tok reconcile.Token) error {
-			return f.SavePlans(ctx, tok, []reconcile.Plan{{ID: 9, Name: "Nine"}}, t0)
+			return f.SavePlans(ctx, tok, []reconcile.EnhancePlan{{ID: 9, Name: "Nine"}}, t0)
 		},
 		"DomainChecked": func(ctx context.Context, tok reconcile.Token) error {
 			return f.DomainChecked(ctx, tok, "sub_a", "d.test")

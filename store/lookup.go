@@ -125,7 +125,7 @@ func (s *Store) Actions(ctx context.Context, f ActionFilter) ([]reconcile.Action
 func newestKeys() string {
 	const newest = "SELECT key FROM (SELECT key FROM actions WHERE (CAST($1 AS TEXT) = '' OR state = $1) AND "
 	parts := []string{newest + "state IN ('planned', 'held', 'sent', 'ambiguous') ORDER BY coalesce(sent_at, planned_at) DESC, key DESC LIMIT $2) o"}
-	for _, kind := range reconcile.Kinds() {
+	for _, kind := range reconcile.ActionKinds() {
 		parts = append(parts, newest+"kind = '"+kind.String()+"' AND finished_at IS NOT NULL ORDER BY finished_at DESC LIMIT $2) k"+strconv.Itoa(int(kind)))
 	}
 	return strings.Join(parts, " UNION ALL ")

@@ -15,7 +15,7 @@ import (
 // another process, it waits as well: the one that took it died.
 
 // Nudge asks the writer to look at these subscriptions, or, without any, at
-// whatever is due; reconcile.Everything asks for a full run. Asking twice is asking once.
+// whatever is due; reconcile.NudgeAll asks for a full run. Asking twice is asking once.
 func (s *Store) Nudge(ctx context.Context, subscriptions []string, why string, now time.Time) error {
 	return s.unfenced(ctx, "nudging", func(ctx context.Context, tx conn) error {
 		return nudge(ctx, tx, subscriptions, why, now)
@@ -99,7 +99,7 @@ func (s *Store) ForgetNudges(ctx context.Context, tok reconcile.Token, ids []str
 // FullNudged reports whether a nudge for everything is stored.
 func (s *Store) FullNudged(ctx context.Context) (bool, error) {
 	full := false
-	err := s.query(ctx, "looking for nudges", "SELECT 1 FROM nudges WHERE subscription_id = $1", []any{reconcile.Everything}, func(scan) error {
+	err := s.query(ctx, "looking for nudges", "SELECT 1 FROM nudges WHERE subscription_id = $1", []any{reconcile.NudgeAll}, func(scan) error {
 		full = true
 		return nil
 	})

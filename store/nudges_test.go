@@ -19,7 +19,7 @@ import (
 func TestANudgeIsForgottenWhenItWasFollowedAndNotBefore(t *testing.T) {
 	conform(t, func(t *testing.T, f *fixture) {
 		nudge := func(ids ...string) { f.must(f.Nudge(t.Context(), ids, "test", t0)) }
-		nudge("sub_a", "sub_b", reconcile.Everything)
+		nudge("sub_a", "sub_b", reconcile.NudgeAll)
 		same(t, "taken", []string{"*", "sub_a", "sub_b"}, f.nudges())
 		same(t, "waiting while they are followed", false, f.waiting())
 		nudge("sub_b")

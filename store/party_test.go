@@ -122,7 +122,7 @@ func TestKinAreOtherPartiesOfTheSameEmailThatHaveAnOrg(t *testing.T) {
 		f.bindOrg("cus_d", "org-d")
 		f.bindHosting("cus_a", "sub_a", 1, "org-a", 42)
 		invite := action("invite_owner:cus_a:ann@example.com", reconcile.InviteOwner, "cus_a", "")
-		f.must(f.Settle(t.Context(), f.tok, reconcile.Outcome{Action: invite, Run: "run-1", State: reconcile.ActionApplied, At: t0, Invited: t0, InvitedEmail: "ann@example.com"}))
+		f.must(f.RecordOutcome(t.Context(), f.tok, reconcile.Outcome{Action: invite, Run: "run-1", State: reconcile.ActionApplied, At: t0, Invited: t0, InvitedEmail: "ann@example.com"}))
 		f.must(f.SaveOwners(t.Context(), f.tok, "org-a", []string{"ann@example.com", "eve@example.com"}, t0))
 		later := t0.Add(time.Hour)
 		f.save(later, facts("sub_d", "cus_d", "ann@example.com", readAt(later)))
@@ -161,12 +161,12 @@ func TestAPartyIsAGuestInTheOrgOfAnother(t *testing.T) {
 		f.bindHosting("cus_a", "sub_a", 1, "org-a", 42)
 		link := action("link:cus_b:org-a", reconcile.Link, "cus_b", "")
 		link.Org, link.How = "org-a", reconcile.BoundByAdopt
-		f.must(f.Settle(t.Context(), f.tok, reconcile.Outcome{Action: link, Run: "run-1", State: reconcile.ActionApplied, At: t0, Org: &reconcile.Org{ID: "org-a", Name: "Ann"}}))
+		f.must(f.RecordOutcome(t.Context(), f.tok, reconcile.Outcome{Action: link, Run: "run-1", State: reconcile.ActionApplied, At: t0, Org: &reconcile.Org{ID: "org-a", Name: "Ann"}}))
 		a, b := f.customer("cus_a"), f.customer("cus_b")
 		same(t, "guests", []bool{false, true}, []bool{a.OrgGuest, b.OrgGuest})
 		same(t, "orgs", []string{"org-a", "org-a"}, []string{a.Org.ID, b.Org.ID})
 		same(t, "a hosting of the other one is seen, as bound", []bool{true}, []bool{b.Hostings[0].Bound})
-		f.must(f.Settle(t.Context(), f.tok, reconcile.Outcome{Action: link, Run: "run-2", State: reconcile.ActionApplied, At: t0, Org: &reconcile.Org{ID: "org-a", Name: "Ann"}}))
+		f.must(f.RecordOutcome(t.Context(), f.tok, reconcile.Outcome{Action: link, Run: "run-2", State: reconcile.ActionApplied, At: t0, Org: &reconcile.Org{ID: "org-a", Name: "Ann"}}))
 		same(t, "bound again it is a guest still", true, f.customer("cus_b").OrgGuest)
 	})
 }

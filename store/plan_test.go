@@ -29,7 +29,7 @@ func everything(f *fixture) {
 		}
 		f.bindHosting("cus_a", "sub_b", 1, "org-b", 43)
 		f.must(f.do(action("resume:sub_b/1:43", reconcile.Resume, "cus_a", "sub_b"), t0, reconcile.Outcome{Unsuspend: true,
-			Binding: &reconcile.Binding{Subscription: "sub_b", Slot: 1, Org: "org-b", Hosting: 43, How: reconcile.BoundByReturn}}))
+			Binding: &reconcile.Binding{Subscription: "sub_b", Slot: 1, Org: "org-b", Hosting: 43, How: reconcile.BoundByResubscription}}))
 		f.must(f.SaveHostings(ctx, f.tok, "org-x", []reconcile.Hosting{*activeHosting(44, "org-x")}, t0))
 		f.dueIDs(t0)
 		f.customer("cus_a")
@@ -39,14 +39,14 @@ func everything(f *fixture) {
 			func() error { _, err := f.DueCount(ctx, t0); return err },
 			func() error { _, err := f.Counts(ctx); return err },
 			func() error { _, err := f.Stats(ctx, t0); return err },
-			func() error { _, err := f.Performed(ctx, reconcile.Suspend, t0); return err },
-			func() error { _, err := f.PerformedBy(ctx, reconcile.Suspend, t0); return err },
+			func() error { _, err := f.CountDone(ctx, reconcile.Suspend, t0); return err },
+			func() error { _, err := f.CountDoneByCustomer(ctx, reconcile.Suspend, t0); return err },
 			func() error { _, err := f.LastPlans(ctx); return err },
 			func() error { return f.Standing(ctx, t0, func(reconcile.HeldAction) error { return nil }) },
 			func() error { _, err := f.DriftDue(ctx, t0, t0, 10); return err },
 			func() error { _, err := f.NewestOrg(ctx); return err },
 			func() error { _, err := f.UnreadOrgs(ctx, "", 10); return err },
-			func() error { _, err := f.Anchors(ctx, 3); return err },
+			func() error { _, err := f.KnownSubscriptions(ctx, 3); return err },
 			func() error { _, err := f.UnseenEvents(ctx, []string{"evt_1"}); return err },
 			func() error { _, err := f.LastListed(ctx); return err },
 			func() error { _, err := f.Runs(ctx, 10); return err },
@@ -58,7 +58,7 @@ func everything(f *fixture) {
 			func() error { return f.WebhookResult(ctx, "sub_a", t0, "", t0) },
 			func() error { return f.RunActions(ctx, "run-do", func(reconcile.ActionRecord) error { return nil }) },
 			func() error { _, err := f.Unbound(ctx); return err },
-			func() error { _, err := f.Seconds(ctx, "", 3); return err },
+			func() error { _, err := f.Duplicates(ctx, "", 3); return err },
 			func() error { return f.Holds(ctx, func(reconcile.Hold) error { return nil }) },
 		} {
 			f.must(read())

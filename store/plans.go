@@ -57,8 +57,8 @@ func (s *Store) Approve(ctx context.Context, id string, version int, by string, 
 	if err != nil {
 		return plan, err
 	}
-	if len(id) < reconcile.LeastOfPlanID && plan.ID != id {
-		return reconcile.HeldPlan{}, failed("approving plan "+id, permanent("%s", reconcile.PlanIDTooShort(id)))
+	if len(id) < reconcile.MinHeldPlanID && plan.ID != id {
+		return reconcile.HeldPlan{}, failed("approving plan "+id, permanent("%s", reconcile.HeldPlanIDTooShort(id)))
 	}
 	if by == "" {
 		by = "unknown"
@@ -102,7 +102,7 @@ func splitOff(ctx context.Context, tx conn, id string, now time.Time) error {
 	if err != nil || len(ids) == 0 {
 		return err
 	}
-	next := reconcile.PlanIDAfter(id, ids)
+	next := reconcile.HeldPlanIDAfter(id, ids)
 	if _, err := tx.exec(ctx, `INSERT INTO plans (id, kind, run_id, reason, created_at, expires_at, version)
 		SELECT $2, kind, run_id, reason, $3, $3, 0 FROM plans WHERE id = $1`, id, next, at(now)); err != nil {
 		return err
@@ -151,11 +151,11 @@ func (s *Store) Approved(ctx context.Context, now time.Time) ([]reconcile.HeldPl
 
 // LastPlans returns of each kind the plan that waits, or is being stored, or else the
 // newest one; without actions.
-func (s *Store) LastPlans(ctx context.Context) (map[reconcile.Kind]reconcile.HeldPlan, error) {
-	last := make(map[reconcile.Kind]reconcile.HeldPlan)
+func (s *Store) LastPlans(ctx context.Context) (map[reconcile.ActionKind]reconcile.HeldPlan, error) {
+	last := make(map[reconcile.ActionKind]reconcile.HeldPlan)
 	err := s.snapshot(ctx, "reading the last plans", func(ctx context.Context, c conn) error {
 		clear(last)
-		for _, kind := range []reconcile.Kind{reconcile.CreateSubscription, reconcile.ChangePlan, reconcile.Suspend, reconcile.Terminate} {
+		for _, kind := range []reconcile.ActionKind{reconcile.CreateSubscription, reconcile.ChangePlan, reconcile.Suspend, reconcile.Terminate} {
 			err := c.each(ctx, planHeads+`kind = $1 ORDER BY CASE WHEN approved_at IS NULL AND closed_at IS NULL THEN 0 ELSE 1 END,
 				created_at DESC, id DESC LIMIT 1`, []any{kind.String()}, func(row scan) error {
 				p, err := scanPlan(row)
@@ -209,7 +209,7 @@ func (s *Store) Standing(ctx context.Context, now time.Time, use func(reconcile.
 			if err := row(&plan, &position, &kind, &text, &h.Released); err != nil {
 				return err
 			}
-			h.Plan, h.Brake = plan, reconcile.ParseKind(kind)
+			h.Plan, h.Brake = plan, reconcile.ParseActionKind(kind)
 			h.Action, err = readAction(plan, text)
 			page = append(page, h)
 			return err
@@ -233,7 +233,7 @@ const planHeads = "SELECT id, kind, version, created_at, expires_at, approved_at
 func scanPlan(row scan) (p reconcile.HeldPlan, err error) {
 	var kind string
 	err = row(&p.ID, &kind, &p.Version, into(&p.Created), into(&p.Expires), into(&p.Approved), &p.By, into(&p.Closed), &p.Reason)
-	p.Kind = reconcile.ParseKind(kind)
+	p.Kind = reconcile.ParseActionKind(kind)
 	if p.Approved.IsZero() {
 		p.Expires = time.Time{}
 	}
@@ -318,7 +318,7 @@ func storeAction(a reconcile.Action) storedAction {
 }
 
 func (s storedAction) action() reconcile.Action {
-	return reconcile.Action{ID: s.ID, Kind: reconcile.ParseKind(s.Kind), Customer: s.Customer, Subscription: s.Subscription,
+	return reconcile.Action{ID: s.ID, Kind: reconcile.ParseActionKind(s.Kind), Customer: s.Customer, Subscription: s.Subscription,
 		Item: s.Item, Slot: s.Slot, Email: s.Email, Org: s.Org, Hosting: s.Hosting, Plan: s.Plan, PlanName: s.PlanName,
 		FromPlan: s.FromPlan, Name: s.Name, Domain: s.Domain, How: reconcile.ParseBindKind(s.How), Reason: s.Reason}
 }

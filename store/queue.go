@@ -103,7 +103,7 @@ func loadHeads(ctx context.Context, c conn, where string, args ...any) ([]head, 
 		heads = append(heads, head{})
 		h := &heads[len(heads)-1]
 		return row(&h.ID, &h.Email, &h.key, &h.Name, &h.org, &h.OrgGuest, &h.OrgNamed, into(&h.Invited), &h.InvitedEmail, into(&h.due), &h.Version,
-			&h.Failures, into(&h.RetryAfter), into(&h.Parked), &h.LastError, into(&h.PlannedAt), &h.Words)
+			&h.Failures, into(&h.RetryAfter), into(&h.Parked), &h.LastError, into(&h.PlannedAt), &h.Instructions)
 	})
 	return heads, err
 }

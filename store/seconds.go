@@ -16,14 +16,14 @@ func unmade(kind, same, made string) string {
 		AND (%s OR a.state IN ('sent', 'ambiguous') OR a.state = 'failed' AND a.looks > 0))`, kind, same, made)
 }
 
-// Seconds finds what was made a second time and not by this database's journal: up to
+// Duplicates finds what was made a second time and not by this database's journal: up to
 // limit living hostings with the marker of a subscription whose slot is bound to
 // another living one, or that is another bound one's too, and orgs with the marker of a customer who has another. Markers
 // with another word than this installation's are not looked at.
-func (s *Store) Seconds(ctx context.Context, instance string, limit int) ([]reconcile.Second, error) {
-	var all []reconcile.Second
+func (s *Store) Duplicates(ctx context.Context, instance string, limit int) ([]reconcile.Duplicate, error) {
+	var all []reconcile.Duplicate
 	take := func(row scan) error {
-		var r reconcile.Second
+		var r reconcile.Duplicate
 		err := row(&r.Marker.StripeID, &r.Marker.Slot, &r.Org, &r.Hosting, &r.FirstOrg, &r.First)
 		all = append(all, r)
 		return err

@@ -8,10 +8,10 @@ import (
 	"github.com/stripe-enhance/stripe-enhance/reconcile"
 )
 
-// Settle stores an outcome and everything learned with it, in one transaction.
+// RecordOutcome stores an outcome and everything learned with it, in one transaction.
 // Storing the same outcome again changes nothing, so a commit whose answer was
 // lost may simply be repeated.
-func (s *Store) Settle(ctx context.Context, tok reconcile.Token, o reconcile.Outcome) error {
+func (s *Store) RecordOutcome(ctx context.Context, tok reconcile.Token, o reconcile.Outcome) error {
 	switch o.State {
 	case reconcile.ActionAmbiguous, reconcile.ActionApplied, reconcile.ActionAdopted, reconcile.ActionFailed, reconcile.ActionSuperseded:
 	default:
@@ -71,7 +71,7 @@ func settleRow(ctx context.Context, tx conn, o reconcile.Outcome) error {
 func outcomeTimes(o reconcile.Outcome) (sent bool, finished, settle time.Time) {
 	switch o.State {
 	case reconcile.ActionAmbiguous:
-		settle = o.Settle
+		settle = o.SettleUntil
 		if settle.IsZero() {
 			settle = o.At
 		}
@@ -226,7 +226,7 @@ func othersOf(ctx context.Context, tx conn, b reconcile.Binding) error {
 			return conflict(err, "hosting %d is already bound to %s", b.Hosting, subscription)
 		}
 		return nil
-	case reconcile.BoundByReturn:
+	case reconcile.BoundByResubscription:
 		_, err := tx.exec(ctx, `DELETE FROM bindings WHERE hosting_id = $1 AND subscription_id <> $2 AND subscription_id IN (
 			SELECT s.id FROM subscriptions s WHERE s.status IN ('canceled', 'incomplete_expired')
 			AND s.stripe_customer_id IN (SELECT s2.stripe_customer_id FROM subscriptions s2 WHERE s2.id = $2))`,

@@ -15,12 +15,12 @@ func (f *fixture) plan(customer string, actions ...reconcile.Action) {
 // do intends and settles an action with what an outcome taught.
 func (f *fixture) do(a reconcile.Action, at time.Time, taught reconcile.Outcome) error {
 	f.Helper()
-	f.must(f.Intend(f.Context(), f.tok, "run-do", a, "", at))
+	f.must(f.RecordIntent(f.Context(), f.tok, "run-do", a, "", at))
 	taught.Action, taught.Run, taught.At = a, "run-do", at
 	if taught.State == 0 {
 		taught.State = reconcile.ActionApplied
 	}
-	return f.Settle(f.Context(), f.tok, taught)
+	return f.RecordOutcome(f.Context(), f.tok, taught)
 }
 
 func (f *fixture) bindOrg(customer, org string) {
@@ -77,7 +77,7 @@ func (f *fixture) checkTallies() {
 	same(f.TB, "totals kept", counted, kept)
 }
 
-func held(id string, kind reconcile.Kind, at time.Time, actions ...reconcile.Action) reconcile.HeldPlan {
+func held(id string, kind reconcile.ActionKind, at time.Time, actions ...reconcile.Action) reconcile.HeldPlan {
 	return reconcile.HeldPlan{ID: id, Kind: kind, Created: at, Reason: "too many", Actions: actions}
 }
 

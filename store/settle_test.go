@@ -36,10 +36,10 @@ func TestSettlingAgainChangesNothing(t *testing.T) {
 		h := *activeHosting(42, "org-a")
 		h.State, h.SuspendedByUs = reconcile.HostingSuspended, t0
 		o := reconcile.Outcome{Action: a, Run: "run-1", State: reconcile.ActionApplied, At: t0, Hosting: &h}
-		f.must(f.Intend(t.Context(), f.tok, "run-1", a, "", t0))
-		f.must(f.Settle(t.Context(), f.tok, o))
+		f.must(f.RecordIntent(t.Context(), f.tok, "run-1", a, "", t0))
+		f.must(f.RecordOutcome(t.Context(), f.tok, o))
 		before := f.states("cus_a")
-		f.must(f.Settle(t.Context(), f.tok, o))
+		f.must(f.RecordOutcome(t.Context(), f.tok, o))
 		same(t, "journal", before, f.states("cus_a"))
 		counts, err := f.Counts(t.Context())
 		f.must(err)
@@ -51,19 +51,19 @@ func TestOneWriteOfACustomerIsUnderWayAtATime(t *testing.T) {
 	conform(t, func(t *testing.T, f *fixture) {
 		f.save(t0, facts("sub_a", "cus_a", "a@example.com"), facts("sub_b", "cus_b", "b@example.com"))
 		first := action("suspend:sub_a/1:42", reconcile.Suspend, "cus_a", "sub_a")
-		f.must(f.Intend(t.Context(), f.tok, "run-1", first, "", t0))
+		f.must(f.RecordIntent(t.Context(), f.tok, "run-1", first, "", t0))
 		for _, a := range []reconcile.Action{first, action("change_plan:sub_a/1:42:1>2", reconcile.ChangePlan, "cus_a", "sub_a")} {
-			if err := f.Intend(t.Context(), f.tok, "run-2", a, "", t0); !errors.Is(err, fault.Conflict) {
+			if err := f.RecordIntent(t.Context(), f.tok, "run-2", a, "", t0); !errors.Is(err, fault.Conflict) {
 				t.Errorf("%s: %v, want a conflict", a.ID, err)
 			}
 		}
-		f.must(f.Intend(t.Context(), f.tok, "run-1", action("suspend:sub_b/1:43", reconcile.Suspend, "cus_b", "sub_b"), "", t0))
+		f.must(f.RecordIntent(t.Context(), f.tok, "run-1", action("suspend:sub_b/1:43", reconcile.Suspend, "cus_b", "sub_b"), "", t0))
 	})
 }
 
 func TestAnIntentForACustomerThatIsGoneIsAConflict(t *testing.T) {
 	conform(t, func(t *testing.T, f *fixture) {
-		if err := f.Intend(t.Context(), f.tok, "run-1", action("create_org:cus_x", reconcile.CreateOrg, "cus_x", ""), "", t0); !errors.Is(err, fault.Conflict) {
+		if err := f.RecordIntent(t.Context(), f.tok, "run-1", action("create_org:cus_x", reconcile.CreateOrg, "cus_x", ""), "", t0); !errors.Is(err, fault.Conflict) {
 			t.Errorf("%v, want a conflict", err)
 		}
 	})
@@ -73,23 +73,23 @@ func TestAWriteThatWasNeverHeardOfIsPending(t *testing.T) {
 	conform(t, func(t *testing.T, f *fixture) {
 		f.save(t0, facts("sub_a", "cus_a", "a@example.com"))
 		a := action("create_subscription:sub_a/1:1", reconcile.CreateSubscription, "cus_a", "sub_a")
-		f.must(f.Intend(t.Context(), f.tok, "run-1", a, "", t0))
+		f.must(f.RecordIntent(t.Context(), f.tok, "run-1", a, "", t0))
 		want := []reconcile.Pending{{ActionID: a.ID, Kind: a.Kind, Subscription: "sub_a", Slot: 1, Email: a.Email, Org: a.Org, Hosting: a.Hosting, SentAt: t0, SettleUntil: t0}}
 		same(t, "pending after a crash", want, f.customer("cus_a").Pending)
 
-		o := reconcile.Outcome{Action: a, Run: "run-1", State: reconcile.ActionAmbiguous, Error: "time-out", At: t0.Add(time.Second), Settle: t0.Add(90 * time.Second)}
-		f.must(f.Settle(t.Context(), f.tok, o))
+		o := reconcile.Outcome{Action: a, Run: "run-1", State: reconcile.ActionAmbiguous, Error: "time-out", At: t0.Add(time.Second), SettleUntil: t0.Add(90 * time.Second)}
+		f.must(f.RecordOutcome(t.Context(), f.tok, o))
 		want[0].SettleUntil = t0.Add(90 * time.Second)
 		same(t, "pending when ambiguous", want, f.customer("cus_a").Pending)
 
 		o.Looks, o.LookedAt, o.Run = 1, t0.Add(2*time.Minute), "run-2"
-		f.must(f.Settle(t.Context(), f.tok, o))
+		f.must(f.RecordOutcome(t.Context(), f.tok, o))
 		want[0].Looks, want[0].LookedAt = 1, t0.Add(2*time.Minute)
 		same(t, "pending after a look", want, f.customer("cus_a").Pending)
 
-		f.must(f.Intend(t.Context(), f.tok, "run-3", a, "", t0.Add(3*time.Minute)))
+		f.must(f.RecordIntent(t.Context(), f.tok, "run-3", a, "", t0.Add(3*time.Minute)))
 		o = reconcile.Outcome{Action: a, Run: "run-3", State: reconcile.ActionAdopted, At: t0.Add(4 * time.Minute)}
-		f.must(f.Settle(t.Context(), f.tok, o))
+		f.must(f.RecordOutcome(t.Context(), f.tok, o))
 		same(t, "pending at the end", []reconcile.Pending(nil), f.customer("cus_a").Pending)
 		same(t, "journal: one row all along", map[string]string{a.ID + "@run-1": "adopted"}, f.states("cus_a"))
 	})
@@ -101,7 +101,7 @@ func TestSavePlannedKeepsSupersedesAndLeavesAlone(t *testing.T) {
 		kept := action("change_plan:sub_a/1:42:1>2", reconcile.ChangePlan, "cus_a", "sub_a")
 		dropped := action("suspend:sub_a/1:42", reconcile.Suspend, "cus_a", "sub_a")
 		sent := action("create_org:cus_a", reconcile.CreateOrg, "cus_a", "")
-		f.must(f.Intend(t.Context(), f.tok, "run-0", sent, "", t0))
+		f.must(f.RecordIntent(t.Context(), f.tok, "run-0", sent, "", t0))
 		f.must(f.SavePlanned(t.Context(), f.tok, "run-1", []reconcile.Planned{{Customer: "cus_a", Actions: []reconcile.Action{sent, kept, dropped}}}, t0))
 		f.hold("run-1", held("plan1", reconcile.ChangePlan, t0, kept))
 		same(t, "after holding", map[string]string{"create_org:cus_a@run-0": "sent", kept.ID + "@run-1": "held", dropped.ID + "@run-1": "planned"}, f.states("cus_a"))
@@ -212,9 +212,9 @@ func TestABindingIsNeverReplacedBySomethingThatLooksBetter(t *testing.T) {
 		bindings []string // of both subscriptions afterwards
 	}{
 		{"a create cannot bind what is bound", reconcile.BoundByCreate, reconcile.StatusActive, "cus_a", 1, 42, true, []string{"sub_old"}},
-		{"a return takes over from an ended subscription", reconcile.BoundByReturn, reconcile.StatusCanceled, "cus_a", 1, 42, false, []string{"sub_new"}},
-		{"a return shares with a live subscription", reconcile.BoundByReturn, reconcile.StatusActive, "cus_a", 1, 42, false, []string{"sub_new", "sub_old"}},
-		{"a return takes nothing from another customer", reconcile.BoundByReturn, reconcile.StatusCanceled, "cus_b", 1, 42, false, []string{"sub_new", "sub_old"}},
+		{"a return takes over from an ended subscription", reconcile.BoundByResubscription, reconcile.StatusCanceled, "cus_a", 1, 42, false, []string{"sub_new"}},
+		{"a return shares with a live subscription", reconcile.BoundByResubscription, reconcile.StatusActive, "cus_a", 1, 42, false, []string{"sub_new", "sub_old"}},
+		{"a return takes nothing from another customer", reconcile.BoundByResubscription, reconcile.StatusCanceled, "cus_b", 1, 42, false, []string{"sub_new", "sub_old"}},
 		{"metadata shares", reconcile.BoundByMetadata, reconcile.StatusCanceled, "cus_a", 1, 42, false, []string{"sub_new", "sub_old"}},
 		{"a slot that is bound elsewhere stays", reconcile.BoundByMarker, reconcile.StatusActive, "cus_a", 2, 42, true, []string{"sub_new", "sub_old"}},
 	}
@@ -262,7 +262,7 @@ func TestAnOrgThatWasMadeIsNobodyElsesAndACustomerKeepsItsOrg(t *testing.T) {
 		if err := f.do(made, t0, reconcile.Outcome{Org: &reconcile.Org{ID: "org-a"}}); !errors.Is(err, fault.Conflict) {
 			t.Errorf("made, and another customer's: %v, want a conflict", err)
 		}
-		f.must(f.Settle(t.Context(), f.tok, reconcile.Outcome{Action: made, Run: "run-do", State: reconcile.ActionFailed, At: t0}))
+		f.must(f.RecordOutcome(t.Context(), f.tok, reconcile.Outcome{Action: made, Run: "run-do", State: reconcile.ActionFailed, At: t0}))
 		if err := link("cus_a", "org-b"); !errors.Is(err, fault.Conflict) {
 			t.Errorf("another org: %v, want a conflict", err)
 		}
@@ -353,7 +353,7 @@ func TestAnOutcomeMustBeOne(t *testing.T) {
 		f.save(t0, facts("sub_a", "cus_a", "a@example.com"))
 		a := action("create_org:cus_a", reconcile.CreateOrg, "cus_a", "")
 		for _, state := range []reconcile.ActionState{0, reconcile.ActionPlanned, reconcile.ActionHeld, reconcile.ActionSent} {
-			if err := f.Settle(t.Context(), f.tok, reconcile.Outcome{Action: a, Run: "r", State: state, At: t0}); err == nil {
+			if err := f.RecordOutcome(t.Context(), f.tok, reconcile.Outcome{Action: a, Run: "r", State: state, At: t0}); err == nil {
 				t.Errorf("%s was taken as an outcome", state)
 			}
 		}

@@ -59,7 +59,7 @@ func (h *holding) find(ctx context.Context) error {
 		if len(taken) == 0 {
 			break
 		}
-		h.plan.ID = reconcile.PlanIDAfter(h.plan.ID, nil)
+		h.plan.ID = reconcile.HeldPlanIDAfter(h.plan.ID, nil)
 	}
 	_, err := h.tx.exec(ctx, `INSERT INTO plans (id, kind, run_id, reason, created_at, expires_at, version) VALUES ($1, $2, $3, $4, $5, $5, 0)`,
 		h.plan.ID, h.p.Kind.String(), h.run, clean(h.p.Reason), at(h.p.Created))

@@ -58,7 +58,7 @@ func oldPlans(ctx context.Context, tx conn) error {
 	}
 	for i, held := range []struct{ plan, kind, name string }{{"older", "suspend", "a"}, {"older", "suspend", "b"}, {"newer", "suspend", "b"}, {"newer", "suspend", "c"},
 		{"expired", "change_plan", "d"}, {"unwanted", "terminate", "e"}, {"approved", "suspend", "f"}, {"approved", "suspend", "g"}, {"approved", "suspend", "i"}, {"expired", "change_plan", "h"}} {
-		a := reconcile.Action{ID: held.kind + ":" + held.name, Kind: reconcile.ParseKind(held.kind), Customer: "cus_" + held.name}
+		a := reconcile.Action{ID: held.kind + ":" + held.name, Kind: reconcile.ParseActionKind(held.kind), Customer: "cus_" + held.name}
 		if _, err := tx.exec(ctx, "INSERT INTO plan_actions (plan_id, position, action_id, action) VALUES ($1, $2, $3, $4)",
 			held.plan, i, a.ID, document(storeAction(a))); err != nil {
 			return err

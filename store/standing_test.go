@@ -161,7 +161,7 @@ func TestWhatIsNoLongerWantedLeavesItsPlan(t *testing.T) {
 // place of a creation settles that one.
 func TestWhatWaitsForSomethingElseStaysInItsPlan(t *testing.T) {
 	conform(t, func(t *testing.T, f *fixture) {
-		of := func(id string, kind reconcile.Kind, slot int) reconcile.Action {
+		of := func(id string, kind reconcile.ActionKind, slot int) reconcile.Action {
 			a := action(id, kind, "cus_a", "")
 			if a.Slot = slot; slot > 0 {
 				a.Subscription = "sub_a"
@@ -191,12 +191,12 @@ func TestAnApprovalIsUsedUpActionByAction(t *testing.T) {
 		f.hold("run-plan", held("first", reconcile.Suspend, t0, a, b, c))
 		f.approve("first", t0.Add(time.Minute))
 		at := t0.Add(2 * time.Minute)
-		f.must(f.Intend(t.Context(), f.tok, "run-2", a, "first", at))
+		f.must(f.RecordIntent(t.Context(), f.tok, "run-2", a, "first", at))
 		same(t, "under way", []string{a.ID, b.ID, c.ID}, f.released(at))
-		f.must(f.Settle(t.Context(), f.tok, reconcile.Outcome{Action: a, Run: "run-2", State: reconcile.ActionFailed, At: at}))
+		f.must(f.RecordOutcome(t.Context(), f.tok, reconcile.Outcome{Action: a, Run: "run-2", State: reconcile.ActionFailed, At: at}))
 		same(t, "refused", []string{a.ID, b.ID, c.ID}, f.released(at))
-		f.must(f.Intend(t.Context(), f.tok, "run-3", a, "first", at))
-		f.must(f.Settle(t.Context(), f.tok, reconcile.Outcome{Action: a, Run: "run-3", State: reconcile.ActionApplied, At: at}))
+		f.must(f.RecordIntent(t.Context(), f.tok, "run-3", a, "first", at))
+		f.must(f.RecordOutcome(t.Context(), f.tok, reconcile.Outcome{Action: a, Run: "run-3", State: reconcile.ActionApplied, At: at}))
 		same(t, "done", []string{b.ID, c.ID}, f.released(at))
 		f.wants("cus_b", at) // has paid
 		f.wants("cus_b", at, b)
@@ -325,11 +325,11 @@ func TestWhatWasDoneIsCountedByCustomer(t *testing.T) {
 		a, b, c := f.suspension("a"), f.suspension("b"), f.suspension("c")
 		f.must(f.do(a, t0, reconcile.Outcome{}))
 		f.must(f.do(b, t0, reconcile.Outcome{State: reconcile.ActionAmbiguous}))
-		f.must(f.Intend(t.Context(), f.tok, "run-do", c, "plan", t0)) // by an approval
-		by, err := f.PerformedBy(t.Context(), reconcile.Suspend, t0)
+		f.must(f.RecordIntent(t.Context(), f.tok, "run-do", c, "plan", t0)) // by an approval
+		by, err := f.CountDoneByCustomer(t.Context(), reconcile.Suspend, t0)
 		f.must(err)
 		same(t, "by customer", map[string]int{"cus_a": 1, "cus_b": 1}, by)
-		by, err = f.PerformedBy(t.Context(), reconcile.Suspend, t0.Add(time.Second))
+		by, err = f.CountDoneByCustomer(t.Context(), reconcile.Suspend, t0.Add(time.Second))
 		f.must(err)
 		same(t, "since later", map[string]int{}, by)
 	})

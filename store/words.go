@@ -7,26 +7,26 @@ import (
 	"github.com/stripe-enhance/stripe-enhance/reconcile"
 )
 
-// Weigh works out what a person's word would change, and changes nothing.
-func (s *Store) Weigh(ctx context.Context, w reconcile.Word, cat *reconcile.Catalog, instance string) (ch reconcile.Change, err error) {
+// PreviewInstruction works out what a person's word would change, and changes nothing.
+func (s *Store) PreviewInstruction(ctx context.Context, w reconcile.Instruction, decide reconcile.InstructionDecider) (ch reconcile.BindingChange, err error) {
 	err = s.snapshot(ctx, "weighing a word about "+w.Subscription, func(ctx context.Context, c conn) error {
-		ch, err = weigh(ctx, c, w, cat, instance)
+		ch, err = weigh(ctx, c, w, decide)
 		return err
 	})
 	return ch, err
 }
 
-// Say stores what a person says about what serves a subscription, in one transaction
+// RecordInstruction stores what a person says about what serves a subscription, in one transaction
 // with the rows of the journal that tell of it. It needs no lease, because that may be
 // held for weeks: the transaction excludes those of the writer, a write to the panel
 // that is under way refuses the word, and what the writer decided before the word is
-// refused by Intend. The customers are woken, and the writer is nudged.
-func (s *Store) Say(ctx context.Context, w reconcile.Word, cat *reconcile.Catalog, instance string) (ch reconcile.Change, err error) {
+// refused by RecordIntent. The customers are woken, and the writer is nudged.
+func (s *Store) RecordInstruction(ctx context.Context, w reconcile.Instruction, decide reconcile.InstructionDecider) (ch reconcile.BindingChange, err error) {
 	err = s.unfenced(ctx, "recording a word about "+w.Subscription, func(ctx context.Context, tx conn) error {
 		if err := tx.each(ctx, "SELECT token FROM leases WHERE name = $1"+tx.d.forUpdate(), []any{leaseName}, ignore); err != nil {
 			return err
 		}
-		if ch, err = weigh(ctx, tx, w, cat, instance); err != nil || ch.None() {
+		if ch, err = weigh(ctx, tx, w, decide); err != nil || ch.None() {
 			return err
 		}
 		return follow(ctx, tx, &ch)
@@ -34,13 +34,13 @@ func (s *Store) Say(ctx context.Context, w reconcile.Word, cat *reconcile.Catalo
 	return ch, err
 }
 
-func weigh(ctx context.Context, c conn, w reconcile.Word, cat *reconcile.Catalog, instance string) (ch reconcile.Change, err error) {
+func weigh(ctx context.Context, c conn, w reconcile.Instruction, decide reconcile.InstructionDecider) (ch reconcile.BindingChange, err error) {
 	heads, err := loadHeads(ctx, c, `id IN (SELECT b.customer_id FROM subscriptions s JOIN stripe_customers b ON b.id = s.stripe_customer_id WHERE s.id = $1)`, w.Subscription)
 	if err != nil {
 		return ch, err
 	}
 	if len(heads) == 0 {
-		return ch, reconcile.NotKnown(w.Subscription)
+		return ch, reconcile.SubscriptionNotKnown(w.Subscription)
 	}
 	customers, err := aggregates(ctx, c, heads)
 	if err != nil {
@@ -57,18 +57,18 @@ func weigh(ctx context.Context, c conn, w reconcile.Word, cat *reconcile.Catalog
 		return ch, err
 	}
 	if found && w.Hosting.ID != 0 {
-		return ch, reconcile.NoSuchChange(under + " of that hosting was sent and its outcome is not known yet: say it again after the next run has looked for it")
+		return ch, reconcile.InstructionRefused(under + " of that hosting was sent and its outcome is not known yet: say it again after the next run has looked for it")
 	}
-	return w.Change(&customers[0], cat, instance, claims)
+	return decide(&customers[0], claims)
 }
 
 // claimsOf are the bindings of all customers to a hosting.
-func claimsOf(ctx context.Context, c conn, hosting int64) (claims []reconcile.Claim, err error) {
+func claimsOf(ctx context.Context, c conn, hosting int64) (claims []reconcile.CustomerBinding, err error) {
 	query := `SELECT b.subscription_id, b.slot, b.item_id, b.org_id, b.hosting_id, b.how, b.bound_at, k.customer_id, s.status IN ('canceled', 'incomplete_expired') AND NOT s.gone
 		FROM bindings b JOIN subscriptions s ON s.id = b.subscription_id JOIN stripe_customers k ON k.id = s.stripe_customer_id
 		WHERE b.hosting_id = $1 ORDER BY b.subscription_id, b.slot`
 	err = c.each(ctx, query, []any{hosting}, func(row scan) error {
-		var cl reconcile.Claim
+		var cl reconcile.CustomerBinding
 		var how string
 		err := row(&cl.Subscription, &cl.Slot, &cl.Item, &cl.Org, &cl.Hosting, &how, into(&cl.At), &cl.Customer, &cl.Ended)
 		cl.How = reconcile.ParseBindKind(how)
@@ -79,8 +79,8 @@ func claimsOf(ctx context.Context, c conn, hosting int64) (claims []reconcile.Cl
 }
 
 // follow writes a change.
-func follow(ctx context.Context, tx conn, ch *reconcile.Change) error {
-	w := &ch.Word
+func follow(ctx context.Context, tx conn, ch *reconcile.BindingChange) error {
+	w := &ch.Instruction
 	var hostings []int64
 	for _, b := range append(ch.Unbinds, ch.Frees...) {
 		hostings = append(hostings, b.Hosting)
@@ -91,10 +91,10 @@ func follow(ctx context.Context, tx conn, ch *reconcile.Change) error {
 	if err := measured(ctx, tx, hostings, func() error { return rebind(ctx, tx, ch) }); err != nil {
 		return err
 	}
-	if _, err := tx.exec(ctx, "UPDATE partings SET answered = TRUE WHERE subscription_id = $1 AND hosting_id IN "+tx.d.ints(2), w.Subscription, list(ch.Answers)); err != nil {
+	if _, err := tx.exec(ctx, "UPDATE partings SET answered = TRUE WHERE subscription_id = $1 AND hosting_id IN "+tx.d.ints(2), w.Subscription, list(ch.Resolves)); err != nil {
 		return err
 	}
-	if ch.New || w.Kind == reconcile.SayUnbind {
+	if ch.New || w.Kind == reconcile.InstructUnbind {
 		if _, err := tx.exec(ctx, "UPDATE subscriptions SET said_new = $2 WHERE id = $1", w.Subscription, ch.New); err != nil {
 			return err
 		}
@@ -103,8 +103,8 @@ func follow(ctx context.Context, tx conn, ch *reconcile.Change) error {
 }
 
 // rebind writes the bindings and partings of a change.
-func rebind(ctx context.Context, tx conn, ch *reconcile.Change) error {
-	w := &ch.Word
+func rebind(ctx context.Context, tx conn, ch *reconcile.BindingChange) error {
+	w := &ch.Instruction
 	for _, b := range append(ch.Unbinds, ch.Frees...) {
 		if _, err := tx.exec(ctx, "DELETE FROM bindings WHERE subscription_id = $1 AND slot = $2 AND hosting_id = $3", b.Subscription, b.Slot, b.Hosting); err != nil {
 			return err
@@ -113,7 +113,7 @@ func rebind(ctx context.Context, tx conn, ch *reconcile.Change) error {
 			return err
 		}
 	}
-	for _, p := range ch.Parts {
+	for _, p := range ch.OtherUnbindings {
 		if _, err := tx.exec(ctx, `INSERT INTO partings (subscription_id, hosting_id, slot, org_id, author, reason, parted_at, named, answered)
 			SELECT id, CAST($2 AS BIGINT), CAST($3 AS INTEGER), CAST($4 AS TEXT), CAST($5 AS TEXT), CAST($6 AS TEXT), CAST($7 AS TIMESTAMPTZ), metadata_hosting = CAST($2 AS BIGINT), TRUE FROM subscriptions WHERE id = $1
 			ON CONFLICT (subscription_id, hosting_id) DO NOTHING`,
@@ -122,11 +122,11 @@ func rebind(ctx context.Context, tx conn, ch *reconcile.Change) error {
 		}
 	}
 	for _, b := range ch.Unbinds {
-		p := ch.Parting(b.Binding)
+		p := ch.Unbinding(b.Binding)
 		if _, err := tx.exec(ctx, `INSERT INTO partings (subscription_id, hosting_id, slot, org_id, author, reason, parted_at, named, answered)
 			VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9) ON CONFLICT (subscription_id, hosting_id) DO UPDATE SET slot = excluded.slot, org_id = excluded.org_id,
 			author = excluded.author, reason = excluded.reason, parted_at = excluded.parted_at, named = excluded.named, answered = excluded.answered`,
-			p.Subscription, p.Hosting, p.Slot, p.Org, clean(p.Author), clean(p.Reason), at(p.At), p.Named, p.Answered); err != nil {
+			p.Subscription, p.Hosting, p.Slot, p.Org, clean(p.Author), clean(p.Reason), at(p.At), p.Named, p.Resolved); err != nil {
 			return err
 		}
 	}
@@ -146,8 +146,8 @@ func rebind(ctx context.Context, tx conn, ch *reconcile.Change) error {
 }
 
 // note writes the journal of a change and wakes whom it concerns.
-func note(ctx context.Context, tx conn, ch *reconcile.Change) error {
-	w := &ch.Word
+func note(ctx context.Context, tx conn, ch *reconcile.BindingChange) error {
+	w := &ch.Instruction
 	customers := []string{ch.Customer}
 	for _, b := range ch.Frees {
 		customers = append(customers, b.Customer)
@@ -171,10 +171,10 @@ func (a *aggregate) loadPartings(ctx context.Context) error {
 	query := `SELECT subscription_id, slot, org_id, hosting_id, parted_at, author, reason, named, answered FROM partings
 		WHERE subscription_id IN ` + a.c.d.texts(1) + " ORDER BY subscription_id, slot, hosting_id"
 	return a.c.each(ctx, query, []any{keys(a.subs)}, func(row scan) error {
-		var p reconcile.Parting
-		err := row(&p.Subscription, &p.Slot, &p.Org, &p.Hosting, into(&p.At), &p.Author, &p.Reason, &p.Named, &p.Answered)
+		var p reconcile.Unbinding
+		err := row(&p.Subscription, &p.Slot, &p.Org, &p.Hosting, into(&p.At), &p.Author, &p.Reason, &p.Named, &p.Resolved)
 		c := a.subs[p.Subscription]
-		c.Partings = append(c.Partings, p)
+		c.Unbindings = append(c.Unbindings, p)
 		return err
 	})
 }
@@ -191,7 +191,7 @@ func (s *Store) HostingOrg(ctx context.Context, id int64) (org string, err error
 // heard is an error when a person has said since an action was decided what serves its
 // customer. Nothing was sent, and what is to be done now is decided in the next run.
 func heard(a reconcile.Action, words int64) error {
-	if a.Words == words {
+	if a.Instructions == words {
 		return nil
 	}
 	return fault.Unsent(fault.Errorf(fault.Conflict, "a person has said what serves customer %s since this was decided", a.Customer))

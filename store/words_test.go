@@ -8,35 +8,36 @@ import (
 
 	"github.com/stripe-enhance/stripe-enhance/internal/fault"
 	"github.com/stripe-enhance/stripe-enhance/reconcile"
+	"github.com/stripe-enhance/stripe-enhance/reconcile/planner"
 )
 
 // offered is a catalog that sells what facts buy.
-func offered() *reconcile.Catalog {
-	return reconcile.NewCatalog([]reconcile.Mapping{{BillingID: "price_basic", Plan: "2"}}, []reconcile.Plan{{ID: 2, Name: "Pro"}})
+func offered() *planner.Catalog {
+	return planner.NewCatalog([]reconcile.Mapping{{BillingID: "price_basic", Plan: "2"}}, []reconcile.EnhancePlan{{ID: 2, Name: "Pro"}})
 }
 
 // word is a person's word at an instant.
-func word(kind reconcile.WordKind, sub string, h reconcile.Hosting) reconcile.Word {
-	return reconcile.Word{Kind: kind, Subscription: sub, Hosting: h, Author: "ada@desk", Reason: "she said so", At: t0.Add(time.Hour)}
+func word(kind reconcile.InstructionKind, sub string, h reconcile.Hosting) reconcile.Instruction {
+	return reconcile.Instruction{Kind: kind, Subscription: sub, Hosting: h, Author: "ada@desk", Reason: "she said so", At: t0.Add(time.Hour)}
 }
 
 // says says a word, and holds that what the change makes of a customer in memory is
 // what the database has afterwards.
-func (f *fixture) says(w reconcile.Word) reconcile.Change {
+func (f *fixture) says(w reconcile.Instruction) reconcile.BindingChange {
 	f.Helper()
 	ids, err := f.CustomersOf(f.Context(), []string{w.Subscription})
 	f.must(err)
 	supposed := f.customer(ids[0])
-	seen, err := f.Weigh(f.Context(), w, offered(), "")
+	seen, err := f.PreviewInstruction(f.Context(), w, planner.Instruct(w, offered(), ""))
 	f.must(err)
 	before := f.customer(ids[0])
 	seen.Apply(&supposed)
-	said, err := f.Say(f.Context(), w, offered(), "")
+	said, err := f.RecordInstruction(f.Context(), w, planner.Instruct(w, offered(), ""))
 	f.must(err)
 	same(f.TB, "what was weighed is what is said", seen, said)
 	after := f.customer(ids[0])
 	for _, c := range []*reconcile.Customer{&supposed, &before, &after} {
-		c.Version, c.Words, c.PlannedAt, c.Lookalikes, c.Kin, c.Unbound = 0, 0, time.Time{}, nil, nil, false
+		c.Version, c.Instructions, c.PlannedAt, c.Lookalikes, c.Kin, c.Unbound = 0, 0, time.Time{}, nil, nil, false
 	}
 	same(f.TB, "what was supposed is what became", after, supposed)
 	f.checkTallies()
@@ -49,31 +50,31 @@ func TestAWordBindsAndUnbindsAndIsKept(t *testing.T) {
 		f.bindOrg("cus_a", "org-a")
 		f.bindHosting("cus_a", "sub_a", 1, "org-a", 7)
 		f.settled(t0, "cus_a")
-		words := f.customer("cus_a").Words
+		words := f.customer("cus_a").Instructions
 
-		f.says(word(reconcile.SayUnbind, "sub_a", reconcile.Hosting{}))
+		f.says(word(reconcile.InstructUnbind, "sub_a", reconcile.Hosting{}))
 		c := f.customer("cus_a")
 		same(t, "bindings", 0, len(c.Bindings))
-		same(t, "partings", []reconcile.Parting{{Subscription: "sub_a", Slot: 1, Org: "org-a", Hosting: 7, At: t0.Add(time.Hour), Author: "ada@desk", Reason: "she said so"}}, c.Partings)
-		same(t, "words", words+1, c.Words)
+		same(t, "partings", []reconcile.Unbinding{{Subscription: "sub_a", Slot: 1, Org: "org-a", Hosting: 7, At: t0.Add(time.Hour), Author: "ada@desk", Reason: "she said so"}}, c.Unbindings)
+		same(t, "words", words+1, c.Instructions)
 		same(t, "the hosting is bound", false, c.Hostings[0].Bound)
 		same(t, "due", []string{"cus_a"}, f.dueIDs(t0.Add(time.Hour)))
 		waiting, err := f.NudgesWaiting(t.Context())
 		f.must(err)
 		same(t, "nudged", true, waiting)
-		same(t, "again", true, ptr(f.says(word(reconcile.SayUnbind, "sub_a", reconcile.Hosting{ID: 7}))).None())
+		same(t, "again", true, ptr(f.says(word(reconcile.InstructUnbind, "sub_a", reconcile.Hosting{ID: 7}))).None())
 
-		f.says(word(reconcile.SayBind, "sub_a", made(9, "org-a", "by hand")))
+		f.says(word(reconcile.InstructBind, "sub_a", made(9, "org-a", "by hand")))
 		c = f.customer("cus_a")
 		same(t, "bound", []reconcile.Binding{{Subscription: "sub_a", Slot: 2, Org: "org-a", Hosting: 9, How: reconcile.BoundByAdopt, At: t0.Add(time.Hour)}}, c.Bindings)
-		same(t, "answered", true, c.Partings[0].Answered)
-		same(t, "again", true, ptr(f.says(word(reconcile.SayBind, "sub_a", made(9, "org-a", "by hand")))).None())
+		same(t, "answered", true, c.Unbindings[0].Resolved)
+		same(t, "again", true, ptr(f.says(word(reconcile.InstructBind, "sub_a", made(9, "org-a", "by hand")))).None())
 
 		// Back to the first one, which takes the place of the second.
-		f.says(word(reconcile.SayBind, "sub_a", made(7, "org-a", "Pro [sub_a/1]")))
+		f.says(word(reconcile.InstructBind, "sub_a", made(7, "org-a", "Pro [sub_a/1]")))
 		c = f.customer("cus_a")
 		same(t, "bound again", []int64{7, 1}, []int64{c.Bindings[0].Hosting, int64(len(c.Bindings))})
-		same(t, "partings", []int64{9, 1}, []int64{c.Partings[0].Hosting, int64(len(c.Partings))})
+		same(t, "partings", []int64{9, 1}, []int64{c.Unbindings[0].Hosting, int64(len(c.Unbindings))})
 
 		rows, err := f.Actions(t.Context(), ActionFilter{Subscription: "sub_a"})
 		f.must(err)
@@ -90,7 +91,7 @@ func TestAWordBindsAndUnbindsAndIsKept(t *testing.T) {
 	})
 }
 
-func ptr(ch reconcile.Change) *reconcile.Change { return &ch }
+func ptr(ch reconcile.BindingChange) *reconcile.BindingChange { return &ch }
 
 func TestAWordThatAnOrderIsNewStays(t *testing.T) {
 	conform(t, func(t *testing.T, f *fixture) {
@@ -98,18 +99,19 @@ func TestAWordThatAnOrderIsNewStays(t *testing.T) {
 		f.bindOrg("cus_a", "org-a")
 		f.bindHosting("cus_a", "sub_a", 1, "org-a", 7)
 		f.settled(t0, "cus_a")
-		f.says(word(reconcile.SayNew, "sub_a", reconcile.Hosting{}))
+		f.says(word(reconcile.InstructNew, "sub_a", reconcile.Hosting{}))
 		same(t, "due", []string{"cus_a"}, f.dueIDs(t0.Add(time.Hour)))
 		f.save(t0.Add(time.Minute), facts("sub_a", "cus_a", "other@example.com"))
-		same(t, "after it was read again", true, f.customer("cus_a").Subscriptions[0].SaidNew)
-		_, err := f.Say(t.Context(), word(reconcile.SayNew, "sub_z", reconcile.Hosting{}), offered(), "")
-		var no reconcile.NoSuchChange
+		same(t, "after it was read again", true, f.customer("cus_a").Subscriptions[0].IsNewOrder)
+		unknown := word(reconcile.InstructNew, "sub_z", reconcile.Hosting{})
+		_, err := f.RecordInstruction(t.Context(), unknown, planner.Instruct(unknown, offered(), ""))
+		var no reconcile.InstructionRefused
 		if !errors.As(err, &no) || !strings.Contains(err.Error(), "sub_z is not known here") {
 			t.Errorf("of a subscription that is not known: %v", err)
 		}
 		// What is unbound later has to be said anew.
-		f.says(word(reconcile.SayUnbind, "sub_a", reconcile.Hosting{}))
-		same(t, "said to be new", false, f.customer("cus_a").Subscriptions[0].SaidNew)
+		f.says(word(reconcile.InstructUnbind, "sub_a", reconcile.Hosting{}))
+		same(t, "said to be new", false, f.customer("cus_a").Subscriptions[0].IsNewOrder)
 	})
 }
 
@@ -121,7 +123,7 @@ func TestAWordTakesTheHostingOfAnEndedSubscription(t *testing.T) {
 		f.bindOrg("cus_b", "org-b")
 		f.bindHosting("cus_b", "sub_b", 1, "org-b", 7)
 		f.settled(t0, "cus_a", "cus_b")
-		f.says(word(reconcile.SayBind, "sub_a", made(7, "org-b", "Pro [sub_b/1]")))
+		f.says(word(reconcile.InstructBind, "sub_a", made(7, "org-b", "Pro [sub_b/1]")))
 		same(t, "due", []string{"cus_a", "cus_b"}, f.dueIDs(t0.Add(time.Hour)))
 		same(t, "the other's", 0, len(f.customer("cus_b").Bindings))
 	})
@@ -135,16 +137,17 @@ func TestAWordAndAWriteDoNotCross(t *testing.T) {
 		f.bindOrg("cus_a", "org-a")
 		f.bindHosting("cus_a", "sub_a", 1, "org-a", 7)
 		a := action("suspend:sub_a/1:7", reconcile.Suspend, "cus_a", "sub_a")
-		a.Hosting, a.Words = 7, f.customer("cus_a").Words
-		f.says(word(reconcile.SayUnbind, "sub_a", reconcile.Hosting{}))
-		err := f.Intend(t.Context(), f.tok, "run-1", a, "", t0)
+		a.Hosting, a.Instructions = 7, f.customer("cus_a").Instructions
+		f.says(word(reconcile.InstructUnbind, "sub_a", reconcile.Hosting{}))
+		err := f.RecordIntent(t.Context(), f.tok, "run-1", a, "", t0)
 		if !errors.Is(err, fault.LeftAlone) || fault.Of(err) != fault.Conflict {
 			t.Errorf("what was decided before the word: %v", err)
 		}
-		a.Words = f.customer("cus_a").Words
-		f.must(f.Intend(t.Context(), f.tok, "run-1", a, "", t0))
-		_, err = f.Say(t.Context(), word(reconcile.SayBind, "sub_a", made(7, "org-a", "Pro [sub_a/1]")), offered(), "")
-		var no reconcile.NoSuchChange
+		a.Instructions = f.customer("cus_a").Instructions
+		f.must(f.RecordIntent(t.Context(), f.tok, "run-1", a, "", t0))
+		back := word(reconcile.InstructBind, "sub_a", made(7, "org-a", "Pro [sub_a/1]"))
+		_, err = f.RecordInstruction(t.Context(), back, planner.Instruct(back, offered(), ""))
+		var no reconcile.InstructionRefused
 		if !errors.As(err, &no) || !strings.Contains(err.Error(), "its outcome is not known yet") {
 			t.Errorf("while a write is under way: %v", err)
 		}
@@ -159,7 +162,7 @@ func TestAnUnboundHostingIsNoReasonToAskWhoIsNew(t *testing.T) {
 		f.save(t0, facts("sub_a", "cus_a", "a@example.com"))
 		f.bindOrg("cus_a", "org-a")
 		f.bindHosting("cus_a", "sub_a", 1, "org-a", 7)
-		f.says(word(reconcile.SayUnbind, "sub_a", reconcile.Hosting{}))
+		f.says(word(reconcile.InstructUnbind, "sub_a", reconcile.Hosting{}))
 		f.must(f.AskAboutUnbound(t.Context(), f.tok, t0))
 		u, err := f.Unbound(t.Context())
 		f.must(err)

@@ -100,7 +100,7 @@ func (w *world) bindHosting(rt *rapid.T) {
 		return
 	}
 	s := rapid.SampledFrom(c.Subscriptions).Draw(rt, "subscription").ID
-	how := rapid.SampledFrom([]reconcile.BindKind{reconcile.BoundByCreate, reconcile.BoundByMarker, reconcile.BoundByReturn}).Draw(rt, "how")
+	how := rapid.SampledFrom([]reconcile.BindKind{reconcile.BoundByCreate, reconcile.BoundByMarker, reconcile.BoundByResubscription}).Draw(rt, "how")
 	slot := rapid.IntRange(1, 2).Draw(rt, "slot")
 	hosting := int64(rapid.IntRange(1, 4).Draw(rt, "hosting"))
 	err := w.f.bound(customer, s, slot, "org-"+customer, hosting, how)
@@ -112,7 +112,7 @@ func (w *world) bindHosting(rt *rapid.T) {
 		rt.Fatal(err)
 	}
 	a := action("create_subscription:"+s+"/"+string(rune('0'+slot)), reconcile.CreateSubscription, customer, s)
-	w.f.must(w.f.Settle(w.f.Context(), w.f.tok, reconcile.Outcome{Action: a, Run: "run-do", State: reconcile.ActionFailed, At: t0}))
+	w.f.must(w.f.RecordOutcome(w.f.Context(), w.f.tok, reconcile.Outcome{Action: a, Run: "run-do", State: reconcile.ActionFailed, At: t0}))
 }
 
 func (w *world) seeHosting(rt *rapid.T) {

@@ -49,8 +49,8 @@ func New(o Options) (*Client, error) {
 // Requests is how many requests were sent, retries included, since the start.
 func (c *Client) Requests() int { return int(c.sent.Load()) }
 
-// Pin identifies the panel and the selling organisation.
-func (c *Client) Pin() string { return c.base + " " + c.org }
+// Fingerprint identifies the panel and the selling organisation.
+func (c *Client) Fingerprint() string { return c.base + " " + c.org }
 
 // Rate is the rate in force, in requests a second.
 func (c *Client) Rate() float64 { return c.pace.Rate() }

@@ -35,7 +35,7 @@ func TestABaseURLGetsTheAPIsPathWhereItHasNone(t *testing.T) {
 			t.Errorf("%s: %v", given, err)
 			continue
 		}
-		if diff := cmp.Diff(want+" "+ourOrg, c.Pin()); diff != "" {
+		if diff := cmp.Diff(want+" "+ourOrg, c.Fingerprint()); diff != "" {
 			t.Errorf("%s: (-want +got)\n%s", given, diff)
 		}
 	}
@@ -132,7 +132,7 @@ func TestNothingSecretIsLoggedOrTold(t *testing.T) {
 			if err := o.do(t.Context(), n); err != nil {
 				fmt.Fprintf(locked{&mu, &out}, "%v %+v %#v\n", err, err, err)
 			}
-			fmt.Fprintf(locked{&mu, &out}, "%s\n", n.client.Pin())
+			fmt.Fprintf(locked{&mu, &out}, "%s\n", n.client.Fingerprint())
 		}
 	}
 	if out.Len() == 0 || strings.Contains(out.String(), canary) || strings.Contains(out.String(), "+aA1") || strings.Contains(out.String(), "invites/") {

@@ -32,16 +32,16 @@ const (
 )
 
 // Plans lists what the selling organisation offers, by id.
-func (c *Client) Plans(ctx context.Context) ([]reconcile.Plan, error) {
+func (c *Client) Plans(ctx context.Context) ([]reconcile.EnhancePlan, error) {
 	wires, err := list[planWire](ctx, c, get(routePlans, c.org), nil)
 	if err != nil {
 		return nil, err
 	}
-	plans := make([]reconcile.Plan, 0, len(wires))
+	plans := make([]reconcile.EnhancePlan, 0, len(wires))
 	for _, w := range wires {
 		plans = append(plans, w.plan())
 	}
-	slices.SortFunc(plans, func(a, b reconcile.Plan) int { return a.ID - b.ID })
+	slices.SortFunc(plans, func(a, b reconcile.EnhancePlan) int { return a.ID - b.ID })
 	return plans, nil
 }
 

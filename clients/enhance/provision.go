@@ -119,7 +119,7 @@ func (c *Client) websiteOn(ctx context.Context, org string, hosting int64, domai
 // FindWebsite is where the panel has a domain, with or without www. before it, in the
 // orgs of all customers. The search is the panel's; whether it finds the very domain
 // is judged here.
-func (c *Client) FindWebsite(ctx context.Context, domain string) ([]reconcile.Site, error) {
+func (c *Client) FindWebsite(ctx context.Context, domain string) ([]reconcile.WebsiteLocation, error) {
 	key := reconcile.DomainKey(domain)
 	if key == "" {
 		return nil, fault.Errorf(fault.Permanent, "enhance: a website is looked for by a domain")
@@ -129,7 +129,7 @@ func (c *Client) FindWebsite(ctx context.Context, domain string) ([]reconcile.Si
 	if err != nil {
 		return nil, err
 	}
-	var sites []reconcile.Site
+	var sites []reconcile.WebsiteLocation
 	for _, w := range wires {
 		if site := w.site(); w.Status != "deleted" && site.Org != "" && !strings.EqualFold(site.Org, c.org) && w.has(key) && !slices.Contains(sites, site) {
 			sites = append(sites, site)

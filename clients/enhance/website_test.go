@@ -23,7 +23,7 @@ func TestADomainIsFoundWhereverItIs(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	for domain, want := range map[string][]reconcile.Site{
+	for domain, want := range map[string][]reconcile.WebsiteLocation{
 		"Ada.example.com.": {{Org: org, Hosting: int64(other)}},
 		"example.com":      nil,
 		"bob.example.com":  nil,
@@ -45,7 +45,7 @@ func TestADomainIsNotFoundOnWhatIsDeletedNorInOurOwnOrg(t *testing.T) {
 		site(`"domain":"ada.example.com","subscriptionId":45,"status":"active","kind":"normal"`)+`,`+
 		site(`"domain":"ada.example.com","orgId":"`+otherOrg+`","status":"active"`)+`]}`))
 	got, err := n.client.FindWebsite(t.Context(), "ada.example.com")
-	if diff := cmp.Diff([]reconcile.Site{{Org: otherOrg, Hosting: 44}, {Org: otherOrg}}, got); diff != "" || err != nil {
+	if diff := cmp.Diff([]reconcile.WebsiteLocation{{Org: otherOrg, Hosting: 44}, {Org: otherOrg}}, got); diff != "" || err != nil {
 		t.Errorf("%v (-want +got)\n%s", err, diff)
 	}
 	n.breaks("GET /orgs/{org}/websites", simulator.NotDone(500))

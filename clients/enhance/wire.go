@@ -114,14 +114,14 @@ func (p planWire) identity() string {
 	return strconv.Itoa(p.ID)
 }
 
-func (p planWire) plan() reconcile.Plan {
+func (p planWire) plan() reconcile.EnhancePlan {
 	limits := map[string]int64{}
 	for _, r := range p.Resources {
 		if r.Total != nil {
 			limits[r.Name] = *r.Total
 		}
 	}
-	return reconcile.Plan{ID: p.ID, Name: p.Name, Limits: limits}
+	return reconcile.EnhancePlan{ID: p.ID, Name: p.Name, Limits: limits}
 }
 
 // memberWire is orchd OpenAPI 12.3.0, Member, pending ones included.
@@ -168,8 +168,8 @@ func (w websiteWire) has(key string) bool {
 }
 
 // site is where a website is; hosting 0 where the panel does not say.
-func (w websiteWire) site() reconcile.Site {
-	return reconcile.Site{Org: strings.ToLower(w.OrgID), Hosting: w.hosting()}
+func (w websiteWire) site() reconcile.WebsiteLocation {
+	return reconcile.WebsiteLocation{Org: strings.ToLower(w.OrgID), Hosting: w.hosting()}
 }
 
 // hosting is the subscription that it is on (Website.subscriptionId, a number); 0 where

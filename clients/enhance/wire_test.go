@@ -159,7 +159,7 @@ func TestPlansKeepOnlyTheLimitsThatExist(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	want := []reconcile.Plan{
+	want := []reconcile.EnhancePlan{
 		{ID: 3, Name: "Pro", Limits: map[string]int64{}},
 		{ID: 7, Name: "Pro", Limits: map[string]int64{"websites": 10, "ftp": 0}},
 	}

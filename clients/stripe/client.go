@@ -204,17 +204,17 @@ func checkBaseURL(raw string) error {
 // back must agree.
 func (c *Client) Livemode() bool { return c.live }
 
-// Fingerprint identifies the key without disclosing it.
-func (c *Client) Fingerprint() string { return c.key.Fingerprint() }
+// KeyFingerprint identifies the key without disclosing it.
+func (c *Client) KeyFingerprint() string { return c.key.Fingerprint() }
 
-// Pin identifies mode, key and address, and so the account, as far as that is
+// Fingerprint identifies mode, key and address, and so the account, as far as that is
 // possible without a permission that restricted keys cannot have.
-func (c *Client) Pin() string {
+func (c *Client) Fingerprint() string {
 	mode := "test"
 	if c.live {
 		mode = "live"
 	}
-	return mode + " key " + c.Fingerprint() + " at " + c.address
+	return mode + " key " + c.KeyFingerprint() + " at " + c.address
 }
 
 // ServerTime is Stripe's clock from the Date header of the last good answer, and

@@ -11,6 +11,7 @@ import (
 	"github.com/stripe-enhance/stripe-enhance/clients/stripe"
 	"github.com/stripe-enhance/stripe-enhance/internal/report"
 	"github.com/stripe-enhance/stripe-enhance/reconcile"
+	"github.com/stripe-enhance/stripe-enhance/reconcile/planner"
 )
 
 const (
@@ -26,7 +27,7 @@ var errEnoughPayers = errors.New("enough")
 
 // unserved counts who pays for nothing but unmapped prices.
 type unserved struct {
-	catalog *reconcile.Catalog
+	catalog *planner.Catalog
 	ignored map[string]bool   // customers and subscriptions that a person holds
 	seen    int               // subscriptions looked at
 	missing int               // of those, the ones that no price serves
@@ -64,7 +65,7 @@ func (x *examination) payers(ctx context.Context) {
 	if err == nil && len(mappings) == 0 {
 		return // said already
 	}
-	u := &unserved{catalog: reconcile.NewCatalog(mappings, x.plans), ignored: map[string]bool{}, prices: map[string]int{}, names: map[string]string{}}
+	u := &unserved{catalog: planner.NewCatalog(mappings, x.plans), ignored: map[string]bool{}, prices: map[string]int{}, names: map[string]string{}}
 	if err == nil {
 		err = x.countPayers(ctx, u)
 	}

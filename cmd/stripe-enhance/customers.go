@@ -13,6 +13,7 @@ import (
 	"github.com/stripe-enhance/stripe-enhance/internal/config"
 	"github.com/stripe-enhance/stripe-enhance/internal/report"
 	"github.com/stripe-enhance/stripe-enhance/reconcile"
+	"github.com/stripe-enhance/stripe-enhance/reconcile/planner"
 	"github.com/stripe-enhance/stripe-enhance/store"
 )
 
@@ -110,7 +111,7 @@ func (p *program) showCustomers(ctx context.Context, a *parts, l store.Lookup, r
 		}
 		c := customerOf(one, p.now())
 		c.Refreshed, c.RefreshProblems, c.RefreshChanges = refresh, now.problems, now.changes
-		c.Ahead = report.AheadOf(reconcile.Decide(&one.Customer, cat, a.config.Policy(), p.now()).Ahead)
+		c.Ahead = report.AheadOf(planner.Decide(&one.Customer, cat, a.config.Policy(), p.now()).Forecast)
 		all = append(all, c)
 	}
 	if p.format == formatJSON {
@@ -167,7 +168,7 @@ func subscriptionOf(s reconcile.Subscription, bindings []reconcile.Binding, host
 	out := report.Subscription{
 		ID: s.ID, StripeCustomer: s.StripeCustomer, Status: s.Status.String(), Created: report.Time(s.Created), EndedAt: report.Time(s.EndedAt),
 		CurrentPeriodEnd: report.Time(s.CurrentPeriodEnd), CancelAtPeriodEnd: s.CancelAtPeriodEnd, CollectionPaused: s.CollectionPaused,
-		CancelAt: report.Time(s.CancelAt), SendInvoice: s.SendInvoice, Standing: s.ID + reconcile.Standing(&s),
+		CancelAt: report.Time(s.CancelAt), SendInvoice: s.SendInvoice, Standing: s.ID + planner.DescribeSubscription(&s),
 		Domain: s.Domain, ReadAt: report.Time(s.ReadAt), UnpaidSince: report.Time(s.UnpaidSince), Hostings: []report.Hosting{},
 	}
 	if s.Status == reconcile.StatusUnknown {

@@ -15,6 +15,7 @@ import (
 	"github.com/stripe-enhance/stripe-enhance/internal/report"
 	"github.com/stripe-enhance/stripe-enhance/reconcile"
 	"github.com/stripe-enhance/stripe-enhance/reconcile/engine"
+	"github.com/stripe-enhance/stripe-enhance/reconcile/planner"
 )
 
 const bindLong = `Says which hosting at the panel serves a subscription, or, with the word "new", that
@@ -31,7 +32,7 @@ subscription until customers bind says what serves it instead, or that it is new
 
 // wordFlags are the flags of bind and unbind.
 type wordFlags struct {
-	reconcile.Word
+	reconcile.Instruction
 	org string
 	dry bool
 }
@@ -47,9 +48,9 @@ func (p *program) customersBind() *cobra.Command {
 			"  stripe-enhance customers bind sub_1NqAbCdEf/2 42 --reason 'the customer says so'\n" +
 			"  stripe-enhance customers bind sub_1NqAbCdEf new --reason 'the order is new'",
 		RunE: func(c *cobra.Command, args []string) error {
-			w.Kind = reconcile.SayBind
+			w.Kind = reconcile.InstructBind
 			if args[1] == "new" {
-				w.Kind = reconcile.SayNew
+				w.Kind = reconcile.InstructNew
 			}
 			return p.say(c, &w, args)
 		},
@@ -77,7 +78,7 @@ func (p *program) customersUnbind() *cobra.Command {
 		Example: "  stripe-enhance customers unbind sub_1NqAbCdEf --reason 'another customer uses it' --dry-run\n" +
 			"  stripe-enhance customers unbind sub_1NqAbCdEf 42 --reason 'it is not its hosting'",
 		RunE: func(c *cobra.Command, args []string) error {
-			w.Kind = reconcile.SayUnbind
+			w.Kind = reconcile.InstructUnbind
 			return p.say(c, &w, args)
 		},
 	}
@@ -109,12 +110,12 @@ func (w *wordFlags) parse(args []string) error {
 	w.Subscription = sub
 	if some {
 		n, err := strconv.Atoi(unit)
-		if err != nil || n < 1 || w.Kind == reconcile.SayNew {
+		if err != nil || n < 1 || w.Kind == reconcile.InstructNew {
 			return fmt.Errorf("%q is no unit of a subscription, like %s/2; an order is new as a whole", args[0], sub)
 		}
 		w.Slot = n
 	}
-	if len(args) > 1 && w.Kind != reconcile.SayNew {
+	if len(args) > 1 && w.Kind != reconcile.InstructNew {
 		id, err := strconv.ParseInt(args[1], 10, 64)
 		if err != nil || id < 1 {
 			return fmt.Errorf("%q is no id of a hosting: that is the number of the subscription at the panel", args[1])
@@ -134,9 +135,9 @@ func (p *program) sayWith(ctx context.Context, a *parts, e *engine.Engine, w *wo
 		return err
 	}
 	if len(customers) == 0 {
-		return reconcile.NotKnown(w.Subscription)
+		return reconcile.SubscriptionNotKnown(w.Subscription)
 	}
-	if w.Kind == reconcile.SayBind {
+	if w.Kind == reconcile.InstructBind {
 		if err := a.readHosting(ctx, w, customers); err != nil {
 			return err
 		}
@@ -145,18 +146,18 @@ func (p *program) sayWith(ctx context.Context, a *parts, e *engine.Engine, w *wo
 	if err != nil {
 		return err
 	}
-	do := a.store.Say
+	do := a.store.RecordInstruction
 	if w.dry {
-		do = a.store.Weigh
+		do = a.store.PreviewInstruction
 	}
-	ch, err := do(ctx, w.Word, cat, string(a.config.Instance))
-	if no := reconcile.NoSuchChange(""); errors.As(err, &no) {
+	ch, err := do(ctx, w.Instruction, planner.Instruct(w.Instruction, cat, string(a.config.Instance)))
+	if no := reconcile.InstructionRefused(""); errors.As(err, &no) {
 		return no
 	}
 	if err != nil {
 		return err
 	}
-	out := said{Subscription: w.Subscription, Changes: ch.Says(), Before: ch.Before, Already: ch.None(), DryRun: w.dry}
+	out := said{Subscription: w.Subscription, Changes: ch.Describe(), Before: ch.Before, Already: ch.None(), DryRun: w.dry}
 	if !w.dry || ch.None() {
 		return p.printSaid(out, nil)
 	}
@@ -204,13 +205,13 @@ func (p *program) printSaid(s said, r *reconcile.Report) error {
 }
 
 // catalog is what prices buy, as stored.
-func (a *parts) catalog(ctx context.Context) (*reconcile.Catalog, error) {
+func (a *parts) catalog(ctx context.Context) (*planner.Catalog, error) {
 	mappings, err := a.store.Mappings(ctx)
 	if err != nil {
 		return nil, err
 	}
 	plans, _, err := a.store.Plans(ctx)
-	return reconcile.NewCatalog(mappings, plans), err
+	return planner.NewCatalog(mappings, plans), err
 }
 
 // readHosting reads the hosting at the panel, in the organisation that was named, where

@@ -8,6 +8,7 @@ import (
 
 	"github.com/stripe-enhance/stripe-enhance/internal/fault"
 	"github.com/stripe-enhance/stripe-enhance/reconcile"
+	"github.com/stripe-enhance/stripe-enhance/reconcile/planner"
 	"github.com/stripe-enhance/stripe-enhance/store"
 )
 
@@ -63,7 +64,7 @@ func (f *fresh) subscription(ctx context.Context, a *parts, s *reconcile.Subscri
 		was := *s
 		*s = facts.Subscription
 		// What the store keeps stays: a look does not judge anew since when nothing is paid.
-		s.Lapse, s.StatusSince, s.SaidNew, s.MetadataWritten = was.Lapse, was.StatusSince, was.SaidNew, was.MetadataWritten
+		s.Lapse, s.StatusSince, s.IsNewOrder, s.MetadataWritten = was.Lapse, was.StatusSince, was.IsNewOrder, was.MetadataWritten
 		if s.Domain == "" {
 			s.Domain = was.Domain
 		}
@@ -95,7 +96,7 @@ func (f *fresh) hosting(ctx context.Context, a *parts, r *store.CustomerRecord, 
 		if is.State != reconcile.HostingSuspended {
 			is.SuspendedByUs = time.Time{}
 		}
-		if text := reconcile.Drifted(*was, is); text != "" {
+		if text := planner.Drifted(*was, is); text != "" {
 			f.changes = append(f.changes, text)
 		}
 		is.TerminatedByUs, is.Website, is.WebsiteTaken, is.Bound = was.TerminatedByUs, was.Website, was.WebsiteTaken, was.Bound

@@ -298,7 +298,7 @@ func each(from, to int, verb func(*simulator.World, string) error) act {
 	}
 }
 
-func approves(kind reconcile.Kind) act {
+func approves(kind reconcile.ActionKind) act {
 	return func(ctx context.Context, s *stage) error {
 		plans, err := s.store.HeldPlans(ctx, s.world.Now(), false)
 		if err != nil {

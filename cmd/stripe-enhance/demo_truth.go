@@ -166,7 +166,7 @@ func held(kind reconcile.HoldKind, who string) truth {
 	}}
 }
 
-func braked(kind reconcile.Kind, n int) truth {
+func braked(kind reconcile.ActionKind, n int) truth {
 	return truth{fmt.Sprintf("%d × %s held by the brake", n, kind), func(_ *stage, r reconcile.Report) bool {
 		count := 0
 		for _, p := range r.Plans {

@@ -12,6 +12,7 @@ import (
 	"github.com/stripe-enhance/stripe-enhance/internal/notify"
 	"github.com/stripe-enhance/stripe-enhance/internal/report"
 	"github.com/stripe-enhance/stripe-enhance/reconcile"
+	"github.com/stripe-enhance/stripe-enhance/reconcile/planner"
 	"github.com/stripe-enhance/stripe-enhance/store"
 )
 
@@ -25,8 +26,8 @@ type examination struct {
 
 	tell      bool // send a test message to each of NOTIFY_URLS
 	billingUp bool
-	fresh     bool             // the database is empty
-	plans     []reconcile.Plan // of the panel; nil when they could not be read
+	fresh     bool                    // the database is empty
+	plans     []reconcile.EnhancePlan // of the panel; nil when they could not be read
 }
 
 func (x *examination) ok(part, format string, args ...any) {
@@ -293,7 +294,7 @@ func (x *examination) mappings(ctx context.Context) {
 	}
 	bad := 0
 	if x.plans != nil {
-		for _, problem := range reconcile.NewCatalog(all, x.plans).Problems() {
+		for _, problem := range planner.NewCatalog(all, x.plans).Problems() {
 			bad++
 			x.fail("mappings", problem, offered(x.plans)+"; stripe-enhance mappings list shows all mappings")
 		}

@@ -11,6 +11,7 @@ import (
 	"github.com/stripe-enhance/stripe-enhance/internal/config"
 	"github.com/stripe-enhance/stripe-enhance/internal/report"
 	"github.com/stripe-enhance/stripe-enhance/reconcile"
+	"github.com/stripe-enhance/stripe-enhance/reconcile/planner"
 )
 
 const mappingsLong = `A mapping says which plan a price buys. The billing id is a price id, a lookup key
@@ -156,7 +157,7 @@ func (p *program) verify(ctx context.Context, a *parts, all ...reconcile.Mapping
 		case err != nil:
 			p.sayf("not verified at Enhance: %v", err)
 		default:
-			wrong := reconcile.NewCatalog(all, plans).Problems()
+			wrong := planner.NewCatalog(all, plans).Problems()
 			for _, problem := range wrong {
 				problems = append(problems, errors.New(problem))
 			}

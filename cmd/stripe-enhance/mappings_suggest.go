@@ -170,7 +170,7 @@ func (p *program) tellSuggestions(all []suggestion) error {
 
 // suggestions pairs by words: the plan that shares most of them with product,
 // nickname and lookup key, when no other shares as many.
-func suggestions(prices []stripe.Price, plans []reconcile.Plan, mapped []reconcile.Mapping) []suggestion {
+func suggestions(prices []stripe.Price, plans []reconcile.EnhancePlan, mapped []reconcile.Mapping) []suggestion {
 	known := map[string]bool{}
 	for _, m := range mapped {
 		known[m.BillingID] = true
@@ -192,7 +192,7 @@ func suggestions(prices []stripe.Price, plans []reconcile.Plan, mapped []reconci
 	return all
 }
 
-func likeliest(price stripe.Price, plans []reconcile.Plan) (best reconcile.Plan, ok bool) {
+func likeliest(price stripe.Price, plans []reconcile.EnhancePlan) (best reconcile.EnhancePlan, ok bool) {
 	words := wordsOf(price.ProductName + " " + price.Nickname + " " + price.LookupKey)
 	most := 0.0
 	for _, plan := range plans {

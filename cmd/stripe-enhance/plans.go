@@ -132,8 +132,8 @@ func (p *program) approveCommand() *cobra.Command {
 }
 
 func (p *program) approve(ctx context.Context, a *parts, e *engine.Engine, id string, version int) error {
-	if len(id) < reconcile.LeastOfPlanID {
-		return errors.New(reconcile.PlanIDTooShort(id))
+	if len(id) < reconcile.MinHeldPlanID {
+		return errors.New(reconcile.HeldPlanIDTooShort(id))
 	}
 	one, err := a.store.Approve(ctx, id, version, p.person(), p.now())
 	if err != nil {
@@ -141,7 +141,7 @@ func (p *program) approve(ctx context.Context, a *parts, e *engine.Engine, id st
 	}
 	p.sayf("approved %s, version %d: %s of kind %s", one.ID, one.Version, report.Count(len(one.Actions), "change"), one.Kind)
 	r, err := e.Run(ctx, engine.Request{Trigger: "approve"})
-	var held *reconcile.LeaseHeld
+	var held *reconcile.LeaseTaken
 	if errors.As(err, &held) {
 		if err := a.store.Nudge(ctx, nil, "plan "+one.ID+" was approved", p.now()); err != nil {
 			return err

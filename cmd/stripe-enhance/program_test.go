@@ -86,7 +86,7 @@ func TestExitCodes(t *testing.T) {
 		{"wrong configuration, however wrapped", fmt.Errorf("x: %w", config.Problems{{}}), 2},
 		{"something is left for a person", leftError{}, 3},
 		{"something is left and closing failed as well", errors.Join(leftError{}, errors.New("x")), 3},
-		{"another process is at work", &busyError{held: &reconcile.LeaseHeld{}}, 1},
+		{"another process is at work", &busyError{held: &reconcile.LeaseTaken{}}, 1},
 	} {
 		if got := codeOf(c.err); got != c.want {
 			t.Errorf("%s: %d, want %d", c.name, got, c.want)

@@ -153,7 +153,7 @@ func (p *program) printReport(r reconcile.Report) error {
 // planAnyway plans from the stored mirror when another process is at work.
 func (p *program) planAnyway(ctx context.Context, e *engine.Engine, request engine.Request) (reconcile.Report, error) {
 	r, err := e.Run(ctx, request)
-	var held *reconcile.LeaseHeld
+	var held *reconcile.LeaseTaken
 	if errors.As(err, &held) {
 		p.sayf("%s is at work, so this plan is made from what it stored last", held.Owner)
 		request.Stored = true
@@ -173,12 +173,12 @@ const leaseLook = time.Second
 // word, which shows that it is alive and works, or until its lease runs out, which
 // shows that it died. Then this process does the run.
 func (p *program) runPatiently(ctx context.Context, a *parts, e *engine.Engine, request engine.Request) (reconcile.Report, error) {
-	var held *reconcile.LeaseHeld
+	var held *reconcile.LeaseTaken
 	r, err := e.Run(ctx, request)
 	if !errors.As(err, &held) {
 		return r, err
 	}
-	if err := a.store.Nudge(ctx, reconcile.Wish(request.Full, request.Subscriptions), "asked for by "+p.person(), p.now()); err != nil {
+	if err := a.store.Nudge(ctx, reconcile.NudgeTargets(request.Full, request.Subscriptions), "asked for by "+p.person(), p.now()); err != nil {
 		return r, err
 	}
 	patience := a.config.LeaseTTL + leaseSlack
@@ -214,7 +214,7 @@ func (p *program) tellBusy(e *busyError) error {
 
 // busyError is a run that another process does instead.
 type busyError struct {
-	held    *reconcile.LeaseHeld
+	held    *reconcile.LeaseTaken
 	taken   bool // it has begun to look
 	request engine.Request
 }

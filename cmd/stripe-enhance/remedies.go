@@ -48,7 +48,7 @@ func unheard(setting, address string, err error) error {
 }
 
 // offered lists the plans of a panel, for whoever has named one that it does not have.
-func offered(plans []reconcile.Plan) string {
+func offered(plans []reconcile.EnhancePlan) string {
 	const most = 20
 	var all []string
 	for _, p := range plans[:min(len(plans), most)] {

@@ -7,6 +7,7 @@ import (
 
 	"github.com/stripe-enhance/stripe-enhance/internal/metrics"
 	"github.com/stripe-enhance/stripe-enhance/reconcile"
+	"github.com/stripe-enhance/stripe-enhance/reconcile/planner"
 	"github.com/stripe-enhance/stripe-enhance/server"
 	"github.com/stripe-enhance/stripe-enhance/store"
 )
@@ -36,7 +37,7 @@ func (m storedMappings) Delete(ctx context.Context, billingID string) (bool, err
 func (m storedMappings) Check(ctx context.Context, one reconcile.Mapping) (string, error) {
 	plans, deaf := m.enhance.Plans(ctx)
 	if deaf == nil {
-		if problems := reconcile.NewCatalog([]reconcile.Mapping{one}, plans).Problems(); len(problems) > 0 {
+		if problems := planner.NewCatalog([]reconcile.Mapping{one}, plans).Problems(); len(problems) > 0 {
 			return problems[0] + "; " + offered(plans), nil
 		}
 	}

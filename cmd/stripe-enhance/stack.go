@@ -150,9 +150,9 @@ func (a *parts) engine(p *program, progress func(reconcile.Progress)) (*engine.E
 func (a *parts) ports(terminates bool) engine.Ports {
 	ports := engine.Ports{
 		Billing: a.stripe, Account: a.stripe,
-		Panel: a.enhance, Census: a.enhance, Owners: a.enhance, Provisioner: a.enhance, Websites: a.enhance, Contents: a.enhance,
-		Mirror: a.store, Cursors: a.store, Queue: a.store, Timetable: a.store, Journal: a.store, Plans: a.store, Inventory: a.store, Shelf: a.store,
-		Catalogue: a.store, History: a.store, Evidence: a.store, Withheld: a.store, Existing: a.store, Leases: a.store,
+		Panel: a.enhance, OrgLister: a.enhance, Owners: a.enhance, Provisioner: a.enhance, Websites: a.enhance, Contents: a.enhance,
+		Mirror: a.store, Cursors: a.store, Queue: a.store, Timetable: a.store, Journal: a.store, Plans: a.store, Inventory: a.store, ContentStore: a.store,
+		PlanStore: a.store, History: a.store, Evidence: a.store, Withheld: a.store, Existing: a.store, Leases: a.store,
 	}
 	if terminates {
 		ports.Terminator = a.enhance

@@ -10,7 +10,7 @@ import (
 )
 
 func TestSuggestionsPairByWordsAndStayAwayFromDoubt(t *testing.T) {
-	plans := []reconcile.Plan{{ID: 1, Name: "Basic"}, {ID: 2, Name: "Pro hosting"}, {ID: 3, Name: "Pro Plus"}, {ID: 4, Name: "Twin"}, {ID: 5, Name: "Twin"}}
+	plans := []reconcile.EnhancePlan{{ID: 1, Name: "Basic"}, {ID: 2, Name: "Pro hosting"}, {ID: 3, Name: "Pro Plus"}, {ID: 4, Name: "Twin"}, {ID: 5, Name: "Twin"}}
 	for _, c := range []struct {
 		name  string
 		price stripe.Price

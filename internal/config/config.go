@@ -22,6 +22,7 @@ import (
 
 	"github.com/stripe-enhance/stripe-enhance/internal/secret"
 	"github.com/stripe-enhance/stripe-enhance/reconcile"
+	"github.com/stripe-enhance/stripe-enhance/reconcile/planner"
 )
 
 // Config is everything that an operator can decide. Tags: env is the variable's
@@ -60,10 +61,10 @@ type Config struct {
 	NewAfter Instant `env:"NEW_CUSTOMERS_ONLY_AFTER" group:"policy" usage:"on a panel with hostings that no subscription is bound to: orders from then on (UTC) are new customers' and get a hosting unless one there looks like theirs; older ones without a hosting wait for a person; unset: where such hostings were there first, all wait" example:"2026-11-01"`
 	Instance Word    `env:"INSTANCE" group:"policy" usage:"a short word (up to 16 lower-case letters, digits and hyphens) in every marker, another one in each installation that sells on the same panel; what carries another word is never touched; what carries none stays ours" example:"shop"`
 
-	BrakeSuspend    reconcile.Limit `env:"BRAKE_SUSPEND" envDefault:"5,2%" group:"brake" usage:"most suspensions in one run: the larger of count and percentage of bound subscriptions; over it all are held for approval" example:"5,2%"`
-	BrakeChangePlan reconcile.Limit `env:"BRAKE_CHANGE_PLAN" envDefault:"5,5%" group:"brake" usage:"the same for changes of plan" example:"5,5%"`
-	BrakeCreate     reconcile.Limit `env:"BRAKE_CREATE" envDefault:"25,10%" group:"brake" usage:"the same for new hostings; an order of more than 10 by one customer, or of two fifths of the count if that is more, is held by itself" example:"200"`
-	BrakeTerminate  reconcile.Limit `env:"BRAKE_TERMINATE" envDefault:"1,1%" group:"brake" usage:"the same for terminations" example:"1,1%"`
+	BrakeSuspend    planner.Limit `env:"BRAKE_SUSPEND" envDefault:"5,2%" group:"brake" usage:"most suspensions in one run: the larger of count and percentage of bound subscriptions; over it all are held for approval" example:"5,2%"`
+	BrakeChangePlan planner.Limit `env:"BRAKE_CHANGE_PLAN" envDefault:"5,5%" group:"brake" usage:"the same for changes of plan" example:"5,5%"`
+	BrakeCreate     planner.Limit `env:"BRAKE_CREATE" envDefault:"25,10%" group:"brake" usage:"the same for new hostings; an order of more than 10 by one customer, or of two fifths of the count if that is more, is held by itself" example:"200"`
+	BrakeTerminate  planner.Limit `env:"BRAKE_TERMINATE" envDefault:"1,1%" group:"brake" usage:"the same for terminations" example:"1,1%"`
 
 	DriftInterval time.Duration `env:"DRIFT_INTERVAL" envDefault:"24h" group:"pace" usage:"every bound subscription is compared with Enhance at least this often, spread over the runs" example:"12h"`
 	SettleTime    time.Duration `env:"SETTLE_TIME" envDefault:"90s" group:"pace" usage:"how long an unanswered create is left alone before it is looked for" example:"2m"`
@@ -141,8 +142,8 @@ func (c *Config) Policy() reconcile.Policy {
 }
 
 // Brakes are the limits of the fleet.
-func (c *Config) Brakes() reconcile.Brakes {
-	return reconcile.Brakes{
+func (c *Config) Brakes() planner.Brakes {
+	return planner.Brakes{
 		Suspend:    c.BrakeSuspend,
 		ChangePlan: c.BrakeChangePlan,
 		Create:     c.BrakeCreate,

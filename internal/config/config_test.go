@@ -11,6 +11,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/stripe-enhance/stripe-enhance/reconcile"
+	"github.com/stripe-enhance/stripe-enhance/reconcile/planner"
 )
 
 const org = "6f1c1c5e-52c3-4f0e-9a53-6f5d8f0b7a11"
@@ -55,7 +56,7 @@ func TestDefaultsAreThoseOfTheManual(t *testing.T) {
 	if diff := cmp.Diff(wantPolicy, c.Policy()); diff != "" {
 		t.Errorf("policy (-want +got):\n%s", diff)
 	}
-	if diff := cmp.Diff(reconcile.DefaultBrakes(), c.Brakes()); diff != "" {
+	if diff := cmp.Diff(planner.DefaultBrakes(), c.Brakes()); diff != "" {
 		t.Errorf("brakes (-want +got):\n%s", diff)
 	}
 	got := []any{
@@ -327,7 +328,7 @@ func TestDurationsAcceptDays(t *testing.T) {
 }
 
 func TestLimitsAcceptCountAndPercentageInAnyOrder(t *testing.T) {
-	for text, want := range map[string]reconcile.Limit{
+	for text, want := range map[string]planner.Limit{
 		"5,2%": {Count: 5, Percent: 2}, "2%,5": {Count: 5, Percent: 2}, "5": {Count: 5}, "2.5%": {Percent: 2.5},
 		"0": {}, " 5 , 2 % ": {Count: 5, Percent: 2}, "100%": {Percent: 100},
 	} {

@@ -13,12 +13,13 @@ import (
 
 	"github.com/stripe-enhance/stripe-enhance/internal/secret"
 	"github.com/stripe-enhance/stripe-enhance/reconcile"
+	"github.com/stripe-enhance/stripe-enhance/reconcile/planner"
 )
 
 // parsers read the types that are not ours to give a method.
 var parsers = map[reflect.Type]env.ParserFunc{
 	reflect.TypeFor[time.Duration]():        parser(ParseDuration),
-	reflect.TypeFor[reconcile.Limit]():      parser(ParseLimit),
+	reflect.TypeFor[planner.Limit]():        parser(ParseLimit),
 	reflect.TypeFor[reconcile.Mode]():       parser(parseMode),
 	reflect.TypeFor[reconcile.Onboarding](): parser(parseOnboarding),
 	reflect.TypeFor[url.URL]():              parser(parseURL),
@@ -71,9 +72,9 @@ func ParseDuration(s string) (time.Duration, error) {
 
 // ParseLimit accepts a count, a percentage, or both in any order: "5,2%", "2%",
 // "5". What is left out is zero, and the larger of the two counts.
-func ParseLimit(s string) (reconcile.Limit, error) {
+func ParseLimit(s string) (planner.Limit, error) {
 	var (
-		l              reconcile.Limit
+		l              planner.Limit
 		count, percent int
 	)
 	for part := range strings.SplitSeq(s, ",") {

@@ -6,8 +6,8 @@ import (
 	"testing"
 	"time"
 
-	"github.com/stripe-enhance/stripe-enhance/reconcile"
 	"github.com/stripe-enhance/stripe-enhance/reconcile/engine"
+	"github.com/stripe-enhance/stripe-enhance/reconcile/planner"
 	"github.com/stripe-enhance/stripe-enhance/simulator"
 )
 
@@ -17,7 +17,7 @@ func (s *stage) told(text string) int { return strings.Count(s.news.String(), te
 // largeOrder is a trial for thirty hostings, which nobody who pays for one has to wait for.
 func largeOrder(t *testing.T) {
 	s := open(t, false)
-	s.change = func(o *engine.Options) { o.Brakes = reconcile.DefaultBrakes() }
+	s.change = func(o *engine.Options) { o.Brakes = planner.DefaultBrakes() }
 	s.connect()
 	s.next() // the two who cancelled
 	s.curtain()
@@ -61,7 +61,7 @@ func fewerLater(t *testing.T) {
 		s.must(s.World.Pay(sub))
 	}
 	s.day()
-	s.change = func(o *engine.Options) { o.Brakes.Suspend = reconcile.Limit{Count: 1000} }
+	s.change = func(o *engine.Options) { o.Brakes.Suspend = planner.Limit{Count: 1000} }
 	s.connect()
 	s.day()
 	s.nobodyLost()

@@ -19,6 +19,7 @@ import (
 	"github.com/stripe-enhance/stripe-enhance/internal/secret"
 	"github.com/stripe-enhance/stripe-enhance/reconcile"
 	"github.com/stripe-enhance/stripe-enhance/reconcile/engine"
+	"github.com/stripe-enhance/stripe-enhance/reconcile/planner"
 	"github.com/stripe-enhance/stripe-enhance/simulator"
 )
 
@@ -51,7 +52,7 @@ func open(t *testing.T, live bool) *stage {
 	s := &stage{t: t, file: filepath.Join(directory(t), "state.db")}
 	s.Rig = rig.New(t, rig.Options{World: simulator.Options{Livemode: live}, Database: "sqlite:" + s.file, Transport: s.transport})
 	s.stripeIs, s.panelIs = s.World, s.World
-	s.change = func(o *engine.Options) { o.Brakes.Create = reconcile.Limit{Count: 1000} }
+	s.change = func(o *engine.Options) { o.Brakes.Create = planner.Limit{Count: 1000} }
 	s.connect()
 	for i := range people {
 		s.subs = append(s.subs, s.signUp(fmt.Sprintf("customer%02d", i)))

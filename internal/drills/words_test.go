@@ -7,6 +7,7 @@ import (
 
 	"github.com/stripe-enhance/stripe-enhance/reconcile"
 	"github.com/stripe-enhance/stripe-enhance/reconcile/engine"
+	"github.com/stripe-enhance/stripe-enhance/reconcile/planner"
 )
 
 // wrongBinding: a person binds a subscription to the hosting of a friend, which staff
@@ -23,7 +24,7 @@ func wrongBinding(t *testing.T) {
 		s.must(err)
 	}
 	s.full()
-	s.say(reconcile.Word{Kind: reconcile.SayBind, Subscription: sub, Hosting: s.read(friends)})
+	s.say(reconcile.Instruction{Kind: reconcile.InstructBind, Subscription: sub, Hosting: s.read(friends)})
 	s.curtain()
 	s.run(engine.Request{Subscriptions: []string{sub}})
 	s.nobodyLost()
@@ -33,9 +34,9 @@ func wrongBinding(t *testing.T) {
 	s.must(s.World.SetMetadata(sub, map[string]string{"enhance_org_id": own.Org, "enhance_subscription_id": fmt.Sprint(own.ID)}))
 	s.run(engine.Request{Subscriptions: []string{sub}})
 	s.says(fmt.Sprintf("the metadata of %s names hosting %d", sub, own.ID), fmt.Sprintf("hosting %d is bound, which goes on serving it", friends),
-		"`"+reconcile.BindCommand(sub, int64(own.ID))+"`")
+		"`"+planner.BindCommand(sub, int64(own.ID))+"`")
 	s.nobodyLost()
-	s.say(reconcile.Word{Kind: reconcile.SayBind, Subscription: sub, Hosting: s.read(own.ID)})
+	s.say(reconcile.Instruction{Kind: reconcile.InstructBind, Subscription: sub, Hosting: s.read(own.ID)})
 	if rep := s.run(engine.Request{Subscriptions: []string{sub}}); len(rep.Holds) != 0 {
 		t.Errorf("still held: %v", rep.Holds)
 	}
@@ -55,14 +56,14 @@ func wrongBinding(t *testing.T) {
 }
 
 // say has a person say what serves a subscription.
-func (s *stage) say(w reconcile.Word) {
+func (s *stage) say(w reconcile.Instruction) {
 	s.t.Helper()
 	w.Author, w.Reason, w.At = "ada@desk", "a drill", s.World.Now()
 	mappings, err := s.Store.Mappings(s.t.Context())
 	s.must(err)
 	plans, _, err := s.Store.Plans(s.t.Context())
 	s.must(err)
-	_, err = s.Store.Say(s.t.Context(), w, reconcile.NewCatalog(mappings, plans), "")
+	_, err = s.Store.RecordInstruction(s.t.Context(), w, planner.Instruct(w, planner.NewCatalog(mappings, plans), ""))
 	s.must(err)
 }
 

@@ -6,8 +6,8 @@ import (
 	"testing"
 	"time"
 
-	"github.com/stripe-enhance/stripe-enhance/reconcile"
 	"github.com/stripe-enhance/stripe-enhance/reconcile/engine"
+	"github.com/stripe-enhance/stripe-enhance/reconcile/planner"
 	"github.com/stripe-enhance/stripe-enhance/simulator"
 )
 
@@ -31,7 +31,7 @@ func mostCancelled(t *testing.T) {
 	s := open(t, false)
 	s.change = func(o *engine.Options) {
 		// Wide open, so that nothing but the suspicion is left.
-		o.Brakes = reconcile.Brakes{Suspend: reconcile.Limit{Count: 1000}, Create: reconcile.Limit{Count: 1000}, ChangePlan: reconcile.Limit{Count: 1000}}
+		o.Brakes = planner.Brakes{Suspend: planner.Limit{Count: 1000}, Create: planner.Limit{Count: 1000}, ChangePlan: planner.Limit{Count: 1000}}
 	}
 	s.connect()
 	for i := 2; i < 15; i++ {

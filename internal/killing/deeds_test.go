@@ -16,7 +16,7 @@ import (
 
 // deed is how one kind of action comes about.
 type deed struct {
-	kind reconcile.Kind
+	kind reconcile.ActionKind
 	// route is the call that does it; "" when it is done in our database alone.
 	route string
 	env   map[string]string
@@ -75,7 +75,7 @@ var deeds = []deed{
 }
 
 func TestEveryKindOfActionIsAmongTheDeeds(t *testing.T) {
-	for _, kind := range reconcile.Kinds() {
+	for _, kind := range reconcile.ActionKinds() {
 		if !slices.ContainsFunc(deeds, func(d deed) bool { return d.kind == kind }) {
 			t.Errorf("nobody dies while doing a %s", kind)
 		}

@@ -175,7 +175,7 @@ func TestOnlyWhatChangedIsToldAndOnce(t *testing.T) {
 			want: []string{"changed at the panel, not by us: hosting 1 is suspended; and 6 more", "What to do"}}, {}},
 		"two failures are no news": {{err: failed}, {err: failed}, {}, {err: failed}, {err: failed}, {}},
 		"a side denies":            {{err: denied, want: []string{"credential", "stripe-enhance check"}}, {err: denied}, {err: denied}, {err: denied}, {want: []string{"work again"}}, {}},
-		"another is the writer":    {{err: &reconcile.LeaseHeld{Owner: "x"}}, {err: context.Canceled}, {err: fault.Wrap(fault.Fenced, failed)}, {err: fault.Wrap(fault.Canceled, failed)}, {}},
+		"another is the writer":    {{err: &reconcile.LeaseTaken{Owner: "x"}}, {err: context.Canceled}, {err: fault.Wrap(fault.Fenced, failed)}, {err: fault.Wrap(fault.Canceled, failed)}, {}},
 		"parked and freed": {{report: parked("cus_b", "cus_a"), want: []string{"cus_a, cus_b", "customers show --customer cus_a"}}, {report: parked("cus_a", "cus_b")},
 			{report: parked("cus_b"), want: []string{"no longer set aside: cus_a"}}, {err: failed}, {report: parked("cus_b")}, {want: []string{"cus_b"}}},
 		"many are one message": {{report: parked("cus_1", "cus_2", "cus_3", "cus_4", "cus_5", "cus_6", "cus_7"), want: []string{"and 2 more"}}},

@@ -60,7 +60,7 @@ func (w *Watch) Memory() string {
 // Look takes the outcome of a run and returns what is new about it, as one
 // message; "" when nothing is.
 func (w *Watch) Look(r reconcile.Report, err error) string {
-	var held *reconcile.LeaseHeld
+	var held *reconcile.LeaseTaken
 	if errors.As(err, &held) || errors.Is(err, context.Canceled) || errors.Is(err, fault.Canceled) || errors.Is(err, fault.Fenced) {
 		return "" // nothing was learned about the world
 	}

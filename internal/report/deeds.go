@@ -16,7 +16,7 @@ func Deed(a reconcile.Action) string {
 		switch {
 		case a.Hosting == 0:
 			return ""
-		case a.How == reconcile.BoundByReturn:
+		case a.How == reconcile.BoundByResubscription:
 			return fmt.Sprintf("hosting %d taken over", a.Hosting)
 		}
 		return fmt.Sprintf("hosting %d bound", a.Hosting)
@@ -43,15 +43,17 @@ func Deed(a reconcile.Action) string {
 }
 
 // takes tells that an action takes something from somebody.
-func takes(kind reconcile.Kind) bool { return kind == reconcile.Suspend || kind == reconcile.Terminate }
+func takes(kind reconcile.ActionKind) bool {
+	return kind == reconcile.Suspend || kind == reconcile.Terminate
+}
 
 // mark is the sign in front of what is done for somebody: what goes, what is made, what
 // becomes another.
-func mark(kinds []reconcile.Kind) string {
+func mark(kinds []reconcile.ActionKind) string {
 	switch {
 	case slices.ContainsFunc(kinds, takes):
 		return "−"
-	case slices.ContainsFunc(kinds, func(k reconcile.Kind) bool {
+	case slices.ContainsFunc(kinds, func(k reconcile.ActionKind) bool {
 		return k == reconcile.CreateOrg || k == reconcile.CreateSubscription || k == reconcile.InviteOwner || k == reconcile.CreateWebsite || k == reconcile.Resume
 	}):
 		return "+"
@@ -79,11 +81,11 @@ func counted(deeds []string) string {
 // tally sums up actions by kind, as three lines at most: what is made, what becomes
 // another, what goes.
 type tally struct {
-	n     map[reconcile.Kind]int
+	n     map[reconcile.ActionKind]int
 	plans map[string]int // of what is created, by the plan
 }
 
-func newTally() *tally { return &tally{n: map[reconcile.Kind]int{}, plans: map[string]int{}} }
+func newTally() *tally { return &tally{n: map[reconcile.ActionKind]int{}, plans: map[string]int{}} }
 
 func (t *tally) add(a reconcile.Action) {
 	t.n[a.Kind]++
@@ -102,7 +104,7 @@ func (t *tally) lines(s Style) []sum {
 		slices.SortFunc(by, func(a, b string) int { return strings.Compare(after(a), after(b)) })
 		hostings += " (" + strings.Join(by, ", ") + ")"
 	}
-	some := func(list *[]string, kind reconcile.Kind, text string) {
+	some := func(list *[]string, kind reconcile.ActionKind, text string) {
 		if t.n[kind] > 0 {
 			*list = append(*list, text)
 		}

@@ -121,7 +121,7 @@ type Ahead struct {
 }
 
 // AheadOf makes the outside form of what comes.
-func AheadOf(all []reconcile.Ahead) []Ahead {
+func AheadOf(all []reconcile.ForecastEntry) []Ahead {
 	out := make([]Ahead, 0, len(all))
 	for _, a := range all {
 		out = append(out, Ahead{At: Time(a.At), Kind: string(a.Kind), Customer: a.Customer, Subscription: a.Subscription, Email: a.Email,
@@ -189,7 +189,7 @@ func Of(r reconcile.Report) Document {
 	for _, t := range r.Targets {
 		d.Targets = append(d.Targets, targetOf(t))
 	}
-	d.Ahead = AheadOf(r.Ahead)
+	d.Ahead = AheadOf(r.Forecast)
 	for class, n := range r.Omitted.Actions {
 		d.Counts.add(ActionOf(reconcile.ActionRecord{State: class.State}).State, n)
 	}
@@ -204,7 +204,7 @@ func Of(r reconcile.Report) Document {
 		d.Holds = append(d.Holds, HoldOf(h))
 	}
 	d.Counts.OrdersHeld = r.Run.Orders
-	d.Counts.Held = len(d.Holds) + r.Omitted.Holds + r.Omitted.Settled + r.Omitted.Brakes
+	d.Counts.Held = len(d.Holds) + r.Omitted.Holds + r.Omitted.DecidedByPerson + r.Omitted.Brakes
 	for _, p := range r.Plans {
 		d.Plans = append(d.Plans, PlanOf(p))
 	}

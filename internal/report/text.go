@@ -198,7 +198,7 @@ func byCustomer(actions []reconcile.ActionRecord) (all [][]reconcile.ActionRecor
 // line is what is done for one customer; its text is "" when nobody need see it.
 func (p *printer) line(of []reconcile.ActionRecord, reasons bool) said {
 	var deeds []string
-	var kinds []reconcile.Kind
+	var kinds []reconcile.ActionKind
 	for _, a := range of {
 		deed := Deed(a.Action)
 		if why := whyOf(a); reasons || a.Error != "" {

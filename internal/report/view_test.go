@@ -22,7 +22,7 @@ var update = flag.Bool("update", false, "write testdata anew: read the diff as o
 // one who does not pay, and some of whom something is withheld.
 func shop(n int, state reconcile.ActionState) reconcile.Report {
 	r := reconcile.Report{Dry: state == reconcile.ActionPlanned, Run: reconcile.RunRecord{ID: "run1", Trigger: "cli", Mode: "full", Started: t0, Finished: t0.Add(1234 * time.Millisecond)}}
-	add := func(i int, kind reconcile.Kind, change func(*reconcile.Action)) {
+	add := func(i int, kind reconcile.ActionKind, change func(*reconcile.Action)) {
 		a := reconcile.Action{Kind: kind, Customer: fmt.Sprintf("cus_%03d", i), Subscription: fmt.Sprintf("sub_%03dAbCdEfGhIj", i), Email: fmt.Sprintf("%s%d@example.com", strings.Repeat("anna.", i%4+1), i)}
 		change(&a)
 		a.ID = fmt.Sprint(kind, i, len(r.Actions))
@@ -166,8 +166,8 @@ func TestWhatIsForTheRecordIsCounted(t *testing.T) {
 }
 
 func TestEveryKindOfActionHasAWord(t *testing.T) {
-	silent := []reconcile.Kind{reconcile.RenameOrg, reconcile.WriteMetadata}
-	for _, kind := range reconcile.Kinds() {
+	silent := []reconcile.ActionKind{reconcile.RenameOrg, reconcile.WriteMetadata}
+	for _, kind := range reconcile.ActionKinds() {
 		if got := Deed(reconcile.Action{Kind: kind, Hosting: 7, PlanName: "Basic", Domain: "x.example"}); (got == "") != slices.Contains(silent, kind) || got == kind.String() {
 			t.Errorf("%s: %q", kind, got)
 		}

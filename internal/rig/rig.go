@@ -25,6 +25,7 @@ import (
 	"github.com/stripe-enhance/stripe-enhance/internal/secret"
 	"github.com/stripe-enhance/stripe-enhance/reconcile"
 	"github.com/stripe-enhance/stripe-enhance/reconcile/engine"
+	"github.com/stripe-enhance/stripe-enhance/reconcile/planner"
 	"github.com/stripe-enhance/stripe-enhance/simulator"
 	"github.com/stripe-enhance/stripe-enhance/store"
 )
@@ -155,7 +156,7 @@ func (r *Rig) NewEngine(change func(*engine.Options)) *engine.Engine {
 	dice := rand.New(rand.NewPCG(r.options.World.Seed, 1))
 	o := engine.Options{
 		Policy: reconcile.Policy{Mode: reconcile.Enforce, Grace: 72 * time.Hour, Onboarding: reconcile.Invite, CreateWebsites: true},
-		Brakes: reconcile.DefaultBrakes(), Settle: 90 * time.Second, Now: r.now,
+		Brakes: planner.DefaultBrakes(), Settle: 90 * time.Second, Now: r.now,
 		Rand: func() float64 { mu.Lock(); defer mu.Unlock(); return dice.Float64() },
 	}
 	o.Log = r.options.Log
@@ -177,9 +178,9 @@ func (r *Rig) NewEngine(change func(*engine.Options)) *engine.Engine {
 
 // Ports are the real store and clients as the engine sees them.
 func (r *Rig) Ports() engine.Ports {
-	return engine.Ports{Billing: r.Stripe, Account: r.Stripe, Panel: r.Panel, Census: r.Panel, Owners: r.Panel, Provisioner: r.Panel,
+	return engine.Ports{Billing: r.Stripe, Account: r.Stripe, Panel: r.Panel, OrgLister: r.Panel, Owners: r.Panel, Provisioner: r.Panel,
 		Websites: r.Panel, Contents: r.Panel, Terminator: r.Panel, Mirror: r.Store, Cursors: r.Store, Queue: r.Store, Timetable: r.Store,
-		Journal: r.Store, Plans: r.Store, Inventory: r.Store, Shelf: r.Store, Catalogue: r.Store, History: r.Store, Evidence: r.Store, Withheld: r.Store, Existing: r.Store, Leases: r.Store}
+		Journal: r.Store, Plans: r.Store, Inventory: r.Store, ContentStore: r.Store, PlanStore: r.Store, History: r.Store, Evidence: r.Store, Withheld: r.Store, Existing: r.Store, Leases: r.Store}
 }
 
 // Close ends the process, so to speak: the database is closed as it is.

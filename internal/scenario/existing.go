@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/stripe-enhance/stripe-enhance/reconcile"
+	"github.com/stripe-enhance/stripe-enhance/reconcile/planner"
 	"github.com/stripe-enhance/stripe-enhance/simulator"
 )
 
@@ -48,8 +49,9 @@ func (y *play) sayNew(st Step) error {
 		return err
 	}
 	id := subs[st.N%len(subs)].ID
-	_, err = p.store.Say(context.Background(), reconcile.Word{Kind: reconcile.SayNew, Subscription: id, Author: "somebody", Reason: "new", At: p.now()}, reconcile.NewCatalog(nil, nil), "")
-	var no reconcile.NoSuchChange
+	isNew := reconcile.Instruction{Kind: reconcile.InstructNew, Subscription: id, Author: "somebody", Reason: "new", At: p.now()}
+	_, err = p.store.RecordInstruction(context.Background(), isNew, planner.Instruct(isNew, planner.NewCatalog(nil, nil), ""))
+	var no reconcile.InstructionRefused
 	if errors.As(err, &no) {
 		return errNothing
 	}

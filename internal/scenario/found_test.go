@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/stripe-enhance/stripe-enhance/reconcile"
+	"github.com/stripe-enhance/stripe-enhance/reconcile/planner"
 )
 
 // plainOrder is an order of one unit at a mapped price, by an ordinary buyer.
@@ -15,8 +16,8 @@ const plainOrder = 40
 func ordinary() Company {
 	return Company{
 		Policy: reconcile.Policy{Mode: reconcile.Enforce, Grace: 72 * time.Hour, Onboarding: reconcile.Invite, CreateWebsites: true, NewAfter: everybodyIsNew},
-		Brakes: reconcile.Brakes{Suspend: reconcile.Limit{Count: 5}, ChangePlan: reconcile.Limit{Count: 5},
-			Create: reconcile.Limit{Count: 25}, Terminate: reconcile.Limit{Count: 1}},
+		Brakes: planner.Brakes{Suspend: planner.Limit{Count: 5}, ChangePlan: planner.Limit{Count: 5},
+			Create: planner.Limit{Count: 25}, Terminate: planner.Limit{Count: 1}},
 		Latency: 100 * time.Millisecond, Page: 25, AfterRetries: "cancel",
 	}
 }
@@ -175,7 +176,7 @@ func TestSeedsThatBrokeAPromiseOnceDoNotBreakItAgain(t *testing.T) {
 	}
 }
 
-func oneAtATime(c *Company) { c.Brakes.Suspend = reconcile.Limit{Count: 1} }
+func oneAtATime(c *Company) { c.Brakes.Suspend = planner.Limit{Count: 1} }
 
 func undecided(c *Company) { c.Policy.NewAfter = time.Time{} }
 
@@ -183,7 +184,7 @@ func withMetadata(c *Company) { c.Policy.WriteMetadata = true }
 
 func withMetadataOneByOne(c *Company) {
 	withMetadata(c)
-	c.Brakes.Create = reconcile.Limit{Count: 1}
+	c.Brakes.Create = planner.Limit{Count: 1}
 }
 
 func withRetention(c *Company) { c.Policy.Retention = 30 * 24 * time.Hour }

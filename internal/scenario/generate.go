@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/stripe-enhance/stripe-enhance/reconcile"
+	"github.com/stripe-enhance/stripe-enhance/reconcile/planner"
 )
 
 // Generate makes the scenario of a seed. Each seed is a company of its own: a few
@@ -71,9 +72,9 @@ func (g *generator) company() Company {
 			CreateWebsites: g.oneIn(2),
 			WriteMetadata:  g.oneIn(4),
 		},
-		Brakes: reconcile.Brakes{
-			Suspend: reconcile.Limit{Count: 1 + g.IntN(3)}, ChangePlan: reconcile.Limit{Count: 1 + g.IntN(3)},
-			Create: reconcile.Limit{Count: 2 + g.IntN(10)}, Terminate: reconcile.Limit{Count: 1},
+		Brakes: planner.Brakes{
+			Suspend: planner.Limit{Count: 1 + g.IntN(3)}, ChangePlan: planner.Limit{Count: 1 + g.IntN(3)},
+			Create: planner.Limit{Count: 2 + g.IntN(10)}, Terminate: planner.Limit{Count: 1},
 		},
 		KeepLease:    g.oneIn(2),
 		Latency:      choose(g, 50*time.Millisecond, 500*time.Millisecond, 2*time.Second, 15*time.Second),

@@ -94,7 +94,7 @@ type dated struct {
 }
 
 type approval struct {
-	kind reconcile.Kind
+	kind reconcile.ActionKind
 	n    int
 	at   time.Time
 }

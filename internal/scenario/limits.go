@@ -21,7 +21,7 @@ func (y *play) lastResort(e simulator.Effect) {
 
 // brakes counts. The percentages are off, so that the limits are plain numbers.
 func (y *play) brakes(p *process, e simulator.Effect) {
-	kind, ok := map[string]reconcile.Kind{"suspend": reconcile.Suspend, "change_plan": reconcile.ChangePlan,
+	kind, ok := map[string]reconcile.ActionKind{"suspend": reconcile.Suspend, "change_plan": reconcile.ChangePlan,
 		"create_subscription": reconcile.CreateSubscription, "delete_subscription": reconcile.Terminate}[e.Kind]
 	if !ok || p != nil && p.number == second || p == nil && y.twin != nil {
 		return // a second installation counts for itself

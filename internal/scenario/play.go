@@ -270,7 +270,7 @@ func (y *play) misled(st Step) error {
 	if err != nil {
 		return err
 	}
-	if bound, err := now.store.Anchors(context.Background(), 1); err != nil || len(bound) == 0 {
+	if bound, err := now.store.KnownSubscriptions(context.Background(), 1); err != nil || len(bound) == 0 {
 		return err // a program that knows nobody cannot tell a stranger
 	}
 	y.stop(st.N)

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/stripe-enhance/stripe-enhance/reconcile"
+	"github.com/stripe-enhance/stripe-enhance/reconcile/planner"
 )
 
 // Scenario is a history that has not happened yet, as data. The same Scenario
@@ -20,7 +21,7 @@ type Scenario struct {
 // Company is how the operator has set the program up, and what world it is in.
 type Company struct {
 	Policy reconcile.Policy
-	Brakes reconcile.Brakes
+	Brakes planner.Brakes
 	// KeepLease: a service that stays the writer. False: one run at a time, by cron.
 	KeepLease bool
 	// Latency is the longest that an ordinary call takes.

@@ -9,6 +9,7 @@ import (
 
 	"github.com/stripe-enhance/stripe-enhance/reconcile"
 	"github.com/stripe-enhance/stripe-enhance/reconcile/engine"
+	"github.com/stripe-enhance/stripe-enhance/reconcile/planner"
 	"github.com/stripe-enhance/stripe-enhance/simulator"
 )
 
@@ -26,7 +27,7 @@ func twins(seed uint64) (s Scenario, ok bool) {
 	}
 	s = Scenario{Seed: seed, Company: g.company(), Faults: Mix{}}
 	s.Company.Policy.Mode, s.Company.Policy.NewAfter = reconcile.Enforce, time.Time{}
-	s.Company.Brakes.Create = reconcile.Limit{Count: 25}
+	s.Company.Brakes.Create = planner.Limit{Count: 25}
 	if g.oneIn(3) {
 		s.Faults = g.mix()
 	}

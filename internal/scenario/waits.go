@@ -74,7 +74,7 @@ func (y *play) shown(p *process) {
 		return // nothing is known of what waits, and the run will fail too
 	}
 	y.waiting = map[string]string{}
-	kinds := map[reconcile.Kind]string{}
+	kinds := map[reconcile.ActionKind]string{}
 	for _, plan := range plans {
 		if other := kinds[plan.Kind]; other != "" {
 			y.violated(HeldWaits, "plans %s and %s of kind %s wait at one time", other, plan.ID, plan.Kind)

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/stripe-enhance/stripe-enhance/reconcile"
+	"github.com/stripe-enhance/stripe-enhance/reconcile/planner"
 	"github.com/stripe-enhance/stripe-enhance/simulator"
 )
 
@@ -73,7 +74,7 @@ func (y *play) unbind(st Step) error {
 		return errNothing
 	}
 	b := bound[st.N%len(bound)]
-	if err := y.word(p, reconcile.Word{Kind: reconcile.SayUnbind, Subscription: b.Subscription, Hosting: reconcile.Hosting{ID: b.Hosting}}); err != nil {
+	if err := y.word(p, reconcile.Instruction{Kind: reconcile.InstructUnbind, Subscription: b.Subscription, Hosting: reconcile.Hosting{ID: b.Hosting}}); err != nil {
 		return err
 	}
 	y.unbound[int(b.Hosting)] = unbound{subscription: b.Subscription, at: y.world.Now()}
@@ -82,7 +83,7 @@ func (y *play) unbind(st Step) error {
 }
 
 // word says a word; what is refused is nothing.
-func (y *play) word(p *process, w reconcile.Word) error {
+func (y *play) word(p *process, w reconcile.Instruction) error {
 	w.Author, w.Reason, w.At, w.OtherOrg, w.OtherMarker = "operator", "a word", p.now(), true, true
 	mappings, err := p.store.Mappings(context.Background())
 	if err != nil {
@@ -92,8 +93,8 @@ func (y *play) word(p *process, w reconcile.Word) error {
 	if err != nil {
 		return err
 	}
-	_, err = p.store.Say(context.Background(), w, reconcile.NewCatalog(mappings, plans), "")
-	var no reconcile.NoSuchChange
+	_, err = p.store.RecordInstruction(context.Background(), w, planner.Instruct(w, planner.NewCatalog(mappings, plans), ""))
+	var no reconcile.InstructionRefused
 	if errors.As(err, &no) {
 		y.tell("  refused: %s", no)
 		return errNothing
@@ -139,13 +140,13 @@ func (y *play) answer(p *process, id int, again bool) error {
 		if h.SuspendedBy != "" {
 			read.State = reconcile.HostingSuspended
 		}
-		if err := y.word(p, reconcile.Word{Kind: reconcile.SayBind, Subscription: u.subscription, Hosting: read}); err != nil {
+		if err := y.word(p, reconcile.Instruction{Kind: reconcile.InstructBind, Subscription: u.subscription, Hosting: read}); err != nil {
 			return err
 		}
 		delete(y.unbound, id)
 		return nil
 	}
-	if err := y.word(p, reconcile.Word{Kind: reconcile.SayNew, Subscription: u.subscription}); err != nil {
+	if err := y.word(p, reconcile.Instruction{Kind: reconcile.InstructNew, Subscription: u.subscription}); err != nil {
 		return err
 	}
 	y.saidNew(u.subscription)

@@ -12,6 +12,7 @@ import (
 
 	"github.com/stripe-enhance/stripe-enhance/internal/fault"
 	"github.com/stripe-enhance/stripe-enhance/reconcile"
+	"github.com/stripe-enhance/stripe-enhance/reconcile/planner"
 )
 
 const (
@@ -153,16 +154,16 @@ func describe(a reconcile.Action) string {
 	return fmt.Sprintf("%s for %s", a.Kind, a.Customer)
 }
 
-func (r *run) again(ctx context.Context, id string) (*reconcile.Customer, reconcile.Decision, error) {
+func (r *run) again(ctx context.Context, id string) (*reconcile.Customer, planner.Decision, error) {
 	c, err := r.load(ctx, id)
 	if err != nil {
-		return nil, reconcile.Decision{}, err
+		return nil, planner.Decision{}, err
 	}
 	return r.decide(ctx, c)
 }
 
 // next is the first action that may be done now.
-func (r *run) next(d reconcile.Decision, back *setbacks) (reconcile.Action, bool) {
+func (r *run) next(d planner.Decision, back *setbacks) (reconcile.Action, bool) {
 	for _, a := range d.Actions {
 		if !r.held(a) && !r.unseenByBrake(a) && !back.stop(a, r.catalog.Takes(a)) {
 			return a, true
@@ -288,7 +289,7 @@ func (r *run) recordFailure(ctx context.Context, id string, b reconcile.Backoff)
 	p := reconcile.Planned{Customer: c.ID, Version: c.Version, Undecided: true, Due: b.Due}
 	if d, err := r.decision(c); err == nil {
 		p = r.planned(c, d)
-	} else if h, ok := reconcile.FailureHold(c, r.now); ok {
+	} else if h, ok := planner.HoldForFailure(c, r.now); ok {
 		p.Holds = []reconcile.Hold{h}
 	}
 	if c.RetryAfter.Equal(b.Due.Truncate(time.Microsecond)) { // else it was woken meanwhile, and is tried as planned

@@ -10,6 +10,7 @@ import (
 	"github.com/stripe-enhance/stripe-enhance/internal/rig"
 	"github.com/stripe-enhance/stripe-enhance/reconcile"
 	"github.com/stripe-enhance/stripe-enhance/reconcile/engine"
+	"github.com/stripe-enhance/stripe-enhance/reconcile/planner"
 	"github.com/stripe-enhance/stripe-enhance/simulator"
 )
 
@@ -17,7 +18,7 @@ import (
 func forty(t *testing.T, set ...func(*engine.Options)) (*rig.Rig, []string) {
 	t.Helper()
 	r := rig.New(t, rig.Options{Engine: func(o *engine.Options) {
-		o.Brakes.Create = reconcile.Limit{Count: 1000}
+		o.Brakes.Create = planner.Limit{Count: 1000}
 		for _, change := range set {
 			change(o)
 		}
@@ -128,7 +129,7 @@ func TestAnApprovalReleasesASuspensionOnce(t *testing.T) {
 func TestAnApprovalWaitsForTheGate(t *testing.T) {
 	r, subs := forty(t)
 	r.Approve(each(t, r, subs[20:30], r.World.MarkUnpaid))
-	oldest, err := r.Store.Anchors(t.Context(), 3)
+	oldest, err := r.Store.KnownSubscriptions(t.Context(), 3)
 	must(t, err)
 	r.World.SetFault(func(c simulator.Call) simulator.Fault {
 		if strings.HasSuffix(c.Path, oldest[1]) {

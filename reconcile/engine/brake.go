@@ -9,24 +9,25 @@ import (
 	"github.com/sirupsen/logrus"
 
 	"github.com/stripe-enhance/stripe-enhance/reconcile"
+	"github.com/stripe-enhance/stripe-enhance/reconcile/planner"
 )
 
 // brakeOrder is the order in which kinds are judged and told.
-var brakeOrder = []reconcile.Kind{reconcile.Resume, reconcile.CreateSubscription, reconcile.ChangePlan, reconcile.Suspend, reconcile.Terminate}
+var brakeOrder = []reconcile.ActionKind{reconcile.Resume, reconcile.CreateSubscription, reconcile.ChangePlan, reconcile.Suspend, reconcile.Terminate}
 
 // batch is what one brake looks at, and what it says.
 type batch struct {
-	concerned idSet                      // customers with an action of the counted kind that nobody has approved
-	kept      idSet                      // of those, the ones with one that stands in a plan
-	stood     int                        // of the counted kind, what stands in a plan
-	fresh     int                        // of the counted kind, what is new
-	takes     int                        // of every kind, what takes something away
-	waits     bool                       // something of any kind stands in a plan
-	orders    map[uint64]reconcile.Order // of creates, by the hash of the customer
+	concerned idSet                    // customers with an action of the counted kind that nobody has approved
+	kept      idSet                    // of those, the ones with one that stands in a plan
+	stood     int                      // of the counted kind, what stands in a plan
+	fresh     int                      // of the counted kind, what is new
+	takes     int                      // of every kind, what takes something away
+	waits     bool                     // something of any kind stands in a plan
+	orders    map[uint64]planner.Order // of creates, by the hash of the customer
 
 	all       bool // all that is new is held
 	onlyTakes bool // of that only what takes something away
-	verdict   reconcile.OrdersVerdict
+	verdict   planner.OrdersVerdict
 	reason    string // why something that is new is held
 	large     []string
 	held      pile // what is held in this run
@@ -34,14 +35,14 @@ type batch struct {
 }
 
 func newBatch() *batch {
-	return &batch{concerned: idSet{}, kept: idSet{}, orders: map[uint64]reconcile.Order{}}
+	return &batch{concerned: idSet{}, kept: idSet{}, orders: map[uint64]planner.Order{}}
 }
 
 // pile is actions of which only the number, the digest and as many as a report
 // lists are kept.
 type pile struct {
 	n      int
-	digest reconcile.PlanDigest
+	digest reconcile.HeldPlanDigest
 	first  []reconcile.Action
 }
 
@@ -121,7 +122,7 @@ func (r *run) loadPlans(ctx context.Context) (err error) {
 }
 
 // givesHosting tells that an action is what somebody waits for who is to have hosting.
-func givesHosting(kind reconcile.Kind) bool {
+func givesHosting(kind reconcile.ActionKind) bool {
 	return kind == reconcile.CreateSubscription || kind == reconcile.Resume
 }
 
@@ -190,7 +191,7 @@ func (r *run) weigh(a reconcile.Action) error {
 }
 
 // judgeKind asks the brake of a kind, and reports whether anything is held.
-func (r *run) judgeKind(ctx context.Context, kind reconcile.Kind, bound int) (bool, error) {
+func (r *run) judgeKind(ctx context.Context, kind reconcile.ActionKind, bound int) (bool, error) {
 	b := r.braked[kind]
 	if b == nil {
 		return false, nil
@@ -200,12 +201,12 @@ func (r *run) judgeKind(ctx context.Context, kind reconcile.Kind, bound int) (bo
 		return true, nil
 	}
 	since := r.now.Add(-reconcile.BrakeWindow)
-	done, err := r.Journal.Performed(ctx, kind, since)
+	done, err := r.Journal.CountDone(ctx, kind, since)
 	if err != nil {
 		return false, err
 	}
 	if kind == reconcile.CreateSubscription {
-		by, err := r.Journal.PerformedBy(ctx, kind, since)
+		by, err := r.Journal.CountDoneByCustomer(ctx, kind, since)
 		if err != nil {
 			return false, err
 		}
@@ -222,7 +223,7 @@ func (r *run) judgeKind(ctx context.Context, kind reconcile.Kind, bound int) (bo
 	}
 	// What waits counts: a fleet in which ten are to be suspended is not one in which
 	// the eleventh is an ordinary day.
-	reason, over := r.Brakes.Holds(reconcile.Load{Kind: kind, Planned: b.stood + b.fresh, Performed: done, Bound: bound})
+	reason, over := r.Brakes.Holds(planner.BrakeLoad{Kind: kind, Planned: b.stood + b.fresh, Performed: done, Bound: bound})
 	b.all, b.reason = over, reason
 	if r.suspicion != "" && b.takes > 0 { // what gives goes on
 		b.onlyTakes = !over
@@ -240,7 +241,7 @@ func (r *run) held(a reconcile.Action) bool {
 	}
 	b := r.braked[kind]
 	switch {
-	case a.Unsure(), r.stands(a):
+	case a.NeedsConfirmation(), r.stands(a):
 		return true
 	case b == nil || !b.concerned.has(a.Customer):
 		return false
@@ -288,7 +289,7 @@ func (r *run) gather(a reconcile.Action) error {
 
 // holdKind makes the plan that holds what is held of a kind: the one that waits, or a
 // new one.
-func (r *run) holdKind(kind reconcile.Kind) {
+func (r *run) holdKind(kind reconcile.ActionKind) {
 	b := r.braked[kind]
 	if b == nil || b.held.n == 0 {
 		return

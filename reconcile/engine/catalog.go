@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/stripe-enhance/stripe-enhance/reconcile"
+	"github.com/stripe-enhance/stripe-enhance/reconcile/planner"
 )
 
 // loadCatalog makes the catalog of this run. Plans are listed again when they
@@ -22,15 +23,15 @@ import (
 // table with psql as well as with our commands, and start us with another setting
 // without a word to the database.
 func (r *run) loadCatalog(ctx context.Context) error {
-	mappings, err := r.Catalogue.Mappings(ctx)
+	mappings, err := r.PlanStore.Mappings(ctx)
 	if err != nil {
 		return err
 	}
-	plans, readAt, err := r.Catalogue.Plans(ctx)
+	plans, readAt, err := r.PlanStore.Plans(ctx)
 	if err != nil {
 		return err
 	}
-	r.catalog = reconcile.NewCatalog(mappings, plans)
+	r.catalog = planner.NewCatalog(mappings, plans)
 	lost, err := r.lostPlans(ctx)
 	if err != nil {
 		return err
@@ -57,14 +58,14 @@ const planAge = 10 * time.Minute
 
 // premises is a digest of all that a decision depends on and that is the same for
 // every customer.
-func (r *run) premises(mappings []reconcile.Mapping, plans []reconcile.Plan) string {
+func (r *run) premises(mappings []reconcile.Mapping, plans []reconcile.EnhancePlan) string {
 	slices.SortFunc(mappings, func(a, b reconcile.Mapping) int { return cmpText(a.BillingID, b.BillingID) })
-	slices.SortFunc(plans, func(a, b reconcile.Plan) int { return a.ID - b.ID })
+	slices.SortFunc(plans, func(a, b reconcile.EnhancePlan) int { return a.ID - b.ID })
 	sum := sha256.Sum256(fmt.Append(nil, mappings, plans, r.Policy))
 	return hex.EncodeToString(sum[:8])
 }
 
-func (r *run) noticeCatalog(ctx context.Context, mappings []reconcile.Mapping, plans []reconcile.Plan) error {
+func (r *run) noticeCatalog(ctx context.Context, mappings []reconcile.Mapping, plans []reconcile.EnhancePlan) error {
 	digest := r.premises(mappings, plans)
 	last, err := r.Cursors.Cursor(ctx, cursorCatalog)
 	if err != nil || last == digest {
@@ -105,7 +106,7 @@ func (r *run) lostPlans(ctx context.Context) (map[int]lostPlan, error) {
 }
 
 // listPlans lists the plans, stores them, and notes which of those before are lost.
-func (r *run) listPlans(ctx context.Context, mappings []reconcile.Mapping, before []reconcile.Plan, lost map[int]lostPlan) ([]reconcile.Plan, error) {
+func (r *run) listPlans(ctx context.Context, mappings []reconcile.Mapping, before []reconcile.EnhancePlan, lost map[int]lostPlan) ([]reconcile.EnhancePlan, error) {
 	plans, err := r.Panel.Plans(ctx)
 	if err != nil {
 		return nil, fmt.Errorf("listing plans: %w", err)
@@ -120,7 +121,7 @@ func (r *run) listPlans(ctx context.Context, mappings []reconcile.Mapping, befor
 	}
 	delete(gone, 0)
 	if len(gone) > 0 {
-		bound, err := r.Catalogue.BoundPlans(ctx)
+		bound, err := r.PlanStore.BoundPlans(ctx)
 		if err != nil {
 			return nil, err
 		}
@@ -134,10 +135,10 @@ func (r *run) listPlans(ctx context.Context, mappings []reconcile.Mapping, befor
 	if err := r.rememberLost(ctx, gone); err != nil {
 		return nil, err
 	}
-	if err := r.Catalogue.SavePlans(ctx, r.tok, plans, r.now); err != nil {
+	if err := r.PlanStore.SavePlans(ctx, r.tok, plans, r.now); err != nil {
 		return nil, err
 	}
-	r.catalog = reconcile.NewCatalog(mappings, plans)
+	r.catalog = planner.NewCatalog(mappings, plans)
 	return plans, nil
 }
 

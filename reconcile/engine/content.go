@@ -27,5 +27,5 @@ func (r *run) readContent(ctx context.Context, org string) error {
 			return err
 		}
 	}
-	return r.Shelf.SaveContent(ctx, r.tok, org, sites, unread, now)
+	return r.ContentStore.SaveContent(ctx, r.tok, org, sites, unread, now)
 }

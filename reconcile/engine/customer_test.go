@@ -11,6 +11,7 @@ import (
 	"github.com/stripe-enhance/stripe-enhance/internal/rig"
 	"github.com/stripe-enhance/stripe-enhance/reconcile"
 	"github.com/stripe-enhance/stripe-enhance/reconcile/engine"
+	"github.com/stripe-enhance/stripe-enhance/reconcile/planner"
 	"github.com/stripe-enhance/stripe-enhance/simulator"
 )
 
@@ -135,7 +136,7 @@ func TestAPaidOrderBecomesOneHostingWithAnInvitation(t *testing.T) {
 
 func TestAnUnchangedRunCostsOneStripeRequestAndNoneAtEnhance(t *testing.T) {
 	for _, stored := range []int{1, 200} {
-		r := rig.New(t, rig.Options{Engine: func(o *engine.Options) { o.Brakes.Create = reconcile.Limit{Count: 1000} }})
+		r := rig.New(t, rig.Options{Engine: func(o *engine.Options) { o.Brakes.Create = planner.Limit{Count: 1000} }})
 		r.World.Populate(stored, simulator.Mix{Plain: true, Statuses: map[string]int{"active": 9, "canceled": 1}})
 		r.Run(engine.Request{})
 		r.World.Advance(15 * time.Minute)
@@ -277,14 +278,14 @@ func TestASuspensionByStaffIsNeverLifted(t *testing.T) {
 }
 
 // say has a person say what serves a subscription.
-func say(t *testing.T, r *rig.Rig, w reconcile.Word) reconcile.Change {
+func say(t *testing.T, r *rig.Rig, w reconcile.Instruction) reconcile.BindingChange {
 	t.Helper()
 	w.Author, w.Reason, w.At = "ada@desk", "she said so", r.World.Now()
 	mappings, err := r.Store.Mappings(t.Context())
 	must(t, err)
 	sold, _, err := r.Store.Plans(t.Context())
 	must(t, err)
-	ch, err := r.Store.Say(t.Context(), w, reconcile.NewCatalog(mappings, sold), "")
+	ch, err := r.Store.RecordInstruction(t.Context(), w, planner.Instruct(w, planner.NewCatalog(mappings, sold), ""))
 	must(t, err)
 	return ch
 }

@@ -12,6 +12,7 @@ import (
 
 	"github.com/stripe-enhance/stripe-enhance/internal/fault"
 	"github.com/stripe-enhance/stripe-enhance/reconcile"
+	"github.com/stripe-enhance/stripe-enhance/reconcile/planner"
 )
 
 // driftTold is how many hostings that others have changed the notes of a run name.
@@ -133,7 +134,7 @@ func (r *run) notCompared(ctx context.Context, c *comparison, h reconcile.Hostin
 // noticeDrift tells what others have changed at the panel since a hosting was last seen.
 // A suspension with our mark is our own, of which we had not heard.
 func (r *run) noticeDrift(was, is reconcile.Hosting) {
-	text := reconcile.Drifted(was, is)
+	text := planner.Drifted(was, is)
 	if text == "" || is.State == reconcile.HostingSuspended && reconcile.SuspensionMarked(is.FriendlyName, r.Policy.Instance) {
 		return
 	}

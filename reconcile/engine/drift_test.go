@@ -9,6 +9,7 @@ import (
 	"github.com/stripe-enhance/stripe-enhance/internal/rig"
 	"github.com/stripe-enhance/stripe-enhance/reconcile"
 	"github.com/stripe-enhance/stripe-enhance/reconcile/engine"
+	"github.com/stripe-enhance/stripe-enhance/reconcile/planner"
 	"github.com/stripe-enhance/stripe-enhance/simulator"
 )
 
@@ -94,7 +95,7 @@ func TestAScheduledFullRunComparesWhatIsDue(t *testing.T) {
 // Word that was left with the process at work is a person's.
 func TestAFullRunThatWasAskedForByNudgeComparesEverything(t *testing.T) {
 	r, _ := staffAtWork(t)
-	must(t, r.Store.Nudge(t.Context(), []string{reconcile.Everything}, "asked for by operator", r.World.Now()))
+	must(t, r.Store.Nudge(t.Context(), []string{reconcile.NudgeAll}, "asked for by operator", r.World.Now()))
 	diff(t, "drift", 2, r.Run(engine.Request{Scheduled: true}).Drifted)
 }
 
@@ -130,7 +131,7 @@ func TestOurOwnSuspensionIsNoDrift(t *testing.T) {
 		if name == "never read" {
 			old = reconcile.Hosting{ID: 1}
 		}
-		diff(t, name, "", reconcile.Drifted(old, is))
+		diff(t, name, "", planner.Drifted(old, is))
 	}
 	r, all := staffAtWork(t)
 	r.Run(engine.Request{Full: true})

@@ -29,7 +29,7 @@ func (r *run) perform(ctx context.Context, c *reconcile.Customer, a reconcile.Ac
 	}
 	r.Failpoint("before-intent", a.Kind.String())
 	sent := r.clock()
-	if err := r.Journal.Intend(ctx, r.tok, r.rec.ID, a, r.approved[a.ID], sent); err != nil {
+	if err := r.Journal.RecordIntent(ctx, r.tok, r.rec.ID, a, r.approved[a.ID], sent); err != nil {
 		return fmt.Errorf("recording the intent: %w", err)
 	}
 	r.Failpoint("after-intent", a.Kind.String())
@@ -41,7 +41,7 @@ func (r *run) perform(ctx context.Context, c *reconcile.Customer, a reconcile.Ac
 	r.Failpoint("after-call", a.Kind.String())
 	out.At = r.clock()
 	r.judge(&out, err)
-	if saveErr := r.Journal.Settle(ctx, r.tok, out); saveErr != nil {
+	if saveErr := r.Journal.RecordOutcome(ctx, r.tok, out); saveErr != nil {
 		r.log.WithFields(logrus.Fields{"action": a.ID, "customer": a.Customer, "state": out.State.String()}).WithError(saveErr).Error("outcome not recorded")
 		return fmt.Errorf("recording the outcome (%s): %w", out.State, saveErr)
 	}
@@ -78,7 +78,7 @@ func (r *run) judge(out *reconcile.Outcome, err error) {
 	out.Error = err.Error()
 	switch fault.Of(err) {
 	case fault.Ambiguous, fault.Malformed, fault.Unknown, fault.Canceled:
-		out.State, out.Settle = reconcile.ActionAmbiguous, out.At.Add(r.Settle)
+		out.State, out.SettleUntil = reconcile.ActionAmbiguous, out.At.Add(r.Settle)
 	case fault.Transient, fault.Throttled, fault.Conflict, fault.Permanent, fault.Denied, fault.NotFound, fault.Fenced:
 		out.State = reconcile.ActionFailed
 	}

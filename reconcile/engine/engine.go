@@ -12,12 +12,13 @@ import (
 	"github.com/sirupsen/logrus"
 
 	"github.com/stripe-enhance/stripe-enhance/reconcile"
+	"github.com/stripe-enhance/stripe-enhance/reconcile/planner"
 )
 
 // Options of an Engine. The zero value of each field is named beside it.
 type Options struct {
 	Policy reconcile.Policy
-	Brakes reconcile.Brakes
+	Brakes planner.Brakes
 	// Settle is how long an unanswered write may still take effect; it is not
 	// looked for with any conclusion before. Too short makes duplicates. 0: 90 s.
 	Settle time.Duration
@@ -45,7 +46,7 @@ type Options struct {
 	Log *logrus.Logger
 	// Decide is the planner. nil: reconcile.Decide. A test puts one here that
 	// panics, to see that nobody but its customer is concerned.
-	Decide func(*reconcile.Customer, *reconcile.Catalog, reconcile.Policy, time.Time) reconcile.Decision
+	Decide func(*reconcile.Customer, *planner.Catalog, reconcile.Policy, time.Time) planner.Decision
 	// Progress is called now and then from the goroutine of Run. nil: nobody waits.
 	Progress func(reconcile.Progress)
 	// Failpoint is called at each step of an action at which a test may end the
@@ -60,27 +61,27 @@ type Ports struct {
 	Billing     Billing
 	Account     Account
 	Panel       Panel
-	Census      Census
+	OrgLister   OrgLister
 	Owners      Owners
 	Provisioner Provisioner
 	Websites    Websites
 	Contents    Contents
 	Terminator  Terminator
 
-	Mirror    Mirror
-	Cursors   Cursors
-	Queue     Queue
-	Timetable Timetable
-	Journal   Journal
-	Plans     HeldPlans
-	Inventory Inventory
-	Shelf     Shelf
-	Catalogue Catalogue
-	History   History
-	Evidence  Evidence
-	Withheld  Withheld
-	Existing  Existing
-	Leases    Leases
+	Mirror       Mirror
+	Cursors      Cursors
+	Queue        Queue
+	Timetable    Timetable
+	Journal      Journal
+	Plans        HeldPlans
+	Inventory    Inventory
+	ContentStore ContentStore
+	PlanStore    PlanStore
+	History      History
+	Evidence     Evidence
+	Withheld     Withheld
+	Existing     Existing
+	Leases       Leases
 }
 
 // Request says what one run shall look at.
@@ -109,7 +110,7 @@ type Request struct {
 }
 
 // Engine runs reconciliations, one at a time. Run may be called from any
-// goroutine; a second call while one is at work fails with *reconcile.LeaseHeld.
+// goroutine; a second call while one is at work fails with *reconcile.LeaseTaken.
 type Engine struct {
 	Options
 	Ports
@@ -124,8 +125,8 @@ type Engine struct {
 
 // New checks that everything required is there.
 func New(o Options, p Ports) (*Engine, error) {
-	for _, port := range []any{p.Billing, p.Account, p.Panel, p.Census, p.Owners, p.Provisioner, p.Websites, p.Contents, p.Shelf, p.Mirror, p.Cursors, p.Queue,
-		p.Timetable, p.Journal, p.Plans, p.Inventory, p.Catalogue, p.History, p.Evidence, p.Withheld, p.Existing, p.Leases} {
+	for _, port := range []any{p.Billing, p.Account, p.Panel, p.OrgLister, p.Owners, p.Provisioner, p.Websites, p.Contents, p.ContentStore, p.Mirror, p.Cursors, p.Queue,
+		p.Timetable, p.Journal, p.Plans, p.Inventory, p.PlanStore, p.History, p.Evidence, p.Withheld, p.Existing, p.Leases} {
 		if port == nil {
 			return nil, errors.New("engine: a port is missing")
 		}
@@ -150,7 +151,7 @@ func New(o Options, p Ports) (*Engine, error) {
 		o.Log.SetOutput(io.Discard)
 	}
 	if o.Decide == nil {
-		o.Decide = reconcile.Decide
+		o.Decide = planner.Decide
 	}
 	if o.Progress == nil {
 		o.Progress = func(reconcile.Progress) {}

@@ -8,6 +8,7 @@ import (
 
 	"github.com/stripe-enhance/stripe-enhance/internal/fault"
 	"github.com/stripe-enhance/stripe-enhance/reconcile"
+	"github.com/stripe-enhance/stripe-enhance/reconcile/planner"
 )
 
 // secondsShown is how many of what was made twice are looked up for a sentence.
@@ -53,7 +54,7 @@ func (r *run) noticeSeconds(ctx context.Context) error {
 	if r.rival.Load() != nil {
 		return nil
 	}
-	seconds, err := r.Existing.Seconds(ctx, r.Policy.Instance, secondsShown)
+	seconds, err := r.Existing.Duplicates(ctx, r.Policy.Instance, secondsShown)
 	if err != nil || len(seconds) == 0 {
 		return err
 	}
@@ -96,7 +97,7 @@ func (r *run) createsWait(reason string) {
 
 // findSite asks the panel where an ordered domain is, and reads the hosting that it is
 // on: one that nobody has listed yet may be the customer's.
-func (r *run) findSite(ctx context.Context, n reconcile.Need) error {
+func (r *run) findSite(ctx context.Context, n planner.Need) error {
 	sites, err := r.Websites.FindWebsite(ctx, reconcile.DomainKey(n.Domain))
 	if err != nil {
 		return fmt.Errorf("looking for the domain %s: %w", n.Domain, err)

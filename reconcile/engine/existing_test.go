@@ -10,6 +10,7 @@ import (
 	"github.com/stripe-enhance/stripe-enhance/internal/rig"
 	"github.com/stripe-enhance/stripe-enhance/reconcile"
 	"github.com/stripe-enhance/stripe-enhance/reconcile/engine"
+	"github.com/stripe-enhance/stripe-enhance/reconcile/planner"
 	"github.com/stripe-enhance/stripe-enhance/simulator"
 )
 
@@ -85,7 +86,7 @@ func TestNothingIsMadeBesideWhatMayBeTheCustomers(t *testing.T) {
 			diff(t, "the hosting of the pair", int64(h), hold.Hosting)
 			diff(t, "the hold of the plan", hold, adopts(plan)[s.Subscription])
 			for _, text := range []string{s.Customer, "ada@example.com", org, c.orgName, c.says,
-				"`" + reconcile.BindCommand(s.Subscription, int64(h)) + "`", "`" + reconcile.BindNewCommand(s.Subscription) + "`"} {
+				"`" + planner.BindCommand(s.Subscription, int64(h)) + "`", "`" + planner.BindNewCommand(s.Subscription) + "`"} {
 				if !strings.Contains(hold.Reason, text) {
 					t.Errorf("the hold lacks %q: %s", text, hold.Reason)
 				}
@@ -121,7 +122,7 @@ func TestAFirstRunOnAPanelInUseAsksBeforeItCreates(t *testing.T) {
 		diff(t, "a note", 1, notes(rep, "NEW_CUSTOMERS_ONLY_AFTER"))
 		held := adopts(rep)
 		for _, sub := range subs {
-			if h := held[sub]; !strings.Contains(h.Reason, "NEW_CUSTOMERS_ONLY_AFTER") || !strings.Contains(h.Reason, reconcile.BindNewCommand(sub)) {
+			if h := held[sub]; !strings.Contains(h.Reason, "NEW_CUSTOMERS_ONLY_AFTER") || !strings.Contains(h.Reason, planner.BindNewCommand(sub)) {
 				t.Errorf("%+v: %s is held: %s", req, sub, h.Reason)
 			}
 		}
@@ -135,7 +136,7 @@ func TestAFirstRunOnAPanelInUseAsksBeforeItCreates(t *testing.T) {
 	r.World.Advance(time.Hour)
 	late := signUp(t, r, simulator.SignUp{Email: "late@example.com", Price: price})
 	r.Engine = r.NewEngine(since(day))
-	say(t, r, reconcile.Word{Kind: reconcile.SayNew, Subscription: subs[0]})
+	say(t, r, reconcile.Instruction{Kind: reconcile.InstructNew, Subscription: subs[0]})
 	rep := r.Converge(6)
 	diff(t, "waits", "", rep.Waits)
 	diff(t, "hostings", 11, len(r.World.Hostings()))
@@ -200,7 +201,7 @@ func TestASecondHostingByHandIsFoundWhereTheFirstIsOurs(t *testing.T) {
 	rep := r.Run(engine.Request{})
 	diff(t, "the pair", int64(h), adopts(rep)[more.Subscription].Hosting)
 	diff(t, "hostings", 2, len(r.World.Hostings()))
-	say(t, r, reconcile.Word{Kind: reconcile.SayNew, Subscription: more.Subscription})
+	say(t, r, reconcile.Instruction{Kind: reconcile.InstructNew, Subscription: more.Subscription})
 	if rep := r.Converge(4); !rep.Converged() || !hasHosting(r, more.Subscription) {
 		t.Errorf("%v %v", panel(r), rep.Holds)
 	}

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/stripe-enhance/stripe-enhance/reconcile"
+	"github.com/stripe-enhance/stripe-enhance/reconcile/planner"
 )
 
 // cursorFallen is the hostings by which it was noticed that this database was put back
@@ -72,7 +73,7 @@ func (r *run) touched(ctx context.Context, events []reconcile.Event) ([]string, 
 }
 
 // noticeFallBack notes a suspension that is perhaps ours.
-func (r *run) noticeFallBack(d reconcile.Decision) {
+func (r *run) noticeFallBack(d planner.Decision) {
 	for _, h := range d.Holds {
 		if h.Kind != reconcile.HoldPerhapsOurs {
 			continue

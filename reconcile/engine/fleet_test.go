@@ -8,6 +8,7 @@ import (
 	"github.com/stripe-enhance/stripe-enhance/internal/rig"
 	"github.com/stripe-enhance/stripe-enhance/reconcile"
 	"github.com/stripe-enhance/stripe-enhance/reconcile/engine"
+	"github.com/stripe-enhance/stripe-enhance/reconcile/planner"
 	"github.com/stripe-enhance/stripe-enhance/simulator"
 )
 
@@ -28,7 +29,7 @@ func TestAMixedFleetConvergesAndTheSecondRunDoesNothing(t *testing.T) {
 	for _, hostile := range []bool{false, true} {
 		t.Run(map[bool]string{false: "calm", true: "hostile"}[hostile], func(t *testing.T) {
 			r := rig.New(t, rig.Options{Hostile: hostile, World: simulator.Options{Seed: 7}, Engine: func(o *engine.Options) {
-				o.Brakes.Create = reconcile.Limit{Count: 10_000}
+				o.Brakes.Create = planner.Limit{Count: 10_000}
 			}})
 			fleet := r.World.Populate(300, simulator.Mix{})
 			for price, plan := range fleet.Plans {

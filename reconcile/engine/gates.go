@@ -9,6 +9,7 @@ import (
 
 	"github.com/stripe-enhance/stripe-enhance/internal/fault"
 	"github.com/stripe-enhance/stripe-enhance/reconcile"
+	"github.com/stripe-enhance/stripe-enhance/reconcile/planner"
 )
 
 const (
@@ -110,7 +111,7 @@ func (r *run) clockGate(ctx context.Context) (string, error) {
 // oddity to hold. One whose answer cannot be read is its customer's hold, and keeps
 // nobody else's hosting up; when that is so of all of them, it is the answers.
 func (r *run) anchorGate(ctx context.Context) (string, error) {
-	anchors, err := r.Evidence.Anchors(ctx, premiseSample)
+	anchors, err := r.Evidence.KnownSubscriptions(ctx, premiseSample)
 	if err != nil {
 		return "", err
 	}
@@ -125,7 +126,7 @@ func (r *run) anchorGate(ctx context.Context) (string, error) {
 				return "", err
 			}
 			return fmt.Sprintf("%s, which has hosting here, is not at Stripe any more, where none ever vanishes: `stripe-enhance check` says which account the key is of, and `%s` whether that one has it",
-				id, reconcile.LookCommand(id)), nil
+				id, planner.LookCommand(id)), nil
 		case err != nil:
 			return fmt.Sprintf("%s, which has hosting here, could not be read again: %v", id, err), nil
 		}
@@ -135,7 +136,7 @@ func (r *run) anchorGate(ctx context.Context) (string, error) {
 
 // priceGate asks for mapped prices until one is there.
 func (r *run) priceGate(ctx context.Context) (string, error) {
-	mappings, err := r.Catalogue.Mappings(ctx)
+	mappings, err := r.PlanStore.Mappings(ctx)
 	if err != nil {
 		return "", err
 	}

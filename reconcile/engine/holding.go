@@ -11,7 +11,7 @@ const holdPart = 1000
 
 // holdAll stores what is held, part by part.
 func (r *run) holdAll(ctx context.Context) error {
-	parts := map[reconcile.Kind]*reconcile.HeldPlan{}
+	parts := map[reconcile.ActionKind]*reconcile.HeldPlan{}
 	for i := range r.plans {
 		part := r.plans[i]
 		part.Actions = make([]reconcile.Action, 0, min(holdPart, part.Size()))
@@ -80,7 +80,7 @@ func (r *run) holdStill(ctx context.Context, actions []reconcile.Action) error {
 // planOf is the plan that holds what is held of a kind: the one of this run, or the one
 // that waits, where the run had planned nothing of the kind when the brake judged; "":
 // there is none.
-func (r *run) planOf(kind reconcile.Kind) string {
+func (r *run) planOf(kind reconcile.ActionKind) string {
 	if id := r.heldKinds[kind]; id != "" || r.waiting[kind] == 0 {
 		return id
 	}

@@ -43,7 +43,7 @@ func (r *run) checkIdentity(ctx context.Context) error {
 }
 
 func (r *run) checkKey(ctx context.Context) error {
-	pin := r.Account.Pin()
+	pin := r.Account.Fingerprint()
 	last, err := r.Cursors.Cursor(ctx, cursorKey)
 	if err != nil || last == pin {
 		return err
@@ -70,7 +70,7 @@ func (r *run) recognise(ctx context.Context) error {
 	if r.recognised {
 		return nil
 	}
-	anchors, err := r.Evidence.Anchors(ctx, anchorSample)
+	anchors, err := r.Evidence.KnownSubscriptions(ctx, anchorSample)
 	if err != nil {
 		return err
 	}
@@ -83,7 +83,7 @@ func (r *run) recognise(ctx context.Context) error {
 	}
 	if len(anchors) > 0 && !found {
 		return r.refuse("Stripe (%s) knows none of %v, which this database knows: the key belongs to another account or mode. "+
-			"Put the right STRIPE_SECRET_KEY and STRIPE_API_URL back; for another account use another database (%v)", r.Account.Pin(), few(anchors), last)
+			"Put the right STRIPE_SECRET_KEY and STRIPE_API_URL back; for another account use another database (%v)", r.Account.Fingerprint(), few(anchors), last)
 	}
 	r.recognised = true
 	return nil
@@ -185,7 +185,7 @@ func apart(whose string, skew time.Duration) string {
 // checkPanel asks a changed panel for orgs and hostings that we know: an org is
 // ours only where the organisation that sells is its parent.
 func (r *run) checkPanel(ctx context.Context) error {
-	pin := r.Owners.Pin()
+	pin := r.Owners.Fingerprint()
 	last, err := r.Cursors.Cursor(ctx, cursorPanel)
 	if err != nil || last == pin {
 		return err
@@ -238,7 +238,7 @@ func (r *run) lookForPanel(ctx context.Context) error {
 	r.panelKnown = found
 	if len(bound) > 0 && !found {
 		return r.refuse("the panel %s has none of the orgs in which the known hostings are (%s and others): it is another panel or organisation, or it was emptied. "+
-			"Put the right ENHANCE_API_URL and ENHANCE_ORG_ID back, or restore the panel", r.Owners.Pin(), bound[0].Org)
+			"Put the right ENHANCE_API_URL and ENHANCE_ORG_ID back, or restore the panel", r.Owners.Fingerprint(), bound[0].Org)
 	}
 	return nil
 }

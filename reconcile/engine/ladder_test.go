@@ -11,6 +11,7 @@ import (
 	"github.com/stripe-enhance/stripe-enhance/internal/rig"
 	"github.com/stripe-enhance/stripe-enhance/reconcile"
 	"github.com/stripe-enhance/stripe-enhance/reconcile/engine"
+	"github.com/stripe-enhance/stripe-enhance/reconcile/planner"
 	"github.com/stripe-enhance/stripe-enhance/simulator"
 )
 
@@ -20,7 +21,7 @@ const aDay = 24 * time.Hour
 func ended(t *testing.T, n int, set func(*engine.Options)) (*rig.Rig, []string) {
 	t.Helper()
 	r := rig.New(t, rig.Options{Engine: func(o *engine.Options) {
-		o.Brakes.Suspend = reconcile.Limit{Count: 1000}
+		o.Brakes.Suspend = planner.Limit{Count: 1000}
 		if set != nil {
 			set(o)
 		}

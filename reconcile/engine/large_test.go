@@ -46,7 +46,7 @@ func TestAPlanTooLargeToListIsCountedAndHeldWhole(t *testing.T) {
 		}
 		slices.Sort(ids)
 		diff(t, "different actions stored", want, len(slices.Compact(ids)))
-		diff(t, "what the id says", rep.Plans[0].ID, reconcile.PlanID(ids))
+		diff(t, "what the id says", rep.Plans[0].ID, reconcile.HeldPlanID(ids))
 		r.World.Advance(time.Minute)
 		diff(t, "the same plan in the next run", rep.Plans[0].ID, r.Run(engine.Request{}).Plans[0].ID)
 		r.World.Advance(time.Minute)

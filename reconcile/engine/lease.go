@@ -118,7 +118,7 @@ func (e *Engine) renewing(ctx context.Context) {
 
 // Lead takes the lease when it is free and keeps it until ctx ends, then waits
 // for the run at work, gives the lease back and returns. For services with
-// KeepLease; Run fails with *reconcile.LeaseHeld while another process leads.
+// KeepLease; Run fails with *reconcile.LeaseTaken while another process leads.
 func (e *Engine) Lead(ctx context.Context) error {
 	if err := e.ask(ctx); err != nil {
 		e.Log.WithError(err).Warn("lease not taken")
@@ -151,7 +151,7 @@ func (r *run) hold(ctx context.Context) (context.Context, func(), error) {
 	r.lease.mu.Unlock()
 	if tok == 0 {
 		cancel(nil)
-		return nil, nil, &reconcile.LeaseHeld{Owner: owner, Until: until}
+		return nil, nil, &reconcile.LeaseTaken{Owner: owner, Until: until}
 	}
 	r.tok = tok
 	var renewer sync.WaitGroup

@@ -84,7 +84,7 @@ func TestALeaseIsBelievedInOnlyWhileBothClocksSaySo(t *testing.T) {
 func TestAWishForEverythingMakesTheNextRunAFullOne(t *testing.T) {
 	r := rig.New(t, rig.Options{})
 	r.Run(engine.Request{})
-	wish := func() { must(t, r.Store.Nudge(t.Context(), []string{reconcile.Everything}, "admin", r.World.Now())) }
+	wish := func() { must(t, r.Store.Nudge(t.Context(), []string{reconcile.NudgeAll}, "admin", r.World.Now())) }
 	wish()
 	for _, want := range []struct {
 		req  engine.Request

@@ -11,6 +11,7 @@ import (
 	"github.com/stripe-enhance/stripe-enhance/internal/rig"
 	"github.com/stripe-enhance/stripe-enhance/reconcile"
 	"github.com/stripe-enhance/stripe-enhance/reconcile/engine"
+	"github.com/stripe-enhance/stripe-enhance/reconcile/planner"
 	"github.com/stripe-enhance/stripe-enhance/simulator"
 )
 
@@ -102,7 +103,7 @@ func TestARecoveryThatWasInterruptedStillOnlyGives(t *testing.T) {
 // panel has more than is read one by one. With the limit ignored put in once, this went red.
 func TestAFirstListingThatLacksTooMuchIsDoneAgain(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "state.db")
-	r := rig.New(t, rig.Options{Database: "sqlite:" + file, Engine: func(o *engine.Options) { o.Brakes.Create = reconcile.Limit{Count: 10_000} }})
+	r := rig.New(t, rig.Options{Database: "sqlite:" + file, Engine: func(o *engine.Options) { o.Brakes.Create = planner.Limit{Count: 10_000} }})
 	r.World.Populate(250, simulator.Mix{Plain: true, Statuses: map[string]int{"active": 1}})
 	r.Run(engine.Request{})
 	orgs, effects := len(r.World.Orgs()), len(r.World.Effects())

@@ -216,7 +216,7 @@ func TestAHostingThatIsSomebodyElsesByNowIsNotFoughtOver(t *testing.T) {
 	tok, _, _, err := r.Store.Acquire(t.Context(), "test", r.World.Now(), time.Second)
 	must(t, err)
 	link := reconcile.Action{ID: "link:" + bob.Subscription, Kind: reconcile.Link, Customer: bob.Customer, Subscription: bob.Subscription}
-	must(t, r.Store.Settle(t.Context(), tok, reconcile.Outcome{Run: rep.Run.ID, State: reconcile.ActionApplied, At: r.World.Now(), Action: link,
+	must(t, r.Store.RecordOutcome(t.Context(), tok, reconcile.Outcome{Run: rep.Run.ID, State: reconcile.ActionApplied, At: r.World.Now(), Action: link,
 		Binding: &reconcile.Binding{Subscription: bob.Subscription, Slot: 1, Org: made.Org, Hosting: int64(made.ID), How: reconcile.BoundByMetadata}}))
 	must(t, r.Store.Release(t.Context(), tok))
 	r.World.SetFault(nil)

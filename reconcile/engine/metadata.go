@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/stripe-enhance/stripe-enhance/reconcile"
+	"github.com/stripe-enhance/stripe-enhance/reconcile/planner"
 )
 
 // metadataMemory is how long a key that may not write metadata is believed to be
@@ -23,7 +24,7 @@ func (r *run) metadataDenied() {
 }
 
 // withoutMetadata drops what would be refused again.
-func (r *run) withoutMetadata(d reconcile.Decision) reconcile.Decision {
+func (r *run) withoutMetadata(d planner.Decision) planner.Decision {
 	if r.Now().UnixNano() < r.denied.Load() {
 		d.Actions = slices.DeleteFunc(d.Actions, func(a reconcile.Action) bool { return a.Kind == reconcile.WriteMetadata })
 	}

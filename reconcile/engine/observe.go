@@ -78,14 +78,14 @@ func (r *run) observe(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("taking the nudges: %w", err)
 	}
-	named := slices.DeleteFunc(slices.Clone(nudged), func(id string) bool { return id == reconcile.Everything })
+	named := slices.DeleteFunc(slices.Clone(nudged), func(id string) bool { return id == reconcile.NudgeAll })
 	if r.mode == reconcile.RunFull {
 		err = r.sweep(ctx)
 	} else {
 		err = r.follow(ctx, r.since, named)
 	}
 	if err == nil && len(named) < len(nudged) && (r.mode != reconcile.RunFull || r.req.Dry) {
-		err = r.nudgeAgain(ctx, []string{reconcile.Everything}) // this run was not it
+		err = r.nudgeAgain(ctx, []string{reconcile.NudgeAll}) // this run was not it
 	}
 	if err != nil {
 		return errors.Join(err, r.nudgeAgain(context.WithoutCancel(ctx), nudged))
@@ -114,7 +114,7 @@ func (r *run) sweep(ctx context.Context) error {
 	if err := r.Mirror.BeginSweep(ctx, r.tok); err != nil {
 		return fmt.Errorf("beginning the sweep: %w", err)
 	}
-	anchors, err := r.Evidence.Anchors(ctx, anchorSample)
+	anchors, err := r.Evidence.KnownSubscriptions(ctx, anchorSample)
 	if err != nil {
 		return err
 	}

@@ -9,6 +9,7 @@ import (
 	"github.com/stripe-enhance/stripe-enhance/internal/rig"
 	"github.com/stripe-enhance/stripe-enhance/reconcile"
 	"github.com/stripe-enhance/stripe-enhance/reconcile/engine"
+	"github.com/stripe-enhance/stripe-enhance/reconcile/planner"
 	"github.com/stripe-enhance/stripe-enhance/simulator"
 )
 
@@ -113,7 +114,7 @@ func TestAMaintenancePageParksNobody(t *testing.T) {
 func TestFiveHostingsThatAnswer500StopNobodyElse(t *testing.T) {
 	for _, broken := range []int{1, 4, 6, 12} {
 		t.Run(fmt.Sprint(broken), func(t *testing.T) {
-			r := rig.New(t, rig.Options{Engine: func(o *engine.Options) { o.Brakes.Suspend = reconcile.Limit{Count: 100} }})
+			r := rig.New(t, rig.Options{Engine: func(o *engine.Options) { o.Brakes.Suspend = planner.Limit{Count: 100} }})
 			price := priceFor(t, r, plans(r)[0])
 			subs := owing(t, r, broken+1)
 			bad := map[string]bool{}

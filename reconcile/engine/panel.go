@@ -9,6 +9,7 @@ import (
 
 	"github.com/stripe-enhance/stripe-enhance/internal/fault"
 	"github.com/stripe-enhance/stripe-enhance/reconcile"
+	"github.com/stripe-enhance/stripe-enhance/reconcile/planner"
 )
 
 // indexOverlap is read again each time the index of orgs is refreshed: two clocks
@@ -82,7 +83,7 @@ func (r *run) recover(ctx context.Context) error {
 // true by itself. It returns how many there are.
 func (r *run) saveEveryOrg(ctx context.Context) (int, error) {
 	n := 0
-	err := r.Census.EveryOrg(ctx, func(page []reconcile.Org) error {
+	err := r.OrgLister.EveryOrg(ctx, func(page []reconcile.Org) error {
 		n += len(page)
 		r.Progress(reconcile.Progress{Phase: "comparing", Done: n})
 		return r.Inventory.SaveOrgs(ctx, r.tok, page, false, r.now)
@@ -200,7 +201,7 @@ func (r *run) look(ctx context.Context, org string, id int64) (reconcile.Hosting
 // noticeLoss tells that a marker of ours was found which nothing in this database
 // accounts for: it was restored from a backup that is older than the panel. What
 // else it has forgotten nobody knows, so this run takes nothing away.
-func (r *run) noticeLoss(c *reconcile.Customer, d reconcile.Decision) {
+func (r *run) noticeLoss(c *reconcile.Customer, d planner.Decision) {
 	i := slices.IndexFunc(d.Actions, func(a reconcile.Action) bool { return a.Kind == reconcile.Link && a.How == reconcile.BoundByMarker })
 	if i < 0 || len(c.Pending) > 0 {
 		return

@@ -12,6 +12,7 @@ import (
 	"github.com/stripe-enhance/stripe-enhance/internal/rig"
 	"github.com/stripe-enhance/stripe-enhance/reconcile"
 	"github.com/stripe-enhance/stripe-enhance/reconcile/engine"
+	"github.com/stripe-enhance/stripe-enhance/reconcile/planner"
 	"github.com/stripe-enhance/stripe-enhance/simulator"
 )
 
@@ -24,12 +25,12 @@ type faulty struct {
 	mended atomic.Bool
 }
 
-func (f *faulty) decide(c *reconcile.Customer, cat *reconcile.Catalog, p reconcile.Policy, now time.Time) reconcile.Decision {
+func (f *faulty) decide(c *reconcile.Customer, cat *planner.Catalog, p reconcile.Policy, now time.Time) planner.Decision {
 	if c.Email == f.email && f.calls.Add(1) >= f.from && !f.mended.Load() {
 		var nothing *reconcile.Customer
 		_ = nothing.Email
 	}
-	return reconcile.Decide(c, cat, p, now)
+	return planner.Decide(c, cat, p, now)
 }
 
 func holdsOf(rep reconcile.Report, customer string) (all []string) {

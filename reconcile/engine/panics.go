@@ -6,6 +6,7 @@ import (
 
 	"github.com/stripe-enhance/stripe-enhance/internal/fault"
 	"github.com/stripe-enhance/stripe-enhance/reconcile"
+	"github.com/stripe-enhance/stripe-enhance/reconcile/planner"
 )
 
 // A panic about one customer is that customer's: it is backed off and set aside like
@@ -49,7 +50,7 @@ func (r *run) logPanic(customer string, err error) {
 }
 
 // bareDecision asks the planner about a customer. A panic in it is an error.
-func (r *run) bareDecision(c *reconcile.Customer) (d reconcile.Decision, err error) {
+func (r *run) bareDecision(c *reconcile.Customer) (d planner.Decision, err error) {
 	r.namesUs(c)
 	err = fault.Guard(func() error {
 		d = r.Decide(c, r.catalog, r.Policy, r.now)
@@ -60,7 +61,7 @@ func (r *run) bareDecision(c *reconcile.Customer) (d reconcile.Decision, err err
 }
 
 // decision is what the planner says, without what this run may not take away.
-func (r *run) decision(c *reconcile.Customer) (reconcile.Decision, error) {
+func (r *run) decision(c *reconcile.Customer) (planner.Decision, error) {
 	d, err := r.bareDecision(c)
 	if err == nil {
 		d = r.withhold(d)
@@ -70,7 +71,7 @@ func (r *run) decision(c *reconcile.Customer) (reconcile.Decision, error) {
 
 // undecided stands for the decision about a customer of whom there is none, in a
 // plan that changes nothing, and tells it.
-func (r *run) undecided(c *reconcile.Customer, err error) reconcile.Decision {
+func (r *run) undecided(c *reconcile.Customer, err error) planner.Decision {
 	r.overlook("%s could not be planned: %v", c.ID, err)
-	return reconcile.Decision{Holds: []reconcile.Hold{{Kind: reconcile.HoldRetry, Customer: c.ID, Reason: fmt.Sprintf("could not be planned: %v", err)}}}
+	return planner.Decision{Holds: []reconcile.Hold{{Kind: reconcile.HoldRetry, Customer: c.ID, Reason: fmt.Sprintf("could not be planned: %v", err)}}}
 }

@@ -12,6 +12,7 @@ import (
 
 	"github.com/stripe-enhance/stripe-enhance/internal/fault"
 	"github.com/stripe-enhance/stripe-enhance/reconcile"
+	"github.com/stripe-enhance/stripe-enhance/reconcile/planner"
 )
 
 const (
@@ -88,7 +89,7 @@ func (r *run) replay(ctx context.Context, use func(reconcile.Planned) error) err
 }
 
 // replayAs is replay with another way to decide.
-func (r *run) replayAs(ctx context.Context, decide func(*reconcile.Customer) (reconcile.Decision, error), use func(reconcile.Planned) error) error {
+func (r *run) replayAs(ctx context.Context, decide func(*reconcile.Customer) (planner.Decision, error), use func(reconcile.Planned) error) error {
 	return r.due(ctx, func(customers []reconcile.Customer) error {
 		for i := range customers {
 			c := &customers[i]
@@ -154,7 +155,7 @@ func (r *run) planOne(ctx context.Context, c *reconcile.Customer) (p *reconcile.
 		return nil
 	}
 	cur, err := r.settle(ctx, c)
-	var d reconcile.Decision
+	var d planner.Decision
 	if err == nil {
 		cur, d, err = r.decide(ctx, cur)
 	}
@@ -182,7 +183,7 @@ func (r *run) noticeMoves(c *reconcile.Customer) {
 
 // forgive ends the back-off of a customer who could be looked at and for whom
 // there is nothing left to do: "in a row" must mean that.
-func (r *run) forgive(ctx context.Context, c *reconcile.Customer, d reconcile.Decision) (*reconcile.Customer, reconcile.Decision, error) {
+func (r *run) forgive(ctx context.Context, c *reconcile.Customer, d planner.Decision) (*reconcile.Customer, planner.Decision, error) {
 	if r.req.Dry || c.Failures == 0 && c.Parked.IsZero() && c.LastError == "" || len(c.Pending) > 0 {
 		return c, d, nil
 	}
@@ -194,7 +195,7 @@ func (r *run) forgive(ctx context.Context, c *reconcile.Customer, d reconcile.De
 
 // decide plans a customer and reads what the planner asks for until it asks for
 // nothing more.
-func (r *run) decide(ctx context.Context, c *reconcile.Customer) (*reconcile.Customer, reconcile.Decision, error) {
+func (r *run) decide(ctx context.Context, c *reconcile.Customer) (*reconcile.Customer, planner.Decision, error) {
 	for range maxRounds {
 		d, err := r.bareDecision(c)
 		if err != nil {
@@ -203,8 +204,8 @@ func (r *run) decide(ctx context.Context, c *reconcile.Customer) (*reconcile.Cus
 		if !r.applying.Load() && !c.Unbound {
 			// A domain costs a request to Stripe for each new subscription: it is
 			// looked up for those that are created, not for all that are planned.
-			d.Needs = slices.DeleteFunc(d.Needs, func(n reconcile.Need) bool {
-				return n.Kind == reconcile.NeedDomain && !slices.ContainsFunc(c.Bindings, func(b reconcile.Binding) bool { return b.Subscription == n.Subscription })
+			d.Needs = slices.DeleteFunc(d.Needs, func(n planner.Need) bool {
+				return n.Kind == planner.NeedDomain && !slices.ContainsFunc(c.Bindings, func(b reconcile.Binding) bool { return b.Subscription == n.Subscription })
 			})
 		}
 		d.Needs = r.notRead(d.Needs)
@@ -224,47 +225,47 @@ func (r *run) decide(ctx context.Context, c *reconcile.Customer) (*reconcile.Cus
 		}
 		c = again
 	}
-	return c, reconcile.Decision{}, fault.Errorf(fault.Malformed, "still asking for reads after %d rounds: what is read does not stay as it was read", maxRounds)
+	return c, planner.Decision{}, fault.Errorf(fault.Malformed, "still asking for reads after %d rounds: what is read does not stay as it was read", maxRounds)
 }
 
 // notRead leaves out the subscriptions that were read in this run: what that did not
 // tell, the key may not know.
-func (r *run) notRead(needs []reconcile.Need) []reconcile.Need {
+func (r *run) notRead(needs []planner.Need) []planner.Need {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	return slices.DeleteFunc(needs, func(n reconcile.Need) bool {
-		return n.Kind == reconcile.NeedSubscription && r.readSubs[n.Subscription]
+	return slices.DeleteFunc(needs, func(n planner.Need) bool {
+		return n.Kind == planner.NeedSubscription && r.readSubs[n.Subscription]
 	})
 }
 
-func (r *run) withhold(d reconcile.Decision) reconcile.Decision {
+func (r *run) withhold(d planner.Decision) planner.Decision {
 	if reason := r.rival.Load(); reason != nil {
-		d = reconcile.WithholdCreates(d, *reason)
+		d = planner.WithholdCreates(d, *reason)
 	}
 	if reason := r.giveOnly.Load(); reason != nil {
-		return reconcile.Withhold(d, r.catalog, reconcile.HoldEvidence, *reason)
+		return planner.Withhold(d, r.catalog, reconcile.HoldEvidence, *reason)
 	}
 	return d
 }
 
 // answer reads what the planner needs to know.
-func (r *run) answer(ctx context.Context, n reconcile.Need) error {
+func (r *run) answer(ctx context.Context, n planner.Need) error {
 	switch n.Kind {
-	case reconcile.NeedHosting:
+	case planner.NeedHosting:
 		return r.lookAt(ctx, n.Org, n.Hosting)
-	case reconcile.NeedOrgHostings:
+	case planner.NeedOrgHostings:
 		return r.readOrg(ctx, n.Org)
-	case reconcile.NeedOrg:
+	case planner.NeedOrg:
 		return r.readOrgByID(ctx, n.Org)
-	case reconcile.NeedSite:
+	case planner.NeedWebsiteLocation:
 		return r.findSite(ctx, n)
-	case reconcile.NeedOwners:
+	case planner.NeedOwners:
 		emails, err := r.Owners.OwnerEmails(ctx, n.Org)
 		if err != nil {
 			return err
 		}
 		return r.Inventory.SaveOwners(ctx, r.tok, n.Org, emails, r.clock())
-	case reconcile.NeedDomain:
+	case planner.NeedDomain:
 		domain, err := r.Billing.CheckoutDomain(ctx, n.Subscription)
 		if errors.Is(err, fault.Denied) {
 			r.note("the Stripe key may not read Checkout Sessions: domains asked for there are not known, and no websites are made for them")
@@ -273,8 +274,8 @@ func (r *run) answer(ctx context.Context, n reconcile.Need) error {
 		if err != nil {
 			return err
 		}
-		return r.Catalogue.DomainChecked(ctx, r.tok, n.Subscription, domain)
-	case reconcile.NeedSubscription:
+		return r.PlanStore.DomainChecked(ctx, r.tok, n.Subscription, domain)
+	case planner.NeedSubscription:
 		if err := r.readOne(ctx, n.Subscription, false); err != nil {
 			return err
 		}
@@ -282,7 +283,7 @@ func (r *run) answer(ctx context.Context, n reconcile.Need) error {
 		defer r.mu.Unlock()
 		r.readSubs[n.Subscription] = true
 		return nil
-	case reconcile.NeedContent:
+	case planner.NeedContent:
 		return r.readContent(ctx, n.Org)
 	}
 	return fault.Errorf(fault.Permanent, "a need of unknown kind %d", n.Kind)
@@ -304,8 +305,8 @@ func (r *run) load(ctx context.Context, id string) (*reconcile.Customer, error) 
 func (r *run) soon() time.Time { return r.now.Add(time.Microsecond) }
 
 // planned turns a decision into what is recorded.
-func (r *run) planned(c *reconcile.Customer, d reconcile.Decision) reconcile.Planned {
-	p := reconcile.Planned{Customer: c.ID, Version: c.Version, Actions: d.Actions, Holds: d.Holds, Ahead: d.Ahead, Due: d.Next}
+func (r *run) planned(c *reconcile.Customer, d planner.Decision) reconcile.Planned {
+	p := reconcile.Planned{Customer: c.ID, Version: c.Version, Actions: d.Actions, Holds: d.Holds, Forecast: d.Forecast, Due: d.Next}
 	if len(d.Actions) > 0 {
 		p.Due = r.soon()
 	}

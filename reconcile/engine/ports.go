@@ -31,9 +31,9 @@ type Billing interface {
 // Account answers whether this is the account we think it is. Split from Billing
 // because only the gates ask.
 type Account interface {
-	// Pin identifies mode, key and address without disclosing the key,
+	// Fingerprint identifies mode, key and address without disclosing the key,
 	// "live key 1f3a at https://api.stripe.com".
-	Pin() string
+	Fingerprint() string
 	// Known reports whether a price, product or lookup key exists in this account.
 	Known(ctx context.Context, billingID string) (bool, error)
 	// ServerTime is Stripe's clock, from the Date header of the last answer; zero
@@ -46,7 +46,7 @@ type Account interface {
 // Panel reads Enhance. Complete or an error; fault.NotFound only for Enhance's
 // own 404 {"code":"not_found"} of exactly that object. Safe for concurrent use.
 type Panel interface {
-	Plans(ctx context.Context) ([]reconcile.Plan, error)
+	Plans(ctx context.Context) ([]reconcile.EnhancePlan, error)
 	// Orgs lists customer orgs, newest first, back to those created before since
 	// (zero: all of them, complete by Enhance's own total).
 	Orgs(ctx context.Context, since time.Time) ([]reconcile.Org, error)
@@ -56,9 +56,9 @@ type Panel interface {
 	Hosting(ctx context.Context, org string, id int64) (reconcile.Hosting, error)
 }
 
-// Census counts the whole panel. Split from Panel because only a run that looks at
+// OrgLister counts the whole panel. Split from Panel because only a run that looks at
 // everything asks.
-type Census interface {
+type OrgLister interface {
 	// EveryOrg hands over all customer orgs, deleted ones included, page by page
 	// and complete by Enhance's own total once it returns without an error. An org
 	// may come more than once; the latest is the truth. Not more than one page is
@@ -79,8 +79,8 @@ type Owners interface {
 	CreateLogin(ctx context.Context, org, email, name string) error
 	// Requests is how many requests were sent to Enhance since the start.
 	Requests() int
-	// Pin identifies the panel and the selling org, "https://host/api org-uuid".
-	Pin() string
+	// Fingerprint identifies the panel and the selling org, "https://host/api org-uuid".
+	Fingerprint() string
 }
 
 // Provisioner writes to Enhance. Each call is sent exactly once: no retries, no
@@ -165,23 +165,23 @@ type Timetable interface {
 
 // Journal is intent and outcome.
 type Journal interface {
-	// Intend makes the intent durable (state sent) before anything is sent. It
+	// RecordIntent makes the intent durable (state sent) before anything is sent. It
 	// fails when an action of that customer is already sent and not settled.
-	Intend(ctx context.Context, tok reconcile.Token, run string, a reconcile.Action, planID string, now time.Time) error
-	// Settle stores an outcome and all it taught, in one transaction.
-	Settle(ctx context.Context, tok reconcile.Token, o reconcile.Outcome) error
-	// Performed counts the actions of a kind applied, adopted or ambiguous since,
+	RecordIntent(ctx context.Context, tok reconcile.Token, run string, a reconcile.Action, planID string, now time.Time) error
+	// RecordOutcome stores an outcome and all it taught, in one transaction.
+	RecordOutcome(ctx context.Context, tok reconcile.Token, o reconcile.Outcome) error
+	// CountDone counts the actions of a kind applied, adopted or ambiguous since,
 	// without those that an approval released.
-	Performed(ctx context.Context, kind reconcile.Kind, since time.Time) (int, error)
-	// PerformedBy is Performed by customer; those of whom there is none are left out.
-	PerformedBy(ctx context.Context, kind reconcile.Kind, since time.Time) (map[string]int, error)
+	CountDone(ctx context.Context, kind reconcile.ActionKind, since time.Time) (int, error)
+	// CountDoneByCustomer is CountDone by customer; those of whom there is none are left out.
+	CountDoneByCustomer(ctx context.Context, kind reconcile.ActionKind, since time.Time) (map[string]int, error)
 }
 
 // HeldPlans are what the brakes hold. Of each kind at most one waits for approval.
 type HeldPlans interface {
 	// LastPlans returns of each kind the plan that waits, or is being stored, or else
 	// the newest one; without actions.
-	LastPlans(ctx context.Context) (map[reconcile.Kind]reconcile.HeldPlan, error)
+	LastPlans(ctx context.Context) (map[reconcile.ActionKind]reconcile.HeldPlan, error)
 	// Waiting returns the plans that can be approved, newest first, with how many actions
 	// each has and without the actions.
 	Waiting(ctx context.Context) ([]reconcile.HeldPlan, error)
@@ -225,11 +225,11 @@ type Inventory interface {
 	UnreadOrgs(ctx context.Context, after string, limit int) ([]reconcile.Org, error)
 }
 
-// Catalogue is what prices buy and what the panel sells.
-type Catalogue interface {
+// PlanStore is what prices buy and what the panel sells.
+type PlanStore interface {
 	Mappings(ctx context.Context) ([]reconcile.Mapping, error)
-	Plans(ctx context.Context) (plans []reconcile.Plan, readAt time.Time, err error)
-	SavePlans(ctx context.Context, tok reconcile.Token, plans []reconcile.Plan, now time.Time) error
+	Plans(ctx context.Context) (plans []reconcile.EnhancePlan, readAt time.Time, err error)
+	SavePlans(ctx context.Context, tok reconcile.Token, plans []reconcile.EnhancePlan, now time.Time) error
 	// BoundPlans returns the ids of the plans that bound hostings are on, as last seen.
 	BoundPlans(ctx context.Context) ([]int, error)
 	// DomainChecked stores the outcome of looking up a Checkout Session.
@@ -239,9 +239,9 @@ type Catalogue interface {
 // Evidence is what a run holds against what it is told, before it believes it.
 // Only the gates ask.
 type Evidence interface {
-	// Anchors returns up to n ids of subscriptions that must exist in the right
+	// KnownSubscriptions returns up to n ids of subscriptions that must exist in the right
 	// account: bound ones, the oldest first; any, where nothing is bound.
-	Anchors(ctx context.Context, n int) ([]string, error)
+	KnownSubscriptions(ctx context.Context, n int) ([]string, error)
 	// Unlisted compares the sweep under way with the mirror: up to limit ids of
 	// subscriptions, not gone and created before the instant, that were not
 	// staged, and how many there are in all.
@@ -278,7 +278,7 @@ type Leases interface {
 	Acquire(ctx context.Context, owner string, now time.Time, ttl time.Duration) (tok reconcile.Token, heldBy string, until time.Time, err error)
 	Release(ctx context.Context, tok reconcile.Token) error
 	// Nudge asks the writer, whoever it is, to look at these subscriptions (none:
-	// at whatever is due; reconcile.Everything: in a full run). It needs no token.
+	// at whatever is due; reconcile.NudgeAll: in a full run). It needs no token.
 	Nudge(ctx context.Context, subscriptions []string, why string, now time.Time) error
 	// TakeNudges returns the stored nudges. They stay stored until ForgetNudges, so
 	// that those of a run that dies are taken by the next one.
@@ -299,8 +299,8 @@ type Contents interface {
 	Websites(ctx context.Context, org string) ([]reconcile.Website, error)
 }
 
-// Shelf keeps what was on the hostings when somebody had to know.
-type Shelf interface {
+// ContentStore keeps what was on the hostings when somebody had to know.
+type ContentStore interface {
 	// SaveContent stores the complete list of an org's websites, or why the panel
 	// refuses it, for every hosting of that org that is known.
 	SaveContent(ctx context.Context, tok reconcile.Token, org string, sites []reconcile.Website, unread string, now time.Time) error
@@ -313,7 +313,7 @@ type Websites interface {
 	// succeeds when this very hosting has it already.
 	CreateWebsite(ctx context.Context, org string, hosting int64, domain string) error
 	// FindWebsite is where the panel has a domain, in any customer org; complete.
-	FindWebsite(ctx context.Context, domain string) ([]reconcile.Site, error)
+	FindWebsite(ctx context.Context, domain string) ([]reconcile.WebsiteLocation, error)
 }
 
 // Existing is what others have made at the panel, as far as it is stored.
@@ -325,9 +325,9 @@ type Existing interface {
 	// some and nothing was ever bound, and that it is decided once none is left.
 	AskAboutUnbound(ctx context.Context, tok reconcile.Token, now time.Time) error
 	// SaveSites stores the answer of FindWebsite.
-	SaveSites(ctx context.Context, tok reconcile.Token, domain string, sites []reconcile.Site, now time.Time) error
-	// Seconds returns up to limit things that were made a second time for what is
+	SaveSites(ctx context.Context, tok reconcile.Token, domain string, sites []reconcile.WebsiteLocation, now time.Time) error
+	// Duplicates returns up to limit things that were made a second time for what is
 	// served here, by somebody else than the journal, without those whose marker
 	// has another word than instance.
-	Seconds(ctx context.Context, instance string, limit int) ([]reconcile.Second, error)
+	Duplicates(ctx context.Context, instance string, limit int) ([]reconcile.Duplicate, error)
 }

@@ -8,11 +8,12 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/stripe-enhance/stripe-enhance/reconcile"
+	"github.com/stripe-enhance/stripe-enhance/reconcile/planner"
 )
 
 // rests tells which actions are not done on what an earlier run has read: those
 // that take something away, and a change of plan, which undoes another.
-func rests(c *reconcile.Catalog, a reconcile.Action) bool {
+func rests(c *planner.Catalog, a reconcile.Action) bool {
 	return c.Takes(a) || a.Kind == reconcile.ChangePlan
 }
 

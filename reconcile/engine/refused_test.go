@@ -7,8 +7,8 @@ import (
 	"time"
 
 	"github.com/stripe-enhance/stripe-enhance/internal/rig"
-	"github.com/stripe-enhance/stripe-enhance/reconcile"
 	"github.com/stripe-enhance/stripe-enhance/reconcile/engine"
+	"github.com/stripe-enhance/stripe-enhance/reconcile/planner"
 	"github.com/stripe-enhance/stripe-enhance/simulator"
 )
 
@@ -16,7 +16,7 @@ import (
 func TestWritesRefusedForOneOrgKeepNoPayerWaiting(t *testing.T) {
 	for _, broken := range []int{1, 4} {
 		t.Run(fmt.Sprint(broken), func(t *testing.T) {
-			r := rig.New(t, rig.Options{Engine: func(o *engine.Options) { o.Brakes.Suspend = reconcile.Limit{Count: 100} }})
+			r := rig.New(t, rig.Options{Engine: func(o *engine.Options) { o.Brakes.Suspend = planner.Limit{Count: 100} }})
 			subs := owing(t, r, broken+1)
 			refuse := map[string]bool{}
 			all := r.World.Hostings()

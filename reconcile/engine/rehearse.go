@@ -8,6 +8,7 @@ import (
 
 	"github.com/stripe-enhance/stripe-enhance/internal/fault"
 	"github.com/stripe-enhance/stripe-enhance/reconcile"
+	"github.com/stripe-enhance/stripe-enhance/reconcile/planner"
 )
 
 // rehearse is apply of a run that sends nothing: it goes through what apply would do,
@@ -70,7 +71,7 @@ func (r *run) cameUpon(ctx context.Context) (news bool, err error) {
 			if err != nil {
 				continue // it is told in the report
 			}
-			asks := slices.ContainsFunc(r.notRead(d.Needs), func(n reconcile.Need) bool { return n.Kind != reconcile.NeedDomain })
+			asks := slices.ContainsFunc(r.notRead(d.Needs), func(n planner.Need) bool { return n.Kind != planner.NeedDomain })
 			news = asks || len(r.planned(c, d).Actions) > 0 && !worked.has(c.ID)
 		}
 		return nil
@@ -144,9 +145,9 @@ func (t *thought) add(r *run, c *reconcile.Customer, a reconcile.Action) {
 	t.actions = append(t.actions, a)
 	switch a.Kind {
 	case reconcile.CreateOrg:
-		r.firstLook(reconcile.Foreseen)
+		r.firstLook(planner.ForeseenOrg)
 	case reconcile.InviteOwner:
-		if c.Org != nil && c.Org.ID == reconcile.Foreseen {
+		if c.Org != nil && c.Org.ID == planner.ForeseenOrg {
 			key := reconcile.EmailKey(a.Email)
 			r.foreseen[key] = append(r.foreseen[key], reconcile.Kin{ID: c.ID, Org: *c.Org, Invited: r.now, InvitedEmail: key})
 		}
@@ -163,21 +164,21 @@ func (t *thought) on(r *run, c *reconcile.Customer) *reconcile.Customer {
 		}
 	}
 	for _, a := range t.actions {
-		c = reconcile.After(c, a, r.now)
+		c = planner.After(c, a, r.now)
 	}
 	return c
 }
 
 // decideAfter is decide for a customer for whom something was done in thought. What is
 // not there yet is not read.
-func (r *run) decideAfter(ctx context.Context, c *reconcile.Customer, done *thought) (*reconcile.Customer, reconcile.Decision, error) {
+func (r *run) decideAfter(ctx context.Context, c *reconcile.Customer, done *thought) (*reconcile.Customer, planner.Decision, error) {
 	for range maxRounds {
 		after := done.on(r, c)
 		d, err := r.bareDecision(after)
 		if err != nil {
 			return after, d, err
 		}
-		d.Needs = slices.DeleteFunc(r.notRead(d.Needs), func(n reconcile.Need) bool { return n.Hosting < 0 || n.Org == reconcile.Foreseen })
+		d.Needs = slices.DeleteFunc(r.notRead(d.Needs), func(n planner.Need) bool { return n.Hosting < 0 || n.Org == planner.ForeseenOrg })
 		if len(d.Needs) == 0 {
 			return after, r.withhold(r.withoutMetadata(d)), nil
 		}
@@ -190,18 +191,18 @@ func (r *run) decideAfter(ctx context.Context, c *reconcile.Customer, done *thou
 			return after, d, err
 		}
 	}
-	return c, reconcile.Decision{}, fault.Errorf(fault.Malformed, "still asking for reads after %d rounds: what is read does not stay as it was read", maxRounds)
+	return c, planner.Decision{}, fault.Errorf(fault.Malformed, "still asking for reads after %d rounds: what is read does not stay as it was read", maxRounds)
 }
 
 func there(orgs []string) []string {
-	return slices.DeleteFunc(slices.Clone(orgs), func(id string) bool { return id == reconcile.Foreseen })
+	return slices.DeleteFunc(slices.Clone(orgs), func(id string) bool { return id == planner.ForeseenOrg })
 }
 
 // foretell is a decision as a run would leave it: with all that it would do, step by
 // step, and with what it would then still hold. It reads nothing: rehearse has. A run
 // decides once about a customer for whom nothing is to be done, or all of it is held:
 // an org that it founds for somebody else changes nothing for that customer.
-func (r *run) foretell(c *reconcile.Customer) (d reconcile.Decision, err error) {
+func (r *run) foretell(c *reconcile.Customer) (d planner.Decision, err error) {
 	if d, err = r.decision(c); err != nil || len(d.Actions) == 0 || !r.released(customerWork{id: c.ID}) {
 		return d, err
 	}
@@ -232,8 +233,8 @@ func withoutThought(a reconcile.Action) reconcile.Action {
 		a.ID = strings.ReplaceAll(a.ID, fmt.Sprint(":", a.Hosting), ":new")
 		a.Hosting = 0
 	}
-	if a.Org == reconcile.Foreseen {
-		a.ID, a.Org = strings.ReplaceAll(a.ID, ":"+reconcile.Foreseen, ":new"), ""
+	if a.Org == planner.ForeseenOrg {
+		a.ID, a.Org = strings.ReplaceAll(a.ID, ":"+planner.ForeseenOrg, ":new"), ""
 	}
 	return a
 }

@@ -10,6 +10,7 @@ import (
 	"github.com/stripe-enhance/stripe-enhance/internal/rig"
 	"github.com/stripe-enhance/stripe-enhance/reconcile"
 	"github.com/stripe-enhance/stripe-enhance/reconcile/engine"
+	"github.com/stripe-enhance/stripe-enhance/reconcile/planner"
 	"github.com/stripe-enhance/stripe-enhance/simulator"
 )
 
@@ -108,7 +109,7 @@ func TestWhatIsThereOnlyInThePlanHasNoID(t *testing.T) {
 		signUp(t, r, simulator.SignUp{Email: "ada@example.com", Guest: true, Price: priceFor(t, r, plans(r)[0])})
 	}
 	for _, a := range r.Run(engine.Request{Dry: true}).Actions {
-		if strings.Contains(a.ID+a.Org, reconcile.Foreseen) || a.Hosting < 0 || strings.Contains(a.ID, "-1") {
+		if strings.Contains(a.ID+a.Org, planner.ForeseenOrg) || a.Hosting < 0 || strings.Contains(a.ID, "-1") {
 			t.Errorf("%+v", a.Action)
 		}
 	}

@@ -10,6 +10,7 @@ import (
 	"github.com/sirupsen/logrus"
 
 	"github.com/stripe-enhance/stripe-enhance/reconcile"
+	"github.com/stripe-enhance/stripe-enhance/reconcile/planner"
 )
 
 // report closes the run and tells what it did.
@@ -71,7 +72,7 @@ func (w *writing) targets(ctx context.Context) error {
 			t.Text = "the process at work has stored no subscription " + id
 		}
 		for i := range customers {
-			if one, found := reconcile.TargetOf(&customers[i], id, w.rep.Actions, w.rep.Holds, w.Policy, w.now); found {
+			if one, found := planner.TargetOf(&customers[i], id, w.rep.Actions, w.rep.Holds, w.Policy, w.now); found {
 				t = one
 			}
 		}
@@ -116,12 +117,12 @@ func (w *writing) everything(ctx context.Context) error {
 			for _, h := range p.Holds {
 				w.hold(h)
 			}
-			if room := reconcile.MostReported - len(w.rep.Ahead); room > 0 {
-				w.rep.Ahead = append(w.rep.Ahead, p.Ahead[:min(room, len(p.Ahead))]...)
+			if room := reconcile.MostReported - len(w.rep.Forecast); room > 0 {
+				w.rep.Forecast = append(w.rep.Forecast, p.Forecast[:min(room, len(p.Forecast))]...)
 			}
 			return nil
 		})
-		slices.SortStableFunc(w.rep.Ahead, func(a, b reconcile.Ahead) int { return a.At.Compare(b.At) })
+		slices.SortStableFunc(w.rep.Forecast, func(a, b reconcile.ForecastEntry) int { return a.At.Compare(b.At) })
 	}
 	err = errors.Join(err, w.Withheld.Holds(ctx, func(h reconcile.Hold) error {
 		if !planned.has(h.Customer) {
@@ -193,8 +194,8 @@ func (w *writing) hold(h reconcile.Hold) {
 		w.orders.add(cmp.Or(h.Subscription, h.Customer))
 	}
 	if w.kinds[h.Kind]++; w.kinds[h.Kind] > reconcile.MostReported {
-		if h.Settled() {
-			w.rep.Omitted.Settled++
+		if h.DecidedByPerson() {
+			w.rep.Omitted.DecidedByPerson++
 		} else {
 			w.rep.Omitted.Holds++
 		}

@@ -12,6 +12,7 @@ import (
 
 	"github.com/stripe-enhance/stripe-enhance/internal/fault"
 	"github.com/stripe-enhance/stripe-enhance/reconcile"
+	"github.com/stripe-enhance/stripe-enhance/reconcile/planner"
 )
 
 // run is one run at work.
@@ -28,7 +29,7 @@ type run struct {
 	// since is the event cursor of an incremental run.
 	since time.Time
 
-	catalog *reconcile.Catalog
+	catalog *planner.Catalog
 	listed  *reconcile.ListedState // the new measure of listings; nil: the old one stays
 	only    []string               // customers of a targeted run; nil: everything due
 
@@ -42,17 +43,17 @@ type run struct {
 
 	// mu guards what the customers' goroutines write.
 	mu         sync.Mutex
-	work       []customerWork                        // what planning left to apply
-	braked     map[reconcile.Kind]*batch             // by brake kind
-	judged     idSet                                 // ids of the actions that the brakes judged
-	approved   map[string]string                     // action id → plan that released it
-	standing   idSet                                 // ids of what waits for approval
-	subjects   idSet                                 // of what waits, and of what was approved
-	orders     idSet                                 // subscriptions that something gives which waits for approval
-	last       map[reconcile.Kind]reconcile.HeldPlan // by brake kind: the plan that waits, or the newest
-	waiting    map[reconcile.Kind]int                // by brake kind: how much waits
-	heldKinds  map[reconcile.Kind]string             // brake kind → plan that holds what is held of it
-	free       idSet                                 // customers with something that no brake holds; nil: nothing is held
+	work       []customerWork                              // what planning left to apply
+	braked     map[reconcile.ActionKind]*batch             // by brake kind
+	judged     idSet                                       // ids of the actions that the brakes judged
+	approved   map[string]string                           // action id → plan that released it
+	standing   idSet                                       // ids of what waits for approval
+	subjects   idSet                                       // of what waits, and of what was approved
+	orders     idSet                                       // subscriptions that something gives which waits for approval
+	last       map[reconcile.ActionKind]reconcile.HeldPlan // by brake kind: the plan that waits, or the newest
+	waiting    map[reconcile.ActionKind]int                // by brake kind: how much waits
+	heldKinds  map[reconcile.ActionKind]string             // brake kind → plan that holds what is held of it
+	free       idSet                                       // customers with something that no brake holds; nil: nothing is held
 	plans      []reconcile.HeldPlan
 	missed     idSet                      // customers whom a dry run could not look at
 	refused    map[string]bool            // ids of the actions that failed in this run
@@ -98,7 +99,7 @@ type customerWork struct {
 // what had been done until then.
 func (e *Engine) Run(ctx context.Context, req Request) (reconcile.Report, error) {
 	if !e.busy.TryLock() {
-		return reconcile.Report{}, &reconcile.LeaseHeld{Owner: e.Owner, Until: e.Now()}
+		return reconcile.Report{}, &reconcile.LeaseTaken{Owner: e.Owner, Until: e.Now()}
 	}
 	defer e.busy.Unlock()
 	r := e.newRun(req)
@@ -147,9 +148,9 @@ func (e *Engine) newRun(req Request) *run {
 	now := e.Now().UTC()
 	id := fmt.Sprintf("%s-%s%d", now.Format("20060102T150405Z"), e.word()[:4], e.runs.Add(1))
 	r := &run{Engine: e, req: req, now: now,
-		braked: map[reconcile.Kind]*batch{}, judged: idSet{}, missed: idSet{}, refused: map[string]bool{}, seenOrgs: map[string]bool{}, readSubs: map[string]bool{},
+		braked: map[reconcile.ActionKind]*batch{}, judged: idSet{}, missed: idSet{}, refused: map[string]bool{}, seenOrgs: map[string]bool{}, readSubs: map[string]bool{},
 		madeOrgs: map[string]bool{}, foreseen: map[string][]reconcile.Kin{}, foundOrgs: map[string]bool{}, explained: map[string]bool{},
-		approved: map[string]string{}, standing: idSet{}, subjects: idSet{}, orders: idSet{}, waiting: map[reconcile.Kind]int{}, heldKinds: map[reconcile.Kind]string{},
+		approved: map[string]string{}, standing: idSet{}, subjects: idSet{}, orders: idSet{}, waiting: map[reconcile.ActionKind]int{}, heldKinds: map[reconcile.ActionKind]string{},
 		log: e.Log.WithField("run", id)}
 	r.rec = reconcile.RunRecord{ID: id, Trigger: req.Trigger, Started: now,
 		StripeCalls: e.Account.Requests(), EnhanceCalls: e.Owners.Requests()}

@@ -23,7 +23,7 @@ type two struct {
 }
 
 // at is an engine that lets meanwhile happen once, before a call of the kind.
-func (w *two) at(kind reconcile.Kind, instance string) func(*engine.Options) {
+func (w *two) at(kind reconcile.ActionKind, instance string) func(*engine.Options) {
 	return func(o *engine.Options) {
 		o.Policy.Instance, o.Concurrency = instance, 1
 		o.Failpoint = func(step, k string) {
@@ -35,7 +35,7 @@ func (w *two) at(kind reconcile.Kind, instance string) func(*engine.Options) {
 	}
 }
 
-func twoInstallations(t *testing.T, kind reconcile.Kind, words ...string) *two {
+func twoInstallations(t *testing.T, kind reconcile.ActionKind, words ...string) *two {
 	t.Helper()
 	words = append(words, "", "")
 	dir := t.TempDir()
@@ -67,7 +67,7 @@ func doubles(rep reconcile.Report) (reasons []string) {
 // a new customer. Then each tells what there is twice, and creates nothing more until
 // one of them has gone and what it made is away.
 func TestTwoInstallationsAreToldAndStop(t *testing.T) {
-	for _, kind := range []reconcile.Kind{reconcile.CreateOrg, reconcile.CreateSubscription} {
+	for _, kind := range []reconcile.ActionKind{reconcile.CreateOrg, reconcile.CreateSubscription} {
 		t.Run(kind.String(), func(t *testing.T) {
 			w := twoInstallations(t, kind)
 			price := priceFor(t, w.a, plans(w.a)[0])

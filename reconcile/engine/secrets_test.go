@@ -19,6 +19,7 @@ import (
 	"github.com/stripe-enhance/stripe-enhance/internal/rig"
 	"github.com/stripe-enhance/stripe-enhance/reconcile"
 	"github.com/stripe-enhance/stripe-enhance/reconcile/engine"
+	"github.com/stripe-enhance/stripe-enhance/reconcile/planner"
 	"github.com/stripe-enhance/stripe-enhance/simulator"
 )
 
@@ -48,7 +49,7 @@ func TestNoCredentialIsInAnyLogErrorReportRowOrPanic(t *testing.T) {
 			World: simulator.Options{Seed: 3, StripeKey: "sk_test_" + canary + "stripe", EnhanceToken: canary + "enhance"},
 			Engine: func(o *engine.Options) {
 				o.Concurrency = 1
-				o.Brakes.Create = reconcile.Limit{Count: 1000}
+				o.Brakes.Create = planner.Limit{Count: 1000}
 				o.Failpoint = func(string, string) {
 					if panicking {
 						panic("refused: Bearer " + canary + "enhance")

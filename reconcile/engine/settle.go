@@ -87,21 +87,21 @@ func (r *run) settleOne(ctx context.Context, c *reconcile.Customer, p reconcile.
 	case out.At.Before(r.settled(p)):
 		// A row of a process that died is in flight for nobody, and must keep
 		// nothing else of the customer waiting.
-		out.State, out.Settle, out.Looks, out.LookedAt = reconcile.ActionAmbiguous, r.settled(p), p.Looks, p.LookedAt
+		out.State, out.SettleUntil, out.Looks, out.LookedAt = reconcile.ActionAmbiguous, r.settled(p), p.Looks, p.LookedAt
 		out.Error = "no answer; it is looked for again after the settling time"
 	default:
 		r.conclude(p, &out)
 	}
-	err = r.Journal.Settle(ctx, r.tok, out)
+	err = r.Journal.RecordOutcome(ctx, r.tok, out)
 	if errors.Is(err, fault.Conflict) && out.Binding != nil {
 		out.Binding = nil // somebody else has it by now; the planner says whom
-		err = r.Journal.Settle(ctx, r.tok, out)
+		err = r.Journal.RecordOutcome(ctx, r.tok, out)
 	}
 	return err
 }
 
 // repeatable are the writes of which a second one changes nothing.
-func repeatable(k reconcile.Kind) bool {
+func repeatable(k reconcile.ActionKind) bool {
 	switch k {
 	case reconcile.Link, reconcile.RenameOrg, reconcile.InviteOwner, reconcile.WriteMetadata:
 		return true
@@ -120,7 +120,7 @@ func (r *run) conclude(p reconcile.Pending, out *reconcile.Outcome) {
 		looks++
 	}
 	if create && looks < looksNeeded {
-		out.State, out.Settle, out.Looks, out.LookedAt = reconcile.ActionAmbiguous, r.settled(p), looks, out.At
+		out.State, out.SettleUntil, out.Looks, out.LookedAt = reconcile.ActionAmbiguous, r.settled(p), looks, out.At
 		out.Error = "no answer; one complete look after the settling time found nothing"
 		return
 	}

@@ -11,6 +11,7 @@ import (
 	"github.com/stripe-enhance/stripe-enhance/internal/rig"
 	"github.com/stripe-enhance/stripe-enhance/reconcile"
 	"github.com/stripe-enhance/stripe-enhance/reconcile/engine"
+	"github.com/stripe-enhance/stripe-enhance/reconcile/planner"
 	"github.com/stripe-enhance/stripe-enhance/simulator"
 )
 
@@ -40,7 +41,7 @@ func TestSuspensionsThatWereHeldStayHeldWhateverTheirNumberIsLater(t *testing.T)
 	diff(t, "the plan then", []any{held.ID, 1, 3}, []any{onePlan(t, more).ID, onePlan(t, more).Version, onePlan(t, more).Size()})
 
 	r.Open() // the operator raises the limit
-	r.Engine = r.NewEngine(func(o *engine.Options) { o.Brakes.Suspend = reconcile.Limit{Count: 1000} })
+	r.Engine = r.NewEngine(func(o *engine.Options) { o.Brakes.Suspend = planner.Limit{Count: 1000} })
 	diff(t, "the plan under a higher limit", held.ID, onePlan(t, later(r)).ID)
 	diff(t, "suspended under a higher limit", 2, down(r))
 	r.World.Advance(2 * time.Minute)
@@ -69,7 +70,7 @@ func TestAPlanInWhichNothingIsWantedAnyMoreIsClosed(t *testing.T) {
 }
 
 func TestOrdersThatWereHeldStayHeldWhateverTheirNumberIsLater(t *testing.T) {
-	r := rig.New(t, rig.Options{Engine: func(o *engine.Options) { o.Brakes.Create = reconcile.Limit{Count: 8} }})
+	r := rig.New(t, rig.Options{Engine: func(o *engine.Options) { o.Brakes.Create = planner.Limit{Count: 8} }})
 	var subs []string
 	for i := range 10 {
 		subs = append(subs, signUp(t, r, simulator.SignUp{Email: fmt.Sprintf("c%02d@example.com", i), Price: priceFor(t, r, plans(r)[0])}).Subscription)
@@ -91,7 +92,7 @@ func TestALargeOrderIsHeldAndNobodyElses(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			r := rig.New(t, rig.Options{Engine: func(o *engine.Options) {
 				if large == 6 {
-					o.Brakes.Create = reconcile.Limit{Count: 7}
+					o.Brakes.Create = planner.Limit{Count: 7}
 				}
 			}})
 			order := func(email string, units int64) {
@@ -165,7 +166,7 @@ func TestManyOrdersAreHeldTogether(t *testing.T) {
 // An approval is of what was shown: the owner is not invited at an address that
 // nobody has approved.
 func TestAnApprovedInvitationToAnotherAddressIsHeldAgain(t *testing.T) {
-	r := rig.New(t, rig.Options{Engine: func(o *engine.Options) { o.Brakes.Create = reconcile.Limit{} }})
+	r := rig.New(t, rig.Options{Engine: func(o *engine.Options) { o.Brakes.Create = planner.Limit{} }})
 	s := signUp(t, r, simulator.SignUp{Email: "ada@example.com", Price: priceFor(t, r, plans(r)[0])})
 	held := later(r)
 	r.Approve(held)
@@ -188,7 +189,7 @@ func TestAnApprovedInvitationToAnotherAddressIsHeldAgain(t *testing.T) {
 
 // The same, of an order that has become one for another plan.
 func TestAnApprovedOrderForAnotherPlanIsHeldAgain(t *testing.T) {
-	r := rig.New(t, rig.Options{Engine: func(o *engine.Options) { o.Brakes.Create = reconcile.Limit{} }})
+	r := rig.New(t, rig.Options{Engine: func(o *engine.Options) { o.Brakes.Create = planner.Limit{} }})
 	s := signUp(t, r, simulator.SignUp{Email: "ada@example.com", Price: priceFor(t, r, plans(r)[0])})
 	held := later(r)
 	must(t, r.World.ChangePrice(s.Subscription, "", priceFor(t, r, plans(r)[1])))

@@ -5,6 +5,7 @@ import (
 
 	"github.com/stripe-enhance/stripe-enhance/internal/fault"
 	"github.com/stripe-enhance/stripe-enhance/reconcile"
+	"github.com/stripe-enhance/stripe-enhance/reconcile/planner"
 )
 
 // planStored is a dry run over what is stored, reading nothing outside.
@@ -13,15 +14,15 @@ func (r *run) planStored(ctx context.Context) error {
 	if err := r.recall(ctx); err != nil {
 		return err
 	}
-	mappings, err := r.Catalogue.Mappings(ctx)
+	mappings, err := r.PlanStore.Mappings(ctx)
 	if err != nil {
 		return err
 	}
-	plans, _, err := r.Catalogue.Plans(ctx)
+	plans, _, err := r.PlanStore.Plans(ctx)
 	if err != nil {
 		return err
 	}
-	r.catalog = reconcile.NewCatalog(mappings, plans)
+	r.catalog = planner.NewCatalog(mappings, plans)
 	if len(r.req.Subscriptions) > 0 {
 		if r.only, err = r.Queue.CustomersOf(ctx, r.req.Subscriptions); err != nil {
 			return err

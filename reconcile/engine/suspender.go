@@ -19,7 +19,7 @@ const cursorSuspender = "suspender"
 // organisation that sells, or, where the panel names another id, by the first call
 // that was answered; an unanswered one teaches nothing.
 func (r *run) ours(ctx context.Context, h reconcile.Hosting, answered bool) (bool, error) {
-	pin := r.Owners.Pin()
+	pin := r.Owners.Fingerprint()
 	known, err := r.Cursors.Cursor(ctx, cursorSuspender)
 	if err != nil {
 		return false, err
@@ -39,7 +39,7 @@ func (r *run) ours(ctx context.Context, h reconcile.Hosting, answered bool) (boo
 // namesUs tells of each hosting whether the panel names us as who suspended it: as the
 // organisation that sells, or as it named us when we suspended something.
 func (r *run) namesUs(c *reconcile.Customer) {
-	pin := r.Owners.Pin()
+	pin := r.Owners.Fingerprint()
 	for i := range c.Hostings {
 		h := &c.Hostings[i]
 		h.NamesUs = h.SuspendedBy != "" && (strings.HasSuffix(pin, " "+h.SuspendedBy) || r.suspender == pin+" "+h.SuspendedBy)

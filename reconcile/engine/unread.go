@@ -301,7 +301,7 @@ func (r *run) barred(c *reconcile.Customer, a reconcile.Action) error {
 // mayHoldItsOwn tells that an org shows by owner or name that what people made in it may
 // be for an order of the customer.
 func mayHoldItsOwn(c *reconcile.Customer, a reconcile.Action, o reconcile.Org) bool {
-	if slices.ContainsFunc(c.Subscriptions, func(s reconcile.Subscription) bool { return s.ID == a.Subscription && s.SaidNew }) {
+	if slices.ContainsFunc(c.Subscriptions, func(s reconcile.Subscription) bool { return s.ID == a.Subscription && s.IsNewOrder }) {
 		return false
 	}
 	owner, name := reconcile.EmailKey(o.OwnerEmail), reconcile.NameKey(o.Name)

@@ -127,7 +127,7 @@ func TestWhoHasAnOrgIsServedWhateverCannotBeListed(t *testing.T) {
 	third := signUp(t, r, simulator.SignUp{Email: "ada@example.com", Name: "Ada", Price: price})
 	unlisted(r, simulator.NotDone(500), r.World.StaffCreateOrg("Ada", ""))
 	diff(t, "held", []string{"retry"}, holdKinds(r.Run(engine.Request{})))
-	say(t, r, reconcile.Word{Kind: reconcile.SayNew, Subscription: third.Subscription})
+	say(t, r, reconcile.Instruction{Kind: reconcile.InstructNew, Subscription: third.Subscription})
 	r.World.Advance(6 * time.Minute)
 	diff(t, "actions of the third", []string{"create_subscription applied"}, kinds(r.Run(engine.Request{})))
 }

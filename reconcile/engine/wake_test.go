@@ -79,7 +79,7 @@ func TestWhatWasAskedForOutlivesTheProcessThatWasGoingToLook(t *testing.T) {
 		}
 		return simulator.Fault{Honest: true}
 	})
-	for _, asked := range []string{ada.Subscription, reconcile.Everything} {
+	for _, asked := range []string{ada.Subscription, reconcile.NudgeAll} {
 		must(t, r.Store.Nudge(t.Context(), []string{asked}, "admin", r.World.Now()))
 		tok, _, _, err := r.Store.Acquire(t.Context(), "one that dies "+asked, r.World.Now(), 30*time.Second)
 		must(t, err)
@@ -88,7 +88,7 @@ func TestWhatWasAskedForOutlivesTheProcessThatWasGoingToLook(t *testing.T) {
 		diff(t, "taken by the one that dies", []string{asked}, taken)
 		r.World.Advance(time.Minute)
 		rep := r.Run(engine.Request{})
-		if asked == reconcile.Everything {
+		if asked == reconcile.NudgeAll {
 			diff(t, "mode", "full", rep.Run.Mode)
 		} else {
 			diff(t, "done", []string{"suspend applied"}, kinds(rep))

@@ -9,6 +9,7 @@ import (
 	"github.com/stripe-enhance/stripe-enhance/internal/rig"
 	"github.com/stripe-enhance/stripe-enhance/reconcile"
 	"github.com/stripe-enhance/stripe-enhance/reconcile/engine"
+	"github.com/stripe-enhance/stripe-enhance/reconcile/planner"
 	"github.com/stripe-enhance/stripe-enhance/simulator"
 )
 
@@ -52,7 +53,7 @@ func TestTheNamedHostingServesOnceTheBoundOneIsDeleted(t *testing.T) {
 	r, order, bound, other := served(t)
 	must(t, r.World.SetMetadata(order.Subscription, map[string]string{"enhance_org_id": r.World.Orgs()[0].ID, "enhance_subscription_id": fmt.Sprint(other)}))
 	rep := r.Run(engine.Request{})
-	if text := holdFor(rep, reconcile.HoldConflict); !strings.Contains(text, reconcile.BindCommand(order.Subscription, int64(other))) || !strings.Contains(text, fmt.Sprintf("hosting %d is bound", bound)) {
+	if text := holdFor(rep, reconcile.HoldConflict); !strings.Contains(text, planner.BindCommand(order.Subscription, int64(other))) || !strings.Contains(text, fmt.Sprintf("hosting %d is bound", bound)) {
 		t.Errorf("told %v", rep.Holds)
 	}
 	diff(t, "up", []int{bound, other}, living(r))
@@ -108,7 +109,7 @@ func TestAWordBetweenTheDecisionAndTheCall(t *testing.T) {
 		o.Failpoint = func(step, kind string) {
 			if step == "before-intent" && kind == reconcile.Suspend.String() && !said {
 				said = true
-				say(t, r, reconcile.Word{Kind: reconcile.SayUnbind, Subscription: order.Subscription})
+				say(t, r, reconcile.Instruction{Kind: reconcile.InstructUnbind, Subscription: order.Subscription})
 			}
 		}
 	})
@@ -123,8 +124,8 @@ func TestAWordBetweenTheDecisionAndTheCall(t *testing.T) {
 // What would become of a word is shown by the planner and stored by nobody.
 func TestAWordIsSeenBeforeItIsSaid(t *testing.T) {
 	r, order, bound, _ := served(t)
-	w := reconcile.Word{Kind: reconcile.SayUnbind, Subscription: order.Subscription, Author: "ada@desk", Reason: "why", At: r.World.Now()}
-	ch, err := r.Store.Weigh(t.Context(), w, reconcile.NewCatalog(nil, nil), "")
+	w := reconcile.Instruction{Kind: reconcile.InstructUnbind, Subscription: order.Subscription, Author: "ada@desk", Reason: "why", At: r.World.Now()}
+	ch, err := r.Store.PreviewInstruction(t.Context(), w, planner.Instruct(w, planner.NewCatalog(nil, nil), ""))
 	must(t, err)
 	for _, stored := range []bool{false, true} {
 		rep := r.Run(engine.Request{Subscriptions: []string{order.Subscription}, Dry: true, Stored: stored, Suppose: ch.Apply})
@@ -135,7 +136,7 @@ func TestAWordIsSeenBeforeItIsSaid(t *testing.T) {
 	if rep := r.Run(engine.Request{}); !rep.Converged() {
 		t.Errorf("something was changed: %v", rep.Holds)
 	}
-	say(t, r, reconcile.Word{Kind: reconcile.SayUnbind, Subscription: order.Subscription})
+	say(t, r, reconcile.Instruction{Kind: reconcile.InstructUnbind, Subscription: order.Subscription})
 	if rep := r.Run(engine.Request{}); holdFor(rep, reconcile.HoldAdopt) == "" {
 		t.Errorf("nothing is held: %v", rep.Holds)
 	}

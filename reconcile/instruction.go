@@ -1,0 +1,232 @@
+package reconcile
+
+import (
+	"fmt"
+	"slices"
+	"time"
+)
+
+// Instruction is what a person says about what serves a subscription. It wins over markers,
+// planMetadata and everything else that the planner goes by, until another word is said.
+// Nothing of it is sent to the panel.
+type Instruction struct {
+	Kind         InstructionKind
+	Subscription string
+	Slot         int // of the unit that it is about; 0: the only one that it can be about
+	// Hosting is as just read at the panel. Of an unbinding only the id matters; 0: the
+	// only one that is bound.
+	Hosting Hosting
+	// OtherOrg accepts a hosting outside of the customer's org, OtherMarker one that
+	// carries the marker of another subscription or installation.
+	OtherOrg, OtherMarker bool
+	Author, Reason        string
+	At                    time.Time
+}
+
+// InstructionKind is the kind of a word. The zero value is invalid.
+type InstructionKind uint8
+
+const (
+	InstructBind   InstructionKind = iota + 1 // this hosting serves the subscription
+	InstructUnbind                            // this one does not
+	InstructNew                               // the order is new: it gets a hosting of its own
+)
+
+// Unbinding is a person's word that a hosting does not serve a subscription. No marker
+// and no metadata binds the two again; only another word does.
+type Unbinding struct {
+	Subscription string
+	Slot         int // that it had; it is never used again
+	Org          string
+	Hosting      int64
+	At           time.Time
+	Author       string
+	Reason       string
+	// Named tells that the metadata of the subscription named the hosting at that time:
+	// it says nothing new.
+	Named bool
+	// Resolved tells that it was said since what serves the unit instead. Until then
+	// nothing is created for the subscription.
+	Resolved bool
+}
+
+// CustomerBinding is a binding to a hosting, of whichever customer.
+type CustomerBinding struct {
+	Binding
+	Customer string // Customer.ID
+	Ended    bool   // its subscription
+}
+
+// InstructionDecider works out what an instruction changes for the customer of its
+// subscription, who has just been loaded. bound are the bindings of all customers to the
+// hosting of the instruction. It changes nothing; its error is an [InstructionRefused].
+type InstructionDecider func(c *Customer, bound []CustomerBinding) (BindingChange, error)
+
+// BindingChange is what a word changes. The zero value changes nothing: it is so already.
+type BindingChange struct {
+	Instruction Instruction
+	Customer    string
+	// Unbinds are bindings of the subscription that end with a parting, Frees those of
+	// ended subscriptions that end because their hosting serves another one now.
+	Unbinds []CustomerBinding
+	Frees   []CustomerBinding
+	Bind    *Binding
+	// OtherUnbindings are what the markers of these hostings say of other subscriptions, which
+	// counts no more: else they would be bound to those again.
+	OtherUnbindings []Unbinding
+	// Resolves are partings of the subscription that are answered by this.
+	Resolves []int64
+	New      bool
+	Named    int64  // the hosting that the metadata of the subscription names
+	Before   string // what served the subscription, for people
+}
+
+// None tells that everything is as the word says.
+func (ch *BindingChange) None() bool {
+	return len(ch.Unbinds) == 0 && ch.Bind == nil && !ch.New && len(ch.Resolves) == 0
+}
+
+// InstructionRefused is why a word cannot be followed, as a sentence for people.
+type InstructionRefused string
+
+func (e InstructionRefused) Error() string { return string(e) }
+
+// SubscriptionNotKnown says that a subscription was never read.
+func SubscriptionNotKnown(sub string) error {
+	return InstructionRefused(fmt.Sprintf("%s is not known here: `stripe-enhance reconcile --subscription %s` reads it", sub, sub))
+}
+
+func (c *Customer) Subscription(id string) *Subscription {
+	for i := range c.Subscriptions {
+		if c.Subscriptions[i].ID == id {
+			return &c.Subscriptions[i]
+		}
+	}
+	return nil
+}
+
+// BindingsOf are the bindings of a subscription by slot, without those to hostings
+// that were deleted at the end of their retention period.
+func (c *Customer) BindingsOf(sub string) []Binding {
+	var own []Binding
+	for _, b := range c.Bindings {
+		if b.Subscription == sub && !slices.ContainsFunc(c.Hostings, func(h Hosting) bool { return h.ID == b.Hosting && !h.TerminatedByUs.IsZero() }) {
+			own = append(own, b)
+		}
+	}
+	slices.SortFunc(own, func(a, b Binding) int { return a.Slot - b.Slot })
+	return own
+}
+
+// Apply makes the change in what is known of its customer, as the store makes it.
+func (ch *BindingChange) Apply(c *Customer) {
+	w := &ch.Instruction
+	if ch.None() || c.ID != ch.Customer {
+		return
+	}
+	bindings := slices.Clone(c.Bindings)
+	partings := slices.DeleteFunc(slices.Clone(c.Unbindings), func(p Unbinding) bool {
+		return p.Subscription == w.Subscription && (ch.Bind != nil && p.Hosting == ch.Bind.Hosting ||
+			slices.ContainsFunc(ch.Unbinds, func(b CustomerBinding) bool { return b.Hosting == p.Hosting }))
+	})
+	for i := range partings {
+		if p := &partings[i]; p.Subscription == w.Subscription && slices.Contains(ch.Resolves, p.Hosting) {
+			p.Resolved = true
+		}
+	}
+	for _, b := range slices.Concat(ch.Unbinds, ch.Frees) {
+		bindings = slices.DeleteFunc(bindings, func(o Binding) bool { return o.Subscription == b.Subscription && o.Slot == b.Slot })
+	}
+	for _, b := range ch.Unbinds {
+		partings = append(partings, ch.Unbinding(b.Binding))
+	}
+	for _, p := range ch.OtherUnbindings {
+		if c.Subscription(p.Subscription) != nil && !slices.ContainsFunc(partings, func(o Unbinding) bool { return o.Subscription == p.Subscription && o.Hosting == p.Hosting }) {
+			partings = append(partings, p)
+		}
+	}
+	subs := slices.Clone(c.Subscriptions)
+	for i := range subs {
+		if subs[i].ID == w.Subscription {
+			subs[i].IsNewOrder = ch.New || subs[i].IsNewOrder && w.Kind != InstructUnbind
+		}
+	}
+	c.Bindings, c.Unbindings, c.Subscriptions = bindings, partings, subs
+	ch.rebind(c)
+}
+
+// rebind puts the hosting that is bound now into the picture.
+func (ch *BindingChange) rebind(c *Customer) {
+	hostings := slices.Clone(c.Hostings)
+	for i := range hostings {
+		if slices.ContainsFunc(ch.Unbinds, func(b CustomerBinding) bool { return b.Hosting == hostings[i].ID }) {
+			hostings[i].Bound = slices.ContainsFunc(c.Bindings, func(b Binding) bool { return b.Hosting == hostings[i].ID })
+		}
+	}
+	if b := ch.Bind; b != nil {
+		c.Bindings = slices.DeleteFunc(c.Bindings, func(o Binding) bool { return o.Subscription == b.Subscription && o.Slot == b.Slot })
+		c.Bindings = append(c.Bindings, *b)
+		i := slices.IndexFunc(hostings, func(h Hosting) bool { return h.ID == b.Hosting })
+		if i < 0 {
+			hostings = append(hostings, ch.Instruction.Hosting)
+			i = len(hostings) - 1
+		} else if read := &ch.Instruction.Hosting; !hostings[i].ObservedAt.After(read.ObservedAt) {
+			h := &hostings[i]
+			h.Org, h.Plan, h.State, h.SuspendedBy, h.FriendlyName, h.ObservedAt = read.Org, read.Plan, read.State, read.SuspendedBy, read.FriendlyName, read.ObservedAt
+			if read.Usage != nil {
+				h.Usage = read.Usage
+			}
+		}
+		hostings[i].Bound = true
+	}
+	c.Hostings = hostings
+}
+
+// Unbinding is the word that a binding was wrong.
+func (ch *BindingChange) Unbinding(b Binding) Unbinding {
+	return Unbinding{Subscription: b.Subscription, Slot: b.Slot, Org: b.Org, Hosting: b.Hosting,
+		At: ch.Instruction.At, Author: ch.Instruction.Author, Reason: ch.Instruction.Reason, Named: ch.Named == b.Hosting, Resolved: ch.Instruction.Kind != InstructUnbind}
+}
+
+// Describe tells in sentences what the word changes.
+func (ch *BindingChange) Describe() []string {
+	w := &ch.Instruction
+	if ch.None() {
+		return []string{w.Subscription + " is served as you say already: " + ch.Before}
+	}
+	var all []string
+	for _, b := range ch.Unbinds {
+		all = append(all, fmt.Sprintf("%s is not served by hosting %d of org %s any more; at the panel that stays as it is", SlotID(b.Subscription, b.Slot), b.Hosting, b.Org))
+	}
+	for _, b := range ch.Frees {
+		all = append(all, fmt.Sprintf("hosting %d is not kept for %s of %s any more, which has ended", b.Hosting, b.Subscription, b.Customer))
+	}
+	if b := ch.Bind; b != nil {
+		all = append(all, fmt.Sprintf("%s is served by hosting %d of org %s", SlotID(b.Subscription, b.Slot), b.Hosting, b.Org))
+	}
+	if w.Kind == InstructNew {
+		all = append(all, w.Subscription+" is a new order: it gets a hosting of its own")
+	}
+	return all
+}
+
+// Entries are the change as rows of the journal, with who said it and why.
+func (ch *BindingChange) Entries() []Action {
+	w := &ch.Instruction
+	said := fmt.Sprintf("%s: %s (before: %s)", w.Author, w.Reason, ch.Before)
+	entry := func(id, customer string, b Binding, what string) Action {
+		return Action{ID: id, Kind: Link, Customer: customer, Subscription: b.Subscription, Item: b.Item, Slot: b.Slot,
+			Org: b.Org, Hosting: b.Hosting, How: BoundByAdopt, Reason: what + " by " + said}
+	}
+	var all []Action
+	for _, b := range slices.Concat(ch.Unbinds, ch.Frees) {
+		all = append(all, entry("unbind:"+SlotID(b.Subscription, b.Slot)+":"+FormatID(b.Hosting), b.Customer, b.Binding, "unbound"))
+	}
+	if b := ch.Bind; b != nil {
+		all = append(all, entry("bind:"+SlotID(b.Subscription, b.Slot)+":"+FormatID(b.Hosting), ch.Customer, *b, "bound"))
+	}
+	if w.Kind == InstructNew && !ch.None() {
+		all = append(all, entry("new:"+w.Subscription, ch.Customer, Binding{Subscription: w.Subscription}, "said to be new"))
+	}
+	return all
+}

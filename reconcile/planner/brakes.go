@@ -1,0 +1,83 @@
+package planner
+
+import (
+	"fmt"
+
+	"github.com/stripe-enhance/stripe-enhance/reconcile"
+)
+
+// Limit is the most changes of one kind in one run: the larger of Count and
+// Percent of the bound hostings.
+type Limit struct {
+	Count   int
+	Percent float64
+}
+
+// Allow is the limit for a fleet of bound hostings.
+func (l Limit) Allow(bound int) int {
+	return max(l.Count, int(float64(bound)*l.Percent/100))
+}
+
+// Brakes are the limits per kind of change. Resumes have none: they are the way
+// back, and a paying customer never waits for an approval to be switched on again.
+type Brakes struct {
+	Suspend    Limit
+	ChangePlan Limit
+	Create     Limit
+	Terminate  Limit
+}
+
+// DefaultBrakes are the limits of the contract.
+func DefaultBrakes() Brakes {
+	return Brakes{
+		Suspend:    Limit{Count: 5, Percent: 2},
+		ChangePlan: Limit{Count: 5, Percent: 5},
+		Create:     Limit{Count: 25, Percent: 10},
+		Terminate:  Limit{Count: 1, Percent: 1},
+	}
+}
+
+// dayFactor is how many times the limit of a run may be used up in 24 hours.
+const dayFactor = 2.5
+
+// Limit returns the limit of a brake kind as BrakeKind names it.
+func (b Brakes) Limit(k reconcile.ActionKind) Limit {
+	switch reconcile.BrakeKind(k) {
+	case reconcile.CreateSubscription:
+		return b.Create
+	case reconcile.ChangePlan:
+		return b.ChangePlan
+	case reconcile.Suspend:
+		return b.Suspend
+	case reconcile.Terminate:
+		return b.Terminate
+	}
+	return Limit{}
+}
+
+// BrakeLoad is what the brake looks at, for one kind.
+type BrakeLoad struct {
+	Kind      reconcile.ActionKind // as BrakeKind names it
+	Planned   int                  // in this run, without what an approval released
+	Performed int                  // in the last 24 hours, without what approvals released
+	Bound     int                  // hostings bound: the base of the percentages
+}
+
+// Holds reports whether all of the kind is to be held, and the sentence that
+// says why. It holds all or nothing: stopping after the first N would only pick
+// N victims by sort order.
+func (b Brakes) Holds(l BrakeLoad) (reason string, held bool) {
+	limit := b.Limit(l.Kind).Allow(l.Bound)
+	day := int(float64(limit) * dayFactor)
+	switch {
+	case l.Planned == 0:
+		return "", false
+	case l.Planned > limit:
+		return fmt.Sprintf("%d × %s in one run, more than the limit of %d (%d bound)",
+			l.Planned, reconcile.BrakeKind(l.Kind), limit, l.Bound), true
+	case l.Planned+l.Performed > day:
+		return fmt.Sprintf("%d × %s planned and %d done in the last 24 hours, more than the limit of %d (%d bound)",
+			l.Planned, reconcile.BrakeKind(l.Kind), l.Performed, day, l.Bound), true
+	}
+	return "", false
+}

@@ -1,0 +1,56 @@
+package planner
+
+import (
+	"fmt"
+
+	"github.com/stripe-enhance/stripe-enhance/reconcile"
+)
+
+// The commands that sentences name work as they are printed. A person who has another
+// reason than the one that stands there writes his own.
+
+// BindCommand says that a hosting serves a subscription, or one of its units
+// ("sub_…/2"), with further flags.
+func BindCommand(unit string, hosting int64, flags ...string) string {
+	return bindCommand(unit, reconcile.FormatID(hosting), "it is its hosting", flags...)
+}
+
+// BindNewCommand says that an order is new.
+func BindNewCommand(sub string) string { return bindCommand(sub, "new", "the order is new") }
+
+// UnbindCommand says that a hosting does not serve a subscription.
+func UnbindCommand(sub string, hosting int64) string {
+	return fmt.Sprintf("stripe-enhance customers unbind %s %d --reason 'it is not its hosting'", sub, hosting)
+}
+
+// MapCommand maps a price to a plan, or to none.
+func MapCommand(price, plan string) string {
+	return "stripe-enhance mappings set " + price + " " + plan
+}
+
+// IgnoreCommand says that a person wants a subscription left alone.
+func IgnoreCommand(sub, why string) string {
+	return "stripe-enhance holds add --subscription " + sub + " --kind ignore --reason '" + why + "'"
+}
+
+// MetadataCommand writes a value into the metadata of a subscription with Stripe's own
+// command line; an empty one takes it out.
+func MetadataCommand(sub, key, value string) string {
+	return "stripe subscriptions update " + sub + " -d 'metadata[" + key + "]=" + value + "'"
+}
+
+// EmailCommand enters the e-mail of a customer with Stripe's own command line.
+func EmailCommand(customer string) string {
+	return "stripe customers update " + customer + " -d email=ADDRESS"
+}
+
+// LookCommand shows a subscription with Stripe's own command line.
+func LookCommand(sub string) string { return "stripe subscriptions retrieve " + sub }
+
+func bindCommand(unit, what, why string, flags ...string) string {
+	text := "stripe-enhance customers bind " + unit + " " + what
+	for _, f := range flags {
+		text += " " + f
+	}
+	return text + " --reason '" + why + "'"
+}

@@ -1,0 +1,194 @@
+package planner
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/stripe-enhance/stripe-enhance/reconcile"
+)
+
+// filling says whether a hosting holds anything that a customer would miss. The
+// order is that in which one of several is kept.
+type filling uint8
+
+const (
+	// fillingEmpty: no website, and the panel counts nothing else on it.
+	fillingEmpty filling = iota + 1
+	// fillingUnread: the websites were never listed, or the panel refuses to. It is
+	// never taken for empty.
+	fillingUnread
+	// fillingUnclear: nothing but the website that we made for the order, or some use
+	// that may or may not be a customer's (disk space alone).
+	fillingUnclear
+	// fillingFull: a customer has put something there.
+	fillingFull
+)
+
+var fillingNames = [...]string{
+	fillingEmpty: "empty", fillingUnread: "unread", fillingUnclear: "unclear", fillingFull: "full",
+}
+
+// String is the word for tests and panics.
+func (f filling) String() string {
+	if int(f) < len(fillingNames) && fillingNames[f] != "" {
+		return fillingNames[f]
+	}
+	return "invalid"
+}
+
+// countsOf are the resources of which each unit is something that somebody made, and
+// passing the ones that only tell of traffic (orchd OpenAPI 12.3.0, ResourceName).
+// Any other resource that is in use makes a hosting unclear: a name that a later panel
+// invents is not nothing.
+var (
+	countsOf = map[string]string{
+		"websites": "website", "stagingWebsites": "staging website", "mailboxes": "mailbox", "mysqlDbs": "database", "ftpUsers": "FTP user",
+		"forwarders": "forwarder", "domainAliases": "domain alias", "addonDomains": "addon domain", "subdomains": "subdomain", "customers": "customer",
+	}
+	passing = map[string]bool{"pageViews": true, "transfer": true, "processes": true}
+)
+
+// contentState weighs what was listed against what the panel counts, and believes
+// whichever is more: a token that sees only some websites lists too few.
+func contentState(h *reconcile.Hosting) filling {
+	sites, unclear := int64(h.Content.Count), false
+	for _, u := range h.Usage {
+		switch {
+		case u.Used <= 0 || passing[u.Name]:
+		case u.Name == "websites":
+			sites = max(sites, u.Used)
+		case countsOf[u.Name] != "":
+			return fillingFull
+		default:
+			unclear = true
+		}
+	}
+	switch {
+	case sites > 1 || sites == 1 && !onlyOrdered(h):
+		return fillingFull
+	case h.Content.ReadAt.IsZero() || h.Content.Unread != "":
+		return fillingUnread
+	case sites == 1 || unclear:
+		return fillingUnclear
+	}
+	return fillingEmpty
+}
+
+// onlyOrdered tells that the one website may be the one that we made for the order,
+// on which the customer may have done nothing yet.
+func onlyOrdered(h *reconcile.Hosting) bool {
+	return h.Website != "" && (len(h.Content.Sites) == 0 || strings.EqualFold(h.Content.Sites[0], h.Website))
+}
+
+// describeContent is what is on a hosting, for people.
+func describeContent(h *reconcile.Hosting) string {
+	var parts []string
+	if c := h.Content; c.Count > 0 {
+		parts = append(parts, plural(int64(c.Count), "website")+" ("+strings.Join(c.Sites, ", ")+")")
+		if c.Count > len(c.Sites) {
+			parts[0] = fmt.Sprintf("%s (%s and %d more)", plural(int64(c.Count), "website"), strings.Join(c.Sites, ", "), c.Count-len(c.Sites))
+		}
+	}
+	usage := slices.Clone(h.Usage)
+	slices.SortFunc(usage, func(a, b reconcile.Usage) int { return strings.Compare(a.Name, b.Name) })
+	for _, u := range usage {
+		if u.Used <= 0 || passing[u.Name] || u.Name == "websites" && u.Used <= int64(h.Content.Count) {
+			continue
+		}
+		if word := countsOf[u.Name]; word != "" {
+			parts = append(parts, plural(u.Used, word))
+		} else {
+			parts = append(parts, fmt.Sprintf("%s %d", u.Name, u.Used))
+		}
+	}
+	if h.Content.Unread != "" {
+		parts = append(parts, "its websites cannot be listed: "+h.Content.Unread)
+	} else if h.Content.ReadAt.IsZero() {
+		parts = append(parts, "its websites were never listed")
+	}
+	if len(parts) == 0 {
+		return "nothing"
+	}
+	return strings.Join(parts, ", ")
+}
+
+// plural is a number with its word.
+func plural(n int64, word string) string {
+	switch {
+	case n == 1:
+		return "1 " + word
+	case strings.HasSuffix(word, "x") || strings.HasSuffix(word, "s"):
+		return fmt.Sprintf("%d %ses", n, word)
+	}
+	return fmt.Sprintf("%d %ss", n, word)
+}
+
+// readContent asks for the websites of a hosting's org where they were last listed
+// before an instant, and reports whether they ever were. What was listed earlier
+// counts until then: the decision is provisional while anything is asked for.
+func (pl *planner) readContent(h *reconcile.Hosting, since time.Time) bool {
+	if !slices.Contains(pl.out.Contents, h.Org) {
+		pl.out.Contents = append(pl.out.Contents, h.Org)
+	}
+	if h.Content.ReadAt.Before(since) {
+		pl.addNeed(Need{Kind: NeedContent, Org: h.Org})
+	}
+	return !h.Content.ReadAt.IsZero()
+}
+
+// freshSince is since when a reading is fresh enough to act on.
+func (pl *planner) freshSince() time.Time { return pl.now.Add(-pl.policy.Freshness()) }
+
+// fillingOf is what is on the hosting of a link; a hosting that is not in the picture
+// may hold anything.
+func (pl *planner) fillingOf(l *assignment) filling {
+	if l.hosting < 0 {
+		return fillingUnread
+	}
+	return contentState(&pl.c.Hostings[l.hosting])
+}
+
+// keepsLastContent keeps a hosting from being deleted that holds something, while the same
+// customer keeps one that may be empty: it may have been moved here since, or what is
+// kept may be the wrong one.
+func (pl *planner) keepsLastContent(cl demand, h *reconcile.Hosting) bool {
+	var others []*assignment
+	for i := range pl.assignments {
+		l := &pl.assignments[i]
+		if l.Hosting != h.ID && l.hosting >= 0 && pl.alive(l) && (l.sub < 0 || pl.payer(l) == pl.payer(cl.lead)) {
+			others = append(others, l)
+		}
+	}
+	if len(others) == 0 {
+		return false
+	}
+	if !pl.readContent(h, pl.freshSince()) {
+		return true // asked for
+	}
+	if contentState(h) == fillingEmpty {
+		return false
+	}
+	var parts []string
+	for _, l := range others {
+		o := &pl.c.Hostings[l.hosting]
+		if !pl.readContent(o, pl.freshSince()) {
+			return true
+		}
+		if o.Content.Count == 0 {
+			pl.readFresh(o)
+		}
+		if contentState(o) != fillingFull {
+			parts = append(parts, fmt.Sprintf("hosting %d of %s: %s", o.ID, l.Subscription, describeContent(o)))
+		}
+	}
+	if len(parts) == 0 {
+		return false
+	}
+	pl.recheckHosting(h)
+	pl.addHold(reconcile.Hold{Kind: reconcile.HoldContent, Subscription: cl.lead.Subscription, Hosting: h.ID, Reason: fmt.Sprintf(
+		"hosting %d was to be deleted at the end of the retention period, but it holds %s, and the same customer keeps one that may hold less (%s): it is not deleted. "+
+			"Move what is on it, or delete hosting %d in the panel if it is not wanted", h.ID, describeContent(h), strings.Join(parts[:min(len(parts), mostListed)], "; "), h.ID)})
+	return true
+}

@@ -1,0 +1,373 @@
+package planner
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/stripe-enhance/stripe-enhance/reconcile"
+)
+
+// byContent looks at what is on the hostings of a Stripe customer before one of them
+// goes for want of a unit: its subscription has ended, its item is gone, or the
+// quantity fell. Which of several that is must not depend on when a run looked. An
+// upgrade by a second checkout leaves the site on the hosting of the first, and an
+// empty one beside it, if a run came in between, and one hosting if none did.
+//
+// Where it is certain, the one with the content takes the place of the empty one,
+// which goes instead. Where it is not, all of them stay and a person is asked. What
+// is suspended for want of a payment is no part of this: it keeps its hosting.
+func (pl *planner) byContent() {
+	var seen []string
+	for i := range pl.assignments {
+		l := &pl.assignments[i]
+		if !pl.loses(l) || slices.Contains(seen, pl.payer(l)) {
+			continue
+		}
+		seen = append(seen, pl.payer(l))
+		pl.resolveContest(pl.payer(l))
+	}
+}
+
+// payer is the Stripe customer of a link; "" when its subscription is not known.
+func (pl *planner) payer(l *assignment) string {
+	if l.sub < 0 {
+		return ""
+	}
+	return pl.subs[l.sub].StripeCustomer
+}
+
+// loses tells that a link is to lose its hosting because no unit is left for it.
+func (pl *planner) loses(l *assignment) bool {
+	if l.sub < 0 {
+		return false
+	}
+	switch pl.subs[l.sub].desired {
+	case desiredEnded:
+		return l.desired == desiredEnded
+	case desiredActive:
+		return l.desired == desiredSuspended
+	case desiredKeep, desiredSuspended:
+	}
+	return false
+}
+
+// resolveContest is what one Stripe customer loses and what stays beside it.
+type contest struct {
+	losers  []int // assignments to hostings that are to go and hold something
+	keepers []int // assignments to hostings that stay
+	making  bool  // another one is about to be made
+}
+
+// resolveContest decides between what a Stripe customer loses and what it keeps.
+func (pl *planner) resolveContest(buyer string) {
+	c := contest{}
+	pl.standing(&c, buyer)
+	if len(c.losers) == 0 || len(c.keepers) == 0 && !c.making {
+		return
+	}
+	resumes := slices.ContainsFunc(c.keepers, func(k int) bool {
+		return pl.assignments[k].desired == desiredActive && pl.c.Hostings[pl.assignments[k].hosting].State == reconcile.HostingSuspended
+	})
+	c.losers = slices.DeleteFunc(c.losers, func(i int) bool { return !pl.isContested(i, resumes) })
+	if !pl.contentsRead(&c) {
+		return
+	}
+	pl.withinItems(&c)
+	pl.afterEnd(&c)
+	for _, i := range c.losers {
+		if why := pl.uncertain(&c, i); why != "" && pl.isContested(i, false) {
+			l := &pl.assignments[i]
+			l.desired, l.reason = pl.keep(reconcile.HoldContent, l, why)
+			pl.recheckHosting(&pl.c.Hostings[l.hosting])
+			for _, k := range c.keepers { // the panel is where a person may have chosen
+				if o := &pl.assignments[k]; o.sub == l.sub && o.Item == l.Item {
+					pl.readFresh(&pl.c.Hostings[o.hosting])
+				}
+			}
+		}
+	}
+}
+
+// standing finds who takes part.
+func (pl *planner) standing(c *contest, buyer string) {
+	for i := range pl.assignments {
+		l := &pl.assignments[i]
+		if l.hosting < 0 || !pl.alive(l) || pl.c.Hostings[l.hosting].ObservedAt.IsZero() || l.sub >= 0 && pl.payer(l) != buyer {
+			continue
+		}
+		h := &pl.c.Hostings[l.hosting]
+		switch {
+		case pl.loses(l):
+			if h.State == reconcile.HostingActive || h.State == reconcile.HostingSuspended && !h.SuspendedByUs.IsZero() {
+				c.losers = append(c.losers, i)
+			}
+		case l.desired == desiredActive || l.desired == desiredKeep && h.State == reconcile.HostingActive:
+			c.keepers = append(c.keepers, i)
+		}
+	}
+	stays := func(i int) bool {
+		return slices.ContainsFunc(pl.assignments, func(o assignment) bool { return o.Hosting == pl.assignments[i].Hosting && !pl.loses(&o) })
+	}
+	c.losers = slices.DeleteFunc(c.losers, stays) // another binding speaks for it
+	c.making = slices.ContainsFunc(pl.units, func(w unit) bool { return pl.unassigned(w) && pl.subs[w.sub].StripeCustomer == buyer })
+}
+
+// isContested tells that it is decided now whether a hosting goes: it is up; or one that
+// stays is about to be switched on in its place; or it went down before its
+// Subscription ended, for want of a payment, so that nobody has decided it yet.
+func (pl *planner) isContested(i int, resumes bool) bool {
+	l := &pl.assignments[i]
+	h, s := &pl.c.Hostings[l.hosting], &pl.subs[l.sub]
+	return h.State == reconcile.HostingActive || resumes || s.desired == desiredEnded && !h.SuspendedByUs.After(s.EndedAt)
+}
+
+// contentsRead makes sure that it is known what is on every hosting that matters, and
+// leaves those that lose and hold something. What was never looked at stays until it
+// was.
+func (pl *planner) contentsRead(c *contest) bool {
+	known := true
+	for _, i := range c.losers {
+		h := &pl.c.Hostings[pl.assignments[i].hosting]
+		known = pl.readContent(h, pl.asOf(i)) && known
+	}
+	c.losers = slices.DeleteFunc(c.losers, func(i int) bool { return pl.fillingOf(&pl.assignments[i]) == fillingEmpty })
+	for _, i := range c.losers {
+		for _, k := range c.keepers {
+			h := &pl.c.Hostings[pl.assignments[k].hosting]
+			known = pl.readContent(h, pl.asOf(i)) && known
+			if h.Content.Count == 0 && pl.c.Hostings[pl.assignments[i].hosting].State == reconcile.HostingActive {
+				pl.readFresh(h) // the panel's count may tell of more than the list of websites
+			}
+		}
+	}
+	if !known {
+		for _, i := range c.losers {
+			pl.assignments[i].desired = desiredKeep
+		}
+	}
+	return known
+}
+
+// asOf is the instant after which content must have been read for it to be decided
+// whether a hosting goes: lately when it is up, else after its subscription ended.
+func (pl *planner) asOf(i int) time.Time {
+	l := &pl.assignments[i]
+	if end := pl.subs[l.sub].EndedAt; pl.c.Hostings[l.hosting].State != reconcile.HostingActive && !end.IsZero() && end.Before(pl.freshSince()) {
+		return end
+	}
+	return pl.freshSince()
+}
+
+// withinItems lets a hosting whose item is gone, or asks for none any more, serve
+// another item of the same subscription in the place of an empty one.
+func (pl *planner) withinItems(c *contest) {
+	var subs []int
+	for _, i := range c.losers {
+		if s := pl.assignments[i].sub; pl.subs[s].desired == desiredActive && !slices.Contains(subs, s) {
+			subs = append(subs, s)
+		}
+	}
+	for _, s := range subs {
+		from := slices.DeleteFunc(slices.Clone(c.losers), func(i int) bool {
+			return pl.assignments[i].sub != s || pl.fillingOf(&pl.assignments[i]) != fillingFull || !pl.alone(i) || pl.siblings(i) > 0
+		})
+		pl.exchange(c, from, func(k int) bool { return pl.assignments[k].sub == s }, func(w, i int) {
+			l := &pl.assignments[i]
+			l.Item, l.moved = pl.units[w].item, true
+			pl.fill(w, i)
+		})
+	}
+}
+
+// afterEnd gives the hosting of an ended subscription to one that is paid for in the
+// placeFor of an empty one, as if that had been ordered after the end.
+func (pl *planner) afterEnd(c *contest) {
+	from := slices.DeleteFunc(slices.Clone(c.losers), func(i int) bool {
+		return pl.subs[pl.assignments[i].sub].desired != desiredEnded || pl.fillingOf(&pl.assignments[i]) != fillingFull || !pl.alone(i) || pl.unboundFromLive(pl.assignments[i].Hosting)
+	})
+	pl.exchange(c, from, func(int) bool { return true }, pl.takeOver)
+}
+
+// exchange puts hostings with content in the place of empty ones: same plan first,
+// then the one that ended last, as for a customer who comes back. It does so for all
+// of them or for none: with fewer places than hostings, a person has to choose.
+func (pl *planner) exchange(c *contest, from []int, where func(k int) bool, give func(w, i int)) {
+	places := slices.DeleteFunc(slices.Clone(c.keepers), func(k int) bool { return !where(k) || !pl.replaceable(k) })
+	if len(from) == 0 || len(from) > len(places) {
+		return
+	}
+	slices.SortFunc(places, func(a, b int) int { return pl.unitOf(a) - pl.unitOf(b) })
+	for _, samePlan := range [...]bool{true, false} {
+		for _, k := range places {
+			w, best := pl.unitOf(k), -1
+			for at, i := range from {
+				if w < 0 || samePlan && pl.c.Hostings[pl.assignments[i].hosting].Plan != pl.units[w].plan.ID {
+					continue
+				}
+				if best < 0 || pl.endedLater(i, from[best]) {
+					best = at
+				}
+			}
+			if best < 0 {
+				continue // given away already, or nothing fits
+			}
+			i := from[best]
+			from = slices.Delete(from, best, best+1)
+			c.losers = slices.DeleteFunc(c.losers, func(o int) bool { return o == i })
+			c.keepers = slices.DeleteFunc(c.keepers, func(o int) bool { return o == k })
+			pl.replace(w, i, k, give)
+		}
+	}
+}
+
+// replace gives a want the hosting of link i in the place of that of link k, both of
+// which have been looked at lately.
+func (pl *planner) replace(w, i, k int, give func(w, i int)) {
+	for _, o := range [...]int{i, k} {
+		h := &pl.c.Hostings[pl.assignments[o].hosting]
+		pl.readFresh(h)
+		pl.readContent(h, pl.freshSince())
+	}
+	was := pl.assignments[i].Subscription
+	give(w, i)
+	l, e := &pl.assignments[i], &pl.assignments[k]
+	e.instead = linkID(l)
+	l.reason = fmt.Sprintf("hosting %d of %s has %s, and hosting %d of %s has nothing on it: %s is served by hosting %d",
+		l.Hosting, was, describeContent(&pl.c.Hostings[l.hosting]), e.Hosting, e.Subscription, l.Subscription, l.Hosting)
+	e.desired, e.plan = 0, reconcile.EnhancePlan{}
+	pl.leftover(e)
+	if e.desired == desiredSuspended {
+		e.reason = fmt.Sprintf("hosting %d, which has nothing on it, is not needed: hosting %d serves %s", e.Hosting, l.Hosting, e.Subscription)
+	}
+}
+
+// endedLater orders hostings to be given away, as returning does.
+func (pl *planner) endedLater(i, than int) bool {
+	a, b := &pl.assignments[i], &pl.assignments[than]
+	if c := pl.subs[a.sub].EndedAt.Compare(pl.subs[b.sub].EndedAt); c != 0 {
+		return c > 0
+	}
+	return a.Hosting < b.Hosting
+}
+
+// replaceable tells an empty hosting that we made ourselves, which serves one want
+// and nothing else, and which no person has chosen for it.
+func (pl *planner) replaceable(k int) bool {
+	l := &pl.assignments[k]
+	h := &pl.c.Hostings[l.hosting]
+	switch l.How {
+	case reconcile.BoundByCreate, reconcile.BoundByMarker, reconcile.BoundByResubscription:
+	case reconcile.BoundByMetadata, reconcile.BoundByAdopt:
+		return false
+	}
+	ours := h.State == reconcile.HostingActive || h.State == reconcile.HostingSuspended && !h.SuspendedByUs.IsZero()
+	return l.desired == desiredActive && pl.unitOf(k) >= 0 && !pl.ordered(l) && pl.alone(k) && ours && contentState(h) == fillingEmpty
+}
+
+// ordered tells that the metadata of its subscription names a hosting, written by a
+// person: that is an order to keep this one.
+func (pl *planner) ordered(l *assignment) bool {
+	if l.sub < 0 {
+		return false
+	}
+	s := &pl.subs[l.sub]
+	return s.MetadataHosting == l.Hosting && s.MetadataHosting != s.MetadataWritten
+}
+
+// alone tells that nothing else is bound to the hosting of a link, and that no write
+// to it is unanswered.
+func (pl *planner) alone(i int) bool {
+	n := 0
+	for j := range pl.assignments {
+		if pl.assignments[j].Hosting == pl.assignments[i].Hosting {
+			n++
+		}
+	}
+	return n == 1 && !slices.ContainsFunc(pl.c.Pending, func(p reconcile.Pending) bool { return p.Hosting == pl.assignments[i].Hosting })
+}
+
+// unitOf is the want that a link fills, -1 for none.
+func (pl *planner) unitOf(k int) int {
+	return slices.IndexFunc(pl.units, func(w unit) bool { return w.assignment == k })
+}
+
+// siblings counts the hostings that stay for the item of a link.
+func (pl *planner) siblings(i int) (n int) {
+	for w := range pl.units {
+		if pl.units[w].assignment >= 0 && pl.units[w].sub == pl.assignments[i].sub && pl.units[w].item == pl.assignments[i].Item {
+			n++
+		}
+	}
+	return n
+}
+
+// uncertain says why a hosting that holds something does not go; "" when it goes. It
+// goes when everything that stays holds something too: then what was cancelled is
+// what goes. It does not when one that stays may be empty, and not when the quantity
+// fell and there is something on all of them, unless a person has named the one that
+// is left.
+func (pl *planner) uncertain(c *contest, i int) string {
+	l := &pl.assignments[i]
+	if n := pl.siblings(i); n > 0 && pl.subs[l.sub].desired == desiredActive {
+		if n == 1 && slices.ContainsFunc(pl.units, func(w unit) bool {
+			return w.assignment >= 0 && w.item == l.Item && w.sub == l.sub && pl.ordered(&pl.assignments[w.assignment])
+		}) {
+			return ""
+		}
+		return fmt.Sprintf("%s, and every hosting of it has something on it (%s): nothing is taken away until a person has chosen. "+
+			"Suspend the one that goes in the panel%s", l.reason, pl.list(c, i, l.sub), pl.chooseOne(l, n))
+	}
+	var other *assignment
+	for _, k := range c.keepers {
+		if o := &pl.assignments[k]; pl.fillingOf(o) != fillingFull && (other == nil || o.desired == desiredActive && other.desired != desiredActive) {
+			other = o
+		}
+	}
+	switch {
+	case other == nil && !c.making:
+		return ""
+	case other == nil && pl.subs[l.sub].desired == desiredEnded:
+		return "" // the new one could have been given this hosting and was not
+	case other == nil:
+		return fmt.Sprintf("%s, but there is %s on hosting %d, and another hosting is about to be made for the same customer: nothing is taken away. "+
+			"Suspend hosting %d in the panel if it is not wanted", l.reason, describeContent(&pl.c.Hostings[l.hosting]), l.Hosting, l.Hosting)
+	}
+	return fmt.Sprintf("%s, but a hosting of the same customer that stays may have less on it (%s): nothing is taken away until a person has chosen. "+
+		"%s keeps hosting %d; suspend it in the panel if it is not wanted",
+		l.reason, pl.list(c, i, -1), pl.bindKept(l, other), l.Hosting)
+}
+
+// chooseOne is the other way to choose, where only one is left.
+func (pl *planner) chooseOne(l *assignment, left int) string {
+	if left > 1 {
+		return ""
+	}
+	return fmt.Sprintf(", or name the one that stays in the metadata enhance_org_id and enhance_subscription_id of %s", l.Subscription)
+}
+
+// mostListed is how many hostings a sentence lists.
+const mostListed = 6
+
+// list says what is on the hostings among which one has to be chosen: that of link i,
+// those that stay, and what else is to go; of one subscription, or of all (-1).
+func (pl *planner) list(c *contest, i, sub int) string {
+	var parts []string
+	more := 0
+	for _, o := range slices.Concat([]int{i}, c.losers, c.keepers) {
+		l := &pl.assignments[o]
+		if o == i && len(parts) > 0 || sub >= 0 && l.sub != sub {
+			continue
+		}
+		if len(parts) == mostListed {
+			more++
+			continue
+		}
+		parts = append(parts, fmt.Sprintf("hosting %d of %s: %s", l.Hosting, l.Subscription, describeContent(&pl.c.Hostings[l.hosting])))
+	}
+	if more > 0 {
+		parts = append(parts, fmt.Sprintf("and %d more", more))
+	}
+	return strings.Join(parts, "; ")
+}

@@ -1,0 +1,157 @@
+package planner
+
+import (
+	"fmt"
+	"slices"
+	"strconv"
+
+	"github.com/stripe-enhance/stripe-enhance/reconcile"
+)
+
+// planCreates makes what is paid for and does not exist. Only units that no hosting,
+// marker, metadata or former subscription could fill come this far.
+func (pl *planner) planCreates() {
+	if !slices.ContainsFunc(pl.units, pl.unassigned) || pl.org.blocked || pl.pendingCreate() || pl.orgUnusable() {
+		return
+	}
+	if !pl.reachable() && pl.policy.Onboarding != reconcile.NoOnboarding && (pl.c.Org == nil || pl.c.Org.OwnerEmail == "") {
+		pl.holdNoEmail()
+		return
+	}
+	made := false
+	for w := range pl.units {
+		if pl.unassigned(pl.units[w]) && !pl.adoptable(w) {
+			made = true
+			pl.createHosting(w)
+		}
+	}
+	switch {
+	case !made:
+		pl.withoutIdleLink()
+	case pl.org.create:
+		pl.createOrg()
+	}
+}
+
+func (pl *planner) unassigned(w unit) bool { return w.assignment < 0 && !w.blocked }
+
+// pendingCreate holds every creation of the customer while one has no known
+// addHolds: the hosting or org that we are about to make may be there already.
+func (pl *planner) pendingCreate() bool {
+	found := pl.c.Org == nil && pl.pendingOrg()
+	for i := range pl.c.Pending {
+		if pl.c.Pending[i].Kind == reconcile.CreateSubscription {
+			pl.holdPending(&pl.c.Pending[i])
+			found = true
+		}
+	}
+	return found
+}
+
+func (pl *planner) orgUnusable() bool {
+	o := pl.c.Org
+	switch {
+	case o == nil:
+		return false
+	case o.Deleted:
+		pl.addHold(reconcile.Hold{Kind: reconcile.HoldDeleted, Reason: fmt.Sprintf(
+			"org %s of this customer was deleted in the panel: restore it there; no second one is made", o.ID)})
+		return true
+	case o.Suspended:
+		pl.addHold(reconcile.Hold{Kind: reconcile.HoldForeignSuspension, Reason: fmt.Sprintf(
+			"org %s of this customer is suspended in the panel, not by us: nothing is created in it", o.ID)})
+		return true
+	}
+	return false
+}
+
+func (pl *planner) createHosting(w int) {
+	u := &pl.units[w]
+	s := &pl.subs[u.sub]
+	n := pl.freeSlot(u.sub)
+	pl.assignments = append(pl.assignments, assignment{Binding: reconcile.Binding{Subscription: s.ID, Slot: n, Item: u.item}, sub: u.sub, hosting: -1, desired: desiredActive})
+	pl.addAction(reconcile.Action{ID: "create_subscription:" + reconcile.SlotID(s.ID, n) + ":" + strconv.Itoa(u.plan.ID), Kind: reconcile.CreateSubscription,
+		Subscription: s.ID, Item: u.item, Slot: n, Org: pl.org.id, Plan: u.plan.ID, PlanName: u.plan.Name,
+		How: reconcile.BoundByCreate, Reason: fmt.Sprintf("%s and is for plan %s, and there is no hosting for it", standing(s), pl.planRef(u.plan.ID)) + pl.formerly(s.ID)})
+	if n != 1 || !pl.policy.CreateWebsites {
+		return
+	}
+	if s.domain == "" {
+		pl.withoutDomain(s)
+		return
+	}
+	pl.addAction(reconcile.Action{ID: "create_website:" + reconcile.SlotID(s.ID, n) + ":" + s.domain, Kind: reconcile.CreateWebsite, Subscription: s.ID, Item: u.item,
+		Slot: n, Org: pl.org.id, Plan: u.plan.ID, PlanName: u.plan.Name, Domain: s.domain, Reason: s.ID + " was ordered with the domain " + s.domain})
+}
+
+// freeSlot is the smallest slot of a subscription that nothing has ever used as
+// far as we can see: no binding, no marker, no parting, no write still unanswered.
+func (pl *planner) freeSlot(sub int) int {
+	id := pl.subs[sub].ID
+	for n := 1; ; n++ {
+		if !pl.slotUsed(id, n) {
+			return n
+		}
+	}
+}
+
+func (pl *planner) slotUsed(id string, n int) bool {
+	return slices.ContainsFunc(pl.assignments, func(l assignment) bool { return l.Subscription == id && l.Slot == n }) ||
+		slotUsed(pl.c, id, n, pl.policy.Instance)
+}
+
+// formerly names the hosting of an ended subscription of another Stripe customer with
+// the same e-mail. Whoever bought this may be the one who had that, and only a person
+// can know.
+func (pl *planner) formerly(sub string) string {
+	for i := range pl.c.Kin {
+		for _, h := range pl.c.Kin[i].Hostings {
+			if h.Ended && servable(h.State) && !pl.served(h.Hosting) {
+				return fmt.Sprintf("; %s, with the same e-mail, had hosting %d for %s, which has ended: if this customer is back for it, run `%s`",
+					pl.c.Kin[i].ID, h.Hosting, h.Subscription, BindCommand(sub, h.Hosting, pl.bindFlags(sub, pl.c.Kin[i].Org.ID, h.Hosting)...))
+			}
+		}
+	}
+	return ""
+}
+
+func (pl *planner) createOrg() {
+	pl.addAction(reconcile.Action{ID: "create_org:" + pl.c.ID, Kind: reconcile.CreateOrg, Name: pl.orgName(),
+		Reason: pl.firstOrder() + ", and its customer has no org at the panel"})
+	pl.addAction(reconcile.Action{ID: "rename_org:" + pl.c.ID, Kind: reconcile.RenameOrg, Name: pl.orgName(),
+		Reason: "when the org is bound its name no longer needs the marker"})
+	if pl.policy.Onboarding != reconcile.NoOnboarding {
+		pl.invite("", "the new org needs its owner")
+	}
+}
+
+// planMetadata tells Stripe which org and hosting a subscription has, where the
+// operator wants that and nobody has written anything there yet, or where what we wrote
+// is no longer true.
+func (pl *planner) planMetadata() {
+	if !pl.policy.WriteMetadata {
+		return
+	}
+	for s := range pl.subs {
+		if sub := &pl.subs[s]; sub.unclear() || (sub.MetadataOrg != "" || sub.MetadataHosting != 0) && !pl.outdated(s) {
+			continue
+		}
+		for i := range pl.assignments {
+			l := &pl.assignments[i]
+			if l.sub == s && l.desired == desiredActive && l.Hosting != 0 && !l.moved {
+				pl.addAction(reconcile.Action{ID: "write_metadata:" + pl.subs[s].ID + ":" + reconcile.FormatID(l.Hosting), Kind: reconcile.WriteMetadata, Subscription: pl.subs[s].ID,
+					Slot: l.Slot, Org: l.Org, Hosting: l.Hosting, Reason: "Stripe's metadata does not name the hosting yet"})
+				break
+			}
+		}
+	}
+}
+
+// outdated tells that the metadata of a subscription names, by our own hand, a hosting
+// that no longer serves it: another one has taken its place.
+func (pl *planner) outdated(sub int) bool {
+	s := &pl.subs[sub]
+	return s.MetadataHosting != 0 && s.MetadataHosting == s.MetadataWritten && !slices.ContainsFunc(pl.assignments, func(l assignment) bool {
+		return l.sub == sub && l.Hosting == s.MetadataHosting && l.desired != desiredSuspended
+	})
+}

@@ -1,0 +1,57 @@
+package planner
+
+import (
+	"time"
+
+	"github.com/stripe-enhance/stripe-enhance/reconcile"
+)
+
+// NeedKind is something the planner wants read before it decides.
+type NeedKind uint8
+
+const (
+	// NeedHosting: the hosting ID in Org was never read, or too long ago.
+	NeedHosting NeedKind = iota + 1
+	// NeedOrgHostings: the complete list of the hostings of Org.
+	NeedOrgHostings
+	// NeedOrg: the org itself.
+	NeedOrg
+	// NeedDomain: the Checkout Session of Subscription.
+	NeedDomain
+	// NeedSubscription: Subscription read by id, with its oldest unpaid invoice.
+	NeedSubscription
+	// NeedWebsiteLocation: where at the panel the Domain that Subscription ordered is.
+	NeedWebsiteLocation
+	// NeedOwners: the members of Org with the role Owner.
+	NeedOwners
+	// NeedContent: the websites of Org. The only need that the panel may refuse for
+	// good: that is a fact, and makes what is on the hostings of the org unreadable.
+	NeedContent
+)
+
+// Need is one read that the planner asks for. The engine reads it and plans
+// again; a need that cannot be read is an error of the run for that customer,
+// never "not there".
+type Need struct {
+	Kind         NeedKind
+	Org          string
+	Hosting      int64
+	Subscription string
+	Domain       string
+}
+
+// Decision is what Decide says about one customer.
+type Decision struct {
+	Actions []reconcile.Action // in the order in which they are to be applied
+	Holds   []reconcile.Hold
+	// Needs, when not empty, makes the rest provisional: read these, plan again.
+	Needs []Need
+	// Contents are the orgs of which it mattered what is on their hostings. What takes
+	// something away rests on that, and it is read again right before.
+	Contents []string
+	// Forecast is what comes on a day if nothing changes until then, by time.
+	Forecast []reconcile.ForecastEntry
+	// Next is when the decision changes by the mere passing of time (grace,
+	// retention, a hold that expires). Zero: never.
+	Next time.Time
+}

@@ -1,0 +1,149 @@
+package planner_test
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/stripe-enhance/stripe-enhance/reconcile"
+	"github.com/stripe-enhance/stripe-enhance/reconcile/planner"
+)
+
+// metadataNames has the metadata of sub_1, which hosting 7 serves, name hosting 8 of its org.
+func metadataNames(c *reconcile.Customer) (bound, named *reconcile.Hosting) {
+	c.Subscriptions[0].MetadataOrg, c.Subscriptions[0].MetadataHosting, c.Subscriptions[0].DomainChecked = "org-1", 8, true
+	c.Hostings = append(c.Hostings, upAt(8, 1, "by hand"))
+	c.Hostings[0].Content = reconcile.Content{Sites: []string{"a.example.com"}, Count: 1, ReadAt: noon}
+	c.Bindings[0].How = reconcile.BoundByCreate
+	return &c.Hostings[0], &c.Hostings[1]
+}
+
+// What a person writes into the metadata of a subscription that is served is never
+// passed over: it is followed where that is certain, else it is told, and what serves
+// the subscription goes on.
+func TestMetadataThatNamesAnotherHostingIsHeard(t *testing.T) {
+	const told, followed = "hold conflict", "link:sub_1/2:8:si_1"
+	empty := func(h *reconcile.Hosting) { h.Content = reconcile.Content{ReadAt: noon} }
+	check(t, []guarded{
+		{"both are there", func(c *reconcile.Customer, _ *reconcile.Policy) { metadataNames(c) }, told},
+		{"the bound one was deleted", func(c *reconcile.Customer, _ *reconcile.Policy) {
+			b, _ := metadataNames(c)
+			b.State = reconcile.HostingDeleted
+		}, followed},
+		{"the bound one is missing", func(c *reconcile.Customer, _ *reconcile.Policy) {
+			b, _ := metadataNames(c)
+			b.State = reconcile.HostingMissing
+		}, followed},
+		{"the bound one is empty", func(c *reconcile.Customer, _ *reconcile.Policy) { b, _ := metadataNames(c); empty(b) }, followed + ", suspend:sub_1/1:7"},
+		{"what is on the bound one was read long ago", func(c *reconcile.Customer, _ *reconcile.Policy) {
+			b, _ := metadataNames(c)
+			b.Content = reconcile.Content{ReadAt: noon.Add(-dayLong)}
+		}, followed + ", suspend:sub_1/1:7, read 8 org-1"},
+		{"the bound one is empty, and a person chose it", func(c *reconcile.Customer, _ *reconcile.Policy) {
+			b, _ := metadataNames(c)
+			empty(b)
+			c.Bindings[0].How = reconcile.BoundByAdopt
+		}, told},
+		{"the named one is deleted", func(c *reconcile.Customer, _ *reconcile.Policy) {
+			_, n := metadataNames(c)
+			n.State = reconcile.HostingDeleted
+		}, ""},
+		{"the named one was never read", func(c *reconcile.Customer, _ *reconcile.Policy) { metadataNames(c); c.Hostings = c.Hostings[:1] }, "read 1 org-1/8"},
+		{"the named one is in another org", func(c *reconcile.Customer, _ *reconcile.Policy) {
+			b, n := metadataNames(c)
+			n.Org, b.State = "org-2", reconcile.HostingDeleted
+		}, "hold conflict, hold deleted"},
+		{"the metadata names another org", func(c *reconcile.Customer, _ *reconcile.Policy) {
+			metadataNames(c)
+			c.Subscriptions[0].MetadataOrg = "org-2"
+		}, told},
+		{"the named one serves another customer", func(c *reconcile.Customer, _ *reconcile.Policy) {
+			b, n := metadataNames(c)
+			n.Bound, n.Serves, b.State = true, "sub_9", reconcile.HostingDeleted
+		}, "hold conflict, hold deleted"},
+		{"the named one is bound to one that has ended", func(c *reconcile.Customer, _ *reconcile.Policy) {
+			b, n := metadataNames(c)
+			n.Bound, b.State = true, reconcile.HostingDeleted
+		}, "hold conflict, hold deleted"},
+		{"the named one was made for another subscription", func(c *reconcile.Customer, _ *reconcile.Policy) {
+			b, n := metadataNames(c)
+			n.FriendlyName, b.State = "Basic [sub_9/1]", reconcile.HostingDeleted
+		}, "hold conflict, hold deleted"},
+		{"we wrote that ourselves", func(c *reconcile.Customer, _ *reconcile.Policy) {
+			metadataNames(c)
+			c.Subscriptions[0].MetadataWritten = 8
+		}, ""},
+		{"a person unbound that one", func(c *reconcile.Customer, _ *reconcile.Policy) {
+			metadataNames(c)
+			c.Unbindings = []reconcile.Unbinding{{Subscription: "sub_1", Slot: 2, Org: "org-1", Hosting: 8, Named: true, Resolved: true}}
+		}, ""},
+		{"a person unbound that one before the metadata named it", func(c *reconcile.Customer, _ *reconcile.Policy) {
+			b, _ := metadataNames(c)
+			empty(b)
+			c.Unbindings = []reconcile.Unbinding{{Subscription: "sub_1", Slot: 2, Org: "org-1", Hosting: 8, Resolved: true}}
+		}, told},
+		{"who does not pay", func(c *reconcile.Customer, _ *reconcile.Policy) {
+			metadataNames(c)
+			c.Subscriptions[0].Status = reconcile.StatusUnpaid
+		}, "suspend:sub_1/1:7"},
+		{"an order whose metadata names what serves another customer", func(c *reconcile.Customer, _ *reconcile.Policy) {
+			_, n := metadataNames(c)
+			n.Bound, n.Serves, c.Bindings, c.Hostings[0].FriendlyName = true, "sub_9", nil, ""
+		}, "hold conflict"},
+		{"an order whose metadata names what nobody has", func(c *reconcile.Customer, _ *reconcile.Policy) {
+			metadataNames(c)
+			c.Bindings, c.Hostings[0].FriendlyName = nil, ""
+		}, "link:sub_1/1:8:si_1"},
+	})
+}
+
+func TestTheHoldOfWhatMetadataNamesSaysThePairAndTheCommand(t *testing.T) {
+	c := world(func(c *reconcile.Customer) { metadataNames(c) })
+	d := planner.Decide(&c, catalog(), policy(), noon)
+	const want = "the metadata of sub_1 names hosting 8 of org org-1, and hosting 7 is bound, which goes on serving it: both are there. " +
+		"If hosting 8 is the one: `stripe-enhance customers bind sub_1 8 --reason 'it is its hosting'`; if not, correct the metadata enhance_subscription_id"
+	if len(d.Holds) != 1 || d.Holds[0].Reason != want {
+		t.Errorf("told %+v", d.Holds)
+	}
+	c.Hostings[1].Serves, c.Hostings[1].Bound, c.Bindings, c.Hostings[0].FriendlyName = "sub_9", true, nil, ""
+	d = planner.Decide(&c, catalog(), policy(), noon)
+	for _, text := range []string{"which serves sub_9 of another customer", "`" + planner.UnbindCommand("sub_9", 8) + "`", "`" + planner.BindCommand("sub_1", 8) + "`"} {
+		if len(d.Holds) != 1 || !strings.Contains(d.Holds[0].Reason, text) {
+			t.Errorf("%q is not in %+v", text, d.Holds)
+		}
+	}
+}
+
+// Only where the metadata names no org does it help to enter one.
+func TestTheHoldSaysWhichOrgTheMetadataNames(t *testing.T) {
+	for named, want := range map[string]string{
+		"":      "`" + planner.MetadataCommand("sub_1", "enhance_org_id", "ORG") + "`, or take it out with `" + planner.MetadataCommand("sub_1", "enhance_subscription_id", "") + "`",
+		"org-9": "names hosting 8 of org org-9, and the customer's org is org-1: if it is that hosting in that org, `" + planner.BindCommand("sub_1", 8, "--other-org") + "`",
+	} {
+		c := world(func(c *reconcile.Customer) {
+			c.Bindings, c.Hostings = nil, nil
+			c.Subscriptions[0].MetadataHosting, c.Subscriptions[0].MetadataOrg = 8, named
+			if named == "" {
+				c.Org, c.OrgNamed = nil, false
+			}
+		})
+		d := planner.Decide(&c, catalog(), policy(), noon)
+		if len(d.Holds) != 1 || !strings.Contains(d.Holds[0].Reason, want) || named != "" && strings.Contains(d.Holds[0].Reason, "=ORG") {
+			t.Errorf("%q: %q is not in %+v", named, want, d.Holds)
+		}
+	}
+}
+
+// What was made twice is no order of a person's: the second installation has written
+// its own hosting into the metadata. Both are told, and neither goes.
+func TestOfTwoThatWereMadeNoneIsChosenByMetadata(t *testing.T) {
+	check(t, []guarded{
+		{"for one unit", func(c *reconcile.Customer, _ *reconcile.Policy) {
+			b, n := metadataNames(c)
+			b.Content, n.FriendlyName = reconcile.Content{ReadAt: noon}, "Basic [sub_1/1]"
+		}, "hold conflict, hold duplicate"},
+		{"one of them is gone", func(c *reconcile.Customer, _ *reconcile.Policy) {
+			b, n := metadataNames(c)
+			b.State, n.FriendlyName = reconcile.HostingDeleted, "Basic [sub_1/1]"
+		}, "link:sub_1/2:8:si_1, hold duplicate"},
+	})
+}

@@ -1,0 +1,343 @@
+package planner
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/stripe-enhance/stripe-enhance/reconcile"
+)
+
+// invoicesAgain is how long after a key was found not to read invoices it is asked
+// again: one refusal must not make a grace period begin anew.
+const invoicesAgain = 24 * time.Hour
+
+// addHolds says what the subscriptions themselves give reason to say.
+func (pl *planner) addHolds() {
+	for i := range pl.subs {
+		pl.onSubscription(&pl.subs[i], i)
+	}
+	if h, ok := HoldForFailure(pl.c, pl.now); ok {
+		pl.addHold(h)
+	}
+}
+
+// HoldForFailure says that a customer is backed off or set aside, and why; false when it
+// is neither. It looks at nothing else of the customer, so that it can be told of one
+// about whom Decide cannot decide.
+func HoldForFailure(c *reconcile.Customer, now time.Time) (h reconcile.Hold, ok bool) {
+	h = reconcile.Hold{Kind: reconcile.HoldRetry, Customer: c.ID, Email: c.Email, Until: c.RetryAfter}
+	if c.Org != nil {
+		h.Org = c.Org.ID
+	}
+	switch {
+	case !c.Parked.IsZero():
+		h.Kind, h.Until = reconcile.HoldParked, time.Time{}
+		h.Reason = fmt.Sprintf(
+			"set aside at %s after %d failures in a row, the last: %s; tried again every few hours, or now with `stripe-enhance reconcile --subscription %s`",
+			reconcile.FormatTime(c.Parked), c.Failures, c.LastError, newestSubscription(c))
+	case c.LastError == "" || !c.RetryAfter.After(now):
+		return reconcile.Hold{}, false
+	case c.Failures == 0:
+		h.Reason = fmt.Sprintf(
+			"one of the sides could not be used, which does not count against this customer: %s; tried again at %s", c.LastError, reconcile.FormatTime(c.RetryAfter))
+	default:
+		h.Reason = fmt.Sprintf("failed %d times in a row, the last: %s; tried again at %s", c.Failures, c.LastError, reconcile.FormatTime(c.RetryAfter))
+	}
+	return h, true
+}
+
+// markOrders tells of each hold whether it keeps a hosting from who is to have it, until
+// a person acts.
+func (pl *planner) markOrders() {
+	for i := range pl.out.Holds {
+		h := &pl.out.Holds[i]
+		h.Order = h.Kind.KeepsOrders() && pl.lacks(h.Subscription)
+	}
+}
+
+// lacks tells that a subscription gives hosting, and has none for one unit of it at
+// least. "" is any subscription of the customer.
+func (pl *planner) lacks(subscription string) bool {
+	for i := range pl.subs {
+		if pl.subs[i].desired != desiredActive || subscription != "" && subscription != pl.subs[i].ID {
+			continue
+		}
+		units, there := 0, 0
+		for j := range pl.units {
+			if pl.units[j].sub == i {
+				units++
+			}
+		}
+		for j := range pl.assignments {
+			l := &pl.assignments[j]
+			if l.sub == i && (l.hosting < 0 || pl.c.Hostings[l.hosting].State != reconcile.HostingMissing && pl.c.Hostings[l.hosting].State != reconcile.HostingDeleted) {
+				there++
+			}
+		}
+		if there < max(units, 1) { // without a unit it is not known how many there are to be
+			return true
+		}
+	}
+	return false
+}
+
+// newestSubscription is one by which a person can ask for the customer: the newest.
+func newestSubscription(c *reconcile.Customer) string {
+	if len(c.Subscriptions) == 0 {
+		return "sub_…"
+	}
+	return slices.MaxFunc(c.Subscriptions, func(a, b reconcile.Subscription) int {
+		return cmp.Or(a.Created.Compare(b.Created), cmp.Compare(a.ID, b.ID))
+	}).ID
+}
+
+func (pl *planner) onSubscription(s *assessed, i int) {
+	linked := false
+	for j := range pl.assignments {
+		linked = linked || pl.assignments[j].sub == i
+	}
+	if s.none && !linked {
+		return // a person said that it is no hosting: whatever becomes of it is nothing to us
+	}
+	if linked || s.mapped {
+		pl.forecastStripe(i)
+	}
+	switch why, unread := strings.CutPrefix(s.StatusText, reconcile.Unreadable); {
+	case s.holdKind == reconcile.HoldUnknownStatus && unread:
+		pl.addHold(reconcile.Hold{Kind: reconcile.HoldUnknownStatus, Subscription: s.ID, Reason: fmt.Sprintf(
+			"Stripe's answer about %s cannot be read (%s): nothing is given and nothing is taken away. See it with `%s`; it is read again in every full run", s.ID, why, LookCommand(s.ID))})
+	case s.holdKind == reconcile.HoldUnknownStatus:
+		pl.addHold(reconcile.Hold{Kind: reconcile.HoldUnknownStatus, Subscription: s.ID, Reason: fmt.Sprintf(
+			"%s has the status %q, which this version does not know: nothing is given and nothing is taken away. See it with `%s`", s.ID, s.StatusText, LookCommand(s.ID))})
+	case s.holdKind == reconcile.HoldGone && linked:
+		pl.addHold(reconcile.Hold{Kind: reconcile.HoldGone, Subscription: s.ID, Reason: pl.isGone(i)})
+	case s.desired == desiredActive && !s.mapped && !s.none && !pl.hasUnmappedHold(s.ID):
+		pl.addHold(reconcile.Hold{Kind: reconcile.HoldUnmapped, Subscription: s.ID, Reason: noneMapped(s, pl.unmapped(s))})
+	}
+	if s.LapseUnknown() && (linked || s.mapped) {
+		pl.addNeed(Need{Kind: NeedSubscription, Subscription: s.ID})
+		pl.recheckAt(pl.now.Add(invoicesAgain)) // for a key that may not read invoices, this time or ever
+	}
+	if !s.graceEnds.IsZero() && (linked || s.mapped) {
+		pl.recheckAt(s.graceEnds)
+		pl.addHold(reconcile.Hold{Kind: reconcile.HoldGrace, Subscription: s.ID, Until: s.graceEnds, Reason: pl.inGrace(i)})
+		if text := pl.inGrace(i); strings.Contains(text, suspendedThen) {
+			pl.addForecast(reconcile.ForecastEntry{At: s.graceEnds, Kind: reconcile.ForecastSuspend, Subscription: s.ID, Reason: text})
+		}
+	}
+}
+
+func (pl *planner) hasUnmappedHold(sub string) bool {
+	for i := range pl.out.Holds {
+		if pl.out.Holds[i].Subscription == sub && pl.out.Holds[i].Kind == reconcile.HoldUnmapped {
+			return true
+		}
+	}
+	return false
+}
+
+// unmapped are the items of which nobody has said what they buy.
+func (pl *planner) unmapped(s *assessed) (items []reconcile.Item) {
+	for i := range s.items {
+		if _, ok := pl.cat.match(&s.items[i]); !ok {
+			items = append(items, s.items[i])
+		}
+	}
+	return items
+}
+
+func priceList(items []reconcile.Item) string {
+	if len(items) == 0 {
+		return "it has no items"
+	}
+	var b strings.Builder
+	for i := range items {
+		if i == 5 {
+			fmt.Fprintf(&b, " and %d more", len(items)-i)
+			break
+		}
+		if i > 0 {
+			b.WriteString(", ")
+		}
+		b.WriteString(items[i].Price)
+	}
+	return b.String()
+}
+
+// ignored handles a customer that a person wants left alone altogether.
+func (pl *planner) ignored() bool {
+	for i := range pl.c.Manual {
+		m := &pl.c.Manual[i]
+		if m.Kind == reconcile.Ignore && m.Subscription == "" && m.InForce(pl.now) {
+			pl.recheckAt(m.Until)
+			pl.holdManual(m, reconcile.Action{})
+			return true
+		}
+	}
+	return false
+}
+
+func (pl *planner) holdManual(m *reconcile.ManualHold, a reconcile.Action) {
+	what := "nothing is done for this customer"
+	switch {
+	case a.ID != "":
+		what = a.Kind.String() + " is withheld"
+	case a.Subscription != "":
+		what = "nothing is done for " + a.Subscription
+	}
+	until := "until it is removed"
+	if !m.Until.IsZero() {
+		until = "until " + reconcile.FormatTime(m.Until)
+	}
+	reason := fmt.Sprintf("%s: %s by %s %s", what, m.Kind, m.Author, until)
+	if m.Reason != "" {
+		reason += " (" + m.Reason + ")"
+	}
+	if m.ID != "" {
+		reason += "; `stripe-enhance holds remove " + m.ID + "` ends it"
+	}
+	pl.addHold(reconcile.Hold{Kind: reconcile.HoldManual, Subscription: a.Subscription, Hosting: a.Hosting, ActionID: a.ID, Until: m.Until, Reason: reason, Manual: m.Kind})
+}
+
+// leaveAlone drops what is said of a subscription that a person wants left alone, and
+// says that in its place. What an action waits for stands: it is withheld by itself.
+func (pl *planner) leaveAlone() {
+	for i := range pl.c.Manual {
+		m := &pl.c.Manual[i]
+		if m.Kind != reconcile.Ignore || m.Subscription == "" || !m.InForce(pl.now) {
+			continue
+		}
+		said := len(pl.out.Holds)
+		pl.out.Holds = slices.DeleteFunc(pl.out.Holds, func(h reconcile.Hold) bool {
+			return h.Subscription == m.Subscription && h.ActionID == "" && h.Kind != reconcile.HoldManual
+		})
+		if len(pl.out.Holds) < said {
+			pl.recheckAt(m.Until)
+			pl.holdManual(m, reconcile.Action{Subscription: m.Subscription})
+		}
+	}
+}
+
+// applyManualHolds withholds what people and the mode forbid.
+func (pl *planner) applyManualHolds() {
+	kept := make([]reconcile.Action, 0, len(pl.out.Actions)) // the actions are looked at until all are judged
+	for _, a := range pl.out.Actions {
+		if m := cmp.Or(pl.forbids(a), pl.forbidsBasis(a)); m != nil {
+			pl.recheckAt(m.Until)
+			pl.holdManual(m, a)
+			continue
+		}
+		if pl.policy.Mode != reconcile.Enforce && pl.policy.Mode != reconcile.Observe && pl.cat.Takes(a) {
+			pl.addHold(a.Withheld(reconcile.HoldMode, a.Kind.String()+" is withheld because MODE is "+pl.policy.Mode.String()+": "+a.Reason))
+			continue
+		}
+		kept = append(kept, a)
+	}
+	pl.out.Actions = withoutEmptyOrg(kept)
+	pl.leaveAlone()
+}
+
+// withoutEmptyOrg drops a new org, and the invitation to it, when everything that
+// was to be created in it is withheld; that has been said already.
+func withoutEmptyOrg(actions []reconcile.Action) []reconcile.Action {
+	if slices.ContainsFunc(actions, func(a reconcile.Action) bool { return a.Kind == reconcile.CreateSubscription }) {
+		return actions
+	}
+	return slices.DeleteFunc(actions, func(a reconcile.Action) bool {
+		return a.Org == "" && (a.Kind == reconcile.CreateOrg || a.Kind == reconcile.RenameOrg || a.Kind == reconcile.InviteOwner || a.Kind == reconcile.CreateWebsite)
+	})
+}
+
+// forbids finds the hold of a person that withholds an action.
+func (pl *planner) forbids(a reconcile.Action) *reconcile.ManualHold {
+	for i := range pl.c.Manual {
+		m := &pl.c.Manual[i]
+		if !m.InForce(pl.now) || m.Subscription != "" && m.Subscription != a.Subscription && !pl.shares(m.Subscription, a.Hosting) {
+			continue
+		}
+		if m.Kind == reconcile.Ignore || m.Kind == reconcile.NoSuspend && pl.cat.Takes(a) || m.Kind == reconcile.KeepSuspended && (a.Kind == reconcile.Resume || a.Kind == reconcile.Link && a.How == reconcile.BoundByResubscription) {
+			return m // who comes back does not get around it by taking the hosting over
+		}
+	}
+	return nil
+}
+
+// forbidsBasis finds the hold of a person that withholds the link on which an action
+// rests: by it the hosting is given to who pays for the plan, or another one takes the
+// placeFor of the hosting that goes. Neither is done by halves.
+func (pl *planner) forbidsBasis(a reconcile.Action) *reconcile.ManualHold {
+	if a.Kind != reconcile.Suspend && a.Kind != reconcile.ChangePlan {
+		return nil
+	}
+	for i := range pl.assignments {
+		basis := pl.assignments[i].instead
+		if l := &pl.assignments[i]; a.Kind == reconcile.ChangePlan && l.moved && l.How == reconcile.BoundByResubscription {
+			basis = linkID(l)
+		}
+		if pl.assignments[i].Hosting != a.Hosting || basis == "" {
+			continue
+		}
+		for j := range pl.out.Actions {
+			if pl.out.Actions[j].ID == basis {
+				return pl.forbids(pl.out.Actions[j])
+			}
+		}
+	}
+	return nil
+}
+
+// shares tells that a hosting is a subscription's too: it is bound to it, beside
+// others or until another takes it over, or was made for it and was taken over. What
+// a person said of it stands, however often a customer cancels and comes back.
+func (pl *planner) shares(sub string, hosting int64) bool {
+	if hosting == 0 {
+		return false
+	}
+	if i := pl.hostingIndex(hosting); i >= 0 && pl.marker(&pl.c.Hostings[i]).StripeID == sub {
+		return true
+	}
+	for i := range pl.c.Bindings {
+		if pl.c.Bindings[i].Subscription == sub && pl.c.Bindings[i].Hosting == hosting {
+			return true
+		}
+	}
+	for i := range pl.assignments {
+		if pl.assignments[i].Subscription == sub && pl.assignments[i].Hosting == hosting {
+			return true
+		}
+	}
+	return false
+}
+
+// Takes reports whether an action takes something away from a customer: it
+// suspends, terminates, or moves to a plan that gives less of anything.
+func (c *Catalog) Takes(a reconcile.Action) bool {
+	switch a.Kind {
+	case reconcile.Suspend, reconcile.Terminate:
+		return true
+	case reconcile.ChangePlan:
+		return c.lowers(a.FromPlan, a.Plan)
+	case reconcile.Link, reconcile.Resume, reconcile.CreateOrg, reconcile.RenameOrg, reconcile.InviteOwner, reconcile.CreateSubscription, reconcile.CreateWebsite, reconcile.WriteMetadata:
+		return false
+	}
+	return true
+}
+
+// Withhold moves the actions that take something away from a decision into holds
+// of the kind, with the reason. The engine does so when the evidence of a run is
+// not good enough to take anything away.
+func Withhold(d Decision, cat *Catalog, kind reconcile.HoldKind, reason string) Decision {
+	kept := make([]reconcile.Action, 0, len(d.Actions))
+	for _, a := range d.Actions {
+		if !cat.Takes(a) {
+			kept = append(kept, a)
+			continue
+		}
+		d.Holds = append(d.Holds, a.Withheld(kind, fmt.Sprintf("%s of hosting %d is withheld (%s): %s", a.Kind, a.Hosting, a.Reason, reason)))
+	}
+	d.Actions = kept
+	return d
+}

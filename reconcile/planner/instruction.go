@@ -1,0 +1,281 @@
+package planner
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/stripe-enhance/stripe-enhance/reconcile"
+)
+
+func refuseInstruction(format string, args ...any) (reconcile.BindingChange, error) {
+	return reconcile.BindingChange{}, reconcile.InstructionRefused(fmt.Sprintf(format, args...))
+}
+
+// instructed is the change of an instruction while it is worked out.
+type instructed struct{ reconcile.BindingChange }
+
+// Instruct returns how an instruction is decided: what it changes for the customer of
+// its subscription. The bindings that it is given are those of all customers to the
+// hosting of the instruction. Nothing is changed. The error is an [InstructionRefused].
+func Instruct(w reconcile.Instruction, cat *Catalog, instance string) reconcile.InstructionDecider {
+	return func(c *reconcile.Customer, bound []reconcile.CustomerBinding) (reconcile.BindingChange, error) {
+		return instruct(w, c, cat, instance, bound)
+	}
+}
+
+// instruct works out what the word changes for the customer of its subscription. claims
+// are the bindings of all customers to its hosting. Nothing is changed here.
+func instruct(w reconcile.Instruction, c *reconcile.Customer, cat *Catalog, instance string, claims []reconcile.CustomerBinding) (reconcile.BindingChange, error) {
+	s := c.Subscription(w.Subscription)
+	switch {
+	case s == nil:
+		return refuseInstruction("%s is no subscription of %s", w.Subscription, c.ID)
+	case len(c.Pending) > 0 && w.Kind != reconcile.InstructNew:
+		p := c.Pending[0]
+		return refuseInstruction("%s was sent for this customer and its outcome is not known yet: say it again after the next run has looked for it", p.Kind)
+	}
+	ch := instructed{reconcile.BindingChange{Instruction: w, Customer: c.ID, Named: s.MetadataHosting, Before: servedBy(c, w.Subscription)}}
+	switch w.Kind {
+	case reconcile.InstructBind:
+		return ch.bind(c, s, cat, instance, claims)
+	case reconcile.InstructUnbind:
+		return ch.unbind(c)
+	case reconcile.InstructNew:
+		ch.resolve(c, func(reconcile.Unbinding) bool { return true })
+		ch.New = !s.IsNewOrder
+		return ch.BindingChange, nil
+	}
+	return refuseInstruction("a word of no kind")
+}
+
+func (ch instructed) unbind(c *reconcile.Customer) (reconcile.BindingChange, error) {
+	w, own := &ch.Instruction, c.BindingsOf(ch.Instruction.Subscription)
+	var of []reconcile.Binding
+	for _, b := range own {
+		if (w.Slot == 0 || b.Slot == w.Slot) && (w.Hosting.ID == 0 || b.Hosting == w.Hosting.ID) {
+			of = append(of, b)
+		}
+	}
+	parted := slices.ContainsFunc(c.Unbindings, func(p reconcile.Unbinding) bool {
+		return p.Subscription == w.Subscription && !p.Resolved && (w.Hosting.ID == 0 || p.Hosting == w.Hosting.ID) && (w.Slot == 0 || p.Slot == w.Slot)
+	})
+	switch {
+	case len(of) == 1:
+		ch.Unbinds = []reconcile.CustomerBinding{{Binding: of[0], Customer: c.ID}}
+		ch.addOtherUnbindings(c)
+		return ch.BindingChange, nil
+	case len(of) == 0 && parted:
+		return ch.BindingChange, nil
+	case len(of) == 0:
+		return refuseInstruction("%s is not bound to that: %s", w.Subscription, ch.Before)
+	}
+	return refuseInstruction("%s has several hostings, say which one: %s. `%s`", w.Subscription, ch.Before, UnbindCommand(w.Subscription, of[0].Hosting))
+}
+
+func (ch instructed) bind(c *reconcile.Customer, s *reconcile.Subscription, cat *Catalog, instance string, claims []reconcile.CustomerBinding) (reconcile.BindingChange, error) {
+	w, own := &ch.Instruction, c.BindingsOf(ch.Instruction.Subscription)
+	h := &w.Hosting
+	has := slices.IndexFunc(own, func(b reconcile.Binding) bool { return b.Hosting == h.ID })
+	if has >= 0 && (w.Slot == 0 || own[has].Slot == w.Slot) {
+		return ch.BindingChange, nil
+	}
+	if why := unfit(w, c, instance, claims); why != "" {
+		return refuseInstruction("%s", why)
+	}
+	b := reconcile.Binding{Subscription: w.Subscription, Org: h.Org, Hosting: h.ID, How: reconcile.BoundByAdopt, At: w.At}
+	if has >= 0 { // it takes the place of another one of the same subscription
+		b = own[has]
+		b.How, b.At = reconcile.BoundByAdopt, w.At
+	}
+	old, why := ch.placeFor(c, s, cat, own)
+	if why != "" {
+		return refuseInstruction("%s", why)
+	}
+	if old != nil {
+		ch.Unbinds, b.Item = []reconcile.CustomerBinding{{Binding: *old, Customer: c.ID}}, old.Item
+	} else {
+		ch.resolveOne(c)
+	}
+	if has < 0 {
+		b.Slot = slotFor(c, w.Subscription, h, instance)
+	}
+	for _, cl := range claims {
+		if cl.Subscription != w.Subscription {
+			ch.Frees = append(ch.Frees, cl)
+		}
+	}
+	ch.Bind = &b
+	ch.addOtherUnbindings(c)
+	return ch.BindingChange, nil
+}
+
+// addOtherUnbindings collects the markers that name another subscription than the word is about.
+func (ch *instructed) addOtherUnbindings(c *reconcile.Customer) {
+	w := &ch.Instruction
+	all := slices.Clone(c.Hostings)
+	if ch.Bind != nil {
+		all = append(slices.DeleteFunc(all, func(h reconcile.Hosting) bool { return h.ID == w.Hosting.ID }), w.Hosting)
+	}
+	for _, h := range all {
+		bound := ch.Bind != nil && ch.Bind.Hosting == h.ID
+		if !bound && !slices.ContainsFunc(ch.Unbinds, func(b reconcile.CustomerBinding) bool { return b.Hosting == h.ID }) {
+			continue
+		}
+		if m := h.Marker(); m.Slot > 0 && m.StripeID != w.Subscription {
+			s := c.Subscription(m.StripeID)
+			ch.OtherUnbindings = append(ch.OtherUnbindings, reconcile.Unbinding{Subscription: m.StripeID, Slot: m.Slot, Org: h.Org, Hosting: h.ID,
+				At: w.At, Author: w.Author, Reason: w.Reason, Named: s != nil && s.MetadataHosting == h.ID, Resolved: true})
+		}
+	}
+}
+
+// unfit says why the hosting cannot serve the subscription; "" when it can.
+func unfit(w *reconcile.Instruction, c *reconcile.Customer, instance string, claims []reconcile.CustomerBinding) string {
+	h := &w.Hosting
+	switch h.State {
+	case reconcile.HostingActive, reconcile.HostingSuspended:
+	case reconcile.HostingDeleted:
+		return fmt.Sprintf("hosting %d of org %s was deleted in the panel: restore it there first", h.ID, h.Org)
+	case reconcile.HostingMissing:
+		return fmt.Sprintf("org %s has no hosting %d at the panel", h.Org, h.ID)
+	case reconcile.HostingUnknown:
+		return fmt.Sprintf("hosting %d of org %s is in a state that this version does not know", h.ID, h.Org)
+	default:
+		return fmt.Sprintf("hosting %d of org %s was not read", h.ID, h.Org)
+	}
+	ended := ""
+	for _, cl := range claims {
+		switch {
+		case cl.Subscription == w.Subscription:
+		case cl.Ended:
+			ended = cl.Subscription
+		default:
+			return fmt.Sprintf("hosting %d is bound to %s of %s, which has not ended: run `%s` before this, if that one is wrong",
+				h.ID, cl.Subscription, cl.Customer, UnbindCommand(cl.Subscription, h.ID))
+		}
+	}
+	m := h.Marker()
+	foreign := m.StripeID != "" && m.Of(instance) == reconcile.Marker{}
+	switch {
+	case w.OtherMarker || m.StripeID == "" || !foreign && (m.StripeID == w.Subscription || m.StripeID == ended):
+	case foreign:
+		return fmt.Sprintf("hosting %d carries the marker %s of another installation, which may be using it: say --other-marker if it is not", h.ID, m)
+	default:
+		return fmt.Sprintf("hosting %d carries the marker %s: it was made for %s. Say --other-marker if %s is to have it all the same", h.ID, m, m.StripeID, w.Subscription)
+	}
+	if c.Org != nil && c.Org.ID != h.Org && !w.OtherOrg {
+		return fmt.Sprintf("hosting %d is in org %s, and the org of %s is %s: say --other-org if it is to serve it there; it stays where it is, and nobody is invited to that org", h.ID, h.Org, w.Subscription, c.Org.ID)
+	}
+	return ""
+}
+
+// placeFor finds the binding in whose place the hosting is bound: that of the slot which
+// was named; of a hosting that is gone, where there is one; the only one, where all
+// spreadUnits have a hosting. nil: a unit has none yet.
+func (ch *instructed) placeFor(c *reconcile.Customer, s *reconcile.Subscription, cat *Catalog, own []reconcile.Binding) (old *reconcile.Binding, why string) {
+	w := &ch.Instruction
+	var gone []int
+	for i := range own {
+		if w.Slot != 0 && own[i].Slot == w.Slot {
+			return &own[i], ""
+		}
+		if !servable(stateOf(c, own[i].Hosting)) {
+			gone = append(gone, i)
+		}
+	}
+	waits := slices.ContainsFunc(c.Unbindings, func(p reconcile.Unbinding) bool {
+		return p.Subscription == s.ID && !p.Resolved && (w.Slot == 0 || p.Slot == w.Slot)
+	})
+	switch {
+	case waits, w.Slot == 0 && (len(own) == 0 || int64(len(own)) < cat.units(s)):
+		return nil, ""
+	case w.Slot != 0:
+		return nil, fmt.Sprintf("%s has no unit %s: %s", s.ID, reconcile.SlotID(s.ID, w.Slot), ch.Before)
+	case len(gone) == 1:
+		return &own[gone[0]], ""
+	case len(own) == 1:
+		return &own[0], ""
+	}
+	return nil, fmt.Sprintf("every unit of %s has a hosting: %s. Say in whose place this one comes: `%s`",
+		s.ID, ch.Before, BindCommand(reconcile.SlotID(s.ID, own[0].Slot), w.Hosting.ID))
+}
+
+// resolve marks the partings that are answered.
+func (ch *instructed) resolve(c *reconcile.Customer, which func(reconcile.Unbinding) bool) {
+	for _, p := range c.Unbindings {
+		if p.Subscription == ch.Instruction.Subscription && !p.Resolved && which(p) {
+			ch.Resolves = append(ch.Resolves, p.Hosting)
+		}
+	}
+}
+
+// resolveOne marks the parting whose unit the hosting serves now.
+func (ch *instructed) resolveOne(c *reconcile.Customer) {
+	ch.resolve(c, func(p reconcile.Unbinding) bool {
+		return len(ch.Resolves) == 0 && (ch.Instruction.Slot == 0 || p.Slot == ch.Instruction.Slot)
+	})
+}
+
+// openUnbinding is the first unit of a subscription of which it was not said yet what
+// serves it; nil for none.
+func openUnbinding(c *reconcile.Customer, sub string) (first *reconcile.Unbinding) {
+	for i := range c.Unbindings {
+		if p := &c.Unbindings[i]; p.Subscription == sub && !p.Resolved && (first == nil || p.Slot < first.Slot || p.Slot == first.Slot && p.Hosting < first.Hosting) {
+			first = p
+		}
+	}
+	return first
+}
+
+func stateOf(c *reconcile.Customer, hosting int64) reconcile.HostingState {
+	for i := range c.Hostings {
+		if c.Hostings[i].ID == hosting {
+			return c.Hostings[i].State
+		}
+	}
+	return 0
+}
+
+// servedBy says what serves a subscription.
+func servedBy(c *reconcile.Customer, sub string) string {
+	var parts []string
+	for _, b := range c.BindingsOf(sub) {
+		parts = append(parts, fmt.Sprintf("%s has hosting %d, bound by %s", reconcile.SlotID(sub, b.Slot), b.Hosting, b.How))
+	}
+	for _, p := range c.Unbindings {
+		if p.Subscription == sub && !p.Resolved {
+			parts = append(parts, fmt.Sprintf("%s was unbound from hosting %d at %s", reconcile.SlotID(sub, p.Slot), p.Hosting, reconcile.FormatTime(p.At)))
+		}
+	}
+	if s := c.Subscription(sub); s != nil && s.IsNewOrder {
+		parts = append(parts, "it was said to be new")
+	}
+	if len(parts) == 0 {
+		return "no hosting is bound to " + sub
+	}
+	return strings.Join(parts, "; ")
+}
+
+// slotFor is the slot of the marker that a hosting carries for the subscription, where
+// nothing else is bound there, else one that was never used.
+func slotFor(c *reconcile.Customer, sub string, h *reconcile.Hosting, instance string) int {
+	if m := h.Marker().Of(instance); m.StripeID == sub && !slices.ContainsFunc(c.Bindings, func(b reconcile.Binding) bool { return b.Subscription == sub && b.Slot == m.Slot }) {
+		return m.Slot
+	}
+	for n := 1; ; n++ {
+		if !slotUsed(c, sub, n, instance) {
+			return n
+		}
+	}
+}
+
+// slotUsed tells that a slot was ever used, as far as can be seen: by a binding, a
+// marker, a parting, or a write that is still unanswered.
+func slotUsed(c *reconcile.Customer, sub string, n int, instance string) bool {
+	m := reconcile.Marker{StripeID: sub, Slot: n}
+	return slices.ContainsFunc(c.Bindings, func(b reconcile.Binding) bool { return b.Subscription == sub && b.Slot == n }) ||
+		slices.ContainsFunc(c.Unbindings, func(p reconcile.Unbinding) bool { return p.Subscription == sub && p.Slot == n }) ||
+		slices.ContainsFunc(c.Pending, func(p reconcile.Pending) bool { return p.Subscription == sub && p.Slot == n }) ||
+		slices.ContainsFunc(c.Hostings, func(h reconcile.Hosting) bool { return h.Marker().Of(instance) == m })
+}

@@ -1,0 +1,396 @@
+package planner
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+
+	"github.com/stripe-enhance/stripe-enhance/reconcile"
+)
+
+// assign fills the wants with hostings that exist, nearest claim first: the
+// item's own binding, another binding of the same subscription (an item replaced
+// by another), a marker of the subscription on an unbound hosting, Stripe
+// planMetadata, a binding of the same subscription whose hosting has gone (it is held,
+// and not made again under another item), and last the hosting of a subscription
+// that has ended (a customer who comes back). What a person has unbound is taken by
+// none of these. What is left over is surplus or has
+// ended, and before it goes, byContent looks at what is on it.
+func (pl *planner) assign() {
+	pl.byItem()
+	pl.withinSubscription(true)
+	pl.byMarker()
+	pl.byMetadata()
+	pl.followMetadata()
+	pl.withinSubscription(false)
+	pl.holdUnbound()
+	pl.byResubscription()
+	pl.byTombstone()
+	for i := range pl.assignments {
+		pl.leftover(&pl.assignments[i])
+	}
+	pl.byContent()
+}
+
+// alive tells that the hosting of a link can serve: seen, or not yet read at all.
+func (pl *planner) alive(l *assignment) bool {
+	if l.hosting < 0 {
+		return false
+	}
+	return servable(pl.c.Hostings[l.hosting].State)
+}
+
+// servable is every state in which a hosting still exists and may be put to use.
+func servable(s reconcile.HostingState) bool {
+	switch s {
+	case reconcile.HostingDeleted, reconcile.HostingMissing:
+		return false
+	case reconcile.HostingActive, reconcile.HostingSuspended, reconcile.HostingUnknown:
+		return true
+	}
+	return true // not read yet
+}
+
+func (pl *planner) fill(w, l int) {
+	pl.units[w].assignment = l
+	pl.assignments[l].desired = desiredActive
+	pl.assignments[l].plan = pl.units[w].plan
+}
+
+// keepPriority orders the hostings of one item when not all of them are paid for any
+// more: first the one that a person has named in the metadata, then what has something
+// on it, as far as that was ever looked at, then what is up, so that nobody loses a site
+// and keeps one that is down; last what is not ours to switch on, and what is gone. Of
+// equals the lower slot stays.
+func (pl *planner) keepPriority(l *assignment) int {
+	if !pl.alive(l) {
+		return 0
+	}
+	h := &pl.c.Hostings[l.hosting]
+	up := h.State == reconcile.HostingActive
+	if !up && h.SuspendedByUs.IsZero() {
+		return 1
+	}
+	worth := 2 * int(contentState(h))
+	if up {
+		worth++
+	}
+	if pl.ordered(l) {
+		worth += 2 * int(fillingFull) // more than anything else
+	}
+	return worth
+}
+
+// byItem keeps what an item already has: see worth when the quantity fell.
+func (pl *planner) byItem() {
+	for w := range pl.units {
+		best := -1
+		for i := range pl.assignments {
+			l := &pl.assignments[i]
+			if l.desired != 0 || l.sub != pl.units[w].sub || l.Item != pl.units[w].item {
+				continue
+			}
+			if best < 0 || pl.keepPriority(l) > pl.keepPriority(&pl.assignments[best]) {
+				best = i
+			}
+		}
+		if best >= 0 {
+			pl.fill(w, best)
+		}
+	}
+}
+
+// withinSubscription gives the hosting of an item that is gone, or of units no
+// longer wanted, to another item of the same subscription: an upgrade by
+// replacement keeps the hosting. A binding whose item is still there but lost
+// its mapping keeps its hosting for itself. Those that exist come first; one that
+// has gone is passed on all the same, later, because its item being replaced does
+// not make it right to make it again.
+func (pl *planner) withinSubscription(alive bool) {
+	for _, samePlan := range [...]bool{true, false} {
+		for w := range pl.units {
+			if pl.units[w].assignment >= 0 || pl.units[w].blocked {
+				continue
+			}
+			best := -1
+			for i := range pl.assignments {
+				l := &pl.assignments[i]
+				if l.desired != 0 || l.sub != pl.units[w].sub || pl.alive(l) != alive || pl.lostMapping(l) != "" {
+					continue
+				}
+				if samePlan && (l.hosting < 0 || pl.c.Hostings[l.hosting].Plan != pl.units[w].plan.ID) {
+					continue
+				}
+				if alive && pl.replacementItem(l) != nil && !pl.hasSpare(l.sub) && pl.cat.lowers(pl.c.Hostings[l.hosting].Plan, pl.units[w].plan.ID) {
+					continue // the item that it was turned into may be another one, and give more
+				}
+				if best < 0 || pl.keepPriority(l) > pl.keepPriority(&pl.assignments[best]) {
+					best = i
+				}
+			}
+			if best >= 0 {
+				pl.assignments[best].Item, pl.assignments[best].moved = pl.units[w].item, true
+				pl.fill(w, best)
+			}
+		}
+	}
+}
+
+// byMarker binds unbound hostings whose friendly name names one of the
+// subscriptions: a create whose answer was lost, or a database that was. It does
+// so for ended subscriptions too, so that what we made stays in our care.
+func (pl *planner) byMarker() {
+	for i := range pl.c.Hostings {
+		h := &pl.c.Hostings[i]
+		m := pl.marker(h)
+		s := pl.subIndex(m.StripeID)
+		if m.Slot == 0 || s < 0 || pl.bound(h.ID) || !h.TerminatedByUs.IsZero() || !servable(h.State) {
+			continue
+		}
+		if h.ObservedAt.IsZero() {
+			pl.addNeed(Need{Kind: NeedHosting, Org: h.Org, Hosting: h.ID})
+			continue
+		}
+		if pl.markerTwice(m, h.ID) {
+			pl.block(s)
+			pl.holdSecond(h)
+			continue
+		}
+		if pl.unboundFrom(m.StripeID, h.ID) {
+			continue
+		}
+		if pl.c.Org != nil && pl.c.Org.ID != h.Org {
+			pl.block(s)
+			pl.addHold(reconcile.Hold{Kind: reconcile.HoldConflict, Subscription: m.StripeID, Hosting: h.ID, Reason: fmt.Sprintf(
+				"hosting %d in org %s carries the marker %s, but the customer's org is %s: move or rename it in the panel; or, if it serves it there: `%s`", h.ID, h.Org, m, pl.c.Org.ID, BindCommand(m.StripeID, h.ID, pl.bindFlags(m.StripeID, h.Org, h.ID)...))})
+			continue
+		}
+		l := assignment{Binding: reconcile.Binding{Subscription: m.StripeID, Slot: m.Slot, Org: h.Org, Hosting: h.ID, How: reconcile.BoundByMarker},
+			sub: s, hosting: i, fresh: true, moved: true,
+			reason: fmt.Sprintf("hosting %d carries our marker %s", h.ID, m)}
+		w := pl.unfilled(s, h.Plan)
+		if w >= 0 {
+			l.Item = pl.units[w].item
+		}
+		pl.assignments = append(pl.assignments, l)
+		if w >= 0 {
+			pl.fill(w, len(pl.assignments)-1)
+		}
+	}
+}
+
+// byTombstone gives what would now be made anew to a deleted hosting that carries
+// the marker of the subscription: somebody deleted it, and a database that was lost
+// has forgotten that it was bound. It is held like any other that is paid for and
+// was deleted.
+func (pl *planner) byTombstone() {
+	for i := range pl.c.Hostings {
+		h := &pl.c.Hostings[i]
+		m := pl.marker(h)
+		s := pl.subIndex(m.StripeID)
+		if m.Slot == 0 || s < 0 || h.State != reconcile.HostingDeleted || !h.TerminatedByUs.IsZero() || pl.bound(h.ID) || pl.markerTwice(m, h.ID) ||
+			pl.unboundFrom(m.StripeID, h.ID) || pl.c.Org != nil && pl.c.Org.ID != h.Org {
+			continue
+		}
+		w := pl.unfilled(s, h.Plan)
+		if w < 0 {
+			continue
+		}
+		pl.assignments = append(pl.assignments, assignment{Binding: reconcile.Binding{Subscription: m.StripeID, Slot: m.Slot, Item: pl.units[w].item, Org: h.Org, Hosting: h.ID, How: reconcile.BoundByMarker},
+			sub: s, hosting: i, fresh: true, moved: true,
+			reason: fmt.Sprintf("hosting %d, which was deleted in the panel, carries our marker %s", h.ID, m)})
+		pl.fill(w, len(pl.assignments)-1)
+	}
+}
+
+// markerTwice tells that the slot is taken: by a binding, be it to a hosting that
+// has ended, or by another living hosting with the same marker, whatever is bound to it
+// by now.
+func (pl *planner) markerTwice(m reconcile.Marker, hosting int64) bool {
+	for i := range pl.c.Bindings {
+		b := &pl.c.Bindings[i]
+		if b.Subscription == m.StripeID && b.Slot == m.Slot && b.Hosting != hosting {
+			return true
+		}
+	}
+	for i := range pl.assignments {
+		l := &pl.assignments[i]
+		if l.Subscription == m.StripeID && l.Slot == m.Slot && l.Hosting != hosting {
+			return true
+		}
+	}
+	for i := range pl.c.Hostings {
+		h := &pl.c.Hostings[i]
+		if h.ID != hosting && h.TerminatedByUs.IsZero() && servable(h.State) && pl.marker(h) == m {
+			return true
+		}
+	}
+	return false
+}
+
+// block stops creates for a subscription after something was said about it.
+func (pl *planner) block(sub int) {
+	for w := range pl.units {
+		if pl.units[w].sub == sub && pl.units[w].assignment < 0 {
+			pl.units[w].blocked = true
+		}
+	}
+}
+
+func (pl *planner) bound(hosting int64) bool {
+	return slices.ContainsFunc(pl.assignments, func(l assignment) bool { return l.Hosting == hosting })
+}
+
+// unfilled finds a want of the subscription without a hosting, one for the plan
+// first; -1 for none. sub -1 looks at every subscription.
+func (pl *planner) unfilled(sub, plan int) int {
+	found := -1
+	for w := range pl.units {
+		if pl.units[w].assignment >= 0 || pl.units[w].blocked || sub >= 0 && pl.units[w].sub != sub {
+			continue
+		}
+		if pl.units[w].plan.ID == plan {
+			return w
+		}
+		if found < 0 {
+			found = w
+		}
+	}
+	return found
+}
+
+// byMetadata binds the hosting that the subscription's own metadata names. Only
+// the operator can write there, so it is an order, not a guess.
+func (pl *planner) byMetadata() {
+	for s := range pl.subs {
+		if pl.subs[s].unclear() {
+			pl.holdUnclear(s)
+			continue
+		}
+		id := pl.subs[s].MetadataHosting
+		w := -1
+		if id != 0 {
+			w = pl.unfilled(s, 0)
+		}
+		if w < 0 || pl.ownBinding(s, id) || pl.unboundFrom(pl.subs[s].ID, id) {
+			continue
+		}
+		org := pl.subs[s].MetadataOrg
+		if org == "" && pl.c.Org != nil {
+			org = pl.c.Org.ID
+		}
+		h := pl.hostingIndex(id)
+		switch {
+		case org == "" || pl.c.Org != nil && pl.c.Org.ID != org:
+			pl.block(s)
+			pl.addHold(reconcile.Hold{Kind: reconcile.HoldConflict, Subscription: pl.subs[s].ID, Hosting: id, Reason: pl.namesOtherOrg(&pl.subs[s], id)})
+		case h < 0 || pl.c.Hostings[h].ObservedAt.IsZero():
+			pl.block(s)
+			pl.addNeed(Need{Kind: NeedHosting, Org: org, Hosting: id})
+		case pl.c.Hostings[h].Serves != "":
+			pl.block(s)
+			pl.holdServes(s, h)
+		case pl.c.Hostings[h].Org != org || !servable(pl.c.Hostings[h].State):
+			pl.block(s)
+			if !servable(pl.c.Hostings[h].State) {
+				pl.subs[s].missingHosting = id
+			}
+			pl.addHold(reconcile.Hold{Kind: reconcile.HoldMissing, Subscription: pl.subs[s].ID, Hosting: id, Reason: fmt.Sprintf(
+				"the metadata of %s names hosting %d of org %s, and the panel says %s: correct the metadata, or take it out with `%s`", pl.subs[s].ID, id, org, whereIs(&pl.c.Hostings[h], org), MetadataCommand(pl.subs[s].ID, "enhance_subscription_id", ""))})
+		default:
+			pl.assignments = append(pl.assignments, assignment{Binding: reconcile.Binding{Subscription: pl.subs[s].ID, Item: pl.units[w].item,
+				Slot: pl.freeSlot(s), Org: org, Hosting: id, How: reconcile.BoundByMetadata},
+				sub: s, hosting: h, fresh: true, moved: true,
+				reason: fmt.Sprintf("the metadata of %s names hosting %d", pl.subs[s].ID, id)})
+			pl.fill(w, len(pl.assignments)-1)
+		}
+	}
+}
+
+func (pl *planner) ownBinding(sub int, hosting int64) bool {
+	return slices.ContainsFunc(pl.assignments, func(l assignment) bool { return l.sub == sub && l.Hosting == hosting })
+}
+
+// byResubscription gives a new subscription the hosting of an ended one: with something on it
+// before an empty one (see turns), then same plan first, then the one that ended last.
+// Nothing is recreated while the old site exists.
+func (pl *planner) byResubscription() {
+	for _, turn := range pl.orgTurns() {
+		for _, samePlan := range [...]bool{true, false} {
+			for w := range pl.units {
+				if pl.units[w].assignment >= 0 || pl.units[w].blocked {
+					continue
+				}
+				if i := pl.returning(w, samePlan, turn); i >= 0 {
+					pl.takeOver(w, i)
+				}
+			}
+		}
+	}
+}
+
+// mayReturn tells that a hosting may be given to who comes back.
+func (pl *planner) mayReturn(l *assignment) bool {
+	return l.desired == 0 && l.sub >= 0 && pl.subs[l.sub].desired == desiredEnded && pl.alive(l) && !pl.served(l.Hosting) && pl.namedBy(l) == nil && !pl.unboundFromLive(l.Hosting)
+}
+
+// returning finds the best hosting of an ended subscription of the same Stripe customer
+// among some, -1 for none.
+func (pl *planner) returning(w int, samePlan bool, of []int) int {
+	best, plan, buyer := -1, pl.units[w].plan.ID, pl.subs[pl.units[w].sub].StripeCustomer
+	for _, i := range of {
+		l := &pl.assignments[i]
+		if !pl.mayReturn(l) || pl.subs[l.sub].StripeCustomer != buyer || samePlan && pl.c.Hostings[l.hosting].Plan != plan {
+			continue
+		}
+		if best < 0 || cmp.Or(pl.subs[l.sub].EndedAt.Compare(pl.subs[pl.assignments[best].sub].EndedAt),
+			cmp.Compare(pl.assignments[best].Hosting, l.Hosting)) > 0 {
+			best = i
+		}
+	}
+	return best
+}
+
+// served tells that a subscription which has not ended is bound to the hosting: then
+// it is known who uses it.
+func (pl *planner) served(hosting int64) bool {
+	return slices.ContainsFunc(pl.assignments, func(l assignment) bool {
+		return l.Hosting == hosting && l.sub >= 0 && pl.subs[l.sub].desired != desiredEnded
+	})
+}
+
+// namedBy finds the subscription that is to have the hosting of an ended one as soon
+// as it can be given one: its metadata names it. It has none, has not ended, and is
+// unpaid or waits for something. nil for none; of several, one that may be paid for.
+func (pl *planner) namedBy(l *assignment) (by *assessed) {
+	for i := range pl.subs {
+		s := &pl.subs[i]
+		if s.MetadataHosting != l.Hosting && !s.unclear() || pl.unboundFrom(s.ID, l.Hosting) || s.Gone || s.desired == desiredEnded || pl.assignmentsOf(i) > 0 || !pl.waits(i) {
+			continue
+		}
+		if by == nil || by.desired == desiredSuspended {
+			by = s
+		}
+	}
+	return by
+}
+
+// waits tells that a subscription may want a hosting that it cannot be given now.
+func (pl *planner) waits(sub int) bool {
+	s := &pl.subs[sub]
+	return s.desired != desiredActive || slices.ContainsFunc(pl.units, func(w unit) bool { return w.sub == sub && w.assignment < 0 }) ||
+		slices.ContainsFunc(s.items, func(it reconcile.Item) bool {
+			_, ok := pl.cat.match(&it)
+			return !ok && !s.mapped || pl.unclear(&it)
+		})
+}
+
+func (pl *planner) takeOver(w, i int) {
+	l, s := &pl.assignments[i], pl.units[w].sub
+	old := l.Subscription
+	n := pl.freeSlot(s)
+	l.Binding.Subscription, l.Slot, l.Item, l.How = pl.subs[s].ID, n, pl.units[w].item, reconcile.BoundByResubscription
+	l.sub, l.fresh, l.moved = s, true, true
+	l.reason = fmt.Sprintf("%s has ended and the customer is back with %s: hosting %d is taken over", old, pl.subs[s].ID, l.Hosting)
+	pl.fill(w, i)
+}

@@ -1,0 +1,100 @@
+package planner
+
+import (
+	"fmt"
+
+	"github.com/stripe-enhance/stripe-enhance/reconcile"
+)
+
+// plausibleOrder is the most hostings that one customer plausibly orders in one run. An
+// agency that brings ten sites is a good day. More is more often a script, a quantity
+// that counts something else, or somebody who tries what a trial without a card gives,
+// and such an order is worth a look. It does not grow with the fleet, as the percentage
+// of the limit does; it grows with the count that an operator sets, of which it is
+// orderShare: 10 of the usual 25. So no single order comes near the limit of the fleet.
+const (
+	plausibleOrder = 10
+	orderShare     = 0.4
+)
+
+// Order is the most hostings that one customer may order in one run, in a fleet of bound
+// hostings, without being held.
+func (b Brakes) Order(bound int) int {
+	most := max(plausibleOrder, int(float64(b.Create.Count)*orderShare))
+	if limit := b.Create.Allow(bound); limit > 0 {
+		most = min(most, limit)
+	}
+	return most
+}
+
+// Order is what one customer wants made: hostings that are held already, and new ones.
+type Order struct {
+	Held, New int
+	Done      int // made in the last 24 hours, without what approvals released
+	// Alone: it is the one order for which the fleet is over its limit.
+	Alone bool
+}
+
+// OrdersVerdict is what the brake on creates says of all orders of a run.
+type OrdersVerdict struct {
+	// Large are the orders that are held by themselves.
+	Large map[uint64]Order
+	// Others is why all other new orders are held as well; "": they are not.
+	Others string
+	Most   int // hostings that one customer plausibly orders
+	Limit  int // of the fleet, in one run
+}
+
+// JudgeOrders is the brake on creates. An order that is larger than what one customer
+// plausibly orders, in this run or 2.5 times that in 24 hours, is held by itself and
+// counts for nobody else. The limit of the fleet is for the hostings of all others, those
+// that are held already included: when there are too many, it is many customers who
+// order, and all of them are held. Hostings are counted, and not customers, because the
+// limit is one of changes, and no order that counts has more than Most of them. Where it is a single order with which the fleet is
+// over its limit, that order is held and not the others. performed is what the fleet got
+// in the last 24 hours.
+func (b Brakes) JudgeOrders(orders map[uint64]Order, performed, bound int) OrdersVerdict {
+	v := OrdersVerdict{Large: map[uint64]Order{}, Most: b.Order(bound), Limit: b.Create.Allow(bound)}
+	load := BrakeLoad{Kind: reconcile.CreateSubscription, Performed: performed, Bound: bound}
+	largest, size, second := uint64(0), 0, 0
+	for key, o := range orders {
+		n := o.Held + o.New
+		if n > v.Most || n+o.Done > int(float64(v.Most)*dayFactor) {
+			v.Large[key] = o
+			continue
+		}
+		load.Planned += n
+		if n > size {
+			largest, size, second = key, n, size
+		} else {
+			second = max(second, n)
+		}
+	}
+	reason, over := b.Holds(load)
+	if !over {
+		return v
+	}
+	load.Planned -= size
+	if _, still := b.Holds(load); !still && size > 1 && size > second {
+		o := orders[largest]
+		o.Alone = true
+		v.Large[largest] = o
+		return v
+	}
+	v.Others = reason
+	return v
+}
+
+// Reason says why the order of a customer is held by itself.
+func (v OrdersVerdict) Reason(customer string, o Order) string {
+	n := o.Held + o.New
+	what := fmt.Sprintf("%d × %s for %s", n, reconcile.CreateSubscription, customer)
+	switch {
+	case o.Alone:
+		return fmt.Sprintf("%s, with which the fleet is over its limit of %d in one run", what, v.Limit)
+	case n > v.Most:
+		return fmt.Sprintf("%s in one run, more than the %d that one customer plausibly orders", what, v.Most)
+	}
+	return fmt.Sprintf("%s planned and %d done in the last 24 hours, more than the %d that one customer plausibly orders",
+		what, o.Done, int(float64(v.Most)*dayFactor))
+}

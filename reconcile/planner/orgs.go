@@ -1,0 +1,338 @@
+package planner
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+
+	"github.com/stripe-enhance/stripe-enhance/reconcile"
+)
+
+// orgChoice is the org that this customer's hostings belong to.
+type orgChoice struct {
+	id string // "" while none exists
+	// planCreates: a new org has to be made first. blocked: a person has to decide
+	// first, and has been told.
+	create, blocked bool
+}
+
+// resolveOrg finds the org: the bound one, else the one in which our marked
+// hostings are, else the org that carries our marker, else the one in which a marked
+// hosting once was, else the one that Stripe's metadata names, else the only org
+// owned by exactly this e-mail, else a new one.
+func (pl *planner) resolveOrg() {
+	switch {
+	case pl.c.Org != nil:
+		pl.org.id = pl.c.Org.ID
+	case pl.fromHostings(), pl.fromMarker(), pl.fromTraces():
+	case !pl.hasUnits():
+	case pl.unclearOrg(), pl.fromMetadata(), pl.fromOwner():
+	default:
+		pl.org.create = true
+	}
+}
+
+func (pl *planner) hasUnits() bool { return len(pl.units) > 0 }
+
+func (pl *planner) linkOrg(id string, how reconcile.BindKind, reason string) {
+	pl.org.id = id
+	pl.addAction(reconcile.Action{ID: "link:" + pl.c.ID + ":" + id, Kind: reconcile.Link, Org: id, How: how, Reason: reason})
+}
+
+// fromHostings takes the org of hostings that this plan binds.
+func (pl *planner) fromHostings() bool {
+	var orgs []string
+	for i := range pl.assignments {
+		if !slices.Contains(orgs, pl.assignments[i].Org) {
+			orgs = append(orgs, pl.assignments[i].Org)
+		}
+	}
+	switch len(orgs) {
+	case 0:
+		return false
+	case 1:
+		how := pl.assignments[0].How
+		if how == reconcile.BoundByAdopt {
+			how = reconcile.BoundByMetadata // a person has said so: nobody is asked whose org it is
+		}
+		pl.linkOrg(orgs[0], how, "the customer's hostings are in this org")
+	default:
+		slices.Sort(orgs)
+		pl.org.blocked = true
+		pl.addHold(reconcile.Hold{Kind: reconcile.HoldConflict, Reason: fmt.Sprintf(
+			"hostings with this customer's markers are in %d orgs (%v): move them into one in the panel", len(orgs), orgs)})
+	}
+	return true
+}
+
+// fromTraces takes the org in which a hosting with one of our markers once was:
+// deleted ones still say whose it is, to a database that was lost.
+func (pl *planner) fromTraces() bool {
+	var orgs []string
+	for i := range pl.c.Hostings {
+		h := &pl.c.Hostings[i]
+		if m := pl.marker(h); m.Slot > 0 && pl.subIndex(m.StripeID) >= 0 && h.Org != "" && !slices.Contains(orgs, h.Org) {
+			orgs = append(orgs, h.Org)
+		}
+	}
+	if len(orgs) != 1 || !pl.hasUnits() {
+		return false
+	}
+	pl.linkOrg(orgs[0], reconcile.BoundByMarker, "a hosting of this customer was in this org")
+	return true
+}
+
+func (pl *planner) fromMarker() bool {
+	var marked []string
+	for i := range pl.c.MarkedOrgs {
+		if o := &pl.c.MarkedOrgs[i]; !o.Deleted && !pl.foreign(o) {
+			marked = append(marked, o.ID)
+		}
+	}
+	switch len(marked) {
+	case 0:
+		return false
+	case 1:
+		pl.linkOrg(marked[0], reconcile.BoundByMarker, "the org carries our marker ["+pl.c.ID+"]: an earlier creation was not heard of")
+	default:
+		slices.Sort(marked)
+		pl.org.blocked = true
+		pl.addHold(reconcile.Hold{Kind: reconcile.HoldDuplicate, Reason: fmt.Sprintf(
+			"%d orgs carry the marker [%s] (%v): delete the empty ones in the panel, nothing is created until then", len(marked), pl.c.ID, marked)})
+	}
+	return true
+}
+
+// unclearOrg tells that the metadata of a subscription means an org, and cannot be
+// read: none is made or taken until it can.
+func (pl *planner) unclearOrg() bool {
+	pl.org.blocked = slices.ContainsFunc(pl.subs, func(s assessed) bool { return s.MetadataOrgText != "" && s.desired == desiredActive && s.mapped })
+	return pl.org.blocked
+}
+
+func (pl *planner) fromMetadata() bool {
+	var named []string
+	for i := range pl.subs {
+		if id := pl.subs[i].MetadataOrg; id != "" && !slices.Contains(named, id) {
+			named = append(named, id)
+		}
+	}
+	switch len(named) {
+	case 0:
+		return false
+	case 1:
+		pl.linkOrg(named[0], reconcile.BoundByMetadata, "the metadata enhance_org_id names this org")
+	default:
+		slices.Sort(named)
+		pl.org.blocked = true
+		pl.addHold(reconcile.Hold{Kind: reconcile.HoldConflict, Reason: fmt.Sprintf(
+			"the metadata of this customer's subscriptions names %d orgs (%v): leave the right one", len(named), named)})
+	}
+	return true
+}
+
+// fromOwner takes an org that is there already, when its owner is exactly this
+// customer: one of another party of the same person, or one that was there before us.
+// Adding a hosting to it only gives. An e-mail at Stripe is what somebody has typed, so
+// the owners are read from the panel, by the org's id, before anything rests on them.
+func (pl *planner) fromOwner() bool {
+	if reconcile.EmailKey(pl.buyerOf("").Email) != reconcile.EmailKey(pl.c.Email) || pl.movedHere() {
+		return false
+	}
+	if o, asked := pl.kinOrg(); asked || o != nil {
+		if o != nil {
+			pl.linkOrg(o.ID, reconcile.BoundByAdopt, fmt.Sprintf("org %q belongs to the same e-mail: its owner at the panel has it", o.Name))
+		}
+		return true
+	}
+	switch len(pl.c.OwnedOrgs) {
+	case 0:
+		return false
+	case 1:
+		pl.fromOwned(&pl.c.OwnedOrgs[0])
+	default:
+		pl.org.blocked = true
+		pl.addHold(reconcile.Hold{Kind: reconcile.HoldConflict, Reason: fmt.Sprintf(
+			"%d orgs are owned by %s (%v): name the right one with `%s`", len(pl.c.OwnedOrgs), pl.c.Email, orgIDs(pl.c.OwnedOrgs), MetadataCommand(pl.orderOf(), "enhance_org_id", "ORG"))})
+	}
+	return true
+}
+
+// movedHere tells that a buyer has not had its address from the beginning. A change of
+// address moves nothing, and so it leads into nobody's org.
+func (pl *planner) movedHere() bool {
+	return slices.ContainsFunc(pl.c.Buyers, func(b reconcile.Buyer) bool { return !b.EmailChanged.IsZero() })
+}
+
+func (pl *planner) fromOwned(o *reconcile.Org) {
+	if o.HostingsRead.IsZero() {
+		pl.addNeed(Need{Kind: NeedOrgHostings, Org: o.ID})
+	}
+	if pl.ownersUnread(o) {
+		return
+	}
+	if !pl.soleOwner(o) {
+		pl.org.blocked = true
+		pl.recheckAt(pl.now.Add(recheckAfter))
+		pl.addHold(reconcile.Hold{Kind: reconcile.HoldConflict, Reason: fmt.Sprintf(
+			"org %s (%q) is owned by %s and has %d owners: name the right org with `%s`", o.ID, o.Name, pl.c.Email, len(o.Owners), MetadataCommand(pl.orderOf(), "enhance_org_id", o.ID))})
+		return
+	}
+	pl.linkOrg(o.ID, reconcile.BoundByAdopt, fmt.Sprintf("org %q was there before and its only owner has the customer's e-mail", o.Name))
+}
+
+// kinOrg finds the org of another party to put this one's hostings into, the oldest of
+// several; nil for none. asked: the owners of one have to be read first.
+func (pl *planner) kinOrg() (found *reconcile.Org, asked bool) {
+	for i := range pl.c.Kin {
+		k := &pl.c.Kin[i]
+		o := &k.Org
+		// Who came to the address later than the org came to its owner may have come to
+		// it for the sake of who buys with it.
+		moved := !k.EmailChanged.IsZero() && (k.Invited.IsZero() || !k.EmailChanged.Before(k.Invited))
+		if k.Guest || moved || o.Deleted || o.Suspended || found != nil && !older(o, found) {
+			continue
+		}
+		if pl.ownersUnread(o) {
+			asked = true
+			continue
+		}
+		if pl.soleOwner(o) || len(o.Owners) == 0 && k.InvitedEmail != "" && k.InvitedEmail == reconcile.EmailKey(pl.c.Email) {
+			found = o
+		}
+	}
+	return found, asked
+}
+
+func older(a, b *reconcile.Org) bool {
+	return cmp.Or(a.Created.Compare(b.Created), cmp.Compare(a.ID, b.ID)) < 0
+}
+
+// ownersUnread tells that the owners of an org were never read. It asks for them then,
+// and when they were not read lately.
+func (pl *planner) ownersUnread(o *reconcile.Org) bool {
+	if o.OwnersRead.IsZero() || pl.now.Sub(o.OwnersRead) > pl.policy.Freshness() {
+		pl.addNeed(Need{Kind: NeedOwners, Org: o.ID})
+	}
+	return o.OwnersRead.IsZero()
+}
+
+// soleOwner tells that an org has one owner, who has exactly this customer's e-mail.
+func (pl *planner) soleOwner(o *reconcile.Org) bool {
+	return len(o.Owners) == 1 && reconcile.EmailKey(o.Owners[0]) == reconcile.EmailKey(pl.c.Email)
+}
+
+// planOrg finishes an org that is bound: its name without the marker, and its owner.
+// While it has no hosting its name keeps the marker: that is all by which it can
+// be found again when the database is lost. In the org of another party there is
+// nothing to finish.
+func (pl *planner) planOrg() {
+	pl.secondOrgs()
+	o := pl.c.Org
+	if o == nil || pl.c.OrgGuest || !pl.hasBindings() || !pl.entitledAny() || pl.pendingOrg() {
+		return
+	}
+	if !pl.c.OrgNamed {
+		pl.addAction(reconcile.Action{ID: "rename_org:" + pl.c.ID, Kind: reconcile.RenameOrg, Org: o.ID, Name: pl.orgName(),
+			Reason: "the org is bound: its name no longer needs the marker"})
+	}
+	if pl.policy.Onboarding == reconcile.NoOnboarding || !pl.c.Invited.IsZero() || o.OwnerEmail != "" {
+		return
+	}
+	if !pl.reachable() {
+		pl.holdNoEmail()
+		return
+	}
+	if sub := pl.othersIn(o.ID); sub != "" {
+		pl.recheckAt(pl.now.Add(recheckAfter))
+		pl.addHold(reconcile.Hold{Kind: reconcile.HoldConflict, Reason: fmt.Sprintf(
+			"org %s has no owner, and hosting of %s, another Stripe customer's, is in it: invite the right owner in the panel; nobody is invited until then", o.ID, sub)})
+		return
+	}
+	pl.invite(o.ID, "nobody has been invited to the org yet")
+}
+
+// othersIn finds, among the hostings of an org, one that carries the marker of a
+// Subscription which is neither this party's nor of one with the same e-mail; "" for
+// none. To invite an owner would hand it to him.
+func (pl *planner) othersIn(org string) string {
+	for i := range pl.c.Hostings {
+		h := &pl.c.Hostings[i]
+		m := h.Marker()
+		if h.Org != org || m.Slot == 0 || !servable(h.State) || pl.subIndex(m.StripeID) >= 0 {
+			continue
+		}
+		if !slices.ContainsFunc(pl.c.Kin, func(k reconcile.Kin) bool {
+			return k.EmailChanged.IsZero() && slices.ContainsFunc(k.Hostings, func(o reconcile.KinHosting) bool { return o.Hosting == h.ID })
+		}) {
+			return m.StripeID
+		}
+	}
+	return ""
+}
+
+// invite invites the buyer whose subscription is served. The address is a part of what
+// is done: one that has changed since is another invitation, and needs its own approval.
+func (pl *planner) invite(org, reason string) {
+	pl.addAction(reconcile.Action{ID: "invite_owner:" + pl.c.ID + ":" + reconcile.EmailKey(pl.buyerOf("").Email), Kind: reconcile.InviteOwner, Org: org, Name: pl.orgName(), Reason: reason})
+}
+
+// buyerOf is the Stripe customer of a subscription; for "" the one whose subscription
+// is provisioned: the first that is entitled, else the founder.
+func (pl *planner) buyerOf(sub string) reconcile.StripeCustomer {
+	id := pl.c.ID
+	for i := range pl.subs {
+		if pl.subs[i].ID == sub || sub == "" && pl.subs[i].desired == desiredActive && (pl.assignmentsOf(i) > 0 || pl.subs[i].mapped) {
+			id = pl.subs[i].StripeCustomer
+			break
+		}
+	}
+	for i := range pl.c.Buyers {
+		if pl.c.Buyers[i].ID == id {
+			return pl.c.Buyers[i].StripeCustomer
+		}
+	}
+	return reconcile.StripeCustomer{ID: pl.c.ID, Email: pl.c.Email, Name: pl.c.Name}
+}
+
+// hasBindings tells that something in the org is bound.
+func (pl *planner) hasBindings() bool {
+	return slices.ContainsFunc(pl.c.Bindings, func(b reconcile.Binding) bool { return b.Org == pl.c.Org.ID })
+}
+
+func (pl *planner) entitledAny() bool {
+	return slices.ContainsFunc(pl.assignments, func(l assignment) bool { return l.desired == desiredActive }) || len(pl.units) > 0
+}
+
+// reachable tells that the buyer has an address to be invited at.
+func (pl *planner) reachable() bool { return reconcile.ValidEmail(pl.buyerOf("").Email) }
+
+func (pl *planner) holdNoEmail() {
+	buyer := pl.buyerOf("")
+	if reconcile.EmailKey(buyer.Email) == "" {
+		pl.addHold(reconcile.Hold{Kind: reconcile.HoldNoEmail, Reason: fmt.Sprintf(
+			"customer %s has no e-mail at Stripe, so nobody can be invited: enter it with `%s`", buyer.ID, EmailCommand(buyer.ID))})
+		return
+	}
+	pl.addHold(reconcile.Hold{Kind: reconcile.HoldNoEmail, Reason: fmt.Sprintf(
+		"the e-mail %q of customer %s is no address, so nobody can be invited: correct it with `%s`", reconcile.Truncate(buyer.Email), buyer.ID, EmailCommand(buyer.ID))})
+}
+
+// pendingOrg holds the org while a write about it has no known outcome.
+func (pl *planner) pendingOrg() bool {
+	for i := range pl.c.Pending {
+		if k := pl.c.Pending[i].Kind; k == reconcile.CreateOrg || k == reconcile.RenameOrg || k == reconcile.InviteOwner {
+			pl.holdPending(&pl.c.Pending[i])
+			return true
+		}
+	}
+	return false
+}
+
+// orgName is the final name of the customer's org. What a buyer is called is text from
+// outside: what looks like one of our markers in it would make the org another
+// customer's after a lost database.
+func (pl *planner) orgName() string {
+	buyer := pl.buyerOf("")
+	return cmp.Or(reconcile.CleanName(buyer.Name), reconcile.CleanName(buyer.Email), pl.c.ID)
+}

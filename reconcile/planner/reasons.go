@@ -1,0 +1,271 @@
+package planner
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/stripe-enhance/stripe-enhance/reconcile"
+)
+
+// What the planner says to people. A sentence says the fact, in Stripe's and the panel's
+// own words, and then what to do. It claims no more than is known: nobody "has paid"
+// whom Stripe calls active, in trial or past_due.
+
+// isNoHosting is said of a hosting whose item is mapped to none.
+func isNoHosting(s *assessed, l *assignment, it *reconcile.Item, plan string) string {
+	return fmt.Sprintf("hosting %d was made for item %s of %s, and the mapping of its price %s says now that it is no hosting: it stays as it is. "+
+		"If that is right: `%s`, and then do with the hosting in the panel what you want; if it is hosting: `%s`",
+		l.Hosting, it.ID, s.ID, it.Price, UnbindCommand(s.ID, l.Hosting), MapCommand(it.Price, plan))
+}
+
+// noItemIsHosting is said of a hosting of which it is not known what it was made for,
+// in a subscription in which nothing is hosting.
+func noItemIsHosting(s *assessed, l *assignment, prices string) string {
+	return fmt.Sprintf("hosting %d is bound to %s, and the mappings say of everything in it (%s) that it is no hosting: it stays as it is. "+
+		"If that is right: `%s`, and then do with the hosting in the panel what you want", l.Hosting, s.ID, prices, UnbindCommand(s.ID, l.Hosting))
+}
+
+// becameNoHosting is said of a hosting whose item is gone, when one has come that is
+// mapped to none.
+func becameNoHosting(reason string, l *assignment, it *reconcile.Item) string {
+	return fmt.Sprintf("%s, and item %s has come, of which the mapping of its price %s says that it is no hosting: hosting %d stays as it is. "+
+		"If that is right: `%s`, and then do with the hosting in the panel what you want; if the new price is hosting: `%s`",
+		reason, it.ID, it.Price, l.Hosting, UnbindCommand(l.Subscription, l.Hosting), MapCommand(it.Price, "PLAN"))
+}
+
+// standing is a subscription with what Stripe says of it: "sub_1 is active".
+func standing(s *assessed) string { return s.ID + is(s) }
+
+// which is the same within a sentence: "sub_1, which is active".
+func which(s *assessed) string { return s.ID + ", which" + is(s) }
+
+// is is the status of a subscription, and what there is to say of its payment, which may
+// be nothing.
+func is(s *assessed) string { return DescribeSubscription(s.Subscription) }
+
+// DescribeSubscription is what Stripe says of a subscription, without its id: " is active". It claims
+// no payment that is not known of.
+func DescribeSubscription(s *reconcile.Subscription) (text string) {
+	switch s.Status {
+	case reconcile.StatusTrialing:
+		text += " is in trial"
+		if !s.CurrentPeriodEnd.IsZero() {
+			text += " until " + reconcile.FormatTime(s.CurrentPeriodEnd)
+		}
+	case reconcile.StatusPastDue:
+		text += " is past_due"
+		if since := s.Lapse.Begun(); !since.IsZero() {
+			text += " since " + reconcile.FormatTime(since)
+		}
+	case reconcile.StatusIncomplete:
+		text += " is incomplete (its first payment is open)"
+	case reconcile.StatusCanceled, reconcile.StatusIncompleteExpired:
+		text += " is " + s.Status.String()
+		if !s.EndedAt.IsZero() {
+			text += " since " + reconcile.FormatTime(s.EndedAt)
+		}
+	case reconcile.StatusUnknown:
+		text += fmt.Sprintf(" has the status %q", s.StatusText)
+	case reconcile.StatusUnpaid:
+		if text += " is unpaid"; s.Lapse.Seen.After(s.StatusSince) && !s.StatusSince.IsZero() { // only a payment begins it anew
+			text += ", though an invoice of it was paid since"
+		}
+	case reconcile.StatusActive, reconcile.StatusPaused:
+		text += " is " + s.Status.String()
+	}
+	switch {
+	case s.CollectionPaused:
+		text += " (its collection is paused)"
+	case s.SendInvoice && s.Status == reconcile.StatusActive:
+		text += " (it is sent invoices)"
+	}
+	return text
+}
+
+// planRef is a plan for people: its name and its number, on both sides of a comparison.
+func (pl *planner) planRef(id int) string {
+	if name := pl.planName(id); name != "" {
+		return fmt.Sprintf("%q (%d)", name, id)
+	}
+	return fmt.Sprintf("%d, which the panel does not list,", id)
+}
+
+// firstOrder is the standing of the first subscription for which something is made.
+func (pl *planner) firstOrder() string {
+	for _, w := range pl.units {
+		if w.assignment < 0 && !w.blocked {
+			return standing(&pl.subs[w.sub])
+		}
+	}
+	return "there is an order"
+}
+
+func isMissing(s *assessed, h *reconcile.Hosting, ways string) string {
+	return fmt.Sprintf("hosting %d of org %s serves %s, and the panel no longer has it: it is not made again by itself; restore it in the panel%s", h.ID, h.Org, which(s), ways)
+}
+
+func wasDeleted(s *assessed, h *reconcile.Hosting, ways string) string {
+	return fmt.Sprintf("hosting %d of org %s serves %s, and was deleted in the panel, not by us: restore it there before its data is purged%s", h.ID, h.Org, which(s), ways)
+}
+
+func suspendedByOthers(s *assessed, h *reconcile.Hosting) string {
+	return fmt.Sprintf("hosting %d of org %s serves %s, but was suspended by somebody else (staff, abuse): only they lift it, in the panel. "+
+		"If it is to stay down, this says so: `%s`", h.ID, h.Org, which(s), IgnoreCommand(s.ID, "suspended by staff"))
+}
+
+func perhapsOurs(s *assessed, h *reconcile.Hosting) string {
+	return fmt.Sprintf("hosting %d of org %s serves %s, and is suspended with our mark in its name, but this database does not know of it: it was put back to an old copy, or staff suspended it after us. "+
+		"If it is not to stay down, release the held plan of kind resume, which `stripe-enhance plans` shows", h.ID, h.Org, which(s))
+}
+
+// severalPlans is said of a hosting for which live subscriptions want different plans.
+func (pl *planner) severalPlans(h *reconcile.Hosting) string {
+	var all, ways []string
+	for i := range pl.assignments {
+		if l := &pl.assignments[i]; l.Hosting == h.ID && l.desired == desiredActive && l.plan.ID != 0 {
+			all = append(all, l.Subscription+" for plan "+pl.planRef(l.plan.ID))
+			ways = append(ways, "`"+UnbindCommand(l.Subscription, h.ID)+"`")
+		}
+	}
+	return fmt.Sprintf("several live subscriptions are bound to hosting %d (%s): it keeps plan %s until one is left. Unbind the others: %s",
+		h.ID, strings.Join(all, "; "), pl.planRef(h.Plan), strings.Join(ways, ", or "))
+}
+
+func usesMore(l *assignment, h *reconcile.Hosting, to, from, over string) string {
+	return fmt.Sprintf("%s is for plan %s, which is smaller than what hosting %d uses (%s): it keeps plan %s until there is room. "+
+		"The customer has to tidy up, or the price to change back at Stripe", l.Subscription, to, h.ID, over, from)
+}
+
+// itemUnknown is said of a hosting of which it is not known which item of its
+// Subscription it serves, when none is left for it.
+func (pl *planner) itemUnknown(s *assessed, l *assignment) string {
+	text := fmt.Sprintf("hosting %d is bound to %s, and it is not known which of its items it serves", l.Hosting, s.ID)
+	for i := range s.items {
+		it := &s.items[i]
+		switch t, ok := pl.cat.match(it); {
+		case !ok:
+			return text + fmt.Sprintf("; item %s (price %s) has no mapping: it stays as it is until `%s`", it.ID, it.Price, MapCommand(it.Price, pl.planOf(l)))
+		case t.problem != "":
+			return text + fmt.Sprintf("; which plan item %s is for is not known: it stays as it is; %s", it.ID, t.why)
+		case pl.unclear(it):
+			return text + fmt.Sprintf("; item %s asks for %d hostings: it stays as it is until that is a number that makes sense", it.ID, it.Quantity)
+		}
+	}
+	return text + fmt.Sprintf("; as many others serve it as it asks for: it stays as it is. If it is not needed: `%s`, and then suspend or delete it in the panel", UnbindCommand(s.ID, l.Hosting))
+}
+
+// suspendedThen stands in the sentence about a grace period that ends with a suspension.
+const suspendedThen = "is suspended then"
+
+// inGrace says of a subscription within its grace period what really follows.
+func (pl *planner) inGrace(i int) string {
+	s := &pl.subs[i]
+	text, ends := standing(s), reconcile.FormatTime(s.graceEnds)
+	bound, up, others := false, false, true
+	for j := range pl.assignments {
+		l := &pl.assignments[j]
+		if l.sub != i || l.Hosting == 0 {
+			continue
+		}
+		bound = true
+		if l.hosting < 0 || pl.c.Hostings[l.hosting].State == reconcile.HostingActive || !pl.c.Hostings[l.hosting].SuspendedByUs.IsZero() {
+			up = true
+			others = others && pl.keptByOther(l)
+		}
+	}
+	m := pl.forbids(reconcile.Action{Kind: reconcile.Suspend, Subscription: s.ID})
+	switch {
+	case !bound:
+		return fmt.Sprintf("%s: no hosting is bound to it yet; the grace period ends at %s, and nothing is made for it after that", text, ends)
+	case !up:
+		return fmt.Sprintf("%s: nothing of it is up that could be suspended when the grace period ends at %s", text, ends)
+	case m != nil && (m.Until.IsZero() || m.Until.After(s.graceEnds)):
+		return fmt.Sprintf("%s: the grace period ends at %s, and it stays up then too: %s by %s", text, ends, m.Kind, m.Author)
+	case pl.policy.Mode != reconcile.Enforce:
+		return fmt.Sprintf("%s: the grace period ends at %s, and it stays up then too, because MODE is %s", text, ends, pl.policy.Mode)
+	case others:
+		return fmt.Sprintf("%s: the grace period ends at %s, and its hosting stays up then too, for another subscription", text, ends)
+	}
+	return fmt.Sprintf("%s: it stays up until %s and "+suspendedThen+" unless Stripe says active", text, ends)
+}
+
+// keptByOther tells that another subscription, which is not in its grace period, keeps
+// the hosting of a link up.
+func (pl *planner) keptByOther(l *assignment) bool {
+	return slices.ContainsFunc(pl.assignments, func(o assignment) bool {
+		return o.Hosting == l.Hosting && o.sub >= 0 && o.sub != l.sub && (o.desired == desiredKeep || o.desired == desiredActive && pl.subs[o.sub].graceEnds.IsZero())
+	})
+}
+
+func tooMany(s *assessed, it *reconcile.Item) string {
+	return fmt.Sprintf("item %s of %s asks for %d hostings, and 0 to %d make sense: is a metered price mapped? Nothing is created or taken away for it. "+
+		"If its price %s is no hosting: `%s`", it.ID, s.ID, it.Quantity, reconcile.MaxUnits, it.Price, MapCommand(it.Price, reconcile.NotHosting))
+}
+
+// noneMapped is said of a subscription of which nobody has said what it buys.
+func noneMapped(s *assessed, unmapped []reconcile.Item) string {
+	if len(unmapped) == 0 {
+		return fmt.Sprintf("no price of %s is mapped to a plan (%s): see it with `%s`", s.ID, priceList(unmapped), LookCommand(s.ID))
+	}
+	price := firstPrice(unmapped)
+	return fmt.Sprintf("no price of %s is mapped to a plan (%s): `%s` (`stripe-enhance mappings suggest` proposes plans), or `%s` if it is no hosting",
+		s.ID, priceList(unmapped), MapCommand(price, "PLAN"), MapCommand(price, reconcile.NotHosting))
+}
+
+// firstPrice is the price that a command names where one has to be mapped.
+func firstPrice(items []reconcile.Item) string {
+	if len(items) == 0 {
+		return "PRICE"
+	}
+	return items[0].Price
+}
+
+// isGone is said of a subscription that Stripe denies knowing.
+func (pl *planner) isGone(i int) string {
+	s, ways := &pl.subs[i], []string{}
+	for j := range pl.assignments {
+		if pl.assignments[j].sub == i && pl.assignments[j].Hosting != 0 {
+			ways = append(ways, "`"+UnbindCommand(s.ID, pl.assignments[j].Hosting)+"`")
+		}
+	}
+	return fmt.Sprintf("Stripe says that %s does not exist, though a hosting is bound to it: is this the right account's key? `stripe-enhance check` says which it is. "+
+		"The hosting stays as it is; if the subscription is gone for good: %s", s.ID, strings.Join(ways, " and "))
+}
+
+// namesOtherOrg is said of metadata that names a hosting and not the customer's org.
+func (pl *planner) namesOtherOrg(s *assessed, hosting int64) string {
+	if pl.c.Org == nil { // and the metadata names none: with one it would be looked at
+		return fmt.Sprintf("the metadata of %s names hosting %d and no org: say in which it is with `%s`, or take it out with `%s`",
+			s.ID, hosting, MetadataCommand(s.ID, "enhance_org_id", "ORG"), MetadataCommand(s.ID, "enhance_subscription_id", ""))
+	}
+	return fmt.Sprintf("the metadata of %s names hosting %d of org %s, and the customer's org is %s: if it is that hosting in that org, `%s`; "+
+		"if the org is wrong, `%s`", s.ID, hosting, s.MetadataOrg, pl.c.Org.ID,
+		BindCommand(s.ID, hosting, "--other-org"), MetadataCommand(s.ID, "enhance_org_id", pl.c.Org.ID))
+}
+
+// whereIs says what the panel says of a hosting that was to be in an org.
+func whereIs(h *reconcile.Hosting, org string) string {
+	if servable(h.State) && h.Org != org {
+		return "it is in org " + h.Org
+	}
+	return "it is " + h.State.String()
+}
+
+// orderOf is the first subscription that wants a hosting and has none.
+func (pl *planner) orderOf() string {
+	for _, w := range pl.units {
+		if w.assignment < 0 {
+			return pl.subs[w.sub].ID
+		}
+	}
+	return "SUBSCRIPTION"
+}
+
+func orgIDs(all []reconcile.Org) (ids []string) {
+	for i := range all {
+		ids = append(ids, all[i].ID)
+	}
+	slices.Sort(ids)
+	return ids
+}

@@ -1,0 +1,319 @@
+package planner
+
+import (
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/stripe-enhance/stripe-enhance/reconcile"
+)
+
+// lostMapping is the sentence for a bound item that is still billed but no longer
+// leads to a plan; empty when that is not so.
+func (pl *planner) lostMapping(l *assignment) string {
+	s := &pl.subs[l.sub]
+	it := s.item(l.Item)
+	if it == nil {
+		return ""
+	}
+	t, ok := pl.cat.match(it)
+	switch {
+	case !ok:
+		return fmt.Sprintf("price %s of %s has a hosting but no mapping any more: it stays as it is; map the price again with `stripe-enhance mappings set %s PLAN`",
+			it.Price, s.ID, it.Price)
+	case t.none:
+		return "" // a person said so: see mappedToNone
+	case t.problem != "":
+		return t.why
+	case it.OutOfRange():
+		return fmt.Sprintf("item %s of %s asks for %d hostings: what it has stays as it is", it.ID, s.ID, it.Quantity)
+	}
+	return ""
+}
+
+// leftover gives a binding that no want claimed its stance.
+func (pl *planner) leftover(l *assignment) {
+	if l.desired != 0 {
+		return
+	}
+	if l.sub < 0 {
+		l.desired = desiredKeep
+		l.reason = "subscription " + l.Subscription + " is not known"
+		return
+	}
+	s := &pl.subs[l.sub]
+	switch {
+	case s.desired == desiredEnded:
+		l.desired, l.reason = pl.ended(s, l, s.why(s.Subscription, pl.policy))
+	case s.desired != desiredActive:
+		l.desired, l.reason = s.desired, s.why(s.Subscription, pl.policy)
+	case pl.lostMapping(l) != "":
+		l.desired, l.reason = pl.keep(pl.lostKind(l), l, pl.lostMapping(l))
+	case pl.mappedToNone(s, l) != "":
+		l.desired, l.reason = pl.keep(reconcile.HoldNotHosting, l, pl.mappedToNone(s, l))
+	case s.item(l.Item) != nil:
+		l.desired, l.reason = pl.surplus(s, l, fmt.Sprintf("item %s of %s now has quantity %d", l.Item, s.ID, s.item(l.Item).Quantity))
+	case !s.mapped && !s.none:
+		l.desired = desiredKeep // said once for the subscription
+	default:
+		l.desired, l.reason = pl.itemGone(s, l)
+	}
+	if l.fresh && l.desired != desiredActive {
+		l.desired = desiredKeep
+	}
+}
+
+const (
+	// successorWithin is how long before the end of a subscription the one may have
+	// begun that replaces it: a billing period.
+	successorWithin = 31 * 24 * time.Hour
+	// foundUp is how long after its end the hosting of a subscription is up no more
+	// by any doing of ours.
+	foundUp = 24 * time.Hour
+)
+
+// ended takes the hosting of an ended subscription down, unless somebody else seems
+// to be served by it.
+func (pl *planner) ended(s *assessed, l *assignment, reason string) (desiredState, string) {
+	if n := pl.successor(s); n != nil {
+		return pl.keep(reconcile.HoldUnmapped, l, fmt.Sprintf("%s, but %s (%s) has come without a mapping: hosting %d stays as it is until `%s`",
+			reason, n.ID, priceList(pl.unmapped(n)), l.Hosting, MapCommand(firstPrice(pl.unmapped(n)), pl.planOf(l))))
+	}
+	switch n := pl.namedBy(l); {
+	case n == nil:
+	case n.desired == desiredSuspended: // and not ended: it is not to be deleted for the end of another
+		return pl.unlessLast(l, desiredSuspended, reason+", and "+n.why(n.Subscription, pl.policy))
+	default:
+		names := "names"
+		if n.unclear() {
+			names = "cannot be read and may mean"
+		}
+		return pl.keep(reconcile.HoldAdopt, l, fmt.Sprintf("%s, but the metadata of %s (%s) %s hosting %d: it stays as it is until that one can be given it, or has ended",
+			reason, n.ID, n.status, names, l.Hosting))
+	}
+	up := l.hosting >= 0 && pl.c.Hostings[l.hosting].State == reconcile.HostingActive && !pl.served(l.Hosting)
+	known := slices.ContainsFunc(pl.assignments, func(o assignment) bool { return o.sub == l.sub && !o.At.IsZero() && o.At.Before(s.EndedAt) })
+	if up && !known && l.How == reconcile.BoundByMarker && !s.EndedAt.IsZero() && l.At.Sub(s.EndedAt) > foundUp {
+		return pl.keep(reconcile.HoldAdopt, l, fmt.Sprintf("%s, but hosting %d was found up at %s, when this database knew nothing of it: somebody who came back may be using it; suspend it in the panel if nobody does, or say whom it serves: `%s`",
+			reason, l.Hosting, reconcile.FormatTime(l.At), bindCommand("SUBSCRIPTION", reconcile.FormatID(l.Hosting), "it is its hosting", "--other-marker")))
+	}
+	return pl.unlessLast(l, desiredEnded, reason)
+}
+
+// successor is a live subscription that may have replaced an ended one and of which
+// it is not known what it buys; nil for none.
+func (pl *planner) successor(s *assessed) *assessed {
+	end := s.EndedAt
+	if end.IsZero() {
+		end = pl.now
+	}
+	for i := range pl.subs {
+		n := &pl.subs[i]
+		if n.desired == desiredActive && !n.mapped && pl.underProvisioned(i) && n.Created.After(end.Add(-successorWithin)) {
+			return n
+		}
+	}
+	return nil
+}
+
+// underProvisioned tells that a subscription has fewer hostings than it asks for, so that it may
+// be using one that is bound to another.
+func (pl *planner) underProvisioned(sub int) bool {
+	if pl.subs[sub].none {
+		return false
+	}
+	asks := int64(0)
+	for i := range pl.subs[sub].items {
+		it := &pl.subs[sub].items[i]
+		if t, ok := pl.cat.match(it); !t.none && (ok || !pl.subs[sub].mapped) {
+			asks += it.Quantity
+		}
+	}
+	has := pl.assignmentsOf(sub)
+	return has == 0 || has < asks
+}
+
+// itemGone judges a hosting whose item is no longer part of a live subscription.
+// It is surplus only when nothing else in the subscription can be what it was
+// turned into.
+func (pl *planner) itemGone(s *assessed, l *assignment) (desiredState, string) {
+	if l.Item == "" {
+		return pl.keep(reconcile.HoldAmbiguous, l, pl.itemUnknown(s, l))
+	}
+	return pl.surplus(s, l, fmt.Sprintf("item %s is no longer part of %s", l.Item, s.ID))
+}
+
+// surplus takes a hosting down for a reason, unless its subscription pays for
+// something else that it may have to serve, of which the plan is not known.
+func (pl *planner) surplus(s *assessed, l *assignment, reason string) (desiredState, string) {
+	it := pl.replacementItem(l)
+	if n := pl.becameNone(l); it == nil && n != nil {
+		return pl.keep(reconcile.HoldNotHosting, l, becameNoHosting(reason, l, n))
+	}
+	if it == nil {
+		return pl.unlessLast(l, desiredSuspended, reason)
+	}
+	kind, wait := reconcile.HoldUnmapped, fmt.Sprintf("%s, and %s (price %s) has come without a mapping: hosting %d stays as it is until `stripe-enhance mappings set %s PLAN`",
+		reason, it.ID, it.Price, l.Hosting, it.Price)
+	if t, ok := pl.cat.match(it); ok && t.problem != "" {
+		kind, wait = t.problem, fmt.Sprintf("%s, and which plan %s is for is not known: hosting %d stays as it is; %s", reason, it.ID, l.Hosting, t.why)
+	} else if ok {
+		kind, wait = reconcile.HoldQuantity, fmt.Sprintf("%s, and %s asks for %d hostings: hosting %d stays as it is", reason, it.ID, it.Quantity, l.Hosting)
+	}
+	return pl.keep(kind, l, wait)
+}
+
+// keep leaves a hosting as it is, and tells why.
+func (pl *planner) keep(kind reconcile.HoldKind, l *assignment, reason string) (desiredState, string) {
+	pl.addHold(reconcile.Hold{Kind: kind, Subscription: l.Subscription, Hosting: l.Hosting, Reason: reason})
+	return desiredKeep, reason
+}
+
+// unlessLast keeps a hosting that would be taken down while another one, which the
+// customer still pays for, is gone: it may be the only one left.
+func (pl *planner) unlessLast(l *assignment, down desiredState, reason string) (desiredState, string) {
+	for i := range pl.assignments {
+		o := &pl.assignments[i]
+		billed := o.desired == desiredActive || o.sub >= 0 && pl.subs[o.sub].desired == desiredActive && pl.lostMapping(o) != ""
+		if !billed || o.Hosting == l.Hosting || o.hosting < 0 || pl.alive(o) {
+			continue
+		}
+		return pl.keep(reconcile.HoldMissing, l, fmt.Sprintf("%s, but hosting %d, which serves %s, is gone: hosting %d stays as it is until that one is restored or unbound (`%s`)",
+			reason, o.Hosting, which(&pl.subs[o.sub]), l.Hosting, UnbindCommand(o.Subscription, o.Hosting)))
+	}
+	for i := range pl.subs {
+		if s := &pl.subs[i]; s.missingHosting != 0 && s.missingHosting != l.Hosting {
+			return pl.keep(reconcile.HoldMissing, l, fmt.Sprintf("%s, but hosting %d, which the metadata of %s names, is gone: hosting %d stays as it is until that one is restored or the metadata corrected (`%s`)",
+				reason, s.missingHosting, s.ID, l.Hosting, MetadataCommand(s.ID, "enhance_subscription_id", reconcile.FormatID(l.Hosting))))
+		}
+	}
+	return down, reason
+}
+
+// replacementItem finds an item that may be what the item of a binding was turned into and
+// of which nobody can tell now what it buys; nil when there is none. It is any that
+// is mapped to a plan which cannot be found, or asks for an absurd number; and an
+// unmapped one that is newer than the binding or of unknown age: an upgrade, of the
+// item or of one of its units, to a price that nobody has mapped yet. Older unmapped
+// ones were beside it all along; they are extras.
+func (pl *planner) replacementItem(l *assignment) *reconcile.Item {
+	s := &pl.subs[l.sub]
+	for i := range s.items {
+		it := &s.items[i]
+		_, ok := pl.cat.match(it)
+		switch {
+		case it.ID == l.Item:
+		case pl.unclear(it):
+			return it
+		case !ok && cameAfter(it, l):
+			return it
+		}
+	}
+	return nil
+}
+
+// cameAfter tells that an item is newer than a binding, or of unknown age.
+func cameAfter(it *reconcile.Item, l *assignment) bool {
+	return it.Created.IsZero() || !it.Created.Before(l.At)
+}
+
+// mappedToNone is the sentence for a hosting that was made for what a person says is no
+// hosting: its item is there and its price is mapped to none, or it is not known which
+// item it serves and all of them are; empty when that is not so. The mapping changed
+// under it, which ends nothing: who uses the hosting only a person knows.
+func (pl *planner) mappedToNone(s *assessed, l *assignment) string {
+	it := s.item(l.Item)
+	if it == nil {
+		if l.Item == "" && s.none {
+			return noItemIsHosting(s, l, priceList(s.items))
+		}
+		return ""
+	}
+	if t, ok := pl.cat.match(it); ok && t.none {
+		return isNoHosting(s, l, it, pl.planOf(l))
+	}
+	return ""
+}
+
+// becameNone finds an item that came after a binding and that a person says is no
+// hosting: what the item of the binding was turned into, perhaps, with the wrong
+// mapping. nil when there is none.
+func (pl *planner) becameNone(l *assignment) *reconcile.Item {
+	s := &pl.subs[l.sub]
+	for i := range s.items {
+		if t, ok := pl.cat.match(&s.items[i]); ok && t.none && s.items[i].ID != l.Item && cameAfter(&s.items[i], l) {
+			return &s.items[i]
+		}
+	}
+	return nil
+}
+
+// planOf is what to map a price to so that a hosting keeps its plan: the number of
+// that, or PLAN while it is not known.
+func (pl *planner) planOf(l *assignment) string {
+	if l.hosting < 0 || pl.c.Hostings[l.hosting].Plan == 0 {
+		return "PLAN"
+	}
+	return reconcile.FormatID(int64(pl.c.Hostings[l.hosting].Plan))
+}
+
+// unclear tells that an item is mapped, and yet nobody can tell what it buys: its plan
+// cannot be found, or it asks for an absurd number.
+func (pl *planner) unclear(it *reconcile.Item) bool {
+	t, ok := pl.cat.match(it)
+	return ok && !t.none && (t.problem != "" || it.OutOfRange())
+}
+
+// assignmentsOf counts the hostings of a subscription.
+func (pl *planner) assignmentsOf(sub int) (n int64) {
+	for i := range pl.assignments {
+		if pl.assignments[i].sub == sub {
+			n++
+		}
+	}
+	return n
+}
+
+// has counts the hostings of an item.
+func (pl *planner) has(sub int, it *reconcile.Item) (n int64) {
+	for i := range pl.assignments {
+		if pl.assignments[i].sub == sub && pl.assignments[i].Item == it.ID {
+			n++
+		}
+	}
+	return n
+}
+
+// hasSpare tells that a subscription has more hostings without an item than its items
+// of which nobody can tell what they buy could need.
+func (pl *planner) hasSpare(sub int) bool {
+	free := int64(0)
+	for i := range pl.assignments {
+		if l := &pl.assignments[i]; l.sub == sub && l.desired == 0 && pl.alive(l) && pl.lostMapping(l) == "" {
+			free++
+		}
+	}
+	for i := range pl.subs[sub].items {
+		it := &pl.subs[sub].items[i]
+		t, ok := pl.cat.match(it)
+		switch {
+		case t.none:
+		case it.OutOfRange():
+			return false
+		case !ok || t.problem != "":
+			free -= max(0, it.Quantity-pl.has(sub, it))
+		}
+	}
+	return free > 0
+}
+
+func (pl *planner) lostKind(l *assignment) reconcile.HoldKind {
+	t, ok := pl.cat.match(pl.subs[l.sub].item(l.Item))
+	switch {
+	case !ok:
+		return reconcile.HoldUnmapped
+	case t.problem != "":
+		return t.problem
+	}
+	return reconcile.HoldQuantity
+}
