@@ -21,7 +21,7 @@
 //     likely end without an answer, and then has to be looked for. A client that
 //     has nothing to read asks something harmless first; see ErrReadFirst.
 //  3. An answer is an answer: not found, conflict and too fast say that the side
-//     works. Slowing down is package pace's work.
+//     works. Slowing down is what package ratelimit does.
 //  4. Nothing is stored. A process that starts asks once for itself.
 package breaker
 

@@ -9,7 +9,7 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/stripe-enhance/stripe-enhance/clients/pace"
+	"github.com/stripe-enhance/stripe-enhance/clients/ratelimit"
 	"github.com/stripe-enhance/stripe-enhance/internal/fault"
 	"github.com/stripe-enhance/stripe-enhance/internal/secret"
 	"github.com/stripe-enhance/stripe-enhance/reconcile"
@@ -18,13 +18,13 @@ import (
 // Client is one panel and the organisation that sells on it. Safe for concurrent
 // use.
 type Client struct {
-	o      Options
-	base   string
-	org    string
-	token  secret.Text
-	pace   *pace.Limiter
-	reads  *http.Client
-	writes *http.Client
+	o       Options
+	base    string
+	org     string
+	token   secret.Text
+	limiter *ratelimit.Limiter
+	reads   *http.Client
+	writes  *http.Client
 
 	sent atomic.Int64
 
@@ -41,7 +41,7 @@ func New(o Options) (*Client, error) {
 		return nil, err
 	}
 	o = o.withDefaults()
-	c := &Client{o: o, base: base, org: strings.ToLower(o.Org), token: o.Token, pace: o.Pace}
+	c := &Client{o: o, base: base, org: strings.ToLower(o.Org), token: o.Token, limiter: o.Limiter}
 	c.reads, c.writes = clients(o)
 	return c, nil
 }
@@ -53,7 +53,7 @@ func (c *Client) Requests() int { return int(c.sent.Load()) }
 func (c *Client) Pin() string { return c.base + " " + c.org }
 
 // Rate is the rate in force, in requests a second.
-func (c *Client) Rate() float64 { return c.pace.Rate() }
+func (c *Client) Rate() float64 { return c.limiter.Rate() }
 
 // ServerTime is the panel's clock, from the Date header of the last answer, and
 // ours at that moment; zero before the first one.

@@ -25,7 +25,7 @@ func (c *Client) read(ctx context.Context, at call, limit int64, accept func([]b
 	defer func() { leave(err) }()
 	var last error
 	for attempt := 1; ; attempt++ {
-		release, err := c.pace.Acquire(ctx)
+		release, err := c.limiter.Acquire(ctx)
 		switch {
 		case err != nil && last != nil: // it says more than "deadline exceeded"
 			return stopped(ctx, last)
@@ -208,10 +208,10 @@ func (c *Client) noteClock(a answer) {
 func (c *Client) notePace(at call, a answer) {
 	switch {
 	case a.status == http.StatusTooManyRequests:
-		c.pace.Throttled(a.retryAfter(c.o.Now()))
-		c.o.Log.WithFields(logrus.Fields{"side": "enhance", "route": at.route, "rate": c.pace.Rate()}).
+		c.limiter.Throttled(a.retryAfter(c.o.Now()))
+		c.o.Log.WithFields(logrus.Fields{"side": "enhance", "route": at.route, "rate": c.limiter.Rate()}).
 			Warn("panel asks for fewer requests")
 	case a.status < http.StatusInternalServerError:
-		c.pace.Succeeded()
+		c.limiter.Succeeded()
 	}
 }

@@ -20,7 +20,7 @@ func (c *Client) write(ctx context.Context, at call, body any, want int, accept 
 		return err
 	}
 	defer func() { leave(err) }()
-	release, err := c.pace.Acquire(ctx)
+	release, err := c.limiter.Acquire(ctx)
 	if err != nil {
 		return c.unpaced(ctx, at, err)
 	}

@@ -11,7 +11,7 @@ import (
 	"time"
 
 	"github.com/stripe-enhance/stripe-enhance/clients/enhance"
-	"github.com/stripe-enhance/stripe-enhance/clients/pace"
+	"github.com/stripe-enhance/stripe-enhance/clients/ratelimit"
 	"github.com/stripe-enhance/stripe-enhance/clients/stripe"
 	"github.com/stripe-enhance/stripe-enhance/internal/notify"
 	"github.com/stripe-enhance/stripe-enhance/internal/report"
@@ -121,13 +121,13 @@ func (s *stage) restart(with settings) {
 		}
 		return usual
 	}
-	limit := func() *pace.Limiter { return pace.New(pace.Options{RPS: 1e6, Min: 1e6, Concurrency: 4}) }
+	limit := func() *ratelimit.Limiter { return ratelimit.New(ratelimit.Options{RPS: 1e6, Min: 1e6, Concurrency: 4}) }
 	var err error
 	s.Rig.Stripe, err = stripe.New(stripe.Options{Key: secret.New(or(with.key, s.World.StripeKey())), BaseURL: or(with.stripeURL, "http://"+simulator.StripeHost),
-		Transport: s.transport(nil), Now: now, RetryMin: time.Microsecond, RetryMax: time.Microsecond, Pace: limit()})
+		Transport: s.transport(nil), Now: now, RetryMin: time.Microsecond, RetryMax: time.Microsecond, Limiter: limit()})
 	s.must(err)
 	s.Rig.Panel, err = enhance.New(enhance.Options{BaseURL: or(with.panelURL, "http://"+simulator.EnhanceHost), Token: secret.New(s.World.EnhanceToken()),
-		Org: or(with.org, s.World.OrgID()), Transport: s.transport(nil), Now: now, ReadBackoff: time.Microsecond, Pace: limit()})
+		Org: or(with.org, s.World.OrgID()), Transport: s.transport(nil), Now: now, ReadBackoff: time.Microsecond, Limiter: limit()})
 	s.must(err)
 	s.Engine = s.NewEngine(func(o *engine.Options) {
 		s.change(o)

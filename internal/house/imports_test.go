@@ -39,10 +39,10 @@ var directions = []direction{
 	{folder: "server", may: with("reconcile", "internal/report", "internal/metrics")},
 	{folder: "store", may: with("reconcile", "migrations")},
 	{folder: "migrations", std: true, only: []string{"embed", "io/fs"}},
-	{folder: "clients/pace"},
+	{folder: "clients/ratelimit"},
 	{folder: "clients/breaker", may: shared},
-	{folder: "clients/stripe", may: with("reconcile", "clients/pace", "clients/breaker")},
-	{folder: "clients/enhance", may: with("reconcile", "clients/pace", "clients/breaker")},
+	{folder: "clients/stripe", may: with("reconcile", "clients/ratelimit", "clients/breaker")},
+	{folder: "clients/enhance", may: with("reconcile", "clients/ratelimit", "clients/breaker")},
 	{folder: "simulator", std: true}, // it knows the wire, not our types
 	{folder: "internal/fault", std: true},
 	{folder: "internal/fence", std: true},
@@ -101,8 +101,8 @@ func TestTestsKeepThePlannerTheSimulatorAndTheClientsIndependent(t *testing.T) {
 	apart := map[string][]string{
 		"reconcile":       {"reconcile"},
 		"simulator":       {"simulator"},
-		"clients/stripe":  {"clients/stripe", "clients/pace", "clients/breaker", "simulator", "reconcile", "internal/fault", "internal/fence", "internal/secret"},
-		"clients/enhance": {"clients/enhance", "clients/pace", "clients/breaker", "simulator", "reconcile", "internal/fault", "internal/fence", "internal/secret"},
+		"clients/stripe":  {"clients/stripe", "clients/ratelimit", "clients/breaker", "simulator", "reconcile", "internal/fault", "internal/fence", "internal/secret"},
+		"clients/enhance": {"clients/enhance", "clients/ratelimit", "clients/breaker", "simulator", "reconcile", "internal/fault", "internal/fence", "internal/secret"},
 	}
 	for _, s := range sources() {
 		may, ok := apart[s.folder()]

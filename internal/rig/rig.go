@@ -20,7 +20,7 @@ import (
 
 	"github.com/stripe-enhance/stripe-enhance/clients/breaker"
 	"github.com/stripe-enhance/stripe-enhance/clients/enhance"
-	"github.com/stripe-enhance/stripe-enhance/clients/pace"
+	"github.com/stripe-enhance/stripe-enhance/clients/ratelimit"
 	"github.com/stripe-enhance/stripe-enhance/clients/stripe"
 	"github.com/stripe-enhance/stripe-enhance/internal/secret"
 	"github.com/stripe-enhance/stripe-enhance/reconcile"
@@ -112,13 +112,13 @@ func (r *Rig) Open() {
 	}
 	r.Stripe, err = stripe.New(stripe.Options{Key: secret.New(r.World.StripeKey()), BaseURL: "http://" + simulator.StripeHost,
 		Transport: transport, Log: r.options.Log, Now: r.now, Breaker: breaker.New("Stripe", r.now), RetryMin: time.Microsecond, RetryMax: time.Microsecond,
-		Pace: pace.New(pace.Options{RPS: 1e6, Min: 1e6, Concurrency: 8})})
+		Limiter: ratelimit.New(ratelimit.Options{RPS: 1e6, Min: 1e6, Concurrency: 8})})
 	if err != nil {
 		r.tb.Fatalf("stripe client: %v", err)
 	}
 	r.Panel, err = enhance.New(enhance.Options{BaseURL: "http://" + simulator.EnhanceHost, Token: secret.New(r.World.EnhanceToken()),
 		Org: r.World.OrgID(), Transport: transport, Log: r.options.Log, Now: r.now, Breaker: breaker.New("Enhance", r.now), ReadBackoff: time.Microsecond,
-		Pace: pace.New(pace.Options{RPS: 1e6, Min: 1e6, Concurrency: 8})})
+		Limiter: ratelimit.New(ratelimit.Options{RPS: 1e6, Min: 1e6, Concurrency: 8})})
 	if err != nil {
 		r.tb.Fatalf("enhance client: %v", err)
 	}

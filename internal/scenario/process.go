@@ -14,7 +14,7 @@ import (
 
 	"github.com/stripe-enhance/stripe-enhance/clients/breaker"
 	"github.com/stripe-enhance/stripe-enhance/clients/enhance"
-	"github.com/stripe-enhance/stripe-enhance/clients/pace"
+	"github.com/stripe-enhance/stripe-enhance/clients/ratelimit"
 	"github.com/stripe-enhance/stripe-enhance/clients/stripe"
 	"github.com/stripe-enhance/stripe-enhance/internal/rig"
 	"github.com/stripe-enhance/stripe-enhance/internal/secret"
@@ -76,12 +76,12 @@ func (y *play) start(number int, foreign bool) (*process, error) {
 		key = y.stranger().StripeKey()
 	}
 	billing, err := stripe.New(stripe.Options{Key: secret.New(key), BaseURL: "http://" + simulator.StripeHost, Transport: p, Now: p.now,
-		RetryMin: time.Nanosecond, RetryMax: time.Nanosecond, MaxAttempts: 3, Concurrency: 1, Pace: unhurried(), Breaker: breaker.New("Stripe", p.now)})
+		RetryMin: time.Nanosecond, RetryMax: time.Nanosecond, MaxAttempts: 3, Concurrency: 1, Limiter: unhurried(), Breaker: breaker.New("Stripe", p.now)})
 	if err != nil {
 		return nil, err
 	}
 	panel, err := enhance.New(enhance.Options{BaseURL: "http://" + simulator.EnhanceHost, Token: secret.New(y.world.EnhanceToken()), Org: y.world.OrgID(),
-		Transport: p, Now: p.now, ReadBackoff: time.Nanosecond, MaxReadAttempts: 3, Pace: unhurried(), Breaker: breaker.New("Enhance", p.now)})
+		Transport: p, Now: p.now, ReadBackoff: time.Nanosecond, MaxReadAttempts: 3, Limiter: unhurried(), Breaker: breaker.New("Enhance", p.now)})
 	if err != nil {
 		return nil, err
 	}
@@ -94,8 +94,8 @@ func (y *play) start(number int, foreign bool) (*process, error) {
 }
 
 // unhurried lets every request through at once: time is the simulators'.
-func unhurried() *pace.Limiter {
-	return pace.New(pace.Options{RPS: math.Inf(1), Min: math.Inf(1), Concurrency: 4})
+func unhurried() *ratelimit.Limiter {
+	return ratelimit.New(ratelimit.Options{RPS: math.Inf(1), Min: math.Inf(1), Concurrency: 4})
 }
 
 // logger takes what is said to nobody, and notices a panic.

@@ -1,4 +1,4 @@
-// Package pace holds a client to a rate that the other side can bear.
+// Package ratelimit holds a client to a rate that the other side can bear.
 //
 // A Limiter is two limits in one. The rate is what the other side has said, or
 // is believed, to allow; it is lowered at once when the other side complains and
@@ -17,7 +17,7 @@
 //     again within seconds and spends the rest of its life being refused.
 //  4. Nothing runs in the background. A limiter that is not used costs nothing,
 //     and time moves only where the caller is waiting.
-package pace
+package ratelimit
 
 import (
 	"context"
