@@ -8,7 +8,7 @@ import (
 func listPlans(w *World, q *request) answer {
 	ours, bad := w.vendor(q)
 	if bad == nil {
-		bad = knows(q, "sortBy")
+		bad = checkQuery(q, "sortBy")
 	}
 	if bad != nil {
 		return *bad
@@ -41,7 +41,7 @@ func (w *World) writePlan(d *doc, p *Plan) {
 	d.num("subscriptionsCount", int64(p.hostings))
 	d.str("createdAt", stamp(p.createdAt))
 	d.fields(planRest)
-	w.strange(d)
+	w.writeUnknownFields(d)
 	d.close()
 }
 
@@ -73,7 +73,7 @@ func (w *World) writeHosting(d *doc, h *Hosting) {
 	d.closeArray()
 	d.fields(planRest)
 	d.str("friendlyName", h.FriendlyName)
-	w.strange(d)
+	w.writeUnknownFields(d)
 	d.close()
 }
 
@@ -94,7 +94,7 @@ func (w *World) customerOrg(q *request) (*Org, *answer) {
 func listHostings(w *World, q *request) answer {
 	o, bad := w.customerOrg(q)
 	if bad == nil {
-		bad = knows(q, "sortBy")
+		bad = checkQuery(q, "sortBy")
 	}
 	if bad != nil {
 		return *bad
@@ -139,7 +139,7 @@ func (w *World) newHosting(o *Org, plan int, name string) *Hosting {
 	if p := w.panel.plan(plan); p != nil {
 		p.hostings++
 	}
-	w.panel.touch()
+	w.panel.invalidate()
 	return h
 }
 
@@ -244,7 +244,7 @@ func patchHosting(w *World, q *request) answer {
 func (w *World) alterHosting(h *Hosting, kind string, do func()) {
 	before := h.state()
 	do()
-	w.panel.touch()
+	w.panel.invalidate()
 	w.effect(Effect{Kind: kind, Org: h.Org, Hosting: h.ID, Before: before, After: h.state()})
 }
 
@@ -270,7 +270,7 @@ func (w *World) softDelete(h *Hosting) {
 	h.Status = "deleted"
 	w.countPlan(h.Plan, -1)
 	w.markWebsites(h, "deleted")
-	w.panel.touch()
+	w.panel.invalidate()
 }
 
 func (w *World) undelete(h *Hosting) {

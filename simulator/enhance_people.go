@@ -70,7 +70,7 @@ func createInvite(w *World, q *request) answer {
 	if send || !given {
 		w.log.mails = append(w.log.mails, Mail{At: w.now, Kind: "invite", To: email, Org: o.ID, Link: m.invite})
 	}
-	w.panel.touch()
+	w.panel.invalidate()
 	w.effect(Effect{Kind: "invite_owner", Org: o.ID, Object: m.ID, Before: o.state(), After: o.state()})
 	return created(quote(m.invite))
 }
@@ -96,7 +96,7 @@ func rolesOf(b body) ([]string, *answer) {
 func listMembers(w *World, q *request) answer {
 	o, bad := w.org(q, 0)
 	if bad == nil {
-		bad = knows(q, "sortBy", "role", "siteAccess")
+		bad = checkQuery(q, "sortBy", "role", "siteAccess")
 	}
 	if bad != nil {
 		return *bad
@@ -124,7 +124,7 @@ func (w *World) writeMember(d *doc, m Member) {
 	d.fields(`"siteAccesses":[],"notifications":[]`)
 	d.str("joinedAt", m.Joined.UTC().Format("2006-01-02"))
 	d.str("colorCode", "#3366cc")
-	w.strange(d)
+	w.writeUnknownFields(d)
 	d.close()
 }
 
@@ -154,7 +154,7 @@ func createMember(w *World, q *request) answer {
 	}
 	m := w.newMember(l, as, true)
 	o.Members = append(o.Members, m)
-	w.panel.touch()
+	w.panel.invalidate()
 	w.effect(Effect{Kind: "add_member", Org: o.ID, Object: m.ID, Before: o.state(), After: o.state()})
 	return created(`{"id":` + quote(m.ID) + `}`)
 }
@@ -185,7 +185,7 @@ func putOwner(w *World, q *request) answer {
 			m.Roles = []string{"SuperAdmin"}
 		}
 	}
-	w.panel.touch()
+	w.panel.invalidate()
 	w.effect(Effect{Kind: "set_owner", Org: o.ID, Object: id, Before: o.state(), After: o.state()})
 	return answer{status: 200}
 }

@@ -202,8 +202,8 @@ func (w *World) slice(q *request, total int) (from, to int, bad *answer) {
 	return from, min(total, from+min(limit, w.opt.MaxPage)), nil
 }
 
-// knows refuses query parameters that the operation does not document.
-func knows(q *request, names ...string) *answer {
+// checkQuery refuses query parameters that the operation does not document.
+func checkQuery(q *request, names ...string) *answer {
 	for _, name := range sortedKeys(q.Query) {
 		if name != "offset" && name != "limit" && name != "sortOrder" && !slices.Contains(names, name) {
 			a := badInput("Query deserialize error: unknown field `" + name + "`")

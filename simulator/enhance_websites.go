@@ -19,7 +19,7 @@ func (w *World) newWebsite(h *Hosting, domain, php string) *Website {
 		h.Usage = map[string]int64{}
 	}
 	h.Usage["websites"]++
-	w.panel.touch()
+	w.panel.invalidate()
 	return s
 }
 
@@ -84,7 +84,7 @@ func validDomain(s string) bool {
 func listWebsites(w *World, q *request) answer {
 	o, bad := w.org(q, 0)
 	if bad == nil {
-		bad = knows(q, "sortBy", "search", "recursion", "planId", "subscriptionId", "status", "isSuspended", "roles",
+		bad = checkQuery(q, "sortBy", "search", "recursion", "planId", "subscriptionId", "status", "isSuspended", "roles",
 			"servers", "kind", "showAliases")
 	}
 	if bad != nil {
@@ -114,7 +114,7 @@ func (w *World) writeWebsite(d *doc, s *Website) {
 	d.open()
 	d.str("id", s.ID)
 	d.object("domain")
-	d.str("id", w.dice.uuid("domain", s.ID))
+	d.str("id", w.prf.uuid("domain", s.ID))
 	d.str("domain", s.Domain)
 	d.fields(`"documentRoot":"public_html","kind":"primary","cloudflareStatus":"Disconnected"`)
 	d.close()
@@ -135,6 +135,6 @@ func (w *World) writeWebsite(d *doc, s *Website) {
 	if s.PHP != "" {
 		d.str("phpVersion", s.PHP)
 	}
-	w.strange(d)
+	w.writeUnknownFields(d)
 	d.close()
 }

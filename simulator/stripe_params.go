@@ -12,7 +12,7 @@ import (
 // Stripe refuses what it does not know, and so does this.
 type params struct {
 	values url.Values // by base name; lists keep all their values
-	ranges map[string]span
+	ranges map[string]timeRange
 	expand expansion
 	limit  int
 }
@@ -49,9 +49,9 @@ func (a accepts) and(more accepts) accepts {
 	return out
 }
 
-// read takes the query apart. object is the type that expand paths begin at.
-func read(query url.Values, takes accepts, object string) (params, *paramError) {
-	p := params{values: url.Values{}, ranges: map[string]span{}, limit: 10}
+// parseParams takes the query apart. object is the type that expand paths begin at.
+func parseParams(query url.Values, takes accepts, object string) (params, *paramError) {
+	p := params{values: url.Values{}, ranges: map[string]timeRange{}, limit: 10}
 	for _, raw := range sortedKeys(query) {
 		name, sub, bracket := strings.Cut(raw, "[")
 		sub = strings.TrimSuffix(sub, "]")
@@ -92,11 +92,11 @@ func (p *params) addRange(name, op, value, raw string) *paramError {
 	}
 	r, ok := p.ranges[name]
 	if !ok {
-		r = span{from: math.MinInt64}
+		r = timeRange{from: math.MinInt64}
 	}
 	switch op {
 	case "":
-		r = span{from: n, to: n}
+		r = timeRange{from: n, to: n}
 	case "gte":
 		r.from = max(r.from, n)
 	case "gt":

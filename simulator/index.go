@@ -12,29 +12,29 @@ type ranked interface {
 	rank() (created int64, birth uint64)
 }
 
-// shelf keeps objects by id and, oldest first, by rank. Putting at the end is
+// index keeps objects by id and, oldest first, by rank. Putting at the end is
 // cheap; putting elsewhere sorts once, at the next look.
-type shelf[T ranked] struct {
-	byID  map[string]T
-	rows  []T
-	messy bool
+type index[T ranked] struct {
+	byID     map[string]T
+	rows     []T
+	unsorted bool
 }
 
-func newShelf[T ranked]() shelf[T] { return shelf[T]{byID: map[string]T{}} }
+func newIndex[T ranked]() index[T] { return index[T]{byID: map[string]T{}} }
 
-func (s *shelf[T]) put(id string, v T) {
+func (s *index[T]) put(id string, v T) {
 	if len(s.rows) > 0 && compareRank(s.rows[len(s.rows)-1], v) > 0 {
-		s.messy = true
+		s.unsorted = true
 	}
 	s.byID[id] = v
 	s.rows = append(s.rows, v)
 }
 
-// sorted is every object, oldest first. The slice belongs to the shelf.
-func (s *shelf[T]) sorted() []T {
-	if s.messy {
+// sorted is every object, oldest first. The slice belongs to the index.
+func (s *index[T]) sorted() []T {
+	if s.unsorted {
 		slices.SortFunc(s.rows, compareRank[T])
-		s.messy = false
+		s.unsorted = false
 	}
 	return s.rows
 }
@@ -45,15 +45,15 @@ func compareRank[T ranked](a, b T) int {
 	return cmp.Or(cmp.Compare(ac, bc), cmp.Compare(ab, bb))
 }
 
-// span bounds creation times, both ends included. Zero means unbounded above,
+// timeRange bounds creation times, both ends included. Zero means unbounded above,
 // since nothing here is created before 1970.
-type span struct{ from, to int64 }
+type timeRange struct{ from, to int64 }
 
-func (s span) holds(t int64) bool { return t >= s.from && (s.to == 0 || t <= s.to) }
+func (s timeRange) contains(t int64) bool { return t >= s.from && (s.to == 0 || t <= s.to) }
 
-// window is what a list request asks of the rows.
-type window[T ranked] struct {
-	created       span
+// pageRequest is what a list request asks of the rows.
+type pageRequest[T ranked] struct {
+	created       timeRange
 	limit         int
 	after, before T // cursors; the flags say whether they are set
 	hasAfter      bool
@@ -63,7 +63,7 @@ type window[T ranked] struct {
 // page cuts one page, newest first, out of rows that are sorted oldest first.
 // Bounds and cursors are found by binary search, so that a page costs what is
 // on it (and what match refuses), however long the list is.
-func page[T ranked](rows []T, win window[T], match func(T) bool) (out []T, more bool) {
+func page[T ranked](rows []T, win pageRequest[T], match func(T) bool) (out []T, more bool) {
 	lo := sort.Search(len(rows), func(i int) bool { c, _ := rows[i].rank(); return c >= win.created.from })
 	hi := len(rows)
 	if win.created.to != 0 {

@@ -20,8 +20,8 @@ func (w *World) customer(id string) (*Customer, error) {
 	return nil, NotFoundError{Kind: "customer", ID: id}
 }
 
-// with finds a subscription and works on it with the world locked.
-func (w *World) with(sub string, do func(*Subscription) error) error {
+// withSubscription finds a subscription and works on it with the world locked.
+func (w *World) withSubscription(sub string, do func(*Subscription) error) error {
 	w.enter()
 	defer w.mu.Unlock()
 	s, err := w.subscription(sub)
@@ -31,9 +31,9 @@ func (w *World) with(sub string, do func(*Subscription) error) error {
 	return do(s)
 }
 
-// edit is a change that Stripe would always allow.
-func (w *World) edit(sub string, do func(*Subscription)) error {
-	return w.with(sub, func(s *Subscription) error {
+// update is a change that Stripe would always allow.
+func (w *World) update(sub string, do func(*Subscription)) error {
+	return w.withSubscription(sub, func(s *Subscription) error {
 		w.change(s, func() { do(s) })
 		return nil
 	})
@@ -43,7 +43,7 @@ func (w *World) edit(sub string, do func(*Subscription)) error {
 func (w *World) change(s *Subscription, do func()) {
 	before := *s
 	do()
-	w.arrange(s)
+	w.schedule(s)
 	if !s.Unknown {
 		w.emitSubscription("customer.subscription.updated", s, previous(&before, s))
 	}
@@ -73,14 +73,14 @@ func previous(before, now *Subscription) string {
 // make: an unknown status, an older creation, the other livemode. The id and
 // the customer stay.
 func (w *World) Edit(sub string, do func(*Subscription)) error {
-	return w.with(sub, func(s *Subscription) error {
+	return w.withSubscription(sub, func(s *Subscription) error {
 		w.change(s, func() {
 			c := s.clone()
 			do(&c)
 			c.ID, c.Customer, c.birth = s.ID, s.Customer, s.birth
 			c.customer, c.invoices, c.session = s.customer, s.invoices, s.session
 			if c.Created != s.Created {
-				w.account.subs.messy = true
+				w.account.subs.unsorted = true
 			}
 			*s = c
 		})
@@ -90,7 +90,7 @@ func (w *World) Edit(sub string, do func(*Subscription)) error {
 
 // SetStatus sets any status, also one that nobody knows.
 func (w *World) SetStatus(sub, status string) error {
-	return w.edit(sub, func(s *Subscription) {
+	return w.update(sub, func(s *Subscription) {
 		s.Status = status
 		switch t := w.now.Unix(); status {
 		case "canceled":
@@ -105,7 +105,7 @@ func (w *World) SetStatus(sub, status string) error {
 
 // SetMetadata replaces the metadata.
 func (w *World) SetMetadata(sub string, m map[string]string) error {
-	return w.edit(sub, func(s *Subscription) { s.Metadata = maps.Clone(m) })
+	return w.update(sub, func(s *Subscription) { s.Metadata = maps.Clone(m) })
 }
 
 // ChangePrice is an up- or downgrade in place: the item stays. An empty item
@@ -138,7 +138,7 @@ func (w *World) ReplaceItem(sub, item, price string) (newItem string, err error)
 
 // AddItem adds a price; 0 is a quantity of one. It returns the item's id.
 func (w *World) AddItem(sub, price string, quantity int64) (item string, err error) {
-	err = w.with(sub, func(s *Subscription) error {
+	err = w.withSubscription(sub, func(s *Subscription) error {
 		p, err := w.onSale(price)
 		if err != nil {
 			return err
@@ -171,7 +171,7 @@ func (w *World) SetQuantity(sub, item string, quantity int64) error {
 }
 
 func (w *World) onItem(sub, item string, do func(s *Subscription, i int) error) error {
-	return w.with(sub, func(s *Subscription) error {
+	return w.withSubscription(sub, func(s *Subscription) error {
 		if ended(s) {
 			return RefusedError{ID: s.ID, Reason: "the items of a subscription that is " + s.Status + " cannot change"}
 		}

@@ -6,13 +6,13 @@ import (
 	"math/bits"
 )
 
-// dice turns a seed and a description of what is being decided into a choice.
+// prf turns a seed and a description of what is being decided into a choice.
 // There is no state, so a choice does not depend on the ones made before it.
-type dice uint64
+type prf uint64
 
-// roll hashes the parts. FNV-1a mixes badly in its low bits, hence the
+// hash hashes the parts. FNV-1a mixes badly in its low bits, hence the
 // finaliser of splitmix64 behind it.
-func (d dice) roll(parts ...string) uint64 {
+func (d prf) hash(parts ...string) uint64 {
 	h := uint64(14695981039346656037) ^ mix(uint64(d))
 	for _, p := range parts {
 		for i := range len(p) {
@@ -23,8 +23,8 @@ func (d dice) roll(parts ...string) uint64 {
 	return mix(h)
 }
 
-// n rolls for the n-th thing of a kind.
-func (d dice) n(kind string, n uint64) uint64 { return mix(d.roll(kind) + n*0x9e3779b97f4a7c15) }
+// nth rolls for the n-th thing of a kind.
+func (d prf) nth(kind string, n uint64) uint64 { return mix(d.hash(kind) + n*0x9e3779b97f4a7c15) }
 
 // chance is true in about permille of a thousand rolls.
 func chance(roll uint64, permille uint64) bool {
@@ -47,10 +47,10 @@ func mix(z uint64) uint64 {
 
 const alphabet = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
 
-// word spells length letters and digits, the way both services spell ids.
-func (d dice) word(length int, parts ...string) string { return spell(d.roll(parts...), length) }
+// id spells length letters and digits, the way both services base62 ids.
+func (d prf) id(length int, parts ...string) string { return base62(d.hash(parts...), length) }
 
-func spell(roll uint64, length int) string {
+func base62(roll uint64, length int) string {
 	b := make([]byte, length)
 	for i := range b {
 		if i%10 == 0 && i > 0 {
@@ -62,9 +62,9 @@ func spell(roll uint64, length int) string {
 }
 
 // uuid is a version 4 UUID in the usual writing.
-func (d dice) uuid(parts ...string) string {
+func (d prf) uuid(parts ...string) string {
 	var b [16]byte
-	r := d.roll(parts...)
+	r := d.hash(parts...)
 	binary.BigEndian.PutUint64(b[:8], r)
 	binary.BigEndian.PutUint64(b[8:], mix(r))
 	b[6] = b[6]&0x0f | 0x40

@@ -8,8 +8,8 @@ import (
 // incompleteFor is how long Stripe waits for a first payment.
 const incompleteFor = 23 * 3600
 
-// arrange sets the subscription's next transition, and voids the one before.
-func (w *World) arrange(s *Subscription) {
+// schedule sets the subscription's next transition, and voids the one before.
+func (w *World) schedule(s *Subscription) {
 	s.gen++
 	at, ok := w.nextStep(s)
 	if s.CancelAt != 0 && !ended(s) && (!ok || s.CancelAt < at) {
@@ -47,8 +47,8 @@ func (w *World) nextStep(s *Subscription) (at int64, ok bool) {
 	return 0, false
 }
 
-// live does the transition that is due.
-func (w *World) live(s *Subscription) {
+// transition makes the transition that is due.
+func (w *World) transition(s *Subscription) {
 	if s.CancelAtPeriodEnd && s.PeriodEnd <= w.now.Unix() || s.CancelAt != 0 && s.CancelAt <= w.now.Unix() {
 		w.end(s, s.CancelReason)
 		return
@@ -116,7 +116,7 @@ func (w *World) renew(s *Subscription) {
 // retry charges once more; after the last time the account's setting decides.
 func (w *World) retry(s *Subscription) {
 	if !s.customer.CardDeclined {
-		w.settle(s)
+		w.payOpenInvoices(s)
 		return
 	}
 	last := s.retries >= lastRetry
@@ -137,7 +137,7 @@ func (w *World) retry(s *Subscription) {
 	case last && w.opt.AfterRetries == "unpaid":
 		w.change(s, func() { s.Status = "unpaid" })
 	default:
-		w.arrange(s)
+		w.schedule(s)
 	}
 }
 
@@ -147,7 +147,7 @@ func (w *World) end(s *Subscription, reason string) {
 	if s.CanceledAt == 0 {
 		s.CanceledAt = s.EndedAt
 	}
-	w.arrange(s)
+	w.schedule(s)
 	w.emitSubscription("customer.subscription.deleted", s, "")
 }
 
