@@ -28,9 +28,9 @@ type Client struct {
 
 	sent atomic.Int64
 
-	mu    sync.Mutex // guards the two clocks
-	there time.Time  // the panel's, from the last Date header
-	here  time.Time  // ours when that came
+	mu        sync.Mutex // guards the two clocks
+	panelTime time.Time  // the panel's, from the last Date header
+	localTime time.Time  // ours when that came
 }
 
 // New makes a client. It contacts nobody; the error names everything that is
@@ -60,14 +60,14 @@ func (c *Client) Rate() float64 { return c.limiter.Rate() }
 func (c *Client) ServerTime() (panel, local time.Time) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return c.there, c.here
+	return c.panelTime, c.localTime
 }
 
 // Version is orchd's release, such as "12.25.12".
 func (c *Client) Version(ctx context.Context) (string, error) {
 	var version string
 	err := c.read(ctx, get("/version"), objectLimit, stringInto(&version))
-	return words(version, nil), err
+	return printable(version, nil), err
 }
 
 // Ready is nil when the panel says that it is ready. An answer that is another
@@ -79,7 +79,7 @@ func (c *Client) Ready(ctx context.Context) error {
 		return err
 	}
 	if status != "ready" {
-		return c.failed(at, answer{status: http.StatusOK}, fault.Transient, fmt.Errorf("the panel says %q", words(status, nil)))
+		return c.failed(at, answer{status: http.StatusOK}, fault.Transient, fmt.Errorf("the panel says %q", printable(status, nil)))
 	}
 	return nil
 }

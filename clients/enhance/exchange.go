@@ -20,7 +20,7 @@ import (
 func (c *Client) read(ctx context.Context, at call, limit int64, accept func([]byte) error) (err error) {
 	leave, err := c.o.Breaker.EnterFor(at.org(c.o.Org), false)
 	if err != nil {
-		return c.unsent(at, err)
+		return c.keptBack(at, err)
 	}
 	defer func() { leave(err) }()
 	var last error
@@ -28,26 +28,26 @@ func (c *Client) read(ctx context.Context, at call, limit int64, accept func([]b
 		release, err := c.limiter.Acquire(ctx)
 		switch {
 		case err != nil && last != nil: // it says more than "deadline exceeded"
-			return stopped(ctx, last)
+			return asCanceled(ctx, last)
 		case err != nil:
-			return c.unpaced(ctx, at, err)
+			return c.notAcquired(ctx, at, err)
 		}
 		wait, err := c.readOnce(ctx, at, limit, accept)
 		release()
-		if err == nil || attempt == c.o.MaxReadAttempts || !again(err) {
+		if err == nil || attempt == c.o.MaxReadAttempts || !retryable(err) {
 			return err
 		}
 		last = err
 		c.o.Log.WithFields(logrus.Fields{"side": "enhance", "route": at.route, "attempt": attempt}).
 			WithError(err).Debug("read is tried again")
 		if pause(ctx, max(wait, c.backoff(attempt))) != nil {
-			return stopped(ctx, err)
+			return asCanceled(ctx, err)
 		}
 	}
 }
 
-// again reports whether the same read may do better.
-func again(err error) bool {
+// retryable reports whether the same read may do better.
+func retryable(err error) bool {
 	switch fault.Of(err) {
 	case fault.Transient, fault.Throttled, fault.Malformed:
 		return true
@@ -55,9 +55,9 @@ func again(err error) bool {
 	return false
 }
 
-// stopped marks an error as ours when the caller cancelled, and leaves it as it
+// asCanceled marks an error as ours when the caller cancelled, and leaves it as it
 // is when the time merely ran out.
-func stopped(ctx context.Context, err error) error {
+func asCanceled(ctx context.Context, err error) error {
 	if errors.Is(ctx.Err(), context.Canceled) {
 		return fault.Wrap(fault.Canceled, err)
 	}
@@ -96,18 +96,18 @@ func (c *Client) readOnce(ctx context.Context, at call, limit int64, accept func
 	}
 	a, err := c.exchange(c.reads, req, at, limit)
 	if err != nil {
-		return 0, stopped(ctx, c.failed(at, a, fault.Transient, err))
+		return 0, asCanceled(ctx, c.failed(at, a, fault.Transient, err))
 	}
 	if a.status == http.StatusOK {
 		if a.cut != nil {
-			return 0, stopped(ctx, c.failed(at, a, kindOfCut(a.cut), a.cut))
+			return 0, asCanceled(ctx, c.failed(at, a, kindOfCut(a.cut), a.cut))
 		}
 		if err := accept(a.body); err != nil {
 			return 0, c.failed(at, a, fault.Malformed, err)
 		}
 		return 0, nil
 	}
-	return a.retryAfter(c.o.Now()), c.unread(at, a)
+	return a.retryAfter(c.o.Now()), c.readFailure(at, a)
 }
 
 // kindOfCut: a body that is too large stays so, one that broke off does not.
@@ -118,11 +118,11 @@ func kindOfCut(err error) fault.Kind {
 	return fault.Transient
 }
 
-// unread judges a status that is not success of a read.
-func (c *Client) unread(at call, a answer) error {
+// readFailure classifies a status that is not success of a read.
+func (c *Client) readFailure(at call, a answer) error {
 	r, own := refusalOf(a)
 	if own {
-		if kind, definite := at.demand(a.status, r); definite {
+		if kind, definite := at.kindOf(a.status, r); definite {
 			return c.failed(at, a, kind, nil)
 		}
 	}
@@ -139,15 +139,15 @@ func (c *Client) unread(at call, a answer) error {
 	return c.failed(at, a, fault.Transient, nil)
 }
 
-// unsent is the error of a request that the breaker kept back; the kind is the
+// keptBack is the error of a request that the breaker kept back; the kind is the
 // breaker's.
-func (c *Client) unsent(at call, err error) error {
+func (c *Client) keptBack(at call, err error) error {
 	return fault.Wrap(fault.Of(err), &Error{Method: at.method, Path: at.path, Err: err})
 }
 
-// unpaced is the error of a request that never left the limiter.
-func (c *Client) unpaced(ctx context.Context, at call, err error) error {
-	return stopped(ctx, c.failed(at, answer{}, fault.Transient, err))
+// notAcquired is the error of a request that never left the limiter.
+func (c *Client) notAcquired(ctx context.Context, at call, err error) error {
+	return asCanceled(ctx, c.failed(at, answer{}, fault.Transient, err))
 }
 
 // request builds a request that net/http cannot send twice: without GetBody
@@ -163,7 +163,7 @@ func (c *Client) request(ctx context.Context, at call, body any) (*http.Request,
 	}
 	req, err := http.NewRequestWithContext(ctx, at.method, at.url(c.base), reader)
 	if err != nil {
-		return nil, c.failed(at, answer{}, fault.Permanent, plain(err))
+		return nil, c.failed(at, answer{}, fault.Permanent, withoutURL(err))
 	}
 	req.GetBody = nil
 	req.Header.Set("Authorization", "Bearer "+c.token.Reveal())
@@ -182,14 +182,14 @@ func (c *Client) exchange(client *http.Client, req *http.Request, at call, limit
 	resp, err := client.Do(req)
 	if err != nil {
 		c.o.Observe(at.method+" "+at.route, 0)
-		return answer{}, plain(err)
+		return answer{}, withoutURL(err)
 	}
 	defer resp.Body.Close()
 	a := answer{status: resp.StatusCode, header: resp.Header}
 	a.body, a.cut = readAll(resp.Body, limit)
 	c.o.Observe(at.method+" "+at.route, a.status)
 	c.noteClock(a)
-	c.notePace(at, a)
+	c.noteRate(at, a)
 	return a, nil
 }
 
@@ -201,11 +201,11 @@ func (c *Client) noteClock(a answer) {
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.there, c.here = date, c.o.Now()
+	c.panelTime, c.localTime = date, c.o.Now()
 }
 
-// notePace tells the limiter what the panel thinks of our rate.
-func (c *Client) notePace(at call, a answer) {
+// noteRate tells the limiter what the panel thinks of our rate.
+func (c *Client) noteRate(at call, a answer) {
 	switch {
 	case a.status == http.StatusTooManyRequests:
 		c.limiter.Throttled(a.retryAfter(c.o.Now()))

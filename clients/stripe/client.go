@@ -77,16 +77,16 @@ type Options struct {
 // Client talks to one Stripe account. It is safe for concurrent use and needs
 // no closing.
 type Client struct {
-	key         secret.Text
-	live        bool
-	address     string
-	backend     stripego.Backend
-	attempts    *attempts
-	breaker     *breaker.Breaker
-	now         func() time.Time
-	concurrency int
-	callTimeout time.Duration
-	noInvoices  atomic.Int64 // unix seconds until which invoices are not read
+	key            secret.Text
+	live           bool
+	address        string
+	backend        stripego.Backend
+	attempts       *attempts
+	breaker        *breaker.Breaker
+	now            func() time.Time
+	concurrency    int
+	callTimeout    time.Duration
+	invoicesDenied atomic.Int64 // unix seconds until which invoices are not read
 }
 
 // New checks the options and makes a client. It contacts nobody. The error is a

@@ -32,9 +32,9 @@ type envelope[T any] struct {
 	Data    *[]T   `json:"data"`
 }
 
-// open checks what every page promises and returns what is on it. kind is what
+// checked checks what every page promises and returns what is on it. kind is what
 // its objects must be.
-func (e envelope[T]) open() (items []T, more bool, err error) {
+func (e envelope[T]) checked() (items []T, more bool, err error) {
 	switch {
 	case e.Object != "list":
 		return nil, false, fmt.Errorf("a page whose object is %q, not \"list\"", printable(e.Object))
@@ -54,7 +54,7 @@ func decodePage[T any](body []byte) (items []T, more bool, err error) {
 	if err := json.Unmarshal(body, &e); err != nil {
 		return nil, false, decodeError(err)
 	}
-	return e.open()
+	return e.checked()
 }
 
 // decodeError says where a body is not what it should be, without quoting it:

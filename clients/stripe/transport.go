@@ -173,19 +173,19 @@ func (a *attempts) record(ex *exchange, resp *http.Response, body []byte, err er
 	if err == nil {
 		ex.status = resp.StatusCode
 		ex.requestID = resp.Header.Get("Request-Id")
-		a.learn(ex, resp, body)
+		a.noteAnswer(ex, resp, body)
 	}
 	a.observe(ex.route, ex.status)
 	a.report(ex)
 }
 
-func (a *attempts) learn(ex *exchange, resp *http.Response, body []byte) {
+func (a *attempts) noteAnswer(ex *exchange, resp *http.Response, body []byte) {
 	switch {
 	case resp.StatusCode == http.StatusOK:
 		ex.body = body
 		if date, err := http.ParseTime(resp.Header.Get("Date")); err == nil {
 			ex.date = date.UTC()
-			a.setClock(ex.date, nearest(ex.date, ex.sent, a.now()))
+			a.setClock(ex.date, readingTime(ex.date, ex.sent, a.now()))
 		}
 		a.limiter.Succeeded()
 	case resp.StatusCode == http.StatusTooManyRequests && !lockTimeout(body):
@@ -196,10 +196,10 @@ func (a *attempts) learn(ex *exchange, resp *http.Response, body []byte) {
 	}
 }
 
-// nearest is when Stripe's clock was read, by ours: of the time between sending and
+// readingTime is when Stripe's clock was read, by ours: of the time between sending and
 // having the answer, what is nearest to it. A process that was stopped meanwhile must
 // not take the time it has lost for a clock that is wrong.
-func nearest(stripe, sent, received time.Time) time.Time {
+func readingTime(stripe, sent, received time.Time) time.Time {
 	switch {
 	case stripe.After(received):
 		return received

@@ -9,32 +9,34 @@ import (
 	"github.com/stripe-enhance/stripe-enhance/reconcile"
 )
 
-// fewOdd may be odd in one listing, whatever part of it they are. More than that, and
+// fewUnreadable may be odd in one listing, whatever part of it they are. More than that, and
 // more than half of all, is no oddness of theirs: something stands between Stripe and
 // us, and the listing is refused.
-const fewOdd = 10
+const fewUnreadable = 10
 
-// oddity is what keeps one subscription from being understood and says nothing of
+// unreadableError is what keeps one subscription from being understood and says nothing of
 // the next one. A wrong kind of object, another mode, a missing id or a missing time
 // of creation is none: the whole answer is not what was asked for then.
-type oddity struct{ why string }
+type unreadableError struct{ why string }
 
-func (o *oddity) Error() string { return o.why }
+func (o *unreadableError) Error() string { return o.why }
 
-func oddf(format string, args ...any) error { return &oddity{fmt.Sprintf(format, args...)} }
+func unreadablef(format string, args ...any) error {
+	return &unreadableError{fmt.Sprintf(format, args...)}
+}
 
-// nobodys is a subscription of which it cannot be told who buys it: there is no
+// noCustomerError is a subscription of which it cannot be told who buys it: there is no
 // customer to hold.
-type nobodys struct{ why string }
+type noCustomerError struct{ why string }
 
-func (n *nobodys) Error() string { return n.why }
+func (n *noCustomerError) Error() string { return n.why }
 
-// rescued is a subscription that is decoded part by part, which takes longer.
-type rescued struct{ subscriptionWire }
+// lenientSubscription is a subscription that is decoded part by part, which takes longer.
+type lenientSubscription struct{ subscriptionWire }
 
 // UnmarshalJSON decodes a subscription whose parts may have another type than is
 // documented: what it is and when it was made is enough to hold it.
-func (w *rescued) UnmarshalJSON(b []byte) error {
+func (w *lenientSubscription) UnmarshalJSON(b []byte) error {
 	err := json.Unmarshal(b, &w.subscriptionWire)
 	var mistyped *json.UnmarshalTypeError
 	var ours *wireError
@@ -50,7 +52,7 @@ func (w *rescued) UnmarshalJSON(b []byte) error {
 	if err := json.Unmarshal(b, &parts); err != nil {
 		return err
 	}
-	w.subscriptionWire = subscriptionWire{head: parts.head, Created: parts.Created, odd: &oddity{decodeError(err).Error()}}
+	w.subscriptionWire = subscriptionWire{head: parts.head, Created: parts.Created, unreadable: &unreadableError{decodeError(err).Error()}}
 	if json.Unmarshal(parts.Customer, &w.Customer) != nil {
 		w.Customer = customerWire{}
 	}
@@ -64,7 +66,7 @@ func decodeSubscriptions(body []byte) ([]subscriptionWire, bool, error) {
 	if err == nil {
 		return page, more, nil
 	}
-	parts, more, again := decodePage[rescued](body)
+	parts, more, again := decodePage[lenientSubscription](body)
 	if again != nil {
 		return nil, false, err
 	}
@@ -84,40 +86,40 @@ func (w *subscriptionWire) check(live bool) error {
 	case w.Customer.Livemode != nil && *w.Customer.Livemode != live:
 		return fmt.Errorf("the subscription %s: %w", w.ID, customers.check(w.Customer.header(), live))
 	case w.Customer.ID == "":
-		return &nobodys{fmt.Sprintf("the subscription %s came without its customer", w.ID)}
+		return &noCustomerError{fmt.Sprintf("the subscription %s came without its customer", w.ID)}
 	}
 	if err := customers.check(w.Customer.header(), live); err != nil {
-		return &nobodys{fmt.Sprintf("the subscription %s: %v", w.ID, err)}
+		return &noCustomerError{fmt.Sprintf("the subscription %s: %v", w.ID, err)}
 	}
 	switch {
-	case w.odd != nil:
-		return w.odd
+	case w.unreadable != nil:
+		return w.unreadable
 	case w.Status == "":
-		return oddf("it has no status")
+		return unreadablef("it has no status")
 	case w.Items == nil:
-		return oddf("it came without its items")
+		return unreadablef("it came without its items")
 	}
 	return nil
 }
 
-// judged turns an oddity of a subscription into facts that hold it: its status is none
+// heldOr turns an oddity of a subscription into facts that hold it: its status is none
 // that is known, so that nothing is given for it and nothing taken away, and the word
 // says why. Any other error is the answer's.
-func (w *subscriptionWire) judged(r request, a answer, err error) (f reconcile.SubscriptionFacts, requests int, _ error) {
-	var odd *oddity
-	if !errors.As(err, &odd) {
+func (w *subscriptionWire) heldOr(r request, a answer, err error) (f reconcile.SubscriptionFacts, requests int, _ error) {
+	var unreadable *unreadableError
+	if !errors.As(err, &unreadable) {
 		return f, 0, fault.Wrap(fault.Malformed, &callError{request: r, reason: err.Error(), cause: err})
 	}
 	f = w.facts(nil, 0, a.sent)
-	f.Status, f.StatusText = reconcile.StatusUnknown, reconcile.Unreadable+printable(odd.why)
+	f.Status, f.StatusText = reconcile.StatusUnknown, reconcile.Unreadable+printable(unreadable.why)
 	return f, 0, nil
 }
 
-// few tells whether what was odd is the subscriptions' and not the listing's.
-func (s *sweep) few() error {
-	all, odd := s.count+len(s.listing.PassedOver), s.odd+len(s.listing.PassedOver)
-	if odd <= fewOdd || odd*2 <= all {
+// checkUnreadable tells whether what was odd is the subscriptions' and not the listing's.
+func (s *sweep) checkUnreadable() error {
+	all, unreadable := s.count+len(s.listing.PassedOver), s.unreadable+len(s.listing.PassedOver)
+	if unreadable <= fewUnreadable || unreadable*2 <= all {
 		return nil
 	}
-	return fault.Errorf(fault.Malformed, "stripe: %d of %d subscriptions cannot be read: it is the answers that are wrong, not they", odd, all)
+	return fault.Errorf(fault.Malformed, "stripe: %d of %d subscriptions cannot be read: it is the answers that are wrong, not they", unreadable, all)
 }

@@ -8,9 +8,9 @@ import (
 	"strings"
 )
 
-// crossMode matches "a similar object exists in live mode, but a test mode key
+// existsInOtherMode matches "a similar object exists in live mode, but a test mode key
 // was used to make this request" and its opposite.
-var crossMode = regexp.MustCompile(`exists in (live|test) mode`)
+var existsInOtherMode = regexp.MustCompile(`exists in (live|test) mode`)
 
 // transportText is what went wrong on the way, without the URL that net/http
 // puts in front of it: that has the query in it.
