@@ -53,11 +53,11 @@ func TestTheProcessClockThatStandsStillInSleepIsNotWhatCounts(t *testing.T) {
 	c := &company{leading: true, last: evening, listed: evening}
 	l := NewLoop(LoopOptions{Poll: schedule(t, "@every 1h"), Full: schedule(t, "@every 8h"), Now: func() time.Time { return now }}, c, c, history{c})
 	l.takeOver(t.Context(), l.o.Now())
-	if j, due := l.next(l.o.Now()); due {
+	if j, due := l.nextJob(l.o.Now()); due {
 		t.Fatalf("in the evening %+v is due", j.Request)
 	}
 	now = rig.Asleep(evening, 9*time.Hour)
-	j, due := l.next(l.o.Now())
+	j, due := l.nextJob(l.o.Now())
 	if !due || !j.Full {
 		t.Errorf("in the morning %+v is due (%v), want the full sweep of the night", j.Request, due)
 	}

@@ -27,17 +27,17 @@ func secured(next http.Handler) http.Handler {
 	})
 }
 
-// wrap is what surrounds every route.
-func (s *Server) wrap(next http.Handler) http.Handler {
+// middleware is what surrounds every route.
+func (s *Server) middleware(next http.Handler) http.Handler {
 	return secured(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		defer s.survive(w, r)
+		defer s.recoverPanic(w, r)
 		next.ServeHTTP(w, r)
 	}))
 }
 
-// survive turns a mistake in a handler into a 500. The value of a panic may
+// recoverPanic turns a mistake in a handler into a 500. The value of a panic may
 // contain anything, so only its type and the place are logged.
-func (s *Server) survive(w http.ResponseWriter, r *http.Request) {
+func (s *Server) recoverPanic(w http.ResponseWriter, r *http.Request) {
 	v := recover()
 	if v == nil {
 		return
@@ -49,5 +49,5 @@ func (s *Server) survive(w http.ResponseWriter, r *http.Request) {
 	frame, _ := runtime.CallersFrames(pcs[:runtime.Callers(4, pcs)]).Next()
 	s.o.Log.WithFields(logrus.Fields{"route": r.Method + " " + r.Pattern, "place": frame.Function, "line": frame.Line}).
 		Errorf("internal error: a %T", v)
-	refuse(w, http.StatusInternalServerError, "Internal error")
+	respondError(w, http.StatusInternalServerError, "Internal error")
 }

@@ -54,7 +54,7 @@ func TestABodyOverTheLimitIs413(t *testing.T) {
 	r := httptest.NewRequest(http.MethodPut, "/", strings.NewReader(`{"name":"`+strings.Repeat("a", 300)+`"}`))
 	r.Body = http.MaxBytesReader(w, r.Body, 100)
 	var v wanted
-	if accept(w, r, &v, false) {
+	if readBody(w, r, &v, false) {
 		t.Error("it was accepted")
 	}
 	if w.Code != http.StatusRequestEntityTooLarge {

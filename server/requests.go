@@ -36,7 +36,7 @@ func (l *Loop) Ask(r Request) *Asked {
 	}
 	l.mu.Unlock()
 	if ended {
-		finish([]*Asked{a}, outcome{err: errStopping})
+		answerAll([]*Asked{a}, outcome{err: errStopping})
 		return a
 	}
 	select { // without a trigger: it only ends the wait
@@ -46,8 +46,8 @@ func (l *Loop) Ask(r Request) *Asked {
 	return a
 }
 
-// takeAsks takes the first run that was asked for, with all its equals.
-func (l *Loop) takeAsks() (taken []*Asked) {
+// takeRequests takes the first run that was asked for, with all its equals.
+func (l *Loop) takeRequests() (taken []*Asked) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if len(l.asks) == 0 {
@@ -66,14 +66,14 @@ func (l *Loop) takeAsks() (taken []*Asked) {
 	return taken
 }
 
-func (l *Loop) putBack(asks []*Asked) {
+func (l *Loop) returnRequests(asks []*Asked) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.asks = append(asks, l.asks...)
 }
 
-// begin notes the run at work and tells those who wait for it.
-func (l *Loop) begin(run string, asks []*Asked) {
+// announce notes the run at work and tells those who wait for it.
+func (l *Loop) announce(run string, asks []*Asked) {
 	l.mu.Lock()
 	l.atWork = run
 	l.mu.Unlock()
@@ -95,19 +95,19 @@ func (l *Loop) AtWork() string {
 // Leading reports whether this process is the writer.
 func (l *Loop) Leading() bool { return l.runner.Leading() }
 
-func finish(asks []*Asked, o outcome) {
+func answerAll(asks []*Asked, o outcome) {
 	for _, a := range asks {
 		a.done <- o
 	}
 }
 
-// refuse ends every run that was asked for.
-func (l *Loop) refuse(why error) {
+// failRequests ends every run that was asked for.
+func (l *Loop) failRequests(why error) {
 	l.mu.Lock()
 	asks := l.asks
 	l.asks = nil
 	l.mu.Unlock()
-	finish(asks, outcome{err: why})
+	answerAll(asks, outcome{err: why})
 }
 
 // close refuses what is asked for from now on.
@@ -115,5 +115,5 @@ func (l *Loop) close() {
 	l.mu.Lock()
 	l.ended = true
 	l.mu.Unlock()
-	l.refuse(errStopping)
+	l.failRequests(errStopping)
 }

@@ -35,20 +35,22 @@ type failure struct {
 	Error string `json:"error"`
 }
 
-// refuse answers an error.
-func refuse(w http.ResponseWriter, status int, message string) { respond(w, status, failure{message}) }
+// respondError answers an error.
+func respondError(w http.ResponseWriter, status int, message string) {
+	respond(w, status, failure{message})
+}
 
-// fail answers an error of a port with the status that its kind demands. Errors
+// respondPortError answers an error of a port with the status that its kind demands. Errors
 // of the database or of a side are not the caller's business in detail.
-func (s *Server) fail(w http.ResponseWriter, r *http.Request, what string, err error) {
+func (s *Server) respondPortError(w http.ResponseWriter, r *http.Request, what string, err error) {
 	switch {
 	case errors.Is(err, fault.NotFound):
-		refuse(w, http.StatusNotFound, what+" not found")
+		respondError(w, http.StatusNotFound, what+" not found")
 	case errors.Is(err, fault.Conflict):
-		refuse(w, http.StatusConflict, plain(err))
+		respondError(w, http.StatusConflict, plain(err))
 	default:
 		s.o.Log.WithField("route", r.Method+" "+r.Pattern).WithError(err).Warn("request not answered")
-		refuse(w, http.StatusServiceUnavailable, what+" could not be read or written now; try again in a moment")
+		respondError(w, http.StatusServiceUnavailable, what+" could not be read or written now; try again in a moment")
 	}
 }
 
@@ -64,18 +66,18 @@ func plain(err error) string {
 // errTooLarge is a body over the limit of its route.
 var errTooLarge = errors.New("the body is too large")
 
-// accept reads a JSON body into v: one object, no unknown fields, nothing after
+// readBody reads a JSON body into v: one object, no unknown fields, nothing after
 // it. It answers and returns false when the body is not that. With optional, no
 // body at all is fine.
-func accept(w http.ResponseWriter, r *http.Request, v any, optional bool) bool {
+func readBody(w http.ResponseWriter, r *http.Request, v any, optional bool) bool {
 	err := decode(r.Body, v, optional)
 	switch {
 	case err == nil:
 		return true
 	case errors.Is(err, errTooLarge):
-		refuse(w, http.StatusRequestEntityTooLarge, err.Error())
+		respondError(w, http.StatusRequestEntityTooLarge, err.Error())
 	default:
-		refuse(w, http.StatusBadRequest, "The body is not what is documented: "+err.Error())
+		respondError(w, http.StatusBadRequest, "The body is not what is documented: "+err.Error())
 	}
 	return false
 }

@@ -10,10 +10,10 @@ import (
 	"github.com/stripe-enhance/stripe-enhance/reconcile"
 )
 
-// account records what became of the webhooks that this run followed. One whose
+// recordWebhookResults records what became of the webhooks that this run followed. One whose
 // subscription had a failed action has failed; the others are followed. When the
 // run itself failed they stay as they are, for the run that succeeds.
-func (l *Loop) account(ctx context.Context, r Request, report reconcile.Report, err error, began time.Time) {
+func (l *Loop) recordWebhookResults(ctx context.Context, r Request, report reconcile.Report, err error, began time.Time) {
 	if err != nil {
 		return
 	}
