@@ -12,6 +12,7 @@ import (
 
 	"github.com/sirupsen/logrus"
 
+	"github.com/stripe-enhance/stripe-enhance/clients/ratelimit"
 	"github.com/stripe-enhance/stripe-enhance/internal/fault"
 )
 
@@ -40,7 +41,7 @@ func (c *Client) read(ctx context.Context, at call, limit int64, accept func([]b
 		last = err
 		c.o.Log.WithFields(logrus.Fields{"side": "enhance", "route": at.route, "attempt": attempt}).
 			WithError(err).Debug("read is tried again")
-		if pause(ctx, max(wait, c.backoff(attempt))) != nil {
+		if ratelimit.Sleep(ctx, max(wait, c.backoff(attempt))) != nil {
 			return asCanceled(ctx, err)
 		}
 	}
@@ -69,21 +70,6 @@ func asCanceled(ctx context.Context, err error) error {
 func (c *Client) backoff(attempt int) time.Duration {
 	d := c.o.ReadBackoff << min(attempt-1, 6)
 	return d/2 + rand.N(d/2+1)
-}
-
-// pause waits for d, or gives up at once when the deadline would come first.
-func pause(ctx context.Context, d time.Duration) error {
-	if deadline, ok := ctx.Deadline(); ok && time.Until(deadline) < d {
-		return context.DeadlineExceeded
-	}
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-		return nil
-	case <-ctx.Done():
-		return ctx.Err()
-	}
 }
 
 // readOnce is one attempt. wait is what the panel asked for.

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"hash/maphash"
 	"slices"
-	"strconv"
 	"time"
 
 	"github.com/stripe-enhance/stripe-enhance/reconcile"
@@ -54,8 +53,8 @@ type walk[T item] struct {
 func (w *walk[T]) read(ctx context.Context, c *Client, use func([]T) (enough bool, err error)) error {
 	w.seen, w.first = idSet{}, -1
 	for offset, total := 0, -1; ; {
-		var page pageOf[T]
-		if err := c.read(ctx, w.at.with("offset", strconv.Itoa(offset), "limit", strconv.Itoa(pageSize)), listLimit, page.decode); err != nil {
+		page, err := readPage[T](ctx, c, w.at, offset)
+		if err != nil {
 			return err
 		}
 		if w.first < 0 {
@@ -72,23 +71,28 @@ func (w *walk[T]) read(ctx context.Context, c *Client, use func([]T) (enough boo
 			continue
 		}
 		w.step = 0
-		fresh := slices.DeleteFunc(page.items, func(it T) bool { return !w.seen.add(it.identity()) })
-		came := page.count
-		if len(fresh) > 0 {
-			w.idle = 0
-			if enough, err := use(fresh); err != nil || enough {
-				return err
-			}
+		if enough, err := w.handOver(page, use); err != nil || enough {
+			return err
 		}
-		switch offset += came; {
+		switch offset += page.count; {
 		case offset >= total:
 			return w.checkComplete(total)
-		case came == 0:
+		case page.count == 0:
 			return &movedError{fmt.Sprintf("an empty page after %d of %d", offset, total)}
 		case w.moved:
 			offset-- // so that the next page shows that it goes on from here
 		}
 	}
+}
+
+// handOver gives use the items of a page that have not been seen before.
+func (w *walk[T]) handOver(page pageOf[T], use func([]T) (bool, error)) (enough bool, err error) {
+	fresh := slices.DeleteFunc(page.items, func(it T) bool { return !w.seen.add(it.identity()) })
+	if len(fresh) == 0 {
+		return false, nil
+	}
+	w.idle = 0
+	return use(fresh)
 }
 
 // shifted tells that a page does not go on where the last one ended.

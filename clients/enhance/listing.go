@@ -8,6 +8,8 @@ import (
 	"strconv"
 
 	"github.com/sirupsen/logrus"
+
+	"github.com/stripe-enhance/stripe-enhance/clients/ratelimit"
 )
 
 const (
@@ -104,7 +106,7 @@ func retryMoved(ctx context.Context, c *Client, at call, once func() error) erro
 		}
 		c.o.Log.WithFields(logrus.Fields{"side": "enhance", "route": at.route, "attempt": attempt}).
 			WithError(err).Debug("listing is begun anew")
-		if pause(ctx, c.backoff(attempt)) != nil {
+		if ratelimit.Sleep(ctx, c.backoff(attempt)) != nil {
 			return asCanceled(ctx, err)
 		}
 	}
@@ -116,9 +118,8 @@ func pagesOnce[T item](ctx context.Context, c *Client, at call, use func([]T, bo
 	sum, total := 0, -1
 	seen := map[uint64]struct{}{}
 	for {
-		var page pageOf[T]
-		paged := at.with("offset", strconv.Itoa(sum), "limit", strconv.Itoa(pageSize))
-		if err := c.read(ctx, paged, listLimit, page.decode); err != nil {
+		page, err := readPage[T](ctx, c, at, sum)
+		if err != nil {
 			return err
 		}
 		if total < 0 {
@@ -134,6 +135,13 @@ func pagesOnce[T item](ctx context.Context, c *Client, at call, use func([]T, bo
 			return err
 		}
 	}
+}
+
+// readPage reads the page of a listing that begins at an offset.
+func readPage[T item](ctx context.Context, c *Client, at call, offset int) (page pageOf[T], err error) {
+	at = at.with("offset", strconv.Itoa(offset), "limit", strconv.Itoa(pageSize))
+	err = c.read(ctx, at, listLimit, page.decode)
+	return page, err
 }
 
 // seed is for telling ids apart by their hashes: a listing of a million orgs is

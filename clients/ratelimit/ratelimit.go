@@ -140,11 +140,11 @@ func (l *Limiter) Acquire(ctx context.Context) (release func(), err error) {
 // block began meanwhile: a reservation made at the old rate is worth nothing.
 func (l *Limiter) token(ctx context.Context) error {
 	for {
-		if err := pause(ctx, time.Until(l.blockedUntil())); err != nil {
+		if err := Sleep(ctx, time.Until(l.blockedUntil())); err != nil {
 			return err
 		}
 		r := l.tokens.Reserve()
-		if err := pause(ctx, r.Delay()); err != nil {
+		if err := Sleep(ctx, r.Delay()); err != nil {
 			r.Cancel()
 			return err
 		}
@@ -171,8 +171,9 @@ func (l *Limiter) blockedUntil() time.Time {
 	return l.blocked
 }
 
-// pause waits for d, or not at all when the deadline would come first.
-func pause(ctx context.Context, d time.Duration) error {
+// Sleep waits for d. If the context's deadline comes before that, it returns
+// context.DeadlineExceeded without waiting.
+func Sleep(ctx context.Context, d time.Duration) error {
 	if d <= 0 {
 		return ctx.Err()
 	}

@@ -145,13 +145,11 @@ func readAll[T object](ctx context.Context, c *Client, r request, k collection, 
 		if cursor == "" {
 			first = a
 		}
-		for _, item := range items {
-			id := item.header().ID
-			if _, twice := seen[id]; twice {
-				return answer{}, malformed(r, "the %s %s twice in one list", k.kind, id)
-			}
-			seen[id] = struct{}{}
-			cursor = id
+		if len(items) > 0 {
+			cursor = items[len(items)-1].header().ID
+		}
+		if id, twice := addNew(seen, items); twice {
+			return answer{}, malformed(r, "the %s %s twice in one list", k.kind, id)
 		}
 		if err := use(items, a); err != nil {
 			return answer{}, err
@@ -160,6 +158,19 @@ func readAll[T object](ctx context.Context, c *Client, r request, k collection, 
 			return first, nil
 		}
 	}
+}
+
+// addNew adds the ids of a page to those seen before it. twice names the first one
+// that was there already.
+func addNew[T object](seen map[string]struct{}, page []T) (id string, twice bool) {
+	for _, item := range page {
+		id = item.header().ID
+		if _, twice = seen[id]; twice {
+			return id, true
+		}
+		seen[id] = struct{}{}
+	}
+	return "", false
 }
 
 // readOne reads one object by its id and checks that it is that one.
