@@ -198,14 +198,11 @@ func createOrg(w *World, q *request) answer {
 	if bad != nil {
 		return *bad
 	}
-	b, bad := readBody(q, []string{"name"})
-	if bad != nil {
-		return *bad
-	}
-	name, _, bad := b.text("name")
+	b := readBody(q, []string{"name"})
+	name := b.text("name")
 	switch {
-	case bad != nil:
-		return *bad
+	case b.bad != nil:
+		return *b.bad
 	case strings.TrimSpace(name) == "":
 		return badInput("name must not be empty")
 	case !ours:
@@ -229,29 +226,23 @@ func patchOrg(w *World, q *request) answer {
 	if bad != nil {
 		return *bad
 	}
-	b, bad := readBody(q, nil, "name", "status", "isSuspended", "locale", "slackNotificationWebhookUrl")
-	if bad != nil {
-		return *bad
+	b := readBody(q, nil, "name", "status", "isSuspended", "locale", "slackNotificationWebhookUrl")
+	name, suspend := b.text("name"), b.flag("isSuspended")
+	if b.bad != nil {
+		return *b.bad
 	}
-	name, renamed, bad := b.text("name")
-	if bad != nil {
-		return *bad
-	}
-	suspended, paused, bad := b.flag("isSuspended")
-	if bad != nil {
-		return *bad
-	}
-	if _, deletes := b["status"]; deletes {
+	if _, deletes := b.fields["status"]; deletes {
 		w.violate("org-delete", q.Call)
 		return enhanceErrorFor(403)
 	}
-	if renamed && name != o.Name {
+	if b.has("name") && name != o.Name {
 		w.alterOrg(o, "rename_org", func() { o.Name = name })
 	}
-	if paused && suspended && o.SuspendedBy == "" {
+	switch suspended := o.SuspendedBy != ""; {
+	case !b.has("isSuspended") || suspend == suspended:
+	case suspend:
 		w.alterOrg(o, "suspend_org", func() { o.SuspendedBy = w.panel.our.ID })
-	}
-	if paused && !suspended && o.SuspendedBy != "" {
+	default:
 		w.alterOrg(o, "resume_org", func() { o.SuspendedBy = "" })
 	}
 	return noContent

@@ -32,30 +32,18 @@ func createWebsite(w *World, q *request) answer {
 	if bad != nil {
 		return *bad
 	}
-	b, bad := readBody(q, []string{"domain"}, "subscriptionId", "phpVersion", "appServerId", "backupServerId",
+	b := readBody(q, []string{"domain"}, "subscriptionId", "phpVersion", "appServerId", "backupServerId",
 		"dbServerId", "emailServerId", "serverGroupId", "wordPressAdminCredentials")
-	if bad != nil {
-		return *bad
-	}
-	domain, _, bad := b.text("domain")
-	if bad != nil {
-		return *bad
-	}
-	id, given, bad := b.number("subscriptionId")
-	if bad != nil {
-		return *bad
-	}
-	php, chosen, bad := b.text("phpVersion")
-	if bad != nil {
-		return *bad
-	}
+	domain, id, php := b.text("domain"), b.number("subscriptionId"), b.text("phpVersion")
 	h := w.panel.hosting(id)
 	switch {
+	case b.bad != nil:
+		return *b.bad
 	case !validDomain(domain):
 		return badInput("invalid domain")
-	case chosen && !slices.Contains(phpVersions, php):
+	case b.has("phpVersion") && !slices.Contains(phpVersions, php):
 		return badInput("Json deserialize error: unknown variant `" + php + "`")
-	case !given:
+	case !b.has("subscriptionId"):
 		return badInput("a subscription is required")
 	case h == nil || h.Org != o.ID || h.Status != "active":
 		return notFound("subscription")

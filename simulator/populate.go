@@ -193,7 +193,7 @@ func (g *fleetBuilder) addSubscription(i, n int, birth uint64) {
 		g.schedule(s)
 	}
 	if g.mix.Bound {
-		g.addHostings(s, i)
+		g.addHostings(s)
 	}
 }
 
@@ -290,39 +290,49 @@ func (g *fleetBuilder) setStatusFields(s *Subscription) {
 	}
 }
 
-// addHostings puts into the panel what belongs to a subscription.
-func (g *fleetBuilder) addHostings(s *Subscription, i int) {
+// addHostings gives a subscription its organisation and a hosting for each mapped
+// unit, unless its first payment is missing.
+func (g *fleetBuilder) addHostings(s *Subscription) {
 	if s.Status == "incomplete" || s.Status == "incomplete_expired" {
 		return
 	}
-	created := time.Unix(s.Created, 0).UTC()
-	o := g.sharedOrg(s)
-	unit := 0
+	o, unit := g.sharedOrg(s), 0
 	for _, it := range s.Items {
 		plan, mapped := g.fleet.Plans[it.Price]
+		if !mapped {
+			continue
+		}
 		for range it.Quantity {
-			if !mapped {
-				break
-			}
 			if o == nil {
-				o = &Org{ID: g.prf.uuid("fleet org", s.ID), Name: s.customer.Name, Status: "active", Created: created}
-				g.panel.orgs = append(g.panel.orgs, o)
-				g.panel.orgByID[o.ID] = o
+				o = g.addOrg(s)
 			}
 			unit++
-			h := g.newHosting(o, plan, fmt.Sprintf("%s [%s/%d]", g.panel.plan(plan).Name, s.ID, unit))
-			h.Created = created
-			if s.Status == "canceled" || s.Status == "unpaid" || s.Status == "paused" {
-				h.SuspendedBy = g.panel.our.ID
-			}
+			g.addHosting(o, plan, s, unit)
 		}
 	}
 	g.lastOrg = o
 	if o != nil && s.customer.Email != "" {
 		o.Members = []Member{{
 			ID: g.prf.uuid("fleet member", s.ID), Login: g.prf.uuid("fleet login", s.ID), Email: s.customer.Email,
-			Name: s.customer.Name, Roles: ownerOnly, Active: true, Joined: created,
+			Name: s.customer.Name, Roles: ownerOnly, Active: true, Joined: time.Unix(s.Created, 0).UTC(),
 		}}
+	}
+}
+
+func (g *fleetBuilder) addOrg(s *Subscription) *Org {
+	o := &Org{ID: g.prf.uuid("fleet org", s.ID), Name: s.customer.Name, Status: "active", Created: time.Unix(s.Created, 0).UTC()}
+	g.panel.orgs = append(g.panel.orgs, o)
+	g.panel.orgByID[o.ID] = o
+	return o
+}
+
+// addHosting adds the hosting of one unit, suspended if the subscription's status
+// entitles to nothing.
+func (g *fleetBuilder) addHosting(o *Org, plan int, s *Subscription, unit int) {
+	h := g.newHosting(o, plan, fmt.Sprintf("%s [%s/%d]", g.panel.plan(plan).Name, s.ID, unit))
+	h.Created = time.Unix(s.Created, 0).UTC()
+	if s.Status == "canceled" || s.Status == "unpaid" || s.Status == "paused" {
+		h.SuspendedBy = g.panel.our.ID
 	}
 }
 
