@@ -26,13 +26,13 @@ demo: ## A hosting company's week, without keys, network or server
 	go run ./cmd/stripe-enhance demo
 
 test: ## Vet, then every test
-	go vet ./... && go vet -tags mutants ./internal/mutants ./internal/guards && go test -timeout 15m ./...
+	go vet ./... && go vet -tags mutants ./internal/mutation ./internal/guards && go test -timeout 15m ./...
 
 kills: ## Kill the program and its databases everywhere, KILLS=20 times
-	KILLS=$(KILLS) go test -count=1 -timeout 12h -v -run . ./internal/killing
+	KILLS=$(KILLS) go test -count=1 -timeout 12h -v -run . ./internal/crashtest
 
 sim: ## Histories of whole companies, 100,000 of them (SEEDS=N, or SEED=N to see one)
-	SEEDS=$(SEEDS) SEED=$(SEED) go test -count 1 -timeout 0 -v -run TestEverySeed ./internal/scenario
+	SEEDS=$(SEEDS) SEED=$(SEED) go test -count 1 -timeout 0 -v -run TestEverySeed ./internal/simtest
 
 race: ## Every test under the race detector (needs a C compiler)
 	go test -race -timeout 30m ./...
@@ -57,7 +57,7 @@ fuzz: ## Every fuzz target, one after another (FUZZTIME=30s each)
 	@grep -rEo --include='*_test.go' '^func Fuzz[A-Za-z0-9_]+' . | while IFS=: read -r file func; do go test -run '^$$' -fuzz "^$${func#func }\$$" -fuzztime $(FUZZTIME) "$$(dirname "$$file")" || exit 1; done
 
 mutants: ## Make known mistakes, one at a time, and see a test find each (MUTANT=REGEXP)
-	go test -tags mutants ./internal/mutants -run TestEveryMistakeIsFound -v -timeout 12h
+	go test -tags mutants ./internal/mutation -run TestEveryMistakeIsFound -v -timeout 12h
 
 guards: ## Take each guard away, see a test miss it: hours (PKG=reconcile: minutes; LIMIT=N)
 	nice go test -tags mutants ./internal/guards -run TestEveryGuardIsMissed -count 1 -v -timeout 0

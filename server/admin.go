@@ -25,11 +25,11 @@ func (s *Server) nudge(r *http.Request, trigger string) {
 	s.o.Loop.Wake(trigger)
 }
 
-// longest is the most characters of a name or a reason that people give.
-const longest = 500
+// maxText is the most characters of a name or a reason that people give.
+const maxText = 500
 
-// presentable reports whether a text can be stored, logged and shown as it is.
-func presentable(text string) bool {
-	return len(text) <= longest && strings.ToValidUTF8(text, "") == text &&
+// printable reports whether a text can be stored, logged and shown as it is.
+func printable(text string) bool {
+	return len(text) <= maxText && strings.ToValidUTF8(text, "") == text &&
 		!strings.ContainsFunc(text, func(c rune) bool { return c < ' ' || c == 0x7f || c >= 0x80 && c < 0xa0 })
 }

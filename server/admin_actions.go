@@ -38,13 +38,13 @@ func (s *Server) actions(w http.ResponseWriter, r *http.Request) {
 	f := ActionFilter{Customer: q.Get("customer"), Subscription: q.Get("subscription"), Limit: n}
 	if word := q.Get("state"); word != "" {
 		if f.State = reconcile.ParseActionState(word); f.State == 0 {
-			refuse(w, http.StatusBadRequest, "state must be planned, held, sent, ambiguous, applied, adopted, failed or superseded")
+			respondError(w, http.StatusBadRequest, "state must be planned, held, sent, ambiguous, applied, adopted, failed or superseded")
 			return
 		}
 	}
 	records, err := s.o.Journal.Actions(r.Context(), f)
 	if err != nil {
-		s.fail(w, r, "The actions", err)
+		s.respondPortError(w, r, "The actions", err)
 		return
 	}
 	respond(w, http.StatusOK, map[string]any{"actions": actionsOf(records)})
@@ -58,7 +58,7 @@ func (s *Server) retry(w http.ResponseWriter, r *http.Request) {
 	}
 	customer, err := s.o.Journal.Retry(r.Context(), id, s.o.Now())
 	if err != nil {
-		s.fail(w, r, "Action", err)
+		s.respondPortError(w, r, "Action", err)
 		return
 	}
 	s.o.Log.WithField("customer", customer).WithField("action", id).Info("retry asked for")

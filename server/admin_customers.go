@@ -68,13 +68,13 @@ type hostingDocument struct {
 	ObservedAt     *string `json:"observedAt"`
 }
 
-// found is one party with what it has bought.
-type found struct {
+// customerEntry is one party with what it has bought.
+type customerEntry struct {
 	Customer      customerDocument       `json:"customer"`
 	Subscriptions []subscriptionDocument `json:"subscriptions"`
 }
 
-func foundOf(c Customer) found {
+func entryOf(c Customer) customerEntry {
 	d := customerDocument{ID: c.ID, Email: c.Email, Name: c.Name, StripeCustomers: []buyerDocument{},
 		Failures: c.Failures, RetryAfter: report.Time(c.RetryAfter), ParkedAt: report.Time(c.Parked), LastError: c.LastError,
 		DueAt: report.Time(c.DueAt), PlannedAt: report.Time(c.PlannedAt), Holds: []report.Hold{}, History: actionsOf(c.History)}
@@ -87,7 +87,7 @@ func foundOf(c Customer) found {
 	for _, h := range c.Held {
 		d.Holds = append(d.Holds, report.HoldOf(h))
 	}
-	f := found{Customer: d, Subscriptions: []subscriptionDocument{}}
+	f := customerEntry{Customer: d, Subscriptions: []subscriptionDocument{}}
 	for i := range c.Subscriptions {
 		f.Subscriptions = append(f.Subscriptions, subscriptionOf(&c.Subscriptions[i], c))
 	}
@@ -114,8 +114,8 @@ func subscriptionOf(s *reconcile.Subscription, c Customer) subscriptionDocument 
 
 // customersDocument keeps the first party where scripts expect the only one.
 type customersDocument struct {
-	found
-	Customers []found `json:"customers"`
+	customerEntry
+	Customers []customerEntry `json:"customers"`
 }
 
 func (s *Server) customers(w http.ResponseWriter, r *http.Request) {
@@ -129,22 +129,22 @@ func (s *Server) customers(w http.ResponseWriter, r *http.Request) {
 	case id != "":
 		all, err = s.o.Customers.ByID(r.Context(), id)
 	default:
-		refuse(w, http.StatusBadRequest, "Email or customerId parameter required")
+		respondError(w, http.StatusBadRequest, "Email or customerId parameter required")
 		return
 	}
 	switch {
 	case err != nil:
-		s.fail(w, r, "Customer", err)
+		s.respondPortError(w, r, "Customer", err)
 		return
 	case len(all) == 0:
-		refuse(w, http.StatusNotFound, "Customer not found")
+		respondError(w, http.StatusNotFound, "Customer not found")
 		return
 	}
 	d := customersDocument{}
 	for _, c := range all {
-		d.Customers = append(d.Customers, foundOf(c))
+		d.Customers = append(d.Customers, entryOf(c))
 	}
-	d.found = d.Customers[0]
+	d.customerEntry = d.Customers[0]
 	respond(w, http.StatusOK, d)
 }
 
@@ -156,7 +156,7 @@ func (s *Server) renameCustomer(w http.ResponseWriter, r *http.Request) {
 		Name             string `json:"name"`
 		OrganizationName string `json:"organizationName"`
 	}
-	if !accept(w, r, &body, false) {
+	if !readBody(w, r, &body, false) {
 		return
 	}
 	name := strings.TrimSpace(body.OrganizationName)
@@ -165,14 +165,14 @@ func (s *Server) renameCustomer(w http.ResponseWriter, r *http.Request) {
 	}
 	switch {
 	case body.CustomerID == "":
-		refuse(w, http.StatusBadRequest, "customerId is required")
+		respondError(w, http.StatusBadRequest, "customerId is required")
 		return
-	case name == "" || !presentable(name):
-		refuse(w, http.StatusBadRequest, "organizationName (or name) must be a short name without control characters")
+	case name == "" || !printable(name):
+		respondError(w, http.StatusBadRequest, "organizationName (or name) must be a short name without control characters")
 		return
 	}
 	if _, marked := reconcile.MarkerOf(name); marked {
-		refuse(w, http.StatusBadRequest, "a name that ends like one of our markers would be taken for one")
+		respondError(w, http.StatusBadRequest, "a name that ends like one of our markers would be taken for one")
 		return
 	}
 	org, ok := s.namedOrg(w, r, body.CustomerID)
@@ -194,13 +194,13 @@ func (s *Server) namedOrg(w http.ResponseWriter, r *http.Request, id string) (st
 	all, err := s.o.Customers.ByID(r.Context(), id)
 	switch {
 	case err != nil:
-		s.fail(w, r, "Customer", err)
+		s.respondPortError(w, r, "Customer", err)
 	case len(all) == 0:
-		refuse(w, http.StatusNotFound, "Customer not found")
+		respondError(w, http.StatusNotFound, "Customer not found")
 	case all[0].Org == nil:
-		refuse(w, http.StatusConflict, "This customer has no organisation at Enhance yet")
+		respondError(w, http.StatusConflict, "This customer has no organisation at Enhance yet")
 	case !all[0].OrgNamed:
-		refuse(w, http.StatusConflict, "The organisation is still being set up; its name still carries the mark by which it is found")
+		respondError(w, http.StatusConflict, "The organisation is still being set up; its name still carries the mark by which it is found")
 	default:
 		return all[0].Org.ID, true
 	}
@@ -211,10 +211,10 @@ func (s *Server) failRename(w http.ResponseWriter, err error) {
 	s.o.Log.WithError(err).Warn("organisation not renamed")
 	switch {
 	case errors.Is(err, fault.NotFound):
-		refuse(w, http.StatusNotFound, "Enhance does not know the organisation any more")
+		respondError(w, http.StatusNotFound, "Enhance does not know the organisation any more")
 	case errors.Is(err, fault.Denied):
-		refuse(w, http.StatusBadGateway, "Enhance refused the access token")
+		respondError(w, http.StatusBadGateway, "Enhance refused the access token")
 	default:
-		refuse(w, http.StatusBadGateway, "Enhance did not confirm the new name; trying again is safe")
+		respondError(w, http.StatusBadGateway, "Enhance did not confirm the new name; trying again is safe")
 	}
 }

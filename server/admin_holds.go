@@ -30,7 +30,7 @@ func holdOf(h reconcile.ManualHold) holdDocument {
 func (s *Server) holds(w http.ResponseWriter, r *http.Request) {
 	all, err := s.o.Holds.ManualHolds(r.Context(), s.o.Now())
 	if err != nil {
-		s.fail(w, r, "The holds", err)
+		s.respondPortError(w, r, "The holds", err)
 		return
 	}
 	out := make([]holdDocument, 0, len(all))
@@ -54,7 +54,7 @@ type holdRequest struct {
 func (q holdRequest) manual(now time.Time, who string) (h reconcile.ManualHold, problem string) {
 	h = reconcile.ManualHold{Customer: strings.TrimSpace(q.CustomerID), Subscription: strings.TrimSpace(q.SubscriptionID),
 		Kind: reconcile.ParseManualKind(q.Kind), Reason: strings.TrimSpace(q.Reason), Author: strings.TrimSpace(q.Author), Created: now}
-	if !presentable(h.Reason) || !presentable(h.Author) || !presentable(h.Customer) || !presentable(h.Subscription) {
+	if !printable(h.Reason) || !printable(h.Author) || !printable(h.Customer) || !printable(h.Subscription) {
 		return h, "texts must be short and without control characters"
 	}
 	if q.Until != "" {
@@ -71,17 +71,17 @@ func (q holdRequest) manual(now time.Time, who string) (h reconcile.ManualHold, 
 
 func (s *Server) addHold(w http.ResponseWriter, r *http.Request) {
 	var body holdRequest
-	if !accept(w, r, &body, false) {
+	if !readBody(w, r, &body, false) {
 		return
 	}
-	h, problem := body.manual(s.o.Now(), s.who(r))
+	h, problem := body.manual(s.o.Now(), s.keyName(r))
 	if problem != "" {
-		refuse(w, http.StatusBadRequest, problem)
+		respondError(w, http.StatusBadRequest, problem)
 		return
 	}
 	known, err := s.o.Holds.AddManualHold(r.Context(), h)
 	if err != nil {
-		s.fail(w, r, "Customer or subscription", err)
+		s.respondPortError(w, r, "Customer or subscription", err)
 		return
 	}
 	s.o.Log.WithField("hold", h.ID).WithField("known", known).WithField("customer", h.Customer).WithField("subscription", h.Subscription).Info("hold added")
@@ -92,15 +92,15 @@ func (s *Server) addHold(w http.ResponseWriter, r *http.Request) {
 func (s *Server) removeHold(w http.ResponseWriter, r *http.Request) {
 	id := r.URL.Query().Get("id")
 	if id == "" {
-		refuse(w, http.StatusBadRequest, "id parameter required")
+		respondError(w, http.StatusBadRequest, "id parameter required")
 		return
 	}
 	found, err := s.o.Holds.RemoveManualHold(r.Context(), id, s.o.Now())
 	switch {
 	case err != nil:
-		s.fail(w, r, "The hold", err)
+		s.respondPortError(w, r, "The hold", err)
 	case !found:
-		refuse(w, http.StatusNotFound, "Hold not found")
+		respondError(w, http.StatusNotFound, "Hold not found")
 	default:
 		s.o.Log.WithField("hold", id).Info("hold removed")
 		s.nudge(r, "admin")

@@ -23,7 +23,7 @@ type mappingDocument struct {
 func (s *Server) mappings(w http.ResponseWriter, r *http.Request) {
 	all, err := s.o.Mappings.List(r.Context())
 	if err != nil {
-		s.fail(w, r, "The mappings", err)
+		s.respondPortError(w, r, "The mappings", err)
 		return
 	}
 	out := make([]mappingDocument, 0, len(all))
@@ -43,16 +43,16 @@ func (s *Server) setMapping(w http.ResponseWriter, r *http.Request) {
 		Plan      planRef `json:"enhance_plan_id"`
 		Unchecked bool    `json:"unchecked"`
 	}
-	if !accept(w, r, &body, false) {
+	if !readBody(w, r, &body, false) {
 		return
 	}
 	m := reconcile.Mapping{BillingID: strings.TrimSpace(body.Billing), Plan: strings.TrimSpace(string(body.Plan))}
 	switch {
 	case cmp.Or(body.Provider, "stripe") != "stripe":
-		refuse(w, http.StatusBadRequest, "billing_provider must be stripe")
+		respondError(w, http.StatusBadRequest, "billing_provider must be stripe")
 		return
-	case m.BillingID == "" || m.Plan == "" || !presentable(m.BillingID) || !presentable(m.Plan):
-		refuse(w, http.StatusBadRequest, "billing_plan_id and enhance_plan_id are required")
+	case m.BillingID == "" || m.Plan == "" || !printable(m.BillingID) || !printable(m.Plan):
+		respondError(w, http.StatusBadRequest, "billing_plan_id and enhance_plan_id are required")
 		return
 	}
 	answer := map[string]any{"success": true}
@@ -60,21 +60,21 @@ func (s *Server) setMapping(w http.ResponseWriter, r *http.Request) {
 		problem, err := s.o.Mappings.Check(r.Context(), m)
 		switch {
 		case problem != "":
-			refuse(w, http.StatusUnprocessableEntity, problem)
+			respondError(w, http.StatusUnprocessableEntity, problem)
 			return
 		case r.Context().Err() != nil:
-			s.fail(w, r, "What the mapping names", err)
+			s.respondPortError(w, r, "What the mapping names", err)
 			return
 		case err != nil: // a run tells of a mapping that leads nowhere
 			answer["warning"] = "not verified: " + strings.ReplaceAll(err.Error(), "\n", "; ")
 		}
 	}
-	if err := s.o.Mappings.Set(r.Context(), m, s.who(r), s.o.Now()); err != nil {
-		s.fail(w, r, "The mapping", err)
+	if err := s.o.Mappings.Set(r.Context(), m, s.keyName(r), s.o.Now()); err != nil {
+		s.respondPortError(w, r, "The mapping", err)
 		return
 	}
 	s.nudge(r, "admin")
-	answer["mapping"] = mappingDocument{Provider: "stripe", Billing: m.BillingID, Plan: m.Plan, UpdatedAt: report.Time(s.o.Now()), UpdatedBy: s.who(r)}
+	answer["mapping"] = mappingDocument{Provider: "stripe", Billing: m.BillingID, Plan: m.Plan, UpdatedAt: report.Time(s.o.Now()), UpdatedBy: s.keyName(r)}
 	respond(w, http.StatusOK, answer)
 }
 
@@ -97,15 +97,15 @@ func (p *planRef) UnmarshalJSON(b []byte) error {
 func (s *Server) deleteMapping(w http.ResponseWriter, r *http.Request) {
 	id := r.URL.Query().Get("billing_plan_id")
 	if id == "" {
-		refuse(w, http.StatusBadRequest, "billing_plan_id parameter required")
+		respondError(w, http.StatusBadRequest, "billing_plan_id parameter required")
 		return
 	}
 	found, err := s.o.Mappings.Delete(r.Context(), id)
 	switch {
 	case err != nil:
-		s.fail(w, r, "The mapping", err)
+		s.respondPortError(w, r, "The mapping", err)
 	case !found:
-		refuse(w, http.StatusNotFound, "Mapping not found")
+		respondError(w, http.StatusNotFound, "Mapping not found")
 	default:
 		s.nudge(r, "admin")
 		respond(w, http.StatusOK, map[string]any{"success": true, "message": "Deleted the mapping of " + id})

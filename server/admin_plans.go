@@ -13,7 +13,7 @@ import (
 func (s *Server) plans(w http.ResponseWriter, r *http.Request) {
 	plans, err := s.o.Plans.HeldPlans(r.Context(), s.o.Now(), r.URL.Query().Get("all") == "true")
 	if err != nil {
-		s.fail(w, r, "The plans", err)
+		s.respondPortError(w, r, "The plans", err)
 		return
 	}
 	out := make([]report.Plan, 0, len(plans))
@@ -26,7 +26,7 @@ func (s *Server) plans(w http.ResponseWriter, r *http.Request) {
 func (s *Server) plan(w http.ResponseWriter, r *http.Request) {
 	p, err := s.o.Plans.HeldPlan(r.Context(), r.PathValue("id"))
 	if err != nil {
-		s.fail(w, r, "Plan", err)
+		s.respondPortError(w, r, "Plan", err)
 		return
 	}
 	respond(w, http.StatusOK, report.PlanOf(p))
@@ -39,29 +39,29 @@ func (s *Server) approve(w http.ResponseWriter, r *http.Request) {
 		By      string `json:"by"`
 		Version int    `json:"version"`
 	}
-	if !accept(w, r, &body, true) {
+	if !readBody(w, r, &body, true) {
 		return
 	}
 	if body.Version < 0 {
-		refuse(w, http.StatusBadRequest, "version must be the version of the plan that was looked at")
+		respondError(w, http.StatusBadRequest, "version must be the version of the plan that was looked at")
 		return
 	}
 	id := r.PathValue("id")
-	by := s.who(r)
+	by := s.keyName(r)
 	if name := strings.TrimSpace(body.By); name != "" {
-		if !presentable(name) {
-			refuse(w, http.StatusBadRequest, "by must be a short name without control characters")
+		if !printable(name) {
+			respondError(w, http.StatusBadRequest, "by must be a short name without control characters")
 			return
 		}
 		by = name + " (" + by + ")"
 	}
 	p, err := s.o.Plans.Approve(r.Context(), id, body.Version, by, s.o.Now())
 	if errors.Is(err, fault.Permanent) && len(id) < reconcile.MinHeldPlanID {
-		refuse(w, http.StatusBadRequest, reconcile.HeldPlanIDTooShort(id))
+		respondError(w, http.StatusBadRequest, reconcile.HeldPlanIDTooShort(id))
 		return
 	}
 	if err != nil {
-		s.fail(w, r, "Plan", err)
+		s.respondPortError(w, r, "Plan", err)
 		return
 	}
 	s.o.Log.WithField("plan", p.ID).WithField("by", by).Info("plan approved")

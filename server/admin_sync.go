@@ -41,7 +41,7 @@ func (s *Server) sync(w http.ResponseWriter, r *http.Request) {
 	var body struct {
 		SubscriptionID json.RawMessage `json:"subscriptionId"`
 	}
-	if !accept(w, r, &body, true) {
+	if !readBody(w, r, &body, true) {
 		return
 	}
 	request := Request{Full: true, Trigger: "admin"}
@@ -49,7 +49,7 @@ func (s *Server) sync(w http.ResponseWriter, r *http.Request) {
 	if body.SubscriptionID != nil {
 		var id string
 		if json.Unmarshal(body.SubscriptionID, &id) != nil || !reconcile.ValidID("sub_", id) {
-			refuse(w, http.StatusBadRequest, "subscriptionId is a string that begins with sub_; leave it out to sync everything")
+			respondError(w, http.StatusBadRequest, "subscriptionId is a string that begins with sub_; leave it out to sync everything")
 			return
 		}
 		request = Request{Subscriptions: []string{id}, Trigger: "admin"}
@@ -57,14 +57,14 @@ func (s *Server) sync(w http.ResponseWriter, r *http.Request) {
 	ctx, cancel := context.WithTimeout(r.Context(), syncLimit)
 	defer cancel()
 	if !s.o.Loop.Leading() {
-		s.follow(ctx, w, r, request)
+		s.syncByWriter(ctx, w, r, request)
 		return
 	}
-	s.await(ctx, w, r, request)
+	s.syncHere(ctx, w, r, request)
 }
 
-// await waits for a run of our own. It goes on when nobody waits any more.
-func (s *Server) await(ctx context.Context, w http.ResponseWriter, r *http.Request, request Request) {
+// syncHere waits for a run of our own. It goes on when nobody waits any more.
+func (s *Server) syncHere(ctx context.Context, w http.ResponseWriter, r *http.Request, request Request) {
 	asked := s.o.Loop.Ask(request)
 	run := ""
 	for {
@@ -72,30 +72,30 @@ func (s *Server) await(ctx context.Context, w http.ResponseWriter, r *http.Reque
 		case run = <-asked.began:
 		case o := <-asked.done:
 			if errors.Is(o.err, errFollower) {
-				s.follow(ctx, w, r, request)
+				s.syncByWriter(ctx, w, r, request)
 				return
 			}
-			s.answerSync(w, request, o)
+			s.respondSync(w, request, o)
 			return
 		case <-ctx.Done():
 			message := "Still running; look at /api/admin/runs/" + run
 			if run == "" {
 				message = "Waiting for the run at work; look at /api/admin/runs"
 			}
-			accepted(w, syncDocument{Success: true, Message: message, RunID: run})
+			respondAccepted(w, syncDocument{Success: true, Message: message, RunID: run})
 			return
 		}
 	}
 }
 
-func accepted(w http.ResponseWriter, d syncDocument) {
+func respondAccepted(w http.ResponseWriter, d syncDocument) {
 	if d.RunID != "" {
 		w.Header().Set("Location", "/api/admin/runs/"+d.RunID)
 	}
 	respond(w, http.StatusAccepted, d)
 }
 
-func (s *Server) answerSync(w http.ResponseWriter, request Request, o outcome) {
+func (s *Server) respondSync(w http.ResponseWriter, request Request, o outcome) {
 	d := syncDocument{Success: o.err == nil, RunID: o.report.Run.ID, Run: report.Of(o.report), Summary: summaryOf(o.report)}
 	if converged := o.err == nil && o.report.Converged(); o.report.Run.ID != "" {
 		d.Converged = &converged
@@ -106,9 +106,9 @@ func (s *Server) answerSync(w http.ResponseWriter, request Request, o outcome) {
 	}
 	switch {
 	case errors.Is(o.err, errStopping), errors.Is(o.err, context.Canceled), errors.Is(o.err, fault.Canceled):
-		refuse(w, http.StatusServiceUnavailable, "The service is stopping; what was under way is recorded")
+		respondError(w, http.StatusServiceUnavailable, "The service is stopping; what was under way is recorded")
 	case one != "" && (errors.Is(o.err, fault.NotFound) || gone(o.report, one)):
-		refuse(w, http.StatusNotFound, "Stripe does not know the subscription "+one)
+		respondError(w, http.StatusNotFound, "Stripe does not know the subscription "+one)
 	case o.err != nil:
 		s.o.Log.WithField("run", o.report.Run.ID).WithError(o.err).Warn("sync failed")
 		respond(w, http.StatusBadGateway, struct {
@@ -148,11 +148,11 @@ func gone(r reconcile.Report, subscription string) bool {
 	return false
 }
 
-// follow asks the writer, by way of the store, and tells what its next run did.
-func (s *Server) follow(ctx context.Context, w http.ResponseWriter, r *http.Request, request Request) {
+// syncByWriter asks the writer, by way of the store, and tells what its next run did.
+func (s *Server) syncByWriter(ctx context.Context, w http.ResponseWriter, r *http.Request, request Request) {
 	asked := s.o.Now()
 	if err := s.o.Nudges.Nudge(r.Context(), reconcile.NudgeTargets(request.Full, request.Subscriptions), "admin", asked); err != nil {
-		s.fail(w, r, "The wish", err)
+		s.respondPortError(w, r, "The wish", err)
 		return
 	}
 	s.o.Loop.Wake("admin") // we may have become the writer meanwhile
@@ -160,23 +160,23 @@ func (s *Server) follow(ctx context.Context, w http.ResponseWriter, r *http.Requ
 	defer tick.Stop()
 	run := ""
 	for {
-		record, taken := s.followed(ctx, asked)
+		record, taken := s.writersRun(ctx, asked)
 		run = record.ID
 		if taken && !record.Finished.IsZero() {
-			s.answerFollowed(w, r, request, record)
+			s.respondWritersRun(w, r, request, record)
 			return
 		}
 		select {
 		case <-ctx.Done():
-			accepted(w, syncDocument{Success: true, Message: "The writer was asked to look; see /api/admin/runs", RunID: run})
+			respondAccepted(w, syncDocument{Success: true, Message: "The writer was asked to look; see /api/admin/runs", RunID: run})
 			return
 		case <-tick.C:
 		}
 	}
 }
 
-// followed is the newest run that began after a nudge was stored and was taken.
-func (s *Server) followed(ctx context.Context, asked time.Time) (reconcile.RunRecord, bool) {
+// writersRun is the newest run that began after a nudge was stored and was taken.
+func (s *Server) writersRun(ctx context.Context, asked time.Time) (reconcile.RunRecord, bool) {
 	if waiting, err := s.o.Nudges.NudgesWaiting(ctx); err != nil || waiting {
 		return reconcile.RunRecord{}, false
 	}
@@ -187,10 +187,10 @@ func (s *Server) followed(ctx context.Context, asked time.Time) (reconcile.RunRe
 	return runs[0], true
 }
 
-func (s *Server) answerFollowed(w http.ResponseWriter, r *http.Request, request Request, record reconcile.RunRecord) {
-	d, err := s.recorded(r, record.ID)
+func (s *Server) respondWritersRun(w http.ResponseWriter, r *http.Request, request Request, record reconcile.RunRecord) {
+	d, err := s.runWithActions(r, record.ID)
 	if err != nil {
-		s.fail(w, r, "The run", err)
+		s.respondPortError(w, r, "The run", err)
 		return
 	}
 	one := ""
@@ -198,7 +198,7 @@ func (s *Server) answerFollowed(w http.ResponseWriter, r *http.Request, request 
 		one = request.Subscriptions[0]
 	}
 	if one != "" && record.Error == "" && !s.known(r, one) {
-		refuse(w, http.StatusNotFound, "Stripe does not know the subscription "+one)
+		respondError(w, http.StatusNotFound, "Stripe does not know the subscription "+one)
 		return
 	}
 	out := syncDocument{Success: record.Error == "", Message: syncMessage(one, record.Subscriptions), RunID: record.ID, Run: d, Converged: record.Converged}

@@ -64,16 +64,16 @@ func (s *Server) admit(w http.ResponseWriter, r *http.Request) bool {
 	}
 	if wait := s.tries.wrong(from); wait > 0 {
 		w.Header().Set("Retry-After", seconds(wait))
-		refuse(w, http.StatusTooManyRequests, "Too many wrong keys from this address; try again later")
+		respondError(w, http.StatusTooManyRequests, "Too many wrong keys from this address; try again later")
 		return false
 	}
 	w.Header().Set("WWW-Authenticate", `Bearer realm="stripe-enhance"`)
-	refuse(w, http.StatusUnauthorized, "Unauthorized")
+	respondError(w, http.StatusUnauthorized, "Unauthorized")
 	return false
 }
 
-// who names the key that a request was admitted with.
-func (s *Server) who(r *http.Request) string {
+// keyName names the key that a request was admitted with.
+func (s *Server) keyName(r *http.Request) string {
 	_, key, _ := strings.Cut(r.Header.Get("Authorization"), " ")
 	name, _ := s.keys.find(strings.TrimSpace(key))
 	return name
@@ -84,24 +84,24 @@ type limiter struct {
 	now func() time.Time
 
 	mu    sync.Mutex // guards tries
-	tries map[netip.Prefix]*tried
+	tries map[netip.Prefix]*wrongKeys
 }
 
-// tried are the times of an address's last wrong keys, as a ring: a window that
+// wrongKeys are the times of an address's last wrong keys, as a ring: a window that
 // began with the first one would let twice as many through around its end.
-type tried struct {
+type wrongKeys struct {
 	at   [wrongTries]time.Time
 	next int // the oldest
 }
 
-// over reports whether nothing of the ring counts any more.
-func (t *tried) over(now time.Time) bool {
+// expired reports whether nothing of the ring counts any more.
+func (t *wrongKeys) expired(now time.Time) bool {
 	last := t.at[(t.next+wrongTries-1)%wrongTries]
 	return now.Sub(last) >= tryWindow || now.Before(last)
 }
 
 func newLimiter(now func() time.Time) limiter {
-	return limiter{now: now, tries: map[netip.Prefix]*tried{}}
+	return limiter{now: now, tries: map[netip.Prefix]*wrongKeys{}}
 }
 
 // wrong counts a wrong key and returns how long the address has to wait when it
@@ -114,7 +114,7 @@ func (l *limiter) wrong(from netip.Addr) time.Duration {
 	t := l.tries[network]
 	if t == nil {
 		l.makeRoom(now)
-		t = &tried{}
+		t = &wrongKeys{}
 		l.tries[network] = t
 	}
 	oldest := t.at[t.next]
@@ -134,7 +134,7 @@ func (l *limiter) makeRoom(now time.Time) {
 		return
 	}
 	for network, t := range l.tries {
-		if t.over(now) {
+		if t.expired(now) {
 			delete(l.tries, network)
 		}
 	}

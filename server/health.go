@@ -88,7 +88,7 @@ type checkResult struct {
 }
 
 func (s *Server) prepareChecks() {
-	s.health = newCached(healthAge, s.examine)
+	s.health = newCached(healthAge, s.readHealth)
 	s.pinged = newCached(pingAge, func(ctx context.Context) error {
 		ctx, cancel := context.WithTimeout(ctx, checkLimit)
 		defer cancel()
@@ -124,14 +124,14 @@ func (s *Server) check(ctx context.Context, name string, ask func(context.Contex
 	}
 	result := checkResult{Status: healthy, ResponseTime: time.Since(began).Milliseconds(), LastCheck: report.Time(at)}
 	if err != nil {
-		text := inPublic(err)
+		text := publicError(err)
 		result.Status, result.Error, result.denied = unhealthy, &text, errors.Is(err, fault.Denied)
 	}
 	return result
 }
 
-// inPublic says what is wrong in words that are the same for everybody.
-func inPublic(err error) string {
+// publicError says what is wrong in words that are the same for everybody.
+func publicError(err error) string {
 	switch {
 	case errors.Is(err, fault.Denied):
 		return "the credential was refused"
@@ -165,12 +165,12 @@ func (s *Server) services(ctx context.Context) map[string]checkResult {
 	return results
 }
 
-// examine makes the whole answer. Without the database nothing can be done, and a
+// readHealth makes the whole answer. Without the database nothing can be done, and a
 // side that refuses our credential waits for a person, who is to be called:
 // unhealthy. A side in trouble or a run that failed: degraded, since that passes.
 // Webhooks are stored and the admin API answers all the same, so a balancer asks
 // readyz, which knows nothing of the sides.
-func (s *Server) examine(ctx context.Context) healthDocument {
+func (s *Server) readHealth(ctx context.Context) healthDocument {
 	d := healthDocument{Status: healthy, Version: s.o.Version, Services: s.services(ctx)}
 	for name, r := range d.Services {
 		switch {
@@ -186,15 +186,15 @@ func (s *Server) examine(ctx context.Context) healthDocument {
 	}
 	ctx, cancel := context.WithTimeout(ctx, checkLimit)
 	defer cancel()
-	if err := s.measure(ctx, &d); err != nil {
+	if err := s.addMetrics(ctx, &d); err != nil {
 		s.o.Log.WithError(err).Warn("health not measured")
 		d.Status = unhealthy
 	}
 	return d
 }
 
-// measure fills in what the database knows.
-func (s *Server) measure(ctx context.Context, d *healthDocument) error {
+// addMetrics fills in what the database knows.
+func (s *Server) addMetrics(ctx context.Context, d *healthDocument) error {
 	totals, err := s.o.Overview.Totals(ctx, s.o.Now())
 	if err != nil {
 		return err
@@ -273,7 +273,7 @@ func resultOf(r reconcile.RunRecord) string {
 
 func (s *Server) answerHealth(w http.ResponseWriter, r *http.Request) {
 	d := s.health.get(r.Context())
-	d.Timestamp = stamp(s.o.Now())
+	d.Timestamp = formatTime(s.o.Now())
 	d.Uptime = time.Since(s.began).Milliseconds()
 	d.Leader = s.o.Loop.Leading()
 	status := http.StatusOK
@@ -306,8 +306,8 @@ func (s *Server) ready(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// stamp is a time in every answer: RFC 3339 in UTC.
-func stamp(t time.Time) string { return t.UTC().Format(time.RFC3339) }
+// formatTime is a time in every answer: RFC 3339 in UTC.
+func formatTime(t time.Time) string { return t.UTC().Format(time.RFC3339) }
 
 // root is for people who type the address into a browser.
 func (s *Server) root(w http.ResponseWriter, _ *http.Request) {

@@ -28,26 +28,26 @@ func newIntake() *intake {
 	return &intake{small: semaphore.NewWeighted(intakeBytes), large: semaphore.NewWeighted(intakeBytes)}
 }
 
-// lot is a part of a share that a body has taken.
-type lot struct {
+// reservation is a part of a share that a body has taken.
+type reservation struct {
 	share *semaphore.Weighted
 	bytes int
 }
 
-func (in *intake) take(bytes int) (lot, bool) {
-	l := lot{in.small, bytes}
+func (in *intake) reserve(bytes int) (reservation, bool) {
+	l := reservation{in.small, bytes}
 	if bytes > intakeSmall {
 		l.share = in.large
 	}
 	return l, l.share.TryAcquire(int64(bytes))
 }
 
-func (l lot) giveBack() { l.share.Release(int64(l.bytes)) }
+func (l reservation) release() { l.share.Release(int64(l.bytes)) }
 
 // read reads a body of at most limit bytes, which the body itself enforces. done gives
 // back its memory; it is nil with an error.
 func (in *intake) read(body io.Reader, limit int) (data []byte, done func(), err error) {
-	has, ok := in.take(intakeFirst)
+	has, ok := in.reserve(intakeFirst)
 	if !ok {
 		return nil, nil, errIntakeFull
 	}
@@ -57,20 +57,20 @@ func (in *intake) read(body io.Reader, limit int) (data []byte, done func(), err
 		data = data[:len(data)+n]
 		switch {
 		case errors.Is(err, io.EOF):
-			return data, has.giveBack, nil
+			return data, has.release, nil
 		case err != nil:
-			has.giveBack()
+			has.release()
 			return nil, nil, err
 		case len(data) < cap(data):
 			continue
 		}
-		more, ok := in.take(min(2*cap(data), limit+intakeFirst))
+		more, ok := in.reserve(min(2*cap(data), limit+intakeFirst))
 		if !ok {
-			has.giveBack()
+			has.release()
 			return nil, nil, errIntakeFull
 		}
 		data = append(make([]byte, 0, more.bytes), data...)
-		has.giveBack()
+		has.release()
 		has = more
 	}
 }

@@ -62,12 +62,12 @@ type Loop struct {
 	atWork string // id of the run at work; "" between runs
 	ended  bool   // Work has returned, or is about to
 
-	due // of the goroutine of Work
+	agenda // of the goroutine of Work
 }
 
-// due is what the loop knows about what to do next. It belongs to the goroutine
+// agenda is what the loop knows about what to do next. It belongs to the goroutine
 // of Work.
-type due struct {
+type agenda struct {
 	led        bool
 	poll, full time.Time // wall clock; zero: never
 	looked     time.Time // wall clock at the last look
@@ -104,18 +104,18 @@ func NewLoop(o LoopOptions, runner Runner, nudges Nudges, history History) *Loop
 		o.Log.SetOutput(io.Discard)
 	}
 	if o.Observer == nil {
-		o.Observer = nobody{}
+		o.Observer = noObserver{}
 	}
 	l := &Loop{o: o, runner: runner, nudges: nudges, history: history, wake: make(chan struct{}, 1)}
-	l.due.gap = o.Gap
+	l.agenda.gap = o.Gap
 	return l
 }
 
-type nobody struct{}
+type noObserver struct{}
 
-func (nobody) RunEnded(context.Context, reconcile.Report, error) {}
-func (nobody) WebhookAnswered(string)                            {}
-func (nobody) Led(context.Context)                               {}
+func (noObserver) RunEnded(context.Context, reconcile.Report, error) {}
+func (noObserver) WebhookAnswered(string)                            {}
+func (noObserver) Led(context.Context)                               {}
 
 // Wake asks for a run as soon as one may begin. It never blocks and asks once,
 // however often it is called.
@@ -139,10 +139,10 @@ func (l *Loop) Work(ctx context.Context) error {
 	var gaveBack error
 	var leader sync.WaitGroup
 	leader.Go(func() { gaveBack = fault.Guard(func() error { return l.runner.Lead(leading) }) })
-	l.firstLook(ctx)
+	l.awaitLease(ctx)
 	for ctx.Err() == nil {
 		l.step(ctx)
-		l.wait(ctx)
+		l.sleep(ctx)
 	}
 	l.close()
 	resign()
@@ -150,9 +150,9 @@ func (l *Loop) Work(ctx context.Context) error {
 	return gaveBack
 }
 
-// firstLook gives the campaign a moment, so that a service that is alone begins
+// awaitLease gives the campaign a moment, so that a service that is alone begins
 // its first run at once and not with its second look.
-func (l *Loop) firstLook(ctx context.Context) {
+func (l *Loop) awaitLease(ctx context.Context) {
 	tick := time.NewTicker(l.o.Look / firstLooks)
 	defer tick.Stop()
 	for range firstLooks {
@@ -167,10 +167,10 @@ func (l *Loop) firstLook(ctx context.Context) {
 	}
 }
 
-// wait sleeps until the next look, a wish, or the end.
-func (l *Loop) wait(ctx context.Context) {
+// sleep waits until the next look, a wish, or the end.
+func (l *Loop) sleep(ctx context.Context) {
 	pause := l.o.Look
-	if left := time.Until(l.notBefore); l.due.nudged && left > 0 && left < pause {
+	if left := time.Until(l.notBefore); l.agenda.nudged && left > 0 && left < pause {
 		pause = left
 	}
 	timer := time.NewTimer(pause)
@@ -181,7 +181,7 @@ func (l *Loop) wait(ctx context.Context) {
 	case <-l.wake:
 		l.mu.Lock()
 		if l.why != "" { // else it is somebody who asked and waits
-			l.due.nudged, l.due.trigger, l.why = true, l.why, ""
+			l.agenda.nudged, l.agenda.trigger, l.why = true, l.why, ""
 		}
 		l.mu.Unlock()
 	}
@@ -190,8 +190,8 @@ func (l *Loop) wait(ctx context.Context) {
 // step does everything that is due now.
 func (l *Loop) step(ctx context.Context) {
 	if !l.runner.Leading() {
-		l.led, l.due.nudged = false, false // what was wished is stored; the writer finds it
-		l.refuse(errFollower)
+		l.led, l.agenda.nudged = false, false // what was wished is stored; the writer finds it
+		l.failRequests(errFollower)
 		return
 	}
 	now := l.o.Now()
@@ -200,8 +200,8 @@ func (l *Loop) step(ctx context.Context) {
 	}
 	l.lookForNudges(ctx)
 	for ctx.Err() == nil {
-		j, ok := l.next(l.o.Now())
-		if !ok || !l.do(ctx, j) {
+		j, ok := l.nextJob(l.o.Now())
+		if !ok || !l.runJob(ctx, j) {
 			return
 		}
 	}
@@ -235,7 +235,7 @@ func notAfter(t, now time.Time) time.Time {
 }
 
 func (l *Loop) lookForNudges(ctx context.Context) {
-	if l.due.nudged {
+	if l.agenda.nudged {
 		return
 	}
 	waiting, err := l.nudges.NudgesWaiting(ctx)
@@ -248,7 +248,7 @@ func (l *Loop) lookForNudges(ctx context.Context) {
 	}
 	l.blind = false
 	if waiting {
-		l.due.nudged, l.due.trigger = true, "nudge"
+		l.agenda.nudged, l.agenda.trigger = true, "nudge"
 	} else if l.failures == 0 {
 		l.gap = l.o.Gap
 	}
@@ -260,19 +260,19 @@ type job struct {
 	asks []*Asked
 }
 
-// next takes what is due now, if anything.
-func (l *Loop) next(now time.Time) (job, bool) {
+// nextJob takes what is due now, if anything.
+func (l *Loop) nextJob(now time.Time) (job, bool) {
 	if now.Before(l.looked) { // the clock was set back; that must not put off the next tick
 		l.poll, l.full = sooner(l.poll, l.o.Poll, now), sooner(l.full, l.o.Full, now)
 	}
 	l.looked = now
 	scheduled := reached(l.full, now) || reached(l.poll, now)
-	if asks := l.takeAsks(); len(asks) > 0 {
+	if asks := l.takeRequests(); len(asks) > 0 {
 		if !scheduled || !l.askedLast {
 			l.askedLast = true
 			return job{Request: asks[0].Request, asks: asks}, true
 		}
-		l.putBack(asks)
+		l.returnRequests(asks)
 	}
 	l.askedLast = false
 	switch {
@@ -280,8 +280,8 @@ func (l *Loop) next(now time.Time) (job, bool) {
 		return job{Request: Request{Full: true, Trigger: "cron"}}, true
 	case reached(l.poll, now):
 		return job{Request: Request{Trigger: "cron"}}, true
-	case l.due.nudged && time.Until(l.notBefore) <= 0:
-		return job{Request: Request{Trigger: l.due.trigger}}, true
+	case l.agenda.nudged && time.Until(l.notBefore) <= 0:
+		return job{Request: Request{Trigger: l.agenda.trigger}}, true
 	}
 	return job{}, false
 }
@@ -296,31 +296,31 @@ func sooner(next time.Time, s cron.Schedule, now time.Time) time.Time {
 
 func reached(next, now time.Time) bool { return !next.IsZero() && !now.Before(next) }
 
-// do does one run and tells everybody. It reports whether the loop may go on.
-func (l *Loop) do(ctx context.Context, j job) bool {
+// runJob does one run and tells everybody. It reports whether the loop may go on.
+func (l *Loop) runJob(ctx context.Context, j job) bool {
 	began := l.o.Now()
 	if len(j.Subscriptions) == 0 {
-		l.due.nudged = false // this run takes every stored nudge
+		l.agenda.nudged = false // this run takes every stored nudge
 		l.notBefore = time.Now().Add(l.gap)
 		l.gap = min(max(2*l.gap, l.o.Gap), max(busyGap, l.o.Gap))
 		if l.o.Gap == 0 {
 			l.gap = 0
 		}
 	}
-	report, err := l.runner.Run(ctx, j.Request, func(run string) { l.begin(run, j.asks) })
-	l.begin("", nil)
+	report, err := l.runner.Run(ctx, j.Request, func(run string) { l.announce(run, j.asks) })
+	l.announce("", nil)
 	var held *reconcile.LeaseTaken
 	if errors.As(err, &held) {
 		l.led = false
-		finish(j.asks, outcome{err: errFollower})
+		answerAll(j.asks, outcome{err: errFollower})
 		return false
 	}
 	if len(j.Subscriptions) == 0 {
-		l.plan(j.Request, err, l.o.Now())
+		l.scheduleNext(j.Request, err, l.o.Now())
 	}
-	l.guard(report.Run.ID, func() { l.account(ctx, j.Request, report, err, began) })
+	l.guard(report.Run.ID, func() { l.recordWebhookResults(ctx, j.Request, report, err, began) })
 	l.guard(report.Run.ID, func() { l.o.Observer.RunEnded(context.WithoutCancel(ctx), report, err) })
-	finish(j.asks, outcome{report: report, err: err})
+	answerAll(j.asks, outcome{report: report, err: err})
 	return true
 }
 
@@ -331,9 +331,9 @@ func (l *Loop) guard(run string, f func()) {
 	}
 }
 
-// plan sets the next ticks after a run of everything or of what changed. Ticks
+// scheduleNext sets the next ticks after a run of everything or of what changed. Ticks
 // that passed while it was at work are not made up: the next one is near.
-func (l *Loop) plan(r Request, err error, now time.Time) {
+func (l *Loop) scheduleNext(r Request, err error, now time.Time) {
 	l.poll = l.o.Poll.Next(now)
 	if err != nil {
 		l.notBefore = time.Now().Add(doubling(failGap, failGapMost, l.failures))

@@ -7,7 +7,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"github.com/stripe-enhance/stripe-enhance/internal/rig"
+	"github.com/stripe-enhance/stripe-enhance/internal/testenv"
 )
 
 func TestAMachineThatSleptMakesUpAMissedTickOnce(t *testing.T) {
@@ -46,18 +46,18 @@ func TestAClockSetBackDoesNotPutOffTheNextTick(t *testing.T) {
 // that was opened in the morning waited for another hour.
 func TestTheProcessClockThatStandsStillInSleepIsNotWhatCounts(t *testing.T) {
 	evening := time.Now()
-	if morning := rig.Asleep(evening, 9*time.Hour); morning.Sub(evening) != 0 || morning.Round(0).Sub(evening.Round(0)) != 9*time.Hour {
+	if morning := testenv.AfterSleep(evening, 9*time.Hour); morning.Sub(evening) != 0 || morning.Round(0).Sub(evening.Round(0)) != 9*time.Hour {
 		t.Fatalf("nine hours of sleep are %s by the process clock and %s by the wall clock", morning.Sub(evening), morning.Round(0).Sub(evening.Round(0)))
 	}
 	now := evening
 	c := &company{leading: true, last: evening, listed: evening}
 	l := NewLoop(LoopOptions{Poll: schedule(t, "@every 1h"), Full: schedule(t, "@every 8h"), Now: func() time.Time { return now }}, c, c, history{c})
 	l.takeOver(t.Context(), l.o.Now())
-	if j, due := l.next(l.o.Now()); due {
+	if j, due := l.nextJob(l.o.Now()); due {
 		t.Fatalf("in the evening %+v is due", j.Request)
 	}
-	now = rig.Asleep(evening, 9*time.Hour)
-	j, due := l.next(l.o.Now())
+	now = testenv.AfterSleep(evening, 9*time.Hour)
+	j, due := l.nextJob(l.o.Now())
 	if !due || !j.Full {
 		t.Errorf("in the morning %+v is due (%v), want the full sweep of the night", j.Request, due)
 	}

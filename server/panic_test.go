@@ -84,7 +84,7 @@ func TestAHandlerThatPanicsIsA500AndHoldsNothing(t *testing.T) {
 	})
 	s := &Server{o: Options{Log: logrus.New()}}
 	s.o.Log.SetOutput(io.Discard)
-	h := s.wrap(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { respond(w, http.StatusOK, value.get(r.Context())) }))
+	h := s.middleware(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { respond(w, http.StatusOK, value.get(r.Context())) }))
 	for i, want := range []int{http.StatusInternalServerError, http.StatusOK, http.StatusOK} {
 		answer := httptest.NewRecorder()
 		h.ServeHTTP(answer, httptest.NewRequest(http.MethodGet, "/api/health", nil))

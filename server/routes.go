@@ -81,7 +81,9 @@ func newMux(routes []route) *http.ServeMux {
 	return mux
 }
 
-func notFound(w http.ResponseWriter, _ *http.Request) { refuse(w, http.StatusNotFound, "Not found") }
+func notFound(w http.ResponseWriter, _ *http.Request) {
+	respondError(w, http.StatusNotFound, "Not found")
+}
 
 // ServeHTTP implements http.Handler.
 func (m resource) ServeHTTP(w http.ResponseWriter, r *http.Request) {
@@ -92,7 +94,7 @@ func (m resource) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	found, ok := m[method]
 	if !ok {
 		w.Header().Set("Allow", m.allowed())
-		refuse(w, http.StatusMethodNotAllowed, "Method not allowed")
+		respondError(w, http.StatusMethodNotAllowed, "Method not allowed")
 		return
 	}
 	r.Body = http.MaxBytesReader(w, r.Body, found.limit)

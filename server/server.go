@@ -92,7 +92,7 @@ func New(o Options) (*Server, error) {
 		o.Now = time.Now
 	}
 	if o.Observer == nil {
-		o.Observer = nobody{}
+		o.Observer = noObserver{}
 	}
 	if o.Log == nil {
 		o.Log = logrus.New()
@@ -101,7 +101,7 @@ func New(o Options) (*Server, error) {
 	s := &Server{o: o, began: time.Now(), keys: newKeyring(o.AdminKeys), tries: newLimiter(o.Now), intake: newIntake()}
 	s.prepareChecks()
 	s.mux = newMux(s.routes())
-	s.handler = s.wrap(http.HandlerFunc(s.dispatch))
+	s.handler = s.middleware(http.HandlerFunc(s.dispatch))
 	return s, nil
 }
 

@@ -36,7 +36,7 @@ func (s *Server) webhook(w http.ResponseWriter, r *http.Request) {
 	var large *http.MaxBytesError
 	switch {
 	case errors.Is(err, errIntakeFull):
-		s.busy(w)
+		s.respondBusy(w)
 		return
 	case errors.As(err, &large):
 		s.refuseWebhook(w, http.StatusRequestEntityTooLarge, "the body is larger than 1 MiB")
@@ -51,7 +51,7 @@ func (s *Server) webhook(w http.ResponseWriter, r *http.Request) {
 		s.refuseWebhook(w, http.StatusBadRequest, err.Error())
 		return
 	}
-	s.receive(w, r, event)
+	s.storeEvent(w, r, event)
 }
 
 var errSignatures = errors.New("stripe webhook: exactly one Stripe-Signature header is wanted")
@@ -71,9 +71,9 @@ func (s *Server) refuseWebhook(w http.ResponseWriter, status int, why string) {
 	respond(w, status, webhookProblem{Error: "Webhook processing failed", Message: why})
 }
 
-// busy puts a delivery off. Nothing is lost: Stripe sends it again, and the next run by
+// respondBusy puts a delivery off. Nothing is lost: Stripe sends it again, and the next run by
 // the schedule reads what it was about.
-func (s *Server) busy(w http.ResponseWriter) {
+func (s *Server) respondBusy(w http.ResponseWriter) {
 	s.o.Observer.WebhookAnswered(webhookFailed)
 	w.Header().Set("Retry-After", "5")
 	w.Header().Set("Connection", "close") // the rest of the body is not wanted
@@ -81,9 +81,9 @@ func (s *Server) busy(w http.ResponseWriter) {
 		Message: errIntakeFull.Error() + "; send it again", Retryable: true})
 }
 
-// receive stores the event with its nudge, wakes the loop and answers.
-func (s *Server) receive(w http.ResponseWriter, r *http.Request, event reconcile.Event) {
-	subscription, look := event.Subscription, telling(event.Type) || event.Vague
+// storeEvent stores the event with its nudge, wakes the loop and answers.
+func (s *Server) storeEvent(w http.ResponseWriter, r *http.Request, event reconcile.Event) {
+	subscription, look := event.Subscription, relevant(event.Type) || event.Vague
 	if !look {
 		subscription = ""
 	}
@@ -110,9 +110,9 @@ func (s *Server) receive(w http.ResponseWriter, r *http.Request, event reconcile
 	}
 }
 
-// telling reports whether events of a type can change what somebody is entitled
+// relevant reports whether events of a type can change what somebody is entitled
 // to. Others are stored and nudge nothing.
-func telling(kind string) bool {
+func relevant(kind string) bool {
 	for _, family := range []string{"customer.subscription.", "customer.deleted", "customer.updated", "invoice.", "checkout.session."} {
 		if strings.HasPrefix(kind, family) {
 			return true

@@ -8,13 +8,13 @@ import (
 
 // account is Stripe's side of the world.
 type account struct {
-	products shelf[*Product]
-	prices   shelf[*Price]
-	cust     shelf[*Customer]
-	subs     shelf[*Subscription]
-	invoices shelf[*Invoice]
-	sessions shelf[*Session]
-	events   shelf[*event]
+	products index[*Product]
+	prices   index[*Price]
+	cust     index[*Customer]
+	subs     index[*Subscription]
+	invoices index[*Invoice]
+	sessions index[*Session]
+	events   index[*event]
 
 	byEmail map[string]*Customer   // the latest that was not a guest, exact spelling
 	replays map[string]savedAnswer // by Idempotency-Key
@@ -22,9 +22,9 @@ type account struct {
 
 func newAccount() account {
 	return account{
-		products: newShelf[*Product](), prices: newShelf[*Price](), cust: newShelf[*Customer](),
-		subs: newShelf[*Subscription](), invoices: newShelf[*Invoice](), sessions: newShelf[*Session](),
-		events: newShelf[*event](), byEmail: map[string]*Customer{}, replays: map[string]savedAnswer{},
+		products: newIndex[*Product](), prices: newIndex[*Price](), cust: newIndex[*Customer](),
+		subs: newIndex[*Subscription](), invoices: newIndex[*Invoice](), sessions: newIndex[*Session](),
+		events: newIndex[*event](), byEmail: map[string]*Customer{}, replays: map[string]savedAnswer{},
 	}
 }
 

@@ -9,7 +9,7 @@ import "time"
 // the retries of the account's settings, which fail as well until Pay or
 // SetCard.
 func (w *World) FailPayment(sub string) error {
-	return w.with(sub, func(s *Subscription) error {
+	return w.withSubscription(sub, func(s *Subscription) error {
 		if s.Status != "active" && s.Status != "trialing" && s.Status != "past_due" {
 			return RefusedError{ID: s.ID, Reason: "no charge is due in status " + s.Status}
 		}
@@ -22,18 +22,18 @@ func (w *World) FailPayment(sub string) error {
 // Pay settles all open invoices with a card that works. The subscription is
 // active again from past_due, unpaid, paused or incomplete.
 func (w *World) Pay(sub string) error {
-	return w.with(sub, func(s *Subscription) error {
+	return w.withSubscription(sub, func(s *Subscription) error {
 		if s.Status == "canceled" || s.Status == "incomplete_expired" {
 			return RefusedError{ID: s.ID, Reason: "nothing revives a subscription that is " + s.Status}
 		}
 		s.customer.CardDeclined = false
-		w.settle(s)
+		w.payOpenInvoices(s)
 		return nil
 	})
 }
 
-// settle pays what is open and tells of it.
-func (w *World) settle(s *Subscription) {
+// payOpenInvoices pays what is open and tells of it.
+func (w *World) payOpenInvoices(s *Subscription) {
 	for _, inv := range s.invoices {
 		if inv.Status == "open" || inv.Status == "uncollectible" {
 			inv.Status, inv.PaidAt, inv.NextAttempt = "paid", w.now.Unix(), 0
@@ -65,7 +65,7 @@ func (w *World) SetCard(customer string, works bool) error {
 // MarkUnpaid gives up retrying without canceling, as the account setting
 // "mark unpaid" does.
 func (w *World) MarkUnpaid(sub string) error {
-	return w.with(sub, func(s *Subscription) error {
+	return w.withSubscription(sub, func(s *Subscription) error {
 		if ended(s) {
 			return RefusedError{ID: s.ID, Reason: "already " + s.Status}
 		}
@@ -76,7 +76,7 @@ func (w *World) MarkUnpaid(sub string) error {
 
 // Cancel ends a subscription at once.
 func (w *World) Cancel(sub string) error {
-	return w.with(sub, func(s *Subscription) error {
+	return w.withSubscription(sub, func(s *Subscription) error {
 		if ended(s) {
 			return RefusedError{ID: s.ID, Reason: "already " + s.Status}
 		}
@@ -92,7 +92,7 @@ func (w *World) CancelAtPeriodEnd(sub string) error { return w.setCancel(sub, tr
 func (w *World) KeepAfterAll(sub string) error { return w.setCancel(sub, false) }
 
 func (w *World) setCancel(sub string, on bool) error {
-	return w.with(sub, func(s *Subscription) error {
+	return w.withSubscription(sub, func(s *Subscription) error {
 		if ended(s) {
 			return RefusedError{ID: s.ID, Reason: "already " + s.Status}
 		}
@@ -109,7 +109,7 @@ func (w *World) setCancel(sub string, on bool) error {
 // CancelAt arranges the end of a subscription on a day, as flexible billing does in the
 // place of cancel_at_period_end. The zero time takes it back.
 func (w *World) CancelAt(sub string, at time.Time) error {
-	return w.edit(sub, func(s *Subscription) {
+	return w.update(sub, func(s *Subscription) {
 		if s.CancelAt, s.CanceledAt, s.CancelReason = 0, 0, ""; !at.IsZero() {
 			s.CancelAt, s.CanceledAt, s.CancelReason = at.Unix(), w.now.Unix(), "cancellation_requested"
 		}
@@ -122,17 +122,17 @@ func (w *World) PauseCollection(sub, behaviour string) error {
 	if behaviour == "" {
 		behaviour = "void"
 	}
-	return w.edit(sub, func(s *Subscription) { s.PauseCollection = behaviour })
+	return w.update(sub, func(s *Subscription) { s.PauseCollection = behaviour })
 }
 
 // ResumeCollection charges again.
 func (w *World) ResumeCollection(sub string) error {
-	return w.edit(sub, func(s *Subscription) { s.PauseCollection = "" })
+	return w.update(sub, func(s *Subscription) { s.PauseCollection = "" })
 }
 
 // PauseTrial ends a trial that has no card: status paused.
 func (w *World) PauseTrial(sub string) error {
-	return w.with(sub, func(s *Subscription) error {
+	return w.withSubscription(sub, func(s *Subscription) error {
 		if s.Status != "trialing" {
 			return RefusedError{ID: s.ID, Reason: "not in a trial but " + s.Status}
 		}
@@ -199,3 +199,58 @@ func (w *World) retryAt(s *Subscription) int64 {
 const lastRetry = 3 // counted from zero, see retryAt
 
 func ended(s *Subscription) bool { return s.Status == "canceled" || s.Status == "incomplete_expired" }
+
+// BillExtra makes an invoice, some time old, that stays open and says nothing of the
+// status: a direct debit on its way, or something billed beside the plan. Stripe may
+// call a subscription active for months while such an invoice is open.
+func (w *World) BillExtra(sub string, old time.Duration) error {
+	return w.withSubscription(sub, func(s *Subscription) error {
+		if ended(s) {
+			return RefusedError{ID: s.ID, Reason: "already " + s.Status}
+		}
+		inv := w.invoice(s, "manual")
+		inv.Created -= int64(old / time.Second)
+		inv.Due = min(inv.Due, inv.Created)
+		w.emitInvoice("invoice.created", inv)
+		w.emitInvoice("invoice.finalized", inv)
+		return nil
+	})
+}
+
+// WriteOff gives up the oldest open invoice, without a payment: it becomes
+// uncollectible (also with ""), or void. Where it is the latest one too, Stripe calls
+// the subscription active again.
+func (w *World) WriteOff(sub, status string) error {
+	if status == "" {
+		status = "uncollectible"
+	}
+	return w.withSubscription(sub, func(s *Subscription) error {
+		for i, inv := range s.invoices {
+			if inv.Status != "open" {
+				continue
+			}
+			inv.Status, inv.NextAttempt = status, 0
+			kind := map[string]string{"void": "invoice.voided", "uncollectible": "invoice.marked_uncollectible"}[status]
+			w.emitInvoice(kind, inv)
+			if i == len(s.invoices)-1 && (s.Status == "past_due" || s.Status == "unpaid") {
+				w.change(s, func() { s.Status, s.PastDueSince, s.retries = "active", 0, 0 })
+			}
+			return nil
+		}
+		return RefusedError{ID: s.ID, Reason: "no invoice is open"}
+	})
+}
+
+// PaidAt is when an invoice of a subscription was last paid; zero: never.
+func (w *World) PaidAt(sub string) time.Time {
+	var last int64
+	for _, inv := range w.Invoices(sub) {
+		if inv.Status == "paid" && inv.Amount > 0 {
+			last = max(last, inv.PaidAt)
+		}
+	}
+	if last == 0 {
+		return time.Time{}
+	}
+	return time.Unix(last, 0)
+}

@@ -25,7 +25,7 @@ func (w *World) PutProduct(p Product) string {
 func (w *World) putProduct(p Product) *Product {
 	p.birth = w.birth()
 	if p.ID == "" {
-		p.ID = "prod_" + spell(w.dice.n("prod", p.birth), 14)
+		p.ID = "prod_" + base62(w.prf.nth("prod", p.birth), 14)
 	}
 	p.Metadata = maps.Clone(p.Metadata)
 	if old, ok := w.account.products.byID[p.ID]; ok {

@@ -43,7 +43,7 @@ func (w *World) runUntil(target time.Time) {
 	if target.After(w.now) {
 		w.now = target
 	}
-	w.forgetOldEvents()
+	w.dropOldEvents()
 }
 
 func (w *World) fire(t timer) {
@@ -51,7 +51,7 @@ func (w *World) fire(t timer) {
 	case t.do != nil:
 		t.do()
 	case t.gen == t.sub.gen: // else it was arranged anew since
-		w.live(t.sub)
+		w.transition(t.sub)
 	}
 }
 

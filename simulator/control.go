@@ -37,7 +37,7 @@ func (w *World) controls() http.Handler {
 		_, _ = rw.Write([]byte(controlHelp))
 	})
 	mux.HandleFunc("GET /_sim/state", func(rw http.ResponseWriter, _ *http.Request) { reply(rw, w.state(), nil) })
-	mux.HandleFunc("GET "+clockPath, w.tellClock)
+	mux.HandleFunc("GET "+clockPath, w.serveClock)
 	for name, do := range map[string]func(url.Values) (any, error){
 		"advance": w.controlAdvance,
 		"signup":  w.controlSignUp,

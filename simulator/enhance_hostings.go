@@ -8,7 +8,7 @@ import (
 func listPlans(w *World, q *request) answer {
 	ours, bad := w.vendor(q)
 	if bad == nil {
-		bad = knows(q, "sortBy")
+		bad = checkQuery(q, "sortBy")
 	}
 	if bad != nil {
 		return *bad
@@ -41,7 +41,7 @@ func (w *World) writePlan(d *doc, p *Plan) {
 	d.num("subscriptionsCount", int64(p.hostings))
 	d.str("createdAt", stamp(p.createdAt))
 	d.fields(planRest)
-	w.strange(d)
+	w.writeUnknownFields(d)
 	d.close()
 }
 
@@ -73,7 +73,7 @@ func (w *World) writeHosting(d *doc, h *Hosting) {
 	d.closeArray()
 	d.fields(planRest)
 	d.str("friendlyName", h.FriendlyName)
-	w.strange(d)
+	w.writeUnknownFields(d)
 	d.close()
 }
 
@@ -94,7 +94,7 @@ func (w *World) customerOrg(q *request) (*Org, *answer) {
 func listHostings(w *World, q *request) answer {
 	o, bad := w.customerOrg(q)
 	if bad == nil {
-		bad = knows(q, "sortBy")
+		bad = checkQuery(q, "sortBy")
 	}
 	if bad != nil {
 		return *bad
@@ -107,19 +107,12 @@ func createHosting(w *World, q *request) answer {
 	if bad != nil {
 		return *bad
 	}
-	b, bad := readBody(q, []string{"planId"}, "friendlyName", "dedicatedServers")
-	if bad != nil {
-		return *bad
-	}
-	plan, given, bad := b.number("planId")
-	if bad != nil {
-		return *bad
-	}
-	name, _, bad := b.text("friendlyName")
+	b := readBody(q, []string{"planId"}, "friendlyName", "dedicatedServers")
+	plan, name := b.number("planId"), b.text("friendlyName")
 	switch {
-	case bad != nil:
-		return *bad
-	case !given:
+	case b.bad != nil:
+		return *b.bad
+	case !b.has("planId"):
 		return badInput("Json deserialize error: invalid type: null for `planId`, expected i32")
 	case w.panel.plan(plan) == nil:
 		return notFound("plan")
@@ -139,7 +132,7 @@ func (w *World) newHosting(o *Org, plan int, name string) *Hosting {
 	if p := w.panel.plan(plan); p != nil {
 		p.hostings++
 	}
-	w.panel.touch()
+	w.panel.invalidate()
 	return h
 }
 
@@ -178,36 +171,24 @@ type hostingPatch struct {
 	hasStatus, hasSus bool
 }
 
-func (w *World) readPatch(q *request) (p hostingPatch, bad *answer) {
-	b, bad := readBody(q, nil, "status", "isSuspended", "planId", "dedicatedServers", "friendlyName")
-	if bad != nil {
-		return p, bad
-	}
-	if p.plan, p.hasPlan, bad = b.number("planId"); bad != nil {
-		return p, bad
-	}
-	if p.name, p.hasName, bad = b.text("friendlyName"); bad != nil {
-		return p, bad
-	}
-	if p.status, p.hasStatus, bad = b.text("status"); bad != nil {
-		return p, bad
-	}
-	if p.suspend, p.hasSus, bad = b.flag("isSuspended"); bad != nil {
-		return p, bad
+func (w *World) readPatch(q *request) (hostingPatch, *answer) {
+	b := readBody(q, nil, "status", "isSuspended", "planId", "dedicatedServers", "friendlyName")
+	p := hostingPatch{
+		plan: b.number("planId"), hasPlan: b.has("planId"), name: b.text("friendlyName"), hasName: b.has("friendlyName"),
+		status: b.text("status"), hasStatus: b.has("status"), suspend: b.flag("isSuspended"), hasSus: b.has("isSuspended"),
 	}
 	if p.hasStatus && !slices.Contains([]string{"active", "deleted"}, p.status) {
-		a := badInput("Json deserialize error: unknown variant `" + p.status + "`, expected `active` or `deleted`")
-		return p, &a
+		b.refuse("Json deserialize error: unknown variant `" + p.status + "`, expected `active` or `deleted`")
 	}
-	if p.hasPlan && w.panel.plan(p.plan) == nil {
+	if b.bad == nil && p.hasPlan && w.panel.plan(p.plan) == nil {
 		a := notFound("plan")
-		return p, &a
+		b.bad = &a
 	}
-	return p, nil
+	return p, b.bad
 }
 
-// patchHosting sets what is given. Each thing that really changes is an effect
-// of its own; setting what is already so is a 204 without one.
+// patchHosting sets the given fields. Each one that changes is an effect of its own;
+// if a field already has the value, the answer is the same 204 without an effect.
 func patchHosting(w *World, q *request) answer {
 	h, bad := w.hosting(q)
 	if bad != nil {
@@ -217,10 +198,11 @@ func patchHosting(w *World, q *request) answer {
 	if bad != nil {
 		return *bad
 	}
-	if p.hasStatus && p.status == "deleted" && h.Status != "deleted" {
+	switch {
+	case !p.hasStatus || p.status == h.Status:
+	case p.status == "deleted":
 		w.alterHosting(h, "delete_subscription", func() { w.softDelete(h) })
-	}
-	if p.hasStatus && p.status == "active" && h.Status != "active" {
+	default:
 		w.alterHosting(h, "undelete_subscription", func() { w.undelete(h) })
 	}
 	if p.hasPlan && p.plan != h.Plan {
@@ -229,22 +211,29 @@ func patchHosting(w *World, q *request) answer {
 	if p.hasName && p.name != h.FriendlyName {
 		w.alterHosting(h, "rename_subscription", func() { h.FriendlyName = p.name })
 	}
-	if p.hasSus && p.suspend && h.SuspendedBy == "" {
-		w.alterHosting(h, "suspend", func() { h.SuspendedBy = w.panel.our.ID })
-	}
-	if p.hasSus && !p.suspend && h.SuspendedBy != "" {
-		if h.SuspendedBy != w.panel.our.ID {
-			w.violate("foreign-resume", q.Call)
-		}
-		w.alterHosting(h, "resume", func() { h.SuspendedBy = "" })
+	if p.hasSus && p.suspend != (h.SuspendedBy != "") {
+		w.setSuspended(h, p.suspend, q.Call)
 	}
 	return noContent
+}
+
+// setSuspended suspends a hosting for our organisation or resumes it. Lifting a
+// suspension by staff is a violation, because a correct client never does it.
+func (w *World) setSuspended(h *Hosting, suspend bool, c Call) {
+	if suspend {
+		w.alterHosting(h, "suspend", func() { h.SuspendedBy = w.panel.our.ID })
+		return
+	}
+	if h.SuspendedBy != w.panel.our.ID {
+		w.violate("foreign-resume", c)
+	}
+	w.alterHosting(h, "resume", func() { h.SuspendedBy = "" })
 }
 
 func (w *World) alterHosting(h *Hosting, kind string, do func()) {
 	before := h.state()
 	do()
-	w.panel.touch()
+	w.panel.invalidate()
 	w.effect(Effect{Kind: kind, Org: h.Org, Hosting: h.ID, Before: before, After: h.state()})
 }
 
@@ -270,7 +259,7 @@ func (w *World) softDelete(h *Hosting) {
 	h.Status = "deleted"
 	w.countPlan(h.Plan, -1)
 	w.markWebsites(h, "deleted")
-	w.panel.touch()
+	w.panel.invalidate()
 }
 
 func (w *World) undelete(h *Hosting) {

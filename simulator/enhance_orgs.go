@@ -74,11 +74,11 @@ func (w *World) writeOrg(d *doc, o *Org) {
 		d.str("ownerId", m.ID)
 		d.str("ownerLoginId", m.Login)
 	}
-	d.num("subscriptionsCount", int64(o.live()))
+	d.num("subscriptionsCount", int64(o.activeHostings()))
 	d.num("websitesCount", int64(len(o.websites)))
 	d.str("createdAt", stamp(o.Created))
 	d.str("locale", "en")
-	w.strange(d)
+	w.writeUnknownFields(d)
 	d.close()
 }
 
@@ -90,7 +90,7 @@ var orgSorts = []string{"id", "name", "status", "subscriptionsCount", "websitesC
 func listOrgs(w *World, q *request) answer {
 	ours, bad := w.vendor(q)
 	if bad == nil {
-		bad = knows(q, "sortBy", "status", "planId", "recursive", "maxDepth")
+		bad = checkQuery(q, "sortBy", "status", "planId", "recursive", "maxDepth")
 	}
 	if bad != nil {
 		return *bad
@@ -132,7 +132,7 @@ func listPart[T any](w *World, q *request, rows []T, write func(*doc, T)) answer
 	}
 	d.closeArray()
 	d.num("total", int64(len(rows)))
-	w.strange(&d)
+	w.writeUnknownFields(&d)
 	d.close()
 	return answer{status: 200, body: d.b}
 }
@@ -186,7 +186,7 @@ func compareOrgs(a, b *Org, by string) int {
 	case "status":
 		return cmp.Compare(a.Status, b.Status)
 	case "subscriptionsCount":
-		return cmp.Compare(a.live(), b.live())
+		return cmp.Compare(a.activeHostings(), b.activeHostings())
 	case "websitesCount":
 		return cmp.Compare(len(a.websites), len(b.websites))
 	}
@@ -198,14 +198,11 @@ func createOrg(w *World, q *request) answer {
 	if bad != nil {
 		return *bad
 	}
-	b, bad := readBody(q, []string{"name"})
-	if bad != nil {
-		return *bad
-	}
-	name, _, bad := b.text("name")
+	b := readBody(q, []string{"name"})
+	name := b.text("name")
 	switch {
-	case bad != nil:
-		return *bad
+	case b.bad != nil:
+		return *b.bad
 	case strings.TrimSpace(name) == "":
 		return badInput("name must not be empty")
 	case !ours:
@@ -220,7 +217,7 @@ func (w *World) newOrg(name string) *Org {
 	o := &Org{ID: w.uuid("org"), Name: name, Status: "active", Created: w.now}
 	w.panel.orgs = append(w.panel.orgs, o)
 	w.panel.orgByID[o.ID] = o
-	w.panel.touch()
+	w.panel.invalidate()
 	return o
 }
 
@@ -229,29 +226,23 @@ func patchOrg(w *World, q *request) answer {
 	if bad != nil {
 		return *bad
 	}
-	b, bad := readBody(q, nil, "name", "status", "isSuspended", "locale", "slackNotificationWebhookUrl")
-	if bad != nil {
-		return *bad
+	b := readBody(q, nil, "name", "status", "isSuspended", "locale", "slackNotificationWebhookUrl")
+	name, suspend := b.text("name"), b.flag("isSuspended")
+	if b.bad != nil {
+		return *b.bad
 	}
-	name, renamed, bad := b.text("name")
-	if bad != nil {
-		return *bad
-	}
-	suspended, paused, bad := b.flag("isSuspended")
-	if bad != nil {
-		return *bad
-	}
-	if _, deletes := b["status"]; deletes {
+	if _, deletes := b.fields["status"]; deletes {
 		w.violate("org-delete", q.Call)
 		return enhanceErrorFor(403)
 	}
-	if renamed && name != o.Name {
+	if b.has("name") && name != o.Name {
 		w.alterOrg(o, "rename_org", func() { o.Name = name })
 	}
-	if paused && suspended && o.SuspendedBy == "" {
+	switch suspended := o.SuspendedBy != ""; {
+	case !b.has("isSuspended") || suspend == suspended:
+	case suspend:
 		w.alterOrg(o, "suspend_org", func() { o.SuspendedBy = w.panel.our.ID })
-	}
-	if paused && !suspended && o.SuspendedBy != "" {
+	default:
 		w.alterOrg(o, "resume_org", func() { o.SuspendedBy = "" })
 	}
 	return noContent
@@ -260,7 +251,7 @@ func patchOrg(w *World, q *request) answer {
 func (w *World) alterOrg(o *Org, kind string, do func()) {
 	before := o.state()
 	do()
-	w.panel.touch()
+	w.panel.invalidate()
 	w.effect(Effect{Kind: kind, Org: o.ID, Before: before, After: o.state()})
 }
 
@@ -276,7 +267,7 @@ func listMemberships(w *World, _ *request) answer {
 		d.open()
 		d.array("memberships")
 		d.open()
-		d.str("memberId", dice(w.opt.Seed).uuid("our membership"))
+		d.str("memberId", prf(w.opt.Seed).uuid("our membership"))
 		d.str("orgId", w.panel.our.ID)
 		d.str("orgName", w.panel.our.Name)
 		d.flag("isMasterOrg", false)

@@ -35,25 +35,10 @@ func createInvite(w *World, q *request) answer {
 	if bad != nil {
 		return *bad
 	}
-	b, bad := readBody(q, []string{"email", "name", "roles"}, "siteAccesses", "notifications", "sendEmail")
-	if bad != nil {
-		return *bad
-	}
-	email, _, bad := b.text("email")
-	if bad != nil {
-		return *bad
-	}
-	name, _, bad := b.text("name")
-	if bad != nil {
-		return *bad
-	}
-	as, bad := rolesOf(b)
-	if bad != nil {
-		return *bad
-	}
-	send, given, bad := b.flag("sendEmail")
-	if bad != nil {
-		return *bad
+	b := readBody(q, []string{"email", "name", "roles"}, "siteAccesses", "notifications", "sendEmail")
+	email, name, as, send := b.text("email"), b.text("name"), b.roles(), b.flag("sendEmail")
+	if b.bad != nil {
+		return *b.bad
 	}
 	if !validEmail(email) {
 		return badInput("invalid email address")
@@ -67,36 +52,32 @@ func createInvite(w *World, q *request) answer {
 		m = &o.Members[len(o.Members)-1]
 	}
 	m.invite = "https://panel.example.com/invites/" + w.uuid("invite") + "?email=" + email
-	if send || !given {
+	if send || !b.has("sendEmail") {
 		w.log.mails = append(w.log.mails, Mail{At: w.now, Kind: "invite", To: email, Org: o.ID, Link: m.invite})
 	}
-	w.panel.touch()
+	w.panel.invalidate()
 	w.effect(Effect{Kind: "invite_owner", Org: o.ID, Object: m.ID, Before: o.state(), After: o.state()})
 	return created(quote(m.invite))
 }
 
-func rolesOf(b body) ([]string, *answer) {
-	given, bad := b.texts("roles")
-	if bad != nil {
-		return nil, bad
-	}
+// roles reads the field "roles", which must name at least one role that exists.
+func (b *body) roles() []string {
+	given := b.texts("roles")
 	for _, r := range given {
 		if !slices.Contains(roles, r) {
-			a := badInput("Json deserialize error: unknown variant `" + r + "`")
-			return nil, &a
+			b.refuse("Json deserialize error: unknown variant `" + r + "`")
 		}
 	}
 	if len(given) == 0 {
-		a := badInput("roles must not be empty")
-		return nil, &a
+		b.refuse("roles must not be empty")
 	}
-	return given, nil
+	return given
 }
 
 func listMembers(w *World, q *request) answer {
 	o, bad := w.org(q, 0)
 	if bad == nil {
-		bad = knows(q, "sortBy", "role", "siteAccess")
+		bad = checkQuery(q, "sortBy", "role", "siteAccess")
 	}
 	if bad != nil {
 		return *bad
@@ -124,7 +105,7 @@ func (w *World) writeMember(d *doc, m Member) {
 	d.fields(`"siteAccesses":[],"notifications":[]`)
 	d.str("joinedAt", m.Joined.UTC().Format("2006-01-02"))
 	d.str("colorCode", "#3366cc")
-	w.strange(d)
+	w.writeUnknownFields(d)
 	d.close()
 }
 
@@ -133,17 +114,10 @@ func createMember(w *World, q *request) answer {
 	if bad != nil {
 		return *bad
 	}
-	b, bad := readBody(q, []string{"loginId", "roles"})
-	if bad != nil {
-		return *bad
-	}
-	id, _, bad := b.text("loginId")
-	if bad != nil {
-		return *bad
-	}
-	as, bad := rolesOf(b)
-	if bad != nil {
-		return *bad
+	b := readBody(q, []string{"loginId", "roles"})
+	id, as := b.text("loginId"), b.roles()
+	if b.bad != nil {
+		return *b.bad
 	}
 	l := w.panel.loginByID[id]
 	if l == nil {
@@ -154,7 +128,7 @@ func createMember(w *World, q *request) answer {
 	}
 	m := w.newMember(l, as, true)
 	o.Members = append(o.Members, m)
-	w.panel.touch()
+	w.panel.invalidate()
 	w.effect(Effect{Kind: "add_member", Org: o.ID, Object: m.ID, Before: o.state(), After: o.state()})
 	return created(`{"id":` + quote(m.ID) + `}`)
 }
@@ -165,13 +139,10 @@ func putOwner(w *World, q *request) answer {
 	if bad != nil {
 		return *bad
 	}
-	b, bad := readBody(q, []string{"memberId"})
-	if bad != nil {
-		return *bad
-	}
-	id, _, bad := b.text("memberId")
-	if bad != nil {
-		return *bad
+	b := readBody(q, []string{"memberId"})
+	id := b.text("memberId")
+	if b.bad != nil {
+		return *b.bad
 	}
 	if !slices.ContainsFunc(o.Members, func(m Member) bool { return m.ID == id }) {
 		return notFound("member")
@@ -185,7 +156,7 @@ func putOwner(w *World, q *request) answer {
 			m.Roles = []string{"SuperAdmin"}
 		}
 	}
-	w.panel.touch()
+	w.panel.invalidate()
 	w.effect(Effect{Kind: "set_owner", Org: o.ID, Object: id, Before: o.state(), After: o.state()})
 	return answer{status: 200}
 }
@@ -198,22 +169,11 @@ func createLogin(w *World, q *request) answer {
 		}
 		return notFound("org")
 	}
-	b, bad := readBody(q, []string{"email", "password", "name"})
-	if bad != nil {
-		return *bad
-	}
-	email, _, bad := b.text("email")
-	if bad != nil {
-		return *bad
-	}
-	name, _, bad := b.text("name")
-	if bad != nil {
-		return *bad
-	}
-	password, _, bad := b.text("password")
+	b := readBody(q, []string{"email", "password", "name"})
+	email, name, password := b.text("email"), b.text("name"), b.text("password")
 	switch {
-	case bad != nil:
-		return *bad
+	case b.bad != nil:
+		return *b.bad
 	case !validEmail(email):
 		return badInput("invalid email address")
 	case len(password) < 8:
@@ -229,13 +189,10 @@ func createLogin(w *World, q *request) answer {
 
 // recoverPassword never tells whether the login exists.
 func recoverPassword(w *World, q *request) answer {
-	b, bad := readBody(q, []string{"email"})
-	if bad != nil {
-		return *bad
-	}
-	email, _, bad := b.text("email")
-	if bad != nil {
-		return *bad
+	b := readBody(q, []string{"email"})
+	email := b.text("email")
+	if b.bad != nil {
+		return *b.bad
 	}
 	if l := w.panel.logins[strings.ToLower(email)]; l != nil && l.Registered {
 		w.log.mails = append(w.log.mails, Mail{At: w.now, Kind: "password-recovery", To: l.Email})

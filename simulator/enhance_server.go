@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"encoding/json"
 	"io"
-	"math"
 	"net/http"
 	"slices"
 	"strconv"
@@ -101,83 +100,80 @@ func created(body string) answer { return answer{status: 201, body: []byte(body)
 
 var noContent = answer{status: 204}
 
-// body is a request's JSON object, its fields checked one by one.
-type body map[string]json.RawMessage
+// body is a request's JSON object. Its fields are read one by one; the first that
+// orchd would refuse sets bad, and everything read after that is zero.
+type body struct {
+	fields map[string]json.RawMessage
+	bad    *answer
+}
 
-// readBody refuses what orchd's deserialiser would, and unknown fields, which
-// it would ignore: a client that sends one believes in something untrue.
-func readBody(q *request, required []string, optional ...string) (body, *answer) {
-	refuse := func(a answer) (body, *answer) { return nil, &a }
+// readBody refuses what orchd's deserialiser would, and also unknown fields, which
+// it would ignore: a client that sends one relies on an effect that does not exist.
+func readBody(q *request, required []string, optional ...string) *body {
+	b := &body{}
 	if ct := q.Header.Get("Content-Type"); !strings.HasPrefix(ct, "application/json") {
-		return refuse(enhanceError(400, "bad_request", "", "Content type error"))
+		return b.refuse("Content type error")
 	}
 	dec := json.NewDecoder(bytes.NewReader(q.Body))
-	var b body
-	if err := dec.Decode(&b); err != nil || b == nil {
-		return refuse(badInput("Json deserialize error: expected an object"))
+	if err := dec.Decode(&b.fields); err != nil || b.fields == nil {
+		return b.refuse("Json deserialize error: expected an object")
 	}
 	if _, err := dec.Token(); err != io.EOF {
-		return refuse(badInput("Json deserialize error: trailing characters"))
+		return b.refuse("Json deserialize error: trailing characters")
 	}
 	for _, name := range required {
-		if _, there := b[name]; !there {
-			return refuse(badInput("Json deserialize error: missing field `" + name + "`"))
+		if _, there := b.fields[name]; !there {
+			return b.refuse("Json deserialize error: missing field `" + name + "`")
 		}
 	}
-	for _, name := range sortedKeys(b) {
+	for _, name := range sortedKeys(b.fields) {
 		if !slices.Contains(required, name) && !slices.Contains(optional, name) {
-			return refuse(badInput("Json deserialize error: unknown field `" + name + "`"))
+			return b.refuse("Json deserialize error: unknown field `" + name + "`")
 		}
 	}
-	return b, nil
+	return b
 }
 
-// text reads an optional string; null is as good as absent.
-func (b body) text(name string) (v string, given bool, bad *answer) {
-	raw, there := b[name]
-	if !there || string(raw) == "null" {
-		return "", false, nil
+// refuse makes the body a bad one, unless it is so already.
+func (b *body) refuse(message string) *body {
+	if b.bad == nil {
+		a := badInput(message)
+		b.bad = &a
 	}
-	if json.Unmarshal(raw, &v) != nil {
-		a := badInput("Json deserialize error: invalid type for `" + name + "`, expected a string")
-		return "", false, &a
-	}
-	return v, true, nil
+	return b
 }
+
+// has reports whether a field was sent. Null is as good as absent.
+func (b *body) has(name string) bool {
+	raw, there := b.fields[name]
+	return there && string(raw) != "null"
+}
+
+// read decodes an optional field into v; kind names its type in the refusal.
+func (b *body) read(name, kind string, v any) {
+	if b.bad == nil && b.has(name) && json.Unmarshal(b.fields[name], v) != nil {
+		b.refuse("Json deserialize error: invalid type for `" + name + "`, expected " + kind)
+	}
+}
+
+func (b *body) text(name string) (v string) { b.read(name, "a string", &v); return v }
+
+func (b *body) flag(name string) (v bool) { b.read(name, "a boolean", &v); return v }
+
+func (b *body) texts(name string) (v []string) { b.read(name, "a sequence of strings", &v); return v }
 
 // number reads an optional i32. A string of digits is not a number.
-func (b body) number(name string) (v int, given bool, bad *answer) {
-	raw, there := b[name]
-	if !there || string(raw) == "null" {
-		return 0, false, nil
+func (b *body) number(name string) int {
+	if b.bad != nil || !b.has(name) {
+		return 0
 	}
-	n, err := strconv.ParseInt(string(raw), 10, 64)
-	if err != nil || n > math.MaxInt32 || n < math.MinInt32 {
-		a := badInput("Json deserialize error: invalid type: " + string(raw) + " for `" + name + "`, expected i32")
-		return 0, false, &a
+	raw := string(b.fields[name])
+	n, err := strconv.ParseInt(raw, 10, 32)
+	if err != nil {
+		b.refuse("Json deserialize error: invalid type: " + raw + " for `" + name + "`, expected i32")
+		return 0
 	}
-	return int(n), true, nil
-}
-
-func (b body) flag(name string) (v, given bool, bad *answer) {
-	raw, there := b[name]
-	if !there || string(raw) == "null" {
-		return false, false, nil
-	}
-	if json.Unmarshal(raw, &v) != nil {
-		a := badInput("Json deserialize error: invalid type for `" + name + "`, expected a boolean")
-		return false, false, &a
-	}
-	return v, true, nil
-}
-
-func (b body) texts(name string) (v []string, bad *answer) {
-	raw, there := b[name]
-	if there && json.Unmarshal(raw, &v) != nil {
-		a := badInput("Json deserialize error: invalid type for `" + name + "`, expected a sequence of strings")
-		return nil, &a
-	}
-	return v, nil
+	return int(n)
 }
 
 // slice is the part of a list that a request wants. Enhance counts offsets.
@@ -202,8 +198,8 @@ func (w *World) slice(q *request, total int) (from, to int, bad *answer) {
 	return from, min(total, from+min(limit, w.opt.MaxPage)), nil
 }
 
-// knows refuses query parameters that the operation does not document.
-func knows(q *request, names ...string) *answer {
+// checkQuery refuses query parameters that the operation does not document.
+func checkQuery(q *request, names ...string) *answer {
 	for _, name := range sortedKeys(q.Query) {
 		if name != "offset" && name != "limit" && name != "sortOrder" && !slices.Contains(names, name) {
 			a := badInput("Query deserialize error: unknown field `" + name + "`")

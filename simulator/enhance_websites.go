@@ -19,7 +19,7 @@ func (w *World) newWebsite(h *Hosting, domain, php string) *Website {
 		h.Usage = map[string]int64{}
 	}
 	h.Usage["websites"]++
-	w.panel.touch()
+	w.panel.invalidate()
 	return s
 }
 
@@ -32,30 +32,18 @@ func createWebsite(w *World, q *request) answer {
 	if bad != nil {
 		return *bad
 	}
-	b, bad := readBody(q, []string{"domain"}, "subscriptionId", "phpVersion", "appServerId", "backupServerId",
+	b := readBody(q, []string{"domain"}, "subscriptionId", "phpVersion", "appServerId", "backupServerId",
 		"dbServerId", "emailServerId", "serverGroupId", "wordPressAdminCredentials")
-	if bad != nil {
-		return *bad
-	}
-	domain, _, bad := b.text("domain")
-	if bad != nil {
-		return *bad
-	}
-	id, given, bad := b.number("subscriptionId")
-	if bad != nil {
-		return *bad
-	}
-	php, chosen, bad := b.text("phpVersion")
-	if bad != nil {
-		return *bad
-	}
+	domain, id, php := b.text("domain"), b.number("subscriptionId"), b.text("phpVersion")
 	h := w.panel.hosting(id)
 	switch {
+	case b.bad != nil:
+		return *b.bad
 	case !validDomain(domain):
 		return badInput("invalid domain")
-	case chosen && !slices.Contains(phpVersions, php):
+	case b.has("phpVersion") && !slices.Contains(phpVersions, php):
 		return badInput("Json deserialize error: unknown variant `" + php + "`")
-	case !given:
+	case !b.has("subscriptionId"):
 		return badInput("a subscription is required")
 	case h == nil || h.Org != o.ID || h.Status != "active":
 		return notFound("subscription")
@@ -84,7 +72,7 @@ func validDomain(s string) bool {
 func listWebsites(w *World, q *request) answer {
 	o, bad := w.org(q, 0)
 	if bad == nil {
-		bad = knows(q, "sortBy", "search", "recursion", "planId", "subscriptionId", "status", "isSuspended", "roles",
+		bad = checkQuery(q, "sortBy", "search", "recursion", "planId", "subscriptionId", "status", "isSuspended", "roles",
 			"servers", "kind", "showAliases")
 	}
 	if bad != nil {
@@ -114,7 +102,7 @@ func (w *World) writeWebsite(d *doc, s *Website) {
 	d.open()
 	d.str("id", s.ID)
 	d.object("domain")
-	d.str("id", w.dice.uuid("domain", s.ID))
+	d.str("id", w.prf.uuid("domain", s.ID))
 	d.str("domain", s.Domain)
 	d.fields(`"documentRoot":"public_html","kind":"primary","cloudflareStatus":"Disconnected"`)
 	d.close()
@@ -135,6 +123,6 @@ func (w *World) writeWebsite(d *doc, s *Website) {
 	if s.PHP != "" {
 		d.str("phpVersion", s.PHP)
 	}
-	w.strange(d)
+	w.writeUnknownFields(d)
 	d.close()
 }

@@ -32,11 +32,11 @@ func (e *event) rank() (int64, uint64) { return e.created, mix(e.birth) }
 func (w *World) emit(kind, object, previous string, write func(*doc)) {
 	n := w.birth()
 	e := &event{
-		id: "evt_1" + spell(w.dice.n("evt", n), 23), kind: kind, object: object,
+		id: "evt_1" + base62(w.prf.nth("evt", n), 23), kind: kind, object: object,
 		created: w.now.Unix(), birth: n, visible: w.now, data: text(write), previous: previous,
 	}
 	if !w.opt.Calm {
-		e.visible = w.now.Add(time.Duration(below(w.dice.n("late event", n), int(latestVisible))))
+		e.visible = w.now.Add(time.Duration(below(w.prf.nth("late event", n), int(latestVisible))))
 	}
 	w.account.events.put(e.id, e)
 	w.hooks.add(e)
@@ -50,8 +50,8 @@ func (w *World) emitInvoice(kind string, inv *Invoice) {
 	w.emit(kind, inv.ID, "", func(d *doc) { w.writeInvoice(d, inv, nil) })
 }
 
-// forgetOldEvents keeps the list to the retention time.
-func (w *World) forgetOldEvents() {
+// dropOldEvents keeps the list to the retention time.
+func (w *World) dropOldEvents() {
 	oldest := w.now.Add(-eventsFor).Unix()
 	rows := w.account.events.rows
 	if len(rows) == 0 || rows[0].created >= oldest {
@@ -84,13 +84,13 @@ func (w *World) writeEvent(d *doc, e *event, _ expansion) {
 	d.null("id", "idempotency_key")
 	d.close()
 	d.str("type", e.kind)
-	w.strange(d)
+	w.writeUnknownFields(d)
 	d.close()
 }
 
-// strange adds fields that no client knows, as new versions of both services
+// writeUnknownFields adds fields that no client knows, as new versions of both services
 // do several times a month.
-func (w *World) strange(d *doc) {
+func (w *World) writeUnknownFields(d *doc) {
 	if w.opt.Calm {
 		return
 	}

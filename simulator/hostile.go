@@ -9,34 +9,34 @@ import (
 // enough that five tries in a row never all fail in practice, and high enough
 // that a run of some hundred calls meets each kind.
 const (
-	writesUnheard = 50 // 502 after the work was done
-	writesNotDone = 20 // 502 before
-	throttled     = 12 // 429, nothing done
-	readsBroken   = 8  // 500
-	readsCut      = 8  // the body ends early
+	writesDoneWith502    = 50 // 502 after the work was done
+	writesNotDoneWith502 = 20 // 502 before
+	throttled            = 12 // 429, nothing done
+	readsBroken          = 8  // 500
+	readsCut             = 8  // the body ends early
 )
 
-// mood is the fault that the world itself gives a call. It depends on the call
+// ownFault is the fault that the world itself gives a call. It depends on the call
 // and on how often the same one was made, so that a retry meets a new fate and
 // other requests beside it change nothing.
-func (w *World) mood(c Call) Fault {
+func (w *World) ownFault(c Call) Fault {
 	if w.opt.Calm || c.Route == "" {
 		return Fault{}
 	}
-	what := w.dice.roll(c.Side.String(), c.Method, c.Path, c.Query.Encode(), string(c.Body))
+	what := w.prf.hash(c.Side.String(), c.Method, c.Path, c.Query.Encode(), string(c.Body))
 	w.mu.Lock()
 	w.tries[what]++
 	try := w.tries[what]
 	w.mu.Unlock()
-	roll := w.dice.n("mood", what+try)
+	roll := w.prf.nth("mood", what+try)
 	// Different questions need different rolls, else the first answer decides all.
 	switch again := mix(roll); {
 	case chance(roll, throttled):
 		return Throttled([]string{"", "1"}[below(again, 2)])
 	case c.Write() && c.Side == Enhance:
-		return moodOfWrite(again)
+		return ownFaultOfWrite(again)
 	case c.Write():
-		return moodOfStripeWrite(again)
+		return ownFaultOfStripeWrite(again)
 	case chance(again, readsBroken):
 		return NotDone(http.StatusInternalServerError)
 	case chance(mix(again), readsCut):
@@ -45,18 +45,18 @@ func (w *World) mood(c Call) Fault {
 	return Fault{}
 }
 
-func moodOfWrite(roll uint64) Fault {
+func ownFaultOfWrite(roll uint64) Fault {
 	switch {
-	case chance(roll, writesUnheard):
+	case chance(roll, writesDoneWith502):
 		return Unheard(http.StatusBadGateway)
-	case chance(mix(roll), writesNotDone):
+	case chance(mix(roll), writesNotDoneWith502):
 		return NotDone(http.StatusBadGateway)
 	}
 	return Fault{}
 }
 
-func moodOfStripeWrite(roll uint64) Fault {
-	if chance(roll, writesNotDone) {
+func ownFaultOfStripeWrite(roll uint64) Fault {
+	if chance(roll, writesNotDoneWith502) {
 		return NotDone(http.StatusInternalServerError)
 	}
 	return Fault{}

@@ -27,7 +27,7 @@ func (w *World) StripeHandler() http.Handler {
 func (w *World) EnhanceHandler() http.Handler {
 	return http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
 		if r.URL.Path == clockPath {
-			w.tellClock(rw, r)
+			w.serveClock(rw, r)
 			return
 		}
 		w.serveHTTP(Enhance, rw, r)
@@ -38,12 +38,12 @@ func (w *World) EnhanceHandler() http.Handler {
 // of one of them: nothing but a simulator answers there.
 const clockPath = "/_sim/clock"
 
-func (w *World) tellClock(rw http.ResponseWriter, r *http.Request) {
+func (w *World) serveClock(rw http.ResponseWriter, r *http.Request) {
 	if key := keyOf(r.Header.Get("Authorization")); key != w.opt.StripeKey && key != w.opt.EnhanceToken {
 		rw.WriteHeader(http.StatusUnauthorized)
 		return
 	}
-	reply(rw, map[string]string{"world": dice(w.opt.Seed).uuid("this world"), "now": w.Now().Format(time.RFC3339Nano)}, nil)
+	reply(rw, map[string]string{"world": prf(w.opt.Seed).uuid("this world"), "now": w.Now().Format(time.RFC3339Nano)}, nil)
 }
 
 func (w *World) serveHTTP(side Side, rw http.ResponseWriter, r *http.Request) {

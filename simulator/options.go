@@ -104,15 +104,15 @@ func (o Options) withDefaults() Options {
 }
 
 func (o Options) withKeys() Options {
-	d := dice(o.Seed)
+	d := prf(o.Seed)
 	if o.StripeKey == "" {
-		o.StripeKey = "sk_test_" + d.word(24, "stripe key")
+		o.StripeKey = "sk_test_" + d.id(24, "stripe key")
 		if o.Livemode {
-			o.StripeKey = "sk_live_" + d.word(24, "stripe key")
+			o.StripeKey = "sk_live_" + d.id(24, "stripe key")
 		}
 	}
 	if o.EnhanceToken == "" {
-		o.EnhanceToken = d.word(40, "enhance token")
+		o.EnhanceToken = d.id(40, "enhance token")
 	}
 	if o.OrgID == "" {
 		o.OrgID = d.uuid("our organisation")

@@ -117,8 +117,8 @@ func (p *panel) hosting(id int) *Hosting {
 	return p.hostings[i]
 }
 
-// touch forgets the filtered lists, since a customer came or changed.
-func (p *panel) touch() { clear(p.listings) }
+// invalidate forgets the filtered lists, since a customer came or changed.
+func (p *panel) invalidate() { clear(p.listings) }
 
 func (o *Org) owner() *Member {
 	for i := range o.Members {
@@ -138,7 +138,7 @@ func (o *Org) member(email string) *Member {
 	return nil
 }
 
-func (o *Org) live() (n int) {
+func (o *Org) activeHostings() (n int) {
 	for _, h := range o.hostings {
 		if h.Status == "active" {
 			n++

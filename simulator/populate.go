@@ -50,7 +50,7 @@ var usualStatuses = map[string]int{
 func (w *World) Populate(n int, m Mix) Fleet {
 	w.enter()
 	defer w.mu.Unlock()
-	g := &grower{World: w, mix: m, fleet: Fleet{Plans: map[string]int{}}}
+	g := &fleetBuilder{World: w, mix: m, fleet: Fleet{Plans: map[string]int{}}}
 	if m.Statuses == nil {
 		g.mix.Statuses = usualStatuses
 	}
@@ -65,24 +65,24 @@ func (w *World) Populate(n int, m Mix) Fleet {
 	first := w.births + 1
 	w.births += uint64(n)
 	for i := range n {
-		g.grow(i, n, first+uint64(i))
+		g.addSubscription(i, n, first+uint64(i))
 	}
 	slices.SortStableFunc(w.panel.orgs, func(a, b *Org) int { return a.Created.Compare(b.Created) })
-	w.panel.touch()
+	w.panel.invalidate()
 	return g.fleet
 }
 
-// grower makes a fleet. Its choices hash the index, so that a fleet of ten
+// fleetBuilder makes a fleet. Its choices hash the index, so that a fleet of ten
 // begins like a fleet of a million.
-type grower struct {
+type fleetBuilder struct {
 	*World
-	mix    Mix
-	fleet  Fleet
-	order  []string
-	weight int
-	prices []string
-	last   *Customer
-	home   *Org // of the subscription before
+	mix          Mix
+	fleet        Fleet
+	order        []string
+	weight       int
+	prices       []string
+	lastCustomer *Customer
+	lastOrg      *Org // of the subscription before
 }
 
 // Offers are the products, prices and plans that Populate and demos use.
@@ -102,12 +102,12 @@ var offers = []struct {
 func (w *World) Offer() map[string]int {
 	w.enter()
 	defer w.mu.Unlock()
-	g := &grower{World: w, fleet: Fleet{Plans: map[string]int{}}}
+	g := &fleetBuilder{World: w, fleet: Fleet{Plans: map[string]int{}}}
 	g.offer()
 	return g.fleet.Plans
 }
 
-func (g *grower) offer() {
+func (g *fleetBuilder) offer() {
 	for _, o := range offers {
 		if g.account.products.byID[o.product] == nil {
 			g.putProduct(Product{ID: o.product, Name: o.name})
@@ -132,7 +132,7 @@ func (g *grower) offer() {
 	}
 }
 
-func (g *grower) catalogue() {
+func (g *fleetBuilder) catalogue() {
 	g.offer()
 	if g.mix.Plain {
 		return
@@ -155,25 +155,25 @@ const (
 	sameSecond   = 4
 )
 
-// odd decides on one oddity for one index. The first fifty of a fleet have each
+// hasOddity decides on one oddity for one index. The first fifty of a fleet have each
 // of them at a fixed place.
-func (g *grower) odd(what string, i, every, place int) bool {
+func (g *fleetBuilder) hasOddity(what string, i, every, place int) bool {
 	if g.mix.Plain {
 		return false
 	}
-	return i == place || i > 50 && g.dice.n(what, uint64(i))%uint64(every) == 0
+	return i == place || i > 50 && g.prf.nth(what, uint64(i))%uint64(every) == 0
 }
 
-func (g *grower) grow(i, n int, birth uint64) {
-	t := g.birthday(i, n)
-	c := g.payer(i, birth, t)
+func (g *fleetBuilder) addSubscription(i, n int, birth uint64) {
+	t := g.creationTime(i, n)
+	c := g.addCustomer(i, birth, t)
 	s := &Subscription{
-		ID: "sub_1" + spell(g.dice.n("fleet sub", birth), 15), Customer: c.ID, customer: c, Status: g.status(i),
+		ID: "sub_1" + base62(g.prf.nth("fleet sub", birth), 15), Customer: c.ID, customer: c, Status: g.status(i),
 		Created: t, PeriodStart: t, birth: birth, living: g.mix.Living,
 	}
-	s.Items = g.lines(s, i, birth)
+	s.Items = g.itemsOf(s, i, birth)
 	s.PeriodStart, s.PeriodEnd = g.period(s)
-	g.history(s)
+	g.setStatusFields(s)
 	if i == 40 && !g.mix.Plain {
 		s.Status, g.fleet.Unknown = "dormant", s.ID
 	}
@@ -181,40 +181,40 @@ func (g *grower) grow(i, n int, birth uint64) {
 	c.subs = append(c.subs, s)
 	if s.Status == "past_due" || s.Status == "unpaid" || s.Status == "incomplete" {
 		inv := g.invoice(s, "subscription_cycle")
-		inv.Created = max(s.Created, g.now.Unix()-int64(below(g.dice.n("overdue", uint64(i)), 5*24*3600)))
+		inv.Created = max(s.Created, g.now.Unix()-int64(below(g.prf.nth("overdue", uint64(i)), 5*24*3600)))
 		inv.Attempts = 1
 		if inv.Due != 0 {
 			inv.Due = inv.Created
 		}
 		s.PastDueSince = inv.Created
-		g.account.invoices.messy = true
+		g.account.invoices.unsorted = true
 	}
 	if g.mix.Living {
-		g.arrange(s)
+		g.schedule(s)
 	}
 	if g.mix.Bound {
-		g.host(s, i)
+		g.addHostings(s)
 	}
 }
 
-// birthday spreads creation evenly up to an hour ago; some share a second with
+// creationTime spreads creation evenly up to an hour ago; some share a second with
 // the one before.
-func (g *grower) birthday(i, n int) int64 {
+func (g *fleetBuilder) creationTime(i, n int) int64 {
 	at := func(i int) int64 {
 		span := int64(g.mix.Years) * 365 * 24 * 3600
 		return g.now.Unix() - 3600 - span + int64(float64(span)*float64(i)/float64(n))
 	}
-	for i > 0 && g.odd("same second", i, sameSecond, 3) {
+	for i > 0 && g.hasOddity("same second", i, sameSecond, 3) {
 		i--
 	}
 	return at(i)
 }
 
-func (g *grower) status(i int) string {
+func (g *fleetBuilder) status(i int) string {
 	if i < 2*len(g.order) {
 		return g.order[i%len(g.order)]
 	}
-	roll := below(g.dice.n("status", uint64(i)), g.weight)
+	roll := below(g.prf.nth("status", uint64(i)), g.weight)
 	for _, s := range g.order {
 		if roll -= g.mix.Statuses[s]; roll < 0 {
 			return s
@@ -223,45 +223,45 @@ func (g *grower) status(i int) string {
 	return "active"
 }
 
-// payer is a new customer, or for a guest a new one with the e-mail of the
+// addCustomer is a new customer, or for a guest a new one with the e-mail of the
 // customer before in other letters.
-func (g *grower) payer(i int, birth uint64, t int64) *Customer {
+func (g *fleetBuilder) addCustomer(i int, birth uint64, t int64) *Customer {
 	email := "customer" + strconv.Itoa(i) + "@example.com"
 	name := "Customer " + strconv.Itoa(i)
 	switch {
-	case g.odd("guest", i, oddGuest, 20) && g.last != nil && g.last.Email != "":
-		email, name = strings.ToUpper(g.last.Email[:1])+g.last.Email[1:], g.last.Name
-	case g.odd("upper case", i, oddUpperCase, 22):
+	case g.hasOddity("guest", i, oddGuest, 20) && g.lastCustomer != nil && g.lastCustomer.Email != "":
+		email, name = strings.ToUpper(g.lastCustomer.Email[:1])+g.lastCustomer.Email[1:], g.lastCustomer.Name
+	case g.hasOddity("upper case", i, oddUpperCase, 22):
 		email = strings.ToUpper(email)
-	case g.odd("no e-mail", i, oddNoEmail, 24):
+	case g.hasOddity("no e-mail", i, oddNoEmail, 24):
 		email = ""
 	}
-	c := &Customer{ID: "cus_" + spell(g.dice.n("fleet cus", birth), 14), Email: email, Name: name, Created: t, birth: birth}
+	c := &Customer{ID: "cus_" + base62(g.prf.nth("fleet cus", birth), 14), Email: email, Name: name, Created: t, birth: birth}
 	g.account.cust.put(c.ID, c)
-	g.last = c
+	g.lastCustomer = c
 	return c
 }
 
-func (g *grower) lines(s *Subscription, i int, birth uint64) []Item {
+func (g *fleetBuilder) itemsOf(s *Subscription, i int, birth uint64) []Item {
 	n := 1
 	switch {
-	case g.odd("large", i, oddLarge, 30):
+	case g.hasOddity("large", i, oddLarge, 30):
 		n = 23
 		if g.fleet.Large == "" {
 			g.fleet.Large = s.ID
 		}
-	case g.odd("several", i, oddSeveral, 32):
+	case g.hasOddity("several", i, oddSeveral, 32):
 		n = 2
 	}
 	items := make([]Item, n)
 	for k := range items {
-		roll := g.dice.n("item", birth*64+uint64(k))
-		items[k] = Item{ID: "si_" + spell(roll, 14), Price: g.prices[below(roll, len(g.prices))], Quantity: 1, Created: s.Created}
+		roll := g.prf.nth("item", birth*64+uint64(k))
+		items[k] = Item{ID: "si_" + base62(roll, 14), Price: g.prices[below(roll, len(g.prices))], Quantity: 1, Created: s.Created}
 	}
-	if g.odd("quantity", i, oddQuantity, 34) {
+	if g.hasOddity("quantity", i, oddQuantity, 34) {
 		items[0].Quantity = 3
 	}
-	if g.odd("unmapped", i, oddUnmapped, 36) {
+	if g.hasOddity("unmapped", i, oddUnmapped, 36) {
 		items[0].Price = g.fleet.Unmapped
 	}
 	return items
@@ -271,13 +271,13 @@ const month = 30 * 24 * 3600
 
 // period is the running one, in even months, which is near enough and costs no
 // calendar for a million.
-func (g *grower) period(s *Subscription) (start, end int64) {
+func (g *fleetBuilder) period(s *Subscription) (start, end int64) {
 	n := (g.now.Unix() - s.Created) / month
 	return s.Created + n*month, s.Created + (n+1)*month
 }
 
-// history fills in what the status implies.
-func (g *grower) history(s *Subscription) {
+// setStatusFields fills in what the status implies.
+func (g *fleetBuilder) setStatusFields(s *Subscription) {
 	switch s.Status {
 	case "trialing":
 		s.TrialStart, s.TrialEnd = s.Created, s.PeriodEnd
@@ -290,49 +290,59 @@ func (g *grower) history(s *Subscription) {
 	}
 }
 
-// host puts into the panel what belongs to a subscription.
-func (g *grower) host(s *Subscription, i int) {
+// addHostings gives a subscription its organisation and a hosting for each mapped
+// unit, unless its first payment is missing.
+func (g *fleetBuilder) addHostings(s *Subscription) {
 	if s.Status == "incomplete" || s.Status == "incomplete_expired" {
 		return
 	}
-	created := time.Unix(s.Created, 0).UTC()
-	o := g.sharedHome(s)
-	unit := 0
+	o, unit := g.sharedOrg(s), 0
 	for _, it := range s.Items {
 		plan, mapped := g.fleet.Plans[it.Price]
+		if !mapped {
+			continue
+		}
 		for range it.Quantity {
-			if !mapped {
-				break
-			}
 			if o == nil {
-				o = &Org{ID: g.dice.uuid("fleet org", s.ID), Name: s.customer.Name, Status: "active", Created: created}
-				g.panel.orgs = append(g.panel.orgs, o)
-				g.panel.orgByID[o.ID] = o
+				o = g.addOrg(s)
 			}
 			unit++
-			h := g.newHosting(o, plan, fmt.Sprintf("%s [%s/%d]", g.panel.plan(plan).Name, s.ID, unit))
-			h.Created = created
-			if s.Status == "canceled" || s.Status == "unpaid" || s.Status == "paused" {
-				h.SuspendedBy = g.panel.our.ID
-			}
+			g.addHosting(o, plan, s, unit)
 		}
 	}
-	g.home = o
+	g.lastOrg = o
 	if o != nil && s.customer.Email != "" {
 		o.Members = []Member{{
-			ID: g.dice.uuid("fleet member", s.ID), Login: g.dice.uuid("fleet login", s.ID), Email: s.customer.Email,
-			Name: s.customer.Name, Roles: ownerOnly, Active: true, Joined: created,
+			ID: g.prf.uuid("fleet member", s.ID), Login: g.prf.uuid("fleet login", s.ID), Email: s.customer.Email,
+			Name: s.customer.Name, Roles: ownerOnly, Active: true, Joined: time.Unix(s.Created, 0).UTC(),
 		}}
 	}
 }
 
-// sharedHome is the organisation of the subscription before, when both belong
+func (g *fleetBuilder) addOrg(s *Subscription) *Org {
+	o := &Org{ID: g.prf.uuid("fleet org", s.ID), Name: s.customer.Name, Status: "active", Created: time.Unix(s.Created, 0).UTC()}
+	g.panel.orgs = append(g.panel.orgs, o)
+	g.panel.orgByID[o.ID] = o
+	return o
+}
+
+// addHosting adds the hosting of one unit, suspended if the subscription's status
+// entitles to nothing.
+func (g *fleetBuilder) addHosting(o *Org, plan int, s *Subscription, unit int) {
+	h := g.newHosting(o, plan, fmt.Sprintf("%s [%s/%d]", g.panel.plan(plan).Name, s.ID, unit))
+	h.Created = time.Unix(s.Created, 0).UTC()
+	if s.Status == "canceled" || s.Status == "unpaid" || s.Status == "paused" {
+		h.SuspendedBy = g.panel.our.ID
+	}
+}
+
+// sharedOrg is the organisation of the subscription before, when both belong
 // to one person who came twice as a guest.
-func (g *grower) sharedHome(s *Subscription) *Org {
-	if g.home == nil || len(g.home.Members) == 0 || !strings.EqualFold(g.home.Members[0].Email, s.customer.Email) {
+func (g *fleetBuilder) sharedOrg(s *Subscription) *Org {
+	if g.lastOrg == nil || len(g.lastOrg.Members) == 0 || !strings.EqualFold(g.lastOrg.Members[0].Email, s.customer.Email) {
 		return nil
 	}
-	return g.home
+	return g.lastOrg
 }
 
 // ownerOnly is shared by all members of a fleet; putOwner copies before it

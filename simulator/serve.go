@@ -84,7 +84,7 @@ func (w *World) handle(c Call) outcome {
 		c.Route = r.method + " " + r.pattern
 	}
 	c.Seq = w.count()
-	f := w.fate(c)
+	f := w.faultFor(c)
 	o := outcome{call: c, delay: f.Delay, truncate: f.Truncate, reset: f.Reset, hang: f.Hang}
 	q := &request{Call: c, route: r, vars: vars}
 	w.enter()
@@ -113,8 +113,8 @@ func (w *World) count() uint64 {
 	return w.log.seq
 }
 
-// fate asks the hook, and where that has no opinion the world's own mood.
-func (w *World) fate(c Call) Fault {
+// faultFor asks the hook, and where that has no opinion the world's own ownFault.
+func (w *World) faultFor(c Call) Fault {
 	w.hookMu.RLock()
 	hook := w.hook
 	w.hookMu.RUnlock()
@@ -123,7 +123,7 @@ func (w *World) fate(c Call) Fault {
 			return f
 		}
 	}
-	return w.mood(c)
+	return w.ownFault(c)
 }
 
 // perform is the service without faults. late is for the effects log.

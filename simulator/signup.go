@@ -64,12 +64,12 @@ func (w *World) SignUp(o SignUp) (SignedUp, error) {
 	if err != nil {
 		return SignedUp{}, err
 	}
-	c, err := w.orderer(o)
+	c, err := w.customerFor(o)
 	if err != nil {
 		return SignedUp{}, err
 	}
 	s := w.subscribe(c, items, o)
-	w.openAccountWith(s, o)
+	w.chargeFirst(s, o)
 	out := SignedUp{Customer: c.ID, Subscription: s.ID}
 	for _, it := range s.Items {
 		out.Items = append(out.Items, it.ID)
@@ -99,10 +99,10 @@ func (w *World) item(p *Price, quantity int64) Item {
 	if quantity == 0 {
 		quantity = 1
 	}
-	return Item{ID: "si_" + spell(w.dice.n("si", w.birth()), 14), Price: p.ID, Quantity: quantity, Created: w.now.Unix()}
+	return Item{ID: "si_" + base62(w.prf.nth("si", w.birth()), 14), Price: p.ID, Quantity: quantity, Created: w.now.Unix()}
 }
 
-func (w *World) orderer(o SignUp) (*Customer, error) {
+func (w *World) customerFor(o SignUp) (*Customer, error) {
 	if o.Customer != "" {
 		c, err := w.customer(o.Customer)
 		if err == nil && c.Deleted {
@@ -114,7 +114,7 @@ func (w *World) orderer(o SignUp) (*Customer, error) {
 		return c, nil
 	}
 	c := &Customer{
-		ID: "cus_" + spell(w.dice.n("cus", w.birth()), 14), Email: o.Email, Name: o.Name,
+		ID: "cus_" + base62(w.prf.nth("cus", w.birth()), 14), Email: o.Email, Name: o.Name,
 		Metadata: maps.Clone(o.CustomerDetails), Created: w.orderTime(o).Unix(), birth: w.birth(),
 	}
 	if o.NewCustomer != "" {
@@ -164,8 +164,8 @@ func (w *World) subscribe(c *Customer, items []Item, o SignUp) *Subscription {
 	return s
 }
 
-// openAccountWith does the first charge and tells of everything.
-func (w *World) openAccountWith(s *Subscription, o SignUp) {
+// chargeFirst does the first charge and tells of everything.
+func (w *World) chargeFirst(s *Subscription, o SignUp) {
 	if o.Declined && s.TrialEnd == 0 {
 		s.Status = "incomplete"
 		s.customer.CardDeclined = true
@@ -177,7 +177,7 @@ func (w *World) openAccountWith(s *Subscription, o SignUp) {
 	if s.Status != "incomplete" && !s.SendInvoice {
 		inv.Status, inv.PaidAt = "paid", inv.Created
 	}
-	w.arrange(s)
+	w.schedule(s)
 	if !o.Created.IsZero() {
 		return
 	}
@@ -203,7 +203,7 @@ func (w *World) checkOut(s *Subscription, o SignUp) {
 	}
 	n := w.birth()
 	ses := &Session{
-		ID: mode + spell(w.dice.n("cs", n), 58), Customer: s.Customer, Subscription: s.ID,
+		ID: mode + base62(w.prf.nth("cs", n), 58), Customer: s.Customer, Subscription: s.ID,
 		Email: strings.TrimSpace(o.Email), Domain: o.Domain, Metadata: maps.Clone(o.Metadata),
 		Amount: w.amount(s), Created: s.Created, birth: n,
 	}

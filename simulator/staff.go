@@ -120,7 +120,7 @@ func (w *World) StaffAddOwner(org, email string) error {
 	l := w.login(email, email)
 	l.Registered = true
 	o.Members = append(o.Members, w.newMember(l, []string{"Owner"}, true))
-	w.panel.touch()
+	w.panel.invalidate()
 	return nil
 }
 
@@ -153,7 +153,7 @@ func (w *World) StaffDeleteOrg(org string) error {
 	for _, h := range o.hostings {
 		w.softDelete(h)
 	}
-	w.panel.touch()
+	w.panel.invalidate()
 	w.effect(Effect{Kind: "delete_org", Org: org, Before: before, After: o.state(), Staff: true})
 	return nil
 }
@@ -230,7 +230,7 @@ func (w *World) onWebsite(domain, kind string, do func(*Website, *Hosting)) erro
 	}
 	h := w.panel.hosting(s.Hosting)
 	do(s, h)
-	w.panel.touch()
+	w.panel.invalidate()
 	w.effect(Effect{Kind: kind, Org: h.Org, Hosting: h.ID, Object: s.ID, After: h.state(), Staff: true})
 	return nil
 }

@@ -17,7 +17,7 @@ type listing[T ranked] struct {
 
 // answer cuts the page that the parameters ask for.
 func (l listing[T]) answer(p params) answer {
-	win := window[T]{limit: p.limit, created: span{from: minTime}}
+	win := pageRequest[T]{limit: p.limit, created: timeRange{from: minTime}}
 	if r, ok := p.ranges["created"]; ok {
 		win.created = r
 	}
@@ -67,7 +67,7 @@ func listAnswer(url string, n int, more bool, row func(d *doc, i int)) answer {
 var statuses = []string{"active", "past_due", "unpaid", "canceled", "incomplete", "incomplete_expired", "trialing", "paused"}
 
 func listSubscriptions(w *World, q *request) answer {
-	p, bad := read(q.Query, paging.and(accepts{
+	p, bad := parseParams(q.Query, paging.and(accepts{
 		"status": scalar, "customer": scalar, "price": scalar, "plan": scalar, "collection_method": scalar, "test_clock": scalar,
 		"created": times, "current_period_end": times, "current_period_start": times,
 	}), "list:subscription")
@@ -88,7 +88,7 @@ func listSubscriptions(w *World, q *request) answer {
 	}
 	return listing[*Subscription]{
 		url: "/v1/subscriptions", noun: "subscription", byID: w.account.subs.byID, rows: rows,
-		match:  func(s *Subscription) bool { return hasStatus(s, status) && w.wanted(s, p) },
+		match:  func(s *Subscription) bool { return hasStatus(s, status) && w.matchesFilters(s, p) },
 		render: func(d *doc, s *Subscription, x expansion) { w.writeSubscription(d, s, x, listed) },
 	}.answer(p)
 }
@@ -107,12 +107,12 @@ func hasStatus(s *Subscription, want string) bool {
 	return s.Status == want
 }
 
-func (w *World) wanted(s *Subscription, p params) bool {
+func (w *World) matchesFilters(s *Subscription, p params) bool {
 	if clock := p.values.Get("test_clock"); s.Unknown || s.TestClock != clock && (clock != "" || p.values.Get("customer") == "") {
 		return false
 	}
 	for name, at := range map[string]int64{"current_period_end": s.PeriodEnd, "current_period_start": s.PeriodStart} {
-		if r, ok := p.ranges[name]; ok && !r.holds(at) {
+		if r, ok := p.ranges[name]; ok && !r.contains(at) {
 			return false
 		}
 	}
@@ -128,7 +128,7 @@ func (w *World) wanted(s *Subscription, p params) bool {
 }
 
 func listItems(w *World, q *request) answer {
-	p, bad := read(q.Query, paging.and(accepts{"subscription": scalar}), "list:item")
+	p, bad := parseParams(q.Query, paging.and(accepts{"subscription": scalar}), "list:item")
 	if bad != nil {
 		return bad.answer
 	}
@@ -162,7 +162,7 @@ func listItems(w *World, q *request) answer {
 }
 
 func listCustomers(w *World, q *request) answer {
-	p, bad := read(q.Query, paging.and(accepts{"email": scalar, "created": times}), "list:customer")
+	p, bad := parseParams(q.Query, paging.and(accepts{"email": scalar, "created": times}), "list:customer")
 	if bad != nil {
 		return bad.answer
 	}
@@ -172,4 +172,161 @@ func listCustomers(w *World, q *request) answer {
 		match:  func(c *Customer) bool { return !c.Deleted && (email == "" || c.Email == email) },
 		render: w.writeCustomer,
 	}.answer(p)
+}
+
+var invoiceStatuses = []string{"draft", "open", "paid", "void", "uncollectible"}
+
+func listInvoices(w *World, q *request) answer {
+	p, bad := parseParams(q.Query, paging.and(accepts{
+		"subscription": scalar, "customer": scalar, "status": scalar, "collection_method": scalar,
+		"created": times, "due_date": times,
+	}), "list:invoice")
+	if bad != nil {
+		return bad.answer
+	}
+	status := p.values.Get("status")
+	if status != "" && !slices.Contains(invoiceStatuses, status) {
+		return stripeError(400, "", "status", "Invalid status: must be one of "+strings.Join(invoiceStatuses, ", "))
+	}
+	rows := w.account.invoices.sorted()
+	if id := p.values.Get("subscription"); id != "" {
+		s, okay := w.account.subs.byID[id]
+		if !okay {
+			return stripeError(400, "resource_missing", "subscription", "No such subscription: '"+id+"'")
+		}
+		rows = slices.SortedFunc(slices.Values(s.invoices), compareRank)
+	}
+	customer, method := p.values.Get("customer"), p.values.Get("collection_method")
+	due, byDue := p.ranges["due_date"]
+	return listing[*Invoice]{
+		url: "/v1/invoices", noun: "invoice", byID: w.account.invoices.byID, rows: rows,
+		match: func(inv *Invoice) bool {
+			return (status == "" || inv.Status == status) && (customer == "" || inv.Customer == customer) &&
+				(method == "" || method == collectionMethod(inv.sendInvoice)) && (!byDue || inv.Due != 0 && due.contains(inv.Due))
+		},
+		render: w.writeInvoice,
+	}.answer(p)
+}
+
+func listEvents(w *World, q *request) answer {
+	p, bad := parseParams(q.Query, paging.and(accepts{
+		"type": scalar, "types": list, "created": times, "delivery_success": scalar,
+	}), "list:event")
+	if bad != nil {
+		return bad.answer
+	}
+	kinds := p.values["types"]
+	one := p.values.Get("type")
+	switch {
+	case one != "" && len(kinds) > 0:
+		return stripeError(400, "", "type", "You may only specify one of these parameters: type, types.")
+	case len(kinds) > 20:
+		return stripeError(400, "", "types", "Array types exceeded maximum 20 allowed elements.")
+	case one != "":
+		kinds = []string{one}
+	}
+	if id := p.values.Get("starting_after"); id != "" && w.account.events.byID[id] == nil {
+		return stripeError(400, "resource_missing", "starting_after", "The event "+id+" is no longer available because it's aged out of our retention policy.")
+	}
+	return listing[*event]{
+		url: "/v1/events", noun: "event", byID: w.account.events.byID, rows: w.account.events.sorted(),
+		match:  func(e *event) bool { return !e.visible.After(w.now) && kindMatches(e.kind, kinds) },
+		render: w.writeEvent,
+	}.answer(p)
+}
+
+// kindMatches knows Stripe's wildcard, customer.subscription.*.
+func kindMatches(kind string, kinds []string) bool {
+	if len(kinds) == 0 {
+		return true
+	}
+	return slices.ContainsFunc(kinds, func(k string) bool {
+		prefix, wild := strings.CutSuffix(k, "*")
+		return k == kind || wild && strings.HasPrefix(kind, prefix)
+	})
+}
+
+func listPrices(w *World, q *request) answer {
+	p, bad := parseParams(q.Query, paging.and(accepts{
+		"active": scalar, "currency": scalar, "product": scalar, "type": scalar, "lookup_keys": list, "created": times,
+	}), "list:price")
+	if bad != nil {
+		return bad.answer
+	}
+	if len(p.values["lookup_keys"]) > 10 {
+		return stripeError(400, "", "lookup_keys", "Array lookup_keys exceeded maximum 10 allowed elements.")
+	}
+	active, bad := boolFilter(p, "active")
+	if bad != nil {
+		return bad.answer
+	}
+	keys, v := p.values["lookup_keys"], p.values
+	return listing[*Price]{
+		url: "/v1/prices", noun: "price", byID: w.account.prices.byID, rows: w.account.prices.sorted(),
+		match: func(pr *Price) bool {
+			return active(!pr.Inactive) && (len(keys) == 0 || slices.Contains(keys, pr.LookupKey)) &&
+				(v.Get("currency") == "" || v.Get("currency") == pr.Currency) &&
+				(v.Get("product") == "" || v.Get("product") == pr.Product) && (v.Get("type") == "" || v.Get("type") == "recurring")
+		},
+		render: w.writePrice,
+	}.answer(p)
+}
+
+func listProducts(w *World, q *request) answer {
+	p, bad := parseParams(q.Query, paging.and(accepts{"active": scalar, "ids": list, "created": times}), "list:product")
+	if bad != nil {
+		return bad.answer
+	}
+	active, bad := boolFilter(p, "active")
+	if bad != nil {
+		return bad.answer
+	}
+	ids := p.values["ids"]
+	return listing[*Product]{
+		url: "/v1/products", noun: "product", byID: w.account.products.byID, rows: w.account.products.sorted(),
+		match: func(pr *Product) bool {
+			return active(!pr.Inactive) && (len(ids) == 0 || slices.Contains(ids, pr.ID))
+		},
+		render: w.writeProduct,
+	}.answer(p)
+}
+
+func listSessions(w *World, q *request) answer {
+	p, bad := parseParams(q.Query, paging.and(accepts{
+		"subscription": scalar, "customer": scalar, "payment_intent": scalar, "status": scalar, "created": times,
+	}), "list:session")
+	if bad != nil {
+		return bad.answer
+	}
+	rows := w.account.sessions.sorted()
+	if id := p.values.Get("subscription"); id != "" {
+		s, okay := w.account.subs.byID[id]
+		if !okay {
+			return stripeError(400, "resource_missing", "subscription", "No such subscription: '"+id+"'")
+		}
+		if rows = nil; s.session != nil {
+			rows = []*Session{s.session}
+		}
+	}
+	customer, intent, status := p.values.Get("customer"), p.values.Get("payment_intent"), p.values.Get("status")
+	return listing[*Session]{
+		url: "/v1/checkout/sessions", noun: "checkout.session", byID: w.account.sessions.byID, rows: rows,
+		match: func(s *Session) bool {
+			return (customer == "" || s.Customer == customer) && intent == "" && (status == "" || status == "complete")
+		},
+		render: w.writeSession,
+	}.answer(p)
+}
+
+// boolFilter is a filter by a boolean parameter that may be absent.
+func boolFilter(p params, name string) (func(bool) bool, *paramError) {
+	switch p.values.Get(name) {
+	case "":
+		return func(bool) bool { return true }, nil
+	case "true":
+		return func(b bool) bool { return b }, nil
+	case "false":
+		return func(b bool) bool { return !b }, nil
+	}
+	return nil, badParam("", name, "Invalid boolean: "+p.values.Get(name))
 }

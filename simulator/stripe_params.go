@@ -12,7 +12,7 @@ import (
 // Stripe refuses what it does not know, and so does this.
 type params struct {
 	values url.Values // by base name; lists keep all their values
-	ranges map[string]span
+	ranges map[string]timeRange
 	expand expansion
 	limit  int
 }
@@ -49,35 +49,41 @@ func (a accepts) and(more accepts) accepts {
 	return out
 }
 
-// read takes the query apart. object is the type that expand paths begin at.
-func read(query url.Values, takes accepts, object string) (params, *paramError) {
-	p := params{values: url.Values{}, ranges: map[string]span{}, limit: 10}
+// parseParams takes the query apart. object is the type that expand paths begin at.
+func parseParams(query url.Values, takes accepts, object string) (params, *paramError) {
+	p := params{values: url.Values{}, ranges: map[string]timeRange{}, limit: 10}
 	for _, raw := range sortedKeys(query) {
-		name, sub, bracket := strings.Cut(raw, "[")
-		sub = strings.TrimSuffix(sub, "]")
-		kind, known := takes[name]
-		if !known || bracket && kind == scalar {
-			return p, badParam("parameter_unknown", raw, "Received unknown parameter: "+raw)
-		}
-		values := query[raw]
-		switch kind {
-		case scalar:
-			p.values.Set(name, values[len(values)-1])
-		case list:
-			if !bracket || sub != "" && !isIndex(sub) {
-				return p, badParam("", name, "Invalid array")
-			}
-			p.values[name] = append(p.values[name], values...)
-		case times:
-			if err := p.addRange(name, sub, values[len(values)-1], raw); err != nil {
-				return p, err
-			}
+		if err := p.add(raw, query[raw], takes); err != nil {
+			return p, err
 		}
 	}
 	if err := p.checkPaging(); err != nil {
 		return p, err
 	}
 	return p, p.addExpansions(object)
+}
+
+// add reads one parameter by its name on the wire, such as created[gte].
+func (p *params) add(raw string, values []string, takes accepts) *paramError {
+	name, sub, bracket := strings.Cut(raw, "[")
+	sub = strings.TrimSuffix(sub, "]")
+	kind, known := takes[name]
+	if !known || bracket && kind == scalar {
+		return badParam("parameter_unknown", raw, "Received unknown parameter: "+raw)
+	}
+	last := values[len(values)-1]
+	switch kind {
+	case scalar:
+		p.values.Set(name, last)
+	case list:
+		if !bracket || sub != "" && !isIndex(sub) {
+			return badParam("", name, "Invalid array")
+		}
+		p.values[name] = append(p.values[name], values...)
+	case times:
+		return p.addRange(name, sub, last, raw)
+	}
+	return nil
 }
 
 func isIndex(s string) bool {
@@ -92,11 +98,11 @@ func (p *params) addRange(name, op, value, raw string) *paramError {
 	}
 	r, ok := p.ranges[name]
 	if !ok {
-		r = span{from: math.MinInt64}
+		r = timeRange{from: math.MinInt64}
 	}
 	switch op {
 	case "":
-		r = span{from: n, to: n}
+		r = timeRange{from: n, to: n}
 	case "gte":
 		r.from = max(r.from, n)
 	case "gt":

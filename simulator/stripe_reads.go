@@ -1,8 +1,8 @@
 package simulator
 
-// one reads a single object; it takes expand and nothing else.
-func one[T any](q *request, byID map[string]T, noun, object string, render func(*doc, T, expansion)) answer {
-	p, bad := read(q.Query, accepts{"expand": list}, object)
+// getOne reads a single object; it takes expand and nothing else.
+func getOne[T any](q *request, byID map[string]T, noun, object string, render func(*doc, T, expansion)) answer {
+	p, bad := parseParams(q.Query, accepts{"expand": list}, object)
 	if bad != nil {
 		return bad.answer
 	}
@@ -17,34 +17,34 @@ func getSubscription(w *World, q *request) answer {
 	if s := w.account.subs.byID[q.vars[0]]; s != nil && s.Unknown {
 		return missing("subscription", s.ID)
 	}
-	return one(q, w.account.subs.byID, "subscription", "subscription", func(d *doc, s *Subscription, x expansion) {
+	return getOne(q, w.account.subs.byID, "subscription", "subscription", func(d *doc, s *Subscription, x expansion) {
 		w.writeSubscription(d, s, x, retrieved)
 	})
 }
 
 func getCustomer(w *World, q *request) answer {
-	return one(q, w.account.cust.byID, "customer", "customer", w.writeCustomer)
+	return getOne(q, w.account.cust.byID, "customer", "customer", w.writeCustomer)
 }
 
 func getInvoice(w *World, q *request) answer {
-	return one(q, w.account.invoices.byID, "invoice", "invoice", w.writeInvoice)
+	return getOne(q, w.account.invoices.byID, "invoice", "invoice", w.writeInvoice)
 }
 
 func getPrice(w *World, q *request) answer {
-	return one(q, w.account.prices.byID, "price", "price", w.writePrice)
+	return getOne(q, w.account.prices.byID, "price", "price", w.writePrice)
 }
 
 func getProduct(w *World, q *request) answer {
-	return one(q, w.account.products.byID, "product", "product", w.writeProduct)
+	return getOne(q, w.account.products.byID, "product", "product", w.writeProduct)
 }
 
 func getSession(w *World, q *request) answer {
-	return one(q, w.account.sessions.byID, "checkout.session", "session", w.writeSession)
+	return getOne(q, w.account.sessions.byID, "checkout.session", "session", w.writeSession)
 }
 
 func getEvent(w *World, q *request) answer {
 	if e := w.account.events.byID[q.vars[0]]; e != nil && e.visible.After(w.now) {
 		return missing("event", q.vars[0])
 	}
-	return one(q, w.account.events.byID, "event", "event", w.writeEvent)
+	return getOne(q, w.account.events.byID, "event", "event", w.writeEvent)
 }

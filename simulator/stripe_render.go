@@ -56,7 +56,7 @@ func (w *World) writeSubscription(d *doc, s *Subscription, x expansion, show emb
 	d.text("test_clock", s.TestClock)
 	d.when("trial_end", s.TrialEnd)
 	d.when("trial_start", s.TrialStart)
-	w.strange(d)
+	w.writeUnknownFields(d)
 	d.close()
 }
 
@@ -121,7 +121,7 @@ func (w *World) writeItem(d *doc, s *Subscription, it *Item, x expansion) {
 	}
 	d.str("subscription", s.ID)
 	d.fields(`"tax_rates":[]`)
-	w.strange(d)
+	w.writeUnknownFields(d)
 	d.close()
 }
 
@@ -150,7 +150,7 @@ func (w *World) writePrice(d *doc, p *Price, x expansion) {
 	d.fields(`"tax_behavior":"unspecified","tiers_mode":null,"transform_quantity":null,"type":"recurring"`)
 	d.num("unit_amount", p.Amount)
 	d.str("unit_amount_decimal", itoa(p.Amount))
-	w.strange(d)
+	w.writeUnknownFields(d)
 	d.close()
 }
 
@@ -190,7 +190,7 @@ func (w *World) writeProduct(d *doc, p *Product, _ expansion) {
 	d.fields(`"package_dimensions":null,"shippable":null,"statement_descriptor":null,"tax_code":null,"type":"service","unit_label":null`)
 	d.num("updated", p.Created)
 	d.null("url")
-	w.strange(d)
+	w.writeUnknownFields(d)
 	d.close()
 }
 
@@ -214,10 +214,10 @@ func (w *World) writeCustomer(d *doc, c *Customer, _ expansion) {
 	d.num("created", c.Created)
 	d.flag("delinquent", c.CardDeclined)
 	d.text("email", c.Email)
-	d.str("invoice_prefix", spell(w.dice.roll("prefix", c.ID), 8))
+	d.str("invoice_prefix", base62(w.prf.hash("prefix", c.ID), 8))
 	d.flag("livemode", w.opt.Livemode)
 	d.texts("metadata", c.Metadata)
 	d.text("name", c.Name)
-	w.strange(d)
+	w.writeUnknownFields(d)
 	d.close()
 }

@@ -41,7 +41,7 @@ func (w *World) writeInvoice(d *doc, inv *Invoice, x expansion) {
 	d.flag("livemode", w.opt.Livemode)
 	d.fields(`"metadata":{}`)
 	d.when("next_payment_attempt", inv.NextAttempt)
-	d.str("number", spell(w.dice.roll("invoice number", inv.ID), 8)+"-0001")
+	d.str("number", base62(w.prf.hash("invoice number", inv.ID), 8)+"-0001")
 	d.flag("paid", paid)
 	d.flag("paid_out_of_band", false)
 	d.num("period_end", inv.PeriodEnd)
@@ -56,7 +56,7 @@ func (w *World) writeInvoice(d *doc, inv *Invoice, x expansion) {
 	w.subscriptionField(d, inv.Subscription, x)
 	d.num("subtotal", inv.Amount)
 	d.num("total", inv.Amount)
-	w.strange(d)
+	w.writeUnknownFields(d)
 	d.close()
 }
 
@@ -114,6 +114,6 @@ func (w *World) writeSession(d *doc, s *Session, x expansion) {
 	d.flag("livemode", w.opt.Livemode)
 	d.texts("metadata", s.Metadata)
 	w.subscriptionField(d, s.Subscription, x)
-	w.strange(d)
+	w.writeUnknownFields(d)
 	d.close()
 }

@@ -149,7 +149,7 @@ func gatewayError(status int) answer {
 		body: []byte("<html><head><title>" + text + "</title></head><body><center><h1>" + text + "</h1></center></body></html>")}
 }
 
-func (w *World) requestID(seq uint64) string { return "req_" + spell(w.dice.n("request", seq), 14) }
+func (w *World) requestID(seq uint64) string { return "req_" + base62(w.prf.nth("request", seq), 14) }
 
 func ok(body string) answer { return answer{status: 200, body: []byte(body)} }
 
@@ -158,7 +158,7 @@ func missing(kind, id string) answer {
 }
 
 func getAccount(w *World, q *request) answer {
-	return ok(`{"id":"acct_1` + spell(w.dice.roll("account"), 15) + `","object":"account","business_profile":{"name":"A hosting company"},` +
+	return ok(`{"id":"acct_1` + base62(w.prf.hash("account"), 15) + `","object":"account","business_profile":{"name":"A hosting company"},` +
 		`"charges_enabled":true,"country":"DE","default_currency":"eur","details_submitted":true,"email":"billing@example.com",` +
 		`"metadata":{},"payouts_enabled":true,"type":"standard"}`)
 }

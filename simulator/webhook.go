@@ -72,7 +72,7 @@ func (w *World) DeliverWebhooks(ctx context.Context, url, secret string, client 
 		payload, now := []byte(text(func(d *doc) { w.writeEvent(d, next.event, nil) })), w.now
 		w.mu.Unlock()
 		times := 1
-		if w.befalls("webhook twice", next, webhooksDoubled) {
+		if w.happensTo("webhook twice", next, webhooksDoubled) {
 			times = 2
 		}
 		for range times {
@@ -104,7 +104,7 @@ func (w *World) takeWebhooks() (batch []waitingEvent, d Deliveries) {
 		switch {
 		case x.event.visible.After(w.now):
 			rest = append(rest, x)
-		case x.tries == 0 && w.befalls("webhook lost", x, webhooksLost):
+		case x.tries == 0 && w.happensTo("webhook lost", x, webhooksLost):
 			d.Lost++
 		default:
 			batch = append(batch, x)
@@ -122,8 +122,8 @@ func (w *World) takeWebhooks() (batch []waitingEvent, d Deliveries) {
 	return batch, d
 }
 
-func (w *World) befalls(what string, x waitingEvent, permille uint64) bool {
-	return !w.opt.Calm && chance(w.dice.n(what, x.event.birth), permille)
+func (w *World) happensTo(what string, x waitingEvent, permille uint64) bool {
+	return !w.opt.Calm && chance(w.prf.nth(what, x.event.birth), permille)
 }
 
 func (w *World) putBack(x []waitingEvent) {

@@ -10,8 +10,8 @@ import (
 // World is one Stripe account, one Enhance panel, and the clock they share.
 // All methods are safe for concurrent use.
 type World struct {
-	opt  Options
-	dice dice
+	opt Options
+	prf prf
 
 	hookMu sync.RWMutex
 	hook   func(Call) Fault // guarded by hookMu, never called with mu held
@@ -35,7 +35,7 @@ func New(o Options) *World {
 	o = o.withDefaults()
 	w := &World{
 		opt:     o,
-		dice:    dice(o.Seed),
+		prf:     prf(o.Seed),
 		now:     o.Start,
 		account: newAccount(),
 		tries:   map[uint64]uint64{},
@@ -45,7 +45,7 @@ func New(o Options) *World {
 		w.ahead = o.Start.Sub(o.Follow())
 	}
 	w.log = newJournal(o.RequestLog)
-	w.panel = newPanel(w.dice.uuid("master organisation"), w.dice.uuid("a member of staff"), o.OrgID, o.Start)
+	w.panel = newPanel(w.prf.uuid("master organisation"), w.prf.uuid("a member of staff"), o.OrgID, o.Start)
 	return w
 }
 
@@ -72,11 +72,11 @@ func (w *World) birth() uint64 {
 
 // id makes an id of Stripe's kind. Like Stripe's, it tells nothing about age.
 func (w *World) id(prefix string) string {
-	return prefix + "_1" + spell(w.dice.n(prefix, w.birth()), 15)
+	return prefix + "_1" + base62(w.prf.nth(prefix, w.birth()), 15)
 }
 
 func (w *World) uuid(kind string) string {
-	return w.dice.uuid(kind, strconv.FormatUint(w.birth(), 10))
+	return w.prf.uuid(kind, strconv.FormatUint(w.birth(), 10))
 }
 
 // NotFoundError tells which object a verb was asked about in vain.

@@ -20,6 +20,7 @@ type aggregate struct {
 	emails  map[string][]*reconcile.Customer
 	hosting map[int64][]*reconcile.Customer // bound hosting, or one that metadata names →
 	named   []int64                         // hostings that metadata names
+	strays  []reconcile.Hosting             // see strayHosting
 }
 
 // aggregates loads everything else of the customers whose rows were read.
@@ -30,41 +31,41 @@ func aggregates(ctx context.Context, c conn, heads []head) ([]reconcile.Customer
 		subs: make(map[string]*reconcile.Customer, len(heads)), orgs: make(map[string][]*reconcile.Customer),
 		emails: make(map[string][]*reconcile.Customer, len(heads)), hosting: make(map[int64][]*reconcile.Customer),
 	}
+	var any has
+	unbound := false
 	for i := range heads {
-		a.list[i] = heads[i].Customer
+		h := &heads[i]
+		a.list[i] = h.Customer
 		customer := &a.list[i]
 		a.byID[customer.ID] = customer
-		if heads[i].org != "" {
-			a.orgs[heads[i].org] = append(a.orgs[heads[i].org], customer)
+		for _, b := range customer.Buyers {
+			a.buyers[b.ID] = customer
 		}
-		if key := heads[i].key; key != "" {
-			a.emails[key] = append(a.emails[key], customer)
+		if h.org != "" {
+			a.orgs[h.org] = append(a.orgs[h.org], customer)
 		}
+		if h.key != "" {
+			a.emails[h.key] = append(a.emails[h.key], customer)
+		}
+		any = has{any.pending || h.pending, any.kin || h.kin, any.partings || h.partings, any.manual || h.manual}
+		unbound = unbound || h.Unbound
 	}
-	for _, load := range []func(context.Context) error{
-		a.loadBuyers, a.loadSubscriptions, a.loadBindings, a.loadPartings, a.loadHostings, a.loadServed, a.loadBoundOrgs, a.loadFreeOrgs, a.loadKin, a.loadPending, a.loadHolds, a.loadStrays, a.loadExisting,
+	for _, part := range []struct {
+		there bool
+		load  func(context.Context) error
+	}{
+		{true, a.loadSubscriptions}, {true, a.loadBindings}, {any.partings, a.loadPartings}, {true, a.loadHostings},
+		{true, a.loadServed}, {true, a.loadOrgs}, {any.kin, a.loadKin}, {any.pending, a.loadPending},
+		{any.manual, a.loadHolds}, {unbound, a.loadExisting},
 	} {
-		if err := load(ctx); err != nil {
+		if !part.there {
+			continue
+		}
+		if err := part.load(ctx); err != nil {
 			return nil, err
 		}
 	}
 	return a.list, nil
-}
-
-func (a *aggregate) loadBuyers(ctx context.Context) error {
-	query := "SELECT id, customer_id, email, name, deleted, former_email, email_changed_at FROM stripe_customers WHERE customer_id IN " +
-		a.c.d.texts(1) + " ORDER BY id"
-	return a.c.each(ctx, query, []any{keys(a.byID)}, func(row scan) error {
-		var b reconcile.Buyer
-		var party string
-		if err := row(&b.ID, &party, &b.Email, &b.Name, &b.Deleted, &b.FormerEmail, into(&b.EmailChanged)); err != nil {
-			return err
-		}
-		customer := a.byID[party]
-		customer.Buyers = append(customer.Buyers, b)
-		a.buyers[b.ID] = customer
-		return nil
-	})
 }
 
 func (a *aggregate) loadSubscriptions(ctx context.Context) error {
@@ -127,14 +128,18 @@ func (a *aggregate) loadHostings(ctx context.Context) error {
 		bound = append(bound, id)
 	}
 	slices.Sort(bound)
-	query := hostingColumns + ` FROM hostings WHERE id IN (
+	query := hostingColumns + `, ` + strayHosting + ` FROM hostings WHERE id IN (
 		SELECT id FROM hostings WHERE id IN ` + a.c.d.ints(1) + `
 		UNION SELECT id FROM hostings WHERE org_id IN ` + a.c.d.texts(2) + `
 		UNION SELECT id FROM hostings WHERE marker_id <> '' AND marker_id IN ` + a.c.d.texts(3) + `) ORDER BY id`
 	return a.c.each(ctx, query, []any{list(bound), keys(a.orgs), keys(a.subs)}, func(row scan) error {
-		h, err := scanHosting(row)
+		var stray bool
+		h, err := scanHosting(row, &stray)
 		if err != nil {
 			return err
+		}
+		if stray && len(a.orgs[h.Org]) > 0 {
+			a.strays = append(a.strays, h)
 		}
 		concerned := slices.Concat(a.hosting[h.ID], a.orgs[h.Org], []*reconcile.Customer{a.subs[h.Marker().StripeID]})
 		for i, customer := range concerned {
@@ -146,55 +151,60 @@ func (a *aggregate) loadHostings(ctx context.Context) error {
 	})
 }
 
-func (a *aggregate) loadBoundOrgs(ctx context.Context) error {
-	if len(a.orgs) == 0 {
-		return nil
-	}
+// loadOrgs attaches the org that a customer is bound to, and the orgs that no customer
+// is bound to: marked with a buyer, or owned by exactly the customer's e-mail.
+func (a *aggregate) loadOrgs(ctx context.Context) error {
 	for id, sharers := range a.orgs { // bound, even when the org was never read
 		for _, customer := range sharers {
 			customer.Org = &reconcile.Org{ID: id}
 		}
 	}
-	query := orgColumns + " FROM orgs WHERE id IN " + a.c.d.texts(1)
-	return a.c.each(ctx, query, []any{keys(a.orgs)}, func(row scan) error {
-		o, err := scanOrg(row)
-		for _, customer := range a.orgs[o.ID] {
-			*customer.Org = o
-		}
-		return err
-	})
-}
-
-// loadFreeOrgs finds orgs that nobody is bound to: marked with a buyer, or owned
-// by exactly the customer's e-mail.
-func (a *aggregate) loadFreeOrgs(ctx context.Context) error {
-	query := orgColumns + ` FROM orgs WHERE id IN (
-		SELECT id FROM orgs WHERE marker_id <> '' AND marker_id IN ` + a.c.d.texts(1) + `
-		UNION SELECT id FROM orgs WHERE owner_email_key <> '' AND NOT deleted AND owner_email_key IN ` + a.c.d.texts(2) + `)
-		AND NOT EXISTS (SELECT 1 FROM customers c WHERE c.org_id IS NOT NULL AND c.org_id = orgs.id) ORDER BY id`
+	query := orgColumns + `, EXISTS (SELECT 1 FROM customers c WHERE c.org_id IS NOT NULL AND c.org_id = orgs.id) FROM orgs WHERE id IN (
+		SELECT id FROM orgs WHERE id IN ` + a.c.d.texts(1) + `
+		UNION SELECT id FROM orgs WHERE marker_id <> '' AND marker_id IN ` + a.c.d.texts(2) + `
+		UNION SELECT id FROM orgs WHERE owner_email_key <> '' AND NOT deleted AND owner_email_key IN ` + a.c.d.texts(3) + `) ORDER BY id`
 	marked := slices.Concat(sorted(a.buyers), sorted(a.byID)) // in an old database the founder may have left its party
-	return a.c.each(ctx, query, []any{list(marked), keys(a.emails)}, func(row scan) error {
-		o, err := scanOrg(row)
+	read := make(map[string]bool, len(a.orgs))
+	err := a.c.each(ctx, query, []any{keys(a.orgs), list(marked), keys(a.emails)}, func(row scan) error {
+		var bound bool
+		o, err := scanOrg(row, &bound)
 		if err != nil {
 			return err
 		}
-		if m, ok := reconcile.MarkerOf(o.Name); ok {
-			customer := a.byID[m.StripeID]
-			if customer == nil {
-				customer = a.buyers[m.StripeID]
-			}
-			if customer != nil {
-				customer.MarkedOrgs = append(customer.MarkedOrgs, o)
-			}
+		read[o.ID] = true
+		for _, customer := range a.orgs[o.ID] {
+			*customer.Org = o
 		}
-		if o.Deleted {
-			return nil
-		}
-		for _, customer := range a.emails[reconcile.EmailKey(o.OwnerEmail)] {
-			customer.OwnedOrgs = append(customer.OwnedOrgs, o)
+		if !bound {
+			a.attachFreeOrg(o)
 		}
 		return nil
 	})
+	for _, h := range a.strays {
+		if read[h.Org] {
+			a.attachStray(h)
+		}
+	}
+	return err
+}
+
+// attachFreeOrg attaches an org that no customer is bound to.
+func (a *aggregate) attachFreeOrg(o reconcile.Org) {
+	if m, ok := reconcile.MarkerOf(o.Name); ok {
+		customer := a.byID[m.StripeID]
+		if customer == nil {
+			customer = a.buyers[m.StripeID]
+		}
+		if customer != nil {
+			customer.MarkedOrgs = append(customer.MarkedOrgs, o)
+		}
+	}
+	if o.Deleted {
+		return
+	}
+	for _, customer := range a.emails[reconcile.EmailKey(o.OwnerEmail)] {
+		customer.OwnedOrgs = append(customer.OwnedOrgs, o)
+	}
 }
 
 // loadPending finds writes whose outcome nobody knows. A row that is still sent

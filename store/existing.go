@@ -99,47 +99,23 @@ type likeness struct {
 	why          reconcile.Likeness
 }
 
-// loadStrays attaches living hostings in a customer's own org whose marker names no
-// subscription that is known. One of them may be what a create has made that read back
+// strayHosting is the condition of a living hosting whose marker names no subscription
+// that is known. In a customer's own org it may be what a create has made that read back
 // with another marker: a second one beside it would be no better.
-func (a *aggregate) loadStrays(ctx context.Context) error {
-	own := map[string][]*reconcile.Customer{}
-	for i := range a.list {
-		if o := a.list[i].Org; o != nil {
-			own[o.ID] = append(own[o.ID], &a.list[i])
-		}
+const strayHosting = `NOT bound AND terminated_by_us IS NULL AND state IN ('active', 'suspended')
+	AND marker_id <> '' AND marker_word = '' AND NOT EXISTS (SELECT 1 FROM subscriptions s WHERE s.id = hostings.marker_id)`
+
+// attachStray attaches a stray hosting to the customers of its org.
+func (a *aggregate) attachStray(h reconcile.Hosting) {
+	for _, customer := range a.orgs[h.Org] {
+		customer.Lookalikes = append(customer.Lookalikes, reconcile.Lookalike{Hosting: h.ID, Org: h.Org, OrgName: customer.Org.Name,
+			Plan: h.Plan, ObservedAt: h.ObservedAt, Why: reconcile.LikeOrg})
 	}
-	query := `SELECT h.id, h.org_id, h.plan_id, h.observed_at, o.name FROM hostings h JOIN orgs o ON o.id = h.org_id
-		WHERE h.org_id IN ` + a.c.d.texts(1) + ` AND NOT h.bound AND h.terminated_by_us IS NULL AND h.state IN ('active', 'suspended')
-		AND h.marker_id <> '' AND h.marker_word = '' AND NOT EXISTS (SELECT 1 FROM subscriptions s WHERE s.id = h.marker_id) ORDER BY h.id`
-	return a.c.each(ctx, query, []any{keys(own)}, func(row scan) error {
-		l := reconcile.Lookalike{Why: reconcile.LikeOrg}
-		err := row(&l.Hosting, &l.Org, &l.Plan, into(&l.ObservedAt), &l.OrgName)
-		for _, c := range own[l.Org] {
-			c.Lookalikes = append(c.Lookalikes, l)
-		}
-		return err
-	})
 }
 
-// loadExisting attaches the unbound hostings that may be a customer's. Where the panel
-// has none, which is the rule for who began with this program, it asks for one row.
+// loadExisting attaches the unbound hostings that may be a customer's. It is called only
+// where the panel has any, which it has not for a company that began with this program.
 func (a *aggregate) loadExisting(ctx context.Context) error {
-	found := false
-	err := a.c.each(ctx, "SELECT 1 FROM hostings h WHERE "+unboundHosting+" LIMIT 1", nil, func(scan) error {
-		found = true
-		return nil
-	})
-	if err != nil || !found {
-		return err
-	}
-	undecided := ""
-	if _, err := a.c.one(ctx, "SELECT value FROM cursors WHERE name = $1", []any{undecidedCursor}, &undecided); err != nil {
-		return err
-	}
-	for i := range a.list {
-		a.list[i].Unbound, a.list[i].Undecided = true, undecided != ""
-	}
 	l := alike{a, map[string][]*reconcile.Customer{}, map[string][]*reconcile.Customer{}, map[string][]likeness{}}
 	for _, load := range []func(context.Context) error{l.loadNames, l.loadSites, l.loadOrgs, l.loadHostings} {
 		if err := load(ctx); err != nil {

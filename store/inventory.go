@@ -4,6 +4,7 @@ import (
 	"context"
 	"database/sql"
 	"encoding/json"
+	"fmt"
 	"time"
 
 	"github.com/stripe-enhance/stripe-enhance/reconcile"
@@ -14,10 +15,11 @@ const orgsCursor = "orgs_complete"
 
 const orgColumns = `SELECT id, name, owner_email, hostings_count, deleted, suspended, created_at, observed_at, hostings_read_at, owners, owners_read_at`
 
-func scanOrg(row scan) (o reconcile.Org, err error) {
+// scanOrg reads orgColumns, and into more what was selected after them.
+func scanOrg(row scan, more ...any) (o reconcile.Org, err error) {
 	var owners []byte
-	if err := row(&o.ID, &o.Name, &o.OwnerEmail, &o.Hostings, &o.Deleted, &o.Suspended, into(&o.Created), into(&o.ObservedAt), into(&o.HostingsRead),
-		&owners, into(&o.OwnersRead)); err != nil || owners == nil {
+	if err := row(append([]any{&o.ID, &o.Name, &o.OwnerEmail, &o.Hostings, &o.Deleted, &o.Suspended, into(&o.Created), into(&o.ObservedAt),
+		into(&o.HostingsRead), &owners, into(&o.OwnersRead)}, more...)...); err != nil || owners == nil {
 		return o, err
 	}
 	return o, badRow("owners of org", o.ID, json.Unmarshal(owners, &o.Owners))
@@ -38,11 +40,12 @@ func (s *Store) SaveOwners(ctx context.Context, tok reconcile.Token, org string,
 const hostingColumns = `SELECT id, org_id, plan_id, state, suspended_by, friendly_name, usage, observed_at,
 	suspended_by_us, terminated_by_us, website, website_taken, bound, content, content_read_at`
 
-func scanHosting(row scan) (h reconcile.Hosting, err error) {
+// scanHosting reads hostingColumns, and into more what was selected after them.
+func scanHosting(row scan, more ...any) (h reconcile.Hosting, err error) {
 	var state string
 	var usage, content sql.RawBytes
-	if err := row(&h.ID, &h.Org, &h.Plan, &state, &h.SuspendedBy, &h.FriendlyName, &usage, into(&h.ObservedAt),
-		into(&h.SuspendedByUs), into(&h.TerminatedByUs), &h.Website, &h.WebsiteTaken, &h.Bound, &content, into(&h.Content.ReadAt)); err != nil {
+	if err := row(append([]any{&h.ID, &h.Org, &h.Plan, &state, &h.SuspendedBy, &h.FriendlyName, &usage, into(&h.ObservedAt),
+		into(&h.SuspendedByUs), into(&h.TerminatedByUs), &h.Website, &h.WebsiteTaken, &h.Bound, &content, into(&h.Content.ReadAt)}, more...)...); err != nil {
 		return h, err
 	}
 	h.State = reconcile.ParseHostingState(state)
@@ -164,18 +167,17 @@ func saveHostings(ctx context.Context, tx conn, hostings []reconcile.Hosting, no
 	for i, h := range hostings {
 		ids[i] = h.ID
 	}
+	changed, err := changedHostings(ctx, tx, hostings, ids)
+	if err != nil {
+		return err
+	}
 	return measured(ctx, tx, ids, func() error {
-		var changed []int64
 		for _, h := range hostings {
 			if h.ObservedAt.IsZero() {
 				h.ObservedAt = now
 			}
-			differs, err := putHosting(ctx, tx, h)
-			if err != nil {
+			if err := putHosting(ctx, tx, h); err != nil {
 				return err
-			}
-			if differs {
-				changed = append(changed, h.ID)
 			}
 		}
 		if len(changed) == 0 {
@@ -191,24 +193,47 @@ func saveHostings(ctx context.Context, tx conn, hostings []reconcile.Hosting, no
 	})
 }
 
-// putHosting stores what the panel says of a hosting and reports whether state,
-// plan, suspension or marker differ from before. What is ours stays, but a suspension that
-// the panel no longer shows, or shows as somebody else's now, is not ours any more.
-// A listing without usage, or a read that found nothing, keeps the usage and names
-// known.
-func putHosting(ctx context.Context, tx conn, h reconcile.Hosting) (differs bool, err error) {
-	var state, by string
-	var plan int
-	var old reconcile.Marker
-	found, err := tx.one(ctx, "SELECT state, plan_id, suspended_by, marker_id, marker_slot, marker_word FROM hostings WHERE id = $1", []any{h.ID},
-		&state, &plan, &by, &old.StripeID, &old.Slot, &old.Instance)
-	if err != nil {
-		return false, err
+// changedHostings are those of which state, plan, suspension or marker differ from what
+// is stored, by id. One that the panel did not find has no plan, suspension or marker to
+// compare.
+func changedHostings(ctx context.Context, tx conn, hostings []reconcile.Hosting, ids []int64) (changed []int64, err error) {
+	type stored struct {
+		state, by string
+		plan      int
+		marker    reconcile.Marker
 	}
+	old := make(map[int64]stored, len(ids))
+	query := "SELECT id, state, plan_id, suspended_by, marker_id, marker_slot, marker_word FROM hostings WHERE id IN " + tx.d.ints(1)
+	err = tx.each(ctx, query, []any{list(ids)}, func(row scan) error {
+		var id int64
+		var o stored
+		err := row(&id, &o.state, &o.plan, &o.by, &o.marker.StripeID, &o.marker.Slot, &o.marker.Instance)
+		old[id] = o
+		return err
+	})
+	for _, h := range hostings {
+		o, found := old[h.ID]
+		marker, _ := reconcile.MarkerOf(clean(h.FriendlyName))
+		shown := stored{h.State.String(), clean(h.SuspendedBy), h.Plan, marker}
+		if h.State == reconcile.HostingMissing {
+			shown = stored{shown.state, o.by, o.plan, o.marker}
+		}
+		if !found || o != shown {
+			changed = append(changed, h.ID)
+		}
+	}
+	return changed, err
+}
+
+// putHosting stores what the panel says of a hosting. What is ours stays, but a
+// suspension that the panel no longer shows, or shows as another's now, is not ours any
+// more. A listing without usage, or a read that found nothing, keeps the usage and names
+// known.
+func putHosting(ctx context.Context, tx conn, h reconcile.Hosting) error {
 	name := clean(h.FriendlyName)
 	marker, _ := reconcile.MarkerOf(name)
 	gone := h.State == reconcile.HostingMissing
-	_, err = tx.exec(ctx, `INSERT INTO hostings (id, org_id, plan_id, state, suspended_by, friendly_name, marker_id, marker_slot, usage, observed_at, marker_word)
+	_, err := tx.exec(ctx, `INSERT INTO hostings (id, org_id, plan_id, state, suspended_by, friendly_name, marker_id, marker_slot, usage, observed_at, marker_word)
 		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $12)
 		ON CONFLICT (id) DO UPDATE SET state = excluded.state, observed_at = excluded.observed_at,
 			org_id = CASE WHEN excluded.org_id = '' THEN hostings.org_id ELSE excluded.org_id END,
@@ -224,11 +249,14 @@ func putHosting(ctx context.Context, tx conn, h reconcile.Hosting) (differs bool
 				ELSE hostings.suspended_by_us END`,
 		h.ID, clean(h.Org), h.Plan, h.State.String(), clean(h.SuspendedBy), name, marker.StripeID, marker.Slot,
 		encodeUsage(h.Usage), at(h.ObservedAt), gone, marker.Instance)
-	return !found || state != h.State.String() || !gone && (plan != h.Plan || by != clean(h.SuspendedBy) || old != marker), err
+	return err
 }
 
 // putOurs stores what an outcome says of a hosting and only our journal knows.
 func putOurs(ctx context.Context, tx conn, h reconcile.Hosting, unsuspend bool) error {
+	if !unsuspend && h.SuspendedByUs.IsZero() && h.TerminatedByUs.IsZero() && h.Website == "" && h.WebsiteTaken == "" {
+		return nil
+	}
 	_, err := tx.exec(ctx, `UPDATE hostings SET
 		suspended_by_us = CASE WHEN $2 THEN NULL ELSE coalesce(CAST($3 AS TIMESTAMPTZ), suspended_by_us) END,
 		terminated_by_us = coalesce(CAST($4 AS TIMESTAMPTZ), terminated_by_us),
@@ -238,31 +266,32 @@ func putOurs(ctx context.Context, tx conn, h reconcile.Hosting, unsuspend bool) 
 	return err
 }
 
+// How many bindings are of hostings that we did not terminate, and how many hostings we
+// keep suspended, among the hostings of parameter 1.
+const (
+	boundCount     = "(SELECT count(*) FROM bindings b JOIN hostings h ON h.id = b.hosting_id WHERE h.terminated_by_us IS NULL AND b.hosting_id IN %s)"
+	suspendedCount = "(SELECT count(*) FROM hostings WHERE suspended_by_us IS NOT NULL AND terminated_by_us IS NULL AND id IN %s)"
+)
+
 // measured keeps the totals of bindings and suspensions right across fn, which
 // changes these hostings and nothing else that is counted.
 func measured(ctx context.Context, tx conn, hostings []int64, fn func() error) error {
-	before, err := measure(ctx, tx, hostings)
-	if err != nil {
+	if len(hostings) == 0 {
+		return fn()
+	}
+	in := tx.d.ints(1)
+	countBound, countSuspended := fmt.Sprintf(boundCount, in), fmt.Sprintf(suspendedCount, in)
+	var bound, suspended int64
+	if _, err := tx.one(ctx, "SELECT "+countBound+", "+countSuspended, []any{list(hostings)}, &bound, &suspended); err != nil {
 		return err
 	}
 	if err := fn(); err != nil {
 		return err
 	}
-	after, err := measure(ctx, tx, hostings)
-	if err != nil {
-		return err
-	}
-	return tally{boundTally: after[boundTally] - before[boundTally], suspendedTally: after[suspendedTally] - before[suspendedTally]}.add(ctx, tx)
-}
-
-func measure(ctx context.Context, c conn, hostings []int64) (tally, error) {
-	var bound, suspended int64
-	in := c.d.ints(1)
-	_, err := c.one(ctx, `SELECT
-		(SELECT count(*) FROM bindings b JOIN hostings h ON h.id = b.hosting_id WHERE h.terminated_by_us IS NULL AND b.hosting_id IN `+in+`),
-		(SELECT count(*) FROM hostings WHERE suspended_by_us IS NOT NULL AND terminated_by_us IS NULL AND id IN `+in+`)`,
-		[]any{list(hostings)}, &bound, &suspended)
-	return tally{boundTally: bound, suspendedTally: suspended}, err
+	_, err := tx.exec(ctx, "INSERT INTO tallies (name, n) SELECT name, n FROM (SELECT '"+boundTally+"' AS name, "+countBound+` - $2 AS n
+		UNION ALL SELECT '`+suspendedTally+"', "+countSuspended+` - $3) changes WHERE n <> 0
+		ON CONFLICT (name) DO UPDATE SET n = tallies.n + excluded.n`, list(hostings), bound, suspended)
+	return err
 }
 
 // DriftDue returns bound hostings that were not looked at since before, those

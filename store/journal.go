@@ -14,14 +14,15 @@ import (
 // said since the action was decided what serves the customer (fault.LeftAlone too).
 func (s *Store) RecordIntent(ctx context.Context, tok reconcile.Token, run string, a reconcile.Action, planID string, now time.Time) error {
 	return s.fenced(ctx, "intending "+a.ID, tok, func(ctx context.Context, tx conn) error {
-		var inFlight string
-		if found, err := tx.one(ctx, "SELECT key FROM actions WHERE customer_id = $1 AND state = 'sent'",
-			[]any{a.Customer}, &inFlight); err != nil || found {
-			return conflict(err, "customer %s still has %s under way", a.Customer, inFlight)
-		}
 		var words int64
-		if found, err := tx.one(ctx, "SELECT words FROM customers WHERE id = $1", []any{a.Customer}, &words); err != nil || !found {
+		var inFlight string
+		found, err := tx.one(ctx, `SELECT words, coalesce((SELECT key FROM actions WHERE customer_id = $1 AND state = 'sent'), '')
+			FROM customers WHERE id = $1`, []any{a.Customer}, &words, &inFlight)
+		switch {
+		case err != nil || !found:
 			return conflict(err, "customer %s does not exist any more", a.Customer)
+		case inFlight != "":
+			return conflict(nil, "customer %s still has %s under way", a.Customer, inFlight)
 		}
 		if err := heard(a, words); err != nil {
 			return err

@@ -39,7 +39,7 @@ func (s *Store) FindCustomers(ctx context.Context, l Lookup, history int) ([]Cus
 		if err != nil || len(ids) == 0 {
 			return err
 		}
-		heads, err := loadHeads(ctx, c, "id IN "+c.d.texts(1)+" ORDER BY id", list(ids))
+		heads, err := loadHeads(ctx, c, "id IN "+c.d.texts(1), "c.id", list(ids))
 		if err != nil {
 			return err
 		}

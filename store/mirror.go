@@ -45,7 +45,7 @@ type merge struct {
 	now   time.Time
 	byID  bool      // read by id, not from a listing
 	force bool      // make the customers due whatever changed
-	known time.Time // see knownUntil
+	known time.Time // until when the mirror has followed Stripe's events; zero: never
 }
 
 // mirrored is what the mirror holds of a subscription and decides by.
@@ -159,11 +159,8 @@ func (m *merge) compare(ctx context.Context, facts []reconcile.SubscriptionFacts
 	for i := range all {
 		ids[i] = all[i].facts.ID
 	}
-	old, err := loadMirrored(ctx, m.tx, ids)
+	old, err := m.loadMirrored(ctx, ids)
 	if err != nil {
-		return nil, err
-	}
-	if m.known, err = knownUntil(ctx, m.tx); err != nil {
 		return nil, err
 	}
 	kept := all[:0]
@@ -218,19 +215,6 @@ func (m *merge) lapse(in *incoming, old *mirrored) reconcile.Lapse {
 	return l.Seeing(&in.facts, m.now)
 }
 
-// knownUntil is until when the mirror has followed Stripe's events; zero: never.
-func knownUntil(ctx context.Context, c conn) (until time.Time, err error) {
-	err = c.each(ctx, "SELECT value FROM cursors WHERE name = $1", []any{eventsCursor}, func(row scan) error {
-		var text string
-		if err := row(&text); err != nil {
-			return err
-		}
-		until, _ = time.Parse(time.RFC3339, text) // an unreadable cursor is no cursor
-		return nil
-	})
-	return until, err
-}
-
 // row is the values of upsertSubscription.
 func (in *incoming) row(byID bool) []any {
 	f := &in.facts
@@ -242,17 +226,21 @@ func (in *incoming) row(byID bool) []any {
 		at(f.CancelAt), f.SendInvoice,
 	}
 }
-func loadMirrored(ctx context.Context, c conn, ids []string) (map[string]*mirrored, error) {
+
+// loadMirrored reads what the mirror has of these subscriptions, and until when it has
+// followed Stripe's events. An unreadable cursor is no cursor.
+func (m *merge) loadMirrored(ctx context.Context, ids []string) (map[string]*mirrored, error) {
 	old := make(map[string]*mirrored, len(ids))
 	query := `SELECT id, stripe_customer_id, status, status_text, status_since, unpaid_since, content_hash, gone, by_id, read_at,
-		entitled_at, lapse_seen_at, lapsed_since
-		FROM subscriptions WHERE id IN ` + c.d.texts(1)
-	err := c.each(ctx, query, []any{list(ids)}, func(row scan) error {
-		var id string
+		entitled_at, lapse_seen_at, lapsed_since, coalesce((SELECT value FROM cursors WHERE name = '` + eventsCursor + `'), '')
+		FROM subscriptions WHERE id IN ` + m.tx.d.texts(1)
+	err := m.tx.each(ctx, query, []any{list(ids)}, func(row scan) error {
+		var id, known string
 		o := new(mirrored)
 		err := row(&id, &o.buyer, &o.statusClass, &o.status, into(&o.since), into(&o.unpaid), &o.hash, &o.gone, &o.byID, into(&o.readAt),
-			into(&o.lapse.Entitled), into(&o.lapse.Seen), into(&o.lapse.Since))
+			into(&o.lapse.Entitled), into(&o.lapse.Seen), into(&o.lapse.Since), &known)
 		old[id] = o
+		m.known, _ = time.Parse(time.RFC3339, known)
 		return err
 	})
 	return old, err

@@ -72,7 +72,7 @@ var grows = []string{"customers", "stripe_customers", "subscriptions", "actions"
 
 // bounded are the indexes that may be read from end to end: what is in them is
 // what needs a person or a look, or the query stops after a few rows of them.
-var bounded = []string{"customers_held", "customers_parked", "actions_ambiguous", "orgs_unread", "runs_recent", "runs_listed", "bindings_age", "webhook_logs_failed", "hostings_unbound", "hostings_second", "orgs_marker", "plan_actions_standing"}
+var bounded = []string{"customers_held", "customers_parked", "actions_ambiguous", "orgs_unread", "runs_recent", "runs_listed", "bindings_age", "webhook_logs_failed", "holds_subscription", "hostings_unbound", "hostings_second", "orgs_marker", "plan_actions_standing"}
 
 func TestNoStatementOfARunReadsATableFromEndToEnd(t *testing.T) {
 	f := newFixture(t, sqliteURL(t))

@@ -77,7 +77,12 @@ func (p *planning) loadOpen(ctx context.Context, planned []reconcile.Planned) er
 	p.mine = make(map[string]map[string]openRow)
 	query := `SELECT key, action_id, customer_id, state FROM actions
 		WHERE state IN ('planned', 'held', 'sent', 'ambiguous') AND customer_id IN ` + p.tx.d.texts(1)
+	writes := false // whether rows of the journal may be written
+	for i := range planned {
+		writes = writes || len(planned[i].Actions) > 0
+	}
 	err := p.tx.each(ctx, query, []any{list(ids)}, func(row scan) error {
+		writes = true
 		var o openRow
 		var id, customer, state string
 		if err := row(&o.key, &id, &customer, &state); err != nil {
@@ -90,7 +95,7 @@ func (p *planning) loadOpen(ctx context.Context, planned []reconcile.Planned) er
 		p.mine[customer][id] = o
 		return nil
 	})
-	if err != nil {
+	if err != nil || !writes {
 		return err
 	}
 	p.position, err = lastPosition(ctx, p.tx, p.run)
@@ -209,7 +214,7 @@ func freshKeys(ctx context.Context, c conn, run string, actions []reconcile.Acti
 	for i, a := range actions {
 		keys[i] = clean(a.ID) + "@" + run
 	}
-	for n := 2; ; n++ {
+	for n := 2; len(keys) > 0; n++ {
 		taken, err := c.strings(ctx, "SELECT key FROM actions WHERE key IN "+c.d.texts(1), list(keys))
 		if err != nil || len(taken) == 0 {
 			return keys, err
@@ -224,6 +229,7 @@ func freshKeys(ctx context.Context, c conn, run string, actions []reconcile.Acti
 			}
 		}
 	}
+	return keys, nil
 }
 
 // storedHold is a hold as the column held keeps it.

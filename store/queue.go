@@ -22,7 +22,7 @@ func (s *Store) Due(ctx context.Context, now time.Time, after string, limit int)
 	var customers []reconcile.Customer
 	next := ""
 	err = s.snapshot(ctx, op, func(ctx context.Context, c conn) error {
-		heads, err := loadHeads(ctx, c, `due_at <= $1 AND (due_at, id) > ($2, $3) ORDER BY due_at, id LIMIT $4`,
+		heads, err := loadHeads(ctx, c, `due_at <= $1 AND (due_at, id) > ($2, $3) ORDER BY due_at, id LIMIT $4`, "c.due_at, c.id",
 			at(now), at(since), id, limit)
 		if err != nil || len(heads) == 0 {
 			return err
@@ -61,7 +61,7 @@ func parsePosition(p string) (time.Time, string, error) {
 func (s *Store) Customers(ctx context.Context, ids []string) ([]reconcile.Customer, error) {
 	var customers []reconcile.Customer
 	err := s.snapshot(ctx, "reading customers", func(ctx context.Context, c conn) error {
-		heads, err := loadHeads(ctx, c, "id IN "+c.d.texts(1)+" ORDER BY id", list(ids))
+		heads, err := loadHeads(ctx, c, "id IN "+c.d.texts(1), "c.id", list(ids))
 		if err != nil || len(heads) == 0 {
 			return err
 		}
@@ -86,26 +86,76 @@ func (s *Store) CustomersOf(ctx context.Context, subscriptions []string) ([]stri
 	return ids, err
 }
 
-// head is a row of customers: the root of an aggregate.
+// head is a row of customers with the Stripe customers behind it: the root of an
+// aggregate.
 type head struct {
 	reconcile.Customer
 	key string // of the e-mail
 	org string
 	due time.Time
+	has
 }
 
-// loadHeads reads rows of customers by a condition.
-func loadHeads(ctx context.Context, c conn, where string, args ...any) ([]head, error) {
+// has reports which of the rarer rows exist. Each saves a statement where there are
+// none, which is the rule.
+type has struct {
+	pending  bool // a write of this customer whose outcome is not known
+	kin      bool // another customer with an org and this e-mail
+	partings bool // any, of any customer
+	manual   bool // any hold that a person put, on any customer
+}
+
+const headColumns = `SELECT c.id, c.email, c.email_key, c.name, coalesce(c.org_id, ''), c.org_guest, c.org_named, c.invited_at, c.invited_email,
+	c.due_at, c.wakes, c.failures, c.retry_after, c.parked_at, c.last_error, c.planned_at, c.words,
+	EXISTS (SELECT 1 FROM hostings h WHERE ` + unboundHosting + `),
+	coalesce((SELECT value FROM cursors WHERE name = '` + undecidedCursor + `'), '') <> '',
+	EXISTS (SELECT 1 FROM actions a WHERE a.state IN ('planned', 'held', 'sent', 'ambiguous') AND a.state IN ('sent', 'ambiguous') AND a.customer_id = c.id),
+	EXISTS (SELECT 1 FROM stripe_customers o JOIN customers k ON k.id = o.customer_id
+		WHERE o.email_key <> '' AND o.email_key = c.email_key AND k.org_id IS NOT NULL AND k.id <> c.id),
+	EXISTS (SELECT 1 FROM partings),
+	EXISTS (SELECT 1 FROM holds WHERE removed_at IS NULL),
+	coalesce(b.id, ''), coalesce(b.email, ''), coalesce(b.name, ''), coalesce(b.deleted, FALSE), coalesce(b.former_email, ''), b.email_changed_at`
+
+// loadHeads reads the customers chosen by a condition on customers, in an order of
+// columns of c.
+func loadHeads(ctx context.Context, c conn, chosen, order string, args ...any) ([]head, error) {
 	var heads []head
-	query := `SELECT id, email, email_key, name, coalesce(org_id, ''), org_guest, org_named, invited_at, invited_email, due_at, wakes,
-		failures, retry_after, parked_at, last_error, planned_at, words FROM customers WHERE ` + where
+	query := headColumns + " FROM (SELECT * FROM customers WHERE " + chosen + ") c LEFT JOIN stripe_customers b ON b.customer_id = c.id ORDER BY " + order + ", b.id"
 	err := c.each(ctx, query, args, func(row scan) error {
-		heads = append(heads, head{})
-		h := &heads[len(heads)-1]
-		return row(&h.ID, &h.Email, &h.key, &h.Name, &h.org, &h.OrgGuest, &h.OrgNamed, into(&h.Invited), &h.InvitedEmail, into(&h.due), &h.Version,
-			&h.Failures, into(&h.RetryAfter), into(&h.Parked), &h.LastError, into(&h.PlannedAt), &h.Instructions)
+		var h head
+		var b reconcile.Buyer
+		err := row(&h.ID, &h.Email, &h.key, &h.Name, &h.org, &h.OrgGuest, &h.OrgNamed, into(&h.Invited), &h.InvitedEmail,
+			into(&h.due), &h.Version, &h.Failures, into(&h.RetryAfter), into(&h.Parked), &h.LastError, into(&h.PlannedAt), &h.Instructions,
+			&h.Unbound, &h.Undecided, &h.pending, &h.kin, &h.partings, &h.manual,
+			&b.ID, &b.Email, &b.Name, &b.Deleted, &b.FormerEmail, into(&b.EmailChanged))
+		if err != nil {
+			return err
+		}
+		if len(heads) == 0 || heads[len(heads)-1].ID != h.ID {
+			h.Undecided = h.Unbound && h.Undecided
+			heads = append(heads, h)
+		}
+		if last := &heads[len(heads)-1]; b.ID != "" {
+			last.Buyers = append(last.Buyers, b)
+		}
+		return nil
 	})
 	return heads, err
+}
+
+// Versions returns Customer.Version of these customers as it is now; unknown ids are
+// left out. It is the cheap way to learn whether a loaded customer has changed; what
+// raises the version, and what does not, stands at wake.
+func (s *Store) Versions(ctx context.Context, ids []string) (map[string]int64, error) {
+	versions := make(map[string]int64, len(ids))
+	err := s.query(ctx, "reading versions", "SELECT id, wakes FROM customers WHERE id IN "+s.d.texts(1), []any{list(ids)}, func(row scan) error {
+		var id string
+		var version int64
+		err := row(&id, &version)
+		versions[id] = version
+		return err
+	})
+	return versions, err
 }
 
 // badRow names the row that holds something unreadable.

@@ -144,7 +144,7 @@ func settleHosting(ctx context.Context, tx conn, o reconcile.Outcome) error {
 	}
 	return measured(ctx, tx, touched, func() error {
 		if h := o.Hosting; h != nil {
-			if _, err := putHosting(ctx, tx, *h); err != nil {
+			if err := putHosting(ctx, tx, *h); err != nil {
 				return err
 			}
 			if err := putOurs(ctx, tx, *h, o.Unsuspend); err != nil {
@@ -184,54 +184,62 @@ func touchedHostings(o reconcile.Outcome) []int64 {
 //   - A returning customer takes the hosting over: bindings of other subscriptions
 //     that have ended, and of the same Stripe customer, are removed.
 func bind(ctx context.Context, tx conn, b reconcile.Binding, now time.Time) error {
-	var have int64
-	found, err := tx.one(ctx, "SELECT hosting_id FROM bindings WHERE subscription_id = $1 AND slot = $2", []any{b.Subscription, b.Slot}, &have)
-	if err != nil || found && have != b.Hosting {
-		return conflict(err, "slot %d of %s is already bound to hosting %d, not %d", b.Slot, b.Subscription, have, b.Hosting)
-	}
-	if err := othersOf(ctx, tx, b); err != nil {
+	bound, err := makeRoom(ctx, tx, b)
+	if err != nil {
 		return err
 	}
-	if _, err := tx.exec(ctx, `INSERT INTO hostings (id, org_id, state) VALUES ($1, $2, 'unread')
-		ON CONFLICT (id) DO NOTHING`, b.Hosting, b.Org); err != nil {
+	if _, err := tx.exec(ctx, `INSERT INTO hostings (id, org_id, state, bound) VALUES ($1, $2, 'unread', TRUE)
+		ON CONFLICT (id) DO UPDATE SET bound = TRUE WHERE NOT hostings.bound`, b.Hosting, b.Org); err != nil {
 		return err
 	}
 	if b.At.IsZero() {
 		b.At = now
 	}
-	if !found && b.How == reconcile.BoundByCreate {
+	if !bound && b.How == reconcile.BoundByCreate {
 		// The next listing of orgs counts it too, and is no reason to list its hostings.
 		if _, err := tx.exec(ctx, "UPDATE orgs SET hostings_count = hostings_count + 1 WHERE id = $1", b.Org); err != nil {
 			return err
 		}
 	}
-	if _, err := tx.exec(ctx, `INSERT INTO bindings (subscription_id, slot, item_id, org_id, hosting_id, how, bound_at)
+	_, err = tx.exec(ctx, `INSERT INTO bindings (subscription_id, slot, item_id, org_id, hosting_id, how, bound_at)
 		VALUES ($1, $2, $3, $4, $5, $6, $7)
 		ON CONFLICT (subscription_id, slot) DO UPDATE SET item_id = excluded.item_id, org_id = excluded.org_id,
 			how = excluded.how`,
-		b.Subscription, b.Slot, clean(b.Item), b.Org, b.Hosting, b.How.String(), at(b.At)); err != nil {
-		return err
-	}
-	_, err = tx.exec(ctx, "UPDATE hostings SET bound = TRUE WHERE id = $1 AND NOT bound", b.Hosting)
+		b.Subscription, b.Slot, clean(b.Item), b.Org, b.Hosting, b.How.String(), at(b.At))
 	return err
 }
 
-// othersOf deals with bindings of the same hosting under other keys.
-func othersOf(ctx context.Context, tx conn, b reconcile.Binding) error {
-	switch b.How {
-	case reconcile.BoundByCreate:
-		var subscription string
-		if found, err := tx.one(ctx, "SELECT subscription_id FROM bindings WHERE hosting_id = $1 AND NOT (subscription_id = $2 AND slot = $3) LIMIT 1",
-			[]any{b.Hosting, b.Subscription, b.Slot}, &subscription); err != nil || found {
-			return conflict(err, "hosting %d is already bound to %s", b.Hosting, subscription)
-		}
-		return nil
-	case reconcile.BoundByResubscription:
-		_, err := tx.exec(ctx, `DELETE FROM bindings WHERE hosting_id = $1 AND subscription_id <> $2 AND subscription_id IN (
+// makeRoom reports whether exactly this is bound already, refuses what may not be bound,
+// and removes the bindings that a returning customer's takes the place of.
+func makeRoom(ctx context.Context, tx conn, b reconcile.Binding) (bound bool, err error) {
+	var have int64   // bound to the slot
+	var other string // a subscription that the hosting is bound to otherwise
+	err = tx.each(ctx, `SELECT subscription_id, slot, hosting_id FROM bindings WHERE subscription_id = $1 AND slot = $2
+		UNION SELECT subscription_id, slot, hosting_id FROM bindings WHERE hosting_id = $3`,
+		[]any{b.Subscription, b.Slot, b.Hosting}, func(row scan) error {
+			var subscription string
+			var slot int
+			var hosting int64
+			err := row(&subscription, &slot, &hosting)
+			if subscription == b.Subscription && slot == b.Slot {
+				bound, have = true, hosting
+			} else {
+				other = subscription
+			}
+			return err
+		})
+	switch {
+	case err != nil:
+		return false, err
+	case bound && have != b.Hosting:
+		return false, conflict(nil, "slot %d of %s is already bound to hosting %d, not %d", b.Slot, b.Subscription, have, b.Hosting)
+	case b.How == reconcile.BoundByCreate && other != "":
+		return false, conflict(nil, "hosting %d is already bound to %s", b.Hosting, other)
+	case b.How == reconcile.BoundByResubscription && other != "":
+		_, err = tx.exec(ctx, `DELETE FROM bindings WHERE hosting_id = $1 AND subscription_id <> $2 AND subscription_id IN (
 			SELECT s.id FROM subscriptions s WHERE s.status IN ('canceled', 'incomplete_expired')
 			AND s.stripe_customer_id IN (SELECT s2.stripe_customer_id FROM subscriptions s2 WHERE s2.id = $2))`,
 			b.Hosting, b.Subscription)
-		return err
 	}
-	return nil
+	return bound, err
 }

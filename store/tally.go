@@ -2,8 +2,6 @@ package store
 
 import (
 	"context"
-	"maps"
-	"slices"
 )
 
 // Names of the totals. The status classes follow statusTally.
@@ -18,19 +16,25 @@ const (
 // count.
 type tally map[string]int64
 
-// add applies the change. Names go in order, so that two writers cannot wait for
-// each other.
+// add applies the change in one statement. Names go in order, so that two writers
+// cannot wait for each other.
 func (t tally) add(ctx context.Context, tx conn) error {
-	for _, name := range slices.Sorted(maps.Keys(t)) {
-		if t[name] == 0 {
-			continue
-		}
-		if _, err := tx.exec(ctx, `INSERT INTO tallies (name, n) VALUES ($1, $2)
-			ON CONFLICT (name) DO UPDATE SET n = tallies.n + excluded.n`, name, t[name]); err != nil {
-			return err
+	changes := make(map[string]int64, len(t))
+	for name, n := range t {
+		if n != 0 {
+			changes[name] = n
 		}
 	}
-	return nil
+	if len(changes) == 0 {
+		return nil
+	}
+	pairs := "SELECT key, value FROM json_each($1)"
+	if tx.d == postgres {
+		pairs = "SELECT key, CAST(value AS BIGINT) FROM jsonb_each_text(CAST($1 AS JSONB))"
+	}
+	_, err := tx.exec(ctx, "INSERT INTO tallies (name, n) "+pairs+` WHERE TRUE ORDER BY 1
+		ON CONFLICT (name) DO UPDATE SET n = tallies.n + excluded.n`, document(changes))
+	return err
 }
 
 // loadTallies reads all totals.

@@ -6,9 +6,22 @@ import (
 	"time"
 )
 
-// wake makes customers due at now, unless they are due earlier. It counts the
-// wake-up: reconcile.Customer.Version is the count at loading, and what is saved
-// with an older one does not undo a wake-up that it knows nothing of.
+// wake makes customers due at now, unless they are due earlier, and raises their
+// version (column wakes, reconcile.Customer.Version).
+//
+// The version is raised whenever a customer is made due: by facts of Stripe that differ
+// from those stored or that were read with force, by a subscription that Stripe no longer
+// knows or that has another customer now, by a hosting whose state, plan, suspension or
+// marker is another, by a second org with its marker, by adding and removing a manual
+// hold, by an instruction, an approval, a retry, and by MakeDue, which the engine calls
+// for a changed mapping, plan or setting. Postpone raises it too.
+//
+// It is not raised by what the writer stores without making anybody due: intents,
+// outcomes, plans, times of reading, owners, domains, sites and what is on a hosting.
+// Only the process with the lease stores those, so it knows of them: a customer whose
+// version is the one it was loaded with has changed by nothing else.
+//
+// What is saved with an older version does not undo a wake-up that it knows nothing of.
 func wake(ctx context.Context, tx conn, customers []string, now time.Time) error {
 	if len(customers) == 0 {
 		return nil

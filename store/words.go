@@ -35,7 +35,7 @@ func (s *Store) RecordInstruction(ctx context.Context, w reconcile.Instruction, 
 }
 
 func weigh(ctx context.Context, c conn, w reconcile.Instruction, decide reconcile.InstructionDecider) (ch reconcile.BindingChange, err error) {
-	heads, err := loadHeads(ctx, c, `id IN (SELECT b.customer_id FROM subscriptions s JOIN stripe_customers b ON b.id = s.stripe_customer_id WHERE s.id = $1)`, w.Subscription)
+	heads, err := loadHeads(ctx, c, `id IN (SELECT b.customer_id FROM subscriptions s JOIN stripe_customers b ON b.id = s.stripe_customer_id WHERE s.id = $1)`, "c.id", w.Subscription)
 	if err != nil {
 		return ch, err
 	}
@@ -139,7 +139,7 @@ func rebind(ctx context.Context, tx conn, ch *reconcile.BindingChange) error {
 	if _, err := tx.exec(ctx, "DELETE FROM bindings WHERE subscription_id = $1 AND slot = $2 AND hosting_id = $3", ch.Bind.Subscription, ch.Bind.Slot, ch.Bind.Hosting); err != nil {
 		return err
 	}
-	if _, err := putHosting(ctx, tx, w.Hosting); err != nil {
+	if err := putHosting(ctx, tx, w.Hosting); err != nil {
 		return err
 	}
 	return bind(ctx, tx, *ch.Bind, w.At)

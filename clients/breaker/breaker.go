@@ -21,7 +21,7 @@
 //     likely end without an answer, and then has to be looked for. A client that
 //     has nothing to read asks something harmless first; see ErrReadFirst.
 //  3. An answer is an answer: not found, conflict and too fast say that the side
-//     works. Slowing down is package pace's work.
+//     works. Slowing down is what package ratelimit does.
 //  4. Nothing is stored. A process that starts asks once for itself.
 package breaker
 
@@ -35,15 +35,15 @@ import (
 )
 
 const (
-	// inARow opens the breaker, and so does half of enough within window.
-	inARow = 5
-	enough = 20
-	window = time.Minute
+	// maxConsecutive opens the breaker, and so does half of enough within window.
+	maxConsecutive = 5
+	minCalls       = 20
+	window         = time.Minute
 	// firstPause doubles to longestPause while the side is asked in vain.
 	firstPause   = 30 * time.Second
 	longestPause = 5 * time.Minute
 	// refusals in a row are taken for those of the credential.
-	refusals = 3
+	maxRefusals = 3
 	// denialPause is how long no write follows a refused credential.
 	denialPause = 5 * time.Minute
 )
@@ -62,21 +62,21 @@ type Breaker struct {
 	side string
 	now  func() time.Time
 
-	mu     sync.Mutex // guards what follows
-	row    int        // failures in a row
-	failed int        // of asked calls, since began
-	asked  int
-	began  time.Time
-	pause  time.Duration // 0: closed
-	until  time.Time     // open until then, half-open after it
-	asking bool          // half-open: a read is under way
-	why    string        // the last failure
+	mu          sync.Mutex // guards what follows
+	consecutive int        // failures in a row
+	failed      int        // of asked calls, since began
+	calls       int
+	windowStart time.Time
+	pause       time.Duration // 0: closed
+	openUntil   time.Time     // open until then, half-open after it
+	probing     bool          // half-open: a read is under way
+	reason      string        // the last failure
 
-	refused int             // in a row, but for reads that were answered
-	about   map[string]bool // whose refusals those were
-	known   map[string]bool // who was refused while others were not
-	denied  time.Time       // no writes until then
-	refusal string
+	refused      int             // in a row, but for reads that were answered
+	refusedFor   map[string]bool // whose refusals those were
+	refusedAlone map[string]bool // who was refused while others were not
+	deniedUntil  time.Time       // no writes until then
+	refusal      string
 }
 
 // New makes a closed breaker for a side by its name in messages. now is the clock
@@ -85,7 +85,7 @@ func New(side string, now func() time.Time) *Breaker {
 	if now == nil {
 		now = time.Now
 	}
-	return &Breaker{side: side, now: now, about: map[string]bool{}, known: map[string]bool{}}
+	return &Breaker{side: side, now: now, refusedFor: map[string]bool{}, refusedAlone: map[string]bool{}}
 }
 
 // Enter asks whether a call may be sent. leave must be called with how it ended;
@@ -103,52 +103,52 @@ func (b *Breaker) EnterFor(about string, write bool) (leave func(error), err err
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	now := b.now()
-	if err := b.closedTo(write, now); err != nil {
+	if err := b.blocked(write, now); err != nil {
 		return nil, fault.Unsent(err)
 	}
 	if b.pause > 0 {
-		b.asking = true
+		b.probing = true
 		return b.leave(about, write, true), nil
 	}
 	return b.leave(about, write, false), nil
 }
 
-// closedTo says why a call may not be sent at an instant. Called with mu held.
-func (b *Breaker) closedTo(write bool, now time.Time) error {
+// blocked says why a call may not be sent at an instant. Called with mu held.
+func (b *Breaker) blocked(write bool, now time.Time) error {
 	switch {
-	case write && now.Before(b.denied):
-		return fault.Errorf(fault.Denied, "nothing is written to %s until %s: it refused the credential (%s)", b.side, clock(b.denied), b.refusal)
+	case write && now.Before(b.deniedUntil):
+		return fault.Errorf(fault.Denied, "nothing is written to %s until %s: it refused the credential (%s)", b.side, clock(b.deniedUntil), b.refusal)
 	case b.pause == 0:
 		return nil
-	case now.Before(b.until) && b.until.Sub(now) <= longestPause: // else the clock was set back
-		return fault.Errorf(fault.Transient, "%s is left alone until %s: %s", b.side, clock(b.until), b.why)
+	case now.Before(b.openUntil) && b.openUntil.Sub(now) <= longestPause: // else the clock was set back
+		return fault.Errorf(fault.Transient, "%s is left alone until %s: %s", b.side, clock(b.openUntil), b.reason)
 	case write:
-		return fault.Wrap(fault.Transient, fmt.Errorf("%s was left alone, because %s; %w", b.side, b.why, ErrReadFirst))
-	case b.asking:
-		return fault.Errorf(fault.Transient, "%s is being asked whether it is back: %s", b.side, b.why)
+		return fault.Wrap(fault.Transient, fmt.Errorf("%s was left alone, because %s; %w", b.side, b.reason, ErrReadFirst))
+	case b.probing:
+		return fault.Errorf(fault.Transient, "%s is being asked whether it is back: %s", b.side, b.reason)
 	}
 	return nil
 }
 
 func clock(t time.Time) string { return t.UTC().Format("15:04:05Z") }
 
-// leave notes once how a call ended. trial is the one read of a half-open side.
-func (b *Breaker) leave(about string, write, trial bool) func(error) {
+// leave notes once how a call ended. probe is the one read of a half-open side.
+func (b *Breaker) leave(about string, write, probe bool) func(error) {
 	var once sync.Once
 	return func(err error) {
 		once.Do(func() {
 			b.mu.Lock()
 			defer b.mu.Unlock()
-			if trial {
-				b.asking = false
+			if probe {
+				b.probing = false
 			}
-			b.note(about, write, err)
+			b.record(about, write, err)
 		})
 	}
 }
 
-// note is called with mu held.
-func (b *Breaker) note(about string, write bool, err error) {
+// record is called with mu held.
+func (b *Breaker) record(about string, write bool, err error) {
 	switch {
 	case errors.Is(err, fault.Denied):
 		b.deny(about, write, err)
@@ -163,7 +163,7 @@ func (b *Breaker) note(about string, write bool, err error) {
 		b.fail(err)
 		return
 	}
-	b.row, b.pause = 0, 0
+	b.consecutive, b.pause = 0, 0
 	b.count(false)
 }
 
@@ -173,57 +173,57 @@ func (b *Breaker) deny(about string, write bool, err error) {
 	if errors.Is(err, ErrCredential) {
 		about = ""
 	}
-	if about != "" && (!write || b.known[about]) {
+	if about != "" && (!write || b.refusedAlone[about]) {
 		return
 	}
-	if about == "" || !b.about[about] {
+	if about == "" || !b.refusedFor[about] {
 		b.refused++
 	}
 	if about != "" {
-		b.about[about] = true
+		b.refusedFor[about] = true
 	}
-	if b.refused >= refusals {
-		b.denied, b.refusal = b.now().Add(denialPause), err.Error()
+	if b.refused >= maxRefusals {
+		b.deniedUntil, b.refusal = b.now().Add(denialPause), err.Error()
 	}
 }
 
 // accept notes a write that was accepted: the credential is good, and whoever was
 // refused before it is so for a reason of his own. Called with mu held.
 func (b *Breaker) accept(about string) {
-	for org := range b.about {
-		b.known[org] = true
+	for org := range b.refusedFor {
+		b.refusedAlone[org] = true
 	}
-	delete(b.known, about)
-	clear(b.about)
-	b.refused, b.denied = 0, time.Time{}
+	delete(b.refusedAlone, about)
+	clear(b.refusedFor)
+	b.refused, b.deniedUntil = 0, time.Time{}
 }
 
 func (b *Breaker) fail(err error) {
-	b.row++
+	b.consecutive++
 	b.count(true)
 	switch {
-	case b.pause > 0 && !b.now().Before(b.until):
+	case b.pause > 0 && !b.now().Before(b.openUntil):
 		b.pause = min(2*b.pause, longestPause) // it was asked in vain
 	case b.pause > 0:
 		return // sent before it was left alone
-	case b.row >= inARow:
-		b.why = fmt.Sprintf("%d calls in a row failed, the last: %v", b.row, err)
+	case b.consecutive >= maxConsecutive:
+		b.reason = fmt.Sprintf("%d calls in a row failed, the last: %v", b.consecutive, err)
 		b.pause = firstPause
-	case b.asked >= enough && 2*b.failed >= b.asked:
-		b.why = fmt.Sprintf("%d of %d calls failed within a minute, the last: %v", b.failed, b.asked, err)
+	case b.calls >= minCalls && 2*b.failed >= b.calls:
+		b.reason = fmt.Sprintf("%d of %d calls failed within a minute, the last: %v", b.failed, b.calls, err)
 		b.pause = firstPause
 	default:
 		return
 	}
-	b.until = b.now().Add(b.pause)
-	b.failed, b.asked = 0, 0
+	b.openUntil = b.now().Add(b.pause)
+	b.failed, b.calls = 0, 0
 }
 
 func (b *Breaker) count(failed bool) {
-	if now := b.now(); now.Sub(b.began) >= window || now.Before(b.began) {
-		b.began, b.asked, b.failed = now, 0, 0
+	if now := b.now(); now.Sub(b.windowStart) >= window || now.Before(b.windowStart) {
+		b.windowStart, b.calls, b.failed = now, 0, 0
 	}
-	b.asked++
+	b.calls++
 	if failed {
 		b.failed++
 	}
@@ -237,5 +237,5 @@ func (b *Breaker) Open() error {
 	}
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	return b.closedTo(true, b.now())
+	return b.blocked(true, b.now())
 }

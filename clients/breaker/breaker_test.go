@@ -126,7 +126,7 @@ func TestThePauseGrowsToFiveMinutesAndSurvivesAClockSetBack(t *testing.T) {
 		s.now = s.now.Add(longestPause)
 		s.calls(false, outage)
 	}
-	if got := s.until.Sub(s.now); got != longestPause {
+	if got := s.openUntil.Sub(s.now); got != longestPause {
 		t.Errorf("the pause is %s, want %s", got, longestPause)
 	}
 	s.now = t0.Add(-24 * time.Hour)
@@ -204,7 +204,7 @@ func TestOrgsThatAreRefusedAreNoRefusedCredential(t *testing.T) {
 	s.want("and the third", true, 0)
 	s.now = s.now.Add(denialPause)
 	s.write("d", nil)
-	for range refusals {
+	for range maxRefusals {
 		s.write("a", fault.Wrap(fault.Denied, ErrCredential))
 	}
 	s.want("the token itself, whoever is asked for", true, 0)

@@ -64,9 +64,9 @@ func refusalOf(a answer) (refusal, bool) {
 	return r, true
 }
 
-// demand says what a refusal in the panel's own words demands. definite is false
+// kindOf is what a refusal in the panel's own words demands. definite is false
 // for a status that is not documented as a refusal.
-func (c call) demand(status int, r refusal) (kind fault.Kind, definite bool) {
+func (c call) kindOf(status int, r refusal) (kind fault.Kind, definite bool) {
 	switch status {
 	case http.StatusUnauthorized:
 		return fault.Denied, true
@@ -118,7 +118,7 @@ func (c *Client) failed(at call, a answer, kind fault.Kind, cause error) error {
 	e := &Error{Method: at.method, Path: at.path, Status: a.status, Err: cause}
 	if r, ok := refusalOf(a); ok && a.status >= http.StatusBadRequest {
 		secrets := append([]string{c.token.Reveal()}, at.secrets...)
-		e.Code, e.Detail = words(r.code, secrets), words(r.detail, secrets)
+		e.Code, e.Detail = printable(r.code, secrets), printable(r.detail, secrets)
 		if at.takenBy(a.status, r) {
 			e.Err = errDomainTaken
 		}
@@ -160,10 +160,10 @@ func (a answer) retryAfter(now time.Time) time.Duration {
 	return max(time.Second, min(until.Sub(now), longestWait))
 }
 
-// decoded parses a whole body into out: one JSON value of the right shape and
+// decode parses a whole body into out: one JSON value of the right shape and
 // nothing after it. Fields that are not known are ignored, since every release
 // of the panel adds some.
-func decoded(body []byte, out any) error {
+func decode(body []byte, out any) error {
 	if err := json.Unmarshal(body, out); err != nil {
 		return fmt.Errorf("not the documented JSON: %s", jsonProblem(err))
 	}
@@ -173,7 +173,7 @@ func decoded(body []byte, out any) error {
 // stringInto accepts a JSON string that says something.
 func stringInto(s *string) func([]byte) error {
 	return func(body []byte) error {
-		if err := decoded(body, s); err != nil {
+		if err := decode(body, s); err != nil {
 			return err
 		}
 		if *s == "" {

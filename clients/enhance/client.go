@@ -9,7 +9,7 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/stripe-enhance/stripe-enhance/clients/pace"
+	"github.com/stripe-enhance/stripe-enhance/clients/ratelimit"
 	"github.com/stripe-enhance/stripe-enhance/internal/fault"
 	"github.com/stripe-enhance/stripe-enhance/internal/secret"
 	"github.com/stripe-enhance/stripe-enhance/reconcile"
@@ -18,19 +18,19 @@ import (
 // Client is one panel and the organisation that sells on it. Safe for concurrent
 // use.
 type Client struct {
-	o      Options
-	base   string
-	org    string
-	token  secret.Text
-	pace   *pace.Limiter
-	reads  *http.Client
-	writes *http.Client
+	o       Options
+	base    string
+	org     string
+	token   secret.Text
+	limiter *ratelimit.Limiter
+	reads   *http.Client
+	writes  *http.Client
 
 	sent atomic.Int64
 
-	mu    sync.Mutex // guards the two clocks
-	there time.Time  // the panel's, from the last Date header
-	here  time.Time  // ours when that came
+	mu        sync.Mutex // guards the two clocks
+	panelTime time.Time  // the panel's, from the last Date header
+	localTime time.Time  // ours when that came
 }
 
 // New makes a client. It contacts nobody; the error names everything that is
@@ -41,7 +41,7 @@ func New(o Options) (*Client, error) {
 		return nil, err
 	}
 	o = o.withDefaults()
-	c := &Client{o: o, base: base, org: strings.ToLower(o.Org), token: o.Token, pace: o.Pace}
+	c := &Client{o: o, base: base, org: strings.ToLower(o.Org), token: o.Token, limiter: o.Limiter}
 	c.reads, c.writes = clients(o)
 	return c, nil
 }
@@ -53,21 +53,21 @@ func (c *Client) Requests() int { return int(c.sent.Load()) }
 func (c *Client) Fingerprint() string { return c.base + " " + c.org }
 
 // Rate is the rate in force, in requests a second.
-func (c *Client) Rate() float64 { return c.pace.Rate() }
+func (c *Client) Rate() float64 { return c.limiter.Rate() }
 
 // ServerTime is the panel's clock, from the Date header of the last answer, and
 // ours at that moment; zero before the first one.
 func (c *Client) ServerTime() (panel, local time.Time) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return c.there, c.here
+	return c.panelTime, c.localTime
 }
 
 // Version is orchd's release, such as "12.25.12".
 func (c *Client) Version(ctx context.Context) (string, error) {
 	var version string
 	err := c.read(ctx, get("/version"), objectLimit, stringInto(&version))
-	return words(version, nil), err
+	return printable(version, nil), err
 }
 
 // Ready is nil when the panel says that it is ready. An answer that is another
@@ -79,7 +79,7 @@ func (c *Client) Ready(ctx context.Context) error {
 		return err
 	}
 	if status != "ready" {
-		return c.failed(at, answer{status: http.StatusOK}, fault.Transient, fmt.Errorf("the panel says %q", words(status, nil)))
+		return c.failed(at, answer{status: http.StatusOK}, fault.Transient, fmt.Errorf("the panel says %q", printable(status, nil)))
 	}
 	return nil
 }

@@ -15,7 +15,7 @@ import (
 	"github.com/sirupsen/logrus"
 
 	"github.com/stripe-enhance/stripe-enhance/clients/enhance"
-	"github.com/stripe-enhance/stripe-enhance/clients/pace"
+	"github.com/stripe-enhance/stripe-enhance/clients/ratelimit"
 	"github.com/stripe-enhance/stripe-enhance/internal/fault"
 	"github.com/stripe-enhance/stripe-enhance/internal/secret"
 )
@@ -205,7 +205,9 @@ func TestAPanelThatIsNotReadyIsTransient(t *testing.T) {
 }
 
 func TestAClientServesManyAtOnce(t *testing.T) {
-	n := newTown(t, func(o *enhance.Options) { o.Pace = pace.New(pace.Options{RPS: math.Inf(1), Concurrency: 4}) })
+	n := newTown(t, func(o *enhance.Options) {
+		o.Limiter = ratelimit.New(ratelimit.Options{RPS: math.Inf(1), Concurrency: 4})
+	})
 	var wg sync.WaitGroup
 	for i := range 16 {
 		wg.Go(func() {

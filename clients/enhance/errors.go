@@ -72,18 +72,18 @@ const (
 	hintMoved = "the URL of the panel must be the one it answers at"
 )
 
-// plain takes the request's URL, and with it the query, out of an error of
+// withoutURL takes the request's URL, and with it the query, out of an error of
 // net/http; method and path are told by Error.
-func plain(err error) error {
+func withoutURL(err error) error {
 	if u, ok := errors.AsType[*url.Error](err); ok {
 		return u.Err
 	}
 	return err
 }
 
-// words makes a text of the panel fit for an error: one short printable line,
+// printable makes a text of the panel fit for an error: one short printable line,
 // without the secrets, which a careless panel might echo.
-func words(text string, secrets []string) string {
+func printable(text string, secrets []string) string {
 	for _, s := range secrets {
 		if s != "" {
 			text = strings.ReplaceAll(text, s, "[redacted]")

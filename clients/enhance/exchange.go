@@ -12,6 +12,7 @@ import (
 
 	"github.com/sirupsen/logrus"
 
+	"github.com/stripe-enhance/stripe-enhance/clients/ratelimit"
 	"github.com/stripe-enhance/stripe-enhance/internal/fault"
 )
 
@@ -20,34 +21,34 @@ import (
 func (c *Client) read(ctx context.Context, at call, limit int64, accept func([]byte) error) (err error) {
 	leave, err := c.o.Breaker.EnterFor(at.org(c.o.Org), false)
 	if err != nil {
-		return c.unsent(at, err)
+		return c.keptBack(at, err)
 	}
 	defer func() { leave(err) }()
 	var last error
 	for attempt := 1; ; attempt++ {
-		release, err := c.pace.Acquire(ctx)
+		release, err := c.limiter.Acquire(ctx)
 		switch {
 		case err != nil && last != nil: // it says more than "deadline exceeded"
-			return stopped(ctx, last)
+			return asCanceled(ctx, last)
 		case err != nil:
-			return c.unpaced(ctx, at, err)
+			return c.notAcquired(ctx, at, err)
 		}
 		wait, err := c.readOnce(ctx, at, limit, accept)
 		release()
-		if err == nil || attempt == c.o.MaxReadAttempts || !again(err) {
+		if err == nil || attempt == c.o.MaxReadAttempts || !retryable(err) {
 			return err
 		}
 		last = err
 		c.o.Log.WithFields(logrus.Fields{"side": "enhance", "route": at.route, "attempt": attempt}).
 			WithError(err).Debug("read is tried again")
-		if pause(ctx, max(wait, c.backoff(attempt))) != nil {
-			return stopped(ctx, err)
+		if ratelimit.Sleep(ctx, max(wait, c.backoff(attempt))) != nil {
+			return asCanceled(ctx, err)
 		}
 	}
 }
 
-// again reports whether the same read may do better.
-func again(err error) bool {
+// retryable reports whether the same read may do better.
+func retryable(err error) bool {
 	switch fault.Of(err) {
 	case fault.Transient, fault.Throttled, fault.Malformed:
 		return true
@@ -55,9 +56,9 @@ func again(err error) bool {
 	return false
 }
 
-// stopped marks an error as ours when the caller cancelled, and leaves it as it
+// asCanceled marks an error as ours when the caller cancelled, and leaves it as it
 // is when the time merely ran out.
-func stopped(ctx context.Context, err error) error {
+func asCanceled(ctx context.Context, err error) error {
 	if errors.Is(ctx.Err(), context.Canceled) {
 		return fault.Wrap(fault.Canceled, err)
 	}
@@ -71,21 +72,6 @@ func (c *Client) backoff(attempt int) time.Duration {
 	return d/2 + rand.N(d/2+1)
 }
 
-// pause waits for d, or gives up at once when the deadline would come first.
-func pause(ctx context.Context, d time.Duration) error {
-	if deadline, ok := ctx.Deadline(); ok && time.Until(deadline) < d {
-		return context.DeadlineExceeded
-	}
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-		return nil
-	case <-ctx.Done():
-		return ctx.Err()
-	}
-}
-
 // readOnce is one attempt. wait is what the panel asked for.
 func (c *Client) readOnce(ctx context.Context, at call, limit int64, accept func([]byte) error) (wait time.Duration, err error) {
 	limited, cancel := context.WithTimeout(ctx, c.o.ReadTimeout)
@@ -96,18 +82,18 @@ func (c *Client) readOnce(ctx context.Context, at call, limit int64, accept func
 	}
 	a, err := c.exchange(c.reads, req, at, limit)
 	if err != nil {
-		return 0, stopped(ctx, c.failed(at, a, fault.Transient, err))
+		return 0, asCanceled(ctx, c.failed(at, a, fault.Transient, err))
 	}
 	if a.status == http.StatusOK {
 		if a.cut != nil {
-			return 0, stopped(ctx, c.failed(at, a, kindOfCut(a.cut), a.cut))
+			return 0, asCanceled(ctx, c.failed(at, a, kindOfCut(a.cut), a.cut))
 		}
 		if err := accept(a.body); err != nil {
 			return 0, c.failed(at, a, fault.Malformed, err)
 		}
 		return 0, nil
 	}
-	return a.retryAfter(c.o.Now()), c.unread(at, a)
+	return a.retryAfter(c.o.Now()), c.readFailure(at, a)
 }
 
 // kindOfCut: a body that is too large stays so, one that broke off does not.
@@ -118,11 +104,11 @@ func kindOfCut(err error) fault.Kind {
 	return fault.Transient
 }
 
-// unread judges a status that is not success of a read.
-func (c *Client) unread(at call, a answer) error {
+// readFailure classifies a status that is not success of a read.
+func (c *Client) readFailure(at call, a answer) error {
 	r, own := refusalOf(a)
 	if own {
-		if kind, definite := at.demand(a.status, r); definite {
+		if kind, definite := at.kindOf(a.status, r); definite {
 			return c.failed(at, a, kind, nil)
 		}
 	}
@@ -139,15 +125,15 @@ func (c *Client) unread(at call, a answer) error {
 	return c.failed(at, a, fault.Transient, nil)
 }
 
-// unsent is the error of a request that the breaker kept back; the kind is the
+// keptBack is the error of a request that the breaker kept back; the kind is the
 // breaker's.
-func (c *Client) unsent(at call, err error) error {
+func (c *Client) keptBack(at call, err error) error {
 	return fault.Wrap(fault.Of(err), &Error{Method: at.method, Path: at.path, Err: err})
 }
 
-// unpaced is the error of a request that never left the limiter.
-func (c *Client) unpaced(ctx context.Context, at call, err error) error {
-	return stopped(ctx, c.failed(at, answer{}, fault.Transient, err))
+// notAcquired is the error of a request that never left the limiter.
+func (c *Client) notAcquired(ctx context.Context, at call, err error) error {
+	return asCanceled(ctx, c.failed(at, answer{}, fault.Transient, err))
 }
 
 // request builds a request that net/http cannot send twice: without GetBody
@@ -163,7 +149,7 @@ func (c *Client) request(ctx context.Context, at call, body any) (*http.Request,
 	}
 	req, err := http.NewRequestWithContext(ctx, at.method, at.url(c.base), reader)
 	if err != nil {
-		return nil, c.failed(at, answer{}, fault.Permanent, plain(err))
+		return nil, c.failed(at, answer{}, fault.Permanent, withoutURL(err))
 	}
 	req.GetBody = nil
 	req.Header.Set("Authorization", "Bearer "+c.token.Reveal())
@@ -182,14 +168,14 @@ func (c *Client) exchange(client *http.Client, req *http.Request, at call, limit
 	resp, err := client.Do(req)
 	if err != nil {
 		c.o.Observe(at.method+" "+at.route, 0)
-		return answer{}, plain(err)
+		return answer{}, withoutURL(err)
 	}
 	defer resp.Body.Close()
 	a := answer{status: resp.StatusCode, header: resp.Header}
 	a.body, a.cut = readAll(resp.Body, limit)
 	c.o.Observe(at.method+" "+at.route, a.status)
 	c.noteClock(a)
-	c.notePace(at, a)
+	c.noteRate(at, a)
 	return a, nil
 }
 
@@ -201,17 +187,17 @@ func (c *Client) noteClock(a answer) {
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.there, c.here = date, c.o.Now()
+	c.panelTime, c.localTime = date, c.o.Now()
 }
 
-// notePace tells the limiter what the panel thinks of our rate.
-func (c *Client) notePace(at call, a answer) {
+// noteRate tells the limiter what the panel thinks of our rate.
+func (c *Client) noteRate(at call, a answer) {
 	switch {
 	case a.status == http.StatusTooManyRequests:
-		c.pace.Throttled(a.retryAfter(c.o.Now()))
-		c.o.Log.WithFields(logrus.Fields{"side": "enhance", "route": at.route, "rate": c.pace.Rate()}).
+		c.limiter.Throttled(a.retryAfter(c.o.Now()))
+		c.o.Log.WithFields(logrus.Fields{"side": "enhance", "route": at.route, "rate": c.limiter.Rate()}).
 			Warn("panel asks for fewer requests")
 	case a.status < http.StatusInternalServerError:
-		c.pace.Succeeded()
+		c.limiter.Succeeded()
 	}
 }

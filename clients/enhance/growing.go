@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"hash/maphash"
 	"slices"
-	"strconv"
 	"time"
 
 	"github.com/stripe-enhance/stripe-enhance/reconcile"
@@ -21,18 +20,18 @@ const (
 	idleReads = 24
 )
 
-// ids is a set of identities, by their hashes; see seed.
-type ids map[uint64]struct{}
+// idSet is a set of identities, by their hashes; see seed.
+type idSet map[uint64]struct{}
 
 // add reports whether it was not in the set.
-func (s ids) add(id string) bool {
+func (s idSet) add(id string) bool {
 	hash := maphash.String(seed, id)
 	_, was := s[hash]
 	s[hash] = struct{}{}
 	return !was
 }
 
-func (s ids) has(id string) bool { _, was := s[maphash.String(seed, id)]; return was }
+func (s idSet) has(id string) bool { _, was := s[maphash.String(seed, id)]; return was }
 
 // walk is a listing in an order that does not change, of something that comes and goes
 // meanwhile. Offsets then mean another place than a page before: what came moves the
@@ -43,7 +42,7 @@ func (s ids) has(id string) bool { _, was := s[maphash.String(seed, id)]; return
 // growth; what came meanwhile may be missing.
 type walk[T item] struct {
 	at    call
-	seen  ids
+	seen  idSet
 	first int  // the total of the first page
 	moved bool // something came or went
 	step  int  // how far it stepped back; 0: it did not
@@ -52,10 +51,10 @@ type walk[T item] struct {
 
 // read hands over what is new on each page until the end, or until use has enough.
 func (w *walk[T]) read(ctx context.Context, c *Client, use func([]T) (enough bool, err error)) error {
-	w.seen, w.first = ids{}, -1
+	w.seen, w.first = idSet{}, -1
 	for offset, total := 0, -1; ; {
-		var page pageOf[T]
-		if err := c.read(ctx, w.at.with("offset", strconv.Itoa(offset), "limit", strconv.Itoa(pageSize)), listLimit, page.decode); err != nil {
+		page, err := readPage[T](ctx, c, w.at, offset)
+		if err != nil {
 			return err
 		}
 		if w.first < 0 {
@@ -64,31 +63,36 @@ func (w *walk[T]) read(ctx context.Context, c *Client, use func([]T) (enough boo
 		w.moved = w.moved || w.shifted(page, total, offset)
 		total = page.total
 		if w.idle++; w.idle > idleReads {
-			return &moved{fmt.Sprintf("%d answers with nothing new at %d of %d", idleReads, offset, total)}
+			return &movedError{fmt.Sprintf("%d answers with nothing new at %d of %d", idleReads, offset, total)}
 		}
-		if w.moved && offset > 0 && !w.joins(page) {
+		if w.moved && offset > 0 && !w.continues(page) {
 			w.step = max(1, 2*w.step)
 			offset = max(0, offset-w.step)
 			continue
 		}
 		w.step = 0
-		fresh := slices.DeleteFunc(page.items, func(it T) bool { return !w.seen.add(it.identity()) })
-		came := page.count
-		if len(fresh) > 0 {
-			w.idle = 0
-			if enough, err := use(fresh); err != nil || enough {
-				return err
-			}
+		if enough, err := w.handOver(page, use); err != nil || enough {
+			return err
 		}
-		switch offset += came; {
+		switch offset += page.count; {
 		case offset >= total:
-			return w.end(total)
-		case came == 0:
-			return &moved{fmt.Sprintf("an empty page after %d of %d", offset, total)}
+			return w.checkComplete(total)
+		case page.count == 0:
+			return &movedError{fmt.Sprintf("an empty page after %d of %d", offset, total)}
 		case w.moved:
 			offset-- // so that the next page shows that it goes on from here
 		}
 	}
+}
+
+// handOver gives use the items of a page that have not been seen before.
+func (w *walk[T]) handOver(page pageOf[T], use func([]T) (bool, error)) (enough bool, err error) {
+	fresh := slices.DeleteFunc(page.items, func(it T) bool { return !w.seen.add(it.identity()) })
+	if len(fresh) == 0 {
+		return false, nil
+	}
+	w.idle = 0
+	return use(fresh)
 }
 
 // shifted tells that a page does not go on where the last one ended.
@@ -97,16 +101,16 @@ func (w *walk[T]) shifted(page pageOf[T], total, offset int) bool {
 		slices.ContainsFunc(page.items, func(it T) bool { return w.seen.has(it.identity()) })
 }
 
-// joins tells that a page begins with something that was seen.
-func (w *walk[T]) joins(page pageOf[T]) bool {
+// continues reports that a page begins with something that was seen.
+func (w *walk[T]) continues(page pageOf[T]) bool {
 	return page.count > 0 && w.seen.has(page.items[0].identity())
 }
 
-// end checks that as many came as there were, as far as that can be told. A panel that
+// checkComplete checks that as many came as there were, as far as that can be told. A panel that
 // gives the same page for every offset is not a listing that moved.
-func (w *walk[T]) end(total int) error {
+func (w *walk[T]) checkComplete(total int) error {
 	if least := min(w.first, total); len(w.seen) < least || !w.moved && len(w.seen) != total {
-		return &moved{fmt.Sprintf("%d came where the total is %d", len(w.seen), least)}
+		return &movedError{fmt.Sprintf("%d came where the total is %d", len(w.seen), least)}
 	}
 	return nil
 }
@@ -114,7 +118,7 @@ func (w *walk[T]) end(total int) error {
 // everyOrg hands over all customers in the order of their ids. Where they grew while
 // they were listed, what is new since it began completes them.
 func (c *Client) everyOrg(ctx context.Context, at call, use func([]orgWire) (bool, error)) error {
-	return whole(ctx, c, at, func() error {
+	return retryMoved(ctx, c, at, func() error {
 		w := walk[orgWire]{at: at.with("sortBy", "id", "sortOrder", "asc")}
 		var began time.Time
 		err := w.read(ctx, c, func(page []orgWire) (bool, error) {
@@ -126,13 +130,13 @@ func (c *Client) everyOrg(ctx context.Context, at call, use func([]orgWire) (boo
 		if err != nil || !w.moved {
 			return err
 		}
-		return c.grown(ctx, at, w.seen, began, use)
+		return c.addCreatedSince(ctx, at, w.seen, began, use)
 	})
 }
 
-// grown hands over the customers that were created since a listing began, and checks
+// addCreatedSince hands over the customers that were created since a listing began, and checks
 // that together with those seen in it they are as many as there are.
-func (c *Client) grown(ctx context.Context, at call, seen ids, began time.Time, use func([]orgWire) (bool, error)) error {
+func (c *Client) addCreatedSince(ctx context.Context, at call, seen idSet, began time.Time, use func([]orgWire) (bool, error)) error {
 	var since time.Time // all, where the panel does not date its answers
 	if !began.IsZero() {
 		since = began.Add(-growthOverlap)
@@ -141,7 +145,7 @@ func (c *Client) grown(ctx context.Context, at call, seen ids, began time.Time, 
 	var last orgWire
 	err := w.read(ctx, c, func(page []orgWire) (bool, error) {
 		if last.ID != "" && !newestFirst([]orgWire{last, page[0]}) || !newestFirst(page) {
-			return false, &moved{"it grew, and the newest are not listed first"}
+			return false, &movedError{"it grew, and the newest are not listed first"}
 		}
 		last = page[len(page)-1]
 		fresh := slices.DeleteFunc(slices.Clone(page), func(o orgWire) bool { return !seen.add(o.identity()) })
@@ -150,10 +154,10 @@ func (c *Client) grown(ctx context.Context, at call, seen ids, began time.Time, 
 				return false, err
 			}
 		}
-		return instant(last.CreatedAt).Before(since), nil
+		return parseTime(last.CreatedAt).Before(since), nil
 	})
 	if err == nil && len(seen) < w.first {
-		err = &moved{fmt.Sprintf("%d came where the total is %d", len(seen), w.first)}
+		err = &movedError{fmt.Sprintf("%d came where the total is %d", len(seen), w.first)}
 	}
 	return err
 }
@@ -162,13 +166,13 @@ func (c *Client) grown(ctx context.Context, at call, seen ids, began time.Time, 
 // as soon as the answers are not newest first, or do not say when.
 func (c *Client) recentOrgs(ctx context.Context, since time.Time) (orgs []orgWire, ordered bool, err error) {
 	at := get(routeCustomers, c.org).with("sortBy", "createdAt", "sortOrder", "desc")
-	err = whole(ctx, c, at, func() error {
+	err = retryMoved(ctx, c, at, func() error {
 		orgs = nil
 		w := walk[orgWire]{at: at}
 		return w.read(ctx, c, func(page []orgWire) (bool, error) {
 			fresh := len(orgs)
 			orgs = append(orgs, page...)
-			return !newestFirst(orgs[max(fresh-1, 0):]) || instant(orgs[len(orgs)-1].CreatedAt).Before(since), nil
+			return !newestFirst(orgs[max(fresh-1, 0):]) || parseTime(orgs[len(orgs)-1].CreatedAt).Before(since), nil
 		})
 	})
 	if err != nil {
@@ -179,8 +183,8 @@ func (c *Client) recentOrgs(ctx context.Context, since time.Time) (orgs []orgWir
 
 func newestFirst(orgs []orgWire) bool {
 	for i, o := range orgs {
-		created := instant(o.CreatedAt)
-		if created.IsZero() || i > 0 && created.After(instant(orgs[i-1].CreatedAt)) {
+		created := parseTime(o.CreatedAt)
+		if created.IsZero() || i > 0 && created.After(parseTime(orgs[i-1].CreatedAt)) {
 			return false
 		}
 	}

@@ -14,7 +14,7 @@ import (
 	"time"
 
 	"github.com/stripe-enhance/stripe-enhance/clients/enhance"
-	"github.com/stripe-enhance/stripe-enhance/clients/pace"
+	"github.com/stripe-enhance/stripe-enhance/clients/ratelimit"
 	"github.com/stripe-enhance/stripe-enhance/internal/fault"
 	"github.com/stripe-enhance/stripe-enhance/internal/secret"
 	"github.com/stripe-enhance/stripe-enhance/simulator"
@@ -35,7 +35,7 @@ func fast(t *testing.T, url string, edit ...func(*enhance.Options)) *enhance.Cli
 	t.Helper()
 	o := enhance.Options{
 		BaseURL: url, Token: secret.New(canary), Org: ourOrg,
-		Pace:            pace.New(pace.Options{RPS: math.Inf(1), Concurrency: 64, Min: 500}),
+		Limiter:         ratelimit.New(ratelimit.Options{RPS: math.Inf(1), Concurrency: 64, Min: 500}),
 		MaxReadAttempts: attempts, ReadBackoff: time.Nanosecond,
 	}
 	for _, e := range edit {

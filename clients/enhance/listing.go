@@ -8,6 +8,8 @@ import (
 	"strconv"
 
 	"github.com/sirupsen/logrus"
+
+	"github.com/stripe-enhance/stripe-enhance/clients/ratelimit"
 )
 
 const (
@@ -38,7 +40,7 @@ func (p *pageOf[T]) decode(body []byte) error {
 		Items *[]T `json:"items"`
 		Total *int `json:"total"`
 	}
-	if err := decoded(body, &wire); err != nil {
+	if err := decode(body, &wire); err != nil {
 		return err
 	}
 	switch {
@@ -58,10 +60,10 @@ func (p *pageOf[T]) decode(body []byte) error {
 	return nil
 }
 
-// moved says that the pages of a listing do not make one whole.
-type moved struct{ why string }
+// movedError says that the pages of a listing do not make one whole.
+type movedError struct{ why string }
 
-func (m *moved) Error() string { return m.why }
+func (m *movedError) Error() string { return m.why }
 
 // list reads all pages. enough, when not nil, sees what has come so far, of
 // which the items from fresh on are new, and may end the listing early.
@@ -87,14 +89,14 @@ func list[T item](ctx context.Context, c *Client, at call, enough func(all []T, 
 // returns without an error. When the listing moved it begins anew, with first set,
 // and hands everything over again. use may end it early.
 func pages[T item](ctx context.Context, c *Client, at call, use func(page []T, first bool) (enough bool, err error)) error {
-	return whole(ctx, c, at, func() error { return pagesOnce(ctx, c, at, use) })
+	return retryMoved(ctx, c, at, func() error { return pagesOnce(ctx, c, at, use) })
 }
 
-// whole reads a listing anew when it moved so that its pages do not make one.
-func whole(ctx context.Context, c *Client, at call, once func() error) error {
+// retryMoved reads a listing anew when it moved so that its pages do not make one.
+func retryMoved(ctx context.Context, c *Client, at call, once func() error) error {
 	for attempt := 1; ; attempt++ {
 		err := once()
-		m, isMoved := errors.AsType[*moved](err)
+		m, isMoved := errors.AsType[*movedError](err)
 		if !isMoved {
 			return err
 		}
@@ -104,8 +106,8 @@ func whole(ctx context.Context, c *Client, at call, once func() error) error {
 		}
 		c.o.Log.WithFields(logrus.Fields{"side": "enhance", "route": at.route, "attempt": attempt}).
 			WithError(err).Debug("listing is begun anew")
-		if pause(ctx, c.backoff(attempt)) != nil {
-			return stopped(ctx, err)
+		if ratelimit.Sleep(ctx, c.backoff(attempt)) != nil {
+			return asCanceled(ctx, err)
 		}
 	}
 }
@@ -116,9 +118,8 @@ func pagesOnce[T item](ctx context.Context, c *Client, at call, use func([]T, bo
 	sum, total := 0, -1
 	seen := map[uint64]struct{}{}
 	for {
-		var page pageOf[T]
-		paged := at.with("offset", strconv.Itoa(sum), "limit", strconv.Itoa(pageSize))
-		if err := c.read(ctx, paged, listLimit, page.decode); err != nil {
+		page, err := readPage[T](ctx, c, at, sum)
+		if err != nil {
 			return err
 		}
 		if total < 0 {
@@ -126,7 +127,7 @@ func pagesOnce[T item](ctx context.Context, c *Client, at call, use func([]T, bo
 		}
 		first := sum == 0
 		sum += len(page.items)
-		if err := joins(page, total, sum, seen); err != nil {
+		if err := checkNext(page, total, sum, seen); err != nil {
 			return err
 		}
 		enough, err := use(page.items, first)
@@ -136,26 +137,33 @@ func pagesOnce[T item](ctx context.Context, c *Client, at call, use func([]T, bo
 	}
 }
 
+// readPage reads the page of a listing that begins at an offset.
+func readPage[T item](ctx context.Context, c *Client, at call, offset int) (page pageOf[T], err error) {
+	at = at.with("offset", strconv.Itoa(offset), "limit", strconv.Itoa(pageSize))
+	err = c.read(ctx, at, listLimit, page.decode)
+	return page, err
+}
+
 // seed is for telling ids apart by their hashes: a listing of a million orgs is
 // not kept, so neither are its ids. Two of them are taken for one with probability
 // 3·10⁻⁸, and then the listing fails, loudly.
 var seed = maphash.MakeSeed()
 
-// joins checks that a page continues the ones before it.
-func joins[T item](page pageOf[T], total, sum int, seen map[uint64]struct{}) error {
+// checkNext checks that a page continues the ones before it.
+func checkNext[T item](page pageOf[T], total, sum int, seen map[uint64]struct{}) error {
 	switch {
 	case page.total != total:
-		return &moved{fmt.Sprintf("the total moved from %d to %d", total, page.total)}
+		return &movedError{fmt.Sprintf("the total moved from %d to %d", total, page.total)}
 	case sum > total:
-		return &moved{fmt.Sprintf("%d items where the total is %d", sum, total)}
+		return &movedError{fmt.Sprintf("%d items where the total is %d", sum, total)}
 	case len(page.items) == 0 && sum < total:
-		return &moved{fmt.Sprintf("an empty page after %d of %d", sum, total)}
+		return &movedError{fmt.Sprintf("an empty page after %d of %d", sum, total)}
 	}
 	for _, it := range page.items {
 		id := it.identity()
 		hash := maphash.String(seed, id)
 		if _, twice := seen[hash]; twice {
-			return &moved{fmt.Sprintf("%s came twice", clip(id))}
+			return &movedError{fmt.Sprintf("%s came twice", clip(id))}
 		}
 		seen[hash] = struct{}{}
 	}

@@ -12,7 +12,7 @@ import (
 	"github.com/sirupsen/logrus"
 
 	"github.com/stripe-enhance/stripe-enhance/clients/breaker"
-	"github.com/stripe-enhance/stripe-enhance/clients/pace"
+	"github.com/stripe-enhance/stripe-enhance/clients/ratelimit"
 	"github.com/stripe-enhance/stripe-enhance/internal/secret"
 )
 
@@ -26,10 +26,10 @@ type Options struct {
 	Token secret.Text
 	// Org is the UUID of the organisation that sells. Required.
 	Org string
-	// Pace is shared by everything that talks to this panel. Nil: 10 requests a
+	// Limiter is shared by everything that talks to this panel. Nil: 10 requests a
 	// second, 8 in flight.
-	Pace *pace.Limiter
-	// Breaker is shared like Pace. Nil: the panel is asked however often it fails.
+	Limiter *ratelimit.Limiter
+	// Breaker is shared like Limiter. Nil: the panel is asked however often it fails.
 	Breaker *breaker.Breaker
 	// Log gets retries and lowered rates, never a body or a token. Nil: nowhere.
 	Log *logrus.Logger
@@ -65,8 +65,8 @@ const (
 
 // withDefaults fills what was left zero.
 func (o Options) withDefaults() Options {
-	if o.Pace == nil {
-		o.Pace = pace.New(pace.Options{RPS: defaultRPS, Concurrency: defaultInFlight})
+	if o.Limiter == nil {
+		o.Limiter = ratelimit.New(ratelimit.Options{RPS: defaultRPS, Concurrency: defaultInFlight})
 	}
 	if o.Log == nil {
 		o.Log = logrus.New()

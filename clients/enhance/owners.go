@@ -98,8 +98,8 @@ func (c *Client) CreateLogin(ctx context.Context, org, email, name string) error
 		return err
 	}
 	login, err := c.newLogin(ctx, org, email, nameOr(name, email))
-	if exists(err) {
-		return c.joinExisting(ctx, org, email, name)
+	if alreadyExists(err) {
+		return c.inviteExisting(ctx, org, email, name)
 	}
 	if err != nil {
 		return err
@@ -107,7 +107,7 @@ func (c *Client) CreateLogin(ctx context.Context, org, email, name string) error
 	if err := c.join(ctx, org, login); err != nil {
 		return err
 	}
-	return c.recover(ctx, email)
+	return c.startRecovery(ctx, email)
 }
 
 // newLogin returns the id of the login. The password exists only here.
@@ -141,33 +141,33 @@ func (c *Client) join(ctx context.Context, org, login string) error {
 	var member string
 	at := at(http.MethodPost, routeMembers, org).about(anOrg).creating()
 	err := c.write(ctx, at, body, http.StatusCreated, uuidInto(&member))
-	if exists(err) {
+	if alreadyExists(err) {
 		return nil
 	}
 	return err
 }
 
-// exists reports the definite 409 that is documented as "already exists".
-func exists(err error) bool {
+// alreadyExists reports the definite 409 that is documented as "already exists".
+func alreadyExists(err error) bool {
 	e, ok := errors.AsType[*Error](err)
 	return ok && e.Status == http.StatusConflict && fault.Of(err) == fault.Conflict
 }
 
-// joinExisting is for a login that was there before.
-func (c *Client) joinExisting(ctx context.Context, org, email, name string) error {
+// inviteExisting is for a login that was there before.
+func (c *Client) inviteExisting(ctx context.Context, org, email, name string) error {
 	m, found, err := c.member(ctx, org, email)
 	if err != nil {
 		return err
 	}
 	if found && m.IsActive {
-		return c.recover(ctx, email)
+		return c.startRecovery(ctx, email)
 	}
 	return c.Invite(ctx, org, email, name)
 }
 
-// recover starts the password recovery. The panel answers 200 also when it knows
+// startRecovery starts the password recovery. The panel answers 200 also when it knows
 // no such login; what it writes there is not documented.
-func (c *Client) recover(ctx context.Context, email string) error {
+func (c *Client) startRecovery(ctx context.Context, email string) error {
 	body := struct {
 		Email string `json:"email"`
 	}{email}

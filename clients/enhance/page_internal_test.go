@@ -21,7 +21,7 @@ func FuzzPage(f *testing.F) {
 		checkPage[memberWire](t, body)
 		checkPage[websiteWire](t, body)
 		for _, s := range checkPage[subscriptionWire](t, body) {
-			if h := s.hosting("o", instant("")); h.ID <= 0 || h.State == 0 {
+			if h := s.hosting("o", parseTime("")); h.ID <= 0 || h.State == 0 {
 				t.Errorf("a hosting %d in state %v", h.ID, h.State)
 			}
 		}
@@ -56,7 +56,7 @@ func FuzzRefusal(f *testing.F) {
 		if ok && r.code == "" {
 			t.Error("a refusal without a code")
 		}
-		for _, told := range []string{words(r.code, []string{"hunter2"}), words(r.detail, []string{"hunter2"})} {
+		for _, told := range []string{printable(r.code, []string{"hunter2"}), printable(r.detail, []string{"hunter2"})} {
 			if strings.Contains(told, "hunter2") || strings.ContainsAny(told, "\n\r\x07") || len([]rune(told)) > 121 {
 				t.Errorf("told %q", told)
 			}

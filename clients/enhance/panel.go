@@ -61,7 +61,7 @@ func (c *Client) Orgs(ctx context.Context, since time.Time) ([]reconcile.Org, er
 		}
 		if ordered {
 			orgs, err := c.customers(recent, now)
-			return newest(orgs, since), err
+			return newestSince(orgs, since), err
 		}
 	}
 	var all []reconcile.Org
@@ -80,14 +80,14 @@ func (c *Client) Orgs(ctx context.Context, since time.Time) ([]reconcile.Org, er
 	if err != nil {
 		return nil, err
 	}
-	return newest(all, since), nil
+	return newestSince(all, since), nil
 }
 
 // customers converts, and checks that all are children of the selling organisation.
 func (c *Client) customers(wires []orgWire, now time.Time) ([]reconcile.Org, error) {
 	orgs := make([]reconcile.Org, 0, len(wires))
 	for _, w := range wires {
-		if err := c.ours(get(routeCustomers, c.org), w); err != nil {
+		if err := c.checkParent(get(routeCustomers, c.org), w); err != nil {
 			return nil, err
 		}
 		orgs = append(orgs, w.org(now))
@@ -95,8 +95,8 @@ func (c *Client) customers(wires []orgWire, now time.Time) ([]reconcile.Org, err
 	return orgs, nil
 }
 
-// newest leaves out those known to be older than since, and sorts newest first.
-func newest(orgs []reconcile.Org, since time.Time) []reconcile.Org {
+// newestSince leaves out those known to be older than since, and sorts newest first.
+func newestSince(orgs []reconcile.Org, since time.Time) []reconcile.Org {
 	orgs = slices.DeleteFunc(orgs, func(o reconcile.Org) bool { return !o.Created.IsZero() && o.Created.Before(since) })
 	slices.SortFunc(orgs, func(a, b reconcile.Org) int {
 		if byAge := b.Created.Compare(a.Created); byAge != 0 {
@@ -107,9 +107,9 @@ func newest(orgs []reconcile.Org, since time.Time) []reconcile.Org {
 	return orgs
 }
 
-// ours checks that an organisation is a customer of the selling one, as far as
+// checkParent checks that an organisation is a customer of the selling one, as far as
 // the panel says whose it is.
-func (c *Client) ours(at call, w orgWire) error {
+func (c *Client) checkParent(at call, w orgWire) error {
 	if w.ParentID != "" && !strings.EqualFold(w.ParentID, c.org) {
 		return mismatch(at, "organisation %s is a customer of %s, not of ours", clip(w.ID), clip(w.ParentID))
 	}
@@ -122,7 +122,7 @@ func (c *Client) Org(ctx context.Context, id string) (reconcile.Org, error) {
 	if err != nil {
 		return reconcile.Org{}, err
 	}
-	if err := c.ours(get(routeOrg, id), wire); err != nil {
+	if err := c.checkParent(get(routeOrg, id), wire); err != nil {
 		return reconcile.Org{}, err
 	}
 	return wire.org(now), nil
@@ -142,7 +142,7 @@ func (c *Client) Memberships(ctx context.Context) ([]reconcile.Org, error) {
 	var wire membershipsWire
 	if err := c.read(ctx, get(routeMemberships), objectLimit, func(body []byte) error {
 		wire = membershipsWire{}
-		return decoded(body, &wire)
+		return decode(body, &wire)
 	}); err != nil {
 		return nil, err
 	}
@@ -185,7 +185,7 @@ func (c *Client) Hostings(ctx context.Context, org string) ([]reconcile.Hosting,
 	}
 	hostings := make([]reconcile.Hosting, 0, len(wires))
 	for _, w := range wires {
-		if err := w.belongs(at, org); err != nil {
+		if err := w.checkOwner(at, org); err != nil {
 			return nil, err
 		}
 		hostings = append(hostings, w.hosting(org, now))
@@ -208,7 +208,7 @@ func (c *Client) Hosting(ctx context.Context, org string, id int64) (reconcile.H
 	if wire.ID != id {
 		return reconcile.Hosting{}, mismatch(at, "the answer is about hosting %d", wire.ID)
 	}
-	if err := wire.belongs(at, org); err != nil {
+	if err := wire.checkOwner(at, org); err != nil {
 		return reconcile.Hosting{}, err
 	}
 	return wire.hosting(org, now), nil
@@ -230,7 +230,7 @@ func (c *Client) Websites(ctx context.Context, org string) ([]reconcile.Website,
 	sites := make([]reconcile.Website, 0, len(wires))
 	for _, w := range wires {
 		switch {
-		case !w.live():
+		case !w.isLive():
 			continue
 		case w.OrgID != "" && !strings.EqualFold(w.OrgID, org):
 			return nil, mismatch(at, "website %s belongs to organisation %s", clip(w.ID), clip(w.OrgID))
@@ -243,10 +243,10 @@ func (c *Client) Websites(ctx context.Context, org string) ([]reconcile.Website,
 	return sites, nil
 }
 
-// belongs checks whose a subscription is, and that it says on which plan it is:
+// checkOwner checks whose a subscription is, and that it says on which plan it is:
 // both are required by the API, and a live hosting without a plan would look as
 // if its plan had to be changed.
-func (s subscriptionWire) belongs(at call, org string) error {
+func (s subscriptionWire) checkOwner(at call, org string) error {
 	if s.SubscriberID != "" && !strings.EqualFold(s.SubscriberID, org) {
 		return mismatch(at, "hosting %d belongs to organisation %s", s.ID, clip(s.SubscriberID))
 	}
@@ -263,7 +263,7 @@ func readObject[T item](ctx context.Context, c *Client, at call) (T, error) {
 	var object T
 	err := c.read(ctx, at, objectLimit, func(body []byte) error {
 		var fresh T
-		if err := decoded(body, &fresh); err != nil {
+		if err := decode(body, &fresh); err != nil {
 			return err
 		}
 		if fresh.identity() == "" {

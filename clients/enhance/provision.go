@@ -59,7 +59,7 @@ func (c *Client) CreateHosting(ctx context.Context, org string, plan int, friend
 		var created struct {
 			ID int64 `json:"id"`
 		}
-		if err := decoded(answer, &created); err != nil {
+		if err := decode(answer, &created); err != nil {
 			return err
 		}
 		if created.ID <= 0 {
@@ -113,7 +113,7 @@ func (c *Client) CreateWebsite(ctx context.Context, org string, hosting int64, d
 // websiteOn reports whether the domain is a live website of that hosting.
 func (c *Client) websiteOn(ctx context.Context, org string, hosting int64, domain string) (bool, error) {
 	sites, err := list[websiteWire](ctx, c, get(routeWebsites, org).about(anOrg), nil)
-	return slices.ContainsFunc(sites, func(w websiteWire) bool { return w.on(hosting, domain) }), err
+	return slices.ContainsFunc(sites, func(w websiteWire) bool { return w.isOn(hosting, domain) }), err
 }
 
 // FindWebsite is where the panel has a domain, with or without www. before it, in the
@@ -131,7 +131,7 @@ func (c *Client) FindWebsite(ctx context.Context, domain string) ([]reconcile.We
 	}
 	var sites []reconcile.WebsiteLocation
 	for _, w := range wires {
-		if site := w.site(); w.Status != "deleted" && site.Org != "" && !strings.EqualFold(site.Org, c.org) && w.has(key) && !slices.Contains(sites, site) {
+		if site := w.site(); w.Status != "deleted" && site.Org != "" && !strings.EqualFold(site.Org, c.org) && w.hasDomain(key) && !slices.Contains(sites, site) {
 			sites = append(sites, site)
 		}
 	}
@@ -182,7 +182,7 @@ func uuidInto(id *string) func([]byte) error {
 		var created struct {
 			ID string `json:"id"`
 		}
-		if err := decoded(answer, &created); err != nil {
+		if err := decode(answer, &created); err != nil {
 			return err
 		}
 		switch {

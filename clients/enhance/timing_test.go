@@ -12,7 +12,7 @@ import (
 	"time"
 
 	"github.com/stripe-enhance/stripe-enhance/clients/enhance"
-	"github.com/stripe-enhance/stripe-enhance/clients/pace"
+	"github.com/stripe-enhance/stripe-enhance/clients/ratelimit"
 	"github.com/stripe-enhance/stripe-enhance/internal/fault"
 	"github.com/stripe-enhance/stripe-enhance/internal/secret"
 	"github.com/stripe-enhance/stripe-enhance/simulator"
@@ -134,7 +134,7 @@ func TestA429LowersTheRateAtOnceAndSuccessRaisesItSlowly(t *testing.T) {
 				return
 			}
 			w.WriteHeader(http.StatusNoContent)
-		})}, func(o *enhance.Options) { o.Pace = pace.New(pace.Options{RPS: 10, Concurrency: 4}) })
+		})}, func(o *enhance.Options) { o.Limiter = ratelimit.New(ratelimit.Options{RPS: 10, Concurrency: 4}) })
 		full.Store(true)
 		if err := client.Delete(t.Context(), otherOrg, 42); verdict(err) != "throttled" {
 			t.Fatal(err)
@@ -173,7 +173,7 @@ func TestAWriteWaitsForAsLongAsThePanelAskedTheOneBefore(t *testing.T) {
 func TestAReadThatMayNotBeTriedAgainInTimeTellsWhatWasWrong(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		client := bubble(t, inProcess{answering(http.StatusBadGateway, "")}, func(o *enhance.Options) {
-			o.Pace, o.ReadBackoff = pace.New(pace.Options{RPS: 0.1, Concurrency: 1}), time.Nanosecond
+			o.Limiter, o.ReadBackoff = ratelimit.New(ratelimit.Options{RPS: 0.1, Concurrency: 1}), time.Nanosecond
 		})
 		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
 		defer cancel()

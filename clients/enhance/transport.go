@@ -40,7 +40,7 @@ func clients(o Options) (reads, writes *http.Client) {
 		both := client(o.Transport)
 		return both, both
 	}
-	return client(base.Clone()), client(single(base.Clone()))
+	return client(base.Clone()), client(singleUse(base.Clone()))
 }
 
 // direct connects without a proxy: the token goes to the panel or nowhere.
@@ -56,10 +56,10 @@ func direct() *http.Transport {
 	}
 }
 
-// single makes t open a connection for every request, and speak HTTP/1.1, whose
+// singleUse makes t open a connection for every request, and speak HTTP/1.1, whose
 // transport has no way to send a request again on such a connection. HTTP/2
 // would, after GOAWAY or REFUSED_STREAM, and a DELETE has no body to stop it.
-func single(t *http.Transport) *http.Transport {
+func singleUse(t *http.Transport) *http.Transport {
 	t.DisableKeepAlives = true
 	t.ForceAttemptHTTP2 = false
 	t.Protocols = new(http.Protocols)

@@ -35,7 +35,7 @@ func (o orgWire) org(now time.Time) reconcile.Org {
 		Hostings:   o.SubscriptionsCount,
 		Deleted:    o.Status == "deleted",
 		Suspended:  o.SuspendedBy != nil || o.Status == "suspended",
-		Created:    instant(o.CreatedAt),
+		Created:    parseTime(o.CreatedAt),
 		ObservedAt: now,
 	}
 }
@@ -161,8 +161,8 @@ func domainOf(raw json.RawMessage) string {
 	return object.Domain
 }
 
-// has tells that a website is reached under a domain, be it as an alias.
-func (w websiteWire) has(key string) bool {
+// hasDomain reports that a website is reached under a domain, be it as an alias.
+func (w websiteWire) hasDomain(key string) bool {
 	return reconcile.DomainKey(w.domain()) == key ||
 		slices.ContainsFunc(w.Aliases, func(a json.RawMessage) bool { return reconcile.DomainKey(domainOf(a)) == key })
 }
@@ -182,18 +182,18 @@ func (w websiteWire) hosting() int64 {
 	return int64(n)
 }
 
-// live tells whether it is there; a word for its state that we do not know means that
+// isLive reports whether it is there; a word for its state that we do not know means that
 // it is.
-func (w websiteWire) live() bool { return w.Status != "deleted" }
+func (w websiteWire) isLive() bool { return w.Status != "deleted" }
 
-// on reports whether this is a live website of that domain on that hosting.
-func (w websiteWire) on(hosting int64, domain string) bool {
-	return w.hosting() == hosting && w.live() && strings.EqualFold(w.domain(), domain)
+// isOn reports whether this is a live website of that domain on that hosting.
+func (w websiteWire) isOn(hosting int64, domain string) bool {
+	return w.hosting() == hosting && w.isLive() && strings.EqualFold(w.domain(), domain)
 }
 
-// instants are the forms of createdAt, which is documented as a string and no
+// timeLayouts are the forms of createdAt, which is documented as a string and no
 // more. A fraction of a second is understood in all of them.
-var instants = []string{
+var timeLayouts = []string{
 	time.RFC3339,
 	"2006-01-02T15:04:05",
 	"2006-01-02 15:04:05Z07:00",
@@ -203,10 +203,10 @@ var instants = []string{
 	time.DateOnly,
 }
 
-// instant parses createdAt; zero when it is none of the known forms. Without a
+// parseTime parses createdAt; zero when it is none of the known forms. Without a
 // zone it is UTC.
-func instant(s string) time.Time {
-	for _, layout := range instants {
+func parseTime(s string) time.Time {
+	for _, layout := range timeLayouts {
 		if t, err := time.Parse(layout, s); err == nil {
 			return t.UTC()
 		}

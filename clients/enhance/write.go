@@ -15,14 +15,14 @@ import (
 // write sends a request once. accept parses the body of a success; nil demands
 // that there is none.
 func (c *Client) write(ctx context.Context, at call, body any, want int, accept func([]byte) error) (err error) {
-	leave, err := c.enter(ctx, at)
+	leave, err := c.enterBreaker(ctx, at)
 	if err != nil {
 		return err
 	}
 	defer func() { leave(err) }()
-	release, err := c.pace.Acquire(ctx)
+	release, err := c.limiter.Acquire(ctx)
 	if err != nil {
-		return c.unpaced(ctx, at, err)
+		return c.notAcquired(ctx, at, err)
 	}
 	defer release()
 	var p progress
@@ -33,7 +33,7 @@ func (c *Client) write(ctx context.Context, at call, body any, want int, accept 
 		return err
 	}
 	if err := limited.Err(); err != nil {
-		return c.unpaced(ctx, at, err)
+		return c.notAcquired(ctx, at, err)
 	}
 	if err := fence.Passed(ctx); err != nil { // the wait for the limiter may have been long
 		return err
@@ -41,7 +41,7 @@ func (c *Client) write(ctx context.Context, at call, body any, want int, accept 
 	a, err := c.exchange(c.writes, req, at, objectLimit)
 	switch {
 	case err != nil && p.unsent(err):
-		return stopped(ctx, c.failed(at, a, fault.Transient, err))
+		return asCanceled(ctx, c.failed(at, a, fault.Transient, err))
 	case err != nil:
 		return c.failed(at, a, fault.Ambiguous, err)
 	case a.status == want && a.cut != nil:
@@ -52,12 +52,12 @@ func (c *Client) write(ctx context.Context, at call, body any, want int, accept 
 		}
 		return nil
 	}
-	return c.unwritten(at, a)
+	return c.writeFailure(at, a)
 }
 
-// enter asks the breaker for a write. A panel that was left alone is asked first
+// enterBreaker asks the breaker for a write. A panel that was left alone is asked first
 // whether it is ready.
-func (c *Client) enter(ctx context.Context, at call) (leave func(error), err error) {
+func (c *Client) enterBreaker(ctx context.Context, at call) (leave func(error), err error) {
 	leave, err = c.o.Breaker.EnterFor(at.org(c.o.Org), true)
 	if errors.Is(err, breaker.ErrReadFirst) {
 		if err = c.Ready(ctx); err != nil {
@@ -66,7 +66,7 @@ func (c *Client) enter(ctx context.Context, at call) (leave func(error), err err
 		leave, err = c.o.Breaker.EnterFor(at.org(c.o.Org), true)
 	}
 	if err != nil {
-		return nil, c.unsent(at, err)
+		return nil, c.keptBack(at, err)
 	}
 	return leave, nil
 }
@@ -82,10 +82,10 @@ func accepted(body []byte, accept func([]byte) error) error {
 	return nil
 }
 
-// unwritten judges a status that is not success of a write.
-func (c *Client) unwritten(at call, a answer) error {
+// writeFailure classifies a status that is not success of a write.
+func (c *Client) writeFailure(at call, a answer) error {
 	if r, own := refusalOf(a); own {
-		if kind, definite := at.demand(a.status, r); definite {
+		if kind, definite := at.kindOf(a.status, r); definite {
 			return c.failed(at, a, kind, nil)
 		}
 	}

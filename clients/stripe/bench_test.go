@@ -5,7 +5,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/stripe-enhance/stripe-enhance/clients/pace"
+	"github.com/stripe-enhance/stripe-enhance/clients/ratelimit"
 	"github.com/stripe-enhance/stripe-enhance/clients/stripe"
 	"github.com/stripe-enhance/stripe-enhance/internal/secret"
 	"github.com/stripe-enhance/stripe-enhance/reconcile"
@@ -29,7 +29,7 @@ func account(b *testing.B, subscriptions int) (w *simulator.World, url string) {
 func sweep(b *testing.B, w *simulator.World, url string, rps float64, workers, want int) (time.Duration, int) {
 	b.Helper()
 	client, err := stripe.New(stripe.Options{Key: secret.New(w.StripeKey()), BaseURL: url, Concurrency: workers,
-		Pace: pace.New(pace.Options{RPS: rps, Concurrency: workers})})
+		Limiter: ratelimit.New(ratelimit.Options{RPS: rps, Concurrency: workers})})
 	if err != nil {
 		b.Fatal(err)
 	}

@@ -194,4 +194,4 @@ func missing(r request, api *stripego.Error) bool {
 
 // otherMode recognises the hint that Stripe adds to "no such object" when the
 // key is of the wrong mode. It is not evidence that the object is gone.
-func otherMode(api *stripego.Error) bool { return crossMode.MatchString(api.Msg) }
+func otherMode(api *stripego.Error) bool { return existsInOtherMode.MatchString(api.Msg) }

@@ -13,19 +13,19 @@ import (
 	stripego "github.com/stripe/stripe-go/v76"
 
 	"github.com/stripe-enhance/stripe-enhance/clients/breaker"
-	"github.com/stripe-enhance/stripe-enhance/clients/pace"
+	"github.com/stripe-enhance/stripe-enhance/clients/ratelimit"
 	"github.com/stripe-enhance/stripe-enhance/internal/secret"
 )
 
 // The waits, from the outside in. Each holds what is inside it.
 const (
 	// defaultCallTimeout bounds one call with all its attempts, back-off and
-	// waiting for the pace. It fits five attempts that each take their limit.
+	// waiting for the limiter. It fits five attempts that each take their limit.
 	defaultCallTimeout = 3 * time.Minute
 	// defaultAttemptTimeout bounds one request. An expanded page of 100 takes
 	// Stripe a few seconds on a bad day; ten times that is a dead connection.
 	defaultAttemptTimeout = 30 * time.Second
-	// maxRetryAfter clamps what the other side may ask of one call. The pace
+	// maxRetryAfter clamps what the other side may ask of one call. The limiter
 	// keeps the rest of the program slow for as long.
 	maxRetryAfter = 30 * time.Second
 	// defaultRetryMax and defaultRetryMin bound our own back-off.
@@ -49,10 +49,10 @@ type Options struct {
 	// BaseURL is where the API lives, for a proxy or a simulator; a trailing
 	// "/v1" is ignored. Empty: https://api.stripe.com.
 	BaseURL string
-	// Pace is shared by everything that uses this account. Nil: a private one at
+	// Limiter is shared by everything that uses this account. Nil: a private one at
 	// 20 requests a second.
-	Pace *pace.Limiter
-	// Breaker is shared like Pace. Nil: Stripe is asked however often it fails.
+	Limiter *ratelimit.Limiter
+	// Breaker is shared like Limiter. Nil: Stripe is asked however often it fails.
 	Breaker *breaker.Breaker
 	// Concurrency is how many slices a sweep reads at once. 0: 8.
 	Concurrency int
@@ -77,16 +77,16 @@ type Options struct {
 // Client talks to one Stripe account. It is safe for concurrent use and needs
 // no closing.
 type Client struct {
-	key         secret.Text
-	live        bool
-	address     string
-	backend     stripego.Backend
-	attempts    *attempts
-	breaker     *breaker.Breaker
-	now         func() time.Time
-	concurrency int
-	callTimeout time.Duration
-	noInvoices  atomic.Int64 // unix seconds until which invoices are not read
+	key            secret.Text
+	live           bool
+	address        string
+	backend        stripego.Backend
+	attempts       *attempts
+	breaker        *breaker.Breaker
+	now            func() time.Time
+	concurrency    int
+	callTimeout    time.Duration
+	invoicesDenied atomic.Int64 // unix seconds until which invoices are not read
 }
 
 // New checks the options and makes a client. It contacts nobody. The error is a
@@ -122,8 +122,8 @@ func (o Options) withDefaults() Options {
 	orElse(&o.MaxAttempts, defaultAttempts)
 	orElse(&o.RetryMin, defaultRetryMin)
 	orElse(&o.RetryMax, max(defaultRetryMax, o.RetryMin))
-	if o.Pace == nil {
-		o.Pace = pace.New(pace.Options{Concurrency: o.Concurrency})
+	if o.Limiter == nil {
+		o.Limiter = ratelimit.New(ratelimit.Options{Concurrency: o.Concurrency})
 	}
 	if o.Transport == nil {
 		o.Transport = pool(o.Concurrency)

@@ -19,7 +19,7 @@
 //  3. "No such subscription" is [fault.NotFound] only in Stripe's own envelope
 //     with its own code, about the object that was asked for. A proxy's 404 page
 //     is not evidence of anything.
-//  4. One retry layer, two deadlines: one per attempt, one per call. The pace is
+//  4. One retry layer, two deadlines: one per attempt, one per call. The limiter is
 //     shared by everything that talks to Stripe; a 429 slows all of it.
 //  5. Nothing personal leaves through a side door: no telemetry, no host name,
 //     no bodies and no query strings in logs or errors, and never the key.

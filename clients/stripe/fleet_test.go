@@ -14,7 +14,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/stripe-enhance/stripe-enhance/clients/pace"
+	"github.com/stripe-enhance/stripe-enhance/clients/ratelimit"
 	"github.com/stripe-enhance/stripe-enhance/internal/secret"
 )
 
@@ -113,7 +113,7 @@ func (f *fleet) answer(status int, body string) *http.Response {
 func (f *fleet) client(t testing.TB, rps float64, workers int) *Client {
 	t.Helper()
 	return newClient(t, Options{Transport: f, Concurrency: workers,
-		Pace: pace.New(pace.Options{RPS: rps, Concurrency: workers})})
+		Limiter: ratelimit.New(ratelimit.Options{RPS: rps, Concurrency: workers})})
 }
 
 // newClient fills in what tests share.

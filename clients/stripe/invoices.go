@@ -57,7 +57,7 @@ type ledger struct {
 // so that it costs one request an hour.
 func (c *Client) invoices(ctx context.Context, subscription string) (ledger, error) {
 	now := c.now().Unix()
-	if now < c.noInvoices.Load() {
+	if now < c.invoicesDenied.Load() {
 		return ledger{unread: true}, nil
 	}
 	r := get("/v1/invoices", "subscription", subscription)
@@ -72,7 +72,7 @@ func (c *Client) invoices(ctx context.Context, subscription string) (ledger, err
 		return nil
 	})
 	if errors.Is(err, fault.Denied) {
-		c.noInvoices.Store(now + int64(denialMemory/time.Second))
+		c.invoicesDenied.Store(now + int64(denialMemory/time.Second))
 		return ledger{unread: true}, nil
 	}
 	if err != nil {
@@ -123,17 +123,17 @@ func balance(all []invoiceWire, now int64) ledger {
 				oldest = w.due()
 			}
 		}
-		if endsSpell(w, all) {
+		if endsArrears(w, all) {
 			paid = max(paid, w.Transitions.PaidAt)
 		}
 	}
 	return ledger{oldestDue: instant(oldest), latestDue: instant(cmp.Or(latest, oldest)), paidAt: instant(paid)}
 }
 
-// endsSpell tells that an invoice was paid, with money, while no later one was owed:
+// endsArrears tells that an invoice was paid, with money, while no later one was owed:
 // that is when Stripe makes a subscription active again. To pay an older one of
 // several leaves it past_due.
-func endsSpell(w *invoiceWire, all []invoiceWire) bool {
+func endsArrears(w *invoiceWire, all []invoiceWire) bool {
 	at := w.Transitions.PaidAt
 	if w.Status != "paid" || w.AmountPaid <= 0 || at <= 0 {
 		return false

@@ -15,7 +15,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/stripe-enhance/stripe-enhance/clients/pace"
+	"github.com/stripe-enhance/stripe-enhance/clients/ratelimit"
 	"github.com/stripe-enhance/stripe-enhance/clients/stripe"
 	"github.com/stripe-enhance/stripe-enhance/internal/fault"
 	"github.com/stripe-enhance/stripe-enhance/internal/secret"
@@ -146,7 +146,7 @@ func TestEveryRequestIsAcceptedByStripesOwnMock(t *testing.T) {
 				w := &rewriting{from: change[0], to: change[1], refused: map[string]int{}, asked: asked}
 				// One at a time, since the maps are not guarded.
 				client, err := stripe.New(stripe.Options{Key: secret.New("sk_test_123"), BaseURL: url, Transport: w,
-					Pace: pace.New(pace.Options{RPS: 1e6, Concurrency: 1}), RetryMin: time.Millisecond})
+					Limiter: ratelimit.New(ratelimit.Options{RPS: 1e6, Concurrency: 1}), RetryMin: time.Millisecond})
 				if err != nil {
 					t.Fatal(err)
 				}

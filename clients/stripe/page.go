@@ -32,9 +32,9 @@ type envelope[T any] struct {
 	Data    *[]T   `json:"data"`
 }
 
-// open checks what every page promises and returns what is on it. kind is what
+// checked checks what every page promises and returns what is on it. kind is what
 // its objects must be.
-func (e envelope[T]) open() (items []T, more bool, err error) {
+func (e envelope[T]) checked() (items []T, more bool, err error) {
 	switch {
 	case e.Object != "list":
 		return nil, false, fmt.Errorf("a page whose object is %q, not \"list\"", printable(e.Object))
@@ -54,7 +54,7 @@ func decodePage[T any](body []byte) (items []T, more bool, err error) {
 	if err := json.Unmarshal(body, &e); err != nil {
 		return nil, false, decodeError(err)
 	}
-	return e.open()
+	return e.checked()
 }
 
 // decodeError says where a body is not what it should be, without quoting it:
@@ -145,13 +145,11 @@ func readAll[T object](ctx context.Context, c *Client, r request, k collection, 
 		if cursor == "" {
 			first = a
 		}
-		for _, item := range items {
-			id := item.header().ID
-			if _, twice := seen[id]; twice {
-				return answer{}, malformed(r, "the %s %s twice in one list", k.kind, id)
-			}
-			seen[id] = struct{}{}
-			cursor = id
+		if len(items) > 0 {
+			cursor = items[len(items)-1].header().ID
+		}
+		if id, twice := addNew(seen, items); twice {
+			return answer{}, malformed(r, "the %s %s twice in one list", k.kind, id)
 		}
 		if err := use(items, a); err != nil {
 			return answer{}, err
@@ -160,6 +158,19 @@ func readAll[T object](ctx context.Context, c *Client, r request, k collection, 
 			return first, nil
 		}
 	}
+}
+
+// addNew adds the ids of a page to those seen before it. twice names the first one
+// that was there already.
+func addNew[T object](seen map[string]struct{}, page []T) (id string, twice bool) {
+	for _, item := range page {
+		id = item.header().ID
+		if _, twice = seen[id]; twice {
+			return id, true
+		}
+		seen[id] = struct{}{}
+	}
+	return "", false
 }
 
 // readOne reads one object by its id and checks that it is that one.

@@ -9,14 +9,14 @@ const (
 	// epoch is where estimates assume that time begins: before Stripe existed.
 	// Nothing is left out by it, since the oldest slice has no lower end.
 	epoch = 1293840000 // 2011-01-01
-	// worthwhile is how many full pages a piece must promise. A piece costs up
+	// minPages is how many full pages a piece must promise. A piece costs up
 	// to one request more than its pages, so this bounds the loss to half in the
 	// very last pieces and to little in all others.
-	worthwhile = 2
-	// credit is how many requests may be lost before the first pages tell how
-	// many there are; each creditPages pages read afterwards allow one more.
-	credit      = 16
-	creditPages = 8
+	minPages = 2
+	// freeRequests is how many requests may be lost before the first pages tell how
+	// many there are; each pagesPerRequest pages read afterwards allow one more.
+	freeRequests    = 16
+	pagesPerRequest = 8
 )
 
 // span is a range of created times, both ends included. lo 0 has no lower end,
@@ -33,23 +33,23 @@ type span struct{ lo, hi int64 }
 // A second cannot be cut. However many subscriptions share one are read one page
 // after another, by one worker.
 type partition struct {
-	mu      sync.Mutex
-	change  *sync.Cond
-	pending []span
-	hungry  int       // workers waiting for a span
-	working []bool    // by worker
-	expect  []float64 // by worker: pages it expects to be left of its span
-	pages   int       // read, by all
-	lost    int       // requests beyond what one reader would have needed
-	stopped bool
+	mu       sync.Mutex
+	change   *sync.Cond
+	pending  []span
+	idle     int       // workers waiting for a span
+	working  []bool    // by worker
+	expected []float64 // by worker: pages it expects to be left of its span
+	pages    int       // read, by all
+	wasted   int       // requests beyond what one reader would have needed
+	stopped  bool
 }
 
 // newPartition begins with one span for the whole listing.
 func newPartition(workers int, whole span) *partition {
 	p := &partition{
-		pending: []span{whole},
-		working: make([]bool, workers),
-		expect:  make([]float64, workers),
+		pending:  []span{whole},
+		working:  make([]bool, workers),
+		expected: make([]float64, workers),
 	}
 	p.change = sync.NewCond(&p.mu)
 	return p
@@ -60,9 +60,9 @@ func newPartition(workers int, whole span) *partition {
 func (p *partition) take(w int) (span, bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.working[w], p.expect[w] = false, 0
-	p.hungry++
-	defer func() { p.hungry-- }()
+	p.working[w], p.expected[w] = false, 0
+	p.idle++
+	defer func() { p.idle-- }()
 	for len(p.pending) == 0 || p.stopped {
 		if p.stopped || p.active() == 0 {
 			p.change.Broadcast()
@@ -100,7 +100,7 @@ func (p *partition) finished(full bool) {
 	defer p.mu.Unlock()
 	p.pages++
 	if !full {
-		p.lost++
+		p.wasted++
 	}
 }
 
@@ -113,18 +113,18 @@ func (p *partition) split(w int, s span, last, seconds int64) (lo int64) {
 	p.pages++
 	seconds = max(seconds, 1)
 	left := max(last-max(s.lo, epoch), 0)
-	p.expect[w] = float64(left) / float64(seconds)
-	n := p.pieces(w, left)
+	p.expected[w] = float64(left) / float64(seconds)
+	n := p.partsToGive(w, left)
 	if n <= 0 {
 		return s.lo
 	}
-	p.expect[w] /= float64(n + 1)
+	p.expected[w] /= float64(n + 1)
 	cut := evenly
 	if s.lo == 0 {
 		cut = geometrically
 	}
 	hi := last
-	for i, distance := range cut(left, worthwhile*seconds, n) {
+	for i, distance := range cut(left, minPages*seconds, n) {
 		if i > 0 {
 			p.pending = append(p.pending, span{last - distance + 1, hi})
 		} else {
@@ -166,20 +166,20 @@ func geometrically(left, unit int64, n int) []int64 {
 	return distances
 }
 
-// pieces is how many parts worker w should give away. The caller holds mu.
-func (p *partition) pieces(w int, left int64) int {
-	for _, other := range p.expect {
-		if p.expect[w] < other/2 {
+// partsToGive is how many parts worker w should give away. The caller holds mu.
+func (p *partition) partsToGive(w int, left int64) int {
+	for _, other := range p.expected {
+		if p.expected[w] < other/2 {
 			return 0 // someone else has much more to give, and will be here soon
 		}
 	}
 	outstanding := p.active() + len(p.pending)
 	n := min(
-		p.hungry-len(p.pending),
-		credit+p.pages/creditPages-p.lost-outstanding,
+		p.idle-len(p.pending),
+		freeRequests+p.pages/pagesPerRequest-p.wasted-outstanding,
 		int(min(left, 1<<20)), // pieces are at least a second wide
 	)
-	if by := p.expect[w]/worthwhile - 1; by < float64(n) {
+	if by := p.expected[w]/minPages - 1; by < float64(n) {
 		n = int(by)
 	}
 	return n

@@ -19,11 +19,11 @@ func TestWhatIsGivenAwayAndWhatIsKeptIsAllThereWas(t *testing.T) {
 		if _, ok := p.take(0); !ok {
 			t.Fatal("nothing to take")
 		}
-		p.hungry = rapid.IntRange(0, 7).Draw(t, "idle")
+		p.idle = rapid.IntRange(0, 7).Draw(t, "idle")
 		p.pages = rapid.IntRange(0, 1000).Draw(t, "pages")
 		kept := p.split(0, whole, last, seconds)
-		if len(p.pending) > p.hungry {
-			t.Fatalf("%d pieces for %d idle workers", len(p.pending), p.hungry)
+		if len(p.pending) > p.idle {
+			t.Fatalf("%d pieces for %d idle workers", len(p.pending), p.idle)
 		}
 		parts := append([]span{{kept, last}}, p.pending...)
 		for i, part := range parts {
@@ -45,7 +45,7 @@ func TestTheBudgetHoldsHoweverWrongTheGuessesAre(t *testing.T) {
 	if _, ok := p.take(0); !ok {
 		t.Fatal("nothing to take")
 	}
-	p.hungry = 7
+	p.idle = 7
 	at, granted := int64(newest), 0
 	for range 200 { // every page promises a million more, and every piece is empty
 		p.split(0, span{0, at}, at, 1)
@@ -56,10 +56,10 @@ func TestTheBudgetHoldsHoweverWrongTheGuessesAre(t *testing.T) {
 		p.pending = nil
 		at--
 	}
-	if most := credit + p.pages/creditPages; granted > most || p.lost > most {
-		t.Errorf("%d pieces given away and %d requests lost, the budget is %d", granted, p.lost, most)
+	if most := freeRequests + p.pages/pagesPerRequest; granted > most || p.wasted > most {
+		t.Errorf("%d pieces given away and %d requests lost, the budget is %d", granted, p.wasted, most)
 	}
-	if granted < credit/2 {
+	if granted < freeRequests/2 {
 		t.Errorf("only %d pieces given away", granted)
 	}
 }
@@ -87,7 +87,7 @@ func TestCutsRiseAndStayInside(t *testing.T) {
 func TestASecondIsNeverCut(t *testing.T) {
 	p := newPartition(8, span{5_000_000_000, 5_000_000_000})
 	whole, _ := p.take(0)
-	p.hungry = 7
+	p.idle = 7
 	if lo := p.split(0, whole, whole.hi, 0); lo != whole.lo || len(p.pending) != 0 {
 		t.Errorf("lower end %d, pieces %v", lo, p.pending)
 	}

@@ -13,7 +13,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"github.com/stripe-enhance/stripe-enhance/clients/pace"
+	"github.com/stripe-enhance/stripe-enhance/clients/ratelimit"
 	"github.com/stripe-enhance/stripe-enhance/internal/fault"
 )
 
@@ -108,7 +108,7 @@ func TestWhatGoesWrongOnceIsGotOver(t *testing.T) {
 func inBubble(t *testing.T, s *stub, test func(*testing.T, *Client), change ...func(*Options)) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
-		o := Options{Transport: s, Pace: pace.New(pace.Options{RPS: 20})}
+		o := Options{Transport: s, Limiter: ratelimit.New(ratelimit.Options{RPS: 20})}
 		for _, c := range change {
 			c(&o)
 		}
@@ -152,7 +152,7 @@ func TestA429SlowsTheWholeSideDownAndALockDoesNot(t *testing.T) {
 		`Too Many Requests`: 10,
 	} {
 		s := inTurn(reply{status: 429, body: body}, reply{body: goodSubscription})
-		limiter := pace.New(pace.Options{RPS: 20})
+		limiter := ratelimit.New(ratelimit.Options{RPS: 20})
 		inBubble(t, s, func(t *testing.T, c *Client) {
 			if err := readOnce(t.Context(), c); err != nil {
 				t.Fatal(err)
@@ -160,7 +160,7 @@ func TestA429SlowsTheWholeSideDownAndALockDoesNot(t *testing.T) {
 			if diff := cmp.Diff(want, limiter.Rate()); diff != "" {
 				t.Errorf("rate after %s (-want +got):\n%s", body, diff)
 			}
-		}, func(o *Options) { o.Pace = limiter })
+		}, func(o *Options) { o.Limiter = limiter })
 	}
 }
 
@@ -224,14 +224,14 @@ func TestAContextThatHasEndedSendsNothing(t *testing.T) {
 }
 
 func TestARateThatLeavesNoRoomIsThrottled(t *testing.T) {
-	limiter := pace.New(pace.Options{RPS: 20})
+	limiter := ratelimit.New(ratelimit.Options{RPS: 20})
 	s := always(reply{body: goodSubscription})
 	inBubble(t, s, func(t *testing.T, c *Client) {
 		limiter.Throttled(4 * time.Minute)
 		if err := readOnce(t.Context(), c); fault.Of(err) != fault.Throttled || s.requests() != 0 {
 			t.Errorf("error %v (%v) after %d requests, want throttled after none", err, fault.Of(err), s.requests())
 		}
-	}, func(o *Options) { o.Pace = limiter })
+	}, func(o *Options) { o.Limiter = limiter })
 }
 
 func TestBackOffGrowsStaysWithinItsBoundsAndDiffers(t *testing.T) {

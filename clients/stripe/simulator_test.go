@@ -9,7 +9,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
 
-	"github.com/stripe-enhance/stripe-enhance/clients/pace"
+	"github.com/stripe-enhance/stripe-enhance/clients/ratelimit"
 	"github.com/stripe-enhance/stripe-enhance/clients/stripe"
 	"github.com/stripe-enhance/stripe-enhance/internal/fault"
 	"github.com/stripe-enhance/stripe-enhance/internal/secret"
@@ -33,7 +33,7 @@ func open(t testing.TB, o simulator.Options) *shop {
 	w := simulator.New(o)
 	client, err := stripe.New(stripe.Options{
 		Key: secret.New(w.StripeKey()), BaseURL: "http://" + simulator.StripeHost, Transport: w.Transport(),
-		Pace:        pace.New(pace.Options{RPS: 1e6}),
+		Limiter:     ratelimit.New(ratelimit.Options{RPS: 1e6}),
 		MaxAttempts: 10, RetryMin: time.Microsecond, RetryMax: time.Millisecond, Now: w.Now,
 	})
 	if err != nil {

@@ -9,7 +9,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/stripe-enhance/stripe-enhance/clients/pace"
+	"github.com/stripe-enhance/stripe-enhance/clients/ratelimit"
 )
 
 // reply is one answer of a stub.
@@ -108,7 +108,7 @@ const missingBody = `{"error":{"type":"invalid_request_error","code":"resource_m
 // client is one that talks to the stub and does not dawdle.
 func (s *stub) client(t testing.TB, change ...func(*Options)) *Client {
 	t.Helper()
-	o := Options{Transport: s, Pace: pace.New(pace.Options{RPS: 1e6}), RetryMin: time.Microsecond, RetryMax: time.Microsecond}
+	o := Options{Transport: s, Limiter: ratelimit.New(ratelimit.Options{RPS: 1e6}), RetryMin: time.Microsecond, RetryMax: time.Microsecond}
 	for _, c := range change {
 		c(&o)
 	}

@@ -15,7 +15,7 @@ func (c *Client) Subscription(ctx context.Context, id string) (reconcile.Subscri
 	if !reconcile.ValidID(subscriptions.prefix, id) {
 		return reconcile.SubscriptionFacts{}, badID(r, subscriptions.kind, id)
 	}
-	whole, a, err := readOne[rescued](ctx, c, r, subscriptions, id)
+	whole, a, err := readOne[lenientSubscription](ctx, c, r, subscriptions, id)
 	if err != nil {
 		return reconcile.SubscriptionFacts{}, err
 	}
@@ -38,17 +38,17 @@ func (c *Client) Subscription(ctx context.Context, id string) (reconcile.Subscri
 // requests is how many it took.
 func (c *Client) complete(ctx context.Context, r request, w *subscriptionWire, a answer) (f reconcile.SubscriptionFacts, requests int, err error) {
 	if err := w.check(c.live); err != nil {
-		return w.judged(r, a, err)
+		return w.heldOr(r, a, err)
 	}
-	embedded, more, err := w.Items.open()
+	embedded, more, err := w.Items.checked()
 	if err != nil {
-		return w.judged(r, a, oddf("its items: %v", err))
+		return w.heldOr(r, a, unreadablef("its items: %v", err))
 	}
 	if more {
 		embedded, requests, err = c.items(ctx, w.ID)
 		switch {
 		case errors.Is(err, fault.Malformed):
-			f, _, err = w.judged(r, a, oddf("its items: %v", err))
+			f, _, err = w.heldOr(r, a, unreadablef("its items: %v", err))
 			return f, requests, err
 		case err != nil:
 			return f, requests, err
@@ -56,7 +56,7 @@ func (c *Client) complete(ctx context.Context, r request, w *subscriptionWire, a
 	}
 	all, periodEnd, err := lines(embedded, c.live)
 	if err != nil {
-		f, _, err = w.judged(r, a, err)
+		f, _, err = w.heldOr(r, a, err)
 		return f, requests, err
 	}
 	return w.facts(all, periodEnd, a.sent), requests, nil

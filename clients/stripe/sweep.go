@@ -20,10 +20,10 @@ type sweep struct {
 	c     *Client
 	parts *partition
 
-	mu    sync.Mutex // one page at a time is handed over
-	stage func([]reconcile.SubscriptionFacts) error
-	count int // guarded by mu
-	odd   int // those of count that are held because they cannot be read; guarded by mu
+	mu         sync.Mutex // one page at a time is handed over
+	stage      func([]reconcile.SubscriptionFacts) error
+	count      int // guarded by mu
+	unreadable int // those of count that are held because they cannot be read; guarded by mu
 
 	requests atomic.Int64
 	listing  reconcile.Listing
@@ -52,7 +52,7 @@ func (c *Client) Sweep(ctx context.Context, stage func([]reconcile.SubscriptionF
 	if err := group.Wait(); err != nil {
 		return reconcile.Listing{}, err
 	}
-	if err := s.few(); err != nil {
+	if err := s.checkUnreadable(); err != nil {
 		return reconcile.Listing{}, err
 	}
 	s.listing.Count, s.listing.Requests = s.count, int(s.requests.Load())
@@ -153,12 +153,12 @@ func (l *slice) advance(page []subscriptionWire) (seconds int64, err error) {
 func (s *sweep) deliver(ctx context.Context, r request, page []subscriptionWire, a answer) error {
 	s.requests.Add(1)
 	facts := make([]reconcile.SubscriptionFacts, 0, len(page))
-	odd := 0
+	unreadable := 0
 	var passedOver []string
 	for i := range page {
 		f, extra, err := s.c.complete(ctx, r, &page[i], a)
 		s.requests.Add(int64(extra))
-		if n, ok := errors.AsType[*nobodys](err); ok {
+		if n, ok := errors.AsType[*noCustomerError](err); ok {
 			passedOver = append(passedOver, n.why)
 			continue
 		}
@@ -166,7 +166,7 @@ func (s *sweep) deliver(ctx context.Context, r request, page []subscriptionWire,
 			return err
 		}
 		if strings.HasPrefix(f.StatusText, reconcile.Unreadable) {
-			odd++
+			unreadable++
 		}
 		facts = append(facts, f)
 	}
@@ -177,7 +177,7 @@ func (s *sweep) deliver(ctx context.Context, r request, page []subscriptionWire,
 		// one that is reported.
 		return fault.Wrap(fault.Canceled, &callError{request: r, reason: ctx.Err().Error(), cause: ctx.Err()})
 	}
-	s.count, s.odd = s.count+len(facts), s.odd+odd
+	s.count, s.unreadable = s.count+len(facts), s.unreadable+unreadable
 	s.listing.PassedOver = append(s.listing.PassedOver, passedOver...)
 	return s.stage(facts)
 }

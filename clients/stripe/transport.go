@@ -16,7 +16,7 @@ import (
 	"github.com/sirupsen/logrus"
 	stripego "github.com/stripe/stripe-go/v76"
 
-	"github.com/stripe-enhance/stripe-enhance/clients/pace"
+	"github.com/stripe-enhance/stripe-enhance/clients/ratelimit"
 	"github.com/stripe-enhance/stripe-enhance/internal/fence"
 )
 
@@ -55,7 +55,7 @@ type exchangeKey struct{}
 // errTooLarge and waitError end a call at once: another attempt cannot help.
 var errTooLarge = errors.New("answer larger than 16 MiB")
 
-// waitError is a wait for the pace that did not end in a request.
+// waitError is a wait for the limiter that did not end in a request.
 type waitError struct{ err error }
 
 func (w *waitError) Error() string { return "waiting for the request rate: " + w.err.Error() }
@@ -65,7 +65,7 @@ func (w *waitError) Unwrap() error { return w.err }
 // It sits below the retries, so all of that holds for each of them.
 type attempts struct {
 	base    http.RoundTripper
-	pace    *pace.Limiter
+	limiter *ratelimit.Limiter
 	timeout time.Duration
 	now     func() time.Time
 	log     *logrus.Logger // nil: silent
@@ -79,7 +79,7 @@ type attempts struct {
 }
 
 func newAttempts(o Options) *attempts {
-	return &attempts{base: o.Transport, pace: o.Pace, timeout: o.AttemptTimeout,
+	return &attempts{base: o.Transport, limiter: o.Limiter, timeout: o.AttemptTimeout,
 		now: o.Now, log: o.Log, observe: o.Observe}
 }
 
@@ -90,7 +90,7 @@ func (a *attempts) RoundTrip(req *http.Request) (*http.Response, error) {
 	if !ok {
 		return nil, errors.New("stripe: a request that is not part of a call")
 	}
-	release, err := a.pace.Acquire(req.Context())
+	release, err := a.limiter.Acquire(req.Context())
 	if err != nil {
 		closeBody(req)
 		ex.status, ex.err = 0, &waitError{err}
@@ -167,39 +167,39 @@ func (a *attempts) readAll(resp *http.Response) ([]byte, error) {
 	return body.Bytes(), nil
 }
 
-// record keeps what the call needs to know, and teaches pace, clock and metrics.
+// record keeps what the call needs to know, and teaches limiter, clock and metrics.
 func (a *attempts) record(ex *exchange, resp *http.Response, body []byte, err error) {
 	ex.status, ex.err, ex.body, ex.requestID = 0, err, nil, ""
 	if err == nil {
 		ex.status = resp.StatusCode
 		ex.requestID = resp.Header.Get("Request-Id")
-		a.learn(ex, resp, body)
+		a.noteAnswer(ex, resp, body)
 	}
 	a.observe(ex.route, ex.status)
 	a.report(ex)
 }
 
-func (a *attempts) learn(ex *exchange, resp *http.Response, body []byte) {
+func (a *attempts) noteAnswer(ex *exchange, resp *http.Response, body []byte) {
 	switch {
 	case resp.StatusCode == http.StatusOK:
 		ex.body = body
 		if date, err := http.ParseTime(resp.Header.Get("Date")); err == nil {
 			ex.date = date.UTC()
-			a.setClock(ex.date, nearest(ex.date, ex.sent, a.now()))
+			a.setClock(ex.date, readingTime(ex.date, ex.sent, a.now()))
 		}
-		a.pace.Succeeded()
+		a.limiter.Succeeded()
 	case resp.StatusCode == http.StatusTooManyRequests && !lockTimeout(body):
 		wait, _ := retryAfter(resp.Header, a.now())
-		a.pace.Throttled(wait)
+		a.limiter.Throttled(wait)
 	case resp.StatusCode < http.StatusInternalServerError:
-		a.pace.Succeeded()
+		a.limiter.Succeeded()
 	}
 }
 
-// nearest is when Stripe's clock was read, by ours: of the time between sending and
+// readingTime is when Stripe's clock was read, by ours: of the time between sending and
 // having the answer, what is nearest to it. A process that was stopped meanwhile must
 // not take the time it has lost for a clock that is wrong.
-func nearest(stripe, sent, received time.Time) time.Time {
+func readingTime(stripe, sent, received time.Time) time.Time {
 	switch {
 	case stripe.After(received):
 		return received

@@ -35,7 +35,7 @@ type subscriptionWire struct {
 	Metadata          map[string]string   `json:"metadata"`
 	TestClock         idRef               `json:"test_clock"`
 
-	odd error // why it could not be decoded as a whole; see rescued
+	unreadable error // why it could not be decoded as a whole; see lenientSubscription
 }
 
 // itemWire is a subscription item. Old ones carry a plan and no price.
@@ -151,12 +151,12 @@ func lines(wire []itemWire, live bool) (out []reconcile.Item, periodEnd int64, e
 		w := &wire[i]
 		if err := items.check(w.header(), live); err != nil {
 			if w.Livemode == nil || *w.Livemode == live {
-				err = oddf("%v", err)
+				err = unreadablef("%v", err)
 			}
 			return nil, 0, err
 		}
 		if slices.ContainsFunc(out, func(o reconcile.Item) bool { return o.ID == w.ID }) {
-			return nil, 0, oddf("the item %s twice in one subscription", w.ID)
+			return nil, 0, unreadablef("the item %s twice in one subscription", w.ID)
 		}
 		line, err := w.line(live)
 		if err != nil {
@@ -179,11 +179,11 @@ func (w *itemWire) line(live bool) (reconcile.Item, error) {
 	}
 	switch {
 	case price == nil || price.ID == "":
-		return reconcile.Item{}, oddf("the item %s has neither price nor plan", w.ID)
+		return reconcile.Item{}, unreadablef("the item %s has neither price nor plan", w.ID)
 	case price.Livemode != nil && *price.Livemode != live:
 		return reconcile.Item{}, fmt.Errorf("the price of item %s is of %s mode, but the key is of %s mode", w.ID, modeName(!live), modeName(live))
 	case quantity < 0:
-		return reconcile.Item{}, oddf("the item %s has the quantity %d", w.ID, quantity)
+		return reconcile.Item{}, unreadablef("the item %s has the quantity %d", w.ID, quantity)
 	}
 	return reconcile.Item{ID: w.ID, Price: price.ID, LookupKey: price.LookupKey,
 		Product: string(price.Product), Quantity: quantity, Created: instant(w.Created)}, nil

@@ -13,7 +13,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/stripe-enhance/stripe-enhance/clients/enhance"
-	"github.com/stripe-enhance/stripe-enhance/clients/pace"
+	"github.com/stripe-enhance/stripe-enhance/clients/ratelimit"
 	"github.com/stripe-enhance/stripe-enhance/clients/stripe"
 	"github.com/stripe-enhance/stripe-enhance/internal/config"
 	"github.com/stripe-enhance/stripe-enhance/internal/secret"
@@ -164,17 +164,17 @@ func (d *demo) stage(ctx context.Context, path string) (*stage, error) {
 // clients speak to the simulators in this process. Their waits are real time, so
 // they are as short as they can be; nothing else differs from production.
 func (s *stage) clients() (*stripe.Client, *enhance.Client, error) {
-	unlimited := func() *pace.Limiter { return pace.New(pace.Options{RPS: math.Inf(1)}) }
+	unlimited := func() *ratelimit.Limiter { return ratelimit.New(ratelimit.Options{RPS: math.Inf(1)}) }
 	billing, err := stripe.New(stripe.Options{
 		Key: secret.New(s.world.StripeKey()), BaseURL: "http://" + simulator.StripeHost, Transport: s.world.Transport(),
-		Pace: unlimited(), RetryMin: time.Millisecond, RetryMax: time.Millisecond, Now: s.world.Now,
+		Limiter: unlimited(), RetryMin: time.Millisecond, RetryMax: time.Millisecond, Now: s.world.Now,
 	})
 	if err != nil {
 		return nil, nil, err
 	}
 	panel, err := enhance.New(enhance.Options{
 		BaseURL: "http://" + simulator.EnhanceHost + "/api", Token: secret.New(s.world.EnhanceToken()), Org: s.world.OrgID(),
-		Transport: s.world.Transport(), Pace: unlimited(), ReadBackoff: time.Millisecond, Now: s.world.Now,
+		Transport: s.world.Transport(), Limiter: unlimited(), ReadBackoff: time.Millisecond, Now: s.world.Now,
 	})
 	return billing, panel, err
 }

@@ -14,7 +14,7 @@ import (
 )
 
 // A program built with the tag failpoint ends itself where a test wants it to,
-// and goes by a clock that the test moves; internal/killing is the test. No other
+// and goes by a clock that the test moves; internal/crashtest is the test. No other
 // program has any of this.
 const (
 	// failpointVariable is STEP:WHAT:N, as in after-call:create_subscription:2 for

@@ -162,7 +162,7 @@ func (a *serviceParts) announce(say func(string, ...any), main, side net.Listene
 func (a *serviceParts) watchState(loop *server.Loop) {
 	a.metrics.Watch(metrics.Sources{
 		State:   a.state,
-		Rates:   map[string]func() float64{metrics.Stripe: a.stripePace.Rate, metrics.Enhance: a.enhancePace.Rate},
+		Rates:   map[string]func() float64{metrics.Stripe: a.stripeLimiter.Rate, metrics.Enhance: a.enhanceLimiter.Rate},
 		Open:    map[string]func() error{metrics.Stripe: a.stripeBreaker.Open, metrics.Enhance: a.enhanceBreaker.Open},
 		Leading: loop.Leading,
 		Now:     a.now,

@@ -9,7 +9,7 @@ import (
 
 	"github.com/stripe-enhance/stripe-enhance/clients/breaker"
 	"github.com/stripe-enhance/stripe-enhance/clients/enhance"
-	"github.com/stripe-enhance/stripe-enhance/clients/pace"
+	"github.com/stripe-enhance/stripe-enhance/clients/ratelimit"
 	"github.com/stripe-enhance/stripe-enhance/clients/stripe"
 	"github.com/stripe-enhance/stripe-enhance/internal/fault"
 	"github.com/stripe-enhance/stripe-enhance/internal/metrics"
@@ -28,7 +28,7 @@ type serviceParts struct {
 	version  string
 	metrics  *metrics.Metrics
 
-	stripePace, enhancePace       *pace.Limiter
+	stripeLimiter, enhanceLimiter *ratelimit.Limiter
 	stripeBreaker, enhanceBreaker *breaker.Breaker
 	stripeSeen, enhanceSeen       seen
 }
@@ -61,18 +61,18 @@ func (s *seen) fine() bool {
 // connect makes the two clients. It contacts nobody.
 func (a *serviceParts) connect() (err error) {
 	c := a.config
-	a.stripePace = pace.New(pace.Options{RPS: float64(c.StripeRPS), Concurrency: c.Concurrency})
-	a.enhancePace = pace.New(pace.Options{RPS: float64(c.EnhanceRPS), Concurrency: c.Concurrency})
+	a.stripeLimiter = ratelimit.New(ratelimit.Options{RPS: float64(c.StripeRPS), Concurrency: c.Concurrency})
+	a.enhanceLimiter = ratelimit.New(ratelimit.Options{RPS: float64(c.EnhanceRPS), Concurrency: c.Concurrency})
 	a.stripeBreaker, a.enhanceBreaker = breaker.New("Stripe", a.now), breaker.New("Enhance", a.now)
 	a.stripe, err = stripe.New(stripe.Options{
-		Key: c.StripeKey, BaseURL: c.StripeURL.String(), Pace: a.stripePace, Breaker: a.stripeBreaker, Concurrency: c.Concurrency,
+		Key: c.StripeKey, BaseURL: c.StripeURL.String(), Limiter: a.stripeLimiter, Breaker: a.stripeBreaker, Concurrency: c.Concurrency,
 		Log: a.log, Now: a.now, Observe: a.observe(metrics.Stripe, &a.stripeSeen),
 	})
 	if err != nil {
 		return err
 	}
 	a.enhance, err = enhance.New(enhance.Options{
-		BaseURL: c.EnhanceURL.String(), Token: c.EnhanceToken, Org: string(c.EnhanceOrg), Pace: a.enhancePace, Breaker: a.enhanceBreaker,
+		BaseURL: c.EnhanceURL.String(), Token: c.EnhanceToken, Org: string(c.EnhanceOrg), Limiter: a.enhanceLimiter, Breaker: a.enhanceBreaker,
 		Log: a.log, Now: a.now, Observe: a.observe(metrics.Enhance, &a.enhanceSeen),
 	})
 	return err

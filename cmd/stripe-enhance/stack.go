@@ -12,7 +12,7 @@ import (
 
 	"github.com/stripe-enhance/stripe-enhance/clients/breaker"
 	"github.com/stripe-enhance/stripe-enhance/clients/enhance"
-	"github.com/stripe-enhance/stripe-enhance/clients/pace"
+	"github.com/stripe-enhance/stripe-enhance/clients/ratelimit"
 	"github.com/stripe-enhance/stripe-enhance/clients/stripe"
 	"github.com/stripe-enhance/stripe-enhance/internal/config"
 	"github.com/stripe-enhance/stripe-enhance/reconcile"
@@ -67,7 +67,7 @@ func (a *parts) newStripe(now func() time.Time) (*stripe.Client, error) {
 	return stripe.New(stripe.Options{
 		Key:         a.config.StripeKey,
 		BaseURL:     a.config.StripeURL.String(),
-		Pace:        pace.New(pace.Options{RPS: float64(a.config.StripeRPS), Concurrency: a.config.Concurrency}),
+		Limiter:     ratelimit.New(ratelimit.Options{RPS: float64(a.config.StripeRPS), Concurrency: a.config.Concurrency}),
 		Breaker:     breaker.New("Stripe", now),
 		Concurrency: a.config.Concurrency,
 		Log:         a.log,
@@ -80,7 +80,7 @@ func (a *parts) newEnhance(now func() time.Time) (*enhance.Client, error) {
 		BaseURL: a.config.EnhanceURL.String(),
 		Token:   a.config.EnhanceToken,
 		Org:     string(a.config.EnhanceOrg),
-		Pace:    pace.New(pace.Options{RPS: float64(a.config.EnhanceRPS), Concurrency: a.config.Concurrency}),
+		Limiter: ratelimit.New(ratelimit.Options{RPS: float64(a.config.EnhanceRPS), Concurrency: a.config.Concurrency}),
 		Breaker: breaker.New("Enhance", now),
 		Log:     a.log,
 		Now:     now,

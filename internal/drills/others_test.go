@@ -6,7 +6,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/stripe-enhance/stripe-enhance/internal/rig"
+	"github.com/stripe-enhance/stripe-enhance/internal/testenv"
 	"github.com/stripe-enhance/stripe-enhance/reconcile"
 	"github.com/stripe-enhance/stripe-enhance/reconcile/engine"
 )
@@ -22,7 +22,7 @@ func twoInstallations(t *testing.T) {
 	file := filepath.Join(filepath.Dir(s.file), "copy.db")
 	s.must(os.WriteFile(file, copied, 0o600))
 	s.Open()
-	second := rig.Beside(s.Rig, "sqlite:"+file, s.change)
+	second := testenv.SecondInstallation(s.Env, "sqlite:"+file, s.change)
 	once := false
 	usual := s.change
 	s.change = func(o *engine.Options) {
@@ -86,7 +86,7 @@ func customersOf(s *stage, sub string) []string {
 // MODE=enforce from the first minute.
 func firstDay(t *testing.T) {
 	s := &stage{t: t, file: filepath.Join(directory(t), "state.db")}
-	s.Rig = rig.New(t, rig.Options{Database: "sqlite:" + s.file, Transport: s.transport})
+	s.Env = testenv.New(t, testenv.Options{Database: "sqlite:" + s.file, Transport: s.transport})
 	s.stripeIs, s.panelIs = s.World, s.World
 	s.change = func(*engine.Options) {}
 	s.connect()

@@ -11,12 +11,12 @@ import (
 	"time"
 
 	"github.com/stripe-enhance/stripe-enhance/clients/enhance"
-	"github.com/stripe-enhance/stripe-enhance/clients/pace"
+	"github.com/stripe-enhance/stripe-enhance/clients/ratelimit"
 	"github.com/stripe-enhance/stripe-enhance/clients/stripe"
 	"github.com/stripe-enhance/stripe-enhance/internal/notify"
 	"github.com/stripe-enhance/stripe-enhance/internal/report"
-	"github.com/stripe-enhance/stripe-enhance/internal/rig"
 	"github.com/stripe-enhance/stripe-enhance/internal/secret"
+	"github.com/stripe-enhance/stripe-enhance/internal/testenv"
 	"github.com/stripe-enhance/stripe-enhance/reconcile"
 	"github.com/stripe-enhance/stripe-enhance/reconcile/engine"
 	"github.com/stripe-enhance/stripe-enhance/reconcile/planner"
@@ -29,7 +29,7 @@ const people = 24
 // stage is a hosting company at work: its customers are up, and the program runs
 // every two minutes.
 type stage struct {
-	*rig.Rig
+	*testenv.Env
 	t    *testing.T
 	file string // the database
 
@@ -50,7 +50,7 @@ type stage struct {
 func open(t *testing.T, live bool) *stage {
 	t.Helper()
 	s := &stage{t: t, file: filepath.Join(directory(t), "state.db")}
-	s.Rig = rig.New(t, rig.Options{World: simulator.Options{Livemode: live}, Database: "sqlite:" + s.file, Transport: s.transport})
+	s.Env = testenv.New(t, testenv.Options{World: simulator.Options{Livemode: live}, Database: "sqlite:" + s.file, Transport: s.transport})
 	s.stripeIs, s.panelIs = s.World, s.World
 	s.change = func(o *engine.Options) { o.Brakes.Create = planner.Limit{Count: 1000} }
 	s.connect()
@@ -122,13 +122,13 @@ func (s *stage) restart(with settings) {
 		}
 		return usual
 	}
-	limit := func() *pace.Limiter { return pace.New(pace.Options{RPS: 1e6, Min: 1e6, Concurrency: 4}) }
+	limit := func() *ratelimit.Limiter { return ratelimit.New(ratelimit.Options{RPS: 1e6, Min: 1e6, Concurrency: 4}) }
 	var err error
-	s.Rig.Stripe, err = stripe.New(stripe.Options{Key: secret.New(or(with.key, s.World.StripeKey())), BaseURL: or(with.stripeURL, "http://"+simulator.StripeHost),
-		Transport: s.transport(nil), Now: now, RetryMin: time.Microsecond, RetryMax: time.Microsecond, Pace: limit()})
+	s.Env.Stripe, err = stripe.New(stripe.Options{Key: secret.New(or(with.key, s.World.StripeKey())), BaseURL: or(with.stripeURL, "http://"+simulator.StripeHost),
+		Transport: s.transport(nil), Now: now, RetryMin: time.Microsecond, RetryMax: time.Microsecond, Limiter: limit()})
 	s.must(err)
-	s.Rig.Panel, err = enhance.New(enhance.Options{BaseURL: or(with.panelURL, "http://"+simulator.EnhanceHost), Token: secret.New(s.World.EnhanceToken()),
-		Org: or(with.org, s.World.OrgID()), Transport: s.transport(nil), Now: now, ReadBackoff: time.Microsecond, Pace: limit()})
+	s.Env.Panel, err = enhance.New(enhance.Options{BaseURL: or(with.panelURL, "http://"+simulator.EnhanceHost), Token: secret.New(s.World.EnhanceToken()),
+		Org: or(with.org, s.World.OrgID()), Transport: s.transport(nil), Now: now, ReadBackoff: time.Microsecond, Limiter: limit()})
 	s.must(err)
 	s.Engine = s.NewEngine(func(o *engine.Options) {
 		s.change(o)

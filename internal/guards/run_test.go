@@ -26,7 +26,7 @@ var examinations = []struct {
 	{"store", []string{"store"}},
 	{"clients/stripe", []string{"clients/stripe"}},
 	{"clients/enhance", []string{"clients/enhance"}},
-	{"clients/pace", []string{"clients/pace"}},
+	{"clients/ratelimit", []string{"clients/ratelimit"}},
 	{"clients/breaker", []string{"clients/breaker"}},
 	{"server", []string{"server"}},
 }

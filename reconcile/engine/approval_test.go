@@ -7,7 +7,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/stripe-enhance/stripe-enhance/internal/rig"
+	"github.com/stripe-enhance/stripe-enhance/internal/testenv"
 	"github.com/stripe-enhance/stripe-enhance/reconcile"
 	"github.com/stripe-enhance/stripe-enhance/reconcile/engine"
 	"github.com/stripe-enhance/stripe-enhance/reconcile/planner"
@@ -15,9 +15,9 @@ import (
 )
 
 // forty are customers who are up; the brake on suspensions is the usual one, five.
-func forty(t *testing.T, set ...func(*engine.Options)) (*rig.Rig, []string) {
+func forty(t *testing.T, set ...func(*engine.Options)) (*testenv.Env, []string) {
 	t.Helper()
-	r := rig.New(t, rig.Options{Engine: func(o *engine.Options) {
+	r := testenv.New(t, testenv.Options{Engine: func(o *engine.Options) {
 		o.Brakes.Create = planner.Limit{Count: 1000}
 		for _, change := range set {
 			change(o)
@@ -32,7 +32,7 @@ func forty(t *testing.T, set ...func(*engine.Options)) (*rig.Rig, []string) {
 }
 
 // each does something to every subscription, and lets a run see it.
-func each(t *testing.T, r *rig.Rig, subs []string, do func(string) error) reconcile.Report {
+func each(t *testing.T, r *testenv.Env, subs []string, do func(string) error) reconcile.Report {
 	t.Helper()
 	for _, s := range subs {
 		must(t, do(s))
@@ -43,7 +43,7 @@ func each(t *testing.T, r *rig.Rig, subs []string, do func(string) error) reconc
 
 // owing are n customers whom we have suspended because they do not pay, in the order
 // of their hostings.
-func owing(t *testing.T, r *rig.Rig, n int) (subs []string) {
+func owing(t *testing.T, r *testenv.Env, n int) (subs []string) {
 	t.Helper()
 	for i := range n {
 		subs = append(subs, signUp(t, r, simulator.SignUp{Email: fmt.Sprintf("c%02d@example.com", i), Price: priceFor(t, r, plans(r)[0])}).Subscription)
@@ -56,7 +56,7 @@ func owing(t *testing.T, r *rig.Rig, n int) (subs []string) {
 	return subs
 }
 
-func down(r *rig.Rig) (n int) {
+func down(r *testenv.Env) (n int) {
 	for _, h := range r.World.Hostings() {
 		if h.SuspendedBy != "" {
 			n++
@@ -68,9 +68,9 @@ func down(r *rig.Rig) (n int) {
 // An approval is a word about what was wanted when it was given. With what was
 // dropped since left in it put in once, this went red.
 func TestAnApprovalDoesNotReleaseWhatWasDroppedAndIsWantedAnew(t *testing.T) {
-	for name, order := range map[string]func(r *rig.Rig, held reconcile.Report, pay func()){
-		"paid, then approved": func(r *rig.Rig, held reconcile.Report, pay func()) { pay(); r.Approve(held) },
-		"paid and seen, then approved": func(r *rig.Rig, held reconcile.Report, pay func()) {
+	for name, order := range map[string]func(r *testenv.Env, held reconcile.Report, pay func()){
+		"paid, then approved": func(r *testenv.Env, held reconcile.Report, pay func()) { pay(); r.Approve(held) },
+		"paid and seen, then approved": func(r *testenv.Env, held reconcile.Report, pay func()) {
 			pay()
 			r.World.Advance(2 * time.Minute)
 			r.Run(engine.Request{})
@@ -80,7 +80,7 @@ func TestAnApprovalDoesNotReleaseWhatWasDroppedAndIsWantedAnew(t *testing.T) {
 				t.Errorf("approving it: %v", err)
 			}
 		},
-		"approved, then paid": func(r *rig.Rig, held reconcile.Report, pay func()) { r.Approve(held); pay() },
+		"approved, then paid": func(r *testenv.Env, held reconcile.Report, pay func()) { r.Approve(held); pay() },
 	} {
 		t.Run(name, func(t *testing.T) {
 			r, subs := forty(t)

@@ -8,7 +8,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/stripe-enhance/stripe-enhance/internal/rig"
+	"github.com/stripe-enhance/stripe-enhance/internal/testenv"
 	"github.com/stripe-enhance/stripe-enhance/reconcile"
 	"github.com/stripe-enhance/stripe-enhance/reconcile/engine"
 	"github.com/stripe-enhance/stripe-enhance/simulator"
@@ -18,21 +18,21 @@ const listSites = "GET /orgs/{org}/websites"
 
 // company is one customer of a hosting company, and what happens to it.
 type company struct {
-	*rig.Rig
+	*testenv.Env
 	t    *testing.T
 	subs map[string]simulator.SignedUp
 }
 
 func newCompany(t *testing.T, set func(*engine.Options)) *company {
 	t.Helper()
-	return &company{Rig: rig.New(t, rig.Options{Engine: set}), t: t, subs: map[string]simulator.SignedUp{}}
+	return &company{Env: testenv.New(t, testenv.Options{Engine: set}), t: t, subs: map[string]simulator.SignedUp{}}
 }
 
 // order places an order of ada's, known as name from then on.
 func (c *company) order(name string, plan int, quantity int64) {
 	c.t.Helper()
-	price := priceFor(c.t, c.Rig, plans(c.Rig)[plan])
-	c.subs[name] = signUp(c.t, c.Rig, simulator.SignUp{Email: "ada@example.com", Lines: []simulator.Line{{Price: price, Quantity: quantity}}})
+	price := priceFor(c.t, c.Env, plans(c.Env)[plan])
+	c.subs[name] = signUp(c.t, c.Env, simulator.SignUp{Email: "ada@example.com", Lines: []simulator.Line{{Price: price, Quantity: quantity}}})
 }
 
 // run is a run some minutes later.
@@ -156,7 +156,7 @@ func TestTheEndIsTheSameWheneverARunLooked(t *testing.T) {
 			[]string{"plan 1 up with [a.example.com]"}},
 		{"an item is added, and the one that was there is removed", func(c *company) { c.order("A", 0, 1); c.run(); c.site("A", 1, "a.example.com") },
 			[]fact{{"pro is added", nil, func(c *company) {
-				_, err := c.World.AddItem(c.subs["A"].Subscription, priceFor(c.t, c.Rig, plans(c.Rig)[1]), 1)
+				_, err := c.World.AddItem(c.subs["A"].Subscription, priceFor(c.t, c.Env, plans(c.Env)[1]), 1)
 				must(c.t, err)
 			}}, {"basic is removed", []string{"pro is added"}, func(c *company) {
 				must(c.t, c.World.RemoveItem(c.subs["A"].Subscription, c.subs["A"].Items[0]))
@@ -329,7 +329,7 @@ func TestWebsitesThatMayNotBeListedAreNotNone(t *testing.T) {
 	c.run()
 	c.site("A", 1, "a.example.com")
 	c.order("B", 1, 1)
-	other := signUp(t, c.Rig, simulator.SignUp{Email: "bob@example.com", Price: priceFor(t, c.Rig, 1)})
+	other := signUp(t, c.Env, simulator.SignUp{Email: "bob@example.com", Price: priceFor(t, c.Env, 1)})
 	c.run()
 	c.Fail(simulator.NotDone(http.StatusForbidden), func(call simulator.Call) bool { return call.Route == listSites })
 	must(t, c.World.Cancel(c.subs["A"].Subscription))
@@ -373,7 +373,7 @@ func TestContentIsReadOnlyWhenOneOfSeveralGoes(t *testing.T) {
 	c := newCompany(t, withRetention)
 	c.order("A", 0, 1)
 	c.order("B", 1, 1)
-	only := signUp(t, c.Rig, simulator.SignUp{Email: "bob@example.com", Price: priceFor(t, c.Rig, 1)})
+	only := signUp(t, c.Env, simulator.SignUp{Email: "bob@example.com", Price: priceFor(t, c.Env, 1)})
 	c.run()
 	c.World.Advance(26 * time.Hour) // everything is compared with the panel
 	c.Run(engine.Request{Full: true})
@@ -407,7 +407,7 @@ func TestWhatHoldsASiteIsNotDeletedWhileAnEmptyOneStays(t *testing.T) {
 	must(t, c.World.Cancel(c.subs["A"].Subscription)) // empty: it goes
 	c.run()
 	must(t, c.World.MoveWebsite("b.example.com", c.hosting("A", 1)))
-	days(c.Rig, 40)
+	days(c.Env, 40)
 	rep := c.run()
 	diff(t, "told", []string{"content"}, holdKinds(rep))
 	diff(t, "panel", []string{"plan 1 down with [b.example.com]", "plan 2 up with []"}, c.panel())

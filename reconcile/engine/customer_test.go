@@ -8,7 +8,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"github.com/stripe-enhance/stripe-enhance/internal/rig"
+	"github.com/stripe-enhance/stripe-enhance/internal/testenv"
 	"github.com/stripe-enhance/stripe-enhance/reconcile"
 	"github.com/stripe-enhance/stripe-enhance/reconcile/engine"
 	"github.com/stripe-enhance/stripe-enhance/reconcile/planner"
@@ -16,7 +16,7 @@ import (
 )
 
 // priceFor is the price of the offer that buys the plan.
-func priceFor(t *testing.T, r *rig.Rig, plan int) string {
+func priceFor(t *testing.T, r *testenv.Env, plan int) string {
 	t.Helper()
 	for price, p := range r.Plans {
 		if p == plan {
@@ -27,7 +27,7 @@ func priceFor(t *testing.T, r *rig.Rig, plan int) string {
 	return ""
 }
 
-func plans(r *rig.Rig) []int {
+func plans(r *testenv.Env) []int {
 	var ids []int
 	for _, p := range r.World.Plans() {
 		ids = append(ids, p.ID)
@@ -36,7 +36,7 @@ func plans(r *rig.Rig) []int {
 	return ids
 }
 
-func signUp(t *testing.T, r *rig.Rig, o simulator.SignUp) simulator.SignedUp {
+func signUp(t *testing.T, r *testenv.Env, o simulator.SignUp) simulator.SignedUp {
 	t.Helper()
 	s, err := r.World.SignUp(o)
 	if err != nil {
@@ -55,7 +55,7 @@ func must(t *testing.T, err error) {
 }
 
 // panel is the hostings as they stand at Enhance.
-func panel(r *rig.Rig) []string {
+func panel(r *testenv.Env) []string {
 	var all []string
 	for _, h := range r.World.Hostings() {
 		state := h.Status
@@ -95,7 +95,7 @@ func diff(t *testing.T, what string, want, got any) {
 }
 
 func TestAPaidOrderBecomesOneHostingWithAnInvitation(t *testing.T) {
-	r := rig.New(t, rig.Options{})
+	r := testenv.New(t, testenv.Options{})
 	r.Run(engine.Request{}) // warms the index of orgs and the plans
 	basic := priceFor(t, r, plans(r)[0])
 	signUp(t, r, simulator.SignUp{Email: "Ada@Example.com", Name: "Ada Hosting", Price: basic})
@@ -136,7 +136,7 @@ func TestAPaidOrderBecomesOneHostingWithAnInvitation(t *testing.T) {
 
 func TestAnUnchangedRunCostsOneStripeRequestAndNoneAtEnhance(t *testing.T) {
 	for _, stored := range []int{1, 200} {
-		r := rig.New(t, rig.Options{Engine: func(o *engine.Options) { o.Brakes.Create = planner.Limit{Count: 1000} }})
+		r := testenv.New(t, testenv.Options{Engine: func(o *engine.Options) { o.Brakes.Create = planner.Limit{Count: 1000} }})
 		r.World.Populate(stored, simulator.Mix{Plain: true, Statuses: map[string]int{"active": 9, "canceled": 1}})
 		r.Run(engine.Request{})
 		r.World.Advance(15 * time.Minute)
@@ -153,7 +153,7 @@ func TestAnUnchangedRunCostsOneStripeRequestAndNoneAtEnhance(t *testing.T) {
 }
 
 func TestWhoStopsPayingIsSuspendedAfterTheGracePeriodAndBackWhenPaid(t *testing.T) {
-	r := rig.New(t, rig.Options{})
+	r := testenv.New(t, testenv.Options{})
 	s := signUp(t, r, simulator.SignUp{Email: "ada@example.com", Price: priceFor(t, r, plans(r)[0])})
 	r.Run(engine.Request{})
 	must(t, r.World.FailPayment(s.Subscription))
@@ -174,7 +174,7 @@ func TestWhoStopsPayingIsSuspendedAfterTheGracePeriodAndBackWhenPaid(t *testing.
 }
 
 func TestAPaymentThatIsReadRightBeforeStopsTheSuspension(t *testing.T) {
-	r := rig.New(t, rig.Options{})
+	r := testenv.New(t, testenv.Options{})
 	s := signUp(t, r, simulator.SignUp{Email: "ada@example.com", Price: priceFor(t, r, plans(r)[0])})
 	r.Run(engine.Request{})
 	must(t, r.World.MarkUnpaid(s.Subscription))
@@ -194,15 +194,15 @@ func TestAPaymentThatIsReadRightBeforeStopsTheSuspension(t *testing.T) {
 }
 
 func TestAnUpgradeKeepsTheHosting(t *testing.T) {
-	for name, change := range map[string]func(r *rig.Rig, sub, item, price string) error{
-		"same item, another price": func(r *rig.Rig, sub, item, price string) error { return r.World.ChangePrice(sub, item, price) },
-		"item replaced": func(r *rig.Rig, sub, item, price string) error {
+	for name, change := range map[string]func(r *testenv.Env, sub, item, price string) error{
+		"same item, another price": func(r *testenv.Env, sub, item, price string) error { return r.World.ChangePrice(sub, item, price) },
+		"item replaced": func(r *testenv.Env, sub, item, price string) error {
 			_, err := r.World.ReplaceItem(sub, item, price)
 			return err
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
-			r := rig.New(t, rig.Options{})
+			r := testenv.New(t, testenv.Options{})
 			s := signUp(t, r, simulator.SignUp{Email: "ada@example.com", Price: priceFor(t, r, plans(r)[0])})
 			r.Run(engine.Request{})
 			must(t, change(r, s.Subscription, s.Items[0], priceFor(t, r, plans(r)[1])))
@@ -223,7 +223,7 @@ func TestAnUpgradeKeepsTheHosting(t *testing.T) {
 // Staff gave more than was paid for, minutes ago, and it is in use. With a plan
 // changed on what was read before put in once, this went red.
 func TestAnUpgradeIsNoDowngradeOfWhatStaffGave(t *testing.T) {
-	r := rig.New(t, rig.Options{})
+	r := testenv.New(t, testenv.Options{})
 	r.Run(engine.Request{})
 	ids := plans(r)
 	s := signUp(t, r, simulator.SignUp{Email: "ada@example.com", Price: priceFor(t, r, ids[0])})
@@ -240,7 +240,7 @@ func TestAnUpgradeIsNoDowngradeOfWhatStaffGave(t *testing.T) {
 }
 
 func TestWhoCancelsAndBuysAgainGetsTheOldHostingBack(t *testing.T) {
-	r := rig.New(t, rig.Options{})
+	r := testenv.New(t, testenv.Options{})
 	basic := priceFor(t, r, plans(r)[0])
 	s := signUp(t, r, simulator.SignUp{Email: "ada@example.com", Price: basic})
 	r.Run(engine.Request{})
@@ -260,7 +260,7 @@ func TestWhoCancelsAndBuysAgainGetsTheOldHostingBack(t *testing.T) {
 }
 
 func TestASuspensionByStaffIsNeverLifted(t *testing.T) {
-	r := rig.New(t, rig.Options{})
+	r := testenv.New(t, testenv.Options{})
 	s := signUp(t, r, simulator.SignUp{Email: "ada@example.com", Price: priceFor(t, r, plans(r)[0])})
 	r.Run(engine.Request{})
 	must(t, r.World.StaffSuspend(r.World.Hostings()[0].ID))
@@ -278,7 +278,7 @@ func TestASuspensionByStaffIsNeverLifted(t *testing.T) {
 }
 
 // say has a person say what serves a subscription.
-func say(t *testing.T, r *rig.Rig, w reconcile.Instruction) reconcile.BindingChange {
+func say(t *testing.T, r *testenv.Env, w reconcile.Instruction) reconcile.BindingChange {
 	t.Helper()
 	w.Author, w.Reason, w.At = "ada@desk", "she said so", r.World.Now()
 	mappings, err := r.Store.Mappings(t.Context())

@@ -5,14 +5,14 @@ import (
 	"testing"
 	"time"
 
-	"github.com/stripe-enhance/stripe-enhance/internal/rig"
+	"github.com/stripe-enhance/stripe-enhance/internal/testenv"
 	"github.com/stripe-enhance/stripe-enhance/reconcile"
 	"github.com/stripe-enhance/stripe-enhance/reconcile/engine"
 	"github.com/stripe-enhance/stripe-enhance/simulator"
 )
 
 // invitations counts those that were sent to an org.
-func invitations(r *rig.Rig, org string) (n int) {
+func invitations(r *testenv.Env, org string) (n int) {
 	for _, e := range r.World.Effects() {
 		if e.Kind == "invite_owner" && e.Org == org {
 			n++
@@ -75,7 +75,7 @@ func TestWhatIsHeldStaysHeldWhileWhatWasMadeIsBoundAgain(t *testing.T) {
 // TestAnAnswerThatIsLostTakesNothingBackFromAnApproval: while it is not known whether one
 // hosting of an approved order was made, no other one is: they are not wanted less.
 func TestAnAnswerThatIsLostTakesNothingBackFromAnApproval(t *testing.T) {
-	r := rig.New(t, rig.Options{})
+	r := testenv.New(t, testenv.Options{})
 	signUp(t, r, simulator.SignUp{Email: "large@example.com", Lines: []simulator.Line{{Price: priceFor(t, r, plans(r)[0]), Quantity: 30}}})
 	r.Approve(later(r))
 	creates := 0

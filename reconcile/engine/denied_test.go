@@ -7,7 +7,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/stripe-enhance/stripe-enhance/internal/rig"
+	"github.com/stripe-enhance/stripe-enhance/internal/testenv"
 	"github.com/stripe-enhance/stripe-enhance/reconcile"
 	"github.com/stripe-enhance/stripe-enhance/reconcile/engine"
 	"github.com/stripe-enhance/stripe-enhance/simulator"
@@ -15,8 +15,8 @@ import (
 
 // lapsed is a company whose five customers have all paid again after they were
 // suspended: five resumes are wanted.
-func lapsed(t *testing.T) (*rig.Rig, []simulator.SignedUp) {
-	r := rig.New(t, rig.Options{Engine: func(o *engine.Options) { o.Concurrency = 1 }})
+func lapsed(t *testing.T) (*testenv.Env, []simulator.SignedUp) {
+	r := testenv.New(t, testenv.Options{Engine: func(o *engine.Options) { o.Concurrency = 1 }})
 	var all []simulator.SignedUp
 	for _, who := range []string{"ada", "bob", "cem", "dee", "eve"} {
 		all = append(all, signUp(t, r, simulator.SignUp{Email: who + "@example.com", Lines: []simulator.Line{{Price: priceFor(t, r, plans(r)[0])}}}))
@@ -93,7 +93,7 @@ func invoices(c simulator.Call) bool { return strings.HasPrefix(c.Path, "/v1/inv
 // failed, and Stripe refuses the invoice once. With what was not told taken for "no
 // invoice is open", the grace period began on the day of that first look.
 func TestOneRefusalOfInvoicesDoesNotMakeGraceBeginAnew(t *testing.T) {
-	r := rig.New(t, rig.Options{})
+	r := testenv.New(t, testenv.Options{})
 	s := signUp(t, r, simulator.SignUp{Email: "ada@example.com", Lines: []simulator.Line{{Price: priceFor(t, r, plans(r)[0])}}})
 	r.Run(engine.Request{})
 	must(t, r.World.ChangePrice(s.Subscription, s.Items[0], priceFor(t, r, plans(r)[1])))
@@ -143,7 +143,7 @@ func TestAnyNumberOfOrgsThatAreRefusedKeepsNobodyElseWaiting(t *testing.T) {
 // fortnight. With what was known of it forgotten, the grace period was counted from
 // when the status was first seen, and who need not have paid yet was suspended.
 func TestARefusalOfInvoicesDoesNotForgetThatOneIsNotDueYet(t *testing.T) {
-	r := rig.New(t, rig.Options{})
+	r := testenv.New(t, testenv.Options{})
 	s := signUp(t, r, simulator.SignUp{Email: "ada@example.com", SendInvoice: true, Lines: []simulator.Line{{Price: priceFor(t, r, plans(r)[0])}}})
 	r.Run(engine.Request{})
 	must(t, r.World.SetCard(s.Customer, false))

@@ -6,7 +6,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/stripe-enhance/stripe-enhance/internal/rig"
+	"github.com/stripe-enhance/stripe-enhance/internal/testenv"
 	"github.com/stripe-enhance/stripe-enhance/reconcile"
 	"github.com/stripe-enhance/stripe-enhance/reconcile/engine"
 	"github.com/stripe-enhance/stripe-enhance/reconcile/planner"
@@ -15,9 +15,9 @@ import (
 
 // staffAtWork is three customers, and staff who have suspended the hosting of the first
 // and put that of the second on another plan, a few minutes ago.
-func staffAtWork(t *testing.T) (*rig.Rig, []simulator.SignedUp) {
+func staffAtWork(t *testing.T) (*testenv.Env, []simulator.SignedUp) {
 	t.Helper()
-	r := rig.New(t, rig.Options{World: simulator.Options{Calm: true}})
+	r := testenv.New(t, testenv.Options{World: simulator.Options{Calm: true}})
 	ids := plans(r)
 	price := priceFor(t, r, ids[0])
 	var all []simulator.SignedUp
@@ -35,7 +35,7 @@ func staffAtWork(t *testing.T) (*rig.Rig, []simulator.SignedUp) {
 	return r, all
 }
 
-func hostingOf(t *testing.T, r *rig.Rig, s simulator.SignedUp) int {
+func hostingOf(t *testing.T, r *testenv.Env, s simulator.SignedUp) int {
 	t.Helper()
 	bound := bindings(t, r, s.Customer)
 	if len(bound) != 1 {

@@ -7,7 +7,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/stripe-enhance/stripe-enhance/internal/rig"
+	"github.com/stripe-enhance/stripe-enhance/internal/testenv"
 	"github.com/stripe-enhance/stripe-enhance/reconcile"
 	"github.com/stripe-enhance/stripe-enhance/reconcile/engine"
 	"github.com/stripe-enhance/stripe-enhance/reconcile/planner"
@@ -15,7 +15,7 @@ import (
 )
 
 // byHand is a hosting that staff made, in an org of its own.
-func byHand(t *testing.T, r *rig.Rig, name, owner string, plan int) (org string, hosting int) {
+func byHand(t *testing.T, r *testenv.Env, name, owner string, plan int) (org string, hosting int) {
 	t.Helper()
 	org = r.World.StaffCreateOrg(name, owner)
 	hosting, err := r.World.StaffCreateHosting(org, plan, "made by hand")
@@ -67,7 +67,7 @@ func TestNothingIsMadeBesideWhatMayBeTheCustomers(t *testing.T) {
 			order: simulator.SignUp{Email: "ada@example.com"}, says: "the subscription's metadata names this org"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			r := rig.New(t, rig.Options{Engine: since(longAgo)})
+			r := testenv.New(t, testenv.Options{Engine: since(longAgo)})
 			org, h := byHand(t, r, c.orgName, c.owner, plans(r)[2])
 			if c.site != "" {
 				_, err := r.World.AddWebsite(h, c.site)
@@ -104,7 +104,7 @@ func TestNothingIsMadeBesideWhatMayBeTheCustomers(t *testing.T) {
 // TestAFirstRunOnAPanelInUseAsksBeforeItCreates: eight customers by hand, below any
 // brake, who have nothing in common with the eight at Stripe, and one who has.
 func TestAFirstRunOnAPanelInUseAsksBeforeItCreates(t *testing.T) {
-	r := rig.New(t, rig.Options{})
+	r := testenv.New(t, testenv.Options{})
 	price := priceFor(t, r, plans(r)[0])
 	var subs []string
 	for i := range 8 {
@@ -150,14 +150,14 @@ func TestAFirstRunOnAPanelInUseAsksBeforeItCreates(t *testing.T) {
 	diff(t, "who has one now", []bool{true, true}, []bool{hasHosting(r, late.Subscription), hasHosting(r, subs[0])})
 }
 
-func hasHosting(r *rig.Rig, sub string) bool {
+func hasHosting(r *testenv.Env, sub string) bool {
 	return slices.ContainsFunc(r.World.Hostings(), func(h simulator.Hosting) bool { return strings.Contains(h.FriendlyName, "["+sub+"/") })
 }
 
 // TestAdoptionDecidesWhichOrdersAreNew: once every hosting that was there is bound, who
 // orders is new, and what staff make by hand later stops nobody but whom it may be for.
 func TestAdoptionDecidesWhichOrdersAreNew(t *testing.T) {
-	r := rig.New(t, rig.Options{})
+	r := testenv.New(t, testenv.Options{})
 	price := priceFor(t, r, plans(r)[0])
 	stranger := signUp(t, r, simulator.SignUp{Email: "bob@example.com", Price: price}).Subscription
 	org, h := byHand(t, r, "Ada", "ada@example.com", plans(r)[0])
@@ -192,7 +192,7 @@ func TestAdoptionDecidesWhichOrdersAreNew(t *testing.T) {
 // TestASecondHostingByHandIsFoundWhereTheFirstIsOurs: staff add a hosting to an org of
 // ours, and the customer orders another plan.
 func TestASecondHostingByHandIsFoundWhereTheFirstIsOurs(t *testing.T) {
-	r := rig.New(t, rig.Options{})
+	r := testenv.New(t, testenv.Options{})
 	ada := signUp(t, r, simulator.SignUp{Email: "ada@example.com", Price: priceFor(t, r, plans(r)[0])})
 	r.Converge(4)
 	h, err := r.World.StaffCreateHosting(r.World.Orgs()[0].ID, plans(r)[2], "a present")

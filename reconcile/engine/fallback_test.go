@@ -7,14 +7,14 @@ import (
 	"testing"
 	"time"
 
-	"github.com/stripe-enhance/stripe-enhance/internal/rig"
+	"github.com/stripe-enhance/stripe-enhance/internal/testenv"
 	"github.com/stripe-enhance/stripe-enhance/reconcile"
 	"github.com/stripe-enhance/stripe-enhance/reconcile/engine"
 	"github.com/stripe-enhance/stripe-enhance/simulator"
 )
 
 // keepDatabase keeps a copy of the database, and returns what puts it back.
-func keepDatabase(t *testing.T, r *rig.Rig, file string) (putBack func()) {
+func keepDatabase(t *testing.T, r *testenv.Env, file string) (putBack func()) {
 	t.Helper()
 	r.Close()
 	files := []string{file, file + "-wal"}
@@ -39,9 +39,9 @@ func keepDatabase(t *testing.T, r *rig.Rig, file string) (putBack func()) {
 
 // fallen is a company of three whose database forgets that two of them were suspended:
 // V pays before the next run, W after it, and U does not pay. X always has.
-func fallen(t *testing.T, word string) (r *rig.Rig, v, w, u simulator.SignedUp) {
+func fallen(t *testing.T, word string) (r *testenv.Env, v, w, u simulator.SignedUp) {
 	file := filepath.Join(t.TempDir(), "state.db")
-	r = rig.New(t, rig.Options{Database: "sqlite:" + file, Engine: func(o *engine.Options) { o.Policy.Instance = word }})
+	r = testenv.New(t, testenv.Options{Database: "sqlite:" + file, Engine: func(o *engine.Options) { o.Policy.Instance = word }})
 	price := priceFor(t, r, plans(r)[0])
 	v = signUp(t, r, simulator.SignUp{Email: "v@example.com", Price: price})
 	w = signUp(t, r, simulator.SignUp{Email: "w@example.com", Price: price})
@@ -152,7 +152,7 @@ func TestEverythingIsLookedAtOnceAFallBackIsNoticed(t *testing.T) {
 // TestANameWithoutAMarkerIsMarkedAsWell: staff took the marker off, the binding stands.
 func TestANameWithoutAMarkerIsMarkedAsWell(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "state.db")
-	r := rig.New(t, rig.Options{Database: "sqlite:" + file})
+	r := testenv.New(t, testenv.Options{Database: "sqlite:" + file})
 	s := signUp(t, r, simulator.SignUp{Email: "v@example.com", Price: priceFor(t, r, plans(r)[0])})
 	r.Run(engine.Request{Full: true})
 	must(t, r.World.StaffRename(r.World.Hostings()[0].ID, "My site"))
@@ -185,7 +185,7 @@ func TestANamedSubscriptionIsLookedAt(t *testing.T) {
 // A panel that takes no other name: the suspension and its end go on without one. With
 // the refusal taken for that of the resume put in once, this went red.
 func TestNobodyWhoPaysStaysDownForAName(t *testing.T) {
-	r := rig.New(t, rig.Options{})
+	r := testenv.New(t, testenv.Options{})
 	s := signUp(t, r, simulator.SignUp{Email: "ada@example.com", Price: priceFor(t, r, plans(r)[0])})
 	r.Run(engine.Request{})
 	refuse := func() {

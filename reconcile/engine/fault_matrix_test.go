@@ -11,7 +11,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/stripe-enhance/stripe-enhance/internal/rig"
+	"github.com/stripe-enhance/stripe-enhance/internal/testenv"
 	"github.com/stripe-enhance/stripe-enhance/reconcile"
 	"github.com/stripe-enhance/stripe-enhance/reconcile/engine"
 	"github.com/stripe-enhance/stripe-enhance/simulator"
@@ -185,7 +185,7 @@ func (c *counter) add() {
 func cell(t *testing.T, s story, m mishap, length string, fired *counter) {
 	t.Run(s.name+"/"+m.name+"/"+length, func(t *testing.T) {
 		t.Parallel()
-		r := rig.New(t, rig.Options{Engine: func(o *engine.Options) {
+		r := testenv.New(t, testenv.Options{Engine: func(o *engine.Options) {
 			o.Concurrency = 1
 			if s.set != nil {
 				s.set(o)
@@ -223,7 +223,7 @@ func cell(t *testing.T, s story, m mishap, length string, fired *counter) {
 	})
 }
 
-func parked(t *testing.T, r *rig.Rig) int {
+func parked(t *testing.T, r *testenv.Env) int {
 	t.Helper()
 	counts, err := r.Store.Counts(context.Background())
 	must(t, err)
@@ -233,7 +233,7 @@ func parked(t *testing.T, r *rig.Rig) int {
 // life is one customer and those who go on with it.
 type life struct {
 	t   *testing.T
-	r   *rig.Rig
+	r   *testenv.Env
 	sub simulator.SignedUp
 }
 

@@ -5,7 +5,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/stripe-enhance/stripe-enhance/internal/rig"
+	"github.com/stripe-enhance/stripe-enhance/internal/testenv"
 	"github.com/stripe-enhance/stripe-enhance/reconcile"
 	"github.com/stripe-enhance/stripe-enhance/reconcile/engine"
 	"github.com/stripe-enhance/stripe-enhance/reconcile/planner"
@@ -14,7 +14,7 @@ import (
 
 // live are the hostings that are up at the panel, by the marker of the
 // subscription they were made for.
-func live(r *rig.Rig) map[string]int {
+func live(r *testenv.Env) map[string]int {
 	up := map[string]int{}
 	for _, h := range r.World.Hostings() {
 		m, ok := reconcile.MarkerOf(h.FriendlyName)
@@ -28,7 +28,7 @@ func live(r *rig.Rig) map[string]int {
 func TestAMixedFleetConvergesAndTheSecondRunDoesNothing(t *testing.T) {
 	for _, hostile := range []bool{false, true} {
 		t.Run(map[bool]string{false: "calm", true: "hostile"}[hostile], func(t *testing.T) {
-			r := rig.New(t, rig.Options{Hostile: hostile, World: simulator.Options{Seed: 7}, Engine: func(o *engine.Options) {
+			r := testenv.New(t, testenv.Options{Hostile: hostile, World: simulator.Options{Seed: 7}, Engine: func(o *engine.Options) {
 				o.Brakes.Create = planner.Limit{Count: 10_000}
 			}})
 			fleet := r.World.Populate(300, simulator.Mix{})
@@ -87,7 +87,7 @@ func TestAMixedFleetConvergesAndTheSecondRunDoesNothing(t *testing.T) {
 
 // checkPaid holds every paid and mapped subscription against the panel: it is up,
 // or a hold says why not.
-func checkPaid(t *testing.T, r *rig.Rig, rep reconcile.Report) {
+func checkPaid(t *testing.T, r *testenv.Env, rep reconcile.Report) {
 	t.Helper()
 	held, heldCustomers := map[string]bool{}, map[string]bool{}
 	for _, h := range rep.Holds {
@@ -116,7 +116,7 @@ func checkPaid(t *testing.T, r *rig.Rig, rep reconcile.Report) {
 }
 
 func TestTheFirstLargeRunIsHeldUntilItIsApproved(t *testing.T) {
-	r := rig.New(t, rig.Options{})
+	r := testenv.New(t, testenv.Options{})
 	price := priceFor(t, r, plans(r)[0])
 	for i := range 30 {
 		_, err := r.World.SignUp(simulator.SignUp{Email: string(rune('a'+i%26)) + strings.Repeat("x", i) + "@example.com", Price: price})

@@ -4,7 +4,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/stripe-enhance/stripe-enhance/internal/rig"
+	"github.com/stripe-enhance/stripe-enhance/internal/testenv"
 	"github.com/stripe-enhance/stripe-enhance/reconcile"
 	"github.com/stripe-enhance/stripe-enhance/reconcile/engine"
 	"github.com/stripe-enhance/stripe-enhance/simulator"
@@ -42,7 +42,7 @@ func TestADirectDebitThatTookDaysToFailBeginsGraceWhenItFails(t *testing.T) {
 }
 
 // declined lets every charge fail from now on.
-func declined(t *testing.T, r *rig.Rig) {
+func declined(t *testing.T, r *testenv.Env) {
 	t.Helper()
 	for _, c := range r.World.Customers() {
 		must(t, r.World.SetCard(c.ID, false))
@@ -50,7 +50,7 @@ func declined(t *testing.T, r *rig.Rig) {
 }
 
 func TestOnlyAPaymentEndsASuspension(t *testing.T) {
-	r := rig.New(t, rig.Options{World: simulator.Options{AfterRetries: "past_due"}})
+	r := testenv.New(t, testenv.Options{World: simulator.Options{AfterRetries: "past_due"}})
 	sub := signUp(t, r, simulator.SignUp{Email: "ada@example.com", Price: priceFor(t, r, plans(r)[0])}).Subscription
 	r.Run(engine.Request{})
 	r.World.Advance(time.Minute)

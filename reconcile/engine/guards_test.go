@@ -8,7 +8,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/stripe-enhance/stripe-enhance/internal/rig"
+	"github.com/stripe-enhance/stripe-enhance/internal/testenv"
 	"github.com/stripe-enhance/stripe-enhance/reconcile"
 	"github.com/stripe-enhance/stripe-enhance/reconcile/engine"
 	"github.com/stripe-enhance/stripe-enhance/simulator"
@@ -26,7 +26,7 @@ func TestAnOrgOfSeveralOwnersIsNotAdopted(t *testing.T) {
 		{"one of two owners", []string{"ada@example.com", "agency@example.com"}, false},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
-			r := rig.New(t, rig.Options{})
+			r := testenv.New(t, testenv.Options{})
 			org := r.World.StaffCreateOrg("by hand", tc.owners[0])
 			for _, o := range tc.owners[1:] {
 				must(t, r.World.StaffAddOwner(org, o))
@@ -48,7 +48,7 @@ func TestAnOrgOfSeveralOwnersIsNotAdopted(t *testing.T) {
 // A second owner comes after the owners were read and before the org is bound: they are
 // read again right before that.
 func TestAnOrgThatGotASecondOwnerMeanwhileIsNotAdopted(t *testing.T) {
-	r := rig.New(t, rig.Options{})
+	r := testenv.New(t, testenv.Options{})
 	org := r.World.StaffCreateOrg("by hand", "ada@example.com")
 	must(t, r.World.StaffAddOwner(org, "agency@example.com"))
 	r.Run(engine.Request{})
@@ -84,7 +84,7 @@ func TestAnOrgThatGotASecondOwnerMeanwhileIsNotAdopted(t *testing.T) {
 // The panel answers a create with the id of a hosting that is another subscription's.
 // Bound to it, this customer would decide about somebody else's site.
 func TestACreatedHostingThatReadsBackWithAnotherMarkerIsNotBound(t *testing.T) {
-	r := rig.New(t, rig.Options{})
+	r := testenv.New(t, testenv.Options{})
 	r.Run(engine.Request{})
 	s := signUp(t, r, simulator.SignUp{Email: "ada@example.com", Price: priceFor(t, r, plans(r)[0])})
 	r.World.SetFault(func(c simulator.Call) simulator.Fault {
@@ -115,7 +115,7 @@ func TestACreatedHostingThatReadsBackWithAnotherMarkerIsNotBound(t *testing.T) {
 	}
 }
 
-func bindings(t *testing.T, r *rig.Rig, customer string) []reconcile.Binding {
+func bindings(t *testing.T, r *testenv.Env, customer string) []reconcile.Binding {
 	t.Helper()
 	all, err := r.Store.Customers(t.Context(), []string{customer})
 	if err != nil || len(all) != 1 {

@@ -4,14 +4,14 @@ import (
 	"testing"
 	"time"
 
-	"github.com/stripe-enhance/stripe-enhance/internal/rig"
+	"github.com/stripe-enhance/stripe-enhance/internal/testenv"
 	"github.com/stripe-enhance/stripe-enhance/reconcile"
 	"github.com/stripe-enhance/stripe-enhance/reconcile/engine"
 	"github.com/stripe-enhance/stripe-enhance/simulator"
 )
 
 // hold sets a hold by hand on a subscription.
-func hold(t *testing.T, r *rig.Rig, sub string, kind reconcile.ManualKind) {
+func hold(t *testing.T, r *testenv.Env, sub string, kind reconcile.ManualKind) {
 	t.Helper()
 	_, err := r.Store.AddManualHold(t.Context(), reconcile.ManualHold{ID: "hold_" + kind.String(), Kind: kind, Subscription: sub,
 		Reason: "abuse", Author: "test", Created: r.World.Now()})
@@ -22,7 +22,7 @@ func hold(t *testing.T, r *rig.Rig, sub string, kind reconcile.ManualKind) {
 func TestAHoldOnASubscriptionOutlivesIt(t *testing.T) {
 	for _, kind := range []reconcile.ManualKind{reconcile.KeepSuspended, reconcile.Ignore} {
 		t.Run(kind.String(), func(t *testing.T) {
-			r := rig.New(t, rig.Options{})
+			r := testenv.New(t, testenv.Options{})
 			price := priceFor(t, r, plans(r)[0])
 			s := signUp(t, r, simulator.SignUp{Email: "ada@example.com", Price: price})
 			r.Run(engine.Request{})
@@ -43,7 +43,7 @@ func TestAHoldOnASubscriptionOutlivesIt(t *testing.T) {
 
 // A person who is quicker than the run is obeyed by it.
 func TestAHoldThatComesWhileTheRunIsUnderWayIsObeyed(t *testing.T) {
-	r := rig.New(t, rig.Options{})
+	r := testenv.New(t, testenv.Options{})
 	s := signUp(t, r, simulator.SignUp{Email: "ada@example.com", Price: priceFor(t, r, plans(r)[0])})
 	r.Run(engine.Request{})
 	must(t, r.World.MarkUnpaid(s.Subscription))
@@ -65,7 +65,7 @@ func TestAHoldThatComesWhileTheRunIsUnderWayIsObeyed(t *testing.T) {
 // The hosting of a subscription under a hold serves another one by now, which ends
 // too. With the hosting known by its present binding alone put in once, this went red.
 func TestAHoldOnASubscriptionGoesWithItsHosting(t *testing.T) {
-	r := rig.New(t, rig.Options{})
+	r := testenv.New(t, testenv.Options{})
 	price := priceFor(t, r, plans(r)[0])
 	s := signUp(t, r, simulator.SignUp{Email: "ada@example.com", Price: price})
 	r.Run(engine.Request{})

@@ -7,7 +7,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/stripe-enhance/stripe-enhance/internal/rig"
+	"github.com/stripe-enhance/stripe-enhance/internal/testenv"
 	"github.com/stripe-enhance/stripe-enhance/reconcile"
 	"github.com/stripe-enhance/stripe-enhance/reconcile/engine"
 	"github.com/stripe-enhance/stripe-enhance/simulator"
@@ -19,7 +19,7 @@ import (
 // whose e-mail changed shares its org; the address is no part of an invitation's id;
 // a new customer takes over what another one had; guests name the org.
 
-func invited(r *rig.Rig) []string {
+func invited(r *testenv.Env) []string {
 	var all []string
 	for _, i := range r.World.Invites() {
 		all = append(all, i.Email)
@@ -27,7 +27,7 @@ func invited(r *rig.Rig) []string {
 	return all
 }
 
-func orgOf(t *testing.T, r *rig.Rig, sub string) string {
+func orgOf(t *testing.T, r *testenv.Env, sub string) string {
 	t.Helper()
 	for _, h := range r.World.Hostings() {
 		if strings.Contains(h.FriendlyName, "["+sub+"/1]") {
@@ -38,10 +38,10 @@ func orgOf(t *testing.T, r *rig.Rig, sub string) string {
 	return ""
 }
 
-func accept(t *testing.T, r *rig.Rig, org string) { t.Helper(); must(t, r.World.AcceptInvite(org)) }
+func accept(t *testing.T, r *testenv.Env, org string) { t.Helper(); must(t, r.World.AcceptInvite(org)) }
 
 func TestAStrangerWithTheVictimsAddressIsNeverInvited(t *testing.T) {
-	r := rig.New(t, rig.Options{Engine: func(o *engine.Options) { o.Policy.Mode = reconcile.Observe }})
+	r := testenv.New(t, testenv.Options{Engine: func(o *engine.Options) { o.Policy.Mode = reconcile.Observe }})
 	price := priceFor(t, r, plans(r)[0])
 	signUp(t, r, simulator.SignUp{Email: "a@example.com", Name: "Ada", Guest: true, Price: price})
 	r.Run(engine.Request{})
@@ -56,7 +56,7 @@ func TestAStrangerWithTheVictimsAddressIsNeverInvited(t *testing.T) {
 }
 
 func TestAnAddressThatWasChangedToTheVictimsLeadsIntoNobodysOrg(t *testing.T) {
-	r := rig.New(t, rig.Options{})
+	r := testenv.New(t, testenv.Options{})
 	price := priceFor(t, r, plans(r)[0])
 	stranger := signUp(t, r, simulator.SignUp{Email: "stranger@example.com", Guest: true, Price: price})
 	victim := signUp(t, r, simulator.SignUp{Email: "victim@example.com", Guest: true, Price: price})
@@ -78,7 +78,7 @@ func TestAnAddressThatWasChangedToTheVictimsLeadsIntoNobodysOrg(t *testing.T) {
 }
 
 func TestAStrangerDoesNotTakeOverWhatTheVictimHad(t *testing.T) {
-	r := rig.New(t, rig.Options{})
+	r := testenv.New(t, testenv.Options{})
 	all := plans(r)
 	victim := signUp(t, r, simulator.SignUp{Email: "victim@example.com", Price: priceFor(t, r, all[0])})
 	r.Run(engine.Request{})
@@ -104,7 +104,7 @@ func TestAStrangerDoesNotTakeOverWhatTheVictimHad(t *testing.T) {
 }
 
 func TestGuestsOfOneAddressShareTheOrgWhoseOwnerHasIt(t *testing.T) {
-	r := rig.New(t, rig.Options{})
+	r := testenv.New(t, testenv.Options{})
 	price := priceFor(t, r, plans(r)[0])
 	for _, email := range []string{"ada@example.com", "Ada@example.com", " ADA@example.com"} {
 		signUp(t, r, simulator.SignUp{Email: email, Guest: true, Name: email, Price: price})
@@ -145,7 +145,7 @@ func TestAfterALostDatabaseNoStrangerIsInvitedToAnOrgOfSeveral(t *testing.T) {
 // invited. That must not be recorded as an invitation: the customer would never get one,
 // and guests would be let into an org that has no owner. 1 of 1,000 histories showed it.
 func TestWhoCouldNotBeInvitedIsInvitedLater(t *testing.T) {
-	r := rig.New(t, rig.Options{})
+	r := testenv.New(t, testenv.Options{})
 	signUp(t, r, simulator.SignUp{Email: "ada@example.com", Guest: true, Price: priceFor(t, r, plans(r)[0])})
 	refuse := func(suffix string) func(simulator.Call) simulator.Fault {
 		return func(c simulator.Call) simulator.Fault {

@@ -5,7 +5,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/stripe-enhance/stripe-enhance/internal/rig"
+	"github.com/stripe-enhance/stripe-enhance/internal/testenv"
 	"github.com/stripe-enhance/stripe-enhance/reconcile/engine"
 	"github.com/stripe-enhance/stripe-enhance/simulator"
 )
@@ -23,7 +23,7 @@ func TestWhatIsReadByAWrongClockIsDatedByStripes(t *testing.T) {
 			"one subscription": func(sub string) engine.Request { return engine.Request{Subscriptions: []string{sub}} },
 		} {
 			t.Run(name+", "+what, func(t *testing.T) {
-				r := rig.New(t, rig.Options{Skew: off})
+				r := testenv.New(t, testenv.Options{Skew: off})
 				s := signUp(t, r, simulator.SignUp{Email: "ada@example.com", Price: unmapped(r)})
 				rep := r.Run(request(s.Subscription))
 				found, err := r.Store.Customers(t.Context(), []string{s.Customer})

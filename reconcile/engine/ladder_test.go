@@ -8,7 +8,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/stripe-enhance/stripe-enhance/internal/rig"
+	"github.com/stripe-enhance/stripe-enhance/internal/testenv"
 	"github.com/stripe-enhance/stripe-enhance/reconcile"
 	"github.com/stripe-enhance/stripe-enhance/reconcile/engine"
 	"github.com/stripe-enhance/stripe-enhance/reconcile/planner"
@@ -18,9 +18,9 @@ import (
 const aDay = 24 * time.Hour
 
 // ended are customers who have left: everybody is suspended, by us.
-func ended(t *testing.T, n int, set func(*engine.Options)) (*rig.Rig, []string) {
+func ended(t *testing.T, n int, set func(*engine.Options)) (*testenv.Env, []string) {
 	t.Helper()
-	r := rig.New(t, rig.Options{Engine: func(o *engine.Options) {
+	r := testenv.New(t, testenv.Options{Engine: func(o *engine.Options) {
 		o.Brakes.Suspend = planner.Limit{Count: 1000}
 		if set != nil {
 			set(o)
@@ -40,7 +40,7 @@ func ended(t *testing.T, n int, set func(*engine.Options)) (*rig.Rig, []string) 
 }
 
 // deletions are who was deleted, and how.
-func deletions(r *rig.Rig) (all []string) {
+func deletions(r *testenv.Env) (all []string) {
 	for _, e := range r.World.Effects() {
 		if e.Kind == "delete_subscription" || e.Kind == "delete_org" {
 			all = append(all, e.Kind+" of "+e.Subscription)
@@ -50,7 +50,7 @@ func deletions(r *rig.Rig) (all []string) {
 }
 
 // days lets time pass, with the runs of every day.
-func days(r *rig.Rig, n int) (rep reconcile.Report) {
+func days(r *testenv.Env, n int) (rep reconcile.Report) {
 	for range n {
 		r.World.Advance(aDay)
 		rep = r.Run(engine.Request{Full: true})
@@ -59,16 +59,16 @@ func days(r *rig.Rig, n int) (rep reconcile.Report) {
 }
 
 // one is a single customer who has left.
-func one(t *testing.T, set func(*engine.Options)) *rig.Rig {
+func one(t *testing.T, set func(*engine.Options)) *testenv.Env {
 	t.Helper()
 	r, _ := ended(t, 1, set)
 	return r
 }
 
 // customer is a single one, who has a hosting.
-func customer(t *testing.T, set func(*engine.Options)) (*rig.Rig, string) {
+func customer(t *testing.T, set func(*engine.Options)) (*testenv.Env, string) {
 	t.Helper()
-	r := rig.New(t, rig.Options{Engine: set})
+	r := testenv.New(t, testenv.Options{Engine: set})
 	s := signUp(t, r, simulator.SignUp{Email: "ada@example.com", Price: priceFor(t, r, plans(r)[0])})
 	r.Run(engine.Request{})
 	return r, s.Subscription

@@ -7,7 +7,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/stripe-enhance/stripe-enhance/internal/rig"
+	"github.com/stripe-enhance/stripe-enhance/internal/testenv"
 	"github.com/stripe-enhance/stripe-enhance/reconcile"
 	"github.com/stripe-enhance/stripe-enhance/reconcile/engine"
 	"github.com/stripe-enhance/stripe-enhance/simulator"
@@ -22,7 +22,7 @@ import (
 // pending; a dry run whose plan has another id than that of the real one.
 func TestAPlanTooLargeToListIsCountedAndHeldWhole(t *testing.T) {
 	databases(t, func(t *testing.T, url string) {
-		r := rig.New(t, rig.Options{Database: fresh(t, url)})
+		r := testenv.New(t, testenv.Options{Database: fresh(t, url)})
 		r.World.Populate(1300, simulator.Mix{Plain: true, Statuses: map[string]int{"active": 1}})
 		dry := r.Run(engine.Request{Dry: true})
 		rep := r.Run(engine.Request{})

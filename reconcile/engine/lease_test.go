@@ -8,7 +8,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/stripe-enhance/stripe-enhance/internal/rig"
+	"github.com/stripe-enhance/stripe-enhance/internal/testenv"
 	"github.com/stripe-enhance/stripe-enhance/reconcile"
 	"github.com/stripe-enhance/stripe-enhance/reconcile/engine"
 	"github.com/stripe-enhance/stripe-enhance/simulator"
@@ -48,12 +48,12 @@ func TestALeaseIsBelievedInOnlyWhileBothClocksSaySo(t *testing.T) {
 		{"a moment later", begun.Add(time.Second), true},
 		{"when it could have been renewed twice", begun.Add(24 * time.Second), true},
 		{"when it is nearly over", begun.Add(26 * time.Second), false},
-		{"when the machine slept for an hour and the process clock with it", rig.Asleep(begun, time.Hour), false},
-		{"when the wall clock was set back meanwhile", rig.Asleep(begun.Add(26*time.Second), -time.Hour), false},
+		{"when the machine slept for an hour and the process clock with it", testenv.AfterSleep(begun, time.Hour), false},
+		{"when the wall clock was set back meanwhile", testenv.AfterSleep(begun.Add(26*time.Second), -time.Hour), false},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			c := &clock{now: begun}
-			r := rig.New(t, rig.Options{Engine: func(o *engine.Options) { o.KeepLease, o.LeaseTTL, o.Now = true, 30*time.Second, c.read }})
+			r := testenv.New(t, testenv.Options{Engine: func(o *engine.Options) { o.KeepLease, o.LeaseTTL, o.Now = true, 30*time.Second, c.read }})
 			ctx, stop := context.WithCancel(t.Context())
 			ended := make(chan error, 1)
 			go func() { ended <- r.Engine.Lead(ctx) }()
@@ -82,7 +82,7 @@ func TestALeaseIsBelievedInOnlyWhileBothClocksSaySo(t *testing.T) {
 // With each of these mistakes put in once, it went red: a wish that is not looked for,
 // one that a dry run uses up, one that is asked of Stripe as if it were an id.
 func TestAWishForEverythingMakesTheNextRunAFullOne(t *testing.T) {
-	r := rig.New(t, rig.Options{})
+	r := testenv.New(t, testenv.Options{})
 	r.Run(engine.Request{})
 	wish := func() { must(t, r.Store.Nudge(t.Context(), []string{reconcile.NudgeAll}, "admin", r.World.Now())) }
 	wish()

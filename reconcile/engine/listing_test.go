@@ -6,14 +6,14 @@ import (
 	"testing"
 	"time"
 
-	"github.com/stripe-enhance/stripe-enhance/internal/rig"
+	"github.com/stripe-enhance/stripe-enhance/internal/testenv"
 	"github.com/stripe-enhance/stripe-enhance/reconcile"
 	"github.com/stripe-enhance/stripe-enhance/reconcile/engine"
 	"github.com/stripe-enhance/stripe-enhance/simulator"
 )
 
 // alter changes subscriptions into what Stripe itself would not make of them.
-func alter(t *testing.T, r *rig.Rig, subs []string, do func(*simulator.Subscription)) {
+func alter(t *testing.T, r *testenv.Env, subs []string, do func(*simulator.Subscription)) {
 	t.Helper()
 	for _, id := range subs {
 		must(t, r.World.Edit(id, do))
@@ -26,9 +26,9 @@ func onAClock(s *simulator.Subscription) { s.TestClock = "clock_1" }
 
 // listed is a mirror of so many subscriptions that are known for days, one of them
 // with a hosting.
-func listed(t *testing.T, n int) (*rig.Rig, string, []string) {
+func listed(t *testing.T, n int) (*testenv.Env, string, []string) {
 	t.Helper()
-	r := rig.New(t, rig.Options{})
+	r := testenv.New(t, testenv.Options{})
 	r.World.Populate(n-1, simulator.Mix{Plain: true, Statuses: map[string]int{"incomplete_expired": 1}})
 	hosted := signUp(t, r, simulator.SignUp{Email: "ada@example.com", Price: priceFor(t, r, plans(r)[0])}).Subscription
 	r.Run(engine.Request{Full: true})
@@ -97,7 +97,7 @@ func TestMoreThanAFewKnownIDsMissingAtStripeMakeARunThatOnlyGives(t *testing.T) 
 // TestWhatStripeDoesNotKnowKeepsItsHosting: absence is no status, whoever accepts
 // the listing, and for however long.
 func TestWhatStripeDoesNotKnowKeepsItsHosting(t *testing.T) {
-	r := rig.New(t, rig.Options{})
+	r := testenv.New(t, testenv.Options{})
 	basic := priceFor(t, r, plans(r)[0])
 	s := signUp(t, r, simulator.SignUp{Email: "ada@example.com", Price: basic})
 	signUp(t, r, simulator.SignUp{Email: "bob@example.com", Price: basic}) // by whom the account is known

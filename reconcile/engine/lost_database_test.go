@@ -8,7 +8,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/stripe-enhance/stripe-enhance/internal/rig"
+	"github.com/stripe-enhance/stripe-enhance/internal/testenv"
 	"github.com/stripe-enhance/stripe-enhance/reconcile"
 	"github.com/stripe-enhance/stripe-enhance/reconcile/engine"
 	"github.com/stripe-enhance/stripe-enhance/reconcile/planner"
@@ -16,14 +16,14 @@ import (
 )
 
 // onFile is a company with a database that can be lost.
-func onFile(t *testing.T) (r *rig.Rig, file string) {
+func onFile(t *testing.T) (r *testenv.Env, file string) {
 	t.Helper()
 	file = filepath.Join(t.TempDir(), "state.db")
-	return rig.New(t, rig.Options{Database: "sqlite:" + file}), file
+	return testenv.New(t, testenv.Options{Database: "sqlite:" + file}), file
 }
 
 // loseDatabase starts the program on an empty database, with the mappings put back.
-func loseDatabase(r *rig.Rig, file string) {
+func loseDatabase(r *testenv.Env, file string) {
 	r.Close()
 	for _, suffix := range []string{"", "-wal", "-shm", ".lock"} {
 		_ = os.Remove(file + suffix)
@@ -103,7 +103,7 @@ func TestARecoveryThatWasInterruptedStillOnlyGives(t *testing.T) {
 // panel has more than is read one by one. With the limit ignored put in once, this went red.
 func TestAFirstListingThatLacksTooMuchIsDoneAgain(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "state.db")
-	r := rig.New(t, rig.Options{Database: "sqlite:" + file, Engine: func(o *engine.Options) { o.Brakes.Create = planner.Limit{Count: 10_000} }})
+	r := testenv.New(t, testenv.Options{Database: "sqlite:" + file, Engine: func(o *engine.Options) { o.Brakes.Create = planner.Limit{Count: 10_000} }})
 	r.World.Populate(250, simulator.Mix{Plain: true, Statuses: map[string]int{"active": 1}})
 	r.Run(engine.Request{})
 	orgs, effects := len(r.World.Orgs()), len(r.World.Effects())

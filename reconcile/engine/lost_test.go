@@ -8,7 +8,7 @@ import (
 
 	"github.com/stripe-enhance/stripe-enhance/internal/pgtest"
 	"github.com/stripe-enhance/stripe-enhance/internal/report"
-	"github.com/stripe-enhance/stripe-enhance/internal/rig"
+	"github.com/stripe-enhance/stripe-enhance/internal/testenv"
 	"github.com/stripe-enhance/stripe-enhance/reconcile"
 	"github.com/stripe-enhance/stripe-enhance/reconcile/engine"
 	"github.com/stripe-enhance/stripe-enhance/simulator"
@@ -55,7 +55,7 @@ func TestACreateWhoseAnswerIsLostIsFoundAndNotRepeated(t *testing.T) {
 		for _, route := range []string{createOrg, createHosting} {
 			for name, c := range faults {
 				t.Run(route+", "+name, func(t *testing.T) {
-					r := rig.New(t, rig.Options{Database: fresh(t, url)})
+					r := testenv.New(t, testenv.Options{Database: fresh(t, url)})
 					r.Run(engine.Request{})
 					signUp(t, r, simulator.SignUp{Email: "ada@example.com", Price: priceFor(t, r, plans(r)[0])})
 					r.World.SetFault(onlyFirst(route, c.fault))
@@ -113,7 +113,7 @@ func TestAProcessThatDiesAnywhereLeavesOneOrgAndOneHosting(t *testing.T) {
 // the goroutine never goes on, and a new engine starts on the same database.
 func dieAt(t *testing.T, url, point string, nth int) {
 	seen, dead, block := 0, make(chan struct{}), make(chan struct{})
-	r := rig.New(t, rig.Options{Database: url, Engine: func(o *engine.Options) {
+	r := testenv.New(t, testenv.Options{Database: url, Engine: func(o *engine.Options) {
 		o.Concurrency = 1
 		o.Failpoint = func(step, _ string) {
 			if step == point && dead != nil {
@@ -140,7 +140,7 @@ func dieAt(t *testing.T, url, point string, nth int) {
 	if url == "" {
 		r.Close() // SQLite's writer is known by a lock that dies with its process
 	}
-	heir := rig.Heir(r)
+	heir := testenv.SecondProcess(r)
 	told := ""
 	for range 6 {
 		rep, _ := heir.Try(engine.Request{})
@@ -167,7 +167,7 @@ func dieAt(t *testing.T, url, point string, nth int) {
 // is gone, it was taken for staff's and stayed for ever.
 func TestASuspensionThatComesLateIsLiftedForWhoeverHasTheHostingNow(t *testing.T) {
 	databases(t, func(t *testing.T, url string) {
-		r := rig.New(t, rig.Options{Database: fresh(t, url)})
+		r := testenv.New(t, testenv.Options{Database: fresh(t, url)})
 		price := priceFor(t, r, plans(r)[0])
 		s := signUp(t, r, simulator.SignUp{Email: "ada@example.com", Price: price})
 		r.Run(engine.Request{})
@@ -192,7 +192,7 @@ func TestASuspensionThatComesLateIsLiftedForWhoeverHasTheHostingNow(t *testing.T
 // what it made was bound to another customer's subscription meanwhile. With the binding
 // insisted on put in once, this went red: nothing more was done for the first one.
 func TestAHostingThatIsSomebodyElsesByNowIsNotFoughtOver(t *testing.T) {
-	r := rig.New(t, rig.Options{})
+	r := testenv.New(t, testenv.Options{})
 	ada := signUp(t, r, simulator.SignUp{Email: "ada@example.com", Price: priceFor(t, r, plans(r)[0])})
 	bob := signUp(t, r, simulator.SignUp{Email: "bob@example.com", Price: unmapped(r)})
 	r.World.SetFault(func(c simulator.Call) simulator.Fault {

@@ -5,7 +5,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/stripe-enhance/stripe-enhance/internal/rig"
+	"github.com/stripe-enhance/stripe-enhance/internal/testenv"
 	"github.com/stripe-enhance/stripe-enhance/reconcile/engine"
 	"github.com/stripe-enhance/stripe-enhance/simulator"
 )
@@ -19,7 +19,7 @@ func lists(c simulator.Call) bool {
 // TestAListOfPlansThatWasEmptyOnceHoldsNobodyForLong: every listing of the panel was
 // empty for one full run. On a quiet site nobody was looked at again until the next one.
 func TestAListOfPlansThatWasEmptyOnceHoldsNobodyForLong(t *testing.T) {
-	r := rig.New(t, rig.Options{})
+	r := testenv.New(t, testenv.Options{})
 	price := priceFor(t, r, plans(r)[0])
 	ada := signUp(t, r, simulator.SignUp{Email: "ada@example.com", Price: price})
 	r.Run(engine.Request{Full: true})
@@ -48,7 +48,7 @@ func TestAListOfPlansThatWasEmptyOnceHoldsNobodyForLong(t *testing.T) {
 func TestAPlanThatIsLostIsAskedForUntilItIsBack(t *testing.T) {
 	for name, c := range map[string]struct{ mapped, bound bool }{"mapped": {true, false}, "bound": {false, true}, "neither": {false, false}} {
 		t.Run(name, func(t *testing.T) {
-			r := rig.New(t, rig.Options{})
+			r := testenv.New(t, testenv.Options{})
 			plan := plans(r)[0]
 			price := priceFor(t, r, plan)
 			r.Run(engine.Request{Full: true})

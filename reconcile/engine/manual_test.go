@@ -4,7 +4,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/stripe-enhance/stripe-enhance/internal/rig"
+	"github.com/stripe-enhance/stripe-enhance/internal/testenv"
 	"github.com/stripe-enhance/stripe-enhance/reconcile"
 	"github.com/stripe-enhance/stripe-enhance/reconcile/engine"
 	"github.com/stripe-enhance/stripe-enhance/simulator"
@@ -21,7 +21,7 @@ func TestAHoldSetBeforeAnythingIsKnownKeepsTheFirstRunsHandsOff(t *testing.T) {
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
-			r := rig.New(t, rig.Options{})
+			r := testenv.New(t, testenv.Options{})
 			price := priceFor(t, r, plans(r)[0])
 			ada := signUp(t, r, simulator.SignUp{Email: "ada@example.com", Price: price})
 			h := hold(ada)

@@ -6,7 +6,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/stripe-enhance/stripe-enhance/internal/rig"
+	"github.com/stripe-enhance/stripe-enhance/internal/testenv"
 	"github.com/stripe-enhance/stripe-enhance/reconcile"
 	"github.com/stripe-enhance/stripe-enhance/reconcile/engine"
 	"github.com/stripe-enhance/stripe-enhance/simulator"
@@ -16,7 +16,7 @@ import (
 // and its product to three plans, and takes the mappings away from the top: the
 // hosting stays and follows.
 func TestThePriceWinsOverItsLookupKeyAndThatOverTheProduct(t *testing.T) {
-	r := rig.New(t, rig.Options{})
+	r := testenv.New(t, testenv.Options{})
 	price := r.World.AddPrice("prod_hosting", "hosting_monthly", 900)
 	forms := []string{price, "hosting_monthly", "prod_hosting"}
 	for _, id := range forms {

@@ -7,7 +7,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/stripe-enhance/stripe-enhance/internal/rig"
+	"github.com/stripe-enhance/stripe-enhance/internal/testenv"
 	"github.com/stripe-enhance/stripe-enhance/reconcile/engine"
 	"github.com/stripe-enhance/stripe-enhance/simulator"
 )
@@ -15,7 +15,7 @@ import (
 // TestAKeyThatMayNotWriteMetadataStopsNobody: with the refusal taken for that of
 // the whole side, the first customer was the last.
 func TestAKeyThatMayNotWriteMetadataStopsNobody(t *testing.T) {
-	r := rig.New(t, rig.Options{World: simulator.Options{StripeKey: "rk_test_restricted", Deny: []string{"write"}},
+	r := testenv.New(t, testenv.Options{World: simulator.Options{StripeKey: "rk_test_restricted", Deny: []string{"write"}},
 		Engine: func(o *engine.Options) { o.Policy.WriteMetadata = true }})
 	for _, who := range []string{"ada", "bob", "cem"} {
 		signUp(t, r, simulator.SignUp{Email: who + "@example.com", Lines: []simulator.Line{{Price: priceFor(t, r, plans(r)[0])}}})
@@ -40,7 +40,7 @@ func TestAKeyThatMayNotWriteMetadataStopsNobody(t *testing.T) {
 func TestMetadataThatNamesOrgAndHostingBinds(t *testing.T) {
 	for _, owner := range []string{"", "other@example.com", "ada@example.com"} {
 		t.Run("owner "+owner, func(t *testing.T) {
-			r := rig.New(t, rig.Options{})
+			r := testenv.New(t, testenv.Options{})
 			org := r.World.StaffCreateOrg("Ada by hand", owner)
 			h, err := r.World.StaffCreateHosting(org, plans(r)[0], "by hand")
 			must(t, err)

@@ -6,16 +6,16 @@ import (
 	"testing"
 	"time"
 
-	"github.com/stripe-enhance/stripe-enhance/internal/rig"
+	"github.com/stripe-enhance/stripe-enhance/internal/testenv"
 	"github.com/stripe-enhance/stripe-enhance/reconcile/engine"
 	"github.com/stripe-enhance/stripe-enhance/simulator"
 )
 
 // upgraded is a customer on the first plan, whose hosting staff may have named, and who
 // orders the second.
-func upgraded(t *testing.T, staff string) (r *rig.Rig, s simulator.SignedUp, first, second string) {
+func upgraded(t *testing.T, staff string) (r *testenv.Env, s simulator.SignedUp, first, second string) {
 	t.Helper()
-	r = rig.New(t, rig.Options{World: simulator.Options{Calm: true}})
+	r = testenv.New(t, testenv.Options{World: simulator.Options{Calm: true}})
 	ids := plans(r)
 	s = signUp(t, r, simulator.SignUp{Email: "ada@example.com", Price: priceFor(t, r, ids[0])})
 	r.Run(engine.Request{})

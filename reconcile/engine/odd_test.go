@@ -7,7 +7,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/stripe-enhance/stripe-enhance/internal/rig"
+	"github.com/stripe-enhance/stripe-enhance/internal/testenv"
 	"github.com/stripe-enhance/stripe-enhance/reconcile/engine"
 	"github.com/stripe-enhance/stripe-enhance/simulator"
 )
@@ -20,7 +20,7 @@ func TestACustomerWhoseIdPeopleChoseIsServedLikeAnyOther(t *testing.T) {
 		for _, word := range []string{"", "shop"} {
 			t.Run(id+" "+word, func(t *testing.T) {
 				file := filepath.Join(t.TempDir(), "state.db")
-				r := rig.New(t, rig.Options{Database: "sqlite:" + file, Engine: func(o *engine.Options) { o.Policy.Instance = word }})
+				r := testenv.New(t, testenv.Options{Database: "sqlite:" + file, Engine: func(o *engine.Options) { o.Policy.Instance = word }})
 				price := priceFor(t, r, plans(r)[0])
 				signUp(t, r, simulator.SignUp{Email: "cem@example.com", Price: price})
 				r.Run(engine.Request{Full: true})
@@ -62,7 +62,7 @@ func TestACustomerWhoseIdPeopleChoseIsServedLikeAnyOther(t *testing.T) {
 // TestAPanelThatGrowsAllTheTimeIsGotPast: somebody else sells on it, an org with every
 // page that is read. The listing of a new installation never ended.
 func TestAPanelThatGrowsAllTheTimeIsGotPast(t *testing.T) {
-	r := rig.New(t, rig.Options{})
+	r := testenv.New(t, testenv.Options{})
 	price := priceFor(t, r, plans(r)[0])
 	for i := range 260 {
 		r.World.StaffCreateOrg(fmt.Sprint("by hand ", i), "stranger@example.com")
@@ -89,7 +89,7 @@ func TestAPanelThatGrowsAllTheTimeIsGotPast(t *testing.T) {
 
 // TestOneOddSubscriptionHoldsItselfAlone, in a full run and when an event tells of it.
 func TestOneOddSubscriptionHoldsItselfAlone(t *testing.T) {
-	r := rig.New(t, rig.Options{})
+	r := testenv.New(t, testenv.Options{})
 	price := priceFor(t, r, plans(r)[0])
 	odd := signUp(t, r, simulator.SignUp{Email: "ada@example.com", Price: price})
 	gone := signUp(t, r, simulator.SignUp{Email: "bob@example.com", Price: price})
@@ -111,7 +111,7 @@ func TestOneOddSubscriptionHoldsItselfAlone(t *testing.T) {
 // TestAnOldSubscriptionThatCannotBeReadKeepsNothingUp: it is one of those that are asked
 // for before something is taken away.
 func TestAnOldSubscriptionThatCannotBeReadKeepsNothingUp(t *testing.T) {
-	r := rig.New(t, rig.Options{})
+	r := testenv.New(t, testenv.Options{})
 	price := priceFor(t, r, plans(r)[0])
 	odd := signUp(t, r, simulator.SignUp{Email: "ada@example.com", Price: price})
 	r.Run(engine.Request{})

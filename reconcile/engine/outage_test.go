@@ -6,7 +6,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/stripe-enhance/stripe-enhance/internal/rig"
+	"github.com/stripe-enhance/stripe-enhance/internal/testenv"
 	"github.com/stripe-enhance/stripe-enhance/reconcile"
 	"github.com/stripe-enhance/stripe-enhance/reconcile/engine"
 	"github.com/stripe-enhance/stripe-enhance/reconcile/planner"
@@ -22,7 +22,7 @@ func TestOneHostingThatCannotBeReadInTheDriftStopsNobody(t *testing.T) {
 		"200 {}": simulator.EmptyObject(),
 	} {
 		t.Run(name, func(t *testing.T) {
-			r := rig.New(t, rig.Options{})
+			r := testenv.New(t, testenv.Options{})
 			price := priceFor(t, r, plans(r)[0])
 			signUp(t, r, simulator.SignUp{Email: "broken@example.com", Price: price})
 			r.Run(engine.Request{})
@@ -53,7 +53,7 @@ func TestOneHostingThatCannotBeReadInTheDriftStopsNobody(t *testing.T) {
 // how long after its return the site is up.
 func out(t *testing.T, f simulator.Fault, of func(simulator.Call) bool, runs int) (parked int, back time.Duration) {
 	t.Helper()
-	r := rig.New(t, rig.Options{})
+	r := testenv.New(t, testenv.Options{})
 	sub := owing(t, r, 1)[0]
 	r.World.Advance(20 * time.Minute)
 	must(t, r.World.Pay(sub))
@@ -114,7 +114,7 @@ func TestAMaintenancePageParksNobody(t *testing.T) {
 func TestFiveHostingsThatAnswer500StopNobodyElse(t *testing.T) {
 	for _, broken := range []int{1, 4, 6, 12} {
 		t.Run(fmt.Sprint(broken), func(t *testing.T) {
-			r := rig.New(t, rig.Options{Engine: func(o *engine.Options) { o.Brakes.Suspend = planner.Limit{Count: 100} }})
+			r := testenv.New(t, testenv.Options{Engine: func(o *engine.Options) { o.Brakes.Suspend = planner.Limit{Count: 100} }})
 			price := priceFor(t, r, plans(r)[0])
 			subs := owing(t, r, broken+1)
 			bad := map[string]bool{}
@@ -155,7 +155,7 @@ func TestFiveHostingsThatAnswer500StopNobodyElse(t *testing.T) {
 // pays for the other one.
 func TestACrashIsNoFailureOfTheCustomer(t *testing.T) {
 	seen, dead, block := false, make(chan struct{}), make(chan struct{})
-	r := rig.New(t, rig.Options{Engine: func(o *engine.Options) {
+	r := testenv.New(t, testenv.Options{Engine: func(o *engine.Options) {
 		o.Concurrency = 1
 		o.Failpoint = func(step, kind string) {
 			if step == "after-intent" && kind == "change_plan" && !seen {
@@ -183,7 +183,7 @@ func TestACrashIsNoFailureOfTheCustomer(t *testing.T) {
 	must(t, r.World.Pay(b.Subscription))
 	r.World.Advance(31 * time.Second)
 	r.Close()
-	heir := rig.Heir(r)
+	heir := testenv.SecondProcess(r)
 	for range 4 {
 		rep, err := heir.Try(engine.Request{})
 		t.Logf("%v %v %v %v", kinds(rep), holdKinds(rep), err, rep.Run.Error)

@@ -9,7 +9,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/stripe-enhance/stripe-enhance/internal/rig"
+	"github.com/stripe-enhance/stripe-enhance/internal/testenv"
 	"github.com/stripe-enhance/stripe-enhance/reconcile"
 	"github.com/stripe-enhance/stripe-enhance/reconcile/engine"
 	"github.com/stripe-enhance/stripe-enhance/reconcile/planner"
@@ -51,7 +51,7 @@ func holdsOf(rep reconcile.Report, customer string) (all []string) {
 // go red: it ended the test's process.
 func TestAPanicAboutOneCustomerIsThatCustomersAlone(t *testing.T) {
 	f := &faulty{email: "bob@example.com"}
-	r := rig.New(t, rig.Options{Engine: func(o *engine.Options) { o.Decide = f.decide }})
+	r := testenv.New(t, testenv.Options{Engine: func(o *engine.Options) { o.Decide = f.decide }})
 	r.Run(engine.Request{})
 	price := priceFor(t, r, plans(r)[0])
 	var bob simulator.SignedUp
@@ -96,7 +96,7 @@ func TestAPanicAtAnyMomentOfACustomerMakesNothingTwice(t *testing.T) {
 	for _, route := range []string{"", createOrg, createHosting} {
 		for from := int32(1); ; from++ {
 			f := &faulty{email: "bob@example.com", from: from}
-			r := rig.New(t, rig.Options{Engine: func(o *engine.Options) { o.Decide = f.decide }})
+			r := testenv.New(t, testenv.Options{Engine: func(o *engine.Options) { o.Decide = f.decide }})
 			r.Run(engine.Request{})
 			price := priceFor(t, r, plans(r)[0])
 			signUp(t, r, simulator.SignUp{Email: "bob@example.com", Price: price})
@@ -143,7 +143,7 @@ func (p *tripping) RoundTrip(r *http.Request) (*http.Response, error) {
 func TestAPanicWhileReadingEndsNoProcess(t *testing.T) {
 	for _, path := range []string{"/v1/subscriptions", "/v1/events", "/v1/subscriptions/", "/customers", "/subscriptions/", "/plans"} {
 		trip := &tripping{}
-		r := rig.New(t, rig.Options{Transport: func(next http.RoundTripper) http.RoundTripper { trip.next = next; return trip }})
+		r := testenv.New(t, testenv.Options{Transport: func(next http.RoundTripper) http.RoundTripper { trip.next = next; return trip }})
 		price := priceFor(t, r, plans(r)[0])
 		ada := signUp(t, r, simulator.SignUp{Email: "ada@example.com", Price: price})
 		signUp(t, r, simulator.SignUp{Email: "eve@example.com", Price: price})

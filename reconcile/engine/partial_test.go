@@ -7,14 +7,14 @@ import (
 	"testing"
 	"time"
 
-	"github.com/stripe-enhance/stripe-enhance/internal/rig"
+	"github.com/stripe-enhance/stripe-enhance/internal/testenv"
 	"github.com/stripe-enhance/stripe-enhance/reconcile/engine"
 	"github.com/stripe-enhance/stripe-enhance/simulator"
 )
 
 // one id that can never be read (a webhook of the other mode).
 func TestOneUnreadableSubscriptionDoesNotKeepTheCursor(t *testing.T) {
-	r := rig.New(t, rig.Options{})
+	r := testenv.New(t, testenv.Options{})
 	price := priceFor(t, r, plans(r)[0])
 	signUp(t, r, simulator.SignUp{Email: "ada@example.com", Price: price})
 	r.Run(engine.Request{})
@@ -54,7 +54,7 @@ func TestARunThatCouldNotReadWhatChangedHasNotConverged(t *testing.T) {
 	} {
 		for _, route := range []string{"GET /v1/subscriptions/{id}", "GET /orgs/{org}/subscriptions/{subscription}"} {
 			t.Run(name+", "+route, func(t *testing.T) {
-				r := rig.New(t, rig.Options{})
+				r := testenv.New(t, testenv.Options{})
 				price := priceFor(t, r, plans(r)[0])
 				signUp(t, r, simulator.SignUp{Email: "ada@example.com", Price: price})
 				s := signUp(t, r, simulator.SignUp{Email: "bob@example.com", Price: price})
@@ -81,7 +81,7 @@ func TestARunThatCouldNotReadWhatChangedHasNotConverged(t *testing.T) {
 
 // TestOneOfSeveralThatStripeDoesNotKnowIsNamed in a run for what somebody asked for.
 func TestOneOfSeveralThatStripeDoesNotKnowIsNamed(t *testing.T) {
-	r := rig.New(t, rig.Options{})
+	r := testenv.New(t, testenv.Options{})
 	s := signUp(t, r, simulator.SignUp{Email: "ada@example.com", Price: priceFor(t, r, plans(r)[0])})
 	r.Run(engine.Request{})
 	rep := r.Run(engine.Request{Subscriptions: []string{s.Subscription, "sub_nope"}})

@@ -6,7 +6,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/stripe-enhance/stripe-enhance/internal/rig"
+	"github.com/stripe-enhance/stripe-enhance/internal/testenv"
 	"github.com/stripe-enhance/stripe-enhance/reconcile"
 	"github.com/stripe-enhance/stripe-enhance/reconcile/engine"
 	"github.com/stripe-enhance/stripe-enhance/simulator"
@@ -18,16 +18,16 @@ import (
 func TestAChangedPolicyIsAppliedInTheNextRun(t *testing.T) {
 	for _, c := range []struct {
 		name          string
-		world         func(r *rig.Rig, s simulator.SignedUp) error
+		world         func(r *testenv.Env, s simulator.SignedUp) error
 		before, after func(*reconcile.Policy)
 		want          []string // of the kinds of actions
 		back          []string // with the setting as it was; nil: not tried
 	}{
-		{"provision, then enforce", func(r *rig.Rig, s simulator.SignedUp) error { return r.World.MarkUnpaid(s.Subscription) },
+		{"provision, then enforce", func(r *testenv.Env, s simulator.SignedUp) error { return r.World.MarkUnpaid(s.Subscription) },
 			func(p *reconcile.Policy) { p.Mode = reconcile.Provision }, func(p *reconcile.Policy) { p.Mode = reconcile.Enforce }, []string{"suspend"}, nil},
-		{"no grace any more", func(r *rig.Rig, s simulator.SignedUp) error { return r.World.FailPayment(s.Subscription) },
+		{"no grace any more", func(r *testenv.Env, s simulator.SignedUp) error { return r.World.FailPayment(s.Subscription) },
 			func(p *reconcile.Policy) {}, func(p *reconcile.Policy) { p.Grace = 0 }, []string{"suspend"}, []string{"resume"}},
-		{"a paused collection counts, and no longer", func(r *rig.Rig, s simulator.SignedUp) error {
+		{"a paused collection counts, and no longer", func(r *testenv.Env, s simulator.SignedUp) error {
 			return r.World.PauseCollection(s.Subscription, "")
 		},
 			func(p *reconcile.Policy) {}, func(p *reconcile.Policy) { p.SuspendPaused = true }, []string{"suspend"}, []string{"resume"}},
@@ -35,11 +35,11 @@ func TestAChangedPolicyIsAppliedInTheNextRun(t *testing.T) {
 			func(p *reconcile.Policy) { p.CreateWebsites = false }, func(p *reconcile.Policy) { p.CreateWebsites = true }, []string{"create_website"}, nil},
 		{"invitations are wanted", nil,
 			func(p *reconcile.Policy) { p.Onboarding = reconcile.NoOnboarding }, func(p *reconcile.Policy) { p.Onboarding = reconcile.Invite }, []string{"invite_owner"}, nil},
-		{"a retention period begins to count", func(r *rig.Rig, s simulator.SignedUp) error { return r.World.Cancel(s.Subscription) },
+		{"a retention period begins to count", func(r *testenv.Env, s simulator.SignedUp) error { return r.World.Cancel(s.Subscription) },
 			func(p *reconcile.Policy) {}, func(p *reconcile.Policy) { p.Retention = 30 * 24 * time.Hour }, []string{"terminate"}, nil},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			r := rig.New(t, rig.Options{Engine: func(o *engine.Options) { c.before(&o.Policy) }})
+			r := testenv.New(t, testenv.Options{Engine: func(o *engine.Options) { c.before(&o.Policy) }})
 			s := signUp(t, r, simulator.SignUp{Email: "ada@example.com", Price: priceFor(t, r, plans(r)[0]), Domain: "ada.example"})
 			r.Run(engine.Request{})
 			if c.world != nil {
@@ -79,7 +79,7 @@ func all(words []string, state string) (out []string) {
 // TestAnUnchangedPolicyMakesNobodyDue: a settings digest that differed by itself
 // would make every run a run about everybody.
 func TestAnUnchangedPolicyMakesNobodyDue(t *testing.T) {
-	r := rig.New(t, rig.Options{})
+	r := testenv.New(t, testenv.Options{})
 	signUp(t, r, simulator.SignUp{Email: "ada@example.com", Price: priceFor(t, r, plans(r)[0])})
 	r.Run(engine.Request{})
 	r.Run(engine.Request{})
@@ -96,18 +96,18 @@ func TestAnUnchangedPolicyMakesNobodyDue(t *testing.T) {
 // seen as soon as hostings are to be compared more often than that.
 func TestAShorterDriftIntervalIsAppliedInTheNextRun(t *testing.T) {
 	for name, c := range map[string]struct {
-		change func(r *rig.Rig, hosting int) error
+		change func(r *testenv.Env, hosting int) error
 		want   []string
 	}{
-		"suspended":    {func(r *rig.Rig, h int) error { return r.World.StaffSuspend(h) }, []string{"foreign_suspension"}},
-		"another plan": {func(r *rig.Rig, h int) error { return r.World.StaffChangePlan(h, plans(r)[1]) }, []string{"change_plan"}},
-		"deleted":      {func(r *rig.Rig, h int) error { return r.World.StaffDelete(h) }, []string{"deleted"}},
-		"purged": {func(r *rig.Rig, h int) error {
+		"suspended":    {func(r *testenv.Env, h int) error { return r.World.StaffSuspend(h) }, []string{"foreign_suspension"}},
+		"another plan": {func(r *testenv.Env, h int) error { return r.World.StaffChangePlan(h, plans(r)[1]) }, []string{"change_plan"}},
+		"deleted":      {func(r *testenv.Env, h int) error { return r.World.StaffDelete(h) }, []string{"deleted"}},
+		"purged": {func(r *testenv.Env, h int) error {
 			return errors.Join(r.World.StaffDelete(h), r.World.StaffPurge(h))
 		}, []string{"missing"}},
 	} {
 		t.Run(name, func(t *testing.T) {
-			r := rig.New(t, rig.Options{})
+			r := testenv.New(t, testenv.Options{})
 			signUp(t, r, simulator.SignUp{Email: "ada@example.com", Price: priceFor(t, r, plans(r)[0])})
 			r.Run(engine.Request{})
 			r.World.Advance(2 * time.Minute)

@@ -6,7 +6,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/stripe-enhance/stripe-enhance/internal/rig"
+	"github.com/stripe-enhance/stripe-enhance/internal/testenv"
 	"github.com/stripe-enhance/stripe-enhance/reconcile/engine"
 	"github.com/stripe-enhance/stripe-enhance/reconcile/planner"
 	"github.com/stripe-enhance/stripe-enhance/simulator"
@@ -16,7 +16,7 @@ import (
 func TestWritesRefusedForOneOrgKeepNoPayerWaiting(t *testing.T) {
 	for _, broken := range []int{1, 4} {
 		t.Run(fmt.Sprint(broken), func(t *testing.T) {
-			r := rig.New(t, rig.Options{Engine: func(o *engine.Options) { o.Brakes.Suspend = planner.Limit{Count: 100} }})
+			r := testenv.New(t, testenv.Options{Engine: func(o *engine.Options) { o.Brakes.Suspend = planner.Limit{Count: 100} }})
 			subs := owing(t, r, broken+1)
 			refuse := map[string]bool{}
 			all := r.World.Hostings()
@@ -51,7 +51,7 @@ func TestWritesRefusedForOneOrgKeepNoPayerWaiting(t *testing.T) {
 // one org of ours is refused, and that is why its hosting is the one looked at
 // longest ago. Nobody new gets anything, not even by name.
 func TestOneRefusedOrgStopsNoTargetedOrder(t *testing.T) {
-	r := rig.New(t, rig.Options{})
+	r := testenv.New(t, testenv.Options{})
 	price := priceFor(t, r, plans(r)[0])
 	signUp(t, r, simulator.SignUp{Email: "broken@example.com", Price: price})
 	r.Run(engine.Request{})
@@ -77,7 +77,7 @@ func TestOneRefusedOrgStopsNoTargetedOrder(t *testing.T) {
 // nobody can be invited (the panel refuses the address); the customer pays for
 // a larger plan.
 func TestARefusedInvitationDoesNotKeepThePlanThatIsPaidFor(t *testing.T) {
-	r := rig.New(t, rig.Options{})
+	r := testenv.New(t, testenv.Options{})
 	r.Run(engine.Request{})
 	r.Fail(simulator.Fault{Apply: simulator.Skip, Status: 400, Body: []byte(`{"code":"invalid","detail":"email"}`)}, func(c simulator.Call) bool { return c.Method == "POST" && strings.HasSuffix(c.Route, "/invites") })
 	s := signUp(t, r, simulator.SignUp{Email: "ada@example.com", Price: priceFor(t, r, plans(r)[0]), Domain: "ada.example.com"})
@@ -94,7 +94,7 @@ func TestARefusedInvitationDoesNotKeepThePlanThatIsPaidFor(t *testing.T) {
 // TestWhoIsRefusedIsTriedAgainWithinTheLongestBackOff: five minutes are too long
 // where an operator has set a second.
 func TestWhoIsRefusedIsTriedAgainWithinTheLongestBackOff(t *testing.T) {
-	r := rig.New(t, rig.Options{Engine: func(o *engine.Options) { o.RetryMin, o.RetryMax = time.Second, time.Second }})
+	r := testenv.New(t, testenv.Options{Engine: func(o *engine.Options) { o.RetryMin, o.RetryMax = time.Second, time.Second }})
 	s := signUp(t, r, simulator.SignUp{Email: "ada@example.com", Price: priceFor(t, r, plans(r)[0])})
 	r.Run(engine.Request{})
 	must(t, r.World.MarkUnpaid(s.Subscription))

@@ -7,7 +7,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/stripe-enhance/stripe-enhance/internal/rig"
+	"github.com/stripe-enhance/stripe-enhance/internal/testenv"
 	"github.com/stripe-enhance/stripe-enhance/reconcile"
 	"github.com/stripe-enhance/stripe-enhance/reconcile/engine"
 	"github.com/stripe-enhance/stripe-enhance/reconcile/planner"
@@ -15,7 +15,7 @@ import (
 )
 
 // These tests hold a run against the plan right before it, as every history of
-// internal/scenario does. Put in once, each with a test here going red: a plan that does
+// internal/simtest does. Put in once, each with a test here going red: a plan that does
 // not follow its own links; one that reads nothing before it tells; two guests with one
 // e-mail who found an org each in the plan and share one in the run; a website that shows
 // only once it is made; a guest whose order the brake holds, and who is given the org of
@@ -23,30 +23,30 @@ import (
 
 func TestThePlanIsWhatTheRunDoes(t *testing.T) {
 	file := ""
-	for name, world := range map[string]func(t *testing.T, r *rig.Rig, price string){
-		"an order with a domain from Checkout": func(t *testing.T, r *rig.Rig, price string) {
+	for name, world := range map[string]func(t *testing.T, r *testenv.Env, price string){
+		"an order with a domain from Checkout": func(t *testing.T, r *testenv.Env, price string) {
 			signUp(t, r, simulator.SignUp{Email: "ada@example.com", Price: price, Domain: "ada.example"})
 		},
-		"an org by hand that is taken, with nothing in it": func(t *testing.T, r *rig.Rig, price string) {
+		"an org by hand that is taken, with nothing in it": func(t *testing.T, r *testenv.Env, price string) {
 			r.World.StaffCreateOrg("Ada", "ada@example.com")
 			signUp(t, r, simulator.SignUp{Email: "ada@example.com", Price: price})
 		},
-		"an org by hand with something in it": func(t *testing.T, r *rig.Rig, price string) {
+		"an org by hand with something in it": func(t *testing.T, r *testenv.Env, price string) {
 			org := r.World.StaffCreateOrg("Ada", "ada@example.com")
 			_, err := r.World.StaffCreateHosting(org, plans(r)[1], "by hand")
 			must(t, err)
 			signUp(t, r, simulator.SignUp{Email: "ada@example.com", Price: price})
 		},
-		"two guests with one e-mail": func(t *testing.T, r *rig.Rig, price string) {
+		"two guests with one e-mail": func(t *testing.T, r *testenv.Env, price string) {
 			for range 2 {
 				signUp(t, r, simulator.SignUp{Email: "ada@example.com", Guest: true, Price: price})
 			}
 		},
-		"two guests with one e-mail, and the larger order is held": func(t *testing.T, r *rig.Rig, price string) {
+		"two guests with one e-mail, and the larger order is held": func(t *testing.T, r *testenv.Env, price string) {
 			signUp(t, r, simulator.SignUp{Email: "ada@example.com", Guest: true, Price: price})
 			signUp(t, r, simulator.SignUp{Email: "ada@example.com", Guest: true, Lines: []simulator.Line{{Price: price, Quantity: 12}}})
 		},
-		"an end, an upgrade and a return": func(t *testing.T, r *rig.Rig, price string) {
+		"an end, an upgrade and a return": func(t *testing.T, r *testenv.Env, price string) {
 			ends := signUp(t, r, simulator.SignUp{Email: "ada@example.com", Price: price})
 			grows := signUp(t, r, simulator.SignUp{Email: "bob@example.com", Price: price})
 			back := signUp(t, r, simulator.SignUp{Email: "cem@example.com", Price: price})
@@ -58,14 +58,14 @@ func TestThePlanIsWhatTheRunDoes(t *testing.T) {
 			must(t, r.World.ChangePrice(grows.Subscription, "", priceFor(t, r, plans(r)[1])))
 			signUp(t, r, simulator.SignUp{Email: "cem@example.com", Price: price})
 		},
-		"an org that staff made for one whose order is held, and that the look for another one finds": func(t *testing.T, r *rig.Rig, price string) {
+		"an org that staff made for one whose order is held, and that the look for another one finds": func(t *testing.T, r *testenv.Env, price string) {
 			signUp(t, r, simulator.SignUp{Email: "ada@example.com", Lines: []simulator.Line{{Price: price, Quantity: 30}}})
 			r.Run(engine.Request{})
 			r.World.StaffCreateOrg("By hand", "ada@example.com")
 			signUp(t, r, simulator.SignUp{Email: "bob@example.com", Price: price})
 			r.World.Advance(time.Minute)
 		},
-		"a lost database": func(t *testing.T, r *rig.Rig, price string) {
+		"a lost database": func(t *testing.T, r *testenv.Env, price string) {
 			for _, who := range []string{"ada", "bob", "cem"} {
 				signUp(t, r, simulator.SignUp{Email: who + "@example.com", Lines: []simulator.Line{{Price: price, Quantity: 2}}})
 			}
@@ -75,7 +75,7 @@ func TestThePlanIsWhatTheRunDoes(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			file = filepath.Join(t.TempDir(), "state.db")
-			r := rig.New(t, rig.Options{Database: "sqlite:" + file, Engine: func(o *engine.Options) { o.Policy.WriteMetadata, o.Concurrency = true, 1 }})
+			r := testenv.New(t, testenv.Options{Database: "sqlite:" + file, Engine: func(o *engine.Options) { o.Policy.WriteMetadata, o.Concurrency = true, 1 }})
 			world(t, r, priceFor(t, r, plans(r)[0]))
 			before := len(r.World.Effects())
 			plan := r.Run(engine.Request{Dry: true})
@@ -104,7 +104,7 @@ func ids(rep reconcile.Report) []string {
 }
 
 func TestWhatIsThereOnlyInThePlanHasNoID(t *testing.T) {
-	r := rig.New(t, rig.Options{Engine: func(o *engine.Options) { o.Policy.WriteMetadata = true }})
+	r := testenv.New(t, testenv.Options{Engine: func(o *engine.Options) { o.Policy.WriteMetadata = true }})
 	for range 2 {
 		signUp(t, r, simulator.SignUp{Email: "ada@example.com", Guest: true, Price: priceFor(t, r, plans(r)[0])})
 	}

@@ -9,7 +9,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/stripe-enhance/stripe-enhance/internal/rig"
+	"github.com/stripe-enhance/stripe-enhance/internal/testenv"
 	"github.com/stripe-enhance/stripe-enhance/reconcile"
 	"github.com/stripe-enhance/stripe-enhance/reconcile/engine"
 	"github.com/stripe-enhance/stripe-enhance/simulator"
@@ -18,7 +18,7 @@ import (
 // two installations on one panel, the second with a copy of the first one's database.
 // meanwhile is what the second does while a create of the first is on its way.
 type two struct {
-	a, b      *rig.Rig
+	a, b      *testenv.Env
 	meanwhile func()
 }
 
@@ -40,7 +40,7 @@ func twoInstallations(t *testing.T, kind reconcile.ActionKind, words ...string) 
 	words = append(words, "", "")
 	dir := t.TempDir()
 	w := &two{}
-	w.a = rig.New(t, rig.Options{Database: "sqlite:" + filepath.Join(dir, "a.db"), Engine: func(o *engine.Options) { w.at(kind, "")(o) }})
+	w.a = testenv.New(t, testenv.Options{Database: "sqlite:" + filepath.Join(dir, "a.db"), Engine: func(o *engine.Options) { w.at(kind, "")(o) }})
 	signUp(t, w.a, simulator.SignUp{Email: "old@example.com", Price: priceFor(t, w.a, plans(w.a)[0])})
 	w.a.Converge(4)
 	w.a.Close()
@@ -49,7 +49,7 @@ func twoInstallations(t *testing.T, kind reconcile.ActionKind, words ...string) 
 	must(t, os.WriteFile(filepath.Join(dir, "b.db"), copied, 0o600))
 	w.a.Open()
 	w.a.Engine = w.a.NewEngine(w.at(kind, words[0]))
-	w.b = rig.Beside(w.a, "sqlite:"+filepath.Join(dir, "b.db"), func(o *engine.Options) { o.Policy.Instance = words[1] })
+	w.b = testenv.SecondInstallation(w.a, "sqlite:"+filepath.Join(dir, "b.db"), func(o *engine.Options) { o.Policy.Instance = words[1] })
 	return w
 }
 
@@ -86,7 +86,7 @@ func TestTwoInstallationsAreToldAndStop(t *testing.T) {
 			effects := len(w.a.World.Effects())
 			bob := signUp(t, w.a, simulator.SignUp{Email: "bob@example.com", Price: price})
 			w.a.World.Advance(24 * time.Hour)
-			for name, r := range map[string]*rig.Rig{"first": w.a, "second": w.b} {
+			for name, r := range map[string]*testenv.Env{"first": w.a, "second": w.b} {
 				for _, req := range []engine.Request{{Dry: true, Full: true}, {Full: true}, {}, {Dry: true}, {Dry: true, Stored: true}} {
 					rep := r.Run(req)
 					if rep.Converged() || !strings.Contains(rep.Waits, "another installation") || !strings.Contains(rep.Waits, "INSTANCE") {
@@ -124,7 +124,7 @@ func TestTwoInstallationsAreToldAndStop(t *testing.T) {
 	}
 }
 
-func markedWith(r *rig.Rig, marker string) (ids []int) {
+func markedWith(r *testenv.Env, marker string) (ids []int) {
 	for _, h := range r.World.Hostings() {
 		if strings.HasSuffix(h.FriendlyName, marker) {
 			ids = append(ids, h.ID)
@@ -133,7 +133,7 @@ func markedWith(r *rig.Rig, marker string) (ids []int) {
 	return ids
 }
 
-func boundTo(t *testing.T, r *rig.Rig, sub string) int64 {
+func boundTo(t *testing.T, r *testenv.Env, sub string) int64 {
 	t.Helper()
 	ids, err := r.Store.CustomersOf(t.Context(), []string{sub})
 	must(t, err)
@@ -150,7 +150,7 @@ func boundTo(t *testing.T, r *rig.Rig, sub string) int64 {
 // TestAnOrgWithTheCustomersMarkerStopsToo: the other installation has come no further
 // than the org.
 func TestAnOrgWithTheCustomersMarkerStopsToo(t *testing.T) {
-	r := rig.New(t, rig.Options{})
+	r := testenv.New(t, testenv.Options{})
 	price := priceFor(t, r, plans(r)[0])
 	ada := signUp(t, r, simulator.SignUp{Email: "ada@example.com", Price: price})
 	r.Converge(4)
@@ -180,7 +180,7 @@ func TestEachInstallationHasItsWord(t *testing.T) {
 	ada := signUp(t, w.a, simulator.SignUp{Email: "ada@example.com", Price: price})
 	w.meanwhile = func() { w.b.Run(engine.Request{}) }
 	w.a.Run(engine.Request{})
-	for name, r := range map[string]*rig.Rig{"shop": w.a, "lab": w.b} {
+	for name, r := range map[string]*testenv.Env{"shop": w.a, "lab": w.b} {
 		r.World.Advance(24 * time.Hour)
 		if rep := r.Run(engine.Request{Full: true}); !rep.Converged() {
 			t.Errorf("%s: waits %q, holds %v", name, rep.Waits, rep.Holds)
@@ -224,7 +224,7 @@ func TestALostDatabaseFindsWhatHasNoWordOrItsOwn(t *testing.T) {
 	diff(t, "names of orgs", []string(nil), namesWith(r, "@shop]"))
 }
 
-func namesWith(r *rig.Rig, text string) (names []string) {
+func namesWith(r *testenv.Env, text string) (names []string) {
 	for _, o := range r.World.Orgs() {
 		if strings.Contains(o.Name, text) {
 			names = append(names, o.Name)

@@ -16,7 +16,7 @@ import (
 	"github.com/stripe-enhance/stripe-enhance/internal/logtest"
 	"github.com/stripe-enhance/stripe-enhance/internal/pgtest"
 	"github.com/stripe-enhance/stripe-enhance/internal/report"
-	"github.com/stripe-enhance/stripe-enhance/internal/rig"
+	"github.com/stripe-enhance/stripe-enhance/internal/testenv"
 	"github.com/stripe-enhance/stripe-enhance/reconcile"
 	"github.com/stripe-enhance/stripe-enhance/reconcile/engine"
 	"github.com/stripe-enhance/stripe-enhance/reconcile/planner"
@@ -45,7 +45,7 @@ func TestNoCredentialIsInAnyLogErrorReportRowOrPanic(t *testing.T) {
 		log.SetLevel(logrus.TraceLevel)
 		log.SetOutput(said)
 		panicking := false
-		r := rig.New(t, rig.Options{Database: database, Log: log,
+		r := testenv.New(t, testenv.Options{Database: database, Log: log,
 			World: simulator.Options{Seed: 3, StripeKey: "sk_test_" + canary + "stripe", EnhanceToken: canary + "enhance"},
 			Engine: func(o *engine.Options) {
 				o.Concurrency = 1
@@ -133,7 +133,7 @@ func clean(t *testing.T, what, text string, words ...string) {
 
 // stored is everything in the database: the files of SQLite, or every row of every
 // table.
-func stored(t *testing.T, r *rig.Rig, dir, kind, url string) string {
+func stored(t *testing.T, r *testenv.Env, dir, kind, url string) string {
 	t.Helper()
 	var all strings.Builder
 	if kind == "" {

@@ -5,7 +5,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/stripe-enhance/stripe-enhance/internal/rig"
+	"github.com/stripe-enhance/stripe-enhance/internal/testenv"
 	"github.com/stripe-enhance/stripe-enhance/reconcile/engine"
 	"github.com/stripe-enhance/stripe-enhance/simulator"
 )
@@ -14,7 +14,7 @@ const changeHosting = "PATCH" + hostingPath
 
 // twice is a company that has suspended somebody already, and a customer who is
 // about to be: what the panel calls us is known.
-func twice(t *testing.T, set func(*engine.Options)) (r *rig.Rig, sub string, hosting int) {
+func twice(t *testing.T, set func(*engine.Options)) (r *testenv.Env, sub string, hosting int) {
 	t.Helper()
 	r, _ = ended(t, 1, set)
 	sub = signUp(t, r, simulator.SignUp{Email: "ada@example.com", Price: priceFor(t, r, plans(r)[0])}).Subscription
@@ -25,7 +25,7 @@ func twice(t *testing.T, set func(*engine.Options)) (r *rig.Rig, sub string, hos
 
 // meanwhile lets staff suspend a hosting right before the first call that changes
 // one is done.
-func meanwhile(t *testing.T, r *rig.Rig, hosting int) {
+func meanwhile(t *testing.T, r *testenv.Env, hosting int) {
 	t.Helper()
 	done := false
 	r.World.SetFault(func(c simulator.Call) simulator.Fault {
@@ -38,7 +38,7 @@ func meanwhile(t *testing.T, r *rig.Rig, hosting int) {
 }
 
 // theirs holds that a suspension by staff outlived everything.
-func theirs(t *testing.T, r *rig.Rig) {
+func theirs(t *testing.T, r *testenv.Env) {
 	t.Helper()
 	all := r.World.Hostings()
 	h := all[len(all)-1]
@@ -125,7 +125,7 @@ func TestStaffWhoSuspendWhatWasMissingForAWhileKeepTheirSuspension(t *testing.T)
 // one. With nothing but the id of the organisation taken for us put in once, this
 // went red.
 func TestAPanelThatNamesUsOtherwiseIsUnderstood(t *testing.T) {
-	r := rig.New(t, rig.Options{})
+	r := testenv.New(t, testenv.Options{})
 	sub := signUp(t, r, simulator.SignUp{Email: "ada@example.com", Price: priceFor(t, r, plans(r)[0])}).Subscription
 	r.Run(engine.Request{})
 	must(t, r.World.MarkUnpaid(sub))

@@ -8,7 +8,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/stripe-enhance/stripe-enhance/internal/rig"
+	"github.com/stripe-enhance/stripe-enhance/internal/testenv"
 	"github.com/stripe-enhance/stripe-enhance/reconcile"
 	"github.com/stripe-enhance/stripe-enhance/reconcile/engine"
 	"github.com/stripe-enhance/stripe-enhance/reconcile/planner"
@@ -16,7 +16,7 @@ import (
 )
 
 // later lets two minutes pass and does a run.
-func later(r *rig.Rig) reconcile.Report {
+func later(r *testenv.Env) reconcile.Report {
 	r.World.Advance(2 * time.Minute)
 	return r.Run(engine.Request{})
 }
@@ -70,7 +70,7 @@ func TestAPlanInWhichNothingIsWantedAnyMoreIsClosed(t *testing.T) {
 }
 
 func TestOrdersThatWereHeldStayHeldWhateverTheirNumberIsLater(t *testing.T) {
-	r := rig.New(t, rig.Options{Engine: func(o *engine.Options) { o.Brakes.Create = planner.Limit{Count: 8} }})
+	r := testenv.New(t, testenv.Options{Engine: func(o *engine.Options) { o.Brakes.Create = planner.Limit{Count: 8} }})
 	var subs []string
 	for i := range 10 {
 		subs = append(subs, signUp(t, r, simulator.SignUp{Email: fmt.Sprintf("c%02d@example.com", i), Price: priceFor(t, r, plans(r)[0])}).Subscription)
@@ -90,7 +90,7 @@ func TestOrdersThatWereHeldStayHeldWhateverTheirNumberIsLater(t *testing.T) {
 func TestALargeOrderIsHeldAndNobodyElses(t *testing.T) {
 	for name, large := range map[string]int64{"over the limit of the fleet": 30, "over what one customer orders": 11, "with which the fleet is over its limit": 6} {
 		t.Run(name, func(t *testing.T) {
-			r := rig.New(t, rig.Options{Engine: func(o *engine.Options) {
+			r := testenv.New(t, testenv.Options{Engine: func(o *engine.Options) {
 				if large == 6 {
 					o.Brakes.Create = planner.Limit{Count: 7}
 				}
@@ -129,7 +129,7 @@ func TestALargeOrderIsHeldAndNobodyElses(t *testing.T) {
 // Ten at a time, somebody gets no more than 25 in a day, and the fleet has room for
 // others.
 func TestOrdersOfOneCustomerAreCountedOverADay(t *testing.T) {
-	r := rig.New(t, rig.Options{})
+	r := testenv.New(t, testenv.Options{})
 	s := signUp(t, r, simulator.SignUp{Email: "large@example.com", Lines: []simulator.Line{{Price: priceFor(t, r, plans(r)[0]), Quantity: 10}}})
 	later(r)
 	for _, units := range []int64{20, 30, 40} {
@@ -147,7 +147,7 @@ func TestOrdersOfOneCustomerAreCountedOverADay(t *testing.T) {
 
 // Many at once are many customers: all of them are held, as ever.
 func TestManyOrdersAreHeldTogether(t *testing.T) {
-	r := rig.New(t, rig.Options{})
+	r := testenv.New(t, testenv.Options{})
 	for i := range 13 {
 		_, err := r.World.SignUp(simulator.SignUp{Email: fmt.Sprintf("c%02d@example.com", i), Lines: []simulator.Line{{Price: priceFor(t, r, plans(r)[0]), Quantity: 2}}})
 		must(t, err)
@@ -166,7 +166,7 @@ func TestManyOrdersAreHeldTogether(t *testing.T) {
 // An approval is of what was shown: the owner is not invited at an address that
 // nobody has approved.
 func TestAnApprovedInvitationToAnotherAddressIsHeldAgain(t *testing.T) {
-	r := rig.New(t, rig.Options{Engine: func(o *engine.Options) { o.Brakes.Create = planner.Limit{} }})
+	r := testenv.New(t, testenv.Options{Engine: func(o *engine.Options) { o.Brakes.Create = planner.Limit{} }})
 	s := signUp(t, r, simulator.SignUp{Email: "ada@example.com", Price: priceFor(t, r, plans(r)[0])})
 	held := later(r)
 	r.Approve(held)
@@ -189,7 +189,7 @@ func TestAnApprovedInvitationToAnotherAddressIsHeldAgain(t *testing.T) {
 
 // The same, of an order that has become one for another plan.
 func TestAnApprovedOrderForAnotherPlanIsHeldAgain(t *testing.T) {
-	r := rig.New(t, rig.Options{Engine: func(o *engine.Options) { o.Brakes.Create = planner.Limit{} }})
+	r := testenv.New(t, testenv.Options{Engine: func(o *engine.Options) { o.Brakes.Create = planner.Limit{} }})
 	s := signUp(t, r, simulator.SignUp{Email: "ada@example.com", Price: priceFor(t, r, plans(r)[0])})
 	held := later(r)
 	must(t, r.World.ChangePrice(s.Subscription, "", priceFor(t, r, plans(r)[1])))
@@ -266,7 +266,7 @@ func (d *during) RoundTrip(r *http.Request) (*http.Response, error) {
 // next run's brake: here somebody who was to be suspended has paid, and for thirty.
 func TestWhatComesUpLaterInARunWaitsForTheBrake(t *testing.T) {
 	d := &during{}
-	r := rig.New(t, rig.Options{Transport: func(next http.RoundTripper) http.RoundTripper { d.next = next; return d }})
+	r := testenv.New(t, testenv.Options{Transport: func(next http.RoundTripper) http.RoundTripper { d.next = next; return d }})
 	s := signUp(t, r, simulator.SignUp{Email: "ada@example.com", Price: priceFor(t, r, plans(r)[0])})
 	later(r)
 	must(t, r.World.MarkUnpaid(s.Subscription))
@@ -299,7 +299,7 @@ func TestWhatComesUpLaterInARunWaitsForTheBrake(t *testing.T) {
 
 // What is paid for could not be given: the hosting that goes may be all there is.
 func TestWhatTakesAwayWaitsWhileACreateIsRefused(t *testing.T) {
-	r := rig.New(t, rig.Options{})
+	r := testenv.New(t, testenv.Options{})
 	price := priceFor(t, r, plans(r)[0])
 	first := signUp(t, r, simulator.SignUp{Email: "ada@example.com", Price: price})
 	later(r)

@@ -7,7 +7,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/stripe-enhance/stripe-enhance/internal/rig"
+	"github.com/stripe-enhance/stripe-enhance/internal/testenv"
 	"github.com/stripe-enhance/stripe-enhance/reconcile"
 	"github.com/stripe-enhance/stripe-enhance/reconcile/engine"
 	"github.com/stripe-enhance/stripe-enhance/simulator"
@@ -25,7 +25,7 @@ func TestADomainIsSentInTheFormThatThePanelTakes(t *testing.T) {
 	} {
 		t.Run(typed, func(t *testing.T) {
 			for _, how := range []simulator.SignUp{{Domain: typed}, {Metadata: map[string]string{"domain": typed}}} {
-				r := rig.New(t, rig.Options{})
+				r := testenv.New(t, testenv.Options{})
 				how.Email, how.Price = "ada@example.com", priceFor(t, r, plans(r)[0])
 				signUp(t, r, how)
 				if rep := r.Converge(5); !rep.Converged() {
@@ -37,7 +37,7 @@ func TestADomainIsSentInTheFormThatThePanelTakes(t *testing.T) {
 	}
 }
 
-func domains(r *rig.Rig) []string {
+func domains(r *testenv.Env) []string {
 	all := []string{}
 	for _, w := range r.World.Websites() {
 		all = append(all, w.Domain)
@@ -46,7 +46,7 @@ func domains(r *rig.Rig) []string {
 }
 
 func TestADomainThatNobodyCanHaveIsHeldAndTheRestIsDone(t *testing.T) {
-	r := rig.New(t, rig.Options{})
+	r := testenv.New(t, testenv.Options{})
 	s := signUp(t, r, simulator.SignUp{Email: "ada@example.com", Price: priceFor(t, r, plans(r)[0]), Domain: "a b.example"})
 	rep := r.Converge(5)
 	diff(t, "holds", []string{"unreadable"}, holdKinds(rep))
@@ -62,7 +62,7 @@ func TestADomainThatNobodyCanHaveIsHeldAndTheRestIsDone(t *testing.T) {
 
 // The panel may take less than the DNS does. It is asked once.
 func TestADomainThatThePanelRefusesIsAskedForOnce(t *testing.T) {
-	r := rig.New(t, rig.Options{})
+	r := testenv.New(t, testenv.Options{})
 	r.Fail(simulator.NotDone(400), func(c simulator.Call) bool { return c.Method == "POST" && strings.HasSuffix(c.Path, "/websites") })
 	signUp(t, r, simulator.SignUp{Email: "ada@example.com", Price: priceFor(t, r, plans(r)[0]), Domain: "x.example"})
 	r.Run(engine.Request{})
@@ -76,7 +76,7 @@ func TestADomainThatThePanelRefusesIsAskedForOnce(t *testing.T) {
 func TestWhatMetadataNamesAndCannotBeReadIsNoReasonForASecondHosting(t *testing.T) {
 	for _, typed := range []string{"#1", "1.0", "4,5", "bar", "-1"} {
 		t.Run(typed, func(t *testing.T) {
-			r := rig.New(t, rig.Options{})
+			r := testenv.New(t, testenv.Options{})
 			org := r.World.StaffCreateOrg("Ada by hand", "ada@example.com")
 			h, err := r.World.StaffCreateHosting(org, plans(r)[0], "by hand")
 			must(t, err)
@@ -101,7 +101,7 @@ func TestWhatMetadataNamesAndCannotBeReadIsNoReasonForASecondHosting(t *testing.
 }
 
 func TestAnOrgThatCannotBeReadIsNoReasonForASecondOne(t *testing.T) {
-	r := rig.New(t, rig.Options{})
+	r := testenv.New(t, testenv.Options{})
 	s := signUp(t, r, simulator.SignUp{Email: "ada@example.com", Price: priceFor(t, r, plans(r)[0]), Metadata: map[string]string{"enhance_org_id": "the old one"}})
 	signUp(t, r, simulator.SignUp{Email: "ada@example.com", Price: priceFor(t, r, plans(r)[0])})
 	rep := r.Converge(5)
@@ -114,7 +114,7 @@ func TestAnOrgThatCannotBeReadIsNoReasonForASecondOne(t *testing.T) {
 }
 
 func TestNamesAndAddressesComeCleanToThePanel(t *testing.T) {
-	r := rig.New(t, rig.Options{})
+	r := testenv.New(t, testenv.Options{})
 	price := priceFor(t, r, plans(r)[0])
 	victim := signUp(t, r, simulator.SignUp{Email: "victim@example.com", Name: "Victim", Price: price})
 	signUp(t, r, simulator.SignUp{Email: " evil@example.com ", Name: "Evil [" + victim.Customer + "]", Price: price})
@@ -134,7 +134,7 @@ func TestNamesAndAddressesComeCleanToThePanel(t *testing.T) {
 }
 
 func TestAnEmailThatIsNoneIsHeldWithItself(t *testing.T) {
-	r := rig.New(t, rig.Options{})
+	r := testenv.New(t, testenv.Options{})
 	s := signUp(t, r, simulator.SignUp{Email: "ada at example.com", Price: priceFor(t, r, plans(r)[0])})
 	rep := r.Converge(5)
 	diff(t, "holds", []string{"no_email"}, holdKinds(rep))

@@ -4,20 +4,20 @@ import (
 	"testing"
 	"time"
 
-	"github.com/stripe-enhance/stripe-enhance/internal/rig"
+	"github.com/stripe-enhance/stripe-enhance/internal/testenv"
 	"github.com/stripe-enhance/stripe-enhance/reconcile/engine"
 	"github.com/stripe-enhance/stripe-enhance/simulator"
 )
 
 // unmapped is a new price of which nobody has said what it buys.
-func unmapped(r *rig.Rig) string {
+func unmapped(r *testenv.Env) string {
 	return r.World.AddPrice(r.World.AddProduct("Brand new"), "", 4900)
 }
 
 // With an unmapped item taken for an upgrade only once the old item is gone put in
 // once, this went red.
 func TestAUnitThatMovesToAnUnmappedPriceKeepsItsHosting(t *testing.T) {
-	r := rig.New(t, rig.Options{})
+	r := testenv.New(t, testenv.Options{})
 	s := signUp(t, r, simulator.SignUp{Email: "ada@example.com", Lines: []simulator.Line{{Price: priceFor(t, r, plans(r)[0]), Quantity: 2}}})
 	r.Run(engine.Request{})
 	_, err := r.World.AddItem(s.Subscription, unmapped(r), 1)
@@ -31,7 +31,7 @@ func TestAUnitThatMovesToAnUnmappedPriceKeepsItsHosting(t *testing.T) {
 
 // With an ended subscription judged by itself put in once, this went red.
 func TestASubscriptionOnAnUnmappedPriceMayReplaceTheOldOne(t *testing.T) {
-	r := rig.New(t, rig.Options{})
+	r := testenv.New(t, testenv.Options{})
 	s := signUp(t, r, simulator.SignUp{Email: "ada@example.com", Price: priceFor(t, r, plans(r)[0])})
 	r.Run(engine.Request{})
 	fresh := unmapped(r)
@@ -49,7 +49,7 @@ func TestASubscriptionOnAnUnmappedPriceMayReplaceTheOldOne(t *testing.T) {
 
 // A subscription for something else, which never gets a mapping, keeps nobody up.
 func TestASubscriptionForSomethingElseReplacesNothing(t *testing.T) {
-	r := rig.New(t, rig.Options{})
+	r := testenv.New(t, testenv.Options{})
 	signUp(t, r, simulator.SignUp{Email: "ada@example.com", Price: unmapped(r)})
 	r.World.Advance(40 * aDay)
 	s := signUp(t, r, simulator.SignUp{Email: "ada@example.com", Price: priceFor(t, r, plans(r)[0])})

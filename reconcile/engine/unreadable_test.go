@@ -9,7 +9,7 @@ import (
 	"time"
 
 	"github.com/stripe-enhance/stripe-enhance/internal/fault"
-	"github.com/stripe-enhance/stripe-enhance/internal/rig"
+	"github.com/stripe-enhance/stripe-enhance/internal/testenv"
 	"github.com/stripe-enhance/stripe-enhance/reconcile"
 	"github.com/stripe-enhance/stripe-enhance/reconcile/engine"
 	"github.com/stripe-enhance/stripe-enhance/simulator"
@@ -24,7 +24,7 @@ var unwell = map[string]simulator.Fault{
 
 // unlisted answers so whenever the hostings of one of these orgs are listed; of all
 // orgs, when none is named.
-func unlisted(r *rig.Rig, f simulator.Fault, orgs ...string) {
+func unlisted(r *testenv.Env, f simulator.Fault, orgs ...string) {
 	r.Fail(f, func(c simulator.Call) bool {
 		return c.Route == "GET /orgs/{org}/customers/{customer}/subscriptions" && (len(orgs) == 0 || slices.Contains(orgs, strings.Split(c.Path, "/")[4]))
 	})
@@ -41,7 +41,7 @@ func TestOneOrgThatCannotBeListedStopsNobody(t *testing.T) {
 	for name, f := range unwell {
 		for _, full := range []bool{false, true} {
 			t.Run(fmt.Sprintf("%s, full %v", name, full), func(t *testing.T) {
-				r := rig.New(t, rig.Options{})
+				r := testenv.New(t, testenv.Options{})
 				price := priceFor(t, r, plans(r)[0])
 				payer := owing(t, r, 1)[0]
 				org := r.World.StaffCreateOrg("by hand", "stranger@example.com")
@@ -80,7 +80,7 @@ func TestWhatMayBeInAnOrgThatCannotBeListedIsNotMadeAgain(t *testing.T) {
 		"the customer's, an hour before: asked into": {"Ada Hosting", "ada@example.com", time.Hour, false},
 	} {
 		t.Run(name, func(t *testing.T) {
-			r := rig.New(t, rig.Options{})
+			r := testenv.New(t, testenv.Options{})
 			price := priceFor(t, r, plans(r)[0])
 			signUp(t, r, simulator.SignUp{Email: "known@example.com", Price: price})
 			r.Run(engine.Request{})
@@ -117,7 +117,7 @@ func TestWhatMayBeInAnOrgThatCannotBeListedIsNotMadeAgain(t *testing.T) {
 // has the customer's own name may hold what staff made for it; a person's word that the
 // order is new ends that.
 func TestWhoHasAnOrgIsServedWhateverCannotBeListed(t *testing.T) {
-	r := rig.New(t, rig.Options{})
+	r := testenv.New(t, testenv.Options{})
 	price := priceFor(t, r, plans(r)[0])
 	signUp(t, r, simulator.SignUp{Email: "ada@example.com", Name: "Ada", Price: price})
 	r.Run(engine.Request{})
@@ -182,7 +182,7 @@ func TestAPanelThatListsNothingIsOut(t *testing.T) {
 	for name, f := range unwell {
 		for _, known := range []bool{false, true} {
 			t.Run(fmt.Sprintf("%s, known before %v", name, known), func(t *testing.T) {
-				r := rig.New(t, rig.Options{})
+				r := testenv.New(t, testenv.Options{})
 				if known {
 					signUp(t, r, simulator.SignUp{Email: "ada@example.com", Price: priceFor(t, r, plans(r)[0])})
 					r.Run(engine.Request{})
@@ -208,7 +208,7 @@ func TestManyOrgsThatCannotBeListed(t *testing.T) {
 	for name, f := range unwell {
 		for _, c := range []struct{ bad, good int }{{8, 22}, {9, 21}, {8, 0}, {9, 0}, {30, 5}} {
 			t.Run(fmt.Sprintf("%d of %d, %s", c.bad, c.bad+c.good, name), func(t *testing.T) {
-				r := rig.New(t, rig.Options{})
+				r := testenv.New(t, testenv.Options{})
 				price := priceFor(t, r, plans(r)[0])
 				signUp(t, r, simulator.SignUp{Email: "ada@example.com", Price: price})
 				r.Run(engine.Request{})
@@ -239,7 +239,7 @@ func TestManyOrgsThatCannotBeListed(t *testing.T) {
 func TestOneHostingThatCannotBeComparedKeepsNoOtherFromIt(t *testing.T) {
 	for name, f := range unwell {
 		t.Run(name, func(t *testing.T) {
-			r := rig.New(t, rig.Options{Engine: func(o *engine.Options) { o.Concurrency = 1 }})
+			r := testenv.New(t, testenv.Options{Engine: func(o *engine.Options) { o.Concurrency = 1 }})
 			price := priceFor(t, r, plans(r)[0])
 			for i := range 8 {
 				signUp(t, r, simulator.SignUp{Email: fmt.Sprintf("c%d@example.com", i), Price: price})

@@ -6,7 +6,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/stripe-enhance/stripe-enhance/internal/rig"
+	"github.com/stripe-enhance/stripe-enhance/internal/testenv"
 	"github.com/stripe-enhance/stripe-enhance/reconcile"
 	"github.com/stripe-enhance/stripe-enhance/reconcile/engine"
 	"github.com/stripe-enhance/stripe-enhance/simulator"
@@ -21,7 +21,7 @@ import (
 // went red: the hold counted in the next full run at the earliest.
 func TestAHoldThatIsSetWhileARunIsPlanningIsNotForgotten(t *testing.T) {
 	databases(t, func(t *testing.T, url string) {
-		r := rig.New(t, rig.Options{Database: fresh(t, url)})
+		r := testenv.New(t, testenv.Options{Database: fresh(t, url)})
 		r.Run(engine.Request{})
 		price := priceFor(t, r, plans(r)[0])
 		ada := signUp(t, r, simulator.SignUp{Email: "ada@example.com", Price: price})
@@ -69,7 +69,7 @@ func manual(rep reconcile.Report) bool {
 //
 // With nudges that are removed when they are taken, this went red: nobody looked.
 func TestWhatWasAskedForOutlivesTheProcessThatWasGoingToLook(t *testing.T) {
-	r := rig.New(t, rig.Options{})
+	r := testenv.New(t, testenv.Options{})
 	ada := signUp(t, r, simulator.SignUp{Email: "ada@example.com", Price: priceFor(t, r, plans(r)[0])})
 	r.Converge(10)
 	must(t, r.World.MarkUnpaid(ada.Subscription))

@@ -6,7 +6,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/stripe-enhance/stripe-enhance/internal/rig"
+	"github.com/stripe-enhance/stripe-enhance/internal/testenv"
 	"github.com/stripe-enhance/stripe-enhance/reconcile"
 	"github.com/stripe-enhance/stripe-enhance/reconcile/engine"
 	"github.com/stripe-enhance/stripe-enhance/reconcile/planner"
@@ -15,8 +15,8 @@ import (
 
 // served is a customer with a hosting of our making, and another one that staff made
 // beside it. Both have a website.
-func served(t *testing.T) (r *rig.Rig, order simulator.SignedUp, bound, other int) {
-	r = rig.New(t, rig.Options{})
+func served(t *testing.T) (r *testenv.Env, order simulator.SignedUp, bound, other int) {
+	r = testenv.New(t, testenv.Options{})
 	order = signUp(t, r, simulator.SignUp{Email: "ada@example.com", Name: "Ada", Price: priceFor(t, r, plans(r)[0])})
 	r.Converge(4)
 	h := r.World.Hostings()[0]
@@ -29,7 +29,7 @@ func served(t *testing.T) (r *rig.Rig, order simulator.SignedUp, bound, other in
 	return r, order, h.ID, other
 }
 
-func living(r *rig.Rig) (ids []int) {
+func living(r *testenv.Env) (ids []int) {
 	for _, h := range r.World.Hostings() {
 		if h.Status == "active" && h.SuspendedBy == "" {
 			ids = append(ids, h.ID)

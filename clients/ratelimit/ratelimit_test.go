@@ -1,0 +1,244 @@
+package ratelimit
+
+import (
+	"context"
+	"errors"
+	"math"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+// acquire takes and returns at once; it reports how long that took.
+func acquire(t *testing.T, l *Limiter) time.Duration {
+	t.Helper()
+	begin := time.Now()
+	release, err := l.Acquire(t.Context())
+	if err != nil {
+		t.Fatalf("acquire: %v", err)
+	}
+	release()
+	return time.Since(begin)
+}
+
+func TestRequestsAreSpacedByTheRate(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := New(Options{RPS: 10, Concurrency: 1})
+		begin := time.Now()
+		for range 21 {
+			acquire(t, l)
+		}
+		if diff := cmp.Diff(2*time.Second, time.Since(begin)); diff != "" {
+			t.Errorf("time of 21 requests at 10 a second (-want +got):\n%s", diff)
+		}
+	})
+}
+
+func TestTheRateHoldsForAllWaitersTogether(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := New(Options{RPS: 10, Concurrency: 8})
+		begin := time.Now()
+		var wg sync.WaitGroup
+		for range 8 {
+			wg.Go(func() {
+				for range 5 {
+					acquire(t, l)
+				}
+			})
+		}
+		wg.Wait()
+		if diff := cmp.Diff(3900*time.Millisecond, time.Since(begin)); diff != "" {
+			t.Errorf("time of 40 requests at 10 a second (-want +got):\n%s", diff)
+		}
+	})
+}
+
+func TestNoMoreThanConcurrencyAreInFlight(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := New(Options{RPS: math.Inf(1), Concurrency: 2})
+		first, _ := l.Acquire(t.Context())
+		second, _ := l.Acquire(t.Context())
+		third := make(chan struct{})
+		go func() {
+			acquire(t, l)
+			close(third)
+		}()
+		synctest.Wait()
+		select {
+		case <-third:
+			t.Fatal("a third request was let through")
+		default:
+		}
+		if diff := cmp.Diff(2, l.Inflight()); diff != "" {
+			t.Errorf("in flight (-want +got):\n%s", diff)
+		}
+		first()
+		first() // a second release of the same request frees nothing
+		<-third
+		if diff := cmp.Diff(1, l.Inflight()); diff != "" {
+			t.Errorf("in flight after release (-want +got):\n%s", diff)
+		}
+		second()
+	})
+}
+
+func TestARefusalHalvesTheRateAndBlocks(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := New(Options{RPS: 20, Concurrency: 4})
+		acquire(t, l)
+		l.Throttled(3 * time.Second)
+		if diff := cmp.Diff(10.0, l.Rate()); diff != "" {
+			t.Errorf("rate (-want +got):\n%s", diff)
+		}
+		if diff := cmp.Diff(3*time.Second, acquire(t, l)); diff != "" {
+			t.Errorf("wait after a refusal (-want +got):\n%s", diff)
+		}
+	})
+}
+
+func TestRefusalsOfRequestsUnderWayHalveTheRateOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := New(Options{RPS: 20})
+		for range 8 {
+			l.Throttled(0)
+		}
+		if diff := cmp.Diff(10.0, l.Rate()); diff != "" {
+			t.Errorf("rate after 8 refusals at once (-want +got):\n%s", diff)
+		}
+		time.Sleep(settle)
+		l.Throttled(0)
+		if diff := cmp.Diff(5.0, l.Rate()); diff != "" {
+			t.Errorf("rate after a later refusal (-want +got):\n%s", diff)
+		}
+	})
+}
+
+func TestRefusalsDoNotPushBelowTheMinimum(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := New(Options{RPS: 20, Min: 2})
+		for range 10 {
+			l.Throttled(0)
+			time.Sleep(settle)
+		}
+		if diff := cmp.Diff(2.0, l.Rate()); diff != "" {
+			t.Errorf("rate (-want +got):\n%s", diff)
+		}
+	})
+}
+
+func TestAWaiterThatAlreadyHasATokenIsHeldByABlock(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := New(Options{RPS: 1, Concurrency: 2})
+		acquire(t, l)
+		begin, through := time.Now(), make(chan time.Duration)
+		go func() {
+			acquire(t, l) // reserved for one second from now
+			through <- time.Since(begin)
+		}()
+		synctest.Wait()
+		l.Throttled(10 * time.Second)
+		if got := <-through; got < 10*time.Second {
+			t.Errorf("let through %v after a refusal that asked for 10s", got)
+		}
+	})
+}
+
+func TestSuccessRaisesByStepsToTheTopAndNoFurther(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := New(Options{RPS: 20})
+		l.Throttled(0)
+		l.Succeeded() // still settling: says nothing about the new rate
+		if diff := cmp.Diff(10.0, l.Rate()); diff != "" {
+			t.Errorf("rate right after a refusal (-want +got):\n%s", diff)
+		}
+		time.Sleep(settle)
+		l.Succeeded()
+		if diff := cmp.Diff(10.05, l.Rate()); diff != "" {
+			t.Errorf("rate after one success (-want +got):\n%s", diff)
+		}
+		for range 2 * climb {
+			l.Succeeded()
+		}
+		if diff := cmp.Diff(20.0, l.Rate()); diff != "" {
+			t.Errorf("rate after many successes (-want +got):\n%s", diff)
+		}
+	})
+}
+
+func TestAnOpenedLimiterSlowsDownAndOpensAgain(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := New(Options{RPS: math.Inf(1)})
+		l.Throttled(0)
+		if diff := cmp.Diff(500.0, l.Rate()); diff != "" {
+			t.Errorf("rate (-want +got):\n%s", diff)
+		}
+		time.Sleep(settle)
+		for range climb {
+			l.Succeeded()
+		}
+		if !math.IsInf(l.Rate(), 1) {
+			t.Errorf("rate %v after many successes, want no limit", l.Rate())
+		}
+	})
+}
+
+func TestABlockIsBounded(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := New(Options{RPS: 20})
+		l.Throttled(24 * time.Hour)
+		if diff := cmp.Diff(maxBlock, acquire(t, l)); diff != "" {
+			t.Errorf("wait (-want +got):\n%s", diff)
+		}
+	})
+}
+
+func TestAWaitThatOutlastsTheDeadlineFailsAtOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := New(Options{RPS: 20, Concurrency: 1})
+		l.Throttled(time.Minute)
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		begin := time.Now()
+		_, err := l.Acquire(ctx)
+		if !errors.Is(err, context.DeadlineExceeded) {
+			t.Errorf("error %v, want the deadline", err)
+		}
+		if diff := cmp.Diff(time.Duration(0), time.Since(begin)); diff != "" {
+			t.Errorf("waited (-want +got):\n%s", diff)
+		}
+		time.Sleep(time.Minute)
+		acquire(t, l) // the slot was given back
+	})
+}
+
+func TestCancelEndsEveryKindOfWait(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := New(Options{RPS: 1, Concurrency: 2})
+		acquire(t, l)
+		ctx, cancel := context.WithCancel(t.Context())
+		errs := make(chan error)
+		for range 5 { // two wait for a token, three for a slot
+			go func() {
+				_, err := l.Acquire(ctx)
+				errs <- err
+			}()
+		}
+		synctest.Wait()
+		cancel()
+		for range 5 {
+			if err := <-errs; !errors.Is(err, context.Canceled) {
+				t.Errorf("error %v, want canceled", err)
+			}
+		}
+		if _, err := l.Acquire(ctx); !errors.Is(err, context.Canceled) {
+			t.Errorf("error %v of a context that had ended before, want canceled", err)
+		}
+		if diff := cmp.Diff(0, l.Inflight()); diff != "" {
+			t.Errorf("in flight (-want +got):\n%s", diff)
+		}
+		acquire(t, l)
+	})
+}

@@ -1,8 +1,0 @@
-//go:build !linux
-
-package house
-
-import "os/exec"
-
-// confine leaves a command as it is where root directories cannot be changed so.
-func confine(*exec.Cmd, string) {}

@@ -1,0 +1,80 @@
+package mutation
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"golang.org/x/tools/txtar"
+)
+
+const root = "../.."
+
+// least is how many mistakes there are at least: deleting one is noticed.
+const least = 30
+
+// mistake is one file of testdata.
+type mistake struct {
+	name     string
+	sentence string
+	file     string     // from the top
+	tests    [][]string // each of them is to find it
+	was, is  string
+}
+
+func mistakes(t *testing.T) []mistake {
+	t.Helper()
+	paths, err := filepath.Glob("testdata/*.txtar")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var all []mistake
+	for _, path := range paths {
+		a, err := txtar.ParseFile(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		part := map[string]string{}
+		for _, f := range a.Files {
+			part[f.Name] = string(f.Data)
+		}
+		m := mistake{
+			name: strings.TrimSuffix(filepath.Base(path), ".txtar"), sentence: strings.TrimSpace(string(a.Comment)),
+			file: strings.TrimSpace(part["where"]), was: part["was"], is: part["becomes"],
+		}
+		for line := range strings.Lines(part["tests"]) {
+			m.tests = append(m.tests, strings.Fields(line))
+		}
+		all = append(all, m)
+	}
+	return all
+}
+
+// made is the file with the mistake in it.
+func (m mistake) made(t *testing.T) string {
+	t.Helper()
+	text, err := os.ReadFile(filepath.Join(root, m.file))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if n := strings.Count(string(text), m.was); n != 1 || m.was == "" {
+		t.Fatalf("its lines stand %d times in %s, want once: change the mistake with the code", n, m.file)
+	}
+	return strings.Replace(string(text), m.was, m.is, 1)
+}
+
+func TestEveryMistakeCanStillBeMade(t *testing.T) {
+	all := mistakes(t)
+	if len(all) < least {
+		t.Errorf("%d mistakes, want at least %d", len(all), least)
+	}
+	for _, m := range all {
+		t.Run(m.name, func(t *testing.T) {
+			if m.sentence == "" || len(m.tests) == 0 || m.was == m.is {
+				t.Errorf("it says nothing, is tested by nothing, or changes nothing: %+v", m)
+			}
+			m.made(t)
+		})
+	}
+}

@@ -1,0 +1,241 @@
+package repocheck
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"encoding/pem"
+	"io"
+	"net"
+	"net/http/httptest"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stripe-enhance/stripe-enhance/simulator"
+)
+
+// container is what the image is at run time, as far as it can be had without an
+// engine: a root directory with nothing in it but what the Dockerfile copies, a
+// user without a name who owns /data alone, and only the image's environment.
+// Without the right to change the root directory it is an empty working directory
+// and that environment.
+type container struct {
+	root string // "" where it could not be changed
+	data string // /data, as seen from here
+	env  []string
+}
+
+// The user of the image, who owns /data.
+const imageUser = 65532
+
+func newContainer(t *testing.T) *container {
+	t.Helper()
+	c := &container{}
+	for _, i := range dockerfile(t) {
+		if i.word == "ENV" {
+			c.env = append(c.env, strings.Fields(i.rest)...)
+		}
+	}
+	top := t.TempDir()
+	c.data = filepath.Join(top, "data")
+	certs := filepath.Join(top, "etc/ssl/certs")
+	for _, dir := range []string{c.data, certs} {
+		if err := os.MkdirAll(dir, 0o755); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := place(program(t), filepath.Join(top, "stripe-enhance")); err != nil {
+		t.Fatal(err)
+	}
+	if os.Geteuid() == 0 {
+		if err := os.Chown(c.data, imageUser, imageUser); err != nil {
+			t.Fatal(err)
+		}
+		c.root = top
+		return c
+	}
+	t.Log("not root: the working directory is empty, the root directory is this machine's")
+	for i := range c.env {
+		c.env[i] = strings.ReplaceAll(c.env[i], "/data", c.data)
+	}
+	return c
+}
+
+// place puts a file where another name for it will do, as a copy where not: the
+// program is thirty megabytes, and each test has a container of its own.
+func place(from, to string) error {
+	if os.Link(from, to) == nil {
+		return nil
+	}
+	image, err := os.ReadFile(from)
+	if err != nil {
+		return err
+	}
+	return os.WriteFile(to, image, 0o755)
+}
+
+// trust puts the certificate of a test server where the image has those of the
+// world.
+func (c *container) trust(t *testing.T, s *httptest.Server) {
+	t.Helper()
+	path := filepath.Join(filepath.Dir(c.data), "etc/ssl/certs/ca-certificates.crt")
+	text := pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: s.Certificate().Raw})
+	if err := os.WriteFile(path, text, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	if c.root == "" {
+		c.env = append(c.env, "SSL_CERT_FILE="+path)
+	}
+}
+
+func (c *container) command(ctx context.Context, env []string, args ...string) *exec.Cmd {
+	cmd := exec.CommandContext(ctx, "/stripe-enhance", args...)
+	cmd.Dir, cmd.Env = "/data", append(append([]string{}, c.env...), env...)
+	if c.root == "" {
+		cmd.Path, cmd.Dir = filepath.Join(filepath.Dir(c.data), "stripe-enhance"), c.data
+		return cmd
+	}
+	cmd.Err = nil // the path is looked up here, and right only there
+	confine(cmd, c.root)
+	return cmd
+}
+
+func (c *container) run(t *testing.T, env []string, args ...string) (stdout, stderr string, code int) {
+	t.Helper()
+	var out, talk bytes.Buffer
+	cmd := c.command(t.Context(), env, args...)
+	cmd.Stdout, cmd.Stderr = &out, &talk
+	if err := cmd.Run(); err != nil && cmd.ProcessState == nil {
+		t.Fatal(err)
+	}
+	return out.String(), talk.String(), cmd.ProcessState.ExitCode()
+}
+
+func TestInAnEmptyContainerTheProgramRunsAsNobody(t *testing.T) {
+	c := newContainer(t)
+	out, talk, code := c.run(t, nil, "version", "-o", "json")
+	var v struct{ Version string }
+	if err := json.Unmarshal([]byte(out), &v); err != nil || code != 0 || v.Version != buildVersion {
+		t.Fatalf("version: exit code %d, %q, %s; want version %s", code, out, talk, buildVersion)
+	}
+	if _, talk, code = c.run(t, nil, "migrate"); code != 0 {
+		t.Fatalf("migrate: exit code %d: %s", code, talk)
+	}
+	if _, err := os.Stat(filepath.Join(c.data, "stripe-enhance.db")); err != nil {
+		t.Errorf("the database is not in /data: %v", err)
+	}
+	if _, talk, code = c.run(t, nil, "demo"); code != 0 {
+		t.Errorf("demo: exit code %d: %s", code, talk)
+	}
+}
+
+func TestInAnEmptyContainerTimeZonesAreKnown(t *testing.T) {
+	c := newContainer(t)
+	for zone, want := range map[string]int{"Europe/Zurich": 0, "America/St_Johns": 0, "Europe/Nowhere": 2} {
+		_, talk, code := c.run(t, []string{"FULL_SCHEDULE=TZ=" + zone + " 30 3 * * *"}, "migrate")
+		if code != want {
+			t.Errorf("a schedule in %s: exit code %d, want %d: %s", zone, code, want, talk)
+		}
+	}
+}
+
+func TestInAnEmptyContainerTLSIsCheckedAgainstTheImagesCertificates(t *testing.T) {
+	c := newContainer(t)
+	world := simulator.New(simulator.Options{Calm: true, Follow: time.Now})
+	world.Offer()
+	shop := httptest.NewTLSServer(world.StripeHandler())
+	defer shop.Close()
+	panel := httptest.NewTLSServer(world.EnhanceHandler())
+	defer panel.Close()
+	env := simulated(world, shop.URL, panel.URL+"/api")
+	if got := stripeStatus(t, c, env); got != "fail" {
+		t.Fatalf("a stranger's certificate: status %q, want fail", got)
+	}
+	c.trust(t, shop)
+	if got := stripeStatus(t, c, env); got != "ok" {
+		t.Errorf("a certificate that the image trusts: status %q, want ok", got)
+	}
+}
+
+// stripeStatus is what check says about reading subscriptions.
+func stripeStatus(t *testing.T, c *container, env []string) string {
+	t.Helper()
+	out, talk, _ := c.run(t, env, "check", "-o", "json")
+	var d struct {
+		Checks []struct{ Part, Status string }
+	}
+	if err := json.Unmarshal([]byte(out), &d); err != nil {
+		t.Fatalf("check: %v: %s", err, talk)
+	}
+	for _, x := range d.Checks {
+		if strings.HasPrefix(x.Part, "Stripe") {
+			return x.Status
+		}
+	}
+	t.Fatalf("check says nothing about Stripe: %s", out)
+	return ""
+}
+
+func TestInAnEmptyContainerTheHealthCheckSeesTheService(t *testing.T) {
+	c := newContainer(t)
+	world := simulator.New(simulator.Options{Calm: true, Follow: time.Now})
+	servers, err := world.Listen(t.Context(), "", "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer servers.Close()
+	address := freeAddress(t)
+	env := append(simulated(world, servers.StripeURL, servers.EnhanceURL), "LISTEN_ADDR="+address)
+	if _, _, code := c.run(t, env, "healthcheck"); code != 1 {
+		t.Errorf("nobody serves yet, and the health check says %d, want 1", code)
+	}
+	ctx, stop := context.WithCancel(t.Context())
+	defer stop()
+	var talk bytes.Buffer
+	service := c.command(ctx, env, "serve")
+	service.Stdout, service.Stderr = io.Discard, &talk
+	service.Cancel = func() error { return service.Process.Signal(os.Interrupt) }
+	if err := service.Start(); err != nil {
+		t.Fatal(err)
+	}
+	ended := make(chan error, 1)
+	go func() { ended <- service.Wait() }()
+	for ready := false; !ready; {
+		select {
+		case err := <-ended:
+			t.Fatalf("the service ended: %v: %s", err, talk.String())
+		case <-t.Context().Done():
+			t.Fatal("the service never became ready")
+		default:
+			_, _, code := c.run(t, env, "healthcheck")
+			ready = code == 0
+		}
+	}
+	stop()
+	if <-ended; service.ProcessState.ExitCode() != 0 {
+		t.Errorf("the service ended with exit code %d after the signal: %s", service.ProcessState.ExitCode(), talk.String())
+	}
+}
+
+// freeAddress is a port on loopback that nobody had a moment ago.
+func freeAddress(t *testing.T) string {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	return l.Addr().String()
+}
+
+// simulated are the settings to work against a simulated world.
+func simulated(w *simulator.World, stripeURL, enhanceURL string) []string {
+	return []string{
+		"STRIPE_API_URL=" + stripeURL, "STRIPE_SECRET_KEY=" + w.StripeKey(),
+		"ENHANCE_API_URL=" + enhanceURL, "ENHANCE_API_TOKEN=" + w.EnhanceToken(), "ENHANCE_ORG_ID=" + w.OrgID(),
+	}
+}

@@ -1,0 +1,183 @@
+package repocheck
+
+import (
+	"path"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+)
+
+// direction is what a package may know of the others.
+type direction struct {
+	folder string
+	// may lists the packages of this module that it may import; a pattern as in
+	// path.Match.
+	may []string
+	// std: the standard library and nothing else from outside.
+	std bool
+	// besides are the packages from outside that it may use all the same: tables and
+	// pure functions, without input, output or a clock.
+	besides []string
+	// only, where it is not nil, are the packages of the standard library.
+	only []string
+}
+
+// everything is for the wiring: what puts the parts together knows all of them.
+var everything = []string{"*", "*/*", "*/*/*"}
+
+// shared is what any package may use: small things without behaviour of their own.
+var shared = []string{"internal/fault", "internal/secret", "internal/fence"}
+
+// directions is the shape of the program. Engine, store, clients and server never
+// import each other: they meet in cmd, through interfaces that the consumer
+// declares.
+var directions = []direction{
+	{folder: "cmd/stripe-enhance", may: everything},
+	{folder: "reconcile", std: true, besides: []string{"golang.org/x/net/idna"}},
+	{folder: "reconcile/planner", std: true, may: with("reconcile")},
+	{folder: "reconcile/engine", may: with("reconcile", "reconcile/planner")},
+	{folder: "server", may: with("reconcile", "internal/report", "internal/metrics")},
+	{folder: "store", may: with("reconcile", "migrations")},
+	{folder: "migrations", std: true, only: []string{"embed", "io/fs"}},
+	{folder: "clients/ratelimit"},
+	{folder: "clients/breaker", may: shared},
+	{folder: "clients/stripe", may: with("reconcile", "clients/ratelimit", "clients/breaker")},
+	{folder: "clients/enhance", may: with("reconcile", "clients/ratelimit", "clients/breaker")},
+	{folder: "simulator", std: true}, // it knows the wire, not our types
+	{folder: "internal/fault", std: true},
+	{folder: "internal/fence", std: true},
+	{folder: "internal/secret", std: true},
+	{folder: "internal/config", may: with("reconcile", "reconcile/planner")},
+	{folder: "internal/report", may: with("reconcile")},
+	{folder: "internal/metrics", may: with("reconcile")},
+	{folder: "internal/notify", may: with("reconcile")},
+	// What only tests use.
+	{folder: "internal/logtest", std: true},
+	{folder: "internal/pgtest"},
+	{folder: "internal/testenv", may: everything},
+	{folder: "internal/simtest", may: everything},
+	{folder: "internal/repocheck", may: everything},
+	{folder: "internal/crashtest", may: everything},
+	{folder: "internal/mutation", std: true},
+	{folder: "internal/guards", std: true},
+}
+
+func with(more ...string) []string { return append(more, shared...) }
+
+// scaffolding is never part of the program.
+var scaffolding = []string{
+	"internal/testenv",
+	"internal/simtest",
+	"internal/logtest",
+	"internal/pgtest",
+	"internal/repocheck",
+	"internal/crashtest",
+	"internal/mutation",
+	"internal/guards",
+}
+
+func TestEveryPackageImportsOnlyWhatItsPlaceAllows(t *testing.T) {
+	for _, s := range sources() {
+		if s.test() {
+			continue
+		}
+		d, ok := directionOf(s.folder())
+		if !ok {
+			t.Errorf("%s: no rule says what %s may import; add its place to directions", s.path, s.folder())
+			continue
+		}
+		for _, imported := range importsOf(s) {
+			if why := d.forbids(s.folder(), imported); why != "" {
+				t.Errorf("%s imports %s: %s", s.path, imported, why)
+			}
+		}
+	}
+}
+
+// Tests may bring the parts together, but for those whose independence is the
+// point: a planner that needs nothing but facts, a simulator that shares no
+// misunderstanding with a client, and two clients that know nothing of each other.
+func TestTestsKeepThePlannerTheSimulatorAndTheClientsIndependent(t *testing.T) {
+	apart := map[string][]string{
+		"reconcile":       {"reconcile"},
+		"simulator":       {"simulator"},
+		"clients/stripe":  {"clients/stripe", "clients/ratelimit", "clients/breaker", "simulator", "reconcile", "internal/fault", "internal/fence", "internal/secret"},
+		"clients/enhance": {"clients/enhance", "clients/ratelimit", "clients/breaker", "simulator", "reconcile", "internal/fault", "internal/fence", "internal/secret"},
+	}
+	for _, s := range sources() {
+		may, ok := apart[s.folder()]
+		if !s.test() || !ok {
+			continue
+		}
+		for _, imported := range importsOf(s) {
+			if ours, inside := strings.CutPrefix(imported, module+"/"); inside && !slices.Contains(may, ours) {
+				t.Errorf("%s imports %s: tests of %s may import %q", s.path, ours, s.folder(), may)
+			}
+		}
+	}
+}
+
+func TestTheRulesOfImportRefuseWhatTheyAreFor(t *testing.T) {
+	for _, c := range []struct{ folder, imported string }{
+		{"reconcile", "github.com/sirupsen/logrus"},
+		{"reconcile", module + "/store"},
+		{"reconcile/engine", module + "/store"},
+		{"reconcile/engine", module + "/clients/stripe"},
+		{"store", module + "/reconcile/engine"},
+		{"server", module + "/reconcile/engine"},
+		{"server", module + "/store"},
+		{"clients/stripe", module + "/clients/enhance"},
+		{"clients/enhance", module + "/simulator"},
+		{"simulator", module + "/clients/stripe"},
+		{"simulator", "golang.org/x/sync/errgroup"},
+		{"migrations", "os"},
+		{"cmd/stripe-enhance", module + "/internal/testenv"},
+		{"internal/report", module + "/store"},
+	} {
+		d, ok := directionOf(c.folder)
+		if !ok || d.forbids(c.folder, c.imported) == "" {
+			t.Errorf("%s may import %s", c.folder, c.imported)
+		}
+	}
+}
+
+func directionOf(folder string) (direction, bool) {
+	for _, d := range directions {
+		if d.folder == folder {
+			return d, true
+		}
+	}
+	return direction{}, false
+}
+
+func importsOf(s source) []string {
+	var all []string
+	for _, i := range s.file.Imports {
+		p, err := strconv.Unquote(i.Path.Value)
+		if err != nil {
+			panic(err) // the parser accepted it
+		}
+		all = append(all, p)
+	}
+	return all
+}
+
+// forbids says why an import is not allowed; "" when it is.
+func (d direction) forbids(folder, imported string) string {
+	ours, inside := strings.CutPrefix(imported, module+"/")
+	first, _, _ := strings.Cut(imported, "/")
+	switch {
+	case inside && slices.Contains(scaffolding, ours) && !slices.Contains(scaffolding, folder):
+		return "it is for tests"
+	case inside && strings.HasPrefix(ours, "cmd/"):
+		return "nothing imports the command"
+	case inside && !slices.ContainsFunc(d.may, func(p string) bool { ok, _ := path.Match(p, ours); return ok }):
+		return "not in the direction of imports"
+	case !inside && strings.Contains(first, ".") && d.std && !slices.Contains(d.besides, imported):
+		return "only the standard library is used here"
+	case !inside && d.only != nil && !slices.Contains(d.only, imported):
+		return "only " + strings.Join(d.only, ", ") + " is used here"
+	}
+	return ""
+}

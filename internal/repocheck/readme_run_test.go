@@ -1,0 +1,324 @@
+package repocheck
+
+import (
+	"bytes"
+	"context"
+	"database/sql"
+	"encoding/json"
+	"errors"
+	"net/url"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	_ "github.com/jackc/pgx/v5/stdlib" // the driver, for what the README does as administrator
+	_ "modernc.org/sqlite"             // the driver, for what the README does in the database
+
+	"github.com/stripe-enhance/stripe-enhance/internal/pgtest"
+	"github.com/stripe-enhance/stripe-enhance/simulator"
+)
+
+// ofService is the section whose commands need a service that runs; they have a
+// test of their own.
+const ofService = "As a service"
+
+// notRun are the command lines of the README that are not run here, and why. One
+// that is not in the README any more is a mistake in this list.
+var notRun = map[string]string{
+	"make test": "it is what runs this",
+}
+
+// exported matches a line that changes the shell it is pasted into.
+var exported = regexp.MustCompile(`^export ([A-Z]+)=`)
+
+// ends are the command lines that end otherwise than with 0, and how.
+var ends = map[string]int{
+	"stripe-enhance check":     1, // somebody pays for a price that is mapped to nothing
+	"stripe-enhance plan":      3, // four customers have paid and have nothing yet
+	"stripe-enhance reconcile": 3, // the brake holds all of them
+	// cron, after everything was approved: the one without a mapping stays held.
+	"./stripe-enhance reconcile >> reconcile.log 2>&1":        3,
+	"./stripe-enhance reconcile --full >> reconcile.log 2>&1": 3,
+}
+
+// reader is somebody who follows the README, in a directory of their own, with
+// simulators in place of Stripe and the panel.
+type reader struct {
+	dir   string // a fresh clone
+	env   []string
+	world *simulator.World
+	// secrets are what they have where the README has an example.
+	secrets map[string]string
+	ran     []string
+	// server is a PostgreSQL to follow the README with; "" for SQLite.
+	server string
+}
+
+// clone is what a fresh clone has, without its history.
+func clone(t *testing.T) string {
+	t.Helper()
+	dir := t.TempDir()
+	out, err := exec.CommandContext(t.Context(), "git", "-C", root, "ls-files", "-z", "--cached", "--others", "--exclude-standard").Output()
+	if err != nil {
+		t.Skipf("this is no clone: %v", err)
+	}
+	for name := range strings.SplitSeq(strings.TrimSuffix(string(out), "\x00"), "\x00") {
+		text, err := os.ReadFile(filepath.Join(root, name))
+		if errors.Is(err, os.ErrNotExist) {
+			continue // deleted, and not committed yet
+		}
+		if err == nil {
+			err = os.MkdirAll(filepath.Join(dir, filepath.Dir(name)), 0o755)
+		}
+		if err == nil {
+			err = os.WriteFile(filepath.Join(dir, name), text, 0o644)
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	return dir
+}
+
+func newReader(t *testing.T, server string) *reader {
+	t.Helper()
+	world := simulator.New(simulator.Options{Calm: true, Follow: time.Now})
+	world.Offer()
+	world.AddPlan(0, "basic-hosting-plan")
+	world.AddPlan(0, "pro-hosting-plan")
+	servers, err := world.Listen(t.Context(), "", "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = servers.Close() })
+	other := world.AddPrice("prod_other", "", 100)
+	for who, price := range map[string]string{"bakery": "", "florist": "", "cinema": "", "bookshop": "", "museum": other} {
+		if price == "" {
+			price = "price_basic_monthly"
+		}
+		if _, err := world.SignUp(simulator.SignUp{Email: who + "@example.com", Price: price}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	r := &reader{dir: clone(t), world: world, secrets: map[string]string{}, server: server}
+	for _, kv := range simulated(world, servers.StripeURL, servers.EnhanceURL) {
+		name, value, _ := strings.Cut(kv, "=")
+		r.secrets[name] = value
+	}
+	sources() // so that the test cache knows what is built
+	// Where cron runs it, the program lies beside its .env.
+	if err := os.Symlink(filepath.Join("bin", "stripe-enhance"), filepath.Join(r.dir, "stripe-enhance")); err != nil {
+		t.Fatal(err)
+	}
+	// What the README leaves out: where the simulators are, no waiting, and a brake
+	// that is as small as the town.
+	r.env = append(os.Environ(), "USER=reader",
+		"STRIPE_API_URL="+r.secrets["STRIPE_API_URL"], "STRIPE_RPS=1000", "ENHANCE_RPS=1000", "BRAKE_CREATE=3")
+	return r
+}
+
+// settings writes the .env of the README, with credentials that are good for
+// something in place of the examples.
+func (r *reader) settings(t *testing.T, text string) {
+	t.Helper()
+	var lines []string
+	for line := range strings.Lines(text) {
+		name, _, ok := strings.Cut(strings.TrimSpace(line), "=")
+		if !ok {
+			t.Fatalf("%q is not NAME=value", line)
+		}
+		if value := r.secrets[name]; value != "" {
+			line = name + "=" + value + "\n"
+		}
+		lines = append(lines, line)
+	}
+	f, err := os.OpenFile(filepath.Join(r.dir, ".env"), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := f.WriteString(strings.Join(lines, "")); err != nil {
+		t.Fatal(err)
+	}
+	if err := f.Close(); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// administer does what the README does as PostgreSQL's administrator, and points the
+// README's DATABASE_URL to where the server of this test is.
+func (r *reader) administer(t *testing.T, text string) {
+	t.Helper()
+	db, err := sql.Open("pgx", r.server)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		for _, statement := range []string{"DROP DATABASE IF EXISTS stripe_enhance WITH (FORCE)", "DROP ROLE IF EXISTS stripe_enhance"} {
+			_, err = db.ExecContext(context.WithoutCancel(t.Context()), statement)
+		}
+		if err := errors.Join(err, db.Close()); err != nil {
+			t.Error(err)
+		}
+	})
+	for line := range strings.Lines(text) {
+		if _, err := db.ExecContext(t.Context(), line); err != nil {
+			t.Fatalf("%s: %v", line, err)
+		}
+	}
+	u, err := url.Parse(r.server)
+	if err != nil {
+		t.Fatal(err)
+	}
+	u.User, u.Path = url.UserPassword("stripe_enhance", "choose-one"), "/stripe_enhance"
+	r.secrets["DATABASE_URL"] = u.String()
+}
+
+// run is one command line as it stands, but for PLAN_ID.
+func (r *reader) run(t *testing.T, line string) string {
+	t.Helper()
+	if why := notRun[line]; why != "" {
+		r.ran = append(r.ran, line)
+		t.Logf("not run: %s: %s", line, why)
+		return ""
+	}
+	cmd := exec.CommandContext(t.Context(), "sh", "-c", strings.ReplaceAll(line, "PLAN_ID", r.plan(t, line)))
+	cmd.Dir, cmd.Env = r.dir, r.env
+	if strings.HasPrefix(line, "go ") {
+		cmd.Dir = root // it was compiled there
+	}
+	if m := exported.FindStringSubmatch(line); m != nil {
+		out, err := exec.CommandContext(t.Context(), "sh", "-c", "cd \"$0\"; "+line+"; printf %s \"$"+m[1]+"\"", r.dir).Output()
+		if err != nil {
+			t.Fatalf("%s: %v", line, err)
+		}
+		r.env = append(r.env, m[1]+"="+string(out))
+		r.ran = append(r.ran, line)
+		return ""
+	}
+	var out, talk bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &out, &talk
+	if err := cmd.Run(); err != nil && cmd.ProcessState == nil {
+		t.Fatal(err)
+	}
+	if want, got := ends[line], cmd.ProcessState.ExitCode(); got != want {
+		t.Fatalf("%s\nends with %d, want %d:\n%s%s", line, got, want, talk.String(), out.String())
+	}
+	r.ran = append(r.ran, line)
+	return out.String()
+}
+
+// plan is the id of the plan that waits, for a line that wants one.
+func (r *reader) plan(t *testing.T, line string) string {
+	t.Helper()
+	if !strings.Contains(line, "PLAN_ID") {
+		return ""
+	}
+	var plans []struct{ ID string }
+	if err := json.Unmarshal([]byte(r.run(t, "stripe-enhance plans -o json")), &plans); err != nil || len(plans) != 1 {
+		t.Fatalf("%d plans wait, %v; want 1", len(plans), err)
+	}
+	return plans[0].ID
+}
+
+// cronLine is when, where, and what.
+var cronLine = regexp.MustCompile(`^(?:@\w+|\S+ \S+ \S+ \S+ \S+)\s+cd (\S+) && (\./stripe-enhance [a-z -]+) (>> \S+ 2>&1)$`)
+
+// cron runs a line of a crontab once, in the reader's own directory.
+func (r *reader) cron(t *testing.T, line string) {
+	t.Helper()
+	m := cronLine.FindStringSubmatch(line)
+	if m == nil {
+		t.Fatalf("%q is not a line of a crontab that goes somewhere, runs one command and keeps what it says", line)
+	}
+	r.run(t, m[2]+" "+m[3])
+}
+
+// inDatabase does what the README does by SQL in a database that has nothing yet,
+// and looks at it from outside.
+func (r *reader) inDatabase(t *testing.T, text string) {
+	t.Helper()
+	other := *r
+	other.dir = t.TempDir()
+	driver, name := "sqlite", filepath.Join(other.dir, "stripe-enhance.db")
+	if r.server != "" {
+		driver, name = "pgx", pgtest.Empty(t)
+		other.env = append(slices.Clone(r.env), "DATABASE_URL="+name)
+	}
+	other.run(t, "stripe-enhance migrate")
+	db, err := sql.Open(driver, name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer db.Close()
+	if _, err := db.ExecContext(t.Context(), text); err != nil {
+		t.Fatalf("%v:\n%s", err, text)
+	}
+	want := "billing_provider,billing_plan_id,enhance_plan_id\nstripe,price_basic_monthly,basic-hosting-plan\nstripe,price_pro_monthly,pro-hosting-plan\n"
+	if diff := cmp.Diff(want, other.run(t, "stripe-enhance mappings list -o csv")); diff != "" {
+		t.Errorf("mappings (-want +got):\n%s", diff)
+	}
+}
+
+// Every piece of code of the README does what the README says, in the order in
+// which it stands there, in a fresh clone. A new kind of code is a mistake until
+// somebody has said here how to try it.
+func TestEveryCommandOfTheReadmeWorks(t *testing.T) {
+	for _, tool := range []string{"sh", "make"} {
+		if _, err := exec.LookPath(tool); err != nil {
+			t.Skipf("no %s: the commands of the README are for one", tool)
+		}
+	}
+	t.Run("sqlite", func(t *testing.T) { newReader(t, "").follow(t) })
+	t.Run("postgres", func(t *testing.T) {
+		r := newReader(t, pgtest.Empty(t))
+		r.follow(t)
+		if found, _ := filepath.Glob(filepath.Join(r.dir, "*.db*")); len(found) > 0 {
+			t.Errorf("the state is in PostgreSQL, and there is %v", found)
+		}
+	})
+}
+
+// follow does all of it.
+func (r *reader) follow(t *testing.T) {
+	for _, b := range blocks(t) {
+		if b.section == ofService {
+			continue
+		}
+		switch {
+		case r.server != "" && b.section == "Two commands":
+			continue // they have no database of their own to choose
+		case r.server == "" && (strings.HasPrefix(b.text, "CREATE ROLE") || strings.HasPrefix(b.text, "DATABASE_URL=")):
+			continue // "to keep the state in PostgreSQL instead"
+		case b.language == "sql" && strings.HasPrefix(b.text, "CREATE ROLE"):
+			r.administer(t, b.text)
+		case b.language == "ini":
+			r.settings(t, b.text)
+		case b.language == "sql":
+			r.inDatabase(t, b.text)
+		case b.language == "sh", b.language == "cron", strings.HasPrefix(b.text, "stripe-enhance"):
+			for line := range strings.Lines(strings.ReplaceAll(b.text, "\\\n", "")) {
+				if line = strings.TrimSpace(line); b.language == "cron" {
+					r.cron(t, line)
+				} else {
+					r.run(t, line)
+				}
+			}
+		default:
+			t.Errorf("README.md:%d: how is this kind of code (%q) to be tried?", b.line, b.language)
+		}
+	}
+	for line := range notRun {
+		if r.server == "" && !slices.Contains(r.ran, line) {
+			t.Errorf("%q is excused and does not stand in the README", line)
+		}
+	}
+	if got := len(r.world.Hostings()); got != 4 {
+		t.Errorf("after following the README there are %d hostings, want 4", got)
+	}
+}

@@ -1,0 +1,182 @@
+package repocheck
+
+import (
+	"context"
+	"go/ast"
+	"go/token"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/stripe-enhance/stripe-enhance/internal/config"
+	"github.com/stripe-enhance/stripe-enhance/internal/metrics"
+	"github.com/stripe-enhance/stripe-enhance/reconcile"
+)
+
+// Every setting is in the table of the README, once, with its default; and nothing
+// else is.
+func TestTheReadmeListsEverySettingWithItsDefault(t *testing.T) {
+	want, got := map[string]string{}, map[string]string{}
+	for _, v := range config.Variables() {
+		want[v.Name] = v.Default
+	}
+	for _, cells := range rows(t, "Configuration") {
+		names, defaults := spans(cells[0]), spans(cells[1])
+		if cells[2] == "" || len(names) == 0 || len(defaults) != len(names) && cells[1] != "–" {
+			t.Errorf("%v: names, as many defaults (or –), and a meaning are expected", cells)
+			continue
+		}
+		for i, name := range names {
+			if _, twice := got[name]; twice {
+				t.Errorf("%s stands there twice", name)
+			}
+			got[name] = ""
+			if len(defaults) > 0 {
+				got[name] = defaults[i]
+			}
+		}
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("settings and defaults (-code +README):\n%s", diff)
+	}
+}
+
+// settingShape is what names of settings look like.
+var settingShape = regexp.MustCompile("`([A-Z]+(?:_[A-Z]+)+)")
+
+// What papers call a setting is one.
+func TestNoPaperNamesASettingThatIsNotThere(t *testing.T) {
+	known := map[string]bool{}
+	for _, v := range config.Variables() {
+		known[v.Name] = true
+	}
+	for _, path := range []string{"README.md", "CHANGELOG.md", "SECURITY.md"} {
+		for _, m := range settingShape.FindAllStringSubmatch(read(t, path), -1) {
+			if !known[m[1]] && m[1] != "PLAN_ID" {
+				t.Errorf("%s names %s, which is no setting", path, m[1])
+			}
+		}
+	}
+}
+
+// constant is one constant of a file, with the comment behind it.
+type constant struct{ name, value, comment string }
+
+// constants are those of a file whose names begin so.
+func constants(t testing.TB, path, prefix string) (all []constant) {
+	t.Helper()
+	for _, s := range sources() {
+		if s.path != path {
+			continue
+		}
+		for _, d := range s.file.Decls {
+			decl, ok := d.(*ast.GenDecl)
+			if !ok || decl.Tok != token.CONST {
+				continue
+			}
+			for _, spec := range decl.Specs {
+				v := spec.(*ast.ValueSpec)
+				if len(v.Values) != 1 || !strings.HasPrefix(v.Names[0].Name, prefix) {
+					continue
+				}
+				if lit, ok := v.Values[0].(*ast.BasicLit); ok {
+					all = append(all, constant{v.Names[0].Name, lit.Value, strings.TrimSpace(v.Comment.Text())})
+				}
+			}
+		}
+	}
+	if len(all) == 0 {
+		t.Fatalf("%s has no constants %s…", path, prefix)
+	}
+	return all
+}
+
+func TestTheReadmeTellsTheExitCodesInTheWordsOfTheCode(t *testing.T) {
+	var want, got []string
+	for _, c := range constants(t, "cmd/stripe-enhance/exit.go", "exit") {
+		want = append(want, c.value+" "+c.comment)
+	}
+	for _, cells := range rows(t, "Exit codes") {
+		got = append(got, cells[0]+" "+plain(cells[1]))
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("exit codes (-code +README):\n%s", diff)
+	}
+}
+
+// Every kind of hold that some code says is in the README with what to do, and no
+// other. A kind that is declared and never said is a promise to nobody.
+func TestTheReadmeSaysWhatToDoAboutEveryHold(t *testing.T) {
+	kinds := constants(t, "reconcile/hold.go", "Hold")
+	var want, got []string
+	for _, k := range kinds {
+		word, err := strconv.Unquote(k.value)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !slices.ContainsFunc(sources(), func(s source) bool { return says(s, k.name) }) {
+			t.Errorf("%s is declared, and nothing says it", k.name)
+			continue
+		}
+		want = append(want, word)
+	}
+	for _, cells := range rows(t, "When something is held") {
+		if cells[1] == "" {
+			t.Errorf("%s: nothing is said about what to do", cells[0])
+		}
+		got = append(got, spans(cells[0])...)
+	}
+	slices.Sort(want)
+	slices.Sort(got)
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("kinds of hold (-code +README):\n%s", diff)
+	}
+}
+
+// says reports whether planner or engine use a kind of hold beside declaring it.
+func says(s source, name string) (found bool) {
+	if s.test() || s.path == "reconcile/hold.go" || s.folder() != "reconcile/planner" && s.folder() != "reconcile/engine" {
+		return false
+	}
+	ast.Inspect(s.file, func(n ast.Node) bool {
+		id, ok := n.(*ast.Ident)
+		found = found || ok && id.Name == name
+		return !found
+	})
+	return found
+}
+
+var metricShape = regexp.MustCompile(`\bstripe_enhance_[a-z_]+\b`)
+
+// A name of a metric in the README is one that a scrape shows, after everything
+// that is counted has happened once.
+func TestNoPaperNamesAMetricThatIsNotThere(t *testing.T) {
+	m := metrics.New("1")
+	m.Watch(metrics.Sources{Now: time.Now, Leading: func() bool { return true },
+		State: func(context.Context) (metrics.State, error) {
+			return metrics.State{OldestDue: time.Unix(1, 0), Holds: map[string]int{"grace": 1}}, nil
+		},
+		Rates: map[string]func() float64{metrics.Stripe: func() float64 { return 1 }}})
+	m.Request(metrics.Stripe, time.Now)("GET /v1/events", 200)
+	m.Run(reconcile.Report{Run: reconcile.RunRecord{Mode: "full", Trigger: "cli", Gates: []string{"x"}, Started: time.Unix(1, 0), Finished: time.Unix(2, 0)},
+		Actions: []reconcile.ActionRecord{{Action: reconcile.Action{Kind: reconcile.Suspend}, State: reconcile.ActionApplied}}}, "ok")
+	names, err := m.Names()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, path := range []string{"README.md", "CHANGELOG.md", "SECURITY.md", "deploy/kubernetes.yaml", "deploy/kubernetes-serve.yaml"} {
+		for _, word := range metricShape.FindAllString(read(t, path), -1) {
+			for _, suffix := range []string{"_bucket", "_sum", "_count"} {
+				word = strings.TrimSuffix(word, suffix)
+			}
+			if !slices.Contains(names, word) {
+				t.Errorf("%s names the metric %s; there are %v", path, word, names)
+			}
+		}
+	}
+}

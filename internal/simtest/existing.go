@@ -1,0 +1,120 @@
+package simtest
+
+import (
+	"context"
+	"errors"
+	"math/rand/v2"
+	"slices"
+	"time"
+
+	"github.com/stripe-enhance/stripe-enhance/reconcile"
+	"github.com/stripe-enhance/stripe-enhance/reconcile/planner"
+	"github.com/stripe-enhance/stripe-enhance/simulator"
+)
+
+// everybodyIsNew is what an operator sets who knows that nobody was a customer before
+// this history begins.
+var everybodyIsNew = time.Date(2020, time.January, 1, 0, 0, 0, 0, time.UTC)
+
+// existing adds to a history what staff make by hand, at whatever time, and what the
+// operator says about it. It throws dice of its own, so that all else of a seed is what
+// it would be without.
+func existing(s *Scenario, people int, id func() int) {
+	dice := rand.New(rand.NewPCG(s.Seed, 0xe815))
+	if dice.IntN(4) > 0 {
+		s.Company.Policy.NewAfter = everybodyIsNew
+	}
+	add := func(st Step) {
+		st.ID = id()
+		s.Steps = slices.Insert(s.Steps, 1+dice.IntN(len(s.Steps)), st)
+	}
+	for range dice.IntN(6) / 4 {
+		add(Step{Kind: Elsewhere, Who: dice.IntN(people), Pick: dice.IntN(4)})
+	}
+	if slices.ContainsFunc(s.Steps, func(st Step) bool { return st.Kind == Elsewhere }) {
+		for range dice.IntN(3) {
+			add(Step{Kind: SaidNew, Who: dice.IntN(people), N: dice.IntN(4)})
+		}
+	}
+}
+
+// sayNew lets the operator say that an order is new.
+func (y *play) sayNew(st Step) error {
+	subs := y.subscriptions(st.Who)
+	if len(subs) == 0 {
+		return errNothing
+	}
+	p, err := y.process(0)
+	if err != nil {
+		return err
+	}
+	id := subs[st.N%len(subs)].ID
+	isNew := reconcile.Instruction{Kind: reconcile.InstructNew, Subscription: id, Author: "somebody", Reason: "new", At: p.now()}
+	_, err = p.store.RecordInstruction(context.Background(), isNew, planner.Instruct(isNew, planner.NewCatalog(nil, nil), ""))
+	var no reconcile.InstructionRefused
+	if errors.As(err, &no) {
+		return errNothing
+	}
+	if err == nil {
+		y.saidNew(id)
+	}
+	return err
+}
+
+// byHandBefore are living hostings that staff made before an instant.
+func (y *play) byHandBefore(at time.Time) (all []simulator.Hosting) {
+	for _, h := range y.world.Hostings() {
+		if o := y.origin[h.ID]; o.staff && h.Status != "deleted" && !o.made.After(at) {
+			all = append(all, h)
+		}
+	}
+	return all
+}
+
+// met notes, once a run of a database has ended well and has seen every hosting, that
+// the panel had some that staff made before anything was bound.
+func (y *play) met(p *process) {
+	if p.number < replicas && !y.hasMet && !y.blind {
+		y.hasMet, y.populated = true, len(y.byHandBefore(p.began.Add(-tolerance))) > 0
+	}
+}
+
+// beside holds a new hosting against what staff have made for the same customer, and
+// against the operator's word on who is new.
+func (y *play) beside(p *process, e simulator.Effect) {
+	b := y.bill(e.Subscription)
+	if p == nil || e.Late || b == nil || y.isNew[b.id] {
+		return
+	}
+	staffs := y.byHandBefore(p.began.Add(-tolerance))
+	first := !y.hasMet && !y.blind && len(staffs) > 0
+	if y.Company.Policy.NewAfter.IsZero() && (y.populated || first) {
+		y.violated(AsksFirst, "hosting %d for %s was made, staff had made some before anything was bound, and nobody has said which orders are new", e.Hosting, b.party)
+	}
+	_, moved := y.moved[b.party] // which address the program has read is not known
+	for _, h := range staffs {
+		if h.Org == e.Org || !moved && slices.Contains(y.addresses(b.party), y.owner[h.Org]) {
+			y.violated(AsksFirst, "hosting %d was made for %s (%s), who may have hosting %d by staff in org %s", e.Hosting, b.id, b.party, h.ID, h.Org)
+		}
+	}
+}
+
+// decided lets the operator decide at last who is new.
+func (y *play) decided() {
+	if y.Company.Policy.NewAfter.IsZero() {
+		y.tell("THE OPERATOR SAYS THAT EVERYBODY IS NEW")
+		y.Company.Policy.NewAfter = everybodyIsNew
+	}
+}
+
+// handMade lets staff make an org for a customer, often with a hosting.
+func (y *play) handMade(st Step) error {
+	org := y.world.StaffCreateOrg("By hand", address(st.Who))
+	y.byHand = append(y.byHand, address(st.Who))
+	y.owner[org] = reconcile.EmailKey(address(st.Who))
+	if st.Pick%2 == 0 {
+		_, err := y.world.StaffCreateHosting(org, 1+st.Pick%3, "by hand")
+		return err
+	}
+	return nil
+}

@@ -1,0 +1,102 @@
+package simtest
+
+import (
+	"slices"
+	"strings"
+
+	"github.com/stripe-enhance/stripe-enhance/reconcile"
+	"github.com/stripe-enhance/stripe-enhance/reconcile/engine"
+)
+
+// foretold asks for the plan in a quiet time, lets the run follow, and holds one
+// against the other, action by action.
+func (y *play) foretold(p *process, full bool) {
+	p.run(engine.Request{Trigger: "cli", Full: full, Dry: true}, nil)
+	if y.first != nil {
+		return
+	}
+	plan, unseen := y.last, y.unseen()
+	p.run(engine.Request{Trigger: "cron", Full: full}, nil)
+	if y.first != nil || y.Company.Policy.Mode == reconcile.Observe || !quiet(plan) || !quiet(y.last) {
+		return
+	}
+	y.planned++
+	news := y.newsOf(unseen)
+	want, have := told(plan, news), told(y.last, news)
+	for _, id := range want {
+		if !slices.Contains(have, id) {
+			y.violated(Foretold, "%s was planned and not done; planned %q, done %q", id, want, have)
+			return
+		}
+	}
+	for _, id := range have {
+		if !slices.Contains(want, id) {
+			y.violated(Foretold, "%s was done and not planned; planned %q, done %q", id, want, have)
+			return
+		}
+	}
+}
+
+// quiet tells that a run met nothing that a plan cannot know: an answer that was lost
+// before, a refusal, evidence that it did not believe.
+func quiet(rep reconcile.Report) bool {
+	return rep.Run.Error == "" && !rep.Partial && len(rep.Run.Gates) == 0 &&
+		!slices.ContainsFunc(rep.Holds, func(h reconcile.Hold) bool {
+			return h.Kind == reconcile.HoldAmbiguous || h.Kind == reconcile.HoldRetry || h.Kind == reconcile.HoldParked
+		}) &&
+		!slices.ContainsFunc(rep.Actions, func(a reconcile.ActionRecord) bool {
+			return a.State == reconcile.ActionAdopted || a.State == reconcile.ActionFailed || a.State == reconcile.ActionAmbiguous
+		})
+}
+
+// unseen are the hostings that somebody else has changed since this installation looked.
+// A plan may rest on a reading of some minutes ago, as may a run; a run reads once more
+// what has become too old for it right after the plan, and only that is excused.
+func (y *play) unseen() (ids []int) {
+	for id, at := range y.others {
+		if !y.looked[id].After(at) {
+			ids = append(ids, id)
+		}
+	}
+	return ids
+}
+
+// news is what a run has found that somebody else did before the plan, and the plan could
+// not know: hostings, and the customers about whom is decided with them.
+type news struct {
+	hostings map[int64]bool
+	parties  map[string]bool
+}
+
+func (y *play) newsOf(unseen []int) news {
+	n := news{map[int64]bool{}, map[string]bool{}}
+	for _, id := range unseen {
+		if !y.looked[id].After(y.others[id]) {
+			continue // the run has not looked either, and knows what the plan knew
+		}
+		n.hostings[int64(id)] = true
+		if b := y.bill(y.origin[id].subscription); b != nil {
+			n.parties[b.party] = true
+		}
+	}
+	return n
+}
+
+// told are the ids of the actions of a report, without those of what is there only when
+// it is done, and those about which there are news.
+func told(rep reconcile.Report, n news) (ids []string) {
+	for _, a := range rep.Actions {
+		if n.hostings[a.Hosting] || n.parties[a.Customer] {
+			continue
+		}
+		id := a.ID
+		if a.Kind == reconcile.WriteMetadata || a.Kind == reconcile.Link && a.Hosting == 0 {
+			id = id[:strings.LastIndexByte(id, ':')]
+		}
+		if a.State != reconcile.ActionSuperseded {
+			ids = append(ids, id)
+		}
+	}
+	slices.Sort(ids)
+	return slices.Compact(ids)
+}

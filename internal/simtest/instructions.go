@@ -1,0 +1,199 @@
+package simtest
+
+import (
+	"context"
+	"errors"
+	"math/rand/v2"
+	"slices"
+	"time"
+
+	"github.com/stripe-enhance/stripe-enhance/reconcile"
+	"github.com/stripe-enhance/stripe-enhance/reconcile/planner"
+	"github.com/stripe-enhance/stripe-enhance/simulator"
+)
+
+// unbound is a hosting that the operator has unbound from a subscription.
+type unbound struct {
+	subscription string
+	at           time.Time
+	isNew        bool // and said that the order is new: the hosting stays nobody's
+}
+
+// words adds to a history an operator who unbinds hostings, in the middle of runs too,
+// and binds them again or calls the order new. It throws dice of its own.
+func words(s *Scenario, people int, id func() int) {
+	dice := rand.New(rand.NewPCG(s.Seed, 0x3042d))
+	for range dice.IntN(4) - 1 {
+		say := func(kind Kind) Step {
+			return Step{ID: id(), Kind: kind, Who: dice.IntN(people), N: dice.IntN(4), Pick: dice.IntN(4)}
+		}
+		at := 1 + dice.IntN(len(s.Steps))
+		for _, st := range s.Steps[at:] {
+			if st.Kind == Run && st.Cut != nil && !st.Cut.Dies {
+				st.Cut.Meanwhile = append(st.Cut.Meanwhile, say(Unbind))
+				break
+			}
+		}
+		s.Steps = slices.Insert(s.Steps, at, say(Unbind))
+		if dice.IntN(3) > 0 {
+			s.Steps = slices.Insert(s.Steps, at+1+dice.IntN(len(s.Steps)-at), say(Rebind))
+		}
+	}
+}
+
+// unbind lets the operator, who looks at what is bound, unbind one of a customer's
+// hostings.
+func (y *play) unbind(st Step) error {
+	p, err := y.process(0)
+	subs := y.subscriptions(st.Who)
+	if err != nil || len(subs) == 0 || y.twin != nil {
+		return errors.Join(err, errNothing)
+	}
+	var ids []string
+	for _, s := range subs {
+		ids = append(ids, s.ID)
+	}
+	parties, err := p.store.CustomersOf(context.Background(), ids)
+	if err != nil {
+		return err
+	}
+	customers, err := p.store.Customers(context.Background(), parties)
+	if err != nil {
+		return err
+	}
+	var bound []reconcile.Binding
+	for _, c := range customers {
+		for _, b := range c.Bindings {
+			alone := !slices.ContainsFunc(c.Bindings, func(o reconcile.Binding) bool { return o != b && o.Hosting == b.Hosting })
+			if o := y.origin[int(b.Hosting)]; alone && o.subscription != "" && !o.staff {
+				bound = append(bound, b)
+			}
+		}
+	}
+	if len(bound) == 0 {
+		return errNothing
+	}
+	b := bound[st.N%len(bound)]
+	if err := y.word(p, reconcile.Instruction{Kind: reconcile.InstructUnbind, Subscription: b.Subscription, Hosting: reconcile.Hosting{ID: b.Hosting}}); err != nil {
+		return err
+	}
+	y.unbound[int(b.Hosting)] = unbound{subscription: b.Subscription, at: y.world.Now()}
+	delete(y.isNew, b.Subscription)
+	return nil
+}
+
+// word says a word; what is refused is nothing.
+func (y *play) word(p *process, w reconcile.Instruction) error {
+	w.Author, w.Reason, w.At, w.OtherOrg, w.OtherMarker = "operator", "a word", p.now(), true, true
+	mappings, err := p.store.Mappings(context.Background())
+	if err != nil {
+		return err
+	}
+	plans, _, err := p.store.Plans(context.Background())
+	if err != nil {
+		return err
+	}
+	_, err = p.store.RecordInstruction(context.Background(), w, planner.Instruct(w, planner.NewCatalog(mappings, plans), ""))
+	var no reconcile.InstructionRefused
+	if errors.As(err, &no) {
+		y.tell("  refused: %s", no)
+		return errNothing
+	}
+	return err
+}
+
+// rebind lets the operator say of what was unbound from a customer what serves it.
+func (y *play) rebind(st Step) error {
+	p, err := y.process(0)
+	if err != nil || y.twin != nil {
+		return errors.Join(err, errNothing)
+	}
+	for _, id := range y.openWords() {
+		if b := y.bill(y.unbound[id].subscription); b != nil && y.is(b.party, st.Who) {
+			return y.answer(p, id, st.Pick%2 == 0)
+		}
+	}
+	return errNothing
+}
+
+// openWords are the hostings of which it was not said yet what is bound instead.
+func (y *play) openWords() (ids []int) {
+	for id, u := range y.unbound {
+		if !u.isNew {
+			ids = append(ids, id)
+		}
+	}
+	slices.Sort(ids)
+	return ids
+}
+
+// answer binds a hosting again, or says that the order is new.
+func (y *play) answer(p *process, id int, again bool) error {
+	u := y.unbound[id]
+	if again {
+		i := slices.IndexFunc(y.world.Hostings(), func(h simulator.Hosting) bool { return h.ID == id && h.Status != "deleted" })
+		if i < 0 {
+			return errNothing
+		}
+		h := y.world.Hostings()[i]
+		read := reconcile.Hosting{ID: int64(id), Org: h.Org, Plan: h.Plan, State: reconcile.HostingActive, SuspendedBy: h.SuspendedBy, FriendlyName: h.FriendlyName, ObservedAt: p.now()}
+		if h.SuspendedBy != "" {
+			read.State = reconcile.HostingSuspended
+		}
+		if err := y.word(p, reconcile.Instruction{Kind: reconcile.InstructBind, Subscription: u.subscription, Hosting: read}); err != nil {
+			return err
+		}
+		delete(y.unbound, id)
+		return nil
+	}
+	if err := y.word(p, reconcile.Instruction{Kind: reconcile.InstructNew, Subscription: u.subscription}); err != nil {
+		return err
+	}
+	y.saidNew(u.subscription)
+	return nil
+}
+
+// saidNew notes that the operator said of an order that it is new: of the order as a
+// whole, and so of everything that was unbound from it.
+func (y *play) saidNew(sub string) {
+	y.isNew[sub] = true
+	for id, u := range y.unbound {
+		if u.subscription == sub && !u.isNew {
+			u.isNew = true
+			y.unbound[id] = u
+			y.more[sub]++
+		}
+	}
+}
+
+// answerAll lets the operator say at last what serves whom: what was unbound is bound
+// again where it can be.
+func (y *play) answerAll(p *process) {
+	for _, id := range y.openWords() {
+		if u, open := y.unbound[id]; !open || u.isNew {
+			continue
+		}
+		if err := y.answer(p, id, true); err != nil {
+			_ = y.answer(p, id, false)
+		}
+	}
+}
+
+// wordStands holds what is done against what the operator has said. A call that had left
+// before is no matter of the word: it is refused while one is on its way.
+func (y *play) wordStands(p *process, e simulator.Effect, sent time.Time) {
+	if e.Late || p != nil && p.number == second {
+		return
+	}
+	if u, ok := y.unbound[e.Hosting]; ok && sent.After(u.at) {
+		y.violated(WordStands, "%s of hosting %d, which the operator had unbound from %s at %s", e.Kind, e.Hosting, u.subscription, u.at)
+	}
+	if e.Kind != "create_subscription" {
+		return
+	}
+	for _, id := range y.openWords() {
+		if u := y.unbound[id]; u.subscription == e.Subscription && sent.After(u.at) {
+			y.violated(WordStands, "hosting %d was made for %s, from which the operator had unbound hosting %d and said nothing more", e.Hosting, e.Subscription, id)
+		}
+	}
+}

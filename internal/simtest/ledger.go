@@ -1,0 +1,312 @@
+package simtest
+
+import (
+	"maps"
+	"net/http"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/stripe-enhance/stripe-enhance/reconcile"
+	"github.com/stripe-enhance/stripe-enhance/simulator"
+)
+
+// ledger is what the checker knows: what the simulators did and hold, what the
+// operator has set, and when each run looked. It knows nothing of what the
+// program believes.
+type ledger struct {
+	desk
+	identities
+	contents
+	offer     map[string]string // price → plan, as it should be
+	prices    []string
+	shots     []shot // the last minutes, oldest first
+	seen      int    // effects looked at
+	origin    map[int]origin
+	up        map[string]time.Time // subscription → when it was last seen up
+	well      map[string]bool      // subscriptions that were in good standing when last seen
+	forgiven  map[string]time.Time // subscription → when it came to be so without a payment
+	orgs      map[string]string    // orgs made through the API → party
+	emptied   map[string]bool      // orgs in which staff deleted or renamed a hosting
+	most      map[string]int       // subscription → most units it ever had at once
+	sold      map[string]bool      // items that were mapped to a plan at some time
+	soldIn    map[string]bool      // subscriptions with such items
+	more      map[string]int       // subscription → hostings that a person said do not serve it, and others are to
+	days      []dated              // effects that a brake counts
+	approvals []approval
+	waiting   map[string]string // what plans showed when the run at work began → which plan
+	byHand    []string          // addresses of owners of orgs made by staff
+	owner     map[string]string // org made by staff → who owns it
+	makers    map[string]maker  // of hostings and orgs, by id
+	raced     int               // things made twice by two installations at once
+	blind     bool              // a listing of the panel went wrong in the run at work
+	lost      time.Time
+	others    map[int]time.Time // hostings → when staff or a second installation last changed them
+	violent   int               // violations of the simulators looked at
+	last      reconcile.Report
+	answered  map[string]bool // subscriptions served in the run at work
+	read      map[int]bool    // hostings served in the run at work
+}
+
+// desk is what the operator keeps in the database, which goes with it.
+type desk struct {
+	mappings map[string]string
+	manual   []manual
+	known    map[string]bool   // subscriptions that a run which ended well has seen
+	isNew    map[string]bool   // orders of which the operator said so
+	unbound  map[int]unbound   // hostings that the operator has unbound
+	looked   map[int]time.Time // hostings → when this installation was last told what they are
+	// hasMet: a run has seen every hosting of the panel; populated: and some of them
+	// were made by staff before anything was bound.
+	hasMet, populated bool
+}
+
+// manual is a hold that a person set.
+type manual struct {
+	id, party, subscription string
+	kind                    reconcile.ManualKind
+	since                   time.Time
+}
+
+type backup struct {
+	db   *database
+	desk desk
+}
+
+// origin is where a hosting came from, and what staff did to it.
+type origin struct {
+	staff        bool
+	made         time.Time
+	bound        bool   // a run that ended well has read it, and no database was lost since
+	subscription string // of its marker when it was made
+	org          string // in which it was made
+	gone         time.Time
+	suspended    time.Time // by us, if the last suspension was ours
+	byStaff      time.Time // by staff, if it was theirs
+}
+
+// dated is an effect under a brake; run is the run that it was done in.
+type dated struct {
+	kind string
+	at   time.Time
+}
+
+type approval struct {
+	kind reconcile.ActionKind
+	n    int
+	at   time.Time
+}
+
+func newDesk() desk {
+	return desk{mappings: map[string]string{}, known: map[string]bool{}, isNew: map[string]bool{}, unbound: map[int]unbound{}, looked: map[int]time.Time{}}
+}
+
+func (d desk) clone() desk {
+	d.mappings, d.manual, d.known, d.isNew = maps.Clone(d.mappings), slices.Clone(d.manual), maps.Clone(d.known), maps.Clone(d.isNew)
+	d.unbound, d.looked = maps.Clone(d.unbound), maps.Clone(d.looked)
+	return d
+}
+
+func (l *ledger) begin(offer map[string]int) {
+	l.desk, l.identities, l.contents, l.offer = newDesk(), newIdentities(), newContents(), map[string]string{}
+	l.origin, l.orgs, l.most, l.more, l.answered = map[int]origin{}, map[string]string{}, map[string]int{}, map[string]int{}, map[string]bool{}
+	for price, plan := range offer {
+		l.offer[price] = strconv.Itoa(plan)
+	}
+	l.sold, l.soldIn = map[string]bool{}, map[string]bool{}
+	l.owner, l.makers, l.others = map[string]string{}, map[string]maker{}, map[int]time.Time{}
+	l.read, l.emptied, l.up = map[int]bool{}, map[string]bool{}, map[string]time.Time{}
+	l.well, l.forgiven = map[string]bool{}, map[string]time.Time{}
+	l.prices = slices.Sorted(maps.Keys(offer))
+}
+
+// restored puts the operator's desk back with the database.
+func (y *play) restored(d desk) {
+	y.desk, y.lost = d, y.world.Now()
+	for id, o := range y.origin {
+		o.bound = false
+		y.origin[id] = o
+	}
+}
+
+// shot is what everybody pays for at one instant.
+type shot struct {
+	at    time.Time
+	bills map[string]*bill
+}
+
+// bill is one Stripe subscription as the policy sees it.
+type bill struct {
+	id, party string
+	status    string
+	stance    stance
+	units     int  // of items that are mapped to a plan
+	none      int  // items that the operator says are no hosting
+	turned    bool // one of those was sold as hosting before
+	items     int
+	whole     bool // every item is mapped to a plan
+	mapped    bool // at least one is
+	plans     []int
+	ended     time.Time
+}
+
+type stance int
+
+const (
+	keep   stance = iota // give nothing, take nothing
+	up                   // entitled
+	down                 // to be suspended
+	either               // up or down: the program may not know which
+	ended                // to be suspended, and in the end deleted
+)
+
+// window is how far back the checker remembers: what a program may not have known.
+const (
+	tolerance = 60 * time.Second
+	window    = 4 * time.Minute
+)
+
+// watch notes what everybody pays for now.
+func (y *play) watch() {
+	now := y.world.Now()
+	s := shot{now, map[string]*bill{}}
+	plans := map[string]int{}
+	for _, p := range y.world.Plans() {
+		plans[strconv.Itoa(p.ID)], plans[p.Name] = p.ID, p.ID
+	}
+	for _, sub := range y.world.Subscriptions() {
+		b := y.judge(sub, plans, now)
+		b.party = sub.Customer
+		s.bills[sub.ID] = b
+		if b.stance == up || b.stance == either {
+			y.up[sub.ID] = now
+		}
+		total := 0
+		for _, it := range sub.Items {
+			total += int(max(it.Quantity, 1))
+		}
+		y.most[sub.ID] = max(y.most[sub.ID], total)
+	}
+	if n := len(y.shots); n > 0 && y.shots[n-1].at.Equal(now) {
+		y.shots = y.shots[:n-1]
+	}
+	for len(y.shots) > 1 && now.Sub(y.shots[1].at) > window {
+		y.shots = y.shots[1:]
+	}
+	y.shots = append(y.shots, s)
+}
+
+// judge applies the policy, as the README tells it, to one subscription.
+func (y *play) judge(sub simulator.Subscription, plans map[string]int, now time.Time) *bill {
+	b := &bill{id: sub.ID, status: sub.Status, whole: true, items: len(sub.Items)}
+	for _, it := range sub.Items {
+		if y.sellsNone(sub, it, b) {
+			continue
+		}
+		plan := plans[y.mappings[it.Price]]
+		if y.mappings[it.Price] == "" || plan == 0 || it.Quantity > 100 {
+			b.whole = false
+			continue
+		}
+		b.mapped, y.sold[it.ID], y.soldIn[sub.ID] = true, true, true
+		for range it.Quantity {
+			b.plans = append(b.plans, plan)
+			b.units++
+		}
+	}
+	y.forgave(sub, now)
+	switch sub.Status {
+	case "active", "trialing":
+		b.stance = up
+	case "past_due":
+		b.stance = y.graceOf(sub, now)
+	case "unpaid", "paused":
+		b.stance = down
+	case "canceled", "incomplete_expired":
+		b.stance, b.ended = ended, time.Unix(sub.EndedAt, 0)
+	}
+	if (b.stance == up || b.stance == either) && sub.PauseCollection != "" && y.Company.Policy.SuspendPaused {
+		b.stance = down
+	}
+	return b
+}
+
+// bill is a subscription now.
+func (l *ledger) bill(id string) *bill { return l.shots[len(l.shots)-1].bills[id] }
+
+// since are the shots that a program may have acted on which read at the earliest
+// at an instant: the state then, and every one after.
+func (l *ledger) since(at time.Time) []shot {
+	i := len(l.shots) - 1
+	for i > 0 && l.shots[i].at.After(at) {
+		i--
+	}
+	return l.shots[i:]
+}
+
+// orgListed finds the org, and the hosting if there is one, in the path of a read.
+var orgListed = regexp.MustCompile(`/([-0-9a-f]{36})/subscriptions(?:/([0-9]+))?$`)
+
+// served notes which subscriptions the program was told of.
+func (y *play) served(p *process, r *http.Request, answer *http.Response, err error) {
+	y.calls++
+	if y.traced {
+		status := 0
+		if answer != nil {
+			status = answer.StatusCode
+		}
+		y.tell("  %d %s %s %d %v", p.number, r.Method, r.URL.RequestURI(), status, err != nil)
+	}
+	if err != nil || r.Method != http.MethodGet || answer.StatusCode != http.StatusOK || p.number == second {
+		return // what a second installation knows, this one does not
+	}
+	if id, ok := strings.CutPrefix(r.URL.Path, "/v1/subscriptions/"); ok {
+		y.answered[id] = true
+	}
+	if of := orgListed.FindStringSubmatch(r.URL.Path); of != nil {
+		for _, h := range y.world.Hostings() {
+			if h.Org == of[1] && (of[2] == "" || of[2] == strconv.Itoa(h.ID)) {
+				y.read[h.ID], y.looked[h.ID] = true, y.world.Now()
+			}
+		}
+	}
+}
+
+// bears tells that a name at the panel bears a marker. The mark of a suspension of ours
+// ends in a bracket too, also where there is no marker.
+func bears(name string) bool {
+	_, marked := reconcile.MarkerOf(name)
+	return marked
+}
+
+// marked tells that a hosting bears a marker now: without it nothing says whose it
+// is to a database that does not know it yet.
+func (y *play) marked(hosting int) bool {
+	for _, h := range y.world.Hostings() {
+		if h.ID == hosting {
+			return bears(h.FriendlyName)
+		}
+	}
+	return false
+}
+
+// learned counts what the run that ended well was told as known.
+func (y *play) learned(p *process) {
+	if p.number == second {
+		return
+	}
+	if !p.dry {
+		for id := range y.answered {
+			y.known[id] = true
+		}
+		for id := range y.read {
+			o := y.origin[id]
+			o.bound = o.bound || y.marked(id)
+			y.origin[id] = o
+		}
+	}
+	clear(y.answered)
+	clear(y.read)
+}

@@ -1,0 +1,6 @@
+//go:build !race
+
+package simtest
+
+// usualSeeds is how many seeds `make test` plays.
+const usualSeeds = 1000

@@ -1,0 +1,53 @@
+package server
+
+import (
+	"errors"
+	"net/http"
+	"runtime"
+
+	"github.com/sirupsen/logrus"
+)
+
+// secured adds the headers that every answer carries. Nothing here is meant to be
+// shown inside a page, stored by a proxy, or loaded by another site.
+func secured(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		h := w.Header()
+		h.Set("X-Content-Type-Options", "nosniff")
+		h.Set("X-Frame-Options", "DENY")
+		h.Set("Referrer-Policy", "no-referrer")
+		h.Set("Content-Security-Policy", "default-src 'none'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'")
+		h.Set("Cross-Origin-Opener-Policy", "same-origin")
+		h.Set("Cross-Origin-Resource-Policy", "same-origin")
+		h.Set("Cache-Control", "no-store")
+		if r.TLS != nil || r.Header.Get("X-Forwarded-Proto") == "https" {
+			h.Set("Strict-Transport-Security", "max-age=31536000; includeSubDomains")
+		}
+		next.ServeHTTP(w, r)
+	})
+}
+
+// middleware is what surrounds every route.
+func (s *Server) middleware(next http.Handler) http.Handler {
+	return secured(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		defer s.recoverPanic(w, r)
+		next.ServeHTTP(w, r)
+	}))
+}
+
+// recoverPanic turns a mistake in a handler into a 500. The value of a panic may
+// contain anything, so only its type and the place are logged.
+func (s *Server) recoverPanic(w http.ResponseWriter, r *http.Request) {
+	v := recover()
+	if v == nil {
+		return
+	}
+	if err, ok := v.(error); ok && errors.Is(err, http.ErrAbortHandler) {
+		panic(v)
+	}
+	pcs := make([]uintptr, 1)
+	frame, _ := runtime.CallersFrames(pcs[:runtime.Callers(4, pcs)]).Next()
+	s.o.Log.WithFields(logrus.Fields{"route": r.Method + " " + r.Pattern, "place": frame.Function, "line": frame.Line}).
+		Errorf("internal error: a %T", v)
+	respondError(w, http.StatusInternalServerError, "Internal error")
+}
