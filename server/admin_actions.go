@@ -27,6 +27,8 @@ func actionsOf(records []reconcile.ActionRecord) []actionDocument {
 	return out
 }
 
+const wrongState = "state must be planned, held, sent, ambiguous, applied, adopted, failed or superseded"
+
 // actions is the journal. The filter takes the journal's own states, which are
 // finer than those of the answer.
 func (s *Server) actions(w http.ResponseWriter, r *http.Request) {
@@ -38,7 +40,7 @@ func (s *Server) actions(w http.ResponseWriter, r *http.Request) {
 	f := ActionFilter{Customer: q.Get("customer"), Subscription: q.Get("subscription"), Limit: n}
 	if word := q.Get("state"); word != "" {
 		if f.State = reconcile.ParseActionState(word); f.State == 0 {
-			respondError(w, http.StatusBadRequest, "state must be planned, held, sent, ambiguous, applied, adopted, failed or superseded")
+			respondError(w, http.StatusBadRequest, wrongState)
 			return
 		}
 	}
