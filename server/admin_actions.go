@@ -12,7 +12,7 @@ type actionDocument struct {
 	report.Action
 	Key        string  `json:"key"`
 	RunID      string  `json:"run_id"`
-	At         *string `json:"at"` // when it happened, else when it was planned: rows are in its order
+	At         *string `json:"at"` // when it was done, else when it was planned: rows are in its order
 	PlannedAt  *string `json:"planned_at"`
 	SentAt     *string `json:"sent_at"`
 	FinishedAt *string `json:"finished_at"`
@@ -29,8 +29,8 @@ func actionsOf(records []reconcile.ActionRecord) []actionDocument {
 
 const wrongState = "state must be planned, held, sent, ambiguous, applied, adopted, failed or superseded"
 
-// actions is the journal. The filter takes the journal's own states, which are
-// finer than those of the answer.
+// actions lists the journal. The filter takes the journal's own states, which are finer
+// than those of the answer.
 func (s *Server) actions(w http.ResponseWriter, r *http.Request) {
 	n, ok := rows(w, r)
 	if !ok {

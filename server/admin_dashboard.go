@@ -12,7 +12,7 @@ import (
 const (
 	// dashboardRows is how much of each list the dashboard shows.
 	dashboardRows = 20
-	// dashboardHolds is more: a hold is what the dashboard is looked at for.
+	// dashboardHolds is more, because people open the dashboard to see the holds.
 	dashboardHolds = 200
 )
 
@@ -43,7 +43,7 @@ type webhookDocument struct {
 	Type           string  `json:"type"`
 	SubscriptionID string  `json:"subscriptionId"`
 	ReceivedAt     *string `json:"receivedAt"`
-	FinishedAt     *string `json:"finishedAt"` // null: no run has followed it yet
+	FinishedAt     *string `json:"finishedAt"` // null: no run has followed the event yet
 	State          string  `json:"state"`      // received, followed, failed
 	Error          string  `json:"error"`
 }
@@ -102,7 +102,8 @@ func (s *Server) readDashboard(r *http.Request) (dashboardDocument, error) {
 	return d, s.addBrakeHolds(ctx, &d)
 }
 
-// addBrakeHolds adds what the brake holds, which no decision about a customer knows of.
+// addBrakeHolds adds the actions that the brake holds: a decision about one customer does
+// not know of the brake.
 func (s *Server) addBrakeHolds(ctx context.Context, d *dashboardDocument) error {
 	plans, err := s.o.Plans.HeldPlans(ctx, s.o.Now(), false)
 	for _, p := range plans {

@@ -57,8 +57,8 @@ func (q mappingRequest) bothNames() bool {
 	return q.Provider != "" && q.OldProvider != "" || q.Billing != "" && q.OldBilling != "" || q.Plan != "" && q.OldPlan != ""
 }
 
-// setMapping maps a price to a plan, after asking both sides whether they know
-// them: a mapping that leads nowhere holds everybody who buys it.
+// setMapping maps a price to a plan. First it checks that Stripe knows the price and
+// Enhance the plan, because a mapping that leads nowhere holds every order of the price.
 func (s *Server) setMapping(w http.ResponseWriter, r *http.Request) {
 	var body mappingRequest
 	if !readBody(w, r, &body, false) {
@@ -86,7 +86,7 @@ func (s *Server) setMapping(w http.ResponseWriter, r *http.Request) {
 		case r.Context().Err() != nil:
 			s.respondPortError(w, r, "What the mapping names", err)
 			return
-		case err != nil: // a run tells of a mapping that leads nowhere
+		case err != nil: // a run reports a mapping that leads nowhere
 			answer["warning"] = "not verified: " + strings.ReplaceAll(err.Error(), "\n", "; ")
 		}
 	}
@@ -102,7 +102,7 @@ func (s *Server) setMapping(w http.ResponseWriter, r *http.Request) {
 // planRef is a plan's name or number, as text.
 type planRef string
 
-// UnmarshalJSON takes a number for what it looks like.
+// UnmarshalJSON accepts a string or a whole number.
 func (p *planRef) UnmarshalJSON(b []byte) error {
 	var text string
 	if n, err := strconv.ParseInt(string(b), 10, 32); err == nil {

@@ -98,8 +98,8 @@ func descend(t *testing.T, where string, s *openapi3.SchemaRef, snake bool) {
 	}
 }
 
-// TestTheDocumentHasTheFieldsOfTheCode: fields are only ever added to answers, and the
-// document forbids those that it does not have.
+// TestTheDocumentHasTheFieldsOfTheCode: a client that checks answers refuses fields that
+// the document does not have.
 func TestTheDocumentHasTheFieldsOfTheCode(t *testing.T) {
 	schemas := openAPIDocument(t).Components.Schemas
 	for name, of := range map[string]reflect.Type{
