@@ -22,9 +22,9 @@ const callLimit = 3 * time.Minute
 // A run that is being stopped finishes the action in hand and records it; that
 // is why the context is cut off from cancellation here.
 func (r *run) perform(ctx context.Context, c *reconcile.Customer, a reconcile.Action) error {
-	ctx, cancel := context.WithTimeout(fence.Around(context.WithoutCancel(ctx), r.trusted), callLimit)
+	ctx, cancel := context.WithTimeout(fence.Around(context.WithoutCancel(ctx), r.checkLease), callLimit)
 	defer cancel()
-	if err := r.trusted(); err != nil {
+	if err := r.checkLease(); err != nil {
 		return err
 	}
 	r.Failpoint("before-intent", a.Kind.String())
@@ -34,7 +34,7 @@ func (r *run) perform(ctx context.Context, c *reconcile.Customer, a reconcile.Ac
 	}
 	r.Failpoint("after-intent", a.Kind.String())
 	out := reconcile.Outcome{Action: a, Run: r.rec.ID, State: reconcile.ActionApplied}
-	err := r.trusted() // the intent may have taken long to write
+	err := r.checkLease() // the intent may have taken long to write
 	if err == nil {
 		err = r.effect(ctx, c, a, &out)
 	}

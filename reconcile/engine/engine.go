@@ -119,7 +119,7 @@ type Engine struct {
 	// key may not; see metadata.go.
 	denied atomic.Int64
 	runs   atomic.Uint64 // numbers the runs of this process, for their ids
-	lease  held
+	lease  *lease
 }
 
 // New checks that everything required is there.
@@ -160,8 +160,9 @@ func New(o Options, p Ports) (*Engine, error) {
 	}
 	e := &Engine{Options: o, Ports: p}
 	if e.Owner == "" {
-		e.Owner = "process-" + e.word()
+		e.Owner = "process-" + e.randomID()
 	}
+	e.lease = &lease{port: e.Leases, owner: e.Owner, ttl: e.LeaseTTL, now: e.Now, log: e.Log}
 	return e, nil
 }
 
@@ -171,7 +172,7 @@ func defaultTo[T int | time.Duration](v *T, d T) {
 	}
 }
 
-// word is a short random word for names that must differ between processes.
-func (e *Engine) word() string {
+// randomID is short and random, for names that must differ between processes.
+func (e *Engine) randomID() string {
 	return strconv.FormatUint(uint64(e.Rand()*float64(1<<52)), 36)
 }

@@ -106,7 +106,7 @@ func (e *Engine) Run(ctx context.Context, req Request) (reconcile.Report, error)
 		r.req.Dry = true
 		return r.reportGuarded(ctx, fault.Guard(func() error { return r.planStored(ctx) }))
 	}
-	ctx, done, err := r.hold(ctx)
+	ctx, done, err := r.acquireLease(ctx)
 	if err != nil {
 		return reconcile.Report{Run: r.rec}, err
 	}
@@ -145,7 +145,7 @@ func (r *run) reportGuarded(ctx context.Context, runErr error) (rep reconcile.Re
 
 func (e *Engine) newRun(req Request) *run {
 	now := e.Now().UTC()
-	id := fmt.Sprintf("%s-%s%d", now.Format("20060102T150405Z"), e.word()[:4], e.runs.Add(1))
+	id := fmt.Sprintf("%s-%s%d", now.Format("20060102T150405Z"), e.randomID()[:4], e.runs.Add(1))
 	r := &run{Engine: e, req: req, now: now,
 		braked: map[reconcile.Kind]*batch{}, judged: idSet{}, missed: idSet{}, refused: map[string]bool{}, seenOrgs: map[string]bool{}, readSubs: map[string]bool{},
 		madeOrgs: map[string]bool{}, foreseen: map[string][]reconcile.Kin{}, foundOrgs: map[string]bool{}, explained: map[string]bool{},
