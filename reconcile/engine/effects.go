@@ -53,8 +53,7 @@ func (r *run) perform(ctx context.Context, c *reconcile.Customer, a reconcile.Ac
 	}
 	r.tell(a, out, err)
 	if err == nil {
-		r.misses.Store(0)
-		r.denials.Store(0)
+		r.outages.succeeded()
 		return nil
 	}
 	if out.State == reconcile.ActionAmbiguous {

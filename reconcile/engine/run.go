@@ -78,12 +78,9 @@ type run struct {
 
 	giveOnly atomic.Pointer[string] // why nothing may be taken away; nil: it may
 	rival    atomic.Pointer[string] // why nothing may be created; nil: it may
-	stop     atomic.Pointer[error]  // why no further customer is begun
-	complete atomic.Bool            // every customer that is due was planned
-	applying atomic.Bool            // planning is over
-	misses   atomic.Int32           // transient failures of Enhance in a row
-	denials  atomic.Int32           // customers refused in a row
-	vain     atomic.Int32           // customers who failed before and could not be planned again
+	outages  outages
+	complete atomic.Bool // every customer that is due was planned
+	applying atomic.Bool // planning is over
 }
 
 // customerWork is one customer with something to apply.
@@ -146,7 +143,7 @@ func (r *run) reportGuarded(ctx context.Context, runErr error) (rep reconcile.Re
 func (e *Engine) newRun(req Request) *run {
 	now := e.Now().UTC()
 	id := fmt.Sprintf("%s-%s%d", now.Format("20060102T150405Z"), e.randomID()[:4], e.runs.Add(1))
-	r := &run{Engine: e, req: req, now: now,
+	r := &run{Engine: e, req: req, now: now, outages: outages{retryMin: e.RetryMin, retryMax: e.RetryMax, rand: e.Rand},
 		braked: map[reconcile.Kind]*batch{}, judged: idSet{}, missed: idSet{}, refused: map[string]bool{}, seenOrgs: map[string]bool{}, readSubs: map[string]bool{},
 		madeOrgs: map[string]bool{}, foreseen: map[string][]reconcile.Kin{}, foundOrgs: map[string]bool{}, explained: map[string]bool{},
 		approved: map[string]string{}, standing: idSet{}, subjects: idSet{}, orders: idSet{}, waiting: map[reconcile.Kind]int{}, heldKinds: map[reconcile.Kind]string{},
@@ -183,16 +180,11 @@ func (r *run) inTurn(ctx context.Context, steps []func(context.Context) error) e
 			return err
 		}
 	}
-	if err := r.stop.Load(); err != nil {
-		return *err
+	if err := r.outages.stopped(); err != nil {
+		return err
 	}
 	return context.Cause(ctx)
 }
-
-// halt keeps further customers from being begun; the first reason stays.
-func (r *run) halt(err error) { r.stop.CompareAndSwap(nil, &err) }
-
-func (r *run) halted(ctx context.Context) bool { return ctx.Err() != nil || r.stop.Load() != nil }
 
 func (r *run) note(format string, args ...any) {
 	text := fmt.Sprintf(format, args...)

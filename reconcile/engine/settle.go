@@ -58,7 +58,7 @@ func (r *run) lookAgain(c *reconcile.Customer) time.Time {
 		}
 	}
 	if !first.IsZero() && !first.After(r.now) {
-		return r.soon()
+		return r.nextRun()
 	}
 	return first
 }

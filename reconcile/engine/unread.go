@@ -258,8 +258,8 @@ func (r *run) passOver(ctx context.Context, orgs []unreadable) error {
 	return nil
 }
 
-// errBarred is why something is not created: it may be there already.
-var errBarred = errors.New("it may be there already")
+// errCreationBlocked is why something is not created: it may be there already.
+var errCreationBlocked = errors.New("it may be there already")
 
 // barred keeps from being created what may be in an org that cannot be listed. A
 // customer may have one already that this database does not know of, made before it
@@ -292,7 +292,7 @@ func (r *run) barred(c *reconcile.Customer, a reconcile.Action) error {
 	for _, o := range orgs {
 		if !r.elsewhere(c, o.Org) || mayHoldItsOwn(c, a, o.Org) {
 			return fault.Errorf(fault.Transient, "%w: the hostings of org %s (%q) cannot be listed, and it may be this customer's. "+
-				"Delete or mend it in the panel, or name the right org in the metadata enhance_org_id of the subscription (%w)", errBarred, o.ID, o.Name, o.err)
+				"Delete or mend it in the panel, or name the right org in the metadata enhance_org_id of the subscription (%w)", errCreationBlocked, o.ID, o.Name, o.err)
 		}
 	}
 	return nil
