@@ -153,7 +153,7 @@ func (r *run) next(d reconcile.Decision, back *setbacks) (reconcile.Action, bool
 // lookFirst looks for what is about to be created, and at what is about to be
 // switched on again, which staff may have suspended on top of us; once for each
 // action. It reports whether it looked: the customer is then planned again with
-// what it saw. What may be where nobody could look is an error: see barred.
+// what it saw. What may be where nobody could look is an error: see orgIndex.creationBlocked.
 func (r *run) lookFirst(ctx context.Context, c *reconcile.Customer, a reconcile.Action, looked map[string]bool) (bool, error) {
 	creates := a.Kind == reconcile.CreateOrg || a.Kind == reconcile.CreateSubscription
 	first := !looked[a.ID]
@@ -163,7 +163,7 @@ func (r *run) lookFirst(ctx context.Context, c *reconcile.Customer, a reconcile.
 		return true, r.freshIndex(ctx)
 	case first && a.Kind == reconcile.Resume:
 		return true, r.lookAt(ctx, a.Org, a.Hosting)
-	case first && creates && r.firstLook(a.Org):
+	case first && creates && r.index.firstLook(a.Org):
 		// Once for each org: we are the only writer, and an org made in this very
 		// run began empty.
 		if err := r.readOrg(ctx, a.Org); err != nil {
@@ -174,18 +174,9 @@ func (r *run) lookFirst(ctx context.Context, c *reconcile.Customer, a reconcile.
 		}
 		return true, r.freshIndex(ctx) // a database that was put back may not know where else it is
 	case creates:
-		return false, r.barred(c, a)
+		return false, r.index.creationBlocked(c, a, r.Policy.Instance)
 	}
 	return false, nil
-}
-
-// firstLook reports whether the hostings of an org were not read in this run yet.
-func (r *run) firstLook(org string) bool {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	first := !r.seenOrgs[org]
-	r.seenOrgs[org] = true
-	return first
 }
 
 // finish records what is left to say about a customer after its actions. That the

@@ -179,9 +179,7 @@ func (r *run) link(ctx context.Context, c *reconcile.Customer, a reconcile.Actio
 		}
 	}
 	o.ObservedAt = r.clock()
-	r.mu.Lock()
-	r.foundOrgs[a.Org] = true
-	r.mu.Unlock()
+	r.index.addFound(a.Org)
 	out.Org, out.OrgNamed = &o, !r.marked(o)
 	return nil
 }
@@ -194,10 +192,7 @@ func (r *run) createOrg(ctx context.Context, a reconcile.Action, out *reconcile.
 		return err
 	}
 	now := r.clock()
-	r.firstLook(id)
-	r.mu.Lock()
-	r.madeOrgs[id] = true
-	r.mu.Unlock()
+	r.index.addMade(id)
 	out.Org = &reconcile.Org{ID: id, Name: name, ObservedAt: now, HostingsRead: now}
 	return nil
 }
@@ -243,10 +238,7 @@ func (r *run) invite(ctx context.Context, a reconcile.Action, out *reconcile.Out
 // login of our making, membership is only the middle of it: it counts where the org
 // was found in this run, and not where an earlier run was cut short.
 func (r *run) invitedBefore(ctx context.Context, a reconcile.Action) (bool, error) {
-	r.mu.Lock()
-	fresh, found := r.madeOrgs[a.Org], r.foundOrgs[a.Org]
-	r.mu.Unlock()
-	if fresh || r.Policy.Onboarding == reconcile.Password && !found {
+	if r.index.isMade(a.Org) || r.Policy.Onboarding == reconcile.Password && !r.index.isFound(a.Org) {
 		return false, nil
 	}
 	emails, err := r.Owners.OwnerEmails(ctx, a.Org)

@@ -74,7 +74,7 @@ func (r *run) recognise(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	found, last, err := anyThere(len(anchors), func(i int) error {
+	found, last, err := anyExists(len(anchors), func(i int) error {
 		_, err := r.subscription(ctx, anchors[i])
 		return err
 	})
@@ -89,12 +89,12 @@ func (r *run) recognise(ctx context.Context) error {
 	return nil
 }
 
-// anyThere reads known objects until one is there. An object that cannot be read
+// anyExists reads known objects until one is there. An object that cannot be read
 // is passed over, so that a broken one does not stop everything, but it is no proof
 // of absence either: where nothing was found and something could not be read, the
 // error is returned. A refusal may be about the one object, and those that are
 // refused are the ones not seen for longest: any number of them is passed over.
-func anyThere(n int, read func(i int) error) (found bool, absent, err error) {
+func anyExists(n int, read func(i int) error) (found bool, absent, err error) {
 	const patience = 3 // objects that cannot be read, before it is the side's fault
 	failed := 0
 	for i := 0; i < n && failed < patience; i++ {
@@ -193,11 +193,11 @@ func (r *run) checkPanel(ctx context.Context) error {
 	if err := r.lookForPanel(ctx); err != nil {
 		return err
 	}
-	bound, err := r.anyBound(ctx)
+	bound, err := r.someBound(ctx)
 	if err != nil {
 		return err
 	}
-	found, _, err := anyThere(len(bound), func(i int) error {
+	found, _, err := anyExists(len(bound), func(i int) error {
 		_, err := r.Panel.Hosting(ctx, bound[i].Org, bound[i].ID)
 		return err
 	})
@@ -211,8 +211,8 @@ func (r *run) checkPanel(ctx context.Context) error {
 	return r.Cursors.SetCursor(ctx, r.tok, cursorPanel, pin)
 }
 
-// anyBound is some bound hostings, those looked at longest ago first.
-func (r *run) anyBound(ctx context.Context) ([]reconcile.Hosting, error) {
+// someBound is some bound hostings, those looked at longest ago first.
+func (r *run) someBound(ctx context.Context) ([]reconcile.Hosting, error) {
 	all := r.now.Add(r.DriftInterval)
 	return r.Inventory.DriftDue(ctx, all, all, anchorSample)
 }
@@ -224,11 +224,11 @@ func (r *run) lookForPanel(ctx context.Context) error {
 	if r.panelKnown {
 		return nil
 	}
-	bound, err := r.anyBound(ctx)
+	bound, err := r.someBound(ctx)
 	if err != nil {
 		return err
 	}
-	found, _, err := anyThere(len(bound), func(i int) error {
+	found, _, err := anyExists(len(bound), func(i int) error {
 		_, err := r.Panel.Org(ctx, bound[i].Org)
 		return err
 	})

@@ -83,10 +83,10 @@ func (r *run) anew() *run {
 	next := r.newRun(r.req)
 	next.rec, next.log, next.tok, next.mode = r.rec, r.log, r.tok, r.mode
 	next.listed, next.only, next.catalog = r.listed, r.only, r.catalog
-	next.recognised, next.panelKnown, next.astray, next.recovered = r.recognised, r.panelKnown, r.astray, r.recovered
+	next.recognised, next.panelKnown, next.astray = r.recognised, r.panelKnown, r.astray
 	next.doubt, next.suspender = r.doubt, r.suspender
-	next.notes, next.partial, next.unreadable, next.readSubs = r.notes, r.partial, r.unreadable, r.readSubs
-	next.indexed, next.indexedAll, next.lossTold = r.indexed, r.indexedAll, r.lossTold
+	next.notes, next.partial, next.readSubs = r.notes, r.partial, r.readSubs
+	next.index, next.lossTold = r.index.again(), r.lossTold
 	next.giveOnly.Store(r.giveOnly.Load())
 	next.rival.Store(r.rival.Load())
 	return next
@@ -144,7 +144,7 @@ func (t *thought) add(r *run, c *reconcile.Customer, a reconcile.Action) {
 	t.actions = append(t.actions, a)
 	switch a.Kind {
 	case reconcile.CreateOrg:
-		r.firstLook(reconcile.Foreseen)
+		r.index.firstLook(reconcile.Foreseen)
 	case reconcile.InviteOwner:
 		if c.Org != nil && c.Org.ID == reconcile.Foreseen {
 			key := reconcile.EmailKey(a.Email)

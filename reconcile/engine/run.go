@@ -35,46 +35,39 @@ type run struct {
 	recognised bool          // this is the Stripe account that we know
 	panelKnown bool          // and this the panel
 	astray     time.Duration // how far ahead our own clock is, where that is too far to go by it
-	recovered  time.Time     // orgs that are not newer may all be ours; zero: none is
 	doubt      doubt         // what was wrong with the last listing
 	suspender  string        // cursorSuspender as the run began
 	suspicion  string        // why whatever takes something away waits for approval; "": it need not
 
 	// mu guards what the customers' goroutines write.
-	mu         sync.Mutex
-	work       []customerWork                        // what planning left to apply
-	braked     map[reconcile.Kind]*batch             // by brake kind
-	judged     idSet                                 // ids of the actions that the brakes judged
-	approved   map[string]string                     // action id → plan that released it
-	standing   idSet                                 // ids of what waits for approval
-	subjects   idSet                                 // of what waits, and of what was approved
-	orders     idSet                                 // subscriptions that something gives which waits for approval
-	last       map[reconcile.Kind]reconcile.HeldPlan // by brake kind: the plan that waits, or the newest
-	waiting    map[reconcile.Kind]int                // by brake kind: how much waits
-	heldKinds  map[reconcile.Kind]string             // brake kind → plan that holds what is held of it
-	free       idSet                                 // customers with something that no brake holds; nil: nothing is held
-	plans      []reconcile.HeldPlan
-	missed     idSet                      // customers whom a dry run could not look at
-	refused    map[string]bool            // ids of the actions that failed in this run
-	readSubs   map[string]bool            // subscriptions that were read because the planner asked
-	seenOrgs   map[string]bool            // orgs whose hostings are known as of this run
-	madeOrgs   map[string]bool            // orgs made in this run
-	foreseen   map[string][]reconcile.Kin // who founds an org in a dry run, by the key of the e-mail
-	foundOrgs  map[string]bool            // orgs bound in this run that were there before
-	explained  map[string]bool            // customers of whom something was found that had been sent and not heard of
-	fallen     []int64                    // hostings whose suspension is perhaps ours
-	lossFound  bool                       // that it is older than the panel was found in this run
-	lossTold   bool                       // that this database is new or older than the panel was said
-	notes      []string
-	drifts     []reconcile.Drift // what others have changed at the panel, the first of it
-	drifted    int               // how many hostings that is
-	waits      string            // why nothing is created before a person has acted; "": it is
-	partial    bool              // something that was to be looked at could not be
-	unreadable []unreadable      // orgs whose hostings could not be listed in this run
-	indexedAll bool              // the whole index was refreshed in this run
-	indexed    bool              // the index of orgs was refreshed in this run
-	index      sync.Mutex        // held while it is being refreshed
-	founding   [64]sync.Mutex    // by the hash of an e-mail: who has it makes an org one after the other
+	mu        sync.Mutex
+	work      []customerWork                        // what planning left to apply
+	braked    map[reconcile.Kind]*batch             // by brake kind
+	judged    idSet                                 // ids of the actions that the brakes judged
+	approved  map[string]string                     // action id → plan that released it
+	standing  idSet                                 // ids of what waits for approval
+	subjects  idSet                                 // of what waits, and of what was approved
+	orders    idSet                                 // subscriptions that something gives which waits for approval
+	last      map[reconcile.Kind]reconcile.HeldPlan // by brake kind: the plan that waits, or the newest
+	waiting   map[reconcile.Kind]int                // by brake kind: how much waits
+	heldKinds map[reconcile.Kind]string             // brake kind → plan that holds what is held of it
+	free      idSet                                 // customers with something that no brake holds; nil: nothing is held
+	plans     []reconcile.HeldPlan
+	missed    idSet                      // customers whom a dry run could not look at
+	refused   map[string]bool            // ids of the actions that failed in this run
+	readSubs  map[string]bool            // subscriptions that were read because the planner asked
+	foreseen  map[string][]reconcile.Kin // who founds an org in a dry run, by the key of the e-mail
+	explained map[string]bool            // customers of whom something was found that had been sent and not heard of
+	fallen    []int64                    // hostings whose suspension is perhaps ours
+	lossFound bool                       // that it is older than the panel was found in this run
+	lossTold  bool                       // that this database is new or older than the panel was said
+	notes     []string
+	drifts    []reconcile.Drift // what others have changed at the panel, the first of it
+	drifted   int               // how many hostings that is
+	waits     string            // why nothing is created before a person has acted; "": it is
+	partial   bool              // something that was to be looked at could not be
+	index     *orgIndex
+	founding  [64]sync.Mutex // by the hash of an e-mail: who has it makes an org one after the other
 
 	giveOnly atomic.Pointer[string] // why nothing may be taken away; nil: it may
 	rival    atomic.Pointer[string] // why nothing may be created; nil: it may
@@ -143,9 +136,9 @@ func (r *run) reportGuarded(ctx context.Context, runErr error) (rep reconcile.Re
 func (e *Engine) newRun(req Request) *run {
 	now := e.Now().UTC()
 	id := fmt.Sprintf("%s-%s%d", now.Format("20060102T150405Z"), e.randomID()[:4], e.runs.Add(1))
-	r := &run{Engine: e, req: req, now: now, outages: outages{retryMin: e.RetryMin, retryMax: e.RetryMax, rand: e.Rand},
-		braked: map[reconcile.Kind]*batch{}, judged: idSet{}, missed: idSet{}, refused: map[string]bool{}, seenOrgs: map[string]bool{}, readSubs: map[string]bool{},
-		madeOrgs: map[string]bool{}, foreseen: map[string][]reconcile.Kin{}, foundOrgs: map[string]bool{}, explained: map[string]bool{},
+	r := &run{Engine: e, req: req, now: now, index: newOrgIndex(), outages: outages{retryMin: e.RetryMin, retryMax: e.RetryMax, rand: e.Rand},
+		braked: map[reconcile.Kind]*batch{}, judged: idSet{}, missed: idSet{}, refused: map[string]bool{}, readSubs: map[string]bool{},
+		foreseen: map[string][]reconcile.Kin{}, explained: map[string]bool{},
 		approved: map[string]string{}, standing: idSet{}, subjects: idSet{}, orders: idSet{}, waiting: map[reconcile.Kind]int{}, heldKinds: map[reconcile.Kind]string{},
 		log: e.Log.WithField("run", id)}
 	r.rec = reconcile.RunRecord{ID: id, Trigger: req.Trigger, Started: now,

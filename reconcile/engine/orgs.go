@@ -64,7 +64,7 @@ func (r *run) recover(ctx context.Context) error {
 	if err := r.Cursors.SetCursor(ctx, r.tok, cursorRecovery, newest.UTC().Format(time.RFC3339Nano)); err != nil {
 		return err
 	}
-	seen, err := r.readUnread(ctx, orgs, true)
+	seen, err := r.searchUnlisted(ctx, orgs, true)
 	if err != nil {
 		return err
 	}
@@ -102,7 +102,7 @@ func (r *run) listEveryOrg(ctx context.Context) error {
 	if _, err := r.saveEveryOrg(ctx); err != nil {
 		return err
 	}
-	if _, err := r.readUnread(ctx, 0, false); err != nil {
+	if _, err := r.searchUnlisted(ctx, 0, false); err != nil {
 		return err
 	}
 	return r.indexedAt(ctx, began)
@@ -110,14 +110,7 @@ func (r *run) listEveryOrg(ctx context.Context) error {
 
 // everyOrgOnce refreshes the whole index, once in a run.
 func (r *run) everyOrgOnce(ctx context.Context) error {
-	r.index.Lock()
-	defer r.index.Unlock()
-	if r.indexedAll {
-		return nil
-	}
-	err := r.listEveryOrg(ctx)
-	r.indexedAll = err == nil
-	return err
+	return r.index.refreshAll(func() error { return r.listEveryOrg(ctx) })
 }
 
 // newestOrgs brings the newest orgs into the index: back to the newest of the last
@@ -151,31 +144,26 @@ func (r *run) indexedAt(ctx context.Context, began time.Time) error {
 			return err
 		}
 	}
-	r.mu.Lock()
-	r.indexed = true
-	r.mu.Unlock()
+	r.index.setRecent()
 	return r.Cursors.SetCursor(ctx, r.tok, cursorOrgs, began.UTC().Format(time.RFC3339))
 }
 
 // freshIndex makes sure, once in a run, that orgs created lately are known. It
 // is the look before the first org is created.
 func (r *run) freshIndex(ctx context.Context) error {
-	r.index.Lock()
-	defer r.index.Unlock()
-	if r.indexed {
-		return nil
-	}
-	began := r.clock()
-	if err := r.newestOrgs(ctx); err != nil {
-		return err
-	}
-	if _, err := r.readUnread(ctx, 0, false); err != nil {
-		return err
-	}
-	if err := r.noticeSeconds(ctx); err != nil {
-		return err
-	}
-	return r.indexedAt(ctx, began)
+	return r.index.refresh(func() error {
+		began := r.clock()
+		if err := r.newestOrgs(ctx); err != nil {
+			return err
+		}
+		if _, err := r.searchUnlisted(ctx, 0, false); err != nil {
+			return err
+		}
+		if err := r.noticeSeconds(ctx); err != nil {
+			return err
+		}
+		return r.indexedAt(ctx, began)
+	})
 }
 
 // lookAt reads one hosting and stores what it is. Enhance's own "not found" is a
