@@ -94,7 +94,7 @@ func (r *run) brake(ctx context.Context) error {
 			return fmt.Errorf("recording what is held: %w", err)
 		}
 	}
-	return r.rememberPlans(ctx)
+	return r.saveVerdictPlans(ctx)
 }
 
 // loadPlans reads what waits for approval and what was approved. It is read after the
@@ -224,9 +224,9 @@ func (r *run) judgeKind(ctx context.Context, kind reconcile.Kind, bound int) (bo
 	// the eleventh is an ordinary day.
 	reason, over := r.Brakes.Holds(reconcile.Load{Kind: kind, Planned: b.stood + b.fresh, Performed: done, Bound: bound})
 	b.all, b.reason = over, reason
-	if r.suspicion != "" && b.takes > 0 { // what gives goes on
+	if r.evidence.needsApproval != "" && b.takes > 0 { // what gives goes on
 		b.onlyTakes = !over
-		b.reason = strings.TrimPrefix(reason+"; "+r.suspicion, "; ")
+		b.reason = strings.TrimPrefix(reason+"; "+r.evidence.needsApproval, "; ")
 	}
 	return b.waits || b.all || b.onlyTakes, nil
 }

@@ -72,8 +72,8 @@ func (r *run) recover(ctx context.Context) error {
 		if err := r.readMarked(ctx); err != nil {
 			return err
 		}
-		r.lossTold = true
-		r.give(fmt.Sprintf("this database knew nothing of the panel: %d orgs and %d hostings were looked at, what carries a marker of ours is bound again", orgs, seen))
+		r.evidence.setLossNoted()
+		r.blockRemovals(fmt.Sprintf("this database knew nothing of the panel: %d orgs and %d hostings were looked at, what carries a marker of ours is bound again", orgs, seen))
 	}
 	return r.indexedAt(ctx, began)
 }
@@ -193,12 +193,8 @@ func (r *run) noticeLoss(c *reconcile.Customer, d reconcile.Decision) {
 	if i < 0 || len(c.Pending) > 0 {
 		return
 	}
-	r.mu.Lock()
-	known := r.lossTold || r.explained[c.ID]
-	r.lossTold, r.lossFound = r.lossTold || !known, r.lossFound || !known
-	r.mu.Unlock()
-	if !known {
-		r.give(fmt.Sprintf("this database is older than the panel, it seems: %s, and nothing here says that it was ever made. "+
+	if r.evidence.findLoss(c.ID) {
+		r.blockRemovals(fmt.Sprintf("this database is older than the panel, it seems: %s, and nothing here says that it was ever made. "+
 			"What carries a marker of ours is bound again", d.Actions[i].Reason))
 	}
 }

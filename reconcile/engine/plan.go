@@ -226,13 +226,7 @@ func (r *run) notRead(needs []reconcile.Need) []reconcile.Need {
 }
 
 func (r *run) withhold(d reconcile.Decision) reconcile.Decision {
-	if reason := r.rival.Load(); reason != nil {
-		d = reconcile.WithholdCreates(d, *reason)
-	}
-	if reason := r.giveOnly.Load(); reason != nil {
-		return reconcile.Withhold(d, r.catalog, reconcile.HoldEvidence, *reason)
-	}
-	return d
+	return r.evidence.withhold(d, r.catalog)
 }
 
 // answer reads what the planner needs to know.
@@ -302,7 +296,7 @@ func (r *run) planned(c *reconcile.Customer, d reconcile.Decision) reconcile.Pla
 			p.Due = at
 		}
 	}
-	if r.giveOnly.Load() != nil && len(d.Holds) > 0 || slices.ContainsFunc(d.Holds, createHeld) {
+	if r.evidence.removalsAreBlocked() && len(d.Holds) > 0 || slices.ContainsFunc(d.Holds, createHeld) {
 		p.Due = r.nextRun() // what the evidence withheld is looked at again at once
 	}
 	// What was refused in this run is wanted again in a later one, not in this.

@@ -82,13 +82,9 @@ func (r *run) cameUpon(ctx context.Context) (news bool, err error) {
 func (r *run) anew() *run {
 	next := r.newRun(r.req)
 	next.rec, next.log, next.tok, next.mode = r.rec, r.log, r.tok, r.mode
-	next.listed, next.only, next.catalog = r.listed, r.only, r.catalog
-	next.recognised, next.panelKnown, next.astray = r.recognised, r.panelKnown, r.astray
-	next.doubt, next.suspender = r.doubt, r.suspender
+	next.only, next.catalog = r.only, r.catalog
 	next.notes, next.partial, next.readSubs = r.notes, r.partial, r.readSubs
-	next.index, next.lossTold = r.index.again(), r.lossTold
-	next.giveOnly.Store(r.giveOnly.Load())
-	next.rival.Store(r.rival.Load())
+	next.index, next.evidence = r.index.again(), r.evidence.again()
 	return next
 }
 

@@ -18,7 +18,7 @@ func (r *run) report(ctx context.Context, runErr error) (reconcile.Report, error
 	if more := r.drifted - driftTold; more > 0 {
 		r.note("%d more hostings were changed at the panel; -o json lists them", more)
 	}
-	rep := reconcile.Report{Dry: r.req.Dry, Notes: r.notes, Plans: r.plans, Partial: r.partial, Waits: r.waits, Drifts: r.drifts, Drifted: r.drifted,
+	rep := reconcile.Report{Dry: r.req.Dry, Notes: r.notes, Plans: r.plans, Partial: r.partial, Waits: r.evidence.waitsFor(), Drifts: r.drifts, Drifted: r.drifted,
 		Observed: r.Policy.Mode == reconcile.Observe && !r.req.Dry, Stored: r.req.Stored}
 	rep.Omitted.Actions = map[reconcile.ActionClass]int{}
 	r.rec.Finished = r.clock()
@@ -84,7 +84,7 @@ func (r *run) listedIf(runErr error) *reconcile.ListedState {
 	if runErr != nil {
 		return nil
 	}
-	return r.listed
+	return r.evidence.measure
 }
 
 // writing is a report being written. Everything is counted, and of each state and

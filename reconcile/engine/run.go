@@ -29,15 +29,7 @@ type run struct {
 	since time.Time
 
 	catalog *reconcile.Catalog
-	listed  *reconcile.ListedState // the new measure of listings; nil: the old one stays
-	only    []string               // customers of a targeted run; nil: everything due
-
-	recognised bool          // this is the Stripe account that we know
-	panelKnown bool          // and this the panel
-	astray     time.Duration // how far ahead our own clock is, where that is too far to go by it
-	doubt      doubt         // what was wrong with the last listing
-	suspender  string        // cursorSuspender as the run began
-	suspicion  string        // why whatever takes something away waits for approval; "": it need not
+	only    []string // customers of a targeted run; nil: everything due
 
 	// mu guards what the customers' goroutines write.
 	mu        sync.Mutex
@@ -57,20 +49,14 @@ type run struct {
 	refused   map[string]bool            // ids of the actions that failed in this run
 	readSubs  map[string]bool            // subscriptions that were read because the planner asked
 	foreseen  map[string][]reconcile.Kin // who founds an org in a dry run, by the key of the e-mail
-	explained map[string]bool            // customers of whom something was found that had been sent and not heard of
-	fallen    []int64                    // hostings whose suspension is perhaps ours
-	lossFound bool                       // that it is older than the panel was found in this run
-	lossTold  bool                       // that this database is new or older than the panel was said
 	notes     []string
 	drifts    []reconcile.Drift // what others have changed at the panel, the first of it
 	drifted   int               // how many hostings that is
-	waits     string            // why nothing is created before a person has acted; "": it is
 	partial   bool              // something that was to be looked at could not be
 	index     *orgIndex
+	evidence  *evidence
 	founding  [64]sync.Mutex // by the hash of an e-mail: who has it makes an org one after the other
 
-	giveOnly atomic.Pointer[string] // why nothing may be taken away; nil: it may
-	rival    atomic.Pointer[string] // why nothing may be created; nil: it may
 	outages  outages
 	complete atomic.Bool // every customer that is due was planned
 	applying atomic.Bool // planning is over
@@ -122,6 +108,7 @@ func (e *Engine) Run(ctx context.Context, req Request) (reconcile.Report, error)
 // customer. Such a run has failed; the next one is a new try.
 func (r *run) reportGuarded(ctx context.Context, runErr error) (rep reconcile.Report, err error) {
 	r.logPanic("", runErr)
+	r.rec.Gates = r.evidence.closed()
 	err = fault.Guard(func() (err error) {
 		rep, err = r.report(ctx, runErr)
 		return err
@@ -136,9 +123,9 @@ func (r *run) reportGuarded(ctx context.Context, runErr error) (rep reconcile.Re
 func (e *Engine) newRun(req Request) *run {
 	now := e.Now().UTC()
 	id := fmt.Sprintf("%s-%s%d", now.Format("20060102T150405Z"), e.randomID()[:4], e.runs.Add(1))
-	r := &run{Engine: e, req: req, now: now, index: newOrgIndex(), outages: outages{retryMin: e.RetryMin, retryMax: e.RetryMax, rand: e.Rand},
+	r := &run{Engine: e, req: req, now: now, index: newOrgIndex(), evidence: newEvidence(), outages: outages{retryMin: e.RetryMin, retryMax: e.RetryMax, rand: e.Rand},
 		braked: map[reconcile.Kind]*batch{}, judged: idSet{}, missed: idSet{}, refused: map[string]bool{}, readSubs: map[string]bool{},
-		foreseen: map[string][]reconcile.Kin{}, explained: map[string]bool{},
+		foreseen: map[string][]reconcile.Kin{},
 		approved: map[string]string{}, standing: idSet{}, subjects: idSet{}, orders: idSet{}, waiting: map[reconcile.Kind]int{}, heldKinds: map[reconcile.Kind]string{},
 		log: e.Log.WithField("run", id)}
 	r.rec = reconcile.RunRecord{ID: id, Trigger: req.Trigger, Started: now,
@@ -150,7 +137,7 @@ func (e *Engine) newRun(req Request) *run {
 // its own name.
 func (r *run) do(ctx context.Context) error {
 	steps := []func(context.Context) error{
-		r.recall,        // what did an earlier run not believe?
+		r.loadVerdict,   // what was wrong with the listing of an earlier run?
 		r.checkIdentity, // is this the account and the panel that we know?
 		r.observe,       // Stripe → mirror
 		r.loadCatalog,   // what prices buy
@@ -194,17 +181,4 @@ func (r *run) overlook(format string, args ...any) {
 	r.partial = true
 	r.mu.Unlock()
 	r.note(format, args...)
-}
-
-// give makes this a run that only gives, for a reason that people can read.
-func (r *run) give(reason string) {
-	r.mu.Lock()
-	all := reason
-	if old := r.giveOnly.Load(); old != nil {
-		all = *old + "; " + reason
-	}
-	r.giveOnly.Store(&all)
-	r.rec.Gates = append(r.rec.Gates, reason)
-	r.mu.Unlock()
-	r.note("nothing is taken away in this run: %s", reason)
 }

@@ -10,7 +10,7 @@ import (
 // planStored is a dry run over what is stored, reading nothing outside.
 func (r *run) planStored(ctx context.Context) error {
 	r.setMode(reconcile.RunIncremental)
-	if err := r.recall(ctx); err != nil {
+	if err := r.loadVerdict(ctx); err != nil {
 		return err
 	}
 	mappings, err := r.Catalogue.Mappings(ctx)

@@ -77,23 +77,19 @@ func (r *run) noticeFallBack(d reconcile.Decision) {
 		if h.Kind != reconcile.HoldPerhapsOurs {
 			continue
 		}
-		r.mu.Lock()
-		if !slices.Contains(r.fallen, h.Hosting) {
-			r.fallen = append(r.fallen, h.Hosting)
-		}
-		r.mu.Unlock()
+		r.evidence.addPerhapsOurs(h.Hosting)
 	}
 }
 
 // fellBack tells, once everybody who is due is planned, that this database fell back, and
 // makes every bound hosting due for a look.
 func (r *run) fellBack(ctx context.Context) error {
-	if r.lossFound && !r.req.Dry {
+	if r.evidence.lossFound && !r.req.Dry {
 		if err := r.Timetable.LookAgain(ctx, r.tok, nil); err != nil {
 			return err
 		}
 	}
-	if len(r.fallen) == 0 {
+	if len(r.evidence.perhapsOurs) == 0 {
 		return nil
 	}
 	text, err := r.Cursors.Cursor(ctx, cursorFallen)
@@ -102,12 +98,12 @@ func (r *run) fellBack(ctx context.Context) error {
 	}
 	var known []int64
 	_ = json.Unmarshal([]byte(text), &known) // nothing that can be read: noticed anew
-	fresh := slices.DeleteFunc(slices.Clone(r.fallen), func(id int64) bool { return slices.Contains(known, id) })
+	fresh := slices.DeleteFunc(slices.Clone(r.evidence.perhapsOurs), func(id int64) bool { return slices.Contains(known, id) })
 	if len(fresh) == 0 {
 		return nil
 	}
 	slices.Sort(fresh)
-	r.give(fmt.Sprintf("this database was put back to an old copy, it seems, or lost what it did last: %s suspended with our mark, and nothing here says that we did so. "+
+	r.blockRemovals(fmt.Sprintf("this database was put back to an old copy, it seems, or lost what it did last: %s suspended with our mark, and nothing here says that we did so. "+
 		"Every hosting is looked at again in the next run; those whose subscription is active, in trial or within its grace period wait in one held plan of kind resume, see `stripe-enhance plans`", hostingsAre(fresh)))
 	if r.req.Dry {
 		return nil
