@@ -37,7 +37,7 @@ func (r *run) apply(ctx context.Context) error {
 		g := errgroup.Group{}
 		g.SetLimit(r.Concurrency)
 		for _, w := range r.work {
-			if w.failing != turn.failing || (w.takes > 0) != turn.takes || !r.released(w) {
+			if w.failing != turn.failing || (w.takes > 0) != turn.takes || !r.brake.releases(w.id) {
 				continue
 			}
 			if r.halted(ctx) {
@@ -56,10 +56,6 @@ func (r *run) apply(ctx context.Context) error {
 	}
 	return nil
 }
-
-// released reports whether a customer has anything that no brake holds. Those
-// who have not cost nothing more in this run.
-func (r *run) released(w customerWork) bool { return r.free == nil || r.free.has(w.id) }
 
 // applyOne brings one customer as far as it goes. Before every step the customer
 // is loaded and planned again, so an action that is no longer wanted is dropped,
@@ -143,7 +139,7 @@ func (r *run) again(ctx context.Context, id string) (*reconcile.Customer, reconc
 // next is the first action that may be done now.
 func (r *run) next(d reconcile.Decision, back *setbacks) (reconcile.Action, bool) {
 	for _, a := range d.Actions {
-		if !r.held(a) && !r.unseenByBrake(a) && !back.stop(a, r.catalog.Takes(a)) {
+		if !r.brake.holds(a) && !r.brake.unseen(a) && !back.stop(a, r.catalog.Takes(a)) {
 			return a, true
 		}
 	}
@@ -203,5 +199,5 @@ func (r *run) saveAgain(ctx context.Context, p reconcile.Planned) error {
 	if err := r.Queue.SavePlanned(ctx, r.tok, r.rec.ID, []reconcile.Planned{p}, r.now); err != nil {
 		return err
 	}
-	return r.holdStill(ctx, p.Actions)
+	return r.holdAgain(ctx, p.Actions)
 }

@@ -29,7 +29,7 @@ func (r *run) perform(ctx context.Context, c *reconcile.Customer, a reconcile.Ac
 	}
 	r.Failpoint("before-intent", a.Kind.String())
 	sent := r.clock()
-	if err := r.Journal.Intend(ctx, r.tok, r.rec.ID, a, r.approved[a.ID], sent); err != nil {
+	if err := r.Journal.Intend(ctx, r.tok, r.rec.ID, a, r.brake.approved[a.ID], sent); err != nil {
 		return fmt.Errorf("recording the intent: %w", err)
 	}
 	r.Failpoint("after-intent", a.Kind.String())

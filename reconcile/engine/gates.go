@@ -38,7 +38,7 @@ func (r *run) gates(ctx context.Context) error {
 	if err := r.trustStripe(ctx); err != nil {
 		return err
 	}
-	if r.braked[reconcile.CreateSubscription] != nil {
+	if r.brake.expects(reconcile.CreateSubscription) {
 		if err := r.lookForPanel(ctx); err != nil {
 			return err
 		}
@@ -158,10 +158,7 @@ func (r *run) priceGate(ctx context.Context) (string, error) {
 // suspectOurselves is asked by the brake, once it knows what was approved: when
 // most of the world looks dead, the observer is more likely broken than the world.
 func (r *run) suspectOurselves(counts reconcile.Counts) {
-	takes, up := 0, counts.Bound-counts.Suspended
-	for _, b := range r.braked {
-		takes += b.takes
-	}
+	takes, up := r.brake.removals(), counts.Bound-counts.Suspended
 	if takes >= minForDoubt && takes*2 > up {
 		r.requireApproval(fmt.Sprintf("%d of %d hostings that are up would be taken away at once; more than half is more likely a mistake than a fact", takes, up))
 	}

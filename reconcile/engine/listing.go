@@ -214,7 +214,7 @@ func (r *run) saveVerdictPlans(ctx context.Context) error {
 	if r.evidence.verdict.Suspect == "" || r.req.Dry {
 		return nil
 	}
-	for _, p := range r.plans {
+	for _, p := range r.brake.plans {
 		if p.Kind != reconcile.CreateSubscription && !slices.Contains(r.evidence.verdict.Plans, p.ID) {
 			r.evidence.verdict.Plans = append(r.evidence.verdict.Plans, p.ID)
 		}

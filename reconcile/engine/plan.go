@@ -320,16 +320,13 @@ func (r *run) take(p reconcile.Planned, failing bool) {
 	}
 	w := customerWork{id: p.Customer, failing: failing}
 	for _, a := range p.Actions {
-		kind := reconcile.BrakeOf(a)
 		if a.Kind == reconcile.CreateOrg {
 			w.founds = maphash.String(seed, reconcile.EmailKey(a.Email))
 		}
 		if r.catalog.Takes(a) {
 			w.takes++
 		}
-		if kind != 0 && r.braked[kind] == nil {
-			r.braked[kind] = newBatch()
-		}
+		r.brake.expect(reconcile.BrakeOf(a))
 	}
 	r.work = append(r.work, w)
 }

@@ -19,7 +19,7 @@ func (r *run) rehearse(ctx context.Context) error {
 		if r.halted(ctx) {
 			break
 		}
-		if r.released(w) {
+		if r.brake.releases(w.id) {
 			r.rehearseOne(ctx, w.id)
 		}
 		r.progress("rehearsing", i+1, len(r.work))
@@ -42,7 +42,7 @@ func (r *run) withNews(ctx context.Context) (*run, error) {
 		}
 		r = r.anew()
 		err := fault.Guard(func() error {
-			return r.inTurn(ctx, []func(context.Context) error{r.plan, r.gates, r.brake, r.apply})
+			return r.inTurn(ctx, []func(context.Context) error{r.plan, r.gates, r.applyBrake, r.apply})
 		})
 		if err != nil {
 			return r, err
@@ -198,7 +198,7 @@ func there(orgs []string) []string {
 // decides once about a customer for whom nothing is to be done, or all of it is held:
 // an org that it founds for somebody else changes nothing for that customer.
 func (r *run) foretell(c *reconcile.Customer) (d reconcile.Decision, err error) {
-	if d, err = r.decision(c); err != nil || len(d.Actions) == 0 || !r.released(customerWork{id: c.ID}) {
+	if d, err = r.decision(c); err != nil || len(d.Actions) == 0 || !r.brake.releases(c.ID) {
 		return d, err
 	}
 	var done thought

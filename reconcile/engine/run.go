@@ -32,30 +32,20 @@ type run struct {
 	only    []string // customers of a targeted run; nil: everything due
 
 	// mu guards what the customers' goroutines write.
-	mu        sync.Mutex
-	work      []customerWork                        // what planning left to apply
-	braked    map[reconcile.Kind]*batch             // by brake kind
-	judged    idSet                                 // ids of the actions that the brakes judged
-	approved  map[string]string                     // action id → plan that released it
-	standing  idSet                                 // ids of what waits for approval
-	subjects  idSet                                 // of what waits, and of what was approved
-	orders    idSet                                 // subscriptions that something gives which waits for approval
-	last      map[reconcile.Kind]reconcile.HeldPlan // by brake kind: the plan that waits, or the newest
-	waiting   map[reconcile.Kind]int                // by brake kind: how much waits
-	heldKinds map[reconcile.Kind]string             // brake kind → plan that holds what is held of it
-	free      idSet                                 // customers with something that no brake holds; nil: nothing is held
-	plans     []reconcile.HeldPlan
-	missed    idSet                      // customers whom a dry run could not look at
-	refused   map[string]bool            // ids of the actions that failed in this run
-	readSubs  map[string]bool            // subscriptions that were read because the planner asked
-	foreseen  map[string][]reconcile.Kin // who founds an org in a dry run, by the key of the e-mail
-	notes     []string
-	drifts    []reconcile.Drift // what others have changed at the panel, the first of it
-	drifted   int               // how many hostings that is
-	partial   bool              // something that was to be looked at could not be
-	index     *orgIndex
-	evidence  *evidence
-	founding  [64]sync.Mutex // by the hash of an e-mail: who has it makes an org one after the other
+	mu       sync.Mutex
+	work     []customerWork             // what planning left to apply
+	missed   idSet                      // customers whom a dry run could not look at
+	refused  map[string]bool            // ids of the actions that failed in this run
+	readSubs map[string]bool            // subscriptions that were read because the planner asked
+	foreseen map[string][]reconcile.Kin // who founds an org in a dry run, by the key of the e-mail
+	notes    []string
+	drifts   []reconcile.Drift // what others have changed at the panel, the first of it
+	drifted  int               // how many hostings that is
+	partial  bool              // something that was to be looked at could not be
+	index    *orgIndex
+	evidence *evidence
+	brake    *brake
+	founding [64]sync.Mutex // by the hash of an e-mail: who has it makes an org one after the other
 
 	outages  outages
 	complete atomic.Bool // every customer that is due was planned
@@ -124,10 +114,10 @@ func (e *Engine) newRun(req Request) *run {
 	now := e.Now().UTC()
 	id := fmt.Sprintf("%s-%s%d", now.Format("20060102T150405Z"), e.randomID()[:4], e.runs.Add(1))
 	r := &run{Engine: e, req: req, now: now, index: newOrgIndex(), evidence: newEvidence(), outages: outages{retryMin: e.RetryMin, retryMax: e.RetryMax, rand: e.Rand},
-		braked: map[reconcile.Kind]*batch{}, judged: idSet{}, missed: idSet{}, refused: map[string]bool{}, readSubs: map[string]bool{},
+		missed: idSet{}, refused: map[string]bool{}, readSubs: map[string]bool{},
 		foreseen: map[string][]reconcile.Kin{},
-		approved: map[string]string{}, standing: idSet{}, subjects: idSet{}, orders: idSet{}, waiting: map[reconcile.Kind]int{}, heldKinds: map[reconcile.Kind]string{},
-		log: e.Log.WithField("run", id)}
+		log:      e.Log.WithField("run", id)}
+	r.brake = newBrake(e.Brakes, func(a reconcile.Action) bool { return r.catalog.Takes(a) })
 	r.rec = reconcile.RunRecord{ID: id, Trigger: req.Trigger, Started: now,
 		StripeCalls: e.Account.Requests(), EnhanceCalls: e.Owners.Requests()}
 	return r
@@ -145,7 +135,7 @@ func (r *run) do(ctx context.Context) error {
 		r.drift,         // Enhance → haves, the share that is due
 		r.plan,          // every customer that is due
 		r.gates,         // is the evidence good enough to take anything away?
-		r.brake,         // too many of one kind?
+		r.applyBrake,    // too many of one kind?
 		r.apply,
 	}
 	return r.inTurn(ctx, steps)

@@ -54,5 +54,5 @@ func (r *run) planStored(ctx context.Context) error {
 		return err
 	}
 	r.complete.Store(true)
-	return r.brake(ctx)
+	return r.applyBrake(ctx)
 }
