@@ -37,7 +37,7 @@ func (s *Server) actions(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	q := r.URL.Query()
-	f := ActionFilter{Customer: q.Get("customer"), Subscription: q.Get("subscription"), Limit: n}
+	f := reconcile.ActionFilter{Customer: q.Get("customer"), Subscription: q.Get("subscription"), Limit: n}
 	if word := q.Get("state"); word != "" {
 		if f.State = reconcile.ParseActionState(word); f.State == 0 {
 			respondError(w, http.StatusBadRequest, wrongState)

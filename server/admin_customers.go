@@ -74,7 +74,7 @@ type customerEntry struct {
 	Subscriptions []subscriptionDocument `json:"subscriptions"`
 }
 
-func entryOf(c Customer) customerEntry {
+func entryOf(c reconcile.CustomerRecord) customerEntry {
 	d := customerDocument{ID: c.ID, Email: c.Email, Name: c.Name, StripeCustomers: []buyerDocument{},
 		Failures: c.Failures, RetryAfter: report.Time(c.RetryAfter), ParkedAt: report.Time(c.Parked), LastError: c.LastError,
 		DueAt: report.Time(c.DueAt), PlannedAt: report.Time(c.PlannedAt), Holds: []report.Hold{}, History: actionsOf(c.History)}
@@ -94,7 +94,7 @@ func entryOf(c Customer) customerEntry {
 	return f
 }
 
-func subscriptionOf(s *reconcile.Subscription, c Customer) subscriptionDocument {
+func subscriptionOf(s *reconcile.Subscription, c reconcile.CustomerRecord) subscriptionDocument {
 	d := subscriptionDocument{ID: s.ID, CustomerID: s.StripeCustomer, Status: s.StatusText, CreatedAt: report.Time(s.Created),
 		EndedAt: report.Time(s.EndedAt), CurrentPeriodEnd: report.Time(s.CurrentPeriodEnd), CancelAtPeriodEnd: s.CancelAtPeriodEnd, CancelAt: report.Time(s.CancelAt), SendInvoice: s.SendInvoice,
 		CollectionPaused: s.CollectionPaused, UnpaidSince: report.Time(s.UnpaidSince), Items: []itemDocument{}, Hostings: []hostingDocument{}}
@@ -121,7 +121,7 @@ type customersDocument struct {
 func (s *Server) customers(w http.ResponseWriter, r *http.Request) {
 	q := r.URL.Query()
 	email, id := strings.TrimSpace(q.Get("email")), strings.TrimSpace(q.Get("customerId"))
-	var all []Customer
+	var all []reconcile.CustomerRecord
 	var err error
 	switch {
 	case email != "":

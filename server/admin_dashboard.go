@@ -48,11 +48,11 @@ type webhookDocument struct {
 	Error          string  `json:"error"`
 }
 
-func webhooksOf(records []WebhookRecord) []webhookDocument {
+func webhooksOf(records []reconcile.WebhookRecord) []webhookDocument {
 	out := make([]webhookDocument, 0, len(records))
 	for _, r := range records {
 		out = append(out, webhookDocument{EventID: r.EventID, Type: r.Type, SubscriptionID: r.Subscription,
-			ReceivedAt: report.Time(r.ReceivedAt), FinishedAt: report.Time(r.FinishedAt), State: r.State, Error: r.Error})
+			ReceivedAt: report.Time(r.ReceivedAt), FinishedAt: report.Time(r.FinishedAt), State: string(r.State), Error: r.Error})
 	}
 	return out
 }

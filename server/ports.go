@@ -74,16 +74,9 @@ type Plans interface {
 	Approve(ctx context.Context, id string, version int, by string, now time.Time) (reconcile.HeldPlan, error)
 }
 
-// Mapping is a mapping with its author; both fields are empty for rows inserted by hand.
-type Mapping struct {
-	reconcile.Mapping
-	UpdatedAt time.Time
-	UpdatedBy string
-}
-
 // Mappings define which price buys which plan.
 type Mappings interface {
-	List(ctx context.Context) ([]Mapping, error)
+	List(ctx context.Context) ([]reconcile.MappingRecord, error)
 	Set(ctx context.Context, m reconcile.Mapping, by string, now time.Time) error
 	Delete(ctx context.Context, billingID string) (found bool, err error)
 	// Check reports, as a sentence for the operator, that Stripe or Enhance does not
@@ -101,62 +94,29 @@ type ManualHolds interface {
 	RemoveManualHold(ctx context.Context, id string, now time.Time) (found bool, err error)
 }
 
-// ActionFilter chooses rows of the journal; empty fields choose all.
-type ActionFilter struct {
-	Customer     string
-	Subscription string
-	State        reconcile.ActionState
-	Limit        int
-}
-
 // Journal has every action that a run has planned.
 type Journal interface {
-	Actions(ctx context.Context, f ActionFilter) ([]reconcile.ActionRecord, error)
+	Actions(ctx context.Context, f reconcile.ActionFilter) ([]reconcile.ActionRecord, error)
 	// Retry ends back-off and parking of a customer, and makes it due. id is that of an
 	// action, a customer or a subscription; fault.NotFound if there is none.
 	Retry(ctx context.Context, id string, now time.Time) (customer string, err error)
 }
 
-// Customer is a customer with everything that a person wants to see of it.
-type Customer struct {
-	reconcile.Customer
-	Held    []reconcile.Hold
-	DueAt   time.Time                // zero: only when something changes
-	History []reconcile.ActionRecord // newest first
-}
-
 // Customers finds customers. None is no error.
 type Customers interface {
-	ByEmail(ctx context.Context, email string) ([]Customer, error)
-	ByID(ctx context.Context, id string) ([]Customer, error)
-	BySubscription(ctx context.Context, id string) ([]Customer, error)
+	ByEmail(ctx context.Context, email string) ([]reconcile.CustomerRecord, error)
+	ByID(ctx context.Context, id string) ([]reconcile.CustomerRecord, error)
+	BySubscription(ctx context.Context, id string) ([]reconcile.CustomerRecord, error)
 	// Rename sets the name of an organisation at Enhance.
 	Rename(ctx context.Context, org, name string) error
-}
-
-// WebhookRecord is an event that Stripe has delivered.
-type WebhookRecord struct {
-	EventID      string
-	Type         string
-	Subscription string
-	ReceivedAt   time.Time
-	State        string // received, followed, failed
-	Error        string
-	FinishedAt   time.Time
-}
-
-// Totals are the numbers that health and metrics show.
-type Totals struct {
-	reconcile.Counts
-	OldestDue time.Time // zero: no customer is due
 }
 
 // Overview reads totals. Every method returns within seconds.
 type Overview interface {
 	Ping(ctx context.Context) error
-	Totals(ctx context.Context, now time.Time) (Totals, error)
-	RecentWebhooks(ctx context.Context, limit int) ([]WebhookRecord, error)
-	FailedWebhooks(ctx context.Context, limit int) (records []WebhookRecord, total int, err error)
+	Totals(ctx context.Context, now time.Time) (reconcile.Totals, error)
+	RecentWebhooks(ctx context.Context, limit int) ([]reconcile.WebhookRecord, error)
+	FailedWebhooks(ctx context.Context, limit int) (records []reconcile.WebhookRecord, total int, err error)
 }
 
 // Verify checks the signature of a webhook over the raw body. The event that it

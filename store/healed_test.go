@@ -46,7 +46,7 @@ func TestAFailedWebhookIsToldUntilItsSubscriptionHasConverged(t *testing.T) {
 		told("it is as it should be", 0)
 		recent, err := f.RecentWebhooks(t.Context(), 5)
 		f.must(err)
-		same(t, "recent", []WebhookState{WebhookFollowed}, []WebhookState{recent[0].State})
+		same(t, "recent", []reconcile.WebhookState{reconcile.WebhookFollowed}, []reconcile.WebhookState{recent[0].State})
 		same(t, "what failed then", "create_org: 400", recent[0].Error)
 	})
 }
@@ -76,18 +76,18 @@ func TestHistoryIsInTheOrderInWhichThingsHappened(t *testing.T) {
 			}
 			return ids
 		}
-		found, err := f.FindCustomers(t.Context(), Lookup{Subscription: "sub_a"}, 10)
+		found, err := f.FindCustomers(t.Context(), reconcile.CustomerLookup{Subscription: "sub_a"}, 10)
 		f.must(err)
 		same(t, "history", want, ids(found[0].History))
-		for name, filter := range map[string]ActionFilter{"all": {}, "of the customer": {Customer: "cus_a"}} {
+		for name, filter := range map[string]reconcile.ActionFilter{"all": {}, "of the customer": {Customer: "cus_a"}} {
 			rows, err := f.Actions(t.Context(), filter)
 			f.must(err)
 			same(t, name, want, ids(rows))
 		}
-		rows, err := f.Actions(t.Context(), ActionFilter{Limit: 1, State: reconcile.ActionApplied})
+		rows, err := f.Actions(t.Context(), reconcile.ActionFilter{Limit: 1, State: reconcile.ActionApplied})
 		f.must(err)
 		same(t, "the newest that was done", want[:1], ids(rows))
-		if rows, err = f.Actions(t.Context(), ActionFilter{State: reconcile.ActionFailed}); err != nil || len(rows) > 0 {
+		if rows, err = f.Actions(t.Context(), reconcile.ActionFilter{State: reconcile.ActionFailed}); err != nil || len(rows) > 0 {
 			t.Errorf("failed: %v, %v", rows, err)
 		}
 	})

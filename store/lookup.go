@@ -9,25 +9,10 @@ import (
 	"github.com/stripe-enhance/stripe-enhance/reconcile"
 )
 
-// CustomerRecord is a customer as a person wants to see it.
-type CustomerRecord struct {
-	reconcile.Customer
-	Held    []reconcile.Hold         // by the last plan
-	DueAt   time.Time                // zero: only when something changes
-	History []reconcile.ActionRecord // newest first
-}
-
-// Lookup says which customers to find; exactly one field is set.
-type Lookup struct {
-	Email          string // without regard to case; may be shared by several
-	StripeCustomer string // cus_… of any buyer, or a Customer.ID
-	Subscription   string
-}
-
 // FindCustomers returns the matching customers by id, with up to history journal
 // rows each. None is no error.
-func (s *Store) FindCustomers(ctx context.Context, l Lookup, history int) ([]CustomerRecord, error) {
-	var records []CustomerRecord
+func (s *Store) FindCustomers(ctx context.Context, l reconcile.CustomerLookup, history int) ([]reconcile.CustomerRecord, error) {
+	var records []reconcile.CustomerRecord
 	const op = "finding customers"
 	err := s.snapshot(ctx, op, func(ctx context.Context, c conn) error {
 		records = nil
@@ -48,8 +33,8 @@ func (s *Store) FindCustomers(ctx context.Context, l Lookup, history int) ([]Cus
 			return err
 		}
 		for i, customer := range customers {
-			r := CustomerRecord{Customer: customer, DueAt: heads[i].due}
-			if err := r.complete(ctx, c, history); err != nil {
+			r := reconcile.CustomerRecord{Customer: customer, DueAt: heads[i].due}
+			if err := complete(ctx, c, &r, history); err != nil {
 				return err
 			}
 			records = append(records, r)
@@ -60,7 +45,7 @@ func (s *Store) FindCustomers(ctx context.Context, l Lookup, history int) ([]Cus
 }
 
 // complete adds what the planner does not need and a person does.
-func (r *CustomerRecord) complete(ctx context.Context, c conn, history int) error {
+func complete(ctx context.Context, c conn, r *reconcile.CustomerRecord, history int) error {
 	var held []byte
 	_, err := c.one(ctx, "SELECT held FROM customers WHERE id = $1", []any{r.ID}, &held)
 	if err != nil {
@@ -81,16 +66,8 @@ func (r *CustomerRecord) complete(ctx context.Context, c conn, history int) erro
 // its order.
 const happened = "coalesce(finished_at, sent_at, planned_at)"
 
-// ActionFilter chooses journal rows; empty fields choose all.
-type ActionFilter struct {
-	Customer     string // Customer.ID, or cus_… of any buyer
-	Subscription string
-	State        reconcile.ActionState
-	Limit        int // 0: 100
-}
-
 // Actions returns journal rows, the newest by when they happened first.
-func (s *Store) Actions(ctx context.Context, f ActionFilter) ([]reconcile.ActionRecord, error) {
+func (s *Store) Actions(ctx context.Context, f reconcile.ActionFilter) ([]reconcile.ActionRecord, error) {
 	state := ""
 	if f.State != 0 {
 		state = f.State.String()

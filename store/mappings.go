@@ -7,14 +7,6 @@ import (
 	"github.com/stripe-enhance/stripe-enhance/reconcile"
 )
 
-// MappingRecord is a mapping with who set it and when. Both are empty for rows
-// that were inserted by hand.
-type MappingRecord struct {
-	reconcile.Mapping
-	UpdatedAt time.Time
-	UpdatedBy string
-}
-
 // Mappings returns what is mapped, ordered by billing id.
 func (s *Store) Mappings(ctx context.Context) ([]reconcile.Mapping, error) {
 	records, err := s.MappingRecords(ctx)
@@ -26,12 +18,12 @@ func (s *Store) Mappings(ctx context.Context) ([]reconcile.Mapping, error) {
 }
 
 // MappingRecords is Mappings with details.
-func (s *Store) MappingRecords(ctx context.Context) ([]MappingRecord, error) {
-	var records []MappingRecord
+func (s *Store) MappingRecords(ctx context.Context) ([]reconcile.MappingRecord, error) {
+	var records []reconcile.MappingRecord
 	query := `SELECT billing_plan_id, enhance_plan_id, updated_at, updated_by FROM plan_mappings
 		WHERE billing_provider = 'stripe' ORDER BY billing_plan_id`
 	err := s.query(ctx, "reading mappings", query, nil, func(row scan) error {
-		var r MappingRecord
+		var r reconcile.MappingRecord
 		err := row(&r.BillingID, &r.Plan, into(&r.UpdatedAt), &r.UpdatedBy)
 		records = append(records, r)
 		return err

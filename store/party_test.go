@@ -11,7 +11,7 @@ import (
 // buyersOf are the Stripe customers of a party.
 func (f *fixture) buyersOf(id string) []string {
 	f.Helper()
-	records, err := f.FindCustomers(f.Context(), Lookup{StripeCustomer: id}, 0)
+	records, err := f.FindCustomers(f.Context(), reconcile.CustomerLookup{StripeCustomer: id}, 0)
 	f.must(err)
 	var ids []string
 	for _, r := range records {
@@ -58,7 +58,7 @@ func TestAStripeCustomerIsAParty(t *testing.T) {
 		f.list(t0, facts("sub_c", "cus_c", "ANN@example.com"), facts("sub_d", "cus_d", ""), facts("sub_e", "cus_a", "Ann@Example.com"))
 		same(t, "parties", []string{"cus_a", "cus_b", "cus_c", "cus_d"}, f.parties())
 		same(t, "subscriptions of the first", 2, len(f.customer("cus_a").Subscriptions))
-		found, err := f.FindCustomers(t.Context(), Lookup{Email: "ann@example.com"}, 0)
+		found, err := f.FindCustomers(t.Context(), reconcile.CustomerLookup{Email: "ann@example.com"}, 0)
 		f.must(err)
 		same(t, "found by the e-mail", 3, len(found))
 	})

@@ -51,9 +51,12 @@ func everything(f *fixture) {
 			func() error { _, err := f.LastListed(ctx); return err },
 			func() error { _, err := f.Runs(ctx, 10); return err },
 			func() error { _, err := f.Retry(ctx, "cus_a", t0); return err },
-			func() error { _, err := f.FindCustomers(ctx, Lookup{Email: "y@example.com"}, 5); return err },
-			func() error { _, err := f.Actions(ctx, ActionFilter{Customer: "cus_a"}); return err },
-			func() error { _, err := f.Actions(ctx, ActionFilter{Subscription: "sub_a"}); return err },
+			func() error {
+				_, err := f.FindCustomers(ctx, reconcile.CustomerLookup{Email: "y@example.com"}, 5)
+				return err
+			},
+			func() error { _, err := f.Actions(ctx, reconcile.ActionFilter{Customer: "cus_a"}); return err },
+			func() error { _, err := f.Actions(ctx, reconcile.ActionFilter{Subscription: "sub_a"}); return err },
 			func() error { _, err := f.LogWebhook(ctx, "evt_1", "x", "sub_a", true, t0); return err },
 			func() error { return f.WebhookResult(ctx, "sub_a", t0, "", t0) },
 			func() error { return f.RunActions(ctx, "run-do", func(reconcile.ActionRecord) error { return nil }) },

@@ -48,7 +48,7 @@ func activeHosting(id int64, org string) *reconcile.Hosting {
 // states maps action id → state of every journal row of a customer.
 func (f *fixture) states(customer string) map[string]string {
 	f.Helper()
-	rows, err := f.Actions(f.Context(), ActionFilter{Customer: customer})
+	rows, err := f.Actions(f.Context(), reconcile.ActionFilter{Customer: customer})
 	f.must(err)
 	states := make(map[string]string)
 	for _, r := range rows {

@@ -9,11 +9,10 @@ import (
 
 // Stats is the state of the store for health and metrics.
 type Stats struct {
-	reconcile.Counts
-	OldestDue time.Time // zero: nobody is due
-	Held      int       // customers with something withheld
-	Nudges    int
-	Lease     Lease
+	reconcile.Totals
+	Held   int // customers with something withheld
+	Nudges int
+	Lease  Lease
 }
 
 // Lease is the lease as it stands in the database.

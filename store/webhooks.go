@@ -3,26 +3,8 @@ package store
 import (
 	"context"
 	"time"
-)
 
-// WebhookRecord is one event that came by webhook.
-type WebhookRecord struct {
-	EventID      string
-	Type         string
-	Subscription string // "" when the event names none
-	ReceivedAt   time.Time
-	State        WebhookState
-	Error        string
-	FinishedAt   time.Time // zero: no run has followed it yet
-}
-
-// WebhookState is what became of an event.
-type WebhookState string
-
-const (
-	WebhookReceived WebhookState = "received" // stored, no run has looked yet
-	WebhookFollowed WebhookState = "followed" // a run looked at what it names
-	WebhookFailed   WebhookState = "failed"   // the run that looked failed
+	"github.com/stripe-enhance/stripe-enhance/reconcile"
 )
 
 // WebhookResult records that a run followed the events received up to a moment:
@@ -31,9 +13,9 @@ const (
 // replica, or committed, while the run was under way already.
 func (s *Store) WebhookResult(ctx context.Context, subscription string, received time.Time, problem string, now time.Time) error {
 	return s.unfenced(ctx, "recording a webhook's result", func(ctx context.Context, tx conn) error {
-		state := WebhookFollowed
+		state := reconcile.WebhookFollowed
 		if problem != "" {
-			state = WebhookFailed
+			state = reconcile.WebhookFailed
 		}
 		_, err := tx.exec(ctx, `UPDATE webhook_logs SET state = $1, error = $2, finished_at = $3
 			WHERE state = 'received' AND received_at <= $4 AND (CAST($5 AS TEXT) = '' OR subscription_id = $5)
@@ -61,15 +43,15 @@ func (d dialect) healed() string {
 		AND NOT EXISTS (` + held + `))`
 }
 
-func (s *Store) webhooks(ctx context.Context, where string, args ...any) ([]WebhookRecord, error) {
-	var records []WebhookRecord
+func (s *Store) webhooks(ctx context.Context, where string, args ...any) ([]reconcile.WebhookRecord, error) {
+	var records []reconcile.WebhookRecord
 	query := `SELECT event_id, event_type, subscription_id, received_at,
 		CASE WHEN state = 'failed' AND ` + s.d.healed() + ` THEN 'followed' ELSE state END, error, finished_at FROM webhook_logs w ` + where
 	err := s.query(ctx, "reading webhooks", query, args, func(row scan) error {
-		var r WebhookRecord
+		var r reconcile.WebhookRecord
 		var state string
 		err := row(&r.EventID, &r.Type, &r.Subscription, into(&r.ReceivedAt), &state, &r.Error, into(&r.FinishedAt))
-		r.State = WebhookState(state)
+		r.State = reconcile.WebhookState(state)
 		records = append(records, r)
 		return err
 	})
@@ -78,13 +60,13 @@ func (s *Store) webhooks(ctx context.Context, where string, args ...any) ([]Webh
 
 // RecentWebhooks returns the newest events, newest first. One that failed, and whose
 // subscription has converged since, was followed; Error still says what failed then.
-func (s *Store) RecentWebhooks(ctx context.Context, limit int) ([]WebhookRecord, error) {
+func (s *Store) RecentWebhooks(ctx context.Context, limit int) ([]reconcile.WebhookRecord, error) {
 	return s.webhooks(ctx, "ORDER BY received_at DESC, event_id DESC LIMIT $1", limit)
 }
 
 // FailedWebhooks returns the newest events that failed and whose subscription has not
 // converged since, newest first, and how many there are in all.
-func (s *Store) FailedWebhooks(ctx context.Context, limit int) (records []WebhookRecord, total int, err error) {
+func (s *Store) FailedWebhooks(ctx context.Context, limit int) (records []reconcile.WebhookRecord, total int, err error) {
 	where := "WHERE state = 'failed' AND NOT " + s.d.healed()
 	records, err = s.webhooks(ctx, where+" ORDER BY received_at DESC, event_id DESC LIMIT $1", limit)
 	if err != nil {

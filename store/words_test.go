@@ -75,7 +75,7 @@ func TestAWordBindsAndUnbindsAndIsKept(t *testing.T) {
 		same(t, "bound again", []int64{7, 1}, []int64{c.Bindings[0].Hosting, int64(len(c.Bindings))})
 		same(t, "partings", []int64{9, 1}, []int64{c.Partings[0].Hosting, int64(len(c.Partings))})
 
-		rows, err := f.Actions(t.Context(), ActionFilter{Subscription: "sub_a"})
+		rows, err := f.Actions(t.Context(), reconcile.ActionFilter{Subscription: "sub_a"})
 		f.must(err)
 		told := map[string]string{}
 		for _, r := range rows {

@@ -13,7 +13,6 @@ import (
 	"github.com/stripe-enhance/stripe-enhance/internal/config"
 	"github.com/stripe-enhance/stripe-enhance/internal/report"
 	"github.com/stripe-enhance/stripe-enhance/reconcile"
-	"github.com/stripe-enhance/stripe-enhance/store"
 )
 
 // historyRows is how many journal rows of a customer are shown.
@@ -31,7 +30,7 @@ func (p *program) customersCommand() *cobra.Command {
 }
 
 func (p *program) customersShow() *cobra.Command {
-	var l store.Lookup
+	var l reconcile.CustomerLookup
 	var refresh bool
 	c := &cobra.Command{
 		Use:   "show [E-MAIL|cus_…|sub_…]",
@@ -66,7 +65,7 @@ func (p *program) customersShow() *cobra.Command {
 }
 
 // whom reads who is meant: by one flag or by one word.
-func whom(l *store.Lookup, args []string) error {
+func whom(l *reconcile.CustomerLookup, args []string) error {
 	switch {
 	case len(args) > 0 && (l.Email != "" || l.StripeCustomer != ""):
 		return fmt.Errorf("%q and a flag both say whom: leave one out", args[0])
@@ -90,7 +89,7 @@ func whom(l *store.Lookup, args []string) error {
 	return nil
 }
 
-func (p *program) showCustomers(ctx context.Context, a *parts, l store.Lookup, refresh bool) error {
+func (p *program) showCustomers(ctx context.Context, a *parts, l reconcile.CustomerLookup, refresh bool) error {
 	found, err := a.store.FindCustomers(ctx, l, historyRows)
 	if err != nil {
 		return err
@@ -130,7 +129,7 @@ func (p *program) showCustomers(ctx context.Context, a *parts, l store.Lookup, r
 }
 
 // customerOf gathers what the store returns into the outside form.
-func customerOf(r store.CustomerRecord, now time.Time) report.Customer {
+func customerOf(r reconcile.CustomerRecord, now time.Time) report.Customer {
 	c := report.Customer{
 		ID: r.ID, Email: r.Email, Name: r.Name, StripeCustomers: []report.Buyer{},
 		Subscriptions: []report.Subscription{}, Holds: []report.Hold{}, ManualHolds: []report.ManualHold{}, History: []report.HistoryRow{},

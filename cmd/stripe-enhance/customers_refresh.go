@@ -8,7 +8,6 @@ import (
 
 	"github.com/stripe-enhance/stripe-enhance/internal/fault"
 	"github.com/stripe-enhance/stripe-enhance/reconcile"
-	"github.com/stripe-enhance/stripe-enhance/store"
 )
 
 // refreshLimit is how long both sides may take for one customer: a person waits.
@@ -22,7 +21,7 @@ type fresh struct {
 
 // refresh looks at both sides now and puts what it sees into the record. It stores
 // nothing, so it needs no lease and disturbs no run at work: the next run looks by itself.
-func (p *program) refresh(ctx context.Context, a *parts, r *store.CustomerRecord) fresh {
+func (p *program) refresh(ctx context.Context, a *parts, r *reconcile.CustomerRecord) fresh {
 	ctx, cancel := context.WithTimeout(ctx, refreshLimit)
 	defer cancel()
 	var f fresh
@@ -74,7 +73,7 @@ func (f *fresh) subscription(ctx context.Context, a *parts, s *reconcile.Subscri
 	}
 }
 
-func (f *fresh) hosting(ctx context.Context, a *parts, r *store.CustomerRecord, b reconcile.Binding, now time.Time) {
+func (f *fresh) hosting(ctx context.Context, a *parts, r *reconcile.CustomerRecord, b reconcile.Binding, now time.Time) {
 	is, err := a.enhance.Hosting(ctx, b.Org, b.Hosting)
 	if errors.Is(err, fault.NotFound) {
 		is, err = reconcile.Hosting{ID: b.Hosting, Org: b.Org, State: reconcile.HostingMissing}, nil

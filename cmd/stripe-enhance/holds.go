@@ -13,7 +13,6 @@ import (
 
 	"github.com/stripe-enhance/stripe-enhance/internal/report"
 	"github.com/stripe-enhance/stripe-enhance/reconcile"
-	"github.com/stripe-enhance/stripe-enhance/store"
 )
 
 const holdsLong = `A hold is "hands off", said by a person, for one customer or one subscription:
@@ -119,7 +118,7 @@ func (p *program) holdsAdd() *cobra.Command {
 // onlyBuyer is the Stripe customer with an e-mail. An e-mail decides nothing, because
 // anybody can type one: where several have it, a person chooses.
 func (p *program) onlyBuyer(ctx context.Context, a *parts, email string) (string, error) {
-	found, err := a.store.FindCustomers(ctx, store.Lookup{Email: email}, 0)
+	found, err := a.store.FindCustomers(ctx, reconcile.CustomerLookup{Email: email}, 0)
 	if err != nil {
 		return "", err
 	}

@@ -95,7 +95,7 @@ func (a *serviceParts) loop(w *watcher) (*server.Loop, error) {
 func (a *serviceParts) server(loop *server.Loop, w *watcher) (*server.Server, error) {
 	o := server.Options{
 		Loop: loop, Nudges: a.store, History: a.store, Plans: a.store, Holds: a.store,
-		Mappings: storedMappings{a}, Journal: storedJournal{a.store}, Customers: storedCustomers{a}, Overview: storedOverview{a.store},
+		Mappings: storedMappings{a}, Journal: a.store, Customers: storedCustomers{a}, Overview: storedOverview{a.store},
 		Stripe: a.askStripe, Enhance: a.askEnhance, Answered: a.answered,
 		AdminKeys: a.config.AdminKeys, TrustedProxies: a.config.TrustedProxies, Observer: w, Version: a.version, Now: a.now, Log: a.log,
 	}

@@ -7,7 +7,6 @@ import (
 
 	"github.com/stripe-enhance/stripe-enhance/internal/metrics"
 	"github.com/stripe-enhance/stripe-enhance/reconcile"
-	"github.com/stripe-enhance/stripe-enhance/server"
 	"github.com/stripe-enhance/stripe-enhance/store"
 )
 
@@ -16,13 +15,8 @@ import (
 
 type storedMappings struct{ *serviceParts }
 
-func (m storedMappings) List(ctx context.Context) ([]server.Mapping, error) {
-	records, err := m.store.MappingRecords(ctx)
-	all := make([]server.Mapping, 0, len(records))
-	for _, r := range records {
-		all = append(all, server.Mapping{Mapping: r.Mapping, UpdatedAt: r.UpdatedAt, UpdatedBy: r.UpdatedBy})
-	}
-	return all, err
+func (m storedMappings) List(ctx context.Context) ([]reconcile.MappingRecord, error) {
+	return m.store.MappingRecords(ctx)
 }
 
 func (m storedMappings) Set(ctx context.Context, one reconcile.Mapping, by string, now time.Time) error {
@@ -47,33 +41,22 @@ func (m storedMappings) Check(ctx context.Context, one reconcile.Mapping) (strin
 	return one.BillingID + " is no price, lookup key or product of this Stripe account in " + modeOf(m.stripe.Livemode()) + " mode", nil
 }
 
-type storedJournal struct{ *store.Store }
-
-func (j storedJournal) Actions(ctx context.Context, f server.ActionFilter) ([]reconcile.ActionRecord, error) {
-	return j.Store.Actions(ctx, store.ActionFilter{Customer: f.Customer, Subscription: f.Subscription, State: f.State, Limit: f.Limit})
-}
-
 type storedCustomers struct{ *serviceParts }
 
-func (c storedCustomers) ByEmail(ctx context.Context, email string) ([]server.Customer, error) {
-	return c.find(ctx, store.Lookup{Email: email})
+func (c storedCustomers) ByEmail(ctx context.Context, email string) ([]reconcile.CustomerRecord, error) {
+	return c.find(ctx, reconcile.CustomerLookup{Email: email})
 }
 
-func (c storedCustomers) ByID(ctx context.Context, id string) ([]server.Customer, error) {
-	return c.find(ctx, store.Lookup{StripeCustomer: id})
+func (c storedCustomers) ByID(ctx context.Context, id string) ([]reconcile.CustomerRecord, error) {
+	return c.find(ctx, reconcile.CustomerLookup{StripeCustomer: id})
 }
 
-func (c storedCustomers) BySubscription(ctx context.Context, id string) ([]server.Customer, error) {
-	return c.find(ctx, store.Lookup{Subscription: id})
+func (c storedCustomers) BySubscription(ctx context.Context, id string) ([]reconcile.CustomerRecord, error) {
+	return c.find(ctx, reconcile.CustomerLookup{Subscription: id})
 }
 
-func (c storedCustomers) find(ctx context.Context, l store.Lookup) ([]server.Customer, error) {
-	records, err := c.store.FindCustomers(ctx, l, historyRows)
-	var all []server.Customer
-	for _, r := range records {
-		all = append(all, server.Customer{Customer: r.Customer, Held: r.Held, DueAt: r.DueAt, History: r.History})
-	}
-	return all, err
+func (c storedCustomers) find(ctx context.Context, l reconcile.CustomerLookup) ([]reconcile.CustomerRecord, error) {
+	return c.store.FindCustomers(ctx, l, historyRows)
 }
 
 func (c storedCustomers) Rename(ctx context.Context, org, name string) error {
@@ -82,27 +65,9 @@ func (c storedCustomers) Rename(ctx context.Context, org, name string) error {
 
 type storedOverview struct{ *store.Store }
 
-func (o storedOverview) Totals(ctx context.Context, now time.Time) (server.Totals, error) {
+func (o storedOverview) Totals(ctx context.Context, now time.Time) (reconcile.Totals, error) {
 	st, err := o.Stats(ctx, now)
-	return server.Totals{Counts: st.Counts, OldestDue: st.OldestDue}, err
-}
-
-func (o storedOverview) RecentWebhooks(ctx context.Context, limit int) ([]server.WebhookRecord, error) {
-	records, err := o.Store.RecentWebhooks(ctx, limit)
-	return webhookRecords(records), err
-}
-
-func (o storedOverview) FailedWebhooks(ctx context.Context, limit int) ([]server.WebhookRecord, int, error) {
-	records, total, err := o.Store.FailedWebhooks(ctx, limit)
-	return webhookRecords(records), total, err
-}
-
-func webhookRecords(records []store.WebhookRecord) (all []server.WebhookRecord) {
-	for _, r := range records {
-		all = append(all, server.WebhookRecord{EventID: r.EventID, Type: r.Type, Subscription: r.Subscription,
-			ReceivedAt: r.ReceivedAt, State: string(r.State), Error: r.Error, FinishedAt: r.FinishedAt})
-	}
-	return all
+	return st.Totals, err
 }
 
 // state is what the metrics read at each scrape.
