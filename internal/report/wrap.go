@@ -13,22 +13,22 @@ func (p *printer) widest() int {
 	return p.Width * 3 / 8
 }
 
-// least is how much room text beside the names has at least, however narrow a terminal.
+// least is the least room for text beside the names, even in a narrow terminal.
 const least = 24
 
-// said is text beside a name.
-type said struct{ mark, who, text string }
+// entry is text beside a name.
+type entry struct{ mark, name, text string }
 
 // beside writes names with text beside them, in lines that fit.
-func (p *printer) beside(indent string, all []said, paint func(Style, string) string) {
+func (p *printer) beside(indent string, all []entry, paint func(Style, string) string) {
 	width := 0
 	for _, one := range all {
-		if n := utf8.RuneCountInString(Plain(one.who)); n <= p.widest() {
+		if n := utf8.RuneCountInString(Plain(one.name)); n <= p.widest() {
 			width = max(width, n)
 		}
 	}
 	for _, one := range all {
-		who, head := Plain(one.who), indent
+		who, head := Plain(one.name), indent
 		if one.mark != "" {
 			head += paint(p.Style, one.mark) + " "
 		}
@@ -57,7 +57,7 @@ func (p *printer) sentence(indent, text string, paint func(string) string) {
 	}
 }
 
-// room is how many columns there are beside a margin; 0: as many as are wanted.
+// room is how many columns there are beside a margin; 0: without limit.
 func (p *printer) room(margin int) int {
 	if p.Width == 0 {
 		return 0
@@ -65,8 +65,8 @@ func (p *printer) room(margin int) int {
 	return max(p.Width-margin, least)
 }
 
-// wrapped breaks text at spaces. A word that is longer than a line stays whole, being an
-// id or an address to be copied, and so does a command between backquotes that fits.
+// wrapped breaks text at spaces. A word that is longer than a line stays whole, because it
+// is an id or an address to be copied, and so does a command between backquotes if it fits.
 func wrapped(text string, width int) []string {
 	if width == 0 || utf8.RuneCountInString(text) <= width {
 		return []string{text}
@@ -87,22 +87,33 @@ func wrapped(text string, width int) []string {
 	return append(lines, line)
 }
 
-// words are what a line may be broken between.
+// words are the parts of a text between which a line may be broken: its words, and the
+// commands between backquotes that fit into a line.
 func words(text string, width int) (all []string) {
 	fields := strings.Fields(text)
 	for i := 0; i < len(fields); i++ {
 		word := fields[i]
-		if strings.Count(word, "`")%2 == 1 { // a command begins: up to where it ends
-			for j := i + 1; j < len(fields); j++ {
-				if strings.Count(fields[j], "`")%2 == 1 {
-					if whole := strings.Join(fields[i:j+1], " "); utf8.RuneCountInString(whole) <= width {
-						word, i = whole, j
-					}
-					break
-				}
+		if end := commandEnd(fields, i); end > i {
+			if whole := strings.Join(fields[i:end+1], " "); utf8.RuneCountInString(whole) <= width {
+				word, i = whole, end
 			}
 		}
 		all = append(all, word)
 	}
 	return all
+}
+
+// commandEnd returns the index of the word that ends a command which begins at i; i if
+// none begins there, or if it has no end.
+func commandEnd(fields []string, i int) int {
+	opens := func(word string) bool { return strings.Count(word, "`")%2 == 1 }
+	if !opens(fields[i]) {
+		return i
+	}
+	for j := i + 1; j < len(fields); j++ {
+		if opens(fields[j]) {
+			return j
+		}
+	}
+	return i
 }

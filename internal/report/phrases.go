@@ -8,8 +8,8 @@ import (
 	"github.com/stripe-enhance/stripe-enhance/reconcile"
 )
 
-// Deed is an action in a few words, the same before it is done and after; "" for what
-// people need not see: names, and ids that are written down.
+// Deed is an action in a few words, which fit before and after it is done. It is "" for
+// an action that people need not see: renaming an org, writing ids to metadata.
 func Deed(a reconcile.Action) string {
 	switch a.Kind {
 	case reconcile.Link:
@@ -42,11 +42,11 @@ func Deed(a reconcile.Action) string {
 	return a.Kind.String()
 }
 
-// takes tells that an action takes something from somebody.
+// takes reports whether an action takes something away from a customer.
 func takes(kind reconcile.Kind) bool { return kind == reconcile.Suspend || kind == reconcile.Terminate }
 
-// mark is the sign in front of what is done for somebody: what goes, what is made, what
-// becomes another.
+// mark is the sign in front of the actions for one customer: − if one takes away, + if one
+// gives, ~ if they only change.
 func mark(kinds []reconcile.Kind) string {
 	switch {
 	case slices.ContainsFunc(kinds, takes):
@@ -59,7 +59,7 @@ func mark(kinds []reconcile.Kind) string {
 	return "~"
 }
 
-// counted joins deeds, those that are the same as one with their number.
+// counted joins phrases; equal ones become one with their number.
 func counted(deeds []string) string {
 	var order []string
 	n := map[string]int{}
@@ -76,14 +76,30 @@ func counted(deeds []string) string {
 	return strings.Join(order, ", ")
 }
 
-// tally sums up actions by kind, as three lines at most: what is made, what becomes
-// another, what goes.
+// tally counts actions by kind. It is shown as three lines at most: taken away, created,
+// changed.
 type tally struct {
 	n     map[reconcile.Kind]int
-	plans map[string]int // of what is created, by the plan
+	plans map[string]int // new hostings by plan; nil: not known
 }
 
-func newTally() *tally { return &tally{n: map[reconcile.Kind]int{}, plans: map[string]int{}} }
+// tallyOf counts the actions of a report that are in one of some states. If there are
+// more than are listed, the plans of all of them are not known.
+func tallyOf(r reconcile.Report, states []reconcile.ActionState) *tally {
+	t := &tally{n: map[reconcile.Kind]int{}, plans: map[string]int{}}
+	for _, a := range r.Actions {
+		if slices.Contains(states, a.State) {
+			t.add(a.Action)
+		}
+	}
+	for class, n := range r.Omitted.Actions {
+		if slices.Contains(states, class.State) {
+			t.n[class.Kind] += n
+			t.plans = nil
+		}
+	}
+	return t
+}
 
 func (t *tally) add(a reconcile.Action) {
 	t.n[a.Kind]++

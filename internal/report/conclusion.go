@@ -7,22 +7,22 @@ import (
 	"github.com/stripe-enhance/stripe-enhance/reconcile"
 )
 
-// targets says a word on each subscription that was asked for, unless the last line
-// does.
+// targets shows a sentence about each subscription that was asked for, unless the last
+// line has it.
 func (p *printer) targets(r reconcile.Report) {
 	if len(r.Targets) == 0 || len(r.Targets) == 1 && r.Converged() {
 		return
 	}
 	p.linef("\n%s", p.Bold("Asked for"))
 	for _, t := range r.Targets {
-		p.sentence("  ", t.Text, func(s string) string { return s })
+		p.sentence("  ", t.Text, unpainted)
 	}
 }
 
-// verdict is the last line: the one that is read, so it claims no more than what was
-// looked at, and what keeps the world from being as it should be stands in it. withheld
-// are the holds that no plan speaks of.
-func (p *printer) verdict(r reconcile.Report, d Document, withheld int) {
+// conclusion shows the last line, which everyone reads. So it claims no more than the run
+// has looked at, and it names the reasons for which something is left to do. withheld
+// counts the holds that are in no held plan.
+func (p *printer) conclusion(r reconcile.Report, d Document, withheld int) {
 	held := heldActions(r, d)
 	open := max(d.Counts.Planned-held, 0)
 	held = max(held, waitingActions(r))
@@ -46,7 +46,7 @@ func (p *printer) verdict(r reconcile.Report, d Document, withheld int) {
 			p.last(text+" "+why, p.Warn)
 			return
 		}
-		p.last(text, func(s string) string { return s })
+		p.last(text, unpainted)
 	}
 }
 
@@ -55,7 +55,7 @@ func (p *printer) last(text string, paint func(string) string) {
 	p.sentence("", text, paint)
 }
 
-// content is the last line when there is nothing to do.
+// content is the last line if there is nothing to do.
 func content(r reconcile.Report) string {
 	switch {
 	case len(r.Targets) == 1:
@@ -70,8 +70,8 @@ func content(r reconcile.Report) string {
 	return "Everything is as it should be."
 }
 
-// doubts says, as sentences, why what was seen is not all there is to it: gates that are
-// closed, and what could not be read.
+// doubts are sentences about closed gates, and about parts that could not be read; "" if
+// there is neither.
 func doubts(r reconcile.Report) string {
 	var gates []string
 	for _, gate := range r.Run.Gates {
@@ -92,7 +92,7 @@ func doubts(r reconcile.Report) string {
 	return strings.Join(all, " ")
 }
 
-// heldActions is how many of the actions of a report the brake holds.
+// heldActions counts the actions of a report that the brake holds.
 func heldActions(r reconcile.Report, d Document) int {
 	held := r.Omitted.In(reconcile.ActionHeld)
 	for _, a := range d.Actions {
@@ -103,8 +103,8 @@ func heldActions(r reconcile.Report, d Document) int {
 	return held
 }
 
-// waitingActions is how many actions stand in plans that wait for approval, also in
-// those that this run did not touch.
+// waitingActions counts the actions in all held plans that wait for approval, including
+// plans that this run did not touch.
 func waitingActions(r reconcile.Report) (n int) {
 	for _, p := range r.Plans {
 		if p.Approved.IsZero() {
