@@ -69,7 +69,7 @@ const (
 	hintToken = "the token is wrong, expired, or locked to another address"
 	hintRole  = "the role of the token does not allow this, or it belongs to another organisation"
 	hintOrg   = "the panel does not know the selling organisation; check its id and that this is the right panel"
-	hintMoved = "the URL of the panel must be the one it answers at"
+	hintMoved = "the panel redirects; configure the URL at which it answers itself"
 )
 
 // withoutURL takes the request's URL, and with it the query, out of an error of

@@ -41,7 +41,7 @@ func (c *Client) read(ctx context.Context, at call, limit int64, accept func([]b
 		}
 		last = err
 		c.o.Log.WithFields(logrus.Fields{"side": "enhance", "route": at.route, "attempt": attempt}).
-			WithError(err).Debug("read is tried again")
+			WithError(err).Debug("retrying the read")
 		if ratelimit.Sleep(ctx, max(wait, c.backoff(attempt))) != nil {
 			return asCanceled(ctx, err)
 		}

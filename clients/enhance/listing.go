@@ -98,12 +98,12 @@ func retryMoved(ctx context.Context, c *Client, at call, once func() error) erro
 		if !isMoved {
 			return err
 		}
-		err = mismatch(at, "the listing is not whole: %w", m)
+		err = mismatch(at, "the listing is not complete: %w", m)
 		if attempt == listingAttempts {
 			return err
 		}
 		c.o.Log.WithFields(logrus.Fields{"side": "enhance", "route": at.route, "attempt": attempt}).
-			WithError(err).Debug("listing is begun anew")
+			WithError(err).Debug("reading the listing again")
 		if ratelimit.Sleep(ctx, c.backoff(attempt)) != nil {
 			return asCanceled(ctx, err)
 		}

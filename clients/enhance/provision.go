@@ -122,7 +122,7 @@ func (c *Client) websiteOn(ctx context.Context, org string, hosting int64, domai
 func (c *Client) FindWebsite(ctx context.Context, domain string) ([]reconcile.Site, error) {
 	key := reconcile.DomainKey(domain)
 	if key == "" {
-		return nil, fault.Errorf(fault.Permanent, "enhance: a website is looked for by a domain")
+		return nil, fault.Errorf(fault.Permanent, "enhance: a search for a website needs a domain")
 	}
 	at := get(routeWebsites, c.org).with("recursion", "directCustomers", "search", key, "showAliases", "true")
 	wires, err := list[websiteWire](ctx, c, at, nil)
