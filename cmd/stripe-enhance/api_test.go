@@ -316,7 +316,7 @@ func (c *contract) withoutDatabase(t *testing.T) {
 	}
 
 	s.broken.Store(true)
-	if err := s.parts.store.Close(); err != nil {
+	if err := s.app.Store.Close(); err != nil {
 		t.Fatal(err)
 	}
 	for op, e := range examples {

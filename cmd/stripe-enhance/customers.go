@@ -10,13 +10,11 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/stripe-enhance/stripe-enhance/internal/app"
 	"github.com/stripe-enhance/stripe-enhance/internal/config"
 	"github.com/stripe-enhance/stripe-enhance/internal/report"
 	"github.com/stripe-enhance/stripe-enhance/reconcile"
 )
-
-// historyRows is how many journal rows of a customer are shown.
-const historyRows = 20
 
 func (p *program) customersCommand() *cobra.Command {
 	c := &cobra.Command{
@@ -51,11 +49,9 @@ func (p *program) customersShow() *cobra.Command {
 			if refresh {
 				need = config.NeedStripe | config.NeedEnhance
 			}
-			a, err := p.assemble(c.Context(), need)
-			if err != nil {
-				return err
-			}
-			return joined(p.showCustomers(c.Context(), a, l, refresh), a.close())
+			return p.with(c.Context(), need, func(ctx context.Context, a *app.App) error {
+				return p.showCustomers(ctx, a, l, refresh)
+			})
 		},
 	}
 	c.Flags().StringVar(&l.Email, "email", "", "the customer's e-mail, without regard to case")
@@ -89,27 +85,27 @@ func whom(l *reconcile.CustomerLookup, args []string) error {
 	return nil
 }
 
-func (p *program) showCustomers(ctx context.Context, a *parts, l reconcile.CustomerLookup, refresh bool) error {
-	found, err := a.store.FindCustomers(ctx, l, historyRows)
+func (p *program) showCustomers(ctx context.Context, a *app.App, l reconcile.CustomerLookup, refresh bool) error {
+	found, err := a.Store.FindCustomers(ctx, l, app.HistoryRows)
 	if err != nil {
 		return err
 	}
 	if len(found) == 0 {
 		return fmt.Errorf("no customer %s%s%s is known here; a full run reads all of them: stripe-enhance reconcile --full", l.Email, l.StripeCustomer, l.Subscription)
 	}
-	cat, err := a.catalog(ctx)
+	cat, err := a.Catalog(ctx)
 	if err != nil {
 		return err
 	}
 	all := make([]report.Customer, 0, len(found))
 	for _, one := range found {
-		var now fresh
+		var now app.Refreshed
 		if refresh {
-			now = p.refresh(ctx, a, &one)
+			now = a.Refresh(ctx, &one)
 		}
 		c := customerOf(one, p.now())
-		c.Refreshed, c.RefreshProblems, c.RefreshChanges = refresh, now.problems, now.changes
-		c.Ahead = report.AheadOf(reconcile.Decide(&one.Customer, cat, a.config.Policy(), p.now()).Ahead)
+		c.Refreshed, c.RefreshProblems, c.RefreshChanges = refresh, now.Problems, now.Changes
+		c.Ahead = report.AheadOf(reconcile.Decide(&one.Customer, cat, a.Config.Policy(), p.now()).Ahead)
 		all = append(all, c)
 	}
 	if p.format == formatJSON {

@@ -30,10 +30,14 @@ var everything = []string{"*", "*/*", "*/*/*"}
 var shared = []string{"internal/fault", "internal/secret", "internal/fence"}
 
 // directions is the shape of the program. Engine, store, clients and server never
-// import each other: they meet in cmd, through interfaces that the consumer
+// import each other: they meet in internal/app, through interfaces that the consumer
 // declares.
 var directions = []direction{
 	{folder: "cmd/stripe-enhance", may: everything},
+	{folder: "internal/app", may: everything},
+	{folder: "internal/demo", may: everything},
+	{folder: "internal/preflight", may: everything},
+	{folder: "internal/mapping", may: with("reconcile", "clients/stripe", "internal/report")},
 	{folder: "reconcile", std: true, besides: []string{"golang.org/x/net/idna"}},
 	{folder: "reconcile/engine", may: with("reconcile")},
 	{folder: "server", may: with("reconcile", "internal/report", "internal/metrics")},

@@ -4,12 +4,12 @@ import (
 	"context"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
 	"time"
 
 	"github.com/spf13/cobra"
 
+	"github.com/stripe-enhance/stripe-enhance/internal/app"
 	"github.com/stripe-enhance/stripe-enhance/internal/report"
 )
 
@@ -22,7 +22,7 @@ func (p *program) healthcheckCommand() *cobra.Command {
 		Use:   "healthcheck",
 		Short: "Ask a running service whether it is ready; for containers, which have no curl",
 		Long: "Asks /readyz of the service at LISTEN_ADDR on this machine.\n\n" +
-			"Exit code 0: it is ready. 1: it is not, or nobody answers.",
+			"Exit code 0: it is ready. 1: it is not, or there is no answer.",
 		GroupID: groupLook,
 		Example: "  stripe-enhance healthcheck\n" +
 			"  stripe-enhance healthcheck --url http://127.0.0.1:8080/readyz",
@@ -32,22 +32,13 @@ func (p *program) healthcheckCommand() *cobra.Command {
 				if err != nil {
 					return err
 				}
-				url = "http://" + reachable(string(settings.ListenAddr)) + "/readyz"
+				url = "http://" + app.Reachable(string(settings.ListenAddr)) + "/readyz"
 			}
 			return p.healthcheck(c.Context(), url)
 		},
 	}
-	c.Flags().StringVar(&url, "url", "", "what to ask instead")
+	c.Flags().StringVar(&url, "url", "", "the address to ask instead")
 	return c
-}
-
-// reachable is where a listening address can be called from the same machine.
-func reachable(address string) string {
-	host, port, err := net.SplitHostPort(address)
-	if ip := net.ParseIP(host); err == nil && (host == "" || ip != nil && ip.IsUnspecified()) {
-		return net.JoinHostPort("127.0.0.1", port)
-	}
-	return address
 }
 
 func (p *program) healthcheck(ctx context.Context, url string) error {

@@ -1,4 +1,4 @@
-package main
+package app
 
 import (
 	"context"
@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
-	"strings"
 	"sync"
 	"time"
 
@@ -15,81 +14,76 @@ import (
 )
 
 const (
-	// clockLimit bounds a question about the simulated time: it is asked on this machine.
+	// clockLimit bounds one request for the simulated time, which stays on this machine.
 	clockLimit = 2 * time.Second
-	// clockAgain is how old the answer may be: time is moved by hand while a service runs.
+	// clockAgain is how old an answer may be, because a person moves the time while a service runs.
 	clockAgain = 500 * time.Millisecond
-	// clockSlack is by how much the answers may differ without time having been moved.
+	// clockSlack is how far two answers may differ although no one has moved the time.
 	clockSlack = time.Second
 )
 
-// simulatedClock is this machine's clock, moved on like that of the simulators. It is
-// taken only after both sides have proved that they are one simulated world: a tunnel or
-// a proxy on this machine to a real account answers no such question.
+// simulatedClock is this machine's clock, moved on like that of the simulators. It is used
+// only after both sides have proved that they belong to one simulated world: a tunnel or a
+// proxy on this machine that leads to a real account cannot answer that request.
 type simulatedClock struct {
-	side side
-	http *http.Client
+	source clockSource
+	http   *http.Client
 
-	mu    sync.Mutex // guards what follows
+	mu    sync.Mutex // guards the fields below
 	ahead time.Duration
 	read  time.Time // when, by this machine's clock
 }
 
-// side is one of the two, with its credential.
-type side struct {
+// clockSource is one of the two simulators, with its credential.
+type clockSource struct {
 	name string
 	url  *url.URL
 	key  secret.Text
 }
 
-// takeClock replaces the program's clock where SIMULATED_CLOCK is set. Whether it may be
-// is the configuration's to say, and what is wrong there the command tells.
-func (p *program) takeClock(ctx context.Context) error {
-	switch strings.TrimPrefix(p.command, "stripe-enhance ") {
-	case "demo", "simulate", "version", "stripe-enhance": // which have no settings, or their own
-		return nil
-	}
-	from := p.sources()
+// SimulatedClock returns the clock of the simulators where SIMULATED_CLOCK is set, and nil
+// where it is not. It returns nil also if one of the settings is wrong, because the command
+// reports that itself.
+func SimulatedClock(ctx context.Context, from config.Sources) (func() time.Time, error) {
 	from.Receiver = nil
 	c, _, problems := config.Inspect(from, 0)
 	if !c.SimulatedClock || problems.Names("SIMULATED_CLOCK", "STRIPE_API_URL", "ENHANCE_API_URL", "STRIPE_SECRET_KEY", "ENHANCE_API_TOKEN") {
-		return nil
+		return nil, nil
 	}
 	clock := &simulatedClock{
-		side: side{"STRIPE_API_URL", c.StripeURL, c.StripeKey},
+		source: clockSource{"STRIPE_API_URL", c.StripeURL, c.StripeKey},
 		http: &http.Client{
 			Timeout:       clockLimit,
 			Transport:     &http.Transport{DisableKeepAlives: true},
 			CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 		},
 	}
-	billing, err := clock.ask(ctx, clock.side)
+	billing, err := clock.ask(ctx, clock.source)
 	if err != nil {
-		return err
+		return nil, err
 	}
-	panel, err := clock.ask(ctx, side{"ENHANCE_API_URL", c.EnhanceURL, c.EnhanceToken})
+	panel, err := clock.ask(ctx, clockSource{"ENHANCE_API_URL", c.EnhanceURL, c.EnhanceToken})
 	if err != nil {
-		return err
+		return nil, err
 	}
 	if billing.World != panel.World {
-		return notSimulated("STRIPE_API_URL and ENHANCE_API_URL belong to two different simulators")
+		return nil, notSimulated("STRIPE_API_URL and ENHANCE_API_URL belong to two different simulators")
 	}
 	clock.ahead, clock.read = time.Until(billing.Now), time.Now()
-	p.now = clock.Now
-	return nil
+	return clock.Now, nil
 }
 
 func notSimulated(wrong string) error {
 	return config.Problems{{Name: "SIMULATED_CLOCK", Wrong: wrong + ": is stripe-enhance simulate running, and are its settings these? Against anything else take SIMULATED_CLOCK out"}}
 }
 
-// told is what a simulator says of its clock.
-type told struct {
+// reading is the answer of a simulator about its clock.
+type reading struct {
 	World string    `json:"world"`
 	Now   time.Time `json:"now"`
 }
 
-func (c *simulatedClock) ask(ctx context.Context, s side) (t told, err error) {
+func (c *simulatedClock) ask(ctx context.Context, s clockSource) (t reading, err error) {
 	ctx, cancel := context.WithTimeout(ctx, clockLimit)
 	defer cancel()
 	r, err := http.NewRequestWithContext(ctx, http.MethodGet, s.url.Scheme+"://"+s.url.Host+"/_sim/clock", nil)
@@ -112,12 +106,12 @@ func (c *simulatedClock) ask(ctx context.Context, s side) (t told, err error) {
 	return t, nil
 }
 
-// Now is the simulated time. When the simulator is gone, time goes on from where it was.
+// Now is the simulated time. If the simulator is gone, time goes on from where it was.
 func (c *simulatedClock) Now() time.Time {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if time.Since(c.read) > clockAgain {
-		t, err := c.ask(context.Background(), c.side)
+		t, err := c.ask(context.Background(), c.source)
 		c.read = time.Now()
 		if ahead := t.Now.Sub(c.read); err == nil && (ahead-c.ahead).Abs() > clockSlack {
 			c.ahead = ahead

@@ -1,4 +1,4 @@
-package main
+package demo
 
 import (
 	"fmt"
@@ -7,23 +7,23 @@ import (
 	"github.com/stripe-enhance/stripe-enhance/simulator"
 )
 
-// tale is what happens in the served demo: the same each time, so that what the
-// documentation shows can be tried as it stands there.
-type tale struct {
+// timeline is what happens in the demo that Live serves. It is the same each time, so that
+// the examples of the documentation work as they are written.
+type timeline struct {
 	world     *simulator.World
 	customers map[string]simulator.SignedUp
 	guests    int
 }
 
-// regulars are there from the beginning; nothing happens to the first.
+// regulars are customers from the beginning. Nothing happens to the first.
 var regulars = []struct{ name, price string }{
 	{"bakery", "price_pro_monthly"}, {"florist", "price_basic_monthly"}, {"cyclist", "price_basic_monthly"},
 	{"gallery", "price_pro_monthly"}, {"surgery", "price_business_monthly"}, {"brewery", "price_pro_monthly"},
 }
 
 const (
-	// club is how many customers the mistake in the middle of the demo concerns:
-	// one more than the brake lets pass.
+	// club is how many customers the mistake in the middle of the demo affects: one more
+	// than the brake lets pass.
 	club = 6
 	// clubFails is the second in which that happens.
 	clubFails = 8
@@ -31,7 +31,7 @@ const (
 	mostGuests = 300
 )
 
-func (t *tale) begin() error {
+func (t *timeline) begin() error {
 	for _, r := range regulars {
 		if err := t.signUp(r.name, r.price); err != nil {
 			return err
@@ -45,14 +45,14 @@ func (t *tale) begin() error {
 	return nil
 }
 
-func (t *tale) signUp(who, price string) (err error) {
+func (t *timeline) signUp(who, price string) (err error) {
 	name := strings.ToUpper(who[:1]) + who[1:]
 	t.customers[who], err = t.world.SignUp(simulator.SignUp{Email: who + "@example.com", Name: name, Price: price})
 	return err
 }
 
-// next lets something happen in the n-th second, and says what; "" is nothing.
-func (t *tale) next(n int) (string, error) {
+// next starts the event of the n-th second, and returns a line about it; "" if there is none.
+func (t *timeline) next(n int) (string, error) {
 	if n == clubFails {
 		return t.clubLeaves()
 	}
@@ -80,21 +80,21 @@ func (t *tale) next(n int) (string, error) {
 	return "", nil
 }
 
-// other is the price that the customer does not pay at present.
-func (t *tale) other(sub simulator.Subscription) string {
+// other is a price that the customer does not pay now.
+func (t *timeline) other(sub simulator.Subscription) string {
 	if len(sub.Items) > 0 && sub.Items[0].Price == "price_pro_monthly" {
 		return "price_business_monthly"
 	}
 	return "price_pro_monthly"
 }
 
-// clubLeaves is what a mistake looks like: too many at once. The brake holds it
-// for approval.
-func (t *tale) clubLeaves() (string, error) {
+// clubLeaves cancels too many subscriptions together, by mistake. The brake holds that for
+// approval.
+func (t *timeline) clubLeaves() (string, error) {
 	for i := range club {
 		if err := t.world.Cancel(t.customers[fmt.Sprintf("club%d", i+1)].Subscription); err != nil {
 			return "", err
 		}
 	}
-	return fmt.Sprintf("%d customers are cancelled at once; the brake will hold that", club), nil
+	return fmt.Sprintf("%d customers are cancelled together; the brake will hold that", club), nil
 }

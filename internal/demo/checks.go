@@ -1,4 +1,4 @@
-package main
+package demo
 
 import (
 	"fmt"
@@ -8,10 +8,11 @@ import (
 	"github.com/stripe-enhance/stripe-enhance/simulator"
 )
 
-// truth is something that the simulators know and the program did not tell them.
-type truth struct {
-	says  string
-	holds func(*stage, reconcile.Report) bool
+// check is a statement about the company after a scene, compared with the simulators' own
+// state and not with the program's.
+type check struct {
+	statement string
+	holds     func(*stage, reconcile.Report) bool
 }
 
 // mail is the address of a customer of the story.
@@ -46,8 +47,8 @@ func (s *stage) hosting(who string) int {
 	return 0
 }
 
-func up(who, plan string, n int) truth {
-	return truth{fmt.Sprintf("%s: %d up on %s", who, n, plan), func(s *stage, _ reconcile.Report) bool {
+func up(who, plan string, n int) check {
+	return check{fmt.Sprintf("%s: %d up on %s", who, n, plan), func(s *stage, _ reconcile.Report) bool {
 		names := map[int]string{}
 		for _, p := range s.world.Plans() {
 			names[p.ID] = p.Name
@@ -63,8 +64,8 @@ func up(who, plan string, n int) truth {
 	}}
 }
 
-func down(who string, n int) truth {
-	return truth{fmt.Sprintf("%s: %d suspended", who, n), func(s *stage, _ reconcile.Report) bool {
+func down(who string, n int) check {
+	return check{fmt.Sprintf("%s: %d suspended", who, n), func(s *stage, _ reconcile.Report) bool {
 		count := 0
 		hostings, _ := s.home(who)
 		for _, h := range hostings {
@@ -76,10 +77,10 @@ func down(who string, n int) truth {
 	}}
 }
 
-func orgs(who string, n int) truth {
-	return truth{fmt.Sprintf("%s: %d organisation", who, n), func(s *stage, _ reconcile.Report) bool {
+func orgs(who string, n int) check {
+	return check{fmt.Sprintf("%s: %d organisation", who, n), func(s *stage, _ reconcile.Report) bool {
 		_, got := s.home(who)
-		named := 0 // an organisation made twice has no members, but the name
+		named := 0 // an org that was created twice has the name, but no members
 		for _, o := range s.world.Orgs() {
 			if strings.Contains(o.Name, who) || strings.Contains(o.Name, s.orders[who].Customer) {
 				named++
@@ -89,17 +90,16 @@ func orgs(who string, n int) truth {
 	}}
 }
 
-func nothingFor(who string) truth {
-	return truth{who + ": nothing was made", func(s *stage, _ reconcile.Report) bool {
+func nothingFor(who string) check {
+	return check{who + ": nothing was created", func(s *stage, _ reconcile.Report) bool {
 		_, n := s.home(who)
 		return n == 0
 	}}
 }
 
-// sameHosting: whatever became of it, the customer has the first that was ever
-// made for them.
-func sameHosting(who string) truth {
-	return truth{who + ": still the first hosting", func(s *stage, _ reconcile.Report) bool {
+// sameHosting checks that the customer still has the first hosting that was created for them.
+func sameHosting(who string) check {
+	return check{who + ": still the first hosting", func(s *stage, _ reconcile.Report) bool {
 		hostings, _ := s.home(who)
 		created := 0
 		for _, e := range s.world.Effects() {
@@ -111,8 +111,8 @@ func sameHosting(who string) truth {
 	}}
 }
 
-func neverDown(who string) truth {
-	return truth{who + ": was never suspended", func(s *stage, _ reconcile.Report) bool {
+func neverDown(who string) check {
+	return check{who + ": was never suspended", func(s *stage, _ reconcile.Report) bool {
 		hostings, _ := s.home(who)
 		for _, e := range s.world.Effects() {
 			for _, h := range hostings {
@@ -125,8 +125,8 @@ func neverDown(who string) truth {
 	}}
 }
 
-func invited(who string) truth {
-	return truth{who + ": one invitation mailed", func(s *stage, _ reconcile.Report) bool {
+func invited(who string) check {
+	return check{who + ": one invitation mailed", func(s *stage, _ reconcile.Report) bool {
 		n := 0
 		for _, m := range s.world.Mails() {
 			if m.Kind == "invite" && strings.EqualFold(m.To, mail(who)) {
@@ -137,8 +137,8 @@ func invited(who string) truth {
 	}}
 }
 
-func website(domain string) truth {
-	return truth{"website " + domain, func(s *stage, _ reconcile.Report) bool {
+func website(domain string) check {
+	return check{"website " + domain, func(s *stage, _ reconcile.Report) bool {
 		for _, w := range s.world.Websites() {
 			if w.Domain == domain && w.Status == "active" {
 				return true
@@ -148,15 +148,15 @@ func website(domain string) truth {
 	}}
 }
 
-func effects(n int) truth {
-	return truth{fmt.Sprintf("%d changes at the panel", n), func(s *stage, _ reconcile.Report) bool {
+func effects(n int) check {
+	return check{fmt.Sprintf("%d changes at the panel", n), func(s *stage, _ reconcile.Report) bool {
 		return len(s.world.Effects()) == n
 	}}
 }
 
-// held and braked ask the program: what it withholds is nowhere else to be seen.
-func held(kind reconcile.HoldKind, who string) truth {
-	return truth{fmt.Sprintf("%s: held (%s)", who, kind), func(s *stage, r reconcile.Report) bool {
+// held and braked ask the program, because only its report shows what it withholds.
+func held(kind reconcile.HoldKind, who string) check {
+	return check{fmt.Sprintf("%s: held (%s)", who, kind), func(s *stage, r reconcile.Report) bool {
 		for _, h := range r.Holds {
 			if h.Kind == kind && h.Subscription == s.orders[who].Subscription {
 				return true
@@ -166,8 +166,8 @@ func held(kind reconcile.HoldKind, who string) truth {
 	}}
 }
 
-func braked(kind reconcile.Kind, n int) truth {
-	return truth{fmt.Sprintf("%d × %s held by the brake", n, kind), func(_ *stage, r reconcile.Report) bool {
+func braked(kind reconcile.Kind, n int) check {
+	return check{fmt.Sprintf("%d × %s held by the brake", n, kind), func(_ *stage, r reconcile.Report) bool {
 		count := 0
 		for _, p := range r.Plans {
 			if p.Kind == kind && p.Approved.IsZero() {
@@ -178,9 +178,9 @@ func braked(kind reconcile.Kind, n int) truth {
 	}}
 }
 
-// always holds after every scene, whatever it was about.
-func always() []truth {
-	return []truth{
+// always are the checks after every scene.
+func always() []check {
+	return []check{
 		{"no paying customer was switched off", func(s *stage, _ reconcile.Report) bool {
 			for _, e := range s.world.Effects() {
 				if e.Kind == "suspend" && !e.Staff && (e.StripeStatus == "active" || e.StripeStatus == "trialing") && !leftOver(s, e) {
@@ -201,8 +201,8 @@ func always() []truth {
 	}
 }
 
-// leftOver tells a unit that was given up (the agency's third) from a customer
-// who was switched off: as many are up as are paid for.
+// leftOver reports that a suspended hosting was a unit that the customer gave up, such as
+// the agency's third: as many are active as are paid for.
 func leftOver(s *stage, e simulator.Effect) bool {
 	paid, live := int64(0), int64(0)
 	if sub, ok := s.world.Subscription(e.Subscription); ok {

@@ -1,4 +1,4 @@
-package main
+package demo
 
 import (
 	"context"
@@ -9,13 +9,12 @@ import (
 	"github.com/stripe-enhance/stripe-enhance/simulator"
 )
 
-// scene is one thing that happens, and what must be true when the program has
-// done its work.
+// scene is one thing that happens, and the checks after the program has done its work.
 type scene struct {
 	after time.Duration // the clock moves first
-	says  string
+	title string
 	do    func(context.Context, *stage) error
-	then  []truth
+	then  []check
 }
 
 const (
@@ -36,16 +35,16 @@ func story() []scene {
 func opening() []scene {
 	return []scene{
 		{
-			says: "The shop opens: three prices at Stripe, three plans in the panel, and which buys which.",
+			title: "The shop opens: three prices at Stripe, three plans in the panel, and which buys which.",
 			do: func(ctx context.Context, s *stage) error {
 				for price, plan := range s.world.Offer() {
-					if err := s.store.SetMapping(ctx, reconcile.Mapping{BillingID: price, Plan: fmt.Sprint(plan)}, "operator@example.com", s.world.Now()); err != nil {
+					if err := s.app.Store.SetMapping(ctx, reconcile.Mapping{BillingID: price, Plan: fmt.Sprint(plan)}, "operator@example.com", s.world.Now()); err != nil {
 						return err
 					}
 				}
 				return nil
 			},
-			then: []truth{effects(0)},
+			then: []check{effects(0)},
 		},
 	}
 }
@@ -54,57 +53,57 @@ func arrivals() []scene {
 	return []scene{
 		{
 			after: 20 * time.Minute,
-			says:  "The bakery orders Basic and types in its domain.",
+			title: "The bakery orders Basic and types in its domain.",
 			do:    signsUp("bakery", simulator.SignUp{Price: basic, Domain: "bakery.example"}),
-			then:  []truth{up("bakery", "Basic", 1), invited("bakery"), website("bakery.example")},
+			then:  []check{up("bakery", "Basic", 1), invited("bakery"), website("bakery.example")},
 		},
 		{
 			after: 40 * time.Minute,
-			says:  "An agency orders Basic three times over.",
+			title: "An agency orders Basic three times over.",
 			do:    signsUp("agency", simulator.SignUp{Lines: []simulator.Line{{Price: basic, Quantity: 3}}}),
-			then:  []truth{up("agency", "Basic", 3), orgs("agency", 1)},
+			then:  []check{up("agency", "Basic", 3), orgs("agency", 1)},
 		},
 		{
 			after: hour,
-			says:  "The florist orders Pro. The panel makes the organisation, and its answer is lost on the way.",
+			title: "The florist orders Pro. The panel makes the organisation, and its answer is lost on the way.",
 			do:    losing("POST /orgs/{org}/customers", signsUp("florist", simulator.SignUp{Price: pro})),
-			then:  []truth{up("florist", "Pro", 1), orgs("florist", 1)},
+			then:  []check{up("florist", "Pro", 1), orgs("florist", 1)},
 		},
 		{
 			after: hour,
-			says:  "The cinema orders Business. This time the answer about the hosting is lost.",
+			title: "The cinema orders Business. This time the answer about the hosting is lost.",
 			do:    losing("POST /orgs/{org}/customers/{customer}/subscriptions", signsUp("cinema", simulator.SignUp{Price: business})),
-			then:  []truth{up("cinema", "Business", 1), orgs("cinema", 1)},
+			then:  []check{up("cinema", "Business", 1), orgs("cinema", 1)},
 		},
 		{
 			after: hour,
-			says:  "The bookshop orders as a guest, and once more with capitals in its address: two customers at Stripe, one person.",
+			title: "The bookshop orders as a guest, and once more with capitals in its address: two customers at Stripe, one person.",
 			do: inTurn(
 				signsUp("bookshop", simulator.SignUp{Price: basic, Guest: true}),
 				signsUp("bookshop again", simulator.SignUp{Email: "BookShop@Example.com", Price: basic, Guest: true}),
 			),
-			then: []truth{up("bookshop", "Basic", 2), orgs("bookshop", 1)},
+			then: []check{up("bookshop", "Basic", 2), orgs("bookshop", 1)},
 		},
 		{
 			after: hour,
-			says:  "The garage starts with a trial of two weeks.",
+			title: "The garage starts with a trial of two weeks.",
 			do:    signsUp("garage", simulator.SignUp{Price: pro, Trial: 14 * day}),
-			then:  []truth{up("garage", "Pro", 1)},
+			then:  []check{up("garage", "Pro", 1)},
 		},
 		{
 			after: hour,
-			says:  "The museum buys consulting, which is not hosting and is mapped to no plan.",
+			title: "The museum buys consulting, which is not hosting and is mapped to no plan.",
 			do: func(ctx context.Context, s *stage) error {
 				price := s.world.AddPrice("prod_consulting", "", 9900)
 				return signsUp("museum's advisor", simulator.SignUp{Price: price})(ctx, s)
 			},
-			then: []truth{nothingFor("museum's advisor"), held(reconcile.HoldUnmapped, "museum's advisor")},
+			then: []check{nothingFor("museum's advisor"), held(reconcile.HoldUnmapped, "museum's advisor")},
 		},
 		{
 			after: 18 * hour,
-			says:  "A spring sale: twenty sign up before breakfast.",
+			title: "A spring sale: twenty sign up before breakfast.",
 			do:    sale(20),
-			then:  []truth{up("customer-01", "Basic", 1), up("customer-20", "Basic", 1)},
+			then:  []check{up("customer-01", "Basic", 1), up("customer-20", "Basic", 1)},
 		},
 	}
 }
@@ -113,37 +112,37 @@ func changes() []scene {
 	return []scene{
 		{
 			after: 2 * hour,
-			says:  "The bakery upgrades to Pro.",
+			title: "The bakery upgrades to Pro.",
 			do: func(_ context.Context, s *stage) error {
 				return s.world.ChangePrice(s.orders["bakery"].Subscription, "", pro)
 			},
-			then: []truth{up("bakery", "Pro", 1), sameHosting("bakery")},
+			then: []check{up("bakery", "Pro", 1), sameHosting("bakery")},
 		},
 		{
 			after: 3 * hour,
-			says:  "The agency lets one of its three go.",
+			title: "The agency lets one of its three go.",
 			do: func(_ context.Context, s *stage) error {
 				return s.world.SetQuantity(s.orders["agency"].Subscription, "", 2)
 			},
-			then: []truth{up("agency", "Basic", 2), down("agency", 1)},
+			then: []check{up("agency", "Basic", 2), down("agency", 1)},
 		},
 		{
 			after: 16 * hour,
-			says:  "The museum orders Basic.",
+			title: "The museum orders Basic.",
 			do:    signsUp("museum", simulator.SignUp{Price: basic}),
-			then:  []truth{up("museum", "Basic", 1)},
+			then:  []check{up("museum", "Basic", 1)},
 		},
 		{
 			after: 6 * hour,
-			says:  "The museum cancels: suspended, and kept.",
+			title: "The museum cancels: suspended, and kept.",
 			do:    ordered("museum", (*simulator.World).Cancel),
-			then:  []truth{down("museum", 1)},
+			then:  []check{down("museum", 1)},
 		},
 		{
 			after: 20 * hour,
-			says:  "The museum thinks better of it and buys again: the old hosting comes back, with everything on it.",
+			title: "The museum thinks better of it and buys again: the old hosting comes back, with everything on it.",
 			do:    signsUp("museum", simulator.SignUp{Price: basic}),
-			then:  []truth{up("museum", "Basic", 1), down("museum", 0), sameHosting("museum")},
+			then:  []check{up("museum", "Basic", 1), down("museum", 0), sameHosting("museum")},
 		},
 	}
 }
@@ -152,45 +151,45 @@ func troubles() []scene {
 	return []scene{
 		{
 			after: hour,
-			says:  "The cards of the florist and of the cinema are declined.",
+			title: "The cards of the florist and of the cinema are declined.",
 			do: inTurn(
 				ordered("florist", (*simulator.World).FailPayment),
 				ordered("cinema", (*simulator.World).FailPayment),
 			),
-			then: []truth{
+			then: []check{
 				up("florist", "Pro", 1), up("cinema", "Business", 1),
 				held(reconcile.HoldGrace, "florist"), held(reconcile.HoldGrace, "cinema"),
 			},
 		},
 		{
 			after: day,
-			says:  "The cinema pays in time. It never noticed.",
+			title: "The cinema pays in time. It never noticed.",
 			do:    ordered("cinema", (*simulator.World).Pay),
-			then:  []truth{up("cinema", "Business", 1), neverDown("cinema")},
+			then:  []check{up("cinema", "Business", 1), neverDown("cinema")},
 		},
 		{
 			after: 2 * day,
-			says:  "The florist's three days of grace are over.",
-			then:  []truth{down("florist", 1)},
+			title: "The florist's three days of grace are over.",
+			then:  []check{down("florist", 1)},
 		},
 		{
 			after: 5 * hour,
-			says:  "The florist pays and is back.",
+			title: "The florist pays and is back.",
 			do:    ordered("florist", (*simulator.World).Pay),
-			then:  []truth{up("florist", "Pro", 1), down("florist", 0)},
+			then:  []check{up("florist", "Pro", 1), down("florist", 0)},
 		},
 		{
 			after: hour,
-			says:  "The panel's staff suspend the garage: it sends spam. Its bill is paid, and stays no reason to lift that.",
+			title: "The panel's staff suspend the garage: it sends spam. Its bill is paid, and stays no reason to lift that.",
 			do: func(_ context.Context, s *stage) error {
 				return s.world.StaffSuspend(s.hosting("garage"))
 			},
-			then: []truth{down("garage", 1)},
+			then: []check{down("garage", 1)},
 		},
 		{
 			after: 25 * hour,
-			says:  "A day later the comparison with the panel has noticed.",
-			then:  []truth{down("garage", 1), held(reconcile.HoldForeignSuspension, "garage")},
+			title: "A day later the comparison with the panel has noticed.",
+			then:  []check{down("garage", 1), held(reconcile.HoldForeignSuspension, "garage")},
 		},
 	}
 }
@@ -199,32 +198,32 @@ func masses() []scene {
 	return []scene{
 		{
 			after: 3 * hour,
-			says:  "A script goes wrong at Stripe: twelve paying customers are marked unpaid at once.",
+			title: "A script goes wrong at Stripe: twelve paying customers are marked unpaid at once.",
 			do:    each(1, 12, (*simulator.World).MarkUnpaid),
-			then:  []truth{braked(reconcile.Suspend, 12), up("customer-01", "Basic", 1), up("customer-12", "Basic", 1)},
+			then:  []check{braked(reconcile.Suspend, 12), up("customer-01", "Basic", 1), up("customer-12", "Basic", 1)},
 		},
 		{
 			after: hour,
-			says:  "The script is set right. Nobody was switched off, and the held plan is gone.",
+			title: "The script is set right. Nobody was switched off, and the held plan is gone.",
 			do:    each(1, 12, (*simulator.World).Pay),
-			then:  []truth{braked(reconcile.Suspend, 0), neverDown("customer-01"), neverDown("customer-12")},
+			then:  []check{braked(reconcile.Suspend, 0), neverDown("customer-01"), neverDown("customer-12")},
 		},
 		{
 			after: 20 * hour,
-			says:  "Seven really do leave on one day. That is over the limit, so it is held as well.",
+			title: "Seven really do leave on one day. That is over the limit, so it is held as well.",
 			do:    each(14, 20, (*simulator.World).Cancel),
-			then:  []truth{braked(reconcile.Suspend, 7), up("customer-14", "Basic", 1)},
+			then:  []check{braked(reconcile.Suspend, 7), up("customer-14", "Basic", 1)},
 		},
 		{
 			after: 30 * time.Minute,
-			says:  "The operator looks at the plan and approves it: stripe-enhance approve.",
+			title: "The operator looks at the plan and approves it: stripe-enhance approve.",
 			do:    approves(reconcile.Suspend),
-			then:  []truth{braked(reconcile.Suspend, 0), down("customer-14", 1), down("customer-20", 1), up("customer-13", "Basic", 1)},
+			then:  []check{braked(reconcile.Suspend, 0), down("customer-14", 1), down("customer-20", 1), up("customer-13", "Basic", 1)},
 		},
 		{
 			after: 2 * day,
-			says:  "Two quiet days.",
-			then:  []truth{up("bakery", "Pro", 1)},
+			title: "Two quiet days.",
+			then:  []check{up("bakery", "Pro", 1)},
 		},
 	}
 }
@@ -236,10 +235,10 @@ const (
 	business = "price_business_monthly"
 )
 
-type act = func(context.Context, *stage) error
+type event = func(context.Context, *stage) error
 
-// signsUp places an order and remembers it under the customer's word.
-func signsUp(who string, o simulator.SignUp) act {
+// signsUp places an order and keeps it under the customer's name in the story.
+func signsUp(who string, o simulator.SignUp) event {
 	return func(_ context.Context, s *stage) error {
 		if o.Email == "" {
 			o.Email = mail(who)
@@ -253,18 +252,18 @@ func signsUp(who string, o simulator.SignUp) act {
 	}
 }
 
-func ordered(who string, verb func(*simulator.World, string) error) act {
+func ordered(who string, verb func(*simulator.World, string) error) event {
 	return func(_ context.Context, s *stage) error { return verb(s.world, s.orders[who].Subscription) }
 }
 
-func losing(route string, then act) act {
+func losing(route string, then event) event {
 	return func(ctx context.Context, s *stage) error {
 		s.lose[route] = true
 		return then(ctx, s)
 	}
 }
 
-func inTurn(all ...act) act {
+func inTurn(all ...event) event {
 	return func(ctx context.Context, s *stage) error {
 		for _, one := range all {
 			if err := one(ctx, s); err != nil {
@@ -275,7 +274,7 @@ func inTurn(all ...act) act {
 	}
 }
 
-func sale(n int) act {
+func sale(n int) event {
 	return func(ctx context.Context, s *stage) error {
 		for i := 1; i <= n; i++ {
 			if err := signsUp(numbered(i), simulator.SignUp{Price: basic})(ctx, s); err != nil {
@@ -287,7 +286,7 @@ func sale(n int) act {
 }
 
 // each does something to the customers of the sale with these numbers.
-func each(from, to int, verb func(*simulator.World, string) error) act {
+func each(from, to int, verb func(*simulator.World, string) error) event {
 	return func(ctx context.Context, s *stage) error {
 		for i := from; i <= to; i++ {
 			if err := ordered(numbered(i), verb)(ctx, s); err != nil {
@@ -298,15 +297,15 @@ func each(from, to int, verb func(*simulator.World, string) error) act {
 	}
 }
 
-func approves(kind reconcile.Kind) act {
+func approves(kind reconcile.Kind) event {
 	return func(ctx context.Context, s *stage) error {
-		plans, err := s.store.HeldPlans(ctx, s.world.Now(), false)
+		plans, err := s.app.Store.HeldPlans(ctx, s.world.Now(), false)
 		if err != nil {
 			return err
 		}
 		for _, p := range plans {
 			if p.Kind == kind {
-				_, err := s.store.Approve(ctx, p.ID, p.Version, "operator@example.com", s.world.Now())
+				_, err := s.app.Store.Approve(ctx, p.ID, p.Version, "operator@example.com", s.world.Now())
 				return err
 			}
 		}

@@ -1,6 +1,6 @@
 //go:build failpoint && unix
 
-package main
+package app
 
 import (
 	"fmt"
@@ -13,30 +13,32 @@ import (
 	"time"
 )
 
-// A program built with the tag failpoint ends itself where a test wants it to,
-// and goes by a clock that the test moves; internal/crashtest is the test. No other
+// A program built with the tag failpoint ends itself where a test asks for it, and takes
+// its time from a clock that the test moves; internal/crashtest is that test. No other
 // program has any of this.
 const (
 	// failpointVariable is STEP:WHAT:N, as in after-call:create_subscription:2 for
-	// the second time. WHAT may be the beginning of the word, or nothing. The
-	// process kills itself, or, with "stop:" before it, stops until it is continued.
+	// the second time. WHAT may be the beginning of the word, or empty. The process
+	// kills itself or, with "stop:" in front, stops until it is continued.
 	failpointVariable = "STRIPE_ENHANCE_FAILPOINT"
 	// clockVariable names a file with the number of nanoseconds that the clock is
 	// ahead of this machine's. It is read each time.
 	clockVariable = "STRIPE_ENHANCE_CLOCK"
 )
 
-// arm reads the two variables. A word that cannot be meant is no reason to run
-// without dying.
-func (p *program) arm() {
-	for _, kv := range p.environ {
+// Arm reads the two variables. A value that cannot be read ends the process: it must not
+// run on without dying where the test expects it.
+func Arm(environ []string, clock func() time.Time) (failpoint func(step, what string), now func() time.Time) {
+	now = clock
+	for _, kv := range environ {
 		switch name, value, _ := strings.Cut(kv, "="); name {
 		case failpointVariable:
-			p.failpoint = parseFailpoint(value).pass
+			failpoint = parseFailpoint(value).pass
 		case clockVariable:
-			p.now = func() time.Time { return time.Now().Add(ahead(value)) }
+			now = func() time.Time { return time.Now().Add(ahead(value)) }
 		}
 	}
+	return failpoint, now
 }
 
 func ahead(path string) time.Duration {
@@ -84,10 +86,10 @@ func (f *failpoint) pass(step, what string) {
 	if f.left--; f.left != 0 {
 		return
 	}
-	// A signal to oneself may be taken by another thread, while this one goes on
-	// for a while: it must not come to the next step, which may lock the database.
+	// Another thread may take the signal while this one goes on for a while. This one
+	// must not come to the next step, which may lock the database.
 	continued := make(chan os.Signal, 1)
 	signal.Notify(continued, syscall.SIGCONT)
-	_ = syscall.Kill(os.Getpid(), f.signal) // one may always signal oneself
+	_ = syscall.Kill(os.Getpid(), f.signal) // a process may always signal itself
 	<-continued
 }
