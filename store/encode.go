@@ -3,6 +3,7 @@ package store
 import (
 	"cmp"
 	"crypto/sha256"
+	"database/sql"
 	"encoding/binary"
 	"encoding/json"
 	"errors"
@@ -203,4 +204,131 @@ func (r *unpacker) flag() bool {
 	v := r.rest[0] == 1
 	r.rest = r.rest[1:]
 	return v
+}
+
+// storedContent is what was on a hosting, as the column content keeps it.
+type storedContent struct {
+	Sites  []string `json:"sites,omitempty"`
+	Count  int      `json:"count,omitempty"`
+	Unread string   `json:"unread,omitempty"`
+}
+
+// decodeContent reads the column; NULL is nothing.
+func decodeContent(text sql.RawBytes, into *reconcile.Content) error {
+	if text == nil {
+		return nil
+	}
+	var stored storedContent
+	if err := json.Unmarshal(text, &stored); err != nil {
+		return err
+	}
+	into.Sites, into.Count, into.Unread = stored.Sites, stored.Count, stored.Unread
+	return nil
+}
+
+// storedUsage is one resource as the column usage keeps it.
+type storedUsage struct {
+	Name  string `json:"name"`
+	Used  int64  `json:"used"`
+	Total *int64 `json:"total"`
+}
+
+func encodeUsage(usage []reconcile.Usage) any {
+	if usage == nil {
+		return nil
+	}
+	stored := make([]storedUsage, len(usage))
+	for i, u := range usage {
+		stored[i] = storedUsage{clean(u.Name), u.Used, u.Total}
+	}
+	return document(stored)
+}
+
+// storedHold is a hold as the column held keeps it.
+type storedHold struct {
+	Kind         string `json:"kind"`
+	Subscription string `json:"subscription,omitempty"`
+	Email        string `json:"email,omitempty"`
+	Org          string `json:"org,omitempty"`
+	Hosting      int64  `json:"hosting,omitempty"`
+	Action       string `json:"action,omitempty"`
+	Reason       string `json:"reason"`
+	Until        int64  `json:"until,omitempty"`  // microseconds since 1970
+	Manual       string `json:"manual,omitempty"` // reconcile.ManualKind
+	Order        bool   `json:"order,omitempty"`
+}
+
+// encodeHolds is the value of the column held: NULL when nothing is held.
+func encodeHolds(holds []reconcile.Hold) any {
+	if len(holds) == 0 {
+		return nil
+	}
+	stored := make([]storedHold, len(holds))
+	for i, h := range holds {
+		stored[i] = storedHold{clean(string(h.Kind)), clean(h.Subscription), clean(h.Email), clean(h.Org), h.Hosting, clean(h.ActionID), clean(h.Reason), micros(h.Until), "", h.Order}
+		if h.Manual != 0 {
+			stored[i].Manual = h.Manual.String()
+		}
+	}
+	return document(stored)
+}
+
+func decodeHolds(customer string, b []byte) ([]reconcile.Hold, error) {
+	if len(b) == 0 {
+		return nil, nil
+	}
+	var stored []storedHold
+	if err := json.Unmarshal(b, &stored); err != nil {
+		return nil, badRow("holds of", customer, err)
+	}
+	holds := make([]reconcile.Hold, len(stored))
+	for i, h := range stored {
+		holds[i] = reconcile.Hold{Kind: reconcile.HoldKind(h.Kind), Customer: customer, Subscription: h.Subscription,
+			Email: h.Email, Org: h.Org, Hosting: h.Hosting, ActionID: h.Action, Reason: h.Reason, Until: fromMicros(h.Until),
+			Manual: reconcile.ParseManualKind(h.Manual), Order: h.Order}
+	}
+	return holds, nil
+}
+
+func readAction(plan string, text []byte) (reconcile.Action, error) {
+	var a storedAction
+	if err := json.Unmarshal(text, &a); err != nil {
+		return reconcile.Action{}, badRow("plan", plan, err)
+	}
+	return a.action(), nil
+}
+
+// storedAction is an action as plan_actions keeps it.
+type storedAction struct {
+	ID           string `json:"id"`
+	Kind         string `json:"kind"`
+	Customer     string `json:"customer"`
+	Subscription string `json:"subscription,omitempty"`
+	Item         string `json:"item,omitempty"`
+	Slot         int    `json:"slot,omitempty"`
+	Email        string `json:"email,omitempty"`
+	Org          string `json:"org,omitempty"`
+	Hosting      int64  `json:"hosting,omitempty"`
+	Plan         int    `json:"plan,omitempty"`
+	PlanName     string `json:"plan_name,omitempty"`
+	FromPlan     int    `json:"from_plan,omitempty"`
+	Name         string `json:"name,omitempty"`
+	Domain       string `json:"domain,omitempty"`
+	How          string `json:"how,omitempty"`
+	Reason       string `json:"reason,omitempty"`
+}
+
+func storeAction(a reconcile.Action) storedAction {
+	s := storedAction{clean(a.ID), a.Kind.String(), clean(a.Customer), clean(a.Subscription), clean(a.Item), a.Slot, clean(a.Email),
+		clean(a.Org), a.Hosting, a.Plan, clean(a.PlanName), a.FromPlan, clean(a.Name), clean(a.Domain), "", clean(a.Reason)}
+	if a.How != 0 {
+		s.How = a.How.String()
+	}
+	return s
+}
+
+func (s storedAction) action() reconcile.Action {
+	return reconcile.Action{ID: s.ID, Kind: reconcile.ParseKind(s.Kind), Customer: s.Customer, Subscription: s.Subscription,
+		Item: s.Item, Slot: s.Slot, Email: s.Email, Org: s.Org, Hosting: s.Hosting, Plan: s.Plan, PlanName: s.PlanName,
+		FromPlan: s.FromPlan, Name: s.Name, Domain: s.Domain, How: reconcile.ParseBindKind(s.How), Reason: s.Reason}
 }

@@ -2,7 +2,6 @@ package store
 
 import (
 	"context"
-	"encoding/json"
 	"strings"
 	"time"
 
@@ -278,47 +277,4 @@ func readPlans(ctx context.Context, c conn, standing bool, where string, args ..
 		return err
 	})
 	return plans, err
-}
-
-func readAction(plan string, text []byte) (reconcile.Action, error) {
-	var a storedAction
-	if err := json.Unmarshal(text, &a); err != nil {
-		return reconcile.Action{}, badRow("plan", plan, err)
-	}
-	return a.action(), nil
-}
-
-// storedAction is an action as plan_actions keeps it.
-type storedAction struct {
-	ID           string `json:"id"`
-	Kind         string `json:"kind"`
-	Customer     string `json:"customer"`
-	Subscription string `json:"subscription,omitempty"`
-	Item         string `json:"item,omitempty"`
-	Slot         int    `json:"slot,omitempty"`
-	Email        string `json:"email,omitempty"`
-	Org          string `json:"org,omitempty"`
-	Hosting      int64  `json:"hosting,omitempty"`
-	Plan         int    `json:"plan,omitempty"`
-	PlanName     string `json:"plan_name,omitempty"`
-	FromPlan     int    `json:"from_plan,omitempty"`
-	Name         string `json:"name,omitempty"`
-	Domain       string `json:"domain,omitempty"`
-	How          string `json:"how,omitempty"`
-	Reason       string `json:"reason,omitempty"`
-}
-
-func storeAction(a reconcile.Action) storedAction {
-	s := storedAction{clean(a.ID), a.Kind.String(), clean(a.Customer), clean(a.Subscription), clean(a.Item), a.Slot, clean(a.Email),
-		clean(a.Org), a.Hosting, a.Plan, clean(a.PlanName), a.FromPlan, clean(a.Name), clean(a.Domain), "", clean(a.Reason)}
-	if a.How != 0 {
-		s.How = a.How.String()
-	}
-	return s
-}
-
-func (s storedAction) action() reconcile.Action {
-	return reconcile.Action{ID: s.ID, Kind: reconcile.ParseKind(s.Kind), Customer: s.Customer, Subscription: s.Subscription,
-		Item: s.Item, Slot: s.Slot, Email: s.Email, Org: s.Org, Hosting: s.Hosting, Plan: s.Plan, PlanName: s.PlanName,
-		FromPlan: s.FromPlan, Name: s.Name, Domain: s.Domain, How: reconcile.ParseBindKind(s.How), Reason: s.Reason}
 }

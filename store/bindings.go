@@ -2,6 +2,8 @@ package store
 
 import (
 	"context"
+	"slices"
+	"time"
 
 	"github.com/stripe-enhance/stripe-enhance/internal/fault"
 	"github.com/stripe-enhance/stripe-enhance/reconcile"
@@ -179,15 +181,6 @@ func (a *aggregate) loadPartings(ctx context.Context) error {
 	})
 }
 
-// HostingOrg is the org in which a hosting was when it was last read; "" when it is
-// not known.
-func (s *Store) HostingOrg(ctx context.Context, id int64) (org string, err error) {
-	err = s.query(ctx, "looking for a hosting", "SELECT org_id FROM hostings WHERE id = $1", []any{id}, func(row scan) error {
-		return row(&org)
-	})
-	return org, err
-}
-
 // heard is an error when a person has said since an action was decided what serves its
 // customer. Nothing was sent, and what is to be done now is decided in the next run.
 func heard(a reconcile.Action, words int64) error {
@@ -195,4 +188,117 @@ func heard(a reconcile.Action, words int64) error {
 		return nil
 	}
 	return fault.Unsent(fault.Errorf(fault.Conflict, "a person has said what serves customer %s since this was decided", a.Customer))
+}
+
+func (a *aggregate) loadBindings(ctx context.Context) error {
+	query := `SELECT subscription_id, slot, item_id, org_id, hosting_id, how, bound_at
+		FROM bindings WHERE subscription_id IN ` + a.c.d.texts(1) + " ORDER BY subscription_id, slot"
+	return a.c.each(ctx, query, []any{keys(a.subs)}, func(row scan) error {
+		var b reconcile.Binding
+		var how string
+		if err := row(&b.Subscription, &b.Slot, &b.Item, &b.Org, &b.Hosting, &how, into(&b.At)); err != nil {
+			return err
+		}
+		b.How = reconcile.ParseBindKind(how)
+		customer := a.subs[b.Subscription]
+		customer.Bindings = append(customer.Bindings, b)
+		if !slices.Contains(a.hosting[b.Hosting], customer) {
+			a.hosting[b.Hosting] = append(a.hosting[b.Hosting], customer)
+		}
+		return nil
+	})
+}
+
+// loadServed notes, of the hostings that the metadata of a customer names, which
+// subscription of another customer is served by them.
+func (a *aggregate) loadServed(ctx context.Context) error {
+	if len(a.named) == 0 {
+		return nil
+	}
+	query := `SELECT b.hosting_id, b.subscription_id FROM bindings b JOIN subscriptions s ON s.id = b.subscription_id
+		WHERE b.hosting_id IN ` + a.c.d.ints(1) + ` AND (s.gone OR s.status NOT IN ('canceled', 'incomplete_expired')) ORDER BY b.hosting_id, b.subscription_id DESC`
+	slices.Sort(a.named)
+	return a.c.each(ctx, query, []any{list(slices.Compact(a.named))}, func(row scan) error {
+		var hosting int64
+		var sub string
+		if err := row(&hosting, &sub); err != nil {
+			return err
+		}
+		for _, c := range a.hosting[hosting] {
+			for i := range c.Hostings {
+				if c.Hostings[i].ID == hosting && a.subs[sub] != c {
+					c.Hostings[i].Serves = sub
+				}
+			}
+		}
+		return nil
+	})
+}
+
+// bind creates or changes the binding of (subscription, slot).
+//
+//   - A slot that is bound to another hosting is not bound anew: a binding is never
+//     replaced because something else looked better.
+//   - A hosting that we just made cannot be bound already.
+//   - A returning customer takes the hosting over: bindings of other subscriptions
+//     that have ended, and of the same Stripe customer, are removed.
+func bind(ctx context.Context, tx conn, b reconcile.Binding, now time.Time) error {
+	bound, err := makeRoom(ctx, tx, b)
+	if err != nil {
+		return err
+	}
+	if _, err := tx.exec(ctx, `INSERT INTO hostings (id, org_id, state, bound) VALUES ($1, $2, 'unread', TRUE)
+		ON CONFLICT (id) DO UPDATE SET bound = TRUE WHERE NOT hostings.bound`, b.Hosting, b.Org); err != nil {
+		return err
+	}
+	if b.At.IsZero() {
+		b.At = now
+	}
+	if !bound && b.How == reconcile.BoundByCreate {
+		// The next listing of orgs counts it too, and is no reason to list its hostings.
+		if _, err := tx.exec(ctx, "UPDATE orgs SET hostings_count = hostings_count + 1 WHERE id = $1", b.Org); err != nil {
+			return err
+		}
+	}
+	_, err = tx.exec(ctx, `INSERT INTO bindings (subscription_id, slot, item_id, org_id, hosting_id, how, bound_at)
+		VALUES ($1, $2, $3, $4, $5, $6, $7)
+		ON CONFLICT (subscription_id, slot) DO UPDATE SET item_id = excluded.item_id, org_id = excluded.org_id,
+			how = excluded.how`,
+		b.Subscription, b.Slot, clean(b.Item), b.Org, b.Hosting, b.How.String(), at(b.At))
+	return err
+}
+
+// makeRoom reports whether exactly this is bound already, refuses what may not be bound,
+// and removes the bindings that a returning customer's takes the place of.
+func makeRoom(ctx context.Context, tx conn, b reconcile.Binding) (bound bool, err error) {
+	var have int64   // bound to the slot
+	var other string // a subscription that the hosting is bound to otherwise
+	err = tx.each(ctx, `SELECT subscription_id, slot, hosting_id FROM bindings WHERE subscription_id = $1 AND slot = $2
+		UNION SELECT subscription_id, slot, hosting_id FROM bindings WHERE hosting_id = $3`,
+		[]any{b.Subscription, b.Slot, b.Hosting}, func(row scan) error {
+			var subscription string
+			var slot int
+			var hosting int64
+			err := row(&subscription, &slot, &hosting)
+			if subscription == b.Subscription && slot == b.Slot {
+				bound, have = true, hosting
+			} else {
+				other = subscription
+			}
+			return err
+		})
+	switch {
+	case err != nil:
+		return false, err
+	case bound && have != b.Hosting:
+		return false, conflict(nil, "slot %d of %s is already bound to hosting %d, not %d", b.Slot, b.Subscription, have, b.Hosting)
+	case b.How == reconcile.BoundByCreate && other != "":
+		return false, conflict(nil, "hosting %d is already bound to %s", b.Hosting, other)
+	case b.How == reconcile.BoundByReturn && other != "":
+		_, err = tx.exec(ctx, `DELETE FROM bindings WHERE hosting_id = $1 AND subscription_id <> $2 AND subscription_id IN (
+			SELECT s.id FROM subscriptions s WHERE s.status IN ('canceled', 'incomplete_expired')
+			AND s.stripe_customer_id IN (SELECT s2.stripe_customer_id FROM subscriptions s2 WHERE s2.id = $2))`,
+			b.Hosting, b.Subscription)
+	}
+	return bound, err
 }

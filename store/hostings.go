@@ -4,38 +4,11 @@ import (
 	"context"
 	"database/sql"
 	"encoding/json"
-	"fmt"
+	"slices"
 	"time"
 
 	"github.com/stripe-enhance/stripe-enhance/reconcile"
 )
-
-// orgsCursor keeps when the index of orgs was last complete.
-const orgsCursor = "orgs_complete"
-
-const orgColumns = `SELECT id, name, owner_email, hostings_count, deleted, suspended, created_at, observed_at, hostings_read_at, owners, owners_read_at`
-
-// scanOrg reads orgColumns, and into more what was selected after them.
-func scanOrg(row scan, more ...any) (o reconcile.Org, err error) {
-	var owners []byte
-	if err := row(append([]any{&o.ID, &o.Name, &o.OwnerEmail, &o.Hostings, &o.Deleted, &o.Suspended, into(&o.Created), into(&o.ObservedAt),
-		into(&o.HostingsRead), &owners, into(&o.OwnersRead)}, more...)...); err != nil || owners == nil {
-		return o, err
-	}
-	return o, badRow("owners of org", o.ID, json.Unmarshal(owners, &o.Owners))
-}
-
-// SaveOwners stores the members with the role Owner, as read by the org's id.
-func (s *Store) SaveOwners(ctx context.Context, tok reconcile.Token, org string, emails []string, now time.Time) error {
-	owners := make([]string, len(emails))
-	for i, e := range emails {
-		owners[i] = clean(e)
-	}
-	return s.fenced(ctx, "saving owners", tok, func(ctx context.Context, tx conn) error {
-		_, err := tx.exec(ctx, "UPDATE orgs SET owners = $2, owners_read_at = $3 WHERE id = $1", org, list(owners), at(now))
-		return err
-	})
-}
 
 const hostingColumns = `SELECT id, org_id, plan_id, state, suspended_by, friendly_name, usage, observed_at,
 	suspended_by_us, terminated_by_us, website, website_taken, bound, content, content_read_at`
@@ -64,80 +37,6 @@ func scanHosting(row scan, more ...any) (h reconcile.Hosting, err error) {
 		h.Usage[i] = reconcile.Usage(u)
 	}
 	return h, nil
-}
-
-// storedUsage is one resource as the column usage keeps it.
-type storedUsage struct {
-	Name  string `json:"name"`
-	Used  int64  `json:"used"`
-	Total *int64 `json:"total"`
-}
-
-func encodeUsage(usage []reconcile.Usage) any {
-	if usage == nil {
-		return nil
-	}
-	stored := make([]storedUsage, len(usage))
-	for i, u := range usage {
-		stored[i] = storedUsage{clean(u.Name), u.Used, u.Total}
-	}
-	return document(stored)
-}
-
-var upsertOrg = bulk{
-	head: "INSERT INTO orgs",
-	columns: []column{{"id", "TEXT"}, {"name", "TEXT"}, {"owner_email", "TEXT"}, {"owner_email_key", "TEXT"}, {"marker_id", "TEXT"},
-		{"marker_word", "TEXT"}, {"name_key", "TEXT"}, {"hostings_count", "INTEGER"}, {"deleted", "BOOLEAN"}, {"suspended", "BOOLEAN"}, {"created_at", "TIMESTAMPTZ"},
-		{"observed_at", "TIMESTAMPTZ"}, {"hostings_read_at", "TIMESTAMPTZ"}},
-	tail: `ON CONFLICT (id) DO UPDATE SET name = excluded.name, owner_email = excluded.owner_email,
-		owner_email_key = excluded.owner_email_key, marker_id = excluded.marker_id, marker_word = excluded.marker_word,
-		name_key = excluded.name_key, hostings_count = excluded.hostings_count, deleted = excluded.deleted, suspended = excluded.suspended,
-		created_at = coalesce(excluded.created_at, orgs.created_at), observed_at = excluded.observed_at,
-		hostings_read_at = CASE WHEN excluded.hostings_read_at IS NULL AND excluded.hostings_count <> orgs.hostings_count THEN NULL
-			ELSE coalesce(excluded.hostings_read_at, orgs.hostings_read_at) END`,
-}
-
-func orgRow(o reconcile.Org, now time.Time) []any {
-	name := clean(o.Name)
-	marker, _ := reconcile.MarkerOf(name)
-	if o.ObservedAt.IsZero() {
-		o.ObservedAt = now
-	}
-	email := clean(o.OwnerEmail)
-	return []any{clean(o.ID), name, email, reconcile.EmailKey(email), marker.StripeID, marker.Instance,
-		reconcile.NameKey(name), o.Hostings, o.Deleted, o.Suspended,
-		at(o.Created), at(o.ObservedAt), at(o.HostingsRead)}
-}
-
-func putOrg(ctx context.Context, tx conn, o reconcile.Org, now time.Time) error {
-	return tx.bulk(ctx, upsertOrg, [][]any{orgRow(o, now)})
-}
-
-// SaveOrgs stores orgs as read. A complete listing is noted under the cursor
-// "orgs_complete"; an org that is missing from it is left as it is, because
-// absence is no fact. One whose number of hostings is another than was known counts
-// as never listed. A customer is woken when an org carries its marker beside the one
-// that is bound.
-func (s *Store) SaveOrgs(ctx context.Context, tok reconcile.Token, orgs []reconcile.Org, complete bool, now time.Time) error {
-	index := make(map[string]int, len(orgs))
-	rows := make([][]any, 0, len(orgs))
-	for _, o := range orgs {
-		if i, twice := index[o.ID]; twice {
-			rows[i] = orgRow(o, now)
-			continue
-		}
-		index[o.ID] = len(rows)
-		rows = append(rows, orgRow(o, now))
-	}
-	return s.fenced(ctx, "saving orgs", tok, func(ctx context.Context, tx conn) error {
-		if err := tx.bulk(ctx, upsertOrg, rows); err != nil {
-			return err
-		}
-		if err := wakeSeconds(ctx, tx, orgs, now); err != nil || !complete {
-			return err
-		}
-		return setCursor(ctx, tx, orgsCursor, now.UTC().Format(time.RFC3339Nano))
-	})
 }
 
 // SaveHostings stores the complete list of an org's hostings and wakes the
@@ -266,34 +165,6 @@ func putOurs(ctx context.Context, tx conn, h reconcile.Hosting, unsuspend bool) 
 	return err
 }
 
-// How many bindings are of hostings that we did not terminate, and how many hostings we
-// keep suspended, among the hostings of parameter 1.
-const (
-	boundCount     = "(SELECT count(*) FROM bindings b JOIN hostings h ON h.id = b.hosting_id WHERE h.terminated_by_us IS NULL AND b.hosting_id IN %s)"
-	suspendedCount = "(SELECT count(*) FROM hostings WHERE suspended_by_us IS NOT NULL AND terminated_by_us IS NULL AND id IN %s)"
-)
-
-// measured keeps the totals of bindings and suspensions right across fn, which
-// changes these hostings and nothing else that is counted.
-func measured(ctx context.Context, tx conn, hostings []int64, fn func() error) error {
-	if len(hostings) == 0 {
-		return fn()
-	}
-	in := tx.d.ints(1)
-	countBound, countSuspended := fmt.Sprintf(boundCount, in), fmt.Sprintf(suspendedCount, in)
-	var bound, suspended int64
-	if _, err := tx.one(ctx, "SELECT "+countBound+", "+countSuspended, []any{list(hostings)}, &bound, &suspended); err != nil {
-		return err
-	}
-	if err := fn(); err != nil {
-		return err
-	}
-	_, err := tx.exec(ctx, "INSERT INTO tallies (name, n) SELECT name, n FROM (SELECT '"+boundTally+"' AS name, "+countBound+` - $2 AS n
-		UNION ALL SELECT '`+suspendedTally+"', "+countSuspended+` - $3) changes WHERE n <> 0
-		ON CONFLICT (name) DO UPDATE SET n = tallies.n + excluded.n`, list(hostings), bound, suspended)
-	return err
-}
-
 // DriftDue returns bound hostings that were not looked at since before, those
 // never read first, then the longest ago; last those looked at later than after,
 // which is a time that has not come.
@@ -321,28 +192,6 @@ func (s *Store) DriftDue(ctx context.Context, before, after time.Time, limit int
 	return due, nil
 }
 
-// NewestOrg is when the newest org was created, by the panel's clock. An org of our
-// own making has no date until it is read.
-func (s *Store) NewestOrg(ctx context.Context) (newest time.Time, err error) {
-	query := "SELECT created_at FROM orgs WHERE created_at IS NOT NULL ORDER BY created_at DESC LIMIT 1"
-	err = s.query(ctx, "looking for the newest org", query, nil, func(row scan) error { return row(into(&newest)) })
-	return newest, err
-}
-
-// UnreadOrgs returns orgs whose hostings were never listed, by id. The panel's own
-// count is no reason to leave one out: it does not tell of hostings that were
-// deleted, and those are what keeps them from being made again.
-func (s *Store) UnreadOrgs(ctx context.Context, after string, limit int) ([]reconcile.Org, error) {
-	var orgs []reconcile.Org
-	query := orgColumns + " FROM orgs WHERE hostings_read_at IS NULL AND NOT deleted AND id > $1 ORDER BY id LIMIT $2"
-	err := s.query(ctx, "looking for unread orgs", query, []any{after, limit}, func(row scan) error {
-		o, err := scanOrg(row)
-		orgs = append(orgs, o)
-		return err
-	})
-	return orgs, err
-}
-
 // UnknownMarkers returns ids of subscriptions that hostings are marked with and the
 // mirror does not have, up to limit, in order. Markers with another word than this
 // installation's are another one's.
@@ -357,4 +206,119 @@ func (s *Store) UnknownMarkers(ctx context.Context, instance string, limit int) 
 		return err
 	})
 	return ids, err
+}
+
+var updateContent = bulk{
+	head:    "UPDATE hostings SET content = {content}, content_read_at = {content_read_at}",
+	columns: []column{{"id", "BIGINT"}, {"org", "TEXT"}, {"content", "JSONB"}, {"content_read_at", "TIMESTAMPTZ"}},
+	tail:    "hostings.id = {id} AND hostings.org_id = {org}",
+}
+
+// SaveContent stores what is on the hostings of an org, of which all websites were
+// listed: a hosting without any has none. With a reason the panel refused to list
+// them, and what was known before is not known any more. It wakes nobody: only who is
+// being planned asks.
+func (s *Store) SaveContent(ctx context.Context, tok reconcile.Token, org string, sites []reconcile.Website, unread string, now time.Time) error {
+	return s.fenced(ctx, "saving what is on the hostings of "+org, tok, func(ctx context.Context, tx conn) error {
+		on := reconcile.ContentOf(sites, now)
+		var rows [][]any
+		err := tx.each(ctx, "SELECT id FROM hostings WHERE org_id = $1 ORDER BY id", []any{org}, func(row scan) error {
+			var id int64
+			if err := row(&id); err != nil {
+				return err
+			}
+			stored := storedContent{Count: on[id].Count, Unread: clean(unread)}
+			for _, domain := range on[id].Sites {
+				stored.Sites = append(stored.Sites, clean(domain))
+			}
+			rows = append(rows, []any{id, org, document(stored), at(now)})
+			return nil
+		})
+		if err != nil {
+			return err
+		}
+		return tx.bulk(ctx, updateContent, rows)
+	})
+}
+
+// loadHostings attaches a hosting to every customer that it concerns: bound to
+// it, in its org, or marked with one of its subscriptions.
+func (a *aggregate) loadHostings(ctx context.Context) error {
+	bound := make([]int64, 0, len(a.hosting))
+	for id := range a.hosting {
+		bound = append(bound, id)
+	}
+	slices.Sort(bound)
+	query := hostingColumns + `, ` + strayHosting + ` FROM hostings WHERE id IN (
+		SELECT id FROM hostings WHERE id IN ` + a.c.d.ints(1) + `
+		UNION SELECT id FROM hostings WHERE org_id IN ` + a.c.d.texts(2) + `
+		UNION SELECT id FROM hostings WHERE marker_id <> '' AND marker_id IN ` + a.c.d.texts(3) + `) ORDER BY id`
+	return a.c.each(ctx, query, []any{list(bound), keys(a.orgs), keys(a.subs)}, func(row scan) error {
+		var stray bool
+		h, err := scanHosting(row, &stray)
+		if err != nil {
+			return err
+		}
+		if stray && len(a.orgs[h.Org]) > 0 {
+			a.strays = append(a.strays, h)
+		}
+		concerned := slices.Concat(a.hosting[h.ID], a.orgs[h.Org], []*reconcile.Customer{a.subs[h.Marker().StripeID]})
+		for i, customer := range concerned {
+			if customer != nil && !slices.Contains(concerned[:i], customer) {
+				customer.Hostings = append(customer.Hostings, h)
+			}
+		}
+		return nil
+	})
+}
+
+// BoundPlans returns the ids of the plans that living, bound hostings are on, as last
+// seen.
+func (s *Store) BoundPlans(ctx context.Context) (ids []int, err error) {
+	query := "SELECT DISTINCT plan_id FROM hostings WHERE bound AND terminated_by_us IS NULL AND state IN ('active', 'suspended') ORDER BY plan_id"
+	err = s.query(ctx, "reading the plans in use", query, nil, func(row scan) error {
+		var id int
+		err := row(&id)
+		ids = append(ids, id)
+		return err
+	})
+	return ids, err
+}
+
+// strayHosting is the condition of a living hosting whose marker names no subscription
+// that is known. In a customer's own org it may be what a create has made that read back
+// with another marker: a second one beside it would be no better.
+const strayHosting = `NOT bound AND terminated_by_us IS NULL AND state IN ('active', 'suspended')
+	AND marker_id <> '' AND marker_word = '' AND NOT EXISTS (SELECT 1 FROM subscriptions s WHERE s.id = hostings.marker_id)`
+
+// attachStray attaches a stray hosting to the customers of its org.
+func (a *aggregate) attachStray(h reconcile.Hosting) {
+	for _, customer := range a.orgs[h.Org] {
+		customer.Lookalikes = append(customer.Lookalikes, reconcile.Lookalike{Hosting: h.ID, Org: h.Org, OrgName: customer.Org.Name,
+			Plan: h.Plan, ObservedAt: h.ObservedAt, Why: reconcile.LikeOrg})
+	}
+}
+
+// LookAgain makes bound hostings due to be compared with the panel: those of these
+// subscriptions, or all when it is nil. When they were seen last is forgotten.
+func (s *Store) LookAgain(ctx context.Context, tok reconcile.Token, subscriptions []string) error {
+	const op = "making hostings due for a look"
+	return s.fenced(ctx, op, tok, func(ctx context.Context, tx conn) error {
+		if subscriptions == nil {
+			_, err := tx.exec(ctx, "UPDATE hostings SET observed_at = $1 WHERE bound AND terminated_by_us IS NULL AND observed_at > $1", at(orEpoch(time.Time{})))
+			return err
+		}
+		_, err := tx.exec(ctx, `UPDATE hostings SET observed_at = $1 WHERE bound AND terminated_by_us IS NULL AND observed_at > $1
+			AND id IN (SELECT hosting_id FROM bindings WHERE subscription_id IN `+tx.d.texts(2)+")", at(orEpoch(time.Time{})), list(subscriptions))
+		return err
+	})
+}
+
+// HostingOrg is the org in which a hosting was when it was last read; "" when it is
+// not known.
+func (s *Store) HostingOrg(ctx context.Context, id int64) (org string, err error) {
+	err = s.query(ctx, "looking for a hosting", "SELECT org_id FROM hostings WHERE id = $1", []any{id}, func(row scan) error {
+		return row(&org)
+	})
+	return org, err
 }

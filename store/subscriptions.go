@@ -2,6 +2,7 @@ package store
 
 import (
 	"context"
+	"database/sql"
 	"slices"
 	"time"
 
@@ -244,4 +245,95 @@ func (m *merge) loadMirrored(ctx context.Context, ids []string) (map[string]*mir
 		return err
 	})
 	return old, err
+}
+
+// Payers calls yield with the id, buyer and items of every subscription of the mirror that
+// is active, trialing or past_due and that Stripe does not deny, by id.
+func (s *Store) Payers(ctx context.Context, yield func(reconcile.Subscription) error) error {
+	after := ""
+	for {
+		var page []reconcile.Subscription
+		err := s.query(ctx, "reading who pays", `SELECT id, stripe_customer_id, items FROM subscriptions
+			WHERE id > $1 AND NOT gone AND status IN ('active', 'trialing', 'past_due') ORDER BY id LIMIT $2`,
+			[]any{after, pageSize}, func(row scan) error {
+				var one reconcile.Subscription
+				var items sql.RawBytes
+				err := row(&one.ID, &one.StripeCustomer, &items)
+				if err == nil {
+					one.Items, err = decodeItems(items)
+				}
+				if err != nil {
+					return badRow("subscription", one.ID, err)
+				}
+				page = append(page, one)
+				return nil
+			})
+		if err != nil {
+			return err
+		}
+		for _, one := range page {
+			after = one.ID
+			if err := yield(one); err != nil {
+				return err
+			}
+		}
+		if len(page) < pageSize {
+			return nil
+		}
+	}
+}
+
+func (a *aggregate) loadSubscriptions(ctx context.Context) error {
+	query := `SELECT id, stripe_customer_id, status, status_text, status_since, created_at, ended_at, cancel_at_period_end,
+		current_period_end, collection_paused, unpaid_since, items,
+		CASE WHEN domain = '' THEN checkout_domain ELSE domain END, domain_checked,
+		metadata_org, metadata_hosting, metadata_written, read_at, by_id, gone, said_new, entitled_at, lapse_seen_at, lapsed_since,
+		metadata_org_text, metadata_hosting_text, cancel_at, send_invoice
+		FROM subscriptions WHERE stripe_customer_id IN ` + a.c.d.texts(1) + " ORDER BY id"
+	return a.c.each(ctx, query, []any{keys(a.buyers)}, func(row scan) error {
+		var s reconcile.Subscription
+		var status string
+		var items sql.RawBytes
+		err := row(&s.ID, &s.StripeCustomer, &status, &s.StatusText, into(&s.StatusSince), into(&s.Created), into(&s.EndedAt),
+			&s.CancelAtPeriodEnd, into(&s.CurrentPeriodEnd), &s.CollectionPaused, into(&s.UnpaidSince), &items,
+			&s.Domain, &s.DomainChecked, &s.MetadataOrg, &s.MetadataHosting, &s.MetadataWritten, into(&s.ReadAt), &s.ByID, &s.Gone, &s.SaidNew,
+			into(&s.Lapse.Entitled), into(&s.Lapse.Seen), into(&s.Lapse.Since), &s.MetadataOrgText, &s.MetadataHostingText, into(&s.CancelAt), &s.SendInvoice)
+		if err != nil {
+			return err
+		}
+		s.Status = reconcile.ParseStatus(status)
+		if s.Items, err = decodeItems(items); err != nil {
+			return badRow("subscription", s.ID, err)
+		}
+		customer := a.buyers[s.StripeCustomer]
+		customer.Subscriptions = append(customer.Subscriptions, s)
+		a.subs[s.ID] = customer
+		if id := s.MetadataHosting; id != 0 && !slices.Contains(a.hosting[id], customer) {
+			a.hosting[id] = append(a.hosting[id], customer)
+			a.named = append(a.named, id)
+		}
+		return nil
+	})
+}
+
+// DomainChecked stores what looking up the Checkout Session of a subscription
+// gave; "" is "no domain", and is not looked up again either.
+func (s *Store) DomainChecked(ctx context.Context, tok reconcile.Token, subscription, domain string) error {
+	return s.fenced(ctx, "saving a domain", tok, func(ctx context.Context, tx conn) error {
+		_, err := tx.exec(ctx, "UPDATE subscriptions SET checkout_domain = $2, domain_checked = TRUE WHERE id = $1", subscription, clean(domain))
+		return err
+	})
+}
+
+// SubscriptionsOf lists the mirrored subscriptions of Stripe customers.
+func (s *Store) SubscriptionsOf(ctx context.Context, stripeCustomers []string) ([]string, error) {
+	var ids []string
+	query := "SELECT id FROM subscriptions WHERE stripe_customer_id IN " + s.d.texts(1) + " ORDER BY id"
+	err := s.query(ctx, "listing subscriptions", query, []any{list(stripeCustomers)}, func(row scan) error {
+		var id string
+		err := row(&id)
+		ids = append(ids, id)
+		return err
+	})
+	return ids, err
 }

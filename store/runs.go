@@ -4,6 +4,8 @@ import (
 	"context"
 	"database/sql"
 	"encoding/json"
+	"strconv"
+	"strings"
 
 	"github.com/stripe-enhance/stripe-enhance/reconcile"
 )
@@ -104,40 +106,6 @@ func (s *Store) LastListed(ctx context.Context) (l reconcile.ListedState, err er
 	return l, err
 }
 
-// Counts are the totals for health and for the brake's percentages. Nothing is
-// counted but what is due, parked or ambiguous; the rest is kept (table tallies).
-func (s *Store) Counts(ctx context.Context) (counts reconcile.Counts, err error) {
-	err = s.snapshot(ctx, "counting", func(ctx context.Context, c conn) error {
-		t, err := loadTallies(ctx, c)
-		if err != nil {
-			return err
-		}
-		counts = t.counts()
-		_, err = c.one(ctx, `SELECT (SELECT count(*) FROM customers WHERE due_at IS NOT NULL AND due_at <= $1),
-			(SELECT count(*) FROM customers WHERE parked_at IS NOT NULL),
-			(SELECT count(*) FROM actions WHERE state = 'ambiguous')`,
-			[]any{at(s.now())}, &counts.Due, &counts.Parked, &counts.Ambiguous)
-		return err
-	})
-	return counts, err
-}
-
-// counts reads the totals as the report knows them.
-func (t tally) counts() reconcile.Counts {
-	c := reconcile.Counts{Customers: int(t[customersTally]), Bound: int(t[boundTally]), Suspended: int(t[suspendedTally])}
-	for status := reconcile.StatusActive; status <= reconcile.StatusUnknown; status++ {
-		n := int(t[statusTally+status.String()])
-		c.Subscriptions += n
-		switch status {
-		case reconcile.StatusActive, reconcile.StatusTrialing, reconcile.StatusPastDue:
-			c.Active += n
-		case reconcile.StatusCanceled:
-			c.Canceled += n
-		}
-	}
-	return c
-}
-
 const recordColumns = `SELECT action_id, kind, customer_id, subscription_id, item_id, slot, email, org_id, hosting_id, plan_id,
 	plan_name, from_plan_id, name, domain, how, reason, key, run_id, state, error, planned_at, sent_at, finished_at,
 	settle_until, looks, looked_at, attempts, held_plan_id, position FROM actions `
@@ -178,34 +146,49 @@ func (s *Store) RunActions(ctx context.Context, run string, yield func(reconcile
 	}
 }
 
-// Holds calls yield with what is withheld by the last plan of every customer that
-// has something withheld, by customer.
-func (s *Store) Holds(ctx context.Context, yield func(reconcile.Hold) error) error {
-	after := ""
-	for {
-		var page []reconcile.Hold
-		customers := 0
-		query := "SELECT id, held FROM customers WHERE held IS NOT NULL AND id > $1 ORDER BY id LIMIT $2"
-		err := s.query(ctx, "reading holds", query, []any{after, pageSize}, func(row scan) error {
-			var text []byte
-			if err := row(&after, &text); err != nil {
-				return err
-			}
-			customers++
-			holds, err := decodeHolds(after, text)
-			page = append(page, holds...)
-			return err
-		})
-		if err != nil {
-			return err
-		}
-		for _, h := range page {
-			if err := yield(h); err != nil {
-				return err
-			}
-		}
-		if customers < pageSize {
-			return nil
-		}
+// happened is when a row of the journal came to what it is: when it was done, refused or
+// given up, else when it was sent, else when it was planned. Rows are shown with it and in
+// its order.
+const happened = "coalesce(finished_at, sent_at, planned_at)"
+
+// Actions returns journal rows, the newest by when they happened first.
+func (s *Store) Actions(ctx context.Context, f reconcile.ActionFilter) ([]reconcile.ActionRecord, error) {
+	state := ""
+	if f.State != 0 {
+		state = f.State.String()
 	}
+	if f.Limit <= 0 {
+		f.Limit = 100
+	}
+	query, args := recordColumns+"WHERE (CAST($1 AS TEXT) = '' OR state = $1)", []any{state, f.Limit}
+	if f.Customer != "" {
+		query += " AND customer_id IN (SELECT customer_id FROM stripe_customers WHERE id = $3 UNION SELECT id FROM customers WHERE id = $3)"
+		args = append(args, f.Customer)
+	}
+	if f.Subscription != "" {
+		query += " AND subscription_id <> '' AND subscription_id = $" + string(rune('0'+len(args)+1))
+		args = append(args, f.Subscription)
+	}
+	if f.Customer == "" && f.Subscription == "" {
+		query += " AND key IN (" + newestKeys() + ")"
+	}
+	var records []reconcile.ActionRecord
+	err := s.query(ctx, "reading the journal", query+" ORDER BY "+happened+" DESC, key DESC LIMIT $2", args, func(row scan) error {
+		r, _, err := scanRecord(row)
+		records = append(records, r)
+		return err
+	})
+	return records, err
+}
+
+// newestKeys are the keys among which the newest rows of the whole journal are: the newest
+// of each kind that ended, by the index on that, and those still open. There is no index
+// on what happened, and a journal may have millions of rows.
+func newestKeys() string {
+	const newest = "SELECT key FROM (SELECT key FROM actions WHERE (CAST($1 AS TEXT) = '' OR state = $1) AND "
+	parts := []string{newest + "state IN ('planned', 'held', 'sent', 'ambiguous') ORDER BY coalesce(sent_at, planned_at) DESC, key DESC LIMIT $2) o"}
+	for _, kind := range reconcile.Kinds() {
+		parts = append(parts, newest+"kind = '"+kind.String()+"' AND finished_at IS NOT NULL ORDER BY finished_at DESC LIMIT $2) k"+strconv.Itoa(int(kind)))
+	}
+	return strings.Join(parts, " UNION ALL ")
 }

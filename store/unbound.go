@@ -2,6 +2,7 @@ package store
 
 import (
 	"context"
+	"fmt"
 	"slices"
 	"time"
 
@@ -97,20 +98,6 @@ type likeness struct {
 	customer     *reconcile.Customer
 	subscription string
 	why          reconcile.Likeness
-}
-
-// strayHosting is the condition of a living hosting whose marker names no subscription
-// that is known. In a customer's own org it may be what a create has made that read back
-// with another marker: a second one beside it would be no better.
-const strayHosting = `NOT bound AND terminated_by_us IS NULL AND state IN ('active', 'suspended')
-	AND marker_id <> '' AND marker_word = '' AND NOT EXISTS (SELECT 1 FROM subscriptions s WHERE s.id = hostings.marker_id)`
-
-// attachStray attaches a stray hosting to the customers of its org.
-func (a *aggregate) attachStray(h reconcile.Hosting) {
-	for _, customer := range a.orgs[h.Org] {
-		customer.Lookalikes = append(customer.Lookalikes, reconcile.Lookalike{Hosting: h.ID, Org: h.Org, OrgName: customer.Org.Name,
-			Plan: h.Plan, ObservedAt: h.ObservedAt, Why: reconcile.LikeOrg})
-	}
 }
 
 // loadExisting attaches the unbound hostings that may be a customer's. It is called only
@@ -248,28 +235,43 @@ func (a *alike) loadHostings(ctx context.Context) error {
 	})
 }
 
-// loadServed notes, of the hostings that the metadata of a customer names, which
-// subscription of another customer is served by them.
-func (a *aggregate) loadServed(ctx context.Context) error {
-	if len(a.named) == 0 {
-		return nil
+// unmade is the condition that the journal knows no create of a kind that made
+// something. One that is under way, or that was given up after it was looked for in
+// vain, may have made it all the same.
+func unmade(kind, same, made string) string {
+	return fmt.Sprintf(`NOT EXISTS (SELECT 1 FROM actions a WHERE a.kind = '%s' AND %s
+		AND (%s OR a.state IN ('sent', 'ambiguous') OR a.state = 'failed' AND a.looks > 0))`, kind, same, made)
+}
+
+// Seconds finds what was made a second time and not by this database's journal: up to
+// limit living hostings with the marker of a subscription whose slot is bound to
+// another living one, or that is another bound one's too, and orgs with the marker of a customer who has another. Markers
+// with another word than this installation's are not looked at.
+func (s *Store) Seconds(ctx context.Context, instance string, limit int) ([]reconcile.Second, error) {
+	var all []reconcile.Second
+	take := func(row scan) error {
+		var r reconcile.Second
+		err := row(&r.Marker.StripeID, &r.Marker.Slot, &r.Org, &r.Hosting, &r.FirstOrg, &r.First)
+		all = append(all, r)
+		return err
 	}
-	query := `SELECT b.hosting_id, b.subscription_id FROM bindings b JOIN subscriptions s ON s.id = b.subscription_id
-		WHERE b.hosting_id IN ` + a.c.d.ints(1) + ` AND (s.gone OR s.status NOT IN ('canceled', 'incomplete_expired')) ORDER BY b.hosting_id, b.subscription_id DESC`
-	slices.Sort(a.named)
-	return a.c.each(ctx, query, []any{list(slices.Compact(a.named))}, func(row scan) error {
-		var hosting int64
-		var sub string
-		if err := row(&hosting, &sub); err != nil {
-			return err
-		}
-		for _, c := range a.hosting[hosting] {
-			for i := range c.Hostings {
-				if c.Hostings[i].ID == hosting && a.subs[sub] != c {
-					c.Hostings[i].Serves = sub
-				}
-			}
-		}
-		return nil
-	})
+	living := func(h string) string {
+		return h + ".terminated_by_us IS NULL AND " + h + ".state IN ('active', 'suspended')"
+	}
+	hostings := `SELECT h.marker_id, h.marker_slot, h.org_id, h.id, f.org_id, f.id FROM hostings h JOIN hostings f ON f.id <> h.id AND ` + living("f") + `
+			AND f.id IN (SELECT b.hosting_id FROM bindings b WHERE b.subscription_id = h.marker_id AND b.slot = h.marker_slot
+				UNION SELECT m.id FROM hostings m WHERE m.bound AND m.marker_id <> '' AND m.marker_id = h.marker_id AND m.marker_slot = h.marker_slot AND m.marker_word IN ('', $1))
+		WHERE NOT h.bound AND ` + living("h") + ` AND h.marker_id <> '' AND h.marker_word IN ('', $1)
+		AND EXISTS (SELECT 1 FROM subscriptions s WHERE s.id = h.marker_id) AND ` +
+		unmade("create_subscription", "a.subscription_id = h.marker_id AND a.slot = h.marker_slot", "a.hosting_id = h.id") + ` ORDER BY h.marker_id, h.id LIMIT $2`
+	if err := s.query(ctx, "looking for what was made twice", hostings, []any{instance, limit}, take); err != nil {
+		return nil, err
+	}
+	orgs := `SELECT o.marker_id, 0, o.id, 0, f.id, 0 FROM orgs o
+		JOIN stripe_customers b ON b.id = o.marker_id JOIN customers c ON c.id = b.customer_id
+		JOIN orgs f ON f.id <> o.id AND NOT f.deleted AND (f.id = c.org_id OR f.marker_id = o.marker_id AND f.marker_word IN ('', $1) AND f.id < o.id AND c.org_id IS NULL)
+		WHERE o.marker_id <> '' AND o.marker_word IN ('', $1) AND NOT o.deleted
+		AND NOT EXISTS (SELECT 1 FROM customers t WHERE t.org_id IS NOT NULL AND t.org_id = o.id) AND ` +
+		unmade("create_org", "a.customer_id IN (b.id, c.id)", "a.org_id = o.id") + ` ORDER BY o.marker_id, o.id LIMIT $2`
+	return all, s.query(ctx, "looking for what was made twice", orgs, []any{instance, limit - len(all)}, take)
 }

@@ -2,6 +2,7 @@ package store
 
 import (
 	"context"
+	"slices"
 	"time"
 
 	"github.com/stripe-enhance/stripe-enhance/reconcile"
@@ -84,4 +85,59 @@ func heldCustomers(ctx context.Context, tx conn, h reconcile.ManualHold) ([]stri
 		UNION SELECT id FROM customers WHERE id = $1
 		UNION SELECT c.customer_id FROM subscriptions s JOIN stripe_customers c ON c.id = s.stripe_customer_id WHERE s.id = $2`,
 		h.Customer, h.Subscription)
+}
+
+// loadHolds attaches the holds that people set and did not remove. Whether one
+// has run out is for the planner to say, because it knows what time it is.
+func (a *aggregate) loadHolds(ctx context.Context) error {
+	named := slices.Concat(sorted(a.buyers), sorted(a.byID))
+	query := holdColumns + ` FROM holds WHERE removed_at IS NULL AND id IN (
+		SELECT id FROM holds WHERE removed_at IS NULL AND stripe_customer_id IN ` + a.c.d.texts(1) + `
+		UNION SELECT id FROM holds WHERE removed_at IS NULL AND subscription_id IN ` + a.c.d.texts(2) + `) ORDER BY created_at, id`
+	return a.c.each(ctx, query, []any{list(named), keys(a.subs)}, func(row scan) error {
+		h, err := scanHold(row)
+		if err != nil {
+			return err
+		}
+		var attached []*reconcile.Customer
+		for _, customer := range []*reconcile.Customer{a.buyers[h.Customer], a.byID[h.Customer], a.subs[h.Subscription]} {
+			if customer != nil && !slices.Contains(attached, customer) {
+				attached = append(attached, customer)
+				customer.Manual = append(customer.Manual, h)
+			}
+		}
+		return nil
+	})
+}
+
+// Holds calls yield with what is withheld by the last plan of every customer that
+// has something withheld, by customer.
+func (s *Store) Holds(ctx context.Context, yield func(reconcile.Hold) error) error {
+	after := ""
+	for {
+		var page []reconcile.Hold
+		customers := 0
+		query := "SELECT id, held FROM customers WHERE held IS NOT NULL AND id > $1 ORDER BY id LIMIT $2"
+		err := s.query(ctx, "reading holds", query, []any{after, pageSize}, func(row scan) error {
+			var text []byte
+			if err := row(&after, &text); err != nil {
+				return err
+			}
+			customers++
+			holds, err := decodeHolds(after, text)
+			page = append(page, holds...)
+			return err
+		})
+		if err != nil {
+			return err
+		}
+		for _, h := range page {
+			if err := yield(h); err != nil {
+				return err
+			}
+		}
+		if customers < pageSize {
+			return nil
+		}
+	}
 }

@@ -2,10 +2,10 @@ package store
 
 import (
 	"context"
-	"encoding/json"
 	"strconv"
 	"time"
 
+	"github.com/stripe-enhance/stripe-enhance/internal/fault"
 	"github.com/stripe-enhance/stripe-enhance/reconcile"
 )
 
@@ -232,48 +232,107 @@ func freshKeys(ctx context.Context, c conn, run string, actions []reconcile.Acti
 	return keys, nil
 }
 
-// storedHold is a hold as the column held keeps it.
-type storedHold struct {
-	Kind         string `json:"kind"`
-	Subscription string `json:"subscription,omitempty"`
-	Email        string `json:"email,omitempty"`
-	Org          string `json:"org,omitempty"`
-	Hosting      int64  `json:"hosting,omitempty"`
-	Action       string `json:"action,omitempty"`
-	Reason       string `json:"reason"`
-	Until        int64  `json:"until,omitempty"`  // microseconds since 1970
-	Manual       string `json:"manual,omitempty"` // reconcile.ManualKind
-	Order        bool   `json:"order,omitempty"`
+// Intend makes the intent to do a durable before anything is sent. It fails with
+// fault.Conflict while another write of that customer is in flight or its outcome
+// was never recorded, when the customer is not known any more, and when a person has
+// said since the action was decided what serves the customer (fault.LeftAlone too).
+func (s *Store) Intend(ctx context.Context, tok reconcile.Token, run string, a reconcile.Action, planID string, now time.Time) error {
+	return s.fenced(ctx, "intending "+a.ID, tok, func(ctx context.Context, tx conn) error {
+		var words int64
+		var inFlight string
+		found, err := tx.one(ctx, `SELECT words, coalesce((SELECT key FROM actions WHERE customer_id = $1 AND state = 'sent'), '')
+			FROM customers WHERE id = $1`, []any{a.Customer}, &words, &inFlight)
+		switch {
+		case err != nil || !found:
+			return conflict(err, "customer %s does not exist any more", a.Customer)
+		case inFlight != "":
+			return conflict(nil, "customer %s still has %s under way", a.Customer, inFlight)
+		}
+		if err := heard(a, words); err != nil {
+			return err
+		}
+		n, err := tx.exec(ctx, `UPDATE actions SET state = 'sent', sent_at = $2, attempts = attempts + 1, run_id = $3,
+			held_plan_id = $4, error = '', settle_until = NULL, looks = 0, looked_at = NULL, org_id = $5, hosting_id = $6, plan_id = $7
+			WHERE action_id = $1 AND state IN ('planned', 'held', 'sent', 'ambiguous') AND state <> 'sent'`,
+			a.ID, at(now), run, planID, a.Org, a.Hosting, a.Plan)
+		if err != nil || n > 0 {
+			return err
+		}
+		return insertJournal(ctx, tx, run, a, reconcile.ActionSent, planID, now)
+	})
 }
 
-// encodeHolds is the value of the column held: NULL when nothing is held.
-func encodeHolds(holds []reconcile.Hold) any {
-	if len(holds) == 0 {
-		return nil
+// conflict is err, or else that the world is not what the caller thought.
+func conflict(err error, format string, args ...any) error {
+	if err != nil {
+		return err
 	}
-	stored := make([]storedHold, len(holds))
-	for i, h := range holds {
-		stored[i] = storedHold{clean(string(h.Kind)), clean(h.Subscription), clean(h.Email), clean(h.Org), h.Hosting, clean(h.ActionID), clean(h.Reason), micros(h.Until), "", h.Order}
-		if h.Manual != 0 {
-			stored[i].Manual = h.Manual.String()
+	return fault.Errorf(fault.Conflict, format, args...)
+}
+
+// insertJournal adds a row for an action that no plan of this run recorded.
+func insertJournal(ctx context.Context, tx conn, run string, a reconcile.Action, state reconcile.ActionState, planID string, now time.Time) error {
+	last, err := lastPosition(ctx, tx, run)
+	if err != nil {
+		return err
+	}
+	keys, err := freshKeys(ctx, tx, run, []reconcile.Action{a})
+	if err != nil {
+		return err
+	}
+	row := append(append([]any{keys[0]}, actionValues(a)...), run, last+1, state.String(), at(now), at(now), 1, planID)
+	return tx.bulk(ctx, insertAction, [][]any{row})
+}
+
+// Performed counts the actions of a kind that took effect since, or may have:
+// applied, adopted, ambiguous, and sent without an outcome. Those that an approval
+// released are left out, because the approval already answered for them.
+func (s *Store) Performed(ctx context.Context, kind reconcile.Kind, since time.Time) (int, error) {
+	n := 0
+	err := s.query(ctx, "counting what was done", `SELECT
+		(SELECT count(*) FROM actions WHERE kind = $1 AND finished_at >= $2 AND state IN ('applied', 'adopted') AND held_plan_id = '') +
+		(SELECT count(*) FROM actions WHERE kind = $1 AND finished_at IS NULL AND state IN ('sent', 'ambiguous')
+			AND sent_at >= $2 AND held_plan_id = '')`,
+		[]any{kind.String(), at(since)}, func(row scan) error { return row(&n) })
+	return n, err
+}
+
+// PerformedBy is Performed for each customer of whom there is any.
+func (s *Store) PerformedBy(ctx context.Context, kind reconcile.Kind, since time.Time) (map[string]int, error) {
+	by := make(map[string]int)
+	for _, some := range []string{
+		"finished_at >= $2 AND state IN ('applied', 'adopted')",
+		"finished_at IS NULL AND state IN ('sent', 'ambiguous') AND sent_at >= $2",
+	} {
+		err := s.query(ctx, "counting what was done by customer", "SELECT customer_id, count(*) FROM actions WHERE kind = $1 AND held_plan_id = '' AND "+
+			some+" GROUP BY customer_id", []any{kind.String(), at(since)}, func(row scan) error {
+			var customer string
+			var n int
+			err := row(&customer, &n)
+			by[customer] += n
+			return err
+		})
+		if err != nil {
+			return nil, err
 		}
 	}
-	return document(stored)
+	return by, nil
 }
 
-func decodeHolds(customer string, b []byte) ([]reconcile.Hold, error) {
-	if len(b) == 0 {
-		return nil, nil
-	}
-	var stored []storedHold
-	if err := json.Unmarshal(b, &stored); err != nil {
-		return nil, badRow("holds of", customer, err)
-	}
-	holds := make([]reconcile.Hold, len(stored))
-	for i, h := range stored {
-		holds[i] = reconcile.Hold{Kind: reconcile.HoldKind(h.Kind), Customer: customer, Subscription: h.Subscription,
-			Email: h.Email, Org: h.Org, Hosting: h.Hosting, ActionID: h.Action, Reason: h.Reason, Until: fromMicros(h.Until),
-			Manual: reconcile.ParseManualKind(h.Manual), Order: h.Order}
-	}
-	return holds, nil
+// loadPending finds writes whose outcome nobody knows. A row that is still sent
+// belongs to a process that died, or to the one that asks.
+func (a *aggregate) loadPending(ctx context.Context) error {
+	query := `SELECT action_id, kind, customer_id, subscription_id, item_id, slot, email, org_id, hosting_id, sent_at, coalesce(settle_until, sent_at), looks, looked_at
+		FROM actions WHERE state IN ('planned', 'held', 'sent', 'ambiguous') AND state IN ('sent', 'ambiguous')
+		AND customer_id IN ` + a.c.d.texts(1) + " ORDER BY sent_at, key"
+	return a.c.each(ctx, query, []any{keys(a.byID)}, func(row scan) error {
+		var p reconcile.Pending
+		var kind, customer string
+		if err := row(&p.ActionID, &kind, &customer, &p.Subscription, &p.Item, &p.Slot, &p.Email, &p.Org, &p.Hosting, into(&p.SentAt), into(&p.SettleUntil), &p.Looks, into(&p.LookedAt)); err != nil {
+			return err
+		}
+		p.Kind = reconcile.ParseKind(kind)
+		a.byID[customer].Pending = append(a.byID[customer].Pending, p)
+		return nil
+	})
 }

@@ -4,6 +4,7 @@ package store
 
 import (
 	"errors"
+	"io/fs"
 	"os"
 	"syscall"
 )
@@ -27,4 +28,20 @@ func lockFile(f *os.File, wait bool) (bool, error) {
 		}
 		return false, &os.PathError{Op: "flock", Path: f.Name(), Err: err}
 	}
+}
+
+// ownerOf is the user whose a file is.
+func ownerOf(info fs.FileInfo) (uid int, ok bool) {
+	stat, ok := info.Sys().(*syscall.Stat_t)
+	if !ok {
+		return 0, false
+	}
+	return int(stat.Uid), true
+}
+
+// writable asks the system without opening: closing a file drops the locks that this
+// process has on it, and SQLite keeps such ones.
+func writable(path string) error {
+	const write = 2 // W_OK
+	return syscall.Access(path, write)
 }

@@ -2,6 +2,8 @@ package store
 
 import (
 	"context"
+	"encoding/json"
+	"slices"
 	"time"
 
 	"github.com/stripe-enhance/stripe-enhance/reconcile"
@@ -64,4 +66,69 @@ func (s *Store) DeleteMapping(ctx context.Context, billingID string) (found bool
 		return err
 	})
 	return found, err
+}
+
+// plansCursor keeps when the panel's plans were last read.
+const plansCursor = "enhance_plans"
+
+// Plans returns the panel's plans by id and when they were read; the zero time
+// when they never were.
+func (s *Store) Plans(ctx context.Context) (plans []reconcile.Plan, readAt time.Time, err error) {
+	err = s.snapshot(ctx, "reading plans", func(ctx context.Context, c conn) error {
+		plans, readAt = nil, time.Time{}
+		var when string
+		found, err := c.one(ctx, "SELECT value FROM cursors WHERE name = $1", []any{plansCursor}, &when)
+		if err != nil || !found {
+			return err
+		}
+		if readAt, err = time.Parse(time.RFC3339Nano, when); err != nil {
+			return err
+		}
+		return c.each(ctx, "SELECT id, name, limits FROM enhance_plans ORDER BY id", nil, func(row scan) error {
+			var p reconcile.Plan
+			var limits []byte
+			if err := row(&p.ID, &p.Name, &limits); err != nil {
+				return err
+			}
+			if err := json.Unmarshal(limits, &p.Limits); err != nil {
+				return badRow("plan", p.ID, err)
+			}
+			plans = append(plans, p)
+			return nil
+		})
+	})
+	return plans, readAt, err
+}
+
+var insertPlan = bulk{
+	head:    "INSERT INTO enhance_plans",
+	columns: []column{{"id", "INTEGER"}, {"name", "TEXT"}, {"limits", "JSONB"}},
+	tail:    "ON CONFLICT (id) DO UPDATE SET name = excluded.name, limits = excluded.limits",
+}
+
+// SavePlans replaces the stored plans by a complete list. A plan that is gone
+// from the panel is gone here: mappings that name it are then held, not acted on.
+func (s *Store) SavePlans(ctx context.Context, tok reconcile.Token, plans []reconcile.Plan, now time.Time) error {
+	rows := make([][]any, 0, len(plans))
+	ids := make([]int64, 0, len(plans))
+	for _, p := range plans {
+		if slices.Contains(ids, int64(p.ID)) {
+			continue
+		}
+		limits := make(map[string]int64, len(p.Limits))
+		for name, total := range p.Limits {
+			limits[clean(name)] = total
+		}
+		ids = append(ids, int64(p.ID))
+		rows = append(rows, []any{p.ID, clean(p.Name), document(limits)})
+	}
+	return s.fenced(ctx, "saving plans", tok, func(ctx context.Context, tx conn) error {
+		if _, err := tx.exec(ctx, "DELETE FROM enhance_plans WHERE id NOT IN "+tx.d.ints(1), list(ids)); err != nil {
+			return err
+		}
+		if err := tx.bulk(ctx, insertPlan, rows); err != nil {
+			return err
+		}
+		return setCursor(ctx, tx, plansCursor, now.UTC().Format(time.RFC3339Nano))
+	})
 }
