@@ -21,7 +21,7 @@ type Effect struct {
 	Org     string // Enhance organisation
 	Hosting int    // Enhance subscription, 0 if there is none
 	Object  string // the Stripe object written to; or the new login, member, website
-	Before  State  // zero for what was created
+	Before  State  // zero if the object was created
 	After   State
 
 	// Subscription is the Stripe subscription named by a marker like [sub_1Nq…/1] in
