@@ -8,10 +8,9 @@ import (
 	"time"
 )
 
-// clientAddress is where a request comes from. A proxy that is trusted says so in
-// X-Forwarded-For, whose entries were appended by each proxy on the way: the last
-// one that is not itself a trusted proxy is the client, and whatever is left of it
-// was written by the client.
+// clientAddress returns the address of the client. Each proxy on the way has appended
+// an entry to X-Forwarded-For: the last entry that is not a trusted proxy is the client,
+// and all entries left of it were written by the client.
 func (s *Server) clientAddress(r *http.Request) netip.Addr {
 	peer, err := netip.ParseAddrPort(r.RemoteAddr)
 	if err != nil {
@@ -22,7 +21,7 @@ func (s *Server) clientAddress(r *http.Request) netip.Addr {
 	for i := len(hops) - 1; i >= 0 && s.trusted(from); i-- {
 		hop, err := netip.ParseAddr(strings.TrimSpace(hops[i]))
 		if err != nil {
-			return from // a proxy of ours would not have written that
+			return from // no trusted proxy has written that
 		}
 		from = hop.Unmap()
 	}
@@ -38,7 +37,7 @@ func (s *Server) trusted(a netip.Addr) bool {
 	return false
 }
 
-// seconds is a duration for Retry-After, rounded up.
+// seconds formats a duration for Retry-After, rounded up.
 func seconds(d time.Duration) string {
 	return strconv.Itoa(int((d + time.Second - 1) / time.Second))
 }

@@ -6,7 +6,7 @@ import (
 	"strings"
 )
 
-// errEnough ends a stream whose reader has enough.
+// errEnough ends a stream when the reader has enough.
 var errEnough = errors.New("enough")
 
 func enough(err error) error {
@@ -16,8 +16,9 @@ func enough(err error) error {
 	return err
 }
 
-// nudge makes the change of an operator take effect at once, wherever the writer
-// is. The change itself is stored already, so a lost nudge costs one tick.
+// nudge makes an operator's change take effect within a second, in whichever process is
+// the writer. The change itself is stored already: if the nudge is lost, the change waits
+// for the next tick.
 func (s *Server) nudge(r *http.Request, trigger string) {
 	if err := s.o.Nudges.Nudge(r.Context(), nil, trigger, s.o.Now()); err != nil {
 		s.o.Log.WithError(err).Warn("nudge not stored")
@@ -25,10 +26,10 @@ func (s *Server) nudge(r *http.Request, trigger string) {
 	s.o.Loop.Wake(trigger)
 }
 
-// maxText is the most characters of a name or a reason that people give.
+// maxText is the most bytes of a name or a reason that people give.
 const maxText = 500
 
-// printable reports whether a text can be stored, logged and shown as it is.
+// printable reports whether a text can be stored, logged and shown unchanged.
 func printable(text string) bool {
 	return len(text) <= maxText && strings.ToValidUTF8(text, "") == text &&
 		!strings.ContainsFunc(text, func(c rune) bool { return c < ' ' || c == 0x7f || c >= 0x80 && c < 0xa0 })

@@ -12,7 +12,7 @@ type actionDocument struct {
 	report.Action
 	Key        string  `json:"key"`
 	RunID      string  `json:"run_id"`
-	At         *string `json:"at"` // when it happened, else when it was planned: rows are in its order
+	At         *string `json:"at"` // when it was done, else when it was planned: rows are in its order
 	PlannedAt  *string `json:"planned_at"`
 	SentAt     *string `json:"sent_at"`
 	FinishedAt *string `json:"finished_at"`
@@ -27,18 +27,20 @@ func actionsOf(records []reconcile.ActionRecord) []actionDocument {
 	return out
 }
 
-// actions is the journal. The filter takes the journal's own states, which are
-// finer than those of the answer.
+const wrongState = "state must be planned, held, sent, ambiguous, applied, adopted, failed or superseded"
+
+// actions lists the journal. The filter takes the journal's own states, which are finer
+// than those of the answer.
 func (s *Server) actions(w http.ResponseWriter, r *http.Request) {
 	n, ok := rows(w, r)
 	if !ok {
 		return
 	}
 	q := r.URL.Query()
-	f := ActionFilter{Customer: q.Get("customer"), Subscription: q.Get("subscription"), Limit: n}
+	f := reconcile.ActionFilter{Customer: q.Get("customer"), Subscription: q.Get("subscription"), Limit: n}
 	if word := q.Get("state"); word != "" {
 		if f.State = reconcile.ParseActionState(word); f.State == 0 {
-			respondError(w, http.StatusBadRequest, "state must be planned, held, sent, ambiguous, applied, adopted, failed or superseded")
+			respondError(w, http.StatusBadRequest, wrongState)
 			return
 		}
 	}

@@ -68,13 +68,13 @@ type hostingDocument struct {
 	ObservedAt     *string `json:"observedAt"`
 }
 
-// customerEntry is one party with what it has bought.
+// customerEntry is one customer with its subscriptions.
 type customerEntry struct {
 	Customer      customerDocument       `json:"customer"`
 	Subscriptions []subscriptionDocument `json:"subscriptions"`
 }
 
-func entryOf(c Customer) customerEntry {
+func entryOf(c reconcile.CustomerRecord) customerEntry {
 	d := customerDocument{ID: c.ID, Email: c.Email, Name: c.Name, StripeCustomers: []buyerDocument{},
 		Failures: c.Failures, RetryAfter: report.Time(c.RetryAfter), ParkedAt: report.Time(c.Parked), LastError: c.LastError,
 		DueAt: report.Time(c.DueAt), PlannedAt: report.Time(c.PlannedAt), Holds: []report.Hold{}, History: actionsOf(c.History)}
@@ -94,7 +94,7 @@ func entryOf(c Customer) customerEntry {
 	return f
 }
 
-func subscriptionOf(s *reconcile.Subscription, c Customer) subscriptionDocument {
+func subscriptionOf(s *reconcile.Subscription, c reconcile.CustomerRecord) subscriptionDocument {
 	d := subscriptionDocument{ID: s.ID, CustomerID: s.StripeCustomer, Status: s.StatusText, CreatedAt: report.Time(s.Created),
 		EndedAt: report.Time(s.EndedAt), CurrentPeriodEnd: report.Time(s.CurrentPeriodEnd), CancelAtPeriodEnd: s.CancelAtPeriodEnd, CancelAt: report.Time(s.CancelAt), SendInvoice: s.SendInvoice,
 		CollectionPaused: s.CollectionPaused, UnpaidSince: report.Time(s.UnpaidSince), Items: []itemDocument{}, Hostings: []hostingDocument{}}
@@ -112,7 +112,7 @@ func subscriptionOf(s *reconcile.Subscription, c Customer) subscriptionDocument 
 	return d
 }
 
-// customersDocument keeps the first party where scripts expect the only one.
+// customersDocument has the first customer at the top, where scripts expect the only one.
 type customersDocument struct {
 	customerEntry
 	Customers []customerEntry `json:"customers"`
@@ -121,7 +121,7 @@ type customersDocument struct {
 func (s *Server) customers(w http.ResponseWriter, r *http.Request) {
 	q := r.URL.Query()
 	email, id := strings.TrimSpace(q.Get("email")), strings.TrimSpace(q.Get("customerId"))
-	var all []Customer
+	var all []reconcile.CustomerRecord
 	var err error
 	switch {
 	case email != "":
@@ -148,8 +148,8 @@ func (s *Server) customers(w http.ResponseWriter, r *http.Request) {
 	respond(w, http.StatusOK, d)
 }
 
-// renameCustomer renames the organisation at Enhance. The reconciler names it
-// once, when it is made, and never again, so the new name stays.
+// renameCustomer renames the organisation at Enhance. The new name stays, because the
+// reconciler names an organisation only once, when it creates it.
 func (s *Server) renameCustomer(w http.ResponseWriter, r *http.Request) {
 	var body struct {
 		CustomerID       string `json:"customerId"`
@@ -188,8 +188,8 @@ func (s *Server) renameCustomer(w http.ResponseWriter, r *http.Request) {
 		"customerId": body.CustomerID, "organizationId": org, "organizationName": name})
 }
 
-// namedOrg finds the organisation of a customer; it answers and returns false
-// when there is none that may be renamed.
+// namedOrg finds the organisation of a customer. If there is none that may be renamed, it
+// answers the request and returns false.
 func (s *Server) namedOrg(w http.ResponseWriter, r *http.Request, id string) (string, bool) {
 	all, err := s.o.Customers.ByID(r.Context(), id)
 	switch {

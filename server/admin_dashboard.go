@@ -12,7 +12,7 @@ import (
 const (
 	// dashboardRows is how much of each list the dashboard shows.
 	dashboardRows = 20
-	// dashboardHolds is more: a hold is what the dashboard is looked at for.
+	// dashboardHolds is more, because people open the dashboard to see the holds.
 	dashboardHolds = 200
 )
 
@@ -43,16 +43,16 @@ type webhookDocument struct {
 	Type           string  `json:"type"`
 	SubscriptionID string  `json:"subscriptionId"`
 	ReceivedAt     *string `json:"receivedAt"`
-	FinishedAt     *string `json:"finishedAt"` // null: no run has followed it yet
+	FinishedAt     *string `json:"finishedAt"` // null: no run has followed the event yet
 	State          string  `json:"state"`      // received, followed, failed
 	Error          string  `json:"error"`
 }
 
-func webhooksOf(records []WebhookRecord) []webhookDocument {
+func webhooksOf(records []reconcile.WebhookRecord) []webhookDocument {
 	out := make([]webhookDocument, 0, len(records))
 	for _, r := range records {
 		out = append(out, webhookDocument{EventID: r.EventID, Type: r.Type, SubscriptionID: r.Subscription,
-			ReceivedAt: report.Time(r.ReceivedAt), FinishedAt: report.Time(r.FinishedAt), State: r.State, Error: r.Error})
+			ReceivedAt: report.Time(r.ReceivedAt), FinishedAt: report.Time(r.FinishedAt), State: string(r.State), Error: r.Error})
 	}
 	return out
 }
@@ -102,7 +102,8 @@ func (s *Server) readDashboard(r *http.Request) (dashboardDocument, error) {
 	return d, s.addBrakeHolds(ctx, &d)
 }
 
-// addBrakeHolds adds what the brake holds, which no decision about a customer knows of.
+// addBrakeHolds adds the actions that the brake holds: a decision about one customer does
+// not know of the brake.
 func (s *Server) addBrakeHolds(ctx context.Context, d *dashboardDocument) error {
 	plans, err := s.o.Plans.HeldPlans(ctx, s.o.Now(), false)
 	for _, p := range plans {

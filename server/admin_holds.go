@@ -40,7 +40,7 @@ func (s *Server) holds(w http.ResponseWriter, r *http.Request) {
 	respond(w, http.StatusOK, map[string]any{"holds": out})
 }
 
-// holdRequest is a hold as it is asked for.
+// holdRequest is the body of a request for a hold.
 type holdRequest struct {
 	CustomerID     string `json:"customerId"`
 	SubscriptionID string `json:"subscriptionId"`
@@ -50,7 +50,8 @@ type holdRequest struct {
 	Author         string `json:"author"`
 }
 
-// manual checks a hold; the problem is for the caller.
+// manual makes the hold and checks it; problem is a sentence for the caller, "" if the
+// hold is right.
 func (q holdRequest) manual(now time.Time, who string) (h reconcile.ManualHold, problem string) {
 	h = reconcile.ManualHold{Customer: strings.TrimSpace(q.CustomerID), Subscription: strings.TrimSpace(q.SubscriptionID),
 		Kind: reconcile.ParseManualKind(q.Kind), Reason: strings.TrimSpace(q.Reason), Author: strings.TrimSpace(q.Author), Created: now}

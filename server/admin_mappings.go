@@ -13,11 +13,11 @@ import (
 )
 
 type mappingDocument struct {
-	Provider  string  `json:"billing_provider"`
-	Billing   string  `json:"billing_plan_id"`
-	Plan      string  `json:"enhance_plan_id"`
-	UpdatedAt *string `json:"updated_at"`
-	UpdatedBy string  `json:"updated_by"`
+	Provider  string  `json:"billingProvider"`
+	Billing   string  `json:"billingPlanId"`
+	Plan      string  `json:"enhancePlanId"`
+	UpdatedAt *string `json:"updatedAt"`
+	UpdatedBy string  `json:"updatedBy"`
 }
 
 func (s *Server) mappings(w http.ResponseWriter, r *http.Request) {
@@ -34,25 +34,46 @@ func (s *Server) mappings(w http.ResponseWriter, r *http.Request) {
 	respond(w, http.StatusOK, map[string]any{"mappings": out})
 }
 
-// setMapping maps a price to a plan, after asking both sides whether they know
-// them: a mapping that leads nowhere holds everybody who buys it.
+// mappingRequest is a mapping that is to be set. The names with underscores are those of
+// the table, which earlier versions of this API took: they are still accepted.
+type mappingRequest struct {
+	Provider    string  `json:"billingProvider"`
+	Billing     string  `json:"billingPlanId"`
+	Plan        planRef `json:"enhancePlanId"`
+	Unchecked   bool    `json:"unchecked"`
+	OldProvider string  `json:"billing_provider"`
+	OldBilling  string  `json:"billing_plan_id"`
+	OldPlan     planRef `json:"enhance_plan_id"`
+}
+
+func (q mappingRequest) mapping() reconcile.Mapping {
+	return reconcile.Mapping{BillingID: strings.TrimSpace(cmp.Or(q.Billing, q.OldBilling)), Plan: strings.TrimSpace(string(cmp.Or(q.Plan, q.OldPlan)))}
+}
+
+func (q mappingRequest) provider() string { return cmp.Or(q.Provider, q.OldProvider, "stripe") }
+
+// bothNames reports whether a field was given twice, so that one value would be ignored.
+func (q mappingRequest) bothNames() bool {
+	return q.Provider != "" && q.OldProvider != "" || q.Billing != "" && q.OldBilling != "" || q.Plan != "" && q.OldPlan != ""
+}
+
+// setMapping maps a price to a plan. First it checks that Stripe knows the price and
+// Enhance the plan, because a mapping that leads nowhere holds every order of the price.
 func (s *Server) setMapping(w http.ResponseWriter, r *http.Request) {
-	var body struct {
-		Provider  string  `json:"billing_provider"`
-		Billing   string  `json:"billing_plan_id"`
-		Plan      planRef `json:"enhance_plan_id"`
-		Unchecked bool    `json:"unchecked"`
-	}
+	var body mappingRequest
 	if !readBody(w, r, &body, false) {
 		return
 	}
-	m := reconcile.Mapping{BillingID: strings.TrimSpace(body.Billing), Plan: strings.TrimSpace(string(body.Plan))}
+	m := body.mapping()
 	switch {
-	case cmp.Or(body.Provider, "stripe") != "stripe":
-		respondError(w, http.StatusBadRequest, "billing_provider must be stripe")
+	case body.bothNames():
+		respondError(w, http.StatusBadRequest, "a field is given under its name and under its older name; give one of them")
+		return
+	case body.provider() != "stripe":
+		respondError(w, http.StatusBadRequest, "billingProvider must be stripe")
 		return
 	case m.BillingID == "" || m.Plan == "" || !printable(m.BillingID) || !printable(m.Plan):
-		respondError(w, http.StatusBadRequest, "billing_plan_id and enhance_plan_id are required")
+		respondError(w, http.StatusBadRequest, "billingPlanId and enhancePlanId are required")
 		return
 	}
 	answer := map[string]any{"success": true}
@@ -65,7 +86,7 @@ func (s *Server) setMapping(w http.ResponseWriter, r *http.Request) {
 		case r.Context().Err() != nil:
 			s.respondPortError(w, r, "What the mapping names", err)
 			return
-		case err != nil: // a run tells of a mapping that leads nowhere
+		case err != nil: // a run reports a mapping that leads nowhere
 			answer["warning"] = "not verified: " + strings.ReplaceAll(err.Error(), "\n", "; ")
 		}
 	}
@@ -81,7 +102,7 @@ func (s *Server) setMapping(w http.ResponseWriter, r *http.Request) {
 // planRef is a plan's name or number, as text.
 type planRef string
 
-// UnmarshalJSON takes a number for what it looks like.
+// UnmarshalJSON accepts a string or a whole number.
 func (p *planRef) UnmarshalJSON(b []byte) error {
 	var text string
 	if n, err := strconv.ParseInt(string(b), 10, 32); err == nil {
@@ -89,15 +110,16 @@ func (p *planRef) UnmarshalJSON(b []byte) error {
 	} else if json.Unmarshal(b, &text) == nil {
 		*p = planRef(text)
 	} else {
-		return errors.New("enhance_plan_id must be a string or a whole number")
+		return errors.New("enhancePlanId must be a string or a whole number")
 	}
 	return nil
 }
 
 func (s *Server) deleteMapping(w http.ResponseWriter, r *http.Request) {
-	id := r.URL.Query().Get("billing_plan_id")
+	q := r.URL.Query()
+	id := cmp.Or(q.Get("billingPlanId"), q.Get("billing_plan_id"))
 	if id == "" {
-		respondError(w, http.StatusBadRequest, "billing_plan_id parameter required")
+		respondError(w, http.StatusBadRequest, "billingPlanId parameter required")
 		return
 	}
 	found, err := s.o.Mappings.Delete(r.Context(), id)

@@ -32,8 +32,8 @@ func (s *Server) plan(w http.ResponseWriter, r *http.Request) {
 	respond(w, http.StatusOK, report.PlanOf(p))
 }
 
-// approve releases a plan, in the version that was looked at where that is named. By whom: the key, and the name that its holder gives,
-// since one key may serve several people.
+// approve releases a held plan; if the request names a version, only that one. The author
+// is the key with the name that the request gives, because several people may share a key.
 func (s *Server) approve(w http.ResponseWriter, r *http.Request) {
 	var body struct {
 		By      string `json:"by"`

@@ -18,13 +18,13 @@ type runDocument struct {
 	Mode       string          `json:"mode"`
 	Result     string          `json:"result"` // running, ok, failed
 	StartedAt  *string         `json:"started_at"`
-	FinishedAt *string         `json:"finished_at"` // null: under way, or the process died
+	FinishedAt *string         `json:"finished_at"` // null: the run is under way, or its process died
 	Stripe     report.Stripe   `json:"stripe"`
 	Enhance    report.Enhance  `json:"enhance"`
 	Counts     report.Counts   `json:"counts"`
 	Gates      []string        `json:"gates"`
 	Error      string          `json:"error"`
-	Converged  *bool           `json:"converged"` // null: it has not ended, or an earlier version did it
+	Converged  *bool           `json:"converged"` // null: the run has not ended, or an earlier version did it
 	Actions    []report.Action `json:"actions,omitempty"`
 }
 
@@ -45,7 +45,8 @@ func runsOf(records []reconcile.RunRecord) []runDocument {
 	return out
 }
 
-// rows reads the parameter limit; it answers and returns false when it is none.
+// rows reads the parameter limit. If it is not a number of rows, it answers the request
+// and returns false.
 func rows(w http.ResponseWriter, r *http.Request) (int, bool) {
 	text := r.URL.Query().Get("limit")
 	if text == "" {
@@ -72,7 +73,7 @@ func (s *Server) runs(w http.ResponseWriter, r *http.Request) {
 	respond(w, http.StatusOK, map[string]any{"runs": runsOf(records)})
 }
 
-// run is one run with what it did.
+// run answers one run with its actions.
 func (s *Server) run(w http.ResponseWriter, r *http.Request) {
 	d, err := s.runWithActions(r, r.PathValue("id"))
 	if err != nil {
@@ -82,7 +83,7 @@ func (s *Server) run(w http.ResponseWriter, r *http.Request) {
 	respond(w, http.StatusOK, d)
 }
 
-// runWithActions is a run as the history has it, whoever did it.
+// runWithActions reads a run of this or another process from the history.
 func (s *Server) runWithActions(r *http.Request, id string) (runDocument, error) {
 	record, err := s.o.History.Run(r.Context(), id)
 	if err != nil {

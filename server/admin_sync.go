@@ -15,28 +15,27 @@ import (
 )
 
 const (
-	// syncLimit is how long a sync is waited for before it is answered with 202;
-	// proxies give up at 30 s.
+	// syncLimit is how long a request waits for its run before it is answered with 202;
+	// proxies give up after 30 s.
 	syncLimit = 25 * time.Second
-	// followLook is how often a replica looks whether the writer has done what it
-	// was asked for.
+	// followLook is how often a replica looks for the run that it asked the writer for.
 	followLook = 250 * time.Millisecond
 )
 
 type syncDocument struct {
 	Success bool   `json:"success"`
 	Message string `json:"message"`
-	RunID   string `json:"runId"` // "" while it waits for the run at work
-	// Converged tells that nothing was left to do, to approve or to doubt; null: not known
-	// yet. That something was synced only says that it was looked at.
+	RunID   string `json:"runId"` // "" while the request waits for another run to end
+	// Converged reports that nothing was left to do, to approve or to doubt; null: not
+	// known yet. Success only means that the run has looked.
 	Converged *bool `json:"converged"`
-	// Summary is a sentence: what there is of the subscription that was asked for, and what
-	// was done about it, or why nothing was.
+	// Summary is a sentence about the subscription that was asked for: its state, and the
+	// changes to it, or the reason why there are none.
 	Summary string `json:"summary,omitempty"`
 	Run     any    `json:"run,omitempty"`
 }
 
-// sync runs now, and answers what came of it.
+// sync does a run now, and answers its result.
 func (s *Server) sync(w http.ResponseWriter, r *http.Request) {
 	var body struct {
 		SubscriptionID json.RawMessage `json:"subscriptionId"`
@@ -45,7 +44,8 @@ func (s *Server) sync(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	request := Request{Full: true, Trigger: "admin"}
-	// An empty one, or null, is a script's variable that was not set, not a wish for all.
+	// An empty id, or null, comes from a script's variable that was not set: it must not
+	// start a run of everything.
 	if body.SubscriptionID != nil {
 		var id string
 		if json.Unmarshal(body.SubscriptionID, &id) != nil || !reconcile.ValidID("sub_", id) {
@@ -63,7 +63,7 @@ func (s *Server) sync(w http.ResponseWriter, r *http.Request) {
 	s.syncHere(ctx, w, r, request)
 }
 
-// syncHere waits for a run of our own. It goes on when nobody waits any more.
+// syncHere waits for a run of this process. The run goes on if the request ends earlier.
 func (s *Server) syncHere(ctx context.Context, w http.ResponseWriter, r *http.Request, request Request) {
 	asked := s.o.Loop.Ask(request)
 	run := ""
@@ -121,7 +121,7 @@ func (s *Server) respondSync(w http.ResponseWriter, request Request, o outcome) 
 	}
 }
 
-// summaryOf is the word of a report on what was asked for.
+// summaryOf joins the sentences of a report about the subscriptions that were asked for.
 func summaryOf(r reconcile.Report) string {
 	var all []string
 	for _, t := range r.Targets {
@@ -137,8 +137,8 @@ func syncMessage(one string, n int) string {
 	return fmt.Sprintf("Synced %d subscriptions", n)
 }
 
-// gone reports whether a run learned that Stripe does not have a subscription
-// which is known here.
+// gone reports whether a run has learned that Stripe no longer has a subscription that
+// is known here.
 func gone(r reconcile.Report, subscription string) bool {
 	for _, h := range r.Holds {
 		if h.Kind == reconcile.HoldGone && h.Subscription == subscription {
@@ -148,14 +148,14 @@ func gone(r reconcile.Report, subscription string) bool {
 	return false
 }
 
-// syncByWriter asks the writer, by way of the store, and tells what its next run did.
+// syncByWriter asks the writer through the store, and answers with its next run.
 func (s *Server) syncByWriter(ctx context.Context, w http.ResponseWriter, r *http.Request, request Request) {
 	asked := s.o.Now()
 	if err := s.o.Nudges.Nudge(r.Context(), reconcile.NudgeTargets(request.Full, request.Subscriptions), "admin", asked); err != nil {
 		s.respondPortError(w, r, "The wish", err)
 		return
 	}
-	s.o.Loop.Wake("admin") // we may have become the writer meanwhile
+	s.o.Loop.Wake("admin") // this process may have become the writer meanwhile
 	tick := time.NewTicker(followLook)
 	defer tick.Stop()
 	run := ""
@@ -175,7 +175,8 @@ func (s *Server) syncByWriter(ctx context.Context, w http.ResponseWriter, r *htt
 	}
 }
 
-// writersRun is the newest run that began after a nudge was stored and was taken.
+// writersRun returns the newest run, if it began after a nudge was stored and has taken
+// the nudge.
 func (s *Server) writersRun(ctx context.Context, asked time.Time) (reconcile.RunRecord, bool) {
 	if waiting, err := s.o.Nudges.NudgesWaiting(ctx); err != nil || waiting {
 		return reconcile.RunRecord{}, false
@@ -212,9 +213,8 @@ func (s *Server) respondWritersRun(w http.ResponseWriter, r *http.Request, reque
 	respond(w, http.StatusOK, out)
 }
 
-// known reports whether the writer found a subscription at Stripe: only then is
-// it here, and without the hold of one that is gone. What cannot be read now is
-// not denied.
+// known reports whether the writer found a subscription at Stripe: if so, it is stored,
+// and has no hold because it is gone. If that cannot be read now, it counts as known.
 func (s *Server) known(r *http.Request, subscription string) bool {
 	owners, err := s.o.Customers.BySubscription(r.Context(), subscription)
 	if err != nil {

@@ -15,16 +15,16 @@ import (
 
 const (
 	// wrongTries is how many wrong keys an address may try in tryWindow before it
-	// is told to wait.
+	// has to wait.
 	wrongTries = 10
 	tryWindow  = time.Minute
-	// tryAddresses bounds what the limiter remembers. Above it the oldest are
-	// forgotten, which costs an attacker with that many addresses nothing anyway.
+	// tryAddresses bounds the memory of the limiter. Above it the oldest addresses are
+	// forgotten; an attacker with that many addresses gains nothing by it.
 	tryAddresses = 10_000
 )
 
-// keyring holds the digests of the admin keys, so that the comparison takes the
-// same time whatever the lengths are.
+// keyring has the digests of the admin keys. Digests have one length, so the comparison
+// takes the same time for every key.
 type keyring [][sha256.Size]byte
 
 func newKeyring(keys []secret.Text) keyring {
@@ -37,8 +37,8 @@ func newKeyring(keys []secret.Text) keyring {
 	return ring
 }
 
-// find compares a key with every one there is, and returns a name for the one
-// that matches: the beginning of its digest, for the journal.
+// find compares a key with each one of the ring. If one matches, it returns a name for
+// the journal: the beginning of the digest.
 func (ring keyring) find(key string) (name string, ok bool) {
 	digest := sha256.Sum256([]byte(key))
 	match := -1
@@ -51,7 +51,7 @@ func (ring keyring) find(key string) (name string, ok bool) {
 	return "admin key " + hex.EncodeToString(ring[match][:3]), true
 }
 
-// admit lets a request with a right key pass, and answers any other.
+// admit returns true if a request has a right key; otherwise it answers the request.
 func (s *Server) admit(w http.ResponseWriter, r *http.Request) bool {
 	if len(s.keys) == 0 {
 		notFound(w, r)
@@ -72,7 +72,7 @@ func (s *Server) admit(w http.ResponseWriter, r *http.Request) bool {
 	return false
 }
 
-// keyName names the key that a request was admitted with.
+// keyName names the key with which a request was admitted.
 func (s *Server) keyName(r *http.Request) string {
 	_, key, _ := strings.Cut(r.Header.Get("Authorization"), " ")
 	name, _ := s.keys.find(strings.TrimSpace(key))
@@ -87,14 +87,14 @@ type limiter struct {
 	tries map[netip.Prefix]*wrongKeys
 }
 
-// wrongKeys are the times of an address's last wrong keys, as a ring: a window that
-// began with the first one would let twice as many through around its end.
+// wrongKeys has the times of an address's last wrong keys, as a ring. If a window began
+// with the first wrong key, twice as many tries would fit around its end.
 type wrongKeys struct {
 	at   [wrongTries]time.Time
 	next int // the oldest
 }
 
-// expired reports whether nothing of the ring counts any more.
+// expired reports whether no time of the ring counts any more.
 func (t *wrongKeys) expired(now time.Time) bool {
 	last := t.at[(t.next+wrongTries-1)%wrongTries]
 	return now.Sub(last) >= tryWindow || now.Before(last)
@@ -104,8 +104,8 @@ func newLimiter(now func() time.Time) limiter {
 	return limiter{now: now, tries: map[netip.Prefix]*wrongKeys{}}
 }
 
-// wrong counts a wrong key and returns how long the address has to wait when it
-// has tried too often, else 0.
+// wrong counts a wrong key. If the address has tried too often, it returns how long the
+// address has to wait, else 0.
 func (l *limiter) wrong(from netip.Addr) time.Duration {
 	now := l.now()
 	l.mu.Lock()
@@ -126,9 +126,9 @@ func (l *limiter) wrong(from netip.Addr) time.Duration {
 	return 0
 }
 
-// makeRoom forgets who has not tried for long, and a tenth of the others when that is
-// not enough: looking at all of them for every new address would be a way to keep this
-// process busy.
+// makeRoom forgets the addresses whose tries have expired. If that is not enough, it
+// forgets a tenth of the others: if it looked through all of them for every new address,
+// an attacker could keep this process busy.
 func (l *limiter) makeRoom(now time.Time) {
 	if len(l.tries) < tryAddresses {
 		return
@@ -146,8 +146,8 @@ func (l *limiter) makeRoom(now time.Time) {
 	}
 }
 
-// networkOf is what counts as one address: a /64 is what one customer of a
-// provider gets in IPv6, and can change addresses in at will.
+// networkOf returns the network that counts as one address. In IPv6 that is a /64,
+// because a provider's customer gets one and can change addresses in it at will.
 func networkOf(a netip.Addr) netip.Prefix {
 	bits := a.BitLen()
 	if a.Is6() {

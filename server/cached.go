@@ -6,8 +6,8 @@ import (
 	"time"
 )
 
-// cached is a value that is made at most once in age, whoever asks. While it is
-// being made, others wait for it instead of making it too.
+// cached is a value that is made at most once in age. If it is being made, other callers
+// wait for it instead of making it too.
 type cached[T any] struct {
 	age  time.Duration
 	make func(context.Context) T
@@ -21,8 +21,8 @@ func newCached[T any](age time.Duration, produce func(context.Context) T) *cache
 	return &cached[T]{age: age, make: produce}
 }
 
-// get returns the value, made anew when it is too old. The asker's own deadline
-// does not count: the value is for the next one, too.
+// get returns the value, and makes it anew if it is too old. The caller's own deadline
+// does not count, because the next caller needs the value, too.
 func (c *cached[T]) get(ctx context.Context) T {
 	c.mu.Lock()
 	defer c.mu.Unlock()

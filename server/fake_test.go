@@ -62,7 +62,7 @@ func (c *company) Run(ctx context.Context, r Request, began func(string)) (recon
 	c.mu.Unlock()
 	began("run-1")
 	if takes > 0 {
-		select { // like the engine: what is in hand is finished, nothing more is begun
+		select { // like the engine: the action in hand is finished, and no other begins
 		case <-time.After(takes):
 		case <-ctx.Done():
 			fail = ctx.Err()

@@ -74,7 +74,7 @@ func TestTheLimiterForgetsThoseWhoStoppedFirst(t *testing.T) {
 	if got, want := len(l.tries), tryAddresses/2+1; got != want {
 		t.Errorf("%d addresses remembered after half of them stopped a window ago, want %d", got, want)
 	}
-	for n := range tryAddresses/2 + 10 { // none of them has stopped, and some are forgotten all the same
+	for n := range tryAddresses/2 + 10 { // none of them has stopped, and some are still forgotten
 		l.wrong(address(3*tryAddresses + n))
 	}
 	if got := len(l.tries); got > tryAddresses || got < tryAddresses*8/10 {

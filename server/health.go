@@ -15,8 +15,8 @@ import (
 const (
 	// healthAge is how old an answer of health may be; pingAge that of readiness.
 	healthAge, pingAge = 5 * time.Second, time.Second
-	// checkAge is how often the two sides are asked at most: four requests a
-	// minute to each, whatever a monitor does.
+	// checkAge is how old a check of a side may be: at most four requests a minute to
+	// each, however often a monitor asks.
 	checkAge = 15 * time.Second
 	// checkLimit is how long a side may take to answer a check.
 	checkLimit = 5 * time.Second
@@ -26,7 +26,7 @@ const (
 	recentRuns = 100
 )
 
-// Status of a service or of all of them.
+// The status of one service, or of all.
 const (
 	healthy   = "healthy"
 	degraded  = "degraded"
@@ -51,7 +51,7 @@ type healthMetrics struct {
 	RecentErrors        int `json:"recentErrors"`
 }
 
-// lastRun says how the last run ended, and no more: health is for everybody.
+// lastRun has the outcome of the last run, and no details, because health needs no key.
 type lastRun struct {
 	ID         string  `json:"id"`
 	Trigger    string  `json:"trigger"`
@@ -62,13 +62,13 @@ type lastRun struct {
 	Applied    int     `json:"applied"`
 	Failed     int     `json:"failed"`
 	Held       int     `json:"held"`
-	// Gates is how many evidence gates failed. With any, nothing is taken away, or
-	// with a failed run nothing at all is done, until somebody has looked.
+	// Gates counts the evidence gates that failed. If any did, nothing is taken away until
+	// a person has looked; if the run failed as well, nothing at all was done.
 	Gates int `json:"gates"`
-	// Converged tells that nothing was left to do, to approve or to doubt; null: it has
-	// not ended, or an earlier version did it. Result only says whether the run ended well.
+	// Converged reports that nothing was left to do, to approve or to doubt; null: the run
+	// has not ended, or an earlier version did it. Result only reports how the run ended.
 	Converged *bool `json:"converged"`
-	// OrdersHeld is how many subscriptions are to have hosting, and have none before a
+	// OrdersHeld counts the subscriptions that are paid for and get no hosting before a
 	// person acts.
 	OrdersHeld int `json:"ordersHeld"`
 }
@@ -77,14 +77,14 @@ type lastRun struct {
 type checkResult struct {
 	Status       string `json:"status"`
 	ResponseTime int64  `json:"responseTime"` // ms
-	// LastCheck is when the service last really answered, whoever asked; null: it never
-	// has. With an error it is older than the attempt that failed.
+	// LastCheck is when the service last answered a request of this process; null: it
+	// never has. If there is an error, it is older than the attempt that failed.
 	LastCheck *string `json:"lastCheck"`
-	// Error is one of a few sentences of our own. The error itself may quote an
-	// address or what the other side said, and health is for everybody. null: none.
+	// Error is one of a few fixed sentences, because the error itself may quote an address
+	// or an answer of the other side, and health needs no key. null: there is none.
 	Error *string `json:"error"`
 
-	denied bool // it refused our credential
+	denied bool // the service refused the credential
 }
 
 func (s *Server) prepareChecks() {
@@ -100,16 +100,16 @@ func (s *Server) prepareChecks() {
 		if name == "database" {
 			age = healthAge
 		}
-		answered := &lastAnswer{} // of this service; see cached for what guards it
+		answered := &lastAnswer{} // of this service; the lock of cached guards it
 		s.checks[name] = newCached(age, func(ctx context.Context) checkResult { return s.check(ctx, name, ask, answered) })
 	}
 }
 
-// lastAnswer is when a service answered last, as far as health itself has asked it.
+// lastAnswer is when a service last answered a request of health itself.
 type lastAnswer struct{ at time.Time }
 
-// check asks one service. A side that answered the reconciler a moment ago is not asked,
-// so that the time of its answer is not the present.
+// check asks one service. If a side answered the reconciler a moment ago, it is not asked,
+// and LastCheck is the time of that answer and not the present.
 func (s *Server) check(ctx context.Context, name string, ask func(context.Context) error, answered *lastAnswer) checkResult {
 	ctx, cancel := context.WithTimeout(ctx, checkLimit)
 	defer cancel()
@@ -130,7 +130,7 @@ func (s *Server) check(ctx context.Context, name string, ask func(context.Contex
 	return result
 }
 
-// publicError says what is wrong in words that are the same for everybody.
+// publicError describes an error in a fixed sentence, which discloses nothing.
 func publicError(err error) string {
 	switch {
 	case errors.Is(err, fault.Denied):
@@ -145,14 +145,14 @@ func publicError(err error) string {
 	return "it cannot be reached, or answers with an error"
 }
 
-// services are all checks, made at the same time.
+// services does all checks at the same time.
 func (s *Server) services(ctx context.Context) map[string]checkResult {
 	results := make(map[string]checkResult, len(s.checks))
 	var mu sync.Mutex // guards results
 	var wg sync.WaitGroup
 	for name, c := range s.checks {
 		wg.Go(func() {
-			_ = fault.Guard(func() error { // what it asks is guarded in check, so that this never counts
+			_ = fault.Guard(func() error { // check has a guard of its own, so this one is never needed
 				r := c.get(ctx)
 				mu.Lock()
 				defer mu.Unlock()
@@ -165,11 +165,11 @@ func (s *Server) services(ctx context.Context) map[string]checkResult {
 	return results
 }
 
-// readHealth makes the whole answer. Without the database nothing can be done, and a
-// side that refuses our credential waits for a person, who is to be called:
-// unhealthy. A side in trouble or a run that failed: degraded, since that passes.
-// Webhooks are stored and the admin API answers all the same, so a balancer asks
-// readyz, which knows nothing of the sides.
+// readHealth makes the whole answer. It is unhealthy if the database does not answer,
+// because then nothing works, or if a side refuses the credential, because a person has to
+// act. It is degraded if a side is in trouble or a run has failed, because that passes:
+// webhooks are still stored and the admin API still answers. A balancer asks readyz, which
+// does not look at the sides.
 func (s *Server) readHealth(ctx context.Context) healthDocument {
 	d := healthDocument{Status: healthy, Version: s.o.Version, Services: s.services(ctx)}
 	for name, r := range d.Services {
@@ -193,7 +193,7 @@ func (s *Server) readHealth(ctx context.Context) healthDocument {
 	return d
 }
 
-// addMetrics fills in what the database knows.
+// addMetrics adds the numbers and the last run, which are in the database.
 func (s *Server) addMetrics(ctx context.Context, d *healthDocument) error {
 	totals, err := s.o.Overview.Totals(ctx, s.o.Now())
 	if err != nil {
@@ -223,10 +223,10 @@ func (s *Server) addMetrics(ctx context.Context, d *healthDocument) error {
 	return nil
 }
 
-// afterRun is the status that a finished run leaves behind. A run that was refused,
-// because this is not the account, the panel or the time we know, waits for a
-// person like a refused credential; one that only gives, or that leaves somebody's
-// order to a person, like a failed one, is degraded.
+// afterRun is the status that a finished run leaves behind. If a run was refused, because
+// the account, the panel or the clock is another, a person has to act, as after a refused
+// credential: unhealthy. If a run failed, took nothing away, or held an order for a
+// person: degraded.
 func afterRun(r reconcile.RunRecord) string {
 	switch {
 	case r.Error != "" && len(r.Gates) > 0:
@@ -246,7 +246,7 @@ func worse(a, b string) string {
 	return healthy
 }
 
-// lastFinished is the newest run that has ended.
+// lastFinished returns the newest run that has ended.
 func lastFinished(runs []reconcile.RunRecord) *reconcile.RunRecord {
 	for i := range runs {
 		if !runs[i].Finished.IsZero() {
@@ -287,14 +287,14 @@ type readiness struct {
 	Status string `json:"status"` // ok, or why not
 }
 
-// alive asks nobody: a program that is restarted because Stripe is down, or its
-// database, comes back to the same trouble and has lost its place.
+// alive makes no request. If a supervisor restarted the program because Stripe or the
+// database is down, the program would meet the same trouble, and would have lost its place.
 func (s *Server) alive(w http.ResponseWriter, _ *http.Request) {
 	respond(w, http.StatusOK, readiness{"ok"})
 }
 
-// ready tells a load balancer whether requests can be answered: the database is
-// there, and the service is not on its way out.
+// ready reports to a load balancer whether requests can be answered: the database answers,
+// and the service is not stopping.
 func (s *Server) ready(w http.ResponseWriter, r *http.Request) {
 	switch {
 	case s.isLeaving():
@@ -306,7 +306,7 @@ func (s *Server) ready(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// formatTime is a time in every answer: RFC 3339 in UTC.
+// formatTime formats the times of answers: RFC 3339 in UTC.
 func formatTime(t time.Time) string { return t.UTC().Format(time.RFC3339) }
 
 // root is for people who type the address into a browser.

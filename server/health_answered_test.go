@@ -24,8 +24,8 @@ func (d *database) Ping(context.Context) error {
 	return nil
 }
 
-// TestHealthTellsWhenEachSideReallyAnsweredLast: a monitor that sees "now" beside a side
-// that nobody has asked for an hour believes what nobody knows.
+// TestHealthTellsWhenEachSideReallyAnsweredLast: if a monitor sees "now"
+// beside a side that was not asked for an hour, it believes that the side is well.
 func TestHealthTellsWhenEachSideReallyAnsweredLast(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		began := time.Now()
@@ -65,7 +65,7 @@ func TestHealthTellsWhenEachSideReallyAnsweredLast(t *testing.T) {
 	})
 }
 
-// Without a word of the reconciler the checks themselves are what was answered.
+// If Answered is not set, the checks themselves count.
 func TestHealthWithoutAReconcilerKeepsTheLastAnswerOfItsOwn(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var stripe error

@@ -7,10 +7,10 @@ import (
 	"golang.org/x/sync/semaphore"
 )
 
-// intake bounds how many bytes of bodies are held in memory at a time, of requests of
-// which it is not known yet who sent them. A body counts for what has arrived of it,
-// not for what it announces. Bodies of an ordinary size have a share of their own, so
-// that large ones which come slowly keep nobody out. Safe for concurrent use.
+// intake bounds the memory for the bodies of webhooks, whose sender is not known before
+// the signature is checked. A body counts for the bytes that have arrived, not for the
+// length that it announces. Bodies of an ordinary size have a share of their own, so that
+// large ones that come slowly do not keep them out. Safe for concurrent use.
 type intake struct {
 	small, large *semaphore.Weighted
 }
@@ -21,14 +21,14 @@ const (
 	intakeSmall = 64 << 10 // Stripe's largest events of interest were seen past 50 KiB
 )
 
-// errIntakeFull tells that the body was not read for want of memory.
+// errIntakeFull: the body was not read, because there is no memory for it.
 var errIntakeFull = errors.New("too many deliveries are being read")
 
 func newIntake() *intake {
 	return &intake{small: semaphore.NewWeighted(intakeBytes), large: semaphore.NewWeighted(intakeBytes)}
 }
 
-// reservation is a part of a share that a body has taken.
+// reservation is the part of a share that a body has taken.
 type reservation struct {
 	share *semaphore.Weighted
 	bytes int
@@ -44,8 +44,8 @@ func (in *intake) reserve(bytes int) (reservation, bool) {
 
 func (l reservation) release() { l.share.Release(int64(l.bytes)) }
 
-// read reads a body of at most limit bytes, which the body itself enforces. done gives
-// back its memory; it is nil with an error.
+// read reads a body of at most limit bytes, which the body itself enforces. The caller
+// calls done to release the memory; it is nil if there is an error.
 func (in *intake) read(body io.Reader, limit int) (data []byte, done func(), err error) {
 	has, ok := in.reserve(intakeFirst)
 	if !ok {

@@ -36,8 +36,8 @@ func (b *slow) Read(p []byte) (int, error) {
 	return n, nil
 }
 
-// received is a server of which only the webhook is used; what it was given is in the
-// result.
+// received makes a server of which only the webhook is used. The function that it returns
+// counts the events that the server has stored.
 func received(t *testing.T) (*Server, func() int) {
 	t.Helper()
 	log := logrus.New()

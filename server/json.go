@@ -14,12 +14,12 @@ import (
 	"github.com/stripe-enhance/stripe-enhance/internal/fault"
 )
 
-// respond writes JSON. The document is complete before the status is sent, so
-// that a mistake in encoding is a 500 and not half an answer.
+// respond writes JSON. The document is complete before the status is sent, so that an
+// error in encoding becomes a 500 and not half an answer.
 func respond(w http.ResponseWriter, status int, v any) {
 	var body bytes.Buffer
 	enc := json.NewEncoder(&body)
-	enc.SetEscapeHTML(false) // reasons are read by people even here
+	enc.SetEscapeHTML(false) // people read the reasons here, too
 	if err := enc.Encode(v); err != nil {
 		status = http.StatusInternalServerError
 		body.Reset()
@@ -27,7 +27,7 @@ func respond(w http.ResponseWriter, status int, v any) {
 	}
 	w.Header().Set("Content-Type", "application/json; charset=utf-8")
 	w.WriteHeader(status)
-	_, _ = w.Write(body.Bytes()) // the client may be gone
+	_, _ = w.Write(body.Bytes()) // an error means that the client has gone
 }
 
 // failure is the body of every error.
@@ -40,8 +40,8 @@ func respondError(w http.ResponseWriter, status int, message string) {
 	respond(w, status, failure{message})
 }
 
-// respondPortError answers an error of a port with the status that its kind demands. Errors
-// of the database or of a side are not the caller's business in detail.
+// respondPortError answers an error of a port with the status that its kind demands. The
+// details of an error of the database or of a side go into the log, not into the answer.
 func (s *Server) respondPortError(w http.ResponseWriter, r *http.Request, what string, err error) {
 	switch {
 	case errors.Is(err, fault.NotFound):
@@ -66,9 +66,9 @@ func plain(err error) string {
 // errTooLarge is a body over the limit of its route.
 var errTooLarge = errors.New("the body is too large")
 
-// readBody reads a JSON body into v: one object, no unknown fields, nothing after
-// it. It answers and returns false when the body is not that. With optional, no
-// body at all is fine.
+// readBody reads a JSON body into v: one object without unknown fields, and nothing
+// after it. If the body is anything else, it answers the request and returns false.
+// With optional, an empty body is accepted.
 func readBody(w http.ResponseWriter, r *http.Request, v any, optional bool) bool {
 	err := decode(r.Body, v, optional)
 	switch {
@@ -111,7 +111,7 @@ func decode(body io.Reader, v any, optional bool) error {
 	return nil
 }
 
-// kindOf is a type in JSON's words.
+// kindOf names a type in the terms of JSON.
 func kindOf(t reflect.Type) string {
 	switch t.Kind() {
 	case reflect.String:
@@ -126,15 +126,15 @@ func kindOf(t reflect.Type) string {
 	return "a number"
 }
 
-// maxDepth is far beyond any documented body.
+// maxDepth is far more than any documented body needs.
 const maxDepth = 32
 
-// unambiguous refuses what two parsers may read in two ways: a key given twice,
-// anything after the value, and depth without end.
+// unambiguous refuses a text that two parsers may read in two ways: one with a key given
+// twice, with something after the value, or nested without end.
 func unambiguous(text []byte) error {
 	dec := json.NewDecoder(bytes.NewReader(text))
 	dec.UseNumber()
-	if err := walk(dec, 1); err != nil {
+	if err := checkValue(dec, 1); err != nil {
 		return err
 	}
 	if _, err := dec.Token(); !errors.Is(err, io.EOF) {
@@ -143,10 +143,13 @@ func unambiguous(text []byte) error {
 	return nil
 }
 
-func walk(dec *json.Decoder, depth int) error {
+var errNoJSON = errors.New("it is not JSON")
+
+// checkValue reads one value, with those inside of it.
+func checkValue(dec *json.Decoder, depth int) error {
 	token, err := dec.Token()
 	if err != nil {
-		return errors.New("it is not JSON")
+		return errNoJSON
 	}
 	open, ok := token.(json.Delim)
 	if !ok {
@@ -158,25 +161,34 @@ func walk(dec *json.Decoder, depth int) error {
 	seen := map[string]bool{}
 	for dec.More() {
 		if open == '{' {
-			key, err := dec.Token()
-			if err != nil {
-				return errors.New("it is not JSON")
+			if err := checkKey(dec, seen); err != nil {
+				return err
 			}
-			name := strings.ToLower(fmt.Sprint(key)) // encoding/json ignores case
-			if seen[name] {
-				return fmt.Errorf("the key %q is given twice", key)
-			}
-			seen[name] = true
 		}
-		if err := walk(dec, depth+1); err != nil {
+		if err := checkValue(dec, depth+1); err != nil {
 			return err
 		}
 	}
 	if _, err := dec.Token(); err != nil {
-		return errors.New("it is not JSON")
+		return errNoJSON
 	}
 	return nil
 }
 
-// newErrorLog is what net/http writes its complaints to.
+// checkKey reads the key of a field and adds it to those seen. Case does not count,
+// because encoding/json ignores it.
+func checkKey(dec *json.Decoder, seen map[string]bool) error {
+	key, err := dec.Token()
+	if err != nil {
+		return errNoJSON
+	}
+	name := strings.ToLower(fmt.Sprint(key))
+	if seen[name] {
+		return fmt.Errorf("the key %q is given twice", key)
+	}
+	seen[name] = true
+	return nil
+}
+
+// newErrorLog makes the log for the complaints of net/http.
 func newErrorLog(w io.Writer) *log.Logger { return log.New(w, "", 0) }

@@ -16,19 +16,19 @@ import (
 
 // The waits of the loop, from the outside in.
 const (
-	// defaultLook is how often schedules and stored nudges are looked at: what a
-	// nudge that came in at another replica costs at most. It is one indexed read.
+	// defaultLook is how often the loop looks at schedules and stored nudges. A nudge
+	// that another replica has stored waits that long at most. A look is one indexed read.
 	defaultLook = time.Second
-	// firstLooks is how often the lease is looked for before the first look.
+	// firstLooks is how often the loop asks for the lease within the first look.
 	firstLooks = 20
 	// defaultGap is the least time between the beginnings of two nudged runs. A
 	// checkout makes half a dozen events within a second; they become two runs.
 	defaultGap = time.Second
-	// busyGap is what the gap grows to while nudges keep waiting after each run:
-	// somebody buys all the time, or a run put back what it could not read.
+	// busyGap is the gap when nudges keep waiting after each run: because customers buy
+	// all the time, or because runs put back nudges that they could not follow.
 	busyGap = 5 * time.Second
 	// failGap is the first pause after a run that failed, failGapMost the longest.
-	// The schedule of incremental runs goes on meanwhile.
+	// Incremental runs go on by their schedule meanwhile.
 	failGap, failGapMost = 5 * time.Second, time.Minute
 	// fullRetry is when a full sweep that failed is tried again, doubling.
 	fullRetry, fullRetryMost = time.Minute, time.Hour
@@ -42,9 +42,9 @@ type LoopOptions struct {
 	Now func() time.Time
 	// Look and Gap replace the defaults; a negative Gap is none.
 	Look, Gap time.Duration
-	// Log gets what the loop itself has to say. nil: nowhere.
+	// Log gets the events of the loop itself. nil: they go nowhere.
 	Log *logrus.Logger
-	// Observer is told of runs. nil: nobody.
+	// Observer receives the results of runs. nil: they go nowhere.
 	Observer Observer
 }
 
@@ -54,10 +54,10 @@ type Loop struct {
 	runner  Runner
 	nudges  Nudges
 	history History
-	wake    chan struct{} // capacity one: any number of wishes are one
+	wake    chan struct{} // capacity one: any number of nudges are one token
 
-	mu     sync.Mutex // guards what follows
-	why    string     // trigger of the latest wish; "": none since the last wait
+	mu     sync.Mutex // guards why, asks, atWork and ended
+	why    string     // trigger of the latest nudge; "": none since the last wait
 	asks   []*Asked
 	atWork string // id of the run at work; "" between runs
 	ended  bool   // Work has returned, or is about to
@@ -65,8 +65,8 @@ type Loop struct {
 	agenda // of the goroutine of Work
 }
 
-// agenda is what the loop knows about what to do next. It belongs to the goroutine
-// of Work.
+// agenda is the state from which the loop decides what to do next. It belongs to the
+// goroutine of Work.
 type agenda struct {
 	led        bool
 	poll, full time.Time // wall clock; zero: never
@@ -77,8 +77,8 @@ type agenda struct {
 	gap        time.Duration // grows while nudges keep waiting
 	failures   int           // runs in a row
 	fullFailed int           // full sweeps in a row
-	askedLast  bool          // fairness: a schedule that is due comes next
-	blind      bool          // the last look for nudges failed; said once
+	askedLast  bool          // the last run was asked for: if a schedule is due, it comes next
+	blind      bool          // the last look for nudges failed; this is logged once
 }
 
 // NewLoop makes a loop that does nothing until Work.
@@ -86,7 +86,7 @@ func NewLoop(o LoopOptions, runner Runner, nudges Nudges, history History) *Loop
 	if o.Now == nil {
 		o.Now = time.Now
 	}
-	// Without the reading of the process clock that time.Now adds: that one stands
+	// Round removes the reading of the process clock that time.Now adds. That clock stands
 	// still while the machine sleeps, and comparisons would prefer it.
 	clock := o.Now
 	o.Now = func() time.Time { return clock().Round(0) }
@@ -117,8 +117,8 @@ func (noObserver) RunEnded(context.Context, reconcile.Report, error) {}
 func (noObserver) WebhookAnswered(string)                            {}
 func (noObserver) Led(context.Context)                               {}
 
-// Wake asks for a run as soon as one may begin. It never blocks and asks once,
-// however often it is called.
+// Wake asks for a run as soon as one may begin. It never blocks. If it is called several
+// times before the run begins, there is one run.
 func (l *Loop) Wake(trigger string) {
 	l.mu.Lock()
 	l.why = trigger
@@ -129,11 +129,11 @@ func (l *Loop) Wake(trigger string) {
 	}
 }
 
-// Work runs until ctx ends: it campaigns for the lease, and does what is due
-// while it leads. When ctx ends, the run at work finishes its action in hand, and
-// the lease is given back before Work returns.
+// Work runs until ctx ends: it campaigns for the lease, and does the runs that are due
+// while it leads. When ctx ends, the run at work finishes the action in hand, and the
+// lease is released before Work returns.
 func (l *Loop) Work(ctx context.Context) error {
-	// The lease outlives ctx: it is needed to record how the last action ended.
+	// The lease outlives ctx, because the outcome of the last action is recorded under it.
 	leading, resign := context.WithCancel(context.WithoutCancel(ctx))
 	defer resign()
 	var gaveBack error
@@ -150,8 +150,8 @@ func (l *Loop) Work(ctx context.Context) error {
 	return gaveBack
 }
 
-// awaitLease gives the campaign a moment, so that a service that is alone begins
-// its first run at once and not with its second look.
+// awaitLease gives the campaign a moment, so that a service that is alone begins its first
+// run with its first look and not with its second.
 func (l *Loop) awaitLease(ctx context.Context) {
 	tick := time.NewTicker(l.o.Look / firstLooks)
 	defer tick.Stop()
@@ -167,7 +167,7 @@ func (l *Loop) awaitLease(ctx context.Context) {
 	}
 }
 
-// sleep waits until the next look, a wish, or the end.
+// sleep waits until the next look, a nudge, or the end.
 func (l *Loop) sleep(ctx context.Context) {
 	pause := l.o.Look
 	if left := time.Until(l.notBefore); l.agenda.nudged && left > 0 && left < pause {
@@ -180,17 +180,17 @@ func (l *Loop) sleep(ctx context.Context) {
 	case <-timer.C:
 	case <-l.wake:
 		l.mu.Lock()
-		if l.why != "" { // else it is somebody who asked and waits
+		if l.why != "" { // else the token is of a request that waits
 			l.agenda.nudged, l.agenda.trigger, l.why = true, l.why, ""
 		}
 		l.mu.Unlock()
 	}
 }
 
-// step does everything that is due now.
+// step does every run that is due now.
 func (l *Loop) step(ctx context.Context) {
 	if !l.runner.Leading() {
-		l.led, l.agenda.nudged = false, false // what was wished is stored; the writer finds it
+		l.led, l.agenda.nudged = false, false // nudges are stored, and the writer finds them
 		l.failRequests(errFollower)
 		return
 	}
@@ -207,8 +207,8 @@ func (l *Loop) step(ctx context.Context) {
 	}
 }
 
-// takeOver finds out what the writer before us did last, so that a tick nobody
-// was there for is made up, once.
+// takeOver reads when the writer before this one ran last, so that a missed tick is made
+// up, once.
 func (l *Loop) takeOver(ctx context.Context, now time.Time) {
 	l.led = true
 	l.guard("", func() { l.o.Observer.Led(ctx) })
@@ -218,7 +218,7 @@ func (l *Loop) takeOver(ctx context.Context, now time.Time) {
 		l.poll = l.o.Poll.Next(notAfter(runs[0].Started, now))
 	}
 	listed, err2 := l.history.LastListed(ctx)
-	if err2 == nil && !listed.At.IsZero() { // without one the first run is full by itself
+	if err2 == nil && !listed.At.IsZero() { // if there is none, the first run is full anyway
 		l.full = l.o.Full.Next(notAfter(listed.At, now))
 	}
 	if err := errors.Join(err, err2); err != nil && ctx.Err() == nil {
@@ -254,15 +254,15 @@ func (l *Loop) lookForNudges(ctx context.Context) {
 	}
 }
 
-// job is one run that is due, and who waits for it.
+// job is one run that is due, with the requests that wait for it.
 type job struct {
 	Request
 	asks []*Asked
 }
 
-// nextJob takes what is due now, if anything.
+// nextJob takes the run that is due now, if there is one.
 func (l *Loop) nextJob(now time.Time) (job, bool) {
-	if now.Before(l.looked) { // the clock was set back; that must not put off the next tick
+	if now.Before(l.looked) { // the clock was set back, which must not put off the next tick
 		l.poll, l.full = sooner(l.poll, l.o.Poll, now), sooner(l.full, l.o.Full, now)
 	}
 	l.looked = now
@@ -286,7 +286,7 @@ func (l *Loop) nextJob(now time.Time) (job, bool) {
 	return job{}, false
 }
 
-// sooner is the next tick by the clock as it is now, if that is the earlier one.
+// sooner returns the next tick by the present clock, if that is earlier than next.
 func sooner(next time.Time, s cron.Schedule, now time.Time) time.Time {
 	if n := s.Next(now); !next.IsZero() && !n.IsZero() && n.Before(next) {
 		return n
@@ -296,7 +296,7 @@ func sooner(next time.Time, s cron.Schedule, now time.Time) time.Time {
 
 func reached(next, now time.Time) bool { return !next.IsZero() && !now.Before(next) }
 
-// runJob does one run and tells everybody. It reports whether the loop may go on.
+// runJob does one run and passes its result on. It reports whether the loop may go on.
 func (l *Loop) runJob(ctx context.Context, j job) bool {
 	began := l.o.Now()
 	if len(j.Subscriptions) == 0 {
@@ -324,15 +324,16 @@ func (l *Loop) runJob(ctx context.Context, j job) bool {
 	return true
 }
 
-// guard calls what looks at the customers of a report, whose texts come from outside.
+// guard calls f, which reads the texts of customers: if these make it panic, the loop
+// goes on.
 func (l *Loop) guard(run string, f func()) {
 	if err := fault.Guard(func() error { f(); return nil }); err != nil {
 		l.o.Log.WithField("run", run).WithField("stack", fault.StackOf(err)).WithError(err).Error("panic after a run")
 	}
 }
 
-// scheduleNext sets the next ticks after a run of everything or of what changed. Ticks
-// that passed while it was at work are not made up: the next one is near.
+// scheduleNext sets the next ticks after a full or an incremental run. Ticks that passed
+// during the run are not made up, because the next one is near.
 func (l *Loop) scheduleNext(r Request, err error, now time.Time) {
 	l.poll = l.o.Poll.Next(now)
 	if err != nil {

@@ -45,13 +45,13 @@ func work(t *testing.T, c *company, poll, full string, change ...func(*LoopOptio
 	return w
 }
 
-// pass lets time pass and everything settle.
+// pass lets time pass, and waits until every goroutine rests.
 func pass(d time.Duration) {
-	time.Sleep(d) // of the bubble: nobody waits
+	time.Sleep(d) // of the bubble: no real time passes
 	synctest.Wait()
 }
 
-// end stops the loop and returns what it did.
+// end stops the loop and returns its runs.
 func (w *workshop) end(t *testing.T) []ran {
 	t.Helper()
 	w.stop()
@@ -312,7 +312,7 @@ func TestWishesDoNotStarveTheSchedule(t *testing.T) {
 		enough()
 		polls := 0
 		runs := w.end(t)
-		pass(time.Second) // whoever wishes learns that it is over
+		pass(time.Second) // a request that comes now learns that the loop has ended
 		for _, r := range runs {
 			if r.Trigger == "cron" {
 				polls++

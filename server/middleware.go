@@ -8,8 +8,8 @@ import (
 	"github.com/sirupsen/logrus"
 )
 
-// secured adds the headers that every answer carries. Nothing here is meant to be
-// shown inside a page, stored by a proxy, or loaded by another site.
+// secured adds the headers that every answer carries. No answer is meant to be shown
+// inside a page, stored by a proxy, or loaded by another site.
 func secured(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		h := w.Header()
@@ -27,7 +27,7 @@ func secured(next http.Handler) http.Handler {
 	})
 }
 
-// middleware is what surrounds every route.
+// middleware surrounds every route.
 func (s *Server) middleware(next http.Handler) http.Handler {
 	return secured(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		defer s.recoverPanic(w, r)
@@ -35,8 +35,8 @@ func (s *Server) middleware(next http.Handler) http.Handler {
 	}))
 }
 
-// recoverPanic turns a mistake in a handler into a 500. The value of a panic may
-// contain anything, so only its type and the place are logged.
+// recoverPanic turns a panic in a handler into a 500. Only the type of the panic's value
+// and the place are logged, because the value may contain a secret.
 func (s *Server) recoverPanic(w http.ResponseWriter, r *http.Request) {
 	v := recover()
 	if v == nil {

@@ -5,8 +5,8 @@ import (
 	"net/http"
 )
 
-// document describes the API. It is written by hand; the tests hold it to the
-// routes and to real answers.
+// document describes the API. It is written by hand; tests compare it with the routes,
+// the structs and real answers.
 //
 //go:embed openapi.json
 var document []byte

@@ -16,7 +16,7 @@ import (
 	"github.com/stripe-enhance/stripe-enhance/reconcile"
 )
 
-// alarmed is an observer that panics at everything it is told.
+// alarmed is an observer that panics in every call.
 type alarmed struct{ told chan string }
 
 func (a alarmed) RunEnded(context.Context, reconcile.Report, error) {
@@ -73,7 +73,7 @@ type broken struct{ Overview }
 
 func (broken) Ping(context.Context) error { return errors.New("no") }
 
-// TestAHandlerThatPanicsIsA500AndHoldsNothing: what it had locked the next one needs.
+// TestAHandlerThatPanicsIsA500AndHoldsNothing: the next request needs the lock.
 func TestAHandlerThatPanicsIsA500AndHoldsNothing(t *testing.T) {
 	calls := 0
 	value := newCached(time.Hour, func(context.Context) int {

@@ -7,7 +7,7 @@ import (
 	"github.com/stripe-enhance/stripe-enhance/reconcile"
 )
 
-// Why a run that was asked for was not done here.
+// Why this process did not do a run that was asked for.
 var (
 	errFollower = errors.New("another process is the writer")
 	errStopping = errors.New("the service is stopping")
@@ -19,14 +19,14 @@ type outcome struct {
 	err    error
 }
 
-// Asked is a run that somebody waits for.
+// Asked is a run that a request waits for.
 type Asked struct {
 	Request
-	began chan string  // capacity one: the id of the run, once it has one
+	began chan string  // capacity one: the id of the run, when it begins
 	done  chan outcome // capacity one
 }
 
-// Ask queues a run. Equal ones that wait are done once, for all who asked.
+// Ask queues a run. If equal ones wait, one run serves them all.
 func (l *Loop) Ask(r Request) *Asked {
 	a := &Asked{Request: r, began: make(chan string, 1), done: make(chan outcome, 1)}
 	l.mu.Lock()
@@ -39,14 +39,14 @@ func (l *Loop) Ask(r Request) *Asked {
 		answerAll([]*Asked{a}, outcome{err: errStopping})
 		return a
 	}
-	select { // without a trigger: it only ends the wait
+	select { // the token has no trigger: it only ends the wait of the loop
 	case l.wake <- struct{}{}:
 	default:
 	}
 	return a
 }
 
-// takeRequests takes the first run that was asked for, with all its equals.
+// takeRequests takes the request that has waited longest, with all equal ones.
 func (l *Loop) takeRequests() (taken []*Asked) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -72,7 +72,7 @@ func (l *Loop) returnRequests(asks []*Asked) {
 	l.asks = append(asks, l.asks...)
 }
 
-// announce notes the run at work and tells those who wait for it.
+// announce records the id of the run at work, and passes it to those that wait for it.
 func (l *Loop) announce(run string, asks []*Asked) {
 	l.mu.Lock()
 	l.atWork = run
@@ -85,7 +85,7 @@ func (l *Loop) announce(run string, asks []*Asked) {
 	}
 }
 
-// AtWork is the id of the run at work; "" between runs.
+// AtWork returns the id of the run at work; "" between runs.
 func (l *Loop) AtWork() string {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -101,7 +101,7 @@ func answerAll(asks []*Asked, o outcome) {
 	}
 }
 
-// failRequests ends every run that was asked for.
+// failRequests answers every request that waits with an error.
 func (l *Loop) failRequests(why error) {
 	l.mu.Lock()
 	asks := l.asks
@@ -110,7 +110,7 @@ func (l *Loop) failRequests(why error) {
 	answerAll(asks, outcome{err: why})
 }
 
-// close refuses what is asked for from now on.
+// close refuses requests from now on.
 func (l *Loop) close() {
 	l.mu.Lock()
 	l.ended = true

@@ -7,7 +7,7 @@ import (
 	"strings"
 )
 
-// route is one documented operation. The OpenAPI document is held to this table.
+// route is one documented operation. A test compares the OpenAPI document with this table.
 type route struct {
 	method  string
 	pattern string // of net/http: {id} is one segment, {id...} the rest
@@ -23,7 +23,7 @@ const (
 
 const webhookPath = "/api/webhook"
 
-// routes lists everything that is answered.
+// routes lists every operation that the server answers.
 func (s *Server) routes() []route {
 	admin := func(method, pattern string, do http.HandlerFunc) route {
 		return route{method: method, pattern: "/api/admin" + pattern, admin: true, limit: adminLimit, do: do}
@@ -60,8 +60,8 @@ func (s *Server) routes() []route {
 	return all
 }
 
-// resource is what is answered at one path, by method. net/http's own 404 and 405
-// are text, ours are JSON, and so methods are looked up here.
+// resource has the routes of one path, by method. Methods are looked up here because
+// net/http answers 404 and 405 in plain text, and this API answers them in JSON.
 type resource map[string]route
 
 // newMux makes a mux in which every path has an answer.
@@ -110,17 +110,17 @@ func (m resource) allowed() string {
 	return strings.Join(names, ", ")
 }
 
-// dispatch answers every request there is.
+// dispatch answers every request.
 func (s *Server) dispatch(w http.ResponseWriter, r *http.Request) {
 	p := r.URL.Path
 	if admin := p == "/api/admin" || strings.HasPrefix(p, "/api/admin/"); admin && !s.admit(w, r) {
-		return // before it is told which paths there are
+		return // a client without a key does not learn which paths exist
 	}
-	if unclean(r.URL.EscapedPath()) { // the mux would redirect, in HTML
+	if unclean(r.URL.EscapedPath()) { // the mux would answer with a redirect in HTML
 		notFound(w, r)
 		return
 	}
-	if s.o.Verify == nil && p == webhookPath { // without a secret there is no such route, for any method
+	if s.o.Verify == nil && p == webhookPath { // if no secret is configured, the route does not exist
 		notFound(w, r)
 		return
 	}

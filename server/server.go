@@ -15,8 +15,8 @@ import (
 	"github.com/stripe-enhance/stripe-enhance/internal/secret"
 )
 
-// How long a client may take, from the outside in. A sync is answered within
-// syncLimit; everything else in milliseconds.
+// Time limits of a client, from the outside in. A sync is answered within syncLimit,
+// everything else in milliseconds.
 const (
 	headerLimit = 5 * time.Second
 	readLimit   = 10 * time.Second // of a request with its body; 1 MiB at 1 Mbit/s
@@ -38,25 +38,25 @@ type Options struct {
 	Journal   Journal
 	Customers Customers
 	Overview  Overview
-	// Stripe and Enhance ask the two sides whether they answer this program. They
-	// are called at most once in checkAge each.
+	// Stripe and Enhance check whether the two sides answer this program. Each is
+	// called at most once in checkAge.
 	Stripe, Enhance func(context.Context) error
-	// Answered is when a side, "stripe" or "enhance", last answered this program, whatever
-	// it said; zero: never. nil: when Stripe or Enhance did.
+	// Answered returns when a side, "stripe" or "enhance", last answered this program,
+	// errors included; zero: never. nil: only the calls of Stripe and Enhance count.
 	Answered func(side string) time.Time
 
-	// Verify checks webhooks. nil: no secret is configured, and the route does
-	// not exist.
+	// Verify checks webhooks. If it is nil, because no secret is configured, the route
+	// does not exist.
 	Verify Verify
-	// AdminKeys are all good; empty: the admin routes do not exist.
+	// AdminKeys are all accepted. If there is none, the admin routes do not exist.
 	AdminKeys []secret.Text
-	// TrustedProxies may say for whom they ask (X-Forwarded-For). Anybody else's
-	// word is ignored, else everybody could pretend to come from a new address
+	// TrustedProxies may name the client in X-Forwarded-For. From any other address the
+	// header is ignored, because a stranger could pretend to come from a new address
 	// with every wrong key.
 	TrustedProxies []netip.Prefix
 	// Metrics serves /metrics; nil: it is served elsewhere, or not at all.
 	Metrics http.Handler
-	// Observer is told of webhooks. nil: nobody.
+	// Observer receives the results of webhooks. nil: they go nowhere.
 	Observer Observer
 	// Version is shown by health.
 	Version string
@@ -108,8 +108,8 @@ func New(o Options) (*Server, error) {
 // ServeHTTP implements http.Handler.
 func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) { s.handler.ServeHTTP(w, r) }
 
-// Serve answers on a listener until ctx ends. Then it stops accepting at once,
-// gives requests that are under way drainLimit, and returns.
+// Serve answers on a listener until ctx ends. Then it accepts no new connection, gives
+// requests that are under way drainLimit, and returns.
 func (s *Server) Serve(ctx context.Context, listener net.Listener) error {
 	return serve(ctx, listener, s, s.o.Log, s.leave)
 }
@@ -122,7 +122,7 @@ func ServeMetrics(ctx context.Context, listener net.Listener, metrics http.Handl
 }
 
 func serve(ctx context.Context, listener net.Listener, h http.Handler, log *logrus.Logger, leave func()) error {
-	errorLog := log.WriterLevel(logrus.DebugLevel) // what clients do wrong is no news
+	errorLog := log.WriterLevel(logrus.DebugLevel) // mistakes of clients are no news
 	defer errorLog.Close()
 	hs := &http.Server{
 		Handler:           h,
@@ -144,7 +144,7 @@ func serve(ctx context.Context, listener net.Listener, h http.Handler, log *logr
 	drain, cancel := context.WithTimeout(context.WithoutCancel(ctx), drainLimit)
 	defer cancel()
 	if err := hs.Shutdown(drain); err != nil {
-		_ = hs.Close() // who has not been answered by now is cut off
+		_ = hs.Close() // requests that are still not answered are cut off
 	}
 	if err := <-failed; !errors.Is(err, http.ErrServerClosed) {
 		return err
@@ -152,7 +152,7 @@ func serve(ctx context.Context, listener net.Listener, h http.Handler, log *logr
 	return nil
 }
 
-// leave makes the server not ready.
+// leave makes the server report that it is not ready.
 func (s *Server) leave() {
 	s.mu.Lock()
 	defer s.mu.Unlock()

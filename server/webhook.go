@@ -29,8 +29,8 @@ type webhookProblem struct {
 	Retryable bool   `json:"retryable"`
 }
 
-// webhook stores that Stripe said something happened, and goes. What happened is
-// read from the API by the run that it wakes.
+// webhook stores the event and answers. The run that it wakes reads from the API what
+// happened.
 func (s *Server) webhook(w http.ResponseWriter, r *http.Request) {
 	body, done, err := s.intake.read(r.Body, webhookLimit)
 	var large *http.MaxBytesError
@@ -56,8 +56,8 @@ func (s *Server) webhook(w http.ResponseWriter, r *http.Request) {
 
 var errSignatures = errors.New("stripe webhook: exactly one Stripe-Signature header is wanted")
 
-// verified checks the signature. Two headers are refused: which one a proxy in
-// between looked at would be anybody's guess.
+// verified checks the signature. Two headers are refused, because a proxy in between may
+// have checked the other one.
 func (s *Server) verified(r *http.Request, body []byte) (reconcile.Event, error) {
 	signatures := r.Header.Values("Stripe-Signature")
 	if len(signatures) != 1 {
@@ -71,12 +71,12 @@ func (s *Server) refuseWebhook(w http.ResponseWriter, status int, why string) {
 	respond(w, status, webhookProblem{Error: "Webhook processing failed", Message: why})
 }
 
-// respondBusy puts a delivery off. Nothing is lost: Stripe sends it again, and the next run by
-// the schedule reads what it was about.
+// respondBusy puts a delivery off. Nothing is lost: Stripe sends it again, and the next
+// scheduled run reads the change anyway.
 func (s *Server) respondBusy(w http.ResponseWriter) {
 	s.o.Observer.WebhookAnswered(webhookFailed)
 	w.Header().Set("Retry-After", "5")
-	w.Header().Set("Connection", "close") // the rest of the body is not wanted
+	w.Header().Set("Connection", "close") // the rest of the body is not read
 	respond(w, http.StatusServiceUnavailable, webhookProblem{Error: "Webhook processing failed",
 		Message: errIntakeFull.Error() + "; send it again", Retryable: true})
 }
@@ -87,8 +87,8 @@ func (s *Server) storeEvent(w http.ResponseWriter, r *http.Request, event reconc
 	if !look {
 		subscription = ""
 	}
-	// An event about a buyer names no subscription; the run finds those by its own
-	// list of events, as it does for a vague one.
+	// If an event is about a Stripe customer, it names no subscription: the run finds the
+	// subscriptions by its own list of events, as it does for a vague event.
 	look = look && (subscription != "" || event.StripeCustomer != "" || event.Vague)
 	isNew, err := s.o.Nudges.LogWebhook(r.Context(), event.ID, event.Type, subscription, look, s.o.Now())
 	switch {
@@ -110,8 +110,8 @@ func (s *Server) storeEvent(w http.ResponseWriter, r *http.Request, event reconc
 	}
 }
 
-// relevant reports whether events of a type can change what somebody is entitled
-// to. Others are stored and nudge nothing.
+// relevant reports whether events of a type can change an entitlement. Others are stored,
+// and nudge nothing.
 func relevant(kind string) bool {
 	for _, family := range []string{"customer.subscription.", "customer.deleted", "customer.updated", "invoice.", "checkout.session."} {
 		if strings.HasPrefix(kind, family) {

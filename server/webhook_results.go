@@ -10,9 +10,9 @@ import (
 	"github.com/stripe-enhance/stripe-enhance/reconcile"
 )
 
-// recordWebhookResults records what became of the webhooks that this run followed. One whose
-// subscription had a failed action has failed; the others are followed. When the
-// run itself failed they stay as they are, for the run that succeeds.
+// recordWebhookResults marks the webhooks that this run has followed. If an action of the
+// subscription failed, the webhook has failed; the others are followed. If the run itself
+// failed, they stay unmarked for the next run that succeeds.
 func (l *Loop) recordWebhookResults(ctx context.Context, r Request, report reconcile.Report, err error, began time.Time) {
 	if err != nil {
 		return
@@ -34,8 +34,9 @@ func (l *Loop) recordWebhookResults(ctx context.Context, r Request, report recon
 	}
 }
 
-// problemsOf says by subscription what failed. What failed for no single one, such as an
-// org that is not made, is the problem of each of the customer's that waits for it.
+// problemsOf returns the errors of failed actions by subscription. If an action that
+// belongs to no single subscription has failed, such as creating the org, its error counts
+// for each subscription of the customer that waits for it.
 func problemsOf(actions []reconcile.ActionRecord) map[string]string {
 	problems, shared := map[string]string{}, map[string]string{}
 	for _, a := range actions {

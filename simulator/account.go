@@ -16,7 +16,7 @@ type account struct {
 	sessions index[*Session]
 	events   index[*event]
 
-	byEmail map[string]*Customer   // the latest that was not a guest, exact spelling
+	byEmail map[string]*Customer   // the latest customer that was not a guest, by exact spelling
 	replays map[string]savedAnswer // by Idempotency-Key
 }
 
@@ -49,8 +49,8 @@ type Price struct {
 	birth                  uint64
 }
 
-// Customer is a paying party as Stripe sees it: a guest checkout makes a new
-// one each time, so that several may share an e-mail.
+// Customer is a customer of Stripe. A guest checkout makes a new one each time, so
+// several may share an e-mail.
 type Customer struct {
 	ID, Email, Name string
 	Metadata        map[string]string
@@ -73,7 +73,7 @@ type Item struct {
 // Subscription is Stripe's. Times are Unix seconds, 0 where Stripe has null.
 type Subscription struct {
 	ID, Customer                    string
-	Status                          string // Stripe's word, or any other that was set by hand
+	Status                          string // one of Stripe's, or any other that a test has set
 	Items                           []Item
 	Metadata                        map[string]string
 	Created, PeriodStart, PeriodEnd int64
@@ -86,14 +86,14 @@ type Subscription struct {
 	PastDueSince                    int64  // when it became past_due; 0 while it is not
 	SendInvoice                     bool   // collection_method send_invoice, due after DaysUntilDue
 	DaysUntilDue                    int64
-	WrongLivemode                   bool   // shown with the other livemode, to see who looks
-	Unknown                         bool   // Stripe denies knowing it, and tells nothing of it
-	TestClock                       string // listed only where its customer or its clock is named
+	WrongLivemode                   bool   // shown with the other livemode, to test whether a client checks it
+	Unknown                         bool   // hidden: reads answer 404, and nothing lists it or emits its events
+	TestClock                       string // listed only if the request names its customer or its clock
 
 	birth       uint64
-	gen         uint32 // arrangements made; a timer of an older one is void
-	living      bool   // takes part in the clock
-	trialPauses bool   // the trial ends without a card
+	gen         uint32 // counts the scheduled transitions; only the timer of the latest is valid
+	living      bool   // the clock renews, expires and retries it
+	trialPauses bool   // it becomes paused when the trial ends, because there is no card
 	retries     int
 	customer    *Customer
 	invoices    []*Invoice
@@ -113,8 +113,8 @@ type Invoice struct {
 	birth                      uint64
 }
 
-// Session is a completed Checkout Session: the only place that knows what the
-// customer typed into a custom field.
+// Session is a completed Checkout Session. It alone holds the text that the customer
+// typed into a custom field.
 type Session struct {
 	ID, Customer, Subscription string
 	Email, Domain              string
@@ -130,7 +130,7 @@ func (s *Subscription) rank() (int64, uint64) { return s.Created, s.birth }
 func (i *Invoice) rank() (int64, uint64)      { return i.Created, i.birth }
 func (s *Session) rank() (int64, uint64)      { return s.Created, s.birth }
 
-// clone copies what a caller could change.
+// clone copies the fields that a caller could change.
 func (s *Subscription) clone() Subscription {
 	c := *s
 	c.Items = slices.Clone(s.Items)
@@ -142,7 +142,7 @@ func (s *Subscription) clone() Subscription {
 	return c
 }
 
-// Subscriptions are copies of all, oldest first.
+// Subscriptions returns copies of all, oldest first.
 func (w *World) Subscriptions() []Subscription {
 	w.enter()
 	defer w.mu.Unlock()
@@ -154,7 +154,7 @@ func (w *World) Subscriptions() []Subscription {
 	return out
 }
 
-// Subscription is a copy of one.
+// Subscription returns a copy of one.
 func (w *World) Subscription(id string) (Subscription, bool) {
 	w.enter()
 	defer w.mu.Unlock()
@@ -165,7 +165,7 @@ func (w *World) Subscription(id string) (Subscription, bool) {
 	return s.clone(), true
 }
 
-// Customers are copies of all, deleted ones included, oldest first.
+// Customers returns copies of all, deleted ones included, oldest first.
 func (w *World) Customers() []Customer {
 	w.enter()
 	defer w.mu.Unlock()
@@ -178,7 +178,7 @@ func (w *World) Customers() []Customer {
 	return out
 }
 
-// Invoices are copies of those of a subscription, oldest first.
+// Invoices returns copies of a subscription's invoices, oldest first.
 func (w *World) Invoices(subscription string) []Invoice {
 	w.enter()
 	defer w.mu.Unlock()

@@ -6,8 +6,8 @@ import (
 	"testing"
 )
 
-// BenchmarkPage is one page of a hundred subscriptions out of the middle of a
-// hundred thousand, the bulk of what a sweep asks for.
+// BenchmarkPage reads one page of a hundred subscriptions out of the middle of a
+// hundred thousand, because a sweep consists mostly of such pages.
 func BenchmarkPage(b *testing.B) {
 	w := New(Options{Calm: true})
 	w.Populate(100_000, Mix{})

@@ -2,12 +2,11 @@ package simulator
 
 import "time"
 
-// The ordinary words of a company's month. Each verb makes the change and the
-// events that Stripe makes of it, or says why it cannot.
+// The ordinary operations of a company's month. Each makes the change and the events
+// that Stripe makes of it, or returns why it cannot.
 
-// FailPayment lets a charge fail now: an open invoice, status past_due, and
-// the retries of the account's settings, which fail as well until Pay or
-// SetCard.
+// FailPayment lets a charge fail now: an open invoice, status past_due, and the retries
+// of the account's settings, which fail as well until Pay or SetCard is called.
 func (w *World) FailPayment(sub string) error {
 	return w.withSubscription(sub, func(s *Subscription) error {
 		if s.Status != "active" && s.Status != "trialing" && s.Status != "past_due" {
@@ -19,12 +18,12 @@ func (w *World) FailPayment(sub string) error {
 	})
 }
 
-// Pay settles all open invoices with a card that works. The subscription is
-// active again from past_due, unpaid, paused or incomplete.
+// Pay pays all open invoices with a card that works. If the subscription was past_due,
+// unpaid, paused or incomplete it becomes active again.
 func (w *World) Pay(sub string) error {
 	return w.withSubscription(sub, func(s *Subscription) error {
 		if s.Status == "canceled" || s.Status == "incomplete_expired" {
-			return RefusedError{ID: s.ID, Reason: "nothing revives a subscription that is " + s.Status}
+			return RefusedError{ID: s.ID, Reason: "a subscription cannot be revived once it is " + s.Status}
 		}
 		s.customer.CardDeclined = false
 		w.payOpenInvoices(s)
@@ -32,7 +31,7 @@ func (w *World) Pay(sub string) error {
 	})
 }
 
-// payOpenInvoices pays what is open and tells of it.
+// payOpenInvoices pays the open invoices and emits the events.
 func (w *World) payOpenInvoices(s *Subscription) {
 	for _, inv := range s.invoices {
 		if inv.Status == "open" || inv.Status == "uncollectible" {
@@ -62,8 +61,8 @@ func (w *World) SetCard(customer string, works bool) error {
 	return nil
 }
 
-// MarkUnpaid gives up retrying without canceling, as the account setting
-// "mark unpaid" does.
+// MarkUnpaid ends the retries without canceling, as the account setting "mark unpaid"
+// does.
 func (w *World) MarkUnpaid(sub string) error {
 	return w.withSubscription(sub, func(s *Subscription) error {
 		if ended(s) {
@@ -74,7 +73,7 @@ func (w *World) MarkUnpaid(sub string) error {
 	})
 }
 
-// Cancel ends a subscription at once.
+// Cancel ends a subscription immediately.
 func (w *World) Cancel(sub string) error {
 	return w.withSubscription(sub, func(s *Subscription) error {
 		if ended(s) {
@@ -85,10 +84,10 @@ func (w *World) Cancel(sub string) error {
 	})
 }
 
-// CancelAtPeriodEnd arranges the end of a subscription that goes on until then.
+// CancelAtPeriodEnd lets a subscription end when its period does.
 func (w *World) CancelAtPeriodEnd(sub string) error { return w.setCancel(sub, true) }
 
-// KeepAfterAll takes CancelAtPeriodEnd back.
+// KeepAfterAll undoes CancelAtPeriodEnd.
 func (w *World) KeepAfterAll(sub string) error { return w.setCancel(sub, false) }
 
 func (w *World) setCancel(sub string, on bool) error {
@@ -106,8 +105,8 @@ func (w *World) setCancel(sub string, on bool) error {
 	})
 }
 
-// CancelAt arranges the end of a subscription on a day, as flexible billing does in the
-// place of cancel_at_period_end. The zero time takes it back.
+// CancelAt lets a subscription end at a time, which flexible billing uses instead of
+// cancel_at_period_end. The zero time undoes it.
 func (w *World) CancelAt(sub string, at time.Time) error {
 	return w.update(sub, func(s *Subscription) {
 		if s.CancelAt, s.CanceledAt, s.CancelReason = 0, 0, ""; !at.IsZero() {
@@ -116,7 +115,7 @@ func (w *World) CancelAt(sub string, at time.Time) error {
 	})
 }
 
-// PauseCollection stops charging and leaves the status alone. Behaviour is
+// PauseCollection stops the charges and leaves the status as it is. Behaviour is
 // keep_as_draft, mark_uncollectible or void; empty is void.
 func (w *World) PauseCollection(sub, behaviour string) error {
 	if behaviour == "" {
@@ -125,7 +124,7 @@ func (w *World) PauseCollection(sub, behaviour string) error {
 	return w.update(sub, func(s *Subscription) { s.PauseCollection = behaviour })
 }
 
-// ResumeCollection charges again.
+// ResumeCollection lets charges happen again.
 func (w *World) ResumeCollection(sub string) error {
 	return w.update(sub, func(s *Subscription) { s.PauseCollection = "" })
 }
@@ -172,8 +171,9 @@ func (w *World) amount(s *Subscription) (sum int64) {
 	return sum
 }
 
-// chargeFails opens the way through past_due. An invoice that was sent fails by
-// passing its due date: a subscription is never past_due for one that is not due.
+// chargeFails records a failed charge and makes the subscription past_due. A sent
+// invoice fails by passing its due date, because a subscription is never past_due for
+// an invoice that is not due.
 func (w *World) chargeFails(s *Subscription, inv *Invoice) {
 	inv.Attempts++
 	if s.SendInvoice {
@@ -189,7 +189,7 @@ func (w *World) chargeFails(s *Subscription, inv *Invoice) {
 	w.change(s, func() { s.Status = "past_due" })
 }
 
-// retryAt is when the next attempt of a failed charge is: at 1, 3, 5 and 7
+// retryAt returns the time of the next attempt of a failed charge: after 1, 3, 5 and 7
 // sevenths of the time that the account allows.
 func (w *World) retryAt(s *Subscription) int64 {
 	at := w.opt.RetryFor * time.Duration(2*s.retries+1) / 7
@@ -200,9 +200,9 @@ const lastRetry = 3 // counted from zero, see retryAt
 
 func ended(s *Subscription) bool { return s.Status == "canceled" || s.Status == "incomplete_expired" }
 
-// BillExtra makes an invoice, some time old, that stays open and says nothing of the
-// status: a direct debit on its way, or something billed beside the plan. Stripe may
-// call a subscription active for months while such an invoice is open.
+// BillExtra makes an invoice of some age that stays open without changing the status,
+// such as a direct debit in progress or an extra charge. A subscription may be active
+// at Stripe for months while such an invoice is open.
 func (w *World) BillExtra(sub string, old time.Duration) error {
 	return w.withSubscription(sub, func(s *Subscription) error {
 		if ended(s) {
@@ -217,9 +217,9 @@ func (w *World) BillExtra(sub string, old time.Duration) error {
 	})
 }
 
-// WriteOff gives up the oldest open invoice, without a payment: it becomes
-// uncollectible (also with ""), or void. Where it is the latest one too, Stripe calls
-// the subscription active again.
+// WriteOff gives up the oldest open invoice without a payment: it becomes uncollectible
+// (also with "") or void. If it is the latest invoice too, Stripe makes the
+// subscription active again.
 func (w *World) WriteOff(sub, status string) error {
 	if status == "" {
 		status = "uncollectible"
@@ -241,7 +241,7 @@ func (w *World) WriteOff(sub, status string) error {
 	})
 }
 
-// PaidAt is when an invoice of a subscription was last paid; zero: never.
+// PaidAt returns when an invoice of a subscription was last paid; zero: never.
 func (w *World) PaidAt(sub string) time.Time {
 	var last int64
 	for _, inv := range w.Invoices(sub) {

@@ -8,14 +8,14 @@ import (
 // AddProduct puts a product on sale and returns its id.
 func (w *World) AddProduct(name string) string { return w.PutProduct(Product{Name: name}) }
 
-// AddPrice adds a monthly price in cents. The lookup key may be empty. A
-// product that does not exist yet is made, named like its id.
+// AddPrice adds a monthly price in cents. The lookup key may be empty. If the product
+// does not exist yet, it is made and named like its id.
 func (w *World) AddPrice(product, lookupKey string, amount int64) string {
 	return w.PutPrice(Price{Product: product, LookupKey: lookupKey, Amount: amount})
 }
 
-// PutProduct adds a product or replaces the one with its id. An empty id is
-// made up; creation is now unless given.
+// PutProduct adds a product or replaces the one with its id. If the id is empty it is
+// made up; if Created is zero it is now.
 func (w *World) PutProduct(p Product) string {
 	w.enter()
 	defer w.mu.Unlock()
@@ -42,8 +42,8 @@ func (w *World) putProduct(p Product) *Product {
 	return &p
 }
 
-// PutPrice adds a price or replaces the one with its id, also under the
-// subscriptions that have it. An empty id is made up.
+// PutPrice adds a price or replaces the one with its id, also in the subscriptions that
+// have it. If the id is empty it is made up.
 func (w *World) PutPrice(p Price) string {
 	w.enter()
 	defer w.mu.Unlock()
@@ -79,8 +79,8 @@ func (w *World) putPrice(p Price) *Price {
 	return &p
 }
 
-// Archive takes a price or a product off sale, as the dashboard does. Whoever has it
-// keeps it and goes on paying.
+// Archive takes a price or a product off sale, as the dashboard does. A subscription
+// that has it keeps it and goes on paying.
 func (w *World) Archive(id string) error {
 	w.enter()
 	defer w.mu.Unlock()
@@ -100,7 +100,7 @@ func (w *World) Archive(id string) error {
 	return nil
 }
 
-// price finds a price by id or by lookup key, as companies speak of them.
+// price finds a price by id or by lookup key.
 func (w *World) price(ref string) (*Price, error) {
 	if p, ok := w.account.prices.byID[ref]; ok {
 		return p, nil
@@ -113,8 +113,8 @@ func (w *World) price(ref string) (*Price, error) {
 	return nil, NotFoundError{Kind: "price", ID: ref}
 }
 
-// onSale finds a price that can be bought: Stripe refuses one that is archived, and one
-// of an archived product.
+// onSale finds a price that can be bought. Stripe refuses a price that is archived, or
+// whose product is.
 func (w *World) onSale(ref string) (*Price, error) {
 	p, err := w.price(ref)
 	switch {
@@ -128,7 +128,7 @@ func (w *World) onSale(ref string) (*Price, error) {
 	return p, nil
 }
 
-// Prices are copies of all, oldest first.
+// Prices returns copies of all, oldest first.
 func (w *World) Prices() []Price {
 	w.enter()
 	defer w.mu.Unlock()

@@ -5,16 +5,17 @@ import (
 	"time"
 )
 
-// Now is the simulated time.
+// Now returns the simulated time.
 func (w *World) Now() time.Time {
 	w.enter()
 	defer w.mu.Unlock()
 	return w.now
 }
 
-// Advance moves the clock. Everything that falls due on the way happens in
-// order, each at its own instant; things due at one instant happen in the order
-// they were arranged. A negative d does nothing: time does not run back here.
+// Advance moves the clock. Everything that falls due on the way happens in order, each
+// at its own instant. If several things are due at one instant, they happen in the
+// order in which they were scheduled. A negative d does nothing, because time does not
+// run back.
 func (w *World) Advance(d time.Duration) {
 	w.enter()
 	defer w.mu.Unlock()
@@ -25,7 +26,7 @@ func (w *World) Advance(d time.Duration) {
 	w.runUntil(w.now.Add(d))
 }
 
-// catchUp follows the clock given in the options, if any.
+// catchUp follows the clock given in the options, if there is one.
 func (w *World) catchUp() {
 	if w.opt.Follow != nil {
 		w.runUntil(w.opt.Follow().UTC().Add(w.ahead))
@@ -50,18 +51,18 @@ func (w *World) fire(t timer) {
 	switch {
 	case t.do != nil:
 		t.do()
-	case t.gen == t.sub.gen: // else it was arranged anew since
+	case t.gen == t.sub.gen: // else a later transition replaced it
 		w.transition(t.sub)
 	}
 }
 
-// after arranges something; do is called with the world locked.
+// after schedules a function, which is called with the world locked.
 func (w *World) after(d time.Duration, do func()) {
 	heap.Push(&w.timers, timer{at: w.now.Add(d).UnixNano(), seq: w.birth(), do: do})
 }
 
-// timer is one arranged transition: either a function, or the next step in the
-// life of a subscription (no closure, since there may be a million of them).
+// timer is one scheduled transition: a function, or the next step in the life of a
+// subscription. The latter is no closure, because there may be a million of them.
 type timer struct {
 	at  int64 // Unix nanoseconds
 	seq uint64

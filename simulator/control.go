@@ -29,7 +29,7 @@ POST /_sim/status?subscription=&status= any status
 // stateRows is how many rows of each kind the state shows, the newest last.
 const stateRows = 100
 
-// controls are for people with curl; programs use the verbs.
+// controls are for people with curl; programs call the methods.
 func (w *World) controls() http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /_sim/{$}", func(rw http.ResponseWriter, _ *http.Request) {
@@ -70,7 +70,7 @@ func onSubscription(w *World, do func(string) error) func(url.Values) (any, erro
 	return func(v url.Values) (any, error) { return w.shown(v, do(v.Get("subscription"))) }
 }
 
-// shown answers a verb with what became of the subscription.
+// shown returns the subscription's status after an operation.
 func (w *World) shown(v url.Values, err error) (any, error) {
 	s, _ := w.Subscription(v.Get("subscription"))
 	return map[string]string{"subscription": s.ID, "status": s.Status}, err

@@ -1,43 +1,43 @@
-// Package simulator is a small Stripe and a small Enhance panel that live in
-// one process, share one clock and remember everything that is done to them.
+// Package simulator is a small Stripe and a small Enhance panel that run in one
+// process, share one clock and record everything that is done to them.
 //
-// It exists so that the rest of the program can be shown, developed and
-// attacked without a key, a network or a customer. Three rules keep it useful:
+// It lets the rest of the program be demonstrated, developed and attacked without a
+// key, a network or a customer. Three rules keep it useful:
 //
-//  1. It knows the wire and nothing else. It imports only the standard library
-//     and shares no type with the clients, else both sides would share one
-//     misunderstanding and no test could find it.
-//  2. It is strict. Unknown paths, unknown parameters, wrong types and wrong
-//     keys are refused the way the real services refuse them, and what must
-//     never be sent (force=true, an Idempotency-Key to Enhance) is refused and
-//     remembered as a [Violation].
-//  3. It is hostile unless told to be [Options.Calm]: events appear late and
-//     out of order, webhooks are lost and doubled, pages are small, unknown
-//     fields are everywhere, and some writes answer 502 after being done. A
-//     correct client converges all the same; a hopeful one is found out.
+//  1. It knows only the wire formats. It imports only the standard library and shares no
+//     type with the clients, because otherwise both sides would share a misunderstanding
+//     and no test could find it.
+//  2. It is strict. It refuses unknown paths, unknown parameters, wrong types and wrong
+//     keys in the way of the real services. If a client sends something that must never be
+//     sent (force=true, an Idempotency-Key to Enhance), it refuses that and records it as
+//     a [Violation].
+//  3. It is hostile unless it is [Options.Calm]: events appear late and out of order,
+//     webhooks are lost and doubled, pages are small, unknown fields are everywhere, and
+//     some writes answer 502 after being done. A correct client converges anyway; one that
+//     relies on luck fails.
 //
 // # Time
 //
-// Time stands still until [World.Advance] moves it, and then every transition
-// that falls due (a trial ends, a card is charged, a late write lands) happens
-// in order, at its own instant. [Options.Follow] ties it to another clock.
-// The Date header of every answer is this clock.
+// The clock stands still until [World.Advance] moves it. Then every transition that
+// falls due (a trial ends, a card is charged, a late write is done) happens in order,
+// at its own instant. [Options.Follow] ties the clock to another one. The Date header
+// of every answer is this clock.
 //
 // # Randomness
 //
-// Nothing here is random: every choice is a hash of [Options.Seed] and of what
-// is being chosen. The fault of a request depends on the request and on how
-// often it was made, not on what happens beside it, so that a concurrent client
-// meets the same faults as a sequential one.
+// Nothing is random: every choice is a hash of [Options.Seed] and of the thing to be
+// chosen. The fault of a request depends on the request and on how often it was made,
+// not on other requests, so that a concurrent client meets the same faults as a
+// sequential one.
 //
 // # Truth
 //
-// [World.Effects] lists what was really done, whatever was answered, with the
-// state of the matching Stripe subscription at that instant. Checkers should
-// believe it, and never the log of the program under test.
+// [World.Effects] lists the writes that were really done, whatever was answered, with
+// the state of the matching Stripe subscription at that instant. A test should rely on
+// it and never on the log of the program under test.
 //
-// Decisions: invoices carry a due date even where Stripe leaves it out (set
-// [Options.NoDueDate] for that); a repeated invitation of a member is a 400,
-// since orchd's OpenAPI 12.3.0 documents no 409 there; a soft-deleted hosting
-// stays readable with status "deleted".
+// Decisions: invoices have a due date even if Stripe leaves it out (set
+// [Options.NoDueDate] for that); a repeated invitation of a member is a 400, because
+// orchd's OpenAPI 12.3.0 documents no 409 there; a soft-deleted hosting stays readable
+// with status "deleted".
 package simulator

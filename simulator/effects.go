@@ -6,7 +6,7 @@ import (
 	"time"
 )
 
-// Effect is one write that was really done, whatever its caller heard.
+// Effect is one write that was really done, whatever its caller was answered.
 type Effect struct {
 	Seq  int // 1, 2, 3 …
 	At   time.Time
@@ -19,14 +19,14 @@ type Effect struct {
 	Kind string
 
 	Org     string // Enhance organisation
-	Hosting int    // Enhance subscription, 0 where there is none
+	Hosting int    // Enhance subscription, 0 if there is none
 	Object  string // the Stripe object written to; or the new login, member, website
-	Before  State  // zero for what was created
+	Before  State  // zero if the object was created
 	After   State
 
-	// Subscription is the Stripe subscription named by a marker like
-	// [sub_1Nq…/1] in the hosting's friendlyName, Unit what follows in it, and
-	// StripeStatus and StripePrices what that subscription had at this instant.
+	// Subscription is the Stripe subscription named by a marker like [sub_1Nq…/1] in
+	// the hosting's friendlyName, and Unit the rest of the marker. StripeStatus and
+	// StripePrices are that subscription's at this instant.
 	Subscription, Unit string
 	StripeStatus       string
 	StripePrices       []string
@@ -35,7 +35,7 @@ type Effect struct {
 	Late  bool // done after the answer, by a fault
 }
 
-// State is an organisation's or a hosting's, as far as it can be changed.
+// State is the part of an organisation or a hosting that can be changed.
 type State struct {
 	Name        string // or friendlyName
 	Plan        int
@@ -52,16 +52,16 @@ type Request struct {
 	Route  string
 	Path   string
 	Query  string
-	Status int  // as sent; what the client saw may be less
-	Done   bool // false when a fault kept it from being done, or made it late
+	Status int  // as sent; the client may have seen less
+	Done   bool // false if a fault prevented or delayed it
 	Faulty bool // a fault of any kind
 }
 
-// Violation is something that must never be sent.
+// Violation is a request that must never be sent.
 type Violation struct {
 	At time.Time
-	// Kind is force, org-delete, idempotency-key, foreign-resume, or
-	// stripe-write and enhance-write for a write that no client of ours needs.
+	// Kind is force, org-delete, idempotency-key, foreign-resume, or stripe-write and
+	// enhance-write for a write that our clients have no reason to send.
 	Kind string
 	Call string // method and path
 }
@@ -73,7 +73,7 @@ type Mail struct {
 	Org, Link string
 }
 
-// journal is what really happened. It is guarded by the world's mutex.
+// journal records what really happened. It is guarded by the world's mutex.
 type journal struct {
 	effects    []Effect
 	requests   []Request // the latest of keep to 2·keep
@@ -82,7 +82,7 @@ type journal struct {
 	counts     map[Side]map[string]int
 	violations []Violation
 	mails      []Mail
-	late       bool // what is done now was asked for long ago
+	late       bool // the write in progress was requested earlier
 }
 
 func newJournal(keep int) journal {
@@ -135,23 +135,23 @@ func (w *World) violate(kind string, c Call) {
 	w.log.violations = append(w.log.violations, Violation{At: w.now, Kind: kind, Call: c.Method + " " + c.Path})
 }
 
-// Effects are all writes that were done, in order. The log only grows.
+// Effects returns all writes that were done, in order. The log only grows.
 func (w *World) Effects() []Effect {
 	w.enter()
 	defer w.mu.Unlock()
 	return slices.Clone(w.log.effects)
 }
 
-// Requests are the latest calls of both sides, oldest first, at least as many
-// as Options.RequestLog once there were that many.
+// Requests returns the latest calls of both sides, oldest first: at least
+// Options.RequestLog of them, if there were that many.
 func (w *World) Requests() []Request {
 	w.enter()
 	defer w.mu.Unlock()
 	return slices.Clone(w.log.requests)
 }
 
-// Counts are all calls so far of one side by route, like
-// "GET /v1/subscriptions"; calls to unknown routes are under "".
+// Counts returns the number of calls of one side so far by route, like "GET
+// /v1/subscriptions"; calls to unknown routes are under "".
 func (w *World) Counts(side Side) map[string]int {
 	w.enter()
 	defer w.mu.Unlock()
@@ -162,7 +162,7 @@ func (w *World) Counts(side Side) map[string]int {
 	return out
 }
 
-// Total is how many calls a side got.
+// Total returns how many calls a side got.
 func (w *World) Total(side Side) (n int) {
 	for _, v := range w.Counts(side) {
 		n += v
@@ -170,14 +170,14 @@ func (w *World) Total(side Side) (n int) {
 	return n
 }
 
-// Violations are what should never have been sent. A correct client has none.
+// Violations returns the requests that must never be sent. A correct client has none.
 func (w *World) Violations() []Violation {
 	w.enter()
 	defer w.mu.Unlock()
 	return slices.Clone(w.log.violations)
 }
 
-// Mails are what Enhance sent to people.
+// Mails returns the mails that Enhance sent to people.
 func (w *World) Mails() []Mail {
 	w.enter()
 	defer w.mu.Unlock()

@@ -47,7 +47,7 @@ func (w *World) writePlan(d *doc, p *Plan) {
 
 func (w *World) writeHosting(d *doc, h *Hosting) {
 	p := w.panel.plan(h.Plan)
-	if p == nil { // the plan was taken out of the offer
+	if p == nil { // the plan was withdrawn
 		p = &Plan{ID: h.Plan, Name: "discontinued"}
 	}
 	d.open()
@@ -77,7 +77,7 @@ func (w *World) writeHosting(d *doc, h *Hosting) {
 	d.close()
 }
 
-// customer is the organisation of {customer}, which must be one of ours.
+// customerOrg is the organisation of {customer}, which must be a customer of ours.
 func (w *World) customerOrg(q *request) (*Org, *answer) {
 	ours, bad := w.vendor(q)
 	if bad != nil {
@@ -162,7 +162,7 @@ func getHosting(w *World, q *request) answer {
 	return ok(text(func(d *doc) { w.writeHosting(d, h) }))
 }
 
-// hostingPatch is a PATCH's body, checked before anything of it is done.
+// hostingPatch is the body of a PATCH, checked before any part of it is done.
 type hostingPatch struct {
 	plan              int
 	name, status      string
@@ -251,7 +251,7 @@ func (w *World) countPlan(plan, by int) {
 	}
 }
 
-// softDelete marks the hosting and its websites; the data stays until a purge.
+// softDelete marks the hosting and its websites; their data stays until a purge.
 func (w *World) softDelete(h *Hosting) {
 	if h.Status == "deleted" {
 		return

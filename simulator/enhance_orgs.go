@@ -8,8 +8,8 @@ import (
 	"time"
 )
 
-// org finds our own organisation or one of its customers. The master above us
-// exists, but the token may not touch it.
+// org finds our own organisation or one of its customers. The master above ours exists,
+// but the token may not touch it.
 func (w *World) org(q *request, i int) (*Org, *answer) {
 	id := strings.ToLower(q.vars[i])
 	switch o := w.panel.orgByID[id]; {
@@ -28,7 +28,7 @@ func (w *World) org(q *request, i int) (*Org, *answer) {
 	return nil, &a
 }
 
-// vendor is the organisation in the path when it must be the one that sells.
+// vendor reports whether the organisation in the path is the one that sells.
 func (w *World) vendor(q *request) (bool, *answer) {
 	o, bad := w.org(q, 0)
 	return o == w.panel.our, bad
@@ -82,7 +82,7 @@ func (w *World) writeOrg(d *doc, o *Org) {
 	d.close()
 }
 
-// stamp writes times with microseconds, as orchd's database keeps them.
+// stamp formats times with microseconds, as orchd's database keeps them.
 func stamp(t time.Time) string { return t.UTC().Format("2006-01-02T15:04:05.000000Z") }
 
 var orgSorts = []string{"id", "name", "status", "subscriptionsCount", "websitesCount", "createdAt"}
@@ -107,14 +107,14 @@ func listOrgs(w *World, q *request) answer {
 		return badInput("Query deserialize error: invalid planId")
 	}
 	var rows []*Org
-	if ours { // an organisation that sells nothing has no customers
+	if ours { // only the organisation that sells has customers
 		rows = w.panel.customers(sortBy, status, planID)
 	}
 	return listPart(w, q, rows, w.writeOrg)
 }
 
-// listPart answers a slice of rows; descending order is the same list from its
-// end, so that it costs nothing.
+// listPart answers a slice of rows. Descending order reads the same list from its end,
+// so that it costs nothing.
 func listPart[T any](w *World, q *request, rows []T, write func(*doc, T)) answer {
 	from, to, bad := w.slice(q, len(rows))
 	if bad != nil {
@@ -137,8 +137,8 @@ func listPart[T any](w *World, q *request, rows []T, write func(*doc, T)) answer
 	return answer{status: 200, body: d.b}
 }
 
-// customers is the list in one order under one filter, kept until a customer
-// changes: pages of a long list must not cost the list each.
+// customers is the list in one order under one filter. It is kept until a customer
+// changes, because otherwise every page of a long list would cost the whole list.
 func (p *panel) customers(sortBy, status string, plan int) []*Org {
 	byAge := sortBy == "" || sortBy == "createdAt"
 	if byAge && status == "" && plan == 0 {
@@ -255,13 +255,13 @@ func (w *World) alterOrg(o *Org, kind string, do func()) {
 	w.effect(Effect{Kind: kind, Org: o.ID, Before: before, After: o.state()})
 }
 
-// deleteOrg is known so that it can be refused and remembered.
+// deleteOrg exists so that a deletion can be refused and recorded.
 func deleteOrg(w *World, q *request) answer {
 	w.violate("org-delete", q.Call)
 	return enhanceErrorFor(403)
 }
 
-// listMemberships tells the organisations of the token's login: ours alone.
+// listMemberships lists the organisations of the token's login, which is only ours.
 func listMemberships(w *World, _ *request) answer {
 	return ok(text(func(d *doc) {
 		d.open()

@@ -27,9 +27,9 @@ func validEmail(s string) bool {
 	return err == nil && a.Address == s
 }
 
-// createInvite adds a pending member and mails them. Repeating it for the same
-// e-mail sends another mail; for a member it fails. The OpenAPI documents no
-// 409 here, so the failure is a 400, which is the harder case to get right.
+// createInvite adds a pending member and mails them. If it is repeated for the same
+// e-mail it sends another mail; for a member it fails. The OpenAPI documents no 409
+// here, so the failure is a 400, because that is the harder case for a client.
 func createInvite(w *World, q *request) answer {
 	o, bad := w.org(q, 0)
 	if bad != nil {
@@ -187,7 +187,7 @@ func createLogin(w *World, q *request) answer {
 	return created(`{"id":` + quote(l.ID) + `}`)
 }
 
-// recoverPassword never tells whether the login exists.
+// recoverPassword never reveals whether the login exists.
 func recoverPassword(w *World, q *request) answer {
 	b := readBody(q, []string{"email"})
 	email := b.text("email")

@@ -10,12 +10,12 @@ import (
 	"strings"
 )
 
-// orchdVersion is what GET /version tells.
+// orchdVersion is the answer to GET /version.
 const orchdVersion = "12.3.0"
 
-// enhanceRoutes are the operations of orchd's OpenAPI 12.3.0 that this panel
-// knows, below /api. The parameters of a pattern have shorter names here than in
-// the document, since fault hooks compare patterns.
+// enhanceRoutes are the operations of orchd's OpenAPI 12.3.0 that this panel has, below
+// /api. The parameters of a pattern have shorter names here than in the document,
+// because fault hooks compare patterns.
 var enhanceRoutes = []route{
 	newRoute("GET", "/status", getStatus).openToAll(),
 	newRoute("GET", "/version", getVersion).openToAll(),
@@ -41,11 +41,11 @@ var enhanceRoutes = []route{
 	newRoute("PUT", "/login/password-recovery", recoverPassword).openToAll(),
 }
 
-// checkEnhance holds the token, and what no client of ours may ever send. A
-// wrong token is refused everywhere, a missing one only where one is needed.
+// checkEnhance checks the token and refuses the parameters that our clients must never
+// send. A wrong token is refused everywhere, a missing one only if the route needs one.
 func (w *World) checkEnhance(c Call, open bool) (answer, bool) {
 	for _, name := range []string{"Idempotency-Key", "X-Idempotency-Key"} {
-		if c.Header.Get(name) != "" { // Go's transport would re-send such a POST by itself
+		if c.Header.Get(name) != "" { // Go's transport may send such a POST twice
 			w.violate("idempotency-key", c)
 		}
 	}
@@ -61,7 +61,7 @@ func (w *World) checkEnhance(c Call, open bool) (answer, bool) {
 	return answer{}, false
 }
 
-// enhanceError is an error as orchd writes it.
+// enhanceError is an error in orchd's format.
 func enhanceError(status int, code, detail, message string) answer {
 	var d doc
 	d.open()
@@ -91,7 +91,7 @@ func enhanceErrorFor(status int) answer {
 	return enhanceError(status, "error", "", http.StatusText(status))
 }
 
-// notFound is orchd's answer for a missing org, subscription, plan, …
+// notFound is orchd's answer if an org, subscription, plan, … is missing.
 func notFound(what string) answer { return enhanceError(404, "not_found", what, "") }
 
 func badInput(message string) answer { return enhanceError(400, "bad_request", "", message) }
@@ -176,7 +176,7 @@ func (b *body) number(name string) int {
 	return int(n)
 }
 
-// slice is the part of a list that a request wants. Enhance counts offsets.
+// slice is the part of a list that a request asks for. Enhance counts offsets in items.
 func (w *World) slice(q *request, total int) (from, to int, bad *answer) {
 	limit := w.opt.MaxPage
 	for _, p := range []struct {

@@ -67,8 +67,8 @@ func validDomain(s string) bool {
 	return true
 }
 
-// listWebsites lists those of an organisation, or with
-// recursion=directCustomers those of all its customers.
+// listWebsites lists the websites of an organisation or, with
+// recursion=directCustomers, those of all its customers.
 func listWebsites(w *World, q *request) answer {
 	o, bad := w.org(q, 0)
 	if bad == nil {

@@ -8,27 +8,27 @@ import (
 const (
 	// eventsFor is Stripe's retention; older events leave the list.
 	eventsFor = 30 * 24 * time.Hour
-	// latestVisible is how late an event may appear in the list. It stays below
-	// the 60 s that careful clients allow for.
+	// latestVisible is how late an event may appear in the list. It is below the 60 s
+	// that careful clients allow for.
 	latestVisible = 50 * time.Second
 )
 
-// event is a change as Stripe tells it. Its object is rendered once, when the
-// change happens, as Stripe renders events in the API version of their time.
+// event is a change, as Stripe's API shows it. Its object is rendered once, when the
+// change happens, because Stripe renders an event in the API version of its time.
 type event struct {
 	id, kind, object string
 	created          int64
 	birth            uint64
-	visible          time.Time // in the list and for webhooks, from then on
+	visible          time.Time // when it appears in the list and for webhooks
 	data             string    // JSON of the object
 	previous         string    // JSON of previous_attributes, or empty
 }
 
-// rank orders the events of one second by their id, which is a hash: neither
-// ids nor places tell which of them came first.
+// rank orders the events of one second by a hash, so that neither ids nor places reveal
+// which of them came first.
 func (e *event) rank() (int64, uint64) { return e.created, mix(e.birth) }
 
-// emit tells of a change; write writes the object as it is now.
+// emit records the event of a change; write writes the object as it is now.
 func (w *World) emit(kind, object, previous string, write func(*doc)) {
 	n := w.birth()
 	e := &event{
@@ -50,7 +50,7 @@ func (w *World) emitInvoice(kind string, inv *Invoice) {
 	w.emit(kind, inv.ID, "", func(d *doc) { w.writeInvoice(d, inv, nil) })
 }
 
-// dropOldEvents keeps the list to the retention time.
+// dropOldEvents limits the list to the retention time.
 func (w *World) dropOldEvents() {
 	oldest := w.now.Add(-eventsFor).Unix()
 	rows := w.account.events.rows
@@ -88,8 +88,8 @@ func (w *World) writeEvent(d *doc, e *event, _ expansion) {
 	d.close()
 }
 
-// writeUnknownFields adds fields that no client knows, as new versions of both services
-// do several times a month.
+// writeUnknownFields adds fields that clients do not know, because new versions of both
+// services add some several times a month.
 func (w *World) writeUnknownFields(d *doc) {
 	if w.opt.Calm {
 		return
@@ -97,14 +97,14 @@ func (w *World) writeUnknownFields(d *doc) {
 	d.fields(`"x_later_addition":{"nested":[1,null,{"deep":true}],"text":"ünïcode"}`)
 }
 
-// Event is what the account told.
+// Event is an event of the account.
 type Event struct {
 	ID, Type, Object string // Object is the id of what changed
 	Created          time.Time
 	Visible          time.Time
 }
 
-// Events are those of the last 30 days, oldest first, hidden ones included.
+// Events returns those of the last 30 days, oldest first, hidden ones included.
 func (w *World) Events() []Event {
 	w.enter()
 	defer w.mu.Unlock()

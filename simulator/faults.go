@@ -8,7 +8,7 @@ import (
 	"time"
 )
 
-// Side is which of the two services a call went to.
+// Side is the service that a call went to.
 type Side int
 
 const (
@@ -26,11 +26,11 @@ func (s Side) String() string {
 	return "unknown side"
 }
 
-// Call is one request as a fault hook sees it, before anything was done.
+// Call is one request as a fault hook sees it, before it has any effect.
 type Call struct {
 	Side   Side
 	Method string
-	Route  string // "POST /orgs/{org}/customers", "GET /v1/subscriptions/{id}"; empty when there is none
+	Route  string // "POST /orgs/{org}/customers", "GET /v1/subscriptions/{id}"; empty if no route matches
 	Path   string // "/v1/subscriptions/sub_1…", "/orgs/…": Enhance's without /api
 	Query  url.Values
 	Header http.Header
@@ -38,16 +38,16 @@ type Call struct {
 	Seq    uint64 // 1 for the world's first request
 }
 
-// Write tells whether the call is meant to change something.
+// Write reports whether the call is meant to change something.
 func (c Call) Write() bool { return c.Method != http.MethodGet && c.Method != http.MethodHead }
 
-// Apply is whether a call has its effect.
+// Apply decides whether a call has its effect.
 type Apply int
 
 const (
-	Do   Apply = iota + 1 // the effect happens (also when Apply is left zero)
+	Do   Apply = iota + 1 // the effect happens (also if Apply is zero)
 	Skip                  // it never happens
-	Late                  // it happens Fault.After from now, whatever was answered
+	Late                  // it happens Fault.After from now, whatever the answer was
 )
 
 func (a Apply) String() string {
@@ -62,19 +62,19 @@ func (a Apply) String() string {
 	return "unknown apply"
 }
 
-// Fault is what goes wrong with one call. Effect and answer are independent:
-// that is the point, since a client cannot see the effect. The zero Fault leaves
-// the call to the world's own hostility; any other replaces it for this call.
+// Fault is the fault of one call. Effect and answer are independent, because a client
+// cannot see the effect. The zero Fault leaves the call to the world's own hostility;
+// any other replaces that for this call.
 type Fault struct {
-	// Honest asks for exactly what a healthy service does.
+	// Honest makes the call behave exactly as at a healthy service.
 	Honest bool
 
 	Apply Apply
 	After time.Duration // with Late
 
-	// Status, Header and Body replace the answer. Status alone brings the body
-	// that the service would send with it; 0 keeps the real answer, or is 502
-	// when nothing was done and 504 when it is late.
+	// Status, Header and Body replace the answer. If only Status is set, the body is
+	// the one that the service would send with it. 0 keeps the real answer, or is 502
+	// if nothing was done and 504 if it is late.
 	Status int
 	Header http.Header
 	Body   []byte
@@ -85,10 +85,10 @@ type Fault struct {
 	Malformed bool // the JSON ends in the middle, properly framed
 	Truncate  bool // the connection ends in the middle of the body
 	Reset     bool // the connection breaks before an answer
-	Hang      bool // no answer ever: a time-out at the client
+	Hang      bool // no answer: a time-out at the client
 
-	// Delay passes before the answer: real over sockets, simulated through
-	// Transport.
+	// Delay passes before the answer: in real time over sockets, in simulated time
+	// through Transport.
 	Delay time.Duration
 }
 
@@ -97,9 +97,9 @@ func (f Fault) zero() bool {
 		!f.Malformed && !f.Truncate && !f.Reset && !f.Hang && f.Delay == 0
 }
 
-// SetFault asks hook about every call from now on; nil stops that. The hook may
-// use the world's verbs: that is how a customer pays while a request is on its
-// way. It may be called from several requests at once.
+// SetFault calls hook for every call from now on; nil ends that. The hook may use the
+// world's methods, so that a customer can pay while a request is on its way. Several
+// requests may call it concurrently.
 func (w *World) SetFault(hook func(Call) Fault) {
 	w.hookMu.Lock()
 	defer w.hookMu.Unlock()
@@ -109,7 +109,7 @@ func (w *World) SetFault(hook func(Call) Fault) {
 // NotDone answers status and does nothing.
 func NotDone(status int) Fault { return Fault{Apply: Skip, Status: status} }
 
-// Unheard does the work and answers status all the same.
+// Unheard does the work and answers status anyway.
 func Unheard(status int) Fault { return Fault{Apply: Do, Status: status} }
 
 // LateBy answers 504 now and does the work d later.
@@ -117,7 +117,7 @@ func LateBy(d time.Duration) Fault {
 	return Fault{Apply: Late, After: d, Status: http.StatusGatewayTimeout}
 }
 
-// Throttled answers 429 and does nothing. An empty retryAfter sends no header.
+// Throttled answers 429 and does nothing. If retryAfter is empty there is no header.
 func Throttled(retryAfter string) Fault {
 	f := NotDone(http.StatusTooManyRequests)
 	if retryAfter != "" {
@@ -126,7 +126,7 @@ func Throttled(retryAfter string) Fault {
 	return f
 }
 
-// Lost breaks the connection; done says whether the work was done before.
+// Lost breaks the connection; done decides whether the work is done before.
 func Lost(done bool) Fault {
 	if done {
 		return Fault{Apply: Do, Reset: true}
@@ -134,15 +134,15 @@ func Lost(done bool) Fault {
 	return Fault{Apply: Skip, Reset: true}
 }
 
-// EmptyObject answers 200 with {} to whatever was asked.
+// EmptyObject answers 200 with {} to every call.
 func EmptyObject() Fault { return Fault{Apply: Do, Status: http.StatusOK, Body: []byte("{}")} }
 
-// EmptyList answers a listing as if there were nothing.
+// EmptyList answers a listing as if it had no elements.
 func EmptyList() Fault {
 	return Fault{Rewrite: func(status int, body []byte) (int, []byte) { return status, keepOfList(body, 0) }}
 }
 
-// HalfList answers a listing with its first half, and as if that were all.
+// HalfList answers a listing with its first half, as if that were complete.
 func HalfList() Fault {
 	return Fault{Rewrite: func(status int, body []byte) (int, []byte) { return status, keepOfList(body, 0.5) }}
 }
@@ -152,8 +152,8 @@ func WrongLivemode() Fault {
 	return Fault{Rewrite: func(status int, body []byte) (int, []byte) { return status, flipLivemode(body) }}
 }
 
-// keepOfList shortens a listing of either service to a part of its elements and
-// makes it look complete. Other bodies stay as they are.
+// keepOfList shortens a listing of either service to a part of its elements and makes
+// it look complete. Other bodies stay as they are.
 func keepOfList(body []byte, part float64) []byte {
 	var list map[string]json.RawMessage
 	if json.Unmarshal(body, &list) != nil {

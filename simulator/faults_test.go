@@ -15,11 +15,11 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-// heard is what a client learns from one call.
+// heard is the result of one call at the client.
 type heard struct {
 	Status int
 	Err    string // none, reset, truncated, time-out, other
-	JSON   bool   // the body is
+	JSON   bool   // the body is JSON
 }
 
 func (c *caller) hear(r *http.Request) heard {
@@ -40,8 +40,8 @@ func (c *caller) hear(r *http.Request) heard {
 	return h
 }
 
-// faultCases are every fault on a create: what is heard, and what is there at
-// once and an hour later.
+// faultCases are every fault on a create: the result at the client, and the objects
+// immediately afterwards and an hour later.
 var faultCases = map[string]struct {
 	fault       Fault
 	want        heard

@@ -10,7 +10,7 @@ import (
 	"time"
 )
 
-// caller speaks to a world the way any program would, through its Transport.
+// caller calls a world as any program would, through its Transport.
 type caller struct {
 	t    *testing.T
 	w    *World
@@ -23,7 +23,7 @@ func newCaller(t *testing.T, o Options) *caller {
 	return &caller{t: t, w: w, http: w.Transport()}
 }
 
-// said is an answer as it came.
+// said is an answer as it was received.
 type said struct {
 	status int
 	header http.Header
@@ -113,7 +113,7 @@ func (o object) at(path string) any {
 	return v
 }
 
-// ids are those of a list of either service.
+// ids returns the ids in a list of either service.
 func (o object) ids() []string {
 	rows, _ := o["data"].([]any)
 	if rows == nil {

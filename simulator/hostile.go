@@ -5,9 +5,9 @@ import (
 	"strconv"
 )
 
-// The rates of the world's own hostility, in a thousand calls. They are low
-// enough that five tries in a row never all fail in practice, and high enough
-// that a run of some hundred calls meets each kind.
+// The rates of the world's own hostility, in a thousand calls. They are low enough that
+// five tries in a row do not all fail in practice, and high enough that a run of some
+// hundred calls meets each kind.
 const (
 	writesDoneWith502    = 50 // 502 after the work was done
 	writesNotDoneWith502 = 20 // 502 before
@@ -16,9 +16,9 @@ const (
 	readsCut             = 8  // the body ends early
 )
 
-// ownFault is the fault that the world itself gives a call. It depends on the call
-// and on how often the same one was made, so that a retry meets a new fate and
-// other requests beside it change nothing.
+// ownFault is the fault that the world itself gives a call. It depends on the call and
+// on how often the same one was made. So a retry gets a new fault, and other requests
+// made meanwhile change nothing.
 func (w *World) ownFault(c Call) Fault {
 	if w.opt.Calm || c.Route == "" {
 		return Fault{}
@@ -29,7 +29,8 @@ func (w *World) ownFault(c Call) Fault {
 	try := w.tries[what]
 	w.mu.Unlock()
 	roll := w.prf.nth("mood", what+try)
-	// Different questions need different rolls, else the first answer decides all.
+	// Every decision needs a number of its own, because otherwise the first would
+	// decide all.
 	switch again := mix(roll); {
 	case chance(roll, throttled):
 		return Throttled([]string{"", "1"}[below(again, 2)])
@@ -68,7 +69,7 @@ type bucket struct {
 	used   int
 }
 
-// overRate tells whether a route got more requests this second than it may.
+// overRate reports whether a route got more requests this second than it may.
 func (w *World) overRate(c Call) bool {
 	limit := w.opt.StripeRPS
 	if c.Side == Enhance {

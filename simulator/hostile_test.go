@@ -14,8 +14,8 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-// transcript drives a hostile world through the same requests and returns all
-// that was said, byte by byte.
+// transcript sends a hostile world always the same requests and returns all answers,
+// byte by byte.
 func transcript(t *testing.T, seed uint64) []byte {
 	t.Helper()
 	c := newCaller(t, Options{Seed: seed})
@@ -46,8 +46,8 @@ func TestOneSeedAlwaysSaysTheSameBytes(t *testing.T) {
 	}
 }
 
-// stubborn is the simplest client that is right: it repeats reads, and after a
-// write that failed it looks before it repeats.
+// stubborn is the simplest correct client: it repeats reads, and if a write failed it
+// looks before it repeats.
 type stubborn struct {
 	*caller
 	tries int
@@ -104,7 +104,7 @@ func TestHostilityHurtsAndALookingClientConvergesAllTheSame(t *testing.T) {
 	if diff := cmp.Diff(want, s.names()); diff != "" {
 		t.Errorf("customers after all (-want +got):\n%s", diff)
 	}
-	// 5 % and 3.2 % of about 310 calls; the bounds are far enough for any seed.
+	// 5 % and 3.2 % of about 310 calls; the bounds are wide enough for any seed.
 	if unheard < 5 || unheard > 40 || refused < 2 || refused > 30 {
 		t.Errorf("%d writes were done unheard and %d were not done; the hostility is off", unheard, refused)
 	}

@@ -34,8 +34,8 @@ func (w *World) EnhanceHandler() http.Handler {
 	})
 }
 
-// clockPath is where both sides tell the simulated time, to whoever has the credential
-// of one of them: nothing but a simulator answers there.
+// clockPath is where both sides show the simulated time to a caller with the credential
+// of one of them. A real service has no such path.
 const clockPath = "/_sim/clock"
 
 func (w *World) serveClock(rw http.ResponseWriter, r *http.Request) {
@@ -79,8 +79,8 @@ func (w *World) serveHTTP(side Side, rw http.ResponseWriter, r *http.Request) {
 	_, _ = rw.Write(o.body)
 }
 
-// callOf reads a request. What is not below /api keeps a path that no route of
-// Enhance has.
+// callOf reads a request. If it is not below /api, its path is one that matches no
+// route of Enhance.
 func callOf(side Side, r *http.Request) (Call, error) {
 	c := Call{Side: side, Method: r.Method, Path: r.URL.Path, Query: r.URL.Query(), Header: r.Header}
 	if side == Enhance {
@@ -98,7 +98,7 @@ func callOf(side Side, r *http.Request) (Call, error) {
 	return c, err
 }
 
-// pause waits as long as the request is wanted.
+// pause waits for d, or until the client gives up the request.
 func pause(r *http.Request, d time.Duration) bool {
 	if d <= 0 {
 		return true

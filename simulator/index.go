@@ -6,14 +6,14 @@ import (
 	"sort"
 )
 
-// ranked is an object with a place in lists: its creation in Unix seconds, and
-// its birth number for those created in one second.
+// ranked is an object with a position in lists: its creation in Unix seconds and,
+// because several may be created in one second, its birth number.
 type ranked interface {
 	rank() (created int64, birth uint64)
 }
 
-// index keeps objects by id and, oldest first, by rank. Putting at the end is
-// cheap; putting elsewhere sorts once, at the next look.
+// index keeps objects by id and, oldest first, by rank. Adding at the end is cheap.
+// Adding elsewhere makes the next call of sorted sort.
 type index[T ranked] struct {
 	byID     map[string]T
 	rows     []T
@@ -30,7 +30,7 @@ func (s *index[T]) put(id string, v T) {
 	s.rows = append(s.rows, v)
 }
 
-// sorted is every object, oldest first. The slice belongs to the index.
+// sorted returns all objects, oldest first. The slice belongs to the index.
 func (s *index[T]) sorted() []T {
 	if s.unsorted {
 		slices.SortFunc(s.rows, compareRank[T])
@@ -45,24 +45,24 @@ func compareRank[T ranked](a, b T) int {
 	return cmp.Or(cmp.Compare(ac, bc), cmp.Compare(ab, bb))
 }
 
-// timeRange bounds creation times, both ends included. Zero means unbounded above,
-// since nothing here is created before 1970.
+// timeRange limits creation times, both ends included. to may be zero for no end,
+// because nothing here is created before 1970.
 type timeRange struct{ from, to int64 }
 
 func (s timeRange) contains(t int64) bool { return t >= s.from && (s.to == 0 || t <= s.to) }
 
-// pageRequest is what a list request asks of the rows.
+// pageRequest is the part of the rows that a list request asks for.
 type pageRequest[T ranked] struct {
 	created       timeRange
 	limit         int
-	after, before T // cursors; the flags say whether they are set
+	after, before T // cursors, valid if the flag below is set
 	hasAfter      bool
 	hasBefore     bool
 }
 
-// page cuts one page, newest first, out of rows that are sorted oldest first.
-// Bounds and cursors are found by binary search, so that a page costs what is
-// on it (and what match refuses), however long the list is.
+// page cuts one page, newest first, out of rows that are sorted oldest first. It finds
+// bounds and cursors by binary search, so the cost of a page depends on its own rows
+// (and those that match refuses), not on the length of the list.
 func page[T ranked](rows []T, win pageRequest[T], match func(T) bool) (out []T, more bool) {
 	lo := sort.Search(len(rows), func(i int) bool { c, _ := rows[i].rank(); return c >= win.created.from })
 	hi := len(rows)
@@ -88,7 +88,7 @@ func page[T ranked](rows []T, win pageRequest[T], match func(T) bool) (out []T, 
 	return out, false
 }
 
-// pageUp is the page right before (newer than) a cursor, still newest first.
+// pageUp is the page just before (newer than) a cursor, still newest first.
 func pageUp[T ranked](rows []T, lo, hi, limit int, match func(T) bool) (out []T, more bool) {
 	for i := lo; i < hi; i++ {
 		if !match(rows[i]) {

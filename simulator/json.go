@@ -5,15 +5,14 @@ import (
 	"strconv"
 )
 
-// doc writes a JSON document field by field. It is here instead of structs
-// because the wire objects have some hundred fields of which few vary, pages of
-// a hundred of them must cost microseconds, and equal worlds must give equal
-// bytes.
+// doc writes a JSON document field by field. It is used instead of structs because the
+// wire objects have some hundred fields of which few vary, pages of a hundred of them
+// must cost microseconds, and equal worlds must give equal bytes.
 type doc struct {
 	b []byte
 }
 
-// comma separates from what was written before at this level.
+// comma separates a value from the one before it at this level.
 func (d *doc) comma() {
 	if n := len(d.b); n > 0 && d.b[n-1] != '{' && d.b[n-1] != '[' && d.b[n-1] != ':' {
 		d.b = append(d.b, ',')
@@ -36,7 +35,7 @@ func (d *doc) closeArray()     { d.b = append(d.b, ']') }
 
 func (d *doc) str(k, v string) { d.key(k); d.b = appendString(d.b, v) }
 
-// text is a string, or null when it is empty.
+// text writes a string, or null if it is empty.
 func (d *doc) text(k, v string) {
 	if v == "" {
 		d.null(k)
@@ -47,7 +46,7 @@ func (d *doc) text(k, v string) {
 
 func (d *doc) num(k string, v int64) { d.key(k); d.b = strconv.AppendInt(d.b, v, 10) }
 
-// when is a time in Unix seconds, or null when it is zero.
+// when writes a time in Unix seconds, or null if it is zero.
 func (d *doc) when(k string, v int64) {
 	if v == 0 {
 		d.null(k)
@@ -65,10 +64,10 @@ func (d *doc) null(keys ...string) {
 	}
 }
 
-// raw puts a value that is JSON already.
+// raw writes a value that is already JSON.
 func (d *doc) raw(k, v string) { d.key(k); d.b = append(d.b, v...) }
 
-// fields puts ready-made fields, `"a":1,"b":null`.
+// fields writes ready-made fields, `"a":1,"b":null`.
 func (d *doc) fields(v string) { d.comma(); d.b = append(d.b, v...) }
 
 func (d *doc) element(v string) { d.comma(); d.b = appendString(d.b, v) }
@@ -77,7 +76,7 @@ func appendString(b []byte, s string) []byte {
 	for i := range len(s) {
 		if c := s[i]; c < ' ' || c > '~' || c == '"' || c == '\\' || c == '<' || c == '>' || c == '&' {
 			quoted, err := json.Marshal(s)
-			if err != nil { // cannot happen: a string always marshals
+			if err != nil { // cannot happen, because a string always marshals
 				return append(b, `""`...)
 			}
 			return append(b, quoted...)
@@ -88,7 +87,7 @@ func appendString(b []byte, s string) []byte {
 	return append(b, '"')
 }
 
-// texts writes a map of strings, its keys in order.
+// texts writes a map of strings, sorted by key.
 func (d *doc) texts(k string, m map[string]string) {
 	d.object(k)
 	for _, name := range sortedKeys(m) {
@@ -100,7 +99,7 @@ func (d *doc) texts(k string, m map[string]string) {
 	d.close()
 }
 
-// text is a document of its own.
+// text returns a document of its own.
 func text(write func(*doc)) string {
 	d := doc{b: make([]byte, 0, 4096)}
 	write(&d)

@@ -8,7 +8,8 @@ import (
 // incompleteFor is how long Stripe waits for a first payment.
 const incompleteFor = 23 * 3600
 
-// schedule sets the subscription's next transition, and voids the one before.
+// schedule sets the subscription's next transition and cancels the one scheduled
+// before.
 func (w *World) schedule(s *Subscription) {
 	s.gen++
 	at, ok := w.nextStep(s)
@@ -18,13 +19,13 @@ func (w *World) schedule(s *Subscription) {
 	if !ok || !s.living {
 		return
 	}
-	// Never in the past: a subscription that was made with an old date would
-	// run through all its periods the moment it is made.
+	// Never in the past, because a subscription made with an old date would otherwise
+	// run through all its periods as soon as it is made.
 	nano := max(time.Unix(at, 0).UnixNano(), w.now.UnixNano())
 	heap.Push(&w.timers, timer{at: nano, seq: w.birth(), sub: s, gen: s.gen})
 }
 
-// nextStep is when time alone changes the subscription.
+// nextStep returns when time alone changes the subscription.
 func (w *World) nextStep(s *Subscription) (at int64, ok bool) {
 	switch s.Status {
 	case "trialing":
@@ -113,7 +114,7 @@ func (w *World) renew(s *Subscription) {
 	}
 }
 
-// retry charges once more; after the last time the account's setting decides.
+// retry charges once more. If the last attempt fails, the account's setting decides.
 func (w *World) retry(s *Subscription) {
 	if !s.customer.CardDeclined {
 		w.payOpenInvoices(s)
@@ -141,7 +142,7 @@ func (w *World) retry(s *Subscription) {
 	}
 }
 
-// end cancels now. Open invoices stay open, as at Stripe.
+// end cancels the subscription now. Open invoices stay open, as at Stripe.
 func (w *World) end(s *Subscription, reason string) {
 	s.Status, s.EndedAt, s.CancelReason = "canceled", w.now.Unix(), reason
 	if s.CanceledAt == 0 {
@@ -151,8 +152,9 @@ func (w *World) end(s *Subscription, reason string) {
 	w.emitSubscription("customer.subscription.deleted", s, "")
 }
 
-// nextPeriod is one interval of the first price later, on the day of the month
-// on which the subscription began, or on the last day of a shorter month.
+// nextPeriod returns the end of a period that begins at from: one interval of the first
+// price later, on the day of the month on which the subscription began, or on the last
+// day if the month is shorter.
 func (w *World) nextPeriod(s *Subscription, from int64) int64 {
 	months := 1
 	if len(s.Items) > 0 {

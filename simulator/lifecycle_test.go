@@ -10,7 +10,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-// story is what the events of a subscription tell, as "day kind status".
+// story is the events of a subscription, as "day kind status".
 func (c *caller) story(sub string) []string {
 	c.t.Helper()
 	out := []string{}
@@ -31,7 +31,7 @@ func (c *caller) story(sub string) []string {
 func (c *caller) told(sub string, want ...string) {
 	c.t.Helper()
 	if diff := cmp.Diff(want, c.story(sub)); diff != "" {
-		c.t.Errorf("what the events tell (-want +got):\n%s", diff)
+		c.t.Errorf("events (-want +got):\n%s", diff)
 	}
 }
 
@@ -235,7 +235,7 @@ func TestVerbsSayWhyTheyCannot(t *testing.T) {
 		got = append(got, strings.ReplaceAll(fmt.Sprint(err), sub, "SUB"))
 	}
 	want := []string{
-		`no such subscription: "sub_none"`, "SUB: nothing revives a subscription that is canceled", "SUB: already canceled", "SUB: already canceled",
+		`no such subscription: "sub_none"`, "SUB: a subscription cannot be revived once it is canceled", "SUB: already canceled", "SUB: already canceled",
 		"SUB: no charge is due in status canceled", "SUB: the items of a subscription that is canceled cannot change",
 		`no such price: "nothing"`, "sign-up: an order needs a price", `no such hosting: "7"`, `no such org: "nobody"`,
 	}

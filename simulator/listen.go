@@ -20,9 +20,9 @@ type Servers struct {
 	closed  error
 }
 
-// Listen serves both APIs until ctx ends or Close. Empty addresses are
-// 127.0.0.1 with a free port. Any address that is not loopback is refused:
-// whoever reaches these services can do everything in them.
+// Listen serves both APIs until ctx ends or Close is called. If an address is empty it
+// is 127.0.0.1 with a free port. Any address that is not loopback is refused, because a
+// caller that reaches these services can do everything in them.
 func (w *World) Listen(ctx context.Context, stripeAddr, enhanceAddr string) (*Servers, error) {
 	s := &Servers{}
 	var err error
@@ -54,8 +54,8 @@ func (s *Servers) serve(ctx context.Context, addr string, h http.Handler) (url s
 	return "http://" + l.Addr().String(), nil
 }
 
-// loopback makes an address exact, or says why it is refused. The name
-// localhost is taken as 127.0.0.1 and not looked up.
+// loopback makes an address exact, or returns why it is refused. The name localhost is
+// taken as 127.0.0.1 and not looked up.
 func loopback(addr string) (string, error) {
 	if addr == "" {
 		return "127.0.0.1:0", nil
@@ -73,7 +73,7 @@ func loopback(addr string) (string, error) {
 	return net.JoinHostPort(host, port), nil
 }
 
-// Close stops both services and their connections at once.
+// Close stops both services and breaks their connections.
 func (s *Servers) Close() error {
 	s.closing.Do(func() {
 		for _, srv := range s.servers {

@@ -20,7 +20,7 @@ func (w *World) customer(id string) (*Customer, error) {
 	return nil, NotFoundError{Kind: "customer", ID: id}
 }
 
-// withSubscription finds a subscription and works on it with the world locked.
+// withSubscription finds a subscription and calls do with the world locked.
 func (w *World) withSubscription(sub string, do func(*Subscription) error) error {
 	w.enter()
 	defer w.mu.Unlock()
@@ -31,7 +31,7 @@ func (w *World) withSubscription(sub string, do func(*Subscription) error) error
 	return do(s)
 }
 
-// update is a change that Stripe would always allow.
+// update makes a change that Stripe would always allow.
 func (w *World) update(sub string, do func(*Subscription)) error {
 	return w.withSubscription(sub, func(s *Subscription) error {
 		w.change(s, func() { do(s) })
@@ -39,7 +39,7 @@ func (w *World) update(sub string, do func(*Subscription)) error {
 	})
 }
 
-// change makes a change, arranges what time will do next, and tells of it.
+// change makes a change, schedules the next transition and emits the event.
 func (w *World) change(s *Subscription, do func()) {
 	before := *s
 	do()
@@ -49,7 +49,7 @@ func (w *World) change(s *Subscription, do func()) {
 	}
 }
 
-// previous names what an update replaced, as far as anybody reads it.
+// previous lists the fields that an update replaced, of those that clients read.
 func previous(before, now *Subscription) string {
 	var d doc
 	d.open()
@@ -69,9 +69,9 @@ func previous(before, now *Subscription) string {
 	return string(d.b)
 }
 
-// Edit changes anything about a subscription, also into what Stripe would never
-// make: an unknown status, an older creation, the other livemode. The id and
-// the customer stay.
+// Edit changes a subscription without restriction, even into a state that Stripe would
+// never make: an unknown status, an older creation, the other livemode. The id and the
+// customer stay.
 func (w *World) Edit(sub string, do func(*Subscription)) error {
 	return w.withSubscription(sub, func(s *Subscription) error {
 		w.change(s, func() {
@@ -88,7 +88,7 @@ func (w *World) Edit(sub string, do func(*Subscription)) error {
 	})
 }
 
-// SetStatus sets any status, also one that nobody knows.
+// SetStatus sets any status, known or unknown.
 func (w *World) SetStatus(sub, status string) error {
 	return w.update(sub, func(s *Subscription) {
 		s.Status = status
@@ -108,8 +108,8 @@ func (w *World) SetMetadata(sub string, m map[string]string) error {
 	return w.update(sub, func(s *Subscription) { s.Metadata = maps.Clone(m) })
 }
 
-// ChangePrice is an up- or downgrade in place: the item stays. An empty item
-// means the first.
+// ChangePrice changes the price in place: the item stays. An empty item means the
+// first.
 func (w *World) ChangePrice(sub, item, price string) error {
 	return w.onItem(sub, item, func(s *Subscription, i int) error {
 		p, err := w.onSale(price)
@@ -120,8 +120,8 @@ func (w *World) ChangePrice(sub, item, price string) error {
 	})
 }
 
-// ReplaceItem is an up- or downgrade the other way: the item goes and one with
-// a new id comes in its place. It returns the new id.
+// ReplaceItem changes the price in the other way: it removes the item and adds one with
+// a new id, which it returns.
 func (w *World) ReplaceItem(sub, item, price string) (newItem string, err error) {
 	err = w.onItem(sub, item, func(s *Subscription, i int) error {
 		p, err := w.onSale(price)
@@ -151,7 +151,7 @@ func (w *World) AddItem(sub, price string, quantity int64) (item string, err err
 	return item, err
 }
 
-// RemoveItem takes an item out; the last one stays, as at Stripe.
+// RemoveItem removes an item, but not the last one, as at Stripe.
 func (w *World) RemoveItem(sub, item string) error {
 	return w.onItem(sub, item, func(s *Subscription, i int) error {
 		if len(s.Items) == 1 {
@@ -190,7 +190,7 @@ func (w *World) onItem(sub, item string, do func(s *Subscription, i int) error) 
 	})
 }
 
-// SetEmail changes a customer's address, to none with "".
+// SetEmail changes a customer's address; "" removes it.
 func (w *World) SetEmail(customer, email string) error {
 	w.enter()
 	defer w.mu.Unlock()
@@ -209,7 +209,7 @@ func (w *World) SetEmail(customer, email string) error {
 	return nil
 }
 
-// DeleteCustomer deletes a customer, whose subscriptions end at once.
+// DeleteCustomer deletes a customer and ends its subscriptions.
 func (w *World) DeleteCustomer(customer string) error {
 	w.enter()
 	defer w.mu.Unlock()

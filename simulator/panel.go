@@ -7,12 +7,12 @@ import (
 	"time"
 )
 
-// panel is Enhance's side of the world, in one piece so that it can be copied
-// and restored like a backup.
+// panel is Enhance's side of the world. It is one value, so that it can be copied and
+// restored like a backup.
 type panel struct {
 	our    *Org   // the organisation that sells
-	master string // its parent, whom the token may not touch
-	staff  string // who suspends by hand
+	master string // its parent, which the token may not touch
+	staff  string // the person who suspends by hand
 
 	plans     []*Plan
 	orgs      []*Org // the customers, in order of creation
@@ -33,13 +33,13 @@ type Resource struct {
 	Total int64  // negative: unlimited, which is left out on the wire
 }
 
-// Plan is what Enhance hosts by. Names are not unique.
+// Plan is a hosting plan. Names are not unique.
 type Plan struct {
 	ID        int
 	Name      string
 	Resources []Resource
 	createdAt time.Time
-	hostings  int // that are not deleted
+	hostings  int // the number of those not deleted
 }
 
 // Org is a customer's organisation. Names are not unique.
@@ -52,7 +52,7 @@ type Org struct {
 	websites []*Website
 }
 
-// Member joins a login and an organisation. It is pending until Active.
+// Member connects a login and an organisation. It is pending until it is Active.
 type Member struct {
 	ID, Login, Email, Name string
 	Roles                  []string
@@ -61,10 +61,10 @@ type Member struct {
 	invite                 string
 }
 
-// Login is a person who can sign in. The e-mail is unique in the realm.
+// Login is a person who can sign in. No two have the same e-mail.
 type Login struct {
 	ID, Email, Name string
-	Registered      bool // else invited, and without a password yet
+	Registered      bool // false: invited, and without a password yet
 }
 
 // Hosting is Enhance's subscription.
@@ -86,7 +86,7 @@ type Website struct {
 	PHP             string
 	Status          string // active, deleted
 	Created         time.Time
-	removed         bool // by itself, and not with its hosting
+	removed         bool // removed by itself, not with its hosting
 	birth           uint64
 }
 
@@ -108,7 +108,7 @@ func (p *panel) plan(id int) *Plan {
 	return nil
 }
 
-// hosting finds by id; ids are given in order.
+// hosting finds a hosting by binary search, because ids are given in order.
 func (p *panel) hosting(id int) *Hosting {
 	i, found := slices.BinarySearchFunc(p.hostings, id, func(h *Hosting, id int) int { return h.ID - id })
 	if !found {
@@ -117,7 +117,7 @@ func (p *panel) hosting(id int) *Hosting {
 	return p.hostings[i]
 }
 
-// invalidate forgets the filtered lists, since a customer came or changed.
+// invalidate drops the filtered lists, because a customer was added or changed.
 func (p *panel) invalidate() { clear(p.listings) }
 
 func (o *Org) owner() *Member {
@@ -203,26 +203,25 @@ func (p *panel) clone() *panel {
 	return &c
 }
 
-// Backup is a copy of the panel, as of some moment.
+// Backup is a copy of the panel at some moment.
 type Backup struct{ panel *panel }
 
-// Snapshot backs the panel up: plans, organisations, hostings, people.
+// Snapshot returns a backup of the panel: plans, organisations, hostings, people.
 func (w *World) Snapshot() Backup {
 	w.enter()
 	defer w.mu.Unlock()
 	return Backup{w.panel.clone()}
 }
 
-// Restore puts the panel back to a backup, as after a disaster. What was made
-// since is gone; ids are given out again from where they were then, except that
-// the log of effects keeps everything.
+// Restore sets the panel back to a backup, as after a disaster. Everything made since
+// is gone, and its ids are given out again. The log of effects keeps everything.
 func (w *World) Restore(b Backup) {
 	w.enter()
 	defer w.mu.Unlock()
 	w.panel = b.panel.clone()
 }
 
-// Hostings are copies of all, deleted ones included, oldest first.
+// Hostings returns copies of all, deleted ones included, oldest first.
 func (w *World) Hostings() []Hosting {
 	w.enter()
 	defer w.mu.Unlock()
@@ -234,7 +233,7 @@ func (w *World) Hostings() []Hosting {
 	return out
 }
 
-// Orgs are copies of all customers' organisations, oldest first.
+// Orgs returns copies of all customers' organisations, oldest first.
 func (w *World) Orgs() []Org {
 	w.enter()
 	defer w.mu.Unlock()
@@ -245,7 +244,7 @@ func (w *World) Orgs() []Org {
 	return out
 }
 
-// Websites are copies of all, deleted ones included, oldest first.
+// Websites returns copies of all, deleted ones included, oldest first.
 func (w *World) Websites() []Website {
 	w.enter()
 	defer w.mu.Unlock()
@@ -256,7 +255,7 @@ func (w *World) Websites() []Website {
 	return out
 }
 
-// Plans are copies of all.
+// Plans returns copies of all.
 func (w *World) Plans() []Plan {
 	w.enter()
 	defer w.mu.Unlock()
@@ -271,7 +270,7 @@ func (w *World) Plans() []Plan {
 // Invite is an open invitation.
 type Invite struct{ Org, Email, Link string }
 
-// Invites are those that nobody has accepted yet.
+// Invites returns the invitations that are not accepted yet.
 func (w *World) Invites() (out []Invite) {
 	w.enter()
 	defer w.mu.Unlock()

@@ -10,31 +10,30 @@ import (
 
 // Mix describes a fleet for Populate. The zero value is a plausible company.
 type Mix struct {
-	// Statuses are weights by Stripe status. Nil: mostly active, all eight there.
+	// Statuses are weights by Stripe status. Nil: mostly active, all eight present.
 	Statuses map[string]int
 
-	// Plain leaves out the oddities: quantities, several items, strange e-mails,
+	// Plain leaves out the oddities: quantities, several items, unusual e-mails,
 	// guests, unmapped prices, the unknown status.
 	Plain bool
 
-	// Bound makes the panel as it should be already: an organisation and a
-	// hosting with its marker for each unit that is or was live.
+	// Bound fills the panel as if the fleet had been served before: an organisation,
+	// and a hosting with its marker for each unit that is or was live.
 	Bound bool
 
-	// Living lets the clock renew, expire and retry these subscriptions.
-	// Otherwise nothing about them changes but by a verb, so that a world of a
-	// million stays quiet.
+	// Living lets the clock renew, expire and retry these subscriptions. Otherwise only
+	// an operation changes them, so that a world with a million of them stays quiet.
 	Living bool
 
-	// Years is how far back the oldest subscription goes. 0: three.
+	// Years is the age of the oldest subscription. 0: three.
 	Years int
 }
 
-// Fleet is what Populate made.
+// Fleet is the result of Populate.
 type Fleet struct {
 	Plans    map[string]int // price id → plan id: the mapping to configure
-	Unmapped string         // a price that some have and no plan belongs to
-	Unknown  string         // the subscription with a status that nobody knows
+	Unmapped string         // a price that some have and that has no plan
+	Unknown  string         // the subscription with a status that Stripe does not document
 	Large    string         // a subscription with more than 20 items
 }
 
@@ -43,10 +42,9 @@ var usualStatuses = map[string]int{
 	"incomplete_expired": 10, "paused": 10,
 }
 
-// Populate adds n subscriptions. The first ones go through all statuses and
-// oddities, so that a small fleet has them too. It makes three products with
-// prices and plans where they are missing, and no events: the fleet was there
-// before anybody looked.
+// Populate adds n subscriptions. The first ones go through all statuses and oddities,
+// so that a small fleet has them too. It makes three products with prices and plans if
+// they are missing. It emits no events, because the fleet is older than any client.
 func (w *World) Populate(n int, m Mix) Fleet {
 	w.enter()
 	defer w.mu.Unlock()
@@ -72,8 +70,8 @@ func (w *World) Populate(n int, m Mix) Fleet {
 	return g.fleet
 }
 
-// fleetBuilder makes a fleet. Its choices hash the index, so that a fleet of ten
-// begins like a fleet of a million.
+// fleetBuilder makes a fleet. It hashes the index for its choices, so that a fleet of
+// ten begins like a fleet of a million.
 type fleetBuilder struct {
 	*World
 	mix          Mix
@@ -85,7 +83,7 @@ type fleetBuilder struct {
 	lastOrg      *Org // of the subscription before
 }
 
-// Offers are the products, prices and plans that Populate and demos use.
+// offers are the products, prices and plans that Populate and demos use.
 var offers = []struct {
 	product, name, price, lookup string
 	amount                       int64
@@ -97,8 +95,8 @@ var offers = []struct {
 	{"prod_business", "Business hosting", "price_business_monthly", "business_monthly", 4900, "Business", 200 << 30, -1},
 }
 
-// Offer puts the usual three products on sale, with a plan for each, and
-// returns price id → plan id. What is there already stays as it is.
+// Offer puts the usual three products on sale, with a plan for each, and returns price
+// id → plan id. Products, prices and plans that exist already stay as they are.
 func (w *World) Offer() map[string]int {
 	w.enter()
 	defer w.mu.Unlock()
@@ -143,7 +141,7 @@ func (g *fleetBuilder) catalogue() {
 	}
 }
 
-// oddities, one in so many subscriptions.
+// The oddities: one subscription in so many has each.
 const (
 	oddQuantity  = 16
 	oddSeveral   = 25
@@ -197,8 +195,8 @@ func (g *fleetBuilder) addSubscription(i, n int, birth uint64) {
 	}
 }
 
-// creationTime spreads creation evenly up to an hour ago; some share a second with
-// the one before.
+// creationTime spreads the creations evenly up to an hour ago. Some are in the same
+// second as the one before.
 func (g *fleetBuilder) creationTime(i, n int) int64 {
 	at := func(i int) int64 {
 		span := int64(g.mix.Years) * 365 * 24 * 3600
@@ -223,8 +221,8 @@ func (g *fleetBuilder) status(i int) string {
 	return "active"
 }
 
-// addCustomer is a new customer, or for a guest a new one with the e-mail of the
-// customer before in other letters.
+// addCustomer adds a customer. If it is a guest, its e-mail is that of the customer
+// before, with another capitalisation.
 func (g *fleetBuilder) addCustomer(i int, birth uint64, t int64) *Customer {
 	email := "customer" + strconv.Itoa(i) + "@example.com"
 	name := "Customer " + strconv.Itoa(i)
@@ -269,14 +267,14 @@ func (g *fleetBuilder) itemsOf(s *Subscription, i int, birth uint64) []Item {
 
 const month = 30 * 24 * 3600
 
-// period is the running one, in even months, which is near enough and costs no
-// calendar for a million.
+// period returns the current period. It counts in months of 30 days, which is close
+// enough and needs no calendar for a million subscriptions.
 func (g *fleetBuilder) period(s *Subscription) (start, end int64) {
 	n := (g.now.Unix() - s.Created) / month
 	return s.Created + n*month, s.Created + (n+1)*month
 }
 
-// setStatusFields fills in what the status implies.
+// setStatusFields sets the fields that follow from the status.
 func (g *fleetBuilder) setStatusFields(s *Subscription) {
 	switch s.Status {
 	case "trialing":
@@ -336,8 +334,8 @@ func (g *fleetBuilder) addHosting(o *Org, plan int, s *Subscription, unit int) {
 	}
 }
 
-// sharedOrg is the organisation of the subscription before, when both belong
-// to one person who came twice as a guest.
+// sharedOrg is the organisation of the subscription before, if both belong to one
+// person who came twice as a guest.
 func (g *fleetBuilder) sharedOrg(s *Subscription) *Org {
 	if g.lastOrg == nil || len(g.lastOrg.Members) == 0 || !strings.EqualFold(g.lastOrg.Members[0].Email, s.customer.Email) {
 		return nil
@@ -345,6 +343,6 @@ func (g *fleetBuilder) sharedOrg(s *Subscription) *Org {
 	return g.lastOrg
 }
 
-// ownerOnly is shared by all members of a fleet; putOwner copies before it
+// ownerOnly is shared by all members of a fleet, so putOwner copies it before it
 // writes.
 var ownerOnly = []string{"Owner"}

@@ -38,7 +38,7 @@ func TestAFleetOfSixtyHasEveryStatusAndEveryOddity(t *testing.T) {
 	}
 	for _, s := range statuses {
 		if byStatus[s] == 0 {
-			t.Errorf("nobody is %s", s)
+			t.Errorf("no subscription is %s", s)
 		}
 	}
 }

@@ -6,12 +6,12 @@ import (
 	"math/bits"
 )
 
-// prf turns a seed and a description of what is being decided into a choice.
-// There is no state, so a choice does not depend on the ones made before it.
+// prf is a pseudorandom function: it turns a seed and a description of a decision into
+// a choice. It has no state, so a choice does not depend on earlier ones.
 type prf uint64
 
-// hash hashes the parts. FNV-1a mixes badly in its low bits, hence the
-// finaliser of splitmix64 behind it.
+// hash hashes the parts. It applies the finaliser of splitmix64 because FNV-1a mixes
+// its low bits badly.
 func (d prf) hash(parts ...string) uint64 {
 	h := uint64(14695981039346656037) ^ mix(uint64(d))
 	for _, p := range parts {
@@ -23,16 +23,16 @@ func (d prf) hash(parts ...string) uint64 {
 	return mix(h)
 }
 
-// nth rolls for the n-th thing of a kind.
+// nth is the number for the n-th thing of a kind.
 func (d prf) nth(kind string, n uint64) uint64 { return mix(d.hash(kind) + n*0x9e3779b97f4a7c15) }
 
-// chance is true in about permille of a thousand rolls.
+// chance is true for about permille in a thousand values of roll.
 func chance(roll uint64, permille uint64) bool {
 	hi, _ := bits.Mul64(roll, 1000)
 	return hi < permille
 }
 
-// below maps a roll to 0 … n-1.
+// below maps roll to 0 … n-1.
 func below(roll uint64, n int) int {
 	hi, _ := bits.Mul64(roll, uint64(n))
 	return int(hi)
@@ -47,7 +47,7 @@ func mix(z uint64) uint64 {
 
 const alphabet = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
 
-// id spells length letters and digits, the way both services base62 ids.
+// id returns letters and digits, as both services use them in ids.
 func (d prf) id(length int, parts ...string) string { return base62(d.hash(parts...), length) }
 
 func base62(roll uint64, length int) string {
@@ -61,7 +61,7 @@ func base62(roll uint64, length int) string {
 	return string(b)
 }
 
-// uuid is a version 4 UUID in the usual writing.
+// uuid returns a version 4 UUID in the usual format.
 func (d prf) uuid(parts ...string) string {
 	var b [16]byte
 	r := d.hash(parts...)

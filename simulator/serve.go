@@ -7,7 +7,7 @@ import (
 	"time"
 )
 
-// answer is what a service says.
+// answer is a service's answer.
 type answer struct {
 	status int
 	header http.Header
@@ -15,7 +15,7 @@ type answer struct {
 	kind   string // content type; empty: JSON
 }
 
-// outcome is an answer and what happens to it on its way.
+// outcome is an answer and the faults on its way.
 type outcome struct {
 	answer
 	call                  Call
@@ -46,7 +46,7 @@ type request struct {
 	vars  []string // values of the pattern's {…}, in order
 }
 
-// find looks up the route. allowed is set when only the method is wrong.
+// find looks up the route. allowed is set if only the method is wrong.
 func find(routes []route, method, path string) (r *route, vars []string, allowed []string) {
 	parts := strings.Split(path, "/")
 	for i := range routes {
@@ -77,7 +77,7 @@ func match(pattern, parts []string) (vars []string, ok bool) {
 	return vars, true
 }
 
-// handle lets a call happen, with whatever goes wrong.
+// handle makes a call, with its fault.
 func (w *World) handle(c Call) outcome {
 	r, vars, allowed := find(routesOf(c.Side), c.Method, c.Path)
 	if r != nil {
@@ -113,7 +113,7 @@ func (w *World) count() uint64 {
 	return w.log.seq
 }
 
-// faultFor asks the hook, and where that has no opinion the world's own ownFault.
+// faultFor asks the hook for a fault. If the hook returns none, it is the world's own.
 func (w *World) faultFor(c Call) Fault {
 	w.hookMu.RLock()
 	hook := w.hook
@@ -126,7 +126,7 @@ func (w *World) faultFor(c Call) Fault {
 	return w.ownFault(c)
 }
 
-// perform is the service without faults. late is for the effects log.
+// perform is the service without faults. late marks the effects in the log.
 func (w *World) perform(q *request, allowed []string, late bool) answer {
 	w.log.late = late
 	defer func() { w.log.late = false }()
@@ -136,14 +136,14 @@ func (w *World) perform(q *request, allowed []string, late bool) answer {
 	return q.route.do(w, q)
 }
 
-// refuse checks what holds for every route of a side.
+// refuse makes the checks that hold for every route of a side.
 func (w *World) refuse(q *request, allowed []string) (answer, bool) {
 	open := q.route != nil && q.route.open
 	if a, bad := w.checkCredentials(q.Call, open); bad {
 		return a, true
 	}
 	if q.route == nil && q.Write() {
-		w.violate(q.Side.String()+"-write", q.Call) // nothing that we know may be written there
+		w.violate(q.Side.String()+"-write", q.Call) // no client of ours has a write there
 	}
 	switch {
 	case q.route == nil && len(allowed) > 0:
@@ -167,7 +167,7 @@ func (w *World) checkCredentials(c Call, open bool) (answer, bool) {
 	return w.checkEnhance(c, open)
 }
 
-// alter lets the fault have its way with the answer.
+// alter applies the fault to the answer.
 func (o *outcome) alter(f Fault) {
 	if f.Status != 0 && (f.Body != nil || f.Status != o.status) {
 		header := o.header

@@ -12,25 +12,25 @@ type Line struct {
 	Quantity int64  // 0: one; -1: absent, as on metered prices
 }
 
-// SignUp is an order: who, what, and how it begins.
+// SignUp is an order: the buyer, the prices, and how it begins.
 type SignUp struct {
 	Email, Name string
 	Price       string // one unit of it; shorthand for the first of Lines
 	Lines       []Line
 
-	// Domain is typed into the custom field "domain" of a Checkout Session,
-	// the only place where it is kept. Checkout makes a session without one.
+	// Domain is typed into the custom field "domain" of a Checkout Session, which alone
+	// keeps it. Checkout makes a session even without a domain.
 	Domain   string
 	Checkout bool
 
-	// Customer orders for an existing Stripe customer. Otherwise the e-mail in
-	// exactly this spelling finds the customer, unless it is a Guest, for whom
-	// Stripe makes a new customer each time.
+	// Customer orders for an existing Stripe customer. If it is empty, the e-mail in
+	// exactly this spelling finds the customer; a Guest always gets a new one, as at
+	// Stripe.
 	Customer string
 	Guest    bool
 
-	// NewCustomer is the id of the customer that is made, as accounts of old could
-	// choose it. Empty: one of Stripe's own.
+	// NewCustomer is the id of a new customer, because old accounts could choose it.
+	// Empty: one of Stripe's own.
 	NewCustomer string
 
 	Trial           time.Duration // 0: none
@@ -40,19 +40,19 @@ type SignUp struct {
 	Metadata        map[string]string
 	CustomerDetails map[string]string // the customer's metadata
 
-	// Created places the subscription in the past; zero is now. No event tells
-	// of a subscription that is older than the clock.
+	// Created sets the time of the subscription; zero is now. If it is set, the
+	// subscription is older than the clock and emits no events.
 	Created time.Time
 }
 
-// SignedUp are the ids that an order made.
+// SignedUp holds the ids that an order made.
 type SignedUp struct {
 	Customer, Subscription string
 	Items                  []string
 	Session                string // empty without a Checkout Session
 }
 
-// SignUp places an order, with the events that Stripe makes of it.
+// SignUp places an order and emits the events that Stripe makes of it.
 func (w *World) SignUp(o SignUp) (SignedUp, error) {
 	w.enter()
 	defer w.mu.Unlock()
@@ -156,7 +156,7 @@ func (w *World) subscribe(c *Customer, items []Item, o SignUp) *Subscription {
 	} else {
 		s.PeriodEnd = w.nextPeriod(s, t)
 	}
-	for s.TrialEnd == 0 && s.PeriodEnd <= w.now.Unix() { // an old one is in its running period
+	for s.TrialEnd == 0 && s.PeriodEnd <= w.now.Unix() { // if it is old, it is in a later period
 		s.PeriodStart, s.PeriodEnd = s.PeriodEnd, w.nextPeriod(s, s.PeriodEnd)
 	}
 	w.account.subs.put(s.ID, s)
@@ -164,7 +164,7 @@ func (w *World) subscribe(c *Customer, items []Item, o SignUp) *Subscription {
 	return s
 }
 
-// chargeFirst does the first charge and tells of everything.
+// chargeFirst makes the first charge and emits all events of the order.
 func (w *World) chargeFirst(s *Subscription, o SignUp) {
 	if o.Declined && s.TrialEnd == 0 {
 		s.Status = "incomplete"

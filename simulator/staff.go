@@ -7,10 +7,11 @@ import (
 	"strings"
 )
 
-// What the hosting company's people do in the panel, past the program.
+// The operations of the hosting company's staff in the panel, which the program does
+// not see.
 
-// AddPlan offers a plan. An id of 0 takes the next free one, a known id replaces
-// that plan.
+// AddPlan offers a plan. An id of 0 means the next free one; a known id replaces that
+// plan.
 func (w *World) AddPlan(id int, name string, resources ...Resource) int {
 	w.enter()
 	defer w.mu.Unlock()
@@ -28,7 +29,7 @@ func (w *World) AddPlan(id int, name string, resources ...Resource) int {
 	return id
 }
 
-// RemovePlan takes a plan out of the offer; hostings keep its number.
+// RemovePlan withdraws a plan; hostings keep its number.
 func (w *World) RemovePlan(id int) {
 	w.enter()
 	defer w.mu.Unlock()
@@ -48,7 +49,7 @@ func (w *World) onHosting(id int, kind string, do func(*Hosting)) error {
 	return nil
 }
 
-// StaffSuspend suspends for abuse: by somebody who is not us.
+// StaffSuspend suspends a hosting for abuse, so suspendedBy is not our organisation.
 func (w *World) StaffSuspend(hosting int) error {
 	return w.onHosting(hosting, "suspend", func(h *Hosting) { h.SuspendedBy = w.panel.staff })
 }
@@ -73,8 +74,8 @@ func (w *World) StaffRename(hosting int, friendlyName string) error {
 	return w.onHosting(hosting, "rename_subscription", func(h *Hosting) { h.FriendlyName = friendlyName })
 }
 
-// StaffPurge wipes a deleted or living hosting, as the panel's own purge does:
-// from then on it answers 404.
+// StaffPurge wipes a hosting, deleted or not, as the panel's own purge does: from then
+// on it is a 404.
 func (w *World) StaffPurge(hosting int) error {
 	err := w.onHosting(hosting, "delete_subscription", func(h *Hosting) { w.softDelete(h) })
 	if err != nil {
@@ -90,8 +91,8 @@ func (w *World) StaffPurge(hosting int) error {
 	return nil
 }
 
-// StaffCreateOrg makes a customer by hand, whose owner has signed in already.
-// An empty e-mail makes one without an owner.
+// StaffCreateOrg makes a customer by hand whose owner has signed in already. If the
+// e-mail is empty there is no owner.
 func (w *World) StaffCreateOrg(name, ownerEmail string) string {
 	w.enter()
 	defer w.mu.Unlock()
@@ -105,8 +106,7 @@ func (w *World) StaffCreateOrg(name, ownerEmail string) string {
 	return o.ID
 }
 
-// StaffAddOwner makes somebody a further owner of an organisation, who has signed in
-// already.
+// StaffAddOwner adds an owner who has signed in already to an organisation.
 func (w *World) StaffAddOwner(org, email string) error {
 	w.enter()
 	defer w.mu.Unlock()
@@ -115,7 +115,7 @@ func (w *World) StaffAddOwner(org, email string) error {
 		return NotFoundError{Kind: "org", ID: org}
 	}
 	if o.member(email) != nil {
-		return RefusedError{ID: email, Reason: "it is a member already"}
+		return RefusedError{ID: email, Reason: "already a member"}
 	}
 	l := w.login(email, email)
 	l.Registered = true
@@ -158,7 +158,7 @@ func (w *World) StaffDeleteOrg(org string) error {
 	return nil
 }
 
-// SetUsage says how much of a resource a hosting uses.
+// SetUsage sets how much of a resource a hosting uses.
 func (w *World) SetUsage(hosting int, resource string, n int64) error {
 	w.enter()
 	defer w.mu.Unlock()
@@ -174,8 +174,8 @@ func (w *World) SetUsage(hosting int, resource string, n int64) error {
 	return nil
 }
 
-// AddWebsite puts a website into a hosting. In a hosting of somebody else it is
-// the domain that is taken when a customer asks for it.
+// AddWebsite adds a website to a hosting. If the hosting belongs to another customer,
+// this makes a domain that is taken.
 func (w *World) AddWebsite(hosting int, domain string) (string, error) {
 	w.enter()
 	defer w.mu.Unlock()
@@ -191,8 +191,8 @@ func (w *World) AddWebsite(hosting int, domain string) (string, error) {
 	return s.ID, nil
 }
 
-// RemoveWebsite takes a website off its hosting, and its domain is free again. The
-// panel lists it as deleted from then on.
+// RemoveWebsite removes a website and frees its domain. From then on the panel lists it
+// as deleted.
 func (w *World) RemoveWebsite(domain string) error {
 	return w.onWebsite(domain, "remove_website", func(s *Website, h *Hosting) {
 		s.Status, s.removed = "deleted", true
@@ -201,7 +201,7 @@ func (w *World) RemoveWebsite(domain string) error {
 	})
 }
 
-// MoveWebsite puts a website on another hosting of the same organisation.
+// MoveWebsite moves a website to another hosting of the same organisation.
 func (w *World) MoveWebsite(domain string, hosting int) error {
 	w.enter()
 	to := w.panel.hosting(hosting)
@@ -220,7 +220,7 @@ func (w *World) MoveWebsite(domain string, hosting int) error {
 	})
 }
 
-// onWebsite does something to a living website.
+// onWebsite calls do for a website that is not deleted.
 func (w *World) onWebsite(domain, kind string, do func(*Website, *Hosting)) error {
 	w.enter()
 	defer w.mu.Unlock()
@@ -235,8 +235,8 @@ func (w *World) onWebsite(domain, kind string, do func(*Website, *Hosting)) erro
 	return nil
 }
 
-// AcceptInvite lets all who were invited to an organisation choose their
-// passwords.
+// AcceptInvite makes active members of all who were invited to an organisation, as if
+// they had chosen their passwords.
 func (w *World) AcceptInvite(org string) error {
 	w.enter()
 	defer w.mu.Unlock()
@@ -252,7 +252,7 @@ func (w *World) AcceptInvite(org string) error {
 		}
 	}
 	if !accepted {
-		return RefusedError{ID: org, Reason: "nobody is invited"}
+		return RefusedError{ID: org, Reason: "no invitation is open"}
 	}
 	return nil
 }

@@ -5,12 +5,12 @@ import (
 	"strings"
 )
 
-// listing is one kind of list: where its objects are, which a request wants,
-// and how one is written.
+// listing describes one kind of list: its objects, the filter of a request, and how an
+// object is written.
 type listing[T ranked] struct {
 	url, noun string
 	byID      map[string]T
-	rows      []T // oldest first, all of them or the few that an index gave
+	rows      []T // oldest first: all of them, or the few that an index found
 	match     func(T) bool
 	render    func(*doc, T, expansion)
 }
@@ -46,7 +46,7 @@ func (l listing[T]) answer(p params) answer {
 
 const minTime = -1 << 62
 
-// rowSize is about what a row of the largest kind takes.
+// rowSize is the approximate size of a row of the largest kind.
 const rowSize = 3200
 
 func listAnswer(url string, n int, more bool, row func(d *doc, i int)) answer {
@@ -93,8 +93,8 @@ func listSubscriptions(w *World, q *request) answer {
 	}.answer(p)
 }
 
-// hasStatus: without a status the list leaves out what was canceled. That is
-// Stripe's default and the reason why careful clients say all.
+// hasStatus: if no status is asked for, the list leaves out canceled subscriptions.
+// That is Stripe's default, and the reason why careful clients ask for all.
 func hasStatus(s *Subscription, want string) bool {
 	switch want {
 	case "all":
@@ -235,7 +235,7 @@ func listEvents(w *World, q *request) answer {
 	}.answer(p)
 }
 
-// kindMatches knows Stripe's wildcard, customer.subscription.*.
+// kindMatches supports Stripe's wildcard, as in customer.subscription.*.
 func kindMatches(kind string, kinds []string) bool {
 	if len(kinds) == 0 {
 		return true
@@ -318,7 +318,7 @@ func listSessions(w *World, q *request) answer {
 	}.answer(p)
 }
 
-// boolFilter is a filter by a boolean parameter that may be absent.
+// boolFilter is a filter by an optional boolean parameter.
 func boolFilter(p params, name string) (func(bool) bool, *paramError) {
 	switch p.values.Get(name) {
 	case "":

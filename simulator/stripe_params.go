@@ -8,8 +8,8 @@ import (
 	"strings"
 )
 
-// params are a request's parameters, checked against what the route takes.
-// Stripe refuses what it does not know, and so does this.
+// params are a request's parameters, checked against those that the route accepts.
+// Stripe refuses unknown ones, and so does the simulator.
 type params struct {
 	values url.Values // by base name; lists keep all their values
 	ranges map[string]timeRange
@@ -17,7 +17,7 @@ type params struct {
 	limit  int
 }
 
-// paramError stops a handler with an answer that is already written.
+// paramError ends a handler with an answer that is ready to send.
 type paramError struct{ answer answer }
 
 func badParam(code, name, message string) *paramError {
@@ -49,7 +49,7 @@ func (a accepts) and(more accepts) accepts {
 	return out
 }
 
-// parseParams takes the query apart. object is the type that expand paths begin at.
+// parseParams reads the query. object is the type at which expand paths begin.
 func parseParams(query url.Values, takes accepts, object string) (params, *paramError) {
 	p := params{values: url.Values{}, ranges: map[string]timeRange{}, limit: 10}
 	for _, raw := range sortedKeys(query) {
@@ -118,10 +118,10 @@ func (p *params) addRange(name, op, value, raw string) *paramError {
 	return nil
 }
 
-// upper is the smaller bound, where 0 is none.
+// upper is the smaller bound, where 0 means none.
 func upper(have, n int64) int64 {
 	if n == 0 {
-		n = -1 // before everything that exists, and not "unbounded"
+		n = -1 // before everything that exists, because 0 would mean no bound
 	}
 	if have == 0 {
 		return n
@@ -166,8 +166,8 @@ func (p *params) addExpansions(object string) *paramError {
 	return nil
 }
 
-// expandable are the properties of each object that may be expanded, and what
-// is behind them. "none" is always null here, but expanding it is no mistake.
+// expandable lists the properties of each object that may be expanded, and the type of
+// each. "none" is always null here, but a client may ask for it.
 var expandable = map[string]map[string]string{
 	"subscription": {
 		"customer": "customer", "latest_invoice": "invoice", "items": "list:item", "default_payment_method": "none",
@@ -199,7 +199,7 @@ func canExpand(object string, parts []string) bool {
 	return ok && canExpand(next, parts[1:])
 }
 
-// expansion are the paths to expand, from where one stands.
+// expansion holds the paths to expand, relative to the current object.
 type expansion []string
 
 func (x expansion) has(name string) bool {
@@ -208,7 +208,7 @@ func (x expansion) has(name string) bool {
 	})
 }
 
-// below are the paths that go on from a property.
+// below returns the paths that continue from a property.
 func (x expansion) below(name string) (out expansion) {
 	for _, p := range x {
 		if rest, ok := strings.CutPrefix(p, name+"."); ok {
@@ -218,8 +218,8 @@ func (x expansion) below(name string) (out expansion) {
 	return out
 }
 
-// form parses the body of a write. Length is unknown for chunked bodies, which
-// is why the body is read before.
+// form parses the body of a write. The body was read before, because the length of a
+// chunked one is unknown.
 func form(q *request) (url.Values, *paramError) {
 	v, err := url.ParseQuery(string(q.Body))
 	if err != nil {

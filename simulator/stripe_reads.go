@@ -1,6 +1,6 @@
 package simulator
 
-// getOne reads a single object; it takes expand and nothing else.
+// getOne reads a single object; the only parameter is expand.
 func getOne[T any](q *request, byID map[string]T, noun, object string, render func(*doc, T, expansion)) answer {
 	p, bad := parseParams(q.Query, accepts{"expand": list}, object)
 	if bad != nil {

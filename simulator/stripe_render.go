@@ -1,12 +1,11 @@
 package simulator
 
-// Shapes of Stripe API version 2023-10-16. Whatever this world has no use for
-// is null or empty, as it is for a plain account; the fields are there because
-// a client must cope with their presence.
+// The objects of Stripe API version 2023-10-16. If the world has no use for a field, it
+// is null or empty, as it is in a plain account; it is there because a client must cope
+// with it.
 
-// embedded says how many items a subscription shows inside itself. Lists show
-// fewer than single reads: the rest is behind has_more, which is where clients
-// lose items.
+// embedded is how many items a subscription shows inside itself. Lists show fewer than
+// single reads. The rest is behind has_more, where a careless client loses items.
 type embedded int
 
 const (
@@ -154,7 +153,7 @@ func (w *World) writePrice(d *doc, p *Price, x expansion) {
 	d.close()
 }
 
-// writeLegacyPlan writes the price in the words of the API before prices; Stripe
+// writeLegacyPlan writes the price in the format that the API had before prices. Stripe
 // still sends it beside every price of an item.
 func (w *World) writeLegacyPlan(d *doc, p *Price) {
 	d.open()
@@ -198,7 +197,7 @@ const customerRest = `"address":null,"balance":0,"currency":"eur","default_sourc
 	`"invoice_settings":{"custom_fields":null,"default_payment_method":null,"footer":null,"rendering_options":null},` +
 	`"next_invoice_sequence":2,"phone":null,"preferred_locales":[],"shipping":null,"tax_exempt":"none","test_clock":null`
 
-// writeCustomer shows a deleted customer the way Stripe does: three fields.
+// writeCustomer writes a customer. A deleted one has only three fields, as at Stripe.
 func (w *World) writeCustomer(d *doc, c *Customer, _ expansion) {
 	if c.Deleted {
 		d.open()

@@ -7,12 +7,11 @@ import (
 	"strings"
 )
 
-// apiVersion is the shape of everything that Stripe's side says.
+// apiVersion is the version of everything that Stripe's side sends.
 const apiVersion = "2023-10-16"
 
-// stripeRoutes are the operations that this account knows. All the others are
-// 404, also those that the real Stripe has: a client that uses one has outgrown
-// what is simulated, and should hear so.
+// stripeRoutes are the operations that this account has. Any other is 404, even if the
+// real Stripe has it, so that a client which begins to use one fails in its tests.
 var stripeRoutes = []route{
 	newRoute("GET", "/v1/subscriptions", listSubscriptions),
 	newRoute("GET", "/v1/subscriptions/{id}", getSubscription),
@@ -34,7 +33,7 @@ var stripeRoutes = []route{
 	newRoute("GET", "/v1/account", getAccount),
 }
 
-// resourceOf names what a restricted key needs a permission for.
+// resourceOf is the resource for which a restricted key needs a permission.
 func resourceOf(path string) string {
 	_, rest, _ := strings.Cut(strings.TrimPrefix(path, "/"), "/")
 	first, rest, _ := strings.Cut(rest, "/")
@@ -48,7 +47,7 @@ func resourceOf(path string) string {
 }
 
 // checkStripeKey accepts the key as a bearer token or as the user of basic
-// authentication, and holds restricted keys to their permissions.
+// authentication, and limits restricted keys to their permissions.
 func (w *World) checkStripeKey(c Call) (answer, bool) {
 	key := keyOf(c.Header.Get("Authorization"))
 	switch {
@@ -85,7 +84,7 @@ func keyOf(authorization string) string {
 	return ""
 }
 
-// mask shows a key the way Stripe's errors do.
+// mask shortens a key as Stripe's errors do.
 func mask(key string) string {
 	if len(key) < 12 {
 		return "****"
@@ -116,7 +115,7 @@ func stripeError(status int, code, param, message string) answer {
 	return answer{status: status, body: d.b}
 }
 
-// stripeErrorFor is what Stripe says with a status when nothing more is known.
+// stripeErrorFor is Stripe's error for a status without further details.
 func stripeErrorFor(status int) answer {
 	switch status {
 	case 401:
@@ -142,7 +141,7 @@ func stripeErrorFor(status int) answer {
 	return stripeError(status, "", "", http.StatusText(status))
 }
 
-// gatewayError is HTML, from whatever stands before the service.
+// gatewayError is HTML, as it comes from a gateway in front of the service.
 func gatewayError(status int) answer {
 	text := itoa(int64(status)) + " " + http.StatusText(status)
 	return answer{status: status, kind: "text/html",

@@ -304,8 +304,8 @@ func TestTheDomainIsOnlyInTheCheckoutSession(t *testing.T) {
 	}
 }
 
-// TestWhatIsOnATestClockIsListedOnlyWhereItIsNamed: and what Stripe does not know,
-// nowhere.
+// TestWhatIsOnATestClockIsListedOnlyWhereItIsNamed: and a subscription that is hidden
+// is listed nowhere.
 func TestWhatIsOnATestClockIsListedOnlyWhereItIsNamed(t *testing.T) {
 	c := calm(t)
 	plain, clocked := c.signUp(SignUp{Email: "a@example.com", Price: "price_pro_monthly"}), c.signUp(SignUp{Email: "b@example.com", Price: "price_pro_monthly"})

@@ -17,11 +17,11 @@ const (
 // replayFor is how long Stripe remembers an idempotency key at least.
 const replayFor = 24 * time.Hour
 
-// savedAnswer is what a second request with the same key gets.
+// savedAnswer is the answer to a second request with the same key.
 type savedAnswer struct {
 	answer
 	at   time.Time
-	what string // method, path and body, which must be the same again
+	what string // method, path and body, which must be the same in the second request
 }
 
 func writeSubscription(w *World, q *request) answer {
@@ -47,8 +47,8 @@ func writeCustomer(w *World, q *request) answer {
 	})
 }
 
-// writeMetadata is the only write that this account allows: anything else that
-// a client sends would change what a customer pays, and is a violation.
+// writeMetadata is the only write that this account allows. Any other write from a
+// client would change the amount that a customer pays, so it is a violation.
 func (w *World) writeMetadata(q *request, id string, have map[string]string, save func(*doc, map[string]string)) answer {
 	key := q.Header.Get("Idempotency-Key")
 	what := q.Method + " " + q.Path + "?" + string(q.Body)
@@ -74,8 +74,8 @@ func (w *World) writeMetadata(q *request, id string, have map[string]string, sav
 	return a
 }
 
-// newMetadata merges as Stripe does: an empty value removes its key, and an
-// empty metadata removes all.
+// newMetadata merges as Stripe does: an empty value removes its key, and an empty
+// metadata removes all keys.
 func (w *World) newMetadata(q *request, have map[string]string) (map[string]string, *paramError) {
 	values, bad := form(q)
 	if bad != nil {

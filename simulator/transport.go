@@ -16,12 +16,12 @@ const (
 )
 
 // Transport answers requests in the process, without sockets or goroutines, for
-// simulations that must be exactly repeatable. Besides the two hosts above it
-// answers any other by the path: /api is Enhance, /v1 and /_sim are Stripe.
+// simulations that must be exactly repeatable. Besides the two hosts above it answers
+// any other host by the path: /api is Enhance, /v1 and /_sim are Stripe.
 //
-// Faults work as on the wire: a reset is a connection error, a truncated body
-// ends in io.ErrUnexpectedEOF, a call that hangs is a time-out error at once,
-// and a delay moves the simulated clock.
+// Faults work as over sockets: a reset is a connection error, a truncated body ends in
+// io.ErrUnexpectedEOF, a call that hangs is an immediate time-out error, and a delay
+// moves the simulated clock.
 func (w *World) Transport() http.RoundTripper { return &transport{world: w, stripe: w.StripeHandler()} }
 
 type transport struct {
@@ -86,7 +86,7 @@ func (o *outcome) response(r *http.Request) *http.Response {
 	}
 }
 
-// recorder takes what the controls answer.
+// recorder records the answer of the controls.
 type recorder struct{ outcome }
 
 func (r *recorder) Header() http.Header         { return r.header }
@@ -97,7 +97,7 @@ type brokenReader struct{}
 
 func (brokenReader) Read([]byte) (int, error) { return 0, io.ErrUnexpectedEOF }
 
-// timeoutError is what a socket reports when its deadline passes.
+// timeoutError is the error of a socket whose deadline passed.
 type timeoutError struct{}
 
 func (timeoutError) Error() string   { return "i/o timeout" }

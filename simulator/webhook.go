@@ -14,13 +14,13 @@ import (
 )
 
 const (
-	webhooksLost    = 100 // in a thousand events; the list has them all the same
+	webhooksLost    = 100 // in a thousand events; the list has all of them
 	webhooksDoubled = 100
-	webhookTries    = 16 // what Stripe does in three days
+	webhookTries    = 16 // as many as Stripe makes in three days
 	outboxLimit     = 100_000
 )
 
-// outbox are the events that no webhook has told of yet.
+// outbox holds the events for which no webhook has been delivered.
 type outbox struct {
 	waiting []waitingEvent
 	calls   uint64
@@ -32,13 +32,13 @@ type waitingEvent struct {
 }
 
 func (o *outbox) add(e *event) {
-	if len(o.waiting) >= outboxLimit { // nobody delivers; keep the newest
+	if len(o.waiting) >= outboxLimit { // no webhooks are delivered, so keep the newest
 		o.waiting = slices.Delete(o.waiting, 0, outboxLimit/2)
 	}
 	o.waiting = append(o.waiting, waitingEvent{event: e})
 }
 
-// Deliveries is what one round of webhooks came to.
+// Deliveries is the result of one round of webhooks.
 type Deliveries struct {
 	Sent    int // accepted with a 2xx, doubles included
 	Failed  int // will be tried again by the next round, up to 16 times
@@ -46,7 +46,7 @@ type Deliveries struct {
 	Waiting int // not visible yet, or failed
 }
 
-// SignWebhook is the Stripe-Signature header for a payload sent at t.
+// SignWebhook returns the Stripe-Signature header of a payload sent at t.
 func SignWebhook(payload []byte, secret string, t time.Time) string {
 	mac := hmac.New(sha256.New, []byte(secret))
 	fmt.Fprintf(mac, "%d.", t.Unix())
@@ -54,10 +54,10 @@ func SignWebhook(payload []byte, secret string, t time.Time) string {
 	return fmt.Sprintf("t=%d,v1=%s", t.Unix(), hex.EncodeToString(mac.Sum(nil)))
 }
 
-// DeliverWebhooks posts the events that are due and returns when all were
-// tried. A hostile world shuffles them, loses some and sends some twice. A nil
-// client is http.DefaultClient. The error is the context's; a receiver that
-// fails is counted, not reported.
+// DeliverWebhooks posts the events that are due and returns when all were tried. A
+// hostile world shuffles them, loses some and sends some twice. A nil client is
+// http.DefaultClient. The error is the context's; a receiver that fails is counted and
+// makes no error.
 func (w *World) DeliverWebhooks(ctx context.Context, url, secret string, client *http.Client) (Deliveries, error) {
 	if client == nil {
 		client = http.DefaultClient

@@ -18,14 +18,14 @@ type World struct {
 
 	mu     sync.Mutex // guards everything below
 	now    time.Time
-	ahead  time.Duration // how far Advance has pushed us past Follow
+	ahead  time.Duration // how far Advance has moved the clock past Follow
 	timers timers
-	births uint64 // numbers objects, timers and ids in the order they came to be
+	births uint64 // numbers objects, timers and ids in their order of creation
 
 	account account // Stripe's side, see account.go
 	panel   *panel  // Enhance's side, see panel.go
 	log     journal // what really happened, see effects.go
-	hooks   outbox  // webhooks that are still to be sent, see webhook.go
+	hooks   outbox  // webhooks not sent yet, see webhook.go
 	tries   map[uint64]uint64
 	buckets map[string]*bucket
 }
@@ -55,7 +55,7 @@ func (w *World) StripeKey() string { return w.opt.StripeKey }
 // EnhanceToken is the token that the panel accepts.
 func (w *World) EnhanceToken() string { return w.opt.EnhanceToken }
 
-// OrgID is the organisation that sells, the one to configure in the client.
+// OrgID is the organisation that sells; the client is configured with it.
 func (w *World) OrgID() string { return w.opt.OrgID }
 
 // enter locks the world and lets it catch up with the clock that it follows.
@@ -64,13 +64,14 @@ func (w *World) enter() {
 	w.catchUp()
 }
 
-// birth numbers a new object; with the time it is the object's place in lists.
+// birth numbers a new object. If objects share a second, it decides their order in
+// lists.
 func (w *World) birth() uint64 {
 	w.births++
 	return w.births
 }
 
-// id makes an id of Stripe's kind. Like Stripe's, it tells nothing about age.
+// id makes an id of Stripe's form. As at Stripe, it does not reveal the object's age.
 func (w *World) id(prefix string) string {
 	return prefix + "_1" + base62(w.prf.nth(prefix, w.birth()), 15)
 }
@@ -79,13 +80,13 @@ func (w *World) uuid(kind string) string {
 	return w.prf.uuid(kind, strconv.FormatUint(w.birth(), 10))
 }
 
-// NotFoundError tells which object a verb was asked about in vain.
+// NotFoundError: the object of an operation does not exist.
 type NotFoundError struct{ Kind, ID string }
 
 func (e NotFoundError) Error() string { return fmt.Sprintf("no such %s: %q", e.Kind, e.ID) }
 
-// RefusedError tells that an object exists but is not in a state for the verb,
-// like paying for a subscription that was canceled.
+// RefusedError: the object exists, but its state does not allow the operation, such as
+// paying for a subscription that was canceled.
 type RefusedError struct{ ID, Reason string }
 
 func (e RefusedError) Error() string { return e.ID + ": " + e.Reason }

@@ -99,24 +99,3 @@ func (s *Store) SawEvents(ctx context.Context, tok reconcile.Token, events []rec
 		return setCursor(ctx, tx, eventsCursor, cursor)
 	})
 }
-
-// orEpoch stands in for a time that is missing in a column that needs one.
-func orEpoch(t time.Time) time.Time {
-	if t.IsZero() {
-		return time.Unix(0, 0)
-	}
-	return t
-}
-
-// SubscriptionsOf lists the mirrored subscriptions of Stripe customers.
-func (s *Store) SubscriptionsOf(ctx context.Context, stripeCustomers []string) ([]string, error) {
-	var ids []string
-	query := "SELECT id FROM subscriptions WHERE stripe_customer_id IN " + s.d.texts(1) + " ORDER BY id"
-	err := s.query(ctx, "listing subscriptions", query, []any{list(stripeCustomers)}, func(row scan) error {
-		var id string
-		err := row(&id)
-		ids = append(ids, id)
-		return err
-	})
-	return ids, err
-}

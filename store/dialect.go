@@ -3,8 +3,14 @@ package store
 import (
 	"context"
 	"database/sql"
+	"encoding/json"
 	"fmt"
+	"maps"
+	"slices"
 	"strings"
+	"sync"
+	"time"
+	"unicode/utf8"
 )
 
 // dialect is the difference between the two databases, as far as queries see it.
@@ -163,4 +169,163 @@ func (c conn) bulkReturning(ctx context.Context, b bulk, rows [][]any, row func(
 		}
 	}
 	return nil
+}
+
+// at is a time as a parameter: UTC, in the microseconds both databases keep, and
+// NULL for the zero time.
+func at(t time.Time) any {
+	if t.IsZero() {
+		return nil
+	}
+	return t.UTC().Truncate(time.Microsecond)
+}
+
+// stamp scans a time column of either database; NULL is the zero time. It takes
+// integers too because SQLite stores them and because max() and coalesce() lose
+// the column's type.
+type stamp time.Time
+
+// Scan implements sql.Scanner.
+func (s *stamp) Scan(v any) error {
+	switch v := v.(type) {
+	case nil:
+		*s = stamp{}
+	case time.Time:
+		*s = stamp(v.UTC())
+	case int64:
+		*s = stamp(time.UnixMicro(v).UTC())
+	default:
+		return fmt.Errorf("a time stored as %T", v)
+	}
+	return nil
+}
+
+// into scans a time column into t.
+func into(t *time.Time) *stamp { return (*stamp)(t) }
+
+// clean makes text that both databases store: no NUL, valid UTF-8.
+func clean(s string) string {
+	if utf8.ValidString(s) && strings.IndexByte(s, 0) < 0 {
+		return s
+	}
+	return strings.ToValidUTF8(strings.ReplaceAll(s, "\x00", ""), "\uFFFD")
+}
+
+// list is a JSON array as the parameter of dialect.texts or dialect.ints.
+func list[T string | int64](values []T) string {
+	if len(values) == 0 {
+		return "[]"
+	}
+	b, err := json.Marshal(values)
+	if err != nil {
+		panic(err) // strings and integers always encode
+	}
+	return string(b)
+}
+
+// document is a value as a JSON parameter.
+func document(v any) string {
+	b, err := json.Marshal(v)
+	if err != nil {
+		panic(err) // every caller passes plain structs of this package
+	}
+	return string(b)
+}
+
+// statements keeps SQLite's compiled statements between transactions: compiling
+// the larger ones takes longer than running them. PostgreSQL has none, because a
+// named statement is session state, which a pooler between does not keep.
+//
+// A transaction holds the only writing connection, so nothing can be prepared for
+// keeps inside it: what it had to compile is noted and prepared when it is over.
+type statements struct {
+	db     *sql.DB
+	mu     sync.Mutex // guards all below
+	ready  map[string]*sql.Stmt
+	wanted map[string]bool
+}
+
+func newStatements(db *sql.DB) *statements {
+	return &statements{db: db, ready: make(map[string]*sql.Stmt), wanted: make(map[string]bool)}
+}
+
+// find returns a compiled statement, or nil and a note to compile it later. The
+// texts are constants of this package, so there are a hundred of them at most.
+func (s *statements) find(query string) *sql.Stmt {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	stmt := s.ready[query]
+	if stmt == nil {
+		s.wanted[query] = true
+	}
+	return stmt
+}
+
+// fill compiles what was noted. A failure is no loss: the statement is then
+// compiled each time, and says itself what is wrong with it.
+func (s *statements) fill(ctx context.Context) {
+	if s == nil {
+		return
+	}
+	for _, query := range s.take() {
+		stmt, err := s.db.PrepareContext(ctx, query)
+		if err != nil {
+			continue
+		}
+		s.mu.Lock()
+		if s.ready[query] == nil {
+			s.ready[query], stmt = stmt, nil
+		}
+		s.mu.Unlock()
+		if stmt != nil { // another goroutine was faster
+			_ = stmt.Close()
+		}
+	}
+}
+
+// take hands out what was noted, to one goroutine alone.
+func (s *statements) take() []string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if len(s.wanted) == 0 {
+		return nil
+	}
+	queries := slices.Collect(maps.Keys(s.wanted))
+	clear(s.wanted)
+	return queries
+}
+
+// rows and result run a query compiled where that is possible.
+func (c conn) rows(ctx context.Context, query string, args []any) (*sql.Rows, error) {
+	if stmt := c.compiled(ctx, query); stmt != nil {
+		return stmt.QueryContext(ctx, args...)
+	}
+	return c.q.QueryContext(ctx, query, args...)
+}
+
+func (c conn) result(ctx context.Context, query string, args []any) (sql.Result, error) {
+	if stmt := c.compiled(ctx, query); stmt != nil {
+		return stmt.ExecContext(ctx, args...)
+	}
+	return c.q.ExecContext(ctx, query, args...)
+}
+
+func (c conn) compiled(ctx context.Context, query string) *sql.Stmt {
+	if c.kept == nil {
+		return nil
+	}
+	stmt := c.kept.find(query)
+	tx, inside := c.q.(*sql.Tx)
+	if stmt == nil || !inside {
+		return stmt
+	}
+	return tx.StmtContext(ctx, stmt)
+}
+
+// orEpoch stands in for a time that is missing in a column that needs one.
+func orEpoch(t time.Time) time.Time {
+	if t.IsZero() {
+		return time.Unix(0, 0)
+	}
+	return t
 }

@@ -34,7 +34,7 @@ func TestCustomersAreFoundByEmailBuyerAndSubscription(t *testing.T) {
 		f.plan("cus_a", action("resume:x", reconcile.Resume, "cus_a", ""))
 		f.must(f.SavePlanned(t.Context(), f.tok, "run-2", []reconcile.Planned{{Customer: "cus_a", Version: f.customer("cus_a").Version, Due: t0.Add(time.Hour),
 			Holds: []reconcile.Hold{{Kind: reconcile.HoldGrace, Customer: "cus_a", Reason: "grace"}}}}, t0.Add(time.Minute)))
-		for name, l := range map[string]Lookup{"e-mail": {Email: " ANN@example.COM"}, "buyer": {StripeCustomer: "cus_b"}, "party": {StripeCustomer: "cus_a"}, "subscription": {Subscription: "sub_b"}} {
+		for name, l := range map[string]reconcile.CustomerLookup{"e-mail": {Email: " ANN@example.COM"}, "buyer": {StripeCustomer: "cus_b"}, "party": {StripeCustomer: "cus_a"}, "subscription": {Subscription: "sub_b"}} {
 			records, err := f.FindCustomers(t.Context(), l, 1)
 			f.must(err)
 			if len(records) != 1 {
@@ -47,10 +47,10 @@ func TestCustomersAreFoundByEmailBuyerAndSubscription(t *testing.T) {
 			same(t, name+": times", []time.Time{t0.Add(time.Hour), t0.Add(time.Minute)}, []time.Time{r.DueAt, r.PlannedAt})
 			same(t, name+": history, subscriptions", []int{1, 2}, []int{len(r.History), len(r.Subscriptions)})
 		}
-		none, err := f.FindCustomers(t.Context(), Lookup{Email: "nobody@example.com"}, 1)
+		none, err := f.FindCustomers(t.Context(), reconcile.CustomerLookup{Email: "nobody@example.com"}, 1)
 		f.must(err)
 		same(t, "nobody", 0, len(none))
-		blank, err := f.FindCustomers(t.Context(), Lookup{}, 1)
+		blank, err := f.FindCustomers(t.Context(), reconcile.CustomerLookup{}, 1)
 		f.must(err)
 		same(t, "an empty question", 0, len(blank))
 	})
@@ -60,7 +60,7 @@ func TestActionsAreFilteredNewestFirst(t *testing.T) {
 	conform(t, func(t *testing.T, f *fixture) {
 		f.save(t0, facts("sub_a", "cus_a", "x@example.com"), facts("sub_b", "cus_b", "x@example.com"), facts("sub_c", "cus_c", "c@example.com"))
 		f.joined("cus_b", "cus_a")
-		ids := func(filter ActionFilter) (ids []string) {
+		ids := func(filter reconcile.ActionFilter) (ids []string) {
 			rows, err := f.Actions(t.Context(), filter)
 			f.must(err)
 			for _, r := range rows {
@@ -71,12 +71,12 @@ func TestActionsAreFilteredNewestFirst(t *testing.T) {
 		for i, a := range []reconcile.Action{action("suspend:sub_a", reconcile.Suspend, "cus_a", "sub_a"), action("suspend:sub_b", reconcile.Suspend, "cus_a", "sub_b"), action("suspend:sub_c", reconcile.Suspend, "cus_c", "sub_c")} {
 			f.must(f.do(a, t0.Add(time.Duration(i)*time.Minute), reconcile.Outcome{State: []reconcile.ActionState{reconcile.ActionApplied, reconcile.ActionFailed, reconcile.ActionApplied}[i]}))
 		}
-		same(t, "all", []string{"suspend:sub_c", "suspend:sub_b", "suspend:sub_a"}, ids(ActionFilter{}))
-		same(t, "two", []string{"suspend:sub_c", "suspend:sub_b"}, ids(ActionFilter{Limit: 2}))
-		same(t, "of a buyer", []string{"suspend:sub_b", "suspend:sub_a"}, ids(ActionFilter{Customer: "cus_b"}))
-		same(t, "of a subscription", []string{"suspend:sub_a"}, ids(ActionFilter{Subscription: "sub_a"}))
-		same(t, "of both and a state", []string{"suspend:sub_b"}, ids(ActionFilter{Customer: "cus_a", Subscription: "sub_b", State: reconcile.ActionFailed}))
-		same(t, "of a state", []string{"suspend:sub_c", "suspend:sub_a"}, ids(ActionFilter{State: reconcile.ActionApplied}))
+		same(t, "all", []string{"suspend:sub_c", "suspend:sub_b", "suspend:sub_a"}, ids(reconcile.ActionFilter{}))
+		same(t, "two", []string{"suspend:sub_c", "suspend:sub_b"}, ids(reconcile.ActionFilter{Limit: 2}))
+		same(t, "of a buyer", []string{"suspend:sub_b", "suspend:sub_a"}, ids(reconcile.ActionFilter{Customer: "cus_b"}))
+		same(t, "of a subscription", []string{"suspend:sub_a"}, ids(reconcile.ActionFilter{Subscription: "sub_a"}))
+		same(t, "of both and a state", []string{"suspend:sub_b"}, ids(reconcile.ActionFilter{Customer: "cus_a", Subscription: "sub_b", State: reconcile.ActionFailed}))
+		same(t, "of a state", []string{"suspend:sub_c", "suspend:sub_a"}, ids(reconcile.ActionFilter{State: reconcile.ActionApplied}))
 	})
 }
 
@@ -135,7 +135,7 @@ func TestMappingsAreSetImportedAndDeleted(t *testing.T) {
 		refused(t, "half an import", f.ImportMappings(t.Context(), []reconcile.Mapping{{BillingID: "price_a", Plan: "1"}, {BillingID: "price_c"}}, "op@example.com", t0), "price_c")
 		records, err := f.MappingRecords(t.Context())
 		f.must(err)
-		same(t, "mappings", []MappingRecord{{reconcile.Mapping{BillingID: "price_b", Plan: "Pro"}, t0.Add(time.Hour), "op@example.org"}}, records)
+		same(t, "mappings", []reconcile.MappingRecord{{Mapping: reconcile.Mapping{BillingID: "price_b", Plan: "Pro"}, UpdatedAt: t0.Add(time.Hour), UpdatedBy: "op@example.org"}}, records)
 		f.must(f.ImportMappings(t.Context(), []reconcile.Mapping{{BillingID: "price_a", Plan: "1"}, {BillingID: "price_b", Plan: "2"}}, "op@example.com", t0))
 		found, err := f.DeleteMapping(t.Context(), "price_a")
 		f.must(err)
@@ -165,16 +165,16 @@ func TestAWebhookIsStoredOnceWithItsNudge(t *testing.T) {
 		f.must(f.WebhookResult(t.Context(), "", t0.Add(time.Second), "stripe: 503", t0.Add(time.Minute)))
 		recent, err := f.RecentWebhooks(t.Context(), 10)
 		f.must(err)
-		record := func(id, subscription string, at time.Time, state WebhookState, problem string, done time.Time) WebhookRecord {
-			return WebhookRecord{EventID: id, Type: "customer.subscription.updated", Subscription: subscription, ReceivedAt: at, State: state, Error: problem, FinishedAt: done}
+		record := func(id, subscription string, at time.Time, state reconcile.WebhookState, problem string, done time.Time) reconcile.WebhookRecord {
+			return reconcile.WebhookRecord{EventID: id, Type: "customer.subscription.updated", Subscription: subscription, ReceivedAt: at, State: state, Error: problem, FinishedAt: done}
 		}
-		third := record("evt_3", "sub_c", t0.Add(2*time.Second), WebhookReceived, "", time.Time{})
-		second := record("evt_2", "", t0.Add(time.Second), WebhookFailed, "stripe: 503", t0.Add(time.Minute))
-		first := record("evt_1", "sub_a", t0, WebhookFollowed, "", t0.Add(time.Minute))
-		same(t, "recent", []WebhookRecord{third, second, first}, recent)
+		third := record("evt_3", "sub_c", t0.Add(2*time.Second), reconcile.WebhookReceived, "", time.Time{})
+		second := record("evt_2", "", t0.Add(time.Second), reconcile.WebhookFailed, "stripe: 503", t0.Add(time.Minute))
+		first := record("evt_1", "sub_a", t0, reconcile.WebhookFollowed, "", t0.Add(time.Minute))
+		same(t, "recent", []reconcile.WebhookRecord{third, second, first}, recent)
 		failed, total, err := f.FailedWebhooks(t.Context(), 5)
 		f.must(err)
-		same(t, "failed", []WebhookRecord{second}, failed)
+		same(t, "failed", []reconcile.WebhookRecord{second}, failed)
 		same(t, "failed in all", 1, total)
 	})
 }
@@ -187,8 +187,8 @@ func TestStatsTellTheStateOfTheQueueAndTheLease(t *testing.T) {
 		f.must(f.Nudge(t.Context(), nil, "x", t0))
 		st, err := f.Stats(t.Context(), t0.Add(time.Second))
 		f.must(err)
-		want := Stats{Counts: reconcile.Counts{Subscriptions: 2, Active: 1, Canceled: 1, Customers: 2, Due: 1, Parked: 1},
-			OldestDue: t0.Add(time.Second), Held: 1, Nudges: 1, Lease: Lease{Owner: "first", Until: t0.Add(ttl), Token: f.tok}}
+		want := Stats{Totals: reconcile.Totals{Counts: reconcile.Counts{Subscriptions: 2, Active: 1, Canceled: 1, Customers: 2, Due: 1, Parked: 1},
+			OldestDue: t0.Add(time.Second)}, Held: 1, Nudges: 1, Lease: Lease{Owner: "first", Until: t0.Add(ttl), Token: f.tok}}
 		same(t, "stats", want, st)
 		f.must(f.Ping(t.Context()))
 	})

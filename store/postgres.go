@@ -3,10 +3,13 @@ package store
 import (
 	"context"
 	"errors"
+	"fmt"
+	"net"
 	"strings"
 	"time"
 
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/jackc/pgx/v5/stdlib"
 
@@ -73,4 +76,123 @@ func withoutPassword(raw string, err error) error {
 		kind = kindOf(err)
 	}
 	return fault.Wrap(kind, errors.New(text))
+}
+
+// server is a PostgreSQL server as a person names it, for commands that can be copied.
+type server struct {
+	host, database, user string
+	port                 uint16
+}
+
+func serverOf(c pgconn.Config) server {
+	return server{host: c.Host, port: c.Port, database: c.Database, user: c.User}
+}
+
+// at are the parameters with which PostgreSQL's own commands find the server.
+func (s server) at() string { return fmt.Sprintf("-h %s -p %d", quoted(s.host), s.port) }
+
+// psql is a statement as the server's administrator gives it.
+func (s server) psql(database, statement string) string {
+	return fmt.Sprintf("psql %s -U postgres -d %s -c %s", s.at(), quoted(database), "\""+strings.ReplaceAll(statement, `"`, `\"`)+"\"")
+}
+
+// explain turns what a server says to somebody who has no business there yet into one
+// line with the command that mends it. Any other error stays as it is.
+func (s server) explain(err error) error {
+	text := ""
+	if pg, ok := errors.AsType[*pgconn.PgError](err); ok {
+		text = s.refused(pg)
+	} else if name, ok := errors.AsType[*net.DNSError](err); ok && name.IsNotFound {
+		return permanent("the host %s of DATABASE_URL is not known: is it spelt right? getent hosts %s", s.host, quoted(s.host))
+	} else if connecting, ok := errors.AsType[*pgconn.ConnectError](err); ok {
+		text = s.unreachable(connecting)
+	}
+	if text == "" {
+		return err
+	}
+	return fault.Wrap(kindOf(err), errors.New(text))
+}
+
+// refused is an answer of the server (PostgreSQL manual, appendix A).
+func (s server) refused(pg *pgconn.PgError) string {
+	switch {
+	case pg.Code == "3D000":
+		return fmt.Sprintf("the database %s does not exist at %s: createdb %s -U postgres -O %s %s", s.database, s.place(), s.at(), quoted(s.user), quoted(s.database))
+	case pg.Code == "28P01":
+		return fmt.Sprintf("PostgreSQL at %s refuses the password of %s: correct it in DATABASE_URL, or set a new one: %s (where there is no such role: createuser %s -U postgres -P %s)",
+			s.place(), s.user, s.psql("postgres", `\password `+identifier(s.user)), s.at(), quoted(s.user))
+	case pg.Code == "28000" && strings.Contains(pg.Message, "does not exist"):
+		return fmt.Sprintf("PostgreSQL at %s has no role %s: createuser %s -U postgres -P %s", s.place(), s.user, s.at(), quoted(s.user))
+	case pg.Code == "28000":
+		return fmt.Sprintf("PostgreSQL at %s does not let %s in from here: %s; allow it in pg_hba.conf (or sslmode=require in DATABASE_URL), then %s",
+			s.place(), s.user, oneLine(pg.Message), s.psql("postgres", "SELECT pg_reload_conf()"))
+	case pg.Code == "42501" && strings.Contains(pg.Message, "for database"):
+		return fmt.Sprintf("%s may not connect to the database %s: %s", s.user, s.database, s.psql("postgres", "GRANT CONNECT ON DATABASE "+identifier(s.database)+" TO "+identifier(s.user)))
+	case pg.Code == "42501" && strings.Contains(pg.Message, "for schema"):
+		return fmt.Sprintf("%s may make no tables in the database %s: %s", s.user, s.database, s.psql(s.database, "GRANT ALL ON SCHEMA public TO "+identifier(s.user)))
+	case pg.Code == "42501":
+		return fmt.Sprintf("%s lacks a right in the database %s (%s), whose tables another role has made: %s",
+			s.user, s.database, oneLine(pg.Message), s.psql(s.database, "GRANT ALL ON ALL TABLES IN SCHEMA public TO "+identifier(s.user)))
+	case pg.Code == "53300":
+		return fmt.Sprintf("PostgreSQL at %s has no connection left: raise max_connections there, or put pool_max_conns=2 into DATABASE_URL", s.place())
+	}
+	return ""
+}
+
+// unreachable is no answer, or none of PostgreSQL.
+func (s server) unreachable(err error) string {
+	switch {
+	case errors.Is(err, context.DeadlineExceeded), pgconn.Timeout(err):
+		return fmt.Sprintf("nothing answers in time at %s, where DATABASE_URL says PostgreSQL is: is the address right, and does a firewall let it pass? pg_isready %s", s.place(), s.at())
+	}
+	var op *net.OpError
+	if errors.As(err, &op) && op.Op == "dial" {
+		return fmt.Sprintf("nothing answers at %s, where DATABASE_URL says PostgreSQL is (%v): is it running there? pg_isready %s", s.place(), op.Err, s.at())
+	}
+	return ""
+}
+
+// place is host and port for people.
+func (s server) place() string {
+	if strings.HasPrefix(s.host, "/") {
+		return s.host
+	}
+	return net.JoinHostPort(s.host, fmt.Sprint(s.port))
+}
+
+// quoted is a word for a shell.
+func quoted(word string) string {
+	if word != "" && strings.Trim(word, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_./-:") == "" && !strings.HasPrefix(word, "-") {
+		return word
+	}
+	return "'" + strings.ReplaceAll(word, "'", `'\''`) + "'"
+}
+
+// identifier is a name for SQL, in quotes where it needs them.
+func identifier(name string) string {
+	if name != "" && strings.Trim(name, "abcdefghijklmnopqrstuvwxyz0123456789_") == "" && (name[0] < '0' || name[0] > '9') {
+		return name
+	}
+	return `"` + strings.ReplaceAll(name, `"`, `""`) + `"`
+}
+
+// oneLine is a text of a server in one printable line.
+func oneLine(text string) string { return strings.Join(strings.Fields(text), " ") }
+
+// ClockSkew is how far PostgreSQL's clock is ahead of this machine's, less at most
+// the time that the question took. SQLite has no other clock than this machine's.
+func (s *Store) ClockSkew(ctx context.Context) (time.Duration, error) {
+	if s.d != postgres {
+		return 0, nil
+	}
+	var there time.Time
+	began := time.Now()
+	err := s.query(ctx, "asking the time", "SELECT clock_timestamp()", nil, func(row scan) error { return row(into(&there)) })
+	if err != nil {
+		return 0, err
+	}
+	if took := there.Sub(began); took < 0 || there.After(time.Now()) {
+		return took, nil
+	}
+	return 0, nil // between the question and the answer
 }

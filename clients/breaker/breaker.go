@@ -1,28 +1,29 @@
-// Package breaker leaves a side alone that is in trouble.
+// Package breaker stops calling a service that is in trouble, and lets it recover.
 //
-// A client asks before each call and tells afterwards how it ended. Five calls in
-// a row that failed for the side's own reasons, or half of at least twenty within
-// a minute, and the side is left alone for half a minute; then a single read asks
-// whether it is back, and each time that it is not the pause doubles, to five
-// minutes. What is refused here was never sent, so it is no customer's failure and
-// nothing about it is in doubt.
+// A client asks before each call and reports afterwards how it ended. The breaker opens
+// after five calls in a row that failed for the service's own reasons, or if half of at
+// least twenty calls within a minute did. Then it refuses every call for half a minute.
+// After that it lets a single read through as a probe: if the probe succeeds the
+// breaker closes, and each time it fails the pause doubles, up to five minutes. A
+// refused call was never sent. So it is not a failure of the customer it was for, and
+// its outcome is not in doubt.
 //
-// A refused credential is another matter: after three refusals without a write
-// that was accepted in between, writes stop and reads go on. One refusal may be
-// about one org: several about the same one count once, one that may not be read
-// counts not at all, and those that were refused while others were accepted do not
-// count until they are accepted themselves.
+// A refused credential is different. After three refusals without an accepted write in
+// between, the breaker stops writes and lets reads go on. A single refusal may concern
+// one org only. Therefore several refusals about the same org count once, a read that
+// is refused for one org does not count, and an org that was refused while others were
+// accepted does not count until a write to it is accepted.
 //
 // Decisions:
 //
-//  1. Calls are counted, not attempts. One object that always answers 500 is tried
-//     five times for itself; that must not stop everything else.
-//  2. Only a read tries a side that was left alone. A write tried there would most
-//     likely end without an answer, and then has to be looked for. A client that
-//     has nothing to read asks something harmless first; see ErrReadFirst.
-//  3. An answer is an answer: not found, conflict and too fast say that the side
-//     works. Slowing down is what package ratelimit does.
-//  4. Nothing is stored. A process that starts asks once for itself.
+//  1. It counts calls, not attempts. If one object always answers 500, its five attempts
+//     are one failure and must not stop everything else.
+//  2. Only a read probes. A write to a service in trouble would most likely end without
+//     an answer, and then has to be looked for. If a client has nothing to read, it
+//     makes a harmless read first; see ErrReadFirst.
+//  3. "Not found", "conflict" and "too fast" are answers, so they prove that the service
+//     works. Slowing down is the work of package ratelimit.
+//  4. Nothing is stored. A process that starts finds out for itself.
 package breaker
 
 import (
@@ -35,36 +36,36 @@ import (
 )
 
 const (
-	// maxConsecutive opens the breaker, and so does half of enough within window.
+	// maxConsecutive failures open the breaker, and so do failures in half of at least
+	// minCalls calls within window.
 	maxConsecutive = 5
 	minCalls       = 20
 	window         = time.Minute
-	// firstPause doubles to longestPause while the side is asked in vain.
+	// firstPause doubles up to longestPause while probes fail.
 	firstPause   = 30 * time.Second
 	longestPause = 5 * time.Minute
-	// refusals in a row are taken for those of the credential.
+	// maxRefusals in a row are taken for a refusal of the credential.
 	maxRefusals = 3
 	// denialPause is how long no write follows a refused credential.
 	denialPause = 5 * time.Minute
 )
 
-// ErrReadFirst refuses a write to a side that was left alone and was not asked
-// since whether it is back.
-var ErrReadFirst = errors.New("a read has to find the side well before anything is written")
+// ErrReadFirst refuses a write because no read has succeeded since the breaker opened.
+var ErrReadFirst = errors.New("a read must succeed before the next write")
 
-// ErrCredential in an error says that the credential itself was refused, whatever
-// the call was about.
+// ErrCredential marks an error as a refusal of the credential itself, whatever the call
+// was about.
 var ErrCredential = errors.New("the credential itself is refused")
 
-// Breaker guards one side. Make one per side and share it among everything that
-// talks to that side. A nil Breaker lets everything pass. Safe for concurrent use.
+// Breaker guards one service. Make one per service and share it among everything that
+// calls that service. A nil Breaker lets every call pass. Safe for concurrent use.
 type Breaker struct {
 	side string
 	now  func() time.Time
 
-	mu          sync.Mutex // guards what follows
+	mu          sync.Mutex // guards the fields below
 	consecutive int        // failures in a row
-	failed      int        // of asked calls, since began
+	failed      int        // of calls, since windowStart
 	calls       int
 	windowStart time.Time
 	pause       time.Duration // 0: closed
@@ -72,15 +73,15 @@ type Breaker struct {
 	probing     bool          // half-open: a read is under way
 	reason      string        // the last failure
 
-	refused      int             // in a row, but for reads that were answered
-	refusedFor   map[string]bool // whose refusals those were
-	refusedAlone map[string]bool // who was refused while others were not
-	deniedUntil  time.Time       // no writes until then
+	refused      int             // in a row; an accepted write ends the row
+	refusedFor   map[string]bool // the orgs of those refusals
+	refusedAlone map[string]bool // orgs that were refused while others were accepted
+	deniedUntil  time.Time       // writes are refused until then
 	refusal      string
 }
 
-// New makes a closed breaker for a side by its name in messages. now is the clock
-// of the pauses; nil: time.Now.
+// New makes a closed breaker. side is the service's name in messages, now is the clock
+// for the pauses; nil: time.Now.
 func New(side string, now func() time.Time) *Breaker {
 	if now == nil {
 		now = time.Now
@@ -88,14 +89,14 @@ func New(side string, now func() time.Time) *Breaker {
 	return &Breaker{side: side, now: now, refusedFor: map[string]bool{}, refusedAlone: map[string]bool{}}
 }
 
-// Enter asks whether a call may be sent. leave must be called with how it ended;
-// fault.Canceled, and a nil leave in the place of an error, count as nothing. The
-// error is fault.Transient, around ErrReadFirst where a read would help, or
-// fault.Denied; and fault.LeftAlone in any case.
+// Enter asks whether a call may be sent. If it may, the caller must call leave with the
+// call's error; fault.Canceled counts as nothing. If it may not, the error is
+// fault.LeftAlone and one of two kinds: fault.Transient, which wraps ErrReadFirst if a
+// read would help, or fault.Denied.
 func (b *Breaker) Enter(write bool) (leave func(error), err error) { return b.EnterFor("", write) }
 
-// EnterFor is Enter for a call that is about one org, or whatever else a side may
-// refuse to touch while it accepts the credential. "": about none.
+// EnterFor is Enter for a call about one org, or about something else that a service
+// may refuse to touch although it accepts the credential. "": about none.
 func (b *Breaker) EnterFor(about string, write bool) (leave func(error), err error) {
 	if b == nil {
 		return func(error) {}, nil
@@ -113,26 +114,28 @@ func (b *Breaker) EnterFor(about string, write bool) (leave func(error), err err
 	return b.leave(about, write, false), nil
 }
 
-// blocked says why a call may not be sent at an instant. Called with mu held.
+// blocked returns why a call may not be sent at an instant, or nil. The caller holds
+// mu.
 func (b *Breaker) blocked(write bool, now time.Time) error {
 	switch {
 	case write && now.Before(b.deniedUntil):
-		return fault.Errorf(fault.Denied, "nothing is written to %s until %s: it refused the credential (%s)", b.side, clock(b.deniedUntil), b.refusal)
+		return fault.Errorf(fault.Denied, "writes to %s are paused until %s: it refused the credential (%s)", b.side, clock(b.deniedUntil), b.refusal)
 	case b.pause == 0:
 		return nil
 	case now.Before(b.openUntil) && b.openUntil.Sub(now) <= longestPause: // else the clock was set back
-		return fault.Errorf(fault.Transient, "%s is left alone until %s: %s", b.side, clock(b.openUntil), b.reason)
+		return fault.Errorf(fault.Transient, "calls to %s are paused until %s: %s", b.side, clock(b.openUntil), b.reason)
 	case write:
-		return fault.Wrap(fault.Transient, fmt.Errorf("%s was left alone, because %s; %w", b.side, b.reason, ErrReadFirst))
+		return fault.Wrap(fault.Transient, fmt.Errorf("calls to %s were paused, because %s; %w", b.side, b.reason, ErrReadFirst))
 	case b.probing:
-		return fault.Errorf(fault.Transient, "%s is being asked whether it is back: %s", b.side, b.reason)
+		return fault.Errorf(fault.Transient, "a probe is finding out whether %s works again: %s", b.side, b.reason)
 	}
 	return nil
 }
 
 func clock(t time.Time) string { return t.UTC().Format("15:04:05Z") }
 
-// leave notes once how a call ended. probe is the one read of a half-open side.
+// leave records the end of a call once. probe marks the one read of a half-open
+// breaker.
 func (b *Breaker) leave(about string, write, probe bool) func(error) {
 	var once sync.Once
 	return func(err error) {
@@ -147,7 +150,7 @@ func (b *Breaker) leave(about string, write, probe bool) func(error) {
 	}
 }
 
-// record is called with mu held.
+// record counts the end of a call. The caller holds mu.
 func (b *Breaker) record(about string, write bool, err error) {
 	switch {
 	case errors.Is(err, fault.Denied):
@@ -157,7 +160,7 @@ func (b *Breaker) record(about string, write bool, err error) {
 	}
 	switch kind := fault.Of(err); {
 	case kind == fault.Canceled || kind == fault.Fenced:
-		return // we stopped it: that says nothing of the side
+		return // we stopped the call, so it proves nothing about the service
 	case errors.Is(err, fault.Throttled): // whatever it means for the caller
 	case kind == fault.Transient || kind == fault.Malformed || kind == fault.Ambiguous:
 		b.fail(err)
@@ -167,8 +170,8 @@ func (b *Breaker) record(about string, write bool, err error) {
 	b.count(false)
 }
 
-// deny counts a refusal. What may not be read of one org says nothing of writing to
-// others. Called with mu held.
+// deny counts a refusal. A read that one org's permissions forbid is not counted,
+// because it proves nothing about writes to other orgs. The caller holds mu.
 func (b *Breaker) deny(about string, write bool, err error) {
 	if errors.Is(err, ErrCredential) {
 		about = ""
@@ -187,8 +190,8 @@ func (b *Breaker) deny(about string, write bool, err error) {
 	}
 }
 
-// accept notes a write that was accepted: the credential is good, and whoever was
-// refused before it is so for a reason of his own. Called with mu held.
+// accept records an accepted write. It proves that the credential is good, so the orgs
+// that were refused before it have reasons of their own. The caller holds mu.
 func (b *Breaker) accept(about string) {
 	for org := range b.refusedFor {
 		b.refusedAlone[org] = true
@@ -203,9 +206,9 @@ func (b *Breaker) fail(err error) {
 	b.count(true)
 	switch {
 	case b.pause > 0 && !b.now().Before(b.openUntil):
-		b.pause = min(2*b.pause, longestPause) // it was asked in vain
+		b.pause = min(2*b.pause, longestPause) // the probe failed
 	case b.pause > 0:
-		return // sent before it was left alone
+		return // sent before the breaker opened
 	case b.consecutive >= maxConsecutive:
 		b.reason = fmt.Sprintf("%d calls in a row failed, the last: %v", b.consecutive, err)
 		b.pause = firstPause
@@ -229,8 +232,8 @@ func (b *Breaker) count(failed bool) {
 	}
 }
 
-// Open is why not everything reaches the side at present, in the words and the
-// kind that a write would be refused with; nil while it is closed.
+// Open returns the error with which a write would be refused now; nil if the breaker is
+// closed.
 func (b *Breaker) Open() error {
 	if b == nil {
 		return nil

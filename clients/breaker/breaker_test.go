@@ -29,7 +29,7 @@ var (
 	refused = fault.Errorf(fault.Denied, "401 unauthorized")
 )
 
-// calls sends calls that end so, and counts how many were let through.
+// calls sends calls that end with err, and counts how many were let through.
 func (s *side) calls(write bool, ends ...error) (passed int) {
 	for _, err := range ends {
 		leave, no := s.Enter(write)
@@ -42,7 +42,7 @@ func (s *side) calls(write bool, ends ...error) (passed int) {
 	return passed
 }
 
-// write sends a write about an org.
+// write sends a write about an org that ends with err.
 func (s *side) write(org string, end error) {
 	leave, err := s.EnterFor(org, true)
 	if err == nil {
@@ -50,7 +50,7 @@ func (s *side) write(org string, end error) {
 	}
 }
 
-// open is what Open says; "" when it is closed.
+// open is the text of Open's error; "" while the breaker is closed.
 func (s *side) open() string {
 	if err := s.Open(); err != nil {
 		return err.Error()
@@ -85,7 +85,7 @@ func TestFiveFailuresInARowLeaveTheSideAlone(t *testing.T) {
 	s.calls(true, fault.Errorf(fault.Ambiguous, "timed out"))
 	s.want("the fifth", false, 0)
 	s.want("the fifth, for writes", true, 0)
-	if !strings.Contains(s.open(), "left alone until 12:00:30Z: 5 calls in a row failed, the last: timed out") {
+	if !strings.Contains(s.open(), "paused until 12:00:30Z: 5 calls in a row failed, the last: timed out") {
 		t.Errorf("Open says %q", s.open())
 	}
 	s.now = t0.Add(firstPause - time.Nanosecond)
@@ -105,7 +105,7 @@ func TestAfterThePauseOneReadAsksAndAWriteWaitsForIt(t *testing.T) {
 	}
 	s.want("a second read beside the first", false, 0)
 	leave(outage)
-	leave(nil) // a second word about the same call changes nothing
+	leave(nil) // a second report about the same call changes nothing
 	s.now = s.now.Add(2*firstPause - time.Nanosecond)
 	s.want("the pause has doubled", false, 0)
 	s.now = s.now.Add(time.Nanosecond)
@@ -160,7 +160,7 @@ func TestARefusedCredentialStopsWritesAndNotReads(t *testing.T) {
 	if fault.Of(err) != fault.Denied || !errors.Is(err, fault.LeftAlone) || !strings.Contains(err.Error(), "until 12:05:00Z") {
 		t.Errorf("a write: %v", err)
 	}
-	s.calls(false, nil) // this one was allowed; that says nothing of writing
+	s.calls(false, nil) // a read may be allowed where writes are not
 	s.want("writes after a good read", true, 0)
 	s.now = t0.Add(denialPause)
 	s.want("one write after the pause", true, 1)
@@ -173,8 +173,8 @@ func TestARefusedCredentialStopsWritesAndNotReads(t *testing.T) {
 	}
 }
 
-// TestOrgsThatAreRefusedAreNoRefusedCredential: what three orgs could do when they
-// were tried again and again kept everybody from being resumed who had paid.
+// TestOrgsThatAreRefusedAreNoRefusedCredential: if each try of three refused orgs
+// paused the writes, no customer who has paid would be resumed.
 func TestOrgsThatAreRefusedAreNoRefusedCredential(t *testing.T) {
 	s := newSide(t)
 	for range 5 {
@@ -197,7 +197,7 @@ func TestOrgsThatAreRefusedAreNoRefusedCredential(t *testing.T) {
 	s.want("those who were refused while another was accepted", true, 1)
 	s.write("b", nil)
 	s.write("b", refused)
-	s.write("e", refused) // refused by now while b was accepted
+	s.write("e", refused) // refused now, while b was accepted
 	s.write("g", refused)
 	s.want("one that was accepted since, and another", true, 1)
 	s.write("h", refused)

@@ -22,15 +22,15 @@ const (
 	longestWait = 5 * time.Minute
 )
 
-// answer is what came back.
+// answer is the panel's response.
 type answer struct {
-	status int // 0: nothing came
+	status int // 0: there was no answer
 	header http.Header
 	body   []byte
-	cut    error // the body could not be read to its end
+	cut    error // why the body could not be read to its end
 }
 
-// readAll reads a body up to limit; a longer one is an error, not a shorter one.
+// readAll reads a body up to limit. A longer one is an error, not a shorter body.
 func readAll(r io.Reader, limit int64) ([]byte, error) {
 	body, err := io.ReadAll(io.LimitReader(r, limit+1))
 	switch {
@@ -45,9 +45,8 @@ func readAll(r io.Reader, limit int64) ([]byte, error) {
 // refusal is the panel's own error object.
 type refusal struct{ code, detail string }
 
-// refusalOf parses the error object. ok is false for anything that is not
-// clearly the panel's: HTML, an empty body, JSON without a code, a body that
-// broke off.
+// refusalOf parses the error object. It returns false for anything that is not clearly
+// the panel's: HTML, an empty body, JSON without a code, a body that broke off.
 func refusalOf(a answer) (refusal, bool) {
 	if a.cut != nil {
 		return refusal{}, false
@@ -64,8 +63,8 @@ func refusalOf(a answer) (refusal, bool) {
 	return r, true
 }
 
-// kindOf is what a refusal in the panel's own words demands. definite is false
-// for a status that is not documented as a refusal.
+// kindOf classifies a refusal in the panel's own format. definite is false if the
+// status is not documented as a refusal.
 func (c call) kindOf(status int, r refusal) (kind fault.Kind, definite bool) {
 	switch status {
 	case http.StatusUnauthorized:
@@ -89,7 +88,8 @@ func (c call) kindOf(status int, r refusal) (kind fault.Kind, definite bool) {
 	return fault.Unknown, false
 }
 
-// missing tells whether a 404 is about the object asked for.
+// missing classifies a 404: it is fault.NotFound only if it is about the object asked
+// for.
 func (c call) missing(r refusal) (fault.Kind, bool) {
 	switch {
 	case r.code != "not_found":
@@ -99,13 +99,13 @@ func (c call) missing(r refusal) (fault.Kind, bool) {
 	case r.detail == "" || r.detail == c.object:
 		return fault.NotFound, true
 	}
-	// Something else that the call needs is gone, such as the plan.
+	// The call also needs something else, such as the plan, and that is gone.
 	return fault.Conflict, true
 }
 
-// takenBy recognises a domain that exists already: detail "domain" with 403 or
-// 409, whatever the code, and already_exists with any refusal. A 400 about a
-// domain is a domain that cannot exist.
+// takenBy recognises a domain that the panel already has: detail "domain" with 403 or
+// 409, whatever the code, or with already_exists and any status. A 400 about a domain
+// without that code means that the domain cannot exist.
 func (c call) takenBy(status int, r refusal) bool {
 	if c.route != routeWebsites || r.detail != "domain" {
 		return false
@@ -113,7 +113,7 @@ func (c call) takenBy(status int, r refusal) bool {
 	return status == http.StatusForbidden || status == http.StatusConflict || r.code == "already_exists"
 }
 
-// failed makes the error of an answer.
+// failed turns an answer into an error.
 func (c *Client) failed(at call, a answer, kind fault.Kind, cause error) error {
 	e := &Error{Method: at.method, Path: at.path, Status: a.status, Err: cause}
 	if r, ok := refusalOf(a); ok && a.status >= http.StatusBadRequest {
@@ -136,8 +136,8 @@ func (c *Client) failed(at call, a answer, kind fault.Kind, cause error) error {
 	return fault.Wrap(kind, e)
 }
 
-// retryAfter is how long the panel asks to be left alone, between 1 s and
-// longestWait; 0 when it does not say, or says nonsense.
+// retryAfter is how long the panel asks to be spared requests, between 1 s and
+// longestWait; 0 if the header is missing or makes no sense.
 func (a answer) retryAfter(now time.Time) time.Duration {
 	value := a.header.Get("Retry-After")
 	if value == "" {
@@ -153,16 +153,15 @@ func (a answer) retryAfter(now time.Time) time.Duration {
 	if err != nil {
 		return 0
 	}
-	// An instant is one of the panel's clock.
+	// The panel gave a date, so it counts from the panel's clock.
 	if date, err := http.ParseTime(a.header.Get("Date")); err == nil {
 		now = date
 	}
 	return max(time.Second, min(until.Sub(now), longestWait))
 }
 
-// decode parses a whole body into out: one JSON value of the right shape and
-// nothing after it. Fields that are not known are ignored, since every release
-// of the panel adds some.
+// decode parses a whole body into out: one JSON value of the right shape and nothing
+// after it. Unknown fields are ignored, because every release of the panel adds some.
 func decode(body []byte, out any) error {
 	if err := json.Unmarshal(body, out); err != nil {
 		return fmt.Errorf("not the documented JSON: %s", jsonProblem(err))
@@ -170,7 +169,7 @@ func decode(body []byte, out any) error {
 	return nil
 }
 
-// stringInto accepts a JSON string that says something.
+// stringInto accepts a JSON string that is not empty.
 func stringInto(s *string) func([]byte) error {
 	return func(body []byte) error {
 		if err := decode(body, s); err != nil {
@@ -183,7 +182,7 @@ func stringInto(s *string) func([]byte) error {
 	}
 }
 
-// jsonProblem tells what is wrong without quoting the body.
+// jsonProblem describes an error of encoding/json without quoting the body.
 func jsonProblem(err error) string {
 	if t, ok := errors.AsType[*json.UnmarshalTypeError](err); ok {
 		where := t.Field
@@ -198,7 +197,7 @@ func jsonProblem(err error) string {
 	return "no JSON"
 }
 
-// firstWord is "number" of "number 1e99": the kind of the value without it.
+// firstWord is "number" of "number 1e99": the kind of the value without the value.
 func firstWord(s string) string {
 	word, _, _ := bytes.Cut([]byte(s), []byte(" "))
 	return string(word)

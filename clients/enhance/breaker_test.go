@@ -53,7 +53,8 @@ func TestAPanelInTroubleIsLeftAloneAndThenAskedOnce(t *testing.T) {
 	}
 
 	there := len(n.world.Effects()) // by staff
-	// Half a minute later there is only something to write: it asks first.
+	// Half a minute later the client has only a write, so it reads first whether the
+	// panel is ready.
 	forward(30 * time.Second)
 	n.breaks(asksIfReady, simulator.Fault{Apply: simulator.Skip, Status: http.StatusServiceUnavailable})
 	if err := write(); fault.Of(err) != fault.Transient {
@@ -85,7 +86,7 @@ func TestAfterARefusedTokenNothingIsWrittenForAWhile(t *testing.T) {
 		}
 		n.breaks("", simulator.Fault{})
 	}
-	refused(http.StatusForbidden) // that is about this one org
+	refused(http.StatusForbidden) // this is about one org only
 	if err := change(); err != nil {
 		t.Errorf("after one org that was refused: %v", err)
 	}

@@ -12,18 +12,18 @@ type call struct {
 	route  string // "/orgs/{org}/plans": for metrics, never grows with customers
 	path   string // the route with the ids
 	query  url.Values
-	// object is the panel's word for what a 404 would be about: "org" or
-	// "subscription". Empty: our own organisation, whose absence is a mistake in
-	// the configuration and not a fact about a customer.
+	// object is the panel's word for the object of a 404: "org" or "subscription".
+	// Empty: our own organisation. If that is missing, the configuration is wrong; it
+	// is not a fact about a customer.
 	object string // see the constants at the routes
-	// create marks writes that make a second object when they are done twice.
+	// create marks a write that makes a second object if it is done twice.
 	create bool
-	// secrets are scrubbed from whatever the panel answers, beside the token.
+	// secrets are removed from the panel's texts, besides the token.
 	secrets []string
 }
 
-// at builds a call from a route and the ids for its placeholders, in order. Ids
-// are checked before: see Client.checkIDs.
+// at builds a call from a route and the ids for its placeholders, in order. The ids
+// were checked before, by Client.checkIDs.
 func at(method, route string, ids ...string) call {
 	path := route
 	for _, id := range ids {
@@ -36,8 +36,8 @@ func at(method, route string, ids ...string) call {
 
 func get(route string, ids ...string) call { return at(http.MethodGet, route, ids...) }
 
-// org is the customer org that the call is about, "" for our own: its refusals are
-// those of the credential.
+// org is the customer org that the call is about. It is "" for our own, because a
+// refusal there is one of the credential.
 func (c call) org(own string) string {
 	part := strings.Split(c.path, "/") // "", "orgs", org, and perhaps "customers", customer
 	switch {
@@ -49,7 +49,7 @@ func (c call) org(own string) string {
 	return ""
 }
 
-// about names what a 404 would be about.
+// about names the object that a 404 would be about.
 func (c call) about(object string) call {
 	c.object = object
 	return c
@@ -74,7 +74,7 @@ func (c call) with(pairs ...string) call {
 	return c
 }
 
-// url is where the call goes.
+// url is the call's address below base.
 func (c call) url(base string) string {
 	if len(c.query) == 0 {
 		return base + c.path

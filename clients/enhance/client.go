@@ -33,7 +33,7 @@ type Client struct {
 	localTime time.Time  // ours when that came
 }
 
-// New makes a client. It contacts nobody; the error names everything that is
+// New makes a client without contacting the panel. The error names everything that is
 // wrong with the options.
 func New(o Options) (*Client, error) {
 	base, err := o.checked()
@@ -46,32 +46,32 @@ func New(o Options) (*Client, error) {
 	return c, nil
 }
 
-// Requests is how many requests were sent, retries included, since the start.
+// Requests returns how many requests were sent since the start, retries included.
 func (c *Client) Requests() int { return int(c.sent.Load()) }
 
 // Fingerprint identifies the panel and the selling organisation.
 func (c *Client) Fingerprint() string { return c.base + " " + c.org }
 
-// Rate is the rate in force, in requests a second.
+// Rate returns the current rate, in requests a second.
 func (c *Client) Rate() float64 { return c.limiter.Rate() }
 
-// ServerTime is the panel's clock, from the Date header of the last answer, and
-// ours at that moment; zero before the first one.
+// ServerTime returns the panel's clock, from the Date header of the last answer, and
+// ours at that moment; zero before the first answer.
 func (c *Client) ServerTime() (panel, local time.Time) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return c.panelTime, c.localTime
 }
 
-// Version is orchd's release, such as "12.25.12".
+// Version returns orchd's release, such as "12.25.12".
 func (c *Client) Version(ctx context.Context) (string, error) {
 	var version string
 	err := c.read(ctx, get("/version"), objectLimit, stringInto(&version))
 	return printable(version, nil), err
 }
 
-// Ready is nil when the panel says that it is ready. An answer that is another
-// word ("updating") is fault.Transient.
+// Ready returns nil if the panel reports that it is ready. Any other status, such as
+// "updating", is fault.Transient.
 func (c *Client) Ready(ctx context.Context) error {
 	var status string
 	at := get("/status")
@@ -79,12 +79,13 @@ func (c *Client) Ready(ctx context.Context) error {
 		return err
 	}
 	if status != "ready" {
-		return c.failed(at, answer{status: http.StatusOK}, fault.Transient, fmt.Errorf("the panel says %q", printable(status, nil)))
+		return c.failed(at, answer{status: http.StatusOK}, fault.Transient, fmt.Errorf("the panel's status is %q", printable(status, nil)))
 	}
 	return nil
 }
 
-// Self reads our own organisation: that the token works and the id is right.
+// Self reads our own organisation, which shows that the token works and the id is
+// right.
 func (c *Client) Self(ctx context.Context) (reconcile.Org, error) {
 	wire, now, err := c.readOrg(ctx, c.org, ourselves)
 	if err != nil {
@@ -93,16 +94,15 @@ func (c *Client) Self(ctx context.Context) (reconcile.Org, error) {
 	return wire.org(now), nil
 }
 
-// CustomerCount is how many customers the panel counts: that the token may list
-// them.
+// CustomerCount returns how many customers the panel counts, which shows that the token
+// may list them.
 func (c *Client) CustomerCount(ctx context.Context) (int, error) {
 	var page pageOf[orgWire]
 	err := c.read(ctx, get(routeCustomers, c.org).with("offset", "0", "limit", "1"), listLimit, page.decode)
 	return page.total, err
 }
 
-// checkOrgID refuses what must not get into a path. The write it belongs to has
-// not been sent.
+// checkOrgID refuses an id that must not get into a path. The call has not been sent.
 func (c *Client) checkOrgID(org string) error {
 	if !isUUID(org) {
 		return fault.Errorf(fault.Permanent, "enhance: %q is not the id of an organisation", clip(org))
@@ -110,7 +110,7 @@ func (c *Client) checkOrgID(org string) error {
 	return nil
 }
 
-// checkIDs is checkOrgID and the same for the id of a hosting.
+// checkIDs does the same for an org and a hosting.
 func (c *Client) checkIDs(org string, hosting int64) error {
 	if err := c.checkOrgID(org); err != nil {
 		return err
@@ -121,7 +121,7 @@ func (c *Client) checkIDs(org string, hosting int64) error {
 	return nil
 }
 
-// mismatch is the error of an answer that is about something else.
+// mismatch is the error of an answer that is about another object.
 func mismatch(at call, format string, args ...any) error {
 	return fault.Wrap(fault.Malformed, &Error{Method: at.method, Path: at.path, Status: http.StatusOK, Err: fmt.Errorf(format, args...)})
 }

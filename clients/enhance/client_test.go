@@ -100,7 +100,7 @@ func TestAnErrorNamesTheCallTheStatusAndThePanelsWords(t *testing.T) {
 		{400, `{"code":"` + canary + `","detail":"echo ` + canary + `"}`, `enhance: DELETE /orgs/` + otherOrg + `/subscriptions/42: 400 Bad Request ([redacted]: echo [redacted])`},
 		{400, `{"code":"a\nb","detail":"` + strings.Repeat("x", 500) + `"}`, `enhance: DELETE /orgs/` + otherOrg + `/subscriptions/42: 400 Bad Request (a b: ` + strings.Repeat("x", 120) + `…)`},
 	} {
-		url := served(t, func(w http.ResponseWriter, _ *http.Request) { say(w, c.status, "%s", c.answer) })
+		url := served(t, func(w http.ResponseWriter, _ *http.Request) { respond(w, c.status, "%s", c.answer) })
 		err := fast(t, url).Delete(t.Context(), otherOrg, 42)
 		if diff := cmp.Diff(c.want, fmt.Sprint(err)); diff != "" {
 			t.Errorf("(-want +got)\n%s", diff)
@@ -183,7 +183,7 @@ func TestThePanelsClockIsKept(t *testing.T) {
 	panel := t0.Add(time.Hour)
 	client := fast(t, served(t, func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Date", panel.Format(http.TimeFormat))
-		say(w, 200, `"ready"`)
+		respond(w, 200, `"ready"`)
 	}), atT0)
 	if there, here := client.ServerTime(); !there.IsZero() || !here.IsZero() {
 		t.Errorf("a clock before the first answer: %v, %v", there, here)
@@ -198,8 +198,8 @@ func TestThePanelsClockIsKept(t *testing.T) {
 }
 
 func TestAPanelThatIsNotReadyIsTransient(t *testing.T) {
-	err := fast(t, served(t, func(w http.ResponseWriter, _ *http.Request) { say(w, 200, `"updating"`) })).Ready(t.Context())
-	if verdict(err) != "transient" || !strings.Contains(err.Error(), `the panel says "updating"`) {
+	err := fast(t, served(t, func(w http.ResponseWriter, _ *http.Request) { respond(w, 200, `"updating"`) })).Ready(t.Context())
+	if verdict(err) != "transient" || !strings.Contains(err.Error(), `the panel's status is "updating"`) {
 		t.Errorf("got %v", err)
 	}
 }

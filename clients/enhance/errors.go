@@ -11,16 +11,16 @@ import (
 	"github.com/stripe-enhance/stripe-enhance/clients/breaker"
 )
 
-// Error is one call that did not succeed. What it demands is its fault kind;
-// this is what to tell a person. It holds no body, query, token or password.
+// Error is one call that did not succeed, in words for a person; the fault kind around
+// it is for the program. It holds no body, query, token or password.
 type Error struct {
 	Method string
 	Path   string // below the API's root, with ids
 	Status int    // 0: there was no answer
 	Code   string // the panel's own, such as already_exists
 	Detail string // the panel's own, such as domain
-	Hint   string // what to do about it, where that is known
-	Err    error  // what went wrong with the connection or the body; may be nil
+	Hint   string // what a person can do, if that is known
+	Err    error  // the problem of the connection or the body; may be nil
 }
 
 // Error is "enhance: PATCH /orgs/…/subscriptions/42: 502 Bad Gateway".
@@ -45,16 +45,16 @@ func (e *Error) Error() string {
 	return b.String()
 }
 
-// Unwrap gives the cause beneath.
+// Unwrap returns the cause.
 func (e *Error) Unwrap() error { return e.Err }
 
-// Is tells the breaker a refused token from an org that may not be touched.
+// Is lets the breaker distinguish a refused token from an org that may not be touched.
 func (e *Error) Is(target error) bool {
 	return target == breaker.ErrCredential && e.Status == http.StatusUnauthorized
 }
 
-// DomainTaken reports that a website could not be created because the panel
-// already has that domain, somewhere. Such an error is a fault.Conflict too.
+// DomainTaken reports that a website could not be created because the panel already has
+// that domain somewhere. Such an error is a fault.Conflict too.
 func DomainTaken(err error) bool { return errors.Is(err, errDomainTaken) }
 
 var (
@@ -69,11 +69,11 @@ const (
 	hintToken = "the token is wrong, expired, or locked to another address"
 	hintRole  = "the role of the token does not allow this, or it belongs to another organisation"
 	hintOrg   = "the panel does not know the selling organisation; check its id and that this is the right panel"
-	hintMoved = "the URL of the panel must be the one it answers at"
+	hintMoved = "the panel redirects; configure the URL at which it answers itself"
 )
 
 // withoutURL takes the request's URL, and with it the query, out of an error of
-// net/http; method and path are told by Error.
+// net/http. Error names the method and path itself.
 func withoutURL(err error) error {
 	if u, ok := errors.AsType[*url.Error](err); ok {
 		return u.Err
@@ -81,8 +81,8 @@ func withoutURL(err error) error {
 	return err
 }
 
-// printable makes a text of the panel fit for an error: one short printable line,
-// without the secrets, which a careless panel might echo.
+// printable makes a text of the panel fit for an error: one short printable line
+// without the secrets, because a careless panel might echo them.
 func printable(text string, secrets []string) string {
 	for _, s := range secrets {
 		if s != "" {
@@ -97,7 +97,7 @@ func printable(text string, secrets []string) string {
 	}, text))
 }
 
-// clip bounds what others wrote.
+// clip shortens a text that comes from outside.
 func clip(s string) string {
 	const most = 120
 	if r := []rune(s); len(r) > most {

@@ -16,8 +16,9 @@ import (
 	"github.com/stripe-enhance/stripe-enhance/internal/fault"
 )
 
-// read sends a GET until it succeeds, is refused for good, or has been tried
-// often enough. accept parses the body; what it refuses is fault.Malformed.
+// read sends a GET until it succeeds, is refused for good, or has been tried often
+// enough. accept parses the body; if it returns an error, the answer is
+// fault.Malformed.
 func (c *Client) read(ctx context.Context, at call, limit int64, accept func([]byte) error) (err error) {
 	leave, err := c.o.Breaker.EnterFor(at.org(c.o.Org), false)
 	if err != nil {
@@ -28,7 +29,7 @@ func (c *Client) read(ctx context.Context, at call, limit int64, accept func([]b
 	for attempt := 1; ; attempt++ {
 		release, err := c.limiter.Acquire(ctx)
 		switch {
-		case err != nil && last != nil: // it says more than "deadline exceeded"
+		case err != nil && last != nil: // more informative than "deadline exceeded"
 			return asCanceled(ctx, last)
 		case err != nil:
 			return c.notAcquired(ctx, at, err)
@@ -40,14 +41,14 @@ func (c *Client) read(ctx context.Context, at call, limit int64, accept func([]b
 		}
 		last = err
 		c.o.Log.WithFields(logrus.Fields{"side": "enhance", "route": at.route, "attempt": attempt}).
-			WithError(err).Debug("read is tried again")
+			WithError(err).Debug("retrying the read")
 		if ratelimit.Sleep(ctx, max(wait, c.backoff(attempt))) != nil {
 			return asCanceled(ctx, err)
 		}
 	}
 }
 
-// retryable reports whether the same read may do better.
+// retryable reports whether the same read may succeed later.
 func retryable(err error) bool {
 	switch fault.Of(err) {
 	case fault.Transient, fault.Throttled, fault.Malformed:
@@ -56,8 +57,8 @@ func retryable(err error) bool {
 	return false
 }
 
-// asCanceled marks an error as ours when the caller cancelled, and leaves it as it
-// is when the time merely ran out.
+// asCanceled makes an error fault.Canceled if the caller cancelled, and leaves it as it
+// is if only the time ran out.
 func asCanceled(ctx context.Context, err error) error {
 	if errors.Is(ctx.Err(), context.Canceled) {
 		return fault.Wrap(fault.Canceled, err)
@@ -65,14 +66,14 @@ func asCanceled(ctx context.Context, err error) error {
 	return err
 }
 
-// backoff is half fixed and half chance: attempts of many customers that failed
-// together spread out, and none of them comes back at once.
+// backoff is half fixed and half random, so that reads that failed together spread out
+// and none of them comes back immediately.
 func (c *Client) backoff(attempt int) time.Duration {
 	d := c.o.ReadBackoff << min(attempt-1, 6)
 	return d/2 + rand.N(d/2+1)
 }
 
-// readOnce is one attempt. wait is what the panel asked for.
+// readOnce is one attempt. wait is the pause that the panel asked for.
 func (c *Client) readOnce(ctx context.Context, at call, limit int64, accept func([]byte) error) (wait time.Duration, err error) {
 	limited, cancel := context.WithTimeout(ctx, c.o.ReadTimeout)
 	defer cancel()
@@ -96,7 +97,7 @@ func (c *Client) readOnce(ctx context.Context, at call, limit int64, accept func
 	return a.retryAfter(c.o.Now()), c.readFailure(at, a)
 }
 
-// kindOfCut: a body that is too large stays so, one that broke off does not.
+// kindOfCut: a body that is too large will be so again, one that broke off may not.
 func kindOfCut(err error) fault.Kind {
 	if errors.Is(err, errTooLarge) {
 		return fault.Malformed
@@ -104,7 +105,7 @@ func kindOfCut(err error) fault.Kind {
 	return fault.Transient
 }
 
-// readFailure classifies a status that is not success of a read.
+// readFailure classifies the status of a read that did not succeed.
 func (c *Client) readFailure(at call, a answer) error {
 	r, own := refusalOf(a)
 	if own {
@@ -125,8 +126,7 @@ func (c *Client) readFailure(at call, a answer) error {
 	return c.failed(at, a, fault.Transient, nil)
 }
 
-// keptBack is the error of a request that the breaker kept back; the kind is the
-// breaker's.
+// keptBack is the error of a call that the breaker refused; its kind is the breaker's.
 func (c *Client) keptBack(at call, err error) error {
 	return fault.Wrap(fault.Of(err), &Error{Method: at.method, Path: at.path, Err: err})
 }
@@ -136,8 +136,8 @@ func (c *Client) notAcquired(ctx context.Context, at call, err error) error {
 	return asCanceled(ctx, c.failed(at, answer{}, fault.Transient, err))
 }
 
-// request builds a request that net/http cannot send twice: without GetBody
-// there is nothing to send again.
+// request builds a request that net/http cannot send twice: it has no GetBody, so there
+// is nothing to send again.
 func (c *Client) request(ctx context.Context, at call, body any) (*http.Request, error) {
 	var reader io.Reader
 	if body != nil {
@@ -161,8 +161,8 @@ func (c *Client) request(ctx context.Context, at call, body any) (*http.Request,
 	return req, nil
 }
 
-// exchange sends one request and reads its answer. The error means that no
-// status came; a body that could not be read is answer.cut.
+// exchange sends one request and reads its answer. It returns an error if no status
+// came; a body that could not be read is answer.cut.
 func (c *Client) exchange(client *http.Client, req *http.Request, at call, limit int64) (answer, error) {
 	c.sent.Add(1)
 	resp, err := client.Do(req)
@@ -179,7 +179,7 @@ func (c *Client) exchange(client *http.Client, req *http.Request, at call, limit
 	return a, nil
 }
 
-// noteClock keeps the panel's clock for the check of ours.
+// noteClock keeps the panel's clock, which is compared with ours.
 func (c *Client) noteClock(a answer) {
 	date, err := http.ParseTime(a.header.Get("Date"))
 	if err != nil {
@@ -190,7 +190,7 @@ func (c *Client) noteClock(a answer) {
 	c.panelTime, c.localTime = date, c.o.Now()
 }
 
-// noteRate tells the limiter what the panel thinks of our rate.
+// noteRate lets the limiter slow down or speed up.
 func (c *Client) noteRate(at call, a answer) {
 	switch {
 	case a.status == http.StatusTooManyRequests:

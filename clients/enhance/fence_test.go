@@ -14,12 +14,12 @@ import (
 	"github.com/stripe-enhance/stripe-enhance/internal/fence"
 )
 
-// With each of these mistakes put in once, a case of this went red: not asking
-// after the limiter, not asking after the connection was made.
+// Two mistakes were put in to try this test, and a case of it failed each time: the
+// fence was not asked after the limiter, and not after the connection was made.
 func TestAWriteWhoseFenceClosedOnTheWayNeverReachesThePanel(t *testing.T) {
 	for _, c := range []struct {
 		name string
-		// close is where the lease is lost.
+		// close is the moment at which the lease is lost.
 		close func(o *enhance.Options, lose func())
 		lost  bool // from the beginning
 		want  string

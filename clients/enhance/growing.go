@@ -11,12 +11,12 @@ import (
 )
 
 const (
-	// growthOverlap is how long before a listing began an org is read again where it
-	// grew meanwhile: the panel dates its answers and its orgs by two clocks.
+	// growthOverlap is how long before the start of a listing orgs are read again if it
+	// grew meanwhile, because the panel dates its answers and its orgs by two clocks.
 	growthOverlap = 15 * time.Minute
 	// idleReads is how many answers in a row may bring nothing new before a listing is
-	// given up as one that moved: the steps back double, so it is never that many in
-	// one that is there.
+	// given up as one that moved. The steps back double, so a listing that can be read
+	// never needs that many.
 	idleReads = 24
 )
 
@@ -33,23 +33,23 @@ func (s idSet) add(id string) bool {
 
 func (s idSet) has(id string) bool { _, was := s[maphash.String(seed, id)]; return was }
 
-// walk is a listing in an order that does not change, of something that comes and goes
-// meanwhile. Offsets then mean another place than a page before: what came moves the
-// rest back, so that some of it comes twice, and what went moves it forward, so that
-// some of it would be left out. Where the total or a repeated element shows that, the
-// walk steps back until a page begins with something it has seen; from there on every
-// page has to. All that was there from beginning to end is found, on a panel of any
-// growth; what came meanwhile may be missing.
+// walk lists items in an order that does not change, while items come and go. An offset
+// then no longer means the same place as one page ago: a new item moves the rest back,
+// so that some of it comes twice, and a deleted item moves it forward, so that some of
+// it would be left out. If the total or a repeated item shows such a move, the walk
+// steps back until a page begins with an item that it has seen, and from there on every
+// page must begin with one. That finds all items that were there from beginning to end,
+// on a panel that grows at any rate; items that came meanwhile may be missing.
 type walk[T item] struct {
 	at    call
 	seen  idSet
 	first int  // the total of the first page
 	moved bool // something came or went
-	step  int  // how far it stepped back; 0: it did not
+	step  int  // how far it stepped back last; 0: it did not
 	idle  int  // answers in a row with nothing new
 }
 
-// read hands over what is new on each page until the end, or until use has enough.
+// read gives use the new items of each page until the end, or until use has enough.
 func (w *walk[T]) read(ctx context.Context, c *Client, use func([]T) (enough bool, err error)) error {
 	w.seen, w.first = idSet{}, -1
 	for offset, total := 0, -1; ; {
@@ -80,12 +80,12 @@ func (w *walk[T]) read(ctx context.Context, c *Client, use func([]T) (enough boo
 		case page.count == 0:
 			return &movedError{fmt.Sprintf("an empty page after %d of %d", offset, total)}
 		case w.moved:
-			offset-- // so that the next page shows that it goes on from here
+			offset-- // so that the next page must begin with the last item of this one
 		}
 	}
 }
 
-// handOver gives use the items of a page that have not been seen before.
+// handOver gives use the items of a page that it has not had before.
 func (w *walk[T]) handOver(page pageOf[T], use func([]T) (bool, error)) (enough bool, err error) {
 	fresh := slices.DeleteFunc(page.items, func(it T) bool { return !w.seen.add(it.identity()) })
 	if len(fresh) == 0 {
@@ -95,19 +95,19 @@ func (w *walk[T]) handOver(page pageOf[T], use func([]T) (bool, error)) (enough 
 	return use(fresh)
 }
 
-// shifted tells that a page does not go on where the last one ended.
+// shifted reports whether a page fails to continue the one before.
 func (w *walk[T]) shifted(page pageOf[T], total, offset int) bool {
 	return total >= 0 && page.total != total || offset+page.count > page.total || page.count == 0 && offset < page.total ||
 		slices.ContainsFunc(page.items, func(it T) bool { return w.seen.has(it.identity()) })
 }
 
-// continues reports that a page begins with something that was seen.
+// continues reports whether a page begins with an item that was seen.
 func (w *walk[T]) continues(page pageOf[T]) bool {
 	return page.count > 0 && w.seen.has(page.items[0].identity())
 }
 
-// checkComplete checks that as many came as there were, as far as that can be told. A panel that
-// gives the same page for every offset is not a listing that moved.
+// checkComplete checks that as many items came as there were, as far as that can be
+// known. It catches a panel that gives the same page for every offset.
 func (w *walk[T]) checkComplete(total int) error {
 	if least := min(w.first, total); len(w.seen) < least || !w.moved && len(w.seen) != total {
 		return &movedError{fmt.Sprintf("%d came where the total is %d", len(w.seen), least)}
@@ -115,8 +115,8 @@ func (w *walk[T]) checkComplete(total int) error {
 	return nil
 }
 
-// everyOrg hands over all customers in the order of their ids. Where they grew while
-// they were listed, what is new since it began completes them.
+// everyOrg gives use all customers in the order of their ids. If customers came while
+// they were listed, those created since the beginning complete the listing.
 func (c *Client) everyOrg(ctx context.Context, at call, use func([]orgWire) (bool, error)) error {
 	return retryMoved(ctx, c, at, func() error {
 		w := walk[orgWire]{at: at.with("sortBy", "id", "sortOrder", "asc")}
@@ -134,10 +134,10 @@ func (c *Client) everyOrg(ctx context.Context, at call, use func([]orgWire) (boo
 	})
 }
 
-// addCreatedSince hands over the customers that were created since a listing began, and checks
-// that together with those seen in it they are as many as there are.
+// addCreatedSince gives use the customers created since a listing began, and checks
+// that they and the customers in seen are as many as there are.
 func (c *Client) addCreatedSince(ctx context.Context, at call, seen idSet, began time.Time, use func([]orgWire) (bool, error)) error {
-	var since time.Time // all, where the panel does not date its answers
+	var since time.Time // zero, which means all, if the panel does not date its answers
 	if !began.IsZero() {
 		since = began.Add(-growthOverlap)
 	}
@@ -162,8 +162,8 @@ func (c *Client) addCreatedSince(ctx context.Context, at call, seen idSet, began
 	return err
 }
 
-// recentOrgs reads pages until one reaches back beyond since. ordered is false
-// as soon as the answers are not newest first, or do not say when.
+// recentOrgs reads pages until one reaches back beyond since. ordered is false if the
+// answers are not newest first, or lack the time of creation.
 func (c *Client) recentOrgs(ctx context.Context, since time.Time) (orgs []orgWire, ordered bool, err error) {
 	at := get(routeCustomers, c.org).with("sortBy", "createdAt", "sortOrder", "desc")
 	err = retryMoved(ctx, c, at, func() error {
@@ -191,11 +191,11 @@ func newestFirst(orgs []orgWire) bool {
 	return true
 }
 
-// EveryOrg hands over all customers, deleted ones included, in no order and page by
-// page, so that a large panel need not fit in memory; see the package comment. They
-// are complete once it returns without an error: all that were there when it began, on
-// a panel that grows while it is listed. One may come several times; the latest is the
-// truth.
+// EveryOrg gives use all customers, deleted ones included, page by page and in no
+// order, so that a large panel need not fit in memory; see the package comment. If it
+// returns no error, use has had every customer that was there when it began, even on a
+// panel that grows while it is listed. A customer may come several times; the last one
+// counts.
 func (c *Client) EveryOrg(ctx context.Context, use func([]reconcile.Org) error) error {
 	deleted := false
 	hand := func(page []orgWire) (bool, error) {

@@ -14,7 +14,8 @@ import (
 	"github.com/stripe-enhance/stripe-enhance/reconcile"
 )
 
-// register is the orgs of a panel that change: before every answer, change may do something to it.
+// register holds the orgs of a panel that changes: before every answer, change may
+// alter them.
 type register struct {
 	orgs   []orgAt // by id
 	size   int     // of a page
@@ -47,7 +48,7 @@ func (v *register) serve(t *testing.T) string {
 			items = append(items, o.json())
 		}
 		w.Header().Set("Date", t0.Add(100*time.Hour).Format(http.TimeFormat))
-		say(w, 200, `{"items":[%s],"total":%d}`, strings.Join(items, ","), len(rows))
+		respond(w, 200, `{"items":[%s],"total":%d}`, strings.Join(items, ","), len(rows))
 	})
 }
 
@@ -62,8 +63,9 @@ func everyOrg(t *testing.T, url string) (map[string]bool, error) {
 	return got, err
 }
 
-// TestAListingThatGrowsWithEveryPageIsCompleted: an org comes before every answer, at
-// any place of the order. Begun anew whenever its total moved, the listing never ended.
+// TestAListingThatGrowsWithEveryPageIsCompleted: before every answer an org is added
+// somewhere in the order. If the listing began again whenever its total moved, it would
+// never end.
 func TestAListingThatGrowsWithEveryPageIsCompleted(t *testing.T) {
 	for name, place := range map[string]func(n int) int{
 		"before all":   func(n int) int { return 1000 - n },
@@ -98,7 +100,8 @@ func TestAListingThatGrowsWithEveryPageIsCompleted(t *testing.T) {
 }
 
 // TestWhateverComesAndGoesWhatStaysIsListed: orgs come and go between any two answers.
-// The listing has what was there all the time, or is an error; never a shorter one.
+// The listing has every org that was there throughout, or it is an error; it is never
+// shorter.
 func TestWhateverComesAndGoesWhatStaysIsListed(t *testing.T) {
 	rapid.Check(t, func(rt *rapid.T) {
 		v := &register{size: rapid.IntRange(2, 9).Draw(rt, "page")}
@@ -107,8 +110,9 @@ func TestWhateverComesAndGoesWhatStaysIsListed(t *testing.T) {
 			v.add(orgAt{1000 + 100*i, time.Duration(i) * time.Minute, "active"})
 		}
 		was, gone := slices.Clone(v.orgs), map[int]bool{}
-		// Below 20: an org comes; from 80 on: one goes. One change between two answers:
-		// two can cancel each other out in the total and then show in nothing.
+		// Below 20 an org comes, from 80 on one goes. There is one change between two
+		// answers, because two could cancel each other out in the total and leave no
+		// trace.
 		changes := rapid.SliceOfN(rapid.IntRange(0, 99), 40, 40).Draw(rt, "changes")
 		places := rapid.SliceOfN(rapid.IntRange(0, 9999), 40, 40).Draw(rt, "places")
 		v.change = func(v *register, _ string) {
@@ -140,8 +144,8 @@ func TestWhateverComesAndGoesWhatStaysIsListed(t *testing.T) {
 	})
 }
 
-// TestTheNewestOrgsOfAGrowingPanelAreRead: the order is newest first, so what comes
-// shows before what was read already.
+// TestTheNewestOrgsOfAGrowingPanelAreRead: the order is newest first, so a new org
+// appears before those that were read already.
 func TestTheNewestOrgsOfAGrowingPanelAreRead(t *testing.T) {
 	v := &register{size: 10, change: func(v *register, _ string) {
 		v.add(orgAt{9000 + v.asked, 100*time.Hour + time.Duration(v.asked)*time.Second, "active"})
@@ -166,7 +170,7 @@ func TestAPanelThatGivesTheSamePageForeverIsNotAListing(t *testing.T) {
 		asked := 0
 		url := served(t, func(w http.ResponseWriter, _ *http.Request) {
 			asked++
-			say(w, 200, `{"items":[%s,%s],"total":%d}`, village[1].json(), village[0].json(), c[0]+c[1]*asked)
+			respond(w, 200, `{"items":[%s,%s],"total":%d}`, village[1].json(), village[0].json(), c[0]+c[1]*asked)
 		})
 		if got, err := everyOrg(t, url); verdict(err) != "malformed" {
 			t.Errorf("%v, %v", got, err)

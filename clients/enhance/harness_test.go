@@ -30,7 +30,7 @@ const (
 // attempts is how often the clients of these tests try a read.
 const attempts = 2
 
-// fast is a client that waits for nothing.
+// fast is a client without pauses.
 func fast(t *testing.T, url string, edit ...func(*enhance.Options)) *enhance.Client {
 	t.Helper()
 	o := enhance.Options{
@@ -64,7 +64,7 @@ type town struct {
 	hosting int64
 	client  *enhance.Client
 
-	mu     sync.Mutex // guards what follows
+	mu     sync.Mutex // guards the fields below
 	route  string
 	fault  simulator.Fault
 	called map[string]int
@@ -88,7 +88,7 @@ func newTown(t *testing.T, edit ...func(*enhance.Options)) *town {
 	return n
 }
 
-// breaks makes every call of a route fail like f from now on.
+// breaks makes every call of a route fail with f from now on.
 func (n *town) breaks(route string, f simulator.Fault) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
@@ -106,15 +106,14 @@ func (n *town) hook(c simulator.Call) simulator.Fault {
 	return simulator.Fault{Honest: true}
 }
 
-// calls is how often a route was called since breaks.
+// calls returns how often a route was called since breaks.
 func (n *town) calls(route string) int {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	return n.called[route]
 }
 
-// verdict is what a caller learns from err: the kind, then every other kind
-// that errors.Is finds.
+// verdict is the kind of err, followed by every other kind that errors.Is finds.
 func verdict(err error) string {
 	if err == nil {
 		return "ok"
@@ -128,7 +127,8 @@ func verdict(err error) string {
 	return strings.Join(kinds, " ")
 }
 
-// inProcess answers by a handler, without sockets: what a synctest bubble needs.
+// inProcess answers with a handler and without sockets, because a synctest bubble
+// allows none.
 type inProcess struct{ http.Handler }
 
 func (p inProcess) RoundTrip(r *http.Request) (*http.Response, error) {
@@ -148,8 +148,8 @@ func (silent) RoundTrip(r *http.Request) (*http.Response, error) {
 	return nil, r.Context().Err()
 }
 
-// say answers one status and body.
-func say(w http.ResponseWriter, status int, format string, args ...any) {
+// respond answers with one status and body.
+func respond(w http.ResponseWriter, status int, format string, args ...any) {
 	w.Header().Set("Content-Type", "application/json")
 	w.WriteHeader(status)
 	fmt.Fprintf(w, format, args...)
@@ -160,7 +160,7 @@ type op struct {
 	name  string
 	route string // the request that matters
 	class string // create, set or read
-	// missing is what the panel's own 404 without a detail means here.
+	// missing is the meaning of the panel's own 404 without a detail for this op.
 	missing string
 	do      func(ctx context.Context, n *town) error
 }

@@ -15,9 +15,9 @@ import (
 const (
 	// pageSize is asked for and not relied on: a panel may give fewer or more.
 	pageSize = 100
-	// listingAttempts is how often a listing that moved is begun anew. It moves
-	// whenever somebody creates something meanwhile, which is rare within the
-	// seconds a listing takes, and not an error.
+	// listingAttempts is how often a listing that moved is begun again. It moves if an
+	// object is created meanwhile, which is rare within the seconds that a listing
+	// takes and is not an error.
 	listingAttempts = 3
 )
 
@@ -30,11 +30,11 @@ type item interface {
 // pageOf is {"items":[…],"total":n}; both are required.
 type pageOf[T item] struct {
 	items []T
-	count int // of items, whatever has become of them
+	count int // of items on the wire; a caller may shorten items
 	total int
 }
 
-// decode is strict about what a listing rests on, and about nothing else.
+// decode is strict about the fields that a listing depends on, and about nothing else.
 func (p *pageOf[T]) decode(body []byte) error {
 	var wire struct {
 		Items *[]T `json:"items"`
@@ -60,15 +60,13 @@ func (p *pageOf[T]) decode(body []byte) error {
 	return nil
 }
 
-// movedError says that the pages of a listing do not make one whole.
+// movedError: the pages of a listing do not fit together.
 type movedError struct{ why string }
 
 func (m *movedError) Error() string { return m.why }
 
-// list reads all pages. enough, when not nil, sees what has come so far, of
-// which the items from fresh on are new, and may end the listing early.
-//
-// This is the only place that adds up pages.
+// list reads all pages. enough may end the listing early; it is given everything that
+// has come, of which the items from fresh on are new. Nil: read to the end.
 func list[T item](ctx context.Context, c *Client, at call, enough func(all []T, fresh int) bool) ([]T, error) {
 	var all []T
 	err := pages(ctx, c, at, func(page []T, first bool) (bool, error) {
@@ -85,14 +83,14 @@ func list[T item](ctx context.Context, c *Client, at call, enough func(all []T, 
 	return all, nil
 }
 
-// pages hands over page after page, which together are the whole listing once it
-// returns without an error. When the listing moved it begins anew, with first set,
-// and hands everything over again. use may end it early.
+// pages gives use page after page, which together are the whole listing once pages
+// returns no error. If the listing moved, it begins again with first set, and use is
+// given everything again. use may end it early.
 func pages[T item](ctx context.Context, c *Client, at call, use func(page []T, first bool) (enough bool, err error)) error {
 	return retryMoved(ctx, c, at, func() error { return pagesOnce(ctx, c, at, use) })
 }
 
-// retryMoved reads a listing anew when it moved so that its pages do not make one.
+// retryMoved reads a listing again if its pages did not fit together.
 func retryMoved(ctx context.Context, c *Client, at call, once func() error) error {
 	for attempt := 1; ; attempt++ {
 		err := once()
@@ -100,20 +98,20 @@ func retryMoved(ctx context.Context, c *Client, at call, once func() error) erro
 		if !isMoved {
 			return err
 		}
-		err = mismatch(at, "the listing is not whole: %w", m)
+		err = mismatch(at, "the listing is not complete: %w", m)
 		if attempt == listingAttempts {
 			return err
 		}
 		c.o.Log.WithFields(logrus.Fields{"side": "enhance", "route": at.route, "attempt": attempt}).
-			WithError(err).Debug("listing is begun anew")
+			WithError(err).Debug("reading the listing again")
 		if ratelimit.Sleep(ctx, c.backoff(attempt)) != nil {
 			return asCanceled(ctx, err)
 		}
 	}
 }
 
-// pagesOnce reads the pages from the first on. The next offset is the number of
-// items that came, never a multiple of what was asked for.
+// pagesOnce reads the pages once, from the first. The next offset is the number of
+// items that came, never a multiple of the number asked for.
 func pagesOnce[T item](ctx context.Context, c *Client, at call, use func([]T, bool) (bool, error)) error {
 	sum, total := 0, -1
 	seen := map[uint64]struct{}{}
@@ -144,9 +142,9 @@ func readPage[T item](ctx context.Context, c *Client, at call, offset int) (page
 	return page, err
 }
 
-// seed is for telling ids apart by their hashes: a listing of a million orgs is
-// not kept, so neither are its ids. Two of them are taken for one with probability
-// 3·10⁻⁸, and then the listing fails, loudly.
+// seed hashes ids. A listing of a million orgs is not kept in memory, so neither are
+// its ids. If two of them had the same hash, which has a probability of 3·10⁻⁸, the
+// listing would fail with an error.
 var seed = maphash.MakeSeed()
 
 // checkNext checks that a page continues the ones before it.

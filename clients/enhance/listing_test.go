@@ -59,7 +59,7 @@ func TestAListingThatIsNotWholeIsAnErrorAndNeverAShorterList(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			url := served(t, func(w http.ResponseWriter, r *http.Request) {
-				say(w, 200, "%s", c.pages[r.URL.Query().Get("offset")])
+				respond(w, 200, "%s", c.pages[r.URL.Query().Get("offset")])
 			})
 			plans, err := fast(t, url).Plans(t.Context())
 			if diff := cmp.Diff("malformed", verdict(err)); diff != "" {
@@ -77,11 +77,11 @@ func TestAListingThatMovedOnceIsReadAgainFromTheStart(t *testing.T) {
 	url := served(t, func(w http.ResponseWriter, r *http.Request) {
 		switch n := asked.Add(1); {
 		case n == 1:
-			say(w, 200, "%s", planPage("3", 1, 2))
+			respond(w, 200, "%s", planPage("3", 1, 2))
 		case r.URL.Query().Get("offset") == "0":
-			say(w, 200, "%s", planPage("4", 1, 2))
-		default: // somebody made a fourth meanwhile
-			say(w, 200, "%s", planPage("4", 3, 4))
+			respond(w, 200, "%s", planPage("4", 1, 2))
+		default: // a fourth was created meanwhile
+			respond(w, 200, "%s", planPage("4", 3, 4))
 		}
 	})
 	plans, err := fast(t, url).Plans(t.Context())
@@ -96,7 +96,7 @@ func TestAListingThatMovedOnceIsReadAgainFromTheStart(t *testing.T) {
 func TestAListingThatKeepsMovingIsGivenUpAfterThreeTries(t *testing.T) {
 	var asked atomic.Int64
 	url := served(t, func(w http.ResponseWriter, r *http.Request) {
-		say(w, 200, "%s", planPage(strconv.FormatInt(100+asked.Add(1), 10), 1))
+		respond(w, 200, "%s", planPage(strconv.FormatInt(100+asked.Add(1), 10), 1))
 	})
 	if _, err := fast(t, url).Plans(t.Context()); verdict(err) != "malformed" {
 		t.Errorf("got %v", err)
@@ -113,7 +113,7 @@ func TestAnyCutIntoPagesGivesTheSameListing(t *testing.T) {
 		offset, _ := strconv.Atoi(r.URL.Query().Get("offset"))
 		limit, _ := strconv.Atoi(r.URL.Query().Get("limit"))
 		size := min(limit, sizes[offset%len(sizes)], len(rows)-offset)
-		say(w, 200, "%s", planPage(strconv.Itoa(len(rows)), rows[offset:offset+size]...))
+		respond(w, 200, "%s", planPage(strconv.Itoa(len(rows)), rows[offset:offset+size]...))
 	})
 	client := fast(t, url)
 	rapid.Check(t, func(rt *rapid.T) {
@@ -154,8 +154,8 @@ func (o orgAt) json() string {
 		o.id(), ourOrg, o.n, o.status, t0.Add(o.after).Format("2006-01-02T15:04:05Z"))
 }
 
-// panelOf lists orgs in pages of three. obey tells whether it sorts as asked,
-// hides whether it leaves out deleted ones unless asked for them.
+// panelOf lists orgs in pages of three. obey: it sorts as asked. hides: it leaves out
+// deleted orgs unless it is asked for them.
 func panelOf(t *testing.T, orgs []orgAt, obey, hides bool, queries *[]string) string {
 	return served(t, func(w http.ResponseWriter, r *http.Request) {
 		q := r.URL.Query()
@@ -172,7 +172,7 @@ func panelOf(t *testing.T, orgs []orgAt, obey, hides bool, queries *[]string) st
 		for _, o := range rows[min(offset, len(rows)):min(offset+3, len(rows))] {
 			items = append(items, o.json())
 		}
-		say(w, 200, `{"items":[%s],"total":%d}`, strings.Join(items, ","), len(rows))
+		respond(w, 200, `{"items":[%s],"total":%d}`, strings.Join(items, ","), len(rows))
 	})
 }
 
@@ -281,7 +281,7 @@ func TestAnOrgDeletedBetweenTheTwoListingsIsListedOnceAndDeleted(t *testing.T) {
 		if r.URL.Query().Get("status") == "deleted" {
 			o.status = "deleted"
 		}
-		say(w, 200, `{"items":[%s],"total":1}`, o.json())
+		respond(w, 200, `{"items":[%s],"total":1}`, o.json())
 	})
 	orgs, err := fast(t, url).Orgs(t.Context(), time.Time{})
 	if err != nil {
@@ -295,10 +295,10 @@ func TestAnOrgDeletedBetweenTheTwoListingsIsListedOnceAndDeleted(t *testing.T) {
 func TestAnOrgThatDoesNotSayWhenItWasMadeIsNeverLeftOut(t *testing.T) {
 	url := served(t, func(w http.ResponseWriter, r *http.Request) {
 		if r.URL.Query().Get("status") == "deleted" {
-			say(w, 200, `{"items":[],"total":0}`)
+			respond(w, 200, `{"items":[],"total":0}`)
 			return
 		}
-		say(w, 200, `{"items":[{"id":%q,"name":"Org X","status":"active","createdAt":"?"},%s],"total":2}`, otherOrg, village[0].json())
+		respond(w, 200, `{"items":[{"id":%q,"name":"Org X","status":"active","createdAt":"?"},%s],"total":2}`, otherOrg, village[0].json())
 	})
 	orgs, err := fast(t, url).Orgs(t.Context(), t0.Add(2*time.Hour))
 	if err != nil {
@@ -340,7 +340,7 @@ func TestTheWebsitesOfAnOrgAreAllOfThemAndWhereTheyAre(t *testing.T) {
 		if r.URL.Path != "/api/orgs/"+otherOrg+"/websites" || r.URL.Query().Has("recursion") {
 			t.Errorf("asked %s", r.URL)
 		}
-		say(w, 200, "%s", pages[r.URL.Query().Get("offset")])
+		respond(w, 200, "%s", pages[r.URL.Query().Get("offset")])
 	})
 	got, err := fast(t, url).Websites(t.Context(), otherOrg)
 	if err != nil {
@@ -353,7 +353,7 @@ func TestTheWebsitesOfAnOrgAreAllOfThemAndWhereTheyAre(t *testing.T) {
 	}
 }
 
-// What cannot be told apart must never look like an empty hosting.
+// If the websites of two hostings cannot be told apart, neither may look empty.
 func TestWebsitesOfWhichItIsNotKnownWhereTheyAreAreAnError(t *testing.T) {
 	for name, page := range map[string]string{
 		"no hosting":             sitePage(1, site("s1", "a.example.com", `"status":"active"`)),
@@ -367,10 +367,10 @@ func TestWebsitesOfWhichItIsNotKnownWhereTheyAreAreAnError(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			url := served(t, func(w http.ResponseWriter, r *http.Request) {
 				if r.URL.Query().Get("offset") != "0" {
-					say(w, 200, "%s", sitePage(2))
+					respond(w, 200, "%s", sitePage(2))
 					return
 				}
-				say(w, 200, "%s", page)
+				respond(w, 200, "%s", page)
 			})
 			sites, err := fast(t, url).Websites(t.Context(), otherOrg)
 			if diff := cmp.Diff("malformed", verdict(err)); diff != "" || len(sites) != 0 {

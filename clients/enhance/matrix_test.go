@@ -105,14 +105,14 @@ func routeOfHosting(method string) string {
 	return method + " /orgs/{org}/subscriptions/{subscription}"
 }
 
-// ill is one thing that can go wrong, and what each class of call makes of it.
-// "404" stands for the op's own reading of that status.
+// ill is one fault and the result expected of each class of call. "404" stands for the
+// op's own reading of that status.
 type ill struct {
 	name              string
 	fault             simulator.Fault
 	create, set, read string
-	// honest marks an answer that is only ever given when nothing was done; all
-	// others are given both ways.
+	// honest marks an answer that is given only if nothing was done. The others are
+	// given both ways.
 	honest bool
 }
 
@@ -190,9 +190,9 @@ var exceptions = map[string]string{
 	"start a recovery × null with 200":       "ok",
 	"start a recovery × [] with 200":         "ok",
 	"start a recovery × two values with 200": "ok",
-	// A login that exists is invited, which the calm panel does.
+	// If a login exists, its holder is invited, which the calm panel does.
 	"create a login × 409": "ok",
-	// 409 is documented as: already a member.
+	// 409 is documented as "already a member".
 	"join a login × 409": "ok",
 }
 
@@ -224,7 +224,7 @@ func want(o op, i ill) string {
 	if verdict == "404" {
 		verdict = o.missing
 	}
-	// Of calls that are about our own organisation, nothing else can be missing.
+	// If a call is about our own organisation, nothing else can be missing.
 	if i.name == "404 about something else" && o.missing == "permanent" {
 		verdict = "permanent"
 	}
@@ -250,7 +250,7 @@ func checkCell(t *testing.T, n *town, o op, i ill) {
 	if o.class == "read" && strings.ContainsAny(verdict(err)[:1], "tm") { // transient, throttled, malformed
 		sent = attempts
 	}
-	// Of a read on a kept connection that breaks, net/http makes another attempt.
+	// If a kept connection breaks during a read, net/http makes another attempt.
 	if got := n.calls(o.route); got != sent && !(o.class == "read" && i.fault.Reset) {
 		t.Errorf("%s: sent %d times, want %d", at, got, sent)
 	}
@@ -283,7 +283,7 @@ func TestEveryCallSucceedsOnACalmPanelWithOneRequestOfItsRoute(t *testing.T) {
 	}
 }
 
-// The answers that only a create can give.
+// These answers can only be given to a create.
 func TestACreateWithoutAValidIDIsAmbiguous(t *testing.T) {
 	for _, answer := range []string{
 		``, `{}`, `null`, `[]`, `"x"`, `{"id":null}`, `{"id":""}`, `{"id":[1]}`, `{"id":0}`, `{"id":-1}`, `{"id":1.5}`,

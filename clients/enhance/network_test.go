@@ -24,7 +24,7 @@ import (
 	"github.com/stripe-enhance/stripe-enhance/reconcile"
 )
 
-// closedPort is a loopback address where nobody listens.
+// closedPort is a loopback address without a listener.
 func closedPort(t *testing.T) string {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
@@ -84,13 +84,13 @@ func TestAWriteThatFoundNoConnectionIsTransientAndNotAmbiguous(t *testing.T) {
 	}
 }
 
-// The time ran out while looking for a connection: nothing was sent.
+// The time ran out before there was a connection, so nothing was sent.
 func TestAWriteThatWaitedForItsConnectionTooLongIsTransient(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		end := make(chan struct{})
 		defer close(end)
 		hang := func(context.Context, string, string) (net.Conn, error) {
-			<-end // the transport goes on dialling for whoever comes next
+			<-end // the transport goes on dialling for the next request
 			return nil, net.ErrClosed
 		}
 		client := bubble(t, &http.Transport{DialContext: hang})
@@ -100,7 +100,7 @@ func TestAWriteThatWaitedForItsConnectionTooLongIsTransient(t *testing.T) {
 	})
 }
 
-// A transport that tells nothing of its progress proves nothing by silence.
+// A transport that does not report its progress proves nothing by its silence.
 func TestAnErrorOfATransportThatReportsNothingIsAmbiguous(t *testing.T) {
 	broken := roundTripper(func(*http.Request) (*http.Response, error) { return nil, errors.New("boom") })
 	n := &town{client: fast(t, "https://panel.example.com", func(o *enhance.Options) { o.Transport = broken }), org: otherOrg, hosting: 42}
@@ -234,7 +234,7 @@ func TestAWriteSpeaksHTTP1AndAReadMaySpeakHTTP2(t *testing.T) {
 		spoken[r.Method] = r.Proto
 		mu.Unlock()
 		if r.Method == http.MethodGet {
-			say(w, 200, `"12.3.0"`)
+			respond(w, 200, `"12.3.0"`)
 			return
 		}
 		w.WriteHeader(http.StatusNoContent)

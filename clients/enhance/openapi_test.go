@@ -134,9 +134,9 @@ func TestEveryRequestIsOneThatTheVendorDocuments(t *testing.T) {
 		inner.ServeHTTP(w, r)
 	}))
 	for _, o := range ops {
-		_ = o.do(t.Context(), n) // some meet what an earlier one made; the requests are what counts
+		_ = o.do(t.Context(), n) // some meet objects that an earlier op made; only the requests count
 	}
-	_ = n.client.CreateWebsite(t.Context(), n.org, n.hosting+1, "ada.example.com") // looks whose it is
+	_ = n.client.CreateWebsite(t.Context(), n.org, n.hosting+1, "ada.example.com") // the domain is taken, so the client looks for its owner
 	_, _ = n.client.FindWebsite(t.Context(), "ada.example.com")
 	for _, id := range []string{
 		"orchdVersion", "orchdStatus", "getOrg", "updateOrg", "getPlans", "getOrgCustomers", "createCustomer",

@@ -18,39 +18,41 @@ import (
 
 // Options configure a Client.
 type Options struct {
-	// BaseURL is the panel, "https://panel.example.com" or with a path; "/api" is
-	// added where there is no path. Required.
+	// BaseURL is the panel's address, "https://panel.example.com" or one with a path;
+	// "/api" is added if there is no path. Required.
 	BaseURL string
-	// Token is the access token. One of the selling organisation is enough; with
-	// one of the master organisation more could be done by mistake. Required.
+	// Token is the access token. One of the selling organisation is enough; with one of
+	// the master organisation a mistake could do more harm. Required.
 	Token secret.Text
 	// Org is the UUID of the organisation that sells. Required.
 	Org string
-	// Limiter is shared by everything that talks to this panel. Nil: 10 requests a
-	// second, 8 in flight.
+	// Limiter is shared by everything that calls this panel. Nil: 10 requests a second,
+	// 8 in flight.
 	Limiter *ratelimit.Limiter
-	// Breaker is shared like Limiter. Nil: the panel is asked however often it fails.
+	// Breaker is shared like Limiter. Nil: the panel is called however often it fails.
 	Breaker *breaker.Breaker
-	// Log gets retries and lowered rates, never a body or a token. Nil: nowhere.
+	// Log records retries and lowered rates, never a body or a token. Nil: nothing is
+	// logged.
 	Log *logrus.Logger
-	// Transport replaces the network. An *http.Transport is cloned, and its clone
-	// for writes keeps no connections; any other RoundTripper is used as it is
-	// and must send a request at most once. Nil: a direct connection, without the
-	// proxy of the environment.
+	// Transport replaces the network. An *http.Transport is cloned, and its clone for
+	// writes keeps no connections. Any other RoundTripper is used as it is and must
+	// send a request at most once. Nil: a direct connection that ignores the
+	// environment's proxy.
 	Transport http.RoundTripper
-	// ReadTimeout and WriteTimeout limit one request from dialling to the last
-	// byte. 0: 30 s and 60 s. A short limit for writes does not make them safer:
-	// it makes more of them ambiguous.
+	// ReadTimeout and WriteTimeout limit one request from dialling to the last byte. 0:
+	// 30 s and 60 s. A short limit for writes does not make them safer, because it
+	// makes more of them ambiguous.
 	ReadTimeout, WriteTimeout time.Duration
 	// MaxReadAttempts is how often one read is tried. 0: 4.
 	MaxReadAttempts int
-	// ReadBackoff is the wait before the second attempt of a read; it doubles and
-	// is jittered. 0: 250 ms.
+	// ReadBackoff is the wait before the second attempt of a read; it doubles each time
+	// and is jittered. 0: 250 ms.
 	ReadBackoff time.Duration
-	// Now dates what was read. Nil: time.Now.
+	// Now is the clock that dates the facts. Nil: time.Now.
 	Now func() time.Time
-	// Observe is told of every request: "GET /orgs/{org}/plans" and the status, 0
-	// when there was no answer. It must be safe for concurrent use. Nil: nobody.
+	// Observe is called for every request, with a route like "GET /orgs/{org}/plans"
+	// and the status, 0 if there was no answer. It must be safe for concurrent use.
+	// Nil: not called.
 	Observe func(route string, code int)
 }
 
@@ -63,7 +65,7 @@ const (
 	defaultInFlight = 8
 )
 
-// withDefaults fills what was left zero.
+// withDefaults sets the fields that are zero.
 func (o Options) withDefaults() Options {
 	if o.Limiter == nil {
 		o.Limiter = ratelimit.New(ratelimit.Options{RPS: defaultRPS, Concurrency: defaultInFlight})
@@ -93,14 +95,14 @@ func (o Options) withDefaults() Options {
 	return o
 }
 
-// checked reports everything that is wrong with the required options at once,
-// and returns the base URL in the form that paths are appended to.
+// checked reports everything that is wrong with the required options in one error, and
+// returns the base URL in the form to which paths are appended.
 func (o Options) checked() (base string, err error) {
 	base, badURL := baseOf(o.BaseURL)
 	return base, errors.Join(badURL, checkOrg(o.Org), checkToken(o.Token))
 }
 
-// baseOf refuses what would send the token somewhere unexpected.
+// baseOf refuses a URL that would send the token somewhere unexpected.
 func baseOf(raw string) (string, error) {
 	if raw == "" {
 		return "", errors.New("enhance: the URL of the panel is missing")
@@ -152,8 +154,8 @@ func checkToken(token secret.Text) error {
 	return nil
 }
 
-// isUUID accepts the canonical form in either case. Ids go into paths, so that
-// nothing else may pass.
+// isUUID accepts the canonical form in either case, and nothing else, because ids go
+// into paths.
 func isUUID(s string) bool {
 	if len(s) != 36 {
 		return false

@@ -28,7 +28,7 @@ func (c *Client) OwnerEmails(ctx context.Context, org string) ([]string, error) 
 	}
 	emails := make([]string, 0, len(members))
 	for _, m := range members {
-		// The filter is asked for and not relied on.
+		// The panel was asked for this role only, but is not relied on.
 		if m.Email != "" && slices.Contains(m.Roles, owner) {
 			emails = append(emails, m.Email)
 		}
@@ -37,10 +37,10 @@ func (c *Client) OwnerEmails(ctx context.Context, org string) ([]string, error) 
 	return emails, nil
 }
 
-// Invite mails an invitation to become owner; repeating it sends the mail again
-// and does nothing more, so that a 429 to it is fault.Throttled and not
-// ambiguous. Already being a member is success: the panel documents no status of
-// its own for that, so after a refusal the members are read.
+// Invite mails an invitation to become owner. A repeated one sends the mail again and
+// changes nothing else, so a 429 to it is fault.Throttled and not ambiguous. If the
+// person is a member already, Invite succeeds: the panel documents no status for that,
+// so Invite reads the members after a refusal.
 func (c *Client) Invite(ctx context.Context, org, email, name string) error {
 	if err := c.checkInvitee(org, email); err != nil {
 		return err
@@ -52,7 +52,7 @@ func (c *Client) Invite(ctx context.Context, org, email, name string) error {
 		SendEmail bool     `json:"sendEmail"`
 	}{email, nameOr(name, email), []string{owner}, true}
 	at := at(http.MethodPost, routeInvites, org).about(anOrg)
-	var link string // a credential: whoever has it can join; dropped here
+	var link string // a credential, since it lets its reader join; dropped here
 	err := c.write(ctx, at, body, http.StatusCreated, stringInto(&link))
 	if !refused(err) {
 		return err
@@ -60,14 +60,14 @@ func (c *Client) Invite(ctx context.Context, org, email, name string) error {
 	_, member, looked := c.member(ctx, org, email)
 	switch {
 	case looked != nil:
-		return fault.Errorf(fault.Of(looked), "%w, looking whether a member: %w", err, looked)
+		return fault.Errorf(fault.Of(looked), "%w; finding out whether it is a member: %w", err, looked)
 	case member:
 		return nil
 	}
 	return err
 }
 
-// refused are the definite answers that "already a member" can hide behind.
+// refused reports a definite answer that may mean "already a member".
 func refused(err error) bool {
 	kind := fault.Of(err)
 	return err != nil && (kind == fault.Conflict || kind == fault.Permanent)
@@ -85,14 +85,14 @@ func (c *Client) member(ctx context.Context, org, email string) (m memberWire, f
 	return members[i], true, nil
 }
 
-// CreateLogin makes a login with a password that nobody will ever know, makes it
-// owner, and starts the panel's password recovery, which mails the person a link
-// to choose one. A login that exists already is not touched: its holder is
-// invited, and where the membership is active too (an earlier attempt got that
-// far) only the recovery is started.
+// CreateLogin makes a login with a random password that is kept nowhere, makes it
+// owner, and starts the panel's password recovery, which mails the person a link to
+// choose one. It does not touch a login that exists already, but invites its holder. If
+// the membership is active too, because an earlier attempt got that far, it only starts
+// the recovery.
 //
-// The steps can fail one by one. Calling it again after any outcome is safe: the
-// e-mail is unique among logins, so that the second attempt meets the first.
+// Each step can fail alone. It is safe to call CreateLogin again after any outcome:
+// e-mails are unique among logins, so the second attempt finds the login of the first.
 func (c *Client) CreateLogin(ctx context.Context, org, email, name string) error {
 	if err := c.checkInvitee(org, email); err != nil {
 		return err
@@ -110,7 +110,7 @@ func (c *Client) CreateLogin(ctx context.Context, org, email, name string) error
 	return c.startRecovery(ctx, email)
 }
 
-// newLogin returns the id of the login. The password exists only here.
+// newLogin returns the id of the login. The password exists only in this function.
 func (c *Client) newLogin(ctx context.Context, org, email, name string) (id string, err error) {
 	password := newPassword()
 	body := struct {
@@ -124,15 +124,15 @@ func (c *Client) newLogin(ctx context.Context, org, email, name string) (id stri
 	return id, err
 }
 
-// newPassword is 32 random bytes, with an ending that satisfies rules about
-// kinds of characters.
+// newPassword is 32 random bytes and an ending that satisfies rules about kinds of
+// characters.
 func newPassword() string {
 	random := make([]byte, 32)
-	_, _ = rand.Read(random) // never fails: it ends the program instead
+	_, _ = rand.Read(random) // cannot fail: the runtime would end the program
 	return base64.RawURLEncoding.EncodeToString(random) + "+aA1"
 }
 
-// join makes a login that we created owner of the org.
+// join makes a login that we created an owner of the org.
 func (c *Client) join(ctx context.Context, org, login string) error {
 	body := struct {
 		LoginID string   `json:"loginId"`
@@ -153,7 +153,7 @@ func alreadyExists(err error) bool {
 	return ok && e.Status == http.StatusConflict && fault.Of(err) == fault.Conflict
 }
 
-// inviteExisting is for a login that was there before.
+// inviteExisting handles a login that exists already.
 func (c *Client) inviteExisting(ctx context.Context, org, email, name string) error {
 	m, found, err := c.member(ctx, org, email)
 	if err != nil {
@@ -165,8 +165,8 @@ func (c *Client) inviteExisting(ctx context.Context, org, email, name string) er
 	return c.Invite(ctx, org, email, name)
 }
 
-// startRecovery starts the password recovery. The panel answers 200 also when it knows
-// no such login; what it writes there is not documented.
+// startRecovery starts the password recovery. The panel answers 200 even if it has no
+// such login; the body of that answer is not documented.
 func (c *Client) startRecovery(ctx context.Context, email string) error {
 	body := struct {
 		Email string `json:"email"`
@@ -174,7 +174,8 @@ func (c *Client) startRecovery(ctx context.Context, email string) error {
 	return c.write(ctx, at(http.MethodPut, routeRecovery), body, http.StatusOK, func([]byte) error { return nil })
 }
 
-// checkInvitee refuses what the panel would refuse, before it is sent.
+// checkInvitee refuses, before anything is sent, an invitation that the panel would
+// refuse.
 func (c *Client) checkInvitee(org, email string) error {
 	if err := c.checkOrgID(org); err != nil {
 		return err
@@ -185,7 +186,7 @@ func (c *Client) checkInvitee(org, email string) error {
 	return nil
 }
 
-// nameOr is the name, or the e-mail where there is none: the panel demands one.
+// nameOr is the name, or the e-mail if there is none, because the panel requires one.
 func nameOr(name, email string) string {
 	if name = strings.TrimSpace(name); name != "" {
 		return name

@@ -152,7 +152,7 @@ func TestALoginThatIsInvitedAndHasNotAcceptedIsInvitedAgain(t *testing.T) {
 	if err := n.client.CreateLogin(t.Context(), n.org, "new@example.com", "New"); err != nil {
 		t.Fatal(err)
 	}
-	// A recovery would mail nothing: such a login has no password yet.
+	// A recovery would mail nothing, because such a login has no password yet.
 	if diff := cmp.Diff([]string{"invite new@example.com", "invite new@example.com"}, n.mails()); diff != "" {
 		t.Errorf("(-want +got)\n%s", diff)
 	}

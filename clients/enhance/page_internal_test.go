@@ -5,8 +5,8 @@ import (
 	"testing"
 )
 
-// Whatever is accepted as a page can be summed up: it has items with ids and a
-// total, and its ids fit into paths and maps.
+// If a page is accepted it can be added up: it has a total, and items whose ids fit
+// into paths and maps.
 func FuzzPage(f *testing.F) {
 	for _, seed := range []string{
 		`{"items":[],"total":0}`, `{"items":[{"id":1,"planId":2,"status":"active","resources":[{"name":"a","usage":1}]}],"total":1}`,
@@ -44,7 +44,7 @@ func checkPage[T item](t *testing.T, body []byte) []T {
 	return p.items
 }
 
-// A refusal is the panel's only with a code, and what is told of it is one short
+// A refusal is the panel's only if it has a code, and an error quotes it as one short
 // line without the secrets.
 func FuzzRefusal(f *testing.F) {
 	f.Add(`{"code":"already_exists","detail":"domain"}`)

@@ -24,14 +24,14 @@ const (
 	routeRecovery    = "/login/password-recovery"
 )
 
-// The panel's words for what a 404 is about.
+// The panel's words for the object of a 404.
 const (
 	ourselves     = "" // the organisation of the configuration
 	anOrg         = "org"
 	aSubscription = "subscription"
 )
 
-// Plans lists what the selling organisation offers, by id.
+// Plans lists the plans that the selling organisation offers, by id.
 func (c *Client) Plans(ctx context.Context) ([]reconcile.EnhancePlan, error) {
 	wires, err := list[planWire](ctx, c, get(routePlans, c.org), nil)
 	if err != nil {
@@ -45,12 +45,12 @@ func (c *Client) Plans(ctx context.Context) ([]reconcile.EnhancePlan, error) {
 	return plans, nil
 }
 
-// Orgs lists customers, newest first, back to those created before since; the
-// second of since itself is included. Zero lists all of them, deleted ones too;
-// otherwise deleted ones are part of it where the panel lists them by default.
+// Orgs lists customers, newest first, back to those created in the second of since. If
+// since is zero it lists all of them, deleted ones too; otherwise it includes deleted
+// ones only if the panel lists them by default.
 //
-// The panel is asked for the order and not trusted with it: where an answer is
-// not in that order, the complete listing is read instead.
+// The panel is asked for this order and not trusted with it: if an answer is out of
+// order, Orgs reads the complete listing instead.
 func (c *Client) Orgs(ctx context.Context, since time.Time) ([]reconcile.Org, error) {
 	now := c.o.Now()
 	since = since.Truncate(time.Second) // createdAt may have no fraction
@@ -65,7 +65,7 @@ func (c *Client) Orgs(ctx context.Context, since time.Time) ([]reconcile.Org, er
 		}
 	}
 	var all []reconcile.Org
-	at := map[string]int{} // one deleted while they were listed comes twice; later wins
+	at := map[string]int{} // an org deleted during the listing comes twice; the later one counts
 	err := c.EveryOrg(ctx, func(page []reconcile.Org) error {
 		for _, o := range page {
 			if i, twice := at[o.ID]; twice {
@@ -83,7 +83,8 @@ func (c *Client) Orgs(ctx context.Context, since time.Time) ([]reconcile.Org, er
 	return newestSince(all, since), nil
 }
 
-// customers converts, and checks that all are children of the selling organisation.
+// customers converts orgs and checks that all are customers of the selling
+// organisation.
 func (c *Client) customers(wires []orgWire, now time.Time) ([]reconcile.Org, error) {
 	orgs := make([]reconcile.Org, 0, len(wires))
 	for _, w := range wires {
@@ -95,7 +96,7 @@ func (c *Client) customers(wires []orgWire, now time.Time) ([]reconcile.Org, err
 	return orgs, nil
 }
 
-// newestSince leaves out those known to be older than since, and sorts newest first.
+// newestSince leaves out orgs known to be older than since, and sorts newest first.
 func newestSince(orgs []reconcile.Org, since time.Time) []reconcile.Org {
 	orgs = slices.DeleteFunc(orgs, func(o reconcile.Org) bool { return !o.Created.IsZero() && o.Created.Before(since) })
 	slices.SortFunc(orgs, func(a, b reconcile.Org) int {
@@ -107,8 +108,8 @@ func newestSince(orgs []reconcile.Org, since time.Time) []reconcile.Org {
 	return orgs
 }
 
-// checkParent checks that an organisation is a customer of the selling one, as far as
-// the panel says whose it is.
+// checkParent checks that an organisation is a customer of the selling one, if the
+// panel names its parent.
 func (c *Client) checkParent(at call, w orgWire) error {
 	if w.ParentID != "" && !strings.EqualFold(w.ParentID, c.org) {
 		return mismatch(at, "organisation %s is a customer of %s, not of ours", clip(w.ID), clip(w.ParentID))
@@ -136,8 +137,8 @@ type membershipsWire struct {
 	} `json:"memberships"`
 }
 
-// Memberships are the organisations that the token's login is a member of, with id and
-// name and nothing else. It is for telling an operator which organisation a token has.
+// Memberships lists the organisations that the token's login is a member of, with id
+// and name only. It lets an operator see which organisation a token belongs to.
 func (c *Client) Memberships(ctx context.Context) ([]reconcile.Org, error) {
 	var wire membershipsWire
 	if err := c.read(ctx, get(routeMemberships), objectLimit, func(body []byte) error {
@@ -155,8 +156,8 @@ func (c *Client) Memberships(ctx context.Context) ([]reconcile.Org, error) {
 	return orgs, nil
 }
 
-// readOrg reads an organisation and checks that it is the one. now is from
-// before the request, so that it is never later than what it dates.
+// readOrg reads an organisation and checks that the answer is about it. now is taken
+// before the request, so that it is never later than the facts it dates.
 func (c *Client) readOrg(ctx context.Context, id, object string) (wire orgWire, now time.Time, err error) {
 	if err := c.checkOrgID(id); err != nil {
 		return wire, now, err
@@ -214,10 +215,10 @@ func (c *Client) Hosting(ctx context.Context, org string, id int64) (reconcile.H
 	return wire.hosting(org, now), nil
 }
 
-// Websites lists the websites of a customer that are not deleted, each with the hosting
-// that it is on, by domain. One without a hosting could be on any of them, and nothing
-// could be said of what is on which: fault.Malformed. Control panels and such that a
-// customer's org does not have are listed like any other; what is there is there.
+// Websites lists the websites of a customer that are not deleted, by domain, each with
+// its hosting. A website that names no hosting is fault.Malformed, because it could be
+// on any of them and make a hosting look empty that is not. Control panels and similar
+// websites are listed like any other.
 func (c *Client) Websites(ctx context.Context, org string) ([]reconcile.Website, error) {
 	if err := c.checkOrgID(org); err != nil {
 		return nil, err
@@ -243,9 +244,9 @@ func (c *Client) Websites(ctx context.Context, org string) ([]reconcile.Website,
 	return sites, nil
 }
 
-// checkOwner checks whose a subscription is, and that it says on which plan it is:
-// both are required by the API, and a live hosting without a plan would look as
-// if its plan had to be changed.
+// checkOwner checks that a subscription belongs to the customer and names its plan. The
+// API requires both, and a live hosting without a plan would look as if its plan had to
+// be changed.
 func (s subscriptionWire) checkOwner(at call, org string) error {
 	if s.SubscriberID != "" && !strings.EqualFold(s.SubscriberID, org) {
 		return mismatch(at, "hosting %d belongs to organisation %s", s.ID, clip(s.SubscriberID))
@@ -256,9 +257,9 @@ func (s subscriptionWire) checkOwner(at call, org string) error {
 	return nil
 }
 
-// readObject reads one JSON object. An object without an id is refused inside
-// the read, where a maintenance page that answers {} can be asked again; every
-// attempt decodes into a new value, so that nothing of a refused one stays.
+// readObject reads one JSON object. An object without an id is refused inside the read,
+// so that the read is retried if a maintenance page answered {}. Every attempt decodes
+// into a new value, so that nothing of a refused answer remains.
 func readObject[T item](ctx context.Context, c *Client, at call) (T, error) {
 	var object T
 	err := c.read(ctx, at, objectLimit, func(body []byte) error {

@@ -13,8 +13,8 @@ import (
 	"github.com/stripe-enhance/stripe-enhance/reconcile"
 )
 
-// CreateOrg makes a customer organisation. The panel knows no unique names: done
-// twice, it makes two.
+// CreateOrg makes a customer organisation. The panel does not enforce unique names: if
+// this is done twice, there are two.
 func (c *Client) CreateOrg(ctx context.Context, name string) (id string, err error) {
 	if strings.TrimSpace(name) == "" {
 		return "", fault.Errorf(fault.Permanent, "enhance: an organisation needs a name")
@@ -29,7 +29,7 @@ type named struct {
 	Name string `json:"name"`
 }
 
-// RenameOrg gives an organisation a name; setting it again changes nothing.
+// RenameOrg gives an organisation a name; a repeated call changes nothing.
 func (c *Client) RenameOrg(ctx context.Context, org, name string) error {
 	if err := c.checkOrgID(org); err != nil {
 		return err
@@ -41,8 +41,8 @@ func (c *Client) RenameOrg(ctx context.Context, org, name string) error {
 	return c.write(ctx, at, named{name}, http.StatusNoContent, nil)
 }
 
-// CreateHosting subscribes a customer to a plan. A plan that is gone is a
-// fault.Conflict, an organisation that is gone fault.NotFound.
+// CreateHosting subscribes a customer to a plan. If the plan is gone the error is
+// fault.Conflict, if the organisation is gone fault.NotFound.
 func (c *Client) CreateHosting(ctx context.Context, org string, plan int, friendlyName string) (id int64, err error) {
 	if err := c.checkOrgID(org); err != nil {
 		return 0, err
@@ -51,7 +51,7 @@ func (c *Client) CreateHosting(ctx context.Context, org string, plan int, friend
 		return 0, err
 	}
 	body := struct {
-		PlanID       int    `json:"planId"` // as a string it is refused
+		PlanID       int    `json:"planId"` // the panel refuses a string
 		FriendlyName string `json:"friendlyName,omitempty"`
 	}{plan, friendlyName}
 	at := at(http.MethodPost, routeHostings, c.org, org).about(anOrg).creating()
@@ -71,7 +71,7 @@ func (c *Client) CreateHosting(ctx context.Context, org string, plan int, friend
 	return id, err
 }
 
-// checkPlan: the panel's plan ids are 32 bits wide.
+// checkPlan checks that the id fits the panel's, which are 32 bits wide.
 func checkPlan(plan int) error {
 	if plan <= 0 || plan > math.MaxInt32 {
 		return fault.Errorf(fault.Permanent, "enhance: %d is not the id of a plan", plan)
@@ -79,9 +79,9 @@ func checkPlan(plan int) error {
 	return nil
 }
 
-// CreateWebsite makes a website on a hosting. A domain that the panel has
-// already is success when its website is live on exactly this hosting (an
-// earlier answer was lost), and DomainTaken otherwise.
+// CreateWebsite makes a website on a hosting. If the panel already has the domain,
+// CreateWebsite succeeds if its website is live on exactly this hosting, because then
+// the answer to an earlier call was lost. Otherwise the error is DomainTaken.
 func (c *Client) CreateWebsite(ctx context.Context, org string, hosting int64, domain string) error {
 	if err := c.checkIDs(org, hosting); err != nil {
 		return err
@@ -102,8 +102,8 @@ func (c *Client) CreateWebsite(ctx context.Context, org string, hosting int64, d
 	there, looked := c.websiteOn(ctx, org, hosting, domain)
 	switch {
 	case looked != nil:
-		// Not known whose it is; a hold would be a guess.
-		return fault.Errorf(fault.Of(looked), "the domain exists, looking where: %w", looked)
+		// If the owner is not known, a hold for the customer would be a guess.
+		return fault.Errorf(fault.Of(looked), "the domain exists; finding out where: %w", looked)
 	case there:
 		return nil
 	}
@@ -116,13 +116,13 @@ func (c *Client) websiteOn(ctx context.Context, org string, hosting int64, domai
 	return slices.ContainsFunc(sites, func(w websiteWire) bool { return w.isOn(hosting, domain) }), err
 }
 
-// FindWebsite is where the panel has a domain, with or without www. before it, in the
-// orgs of all customers. The search is the panel's; whether it finds the very domain
-// is judged here.
+// FindWebsite returns the places where the panel has a domain, with or without www., in
+// the orgs of all customers. The panel searches; FindWebsite decides whether a result
+// is exactly this domain.
 func (c *Client) FindWebsite(ctx context.Context, domain string) ([]reconcile.WebsiteLocation, error) {
 	key := reconcile.DomainKey(domain)
 	if key == "" {
-		return nil, fault.Errorf(fault.Permanent, "enhance: a website is looked for by a domain")
+		return nil, fault.Errorf(fault.Permanent, "enhance: a search for a website needs a domain")
 	}
 	at := get(routeWebsites, c.org).with("recursion", "directCustomers", "search", key, "showAliases", "true")
 	wires, err := list[websiteWire](ctx, c, at, nil)
@@ -138,8 +138,8 @@ func (c *Client) FindWebsite(ctx context.Context, domain string) ([]reconcile.We
 	return sites, nil
 }
 
-// Change sets suspension or plan. Either is a setting: sent again, it changes
-// nothing, so that a 429 to it is fault.Throttled and not ambiguous.
+// Change sets suspension or plan. Either is a setting: if it is sent again it changes
+// nothing, so a 429 to it is fault.Throttled and not ambiguous.
 func (c *Client) Change(ctx context.Context, org string, hosting int64, change reconcile.HostingChange) error {
 	if err := c.checkIDs(org, hosting); err != nil {
 		return err
@@ -161,8 +161,8 @@ func (c *Client) Change(ctx context.Context, org string, hosting int64, change r
 	return c.write(ctx, c.hosting(http.MethodPatch, org, hosting), body, http.StatusNoContent, nil)
 }
 
-// Delete marks a hosting as deleted. Its data stays until the panel's own purge;
-// the parameter that wipes it at once is not in this program.
+// Delete marks a hosting as deleted. Its data stays until the panel's own purge; the
+// parameter that wipes it immediately is not in this program.
 func (c *Client) Delete(ctx context.Context, org string, hosting int64) error {
 	if err := c.checkIDs(org, hosting); err != nil {
 		return err
@@ -175,8 +175,8 @@ func (c *Client) hosting(method, org string, id int64) call {
 	return at(method, routeHosting, org, strconv.FormatInt(id, 10)).about(aSubscription)
 }
 
-// uuidInto accepts NewResourceUuid. A create that names no valid id may have
-// been done, and what it made cannot be named.
+// uuidInto accepts NewResourceUuid. If an answer to a create holds no valid id, the
+// create may have been done, but its result cannot be named.
 func uuidInto(id *string) func([]byte) error {
 	return func(answer []byte) error {
 		var created struct {

@@ -40,7 +40,7 @@ func TestAPanelThatNeverAnswersIsGivenUp(t *testing.T) {
 		if _, err := client.Org(t.Context(), otherOrg); verdict(err) != "transient" {
 			t.Errorf("got %v", err)
 		}
-		// Four times 30 s, and between them 250, 500 and 1000 ms, half of it chance.
+		// Four times 30 s, and between them 250, 500 and 1000 ms, half of it random.
 		if took := time.Since(began); took < 2*time.Minute+875*time.Millisecond || took > 2*time.Minute+1750*time.Millisecond {
 			t.Errorf("a read was given up after %v", took)
 		}
@@ -75,14 +75,14 @@ func TestACallerWhoCancelsARetryIsToldSo(t *testing.T) {
 	})
 }
 
-// answering is a panel that says one thing.
+// answering is a panel that gives one answer to everything.
 func answering(status int, retryAfter string) http.HandlerFunc {
 	return func(w http.ResponseWriter, _ *http.Request) {
 		if retryAfter != "" {
 			w.Header().Set("Retry-After", retryAfter)
 		}
 		w.Header().Set("Date", t0.Format(http.TimeFormat))
-		say(w, status, `{"code":"too_many_requests"}`)
+		respond(w, status, `{"code":"too_many_requests"}`)
 	}
 }
 
@@ -111,12 +111,12 @@ func TestRetryAfterIsObeyedWithinLimits(t *testing.T) {
 						return
 					}
 					second = time.Now()
-					say(w, 200, `"ready"`)
+					respond(w, 200, `"ready"`)
 				})}, func(o *enhance.Options) { o.ReadBackoff = time.Nanosecond })
 				if err := client.Ready(t.Context()); err != nil {
 					t.Fatal(err)
 				}
-				// The limiter's own spacing comes on top: a token every few ms.
+				// The limiter adds its own spacing: a token every few ms.
 				if waited := second.Sub(began).Round(100 * time.Millisecond); waited != want {
 					t.Errorf("%d with %q: waited %v, want %v", status, header, waited, want)
 				}
@@ -200,7 +200,7 @@ func TestABodyThatDripsIsGivenUp(t *testing.T) {
 	})
 }
 
-// drip gives a byte every ten seconds for as long as anyone listens.
+// drip sends a byte every ten seconds while the request is open.
 type drip struct{ ctx context.Context }
 
 func (d drip) Read(p []byte) (int, error) {
@@ -215,7 +215,8 @@ func (d drip) Read(p []byte) (int, error) {
 
 func (drip) Close() error { return nil }
 
-// Slow answers, 429s, 500s and cut bodies, small pages and unknown fields.
+// The panel gives slow answers, 429s, 500s and cut bodies, small pages and unknown
+// fields.
 func TestAHostilePanelIsListedWhole(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		for seed := range uint64(20) {

@@ -14,18 +14,17 @@ import (
 )
 
 const (
-	// connectLimit and handshakeLimit are short: before the request's head has
-	// left, giving up costs nothing.
+	// connectLimit and handshakeLimit are short, because giving up costs nothing before
+	// the request's head has left.
 	connectLimit   = 5 * time.Second
 	handshakeLimit = 5 * time.Second
 	idleLimit      = 60 * time.Second
 	idlePerHost    = 16
 )
 
-// clients makes one HTTP client for reads, which keeps its connections, and one
-// for writes, which does not. A kept connection that the panel has just closed
-// turns a write into "EOF", and nobody could tell that from a panel that died
-// after doing it.
+// clients makes one HTTP client for reads, which keeps its connections, and one for
+// writes, which does not. If the panel has just closed a kept connection, a write on it
+// ends in "EOF", which looks the same as a panel that died after doing the write.
 func clients(o Options) (reads, writes *http.Client) {
 	client := func(t http.RoundTripper) *http.Client {
 		return &http.Client{Transport: t, CheckRedirect: func(*http.Request, []*http.Request) error {
@@ -43,7 +42,7 @@ func clients(o Options) (reads, writes *http.Client) {
 	return client(base.Clone()), client(singleUse(base.Clone()))
 }
 
-// direct connects without a proxy: the token goes to the panel or nowhere.
+// direct connects without a proxy, so that the token goes to the panel or nowhere.
 func direct() *http.Transport {
 	dialer := &net.Dialer{Timeout: connectLimit, KeepAlive: 30 * time.Second}
 	return &http.Transport{
@@ -56,9 +55,9 @@ func direct() *http.Transport {
 	}
 }
 
-// singleUse makes t open a connection for every request, and speak HTTP/1.1, whose
-// transport has no way to send a request again on such a connection. HTTP/2
-// would, after GOAWAY or REFUSED_STREAM, and a DELETE has no body to stop it.
+// singleUse makes t open a connection for every request and use HTTP/1.1, because that
+// transport cannot send a request again on a new connection. HTTP/2 would do so after
+// GOAWAY or REFUSED_STREAM, even with a DELETE, which has no body to prevent it.
 func singleUse(t *http.Transport) *http.Transport {
 	t.DisableKeepAlives = true
 	t.ForceAttemptHTTP2 = false
@@ -68,7 +67,7 @@ func singleUse(t *http.Transport) *http.Transport {
 	if dial == nil {
 		dial = (&net.Dialer{Timeout: connectLimit}).DialContext
 	}
-	t.DialContext = fence.Dialer(dial) // connecting takes time too
+	t.DialContext = fence.Dialer(dial) // because the fence may close while it connects
 	t.TLSNextProto = map[string]func(string, *tls.Conn) http.RoundTripper{}
 	if t.TLSClientConfig != nil {
 		t.TLSClientConfig.NextProtos = []string{"http/1.1"}
@@ -76,9 +75,9 @@ func singleUse(t *http.Transport) *http.Transport {
 	return t
 }
 
-// progress is how far one request got, as told by the transport itself.
+// progress is how far one request got, as the transport reports it.
 type progress struct {
-	asked atomic.Bool // the transport reports on this request at all
+	asked atomic.Bool // the transport reports on this request
 	wrote atomic.Bool // the head was handed to a connection
 }
 
@@ -90,10 +89,10 @@ func (p *progress) watch(ctx context.Context) context.Context {
 	})
 }
 
-// unsent reports that the panel cannot have seen the request: the transport
-// looked for a connection and never wrote the head to one, or, where it does not
-// report, the error itself says that there was no connection. No news from a
-// transport is not such a proof.
+// unsent reports that the panel cannot have seen the request. Either the transport
+// asked for a connection and never wrote the head to one, or it does not report and the
+// error itself shows that there was no connection. If a transport reports nothing, that
+// alone proves nothing.
 func (p *progress) unsent(err error) bool {
 	if p.wrote.Load() {
 		return false

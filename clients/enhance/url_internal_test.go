@@ -8,9 +8,9 @@ import (
 	"time"
 )
 
-// FuzzURL holds that ids and parameters, whatever is in them, stay inside the
-// place that the route has for them: no other path, no other host, no parameter
-// that was not meant, least of all one that forces.
+// FuzzURL checks that ids and parameters stay in the route's place for them whatever
+// they contain: no other path, no other host, and no parameter that was not meant, such
+// as one that forces.
 func FuzzURL(f *testing.F) {
 	f.Add("0a0a0a0a-1111-4222-8333-444444444444", "42", "owner")
 	f.Add("..", "../../orgs", "Owner&force=true")
@@ -38,8 +38,8 @@ func FuzzURL(f *testing.F) {
 	})
 }
 
-// FuzzID holds that what passes for an organisation's id can only be one: ids go
-// into paths, and a dot or a slash in one is another path.
+// FuzzID checks that isUUID accepts only ids of organisations. Ids go into paths, and
+// an id with a dot or a slash would be another path.
 func FuzzID(f *testing.F) {
 	f.Add("0a0a0a0a-1111-4222-8333-444444444444")
 	f.Add("0A0A0A0A-1111-4222-8333-44444444444/")
@@ -51,8 +51,8 @@ func FuzzID(f *testing.F) {
 	})
 }
 
-// FuzzRetryAfter holds that no header makes a call wait longer than it can bear,
-// nor less than a second when it asks for a wait at all.
+// FuzzRetryAfter checks that no header makes a call wait longer than it can bear, nor
+// less than a second if it asks for a wait.
 func FuzzRetryAfter(f *testing.F) {
 	now := time.Date(2026, 3, 2, 9, 0, 0, 0, time.UTC)
 	f.Add("7", "")

@@ -11,7 +11,7 @@ import (
 	"github.com/stripe-enhance/stripe-enhance/reconcile"
 )
 
-// orgWire is orchd OpenAPI 12.3.0, Org: what is used of it.
+// orgWire is Org of orchd OpenAPI 12.3.0, reduced to the fields in use.
 type orgWire struct {
 	ID                 string  `json:"id"`
 	ParentID           string  `json:"parentId"`
@@ -25,8 +25,8 @@ type orgWire struct {
 
 func (o orgWire) identity() string { return strings.ToLower(o.ID) }
 
-// org converts. A status of another word is neither deleted nor suspended; the
-// panel itself refuses what such an organisation may not have.
+// org converts. An unknown status is neither deleted nor suspended, because the panel
+// itself refuses calls that such an organisation may not make.
 func (o orgWire) org(now time.Time) reconcile.Org {
 	return reconcile.Org{
 		ID:         strings.ToLower(o.ID),
@@ -51,8 +51,8 @@ type subscriptionWire struct {
 	Resources    []resourceWire `json:"resources"`
 }
 
-// resourceWire is UsedResource and, without usage, Resource. A total that is
-// absent is unlimited (UsedResource.total).
+// resourceWire is UsedResource and, without usage, Resource. If total is absent the
+// resource is unlimited (UsedResource.total).
 type resourceWire struct {
 	Name  string `json:"name"`
 	Usage int64  `json:"usage"`
@@ -84,8 +84,9 @@ func (s subscriptionWire) hosting(org string, now time.Time) reconcile.Hosting {
 	return h
 }
 
-// state: the panel has no word for suspended, only the presence of suspendedBy
-// (Subscription.suspendedBy). Deleted wins, since nothing can be resumed there.
+// state: the panel has no status for suspended, only the presence of suspendedBy
+// (Subscription.suspendedBy). Deleted comes first, because a deleted hosting cannot be
+// resumed.
 func (s subscriptionWire) state() reconcile.HostingState {
 	switch {
 	case s.Status == "deleted":
@@ -95,7 +96,7 @@ func (s subscriptionWire) state() reconcile.HostingState {
 	case s.SuspendedBy == nil:
 		return reconcile.HostingActive
 	case *s.SuspendedBy == "":
-		return reconcile.HostingUnknown // suspended by nobody is not documented
+		return reconcile.HostingUnknown // an empty suspendedBy is not documented
 	}
 	return reconcile.HostingSuspended
 }
@@ -134,8 +135,8 @@ type memberWire struct {
 
 func (m memberWire) identity() string { return m.ID }
 
-// websiteWire is orchd OpenAPI 12.3.0, Website. Its domain is an object there;
-// a plain string is understood as well.
+// websiteWire is orchd OpenAPI 12.3.0, Website. Its domain is an object there; a plain
+// string is understood as well.
 type websiteWire struct {
 	ID             string            `json:"id"`
 	Domain         json.RawMessage   `json:"domain"`
@@ -161,19 +162,19 @@ func domainOf(raw json.RawMessage) string {
 	return object.Domain
 }
 
-// hasDomain reports that a website is reached under a domain, be it as an alias.
+// hasDomain reports whether a website has this domain, also as an alias.
 func (w websiteWire) hasDomain(key string) bool {
 	return reconcile.DomainKey(w.domain()) == key ||
 		slices.ContainsFunc(w.Aliases, func(a json.RawMessage) bool { return reconcile.DomainKey(domainOf(a)) == key })
 }
 
-// site is where a website is; hosting 0 where the panel does not say.
+// site is the website's place; hosting 0 if the panel does not name it.
 func (w websiteWire) site() reconcile.WebsiteLocation {
 	return reconcile.WebsiteLocation{Org: strings.ToLower(w.OrgID), Hosting: w.hosting()}
 }
 
-// hosting is the subscription that it is on (Website.subscriptionId, a number); 0 where
-// the panel does not say.
+// hosting is the website's subscription (Website.subscriptionId, a number); 0 if the
+// panel does not name it.
 func (w websiteWire) hosting() int64 {
 	n, err := w.SubscriptionID.Float64()
 	if err != nil || n < 1 || n > 1<<53 || n != math.Trunc(n) {
@@ -182,8 +183,7 @@ func (w websiteWire) hosting() int64 {
 	return int64(n)
 }
 
-// isLive reports whether it is there; a word for its state that we do not know means that
-// it is.
+// isLive reports whether the website exists. An unknown status means that it does.
 func (w websiteWire) isLive() bool { return w.Status != "deleted" }
 
 // isOn reports whether this is a live website of that domain on that hosting.
@@ -191,8 +191,8 @@ func (w websiteWire) isOn(hosting int64, domain string) bool {
 	return w.hosting() == hosting && w.isLive() && strings.EqualFold(w.domain(), domain)
 }
 
-// timeLayouts are the forms of createdAt, which is documented as a string and no
-// more. A fraction of a second is understood in all of them.
+// timeLayouts are the known forms of createdAt, which is documented as a string and no
+// more. All of them may have a fraction of a second.
 var timeLayouts = []string{
 	time.RFC3339,
 	"2006-01-02T15:04:05",
@@ -203,8 +203,8 @@ var timeLayouts = []string{
 	time.DateOnly,
 }
 
-// parseTime parses createdAt; zero when it is none of the known forms. Without a
-// zone it is UTC.
+// parseTime parses createdAt; zero if it has none of the known forms. Without a zone it
+// is UTC.
 func parseTime(s string) time.Time {
 	for _, layout := range timeLayouts {
 		if t, err := time.Parse(layout, s); err == nil {

@@ -20,7 +20,7 @@ func atT0(o *enhance.Options) { o.Now = func() time.Time { return t0 } }
 
 func total(n int64) *int64 { return &n }
 
-// subscription is a whole answer, with what a later release may add.
+// subscription is a complete answer, with fields that a later release may add.
 func subscription(more string) string {
 	return fmt.Sprintf(`{"id":42,"planId":2,"planName":"Pro","subscriberId":%q,"vendorId":%q,
 		"resources":[{"name":"websites","total":10,"usage":3},{"name":"diskspace","usage":5368709120},{"name":"unheardOf","total":0,"usage":0}],
@@ -61,10 +61,10 @@ func TestAHostingIsReadAsItStands(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			url := served(t, func(w http.ResponseWriter, r *http.Request) {
 				if strings.Contains(r.URL.Path, "customers") {
-					say(w, 200, `{"items":[%s],"total":1,"next":null}`, subscription(c.more))
+					respond(w, 200, `{"items":[%s],"total":1,"next":null}`, subscription(c.more))
 					return
 				}
-				say(w, 200, "%s", subscription(c.more))
+				respond(w, 200, "%s", subscription(c.more))
 			})
 			client := fast(t, url, atT0)
 			one, err := client.Hosting(t.Context(), otherOrg, 42)
@@ -114,7 +114,7 @@ func TestAnAnswerAboutSomethingElseIsMalformed(t *testing.T) {
 		{"a plan as a string", "hosting", hosting(`"id":42,"planId":"1"`), "planId is a string"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			url := served(t, func(w http.ResponseWriter, _ *http.Request) { say(w, 200, "%s", c.answer) })
+			url := served(t, func(w http.ResponseWriter, _ *http.Request) { respond(w, 200, "%s", c.answer) })
 			err := ask[c.ask](fast(t, url))
 			if diff := cmp.Diff("malformed", verdict(err)); diff != "" {
 				t.Fatalf("(-want +got)\n%s%v", diff, err)
@@ -127,7 +127,7 @@ func TestAnAnswerAboutSomethingElseIsMalformed(t *testing.T) {
 }
 
 func TestAHostingThatIsDeletedNeedsNoPlan(t *testing.T) {
-	url := served(t, func(w http.ResponseWriter, _ *http.Request) { say(w, 200, `{"id":42,"status":"deleted"}`) })
+	url := served(t, func(w http.ResponseWriter, _ *http.Request) { respond(w, 200, `{"id":42,"status":"deleted"}`) })
 	h, err := fast(t, url).Hosting(t.Context(), otherOrg, 42)
 	if err != nil || h.State != reconcile.HostingDeleted {
 		t.Errorf("got %v, %v", h.State, err)
@@ -138,7 +138,7 @@ func TestNothingOfARefusedAnswerStaysInTheNextOne(t *testing.T) {
 	answers := make(chan string, attempts)
 	answers <- `{"planId":9,"status":"active","suspendedBy":"` + noID + `","friendlyName":"old"}`
 	answers <- `{"id":42,"planId":1,"status":"active"}`
-	url := served(t, func(w http.ResponseWriter, _ *http.Request) { say(w, 200, "%s", <-answers) })
+	url := served(t, func(w http.ResponseWriter, _ *http.Request) { respond(w, 200, "%s", <-answers) })
 	got, err := fast(t, url, atT0).Hosting(t.Context(), otherOrg, 42)
 	if err != nil {
 		t.Fatal(err)
@@ -151,7 +151,7 @@ func TestNothingOfARefusedAnswerStaysInTheNextOne(t *testing.T) {
 
 func TestPlansKeepOnlyTheLimitsThatExist(t *testing.T) {
 	url := served(t, func(w http.ResponseWriter, _ *http.Request) {
-		say(w, 200, `{"total":2,"items":[
+		respond(w, 200, `{"total":2,"items":[
 			{"id":7,"name":"Pro","resources":[{"name":"websites","total":10},{"name":"mailboxes"},{"name":"ftp","total":0}],"planType":"tomorrow"},
 			{"id":3,"name":"Pro"}]}`)
 	})
@@ -182,7 +182,7 @@ func TestAnOrgIsReadAsItStands(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			url := served(t, func(w http.ResponseWriter, _ *http.Request) {
-				say(w, 200, `{"id":%q,"name":"Ada [cus_1]","subscriptionsCount":2,"createdAt":"2026-03-01T10:11:12.131415Z",%s}`, strings.ToUpper(otherOrg), c.more)
+				respond(w, 200, `{"id":%q,"name":"Ada [cus_1]","subscriptionsCount":2,"createdAt":"2026-03-01T10:11:12.131415Z",%s}`, strings.ToUpper(otherOrg), c.more)
 			})
 			want := reconcile.Org{
 				ID: otherOrg, Name: "Ada [cus_1]", Hostings: 2, ObservedAt: t0,
@@ -217,7 +217,7 @@ func TestCreatedAtIsUnderstoodInEveryFormThatPanelsWrite(t *testing.T) {
 		"yesterday":                           {},
 	} {
 		url := served(t, func(w http.ResponseWriter, _ *http.Request) {
-			say(w, 200, `{"id":%q,"name":"A","status":"active","createdAt":%s}`, otherOrg, strconv.Quote(text))
+			respond(w, 200, `{"id":%q,"name":"A","status":"active","createdAt":%s}`, otherOrg, strconv.Quote(text))
 		})
 		got, err := fast(t, url).Org(t.Context(), otherOrg)
 		if err != nil {

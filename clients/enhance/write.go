@@ -12,8 +12,8 @@ import (
 	"github.com/stripe-enhance/stripe-enhance/internal/fence"
 )
 
-// write sends a request once. accept parses the body of a success; nil demands
-// that there is none.
+// write sends a request once. accept parses the body of a success; nil means that the
+// body must be empty.
 func (c *Client) write(ctx context.Context, at call, body any, want int, accept func([]byte) error) (err error) {
 	leave, err := c.enterBreaker(ctx, at)
 	if err != nil {
@@ -35,7 +35,7 @@ func (c *Client) write(ctx context.Context, at call, body any, want int, accept 
 	if err := limited.Err(); err != nil {
 		return c.notAcquired(ctx, at, err)
 	}
-	if err := fence.Passed(ctx); err != nil { // the wait for the limiter may have been long
+	if err := fence.Passed(ctx); err != nil { // it may have closed while the limiter made us wait
 		return err
 	}
 	a, err := c.exchange(c.writes, req, at, objectLimit)
@@ -55,8 +55,8 @@ func (c *Client) write(ctx context.Context, at call, body any, want int, accept 
 	return c.writeFailure(at, a)
 }
 
-// enterBreaker asks the breaker for a write. A panel that was left alone is asked first
-// whether it is ready.
+// enterBreaker asks the breaker for a write. If calls to the panel were paused, it
+// first reads whether the panel is ready.
 func (c *Client) enterBreaker(ctx context.Context, at call) (leave func(error), err error) {
 	leave, err = c.o.Breaker.EnterFor(at.org(c.o.Org), true)
 	if errors.Is(err, breaker.ErrReadFirst) {
@@ -82,7 +82,7 @@ func accepted(body []byte, accept func([]byte) error) error {
 	return nil
 }
 
-// writeFailure classifies a status that is not success of a write.
+// writeFailure classifies the status of a write that did not succeed.
 func (c *Client) writeFailure(at call, a answer) error {
 	if r, own := refusalOf(a); own {
 		if kind, definite := at.kindOf(a.status, r); definite {
@@ -95,8 +95,8 @@ func (c *Client) writeFailure(at call, a answer) error {
 	case a.status == http.StatusTooManyRequests:
 		return fault.Wrap(fault.Ambiguous, c.failed(at, a, fault.Throttled, nil))
 	case a.status == http.StatusUnauthorized || a.status == http.StatusForbidden:
-		// Not in the panel's words, so it proves nothing about this write; but
-		// whoever answered will refuse the next one as well.
+		// This answer is not in the panel's own format, so it proves nothing about this
+		// write. But its sender will refuse the next write as well.
 		return fault.Wrap(fault.Ambiguous, c.failed(at, a, fault.Denied, errStranger))
 	}
 	return c.failed(at, a, fault.Ambiguous, nil)

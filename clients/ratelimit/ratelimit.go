@@ -1,22 +1,21 @@
-// Package ratelimit holds a client to a rate that the other side can bear.
+// Package ratelimit keeps a client at a rate that the server can take.
 //
-// A Limiter is two limits in one. The rate is what the other side has said, or
-// is believed, to allow; it is lowered at once when the other side complains and
-// raised slowly while it does not. The number in flight is what protects a slow
-// server: without it a side that answers in ten seconds would collect requests
-// at the full rate.
+// A Limiter is two limits in one. The first is the rate: it starts at the configured
+// one, drops when the server complains, and climbs slowly while it does not. The second
+// is the number of requests in flight, which protects a slow server: without it, a
+// server that takes ten seconds per answer would collect requests at the full rate.
 //
 // Decisions, in the order in which they matter:
 //
-//  1. A slot comes before a token. A token taken while no slot is free would be
-//     spent long after the limiter thought it was.
-//  2. A refusal halves the rate once, however many requests were under way when
-//     it came: all of them were sent under the old rate, so their refusals are
-//     one piece of news. See settle.
-//  3. Success raises by a fixed step, never by a factor. A factor finds the limit
-//     again within seconds and spends the rest of its life being refused.
-//  4. Nothing runs in the background. A limiter that is not used costs nothing,
-//     and time moves only where the caller is waiting.
+//  1. A slot comes before a token. If the token came first and no slot were free, the
+//     request would leave long after the limiter had counted it.
+//  2. A refusal halves the rate once, however many requests are under way when it
+//     comes. All of them were sent at the old rate, so their refusals report the same
+//     thing. See refusalWindow.
+//  3. Success raises the rate by a fixed step, never by a factor. A factor would reach
+//     the limit again within seconds and spend the rest of its time being refused.
+//  4. Nothing runs in the background. A limiter that is not used costs nothing, and it
+//     looks at the clock only when a caller waits.
 package ratelimit
 
 import (
@@ -29,52 +28,53 @@ import (
 )
 
 const (
-	// defaultRPS is below the lowest documented limit of either side (Stripe: 25
-	// a second for one endpoint).
+	// defaultRPS is below the lowest documented limit of either service (Stripe: 25 a
+	// second for one endpoint).
 	defaultRPS = 20
 	// defaultConcurrency keeps 20 requests a second busy at 400 ms each.
 	defaultConcurrency = 8
-	// defaultMin still moves; a rate of nothing could never learn that the other
-	// side has recovered.
+	// defaultMin is above zero because a client that sends nothing cannot notice that
+	// the server has recovered.
 	defaultMin = 0.5
-	// settle is how long after a lowering further refusals are taken to be about
-	// requests sent before it. Longer than most answers take, much shorter than
-	// the time in which the rate climbs back.
-	settle = time.Second
+	// refusalWindow is how long after a halving further refusals count as answers to
+	// requests sent before it. Longer than most answers take, much shorter than the
+	// time in which the rate climbs back.
+	refusalWindow = time.Second
 	// climb is how many successes lead from nothing to the full rate: at 20 a
 	// second, half a minute from half speed to full speed.
 	climb = 400
-	// maxBlock bounds what a single refusal can ask for. A server that says "come
-	// back tomorrow" gets asked again, slowly, and an operator sees it.
+	// maxBlock bounds the pause that a single refusal can ask for. If a server answers
+	// "come back tomorrow", the client asks again after five minutes, slowly, and an
+	// operator sees it.
 	maxBlock = 5 * time.Minute
-	// opened is the rate from which an unlimited limiter starts to be lowered.
-	opened = 1000
+	// unlimitedStart is the rate from which an unlimited limiter is halved first.
+	unlimitedStart = 1000
 )
 
 // Options configure a Limiter. The zero value is a sensible one.
 type Options struct {
-	// RPS is the highest rate in requests a second, and the one to start with.
-	// 0 or less: 20. math.Inf(1): no limit until the other side complains.
+	// RPS is the highest rate in requests a second, and the first one. 0 or less: 20.
+	// math.Inf(1): no limit until the server complains.
 	RPS float64
 	// Concurrency is the most requests in flight. 0 or less: 8.
 	Concurrency int
-	// Min is the rate below which refusals do not push. 0 or less: 0.5, or RPS
-	// where that is lower.
+	// Min is the lowest rate that refusals can lead to. 0 or less: 0.5, or RPS if that
+	// is lower.
 	Min float64
 }
 
-// Limiter paces requests. Make one per side and share it among everything that
-// talks to that side. All methods are safe for concurrent use.
+// Limiter spaces requests. Make one per server and share it among everything that sends
+// requests to that server. All methods are safe for concurrent use.
 type Limiter struct {
 	slots  chan struct{}
 	tokens *rate.Limiter
-	top    float64 // the configured rate; +Inf when opened
+	top    float64 // the configured rate; +Inf: unlimited
 	low    float64
 
-	mu       sync.Mutex // guards what follows
+	mu       sync.Mutex // guards the fields below
 	current  float64
 	lowered  time.Time // when the rate was last halved
-	blocked  time.Time // no token is given before this
+	blocked  time.Time // no request is sent before this
 	inflight int
 }
 
@@ -98,7 +98,7 @@ func New(o Options) *Limiter {
 	}
 }
 
-// limit translates to the token bucket's own infinity.
+// limit converts to the token bucket's own infinity.
 func limit(rps float64) rate.Limit {
 	if math.IsInf(rps, 1) {
 		return rate.Inf
@@ -106,15 +106,15 @@ func limit(rps float64) rate.Limit {
 	return rate.Limit(rps)
 }
 
-// burst is a twentieth of a second's worth: enough that a late timer does not
-// lose the token it slept for, too little for a server to notice.
+// burst is a twentieth of a second's worth: enough that a timer which fires late does
+// not lose its token, and too little for a server to notice.
 func burst(rps float64) int {
-	return int(max(1, min(rps, opened)/20))
+	return int(max(1, min(rps, unlimitedStart)/20))
 }
 
-// Acquire waits until one more request may be sent. release must be called when
-// its answer has been read; calling it again does nothing. The error is the
-// context's own, and comes at once when the wait would outlast its deadline.
+// Acquire waits until one more request may be sent. The caller must call release when
+// it has read the answer; a second call does nothing. The error is the context's own.
+// If the wait would outlast the context's deadline, Acquire returns it without waiting.
 func (l *Limiter) Acquire(ctx context.Context) (release func(), err error) {
 	if err := ctx.Err(); err != nil {
 		return nil, err
@@ -136,8 +136,8 @@ func (l *Limiter) Acquire(ctx context.Context) (release func(), err error) {
 	}), nil
 }
 
-// token waits for the end of a block and for a token, and starts over when a
-// block began meanwhile: a reservation made at the old rate is worth nothing.
+// token waits until no block is in force and then for a token. If a block begins
+// meanwhile it starts over, because the token was reserved at the old rate.
 func (l *Limiter) token(ctx context.Context) error {
 	for {
 		if err := Sleep(ctx, time.Until(l.blockedUntil())); err != nil {
@@ -154,7 +154,7 @@ func (l *Limiter) token(ctx context.Context) error {
 	}
 }
 
-// enter counts a request as in flight unless a block has begun.
+// enter counts a request as in flight, unless a block has begun.
 func (l *Limiter) enter() bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -190,9 +190,9 @@ func Sleep(ctx context.Context, d time.Duration) error {
 	}
 }
 
-// Throttled tells that the other side refused a request for being too fast. The
-// rate is halved (not below Min) and nothing new is sent for retryAfter, which
-// may be 0 and is taken to be at most five minutes.
+// Throttled records that the server refused a request for being too fast. It halves the
+// rate (not below Min) and blocks new requests for retryAfter, at most five minutes.
+// retryAfter may be 0.
 func (l *Limiter) Throttled(retryAfter time.Duration) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -200,16 +200,16 @@ func (l *Limiter) Throttled(retryAfter time.Duration) {
 	if until := now.Add(min(retryAfter, maxBlock)); until.After(l.blocked) {
 		l.blocked = until
 	}
-	if !l.lowered.IsZero() && now.Sub(l.lowered) < settle {
+	if !l.lowered.IsZero() && now.Sub(l.lowered) < refusalWindow {
 		return
 	}
 	l.lowered = now
-	l.set(max(min(l.current, opened)/2, l.low))
+	l.set(max(min(l.current, unlimitedStart)/2, l.low))
 }
 
-// Succeeded tells that a request was answered without complaint. Answers that
-// arrive during a block, or right after a lowering, prove nothing about the new
-// rate and do not raise it.
+// Succeeded records that the server answered without complaint. An answer that arrives
+// during a block or right after a halving does not raise the rate, because its request
+// was sent at the old one.
 func (l *Limiter) Succeeded() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -217,10 +217,10 @@ func (l *Limiter) Succeeded() {
 		return
 	}
 	now := time.Now()
-	if now.Before(l.blocked) || now.Sub(l.lowered) < settle {
+	if now.Before(l.blocked) || now.Sub(l.lowered) < refusalWindow {
 		return
 	}
-	ceiling := min(l.top, opened)
+	ceiling := min(l.top, unlimitedStart)
 	next := l.current + ceiling/climb
 	if next >= ceiling {
 		next = l.top
@@ -234,14 +234,14 @@ func (l *Limiter) set(rps float64) {
 	l.tokens.SetLimit(limit(rps))
 }
 
-// Rate is the rate in force, in requests a second.
+// Rate returns the current rate, in requests a second.
 func (l *Limiter) Rate() float64 {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return l.current
 }
 
-// Inflight is how many requests have been let through and not been released.
+// Inflight returns the number of requests that were let through and not yet released.
 func (l *Limiter) Inflight() int {
 	l.mu.Lock()
 	defer l.mu.Unlock()

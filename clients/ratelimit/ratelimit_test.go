@@ -12,7 +12,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-// acquire takes and returns at once; it reports how long that took.
+// acquire takes a slot, gives it back, and returns how long that took.
 func acquire(t *testing.T, l *Limiter) time.Duration {
 	t.Helper()
 	begin := time.Now()
@@ -108,7 +108,7 @@ func TestRefusalsOfRequestsUnderWayHalveTheRateOnce(t *testing.T) {
 		if diff := cmp.Diff(10.0, l.Rate()); diff != "" {
 			t.Errorf("rate after 8 refusals at once (-want +got):\n%s", diff)
 		}
-		time.Sleep(settle)
+		time.Sleep(refusalWindow)
 		l.Throttled(0)
 		if diff := cmp.Diff(5.0, l.Rate()); diff != "" {
 			t.Errorf("rate after a later refusal (-want +got):\n%s", diff)
@@ -121,7 +121,7 @@ func TestRefusalsDoNotPushBelowTheMinimum(t *testing.T) {
 		l := New(Options{RPS: 20, Min: 2})
 		for range 10 {
 			l.Throttled(0)
-			time.Sleep(settle)
+			time.Sleep(refusalWindow)
 		}
 		if diff := cmp.Diff(2.0, l.Rate()); diff != "" {
 			t.Errorf("rate (-want +got):\n%s", diff)
@@ -150,11 +150,11 @@ func TestSuccessRaisesByStepsToTheTopAndNoFurther(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		l := New(Options{RPS: 20})
 		l.Throttled(0)
-		l.Succeeded() // still settling: says nothing about the new rate
+		l.Succeeded() // too soon: its request was sent at the old rate
 		if diff := cmp.Diff(10.0, l.Rate()); diff != "" {
 			t.Errorf("rate right after a refusal (-want +got):\n%s", diff)
 		}
-		time.Sleep(settle)
+		time.Sleep(refusalWindow)
 		l.Succeeded()
 		if diff := cmp.Diff(10.05, l.Rate()); diff != "" {
 			t.Errorf("rate after one success (-want +got):\n%s", diff)
@@ -175,7 +175,7 @@ func TestAnOpenedLimiterSlowsDownAndOpensAgain(t *testing.T) {
 		if diff := cmp.Diff(500.0, l.Rate()); diff != "" {
 			t.Errorf("rate (-want +got):\n%s", diff)
 		}
-		time.Sleep(settle)
+		time.Sleep(refusalWindow)
 		for range climb {
 			l.Succeeded()
 		}

@@ -9,8 +9,9 @@ import (
 	"github.com/stripe-enhance/stripe-enhance/internal/fault"
 )
 
-// TestStripeInTroubleIsLeftAlone: five calls, each with all its attempts, and then
-// none; and a permission that a restricted key lacks is no trouble at all.
+// TestStripeInTroubleIsLeftAlone: after five failed calls, each with all its attempts,
+// no more are sent. If a restricted key lacks a permission, that does not count as
+// trouble.
 func TestStripeInTroubleIsLeftAlone(t *testing.T) {
 	now, status := time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC), http.StatusForbidden
 	s := &stub{answer: func(int, *http.Request) reply { return reply{status: status, body: "{}"} }}

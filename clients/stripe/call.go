@@ -22,7 +22,7 @@ type request struct {
 	route  string   // for metrics: ids replaced by {id}
 	path   string   // for the wire and for errors; never with a query
 	params []string // key, value, key, value …, in the order of the wire
-	noun   string   // what a 404 would be about, in Stripe's parameter names
+	noun   string   // the object of a 404, in Stripe's parameter names
 }
 
 // get is a read of a collection.
@@ -42,7 +42,7 @@ func (r request) and(params ...string) request {
 	return r
 }
 
-// form is the parameters as stripe-go wants them.
+// form converts the parameters for stripe-go.
 func (r request) form() *form.Values {
 	f := &form.Values{}
 	for i := 0; i+1 < len(r.params); i += 2 {
@@ -51,15 +51,15 @@ func (r request) form() *form.Values {
 	return f
 }
 
-// answer is a 200.
+// answer is a 200 answer.
 type answer struct {
 	body []byte
 	sent time.Time // our clock, when the attempt that was answered left
 	date time.Time // Stripe's clock; zero without a Date header
 }
 
-// do sends a call and waits for its answer. Every error is classified. A write is
-// as good as a read for asking whether Stripe is back: it can be repeated.
+// do sends a call and waits for its answer. Every error is classified. Here a write may
+// probe whether Stripe works again, because it can be repeated safely.
 func (c *Client) do(ctx context.Context, r request) (_ answer, err error) {
 	leave, err := c.breaker.Enter(false)
 	if err != nil {
@@ -68,7 +68,7 @@ func (c *Client) do(ctx context.Context, r request) (_ answer, err error) {
 	ex := &exchange{route: r.method + " " + r.route}
 	defer func() {
 		if ex.status == http.StatusForbidden {
-			leave(nil) // a restricted key that may not read this; all else it may
+			leave(nil) // a restricted key lacks this permission; its other calls work
 			return
 		}
 		leave(err)
@@ -86,14 +86,14 @@ func (c *Client) do(ctx context.Context, r request) (_ answer, err error) {
 	return answer{body: ex.body, sent: ex.sent.UTC(), date: ex.date}, nil
 }
 
-// callError is a call that did not give an answer that can be used. It names
-// the call, the status and Stripe's request id, and nothing that was sent or
-// received: a query may hold an e-mail, a body anything.
+// callError is a call without a usable answer. It names the call, the status and
+// Stripe's request id, and nothing that was sent or received, because a query may hold
+// an e-mail and a body anything.
 type callError struct {
 	request   request
 	status    int
 	code      string // Stripe's error code
-	reason    string // where there is no status to speak for itself
+	reason    string // used if there is no status or code
 	requestID string
 	cause     error
 }
@@ -116,13 +116,14 @@ func (e *callError) Error() string {
 
 func (e *callError) Unwrap() error { return e.cause }
 
-// malformed is an answer that breaks its promise. Nothing follows from it.
+// malformed is the error of an answer that breaks its contract, so that no conclusion
+// may be drawn from it.
 func malformed(r request, format string, args ...any) error {
 	return fault.Wrap(fault.Malformed, &callError{request: r, reason: fmt.Sprintf(format, args...)})
 }
 
-// classify says what a failed call demands. The error that stripe-go returned is
-// used for Stripe's own code only; its text may quote the body.
+// classify gives a failed call its fault kind. The error that stripe-go returned is
+// used for Stripe's own code only, because its text may quote the body.
 func classify(ctx context.Context, r request, ex *exchange, err error) error {
 	e := &callError{request: r, status: ex.status, requestID: printable(ex.requestID)}
 	if ctx.Err() != nil {
@@ -183,8 +184,8 @@ func answered(status int, r request, api *stripego.Error, e *callError) fault.Ki
 	return fault.Permanent
 }
 
-// missing tells Stripe's own "no such object" about what was asked for from
-// every other 404.
+// missing reports Stripe's own "no such object" about the object that was asked for. It
+// is false for every other 404.
 func missing(r request, api *stripego.Error) bool {
 	return r.noun != "" && api != nil &&
 		api.Type == stripego.ErrorTypeInvalidRequest &&
@@ -192,6 +193,6 @@ func missing(r request, api *stripego.Error) bool {
 		slices.Contains([]string{"", "id", r.noun}, api.Param)
 }
 
-// otherMode recognises the hint that Stripe adds to "no such object" when the
-// key is of the wrong mode. It is not evidence that the object is gone.
+// otherMode recognises the hint that Stripe adds to "no such object" if the key is of
+// the wrong mode. It does not prove that the object is gone.
 func otherMode(api *stripego.Error) bool { return existsInOtherMode.MatchString(api.Msg) }

@@ -10,14 +10,13 @@ import (
 // Permission is the outcome of trying one read that the program relies on.
 type Permission struct {
 	Resource string // as Stripe's page for restricted keys calls it
-	Purpose  string // what it is for, a clause
-	// Optional permissions may be missing: something gets less exact, nothing
-	// stops working.
+	Purpose  string // the use that the program makes of it, a clause
+	// If an optional permission is missing, a result gets less exact and nothing stops.
 	Optional bool
-	// Err is nil when the read worked. errors.Is(Err, fault.Denied): the key
-	// lacks this permission, or is not a key of this account at all.
+	// Err is nil if the read worked. If errors.Is(Err, fault.Denied), the key lacks
+	// this permission, or is not a key of this account.
 	Err error
-	// KeyRefused: the key is none at all, whatever is asked for with it.
+	// KeyRefused: Stripe does not accept the key for anything.
 	KeyRefused bool
 }
 
@@ -50,9 +49,10 @@ func Permissions() (resources []string) {
 	return resources
 }
 
-// Check tries every permission on its own and reports each: a key that lacks two
-// of them should not have to be fixed twice. A key that is none ends it, with that
-// as the last: the others would only say the same. The error is the context's.
+// Check tries every permission and reports each, so that a key that lacks two of them
+// need not be fixed twice. If Stripe refuses the key itself, Check ends with that
+// permission, because the others would fail in the same way. The error is the
+// context's.
 func (c *Client) Check(ctx context.Context) ([]Permission, error) {
 	var out []Permission
 	for _, p := range probes(strconv.FormatInt(c.now().Unix(), 10)) {

@@ -9,7 +9,7 @@ import (
 	"github.com/stripe-enhance/stripe-enhance/reconcile"
 )
 
-// sessionWire is as much of a Checkout Session as tells the domain.
+// sessionWire is the part of a Checkout Session that holds the domain.
 type sessionWire struct {
 	head
 	Subscription idRef         `json:"subscription"`
@@ -32,9 +32,9 @@ const domainField = "domain"
 
 var sessions = collection{kind: "checkout.session", prefix: "cs_"}
 
-// CheckoutDomain is what the buyer typed into the custom field "domain" of the
-// Checkout Session that made the subscription; "" when there was no such session
-// or field. Only the session knows: custom fields are not copied anywhere.
+// CheckoutDomain returns the text that the buyer typed into the custom field "domain"
+// of the subscription's Checkout Session; "" if there was no such session or field.
+// Stripe keeps custom fields in the session only.
 func (c *Client) CheckoutDomain(ctx context.Context, subscription string) (string, error) {
 	r := get("/v1/checkout/sessions", "subscription", subscription)
 	if !reconcile.ValidID(subscriptions.prefix, subscription) {
@@ -47,7 +47,7 @@ func (c *Client) CheckoutDomain(ctx context.Context, subscription string) (strin
 				return malformed(r, "a session of another subscription")
 			}
 			if found := page[i].domain(); found != "" {
-				domain = found // the last page's last is the oldest: the one that sold it
+				domain = found // newest first, so the last one is the one that sold it
 			}
 		}
 		return nil
@@ -71,9 +71,9 @@ func (w *sessionWire) domain() string {
 	return ""
 }
 
-// WriteMetadata sets metadata keys of a subscription and leaves the others as
-// they are; an empty value removes a key. It carries an idempotency key, so that
-// the retries of one call are one write.
+// WriteMetadata sets metadata keys of a subscription and leaves the others as they are;
+// an empty value removes a key. Stripe does the write once however often the call is
+// retried, because it carries an idempotency key.
 func (c *Client) WriteMetadata(ctx context.Context, subscription string, values map[string]string) error {
 	r := getOne("/v1/subscriptions", "subscription", subscription)
 	r.method = http.MethodPost

@@ -17,22 +17,23 @@ import (
 	"github.com/stripe-enhance/stripe-enhance/internal/secret"
 )
 
-// The waits, from the outside in. Each holds what is inside it.
+// The waits, from the outside in: each fits what is below it.
 const (
-	// defaultCallTimeout bounds one call with all its attempts, back-off and
-	// waiting for the limiter. It fits five attempts that each take their limit.
+	// defaultCallTimeout limits one call with all its attempts, back-off and waiting
+	// for the limiter. It fits five attempts that each take their limit.
 	defaultCallTimeout = 3 * time.Minute
-	// defaultAttemptTimeout bounds one request. An expanded page of 100 takes
-	// Stripe a few seconds on a bad day; ten times that is a dead connection.
+	// defaultAttemptTimeout limits one request. Stripe takes a few seconds for an
+	// expanded page of 100 on a bad day; if ten times that has passed, the connection
+	// is dead.
 	defaultAttemptTimeout = 30 * time.Second
-	// maxRetryAfter clamps what the other side may ask of one call. The limiter
-	// keeps the rest of the program slow for as long.
+	// maxRetryAfter limits the wait that Stripe may ask of one call. The limiter keeps
+	// the rest of the program slow for that time.
 	maxRetryAfter = 30 * time.Second
-	// defaultRetryMax and defaultRetryMin bound our own back-off.
+	// defaultRetryMax and defaultRetryMin limit our own back-off.
 	defaultRetryMax = 8 * time.Second
 	defaultRetryMin = 500 * time.Millisecond
-	// denialMemory is how long a refused read of invoices is not tried again:
-	// a permission that an operator grants is noticed within the hour.
+	// denialMemory is how long a refused read of invoices is not tried again. So if an
+	// operator grants the permission, the program notices within the hour.
 	denialMemory = time.Hour
 )
 
@@ -46,20 +47,20 @@ const (
 type Options struct {
 	// Key is a secret (sk_) or restricted (rk_) key that names its mode.
 	Key secret.Text
-	// BaseURL is where the API lives, for a proxy or a simulator; a trailing
-	// "/v1" is ignored. Empty: https://api.stripe.com.
+	// BaseURL is the address of the API, for a proxy or a simulator; a trailing "/v1"
+	// is ignored. Empty: https://api.stripe.com.
 	BaseURL string
-	// Limiter is shared by everything that uses this account. Nil: a private one at
-	// 20 requests a second.
+	// Limiter is shared by everything that uses this account. Nil: a private one at 20
+	// requests a second.
 	Limiter *ratelimit.Limiter
-	// Breaker is shared like Limiter. Nil: Stripe is asked however often it fails.
+	// Breaker is shared like Limiter. Nil: Stripe is called however often it fails.
 	Breaker *breaker.Breaker
-	// Concurrency is how many slices a sweep reads at once. 0: 8.
+	// Concurrency is how many slices a sweep reads at the same time. 0: 8.
 	Concurrency int
 	// Log gets one debug event per attempt: route, status, request id. Nil: silent.
 	Log *logrus.Logger
-	// Transport sends the requests. Nil: a pool of our own that keeps as many
-	// connections as there are slices.
+	// Transport sends the requests. Nil: a pool of our own with as many connections as
+	// there are slices.
 	Transport http.RoundTripper
 	// AttemptTimeout and CallTimeout are the two deadlines. 0: 30 s, 3 min.
 	AttemptTimeout, CallTimeout time.Duration
@@ -69,8 +70,8 @@ type Options struct {
 	RetryMin, RetryMax time.Duration
 	// Now is the clock that facts are stamped with. Nil: time.Now.
 	Now func() time.Time
-	// Observe is told of every attempt, for metrics: the route with its ids
-	// replaced, and the status, 0 when there was none. Nil: nobody is told.
+	// Observe is called for every attempt, for metrics: the route with its ids
+	// replaced, and the status, 0 if there was none. Nil: not called.
 	Observe func(route string, code int)
 }
 
@@ -89,7 +90,7 @@ type Client struct {
 	invoicesDenied atomic.Int64 // unix seconds until which invoices are not read
 }
 
-// New checks the options and makes a client. It contacts nobody. The error is a
+// New checks the options and makes a client without contacting Stripe. The error is a
 // sentence for the operator.
 func New(o Options) (*Client, error) {
 	o = o.withDefaults()
@@ -144,9 +145,9 @@ func orElse[T comparable](v *T, def T) {
 	}
 }
 
-// backend is stripe-go with everything switched off that it does on its own: its
-// retries (they sleep deaf to the context and never retry a 429), its telemetry
-// and its logger (which prints whole bodies).
+// backend is stripe-go with its own extras switched off: its retries (their sleep
+// ignores the context, and they never retry a 429), its telemetry and its logger (which
+// prints whole bodies).
 func backend(o Options, transport http.RoundTripper) stripego.Backend {
 	return stripego.GetBackendWithConfig(stripego.APIBackend, &stripego.BackendConfig{
 		URL:               stripego.String(o.BaseURL),
@@ -157,12 +158,12 @@ func backend(o Options, transport http.RoundTripper) stripego.Backend {
 	})
 }
 
-// noRedirect returns the redirect itself: Stripe sends none, and following one
-// would carry the key to wherever it points.
+// noRedirect returns the redirect itself. Stripe sends none, and if the client followed
+// one it would carry the key to another server.
 func noRedirect(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
 
-// modeOf tells from the key's prefix whether it is a live key. One that does not say
-// is taken for a test key: then live objects are refused, and nothing is done.
+// modeOf reads from the key's prefix whether it is a live key. A key without a mode is
+// taken for a test key, because then live objects are refused and nothing is done.
 func modeOf(key secret.Text) (live bool, err error) {
 	k := key.Reveal()
 	switch {
@@ -185,8 +186,8 @@ func modeOf(key secret.Text) (live bool, err error) {
 	return false, errors.New("stripe: the secret key begins with none of sk_live_, sk_test_, rk_live_, rk_test_, sk_ and rk_, or has nothing after that")
 }
 
-// checkBaseURL refuses addresses that could not work, or that would put a
-// password into every log line of a proxy.
+// checkBaseURL refuses an address that cannot work, or that would put a password into
+// every log line of a proxy.
 func checkBaseURL(raw string) error {
 	u, err := url.Parse(raw)
 	switch {
@@ -200,8 +201,8 @@ func checkBaseURL(raw string) error {
 	return nil
 }
 
-// Livemode is the mode that the key's prefix claims. Every object that comes
-// back must agree.
+// Livemode returns the mode in the key's prefix. Every object that comes back must
+// agree.
 func (c *Client) Livemode() bool { return c.live }
 
 // KeyFingerprint identifies the key without disclosing it.
@@ -217,10 +218,10 @@ func (c *Client) Fingerprint() string {
 	return mode + " key " + c.KeyFingerprint() + " at " + c.address
 }
 
-// ServerTime is Stripe's clock from the Date header of the last good answer, and
-// what our own clock said then: of the time between asking and having the answer,
-// what is nearest. Both zero before the first one.
+// ServerTime returns Stripe's clock from the Date header of the last good answer, and
+// our clock at that moment: of the time between sending and having the answer, the
+// point nearest to Stripe's. Both are zero before the first answer.
 func (c *Client) ServerTime() (stripe, local time.Time) { return c.attempts.clock() }
 
-// Requests is how many requests were sent since the start, retries included.
+// Requests returns how many requests were sent since the start, retries included.
 func (c *Client) Requests() int { return int(c.attempts.sent.Load()) }

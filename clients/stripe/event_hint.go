@@ -10,11 +10,11 @@ import (
 	"github.com/stripe-enhance/stripe-enhance/reconcile"
 )
 
-// EventHint is what an event says about where to look, whether it was listed or
-// delivered. Nothing else in an event is ever read.
+// EventHint is the part of an event that shows where to look, whether the event was
+// listed or delivered. Nothing else in an event is read.
 type EventHint = reconcile.Event
 
-// eventWire is as much of an event as a hint is made of.
+// eventWire is the part of an event that makes a hint.
 type eventWire struct {
 	head
 	Type    string `json:"type"`
@@ -24,9 +24,9 @@ type eventWire struct {
 	} `json:"data"`
 }
 
-// touchedWire is the ids in an event's object. The object is rendered in the API
-// version that the account had when the event happened, so every place where an
-// id was ever kept is looked at, and none is required.
+// touchedWire is the ids in an event's object. Stripe renders the object in the API
+// version that the account had when the event happened. So every place where a version
+// kept an id is read, and none is required.
 type touchedWire struct {
 	ID           string    `json:"id"`
 	Object       string    `json:"object"`
@@ -34,8 +34,8 @@ type touchedWire struct {
 	Parent       parentRef `json:"parent"`
 }
 
-// UnmarshalJSON takes what it understands and never fails on JSON that is valid:
-// an event of an unknown shape touches nothing, it does not stop the others.
+// UnmarshalJSON takes the fields it understands and accepts any valid JSON, because an
+// event of an unknown shape touches nothing and must not stop the others.
 func (w *touchedWire) UnmarshalJSON(b []byte) error {
 	type plain touchedWire
 	_ = json.Unmarshal(b, (*plain)(w)) // goes on after a field of the wrong type
@@ -44,7 +44,7 @@ func (w *touchedWire) UnmarshalJSON(b []byte) error {
 
 var events = collection{kind: "event", prefix: "evt_"}
 
-// hint reduces an event. Ids that are not of Stripe's form are left out: they
+// hint reduces an event. It leaves out ids that do not have Stripe's form, because they
 // would go into paths.
 func (w *eventWire) hint() EventHint {
 	h := EventHint{ID: w.ID, Type: w.Type, Created: instant(w.Created)}
@@ -69,18 +69,19 @@ func (w *eventWire) hint() EventHint {
 	return h
 }
 
-// deliveredID is the longest id of a delivery, as long as Stripe says that its ids
-// may become.
+// deliveredID is the longest id of a delivery. Stripe documents this as the longest
+// that its ids may become.
 const deliveredID = 255
 
-// decodeDelivery reads what Stripe delivered and signed, of any API version and
-// kind (the events of API v2 are no "event"): an object with an id that tells one
-// delivery from another. What else it has the wrong form for is left out, and where
-// it is not the event that we know it is vague: somebody better look.
+// decodeDelivery reads a delivery that Stripe signed, of any API version and kind
+// (events of API v2 are no "event"). It must be an object with an id, which
+// distinguishes one delivery from another. Other fields of the wrong type are left out.
+// If it is not an event of the known kind the hint is vague: it does not show where to
+// look.
 func decodeDelivery(body []byte) (EventHint, error) {
 	var w eventWire
 	err := json.Unmarshal(body, &w)
-	var mistyped *json.UnmarshalTypeError // after which the rest was read all the same
+	var mistyped *json.UnmarshalTypeError // decoding went on after it
 	if err != nil && !errors.As(err, &mistyped) {
 		return EventHint{}, decodeError(err)
 	}

@@ -8,10 +8,9 @@ import (
 	"github.com/stripe-enhance/stripe-enhance/reconcile"
 )
 
-// FuzzSubscription holds that whatever is answered to a read by id, what is taken
-// for the subscription is that one and no other, of this mode, with a status that
-// is known or told as unknown; and that nothing but Stripe's own "no such
-// subscription" is ever taken for its absence.
+// FuzzSubscription checks reads by id. Whatever the answer is, the result is the
+// subscription asked for and no other, of this mode, with a known status or the unknown
+// one. Only Stripe's own "no such subscription" counts as its absence.
 func FuzzSubscription(f *testing.F) {
 	f.Add(200, []byte(goodSubscription))
 	f.Add(200, []byte(strings.Replace(goodSubscription, `"active"`, `"hibernating"`, 1)))
@@ -50,8 +49,8 @@ func FuzzSubscription(f *testing.F) {
 	})
 }
 
-// FuzzHint holds that no event, of whatever shape, leads anywhere but to a
-// subscription or a customer of Stripe's form: hints go into paths.
+// FuzzHint checks that an event of any shape leads only to a subscription or a customer
+// with an id of Stripe's form, because hints go into paths.
 func FuzzHint(f *testing.F) {
 	for _, seed := range []string{
 		`{"object":"event","id":"evt_1","type":"customer.subscription.updated","created":1772438400,"data":{"object":{"object":"subscription","id":"sub_1"}}}`,

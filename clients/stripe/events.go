@@ -9,9 +9,9 @@ import (
 	"github.com/stripe-enhance/stripe-enhance/reconcile"
 )
 
-// eventTypes are the events that can change what a customer is entitled to, or
-// how long it is overdue. Stripe takes at most 20 at once, and refuses names that
-// it does not know in the pinned version.
+// eventTypes are the events that can change a customer's entitlement, or how long it is
+// overdue. Stripe takes at most 20 in one request, and refuses names that the pinned
+// version does not have.
 var eventTypes = [...]string{
 	"checkout.session.async_payment_succeeded",
 	"checkout.session.completed",
@@ -29,11 +29,11 @@ var eventTypes = [...]string{
 	"invoice.voided",
 }
 
-// Events lists the events that matter since an instant, that second included.
-// One request where there are at most 100. Stripe keeps events for 30 days and
-// shows them late: the caller overlaps its windows.
+// Events lists these events since an instant, the second of which is included. It takes
+// one request if there are at most 100. Stripe keeps events for 30 days and shows them
+// late, so the caller lets its windows overlap.
 func (c *Client) Events(ctx context.Context, since time.Time) (reconcile.Events, error) {
-	from := max(since.Unix(), 1) // 0 would list everything without saying so
+	from := max(since.Unix(), 1) // 0 would list everything, silently
 	r := get("/v1/events", "created[gte]", strconv.FormatInt(from, 10))
 	for i, name := range eventTypes {
 		r = r.and(fmt.Sprintf("types[%d]", i), name)

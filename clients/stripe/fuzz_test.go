@@ -10,9 +10,9 @@ import (
 	"github.com/stripe-enhance/stripe-enhance/reconcile"
 )
 
-// FuzzPage holds that whatever a server sends as its only page, a sweep either
-// fails as malformed or has exactly what is on the page, or says what it passed over, by an account of the
-// page that shares nothing with the decoder.
+// FuzzPage checks a sweep against a server whose only page may be anything. The sweep
+// fails as malformed, or it has exactly the subscriptions on the page and names those
+// it passed over. The expected result is computed without the decoder.
 func FuzzPage(f *testing.F) {
 	f.Add([]byte(page(false, goodSubscription)))
 	f.Add([]byte(page(false)))
@@ -48,8 +48,8 @@ func FuzzPage(f *testing.F) {
 	})
 }
 
-// FuzzWebhook holds that no header is accepted but one with a signature that was
-// made with the secret.
+// FuzzWebhook checks that a header is accepted only if it has a signature made with the
+// secret.
 func FuzzWebhook(f *testing.F) {
 	good := signedHeader(hookBody, hookSecret, hookTime)
 	f.Add([]byte(hookBody), good)
@@ -77,7 +77,7 @@ func FuzzWebhook(f *testing.F) {
 	})
 }
 
-// FuzzRetryAfter holds that no header makes a call wait longer than it can bear.
+// FuzzRetryAfter checks that no header makes a call wait longer than it can bear.
 func FuzzRetryAfter(f *testing.F) {
 	f.Add("7", "")
 	f.Add("-1", "")

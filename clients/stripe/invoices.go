@@ -9,7 +9,7 @@ import (
 	"github.com/stripe-enhance/stripe-enhance/internal/fault"
 )
 
-// invoiceWire is as much of an invoice as grace is measured by.
+// invoiceWire is the part of an invoice that decides about grace.
 type invoiceWire struct {
 	head
 	Status          string `json:"status"`
@@ -25,7 +25,7 @@ type invoiceWire struct {
 	Parent parentRef `json:"parent"`
 }
 
-// parentRef is where API versions since 2025-03-31 tell an invoice's subscription.
+// parentRef is where API versions since 2025-03-31 put an invoice's subscription.
 type parentRef struct {
 	Details *struct {
 		Subscription idRef `json:"subscription"`
@@ -41,20 +41,21 @@ func (p parentRef) subscription() string {
 
 var invoices = collection{kind: "invoice"}
 
-// ledger is what the invoices of a subscription say of being paid.
+// ledger sums up the invoices of a subscription.
 type ledger struct {
-	// oldestDue and latestDue are the due dates of the oldest open invoice with
-	// something left to pay, and of the one that was due last (where none is due yet,
-	// of the one that is due next); zero: there is none.
+	// oldestDue is the due date of the oldest open invoice that is not paid in full.
+	// latestDue is that of the invoice that became due last, or, if none is due yet,
+	// will next. Zero if there is no such invoice.
 	oldestDue, latestDue time.Time
-	// paidAt is when the invoice that was the latest then was last paid; zero: never.
+	// paidAt is when the invoice that was the latest at that time was last paid; zero:
+	// never.
 	paidAt time.Time
-	// unread tells that the key may not read invoices.
+	// unread: the key may not read invoices.
 	unread bool
 }
 
-// invoices reads all invoices of a subscription. A key that may not is remembered,
-// so that it costs one request an hour.
+// invoices reads all invoices of a subscription. If the key may not, the client
+// remembers that, so that it costs one request an hour.
 func (c *Client) invoices(ctx context.Context, subscription string) (ledger, error) {
 	now := c.now().Unix()
 	if now < c.invoicesDenied.Load() {
@@ -81,7 +82,7 @@ func (c *Client) invoices(ctx context.Context, subscription string) (ledger, err
 	return balance(all, now), nil
 }
 
-// check refuses an invoice of another subscription, or one that cannot be dated.
+// check refuses an invoice of another subscription, and one without a date.
 func (w *invoiceWire) check(subscription string) error {
 	of := string(w.Subscription)
 	if of == "" {
@@ -110,7 +111,7 @@ func (w *invoiceWire) due() int64 {
 
 func (w *invoiceWire) owed() bool { return w.Status == "open" && w.AmountRemaining > 0 }
 
-// balance sums invoices up, in whatever order they come.
+// balance sums up invoices in any order.
 func balance(all []invoiceWire, now int64) ledger {
 	var oldest, latest, paid int64
 	for i := range all {
@@ -130,9 +131,9 @@ func balance(all []invoiceWire, now int64) ledger {
 	return ledger{oldestDue: instant(oldest), latestDue: instant(cmp.Or(latest, oldest)), paidAt: instant(paid)}
 }
 
-// endsArrears tells that an invoice was paid, with money, while no later one was owed:
-// that is when Stripe makes a subscription active again. To pay an older one of
-// several leaves it past_due.
+// endsArrears reports whether an invoice was paid, with money, while no later one was
+// owed, because that is when Stripe makes a subscription active again. If several are
+// open, paying an older one leaves it past_due.
 func endsArrears(w *invoiceWire, all []invoiceWire) bool {
 	at := w.Transitions.PaidAt
 	if w.Status != "paid" || w.AmountPaid <= 0 || at <= 0 {

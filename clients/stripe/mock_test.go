@@ -22,10 +22,10 @@ import (
 	"github.com/stripe-enhance/stripe-enhance/reconcile"
 )
 
-// mocks finds Stripe's own stripe-mock, in any number of versions: executables
-// named stripe-mock or stripe-mock-VERSION in the cache where .ci/deps puts them,
-// or in the directories of STRIPE_MOCK_DIR, GOBIN or PATH. It checks every
-// parameter against Stripe's OpenAPI description.
+// mocks finds Stripe's own stripe-mock, which checks every parameter against Stripe's
+// OpenAPI description. There may be several versions: executables named stripe-mock or
+// stripe-mock-VERSION in the cache where .ci/deps puts them, or in the directories of
+// STRIPE_MOCK_DIR, GOBIN or PATH.
 func mocks(t *testing.T) []string {
 	t.Helper()
 	var dirs []string
@@ -94,8 +94,8 @@ func serve(t *testing.T, binary string) (url string) {
 	}
 }
 
-// mustBeAccepted lets an answer be of any shape: stripe-mock's are fixtures that
-// know nothing of what was asked. A request that it refuses is a 4xx.
+// mustBeAccepted accepts an answer of any shape, because stripe-mock answers with
+// fixtures that ignore the request. If it refuses a request, the answer is a 4xx.
 func mustBeAccepted(t *testing.T, call string, err error) {
 	t.Helper()
 	if err == nil || errors.Is(err, fault.Malformed) {
@@ -104,8 +104,8 @@ func mustBeAccepted(t *testing.T, call string, err error) {
 	t.Errorf("%s was not accepted: %v", call, err)
 }
 
-// rewriting changes answers on their way back, so that what a fixture never is
-// (late, or longer than a page) makes the client ask further.
+// rewriting changes answers on their way back, because a fixture is never late or
+// longer than a page, and the client asks further only if it is.
 type rewriting struct {
 	from, to string
 	refused  map[string]int
@@ -144,7 +144,7 @@ func TestEveryRequestIsAcceptedByStripesOwnMock(t *testing.T) {
 			asked := map[string]bool{}
 			for _, change := range [][2]string{{"", ""}, {`"status": *"[a-z_]+"`, `"status":"past_due"`}, {`"has_more": *false`, `"has_more":true`}} {
 				w := &rewriting{from: change[0], to: change[1], refused: map[string]int{}, asked: asked}
-				// One at a time, since the maps are not guarded.
+				// One at a time, because the maps are not guarded.
 				client, err := stripe.New(stripe.Options{Key: secret.New("sk_test_123"), BaseURL: url, Transport: w,
 					Limiter: ratelimit.New(ratelimit.Options{RPS: 1e6, Concurrency: 1}), RetryMin: time.Millisecond})
 				if err != nil {
@@ -165,7 +165,7 @@ func TestEveryRequestIsAcceptedByStripesOwnMock(t *testing.T) {
 	}
 }
 
-// everyRequest makes each call; untouched tells that the answers are the mock's own.
+// everyRequest makes each call. untouched: the answers are the mock's own.
 func everyRequest(t *testing.T, client *stripe.Client, untouched bool) {
 	t.Helper()
 	ctx, id := t.Context(), "sub_1MowQVLkdIwHu7ixeRlqHVzs"

@@ -13,7 +13,7 @@ import (
 // pageLimit is the most that Stripe puts on one page.
 const pageLimit = "100"
 
-// head is what every object says of itself. Wire types embed it.
+// head holds the fields that every object has. Wire types embed it.
 type head struct {
 	ID       string `json:"id"`
 	Object   string `json:"object"`
@@ -25,15 +25,14 @@ func (h head) header() head { return h }
 // object is a wire type.
 type object interface{ header() head }
 
-// envelope is a page as it stands on the wire. Pointers tell absent from empty.
+// envelope is a page as it arrives. Pointers distinguish absent from empty.
 type envelope[T any] struct {
 	Object  string `json:"object"`
 	HasMore *bool  `json:"has_more"`
 	Data    *[]T   `json:"data"`
 }
 
-// checked checks what every page promises and returns what is on it. kind is what
-// its objects must be.
+// checked checks the fields that every page must have and returns its items.
 func (e envelope[T]) checked() (items []T, more bool, err error) {
 	switch {
 	case e.Object != "list":
@@ -57,8 +56,8 @@ func decodePage[T any](body []byte) (items []T, more bool, err error) {
 	return e.checked()
 }
 
-// decodeError says where a body is not what it should be, without quoting it:
-// the texts of encoding/json hold the offending value.
+// decodeError gives the place of a decoding error without quoting the body, because the
+// texts of encoding/json hold the offending value.
 func decodeError(err error) error {
 	var kind *json.UnmarshalTypeError
 	if errors.As(err, &kind) {
@@ -75,15 +74,15 @@ func decodeError(err error) error {
 	return errors.New("not the JSON that was expected")
 }
 
-// collection is what is known about the objects of a list.
+// collection describes the objects of a list.
 type collection struct {
 	kind     string               // "subscription"
 	prefix   string               // of its ids; "": any
-	valid    func(id string) bool // what its ids are, where they have no prefix; nil: any
+	valid    func(id string) bool // checks an id that has no prefix; nil: any
 	modeless bool                 // the objects carry no livemode of their own
 }
 
-// check refuses an object that is not of this kind, or not of this mode.
+// check refuses an object of another kind or of another mode.
 func (k collection) check(h head, live bool) error {
 	switch {
 	case h.Object != k.kind:
@@ -91,7 +90,7 @@ func (k collection) check(h head, live bool) error {
 	case h.ID == "" || k.prefix != "" && !reconcile.ValidID(k.prefix, h.ID) || k.valid != nil && !k.valid(h.ID):
 		return fmt.Errorf("a %s with the id %q", k.kind, printable(h.ID))
 	case h.Livemode == nil && !k.modeless:
-		return fmt.Errorf("the %s %s does not tell its mode", k.kind, h.ID)
+		return fmt.Errorf("the %s %s has no livemode", k.kind, h.ID)
 	case h.Livemode != nil && *h.Livemode != live:
 		return fmt.Errorf("the %s %s is of %s mode, but the key is of %s mode", k.kind, h.ID, modeName(!live), modeName(live))
 	}
@@ -110,14 +109,14 @@ func readPage[T object](ctx context.Context, c *Client, r request, k collection)
 	return readPageBy(ctx, c, r, k, decodePage[T])
 }
 
-// readPageBy is readPage with a way to decode of its own.
+// readPageBy is readPage with its own function to decode.
 func readPageBy[T object](ctx context.Context, c *Client, r request, k collection, decode func([]byte) ([]T, bool, error)) ([]T, bool, answer, error) {
 	a, err := c.do(ctx, r)
 	if err != nil {
 		return nil, false, a, err
 	}
 	items, more, err := decode(a.body)
-	a.body = nil // a page is decoded by now; do not hold it twice
+	a.body = nil // the page is decoded, so the bytes can be freed
 	for i := 0; err == nil && i < len(items); i++ {
 		err = k.check(items[i].header(), c.live)
 	}
@@ -127,9 +126,9 @@ func readPageBy[T object](ctx context.Context, c *Client, r request, k collectio
 	return items, more, a, nil
 }
 
-// readAll reads a list page after page and hands each to use. Ids may not repeat:
-// that also catches a server that ignores the cursor, which would never end. The
-// answer is the first page's.
+// readAll reads a list page after page and gives each page to use. If an id comes twice
+// it is an error, because a server that ignores the cursor would never end. The answer
+// is the first page's.
 func readAll[T object](ctx context.Context, c *Client, r request, k collection, use func([]T, answer) error) (answer, error) {
 	var first answer
 	seen := map[string]struct{}{}
@@ -149,7 +148,7 @@ func readAll[T object](ctx context.Context, c *Client, r request, k collection, 
 			cursor = items[len(items)-1].header().ID
 		}
 		if id, twice := addNew(seen, items); twice {
-			return answer{}, malformed(r, "the %s %s twice in one list", k.kind, id)
+			return answer{}, malformed(r, "the %s %s appears twice in one list", k.kind, id)
 		}
 		if err := use(items, a); err != nil {
 			return answer{}, err
@@ -160,8 +159,8 @@ func readAll[T object](ctx context.Context, c *Client, r request, k collection, 
 	}
 }
 
-// addNew adds the ids of a page to those seen before it. twice names the first one
-// that was there already.
+// addNew adds the ids of a page to those seen before it. twice reports that id was
+// there already.
 func addNew[T object](seen map[string]struct{}, page []T) (id string, twice bool) {
 	for _, item := range page {
 		id = item.header().ID
@@ -193,7 +192,7 @@ func readOne[T object](ctx context.Context, c *Client, r request, k collection, 
 	return item, a, nil
 }
 
-// badID is the refusal to send an id that is none of Stripe's.
+// badID refuses to send an id that cannot be one of Stripe's.
 func badID(r request, kind, id string) error {
 	r.path = r.route
 	return fault.Wrap(fault.Permanent, &callError{request: r, reason: fmt.Sprintf("%q is not the id of a %s", printable(id), kind)})

@@ -6,15 +6,16 @@ import (
 )
 
 const (
-	// epoch is where estimates assume that time begins: before Stripe existed.
-	// Nothing is left out by it, since the oldest slice has no lower end.
+	// epoch is the time at which estimates assume that the account begins: before
+	// Stripe existed. Nothing is left out because of it, since the oldest slice has no
+	// lower end.
 	epoch = 1293840000 // 2011-01-01
-	// minPages is how many full pages a piece must promise. A piece costs up
-	// to one request more than its pages, so this bounds the loss to half in the
-	// very last pieces and to little in all others.
+	// minPages is how many full pages a part must promise. A part costs up to one
+	// request more than its pages, so this limits the loss to half in the last parts
+	// and to little in all others.
 	minPages = 2
-	// freeRequests is how many requests may be lost before the first pages tell how
-	// many there are; each pagesPerRequest pages read afterwards allow one more.
+	// freeRequests is how many requests may be wasted before the first pages show how
+	// many there are; every pagesPerRequest pages read afterwards allow one more.
 	freeRequests    = 16
 	pagesPerRequest = 8
 )
@@ -23,15 +24,14 @@ const (
 // hi 0 no upper one.
 type span struct{ lo, hi int64 }
 
-// partition shares one listing among workers. Nobody knows how subscriptions are
-// spread over time before having read them, so nothing is cut in advance: when
-// a worker has nothing to do, the one that expects the most work left gives away
-// the older parts of its span, cut by time. Its guess comes from how dense its
-// last page was, and it may be wrong: what wrong guesses can cost is bounded by
-// the budget, for any distribution.
+// partition shares one listing among workers. The distribution of subscriptions over
+// time is unknown until they are read, so nothing is cut in advance. If a worker is
+// idle, the one that expects the most work gives away the older parts of its span, cut
+// by time. It guesses from how dense its last page was. A guess may be wrong, but the
+// budget limits the cost of wrong guesses for any distribution.
 //
-// A second cannot be cut. However many subscriptions share one are read one page
-// after another, by one worker.
+// A second cannot be cut. However many subscriptions share one, one worker reads them
+// page after page.
 type partition struct {
 	mu       sync.Mutex
 	change   *sync.Cond
@@ -40,7 +40,7 @@ type partition struct {
 	working  []bool    // by worker
 	expected []float64 // by worker: pages it expects to be left of its span
 	pages    int       // read, by all
-	wasted   int       // requests beyond what one reader would have needed
+	wasted   int       // requests that a single reader would not have needed
 	stopped  bool
 }
 
@@ -55,8 +55,8 @@ func newPartition(workers int, whole span) *partition {
 	return p
 }
 
-// take gives worker w the next span, waiting for one while anybody could still
-// give some away. false: everything is read, or the partition was stopped.
+// take gives worker w the next span. It waits while another worker could still give one
+// away. false: everything is read, or the partition was stopped.
 func (p *partition) take(w int) (span, bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -76,7 +76,7 @@ func (p *partition) take(w int) (span, bool) {
 	return s, true
 }
 
-// stop sends every worker home.
+// stop ends the work of every worker.
 func (p *partition) stop() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -94,7 +94,7 @@ func (p *partition) active() int {
 	return n
 }
 
-// finished counts the last page of a span. A full one lost nothing.
+// finished counts the last page of a span. If the page was full, no request was wasted.
 func (p *partition) finished(full bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -104,9 +104,9 @@ func (p *partition) finished(full bool) {
 	}
 }
 
-// split counts a page that was not the last of its span, and returns the new
-// lower end of what is left of it. last is the created time of the page's last
-// subscription, seconds how much time the page covered.
+// split counts a page that was not the last of its span, and returns the new lower end
+// of the rest. last is the created time of the page's last subscription, seconds the
+// time that the page covered.
 func (p *partition) split(w int, s span, last, seconds int64) (lo int64) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -137,8 +137,8 @@ func (p *partition) split(w int, s span, last, seconds int64) (lo int64) {
 	return lo
 }
 
-// evenly cuts left seconds into n+1 parts of equal length and returns the
-// distances of the cuts. left is n at least.
+// evenly cuts left seconds into n+1 parts of equal length and returns the distances of
+// the cuts. left is at least n.
 func evenly(left, _ int64, n int) []int64 {
 	distances := make([]int64, n)
 	for i := range distances {
@@ -150,10 +150,10 @@ func evenly(left, _ int64, n int) []int64 {
 	return distances
 }
 
-// geometrically is for the oldest span, whose end nobody knows: the account may
-// be a week old or fifteen years. Each part is longer than the one before by the
-// same factor, so that one round of empty answers finds the age of the account
-// within that factor. unit is the shortest part worth having.
+// geometrically is for the oldest span, whose end is unknown: the account may be a week
+// old or fifteen years. Each part is longer than the one before by the same factor, so
+// one round of empty answers finds the age of the account within that factor. unit is
+// the length of the shortest useful part.
 func geometrically(left, unit int64, n int) []int64 {
 	factor := math.Pow(max(float64(left)/float64(unit), 1), 1/float64(n+1))
 	distances := make([]int64, n)
@@ -166,18 +166,18 @@ func geometrically(left, unit int64, n int) []int64 {
 	return distances
 }
 
-// partsToGive is how many parts worker w should give away. The caller holds mu.
+// partsToGive returns how many parts worker w should give away. The caller holds mu.
 func (p *partition) partsToGive(w int, left int64) int {
 	for _, other := range p.expected {
 		if p.expected[w] < other/2 {
-			return 0 // someone else has much more to give, and will be here soon
+			return 0 // another worker has much more to give, and will call split soon
 		}
 	}
 	outstanding := p.active() + len(p.pending)
 	n := min(
 		p.idle-len(p.pending),
 		freeRequests+p.pages/pagesPerRequest-p.wasted-outstanding,
-		int(min(left, 1<<20)), // pieces are at least a second wide
+		int(min(left, 1<<20)), // a part is at least a second wide
 	)
 	if by := p.expected[w]/minPages - 1; by < float64(n) {
 		n = int(by)

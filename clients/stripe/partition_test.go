@@ -8,7 +8,7 @@ import (
 )
 
 // TestWhatIsGivenAwayAndWhatIsKeptIsAllThereWas draws spans, densities and idle
-// workers: the pieces and the rest must be the span again, without gap or overlap.
+// workers: the parts and the rest must be the span again, without gap or overlap.
 func TestWhatIsGivenAwayAndWhatIsKeptIsAllThereWas(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		lo := rapid.OneOf(rapid.Just(int64(0)), rapid.Int64Range(1, 100), rapid.Int64Range(epoch, epoch+1000)).Draw(t, "lo")
@@ -23,12 +23,12 @@ func TestWhatIsGivenAwayAndWhatIsKeptIsAllThereWas(t *testing.T) {
 		p.pages = rapid.IntRange(0, 1000).Draw(t, "pages")
 		kept := p.split(0, whole, last, seconds)
 		if len(p.pending) > p.idle {
-			t.Fatalf("%d pieces for %d idle workers", len(p.pending), p.idle)
+			t.Fatalf("%d parts for %d idle workers", len(p.pending), p.idle)
 		}
 		parts := append([]span{{kept, last}}, p.pending...)
 		for i, part := range parts {
 			if part.lo > part.hi {
-				t.Fatalf("an empty piece in %v", parts)
+				t.Fatalf("an empty part in %v", parts)
 			}
 			if i > 0 && part.hi != parts[i-1].lo-1 {
 				t.Fatalf("a gap or an overlap in %v", parts)
@@ -47,7 +47,7 @@ func TestTheBudgetHoldsHoweverWrongTheGuessesAre(t *testing.T) {
 	}
 	p.idle = 7
 	at, granted := int64(newest), 0
-	for range 200 { // every page promises a million more, and every piece is empty
+	for range 200 { // every page promises a million more, and every part is empty
 		p.split(0, span{0, at}, at, 1)
 		granted += len(p.pending)
 		for range p.pending {
@@ -57,10 +57,10 @@ func TestTheBudgetHoldsHoweverWrongTheGuessesAre(t *testing.T) {
 		at--
 	}
 	if most := freeRequests + p.pages/pagesPerRequest; granted > most || p.wasted > most {
-		t.Errorf("%d pieces given away and %d requests lost, the budget is %d", granted, p.wasted, most)
+		t.Errorf("%d parts given away and %d requests lost, the budget is %d", granted, p.wasted, most)
 	}
 	if granted < freeRequests/2 {
-		t.Errorf("only %d pieces given away", granted)
+		t.Errorf("only %d parts given away", granted)
 	}
 }
 
@@ -89,6 +89,6 @@ func TestASecondIsNeverCut(t *testing.T) {
 	whole, _ := p.take(0)
 	p.idle = 7
 	if lo := p.split(0, whole, whole.hi, 0); lo != whole.lo || len(p.pending) != 0 {
-		t.Errorf("lower end %d, pieces %v", lo, p.pending)
+		t.Errorf("lower end %d, parts %v", lo, p.pending)
 	}
 }

@@ -24,11 +24,12 @@ type Price struct {
 	// Interval is day, week, month or year; IntervalCount how many of them.
 	Interval      string
 	IntervalCount int64
-	// Archived: it, or its product, is no longer on sale. Whoever has it goes on paying it.
+	// Archived: the price or its product is no longer on sale. Subscriptions that have
+	// it keep paying it.
 	Archived bool
 }
 
-// priceWire is a price of the catalogue. Its product comes expanded.
+// priceWire is a price with its product expanded.
 type priceWire struct {
 	head
 	Active     *bool      `json:"active"`
@@ -47,7 +48,7 @@ type priceWire struct {
 type productRef struct {
 	ID       string
 	Name     string
-	Archived bool // known of an expanded one only
+	Archived bool // known only if it came expanded
 }
 
 // UnmarshalJSON takes an id or an object.
@@ -88,8 +89,8 @@ func (c *Client) Prices(ctx context.Context) ([]Price, error) {
 	return all, nil
 }
 
-// Price reads one price with the name of its product, on sale or not: Prices leaves out
-// those that are not, and a subscription keeps the price that it has.
+// Price reads one price with the name of its product, even if it is no longer on sale.
+// Prices leaves such prices out, but a subscription keeps the price that it has.
 func (c *Client) Price(ctx context.Context, id string) (Price, error) {
 	r := getOne("/v1/prices", "price", id, "expand[0]", "product")
 	if id == "" || id == "." || id == ".." {
@@ -115,10 +116,10 @@ func (w *priceWire) price() Price {
 	return p
 }
 
-// Known reports whether a price, a product or a lookup key exists in this
-// account and mode. Names that look like an id are looked up as one first, then
-// as a lookup key: nothing keeps an operator from naming a key "price_basic".
-// Other names are lookup keys first, then ids, which old plans chose freely.
+// Known reports whether a price, a product or a lookup key exists in this account and
+// mode. A name that looks like an id is looked up as one first and then as a lookup
+// key, because an operator may name a key "price_basic". Any other name is looked up as
+// a key first and then as an id, because old plans have freely chosen ids.
 func (c *Client) Known(ctx context.Context, billingID string) (bool, error) {
 	if billingID == "" || len(billingID) > 255 || printable(billingID) != billingID {
 		return false, nil
@@ -141,7 +142,7 @@ func (c *Client) Known(ctx context.Context, billingID string) (bool, error) {
 
 func (c *Client) knownPrice(ctx context.Context, id string) (bool, error) {
 	if id == "." || id == ".." {
-		return false, nil // not an id, and not the same path when escaped
+		return false, nil // not an id, and escaping would change the path
 	}
 	_, _, err := readOne[head](ctx, c, getOne("/v1/prices", "price", id), prices, id)
 	return exists(err)
@@ -152,7 +153,8 @@ func (c *Client) knownProduct(ctx context.Context, id string) (bool, error) {
 	return exists(err)
 }
 
-// exists turns Stripe's clear "no such object" into an answer, and no other error.
+// exists turns Stripe's clear "no such object" into false, and leaves every other
+// error.
 func exists(err error) (bool, error) {
 	if errors.Is(err, fault.NotFound) {
 		return false, nil

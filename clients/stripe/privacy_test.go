@@ -153,7 +153,7 @@ func TestKeysAreAcceptedByTheirPrefixAndRefusedInASentence(t *testing.T) {
 		"pk_live_abc":    {text: "publishable key"},
 		"pk_test_abc":    {text: "publishable key"},
 		"whsec_abcdef":   {text: "webhook signing secret"},
-		"sk_abc":         {}, // it names no mode: a test key, to which live objects are strange
+		"sk_abc":         {}, // it names no mode, so it is a test key, and live objects are refused
 		"rk_abc":         {},
 		"sk_":            {text: "begins with none of"},
 		"sk_live_":       {text: "begins with none of"},
@@ -224,8 +224,9 @@ func TestTheClocksAndTheCountersFollowTheAnswers(t *testing.T) {
 }
 
 // TestATimeWithoutAProcessIsNoWrongClock: the process was stopped for minutes between
-// its request and the answer. With the clock read when the answer was taken it seemed
-// to be minutes ahead, and the run went by a time before its own beginning.
+// its request and the answer. If our clock were read only when the answer was taken, it
+// would seem to be minutes ahead, and the run would use a time before its own
+// beginning.
 func TestATimeWithoutAProcessIsNoWrongClock(t *testing.T) {
 	date := time.Date(2026, time.March, 2, 9, 0, 0, 0, time.UTC)
 	for name, c := range map[string]struct{ sent, received, want time.Duration }{

@@ -14,7 +14,7 @@ import (
 	"github.com/stripe-enhance/stripe-enhance/reconcile"
 )
 
-// lateSubscription is one whose invoices matter.
+// lateSubscription is one whose invoices are read because of its status.
 var lateSubscription = strings.Replace(goodSubscription, `"active"`, `"past_due"`, 1)
 
 func invoice(id string, fields string) string {
@@ -53,7 +53,7 @@ func TestUnpaidSinceIsTheOldestOpenInvoiceWithMoneyLeft(t *testing.T) {
 	}
 }
 
-// balanced is an invoice of which everything is said.
+// balanced is an invoice with all its fields given.
 func balanced(id string, status string, created, paid int64) string {
 	left, got := int64(900), int64(0)
 	if status == "paid" {
@@ -216,15 +216,15 @@ func TestEventsAreAskedForByTypeAndNotMoreThanStripeTakes(t *testing.T) {
 func TestEventsThatAreNotWhatWasAskedForAreRefused(t *testing.T) {
 	good := eventBody("evt_1", "invoice.paid", `{}`)
 	for text, s := range map[string]*stub{
-		"created before the time":      always(reply{body: page(false, strings.Replace(good, "1700000900", "1600000000", 1))}),
-		"evt_1 twice in one list":      always(reply{body: page(true, good)}), // ignores the cursor
-		"an empty page that promises":  inTurn(reply{body: page(true, good)}, reply{body: page(true)}),
-		"is of live mode":              always(reply{body: page(false, strings.Replace(good, "false", "true", 1))}),
-		`an object "" where`:           always(reply{body: page(false, `{"id":"evt_1"}`)}),
-		`a event with the id "in_1"`:   always(reply{body: page(false, strings.Replace(good, "evt_1", "in_1", 1))}),
-		`a page whose object is ""`:    always(reply{body: `{}`}),
-		`a page without has_more`:      always(reply{body: `{"object":"list","data":[]}`}),
-		`a value of the wrong type in`: always(reply{body: page(false, `[]`)}),
+		"created before the time":         always(reply{body: page(false, strings.Replace(good, "1700000900", "1600000000", 1))}),
+		"evt_1 appears twice in one list": always(reply{body: page(true, good)}), // because the server ignores the cursor
+		"an empty page that promises":     inTurn(reply{body: page(true, good)}, reply{body: page(true)}),
+		"is of live mode":                 always(reply{body: page(false, strings.Replace(good, "false", "true", 1))}),
+		`an object "" where`:              always(reply{body: page(false, `{"id":"evt_1"}`)}),
+		`a event with the id "in_1"`:      always(reply{body: page(false, strings.Replace(good, "evt_1", "in_1", 1))}),
+		`a page whose object is ""`:       always(reply{body: `{}`}),
+		`a page without has_more`:         always(reply{body: `{"object":"list","data":[]}`}),
+		`a value of the wrong type in`:    always(reply{body: page(false, `[]`)}),
 	} {
 		events, err := s.client(t).Events(t.Context(), time.Unix(1700000000, 0))
 		refused(t, err, text)

@@ -12,8 +12,8 @@ import (
 // was used to make this request" and its opposite.
 var existsInOtherMode = regexp.MustCompile(`exists in (live|test) mode`)
 
-// transportText is what went wrong on the way, without the URL that net/http
-// puts in front of it: that has the query in it.
+// transportText describes an error of the transport without the URL that net/http puts
+// in front of it, because the URL holds the query.
 func transportText(err error) string {
 	var u *url.Error
 	for errors.As(err, &u) {
@@ -28,8 +28,8 @@ func transportText(err error) string {
 // keyShape matches Stripe's secrets: keys of every kind and webhook secrets.
 var keyShape = regexp.MustCompile(`(?:sk|rk|pk|ek|whsec)_[A-Za-z0-9_*]+`)
 
-// printable keeps what others sent us from breaking a line or a terminal, and from
-// saying a key again that it was asked with, as a careless proxy might.
+// printable keeps a text from outside from breaking a line or a terminal, and from
+// repeating the key of the request, as a careless proxy might.
 func printable(s string) string {
 	const most = 200
 	s = keyShape.ReplaceAllString(s, "[redacted]") // before a cut could hide its shape

@@ -12,9 +12,9 @@ import (
 	"github.com/hashicorp/go-retryablehttp"
 )
 
-// retrying is the one retry layer: go-retryablehttp around single attempts. It
-// has no logger, since that would print query strings, and no timeout of its
-// own, since the attempts have one.
+// retrying is the one retry layer: go-retryablehttp around single attempts. It has no
+// logger, because that would print query strings, and no timeout of its own, because
+// the attempts have one.
 func retrying(o Options, a *attempts) http.RoundTripper {
 	return &retryablehttp.RoundTripper{Client: &retryablehttp.Client{
 		HTTPClient:   &http.Client{Transport: a, CheckRedirect: noRedirect},
@@ -28,9 +28,9 @@ func retrying(o Options, a *attempts) http.RoundTripper {
 	}}
 }
 
-// shouldRetry decides in the order of who knows best: the caller who left, Stripe
-// who says so in a header, then what the status means. A POST is retried like a
-// GET because it carries an idempotency key.
+// shouldRetry asks in this order: has the caller left, does Stripe's header decide, and
+// what does the status mean. A POST is retried like a GET, because it carries an
+// idempotency key.
 func shouldRetry(ctx context.Context, resp *http.Response, err error) (bool, error) {
 	if ctx.Err() != nil {
 		return false, ctx.Err()
@@ -52,16 +52,16 @@ func shouldRetry(ctx context.Context, resp *http.Response, err error) (bool, err
 	}
 }
 
-// worthRepeating excludes what a second attempt would meet again.
+// worthRepeating is false if a second attempt would fail in the same way.
 func worthRepeating(err error) bool {
 	var wait *waitError
 	var cert *tls.CertificateVerificationError
 	return !errors.As(err, &wait) && !errors.As(err, &cert) && !errors.Is(err, errTooLarge)
 }
 
-// lastAnswer hands the last answer on when the attempts are used up, so that
-// Stripe's own error text is what the caller gets. An answer beside an error is
-// closed: net/http ignores it loudly.
+// lastAnswer returns the last answer when the attempts are used up, so that the caller
+// gets Stripe's own error text. If there is an error too, it closes the answer, because
+// net/http ignores it and logs a complaint.
 func lastAnswer(resp *http.Response, err error, _ int) (*http.Response, error) {
 	if err != nil && resp != nil {
 		_ = resp.Body.Close()
@@ -70,9 +70,9 @@ func lastAnswer(resp *http.Response, err error, _ int) (*http.Response, error) {
 	return resp, err
 }
 
-// backoff doubles from least to most and takes a random point in the upper half,
-// so that callers who failed together do not return together. A Retry-After
-// replaces it, clamped: the library's own would sleep for whatever it is told.
+// backoff doubles from least to most and takes a random point in the upper half, so
+// that callers who failed together do not return together. A Retry-After replaces it,
+// but limited, because the library would sleep for any time it names.
 func backoff(now func() time.Time) retryablehttp.Backoff {
 	return func(least, most time.Duration, attempt int, resp *http.Response) time.Duration {
 		if resp != nil {
@@ -88,8 +88,8 @@ func backoff(now func() time.Time) retryablehttp.Backoff {
 	}
 }
 
-// retryAfter reads a Retry-After header in either of its forms, clamped to what
-// one call can bear. false: there is none that makes sense.
+// retryAfter reads a Retry-After header in either of its forms, limited to the wait
+// that one call can bear. false: there is none, or it makes no sense.
 func retryAfter(h http.Header, now time.Time) (time.Duration, bool) {
 	raw := h.Get("Retry-After")
 	if raw == "" {

@@ -255,7 +255,7 @@ func TestBackOffGrowsStaysWithinItsBoundsAndDiffers(t *testing.T) {
 func TestACanceledSweepLeavesNobodyBehind(t *testing.T) {
 	f := newFleet(spread(testRand(), 20000, newest-90*day, newest))
 	f.latency = 50 * time.Millisecond
-	synctest.Test(t, func(t *testing.T) { // which fails when a goroutine stays
+	synctest.Test(t, func(t *testing.T) { // which fails if a goroutine stays
 		c := f.client(t, 1e6, 8)
 		ctx, cancel := context.WithTimeout(t.Context(), 330*time.Millisecond)
 		defer cancel()

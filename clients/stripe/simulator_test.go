@@ -20,14 +20,14 @@ import (
 // anOrg is the id of an org as metadata names it.
 const anOrg = "0b5e7a10-0000-4000-8000-000000000001"
 
-// shop is a client and the company that it looks at.
+// shop is a client and the company that it reads.
 type shop struct {
 	*simulator.World
 	client *stripe.Client
 	price  string
 }
 
-// open makes a shop with one price. It retries fast: nobody's time is spent.
+// open makes a shop with one price. It retries without pauses.
 func open(t testing.TB, o simulator.Options) *shop {
 	t.Helper()
 	w := simulator.New(o)

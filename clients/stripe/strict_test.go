@@ -14,14 +14,14 @@ import (
 	"github.com/stripe-enhance/stripe-enhance/reconcile"
 )
 
-// goodSubscription is whole; strictness cases replace one part of it.
+// goodSubscription has all its parts; the strictness cases replace one of them.
 const goodSubscription = `{"id":"sub_1","object":"subscription","livemode":false,"status":"active","created":1700000000,` +
 	`"customer":{"id":"cus_1","object":"customer","livemode":false,"email":"a@example.com"},` +
 	`"items":{"object":"list","has_more":false,"data":[` + goodItem + `]}}`
 
 const goodItem = `{"id":"si_1","object":"subscription_item","quantity":2,"created":1700000000,"price":{"id":"price_1","livemode":false,"product":"prod_1"}}`
 
-// with replaces a part of goodSubscription and insists that it was there.
+// with replaces a part of goodSubscription, and fails if it was not there.
 func with(t *testing.T, old, replacement string) string {
 	t.Helper()
 	changed := strings.Replace(goodSubscription, old, replacement, 1)
@@ -31,8 +31,8 @@ func with(t *testing.T, old, replacement string) string {
 	return changed
 }
 
-// brokenSubscriptions are objects from which nothing may be concluded, by what
-// the error must say.
+// brokenSubscriptions are objects that prove nothing, by the text that the error must
+// hold.
 func brokenSubscriptions(t *testing.T) map[string]string {
 	return map[string]string{
 		`an object "customer" where`:                   with(t, `"subscription"`, `"customer"`),
@@ -40,9 +40,9 @@ func brokenSubscriptions(t *testing.T) map[string]string {
 		`a subscription with the id ""`:                with(t, `"sub_1"`, `""`),
 		`a subscription with the id "cus_1"`:           with(t, `"sub_1"`, `"cus_1"`),
 		`a subscription with the id "sub_1/../x"`:      with(t, `"sub_1"`, `"sub_1/../x"`),
-		`does not tell its mode`:                       with(t, `"livemode":false,"status"`, `"status"`),
+		`has no livemode`:                              with(t, `"livemode":false,"status"`, `"status"`),
 		`is of live mode, but the key is of test mode`: with(t, `"livemode":false,"status"`, `"livemode":true,"status"`),
-		`does not tell when it was created`:            with(t, `"created":1700000000,"customer"`, `"customer"`),
+		`has no time of creation`:                      with(t, `"created":1700000000,"customer"`, `"customer"`),
 		`the customer cus_1 is of live mode`:           with(t, `"customer","livemode":false`, `"customer","livemode":true`),
 		`the price of item si_1 is of live mode`:       with(t, `"price_1","livemode":false`, `"price_1","livemode":true`),
 		`created" at byte`:                             with(t, `"created":1700000000,"customer"`, `"created":"yesterday","customer"`),
@@ -70,10 +70,10 @@ func TestABrokenSubscriptionIsAnErrorAndNeverAShorterList(t *testing.T) {
 	}
 }
 
-// nothing takes a page and does nothing with it.
+// nothing ignores a page.
 func nothing([]reconcile.SubscriptionFacts) error { return nil }
 
-// refused checks that an error is Malformed and says what the matter is.
+// refused checks that an error is Malformed and holds a text.
 func refused(t *testing.T, err error, text string) {
 	t.Helper()
 	if !errors.Is(err, fault.Malformed) || !strings.Contains(err.Error(), text) {
@@ -94,22 +94,22 @@ func TestABrokenPageIsAnErrorAndNeverAnEmptyList(t *testing.T) {
 		return strings.NewReplacer("sub_1", id, `"created":1700000000,"customer"`, `"created":`+created+`,"customer"`).Replace(goodSubscription)
 	}
 	for text, replies := range map[string][]reply{
-		`object is ""`:                  {{body: `{}`}},
-		`a page whose object is "acc`:   {{body: `{"object":"account","data":[],"has_more":false}`}},
-		`a page without has_more`:       {{body: `{"object":"list","data":[]}`}},
-		`a page without data`:           {{body: `{"object":"list","data":null,"has_more":false}`}},
-		`an empty page that promises`:   {{body: page(true)}},
-		`an object "" where`:            {{body: page(false, `{}`)}},
-		`an object "" where a`:          {{body: page(false, `null`)}},
-		`not JSON from byte`:            {{body: `<html>Sign in to the hotel's Wi-Fi</html>`}},
-		`not JSON from byte 25`:         {{body: `{"object":"list","data":[`}},
-		`not JSON from byte 0`:          {{body: ``}},
-		`wrong type`:                    {{body: `[]`}},
-		`wrong type in field "data"`:    {{body: `{"object":"list","data":{},"has_more":false}`}},
-		`answer larger than 16 MiB`:     {{body: strings.Repeat(" ", maxBody) + page(false)}},
-		`sub_1 twice in one listing`:    {{body: page(true, at("sub_1", "1700000000"))}}, // ignores the cursor
-		`newer than the one before it`:  {{body: page(true, at("sub_1", "1700000000"))}, {body: page(false, at("sub_2", "1700000001"))}},
-		`sub_3, newer than the one bef`: {{body: page(false, at("sub_2", "1700000000"), at("sub_3", "1700000001"))}},
+		`object is ""`:                   {{body: `{}`}},
+		`a page whose object is "acc`:    {{body: `{"object":"account","data":[],"has_more":false}`}},
+		`a page without has_more`:        {{body: `{"object":"list","data":[]}`}},
+		`a page without data`:            {{body: `{"object":"list","data":null,"has_more":false}`}},
+		`an empty page that promises`:    {{body: page(true)}},
+		`an object "" where`:             {{body: page(false, `{}`)}},
+		`an object "" where a`:           {{body: page(false, `null`)}},
+		`not JSON from byte`:             {{body: `<html>Sign in to the hotel's Wi-Fi</html>`}},
+		`not JSON from byte 25`:          {{body: `{"object":"list","data":[`}},
+		`not JSON from byte 0`:           {{body: ``}},
+		`wrong type`:                     {{body: `[]`}},
+		`wrong type in field "data"`:     {{body: `{"object":"list","data":{},"has_more":false}`}},
+		`answer larger than 16 MiB`:      {{body: strings.Repeat(" ", maxBody) + page(false)}},
+		`sub_1 appears twice in one l`:   {{body: page(true, at("sub_1", "1700000000"))}}, // ignores the cursor
+		`is newer than the one before`:   {{body: page(true, at("sub_1", "1700000000"))}, {body: page(false, at("sub_2", "1700000001"))}},
+		`sub_3 is newer than the one be`: {{body: page(false, at("sub_2", "1700000000"), at("sub_3", "1700000001"))}},
 	} {
 		t.Run(text, func(t *testing.T) {
 			s := inTurn(replies...)

@@ -18,7 +18,7 @@ type reply struct {
 	header map[string]string
 	body   string
 	err    error // instead of an answer
-	hang   bool  // no answer until the request is given up
+	hang   bool  // no answer until the client gives up
 	cut    bool  // the body ends in the middle
 }
 
@@ -77,23 +77,23 @@ type cutOff struct{}
 
 func (cutOff) Read([]byte) (int, error) { return 0, io.ErrUnexpectedEOF }
 
-// requests is how many came in.
+// requests returns how many requests came in.
 func (s *stub) requests() int {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return len(s.seen)
 }
 
-// always answers everything alike.
+// always gives the same answer to everything.
 func always(a reply) *stub { return &stub{answer: func(int, *http.Request) reply { return a }} }
 
 // inTurn answers the first request with the first reply, and so on; the last one
-// stays.
+// repeats.
 func inTurn(replies ...reply) *stub {
 	return &stub{answer: func(n int, _ *http.Request) reply { return replies[min(n, len(replies))-1] }}
 }
 
-// byPath answers by path, and what is not in it with Stripe's 404.
+// byPath answers by path, and with Stripe's 404 if a path is not in it.
 func byPath(replies map[string]reply) *stub {
 	return &stub{answer: func(_ int, r *http.Request) reply {
 		if a, ok := replies[r.URL.Path]; ok {
@@ -105,7 +105,7 @@ func byPath(replies map[string]reply) *stub {
 
 const missingBody = `{"error":{"type":"invalid_request_error","code":"resource_missing","param":"id","message":"No such thing"}}`
 
-// client is one that talks to the stub and does not dawdle.
+// client is a client of the stub without pauses.
 func (s *stub) client(t testing.TB, change ...func(*Options)) *Client {
 	t.Helper()
 	o := Options{Transport: s, Limiter: ratelimit.New(ratelimit.Options{RPS: 1e6}), RetryMin: time.Microsecond, RetryMax: time.Microsecond}

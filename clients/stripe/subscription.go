@@ -8,8 +8,8 @@ import (
 	"github.com/stripe-enhance/stripe-enhance/reconcile"
 )
 
-// Subscription reads one subscription by its id: who buys it, all its items, and
-// since when it is unpaid where that matters and may be read.
+// Subscription reads one subscription by its id: its buyer and all its items and, if
+// its status requires a payment and the key may read invoices, since when it is unpaid.
 func (c *Client) Subscription(ctx context.Context, id string) (reconcile.SubscriptionFacts, error) {
 	r := getOne("/v1/subscriptions", "subscription", id, "expand[0]", "customer")
 	if !reconcile.ValidID(subscriptions.prefix, id) {
@@ -34,8 +34,8 @@ func (c *Client) Subscription(ctx context.Context, id string) (reconcile.Subscri
 	return facts, err
 }
 
-// complete checks a subscription and adds the items that did not fit into it.
-// requests is how many it took.
+// complete checks a subscription and reads the items that did not fit into it. requests
+// is how many requests that took.
 func (c *Client) complete(ctx context.Context, r request, w *subscriptionWire, a answer) (f reconcile.SubscriptionFacts, requests int, err error) {
 	if err := w.check(c.live); err != nil {
 		return w.heldOr(r, a, err)
@@ -62,8 +62,9 @@ func (c *Client) complete(ctx context.Context, r request, w *subscriptionWire, a
 	return w.facts(all, periodEnd, a.sent), requests, nil
 }
 
-// items lists all items of a subscription, from the first: how the embedded ones
-// are ordered is not documented, so there is no place to go on from.
+// items lists all items of a subscription from the first, because Stripe does not
+// document the order of the embedded ones, so that there is no place from which to
+// continue.
 func (c *Client) items(ctx context.Context, subscription string) (all []itemWire, requests int, err error) {
 	r := get("/v1/subscription_items", "subscription", subscription)
 	_, err = readAll(ctx, c, r, items, func(page []itemWire, _ answer) error {

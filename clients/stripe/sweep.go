@@ -15,12 +15,12 @@ import (
 	"github.com/stripe-enhance/stripe-enhance/reconcile"
 )
 
-// sweep is one complete listing in the making.
+// sweep is one complete listing in progress.
 type sweep struct {
 	c     *Client
 	parts *partition
 
-	mu         sync.Mutex // one page at a time is handed over
+	mu         sync.Mutex // stage gets one page at a time
 	stage      func([]reconcile.SubscriptionFacts) error
 	count      int // guarded by mu
 	unreadable int // those of count that are held because they cannot be read; guarded by mu
@@ -29,13 +29,14 @@ type sweep struct {
 	listing  reconcile.Listing
 }
 
-// Sweep lists every subscription of the account, ended ones included, in slices
-// of their created time that workers read in parallel. Such slices are stable:
-// with status=all whether a subscription is in one never changes. Pages go to
-// stage one at a time, in no order; an error of stage ends the sweep and is
-// returned as it is. One that is odd by itself is handed over held, or, where nobody
-// can be held for it, named in Listing.PassedOver. Subscriptions created after the first page was answered may
-// be missing; they are in the events since Listing.AsOf.
+// Sweep lists every subscription of the account, ended ones included, in slices of
+// their created time that workers read in parallel. The slices are stable: with
+// status=all, a subscription never moves in or out of one. stage gets one page at a
+// time, in no order; if it returns an error, that ends the sweep and is returned as it
+// is. A subscription that cannot be read by itself is reported with a status that holds
+// its customer or, if its buyer is unknown, named in Listing.PassedOver. Subscriptions
+// created after the first page was answered may be missing; they are in the events
+// since Listing.AsOf.
 func (c *Client) Sweep(ctx context.Context, stage func([]reconcile.SubscriptionFacts) error) (reconcile.Listing, error) {
 	s := &sweep{c: c, parts: newPartition(c.concurrency, span{}), stage: stage,
 		listing: reconcile.Listing{AsOf: c.now().UTC()}}
@@ -71,7 +72,7 @@ func (s *sweep) work(ctx context.Context, w int) error {
 	}
 }
 
-// slice is the state of reading one span from its newest subscription down.
+// slice is the progress through one span, from its newest subscription down.
 type slice struct {
 	span
 	cursor string
@@ -79,7 +80,7 @@ type slice struct {
 	second map[string]struct{} // ids read whose created is last
 }
 
-// request asks for the next page of the slice.
+// request is the request for the next page of the slice.
 func (l *slice) request() request {
 	r := get("/v1/subscriptions", "status", "all", "limit", pageLimit, "expand[0]", "data.customer")
 	if l.lo != 0 {
@@ -94,8 +95,8 @@ func (l *slice) request() request {
 	return r
 }
 
-// read reads a span page by page. After each page the rest may be shared out,
-// which raises the lower end of what is ours.
+// read reads a span page by page. After each page it may give part of the rest away,
+// which raises the lower end of its own span.
 func (s *sweep) read(ctx context.Context, w int, part span) error {
 	l := &slice{span: part, second: map[string]struct{}{}}
 	for {
@@ -105,7 +106,7 @@ func (s *sweep) read(ctx context.Context, w int, part span) error {
 			return err
 		}
 		if l.cursor == "" && part == (span{}) && !a.date.IsZero() {
-			s.listing.AsOf = a.date // the first page of all: nothing else runs yet
+			s.listing.AsOf = a.date // the first page of all, before the other workers run
 		}
 		seconds, err := l.advance(page)
 		if err != nil {
@@ -122,23 +123,23 @@ func (s *sweep) read(ctx context.Context, w int, part span) error {
 	}
 }
 
-// advance checks that a page continues the slice where the last one ended, and
-// tells how much time it covered. Order is what cutting relies on: all that is
-// still to come must be as old as the cursor or older.
+// advance checks that a page continues the slice where the last one ended, and returns
+// the time that it covered. Cutting relies on the order: everything still to come must
+// be as old as the cursor or older.
 func (l *slice) advance(page []subscriptionWire) (seconds int64, err error) {
 	top := l.last
 	for i := range page {
 		w := &page[i]
 		switch {
 		case w.Created < l.lo, l.hi != 0 && w.Created > l.hi:
-			return 0, fmt.Errorf("the subscription %s, created outside of the slice that was asked for", w.ID)
+			return 0, fmt.Errorf("the subscription %s was created outside of the slice that was asked for", w.ID)
 		case l.last != 0 && w.Created > l.last:
-			return 0, fmt.Errorf("the subscription %s, newer than the one before it", w.ID)
+			return 0, fmt.Errorf("the subscription %s is newer than the one before it", w.ID)
 		case w.Created != l.last:
 			clear(l.second)
 		}
 		if _, twice := l.second[w.ID]; twice {
-			return 0, fmt.Errorf("the subscription %s twice in one listing", w.ID)
+			return 0, fmt.Errorf("the subscription %s appears twice in one listing", w.ID)
 		}
 		l.second[w.ID] = struct{}{}
 		l.cursor, l.last = w.ID, w.Created
@@ -149,7 +150,7 @@ func (l *slice) advance(page []subscriptionWire) (seconds int64, err error) {
 	return top - l.last, nil
 }
 
-// deliver completes the subscriptions of a page and hands them over.
+// deliver completes the subscriptions of a page and gives them to stage.
 func (s *sweep) deliver(ctx context.Context, r request, page []subscriptionWire, a answer) error {
 	s.requests.Add(1)
 	facts := make([]reconcile.SubscriptionFacts, 0, len(page))
@@ -173,7 +174,7 @@ func (s *sweep) deliver(ctx context.Context, r request, page []subscriptionWire,
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if ctx.Err() != nil {
-		// Canceled from outside, or by another worker's error, which is then the
+		// Canceled from outside or because of another worker's error, which is then the
 		// one that is reported.
 		return fault.Wrap(fault.Canceled, &callError{request: r, reason: ctx.Err().Error(), cause: ctx.Err()})
 	}

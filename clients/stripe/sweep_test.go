@@ -12,7 +12,8 @@ import (
 	"github.com/stripe-enhance/stripe-enhance/reconcile"
 )
 
-// swept runs a sweep and tells how long it took and what was listed how often.
+// swept runs a sweep and returns how long it took and how often it listed each
+// subscription.
 func swept(t testing.TB, c *Client) (reconcile.Listing, map[string]int, time.Duration) {
 	t.Helper()
 	seen := map[string]int{}
@@ -29,8 +30,8 @@ func swept(t testing.TB, c *Client) (reconcile.Listing, map[string]int, time.Dur
 	return listing, seen, time.Since(begin)
 }
 
-// TestASweepOfAnyDistributionIsCompleteFastAndSparing runs in virtual time: the
-// latency is exact and the computing free, so the figures are the algorithm's.
+// TestASweepOfAnyDistributionIsCompleteFastAndSparing runs in virtual time: latency is
+// exact and computing is free, so the figures are those of the algorithm.
 func TestASweepOfAnyDistributionIsCompleteFastAndSparing(t *testing.T) {
 	const subscriptions, latency = 20_000, 50 * time.Millisecond
 	const pages = subscriptions / 100
@@ -56,8 +57,9 @@ func TestASweepOfAnyDistributionIsCompleteFastAndSparing(t *testing.T) {
 				if f.most.Load() > 8 {
 					t.Errorf("%d requests in flight, want at most 8", f.most.Load())
 				}
-				// A second cannot be cut, so what shares one is read page by page; that
-				// weighs more in these 200 pages than in the 1000 of the benchmarks.
+				// A second cannot be cut, so subscriptions that share one are read page
+				// by page. That weighs more in these 200 pages than in the 1000 of the
+				// benchmarks.
 				least := map[string]float64{"all in one second": 0.9, "bursts": 4, "a campaign in one second": 5}[name]
 				if least == 0 {
 					least = 6

@@ -20,20 +20,20 @@ import (
 	"github.com/stripe-enhance/stripe-enhance/internal/fence"
 )
 
-// maxBody bounds one answer. A page of 100 expanded subscriptions is a quarter
-// of a megabyte; 16 is a server gone mad.
+// maxBody limits one answer. A page of 100 expanded subscriptions is a quarter of a
+// megabyte, so a server that sends 16 is broken.
 const maxBody = 16 << 20
 
-// pool is a transport that keeps a connection for every slice, so that a sweep
-// does not shake hands for each page.
+// pool is a transport that keeps a connection for every slice, so that a sweep does not
+// open one for each page.
 func pool(connections int) http.RoundTripper {
 	t := cleanhttp.DefaultPooledTransport()
 	t.MaxIdleConnsPerHost = max(connections, t.MaxIdleConnsPerHost)
 	return t
 }
 
-// exchange is one call as the attempts beneath stripe-go saw it. It travels in
-// the request's context and belongs to the goroutine of the call.
+// exchange is one call as the attempts beneath stripe-go saw it. It travels in the
+// request's context and belongs to the goroutine of the call.
 type exchange struct {
 	route string // with ids replaced
 
@@ -46,23 +46,24 @@ type exchange struct {
 	err       error // why the last attempt had no answer
 }
 
-// SetLastResponse makes an exchange something that stripe-go will decode into.
-// It has no exported field, so nothing is decoded.
+// SetLastResponse makes an exchange a type that stripe-go can decode into. It has no
+// exported field, so nothing is decoded.
 func (*exchange) SetLastResponse(*stripego.APIResponse) {}
 
 type exchangeKey struct{}
 
-// errTooLarge and waitError end a call at once: another attempt cannot help.
+// errTooLarge and waitError end a call without a retry, because another attempt cannot
+// help.
 var errTooLarge = errors.New("answer larger than 16 MiB")
 
-// waitError is a wait for the limiter that did not end in a request.
+// waitError: the wait for the limiter ended without a request.
 type waitError struct{ err error }
 
 func (w *waitError) Error() string { return "waiting for the request rate: " + w.err.Error() }
 func (w *waitError) Unwrap() error { return w.err }
 
-// attempts sends single requests: paced, timed, read to the end and counted.
-// It sits below the retries, so all of that holds for each of them.
+// attempts sends single requests. Each waits for the limiter, has a deadline, is read
+// to the end and is counted. It sits below the retries, so this holds for every retry.
 type attempts struct {
 	base    http.RoundTripper
 	limiter *ratelimit.Limiter
@@ -83,8 +84,8 @@ func newAttempts(o Options) *attempts {
 		now: o.Now, log: o.Log, observe: o.Observe}
 }
 
-// RoundTrip sends one request. The body of the answer is complete in memory when
-// it returns: a truncated one is a transport error, and so is retried.
+// RoundTrip sends one request. When it returns, the body of the answer is complete in
+// memory. A truncated body is a transport error, so the request is retried.
 func (a *attempts) RoundTrip(req *http.Request) (*http.Response, error) {
 	ex, ok := req.Context().Value(exchangeKey{}).(*exchange)
 	if !ok {
@@ -98,7 +99,7 @@ func (a *attempts) RoundTrip(req *http.Request) (*http.Response, error) {
 	}
 	defer release()
 	if req.Method != http.MethodGet {
-		if err := fence.Passed(req.Context()); err != nil { // the wait may have been long
+		if err := fence.Passed(req.Context()); err != nil { // it may have closed while the limiter made us wait
 			closeBody(req)
 			ex.status, ex.err = 0, &waitError{err}
 			return nil, ex.err
@@ -118,15 +119,15 @@ func (a *attempts) RoundTrip(req *http.Request) (*http.Response, error) {
 	return resp, nil
 }
 
-// prepared drops the header that would tell Stripe the name of this host.
+// prepared drops the header that would give Stripe the name of this host.
 func (a *attempts) prepared(ctx context.Context, req *http.Request) *http.Request {
 	out := req.Clone(ctx)
 	out.Header.Del("X-Stripe-Client-User-Agent")
 	return out
 }
 
-// exchange sends and reads all of the answer. What stripe-go gets to see of a
-// success is an empty object; see the package's decisions.
+// exchange sends a request and reads all of the answer. If it is a success, stripe-go
+// gets an empty object instead; see the decisions of the package.
 func (a *attempts) exchange(req *http.Request) (*http.Response, []byte, error) {
 	resp, err := a.base.RoundTrip(req)
 	if err != nil {
@@ -147,8 +148,9 @@ func (a *attempts) exchange(req *http.Request) (*http.Response, []byte, error) {
 	return &out, body, nil
 }
 
-// readAll reads a body to its end. Pages are much alike, so the room is made for
-// the largest that was seen lately: growing into it would copy each page thrice.
+// readAll reads a body to its end. Pages are of similar size, so it allocates room for
+// the largest of the last ones, because growing into it would copy each page three
+// times.
 func (a *attempts) readAll(resp *http.Response) ([]byte, error) {
 	room := resp.ContentLength
 	if room < 0 { // unknown, as it is of every compressed answer
@@ -167,7 +169,7 @@ func (a *attempts) readAll(resp *http.Response) ([]byte, error) {
 	return body.Bytes(), nil
 }
 
-// record keeps what the call needs to know, and teaches limiter, clock and metrics.
+// record keeps the fields that the call needs, and updates limiter, clock and metrics.
 func (a *attempts) record(ex *exchange, resp *http.Response, body []byte, err error) {
 	ex.status, ex.err, ex.body, ex.requestID = 0, err, nil, ""
 	if err == nil {
@@ -196,9 +198,9 @@ func (a *attempts) noteAnswer(ex *exchange, resp *http.Response, body []byte) {
 	}
 }
 
-// readingTime is when Stripe's clock was read, by ours: of the time between sending and
-// having the answer, what is nearest to it. A process that was stopped meanwhile must
-// not take the time it has lost for a clock that is wrong.
+// readingTime is the time of our clock at which Stripe read its own: of the time
+// between sending and having the answer, the point nearest to Stripe's. If this process
+// was stopped meanwhile, the time it lost must not look like a wrong clock.
 func readingTime(stripe, sent, received time.Time) time.Time {
 	switch {
 	case stripe.After(received):
@@ -209,8 +211,8 @@ func readingTime(stripe, sent, received time.Time) time.Time {
 	return stripe
 }
 
-// lockTimeout tells the 429 that is about one busy object from the one that is
-// about our rate. Slowing down for the former would punish everything else.
+// lockTimeout reports a 429 about one busy object. It is not about our rate, so slowing
+// down because of it would punish every other call.
 func lockTimeout(body []byte) bool {
 	var envelope struct {
 		Error struct {
@@ -250,5 +252,5 @@ func closeBody(req *http.Request) {
 	}
 }
 
-// String keeps a stray %v of an exchange from printing its body.
+// String keeps a %v of an exchange from printing its body.
 func (x *exchange) String() string { return fmt.Sprintf("%s: %d", x.route, x.status) }

@@ -9,14 +9,15 @@ import (
 	"github.com/stripe-enhance/stripe-enhance/reconcile"
 )
 
-// fewUnreadable may be odd in one listing, whatever part of it they are. More than that, and
-// more than half of all, is no oddness of theirs: something stands between Stripe and
-// us, and the listing is refused.
+// fewUnreadable subscriptions of a listing may be unreadable, whatever part of it they
+// are. If there are more, and more than half of all, the fault is not theirs: something
+// between Stripe and us changes the answers, and the listing is refused.
 const fewUnreadable = 10
 
-// unreadableError is what keeps one subscription from being understood and says nothing of
-// the next one. A wrong kind of object, another mode, a missing id or a missing time
-// of creation is none: the whole answer is not what was asked for then.
+// unreadableError: one subscription cannot be understood, which proves nothing about
+// the next one. A wrong kind of object, another mode, a missing id or a missing time of
+// creation is not such an error, because then the whole answer is not the one asked
+// for.
 type unreadableError struct{ why string }
 
 func (o *unreadableError) Error() string { return o.why }
@@ -25,17 +26,18 @@ func unreadablef(format string, args ...any) error {
 	return &unreadableError{fmt.Sprintf(format, args...)}
 }
 
-// noCustomerError is a subscription of which it cannot be told who buys it: there is no
-// customer to hold.
+// noCustomerError: the buyer of a subscription is unknown, so there is no customer to
+// hold.
 type noCustomerError struct{ why string }
 
 func (n *noCustomerError) Error() string { return n.why }
 
-// lenientSubscription is a subscription that is decoded part by part, which takes longer.
+// lenientSubscription is a subscription that is decoded part by part, which takes
+// longer.
 type lenientSubscription struct{ subscriptionWire }
 
-// UnmarshalJSON decodes a subscription whose parts may have another type than is
-// documented: what it is and when it was made is enough to hold it.
+// UnmarshalJSON decodes a subscription whose parts may have an undocumented type. Its
+// id and its time of creation are enough to hold it.
 func (w *lenientSubscription) UnmarshalJSON(b []byte) error {
 	err := json.Unmarshal(b, &w.subscriptionWire)
 	var mistyped *json.UnmarshalTypeError
@@ -60,7 +62,8 @@ func (w *lenientSubscription) UnmarshalJSON(b []byte) error {
 	return nil
 }
 
-// decodeSubscriptions is decodePage for a page on which single ones may be odd.
+// decodeSubscriptions is decodePage for a page with subscriptions that may be
+// unreadable.
 func decodeSubscriptions(body []byte) ([]subscriptionWire, bool, error) {
 	page, more, err := decodePage[subscriptionWire](body)
 	if err == nil {
@@ -77,12 +80,12 @@ func decodeSubscriptions(body []byte) ([]subscriptionWire, bool, error) {
 	return page, more, nil
 }
 
-// check refuses a subscription that says nothing of what it is made of, or that is of
-// another mode. An oddity among the errors is that subscription's alone.
+// check refuses a subscription without its essential parts or of another mode. If the
+// error is an unreadableError or a noCustomerError, it concerns this subscription only.
 func (w *subscriptionWire) check(live bool) error {
 	switch {
 	case w.Created <= 0:
-		return fmt.Errorf("the subscription %s does not tell when it was created", w.ID)
+		return fmt.Errorf("the subscription %s has no time of creation", w.ID)
 	case w.Customer.Livemode != nil && *w.Customer.Livemode != live:
 		return fmt.Errorf("the subscription %s: %w", w.ID, customers.check(w.Customer.header(), live))
 	case w.Customer.ID == "":
@@ -102,9 +105,9 @@ func (w *subscriptionWire) check(live bool) error {
 	return nil
 }
 
-// heldOr turns an oddity of a subscription into facts that hold it: its status is none
-// that is known, so that nothing is given for it and nothing taken away, and the word
-// says why. Any other error is the answer's.
+// heldOr turns an unreadableError into facts that hold the subscription: an unknown
+// status gives nothing and takes nothing away, and its text has the reason. Any other
+// error means that the whole answer is wrong.
 func (w *subscriptionWire) heldOr(r request, a answer, err error) (f reconcile.SubscriptionFacts, requests int, _ error) {
 	var unreadable *unreadableError
 	if !errors.As(err, &unreadable) {
@@ -115,11 +118,12 @@ func (w *subscriptionWire) heldOr(r request, a answer, err error) (f reconcile.S
 	return f, 0, nil
 }
 
-// checkUnreadable tells whether what was odd is the subscriptions' and not the listing's.
+// checkUnreadable refuses the listing if so many subscriptions cannot be read that the
+// fault must be in the answers.
 func (s *sweep) checkUnreadable() error {
 	all, unreadable := s.count+len(s.listing.PassedOver), s.unreadable+len(s.listing.PassedOver)
 	if unreadable <= fewUnreadable || unreadable*2 <= all {
 		return nil
 	}
-	return fault.Errorf(fault.Malformed, "stripe: %d of %d subscriptions cannot be read: it is the answers that are wrong, not they", unreadable, all)
+	return fault.Errorf(fault.Malformed, "stripe: %d of %d subscriptions cannot be read, so something must be changing Stripe's answers", unreadable, all)
 }

@@ -11,15 +11,15 @@ import (
 	"github.com/stripe-enhance/stripe-enhance/reconcile"
 )
 
-// oddSubscriptions cannot be understood, and say nothing of the next one; by what is
-// said of them.
+// oddSubscriptions cannot be understood but prove nothing about the next one; by the
+// text of their errors.
 func oddSubscriptions(t *testing.T) map[string]string {
 	return map[string]string{
 		`has no status`:                                  with(t, `"active"`, `""`),
 		`came without its items`:                         with(t, `"items"`, `"things"`),
 		`a page without has_more`:                        with(t, `"list","has_more":false`, `"list"`),
 		`an empty page that promises more`:               with(t, `"has_more":false,"data":[`+goodItem+`]`, `"has_more":true,"data":[]`),
-		`the item si_1 twice`:                            with(t, goodItem, goodItem+","+goodItem),
+		`the item si_1 appears twice`:                    with(t, goodItem, goodItem+","+goodItem),
 		`has neither price nor plan`:                     with(t, `"price":{"id":"price_1","livemode":false,"product":"prod_1"}`, `"price":null`),
 		`the item si_1 has the quantity -1`:              with(t, `"quantity":2`, `"quantity":-1`),
 		`an object "" where a subscription_item`:         with(t, goodItem, `null`),
@@ -28,8 +28,8 @@ func oddSubscriptions(t *testing.T) map[string]string {
 	}
 }
 
-// nobodysSubscriptions are such of which it cannot be told who buys them.
-func nobodysSubscriptions(t *testing.T) map[string]string {
+// withoutCustomer are unreadable subscriptions whose buyer is unknown.
+func withoutCustomer(t *testing.T) map[string]string {
 	return map[string]string{
 		`came without its customer`:      with(t, `{"id":"cus_1","object":"customer","livemode":false,"email":"a@example.com"}`, `null`),
 		`customer" at byte`:              with(t, `{"id":"cus_1","object":"customer","livemode":false,"email":"a@example.com"}`, `"cus_1"`),
@@ -41,7 +41,8 @@ const second = `{"id":"sub_0","object":"subscription","livemode":false,"status":
 	`"customer":{"id":"cus_2","object":"customer","livemode":false,"email":"b@example.com"},` +
 	`"items":{"object":"list","has_more":false,"data":[` + goodItem + `]}}`
 
-// TestAnOddSubscriptionIsHeldAndTheOthersAreListed: one of them ended every listing.
+// TestAnOddSubscriptionIsHeldAndTheOthersAreListed: one such subscription once ended
+// every listing.
 func TestAnOddSubscriptionIsHeldAndTheOthersAreListed(t *testing.T) {
 	for text, body := range oddSubscriptions(t) {
 		t.Run(text, func(t *testing.T) {
@@ -70,9 +71,10 @@ func TestAnOddSubscriptionIsHeldAndTheOthersAreListed(t *testing.T) {
 	}
 }
 
-// TestASubscriptionOfNobodyIsPassedOverAndSaid: there is no customer to hold.
+// TestASubscriptionOfNobodyIsPassedOverAndSaid: without a customer, there is none to
+// hold.
 func TestASubscriptionOfNobodyIsPassedOverAndSaid(t *testing.T) {
-	for text, body := range nobodysSubscriptions(t) {
+	for text, body := range withoutCustomer(t) {
 		t.Run(text, func(t *testing.T) {
 			listing, err := always(reply{body: page(false, body, second)}).client(t).Sweep(t.Context(), nothing)
 			if err != nil || listing.Count != 1 || len(listing.PassedOver) != 1 || !strings.Contains(listing.PassedOver[0], "sub_1") {
@@ -86,7 +88,8 @@ func TestASubscriptionOfNobodyIsPassedOverAndSaid(t *testing.T) {
 	}
 }
 
-// TestAListingThatIsOddThroughoutIsAnError: it is the answers, not the subscriptions.
+// TestAListingThatIsOddThroughoutIsAnError: then the answers are at fault, not the
+// subscriptions.
 func TestAListingThatIsOddThroughoutIsAnError(t *testing.T) {
 	for name, c := range map[string]struct {
 		odd, good int
@@ -111,7 +114,7 @@ func TestAListingThatIsOddThroughoutIsAnError(t *testing.T) {
 	}
 }
 
-// TestACustomerWhoseIdPeopleChoseIsACustomer: old accounts have them.
+// TestACustomerWhoseIdPeopleChoseIsACustomer, because old accounts have such ids.
 func TestACustomerWhoseIdPeopleChoseIsACustomer(t *testing.T) {
 	for _, id := range []string{"legacy-42", "ada@example.com", "7", "Ada & Söhne"} {
 		f, err := always(reply{body: with(t, `"id":"cus_1"`, `"id":"`+id+`"`)}).client(t).Subscription(t.Context(), "sub_1")

@@ -13,22 +13,22 @@ import (
 )
 
 const (
-	// webhookTolerance is how far a signature's time may be from ours, to either
-	// side. A signature from the future could be replayed until then.
+	// webhookTolerance is how far a signature's time may be from ours, to either side,
+	// because a signature from the future could be replayed until then.
 	webhookTolerance = 5 * time.Minute
-	// webhookBody is far above any event of interest; Stripe's largest were seen
-	// past 50 KiB.
+	// webhookBody is far above the size of any event of interest. The largest that
+	// Stripe was seen to send were just over 50 KiB.
 	webhookBody = 1 << 20
-	// webhookHeader fits a dozen signatures; Stripe sends one for each secret of
-	// the endpoint, which are two while it is rolled.
+	// webhookHeader fits a dozen signatures. Stripe sends one for each secret of the
+	// endpoint, and an endpoint has two while its secret is rolled.
 	webhookHeader     = 1024
 	webhookSignatures = 16
-	// webhookSecret is the shortest secret that is believed to be one: whsec_ alone
-	// is what is left of a secret that got lost.
+	// webhookSecret is the shortest secret that is accepted, because whsec_ alone is
+	// the rest of a secret that got lost.
 	webhookSecret = len("whsec_") + 1
 )
 
-// The ways in which a delivery is refused. All are permanent: the same delivery
+// The reasons for which a delivery is refused. All are permanent: the same delivery
 // will be refused again.
 var (
 	ErrNoSecret     = errors.New("stripe webhook: no usable signing secret")
@@ -39,10 +39,10 @@ var (
 	ErrWebhookEvent = errors.New("stripe webhook: signed, but not a JSON object with an id")
 )
 
-// VerifyWebhook checks that Stripe signed a body with one of the secrets, and
-// returns what the event touched. The body must be the raw bytes. Secrets that
-// are empty or too short to be one are never tried: anyone could sign with them.
-// Every error is one of those above, of the kind fault.Permanent.
+// VerifyWebhook checks that Stripe signed a body with one of the secrets, and returns
+// the objects that the event touched. The body must be the raw bytes. A secret that is
+// empty or too short is never tried, because anyone could sign with it. Every error is
+// one of those above, with the kind fault.Permanent.
 func VerifyWebhook(body []byte, header string, secrets []secret.Text, now time.Time) (EventHint, error) {
 	hint, err := verify(body, header, secrets, now)
 	return hint, fault.Wrap(fault.Permanent, err)
@@ -69,8 +69,8 @@ func verify(body []byte, header string, secrets []secret.Text, now time.Time) (E
 	return hint, nil
 }
 
-// signed tries every secret, so that how long it takes does not tell which one
-// matched. The time was checked before, against the caller's clock.
+// signed tries every secret, so that the time it takes does not reveal which one
+// matched. The signature's time was checked before, against the caller's clock.
 func signed(body []byte, header string, secrets []secret.Text) error {
 	usable, match := false, false
 	for _, s := range secrets {

@@ -24,7 +24,7 @@ var (
 	hookKeys = []secret.Text{secret.New(hookSecret)}
 )
 
-// mac is a signature, made apart from the library that verifies it.
+// mac is a signature, made without the library that verifies it.
 func mac(body, key, stamp string) string {
 	h := hmac.New(sha256.New, []byte(key))
 	h.Write([]byte(stamp + "." + body))
@@ -141,8 +141,8 @@ func TestWhatIsSignedButNoEventIsRefused(t *testing.T) {
 	}
 }
 
-// TestWhateverIsSignedAndHasAnIDIsAccepted: shapes that are not the event we know say
-// less, and are vague.
+// TestWhateverIsSignedAndHasAnIDIsAccepted: if its shape is not that of the known
+// event, the hint is vague.
 func TestWhateverIsSignedAndHasAnIDIsAccepted(t *testing.T) {
 	const kind = "customer.subscription.updated"
 	for body, want := range map[string]EventHint{

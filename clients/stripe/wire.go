@@ -12,7 +12,7 @@ import (
 	"github.com/stripe-enhance/stripe-enhance/reconcile"
 )
 
-// wireError is a complaint of our own from within encoding/json.
+// wireError is an error of our own from within encoding/json.
 type wireError struct{ text string }
 
 func (e *wireError) Error() string { return e.text }
@@ -48,7 +48,7 @@ type itemWire struct {
 	Plan             *priceRef `json:"plan"`
 }
 
-// priceRef is as much of a price or of a legacy plan as an item embeds.
+// priceRef is the part of a price or of a legacy plan that an item embeds.
 type priceRef struct {
 	ID        string `json:"id"`
 	LookupKey string `json:"lookup_key"`
@@ -56,8 +56,8 @@ type priceRef struct {
 	Livemode  *bool  `json:"livemode"`
 }
 
-// customerWire is an expanded customer. One that came as a mere id is a value of
-// the wrong type: expansion was asked for.
+// customerWire is an expanded customer. A bare id is a value of the wrong type, because
+// expansion was asked for.
 type customerWire struct {
 	head
 	Email   string `json:"email"`
@@ -65,7 +65,7 @@ type customerWire struct {
 	Deleted bool   `json:"deleted"`
 }
 
-// idRef is the id of something that may come expanded; only the id matters.
+// idRef is the id of an object that may come expanded; only the id is used.
 type idRef string
 
 // UnmarshalJSON takes an id, an object with one, or null.
@@ -91,7 +91,7 @@ func bareID(b []byte) (id string, ok bool, err error) {
 		return "", true, nil
 	case b[0] != '"':
 		return "", false, &wireError{"a reference that is neither an id nor an object"}
-	case bytes.IndexByte(b, '\\') < 0 && utf8.Valid(b): // nearly always: nothing to unquote
+	case bytes.IndexByte(b, '\\') < 0 && utf8.Valid(b): // nearly always, so there is nothing to unquote
 		return string(b[1 : len(b)-1]), true, nil
 	}
 	return id, true, json.Unmarshal(b, &id)
@@ -103,8 +103,8 @@ var (
 	customers     = collection{kind: "customer", valid: reconcile.ValidCustomerID, modeless: true}
 )
 
-// facts turns a checked subscription into what the planner knows. The items are
-// given apart because they may have needed further pages.
+// facts turns a checked subscription into the planner's facts. The items come
+// separately because they may have needed further pages.
 func (w *subscriptionWire) facts(lines []reconcile.Item, periodEnd int64, sent time.Time) reconcile.SubscriptionFacts {
 	status := reconcile.ParseStatus(w.Status)
 	ended := w.EndedAt
@@ -143,8 +143,8 @@ func (w *subscriptionWire) facts(lines []reconcile.Item, periodEnd int64, sent t
 	}
 }
 
-// lines turns checked items into the planner's, with the latest period end of
-// any of them for versions that tell it there.
+// lines turns checked items into the planner's. periodEnd is the latest of theirs, for
+// API versions that have it there.
 func lines(wire []itemWire, live bool) (out []reconcile.Item, periodEnd int64, err error) {
 	out = make([]reconcile.Item, 0, len(wire))
 	for i := range wire {
@@ -156,7 +156,7 @@ func lines(wire []itemWire, live bool) (out []reconcile.Item, periodEnd int64, e
 			return nil, 0, err
 		}
 		if slices.ContainsFunc(out, func(o reconcile.Item) bool { return o.ID == w.ID }) {
-			return nil, 0, unreadablef("the item %s twice in one subscription", w.ID)
+			return nil, 0, unreadablef("the item %s appears twice in one subscription", w.ID)
 		}
 		line, err := w.line(live)
 		if err != nil {
@@ -189,7 +189,8 @@ func (w *itemWire) line(live bool) (reconcile.Item, error) {
 		Product: string(price.Product), Quantity: quantity, Created: instant(w.Created)}, nil
 }
 
-// instant is a Stripe timestamp. 0, which is how absent decodes, is no time.
+// instant is a Stripe timestamp. 0 means that there is none, because an absent one
+// decodes to it.
 func instant(seconds int64) time.Time {
 	if seconds == 0 {
 		return time.Time{}

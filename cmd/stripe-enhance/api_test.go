@@ -32,8 +32,8 @@ var examples = map[string][2]string{
 	"GET /api/admin/plans/{id}":          {"/api/admin/plans/nothing", ""},
 	"POST /api/admin/plans/{id}/approve": {"/api/admin/plans/nothing/approve", ""},
 	"GET /api/admin/mappings":            {"/api/admin/mappings", ""},
-	"PUT /api/admin/mappings":            {"/api/admin/mappings", `{"billing_plan_id":"price_x","enhance_plan_id":"1","unchecked":true}`},
-	"DELETE /api/admin/mappings":         {"/api/admin/mappings?billing_plan_id=price_none", ""},
+	"PUT /api/admin/mappings":            {"/api/admin/mappings", `{"billingPlanId":"price_x","enhancePlanId":"1","unchecked":true}`},
+	"DELETE /api/admin/mappings":         {"/api/admin/mappings?billingPlanId=price_none", ""},
 	"GET /api/admin/holds":               {"/api/admin/holds", ""},
 	"POST /api/admin/holds":              {"/api/admin/holds", `{"subscriptionId":"sub_later","kind":"ignore"}`},
 	"DELETE /api/admin/holds":            {"/api/admin/holds?id=hold_none", ""},
@@ -113,10 +113,12 @@ func (c *contract) goesWell(t *testing.T, s *service, ada simulator.SignedUp, cl
 	for _, body := range []string{eventText("evt_1", "x.y", "{}"), eventText("evt_1", "x.y", "{}")} {
 		c.check(t, "POST /api/webhook", s.hook(body))
 	}
-	c.ask(t, s, 200, "PUT /api/admin/mappings", "/api/admin/mappings", `{"billing_plan_id":"price_basic_monthly","enhance_plan_id":"`+fmt.Sprint(s.plans["price_basic_monthly"])+`"}`)
-	c.ask(t, s, 200, "PUT /api/admin/mappings", "/api/admin/mappings", `{"billing_plan_id":"price_gone","enhance_plan_id":"1","unchecked":true}`)
-	c.ask(t, s, 200, "PUT /api/admin/mappings", "/api/admin/mappings", `{"billing_plan_id":"price_gone","enhance_plan_id":`+fmt.Sprint(s.plans["price_basic_monthly"])+`,"unchecked":true}`)
-	c.ask(t, s, 200, "DELETE /api/admin/mappings", "/api/admin/mappings?billing_plan_id=price_gone", "")
+	c.ask(t, s, 200, "PUT /api/admin/mappings", "/api/admin/mappings", `{"billingPlanId":"price_basic_monthly","enhancePlanId":"`+fmt.Sprint(s.plans["price_basic_monthly"])+`"}`)
+	c.ask(t, s, 200, "PUT /api/admin/mappings", "/api/admin/mappings", `{"billingPlanId":"price_gone","enhancePlanId":"1","unchecked":true}`)
+	c.ask(t, s, 200, "PUT /api/admin/mappings", "/api/admin/mappings", `{"billingPlanId":"price_gone","enhancePlanId":`+fmt.Sprint(s.plans["price_basic_monthly"])+`,"unchecked":true}`)
+	c.ask(t, s, 200, "DELETE /api/admin/mappings", "/api/admin/mappings?billingPlanId=price_gone", "")
+	c.ask(t, s, 200, "PUT /api/admin/mappings", "/api/admin/mappings", `{"billing_provider":"stripe","billing_plan_id":"price_older","enhance_plan_id":"1","unchecked":true}`)
+	c.ask(t, s, 200, "DELETE /api/admin/mappings", "/api/admin/mappings?billing_plan_id=price_older", "")
 	hold := c.ask(t, s, 201, "POST /api/admin/holds", "/api/admin/holds", fmt.Sprintf(`{"subscriptionId":%q,"kind":"no-suspend","reason":"pays by letter"}`, ada.Subscription)).object(t)
 	c.ask(t, s, 201, "POST /api/admin/holds", "/api/admin/holds", `{"customerId":"cus_tomorrow","kind":"ignore"}`)
 	c.ask(t, s, 200, "GET /api/admin/holds", "/api/admin/holds", "")
@@ -199,7 +201,7 @@ func (c *contract) isRefused(t *testing.T, s *service, ada simulator.SignedUp) {
 		{"PATCH /api/admin/customers", "", fmt.Sprintf(`{"customerId":%q}`, ada.Customer), 400},
 		{"PATCH /api/admin/customers", "", fmt.Sprintf(`{"customerId":%q,"name":"a\u0000b"}`, ada.Customer), 400},
 		{"PUT /api/admin/mappings", "", `{}`, 400},
-		{"PUT /api/admin/mappings", "", `{"billing_plan_id":"price_basic_monthly","enhance_plan_id":"no such plan"}`, 422},
+		{"PUT /api/admin/mappings", "", `{"billingPlanId":"price_basic_monthly","enhancePlanId":"no such plan"}`, 422},
 		{"DELETE /api/admin/mappings", "/api/admin/mappings", "", 400},
 		{"POST /api/admin/holds", "", `{"kind":"ignore"}`, 400},
 		{"POST /api/admin/holds", "", `{"customerId":"ada@example.com","kind":"ignore"}`, 400},
@@ -207,7 +209,7 @@ func (c *contract) isRefused(t *testing.T, s *service, ada simulator.SignedUp) {
 		{"GET /api/admin/runs", "/api/admin/runs?limit=0", "", 400},
 		{"GET /api/admin/actions", "/api/admin/actions?state=odd", "", 400},
 		{"POST /api/admin/plans/{id}/approve", "", `{"by":5}`, 400},
-		{"PUT /api/admin/mappings", "", `{"billing_plan_id":"price_basic_monthly","enhance_plan_id":1.5}`, 400},
+		{"PUT /api/admin/mappings", "", `{"billingPlanId":"price_basic_monthly","enhancePlanId":1.5}`, 400},
 	} {
 		path := bad.path
 		if path == "" {
@@ -216,9 +218,11 @@ func (c *contract) isRefused(t *testing.T, s *service, ada simulator.SignedUp) {
 		c.ask(t, s, bad.want, bad.operation, path, bad.body)
 	}
 	for body, want := range map[string]string{
-		`{"billing_plan_id":5,"enhance_plan_id":1}`:                                "billing_plan_id must be a string",
-		`{"billing_plan_id":"price_x","enhance_plan_id":true}`:                     "enhance_plan_id must be a string or a whole number",
-		`{"billing_plan_id":"price_x","enhance_plan_id":"1","unchecked":"please"}`: "unchecked must be true or false",
+		`{"billingPlanId":5,"enhancePlanId":1}`:                                     "billingPlanId must be a string",
+		`{"billing_plan_id":5,"enhance_plan_id":1}`:                                 "billing_plan_id must be a string",
+		`{"billingPlanId":"price_x","billing_plan_id":"price_y","enhancePlanId":1}`: "give one of them",
+		`{"billingPlanId":"price_x","enhancePlanId":true}`:                          "enhancePlanId must be a string or a whole number",
+		`{"billingPlanId":"price_x","enhancePlanId":"1","unchecked":"please"}`:      "unchecked must be true or false",
 	} {
 		got := c.ask(t, s, 400, "PUT /api/admin/mappings", "/api/admin/mappings", body)
 		if text := fmt.Sprint(got.object(t)["error"]); !strings.Contains(text, want) || strings.Contains(text, "Go ") {
@@ -265,11 +269,11 @@ func (c *contract) sideRefuses(t *testing.T, s *service, ada simulator.SignedUp)
 		return simulator.Fault{Apply: simulator.Skip, Status: http.StatusBadRequest}
 	})
 	defer s.world.SetFault(nil)
-	mapped := c.ask(t, s, 200, "PUT /api/admin/mappings", "/api/admin/mappings", `{"billing_plan_id":"price_unasked","enhance_plan_id":"1"}`).object(t)
+	mapped := c.ask(t, s, 200, "PUT /api/admin/mappings", "/api/admin/mappings", `{"billingPlanId":"price_unasked","enhancePlanId":"1"}`).object(t)
 	if text := fmt.Sprint(mapped["warning"]); !strings.Contains(text, "not verified: enhance") || !strings.Contains(text, "stripe") {
 		t.Errorf("a mapping that nobody could be asked about: %v", mapped)
 	}
-	c.ask(t, s, 200, "DELETE /api/admin/mappings", "/api/admin/mappings?billing_plan_id=price_unasked", "")
+	c.ask(t, s, 200, "DELETE /api/admin/mappings", "/api/admin/mappings?billingPlanId=price_unasked", "")
 	c.ask(t, s, 502, "PATCH /api/admin/customers", "/api/admin/customers", fmt.Sprintf(`{"customerId":%q,"name":"Again"}`, ada.Customer))
 	c.ask(t, s, 502, "POST /api/admin/sync", "/api/admin/sync", "")
 }
@@ -312,7 +316,7 @@ func (c *contract) withoutDatabase(t *testing.T) {
 	}
 
 	s.broken.Store(true)
-	if err := s.parts.store.Close(); err != nil {
+	if err := s.app.Store.Close(); err != nil {
 		t.Fatal(err)
 	}
 	for op, e := range examples {

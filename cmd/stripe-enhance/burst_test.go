@@ -140,7 +140,7 @@ func (c *company) look(tb testing.TB) *store.Store {
 	return c.store
 }
 
-func (c *company) webhooks(tb testing.TB) []store.WebhookRecord {
+func (c *company) webhooks(tb testing.TB) []reconcile.WebhookRecord {
 	tb.Helper()
 	all, err := c.look(tb).RecentWebhooks(context.Background(), 1<<30)
 	if err != nil {
@@ -332,7 +332,7 @@ func (b *burst) duplicate(t *testing.T, url string) {
 func (c *company) unfollowed(tb testing.TB) (n int) {
 	tb.Helper()
 	for _, w := range c.webhooks(tb) {
-		if w.State == store.WebhookReceived {
+		if w.State == reconcile.WebhookReceived {
 			n++
 		}
 	}

@@ -36,7 +36,7 @@ func TestARunByHandWhileTheServiceWorksLeavesItsWishAndSaysSo(t *testing.T) {
 			{[]string{"reconcile", "--subscription", bakery}, []string{"operator@", " holds the lease; waiting", " is at work; it was asked to look, and looks now", "Nothing was done here"}, 1},
 			{[]string{"reconcile"}, []string{" is at work; it was asked to look, and looks now"}, 2},
 			{[]string{"reconcile", "--full", "-o", "json"}, []string{" holds the lease; waiting"}, 3},
-			{[]string{"reconcile", "--full", "--accept-listing"}, []string{" looks now at everything, and has not accepted its listing: ask again when it is idle"}, 4},
+			{[]string{"reconcile", "--full", "--accept-listing"}, []string{" looks now at everything, but without --accept-listing: repeat the command when it is idle"}, 4},
 		} {
 			from := len(r.said())
 			out, talk, code := s.run(by.args...)

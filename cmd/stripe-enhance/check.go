@@ -2,58 +2,26 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 
 	"github.com/spf13/cobra"
 
 	"github.com/stripe-enhance/stripe-enhance/internal/config"
+	"github.com/stripe-enhance/stripe-enhance/internal/preflight"
 	"github.com/stripe-enhance/stripe-enhance/internal/report"
 )
 
-// finding is one line of the preflight.
-type finding struct {
-	Part   string  `json:"part"`
-	Status verdict `json:"status"`
-	Detail string  `json:"detail"`
-	ToDo   string  `json:"to_do"` // what to do about it; "" when it is fine
-}
-
-// verdict is ok, warn (works, but look at it) or fail (a run would fail or hold).
-type verdict uint8
-
-const (
-	verdictOK verdict = iota + 1
-	verdictWarn
-	verdictFail
-)
-
-func (v verdict) String() string {
-	switch v {
-	case verdictOK:
-		return "ok"
-	case verdictWarn:
-		return "warn"
-	case verdictFail:
-		return "fail"
-	}
-	return "unknown"
-}
-
-// MarshalJSON writes the word.
-func (v verdict) MarshalJSON() ([]byte, error) { return json.Marshal(v.String()) }
-
-// errCheckFailed ends a check that found something; the lines say what.
+// errCheckFailed ends a check that found something. Its lines are printed before.
 var errCheckFailed = errors.New("")
 
 type checkDocument struct {
-	OK     bool      `json:"ok"`
-	Checks []finding `json:"checks"`
+	OK     bool                `json:"ok"`
+	Checks []preflight.Finding `json:"checks"`
 }
 
 func (p *program) checkCommand() *cobra.Command {
-	var tell bool
+	var notify bool
 	c := &cobra.Command{
 		Use:   "check",
 		Short: "Preflight: keys and permissions, plans, mappings, database, clocks; what to do about each",
@@ -65,38 +33,27 @@ func (p *program) checkCommand() *cobra.Command {
 		Example: "  stripe-enhance check\n" +
 			"  stripe-enhance check --notify\n" +
 			"  stripe-enhance check -o json | jq '.checks[] | select(.status != \"ok\")'",
-		RunE: func(c *cobra.Command, _ []string) error { return p.check(c.Context(), tell) },
+		RunE: func(c *cobra.Command, _ []string) error { return p.check(c.Context(), notify) },
 	}
-	c.Flags().BoolVar(&tell, "notify", false, "send a test message to each of NOTIFY_URLS")
+	c.Flags().BoolVar(&notify, "notify", false, "send a test message to each of NOTIFY_URLS")
 	return c
 }
 
-func (p *program) check(ctx context.Context, tell bool) error {
-	p.sayf("%s", p.settingsFrom())
+func (p *program) check(ctx context.Context, notify bool) error {
+	p.sayf("%s", p.place().SettingsFrom())
 	c, warnings, wrong := config.Inspect(p.sources(), config.NeedStripe|config.NeedEnhance)
 	for _, w := range warnings {
 		p.sayf("warning: %s", w)
 	}
-	a := &parts{config: c, log: p.logger(c)}
-	x := &examination{program: p, parts: a, wrong: wrong, tell: tell}
-	x.settings()
-	if err := a.clients(p, x.sides()); err != nil {
+	findings, err := preflight.Check(ctx, p.newApp(c), preflight.Options{Place: p.place(), Wrong: wrong, Notify: notify})
+	if err != nil {
 		return err
 	}
-	for _, look := range []func(context.Context){x.policy, x.database, x.billing, x.clock, x.webhook, x.panel, x.mappings, x.payers, x.waiting, x.receivers} {
-		look(ctx)
-		if err := ctx.Err(); err != nil {
-			return errors.Join(err, a.close())
-		}
-	}
-	if err := a.close(); err != nil {
-		x.fail("database", err.Error(), "see the message")
-	}
-	return p.tellChecks(x.findings)
+	return p.printChecks(findings)
 }
 
-func (p *program) tellChecks(all []finding) error {
-	bad := count(all, verdictFail)
+func (p *program) printChecks(all []preflight.Finding) error {
+	bad := preflight.Count(all, preflight.Fail)
 	var err error
 	if p.format == formatJSON {
 		err = report.WriteJSON(p.out, checkDocument{OK: bad == 0, Checks: all})
@@ -109,18 +66,9 @@ func (p *program) tellChecks(all []finding) error {
 	return err
 }
 
-func count(all []finding, v verdict) (n int) {
-	for _, f := range all {
-		if f.Status == v {
-			n++
-		}
-	}
-	return n
-}
-
-func (p *program) checkLines(all []finding, bad int) error {
+func (p *program) checkLines(all []preflight.Finding, bad int) error {
 	s := p.style()
-	paint := map[verdict]func(string) string{verdictOK: s.Good, verdictWarn: s.Warn, verdictFail: s.Bad}
+	paint := map[preflight.Status]func(string) string{preflight.OK: s.Good, preflight.Warn: s.Warn, preflight.Fail: s.Bad}
 	for _, f := range all {
 		line := fmt.Sprintf("%s  %-24s %s", paint[f.Status](fmt.Sprintf("%-4s", f.Status)), f.Part, report.Plain(f.Detail))
 		if f.ToDo != "" {
@@ -133,8 +81,8 @@ func (p *program) checkLines(all []finding, bad int) error {
 	if bad > 0 {
 		return p.printf("\n%s to mend before a run.\n", report.Count(bad, "thing"))
 	}
-	if n := count(all, verdictWarn); n > 0 { // all is not good while something waits for a person
-		return p.printf("\nNothing keeps a run from working; %s to look at, marked %s.\n", report.Count(n, "thing"), verdictWarn)
+	if n := preflight.Count(all, preflight.Warn); n > 0 { // not all is good while something waits for a person
+		return p.printf("\nNothing keeps a run from working; %s to look at, marked %s.\n", report.Count(n, "thing"), preflight.Warn)
 	}
 	return p.printf("\nAll good.\n")
 }

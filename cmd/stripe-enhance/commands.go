@@ -17,7 +17,7 @@ func (p *program) commands() []*cobra.Command {
 		p.holdsCommand(),
 		p.migrateCommand(),
 		p.healthcheckCommand(),
-		p.withServe(p.demoCommand()),
+		p.demoCommand(),
 		p.simulateCommand(),
 		p.versionCommand(),
 		p.configurationTopic(),

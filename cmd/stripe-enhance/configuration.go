@@ -83,5 +83,5 @@ func (p *program) settings(need config.Need) (*config.Config, error) {
 
 // sources are where settings come from.
 func (p *program) sources() config.Sources {
-	return config.Sources{DotEnv: p.dotEnv(), Environ: p.environ, Flags: p.flags, Receiver: notify.Check}
+	return config.Sources{DotEnv: p.place().DotEnv(), Environ: p.environ, Flags: p.flags, Receiver: notify.Check}
 }

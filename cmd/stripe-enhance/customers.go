@@ -10,15 +10,12 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/stripe-enhance/stripe-enhance/internal/app"
 	"github.com/stripe-enhance/stripe-enhance/internal/config"
 	"github.com/stripe-enhance/stripe-enhance/internal/report"
 	"github.com/stripe-enhance/stripe-enhance/reconcile"
 	"github.com/stripe-enhance/stripe-enhance/reconcile/planner"
-	"github.com/stripe-enhance/stripe-enhance/store"
 )
-
-// historyRows is how many journal rows of a customer are shown.
-const historyRows = 20
 
 func (p *program) customersCommand() *cobra.Command {
 	c := &cobra.Command{
@@ -32,7 +29,7 @@ func (p *program) customersCommand() *cobra.Command {
 }
 
 func (p *program) customersShow() *cobra.Command {
-	var l store.Lookup
+	var l reconcile.CustomerLookup
 	var refresh bool
 	c := &cobra.Command{
 		Use:   "show [E-MAIL|cus_…|sub_…]",
@@ -53,11 +50,9 @@ func (p *program) customersShow() *cobra.Command {
 			if refresh {
 				need = config.NeedStripe | config.NeedEnhance
 			}
-			a, err := p.assemble(c.Context(), need)
-			if err != nil {
-				return err
-			}
-			return joined(p.showCustomers(c.Context(), a, l, refresh), a.close())
+			return p.with(c.Context(), need, func(ctx context.Context, a *app.App) error {
+				return p.showCustomers(ctx, a, l, refresh)
+			})
 		},
 	}
 	c.Flags().StringVar(&l.Email, "email", "", "the customer's e-mail, without regard to case")
@@ -67,7 +62,7 @@ func (p *program) customersShow() *cobra.Command {
 }
 
 // whom reads who is meant: by one flag or by one word.
-func whom(l *store.Lookup, args []string) error {
+func whom(l *reconcile.CustomerLookup, args []string) error {
 	switch {
 	case len(args) > 0 && (l.Email != "" || l.StripeCustomer != ""):
 		return fmt.Errorf("%q and a flag both say whom: leave one out", args[0])
@@ -91,27 +86,27 @@ func whom(l *store.Lookup, args []string) error {
 	return nil
 }
 
-func (p *program) showCustomers(ctx context.Context, a *parts, l store.Lookup, refresh bool) error {
-	found, err := a.store.FindCustomers(ctx, l, historyRows)
+func (p *program) showCustomers(ctx context.Context, a *app.App, l reconcile.CustomerLookup, refresh bool) error {
+	found, err := a.Store.FindCustomers(ctx, l, app.HistoryRows)
 	if err != nil {
 		return err
 	}
 	if len(found) == 0 {
 		return fmt.Errorf("no customer %s%s%s is known here; a full run reads all of them: stripe-enhance reconcile --full", l.Email, l.StripeCustomer, l.Subscription)
 	}
-	cat, err := a.catalog(ctx)
+	cat, err := a.Catalog(ctx)
 	if err != nil {
 		return err
 	}
 	all := make([]report.Customer, 0, len(found))
 	for _, one := range found {
-		var now fresh
+		var now app.Refreshed
 		if refresh {
-			now = p.refresh(ctx, a, &one)
+			now = a.Refresh(ctx, &one)
 		}
 		c := customerOf(one, p.now())
-		c.Refreshed, c.RefreshProblems, c.RefreshChanges = refresh, now.problems, now.changes
-		c.Ahead = report.AheadOf(planner.Decide(&one.Customer, cat, a.config.Policy(), p.now()).Forecast)
+		c.Refreshed, c.RefreshProblems, c.RefreshChanges = refresh, now.Problems, now.Changes
+		c.Ahead = report.AheadOf(planner.Decide(&one.Customer, cat, a.Config.Policy(), p.now()).Forecast)
 		all = append(all, c)
 	}
 	if p.format == formatJSON {
@@ -131,7 +126,7 @@ func (p *program) showCustomers(ctx context.Context, a *parts, l store.Lookup, r
 }
 
 // customerOf gathers what the store returns into the outside form.
-func customerOf(r store.CustomerRecord, now time.Time) report.Customer {
+func customerOf(r reconcile.CustomerRecord, now time.Time) report.Customer {
 	c := report.Customer{
 		ID: r.ID, Email: r.Email, Name: r.Name, StripeCustomers: []report.Buyer{},
 		Subscriptions: []report.Subscription{}, Holds: []report.Hold{}, ManualHolds: []report.ManualHold{}, History: []report.HistoryRow{},

@@ -11,7 +11,7 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/stripe-enhance/stripe-enhance/internal/fault"
+	"github.com/stripe-enhance/stripe-enhance/internal/app"
 	"github.com/stripe-enhance/stripe-enhance/internal/report"
 	"github.com/stripe-enhance/stripe-enhance/reconcile"
 	"github.com/stripe-enhance/stripe-enhance/reconcile/engine"
@@ -99,7 +99,7 @@ func (p *program) say(c *cobra.Command, w *wordFlags, args []string) error {
 		return &usageError{err, c.CommandPath()}
 	}
 	w.Author, w.At = cmp.Or(strings.TrimSpace(w.Author), p.person()), p.now().UTC()
-	return p.withEngine(c.Context(), func(ctx context.Context, a *parts, e *engine.Engine) error { return p.sayWith(ctx, a, e, w) })
+	return p.withEngine(c.Context(), func(ctx context.Context, a *app.App, e *engine.Engine) error { return p.sayWith(ctx, a, e, w) })
 }
 
 func (w *wordFlags) parse(args []string) error {
@@ -129,8 +129,8 @@ func (w *wordFlags) parse(args []string) error {
 	return nil
 }
 
-func (p *program) sayWith(ctx context.Context, a *parts, e *engine.Engine, w *wordFlags) error {
-	customers, err := a.store.CustomersOf(ctx, []string{w.Subscription})
+func (p *program) sayWith(ctx context.Context, a *app.App, e *engine.Engine, w *wordFlags) error {
+	customers, err := a.Store.CustomersOf(ctx, []string{w.Subscription})
 	if err != nil {
 		return err
 	}
@@ -138,19 +138,20 @@ func (p *program) sayWith(ctx context.Context, a *parts, e *engine.Engine, w *wo
 		return reconcile.SubscriptionNotKnown(w.Subscription)
 	}
 	if w.Kind == reconcile.InstructBind {
-		if err := a.readHosting(ctx, w, customers); err != nil {
+		if w.Hosting, err = a.ReadHosting(ctx, w.Hosting.ID, w.org, customers); err != nil {
 			return err
 		}
+		w.Hosting.ObservedAt = w.At
 	}
-	cat, err := a.catalog(ctx)
+	cat, err := a.Catalog(ctx)
 	if err != nil {
 		return err
 	}
-	do := a.store.RecordInstruction
+	do := a.Store.RecordInstruction
 	if w.dry {
-		do = a.store.PreviewInstruction
+		do = a.Store.PreviewInstruction
 	}
-	ch, err := do(ctx, w.Instruction, planner.Instruct(w.Instruction, cat, string(a.config.Instance)))
+	ch, err := do(ctx, w.Instruction, planner.Instruct(w.Instruction, cat, string(a.Config.Instance)))
 	if no := reconcile.InstructionRefused(""); errors.As(err, &no) {
 		return no
 	}
@@ -161,7 +162,7 @@ func (p *program) sayWith(ctx context.Context, a *parts, e *engine.Engine, w *wo
 	if !w.dry || ch.None() {
 		return p.printSaid(out, nil)
 	}
-	r, err := p.planAnyway(ctx, e, engine.Request{Subscriptions: []string{w.Subscription}, Trigger: "cli", Dry: true, Suppose: ch.Apply})
+	r, err := a.DryRun(ctx, e, engine.Request{Subscriptions: []string{w.Subscription}, Trigger: "cli", Suppose: ch.Apply})
 	if err != nil {
 		return err
 	}
@@ -202,68 +203,4 @@ func (p *program) printSaid(s said, r *reconcile.Report) error {
 		return nil
 	}
 	return p.printf("The next run acts on it.\n")
-}
-
-// catalog is what prices buy, as stored.
-func (a *parts) catalog(ctx context.Context) (*planner.Catalog, error) {
-	mappings, err := a.store.Mappings(ctx)
-	if err != nil {
-		return nil, err
-	}
-	plans, _, err := a.store.Plans(ctx)
-	return planner.NewCatalog(mappings, plans), err
-}
-
-// readHosting reads the hosting at the panel, in the organisation that was named, where
-// it was seen last, or where the customer's hosting is.
-func (a *parts) readHosting(ctx context.Context, w *wordFlags, customers []string) error {
-	id := w.Hosting.ID
-	known, err := a.store.HostingOrg(ctx, id)
-	if err != nil {
-		return err
-	}
-	orgs := []string{w.org, known}
-	if w.org == "" && known == "" {
-		if orgs, err = a.orgsOf(ctx, customers); err != nil {
-			return err
-		}
-	}
-	for _, org := range orgs {
-		if org == "" {
-			continue
-		}
-		h, err := a.enhance.Hosting(ctx, org, id)
-		if err == nil {
-			h.ObservedAt = w.At
-			w.Hosting = h
-			return a.living(ctx, h)
-		}
-		if !errors.Is(err, fault.NotFound) {
-			return err
-		}
-	}
-	return fmt.Errorf("hosting %d is not at the panel in any organisation that can be meant: name its organisation with --org, or run stripe-enhance reconcile --full, which finds where it is", id)
-}
-
-// living is an error when the organisation of a hosting is gone.
-func (a *parts) living(ctx context.Context, h reconcile.Hosting) error {
-	o, err := a.enhance.Org(ctx, h.Org)
-	if err == nil && o.Deleted {
-		err = fmt.Errorf("org %s of hosting %d was deleted in the panel: restore it there first", h.Org, h.ID)
-	}
-	return err
-}
-
-// orgsOf are the organisations in which a customer's hosting may be.
-func (a *parts) orgsOf(ctx context.Context, customers []string) (orgs []string, err error) {
-	found, err := a.store.Customers(ctx, customers)
-	for i := range found {
-		if o := found[i].Org; o != nil {
-			orgs = append(orgs, o.ID)
-		}
-		for _, s := range found[i].Subscriptions {
-			orgs = append(orgs, s.MetadataOrg)
-		}
-	}
-	return orgs, err
 }

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"strings"
 
+	"github.com/stripe-enhance/stripe-enhance/internal/app"
 	"github.com/stripe-enhance/stripe-enhance/internal/config"
 	"github.com/stripe-enhance/stripe-enhance/internal/fault"
 	"github.com/stripe-enhance/stripe-enhance/store"
@@ -40,11 +41,11 @@ func codeOf(err error) int {
 	var usage *usageError
 	var problems config.Problems
 	var left leftError
-	var nowhere *nowhereError
+	var wrongPlace *app.WrongPlaceError
 	switch {
 	case err == nil:
 		return exitOK
-	case errors.As(err, &usage), errors.As(err, &problems), errors.As(err, &nowhere):
+	case errors.As(err, &usage), errors.As(err, &problems), errors.As(err, &wrongPlace):
 		return exitUsage
 	case errors.As(err, &left):
 		return exitLeft
@@ -56,11 +57,11 @@ func codeOf(err error) int {
 func (p *program) hintFor(err error) string {
 	var problems config.Problems
 	if errors.As(err, &problems) {
-		return p.settingsFrom() + ". All settings: stripe-enhance help configuration"
+		return p.place().SettingsFrom() + ". All settings: stripe-enhance help configuration"
 	}
 	var owner *store.OwnerError
 	if errors.As(err, &owner) {
-		return asOwner(owner, p.command)
+		return p.place().AsOwner(owner)
 	}
 	text := err.Error()
 	if strings.Contains(text, "the panel does not know the selling organisation") {
@@ -70,7 +71,7 @@ func (p *program) hintFor(err error) string {
 	case fault.Denied:
 		return p.denied(text)
 	case fault.Transient:
-		if host := unknownHost(err); host != "" {
+		if host := app.UnknownHost(err); host != "" {
 			return "there is no host " + host + ": is the setting with its address spelt right? Nothing was changed (`stripe-enhance check` says which it is)"
 		}
 		if strings.Contains(text, "stripe:") || strings.Contains(text, "enhance:") {
@@ -94,12 +95,6 @@ func (p *program) denied(text string) string {
 		return "the panel refuses ENHANCE_API_TOKEN: make a new one in the panel under Settings › Access tokens, then `stripe-enhance check`"
 	}
 	return "the credential was refused; `stripe-enhance check` tells whether it is wrong, or which permission it lacks"
-}
-
-// asOwner is the command that root gives instead. Its flags are left out: there may be a
-// key among them.
-func asOwner(owner *store.OwnerError, command string) string {
-	return "run it as that user: sudo -u " + owner.User + " " + command + " …"
 }
 
 // joined is errors.Join for two, leaving a single error as it is.

@@ -11,9 +11,9 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/stripe-enhance/stripe-enhance/internal/app"
 	"github.com/stripe-enhance/stripe-enhance/internal/report"
 	"github.com/stripe-enhance/stripe-enhance/reconcile"
-	"github.com/stripe-enhance/stripe-enhance/store"
 )
 
 const holdsLong = `A hold is "hands off", said by a person, for one customer or one subscription:
@@ -51,8 +51,8 @@ func (p *program) holdsList() *cobra.Command {
 	})
 }
 
-func (p *program) listHolds(ctx context.Context, a *parts) error {
-	all, err := a.store.ManualHolds(ctx, p.now())
+func (p *program) listHolds(ctx context.Context, a *app.App) error {
+	all, err := a.Store.ManualHolds(ctx, p.now())
 	if err != nil {
 		return err
 	}
@@ -87,12 +87,12 @@ func (p *program) holdsAdd() *cobra.Command {
 				if err != nil {
 					return &usageError{err, c.CommandPath()}
 				}
-				return p.withStore(c.Context(), func(ctx context.Context, a *parts) error { return p.addHold(ctx, a, h) })
+				return p.withStore(c.Context(), func(ctx context.Context, a *app.App) error { return p.addHold(ctx, a, h) })
 			}
 			if n.Customer != "" || n.Subscription != "" {
 				return &usageError{errors.New("--email says whom, and so does --customer or --subscription: leave one out"), c.CommandPath()}
 			}
-			return p.withStore(c.Context(), func(ctx context.Context, a *parts) error {
+			return p.withStore(c.Context(), func(ctx context.Context, a *app.App) error {
 				var err error
 				if n.Customer, err = p.onlyBuyer(ctx, a, n.email); err != nil {
 					return err
@@ -118,8 +118,8 @@ func (p *program) holdsAdd() *cobra.Command {
 
 // onlyBuyer is the Stripe customer with an e-mail. An e-mail decides nothing, because
 // anybody can type one: where several have it, a person chooses.
-func (p *program) onlyBuyer(ctx context.Context, a *parts, email string) (string, error) {
-	found, err := a.store.FindCustomers(ctx, store.Lookup{Email: email}, 0)
+func (p *program) onlyBuyer(ctx context.Context, a *app.App, email string) (string, error) {
+	found, err := a.Store.FindCustomers(ctx, reconcile.CustomerLookup{Email: email}, 0)
 	if err != nil {
 		return "", err
 	}
@@ -170,15 +170,15 @@ func (p *program) moment(text string) (time.Time, error) {
 	return time.Time{}, fmt.Errorf("--until %s is neither a day like 2030-01-31, nor a time like 2030-01-31T12:00:00Z, nor a span like 72h", text)
 }
 
-func (p *program) addHold(ctx context.Context, a *parts, h reconcile.ManualHold) error {
-	known, err := a.store.AddManualHold(ctx, h)
+func (p *program) addHold(ctx context.Context, a *app.App, h reconcile.ManualHold) error {
+	known, err := a.Store.AddManualHold(ctx, h)
 	if err != nil {
 		return err
 	}
 	if !known {
 		p.sayf("%s%s is not known here yet; the hold stands from the moment a run sees it", h.Customer, h.Subscription)
 	}
-	if err := a.store.Nudge(ctx, nil, "a hold was set", p.now()); err != nil {
+	if err := a.Store.Nudge(ctx, nil, "a hold was set", p.now()); err != nil {
 		return err
 	}
 	if p.format == formatJSON {
@@ -202,20 +202,20 @@ func (p *program) holdsRemove() *cobra.Command {
 		Args:    arguments("HOLD_ID"),
 		Example: "  stripe-enhance holds list\n  stripe-enhance holds remove hold_k3v9x2m7q4w8z1t5",
 		RunE: func(c *cobra.Command, args []string) error {
-			return p.withStore(c.Context(), func(ctx context.Context, a *parts) error { return p.removeHold(ctx, a, args[0]) })
+			return p.withStore(c.Context(), func(ctx context.Context, a *app.App) error { return p.removeHold(ctx, a, args[0]) })
 		},
 	}
 }
 
-func (p *program) removeHold(ctx context.Context, a *parts, id string) error {
-	found, err := a.store.RemoveManualHold(ctx, id, p.now())
+func (p *program) removeHold(ctx context.Context, a *app.App, id string) error {
+	found, err := a.Store.RemoveManualHold(ctx, id, p.now())
 	if err != nil {
 		return err
 	}
 	if !found {
 		return fmt.Errorf("there is no hold %s, or it was removed before: see stripe-enhance holds list", id)
 	}
-	if err := a.store.Nudge(ctx, nil, "a hold was removed", p.now()); err != nil {
+	if err := a.Store.Nudge(ctx, nil, "a hold was removed", p.now()); err != nil {
 		return err
 	}
 	if p.format == formatJSON {

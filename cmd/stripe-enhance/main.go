@@ -19,6 +19,8 @@ import (
 	"time"
 
 	"golang.org/x/term"
+
+	"github.com/stripe-enhance/stripe-enhance/internal/app"
 )
 
 // build is the version, set by -ldflags "-X main.build=1.2.3".
@@ -54,7 +56,7 @@ func start() int {
 		err:         errs,
 		in:          os.Stdin,
 		environ:     os.Environ(),
-		dotEnvs:     dotEnvs(),
+		dotEnvs:     app.DotEnvs(),
 		terminalOut: term.IsTerminal(int(os.Stdout.Fd())),
 		terminalErr: term.IsTerminal(int(os.Stderr.Fd())),
 		width: func() int {
@@ -66,6 +68,6 @@ func start() int {
 		},
 		now: time.Now,
 	}
-	p.arm()
+	p.failpoint, p.now = app.Arm(p.environ, p.now)
 	return p.run(ctx, os.Args[1:])
 }

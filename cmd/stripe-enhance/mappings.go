@@ -8,10 +8,10 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/stripe-enhance/stripe-enhance/internal/config"
+	"github.com/stripe-enhance/stripe-enhance/internal/app"
+	"github.com/stripe-enhance/stripe-enhance/internal/mapping"
 	"github.com/stripe-enhance/stripe-enhance/internal/report"
 	"github.com/stripe-enhance/stripe-enhance/reconcile"
-	"github.com/stripe-enhance/stripe-enhance/reconcile/planner"
 )
 
 const mappingsLong = `A mapping says which plan a price buys. The billing id is a price id, a lookup key
@@ -40,33 +40,19 @@ func (p *program) mappingsList() *cobra.Command {
 		Short:   "All mappings",
 		Example: "  stripe-enhance mappings list\n  stripe-enhance mappings list -o csv",
 		RunE: func(c *cobra.Command, _ []string) error {
-			return p.withStore(c.Context(), func(ctx context.Context, a *parts) error { return p.listMappings(ctx, a) })
+			return p.withStore(c.Context(), func(ctx context.Context, a *app.App) error { return p.listMappings(ctx, a) })
 		},
 	})
 }
 
-func (p *program) listMappings(ctx context.Context, a *parts) error {
-	all, err := a.store.Mappings(ctx)
+func (p *program) listMappings(ctx context.Context, a *app.App) error {
+	all, err := a.Store.Mappings(ctx)
 	if err != nil {
 		return err
 	}
-	t, outside := mappingTable(all)
-	return p.list(t, "no price is mapped yet: stripe-enhance mappings suggest", outside)
+	rows := mapping.Rows(all)
+	return p.list(mapping.Table(rows), "no price is mapped yet: stripe-enhance mappings suggest", rows)
 }
-
-// mappingTable has the columns that the database and the import use.
-func mappingTable(all []reconcile.Mapping) (*report.Table, []mappingDocument) {
-	t := &report.Table{Head: []string{"billing_provider", "billing_plan_id", "enhance_plan_id"}}
-	outside := []mappingDocument{}
-	for _, m := range all {
-		t.Add(provider, m.BillingID, m.Plan)
-		outside = append(outside, mappingDocument{provider, m.BillingID, m.Plan})
-	}
-	return t, outside
-}
-
-// provider is the only billing provider there is.
-const provider = "stripe"
 
 func (p *program) mappingsSet() *cobra.Command {
 	var unchecked bool
@@ -85,11 +71,11 @@ func (p *program) mappingsSet() *cobra.Command {
 			if m.BillingID == "" || m.Plan == "" {
 				return &usageError{errors.New("neither BILLING_ID nor PLAN may be empty"), c.CommandPath()}
 			}
-			return p.withSides(c.Context(), unchecked, func(ctx context.Context, a *parts) error {
-				if err := p.verify(ctx, a, m); err != nil {
+			return p.withSides(c.Context(), unchecked, func(ctx context.Context, a *app.App) error {
+				if err := a.VerifyMappings(ctx, m); err != nil {
 					return err
 				}
-				if err := a.store.SetMapping(ctx, m, p.person(), p.now()); err != nil {
+				if err := a.Store.SetMapping(ctx, m, p.person(), p.now()); err != nil {
 					return err
 				}
 				return p.printSet(m)
@@ -102,7 +88,7 @@ func (p *program) mappingsSet() *cobra.Command {
 
 func (p *program) printSet(m reconcile.Mapping) error {
 	if p.format == formatJSON {
-		return report.WriteJSON(p.out, mappingDocument{provider, m.BillingID, m.Plan})
+		return report.WriteJSON(p.out, mapping.RowOf(m))
 	}
 	if m.Plan == reconcile.NotHosting {
 		return p.printf("%s is not hosting: nothing is made for it; what was made for it before stays as it is, and the next run names it\n", report.Plain(m.BillingID))
@@ -110,89 +96,20 @@ func (p *program) printSet(m reconcile.Mapping) error {
 	return p.printf("%s buys plan %s\n", report.Plain(m.BillingID), report.Plain(m.Plan))
 }
 
-// withSides opens the database, and makes a client for each side that is fully
-// configured: a mapping can be set on a machine that has no keys.
-func (p *program) withSides(ctx context.Context, unchecked bool, do func(context.Context, *parts) error) error {
-	return p.withStore(ctx, func(ctx context.Context, a *parts) error {
-		var need config.Need
-		if a.config.StripeKey.IsSet() {
-			need |= config.NeedStripe
-		}
-		if a.config.EnhanceURL != nil && a.config.EnhanceToken.IsSet() && a.config.EnhanceOrg != "" {
-			need |= config.NeedEnhance
-		}
-		if unchecked {
-			need = 0
-		}
-		if err := a.clients(p, need); err != nil {
-			return err
-		}
-		if !unchecked && (a.stripe == nil || a.enhance == nil) {
-			p.sayf("not verified at %s: no key is configured", strings.Join(a.absent(), " and "))
+// withSides opens the database, and connects each side that is configured.
+func (p *program) withSides(ctx context.Context, unchecked bool, do func(context.Context, *app.App) error) error {
+	return p.withStore(ctx, func(ctx context.Context, a *app.App) error {
+		if !unchecked {
+			missing, err := a.ConnectConfigured()
+			if err != nil {
+				return err
+			}
+			if len(missing) > 0 {
+				p.sayf("not verified at %s: no key is configured", strings.Join(missing, " and "))
+			}
 		}
 		return do(ctx, a)
 	})
-}
-
-func (a *parts) absent() (sides []string) {
-	if a.stripe == nil {
-		sides = append(sides, "Stripe")
-	}
-	if a.enhance == nil {
-		sides = append(sides, "Enhance")
-	}
-	return sides
-}
-
-// verify asks both sides whether a mapping can mean something. What one of them
-// denies is refused; that one cannot be asked is only said: a run tells of a mapping
-// that leads nowhere, and takes nothing away for it.
-func (p *program) verify(ctx context.Context, a *parts, all ...reconcile.Mapping) error {
-	var problems []error
-	if a.enhance != nil {
-		plans, err := a.enhance.Plans(ctx)
-		switch {
-		case ctx.Err() != nil:
-			return err
-		case err != nil:
-			p.sayf("not verified at Enhance: %v", err)
-		default:
-			wrong := planner.NewCatalog(all, plans).Problems()
-			for _, problem := range wrong {
-				problems = append(problems, errors.New(problem))
-			}
-			if len(wrong) > 0 {
-				problems = append(problems, errors.New(offered(plans)))
-			}
-		}
-	}
-	for _, m := range all {
-		if a.stripe == nil {
-			break
-		}
-		known, err := a.stripe.Known(ctx, m.BillingID)
-		if ctx.Err() != nil {
-			return err
-		}
-		if err != nil {
-			p.sayf("not verified at Stripe: %v", err)
-			break // the others would only say the same, slowly
-		}
-		if !known {
-			problems = append(problems, fmt.Errorf("%s is no price, lookup key or product of this Stripe account in %s mode", m.BillingID, modeOf(a.stripe.Livemode())))
-		}
-	}
-	if len(problems) > 0 {
-		return fmt.Errorf("%w\nnothing was changed; --unchecked sets it all the same", errors.Join(problems...))
-	}
-	return nil
-}
-
-func modeOf(live bool) string {
-	if live {
-		return "live"
-	}
-	return "test"
 }
 
 func (p *program) mappingsDelete() *cobra.Command {
@@ -203,8 +120,8 @@ func (p *program) mappingsDelete() *cobra.Command {
 		Args:    arguments("BILLING_ID"),
 		Example: "  stripe-enhance mappings delete price_1NqAbCdEf",
 		RunE: func(c *cobra.Command, args []string) error {
-			return p.withStore(c.Context(), func(ctx context.Context, a *parts) error {
-				found, err := a.store.DeleteMapping(ctx, args[0])
+			return p.withStore(c.Context(), func(ctx context.Context, a *app.App) error {
+				found, err := a.Store.DeleteMapping(ctx, args[0])
 				switch {
 				case err != nil:
 					return err

@@ -204,7 +204,7 @@ func TestLivenessAsksNobody(t *testing.T) {
 	t.Parallel()
 	s := serveHere(t, serving{})
 	s.broken.Store(true)
-	if err := s.parts.store.Close(); err != nil {
+	if err := s.app.Store.Close(); err != nil {
 		t.Fatal(err)
 	}
 	release := s.hang()

@@ -182,7 +182,7 @@ func TestTheSettingsOfAnotherUserAreNotRead(t *testing.T) {
 		cmd.Dir, cmd.Env = elsewhere, []string{"USER=operator"}
 		out, _ := cmd.CombinedOutput() // its exit code says how it ended
 		read := cmd.ProcessState.ExitCode() == exitOK
-		if read != (owner == 0) || !read && !strings.Contains(string(out), settings+", which is another user's and not read") {
+		if read != (owner == 0) || !read && !strings.Contains(string(out), settings+", which belongs to another user and is not read") {
 			t.Errorf("of user %d: read: %v: %s", owner, read, out)
 		}
 	}

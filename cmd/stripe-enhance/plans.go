@@ -10,6 +10,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/stripe-enhance/stripe-enhance/internal/app"
 	"github.com/stripe-enhance/stripe-enhance/internal/fault"
 	"github.com/stripe-enhance/stripe-enhance/internal/report"
 	"github.com/stripe-enhance/stripe-enhance/reconcile"
@@ -32,7 +33,7 @@ func (p *program) plansCommand() *cobra.Command {
 			"  stripe-enhance plans e716f6d98bf6d2b7\n" +
 			"  stripe-enhance plans --all -o csv > plans.csv",
 		RunE: func(c *cobra.Command, args []string) error {
-			return p.withStore(c.Context(), func(ctx context.Context, a *parts) error {
+			return p.withStore(c.Context(), func(ctx context.Context, a *app.App) error {
 				if len(args) == 1 {
 					return p.showPlan(ctx, a, args[0])
 				}
@@ -44,8 +45,8 @@ func (p *program) plansCommand() *cobra.Command {
 	return withCSV(c)
 }
 
-func (p *program) listPlans(ctx context.Context, a *parts, all bool) error {
-	plans, err := a.store.HeldPlans(ctx, p.now(), all)
+func (p *program) listPlans(ctx context.Context, a *app.App, all bool) error {
+	plans, err := a.Store.HeldPlans(ctx, p.now(), all)
 	if err != nil {
 		return err
 	}
@@ -68,8 +69,8 @@ func (p *program) stateOf(one reconcile.HeldPlan) string {
 	return "waits"
 }
 
-func (p *program) showPlan(ctx context.Context, a *parts, id string) error {
-	one, err := a.store.HeldPlan(ctx, id)
+func (p *program) showPlan(ctx context.Context, a *app.App, id string) error {
+	one, err := a.Store.HeldPlan(ctx, id)
 	if err != nil {
 		return planError(id, err)
 	}
@@ -122,7 +123,7 @@ func (p *program) approveCommand() *cobra.Command {
 		Args:    arguments("PLAN_ID"),
 		Example: "  stripe-enhance plans e716f6d98bf6d2b7\n  stripe-enhance approve e716f6d98bf6d2b7 --version 3",
 		RunE: func(c *cobra.Command, args []string) error {
-			return p.withEngine(c.Context(), func(ctx context.Context, a *parts, e *engine.Engine) error {
+			return p.withEngine(c.Context(), func(ctx context.Context, a *app.App, e *engine.Engine) error {
 				return p.approve(ctx, a, e, args[0], version)
 			})
 		},
@@ -131,11 +132,11 @@ func (p *program) approveCommand() *cobra.Command {
 	return c
 }
 
-func (p *program) approve(ctx context.Context, a *parts, e *engine.Engine, id string, version int) error {
+func (p *program) approve(ctx context.Context, a *app.App, e *engine.Engine, id string, version int) error {
 	if len(id) < reconcile.MinHeldPlanID {
 		return errors.New(reconcile.HeldPlanIDTooShort(id))
 	}
-	one, err := a.store.Approve(ctx, id, version, p.person(), p.now())
+	one, err := a.Store.Approve(ctx, id, version, p.person(), p.now())
 	if err != nil {
 		return planError(id, err)
 	}
@@ -143,7 +144,7 @@ func (p *program) approve(ctx context.Context, a *parts, e *engine.Engine, id st
 	r, err := e.Run(ctx, engine.Request{Trigger: "approve"})
 	var held *reconcile.LeaseTaken
 	if errors.As(err, &held) {
-		if err := a.store.Nudge(ctx, nil, "plan "+one.ID+" was approved", p.now()); err != nil {
+		if err := a.Store.Nudge(ctx, nil, "plan "+one.ID+" was approved", p.now()); err != nil {
 			return err
 		}
 		if p.format == formatJSON {
@@ -151,7 +152,7 @@ func (p *program) approve(ctx context.Context, a *parts, e *engine.Engine, id st
 		}
 		return p.printf("%s is at work and will apply it.\n", report.Plain(held.Owner))
 	}
-	p.tellPeople(ctx, a, r, err)
+	a.NotifyOfRun(ctx, r, err)
 	for _, other := range r.Plans {
 		if other.Kind == one.Kind && other.ID != one.ID {
 			p.sayf("%s of kind %s joined after that version, or changed, and waits as plan %s", report.Count(other.Size(), "change"), other.Kind, other.ID)
@@ -188,16 +189,6 @@ func undone(one reconcile.HeldPlan, r reconcile.Report) error {
 	}
 	return fmt.Errorf("%d of %s approved in %s not done in this run; the approval stands until %s, and the next runs go on with it",
 		len(left), report.Count(len(one.Actions), "change"), one.ID, one.Expires.UTC().Format(time.RFC3339))
-}
-
-// withStore opens the database, runs do, and closes it.
-func (p *program) withStore(ctx context.Context, do func(context.Context, *parts) error) (err error) {
-	a, err := p.database(ctx)
-	if err != nil {
-		return err
-	}
-	defer func() { err = errors.Join(err, a.close()) }()
-	return do(ctx, a)
 }
 
 func atMostOne(name string) cobra.PositionalArgs {

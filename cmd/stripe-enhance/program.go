@@ -27,8 +27,8 @@ type program struct {
 	// width is how many columns the terminal of out has; 0: not known.
 	width func() int
 	now   func() time.Time
-	// failpoint is where a test ends the process; nil in every program that is
-	// built without the tag of that name (failpoint.go).
+	// failpoint ends the process where a test asks for it; nil in every program that is
+	// built without the tag failpoint (internal/app/failpoint.go).
 	failpoint func(step, what string)
 
 	format  format            // of -o, valid while a command runs

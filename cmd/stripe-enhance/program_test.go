@@ -14,9 +14,9 @@ import (
 	"testing"
 	"time"
 
-	"github.com/google/go-cmp/cmp"
 	"github.com/spf13/cobra"
 
+	"github.com/stripe-enhance/stripe-enhance/internal/app"
 	"github.com/stripe-enhance/stripe-enhance/internal/config"
 	"github.com/stripe-enhance/stripe-enhance/internal/fault"
 	"github.com/stripe-enhance/stripe-enhance/reconcile"
@@ -86,7 +86,7 @@ func TestExitCodes(t *testing.T) {
 		{"wrong configuration, however wrapped", fmt.Errorf("x: %w", config.Problems{{}}), 2},
 		{"something is left for a person", leftError{}, 3},
 		{"something is left and closing failed as well", errors.Join(leftError{}, errors.New("x")), 3},
-		{"another process is at work", &busyError{held: &reconcile.LeaseTaken{}}, 1},
+		{"another process is at work", &app.BusyError{Held: &reconcile.LeaseTaken{}}, 1},
 	} {
 		if got := codeOf(c.err); got != c.want {
 			t.Errorf("%s: %d, want %d", c.name, got, c.want)
@@ -285,97 +285,4 @@ func environOf(settings map[string]string) (all []string) {
 		all = append(all, name+"="+value)
 	}
 	return all
-}
-
-func TestADemoThatTellsAnUntruthFails(t *testing.T) {
-	p, stdout, _ := bench()
-	p.format = formatText
-	d := &demo{program: p}
-	s, err := d.stage(t.Context(), filepath.Join(t.TempDir(), "demo.db"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer func() { _ = s.store.Close() }()
-	told := &telling{demo: d}
-	if err := told.open(); err != nil {
-		t.Fatal(err)
-	}
-	all := append(opening(), scene{
-		says: "The bakery orders Basic.", do: signsUp("bakery", simulator.SignUp{Price: basic}),
-		then: []truth{up("bakery", "Pro", 1), up("bakery", "Basic", 1)},
-	})
-	for _, one := range all {
-		if err := s.play(t.Context(), one, told); err != nil {
-			t.Fatal(err)
-		}
-	}
-	if err := told.close(s); !errors.Is(err, errUntrue) {
-		t.Errorf("the end of an untrue story is %v", err)
-	}
-	if diff := cmp.Diff(1, strings.Count(stdout.String(), "✗")); diff != "" {
-		t.Errorf("lines marked untrue (-want +got):\n%s\n%s", diff, stdout)
-	}
-}
-
-// TestTheTruthsOfTheDemoCanBeUntrue turns against the checker itself: after harm
-// was done behind the program's back, what always holds must no longer hold.
-func TestTheTruthsOfTheDemoCanBeUntrue(t *testing.T) {
-	p, _, _ := bench()
-	d := &demo{program: p}
-	for _, c := range []struct {
-		name string
-		harm func(s *stage, hosting simulator.Hosting)
-		want string
-	}{
-		{"a paying customer is switched off through the API", func(s *stage, h simulator.Hosting) {
-			s.patch(t, h, `{"isSuspended":true}`)
-		}, "no paying customer was switched off"},
-		{"a hosting is deleted", func(s *stage, h simulator.Hosting) {
-			if err := s.world.StaffDelete(h.ID); err != nil {
-				t.Fatal(err)
-			}
-		}, "nothing was deleted"},
-	} {
-		t.Run(c.name, func(t *testing.T) {
-			s, err := d.stage(t.Context(), filepath.Join(t.TempDir(), "demo.db"))
-			if err != nil {
-				t.Fatal(err)
-			}
-			defer func() { _ = s.store.Close() }()
-			told := &telling{demo: d}
-			p.format = formatJSON
-			for _, one := range append(opening(), arrivals()[0]) {
-				if err := s.play(t.Context(), one, told); err != nil {
-					t.Fatal(err)
-				}
-			}
-			hostings, _ := s.home("bakery")
-			c.harm(s, hostings[0])
-			var untrue []string
-			for _, one := range always() {
-				if !one.holds(s, told.last) {
-					untrue = append(untrue, one.says)
-				}
-			}
-			if diff := cmp.Diff([]string{c.want}, untrue); diff != "" {
-				t.Errorf("untrue (-want +got):\n%s", diff)
-			}
-		})
-	}
-}
-
-// patch changes a hosting with the program's own token, past the program.
-func (s *stage) patch(t *testing.T, h simulator.Hosting, body string) {
-	t.Helper()
-	url := fmt.Sprintf("http://%s/api/orgs/%s/subscriptions/%d", simulator.EnhanceHost, h.Org, h.ID)
-	r, err := http.NewRequestWithContext(t.Context(), http.MethodPatch, url, strings.NewReader(body))
-	if err != nil {
-		t.Fatal(err)
-	}
-	r.Header.Set("Authorization", "Bearer "+s.world.EnhanceToken())
-	r.Header.Set("Content-Type", "application/json")
-	answer, err := s.world.Transport().RoundTrip(r)
-	if err != nil || answer.StatusCode != http.StatusNoContent {
-		t.Fatalf("patching: %v %v", answer, err)
-	}
 }

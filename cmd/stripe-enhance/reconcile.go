@@ -4,11 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"time"
 
 	"github.com/spf13/cobra"
 
-	"github.com/stripe-enhance/stripe-enhance/internal/config"
+	"github.com/stripe-enhance/stripe-enhance/internal/app"
 	"github.com/stripe-enhance/stripe-enhance/internal/report"
 	"github.com/stripe-enhance/stripe-enhance/reconcile"
 	"github.com/stripe-enhance/stripe-enhance/reconcile/engine"
@@ -65,13 +64,13 @@ func (p *program) reconcileCommand() *cobra.Command {
 				return err
 			}
 			request := engine.Request{Full: s.full, Accept: s.accept, Subscriptions: s.subscriptions, Trigger: "cli"}
-			return p.withEngine(c.Context(), func(ctx context.Context, a *parts, e *engine.Engine) error {
-				r, err := p.runPatiently(ctx, a, e, request)
-				var busy *busyError
-				if errors.As(err, &busy) && !request.Accept { // which nobody does for another
-					return p.tellBusy(busy)
+			return p.withEngine(c.Context(), func(ctx context.Context, a *app.App, e *engine.Engine) error {
+				r, err := a.Run(ctx, e, request)
+				var busy *app.BusyError
+				if errors.As(err, &busy) && !request.Accept { // another process does not accept a listing for this one
+					return p.printBusy(busy)
 				}
-				p.tellPeople(ctx, a, r, err)
+				a.NotifyOfRun(ctx, r, err)
 				return p.finish(r, err)
 			})
 		},
@@ -100,30 +99,14 @@ func (p *program) planCommand() *cobra.Command {
 			if err := s.check(c.CommandPath()); err != nil {
 				return err
 			}
-			request := engine.Request{Full: s.full, Subscriptions: s.subscriptions, Trigger: "cli", Dry: true}
-			return p.withEngine(c.Context(), func(ctx context.Context, _ *parts, e *engine.Engine) error {
-				return p.finish(p.planAnyway(ctx, e, request))
+			request := engine.Request{Full: s.full, Subscriptions: s.subscriptions, Trigger: "cli"}
+			return p.withEngine(c.Context(), func(ctx context.Context, a *app.App, e *engine.Engine) error {
+				return p.finish(a.DryRun(ctx, e, request))
 			})
 		},
 	}
 	s.flags(p, c)
 	return c
-}
-
-// withEngine assembles everything, shows progress while do runs, and closes.
-func (p *program) withEngine(ctx context.Context, do func(context.Context, *parts, *engine.Engine) error) (err error) {
-	a, err := p.assemble(ctx, config.NeedStripe|config.NeedEnhance)
-	if err != nil {
-		return err
-	}
-	defer func() { err = errors.Join(err, a.close()) }()
-	tell, finish := p.watch()
-	e, err := a.engine(p, tell)
-	if err != nil {
-		return err
-	}
-	defer finish()
-	return do(ctx, a, e)
 }
 
 // finish prints a report and turns it into the exit code. A run that failed still
@@ -150,87 +133,11 @@ func (p *program) printReport(r reconcile.Report) error {
 	return report.Text(p.out, r, p.view())
 }
 
-// planAnyway plans from the stored mirror when another process is at work.
-func (p *program) planAnyway(ctx context.Context, e *engine.Engine, request engine.Request) (reconcile.Report, error) {
-	r, err := e.Run(ctx, request)
-	var held *reconcile.LeaseTaken
-	if errors.As(err, &held) {
-		p.sayf("%s is at work, so this plan is made from what it stored last", held.Owner)
-		request.Stored = true
-		r, err = e.Run(ctx, request)
-	}
-	return r, err
-}
-
-// leaseSlack is added to the lease's length when waiting for a dead writer's to
-// run out: clocks of two machines differ by a little.
-const leaseSlack = 5 * time.Second
-
-// leaseLook is how often a held lease is looked at again.
-const leaseLook = time.Second
-
-// runPatiently leaves word with the writer and waits: until the writer takes the
-// word, which shows that it is alive and works, or until its lease runs out, which
-// shows that it died. Then this process does the run.
-func (p *program) runPatiently(ctx context.Context, a *parts, e *engine.Engine, request engine.Request) (reconcile.Report, error) {
-	var held *reconcile.LeaseTaken
-	r, err := e.Run(ctx, request)
-	if !errors.As(err, &held) {
-		return r, err
-	}
-	if err := a.store.Nudge(ctx, reconcile.NudgeTargets(request.Full, request.Subscriptions), "asked for by "+p.person(), p.now()); err != nil {
-		return r, err
-	}
-	patience := a.config.LeaseTTL + leaseSlack
-	p.sayf("%s holds the lease; waiting up to %s in case it died", held.Owner, patience)
-	deadline := p.now().Add(patience)
-	tick := time.NewTicker(leaseLook)
-	defer tick.Stop()
-	for p.now().Before(deadline) {
-		select {
-		case <-ctx.Done():
-			return r, ctx.Err()
-		case <-tick.C:
-		}
-		if r, err = e.Run(ctx, request); !errors.As(err, &held) {
-			return r, err
-		}
-		if waiting, err := a.store.NudgesWaiting(ctx); err == nil && !waiting {
-			return r, &busyError{held: held, taken: true, request: request}
-		}
-	}
-	return r, &busyError{held: held, request: request}
-}
-
-// tellBusy ends a command that has left its wish: it is stored, and whoever works
-// fulfils it.
-func (p *program) tellBusy(e *busyError) error {
+// printBusy ends a command that has left a nudge for the process at work.
+func (p *program) printBusy(e *app.BusyError) error {
 	if p.format == formatJSON {
-		return report.WriteJSON(p.out, map[string]any{"asked": true, "taken": e.taken, "at_work": e.held.Owner})
+		return report.WriteJSON(p.out, map[string]any{"asked": true, "taken": e.Taken, "at_work": e.Held.Owner})
 	}
 	p.sayf("%s", e.Error())
 	return nil
 }
-
-// busyError is a run that another process does instead.
-type busyError struct {
-	held    *reconcile.LeaseTaken
-	taken   bool // it has begun to look
-	request engine.Request
-}
-
-func (e *busyError) Error() string {
-	text := fmt.Sprintf("%s is at work and renews its lease (until %s); it was asked to look", e.held.Owner, e.held.Until.UTC().Format(time.RFC3339))
-	if e.taken {
-		text = e.held.Owner + " is at work; it was asked to look, and looks now"
-	}
-	if e.request.Full {
-		text += " at everything"
-	}
-	if e.request.Accept { // which nobody does for another
-		text += ", and has not accepted its listing: ask again when it is idle, or stop it first"
-	}
-	return text + ". Nothing was done here"
-}
-
-func (e *busyError) Unwrap() error { return e.held }

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"strings"
@@ -8,6 +9,7 @@ import (
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
+	"github.com/stripe-enhance/stripe-enhance/internal/app"
 	"github.com/stripe-enhance/stripe-enhance/internal/config"
 )
 
@@ -115,7 +117,20 @@ func (p *program) prepare(c *cobra.Command, _ []string) error {
 			p.flags[v.Name] = f.Value.String()
 		}
 	}
-	return p.takeClock(c.Context())
+	return p.simulateClock(c.Context())
+}
+
+// simulateClock takes the clock of the simulators where SIMULATED_CLOCK is set.
+func (p *program) simulateClock(ctx context.Context) error {
+	switch strings.TrimPrefix(p.command, "stripe-enhance ") {
+	case "demo", "simulate", "version", "stripe-enhance": // they read no settings, or their own
+		return nil
+	}
+	clock, err := app.SimulatedClock(ctx, p.sources())
+	if clock != nil {
+		p.now = clock
+	}
+	return err
 }
 
 // settingFlags makes a flag of every variable. They are hidden in the help of

@@ -18,6 +18,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/stripe-enhance/stripe-enhance/internal/app"
 	"github.com/stripe-enhance/stripe-enhance/internal/logtest"
 	"github.com/stripe-enhance/stripe-enhance/internal/pgtest"
 	"github.com/stripe-enhance/stripe-enhance/reconcile"
@@ -41,7 +42,7 @@ const neverDue = "0 0 30 2 *"
 type service struct {
 	tb    testing.TB
 	world *simulator.World
-	parts *serviceParts
+	app   *app.App
 	url   string
 	said  *logtest.Buffer // log and talk
 	stop  func()
@@ -94,15 +95,15 @@ func newService(tb testing.TB, o serving) *service {
 		"DATABASE_URL=" + o.database, "ADMIN_API_KEY=" + adminKey + "," + adminKey2, "LISTEN_ADDR=127.0.0.1:0",
 		"STRIPE_RPS=1000", "ENHANCE_RPS=1000", "POLL_SCHEDULE=" + neverDue, "FULL_SCHEDULE=" + neverDue, "LOG_LEVEL=DEBUG",
 	}, o.environ...)
-	p := &program{out: io.Discard, err: s.said, in: strings.NewReader(""), environ: lastOf(environ),
+	p := &program{out: io.Discard, err: s.said, in: strings.NewReader(""), environ: lastOf(environ), command: "stripe-enhance serve",
 		now: func() time.Time { return time.Now().Add(o.ahead) }}
-	if s.parts, err = p.serviceParts(context.Background()); err != nil {
+	if s.app, err = p.service(context.Background()); err != nil {
 		tb.Fatal(err)
 	}
-	tb.Cleanup(func() { _ = s.parts.close() })
+	tb.Cleanup(func() { _ = s.app.Close() })
 	for price, plan := range s.plans {
 		m := reconcile.Mapping{BillingID: price, Plan: strconv.Itoa(plan)}
-		if err := s.parts.store.SetMapping(context.Background(), m, "test", time.Now()); err != nil {
+		if err := s.app.Store.SetMapping(context.Background(), m, "test", time.Now()); err != nil {
 			tb.Fatal(err)
 		}
 	}
@@ -118,7 +119,7 @@ func newService(tb testing.TB, o serving) *service {
 		s.ended <- nil // who stops it again is told the same
 	}
 	s.begin = sync.OnceFunc(func() {
-		go func() { s.ended <- p.serve(ctx, s.parts) }()
+		go func() { s.ended <- s.app.Serve(ctx) }()
 		s.url = s.awaitAddress()
 		tb.Cleanup(s.stop)
 	})
@@ -180,7 +181,7 @@ func untilSo(tb testing.TB, what string, so func() bool) {
 // runs are all runs of the database, newest first.
 func (s *service) runs() []reconcile.RunRecord {
 	s.tb.Helper()
-	runs, err := s.parts.store.Runs(context.Background(), 1000)
+	runs, err := s.app.Store.Runs(context.Background(), 1000)
 	if err != nil {
 		s.tb.Fatal(err)
 	}
@@ -192,7 +193,7 @@ func (s *service) settle() {
 	s.tb.Helper()
 	s.until("a run has ended and none is waited for", func() bool {
 		runs := s.runs()
-		waiting, err := s.parts.store.NudgesWaiting(context.Background())
+		waiting, err := s.app.Store.NudgesWaiting(context.Background())
 		return err == nil && !waiting && len(runs) > 0 && !runs[0].Finished.IsZero()
 	})
 }
@@ -295,7 +296,7 @@ func (s *service) sql(statement string) {
 
 func (s *service) database(do func(*sql.DB) error) {
 	s.tb.Helper()
-	url := s.parts.config.DatabaseURL.Reveal()
+	url := s.app.Config.DatabaseURL.Reveal()
 	driver := "pgx"
 	if path, ok := strings.CutPrefix(url, "sqlite:"); ok {
 		driver, url = "sqlite", path

@@ -9,6 +9,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/stripe-enhance/stripe-enhance/internal/mapping"
 	"github.com/stripe-enhance/stripe-enhance/internal/report"
 	"github.com/stripe-enhance/stripe-enhance/simulator"
 )
@@ -76,15 +77,8 @@ func (p *program) simulate(ctx context.Context, s simulation, command string) er
 
 type simulationDocument struct {
 	Environment map[string]string `json:"environment"`
-	Mappings    []mappingDocument `json:"mappings"`
+	Mappings    []mapping.Row     `json:"mappings"`
 	Control     string            `json:"control"`
-}
-
-// mappingDocument is a mapping as scripts see it.
-type mappingDocument struct {
-	Provider string `json:"billing_provider"`
-	Billing  string `json:"billing_plan_id"`
-	Plan     string `json:"enhance_plan_id"`
 }
 
 func (p *program) tellSimulation(world *simulator.World, servers *simulator.Servers, plans map[string]int) error {
@@ -101,7 +95,7 @@ func (p *program) tellSimulation(world *simulator.World, servers *simulator.Serv
 		Control: servers.StripeURL + "/_sim/",
 	}
 	for _, price := range slices.Sorted(maps.Keys(plans)) {
-		d.Mappings = append(d.Mappings, mappingDocument{"stripe", price, fmt.Sprint(plans[price])})
+		d.Mappings = append(d.Mappings, mapping.Row{Provider: mapping.Provider, Billing: price, Plan: fmt.Sprint(plans[price])})
 	}
 	if p.format == formatJSON {
 		return report.WriteJSON(p.out, d)

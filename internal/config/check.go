@@ -8,8 +8,8 @@ import (
 	"github.com/stripe-enhance/stripe-enhance/internal/secret"
 )
 
-// check looks for what parses and still cannot be meant. Rules that compare two
-// variables are silent when one of them is already known to be wrong.
+// check looks for values that parse and still cannot be meant. Rules that compare two
+// variables report nothing if one of them is already known to be wrong.
 func check(c *Config, p *Problems) {
 	checkDatabase(c, p)
 	checkStripe(c, p)
@@ -59,9 +59,8 @@ func checkStripe(c *Config, p *Problems) {
 	}
 }
 
-// keyShape accepts a secret or restricted key, of either mode or of one that does
-// not say, followed by letters, digits and underscores: the characters of which
-// Stripe makes keys.
+// keyShape accepts a secret or restricted key, with or without its mode: a prefix and then
+// letters, digits and underscores, the characters of Stripe's keys.
 func keyShape(key string) bool {
 	for _, prefix := range []string{"sk_live_", "sk_test_", "rk_live_", "rk_test_", "sk_", "rk_"} {
 		if rest, ok := strings.CutPrefix(key, prefix); ok {
@@ -106,8 +105,8 @@ func checkTimes(c *Config, p *Problems) {
 	}
 }
 
-// checkSimulated keeps a clock that can be moved away from real accounts: it is for two
-// simulators on this machine, and for a key that charges nobody.
+// checkSimulated keeps the simulated clock away from real accounts: it is for two
+// simulators on this machine, and for a test key, which charges no card.
 func checkSimulated(c *Config, p *Problems) {
 	const name, why = "SIMULATED_CLOCK", "; with a clock that can be moved, a real account would lose people who have paid: take it out"
 	key := c.StripeKey.Reveal()
@@ -137,8 +136,8 @@ func checkService(c *Config, p *Problems) {
 	}
 }
 
-// checkProxies looks at the proxies that net/http takes from the environment: of one
-// that it cannot parse it quotes all, password included, in every error.
+// checkProxies checks the proxies that net/http takes from the environment. If net/http
+// cannot parse one, it quotes all of it, password included, in every error.
 func checkProxies(environ map[string]string, p *Problems) {
 	for _, name := range []string{"HTTP_PROXY", "HTTPS_PROXY", "http_proxy", "https_proxy"} {
 		value := environ[name]
@@ -158,7 +157,7 @@ func checkProxies(environ map[string]string, p *Problems) {
 	}
 }
 
-// checkReceivers asks whoever will send the messages about each receiver.
+// checkReceivers checks each receiver with the package that will send the messages.
 func checkReceivers(c *Config, wrong func(secret.Text) error, p *Problems) {
 	if wrong == nil || p.has("NOTIFY_URLS") {
 		return
@@ -170,7 +169,7 @@ func checkReceivers(c *Config, wrong func(secret.Text) error, p *Problems) {
 	}
 }
 
-// require tells of what is absent and cannot be done without.
+// require reports missing settings that the command needs.
 func require(c *Config, need Need, p *Problems) {
 	missing := func(name string, absent bool) {
 		if absent && !p.has(name) {
@@ -187,7 +186,7 @@ func require(c *Config, need Need, p *Problems) {
 	}
 }
 
-// warn tells of what is allowed and dangerous.
+// warn returns warnings about settings that are allowed and dangerous.
 func warn(c *Config) []string {
 	var all []string
 	for _, side := range []struct {

@@ -5,14 +5,14 @@
 //   - One struct is the manual: the tags of [Config] are the only place where a
 //     variable's name, default, meaning and example are written down. Flags, help,
 //     error messages and the README's table are made from them.
-//   - All problems are told at once. Somebody who sets up a cron job at night
-//     should not learn of nine mistakes in nine tries.
+//   - All problems are reported together. An operator who sets up a cron job at night
+//     should not need nine tries to learn of nine mistakes.
 //   - An empty value is an unset one. Container manifests write `NAME=` for
 //     "nothing here", and no variable means something by being empty.
-//   - Surrounding white space is dropped: secrets mounted from files end in a
-//     newline more often than not.
-//   - A value that is wrong is told even when the command at hand would not use
-//     it; a value that is absent is told only when it would.
+//   - Surrounding white space is dropped, because secrets mounted from files often end
+//     in a newline.
+//   - A wrong value is reported even if the present command does not use it; a missing
+//     value is reported only if the command needs it.
 //   - Nothing here contacts anything, and no message contains a secret's value.
 package config
 
@@ -25,10 +25,9 @@ import (
 	"github.com/stripe-enhance/stripe-enhance/reconcile/planner"
 )
 
-// Config is everything that an operator can decide. Tags: env is the variable's
-// name, envDefault what it is when unset, usage what it means (and what zero
-// does, where that is not plain), example a value that could stand there, group
-// where help lists it.
+// Config has everything that an operator can decide. Tags: env is the variable's name,
+// envDefault its value if it is unset, usage its meaning (and the meaning of zero, if
+// that is not plain), example a possible value, group the section of the help.
 type Config struct {
 	// DatabaseURL is a secret because a PostgreSQL URL carries a password.
 	DatabaseURL secret.Text `env:"DATABASE_URL" envDefault:"sqlite:stripe-enhance.db" group:"database" usage:"where state is kept: sqlite:PATH, or postgres://… (Neon and PgBouncer in transaction mode included)" example:"sqlite:/var/lib/stripe-enhance/state.db"`
@@ -56,8 +55,8 @@ type Config struct {
 	Onboarding     reconcile.Onboarding `env:"ONBOARDING" envDefault:"invite" group:"policy" usage:"invite: Enhance mails an invitation; password: login, owner and a password-recovery mail; none" example:"none"`
 	CreateWebsites bool                 `env:"CREATE_WEBSITES" envDefault:"true" group:"policy" usage:"create the website when a domain is known (Checkout custom field or metadata \"domain\")" example:"false"`
 
-	// NewAfter is asked for where the panel was in use before this program: what is
-	// ordered before it and has no hosting is more likely an old customer than a new one.
+	// NewAfter is needed if the panel was in use before this program: an order from before
+	// that day, without a hosting, is more likely of an old customer than of a new one.
 	NewAfter Instant `env:"NEW_CUSTOMERS_ONLY_AFTER" group:"policy" usage:"on a panel with hostings that no subscription is bound to: orders from then on (UTC) are new customers' and get a hosting unless one there looks like theirs; older ones without a hosting wait for a person; unset: where such hostings were there first, all wait" example:"2026-11-01"`
 	Instance Word    `env:"INSTANCE" group:"policy" usage:"a short word (up to 16 lower-case letters, digits and hyphens) in every marker, another one in each installation that sells on the same panel; what carries another word is never touched; what carries none stays ours" example:"shop"`
 
@@ -72,28 +71,28 @@ type Config struct {
 	RetryMax      time.Duration `env:"RETRY_MAX" envDefault:"1h" group:"pace" usage:"longest back-off of a customer whose actions fail" example:"2h"`
 	LeaseTTL      time.Duration `env:"LEASE_TTL" envDefault:"30s" group:"pace" usage:"how long a writer that fell silent keeps others out" example:"30s"`
 
-	// SimulatedClock moves the time of one process. Against a real account that would
-	// suspend people who have days left, so checkSimulated refuses it there.
+	// SimulatedClock moves the time of one process. Against a real account it would suspend
+	// customers who have days left, so checkSimulated refuses it there.
 	SimulatedClock bool `env:"SIMULATED_CLOCK" envDefault:"false" group:"pace" usage:"take the time of stripe-enhance simulate, which can be moved on; refused unless both addresses are on this machine and the key is a test key" example:"false"`
 
 	ListenAddr  Address `env:"LISTEN_ADDR" envDefault:":8080" group:"service" usage:"address of the HTTP side (PORT=n is read as :n when this is unset)" example:"127.0.0.1:8080"`
 	MetricsAddr Address `env:"METRICS_ADDR" group:"service" usage:"separate address for /metrics; unset: served beside the rest" example:"127.0.0.1:9090"`
 	AdminKeys   Secrets `env:"ADMIN_API_KEY" group:"service" usage:"key of the admin API, at least 32 characters, several separated by commas while rotating; unset: admin routes answer 404" example:"the output of: openssl rand -hex 32"`
-	// TrustedProxies: whoever calls from elsewhere and names another address in
-	// X-Forwarded-For would otherwise choose whose wrong tries are counted.
+	// TrustedProxies: if every client could name an address in X-Forwarded-For, a client
+	// could choose whose wrong tries are counted.
 	TrustedProxies Networks  `env:"TRUSTED_PROXIES" group:"service" usage:"addresses or networks, separated by commas, whose X-Forwarded-For is believed" example:"10.0.0.0/8"`
 	PollSchedule   Schedule  `env:"POLL_SCHEDULE" envDefault:"@every 1m" group:"service" usage:"cron expression of incremental runs" example:"*/5 * * * *"`
 	FullSchedule   Schedule  `env:"FULL_SCHEDULE" envDefault:"@daily" group:"service" usage:"cron expression of full sweeps" example:"30 3 * * *"`
 	NotifyURLs     Secrets   `env:"NOTIFY_URLS" group:"service" usage:"shoutrrr URLs separated by commas, told about brakes, orders that wait, parked items, failed and recovered runs" example:"discord://token@channel"`
 	LogLevel       LogLevel  `env:"LOG_LEVEL" envDefault:"INFO" group:"service" usage:"ERROR, WARN, INFO or DEBUG" example:"DEBUG"`
 	LogFormat      LogFormat `env:"LOG_FORMAT" envDefault:"auto" group:"service" usage:"text, json, or auto: text on a terminal, JSON elsewhere" example:"json"`
-	// AppVersion overrides what the build says, for images built without it.
+	// AppVersion replaces the version of the build, for images built without one.
 	AppVersion string `env:"APP_VERSION" group:"service" usage:"version shown by health; unset: the one built in" example:"1.4.0"`
 
-	// LogLevelSet tells that somebody chose the level: a terminal is quieter than
-	// INFO only when nobody did.
+	// LogLevelSet reports that the operator chose the level: if not, the log on a terminal
+	// is quieter than INFO.
 	LogLevelSet bool `env:"-"`
-	// DatabaseFrom tells who said where the database is.
+	// DatabaseFrom is the source of DATABASE_URL.
 	DatabaseFrom Source `env:"-"`
 }
 
@@ -101,7 +100,7 @@ type Config struct {
 type Source uint8
 
 const (
-	// SourceDefault is nobody: the default applies.
+	// SourceDefault: no source sets it, and the default applies.
 	SourceDefault Source = iota + 1
 	// SourceFile is the .env.
 	SourceFile
@@ -111,7 +110,7 @@ const (
 	SourceFlag
 )
 
-// String is the source in words, after "set".
+// String names the source, in words that fit after "set".
 func (s Source) String() string {
 	switch s {
 	case SourceDefault:
@@ -126,7 +125,7 @@ func (s Source) String() string {
 	return "invalid"
 }
 
-// Policy is what the planner is told.
+// Policy returns the settings of the planner.
 func (c *Config) Policy() reconcile.Policy {
 	return reconcile.Policy{
 		Mode:           c.Mode,
@@ -141,7 +140,7 @@ func (c *Config) Policy() reconcile.Policy {
 	}
 }
 
-// Brakes are the limits of the fleet.
+// Brakes returns the limits of the fleet.
 func (c *Config) Brakes() planner.Brakes {
 	return planner.Brakes{
 		Suspend:    c.BrakeSuspend,
@@ -151,8 +150,7 @@ func (c *Config) Brakes() planner.Brakes {
 	}
 }
 
-// Need is what a command cannot do without. They are added up; the zero value
-// needs nothing.
+// Need is a set of settings that a command requires. The zero value requires none.
 type Need uint8
 
 const (
@@ -162,12 +160,12 @@ const (
 	NeedEnhance
 )
 
-// minRetention is the shortest retention period accepted: a month is the
-// shortest time in which a card is replaced, a holiday ends and a bill is noticed.
+// minRetention is the shortest retention period that is accepted: it takes a month until
+// a card is replaced, a holiday has ended and a bill is noticed.
 const minRetention = 30 * 24 * time.Hour
 
-// minLease keeps the renewal (a third of it) above the round trip to a distant
-// database; a lease that cannot be renewed in time changes hands for nothing.
+// minLease keeps the renewal (a third of it) above the round trip to a distant database:
+// if a lease cannot be renewed in time, it changes hands without a reason.
 const minLease = 3 * time.Second
 
 // minAdminKey is the fewest characters of an admin key: 128 bits in hexadecimal.

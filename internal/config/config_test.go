@@ -16,7 +16,7 @@ import (
 
 const org = "6f1c1c5e-52c3-4f0e-9a53-6f5d8f0b7a11"
 
-// complete is an environment with which everything can be done.
+// complete is an environment that every command accepts.
 func complete(more ...string) []string {
 	return append([]string{
 		"STRIPE_SECRET_KEY=rk_test_abc123",
@@ -215,8 +215,8 @@ func TestNoMessageContainsASecret(t *testing.T) {
 // pasted is a part of credentials that must not be shown.
 const pasted = "CANARYq7"
 
-// TestWhatWasPastedIntoTheWrongVariableIsNotShown: the messages of settings that are
-// no secrets quote what is set.
+// TestWhatWasPastedIntoTheWrongVariableIsNotShown: if a setting is no secret, the message
+// about it quotes the value.
 func TestWhatWasPastedIntoTheWrongVariableIsNotShown(t *testing.T) {
 	for _, v := range Variables() {
 		for _, value := range []string{"sk_live_" + pasted, "postgres://u:" + pasted + "@host/db", pasted + "@host", "0123456789abcdef0123456789" + pasted, "nearby,whsec_" + pasted, "postgres://u:\"" + pasted + "\\@host/db"} {

@@ -14,8 +14,8 @@ import (
 	"github.com/joho/godotenv"
 )
 
-// maxDotEnv is the largest file that is read as one; a database or a log that
-// happens to be called .env is not configuration.
+// maxDotEnv is the largest file that is read: a database or a log that happens to be
+// called .env is not configuration.
 const maxDotEnv = 1 << 20
 
 // IsDotEnv reports whether there is a file of settings, readable or not. A directory of
@@ -28,8 +28,8 @@ func IsDotEnv(path string) bool {
 	return err == nil && !info.IsDir() || err != nil && !errors.Is(err, fs.ErrNotExist)
 }
 
-// readDotEnv reads the file when it is there. godotenv's own messages quote the
-// line they stumble over, and that line may be a key: ours name only its number.
+// readDotEnv reads the file if it exists. godotenv's own messages quote the line that does
+// not parse, and that line may be a key, so the problems here have only its number.
 func readDotEnv(path string, problems *Problems) map[string]string {
 	none := map[string]string{}
 	if path == "" {
@@ -53,11 +53,12 @@ func readDotEnv(path string, problems *Problems) map[string]string {
 	return parseDotEnv(path, string(text), problems)
 }
 
-// maxBroken is how many broken lines of one file are told: more is another kind of file.
+// maxBroken is how many broken lines of one file are reported. If it has more, it is
+// another kind of file.
 const maxBroken = 10
 
-// parseDotEnv reads what can be read of a file: a broken line is told by its number, and
-// what the others say counts, so that one slip does not make everything "not set".
+// parseDotEnv reads every line of a file that can be read. Broken lines are reported by
+// their numbers and the others count, so that one slip does not make everything "not set".
 func parseDotEnv(path, text string, problems *Problems) map[string]string {
 	for range maxBroken {
 		values, err := godotenv.Unmarshal(text)
@@ -82,8 +83,8 @@ func parseDotEnv(path, text string, problems *Problems) map[string]string {
 	return map[string]string{}
 }
 
-// spacedLine is the line of a name with a space in it, which the parser accepts, as in
-// ENHANCE_API_URL https://…; 0 when there is none.
+// spacedLine returns the number of a line whose name has a space in it, which the parser
+// accepts, as in ENHANCE_API_URL https://…; 0 if there is none.
 func spacedLine(text string, values map[string]string) int {
 	for name := range values {
 		if !strings.ContainsAny(name, " \t") {
@@ -98,7 +99,7 @@ func spacedLine(text string, values map[string]string) int {
 	return 0
 }
 
-// settingOn is the setting that a broken line begins with; "" when it begins with none.
+// settingOn returns the setting with which a broken line begins; "": with none.
 func settingOn(line string) string {
 	name := strings.TrimPrefix(strings.TrimSpace(line), "export ")
 	if i := strings.IndexFunc(name, func(r rune) bool { return r != '_' && (r < 'A' || r > 'Z') }); i >= 0 {
@@ -110,10 +111,10 @@ func settingOn(line string) string {
 	return ""
 }
 
-// exposed says who else may change the file that settings come from, or read the
+// exposed returns warnings if other users may change the file of settings, or read the
 // credentials in it.
 func exposed(path string, values map[string]string) (warnings []string) {
-	if path == "" || len(values) == 0 || runtime.GOOS == "windows" { // where the bits say nothing
+	if path == "" || len(values) == 0 || runtime.GOOS == "windows" { // Windows has no such bits
 		return nil
 	}
 	info, err := os.Stat(path)
@@ -132,7 +133,7 @@ func exposed(path string, values map[string]string) (warnings []string) {
 	return warnings
 }
 
-// brokenLine finds the first line with which the text stops parsing.
+// brokenLine returns the number of the first line with which the text stops parsing.
 func brokenLine(text string) int {
 	lines := strings.SplitAfter(text, "\n")
 	for n := range lines {
@@ -144,8 +145,8 @@ func brokenLine(text string) int {
 	return len(lines)
 }
 
-// parsesNever tells a broken line from the beginning of a quoted value that a
-// later line completes.
+// parsesNever reports whether a line is broken. If not, it is the beginning of a quoted
+// value that a later line completes.
 func parsesNever(lines []string, n int) bool {
 	for end := n + 1; end <= len(lines); end++ {
 		if _, err := godotenv.Unmarshal(strings.Join(lines[:end], "")); err == nil {
@@ -155,7 +156,7 @@ func parsesNever(lines []string, n int) bool {
 	return true
 }
 
-// reason is the bare cause of a file error; the path stands beside it already.
+// reason returns the cause of a file error without the path, which stands beside it.
 func reason(err error) string {
 	var p *fs.PathError
 	if errors.As(err, &p) {

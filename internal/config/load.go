@@ -14,22 +14,22 @@ import (
 	"github.com/stripe-enhance/stripe-enhance/internal/secret"
 )
 
-// Sources are where values come from, the later ones winning: DotEnv, Environ,
-// Flags.
+// Sources are the origins of values. If several have a value, the later one counts:
+// DotEnv, Environ, Flags.
 type Sources struct {
 	// DotEnv is the path of a file that may be absent; "" reads none.
 	DotEnv string
-	// Environ is the environment as os.Environ gives it.
+	// Environ is the environment as os.Environ returns it.
 	Environ []string
-	// Flags are those that were given, by the variable's name.
+	// Flags are the flags that were given, by the variable's name.
 	Flags map[string]string
-	// Receiver tells what is wrong with one of the URLs of NOTIFY_URLS, without
-	// quoting it and without contacting anybody. nil: only their form is checked.
+	// Receiver checks one of the URLs of NOTIFY_URLS. Its error does not quote the URL, and
+	// it contacts no receiver. nil: only the form of the URLs is checked.
 	Receiver func(secret.Text) error
 }
 
-// Load reads, parses and checks everything. The error is Problems. Warnings are
-// sentences about what is allowed and still worth a look.
+// Load reads, parses and checks everything. The error is Problems. Warnings are sentences
+// about settings that are allowed and dangerous.
 func Load(from Sources, need Need) (c *Config, warnings []string, err error) {
 	c, warnings, problems := Inspect(from, need)
 	if len(problems) > 0 {
@@ -38,9 +38,8 @@ func Load(from Sources, need Need) (c *Config, warnings []string, err error) {
 	return c, warnings, nil
 }
 
-// Inspect is Load for somebody who wants to see what can be seen although something
-// is wrong: a setting that problems name has no meaning in the Config, the others
-// have theirs.
+// Inspect is Load for a command that goes on in spite of problems. A setting that problems
+// name has no meaning in the Config; all others are right.
 func Inspect(from Sources, need Need) (c *Config, warnings []string, problems Problems) {
 	file := readDotEnv(from.DotEnv, &problems)
 	values := gather(file, from, &problems)
@@ -55,8 +54,7 @@ func Inspect(from Sources, need Need) (c *Config, warnings []string, problems Pr
 	return c, append(exposed(from.DotEnv, file), warn(c)...), problems.sorted()
 }
 
-// gather merges the sources, leaves out what is empty, and looks for misspelt
-// names.
+// gather merges the sources, leaves out empty values, and looks for misspelt names.
 func gather(file map[string]string, from Sources, problems *Problems) map[string]string {
 	environ := env.ToMap(from.Environ)
 	all := maps.Clone(file)
@@ -83,9 +81,9 @@ func gather(file map[string]string, from Sources, problems *Problems) map[string
 	return all
 }
 
-// beside says where DATABASE_URL comes from. A relative path in .env is one from the
-// folder of that file, and so is the default where there is a .env: the settings and
-// the state of an installation are in one place, wherever the command is given.
+// beside returns the source of DATABASE_URL. A relative path in .env counts from the folder
+// of that file, and so does the default if there is a .env: settings and state of an
+// installation are in one place, whatever the working directory is.
 func beside(from Sources, file, values map[string]string) Source {
 	const name, scheme = "DATABASE_URL", "sqlite:"
 	source := SourceDefault
@@ -107,7 +105,7 @@ func beside(from Sources, file, values map[string]string) Source {
 	return source
 }
 
-// parse reads every variable, collecting what does not parse.
+// parse reads every variable, and collects those that do not parse.
 func parse(values map[string]string, problems *Problems) *Config {
 	c := new(Config)
 	err := env.ParseWithOptions(c, env.Options{Environment: values, FuncMap: parsers})
@@ -133,8 +131,8 @@ func parse(values map[string]string, problems *Problems) *Config {
 	return c
 }
 
-// unquoted is a message, unless it quotes what was pasted into the wrong variable: a
-// value, or one of several, that looks like a credential.
+// unquoted returns the message, unless it quotes a value that looks like a credential,
+// because it was pasted into the wrong variable.
 func unquoted(message, value string) string {
 	for part := range strings.SplitSeq(value, ",") {
 		part = strings.TrimSpace(part)
@@ -146,8 +144,8 @@ func unquoted(message, value string) string {
 	return message
 }
 
-// looksSecret recognises URLs with a user, Stripe's keys, and the long words of which
-// tokens are made. A UUID, which has hyphens, is shown.
+// looksSecret recognises URLs, Stripe's keys, and long words like those of tokens. A UUID,
+// which has hyphens, is shown.
 func looksSecret(value string) bool {
 	for _, prefix := range []string{"sk_", "rk_", "pk_", "whsec_", "Bearer "} {
 		if strings.HasPrefix(value, prefix) {

@@ -5,20 +5,19 @@ import (
 	"strings"
 )
 
-// A variable that is almost one of ours is a mistake that shows nowhere: the
-// default applies, and the operator believes otherwise. GRACE_PERIODE=30d would
-// suspend people after three days.
+// If a name is almost that of a variable, the mistake would show nowhere: the default
+// would apply, and the operator would believe otherwise. GRACE_PERIODE=30d would suspend
+// customers after three days.
 
-// maxTypos is how many letters may differ for a name to count as misspelt; three
-// would already reach from STRIPE_API_KEY, which Stripe's own CLI reads, to
-// STRIPE_API_URL.
+// maxTypos is how many letters may differ if a name counts as misspelt. With three,
+// STRIPE_API_KEY, which Stripe's own CLI reads, would count as STRIPE_API_URL.
 const maxTypos = 2
 
-// shared are first words that other programs use as well. A name that begins
-// with one of them is taken for ours only while the right one is unset.
+// shared are first words that other programs use as well. A name that begins with one of
+// them counts as misspelt only if the right one is unset.
 var shared = []string{"DATABASE", "LOG", "LISTEN", "METRICS", "APP", "ADMIN", "AUTO", "FULL"}
 
-// misspelt reports names that are meant for us and would be ignored.
+// misspelt reports names that are meant for this program and would be ignored.
 func misspelt(values map[string]string, problems *Problems) {
 	for _, name := range sortedNames(values) {
 		if _, ok := known(name); ok || name == port {
@@ -43,7 +42,7 @@ func misspelt(values map[string]string, problems *Problems) {
 
 // intended finds the variable that a name was probably meant to be.
 func intended(name string) (Variable, bool) {
-	const shortest = 7 // below that two typos turn any word into any other
+	const shortest = 7 // with two typos, a shorter word becomes any other
 	if len(name) < shortest || !strings.Contains(name, "_") {
 		return Variable{}, false
 	}
@@ -59,14 +58,14 @@ func intended(name string) (Variable, bool) {
 	return best, at <= maxTypos
 }
 
-// squeeze is what is left of a name when neither case nor separators count.
+// squeeze returns a name in upper case and without separators.
 func squeeze(name string) string {
 	return strings.ToUpper(strings.NewReplacer("_", "", "-", "", ".", "").Replace(name))
 }
 
-// abbreviates reports whether a name of Enhance or the brake is one of ours with
-// a word left out: ENHANCE_URL, ENHANCE_TOKEN. Nobody else uses these words in
-// front, while STRIPE_KEY may well be another program's.
+// abbreviates reports whether a name is a variable of Enhance or the brake with a word
+// left out: ENHANCE_URL, ENHANCE_TOKEN. No other program begins names with these words,
+// but STRIPE_KEY may be another program's.
 func abbreviates(name, full string) bool {
 	if !strings.HasPrefix(name, "ENHANCE_") && !strings.HasPrefix(name, "BRAKE_") {
 		return false
@@ -82,8 +81,9 @@ func abbreviates(name, full string) bool {
 	return len(words) > 1
 }
 
-// typos counts the letters to insert, delete, replace or swap with a neighbour
-// to get from a to b (optimal string alignment), giving up past maxTypos by length.
+// typos counts the letters to insert, delete, replace or swap with a neighbour to get from
+// a to b (optimal string alignment). If the lengths differ by more than maxTypos, it
+// returns maxTypos + 1.
 func typos(a, b string) int {
 	a, b = strings.ToUpper(a), strings.ToUpper(b)
 	if d := len(a) - len(b); d > maxTypos || d < -maxTypos {
@@ -120,8 +120,7 @@ func sortedNames(values map[string]string) []string {
 	return names
 }
 
-// Typo reports whether two names differ by no more than a slip of the fingers.
-// It is for flags, whose names are the variables' in lower case.
+// Typo reports whether two names differ by a slip of the fingers. It is for flags.
 func Typo(a, b string) bool {
 	const shortest = 4 // --full and --help are three letters apart, --set and --get one
 	return len(a) >= shortest && typos(a, b) <= maxTypos

@@ -2,5 +2,5 @@
 
 package config
 
-// Ours is true where files have no owner of this kind.
+// Ours returns true, because files have no such owner on this system.
 func Ours(string) bool { return true }

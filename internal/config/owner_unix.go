@@ -7,9 +7,9 @@ import (
 	"syscall"
 )
 
-// Ours reports whether a file belongs to the user of this process or to root. Where
-// everybody may make files, as in /tmp, a file of settings may be anybody's, and it says
-// where credentials are sent.
+// Ours reports whether a file belongs to the user of this process or to root. In a folder
+// in which every user may make files, such as /tmp, a stranger may have put the file of
+// settings, which decides where credentials are sent.
 func Ours(path string) bool {
 	info, err := os.Stat(path)
 	if err != nil {

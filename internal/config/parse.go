@@ -16,7 +16,7 @@ import (
 	"github.com/stripe-enhance/stripe-enhance/reconcile/planner"
 )
 
-// parsers read the types that are not ours to give a method.
+// parsers read the types of other packages, which cannot have a method here.
 var parsers = map[reflect.Type]env.ParserFunc{
 	reflect.TypeFor[time.Duration]():        parser(ParseDuration),
 	reflect.TypeFor[planner.Limit]():        parser(ParseLimit),
@@ -31,8 +31,8 @@ func parser[T any](parse func(string) (T, error)) env.ParserFunc {
 	return func(s string) (any, error) { return parse(s) }
 }
 
-// day is what the suffix d stands for: 24 hours, never a calendar day. maxDays
-// keeps the sum of both parts within what a time.Duration holds (292 years).
+// day is the meaning of the suffix d: 24 hours, never a calendar day. maxDays keeps the
+// sum of both parts within the range of a time.Duration (292 years).
 const (
 	day     = 24 * time.Hour
 	maxDays = 36500
@@ -70,8 +70,8 @@ func ParseDuration(s string) (time.Duration, error) {
 	return time.Duration(days*float64(day)) + rest, nil
 }
 
-// ParseLimit accepts a count, a percentage, or both in any order: "5,2%", "2%",
-// "5". What is left out is zero, and the larger of the two counts.
+// ParseLimit accepts a count, a percentage, or both in any order: "5,2%", "2%", "5". A
+// part that is left out is zero, and the larger of the two counts.
 func ParseLimit(s string) (planner.Limit, error) {
 	var (
 		l              planner.Limit
@@ -115,7 +115,7 @@ func parseOnboarding(s string) (reconcile.Onboarding, error) {
 	return 0, fmt.Errorf("%q is none of invite, password, none", s)
 }
 
-// parseBool accepts what people write; strconv's "t" and "F" are mistakes here.
+// parseBool accepts the words that people write. strconv's "t" and "F" are mistakes here.
 func parseBool(s string) (bool, error) {
 	switch strings.ToLower(s) {
 	case "true", "1", "yes", "on":
@@ -126,8 +126,8 @@ func parseBool(s string) (bool, error) {
 	return false, fmt.Errorf("%q is neither true nor false", s)
 }
 
-// maxCount bounds CONCURRENCY: more connections than that are refused by both
-// sides long before they help.
+// maxCount bounds CONCURRENCY, because both sides refuse more connections long before
+// they help.
 const maxCount = 256
 
 func parseCount(s string) (int, error) {

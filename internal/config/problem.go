@@ -6,21 +6,21 @@ import (
 	"strings"
 )
 
-// Problem is one thing wrong with the configuration.
+// Problem is one mistake in the configuration.
 type Problem struct {
 	Name    string // the variable, or the file
-	Wrong   string // what is wrong with it, without the value of a secret
-	Meaning string // what the variable is for
-	Example string // NAME=value, something that would be right
+	Wrong   string // the mistake, without the value of a secret
+	Meaning string // the purpose of the variable
+	Example string // NAME=value, as it could be right
 
-	about string // the variable that a line of a file means; "" for none
+	about string // the variable that a line of a file means; "": none
 }
 
-// Problems is everything wrong with the configuration. It is an error whose
-// text is written for a terminal: one paragraph each.
+// Problems has all mistakes in the configuration. It is an error whose text is written
+// for a terminal, with one paragraph for each.
 type Problems []Problem
 
-// Error tells all of them.
+// Error shows all of them.
 func (p Problems) Error() string {
 	var b strings.Builder
 	noun := "problems"
@@ -40,7 +40,7 @@ func (p Problems) Error() string {
 	return b.String()
 }
 
-// add records a problem with a variable, filling in what its tags say.
+// add records a problem with a variable. Meaning and example come from its tags.
 func (p *Problems) add(name, wrong string) {
 	one := Problem{Name: name, Wrong: wrong}
 	if v, ok := known(name); ok {
@@ -56,14 +56,14 @@ func (p *Problems) addf(name, format string, args ...any) {
 // Names reports whether one of the settings is among them.
 func (p Problems) Names(settings ...string) bool { return slices.ContainsFunc(settings, p.has) }
 
-// has reports whether a variable was already found wrong, so that one mistake is
-// not told twice in different words.
+// has reports whether a variable was already found wrong, so that one mistake is not
+// reported twice in different words.
 func (p Problems) has(name string) bool {
 	return slices.ContainsFunc(p, func(one Problem) bool { return one.Name == name || one.about == name })
 }
 
-// sorted brings problems into the order of the manual; what is not a variable
-// (files, misspelt names) comes first.
+// sorted brings problems into the order of the manual; files and misspelt names come
+// first.
 func (p Problems) sorted() Problems {
 	place := make(map[string]int, len(variables))
 	for i, v := range variables {

@@ -16,7 +16,7 @@ import (
 	"github.com/stripe-enhance/stripe-enhance/reconcile"
 )
 
-// Secrets are several credentials that are all good, as while one is rotated.
+// Secrets are several credentials that are all accepted, as while one is rotated.
 type Secrets []secret.Text
 
 // UnmarshalText splits at commas; empty parts (a trailing comma) are dropped.
@@ -61,7 +61,7 @@ func (o *OrgID) UnmarshalText(b []byte) error {
 	return nil
 }
 
-// Paused is what pause_collection does. The zero value is invalid.
+// Paused is the effect of pause_collection. The zero value is invalid.
 type Paused uint8
 
 const (
@@ -109,10 +109,10 @@ func (i *Instant) UnmarshalText(b []byte) error {
 	return fmt.Errorf("%q is neither a day like 2026-11-01 nor a time like 2026-11-01T09:00:00Z", b)
 }
 
-// Word is the word of this installation in its markers.
+// Word is the word that this installation puts into its markers.
 type Word string
 
-// UnmarshalText accepts what a marker can hold.
+// UnmarshalText accepts a word that fits into a marker.
 func (w *Word) UnmarshalText(b []byte) error {
 	if !reconcile.ValidInstance(string(b)) {
 		return fmt.Errorf("%q is not a word of up to 16 lower-case letters, digits and hyphens", b)
@@ -162,8 +162,8 @@ func (n *Networks) UnmarshalText(b []byte) error {
 // Schedule is a cron expression, kept as written.
 type Schedule string
 
-// UnmarshalText parses the expression and forgets the result: the service parses
-// it again, with its own clock and place.
+// UnmarshalText checks the expression. The service parses it again, with its own clock
+// and time zone.
 func (s *Schedule) UnmarshalText(b []byte) error {
 	if err := parseCron(string(b)); err != nil {
 		return fmt.Errorf("%q is not a cron expression: %w", b, err)
@@ -172,8 +172,8 @@ func (s *Schedule) UnmarshalText(b []byte) error {
 	return nil
 }
 
-// parseCron guards against the parser's panics: it slices "TZ=X" at a space
-// without looking whether there is one.
+// parseCron recovers the parser's panics: it slices "TZ=X" at a space without a check
+// that there is one.
 func parseCron(expression string) (err error) {
 	defer func() {
 		if recover() != nil {

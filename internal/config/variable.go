@@ -7,13 +7,12 @@ import (
 	"github.com/stripe-enhance/stripe-enhance/internal/secret"
 )
 
-// Variable describes one variable of the environment, as the tags of [Config]
-// say it.
+// Variable describes one variable of the environment, from the tags of [Config].
 type Variable struct {
 	Name    string // DATABASE_URL
-	Default string // as it would be written; "" when there is none
-	Usage   string // what it means
-	Example string // a value, or words for one where a real one would be a secret
+	Default string // as it would be written; "": there is none
+	Usage   string // its meaning
+	Example string // a value; if a real one would be a secret, words for one
 	Group   string // database, stripe, enhance, policy, brake, pace, service
 	Secret  bool   // its value is never shown
 	Bool    bool   // its flag may stand alone

@@ -14,17 +14,17 @@ import (
 	"github.com/stripe-enhance/stripe-enhance/simulator"
 )
 
-// deed is how one kind of action comes about.
-type deed struct {
+// actionCase is how one kind of action comes about.
+type actionCase struct {
 	kind reconcile.ActionKind
 	// route is the call that does it; "" when it is done in our database alone.
 	route string
 	env   map[string]string
-	// before is what there is already (nil: nothing, and the first run of all is
-	// the one that dies), then is what happens.
+	// before prepares the company (nil: nothing, and the first run of all is the one that
+	// dies); then is the change that the run reacts to.
 	before, then func(*company)
-	// again: it is repeated without having been looked for. mild: it is looked for,
-	// and repeated at once when it is not there, since a second one does no harm.
+	// again: the call is repeated without a look. mild: the program looks, and if the
+	// effect is missing it repeats the call, since a second one does no harm.
 	again, mild bool
 }
 
@@ -41,7 +41,7 @@ func (c *company) only() simulator.Subscription { return c.Subscriptions()[0] }
 func signUpAda(c *company) { c.signUp(ada) }
 
 // deeds has every kind there is; a test sees to that.
-var deeds = []deed{
+var deeds = []actionCase{
 	{kind: reconcile.Link, then: func(c *company) {
 		c.StaffCreateOrg("Ada", ada.Email) // and its only owner orders
 		c.signUp(ada)
@@ -76,8 +76,8 @@ var deeds = []deed{
 
 func TestEveryKindOfActionIsAmongTheDeeds(t *testing.T) {
 	for _, kind := range reconcile.ActionKinds() {
-		if !slices.ContainsFunc(deeds, func(d deed) bool { return d.kind == kind }) {
-			t.Errorf("nobody dies while doing a %s", kind)
+		if !slices.ContainsFunc(deeds, func(d actionCase) bool { return d.kind == kind }) {
+			t.Errorf("no process dies while doing a %s", kind)
 		}
 	}
 }
@@ -86,7 +86,7 @@ func TestEveryKindOfActionIsAmongTheDeeds(t *testing.T) {
 var steps = []string{
 	"before-intent", "after-intent", "after-call", "after-record",
 	"call-undone", // the call arrived and was not done
-	"call-done",   // it was done, and nobody was there for the answer
+	"call-done",   // it was done, and the process died before the answer
 	"call-late",   // it is done a minute after the death
 }
 
@@ -118,7 +118,7 @@ func TestAProcessKilledAtAnyStepOfAnyActionIsCaughtUpWith(t *testing.T) {
 	t.Logf("%d kills", kills.Load())
 }
 
-func (d deed) dieAt(t *testing.T, database, step string, seed uint64) {
+func (d actionCase) dieAt(t *testing.T, database, step string, seed uint64) {
 	c := found(t, database, simulator.Options{Calm: true, Seed: seed})
 	for name, value := range d.env {
 		c.env[name] = value
@@ -138,13 +138,13 @@ func (d deed) dieAt(t *testing.T, database, step string, seed uint64) {
 		t.Fatalf("the process did not die: exit code %d\n%s\n%s", dead.code, dead.stdout, dead.stderr)
 	}
 	c.clock.move(c, afterTheLease) // past the lease, within the settling time
-	told := c.recover()
+	runs := c.recover()
 	c.sound()
-	d.told(t, step, told)
+	d.reported(t, step, runs)
 }
 
 // dieInCall kills the process while its call is at the other side.
-func (d deed) dieInCall(c *company, step string) result {
+func (d actionCase) dieInCall(c *company, step string) result {
 	c.Helper()
 	atOnce <- struct{}{}
 	defer func() { <-atOnce }()
@@ -157,9 +157,9 @@ func (d deed) dieInCall(c *company, step string) result {
 		func(call simulator.Call) bool { return call.Route == d.route }, fault, (*process).kill)
 }
 
-// told looks for the sentence by which the runs after a death tell what they made
-// of the action that was under way.
-func (d deed) told(t *testing.T, step string, runs []report.Document) {
+// reported looks for the sentence by which the runs after a death report how they resolved the
+// action that was under way.
+func (d actionCase) reported(t *testing.T, step string, runs []report.Document) {
 	t.Helper()
 	var adopted, undone bool
 	for _, run := range runs {
@@ -180,6 +180,6 @@ func (d deed) told(t *testing.T, step string, runs []report.Document) {
 	}
 	got := map[[2]bool]string{{false, false}: "nothing", {true, false}: "found", {false, true}: "not done", {true, true}: "both"}[[2]bool{adopted, undone}]
 	if got != want {
-		t.Errorf("of the %s that was under way the runs after tell %q, want %q: %+v", d.kind, got, want, runs)
+		t.Errorf("of the %s that was under way the runs after report %q, want %q: %+v", d.kind, got, want, runs)
 	}
 }

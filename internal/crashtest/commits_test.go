@@ -10,9 +10,8 @@ import (
 	"github.com/stripe-enhance/stripe-enhance/simulator"
 )
 
-// busy is a company with something of everything to do in one run: somebody new,
-// somebody who no longer pays, somebody who wants more, and a change of mapping
-// behind it that makes everybody due.
+// busy is a company with every kind of work in one run: a new customer, one who no longer
+// pays, one who wants more, and a change of mapping that makes every customer due.
 func busy(t *testing.T, database string, seed uint64) *company {
 	t.Helper()
 	c := found(t, database, simulator.Options{Calm: true, Seed: seed})
@@ -25,8 +24,8 @@ func busy(t *testing.T, database string, seed uint64) *company {
 	return c
 }
 
-// every tells which of n cells a round does: all when rounds are repeated, else
-// one in stride, and another one on each database.
+// every selects the cells, of n, that a round covers: all if rounds are repeated, else one
+// in stride, and another one on each database.
 func every(t *testing.T, database string, n, stride int) (all []int) {
 	t.Helper()
 	if rounds(t) > 1 {
@@ -49,8 +48,8 @@ const mostCommits = 80
 // stride is how many commits are passed over for each that is tried in one round.
 const stride = 12
 
-// TestAProcessKilledAroundAnyCommitIsCaughtUpWith covers what the steps of actions
-// do not: the lease taken and given back, the sweep staged and merged, the events'
+// TestAProcessKilledAroundAnyCommitIsCaughtUpWith covers the commits that belong to no step
+// of an action: the lease acquired and released, the sweep staged and merged, the events'
 // cursor moved, plans and holds recorded, runs begun and ended.
 func TestAProcessKilledAroundAnyCommitIsCaughtUpWith(t *testing.T) {
 	var kills atomic.Int32
@@ -65,7 +64,7 @@ func TestAProcessKilledAroundAnyCommitIsCaughtUpWith(t *testing.T) {
 						r := c.reconcile(at(step, "", n))
 						if r.signal != syscall.SIGKILL {
 							if r.code != 0 {
-								t.Errorf("a run that nobody disturbed: exit code %d\n%s", r.code, r.stderr)
+								t.Errorf("an undisturbed run: exit code %d\n%s", r.code, r.stderr)
 							}
 							break // it has fewer commits
 						}
@@ -106,8 +105,8 @@ func TestAProcessKilledWhileMigratingIsCaughtUpWith(t *testing.T) {
 	}
 }
 
-// A plan that somebody approves while the process dies is approved or it is not,
-// and what it released is done once.
+// If a person approves a plan while the process dies, the plan is approved or it is not,
+// and its changes are made once.
 func TestAProcessKilledWhileApprovingReleasesAllOrNothing(t *testing.T) {
 	for _, database := range databases {
 		for _, step := range []string{"before-commit", "after-commit"} {

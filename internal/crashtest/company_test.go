@@ -61,8 +61,8 @@ type company struct {
 // The two databases, as parameters of a test.
 var databases = []string{"sqlite", "postgres"}
 
-// memory is where files need not wait for a disk: what counts here is order and
-// content, and a power cut is not among the deaths.
+// memory is a place where files need not wait for a disk: order and content matter here,
+// and a power cut is not among the deaths.
 func memory(tb testing.TB) string {
 	dir, err := os.MkdirTemp("/dev/shm", "stripe-enhance-crashtest-")
 	if err != nil {
@@ -83,7 +83,7 @@ func found(tb testing.TB, database string, o simulator.Options) *company {
 	return c
 }
 
-// empty makes one whose database nobody has opened yet.
+// empty makes a company whose database was never opened.
 func empty(tb testing.TB, database string) *company {
 	tb.Helper()
 	c := bare(tb, database, simulator.Options{Calm: true})
@@ -135,7 +135,7 @@ func migrate(ctx context.Context, url string) error {
 	return errors.Join(err, s.Close())
 }
 
-// furnish migrates the database and maps what is on offer.
+// furnish migrates the database and maps the offered prices.
 func (c *company) furnish() {
 	c.Helper()
 	c.withStore(func(s *store.Store) {
@@ -183,7 +183,7 @@ func (c *company) start(settings map[string]string, args ...string) *process {
 	return c.launch(func(*exec.Cmd) {}, settings, args...)
 }
 
-// launch is start with a say in how the process is made.
+// launch is start with control over how the process is made.
 func (c *company) launch(change func(*exec.Cmd), settings map[string]string, args ...string) *process {
 	c.Helper()
 	p := &process{Cmd: exec.Command(program(c, "deadly"), args...), ended: make(chan struct{})}
@@ -293,7 +293,7 @@ func (c *company) settled() {
 	c.Fatalf("the company does not even come to rest without a death")
 }
 
-// signUp orders for somebody.
+// signUp places an order.
 func (c *company) signUp(o simulator.SignUp) simulator.SignedUp {
 	c.Helper()
 	if o.Price == "" {
@@ -313,10 +313,10 @@ func (c *company) must(err error) {
 	}
 }
 
-// inCall lets a process run until the first call that is asked for has reached the
-// other side, and does something to it while it waits for the answer, which never
-// comes; fault says what becomes of the call. do is called with the world locked:
-// whatever comes after it sees the call as done, undone or arranged.
+// inCall lets a process run until the first matching call has reached the other side. It
+// calls do while the process waits for the answer, which never comes; fault decides whether
+// the call takes effect. do runs with the world locked, so that every later request sees
+// the call as done, not done, or arranged.
 func (c *company) inCall(p func() *process, which func(simulator.Call) bool, fault simulator.Fault, do func(*process)) result {
 	c.Helper()
 	started := make(chan *process, 1)

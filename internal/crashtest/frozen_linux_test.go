@@ -10,8 +10,8 @@ import (
 	"github.com/stripe-enhance/stripe-enhance/simulator"
 )
 
-// stopped waits until a process is stopped (true) or has ended, without taking its
-// end from whoever waits for that.
+// stopped waits until a process is stopped (true) or has ended. It leaves the exit status
+// to the code that waits for it.
 func (c *company) stopped(p *process) bool {
 	c.Helper()
 	const byPID, nowait, exited, halted = 1, 0x1000000, 4, 2 // waitid(2)
@@ -67,7 +67,8 @@ func sleepAt(t *testing.T, database, step, kind string) {
 	c.clock.move(t, time.Minute) // its lease runs out
 	c.recover()
 	if kind == "suspend" {
-		// It pays again: what the sleeper has in mind is now the worst there is.
+		// The customer pays again: now the change that the frozen process has decided on
+		// would do the greatest harm.
 		c.must(c.Pay(c.only().ID))
 		c.clock.move(t, 2*time.Minute)
 		c.recover()

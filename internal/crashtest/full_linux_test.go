@@ -11,25 +11,25 @@ import (
 	"github.com/stripe-enhance/stripe-enhance/simulator"
 )
 
-// TestAFullDiskIsToldAndCaughtUpWith lets the file system refuse to grow a file
-// beyond ever larger limits, so that the write that fails is each time another:
-// none at all, the lease, the sweep, an intent, an outcome.
+// TestAFullDiskIsToldAndCaughtUpWith lets the file system refuse to grow a file beyond ever
+// larger limits, so that another write fails each time: none at all, the lease, the sweep,
+// an intent, an outcome.
 func TestAFullDiskIsToldAndCaughtUpWith(t *testing.T) {
-	told := 0
+	felt := 0
 	for _, blocks := range []int{0, 100, 200, 300, 400, 600, 800} { // of 512 bytes
 		t.Run(fmt.Sprintf("%d blocks", blocks), func(t *testing.T) {
 			c := busy(t, "sqlite", uint64(blocks))
 			intended := c.watchIntents()
 			r := c.limited(fmt.Sprintf("ulimit -f %d", blocks))
-			told += c.toldOf(r, "disk")
+			felt += c.failsWell(r, "disk")
 			c.clock.move(t, afterTheLease)
 			c.recover()
 			intended()
 			c.sound()
 		})
 	}
-	if told < 3 {
-		t.Errorf("only %d of the limits were felt", told)
+	if felt < 3 {
+		t.Errorf("only %d of the limits were felt", felt)
 	}
 }
 
@@ -41,9 +41,9 @@ func (c *company) limited(limit string) result {
 	return c.wait(c.launch(shell(limit), nil, "reconcile", "-o", "json"))
 }
 
-// toldOf checks that a run either went well or failed with a word about the cause
-// and what to do; 1 when it failed.
-func (c *company) toldOf(r result, cause string) int {
+// failsWell checks that a run either went well or failed with an error that names the cause
+// and the remedy; it returns 1 if it failed.
+func (c *company) failsWell(r result, cause string) int {
 	c.Helper()
 	switch {
 	case r.code == 0:
@@ -78,7 +78,7 @@ func TestASmallDiskThatIsReallyFull(t *testing.T) {
 			}
 			intended := c.watchIntents()
 			remount(kilobytes)
-			if c.toldOf(c.reconcile(nil), "room") == 0 {
+			if c.failsWell(c.reconcile(nil), "room") == 0 {
 				t.Errorf("the disk was not full")
 			}
 			remount(8 << 10)
@@ -99,8 +99,8 @@ func TestADatabaseThatMayNotBeWrittenIsToldAndCaughtUpWith(t *testing.T) {
 			c.moveTo("sqlite:" + path)
 			c.furnish()
 			c.signUp(ada)
-			somebody := c.somebody()
-			as := func() result { return c.wait(c.launch(somebody, nil, "reconcile", "-o", "json")) }
+			unprivileged := c.unprivileged()
+			as := func() result { return c.wait(c.launch(unprivileged, nil, "reconcile", "-o", "json")) }
 			shut := path
 			if what == "the directory" {
 				shut = filepath.Dir(path)

@@ -8,9 +8,9 @@ import (
 	"github.com/stripe-enhance/stripe-enhance/simulator"
 )
 
-// harm compares what was really done with what may ever be done, whatever died:
-// nothing is made twice, nobody who pays is switched off or deleted, and nothing
-// is sent that must never be sent.
+// harm compares the changes that were really made with the promises that hold whatever
+// died: nothing is made twice, no customer who pays is suspended or deleted, and no
+// forbidden request is sent.
 func (c *company) harm() []string {
 	var all []string
 	made := map[string]int{}
@@ -36,7 +36,7 @@ func (c *company) harm() []string {
 				all = append(all, fmt.Sprintf("hosting %d of a paying customer was suspended", e.Hosting))
 			}
 		case "suspend_org", "delete_org":
-			all = append(all, "somebody sent "+e.Kind)
+			all = append(all, "a forbidden "+e.Kind)
 		}
 	}
 	for what, n := range made {
@@ -51,7 +51,7 @@ func (c *company) harm() []string {
 	return all
 }
 
-// wrong compares what stands at Enhance in the end with what is paid for.
+// wrong compares the final state at Enhance with the units that are paid for.
 func (c *company) wrong() []string {
 	var all []string
 	hostings := c.Hostings()

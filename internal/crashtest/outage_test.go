@@ -29,8 +29,8 @@ func (c *company) outside() *sql.DB {
 	return db
 }
 
-// watchIntents looks, whenever a write reaches Enhance, whether an intent for it
-// is durable. The returned function tells.
+// watchIntents checks, whenever a write reaches Enhance, whether an intent for it is
+// durable. The returned function reports the result.
 func (c *company) watchIntents() func() {
 	c.Helper()
 	db := c.outside()
@@ -120,8 +120,8 @@ func TestAServerThatIsGoneForAWhileCostsNothingButTime(t *testing.T) {
 	c.sound()
 }
 
-// A table that somebody has locked, for a backup or by a forgotten transaction,
-// after the first call was made: its outcome cannot be recorded.
+// A backup or a forgotten transaction locks a table after the first call was made: its
+// outcome cannot be recorded.
 func TestALockedTableIsToldAndCaughtUpWith(t *testing.T) {
 	c := found(t, "postgres", simulator.Options{Calm: true})
 	c.signUp(ada)

@@ -38,8 +38,8 @@ var built = sync.OnceValues(func() (string, error) {
 	return dir, os.Chmod(dir, 0o755) // another user runs it, too
 })
 
-// readSources lets the cache of test results know what the programs are made of:
-// it follows the files that a test opens, and not those that go build does.
+// readSources makes the cache of test results depend on the sources of the programs,
+// because the cache follows the files that a test opens, and not those that go build opens.
 func readSources() error {
 	return filepath.WalkDir(root, func(path string, d fs.DirEntry, err error) error {
 		switch {

@@ -15,11 +15,10 @@ import (
 // one database.
 const deaths = 8
 
-// TestProcessesKilledAtRandomAgainAndAgainDoNoHarm kills at moments that only
-// chance knows, with several customers at work at once and a panel that has a bad
-// day. Every other death is at a point counted from the start of the process, the
-// rest at a moment on the clock on the wall. After the last one the panel is well
-// again, and all must come right.
+// TestProcessesKilledAtRandomAgainAndAgainDoNoHarm kills at random moments, with several
+// customers at work and a panel that has a bad day. Every other death is at a point counted
+// from the start of the process, the rest at a moment of real time. After the last one the
+// panel works well again, and the company must converge.
 func TestProcessesKilledAtRandomAgainAndAgainDoNoHarm(t *testing.T) {
 	var kills atomic.Int32
 	t.Run("rounds", func(t *testing.T) {
@@ -62,7 +61,7 @@ func killAtRandom(t *testing.T, database string, seed uint64) (kills int) {
 	return kills
 }
 
-// happen is what customers do between two deaths.
+// happen is the customers' activity between two deaths.
 func (c *company) happen(dice *rand.Rand, n int) {
 	c.Helper()
 	c.signUp(simulator.SignUp{Email: fmt.Sprintf("c%d@example.com", n), Name: fmt.Sprintf("C%d", n), Domain: fmt.Sprintf("c%d.example.com", n)})

@@ -12,7 +12,7 @@ import (
 	"github.com/stripe-enhance/stripe-enhance/simulator"
 )
 
-// shell makes a process be started by a shell, which first does what it is told.
+// shell starts a process through a shell, which first runs the given commands.
 func shell(first string) func(*exec.Cmd) {
 	return func(p *exec.Cmd) {
 		p.Args = append([]string{"sh", "-c", first + ` && exec "$0" "$@"`, p.Path}, p.Args[1:]...)
@@ -20,9 +20,9 @@ func shell(first string) func(*exec.Cmd) {
 	}
 }
 
-// somebody is a user without rights over the system: ourselves, or when that is
-// root, nobody, who then gets the company's directory.
-func (c *company) somebody() func(*exec.Cmd) {
+// unprivileged is a user without rights over the system: ourselves or, if that is root, the
+// user nobody, who then gets the company's directory.
+func (c *company) unprivileged() func(*exec.Cmd) {
 	c.Helper()
 	if os.Geteuid() != 0 {
 		return func(*exec.Cmd) {}
@@ -47,11 +47,11 @@ func TestAProcessThatCrashesWritesNoCore(t *testing.T) {
 	c := bare(t, "sqlite", simulator.Options{Calm: true})
 	c.furnish()
 	c.signUp(ada)
-	somebody := c.somebody()
+	unprivileged := c.unprivileged()
 	// Everything is done to have a core: no limit, and Go asked to abort for one.
 	r := c.inCall(func() *process {
 		return c.launch(func(p *exec.Cmd) {
-			somebody(p)
+			unprivileged(p)
 			shell("ulimit -c $(ulimit -H -c)")(p)
 		}, map[string]string{"GOTRACEBACK": "crash"}, "reconcile")
 	}, toEnhance, simulator.Fault{Apply: simulator.Skip}, func(p *process) {
@@ -83,7 +83,7 @@ func TestAProcessThatCrashesWritesNoCore(t *testing.T) {
 	c.clean(cores, r.stderr)
 }
 
-// clean fails the test where there is a core, or a key in what a crash printed.
+// clean fails the test if there is a core file, or a key in the output of a crash.
 func (c *company) clean(cores []string, printed string) {
 	c.Helper()
 	if len(cores) > 0 {

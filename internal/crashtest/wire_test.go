@@ -141,7 +141,7 @@ func TestAConnectionLostAroundAnyCommitIsCaughtUpWith(t *testing.T) {
 				c.mend()
 				if !w.broken.Load() {
 					if r.code != 0 {
-						t.Errorf("a run that nobody disturbed: exit code %d\n%s", r.code, r.stderr)
+						t.Errorf("an undisturbed run: exit code %d\n%s", r.code, r.stderr)
 					}
 					break
 				}

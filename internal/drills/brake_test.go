@@ -11,10 +11,11 @@ import (
 	"github.com/stripe-enhance/stripe-enhance/simulator"
 )
 
-// told counts how often people were told something.
-func (s *stage) told(text string) int { return strings.Count(s.news.String(), text) }
+// notified counts how often people were notified of something.
+func (s *stage) notified(text string) int { return strings.Count(s.news.String(), text) }
 
-// largeOrder is a trial for thirty hostings, which nobody who pays for one has to wait for.
+// largeOrder is a trial for thirty hostings, which must not delay a customer who pays for
+// one.
 func largeOrder(t *testing.T) {
 	s := open(t, false)
 	s.change = func(o *engine.Options) { o.Brakes = planner.DefaultBrakes() }
@@ -35,9 +36,9 @@ func largeOrder(t *testing.T) {
 	if up := s.up(); up != people-2+7 {
 		t.Errorf("%d hostings are up while the order waits, want %d\n%s", up, people-2+7, s.screen.String())
 	}
-	s.says("30 × create_subscription for cus_", "more than the 10 that one customer plausibly orders", "stripe-enhance approve")
-	if n := s.told("the brake holds"); n != 1 || len(plans) != 1 {
-		t.Errorf("told %d times, of %d plans:\n%s", n, len(plans), s.news.String())
+	s.shows("30 × create_subscription for cus_", "more than the 10 that one customer plausibly orders", "stripe-enhance approve")
+	if n := s.notified("the brake holds"); n != 1 || len(plans) != 1 {
+		t.Errorf("notified %d times, of %d plans:\n%s", n, len(plans), s.news.String())
 	}
 	s.Approve(s.next())
 	s.next()
@@ -46,8 +47,8 @@ func largeOrder(t *testing.T) {
 	}
 }
 
-// fewerLater lets most of those come back who cancelled, before anybody has looked: the
-// few who are left would have been suspended without a word.
+// fewerLater lets most of those who cancelled come back before a person has looked: the few
+// who are left would have been suspended without notice.
 func fewerLater(t *testing.T) {
 	s := open(t, false)
 	s.next()
@@ -65,9 +66,9 @@ func fewerLater(t *testing.T) {
 	s.connect()
 	s.day()
 	s.nobodyLost()
-	s.says("10 × suspend in one run, more than the limit of 5", "stripe-enhance approve "+held.Plans[0].ID)
-	if n := s.told("the brake holds"); n != 1 {
-		t.Errorf("told %d times:\n%s", n, s.news.String())
+	s.shows("10 × suspend in one run, more than the limit of 5", "stripe-enhance approve "+held.Plans[0].ID)
+	if n := s.notified("the brake holds"); n != 1 {
+		t.Errorf("notified %d times:\n%s", n, s.news.String())
 	}
 	last := s.next()
 	if len(last.Plans) != 1 || last.Plans[0].ID != held.Plans[0].ID || last.Plans[0].Size() != 3 {

@@ -1,11 +1,11 @@
-// Package drills holds the program to its first promise: no mistake of anybody
-// takes a paying customer's site away.
+// Package drills holds the program to its first promise: no person's mistake takes a paying
+// customer's site away.
 //
-// Each drill is one mistake that happens to hosting companies, played on the real
-// engine, database and clients in front of the simulators. While it lasts nothing
-// is taken away, the screen says what is held and what to do, and once it is put
-// right the program does what it held, and nothing more. The README lists the same
-// mistakes, each with what the drill looks for.
+// Each drill is one mistake that happens to hosting companies, played on the real engine,
+// database and clients in front of the simulators. While it lasts nothing is taken away,
+// and the screen shows the held changes and how to proceed. When it is put right, the
+// program makes the held changes, and no others. The README lists the same mistakes, each
+// with the signs that the drill checks.
 package drills
 
 import (
@@ -14,10 +14,10 @@ import (
 	"testing"
 )
 
-// drill is one mistake, with what the README says about it.
+// drill is one mistake, with the README's words about it.
 type drill struct {
 	mistake string // the first column
-	says    string // the second: words of the screen, or "" for those of the play
+	shows   string // the second: words of the screen, or "" for those of the play
 	play    func(t *testing.T)
 }
 
@@ -37,11 +37,11 @@ var all = []drill{
 	{"40 % cancelled at once, really or by a script", "more than the limit of", manyCancelled},
 	{"more than half cancelled at once", "more likely a mistake than a fact", mostCancelled},
 	{"many were held, and only a few of them are left", "more than the limit of", fewerLater},
-	{"somebody orders thirty hostings", "that one customer plausibly orders", largeOrder},
+	{"a customer orders thirty hostings", "that one customer plausibly orders", largeOrder},
 	{"the clock is ten years ahead or behind", "Set it right (NTP)", clockOffByYears},
 	{"the clock is some hours off", "set it right (NTP)", clockOffByHours},
 	{"the database was restored from yesterday's backup", "older than the panel", databaseRestored},
-	{"the database lost its last transactions, in which somebody was suspended who has paid since", "nothing here says that we did so", databaseFellBack},
+	{"the database lost its last transactions, in which a customer was suspended who has paid since", "nothing here says that we did so", databaseFellBack},
 	{"the database was lost", "this database knew nothing of the panel", databaseLost},
 	{"customers made by hand, and a first run with `MODE=enforce`", "that no subscription is bound to", firstDay},
 	{"a subscription is bound to the wrong hosting", "goes on serving it", wrongBinding},
@@ -86,8 +86,8 @@ func TestTheREADMEListsTheMistakes(t *testing.T) {
 		if got := strings.TrimSpace(row[0]); got != d.mistake {
 			t.Errorf("line %d is about %q, the drill about %q", i+1, got, d.mistake)
 		}
-		if !strings.Contains(row[1], d.says) || strings.TrimSpace(row[2]) == "" {
-			t.Errorf("%s: the README does not say %q and what to do", d.mistake, d.says)
+		if !strings.Contains(row[1], d.shows) || strings.TrimSpace(row[2]) == "" {
+			t.Errorf("%s: the README has no %q with the remedy", d.mistake, d.shows)
 		}
 	}
 }

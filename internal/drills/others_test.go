@@ -49,17 +49,17 @@ func twoInstallations(t *testing.T) {
 	s.curtain()
 	later := s.signUp("later")
 	s.full()
-	s.says("another installation makes hostings for the subscriptions that are served here", "set INSTANCE", "two were made for one unit", "customers bind "+order)
-	s.tells("another installation makes hostings")
+	s.shows("another installation makes hostings for the subscriptions that are served here", "set INSTANCE", "two were made for one unit", "customers bind "+order)
+	s.notifies("another installation makes hostings")
 	s.next()
 	second.World.Advance(2 * time.Minute)
 	if rep := second.Run(engine.Request{Full: true}); rep.Converged() || rep.Waits == "" {
-		t.Errorf("the second one says %q, converged %v", rep.Waits, rep.Converged())
+		t.Errorf("the second one reports %q, converged %v", rep.Waits, rep.Converged())
 	}
 	s.nobodyLost()
 	s.nothingMade()
 
-	// The second one is stopped, and what it made is deleted.
+	// The second one is stopped, and the hostings that it made are deleted.
 	second.Close()
 	ours, err := s.Store.Customers(t.Context(), customersOf(s, order))
 	s.must(err)
@@ -73,7 +73,7 @@ func twoInstallations(t *testing.T) {
 	if rep := s.next(); !rep.Converged() || s.hosting(later).SuspendedBy != "" {
 		t.Errorf("not converged\n%s", s.screen.String())
 	}
-	s.tells("orders are created again")
+	s.notifies("orders are created again")
 }
 
 func customersOf(s *stage, sub string) []string {
@@ -100,8 +100,8 @@ func firstDay(t *testing.T) {
 	s.curtain()
 	s.next()
 	s.full()
-	s.says("the panel has 3 hostings in 3 orgs that no subscription is bound to", "NEW_CUSTOMERS_ONLY_AFTER", "customers bind "+s.subs[0], "customers bind "+s.subs[3]+" new")
-	s.tells("the panel has 3 hostings in 3 orgs")
+	s.shows("the panel has 3 hostings in 3 orgs that no subscription is bound to", "NEW_CUSTOMERS_ONLY_AFTER", "customers bind "+s.subs[0], "customers bind "+s.subs[3]+" new")
+	s.notifies("the panel has 3 hostings in 3 orgs")
 	s.nobodyLost()
 	s.nothingMade()
 
@@ -114,5 +114,5 @@ func firstDay(t *testing.T) {
 	if n := len(s.World.Hostings()); n != 4 || s.hosting(late).Status != "active" {
 		t.Errorf("%d hostings\n%s", n, s.screen.String())
 	}
-	s.says("before NEW_CUSTOMERS_ONLY_AFTER")
+	s.shows("before NEW_CUSTOMERS_ONLY_AFTER")
 }

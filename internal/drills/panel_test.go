@@ -16,7 +16,7 @@ func mappingsEmptied(t *testing.T) {
 	}
 	s.day()
 	s.nothingMade()
-	s.says("has a hosting but no mapping any more: it stays as it is", "map the price again with `stripe-enhance mappings set price_basic_monthly PLAN`")
+	s.shows("has a hosting but no mapping any more: it stays as it is", "map the price again with `stripe-enhance mappings set price_basic_monthly PLAN`")
 	// Those two had really cancelled: a mapping has nothing to do with that.
 	if up := s.up(); up != people-2 {
 		t.Errorf("%d hostings are up, want %d", up, people-2)
@@ -33,7 +33,7 @@ func planMissing(t *testing.T) {
 	s.Map("price_basic_monthly", 4711)
 	s.day()
 	s.nothingMade()
-	s.says(`names the plan "4711", which the panel does not have`, "stripe-enhance mappings set price_basic_monthly PLAN")
+	s.shows(`names the plan "4711", which the panel does not have`, "stripe-enhance mappings set price_basic_monthly PLAN")
 	if up := s.up(); up != people-2 {
 		t.Errorf("%d hostings are up, want %d", up, people-2)
 	}
@@ -53,7 +53,7 @@ func panelRestored(t *testing.T) {
 	s.World.Advance(25 * time.Hour) // every hosting is compared again
 	s.day()
 	s.nothingMade()
-	s.says("the panel no longer has it: it is not made again by itself", "restore it in the panel")
+	s.shows("the panel no longer has it: it is not made again by itself", "restore it in the panel")
 	if up := s.up(); up != people-6-2 {
 		t.Errorf("%d hostings are up, want %d", up, people-6-2)
 	}
@@ -72,8 +72,8 @@ func otherPanel(t *testing.T) {
 			s.day()
 			s.nobodyLost()
 			s.nothingMade()
-			s.says("nothing was done", "Put the right ENHANCE_API_URL and ENHANCE_ORG_ID back")
-			s.tells("nothing at all is done")
+			s.shows("nothing was done", "Put the right ENHANCE_API_URL and ENHANCE_ORG_ID back")
+			s.notifies("nothing at all is done")
 			s.panelIs = s.World
 			s.connect()
 			s.next()
@@ -93,8 +93,8 @@ func otherOrganisation(t *testing.T) {
 	s.day()
 	s.nobodyLost()
 	s.nothingMade()
-	s.says("The run failed", "enhance:")
-	s.tells("runs failed")
+	s.shows("The run failed", "enhance:")
+	s.notifies("runs failed")
 	s.connect()
 	s.screen.Reset()
 	s.next()
@@ -114,7 +114,7 @@ func readsFail(t *testing.T) {
 	s.day()
 	s.nobodyLost()
 	s.nothingMade()
-	s.says("The run failed", "enhance: GET")
+	s.shows("The run failed", "enhance: GET")
 	s.World.SetFault(nil)
 	s.next()
 	s.World.Advance(2 * time.Hour)
@@ -134,13 +134,13 @@ func enhanceDown(t *testing.T) {
 	}
 	s.nobodyLost()
 	s.nothingMade()
-	s.says("The run failed", "enhance: GET")
-	s.tells("runs failed")
+	s.shows("The run failed", "enhance: GET")
+	s.notifies("runs failed")
 	s.World.SetFault(nil)
 	s.screen.Reset()
 	s.next()
 	s.World.Advance(2 * time.Hour)
 	if rep := s.next(); !rep.Converged() || s.up() != people-2+1 {
-		t.Errorf("%d hostings are up, want %d; nobody was to be set aside\n%s", s.up(), people-2+1, s.screen.String())
+		t.Errorf("%d hostings are up, want %d; no customer was to be parked\n%s", s.up(), people-2+1, s.screen.String())
 	}
 }

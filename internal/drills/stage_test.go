@@ -44,9 +44,9 @@ type stage struct {
 	began  int // effects before the mistake
 }
 
-// open raises the curtain. Two customers have cancelled a moment ago and no run
-// has seen it yet: what must not happen in a drill is that somebody is suspended,
-// and so there has to be somebody who would be.
+// open sets the stage. Two customers have cancelled a moment ago and no run has seen it
+// yet: a drill must not suspend a customer, and so there have to be some that it could
+// suspend.
 func open(t *testing.T, live bool) *stage {
 	t.Helper()
 	s := &stage{t: t, file: filepath.Join(directory(t), "state.db")}
@@ -67,7 +67,7 @@ func open(t *testing.T, live bool) *stage {
 	return s
 }
 
-// curtain is where the mistake happens: what was on the screen before is gone.
+// curtain is the moment of the mistake: it clears the screen.
 func (s *stage) curtain() {
 	s.screen.Reset()
 	s.began = len(s.World.Effects())
@@ -86,7 +86,7 @@ func directory(t *testing.T) string {
 	return dir
 }
 
-// transport sends requests to whoever answers at the address now.
+// transport sends requests to the server that answers at the address now.
 func (s *stage) transport(base http.RoundTripper) http.RoundTripper {
 	return roundTrip(func(r *http.Request) (*http.Response, error) {
 		to := s.stripeIs
@@ -104,7 +104,7 @@ type roundTrip func(*http.Request) (*http.Response, error)
 
 func (f roundTrip) RoundTrip(r *http.Request) (*http.Response, error) { return f(r) }
 
-// settings are what a drill may get wrong. Empty: as it was.
+// settings are those that a drill may get wrong. Empty: as before.
 type settings struct {
 	key, stripeURL, panelURL, org string
 }
@@ -157,8 +157,8 @@ func (s *stage) cancel(who ...int) {
 	}
 }
 
-// run is one run, two minutes after the last one; what it prints goes to the
-// screen, and what people are told to the news.
+// run is one run, two minutes after the last one. Its output goes to the screen, and the
+// notifications to the news.
 func (s *stage) run(req engine.Request) reconcile.Report {
 	s.t.Helper()
 	s.World.Advance(2 * time.Minute)
@@ -239,7 +239,7 @@ var (
 	making = []string{"create_org", "create_subscription", "create_website", "invite_owner", "create_login"}
 )
 
-// nobodyLost holds what every drill is about.
+// nobodyLost checks the promise of every drill.
 func (s *stage) nobodyLost() {
 	s.t.Helper()
 	if done := s.effects(taking...); len(done) > 0 {
@@ -254,8 +254,8 @@ func (s *stage) nothingMade() {
 	}
 }
 
-// says holds what was on the screen.
-func (s *stage) says(texts ...string) {
+// shows checks the text on the screen.
+func (s *stage) shows(texts ...string) {
 	s.t.Helper()
 	screen := strings.Join(strings.Fields(s.screen.String()), " ")
 	for _, text := range texts {
@@ -265,16 +265,16 @@ func (s *stage) says(texts ...string) {
 	}
 }
 
-// tells holds what was told to people who were not looking.
-func (s *stage) tells(text string) {
+// notifies checks the notifications to people who were not looking at the screen.
+func (s *stage) notifies(text string) {
 	s.t.Helper()
 	if !strings.Contains(s.news.String(), text) {
-		s.t.Errorf("nobody was told %q, only:\n%s", text, s.news.String())
+		s.t.Errorf("no notification has %q, only:\n%s", text, s.news.String())
 	}
 }
 
-// mended is the end of a drill: the mistake is put right, and the two who really
-// cancelled are suspended, nobody else.
+// mended is the end of a drill: the mistake is put right, and only the two customers who
+// really cancelled are suspended.
 func (s *stage) mended() {
 	s.t.Helper()
 	s.screen.Reset()

@@ -29,23 +29,23 @@ func emptyAndHalf(t *testing.T) {
 			s.day()
 			s.nobodyLost()
 			s.nothingMade()
-			s.says("the listing is not complete", "run `stripe-enhance reconcile --full`")
-			s.tells("nothing is taken away at present")
+			s.shows("the listing is not complete", "run `stripe-enhance reconcile --full`")
+			s.notifies("nothing is taken away at present")
 			// The verdict outlives the fault: the runs of every minute do not believe
 			// the mirror that a short listing has left behind.
 			s.World.SetFault(nil)
 			s.curtain()
 			s.next()
 			s.nobodyLost()
-			s.says("nothing is taken away in this run", "This stands since")
+			s.shows("nothing is taken away in this run", "This stands since")
 			s.mended()
 		})
 	}
 }
 
-// vanished is what becomes of subscriptions when test data is wiped, or when only
-// some of an account can be read. Those and all others keep what they have, however
-// often Stripe is asked; and when it is true, still those.
+// vanished are subscriptions that disappear because test data is wiped, or because only
+// part of an account can be read. They and all others keep their hostings, however often
+// Stripe is read, and even if the disappearance is real.
 func vanished(t *testing.T) {
 	unknown := func(s *stage, is bool) {
 		for _, id := range s.subs[10:14] {
@@ -60,9 +60,9 @@ func vanished(t *testing.T) {
 		s.day()
 		s.nobodyLost()
 		s.nothingMade()
-		s.says("4 known ones are not there any more, though none ever vanishes at Stripe", "nothing is taken away in this run", "This stands since",
+		s.shows("4 known ones are not there any more, though none ever vanishes at Stripe", "nothing is taken away in this run", "This stands since",
 			"does not exist, though a hosting is bound to it", "add --accept-listing")
-		s.tells("nothing is taken away at present")
+		s.notifies("nothing is taken away at present")
 		return s
 	}
 	t.Run("by mistake", func(t *testing.T) {
@@ -74,7 +74,7 @@ func vanished(t *testing.T) {
 		s := gone(t)
 		s.screen.Reset()
 		s.run(engine.Request{Full: true, Accept: true})
-		s.says("accepted because --accept-listing says so")
+		s.shows("accepted because --accept-listing says so")
 		s.mended() // without those who cancelled: who vanished is up
 	})
 }
@@ -90,8 +90,8 @@ func emptyObject(t *testing.T) {
 	s.day()
 	s.nobodyLost()
 	s.nothingMade()
-	s.says("The run failed", "a page whose object is")
-	s.tells("runs failed")
+	s.shows("The run failed", "a page whose object is")
+	s.notifies("runs failed")
 	s.World.SetFault(nil)
 	s.mended()
 }
@@ -125,8 +125,8 @@ func (s *stage) wrongAccount() {
 	s.next()
 	s.nobodyLost()
 	s.nothingMade()
-	s.says("nothing was done", "the key belongs to another account or mode", "Put the right STRIPE_SECRET_KEY and STRIPE_API_URL back")
-	s.tells("nothing at all is done")
+	s.shows("nothing was done", "the key belongs to another account or mode", "Put the right STRIPE_SECRET_KEY and STRIPE_API_URL back")
+	s.notifies("nothing at all is done")
 }
 
 func otherAccount(t *testing.T) {

@@ -10,9 +10,9 @@ import (
 	"github.com/stripe-enhance/stripe-enhance/reconcile/planner"
 )
 
-// wrongBinding: a person binds a subscription to the hosting of a friend, which staff
-// made in the same org. The customer's own hosting has nobody who pays for it then, and
-// the friend's would go with the next cancellation.
+// wrongBinding: a person binds a subscription to the hosting of a friend, which staff made
+// in the same org. Then no payment stands behind the customer's own hosting, and the
+// friend's would go with the next cancellation.
 func wrongBinding(t *testing.T) {
 	s := open(t, false)
 	sub := s.subs[5]
@@ -24,24 +24,25 @@ func wrongBinding(t *testing.T) {
 		s.must(err)
 	}
 	s.full()
-	s.say(reconcile.Instruction{Kind: reconcile.InstructBind, Subscription: sub, Hosting: s.read(friends)})
+	s.instruct(reconcile.Instruction{Kind: reconcile.InstructBind, Subscription: sub, Hosting: s.read(friends)})
 	s.curtain()
 	s.run(engine.Request{Subscriptions: []string{sub}})
 	s.nobodyLost()
 	s.nothingMade()
 
-	// Somebody sees it, and writes the right one into the metadata.
+	// A person sees it, and writes the right hosting into the metadata.
 	s.must(s.World.SetMetadata(sub, map[string]string{"enhance_org_id": own.Org, "enhance_subscription_id": fmt.Sprint(own.ID)}))
 	s.run(engine.Request{Subscriptions: []string{sub}})
-	s.says(fmt.Sprintf("the metadata of %s names hosting %d", sub, own.ID), fmt.Sprintf("hosting %d is bound, which goes on serving it", friends),
+	s.shows(fmt.Sprintf("the metadata of %s names hosting %d", sub, own.ID), fmt.Sprintf("hosting %d is bound, which goes on serving it", friends),
 		"`"+planner.BindCommand(sub, int64(own.ID))+"`")
 	s.nobodyLost()
-	s.say(reconcile.Instruction{Kind: reconcile.InstructBind, Subscription: sub, Hosting: s.read(own.ID)})
+	s.instruct(reconcile.Instruction{Kind: reconcile.InstructBind, Subscription: sub, Hosting: s.read(own.ID)})
 	if rep := s.run(engine.Request{Subscriptions: []string{sub}}); len(rep.Holds) != 0 {
 		t.Errorf("still held: %v", rep.Holds)
 	}
 
-	// The friend's hosting goes with nobody's cancellation, the customer's own with his.
+	// The friend's hosting stays after every cancellation; the customer's own goes with
+	// his.
 	s.must(s.World.Cancel(sub))
 	s.World.Advance(2 * time.Minute)
 	s.full()
@@ -55,8 +56,8 @@ func wrongBinding(t *testing.T) {
 	}
 }
 
-// say has a person say what serves a subscription.
-func (s *stage) say(w reconcile.Instruction) {
+// instruct gives an instruction about what serves a subscription.
+func (s *stage) instruct(w reconcile.Instruction) {
 	s.t.Helper()
 	w.Author, w.Reason, w.At = "ada@desk", "a drill", s.World.Now()
 	mappings, err := s.Store.Mappings(s.t.Context())

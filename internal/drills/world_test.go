@@ -16,8 +16,8 @@ func manyCancelled(t *testing.T) {
 	s.cancel(2, 3, 4, 5, 6, 7, 8, 9) // with the first two, ten of 24
 	s.day()
 	s.nobodyLost()
-	s.says("10 × suspend in one run, more than the limit of 5", "stripe-enhance approve")
-	s.tells("the brake holds 10 × suspend")
+	s.shows("10 × suspend in one run, more than the limit of 5", "stripe-enhance approve")
+	s.notifies("the brake holds 10 × suspend")
 	s.Approve(s.next())
 	s.next()
 	if up := s.up(); up != people-10 {
@@ -25,8 +25,8 @@ func manyCancelled(t *testing.T) {
 	}
 }
 
-// mostCancelled is released by approving it, and then the new number of customers
-// is the measure: somebody who leaves a week later needs no approval.
+// mostCancelled is released by approving it. After that the brake measures by the new
+// number of customers: one who leaves a week later needs no approval.
 func mostCancelled(t *testing.T) {
 	s := open(t, false)
 	s.change = func(o *engine.Options) {
@@ -37,7 +37,7 @@ func mostCancelled(t *testing.T) {
 	for i := 2; i < 15; i++ {
 		s.cancel(i)
 	}
-	s.must(s.World.ChangePrice(s.subs[20], "", "price_pro_monthly")) // an upgrade waits for nobody
+	s.must(s.World.ChangePrice(s.subs[20], "", "price_pro_monthly")) // an upgrade does not wait
 	s.day()
 	if done := s.effects("suspend"); len(done) > 0 {
 		t.Errorf("suspended: %v\n%s", done, s.screen.String())
@@ -45,9 +45,9 @@ func mostCancelled(t *testing.T) {
 	if done := s.effects("change_plan"); len(done) != 1 {
 		t.Errorf("the upgrade: %v\n%s", done, s.screen.String())
 	}
-	s.says("15 of 24 hostings that are up would be taken away at once", "more likely a mistake than a fact",
+	s.shows("15 of 24 hostings that are up would be taken away at once", "more likely a mistake than a fact",
 		"only 9 of the 24 subscriptions that were entitled", "stripe-enhance approve")
-	s.tells("more likely a mistake than a fact")
+	s.notifies("more likely a mistake than a fact")
 	s.Approve(s.next())
 	s.next()
 	if up := s.up(); up != people-15 {
@@ -84,8 +84,8 @@ func clockOffByYears(t *testing.T) {
 			s.day()
 			s.nobodyLost()
 			s.nothingMade()
-			s.says("this machine's clock is 87600h0m0s "+name, "Set it right (NTP)")
-			s.tells("nothing at all is done")
+			s.shows("this machine's clock is 87600h0m0s "+name, "Set it right (NTP)")
+			s.notifies("nothing at all is done")
 			s.skew = 0
 			s.connect()
 			s.next()
@@ -95,7 +95,7 @@ func clockOffByYears(t *testing.T) {
 			s.nobodyLost()
 			s.World.Advance(72 * time.Hour)
 			s.next()
-			if up := s.up(); up != people-2 { // one of them for good: nobody paid
+			if up := s.up(); up != people-2 { // one of them for good: its bill was not paid
 				t.Errorf("%d hostings are up after the grace period, want %d\n%s", up, people-2, s.screen.String())
 			}
 			if runs, err := s.Store.Runs(t.Context(), 1); err != nil || runs[0].Started.After(s.World.Now()) {
@@ -116,8 +116,8 @@ func clockOffByHours(t *testing.T) {
 	if done := s.effects("create_subscription"); len(done) != 1 {
 		t.Errorf("the newcomer got %v\n%s", done, s.screen.String())
 	}
-	s.says("nothing is taken away in this run", "this machine's clock is 5h0m0s ahead of Stripe's: set it right (NTP)")
-	s.tells("nothing is taken away at present")
+	s.shows("nothing is taken away in this run", "this machine's clock is 5h0m0s ahead of Stripe's: set it right (NTP)")
+	s.notifies("nothing is taken away at present")
 	s.skew = 0
 	s.connect()
 	s.World.Advance(6 * time.Hour)
@@ -158,8 +158,8 @@ func databaseRestored(t *testing.T) {
 	s.next()
 	s.nobodyLost()
 	s.nothingMade()
-	s.says("this database is older than the panel", "nothing is taken away in this run")
-	s.tells("older than the panel")
+	s.shows("this database is older than the panel", "nothing is taken away in this run")
+	s.notifies("older than the panel")
 	s.next()
 	s.day()
 	s.nothingMade()
@@ -199,8 +199,8 @@ func databaseFellBack(t *testing.T) {
 	rep := s.next()
 	s.nobodyLost()
 	s.nothingMade()
-	s.says("nothing here says that we did so", "nothing is taken away in this run", "perhaps_ours", "is suspended with our mark in its name", "stripe-enhance approve")
-	s.tells("put back to an old copy")
+	s.shows("nothing here says that we did so", "nothing is taken away in this run", "perhaps_ours", "is suspended with our mark in its name", "stripe-enhance approve")
+	s.notifies("put back to an old copy")
 	s.Approve(rep)
 	if rep := s.next(); !rep.Converged() || s.hosting(payer).SuspendedBy != "" {
 		t.Errorf("who has paid is down after the approval\n%s", s.screen.String())
@@ -213,8 +213,8 @@ func databaseLost(t *testing.T) {
 		s.next()
 		s.nobodyLost()
 		s.nothingMade()
-		s.says("this database knew nothing of the panel: 24 orgs and 24 hostings were looked at", "nothing is taken away in this run")
-		s.tells("this database knew nothing of the panel")
+		s.shows("this database knew nothing of the panel: 24 orgs and 24 hostings were looked at", "nothing is taken away in this run")
+		s.notifies("this database knew nothing of the panel")
 		s.mended()
 		s.nothingMade()
 	})
@@ -227,7 +227,7 @@ func databaseLost(t *testing.T) {
 		s.next()
 		s.nobodyLost()
 		s.nothingMade()
-		s.says("that Stripe did not list and has when they are read one by one: the listing is not complete", "This stands since")
+		s.shows("that Stripe did not list and has when they are read one by one: the listing is not complete", "This stands since")
 		s.mended()
 		s.nothingMade()
 	})
@@ -249,8 +249,8 @@ func lost(t *testing.T) *stage {
 	return s
 }
 
-// stripeDown lets a customer's grace run out while nobody can be asked. Who has
-// paid by then never knows that Stripe was down.
+// stripeDown lets a customer's grace run out while Stripe cannot be read. A customer who
+// has paid by then is never affected by the outage.
 func stripeDown(t *testing.T) {
 	s := open(t, false)
 	s.next() // the two who cancelled
@@ -265,8 +265,8 @@ func stripeDown(t *testing.T) {
 	}
 	s.nobodyLost()
 	s.nothingMade()
-	s.says("The run failed: listing events")
-	s.tells("runs failed")
+	s.shows("The run failed: listing events")
+	s.notifies("runs failed")
 	s.must(s.World.Pay(s.subs[5]))
 	s.must(s.World.Pay(s.subs[6]))
 	s.World.SetFault(nil)
@@ -275,6 +275,6 @@ func stripeDown(t *testing.T) {
 	s.day()
 	s.nobodyLost()
 	if strings.Contains(s.screen.String(), "past_due") {
-		t.Errorf("somebody is still past due\n%s", s.screen.String())
+		t.Errorf("a customer is still past due\n%s", s.screen.String())
 	}
 }

@@ -1,10 +1,10 @@
 // Package fault names what an error demands of the caller.
 //
-// An error is classified once, at the edge where the answer is seen, and every
-// later decision asks only for the kind: errors.Is(err, fault.Throttled) holds
-// through any wrapping. A kind says nothing of blame; it says what may be done
-// next, and the zero value is invalid so that a forgotten classification is
-// Unknown and never "try again".
+// An error is classified once, at the edge where the answer is seen, and every later
+// decision asks only for the kind: errors.Is(err, fault.Throttled) holds through any
+// wrapping. A kind does not assign blame; it names the possible next step. The zero value
+// is invalid, so if a classification is forgotten the kind is Unknown and never "try
+// again".
 package fault
 
 import (
@@ -21,20 +21,19 @@ const (
 	Transient Kind = iota + 1
 	// Throttled: too fast; slow down, then the same call may work.
 	Throttled
-	// Conflict: the world is not what the caller thought; look again, plan again.
+	// Conflict: the world differs from the caller's picture of it; look again, plan again.
 	Conflict
 	// Permanent: the same call will fail again until a person changes something.
 	Permanent
 	// Denied: the credential is refused; no call to that side makes sense now.
 	Denied
-	// NotFound: the other side answered, clearly and in its own words, that this
-	// one object does not exist. No other error is ever turned into NotFound.
+	// NotFound: the other side answered, clearly and in its own words, that this one object
+	// does not exist. No other error is turned into NotFound.
 	NotFound
-	// Ambiguous: a write was sent and nobody knows whether it was done. Look
-	// before sending it again.
+	// Ambiguous: a write was sent and its outcome is unknown. Look before sending it again.
 	Ambiguous
-	// Malformed: an answer that is not what the documentation promises, such as
-	// a page without its end marker. Nothing may be concluded from it.
+	// Malformed: an answer contradicts the documentation, such as a page without its end
+	// marker. Nothing may be concluded from it.
 	Malformed
 	// Canceled: we stopped it ourselves.
 	Canceled
@@ -90,9 +89,8 @@ func Of(err error) Kind {
 	return Unknown
 }
 
-// LeftAlone tells of an error, beside its kind, that nothing was sent: the side is
-// being left alone for a while because of calls before this one. It says nothing
-// about what the call was for.
+// LeftAlone adds to an error, beside its kind, that nothing was sent because the side is
+// left alone for a while after earlier calls. It is no statement about this call's purpose.
 var LeftAlone = errors.New("not sent, the side is left alone")
 
 // Unsent marks an error as LeftAlone. The text and the kind stay err's own.

@@ -7,8 +7,8 @@ import (
 	"runtime/debug"
 )
 
-// Panic is a panic that was caught. Its text holds nobody's data: the runtime's own
-// words, and of any other value only the type. It may go into a log and a database.
+// Panic is a panic that was caught. Its text holds no customer's data: it has the runtime's
+// own words and, for any other value, only the type. It may go into a log and a database.
 type Panic struct {
 	What string
 	// Stack is where it happened, for the log: functions and lines, without values.

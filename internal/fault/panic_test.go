@@ -6,8 +6,8 @@ import (
 	"testing"
 )
 
-// TestAPanicIsAnErrorWithoutItsValue: what a panic holds may be a key or a
-// customer's name.
+// TestAPanicIsAnErrorWithoutItsValue: the value of a panic may be a key or a customer's
+// name.
 func TestAPanicIsAnErrorWithoutItsValue(t *testing.T) {
 	var none []int
 	for name, c := range map[string]struct {

@@ -1,16 +1,14 @@
-// Package fence carries the question "may this process still write?" from whoever
-// can answer it to the place right before the wire.
+// Package fence carries the question "may this process still write?" from the engine, which
+// can answer it, to the place right before the wire.
 //
-// A write is decided long before it leaves: it waits for its turn in the limiter,
-// for a connection, for a handshake. A process that is frozen there, or cut from
-// its database, wakes up with a request in hand that another process may have made
-// meanwhile. Asking at the decision alone therefore proves nothing; the clients
-// ask again with the bytes in their hands.
+// A write is decided long before it leaves: it waits for its turn in the limiter, for a
+// connection, for a handshake. If a process is frozen there, or cut from its database, it
+// wakes up with a request that another process may have made meanwhile. Asking at the
+// decision alone therefore proves nothing; the clients ask again when the bytes are ready.
 //
-// It is a value of the context because the two that share it, the engine and a
-// client, know nothing of each other, and because the answer belongs to one run:
-// a process that lost the lease and got it back must not send what it had in mind
-// before.
+// It is a value of the context because the two that share it, the engine and a client, do
+// not know each other, and because the answer belongs to one run: if a process lost the
+// lease and acquired it again, it must not send a write that it decided on before.
 package fence
 
 import (

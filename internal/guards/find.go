@@ -192,7 +192,7 @@ func wrap(text []byte, sites []Site) []byte {
 		switch {
 		case a.at != b.at:
 			return a.at - b.at
-		case a.opens != b.opens: // what ends here ends before what begins here
+		case a.opens != b.opens: // what ends here comes before the next to begin
 			if a.opens {
 				return 1
 			}

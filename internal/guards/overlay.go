@@ -13,8 +13,8 @@ import (
 	"time"
 )
 
-// The environment of a test binary: which condition is taken away, as NUMBER=VALUE,
-// and the file that records what the conditions were.
+// The environment of a test binary: the condition to remove, as NUMBER=VALUE, and the file
+// that records the values of all conditions.
 const (
 	takeEnv   = "GUARDS_TAKE"
 	recordEnv = "GUARDS_RECORD"
@@ -86,7 +86,7 @@ type examined struct {
 	overlay string // path of the overlay file
 }
 
-// listed is what the go command knows of a package.
+// listed is the go command's description of a package.
 type listed struct {
 	Dir, Name string
 	GoFiles   []string
@@ -184,7 +184,7 @@ func goCommand(top string, args ...string) ([]byte, error) {
 	return out.Bytes(), nil
 }
 
-// seen is what the conditions were in one test, by number.
+// seen are the values of the conditions in one test, by number.
 type seen map[int]struct{ yes, no bool }
 
 func readSeen(path string) (seen, error) {

@@ -9,7 +9,7 @@ import (
 	"time"
 )
 
-// Result is what an examination of one package found.
+// Result is the outcome of examining one package.
 type Result struct {
 	Folder  string        `json:"package"`
 	Mutants []*Mutant     `json:"mutants"`
@@ -27,7 +27,7 @@ type Count struct {
 	Equivalent int `json:"equivalent"`
 }
 
-// String is the guard with its place and what it was made to be.
+// String is the guard with its place and the value that it was given.
 func (m *Mutant) String() string {
 	value := "never"
 	if m.Value {

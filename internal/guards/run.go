@@ -21,8 +21,8 @@ const (
 	// recordLimit is for one test that runs alone; the longest takes two minutes on a
 	// machine that does nothing else.
 	recordLimit = 15 * time.Minute
-	// A mutant hangs when its tests take [Options.Patience] beyond ten times of what
-	// they took when they were recorded.
+	// A mutant hangs if its tests take [Options.Patience] beyond ten times the time that
+	// was recorded for them.
 	slower = 10
 	// firstBatch is how much of recorded time is tried in the first process of a
 	// mutant. Each later one tries four times as much, so that a quick test that
@@ -30,7 +30,7 @@ const (
 	firstBatch = 500 * time.Millisecond
 )
 
-// State is what became of a mutant.
+// State is the outcome of trying a mutant.
 type State string
 
 const (
@@ -55,16 +55,16 @@ type Options struct {
 	Log      io.Writer      // progress; nil: none
 }
 
-// Mutant is one guard taken away, and what became of it.
+// Mutant is one guard removed, and the outcome.
 type Mutant struct {
 	Site
-	Value bool   `json:"value"` // what the condition was made to be
+	Value bool   `json:"value"` // the value that the condition was given
 	State State  `json:"state"`
 	By    string `json:"by,omitempty"` // the test that failed, or how the process ended
 	Why   string `json:"why,omitempty"`
 }
 
-// timed is a test with what was recorded of it.
+// timed is a test with its recorded time and guards.
 type timed struct {
 	name string
 	took time.Duration
@@ -112,7 +112,7 @@ func Examine(o Options) (*Result, error) {
 	return result, result.settle(o.Known)
 }
 
-// choose makes the mutants of sites, and leaves out what the options leave out.
+// choose makes the mutants of sites, except those that the options exclude.
 func choose(sites []Site, o Options) []*Mutant {
 	var all []*Mutant
 	for _, s := range sites {

@@ -1,4 +1,4 @@
-// Package logtest is for tests of what is said while it is still being said.
+// Package logtest is for tests that read a log while it is still being written.
 package logtest
 
 import (
@@ -6,8 +6,8 @@ import (
 	"sync"
 )
 
-// Buffer is what a log or a process has written, for one who reads it meanwhile. The
-// zero value is empty. It may be used by many goroutines at once.
+// Buffer collects the output of a log or a process, and can be read meanwhile. The zero
+// value is empty. Many goroutines may use it concurrently.
 type Buffer struct {
 	mu   sync.Mutex // guards text
 	text bytes.Buffer

@@ -1,8 +1,8 @@
-// Package metrics counts what the service does, for Prometheus.
+// Package metrics counts runs, requests, actions and webhooks, for Prometheus.
 //
 // No label grows with the number of customers: labels are kinds, states, sides,
-// routes with their ids replaced, and status codes. What is a total at a moment
-// (queue, holds, lease) is read when somebody scrapes, not kept up to date.
+// routes with their ids replaced, and status codes. Totals at a moment (queue, holds,
+// lease) are read when Prometheus scrapes, because nothing keeps them up to date.
 package metrics
 
 import (
@@ -19,7 +19,7 @@ import (
 
 const namespace = "stripe_enhance"
 
-// Sides as the label says them.
+// The values of the label side.
 const (
 	Stripe  = "stripe"
 	Enhance = "enhance"
@@ -40,7 +40,7 @@ type Metrics struct {
 	gated    prometheus.Gauge
 }
 
-// New makes metrics with the process's own (memory, goroutines, descriptors).
+// New makes metrics, including those of the process (memory, goroutines, descriptors).
 func New(version string) *Metrics {
 	m := &Metrics{
 		registry: prometheus.NewRegistry(),
@@ -68,7 +68,7 @@ func New(version string) *Metrics {
 	m.registry.MustRegister(m.runs, m.duration, m.requests, m.actions, m.webhooks, m.live, m.drift, m.success, m.refused, m.gated, build,
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	for _, result := range []string{"accepted", "duplicate", "refused", "failed"} {
-		m.webhooks.WithLabelValues(result) // a rate over a series that is not there is no rate
+		m.webhooks.WithLabelValues(result) // a rate needs the series before its first event
 	}
 	return m
 }
@@ -82,8 +82,8 @@ func (m *Metrics) Handler() http.Handler {
 	return promhttp.HandlerFor(m.registry, promhttp.HandlerOpts{})
 }
 
-// Names lists every metric of the program itself, for the test that holds the
-// documentation to them.
+// Names lists every metric of the program itself, for the test that compares the
+// documentation with them.
 func (m *Metrics) Names() ([]string, error) {
 	families, err := m.registry.Gather()
 	var names []string
@@ -122,7 +122,7 @@ func (m *Metrics) Run(r reconcile.Report, result string) {
 // Live counts the time from a paid order to its hosting.
 func (m *Metrics) Live(d time.Duration) { m.live.Observe(max(d, 0).Seconds()) }
 
-// Drift counts a hosting that somebody else had changed.
+// Drift counts a hosting that others had changed.
 func (m *Metrics) Drift() { m.drift.Inc() }
 
 // Webhook counts an answered webhook.

@@ -9,37 +9,37 @@ import (
 	"github.com/stripe-enhance/stripe-enhance/internal/fault"
 )
 
-// State is what the store and the process know at a moment.
+// State has the totals of the database at a moment.
 type State struct {
 	Due       int
-	OldestDue time.Time // zero: nobody is due
+	OldestDue time.Time // zero: no customer is due
 	Parked    int
 	Ambiguous int
 	Customers int
 	Bound     int
 	Active    int
 	Suspended int
-	// Holds by kind. Every kind that was ever reported stays, at 0.
+	// Holds by kind. A kind that was reported once stays, at 0.
 	Holds map[string]int
 }
 
-// Sources are asked at each scrape. All are required.
+// Sources are read at each scrape. All are required.
 type Sources struct {
 	State func(context.Context) (State, error)
 	// Rates are the requests a second in force, by side.
 	Rates map[string]func() float64
-	// Open is why not everything reaches a side at present, by side; nil: it does.
+	// Open returns, by side, why requests do not reach the side at present; nil: they do.
 	Open map[string]func() error
 	// Leading reports whether this process is the writer.
 	Leading func() bool
 	Now     func() time.Time
 }
 
-// scrapeLimit bounds the reading of the state; a scrape that waits longer has
-// been given up by Prometheus.
+// scrapeLimit bounds the reading of the state, because Prometheus gives up a scrape that
+// waits longer.
 const scrapeLimit = 5 * time.Second
 
-// Watch adds what is read at each scrape.
+// Watch adds the metrics that are read at each scrape.
 func (m *Metrics) Watch(s Sources) { m.registry.MustRegister(newState(s)) }
 
 type state struct {
@@ -74,7 +74,7 @@ func (s *state) Describe(ch chan<- *prometheus.Desc) {
 
 // Collect implements prometheus.Collector.
 func (s *state) Collect(ch chan<- prometheus.Metric) {
-	// The registry collects in goroutines of its own, in which nothing guards us.
+	// The registry collects in goroutines of its own, which have no guard.
 	if err := fault.Guard(func() error { s.collect(ch); return nil }); err != nil {
 		ch <- prometheus.NewInvalidMetric(s.up, err)
 	}

@@ -72,7 +72,7 @@ func TestEveryMistakeCanStillBeMade(t *testing.T) {
 	for _, m := range all {
 		t.Run(m.name, func(t *testing.T) {
 			if m.sentence == "" || len(m.tests) == 0 || m.was == m.is {
-				t.Errorf("it says nothing, is tested by nothing, or changes nothing: %+v", m)
+				t.Errorf("it has no sentence or no tests, or changes nothing: %+v", m)
 			}
 			m.made(t)
 		})

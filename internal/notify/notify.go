@@ -19,13 +19,13 @@ import (
 )
 
 const (
-	// boxSize is how many messages wait for one receiver. More than that within
-	// the time of three attempts is noise.
+	// boxSize is how many messages may wait for one receiver. More than that within the
+	// time of three attempts is noise.
 	boxSize = 16
 	// sendLimit is how long one attempt may take.
 	sendLimit = 10 * time.Second
-	// mostHanging is how many calls to one receiver may be left hanging. Beyond it
-	// nothing more is sent there until one of them ends.
+	// mostHanging is how many calls to one receiver may hang. If as many hang, nothing
+	// more is sent there until one of them ends.
 	mostHanging = 4
 	// farewell is how long messages may take at the end of the process.
 	farewell = 3 * time.Second
@@ -39,7 +39,7 @@ var pauses = []time.Duration{5 * time.Second, 30 * time.Second}
 // Send delivers one message to one receiver.
 type Send func(message string) error
 
-// Notifier delivers messages. Tell never blocks.
+// Notifier delivers messages to receivers. Tell never blocks.
 type Notifier struct {
 	log       *logrus.Logger
 	receivers []*receiver
@@ -51,17 +51,17 @@ type Notifier struct {
 	closed bool
 }
 
-// receiver is one address with its box. Its name is safe to be logged.
+// receiver is one address with its box. Its name may be logged.
 type receiver struct {
 	name string
 	send Send
 	box  chan string
-	// hanging has a token for each call that goes on, given up or not.
+	// hanging has a token for each call that goes on, even after it was given up.
 	hanging chan struct{}
 }
 
-// New connects shoutrrr URLs. An error names the position of a URL and never the
-// URL. Nobody is contacted before the first message.
+// New connects shoutrrr URLs. An error names the position of a URL and never the URL.
+// No receiver is contacted before the first message.
 func New(urls []secret.Text, log *logrus.Logger) (*Notifier, error) {
 	var problems []error
 	sends, names := []Send{}, []string{}
@@ -78,8 +78,8 @@ func New(urls []secret.Text, log *logrus.Logger) (*Notifier, error) {
 	return start(names, sends, log), nil
 }
 
-// Check reports whether a shoutrrr URL can be used, contacting nobody. What the
-// library says about a URL that it cannot use may quote it, so it is not passed on.
+// Check reports whether a shoutrrr URL can be used, without contacting the receiver. The
+// library's own error may quote the URL, so it is not passed on.
 func Check(u secret.Text) error {
 	if _, _, ok := strings.Cut(u.Reveal(), "://"); !ok {
 		return errors.New("it is not SERVICE://… (a comma within a URL is written %2C); see the list of services of shoutrrr")
@@ -96,12 +96,12 @@ func Check(u secret.Text) error {
 	return nil
 }
 
-// signsInFirst: for Matrix the library signs in as soon as it reads the URL. That
-// is left until there is a message; a chat that is down must not keep a service
-// from starting.
+// signsInFirst reports whether the library signs in as soon as it reads the URL, as it
+// does for Matrix. Such a URL is read when there is a message, because a chat that is down
+// must not keep a service from starting.
 func signsInFirst(u secret.Text) bool { return strings.HasPrefix(u.Reveal(), "matrix://") }
 
-// sender is for a URL that was checked.
+// sender makes the Send of a URL that was checked.
 func sender(u secret.Text) Send {
 	return func(message string) error {
 		service, err := (&router.ServiceRouter{}).Locate(u.Reveal())
@@ -112,8 +112,8 @@ func sender(u secret.Text) Send {
 	}
 }
 
-// scheme keeps a mistyped URL, whose secret may have come first or hold a comma, out
-// of logs: only the name of a service that there is can be shown.
+// scheme names the service of a URL. It shows only names of services that exist, because a
+// mistyped URL may begin with a secret.
 func scheme(u secret.Text) string {
 	scheme, _, _ := strings.Cut(u.Reveal(), "://")
 	service, _, _ := strings.Cut(scheme, "+") // generic+https
@@ -142,7 +142,7 @@ func start(names []string, sends []Send, log *logrus.Logger) *Notifier {
 	return n
 }
 
-// Tell puts a message into every box that has room.
+// Tell puts a message into every box that has room. It never blocks.
 func (n *Notifier) Tell(message string) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
@@ -158,7 +158,7 @@ func (n *Notifier) Tell(message string) {
 	}
 }
 
-// work delivers what is in one box, in order.
+// work delivers the messages of one box, in order.
 func (n *Notifier) work(r *receiver) {
 	for message := range r.box {
 		n.deliver(r, message)
@@ -185,9 +185,9 @@ func (n *Notifier) deliver(r *receiver, message string) {
 	}
 }
 
-// Deliver sends a message to every receiver, twice where the first attempt fails, and
-// waits for that. It names those that did not take it, by their place in NOTIFY_URLS and
-// their service; nil when all did. It is for one that has no Tell at work.
+// Deliver sends a message to every receiver, a second time if the first attempt fails, and
+// waits for that. It returns the names of the receivers that did not take it, which are
+// their places in NOTIFY_URLS with their services. Do not mix it with Tell.
 func (n *Notifier) Deliver(message string) (missed []string) {
 	failed := make([]error, len(n.receivers))
 	var all sync.WaitGroup
@@ -212,10 +212,10 @@ func (r *receiver) twice(message string) error {
 	return send()
 }
 
-// Receivers is how many there are.
+// Receivers returns how many receivers there are.
 func (n *Notifier) Receivers() int { return len(n.receivers) }
 
-// try sends a message, unless too many calls to the receiver go on already.
+// try sends a message, unless too many calls to the receiver hang.
 func (r *receiver) try(message string) error {
 	select {
 	case r.hanging <- struct{}{}:
@@ -228,7 +228,7 @@ func (r *receiver) try(message string) error {
 
 var errSlow = errors.New("no answer in time")
 
-// within gives up on a call that cannot be told to stop. The call goes on until
+// within gives up on a call after a time. The call cannot be stopped, and goes on until
 // its own transport gives up.
 func within(limit time.Duration, call func() error) error {
 	done := make(chan error, 1)
@@ -243,7 +243,7 @@ func within(limit time.Duration, call func() error) error {
 	}
 }
 
-// Close delivers what is in the boxes, once and for at most farewell.
+// Close delivers the messages in the boxes, with one attempt each, for at most farewell.
 func (n *Notifier) Close() {
 	n.mu.Lock()
 	if n.closed {

@@ -47,7 +47,7 @@ func journal() (*logrus.Logger, *logtest.Buffer) {
 	return log, text
 }
 
-// With no limit of calls that hang put in once, this went red.
+// It failed when there was no limit of calls that hang.
 func TestAReceiverThatHangsDelaysNobody(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		log, text := journal()
@@ -136,14 +136,14 @@ func TestAnAddressThatCannotBeUsedIsNotShown(t *testing.T) {
 	}
 }
 
-// chapter is one run of a story, and what is told after it.
+// chapter is one run of a story, and the message after it.
 type chapter struct {
 	report reconcile.Report
 	err    error
 	want   []string // parts of the message
 }
 
-// With a plan that is told after each run put in once, this went red.
+// It failed when a plan was sent after each run.
 func TestOnlyWhatChangedIsToldAndOnce(t *testing.T) {
 	failed := errors.New("stripe: GET /v1/events: 502")
 	denied := fault.Wrap(fault.Denied, errors.New("enhance: 401"))
@@ -203,8 +203,8 @@ func TestOnlyWhatChangedIsToldAndOnce(t *testing.T) {
 	}
 }
 
-// TestWhatAProcessToldNoOtherOneTells: each run of this story is a process of its own, as
-// a CronJob is. With a memory that is not taken up put in once, this went red.
+// TestWhatAProcessToldNoOtherOneTells: each run of this story is a process of its own, like
+// those of a CronJob. It failed when the memory was not taken over.
 func TestWhatAProcessToldNoOtherOneTells(t *testing.T) {
 	failed := errors.New("stripe: GET /v1/events: 502")
 	held := reconcile.Report{
@@ -294,8 +294,8 @@ func TestNoAddressOfACustomerGoesIntoAChat(t *testing.T) {
 	}
 }
 
-// TestAReceiverThatPanicsIsOneThatFails: the libraries of receivers are not ours, and
-// each call is in a goroutine of its own.
+// TestAReceiverThatPanicsIsOneThatFails: the libraries of receivers may panic, and each
+// call is in a goroutine of its own.
 func TestAReceiverThatPanicsIsOneThatFails(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		log, text := journal()
@@ -318,9 +318,9 @@ func TestAReceiverThatPanicsIsOneThatFails(t *testing.T) {
 	})
 }
 
-// TestNoPieceOfAReceiversPasswordIsLogged: each of these is taken, or refused; where it
-// is taken, a message is sent to where nothing answers, and the library may say what it
-// likes about that.
+// TestNoPieceOfAReceiversPasswordIsLogged: each of these is accepted or refused. If it is
+// accepted, a message is sent to an address that does not answer, and the library may
+// return any error.
 func TestNoPieceOfAReceiversPasswordIsLogged(t *testing.T) {
 	said := &logtest.Buffer{}
 	stdlog.SetOutput(said) // of libraries that log by themselves

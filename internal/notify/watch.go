@@ -14,55 +14,55 @@ import (
 	"github.com/stripe-enhance/stripe-enhance/reconcile"
 )
 
-// failingRuns is how many runs in a row must fail to be news.
+// failingRuns is how many runs in a row must fail before that is news.
 const failingRuns = 3
 
-// Watch remembers what was told, and says what is new. It belongs to one
-// goroutine at a time. The zero value knows nothing and has told nothing.
-type Watch struct{ told memory }
+// Watch compares each run with the news that was sent before, and returns the new ones. It
+// belongs to one goroutine at a time. The zero value has sent nothing.
+type Watch struct{ sent memory }
 
-// memory is what a Watch remembers, as it is stored between two processes.
+// memory has the news that was sent, as it is stored between two processes.
 type memory struct {
-	Plans   []string        `json:"plans,omitempty"`   // ids of the held plans that were told, the newest last
-	Parked  map[string]bool `json:"parked,omitempty"`  // customers that were told, by id
-	Orders  map[string]int  `json:"orders,omitempty"`  // by kind of hold: how many orders waited when it was told
+	Plans   []string        `json:"plans,omitempty"`   // ids of the held plans that were sent, the newest last
+	Parked  map[string]bool `json:"parked,omitempty"`  // ids of the customers that were sent
+	Orders  map[string]int  `json:"orders,omitempty"`  // by kind of hold: how many orders waited when it was sent
 	Failed  int             `json:"failed,omitempty"`  // runs in a row
-	Failing bool            `json:"failing,omitempty"` // the rest: told
+	Failing bool            `json:"failing,omitempty"` // this and the others: it was sent
 	Denied  bool            `json:"denied,omitempty"`
 	Gated   bool            `json:"gated,omitempty"`
 	Refused bool            `json:"refused,omitempty"`
 	Waiting bool            `json:"waiting,omitempty"`
 }
 
-// Recall takes up what another Watch has told, from the text of its Memory. "" is one
-// that has told nothing. A text that cannot be read is an error, and taken for "".
+// Recall takes over the news that another Watch has sent, from the text of its Memory. ""
+// stands for none. If the text cannot be read, Recall returns an error and starts with none.
 func (w *Watch) Recall(text string) error {
-	w.told = memory{}
+	w.sent = memory{}
 	if text == "" {
 		return nil
 	}
-	if err := json.Unmarshal([]byte(text), &w.told); err != nil {
-		w.told = memory{}
+	if err := json.Unmarshal([]byte(text), &w.sent); err != nil {
+		w.sent = memory{}
 		return fmt.Errorf("what was told to people cannot be read, and some of it may be told again: %w", err)
 	}
 	return nil
 }
 
-// Memory is what was told, as a text for Recall.
+// Memory returns the news that was sent, as a text for Recall.
 func (w *Watch) Memory() string {
-	text, err := json.Marshal(w.told)
-	if err != nil { // a struct of strings and numbers has a JSON
+	text, err := json.Marshal(w.sent)
+	if err != nil { // never: every such struct has a JSON
 		return ""
 	}
 	return string(text)
 }
 
-// Look takes the outcome of a run and returns what is new about it, as one
-// message; "" when nothing is.
+// Look takes the outcome of a run and returns the news in it, as one message; "" if there
+// is none.
 func (w *Watch) Look(r reconcile.Report, err error) string {
 	var held *reconcile.LeaseTaken
 	if errors.As(err, &held) || errors.Is(err, context.Canceled) || errors.Is(err, fault.Canceled) || errors.Is(err, fault.Fenced) {
-		return "" // nothing was learned about the world
+		return "" // the run has learned nothing about the world
 	}
 	var news []string
 	news = append(news, w.waits(&r, err)...)
@@ -85,11 +85,11 @@ func (w *Watch) Look(r reconcile.Report, err error) string {
 	return "stripe-enhance:\n• " + strings.Join(news, "\n• ")
 }
 
-// runs tells when runs begin to fail, and when they work again.
+// runs returns news when runs begin to fail, and when they work again.
 func (w *Watch) runs(r reconcile.Report, err error) []string {
 	if err == nil {
-		again := w.told.Failing || w.told.Denied
-		w.told.Failed, w.told.Failing, w.told.Denied = 0, false, false
+		again := w.sent.Failing || w.sent.Denied
+		w.sent.Failed, w.sent.Failing, w.sent.Denied = 0, false, false
 		switch {
 		case !again:
 			return nil
@@ -102,28 +102,28 @@ func (w *Watch) runs(r reconcile.Report, err error) []string {
 		}
 		return []string{"runs work again, and what was missed meanwhile is made up."}
 	}
-	w.told.Failed++
+	w.sent.Failed++
 	switch {
-	case errors.Is(err, fault.Denied) && !w.told.Denied:
-		w.told.Denied = true
+	case errors.Is(err, fault.Denied) && !w.sent.Denied:
+		w.sent.Denied = true
 		return []string{"a credential was refused, so nothing more is sent: " + brief(err) +
 			". What to do: `stripe-enhance check` tells which one, and whether it is wrong or lacks a permission."}
-	case w.told.Failed >= failingRuns && !w.told.Failing && !w.told.Denied:
-		w.told.Failing = true
+	case w.sent.Failed >= failingRuns && !w.sent.Failing && !w.sent.Denied:
+		w.sent.Failing = true
 		return []string{fmt.Sprintf("the last %d runs failed: %s. Nothing is lost; they go on trying. "+
-			"What to do: look at /api/health, or run `stripe-enhance check`.", w.told.Failed, brief(err))}
+			"What to do: look at /api/health, or run `stripe-enhance check`.", w.sent.Failed, brief(err))}
 	}
 	return nil
 }
 
-// waits tells that nothing is created before a person has acted, and takes that off the
-// gates, which are about what is taken away.
+// waits returns news when nothing is created before a person has acted. It removes that
+// gate from the report, because the other gates are about taking away.
 func (w *Watch) waits(r *reconcile.Report, err error) []string {
 	if err != nil && r.Waits == "" {
-		return nil // it may not have come so far as to ask
+		return nil // the run may have ended before it looked
 	}
-	before := w.told.Waiting
-	w.told.Waiting = r.Waits != ""
+	before := w.sent.Waiting
+	w.sent.Waiting = r.Waits != ""
 	if r.Waits == "" {
 		if before {
 			return []string{"orders are created again."}
@@ -137,41 +137,41 @@ func (w *Watch) waits(r *reconcile.Report, err error) []string {
 	return []string{r.Waits + "."}
 }
 
-// gates tells that runs take nothing away, or do nothing at all. Only a full run
-// without a failed gate ends it: others may not have had anything to take, and so
-// asked no gate.
+// gates returns news when runs take nothing away, or do nothing at all. Only a full run
+// without a failed gate ends that, because other runs may have had nothing to take away,
+// and so have checked no gate.
 func (w *Watch) gates(r reconcile.Report, err error) []string {
 	refused := err != nil && len(r.Run.Gates) > 0
-	if err == nil && w.told.Refused { // one that failed has not done its work, whatever for
-		w.told.Refused = false
+	if err == nil && w.sent.Refused { // a run that failed has not done its work
+		w.sent.Refused = false
 		if len(r.Run.Gates) == 0 {
 			return []string{"runs do their work again."}
 		}
 	}
 	switch {
-	case refused && !w.told.Refused:
-		w.told.Refused = true
+	case refused && !w.sent.Refused:
+		w.sent.Refused = true
 		return []string{"nothing at all is done, because " + strings.Join(r.Run.Gates, "; ") + "."}
 	case refused, err != nil:
 		return nil
 	case len(r.Run.Gates) == 0:
 		if r.Run.Mode == reconcile.RunFull.String() {
-			w.told.Gated = false
+			w.sent.Gated = false
 		}
 		return nil
-	case w.told.Gated:
+	case w.sent.Gated:
 		return nil
 	}
-	w.told.Gated = true
+	w.sent.Gated = true
 	return []string{"nothing is taken away at present, because " + strings.Join(r.Run.Gates, "; ") +
 		". What to do: see whether that is true; if it is a mistake, put it right, and the next run goes on."}
 }
 
-// mostPlans is how many plans are remembered. One of a kind waits at a time.
+// mostPlans is how many plans are remembered. Of each kind, one waits at a time.
 const mostPlans = 100
 
-// drifts tells what others have changed at the panel. A run that has seen a change keeps
-// it, so that the next one does not see it again.
+// drifts returns the changes that others have made at the panel. A run stores each change
+// that it has seen, so the next one does not see it again.
 func drifts(r reconcile.Report) []string {
 	if r.Drifted == 0 {
 		return nil
@@ -190,20 +190,20 @@ func drifts(r reconcile.Report) []string {
 
 func (w *Watch) held(plans []reconcile.HeldPlan) (news []string) {
 	for _, p := range plans {
-		if !p.Approved.IsZero() || slices.Contains(w.told.Plans, p.ID) {
+		if !p.Approved.IsZero() || slices.Contains(w.sent.Plans, p.ID) {
 			continue
 		}
-		w.told.Plans = append(w.told.Plans, p.ID)
+		w.sent.Plans = append(w.sent.Plans, p.ID)
 		news = append(news, fmt.Sprintf("the brake holds %d × %s: %s. What to do: look with `stripe-enhance plans`, "+
 			"release with `stripe-enhance approve %s`.", p.Size(), p.Kind, strings.TrimSuffix(p.Reason, "."), p.ID))
 	}
-	w.told.Plans = w.told.Plans[max(len(w.told.Plans)-mostPlans, 0):]
+	w.sent.Plans = w.sent.Plans[max(len(w.sent.Plans)-mostPlans, 0):]
 	return news
 }
 
-// orders tells of the orders that wait for a person, by what holds them: of the first of
-// a kind, and again each time that twice as many wait. Those that the brake holds are
-// told with its plan.
+// orders returns news about the orders that wait for a person, by kind of hold: with the
+// first of a kind, and again each time that twice as many wait. Orders that the brake holds
+// are in the news about its plan.
 func (w *Watch) orders(holds []reconcile.Hold) (news []string) {
 	waiting := map[string]map[string]reconcile.Hold{} // by kind and order
 	for _, h := range holds {
@@ -216,19 +216,19 @@ func (w *Watch) orders(holds []reconcile.Hold) (news []string) {
 		}
 		waiting[kind][cmp.Or(h.Subscription, h.Customer)] = h
 	}
-	told := map[string]int{}
+	sent := map[string]int{}
 	for _, kind := range slices.Sorted(maps.Keys(waiting)) {
-		orders, before := slices.Sorted(maps.Keys(waiting[kind])), w.told.Orders[kind]
+		orders, before := slices.Sorted(maps.Keys(waiting[kind])), w.sent.Orders[kind]
 		if len(orders) < max(2*before, 1) {
-			told[kind] = before
+			sent[kind] = before
 			continue
 		}
-		told[kind] = len(orders)
+		sent[kind] = len(orders)
 		news = append(news, fmt.Sprintf("%s without hosting until somebody acts, held as %s: %s. What to do: "+
 			"`stripe-enhance plan` says it of each, `stripe-enhance customers show --customer %s` of the first.",
 			counted(len(orders)), kind, list(orders), waiting[kind][orders[0]].Customer))
 	}
-	w.told.Orders = told
+	w.sent.Orders = sent
 	return news
 }
 
@@ -239,7 +239,7 @@ func counted(orders int) string {
 	return fmt.Sprintf("%d orders are", orders)
 }
 
-// named is how many customers a message names.
+// named is how many ids a message names.
 const named = 5
 
 func (w *Watch) aside(holds []reconcile.Hold) (news []string) {
@@ -251,16 +251,16 @@ func (w *Watch) aside(holds []reconcile.Hold) (news []string) {
 	}
 	var fresh, freed []string
 	for c := range now {
-		if !w.told.Parked[c] {
+		if !w.sent.Parked[c] {
 			fresh = append(fresh, c)
 		}
 	}
-	for c := range maps.Keys(w.told.Parked) {
+	for c := range maps.Keys(w.sent.Parked) {
 		if !now[c] {
 			freed = append(freed, c)
 		}
 	}
-	w.told.Parked = now
+	w.sent.Parked = now
 	slices.Sort(fresh)
 	slices.Sort(freed)
 	if len(fresh) > 0 {

@@ -38,7 +38,7 @@ func Bouncer(tb testing.TB, database string, connections int) string {
 	tb.Helper()
 	path, err := exec.LookPath("pgbouncer")
 	if err != nil {
-		path = "/usr/sbin/pgbouncer" // Debian's place, not in everybody's PATH
+		path = "/usr/sbin/pgbouncer" // Debian's place, which is not in every PATH
 	}
 	if _, err := os.Stat(path); err != nil {
 		if os.Getenv("CI") != "true" {
@@ -95,7 +95,7 @@ func bouncerFile(text string) (path string, err error) {
 	return path, errors.Join(os.WriteFile(path, []byte(text), 0o600), own(dir), own(path))
 }
 
-// answering waits until somebody accepts connections at the address.
+// answering waits until a server accepts connections at the address.
 func answering(tb testing.TB, address string, exited chan error) error {
 	tick := time.NewTicker(probePause)
 	defer tick.Stop()

@@ -23,7 +23,7 @@ func attributes() *syscall.SysProcAttr {
 	return a
 }
 
-// own gives a path to whom the server runs as.
+// own gives a path to the user that the server runs as.
 func own(path string) error {
 	if uid, gid, ok := servant(); ok {
 		return os.Chown(path, int(uid), int(gid))

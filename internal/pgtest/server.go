@@ -176,7 +176,7 @@ func (s *Server) await(ctx context.Context) error {
 	}
 }
 
-// tailOf is the end of a log: what the last server said.
+// tailOf is the end of a log: the last lines of the server.
 func tailOf(log []byte) []byte { return log[max(0, len(log)-600):] }
 
 // URL is a connection URL of a database of this server, password included.
@@ -209,7 +209,7 @@ func (s *Server) signal(sig os.Signal) error {
 	s.exited <- err
 	var exit *exec.ExitError
 	if errors.As(err, &exit) {
-		return nil // told to
+		return nil // by the test
 	}
 	return err
 }

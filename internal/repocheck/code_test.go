@@ -52,8 +52,8 @@ func endings(file *ast.File) (all []token.Pos) {
 	return all
 }
 
-// Limits of size. A longer one says why, in a comment with the words "longer
-// than" and "because". A table of examples in a test is as long as the examples.
+// Limits of size. If one is longer, a comment with the words "longer than" and "because"
+// gives the reason. A table of examples in a test is as long as the examples.
 const (
 	mostLines         = 400
 	mostLinesOfTest   = 500
@@ -70,7 +70,7 @@ func TestFilesAndFunctionsAreShortOrSayWhyNot(t *testing.T) {
 			limit = mostLinesOfTest
 		}
 		if n := s.set.File(s.file.Pos()).LineCount(); n > limit && !excusedBy(s.file.Comments) {
-			t.Errorf("%s has %d lines, more than %d, and does not say because of what", s.path, n, limit)
+			t.Errorf("%s has %d lines, more than %d, and gives no reason", s.path, n, limit)
 		}
 		for _, d := range s.file.Decls {
 			f, ok := d.(*ast.FuncDecl)
@@ -78,7 +78,7 @@ func TestFilesAndFunctionsAreShortOrSayWhyNot(t *testing.T) {
 				continue
 			}
 			if n := s.line(f.End()) - s.line(f.Pos()) + 1; n > mostLinesOfFunc && !excusedBy([]*ast.CommentGroup{f.Doc}) {
-				t.Errorf("%s:%d: %s has %d lines, more than %d, and does not say because of what", s.path, s.line(f.Pos()), f.Name.Name, n, mostLinesOfFunc)
+				t.Errorf("%s:%d: %s has %d lines, more than %d, and gives no reason", s.path, s.line(f.Pos()), f.Name.Name, n, mostLinesOfFunc)
 			}
 		}
 	}

@@ -18,11 +18,10 @@ import (
 	"github.com/stripe-enhance/stripe-enhance/simulator"
 )
 
-// container is what the image is at run time, as far as it can be had without an
-// engine: a root directory with nothing in it but what the Dockerfile copies, a
-// user without a name who owns /data alone, and only the image's environment.
-// Without the right to change the root directory it is an empty working directory
-// and that environment.
+// container is the image at run time, as far as that works without a container engine: a
+// root directory with only the files that the Dockerfile copies, a user without a name who
+// owns /data alone, and only the image's environment. Without the right to change the root
+// directory it is an empty working directory and that environment.
 type container struct {
 	root string // "" where it could not be changed
 	data string // /data, as seen from here
@@ -161,7 +160,7 @@ func TestInAnEmptyContainerTLSIsCheckedAgainstTheImagesCertificates(t *testing.T
 	}
 }
 
-// stripeStatus is what check says about reading subscriptions.
+// stripeStatus is the status that check reports for reading subscriptions.
 func stripeStatus(t *testing.T, c *container, env []string) string {
 	t.Helper()
 	out, talk, _ := c.run(t, env, "check", "-o", "json")
@@ -176,7 +175,7 @@ func stripeStatus(t *testing.T, c *container, env []string) string {
 			return x.Status
 		}
 	}
-	t.Fatalf("check says nothing about Stripe: %s", out)
+	t.Fatalf("check reports no part of Stripe: %s", out)
 	return ""
 }
 
@@ -191,7 +190,7 @@ func TestInAnEmptyContainerTheHealthCheckSeesTheService(t *testing.T) {
 	address := freeAddress(t)
 	env := append(simulated(world, servers.StripeURL, servers.EnhanceURL), "LISTEN_ADDR="+address)
 	if _, _, code := c.run(t, env, "healthcheck"); code != 1 {
-		t.Errorf("nobody serves yet, and the health check says %d, want 1", code)
+		t.Errorf("no service runs yet, and the health check exits with %d, want 1", code)
 	}
 	ctx, stop := context.WithCancel(t.Context())
 	defer stop()
@@ -221,7 +220,7 @@ func TestInAnEmptyContainerTheHealthCheckSeesTheService(t *testing.T) {
 	}
 }
 
-// freeAddress is a port on loopback that nobody had a moment ago.
+// freeAddress is a port on loopback that was free a moment ago.
 func freeAddress(t *testing.T) string {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")

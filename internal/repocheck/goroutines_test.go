@@ -14,9 +14,9 @@ var unguarded = map[string]string{
 	"server/server.go":           "net/http recovers in every request",
 }
 
-// TestNoGoroutineOfTheProgramCanEndIt: a panic in a goroutine ends the process
-// whatever its caller does, and the runtime prints its value, which may be a key. So
-// the function of each is guarded, or says here why it need not be.
+// TestNoGoroutineOfTheProgramCanEndIt: a panic in a goroutine ends the process, whatever
+// its caller does, and the runtime prints its value, which may be a key. So the function of
+// each goroutine is guarded, or the reason why it need not be is here.
 func TestNoGoroutineOfTheProgramCanEndIt(t *testing.T) {
 	seen := map[string]bool{}
 	for _, s := range sources() {
@@ -57,8 +57,8 @@ func goroutines(file *ast.File) (all []ast.Node) {
 	return all
 }
 
-// guards reports whether a guard is called in what is begun: in the function itself,
-// or in the method of the same file that it names.
+// guards reports whether the started function calls a guard: the function itself, or the
+// method of the same file that it names.
 func guards(file *ast.File, begun ast.Node) (guarded bool) {
 	named := map[string]bool{}
 	look := func(n ast.Node) bool {

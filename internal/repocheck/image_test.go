@@ -49,7 +49,7 @@ func stages(t testing.TB) [][]instruction {
 	return all
 }
 
-// buildVersion is what the binary of these tests says of itself.
+// buildVersion is the version that the binary of these tests reports.
 const buildVersion = "9.8.7-house"
 
 // built is where the binary is; "" while no test has asked for it.
@@ -58,7 +58,7 @@ var built string
 // binary is the program as the image has it: built once, by the Dockerfile's own
 // command, outside of Docker.
 var binary = sync.OnceValues(func() (string, error) {
-	sources() // so that the test cache knows what the binary is made of
+	sources() // so that the test cache depends on the sources of the binary
 	dir, err := os.MkdirTemp("", "stripe-enhance-house-")
 	if err != nil {
 		return "", err

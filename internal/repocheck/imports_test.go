@@ -8,7 +8,7 @@ import (
 	"testing"
 )
 
-// direction is what a package may know of the others.
+// direction lists the packages that a package may import.
 type direction struct {
 	folder string
 	// may lists the packages of this module that it may import; a pattern as in
@@ -16,24 +16,28 @@ type direction struct {
 	may []string
 	// std: the standard library and nothing else from outside.
 	std bool
-	// besides are the packages from outside that it may use all the same: tables and
-	// pure functions, without input, output or a clock.
+	// besides are the packages from outside that it may use nevertheless: tables and pure
+	// functions, without input, output or a clock.
 	besides []string
 	// only, where it is not nil, are the packages of the standard library.
 	only []string
 }
 
-// everything is for the wiring: what puts the parts together knows all of them.
+// everything is for the wiring, which puts all parts together.
 var everything = []string{"*", "*/*", "*/*/*"}
 
-// shared is what any package may use: small things without behaviour of their own.
+// shared may be used by any package: small things without behaviour of their own.
 var shared = []string{"internal/fault", "internal/secret", "internal/fence"}
 
 // directions is the shape of the program. Engine, store, clients and server never
-// import each other: they meet in cmd, through interfaces that the consumer
+// import each other: they meet in internal/app, through interfaces that the consumer
 // declares.
 var directions = []direction{
 	{folder: "cmd/stripe-enhance", may: everything},
+	{folder: "internal/app", may: everything},
+	{folder: "internal/demo", may: everything},
+	{folder: "internal/preflight", may: everything},
+	{folder: "internal/mapping", may: with("reconcile", "clients/stripe", "internal/report")},
 	{folder: "reconcile", std: true, besides: []string{"golang.org/x/net/idna"}},
 	{folder: "reconcile/planner", std: true, may: with("reconcile")},
 	{folder: "reconcile/engine", may: with("reconcile", "reconcile/planner")},
@@ -52,7 +56,7 @@ var directions = []direction{
 	{folder: "internal/report", may: with("reconcile")},
 	{folder: "internal/metrics", may: with("reconcile")},
 	{folder: "internal/notify", may: with("reconcile")},
-	// What only tests use.
+	// Packages that only tests use.
 	{folder: "internal/logtest", std: true},
 	{folder: "internal/pgtest"},
 	{folder: "internal/testenv", may: everything},
@@ -84,7 +88,7 @@ func TestEveryPackageImportsOnlyWhatItsPlaceAllows(t *testing.T) {
 		}
 		d, ok := directionOf(s.folder())
 		if !ok {
-			t.Errorf("%s: no rule says what %s may import; add its place to directions", s.path, s.folder())
+			t.Errorf("%s: no rule for the imports of %s; add it to directions", s.path, s.folder())
 			continue
 		}
 		for _, imported := range importsOf(s) {
@@ -163,7 +167,7 @@ func importsOf(s source) []string {
 	return all
 }
 
-// forbids says why an import is not allowed; "" when it is.
+// forbids returns why an import is not allowed. "": it is.
 func (d direction) forbids(folder, imported string) string {
 	ours, inside := strings.CutPrefix(imported, module+"/")
 	first, _, _ := strings.Cut(imported, "/")

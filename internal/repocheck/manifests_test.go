@@ -16,7 +16,7 @@ import (
 	"github.com/stripe-enhance/stripe-enhance/internal/config"
 )
 
-// object is the part of a Kubernetes object that says how the program is started.
+// object is the part of a Kubernetes object that determines how the program is started.
 type object struct {
 	Kind     string
 	Metadata struct{ Name string }
@@ -70,8 +70,8 @@ func objects(t *testing.T, path string) (all []object) {
 	}
 }
 
-// environment is what the container sees, by the rules of Kubernetes: of envFrom the
-// later source wins, and env wins over all of it.
+// environment is the environment of the container by the rules of Kubernetes: of envFrom
+// the later source wins, and env wins over all of it.
 func (c podContainer) environment(t *testing.T, secret map[string]string, named map[string]map[string]string) map[string]string {
 	t.Helper()
 	all := map[string]string{}
@@ -91,9 +91,8 @@ func (c podContainer) environment(t *testing.T, secret map[string]string, named 
 	return all
 }
 
-// A .env that carries a setting of the manifest, such as the MODE of the README, loses
-// to the manifest in every file alike, and what the program sees then is a whole
-// configuration.
+// If a .env carries a setting of the manifest, such as the MODE of the README, it loses to
+// the manifest in every file alike, and the resulting configuration is complete.
 func TestTheManifestWinsOverTheSecretInEveryFile(t *testing.T) {
 	secret := map[string]string{"DATABASE_URL": "postgres://stripe-enhance@db.example.com/hosting", "STRIPE_SECRET_KEY": "rk_test_1",
 		"ENHANCE_API_URL": "https://panel.example.com", "ENHANCE_API_TOKEN": "token", "ENHANCE_ORG_ID": "01234567-89ab-cdef-0123-456789abcdef",

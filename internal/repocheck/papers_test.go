@@ -29,7 +29,7 @@ var (
 	releaseHeading = regexp.MustCompile(`^## \[(Unreleased|\d+\.\d+\.\d+)\](.*)$`)
 	releaseDate    = regexp.MustCompile(`^ - \d{4}-\d{2}-\d{2}$`)
 	changeHeading  = regexp.MustCompile(`^### (Added|Changed|Deprecated|Removed|Fixed|Security)$`)
-	// ofACommit is how commits are written, not what users read.
+	// ofACommit is the form of commit messages, which is not for users.
 	ofACommit = regexp.MustCompile(`^- ([a-z/._-]+: |.*\b[0-9a-f]{7,40}\b)`)
 )
 
@@ -65,9 +65,8 @@ func TestTheChangelogIsWrittenForUsers(t *testing.T) {
 	}
 }
 
-// hygiene are marks of where and how something was written, which nobody else can
-// follow. They are put together from halves so that this list does not match
-// itself.
+// hygiene are marks of where and how something was written, which other readers cannot
+// follow. They are put together from halves so that this list does not match itself.
 var hygiene = []struct {
 	what    string
 	pattern *regexp.Regexp

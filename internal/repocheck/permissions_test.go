@@ -26,7 +26,7 @@ func TestThePermissionsAreTheSameEverywhere(t *testing.T) {
 	for place, text := range places {
 		m := readOn.FindStringSubmatch(strings.Join(strings.Fields(text), " "))
 		if m == nil {
-			t.Errorf("%s does not say what the key must be allowed to read", place)
+			t.Errorf("%s does not list the permissions of the key", place)
 			continue
 		}
 		got := strings.Split(strings.ReplaceAll(m[1], " and ", ", "), ", ")

@@ -78,7 +78,7 @@ func TestTheReadmeQuotesThePolicyWordForWord(t *testing.T) {
 	}
 }
 
-// stepsOfThePolicy is how the package comment says which call is which rules.
+// stepsOfThePolicy is the table of the package comment that assigns rules to calls.
 var stepsOfThePolicy = regexp.MustCompile(`([a-z][A-Za-z]+) (\d+)(?:-(\d+))?`)
 
 // Each call of Decide is some of the rules, in the order of their numbers; no rule
@@ -206,7 +206,7 @@ func TestEveryPackageSaysWhatItIsFor(t *testing.T) {
 			h, ok := b.(*comment.Heading)
 			return ok && oneLine(h.Text) == "Decisions"
 		}) {
-			t.Errorf("%s does not say what was decided otherwise, and why", path)
+			t.Errorf("%s has no part about rejected alternatives", path)
 		}
 	}
 }

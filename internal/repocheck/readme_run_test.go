@@ -17,8 +17,8 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
-	_ "github.com/jackc/pgx/v5/stdlib" // the driver, for what the README does as administrator
-	_ "modernc.org/sqlite"             // the driver, for what the README does in the database
+	_ "github.com/jackc/pgx/v5/stdlib" // the driver, for the README's commands as administrator
+	_ "modernc.org/sqlite"             // the driver, for the README's commands in the database
 
 	"github.com/stripe-enhance/stripe-enhance/internal/pgtest"
 	"github.com/stripe-enhance/stripe-enhance/simulator"
@@ -39,7 +39,7 @@ var exported = regexp.MustCompile(`^export ([A-Z]+)=`)
 
 // ends are the command lines that end otherwise than with 0, and how.
 var ends = map[string]int{
-	"stripe-enhance check":     1, // somebody pays for a price that is mapped to nothing
+	"stripe-enhance check":     1, // a customer pays for an unmapped price
 	"stripe-enhance plan":      3, // four customers have paid and have nothing yet
 	"stripe-enhance reconcile": 3, // the brake holds all of them
 	// cron, after everything was approved: the one without a mapping stays held.
@@ -47,20 +47,20 @@ var ends = map[string]int{
 	"./stripe-enhance reconcile --full >> reconcile.log 2>&1": 3,
 }
 
-// reader is somebody who follows the README, in a directory of their own, with
-// simulators in place of Stripe and the panel.
+// reader is a person who follows the README, in a directory of their own, with simulators
+// in place of Stripe and the panel.
 type reader struct {
 	dir   string // a fresh clone
 	env   []string
 	world *simulator.World
-	// secrets are what they have where the README has an example.
+	// secrets are the reader's values in place of the README's examples.
 	secrets map[string]string
 	ran     []string
 	// server is a PostgreSQL to follow the README with; "" for SQLite.
 	server string
 }
 
-// clone is what a fresh clone has, without its history.
+// clone is a fresh clone, without its history.
 func clone(t *testing.T) string {
 	t.Helper()
 	dir := t.TempDir()
@@ -111,13 +111,13 @@ func newReader(t *testing.T, server string) *reader {
 		name, value, _ := strings.Cut(kv, "=")
 		r.secrets[name] = value
 	}
-	sources() // so that the test cache knows what is built
+	sources() // so that the test cache depends on the sources
 	// Where cron runs it, the program lies beside its .env.
 	if err := os.Symlink(filepath.Join("bin", "stripe-enhance"), filepath.Join(r.dir, "stripe-enhance")); err != nil {
 		t.Fatal(err)
 	}
-	// What the README leaves out: where the simulators are, no waiting, and a brake
-	// that is as small as the town.
+	// Settings that the README leaves out: the addresses of the simulators, no waiting, and
+	// a brake as small as the town.
 	r.env = append(os.Environ(), "USER=reader",
 		"STRIPE_API_URL="+r.secrets["STRIPE_API_URL"], "STRIPE_RPS=1000", "ENHANCE_RPS=1000", "BRAKE_CREATE=3")
 	return r
@@ -150,8 +150,8 @@ func (r *reader) settings(t *testing.T, text string) {
 	}
 }
 
-// administer does what the README does as PostgreSQL's administrator, and points the
-// README's DATABASE_URL to where the server of this test is.
+// administer runs the README's commands of PostgreSQL's administrator, and points the
+// README's DATABASE_URL to the server of this test.
 func (r *reader) administer(t *testing.T, text string) {
 	t.Helper()
 	db, err := sql.Open("pgx", r.server)
@@ -226,7 +226,7 @@ func (r *reader) plan(t *testing.T, line string) string {
 	return plans[0].ID
 }
 
-// cronLine is when, where, and what.
+// cronLine is when, where, and the command.
 var cronLine = regexp.MustCompile(`^(?:@\w+|\S+ \S+ \S+ \S+ \S+)\s+cd (\S+) && (\./stripe-enhance [a-z -]+) (>> \S+ 2>&1)$`)
 
 // cron runs a line of a crontab once, in the reader's own directory.
@@ -234,13 +234,12 @@ func (r *reader) cron(t *testing.T, line string) {
 	t.Helper()
 	m := cronLine.FindStringSubmatch(line)
 	if m == nil {
-		t.Fatalf("%q is not a line of a crontab that goes somewhere, runs one command and keeps what it says", line)
+		t.Fatalf("%q is not a line of a crontab that goes somewhere, runs one command and keeps its output", line)
 	}
 	r.run(t, m[2]+" "+m[3])
 }
 
-// inDatabase does what the README does by SQL in a database that has nothing yet,
-// and looks at it from outside.
+// inDatabase runs the README's SQL in an empty database, and checks it from outside.
 func (r *reader) inDatabase(t *testing.T, text string) {
 	t.Helper()
 	other := *r
@@ -265,9 +264,8 @@ func (r *reader) inDatabase(t *testing.T, text string) {
 	}
 }
 
-// Every piece of code of the README does what the README says, in the order in
-// which it stands there, in a fresh clone. A new kind of code is a mistake until
-// somebody has said here how to try it.
+// Every piece of code of the README works, in the order of the README, in a fresh clone. If
+// there is a new kind of code, the test fails until a case here runs it.
 func TestEveryCommandOfTheReadmeWorks(t *testing.T) {
 	for _, tool := range []string{"sh", "make"} {
 		if _, err := exec.LookPath(tool); err != nil {

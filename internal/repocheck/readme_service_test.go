@@ -12,15 +12,15 @@ import (
 	"time"
 )
 
-// The addresses of the served demo, as the README has them. Somebody may listen
-// there on the machine that tests, so both are replaced, everywhere.
+// The addresses of the served demo in the README. Another program may listen there on the
+// machine that tests, so both are replaced, everywhere.
 const (
 	demoService  = "127.0.0.1:8080"
 	demoControls = "127.0.0.1:12111"
 )
 
-// The lines that begin with curl are tried as they stand, in the order in which
-// they stand there, against what the section starts before them.
+// The lines that begin with curl are run as they are, in the order of the README, against
+// the service that the section starts before them.
 func TestEveryCurlOfTheServiceWorksAgainstTheServedDemo(t *testing.T) {
 	for _, name := range []string{"sh", "curl"} {
 		if _, err := exec.LookPath(name); err != nil {
@@ -103,8 +103,8 @@ func serveDemo(t *testing.T, line, service, controls string) {
 	}
 }
 
-// looked reports whether the service has done a run: then it knows the customers
-// whom the README asks for.
+// looked reports whether the service has done a run: then it knows the customers of the
+// README's requests.
 func looked(service string) bool {
 	var d struct {
 		LastRun *struct{ FinishedAt *string }

@@ -46,7 +46,7 @@ func TestTheReadmeListsEverySettingWithItsDefault(t *testing.T) {
 	}
 }
 
-// settingShape is what names of settings look like.
+// settingShape matches names of settings.
 var settingShape = regexp.MustCompile("`([A-Z]+(?:_[A-Z]+)+)")
 
 // What papers call a setting is one.
@@ -109,8 +109,8 @@ func TestTheReadmeTellsTheExitCodesInTheWordsOfTheCode(t *testing.T) {
 	}
 }
 
-// Every kind of hold that some code says is in the README with what to do, and no
-// other. A kind that is declared and never said is a promise to nobody.
+// Every kind of hold that the code uses is in the README with its remedy, and no
+// other. A kind that is declared and never used is an empty promise.
 func TestTheReadmeSaysWhatToDoAboutEveryHold(t *testing.T) {
 	kinds := constants(t, "reconcile/hold.go", "Hold")
 	var want, got []string
@@ -119,15 +119,15 @@ func TestTheReadmeSaysWhatToDoAboutEveryHold(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if !slices.ContainsFunc(sources(), func(s source) bool { return says(s, k.name) }) {
-			t.Errorf("%s is declared, and nothing says it", k.name)
+		if !slices.ContainsFunc(sources(), func(s source) bool { return uses(s, k.name) }) {
+			t.Errorf("%s is declared and never used", k.name)
 			continue
 		}
 		want = append(want, word)
 	}
 	for _, cells := range rows(t, "When something is held") {
 		if cells[1] == "" {
-			t.Errorf("%s: nothing is said about what to do", cells[0])
+			t.Errorf("%s: the remedy is missing", cells[0])
 		}
 		got = append(got, spans(cells[0])...)
 	}
@@ -138,8 +138,8 @@ func TestTheReadmeSaysWhatToDoAboutEveryHold(t *testing.T) {
 	}
 }
 
-// says reports whether planner or engine use a kind of hold beside declaring it.
-func says(s source, name string) (found bool) {
+// uses reports whether planner or engine use a kind of hold beside declaring it.
+func uses(s source, name string) (found bool) {
 	if s.test() || s.path == "reconcile/hold.go" || s.folder() != "reconcile/planner" && s.folder() != "reconcile/engine" {
 		return false
 	}

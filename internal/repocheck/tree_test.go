@@ -38,8 +38,8 @@ func (s source) test() bool { return strings.HasSuffix(s.path, "_test.go") }
 
 func (s source) line(p token.Pos) int { return s.set.Position(p).Line }
 
-// files are all files of the repository that people write, from the top. Hidden
-// folders (but for .ci) and what builds leave behind are not among them.
+// files are all files of the repository that people write, from the top, without hidden
+// folders (except .ci) and the results of builds.
 var files = sync.OnceValue(func() []string {
 	var all []string
 	err := filepath.WalkDir(root, func(path string, d fs.DirEntry, err error) error {
@@ -68,9 +68,8 @@ var files = sync.OnceValue(func() []string {
 	return all
 })
 
-// leftBehind tells names that .gitignore lists, and the link to the repository of
-// a second checkout: they are not part of the
-// repository, whatever is in them.
+// leftBehind reports whether .gitignore lists a name, or it is the link to the repository
+// of a second checkout: those are not part of the repository.
 func leftBehind(name string) bool {
 	return name == ".env" || name == ".git" || name == "stripe-enhance" || name == "coverage.out" || strings.Contains(name, ".db") ||
 		strings.HasSuffix(name, ".test") || strings.HasSuffix(name, ".prof")

@@ -2,8 +2,8 @@ package report
 
 import "github.com/stripe-enhance/stripe-enhance/reconcile"
 
-// Advice is what to do about a kind of hold; "" for one that passes by itself or
-// whose sentence already says it.
+// Advice is the next step for a kind of hold; "" if the hold passes by itself, or if its
+// sentence has the step already.
 func Advice(kind reconcile.HoldKind) string { return advice[kind] }
 
 var advice = map[reconcile.HoldKind]string{

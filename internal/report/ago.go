@@ -5,9 +5,8 @@ import (
 	"time"
 )
 
-// Seen is when something was last looked at, as people read it: the instant and how long
-// ago that is. The zero time, and the beginning of time by which a look is asked for, are
-// no reading.
+// Seen is the time of the last look, as people read it: the instant, and how long ago it
+// was.
 func Seen(at, now time.Time) string {
 	if Unseen(at) {
 		return "not looked at yet"
@@ -15,10 +14,11 @@ func Seen(at, now time.Time) string {
 	return fmt.Sprintf("seen %s (%s)", Instant(at), Ago(now.Sub(at)))
 }
 
-// Unseen tells that a time of a reading means that there was none that counts.
+// Unseen reports whether a time stands for no look: the zero time, or the beginning of the
+// epoch, by which a new look is requested.
 func Unseen(at time.Time) bool { return at.IsZero() || at.Unix() <= 0 }
 
-// Ago is a time that has passed, in the largest unit of which there are two.
+// Ago is how long ago something was, in the largest unit of which there are two.
 func Ago(d time.Duration) string {
 	switch {
 	case d < 2*time.Minute:

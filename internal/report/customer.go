@@ -2,7 +2,6 @@ package report
 
 import (
 	"cmp"
-	"fmt"
 	"io"
 	"strings"
 	"time"
@@ -10,7 +9,7 @@ import (
 	"github.com/stripe-enhance/stripe-enhance/reconcile"
 )
 
-// Customer is one paying party as scripts see it.
+// Customer is one customer as scripts see it.
 type Customer struct {
 	ID              string         `json:"id"`
 	Email           string         `json:"email"`
@@ -20,7 +19,7 @@ type Customer struct {
 	StripeCustomers []Buyer        `json:"stripe_customers"`
 	Subscriptions   []Subscription `json:"subscriptions"`
 	Holds           []Hold         `json:"holds"`
-	Ahead           []Ahead        `json:"ahead"` // what comes on a day if nothing changes
+	Ahead           []Ahead        `json:"ahead"` // the dated changes if nothing else happens
 	ManualHolds     []ManualHold   `json:"manual_holds"`
 	History         []HistoryRow   `json:"history"` // newest first
 	DueAt           *string        `json:"due_at"`
@@ -29,21 +28,21 @@ type Customer struct {
 	RetryAfter      *string        `json:"retry_after"`
 	ParkedAt        *string        `json:"parked_at"`
 	LastError       string         `json:"last_error"`
-	// Refreshed tells that both sides were asked just now. RefreshProblems are what they
-	// could not say, which is shown as it is stored, and RefreshChanges what is other than
-	// it is stored.
+	// Refreshed reports that both sides were asked just now. RefreshProblems are the parts
+	// that could not be read and are shown as stored, RefreshChanges the differences from
+	// the stored state.
 	Refreshed       bool     `json:"refreshed"`
 	RefreshProblems []string `json:"refresh_problems,omitempty"`
 	RefreshChanges  []string `json:"refresh_changes,omitempty"`
 }
 
-// Buyer is one of a party's customers at Stripe.
+// Buyer is one of the Stripe customers of a customer.
 type Buyer struct {
 	ID      string `json:"id"`
 	Email   string `json:"email"`
 	Name    string `json:"name"`
 	Deleted bool   `json:"deleted"`
-	// FormerEmail is the address before the last change; "": it has not changed.
+	// FormerEmail is the address before the last change; "": there was no change.
 	FormerEmail    string  `json:"former_email"`
 	EmailChangedAt *string `json:"email_changed_at"`
 }
@@ -53,7 +52,7 @@ type Subscription struct {
 	ID                string    `json:"id"`
 	StripeCustomer    string    `json:"stripe_customer"`
 	Status            string    `json:"status"`
-	Standing          string    `json:"standing"` // a sentence: what Stripe says of it, and what it has announced
+	Standing          string    `json:"standing"` // a sentence about its status and the end that Stripe has announced
 	Items             string    `json:"items"`    // "1 × price_…, 2 × price_…"
 	Created           *string   `json:"created"`
 	CurrentPeriodEnd  *string   `json:"current_period_end"`
@@ -78,11 +77,11 @@ type Hosting struct {
 	Website       string  `json:"website"`
 	BoundBy       string  `json:"bound_by"`
 	SuspendedByUs *string `json:"suspended_by_us"`
-	ObservedAt    *string `json:"observed_at"` // null: not looked at yet, or a look is asked for
+	ObservedAt    *string `json:"observed_at"` // null: it was not looked at yet, or a new look is requested
 	Seen          string  `json:"-"`           // the same for people, with how long ago
 }
 
-// HostingOf is the outside form of a hosting, without what bound it.
+// HostingOf makes the outside form of a hosting; BoundBy is left empty.
 func HostingOf(h reconcile.Hosting) Hosting {
 	return Hosting{ID: h.ID, Org: h.Org, Plan: planText(h.Plan), State: h.State.String(), Name: h.FriendlyName, Website: h.Website,
 		SuspendedByUs: Time(h.SuspendedByUs), ObservedAt: observed(h.ObservedAt)}
@@ -95,7 +94,7 @@ func observed(at time.Time) *string {
 	return Time(at)
 }
 
-// ManualHold is "hands off", said by a person.
+// ManualHold is a hold that a person put with `holds add`.
 type ManualHold struct {
 	ID           string  `json:"id"`
 	Customer     string  `json:"customer"`     // cus_…, or ""
@@ -107,7 +106,7 @@ type ManualHold struct {
 	CreatedAt    *string `json:"created_at"`
 }
 
-// ManualHoldOf is the outside form of a hold that a person set.
+// ManualHoldOf makes the outside form of a manual hold.
 func ManualHoldOf(h reconcile.ManualHold) ManualHold {
 	return ManualHold{ID: h.ID, Customer: h.Customer, Subscription: h.Subscription, Kind: h.Kind.String(),
 		Reason: h.Reason, Author: h.Author, Until: Time(h.Until), CreatedAt: Time(h.Created)}
@@ -115,7 +114,7 @@ func ManualHoldOf(h reconcile.ManualHold) ManualHold {
 
 // HistoryRow is one row of the journal.
 type HistoryRow struct {
-	At         *string `json:"at"` // when it happened, else when it was planned: rows are in its order
+	At         *string `json:"at"` // when it was done, else when it was planned: rows are in its order
 	PlannedAt  *string `json:"planned_at"`
 	FinishedAt *string `json:"finished_at"`
 	Run        string  `json:"run"`
@@ -131,16 +130,7 @@ func (c Customer) Text(w io.Writer, v View) error {
 	} else {
 		p.linef("No organisation at Enhance.")
 	}
-	if len(c.StripeCustomers) > 1 {
-		for _, b := range c.StripeCustomers {
-			p.linef("  %s  %s", b.ID, Plain(b.Email))
-		}
-	}
-	for _, b := range c.StripeCustomers {
-		if b.FormerEmail != "" && b.EmailChangedAt != nil {
-			p.linef("%s has the e-mail %s since %s, before that %s: who is invited already stays the owner at the panel", b.ID, Plain(b.Email), readable(*b.EmailChangedAt), Plain(b.FormerEmail))
-		}
-	}
+	p.buyers(c.StripeCustomers)
 	for _, text := range c.RefreshProblems {
 		p.linef("%s %s; it is shown as it is stored", p.Bad("Not looked at:"), Plain(text))
 	}
@@ -157,11 +147,25 @@ func (c Customer) Text(w io.Writer, v View) error {
 		if i == 0 {
 			p.linef("\nWhat comes next")
 		}
-		p.sentence("  ", readable(*a.At)+"  "+a.Kind+"  "+a.Reason, func(s string) string { return s })
+		p.sentence("  ", readable(*a.At)+"  "+a.Kind+"  "+a.Reason, unpainted)
 	}
 	p.history(c.History)
 	_, err := io.WriteString(w, p.b.String())
 	return err
+}
+
+// buyers lists the Stripe customers if there are several, and their changes of e-mail.
+func (p *printer) buyers(all []Buyer) {
+	if len(all) > 1 {
+		for _, b := range all {
+			p.linef("  %s  %s", b.ID, Plain(b.Email))
+		}
+	}
+	for _, b := range all {
+		if b.FormerEmail != "" && b.EmailChangedAt != nil {
+			p.linef("%s has the e-mail %s since %s, before that %s: who is invited already stays the owner at the panel", b.ID, Plain(b.Email), readable(*b.EmailChangedAt), Plain(b.FormerEmail))
+		}
+	}
 }
 
 func until(t *string) string {
@@ -184,26 +188,11 @@ func (p *printer) waits(c Customer) {
 }
 
 func (p *printer) subscriptions(all []Subscription) {
-	for _, s := range all {
-		line := fmt.Sprintf("\n%s  %s  %s", p.Bold(s.ID), Plain(s.Status), Plain(s.Items))
-		switch {
-		case s.CancelAt != nil && s.EndedAt == nil:
-			line += "  ends " + readable(*s.CancelAt)
-		case s.CancelAtPeriodEnd && s.CurrentPeriodEnd != nil:
-			line += "  ends " + readable(*s.CurrentPeriodEnd)
-		}
-		if s.CollectionPaused {
-			line += "  collection paused"
-		}
-		if s.SendInvoice {
-			line += "  sent invoices"
-		}
-		if s.UnpaidSince != nil {
-			line += "  unpaid since " + readable(*s.UnpaidSince)
-		}
-		p.linef("%s", line)
+	for i := range all {
+		s := &all[i]
+		p.linef("\n%s  %s  %s%s", p.Bold(s.ID), Plain(s.Status), Plain(s.Items), s.remarks())
 		if s.Standing != "" {
-			p.sentence("  ", s.Standing, func(s string) string { return s })
+			p.sentence("  ", s.Standing, unpainted)
 		}
 		for _, h := range s.Hostings {
 			p.linef("  hosting %d on plan %s: %s  %s  %s", h.ID, h.Plan, h.State, Plain(h.Name), p.Dim(h.Seen))
@@ -212,6 +201,26 @@ func (p *printer) subscriptions(all []Subscription) {
 			p.linef("  %s", p.Dim("no hosting"))
 		}
 	}
+}
+
+// remarks are the facts about a subscription that stand behind its items.
+func (s *Subscription) remarks() (text string) {
+	switch {
+	case s.CancelAt != nil && s.EndedAt == nil:
+		text += "  ends " + readable(*s.CancelAt)
+	case s.CancelAtPeriodEnd && s.CurrentPeriodEnd != nil:
+		text += "  ends " + readable(*s.CurrentPeriodEnd)
+	}
+	if s.CollectionPaused {
+		text += "  collection paused"
+	}
+	if s.SendInvoice {
+		text += "  sent invoices"
+	}
+	if s.UnpaidSince != nil {
+		text += "  unpaid since " + readable(*s.UnpaidSince)
+	}
+	return text
 }
 
 func (p *printer) history(all []HistoryRow) {

@@ -1,18 +1,18 @@
-// Package report turns what a run saw and did into what people and scripts read.
+// Package report turns the results of runs into documents for scripts and text for
+// people.
 //
 // Decisions:
 //
-//   - Scripts know four states of an action: planned, applied, failed,
-//     superseded. The journal knows eight. What was found done counts as applied
-//     (and says "adopted"), what the brake holds as planned (and says "held"), and
-//     what was sent without an answer as failed, with an error that says that the
-//     outcome is unknown: a script that only looks at the state must not take it
-//     for done.
-//   - No list is null and no time is anything but RFC 3339 UTC; a time that is not
-//     known is null.
-//   - Text is grouped by what a person has to do. A group ends after some lines
-//     with how many more there are: a terminal is no place for 100,000 lines, and
-//     the JSON has them all.
+//   - Scripts see four states of an action: planned, applied, failed, superseded. The
+//     journal has eight. An action that was found done counts as applied (and has
+//     "adopted"), one that the brake holds as planned (and has "held"), and one that was
+//     sent without an answer as failed, with an error that names the outcome as unknown:
+//     a script that only looks at the state must not take it for done.
+//   - No list is null, and every time is RFC 3339 in UTC; a time that is not known is
+//     null.
+//   - Text is grouped by the next step of the reader. If a group is long, it ends with
+//     the number of lines that it leaves out: a terminal is no place for 100,000 lines,
+//     and the JSON has them all.
 //   - Names and e-mails come from strangers, so control characters never reach the
 //     terminal.
 package report

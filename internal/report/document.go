@@ -9,7 +9,7 @@ import (
 	"github.com/stripe-enhance/stripe-enhance/reconcile"
 )
 
-// Document is the JSON of one run. Fields are only ever added to it.
+// Document is the JSON of one run. Fields may be added to it, and none is removed.
 type Document struct {
 	RunID      string   `json:"run_id"`
 	Trigger    string   `json:"trigger"`
@@ -21,19 +21,19 @@ type Document struct {
 	Enhance    Enhance  `json:"enhance"`
 	Actions    []Action `json:"actions"`
 	Holds      []Hold   `json:"holds"`
-	Omitted    int      `json:"omitted,omitempty"` // actions and holds that are counted and not listed, there being thousands
-	Ahead      []Ahead  `json:"ahead,omitempty"`   // in a plan: what comes on a day for those it looked at, by time
+	Omitted    int      `json:"omitted,omitempty"` // actions and holds that are counted and not listed, because there are thousands
+	Ahead      []Ahead  `json:"ahead,omitempty"`   // of a dry run: the dated changes of the customers it looked at, by time
 	Counts     Counts   `json:"counts"`
 	PlanID     string   `json:"plan_id"` // the newest held plan; "" when there is none
 	Plans      []Plan   `json:"plans"`
 	Notes      []string `json:"notes"`
 	Gates      []string `json:"gates"` // evidence gates that failed
-	// Targets are the subscriptions that were asked for, each with a word on it.
+	// Targets are the subscriptions that were asked for, each with a sentence about it.
 	Targets []Target `json:"targets,omitempty"`
-	// Drift is what others have changed at the panel since it was last seen.
+	// Drift has the hostings that others have changed at the panel since they were last seen.
 	Drift     []Drift `json:"drift,omitempty"`
-	Observed  bool    `json:"observed,omitempty"` // MODE=observe: nothing was done, whatever is planned
-	Stored    bool    `json:"stored,omitempty"`   // planned from the database; neither side was asked
+	Observed  bool    `json:"observed,omitempty"` // MODE=observe: the run only planned, and changed nothing
+	Stored    bool    `json:"stored,omitempty"`   // the run planned from the database, without asking either side
 	Error     string  `json:"error"`
 	Converged bool    `json:"converged"`
 }
@@ -45,7 +45,7 @@ type Drift struct {
 	Summary string `json:"summary"`
 }
 
-// Target is a subscription that somebody asked for.
+// Target is a subscription that a run was asked for.
 type Target struct {
 	Subscription string    `json:"subscription"`
 	Known        bool      `json:"known"` // to Stripe, in this account and mode
@@ -58,14 +58,14 @@ type Target struct {
 	Summary      string    `json:"summary"`
 }
 
-// Stripe is what a run asked of Stripe and got.
+// Stripe counts the requests of a run to Stripe, and their results.
 type Stripe struct {
 	Requests      int `json:"requests"`
 	Subscriptions int `json:"subscriptions"`
 	Events        int `json:"events"`
 }
 
-// Enhance is what a run asked of Enhance.
+// Enhance counts the requests of a run to Enhance.
 type Enhance struct {
 	Requests int `json:"requests"`
 }
@@ -91,7 +91,7 @@ type Action struct {
 	Error        string `json:"error"`
 }
 
-// Hold is something withheld, as scripts see it.
+// Hold is a hold as scripts see it.
 type Hold struct {
 	Customer     string  `json:"customer"`
 	Subscription string  `json:"subscription"`
@@ -102,13 +102,13 @@ type Hold struct {
 	Hosting      int64   `json:"hosting,omitempty"`
 	Reason       string  `json:"reason"`
 	Until        *string `json:"until"`            // null: until something changes
-	Manual       string  `json:"manual,omitempty"` // what a person said by whose hold it is withheld
-	// Order tells that Subscription, or Customer where that is "", is to have hosting
-	// that is not there, and that a person has to do something before it is.
+	Manual       string  `json:"manual,omitempty"` // the kind of the manual hold that causes it
+	// Order reports that Subscription, or Customer if that is "", is to have a hosting,
+	// and gets none before a person acts.
 	Order bool `json:"order,omitempty"`
 }
 
-// Ahead is something that comes on a day if nothing changes, as scripts see it.
+// Ahead is a change that comes on a known day if nothing else happens, as scripts see it.
 type Ahead struct {
 	At           *string `json:"at"`
 	Kind         string  `json:"kind"` // suspend, terminate, cancel, trial_end, expire
@@ -120,7 +120,7 @@ type Ahead struct {
 	Reason       string  `json:"reason"`
 }
 
-// AheadOf makes the outside form of what comes.
+// AheadOf makes the outside form of dated changes.
 func AheadOf(all []reconcile.ForecastEntry) []Ahead {
 	out := make([]Ahead, 0, len(all))
 	for _, a := range all {
@@ -130,27 +130,27 @@ func AheadOf(all []reconcile.ForecastEntry) []Ahead {
 	return out
 }
 
-// Counts sums up the two lists and what was omitted: every action is counted once,
+// Counts sums up actions and holds, those omitted included: every action is counted once,
 // by its state (superseded ones not at all), and Held counts the holds.
 type Counts struct {
 	Planned int `json:"planned"`
 	Applied int `json:"applied"`
 	Failed  int `json:"failed"`
 	Held    int `json:"held"`
-	// OrdersHeld counts the subscriptions that are to have hosting, and have none
-	// before a person acts.
+	// OrdersHeld counts the subscriptions that are to have a hosting, and get none before
+	// a person acts.
 	OrdersHeld int `json:"orders_held"`
 }
 
-// Plan is what the brake holds, as scripts see it.
+// Plan is a held plan as scripts see it.
 type Plan struct {
 	ID         string   `json:"id"`
 	Kind       string   `json:"kind"`
 	State      string   `json:"state"`   // waits, approved, unwanted
-	Version    int      `json:"version"` // counts its content: an approval is of one version
+	Version    int      `json:"version"` // rises when an action joins: an approval is of one version
 	CreatedAt  *string  `json:"created_at"`
 	ExpiresAt  *string  `json:"expires_at"` // when its approval ends; null while it waits
-	ClosedAt   *string  `json:"closed_at"`  // when nothing in it was wanted any more
+	ClosedAt   *string  `json:"closed_at"`  // when no action of it was wanted any more
 	ApprovedAt *string  `json:"approved_at"`
 	ApprovedBy string   `json:"approved_by"`
 	Reason     string   `json:"reason"`
@@ -158,7 +158,7 @@ type Plan struct {
 	Actions    []Action `json:"actions"`
 }
 
-// outcomeUnknown stands where a call was sent and nobody heard of it again.
+// outcomeUnknown is the error of an action whose call got no answer.
 const outcomeUnknown = "outcome unknown: it was sent and no answer came; the next runs look for it before anything is sent again"
 
 // Of makes the document of a run.
@@ -223,8 +223,8 @@ func targetOf(t reconcile.Target) Target {
 	return out
 }
 
-// waiting are the actions of plans that nobody has approved: held, whatever a
-// later look at one of them made of its row.
+// waiting has the actions of held plans, true for those that wait for approval. They are
+// held even if a later decision has changed the state of their row.
 func waiting(plans []reconcile.HeldPlan) map[string]bool {
 	ids := map[string]bool{}
 	for _, p := range plans {
@@ -268,7 +268,7 @@ func ActionOf(r reconcile.ActionRecord) Action {
 		if r.Error != "" {
 			a.Error += " (" + r.Error + ")"
 		}
-	default: // a state of a newer version: not done, as far as we can tell
+	default: // a state of a newer version: it may not be done
 		a.State = "failed"
 		if a.Error == "" {
 			a.Error = outcomeUnknown
@@ -323,14 +323,14 @@ func HoldOf(h reconcile.Hold) Hold {
 	}
 }
 
-// What a held plan may be in.
+// The states of a held plan.
 const (
 	PlanWaits    = "waits"
 	PlanApproved = "approved"
-	PlanUnwanted = "unwanted" // nothing in it was wanted any more before anybody approved it
+	PlanUnwanted = "unwanted" // no action of it was wanted any more before a person approved it
 )
 
-// PlanState is the word for what a plan is in.
+// PlanState is the word for the state of a held plan.
 func PlanState(p reconcile.HeldPlan) string {
 	switch {
 	case !p.Approved.IsZero():
@@ -377,8 +377,8 @@ func Time(t time.Time) *string {
 	return &s
 }
 
-// WriteJSON writes any outside form, indented, with < and & as they are: reasons
-// are read by people even here.
+// WriteJSON writes any outside form, indented. It leaves < and & as they are, because
+// people read the reasons here, too.
 func WriteJSON(w io.Writer, v any) error {
 	enc := json.NewEncoder(w)
 	enc.SetEscapeHTML(false)

@@ -139,7 +139,7 @@ func TestScriptsSeeFourStates(t *testing.T) {
 	type outside struct {
 		State         string
 		Adopted, Held bool
-		Unknown       bool // the error says that the outcome is unknown
+		Unknown       bool // the error names the outcome as unknown
 	}
 	for state, want := range map[reconcile.ActionState]outside{
 		reconcile.ActionPlanned:    {State: "planned"},
@@ -241,8 +241,8 @@ func TestAFailedWriteIsReported(t *testing.T) {
 	}
 }
 
-// TestEveryKindOfHoldHasAdvice reads the constants from the source: a kind that is
-// added there and forgotten here would leave people without the next step.
+// TestEveryKindOfHoldHasAdvice reads the constants from the source: if a kind were added
+// there and forgotten here, people would be left without the next step.
 func TestEveryKindOfHoldHasAdvice(t *testing.T) {
 	const exempt = string(reconcile.HoldConflict) + string(reconcile.HoldRetry) // they pass by themselves
 	source, err := os.ReadFile("../../reconcile/decision.go")

@@ -17,8 +17,8 @@ type Table struct {
 // Add appends a row; it has as many cells as there are headings.
 func (t *Table) Add(cells ...string) { t.Rows = append(t.Rows, cells) }
 
-// Text writes aligned columns. Nothing is padded at the end of a line, and no
-// cell is cut: ids are there to be copied. Times are written as people read them.
+// Text writes aligned columns. Lines have no spaces at their end, and no cell is cut,
+// because people copy ids. Times are written as people read them.
 func (t *Table) Text(w io.Writer, indent string, s Style) error {
 	plain := make([][]string, len(t.Rows))
 	width := make([]int, len(t.Head))
@@ -56,7 +56,7 @@ func line(cells []string, width []int) string {
 	return strings.TrimRight(b.String(), " ")
 }
 
-// CSV writes the headings and rows as RFC 4180 says, cells as they are.
+// CSV writes the headings and rows by RFC 4180, cells unchanged.
 func (t *Table) CSV(w io.Writer) error {
 	c := csv.NewWriter(w)
 	if err := c.Write(t.Head); err != nil {

@@ -14,8 +14,8 @@ import (
 // mostLines is how many lines of one list are shown without All: a screen or two.
 const mostLines = 40
 
-// Text writes a run for people: what is taken away, what else changes, what is withheld
-// and why, what to do about it, and all of it in numbers. It is made for 80 columns and
+// Text writes a run for people: the actions that take away, the other actions, the holds
+// with their reasons and advice, and all of it in numbers. It is made for 80 columns and
 // for one line a customer.
 func Text(w io.Writer, r reconcile.Report, v View) error {
 	p := printer{View: v}
@@ -30,12 +30,12 @@ func Text(w io.Writer, r reconcile.Report, v View) error {
 	p.notes(notes(r))
 	p.targets(r)
 	p.sums(r)
-	p.verdict(r, d, len(rest)+r.Omitted.Holds)
+	p.conclusion(r, d, len(rest)+r.Omitted.Holds)
 	_, err := io.WriteString(w, p.b.String())
 	return err
 }
 
-// withoutBrake leaves out what the held plans say anyway: a brake over 200 changes
+// withoutBrake leaves out the holds that the held plans show: a brake over 200 changes
 // would be 200 times the same sentence.
 func withoutBrake(d Document) []Hold {
 	if len(d.Plans) == 0 {
@@ -44,7 +44,7 @@ func withoutBrake(d Document) []Hold {
 	return slices.DeleteFunc(slices.Clone(d.Holds), func(h Hold) bool { return h.Kind == string(reconcile.HoldBrake) })
 }
 
-// notes are those of the run, and gates that no note speaks of.
+// notes are the notes of the run, and the closed gates that no note mentions.
 func notes(r reconcile.Report) []string {
 	all := slices.Clone(r.Notes)
 	for _, gate := range r.Run.Gates {
@@ -93,7 +93,7 @@ func took(r reconcile.RunRecord) string {
 // Instant is a time for people, always in this form.
 func Instant(t time.Time) string { return t.UTC().Format("2006-01-02 15:04 UTC") }
 
-// readable is a time of a document for people; any other text is left as it is.
+// readable formats a time of a document for people, and leaves any other text as it is.
 func readable(text string) string {
 	if t, err := time.Parse(time.RFC3339, text); err == nil {
 		return Instant(t)
@@ -105,14 +105,14 @@ func readable(text string) string {
 type group struct {
 	title   string
 	paint   func(Style, string) string
-	reasons bool // each action says why
-	whole   bool // shown to its end in any case
+	reasons bool // each action is shown with its reason
+	whole   bool // it is shown to its end, even without All
 	actions []reconcile.ActionRecord
-	omitted int // that it has beyond these
+	omitted int // actions that are counted and not listed
 }
 
-// groups sorts actions by what became of them. What takes away comes first, what failed
-// last, nearest to the prompt.
+// groups sorts actions by their state. Those that take away come first. Failures come
+// last, because they are then nearest to the prompt.
 func groups(d Document, r reconcile.Report) []group {
 	wanted, goes := "Still to do", "Still to be taken away"
 	if r.Dry {
@@ -159,7 +159,7 @@ func (p *printer) group(g group) {
 		p.verbose(g)
 		return
 	}
-	var lines []said
+	var lines []entry
 	hidden := 0
 	for _, of := range customers {
 		if one := p.line(of, g.reasons); one.text != "" {
@@ -168,7 +168,7 @@ func (p *printer) group(g group) {
 			hidden += len(of)
 		}
 	}
-	slices.SortStableFunc(lines, func(a, b said) int { return strings.Compare(strings.ToLower(a.who), strings.ToLower(b.who)) })
+	slices.SortStableFunc(lines, func(a, b entry) int { return strings.Compare(strings.ToLower(a.name), strings.ToLower(b.name)) })
 	n := len(lines)
 	if !p.All && !g.whole {
 		lines = lines[:min(n, mostLines)]
@@ -180,7 +180,7 @@ func (p *printer) group(g group) {
 	}
 }
 
-// byCustomer puts together what is done for one customer, in the order of the first.
+// byCustomer groups actions by customer, in the order in which the customers first appear.
 func byCustomer(actions []reconcile.ActionRecord) (all [][]reconcile.ActionRecord) {
 	at := map[string]int{}
 	for _, a := range actions {
@@ -195,8 +195,8 @@ func byCustomer(actions []reconcile.ActionRecord) (all [][]reconcile.ActionRecor
 	return all
 }
 
-// line is what is done for one customer; its text is "" when nobody need see it.
-func (p *printer) line(of []reconcile.ActionRecord, reasons bool) said {
+// line shows the actions for one customer; its text is "" if people need not see them.
+func (p *printer) line(of []reconcile.ActionRecord, reasons bool) entry {
 	var deeds []string
 	var kinds []reconcile.ActionKind
 	for _, a := range of {
@@ -214,12 +214,12 @@ func (p *printer) line(of []reconcile.ActionRecord, reasons bool) said {
 		}
 	}
 	if reasons {
-		return said{mark(kinds), Who(of[0].Email, of[0].Customer), strings.Join(deeds, "; ")}
+		return entry{mark(kinds), Who(of[0].Email, of[0].Customer), strings.Join(deeds, "; ")}
 	}
-	return said{mark(kinds), Who(of[0].Email, of[0].Customer), counted(deeds)}
+	return entry{mark(kinds), Who(of[0].Email, of[0].Customer), counted(deeds)}
 }
 
-// whyOf is why an action is wanted, or why it is not done.
+// whyOf is the reason of an action, or the error if it failed.
 func whyOf(a reconcile.ActionRecord) string {
 	if text := ActionOf(a).Error; text != "" {
 		return text
@@ -244,8 +244,8 @@ func (p *printer) verbose(g group) {
 	p.more(len(g.actions)-len(lines), "change", g.omitted)
 }
 
-// more tells what a list does not show: how many of it, and how many that are counted
-// and not kept.
+// more shows how many rows a list leaves out, and how many actions are counted and not
+// listed.
 func (p *printer) more(n int, noun string, omitted int) {
 	if n > 0 {
 		p.linef("  %s", p.Dim("… and "+Count(n, noun)+" more: --all shows them"))
@@ -255,25 +255,13 @@ func (p *printer) more(n int, noun string, omitted int) {
 	}
 }
 
-// sums is all that changes, in numbers: what was done, or would be.
+// sums shows the changes in numbers: those that were done, or that a run would do.
 func (p *printer) sums(r reconcile.Report) {
 	wanted := []reconcile.ActionState{reconcile.ActionApplied, reconcile.ActionAdopted}
 	if r.Dry || r.Observed {
 		wanted = []reconcile.ActionState{reconcile.ActionPlanned}
 	}
-	t := newTally()
-	for _, a := range r.Actions {
-		if slices.Contains(wanted, a.State) {
-			t.add(a.Action)
-		}
-	}
-	for class, n := range r.Omitted.Actions {
-		if slices.Contains(wanted, class.State) {
-			t.n[class.Kind] += n
-			t.plans = nil
-		}
-	}
-	lines := t.lines(p.Style)
+	lines := tallyOf(r, wanted).lines(p.Style)
 	if len(lines) > 0 {
 		p.linef("")
 	}
@@ -296,8 +284,8 @@ func Who(email, customer string) string {
 	return customer
 }
 
-// holds shows one sentence for each, those of one kind together in the order of
-// their first.
+// holds shows one sentence for each hold, grouped by kind in the order in which the kinds
+// first appear.
 func (p *printer) holds(all []Hold) {
 	if len(all) == 0 {
 		return
@@ -312,31 +300,35 @@ func (p *printer) holds(all []Hold) {
 		byKind[h.Kind] = append(byKind[h.Kind], h)
 	}
 	for _, kind := range kinds {
-		if p.Width > 0 {
-			p.linef("  %s", p.Bold(kind))
-		}
-		shown := byKind[kind]
-		if !p.All {
-			shown = shown[:min(len(shown), mostLines)]
-		}
-		lines := make([]said, len(shown))
-		for i, h := range shown {
-			lines[i] = p.held(h)
-		}
-		if p.Width > 0 {
-			p.beside("    ", lines, Style.Warn)
-		} else { // in a pipe each line says all of it
-			p.beside("  "+kind+"  ", lines, Style.Warn)
-		}
-		p.more(len(byKind[kind])-len(shown), "hold", 0)
-		if advice := Advice(reconcile.HoldKind(kind)); advice != "" {
-			p.sentence("    → ", advice, p.Dim)
-		}
+		p.holdsOf(kind, byKind[kind])
 	}
 }
 
-// held is what is withheld of somebody, with the id that the sentence does not name.
-func (p *printer) held(h Hold) said {
+// holdsOf shows the holds of one kind, and the advice for it.
+func (p *printer) holdsOf(kind string, all []Hold) {
+	shown := all
+	if !p.All {
+		shown = shown[:min(len(shown), mostLines)]
+	}
+	lines := make([]entry, len(shown))
+	for i, h := range shown {
+		lines[i] = p.held(h)
+	}
+	if p.Width > 0 {
+		p.linef("  %s", p.Bold(kind))
+		p.beside("    ", lines, Style.Warn)
+	} else { // in a pipe each line names the kind
+		p.beside("  "+kind+"  ", lines, Style.Warn)
+	}
+	p.more(len(all)-len(shown), "hold", 0)
+	if advice := Advice(reconcile.HoldKind(kind)); advice != "" {
+		p.sentence("    → ", advice, p.Dim)
+	}
+}
+
+// held shows one hold. If its sentence does not name the subscription, the id stands in
+// front.
+func (p *printer) held(h Hold) entry {
 	text := h.Reason
 	if h.Subscription != "" && !strings.Contains(text, h.Subscription) {
 		text = h.Subscription + ": " + text
@@ -346,7 +338,7 @@ func (p *printer) held(h Hold) said {
 			text += " (until " + until + ")"
 		}
 	}
-	return said{who: Who(h.Email, h.Customer), text: text}
+	return entry{name: Who(h.Email, h.Customer), text: text}
 }
 
 func (p *printer) plans(all []Plan, dry bool) {
@@ -356,7 +348,7 @@ func (p *printer) plans(all []Plan, dry bool) {
 	p.linef("\n%s", p.Warn(fmt.Sprintf("Plans held by the brake (%d)", len(all))))
 	for _, one := range all {
 		p.sentence("  ", one.ID+"  "+one.Reason, p.Bold)
-		if dry { // which stores no plan, so that there is nothing to release yet
+		if dry { // a dry run stores no plan, so there is nothing to approve yet
 			p.linef("    %s", p.Dim("→ stripe-enhance reconcile holds it, then this releases exactly this:"))
 			p.linef("      %s", p.Dim("stripe-enhance approve "+one.ID))
 			continue
@@ -372,7 +364,7 @@ func (p *printer) notes(all []string) {
 	}
 	p.linef("\n%s", p.Warn("Notes"))
 	for _, n := range all {
-		p.sentence("  ", n, func(s string) string { return s })
+		p.sentence("  ", n, unpainted)
 	}
 }
 

@@ -16,10 +16,10 @@ import (
 	"github.com/stripe-enhance/stripe-enhance/reconcile"
 )
 
-var update = flag.Bool("update", false, "write testdata anew: read the diff as one who is woken by it")
+var update = flag.Bool("update", false, "write testdata anew: read the diff like an operator who is woken by it")
 
-// shop is a plan of n customers: new ones, upgrades, one who comes back, one who left,
-// one who does not pay, and some of whom something is withheld.
+// shop is a report about n customers: new ones, upgrades, one who comes back, one who left,
+// one who does not pay, and some with holds.
 func shop(n int, state reconcile.ActionState) reconcile.Report {
 	r := reconcile.Report{Dry: state == reconcile.ActionPlanned, Run: reconcile.RunRecord{ID: "run1", Trigger: "cli", Mode: "full", Started: t0, Finished: t0.Add(1234 * time.Millisecond)}}
 	add := func(i int, kind reconcile.ActionKind, change func(*reconcile.Action)) {
@@ -62,7 +62,8 @@ func shop(n int, state reconcile.ActionState) reconcile.Report {
 	return r
 }
 
-// TestAPlanIsReadInATerminal shows what people see in one of 80 columns.
+// TestAPlanIsReadInATerminal compares the text with files of testdata, which show it as
+// people see it.
 func TestAPlanIsReadInATerminal(t *testing.T) {
 	for name, c := range map[string]struct {
 		r reconcile.Report
@@ -99,9 +100,9 @@ func TestAPlanIsReadInATerminal(t *testing.T) {
 	}
 }
 
-// TestALineFits: only a word that is longer than there is room stands out, being an id
-// or an address to be copied. Put in once, each went red: a sentence that is not broken;
-// a margin that does not count.
+// TestALineFits: only a word that is longer than the room stands out, because it is an id
+// or an address to be copied. Mistakes that made it fail: a sentence that is not broken; a
+// margin that does not count.
 func TestALineFits(t *testing.T) {
 	for _, width := range []int{60, 80, 100, 160} {
 		for _, state := range []reconcile.ActionState{reconcile.ActionPlanned, reconcile.ActionApplied, reconcile.ActionHeld, reconcile.ActionFailed} {
@@ -119,9 +120,9 @@ func TestALineFits(t *testing.T) {
 	}
 }
 
-// TestNothingThatIsTakenAwayIsCut: long lists are cut, and say so; what takes from
-// somebody never is. Put in once, each went red: a list that is cut in silence; one that
-// is cut with --all; what is taken away cut like the rest.
+// TestNothingThatIsTakenAwayIsCut: long lists are cut and show how much is left out, but
+// the list of actions that take away never is. Mistakes that made it fail: a list that is
+// cut in silence; one that is cut with --all; one of actions that take away.
 func TestNothingThatIsTakenAwayIsCut(t *testing.T) {
 	r := shop(2000, reconcile.ActionPlanned)
 	for _, v := range []View{{}, {All: true}, {Verbose: true}, {Verbose: true, All: true}} {
@@ -147,7 +148,7 @@ func TestNothingThatIsTakenAwayIsCut(t *testing.T) {
 	}
 }
 
-// TestWhatIsForTheRecordIsCounted: what people need not see is not there without a word.
+// TestWhatIsForTheRecordIsCounted: actions that people need not see are still counted.
 func TestWhatIsForTheRecordIsCounted(t *testing.T) {
 	var b strings.Builder
 	if err := Text(&b, shop(10, reconcile.ActionPlanned), View{}); err != nil {

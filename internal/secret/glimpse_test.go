@@ -5,7 +5,7 @@ import (
 	"testing"
 )
 
-// A glimpse tells two keys apart and gives neither away.
+// Two keys have different glimpses, and a glimpse discloses neither.
 func TestAGlimpseShowsHowAKeyBeginsAndFourCharacters(t *testing.T) {
 	for value, want := range map[string]string{
 		"":                                       "…",

@@ -25,10 +25,9 @@ func (t Text) Reveal() string { return t.value }
 // IsSet reports whether there is a credential at all.
 func (t Text) IsSet() bool { return t.value != "" }
 
-// Fingerprint identifies the credential without disclosing it: 8 hex digits of
-// a SHA-256 over a constant prefix and the value. Empty when not set. It exists
-// so that a changed key can be noticed between two runs; 32 bits of a hash of a
-// random key give nothing back.
+// Fingerprint identifies the credential without disclosing it: 8 hex digits of a SHA-256
+// over a constant prefix and the value; "" if it is not set. With it a run notices that a
+// key has changed. 32 bits of a hash of a random key disclose nothing.
 func (t Text) Fingerprint() string {
 	if t.value == "" {
 		return ""
@@ -37,9 +36,9 @@ func (t Text) Fingerprint() string {
 	return hex.EncodeToString(sum[:4])
 }
 
-// Glimpse tells which credential it is to whoever has it: what every one of its kind
-// begins with, such as rk_live_, and the last four characters. It is for an error that
-// says that a key was refused; a short one shows only how it begins.
+// Glimpse returns the beginning that all credentials of a kind have, such as rk_live_, and
+// the last four characters. The owner of the key can recognise it in an error about a
+// refused key. If the key is short, only its beginning is shown.
 func (t Text) Glimpse() string {
 	const shown, least = 4, 24 // of 24 characters, 12 stay hidden: 71 bits of those that Stripe uses
 	begins := ""
@@ -57,7 +56,7 @@ func (t Text) Glimpse() string {
 // Format implements fmt.Formatter for every verb, %#v included.
 func (t Text) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, t.String()) }
 
-// String is "[redacted]", or empty when not set.
+// String returns "[redacted]", or "" if the credential is not set.
 func (t Text) String() string {
 	if t.value == "" {
 		return ""
@@ -65,7 +64,7 @@ func (t Text) String() string {
 	return redacted
 }
 
-// GoString is String.
+// GoString returns the same as String.
 func (t Text) GoString() string { return t.String() }
 
 // MarshalText redacts in JSON, YAML and everything else built on it.

@@ -6,14 +6,14 @@ import (
 	"strings"
 )
 
-// URLProblem says what about the form of a URL would make a part of its password be
-// taken for something else: a host, a port, a path, a parameter. Such a part shows in
-// errors of whoever connects ("lookup ss@127.0.0.1"), because nobody knows any more
-// that it is secret. So a URL of which a password may be cut is refused before it is
-// used, with a sentence that names the character and nothing else of it.
+// URLProblem reports whether a part of a URL's password would be taken for something else:
+// a host, a port, a path, a parameter. Such a part would show in errors of the library that
+// connects ("lookup ss@127.0.0.1"), because the library does not know that it is secret.
+// So a URL is refused before it is used if its password may be cut, with a sentence that
+// names the character and nothing else of the password.
 //
-// It is for URLs like postgres:// and https://, which hold an @ after the password and
-// nowhere else. "": there is no problem, or it is no URL at all.
+// It is for URLs like postgres:// and https://, which have an @ after the password and
+// nowhere else. "": there is no problem, or the text is no URL.
 func URLProblem(raw string) string {
 	_, rest, ok := strings.Cut(raw, "://")
 	if !ok {
@@ -50,7 +50,7 @@ func URLProblem(raw string) string {
 	return badQuery(rest)
 }
 
-// written says how a character has to be written.
+// written is the sentence with the right spelling of a character.
 func written(c byte) string {
 	name := string(rune(c))
 	switch {
@@ -62,7 +62,7 @@ func written(c byte) string {
 	return fmt.Sprintf("the password contains %s: write %%%02X", name, c)
 }
 
-// badCharacter looks for what may stand in a URL only as %XX.
+// badCharacter looks for characters that a URL may have only as %XX.
 func badCharacter(text, allowed string) string {
 	for i := range len(text) {
 		c := text[i]
@@ -70,7 +70,7 @@ func badCharacter(text, allowed string) string {
 		case c >= '0' && c <= '9', c >= 'a' && c <= 'z', c >= 'A' && c <= 'Z':
 		case c == '%' && (i+2 >= len(text) || !isHex(text[i+1]) || !isHex(text[i+2])):
 			return written('%')
-		case c == '#': // told once it is known that there is no better reason
+		case c == '#': // reported later, if there is no better reason
 		case strings.IndexByte(allowed, c) < 0:
 			return written(c)
 		}
@@ -90,15 +90,15 @@ func badPort(host string) bool {
 	return i >= 0 && strings.Trim(host[i+1:], "0123456789") != ""
 }
 
-// parameters are those that a PostgreSQL URL may have beside a password: with any
-// other name, what follows an & in the password may be meant.
+// parameters are the names that a PostgreSQL URL may have beside a password. Any other
+// name may be a part of a password with an & in it.
 const parameters = " host port dbname database user password passfile connect_timeout sslmode sslkey sslcert sslrootcert sslpassword sslsni" +
 	" sslnegotiation krbspn krbsrvname target_session_attrs service servicefile min_read_buffer_size application_name options search_path" +
 	" statement_timeout timezone channel_binding default_query_exec_mode statement_cache_capacity description_cache_capacity" +
 	" min_protocol_version max_protocol_version pool_max_conns pool_min_conns pool_min_idle_conns pool_max_conn_lifetime" +
 	" pool_max_conn_lifetime_jitter pool_max_conn_idle_time pool_health_check_period synchronous_commit "
 
-// badQuery looks at passwords in parameters.
+// badQuery checks passwords in parameters.
 func badQuery(rest string) string {
 	_, query, _ := strings.Cut(rest, "?")
 	if !strings.Contains(query, "password=") {
@@ -119,8 +119,8 @@ func badQuery(rest string) string {
 	return ""
 }
 
-// Passwords are the values of a URL that must not be shown, in every form in which
-// they may be quoted. It is meant for a URL without a problem.
+// Passwords returns the secret values of a URL, in every form in which an error may quote
+// them. The URL must have no problem.
 func Passwords(raw string) []string {
 	u, err := url.Parse(raw)
 	if err != nil {

@@ -43,8 +43,8 @@ func TestWhatIsWrongWithAPasswordIsNamedAndNotShown(t *testing.T) {
 	}
 }
 
-// TestAPasswordIsReadAsAWholeOrRefused: whatever characters a password has, written as
-// it is between user and host, either its URL is refused or every parser reads exactly
+// TestAPasswordIsReadAsAWholeOrRefused: a password with any characters is written between
+// user and host without escapes. Either the URL is refused, or every parser reads exactly
 // this password and this host.
 func TestAPasswordIsReadAsAWholeOrRefused(t *testing.T) {
 	rapid.Check(t, func(rt *rapid.T) {

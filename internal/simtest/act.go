@@ -55,9 +55,19 @@ func (y *play) customer(st Step) error {
 	if len(subs) == 0 {
 		return errNothing
 	}
-	id := subs[st.N%len(subs)].ID
-	price := y.prices[st.Pick%len(y.prices)]
-	w := y.world
+	sub := subs[st.N%len(subs)]
+	if money[st.Kind] {
+		return y.pays(st, sub)
+	}
+	return y.changesOrder(st, sub)
+}
+
+// money are the steps in which a customer pays, does not pay, or ends the subscription.
+var money = map[Kind]bool{Pay: true, FailPayment: true, GiveUp: true, BillExtra: true, WriteOff: true, Cancel: true, CancelLater: true,
+	PauseBilling: true, ResumeBill: true, OddStatus: true}
+
+func (y *play) pays(st Step, sub simulator.Subscription) error {
+	w, id := y.world, sub.ID
 	switch st.Kind {
 	case Pay:
 		return w.Pay(id)
@@ -73,6 +83,22 @@ func (y *play) customer(st Step) error {
 		return w.Cancel(id)
 	case CancelLater:
 		return w.CancelAtPeriodEnd(id)
+	case PauseBilling:
+		return w.PauseCollection(id, "")
+	case ResumeBill:
+		return w.ResumeCollection(id)
+	case OddStatus:
+		if over(sub) == 1 {
+			return errNothing // a subscription that has ended never comes back
+		}
+		return w.SetStatus(id, []string{"under_review", "incomplete", "paused", "trialing", "active"}[st.Pick%5])
+	}
+	return fmt.Errorf("no way to do %q", st.Kind)
+}
+
+func (y *play) changesOrder(st Step, sub simulator.Subscription) error {
+	w, id, price := y.world, sub.ID, y.prices[st.Pick%len(y.prices)]
+	switch st.Kind {
 	case ChangePrice:
 		return w.ChangePrice(id, "", price)
 	case Quantity:
@@ -85,15 +111,6 @@ func (y *play) customer(st Step) error {
 		return err
 	case RemoveItem:
 		return w.RemoveItem(id, "")
-	case PauseBilling:
-		return w.PauseCollection(id, "")
-	case ResumeBill:
-		return w.ResumeCollection(id)
-	case OddStatus:
-		if over(subs[st.N%len(subs)]) == 1 {
-			return errNothing // what has ended never comes back
-		}
-		return w.SetStatus(id, []string{"under_review", "incomplete", "paused", "trialing", "active"}[st.Pick%5])
 	}
 	return fmt.Errorf("no way to do %q", st.Kind)
 }
@@ -123,7 +140,7 @@ func (y *play) signUp(st Step) error {
 	case 9:
 		o.SendInvoice = true
 	case 10:
-		o.Guest, o.Email = true, address(n/3) // somebody else's, as anybody can type it
+		o.Guest, o.Email = true, address(n/3) // another person's address: anyone can type it
 	case 11:
 		o.Guest, o.Email, o.Declined = true, address(n/3), true
 	}
@@ -143,7 +160,7 @@ func (y *play) signUp(st Step) error {
 func (y *play) hostingsOf(who int) []simulator.Hosting {
 	var all []simulator.Hosting
 	for _, h := range y.world.Hostings() {
-		if b := y.bill(y.origin[h.ID].subscription); b != nil && y.is(b.party, who) && y.origin[h.ID].gone.IsZero() {
+		if b := y.bill(y.origin[h.ID].subscription); b != nil && y.is(b.customer, who) && y.origin[h.ID].gone.IsZero() {
 			all = append(all, h)
 		}
 	}
@@ -234,7 +251,7 @@ func (y *play) approve() error {
 				n++
 			}
 		}
-		y.tell("  approved %d of %s", n, plan.Kind)
+		y.logf("  approved %d of %s", n, plan.Kind)
 		y.approvals = append(y.approvals, approval{plan.Kind, n, y.world.Now()})
 	}
 	return nil
@@ -247,20 +264,20 @@ func (y *play) holds(st Step) error {
 	}
 	if st.Kind == HoldRemove {
 		for _, h := range y.manual {
-			if y.is(h.party, st.Who) {
+			if y.is(h.customer, st.Who) {
 				if _, err := p.store.RemoveManualHold(context.Background(), h.id, p.now()); err != nil {
 					return err
 				}
 			}
 		}
-		y.manual = slices.DeleteFunc(y.manual, func(h manual) bool { return y.is(h.party, st.Who) })
+		y.manual = slices.DeleteFunc(y.manual, func(h manual) bool { return y.is(h.customer, st.Who) })
 		return nil
 	}
 	subs := y.subscriptions(st.Who)
 	if len(subs) == 0 {
 		return errNothing
 	}
-	h := manual{id: fmt.Sprintf("hold-%d", st.ID), party: subs[st.N%len(subs)].Customer, kind: reconcile.ManualKind(1 + st.Pick%3), since: y.world.Now()}
+	h := manual{id: fmt.Sprintf("hold-%d", st.ID), customer: subs[st.N%len(subs)].Customer, kind: reconcile.ManualKind(1 + st.Pick%3), since: y.world.Now()}
 	order := reconcile.ManualHold{ID: h.id, Kind: h.kind, Reason: "asked to", Author: "operator", Created: p.now()}
 	if st.N%2 == 0 {
 		h.subscription = subs[st.N%len(subs)].ID

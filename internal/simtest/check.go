@@ -11,64 +11,64 @@ import (
 // Invariant is the name of a promise.
 type Invariant string
 
-// The promises. What each says is in promises.
+// The promises. The map promises has the sentence of each.
 const (
-	PaidStaysUp   Invariant = "what is paid for stays up"
-	BoughtPlan    Invariant = "a plan is one that was bought"
-	OneHosting    Invariant = "one hosting for each unit"
-	OneOrg        Invariant = "one org for each customer"
-	OwnOwner      Invariant = "an org is its owner's"
-	KeepContent   Invariant = "what is in use is kept"
-	NothingForced Invariant = "nothing forced"
-	StaffStands   Invariant = "what staff did stands"
-	OursOnly      Invariant = "only what is ours is touched"
-	HoldsHold     Invariant = "holds hold"
-	BadEvidence   Invariant = "bad evidence takes nothing"
-	BrakeHolds    Invariant = "the brake holds"
-	HeldWaits     Invariant = "what is held waits for its approval"
-	ModeHolds     Invariant = "the mode holds"
-	DryIsDry      Invariant = "a dry run changes nothing"
-	LastResort    Invariant = "deletion is the last resort"
-	NoPanic       Invariant = "no panic"
-	Converges     Invariant = "what is wanted comes to be"
-	Quiet         Invariant = "then nothing more is done"
-	DownIsTold    Invariant = "nobody is down in silence"
-	TwinsTold     Invariant = "two installations are told and stop"
-	AsksFirst     Invariant = "nothing is made beside what may be it"
-	Foretold      Invariant = "the plan is what is done"
-	WordStands    Invariant = "a person's word stands"
+	PaidStaysUp       Invariant = "a paid hosting stays up"
+	BoughtPlan        Invariant = "a plan is one that was bought"
+	OneHosting        Invariant = "one hosting for each unit"
+	OneOrg            Invariant = "one org for each customer"
+	OwnOwner          Invariant = "an org is its owner's"
+	KeepContent       Invariant = "a hosting in use is kept"
+	NothingForced     Invariant = "nothing forced"
+	StaffStands       Invariant = "staff's changes stand"
+	OursOnly          Invariant = "only ours is changed"
+	HoldsHold         Invariant = "manual holds are respected"
+	BadEvidence       Invariant = "bad evidence takes nothing"
+	BrakeHolds        Invariant = "the brake holds"
+	HeldWaits         Invariant = "a held plan waits for its approval"
+	ModeHolds         Invariant = "the mode holds"
+	DryIsDry          Invariant = "a dry run changes nothing"
+	LastResort        Invariant = "deletion is the last resort"
+	NoPanic           Invariant = "no panic"
+	Converges         Invariant = "every paid unit gets its hosting"
+	Quiet             Invariant = "then nothing more is done"
+	DownIsReported    Invariant = "no customer is down without a hold"
+	TwinsReported     Invariant = "two installations report each other and stop"
+	AsksFirst         Invariant = "nothing is made beside a hosting that may serve the order"
+	Foretold          Invariant = "a run does what the dry run shows"
+	InstructionStands Invariant = "a person's instruction stands"
 )
 
 var promises = map[Invariant]string{
-	PaidStaysUp:   "No hosting is suspended or deleted while a subscription that it serves entitles to it, but for what changed in the last minute.",
-	BoughtPlan:    "The plan of a hosting is only changed to one that a subscription which it serves pays for.",
-	OneHosting:    "No two hostings that exist carry one marker, and no subscription gets more hostings than it has units; what staff deleted is not made again.",
-	OneOrg:        "No customer gets two orgs.",
-	OwnOwner:      "Only the address of the Stripe customer for whom an org was made is invited as its owner, and only who has the owner's address gets hosting in the org of another.",
-	KeepContent:   "No hosting with websites is suspended or deleted for want of a unit while an empty one of the same Stripe customer stays.",
-	NothingForced: "Nothing is forced, no org is deleted or suspended, no idempotency key is sent, and nothing is written that no client of ours writes.",
-	StaffStands:   "A suspension by staff is never lifted, and what staff deleted is never restored.",
-	OursOnly:      "Hostings and orgs that others made are not changed; a hosting is only added to an org whose owner is the customer.",
-	HoldsHold:     "What a person said not to do is not done.",
-	BadEvidence:   "While a clock is wrong nothing is taken away, and with another company's key nothing is done at all.",
-	BrakeHolds:    "Not more of one kind is done in a run, and in a day, than the brake allows or somebody approved.",
-	HeldWaits:     "What a plan showed as held is never done without an approval of a version of the plan that showed it, and one plan of a kind waits at a time.",
-	ModeHolds:     "Mode observe changes nothing, mode provision takes nothing away.",
-	DryIsDry:      "A dry run changes nothing at Stripe or Enhance.",
-	LastResort:    "A hosting is deleted only where retention is on, for an ended subscription, after a suspension of ours that is as old as the retention period.",
-	NoPanic:       "No customer makes the program panic.",
-	Converges:     "Some time after the faults have stopped, every paid unit has its hosting on its plan, and nothing else of ours is up.",
-	DownIsTold:    "Who pays and has a hosting that is suspended is up in the end, also when the database was lost or put back, or a hold says why not.",
-	TwinsTold:     "What two installations have made twice is told by each of them, and neither creates anything more until it is gone.",
-	AsksFirst:     "Nothing is made for an order while staff's hosting for the same customer is bound to nobody, nor on a panel that was in use before, until a person has said that it is new.",
-	Foretold:      "When nothing disturbs it, a run does what the plan right before it shows, and nothing else.",
-	WordStands:    "What a person has unbound is not touched, and nothing is made in its place, until a person says what serves the subscription.",
-	Quiet:         "One more full run then changes nothing.",
+	PaidStaysUp:       "No hosting is suspended or deleted while a subscription that it serves entitles to it, unless that changed in the last minute.",
+	BoughtPlan:        "The plan of a hosting only becomes one that a subscription pays for which the hosting serves.",
+	OneHosting:        "No two hostings that exist carry one marker, and no subscription gets more hostings than it has units; a hosting that staff deleted is not made again.",
+	OneOrg:            "No customer gets two orgs.",
+	OwnOwner:          "Only the address of the Stripe customer that an org was made for is invited as its owner, and a customer only gets hosting in another's org if it has the owner's address.",
+	KeepContent:       "If a customer pays for fewer units, no hosting with websites is suspended or deleted while an empty one of the same Stripe customer stays.",
+	NothingForced:     "Nothing is forced, no org is deleted or suspended, no idempotency key is sent, and our clients send only the writes that they document.",
+	StaffStands:       "A suspension by staff is never lifted, and a hosting that staff deleted is never restored.",
+	OursOnly:          "Hostings and orgs that others made are not changed; a hosting is only added to an org whose owner is the customer.",
+	HoldsHold:         "A manual hold is respected.",
+	BadEvidence:       "While a clock is wrong nothing is taken away, and with another company's key nothing is done at all.",
+	BrakeHolds:        "Not more of one kind is done in a run, and in a day, than the brake allows or a person approved.",
+	HeldWaits:         "A change in a held plan is never made without an approval of a version of the plan that shows it, and one plan of a kind waits at a time.",
+	ModeHolds:         "Mode observe changes nothing, mode provision takes nothing away.",
+	DryIsDry:          "A dry run changes nothing at Stripe or Enhance.",
+	LastResort:        "A hosting is deleted only where retention is on, for an ended subscription, after a suspension of ours that is as old as the retention period.",
+	NoPanic:           "No customer makes the program panic.",
+	Converges:         "Some time after the faults have stopped, every paid unit has its hosting on its plan, and nothing else of ours is up.",
+	DownIsReported:    "If a customer pays and its hosting is suspended, then the hosting is up in the end, also if the database was lost or put back, or a hold gives the reason.",
+	TwinsReported:     "If two installations have made something twice, each of them reports it, and neither creates anything more until it is gone.",
+	AsksFirst:         "Nothing is made for an order while staff's hosting for the same customer is unbound, nor on a panel that was in use before, until a person decides that the order is new.",
+	Foretold:          "If nothing disturbs it, a run makes the changes that the dry run right before it shows, and no others.",
+	InstructionStands: "A hosting that a person has unbound is not changed, and nothing is made in its place, until a person decides what serves the subscription.",
+	Quiet:             "One more full run then changes nothing.",
 }
 
-// look judges what was done since it last looked. p did it (nil: time did); sent
-// is when the call left.
-func (y *play) look(p *process, sent time.Time) {
+// checkNew checks the effects since its last call. The process p caused them (nil: they
+// took effect later by themselves); its call left at sent.
+func (y *play) checkNew(p *process, sent time.Time) {
 	if v := y.world.Violations(); len(v) > y.violent {
 		y.violent = len(v)
 		if last := v[len(v)-1]; last.Kind != "foreign-resume" { // see staffStands
@@ -78,15 +78,15 @@ func (y *play) look(p *process, sent time.Time) {
 	all := y.world.Effects()
 	for ; y.seen < len(all); y.seen++ {
 		e := all[y.seen]
-		y.tell("  EFFECT %s %s hosting %d org %s %s → %s late %v staff %v", e.Side, e.Kind, e.Hosting, e.Org, state(e.Before), state(e.After), e.Late, e.Staff)
+		y.logf("  EFFECT %s %s hosting %d org %s %s → %s late %v staff %v", e.Side, e.Kind, e.Hosting, e.Org, state(e.Before), state(e.After), e.Late, e.Staff)
 		if !e.Staff {
 			y.staffStands(e, sent)
 		}
-		y.note(p, e)
+		y.record(p, e)
 		y.madeBy(p, e)
 		y.touch(e)
 		if !e.Staff {
-			y.judgeEffect(p, e, sent)
+			y.checkEffect(p, e, sent)
 		}
 	}
 }
@@ -99,8 +99,8 @@ func state(s simulator.State) string {
 	return text
 }
 
-// note keeps what later judgements need.
-func (y *play) note(p *process, e simulator.Effect) {
+// record keeps the facts that later checks need.
+func (y *play) record(p *process, e simulator.Effect) {
 	if e.Hosting != 0 && (e.Staff || p != nil && p.number == second) {
 		y.others[e.Hosting] = e.At
 	}
@@ -122,7 +122,7 @@ func (y *play) note(p *process, e simulator.Effect) {
 		}
 	case "create_org":
 		if e.Staff {
-			y.orgs[e.Org] = "" // nobody's, as far as we go
+			y.orgs[e.Org] = "" // the program made it for no customer
 		}
 		return
 	}
@@ -139,10 +139,10 @@ func (y *play) staffStands(e simulator.Effect, sent time.Time) {
 	}
 }
 
-// judgeEffect holds one thing that the program did against the promises.
-func (y *play) judgeEffect(p *process, e simulator.Effect, sent time.Time) {
+// checkEffect holds one thing that the program did against the promises.
+func (y *play) checkEffect(p *process, e simulator.Effect, sent time.Time) {
 	y.circumstances(p, e)
-	y.wordStands(p, e, sent)
+	y.instructionStands(p, e, sent)
 	switch e.Kind {
 	case "create_org":
 		y.oneOrg(p, e)
@@ -166,7 +166,7 @@ func (y *play) judgeEffect(p *process, e simulator.Effect, sent time.Time) {
 	case "suspend_org", "resume_org", "delete_org":
 		y.violated(NothingForced, "%s of %s", e.Kind, e.Org)
 	case "rename_org", "invite_owner", "add_member", "set_owner":
-		if party, ok := y.orgs[e.Org]; ok && party == "" {
+		if customer, ok := y.orgs[e.Org]; ok && customer == "" {
 			y.violated(OursOnly, "%s of org %s, which staff made", e.Kind, e.Org)
 		}
 		if e.Kind != "rename_org" {
@@ -177,52 +177,85 @@ func (y *play) judgeEffect(p *process, e simulator.Effect, sent time.Time) {
 	y.heldWaits(p, e)
 }
 
-// marks tells that a name got the mark of our suspension, or lost it, and is otherwise
-// what it was. The suspension, or its end, is in the same call.
+// marks reports whether a rename only added or removed the mark of our suspension. The
+// suspension or its end is in the same call.
 func marks(e simulator.Effect, word string) bool {
 	before, after := e.Before.Name, e.After.Name
 	return after == reconcile.SuspendedName(before, word) || after == reconcile.ResumedName(before, word)
 }
 
-// takes tells effects that take something away.
+// takes reports whether an effect takes something away.
 func (y *play) takes(e simulator.Effect) bool {
 	return e.Kind == "suspend" || e.Kind == "delete_subscription" || e.Kind == "change_plan" && e.After.Plan < e.Before.Plan // the offer grows with the id
 }
 
-// circumstances are what holds whatever the effect is: the mode, the hold of a
-// person, a dry run, a key or a clock that is wrong.
+// circumstances checks the rules that hold for every effect: the mode, a dry run, a
+// wrong key, a wrong clock, and the holds that a person set.
 func (y *play) circumstances(p *process, e simulator.Effect) {
 	mode := y.Company.Policy.Mode
 	if mode == reconcile.Observe || mode == reconcile.Provision && y.takes(e) {
 		y.violated(ModeHolds, "%s in mode %s", e.Kind, mode)
 	}
-	if p != nil && p.dry {
+	if p != nil {
+		y.trustworthy(p, e)
+	}
+	y.manualHolds(e)
+}
+
+// trustworthy checks that a process which could not trust its evidence, or only
+// rehearsed, did not do this.
+func (y *play) trustworthy(p *process, e simulator.Effect) {
+	if p.dry {
 		y.violated(DryIsDry, "%s in a dry run", e.Kind)
 	}
-	if p != nil && p.foreign {
+	if p.foreign {
 		y.violated(BadEvidence, "%s with another company's key", e.Kind)
 	}
-	if p != nil && !e.Late && y.skew[p.number].Abs() > 2*time.Minute && y.takes(e) {
-		y.violated(BadEvidence, "%s of hosting %d with a clock that is off by %s", e.Kind, e.Hosting, y.skew[p.number])
+	if skew := y.skew[p.number]; !e.Late && skew.Abs() > 2*time.Minute && y.takes(e) {
+		y.violated(BadEvidence, "%s of hosting %d with a clock that is off by %s", e.Kind, e.Hosting, skew)
 	}
+}
+
+// manualHolds checks that no manual hold forbids this effect on a hosting.
+func (y *play) manualHolds(e simulator.Effect) {
 	b := y.bill(y.origin[e.Hosting].subscription)
 	if e.Hosting == 0 || b == nil || e.Late {
 		return
 	}
 	for _, h := range y.manual {
-		// What was taken over by another subscription is known by its marker alone.
-		unmarked := h.subscription != "" && b.stance == ended && !bears(e.After.Name)
-		if h.party != b.party || h.subscription != "" && h.subscription != b.id || e.At.Before(h.since.Add(tolerance)) || unmarked {
-			continue
-		}
-		if h.kind == reconcile.Ignore || h.kind == reconcile.NoSuspend && y.takes(e) || h.kind == reconcile.KeepSuspended && e.Kind == "resume" {
+		if h.covers(b, e) && y.forbids(h.kind, e) {
 			y.violated(HoldsHold, "%s of hosting %d (%s) under a hold %q", e.Kind, e.Hosting, b.id, h.kind)
 		}
 	}
 }
 
-// justify looks for an instant in what the program may have acted on that
-// justifies what it did to a hosting.
+// covers reports whether a manual hold was in force for the subscription of a hosting
+// when an effect happened.
+func (h manual) covers(b *bill, e simulator.Effect) bool {
+	if h.customer != b.customer || e.At.Before(h.since.Add(tolerance)) {
+		return false
+	}
+	// If another subscription took a hosting over, only its marker links it to this one.
+	unmarked := b.entitlement == ended && !bears(e.After.Name)
+	return h.subscription == "" || h.subscription == b.id && !unmarked
+}
+
+// forbids reports whether a kind of manual hold forbids an effect.
+func (y *play) forbids(kind reconcile.ManualKind, e simulator.Effect) bool {
+	switch kind {
+	case reconcile.Ignore:
+		return true
+	case reconcile.NoSuspend:
+		return y.takes(e)
+	case reconcile.KeepSuspended:
+		return e.Kind == "resume"
+	default:
+		return false
+	}
+}
+
+// justify looks for an instant, among those on which the program may have acted, that
+// justifies an effect on a hosting.
 func (y *play) justify(e simulator.Effect, sent time.Time) {
 	if e.Kind == "resume" {
 		return // it gives
@@ -233,7 +266,7 @@ func (y *play) justify(e simulator.Effect, sent time.Time) {
 		b := s.bills[sub]
 		switch {
 		case b == nil:
-			why = "nobody paid for it"
+			why = "no subscription paid for it"
 		case e.Kind == "change_plan":
 			which, why = BoughtPlan, y.bought(e, s, b)
 		default:
@@ -257,10 +290,10 @@ func (y *play) justify(e simulator.Effect, sent time.Time) {
 	}
 }
 
-// boughtOfLate tells that a plan was bought as far as the program could know: a
-// mapping that the operator has just changed, and a subscription that has just
-// ended, may never have been true at one instant. A larger plan is given by what
-// the run has read, which may be some minutes old by the time.
+// boughtOfLate reports whether the program could believe that a plan was bought. If the
+// operator has just changed a mapping, or a subscription has just ended, the two facts may
+// never have been true at one instant. A larger plan may rest on readings of the run that
+// are some minutes old.
 func (y *play) boughtOfLate(e simulator.Effect, sent time.Time, sub string) bool {
 	back := tolerance
 	if e.After.Plan > e.Before.Plan { // the offer rises with its numbers: this gives
@@ -270,7 +303,7 @@ func (y *play) boughtOfLate(e simulator.Effect, sent time.Time, sub string) bool
 	for _, s := range y.since(sent.Add(-back)) {
 		for id, other := range s.bills {
 			if s.bills[sub].servedBy(other) {
-				wasUp[id] = wasUp[id] || other.stance == up || other.stance == either
+				wasUp[id] = wasUp[id] || other.entitlement == up || other.entitlement == either
 				led[id] = led[id] || slices.Contains(other.plans, e.After.Plan)
 			}
 		}
@@ -283,31 +316,31 @@ func (y *play) boughtOfLate(e simulator.Effect, sent time.Time, sub string) bool
 	return false
 }
 
-// servedBy tells that the hosting which was made for a bill may serve another one:
-// the bill itself, or, once it has ended, any of the same customer.
+// servedBy reports whether the hosting that was made for a bill may serve another one: the
+// bill itself or, if it has ended, any bill of the same customer.
 func (b *bill) servedBy(other *bill) bool {
-	return b != nil && (other == b || b.stance == ended && other.party == b.party)
+	return b != nil && (other == b || b.entitlement == ended && other.customer == b.customer)
 }
 
 func (y *play) bought(e simulator.Effect, s shot, b *bill) string {
 	for _, other := range s.bills {
-		if (other.stance == up || other.stance == either) && slices.Contains(other.plans, e.After.Plan) && b.servedBy(other) {
+		if (other.entitlement == up || other.entitlement == either) && slices.Contains(other.plans, e.After.Plan) && b.servedBy(other) {
 			return ""
 		}
 	}
-	return "nobody whom it serves pays for that plan"
+	return "no subscription that it serves pays for that plan"
 }
 
-// needed says why a hosting may not be taken away as things stood; "" when it may.
+// needed returns why a hosting may not be taken away at one instant. "": it may.
 func (y *play) needed(e simulator.Effect, s shot, b *bill) string {
-	switch b.stance {
+	switch b.entitlement {
 	case keep:
 		return "the status is " + b.status
 	case up:
 		if !b.mapped && (b.none < b.items || b.turned) {
 			return "it is " + b.status + " and nothing of it is mapped"
 		}
-		if others := y.serving(e.Hosting, s, func(o *bill) bool { return o == b || o.party == b.party && o.stance == ended }); others < b.units {
+		if others := y.serving(e.Hosting, s, func(o *bill) bool { return o == b || o.customer == b.customer && o.entitlement == ended }); others < b.units {
 			return "it is " + b.status + " and its units have no other"
 		}
 	case ended:
@@ -316,23 +349,23 @@ func (y *play) needed(e simulator.Effect, s shot, b *bill) string {
 		}
 		units := 0
 		for _, o := range s.bills {
-			if o.party == b.party && o.stance == up && y.known[o.id] && y.bill(o.id).stance == up {
+			if o.customer == b.customer && o.entitlement == up && y.known[o.id] && y.bill(o.id).entitlement == up {
 				units += min(o.units, y.bill(o.id).units)
 			}
 		}
-		if others := y.serving(e.Hosting, s, func(o *bill) bool { return o.party == b.party }); others < units {
+		if others := y.serving(e.Hosting, s, func(o *bill) bool { return o.customer == b.customer }); others < units {
 			return "it has ended, but the customer is back and has no other"
 		}
 	}
 	return ""
 }
 
-// takenOver tells that the hosting of an ended subscription may serve one by now
-// that is to be suspended: one which has fewer of its own than it has units, and was
-// up after the other had ended.
+// takenOver reports whether the hosting of an ended subscription may now serve one that
+// must be suspended. That is so if the other subscription has fewer hostings of its own
+// than units, and was entitled after this one had ended.
 func (y *play) takenOver(hosting int, s shot, b *bill) bool {
 	for _, o := range s.bills {
-		if o.party == b.party && (o.stance == down || o.stance == either) && y.known[o.id] && y.up[o.id].After(b.ended) && y.serving(hosting, s, func(x *bill) bool { return x == o }) < o.units {
+		if o.customer == b.customer && (o.entitlement == down || o.entitlement == either) && y.known[o.id] && y.up[o.id].After(b.ended) && y.serving(hosting, s, func(x *bill) bool { return x == o }) < o.units {
 			return true
 		}
 	}

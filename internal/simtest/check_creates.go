@@ -1,7 +1,7 @@
 package simtest
 
 import (
-	"fmt"
+	"strconv"
 	"strings"
 
 	"github.com/stripe-enhance/stripe-enhance/simulator"
@@ -10,27 +10,27 @@ import (
 func (y *play) oneOrg(p *process, e simulator.Effect) {
 	buyer := e.After.Name[strings.LastIndex(e.After.Name, "[")+1:]
 	buyer = strings.TrimSuffix(buyer, "]")
-	party := ""
+	customer := ""
 	for _, c := range y.world.Customers() {
 		if c.ID == buyer {
-			party = c.ID
+			customer = c.ID
 		}
 	}
-	if party == "" {
+	if customer == "" {
 		y.violated(OursOnly, "an org was made that names no customer: %q", e.After.Name)
 		return
 	}
 	for org, of := range y.orgs {
-		if of == party && (y.lost.IsZero() || !y.emptied[org] || y.recognisable(org)) && !y.inTheRace(p, []string{org}) {
-			y.violated(OneOrg, "%s has org %s and now %s", party, org, e.Org)
+		if of == customer && (y.lost.IsZero() || !y.emptied[org] || y.recognisable(org)) && !y.inTheRace(p, []string{org}) {
+			y.violated(OneOrg, "%s has org %s and now %s", customer, org, e.Org)
 		}
 	}
-	y.orgs[e.Org] = party
+	y.orgs[e.Org] = customer
 }
 
-// recognisable tells that an org from which staff took something still bears a
-// mark of ours, or that something in it does. Once a database is lost, nothing else
-// says whose it is.
+// recognisable reports whether an org from which staff took something still bears a mark of
+// ours, or a hosting in it does. After a database is lost, only marks link an org to its
+// customer.
 func (y *play) recognisable(org string) bool {
 	for _, h := range y.world.Hostings() {
 		if h.Org == org && bears(h.FriendlyName) {
@@ -51,39 +51,59 @@ func (y *play) oneHosting(p *process, e simulator.Effect) {
 		y.violated(OursOnly, "hosting %d was made for no subscription: %q", e.Hosting, e.After.Name)
 		return
 	}
-	if party, ok := y.orgs[e.Org]; ok && party != b.party && !y.mayShare(b.party, e.Org) && !y.livesIn(b.party, e.Org, e.Hosting) {
-		y.violated(OwnOwner, "hosting %d for %s was made in the org of %q", e.Hosting, b.party, party)
+	if customer, ok := y.orgs[e.Org]; ok && customer != b.customer && !y.mayShare(b.customer, e.Org) && !y.livesIn(b.customer, e.Org, e.Hosting) {
+		y.violated(OwnOwner, "hosting %d for %s was made in the org of %q", e.Hosting, b.customer, customer)
 	}
-	exist, same, there := 0, 0, map[int]bool{}
-	var others []string
-	for _, h := range y.world.Hostings() {
-		there[h.ID] = true
-		o := y.origin[h.ID]
-		if o.subscription == b.id && !o.staff {
-			if h.ID != e.Hosting {
-				others = append(others, fmt.Sprint(h.ID))
-			}
-			if o.bound || bears(h.FriendlyName) {
-				exist++
-			}
-			if h.FriendlyName == e.After.Name && h.Status != "deleted" {
-				same++
-			}
-		}
-	}
-	if (same > 1 || exist > y.most[b.id]+y.more[b.id]) && y.inTheRace(p, others) {
+	made := y.madeFor(b.id, e)
+	limit := y.most[b.id] + y.more[b.id]
+	if (made.alike > 1 || made.count > limit) && y.inTheRace(p, made.others) {
 		return
 	}
-	if same > 1 {
-		y.violated(OneHosting, "%d hostings are called %q", same, e.After.Name)
+	if made.alike > 1 {
+		y.violated(OneHosting, "%d hostings are called %q", made.alike, e.After.Name)
 	}
-	// What was purged, or lost its marker, is remembered by the database alone.
-	for id, o := range y.origin {
-		if o.subscription == b.id && !o.staff && o.bound && !there[id] {
-			exist++
-		}
-	}
-	if exist > y.most[b.id]+y.more[b.id] {
+	if exist := made.count + y.goneFrom(b.id); exist > limit {
 		y.violated(OneHosting, "%d hostings were made for %s, which never had more than %d units", exist, b.id, y.most[b.id])
 	}
+}
+
+// siblings are the hostings that the program made for one subscription.
+type siblings struct {
+	count  int      // those that a program can recognise
+	alike  int      // those that exist and have the name of the newest
+	others []string // all but the newest
+}
+
+func (y *play) madeFor(subscription string, newest simulator.Effect) (made siblings) {
+	for _, h := range y.world.Hostings() {
+		o := y.origin[h.ID]
+		if o.subscription != subscription || o.staff {
+			continue
+		}
+		if h.ID != newest.Hosting {
+			made.others = append(made.others, strconv.Itoa(h.ID))
+		}
+		if o.bound || bears(h.FriendlyName) {
+			made.count++
+		}
+		if h.FriendlyName == newest.After.Name && h.Status != "deleted" {
+			made.alike++
+		}
+	}
+	return made
+}
+
+// goneFrom counts the hostings of a subscription that were purged after a run had
+// bound them. Only the database remembers those.
+func (y *play) goneFrom(subscription string) (n int) {
+	there := map[int]bool{}
+	for _, h := range y.world.Hostings() {
+		there[h.ID] = true
+	}
+	for id, o := range y.origin {
+		if o.subscription == subscription && !o.staff && o.bound && !there[id] {
+			n++
+		}
+	}
+	return n
 }

@@ -6,9 +6,8 @@ import (
 	"github.com/stripe-enhance/stripe-enhance/simulator"
 )
 
-// followsPlan tells that a name which was that of a plan became that of the plan which the
-// hosting has now, and that its marker, and our mark before it, stayed whole. The change of
-// plan is in the same call.
+// followsPlan reports whether a rename replaced the name of the old plan by that of the new
+// one and left our marks as they were. The change of plan is in the same call.
 func (y *play) followsPlan(e simulator.Effect) bool {
 	named := func(name string, is func(simulator.Plan) bool) (rest string, ok bool) {
 		for _, p := range y.world.Plans() {

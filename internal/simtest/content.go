@@ -16,7 +16,7 @@ type contents struct {
 
 func newContents() contents { return contents{map[int]time.Time{}, map[int]bool{}} }
 
-// touch notes a change of what is on a hosting.
+// touch records that the content of a hosting changed.
 func (y *play) touch(e simulator.Effect) {
 	switch e.Kind {
 	case "create_website":
@@ -44,7 +44,7 @@ func (y *play) sites() map[int]int {
 	return n
 }
 
-// website is what a customer, or staff, does with one.
+// website is a step in which a customer, or staff, adds, removes or moves a website.
 func (y *play) website(st Step) error {
 	var living []simulator.Hosting
 	on := map[int]bool{}
@@ -80,38 +80,40 @@ func (y *play) website(st Step) error {
 	return y.world.MoveWebsite(domain, all[st.N%len(all)].ID) // be it to one that is suspended
 }
 
-// settledSince tells that what is on a hosting has been so for long enough to be known.
+// settledSince reports whether the content of a hosting has not changed for so long that
+// the program must know it.
 func (y *play) settledSince(hosting int, sent time.Time) bool {
 	return !y.changed[hosting].After(sent.Add(-premise))
 }
 
-// premise is how old the last look at what is on a hosting may be when something is
+// premise is how old the last look at the content of a hosting may be when the hosting is
 // taken away, and how long the looks and the call may take.
 const premise = tolerance + time.Minute
 
-// keepsContent holds a hosting with a website that goes for want of a unit against the
-// empty ones of the same customer that stay: those that are up and paid for beyond what
-// is to go as well.
+// keepsContent checks, if a hosting with a website is taken away because its customer
+// pays for fewer units, that no empty hosting of the same customer stays: none of those
+// that are up, entitled, and not about to be taken away as well.
 func (y *play) keepsContent(e simulator.Effect, sent time.Time) {
 	sites := y.sites()
 	b := y.bill(y.origin[e.Hosting].subscription)
-	if sites[e.Hosting] == 0 || !y.settledSince(e.Hosting, sent) || b == nil || y.unpaidLately(b.party, sent) {
+	if sites[e.Hosting] == 0 || !y.settledSince(e.Hosting, sent) || b == nil || y.unpaidLately(b.customer, sent) {
 		return
 	}
-	running, paid := 0, 0
+	paid := 0
 	for _, o := range y.shots[len(y.shots)-1].bills {
-		if o.party == b.party && o.stance == up {
+		if o.customer == b.customer && o.entitlement == up {
 			paid += o.units
 		}
 	}
+	running := 0
 	var empty []int
 	for _, h := range y.world.Hostings() {
-		o := y.bill(y.origin[h.ID].subscription)
-		if _, nobodys := y.unbound[h.ID]; nobodys || h.ID == e.Hosting || o == nil || o.party != b.party || h.Status != "active" || h.SuspendedBy != "" {
+		if h.ID == e.Hosting || !y.runsFor(b.customer, h) {
 			continue
 		}
 		running++
-		if sites[h.ID] == 0 && o.stance == up && o.whole && y.settledSince(h.ID, sent) && y.known[o.id] {
+		o := y.bill(y.origin[h.ID].subscription)
+		if sites[h.ID] == 0 && o.entitlement == up && o.whole && y.settledSince(h.ID, sent) && y.known[o.id] {
 			empty = append(empty, h.ID)
 		}
 	}
@@ -120,13 +122,22 @@ func (y *play) keepsContent(e simulator.Effect, sent time.Time) {
 	}
 }
 
-// unpaidLately tells that something of a customer is to be down for want of a payment,
-// or that nobody knows what it is to be: which hosting serves it the checker does not
-// follow.
-func (y *play) unpaidLately(party string, sent time.Time) bool {
+// runsFor reports whether a hosting is up for a customer's subscription.
+func (y *play) runsFor(customer string, h simulator.Hosting) bool {
+	if _, unbound := y.unbound[h.ID]; unbound || h.Status != "active" || h.SuspendedBy != "" {
+		return false
+	}
+	b := y.bill(y.origin[h.ID].subscription)
+	return b != nil && b.customer == customer
+}
+
+// unpaidLately reports whether a subscription of a customer should be suspended, or has a
+// status that leaves its hostings as they are. The checker does not follow which hosting
+// serves which of several subscriptions then.
+func (y *play) unpaidLately(customer string, sent time.Time) bool {
 	for _, s := range y.since(sent.Add(-window)) {
 		for _, b := range s.bills {
-			if b.party == party && (b.stance == down || b.stance == keep) {
+			if b.customer == customer && (b.entitlement == down || b.entitlement == keep) {
 				return true
 			}
 		}
@@ -134,14 +145,14 @@ func (y *play) unpaidLately(party string, sent time.Time) bool {
 	return false
 }
 
-// personChooses tells that which hostings of a customer stay is a person's to say: more
-// of them have a website than are paid for, or one has nothing but what came with the
-// order.
-func (y *play) personChooses(party string, paid int) bool {
+// personChooses reports whether a person has to choose which hostings of a customer stay:
+// if more of them have a website than are paid for, or if one has only the website that
+// came with the order.
+func (y *play) personChooses(customer string, paid int) bool {
 	sites, used, ordered := y.sites(), 0, false
 	for _, h := range y.world.Hostings() {
 		b := y.bill(y.origin[h.ID].subscription)
-		if b == nil || b.party != party || h.Status != "active" || h.SuspendedBy != "" || sites[h.ID] == 0 {
+		if b == nil || b.customer != customer || h.Status != "active" || h.SuspendedBy != "" || sites[h.ID] == 0 {
 			continue
 		}
 		used++
@@ -150,12 +161,12 @@ func (y *play) personChooses(party string, paid int) bool {
 	return used > paid || ordered
 }
 
-// outgrown tells that some hosting of a customer has more websites than the smallest
-// plan gives: a change to that one is held.
-func (y *play) outgrown(party string) bool {
+// outgrown reports whether a hosting of a customer has more websites than the smallest plan
+// allows. A change to that plan is held.
+func (y *play) outgrown(customer string) bool {
 	sites := y.sites()
 	return slices.ContainsFunc(y.world.Hostings(), func(h simulator.Hosting) bool {
 		b := y.bill(y.origin[h.ID].subscription)
-		return b != nil && b.party == party && sites[h.ID] > 1
+		return b != nil && b.customer == customer && sites[h.ID] > 1
 	})
 }

@@ -15,8 +15,8 @@ import (
 	"github.com/stripe-enhance/stripe-enhance/store"
 )
 
-// database is one SQLite database in memory. It lives until close, whoever else
-// opens and closes it.
+// database is one SQLite database in memory. It lives until close is called, whichever
+// processes open and close it before.
 type database struct {
 	name   string
 	anchor driver.Conn
@@ -44,7 +44,7 @@ func fresh() (*database, error) {
 	return copyOf("scenario template")
 }
 
-// copy is a second database with what is in this one now.
+// copy returns a second database with the content that this one has now.
 func (d *database) copy() (*database, error) { return copyOf(d.name) }
 
 func copyOf(name string) (*database, error) {

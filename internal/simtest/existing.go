@@ -12,13 +12,13 @@ import (
 	"github.com/stripe-enhance/stripe-enhance/simulator"
 )
 
-// everybodyIsNew is what an operator sets who knows that nobody was a customer before
-// this history begins.
+// everybodyIsNew is the setting of an operator who had no customers before this history
+// begins.
 var everybodyIsNew = time.Date(2020, time.January, 1, 0, 0, 0, 0, time.UTC)
 
-// existing adds to a history what staff make by hand, at whatever time, and what the
-// operator says about it. It throws dice of its own, so that all else of a seed is what
-// it would be without.
+// existing adds hostings that staff make by hand at any time, and the operator's answers
+// about them. It has random numbers of its own, so that the rest of a seed's history is the
+// same with and without it.
 func existing(s *Scenario, people int, id func() int) {
 	dice := rand.New(rand.NewPCG(s.Seed, 0xe815))
 	if dice.IntN(4) > 0 {
@@ -38,7 +38,7 @@ func existing(s *Scenario, people int, id func() int) {
 	}
 }
 
-// sayNew lets the operator say that an order is new.
+// sayNew is a step in which the operator decides that an order is new.
 func (y *play) sayNew(st Step) error {
 	subs := y.subscriptions(st.Who)
 	if len(subs) == 0 {
@@ -56,7 +56,7 @@ func (y *play) sayNew(st Step) error {
 		return errNothing
 	}
 	if err == nil {
-		y.saidNew(id)
+		y.orderIsNew(id)
 	}
 	return err
 }
@@ -79,8 +79,8 @@ func (y *play) met(p *process) {
 	}
 }
 
-// beside holds a new hosting against what staff have made for the same customer, and
-// against the operator's word on who is new.
+// beside checks a new hosting against the hostings that staff have made for the same
+// customer, and against the operator's decisions which orders are new.
 func (y *play) beside(p *process, e simulator.Effect) {
 	b := y.bill(e.Subscription)
 	if p == nil || e.Late || b == nil || y.isNew[b.id] {
@@ -89,12 +89,12 @@ func (y *play) beside(p *process, e simulator.Effect) {
 	staffs := y.byHandBefore(p.began.Add(-tolerance))
 	first := !y.hasMet && !y.blind && len(staffs) > 0
 	if y.Company.Policy.NewAfter.IsZero() && (y.populated || first) {
-		y.violated(AsksFirst, "hosting %d for %s was made, staff had made some before anything was bound, and nobody has said which orders are new", e.Hosting, b.party)
+		y.violated(AsksFirst, "hosting %d for %s was made, staff had made some before anything was bound, and no person has decided which orders are new", e.Hosting, b.customer)
 	}
-	_, moved := y.moved[b.party] // which address the program has read is not known
+	_, moved := y.moved[b.customer] // which address the program has read is not known
 	for _, h := range staffs {
-		if h.Org == e.Org || !moved && slices.Contains(y.addresses(b.party), y.owner[h.Org]) {
-			y.violated(AsksFirst, "hosting %d was made for %s (%s), who may have hosting %d by staff in org %s", e.Hosting, b.id, b.party, h.ID, h.Org)
+		if h.Org == e.Org || !moved && slices.Contains(y.addresses(b.customer), y.owner[h.Org]) {
+			y.violated(AsksFirst, "hosting %d was made for %s (%s), who may have hosting %d by staff in org %s", e.Hosting, b.id, b.customer, h.ID, h.Org)
 		}
 	}
 }
@@ -102,7 +102,7 @@ func (y *play) beside(p *process, e simulator.Effect) {
 // decided lets the operator decide at last who is new.
 func (y *play) decided() {
 	if y.Company.Policy.NewAfter.IsZero() {
-		y.tell("THE OPERATOR SAYS THAT EVERYBODY IS NEW")
+		y.logf("THE OPERATOR SAYS THAT EVERYBODY IS NEW")
 		y.Company.Policy.NewAfter = everybodyIsNew
 	}
 }

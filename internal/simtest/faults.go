@@ -38,7 +38,7 @@ func (y *play) faultOf(c simulator.Call) simulator.Fault {
 		}
 		fault := y.misfortune(f, write)
 		y.blind = y.blind || c.Side == simulator.Enhance && listing(c)
-		y.tell("    fault: %s", f)
+		y.logf("    fault: %s", f)
 		return fault
 	}
 	if rewrite := y.rewrite(c); rewrite != nil {
@@ -47,7 +47,7 @@ func (y *play) faultOf(c simulator.Call) simulator.Fault {
 	return simulator.Fault{Honest: true}
 }
 
-// hits tells which calls a fault can befall.
+// hits reports whether a fault can befall a call.
 func (f Fault) hits(c simulator.Call) bool {
 	switch f {
 	case LateDone:
@@ -101,8 +101,8 @@ func (y *play) misfortune(f Fault, write bool) simulator.Fault {
 	return simulator.Fault{Honest: true}
 }
 
-// shorten takes elements out of a listing. Stripe's then looks complete; the
-// panel's own total still tells how many there are.
+// shorten takes elements out of a listing. Stripe's then looks complete; the panel's own
+// total still counts the elements that are missing.
 func shorten(all bool) func(int, []byte) (int, []byte) {
 	return func(status int, body []byte) (int, []byte) {
 		return status, edited(body, func(list map[string]json.RawMessage, field string, rows []json.RawMessage) []json.RawMessage {
@@ -126,7 +126,7 @@ func (y *play) rewrite(c simulator.Call) func(int, []byte) (int, []byte) {
 	old, have := y.stale[key]
 	again := have && now.Sub(old.at) <= stalest && y.dice("stale "+c.Route)%1000 < uint64(y.Faults[StaleList])
 	if again {
-		y.tell("    fault: %s", StaleList)
+		y.logf("    fault: %s", StaleList)
 	}
 	return func(status int, body []byte) (int, []byte) {
 		if status != http.StatusOK {
@@ -143,8 +143,8 @@ func (y *play) rewrite(c simulator.Call) func(int, []byte) (int, []byte) {
 	}
 }
 
-// withoutLost leaves out the events that nobody ever hears of. The last of a page
-// stays, because the next page is asked for by its id.
+// withoutLost leaves out the events that never arrive. The last of a page stays, because
+// the next page is requested by its id.
 func (y *play) withoutLost(_ map[string]json.RawMessage, _ string, rows []json.RawMessage) []json.RawMessage {
 	kept := rows[:0:0]
 	for i, row := range rows {

@@ -37,8 +37,8 @@ func (y *play) foretold(p *process, full bool) {
 	}
 }
 
-// quiet tells that a run met nothing that a plan cannot know: an answer that was lost
-// before, a refusal, evidence that it did not believe.
+// quiet reports whether a run met nothing that a dry run cannot know: an answer that was
+// lost before, a refusal, or evidence that it did not trust.
 func quiet(rep reconcile.Report) bool {
 	return rep.Run.Error == "" && !rep.Partial && len(rep.Run.Gates) == 0 &&
 		!slices.ContainsFunc(rep.Holds, func(h reconcile.Hold) bool {
@@ -49,9 +49,9 @@ func quiet(rep reconcile.Report) bool {
 		})
 }
 
-// unseen are the hostings that somebody else has changed since this installation looked.
-// A plan may rest on a reading of some minutes ago, as may a run; a run reads once more
-// what has become too old for it right after the plan, and only that is excused.
+// unseen are the hostings that staff or another installation have changed since this
+// installation looked. Both a dry run and a run may rest on a reading of some minutes ago.
+// If a reading becomes too old between the two, the run reads again; only that is excused.
 func (y *play) unseen() (ids []int) {
 	for id, at := range y.others {
 		if !y.looked[id].After(at) {
@@ -61,32 +61,32 @@ func (y *play) unseen() (ids []int) {
 	return ids
 }
 
-// news is what a run has found that somebody else did before the plan, and the plan could
-// not know: hostings, and the customers about whom is decided with them.
+// news are the changes by others that a run has found and the dry run before it could not
+// know: hostings, and the customers that are decided together with them.
 type news struct {
-	hostings map[int64]bool
-	parties  map[string]bool
+	hostings  map[int64]bool
+	customers map[string]bool
 }
 
 func (y *play) newsOf(unseen []int) news {
 	n := news{map[int64]bool{}, map[string]bool{}}
 	for _, id := range unseen {
 		if !y.looked[id].After(y.others[id]) {
-			continue // the run has not looked either, and knows what the plan knew
+			continue // the run has not looked either, and knows no more than the dry run
 		}
 		n.hostings[int64(id)] = true
 		if b := y.bill(y.origin[id].subscription); b != nil {
-			n.parties[b.party] = true
+			n.customers[b.customer] = true
 		}
 	}
 	return n
 }
 
-// told are the ids of the actions of a report, without those of what is there only when
-// it is done, and those about which there are news.
+// told are the ids of the actions of a report, without the parts of an id that exist only
+// after the action, and without those for which there are news.
 func told(rep reconcile.Report, n news) (ids []string) {
 	for _, a := range rep.Actions {
-		if n.hostings[a.Hosting] || n.parties[a.Customer] {
+		if n.hostings[a.Hosting] || n.customers[a.Customer] {
 			continue
 		}
 		id := a.ID

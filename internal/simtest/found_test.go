@@ -22,8 +22,8 @@ func ordinary() Company {
 	}
 }
 
-// found are the histories that broke a promise once, made small. Each names what
-// was wrong; with that put back, it breaks the promise again.
+// found are the histories that broke a promise once, made small. Each names the mistake
+// that broke it; if the mistake is put back, the history breaks the promise again.
 var found = []struct {
 	name    string
 	steps   []Step
@@ -43,7 +43,7 @@ var found = []struct {
 	{name: "the same, and the next run is a full one", steps: []Step{
 		{Kind: SignUp, Pick: plainOrder}, {Kind: Run, Pick: runDry}, {Kind: CopyDB}, {Kind: Run}, {Kind: RestoreDB}, {Kind: Run, Pick: runFull},
 	}},
-	{name: "the database is lost, and of the customer's org only a deleted hosting tells", steps: []Step{
+	{name: "the database is lost, and of the customer's org only a deleted hosting is left", steps: []Step{
 		{Kind: SignUp, Pick: plainOrder}, {Kind: Run, Pick: runFull}, {Kind: Cancel}, {Kind: StaffDelete}, {Kind: SignUp, Pick: plainOrder},
 		{Kind: LoseDB, Pick: 1}, {Kind: Wait, Wait: 2 * time.Minute}, {Kind: Run},
 	}},
@@ -54,7 +54,7 @@ var found = []struct {
 		{Kind: SignUp, Pick: 38}, {Kind: Run, Pick: runFull}, {Kind: HoldAdd, Pick: 35}, {Kind: Cancel}, {Kind: SignUp, N: 1, Pick: 29},
 		{Kind: Run, Pick: runFull}, {Kind: Cancel},
 	}},
-	{name: "a price that nobody had mapped is left again in the moment in which it is mapped", steps: []Step{
+	{name: "an unmapped price is left again in the moment in which it is mapped", steps: []Step{
 		{Kind: SignUp, Pick: plainOrder}, {Kind: Run, Pick: runFull}, {Kind: MapRemove, Pick: 16}, {Kind: Wait, Wait: 10 * time.Minute},
 		{Kind: ChangePrice, N: 1, Pick: 41}, {Kind: Run, Pick: runDry}, {Kind: ChangePrice, N: 3}, {Kind: MapRestore}, {Kind: Run},
 	}},
@@ -66,10 +66,10 @@ var found = []struct {
 		{Kind: SignUp, Pick: plainOrder}, {Kind: Run, Pick: runFull}, {Kind: StaffDelete}, {Kind: SignUp, N: 2, Pick: 9},
 		{Kind: Wait, Wait: 27 * time.Hour}, {Kind: Run}, {Kind: Cancel, N: 2},
 	}},
-	{name: "the same, and nobody has seen yet that it is gone", steps: []Step{
+	{name: "the same, before a run has seen that it is gone", steps: []Step{
 		{Kind: SignUp, Pick: plainOrder}, {Kind: SignUp, N: 2, Pick: 9}, {Kind: Run, Pick: runFull}, {Kind: StaffPurge}, {Kind: Cancel, N: 1}, {Kind: Run},
 	}},
-	{name: "a clock hours ahead says when to look again, and is set right", steps: []Step{
+	{name: "a clock hours ahead decides when to look again, and is set right", steps: []Step{
 		{Kind: SignUp, Pick: 5}, {Kind: Skew, Wait: 20 * time.Hour}, {Kind: Run}, {Kind: LoseDB, Pick: 1}, {Kind: Run, Pick: runDry},
 		{Kind: StaffPlan, N: 2, Pick: 39},
 	}},
@@ -115,7 +115,7 @@ var found = []struct {
 	{name: "staff have made a hosting on another plan for who orders", steps: []Step{
 		{Kind: Elsewhere, Pick: 2}, {Kind: Wait, Wait: 2 * time.Minute}, {Kind: SignUp, Pick: plainOrder}, {Kind: Run},
 	}},
-	{name: "the panel was in use before, and nobody has said who is new", company: undecided, steps: []Step{
+	{name: "the panel was in use before, and no person has decided who is new", company: undecided, steps: []Step{
 		{Kind: Elsewhere, Who: 1}, {Kind: Wait, Wait: 2 * time.Minute}, {Kind: SignUp, Pick: plainOrder}, {Kind: Run}, {Kind: Run, Pick: runFull},
 	}},
 	{name: "two installations make one hosting each, and the customer is back with another order", steps: []Step{
@@ -157,8 +157,8 @@ var found = []struct {
 	}},
 }
 
-// foundSeeds broke a promise once, where what matters is to the second, or too long to
-// write down.
+// foundSeeds broke a promise once, and depend on single seconds or are too long to write
+// down.
 var foundSeeds = []uint64{969, 2815, 3449, 5067, 5537, 5805}
 
 func TestSeedsThatBrokeAPromiseOnceDoNotBreakItAgain(t *testing.T) {

@@ -35,7 +35,7 @@ func Generate(seed uint64) Scenario {
 	s.Steps = g.steps
 	existing(&s, g.people, g.id)
 	largeOrders(&s, g.people, g.id)
-	words(&s, g.people, g.id)
+	instructions(&s, g.people, g.id)
 	notHosting(&s, g.people, g.id)
 	return s
 }
@@ -84,8 +84,8 @@ func (g *generator) company() Company {
 	return c
 }
 
-// mix turns on a random part of the faults, each at a rate of its own: a mix of
-// everything hides what only a few together can do.
+// mix turns on a random part of the faults, each at a rate of its own, because a mix of all
+// faults hides what only a few together can do.
 func (g *generator) mix() Mix {
 	m := Mix{}
 	if g.oneIn(5) {

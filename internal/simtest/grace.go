@@ -6,14 +6,13 @@ import (
 	"github.com/stripe-enhance/stripe-enhance/simulator"
 )
 
-// graceOf says what a subscription that is past_due is entitled to. Grace counts from
-// the present spell of being past_due, which a payment or an entitled status ends and
-// nothing else: not a newer invoice, nor an older one that is written off.
+// graceOf returns the entitlement of a subscription that is past_due. Grace counts from the
+// present spell of being past_due. Only a payment or an entitled status ends a spell; a
+// newer invoice does not, nor does an older one that is written off.
 //
-// Good standing that came without a payment can be over before a run has looked, and
-// then nothing at Stripe tells that it ever was. So long as that makes a difference,
-// both are right.
-func (y *play) graceOf(sub simulator.Subscription, now time.Time) stance {
+// If a spell ended without a payment, and the next began before a run looked, then nothing
+// at Stripe shows that it ended. While that makes a difference, both answers are right.
+func (y *play) graceOf(sub simulator.Subscription, now time.Time) entitlement {
 	grace := y.Company.Policy.Grace
 	spell := time.Unix(sub.PastDueSince, 0)
 	if sub.PastDueSince == 0 {

@@ -8,8 +8,8 @@ import (
 	"github.com/stripe-enhance/stripe-enhance/simulator"
 )
 
-// identities are who is behind the customers at Stripe. An address tells nothing of
-// that: the people of a history type each other's.
+// identities are the people behind the customers at Stripe. An address does not identify a
+// person, because the people of a history type each other's.
 type identities struct {
 	of         map[string]int        // Stripe customer → who ordered as it
 	registered map[int]string        // who → the customer that later orders are placed as
@@ -37,13 +37,13 @@ func (i identities) ordered(customer string, who int, guest bool) {
 	}
 }
 
-// is tells that a customer at Stripe is this person.
+// is reports whether a customer at Stripe is this person.
 func (i identities) is(customer string, who int) bool {
 	of, known := i.of[customer]
 	return known && of%len(people) == who%len(people)
 }
 
-// newEmail is a customer who types another address, somebody else's for instance.
+// newEmail is a customer who types another address, perhaps another person's.
 func (y *play) newEmail(st Step) error {
 	var mine []simulator.Customer
 	for _, c := range y.world.Customers() {
@@ -90,15 +90,15 @@ func (y *play) owners(org string) []string {
 	return all
 }
 
-// mayShare tells that a customer's hosting may be made in the org of another one: its
-// owner at the panel has the customer's address, or one that the customer had when the
-// org was bound. What is bound stays so when the address changes.
+// mayShare reports whether a customer's hosting may be made in the org of another one: if
+// the org's owner at the panel has the customer's address, or one that the customer had
+// when the org was bound. A binding stays when the address changes.
 func (y *play) mayShare(customer, org string) bool {
 	mine := slices.Concat(y.addresses(customer), y.had[customer])
 	return slices.ContainsFunc(y.owners(org), func(e string) bool { return slices.Contains(mine, e) })
 }
 
-// onlyItsOwner holds who is made the owner of an org against whom it was made for.
+// onlyItsOwner checks that only the customer for whom an org was made becomes its owner.
 func (y *play) onlyItsOwner(e simulator.Effect) {
 	customer := y.orgs[e.Org]
 	if customer == "" {
@@ -114,11 +114,11 @@ func (y *play) onlyItsOwner(e simulator.Effect) {
 	}
 }
 
-// livesIn tells that a customer was given hosting in an org before: it stays the
-// customer's, whatever becomes of the address.
+// livesIn reports whether a customer already has a hosting in an org: the org stays the
+// customer's if the address changes.
 func (y *play) livesIn(customer, org string, but int) bool {
 	for id, o := range y.origin {
-		if b := y.bill(o.subscription); id != but && o.org == org && b != nil && b.party == customer && !o.staff {
+		if b := y.bill(o.subscription); id != but && o.org == org && b != nil && b.customer == customer && !o.staff {
 			return true
 		}
 	}

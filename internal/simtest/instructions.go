@@ -16,12 +16,12 @@ import (
 type unbound struct {
 	subscription string
 	at           time.Time
-	isNew        bool // and said that the order is new: the hosting stays nobody's
+	isNew        bool // and decided that the order is new: the hosting serves no subscription from then on
 }
 
-// words adds to a history an operator who unbinds hostings, in the middle of runs too,
+// instructions adds to a history an operator who unbinds hostings, in the middle of runs too,
 // and binds them again or calls the order new. It throws dice of its own.
-func words(s *Scenario, people int, id func() int) {
+func instructions(s *Scenario, people int, id func() int) {
 	dice := rand.New(rand.NewPCG(s.Seed, 0x3042d))
 	for range dice.IntN(4) - 1 {
 		say := func(kind Kind) Step {
@@ -41,8 +41,8 @@ func words(s *Scenario, people int, id func() int) {
 	}
 }
 
-// unbind lets the operator, who looks at what is bound, unbind one of a customer's
-// hostings.
+// unbind is a step in which the operator looks at the bindings and unbinds one of a
+// customer's hostings.
 func (y *play) unbind(st Step) error {
 	p, err := y.process(0)
 	subs := y.subscriptions(st.Who)
@@ -53,11 +53,11 @@ func (y *play) unbind(st Step) error {
 	for _, s := range subs {
 		ids = append(ids, s.ID)
 	}
-	parties, err := p.store.CustomersOf(context.Background(), ids)
+	payers, err := p.store.CustomersOf(context.Background(), ids)
 	if err != nil {
 		return err
 	}
-	customers, err := p.store.Customers(context.Background(), parties)
+	customers, err := p.store.Customers(context.Background(), payers)
 	if err != nil {
 		return err
 	}
@@ -74,7 +74,7 @@ func (y *play) unbind(st Step) error {
 		return errNothing
 	}
 	b := bound[st.N%len(bound)]
-	if err := y.word(p, reconcile.Instruction{Kind: reconcile.InstructUnbind, Subscription: b.Subscription, Hosting: reconcile.Hosting{ID: b.Hosting}}); err != nil {
+	if err := y.instruct(p, reconcile.Instruction{Kind: reconcile.InstructUnbind, Subscription: b.Subscription, Hosting: reconcile.Hosting{ID: b.Hosting}}); err != nil {
 		return err
 	}
 	y.unbound[int(b.Hosting)] = unbound{subscription: b.Subscription, at: y.world.Now()}
@@ -82,8 +82,8 @@ func (y *play) unbind(st Step) error {
 	return nil
 }
 
-// word says a word; what is refused is nothing.
-func (y *play) word(p *process, w reconcile.Instruction) error {
+// instruct gives an instruction. If the program refuses it, the step does nothing.
+func (y *play) instruct(p *process, w reconcile.Instruction) error {
 	w.Author, w.Reason, w.At, w.OtherOrg, w.OtherMarker = "operator", "a word", p.now(), true, true
 	mappings, err := p.store.Mappings(context.Background())
 	if err != nil {
@@ -96,28 +96,30 @@ func (y *play) word(p *process, w reconcile.Instruction) error {
 	_, err = p.store.RecordInstruction(context.Background(), w, planner.Instruct(w, planner.NewCatalog(mappings, plans), ""))
 	var no reconcile.InstructionRefused
 	if errors.As(err, &no) {
-		y.tell("  refused: %s", no)
+		y.logf("  refused: %s", no)
 		return errNothing
 	}
 	return err
 }
 
-// rebind lets the operator say of what was unbound from a customer what serves it.
+// rebind is a step in which the operator decides what serves a subscription from which a
+// hosting was unbound.
 func (y *play) rebind(st Step) error {
 	p, err := y.process(0)
 	if err != nil || y.twin != nil {
 		return errors.Join(err, errNothing)
 	}
-	for _, id := range y.openWords() {
-		if b := y.bill(y.unbound[id].subscription); b != nil && y.is(b.party, st.Who) {
+	for _, id := range y.openInstructions() {
+		if b := y.bill(y.unbound[id].subscription); b != nil && y.is(b.customer, st.Who) {
 			return y.answer(p, id, st.Pick%2 == 0)
 		}
 	}
 	return errNothing
 }
 
-// openWords are the hostings of which it was not said yet what is bound instead.
-func (y *play) openWords() (ids []int) {
+// openInstructions are the unbound hostings for which the operator has not decided yet what
+// serves the subscription instead.
+func (y *play) openInstructions() (ids []int) {
 	for id, u := range y.unbound {
 		if !u.isNew {
 			ids = append(ids, id)
@@ -127,7 +129,7 @@ func (y *play) openWords() (ids []int) {
 	return ids
 }
 
-// answer binds a hosting again, or says that the order is new.
+// answer binds a hosting again, or makes the order new.
 func (y *play) answer(p *process, id int, again bool) error {
 	u := y.unbound[id]
 	if again {
@@ -140,22 +142,22 @@ func (y *play) answer(p *process, id int, again bool) error {
 		if h.SuspendedBy != "" {
 			read.State = reconcile.HostingSuspended
 		}
-		if err := y.word(p, reconcile.Instruction{Kind: reconcile.InstructBind, Subscription: u.subscription, Hosting: read}); err != nil {
+		if err := y.instruct(p, reconcile.Instruction{Kind: reconcile.InstructBind, Subscription: u.subscription, Hosting: read}); err != nil {
 			return err
 		}
 		delete(y.unbound, id)
 		return nil
 	}
-	if err := y.word(p, reconcile.Instruction{Kind: reconcile.InstructNew, Subscription: u.subscription}); err != nil {
+	if err := y.instruct(p, reconcile.Instruction{Kind: reconcile.InstructNew, Subscription: u.subscription}); err != nil {
 		return err
 	}
-	y.saidNew(u.subscription)
+	y.orderIsNew(u.subscription)
 	return nil
 }
 
-// saidNew notes that the operator said of an order that it is new: of the order as a
-// whole, and so of everything that was unbound from it.
-func (y *play) saidNew(sub string) {
+// orderIsNew records that the operator decided that an order is new: the order as a whole,
+// and so every hosting that was unbound from it.
+func (y *play) orderIsNew(sub string) {
 	y.isNew[sub] = true
 	for id, u := range y.unbound {
 		if u.subscription == sub && !u.isNew {
@@ -166,10 +168,10 @@ func (y *play) saidNew(sub string) {
 	}
 }
 
-// answerAll lets the operator say at last what serves whom: what was unbound is bound
-// again where it can be.
+// answerAll lets the operator decide everything that is open: unbound hostings are bound
+// again if they can be.
 func (y *play) answerAll(p *process) {
-	for _, id := range y.openWords() {
+	for _, id := range y.openInstructions() {
 		if u, open := y.unbound[id]; !open || u.isNew {
 			continue
 		}
@@ -179,21 +181,21 @@ func (y *play) answerAll(p *process) {
 	}
 }
 
-// wordStands holds what is done against what the operator has said. A call that had left
-// before is no matter of the word: it is refused while one is on its way.
-func (y *play) wordStands(p *process, e simulator.Effect, sent time.Time) {
+// instructionStands checks an effect against the operator's instructions. A call that had
+// already left does not count: the program refuses an instruction while one is on its way.
+func (y *play) instructionStands(p *process, e simulator.Effect, sent time.Time) {
 	if e.Late || p != nil && p.number == second {
 		return
 	}
 	if u, ok := y.unbound[e.Hosting]; ok && sent.After(u.at) {
-		y.violated(WordStands, "%s of hosting %d, which the operator had unbound from %s at %s", e.Kind, e.Hosting, u.subscription, u.at)
+		y.violated(InstructionStands, "%s of hosting %d, which the operator had unbound from %s at %s", e.Kind, e.Hosting, u.subscription, u.at)
 	}
 	if e.Kind != "create_subscription" {
 		return
 	}
-	for _, id := range y.openWords() {
+	for _, id := range y.openInstructions() {
 		if u := y.unbound[id]; u.subscription == e.Subscription && sent.After(u.at) {
-			y.violated(WordStands, "hosting %d was made for %s, from which the operator had unbound hosting %d and said nothing more", e.Hosting, e.Subscription, id)
+			y.violated(InstructionStands, "hosting %d was made for %s, from which the operator had unbound hosting %d without another instruction", e.Hosting, e.Subscription, id)
 		}
 	}
 }

@@ -13,8 +13,8 @@ import (
 	"github.com/stripe-enhance/stripe-enhance/simulator"
 )
 
-// ledger is what the checker knows: what the simulators did and hold, what the
-// operator has set, and when each run looked. It knows nothing of what the
+// ledger is the checker's knowledge: the effects and state of the simulators, the
+// operator's settings, and the times at which each run looked. It contains nothing that the
 // program believes.
 type ledger struct {
 	desk
@@ -28,19 +28,19 @@ type ledger struct {
 	up        map[string]time.Time // subscription → when it was last seen up
 	well      map[string]bool      // subscriptions that were in good standing when last seen
 	forgiven  map[string]time.Time // subscription → when it came to be so without a payment
-	orgs      map[string]string    // orgs made through the API → party
+	orgs      map[string]string    // orgs made through the API → customer
 	emptied   map[string]bool      // orgs in which staff deleted or renamed a hosting
-	most      map[string]int       // subscription → most units it ever had at once
+	most      map[string]int       // subscription → most units that it had at any moment
 	sold      map[string]bool      // items that were mapped to a plan at some time
 	soldIn    map[string]bool      // subscriptions with such items
-	more      map[string]int       // subscription → hostings that a person said do not serve it, and others are to
+	more      map[string]int       // subscription → hostings that the operator unbound for good, so that others replace them
 	days      []dated              // effects that a brake counts
 	approvals []approval
-	waiting   map[string]string // what plans showed when the run at work began → which plan
+	waiting   map[string]string // changes that held plans showed when the run at work began → plan
 	byHand    []string          // addresses of owners of orgs made by staff
 	owner     map[string]string // org made by staff → who owns it
 	makers    map[string]maker  // of hostings and orgs, by id
-	raced     int               // things made twice by two installations at once
+	raced     int               // things made twice by two installations that ran at the same moment
 	blind     bool              // a listing of the panel went wrong in the run at work
 	lost      time.Time
 	others    map[int]time.Time // hostings → when staff or a second installation last changed them
@@ -50,14 +50,14 @@ type ledger struct {
 	read      map[int]bool    // hostings served in the run at work
 }
 
-// desk is what the operator keeps in the database, which goes with it.
+// desk is the operator's part of the database, which is lost with it.
 type desk struct {
 	mappings map[string]string
 	manual   []manual
 	known    map[string]bool   // subscriptions that a run which ended well has seen
-	isNew    map[string]bool   // orders of which the operator said so
+	isNew    map[string]bool   // orders that the operator has called new
 	unbound  map[int]unbound   // hostings that the operator has unbound
-	looked   map[int]time.Time // hostings → when this installation was last told what they are
+	looked   map[int]time.Time // hostings → when this installation last read them
 	// hasMet: a run has seen every hosting of the panel; populated: and some of them
 	// were made by staff before anything was bound.
 	hasMet, populated bool
@@ -65,9 +65,9 @@ type desk struct {
 
 // manual is a hold that a person set.
 type manual struct {
-	id, party, subscription string
-	kind                    reconcile.ManualKind
-	since                   time.Time
+	id, customer, subscription string
+	kind                       reconcile.ManualKind
+	since                      time.Time
 }
 
 type backup struct {
@@ -131,7 +131,7 @@ func (y *play) restored(d desk) {
 	}
 }
 
-// shot is what everybody pays for at one instant.
+// shot is the state of all subscriptions at one instant.
 type shot struct {
 	at    time.Time
 	bills map[string]*bill
@@ -139,36 +139,36 @@ type shot struct {
 
 // bill is one Stripe subscription as the policy sees it.
 type bill struct {
-	id, party string
-	status    string
-	stance    stance
-	units     int  // of items that are mapped to a plan
-	none      int  // items that the operator says are no hosting
-	turned    bool // one of those was sold as hosting before
-	items     int
-	whole     bool // every item is mapped to a plan
-	mapped    bool // at least one is
-	plans     []int
-	ended     time.Time
+	id, customer string
+	status       string
+	entitlement  entitlement
+	units        int  // of items that are mapped to a plan
+	none         int  // items with prices that the operator maps to no hosting
+	turned       bool // one of those was sold as hosting before
+	items        int
+	whole        bool // every item is mapped to a plan
+	mapped       bool // at least one is
+	plans        []int
+	ended        time.Time
 }
 
-type stance int
+type entitlement int
 
 const (
-	keep   stance = iota // give nothing, take nothing
-	up                   // entitled
-	down                 // to be suspended
-	either               // up or down: the program may not know which
-	ended                // to be suspended, and in the end deleted
+	keep   entitlement = iota // give nothing, take nothing
+	up                        // entitled
+	down                      // to be suspended
+	either                    // up or down: the program may not know which
+	ended                     // to be suspended, and in the end deleted
 )
 
-// window is how far back the checker remembers: what a program may not have known.
+// window is how far back the checker remembers facts that a program may not have known.
 const (
 	tolerance = 60 * time.Second
 	window    = 4 * time.Minute
 )
 
-// watch notes what everybody pays for now.
+// watch records what every customer pays for now.
 func (y *play) watch() {
 	now := y.world.Now()
 	s := shot{now, map[string]*bill{}}
@@ -177,10 +177,10 @@ func (y *play) watch() {
 		plans[strconv.Itoa(p.ID)], plans[p.Name] = p.ID, p.ID
 	}
 	for _, sub := range y.world.Subscriptions() {
-		b := y.judge(sub, plans, now)
-		b.party = sub.Customer
+		b := y.billOf(sub, plans, now)
+		b.customer = sub.Customer
 		s.bills[sub.ID] = b
-		if b.stance == up || b.stance == either {
+		if b.entitlement == up || b.entitlement == either {
 			y.up[sub.ID] = now
 		}
 		total := 0
@@ -198,8 +198,8 @@ func (y *play) watch() {
 	y.shots = append(y.shots, s)
 }
 
-// judge applies the policy, as the README tells it, to one subscription.
-func (y *play) judge(sub simulator.Subscription, plans map[string]int, now time.Time) *bill {
+// billOf applies the policy, as the README describes it, to one subscription.
+func (y *play) billOf(sub simulator.Subscription, plans map[string]int, now time.Time) *bill {
 	b := &bill{id: sub.ID, status: sub.Status, whole: true, items: len(sub.Items)}
 	for _, it := range sub.Items {
 		if y.sellsNone(sub, it, b) {
@@ -219,16 +219,16 @@ func (y *play) judge(sub simulator.Subscription, plans map[string]int, now time.
 	y.forgave(sub, now)
 	switch sub.Status {
 	case "active", "trialing":
-		b.stance = up
+		b.entitlement = up
 	case "past_due":
-		b.stance = y.graceOf(sub, now)
+		b.entitlement = y.graceOf(sub, now)
 	case "unpaid", "paused":
-		b.stance = down
+		b.entitlement = down
 	case "canceled", "incomplete_expired":
-		b.stance, b.ended = ended, time.Unix(sub.EndedAt, 0)
+		b.entitlement, b.ended = ended, time.Unix(sub.EndedAt, 0)
 	}
-	if (b.stance == up || b.stance == either) && sub.PauseCollection != "" && y.Company.Policy.SuspendPaused {
-		b.stance = down
+	if (b.entitlement == up || b.entitlement == either) && sub.PauseCollection != "" && y.Company.Policy.SuspendPaused {
+		b.entitlement = down
 	}
 	return b
 }
@@ -249,7 +249,7 @@ func (l *ledger) since(at time.Time) []shot {
 // orgListed finds the org, and the hosting if there is one, in the path of a read.
 var orgListed = regexp.MustCompile(`/([-0-9a-f]{36})/subscriptions(?:/([0-9]+))?$`)
 
-// served notes which subscriptions the program was told of.
+// served records which subscriptions and hostings an answer showed to the program.
 func (y *play) served(p *process, r *http.Request, answer *http.Response, err error) {
 	y.calls++
 	if y.traced {
@@ -257,10 +257,10 @@ func (y *play) served(p *process, r *http.Request, answer *http.Response, err er
 		if answer != nil {
 			status = answer.StatusCode
 		}
-		y.tell("  %d %s %s %d %v", p.number, r.Method, r.URL.RequestURI(), status, err != nil)
+		y.logf("  %d %s %s %d %v", p.number, r.Method, r.URL.RequestURI(), status, err != nil)
 	}
 	if err != nil || r.Method != http.MethodGet || answer.StatusCode != http.StatusOK || p.number == second {
-		return // what a second installation knows, this one does not
+		return // this installation does not know what a second one reads
 	}
 	if id, ok := strings.CutPrefix(r.URL.Path, "/v1/subscriptions/"); ok {
 		y.answered[id] = true
@@ -274,15 +274,15 @@ func (y *play) served(p *process, r *http.Request, answer *http.Response, err er
 	}
 }
 
-// bears tells that a name at the panel bears a marker. The mark of a suspension of ours
-// ends in a bracket too, also where there is no marker.
+// bears reports whether a name at the panel bears a marker. If the name only has the mark
+// of a suspension of ours, it ends in a bracket too.
 func bears(name string) bool {
 	_, marked := reconcile.MarkerOf(name)
 	return marked
 }
 
-// marked tells that a hosting bears a marker now: without it nothing says whose it
-// is to a database that does not know it yet.
+// marked reports whether a hosting bears a marker now. If it does not, a database that does
+// not know the hosting yet cannot learn whose it is.
 func (y *play) marked(hosting int) bool {
 	for _, h := range y.world.Hostings() {
 		if h.ID == hosting {
@@ -292,7 +292,7 @@ func (y *play) marked(hosting int) bool {
 	return false
 }
 
-// learned counts what the run that ended well was told as known.
+// learned counts the subscriptions and hostings that a run read as known, if it ended well.
 func (y *play) learned(p *process) {
 	if p.number == second {
 		return

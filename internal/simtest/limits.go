@@ -12,7 +12,7 @@ func (y *play) lastResort(e simulator.Effect) {
 	switch {
 	case retention == 0:
 		y.violated(LastResort, "hosting %d was deleted, and retention is off", e.Hosting)
-	case b == nil || b.stance != ended || e.At.Sub(b.ended) < retention-tolerance:
+	case b == nil || b.entitlement != ended || e.At.Sub(b.ended) < retention-tolerance:
 		y.violated(LastResort, "hosting %d was deleted before its subscription had ended for %s", e.Hosting, retention)
 	case o.suspended.IsZero() || e.At.Sub(o.suspended) < retention-tolerance:
 		y.violated(LastResort, "hosting %d was deleted before it was suspended by us for %s (%s)", e.Hosting, retention, o.suspended)

@@ -9,9 +9,9 @@ import (
 	"github.com/stripe-enhance/stripe-enhance/simulator"
 )
 
-// notHosting adds to some histories an operator who says of prices that they are no
-// hosting, in the middle of runs too, of those that were sold before and of those that
-// nobody had mapped; and who thinks better of it, or not. It throws dice of its own.
+// notHosting adds to some histories an operator who decides that prices are no hosting, in
+// the middle of runs too, whether they were sold as hosting before or never mapped, and who
+// sometimes changes his mind. It has random numbers of its own.
 func notHosting(s *Scenario, people int, id func() int) {
 	dice := rand.New(rand.NewPCG(s.Seed, 0x404e))
 	if dice.IntN(3) > 0 {
@@ -33,9 +33,9 @@ func notHosting(s *Scenario, people int, id func() int) {
 	}
 }
 
-// sellsNone looks at an item that the operator says is no hosting. It is an extra as
-// long as nothing of its subscription was ever sold as hosting; what was made for it
-// before stays until a person says more.
+// sellsNone handles an item with a price that is no hosting. It is an extra if nothing of
+// its subscription was sold as hosting before; if something was, the hostings made for it
+// stay until a person decides.
 func (y *play) sellsNone(sub simulator.Subscription, it simulator.Item, b *bill) bool {
 	if y.mappings[it.Price] != reconcile.NotHosting {
 		return false

@@ -27,14 +27,14 @@ func (v Violation) String() string {
 	return fmt.Sprintf("%s, in step %d at %s: %s\n%s", v.Invariant, v.Step, v.At.Format(time.RFC3339), v.What, promises[v.Invariant])
 }
 
-// Outcome is what became of a scenario.
+// Outcome is the result of a scenario.
 type Outcome struct {
 	Violation *Violation // nil: every promise was kept
-	Trace     string     // what happened, line by line; only when it was asked for
+	Trace     string     // every event, line by line; only if it was requested
 	Runs      int
 	Calls     int
 	Effects   int
-	Raced     int // things that two installations made twice, being at it at once
+	Raced     int // things that two installations made twice because they ran at the same moment
 }
 
 // play is a scenario at work.
@@ -67,8 +67,7 @@ type play struct {
 	planned int
 }
 
-// Play lets a scenario happen and tells what became of it. An error is a problem
-// of the test itself.
+// Play plays a scenario and returns its outcome. An error is a problem of the test itself.
 func Play(s Scenario, traced bool) (Outcome, error) {
 	y := &play{Scenario: s, traced: traced, nth: map[string]int{}, stale: map[string]page{}}
 	y.world = simulator.New(simulator.Options{Seed: s.Seed, MaxPage: s.Company.Page, AfterRetries: s.Company.AfterRetries, RequestLog: 1})
@@ -85,13 +84,12 @@ func Play(s Scenario, traced bool) (Outcome, error) {
 		y.do(st)
 	}
 	if y.first == nil {
-		y.settle()
+		y.end()
 	}
 	return Outcome{Violation: y.first, Trace: y.trace.String(), Runs: y.runs, Calls: y.calls, Effects: y.seen, Raced: y.raced}, nil
 }
 
-// open puts three products and a service nobody hosts on sale, and sets the
-// program up.
+// open puts three hosting products and another service on sale, and sets the program up.
 func (y *play) open() (err error) {
 	if y.db, err = fresh(); err != nil {
 		return err
@@ -105,7 +103,7 @@ func (y *play) open() (err error) {
 	return nil
 }
 
-// close lets what is left of dead processes end, and frees the databases.
+// close lets the remains of dead processes end, and frees the databases.
 func (y *play) close() {
 	for _, p := range y.dead {
 		close(p.release)
@@ -130,7 +128,7 @@ func (y *play) stranger() *simulator.World {
 	return y.other
 }
 
-func (y *play) tell(format string, args ...any) {
+func (y *play) logf(format string, args ...any) {
 	if y.traced {
 		fmt.Fprintf(&y.trace, "%s  ", y.world.Now().Format("01-02 15:04:05.000"))
 		fmt.Fprintf(&y.trace, format, args...)
@@ -140,7 +138,7 @@ func (y *play) tell(format string, args ...any) {
 
 func (y *play) violated(which Invariant, format string, args ...any) {
 	v := Violation{Invariant: which, At: y.world.Now(), Step: y.step, What: fmt.Sprintf(format, args...)}
-	y.tell("VIOLATION %s", v)
+	y.logf("VIOLATION %s", v)
 	if y.first == nil {
 		y.first = &v
 	}
@@ -153,14 +151,14 @@ func (y *play) advance(d time.Duration) {
 	if d > close {
 		y.world.Advance(d - close)
 		d = close
-		y.look(nil, y.world.Now())
+		y.checkNew(nil, y.world.Now())
 		y.watch()
 		y.renew()
 	}
 	for d > 0 {
 		y.world.Advance(min(d, part))
 		d -= part
-		y.look(nil, y.world.Now())
+		y.checkNew(nil, y.world.Now())
 		y.watch()
 		y.renew()
 	}
@@ -178,7 +176,7 @@ func (y *play) renew() {
 	}
 }
 
-// dice is a number for a choice, out of the seed, the step and what is chosen.
+// dice is a random number that depends on the seed, the step and the choice alone.
 func (y *play) dice(what string) uint64 {
 	h := fnv.New64a()
 	y.nth[what]++
@@ -194,18 +192,18 @@ func (y *play) latency(r *http.Request) time.Duration {
 	return time.Duration(y.dice("latency "+r.Method) % uint64(y.Company.Latency/2))
 }
 
-// do does one step. What cannot be done in the world as it is, is nothing.
+// do does one step. If the world does not allow a step, it does nothing.
 func (y *play) do(st Step) {
 	outer, nth := y.step, y.nth
 	y.step, y.nth = st.ID, map[string]int{}
 	defer func() { y.step, y.nth = outer, nth }()
-	y.tell("STEP %d: %s", st.ID, st)
+	y.logf("STEP %d: %s", st.ID, st)
 	y.watch()
 	if err := y.act(st); err != nil {
-		y.tell("  refused: %v", err)
+		y.logf("  refused: %v", err)
 	}
 	y.watch()
-	y.look(nil, y.world.Now())
+	y.checkNew(nil, y.world.Now())
 }
 
 func (y *play) act(st Step) error {
@@ -271,7 +269,7 @@ func (y *play) misled(st Step) error {
 		return err
 	}
 	if bound, err := now.store.KnownSubscriptions(context.Background(), 1); err != nil || len(bound) == 0 {
-		return err // a program that knows nobody cannot tell a stranger
+		return err // without customers the program cannot recognise a foreign key
 	}
 	y.stop(st.N)
 	p, err := y.start(st.N, true)
@@ -295,20 +293,20 @@ func (y *play) finished(p *process, rep reconcile.Report, err error) {
 	if !y.traced {
 		return
 	}
-	y.tell("  run %s %s: %d Stripe, %d Enhance, error %v", rep.Run.ID, rep.Run.Mode, rep.Run.StripeCalls, rep.Run.EnhanceCalls, err)
+	y.logf("  run %s %s: %d Stripe, %d Enhance, error %v", rep.Run.ID, rep.Run.Mode, rep.Run.StripeCalls, rep.Run.EnhanceCalls, err)
 	for _, a := range rep.Actions {
-		y.tell("    %s %s %s", a.State, a.ID, a.Error)
+		y.logf("    %s %s %s", a.State, a.ID, a.Error)
 	}
 	for _, h := range rep.Holds {
-		y.tell("    hold %s %s %s %d: %s", h.Kind, h.Customer, h.Subscription, h.Hosting, h.Reason)
+		y.logf("    hold %s %s %s %d: %s", h.Kind, h.Customer, h.Subscription, h.Hosting, h.Reason)
 	}
 	for _, n := range rep.Notes {
-		y.tell("    note %s", n)
+		y.logf("    note %s", n)
 	}
 }
 
-// mending is how long it takes people to put a database back, at the least: longer
-// than a write takes effect that nobody remembers now.
+// mending is the least time that people need to put a database back: longer than a write
+// takes that no process remembers now.
 const mending = 2 * time.Minute
 
 // disaster copies, loses and restores the database. The processes go with it.
@@ -345,7 +343,7 @@ func (y *play) disaster(st Step) error {
 	}
 	y.restored(newDesk())
 	if st.Pick == 0 {
-		return nil // somebody will notice that nothing is mapped
+		return nil // the operator will notice that nothing is mapped
 	}
 	return y.remap(y.offer)
 }

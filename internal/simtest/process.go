@@ -43,7 +43,7 @@ type process struct {
 	renewed time.Time
 	began   time.Time // the run at work
 
-	cut     *Cut // what happens in the middle of the run at work
+	cut     *Cut // for the run at work: a thing that happens in the middle of it
 	passed  map[string]int
 	running bool
 	frozen  bool
@@ -52,7 +52,7 @@ type process struct {
 
 	dead    bool
 	died    chan struct{} // closed when it dies in the middle of a run
-	release chan struct{} // closed when what is left of it may end
+	release chan struct{} // closed when the remains of it may end
 	ended   chan struct{} // closed when the run of a dead process has returned
 }
 
@@ -93,12 +93,12 @@ func (y *play) start(number int, foreign bool) (*process, error) {
 	return p, err
 }
 
-// unhurried lets every request through at once: time is the simulators'.
+// unhurried never lets a request wait, because time is the simulators'.
 func unhurried() *ratelimit.Limiter {
 	return ratelimit.New(ratelimit.Options{RPS: math.Inf(1), Min: math.Inf(1), Concurrency: 4})
 }
 
-// logger takes what is said to nobody, and notices a panic.
+// logger drops the log, and notices a panic.
 func (y *play) logger() *logrus.Logger {
 	log := logrus.New()
 	log.SetOutput(io.Discard)
@@ -175,7 +175,7 @@ func (p *process) run(req engine.Request, cut *Cut) {
 		p.running, p.cut, p.ended = false, nil, make(chan struct{})
 		y.finished(p, rep, err)
 	case <-p.died:
-		y.tell("process %d dies", p.number)
+		y.logf("process %d dies", p.number)
 		_ = p.store.Close()
 		y.dead = append(y.dead, p)
 		y.processes[p.number] = nil
@@ -205,8 +205,8 @@ func (p *process) interrupt(at string) {
 	p.frozen = false
 }
 
-// RoundTrip brings a request to the simulators, takes its time, and lets the
-// checker see what it did.
+// RoundTrip brings a request to the simulators, takes its time, and lets the checker see
+// its effects.
 func (p *process) RoundTrip(r *http.Request) (*http.Response, error) {
 	y := p.play
 	write := r.Method != http.MethodGet
@@ -221,7 +221,7 @@ func (p *process) RoundTrip(r *http.Request) (*http.Response, error) {
 	answer, err := p.way(r).RoundTrip(r)
 	y.served(p, r, answer, err)
 	if write {
-		y.look(p, sent)
+		y.checkNew(p, sent)
 	}
 	y.advance(y.late + y.latency(r))
 	p.interrupt("answer")

@@ -18,7 +18,7 @@ type Scenario struct {
 	Steps   []Step
 }
 
-// Company is how the operator has set the program up, and what world it is in.
+// Company is the operator's settings of the program, and the world that it runs in.
 type Company struct {
 	Policy reconcile.Policy
 	Brakes planner.Brakes
@@ -28,15 +28,15 @@ type Company struct {
 	Latency time.Duration
 	// Page is the largest page of the panel.
 	Page int
-	// AfterRetries is what Stripe does when a charge never succeeds.
+	// AfterRetries is Stripe's reaction when a charge never succeeds.
 	AfterRetries string
 }
 
 // Step is one thing that happens. Which of the other fields mean something is
 // written beside each Kind.
 type Step struct {
-	// ID names the step for the dice of the faults: it stays when others are
-	// dropped, so that what is left goes on as before.
+	// ID names the step for the random numbers of the faults. It stays when other steps are
+	// dropped, so that the rest goes on as before.
 	ID   int
 	Kind Kind
 	Who  int           // a customer
@@ -105,7 +105,7 @@ const (
 	WrongKey  Kind = "run with a foreign key"       // N: process
 	Skew      Kind = "clock jumps"                  // N: process, Wait: by how much it is off
 	CopyDB    Kind = "database is copied"           //
-	LoseDB    Kind = "database is lost"             // Pick 0: the mappings are set again at once
+	LoseDB    Kind = "database is lost"             // Pick 0: the mappings are set again right away
 	RestoreDB Kind = "database is put back"         // to the last copy, if there is one
 	Calm      Kind = "faults stop for a while"      //
 	Install   Kind = "a second installation begins" // with a copy of the database
@@ -133,13 +133,13 @@ type Cut struct {
 	Meanwhile []Step
 }
 
-// Mix is how often what goes wrong with a call, in a thousand.
+// Mix is how often each fault happens to a call, per thousand.
 type Mix map[Fault]int
 
 // Fault is one kind of misfortune.
 type Fault string
 
-// All of them stay within what the package comment promises to survive.
+// The faults. All of them stay within the limits of the package comment.
 const (
 	Unheard   Fault = "done, answered 502"
 	Refused   Fault = "not done, answered 502"

@@ -24,11 +24,11 @@ func number(t *testing.T, name string, otherwise uint64) uint64 {
 	return n
 }
 
-// TestEverySeedKeepsThePromises plays the scenarios of seeds FROM, FROM+1, …, SEEDS
-// of them; or the one of SEED, and tells all that happened in it.
+// TestEverySeedKeepsThePromises plays the scenarios of seeds FROM, FROM+1, …, SEEDS of
+// them; or the one of SEED, and then prints all its events.
 func TestEverySeedKeepsThePromises(t *testing.T) {
 	if seed := number(t, "SEED", 0); seed != 0 {
-		tell(t, seed)
+		report(t, seed)
 		return
 	}
 	const often = 800 // in percent: the worlds are small, and a quarter of the time went into tidying up after them
@@ -62,13 +62,13 @@ func TestEverySeedKeepsThePromises(t *testing.T) {
 	t.Logf("%d seeds, %d runs, %d calls, %d effects", seeds, runs.Load(), calls.Load(), effects.Load())
 	for which, seeds := range broken {
 		t.Errorf("%s: broken by %d seeds, the first of them %v", which, len(seeds), seeds[:min(len(seeds), 20)])
-		tell(t, seeds[0])
+		report(t, seeds[0])
 	}
 }
 
-// tell plays one seed, makes it small if it breaks a promise, and says how to see
-// it again.
-func tell(t *testing.T, seed uint64) {
+// report plays one seed, makes it small if it breaks a promise, and prints how to see it
+// again.
+func report(t *testing.T, seed uint64) {
 	t.Helper()
 	const budget = 1500 // scenarios played to make one small
 	s := Generate(seed)

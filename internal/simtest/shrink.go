@@ -2,10 +2,9 @@ package simtest
 
 import "slices"
 
-// Shrink looks for a smaller scenario that breaks the same promise: without runs
-// of steps, then without single ones, without what happens in the middle of runs,
-// without kinds of faults, and without customers. It plays at most budget
-// scenarios.
+// Shrink looks for a smaller scenario that breaks the same promise: without runs of steps,
+// then without single ones, without the events in the middle of runs, without kinds of
+// faults, and without customers. It plays at most budget scenarios.
 func Shrink(s Scenario, v Violation, budget int) (Scenario, Violation, error) {
 	m := shrinker{best: s, violation: v, left: budget}
 	for changed := true; changed && m.left > 0 && m.err == nil; {

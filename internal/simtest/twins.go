@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -17,9 +18,9 @@ import (
 // company and panel, on a copy of the database, and shares no lease with the others.
 const second = replicas
 
-// twins is a history of two installations: now and then somebody orders or leaves, and
-// the two of them run, one after the other or one in the middle of the other's run.
-// It throws dice of its own.
+// twins is a history of two installations: now and then a customer orders or leaves, and
+// the two of them run, one after the other or one in the middle of the other's run. It has
+// random numbers of its own.
 func twins(seed uint64) (s Scenario, ok bool) {
 	g := generator{Rand: rand.New(rand.NewPCG(seed, 0x2b1d)), people: 2}
 	if !g.oneIn(12) {
@@ -107,8 +108,8 @@ func (y *play) madeBy(p *process, e simulator.Effect) {
 	y.makers[key] = maker{p.number, e.At}
 }
 
-// inTheRace tells that something was made twice because two installations were at it at
-// once: no look could have shown the one to the other. others are what was there.
+// inTheRace reports whether something was made twice because two installations ran at the
+// same moment, so that neither could see the other's. The ids of others existed before.
 func (y *play) inTheRace(p *process, others []string) bool {
 	if y.twin == nil {
 		return false
@@ -139,34 +140,24 @@ func (y *play) pairs() map[string][]int {
 	return all
 }
 
-// bothTell demands that each installation tells, in a full run, what there is twice;
-// that then neither makes anything for who orders next; and that all is well once one
-// of them is gone, with what it has made twice.
-func (y *play) bothTell() {
+// bothReport checks that each installation reports, in a full run, the hostings that
+// exist twice; that neither of them then creates anything for a new order; and that
+// the order is served once one installation is gone, with the duplicates it made.
+func (y *play) bothReport() {
 	pairs := y.pairs()
 	if y.twin == nil || len(pairs) == 0 || y.first != nil {
 		return
 	}
 	for _, number := range []int{0, second} {
 		y.advance(2 * time.Minute)
-		rep := y.fullRun(number)
-		for marker, ids := range pairs {
-			if !slices.ContainsFunc(rep.Holds, func(h reconcile.Hold) bool {
-				return h.Kind == reconcile.HoldDuplicate && slices.Contains(ids, int(h.Hosting)) && strings.Contains(h.Reason, marker)
-			}) {
-				y.violated(TwinsTold, "installation %d does not tell that hostings %v all carry %s", number, ids, marker)
-			}
-		}
-		if rep.Converged() {
-			y.violated(TwinsTold, "installation %d says that all is well beside %v", number, pairs)
-		}
+		y.reportsPairs(number, pairs)
 	}
 	if len(y.Faults) > 0 || y.first != nil {
-		return // a create of its own that was never heard of may explain a pair
+		return // a lost write of its own may explain a pair
 	}
 	late, err := y.world.SignUp(simulator.SignUp{Email: "zoe@example.com", Price: y.prices[0]})
 	if err != nil {
-		y.violated(TwinsTold, "ordering: %v", err)
+		y.violated(TwinsReported, "ordering: %v", err)
 		return
 	}
 	y.advance(2 * time.Minute)
@@ -174,26 +165,46 @@ func (y *play) bothTell() {
 		y.fullRun(number)
 	}
 	if y.hostingFor(late.Subscription) {
-		y.violated(TwinsTold, "%s got a hosting beside %v", late.Subscription, pairs)
+		y.violated(TwinsReported, "%s got a hosting beside %v", late.Subscription, pairs)
 	}
 	y.stop(second)
-	for _, ids := range pairs {
-		for _, id := range ids {
-			if y.makers[fmt.Sprint(id)].number != second {
-				continue
-			}
-			if err := y.world.StaffPurge(id); err != nil {
-				y.violated(TwinsTold, "purging %d: %v", id, err)
-			}
-			y.origin[id] = origin{staff: true} // and it counts for nothing any more
-		}
-	}
+	y.purgeMadeBySecond(pairs)
 	for range 3 {
 		y.advance(2 * time.Hour)
 		y.fullRun(0)
 	}
 	if !y.hostingFor(late.Subscription) {
-		y.violated(TwinsTold, "%s has no hosting, though nothing is there twice any more: %s", late.Subscription, y.said(late.Customer))
+		y.violated(TwinsReported, "%s has no hosting, though nothing is there twice any more: %s", late.Subscription, y.holdsOf(late.Customer))
+	}
+}
+
+// reportsPairs checks that a full run of an installation reports every pair.
+func (y *play) reportsPairs(number int, pairs map[string][]int) {
+	rep := y.fullRun(number)
+	for marker, ids := range pairs {
+		if !slices.ContainsFunc(rep.Holds, func(h reconcile.Hold) bool {
+			return h.Kind == reconcile.HoldDuplicate && slices.Contains(ids, int(h.Hosting)) && strings.Contains(h.Reason, marker)
+		}) {
+			y.violated(TwinsReported, "installation %d does not report that hostings %v all carry %s", number, ids, marker)
+		}
+	}
+	if rep.Converged() {
+		y.violated(TwinsReported, "installation %d reports that it converged, beside %v", number, pairs)
+	}
+}
+
+// purgeMadeBySecond removes the hostings of pairs that the second installation made.
+func (y *play) purgeMadeBySecond(pairs map[string][]int) {
+	for _, ids := range pairs {
+		for _, id := range ids {
+			if y.makers[strconv.Itoa(id)].number != second {
+				continue
+			}
+			if err := y.world.StaffPurge(id); err != nil {
+				y.violated(TwinsReported, "purging %d: %v", id, err)
+			}
+			y.origin[id] = origin{staff: true} // from now on it does not count
+		}
 	}
 }
 
@@ -201,11 +212,11 @@ func (y *play) hostingFor(subscription string) bool {
 	return slices.ContainsFunc(y.world.Hostings(), func(h simulator.Hosting) bool { return strings.Contains(h.FriendlyName, "["+subscription+"/") })
 }
 
-// fullRun is a full run of a process, and what it reports.
+// fullRun does a full run of a process and returns its report.
 func (y *play) fullRun(number int) reconcile.Report {
 	p, err := y.process(number)
 	if err != nil {
-		y.violated(TwinsTold, "starting: %v", err)
+		y.violated(TwinsReported, "starting: %v", err)
 		return reconcile.Report{}
 	}
 	p.run(engine.Request{Trigger: "cron", Full: true}, nil)

@@ -2,9 +2,9 @@ package simtest
 
 import "testing"
 
-// TestTwoInstallationsMeet holds that the histories of two installations are worth
-// playing: in some of them both are at it at once, and make something twice. What they
-// have to say about it then is a promise like the others.
+// TestTwoInstallationsMeet checks that the histories of two installations are worth
+// playing: in some of them both run at the same moment and make something twice. Their
+// report of it is a promise like the others.
 func TestTwoInstallationsMeet(t *testing.T) {
 	const histories = 16
 	raced, played := 0, 0
@@ -19,7 +19,7 @@ func TestTwoInstallationsMeet(t *testing.T) {
 			t.Fatal(err)
 		}
 		if o.Violation != nil {
-			tell(t, seed)
+			report(t, seed)
 		}
 		if o.Raced > 0 {
 			raced++

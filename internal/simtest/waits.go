@@ -13,13 +13,13 @@ import (
 	"github.com/stripe-enhance/stripe-enhance/simulator"
 )
 
-// many is how many hostings somebody orders at the least who orders many: more than
-// one customer plausibly orders, and than most limits.
+// many is the least number of hostings in a large order: more than one customer plausibly
+// orders, and more than most limits.
 const many = 11
 
-// largeOrders adds to a history orders that are too large, and what others do while
-// they wait. It throws dice of its own, so that all else of a seed is what it would be
-// without.
+// largeOrders adds orders that are too large, and the acts of other customers while these
+// wait. It has random numbers of its own, so that the rest of a seed's history is the same
+// with and without it.
 func largeOrders(s *Scenario, people int, id func() int) {
 	dice := rand.New(rand.NewPCG(s.Seed, 0x1a56e))
 	if dice.IntN(3) > 0 {
@@ -64,14 +64,14 @@ func (y *play) orderMany(st Step) error {
 	return err
 }
 
-// shown reads, as a run begins, what every plan shows that waits for approval.
+// shown reads, when a run begins, the changes that every held plan shows.
 func (y *play) shown(p *process) {
 	if p.number == second {
 		return
 	}
 	plans, err := p.store.HeldPlans(context.Background(), p.now(), false)
 	if err != nil {
-		return // nothing is known of what waits, and the run will fail too
+		return // the waiting plans are not known, and the run will fail too
 	}
 	y.waiting = map[string]string{}
 	kinds := map[reconcile.ActionKind]string{}
@@ -86,14 +86,14 @@ func (y *play) shown(p *process) {
 	}
 }
 
-// approved takes what a person has released off what waits.
+// approved removes the changes that a person has released from those that wait.
 func (y *play) approved(plan reconcile.HeldPlan) {
 	for _, a := range plan.Actions {
 		delete(y.waiting, change(a))
 	}
 }
 
-// change names what an action does to the panel, in the words of the panel.
+// change names the effect of an action at the panel, in the panel's words.
 func change(a reconcile.Action) string {
 	switch a.Kind {
 	case reconcile.CreateSubscription:
@@ -113,8 +113,8 @@ func change(a reconcile.Action) string {
 	return a.ID
 }
 
-// heldWaits holds an effect against what waited for approval when the run began and
-// was not approved since.
+// heldWaits checks that an effect did not wait for approval when the run began, or was
+// approved since.
 func (y *play) heldWaits(p *process, e simulator.Effect) {
 	if p == nil || p.number == second || e.Late {
 		return

@@ -6,9 +6,9 @@ import (
 	"unsafe"
 )
 
-// AfterSleep is what time.Now, which returned t, returns on a machine that has slept for
-// d since: the wall clock has gone on, the process clock, which a time carries
-// along, has not. There is no other way to get such a time but to sleep.
+// AfterSleep returns the result of time.Now, which was t, on a machine that has slept for d
+// since: the wall clock has gone on, and the process clock, which a time carries along, has
+// not. The only other way to get such a time is to sleep.
 func AfterSleep(t time.Time, d time.Duration) time.Time {
 	t = t.Add(d)
 	if s := t.String(); !strings.Contains(s, " m=") {

@@ -1,8 +1,8 @@
-// Package testenv puts the real engine, store and clients in front of the simulators,
-// in one process and without sockets, for tests of the whole.
+// Package testenv puts the real engine, store and clients in front of the simulators, in
+// one process and without sockets, for tests of the whole.
 //
-// Nothing in it is a stand-in: only the clock is the simulators' and the waits
-// between attempts are short. What a test finds here, a customer would have met.
+// Nothing in it is a stand-in: only the clock is the simulators' and the waits between
+// attempts are short. If a test fails here, a customer would have met the same.
 package testenv
 
 import (
@@ -76,9 +76,9 @@ func New(tb testing.TB, o Options) *Env {
 	return r
 }
 
-// memoryDir is a directory that does not wait for a disk, where there is one and
-// TMPDIR does not ask for another:
-// what is tested here is order and content, and fsync would be most of the time.
+// memoryDir is a directory that does not wait for a disk, if there is one and TMPDIR does
+// not name another. These tests are about order and content, and fsync would be most of
+// their time.
 func memoryDir(tb testing.TB) string {
 	parent := "/dev/shm"
 	if dir := os.Getenv("TMPDIR"); dir != "" {
@@ -139,8 +139,8 @@ func SecondProcess(r *Env) *Env {
 	return heir
 }
 
-// SecondInstallation is another installation on the same company and panel, with a database of its
-// own, which is empty until somebody puts a copy there and opens it.
+// SecondInstallation is another installation on the same company and panel, with an empty
+// database of its own. A test may put a copy there and open it.
 func SecondInstallation(r *Env, database string, change func(*engine.Options)) *Env {
 	r.tb.Helper()
 	other := &Env{World: r.World, Plans: r.Plans, tb: r.tb, options: r.options}

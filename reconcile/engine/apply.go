@@ -2,12 +2,10 @@ package engine
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"sync/atomic"
 	"time"
 
-	"github.com/sirupsen/logrus"
 	"golang.org/x/sync/errgroup"
 
 	"github.com/stripe-enhance/stripe-enhance/internal/fault"
@@ -16,25 +14,6 @@ import (
 )
 
 const (
-	// parkAfter is how many failures of its own, in a row, set a customer aside.
-	parkAfter = 8
-	// parkProbe is how often one that was set aside is tried all the same.
-	parkProbe = 6 * time.Hour
-	// breakAfter is how many calls to Enhance in a row may fail for reasons of the
-	// panel before the rest of the run is left for later.
-	breakAfter = 5
-	// denyAfter is how many customers in a row are refused before it is taken for
-	// the credential. One refusal may be about one org, and must not keep all the
-	// others from what they paid for.
-	denyAfter = 3
-	// denyWait is when one that was refused is tried again, and one for whom nothing
-	// may be created: soon enough after somebody has mended the credential or the
-	// org. RetryMax bounds it as well.
-	denyWait = 5 * time.Minute
-	// vainAfter is how many of those who failed before may fail again while they are
-	// planned; the others of them are left for the next run. It is less than opens
-	// the panel's breaker, which would keep out everybody else as well.
-	vainAfter = 3
 	// premiseAge is how old the reading may be on which something is taken away.
 	premiseAge = time.Minute
 	// maxSteps bounds the actions of one customer in one run.
@@ -59,7 +38,7 @@ func (r *run) apply(ctx context.Context) error {
 		g := errgroup.Group{}
 		g.SetLimit(r.Concurrency)
 		for _, w := range r.work {
-			if w.failing != turn.failing || (w.takes > 0) != turn.takes || !r.released(w) {
+			if w.failing != turn.failing || (w.takes > 0) != turn.takes || !r.brake.releases(w.id) {
 				continue
 			}
 			if r.halted(ctx) {
@@ -78,10 +57,6 @@ func (r *run) apply(ctx context.Context) error {
 	}
 	return nil
 }
-
-// released reports whether a customer has anything that no brake holds. Those
-// who have not cost nothing more in this run.
-func (r *run) released(w customerWork) bool { return r.free == nil || r.free.has(w.id) }
 
 // applyOne brings one customer as far as it goes. Before every step the customer
 // is loaded and planned again, so an action that is no longer wanted is dropped,
@@ -165,7 +140,7 @@ func (r *run) again(ctx context.Context, id string) (*reconcile.Customer, planne
 // next is the first action that may be done now.
 func (r *run) next(d planner.Decision, back *setbacks) (reconcile.Action, bool) {
 	for _, a := range d.Actions {
-		if !r.held(a) && !r.unseenByBrake(a) && !back.stop(a, r.catalog.Takes(a)) {
+		if !r.brake.holds(a) && !r.brake.unseen(a) && !back.stop(a, r.catalog.Takes(a)) {
 			return a, true
 		}
 	}
@@ -175,7 +150,7 @@ func (r *run) next(d planner.Decision, back *setbacks) (reconcile.Action, bool) 
 // lookFirst looks for what is about to be created, and at what is about to be
 // switched on again, which staff may have suspended on top of us; once for each
 // action. It reports whether it looked: the customer is then planned again with
-// what it saw. What may be where nobody could look is an error: see barred.
+// what it saw. What may be where nobody could look is an error: see orgIndex.creationBlocked.
 func (r *run) lookFirst(ctx context.Context, c *reconcile.Customer, a reconcile.Action, looked map[string]bool) (bool, error) {
 	creates := a.Kind == reconcile.CreateOrg || a.Kind == reconcile.CreateSubscription
 	first := !looked[a.ID]
@@ -185,7 +160,7 @@ func (r *run) lookFirst(ctx context.Context, c *reconcile.Customer, a reconcile.
 		return true, r.freshIndex(ctx)
 	case first && a.Kind == reconcile.Resume:
 		return true, r.lookAt(ctx, a.Org, a.Hosting)
-	case first && creates && r.firstLook(a.Org):
+	case first && creates && r.index.firstLook(a.Org):
 		// Once for each org: we are the only writer, and an org made in this very
 		// run began empty.
 		if err := r.readOrg(ctx, a.Org); err != nil {
@@ -196,18 +171,9 @@ func (r *run) lookFirst(ctx context.Context, c *reconcile.Customer, a reconcile.
 		}
 		return true, r.freshIndex(ctx) // a database that was put back may not know where else it is
 	case creates:
-		return false, r.barred(c, a)
+		return false, r.index.creationBlocked(c, a, r.Policy.Instance)
 	}
 	return false, nil
-}
-
-// firstLook reports whether the hostings of an org were not read in this run yet.
-func (r *run) firstLook(org string) bool {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	first := !r.seenOrgs[org]
-	r.seenOrgs[org] = true
-	return first
 }
 
 // finish records what is left to say about a customer after its actions. That the
@@ -217,7 +183,7 @@ func (r *run) finish(ctx context.Context, id string) {
 	ctx = context.WithoutCancel(ctx)
 	c, d, err := r.again(ctx, id)
 	if err == nil {
-		c, d, err = r.forgive(ctx, c, d)
+		c, d, err = r.clearBackoff(ctx, c, d)
 	}
 	if err != nil {
 		r.failed(ctx, id, fmt.Errorf("looking after it was done: %w", err))
@@ -225,80 +191,8 @@ func (r *run) finish(ctx context.Context, id string) {
 	}
 	if err := r.saveAgain(ctx, r.planned(c, d)); err != nil {
 		r.log.WithField("customer", id).WithError(err).Error("outcome not recorded")
-		r.halt(err)
+		r.outages.stop(err)
 	}
-}
-
-// failed judges an error about one customer: whose fault it is, when to try
-// again, and whether the rest of the run makes sense.
-func (r *run) failed(ctx context.Context, id string, err error) {
-	kind := fault.Of(err)
-	if errors.Is(err, context.Canceled) || kind == fault.Canceled {
-		return // stopped by ourselves; the customer is still due
-	}
-	ctx = context.WithoutCancel(ctx)
-	if kind == fault.Fenced {
-		r.halt(err)
-		return
-	}
-	c, loadErr := r.load(ctx, id)
-	if loadErr != nil {
-		r.halt(errors.Join(err, loadErr))
-		return
-	}
-	b := r.backoff(c, err)
-	switch {
-	case r.req.Dry:
-		r.overlook("%s could not be planned: %v", id, err)
-	case errors.Is(err, fault.LeftAlone): // nothing was tried: still due, like who has not failed
-		r.overlook("%s is left for the next run: %v", id, err)
-	default:
-		r.log.WithFields(logrus.Fields{"customer": id, "due": b.Due, "parked": b.Parked, "kind": kind.String()}).WithError(err).Warn("customer postponed")
-		if saveErr := r.recordFailure(ctx, id, b); saveErr != nil {
-			r.halt(errors.Join(err, saveErr))
-			return
-		}
-	}
-	switch {
-	case errors.Is(err, errBarred): // says nothing of the next customer
-	case b.Counts:
-		r.misses.Store(0)
-	case !r.applying.Load() && failing(c):
-		r.vain.Add(1)
-	case kind == fault.Denied:
-		if r.denials.Add(1) >= denyAfter {
-			r.halt(fmt.Errorf("refused for %d customers in a row, so every further call would be refused too: %w", denyAfter, err))
-		}
-	case r.misses.Add(1) >= breakAfter:
-		r.halt(fmt.Errorf("%d customers in a row failed for reasons that are not theirs, the rest is left for the next run: %w", breakAfter, err))
-	}
-}
-
-// failing tells that the last attempt for a customer did not succeed, for whatever
-// reason.
-func failing(c *reconcile.Customer) bool { return c.LastError != "" || !c.Parked.IsZero() }
-
-func (r *run) recordFailure(ctx context.Context, id string, b reconcile.Backoff) error {
-	if err := r.Timetable.Postpone(ctx, r.tok, b, r.now); err != nil {
-		return err
-	}
-	c, err := r.load(ctx, id)
-	if err != nil {
-		return err
-	}
-	p := reconcile.Planned{Customer: c.ID, Version: c.Version, Undecided: true, Due: b.Due}
-	if d, err := r.decision(c); err == nil {
-		p = r.planned(c, d)
-	} else if h, ok := planner.HoldForFailure(c, r.now); ok {
-		p.Holds = []reconcile.Hold{h}
-	}
-	if c.RetryAfter.Equal(b.Due.Truncate(time.Microsecond)) { // else it was woken meanwhile, and is tried as planned
-		p.Due = b.Due
-		if at := r.lookAgain(c); at.After(r.now) && at.Before(p.Due) {
-			p.Due = at
-		}
-	}
-	return r.saveAgain(ctx, p)
 }
 
 // saveAgain records the plan of a customer who was planned in this run before.
@@ -306,31 +200,5 @@ func (r *run) saveAgain(ctx context.Context, p reconcile.Planned) error {
 	if err := r.Queue.SavePlanned(ctx, r.tok, r.rec.ID, []reconcile.Planned{p}, r.now); err != nil {
 		return err
 	}
-	return r.holdStill(ctx, p.Actions)
-}
-
-// backoff says when a customer is tried again: RetryMin doubling to RetryMax,
-// half of it jitter, and set aside after parkAfter failures of its own. Outages
-// of a side delay and never count.
-func (r *run) backoff(c *reconcile.Customer, err error) reconcile.Backoff {
-	b := reconcile.Backoff{Customer: c.ID, Version: c.Version, Error: err.Error()}
-	switch fault.Of(err) {
-	case fault.Permanent, fault.Conflict, fault.NotFound, fault.Unknown:
-		b.Counts = true
-	case fault.Transient, fault.Throttled, fault.Denied, fault.Ambiguous, fault.Malformed, fault.Canceled, fault.Fenced:
-	}
-	n := c.Failures
-	wait := r.RetryMin
-	for range min(n, 30) {
-		wait = min(wait*2, r.RetryMax)
-	}
-	wait = wait/2 + time.Duration(r.Rand()*float64(wait/2))
-	switch {
-	case b.Counts && n+1 >= parkAfter:
-		b.Parked, wait = true, parkProbe
-	case fault.Of(err) == fault.Denied || errors.Is(err, errBarred):
-		wait = min(denyWait, r.RetryMax)
-	}
-	b.Due = r.clock().Add(wait)
-	return b
+	return r.holdAgain(ctx, p.Actions)
 }

@@ -1,254 +1,233 @@
 package engine
 
 import (
-	"context"
-	"fmt"
 	"hash/maphash"
 	"strings"
-
-	"github.com/sirupsen/logrus"
+	"time"
 
 	"github.com/stripe-enhance/stripe-enhance/reconcile"
 	"github.com/stripe-enhance/stripe-enhance/reconcile/planner"
 )
 
-// brakeOrder is the order in which kinds are judged and told.
+// brakeOrder is the order in which kinds are judged and reported.
 var brakeOrder = []reconcile.ActionKind{reconcile.Resume, reconcile.CreateSubscription, reconcile.ChangePlan, reconcile.Suspend, reconcile.Terminate}
 
-// batch is what one brake looks at, and what it says.
-type batch struct {
-	concerned idSet                    // customers with an action of the counted kind that nobody has approved
-	kept      idSet                    // of those, the ones with one that stands in a plan
-	stood     int                      // of the counted kind, what stands in a plan
-	fresh     int                      // of the counted kind, what is new
-	takes     int                      // of every kind, what takes something away
-	waits     bool                     // something of any kind stands in a plan
+// brake decides what waits for approval in one run. It is used in this order:
+//
+//  1. expect, for each kind that planning comes up with
+//  2. addStanding, for what stands in a plan or was approved, by the database
+//  3. count, for each action that was planned
+//  4. judge, for each kind: is it too much of that kind?
+//  5. startCollecting, then collect for each action once more, then plan for each kind:
+//     what is held
+//
+// From then on holds, unseen and releases are asked while customers are applied. One
+// goroutine does all of the list; nothing changes afterwards, so there is no lock.
+type brake struct {
+	limits planner.Brakes
+	takes  func(reconcile.Action) bool // whether an action takes something away
+
+	approved map[string]string                           // action id → plan that released it
+	standing idSet                                       // ids of the actions that wait for approval
+	subjects idSet                                       // subjects of those, and of what was approved
+	waiting  map[reconcile.ActionKind]int                // by brake kind: how many actions wait
+	last     map[reconcile.ActionKind]reconcile.HeldPlan // by brake kind: the plan that waits, or the newest
+
+	tallies map[reconcile.ActionKind]*tally // by brake kind
+	judged  idSet                           // ids of the actions that were judged
+
+	free    idSet                           // customers with an action that no brake holds; nil: nothing is held
+	plans   []reconcile.HeldPlan            // what this run holds
+	planIDs map[reconcile.ActionKind]string // brake kind → the plan among plans
+	orders  idSet                           // subscriptions for which an action that gives hosting waits
+}
+
+func newBrake(limits planner.Brakes, takes func(reconcile.Action) bool) *brake {
+	return &brake{limits: limits, takes: takes,
+		approved: map[string]string{}, standing: idSet{}, subjects: idSet{}, waiting: map[reconcile.ActionKind]int{},
+		tallies: map[reconcile.ActionKind]*tally{}, judged: idSet{}, planIDs: map[reconcile.ActionKind]string{}, orders: idSet{}}
+}
+
+// tally is what the brake of one kind counts, and its verdict.
+type tally struct {
+	concerned idSet                    // customers with an action of the counted kind that is not approved
+	kept      idSet                    // of those, the ones with an action that stands in a plan
+	stood     int                      // of the counted kind, how many stand in a plan
+	fresh     int                      // of the counted kind, how many are new
+	takes     int                      // of every kind, how many take something away
+	waits     bool                     // an action of any kind stands in a plan
 	orders    map[uint64]planner.Order // of creates, by the hash of the customer
 
-	all       bool // all that is new is held
-	onlyTakes bool // of that only what takes something away
-	verdict   planner.OrdersVerdict
-	reason    string // why something that is new is held
-	large     []string
-	held      pile // what is held in this run
-	joins     int  // of that, what does not stand in the plan yet
+	all          bool // every new action is held
+	removalsOnly bool // of those only the ones that take something away
+	verdict      planner.OrdersVerdict
+	reason       string // why a new action is held
+	large        []string
+	held         sample // what is held in this run
+	joins        int    // how many of those do not stand in the plan yet
 }
 
-func newBatch() *batch {
-	return &batch{concerned: idSet{}, kept: idSet{}, orders: map[uint64]planner.Order{}}
+func newTally() *tally {
+	return &tally{concerned: idSet{}, kept: idSet{}, orders: map[uint64]planner.Order{}}
 }
 
-// pile is actions of which only the number, the digest and as many as a report
+// sample is actions of which only the number, the digest and as many as a report
 // lists are kept.
-type pile struct {
+type sample struct {
 	n      int
 	digest reconcile.HeldPlanDigest
 	first  []reconcile.Action
 }
 
-func (p *pile) add(a reconcile.Action) {
-	p.n++
-	p.digest.Add(a.ID)
-	if len(p.first) < reconcile.MostReported {
-		p.first = append(p.first, a)
+func (s *sample) add(a reconcile.Action) {
+	s.n++
+	s.digest.Add(a.ID)
+	if len(s.first) < reconcile.MostReported {
+		s.first = append(s.first, a)
 	}
 }
 
-// brake holds what stands in a plan that nobody has approved, whatever the count is
-// now, and all of a kind that is new when there is too much of the kind, in this run or
-// in the last 24 hours by the journal.
-func (r *run) brake(ctx context.Context) error {
-	if err := r.loadPlans(ctx); err != nil {
-		return err
+// expect notes that an action of a kind was planned.
+func (b *brake) expect(kind reconcile.ActionKind) *tally {
+	if kind != 0 && b.tallies[kind] == nil {
+		b.tallies[kind] = newTally()
 	}
-	if len(r.braked) == 0 {
-		return nil
-	}
-	if err := r.eachPlanned(ctx, r.weigh); err != nil {
-		return err
-	}
-	counts, err := r.History.Counts(ctx)
-	if err != nil {
-		return err
-	}
-	r.suspectOurselves(counts)
-	holds := false
-	for _, kind := range brakeOrder {
-		held, err := r.judgeKind(ctx, kind, counts.Bound)
-		if err != nil {
-			return err
-		}
-		holds = holds || held
-	}
-	if !holds {
-		return nil
-	}
-	r.free = idSet{}
-	if err := r.eachPlanned(ctx, r.gather); err != nil {
-		return err
-	}
-	for _, kind := range brakeOrder {
-		r.holdKind(kind)
-	}
-	if !r.req.Dry {
-		if err := r.holdAll(ctx); err != nil {
-			return fmt.Errorf("recording what is held: %w", err)
-		}
-	}
-	return r.rememberPlans(ctx)
+	return b.tallies[kind]
 }
 
-// loadPlans reads what waits for approval and what was approved. It is read after the
-// planning, so that what is no longer wanted has left its plan.
-func (r *run) loadPlans(ctx context.Context) (err error) {
-	if r.last, err = r.Plans.LastPlans(ctx); err != nil {
-		return err
+// expects tells that an action of a kind was planned.
+func (b *brake) expects(kind reconcile.ActionKind) bool { return b.tallies[kind] != nil }
+
+// addStanding notes an action that waits for approval, or that an approval releases.
+func (b *brake) addStanding(h reconcile.HeldAction) {
+	b.subjects.add(h.Subject())
+	if h.Released {
+		b.approved[h.ID] = h.Plan
+		return
 	}
-	return r.Plans.Standing(ctx, r.now, func(h reconcile.HeldAction) error {
-		r.subjects.add(h.Subject())
-		if h.Released {
-			r.approved[h.ID] = h.Plan
-			return nil
-		}
-		if !r.standing.has(h.ID) {
-			r.waiting[h.Brake]++
-		}
-		if givesHosting(h.Kind) {
-			r.orders.add(h.Subscription)
-		}
-		r.standing.add(h.ID)
-		return nil
-	})
+	if !b.standing.has(h.ID) {
+		b.waiting[h.Brake]++
+	}
+	if givesHosting(h.Kind) {
+		b.orders.add(h.Subscription)
+	}
+	b.standing.add(h.ID)
 }
 
-// givesHosting tells that an action is what somebody waits for who is to have hosting.
+// givesHosting tells that a customer has no hosting to use until the action is done.
 func givesHosting(kind reconcile.ActionKind) bool {
 	return kind == reconcile.CreateSubscription || kind == reconcile.Resume
 }
 
-// eachPlanned hands over what this run has planned: from the journal, and in a dry
-// run, which writes none, by deciding again.
-func (r *run) eachPlanned(ctx context.Context, use func(reconcile.Action) error) error {
-	if !r.req.Dry {
-		return r.History.RunActions(ctx, r.rec.ID, func(a reconcile.ActionRecord) error {
-			if a.State != reconcile.ActionPlanned {
-				return nil
-			}
-			return use(a.Action)
-		})
-	}
-	return r.replay(ctx, func(p reconcile.Planned) error {
-		for _, a := range p.Actions {
-			if err := use(a); err != nil {
-				return err
-			}
-		}
-		return nil
-	})
+// stands tells that an action waits for approval, or is another version of an action
+// that waits or was approved: an approval is of the version that was shown.
+func (b *brake) stands(a reconcile.Action) bool {
+	return b.standing.has(a.ID) || b.subjects.has(a.Subject())
 }
 
-// stands tells that an action waits for approval, or is another version of what does,
-// or of what was approved: an approval is of what was shown.
-func (r *run) stands(a reconcile.Action) bool {
-	return r.standing.has(a.ID) || r.subjects.has(a.Subject())
-}
-
-// weigh adds an action to what its brake looks at.
-func (r *run) weigh(a reconcile.Action) error {
+// count adds a planned action to what its brake judges.
+func (b *brake) count(a reconcile.Action) {
 	kind := reconcile.BrakeOf(a)
-	if kind == 0 || r.approved[a.ID] != "" {
-		return nil
+	if kind == 0 || b.approved[a.ID] != "" {
+		return
 	}
-	b := r.braked[kind]
-	if b == nil { // a dry run decides again, and may come to more
-		b = newBatch()
-		r.braked[kind] = b
+	t := b.expect(kind) // a dry run decides again, and may come to more
+	if b.takes(a) {
+		t.takes++
 	}
-	if r.catalog.Takes(a) {
-		b.takes++
-	}
-	stands := r.stands(a)
-	b.waits = b.waits || stands
+	stands := b.stands(a)
+	t.waits = t.waits || stands
 	if a.Kind != kind {
-		return nil
+		return
 	}
-	r.judged.add(a.ID)
-	b.concerned.add(a.Customer)
+	b.judged.add(a.ID)
+	t.concerned.add(a.Customer)
 	key := maphash.String(seed, a.Customer)
-	order := b.orders[key]
+	order := t.orders[key]
 	if stands {
-		b.stood++
-		b.kept.add(a.Customer)
+		t.stood++
+		t.kept.add(a.Customer)
 		order.Held++
 	} else {
-		b.fresh++
+		t.fresh++
 		order.New++
 	}
 	if kind == reconcile.CreateSubscription {
-		b.orders[key] = order
+		t.orders[key] = order
 	}
-	return nil
 }
 
-// judgeKind asks the brake of a kind, and reports whether anything is held.
-func (r *run) judgeKind(ctx context.Context, kind reconcile.ActionKind, bound int) (bool, error) {
-	b := r.braked[kind]
-	if b == nil {
-		return false, nil
+// removals is how many counted actions take something away.
+func (b *brake) removals() int {
+	n := 0
+	for _, t := range b.tallies {
+		n += t.takes
 	}
-	if kind == reconcile.Resume { // of what is perhaps not ours, however few: no count says whose it is
-		b.all, b.reason = true, "suspended with our mark, and this database does not know of it"
-		return true, nil
-	}
-	since := r.now.Add(-reconcile.BrakeWindow)
-	done, err := r.Journal.CountDone(ctx, kind, since)
-	if err != nil {
-		return false, err
-	}
-	if kind == reconcile.CreateSubscription {
-		by, err := r.Journal.CountDoneByCustomer(ctx, kind, since)
-		if err != nil {
-			return false, err
-		}
-		for customer, n := range by {
-			key := maphash.String(seed, customer)
-			if order, orders := b.orders[key]; orders {
-				order.Done = n
-				b.orders[key] = order
-			}
-		}
-		b.verdict = r.Brakes.JudgeOrders(b.orders, done, bound)
-		b.all, b.reason = b.verdict.Others != "", b.verdict.Others
-		return b.waits || b.all || len(b.verdict.Large) > 0, nil
-	}
-	// What waits counts: a fleet in which ten are to be suspended is not one in which
-	// the eleventh is an ordinary day.
-	reason, over := r.Brakes.Holds(planner.BrakeLoad{Kind: kind, Planned: b.stood + b.fresh, Performed: done, Bound: bound})
-	b.all, b.reason = over, reason
-	if r.suspicion != "" && b.takes > 0 { // what gives goes on
-		b.onlyTakes = !over
-		b.reason = strings.TrimPrefix(reason+"; "+r.suspicion, "; ")
-	}
-	return b.waits || b.all || b.onlyTakes, nil
+	return n
 }
 
-// held reports whether a brake holds an action. A chain that is begun, about an org or
-// a hosting that exists, is held only where it stands in a plan itself.
-func (r *run) held(a reconcile.Action) bool {
+// done is what was done of a kind in the window of the brake, by the journal.
+type done struct {
+	actions  int
+	customer map[string]int // creates by customer
+}
+
+// judge decides about a kind, and reports whether any action of it is held. bound is
+// how many hostings are bound; needsApproval is why removals wait, if they do.
+func (b *brake) judge(kind reconcile.ActionKind, d done, bound int, needsApproval string) bool {
+	t := b.tallies[kind]
+	switch {
+	case t == nil:
+		return false
+	case kind == reconcile.Resume: // of what is perhaps not ours, however few: no count shows whose it is
+		t.all, t.reason = true, "suspended with our mark, and this database does not know of it"
+		return true
+	case kind == reconcile.CreateSubscription:
+		return t.judgeOrders(b.limits, d, bound)
+	}
+	// What waits counts as well: if ten hostings are to be suspended, the eleventh is
+	// not a suspension of an ordinary day.
+	reason, over := b.limits.Holds(planner.BrakeLoad{Kind: kind, Planned: t.stood + t.fresh, Performed: d.actions, Bound: bound})
+	t.all, t.reason = over, reason
+	if needsApproval != "" && t.takes > 0 { // what gives goes on
+		t.removalsOnly = !over
+		t.reason = strings.TrimPrefix(reason+"; "+needsApproval, "; ")
+	}
+	return t.waits || t.all || t.removalsOnly
+}
+
+// judgeOrders decides about creates: an order that is too large for one customer is
+// held by itself, and the others only if together they are too many.
+func (t *tally) judgeOrders(limits planner.Brakes, d done, bound int) bool {
+	for customer, n := range d.customer {
+		key := maphash.String(seed, customer)
+		if order, orders := t.orders[key]; orders {
+			order.Done = n
+			t.orders[key] = order
+		}
+	}
+	t.verdict = limits.JudgeOrders(t.orders, d.actions, bound)
+	t.all, t.reason = t.verdict.Others != "", t.verdict.Others
+	return t.waits || t.all || len(t.verdict.Large) > 0
+}
+
+// holds reports whether an action is held. The rest of a chain that is begun, about an
+// org or a hosting that exists, is held only if it stands in a plan itself.
+func (b *brake) holds(a reconcile.Action) bool {
 	kind := reconcile.BrakeOf(a)
-	if kind == 0 || r.approved[a.ID] != "" {
+	if kind == 0 || b.approved[a.ID] != "" {
 		return false
 	}
-	b := r.braked[kind]
+	t := b.tallies[kind]
 	switch {
-	case a.NeedsConfirmation(), r.stands(a):
+	case a.NeedsConfirmation(), b.stands(a):
 		return true
-	case b == nil || !b.concerned.has(a.Customer):
+	case t == nil || !t.concerned.has(a.Customer):
 		return false
 	case a.Kind != kind:
-		return !begun(a) && (b.kept.has(a.Customer) || b.all || b.isLarge(a.Customer))
+		return !begun(a) && (t.kept.has(a.Customer) || t.all || t.isLarge(a.Customer))
 	}
-	return b.all || b.isLarge(a.Customer) || b.onlyTakes && r.catalog.Takes(a)
+	return t.all || t.isLarge(a.Customer) || t.removalsOnly && b.takes(a)
 }
 
 func begun(a reconcile.Action) bool {
@@ -258,78 +237,86 @@ func begun(a reconcile.Action) bool {
 	return a.Org != ""
 }
 
-func (b *batch) isLarge(customer string) bool {
-	_, large := b.verdict.Large[maphash.String(seed, customer)]
+func (t *tally) isLarge(customer string) bool {
+	_, large := t.verdict.Large[maphash.String(seed, customer)]
 	return large
 }
 
-// mostNamed is how many large orders a reason tells of.
-const mostNamed = 3
-
-// gather collects what is held, and who has something that is not.
-func (r *run) gather(a reconcile.Action) error {
-	if !r.held(a) {
-		r.free.add(a.Customer)
-		return nil
+// unseen tells that an action of a kind with a brake was not there when the brake
+// judged. It waits for the next run.
+func (b *brake) unseen(a reconcile.Action) bool {
+	kind := reconcile.BrakeOf(a)
+	if kind == 0 || a.Kind != kind || b.approved[a.ID] != "" {
+		return false
 	}
-	b := r.braked[reconcile.BrakeOf(a)]
-	b.held.add(a)
-	if r.standing.has(a.ID) {
-		return nil
-	}
-	b.joins++
-	if order, large := b.verdict.Large[maphash.String(seed, a.Customer)]; large && a.Kind == reconcile.CreateSubscription {
-		why := b.verdict.Reason(a.Customer, order)
-		if len(b.large) <= mostNamed && (len(b.large) == 0 || b.large[len(b.large)-1] != why) {
-			b.large = append(b.large, why)
-		}
-	}
-	return nil
+	return !b.judged.has(a.ID)
 }
 
-// holdKind makes the plan that holds what is held of a kind: the one that waits, or a
-// new one.
-func (r *run) holdKind(kind reconcile.ActionKind) {
-	b := r.braked[kind]
-	if b == nil || b.held.n == 0 {
+// releases reports whether a customer has an action that no brake holds. The other
+// customers cost nothing more in this run.
+func (b *brake) releases(customer string) bool { return b.free == nil || b.free.has(customer) }
+
+// maxNamedOrders is how many large orders a reason names.
+const maxNamedOrders = 3
+
+// startCollecting is called before collect: from here on only customers with an
+// action that is not held are released.
+func (b *brake) startCollecting() { b.free = idSet{} }
+
+// collect adds an action to what is held, or its customer to those with an action
+// that is not.
+func (b *brake) collect(a reconcile.Action) {
+	if !b.holds(a) {
+		b.free.add(a.Customer)
 		return
 	}
-	p, entry := r.last[kind], r.log.WithField("kind", kind.String()).WithField("actions", b.held.n)
+	t := b.tallies[reconcile.BrakeOf(a)]
+	t.held.add(a)
+	if b.standing.has(a.ID) {
+		return
+	}
+	t.joins++
+	if order, large := t.verdict.Large[maphash.String(seed, a.Customer)]; large && a.Kind == reconcile.CreateSubscription {
+		why := t.verdict.Reason(a.Customer, order)
+		if len(t.large) <= maxNamedOrders && (len(t.large) == 0 || t.large[len(t.large)-1] != why) {
+			t.large = append(t.large, why)
+		}
+	}
+}
+
+// plan is the plan that holds what was collected of a kind: the one that waits, or a
+// new one. joins is how many actions it did not hold before; ok is false if nothing
+// is held. A run about some customers only keeps the reason for the others (keep).
+func (b *brake) plan(kind reconcile.ActionKind, now time.Time, keep bool) (p reconcile.HeldPlan, joins int, ok bool) {
+	t := b.tallies[kind]
+	if t == nil || t.held.n == 0 {
+		return p, 0, false
+	}
+	p = b.last[kind]
 	if p.ID == "" || !p.Approved.IsZero() || !p.Closed.IsZero() {
-		p = reconcile.HeldPlan{ID: b.held.digest.After(p.ID), Kind: kind, Created: r.now}
+		p = reconcile.HeldPlan{ID: t.held.digest.After(p.ID), Kind: kind, Created: now}
 	}
-	if b.joins > 0 {
+	if t.joins > 0 {
 		p.Version++
-		p.Reason = r.reason(b, p.Reason)
-		r.logHeld(entry.WithField("plan", p.ID), logrus.ErrorLevel, "brake holds")
-	} else {
-		r.logHeld(entry.WithField("plan", p.ID), logrus.WarnLevel, "brake still holds")
+		p.Reason = t.reasonAfter(p.Reason, keep)
 	}
-	p.Actions, p.Total = b.held.first, max(b.held.n, r.waiting[kind]+b.joins)
-	r.heldKinds[kind] = p.ID
-	r.plans = append(r.plans, p)
+	p.Actions, p.Total = t.held.first, max(t.held.n, b.waiting[kind]+t.joins)
+	b.planIDs[kind] = p.ID
+	b.plans = append(b.plans, p)
+	return p, t.joins, true
 }
 
-// logHeld logs what waits for a person. A plan that somebody asked for says so itself.
-func (r *run) logHeld(entry *logrus.Entry, level logrus.Level, text string) {
-	if r.req.Dry {
-		level = logrus.DebugLevel
-	}
-	entry.Log(level, text)
-}
-
-// reason says why what joins a plan is held. A run that looked at some customers only
-// adds to what was said of the others.
-func (r *run) reason(b *batch, before string) string {
+// reasonAfter says why the actions that join a plan are held.
+func (t *tally) reasonAfter(before string, keep bool) string {
 	var all []string
-	if r.only != nil && before != "" {
+	if keep && before != "" {
 		all = append(all, before)
 	}
-	if b.reason != "" {
-		all = append(all, b.reason)
+	if t.reason != "" {
+		all = append(all, t.reason)
 	}
-	for i, why := range b.large {
-		if i == mostNamed {
+	for i, why := range t.large {
+		if i == maxNamedOrders {
 			why = "and more orders of that size"
 		}
 		all = append(all, why)
@@ -341,4 +328,14 @@ func (r *run) reason(b *batch, before string) string {
 		return before
 	}
 	return "what was approved has changed since, and what it is now was not approved"
+}
+
+// planOf is the plan that holds the actions of a kind: that of this run, or the one
+// that waits, if the run had planned nothing of the kind when the brake judged; "":
+// there is none.
+func (b *brake) planOf(kind reconcile.ActionKind) string {
+	if id := b.planIDs[kind]; id != "" || b.waiting[kind] == 0 {
+		return id
+	}
+	return b.last[kind].ID
 }

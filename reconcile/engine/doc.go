@@ -46,7 +46,7 @@
 // order, another address to invite) is held again too. What comes later waits in the
 // next plan.
 //
-// A dry run goes through the last step in thought ([reconcile.After]): with the reads
+// A dry run goes through the last step in thought ([planner.After]): with the reads
 // and the order of apply, and without its calls, so that its plan is what the next run
 // does. It records no plan. MODE=observe leaves out the last step.
 //

@@ -22,19 +22,19 @@ const callLimit = 3 * time.Minute
 // A run that is being stopped finishes the action in hand and records it; that
 // is why the context is cut off from cancellation here.
 func (r *run) perform(ctx context.Context, c *reconcile.Customer, a reconcile.Action) error {
-	ctx, cancel := context.WithTimeout(fence.Around(context.WithoutCancel(ctx), r.trusted), callLimit)
+	ctx, cancel := context.WithTimeout(fence.Around(context.WithoutCancel(ctx), r.checkLease), callLimit)
 	defer cancel()
-	if err := r.trusted(); err != nil {
+	if err := r.checkLease(); err != nil {
 		return err
 	}
 	r.Failpoint("before-intent", a.Kind.String())
 	sent := r.clock()
-	if err := r.Journal.RecordIntent(ctx, r.tok, r.rec.ID, a, r.approved[a.ID], sent); err != nil {
+	if err := r.Journal.RecordIntent(ctx, r.tok, r.rec.ID, a, r.brake.approved[a.ID], sent); err != nil {
 		return fmt.Errorf("recording the intent: %w", err)
 	}
 	r.Failpoint("after-intent", a.Kind.String())
 	out := reconcile.Outcome{Action: a, Run: r.rec.ID, State: reconcile.ActionApplied}
-	err := r.trusted() // the intent may have taken long to write
+	err := r.checkLease() // the intent may have taken long to write
 	if err == nil {
 		err = r.effect(ctx, c, a, &out)
 	}
@@ -53,8 +53,7 @@ func (r *run) perform(ctx context.Context, c *reconcile.Customer, a reconcile.Ac
 	}
 	r.tell(a, out, err)
 	if err == nil {
-		r.misses.Store(0)
-		r.denials.Store(0)
+		r.outages.succeeded()
 		return nil
 	}
 	if out.State == reconcile.ActionAmbiguous {
@@ -180,9 +179,7 @@ func (r *run) link(ctx context.Context, c *reconcile.Customer, a reconcile.Actio
 		}
 	}
 	o.ObservedAt = r.clock()
-	r.mu.Lock()
-	r.foundOrgs[a.Org] = true
-	r.mu.Unlock()
+	r.index.addFound(a.Org)
 	out.Org, out.OrgNamed = &o, !r.marked(o)
 	return nil
 }
@@ -195,10 +192,7 @@ func (r *run) createOrg(ctx context.Context, a reconcile.Action, out *reconcile.
 		return err
 	}
 	now := r.clock()
-	r.firstLook(id)
-	r.mu.Lock()
-	r.madeOrgs[id] = true
-	r.mu.Unlock()
+	r.index.addMade(id)
 	out.Org = &reconcile.Org{ID: id, Name: name, ObservedAt: now, HostingsRead: now}
 	return nil
 }
@@ -244,10 +238,7 @@ func (r *run) invite(ctx context.Context, a reconcile.Action, out *reconcile.Out
 // login of our making, membership is only the middle of it: it counts where the org
 // was found in this run, and not where an earlier run was cut short.
 func (r *run) invitedBefore(ctx context.Context, a reconcile.Action) (bool, error) {
-	r.mu.Lock()
-	fresh, found := r.madeOrgs[a.Org], r.foundOrgs[a.Org]
-	r.mu.Unlock()
-	if fresh || r.Policy.Onboarding == reconcile.Password && !found {
+	if r.index.isMade(a.Org) || r.Policy.Onboarding == reconcile.Password && !r.index.isFound(a.Org) {
 		return false, nil
 	}
 	emails, err := r.Owners.OwnerEmails(ctx, a.Org)

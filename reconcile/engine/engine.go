@@ -44,7 +44,7 @@ type Options struct {
 	Rand func() float64
 	// Log receives one event for each decision. nil: silent.
 	Log *logrus.Logger
-	// Decide is the planner. nil: reconcile.Decide. A test puts one here that
+	// Decide is the planner. nil: planner.Decide. A test puts one here that
 	// panics, to see that nobody but its customer is concerned.
 	Decide func(*reconcile.Customer, *planner.Catalog, reconcile.Policy, time.Time) planner.Decision
 	// Progress is called now and then from the goroutine of Run. nil: nobody waits.
@@ -120,7 +120,7 @@ type Engine struct {
 	// key may not; see metadata.go.
 	denied atomic.Int64
 	runs   atomic.Uint64 // numbers the runs of this process, for their ids
-	lease  held
+	lease  *lease
 }
 
 // New checks that everything required is there.
@@ -161,8 +161,9 @@ func New(o Options, p Ports) (*Engine, error) {
 	}
 	e := &Engine{Options: o, Ports: p}
 	if e.Owner == "" {
-		e.Owner = "process-" + e.word()
+		e.Owner = "process-" + e.randomID()
 	}
+	e.lease = &lease{port: e.Leases, owner: e.Owner, ttl: e.LeaseTTL, now: e.Now, log: e.Log}
 	return e, nil
 }
 
@@ -172,7 +173,7 @@ func defaultTo[T int | time.Duration](v *T, d T) {
 	}
 }
 
-// word is a short random word for names that must differ between processes.
-func (e *Engine) word() string {
+// randomID is short and random, for names that must differ between processes.
+func (e *Engine) randomID() string {
 	return strconv.FormatUint(uint64(e.Rand()*float64(1<<52)), 36)
 }

@@ -30,7 +30,7 @@ func (r *run) lookAround(ctx context.Context) error {
 		return err
 	}
 	if unbound.Undecided && r.Policy.NewAfter.IsZero() {
-		r.createsWait(fmt.Sprintf("the panel has %s that no subscription is bound to, and it is not decided which orders are new: nothing is created. "+
+		r.waitForPerson(fmt.Sprintf("the panel has %s that no subscription is bound to, and it is not decided which orders are new: nothing is created. "+
 			"Either set NEW_CUSTOMERS_ONLY_AFTER to a day (orders from then on are new customers', older ones wait as holds \"adopt\" with the command for each), "+
 			"or bind them all with `stripe-enhance customers bind SUBSCRIPTION HOSTING --reason TEXT`", inOrgs(unbound)))
 	}
@@ -51,7 +51,7 @@ func inOrgs(u reconcile.Unbound) string {
 // subscriptions that are served here. As long as there is any, nothing is created: two
 // that work for the same customers make everything twice.
 func (r *run) noticeSeconds(ctx context.Context) error {
-	if r.rival.Load() != nil {
+	if r.evidence.createsAreBlocked() {
 		return nil
 	}
 	seconds, err := r.Existing.Duplicates(ctx, r.Policy.Instance, secondsShown)
@@ -72,8 +72,8 @@ func (r *run) noticeSeconds(ctx context.Context) error {
 	reason := fmt.Sprintf("another installation makes hostings for the subscriptions that are served here (%s): nothing is created. "+
 		"Stop one of the two, or, where each has customers of its own, set INSTANCE to another word in each. "+
 		"Then delete in the panel what was made twice and is not used, and run `stripe-enhance reconcile --full`", text)
-	if r.rival.CompareAndSwap(nil, &reason) {
-		r.createsWait(reason)
+	if r.evidence.blockCreates(reason) {
+		r.waitForPerson(reason)
 	}
 	return nil
 }
@@ -81,18 +81,6 @@ func (r *run) noticeSeconds(ctx context.Context) error {
 // createHeld tells that a create is withheld for what another installation makes.
 func createHeld(h reconcile.Hold) bool {
 	return h.Kind == reconcile.HoldDuplicate && strings.HasPrefix(h.ActionID, "create_")
-}
-
-// createsWait tells a person why nothing is created.
-func (r *run) createsWait(reason string) {
-	r.mu.Lock()
-	if r.waits != "" {
-		r.waits += "; "
-	}
-	r.waits += reason
-	r.rec.Gates = append(r.rec.Gates, reason)
-	r.mu.Unlock()
-	r.note("%s", reason)
 }
 
 // findSite asks the panel where an ordered domain is, and reads the hosting that it is

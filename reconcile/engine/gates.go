@@ -19,9 +19,9 @@ const (
 	// premiseSample is how many known subscriptions must all be there still, and
 	// priceSample how many mapped prices are asked for until one is there.
 	premiseSample, priceSample = 3, 10
-	// suspicionFloor: fleets too small for a half to mean anything are left to the
+	// minForDoubt: fleets too small for a half to mean anything are left to the
 	// brake.
-	suspicionFloor = 10
+	minForDoubt = 10
 )
 
 // gates asks whether the evidence is good enough. A run that is about to do
@@ -39,7 +39,7 @@ func (r *run) gates(ctx context.Context) error {
 	if err := r.trustStripe(ctx); err != nil {
 		return err
 	}
-	if r.braked[reconcile.CreateSubscription] != nil {
+	if r.brake.expects(reconcile.CreateSubscription) {
 		if err := r.lookForPanel(ctx); err != nil {
 			return err
 		}
@@ -54,10 +54,10 @@ func (r *run) gates(ctx context.Context) error {
 			return err
 		}
 		if reason != "" {
-			r.give(reason)
+			r.blockRemovals(reason)
 		}
 	}
-	if r.giveOnly.Load() == nil {
+	if !r.evidence.removalsAreBlocked() {
 		return nil
 	}
 	return r.planAgain(ctx, takers)
@@ -156,24 +156,11 @@ func (r *run) priceGate(ctx context.Context) (string, error) {
 	return fmt.Sprintf("none of %d mapped prices exists in this Stripe account: correct the mappings", len(mappings)), nil
 }
 
-// suspect makes whatever takes something away wait for a person.
-func (r *run) suspect(reason string) {
-	if r.suspicion != "" {
-		r.suspicion += "; "
-	}
-	r.suspicion += reason
-	r.rec.Gates = append(r.rec.Gates, reason)
-	r.note("what takes something away waits for approval: %s", reason)
-}
-
 // suspectOurselves is asked by the brake, once it knows what was approved: when
 // most of the world looks dead, the observer is more likely broken than the world.
 func (r *run) suspectOurselves(counts reconcile.Counts) {
-	takes, up := 0, counts.Bound-counts.Suspended
-	for _, b := range r.braked {
-		takes += b.takes
-	}
-	if takes >= suspicionFloor && takes*2 > up {
-		r.suspect(fmt.Sprintf("%d of %d hostings that are up would be taken away at once; more than half is more likely a mistake than a fact", takes, up))
+	takes, up := r.brake.removals(), counts.Bound-counts.Suspended
+	if takes >= minForDoubt && takes*2 > up {
+		r.requireApproval(fmt.Sprintf("%d of %d hostings that are up would be taken away at once; more than half is more likely a mistake than a fact", takes, up))
 	}
 }

@@ -20,14 +20,6 @@ const (
 	wildSkew = 24 * time.Hour
 )
 
-// refuse ends a run that must not do anything at all, not even give: what it sees
-// is not ours. It stands among the gates, so that it is told like one.
-func (r *run) refuse(format string, args ...any) error {
-	reason := fmt.Sprintf(format, args...)
-	r.rec.Gates = append(r.rec.Gates, reason)
-	return fault.Errorf(fault.Permanent, "nothing was done: %s", reason)
-}
-
 // checkIdentity notices another Stripe account or another panel behind the same
 // configuration. A changed key or address has to prove itself by what we know to
 // exist; one that cannot makes a run that does nothing at all.
@@ -67,14 +59,14 @@ func (r *run) trustStripe(ctx context.Context) error {
 // subscriptions that we know. In another account there is none of them: whoever
 // pays there is not our customer, and even a hosting made for them is harm.
 func (r *run) recognise(ctx context.Context) error {
-	if r.recognised {
+	if r.evidence.accountKnown {
 		return nil
 	}
 	anchors, err := r.Evidence.KnownSubscriptions(ctx, anchorSample)
 	if err != nil {
 		return err
 	}
-	found, last, err := anyThere(len(anchors), func(i int) error {
+	found, last, err := anyExists(len(anchors), func(i int) error {
 		_, err := r.subscription(ctx, anchors[i])
 		return err
 	})
@@ -82,19 +74,19 @@ func (r *run) recognise(ctx context.Context) error {
 		return fmt.Errorf("checking that this is the right Stripe account: %w", err)
 	}
 	if len(anchors) > 0 && !found {
-		return r.refuse("Stripe (%s) knows none of %v, which this database knows: the key belongs to another account or mode. "+
+		return r.evidence.abort("Stripe (%s) knows none of %v, which this database knows: the key belongs to another account or mode. "+
 			"Put the right STRIPE_SECRET_KEY and STRIPE_API_URL back; for another account use another database (%v)", r.Account.Fingerprint(), few(anchors), last)
 	}
-	r.recognised = true
+	r.evidence.accountKnown = true
 	return nil
 }
 
-// anyThere reads known objects until one is there. An object that cannot be read
+// anyExists reads known objects until one is there. An object that cannot be read
 // is passed over, so that a broken one does not stop everything, but it is no proof
 // of absence either: where nothing was found and something could not be read, the
 // error is returned. A refusal may be about the one object, and those that are
 // refused are the ones not seen for longest: any number of them is passed over.
-func anyThere(n int, read func(i int) error) (found bool, absent, err error) {
+func anyExists(n int, read func(i int) error) (found bool, absent, err error) {
 	const patience = 3 // objects that cannot be read, before it is the side's fault
 	failed := 0
 	for i := 0; i < n && failed < patience; i++ {
@@ -151,15 +143,15 @@ func (r *run) wrong() time.Duration {
 // window) would stay wrong for as long as it was off, and who is owed service would
 // wait for it.
 func (r *run) checkClock() error {
-	if r.astray == 0 {
-		r.astray = r.wrong()
-		r.now, r.rec.Started = r.now.Add(-r.astray), r.rec.Started.Add(-r.astray)
+	if r.evidence.clockOffset == 0 {
+		r.evidence.clockOffset = r.wrong()
+		r.now, r.rec.Started = r.now.Add(-r.evidence.clockOffset), r.rec.Started.Add(-r.evidence.clockOffset)
 	}
 	skew := r.skew()
 	if skew.Abs() <= wildSkew {
 		return nil
 	}
-	return r.refuse("%s. Set it right (NTP); the next run goes on as if nothing had been", apart("this machine's clock", skew))
+	return r.evidence.abort("%s. Set it right (NTP); the next run goes on as if nothing had been", apart("this machine's clock", skew))
 }
 
 // subscription reads one subscription by its id.
@@ -168,10 +160,6 @@ func (r *run) subscription(ctx context.Context, id string) (reconcile.Subscripti
 	facts.ReadAt = facts.ReadAt.Add(-r.wrong())
 	return facts, err
 }
-
-// clock is what time it is, as far as this run knows: ours, or Stripe's where ours
-// is wrong.
-func (r *run) clock() time.Time { return r.Now().Add(-r.astray).UTC() }
 
 // apart says how far a clock is from Stripe's.
 func apart(whose string, skew time.Duration) string {
@@ -193,11 +181,11 @@ func (r *run) checkPanel(ctx context.Context) error {
 	if err := r.lookForPanel(ctx); err != nil {
 		return err
 	}
-	bound, err := r.anyBound(ctx)
+	bound, err := r.someBound(ctx)
 	if err != nil {
 		return err
 	}
-	found, _, err := anyThere(len(bound), func(i int) error {
+	found, _, err := anyExists(len(bound), func(i int) error {
 		_, err := r.Panel.Hosting(ctx, bound[i].Org, bound[i].ID)
 		return err
 	})
@@ -205,14 +193,14 @@ func (r *run) checkPanel(ctx context.Context) error {
 		return fmt.Errorf("checking that this is the right panel: %w", err)
 	}
 	if len(bound) > 0 && !found {
-		return r.refuse("the panel is now %s (it was %s) and has none of %d known hostings: it is another panel or organisation, or it was emptied. "+
+		return r.evidence.abort("the panel is now %s (it was %s) and has none of %d known hostings: it is another panel or organisation, or it was emptied. "+
 			"Put the right ENHANCE_API_URL and ENHANCE_ORG_ID back; for another panel use another database", pin, last, len(bound))
 	}
 	return r.Cursors.SetCursor(ctx, r.tok, cursorPanel, pin)
 }
 
-// anyBound is some bound hostings, those looked at longest ago first.
-func (r *run) anyBound(ctx context.Context) ([]reconcile.Hosting, error) {
+// someBound is some bound hostings, those looked at longest ago first.
+func (r *run) someBound(ctx context.Context) ([]reconcile.Hosting, error) {
 	all := r.now.Add(r.DriftInterval)
 	return r.Inventory.DriftDue(ctx, all, all, anchorSample)
 }
@@ -221,23 +209,23 @@ func (r *run) anyBound(ctx context.Context) ([]reconcile.Hosting, error) {
 // of a run, that the panel still has an org that we know: an emptied one would get
 // every new customer, and the next backup that is restored would lose them.
 func (r *run) lookForPanel(ctx context.Context) error {
-	if r.panelKnown {
+	if r.evidence.panelKnown {
 		return nil
 	}
-	bound, err := r.anyBound(ctx)
+	bound, err := r.someBound(ctx)
 	if err != nil {
 		return err
 	}
-	found, _, err := anyThere(len(bound), func(i int) error {
+	found, _, err := anyExists(len(bound), func(i int) error {
 		_, err := r.Panel.Org(ctx, bound[i].Org)
 		return err
 	})
 	if err != nil {
 		return fmt.Errorf("checking that this is the right panel: %w", err)
 	}
-	r.panelKnown = found
+	r.evidence.panelKnown = found
 	if len(bound) > 0 && !found {
-		return r.refuse("the panel %s has none of the orgs in which the known hostings are (%s and others): it is another panel or organisation, or it was emptied. "+
+		return r.evidence.abort("the panel %s has none of the orgs in which the known hostings are (%s and others): it is another panel or organisation, or it was emptied. "+
 			"Put the right ENHANCE_API_URL and ENHANCE_ORG_ID back, or restore the panel", r.Owners.Fingerprint(), bound[0].Org)
 	}
 	return nil

@@ -7,180 +7,216 @@ import (
 	"sync"
 	"time"
 
+	"github.com/sirupsen/logrus"
+
 	"github.com/stripe-enhance/stripe-enhance/internal/fault"
 	"github.com/stripe-enhance/stripe-enhance/reconcile"
 )
 
-// held is the lease as this process believes it to be.
-type held struct {
-	mu    sync.Mutex // guards all below
-	tok   reconcile.Token
-	owner string    // who has it when we do not
-	until time.Time // until when that one has it
-	// trust is when we stop believing that it is ours. It counts from before the
-	// renewal was asked for, less a margin for a call that is slow to leave. See
-	// believed for the clocks.
-	trust time.Time
-	// lost ends the run at work; nil between runs.
-	lost context.CancelCauseFunc
-}
-
-// leastAsk keeps a lease of milliseconds, which only tests have, from being asked
-// for in no time at all.
-const leastAsk = time.Second
-
-// believed reports whether the lease is ours, as far as this process can know. Two
-// clocks are asked, the one that people set and the one that only runs: the first
-// may be set back, the second stands still while the machine sleeps, and either
-// mistake alone would make an old lease look young. The caller holds mu.
-func (h *held) believed(now time.Time) bool {
-	return h.tok != 0 && !now.After(h.trust) && !now.Round(0).After(h.trust.Round(0))
-}
-
-// ask takes or renews the lease and notes the answer. A run at work under a token
-// that is gone is ended at once.
+// lease makes this process the writer. It is a state that moves like this:
 //
-// It is given up after a part of the lease's life: a connection that is dead and
-// does not know it must not use up the time in which another one would do.
-func (e *Engine) ask(ctx context.Context) error {
-	ctx, cancel := context.WithTimeout(ctx, max(e.LeaseTTL/2, leastAsk))
+//	          acquire              trustedUntil passes
+//	free ──────────────▶ valid ──────────────────────────▶ expired
+//	 ▲                     │  ▲                               │
+//	 │       release       │  └──────── acquire (renews) ─────┤
+//	 └─────────────────────┘                                  ▼
+//	                                    another process has it: revoked
+//
+// A run that holds a token keeps it until it ends. Each write checks the token
+// again, and a token that was revoked ends the run.
+type lease struct {
+	port  Leases
+	owner string // the name of this process
+	ttl   time.Duration
+	now   func() time.Time
+	log   *logrus.Logger
+
+	mu      sync.Mutex // guards all below
+	tok     reconcile.Token
+	holder  string    // who has the lease, if this process does not
+	expires time.Time // when that holder's lease ends
+	// trustedUntil is when this process stops relying on the lease. It counts from
+	// before the renewal was sent, less a margin for a call that leaves late. Two
+	// clocks are compared with it, see valid.
+	trustedUntil time.Time
+	// endRun ends the run that uses the lease; nil between runs.
+	endRun context.CancelCauseFunc
+}
+
+// minRenewal is the shortest time-out of a renewal. Only tests have a lease so
+// short that a part of its life would be less.
+const minRenewal = time.Second
+
+// valid reports whether the lease is ours, as far as this process can know. It
+// asks the wall clock and the process clock: the wall clock may be set back, the
+// process clock stands still while the machine sleeps, and either mistake alone
+// would make an old lease look young. The caller holds mu.
+func (l *lease) valid() bool {
+	now := l.now()
+	return l.tok != 0 && !now.After(l.trustedUntil) && !now.Round(0).After(l.trustedUntil.Round(0))
+}
+
+// acquire takes or renews the lease and keeps the answer. If the token changed, it
+// ends the run that used the old one.
+//
+// It times out early, so that a dead connection leaves time to renew on another.
+func (l *lease) acquire(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, max(l.ttl/2, minRenewal))
 	defer cancel()
-	began := e.Now()
-	tok, owner, until, err := e.Leases.Acquire(ctx, e.Owner, began, e.LeaseTTL)
+	began := l.now()
+	tok, holder, expires, err := l.port.Acquire(ctx, l.owner, began, l.ttl)
 	if err != nil {
 		return fmt.Errorf("asking for the lease: %w", err)
 	}
-	e.lease.mu.Lock()
-	defer e.lease.mu.Unlock()
-	if e.lease.tok != 0 && tok != e.lease.tok {
-		e.lease.lose("the lease went to " + owner)
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.tok != 0 && tok != l.tok {
+		l.revoke("the lease went to " + holder)
 	}
-	e.lease.tok, e.lease.owner, e.lease.until = tok, owner, until
-	e.lease.trust = began.Add(e.LeaseTTL - e.LeaseTTL/6)
+	l.tok, l.holder, l.expires = tok, holder, expires
+	l.trustedUntil = began.Add(l.ttl - l.ttl/6)
 	return nil
 }
 
-// lose ends the run at work. The caller holds mu.
-func (h *held) lose(why string) {
-	if h.lost != nil {
-		h.lost(fault.Errorf(fault.Fenced, "%s", why))
+// revoke ends the run at work. The caller holds mu.
+func (l *lease) revoke(why string) {
+	if l.endRun != nil {
+		l.endRun(fault.Errorf(fault.Fenced, "%s", why))
 	}
 }
 
-// outlived ends the run at work when the lease could not be renewed in its time:
-// what is read and planned from here on, another process does as well.
-func (e *Engine) outlived() {
-	e.lease.mu.Lock()
-	defer e.lease.mu.Unlock()
-	if e.lease.tok != 0 && !e.lease.believed(e.Now()) {
-		e.lease.lose("the lease could not be renewed in time")
+// revokeExpired ends the run at work if the lease was not renewed in time: another
+// process reads and plans the same from here on.
+func (l *lease) revokeExpired() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.tok != 0 && !l.valid() {
+		l.revoke("the lease could not be renewed in time")
 	}
 }
 
-// Renew asks for the lease now. Lead and Run do so by themselves, three times in
-// the life of a lease of real time; it is for callers whose time is another one.
-func (e *Engine) Renew(ctx context.Context) error { return e.ask(ctx) }
-
-// giveBack releases the lease, so that nobody has to wait for it to run out.
-func (e *Engine) giveBack(ctx context.Context) error {
-	e.lease.mu.Lock()
-	tok := e.lease.tok
-	e.lease.tok = 0
-	e.lease.mu.Unlock()
+// release gives the lease back, so that other processes need not wait until it ends.
+func (l *lease) release(ctx context.Context) error {
+	l.mu.Lock()
+	tok := l.tok
+	l.tok = 0
+	l.mu.Unlock()
 	if tok == 0 {
 		return nil
 	}
-	err := e.Leases.Release(context.WithoutCancel(ctx), tok)
+	err := l.port.Release(context.WithoutCancel(ctx), tok)
 	if errors.Is(err, fault.Fenced) {
 		return nil
 	}
 	return err
 }
 
-// renewing asks three times in the life of a lease until ctx ends. Only real
-// time paces it: a simulated clock that jumps must not starve the lease.
-func (e *Engine) renewing(ctx context.Context) {
-	tick := time.NewTicker(max(e.LeaseTTL/3, time.Millisecond))
+// renew acquires the lease three times in its life until ctx ends. Real time paces
+// it: a simulated clock that jumps must not starve the lease.
+func (l *lease) renew(ctx context.Context) {
+	tick := time.NewTicker(max(l.ttl/3, time.Millisecond))
 	defer tick.Stop()
 	for {
 		select {
 		case <-ctx.Done():
 			return
 		case <-tick.C:
-			// Guarded: whoever stops asking loses the lease while it works.
-			if err := fault.Guard(func() error { return e.ask(ctx) }); err != nil && ctx.Err() == nil {
-				e.Log.WithError(err).Warn("lease not renewed")
-				e.outlived()
+			// Guarded: a panic here must not stop the renewals while a run is at work.
+			if err := fault.Guard(func() error { return l.acquire(ctx) }); err != nil && ctx.Err() == nil {
+				l.log.WithError(err).Warn("lease not renewed")
+				l.revokeExpired()
 			}
 		}
 	}
 }
 
-// Lead takes the lease when it is free and keeps it until ctx ends, then waits
-// for the run at work, gives the lease back and returns. For services with
-// KeepLease; Run fails with *reconcile.LeaseTaken while another process leads.
+// held reports whether this process has the lease, as far as it knows.
+func (l *lease) held() bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.valid()
+}
+
+// use returns the token for a run, which cancel ends if the lease is revoked, or
+// *reconcile.LeaseTaken. free must be called when the run has ended.
+func (l *lease) use(cancel context.CancelCauseFunc) (tok reconcile.Token, free func(), err error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.tok == 0 {
+		return 0, nil, &reconcile.LeaseTaken{Owner: l.holder, Until: l.expires}
+	}
+	l.endRun = cancel
+	return l.tok, func() {
+		l.mu.Lock()
+		l.endRun = nil
+		l.mu.Unlock()
+	}, nil
+}
+
+// check fails with fault.Fenced unless the lease is still held with this token. It
+// is asked before every write to the outside, and by package fence again when the
+// write leaves: a process that was frozen past its lease must not send what it had
+// prepared.
+func (l *lease) check(tok reconcile.Token) error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.tok != tok || !l.valid() {
+		return fault.Errorf(fault.Fenced, "the lease was not renewed in time: this process was slow or frozen, and writes nothing more")
+	}
+	return nil
+}
+
+// Renew renews the lease now. Lead and Run renew it by themselves, three times in
+// the life of a lease of real time; Renew is for callers with another clock.
+func (e *Engine) Renew(ctx context.Context) error { return e.lease.acquire(ctx) }
+
+// Lead acquires the lease as soon as it is free and keeps it until ctx ends. Then it
+// waits for the run at work, releases the lease and returns. It is for services
+// with KeepLease; Run fails with *reconcile.LeaseTaken while another process leads.
 func (e *Engine) Lead(ctx context.Context) error {
-	if err := e.ask(ctx); err != nil {
+	if err := e.lease.acquire(ctx); err != nil {
 		e.Log.WithError(err).Warn("lease not taken")
 	}
-	e.renewing(ctx)
+	e.lease.renew(ctx)
 	e.busy.Lock()
 	defer e.busy.Unlock()
-	return e.giveBack(ctx)
+	return e.lease.release(ctx)
 }
 
 // Leading reports whether this process is the writer, as far as it knows.
-func (e *Engine) Leading() bool {
-	e.lease.mu.Lock()
-	defer e.lease.mu.Unlock()
-	return e.lease.believed(e.Now())
-}
+func (e *Engine) Leading() bool { return e.lease.held() }
 
-// hold makes sure of the lease for one run. The returned context ends when the
+// acquireLease takes the lease for one run. The context that it returns ends if the
 // lease is lost; done must be called when the run has ended.
-func (r *run) hold(ctx context.Context) (context.Context, func(), error) {
+func (r *run) acquireLease(ctx context.Context) (context.Context, func(), error) {
 	if !r.KeepLease || !r.Leading() {
-		if err := r.ask(ctx); err != nil {
+		if err := r.lease.acquire(ctx); err != nil {
 			return nil, nil, err
 		}
 	}
 	ctx, cancel := context.WithCancelCause(ctx)
-	r.lease.mu.Lock()
-	tok, owner, until := r.lease.tok, r.lease.owner, r.lease.until
-	r.lease.lost = cancel
-	r.lease.mu.Unlock()
-	if tok == 0 {
+	tok, free, err := r.lease.use(cancel)
+	if err != nil {
 		cancel(nil)
-		return nil, nil, &reconcile.LeaseTaken{Owner: owner, Until: until}
+		return nil, nil, err
 	}
 	r.tok = tok
 	var renewer sync.WaitGroup
 	if !r.KeepLease {
-		renewer.Go(func() { r.renewing(ctx) })
+		renewer.Go(func() { r.lease.renew(ctx) })
 	}
 	return ctx, func() {
-		r.lease.mu.Lock()
-		r.lease.lost = nil
-		r.lease.mu.Unlock()
+		free()
 		cancel(nil)
 		renewer.Wait()
 		if r.KeepLease {
 			return
 		}
-		if err := r.giveBack(ctx); err != nil {
+		if err := r.lease.release(ctx); err != nil {
 			r.log.WithError(err).Warn("lease not released")
 		}
 	}, nil
 }
 
-// trusted is asked before every write to the outside, and by package fence once
-// more when the write leaves: a process that was frozen past its lease must not
-// finish what it had in mind.
-func (r *run) trusted() error {
-	r.lease.mu.Lock()
-	defer r.lease.mu.Unlock()
-	if r.lease.tok != r.tok || !r.lease.believed(r.Now()) {
-		return fault.Errorf(fault.Fenced, "the lease was not renewed in time: this process was slow or frozen, and writes nothing more")
-	}
-	return nil
-}
+// checkLease fails if this run may not write any more.
+func (r *run) checkLease() error { return r.lease.check(r.tok) }

@@ -26,11 +26,11 @@ const (
 	markedReads = 200
 )
 
-// doubt is what was wrong with the last complete listing. It outlives the run:
+// listingVerdict is what was wrong with the last complete listing. It outlives the run:
 // the mirror has taken in what was listed, and the next run, a minute later, must
 // not believe what this one did not. Only a full run whose listing passes ends
 // it, or a person.
-type doubt struct {
+type listingVerdict struct {
 	// Refused is a matter of fact: nothing is taken away while it stands.
 	Refused string `json:"refused,omitempty"`
 	// Since is when the first of the full runs in a row refused theirs.
@@ -43,59 +43,60 @@ type doubt struct {
 	Listed reconcile.ListedState `json:"listed"`
 }
 
-func (d doubt) none() bool { return d.Refused == "" && d.Suspect == "" }
+func (v listingVerdict) good() bool { return v.Refused == "" && v.Suspect == "" }
 
-// recall takes up what an earlier run did not believe. A full run judges anew.
-func (r *run) recall(ctx context.Context) error {
+// loadVerdict loads what was wrong with the listing of an earlier run. A full run
+// judges its own.
+func (r *run) loadVerdict(ctx context.Context) error {
 	var err error
-	if r.suspender, err = r.Cursors.Cursor(ctx, cursorSuspender); err != nil {
+	if r.evidence.suspender, err = r.Cursors.Cursor(ctx, cursorSuspender); err != nil {
 		return err
 	}
 	text, err := r.Cursors.Cursor(ctx, cursorDoubt)
 	if err != nil || text == "" {
 		return err
 	}
-	if err := json.Unmarshal([]byte(text), &r.doubt); err != nil {
-		r.doubt = doubt{Refused: "what an earlier run thought of its listing cannot be read"}
+	if err := json.Unmarshal([]byte(text), &r.evidence.verdict); err != nil {
+		r.evidence.verdict = listingVerdict{Refused: "what an earlier run thought of its listing cannot be read"}
 	}
-	if r.doubt.Suspect != "" && !r.req.Dry {
-		if err := r.answered(ctx); err != nil {
+	if r.evidence.verdict.Suspect != "" && !r.req.Dry {
+		if err := r.acceptApproved(ctx); err != nil {
 			return err
 		}
 	}
 	if r.mode == reconcile.RunFull {
 		return nil
 	}
-	if r.doubt.Refused != "" {
-		r.give(fmt.Sprintf("%s. This stands since %s; see what is wrong at Stripe, then run `stripe-enhance reconcile --full`; if it is true, add --accept-listing",
-			r.doubt.Refused, r.doubt.Since.Format(time.RFC3339)))
+	if r.evidence.verdict.Refused != "" {
+		r.blockRemovals(fmt.Sprintf("%s. This stands since %s; see what is wrong at Stripe, then run `stripe-enhance reconcile --full`; if it is true, add --accept-listing",
+			r.evidence.verdict.Refused, r.evidence.verdict.Since.Format(time.RFC3339)))
 	}
-	if r.doubt.Suspect != "" {
-		r.suspect(r.doubt.Suspect)
+	if r.evidence.verdict.Suspect != "" {
+		r.requireApproval(r.evidence.verdict.Suspect)
 	}
 	return nil
 }
 
-// answered sees whether a person approved what the numbers made us hold.
-func (r *run) answered(ctx context.Context) error {
+// acceptApproved sees whether a person approved what the numbers made us hold.
+func (r *run) acceptApproved(ctx context.Context) error {
 	approved, err := r.Plans.Approved(ctx, r.now)
 	if err != nil {
 		return err
 	}
-	if !slices.ContainsFunc(approved, func(p reconcile.HeldPlan) bool { return slices.Contains(r.doubt.Plans, p.ID) }) {
+	if !slices.ContainsFunc(approved, func(p reconcile.HeldPlan) bool { return slices.Contains(r.evidence.verdict.Plans, p.ID) }) {
 		return nil
 	}
-	listed := r.doubt.Listed
-	r.listed = &listed
-	r.doubt.Suspect, r.doubt.Plans = "", nil
-	return r.remember(ctx)
+	listed := r.evidence.verdict.Listed
+	r.evidence.measure = &listed
+	r.evidence.verdict.Suspect, r.evidence.verdict.Plans = "", nil
+	return r.saveVerdict(ctx)
 }
 
-// remember stores the doubt as it is.
-func (r *run) remember(ctx context.Context) error {
+// saveVerdict stores the verdict as it is.
+func (r *run) saveVerdict(ctx context.Context) error {
 	text := ""
-	if !r.doubt.none() {
-		packed, err := json.Marshal(r.doubt)
+	if !r.evidence.verdict.good() {
+		packed, err := json.Marshal(r.evidence.verdict)
 		if err != nil {
 			return err
 		}
@@ -117,11 +118,11 @@ func (r *run) judgeListing(ctx context.Context, l reconcile.Listing, entitled in
 	if err != nil {
 		return err
 	}
-	if r.listed != nil { // approved just now, and not stored yet
-		last = *r.listed
+	if r.evidence.measure != nil { // approved just now, and not stored yet
+		last = *r.evidence.measure
 	}
-	old := r.doubt
-	r.doubt = doubt{Listed: listed}
+	old := r.evidence.verdict
+	r.evidence.verdict = listingVerdict{Listed: listed}
 	reasons, err := r.unlisted(ctx, l, last.At)
 	if err != nil {
 		return err
@@ -130,22 +131,22 @@ func (r *run) judgeListing(ctx context.Context, l reconcile.Listing, entitled in
 		r.note("accepted because --accept-listing says so: %s", strings.Join(reasons, "; "))
 		reasons = nil
 	}
-	r.doubt.Refused = strings.Join(reasons, "; ")
+	r.evidence.verdict.Refused = strings.Join(reasons, "; ")
 	switch {
-	case r.doubt.Refused != "":
-		if r.doubt.Since = old.Since; old.Refused == "" {
-			r.doubt.Since = r.now
+	case r.evidence.verdict.Refused != "":
+		if r.evidence.verdict.Since = old.Since; old.Refused == "" {
+			r.evidence.verdict.Since = r.now
 		}
-		r.give(r.doubt.Refused + ". See what is wrong at Stripe, then run `stripe-enhance reconcile --full`; if it is true, add --accept-listing")
-	case last.Entitled >= suspicionFloor && entitled*2 < last.Entitled && !r.req.Accept:
-		r.doubt.Suspect = fmt.Sprintf("only %d of the %d subscriptions that were entitled at %s still are", entitled, last.Entitled, last.At.Format(time.RFC3339))
-		r.doubt.Plans = old.Plans
-		r.suspect(r.doubt.Suspect)
+		r.blockRemovals(r.evidence.verdict.Refused + ". See what is wrong at Stripe, then run `stripe-enhance reconcile --full`; if it is true, add --accept-listing")
+	case last.Entitled >= minForDoubt && entitled*2 < last.Entitled && !r.req.Accept:
+		r.evidence.verdict.Suspect = fmt.Sprintf("only %d of the %d subscriptions that were entitled at %s still are", entitled, last.Entitled, last.At.Format(time.RFC3339))
+		r.evidence.verdict.Plans = old.Plans
+		r.requireApproval(r.evidence.verdict.Suspect)
 	}
-	if r.doubt.none() {
-		r.listed = &listed
+	if r.evidence.verdict.good() {
+		r.evidence.measure = &listed
 	}
-	return r.remember(ctx)
+	return r.saveVerdict(ctx)
 }
 
 // unlisted reads the known subscriptions that a listing left out. One that is
@@ -206,20 +207,20 @@ func of(part, all int) string {
 	return fmt.Sprintf("%d of %d", part, all)
 }
 
-// rememberPlans keeps the ids of the plans that wait because of the last listing,
+// saveVerdictPlans keeps the ids of the plans that wait because of the last listing,
 // the latest ones: what is in them changes with every customer who pays.
-func (r *run) rememberPlans(ctx context.Context) error {
+func (r *run) saveVerdictPlans(ctx context.Context) error {
 	const most = 50
-	if r.doubt.Suspect == "" || r.req.Dry {
+	if r.evidence.verdict.Suspect == "" || r.req.Dry {
 		return nil
 	}
-	for _, p := range r.plans {
-		if p.Kind != reconcile.CreateSubscription && !slices.Contains(r.doubt.Plans, p.ID) {
-			r.doubt.Plans = append(r.doubt.Plans, p.ID)
+	for _, p := range r.brake.plans {
+		if p.Kind != reconcile.CreateSubscription && !slices.Contains(r.evidence.verdict.Plans, p.ID) {
+			r.evidence.verdict.Plans = append(r.evidence.verdict.Plans, p.ID)
 		}
 	}
-	r.doubt.Plans = r.doubt.Plans[max(0, len(r.doubt.Plans)-most):]
-	return r.remember(ctx)
+	r.evidence.verdict.Plans = r.evidence.verdict.Plans[max(0, len(r.evidence.verdict.Plans)-most):]
+	return r.saveVerdict(ctx)
 }
 
 // readMarked holds the first listing of all against the panel, since there is no
@@ -259,11 +260,11 @@ func (r *run) readMarked(ctx context.Context) error {
 	case r.req.Accept:
 		return nil
 	}
-	if r.listed != nil {
-		r.doubt.Listed, r.listed = *r.listed, nil
+	if r.evidence.measure != nil {
+		r.evidence.verdict.Listed, r.evidence.measure = *r.evidence.measure, nil
 	}
-	r.doubt.Since = r.now
-	r.doubt.Refused = fmt.Sprintf("the panel has hostings of %d subscriptions that Stripe did not list and has when they are read one by one: the listing is not complete", found)
-	r.give(r.doubt.Refused + ". See what is wrong at Stripe, then run `stripe-enhance reconcile --full`; if it is true, add --accept-listing")
-	return r.remember(ctx)
+	r.evidence.verdict.Since = r.now
+	r.evidence.verdict.Refused = fmt.Sprintf("the panel has hostings of %d subscriptions that Stripe did not list and has when they are read one by one: the listing is not complete", found)
+	r.blockRemovals(r.evidence.verdict.Refused + ". See what is wrong at Stripe, then run `stripe-enhance reconcile --full`; if it is true, add --accept-listing")
+	return r.saveVerdict(ctx)
 }

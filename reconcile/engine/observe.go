@@ -122,7 +122,7 @@ func (r *run) sweep(ctx context.Context) error {
 	listing, err := r.Billing.Sweep(ctx, func(page []reconcile.SubscriptionFacts) error {
 		for i := range page {
 			page[i].ReadAt = page[i].ReadAt.Add(-r.wrong())
-			r.recognised = r.recognised || slices.Contains(anchors, page[i].ID)
+			r.evidence.accountKnown = r.evidence.accountKnown || slices.Contains(anchors, page[i].ID)
 			if s := page[i].Status; s == reconcile.StatusActive || s == reconcile.StatusTrialing || s == reconcile.StatusPastDue {
 				entitled++
 			}

@@ -109,7 +109,7 @@ func (r *run) replayAs(ctx context.Context, decide func(*reconcile.Customer) (pl
 }
 
 // planBatch plans some customers and records it. Those who failed before come after
-// the others and one by one, and not all of them where they fail again: see vainAfter.
+// the others and one by one, and not all of them where they fail again: see repeatLimit.
 func (r *run) planBatch(ctx context.Context, customers []reconcile.Customer) error {
 	planned := make([]*reconcile.Planned, len(customers))
 	g := errgroup.Group{}
@@ -125,7 +125,7 @@ func (r *run) planBatch(ctx context.Context, customers []reconcile.Customer) err
 	}
 	r.mourn(g.Wait())
 	for i := range customers {
-		if failing(&customers[i]) && r.vain.Load() < vainAfter {
+		if failing(&customers[i]) && r.outages.triesRepeats() {
 			planned[i] = r.planOne(ctx, &customers[i])
 		}
 	}
@@ -160,7 +160,7 @@ func (r *run) planOne(ctx context.Context, c *reconcile.Customer) (p *reconcile.
 		cur, d, err = r.decide(ctx, cur)
 	}
 	if err == nil && len(d.Actions) == 0 {
-		cur, d, err = r.forgive(ctx, cur, d)
+		cur, d, err = r.clearBackoff(ctx, cur, d)
 	}
 	if err != nil {
 		r.failed(ctx, c.ID, fmt.Errorf("looking: %w", err))
@@ -179,18 +179,6 @@ func (r *run) noticeMoves(c *reconcile.Customer) {
 			r.note("%s has another e-mail at Stripe than before: the org, its owner and the hostings stay as they are; see `stripe-enhance customers show --customer %s`, and change the owner in the panel if that is wanted", b.ID, b.ID)
 		}
 	}
-}
-
-// forgive ends the back-off of a customer who could be looked at and for whom
-// there is nothing left to do: "in a row" must mean that.
-func (r *run) forgive(ctx context.Context, c *reconcile.Customer, d planner.Decision) (*reconcile.Customer, planner.Decision, error) {
-	if r.req.Dry || c.Failures == 0 && c.Parked.IsZero() && c.LastError == "" || len(c.Pending) > 0 {
-		return c, d, nil
-	}
-	if err := r.Timetable.Postpone(ctx, r.tok, reconcile.Backoff{Customer: c.ID, Version: c.Version, Due: r.soon()}, r.now); err != nil {
-		return c, d, err
-	}
-	return r.again(ctx, c.ID)
 }
 
 // decide plans a customer and reads what the planner asks for until it asks for
@@ -239,13 +227,7 @@ func (r *run) notRead(needs []planner.Need) []planner.Need {
 }
 
 func (r *run) withhold(d planner.Decision) planner.Decision {
-	if reason := r.rival.Load(); reason != nil {
-		d = planner.WithholdCreates(d, *reason)
-	}
-	if reason := r.giveOnly.Load(); reason != nil {
-		return planner.Withhold(d, r.catalog, reconcile.HoldEvidence, *reason)
-	}
-	return d
+	return r.evidence.withhold(d, r.catalog)
 }
 
 // answer reads what the planner needs to know.
@@ -301,22 +283,22 @@ func (r *run) load(ctx context.Context, id string) (*reconcile.Customer, error) 
 	return &found[0], nil
 }
 
-// soon is due in the next run, not again in this one.
-func (r *run) soon() time.Time { return r.now.Add(time.Microsecond) }
+// nextRun is due in the next run, not again in this one.
+func (r *run) nextRun() time.Time { return r.now.Add(time.Microsecond) }
 
 // planned turns a decision into what is recorded.
 func (r *run) planned(c *reconcile.Customer, d planner.Decision) reconcile.Planned {
 	p := reconcile.Planned{Customer: c.ID, Version: c.Version, Actions: d.Actions, Holds: d.Holds, Forecast: d.Forecast, Due: d.Next}
 	if len(d.Actions) > 0 {
-		p.Due = r.soon()
+		p.Due = r.nextRun()
 	}
 	for _, at := range []time.Time{c.RetryAfter, r.lookAgain(c)} {
 		if at.After(r.now) && (p.Due.IsZero() || at.Before(p.Due)) {
 			p.Due = at
 		}
 	}
-	if r.giveOnly.Load() != nil && len(d.Holds) > 0 || slices.ContainsFunc(d.Holds, createHeld) {
-		p.Due = r.soon() // what the evidence withheld is looked at again at once
+	if r.evidence.removalsAreBlocked() && len(d.Holds) > 0 || slices.ContainsFunc(d.Holds, createHeld) {
+		p.Due = r.nextRun() // what the evidence withheld is looked at again at once
 	}
 	// What was refused in this run is wanted again in a later one, not in this.
 	r.mu.Lock()
@@ -339,16 +321,13 @@ func (r *run) take(p reconcile.Planned, failing bool) {
 	}
 	w := customerWork{id: p.Customer, failing: failing}
 	for _, a := range p.Actions {
-		kind := reconcile.BrakeOf(a)
 		if a.Kind == reconcile.CreateOrg {
 			w.founds = maphash.String(seed, reconcile.EmailKey(a.Email))
 		}
 		if r.catalog.Takes(a) {
 			w.takes++
 		}
-		if kind != 0 && r.braked[kind] == nil {
-			r.braked[kind] = newBatch()
-		}
+		r.brake.expect(reconcile.BrakeOf(a))
 	}
 	r.work = append(r.work, w)
 }

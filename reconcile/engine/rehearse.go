@@ -20,7 +20,7 @@ func (r *run) rehearse(ctx context.Context) error {
 		if r.halted(ctx) {
 			break
 		}
-		if r.released(w) {
+		if r.brake.releases(w.id) {
 			r.rehearseOne(ctx, w.id)
 		}
 		r.progress("rehearsing", i+1, len(r.work))
@@ -43,7 +43,7 @@ func (r *run) withNews(ctx context.Context) (*run, error) {
 		}
 		r = r.anew()
 		err := fault.Guard(func() error {
-			return r.inTurn(ctx, []func(context.Context) error{r.plan, r.gates, r.brake, r.apply})
+			return r.inTurn(ctx, []func(context.Context) error{r.plan, r.gates, r.applyBrake, r.apply})
 		})
 		if err != nil {
 			return r, err
@@ -83,13 +83,9 @@ func (r *run) cameUpon(ctx context.Context) (news bool, err error) {
 func (r *run) anew() *run {
 	next := r.newRun(r.req)
 	next.rec, next.log, next.tok, next.mode = r.rec, r.log, r.tok, r.mode
-	next.listed, next.only, next.catalog = r.listed, r.only, r.catalog
-	next.recognised, next.panelKnown, next.astray, next.recovered = r.recognised, r.panelKnown, r.astray, r.recovered
-	next.doubt, next.suspender = r.doubt, r.suspender
-	next.notes, next.partial, next.unreadable, next.readSubs = r.notes, r.partial, r.unreadable, r.readSubs
-	next.indexed, next.indexedAll, next.lossTold = r.indexed, r.indexedAll, r.lossTold
-	next.giveOnly.Store(r.giveOnly.Load())
-	next.rival.Store(r.rival.Load())
+	next.only, next.catalog = r.only, r.catalog
+	next.notes, next.partial, next.readSubs = r.notes, r.partial, r.readSubs
+	next.index, next.evidence = r.index.again(), r.evidence.again()
 	return next
 }
 
@@ -145,7 +141,7 @@ func (t *thought) add(r *run, c *reconcile.Customer, a reconcile.Action) {
 	t.actions = append(t.actions, a)
 	switch a.Kind {
 	case reconcile.CreateOrg:
-		r.firstLook(planner.ForeseenOrg)
+		r.index.firstLook(planner.ForeseenOrg)
 	case reconcile.InviteOwner:
 		if c.Org != nil && c.Org.ID == planner.ForeseenOrg {
 			key := reconcile.EmailKey(a.Email)
@@ -203,7 +199,7 @@ func there(orgs []string) []string {
 // decides once about a customer for whom nothing is to be done, or all of it is held:
 // an org that it founds for somebody else changes nothing for that customer.
 func (r *run) foretell(c *reconcile.Customer) (d planner.Decision, err error) {
-	if d, err = r.decision(c); err != nil || len(d.Actions) == 0 || !r.released(customerWork{id: c.ID}) {
+	if d, err = r.decision(c); err != nil || len(d.Actions) == 0 || !r.brake.releases(c.ID) {
 		return d, err
 	}
 	var done thought

@@ -19,7 +19,7 @@ func (r *run) report(ctx context.Context, runErr error) (reconcile.Report, error
 	if more := r.drifted - driftTold; more > 0 {
 		r.note("%d more hostings were changed at the panel; -o json lists them", more)
 	}
-	rep := reconcile.Report{Dry: r.req.Dry, Notes: r.notes, Plans: r.plans, Partial: r.partial, Waits: r.waits, Drifts: r.drifts, Drifted: r.drifted,
+	rep := reconcile.Report{Dry: r.req.Dry, Notes: r.notes, Plans: r.brake.plans, Partial: r.partial, Waits: r.evidence.waitsFor(), Drifts: r.drifts, Drifted: r.drifted,
 		Observed: r.Policy.Mode == reconcile.Observe && !r.req.Dry, Stored: r.req.Stored}
 	rep.Omitted.Actions = map[reconcile.ActionClass]int{}
 	r.rec.Finished = r.clock()
@@ -85,7 +85,7 @@ func (r *run) listedIf(runErr error) *reconcile.ListedState {
 	if runErr != nil {
 		return nil
 	}
-	return r.listed
+	return r.evidence.measure
 }
 
 // writing is a report being written. Everything is counted, and of each state and
@@ -131,12 +131,12 @@ func (w *writing) everything(ctx context.Context) error {
 		return nil
 	}))
 	w.rep.Holds = append(w.rep.Holds, w.brakes...)
-	w.rec.Orders = len(w.orders)
+	w.rec.Orders = len(w.brake.orders)
 	return err
 }
 
 func (r *run) dryState(a reconcile.Action) reconcile.ActionState {
-	if r.held(a) {
+	if r.brake.holds(a) {
 		return reconcile.ActionHeld
 	}
 	return reconcile.ActionPlanned
@@ -165,14 +165,14 @@ func (w *writing) action(a reconcile.ActionRecord) {
 
 // braked is the hold of an action that the brake holds.
 func (w *writing) braked(a reconcile.Action) {
-	plan := w.planOf(reconcile.BrakeOf(a))
-	if plan == "" || !w.held(a) {
+	plan := w.brake.planOf(reconcile.BrakeOf(a))
+	if plan == "" || !w.brake.holds(a) {
 		return
 	}
 	w.rec.Held++
 	order := givesHosting(a.Kind)
 	if order {
-		w.orders.add(a.Subscription)
+		w.brake.orders.add(a.Subscription)
 	}
 	if w.kinds[reconcile.HoldBrake]++; w.kinds[reconcile.HoldBrake] > reconcile.MostReported {
 		w.rep.Omitted.Brakes++
@@ -191,7 +191,7 @@ func (w *writing) braked(a reconcile.Action) {
 func (w *writing) hold(h reconcile.Hold) {
 	w.rec.Held++
 	if h.Order {
-		w.orders.add(cmp.Or(h.Subscription, h.Customer))
+		w.brake.orders.add(cmp.Or(h.Subscription, h.Customer))
 	}
 	if w.kinds[h.Kind]++; w.kinds[h.Kind] > reconcile.MostReported {
 		if h.DecidedByPerson() {

@@ -30,61 +30,27 @@ type run struct {
 	since time.Time
 
 	catalog *planner.Catalog
-	listed  *reconcile.ListedState // the new measure of listings; nil: the old one stays
-	only    []string               // customers of a targeted run; nil: everything due
-
-	recognised bool          // this is the Stripe account that we know
-	panelKnown bool          // and this the panel
-	astray     time.Duration // how far ahead our own clock is, where that is too far to go by it
-	recovered  time.Time     // orgs that are not newer may all be ours; zero: none is
-	doubt      doubt         // what was wrong with the last listing
-	suspender  string        // cursorSuspender as the run began
-	suspicion  string        // why whatever takes something away waits for approval; "": it need not
+	only    []string // customers of a targeted run; nil: everything due
 
 	// mu guards what the customers' goroutines write.
-	mu         sync.Mutex
-	work       []customerWork                              // what planning left to apply
-	braked     map[reconcile.ActionKind]*batch             // by brake kind
-	judged     idSet                                       // ids of the actions that the brakes judged
-	approved   map[string]string                           // action id → plan that released it
-	standing   idSet                                       // ids of what waits for approval
-	subjects   idSet                                       // of what waits, and of what was approved
-	orders     idSet                                       // subscriptions that something gives which waits for approval
-	last       map[reconcile.ActionKind]reconcile.HeldPlan // by brake kind: the plan that waits, or the newest
-	waiting    map[reconcile.ActionKind]int                // by brake kind: how much waits
-	heldKinds  map[reconcile.ActionKind]string             // brake kind → plan that holds what is held of it
-	free       idSet                                       // customers with something that no brake holds; nil: nothing is held
-	plans      []reconcile.HeldPlan
-	missed     idSet                      // customers whom a dry run could not look at
-	refused    map[string]bool            // ids of the actions that failed in this run
-	readSubs   map[string]bool            // subscriptions that were read because the planner asked
-	seenOrgs   map[string]bool            // orgs whose hostings are known as of this run
-	madeOrgs   map[string]bool            // orgs made in this run
-	foreseen   map[string][]reconcile.Kin // who founds an org in a dry run, by the key of the e-mail
-	foundOrgs  map[string]bool            // orgs bound in this run that were there before
-	explained  map[string]bool            // customers of whom something was found that had been sent and not heard of
-	fallen     []int64                    // hostings whose suspension is perhaps ours
-	lossFound  bool                       // that it is older than the panel was found in this run
-	lossTold   bool                       // that this database is new or older than the panel was said
-	notes      []string
-	drifts     []reconcile.Drift // what others have changed at the panel, the first of it
-	drifted    int               // how many hostings that is
-	waits      string            // why nothing is created before a person has acted; "": it is
-	partial    bool              // something that was to be looked at could not be
-	unreadable []unreadable      // orgs whose hostings could not be listed in this run
-	indexedAll bool              // the whole index was refreshed in this run
-	indexed    bool              // the index of orgs was refreshed in this run
-	index      sync.Mutex        // held while it is being refreshed
-	founding   [64]sync.Mutex    // by the hash of an e-mail: who has it makes an org one after the other
+	mu       sync.Mutex
+	work     []customerWork             // what planning left to apply
+	missed   idSet                      // customers whom a dry run could not look at
+	refused  map[string]bool            // ids of the actions that failed in this run
+	readSubs map[string]bool            // subscriptions that were read because the planner asked
+	foreseen map[string][]reconcile.Kin // who founds an org in a dry run, by the key of the e-mail
+	notes    []string
+	drifts   []reconcile.Drift // what others have changed at the panel, the first of it
+	drifted  int               // how many hostings that is
+	partial  bool              // something that was to be looked at could not be
+	index    *orgIndex
+	evidence *evidence
+	brake    *brake
+	founding [64]sync.Mutex // by the hash of an e-mail: who has it makes an org one after the other
 
-	giveOnly atomic.Pointer[string] // why nothing may be taken away; nil: it may
-	rival    atomic.Pointer[string] // why nothing may be created; nil: it may
-	stop     atomic.Pointer[error]  // why no further customer is begun
-	complete atomic.Bool            // every customer that is due was planned
-	applying atomic.Bool            // planning is over
-	misses   atomic.Int32           // transient failures of Enhance in a row
-	denials  atomic.Int32           // customers refused in a row
-	vain     atomic.Int32           // customers who failed before and could not be planned again
+	outages  outages
+	complete atomic.Bool // every customer that is due was planned
+	applying atomic.Bool // planning is over
 }
 
 // customerWork is one customer with something to apply.
@@ -107,7 +73,7 @@ func (e *Engine) Run(ctx context.Context, req Request) (reconcile.Report, error)
 		r.req.Dry = true
 		return r.reportGuarded(ctx, fault.Guard(func() error { return r.planStored(ctx) }))
 	}
-	ctx, done, err := r.hold(ctx)
+	ctx, done, err := r.acquireLease(ctx)
 	if err != nil {
 		return reconcile.Report{Run: r.rec}, err
 	}
@@ -133,6 +99,7 @@ func (e *Engine) Run(ctx context.Context, req Request) (reconcile.Report, error)
 // customer. Such a run has failed; the next one is a new try.
 func (r *run) reportGuarded(ctx context.Context, runErr error) (rep reconcile.Report, err error) {
 	r.logPanic("", runErr)
+	r.rec.Gates = r.evidence.closed()
 	err = fault.Guard(func() (err error) {
 		rep, err = r.report(ctx, runErr)
 		return err
@@ -146,12 +113,12 @@ func (r *run) reportGuarded(ctx context.Context, runErr error) (rep reconcile.Re
 
 func (e *Engine) newRun(req Request) *run {
 	now := e.Now().UTC()
-	id := fmt.Sprintf("%s-%s%d", now.Format("20060102T150405Z"), e.word()[:4], e.runs.Add(1))
-	r := &run{Engine: e, req: req, now: now,
-		braked: map[reconcile.ActionKind]*batch{}, judged: idSet{}, missed: idSet{}, refused: map[string]bool{}, seenOrgs: map[string]bool{}, readSubs: map[string]bool{},
-		madeOrgs: map[string]bool{}, foreseen: map[string][]reconcile.Kin{}, foundOrgs: map[string]bool{}, explained: map[string]bool{},
-		approved: map[string]string{}, standing: idSet{}, subjects: idSet{}, orders: idSet{}, waiting: map[reconcile.ActionKind]int{}, heldKinds: map[reconcile.ActionKind]string{},
-		log: e.Log.WithField("run", id)}
+	id := fmt.Sprintf("%s-%s%d", now.Format("20060102T150405Z"), e.randomID()[:4], e.runs.Add(1))
+	r := &run{Engine: e, req: req, now: now, index: newOrgIndex(), evidence: newEvidence(), outages: outages{retryMin: e.RetryMin, retryMax: e.RetryMax, rand: e.Rand},
+		missed: idSet{}, refused: map[string]bool{}, readSubs: map[string]bool{},
+		foreseen: map[string][]reconcile.Kin{},
+		log:      e.Log.WithField("run", id)}
+	r.brake = newBrake(e.Brakes, func(a reconcile.Action) bool { return r.catalog.Takes(a) })
 	r.rec = reconcile.RunRecord{ID: id, Trigger: req.Trigger, Started: now,
 		StripeCalls: e.Account.Requests(), EnhanceCalls: e.Owners.Requests()}
 	return r
@@ -161,7 +128,7 @@ func (e *Engine) newRun(req Request) *run {
 // its own name.
 func (r *run) do(ctx context.Context) error {
 	steps := []func(context.Context) error{
-		r.recall,        // what did an earlier run not believe?
+		r.loadVerdict,   // what was wrong with the listing of an earlier run?
 		r.checkIdentity, // is this the account and the panel that we know?
 		r.observe,       // Stripe → mirror
 		r.loadCatalog,   // what prices buy
@@ -169,7 +136,7 @@ func (r *run) do(ctx context.Context) error {
 		r.drift,         // Enhance → haves, the share that is due
 		r.plan,          // every customer that is due
 		r.gates,         // is the evidence good enough to take anything away?
-		r.brake,         // too many of one kind?
+		r.applyBrake,    // too many of one kind?
 		r.apply,
 	}
 	return r.inTurn(ctx, steps)
@@ -184,16 +151,11 @@ func (r *run) inTurn(ctx context.Context, steps []func(context.Context) error) e
 			return err
 		}
 	}
-	if err := r.stop.Load(); err != nil {
-		return *err
+	if err := r.outages.stopped(); err != nil {
+		return err
 	}
 	return context.Cause(ctx)
 }
-
-// halt keeps further customers from being begun; the first reason stays.
-func (r *run) halt(err error) { r.stop.CompareAndSwap(nil, &err) }
-
-func (r *run) halted(ctx context.Context) bool { return ctx.Err() != nil || r.stop.Load() != nil }
 
 func (r *run) note(format string, args ...any) {
 	text := fmt.Sprintf(format, args...)
@@ -210,17 +172,4 @@ func (r *run) overlook(format string, args ...any) {
 	r.partial = true
 	r.mu.Unlock()
 	r.note(format, args...)
-}
-
-// give makes this a run that only gives, for a reason that people can read.
-func (r *run) give(reason string) {
-	r.mu.Lock()
-	all := reason
-	if old := r.giveOnly.Load(); old != nil {
-		all = *old + "; " + reason
-	}
-	r.giveOnly.Store(&all)
-	r.rec.Gates = append(r.rec.Gates, reason)
-	r.mu.Unlock()
-	r.note("nothing is taken away in this run: %s", reason)
 }

@@ -58,7 +58,7 @@ func (r *run) lookAgain(c *reconcile.Customer) time.Time {
 		}
 	}
 	if !first.IsZero() && !first.After(r.now) {
-		return r.soon()
+		return r.nextRun()
 	}
 	return first
 }
@@ -76,9 +76,7 @@ func (r *run) settleOne(ctx context.Context, c *reconcile.Customer, p reconcile.
 	}
 	switch {
 	case found:
-		r.mu.Lock()
-		r.explained[c.ID] = true
-		r.mu.Unlock()
+		r.evidence.addRecovered(c.ID)
 		r.log.WithField("action", p.ActionID).WithField("customer", c.ID).Info("found done, its answer had been lost")
 	case repeatable(p.Kind):
 		out.State, out.Error = reconcile.ActionFailed, "no answer, and not done; it is harmless to repeat"

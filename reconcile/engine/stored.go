@@ -11,7 +11,7 @@ import (
 // planStored is a dry run over what is stored, reading nothing outside.
 func (r *run) planStored(ctx context.Context) error {
 	r.setMode(reconcile.RunIncremental)
-	if err := r.recall(ctx); err != nil {
+	if err := r.loadVerdict(ctx); err != nil {
 		return err
 	}
 	mappings, err := r.PlanStore.Mappings(ctx)
@@ -55,5 +55,5 @@ func (r *run) planStored(ctx context.Context) error {
 		return err
 	}
 	r.complete.Store(true)
-	return r.brake(ctx)
+	return r.applyBrake(ctx)
 }

@@ -42,7 +42,7 @@ func (r *run) namesUs(c *reconcile.Customer) {
 	pin := r.Owners.Fingerprint()
 	for i := range c.Hostings {
 		h := &c.Hostings[i]
-		h.NamesUs = h.SuspendedBy != "" && (strings.HasSuffix(pin, " "+h.SuspendedBy) || r.suspender == pin+" "+h.SuspendedBy)
+		h.NamesUs = h.SuspendedBy != "" && (strings.HasSuffix(pin, " "+h.SuspendedBy) || r.evidence.suspender == pin+" "+h.SuspendedBy)
 	}
 }
 

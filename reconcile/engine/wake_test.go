@@ -10,7 +10,6 @@ import (
 	"github.com/stripe-enhance/stripe-enhance/reconcile"
 	"github.com/stripe-enhance/stripe-enhance/reconcile/engine"
 	"github.com/stripe-enhance/stripe-enhance/simulator"
-	"github.com/stripe-enhance/stripe-enhance/store"
 )
 
 // TestAHoldThatIsSetWhileARunIsPlanningIsNotForgotten: a run has loaded Ada and is
@@ -42,7 +41,7 @@ func TestAHoldThatIsSetWhileARunIsPlanningIsNotForgotten(t *testing.T) {
 					_, err := r.Store.AddManualHold(t.Context(), reconcile.ManualHold{ID: "hold_1", Customer: ada.Customer,
 						Kind: reconcile.Ignore, Author: "test", Created: r.World.Now()})
 					must(t, err)
-					seen, err := r.Store.FindCustomers(t.Context(), store.Lookup{StripeCustomer: ada.Customer}, 1)
+					seen, err := r.Store.FindCustomers(t.Context(), reconcile.CustomerLookup{StripeCustomer: ada.Customer}, 1)
 					must(t, err)
 					diff(t, "customers read meanwhile", 1, len(seen))
 				})

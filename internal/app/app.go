@@ -1,0 +1,166 @@
+// Package app puts the parts of the program together: database, clients, engine, HTTP
+// server, notifications and metrics. The commands reconcile, plan, serve, check and demo
+// all get their parts here, so that a setting means the same in each of them.
+//
+// Engine, store, clients and server do not import each other. Each declares the interfaces
+// that it needs, and this package passes the store and the clients to them. Where their
+// words differ, stored.go translates. Nothing here decides anything about a customer.
+package app
+
+import (
+	"net/http"
+	"time"
+
+	"github.com/sirupsen/logrus"
+
+	"github.com/stripe-enhance/stripe-enhance/clients/enhance"
+	"github.com/stripe-enhance/stripe-enhance/clients/stripe"
+	"github.com/stripe-enhance/stripe-enhance/internal/config"
+	"github.com/stripe-enhance/stripe-enhance/internal/metrics"
+	"github.com/stripe-enhance/stripe-enhance/reconcile"
+	"github.com/stripe-enhance/stripe-enhance/reconcile/engine"
+	"github.com/stripe-enhance/stripe-enhance/store"
+)
+
+// Process is what the parts get from the running process; everything else is in the
+// configuration.
+type Process struct {
+	Now     func() time.Time
+	Log     *logrus.Logger
+	Owner   string // names this process in the lease, uniquely
+	Person  string // names the person who gave the command, for the journal
+	Version string
+	// Printf writes one line to the person at the terminal, never to a script. nil: nowhere.
+	Printf func(format string, args ...any)
+	// Failpoint ends the process where a test asks for it; nil in every program that is
+	// built without the tag failpoint.
+	Failpoint func(step, what string)
+	// Simulated reaches both sides inside of this process. Requests then have no limit and
+	// are repeated without waiting, because the simulated clock does not move meanwhile.
+	// nil: the network.
+	Simulated http.RoundTripper
+}
+
+// App is the parts. A field is nil if the command has not asked for that part.
+type App struct {
+	Process
+	Config  *config.Config
+	Store   *store.Store
+	Stripe  *stripe.Client
+	Enhance *enhance.Client
+
+	stripeSide, enhanceSide *side
+	metrics                 *metrics.Metrics // only in the service
+}
+
+// New holds the configuration and has no part yet: Connect and Open add them.
+func New(c *config.Config, p Process) *App {
+	if p.Printf == nil {
+		p.Printf = func(string, ...any) {}
+	}
+	return &App{Process: p, Config: c}
+}
+
+// Connect makes a client for each side that is needed. It sends no request.
+func (a *App) Connect(need config.Need) error {
+	if need&config.NeedStripe != 0 {
+		if err := a.connectStripe(); err != nil {
+			return err
+		}
+	}
+	if need&config.NeedEnhance != 0 {
+		return a.connectEnhance()
+	}
+	return nil
+}
+
+// simulatedWait is the wait before a request is repeated in a simulated world.
+const simulatedWait = time.Millisecond
+
+func (a *App) connectStripe() (err error) {
+	a.stripeSide = a.newSide("Stripe", float64(a.Config.StripeRPS))
+	o := stripe.Options{
+		Key:         a.Config.StripeKey,
+		BaseURL:     a.Config.StripeURL.String(),
+		Limiter:     a.stripeSide.limiter,
+		Breaker:     a.stripeSide.breaker,
+		Concurrency: a.Config.Concurrency,
+		Log:         a.Log,
+		Now:         a.Now,
+		Observe:     a.observe(metrics.Stripe, a.stripeSide),
+		Transport:   a.Simulated,
+	}
+	if a.Simulated != nil {
+		o.RetryMin, o.RetryMax = simulatedWait, simulatedWait
+	}
+	a.Stripe, err = stripe.New(o)
+	return err
+}
+
+func (a *App) connectEnhance() (err error) {
+	a.enhanceSide = a.newSide("Enhance", float64(a.Config.EnhanceRPS))
+	o := enhance.Options{
+		BaseURL:   a.Config.EnhanceURL.String(),
+		Token:     a.Config.EnhanceToken,
+		Org:       string(a.Config.EnhanceOrg),
+		Limiter:   a.enhanceSide.limiter,
+		Breaker:   a.enhanceSide.breaker,
+		Log:       a.Log,
+		Now:       a.Now,
+		Observe:   a.observe(metrics.Enhance, a.enhanceSide),
+		Transport: a.Simulated,
+	}
+	if a.Simulated != nil {
+		o.ReadBackoff = simulatedWait
+	}
+	a.Enhance, err = enhance.New(o)
+	return err
+}
+
+// Engine makes the engine for one run. progress is called as it goes on; it may be nil.
+func (a *App) Engine(progress func(reconcile.Progress)) (*engine.Engine, error) {
+	o := a.engineOptions()
+	o.Progress = progress
+	return engine.New(o, a.ports())
+}
+
+func (a *App) engineOptions() engine.Options {
+	c := a.Config
+	return engine.Options{
+		Policy:        c.Policy(),
+		Brakes:        c.Brakes(),
+		Settle:        c.SettleTime,
+		RetryMin:      c.RetryMin,
+		RetryMax:      c.RetryMax,
+		LeaseTTL:      c.LeaseTTL,
+		DriftInterval: c.DriftInterval,
+		Concurrency:   c.Concurrency,
+		Owner:         a.Owner,
+		Now:           a.Now,
+		Log:           a.Log,
+		Failpoint:     a.Failpoint,
+	}
+}
+
+// ports passes the store and the clients to the engine. Without a retention period, or in
+// any mode but enforce, the engine has no Terminator, and so no means to delete anything.
+func (a *App) ports() engine.Ports {
+	ports := engine.Ports{
+		Billing: a.Stripe, Account: a.Stripe,
+		Panel: a.Enhance, OrgLister: a.Enhance, Owners: a.Enhance, Provisioner: a.Enhance, Websites: a.Enhance, Contents: a.Enhance,
+		Mirror: a.Store, Cursors: a.Store, Queue: a.Store, Timetable: a.Store, Journal: a.Store, Plans: a.Store, Inventory: a.Store, ContentStore: a.Store,
+		PlanStore: a.Store, History: a.Store, Evidence: a.Store, Withheld: a.Store, Existing: a.Store, Leases: a.Store,
+	}
+	if a.Config.Mode == reconcile.Enforce && a.Config.Retention > 0 {
+		ports.Terminator = a.Enhance
+	}
+	return ports
+}
+
+// Close closes the database. The clients have nothing to close.
+func (a *App) Close() error {
+	if a.Store == nil {
+		return nil
+	}
+	return a.Store.Close()
+}

@@ -1,0 +1,56 @@
+package app
+
+import (
+	"context"
+	"strings"
+
+	"github.com/stripe-enhance/stripe-enhance/internal/notify"
+	"github.com/stripe-enhance/stripe-enhance/reconcile"
+)
+
+// NotifyOfRun sends to NOTIFY_URLS what is new after one run, such as that of a CronJob.
+// What was sent is stored, so that the next run does not repeat it; if no receiver took the
+// message it is not stored, and the next run sends it again. The result of the run does not
+// depend on it.
+func (a *App) NotifyOfRun(ctx context.Context, r reconcile.Report, runErr error) {
+	if len(a.Config.NotifyURLs) == 0 {
+		return
+	}
+	ctx = context.WithoutCancel(ctx)
+	before, err := a.Store.Told(ctx)
+	if err != nil {
+		a.Printf("no message was sent about this run: %v", err)
+		return
+	}
+	var w notify.Watch
+	if err := w.Recall(before); err != nil {
+		a.Printf("warning: %v", err)
+	}
+	if message := w.Look(r, runErr); message != "" && !a.deliver(message) {
+		return
+	}
+	if told := w.Memory(); told != before {
+		if err := a.Store.SetTold(ctx, told); err != nil {
+			a.Printf("the message was sent and that was not stored, so it may be sent again: %v", err)
+		}
+	}
+}
+
+// deliver sends a message, and reports whether any receiver took it.
+func (a *App) deliver(message string) bool {
+	n, err := notify.New(a.Config.NotifyURLs, a.Log)
+	if err != nil { // it was checked with the other settings
+		a.Printf("no message was sent about this run: %v", err)
+		return false
+	}
+	defer n.Close()
+	missed := n.Deliver(message)
+	switch {
+	case len(missed) == n.Receivers():
+		a.Printf("none of NOTIFY_URLS took the message about this run; the next run sends it again. To test them: stripe-enhance check --notify")
+		return false
+	case len(missed) > 0:
+		a.Printf("%s of NOTIFY_URLS did not take the message about this run. To test them: stripe-enhance check --notify", strings.Join(missed, ", "))
+	}
+	return true
+}

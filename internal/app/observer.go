@@ -1,0 +1,136 @@
+package app
+
+import (
+	"context"
+	"errors"
+	"sync"
+	"time"
+
+	"github.com/sirupsen/logrus"
+
+	"github.com/stripe-enhance/stripe-enhance/internal/fault"
+	"github.com/stripe-enhance/stripe-enhance/internal/metrics"
+	"github.com/stripe-enhance/stripe-enhance/internal/notify"
+	"github.com/stripe-enhance/stripe-enhance/reconcile"
+)
+
+// observer passes what the service does to the metrics, the log and the people at NOTIFY_URLS.
+type observer struct {
+	*App
+	messages *notify.Notifier
+
+	mu   sync.Mutex // guards told
+	told notify.Watch
+}
+
+// Led reads what the former writer has told people, so that this process does not repeat it.
+func (o *observer) Led(ctx context.Context) {
+	text, err := o.Store.Told(ctx)
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if err = errors.Join(err, o.told.Recall(text)); err != nil {
+		o.Log.WithError(err).Warn("messages sent before were not read; some of them may be sent again")
+	}
+}
+
+// WebhookAnswered implements server.Observer.
+func (o *observer) WebhookAnswered(result string) { o.metrics.Webhook(result) }
+
+// RunEnded implements server.Observer.
+func (o *observer) RunEnded(ctx context.Context, r reconcile.Report, err error) {
+	result := "ok"
+	switch {
+	case errors.Is(err, context.Canceled), errors.Is(err, fault.Canceled), errors.Is(err, fault.Fenced):
+		result = "interrupted"
+		o.Log.WithField("run", r.Run.ID).WithError(err).Warn("run interrupted")
+	case err != nil:
+		result = "failed"
+		o.Log.WithFields(logrus.Fields{"run": r.Run.ID, "kind": fault.Of(err).String()}).WithError(err).Error("run failed")
+	}
+	o.metrics.Run(r, result)
+	o.countLive(ctx, r)
+	message, told := o.news(r, err)
+	if message != "" {
+		o.Log.WithFields(logrus.Fields{"run": r.Run.ID, "message": message}).Info("telling")
+		o.messages.Tell(message)
+	}
+	if told == "" || o.messages.Receivers() == 0 {
+		return // a receiver that is added later gets what stands then
+	}
+	if err := o.Store.SetTold(context.WithoutCancel(ctx), told); err != nil {
+		o.Log.WithError(err).Warn("messages sent were not stored; they may be sent again")
+	}
+}
+
+// news returns the message that a run calls for, and the memory to store once it is sent.
+// Each is "" if there is none.
+func (o *observer) news(r reconcile.Report, err error) (message, told string) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	before := o.told.Memory()
+	message = o.told.Look(r, err)
+	if told = o.told.Memory(); told == before {
+		told = ""
+	}
+	return message, told
+}
+
+// liveBatch is how many customers are looked up in one query.
+const liveBatch = 500
+
+// countLive measures from the order at Stripe to the hosting. A hosting that was found
+// after a lost answer is not counted: it was live before, at an unknown time.
+func (o *observer) countLive(ctx context.Context, r reconcile.Report) {
+	live := map[string]time.Time{} // subscription → when its first hosting was
+	var customers []string
+	for _, a := range r.Actions {
+		if a.Kind != reconcile.CreateSubscription || a.State != reconcile.ActionApplied {
+			continue
+		}
+		if at, known := live[a.Subscription]; !known || a.FinishedAt.Before(at) {
+			live[a.Subscription] = a.FinishedAt
+		}
+		customers = append(customers, a.Customer)
+	}
+	for len(customers) > 0 {
+		n := min(len(customers), liveBatch)
+		found, err := o.Store.Customers(ctx, customers[:n])
+		if err != nil {
+			o.Log.WithField("run", r.Run.ID).WithError(err).Warn("time to live not measured")
+			return
+		}
+		customers = customers[n:]
+		for i := range found {
+			for _, s := range found[i].Subscriptions {
+				if at, ok := live[s.ID]; ok && !s.Created.IsZero() {
+					delete(live, s.ID)
+					o.metrics.Live(at.Sub(s.Created))
+				}
+			}
+		}
+	}
+}
+
+// state reads what the metrics show of the database, at each scrape.
+func (a *App) state(ctx context.Context) (metrics.State, error) {
+	now := a.Now()
+	st, err := a.Store.Stats(ctx, now)
+	if err != nil {
+		return metrics.State{}, err
+	}
+	m := metrics.State{Due: st.Due, OldestDue: st.OldestDue, Parked: st.Parked, Ambiguous: st.Ambiguous,
+		Customers: st.Customers, Bound: st.Bound, Active: st.Active, Suspended: st.Suspended,
+		Holds: map[string]int{string(reconcile.HoldBrake): 0, string(reconcile.HoldParked): 0}}
+	plans, err := a.Store.HeldPlans(ctx, now, false)
+	if err != nil {
+		return m, err
+	}
+	for _, p := range plans {
+		m.Holds[string(reconcile.HoldBrake)] += len(p.Actions)
+	}
+	err = a.Store.Holds(ctx, func(h reconcile.Hold) error {
+		m.Holds[string(h.Kind)]++
+		return nil
+	})
+	return m, err
+}

@@ -1,0 +1,100 @@
+package demo
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/stripe-enhance/stripe-enhance/simulator"
+)
+
+// timeline is what happens in the demo that Live serves. It is the same each time, so that
+// the examples of the documentation work as they are written.
+type timeline struct {
+	world     *simulator.World
+	customers map[string]simulator.SignedUp
+	guests    int
+}
+
+// regulars are customers from the beginning. Nothing happens to the first.
+var regulars = []struct{ name, price string }{
+	{"bakery", "price_pro_monthly"}, {"florist", "price_basic_monthly"}, {"cyclist", "price_basic_monthly"},
+	{"gallery", "price_pro_monthly"}, {"surgery", "price_business_monthly"}, {"brewery", "price_pro_monthly"},
+}
+
+const (
+	// club is how many customers the mistake in the middle of the demo affects: one more
+	// than the brake lets pass.
+	club = 6
+	// clubFails is the second in which that happens.
+	clubFails = 8
+	// mostGuests bounds a demo that is forgotten on a desk.
+	mostGuests = 300
+)
+
+func (t *timeline) begin() error {
+	for _, r := range regulars {
+		if err := t.signUp(r.name, r.price); err != nil {
+			return err
+		}
+	}
+	for i := range club {
+		if err := t.signUp(fmt.Sprintf("club%d", i+1), "price_basic_monthly"); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (t *timeline) signUp(who, price string) (err error) {
+	name := strings.ToUpper(who[:1]) + who[1:]
+	t.customers[who], err = t.world.SignUp(simulator.SignUp{Email: who + "@example.com", Name: name, Price: price})
+	return err
+}
+
+// next starts the event of the n-th second, and returns a line about it; "" if there is none.
+func (t *timeline) next(n int) (string, error) {
+	if n == clubFails {
+		return t.clubLeaves()
+	}
+	const beat = 5
+	if n%beat != 0 {
+		return "", nil
+	}
+	who := regulars[1+n/beat%(len(regulars)-1)].name
+	id := t.customers[who].Subscription
+	sub, _ := t.world.Subscription(id)
+	switch {
+	case n/beat%2 == 0 && t.guests < mostGuests:
+		t.guests++
+		guest := fmt.Sprintf("guest%d", t.guests)
+		return guest + " signs up", t.signUp(guest, "price_basic_monthly")
+	case sub.Status == "past_due":
+		return who + " pays", t.world.Pay(id)
+	case sub.Status == "active" && n/beat%3 == 0:
+		return who + " cannot pay", t.world.FailPayment(id)
+	case sub.Status == "active":
+		return who + " chooses another plan", t.world.ChangePrice(id, "", t.other(sub))
+	case sub.Status == "canceled":
+		return who + " buys again", t.signUp(who, "price_basic_monthly")
+	}
+	return "", nil
+}
+
+// other is a price that the customer does not pay now.
+func (t *timeline) other(sub simulator.Subscription) string {
+	if len(sub.Items) > 0 && sub.Items[0].Price == "price_pro_monthly" {
+		return "price_business_monthly"
+	}
+	return "price_pro_monthly"
+}
+
+// clubLeaves cancels too many subscriptions together, by mistake. The brake holds that for
+// approval.
+func (t *timeline) clubLeaves() (string, error) {
+	for i := range club {
+		if err := t.world.Cancel(t.customers[fmt.Sprintf("club%d", i+1)].Subscription); err != nil {
+			return "", err
+		}
+	}
+	return fmt.Sprintf("%d customers are cancelled together; the brake will hold that", club), nil
+}

@@ -1,0 +1,107 @@
+package engine
+
+import (
+	"errors"
+	"testing"
+	"time"
+
+	"github.com/stripe-enhance/stripe-enhance/reconcile"
+)
+
+func TestAnOrgIsLookedIntoOnceInARun(t *testing.T) {
+	x := newOrgIndex()
+	if !x.firstLook("org-1") || x.firstLook("org-1") {
+		t.Error("not looked into exactly once")
+	}
+	x.addMade("org-2")
+	if x.firstLook("org-2") || !x.isMade("org-2") || x.isFound("org-2") {
+		t.Error("an org that this run made is empty, and there is nothing to look for")
+	}
+	x.addFound("org-3")
+	if !x.isFound("org-3") || x.isMade("org-3") || !x.firstLook("org-3") {
+		t.Error("an org that was found may hold anything")
+	}
+}
+
+func TestTheIndexIsRefreshedOnceInARun(t *testing.T) {
+	x, reads := newOrgIndex(), 0
+	fails := errors.New("the panel is out")
+	read := func() error {
+		reads++
+		if reads == 1 {
+			return fails
+		}
+		x.setRecent()
+		return nil
+	}
+	if err := x.refresh(read); !errors.Is(err, fails) {
+		t.Errorf("refreshed: %v", err)
+	}
+	for range 2 {
+		if err := errors.Join(x.refresh(read), x.again().refresh(read)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if reads != 2 {
+		t.Errorf("read %d times", reads)
+	}
+	all := 0
+	for range 2 {
+		if err := x.refreshAll(func() error { all++; return nil }); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if all != 1 {
+		t.Errorf("all orgs were read %d times", all)
+	}
+}
+
+func TestAnOrgThatCannotBeListedBlocksOnlyWhatMayBeInIt(t *testing.T) {
+	ordered := time.Date(2026, 1, 10, 0, 0, 0, 0, time.UTC)
+	customer := func() *reconcile.Customer {
+		return &reconcile.Customer{ID: "cus_1", Email: "ada@example.com", Name: "Ada",
+			Subscriptions: []reconcile.Subscription{{ID: "sub_1", StripeCustomer: "cus_1", Created: ordered}}}
+	}
+	later := ordered.Add(time.Hour)
+	for _, test := range []struct {
+		name      string
+		org       reconcile.Org
+		change    func(*reconcile.Customer)
+		recovered time.Time
+		blocked   bool
+	}{
+		{name: "it shows nothing of whose it is", org: reconcile.Org{Created: later}, blocked: true},
+		{name: "its date is not known", org: reconcile.Org{OwnerEmail: "bob@example.com"}, blocked: true},
+		{name: "it is older than the order", org: reconcile.Org{Created: ordered.Add(-time.Hour)}},
+		{name: "another person owns it", org: reconcile.Org{Created: later, OwnerEmail: "bob@example.com"}},
+		{name: "another person owns it and it has the customer's name", org: reconcile.Org{Name: "Ada", Created: later, OwnerEmail: "bob@example.com"}, blocked: true},
+		{name: "another person owns it, as far as a lost database can know", org: reconcile.Org{Created: later, OwnerEmail: "bob@example.com"},
+			recovered: later, blocked: true},
+		{name: "it is marked for another customer", org: reconcile.Org{Name: "Bob " + reconcile.Marker{StripeID: "cus_2"}.String(), Created: later}},
+		{name: "it is marked for this customer", org: reconcile.Org{Name: "Ada " + reconcile.Marker{StripeID: "cus_1"}.String(), Created: later}, blocked: true},
+		{name: "the customer has an org with our marker", org: reconcile.Org{Created: later},
+			change: func(c *reconcile.Customer) { c.Org = &reconcile.Org{ID: "org-9"} }},
+		{name: "the customer has an org with a hosting in it", org: reconcile.Org{Created: later},
+			change: func(c *reconcile.Customer) {
+				c.Org, c.OrgNamed, c.Bindings = &reconcile.Org{ID: "org-9"}, true, []reconcile.Binding{{Org: "org-9"}}
+			}},
+		{name: "the customer has an org that is named and empty", org: reconcile.Org{Created: later},
+			change: func(c *reconcile.Customer) { c.Org, c.OrgNamed = &reconcile.Org{ID: "org-9"}, true }, blocked: true},
+		{name: "the customer owns it", org: reconcile.Org{Created: ordered.Add(-time.Hour), OwnerEmail: "ADA@example.com"}, blocked: true},
+		{name: "the customer owns it and the order is said to be new", org: reconcile.Org{Created: ordered.Add(-time.Hour), OwnerEmail: "ada@example.com"},
+			change: func(c *reconcile.Customer) { c.Subscriptions[0].IsNewOrder = true }},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			x, c := newOrgIndex(), customer()
+			if test.change != nil {
+				test.change(c)
+			}
+			x.setRecovered(test.recovered)
+			x.setUnlisted([]unlistedOrg{{test.org, errOut}})
+			err := x.creationBlocked(c, reconcile.Action{Kind: reconcile.CreateOrg, Subscription: "sub_1"}, "")
+			if errors.Is(err, errCreationBlocked) != test.blocked {
+				t.Errorf("blocked: %v", err)
+			}
+		})
+	}
+}

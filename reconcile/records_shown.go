@@ -1,0 +1,68 @@
+package reconcile
+
+import "time"
+
+// These are the records that people are shown: by the command line, the API and the
+// page. The store reads them, and no decision is made from them.
+
+// CustomerRecord is a customer as a person wants to see it.
+type CustomerRecord struct {
+	Customer
+	Held    []Hold         // by its last decision
+	DueAt   time.Time      // zero: only when something changes
+	History []ActionRecord // newest first
+}
+
+// CustomerLookup chooses customers; exactly one field is set.
+type CustomerLookup struct {
+	Email          string // without regard to case; several customers may share it
+	StripeCustomer string // cus_…, or a Customer.ID
+	Subscription   string
+}
+
+// ActionFilter chooses rows of the journal; empty fields choose all.
+type ActionFilter struct {
+	Customer     string // Customer.ID, or cus_… of any of its buyers
+	Subscription string
+	State        ActionState
+	Limit        int // 0: 100
+}
+
+// MappingRecord is a mapping with who set it and when. Both are empty for rows that
+// were inserted by hand.
+type MappingRecord struct {
+	Mapping
+	UpdatedAt time.Time
+	UpdatedBy string
+}
+
+// WebhookRecord is one event that came by webhook.
+type WebhookRecord struct {
+	EventID      string
+	Type         string
+	Subscription string // "" when the event names none
+	ReceivedAt   time.Time
+	State        WebhookState
+	Error        string
+	FinishedAt   time.Time // zero: no run has followed it yet
+}
+
+// WebhookState is how far an event has been followed.
+type WebhookState string
+
+const (
+	WebhookReceived WebhookState = "received" // stored, no run has looked yet
+	WebhookFollowed WebhookState = "followed" // a run looked at the subscription that it names
+	WebhookFailed   WebhookState = "failed"   // the run that looked failed
+)
+
+// WebhookStates are all states of an event.
+func WebhookStates() []WebhookState {
+	return []WebhookState{WebhookReceived, WebhookFollowed, WebhookFailed}
+}
+
+// Totals are the counts for health and metrics.
+type Totals struct {
+	Counts
+	OldestDue time.Time // zero: no customer is due
+}

@@ -1,0 +1,338 @@
+package store
+
+import (
+	"context"
+	"strconv"
+	"time"
+
+	"github.com/stripe-enhance/stripe-enhance/internal/fault"
+	"github.com/stripe-enhance/stripe-enhance/reconcile"
+)
+
+// SavePlanned stores what was planned for customers, in one transaction. Journal
+// rows of a change that is wanted again stay the same rows; what was sent is never
+// touched; what is no longer wanted and was never sent becomes superseded, with a
+// word where it is wanted and merely withheld; of who is undecided all stays. A customer that was woken since it
+// was loaded stays due.
+func (s *Store) SavePlanned(ctx context.Context, tok reconcile.Token, run string, planned []reconcile.Planned, now time.Time) error {
+	if len(planned) == 0 {
+		return nil
+	}
+	return s.fenced(ctx, "saving a plan", tok, func(ctx context.Context, tx conn) error {
+		p := planning{tx: tx, run: run, now: now}
+		if err := p.loadOpen(ctx, planned); err != nil {
+			return err
+		}
+		for i := range planned {
+			p.sort(&planned[i])
+		}
+		if err := p.journal(ctx); err != nil {
+			return err
+		}
+		if err := p.plans(ctx, planned); err != nil {
+			return err
+		}
+		rows := make([][]any, len(planned))
+		for i := range planned {
+			rows[i] = []any{planned[i].Customer, encodeHolds(planned[i].Holds), at(now), at(planned[i].Due), planned[i].Version}
+		}
+		return tx.bulk(ctx, updatePlanned, rows)
+	})
+}
+
+var updatePlanned = bulk{
+	head: `UPDATE customers SET held = {held}, planned_at = {planned_at},
+		due_at = CASE WHEN customers.wakes = {loaded} THEN {due_at} ELSE customers.due_at END`,
+	columns: []column{{"id", "TEXT"}, {"held", "JSONB"}, {"planned_at", "TIMESTAMPTZ"}, {"due_at", "TIMESTAMPTZ"}, {"loaded", "BIGINT"}},
+	tail:    "customers.id = {id}",
+}
+
+// planning sorts new actions and the journal's open rows into what to insert,
+// update and supersede.
+type planning struct {
+	tx         conn
+	run        string
+	now        time.Time
+	mine       map[string]map[string]openRow // customer → action id →
+	position   int64                         // of the last row of the run
+	inserts    []reconcile.Action
+	updates    [][]any
+	superseded [][]any
+}
+
+// withheld is the error of a superseded row that was wanted still: a gate, a person
+// or the mode was in the way.
+const withheld = "withheld"
+
+type openRow struct {
+	key   string
+	state reconcile.ActionState
+}
+
+func (p *planning) loadOpen(ctx context.Context, planned []reconcile.Planned) error {
+	ids := make([]string, len(planned))
+	for i := range planned {
+		ids[i] = planned[i].Customer
+	}
+	p.mine = make(map[string]map[string]openRow)
+	query := `SELECT key, action_id, customer_id, state FROM actions
+		WHERE state IN ('planned', 'held', 'sent', 'ambiguous') AND customer_id IN ` + p.tx.d.texts(1)
+	writes := false // whether rows of the journal may be written
+	for i := range planned {
+		writes = writes || len(planned[i].Actions) > 0
+	}
+	err := p.tx.each(ctx, query, []any{list(ids)}, func(row scan) error {
+		writes = true
+		var o openRow
+		var id, customer, state string
+		if err := row(&o.key, &id, &customer, &state); err != nil {
+			return err
+		}
+		o.state = reconcile.ParseActionState(state)
+		if p.mine[customer] == nil {
+			p.mine[customer] = make(map[string]openRow)
+		}
+		p.mine[customer][id] = o
+		return nil
+	})
+	if err != nil || !writes {
+		return err
+	}
+	p.position, err = lastPosition(ctx, p.tx, p.run)
+	return err
+}
+
+// lastPosition is where the journal of a run ends.
+func lastPosition(ctx context.Context, c conn, run string) (n int64, err error) {
+	_, err = c.one(ctx, "SELECT coalesce(max(position), 0) FROM actions WHERE run_id = $1", []any{run}, &n)
+	return n, err
+}
+
+func (p *planning) sort(planned *reconcile.Planned) {
+	open := p.mine[planned.Customer]
+	wanted := make(map[string]bool, len(planned.Actions))
+	for _, a := range planned.Actions {
+		if wanted[a.ID] {
+			continue
+		}
+		wanted[a.ID] = true
+		o, exists := open[a.ID]
+		switch {
+		case !exists:
+			p.inserts = append(p.inserts, a)
+		case o.state == reconcile.ActionPlanned || o.state == reconcile.ActionHeld:
+			p.position++
+			p.updates = append(p.updates, append(append([]any{o.key}, actionValues(a)...), p.run, p.position))
+		}
+	}
+	withhold := make(map[string]bool, len(planned.Holds))
+	for i := range planned.Holds {
+		withhold[clean(planned.Holds[i].ActionID)] = true
+	}
+	if planned.Undecided {
+		return
+	}
+	for _, id := range sorted(open) {
+		o := open[id]
+		if !wanted[id] && (o.state == reconcile.ActionPlanned || o.state == reconcile.ActionHeld) {
+			why := ""
+			if withhold[id] {
+				why = withheld
+			}
+			p.position++
+			p.superseded = append(p.superseded, []any{o.key, p.run, p.position, at(p.now), why})
+		}
+	}
+}
+
+// actionColumns are the columns that say what an action is; actionValues gives
+// their values in the same order.
+var actionColumns = []column{
+	{"action_id", "TEXT"}, {"kind", "TEXT"}, {"customer_id", "TEXT"}, {"subscription_id", "TEXT"}, {"item_id", "TEXT"},
+	{"slot", "INTEGER"}, {"email", "TEXT"}, {"org_id", "TEXT"}, {"hosting_id", "BIGINT"}, {"plan_id", "INTEGER"},
+	{"plan_name", "TEXT"}, {"from_plan_id", "INTEGER"}, {"name", "TEXT"}, {"domain", "TEXT"}, {"how", "TEXT"}, {"reason", "TEXT"},
+}
+
+func actionValues(a reconcile.Action) []any {
+	how := ""
+	if a.How != 0 {
+		how = a.How.String()
+	}
+	return []any{clean(a.ID), a.Kind.String(), a.Customer, a.Subscription, clean(a.Item),
+		a.Slot, clean(a.Email), a.Org, a.Hosting, a.Plan,
+		clean(a.PlanName), a.FromPlan, clean(a.Name), clean(a.Domain), how, clean(a.Reason)}
+}
+
+var (
+	updateWanted = bulk{
+		head: `UPDATE actions SET state = 'planned', held_plan_id = '', error = '', run_id = {run_id}, position = {position},
+			email = {email}, org_id = {org_id}, hosting_id = {hosting_id}, plan_id = {plan_id}, plan_name = {plan_name},
+			from_plan_id = {from_plan_id}, name = {name}, domain = {domain}, how = {how}, reason = {reason},
+			item_id = {item_id}, slot = {slot}, subscription_id = {subscription_id}`,
+		columns: append(append([]column{{"key", "TEXT"}}, actionColumns...), column{"run_id", "TEXT"}, column{"position", "BIGINT"}),
+		tail:    "actions.key = {key}",
+	}
+	supersede = bulk{
+		head:    "UPDATE actions SET state = 'superseded', run_id = {run_id}, position = {position}, finished_at = {finished_at}, error = {error}",
+		columns: []column{{"key", "TEXT"}, {"run_id", "TEXT"}, {"position", "BIGINT"}, {"finished_at", "TIMESTAMPTZ"}, {"error", "TEXT"}},
+		tail:    "actions.key = {key}",
+	}
+	insertAction = bulk{
+		head: "INSERT INTO actions",
+		columns: append(append([]column{{"key", "TEXT"}}, actionColumns...), column{"run_id", "TEXT"}, column{"position", "BIGINT"},
+			column{"state", "TEXT"}, column{"planned_at", "TIMESTAMPTZ"}, column{"sent_at", "TIMESTAMPTZ"},
+			column{"attempts", "INTEGER"}, column{"held_plan_id", "TEXT"}),
+	}
+)
+
+// journal writes what sort decided. Superseding goes first: it may free the
+// action id of a row that is inserted.
+func (p *planning) journal(ctx context.Context) error {
+	if err := p.tx.bulk(ctx, supersede, p.superseded); err != nil {
+		return err
+	}
+	if err := p.tx.bulk(ctx, updateWanted, p.updates); err != nil {
+		return err
+	}
+	keys, err := freshKeys(ctx, p.tx, p.run, p.inserts)
+	if err != nil {
+		return err
+	}
+	rows := make([][]any, len(p.inserts))
+	for i, a := range p.inserts {
+		p.position++
+		rows[i] = append(append([]any{keys[i]}, actionValues(a)...),
+			p.run, p.position, reconcile.ActionPlanned.String(), at(p.now), nil, 0, "")
+	}
+	return p.tx.bulk(ctx, insertAction, rows)
+}
+
+// freshKeys makes the journal keys of new rows: the action, "@", the run, and a
+// number when the run had planned the same action before.
+func freshKeys(ctx context.Context, c conn, run string, actions []reconcile.Action) ([]string, error) {
+	keys := make([]string, len(actions))
+	for i, a := range actions {
+		keys[i] = clean(a.ID) + "@" + run
+	}
+	for n := 2; len(keys) > 0; n++ {
+		taken, err := c.strings(ctx, "SELECT key FROM actions WHERE key IN "+c.d.texts(1), list(keys))
+		if err != nil || len(taken) == 0 {
+			return keys, err
+		}
+		again := make(map[string]bool, len(taken))
+		for _, key := range taken {
+			again[key] = true
+		}
+		for i, key := range keys {
+			if again[key] {
+				keys[i] = clean(actions[i].ID) + "@" + run + "." + strconv.Itoa(n)
+			}
+		}
+	}
+	return keys, nil
+}
+
+// Intend makes the intent to do a durable before anything is sent. It fails with
+// fault.Conflict while another write of that customer is in flight or its outcome
+// was never recorded, when the customer is not known any more, and when a person has
+// said since the action was decided what serves the customer (fault.LeftAlone too).
+func (s *Store) RecordIntent(ctx context.Context, tok reconcile.Token, run string, a reconcile.Action, planID string, now time.Time) error {
+	return s.fenced(ctx, "intending "+a.ID, tok, func(ctx context.Context, tx conn) error {
+		var words int64
+		var inFlight string
+		found, err := tx.one(ctx, `SELECT words, coalesce((SELECT key FROM actions WHERE customer_id = $1 AND state = 'sent'), '')
+			FROM customers WHERE id = $1`, []any{a.Customer}, &words, &inFlight)
+		switch {
+		case err != nil || !found:
+			return conflict(err, "customer %s does not exist any more", a.Customer)
+		case inFlight != "":
+			return conflict(nil, "customer %s still has %s under way", a.Customer, inFlight)
+		}
+		if err := heard(a, words); err != nil {
+			return err
+		}
+		n, err := tx.exec(ctx, `UPDATE actions SET state = 'sent', sent_at = $2, attempts = attempts + 1, run_id = $3,
+			held_plan_id = $4, error = '', settle_until = NULL, looks = 0, looked_at = NULL, org_id = $5, hosting_id = $6, plan_id = $7
+			WHERE action_id = $1 AND state IN ('planned', 'held', 'sent', 'ambiguous') AND state <> 'sent'`,
+			a.ID, at(now), run, planID, a.Org, a.Hosting, a.Plan)
+		if err != nil || n > 0 {
+			return err
+		}
+		return insertJournal(ctx, tx, run, a, reconcile.ActionSent, planID, now)
+	})
+}
+
+// conflict is err, or else that the world is not what the caller thought.
+func conflict(err error, format string, args ...any) error {
+	if err != nil {
+		return err
+	}
+	return fault.Errorf(fault.Conflict, format, args...)
+}
+
+// insertJournal adds a row for an action that no plan of this run recorded.
+func insertJournal(ctx context.Context, tx conn, run string, a reconcile.Action, state reconcile.ActionState, planID string, now time.Time) error {
+	last, err := lastPosition(ctx, tx, run)
+	if err != nil {
+		return err
+	}
+	keys, err := freshKeys(ctx, tx, run, []reconcile.Action{a})
+	if err != nil {
+		return err
+	}
+	row := append(append([]any{keys[0]}, actionValues(a)...), run, last+1, state.String(), at(now), at(now), 1, planID)
+	return tx.bulk(ctx, insertAction, [][]any{row})
+}
+
+// Performed counts the actions of a kind that took effect since, or may have:
+// applied, adopted, ambiguous, and sent without an outcome. Those that an approval
+// released are left out, because the approval already answered for them.
+func (s *Store) CountDone(ctx context.Context, kind reconcile.ActionKind, since time.Time) (int, error) {
+	n := 0
+	err := s.query(ctx, "counting what was done", `SELECT
+		(SELECT count(*) FROM actions WHERE kind = $1 AND finished_at >= $2 AND state IN ('applied', 'adopted') AND held_plan_id = '') +
+		(SELECT count(*) FROM actions WHERE kind = $1 AND finished_at IS NULL AND state IN ('sent', 'ambiguous')
+			AND sent_at >= $2 AND held_plan_id = '')`,
+		[]any{kind.String(), at(since)}, func(row scan) error { return row(&n) })
+	return n, err
+}
+
+// PerformedBy is Performed for each customer of whom there is any.
+func (s *Store) CountDoneByCustomer(ctx context.Context, kind reconcile.ActionKind, since time.Time) (map[string]int, error) {
+	by := make(map[string]int)
+	for _, some := range []string{
+		"finished_at >= $2 AND state IN ('applied', 'adopted')",
+		"finished_at IS NULL AND state IN ('sent', 'ambiguous') AND sent_at >= $2",
+	} {
+		err := s.query(ctx, "counting what was done by customer", "SELECT customer_id, count(*) FROM actions WHERE kind = $1 AND held_plan_id = '' AND "+
+			some+" GROUP BY customer_id", []any{kind.String(), at(since)}, func(row scan) error {
+			var customer string
+			var n int
+			err := row(&customer, &n)
+			by[customer] += n
+			return err
+		})
+		if err != nil {
+			return nil, err
+		}
+	}
+	return by, nil
+}
+
+// loadPending finds writes whose outcome nobody knows. A row that is still sent
+// belongs to a process that died, or to the one that asks.
+func (a *aggregate) loadPending(ctx context.Context) error {
+	query := `SELECT action_id, kind, customer_id, subscription_id, item_id, slot, email, org_id, hosting_id, sent_at, coalesce(settle_until, sent_at), looks, looked_at
+		FROM actions WHERE state IN ('planned', 'held', 'sent', 'ambiguous') AND state IN ('sent', 'ambiguous')
+		AND customer_id IN ` + a.c.d.texts(1) + " ORDER BY sent_at, key"
+	return a.c.each(ctx, query, []any{keys(a.byID)}, func(row scan) error {
+		var p reconcile.Pending
+		var kind, customer string
+		if err := row(&p.ActionID, &kind, &customer, &p.Subscription, &p.Item, &p.Slot, &p.Email, &p.Org, &p.Hosting, into(&p.SentAt), into(&p.SettleUntil), &p.Looks, into(&p.LookedAt)); err != nil {
+			return err
+		}
+		p.Kind = reconcile.ParseActionKind(kind)
+		a.byID[customer].Pending = append(a.byID[customer].Pending, p)
+		return nil
+	})
+}

@@ -1,0 +1,193 @@
+package store
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/stripe-enhance/stripe-enhance/reconcile"
+)
+
+// Names of the totals. The status classes follow statusTally.
+const (
+	statusTally    = "subscriptions."
+	customersTally = "customers"
+	boundTally     = "bindings" // of hostings that we did not terminate
+	suspendedTally = "suspended_by_us"
+)
+
+// tally is a change of totals, kept in the transaction that changes what they
+// count.
+type tally map[string]int64
+
+// add applies the change in one statement. Names go in order, so that two writers
+// cannot wait for each other.
+func (t tally) add(ctx context.Context, tx conn) error {
+	changes := make(map[string]int64, len(t))
+	for name, n := range t {
+		if n != 0 {
+			changes[name] = n
+		}
+	}
+	if len(changes) == 0 {
+		return nil
+	}
+	pairs := "SELECT key, value FROM json_each($1)"
+	if tx.d == postgres {
+		pairs = "SELECT key, CAST(value AS BIGINT) FROM jsonb_each_text(CAST($1 AS JSONB))"
+	}
+	_, err := tx.exec(ctx, "INSERT INTO tallies (name, n) "+pairs+` WHERE TRUE ORDER BY 1
+		ON CONFLICT (name) DO UPDATE SET n = tallies.n + excluded.n`, document(changes))
+	return err
+}
+
+// loadTallies reads all totals.
+func loadTallies(ctx context.Context, c conn) (tally, error) {
+	t := tally{}
+	err := c.each(ctx, "SELECT name, n FROM tallies", nil, func(row scan) error {
+		var name string
+		var n int64
+		err := row(&name, &n)
+		t[name] = n
+		return err
+	})
+	return t, err
+}
+
+// countTallies counts what the totals say, from the rows themselves.
+func countTallies(ctx context.Context, c conn) (tally, error) {
+	t := tally{}
+	err := c.each(ctx, `SELECT '`+statusTally+`' || status, count(*) FROM subscriptions GROUP BY status
+		UNION ALL SELECT '`+customersTally+`', count(*) FROM customers
+		UNION ALL SELECT '`+boundTally+`', count(*) FROM bindings b JOIN hostings h ON h.id = b.hosting_id WHERE h.terminated_by_us IS NULL
+		UNION ALL SELECT '`+suspendedTally+`', count(*) FROM hostings WHERE suspended_by_us IS NOT NULL AND terminated_by_us IS NULL`,
+		nil, func(row scan) error {
+			var name string
+			var n int64
+			err := row(&name, &n)
+			t[name] = n
+			return err
+		})
+	return t, err
+}
+
+// recount replaces the totals by what is counted: after a sweep, which looked at
+// everything anyway, and so that rows edited by hand are put right within a day.
+func recount(ctx context.Context, tx conn) error {
+	counted, err := countTallies(ctx, tx)
+	if err != nil {
+		return err
+	}
+	kept, err := loadTallies(ctx, tx)
+	if err != nil {
+		return err
+	}
+	delta := tally{}
+	for name, n := range kept {
+		delta[name] = -n
+	}
+	for name, n := range counted {
+		delta[name] += n
+	}
+	return delta.add(ctx, tx)
+}
+
+// Stats is the state of the store for health and metrics.
+type Stats struct {
+	reconcile.Totals
+	Held   int // customers with something withheld
+	Nudges int
+	Lease  Lease
+}
+
+// Lease is the lease as it stands in the database.
+type Lease struct {
+	Owner string // "" when nobody has it
+	Until time.Time
+	Token reconcile.Token
+}
+
+// Stats reads it as of now.
+func (s *Store) Stats(ctx context.Context, now time.Time) (Stats, error) {
+	var st Stats
+	counts, err := s.Counts(ctx)
+	if err != nil {
+		return st, err
+	}
+	st.Counts = counts
+	err = s.snapshot(ctx, "reading statistics", func(ctx context.Context, c conn) error {
+		if _, err := c.one(ctx, `SELECT (SELECT count(*) FROM customers WHERE due_at <= $1),
+			(SELECT min(due_at) FROM customers WHERE due_at <= $1),
+			(SELECT count(*) FROM customers WHERE held IS NOT NULL), (SELECT count(*) FROM nudges)`,
+			[]any{at(now)}, &st.Due, into(&st.OldestDue), &st.Held, &st.Nudges); err != nil {
+			return err
+		}
+		var token int64
+		_, err := c.one(ctx, "SELECT owner, expires_at, token FROM leases WHERE name = $1", []any{leaseName}, &st.Lease.Owner, into(&st.Lease.Until), &token)
+		st.Lease.Token = reconcile.Token(token)
+		return err
+	})
+	return st, err
+}
+
+// Counts are the totals for health and for the brake's percentages. Nothing is
+// counted but what is due, parked or ambiguous; the rest is kept (table tallies).
+func (s *Store) Counts(ctx context.Context) (counts reconcile.Counts, err error) {
+	err = s.snapshot(ctx, "counting", func(ctx context.Context, c conn) error {
+		t, err := loadTallies(ctx, c)
+		if err != nil {
+			return err
+		}
+		counts = t.counts()
+		_, err = c.one(ctx, `SELECT (SELECT count(*) FROM customers WHERE due_at IS NOT NULL AND due_at <= $1),
+			(SELECT count(*) FROM customers WHERE parked_at IS NOT NULL),
+			(SELECT count(*) FROM actions WHERE state = 'ambiguous')`,
+			[]any{at(s.now())}, &counts.Due, &counts.Parked, &counts.Ambiguous)
+		return err
+	})
+	return counts, err
+}
+
+// counts reads the totals as the report knows them.
+func (t tally) counts() reconcile.Counts {
+	c := reconcile.Counts{Customers: int(t[customersTally]), Bound: int(t[boundTally]), Suspended: int(t[suspendedTally])}
+	for status := reconcile.StatusActive; status <= reconcile.StatusUnknown; status++ {
+		n := int(t[statusTally+status.String()])
+		c.Subscriptions += n
+		switch status {
+		case reconcile.StatusActive, reconcile.StatusTrialing, reconcile.StatusPastDue:
+			c.Active += n
+		case reconcile.StatusCanceled:
+			c.Canceled += n
+		}
+	}
+	return c
+}
+
+// How many bindings are of hostings that we did not terminate, and how many hostings we
+// keep suspended, among the hostings of parameter 1.
+const (
+	boundCount     = "(SELECT count(*) FROM bindings b JOIN hostings h ON h.id = b.hosting_id WHERE h.terminated_by_us IS NULL AND b.hosting_id IN %s)"
+	suspendedCount = "(SELECT count(*) FROM hostings WHERE suspended_by_us IS NOT NULL AND terminated_by_us IS NULL AND id IN %s)"
+)
+
+// measured keeps the totals of bindings and suspensions right across fn, which
+// changes these hostings and nothing else that is counted.
+func measured(ctx context.Context, tx conn, hostings []int64, fn func() error) error {
+	if len(hostings) == 0 {
+		return fn()
+	}
+	in := tx.d.ints(1)
+	countBound, countSuspended := fmt.Sprintf(boundCount, in), fmt.Sprintf(suspendedCount, in)
+	var bound, suspended int64
+	if _, err := tx.one(ctx, "SELECT "+countBound+", "+countSuspended, []any{list(hostings)}, &bound, &suspended); err != nil {
+		return err
+	}
+	if err := fn(); err != nil {
+		return err
+	}
+	_, err := tx.exec(ctx, "INSERT INTO tallies (name, n) SELECT name, n FROM (SELECT '"+boundTally+"' AS name, "+countBound+` - $2 AS n
+		UNION ALL SELECT '`+suspendedTally+"', "+countSuspended+` - $3) changes WHERE n <> 0
+		ON CONFLICT (name) DO UPDATE SET n = tallies.n + excluded.n`, list(hostings), bound, suspended)
+	return err
+}

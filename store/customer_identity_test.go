@@ -1,0 +1,172 @@
+package store
+
+import (
+	"context"
+	"testing"
+	"time"
+
+	"github.com/stripe-enhance/stripe-enhance/reconcile"
+)
+
+// buyersOf are the Stripe customers of a party.
+func (f *fixture) buyersOf(id string) []string {
+	f.Helper()
+	records, err := f.FindCustomers(f.Context(), reconcile.CustomerLookup{StripeCustomer: id}, 0)
+	f.must(err)
+	var ids []string
+	for _, r := range records {
+		for _, b := range r.Buyers {
+			ids = append(ids, b.ID)
+		}
+	}
+	return ids
+}
+
+// parties are the ids of all customers.
+func (f *fixture) parties() []string {
+	f.Helper()
+	var ids []string
+	f.must(f.query(f.Context(), "parties", "SELECT id FROM customers ORDER BY id", nil, func(row scan) error {
+		var id string
+		err := row(&id)
+		ids = append(ids, id)
+		return err
+	}))
+	return ids
+}
+
+// joined makes a buyer part of another one's party, as earlier versions did for who
+// had the same e-mail.
+func (f *fixture) joined(buyer, party string) {
+	f.Helper()
+	ctx := f.Context()
+	f.must(f.fenced(ctx, "joining", f.tok, func(ctx context.Context, tx conn) error {
+		if _, err := tx.exec(ctx, "UPDATE stripe_customers SET customer_id = $2 WHERE id = $1", buyer, party); err != nil {
+			return err
+		}
+		if _, err := tx.exec(ctx, "DELETE FROM customers WHERE id = $1", buyer); err != nil {
+			return err
+		}
+		return tally{customersTally: -1}.add(ctx, tx)
+	}))
+}
+
+func TestAStripeCustomerIsAParty(t *testing.T) {
+	conform(t, func(t *testing.T, f *fixture) {
+		f.save(t0, facts("sub_a", "cus_a", "Ann@Example.com", created(t0.Add(-3*time.Hour))))
+		f.save(t0, facts("sub_b", "cus_b", " ann@example.COM", created(t0.Add(-2*time.Hour))))
+		f.list(t0, facts("sub_c", "cus_c", "ANN@example.com"), facts("sub_d", "cus_d", ""), facts("sub_e", "cus_a", "Ann@Example.com"))
+		same(t, "parties", []string{"cus_a", "cus_b", "cus_c", "cus_d"}, f.parties())
+		same(t, "subscriptions of the first", 2, len(f.customer("cus_a").Subscriptions))
+		found, err := f.FindCustomers(t.Context(), reconcile.CustomerLookup{Email: "ann@example.com"}, 0)
+		f.must(err)
+		same(t, "found by the e-mail", 3, len(found))
+	})
+}
+
+// TestAnEmailThatChangesMovesNothing: neither to a party that has it already, nor away
+// from what is owned; and both addresses are kept, with the time.
+func TestAnEmailThatChangesMovesNothing(t *testing.T) {
+	conform(t, func(t *testing.T, f *fixture) {
+		f.save(t0, facts("sub_a", "cus_a", "ann@example.com"), facts("sub_b", "cus_b", "bob@example.com"))
+		later := t0.Add(time.Hour)
+		f.save(later, facts("sub_a", "cus_a", "Bob@example.com", readAt(later)))
+		same(t, "parties", []string{"cus_a", "cus_b"}, f.parties())
+		c := f.customer("cus_a")
+		same(t, "buyers", []reconcile.Buyer{{StripeCustomer: reconcile.StripeCustomer{ID: "cus_a", Email: "Bob@example.com", Name: "Example a"},
+			FormerEmail: "ann@example.com", EmailChanged: later}}, c.Buyers)
+		same(t, "the party is known by the new address", "Bob@example.com", c.Email)
+		f.save(later.Add(time.Hour), facts("sub_a", "cus_a", "BOB@example.com", readAt(later.Add(time.Hour))))
+		same(t, "another spelling is no change", later, f.customer("cus_a").Buyers[0].EmailChanged)
+		f.save(later, facts("sub_c", "cus_c", "ann@example.com"))
+		same(t, "who has the old address now is new", []string{"cus_a", "cus_b", "cus_c"}, f.parties())
+	})
+}
+
+func TestADeletedStripeCustomerKeepsItsLastEmail(t *testing.T) {
+	conform(t, func(t *testing.T, f *fixture) {
+		f.save(t0, facts("sub_a", "cus_a", "ann@example.com"))
+		f.save(t0, facts("sub_a", "cus_a", "", func(s *reconcile.SubscriptionFacts) {
+			s.Buyer = reconcile.StripeCustomer{ID: "cus_a", Deleted: true}
+		}))
+		c := f.customer("cus_a")
+		same(t, "e-mail and name", []string{"ann@example.com", "Example a"}, []string{c.Email, c.Name})
+		same(t, "that is no change of the address", time.Time{}, c.Buyers[0].EmailChanged)
+	})
+}
+
+// TestAnOldPartyOfSeveralIsNamedByWhoFoundedIt: whoever joined it by an address, and
+// has another one now, names nothing.
+func TestAnOldPartyOfSeveralIsNamedByWhoFoundedIt(t *testing.T) {
+	conform(t, func(t *testing.T, f *fixture) {
+		f.save(t0, facts("sub_a", "cus_a", "ann@example.com", created(t0.Add(-2*time.Hour))))
+		f.save(t0, facts("sub_b", "cus_b", "ann@example.com", created(t0.Add(-time.Hour))))
+		f.joined("cus_b", "cus_a")
+		f.save(t0, facts("sub_b", "cus_b", "evil@example.com", created(t0.Add(-time.Hour))))
+		c := f.customer("cus_a")
+		same(t, "e-mail and name", []string{"ann@example.com", "Example a"}, []string{c.Email, c.Name})
+		same(t, "buyers", []string{"cus_a", "cus_b"}, f.buyersOf("cus_b"))
+		f.save(t0, facts("sub_a", "cus_a", "", created(t0.Add(-2*time.Hour)), func(s *reconcile.SubscriptionFacts) { s.Buyer.Name = "" }))
+		c = f.customer("cus_a")
+		same(t, "another one stands in for what is missing", []string{"evil@example.com", "Example b"}, []string{c.Email, c.Name})
+	})
+}
+
+// TestKinAreOtherPartiesOfTheSameEmailThatHaveAnOrg: all the facts by which the planner
+// tells whether an org may be shared.
+func TestKinAreOtherPartiesOfTheSameEmailThatHaveAnOrg(t *testing.T) {
+	conform(t, func(t *testing.T, f *fixture) {
+		f.save(t0, facts("sub_a", "cus_a", "ann@example.com"), facts("sub_b", "cus_b", "Ann@example.com"), facts("sub_c", "cus_c", "ann@example.com"),
+			facts("sub_d", "cus_d", "dan@example.com"))
+		f.bindOrg("cus_a", "org-a")
+		f.bindOrg("cus_d", "org-d")
+		f.bindHosting("cus_a", "sub_a", 1, "org-a", 42)
+		invite := action("invite_owner:cus_a:ann@example.com", reconcile.InviteOwner, "cus_a", "")
+		f.must(f.RecordOutcome(t.Context(), f.tok, reconcile.Outcome{Action: invite, Run: "run-1", State: reconcile.ActionApplied, At: t0, Invited: t0, InvitedEmail: "ann@example.com"}))
+		f.must(f.SaveOwners(t.Context(), f.tok, "org-a", []string{"ann@example.com", "eve@example.com"}, t0))
+		later := t0.Add(time.Hour)
+		f.save(later, facts("sub_d", "cus_d", "ann@example.com", readAt(later)))
+
+		kin := f.customer("cus_b").Kin
+		if len(kin) != 2 {
+			t.Fatalf("kin %+v", kin)
+		}
+		a, d := kin[0], kin[1]
+		same(t, "first", []any{"cus_a", "org-a", t0, "ann@example.com", time.Time{}}, []any{a.ID, a.Org.ID, a.Invited, a.InvitedEmail, a.EmailChanged})
+		same(t, "owners", []string{"ann@example.com", "eve@example.com"}, a.Org.Owners)
+		same(t, "hostings", []reconcile.KinHosting{{Subscription: "sub_a", Hosting: 42, State: reconcile.HostingActive}}, a.Hostings)
+		same(t, "who came to the address later", []any{"cus_d", "org-d", later}, []any{d.ID, d.Org.ID, d.EmailChanged})
+		same(t, "kin of the owner itself", []string{"cus_d"}, kinIDs(f.customer("cus_a")))
+		all, err := f.Customers(t.Context(), []string{"cus_a", "cus_b", "cus_c"})
+		f.must(err)
+		for i, want := range [][]string{{"cus_d"}, {"cus_a", "cus_d"}, {"cus_a", "cus_d"}} {
+			same(t, "in a batch: "+all[i].ID, want, kinIDs(all[i]))
+		}
+	})
+}
+
+func kinIDs(c reconcile.Customer) []string {
+	var ids []string
+	for _, k := range c.Kin {
+		ids = append(ids, k.ID)
+	}
+	return ids
+}
+
+// TestAPartyIsAGuestInTheOrgOfAnother: the first keeps the naming of it.
+func TestAPartyIsAGuestInTheOrgOfAnother(t *testing.T) {
+	conform(t, func(t *testing.T, f *fixture) {
+		f.save(t0, facts("sub_a", "cus_a", "ann@example.com"), facts("sub_b", "cus_b", "ann@example.com"))
+		f.bindOrg("cus_a", "org-a")
+		f.bindHosting("cus_a", "sub_a", 1, "org-a", 42)
+		link := action("link:cus_b:org-a", reconcile.Link, "cus_b", "")
+		link.Org, link.How = "org-a", reconcile.BoundByAdopt
+		f.must(f.RecordOutcome(t.Context(), f.tok, reconcile.Outcome{Action: link, Run: "run-1", State: reconcile.ActionApplied, At: t0, Org: &reconcile.Org{ID: "org-a", Name: "Ann"}}))
+		a, b := f.customer("cus_a"), f.customer("cus_b")
+		same(t, "guests", []bool{false, true}, []bool{a.OrgGuest, b.OrgGuest})
+		same(t, "orgs", []string{"org-a", "org-a"}, []string{a.Org.ID, b.Org.ID})
+		same(t, "a hosting of the other one is seen, as bound", []bool{true}, []bool{b.Hostings[0].Bound})
+		f.must(f.RecordOutcome(t.Context(), f.tok, reconcile.Outcome{Action: link, Run: "run-2", State: reconcile.ActionApplied, At: t0, Org: &reconcile.Org{ID: "org-a", Name: "Ann"}}))
+		same(t, "bound again it is a guest still", true, f.customer("cus_b").OrgGuest)
+	})
+}

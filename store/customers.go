@@ -1,0 +1,314 @@
+package store
+
+import (
+	"context"
+	"slices"
+	"time"
+
+	"github.com/stripe-enhance/stripe-enhance/reconcile"
+)
+
+// Customers returns complete customers by their ids, ordered by id; unknown ids
+// are left out.
+func (s *Store) Customers(ctx context.Context, ids []string) ([]reconcile.Customer, error) {
+	var customers []reconcile.Customer
+	err := s.snapshot(ctx, "reading customers", func(ctx context.Context, c conn) error {
+		heads, err := loadHeads(ctx, c, "id IN "+c.d.texts(1), "c.id", list(ids))
+		if err != nil || len(heads) == 0 {
+			return err
+		}
+		customers, err = aggregates(ctx, c, heads)
+		return err
+	})
+	return customers, err
+}
+
+// CustomersOf returns the ids of the customers of these subscriptions, each once,
+// in order.
+func (s *Store) CustomersOf(ctx context.Context, subscriptions []string) ([]string, error) {
+	var ids []string
+	query := `SELECT DISTINCT c.customer_id FROM subscriptions s JOIN stripe_customers c ON c.id = s.stripe_customer_id
+		WHERE s.id IN ` + s.d.texts(1) + ` ORDER BY c.customer_id`
+	err := s.query(ctx, "finding customers", query, []any{list(subscriptions)}, func(row scan) error {
+		var id string
+		err := row(&id)
+		ids = append(ids, id)
+		return err
+	})
+	return ids, err
+}
+
+// head is a row of customers with the Stripe customers behind it: the root of an
+// aggregate.
+type head struct {
+	reconcile.Customer
+	key string // of the e-mail
+	org string
+	due time.Time
+	has
+}
+
+// has reports which of the rarer rows exist. Each saves a statement where there are
+// none, which is the rule.
+type has struct {
+	pending  bool // a write of this customer whose outcome is not known
+	kin      bool // another customer with an org and this e-mail
+	partings bool // any, of any customer
+	manual   bool // any hold that a person put, on any customer
+}
+
+const headColumns = `SELECT c.id, c.email, c.email_key, c.name, coalesce(c.org_id, ''), c.org_guest, c.org_named, c.invited_at, c.invited_email,
+	c.due_at, c.wakes, c.failures, c.retry_after, c.parked_at, c.last_error, c.planned_at, c.words,
+	EXISTS (SELECT 1 FROM hostings h WHERE ` + unboundHosting + `),
+	coalesce((SELECT value FROM cursors WHERE name = '` + undecidedCursor + `'), '') <> '',
+	EXISTS (SELECT 1 FROM actions a WHERE a.state IN ('planned', 'held', 'sent', 'ambiguous') AND a.state IN ('sent', 'ambiguous') AND a.customer_id = c.id),
+	EXISTS (SELECT 1 FROM stripe_customers o JOIN customers k ON k.id = o.customer_id
+		WHERE o.email_key <> '' AND o.email_key = c.email_key AND k.org_id IS NOT NULL AND k.id <> c.id),
+	EXISTS (SELECT 1 FROM partings),
+	EXISTS (SELECT 1 FROM holds WHERE removed_at IS NULL),
+	coalesce(b.id, ''), coalesce(b.email, ''), coalesce(b.name, ''), coalesce(b.deleted, FALSE), coalesce(b.former_email, ''), b.email_changed_at`
+
+// loadHeads reads the customers chosen by a condition on customers, in an order of
+// columns of c.
+func loadHeads(ctx context.Context, c conn, chosen, order string, args ...any) ([]head, error) {
+	var heads []head
+	query := headColumns + " FROM (SELECT * FROM customers WHERE " + chosen + ") c LEFT JOIN stripe_customers b ON b.customer_id = c.id ORDER BY " + order + ", b.id"
+	err := c.each(ctx, query, args, func(row scan) error {
+		var h head
+		var b reconcile.Buyer
+		err := row(&h.ID, &h.Email, &h.key, &h.Name, &h.org, &h.OrgGuest, &h.OrgNamed, into(&h.Invited), &h.InvitedEmail,
+			into(&h.due), &h.Version, &h.Failures, into(&h.RetryAfter), into(&h.Parked), &h.LastError, into(&h.PlannedAt), &h.Instructions,
+			&h.Unbound, &h.Undecided, &h.pending, &h.kin, &h.partings, &h.manual,
+			&b.ID, &b.Email, &b.Name, &b.Deleted, &b.FormerEmail, into(&b.EmailChanged))
+		if err != nil {
+			return err
+		}
+		if len(heads) == 0 || heads[len(heads)-1].ID != h.ID {
+			h.Undecided = h.Unbound && h.Undecided
+			heads = append(heads, h)
+		}
+		if last := &heads[len(heads)-1]; b.ID != "" {
+			last.Buyers = append(last.Buyers, b)
+		}
+		return nil
+	})
+	return heads, err
+}
+
+// Versions returns Customer.Version of these customers as it is now; unknown ids are
+// left out. It is the cheap way to learn whether a loaded customer has changed; what
+// raises the version, and what does not, stands at wake.
+func (s *Store) Versions(ctx context.Context, ids []string) (map[string]int64, error) {
+	versions := make(map[string]int64, len(ids))
+	err := s.query(ctx, "reading versions", "SELECT id, wakes FROM customers WHERE id IN "+s.d.texts(1), []any{list(ids)}, func(row scan) error {
+		var id string
+		var version int64
+		err := row(&id, &version)
+		versions[id] = version
+		return err
+	})
+	return versions, err
+}
+
+// aggregate completes customers, a whole batch with each query, so that the cost
+// per customer is a few rows and not a few round trips.
+type aggregate struct {
+	c       conn
+	list    []reconcile.Customer
+	byID    map[string]*reconcile.Customer
+	buyers  map[string]*reconcile.Customer   // Stripe customer →
+	subs    map[string]*reconcile.Customer   // subscription →
+	orgs    map[string][]*reconcile.Customer // bound org →
+	emails  map[string][]*reconcile.Customer
+	hosting map[int64][]*reconcile.Customer // bound hosting, or one that metadata names →
+	named   []int64                         // hostings that metadata names
+	strays  []reconcile.Hosting             // see strayHosting
+}
+
+// aggregates loads everything else of the customers whose rows were read.
+func aggregates(ctx context.Context, c conn, heads []head) ([]reconcile.Customer, error) {
+	a := &aggregate{c: c,
+		list: make([]reconcile.Customer, len(heads)),
+		byID: make(map[string]*reconcile.Customer, len(heads)), buyers: make(map[string]*reconcile.Customer, len(heads)),
+		subs: make(map[string]*reconcile.Customer, len(heads)), orgs: make(map[string][]*reconcile.Customer),
+		emails: make(map[string][]*reconcile.Customer, len(heads)), hosting: make(map[int64][]*reconcile.Customer),
+	}
+	var any has
+	unbound := false
+	for i := range heads {
+		h := &heads[i]
+		a.list[i] = h.Customer
+		customer := &a.list[i]
+		a.byID[customer.ID] = customer
+		for _, b := range customer.Buyers {
+			a.buyers[b.ID] = customer
+		}
+		if h.org != "" {
+			a.orgs[h.org] = append(a.orgs[h.org], customer)
+		}
+		if h.key != "" {
+			a.emails[h.key] = append(a.emails[h.key], customer)
+		}
+		any = has{any.pending || h.pending, any.kin || h.kin, any.partings || h.partings, any.manual || h.manual}
+		unbound = unbound || h.Unbound
+	}
+	for _, part := range []struct {
+		there bool
+		load  func(context.Context) error
+	}{
+		{true, a.loadSubscriptions}, {true, a.loadBindings}, {any.partings, a.loadPartings}, {true, a.loadHostings},
+		{true, a.loadServed}, {true, a.loadOrgs}, {any.kin, a.loadKin}, {any.pending, a.loadPending},
+		{any.manual, a.loadHolds}, {unbound, a.loadExisting},
+	} {
+		if !part.there {
+			continue
+		}
+		if err := part.load(ctx); err != nil {
+			return nil, err
+		}
+	}
+	return a.list, nil
+}
+
+// sorted is the keys of a map in order, so that the same batch always makes the
+// same query.
+func sorted[V any](m map[string]V) []string {
+	ids := make([]string, 0, len(m))
+	for id := range m {
+		ids = append(ids, id)
+	}
+	slices.Sort(ids)
+	return ids
+}
+
+// keys is sorted as a parameter.
+func keys[V any](m map[string]V) string { return list(sorted(m)) }
+
+// loadKin finds the other parties that have an org and a buyer with the same e-mail.
+// What they have may be shared with a customer, or be meant by who comes back under a
+// new Stripe id; nothing of it is the customer's own.
+func (a *aggregate) loadKin(ctx context.Context) error {
+	if len(a.emails) == 0 {
+		return nil
+	}
+	kin := map[string]*reconcile.Kin{} // by party
+	orgs := map[string][]*reconcile.Kin{}
+	byKey := map[string][]*reconcile.Kin{}
+	query := `SELECT s.email_key, c.id, c.org_id, c.org_guest, c.invited_at, c.invited_email, max(s.email_changed_at)
+		FROM stripe_customers s JOIN customers c ON c.id = s.customer_id
+		WHERE s.email_key <> '' AND c.org_id IS NOT NULL AND s.email_key IN ` + a.c.d.texts(1) + `
+		GROUP BY s.email_key, c.id, c.org_id, c.org_guest, c.invited_at, c.invited_email ORDER BY c.id`
+	err := a.c.each(ctx, query, []any{keys(a.emails)}, func(row scan) error {
+		k := new(reconcile.Kin)
+		var key string
+		if err := row(&key, &k.ID, &k.Org.ID, &k.Guest, into(&k.Invited), &k.InvitedEmail, into(&k.EmailChanged)); err != nil {
+			return err
+		}
+		if others := a.emails[key]; len(others) == 1 && others[0].ID == k.ID {
+			return nil // nobody asks for it but itself
+		}
+		kin[k.ID] = k
+		orgs[k.Org.ID] = append(orgs[k.Org.ID], k)
+		byKey[key] = append(byKey[key], k)
+		return nil
+	})
+	if err != nil || len(kin) == 0 {
+		return err
+	}
+	err = a.c.each(ctx, orgColumns+" FROM orgs WHERE id IN "+a.c.d.texts(1), []any{keys(orgs)}, func(row scan) error {
+		o, err := scanOrg(row)
+		for _, k := range orgs[o.ID] {
+			k.Org = o
+		}
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	if err := loadKinHostings(ctx, a.c, kin); err != nil {
+		return err
+	}
+	for key, customers := range a.emails {
+		for _, customer := range customers {
+			for _, k := range byKey[key] {
+				if k.ID != customer.ID {
+					customer.Kin = append(customer.Kin, *k)
+				}
+			}
+		}
+	}
+	return nil
+}
+
+// loadKinHostings adds which hostings the parties are bound to, and for which of
+// their subscriptions.
+func loadKinHostings(ctx context.Context, c conn, kin map[string]*reconcile.Kin) error {
+	query := `SELECT b.customer_id, s.id, s.status, n.hosting_id, h.state
+		FROM stripe_customers b JOIN subscriptions s ON s.stripe_customer_id = b.id
+		JOIN bindings n ON n.subscription_id = s.id JOIN hostings h ON h.id = n.hosting_id
+		WHERE h.terminated_by_us IS NULL AND b.customer_id IN ` + c.d.texts(1) + " ORDER BY s.id, n.slot"
+	return c.each(ctx, query, []any{keys(kin)}, func(row scan) error {
+		var party, status, state string
+		var h reconcile.KinHosting
+		if err := row(&party, &h.Subscription, &status, &h.Hosting, &state); err != nil {
+			return err
+		}
+		h.Ended, h.State = reconcile.ParseStatus(status).Ended(), reconcile.ParseHostingState(state)
+		if k := kin[party]; !slices.Contains(k.Hostings, h) {
+			k.Hostings = append(k.Hostings, h)
+		}
+		return nil
+	})
+}
+
+// FindCustomers returns the matching customers by id, with up to history journal
+// rows each. None is no error.
+func (s *Store) FindCustomers(ctx context.Context, l reconcile.CustomerLookup, history int) ([]reconcile.CustomerRecord, error) {
+	var records []reconcile.CustomerRecord
+	const op = "finding customers"
+	err := s.snapshot(ctx, op, func(ctx context.Context, c conn) error {
+		records = nil
+		ids, err := c.strings(ctx, `SELECT customer_id FROM stripe_customers WHERE email_key <> '' AND email_key = $1
+			UNION SELECT customer_id FROM stripe_customers WHERE id = $2
+			UNION SELECT id FROM customers WHERE id = $2
+			UNION SELECT b.customer_id FROM subscriptions s JOIN stripe_customers b ON b.id = s.stripe_customer_id WHERE s.id = $3`,
+			reconcile.EmailKey(l.Email), l.StripeCustomer, l.Subscription)
+		if err != nil || len(ids) == 0 {
+			return err
+		}
+		heads, err := loadHeads(ctx, c, "id IN "+c.d.texts(1), "c.id", list(ids))
+		if err != nil {
+			return err
+		}
+		customers, err := aggregates(ctx, c, heads)
+		if err != nil {
+			return err
+		}
+		for i, customer := range customers {
+			r := reconcile.CustomerRecord{Customer: customer, DueAt: heads[i].due}
+			if err := complete(ctx, c, &r, history); err != nil {
+				return err
+			}
+			records = append(records, r)
+		}
+		return nil
+	})
+	return records, err
+}
+
+// complete adds what the planner does not need and a person does.
+func complete(ctx context.Context, c conn, r *reconcile.CustomerRecord, history int) error {
+	var held []byte
+	_, err := c.one(ctx, "SELECT held FROM customers WHERE id = $1", []any{r.ID}, &held)
+	if err != nil {
+		return err
+	}
+	if r.Held, err = decodeHolds(r.ID, held); err != nil {
+		return err
+	}
+	return c.each(ctx, recordColumns+"WHERE customer_id = $1 ORDER BY "+happened+" DESC, position DESC, key LIMIT $2", []any{r.ID, history}, func(row scan) error {
+		a, _, err := scanRecord(row)
+		r.History = append(r.History, a)
+		return err
+	})
+}

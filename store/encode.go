@@ -1,0 +1,334 @@
+package store
+
+import (
+	"cmp"
+	"crypto/sha256"
+	"database/sql"
+	"encoding/binary"
+	"encoding/json"
+	"errors"
+	"slices"
+	"time"
+
+	"github.com/stripe-enhance/stripe-enhance/reconcile"
+)
+
+// storedItem is an item as the column items holds it.
+type storedItem struct {
+	ID       string `json:"id"`
+	Price    string `json:"price"`
+	Lookup   string `json:"lookup_key,omitempty"`
+	Product  string `json:"product"`
+	Quantity int64  `json:"quantity"`
+	Created  int64  `json:"created,omitempty"` // microseconds since 1970
+}
+
+func encodeItems(items []reconcile.Item) string {
+	stored := make([]storedItem, len(items))
+	for i, it := range items {
+		stored[i] = storedItem{it.ID, it.Price, it.LookupKey, it.Product, it.Quantity, micros(it.Created)}
+	}
+	return document(stored)
+}
+
+func decodeItems(b []byte) ([]reconcile.Item, error) {
+	var stored []storedItem
+	if err := json.Unmarshal(b, &stored); err != nil {
+		return nil, err
+	}
+	items := make([]reconcile.Item, len(stored))
+	for i, it := range stored {
+		items[i] = reconcile.Item{ID: it.ID, Price: it.Price, LookupKey: it.Lookup, Product: it.Product,
+			Quantity: it.Quantity, Created: fromMicros(it.Created)}
+	}
+	return items, nil
+}
+
+// micros and fromMicros carry times inside JSON; 0 is the zero time.
+func micros(t time.Time) int64 {
+	if t.IsZero() {
+		return 0
+	}
+	return t.UnixMicro()
+}
+
+func fromMicros(us int64) time.Time {
+	if us == 0 {
+		return time.Time{}
+	}
+	return time.UnixMicro(us).UTC()
+}
+
+// cleaned is the facts with storable text, a buyer id, and items in the order of
+// their ids, in which they are stored and hashed.
+func cleaned(f reconcile.SubscriptionFacts) reconcile.SubscriptionFacts {
+	f.ID, f.StatusText, f.Domain, f.MetadataOrg = clean(f.ID), clean(f.StatusText), clean(f.Domain), clean(f.MetadataOrg)
+	f.MetadataOrgText, f.MetadataHostingText = clean(f.MetadataOrgText), clean(f.MetadataHostingText)
+	f.Buyer.ID = cmp.Or(f.Buyer.ID, f.StripeCustomer)
+	f.Buyer.ID, f.Buyer.Email, f.Buyer.Name = clean(f.Buyer.ID), clean(f.Buyer.Email), clean(f.Buyer.Name)
+	f.StripeCustomer = f.Buyer.ID
+	if f.StatusText == "" {
+		f.StatusText = f.Status.String()
+	}
+	items := make([]reconcile.Item, len(f.Items))
+	for i, it := range f.Items {
+		it.ID, it.Price, it.LookupKey, it.Product = clean(it.ID), clean(it.Price), clean(it.LookupKey), clean(it.Product)
+		items[i] = it
+	}
+	slices.SortStableFunc(items, func(a, b reconcile.Item) int { return cmp.Compare(a.ID, b.ID) })
+	f.Items = items
+	return f
+}
+
+// content is everything Stripe says of a subscription and its buyer that means a
+// change: not when and how it was read, and not what only a read by id or the
+// store itself knows (ReadAt, ByID, UnpaidSince, Lapse, StatusSince, DomainChecked, Gone).
+// The same bytes are hashed to notice a change and staged during a sweep; f must be
+// cleaned.
+func content(f *reconcile.SubscriptionFacts) []byte {
+	w := make(packer, 0, 512)
+	w.text(f.ID, f.StatusText, f.Domain, f.MetadataOrg, f.Buyer.ID, f.Buyer.Email, f.Buyer.Name)
+	w.number(int64(f.Status), micros(f.Created), micros(f.EndedAt), micros(f.CurrentPeriodEnd), f.MetadataHosting)
+	w.flag(f.CancelAtPeriodEnd, f.CollectionPaused, f.Buyer.Deleted)
+	w.number(int64(len(f.Items)))
+	for i := range f.Items {
+		it := &f.Items[i]
+		w.text(it.ID, it.Price, it.LookupKey, it.Product)
+		w.number(it.Quantity, micros(it.Created))
+	}
+	announced := !f.CancelAt.IsZero() || f.SendInvoice
+	if f.MetadataOrgText != "" || f.MetadataHostingText != "" || announced { // at the end, so that the others keep their hashes
+		w.text(f.MetadataOrgText, f.MetadataHostingText)
+	}
+	if announced {
+		w.number(micros(f.CancelAt))
+		w.flag(f.SendInvoice)
+	}
+	return w
+}
+
+// hash is 64 bits over content. A change goes unnoticed with probability 2⁻⁶⁴.
+func hash(content []byte) int64 {
+	sum := sha256.Sum256(content)
+	return int64(binary.LittleEndian.Uint64(sum[:8]))
+}
+
+// unpack is the inverse of content.
+func unpack(content []byte) (f reconcile.SubscriptionFacts, err error) {
+	r := unpacker{rest: content}
+	r.text(&f.ID, &f.StatusText, &f.Domain, &f.MetadataOrg, &f.Buyer.ID, &f.Buyer.Email, &f.Buyer.Name)
+	f.Status = reconcile.Status(r.number())
+	f.Created, f.EndedAt, f.CurrentPeriodEnd = fromMicros(r.number()), fromMicros(r.number()), fromMicros(r.number())
+	f.MetadataHosting = r.number()
+	f.CancelAtPeriodEnd, f.CollectionPaused, f.Buyer.Deleted = r.flag(), r.flag(), r.flag()
+	f.StripeCustomer = f.Buyer.ID
+	for n := r.number(); n > 0 && r.err == nil; n-- {
+		var it reconcile.Item
+		r.text(&it.ID, &it.Price, &it.LookupKey, &it.Product)
+		it.Quantity, it.Created = r.number(), fromMicros(r.number())
+		f.Items = append(f.Items, it)
+	}
+	if r.err == nil && len(r.rest) > 0 {
+		r.text(&f.MetadataOrgText, &f.MetadataHostingText)
+	}
+	if r.err == nil && len(r.rest) > 0 {
+		f.CancelAt, f.SendInvoice = fromMicros(r.number()), r.flag()
+	}
+	if r.err == nil && len(r.rest) > 0 {
+		r.err = errPacked
+	}
+	return f, r.err
+}
+
+var errPacked = errors.New("staged facts are damaged")
+
+// packer writes values so that no two different sequences look alike.
+type packer []byte
+
+func (w *packer) text(values ...string) {
+	for _, v := range values {
+		*w = binary.AppendUvarint(*w, uint64(len(v)))
+		*w = append(*w, v...)
+	}
+}
+
+func (w *packer) number(values ...int64) {
+	for _, v := range values {
+		*w = binary.AppendVarint(*w, v)
+	}
+}
+
+func (w *packer) flag(values ...bool) {
+	for _, v := range values {
+		if v {
+			*w = append(*w, 1)
+		} else {
+			*w = append(*w, 0)
+		}
+	}
+}
+
+// unpacker reads what packer wrote; after the first error it yields zero values.
+type unpacker struct {
+	rest []byte
+	err  error
+}
+
+func (r *unpacker) text(values ...*string) {
+	for _, v := range values {
+		n, used := binary.Uvarint(r.rest)
+		if used <= 0 || n > uint64(len(r.rest)-used) {
+			r.rest, r.err = nil, errPacked
+			return
+		}
+		*v = string(r.rest[used : used+int(n)])
+		r.rest = r.rest[used+int(n):]
+	}
+}
+
+func (r *unpacker) number() int64 {
+	n, used := binary.Varint(r.rest)
+	if used <= 0 {
+		r.rest, r.err = nil, errPacked
+		return 0
+	}
+	r.rest = r.rest[used:]
+	return n
+}
+
+func (r *unpacker) flag() bool {
+	if len(r.rest) == 0 {
+		r.err = errPacked
+		return false
+	}
+	v := r.rest[0] == 1
+	r.rest = r.rest[1:]
+	return v
+}
+
+// storedContent is what was on a hosting, as the column content keeps it.
+type storedContent struct {
+	Sites  []string `json:"sites,omitempty"`
+	Count  int      `json:"count,omitempty"`
+	Unread string   `json:"unread,omitempty"`
+}
+
+// decodeContent reads the column; NULL is nothing.
+func decodeContent(text sql.RawBytes, into *reconcile.Content) error {
+	if text == nil {
+		return nil
+	}
+	var stored storedContent
+	if err := json.Unmarshal(text, &stored); err != nil {
+		return err
+	}
+	into.Sites, into.Count, into.Unread = stored.Sites, stored.Count, stored.Unread
+	return nil
+}
+
+// storedUsage is one resource as the column usage keeps it.
+type storedUsage struct {
+	Name  string `json:"name"`
+	Used  int64  `json:"used"`
+	Total *int64 `json:"total"`
+}
+
+func encodeUsage(usage []reconcile.Usage) any {
+	if usage == nil {
+		return nil
+	}
+	stored := make([]storedUsage, len(usage))
+	for i, u := range usage {
+		stored[i] = storedUsage{clean(u.Name), u.Used, u.Total}
+	}
+	return document(stored)
+}
+
+// storedHold is a hold as the column held keeps it.
+type storedHold struct {
+	Kind         string `json:"kind"`
+	Subscription string `json:"subscription,omitempty"`
+	Email        string `json:"email,omitempty"`
+	Org          string `json:"org,omitempty"`
+	Hosting      int64  `json:"hosting,omitempty"`
+	Action       string `json:"action,omitempty"`
+	Reason       string `json:"reason"`
+	Until        int64  `json:"until,omitempty"`  // microseconds since 1970
+	Manual       string `json:"manual,omitempty"` // reconcile.ManualKind
+	Order        bool   `json:"order,omitempty"`
+}
+
+// encodeHolds is the value of the column held: NULL when nothing is held.
+func encodeHolds(holds []reconcile.Hold) any {
+	if len(holds) == 0 {
+		return nil
+	}
+	stored := make([]storedHold, len(holds))
+	for i, h := range holds {
+		stored[i] = storedHold{clean(string(h.Kind)), clean(h.Subscription), clean(h.Email), clean(h.Org), h.Hosting, clean(h.ActionID), clean(h.Reason), micros(h.Until), "", h.Order}
+		if h.Manual != 0 {
+			stored[i].Manual = h.Manual.String()
+		}
+	}
+	return document(stored)
+}
+
+func decodeHolds(customer string, b []byte) ([]reconcile.Hold, error) {
+	if len(b) == 0 {
+		return nil, nil
+	}
+	var stored []storedHold
+	if err := json.Unmarshal(b, &stored); err != nil {
+		return nil, badRow("holds of", customer, err)
+	}
+	holds := make([]reconcile.Hold, len(stored))
+	for i, h := range stored {
+		holds[i] = reconcile.Hold{Kind: reconcile.HoldKind(h.Kind), Customer: customer, Subscription: h.Subscription,
+			Email: h.Email, Org: h.Org, Hosting: h.Hosting, ActionID: h.Action, Reason: h.Reason, Until: fromMicros(h.Until),
+			Manual: reconcile.ParseManualKind(h.Manual), Order: h.Order}
+	}
+	return holds, nil
+}
+
+func readAction(plan string, text []byte) (reconcile.Action, error) {
+	var a storedAction
+	if err := json.Unmarshal(text, &a); err != nil {
+		return reconcile.Action{}, badRow("plan", plan, err)
+	}
+	return a.action(), nil
+}
+
+// storedAction is an action as plan_actions keeps it.
+type storedAction struct {
+	ID           string `json:"id"`
+	Kind         string `json:"kind"`
+	Customer     string `json:"customer"`
+	Subscription string `json:"subscription,omitempty"`
+	Item         string `json:"item,omitempty"`
+	Slot         int    `json:"slot,omitempty"`
+	Email        string `json:"email,omitempty"`
+	Org          string `json:"org,omitempty"`
+	Hosting      int64  `json:"hosting,omitempty"`
+	Plan         int    `json:"plan,omitempty"`
+	PlanName     string `json:"plan_name,omitempty"`
+	FromPlan     int    `json:"from_plan,omitempty"`
+	Name         string `json:"name,omitempty"`
+	Domain       string `json:"domain,omitempty"`
+	How          string `json:"how,omitempty"`
+	Reason       string `json:"reason,omitempty"`
+}
+
+func storeAction(a reconcile.Action) storedAction {
+	s := storedAction{clean(a.ID), a.Kind.String(), clean(a.Customer), clean(a.Subscription), clean(a.Item), a.Slot, clean(a.Email),
+		clean(a.Org), a.Hosting, a.Plan, clean(a.PlanName), a.FromPlan, clean(a.Name), clean(a.Domain), "", clean(a.Reason)}
+	if a.How != 0 {
+		s.How = a.How.String()
+	}
+	return s
+}
+
+func (s storedAction) action() reconcile.Action {
+	return reconcile.Action{ID: s.ID, Kind: reconcile.ParseActionKind(s.Kind), Customer: s.Customer, Subscription: s.Subscription,
+		Item: s.Item, Slot: s.Slot, Email: s.Email, Org: s.Org, Hosting: s.Hosting, Plan: s.Plan, PlanName: s.PlanName,
+		FromPlan: s.FromPlan, Name: s.Name, Domain: s.Domain, How: reconcile.ParseBindKind(s.How), Reason: s.Reason}
+}

@@ -1,0 +1,134 @@
+package store
+
+import (
+	"context"
+	"encoding/json"
+	"slices"
+	"time"
+
+	"github.com/stripe-enhance/stripe-enhance/reconcile"
+)
+
+// Mappings returns what is mapped, ordered by billing id.
+func (s *Store) Mappings(ctx context.Context) ([]reconcile.Mapping, error) {
+	records, err := s.MappingRecords(ctx)
+	mappings := make([]reconcile.Mapping, len(records))
+	for i, r := range records {
+		mappings[i] = r.Mapping
+	}
+	return mappings, err
+}
+
+// MappingRecords is Mappings with details.
+func (s *Store) MappingRecords(ctx context.Context) ([]reconcile.MappingRecord, error) {
+	var records []reconcile.MappingRecord
+	query := `SELECT billing_plan_id, enhance_plan_id, updated_at, updated_by FROM plan_mappings
+		WHERE billing_provider = 'stripe' ORDER BY billing_plan_id`
+	err := s.query(ctx, "reading mappings", query, nil, func(row scan) error {
+		var r reconcile.MappingRecord
+		err := row(&r.BillingID, &r.Plan, into(&r.UpdatedAt), &r.UpdatedBy)
+		records = append(records, r)
+		return err
+	})
+	return records, err
+}
+
+// SetMapping maps a billing id to a plan, in place of what it was mapped to.
+func (s *Store) SetMapping(ctx context.Context, m reconcile.Mapping, by string, now time.Time) error {
+	return s.ImportMappings(ctx, []reconcile.Mapping{m}, by, now)
+}
+
+// ImportMappings sets several mappings, all or none. Of two with one billing id
+// the last one counts.
+func (s *Store) ImportMappings(ctx context.Context, mappings []reconcile.Mapping, by string, now time.Time) error {
+	return s.unfenced(ctx, "setting mappings", func(ctx context.Context, tx conn) error {
+		for _, m := range mappings {
+			if m.BillingID == "" || m.Plan == "" {
+				return permanent("a mapping needs a billing id and a plan: %q → %q", m.BillingID, m.Plan)
+			}
+			if _, err := tx.exec(ctx, `INSERT INTO plan_mappings (billing_plan_id, enhance_plan_id, updated_at, updated_by)
+				VALUES ($1, $2, $3, $4)
+				ON CONFLICT (billing_provider, billing_plan_id) DO UPDATE SET enhance_plan_id = excluded.enhance_plan_id,
+					updated_at = excluded.updated_at, updated_by = excluded.updated_by`,
+				clean(m.BillingID), clean(m.Plan), at(now), clean(by)); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
+
+// DeleteMapping removes a mapping and reports whether there was one.
+func (s *Store) DeleteMapping(ctx context.Context, billingID string) (found bool, err error) {
+	err = s.unfenced(ctx, "deleting a mapping", func(ctx context.Context, tx conn) error {
+		n, err := tx.exec(ctx, "DELETE FROM plan_mappings WHERE billing_provider = 'stripe' AND billing_plan_id = $1", billingID)
+		found = n > 0
+		return err
+	})
+	return found, err
+}
+
+// plansCursor keeps when the panel's plans were last read.
+const plansCursor = "enhance_plans"
+
+// Plans returns the panel's plans by id and when they were read; the zero time
+// when they never were.
+func (s *Store) Plans(ctx context.Context) (plans []reconcile.EnhancePlan, readAt time.Time, err error) {
+	err = s.snapshot(ctx, "reading plans", func(ctx context.Context, c conn) error {
+		plans, readAt = nil, time.Time{}
+		var when string
+		found, err := c.one(ctx, "SELECT value FROM cursors WHERE name = $1", []any{plansCursor}, &when)
+		if err != nil || !found {
+			return err
+		}
+		if readAt, err = time.Parse(time.RFC3339Nano, when); err != nil {
+			return err
+		}
+		return c.each(ctx, "SELECT id, name, limits FROM enhance_plans ORDER BY id", nil, func(row scan) error {
+			var p reconcile.EnhancePlan
+			var limits []byte
+			if err := row(&p.ID, &p.Name, &limits); err != nil {
+				return err
+			}
+			if err := json.Unmarshal(limits, &p.Limits); err != nil {
+				return badRow("plan", p.ID, err)
+			}
+			plans = append(plans, p)
+			return nil
+		})
+	})
+	return plans, readAt, err
+}
+
+var insertPlan = bulk{
+	head:    "INSERT INTO enhance_plans",
+	columns: []column{{"id", "INTEGER"}, {"name", "TEXT"}, {"limits", "JSONB"}},
+	tail:    "ON CONFLICT (id) DO UPDATE SET name = excluded.name, limits = excluded.limits",
+}
+
+// SavePlans replaces the stored plans by a complete list. A plan that is gone
+// from the panel is gone here: mappings that name it are then held, not acted on.
+func (s *Store) SavePlans(ctx context.Context, tok reconcile.Token, plans []reconcile.EnhancePlan, now time.Time) error {
+	rows := make([][]any, 0, len(plans))
+	ids := make([]int64, 0, len(plans))
+	for _, p := range plans {
+		if slices.Contains(ids, int64(p.ID)) {
+			continue
+		}
+		limits := make(map[string]int64, len(p.Limits))
+		for name, total := range p.Limits {
+			limits[clean(name)] = total
+		}
+		ids = append(ids, int64(p.ID))
+		rows = append(rows, []any{p.ID, clean(p.Name), document(limits)})
+	}
+	return s.fenced(ctx, "saving plans", tok, func(ctx context.Context, tx conn) error {
+		if _, err := tx.exec(ctx, "DELETE FROM enhance_plans WHERE id NOT IN "+tx.d.ints(1), list(ids)); err != nil {
+			return err
+		}
+		if err := tx.bulk(ctx, insertPlan, rows); err != nil {
+			return err
+		}
+		return setCursor(ctx, tx, plansCursor, now.UTC().Format(time.RFC3339Nano))
+	})
+}

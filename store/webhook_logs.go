@@ -1,0 +1,227 @@
+package store
+
+import (
+	"cmp"
+	"context"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/stripe-enhance/stripe-enhance/internal/fault"
+	"github.com/stripe-enhance/stripe-enhance/reconcile"
+)
+
+// WebhookResult records that a run followed the events received up to a moment:
+// for one subscription, or, with "", for all. An empty problem is success. An event
+// whose nudge is still stored was not followed yet: it was received by another
+// replica, or committed, while the run was under way already.
+func (s *Store) WebhookResult(ctx context.Context, subscription string, received time.Time, problem string, now time.Time) error {
+	return s.unfenced(ctx, "recording a webhook's result", func(ctx context.Context, tx conn) error {
+		state := reconcile.WebhookFollowed
+		if problem != "" {
+			state = reconcile.WebhookFailed
+		}
+		_, err := tx.exec(ctx, `UPDATE webhook_logs SET state = $1, error = $2, finished_at = $3
+			WHERE state = 'received' AND received_at <= $4 AND (CAST($5 AS TEXT) = '' OR subscription_id = $5)
+			AND NOT EXISTS (SELECT 1 FROM nudges n WHERE n.subscription_id = webhook_logs.subscription_id)`,
+			string(state), clean(problem), at(now), at(received), subscription)
+		return err
+	})
+}
+
+// healed is the condition of an event of the webhook log w that failed, and whose
+// subscription has converged since: its customer was planned later than the failure was
+// recorded, has failed at nothing since, and nothing of the subscription is open or held.
+// A grace period, and what a person holds, is no failure.
+func (d dialect) healed() string {
+	held := `SELECT 1 FROM json_each(c.held) h WHERE json_extract(h.value, '$.subscription') = w.subscription_id
+		AND json_extract(h.value, '$.kind') NOT IN ('grace', 'manual')`
+	if d == postgres {
+		held = `SELECT 1 FROM jsonb_array_elements(CAST(c.held AS JSONB)) h WHERE h->>'subscription' = w.subscription_id
+		AND h->>'kind' NOT IN ('grace', 'manual')`
+	}
+	return `EXISTS (SELECT 1 FROM subscriptions s JOIN stripe_customers b ON b.id = s.stripe_customer_id JOIN customers c ON c.id = b.customer_id
+		WHERE s.id = w.subscription_id AND c.planned_at > w.finished_at AND c.failures = 0 AND c.parked_at IS NULL AND c.last_error = ''
+		AND NOT EXISTS (SELECT 1 FROM actions a WHERE a.customer_id = c.id AND a.subscription_id IN (w.subscription_id, '')
+			AND a.state IN ('planned', 'held', 'sent', 'ambiguous'))
+		AND NOT EXISTS (` + held + `))`
+}
+
+func (s *Store) webhooks(ctx context.Context, where string, args ...any) ([]reconcile.WebhookRecord, error) {
+	var records []reconcile.WebhookRecord
+	query := `SELECT event_id, event_type, subscription_id, received_at,
+		CASE WHEN state = 'failed' AND ` + s.d.healed() + ` THEN 'followed' ELSE state END, error, finished_at FROM webhook_logs w ` + where
+	err := s.query(ctx, "reading webhooks", query, args, func(row scan) error {
+		var r reconcile.WebhookRecord
+		var state string
+		err := row(&r.EventID, &r.Type, &r.Subscription, into(&r.ReceivedAt), &state, &r.Error, into(&r.FinishedAt))
+		r.State = reconcile.WebhookState(state)
+		records = append(records, r)
+		return err
+	})
+	return records, err
+}
+
+// RecentWebhooks returns the newest events, newest first. One that failed, and whose
+// subscription has converged since, was followed; Error still says what failed then.
+func (s *Store) RecentWebhooks(ctx context.Context, limit int) ([]reconcile.WebhookRecord, error) {
+	return s.webhooks(ctx, "ORDER BY received_at DESC, event_id DESC LIMIT $1", limit)
+}
+
+// FailedWebhooks returns the newest events that failed and whose subscription has not
+// converged since, newest first, and how many there are in all.
+func (s *Store) FailedWebhooks(ctx context.Context, limit int) (records []reconcile.WebhookRecord, total int, err error) {
+	where := "WHERE state = 'failed' AND NOT " + s.d.healed()
+	records, err = s.webhooks(ctx, where+" ORDER BY received_at DESC, event_id DESC LIMIT $1", limit)
+	if err != nil {
+		return nil, 0, err
+	}
+	err = s.query(ctx, "counting webhooks", "SELECT count(*) FROM webhook_logs w "+where, nil, func(row scan) error {
+		return row(&total)
+	})
+	return records, total, err
+}
+
+// receptionBatch is how many events share a transaction at most: enough for every
+// connection of a burst, and little enough that one transaction stays short.
+const receptionBatch = 256
+
+// reception collects the events that arrive while a transaction is under way, and
+// stores them together in the next one. Waiting for the disk is nearly all of what
+// storing an event costs, and in a burst it is paid once for all who wait: nobody
+// is acknowledged before the commit that holds the event.
+type reception struct {
+	mu      sync.Mutex // guards both
+	waiting []*arrival
+	busy    bool // a goroutine is storing
+}
+
+// arrival is one event that somebody waits to have stored.
+type arrival struct {
+	id, kind, subscription string
+	look                   bool
+	at                     time.Time
+	isNew                  bool          // set before done is closed
+	err                    error         // set before done is closed
+	done                   chan struct{} // closed when it is stored, or is not going to be
+}
+
+// LogWebhook stores an event and the nudge it stands for in one transaction, so
+// that an event which was acknowledged is never without effect: with look for the
+// subscription, or, where it names none, for whatever is due. It reports whether
+// the event was new; a known one nudges nothing. No lease is needed.
+//
+// When ctx ends, the event may be stored all the same.
+func (s *Store) LogWebhook(ctx context.Context, event, kind, subscription string, look bool, now time.Time) (isNew bool, err error) {
+	const op = "storing a webhook"
+	if err := ctx.Err(); err != nil {
+		return false, failed(op, err)
+	}
+	a := &arrival{id: clean(event), kind: clean(kind), subscription: clean(subscription), look: look, at: now, done: make(chan struct{})}
+	s.reception.mu.Lock()
+	s.reception.waiting = append(s.reception.waiting, a)
+	first := !s.reception.busy
+	s.reception.busy = true
+	s.reception.mu.Unlock()
+	if first {
+		go s.receive(context.WithoutCancel(ctx))
+	}
+	select {
+	case <-a.done:
+		return a.isNew, a.err
+	case <-ctx.Done():
+		return false, failed(op, ctx.Err())
+	}
+}
+
+// receive stores until nobody waits any more. It belongs to nobody's request: one
+// that is given up must not take the others with it.
+func (s *Store) receive(ctx context.Context) {
+	for {
+		batch := s.reception.take()
+		if len(batch) == 0 {
+			return
+		}
+		err := fault.Guard(func() error {
+			return s.unfenced(ctx, "storing webhooks", func(ctx context.Context, tx conn) error { return logArrivals(ctx, tx, batch) })
+		})
+		for _, a := range batch {
+			a.isNew, a.err = a.isNew && err == nil, err
+			close(a.done)
+		}
+	}
+}
+
+// take empties the waiting room, or closes it when nobody is there.
+func (r *reception) take() []*arrival {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	n := min(len(r.waiting), receptionBatch)
+	batch := r.waiting[:n:n]
+	r.waiting = r.waiting[n:]
+	r.busy = n > 0
+	return batch
+}
+
+var insertArrival = bulk{
+	head:    "INSERT INTO webhook_logs",
+	columns: []column{{"event_id", "TEXT"}, {"event_type", "TEXT"}, {"subscription_id", "TEXT"}, {"received_at", "TIMESTAMPTZ"}},
+	tail:    "ON CONFLICT (event_id) DO NOTHING RETURNING event_id",
+}
+
+// logArrivals stores a batch and marks what was new in it. Rows go in order of
+// their keys, so that two processes which store the same events wait for each
+// other and never in a circle.
+func logArrivals(ctx context.Context, tx conn, batch []*arrival) error {
+	first := map[string]*arrival{} // an event that is in the batch twice is new once
+	for _, a := range batch {
+		a.isNew = false
+		if first[a.id] == nil {
+			first[a.id] = a
+		}
+	}
+	rows := make([][]any, 0, len(first))
+	for _, a := range sortedBy(first) {
+		rows = append(rows, []any{a.id, a.kind, a.subscription, at(a.at)})
+	}
+	err := tx.bulkReturning(ctx, insertArrival, rows, func(row scan) error {
+		var id string
+		err := row(&id)
+		if a := first[id]; a != nil {
+			a.isNew = true
+		}
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	nudges := map[string]*arrival{}
+	for _, a := range batch {
+		if a.isNew && a.look && nudges[a.subscription] == nil {
+			nudges[a.subscription] = a
+		}
+	}
+	rows = rows[:0]
+	for _, a := range sortedBy(nudges) {
+		rows = append(rows, []any{a.subscription, "webhook " + a.kind, at(a.at)})
+	}
+	return tx.bulk(ctx, insertNudge, rows)
+}
+
+// sortedBy are the values in the order of their keys.
+func sortedBy(m map[string]*arrival) []*arrival {
+	type entry struct {
+		key string
+		a   *arrival
+	}
+	entries := make([]entry, 0, len(m))
+	for k, a := range m {
+		entries = append(entries, entry{k, a})
+	}
+	slices.SortFunc(entries, func(x, y entry) int { return cmp.Compare(x.key, y.key) })
+	out := make([]*arrival, len(entries))
+	for i, e := range entries {
+		out[i] = e.a
+	}
+	return out
+}
