@@ -37,7 +37,7 @@ var directions = []direction{
 	{folder: "internal/app", may: everything},
 	{folder: "internal/demo", may: everything},
 	{folder: "internal/preflight", may: everything},
-	{folder: "internal/mapping", may: with("reconcile", "clients/stripe", "internal/report")},
+	{folder: "internal/mapping", may: with("reconcile", "reconcile/planner", "clients/stripe", "internal/report")},
 	{folder: "reconcile", std: true, besides: []string{"golang.org/x/net/idna"}},
 	{folder: "reconcile/planner", std: true, may: with("reconcile")},
 	{folder: "reconcile/engine", may: with("reconcile", "reconcile/planner")},

@@ -10,7 +10,7 @@
 // through these steps, in this order. One that fails ends the run, and the
 // report tells what was done until then.
 //
-//  1. recall: what an earlier run did not believe of its listing still stands, until
+//  1. loadVerdict: what an earlier run did not believe of its listing still stands, until
 //     a full listing passes or a person accepts it.
 //  2. checkIdentity: a key or a panel that is new has to know what we know to
 //     exist. One that knows none of it ends the run before anything is stored.
@@ -32,7 +32,7 @@
 //     for first; reads that the planner asks for are done and the customer is
 //     planned again. Decisions are recorded; what is no longer wanted is superseded.
 //  8. gates: asked when something is to be taken away. See below.
-//  9. brake: what stands in a plan that waits for approval is held, whatever the count
+//  9. applyBrake: what stands in a plan that waits for approval is held, whatever the count
 //     is. Too many of one kind in this run, or in 24 hours: all of that kind that is new
 //     joins the plan of the kind that waits, or begins one. Of creates, an order that is
 //     too large for one customer joins it by itself, and the others only when together
