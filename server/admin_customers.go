@@ -4,6 +4,7 @@ import (
 	"errors"
 	"net/http"
 	"strings"
+	"time"
 
 	"github.com/stripe-enhance/stripe-enhance/internal/fault"
 	"github.com/stripe-enhance/stripe-enhance/internal/report"
@@ -74,40 +75,33 @@ type customerEntry struct {
 	Subscriptions []subscriptionDocument `json:"subscriptions"`
 }
 
-func entryOf(c reconcile.CustomerRecord) customerEntry {
+// entryOf writes the one view of a customer, that of internal/report, with the names of this
+// API.
+func entryOf(r reconcile.CustomerRecord, now time.Time) customerEntry {
+	c := report.CustomerOf(r, now)
 	d := customerDocument{ID: c.ID, Email: c.Email, Name: c.Name, StripeCustomers: []buyerDocument{},
-		Failures: c.Failures, RetryAfter: report.Time(c.RetryAfter), ParkedAt: report.Time(c.Parked), LastError: c.LastError,
-		DueAt: report.Time(c.DueAt), PlannedAt: report.Time(c.PlannedAt), Holds: []report.Hold{}, History: actionsOf(c.History)}
-	if c.Org != nil {
-		d.OrganizationID, d.OrganizationName = c.Org.ID, c.Org.Name
-	}
-	for _, b := range c.Buyers {
+		OrganizationID: c.Org, OrganizationName: c.OrgName, Failures: c.Failures, RetryAfter: c.RetryAfter, ParkedAt: c.ParkedAt,
+		LastError: c.LastError, DueAt: c.DueAt, PlannedAt: c.PlannedAt, Holds: c.Holds, History: actionsOf(r.History)}
+	for _, b := range c.StripeCustomers {
 		d.StripeCustomers = append(d.StripeCustomers, buyerDocument{b.ID, b.Email, b.Name, b.Deleted})
 	}
-	for _, h := range c.Held {
-		d.Holds = append(d.Holds, report.HoldOf(h))
-	}
-	f := customerEntry{Customer: d, Subscriptions: []subscriptionDocument{}}
+	e := customerEntry{Customer: d, Subscriptions: []subscriptionDocument{}}
 	for i := range c.Subscriptions {
-		f.Subscriptions = append(f.Subscriptions, subscriptionOf(&c.Subscriptions[i], c))
+		e.Subscriptions = append(e.Subscriptions, subscriptionOf(&c.Subscriptions[i]))
 	}
-	return f
+	return e
 }
 
-func subscriptionOf(s *reconcile.Subscription, c reconcile.CustomerRecord) subscriptionDocument {
-	d := subscriptionDocument{ID: s.ID, CustomerID: s.StripeCustomer, Status: s.StatusText, CreatedAt: report.Time(s.Created),
-		EndedAt: report.Time(s.EndedAt), CurrentPeriodEnd: report.Time(s.CurrentPeriodEnd), CancelAtPeriodEnd: s.CancelAtPeriodEnd, CancelAt: report.Time(s.CancelAt), SendInvoice: s.SendInvoice,
-		CollectionPaused: s.CollectionPaused, UnpaidSince: report.Time(s.UnpaidSince), Items: []itemDocument{}, Hostings: []hostingDocument{}}
-	for _, it := range s.Items {
+func subscriptionOf(s *report.Subscription) subscriptionDocument {
+	d := subscriptionDocument{ID: s.ID, CustomerID: s.StripeCustomer, Status: s.Status, CreatedAt: s.Created, EndedAt: s.EndedAt,
+		CurrentPeriodEnd: s.CurrentPeriodEnd, CancelAtPeriodEnd: s.CancelAtPeriodEnd, CancelAt: s.CancelAt, SendInvoice: s.SendInvoice,
+		CollectionPaused: s.CollectionPaused, UnpaidSince: s.UnpaidSince, Items: []itemDocument{}, Hostings: []hostingDocument{}}
+	for _, it := range s.Lines {
 		d.Items = append(d.Items, itemDocument{it.ID, it.Price, it.LookupKey, it.Product, it.Quantity})
 	}
-	for _, b := range c.Bindings {
-		for _, h := range c.Hostings {
-			if b.Subscription == s.ID && b.Hosting == h.ID {
-				d.Hostings = append(d.Hostings, hostingDocument{ID: h.ID, OrganizationID: h.Org, Plan: h.Plan, State: h.State.String(),
-					SuspendedByUs: report.Time(h.SuspendedByUs), Website: h.Website, ObservedAt: report.Time(h.ObservedAt)})
-			}
-		}
+	for _, h := range s.Hostings {
+		d.Hostings = append(d.Hostings, hostingDocument{ID: h.ID, OrganizationID: h.Org, Plan: h.PlanID, State: h.State,
+			SuspendedByUs: h.SuspendedByUs, Website: h.Website, ObservedAt: h.ObservedAt})
 	}
 	return d
 }
@@ -142,7 +136,7 @@ func (s *Server) customers(w http.ResponseWriter, r *http.Request) {
 	}
 	d := customersDocument{}
 	for _, c := range all {
-		d.Customers = append(d.Customers, entryOf(c))
+		d.Customers = append(d.Customers, entryOf(c, s.o.Now()))
 	}
 	d.customerEntry = d.Customers[0]
 	respond(w, http.StatusOK, d)

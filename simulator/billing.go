@@ -87,8 +87,8 @@ func (w *World) Cancel(sub string) error {
 // CancelAtPeriodEnd lets a subscription end when its period does.
 func (w *World) CancelAtPeriodEnd(sub string) error { return w.setCancel(sub, true) }
 
-// KeepAfterAll undoes CancelAtPeriodEnd.
-func (w *World) KeepAfterAll(sub string) error { return w.setCancel(sub, false) }
+// UndoCancelAtPeriodEnd undoes CancelAtPeriodEnd.
+func (w *World) UndoCancelAtPeriodEnd(sub string) error { return w.setCancel(sub, false) }
 
 func (w *World) setCancel(sub string, on bool) error {
 	return w.withSubscription(sub, func(s *Subscription) error {

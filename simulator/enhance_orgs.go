@@ -116,7 +116,7 @@ func listOrgs(w *World, q *request) answer {
 // listPart answers a slice of rows. Descending order reads the same list from its end,
 // so that it costs nothing.
 func listPart[T any](w *World, q *request, rows []T, write func(*doc, T)) answer {
-	from, to, bad := w.slice(q, len(rows))
+	from, to, bad := w.pageBounds(q, len(rows))
 	if bad != nil {
 		return *bad
 	}

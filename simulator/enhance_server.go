@@ -176,8 +176,8 @@ func (b *body) number(name string) int {
 	return int(n)
 }
 
-// slice is the part of a list that a request asks for. Enhance counts offsets in items.
-func (w *World) slice(q *request, total int) (from, to int, bad *answer) {
+// pageBounds is the part of a list that a request asks for. Enhance counts offsets in items.
+func (w *World) pageBounds(q *request, total int) (from, to int, bad *answer) {
 	limit := w.opt.MaxPage
 	for _, p := range []struct {
 		name string

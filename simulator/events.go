@@ -39,7 +39,7 @@ func (w *World) emit(kind, object, previous string, write func(*doc)) {
 		e.visible = w.now.Add(time.Duration(below(w.prf.nth("late event", n), int(latestVisible))))
 	}
 	w.account.events.put(e.id, e)
-	w.hooks.add(e)
+	w.webhooks.add(e)
 }
 
 func (w *World) emitSubscription(kind string, s *Subscription, previous string) {

@@ -109,8 +109,8 @@ func (w *World) SetFault(hook func(Call) Fault) {
 // NotDone answers status and does nothing.
 func NotDone(status int) Fault { return Fault{Apply: Skip, Status: status} }
 
-// Unheard does the work and answers status anyway.
-func Unheard(status int) Fault { return Fault{Apply: Do, Status: status} }
+// DoneBut does the work but answers status, so that the client cannot know.
+func DoneBut(status int) Fault { return Fault{Apply: Do, Status: status} }
 
 // LateBy answers 504 now and does the work d later.
 func LateBy(d time.Duration) Fault {

@@ -49,7 +49,7 @@ func (w *World) ownFault(c Call) Fault {
 func ownFaultOfWrite(roll uint64) Fault {
 	switch {
 	case chance(roll, writesDoneWith502):
-		return Unheard(http.StatusBadGateway)
+		return DoneBut(http.StatusBadGateway)
 	case chance(mix(roll), writesNotDoneWith502):
 		return NotDone(http.StatusBadGateway)
 	}

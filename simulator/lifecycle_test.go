@@ -127,7 +127,7 @@ func TestCancelingAtPeriodEndIsActiveUntilThen(t *testing.T) {
 	stays := c.signUp(SignUp{Email: "b@example.com", Price: "pro_monthly"}).Subscription
 	c.must(c.w.CancelAtPeriodEnd(leaves))
 	c.must(c.w.CancelAtPeriodEnd(stays))
-	c.must(c.w.KeepAfterAll(stays))
+	c.must(c.w.UndoCancelAtPeriodEnd(stays))
 	c.w.Advance(31*day - time.Second) // March has 31 days
 	if got := c.status(leaves); got != "active" {
 		t.Errorf("a second before the end: %s", got)

@@ -46,8 +46,8 @@ type request struct {
 	vars  []string // values of the pattern's {…}, in order
 }
 
-// find looks up the route. allowed is set if only the method is wrong.
-func find(routes []route, method, path string) (r *route, vars []string, allowed []string) {
+// findRoute looks up the route. allowed is set if only the method is wrong.
+func findRoute(routes []route, method, path string) (r *route, vars []string, allowed []string) {
 	parts := strings.Split(path, "/")
 	for i := range routes {
 		v, ok := match(routes[i].parts, parts)
@@ -79,7 +79,7 @@ func match(pattern, parts []string) (vars []string, ok bool) {
 
 // handle makes a call, with its fault.
 func (w *World) handle(c Call) outcome {
-	r, vars, allowed := find(routesOf(c.Side), c.Method, c.Path)
+	r, vars, allowed := findRoute(routesOf(c.Side), c.Method, c.Path)
 	if r != nil {
 		c.Route = r.method + " " + r.pattern
 	}
@@ -99,9 +99,9 @@ func (w *World) handle(c Call) outcome {
 	default:
 		o.answer = w.perform(q, allowed, false)
 	}
-	o.alter(f)
+	o.applyFault(f)
 	o.now = w.now
-	o.finish(w)
+	o.setHeaders(w)
 	w.log.request(c, w.now, o.status, done, f)
 	return o
 }
@@ -167,8 +167,8 @@ func (w *World) checkCredentials(c Call, open bool) (answer, bool) {
 	return w.checkEnhance(c, open)
 }
 
-// alter applies the fault to the answer.
-func (o *outcome) alter(f Fault) {
+// applyFault applies the fault to the answer.
+func (o *outcome) applyFault(f Fault) {
 	if f.Status != 0 && (f.Body != nil || f.Status != o.status) {
 		header := o.header
 		o.answer = errorAnswer(o.call.Side, f.Status)
@@ -194,8 +194,8 @@ func (o *outcome) alter(f Fault) {
 	}
 }
 
-// finish sets the headers that both services always send.
-func (o *outcome) finish(w *World) {
+// setHeaders sets the headers that both services always send.
+func (o *outcome) setHeaders(w *World) {
 	h := http.Header{}
 	for k, v := range o.header {
 		h[k] = v

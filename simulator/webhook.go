@@ -21,10 +21,7 @@ const (
 )
 
 // outbox holds the events for which no webhook has been delivered.
-type outbox struct {
-	waiting []waitingEvent
-	calls   uint64
-}
+type outbox struct{ waiting []waitingEvent }
 
 type waitingEvent struct {
 	event *event
@@ -89,7 +86,7 @@ func (w *World) DeliverWebhooks(ctx context.Context, url, secret string, client 
 		}
 	}
 	w.mu.Lock()
-	d.Waiting = len(w.hooks.waiting)
+	d.Waiting = len(w.webhooks.waiting)
 	w.mu.Unlock()
 	return d, nil
 }
@@ -98,9 +95,8 @@ func (w *World) DeliverWebhooks(ctx context.Context, url, secret string, client 
 func (w *World) takeWebhooks() (batch []waitingEvent, d Deliveries) {
 	w.enter()
 	defer w.mu.Unlock()
-	w.hooks.calls++
-	rest := w.hooks.waiting[:0:0]
-	for _, x := range w.hooks.waiting {
+	rest := w.webhooks.waiting[:0:0]
+	for _, x := range w.webhooks.waiting {
 		switch {
 		case x.event.visible.After(w.now):
 			rest = append(rest, x)
@@ -110,7 +106,7 @@ func (w *World) takeWebhooks() (batch []waitingEvent, d Deliveries) {
 			batch = append(batch, x)
 		}
 	}
-	w.hooks.waiting = rest
+	w.webhooks.waiting = rest
 	if !w.opt.Calm {
 		slices.SortStableFunc(batch, func(a, b waitingEvent) int {
 			if mix(a.event.birth) < mix(b.event.birth) {
@@ -129,7 +125,7 @@ func (w *World) happensTo(what string, x waitingEvent, permille uint64) bool {
 func (w *World) putBack(x []waitingEvent) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	w.hooks.waiting = append(w.hooks.waiting, x...)
+	w.webhooks.waiting = append(w.webhooks.waiting, x...)
 }
 
 func post(ctx context.Context, client *http.Client, url string, payload []byte, signature string) bool {

@@ -22,12 +22,12 @@ type World struct {
 	timers timers
 	births uint64 // numbers objects, timers and ids in their order of creation
 
-	account account // Stripe's side, see account.go
-	panel   *panel  // Enhance's side, see panel.go
-	log     journal // what really happened, see effects.go
-	hooks   outbox  // webhooks not sent yet, see webhook.go
-	tries   map[uint64]uint64
-	buckets map[string]*bucket
+	account  account            // Stripe's side, see account.go
+	panel    *panel             // Enhance's side, see panel.go
+	log      journal            // what really happened, see effects.go
+	webhooks outbox             // webhooks not sent yet, see webhook.go
+	tries    map[uint64]uint64  // by the hash of a request: how often it was made
+	buckets  map[string]*bucket // by route: the requests of the current second
 }
 
 // New makes an empty world: no products, no plans, no customers.

@@ -8,6 +8,11 @@
 // refused call was never sent. So it is not a failure of the customer it was for, and
 // its outcome is not in doubt.
 //
+//	closed     5 failures in a row, or half of 20 in a minute   →  open
+//	open       the pause has passed                             →  half-open
+//	half-open  the probe, a read, succeeds                      →  closed
+//	half-open  the probe fails                                  →  open, for twice as long
+//
 // A refused credential is different. After three refusals without an accepted write in
 // between, the breaker stops writes and lets reads go on. A single refusal may concern
 // one org only. Therefore several refusals about the same org count once, a read that

@@ -25,6 +25,21 @@
 //  6. An answer must be about the object that was asked for. If it carries another id, or
 //     an organisation that is not a customer of ours, it is fault.Malformed.
 //
+// This table has all cases (fault kinds; a refusal is a documented 4xx in the panel's
+// own format). TestEveryCallUnderEveryFaultSaysWhetherItWasDone
+// holds the code to it.
+//
+//	answer                            read       setting            create
+//	documented status and body        success    success            success
+//	documented status, another body   Malformed  Ambiguous          Ambiguous
+//	refusal                           by code    by code            by code
+//	429                               Throttled  Throttled          Ambiguous, Throttled
+//	401, 403 not from the panel       Denied     Ambiguous, Denied  Ambiguous, Denied
+//	other 4xx, any 5xx                Transient  Ambiguous          Ambiguous
+//	another 2xx, a redirect           Malformed  Ambiguous          Ambiguous
+//	none, and nothing was sent        Transient  Transient          Transient
+//	none, or it broke off             Transient  Ambiguous          Ambiguous
+//
 // # Listings
 //
 // A listing is complete or an error. One function adds up the pages (see list) and

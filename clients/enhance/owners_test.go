@@ -12,7 +12,7 @@ import (
 	"github.com/stripe-enhance/stripe-enhance/simulator"
 )
 
-var simulator502 = simulator.Unheard(502)
+var simulator502 = simulator.DoneBut(502)
 
 // mails lists what the panel has mailed, as kind and receiver.
 func (n *town) mails() (all []string) {
@@ -103,10 +103,10 @@ func TestAnInterruptedLoginIsFinishedByTheNextCall(t *testing.T) {
 		fault       simulator.Fault
 		mails       []string
 	}{
-		{"the login's answer was lost", "POST /logins", simulator.Unheard(502), []string{"invite new@example.com"}},
+		{"the login's answer was lost", "POST /logins", simulator.DoneBut(502), []string{"invite new@example.com"}},
 		{"the login was not made", "POST /logins", simulator.NotDone(502), []string{"password-recovery new@example.com"}},
 		{"the membership was not made", "POST /orgs/{org}/members", simulator.NotDone(502), []string{"invite new@example.com"}},
-		{"the membership's answer was lost", "POST /orgs/{org}/members", simulator.Unheard(502), []string{"password-recovery new@example.com"}},
+		{"the membership's answer was lost", "POST /orgs/{org}/members", simulator.DoneBut(502), []string{"password-recovery new@example.com"}},
 		{"the recovery was not started", "PUT /login/password-recovery", simulator.NotDone(502), []string{"password-recovery new@example.com"}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -194,7 +194,7 @@ func status(answer string) (int, string) {
 
 func TestAWebsiteWhoseAnswerWasLostIsFoundOnItsOwnHosting(t *testing.T) {
 	n := newTown(t)
-	n.breaks("POST /orgs/{org}/websites", simulator.Unheard(502))
+	n.breaks("POST /orgs/{org}/websites", simulator.DoneBut(502))
 	if err := n.client.CreateWebsite(t.Context(), n.org, n.hosting, "ada.example.com"); fault.Of(err) != fault.Ambiguous {
 		t.Fatalf("got %v", err)
 	}

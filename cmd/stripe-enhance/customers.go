@@ -4,9 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"strconv"
 	"strings"
-	"time"
 
 	"github.com/spf13/cobra"
 
@@ -104,7 +102,7 @@ func (p *program) showCustomers(ctx context.Context, a *app.App, l reconcile.Cus
 		if refresh {
 			now = a.Refresh(ctx, &one)
 		}
-		c := customerOf(one, p.now())
+		c := report.CustomerOf(one, p.now())
 		c.Refreshed, c.RefreshProblems, c.RefreshChanges = refresh, now.Problems, now.Changes
 		c.Ahead = report.AheadOf(planner.Decide(&one.Customer, cat, a.Config.Policy(), p.now()).Forecast)
 		all = append(all, c)
@@ -123,65 +121,4 @@ func (p *program) showCustomers(ctx context.Context, a *app.App, l reconcile.Cus
 		}
 	}
 	return nil
-}
-
-// customerOf gathers what the store returns into the outside form.
-func customerOf(r reconcile.CustomerRecord, now time.Time) report.Customer {
-	c := report.Customer{
-		ID: r.ID, Email: r.Email, Name: r.Name, StripeCustomers: []report.Buyer{},
-		Subscriptions: []report.Subscription{}, Holds: []report.Hold{}, ManualHolds: []report.ManualHold{}, History: []report.HistoryRow{},
-		DueAt: report.Time(r.DueAt), PlannedAt: report.Time(r.PlannedAt), Failures: r.Failures,
-		ParkedAt: report.Time(r.Parked), LastError: r.LastError, RetryAfter: report.Time(r.RetryAfter),
-	}
-	if r.Org != nil {
-		c.Org, c.OrgName = r.Org.ID, r.Org.Name
-	}
-	for _, b := range r.Buyers {
-		c.StripeCustomers = append(c.StripeCustomers, report.Buyer{ID: b.ID, Email: b.Email, Name: b.Name, Deleted: b.Deleted,
-			FormerEmail: b.FormerEmail, EmailChangedAt: report.Time(b.EmailChanged)})
-	}
-	hostings := map[int64]reconcile.Hosting{}
-	for _, h := range r.Hostings {
-		hostings[h.ID] = h
-	}
-	for _, s := range r.Subscriptions {
-		c.Subscriptions = append(c.Subscriptions, subscriptionOf(s, r.Bindings, hostings, now))
-	}
-	for _, h := range r.Held {
-		c.Holds = append(c.Holds, report.HoldOf(h))
-	}
-	for _, h := range r.Manual {
-		c.ManualHolds = append(c.ManualHolds, report.ManualHoldOf(h))
-	}
-	for _, a := range r.History {
-		c.History = append(c.History, report.HistoryRow{At: report.Time(a.At()), PlannedAt: report.Time(a.PlannedAt), FinishedAt: report.Time(a.FinishedAt), Run: a.Run, Action: report.ActionOf(a)})
-	}
-	return c
-}
-
-func subscriptionOf(s reconcile.Subscription, bindings []reconcile.Binding, hostings map[int64]reconcile.Hosting, now time.Time) report.Subscription {
-	out := report.Subscription{
-		ID: s.ID, StripeCustomer: s.StripeCustomer, Status: s.Status.String(), Created: report.Time(s.Created), EndedAt: report.Time(s.EndedAt),
-		CurrentPeriodEnd: report.Time(s.CurrentPeriodEnd), CancelAtPeriodEnd: s.CancelAtPeriodEnd, CollectionPaused: s.CollectionPaused,
-		CancelAt: report.Time(s.CancelAt), SendInvoice: s.SendInvoice, Standing: s.ID + planner.DescribeSubscription(&s),
-		Domain: s.Domain, ReadAt: report.Time(s.ReadAt), UnpaidSince: report.Time(s.UnpaidSince), Hostings: []report.Hosting{},
-	}
-	if s.Status == reconcile.StatusUnknown {
-		out.Status = s.StatusText
-	}
-	var items []string
-	for _, it := range s.Items {
-		items = append(items, strconv.FormatInt(it.Quantity, 10)+" × "+it.Price)
-	}
-	out.Items = strings.Join(items, ", ")
-	for _, b := range bindings {
-		if b.Subscription != s.ID {
-			continue
-		}
-		h := hostings[b.Hosting]
-		one := report.HostingOf(h)
-		one.ID, one.Org, one.Plan, one.BoundBy, one.Seen = b.Hosting, b.Org, strconv.Itoa(h.Plan), b.How.String(), report.Seen(h.ObservedAt, now)
-		out.Hostings = append(out.Hostings, one)
-	}
-	return out
 }

@@ -144,7 +144,7 @@ func silent() *logrus.Logger {
 func (s *stage) fault(c simulator.Call) simulator.Fault {
 	if s.lose[c.Route] {
 		delete(s.lose, c.Route)
-		return simulator.Unheard(502)
+		return simulator.DoneBut(502)
 	}
 	return simulator.Fault{Honest: true}
 }

@@ -49,22 +49,24 @@ type Buyer struct {
 
 // Subscription is one at Stripe, with the hosting bound to it.
 type Subscription struct {
-	ID                string    `json:"id"`
-	StripeCustomer    string    `json:"stripe_customer"`
-	Status            string    `json:"status"`
-	Standing          string    `json:"standing"` // a sentence about its status and the end that Stripe has announced
-	Items             string    `json:"items"`    // "1 × price_…, 2 × price_…"
-	Created           *string   `json:"created"`
-	CurrentPeriodEnd  *string   `json:"current_period_end"`
-	CancelAtPeriodEnd bool      `json:"cancel_at_period_end"`
-	CancelAt          *string   `json:"cancel_at"`
-	SendInvoice       bool      `json:"send_invoice"` // its customer is sent invoices, and nothing is charged
-	CollectionPaused  bool      `json:"collection_paused"`
-	EndedAt           *string   `json:"ended_at"`
-	UnpaidSince       *string   `json:"unpaid_since"`
-	Domain            string    `json:"domain"`
-	ReadAt            *string   `json:"read_at"`
-	Hostings          []Hosting `json:"hostings"`
+	ID             string `json:"id"`
+	StripeCustomer string `json:"stripe_customer"`
+	Status         string `json:"status"`
+	Standing       string `json:"standing"` // a sentence about its status and the end that Stripe has announced
+	Items          string `json:"items"`    // "1 × price_…, 2 × price_…"
+	// Lines are the items themselves, for a caller that lists them one by one.
+	Lines             []reconcile.Item `json:"-"`
+	Created           *string          `json:"created"`
+	CurrentPeriodEnd  *string          `json:"current_period_end"`
+	CancelAtPeriodEnd bool             `json:"cancel_at_period_end"`
+	CancelAt          *string          `json:"cancel_at"`
+	SendInvoice       bool             `json:"send_invoice"` // its customer is sent invoices, and nothing is charged
+	CollectionPaused  bool             `json:"collection_paused"`
+	EndedAt           *string          `json:"ended_at"`
+	UnpaidSince       *string          `json:"unpaid_since"`
+	Domain            string           `json:"domain"`
+	ReadAt            *string          `json:"read_at"`
+	Hostings          []Hosting        `json:"hostings"`
 }
 
 // Hosting is one at Enhance, as last observed.
@@ -72,6 +74,7 @@ type Hosting struct {
 	ID            int64   `json:"id"`
 	Org           string  `json:"org"`
 	Plan          string  `json:"plan"`
+	PlanID        int     `json:"-"` // the same as a number
 	State         string  `json:"state"`
 	Name          string  `json:"name"`
 	Website       string  `json:"website"`
@@ -83,7 +86,7 @@ type Hosting struct {
 
 // HostingOf makes the outside form of a hosting; BoundBy is left empty.
 func HostingOf(h reconcile.Hosting) Hosting {
-	return Hosting{ID: h.ID, Org: h.Org, Plan: planText(h.Plan), State: h.State.String(), Name: h.FriendlyName, Website: h.Website,
+	return Hosting{ID: h.ID, Org: h.Org, Plan: planText(h.Plan), PlanID: h.Plan, State: h.State.String(), Name: h.FriendlyName, Website: h.Website,
 		SuspendedByUs: Time(h.SuspendedByUs), ObservedAt: observed(h.ObservedAt)}
 }
 

@@ -52,7 +52,7 @@ func (f Fault) hits(c simulator.Call) bool {
 	switch f {
 	case LateDone:
 		return c.Write()
-	case Unheard, LostAfter:
+	case DoneBut, LostAfter:
 		return c.Write()
 	case ShortList:
 		return c.Route == "GET /v1/subscriptions" || c.Side == simulator.Enhance && listing(c)
@@ -69,8 +69,8 @@ func listing(c simulator.Call) bool {
 func (y *play) misfortune(f Fault, write bool) simulator.Fault {
 	roll := y.dice("how " + string(f))
 	switch f {
-	case Unheard:
-		return simulator.Unheard(http.StatusBadGateway)
+	case DoneBut:
+		return simulator.DoneBut(http.StatusBadGateway)
 	case Refused:
 		return simulator.NotDone([]int{500, 502, 503, 504}[roll%4])
 	case LostAfter:

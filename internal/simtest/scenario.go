@@ -141,7 +141,7 @@ type Fault string
 
 // The faults. All of them stay within the limits of the package comment.
 const (
-	Unheard   Fault = "done, answered 502"
+	DoneBut   Fault = "done, answered 502"
 	Refused   Fault = "not done, answered 502"
 	LostAfter Fault = "done, connection lost"
 	LostEarly Fault = "not done, connection lost"
@@ -157,7 +157,7 @@ const (
 	LostEvent Fault = "event never listed"
 )
 
-var allFaults = []Fault{Unheard, Refused, LostAfter, LostEarly, TimeOut, LateDone, Throttled, Malformed,
+var allFaults = []Fault{DoneBut, Refused, LostAfter, LostEarly, TimeOut, LateDone, Throttled, Malformed,
 	Truncated, Denied, EmptyBody, ShortList, StaleList, LostEvent}
 
 var people = []string{"ada", "bob", "cleo", "dan", "eve", "fay", "gus", "hal"}

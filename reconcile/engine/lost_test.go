@@ -45,7 +45,7 @@ func TestACreateWhoseAnswerIsLostIsFoundAndNotRepeated(t *testing.T) {
 		fault simulator.Fault
 		tells string
 	}{
-		"502 after it was done":             {simulator.Unheard(502), found},
+		"502 after it was done":             {simulator.DoneBut(502), found},
 		"connection lost after it was done": {simulator.Lost(true), found},
 		"not done, 502":                     {simulator.NotDone(502), looked},
 		"connection lost before":            {simulator.Lost(false), looked},
@@ -198,7 +198,7 @@ func TestAHostingThatIsSomebodyElsesByNowIsNotFoughtOver(t *testing.T) {
 	r.World.SetFault(func(c simulator.Call) simulator.Fault {
 		switch c.Route {
 		case "POST /orgs/{org}/customers/{customer}/subscriptions":
-			return simulator.Unheard(502)
+			return simulator.DoneBut(502)
 		case "GET /orgs/{org}/customers/{customer}/subscriptions":
 			return simulator.NotDone(500)
 		}

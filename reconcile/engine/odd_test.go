@@ -30,7 +30,7 @@ func TestACustomerWhoseIdPeopleChoseIsServedLikeAnyOther(t *testing.T) {
 				r.World.SetFault(func(c simulator.Call) simulator.Fault {
 					if c.Route == "POST /orgs/{org}/customers" {
 						lost = true
-						return simulator.Unheard(502)
+						return simulator.DoneBut(502)
 					}
 					if lost && c.Side == simulator.Enhance {
 						return simulator.NotDone(503)

@@ -88,7 +88,7 @@ func TestWhatStripeSaysOfASubscription(t *testing.T) {
 			Lapse: reconcile.Lapse{Seen: noon.Add(time.Hour)}},
 		` has the status "dormant"`: {Status: reconcile.StatusUnknown, StatusText: "dormant"},
 	} {
-		if got := planner.DescribeSubscription(&s); got != want {
+		if got := reconcile.DescribeSubscription(&s); got != want {
 			t.Errorf("%q, want %q", got, want)
 		}
 	}

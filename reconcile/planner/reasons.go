@@ -42,46 +42,7 @@ func which(s *assessed) string { return s.ID + ", which" + is(s) }
 
 // is is the status of a subscription, and what there is to say of its payment, which may
 // be nothing.
-func is(s *assessed) string { return DescribeSubscription(s.Subscription) }
-
-// DescribeSubscription is what Stripe says of a subscription, without its id: " is active". It claims
-// no payment that is not known of.
-func DescribeSubscription(s *reconcile.Subscription) (text string) {
-	switch s.Status {
-	case reconcile.StatusTrialing:
-		text += " is in trial"
-		if !s.CurrentPeriodEnd.IsZero() {
-			text += " until " + reconcile.FormatTime(s.CurrentPeriodEnd)
-		}
-	case reconcile.StatusPastDue:
-		text += " is past_due"
-		if since := s.Lapse.Begun(); !since.IsZero() {
-			text += " since " + reconcile.FormatTime(since)
-		}
-	case reconcile.StatusIncomplete:
-		text += " is incomplete (its first payment is open)"
-	case reconcile.StatusCanceled, reconcile.StatusIncompleteExpired:
-		text += " is " + s.Status.String()
-		if !s.EndedAt.IsZero() {
-			text += " since " + reconcile.FormatTime(s.EndedAt)
-		}
-	case reconcile.StatusUnknown:
-		text += fmt.Sprintf(" has the status %q", s.StatusText)
-	case reconcile.StatusUnpaid:
-		if text += " is unpaid"; s.Lapse.Seen.After(s.StatusSince) && !s.StatusSince.IsZero() { // only a payment begins it anew
-			text += ", though an invoice of it was paid since"
-		}
-	case reconcile.StatusActive, reconcile.StatusPaused:
-		text += " is " + s.Status.String()
-	}
-	switch {
-	case s.CollectionPaused:
-		text += " (its collection is paused)"
-	case s.SendInvoice && s.Status == reconcile.StatusActive:
-		text += " (it is sent invoices)"
-	}
-	return text
-}
+func is(s *assessed) string { return reconcile.DescribeSubscription(s.Subscription) }
 
 // planRef is a plan for people: its name and its number, on both sides of a comparison.
 func (pl *planner) planRef(id int) string {
