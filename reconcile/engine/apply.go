@@ -31,12 +31,12 @@ func (r *run) apply(ctx context.Context) error {
 	case r.Policy.Mode == reconcile.Observe:
 		return nil
 	}
-	r.applying.Store(true)
+	r.work.applying.Store(true)
 	var done atomic.Int32
 	for _, turn := range []struct{ failing, takes bool }{{false, false}, {false, true}, {true, false}, {true, true}} {
 		g := errgroup.Group{}
 		g.SetLimit(r.Concurrency)
-		for _, w := range r.work {
+		for _, w := range r.work.list {
 			if w.failing != turn.failing || (w.takes > 0) != turn.takes || !r.brake.releases(w.id) {
 				continue
 			}
@@ -45,9 +45,9 @@ func (r *run) apply(ctx context.Context) error {
 			}
 			g.Go(guarded(func() error {
 				if !r.halted(ctx) {
-					defer r.foundAlone(w)()
+					defer r.founders.wait(w)()
 					r.applyOne(ctx, w.id)
-					r.progress("applying", int(done.Add(1)), len(r.work))
+					r.progress.show("applying", int(done.Add(1)), len(r.work.list))
 				}
 				return nil
 			}))
@@ -94,7 +94,7 @@ func (r *run) applyOne(ctx context.Context, id string) {
 			}
 			if err := r.perform(ctx, c, a); err != nil {
 				err = fmt.Errorf("%s: %w", describe(a), err)
-				if !r.wasRefused(a) || !back.bear(a, err) {
+				if !r.work.hasFailed(a.ID) || !back.bear(a, err) {
 					return err
 				}
 			}
@@ -108,13 +108,6 @@ func (r *run) applyOne(ctx context.Context, id string) {
 	if !r.halted(ctx) {
 		r.finish(ctx, id)
 	}
-}
-
-// wasRefused tells that an action is known not to be done, and that this is recorded.
-func (r *run) wasRefused(a reconcile.Action) bool {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	return r.refused[a.ID]
 }
 
 // describe names an action and whom it is for, as the head of an error.

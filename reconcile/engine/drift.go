@@ -14,8 +14,8 @@ import (
 	"github.com/stripe-enhance/stripe-enhance/reconcile"
 )
 
-// driftTold is how many hostings that others have changed the notes of a run name.
-const driftTold = 8
+// maxDriftNotes is how many hostings that others have changed the notes of a run name.
+const maxDriftNotes = 8
 
 // driftBatch is how many hostings are compared before the next are looked up.
 const driftBatch = 1000
@@ -48,7 +48,7 @@ func (r *run) drift(ctx context.Context) error {
 			if errors.Is(err, fault.Denied) || ctx.Err() != nil {
 				return fmt.Errorf("comparing with Enhance: %w", err)
 			}
-			r.overlook("comparing with Enhance was cut short after %d hostings, the rest is due again in the next run: %v", c.done.Load(), err)
+			r.notePartial("comparing with Enhance was cut short after %d hostings, the rest is due again in the next run: %v", c.done.Load(), err)
 			return nil
 		}
 	}
@@ -69,7 +69,7 @@ const told = 3
 
 func (c *comparison) tell(r *run) {
 	if n := c.failed.Load() + c.out.Load(); n > told {
-		r.overlook("%d hostings could not be compared, the panel refuses them or cannot say what they are: whether they are up is not known", n)
+		r.notePartial("%d hostings could not be compared, the panel refuses them or cannot say what they are: whether they are up is not known", n)
 	}
 }
 
@@ -94,7 +94,7 @@ func (r *run) compare(ctx context.Context, due []reconcile.Hosting, c *compariso
 			}
 			if err == nil {
 				r.noticeDrift(h, is)
-				r.progress("comparing", int(c.done.Add(1)), total)
+				r.progress.show("comparing", int(c.done.Add(1)), total)
 				return nil
 			}
 			return r.notCompared(ctx, c, h, err)
@@ -125,7 +125,7 @@ func (r *run) notCompared(ctx context.Context, c *comparison, h reconcile.Hostin
 		c.failed.Add(1)
 	}
 	if c.failed.Load()+c.out.Load() <= told {
-		r.overlook("hosting %d could not be compared: %v", h.ID, err)
+		r.notePartial("hosting %d could not be compared: %v", h.ID, err)
 	}
 	return nil
 }
@@ -137,14 +137,7 @@ func (r *run) noticeDrift(was, is reconcile.Hosting) {
 	if text == "" || is.State == reconcile.HostingSuspended && reconcile.SuspensionMarked(is.FriendlyName, r.Policy.Instance) {
 		return
 	}
-	r.mu.Lock()
-	r.drifted++
-	n := r.drifted
-	if n <= reconcile.MostReported {
-		r.drifts = append(r.drifts, reconcile.Drift{Hosting: is.ID, Org: is.Org, Text: text})
-	}
-	r.mu.Unlock()
-	if n <= driftTold {
+	if n := r.findings.addDrift(reconcile.Drift{Hosting: is.ID, Org: is.Org, Text: text}); n <= maxDriftNotes {
 		r.note("changed at the panel, not by us: %s", text)
 	}
 }
@@ -165,7 +158,7 @@ func (r *run) lookAtNamed(ctx context.Context) error {
 				if fault.Of(err) == fault.Denied || ctx.Err() != nil {
 					return fmt.Errorf("looking at org %s: %w", c.Org.ID, err)
 				}
-				r.overlook("org %s could not be looked at, and is taken to be as it was: %v", c.Org.ID, err)
+				r.notePartial("org %s could not be looked at, and is taken to be as it was: %v", c.Org.ID, err)
 			}
 		}
 		for _, b := range c.Bindings {

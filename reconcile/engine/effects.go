@@ -47,9 +47,7 @@ func (r *run) perform(ctx context.Context, c *reconcile.Customer, a reconcile.Ac
 	}
 	r.Failpoint("after-record", a.Kind.String())
 	if out.State == reconcile.ActionFailed {
-		r.mu.Lock()
-		r.refused[a.ID] = true
-		r.mu.Unlock()
+		r.work.addFailed(a.ID)
 	}
 	r.tell(a, out, err)
 	if err == nil {

@@ -30,7 +30,7 @@ func (r *run) survive(ctx context.Context, customer string) {
 	r.logPanic(customer, err)
 	if again := fault.Guard(func() error { r.failed(ctx, customer, err); return nil }); again != nil {
 		r.logPanic(customer, again)
-		r.overlook("%s is left as it is: %v", customer, again)
+		r.notePartial("%s is left as it is: %v", customer, again)
 	}
 }
 
@@ -38,7 +38,7 @@ func (r *run) survive(ctx context.Context, customer string) {
 func (r *run) mourn(err error) {
 	if err != nil {
 		r.logPanic("", err)
-		r.overlook("not everything was looked at: %v", err)
+		r.notePartial("not everything was looked at: %v", err)
 	}
 }
 
@@ -71,6 +71,6 @@ func (r *run) decision(c *reconcile.Customer) (reconcile.Decision, error) {
 // undecided stands for the decision about a customer of whom there is none, in a
 // plan that changes nothing, and tells it.
 func (r *run) undecided(c *reconcile.Customer, err error) reconcile.Decision {
-	r.overlook("%s could not be planned: %v", c.ID, err)
+	r.notePartial("%s could not be planned: %v", c.ID, err)
 	return reconcile.Decision{Holds: []reconcile.Hold{{Kind: reconcile.HoldRetry, Customer: c.ID, Reason: fmt.Sprintf("could not be planned: %v", err)}}}
 }

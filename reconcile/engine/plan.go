@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"hash/maphash"
 	"slices"
 	"time"
 
@@ -36,11 +35,11 @@ func (r *run) plan(ctx context.Context) error {
 			return err
 		}
 		done += len(customers)
-		r.Progress(reconcile.Progress{Phase: "planning", Done: done, Total: max(total, done)})
+		r.progress.show("planning", done, max(total, done))
 		return nil
 	})
 	if err == nil && !r.halted(ctx) {
-		r.complete.Store(true)
+		r.work.complete = true
 	}
 	return err
 }
@@ -92,7 +91,7 @@ func (r *run) replayAs(ctx context.Context, decide func(*reconcile.Customer) (re
 	return r.due(ctx, func(customers []reconcile.Customer) error {
 		for i := range customers {
 			c := &customers[i]
-			if r.missed.has(c.ID) {
+			if r.work.unread.has(c.ID) {
 				continue
 			}
 			d, err := decide(c)
@@ -131,11 +130,11 @@ func (r *run) planBatch(ctx context.Context, customers []reconcile.Customer) err
 	keep := make([]reconcile.Planned, 0, len(planned))
 	for i, p := range planned {
 		if p == nil {
-			r.missed.add(customers[i].ID)
+			r.work.unread.add(customers[i].ID)
 			continue
 		}
 		keep = append(keep, *p)
-		r.take(*p, failing(&customers[i]))
+		r.enqueue(*p, failing(&customers[i]))
 	}
 	if r.req.Dry || len(keep) == 0 {
 		return ctx.Err()
@@ -188,14 +187,14 @@ func (r *run) decide(ctx context.Context, c *reconcile.Customer) (*reconcile.Cus
 		if err != nil {
 			return c, d, err
 		}
-		if !r.applying.Load() && !c.Unbound {
+		if !r.work.applying.Load() && !c.Unbound {
 			// A domain costs a request to Stripe for each new subscription: it is
 			// looked up for those that are created, not for all that are planned.
 			d.Needs = slices.DeleteFunc(d.Needs, func(n reconcile.Need) bool {
 				return n.Kind == reconcile.NeedDomain && !slices.ContainsFunc(c.Bindings, func(b reconcile.Binding) bool { return b.Subscription == n.Subscription })
 			})
 		}
-		d.Needs = r.notRead(d.Needs)
+		d.Needs = r.work.unanswered(d.Needs)
 		if len(d.Needs) == 0 {
 			r.noticeLoss(c, d)
 			r.noticeFallBack(d)
@@ -213,16 +212,6 @@ func (r *run) decide(ctx context.Context, c *reconcile.Customer) (*reconcile.Cus
 		c = again
 	}
 	return c, reconcile.Decision{}, fault.Errorf(fault.Malformed, "still asking for reads after %d rounds: what is read does not stay as it was read", maxRounds)
-}
-
-// notRead leaves out the subscriptions that were read in this run: what that did not
-// tell, the key may not know.
-func (r *run) notRead(needs []reconcile.Need) []reconcile.Need {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	return slices.DeleteFunc(needs, func(n reconcile.Need) bool {
-		return n.Kind == reconcile.NeedSubscription && r.readSubs[n.Subscription]
-	})
 }
 
 func (r *run) withhold(d reconcile.Decision) reconcile.Decision {
@@ -260,9 +249,7 @@ func (r *run) answer(ctx context.Context, n reconcile.Need) error {
 		if err := r.readOne(ctx, n.Subscription, false); err != nil {
 			return err
 		}
-		r.mu.Lock()
-		defer r.mu.Unlock()
-		r.readSubs[n.Subscription] = true
+		r.work.addRead(n.Subscription)
 		return nil
 	case reconcile.NeedContent:
 		return r.readContent(ctx, n.Org)
@@ -300,33 +287,20 @@ func (r *run) planned(c *reconcile.Customer, d reconcile.Decision) reconcile.Pla
 		p.Due = r.nextRun() // what the evidence withheld is looked at again at once
 	}
 	// What was refused in this run is wanted again in a later one, not in this.
-	r.mu.Lock()
-	defer r.mu.Unlock()
 	p.Actions = slices.DeleteFunc(slices.Clone(p.Actions), func(a reconcile.Action) bool {
-		if r.refused[a.ID] {
+		failed := r.work.hasFailed(a.ID)
+		if failed {
 			p.Later = append(p.Later, a.ID)
 		}
-		return r.refused[a.ID]
+		return failed
 	})
 	return p
 }
 
-// take counts a planned customer for the brake and for applying.
-func (r *run) take(p reconcile.Planned, failing bool) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	if len(p.Actions) == 0 {
-		return
-	}
-	w := customerWork{id: p.Customer, failing: failing}
+// enqueue counts a planned customer for the brake and for applying.
+func (r *run) enqueue(p reconcile.Planned, failing bool) {
 	for _, a := range p.Actions {
-		if a.Kind == reconcile.CreateOrg {
-			w.founds = maphash.String(seed, reconcile.EmailKey(a.Email))
-		}
-		if r.catalog.Takes(a) {
-			w.takes++
-		}
 		r.brake.expect(reconcile.BrakeOf(a))
 	}
-	r.work = append(r.work, w)
+	r.work.add(p, failing, r.catalog.Takes)
 }

@@ -14,17 +14,17 @@ import (
 // customer by customer, with the same reads before each action, so that the plan is
 // what the next run does. Only the database changes by it, as by any look.
 func (r *run) rehearse(ctx context.Context) error {
-	r.applying.Store(true)
-	for i, w := range r.work {
+	r.work.applying.Store(true)
+	for i, w := range r.work.list {
 		if r.halted(ctx) {
 			break
 		}
 		if r.brake.releases(w.id) {
 			r.rehearseOne(ctx, w.id)
 		}
-		r.progress("rehearsing", i+1, len(r.work))
+		r.progress.show("rehearsing", i+1, len(r.work.list))
 	}
-	r.foreseen = map[string][]reconcile.Kin{} // foretell goes the same way once more
+	r.foreseen = foreseen{} // foretell goes the same way once more
 	return nil
 }
 
@@ -53,24 +53,24 @@ func (r *run) withNews(ctx context.Context) (*run, error) {
 
 // cameUpon tells that of somebody more is known, or asked for, than when this run planned.
 func (r *run) cameUpon(ctx context.Context) (news bool, err error) {
-	if len(r.work) == 0 || !r.complete.Load() {
+	if len(r.work.list) == 0 || !r.work.complete {
 		return false, nil // nothing was rehearsed
 	}
 	worked := idSet{}
-	for _, w := range r.work {
+	for _, w := range r.work.list {
 		worked.add(w.id)
 	}
 	err = r.due(ctx, func(customers []reconcile.Customer) error {
 		for i := range customers {
 			c := &customers[i]
-			if news || r.missed.has(c.ID) {
+			if news || r.work.unread.has(c.ID) {
 				continue
 			}
 			d, err := r.decision(c)
 			if err != nil {
 				continue // it is told in the report
 			}
-			asks := slices.ContainsFunc(r.notRead(d.Needs), func(n reconcile.Need) bool { return n.Kind != reconcile.NeedDomain })
+			asks := slices.ContainsFunc(r.work.unanswered(d.Needs), func(n reconcile.Need) bool { return n.Kind != reconcile.NeedDomain })
 			news = asks || len(r.planned(c, d).Actions) > 0 && !worked.has(c.ID)
 		}
 		return nil
@@ -81,9 +81,8 @@ func (r *run) cameUpon(ctx context.Context) (news bool, err error) {
 // anew is a run that has seen what r has seen, and planned nothing.
 func (r *run) anew() *run {
 	next := r.newRun(r.req)
-	next.rec, next.log, next.tok, next.mode = r.rec, r.log, r.tok, r.mode
-	next.only, next.catalog = r.only, r.catalog
-	next.notes, next.partial, next.readSubs = r.notes, r.partial, r.readSubs
+	next.rec, next.log, next.tok, next.scope, next.catalog = r.rec, r.log, r.tok, r.scope, r.catalog
+	next.findings, next.work = r.findings, r.work.again()
 	next.index, next.evidence = r.index.again(), r.evidence.again()
 	return next
 }
@@ -127,6 +126,9 @@ func (r *run) rehearseOne(ctx context.Context, id string) {
 		r.failed(ctx, id, err)
 	}
 }
+
+// foreseen is who founds an org in a dry run, by the key of the e-mail.
+type foreseen map[string][]reconcile.Kin
 
 // thought is what was done for a customer in thought.
 type thought struct {
@@ -173,7 +175,7 @@ func (r *run) decideAfter(ctx context.Context, c *reconcile.Customer, done *thou
 		if err != nil {
 			return after, d, err
 		}
-		d.Needs = slices.DeleteFunc(r.notRead(d.Needs), func(n reconcile.Need) bool { return n.Hosting < 0 || n.Org == reconcile.Foreseen })
+		d.Needs = slices.DeleteFunc(r.work.unanswered(d.Needs), func(n reconcile.Need) bool { return n.Hosting < 0 || n.Org == reconcile.Foreseen })
 		if len(d.Needs) == 0 {
 			return after, r.withhold(r.withoutMetadata(d)), nil
 		}

@@ -34,7 +34,7 @@ func (r *run) planStored(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		r.overlook("the settings, mappings or plans are others than the process at work planned with last: this shows only whom it has not planned yet; what the change means for the others shows when a run has begun with it")
+		r.notePartial("the settings, mappings or plans are others than the process at work planned with last: this shows only whom it has not planned yet; what the change means for the others shows when a run has begun with it")
 	}
 	if err := r.lookAround(ctx); err != nil {
 		return err
@@ -46,13 +46,13 @@ func (r *run) planStored(ctx context.Context) error {
 				r.undecided(&customers[i], err)
 				continue
 			}
-			r.take(r.planned(&customers[i], d), false)
+			r.enqueue(r.planned(&customers[i], d), false)
 		}
 		return nil
 	})
 	if err != nil {
 		return err
 	}
-	r.complete.Store(true)
+	r.work.complete = true
 	return r.applyBrake(ctx)
 }
