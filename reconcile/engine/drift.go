@@ -40,7 +40,7 @@ func (r *run) drift(ctx context.Context) error {
 		due, err := r.Inventory.DriftDue(ctx, before, r.now.Add(maxSkew), min(left, driftBatch)+skip)
 		due = slices.DeleteFunc(due, func(h reconcile.Hosting) bool { return c.tried[h.ID] })
 		if err != nil || len(due) == 0 {
-			c.tell(r)
+			c.report(r)
 			return err
 		}
 		left -= len(due)
@@ -52,7 +52,7 @@ func (r *run) drift(ctx context.Context) error {
 			return nil
 		}
 	}
-	c.tell(r)
+	c.report(r)
 	return nil
 }
 
@@ -64,11 +64,11 @@ type comparison struct {
 	out    atomic.Int32 // that gave no answer
 }
 
-// told is how many hostings that could not be compared a run names.
-const told = 3
+// maxComparedNotes is how many hostings that could not be compared a run names.
+const maxComparedNotes = 3
 
-func (c *comparison) tell(r *run) {
-	if n := c.failed.Load() + c.out.Load(); n > told {
+func (c *comparison) report(r *run) {
+	if n := c.failed.Load() + c.out.Load(); n > maxComparedNotes {
 		r.notePartial("%d hostings could not be compared, the panel refuses them or cannot say what they are: whether they are up is not known", n)
 	}
 }
@@ -124,7 +124,7 @@ func (r *run) notCompared(ctx context.Context, c *comparison, h reconcile.Hostin
 		}
 		c.failed.Add(1)
 	}
-	if c.failed.Load()+c.out.Load() <= told {
+	if c.failed.Load()+c.out.Load() <= maxComparedNotes {
 		r.notePartial("hosting %d could not be compared: %v", h.ID, err)
 	}
 	return nil
@@ -142,9 +142,8 @@ func (r *run) noticeDrift(was, is reconcile.Hosting) {
 	}
 }
 
-// lookAtNamed looks, in a run about certain subscriptions, at the org of their customer
-// and compares the hostings that they have: whoever asks about one wants to know what is
-// there now.
+// lookAtNamed reads, in a run about certain subscriptions, the org of their customer and
+// compares their hostings: a person who asks about one wants to know its state now.
 func (r *run) lookAtNamed(ctx context.Context) error {
 	customers, err := r.Queue.Customers(ctx, r.only)
 	if err != nil {
@@ -154,29 +153,50 @@ func (r *run) lookAtNamed(ctx context.Context) error {
 	for i := range customers {
 		c := &customers[i]
 		if c.Org != nil {
-			if err := r.readOrgByID(ctx, c.Org.ID); err != nil {
-				if fault.Of(err) == fault.Denied || ctx.Err() != nil {
-					return fmt.Errorf("looking at org %s: %w", c.Org.ID, err)
-				}
-				r.notePartial("org %s could not be looked at, and is taken to be as it was: %v", c.Org.ID, err)
+			if err := r.lookAtOrg(ctx, c.Org.ID); err != nil {
+				return err
 			}
 		}
-		for _, b := range c.Bindings {
-			if !slices.Contains(r.req.Subscriptions, b.Subscription) || slices.ContainsFunc(due, func(h reconcile.Hosting) bool { return h.ID == b.Hosting }) {
-				continue
+		for _, h := range boundTo(c, r.req.Subscriptions) {
+			if !slices.ContainsFunc(due, func(d reconcile.Hosting) bool { return d.ID == h.ID }) {
+				due = append(due, h)
 			}
-			h := reconcile.Hosting{ID: b.Hosting, Org: b.Org}
-			if j := slices.IndexFunc(c.Hostings, func(h reconcile.Hosting) bool { return h.ID == b.Hosting }); j >= 0 {
-				h = c.Hostings[j]
-				h.Org = b.Org
-			}
-			due = append(due, h)
 		}
 	}
 	c := comparison{tried: map[int64]bool{}}
 	if err := r.compare(ctx, due, &c); err != nil {
 		return fmt.Errorf("comparing with Enhance: %w", err)
 	}
-	c.tell(r)
+	c.report(r)
 	return nil
+}
+
+// lookAtOrg reads an org again. If it cannot be read, the run goes on with what is
+// stored, unless every further call would fail as well.
+func (r *run) lookAtOrg(ctx context.Context, org string) error {
+	err := r.readOrgByID(ctx, org)
+	if err == nil {
+		return nil
+	}
+	if fault.Of(err) == fault.Denied || ctx.Err() != nil {
+		return fmt.Errorf("looking at org %s: %w", org, err)
+	}
+	r.notePartial("org %s could not be looked at, and is taken to be as it was: %v", org, err)
+	return nil
+}
+
+// boundTo is the hostings that are bound to some of a customer's subscriptions.
+func boundTo(c *reconcile.Customer, subscriptions []string) (hostings []reconcile.Hosting) {
+	for _, b := range c.Bindings {
+		if !slices.Contains(subscriptions, b.Subscription) {
+			continue
+		}
+		h := reconcile.Hosting{ID: b.Hosting, Org: b.Org}
+		if known := hostingOf(c, b.Hosting); known != nil {
+			h = *known
+			h.Org = b.Org
+		}
+		hostings = append(hostings, h)
+	}
+	return hostings
 }

@@ -18,10 +18,10 @@ func guarded(f func() error) func() error {
 	return func() error { return fault.Guard(f) }
 }
 
-// survive keeps a panic about one customer from stopping the others. What failed
+// recoverPanic keeps a panic about one customer from stopping the others. What failed
 // there once may fail there again while it is being recorded: then the customer is
 // left as it is, which is due.
-func (r *run) survive(ctx context.Context, customer string) {
+func (r *run) recoverPanic(ctx context.Context, customer string) {
 	v := recover()
 	if v == nil {
 		return
@@ -34,8 +34,8 @@ func (r *run) survive(ctx context.Context, customer string) {
 	}
 }
 
-// mourn tells of a panic that was not even about one customer.
-func (r *run) mourn(err error) {
+// noteLost notes of a panic that was not even about one customer.
+func (r *run) noteLost(err error) {
 	if err != nil {
 		r.logPanic("", err)
 		r.notePartial("not everything was looked at: %v", err)

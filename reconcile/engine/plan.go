@@ -121,7 +121,7 @@ func (r *run) planBatch(ctx context.Context, customers []reconcile.Customer) err
 			return nil
 		}))
 	}
-	r.mourn(g.Wait())
+	r.noteLost(g.Wait())
 	for i := range customers {
 		if failing(&customers[i]) && r.outages.triesRepeats() {
 			planned[i] = r.planOne(ctx, &customers[i])
@@ -148,14 +148,14 @@ func (r *run) planBatch(ctx context.Context, customers []reconcile.Customer) err
 // planOne plans one customer. A failure is that customer's alone: it is postponed
 // and nil is returned.
 func (r *run) planOne(ctx context.Context, c *reconcile.Customer) (p *reconcile.Planned) {
-	defer r.survive(ctx, c.ID)
+	defer r.recoverPanic(ctx, c.ID)
 	if r.halted(ctx) {
 		return nil
 	}
-	cur, err := r.settle(ctx, c)
+	cur, err := r.findLostWrites(ctx, c)
 	var d reconcile.Decision
 	if err == nil {
-		cur, d, err = r.decide(ctx, cur)
+		cur, d, err = r.decide(ctx, cur, nil)
 	}
 	if err == nil && len(d.Actions) == 0 {
 		cur, d, err = r.clearBackoff(ctx, cur, d)
@@ -179,39 +179,46 @@ func (r *run) noticeMoves(c *reconcile.Customer) {
 	}
 }
 
-// decide plans a customer and reads what the planner asks for until it asks for
-// nothing more.
-func (r *run) decide(ctx context.Context, c *reconcile.Customer) (*reconcile.Customer, reconcile.Decision, error) {
+// decide plans a customer and reads what the planner asks for until it asks for nothing
+// more. done is what a dry run has done for the customer in thought; nil: nothing.
+func (r *run) decide(ctx context.Context, c *reconcile.Customer, done *thought) (*reconcile.Customer, reconcile.Decision, error) {
 	for range maxRounds {
-		d, err := r.bareDecision(c)
+		as := done.on(r, c)
+		d, err := r.bareDecision(as)
 		if err != nil {
-			return c, d, err
+			return as, d, err
 		}
-		if !r.work.applying.Load() && !c.Unbound {
-			// A domain costs a request to Stripe for each new subscription: it is
-			// looked up for those that are created, not for all that are planned.
-			d.Needs = slices.DeleteFunc(d.Needs, func(n reconcile.Need) bool {
-				return n.Kind == reconcile.NeedDomain && !slices.ContainsFunc(c.Bindings, func(b reconcile.Binding) bool { return b.Subscription == n.Subscription })
-			})
-		}
-		d.Needs = r.work.unanswered(d.Needs)
+		d.Needs = r.readable(as, d.Needs)
 		if len(d.Needs) == 0 {
-			r.noticeLoss(c, d)
-			r.noticeFallBack(d)
-			return c, r.withhold(r.withoutMetadata(d)), nil
+			if done == nil {
+				r.noticeLoss(c, d)
+				r.noticePerhapsOurs(d)
+			}
+			return as, r.withhold(r.withoutMetadata(d)), nil
 		}
 		for _, n := range d.Needs {
 			if err := r.answer(ctx, n); err != nil {
-				return c, d, err
+				return as, d, err
 			}
 		}
-		again, err := r.load(ctx, c.ID)
-		if err != nil {
-			return c, d, err
+		if c, err = r.load(ctx, c.ID); err != nil {
+			return as, d, err
 		}
-		c = again
 	}
 	return c, reconcile.Decision{}, fault.Errorf(fault.Malformed, "still asking for reads after %d rounds: what is read does not stay as it was read", maxRounds)
+}
+
+// readable leaves out the needs that are not to be read: what was read in this run
+// without an answer, what exists in thought only, and during planning the domain of a
+// subscription without a hosting. A domain costs a request to Stripe for each new
+// subscription: it is read for those that are created, not for all that are planned.
+func (r *run) readable(c *reconcile.Customer, needs []reconcile.Need) []reconcile.Need {
+	early := !r.work.applying.Load() && !c.Unbound
+	needs = slices.DeleteFunc(needs, func(n reconcile.Need) bool {
+		return n.Hosting < 0 || n.Org == reconcile.Foreseen ||
+			early && n.Kind == reconcile.NeedDomain && !slices.ContainsFunc(c.Bindings, func(b reconcile.Binding) bool { return b.Subscription == n.Subscription })
+	})
+	return r.work.unanswered(needs)
 }
 
 func (r *run) withhold(d reconcile.Decision) reconcile.Decision {

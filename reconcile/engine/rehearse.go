@@ -89,42 +89,37 @@ func (r *run) anew() *run {
 
 // rehearseOne brings one customer, in thought, as far as applyOne would.
 func (r *run) rehearseOne(ctx context.Context, id string) {
-	defer r.survive(ctx, id)
-	var done thought
-	read, looked := map[string]bool{}, map[string]bool{}
-	err := func() error {
-		for range maxSteps {
-			c, err := r.load(ctx, id)
-			if err != nil {
-				return err
-			}
-			c, d, err := r.decideAfter(ctx, c, &done)
-			if err != nil {
-				return err
-			}
-			a, ok := r.next(d, &setbacks{})
-			if !ok {
-				return nil
-			}
-			if rests(r.catalog, a) && !read[a.ID] && a.Hosting > 0 {
-				read[a.ID] = true
-				if err := r.readPremise(ctx, c, a, there(d.Contents)); err != nil {
-					return fmt.Errorf("%s: checking the premise: %w", describe(a), err)
-				}
-				continue
-			}
-			if again, err := r.lookFirst(ctx, c, a, looked); err != nil {
-				return fmt.Errorf("%s: looking first: %w", describe(a), err)
-			} else if again {
-				continue
-			}
-			done.add(r, c, a)
-		}
-		return fault.Errorf(fault.Permanent, "more than %d actions for one customer in one run", maxSteps)
-	}()
-	if err != nil {
+	defer r.recoverPanic(ctx, id)
+	if err := r.rehearseSteps(ctx, id); err != nil {
 		r.failed(ctx, id, err)
 	}
+}
+
+// rehearseSteps is applySteps without the calls.
+func (r *run) rehearseSteps(ctx context.Context, id string) error {
+	before, done := r.newPreparation(), &thought{}
+	for range maxSteps {
+		c, err := r.load(ctx, id)
+		if err != nil {
+			return err
+		}
+		c, d, err := r.decide(ctx, c, done)
+		if err != nil {
+			return err
+		}
+		a, ok := r.next(d, &failures{})
+		if !ok {
+			return nil
+		}
+		read, err := before.prepare(ctx, c, a, d.Contents)
+		if err != nil {
+			return err
+		}
+		if !read {
+			done.add(r, c, a)
+		}
+	}
+	return errTooManySteps
 }
 
 // foreseen is who founds an org in a dry run, by the key of the e-mail.
@@ -153,6 +148,9 @@ func (t *thought) add(r *run, c *reconcile.Customer, a reconcile.Action) {
 
 // on is a customer as loaded, with what was done in thought.
 func (t *thought) on(r *run, c *reconcile.Customer) *reconcile.Customer {
+	if t == nil {
+		return c
+	}
 	if c.Org == nil {
 		for _, k := range r.foreseen[reconcile.EmailKey(c.Email)] {
 			if k.ID != c.ID {
@@ -166,31 +164,7 @@ func (t *thought) on(r *run, c *reconcile.Customer) *reconcile.Customer {
 	return c
 }
 
-// decideAfter is decide for a customer for whom something was done in thought. What is
-// not there yet is not read.
-func (r *run) decideAfter(ctx context.Context, c *reconcile.Customer, done *thought) (*reconcile.Customer, reconcile.Decision, error) {
-	for range maxRounds {
-		after := done.on(r, c)
-		d, err := r.bareDecision(after)
-		if err != nil {
-			return after, d, err
-		}
-		d.Needs = slices.DeleteFunc(r.work.unanswered(d.Needs), func(n reconcile.Need) bool { return n.Hosting < 0 || n.Org == reconcile.Foreseen })
-		if len(d.Needs) == 0 {
-			return after, r.withhold(r.withoutMetadata(d)), nil
-		}
-		for _, n := range d.Needs {
-			if err := r.answer(ctx, n); err != nil {
-				return after, d, err
-			}
-		}
-		if c, err = r.load(ctx, c.ID); err != nil {
-			return after, d, err
-		}
-	}
-	return c, reconcile.Decision{}, fault.Errorf(fault.Malformed, "still asking for reads after %d rounds: what is read does not stay as it was read", maxRounds)
-}
-
+// there leaves out an org that is made in thought only.
 func there(orgs []string) []string {
 	return slices.DeleteFunc(slices.Clone(orgs), func(id string) bool { return id == reconcile.Foreseen })
 }
@@ -211,7 +185,7 @@ func (r *run) foretell(c *reconcile.Customer) (d reconcile.Decision, err error) 
 			return d, err
 		}
 		d = r.withhold(r.withoutMetadata(d))
-		a, ok := r.next(d, &setbacks{})
+		a, ok := r.next(d, &failures{})
 		if !ok {
 			break
 		}
