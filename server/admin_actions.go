@@ -65,5 +65,5 @@ func (s *Server) retry(w http.ResponseWriter, r *http.Request) {
 	}
 	s.o.Log.WithField("customer", customer).WithField("action", id).Info("retry asked for")
 	s.nudge(r, "admin")
-	respond(w, http.StatusOK, map[string]any{"success": true, "message": "Customer " + customer + " is tried again at once", "customerId": customer})
+	respond(w, http.StatusOK, map[string]any{"success": true, "message": "Customer " + customer + " is tried again now", "customerId": customer})
 }

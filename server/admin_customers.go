@@ -166,7 +166,7 @@ func (s *Server) renameCustomer(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	if _, marked := reconcile.MarkerOf(name); marked {
-		respondError(w, http.StatusBadRequest, "a name that ends like one of our markers would be taken for one")
+		respondError(w, http.StatusBadRequest, "the name must not end like a marker of this program")
 		return
 	}
 	org, ok := s.namedOrg(w, r, body.CustomerID)
@@ -194,7 +194,7 @@ func (s *Server) namedOrg(w http.ResponseWriter, r *http.Request, id string) (st
 	case all[0].Org == nil:
 		respondError(w, http.StatusConflict, "This customer has no organisation at Enhance yet")
 	case !all[0].OrgNamed:
-		respondError(w, http.StatusConflict, "The organisation is still being set up; its name still carries the mark by which it is found")
+		respondError(w, http.StatusConflict, "The organisation is still being set up, and its name still has its marker")
 	default:
 		return all[0].Org.ID, true
 	}

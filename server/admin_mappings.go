@@ -84,7 +84,7 @@ func (s *Server) setMapping(w http.ResponseWriter, r *http.Request) {
 			respondError(w, http.StatusUnprocessableEntity, problem)
 			return
 		case r.Context().Err() != nil:
-			s.respondPortError(w, r, "What the mapping names", err)
+			s.respondPortError(w, r, "The price or the plan", err)
 			return
 		case err != nil: // a run reports a mapping that leads nowhere
 			answer["warning"] = "not verified: " + strings.ReplaceAll(err.Error(), "\n", "; ")

@@ -106,7 +106,7 @@ func (s *Server) respondSync(w http.ResponseWriter, request Request, o outcome) 
 	}
 	switch {
 	case errors.Is(o.err, errStopping), errors.Is(o.err, context.Canceled), errors.Is(o.err, fault.Canceled):
-		respondError(w, http.StatusServiceUnavailable, "The service is stopping; what was under way is recorded")
+		respondError(w, http.StatusServiceUnavailable, "The service is stopping; the action in hand is recorded")
 	case one != "" && (errors.Is(o.err, fault.NotFound) || gone(o.report, one)):
 		respondError(w, http.StatusNotFound, "Stripe does not know the subscription "+one)
 	case o.err != nil:
@@ -152,7 +152,7 @@ func gone(r reconcile.Report, subscription string) bool {
 func (s *Server) syncByWriter(ctx context.Context, w http.ResponseWriter, r *http.Request, request Request) {
 	asked := s.o.Now()
 	if err := s.o.Nudges.Nudge(r.Context(), reconcile.NudgeTargets(request.Full, request.Subscriptions), "admin", asked); err != nil {
-		s.respondPortError(w, r, "The wish", err)
+		s.respondPortError(w, r, "The request", err)
 		return
 	}
 	s.o.Loop.Wake("admin") // this process may have become the writer meanwhile

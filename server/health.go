@@ -136,11 +136,11 @@ func publicError(err error) string {
 	case errors.Is(err, fault.Denied):
 		return "the credential was refused"
 	case errors.Is(err, fault.Throttled):
-		return "it asks us to slow down"
+		return "it asks for fewer requests"
 	case errors.Is(err, context.DeadlineExceeded):
 		return "no answer in time"
 	case errors.Is(err, fault.Malformed):
-		return "the answer was not what is documented"
+		return "the answer was not the documented one"
 	}
 	return "it cannot be reached, or answers with an error"
 }
@@ -313,6 +313,6 @@ func formatTime(t time.Time) string { return t.UTC().Format(time.RFC3339) }
 func (s *Server) root(w http.ResponseWriter, _ *http.Request) {
 	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
 	_, _ = w.Write([]byte("stripe-enhance is running.\n\n" +
-		"  /api/health         how it is doing\n" +
+		"  /api/health         its health\n" +
 		"  /api/openapi.json   the API, described\n"))
 }

@@ -77,7 +77,7 @@ func readBody(w http.ResponseWriter, r *http.Request, v any, optional bool) bool
 	case errors.Is(err, errTooLarge):
 		respondError(w, http.StatusRequestEntityTooLarge, err.Error())
 	default:
-		respondError(w, http.StatusBadRequest, "The body is not what is documented: "+err.Error())
+		respondError(w, http.StatusBadRequest, "The body is not as documented: "+err.Error())
 	}
 	return false
 }

@@ -222,7 +222,7 @@ func (l *Loop) takeOver(ctx context.Context, now time.Time) {
 		l.full = l.o.Full.Next(notAfter(listed.At, now))
 	}
 	if err := errors.Join(err, err2); err != nil && ctx.Err() == nil {
-		l.o.Log.WithError(err).Warn("history not read; running at once")
+		l.o.Log.WithError(err).Warn("history not read; running now")
 	}
 	l.o.Log.WithFields(logrus.Fields{"poll_at": l.poll, "full_at": l.full}).Info("leading")
 }

@@ -54,7 +54,7 @@ func (s *Server) webhook(w http.ResponseWriter, r *http.Request) {
 	s.storeEvent(w, r, event)
 }
 
-var errSignatures = errors.New("stripe webhook: exactly one Stripe-Signature header is wanted")
+var errSignatures = errors.New("stripe webhook: exactly one Stripe-Signature header is required")
 
 // verified checks the signature. Two headers are refused, because a proxy in between may
 // have checked the other one.

@@ -28,7 +28,7 @@ func checkDatabase(c *Config, p *Problems) {
 		case rest == "" || rest == "//":
 			p.add("DATABASE_URL", "names no file after sqlite:")
 		case strings.Contains(rest, "?"):
-			p.add("DATABASE_URL", "has parameters after the path (from the ? on), and sqlite: takes none: what they would change is fixed, so that no commit is lost")
+			p.add("DATABASE_URL", "has parameters after the path (from the ? on), and sqlite: takes none: they are fixed, so that no commit is lost")
 		}
 	case "postgres", "postgresql":
 		if problem := secret.URLProblem(c.DatabaseURL.Reveal()); problem != "" {
@@ -45,7 +45,7 @@ func checkStripe(c *Config, p *Problems) {
 	switch key := c.StripeKey.Reveal(); {
 	case key == "":
 	case strings.HasPrefix(key, "pk_"):
-		p.add("STRIPE_SECRET_KEY", "is a publishable key (pk_…), which may read nothing; take a secret or restricted key of the same page")
+		p.add("STRIPE_SECRET_KEY", "is a publishable key (pk_…), which may read nothing; use a secret or restricted key from the same page")
 	case strings.HasPrefix(key, "whsec_"):
 		p.add("STRIPE_SECRET_KEY", "is the signing secret of a webhook (whsec_…); that one belongs in STRIPE_WEBHOOK_SECRET")
 	case !keyShape(key):
@@ -86,7 +86,7 @@ func checkPolicy(c *Config, p *Problems) {
 		return
 	}
 	if c.Retention < minRetention {
-		p.add("RETENTION_PERIOD", "is less than 30 days; what is deleted sooner is deleted before people are back from their holidays")
+		p.add("RETENTION_PERIOD", "is less than 30 days; a hosting that is deleted sooner is deleted before people are back from their holidays")
 	}
 }
 
@@ -108,7 +108,7 @@ func checkTimes(c *Config, p *Problems) {
 // checkSimulated keeps the simulated clock away from real accounts: it is for two
 // simulators on this machine, and for a test key, which charges no card.
 func checkSimulated(c *Config, p *Problems) {
-	const name, why = "SIMULATED_CLOCK", "; with a clock that can be moved, a real account would lose people who have paid: take it out"
+	const name, why = "SIMULATED_CLOCK", "; with a simulated clock, a real account would lose customers who have paid: remove it"
 	key := c.StripeKey.Reveal()
 	switch {
 	case !c.SimulatedClock || p.has(name):

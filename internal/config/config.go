@@ -35,8 +35,8 @@ type Config struct {
 	AutoMigrate bool `env:"AUTO_MIGRATE" envDefault:"true" group:"database" usage:"run database migrations at start; false: only the migrate command does" example:"false"`
 
 	StripeKey      secret.Text `env:"STRIPE_SECRET_KEY" group:"stripe" usage:"secret (sk_…) or restricted (rk_…) key with read on Subscriptions, Customers, Products, Prices, Events, Checkout Sessions and Invoices" example:"rk_live_…"`
-	WebhookSecrets Secrets     `env:"STRIPE_WEBHOOK_SECRET" group:"stripe" usage:"signing secret of the webhook endpoint, several separated by commas while rotating; unset: no webhook, polling does everything" example:"whsec_…"`
-	StripeURL      *url.URL    `env:"STRIPE_API_URL" envDefault:"https://api.stripe.com" group:"stripe" usage:"other base URL, for a proxy or a simulator" example:"http://127.0.0.1:12111"`
+	WebhookSecrets Secrets     `env:"STRIPE_WEBHOOK_SECRET" group:"stripe" usage:"signing secret of the webhook endpoint, several separated by commas while rotating; unset: there is no webhook, and polling does everything" example:"whsec_…"`
+	StripeURL      *url.URL    `env:"STRIPE_API_URL" envDefault:"https://api.stripe.com" group:"stripe" usage:"another base URL, for a proxy or a simulator" example:"http://127.0.0.1:12111"`
 	StripeRPS      Rate        `env:"STRIPE_RPS" envDefault:"20" group:"stripe" usage:"requests a second to Stripe, lowered by itself on 429" example:"20"`
 	// WriteMetadata needs a key with write permission, which is why it is off.
 	WriteMetadata bool `env:"STRIPE_WRITE_METADATA" envDefault:"false" group:"stripe" usage:"write enhance_org_id and enhance_subscription_id to the Stripe objects; needs write permission" example:"true"`
@@ -49,7 +49,7 @@ type Config struct {
 	Concurrency int `env:"CONCURRENCY" envDefault:"8" group:"enhance" usage:"requests in flight to each side" example:"8"`
 
 	Mode           reconcile.Mode       `env:"MODE" envDefault:"enforce" group:"policy" usage:"observe: plans only; provision: creates, resumes and changes to a larger plan, never takes away; enforce: also suspends and changes to a smaller plan (termination needs RETENTION_PERIOD too)" example:"observe"`
-	Grace          time.Duration        `env:"GRACE_PERIOD" envDefault:"72h" group:"policy" usage:"how long past_due stays up, from the due date of the oldest invoice that is unpaid in the present spell of past_due, and no earlier than that spell; 0: suspended on Stripe's word at once" example:"7d"`
+	Grace          time.Duration        `env:"GRACE_PERIOD" envDefault:"72h" group:"policy" usage:"how long a past_due hosting stays up, from the due date of the oldest invoice that is unpaid in the present spell of past_due, and no earlier than that spell; 0: suspended as soon as Stripe reports past_due" example:"7d"`
 	Retention      time.Duration        `env:"RETENTION_PERIOD" envDefault:"0" group:"policy" usage:"how long a suspended, cancelled subscription is kept before soft deletion (with MODE=enforce only); 0: for ever; less than 30 days is refused" example:"90d"`
 	Paused         Paused               `env:"PAUSED_COLLECTION" envDefault:"keep" group:"policy" usage:"keep or suspend while Stripe's pause_collection is set" example:"suspend"`
 	Onboarding     reconcile.Onboarding `env:"ONBOARDING" envDefault:"invite" group:"policy" usage:"invite: Enhance mails an invitation; password: login, owner and a password-recovery mail; none" example:"none"`
@@ -57,33 +57,33 @@ type Config struct {
 
 	// NewAfter is needed if the panel was in use before this program: an order from before
 	// that day, without a hosting, is more likely of an old customer than of a new one.
-	NewAfter Instant `env:"NEW_CUSTOMERS_ONLY_AFTER" group:"policy" usage:"on a panel with hostings that no subscription is bound to: orders from then on (UTC) are new customers' and get a hosting unless one there looks like theirs; older ones without a hosting wait for a person; unset: where such hostings were there first, all wait" example:"2026-11-01"`
-	Instance Word    `env:"INSTANCE" group:"policy" usage:"a short word (up to 16 lower-case letters, digits and hyphens) in every marker, another one in each installation that sells on the same panel; what carries another word is never touched; what carries none stays ours" example:"shop"`
+	NewAfter Instant `env:"NEW_CUSTOMERS_ONLY_AFTER" group:"policy" usage:"on a panel with hostings that no subscription is bound to: orders from then on (UTC) are of new customers and get a hosting, unless one there may be theirs; older orders without a hosting wait for a person; unset: if there are such hostings, all orders wait" example:"2026-11-01"`
+	Instance Word    `env:"INSTANCE" group:"policy" usage:"a short word (up to 16 lower-case letters, digits and hyphens) in every marker, a different one in each installation that sells on the same panel; hostings with another word are never touched; bound hostings without a word stay ours" example:"shop"`
 
 	BrakeSuspend    planner.Limit `env:"BRAKE_SUSPEND" envDefault:"5,2%" group:"brake" usage:"most suspensions in one run: the larger of count and percentage of bound subscriptions; over it all are held for approval" example:"5,2%"`
 	BrakeChangePlan planner.Limit `env:"BRAKE_CHANGE_PLAN" envDefault:"5,5%" group:"brake" usage:"the same for changes of plan" example:"5,5%"`
-	BrakeCreate     planner.Limit `env:"BRAKE_CREATE" envDefault:"25,10%" group:"brake" usage:"the same for new hostings; an order of more than 10 by one customer, or of two fifths of the count if that is more, is held by itself" example:"200"`
+	BrakeCreate     planner.Limit `env:"BRAKE_CREATE" envDefault:"25,10%" group:"brake" usage:"the same for new hostings; if one customer orders more than 10, or more than two fifths of the count if that is more, that order is held by itself" example:"200"`
 	BrakeTerminate  planner.Limit `env:"BRAKE_TERMINATE" envDefault:"1,1%" group:"brake" usage:"the same for terminations" example:"1,1%"`
 
 	DriftInterval time.Duration `env:"DRIFT_INTERVAL" envDefault:"24h" group:"pace" usage:"every bound subscription is compared with Enhance at least this often, spread over the runs" example:"12h"`
 	SettleTime    time.Duration `env:"SETTLE_TIME" envDefault:"90s" group:"pace" usage:"how long an unanswered create is left alone before it is looked for" example:"2m"`
 	RetryMin      time.Duration `env:"RETRY_MIN" envDefault:"10s" group:"pace" usage:"first back-off of a customer whose action failed" example:"10s"`
 	RetryMax      time.Duration `env:"RETRY_MAX" envDefault:"1h" group:"pace" usage:"longest back-off of a customer whose actions fail" example:"2h"`
-	LeaseTTL      time.Duration `env:"LEASE_TTL" envDefault:"30s" group:"pace" usage:"how long a writer that fell silent keeps others out" example:"30s"`
+	LeaseTTL      time.Duration `env:"LEASE_TTL" envDefault:"30s" group:"pace" usage:"how long other processes wait for a writer that has fallen silent" example:"30s"`
 
 	// SimulatedClock moves the time of one process. Against a real account it would suspend
 	// customers who have days left, so checkSimulated refuses it there.
-	SimulatedClock bool `env:"SIMULATED_CLOCK" envDefault:"false" group:"pace" usage:"take the time of stripe-enhance simulate, which can be moved on; refused unless both addresses are on this machine and the key is a test key" example:"false"`
+	SimulatedClock bool `env:"SIMULATED_CLOCK" envDefault:"false" group:"pace" usage:"use the time of stripe-enhance simulate, which can be moved; refused unless both addresses are on this machine and the key is a test key" example:"false"`
 
 	ListenAddr  Address `env:"LISTEN_ADDR" envDefault:":8080" group:"service" usage:"address of the HTTP side (PORT=n is read as :n when this is unset)" example:"127.0.0.1:8080"`
 	MetricsAddr Address `env:"METRICS_ADDR" group:"service" usage:"separate address for /metrics; unset: served beside the rest" example:"127.0.0.1:9090"`
 	AdminKeys   Secrets `env:"ADMIN_API_KEY" group:"service" usage:"key of the admin API, at least 32 characters, several separated by commas while rotating; unset: admin routes answer 404" example:"the output of: openssl rand -hex 32"`
 	// TrustedProxies: if every client could name an address in X-Forwarded-For, a client
 	// could choose whose wrong tries are counted.
-	TrustedProxies Networks  `env:"TRUSTED_PROXIES" group:"service" usage:"addresses or networks, separated by commas, whose X-Forwarded-For is believed" example:"10.0.0.0/8"`
+	TrustedProxies Networks  `env:"TRUSTED_PROXIES" group:"service" usage:"addresses or networks, separated by commas, whose X-Forwarded-For counts" example:"10.0.0.0/8"`
 	PollSchedule   Schedule  `env:"POLL_SCHEDULE" envDefault:"@every 1m" group:"service" usage:"cron expression of incremental runs" example:"*/5 * * * *"`
 	FullSchedule   Schedule  `env:"FULL_SCHEDULE" envDefault:"@daily" group:"service" usage:"cron expression of full sweeps" example:"30 3 * * *"`
-	NotifyURLs     Secrets   `env:"NOTIFY_URLS" group:"service" usage:"shoutrrr URLs separated by commas, told about brakes, orders that wait, parked items, failed and recovered runs" example:"discord://token@channel"`
+	NotifyURLs     Secrets   `env:"NOTIFY_URLS" group:"service" usage:"shoutrrr URLs separated by commas, for messages about brakes, orders that wait, parked customers, failed and recovered runs" example:"discord://token@channel"`
 	LogLevel       LogLevel  `env:"LOG_LEVEL" envDefault:"INFO" group:"service" usage:"ERROR, WARN, INFO or DEBUG" example:"DEBUG"`
 	LogFormat      LogFormat `env:"LOG_FORMAT" envDefault:"auto" group:"service" usage:"text, json, or auto: text on a terminal, JSON elsewhere" example:"json"`
 	// AppVersion replaces the version of the build, for images built without one.

@@ -172,7 +172,7 @@ func TestEveryProblemHasAMeaningAndAnExample(t *testing.T) {
 		}
 	}
 	_, _, err := Load(Sources{Environ: complete("GRACE_PERIOD=soon")}, 0)
-	for _, part := range []string{"1 problem ", `"soon" is not a duration`, "means:   how long past_due", "example: GRACE_PERIOD=7d"} {
+	for _, part := range []string{"1 problem ", `"soon" is not a duration`, "means:   how long a past_due hosting", "example: GRACE_PERIOD=7d"} {
 		if err == nil || !strings.Contains(err.Error(), part) {
 			t.Errorf("%q is missing in:\n%v", part, err)
 		}

@@ -42,12 +42,12 @@ func readDotEnv(path string, problems *Problems) map[string]string {
 	case err == nil && info.IsDir():
 		return none // a directory of this name belongs to other tools
 	case err == nil && info.Size() > maxDotEnv:
-		*problems = append(*problems, Problem{Name: path, Wrong: "is larger than 1 MiB, so it is no file of settings"})
+		*problems = append(*problems, Problem{Name: path, Wrong: "is larger than 1 MiB, so it is not a file of settings"})
 		return none
 	}
 	text, err := os.ReadFile(path)
 	if err != nil {
-		*problems = append(*problems, Problem{Name: path, Wrong: "is there and cannot be read: " + reason(err)})
+		*problems = append(*problems, Problem{Name: path, Wrong: "exists and cannot be read: " + reason(err)})
 		return none
 	}
 	return parseDotEnv(path, string(text), problems)

@@ -24,7 +24,7 @@ type actionCase struct {
 	// dies); then is the change that the run reacts to.
 	before, then func(*company)
 	// again: the call is repeated without a look. mild: the program looks, and if the
-	// effect is missing it repeats the call, since a second one does no harm.
+	// effect is missing it repeats the call, because a second one does no harm.
 	again, mild bool
 }
 
@@ -82,7 +82,7 @@ func TestEveryKindOfActionIsAmongTheDeeds(t *testing.T) {
 	}
 }
 
-// steps are where the process dies, on its side and on the other.
+// steps are the points at which the process dies, on its side and on the other.
 var steps = []string{
 	"before-intent", "after-intent", "after-call", "after-record",
 	"call-undone", // the call arrived and was not done
@@ -90,11 +90,11 @@ var steps = []string{
 	"call-late",   // it is done a minute after the death
 }
 
-// TestAProcessKilledAtAnyStepOfAnyActionIsCaughtUpWith is the promise that the
-// whole journal exists for.
+// TestAProcessKilledAtAnyStepOfAnyActionIsCaughtUpWith is the promise for which the
+// journal exists.
 //
-// With creates concluded to be undone at the first look, before the settling time,
-// it went red: orgs and hostings were made twice.
+// To try it, creates were once taken for undone at the first look, before the settling
+// time had passed. The test failed, because orgs and hostings were made twice.
 func TestAProcessKilledAtAnyStepOfAnyActionIsCaughtUpWith(t *testing.T) {
 	var kills atomic.Int32
 	t.Run("cells", func(t *testing.T) {

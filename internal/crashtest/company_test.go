@@ -34,7 +34,8 @@ type clock struct {
 
 func (c *clock) now() time.Time { return time.Now().Add(time.Duration(c.ahead.Load())) }
 
-// move sets it forward. Processes may be looking: the file is replaced whole.
+// move moves it forward. It replaces the whole file, because processes may be reading
+// it.
 func (c *clock) move(tb testing.TB, d time.Duration) {
 	tb.Helper()
 	n := c.ahead.Add(int64(d))
@@ -61,8 +62,9 @@ type company struct {
 // The two databases, as parameters of a test.
 var databases = []string{"sqlite", "postgres"}
 
-// memory is a place where files need not wait for a disk: order and content matter here,
-// and a power cut is not among the deaths.
+// memory is a directory in memory, so that files need not wait for a disk. That is
+// enough, because order and content matter here and a power cut is not among the
+// deaths.
 func memory(tb testing.TB) string {
 	dir, err := os.MkdirTemp("/dev/shm", "stripe-enhance-crashtest-")
 	if err != nil {
@@ -93,7 +95,7 @@ func empty(tb testing.TB, database string) *company {
 	return c
 }
 
-// bare makes one that has no database yet, but for the name of a file.
+// bare makes a company without a database; only the name of its file is chosen.
 func bare(tb testing.TB, database string, o simulator.Options) *company {
 	tb.Helper()
 	c := &company{TB: tb, dir: memory(tb)}
@@ -123,7 +125,7 @@ func bare(tb testing.TB, database string, o simulator.Options) *company {
 	return c
 }
 
-// moveTo makes the processes to come work on another database.
+// moveTo lets later processes use another database.
 func (c *company) moveTo(url string) { c.url, c.env["DATABASE_URL"] = url, url }
 
 func migrate(ctx context.Context, url string) error {
@@ -173,8 +175,8 @@ type process struct {
 	free     func()
 }
 
-// atOnce bounds the processes of all parallel tests together. A test that needs
-// two at a time counts as one: places are kept by tests that wait for an end.
+// atOnce limits the processes of all parallel tests together. If a test needs two at
+// the same time it counts as one, because only tests that wait for an end hold places.
 var atOnce = make(chan struct{}, 2)
 
 // start starts the program, with settings beside the company's.
@@ -258,8 +260,8 @@ func at(step, what string, n int) map[string]string {
 // looks again (two complete looks before a create is repeated), one to be done.
 const mostRuns = 3
 
-// recover lets the plain command run, with the times of a schedule between, until
-// one finds everything as it should be and nothing to do. It returns the reports.
+// recover runs the plain command, with the pauses of a schedule in between, until a run
+// finds everything as it should be and has nothing to do. It returns the reports.
 func (c *company) recover() []report.Document {
 	c.Helper()
 	var all []report.Document
@@ -280,7 +282,7 @@ func (c *company) recover() []report.Document {
 	}
 }
 
-// settled runs until nothing is left to do, before anything is killed.
+// settled runs until nothing is left to do, before a process is killed.
 func (c *company) settled() {
 	c.Helper()
 	for range 4 {

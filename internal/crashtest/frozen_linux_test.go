@@ -31,13 +31,13 @@ func (c *company) stopped(p *process) bool {
 	}
 }
 
-// TestAProcessThatSleptPastItsLeaseWritesNothingMore stops a process in the middle
-// of an action for longer than its lease, lets a second one take over and finish,
-// and wakes it. On SQLite the lock file is still held by the sleeper, so the row in
-// the database decides, as it does on PostgreSQL.
+// TestAProcessThatSleptPastItsLeaseWritesNothingMore stops a process in the middle of
+// an action for longer than its lease, lets a second one take over and finish, and
+// wakes it. On SQLite the sleeper still holds the lock file, so the row in the database
+// decides, as it does on PostgreSQL.
 //
-// With trusted() content with everything and the store not comparing the token,
-// this went red: a customer who had paid was suspended.
+// To try it, trusted() was made to accept everything and the store not to compare the
+// token. The test failed, because a customer who had paid was suspended.
 func TestAProcessThatSleptPastItsLeaseWritesNothingMore(t *testing.T) {
 	for _, database := range databases {
 		for _, step := range []string{"before-intent", "after-intent", "after-call"} {

@@ -105,7 +105,7 @@ func units(s simulator.Subscription) (n int64) {
 	return n
 }
 
-// sound fails the test where harm was done or something is wrong.
+// sound fails the test if harm was done or something is wrong.
 func (c *company) sound() {
 	c.Helper()
 	for _, h := range c.harm() {

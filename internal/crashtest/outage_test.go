@@ -13,7 +13,7 @@ import (
 	"github.com/stripe-enhance/stripe-enhance/simulator"
 )
 
-// afterTheLease is when a writer that fell silent is no longer waited for.
+// afterTheLease is when a silent writer no longer keeps others out.
 const afterTheLease = 40 * time.Second
 
 // outside is a connection of the test's own to the company's database.

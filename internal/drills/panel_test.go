@@ -17,7 +17,7 @@ func mappingsEmptied(t *testing.T) {
 	s.day()
 	s.nothingMade()
 	s.shows("has a hosting but no mapping any more: it stays as it is", "map the price again with `stripe-enhance mappings set price_basic_monthly PLAN`")
-	// Those two had really cancelled: a mapping has nothing to do with that.
+	// These two had really cancelled, so the mapping makes no difference to them.
 	if up := s.up(); up != people-2 {
 		t.Errorf("%d hostings are up, want %d", up, people-2)
 	}

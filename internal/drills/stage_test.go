@@ -67,14 +67,15 @@ func open(t *testing.T, live bool) *stage {
 	return s
 }
 
-// curtain is the moment of the mistake: it clears the screen.
+// curtain marks the moment of the mistake. It clears the screen, because a drill checks
+// only the output from then on.
 func (s *stage) curtain() {
 	s.screen.Reset()
 	s.began = len(s.World.Effects())
 }
 
 func directory(t *testing.T) string {
-	parent := "/dev/shm" // it does not wait for a disk
+	parent := "/dev/shm" // fast, because it is in memory
 	if dir := os.Getenv("TMPDIR"); dir != "" {
 		parent = dir
 	}
@@ -157,8 +158,8 @@ func (s *stage) cancel(who ...int) {
 	}
 }
 
-// run is one run, two minutes after the last one. Its output goes to the screen, and the
-// notifications to the news.
+// run is one run, two minutes after the last one. Its output goes to the screen, and
+// its notifications to the news.
 func (s *stage) run(req engine.Request) reconcile.Report {
 	s.t.Helper()
 	s.World.Advance(2 * time.Minute)
@@ -178,7 +179,7 @@ func (s *stage) run(req engine.Request) reconcile.Report {
 func (s *stage) full() reconcile.Report { s.t.Helper(); return s.run(engine.Request{Full: true}) }
 func (s *stage) next() reconcile.Report { s.t.Helper(); return s.run(engine.Request{}) }
 
-// days is both runs, and another one when hours have passed.
+// days is both runs, and another one if hours have passed.
 func (s *stage) day() {
 	s.t.Helper()
 	s.full()
@@ -239,7 +240,7 @@ var (
 	making = []string{"create_org", "create_subscription", "create_website", "invite_owner", "create_login"}
 )
 
-// nobodyLost checks the promise of every drill.
+// nobodyLost checks the promise of every drill: nothing was taken from a customer.
 func (s *stage) nobodyLost() {
 	s.t.Helper()
 	if done := s.effects(taking...); len(done) > 0 {

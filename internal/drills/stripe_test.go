@@ -11,7 +11,7 @@ import (
 
 const listing = "GET /v1/subscriptions"
 
-// listsAs makes every listing of subscriptions come as the fault has it.
+// listsAs applies a fault to every listing of subscriptions.
 func (s *stage) listsAs(f simulator.Fault) {
 	s.World.SetFault(func(c simulator.Call) simulator.Fault {
 		if c.Side == simulator.Stripe && c.Route == listing {
@@ -75,7 +75,7 @@ func vanished(t *testing.T) {
 		s.screen.Reset()
 		s.run(engine.Request{Full: true, Accept: true})
 		s.shows("accepted because --accept-listing says so")
-		s.mended() // without those who cancelled: who vanished is up
+		s.mended() // the vanished ones stay up, because a vanished subscription takes nothing away
 	})
 }
 
@@ -108,7 +108,7 @@ func strangers(t *testing.T, o simulator.Options) *simulator.World {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if who == "customer05" { // who left there, and is a customer of ours
+		if who == "customer05" { // because this one left them and is a customer of ours
 			if err := w.Cancel(done.Subscription); err != nil {
 				t.Fatal(err)
 			}
@@ -117,7 +117,8 @@ func strangers(t *testing.T, o simulator.Options) *simulator.World {
 	return w
 }
 
-// wrongAccount is any way to another account: nothing is believed, nothing done.
+// wrongAccount connects to another account in one of several ways. The program
+// recognises each of them, so it believes nothing and does nothing.
 func (s *stage) wrongAccount() {
 	s.t.Helper()
 	s.day()

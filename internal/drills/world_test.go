@@ -30,7 +30,7 @@ func manyCancelled(t *testing.T) {
 func mostCancelled(t *testing.T) {
 	s := open(t, false)
 	s.change = func(o *engine.Options) {
-		// Wide open, so that nothing but the suspicion is left.
+		// Wide open, because only the suspicion is to hold the changes.
 		o.Brakes = planner.Brakes{Suspend: planner.Limit{Count: 1000}, Create: planner.Limit{Count: 1000}, ChangePlan: planner.Limit{Count: 1000}}
 	}
 	s.connect()
@@ -61,7 +61,8 @@ func mostCancelled(t *testing.T) {
 	}
 }
 
-// overdue is a customer who owes since an hour: three days of grace are left.
+// overdue is a customer whose invoice has been open for an hour, so that three days of
+// grace are left.
 func (s *stage) overdue(i int) {
 	s.t.Helper()
 	s.must(s.World.FailPayment(s.subs[i]))
@@ -95,7 +96,7 @@ func clockOffByYears(t *testing.T) {
 			s.nobodyLost()
 			s.World.Advance(72 * time.Hour)
 			s.next()
-			if up := s.up(); up != people-2 { // one of them for good: its bill was not paid
+			if up := s.up(); up != people-2 { // one of them for good, because its bill was not paid
 				t.Errorf("%d hostings are up after the grace period, want %d\n%s", up, people-2, s.screen.String())
 			}
 			if runs, err := s.Store.Runs(t.Context(), 1); err != nil || runs[0].Started.After(s.World.Now()) {

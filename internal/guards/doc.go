@@ -32,8 +32,7 @@
 //   - killed: a test failed, panicked, or ran far beyond its usual time.
 //   - survived: tests took the branch, and all of them passed without it.
 //   - not reached: the condition was never true (or, for an else, never false) in any
-//
-// test.
+//     test.
 //   - equivalent: listed in equivalent.txt, with the reason why no test can fail.
 //
 // If an `if err != nil` only returns that error, it is counted in a class of its own,

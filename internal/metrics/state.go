@@ -53,14 +53,14 @@ func newState(s Sources) *state {
 	}
 	return &state{Sources: s,
 		rate:      desc("request_rate", "Requests a second that are allowed at present, by side; falls on 429 and climbs back.", "side"),
-		open:      desc("breaker_open", "1 while a side is left alone because its calls failed, or is not written to because it refused the credential.", "side"),
+		open:      desc("breaker_open", "1 while no call goes to a side because its calls failed, or no write because it refused the credential.", "side"),
 		leading:   desc("lease_held", "1 while this process is the writer."),
-		due:       desc("queue_due", "Customers that are due to be looked at."),
-		oldest:    desc("queue_oldest_seconds", "How long the customer that is due longest has been due."),
+		due:       desc("queue_due", "Customers that are due."),
+		oldest:    desc("queue_oldest_seconds", "For how long the longest due customer has been due."),
 		parked:    desc("parked", "Customers set aside after repeated failures."),
-		ambiguous: desc("ambiguous", "Actions whose answer was lost and whose outcome is not known yet."),
-		holds:     desc("holds", "What is withheld at present, by kind.", "kind"),
-		stored:    desc("stored", "What the database knows, by kind: customers, active, bound, suspended.", "what"),
+		ambiguous: desc("ambiguous", "Actions that were sent without an answer and whose outcome is not known yet."),
+		holds:     desc("holds", "Holds at present, by kind.", "kind"),
+		stored:    desc("stored", "Rows in the database, by kind: customers, active, bound, suspended.", "what"),
 		up:        desc("state_up", "0 when the database could not be read for this scrape; the metrics that depend on it are missing then."),
 	}
 }

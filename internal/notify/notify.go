@@ -135,7 +135,7 @@ func start(names []string, sends []Send, log *logrus.Logger) *Notifier {
 		n.receivers = append(n.receivers, r)
 		n.working.Go(func() {
 			if err := fault.Guard(func() error { n.work(r); return nil }); err != nil {
-				n.log.WithField("receiver", r.name).WithField("stack", fault.StackOf(err)).WithError(err).Error("nothing more is told to this receiver")
+				n.log.WithField("receiver", r.name).WithField("stack", fault.StackOf(err)).WithError(err).Error("nothing more is sent to this receiver")
 			}
 		})
 	}

@@ -170,7 +170,7 @@ func TestOnlyWhatChangedIsToldAndOnce(t *testing.T) {
 		"failures, then half": {{err: denied, want: []string{"credential"}},
 			{report: reconcile.Report{Partial: true, Notes: []string{"org 7 cannot be listed"}}, want: []string{"could not read everything", "org 7"}}, {}},
 		"failures, then something held": {{err: denied, want: []string{"credential"}},
-			{report: reconcile.Report{Holds: []reconcile.Hold{{Kind: reconcile.HoldAdopt}}}, want: []string{"but for what is withheld", "stripe-enhance plan"}}},
+			{report: reconcile.Report{Holds: []reconcile.Hold{{Kind: reconcile.HoldAdopt}}}, want: []string{"except for those that are held", "stripe-enhance plan"}}},
 		"staff at work": {{report: reconcile.Report{Drifted: 7, Drifts: []reconcile.Drift{{Hosting: 1, Text: "hosting 1 is suspended"}}},
 			want: []string{"changed at the panel, not by us: hosting 1 is suspended; and 6 more", "What to do"}}, {}},
 		"two failures are no news": {{err: failed}, {err: failed}, {}, {err: failed}, {err: failed}, {}},

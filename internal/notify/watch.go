@@ -43,7 +43,7 @@ func (w *Watch) Recall(text string) error {
 	}
 	if err := json.Unmarshal([]byte(text), &w.sent); err != nil {
 		w.sent = memory{}
-		return fmt.Errorf("what was told to people cannot be read, and some of it may be told again: %w", err)
+		return fmt.Errorf("the news that was sent cannot be read, and some of it may be sent again: %w", err)
 	}
 	return nil
 }
@@ -94,23 +94,23 @@ func (w *Watch) runs(r reconcile.Report, err error) []string {
 		case !again:
 			return nil
 		case r.Partial:
-			return []string{"runs end again, but this one could not read everything that it was to look at: " + brief(errors.New(strings.Join(r.Notes, "; ")))}
+			return []string{"runs end again, but this one could not read everything: " + brief(errors.New(strings.Join(r.Notes, "; ")))}
 		case len(r.Run.Gates) > 0 || r.Waits != "":
 			return []string{"runs end again, but a gate is closed: see below, and `stripe-enhance plan`."}
 		case !r.Converged():
-			return []string{"runs work again. What was missed meanwhile is made up by them, but for what is withheld or failed: `stripe-enhance plan` shows it."}
+			return []string{"runs work again, and make up for missed changes, except for those that are held or failed: `stripe-enhance plan` shows them."}
 		}
-		return []string{"runs work again, and what was missed meanwhile is made up."}
+		return []string{"runs work again, and have made up for all missed changes."}
 	}
 	w.sent.Failed++
 	switch {
 	case errors.Is(err, fault.Denied) && !w.sent.Denied:
 		w.sent.Denied = true
 		return []string{"a credential was refused, so nothing more is sent: " + brief(err) +
-			". What to do: `stripe-enhance check` tells which one, and whether it is wrong or lacks a permission."}
+			". What to do: `stripe-enhance check` shows which one, and whether it is wrong or lacks a permission."}
 	case w.sent.Failed >= failingRuns && !w.sent.Failing && !w.sent.Denied:
 		w.sent.Failing = true
-		return []string{fmt.Sprintf("the last %d runs failed: %s. Nothing is lost; they go on trying. "+
+		return []string{fmt.Sprintf("the last %d runs failed: %s. Nothing is lost, and runs go on trying. "+
 			"What to do: look at /api/health, or run `stripe-enhance check`.", w.sent.Failed, brief(err))}
 	}
 	return nil
@@ -164,7 +164,7 @@ func (w *Watch) gates(r reconcile.Report, err error) []string {
 	}
 	w.sent.Gated = true
 	return []string{"nothing is taken away at present, because " + strings.Join(r.Run.Gates, "; ") +
-		". What to do: see whether that is true; if it is a mistake, put it right, and the next run goes on."}
+		". What to do: check whether that is true; if it is a mistake, correct it, and the next run goes on."}
 }
 
 // mostPlans is how many plans are remembered. Of each kind, one waits at a time.
@@ -184,8 +184,8 @@ func drifts(r reconcile.Report) []string {
 	if more := r.Drifted - len(all); more > 0 {
 		text += fmt.Sprintf("; and %d more", more)
 	}
-	return []string{"changed at the panel, not by us: " + text + ". What to do: nothing, if that was meant; " +
-		"`stripe-enhance plan` shows what is done about it, and what is left alone."}
+	return []string{"changed at the panel, not by us: " + text + ". What to do: nothing, if that was intended; " +
+		"`stripe-enhance plan` shows which of it the next run changes."}
 }
 
 func (w *Watch) held(plans []reconcile.HeldPlan) (news []string) {
@@ -224,8 +224,8 @@ func (w *Watch) orders(holds []reconcile.Hold) (news []string) {
 			continue
 		}
 		sent[kind] = len(orders)
-		news = append(news, fmt.Sprintf("%s without hosting until somebody acts, held as %s: %s. What to do: "+
-			"`stripe-enhance plan` says it of each, `stripe-enhance customers show --customer %s` of the first.",
+		news = append(news, fmt.Sprintf("%s without hosting until a person acts, held as %s: %s. What to do: "+
+			"`stripe-enhance plan` shows each, and `stripe-enhance customers show --customer %s` the first.",
 			counted(len(orders)), kind, list(orders), waiting[kind][orders[0]].Customer))
 	}
 	w.sent.Orders = sent
@@ -265,7 +265,7 @@ func (w *Watch) aside(holds []reconcile.Hold) (news []string) {
 	slices.Sort(freed)
 	if len(fresh) > 0 {
 		news = append(news, fmt.Sprintf("set aside after repeated failures: %s. What to do: "+
-			"`stripe-enhance customers show --customer %s` says what fails; they are tried again every few hours.", list(fresh), fresh[0]))
+			"`stripe-enhance customers show --customer %s` shows the error; they are tried again every few hours.", list(fresh), fresh[0]))
 	}
 	if len(freed) > 0 {
 		news = append(news, "no longer set aside: "+list(freed)+".")

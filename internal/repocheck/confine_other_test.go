@@ -4,5 +4,6 @@ package repocheck
 
 import "os/exec"
 
-// confine leaves a command as it is where root directories cannot be changed so.
+// confine changes nothing, because only Linux can change the root directory in this
+// way.
 func confine(*exec.Cmd, string) {}

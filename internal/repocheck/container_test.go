@@ -23,7 +23,7 @@ import (
 // owns /data alone, and only the image's environment. Without the right to change the root
 // directory it is an empty working directory and that environment.
 type container struct {
-	root string // "" where it could not be changed
+	root string // "" if it could not be changed
 	data string // /data, as seen from here
 	env  []string
 }
@@ -64,8 +64,9 @@ func newContainer(t *testing.T) *container {
 	return c
 }
 
-// place puts a file where another name for it will do, as a copy where not: the
-// program is thirty megabytes, and each test has a container of its own.
+// place puts a file into the container: as a hard link if that is possible and
+// otherwise as a copy, because the program is thirty megabytes and each test has its
+// own container.
 func place(from, to string) error {
 	if os.Link(from, to) == nil {
 		return nil
@@ -77,8 +78,8 @@ func place(from, to string) error {
 	return os.WriteFile(to, image, 0o755)
 }
 
-// trust puts the certificate of a test server where the image has those of the
-// world.
+// trust adds the certificate of a test server where the image has those of the public
+// authorities.
 func (c *container) trust(t *testing.T, s *httptest.Server) {
 	t.Helper()
 	path := filepath.Join(filepath.Dir(c.data), "etc/ssl/certs/ca-certificates.crt")
@@ -98,7 +99,7 @@ func (c *container) command(ctx context.Context, env []string, args ...string) *
 		cmd.Path, cmd.Dir = filepath.Join(filepath.Dir(c.data), "stripe-enhance"), c.data
 		return cmd
 	}
-	cmd.Err = nil // the path is looked up here, and right only there
+	cmd.Err = nil // the path was looked up here, but is valid only inside the root
 	confine(cmd, c.root)
 	return cmd
 }

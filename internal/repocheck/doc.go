@@ -5,15 +5,12 @@
 // Decisions:
 //
 //   - Sources are read and parsed here, not listed by the go command. If a test runs
-//
-// `go list`, its result is answered from the cache although the sources have changed,
-// because the cache follows the files that a test opens and not those that its child
-// processes open. For the same reason the tests that build the binary read the sources
-// first.
+//     `go list`, its result is answered from the cache although the sources have changed,
+//     because the cache follows the files that a test opens and not those that its child
+//     processes open. For the same reason the tests that build the binary read the sources
+//     first.
 //   - A rule about the code has its exceptions in the code, beside their reasons, because
-//
-// a list of exceptions over here would be forgotten when the code moves.
+//     a list of exceptions over here would be forgotten when the code moves.
 //   - The README's commands run in the order of the README, in one directory, as a reader
-//
-// would paste them, against simulators on loopback.
+//     would paste them, against simulators on loopback.
 package repocheck

@@ -52,7 +52,7 @@ func stages(t testing.TB) [][]instruction {
 // buildVersion is the version that the binary of these tests reports.
 const buildVersion = "9.8.7-house"
 
-// built is where the binary is; "" while no test has asked for it.
+// built is the path of the binary; "" if no test has asked for it.
 var built string
 
 // binary is the program as the image has it: built once, by the Dockerfile's own

@@ -19,7 +19,8 @@ type direction struct {
 	// besides are the packages from outside that it may use nevertheless: tables and pure
 	// functions, without input, output or a clock.
 	besides []string
-	// only, where it is not nil, are the packages of the standard library.
+	// only: if not nil, these are the only packages of the standard library that it may
+	// use.
 	only []string
 }
 
@@ -99,9 +100,9 @@ func TestEveryPackageImportsOnlyWhatItsPlaceAllows(t *testing.T) {
 	}
 }
 
-// Tests may bring the parts together, but for those whose independence is the
-// point: a planner that needs nothing but facts, a simulator that shares no
-// misunderstanding with a client, and two clients that know nothing of each other.
+// Tests may combine the parts, except for those whose independence matters: a planner
+// that needs only facts, a simulator that shares no misunderstanding with a client, and
+// two clients that do not use each other.
 func TestTestsKeepThePlannerTheSimulatorAndTheClientsIndependent(t *testing.T) {
 	apart := map[string][]string{
 		"reconcile":       {"reconcile"},

@@ -125,8 +125,8 @@ func TestTheManifestWinsOverTheSecretInEveryFile(t *testing.T) {
 	}
 }
 
-// Strict readers of YAML know no merge keys, and some no anchors; a key that stands
-// twice is a mistake to all of them.
+// Strict readers of YAML support no merge keys, and some no anchors. If a key comes
+// twice, all of them refuse it.
 func TestTheManifestsAreStrictYAML(t *testing.T) {
 	for _, path := range manifests(t) {
 		if loose := looseYAML(read(t, path)); loose != nil {

@@ -1,12 +1,12 @@
 package repocheck
 
-// The README, the package comments and the changelog against the code. With each
-// of these mistakes put in once, the test named went red: two calls of Decide
-// swapped (TestDecideIs…); brake before gates (TestARunIs…); another word in one
-// row of the policy (…QuotesThePolicy…); a default changed, and a setting misspelt,
+// The README, the package comments and the changelog are held to the code. To try these
+// tests, each of these mistakes was put in once, and the named test failed: two calls
+// of Decide swapped (TestDecideIs…); brake before gates (TestARunIs…); another word in
+// one row of the policy (…QuotesThePolicy…); a default changed, and a setting misspelt,
 // in the table alone (…ListsEverySetting…, TestNoPaperNamesASetting…); another exit
-// code (…TellsTheExitCodes…); a kind of hold misspelt (…EveryHold); a metric that is
-// not there (TestNoPaperNamesAMetric…); a command misspelt (TestEveryCommandOf…).
+// code (…TellsTheExitCodes…); a kind of hold misspelt (…EveryHold); a metric that does
+// not exist (TestNoPaperNamesAMetric…); a command misspelt (TestEveryCommandOf…).
 
 import (
 	"regexp"

@@ -24,12 +24,12 @@ import (
 	"github.com/stripe-enhance/stripe-enhance/simulator"
 )
 
-// ofService is the section whose commands need a service that runs; they have a
-// test of their own.
+// ofService is the section whose commands have a test of their own, because they need a
+// running service.
 const ofService = "As a service"
 
-// notRun are the command lines of the README that are not run here, and why. One
-// that is not in the README any more is a mistake in this list.
+// notRun are the command lines of the README that are not run here, each with its
+// reason. If one is no longer in the README, the list is wrong.
 var notRun = map[string]string{
 	"make test": "it is what runs this",
 }
@@ -37,7 +37,7 @@ var notRun = map[string]string{
 // exported matches a line that changes the shell it is pasted into.
 var exported = regexp.MustCompile(`^export ([A-Z]+)=`)
 
-// ends are the command lines that end otherwise than with 0, and how.
+// ends are the command lines that do not end with 0, and their codes.
 var ends = map[string]int{
 	"stripe-enhance check":     1, // a customer pays for an unmapped price
 	"stripe-enhance plan":      3, // four customers have paid and have nothing yet
@@ -123,8 +123,8 @@ func newReader(t *testing.T, server string) *reader {
 	return r
 }
 
-// settings writes the .env of the README, with credentials that are good for
-// something in place of the examples.
+// settings writes the .env of the README, with working credentials in place of the
+// examples.
 func (r *reader) settings(t *testing.T, text string) {
 	t.Helper()
 	var lines []string
@@ -179,7 +179,7 @@ func (r *reader) administer(t *testing.T, text string) {
 	r.secrets["DATABASE_URL"] = u.String()
 }
 
-// run is one command line as it stands, but for PLAN_ID.
+// run is one command line as it is in the README, except that PLAN_ID is replaced.
 func (r *reader) run(t *testing.T, line string) string {
 	t.Helper()
 	if why := notRun[line]; why != "" {
@@ -213,7 +213,7 @@ func (r *reader) run(t *testing.T, line string) string {
 	return out.String()
 }
 
-// plan is the id of the plan that waits, for a line that wants one.
+// plan is the id of the held plan, for a line that needs one.
 func (r *reader) plan(t *testing.T, line string) string {
 	t.Helper()
 	if !strings.Contains(line, "PLAN_ID") {
@@ -282,7 +282,7 @@ func TestEveryCommandOfTheReadmeWorks(t *testing.T) {
 	})
 }
 
-// follow does all of it.
+// follow runs all of them.
 func (r *reader) follow(t *testing.T) {
 	for _, b := range blocks(t) {
 		if b.section == ofService {

@@ -12,8 +12,8 @@ import (
 	"time"
 )
 
-// The addresses of the served demo in the README. Another program may listen there on the
-// machine that tests, so both are replaced, everywhere.
+// The addresses of the served demo in the README. Both are replaced everywhere, because
+// another program may listen there on the machine that runs the tests.
 const (
 	demoService  = "127.0.0.1:8080"
 	demoControls = "127.0.0.1:12111"
@@ -103,8 +103,8 @@ func serveDemo(t *testing.T, line, service, controls string) {
 	}
 }
 
-// looked reports whether the service has done a run: then it knows the customers of the
-// README's requests.
+// looked reports whether the service has finished a run, because only then it knows the
+// customers of the README's requests.
 func looked(service string) bool {
 	var d struct {
 		LastRun *struct{ FinishedAt *string }

@@ -32,14 +32,14 @@ func (p *printer) conclusion(r reconcile.Report, d Document, withheld int) {
 	case d.Converged:
 		p.last(content(r), p.Good)
 	case r.Partial && len(r.Run.Gates) == 0 && open+held+withheld+d.Counts.Applied+d.Counts.Failed == 0:
-		p.last("Not everything could be read, so this is not all; the notes say what.", p.Warn)
+		p.last("Not everything could be read, so this is not all. The notes show what is missing.", p.Warn)
 	default:
 		text := fmt.Sprintf("%d done, %d still to do, %d failed, %d held for approval, %d withheld.", d.Counts.Applied, open, d.Counts.Failed, held, withheld)
 		switch {
 		case r.Dry:
 			text = fmt.Sprintf("A run would make %s; %d held for approval, %d withheld.", Count(open, "change"), held, withheld)
 		case r.Observed:
-			text = fmt.Sprintf("MODE=observe: this run only looked, and did nothing. It would make %s (`stripe-enhance plan` shows all that follows); %d held for approval, %d withheld.",
+			text = fmt.Sprintf("MODE=observe: this run only looked, and did nothing. It would make %s (`stripe-enhance plan` shows all of them); %d held for approval, %d withheld.",
 				Count(open, "change"), held, withheld)
 		}
 		if why := doubts(r); why != "" {
@@ -61,9 +61,9 @@ func content(r reconcile.Report) string {
 	case len(r.Targets) == 1:
 		return Plain(r.Targets[0].Text) + "."
 	case len(r.Targets) > 1:
-		return "What was asked for is as it should be, and nothing is withheld elsewhere; nothing else was looked at."
+		return "Everything that you asked for is as it should be, and nothing is withheld elsewhere. Nothing else was looked at."
 	case r.Stored:
-		return "Nothing is to be done, as far as the process at work has stored; neither Stripe nor Enhance was asked."
+		return "There is nothing to do, as far as the running process has stored. Neither Stripe nor Enhance was asked."
 	case r.Observed:
 		return "MODE=observe: this run only looked, and did nothing. There is nothing to do: everything is as it should be."
 	}
@@ -81,13 +81,13 @@ func doubts(r reconcile.Report) string {
 	}
 	var all []string
 	if len(gates) > 0 {
-		all = append(all, "Nothing may be taken away without a look by a person, because "+strings.Join(gates, "; ")+".")
+		all = append(all, "Nothing is taken away until a person has looked, because "+strings.Join(gates, "; ")+".")
 	}
 	if r.Waits != "" {
 		all = append(all, "Nothing is created: "+strings.TrimSuffix(r.Waits, ".")+".")
 	}
 	if r.Partial {
-		all = append(all, "Not everything could be read; the notes say what.")
+		all = append(all, "Not everything could be read: see the notes.")
 	}
 	return strings.Join(all, " ")
 }

@@ -135,20 +135,20 @@ func (c Customer) Text(w io.Writer, v View) error {
 	}
 	p.buyers(c.StripeCustomers)
 	for _, text := range c.RefreshProblems {
-		p.linef("%s %s; it is shown as it is stored", p.Bad("Not looked at:"), Plain(text))
+		p.linef("%s %s; its stored state is shown", p.Bad("Not current:"), Plain(text))
 	}
 	for _, text := range c.RefreshChanges {
-		p.linef("%s %s", p.Warn("Other than it is stored:"), Plain(text))
+		p.linef("%s %s", p.Warn("Changed since it was stored:"), Plain(text))
 	}
 	p.waits(c)
 	p.subscriptions(c.Subscriptions)
 	p.holds(c.Holds)
 	for _, h := range c.ManualHolds {
-		p.linef("  %s  %s, said %s%s", h.Kind, cmp.Or(Plain(h.Reason), "without a reason"), Plain(h.Author), until(h.Until))
+		p.linef("  %s  %s, by %s%s", h.Kind, cmp.Or(Plain(h.Reason), "without a reason"), Plain(h.Author), until(h.Until))
 	}
 	for i, a := range c.Ahead {
 		if i == 0 {
-			p.linef("\nWhat comes next")
+			p.linef("\nComing up")
 		}
 		p.sentence("  ", readable(*a.At)+"  "+a.Kind+"  "+a.Reason, unpainted)
 	}
@@ -166,7 +166,7 @@ func (p *printer) buyers(all []Buyer) {
 	}
 	for _, b := range all {
 		if b.FormerEmail != "" && b.EmailChangedAt != nil {
-			p.linef("%s has the e-mail %s since %s, before that %s: who is invited already stays the owner at the panel", b.ID, Plain(b.Email), readable(*b.EmailChangedAt), Plain(b.FormerEmail))
+			p.linef("%s has the e-mail %s since %s, before that %s. The person who was invited stays the owner at the panel", b.ID, Plain(b.Email), readable(*b.EmailChangedAt), Plain(b.FormerEmail))
 		}
 	}
 }
@@ -186,7 +186,7 @@ func (p *printer) waits(c Customer) {
 		p.linef("%s after %s of its own, tried again after %s: %s", p.Warn("Backing off"), Count(c.Failures, "failure"), readable(*c.RetryAfter), Plain(c.LastError))
 	}
 	if c.DueAt != nil {
-		p.linef("%s", p.Dim("Looked at again "+readable(*c.DueAt)))
+		p.linef("%s", p.Dim("Due at "+readable(*c.DueAt)))
 	}
 }
 

@@ -159,7 +159,7 @@ type Plan struct {
 }
 
 // outcomeUnknown is the error of an action whose call got no answer.
-const outcomeUnknown = "outcome unknown: it was sent and no answer came; the next runs look for it before anything is sent again"
+const outcomeUnknown = "outcome unknown: it was sent and no answer came; the next runs look for it before they send anything again"
 
 // Of makes the document of a run.
 func Of(r reconcile.Report) Document {

@@ -176,7 +176,7 @@ func (p *printer) group(g group) {
 	p.beside("  ", lines, g.paint)
 	p.more(n-len(lines), "customer", g.omitted)
 	if hidden > 0 {
-		p.sentence("  ", fmt.Sprintf("and %s for the record only (names, metadata): --verbose shows it", Count(hidden, "change")), p.Dim)
+		p.sentence("  ", fmt.Sprintf("and %s for the record only (names, metadata): --verbose shows them", Count(hidden, "change")), p.Dim)
 	}
 }
 
@@ -251,7 +251,7 @@ func (p *printer) more(n int, noun string, omitted int) {
 		p.linef("  %s", p.Dim("… and "+Count(n, noun)+" more: --all shows them"))
 	}
 	if omitted > 0 {
-		p.linef("  %s", p.Dim("… and "+Count(omitted, "change")+" more, which are counted and not listed"))
+		p.linef("  %s", p.Dim("… and "+Count(omitted, "change")+" more, counted and not listed"))
 	}
 }
 
@@ -349,7 +349,7 @@ func (p *printer) plans(all []Plan, dry bool) {
 	for _, one := range all {
 		p.sentence("  ", one.ID+"  "+one.Reason, p.Bold)
 		if dry { // a dry run stores no plan, so there is nothing to approve yet
-			p.linef("    %s", p.Dim("→ stripe-enhance reconcile holds it, then this releases exactly this:"))
+			p.linef("    %s", p.Dim("→ stripe-enhance reconcile holds it; then this command releases exactly this:"))
 			p.linef("      %s", p.Dim("stripe-enhance approve "+one.ID))
 			continue
 		}

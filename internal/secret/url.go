@@ -44,7 +44,7 @@ func URLProblem(raw string) string {
 	}
 	for host := range strings.SplitSeq(hosts, ",") { // PostgreSQL may have several
 		if badPort(host) {
-			return "what follows the : of the host is not a number: is the host missing after the password, or a / in the password not written %2F?"
+			return "the port after the : of the host is not a number: is the host missing after the password, or is a / in the password not written as %2F?"
 		}
 	}
 	return badQuery(rest)

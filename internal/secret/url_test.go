@@ -22,7 +22,7 @@ func TestWhatIsWrongWithAPasswordIsNamedAndNotShown(t *testing.T) {
 		"postgres://u:pa[ss@host/db":                                "the password contains [: write %5B",
 		"postgres://u:pa\"ss@host/db":                               "the password contains \": write %22",
 		"postgres://u:pässe@host/db":                                "the password contains a character that is not printable ASCII: write each of its bytes as %XX",
-		"postgres://u:geheim":                                       "what follows the : of the host is not a number: is the host missing after the password, or a / in the password not written %2F?",
+		"postgres://u:geheim":                                       "the port after the : of the host is not a number: is the host missing after the password, or is a / in the password not written as %2F?",
 		"postgres://host/db?user=u&password=a&bcd":                  "the password contains &: write %26",
 		"postgres://host/db?user=u&password=a&bcd=e":                "the password contains &: write %26",
 		"postgres://host/db?password=a;b":                           "the password contains ;: write %3B",

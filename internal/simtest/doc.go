@@ -22,32 +22,23 @@
 //
 //   - A write takes effect within the settling time after it was answered, or never.
 //   - A listing is at most a minute old. If a listing of the panel is short, its own total
-//
-// shows it; Stripe's may be short without a sign.
+//     shows it; Stripe's may be short without a sign.
 //   - A request that was checked and has left is not held up on its way. If a process is
-//
-// frozen between the last check and the network, another process may meanwhile do the same
-// thing.
+//     frozen between the last check and the network, another process may meanwhile do the
+//     same thing.
 //   - If something changes within a minute before a hosting is taken away or resumed, the
-//
-// change may come too late.
+//     change may come too late.
 //   - A dry run, and a run, rest on readings of up to ten minutes ago. If staff changed
-//
-// something since, the first of the two that reads again finds it.
+//     something since, the first of the two that reads again finds it.
 //   - If a hosting was purged, or staff took its marker off, before a new database could
-//
-// know of it, then neither it nor its org is recognised.
+//     know of it, then neither it nor its org is recognised.
 //   - Only our journal knows which suspensions are ours. If a database is lost, those from
-//
-// before count as staff's, and the program reports them.
+//     before count as staff's, and the program reports them.
 //   - A database is not lost and replaced within the settling time of a write that was not
-//
-// answered, because the new one cannot know that a write is still on its way.
+//     answered, because the new one cannot know that a write is still on its way.
 //   - If a database is lost, it is not known which unit of a subscription a hosting was
-//
-// for: one that is no longer paid for may stay up, and the program reports it.
+//     for: one that is no longer paid for may stay up, and the program reports it.
 //   - A key of another company is noticed when there is a hosting by which to notice it.
 //   - If two installations with copies of one database run at the same moment, both look,
-//
-// find nothing, and create the same thing twice. Both report it and stop.
+//     find nothing, and create the same thing twice. Both report it and stop.
 package simtest

@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"sync/atomic"
-	"time"
 
 	"golang.org/x/sync/errgroup"
 
@@ -14,8 +13,6 @@ import (
 )
 
 const (
-	// premiseAge is how old the reading may be on which something is taken away.
-	premiseAge = time.Minute
 	// maxSteps bounds the actions of one customer in one run.
 	maxSteps = 500
 )
@@ -32,12 +29,12 @@ func (r *run) apply(ctx context.Context) error {
 	case r.Policy.Mode == reconcile.Observe:
 		return nil
 	}
-	r.applying.Store(true)
+	r.work.applying.Store(true)
 	var done atomic.Int32
 	for _, turn := range []struct{ failing, takes bool }{{false, false}, {false, true}, {true, false}, {true, true}} {
 		g := errgroup.Group{}
 		g.SetLimit(r.Concurrency)
-		for _, w := range r.work {
+		for _, w := range r.work.list {
 			if w.failing != turn.failing || (w.takes > 0) != turn.takes || !r.brake.releases(w.id) {
 				continue
 			}
@@ -46,63 +43,23 @@ func (r *run) apply(ctx context.Context) error {
 			}
 			g.Go(guarded(func() error {
 				if !r.halted(ctx) {
-					defer r.foundAlone(w)()
+					defer r.founders.wait(w)()
 					r.applyOne(ctx, w.id)
-					r.progress("applying", int(done.Add(1)), len(r.work))
+					r.progress.show("applying", int(done.Add(1)), len(r.work.list))
 				}
 				return nil
 			}))
 		}
-		r.mourn(g.Wait())
+		r.noteLost(g.Wait())
 	}
 	return nil
 }
 
-// applyOne brings one customer as far as it goes. Before every step the customer
-// is loaded and planned again, so an action that is no longer wanted is dropped,
-// and only what the brake let pass is done. An action that is refused keeps from
-// being done what depends on it, and nothing else; see setbacks.
+// applyOne brings one customer as far as it goes. If an action is refused, the actions
+// that depend on it are not done, and all others are; see failures.
 func (r *run) applyOne(ctx context.Context, id string) {
-	defer r.survive(ctx, id)
-	premise, looked := map[string]time.Time{}, map[string]bool{}
-	var back setbacks
-	err := func() error {
-		for range maxSteps {
-			if r.halted(ctx) {
-				return back.err
-			}
-			c, d, err := r.again(ctx, id)
-			if err != nil {
-				return err
-			}
-			a, ok := r.next(d, &back)
-			if !ok {
-				return back.err
-			}
-			if rests(r.catalog, a) && r.clock().Sub(premise[a.ID]) > premiseAge {
-				if err := r.readPremise(ctx, c, a, d.Contents); err != nil {
-					return fmt.Errorf("%s: checking the premise: %w", describe(a), err)
-				}
-				premise[a.ID] = r.clock()
-				continue // and plan again with what is true now
-			}
-			again, err := r.lookFirst(ctx, c, a, looked)
-			if err != nil {
-				return fmt.Errorf("%s: looking first: %w", describe(a), err)
-			}
-			if again {
-				continue
-			}
-			if err := r.perform(ctx, c, a); err != nil {
-				err = fmt.Errorf("%s: %w", describe(a), err)
-				if !r.wasRefused(a) || !back.bear(a, err) {
-					return err
-				}
-			}
-		}
-		return fault.Errorf(fault.Permanent, "more than %d actions for one customer in one run", maxSteps)
-	}()
-	if err != nil {
+	defer r.recoverPanic(ctx, id)
+	if err := r.applySteps(ctx, id); err != nil {
 		r.failed(ctx, id, err)
 		return
 	}
@@ -111,12 +68,41 @@ func (r *run) applyOne(ctx context.Context, id string) {
 	}
 }
 
-// wasRefused tells that an action is known not to be done, and that this is recorded.
-func (r *run) wasRefused(a reconcile.Action) bool {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	return r.refused[a.ID]
+// applySteps does the actions of one customer in order. Before every step the customer
+// is loaded and planned again, so an action that is no longer wanted is dropped, and
+// only what the brake let pass is done.
+func (r *run) applySteps(ctx context.Context, id string) error {
+	before, failed := r.newPreparation(), failures{}
+	for range maxSteps {
+		if r.halted(ctx) {
+			return failed.err
+		}
+		c, d, err := r.again(ctx, id)
+		if err != nil {
+			return err
+		}
+		a, ok := r.next(d, &failed)
+		if !ok {
+			return failed.err
+		}
+		read, err := before.prepare(ctx, c, a, d.Contents)
+		if err != nil {
+			return err
+		}
+		if read {
+			continue // and plan again with what is true now
+		}
+		if err := r.perform(ctx, c, a); err != nil {
+			err = fmt.Errorf("%s: %w", describe(a), err)
+			if !r.work.hasFailed(a.ID) || !failed.add(a, err) {
+				return err
+			}
+		}
+	}
+	return errTooManySteps
 }
+
+var errTooManySteps = fault.Errorf(fault.Permanent, "more than %d actions for one customer in one run", maxSteps)
 
 // describe names an action and whom it is for, as the head of an error.
 func describe(a reconcile.Action) string {
@@ -134,46 +120,17 @@ func (r *run) again(ctx context.Context, id string) (*reconcile.Customer, planne
 	if err != nil {
 		return nil, planner.Decision{}, err
 	}
-	return r.decide(ctx, c)
+	return r.decide(ctx, c, nil)
 }
 
 // next is the first action that may be done now.
-func (r *run) next(d planner.Decision, back *setbacks) (reconcile.Action, bool) {
+func (r *run) next(d planner.Decision, failed *failures) (reconcile.Action, bool) {
 	for _, a := range d.Actions {
-		if !r.brake.holds(a) && !r.brake.unseen(a) && !back.stop(a, r.catalog.Takes(a)) {
+		if !r.brake.holds(a) && !r.brake.unseen(a) && !failed.blocks(a, r.catalog.Takes(a)) {
 			return a, true
 		}
 	}
 	return reconcile.Action{}, false
-}
-
-// lookFirst looks for what is about to be created, and at what is about to be
-// switched on again, which staff may have suspended on top of us; once for each
-// action. It reports whether it looked: the customer is then planned again with
-// what it saw. What may be where nobody could look is an error: see orgIndex.creationBlocked.
-func (r *run) lookFirst(ctx context.Context, c *reconcile.Customer, a reconcile.Action, looked map[string]bool) (bool, error) {
-	creates := a.Kind == reconcile.CreateOrg || a.Kind == reconcile.CreateSubscription
-	first := !looked[a.ID]
-	looked[a.ID] = true
-	switch {
-	case first && a.Kind == reconcile.CreateOrg:
-		return true, r.freshIndex(ctx)
-	case first && a.Kind == reconcile.Resume:
-		return true, r.lookAt(ctx, a.Org, a.Hosting)
-	case first && creates && r.index.firstLook(a.Org):
-		// Once for each org: we are the only writer, and an org made in this very
-		// run began empty.
-		if err := r.readOrg(ctx, a.Org); err != nil {
-			return true, err
-		}
-		if err := r.noticeSeconds(ctx); err != nil {
-			return true, err
-		}
-		return true, r.freshIndex(ctx) // a database that was put back may not know where else it is
-	case creates:
-		return false, r.index.creationBlocked(c, a, r.Policy.Instance)
-	}
-	return false, nil
 }
 
 // finish records what is left to say about a customer after its actions. That the

@@ -15,8 +15,8 @@ import (
 	"github.com/stripe-enhance/stripe-enhance/reconcile/planner"
 )
 
-// driftTold is how many hostings that others have changed the notes of a run name.
-const driftTold = 8
+// maxDriftNotes is how many hostings that others have changed the notes of a run name.
+const maxDriftNotes = 8
 
 // driftBatch is how many hostings are compared before the next are looked up.
 const driftBatch = 1000
@@ -41,7 +41,7 @@ func (r *run) drift(ctx context.Context) error {
 		due, err := r.Inventory.DriftDue(ctx, before, r.now.Add(maxSkew), min(left, driftBatch)+skip)
 		due = slices.DeleteFunc(due, func(h reconcile.Hosting) bool { return c.tried[h.ID] })
 		if err != nil || len(due) == 0 {
-			c.tell(r)
+			c.report(r)
 			return err
 		}
 		left -= len(due)
@@ -49,11 +49,11 @@ func (r *run) drift(ctx context.Context) error {
 			if errors.Is(err, fault.Denied) || ctx.Err() != nil {
 				return fmt.Errorf("comparing with Enhance: %w", err)
 			}
-			r.overlook("comparing with Enhance was cut short after %d hostings, the rest is due again in the next run: %v", c.done.Load(), err)
+			r.notePartial("comparing with Enhance was cut short after %d hostings, the rest is due again in the next run: %v", c.done.Load(), err)
 			return nil
 		}
 	}
-	c.tell(r)
+	c.report(r)
 	return nil
 }
 
@@ -65,12 +65,12 @@ type comparison struct {
 	out    atomic.Int32 // that gave no answer
 }
 
-// told is how many hostings that could not be compared a run names.
-const told = 3
+// maxComparedNotes is how many hostings that could not be compared a run names.
+const maxComparedNotes = 3
 
-func (c *comparison) tell(r *run) {
-	if n := c.failed.Load() + c.out.Load(); n > told {
-		r.overlook("%d hostings could not be compared, the panel refuses them or cannot say what they are: whether they are up is not known", n)
+func (c *comparison) report(r *run) {
+	if n := c.failed.Load() + c.out.Load(); n > maxComparedNotes {
+		r.notePartial("%d hostings could not be compared, the panel refuses them or cannot say what they are: whether they are up is not known", n)
 	}
 }
 
@@ -95,7 +95,7 @@ func (r *run) compare(ctx context.Context, due []reconcile.Hosting, c *compariso
 			}
 			if err == nil {
 				r.noticeDrift(h, is)
-				r.progress("comparing", int(c.done.Add(1)), total)
+				r.progress.show("comparing", int(c.done.Add(1)), total)
 				return nil
 			}
 			return r.notCompared(ctx, c, h, err)
@@ -125,8 +125,8 @@ func (r *run) notCompared(ctx context.Context, c *comparison, h reconcile.Hostin
 		}
 		c.failed.Add(1)
 	}
-	if c.failed.Load()+c.out.Load() <= told {
-		r.overlook("hosting %d could not be compared: %v", h.ID, err)
+	if c.failed.Load()+c.out.Load() <= maxComparedNotes {
+		r.notePartial("hosting %d could not be compared: %v", h.ID, err)
 	}
 	return nil
 }
@@ -138,21 +138,13 @@ func (r *run) noticeDrift(was, is reconcile.Hosting) {
 	if text == "" || is.State == reconcile.HostingSuspended && reconcile.SuspensionMarked(is.FriendlyName, r.Policy.Instance) {
 		return
 	}
-	r.mu.Lock()
-	r.drifted++
-	n := r.drifted
-	if n <= reconcile.MostReported {
-		r.drifts = append(r.drifts, reconcile.Drift{Hosting: is.ID, Org: is.Org, Text: text})
-	}
-	r.mu.Unlock()
-	if n <= driftTold {
+	if n := r.findings.addDrift(reconcile.Drift{Hosting: is.ID, Org: is.Org, Text: text}); n <= maxDriftNotes {
 		r.note("changed at the panel, not by us: %s", text)
 	}
 }
 
-// lookAtNamed looks, in a run about certain subscriptions, at the org of their customer
-// and compares the hostings that they have: whoever asks about one wants to know what is
-// there now.
+// lookAtNamed reads, in a run about certain subscriptions, the org of their customer and
+// compares their hostings: a person who asks about one wants to know its state now.
 func (r *run) lookAtNamed(ctx context.Context) error {
 	customers, err := r.Queue.Customers(ctx, r.only)
 	if err != nil {
@@ -162,29 +154,50 @@ func (r *run) lookAtNamed(ctx context.Context) error {
 	for i := range customers {
 		c := &customers[i]
 		if c.Org != nil {
-			if err := r.readOrgByID(ctx, c.Org.ID); err != nil {
-				if fault.Of(err) == fault.Denied || ctx.Err() != nil {
-					return fmt.Errorf("looking at org %s: %w", c.Org.ID, err)
-				}
-				r.overlook("org %s could not be looked at, and is taken to be as it was: %v", c.Org.ID, err)
+			if err := r.lookAtOrg(ctx, c.Org.ID); err != nil {
+				return err
 			}
 		}
-		for _, b := range c.Bindings {
-			if !slices.Contains(r.req.Subscriptions, b.Subscription) || slices.ContainsFunc(due, func(h reconcile.Hosting) bool { return h.ID == b.Hosting }) {
-				continue
+		for _, h := range boundTo(c, r.req.Subscriptions) {
+			if !slices.ContainsFunc(due, func(d reconcile.Hosting) bool { return d.ID == h.ID }) {
+				due = append(due, h)
 			}
-			h := reconcile.Hosting{ID: b.Hosting, Org: b.Org}
-			if j := slices.IndexFunc(c.Hostings, func(h reconcile.Hosting) bool { return h.ID == b.Hosting }); j >= 0 {
-				h = c.Hostings[j]
-				h.Org = b.Org
-			}
-			due = append(due, h)
 		}
 	}
 	c := comparison{tried: map[int64]bool{}}
 	if err := r.compare(ctx, due, &c); err != nil {
 		return fmt.Errorf("comparing with Enhance: %w", err)
 	}
-	c.tell(r)
+	c.report(r)
 	return nil
+}
+
+// lookAtOrg reads an org again. If it cannot be read, the run goes on with what is
+// stored, unless every further call would fail as well.
+func (r *run) lookAtOrg(ctx context.Context, org string) error {
+	err := r.readOrgByID(ctx, org)
+	if err == nil {
+		return nil
+	}
+	if fault.Of(err) == fault.Denied || ctx.Err() != nil {
+		return fmt.Errorf("looking at org %s: %w", org, err)
+	}
+	r.notePartial("org %s could not be looked at, and is taken to be as it was: %v", org, err)
+	return nil
+}
+
+// boundTo is the hostings that are bound to some of a customer's subscriptions.
+func boundTo(c *reconcile.Customer, subscriptions []string) (hostings []reconcile.Hosting) {
+	for _, b := range c.Bindings {
+		if !slices.Contains(subscriptions, b.Subscription) {
+			continue
+		}
+		h := reconcile.Hosting{ID: b.Hosting, Org: b.Org}
+		if known := hostingOf(c, b.Hosting); known != nil {
+			h = *known
+			h.Org = b.Org
+		}
+		hostings = append(hostings, h)
+	}
+	return hostings
 }

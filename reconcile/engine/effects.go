@@ -18,46 +18,102 @@ import (
 // longer than the time-outs of the clients, so that those decide.
 const callLimit = 3 * time.Minute
 
+// effect is how one kind of action is done. A new kind of action needs one row in
+// effects and nothing else in this package.
+type effect struct {
+	// do makes the call, and reads back what it changed. Once the call itself has
+	// succeeded, a failing read makes the outcome ambiguous, never failed.
+	do func(*run, context.Context, *reconcile.Customer, reconcile.Action, *reconcile.Outcome) error
+	// find looks for the effect of a call that was not answered. The look is complete
+	// or an error. nil: nothing shows it, and the outcome is "not done" after the
+	// settling time.
+	find func(*run, context.Context, *reconcile.Customer, reconcile.Pending, *reconcile.Outcome) (bool, error)
+	// repeatable tells that doing it a second time changes nothing.
+	repeatable bool
+	// twoLooks tells that two complete looks must find nothing before it is sent again.
+	twoLooks bool
+	// lookFirst looks for what is about to be done; first tells that the run has not
+	// looked for this action yet. If it reports that it has read something, the
+	// customer is planned again. nil: nothing to look for.
+	lookFirst func(r *run, ctx context.Context, c *reconcile.Customer, a reconcile.Action, first bool) (read bool, err error)
+	// premise tells that the facts on which the action rests are read again before it,
+	// because it takes something away or undoes another change.
+	premise bool
+}
+
+// effects are the rows, by kind. A website that was made shows when it is made again:
+// the domain is then taken by this very hosting.
+var effects = [...]effect{
+	reconcile.Link:               {do: (*run).link, repeatable: true},
+	reconcile.CreateOrg:          {do: (*run).createOrg, find: (*run).findOrg, twoLooks: true, lookFirst: (*run).lookForOrg},
+	reconcile.RenameOrg:          {do: (*run).renameOrg, find: (*run).findName, repeatable: true},
+	reconcile.InviteOwner:        {do: (*run).invite, find: (*run).findInvitation, repeatable: true},
+	reconcile.CreateSubscription: {do: (*run).createHosting, find: (*run).findHosting, twoLooks: true, lookFirst: (*run).lookForHosting},
+	reconcile.CreateWebsite:      {do: (*run).createWebsite},
+	reconcile.WriteMetadata:      {do: (*run).writeMetadata, repeatable: true},
+	reconcile.Resume:             {do: (*run).resume, find: (*run).findResumption, lookFirst: (*run).lookAtHosting},
+	reconcile.Suspend:            {do: (*run).suspend, find: (*run).findSuspension, premise: true},
+	reconcile.ChangePlan:         {do: (*run).changePlan, find: (*run).findPlanChange, premise: true},
+	reconcile.Terminate:          {do: (*run).terminate, find: (*run).findTermination, premise: true},
+}
+
+// effectOf is the row of a kind. That there is one for each is held by a test; the
+// journal may have kinds that an older or newer program wrote.
+func effectOf(kind reconcile.ActionKind) (effect, error) {
+	if int(kind) >= len(effects) || effects[kind].do == nil {
+		return effect{}, fault.Errorf(fault.Permanent, "no way to do a %s: this program does not know it", kind)
+	}
+	return effects[kind], nil
+}
+
 // perform does one action: intent durable, the call, read back, outcome durable.
 // A run that is being stopped finishes the action in hand and records it; that
 // is why the context is cut off from cancellation here.
 func (r *run) perform(ctx context.Context, c *reconcile.Customer, a reconcile.Action) error {
 	ctx, cancel := context.WithTimeout(fence.Around(context.WithoutCancel(ctx), r.checkLease), callLimit)
 	defer cancel()
-	if err := r.checkLease(); err != nil {
+	e, err := effectOf(a.Kind)
+	if err == nil {
+		err = r.checkLease()
+	}
+	if err != nil {
 		return err
 	}
+	// Crash here → nothing was sent or recorded; the customer is still due.
 	r.Failpoint("before-intent", a.Kind.String())
 	sent := r.clock()
 	if err := r.Journal.RecordIntent(ctx, r.tok, r.rec.ID, a, r.brake.approved[a.ID], sent); err != nil {
 		return fmt.Errorf("recording the intent: %w", err)
 	}
+	// Crash here → the journal has an intent without an outcome. The next run looks for
+	// its effect, finds nothing, and sends it again after the settling time.
 	r.Failpoint("after-intent", a.Kind.String())
 	out := reconcile.Outcome{Action: a, Run: r.rec.ID, State: reconcile.ActionApplied}
-	err := r.checkLease() // the intent may have taken long to write
+	err = r.checkLease() // the intent may have taken long to write
 	if err == nil {
-		err = r.effect(ctx, c, a, &out)
+		err = e.do(r, ctx, c, a, &out)
 	}
+	// Crash here → the call may have been done, and the journal does not know. The next
+	// run looks for its effect, finds it and adopts it.
 	r.Failpoint("after-call", a.Kind.String())
 	out.At = r.clock()
-	r.judge(&out, err)
+	r.setState(&out, err)
 	if saveErr := r.Journal.RecordOutcome(ctx, r.tok, out); saveErr != nil {
 		r.log.WithFields(logrus.Fields{"action": a.ID, "customer": a.Customer, "state": out.State.String()}).WithError(saveErr).Error("outcome not recorded")
 		return fmt.Errorf("recording the outcome (%s): %w", out.State, saveErr)
 	}
+	// Crash here → the outcome is known; the next run plans the customer's next action.
 	r.Failpoint("after-record", a.Kind.String())
 	if out.State == reconcile.ActionFailed {
-		r.mu.Lock()
-		r.refused[a.ID] = true
-		r.mu.Unlock()
+		r.work.addFailed(a.ID)
 	}
-	r.tell(a, out, err)
+	r.logOutcome(a, out, err)
 	if err == nil {
 		r.outages.succeeded()
 		return nil
 	}
 	if out.State == reconcile.ActionAmbiguous {
-		return r.lookAtOnce(ctx, a, err)
+		return r.lookForAnswer(ctx, a, err)
 	}
 	switch {
 	case a.Kind == reconcile.CreateWebsite && errors.Is(err, fault.Conflict):
@@ -69,8 +125,8 @@ func (r *run) perform(ctx context.Context, c *reconcile.Customer, a reconcile.Ac
 	return err
 }
 
-// judge turns the error of a call into a state of the journal.
-func (r *run) judge(out *reconcile.Outcome, err error) {
+// setState turns the error of a call into a state of the journal.
+func (r *run) setState(out *reconcile.Outcome, err error) {
 	if err == nil {
 		return
 	}
@@ -83,7 +139,7 @@ func (r *run) judge(out *reconcile.Outcome, err error) {
 	}
 }
 
-func (r *run) tell(a reconcile.Action, out reconcile.Outcome, err error) {
+func (r *run) logOutcome(a reconcile.Action, out reconcile.Outcome, err error) {
 	entry := r.log.WithFields(logrus.Fields{"action": a.ID, "kind": a.Kind.String(), "customer": a.Customer,
 		"subscription": a.Subscription, "org": a.Org, "hosting": a.Hosting, "reason": a.Reason})
 	switch {
@@ -96,15 +152,15 @@ func (r *run) tell(a reconcile.Action, out reconcile.Outcome, err error) {
 	}
 }
 
-// lookAtOnce looks right after a write that was not answered: most were done, and
+// lookForAnswer looks right after a write that was not answered: most were done, and
 // then nobody has to wait. Finding nothing yet concludes nothing, and what may be
 // repeated is repeated after a pause, not at once.
-func (r *run) lookAtOnce(ctx context.Context, a reconcile.Action, callErr error) error {
+func (r *run) lookForAnswer(ctx context.Context, a reconcile.Action, callErr error) error {
 	c, err := r.load(ctx, a.Customer)
 	if err != nil {
 		return err
 	}
-	if c, err = r.settle(ctx, c); err != nil {
+	if c, err = r.findLostWrites(ctx, c); err != nil {
 		return fmt.Errorf("%w; looking for it: %w", fault.Wrap(fault.Ambiguous, callErr), err)
 	}
 	still := func(b reconcile.Action) bool { return b.ID == a.ID }
@@ -116,242 +172,4 @@ func (r *run) lookAtOnce(ctx context.Context, a reconcile.Action, callErr error)
 		return callErr
 	}
 	return nil
-}
-
-// effect makes the call of one action and reads back what it changed. Once the
-// call itself has succeeded, a failing read makes the outcome ambiguous, never
-// failed.
-func (r *run) effect(ctx context.Context, c *reconcile.Customer, a reconcile.Action, out *reconcile.Outcome) error {
-	switch a.Kind {
-	case reconcile.Link:
-		return r.link(ctx, c, a, out)
-	case reconcile.CreateOrg:
-		return r.createOrg(ctx, a, out)
-	case reconcile.RenameOrg:
-		return r.renameOrg(ctx, a, out)
-	case reconcile.InviteOwner:
-		return r.invite(ctx, a, out)
-	case reconcile.CreateSubscription:
-		return r.createHosting(ctx, a, out)
-	case reconcile.CreateWebsite:
-		return r.createWebsite(ctx, c, a, out)
-	case reconcile.Resume:
-		return r.suspension(ctx, c, a, false, out)
-	case reconcile.Suspend:
-		return r.suspension(ctx, c, a, true, out)
-	case reconcile.ChangePlan:
-		return r.changePlan(ctx, a, out)
-	case reconcile.Terminate:
-		return r.terminate(ctx, a, out)
-	case reconcile.WriteMetadata:
-		err := r.Billing.WriteMetadata(ctx, a.Subscription, map[string]string{
-			"enhance_org_id": a.Org, "enhance_subscription_id": fmt.Sprint(a.Hosting)})
-		out.MetadataOK = err == nil
-		return err
-	}
-	return fault.Errorf(fault.Permanent, "no way to do a %s", a.Kind)
-}
-
-// link binds in our database only. An org that was there before us is bound only
-// when its single owner is this customer.
-func (r *run) link(ctx context.Context, c *reconcile.Customer, a reconcile.Action, out *reconcile.Outcome) error {
-	if a.Hosting != 0 {
-		out.Binding = &reconcile.Binding{Subscription: a.Subscription, Item: a.Item, Slot: a.Slot, Org: a.Org, Hosting: a.Hosting, How: a.How, At: r.clock()}
-		return nil
-	}
-	o, err := r.Panel.Org(ctx, a.Org)
-	if err != nil {
-		return err
-	}
-	if o.Deleted {
-		return fault.Errorf(fault.Conflict, "org %s was deleted in the panel", o.ID)
-	}
-	if a.How == reconcile.BoundByAdopt {
-		emails, err := r.Owners.OwnerEmails(ctx, a.Org)
-		if err != nil {
-			return err
-		}
-		invited := len(emails) == 0 && slices.ContainsFunc(c.Kin, func(k reconcile.Kin) bool {
-			return k.Org.ID == a.Org && k.InvitedEmail != "" && k.InvitedEmail == reconcile.EmailKey(c.Email)
-		})
-		if !invited && (len(emails) != 1 || reconcile.EmailKey(emails[0]) != reconcile.EmailKey(c.Email)) {
-			return fault.Errorf(fault.Conflict, "org %s has %d owners, not just the customer: name the right org in the metadata enhance_org_id of the subscription", a.Org, len(emails))
-		}
-	}
-	o.ObservedAt = r.clock()
-	r.index.addFound(a.Org)
-	out.Org, out.OrgNamed = &o, !r.marked(o)
-	return nil
-}
-
-func (r *run) createOrg(ctx context.Context, a reconcile.Action, out *reconcile.Outcome) error {
-	marker := reconcile.Marker{StripeID: a.Customer, Instance: r.Policy.Instance}
-	name := a.Name + " " + marker.String()
-	id, err := r.Provisioner.CreateOrg(ctx, name)
-	if err != nil {
-		return err
-	}
-	now := r.clock()
-	r.index.addMade(id)
-	out.Org = &reconcile.Org{ID: id, Name: name, ObservedAt: now, HostingsRead: now}
-	return nil
-}
-
-func (r *run) renameOrg(ctx context.Context, a reconcile.Action, out *reconcile.Outcome) error {
-	if err := r.Provisioner.RenameOrg(ctx, a.Org, a.Name); err != nil {
-		return err
-	}
-	o, err := r.Panel.Org(ctx, a.Org)
-	if err != nil {
-		return unread(err)
-	}
-	if o.Name != a.Name {
-		return fault.Errorf(fault.Ambiguous, "org %s was renamed and still has its old name", a.Org)
-	}
-	o.ObservedAt = r.clock()
-	out.Org, out.OrgNamed = &o, true
-	return nil
-}
-
-func (r *run) invite(ctx context.Context, a reconcile.Action, out *reconcile.Outcome) error {
-	invited, err := r.invitedBefore(ctx, a)
-	if err != nil {
-		return err
-	}
-	if invited {
-		out.Invited, out.InvitedEmail = r.clock(), reconcile.EmailKey(a.Email)
-		return nil
-	}
-	call := r.Owners.Invite
-	if r.Policy.Onboarding == reconcile.Password {
-		call = r.Owners.CreateLogin
-	}
-	if err := call(ctx, a.Org, a.Email, a.Name); err != nil {
-		return err
-	}
-	out.Invited, out.InvitedEmail = r.clock(), reconcile.EmailKey(a.Email)
-	return nil
-}
-
-// invitedBefore looks whether the customer is a member of an org that was there
-// before this run: a database that was lost must not mail everybody again. With a
-// login of our making, membership is only the middle of it: it counts where the org
-// was found in this run, and not where an earlier run was cut short.
-func (r *run) invitedBefore(ctx context.Context, a reconcile.Action) (bool, error) {
-	if r.index.isMade(a.Org) || r.Policy.Onboarding == reconcile.Password && !r.index.isFound(a.Org) {
-		return false, nil
-	}
-	emails, err := r.Owners.OwnerEmails(ctx, a.Org)
-	return slices.ContainsFunc(emails, func(e string) bool { return reconcile.EmailKey(e) == reconcile.EmailKey(a.Email) }), err
-}
-
-func (r *run) createHosting(ctx context.Context, a reconcile.Action, out *reconcile.Outcome) error {
-	marker := reconcile.Marker{StripeID: a.Subscription, Slot: a.Slot, Instance: r.Policy.Instance}
-	id, err := r.Provisioner.CreateHosting(ctx, a.Org, a.Plan, a.PlanName+" "+marker.String())
-	if err != nil {
-		return err
-	}
-	h, err := r.readBack(ctx, a.Org, id)
-	if err != nil {
-		return err
-	}
-	if h.Marker() != marker {
-		return fault.Errorf(fault.Ambiguous, "hosting %d was created as %s and reads as %q", id, marker, h.FriendlyName)
-	}
-	out.Hosting = &h
-	out.Binding = &reconcile.Binding{Subscription: a.Subscription, Item: a.Item, Slot: a.Slot, Org: a.Org, Hosting: id, How: reconcile.BoundByCreate, At: r.clock()}
-	return nil
-}
-
-// createWebsite makes the site that was ordered. A domain that is taken, or that the
-// panel does not accept, is a fact to record: asked again it answers the same.
-func (r *run) createWebsite(ctx context.Context, c *reconcile.Customer, a reconcile.Action, out *reconcile.Outcome) error {
-	h := hostingOf(c, a.Hosting)
-	if h == nil {
-		return fault.Errorf(fault.Conflict, "hosting %d is not known yet", a.Hosting)
-	}
-	site := *h
-	err := r.Websites.CreateWebsite(ctx, a.Org, a.Hosting, a.Domain)
-	switch {
-	case err == nil:
-		site.Website = a.Domain
-	case errors.Is(err, fault.Conflict), errors.Is(err, fault.Permanent):
-		site.WebsiteTaken, err = a.Domain, fault.Wrap(fault.Conflict, err)
-	default:
-		return err
-	}
-	out.Hosting = &site
-	return err
-}
-
-func hostingOf(c *reconcile.Customer, id int64) *reconcile.Hosting {
-	for i := range c.Hostings {
-		if c.Hostings[i].ID == id {
-			return &c.Hostings[i]
-		}
-	}
-	return nil
-}
-
-func (r *run) changePlan(ctx context.Context, a reconcile.Action, out *reconcile.Outcome) error {
-	change := reconcile.HostingChange{Plan: a.Plan}
-	if a.Name != "" {
-		change.Name = &a.Name
-	}
-	err := r.Provisioner.Change(ctx, a.Org, a.Hosting, change)
-	if change.Name != nil && errors.Is(err, fault.Permanent) {
-		// It may be the name that is refused, and the plan is what was paid for.
-		change.Name = nil
-		err = r.Provisioner.Change(ctx, a.Org, a.Hosting, change)
-	}
-	if err != nil {
-		return err
-	}
-	h, err := r.readBack(ctx, a.Org, a.Hosting)
-	if err != nil {
-		return err
-	}
-	if h.Plan != a.Plan {
-		return fault.Errorf(fault.Ambiguous, "hosting %d was to have plan %d and reads as plan %d", a.Hosting, a.Plan, h.Plan)
-	}
-	out.Hosting = &h
-	return nil
-}
-
-func (r *run) terminate(ctx context.Context, a reconcile.Action, out *reconcile.Outcome) error {
-	if r.Terminator == nil {
-		return fault.Errorf(fault.Permanent, "this program was started without any way to delete")
-	}
-	if err := r.Terminator.Delete(ctx, a.Org, a.Hosting); err != nil {
-		return err
-	}
-	h, err := r.Panel.Hosting(ctx, a.Org, a.Hosting)
-	if errors.Is(err, fault.NotFound) {
-		h, err = reconcile.Hosting{ID: a.Hosting, Org: a.Org, State: reconcile.HostingMissing}, nil
-	}
-	if err != nil {
-		return unread(err)
-	}
-	if h.State != reconcile.HostingDeleted && h.State != reconcile.HostingMissing {
-		return fault.Errorf(fault.Ambiguous, "hosting %d was deleted and reads as %s", a.Hosting, h.State)
-	}
-	h.ObservedAt, h.TerminatedByUs = r.clock(), r.clock()
-	out.Hosting = &h
-	return nil
-}
-
-// readBack reads what a write has changed.
-func (r *run) readBack(ctx context.Context, org string, id int64) (reconcile.Hosting, error) {
-	h, err := r.Panel.Hosting(ctx, org, id)
-	if err != nil {
-		return h, unread(err)
-	}
-	h.ObservedAt = r.clock()
-	return h, nil
-}
-
-// unread makes any failure of reading back ambiguous: the write itself was
-// accepted, so it must be looked for and not be sent again.
-func unread(err error) error {
-	return fault.Wrap(fault.Ambiguous, fmt.Errorf("done, but reading it back: %w", err))
 }

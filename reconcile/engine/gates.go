@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
 	"time"
 
 	"github.com/stripe-enhance/stripe-enhance/internal/fault"
@@ -33,7 +32,7 @@ func (r *run) gates(ctx context.Context) error {
 	if err := r.fellBack(ctx); err != nil {
 		return err
 	}
-	if len(r.work) == 0 {
+	if len(r.work.list) == 0 {
 		return nil
 	}
 	if err := r.trustStripe(ctx); err != nil {
@@ -44,8 +43,7 @@ func (r *run) gates(ctx context.Context) error {
 			return err
 		}
 	}
-	takers := r.takers()
-	if len(takers) == 0 {
+	if !r.work.hasTakers() {
 		return nil
 	}
 	for _, gate := range []func(context.Context) (string, error){r.clockGate, r.anchorGate, r.priceGate} {
@@ -60,22 +58,13 @@ func (r *run) gates(ctx context.Context) error {
 	if !r.evidence.removalsAreBlocked() {
 		return nil
 	}
-	return r.planAgain(ctx, takers)
-}
-
-func (r *run) takers() (ids []string) {
-	for _, w := range r.work {
-		if w.takes > 0 {
-			ids = append(ids, w.id)
-		}
-	}
-	return ids
+	return r.planAgain(ctx)
 }
 
 // planAgain plans customers anew after a gate has failed, so that what they were
 // to lose becomes a hold with the gate's reason.
-func (r *run) planAgain(ctx context.Context, ids []string) error {
-	r.work = slices.DeleteFunc(r.work, func(w customerWork) bool { return w.takes > 0 })
+func (r *run) planAgain(ctx context.Context) error {
+	ids := r.work.dropTakers()
 	for len(ids) > 0 {
 		n := min(len(ids), planBatch)
 		customers, err := r.Queue.Customers(ctx, ids[:n])

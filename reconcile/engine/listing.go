@@ -172,7 +172,7 @@ func (r *run) unlisted(ctx context.Context, l reconcile.Listing, believed time.T
 			err = r.Mirror.MarkGone(ctx, r.tok, id, r.now)
 		case errors.Is(err, fault.Malformed), errors.Is(err, fault.Permanent):
 			odd++ // there, or refused for good; the others must not wait for it
-			r.overlook("%s was not listed and cannot be read, and what is known of it stays as it is: %v", id, err)
+			r.notePartial("%s was not listed and cannot be read, and what is known of it stays as it is: %v", id, err)
 			err = nil
 		case err == nil && facts.OnTestClock:
 			clocks++
@@ -239,7 +239,7 @@ func (r *run) readMarked(ctx context.Context) error {
 		case errors.Is(err, fault.NotFound), errors.Is(err, fault.Permanent):
 			continue // of another installation, or of test data
 		case errors.Is(err, fault.Malformed):
-			r.overlook("%s, which a hosting is marked with, cannot be read: %v", id, err)
+			r.notePartial("%s, which a hosting is marked with, cannot be read: %v", id, err)
 			continue
 		case err == nil:
 			err = r.Mirror.SaveFacts(ctx, r.tok, []reconcile.SubscriptionFacts{facts}, false, r.now)

@@ -127,8 +127,7 @@ func (r *run) sweep(ctx context.Context) error {
 				entitled++
 			}
 		}
-		r.rec.Subscriptions += len(page)
-		r.Progress(reconcile.Progress{Phase: "listing", Done: r.rec.Subscriptions})
+		r.progress.show("listing", r.findings.addRead(len(page)), 0)
 		return r.Mirror.Stage(ctx, r.tok, page)
 	})
 	if err != nil {
@@ -156,10 +155,10 @@ func (r *run) sweep(ctx context.Context) error {
 func (r *run) passedOver(why []string) {
 	const most = 5
 	for _, text := range why[:min(len(why), most)] {
-		r.overlook("a subscription at Stripe is passed over, and what is known of it stays as it is: %s", text)
+		r.notePartial("a subscription at Stripe is passed over, and what is known of it stays as it is: %s", text)
 	}
 	if more := len(why) - most; more > 0 {
-		r.overlook("%d more subscriptions at Stripe are passed over like these", more)
+		r.notePartial("%d more subscriptions at Stripe are passed over like these", more)
 	}
 }
 
@@ -230,10 +229,10 @@ func (r *run) readTouched(ctx context.Context, ids []string) (again []string, er
 		}
 	}
 	if never != nil {
-		r.overlook("some changed subscriptions cannot be read, and are passed over: %v", never)
+		r.notePartial("some changed subscriptions cannot be read, and are passed over: %v", never)
 	}
 	if later != nil {
-		r.overlook("some changed subscriptions could not be read and are read again in the next run: %v", later)
+		r.notePartial("some changed subscriptions could not be read and are read again in the next run: %v", later)
 	}
 	return again, nil
 }
@@ -298,7 +297,7 @@ func (r *run) nameUnknown(ctx context.Context, ids []string) error {
 			return err
 		}
 		if len(known) == 0 {
-			r.overlook("Stripe knows no subscription %s in this account and mode", id)
+			r.notePartial("Stripe knows no subscription %s in this account and mode", id)
 		}
 	}
 	return nil
@@ -323,7 +322,7 @@ func (r *run) read(ctx context.Context, ids []string, force bool) []unreadSub {
 		g.Go(guarded(func() error {
 			err := fault.Guard(func() error { return r.readOne(ctx, id, force) })
 			r.logPanic(id, err)
-			r.progress("reading", int(done.Add(1)), len(ids))
+			r.progress.show("reading", int(done.Add(1)), len(ids))
 			if err != nil {
 				mu.Lock()
 				var stripes refusedRead
@@ -343,13 +342,6 @@ type refusedRead struct{ error }
 
 func (e refusedRead) Unwrap() error { return e.error }
 
-// progress is Progress for goroutines.
-func (r *run) progress(phase string, done, total int) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	r.Progress(reconcile.Progress{Phase: phase, Done: done, Total: total})
-}
-
 func (r *run) readOne(ctx context.Context, id string, force bool) error {
 	if err := ctx.Err(); err != nil {
 		return err
@@ -361,8 +353,6 @@ func (r *run) readOne(ctx context.Context, id string, force bool) error {
 	if err != nil {
 		return refusedRead{err}
 	}
-	r.mu.Lock()
-	r.rec.Subscriptions++
-	r.mu.Unlock()
+	r.findings.addRead(1)
 	return r.Mirror.SaveFacts(ctx, r.tok, []reconcile.SubscriptionFacts{facts}, force, r.now)
 }

@@ -85,7 +85,7 @@ func (r *run) saveEveryOrg(ctx context.Context) (int, error) {
 	n := 0
 	err := r.OrgLister.EveryOrg(ctx, func(page []reconcile.Org) error {
 		n += len(page)
-		r.Progress(reconcile.Progress{Phase: "comparing", Done: n})
+		r.progress.show("comparing", n, 0)
 		return r.Inventory.SaveOrgs(ctx, r.tok, page, false, r.now)
 	})
 	if err != nil {

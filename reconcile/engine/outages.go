@@ -141,7 +141,7 @@ func (r *run) failed(ctx context.Context, id string, err error) {
 		r.outages.stop(errors.Join(err, saveErr))
 		return
 	}
-	r.outages.add(err, b.Counts, !r.applying.Load() && failing(c))
+	r.outages.add(err, b.Counts, !r.work.applying.Load() && failing(c))
 }
 
 // postpone records a failure and logs it. A dry run, and a customer for whom nothing
@@ -149,10 +149,10 @@ func (r *run) failed(ctx context.Context, id string, err error) {
 func (r *run) postpone(ctx context.Context, err error, b reconcile.Backoff) error {
 	switch {
 	case r.req.Dry:
-		r.overlook("%s could not be planned: %v", b.Customer, err)
+		r.notePartial("%s could not be planned: %v", b.Customer, err)
 		return nil
 	case errors.Is(err, fault.LeftAlone):
-		r.overlook("%s is left for the next run: %v", b.Customer, err)
+		r.notePartial("%s is left for the next run: %v", b.Customer, err)
 		return nil
 	}
 	r.log.WithFields(logrus.Fields{"customer": b.Customer, "due": b.Due, "parked": b.Parked, "kind": fault.Of(err).String()}).WithError(err).Warn("customer postponed")

@@ -19,10 +19,10 @@ func guarded(f func() error) func() error {
 	return func() error { return fault.Guard(f) }
 }
 
-// survive keeps a panic about one customer from stopping the others. What failed
+// recoverPanic keeps a panic about one customer from stopping the others. What failed
 // there once may fail there again while it is being recorded: then the customer is
 // left as it is, which is due.
-func (r *run) survive(ctx context.Context, customer string) {
+func (r *run) recoverPanic(ctx context.Context, customer string) {
 	v := recover()
 	if v == nil {
 		return
@@ -31,15 +31,15 @@ func (r *run) survive(ctx context.Context, customer string) {
 	r.logPanic(customer, err)
 	if again := fault.Guard(func() error { r.failed(ctx, customer, err); return nil }); again != nil {
 		r.logPanic(customer, again)
-		r.overlook("%s is left as it is: %v", customer, again)
+		r.notePartial("%s is left as it is: %v", customer, again)
 	}
 }
 
-// mourn tells of a panic that was not even about one customer.
-func (r *run) mourn(err error) {
+// noteLost notes of a panic that was not even about one customer.
+func (r *run) noteLost(err error) {
 	if err != nil {
 		r.logPanic("", err)
-		r.overlook("not everything was looked at: %v", err)
+		r.notePartial("not everything was looked at: %v", err)
 	}
 }
 
@@ -72,6 +72,6 @@ func (r *run) decision(c *reconcile.Customer) (planner.Decision, error) {
 // undecided stands for the decision about a customer of whom there is none, in a
 // plan that changes nothing, and tells it.
 func (r *run) undecided(c *reconcile.Customer, err error) planner.Decision {
-	r.overlook("%s could not be planned: %v", c.ID, err)
+	r.notePartial("%s could not be planned: %v", c.ID, err)
 	return planner.Decision{Holds: []reconcile.Hold{{Kind: reconcile.HoldRetry, Customer: c.ID, Reason: fmt.Sprintf("could not be planned: %v", err)}}}
 }

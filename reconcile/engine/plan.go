@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"hash/maphash"
 	"slices"
 	"time"
 
@@ -37,11 +36,11 @@ func (r *run) plan(ctx context.Context) error {
 			return err
 		}
 		done += len(customers)
-		r.Progress(reconcile.Progress{Phase: "planning", Done: done, Total: max(total, done)})
+		r.progress.show("planning", done, max(total, done))
 		return nil
 	})
 	if err == nil && !r.halted(ctx) {
-		r.complete.Store(true)
+		r.work.complete = true
 	}
 	return err
 }
@@ -93,7 +92,7 @@ func (r *run) replayAs(ctx context.Context, decide func(*reconcile.Customer) (pl
 	return r.due(ctx, func(customers []reconcile.Customer) error {
 		for i := range customers {
 			c := &customers[i]
-			if r.missed.has(c.ID) {
+			if r.work.unread.has(c.ID) {
 				continue
 			}
 			d, err := decide(c)
@@ -123,7 +122,7 @@ func (r *run) planBatch(ctx context.Context, customers []reconcile.Customer) err
 			return nil
 		}))
 	}
-	r.mourn(g.Wait())
+	r.noteLost(g.Wait())
 	for i := range customers {
 		if failing(&customers[i]) && r.outages.triesRepeats() {
 			planned[i] = r.planOne(ctx, &customers[i])
@@ -132,11 +131,11 @@ func (r *run) planBatch(ctx context.Context, customers []reconcile.Customer) err
 	keep := make([]reconcile.Planned, 0, len(planned))
 	for i, p := range planned {
 		if p == nil {
-			r.missed.add(customers[i].ID)
+			r.work.unread.add(customers[i].ID)
 			continue
 		}
 		keep = append(keep, *p)
-		r.take(*p, failing(&customers[i]))
+		r.enqueue(*p, failing(&customers[i]))
 	}
 	if r.req.Dry || len(keep) == 0 {
 		return ctx.Err()
@@ -150,14 +149,14 @@ func (r *run) planBatch(ctx context.Context, customers []reconcile.Customer) err
 // planOne plans one customer. A failure is that customer's alone: it is postponed
 // and nil is returned.
 func (r *run) planOne(ctx context.Context, c *reconcile.Customer) (p *reconcile.Planned) {
-	defer r.survive(ctx, c.ID)
+	defer r.recoverPanic(ctx, c.ID)
 	if r.halted(ctx) {
 		return nil
 	}
-	cur, err := r.settle(ctx, c)
+	cur, err := r.findLostWrites(ctx, c)
 	var d planner.Decision
 	if err == nil {
-		cur, d, err = r.decide(ctx, cur)
+		cur, d, err = r.decide(ctx, cur, nil)
 	}
 	if err == nil && len(d.Actions) == 0 {
 		cur, d, err = r.clearBackoff(ctx, cur, d)
@@ -181,49 +180,46 @@ func (r *run) noticeMoves(c *reconcile.Customer) {
 	}
 }
 
-// decide plans a customer and reads what the planner asks for until it asks for
-// nothing more.
-func (r *run) decide(ctx context.Context, c *reconcile.Customer) (*reconcile.Customer, planner.Decision, error) {
+// decide plans a customer and reads what the planner asks for until it asks for nothing
+// more. done is what a dry run has done for the customer in thought; nil: nothing.
+func (r *run) decide(ctx context.Context, c *reconcile.Customer, done *thought) (*reconcile.Customer, planner.Decision, error) {
 	for range maxRounds {
-		d, err := r.bareDecision(c)
+		as := done.on(r, c)
+		d, err := r.bareDecision(as)
 		if err != nil {
-			return c, d, err
+			return as, d, err
 		}
-		if !r.applying.Load() && !c.Unbound {
-			// A domain costs a request to Stripe for each new subscription: it is
-			// looked up for those that are created, not for all that are planned.
-			d.Needs = slices.DeleteFunc(d.Needs, func(n planner.Need) bool {
-				return n.Kind == planner.NeedDomain && !slices.ContainsFunc(c.Bindings, func(b reconcile.Binding) bool { return b.Subscription == n.Subscription })
-			})
-		}
-		d.Needs = r.notRead(d.Needs)
+		d.Needs = r.readable(as, d.Needs)
 		if len(d.Needs) == 0 {
-			r.noticeLoss(c, d)
-			r.noticeFallBack(d)
-			return c, r.withhold(r.withoutMetadata(d)), nil
+			if done == nil {
+				r.noticeLoss(c, d)
+				r.noticePerhapsOurs(d)
+			}
+			return as, r.withhold(r.withoutMetadata(d)), nil
 		}
 		for _, n := range d.Needs {
 			if err := r.answer(ctx, n); err != nil {
-				return c, d, err
+				return as, d, err
 			}
 		}
-		again, err := r.load(ctx, c.ID)
-		if err != nil {
-			return c, d, err
+		if c, err = r.load(ctx, c.ID); err != nil {
+			return as, d, err
 		}
-		c = again
 	}
 	return c, planner.Decision{}, fault.Errorf(fault.Malformed, "still asking for reads after %d rounds: what is read does not stay as it was read", maxRounds)
 }
 
-// notRead leaves out the subscriptions that were read in this run: what that did not
-// tell, the key may not know.
-func (r *run) notRead(needs []planner.Need) []planner.Need {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	return slices.DeleteFunc(needs, func(n planner.Need) bool {
-		return n.Kind == planner.NeedSubscription && r.readSubs[n.Subscription]
+// readable leaves out the needs that are not to be read: what was read in this run
+// without an answer, what exists in thought only, and during planning the domain of a
+// subscription without a hosting. A domain costs a request to Stripe for each new
+// subscription: it is read for those that are created, not for all that are planned.
+func (r *run) readable(c *reconcile.Customer, needs []planner.Need) []planner.Need {
+	early := !r.work.applying.Load() && !c.Unbound
+	needs = slices.DeleteFunc(needs, func(n planner.Need) bool {
+		return n.Hosting < 0 || n.Org == planner.ForeseenOrg ||
+			early && n.Kind == planner.NeedDomain && !slices.ContainsFunc(c.Bindings, func(b reconcile.Binding) bool { return b.Subscription == n.Subscription })
 	})
+	return r.work.unanswered(needs)
 }
 
 func (r *run) withhold(d planner.Decision) planner.Decision {
@@ -261,9 +257,7 @@ func (r *run) answer(ctx context.Context, n planner.Need) error {
 		if err := r.readOne(ctx, n.Subscription, false); err != nil {
 			return err
 		}
-		r.mu.Lock()
-		defer r.mu.Unlock()
-		r.readSubs[n.Subscription] = true
+		r.work.addRead(n.Subscription)
 		return nil
 	case planner.NeedContent:
 		return r.readContent(ctx, n.Org)
@@ -301,33 +295,20 @@ func (r *run) planned(c *reconcile.Customer, d planner.Decision) reconcile.Plann
 		p.Due = r.nextRun() // what the evidence withheld is looked at again at once
 	}
 	// What was refused in this run is wanted again in a later one, not in this.
-	r.mu.Lock()
-	defer r.mu.Unlock()
 	p.Actions = slices.DeleteFunc(slices.Clone(p.Actions), func(a reconcile.Action) bool {
-		if r.refused[a.ID] {
+		failed := r.work.hasFailed(a.ID)
+		if failed {
 			p.Later = append(p.Later, a.ID)
 		}
-		return r.refused[a.ID]
+		return failed
 	})
 	return p
 }
 
-// take counts a planned customer for the brake and for applying.
-func (r *run) take(p reconcile.Planned, failing bool) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	if len(p.Actions) == 0 {
-		return
-	}
-	w := customerWork{id: p.Customer, failing: failing}
+// enqueue counts a planned customer for the brake and for applying.
+func (r *run) enqueue(p reconcile.Planned, failing bool) {
 	for _, a := range p.Actions {
-		if a.Kind == reconcile.CreateOrg {
-			w.founds = maphash.String(seed, reconcile.EmailKey(a.Email))
-		}
-		if r.catalog.Takes(a) {
-			w.takes++
-		}
 		r.brake.expect(reconcile.BrakeOf(a))
 	}
-	r.work = append(r.work, w)
+	r.work.add(p, failing, r.catalog.Takes)
 }

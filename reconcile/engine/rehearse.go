@@ -15,17 +15,17 @@ import (
 // customer by customer, with the same reads before each action, so that the plan is
 // what the next run does. Only the database changes by it, as by any look.
 func (r *run) rehearse(ctx context.Context) error {
-	r.applying.Store(true)
-	for i, w := range r.work {
+	r.work.applying.Store(true)
+	for i, w := range r.work.list {
 		if r.halted(ctx) {
 			break
 		}
 		if r.brake.releases(w.id) {
 			r.rehearseOne(ctx, w.id)
 		}
-		r.progress("rehearsing", i+1, len(r.work))
+		r.progress.show("rehearsing", i+1, len(r.work.list))
 	}
-	r.foreseen = map[string][]reconcile.Kin{} // foretell goes the same way once more
+	r.foreseen = foreseen{} // foretell goes the same way once more
 	return nil
 }
 
@@ -54,24 +54,24 @@ func (r *run) withNews(ctx context.Context) (*run, error) {
 
 // cameUpon tells that of somebody more is known, or asked for, than when this run planned.
 func (r *run) cameUpon(ctx context.Context) (news bool, err error) {
-	if len(r.work) == 0 || !r.complete.Load() {
+	if len(r.work.list) == 0 || !r.work.complete {
 		return false, nil // nothing was rehearsed
 	}
 	worked := idSet{}
-	for _, w := range r.work {
+	for _, w := range r.work.list {
 		worked.add(w.id)
 	}
 	err = r.due(ctx, func(customers []reconcile.Customer) error {
 		for i := range customers {
 			c := &customers[i]
-			if news || r.missed.has(c.ID) {
+			if news || r.work.unread.has(c.ID) {
 				continue
 			}
 			d, err := r.decision(c)
 			if err != nil {
 				continue // it is told in the report
 			}
-			asks := slices.ContainsFunc(r.notRead(d.Needs), func(n planner.Need) bool { return n.Kind != planner.NeedDomain })
+			asks := slices.ContainsFunc(r.work.unanswered(d.Needs), func(n planner.Need) bool { return n.Kind != planner.NeedDomain })
 			news = asks || len(r.planned(c, d).Actions) > 0 && !worked.has(c.ID)
 		}
 		return nil
@@ -82,52 +82,49 @@ func (r *run) cameUpon(ctx context.Context) (news bool, err error) {
 // anew is a run that has seen what r has seen, and planned nothing.
 func (r *run) anew() *run {
 	next := r.newRun(r.req)
-	next.rec, next.log, next.tok, next.mode = r.rec, r.log, r.tok, r.mode
-	next.only, next.catalog = r.only, r.catalog
-	next.notes, next.partial, next.readSubs = r.notes, r.partial, r.readSubs
+	next.rec, next.log, next.tok, next.scope, next.catalog = r.rec, r.log, r.tok, r.scope, r.catalog
+	next.findings, next.work = r.findings, r.work.again()
 	next.index, next.evidence = r.index.again(), r.evidence.again()
 	return next
 }
 
 // rehearseOne brings one customer, in thought, as far as applyOne would.
 func (r *run) rehearseOne(ctx context.Context, id string) {
-	defer r.survive(ctx, id)
-	var done thought
-	read, looked := map[string]bool{}, map[string]bool{}
-	err := func() error {
-		for range maxSteps {
-			c, err := r.load(ctx, id)
-			if err != nil {
-				return err
-			}
-			c, d, err := r.decideAfter(ctx, c, &done)
-			if err != nil {
-				return err
-			}
-			a, ok := r.next(d, &setbacks{})
-			if !ok {
-				return nil
-			}
-			if rests(r.catalog, a) && !read[a.ID] && a.Hosting > 0 {
-				read[a.ID] = true
-				if err := r.readPremise(ctx, c, a, there(d.Contents)); err != nil {
-					return fmt.Errorf("%s: checking the premise: %w", describe(a), err)
-				}
-				continue
-			}
-			if again, err := r.lookFirst(ctx, c, a, looked); err != nil {
-				return fmt.Errorf("%s: looking first: %w", describe(a), err)
-			} else if again {
-				continue
-			}
-			done.add(r, c, a)
-		}
-		return fault.Errorf(fault.Permanent, "more than %d actions for one customer in one run", maxSteps)
-	}()
-	if err != nil {
+	defer r.recoverPanic(ctx, id)
+	if err := r.rehearseSteps(ctx, id); err != nil {
 		r.failed(ctx, id, err)
 	}
 }
+
+// rehearseSteps is applySteps without the calls.
+func (r *run) rehearseSteps(ctx context.Context, id string) error {
+	before, done := r.newPreparation(), &thought{}
+	for range maxSteps {
+		c, err := r.load(ctx, id)
+		if err != nil {
+			return err
+		}
+		c, d, err := r.decide(ctx, c, done)
+		if err != nil {
+			return err
+		}
+		a, ok := r.next(d, &failures{})
+		if !ok {
+			return nil
+		}
+		read, err := before.prepare(ctx, c, a, d.Contents)
+		if err != nil {
+			return err
+		}
+		if !read {
+			done.add(r, c, a)
+		}
+	}
+	return errTooManySteps
+}
+
+// foreseen is who founds an org in a dry run, by the key of the e-mail.
+type foreseen map[string][]reconcile.Kin
 
 // thought is what was done for a customer in thought.
 type thought struct {
@@ -152,6 +149,9 @@ func (t *thought) add(r *run, c *reconcile.Customer, a reconcile.Action) {
 
 // on is a customer as loaded, with what was done in thought.
 func (t *thought) on(r *run, c *reconcile.Customer) *reconcile.Customer {
+	if t == nil {
+		return c
+	}
 	if c.Org == nil {
 		for _, k := range r.foreseen[reconcile.EmailKey(c.Email)] {
 			if k.ID != c.ID {
@@ -165,31 +165,7 @@ func (t *thought) on(r *run, c *reconcile.Customer) *reconcile.Customer {
 	return c
 }
 
-// decideAfter is decide for a customer for whom something was done in thought. What is
-// not there yet is not read.
-func (r *run) decideAfter(ctx context.Context, c *reconcile.Customer, done *thought) (*reconcile.Customer, planner.Decision, error) {
-	for range maxRounds {
-		after := done.on(r, c)
-		d, err := r.bareDecision(after)
-		if err != nil {
-			return after, d, err
-		}
-		d.Needs = slices.DeleteFunc(r.notRead(d.Needs), func(n planner.Need) bool { return n.Hosting < 0 || n.Org == planner.ForeseenOrg })
-		if len(d.Needs) == 0 {
-			return after, r.withhold(r.withoutMetadata(d)), nil
-		}
-		for _, n := range d.Needs {
-			if err := r.answer(ctx, n); err != nil {
-				return after, d, err
-			}
-		}
-		if c, err = r.load(ctx, c.ID); err != nil {
-			return after, d, err
-		}
-	}
-	return c, planner.Decision{}, fault.Errorf(fault.Malformed, "still asking for reads after %d rounds: what is read does not stay as it was read", maxRounds)
-}
-
+// there leaves out an org that is made in thought only.
 func there(orgs []string) []string {
 	return slices.DeleteFunc(slices.Clone(orgs), func(id string) bool { return id == planner.ForeseenOrg })
 }
@@ -210,7 +186,7 @@ func (r *run) foretell(c *reconcile.Customer) (d planner.Decision, err error) {
 			return d, err
 		}
 		d = r.withhold(r.withoutMetadata(d))
-		a, ok := r.next(d, &setbacks{})
+		a, ok := r.next(d, &failures{})
 		if !ok {
 			break
 		}

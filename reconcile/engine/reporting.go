@@ -16,11 +16,12 @@ import (
 // report closes the run and tells what it did.
 func (r *run) report(ctx context.Context, runErr error) (reconcile.Report, error) {
 	ctx = context.WithoutCancel(ctx)
-	if more := r.drifted - driftTold; more > 0 {
+	if more := r.findings.drifted - maxDriftNotes; more > 0 {
 		r.note("%d more hostings were changed at the panel; -o json lists them", more)
 	}
-	rep := reconcile.Report{Dry: r.req.Dry, Notes: r.notes, Plans: r.brake.plans, Partial: r.partial, Waits: r.evidence.waitsFor(), Drifts: r.drifts, Drifted: r.drifted,
+	rep := reconcile.Report{Dry: r.req.Dry, Plans: r.brake.plans, Waits: r.evidence.waitsFor(),
 		Observed: r.Policy.Mode == reconcile.Observe && !r.req.Dry, Stored: r.req.Stored}
+	r.findings.fill(&rep)
 	rep.Omitted.Actions = map[reconcile.ActionClass]int{}
 	r.rec.Finished = r.clock()
 	r.rec.StripeCalls = r.Account.Requests() - r.rec.StripeCalls
@@ -108,7 +109,7 @@ func (w *writing) everything(ctx context.Context) error {
 			w.action(a)
 			return nil
 		})
-	} else if w.complete.Load() {
+	} else if w.work.complete {
 		err = w.replayAs(ctx, w.foretell, func(p reconcile.Planned) error {
 			planned.add(p.Customer)
 			for _, a := range p.Actions {

@@ -72,8 +72,8 @@ func (r *run) touched(ctx context.Context, events []reconcile.Event) ([]string, 
 	return distinct(subs), nil
 }
 
-// noticeFallBack notes a suspension that is perhaps ours.
-func (r *run) noticeFallBack(d planner.Decision) {
+// noticePerhapsOurs notes a suspension that is perhaps ours.
+func (r *run) noticePerhapsOurs(d planner.Decision) {
 	for _, h := range d.Holds {
 		if h.Kind != reconcile.HoldPerhapsOurs {
 			continue

@@ -4,8 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"sync"
-	"sync/atomic"
 	"time"
 
 	"github.com/sirupsen/logrus"
@@ -15,50 +13,35 @@ import (
 	"github.com/stripe-enhance/stripe-enhance/reconcile/planner"
 )
 
-// run is one run at work.
+// run is one run at work: what it was asked, what it looks at, and the owners of what
+// it learns. Each owner is in a file of its name.
 type run struct {
 	*Engine
-	req  Request
-	tok  reconcile.Token
-	rec  reconcile.RunRecord
-	now  time.Time // when the run began, by its clock; what was due then is looked at
-	log  *logrus.Entry
-	mode reconcile.RunMode
-	// everyHosting tells that this full run compares every hosting, and not those due.
-	everyHosting bool
-	// since is the event cursor of an incremental run.
-	since time.Time
-
+	scope
+	req     Request
+	tok     reconcile.Token
+	rec     reconcile.RunRecord
+	now     time.Time // when the run began, by its clock; what was due then is looked at
+	log     *logrus.Entry
 	catalog *planner.Catalog
-	only    []string // customers of a targeted run; nil: everything due
 
-	// mu guards what the customers' goroutines write.
-	mu       sync.Mutex
-	work     []customerWork             // what planning left to apply
-	missed   idSet                      // customers whom a dry run could not look at
-	refused  map[string]bool            // ids of the actions that failed in this run
-	readSubs map[string]bool            // subscriptions that were read because the planner asked
-	foreseen map[string][]reconcile.Kin // who founds an org in a dry run, by the key of the e-mail
-	notes    []string
-	drifts   []reconcile.Drift // what others have changed at the panel, the first of it
-	drifted  int               // how many hostings that is
-	partial  bool              // something that was to be looked at could not be
-	index    *orgIndex
-	evidence *evidence
-	brake    *brake
-	founding [64]sync.Mutex // by the hash of an e-mail: who has it makes an org one after the other
-
-	outages  outages
-	complete atomic.Bool // every customer that is due was planned
-	applying atomic.Bool // planning is over
+	evidence *evidence // what the run may rely on
+	index    *orgIndex // the orgs at the panel
+	work     *work     // the customers to apply
+	brake    *brake    // what waits for approval
+	outages  outages   // failures that concern every customer, and back-off
+	founders founders  // whose turn it is to make an org
+	findings *findings // what is reported besides actions
+	progress *progress
+	foreseen foreseen // orgs that a dry run makes in thought
 }
 
-// customerWork is one customer with something to apply.
-type customerWork struct {
-	id      string
-	founds  uint64 // hash of the e-mail, when an org is to be made; 0: none is
-	takes   uint32 // how many of its actions take something away
-	failing bool
+// scope is how much a run looks at.
+type scope struct {
+	mode         reconcile.RunMode
+	everyHosting bool      // a full run that compares every hosting, and not only those due
+	since        time.Time // the event cursor of an incremental run
+	only         []string  // the customers of a targeted run; nil: every customer that is due
 }
 
 // Run does one run. The report is valid also when the error is not nil: it tells
@@ -99,7 +82,7 @@ func (e *Engine) Run(ctx context.Context, req Request) (reconcile.Report, error)
 // customer. Such a run has failed; the next one is a new try.
 func (r *run) reportGuarded(ctx context.Context, runErr error) (rep reconcile.Report, err error) {
 	r.logPanic("", runErr)
-	r.rec.Gates = r.evidence.closed()
+	r.rec.Gates, r.rec.Subscriptions = r.evidence.closed(), r.findings.addRead(0)
 	err = fault.Guard(func() (err error) {
 		rep, err = r.report(ctx, runErr)
 		return err
@@ -115,8 +98,8 @@ func (e *Engine) newRun(req Request) *run {
 	now := e.Now().UTC()
 	id := fmt.Sprintf("%s-%s%d", now.Format("20060102T150405Z"), e.randomID()[:4], e.runs.Add(1))
 	r := &run{Engine: e, req: req, now: now, index: newOrgIndex(), evidence: newEvidence(), outages: outages{retryMin: e.RetryMin, retryMax: e.RetryMax, rand: e.Rand},
-		missed: idSet{}, refused: map[string]bool{}, readSubs: map[string]bool{},
-		foreseen: map[string][]reconcile.Kin{},
+		work: newWork(), findings: &findings{log: e.Log.WithField("run", id)}, progress: &progress{call: e.Progress},
+		foreseen: foreseen{},
 		log:      e.Log.WithField("run", id)}
 	r.brake = newBrake(e.Brakes, func(a reconcile.Action) bool { return r.catalog.Takes(a) })
 	r.rec = reconcile.RunRecord{ID: id, Trigger: req.Trigger, Started: now,
@@ -155,21 +138,4 @@ func (r *run) inTurn(ctx context.Context, steps []func(context.Context) error) e
 		return err
 	}
 	return context.Cause(ctx)
-}
-
-func (r *run) note(format string, args ...any) {
-	text := fmt.Sprintf(format, args...)
-	r.mu.Lock()
-	r.notes = append(r.notes, text)
-	r.mu.Unlock()
-	r.log.WithField("note", text).Warn("note")
-}
-
-// overlook notes what was to be looked at and could not be: the run goes on, and
-// must not be taken for one that has seen everything.
-func (r *run) overlook(format string, args ...any) {
-	r.mu.Lock()
-	r.partial = true
-	r.mu.Unlock()
-	r.note(format, args...)
 }

@@ -8,12 +8,20 @@ import (
 	"github.com/stripe-enhance/stripe-enhance/reconcile/planner"
 )
 
-// planStored is a dry run over what is stored, reading nothing outside.
+// planStored is a dry run over what is stored. It reads nothing outside.
 func (r *run) planStored(ctx context.Context) error {
 	r.setMode(reconcile.RunIncremental)
-	if err := r.loadVerdict(ctx); err != nil {
+	err := r.inTurn(ctx, []func(context.Context) error{r.loadVerdict, r.loadStoredCatalog, r.chooseStored, r.lookAround, r.planAllStored})
+	if err != nil {
 		return err
 	}
+	r.work.complete = true
+	return r.applyBrake(ctx)
+}
+
+// loadStoredCatalog makes the catalog from what is stored, and notes that it differs
+// from the one that the running process planned with.
+func (r *run) loadStoredCatalog(ctx context.Context) error {
 	mappings, err := r.PlanStore.Mappings(ctx)
 	if err != nil {
 		return err
@@ -23,37 +31,36 @@ func (r *run) planStored(ctx context.Context) error {
 		return err
 	}
 	r.catalog = planner.NewCatalog(mappings, plans)
-	if len(r.req.Subscriptions) > 0 {
-		if r.only, err = r.Queue.CustomersOf(ctx, r.req.Subscriptions); err != nil {
-			return err
-		}
-		if len(r.only) == 0 {
-			return fault.Errorf(fault.NotFound, "the process at work has stored no subscription %v: ask again when it is idle", r.req.Subscriptions)
-		}
+	last, err := r.Cursors.Cursor(ctx, cursorCatalog)
+	if err == nil && last != "" && last != r.premises(mappings, plans) {
+		r.notePartial("settings, mappings or plans have changed since the running process last planned. This shows only customers that it has not planned yet; its next run shows the rest")
 	}
-	if last, err := r.Cursors.Cursor(ctx, cursorCatalog); err != nil || last != "" && last != r.premises(mappings, plans) {
-		if err != nil {
-			return err
-		}
-		r.overlook("the settings, mappings or plans are others than the process at work planned with last: this shows only whom it has not planned yet; what the change means for the others shows when a run has begun with it")
+	return err
+}
+
+// chooseStored finds the customers of the subscriptions that a person asked for.
+func (r *run) chooseStored(ctx context.Context) (err error) {
+	if len(r.req.Subscriptions) == 0 {
+		return nil
 	}
-	if err := r.lookAround(ctx); err != nil {
-		return err
+	r.only, err = r.Queue.CustomersOf(ctx, r.req.Subscriptions)
+	if err == nil && len(r.only) == 0 {
+		return fault.Errorf(fault.NotFound, "the process at work has stored no subscription %v: ask again when it is idle", r.req.Subscriptions)
 	}
-	err = r.due(ctx, func(customers []reconcile.Customer) error {
+	return err
+}
+
+// planAllStored plans every customer that is due, without recording it.
+func (r *run) planAllStored(ctx context.Context) error {
+	return r.due(ctx, func(customers []reconcile.Customer) error {
 		for i := range customers {
 			d, err := r.decision(&customers[i])
 			if err != nil {
 				r.undecided(&customers[i], err)
 				continue
 			}
-			r.take(r.planned(&customers[i], d), false)
+			r.enqueue(r.planned(&customers[i], d), false)
 		}
 		return nil
 	})
-	if err != nil {
-		return err
-	}
-	r.complete.Store(true)
-	return r.applyBrake(ctx)
 }

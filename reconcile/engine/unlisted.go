@@ -113,7 +113,7 @@ func (r *run) searchBetween(ctx context.Context, s *orgSearch, after, until stri
 			return fmt.Errorf("looking for hostings of ours: %w", err)
 		}
 		after = orgs[len(orgs)-1].ID
-		r.progress("comparing", s.hostings, max(total, s.hostings))
+		r.progress.show("comparing", s.hostings, max(total, s.hostings))
 	}
 }
 

@@ -17,25 +17,25 @@ import (
 // nothing before an unanswered create is sent again.
 const looksNeeded = 2
 
-// settle finds out what became of writes that were never answered, this
-// process's or those of one that died. What is found is adopted; what is not
-// found is concluded to be undone only after the settling time, and for creates
-// only after two complete looks.
-func (r *run) settle(ctx context.Context, c *reconcile.Customer) (*reconcile.Customer, error) {
+// findLostWrites finds out whether writes without an answer were done, this process's or
+// those of one that died. What is found is adopted. If nothing is found, it concludes
+// only after the settling time that the write was not done, and for creates only
+// after two complete looks.
+func (r *run) findLostWrites(ctx context.Context, c *reconcile.Customer) (*reconcile.Customer, error) {
 	if r.req.Dry || len(c.Pending) == 0 {
 		return c, nil
 	}
 	for _, p := range c.Pending {
-		if err := r.settleOne(ctx, c, p); err != nil {
+		if err := r.findLostWrite(ctx, c, p); err != nil {
 			return c, fmt.Errorf("looking for the unanswered %s: %w", p.Kind, err)
 		}
 	}
 	return r.load(ctx, c.ID)
 }
 
-// settled is when an answer can no longer take effect. A row that never got an
+// settledAt is when an unanswered call can no longer take effect. A row that never got an
 // outcome belongs to a process that died: it counts from when it was sent.
-func (r *run) settled(p reconcile.Pending) time.Time {
+func (r *run) settledAt(p reconcile.Pending) time.Time {
 	if at := p.SentAt.Add(r.Settle); at.After(p.SettleUntil) {
 		return at
 	}
@@ -49,7 +49,7 @@ func (r *run) lookGap() time.Duration { return r.Settle / 3 }
 func (r *run) lookAgain(c *reconcile.Customer) time.Time {
 	var first time.Time
 	for _, p := range c.Pending {
-		at := r.settled(p)
+		at := r.settledAt(p)
 		if next := p.LookedAt.Add(r.lookGap()); p.Looks > 0 && next.After(at) {
 			at = next
 		}
@@ -63,12 +63,18 @@ func (r *run) lookAgain(c *reconcile.Customer) time.Time {
 	return first
 }
 
-func (r *run) settleOne(ctx context.Context, c *reconcile.Customer, p reconcile.Pending) error {
+func (r *run) findLostWrite(ctx context.Context, c *reconcile.Customer, p reconcile.Pending) error {
 	out := reconcile.Outcome{Run: r.rec.ID, State: reconcile.ActionAdopted,
 		Action: reconcile.Action{ID: p.ActionID, Kind: p.Kind, Customer: c.ID, Subscription: p.Subscription, Slot: p.Slot}}
-	found, err := r.find(ctx, c, p, &out)
+	e, err := effectOf(p.Kind)
 	if err != nil {
 		return err
+	}
+	found := false
+	if e.find != nil {
+		if found, err = e.find(r, ctx, c, p, &out); err != nil {
+			return err
+		}
 	}
 	out.At = r.clock()
 	if !found {
@@ -78,17 +84,17 @@ func (r *run) settleOne(ctx context.Context, c *reconcile.Customer, p reconcile.
 	case found:
 		r.evidence.addRecovered(c.ID)
 		r.log.WithField("action", p.ActionID).WithField("customer", c.ID).Info("found done, its answer had been lost")
-	case repeatable(p.Kind):
+	case e.repeatable:
 		out.State, out.Error = reconcile.ActionFailed, "no answer, and not done; it is harmless to repeat"
-	case out.At.Before(r.settled(p)) && !p.SettleUntil.Equal(p.SentAt):
+	case out.At.Before(r.settledAt(p)) && !p.SettleUntil.Equal(p.SentAt):
 		return nil
-	case out.At.Before(r.settled(p)):
+	case out.At.Before(r.settledAt(p)):
 		// A row of a process that died is in flight for nobody, and must keep
 		// nothing else of the customer waiting.
-		out.State, out.SettleUntil, out.Looks, out.LookedAt = reconcile.ActionAmbiguous, r.settled(p), p.Looks, p.LookedAt
+		out.State, out.SettleUntil, out.Looks, out.LookedAt = reconcile.ActionAmbiguous, r.settledAt(p), p.Looks, p.LookedAt
 		out.Error = "no answer; it is looked for again after the settling time"
 	default:
-		r.conclude(p, &out)
+		r.conclude(e, p, &out)
 	}
 	err = r.Journal.RecordOutcome(ctx, r.tok, out)
 	if errors.Is(err, fault.Conflict) && out.Binding != nil {
@@ -98,27 +104,14 @@ func (r *run) settleOne(ctx context.Context, c *reconcile.Customer, p reconcile.
 	return err
 }
 
-// repeatable are the writes of which a second one changes nothing.
-func repeatable(k reconcile.ActionKind) bool {
-	switch k {
-	case reconcile.Link, reconcile.RenameOrg, reconcile.InviteOwner, reconcile.WriteMetadata:
-		return true
-	case reconcile.Resume, reconcile.CreateOrg, reconcile.CreateSubscription, reconcile.CreateWebsite,
-		reconcile.ChangePlan, reconcile.Suspend, reconcile.Terminate:
-		return false
-	}
-	return false
-}
-
 // conclude counts a look that found nothing after the settling time.
-func (r *run) conclude(p reconcile.Pending, out *reconcile.Outcome) {
-	create := p.Kind == reconcile.CreateOrg || p.Kind == reconcile.CreateSubscription
+func (r *run) conclude(e effect, p reconcile.Pending, out *reconcile.Outcome) {
 	looks := p.Looks
 	if p.Looks == 0 || !out.At.Before(p.LookedAt.Add(r.lookGap())) {
 		looks++
 	}
-	if create && looks < looksNeeded {
-		out.State, out.SettleUntil, out.Looks, out.LookedAt = reconcile.ActionAmbiguous, r.settled(p), looks, out.At
+	if e.twoLooks && looks < looksNeeded {
+		out.State, out.SettleUntil, out.Looks, out.LookedAt = reconcile.ActionAmbiguous, r.settledAt(p), looks, out.At
 		out.Error = "no answer; one complete look after the settling time found nothing"
 		return
 	}
@@ -126,33 +119,13 @@ func (r *run) conclude(p reconcile.Pending, out *reconcile.Outcome) {
 	out.Error = "no answer, and it was looked for after the settling time: it was not done"
 }
 
-// find looks for the effect of one unanswered write. Every look is complete or an
-// error.
-func (r *run) find(ctx context.Context, c *reconcile.Customer, p reconcile.Pending, out *reconcile.Outcome) (bool, error) {
-	switch p.Kind {
-	case reconcile.CreateOrg:
-		return r.findOrg(ctx, c, p)
-	case reconcile.CreateSubscription:
-		return r.findHosting(ctx, c, p, out)
-	case reconcile.RenameOrg, reconcile.InviteOwner:
-		return r.findOnOrg(ctx, c, p, out)
-	case reconcile.Resume, reconcile.Suspend, reconcile.ChangePlan, reconcile.Terminate:
-		return r.findChange(ctx, c, p, out)
-	case reconcile.CreateWebsite, reconcile.WriteMetadata, reconcile.Link:
-		// A website that was made shows when it is made again (the domain is then
-		// taken by this very hosting); the others may be repeated.
-		return false, nil
-	}
-	return false, fault.Errorf(fault.Permanent, "no way to look for a %s", p.Kind)
-}
-
 // findOrg looks through the newest orgs, and, where finding nothing is to prove
 // something, through all of them: when it was sent is known by our clock only, and
 // that may have been wrong. What it finds is stored; the planner then binds it by
 // its marker.
-func (r *run) findOrg(ctx context.Context, c *reconcile.Customer, p reconcile.Pending) (bool, error) {
+func (r *run) findOrg(ctx context.Context, c *reconcile.Customer, p reconcile.Pending, _ *reconcile.Outcome) (bool, error) {
 	look := r.newestOrgs
-	if !r.clock().Before(r.settled(p)) {
+	if !r.clock().Before(r.settledAt(p)) {
 		look = r.everyOrgOnce
 	}
 	if err := look(ctx); err != nil {
@@ -197,26 +170,29 @@ func (r *run) findHosting(ctx context.Context, c *reconcile.Customer, p reconcil
 	return len(made) > 0, nil
 }
 
-func (r *run) findOnOrg(ctx context.Context, c *reconcile.Customer, p reconcile.Pending, out *reconcile.Outcome) (bool, error) {
+// findInvitation looks whether the customer is an owner of the org. With the onboarding
+// "password" that proves nothing: the mail with which the customer chooses a password
+// comes last, and nothing shows whether it was sent. Sent again it is one mail too many;
+// not sent, the customer is locked out.
+func (r *run) findInvitation(ctx context.Context, c *reconcile.Customer, p reconcile.Pending, out *reconcile.Outcome) (bool, error) {
+	if c.Org == nil || r.Policy.Onboarding == reconcile.Password {
+		return false, nil
+	}
+	emails, err := r.Owners.OwnerEmails(ctx, c.Org.ID)
+	if err != nil {
+		return false, err
+	}
+	if !slices.ContainsFunc(emails, func(e string) bool { return reconcile.EmailKey(e) == reconcile.EmailKey(p.Email) }) {
+		return false, nil
+	}
+	out.Invited, out.InvitedEmail = p.SentAt, reconcile.EmailKey(p.Email)
+	return true, nil
+}
+
+// findName looks whether the org has lost its marker.
+func (r *run) findName(ctx context.Context, c *reconcile.Customer, _ reconcile.Pending, out *reconcile.Outcome) (bool, error) {
 	if c.Org == nil {
 		return false, nil
-	}
-	if p.Kind == reconcile.InviteOwner && r.Policy.Onboarding == reconcile.Password {
-		// Being an owner is only the middle of it. The mail with which the customer
-		// chooses a password comes last, and nothing shows whether it was sent: done
-		// again it is one mail too many, not done it is a customer locked out.
-		return false, nil
-	}
-	if p.Kind == reconcile.InviteOwner {
-		emails, err := r.Owners.OwnerEmails(ctx, c.Org.ID)
-		if err != nil {
-			return false, err
-		}
-		if !slices.ContainsFunc(emails, func(e string) bool { return reconcile.EmailKey(e) == reconcile.EmailKey(p.Email) }) {
-			return false, nil
-		}
-		out.Invited, out.InvitedEmail = p.SentAt, reconcile.EmailKey(p.Email)
-		return true, nil
 	}
 	o, err := r.Panel.Org(ctx, c.Org.ID)
 	if err != nil {
@@ -230,45 +206,64 @@ func (r *run) findOnOrg(ctx context.Context, c *reconcile.Customer, p reconcile.
 	return true, nil
 }
 
-// findChange reads the hosting that was to be changed: the one that the journal
-// names, whoever it is bound to by now. A customer who came back has taken it over
-// while a suspension of it was still on its way; looked for under the old binding
-// it would be taken for somebody else's, and never be lifted. A change that is
-// there is ours, for we had read it otherwise right before we sent it; of a
-// suspension the panel says whose it is.
-func (r *run) findChange(ctx context.Context, c *reconcile.Customer, p reconcile.Pending, out *reconcile.Outcome) (bool, error) {
+// readChanged reads the hosting that was to be changed: the one that the journal names,
+// no matter which subscription it is bound to by now. A customer who came back may have
+// taken it over while a suspension of it was still on its way; looked for under the old
+// binding it would pass for another person's, and would not be lifted. nil: the
+// database does not know the hosting.
+//
+// A change that shows is ours, because the hosting was read without it right before the
+// call; of a suspension the panel shows whose it is.
+func (r *run) readChanged(ctx context.Context, c *reconcile.Customer, p reconcile.Pending, out *reconcile.Outcome) (*reconcile.Hosting, error) {
 	if err := r.lookAt(ctx, p.Org, p.Hosting); err != nil {
-		return false, err
+		return nil, err
 	}
 	again, err := r.load(ctx, c.ID)
 	if err != nil {
-		return false, err
+		return nil, err
 	}
 	stored := hostingOf(again, p.Hosting)
 	if stored == nil {
-		return false, nil
+		return nil, nil
 	}
 	h := *stored
 	out.Hosting = &h
-	switch p.Kind {
-	case reconcile.Suspend:
-		if h.State != reconcile.HostingSuspended {
-			return false, nil
-		}
-		// Counted from now: of a database put back to an old copy the call may not be
-		// the one that did it, and what is deleted one day must not be so earlier.
-		h.SuspendedByUs = r.clock()
-		return r.ours(ctx, h, false)
-	case reconcile.Resume:
-		out.Unsuspend = h.State == reconcile.HostingActive
-		return h.State == reconcile.HostingActive, nil
-	case reconcile.ChangePlan:
-		return strings.HasSuffix(p.ActionID, ">"+strconv.Itoa(h.Plan)), nil
-	case reconcile.Terminate:
-		h.TerminatedByUs = p.SentAt
-		return h.State == reconcile.HostingDeleted || h.State == reconcile.HostingMissing, nil
-	case reconcile.Link, reconcile.CreateOrg, reconcile.RenameOrg, reconcile.InviteOwner, reconcile.CreateSubscription,
-		reconcile.CreateWebsite, reconcile.WriteMetadata:
+	return &h, nil
+}
+
+func (r *run) findSuspension(ctx context.Context, c *reconcile.Customer, p reconcile.Pending, out *reconcile.Outcome) (bool, error) {
+	h, err := r.readChanged(ctx, c, p, out)
+	if err != nil || h == nil || h.State != reconcile.HostingSuspended {
+		return false, err
 	}
-	return false, nil
+	// Dated from now: if the database was put back to an old copy, another call may have
+	// done it, and the hosting must not be deleted earlier than its suspension allows.
+	h.SuspendedByUs = r.clock()
+	return r.isOurs(ctx, *h, false)
+}
+
+func (r *run) findResumption(ctx context.Context, c *reconcile.Customer, p reconcile.Pending, out *reconcile.Outcome) (bool, error) {
+	h, err := r.readChanged(ctx, c, p, out)
+	if err != nil || h == nil {
+		return false, err
+	}
+	out.Unsuspend = h.State == reconcile.HostingActive
+	return out.Unsuspend, nil
+}
+
+func (r *run) findPlanChange(ctx context.Context, c *reconcile.Customer, p reconcile.Pending, out *reconcile.Outcome) (bool, error) {
+	h, err := r.readChanged(ctx, c, p, out)
+	if err != nil || h == nil {
+		return false, err
+	}
+	return strings.HasSuffix(p.ActionID, ">"+strconv.Itoa(h.Plan)), nil
+}
+
+func (r *run) findTermination(ctx context.Context, c *reconcile.Customer, p reconcile.Pending, out *reconcile.Outcome) (bool, error) {
+	h, err := r.readChanged(ctx, c, p, out)
+	if err != nil || h == nil {
+		return false, err
+	}
+	h.TerminatedByUs = p.SentAt
+	return h.State == reconcile.HostingDeleted || h.State == reconcile.HostingMissing, nil
 }

@@ -7,21 +7,21 @@ import (
 	"github.com/stripe-enhance/stripe-enhance/reconcile"
 )
 
-// setbacks are the actions of one customer that were refused in this run. What does
+// failures are the actions of one customer that were refused in this run. What does
 // not depend on them goes on: an address that cannot be invited must not keep a
 // customer from the plan that is paid for. The first error is the customer's in the
 // end, with its back-off and its hold.
-type setbacks struct {
+type failures struct {
 	refused []reconcile.Action
 	err     error // the first
 }
 
-// bear notes an action that was not done and reports whether the customer may go
+// add notes an action that was not done and reports whether the customer may go
 // on. Only a clear answer about this one action is borne. What is not known to be
 // undone has to be looked for first, and a refused credential, a side in trouble or
 // a lost lease concern every further call. Without a binding or an org there is
 // nothing to go on with.
-func (b *setbacks) bear(a reconcile.Action, err error) bool {
+func (f *failures) add(a reconcile.Action, err error) bool {
 	switch fault.Of(err) {
 	case fault.Permanent, fault.Conflict, fault.NotFound:
 	case fault.Transient, fault.Throttled, fault.Denied, fault.Ambiguous, fault.Malformed, fault.Canceled, fault.Fenced, fault.Unknown:
@@ -30,19 +30,19 @@ func (b *setbacks) bear(a reconcile.Action, err error) bool {
 	if a.Kind == reconcile.Link || a.Kind == reconcile.CreateOrg {
 		return false
 	}
-	b.refused = append(b.refused, a)
-	if b.err == nil {
-		b.err = err
+	f.refused = append(f.refused, a)
+	if f.err == nil {
+		f.err = err
 	}
 	return true
 }
 
-// stop tells that an action waits: it was refused itself, it is about a hosting
+// blocks tells that an action waits: it was refused itself, it is about a hosting
 // that was not made, or not resumed, which comes before everything else about it;
 // or it takes something away while what is paid for could not be given. The one
 // that goes may be all that the customer has.
-func (b *setbacks) stop(a reconcile.Action, takes bool) bool {
-	return slices.ContainsFunc(b.refused, func(r reconcile.Action) bool {
+func (f *failures) blocks(a reconcile.Action, takes bool) bool {
+	return slices.ContainsFunc(f.refused, func(r reconcile.Action) bool {
 		switch {
 		case r.ID == a.ID:
 			return true
