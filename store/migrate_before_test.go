@@ -151,7 +151,7 @@ func (f *fixture) goOn(now time.Time) {
 	if len(customer.Bindings) == 0 || len(customer.Hostings) == 0 || len(customer.Subscriptions) == 0 {
 		f.Errorf("customer %s has lost something: %+v", a.Customer, customer)
 	}
-	a.Instructions = customer.Words
+	a.Instructions = customer.Instructions
 	f.must(f.BeginRun(ctx, f.tok, reconcile.RunRecord{ID: "run-today", Trigger: "test", Mode: "full", Started: now}))
 	f.must(f.RecordIntent(ctx, f.tok, "run-today", a, plan.ID, now))
 	same(f, "pending", 1, len(f.customer(a.Customer).Pending))
