@@ -7,9 +7,9 @@ import (
 	"fmt"
 	"io"
 	"net/http"
-	"strconv"
 	"time"
 
+	"github.com/stripe-enhance/stripe-enhance/clients/ratelimit"
 	"github.com/stripe-enhance/stripe-enhance/internal/fault"
 )
 
@@ -139,25 +139,11 @@ func (c *Client) failed(at call, a answer, kind fault.Kind, cause error) error {
 // retryAfter is how long the panel asks to be spared requests, between 1 s and
 // longestWait; 0 if the header is missing or makes no sense.
 func (a answer) retryAfter(now time.Time) time.Duration {
-	value := a.header.Get("Retry-After")
-	if value == "" {
+	wait, ok := ratelimit.RetryAfter(a.header, now, longestWait)
+	if !ok {
 		return 0
 	}
-	if seconds, err := strconv.ParseInt(value, 10, 64); err == nil {
-		if seconds < 0 {
-			return 0
-		}
-		return max(time.Second, time.Duration(min(seconds, int64(longestWait/time.Second)))*time.Second)
-	}
-	until, err := http.ParseTime(value)
-	if err != nil {
-		return 0
-	}
-	// The panel gave a date, so it counts from the panel's clock.
-	if date, err := http.ParseTime(a.header.Get("Date")); err == nil {
-		now = date
-	}
-	return max(time.Second, min(until.Sub(now), longestWait))
+	return max(time.Second, wait)
 }
 
 // decode parses a whole body into out: one JSON value of the right shape and nothing

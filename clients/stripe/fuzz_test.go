@@ -6,6 +6,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/stripe-enhance/stripe-enhance/clients/ratelimit"
 	"github.com/stripe-enhance/stripe-enhance/internal/fault"
 	"github.com/stripe-enhance/stripe-enhance/reconcile"
 )
@@ -85,7 +86,7 @@ func FuzzRetryAfter(f *testing.F) {
 	f.Add("Mon, 02 Mar 2026 09:00:00 GMT", "Mon, 02 Mar 2026 08:59:00 GMT")
 	f.Fuzz(func(t *testing.T, after, date string) {
 		a := reply{header: map[string]string{"Retry-After": after, "Date": date}}
-		wait, ok := retryAfter(a.response().Header, hookTime)
+		wait, ok := ratelimit.RetryAfter(a.response().Header, hookTime, maxRetryAfter)
 		if wait < 0 || wait > maxRetryAfter || !ok && wait != 0 {
 			t.Fatalf("%v, %v", wait, ok)
 		}

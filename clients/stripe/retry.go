@@ -6,10 +6,11 @@ import (
 	"errors"
 	"math/rand/v2"
 	"net/http"
-	"strconv"
 	"time"
 
 	"github.com/hashicorp/go-retryablehttp"
+
+	"github.com/stripe-enhance/stripe-enhance/clients/ratelimit"
 )
 
 // retrying is the one retry layer: go-retryablehttp around single attempts. It has no
@@ -76,7 +77,7 @@ func lastAnswer(resp *http.Response, err error, _ int) (*http.Response, error) {
 func backoff(now func() time.Time) retryablehttp.Backoff {
 	return func(least, most time.Duration, attempt int, resp *http.Response) time.Duration {
 		if resp != nil {
-			if wait, ok := retryAfter(resp.Header, now()); ok {
+			if wait, ok := ratelimit.RetryAfter(resp.Header, now(), maxRetryAfter); ok {
 				return wait
 			}
 		}
@@ -86,27 +87,4 @@ func backoff(now func() time.Time) retryablehttp.Backoff {
 		}
 		return wait/2 + rand.N(wait/2+1)
 	}
-}
-
-// retryAfter reads a Retry-After header in either of its forms, limited to the wait
-// that one call can bear. false: there is none, or it makes no sense.
-func retryAfter(h http.Header, now time.Time) (time.Duration, bool) {
-	raw := h.Get("Retry-After")
-	if raw == "" {
-		return 0, false
-	}
-	if seconds, err := strconv.ParseInt(raw, 10, 64); err == nil {
-		if seconds < 0 {
-			return 0, false
-		}
-		return time.Duration(min(seconds, int64(maxRetryAfter/time.Second))) * time.Second, true
-	}
-	at, err := http.ParseTime(raw)
-	if err != nil {
-		return 0, false
-	}
-	if date, err := http.ParseTime(h.Get("Date")); err == nil {
-		now = date // both are the server's clock; ours may differ
-	}
-	return min(max(at.Sub(now), 0), maxRetryAfter), true
 }

@@ -191,7 +191,7 @@ func (a *attempts) noteAnswer(ex *exchange, resp *http.Response, body []byte) {
 		}
 		a.limiter.Succeeded()
 	case resp.StatusCode == http.StatusTooManyRequests && !lockTimeout(body):
-		wait, _ := retryAfter(resp.Header, a.now())
+		wait, _ := ratelimit.RetryAfter(resp.Header, a.now(), maxRetryAfter)
 		a.limiter.Throttled(wait)
 	case resp.StatusCode < http.StatusInternalServerError:
 		a.limiter.Succeeded()

@@ -52,7 +52,7 @@ func (o *observer) RunEnded(ctx context.Context, r reconcile.Report, err error) 
 	message, told := o.news(r, err)
 	if message != "" {
 		o.Log.WithFields(logrus.Fields{"run": r.Run.ID, "message": message}).Info("telling")
-		o.messages.Tell(message)
+		o.messages.Queue(message)
 	}
 	if told == "" || o.messages.Receivers() == 0 {
 		return // a receiver that is added later gets what stands then

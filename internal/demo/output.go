@@ -159,7 +159,7 @@ func deeds(actions []reconcile.ActionRecord) []string {
 
 // deedOf is a few words for the result of an action; "" for one that the story leaves out.
 func deedOf(a reconcile.ActionRecord) string {
-	deed := report.Deed(a.Action)
+	deed := report.Phrase(a.Action)
 	if deed == "" && a.State != reconcile.ActionFailed {
 		return ""
 	}

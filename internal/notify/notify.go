@@ -39,7 +39,7 @@ var pauses = []time.Duration{5 * time.Second, 30 * time.Second}
 // Send delivers one message to one receiver.
 type Send func(message string) error
 
-// Notifier delivers messages to receivers. Tell never blocks.
+// Notifier delivers messages to receivers. Queue never blocks.
 type Notifier struct {
 	log       *logrus.Logger
 	receivers []*receiver
@@ -142,8 +142,8 @@ func start(names []string, sends []Send, log *logrus.Logger) *Notifier {
 	return n
 }
 
-// Tell puts a message into every box that has room. It never blocks.
-func (n *Notifier) Tell(message string) {
+// Queue puts a message into every box that has room. It never blocks.
+func (n *Notifier) Queue(message string) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	if n.closed || message == "" {
@@ -187,7 +187,7 @@ func (n *Notifier) deliver(r *receiver, message string) {
 
 // Deliver sends a message to every receiver, a second time if the first attempt fails, and
 // waits for that. It returns the names of the receivers that did not take it, which are
-// their places in NOTIFY_URLS with their services. Do not mix it with Tell.
+// their places in NOTIFY_URLS with their services. Do not mix it with Queue.
 func (n *Notifier) Deliver(message string) (missed []string) {
 	failed := make([]error, len(n.receivers))
 	var all sync.WaitGroup

@@ -67,7 +67,7 @@ func TestAReceiverThatHangsDelaysNobody(t *testing.T) {
 		for i := range 100 {
 			message := fmt.Sprint("message ", i)
 			want = append(want, message)
-			n.Tell(message)
+			n.Queue(message)
 			synctest.Wait()
 		}
 		if waited := time.Since(began); waited != 0 {
@@ -86,12 +86,12 @@ func TestAReceiverThatHangsDelaysNobody(t *testing.T) {
 		}
 		mu.Unlock()
 		began = time.Now()
-		n.Tell("the last")
+		n.Queue("the last")
 		n.Close()
 		if waited := time.Since(began); waited > farewell {
 			t.Errorf("the farewell took %s, want %s at most", waited, farewell)
 		}
-		n.Tell("after the end") // must not panic
+		n.Queue("after the end") // must not panic
 		close(stuck)
 		time.Sleep(time.Hour)
 	})
@@ -103,7 +103,7 @@ func TestAMessageIsTriedThreeTimesAndDeliveredOnce(t *testing.T) {
 			log, text := journal()
 			in := &inbox{fails: fails}
 			n := start([]string{"1 (chat)"}, []Send{in.send}, log)
-			n.Tell("hello")
+			n.Queue("hello")
 			time.Sleep(time.Hour)
 			n.Close()
 			if len(in.got) != want {
@@ -306,7 +306,7 @@ func TestAReceiverThatPanicsIsOneThatFails(t *testing.T) {
 			}
 			return nil
 		}, well.send}, log)
-		n.Tell("hello")
+		n.Queue("hello")
 		time.Sleep(time.Hour)
 		n.Close()
 		if calls != 3 || len(well.got) != 1 {
@@ -337,7 +337,7 @@ func TestNoPieceOfAReceiversPasswordIsLogged(t *testing.T) {
 			n, err := New([]secret.Text{secret.New(url)}, log)
 			if err == nil {
 				taken++
-				n.Tell("hello")
+				n.Queue("hello")
 				n.Close()
 			}
 			all := fmt.Sprint(err, text, said)

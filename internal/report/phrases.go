@@ -8,9 +8,9 @@ import (
 	"github.com/stripe-enhance/stripe-enhance/reconcile"
 )
 
-// Deed is an action in a few words, which fit before and after it is done. It is "" for
+// Phrase is an action in a few words, which fit before and after it is done. It is "" for
 // an action that people need not see: renaming an org, writing ids to metadata.
-func Deed(a reconcile.Action) string {
+func Phrase(a reconcile.Action) string {
 	switch a.Kind {
 	case reconcile.Link:
 		switch {
@@ -62,10 +62,10 @@ func mark(kinds []reconcile.ActionKind) string {
 }
 
 // counted joins phrases; equal ones become one with their number.
-func counted(deeds []string) string {
+func counted(phrases []string) string {
 	var order []string
 	n := map[string]int{}
-	for _, d := range deeds {
+	for _, d := range phrases {
 		if n[d]++; n[d] == 1 {
 			order = append(order, d)
 		}

@@ -241,10 +241,10 @@ func TestAFailedWriteIsReported(t *testing.T) {
 	}
 }
 
-// TestEveryKindOfHoldHasAdvice reads the constants from the source: if a kind were added
+// TestTheAdviceIsThatOfTheREADME reads the constants from the source: if a kind were added
 // there and forgotten here, people would be left without the next step.
-func TestEveryKindOfHoldHasAdvice(t *testing.T) {
-	const exempt = string(reconcile.HoldConflict) + string(reconcile.HoldRetry) // they pass by themselves
+func TestTheAdviceIsThatOfTheREADME(t *testing.T) {
+	readme := adviceOfREADME(t)
 	source, err := os.ReadFile("../../reconcile/decision.go")
 	if err != nil {
 		t.Fatal(err)
@@ -264,14 +264,44 @@ func TestEveryKindOfHoldHasAdvice(t *testing.T) {
 		}
 		found++
 		word := strings.Trim(v.Values[0].(*ast.BasicLit).Value, `"`)
-		if Advice(reconcile.HoldKind(word)) == "" && !strings.Contains(exempt, word) {
-			t.Errorf("no advice for holds of the kind %s", word)
+		switch text := Advice(reconcile.HoldKind(word)); {
+		case text == "":
+			t.Errorf("add advice for the hold %s", word)
+		case readme[word] != text:
+			t.Errorf("add | `%s` | %s | to the README's table of holds", word, text)
 		}
+		delete(readme, word)
 		return true
 	})
 	if found < 20 {
 		t.Fatalf("only %d kinds found in the source", found)
 	}
+	for word := range readme {
+		t.Errorf("take %s out of the README's table of holds: there is no such kind", word)
+	}
+}
+
+// adviceOfREADME reads the table of holds of the README.
+func adviceOfREADME(t *testing.T) map[string]string {
+	t.Helper()
+	text, err := os.ReadFile("../../README.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, section, found := strings.Cut(string(text), "\n| hold | what to do |\n")
+	if !found {
+		t.Fatal("the README has no table of holds")
+	}
+	all := map[string]string{}
+	for line := range strings.Lines(section) {
+		cells := strings.Split(strings.Trim(strings.TrimSpace(line), "|"), "|")
+		if len(cells) != 2 {
+			break
+		}
+		all[strings.Trim(strings.TrimSpace(cells[0]), "`")] = strings.TrimSpace(cells[1])
+	}
+	delete(all, "---")
+	return all
 }
 
 func TestNumbersAreGroupedByThousands(t *testing.T) {

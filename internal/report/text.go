@@ -197,26 +197,26 @@ func byCustomer(actions []reconcile.ActionRecord) (all [][]reconcile.ActionRecor
 
 // line shows the actions for one customer; its text is "" if people need not see them.
 func (p *printer) line(of []reconcile.ActionRecord, reasons bool) entry {
-	var deeds []string
+	var phrases []string
 	var kinds []reconcile.ActionKind
 	for _, a := range of {
-		deed := Deed(a.Action)
+		phrase := Phrase(a.Action)
 		if why := whyOf(a); reasons || a.Error != "" {
-			if deed == "" {
-				deed = a.Kind.String()
+			if phrase == "" {
+				phrase = a.Kind.String()
 			}
-			deed += ": " + why
-		} else if a.State == reconcile.ActionAdopted && deed != "" {
-			deed += " (found done)"
+			phrase += ": " + why
+		} else if a.State == reconcile.ActionAdopted && phrase != "" {
+			phrase += " (found done)"
 		}
-		if deed != "" {
-			deeds, kinds = append(deeds, deed), append(kinds, a.Kind)
+		if phrase != "" {
+			phrases, kinds = append(phrases, phrase), append(kinds, a.Kind)
 		}
 	}
 	if reasons {
-		return entry{mark(kinds), Who(of[0].Email, of[0].Customer), strings.Join(deeds, "; ")}
+		return entry{mark(kinds), Who(of[0].Email, of[0].Customer), strings.Join(phrases, "; ")}
 	}
-	return entry{mark(kinds), Who(of[0].Email, of[0].Customer), counted(deeds)}
+	return entry{mark(kinds), Who(of[0].Email, of[0].Customer), counted(phrases)}
 }
 
 // whyOf is the reason of an action, or the error if it failed.

@@ -169,7 +169,7 @@ func TestWhatIsForTheRecordIsCounted(t *testing.T) {
 func TestEveryKindOfActionHasAWord(t *testing.T) {
 	silent := []reconcile.ActionKind{reconcile.RenameOrg, reconcile.WriteMetadata}
 	for _, kind := range reconcile.ActionKinds() {
-		if got := Deed(reconcile.Action{Kind: kind, Hosting: 7, PlanName: "Basic", Domain: "x.example"}); (got == "") != slices.Contains(silent, kind) || got == kind.String() {
+		if got := Phrase(reconcile.Action{Kind: kind, Hosting: 7, PlanName: "Basic", Domain: "x.example"}); (got == "") != slices.Contains(silent, kind) || got == kind.String() {
 			t.Errorf("%s: %q", kind, got)
 		}
 	}
