@@ -29,26 +29,81 @@ const (
 	Terminate
 )
 
-var kindNames = [...]string{
-	Link: "link", Resume: "resume", CreateOrg: "create_org", RenameOrg: "rename_org",
-	InviteOwner: "invite_owner", CreateSubscription: "create_subscription",
-	CreateWebsite: "create_website", ChangePlan: "change_plan",
-	WriteMetadata: "write_metadata", Suspend: "suspend", Terminate: "terminate",
+// actionKinds has a row for each kind. A new kind is a constant above, a row here, a row in
+// the engine's effects, and a place in the planner that wants it.
+var actionKinds = [...]actionKind{
+	Link:               {name: "link"},
+	Resume:             {name: "resume", gives: true},
+	CreateOrg:          {name: "create_org", gives: true, brake: CreateSubscription},
+	CreateSubscription: {name: "create_subscription", gives: true, brake: CreateSubscription},
+	RenameOrg:          {name: "rename_org", brake: CreateSubscription},
+	InviteOwner:        {name: "invite_owner", gives: true, brake: CreateSubscription},
+	CreateWebsite:      {name: "create_website", gives: true, brake: CreateSubscription},
+	ChangePlan:         {name: "change_plan", brake: ChangePlan, takes: TakesIfSmaller, ofHosting: true},
+	WriteMetadata:      {name: "write_metadata"},
+	Suspend:            {name: "suspend", brake: Suspend, takes: TakesAlways, ofHosting: true},
+	Terminate:          {name: "terminate", brake: Terminate, takes: TakesAlways, ofHosting: true},
 }
 
-// String is the word used in JSON, SQL and logs.
+// actionKind is the row of one kind.
+type actionKind struct {
+	name  string // the word in JSON, SQL and logs
+	gives bool   // the customer has more after it
+	takes Taking // the customer has less after it
+	// brake is the kind as which the brake counts it; 0: no brake. The whole chain of a
+	// new hosting (org, name, invitation, website) is held with the creation of the hosting.
+	brake ActionKind
+	// ofHosting tells that two actions of the kind on one hosting are two versions of one
+	// change, whichever subscription each is for.
+	ofHosting bool
+}
+
+// Taking is whether a kind of action takes something away from a customer.
+type Taking uint8
+
+const (
+	TakesNever     Taking = iota
+	TakesIfSmaller        // it does if the new plan has less of anything
+	TakesAlways
+)
+
+// row is the row of a kind; the zero row if the kind is not known.
+func (k ActionKind) row() actionKind {
+	if int(k) < len(actionKinds) {
+		return actionKinds[k]
+	}
+	return actionKind{}
+}
+
+// String is the word used in JSON, SQL and logs; "unknown" if the kind is not known.
 func (k ActionKind) String() string {
-	if int(k) < len(kindNames) && kindNames[k] != "" {
-		return kindNames[k]
+	if name := k.row().name; name != "" {
+		return name
 	}
 	return "unknown"
 }
 
+// Gives reports whether the customer has more after an action of the kind.
+func (k ActionKind) Gives() bool { return k.row().gives }
+
+// Takes reports whether the customer has less after an action of the kind. A kind that is
+// not known takes always.
+func (k ActionKind) Takes() Taking {
+	if k.row().name == "" {
+		return TakesAlways
+	}
+	return k.row().takes
+}
+
+// Brake is the kind as which the brake counts actions of this kind; 0 if no brake holds
+// them.
+func (k ActionKind) Brake() ActionKind { return k.row().brake }
+
 // ParseActionKind is the inverse of String; 0 for anything else.
 func ParseActionKind(word string) ActionKind {
-	for k, name := range kindNames {
-		if name == word && name != "" {
-			return ActionKind(k)
+	for _, k := range ActionKinds() {
+		if k.row().name == word {
+			return k
 		}
 	}
 	return 0
@@ -56,9 +111,21 @@ func ParseActionKind(word string) ActionKind {
 
 // ActionKinds lists every kind in order.
 func ActionKinds() []ActionKind {
-	all := make([]ActionKind, 0, len(kindNames)-1)
-	for k := Link; k <= Terminate; k++ {
-		all = append(all, k)
+	all := make([]ActionKind, 0, len(actionKinds)-1)
+	for k := range actionKinds[1:] {
+		all = append(all, ActionKind(k+1))
+	}
+	return all
+}
+
+// BrakeKinds lists the kinds as which the brake counts, in order. Resume is one of them for
+// actions that need a confirmation.
+func BrakeKinds() []ActionKind {
+	var all []ActionKind
+	for _, k := range ActionKinds() {
+		if k == Resume || k.Brake() == k {
+			all = append(all, k)
+		}
 	}
 	return all
 }
@@ -95,10 +162,8 @@ type Action struct {
 // one can be wanted: an order whose plan has changed, an invitation to another address.
 func (a Action) Subject() string {
 	of := a.Kind.String() + ":" + a.Customer + ":"
-	switch a.Kind {
-	case ChangePlan, Suspend, Terminate: // for whichever subscription it is
+	if a.Kind.row().ofHosting {
 		return of + strconv.FormatInt(a.Hosting, 10)
-	case Link, Resume, CreateOrg, CreateSubscription, RenameOrg, InviteOwner, CreateWebsite, WriteMetadata: // the hosting may not exist yet
 	}
 	return of + a.Subscription + "/" + strconv.Itoa(a.Slot)
 }
@@ -112,29 +177,14 @@ func (a Action) NeedsConfirmation() bool {
 	return a.Kind == Resume && strings.HasSuffix(a.ID, PerhapsOursSuffix)
 }
 
-// BrakeOf names the brake of an action: that of its kind, or Resume for one that a person
-// has to release.
-func BrakeOf(a Action) ActionKind {
+// Brake is the kind as which the brake counts the action: that of its kind, or Resume if
+// the action needs a confirmation. 0: no brake holds it.
+func (a Action) Brake() ActionKind {
 	if a.NeedsConfirmation() {
 		return Resume
 	}
-	return BrakeKind(a.Kind)
+	return a.Kind.Brake()
 }
 
 // BrakeWindow is the longer of the two windows.
 const BrakeWindow = 24 * time.Hour
-
-// BrakeKind names the brake that an action falls under by the kind it is counted
-// as; 0 for actions that no brake ever holds. The whole chain of a new hosting
-// (org, name, invitation, website) is held with the creation it belongs to.
-func BrakeKind(k ActionKind) ActionKind {
-	switch k {
-	case CreateOrg, RenameOrg, InviteOwner, CreateSubscription, CreateWebsite:
-		return CreateSubscription
-	case ChangePlan, Suspend, Terminate:
-		return k
-	case Link, Resume, WriteMetadata:
-		return 0
-	}
-	return 0
-}

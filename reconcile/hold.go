@@ -44,6 +44,76 @@ const (
 	HoldContent HoldKind = "content"
 )
 
+// holdKinds has a row for each kind, in the order in which the README lists them. A new
+// kind is a constant above, a row here, and a place in the planner or the engine that adds
+// such holds. The README's table, the OpenAPI document and the database are compared with
+// this one by tests.
+var holdKinds = []holdKind{
+	{kind: HoldGrace, advice: "nothing: a payment ends it; the sentence shows what follows otherwise, and when"},
+	{kind: HoldUnmapped, keepsOrder: true, advice: "map the price: `stripe-enhance mappings suggest`, then `stripe-enhance mappings set PRICE PLAN`; if it is not hosting, such as a newsletter: `stripe-enhance mappings set PRICE none`"},
+	{kind: HoldPlanMissing, keepsOrder: true, advice: "create the plan in the panel, or map the price to another: `stripe-enhance mappings set PRICE PLAN`"},
+	{kind: HoldPlanAmbiguous, keepsOrder: true, advice: "map the price to the number of the plan instead of its name"},
+	{kind: HoldNotHosting, advice: "its price is now mapped to none, and the hosting stays as it is: unbind it with the command in the sentence and change it in the panel, or map the price to its plan again"},
+	{kind: HoldQuantity, keepsOrder: true, advice: "check that the price is meant to be hosting, and is not metered: map another price, or lower the quantity"},
+	{kind: HoldBrake, advice: "look with `stripe-enhance plans PLAN_ID`; if it is right, `stripe-enhance approve PLAN_ID --version N`, or else correct the cause; it waits without limit, and a higher limit of the brake does not release it"},
+	{kind: HoldForeignSuspension, advice: "staff suspended it in the panel, and only they can lift that"},
+	{kind: HoldPerhapsOurs, advice: "it is paid for, and suspended with our mark, of which the database knows nothing: look with `stripe-enhance plans`, and approve the plan of kind resume unless it is to stay suspended"},
+	{kind: HoldAmbiguous, advice: "nothing yet: an unanswered call is looked for before anything is sent again"},
+	{kind: HoldMissing, keepsOrder: true, advice: "the panel no longer has it, and no other is created: restore it in the panel, bind the hosting that serves the subscription now, or unbind it, as the sentence shows"},
+	{kind: HoldDeleted, keepsOrder: true, advice: "restore it in the panel, bind the hosting that serves the subscription now, or unbind it, as the sentence shows; or cancel the subscription at Stripe"},
+	{kind: HoldAdopt, keepsOrder: true, advice: "the hosting may exist already: run the command in the sentence, for that hosting or for a new one"},
+	{kind: HoldConflict, keepsOrder: true, advice: "decide which hosting it is: in the panel, or by metadata at Stripe"},
+	{kind: HoldDuplicate, keepsOrder: true, advice: "two were created: delete the one that is not in use in the panel"},
+	{kind: HoldNoEmail, keepsOrder: true, advice: "add an e-mail to the customer at Stripe, or correct it"},
+	{kind: HoldDomainTaken, advice: "the hosting is up: remove the domain where it is, or correct it in the metadata"},
+	{kind: HoldUnreadable, keepsOrder: true, advice: "correct or remove at Stripe the value that the sentence quotes"},
+	{kind: HoldDowngrade, advice: "the customer uses more than the smaller plan gives: ask them to make room, or change the plan by hand"},
+	{kind: HoldContent, advice: "the sentence lists the content of each hosting: suspend the one that goes in the panel, or bind the one that stays, as it shows"},
+	{kind: HoldGone, advice: "Stripe no longer knows the subscription: check that the key is of the right account"},
+	{kind: HoldUnknownStatus, advice: "look at the subscription at Stripe: it has a new kind of status, which a newer version of this program may know, or an answer that cannot be read"},
+	{kind: HoldEvidence, advice: "nothing is taken away, because the evidence is not trustworthy: see the notes, correct the cause, and run again"},
+	{kind: HoldManual, advice: "a person put this hold: it ends when that hold ends or is removed"},
+	{kind: HoldMode, advice: "`MODE=provision` takes nothing away, and changes to no smaller plan; `MODE=enforce` does"},
+	{kind: HoldRetry, advice: "nothing yet: it failed for this customer alone, with the error in the sentence, and is tried again soon"},
+	{kind: HoldParked, advice: "correct the cause of the error in the sentence; it is tried again every few hours, or now with `stripe-enhance reconcile --subscription SUBSCRIPTION`"},
+}
+
+// holdKind is the row of one kind.
+type holdKind struct {
+	kind HoldKind
+	// advice is the next step for a person, as the README has it.
+	advice string
+	// keepsOrder tells that a hold of the kind keeps an order waiting until a person acts:
+	// it does not end by itself, and no person and no setting asked for it.
+	keepsOrder bool
+}
+
+// row is the row of a kind; the zero row if the kind is not known.
+func (k HoldKind) row() holdKind {
+	for _, row := range holdKinds {
+		if row.kind == k {
+			return row
+		}
+	}
+	return holdKind{}
+}
+
+// Advice is the next step for a person, as the README has it; "" if the kind is not known.
+func (k HoldKind) Advice() string { return k.row().advice }
+
+// KeepsOrders reports whether a hold of the kind keeps an order waiting until a person
+// acts: it does not end by itself, and no person and no setting asked for it.
+func (k HoldKind) KeepsOrders() bool { return k.row().keepsOrder }
+
+// HoldKinds lists every kind in the order of the README.
+func HoldKinds() []HoldKind {
+	all := make([]HoldKind, len(holdKinds))
+	for i, row := range holdKinds {
+		all[i] = row.kind
+	}
+	return all
+}
+
 // Hold is something withheld, with its reason.
 type Hold struct {
 	Kind         HoldKind
@@ -69,19 +139,6 @@ func (a Action) Withheld(kind HoldKind, reason string) Hold {
 
 // DecidedByPerson tells that a person has decided that it is to be so: nothing waits for anybody.
 func (h Hold) DecidedByPerson() bool { return h.Manual == Ignore }
-
-// KeepsOrders tells that a hold of the kind neither passes by itself nor is what a
-// person, or a setting, has asked for.
-func (k HoldKind) KeepsOrders() bool {
-	switch k {
-	case HoldUnmapped, HoldPlanMissing, HoldPlanAmbiguous, HoldAdopt, HoldNoEmail, HoldQuantity, HoldUnreadable,
-		HoldMissing, HoldDeleted, HoldConflict, HoldDuplicate:
-		return true
-	case HoldBrake, HoldGrace, HoldAmbiguous, HoldParked, HoldManual, HoldUnknownStatus, HoldForeignSuspension, HoldPerhapsOurs,
-		HoldDowngrade, HoldMode, HoldEvidence, HoldDomainTaken, HoldRetry, HoldGone, HoldContent, HoldNotHosting:
-	}
-	return false
-}
 
 func (m *ManualHold) InForce(now time.Time) bool { return m.Until.IsZero() || now.Before(m.Until) }
 

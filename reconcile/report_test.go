@@ -9,9 +9,9 @@ import (
 	"github.com/stripe-enhance/stripe-enhance/reconcile"
 )
 
-// What a report only counts is as little done as what it lists.
 var noon = time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
 
+// What a report only counts is as little done as what it lists.
 func TestARunHasConvergedWhenNothingIsLeft(t *testing.T) {
 	record := func(s reconcile.ActionState) reconcile.Report {
 		return reconcile.Report{Actions: []reconcile.ActionRecord{{State: s}}}

@@ -154,7 +154,7 @@ func (s *Store) LastPlans(ctx context.Context) (map[reconcile.ActionKind]reconci
 	last := make(map[reconcile.ActionKind]reconcile.HeldPlan)
 	err := s.snapshot(ctx, "reading the last plans", func(ctx context.Context, c conn) error {
 		clear(last)
-		for _, kind := range []reconcile.ActionKind{reconcile.CreateSubscription, reconcile.ChangePlan, reconcile.Suspend, reconcile.Terminate} {
+		for _, kind := range reconcile.BrakeKinds() {
 			err := c.each(ctx, planHeads+`kind = $1 ORDER BY CASE WHEN approved_at IS NULL AND closed_at IS NULL THEN 0 ELSE 1 END,
 				created_at DESC, id DESC LIMIT 1`, []any{kind.String()}, func(row scan) error {
 				p, err := scanPlan(row)

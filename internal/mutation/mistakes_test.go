@@ -3,6 +3,8 @@ package mutation
 import (
 	"os"
 	"path/filepath"
+	"regexp"
+	"slices"
 	"strings"
 	"testing"
 
@@ -77,4 +79,42 @@ func TestEveryMistakeCanStillBeMade(t *testing.T) {
 			m.made(t)
 		})
 	}
+}
+
+// A mistake whose test was renamed would be found by nothing, and only the full run would
+// show it, hours later.
+func TestEveryTestThatAMistakeNamesExists(t *testing.T) {
+	for _, m := range mistakes(t) {
+		for _, args := range m.tests {
+			i := slices.Index(args, "-run")
+			if i < 0 || i+1 >= len(args) {
+				continue
+			}
+			for _, name := range strings.Split(strings.Trim(args[i+1], "^'\"$()"), "|") {
+				name, _, _ = strings.Cut(name, "/")
+				if name = strings.Trim(name, "^$"); !declared(t, args[0], name) {
+					t.Errorf("%s: %s has no test %s", m.name, args[0], name)
+				}
+			}
+		}
+	}
+}
+
+// declared reports whether a test whose name has this part is in a package.
+func declared(t *testing.T, folder, name string) bool {
+	t.Helper()
+	paths, err := filepath.Glob(filepath.Join(root, folder, "*_test.go"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, path := range paths {
+		text, err := os.ReadFile(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if regexp.MustCompile(`(?m)^func (Test|Fuzz)?\w*` + regexp.QuoteMeta(name)).Match(text) {
+			return true
+		}
+	}
+	return false
 }

@@ -123,6 +123,9 @@ func TestTheReadmeSaysWhatToDoAboutEveryHold(t *testing.T) {
 			t.Errorf("%s is declared and never used", k.name)
 			continue
 		}
+		if !slices.Contains(reconcile.HoldKinds(), reconcile.HoldKind(word)) {
+			t.Errorf("add %s to holdKinds in reconcile/hold.go", k.name)
+		}
 		want = append(want, word)
 	}
 	for _, cells := range rows(t, "When something is held") {

@@ -44,7 +44,7 @@ func Phrase(a reconcile.Action) string {
 
 // takes reports whether an action takes something away from a customer.
 func takes(kind reconcile.ActionKind) bool {
-	return kind == reconcile.Suspend || kind == reconcile.Terminate
+	return kind.Takes() == reconcile.TakesAlways
 }
 
 // mark is the sign in front of the actions for one customer: − if one takes away, + if one
@@ -53,9 +53,7 @@ func mark(kinds []reconcile.ActionKind) string {
 	switch {
 	case slices.ContainsFunc(kinds, takes):
 		return "−"
-	case slices.ContainsFunc(kinds, func(k reconcile.ActionKind) bool {
-		return k == reconcile.CreateOrg || k == reconcile.CreateSubscription || k == reconcile.InviteOwner || k == reconcile.CreateWebsite || k == reconcile.Resume
-	}):
+	case slices.ContainsFunc(kinds, reconcile.ActionKind.Gives):
 		return "+"
 	}
 	return "~"

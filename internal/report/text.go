@@ -321,7 +321,7 @@ func (p *printer) holdsOf(kind string, all []Hold) {
 		p.beside("  "+kind+"  ", lines, Style.Warn)
 	}
 	p.more(len(all)-len(shown), "hold", 0)
-	if advice := Advice(reconcile.HoldKind(kind)); advice != "" {
+	if advice := reconcile.HoldKind(kind).Advice(); advice != "" {
 		p.sentence("    → ", advice, p.Dim)
 	}
 }

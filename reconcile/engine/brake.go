@@ -10,7 +10,7 @@ import (
 )
 
 // brakeOrder is the order in which kinds are judged and reported.
-var brakeOrder = []reconcile.ActionKind{reconcile.Resume, reconcile.CreateSubscription, reconcile.ChangePlan, reconcile.Suspend, reconcile.Terminate}
+var brakeOrder = reconcile.BrakeKinds()
 
 // brake decides what waits for approval in one run. It is used in this order:
 //
@@ -127,7 +127,7 @@ func (b *brake) stands(a reconcile.Action) bool {
 
 // count adds a planned action to what its brake judges.
 func (b *brake) count(a reconcile.Action) {
-	kind := reconcile.BrakeOf(a)
+	kind := a.Brake()
 	if kind == 0 || b.approved[a.ID] != "" {
 		return
 	}
@@ -214,7 +214,7 @@ func (t *tally) judgeOrders(limits planner.Brakes, d done, bound int) bool {
 // holds reports whether an action is held. The rest of a chain that is begun, about an
 // org or a hosting that exists, is held only if it stands in a plan itself.
 func (b *brake) holds(a reconcile.Action) bool {
-	kind := reconcile.BrakeOf(a)
+	kind := a.Brake()
 	if kind == 0 || b.approved[a.ID] != "" {
 		return false
 	}
@@ -245,7 +245,7 @@ func (t *tally) isLarge(customer string) bool {
 // unseen tells that an action of a kind with a brake was not there when the brake
 // judged. It waits for the next run.
 func (b *brake) unseen(a reconcile.Action) bool {
-	kind := reconcile.BrakeOf(a)
+	kind := a.Brake()
 	if kind == 0 || a.Kind != kind || b.approved[a.ID] != "" {
 		return false
 	}
@@ -270,7 +270,7 @@ func (b *brake) collect(a reconcile.Action) {
 		b.free.add(a.Customer)
 		return
 	}
-	t := b.tallies[reconcile.BrakeOf(a)]
+	t := b.tallies[a.Brake()]
 	t.held.add(a)
 	if b.standing.has(a.ID) {
 		return

@@ -23,7 +23,7 @@ func suspensions(n int) []reconcile.Action {
 func braked(b *brake, d done, bound int, needsApproval string, actions ...reconcile.Action) (held []string, plans []reconcile.HeldPlan) {
 	now := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
 	for _, a := range actions {
-		b.expect(reconcile.BrakeOf(a))
+		b.expect(a.Brake())
 	}
 	for _, a := range actions {
 		b.count(a)

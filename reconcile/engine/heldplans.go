@@ -157,7 +157,7 @@ func (r *run) storePlans(ctx context.Context) error {
 
 // add puts a held action into the part of its kind, which is stored when it is full.
 func (p planParts) add(ctx context.Context, a reconcile.Action) error {
-	kind := reconcile.BrakeOf(a)
+	kind := a.Brake()
 	part := p.parts[kind]
 	if part == nil || !p.brake.holds(a) {
 		return nil
@@ -189,7 +189,7 @@ func (r *run) holdAgain(ctx context.Context, actions []reconcile.Action) error {
 			continue
 		}
 		for _, a := range actions {
-			if reconcile.BrakeOf(a) == kind && r.brake.holds(a) {
+			if a.Brake() == kind && r.brake.holds(a) {
 				part.Actions = append(part.Actions, a)
 			}
 		}

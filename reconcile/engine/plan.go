@@ -308,7 +308,7 @@ func (r *run) planned(c *reconcile.Customer, d planner.Decision) reconcile.Plann
 // enqueue counts a planned customer for the brake and for applying.
 func (r *run) enqueue(p reconcile.Planned, failing bool) {
 	for _, a := range p.Actions {
-		r.brake.expect(reconcile.BrakeOf(a))
+		r.brake.expect(a.Brake())
 	}
 	r.work.add(p, failing, r.catalog.Takes)
 }

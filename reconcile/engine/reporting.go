@@ -166,7 +166,7 @@ func (w *writing) action(a reconcile.ActionRecord) {
 
 // braked is the hold of an action that the brake holds.
 func (w *writing) braked(a reconcile.Action) {
-	plan := w.brake.planOf(reconcile.BrakeOf(a))
+	plan := w.brake.planOf(a.Brake())
 	if plan == "" || !w.brake.holds(a) {
 		return
 	}

@@ -42,7 +42,7 @@ const dayFactor = 2.5
 
 // Limit returns the limit of a brake kind as BrakeKind names it.
 func (b Brakes) Limit(k reconcile.ActionKind) Limit {
-	switch reconcile.BrakeKind(k) {
+	switch k.Brake() {
 	case reconcile.CreateSubscription:
 		return b.Create
 	case reconcile.ChangePlan:
@@ -74,10 +74,10 @@ func (b Brakes) Holds(l BrakeLoad) (reason string, held bool) {
 		return "", false
 	case l.Planned > limit:
 		return fmt.Sprintf("%d × %s in one run, more than the limit of %d (%d bound)",
-			l.Planned, reconcile.BrakeKind(l.Kind), limit, l.Bound), true
+			l.Planned, l.Kind.Brake(), limit, l.Bound), true
 	case l.Planned+l.Performed > day:
 		return fmt.Sprintf("%d × %s planned and %d done in the last 24 hours, more than the limit of %d (%d bound)",
-			l.Planned, reconcile.BrakeKind(l.Kind), l.Performed, day, l.Bound), true
+			l.Planned, l.Kind.Brake(), l.Performed, day, l.Bound), true
 	}
 	return "", false
 }

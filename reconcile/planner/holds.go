@@ -315,13 +315,12 @@ func (pl *planner) shares(sub string, hosting int64) bool {
 // Takes reports whether an action takes something away from a customer: it
 // suspends, terminates, or moves to a plan that gives less of anything.
 func (c *Catalog) Takes(a reconcile.Action) bool {
-	switch a.Kind {
-	case reconcile.Suspend, reconcile.Terminate:
-		return true
-	case reconcile.ChangePlan:
-		return c.lowers(a.FromPlan, a.Plan)
-	case reconcile.Link, reconcile.Resume, reconcile.CreateOrg, reconcile.RenameOrg, reconcile.InviteOwner, reconcile.CreateSubscription, reconcile.CreateWebsite, reconcile.WriteMetadata:
+	switch a.Kind.Takes() {
+	case reconcile.TakesNever:
 		return false
+	case reconcile.TakesIfSmaller:
+		return c.lowers(a.FromPlan, a.Plan)
+	case reconcile.TakesAlways:
 	}
 	return true
 }

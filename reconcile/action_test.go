@@ -1,0 +1,36 @@
+package reconcile_test
+
+import (
+	"slices"
+	"testing"
+
+	"github.com/stripe-enhance/stripe-enhance/reconcile"
+)
+
+func TestEveryActionKindHasARow(t *testing.T) {
+	for k := reconcile.Link; k <= reconcile.Terminate; k++ {
+		if !slices.Contains(reconcile.ActionKinds(), k) || k.String() == "unknown" || reconcile.ParseActionKind(k.String()) != k {
+			t.Errorf("add kind %d to actionKinds", k)
+		}
+		if brake := k.Brake(); brake != 0 && !slices.Contains(reconcile.BrakeKinds(), brake) {
+			t.Errorf("%s falls under the brake %s, which there is not", k, brake)
+		}
+		if k.Takes() != reconcile.TakesNever && (k.Brake() == 0 || k.Gives()) {
+			t.Errorf("%s takes something away: it needs a brake, and does not give", k)
+		}
+	}
+}
+
+// A journal may have kinds of another version. Nothing is taken away by mistake.
+func TestAnActionKindThatIsNotKnownTakesAndIsNotParsed(t *testing.T) {
+	for _, k := range []reconcile.ActionKind{0, reconcile.Terminate + 1, 255} {
+		if k.Takes() != reconcile.TakesAlways || k.Gives() || k.Brake() != 0 || k.String() != "unknown" {
+			t.Errorf("kind %d: takes %v, gives %v, brake %v, is called %s", k, k.Takes(), k.Gives(), k.Brake(), k)
+		}
+	}
+	for _, word := range []string{"", "unknown", "Suspend"} {
+		if k := reconcile.ParseActionKind(word); k != 0 {
+			t.Errorf("%q is parsed as %s", word, k)
+		}
+	}
+}
