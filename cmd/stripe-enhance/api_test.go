@@ -229,7 +229,7 @@ func (c *contract) isRefused(t *testing.T, s *service, ada simulator.SignedUp) {
 			t.Errorf("%s: %q, want %q", body, text, want)
 		}
 	}
-	for op, e := range examples { // what does not exist, and what is too large
+	for op, e := range examples { // ids that do not exist, and bodies that are too large
 		method, path, _ := strings.Cut(op, " ")
 		if strings.Contains(e[0]+e[1], "none") || strings.Contains(e[0], "nothing") || strings.Contains(e[1], "cus_x") {
 			c.ask(t, s, 404, op, e[0], e[1])
@@ -361,7 +361,7 @@ func (c *contract) tooMuch(t *testing.T, s *service) {
 	s.settle()
 }
 
-// tooSlow lets a sync take longer than anybody waits; it waits as long itself.
+// tooSlow lets a sync take longer than the API waits, and waits as long itself.
 func (c *contract) tooSlow(t *testing.T, s *service) {
 	release := s.hang()
 	got := c.ask(t, s, 202, "POST /api/admin/sync", "/api/admin/sync", "")

@@ -9,7 +9,7 @@ import (
 	"github.com/stripe-enhance/stripe-enhance/simulator"
 )
 
-// failedWebhooks is what health and the dashboard tell.
+// failedWebhooks are the counts in health and in the dashboard.
 func (s *service) failedWebhooks() (health, dashboard, listed int) {
 	s.tb.Helper()
 	var h struct {
@@ -28,8 +28,8 @@ func (s *service) failedWebhooks() (health, dashboard, listed int) {
 	return h.Metrics.FailedWebhooks, d.Webhooks.FailedCount, len(d.Webhooks.Failed)
 }
 
-// What failed and was made up for is no trouble any more: neither health nor the
-// dashboard goes on telling it.
+// A failure that was repaired later is no longer one: neither health nor the dashboard
+// shows it.
 func TestAFailedWebhookIsToldUntilItIsMadeUpFor(t *testing.T) {
 	onEachDatabase(t, func(t *testing.T, url string) {
 		s := serveHere(t, serving{database: url, environ: []string{"RETRY_MIN=1s", "RETRY_MAX=1s"}})

@@ -11,7 +11,7 @@ import (
 	"github.com/rogpeppe/go-internal/testscript"
 )
 
-// chat is who is told by NOTIFY_URLS in a script.
+// chat is the receiver of NOTIFY_URLS in a script.
 type chat struct {
 	down atomic.Bool
 
@@ -35,8 +35,8 @@ func (c *chat) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 }
 
 // chatting begins with `chat`, which sets NOTIFY_URLS. `chat hears TEXT…` takes the one
-// message that has come since the last look, in which all of that has to be; `chat
-// silent` makes sure that there is none; `chat down` and `chat up` say whether it works.
+// message that has come since the last look, which must contain each TEXT; `chat silent`
+// checks that there is none; `chat down` and `chat up` switch the chat off and on.
 func (o *outside) chatting(ts *testscript.TestScript, args []string) {
 	if len(args) == 0 {
 		o.chat = &chat{}

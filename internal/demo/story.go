@@ -198,7 +198,7 @@ func masses() []scene {
 	return []scene{
 		{
 			after: 3 * hour,
-			title: "A script goes wrong at Stripe: twelve paying customers are marked unpaid at once.",
+			title: "A script goes wrong at Stripe: twelve paying customers are marked unpaid.",
 			do:    each(1, 12, (*simulator.World).MarkUnpaid),
 			then:  []check{braked(reconcile.Suspend, 12), up("customer-01", "Basic", 1), up("customer-12", "Basic", 1)},
 		},
