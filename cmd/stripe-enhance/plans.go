@@ -156,7 +156,7 @@ func (p *program) approve(ctx context.Context, a *app.App, e *engine.Engine, id 
 	a.NotifyOfRun(ctx, r, err)
 	for _, other := range r.Plans {
 		if other.Kind == one.Kind && other.ID != one.ID {
-			p.sayf("%s of kind %s joined after that version, or changed since, and wait in held plan %s", report.Count(other.Size(), "change"), other.Kind, other.ID)
+			p.sayf("held plan %s has %s of kind %s that joined after that version, or changed since", other.ID, report.Count(other.Size(), "change"), other.Kind)
 		}
 	}
 	if err := p.finish(r, err); err != nil && !errors.Is(err, leftError{}) {
