@@ -139,7 +139,7 @@ func TestEveryWayOutIsRun(t *testing.T) {
 			run[m[1]] = true
 		}
 	}
-	file, err := parser.ParseFile(token.NewFileSet(), "../../reconcile/decision.go", nil, 0)
+	file, err := parser.ParseFile(token.NewFileSet(), "../../reconcile/hold.go", nil, 0)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -245,11 +245,11 @@ func TestAFailedWriteIsReported(t *testing.T) {
 // there and forgotten here, people would be left without the next step.
 func TestTheAdviceIsThatOfTheREADME(t *testing.T) {
 	readme := adviceOfREADME(t)
-	source, err := os.ReadFile("../../reconcile/decision.go")
+	source, err := os.ReadFile("../../reconcile/hold.go")
 	if err != nil {
 		t.Fatal(err)
 	}
-	file, err := parser.ParseFile(token.NewFileSet(), "decision.go", source, 0)
+	file, err := parser.ParseFile(token.NewFileSet(), "hold.go", source, 0)
 	if err != nil {
 		t.Fatal(err)
 	}
