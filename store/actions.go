@@ -9,11 +9,11 @@ import (
 	"github.com/stripe-enhance/stripe-enhance/reconcile"
 )
 
-// SavePlanned stores what was planned for customers, in one transaction. Journal
-// rows of a change that is wanted again stay the same rows; what was sent is never
-// touched; what is no longer wanted and was never sent becomes superseded, with a
-// word where it is wanted and merely withheld; of who is undecided all stays. A customer that was woken since it
-// was loaded stays due.
+// SavePlanned stores the decisions for customers, in one transaction. If a change is
+// wanted again, its journal row stays the same row. A row that was sent is not touched. A
+// row that was not sent becomes superseded when its change is no longer wanted, with the
+// error "withheld" if it is wanted and only withheld. The rows of an undecided customer
+// stay as they are. A customer that was woken since it was loaded stays due.
 func (s *Store) SavePlanned(ctx context.Context, tok reconcile.Token, run string, planned []reconcile.Planned, now time.Time) error {
 	if len(planned) == 0 {
 		return nil
@@ -145,8 +145,8 @@ func (p *planning) sort(planned *reconcile.Planned) {
 	}
 }
 
-// actionColumns are the columns that say what an action is; actionValues gives
-// their values in the same order.
+// actionColumns are the columns that define an action; actionValues gives their
+// values in the same order.
 var actionColumns = []column{
 	{"action_id", "TEXT"}, {"kind", "TEXT"}, {"customer_id", "TEXT"}, {"subscription_id", "TEXT"}, {"item_id", "TEXT"},
 	{"slot", "INTEGER"}, {"email", "TEXT"}, {"org_id", "TEXT"}, {"hosting_id", "BIGINT"}, {"plan_id", "INTEGER"},
@@ -233,10 +233,10 @@ func freshKeys(ctx context.Context, c conn, run string, actions []reconcile.Acti
 }
 
 // Intend makes the intent to do a durable before anything is sent. It fails with
-// fault.Conflict while another write of that customer is in flight or its outcome
-// was never recorded, when the customer is not known any more, and when a person has
-// said since the action was decided what serves the customer (fault.LeftAlone too).
-func (s *Store) RecordIntent(ctx context.Context, tok reconcile.Token, run string, a reconcile.Action, planID string, now time.Time) error {
+// fault.Conflict while another write of that customer is in flight or has no recorded
+// outcome, if the customer is no longer known, and if a person has given an instruction
+// for the customer since the action was decided (then it is fault.LeftAlone too).
+func (s *Store) Intend(ctx context.Context, tok reconcile.Token, run string, a reconcile.Action, planID string, now time.Time) error {
 	return s.fenced(ctx, "intending "+a.ID, tok, func(ctx context.Context, tx conn) error {
 		var words int64
 		var inFlight string
@@ -297,8 +297,8 @@ func (s *Store) CountDone(ctx context.Context, kind reconcile.ActionKind, since 
 	return n, err
 }
 
-// PerformedBy is Performed for each customer of whom there is any.
-func (s *Store) CountDoneByCustomer(ctx context.Context, kind reconcile.ActionKind, since time.Time) (map[string]int, error) {
+// PerformedBy is Performed by customer; customers without any are left out.
+func (s *Store) PerformedBy(ctx context.Context, kind reconcile.Kind, since time.Time) (map[string]int, error) {
 	by := make(map[string]int)
 	for _, some := range []string{
 		"finished_at >= $2 AND state IN ('applied', 'adopted')",
@@ -319,8 +319,8 @@ func (s *Store) CountDoneByCustomer(ctx context.Context, kind reconcile.ActionKi
 	return by, nil
 }
 
-// loadPending finds writes whose outcome nobody knows. A row that is still sent
-// belongs to a process that died, or to the one that asks.
+// loadPending finds writes whose outcome is not known. A row that is still sent
+// belongs to a process that died, or to this one.
 func (a *aggregate) loadPending(ctx context.Context) error {
 	query := `SELECT action_id, kind, customer_id, subscription_id, item_id, slot, email, org_id, hosting_id, sent_at, coalesce(settle_until, sent_at), looks, looked_at
 		FROM actions WHERE state IN ('planned', 'held', 'sent', 'ambiguous') AND state IN ('sent', 'ambiguous')

@@ -9,8 +9,8 @@ import (
 	"github.com/stripe-enhance/stripe-enhance/reconcile"
 )
 
-// PreviewInstruction works out what a person's word would change, and changes nothing.
-func (s *Store) PreviewInstruction(ctx context.Context, w reconcile.Instruction, decide reconcile.InstructionDecider) (ch reconcile.BindingChange, err error) {
+// Weigh returns the change that an instruction would make, and changes nothing.
+func (s *Store) Weigh(ctx context.Context, w reconcile.Word, cat *reconcile.Catalog, instance string) (ch reconcile.Change, err error) {
 	err = s.snapshot(ctx, "weighing a word about "+w.Subscription, func(ctx context.Context, c conn) error {
 		ch, err = weigh(ctx, c, w, decide)
 		return err
@@ -18,12 +18,12 @@ func (s *Store) PreviewInstruction(ctx context.Context, w reconcile.Instruction,
 	return ch, err
 }
 
-// RecordInstruction stores what a person says about what serves a subscription, in one transaction
-// with the rows of the journal that tell of it. It needs no lease, because that may be
-// held for weeks: the transaction excludes those of the writer, a write to the panel
-// that is under way refuses the word, and what the writer decided before the word is
-// refused by RecordIntent. The customers are woken, and the writer is nudged.
-func (s *Store) RecordInstruction(ctx context.Context, w reconcile.Instruction, decide reconcile.InstructionDecider) (ch reconcile.BindingChange, err error) {
+// Say stores a person's instruction about a subscription, in one transaction with its
+// rows of the journal. It needs no lease, because one process may have that for weeks:
+// the transaction excludes those of the writer, the instruction is refused while a write
+// to the panel is under way, and Intend refuses an action that was decided before the
+// instruction. The customers are woken, and the writer is nudged.
+func (s *Store) Say(ctx context.Context, w reconcile.Word, cat *reconcile.Catalog, instance string) (ch reconcile.Change, err error) {
 	err = s.unfenced(ctx, "recording a word about "+w.Subscription, func(ctx context.Context, tx conn) error {
 		if err := tx.each(ctx, "SELECT token FROM leases WHERE name = $1"+tx.d.forUpdate(), []any{leaseName}, ignore); err != nil {
 			return err
@@ -147,9 +147,9 @@ func rebind(ctx context.Context, tx conn, ch *reconcile.BindingChange) error {
 	return bind(ctx, tx, *ch.Bind, w.At)
 }
 
-// note writes the journal of a change and wakes whom it concerns.
-func note(ctx context.Context, tx conn, ch *reconcile.BindingChange) error {
-	w := &ch.Instruction
+// note writes the journal of a change and wakes the customers it concerns.
+func note(ctx context.Context, tx conn, ch *reconcile.Change) error {
+	w := &ch.Word
 	customers := []string{ch.Customer}
 	for _, b := range ch.Frees {
 		customers = append(customers, b.Customer)
@@ -168,7 +168,7 @@ func note(ctx context.Context, tx conn, ch *reconcile.BindingChange) error {
 	return nudge(ctx, tx, []string{w.Subscription}, "a person said what serves it", w.At)
 }
 
-// loadPartings attaches what people said does not serve a subscription.
+// loadPartings attaches the hostings that a person has unbound from a subscription.
 func (a *aggregate) loadPartings(ctx context.Context) error {
 	query := `SELECT subscription_id, slot, org_id, hosting_id, parted_at, author, reason, named, answered FROM partings
 		WHERE subscription_id IN ` + a.c.d.texts(1) + " ORDER BY subscription_id, slot, hosting_id"
@@ -181,8 +181,8 @@ func (a *aggregate) loadPartings(ctx context.Context) error {
 	})
 }
 
-// heard is an error when a person has said since an action was decided what serves its
-// customer. Nothing was sent, and what is to be done now is decided in the next run.
+// heard is an error if a person has given an instruction for the customer since the action
+// was decided. Nothing was sent, and the next run decides again.
 func heard(a reconcile.Action, words int64) error {
 	if a.Instructions == words {
 		return nil

@@ -31,7 +31,7 @@ type buyer struct {
 //
 //   - A known buyer keeps its party.
 //   - A new buyer founds a party under its own id. It never joins another one,
-//     whatever its e-mail is: Stripe verifies no address, so anybody can type one.
+//     whatever its e-mail is: Stripe verifies no address, so anyone can enter any.
 //   - A changed e-mail moves nothing. It is kept beside the one before it, with the
 //     time, because a party whose address changed is given nothing on the strength of
 //     the new one.
@@ -82,7 +82,7 @@ func collectBuyers(all []incoming) []*buyer {
 	return buyers
 }
 
-// recallBuyers fills in what is stored of the buyers. A deleted Stripe customer
+// recallBuyers completes the buyers from their stored rows. A deleted Stripe customer
 // comes without its e-mail and name; the last ones known stay.
 func recallBuyers(ctx context.Context, tx conn, buyers []*buyer, now time.Time) error {
 	byID := make(map[string]*buyer, len(buyers))

@@ -65,7 +65,7 @@ func TestAStripeCustomerIsAParty(t *testing.T) {
 }
 
 // TestAnEmailThatChangesMovesNothing: neither to a party that has it already, nor away
-// from what is owned; and both addresses are kept, with the time.
+// from the owned orgs; and both addresses are kept, with the time.
 func TestAnEmailThatChangesMovesNothing(t *testing.T) {
 	conform(t, func(t *testing.T, f *fixture) {
 		f.save(t0, facts("sub_a", "cus_a", "ann@example.com"), facts("sub_b", "cus_b", "bob@example.com"))
@@ -95,7 +95,7 @@ func TestADeletedStripeCustomerKeepsItsLastEmail(t *testing.T) {
 	})
 }
 
-// TestAnOldPartyOfSeveralIsNamedByWhoFoundedIt: whoever joined it by an address, and
+// TestAnOldPartyOfSeveralIsNamedByWhoFoundedIt: a buyer that joined it by an address, and
 // has another one now, names nothing.
 func TestAnOldPartyOfSeveralIsNamedByWhoFoundedIt(t *testing.T) {
 	conform(t, func(t *testing.T, f *fixture) {
@@ -113,7 +113,7 @@ func TestAnOldPartyOfSeveralIsNamedByWhoFoundedIt(t *testing.T) {
 }
 
 // TestKinAreOtherPartiesOfTheSameEmailThatHaveAnOrg: all the facts by which the planner
-// tells whether an org may be shared.
+// decides whether an org may be shared.
 func TestKinAreOtherPartiesOfTheSameEmailThatHaveAnOrg(t *testing.T) {
 	conform(t, func(t *testing.T, f *fixture) {
 		f.save(t0, facts("sub_a", "cus_a", "ann@example.com"), facts("sub_b", "cus_b", "Ann@example.com"), facts("sub_c", "cus_c", "ann@example.com"),

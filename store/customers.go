@@ -184,9 +184,9 @@ func sorted[V any](m map[string]V) []string {
 // keys is sorted as a parameter.
 func keys[V any](m map[string]V) string { return list(sorted(m)) }
 
-// loadKin finds the other parties that have an org and a buyer with the same e-mail.
-// What they have may be shared with a customer, or be meant by who comes back under a
-// new Stripe id; nothing of it is the customer's own.
+// loadKin finds the other customers that have an org and a buyer with the same e-mail.
+// A customer may share their org, or may be one of them who returns under a new Stripe
+// id; none of it is the customer's own.
 func (a *aggregate) loadKin(ctx context.Context) error {
 	if len(a.emails) == 0 {
 		return nil
@@ -205,7 +205,7 @@ func (a *aggregate) loadKin(ctx context.Context) error {
 			return err
 		}
 		if others := a.emails[key]; len(others) == 1 && others[0].ID == k.ID {
-			return nil // nobody asks for it but itself
+			return nil // only its own
 		}
 		kin[k.ID] = k
 		orgs[k.Org.ID] = append(orgs[k.Org.ID], k)

@@ -7,12 +7,12 @@ import (
 	"github.com/stripe-enhance/stripe-enhance/reconcile"
 )
 
-// Hold moves the run's planned actions to held under the plan of their kind that
-// waits, or under p.ID where none does, and returns that plan without its actions. What
-// stands in it already stays as it is; what does not joins it, in the place of what it is
-// another version of, with the next version of the plan. Of what an approval has released
-// meanwhile nothing is held. What is held of a kind may come in several parts: the plan
-// has its new version, and the reason, once the last one is stored.
+// Hold moves the run's planned actions to held under the held plan of their kind that
+// waits, or under p.ID if none does, and returns that plan without its actions. An action
+// that stands in it already stays; another one joins it with the next version of the
+// plan, and replaces another version of itself. An action that an approval has released
+// meanwhile is not held. The actions of a kind may come in several parts: the plan gets
+// its new version and the reason when the last part is stored.
 func (s *Store) Hold(ctx context.Context, tok reconcile.Token, run string, p reconcile.HeldPlan) (reconcile.HeldPlan, error) {
 	var plan reconcile.HeldPlan
 	err := s.fenced(ctx, "holding plan "+p.ID, tok, func(ctx context.Context, tx conn) error {
@@ -37,8 +37,8 @@ type holding struct {
 	already map[string]bool    // actions that an approval releases
 }
 
-// find locks the plan of the kind that waits, or begins one. An approval that comes at
-// the same moment may leave a plan of what is not in it, which only a second look sees.
+// find locks the waiting plan of the kind, or begins one. An approval that comes at the same
+// moment may leave a new waiting plan, which only a second look sees.
 func (h *holding) find(ctx context.Context) error {
 	for range 2 {
 		err := h.tx.each(ctx, planHeads+"kind = $1 AND approved_at IS NULL AND closed_at IS NULL"+h.tx.d.forUpdate(),
@@ -122,7 +122,7 @@ var insertPlanAction = bulk{
 		{"customer_id", "TEXT"}, {"version", "INTEGER"}},
 }
 
-// journal marks the rows of what is held.
+// journal marks the rows of the held actions.
 func (h *holding) journal(ctx context.Context) error {
 	ids := make([]string, 0, len(h.p.Actions))
 	for _, a := range h.p.Actions {
@@ -231,10 +231,10 @@ func settlePlans(ctx context.Context, tx conn, o reconcile.Outcome) error {
 	return closePlans(ctx, tx, o.At)
 }
 
-// plans takes out of their plans the actions that are no longer wanted. What is
-// wanted and merely withheld stays, and so does what is wanted in another version: a brake
-// has held it, or an approval was given for it, and the other version is neither. So does
-// what a decision says nothing of because something else comes first.
+// plans takes the actions that are no longer wanted out of their held plans. An action
+// stays if it is wanted and only withheld, or wanted in another version: a brake has held
+// it, or an approval was given for it, and neither is true of the other version. It also
+// stays if the decision does not mention it because something else comes first.
 func (p *planning) plans(ctx context.Context, planned []reconcile.Planned) error {
 	decided := make(map[string]*reconcile.Planned, len(planned))
 	var customers []string
@@ -260,7 +260,7 @@ func (p *planning) plans(ctx context.Context, planned []reconcile.Planned) error
 	return closePlans(ctx, p.tx, p.now)
 }
 
-// stillWanted tells whether an action, or another version of it, is planned or withheld,
+// stillWanted reports whether an action, or another version of it, is planned or withheld,
 // or may be wanted once what comes first is done.
 func stillWanted(p *reconcile.Planned, a reconcile.Action) bool {
 	if p.Defers(a) {

@@ -32,7 +32,7 @@ func (s *Store) ManualHolds(ctx context.Context, now time.Time) ([]reconcile.Man
 
 // AddManualHold stores a hold and makes its customer due. Exactly one of Customer
 // and Subscription must be set; the id must be new. It reports whether that is known
-// already: a hold of what is not stands from the moment it is seen.
+// already: a hold on one that is not applies from the moment it is seen.
 func (s *Store) AddManualHold(ctx context.Context, h reconcile.ManualHold) (known bool, err error) {
 	if (h.Customer == "") == (h.Subscription == "") || h.ID == "" || h.Kind == 0 {
 		return false, failed("adding a hold", permanent("a hold needs an id, a kind, and either a customer or a subscription"))
@@ -88,7 +88,7 @@ func heldCustomers(ctx context.Context, tx conn, h reconcile.ManualHold) ([]stri
 }
 
 // loadHolds attaches the holds that people set and did not remove. Whether one
-// has run out is for the planner to say, because it knows what time it is.
+// has run out is decided by the planner, because it knows the time.
 func (a *aggregate) loadHolds(ctx context.Context) error {
 	named := slices.Concat(sorted(a.buyers), sorted(a.byID))
 	query := holdColumns + ` FROM holds WHERE removed_at IS NULL AND id IN (
@@ -110,8 +110,8 @@ func (a *aggregate) loadHolds(ctx context.Context) error {
 	})
 }
 
-// Holds calls yield with what is withheld by the last plan of every customer that
-// has something withheld, by customer.
+// Holds calls yield with the holds of the last decision of every customer that has any,
+// by customer.
 func (s *Store) Holds(ctx context.Context, yield func(reconcile.Hold) error) error {
 	after := ""
 	for {

@@ -115,9 +115,9 @@ func settleCustomer(ctx context.Context, tx conn, o reconcile.Outcome) error {
 	return err
 }
 
-// bindOrg makes the org the customer's. A customer keeps its org, and one that was
-// just made can be nobody else's: anything else is fault.Conflict, for a person. A
-// customer who comes to the org of another one is a guest in it.
+// bindOrg makes the org the customer's. A customer keeps its org, and an org that
+// was just created cannot be another customer's: anything else is fault.Conflict, for a
+// person. A customer that is bound to the org of another one is a guest in it.
 func bindOrg(ctx context.Context, tx conn, o reconcile.Outcome) error {
 	if err := putOrg(ctx, tx, *o.Org, o.At); err != nil {
 		return err

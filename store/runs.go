@@ -11,7 +11,7 @@ import (
 )
 
 // pageSize is how many rows a stream reads at once. Nothing stays open between
-// pages, so whoever consumes them may use the store meanwhile.
+// pages, so the caller may use the store meanwhile.
 const pageSize = 500
 
 // BeginRun records that a run began.
@@ -19,7 +19,7 @@ func (s *Store) BeginRun(ctx context.Context, tok reconcile.Token, r reconcile.R
 	return s.putRun(ctx, tok, "beginning a run", r, nil)
 }
 
-// EndRun records how a run ended and, after a full sweep, what it listed.
+// EndRun records how a run ended and, after a full sweep, how much it listed.
 func (s *Store) EndRun(ctx context.Context, tok reconcile.Token, r reconcile.RunRecord, l *reconcile.ListedState) error {
 	return s.putRun(ctx, tok, "ending a run", r, l)
 }
@@ -146,9 +146,9 @@ func (s *Store) RunActions(ctx context.Context, run string, yield func(reconcile
 	}
 }
 
-// happened is when a row of the journal came to what it is: when it was done, refused or
-// given up, else when it was sent, else when it was planned. Rows are shown with it and in
-// its order.
+// happened is the time of a row of the journal: when it was done, refused or given up,
+// else when it was sent, else when it was planned. Rows are shown with it and in its
+// order.
 const happened = "coalesce(finished_at, sent_at, planned_at)"
 
 // Actions returns journal rows, the newest by when they happened first.

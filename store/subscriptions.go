@@ -139,7 +139,7 @@ func (m *merge) save(ctx context.Context, facts []reconcile.SubscriptionFacts) (
 	return changed, wake(ctx, m.tx, append(due, parties.due...), m.now)
 }
 
-// compare decides what has to be written. The last of two facts with one id wins.
+// compare decides which facts to write. Of two with one id the last one wins.
 func (m *merge) compare(ctx context.Context, facts []reconcile.SubscriptionFacts) ([]incoming, error) {
 	index := make(map[string]int, len(facts))
 	all := make([]incoming, 0, len(facts))
@@ -184,7 +184,7 @@ func (m *merge) judge(in *incoming, old *mirrored) bool {
 		in.changed = true
 		return true
 	}
-	// A listing may be older than what was read by id while it went on. A stamp
+	// A listing may be older than a read by id that was made while it went on. A stamp
 	// from the future proves nothing: then the clock was set back.
 	if !m.byID && old.byID && old.readAt.After(in.facts.ReadAt) && !old.readAt.After(m.now) {
 		return false
@@ -196,7 +196,7 @@ func (m *merge) judge(in *incoming, old *mirrored) bool {
 		case !m.byID:
 			in.unpaid = old.unpaid // a listing knows nothing of invoices
 		case in.facts.InvoicesUnread && old.unpaid.After(in.since):
-			in.unpaid = old.unpaid // what was known is kinder than what was seen
+			in.unpaid = old.unpaid // the later date, which is kinder
 		}
 	}
 	in.lapse = m.lapse(in, old)
@@ -206,8 +206,8 @@ func (m *merge) judge(in *incoming, old *mirrored) bool {
 	return in.changed || m.byID
 }
 
-// lapse is the spell of not being paid as it stands after what has come in. Whoever
-// was entitled when last read was so until the last time that everything was known.
+// lapse is the period without payment after these facts. A subscription that was entitled
+// when it was last read was so until the last time that everything was known.
 func (m *merge) lapse(in *incoming, old *mirrored) reconcile.Lapse {
 	l := old.lapse
 	if s := reconcile.ParseStatus(old.status); (s == reconcile.StatusActive || s == reconcile.StatusTrialing) && m.known.After(l.Entitled) {

@@ -127,7 +127,7 @@ func (w *world) plan(rt *rapid.T) {
 	}
 }
 
-// check holds what is true in every world.
+// check holds the rules that are true in every world.
 func (w *world) check() {
 	f := w.f
 	f.checkTallies()
