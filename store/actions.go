@@ -69,6 +69,10 @@ type openRow struct {
 	state reconcile.ActionState
 }
 
+func (o openRow) unsent() bool {
+	return o.state == reconcile.ActionPlanned || o.state == reconcile.ActionHeld
+}
+
 func (p *planning) loadOpen(ctx context.Context, planned []reconcile.Planned) error {
 	ids := make([]string, len(planned))
 	for i := range planned {
@@ -108,6 +112,7 @@ func lastPosition(ctx context.Context, c conn, run string) (n int64, err error) 
 	return n, err
 }
 
+// sort decides which rows of one customer are inserted, updated and superseded.
 func (p *planning) sort(planned *reconcile.Planned) {
 	open := p.mine[planned.Customer]
 	wanted := make(map[string]bool, len(planned.Actions))
@@ -120,28 +125,33 @@ func (p *planning) sort(planned *reconcile.Planned) {
 		switch {
 		case !exists:
 			p.inserts = append(p.inserts, a)
-		case o.state == reconcile.ActionPlanned || o.state == reconcile.ActionHeld:
+		case o.unsent():
 			p.position++
 			p.updates = append(p.updates, append(append([]any{o.key}, actionValues(a)...), p.run, p.position))
 		}
 	}
-	withhold := make(map[string]bool, len(planned.Holds))
-	for i := range planned.Holds {
-		withhold[clean(planned.Holds[i].ActionID)] = true
+	if !planned.Undecided {
+		p.supersedeRest(open, wanted, planned.Holds)
 	}
-	if planned.Undecided {
-		return
+}
+
+// supersedeRest supersedes the open rows that are not wanted and were not sent.
+func (p *planning) supersedeRest(open map[string]openRow, wanted map[string]bool, holds []reconcile.Hold) {
+	withhold := make(map[string]bool, len(holds))
+	for i := range holds {
+		withhold[clean(holds[i].ActionID)] = true
 	}
 	for _, id := range sorted(open) {
 		o := open[id]
-		if !wanted[id] && (o.state == reconcile.ActionPlanned || o.state == reconcile.ActionHeld) {
-			why := ""
-			if withhold[id] {
-				why = withheld
-			}
-			p.position++
-			p.superseded = append(p.superseded, []any{o.key, p.run, p.position, at(p.now), why})
+		if wanted[id] || !o.unsent() {
+			continue
 		}
+		why := ""
+		if withhold[id] {
+			why = withheld
+		}
+		p.position++
+		p.superseded = append(p.superseded, []any{o.key, p.run, p.position, at(p.now), why})
 	}
 }
 
@@ -237,14 +247,14 @@ func freshKeys(ctx context.Context, c conn, run string, actions []reconcile.Acti
 // outcome, if the customer is no longer known, and if a person has given an instruction
 // for the customer since the action was decided (then it is fault.LeftAlone too).
 func (s *Store) Intend(ctx context.Context, tok reconcile.Token, run string, a reconcile.Action, planID string, now time.Time) error {
-	return s.fenced(ctx, "intending "+a.ID, tok, func(ctx context.Context, tx conn) error {
+	return s.fenced(ctx, "recording the intent of "+a.ID, tok, func(ctx context.Context, tx conn) error {
 		var words int64
 		var inFlight string
 		found, err := tx.one(ctx, `SELECT words, coalesce((SELECT key FROM actions WHERE customer_id = $1 AND state = 'sent'), '')
 			FROM customers WHERE id = $1`, []any{a.Customer}, &words, &inFlight)
 		switch {
 		case err != nil || !found:
-			return conflict(err, "customer %s does not exist any more", a.Customer)
+			return conflict(err, "customer %s is no longer known", a.Customer)
 		case inFlight != "":
 			return conflict(nil, "customer %s still has %s under way", a.Customer, inFlight)
 		}
@@ -289,7 +299,7 @@ func insertJournal(ctx context.Context, tx conn, run string, a reconcile.Action,
 // released are left out, because the approval already answered for them.
 func (s *Store) CountDone(ctx context.Context, kind reconcile.ActionKind, since time.Time) (int, error) {
 	n := 0
-	err := s.query(ctx, "counting what was done", `SELECT
+	err := s.query(ctx, "counting actions", `SELECT
 		(SELECT count(*) FROM actions WHERE kind = $1 AND finished_at >= $2 AND state IN ('applied', 'adopted') AND held_plan_id = '') +
 		(SELECT count(*) FROM actions WHERE kind = $1 AND finished_at IS NULL AND state IN ('sent', 'ambiguous')
 			AND sent_at >= $2 AND held_plan_id = '')`,
@@ -304,7 +314,7 @@ func (s *Store) PerformedBy(ctx context.Context, kind reconcile.Kind, since time
 		"finished_at >= $2 AND state IN ('applied', 'adopted')",
 		"finished_at IS NULL AND state IN ('sent', 'ambiguous') AND sent_at >= $2",
 	} {
-		err := s.query(ctx, "counting what was done by customer", "SELECT customer_id, count(*) FROM actions WHERE kind = $1 AND held_plan_id = '' AND "+
+		err := s.query(ctx, "counting actions by customer", "SELECT customer_id, count(*) FROM actions WHERE kind = $1 AND held_plan_id = '' AND "+
 			some+" GROUP BY customer_id", []any{kind.String(), at(since)}, func(row scan) error {
 			var customer string
 			var n int

@@ -11,8 +11,8 @@ import (
 
 // Weigh returns the change that an instruction would make, and changes nothing.
 func (s *Store) Weigh(ctx context.Context, w reconcile.Word, cat *reconcile.Catalog, instance string) (ch reconcile.Change, err error) {
-	err = s.snapshot(ctx, "weighing a word about "+w.Subscription, func(ctx context.Context, c conn) error {
-		ch, err = weigh(ctx, c, w, decide)
+	err = s.snapshot(ctx, "weighing an instruction about "+w.Subscription, func(ctx context.Context, c conn) error {
+		ch, err = weigh(ctx, c, w, cat, instance)
 		return err
 	})
 	return ch, err
@@ -24,7 +24,7 @@ func (s *Store) Weigh(ctx context.Context, w reconcile.Word, cat *reconcile.Cata
 // to the panel is under way, and Intend refuses an action that was decided before the
 // instruction. The customers are woken, and the writer is nudged.
 func (s *Store) Say(ctx context.Context, w reconcile.Word, cat *reconcile.Catalog, instance string) (ch reconcile.Change, err error) {
-	err = s.unfenced(ctx, "recording a word about "+w.Subscription, func(ctx context.Context, tx conn) error {
+	err = s.unfenced(ctx, "recording an instruction about "+w.Subscription, func(ctx context.Context, tx conn) error {
 		if err := tx.each(ctx, "SELECT token FROM leases WHERE name = $1"+tx.d.forUpdate(), []any{leaseName}, ignore); err != nil {
 			return err
 		}
@@ -59,7 +59,7 @@ func weigh(ctx context.Context, c conn, w reconcile.Instruction, decide reconcil
 		return ch, err
 	}
 	if found && w.Hosting.ID != 0 {
-		return ch, reconcile.InstructionRefused(under + " of that hosting was sent and its outcome is not known yet: say it again after the next run has looked for it")
+		return ch, reconcile.NoSuchChange(under + " of that hosting was sent and its outcome is not known yet: repeat this after the next run has looked for it")
 	}
 	return decide(&customers[0], claims)
 }
@@ -165,7 +165,7 @@ func note(ctx context.Context, tx conn, ch *reconcile.Change) error {
 	if err := wake(ctx, tx, customers, w.At); err != nil {
 		return err
 	}
-	return nudge(ctx, tx, []string{w.Subscription}, "a person said what serves it", w.At)
+	return nudge(ctx, tx, []string{w.Subscription}, "an instruction of a person", w.At)
 }
 
 // loadPartings attaches the hostings that a person has unbound from a subscription.
@@ -187,7 +187,7 @@ func heard(a reconcile.Action, words int64) error {
 	if a.Instructions == words {
 		return nil
 	}
-	return fault.Unsent(fault.Errorf(fault.Conflict, "a person has said what serves customer %s since this was decided", a.Customer))
+	return fault.Unsent(fault.Errorf(fault.Conflict, "a person has given an instruction for customer %s since this was decided", a.Customer))
 }
 
 func (a *aggregate) loadBindings(ctx context.Context) error {

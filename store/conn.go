@@ -221,6 +221,30 @@ func (s *Store) query(ctx context.Context, op, query string, args []any, row fun
 	return failed(op, s.reader().each(ctx, query, args, row))
 }
 
+// pageSize is how many rows a stream reads in one query. Nothing stays open between
+// pages, so the caller may use the store meanwhile.
+const pageSize = 500
+
+// stream hands over values page by page. read runs the query of one page, adds the values
+// of its rows, and returns how many rows there were.
+func stream[T any](use func(T) error, read func(add func(...T)) (rows int, err error)) error {
+	for {
+		var page []T
+		rows, err := read(func(more ...T) { page = append(page, more...) })
+		if err != nil {
+			return err
+		}
+		for _, one := range page {
+			if err := use(one); err != nil {
+				return err
+			}
+		}
+		if rows < pageSize {
+			return nil
+		}
+	}
+}
+
 // pause waits d, give or take a half.
 func pause(ctx context.Context, d time.Duration) error {
 	timer := time.NewTimer(d/2 + rand.N(d))
@@ -345,7 +369,7 @@ func advise(path string, err error) error {
 	default:
 		return err
 	}
-	return fmt.Errorf("%w; %s, and run this again: what was recorded stays valid", err, advice)
+	return fmt.Errorf("%w; %s, and run this again: everything recorded stays valid", err, advice)
 }
 
 // badRow names the row that holds something unreadable.

@@ -42,7 +42,7 @@ func (s *Store) Told(ctx context.Context) (string, error) { return s.Cursor(ctx,
 // processes notify at the same moment, the later text stays, and at worst one
 // notification is sent twice.
 func (s *Store) SetTold(ctx context.Context, text string) error {
-	return s.unfenced(ctx, "keeping what was told", func(ctx context.Context, tx conn) error {
+	return s.unfenced(ctx, "storing which notifications were sent", func(ctx context.Context, tx conn) error {
 		return setCursor(ctx, tx, toldCursor, text)
 	})
 }

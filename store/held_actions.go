@@ -66,27 +66,16 @@ func (h *holding) find(ctx context.Context) error {
 	return err
 }
 
-// join adds what does not stand in the plan yet.
+// inPlans is how the actions of a part stand in held plans already.
+type inPlans struct {
+	here     map[string]bool       // in this plan, by action id
+	versions map[string][]standing // in this plan, by subject
+	leaving  []standing            // released by an approval that has ended
+}
+
+// join adds the actions that do not stand in the plan yet.
 func (h *holding) join(ctx context.Context) error {
-	customers := make([]string, len(h.p.Actions))
-	for i, a := range h.p.Actions {
-		customers[i] = clean(a.Customer)
-	}
-	stands, versions := map[string]bool{}, map[string][]standing{} // by action id; by subject
-	h.already = map[string]bool{}
-	var leaving []standing
-	err := eachStanding(ctx, h.tx, customers, func(i standing) error {
-		switch {
-		case i.plan == h.plan.ID:
-			stands[i.action.ID] = true
-			versions[i.action.Subject()] = append(versions[i.action.Subject()], i)
-		case i.approved && i.until.After(h.p.Created):
-			h.already[i.action.ID] = true
-		case i.approved:
-			leaving = append(leaving, i) // its approval has ended
-		}
-		return nil
-	})
+	in, err := h.inPlans(ctx)
 	if err != nil {
 		return err
 	}
@@ -101,19 +90,43 @@ func (h *holding) join(ctx context.Context) error {
 		if h.already[id] {
 			continue
 		}
-		for _, i := range versions[a.Subject()] {
+		for _, i := range in.versions[a.Subject()] {
 			if i.action.ID != id {
-				leaving = append(leaving, i)
+				in.leaving = append(in.leaving, i)
 			}
 		}
-		if !stands[id] {
+		if !in.here[id] {
 			rows = append(rows, []any{h.plan.ID, next + len(rows), id, document(storeAction(a)), clean(a.Customer), h.plan.Version + 1})
 		}
 	}
-	if err := leave(ctx, h.tx, leaving, func(i standing) bool { return i.plan == h.plan.ID || wanted[i.action.ID] }, h.p.Created); err != nil {
+	if err := leave(ctx, h.tx, in.leaving, func(i standing) bool { return i.plan == h.plan.ID || wanted[i.action.ID] }, h.p.Created); err != nil {
 		return err
 	}
 	return h.tx.bulk(ctx, insertPlanAction, rows)
+}
+
+// inPlans reads how the customers' actions stand in held plans, and notes those that an
+// approval releases.
+func (h *holding) inPlans(ctx context.Context) (in inPlans, err error) {
+	customers := make([]string, len(h.p.Actions))
+	for i, a := range h.p.Actions {
+		customers[i] = clean(a.Customer)
+	}
+	in = inPlans{here: map[string]bool{}, versions: map[string][]standing{}}
+	h.already = map[string]bool{}
+	err = eachStanding(ctx, h.tx, customers, func(i standing) error {
+		switch {
+		case i.plan == h.plan.ID:
+			in.here[i.action.ID] = true
+			in.versions[i.action.Subject()] = append(in.versions[i.action.Subject()], i)
+		case i.approved && i.until.After(h.p.Created):
+			h.already[i.action.ID] = true
+		case i.approved:
+			in.leaving = append(in.leaving, i)
+		}
+		return nil
+	})
+	return in, err
 }
 
 var insertPlanAction = bulk{

@@ -125,7 +125,7 @@ func refusal(ctx context.Context, tx conn, id string, version int) error {
 	case !approved.IsZero():
 		return fault.Errorf(fault.Conflict, "it was already approved by %s at %s", by, approved.Format(time.RFC3339))
 	case !closed.IsZero():
-		return fault.Errorf(fault.Conflict, "nothing in it is wanted any more since %s", closed.Format(time.RFC3339))
+		return fault.Errorf(fault.Conflict, "none of its changes is wanted since %s", closed.Format(time.RFC3339))
 	case now == 0:
 		return fault.Errorf(fault.Conflict, "a run is still adding to it; look at it in a moment")
 	}
@@ -133,7 +133,7 @@ func refusal(ctx context.Context, tx conn, id string, version int) error {
 	if _, err := tx.one(ctx, "SELECT count(*) FROM plan_actions WHERE plan_id = $1 AND left_at IS NULL AND version > $2", []any{id, version}, &joined); err != nil {
 		return err
 	}
-	return fault.Errorf(fault.Conflict, "version %d of it is not what waits: it is at version %d, and %d of its changes joined since; look at it again, then approve version %d",
+	return fault.Errorf(fault.Conflict, "version %d of it does not wait: it is at version %d, and %d of its changes joined since; look at it again, then approve version %d",
 		version, now, joined, now)
 }
 
@@ -195,9 +195,8 @@ func (s *Store) Waiting(ctx context.Context) (plans []reconcile.HeldPlan, err er
 // held again.
 func (s *Store) Standing(ctx context.Context, now time.Time, use func(reconcile.HeldAction) error) error {
 	plan, position := "", int64(-1)
-	for {
-		var page []reconcile.HeldAction
-		err := s.query(ctx, "reading what the brakes hold", `SELECT i.plan_id, i.position, p.kind, i.action, p.approved_at IS NOT NULL AND p.expires_at > $1
+	return stream(use, func(add func(...reconcile.HeldAction)) (rows int, err error) {
+		err = s.query(ctx, "reading what the brakes hold", `SELECT i.plan_id, i.position, p.kind, i.action, p.approved_at IS NOT NULL AND p.expires_at > $1
 			FROM plan_actions i JOIN plans p ON p.id = i.plan_id
 			WHERE i.left_at IS NULL AND p.closed_at IS NULL AND (i.plan_id, i.position) > ($2, $3)
 			ORDER BY i.plan_id, i.position LIMIT $4`, []any{at(now), plan, position, pageSize}, func(row scan) (err error) {
@@ -209,21 +208,12 @@ func (s *Store) Standing(ctx context.Context, now time.Time, use func(reconcile.
 			}
 			h.Plan, h.Brake = plan, reconcile.ParseActionKind(kind)
 			h.Action, err = readAction(plan, text)
-			page = append(page, h)
+			rows++
+			add(h)
 			return err
 		})
-		if err != nil {
-			return err
-		}
-		for _, h := range page {
-			if err := use(h); err != nil {
-				return err
-			}
-		}
-		if len(page) < pageSize {
-			return nil
-		}
-	}
+		return rows, err
+	})
 }
 
 const planHeads = "SELECT id, kind, version, created_at, expires_at, approved_at, approved_by, closed_at, reason FROM plans WHERE "

@@ -79,7 +79,7 @@ func (s *Store) RemoveManualHold(ctx context.Context, id string, now time.Time) 
 	return found, err
 }
 
-// heldCustomers are the parties that a hold concerns.
+// heldCustomers are the customers that a hold concerns.
 func heldCustomers(ctx context.Context, tx conn, h reconcile.ManualHold) ([]string, error) {
 	return tx.strings(ctx, `SELECT customer_id FROM stripe_customers WHERE id = $1
 		UNION SELECT id FROM customers WHERE id = $1
@@ -114,30 +114,18 @@ func (a *aggregate) loadHolds(ctx context.Context) error {
 // by customer.
 func (s *Store) Holds(ctx context.Context, yield func(reconcile.Hold) error) error {
 	after := ""
-	for {
-		var page []reconcile.Hold
-		customers := 0
+	return stream(yield, func(add func(...reconcile.Hold)) (customers int, err error) {
 		query := "SELECT id, held FROM customers WHERE held IS NOT NULL AND id > $1 ORDER BY id LIMIT $2"
-		err := s.query(ctx, "reading holds", query, []any{after, pageSize}, func(row scan) error {
+		err = s.query(ctx, "reading holds", query, []any{after, pageSize}, func(row scan) error {
 			var text []byte
 			if err := row(&after, &text); err != nil {
 				return err
 			}
 			customers++
 			holds, err := decodeHolds(after, text)
-			page = append(page, holds...)
+			add(holds...)
 			return err
 		})
-		if err != nil {
-			return err
-		}
-		for _, h := range page {
-			if err := yield(h); err != nil {
-				return err
-			}
-		}
-		if customers < pageSize {
-			return nil
-		}
-	}
+		return customers, err
+	})
 }

@@ -218,7 +218,7 @@ var updateContent = bulk{
 // to list them, the content known before is not known any more. It wakes no customer,
 // because only a customer that is being planned needs it.
 func (s *Store) SaveContent(ctx context.Context, tok reconcile.Token, org string, sites []reconcile.Website, unread string, now time.Time) error {
-	return s.fenced(ctx, "saving what is on the hostings of "+org, tok, func(ctx context.Context, tx conn) error {
+	return s.fenced(ctx, "saving the content of the hostings of "+org, tok, func(ctx context.Context, tx conn) error {
 		on := reconcile.ContentOf(sites, now)
 		var rows [][]any
 		err := tx.each(ctx, "SELECT id FROM hostings WHERE org_id = $1 ORDER BY id", []any{org}, func(row scan) error {

@@ -275,7 +275,7 @@ func TestMemoryDatabasesAreSharedByNameAlone(t *testing.T) {
 	one.must(err)
 	same(t, "customers in the shared one", 1, len(all))
 	nameless := newFixture(t, "sqlite::memory:")
-	same(t, "customers in a nameless one", []string(nil), nameless.parties())
+	same(t, "customers in a nameless one", []string(nil), nameless.customerIDs())
 }
 
 const seed = `INSERT INTO plan_mappings (billing_provider, billing_plan_id, enhance_plan_id) VALUES

@@ -156,7 +156,7 @@ func (s *Store) Durability(ctx context.Context) ([]Risk, error) {
 	var risks []Risk
 	if fsync == "off" {
 		risks = append(risks, Risk{Setting: "fsync=off", Certain: true, Remedy: "set fsync=on" + remedy,
-			Harm: "when the database's machine crashes or loses power, what was recorded may be lost, and hostings are then made twice; the database itself may be damaged"})
+			Harm: "when the database's machine crashes or loses power, recorded changes may be lost, and hostings are then made twice; the database itself may be damaged"})
 	}
 	if pages == "off" {
 		risks = append(risks, Risk{Setting: "full_page_writes=off", Remedy: "set full_page_writes=on" + remedy,

@@ -21,7 +21,7 @@ func (a *aggregate) loadOrgs(ctx context.Context) error {
 		SELECT id FROM orgs WHERE id IN ` + a.c.d.texts(1) + `
 		UNION SELECT id FROM orgs WHERE marker_id <> '' AND marker_id IN ` + a.c.d.texts(2) + `
 		UNION SELECT id FROM orgs WHERE owner_email_key <> '' AND NOT deleted AND owner_email_key IN ` + a.c.d.texts(3) + `) ORDER BY id`
-	marked := slices.Concat(sorted(a.buyers), sorted(a.byID)) // in an old database the founder may have left its party
+	marked := slices.Concat(sorted(a.buyers), sorted(a.byID)) // in an old database the founder may have left its customer
 	read := make(map[string]bool, len(a.orgs))
 	err := a.c.each(ctx, query, []any{keys(a.orgs), list(marked), keys(a.emails)}, func(row scan) error {
 		var bound bool

@@ -15,9 +15,9 @@ func (s *Store) RecordOutcome(ctx context.Context, tok reconcile.Token, o reconc
 	switch o.State {
 	case reconcile.ActionAmbiguous, reconcile.ActionApplied, reconcile.ActionAdopted, reconcile.ActionFailed, reconcile.ActionSuperseded:
 	default:
-		return failed("settling "+o.Action.ID, permanent("%s is no outcome", o.State))
+		return failed("recording the outcome of "+o.Action.ID, permanent("%s is no outcome", o.State))
 	}
-	return s.fenced(ctx, "settling "+o.Action.ID, tok, func(ctx context.Context, tx conn) error {
+	return s.fenced(ctx, "recording the outcome of "+o.Action.ID, tok, func(ctx context.Context, tx conn) error {
 		if err := settleRow(ctx, tx, o); err != nil {
 			return err
 		}

@@ -10,10 +10,6 @@ import (
 	"github.com/stripe-enhance/stripe-enhance/reconcile"
 )
 
-// pageSize is how many rows a stream reads at once. Nothing stays open between
-// pages, so the caller may use the store meanwhile.
-const pageSize = 500
-
 // BeginRun records that a run began.
 func (s *Store) BeginRun(ctx context.Context, tok reconcile.Token, r reconcile.RunRecord) error {
 	return s.putRun(ctx, tok, "beginning a run", r, nil)
@@ -123,27 +119,17 @@ func scanRecord(row scan) (r reconcile.ActionRecord, position int64, err error) 
 // in which they were planned.
 func (s *Store) RunActions(ctx context.Context, run string, yield func(reconcile.ActionRecord) error) error {
 	after, afterKey := int64(-1), ""
-	for {
-		var page []reconcile.ActionRecord
+	return stream(yield, func(add func(...reconcile.ActionRecord)) (rows int, err error) {
 		query := recordColumns + "WHERE run_id = $1 AND (position, key) > ($2, $3) ORDER BY position, key LIMIT $4"
-		err := s.query(ctx, "reading the journal", query, []any{run, after, afterKey, pageSize}, func(row scan) error {
+		err = s.query(ctx, "reading the journal", query, []any{run, after, afterKey, pageSize}, func(row scan) error {
 			r, position, err := scanRecord(row)
 			after, afterKey = position, r.Key
-			page = append(page, r)
+			rows++
+			add(r)
 			return err
 		})
-		if err != nil {
-			return err
-		}
-		for _, r := range page {
-			if err := yield(r); err != nil {
-				return err
-			}
-		}
-		if len(page) < pageSize {
-			return nil
-		}
-	}
+		return rows, err
+	})
 }
 
 // happened is the time of a row of the journal: when it was done, refused or given up,

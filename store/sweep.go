@@ -232,7 +232,7 @@ func (s *Store) Gone(ctx context.Context, since time.Time) (int, error) {
 // unstaged pages through the ids of a query about an instant and finds those that
 // were not staged.
 func (s *Store) unstaged(ctx context.Context, query string, instant time.Time, limit int) (ids []string, total int, err error) {
-	const op = "looking for what was not listed"
+	const op = "looking for subscriptions that were not listed"
 	for last := ""; ; {
 		page := make([]string, 0, unlistedPage)
 		err := s.query(ctx, op, query, []any{last, at(orEpoch(instant)), unlistedPage}, func(row scan) error {

@@ -264,7 +264,7 @@ func (s *Store) Duplicates(ctx context.Context, instance string, limit int) ([]r
 		WHERE NOT h.bound AND ` + living("h") + ` AND h.marker_id <> '' AND h.marker_word IN ('', $1)
 		AND EXISTS (SELECT 1 FROM subscriptions s WHERE s.id = h.marker_id) AND ` +
 		unmade("create_subscription", "a.subscription_id = h.marker_id AND a.slot = h.marker_slot", "a.hosting_id = h.id") + ` ORDER BY h.marker_id, h.id LIMIT $2`
-	if err := s.query(ctx, "looking for what was made twice", hostings, []any{instance, limit}, take); err != nil {
+	if err := s.query(ctx, "looking for second hostings and orgs", hostings, []any{instance, limit}, take); err != nil {
 		return nil, err
 	}
 	orgs := `SELECT o.marker_id, 0, o.id, 0, f.id, 0 FROM orgs o
@@ -273,5 +273,5 @@ func (s *Store) Duplicates(ctx context.Context, instance string, limit int) ([]r
 		WHERE o.marker_id <> '' AND o.marker_word IN ('', $1) AND NOT o.deleted
 		AND NOT EXISTS (SELECT 1 FROM customers t WHERE t.org_id IS NOT NULL AND t.org_id = o.id) AND ` +
 		unmade("create_org", "a.customer_id IN (b.id, c.id)", "a.org_id = o.id") + ` ORDER BY o.marker_id, o.id LIMIT $2`
-	return all, s.query(ctx, "looking for what was made twice", orgs, []any{instance, limit - len(all)}, take)
+	return all, s.query(ctx, "looking for second hostings and orgs", orgs, []any{instance, limit - len(all)}, take)
 }
