@@ -242,11 +242,11 @@ func freshKeys(ctx context.Context, c conn, run string, actions []reconcile.Acti
 	return keys, nil
 }
 
-// Intend makes the intent to do a durable before anything is sent. It fails with
+// RecordIntent makes the intent to do a durable before anything is sent. It fails with
 // fault.Conflict while another write of that customer is in flight or has no recorded
 // outcome, if the customer is no longer known, and if a person has given an instruction
 // for the customer since the action was decided (then it is fault.LeftAlone too).
-func (s *Store) Intend(ctx context.Context, tok reconcile.Token, run string, a reconcile.Action, planID string, now time.Time) error {
+func (s *Store) RecordIntent(ctx context.Context, tok reconcile.Token, run string, a reconcile.Action, planID string, now time.Time) error {
 	return s.fenced(ctx, "recording the intent of "+a.ID, tok, func(ctx context.Context, tx conn) error {
 		var words int64
 		var inFlight string
@@ -294,7 +294,7 @@ func insertJournal(ctx context.Context, tx conn, run string, a reconcile.Action,
 	return tx.bulk(ctx, insertAction, [][]any{row})
 }
 
-// Performed counts the actions of a kind that took effect since, or may have:
+// CountDone counts the actions of a kind that took effect since, or may have:
 // applied, adopted, ambiguous, and sent without an outcome. Those that an approval
 // released are left out, because the approval already answered for them.
 func (s *Store) CountDone(ctx context.Context, kind reconcile.ActionKind, since time.Time) (int, error) {
@@ -307,8 +307,8 @@ func (s *Store) CountDone(ctx context.Context, kind reconcile.ActionKind, since 
 	return n, err
 }
 
-// PerformedBy is Performed by customer; customers without any are left out.
-func (s *Store) PerformedBy(ctx context.Context, kind reconcile.Kind, since time.Time) (map[string]int, error) {
+// CountDoneByCustomer is CountDone by customer; customers without any are left out.
+func (s *Store) CountDoneByCustomer(ctx context.Context, kind reconcile.ActionKind, since time.Time) (map[string]int, error) {
 	by := make(map[string]int)
 	for _, some := range []string{
 		"finished_at >= $2 AND state IN ('applied', 'adopted')",

@@ -110,8 +110,8 @@ func TestAWordThatAnOrderIsNewStays(t *testing.T) {
 			t.Errorf("of a subscription that is not known: %v", err)
 		}
 		// A hosting that is unbound later needs a new instruction.
-		f.says(word(reconcile.SayUnbind, "sub_a", reconcile.Hosting{}))
-		same(t, "said to be new", false, f.customer("cus_a").Subscriptions[0].SaidNew)
+		f.says(word(reconcile.InstructUnbind, "sub_a", reconcile.Hosting{}))
+		same(t, "said to be new", false, f.customer("cus_a").Subscriptions[0].IsNewOrder)
 	})
 }
 

@@ -139,7 +139,7 @@ func aggregates(ctx context.Context, c conn, heads []head) ([]reconcile.Customer
 		there bool
 		load  func(context.Context) error
 	}{
-		{true, a.loadSubscriptions}, {true, a.loadBindings}, {any.partings, a.loadPartings}, {true, a.loadHostings},
+		{true, a.loadSubscriptions}, {true, a.loadBindings}, {any.partings, a.loadUnbindings}, {true, a.loadHostings},
 		{true, a.loadServed}, {true, a.loadOrgs}, {any.kin, a.loadKin}, {any.pending, a.loadPending},
 		{any.manual, a.loadHolds}, {unbound, a.loadExisting},
 	} {

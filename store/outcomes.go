@@ -8,7 +8,7 @@ import (
 	"github.com/stripe-enhance/stripe-enhance/reconcile"
 )
 
-// Settle stores an outcome and everything learned with it, in one transaction.
+// RecordOutcome stores an outcome and everything learned with it, in one transaction.
 // Storing the same outcome again changes nothing, so a commit whose answer was
 // lost may simply be repeated.
 func (s *Store) RecordOutcome(ctx context.Context, tok reconcile.Token, o reconcile.Outcome) error {

@@ -181,7 +181,7 @@ func takeStaged(ctx context.Context, tx conn) ([]reconcile.SubscriptionFacts, er
 	return facts, err
 }
 
-// Anchors returns up to n subscriptions that are bound and known to Stripe, those
+// KnownSubscriptions returns up to n subscriptions that are bound and known to Stripe, those
 // bound longest first. Where nothing is bound, any that the mirror has will do.
 func (s *Store) KnownSubscriptions(ctx context.Context, n int) ([]string, error) {
 	const op = "choosing anchors"

@@ -76,7 +76,7 @@ func TestLookalikesAreFoundByWhatAnOrgHasOfACustomer(t *testing.T) {
 			f.must(f.SaveHosting(t.Context(), f.tok, made(id, org, "By hand"), t0))
 		}
 		f.must(f.SaveHosting(t.Context(), f.tok, made(20, "org-owner", "Pro [sub_z/1]"), t0)) // another installation's customer
-		f.must(f.SaveSites(t.Context(), f.tok, "ADA.example.com", []reconcile.Site{{Org: "org-site", Hosting: 15}, {Org: "org-b", Hosting: 1}}, t0))
+		f.must(f.SaveSites(t.Context(), f.tok, "ADA.example.com", []reconcile.WebsiteLocation{{Org: "org-site", Hosting: 15}, {Org: "org-b", Hosting: 1}}, t0))
 		c := f.customer("cus_a")
 		want := map[int64][]reconcile.Likeness{11: {reconcile.LikeOwner}, 12: {reconcile.LikeName}, 13: {reconcile.LikeName}, 14: {reconcile.LikeMetadata},
 			15: {reconcile.LikeDomain}, 18: {reconcile.LikeName}, 19: {reconcile.LikeOrg}}
