@@ -66,7 +66,7 @@ func (p *program) listHolds(ctx context.Context, a *app.App) error {
 	return p.list(&t, "there is no manual hold", outside)
 }
 
-// newHold is a hold as the flags of holds add ask for it.
+// newHold are the flags of holds add.
 type newHold struct {
 	reconcile.ManualHold
 	kind, until, email string

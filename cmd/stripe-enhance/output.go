@@ -10,7 +10,7 @@ import (
 	"github.com/stripe-enhance/stripe-enhance/internal/report"
 )
 
-// format is what -o asks for.
+// format is the value of -o.
 type format string
 
 const (

@@ -201,7 +201,7 @@ func atMostOne(name string) cobra.PositionalArgs {
 	}
 }
 
-// instant is a time for tables; "" when it is not known.
+// instant is a time for tables; "" if it is zero.
 func instant(t time.Time) string {
 	if s := report.Time(t); s != nil {
 		return *s

@@ -14,8 +14,8 @@ import (
 	"github.com/stripe-enhance/stripe-enhance/internal/report"
 )
 
-// program is the process as its commands see it: everything from outside is a
-// field, so that nothing below reaches for a global.
+// program is the process. Everything from outside is a field, so that no command uses a
+// global, and a test can replace it.
 type program struct {
 	in       io.Reader
 	out, err io.Writer
@@ -24,7 +24,7 @@ type program struct {
 	dotEnvs []string
 	// terminalOut and terminalErr report whether the two streams are terminals.
 	terminalOut, terminalErr bool
-	// width is how many columns the terminal of out has; 0: not known.
+	// width returns the columns of the terminal of out; 0: unknown.
 	width func() int
 	now   func() time.Time
 	// failpoint ends the process where a test asks for it; nil in every program that is
@@ -143,7 +143,7 @@ func (p *program) person() string {
 	return user + "@" + host
 }
 
-// variable is one of the environment; "" when it is not set.
+// variable is one of the environment; "" if it is not set.
 func (p *program) variable(name string) string {
 	for _, kv := range slices.Backward(p.environ) { // the last one counts
 		if value, ok := strings.CutPrefix(kv, name+"="); ok {
