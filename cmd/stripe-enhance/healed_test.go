@@ -41,12 +41,12 @@ func TestAFailedWebhookIsToldUntilItIsMadeUpFor(t *testing.T) {
 		})
 		done := s.signUp("bakery", "price_basic_monthly")
 		s.hook(subscriptionEvent("evt_order", done.Subscription))
-		s.until("the failure is told", func() bool {
+		s.until("the failure is shown", func() bool {
 			health, dashboard, listed := s.failedWebhooks()
 			return health == 1 && dashboard == 1 && listed == 1
 		})
 		s.world.SetFault(nil)
-		s.until("it is made up for and not told any more", func() bool {
+		s.until("it is repaired and no longer shown", func() bool {
 			s.admin("POST", "/sync", `{"subscriptionId":"`+done.Subscription+`"}`)
 			health, dashboard, listed := s.failedWebhooks()
 			return len(s.world.Hostings()) == 1 && health == 0 && dashboard == 0 && listed == 0

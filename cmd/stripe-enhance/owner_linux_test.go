@@ -35,7 +35,7 @@ func (s *site) runAs(uid uint32, dir string, args ...string) (text string, code 
 func ofAnother(t *testing.T) (s *site, dir string) {
 	t.Helper()
 	if os.Geteuid() != 0 {
-		t.Skip("only root can be somebody else")
+		t.Skip("only root can run as another user")
 	}
 	dir = t.TempDir()
 	for at := dir; at != os.TempDir() && at != "/"; at = filepath.Dir(at) {
@@ -159,7 +159,7 @@ func TestAReadOnlyDiskIsCalledThat(t *testing.T) {
 // the key anywhere.
 func TestTheSettingsOfAnotherUserAreNotRead(t *testing.T) {
 	if os.Geteuid() != 0 {
-		t.Skip("only root can be somebody else")
+		t.Skip("only root can run as another user")
 	}
 	opt, elsewhere := t.TempDir(), t.TempDir()
 	program, err := os.Executable()

@@ -111,12 +111,12 @@ func followed(t *testing.T, database string) {
 // tellByWebhook lets Stripe deliver its webhooks to a replica.
 func (s *site) tellByWebhook(r *replica) {
 	s.tb.Helper()
-	told, err := s.world.DeliverWebhooks(s.tb.Context(), r.url+"/api/webhook", testWebhookSecret, nil)
+	delivered, err := s.world.DeliverWebhooks(s.tb.Context(), r.url+"/api/webhook", testWebhookSecret, nil)
 	if err != nil {
 		s.tb.Fatal(err)
 	}
-	if told.Sent == 0 {
-		s.tb.Fatalf("no webhook was accepted: %+v", told)
+	if delivered.Sent == 0 {
+		s.tb.Fatalf("no webhook was accepted: %+v", delivered)
 	}
 }
 

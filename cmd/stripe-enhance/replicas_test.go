@@ -243,6 +243,6 @@ func (d *drill) everythingOnce(n int) {
 		d.Errorf("sent what must never be sent: %v", v)
 	}
 	if down := slices.ContainsFunc(d.world.Hostings(), func(h simulator.Hosting) bool { return h.SuspendedBy != "" || strings.EqualFold(h.Status, "deleted") }); down {
-		d.Error("somebody who pays has no hosting")
+		d.Error("a paying customer has no hosting")
 	}
 }

@@ -54,11 +54,11 @@ func (o *outside) chatting(ts *testscript.TestScript, args []string) {
 		o.chat.down.Store(args[0] == "down")
 	case "silent":
 		if len(got) > 0 {
-			ts.Fatalf("told: %q", got)
+			ts.Fatalf("messages: %q", got)
 		}
 	case "hears":
 		if len(got) != 1 {
-			ts.Fatalf("told %d messages: %q", len(got), got)
+			ts.Fatalf("%d messages: %q", len(got), got)
 		}
 		for _, part := range args[1:] {
 			if !strings.Contains(got[0], part) {

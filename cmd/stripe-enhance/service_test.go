@@ -172,7 +172,7 @@ func untilSo(tb testing.TB, what string, so func() bool) {
 			return
 		}
 		if time.Now().After(end) {
-			tb.Fatalf("waited for this in vain: %s", what)
+			tb.Fatalf("this did not happen in time: %s", what)
 		}
 		time.Sleep(20 * time.Millisecond)
 	}
