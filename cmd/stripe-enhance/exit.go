@@ -96,11 +96,3 @@ func (p *program) denied(text string) string {
 	}
 	return "the credential was refused; `stripe-enhance check` shows whether it is wrong, or which permission it lacks"
 }
-
-// joined is errors.Join for two, leaving a single error as it is.
-func joined(a, b error) error {
-	if b == nil {
-		return a
-	}
-	return errors.Join(a, b)
-}

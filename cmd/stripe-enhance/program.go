@@ -53,7 +53,7 @@ func (p *program) run(ctx context.Context, args []string) (code int) {
 	root.SetOut(p.out)
 	root.SetErr(p.err)
 	err := root.ExecuteContext(ctx)
-	return p.ended(ctx, joined(err, p.unhelpful))
+	return p.ended(ctx, errors.Join(err, p.unhelpful))
 }
 
 // ended prints how a command ended, and returns the exit code.
