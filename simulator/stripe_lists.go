@@ -32,7 +32,7 @@ func (l listing[T]) answer(p params) answer {
 		}
 		row, ok := l.byID[id]
 		if !ok {
-			return stripeError(400, "resource_missing", c.param, "No such "+l.noun+": '"+id+"'")
+			return noSuch(c.param, l.noun, id)
 		}
 		*c.at, *c.set = row, true
 	}
@@ -42,6 +42,11 @@ func (l listing[T]) answer(p params) answer {
 	}
 	rows, more := page(l.rows, win, match)
 	return listAnswer(l.url, len(rows), more, func(d *doc, i int) { l.render(d, rows[i], p.expand) })
+}
+
+// noSuch is Stripe's error for a parameter that names an object which does not exist.
+func noSuch(param, noun, id string) answer {
+	return stripeError(400, "resource_missing", param, "No such "+noun+": '"+id+"'")
 }
 
 const minTime = -1 << 62
@@ -82,7 +87,7 @@ func listSubscriptions(w *World, q *request) answer {
 	if id := p.values.Get("customer"); id != "" {
 		c, ok := w.account.cust.byID[id]
 		if !ok {
-			return stripeError(400, "resource_missing", "customer", "No such customer: '"+id+"'")
+			return noSuch("customer", "customer", id)
 		}
 		rows = slices.SortedFunc(slices.Values(c.subs), compareRank)
 	}
@@ -138,7 +143,7 @@ func listItems(w *World, q *request) answer {
 	}
 	s, okay := w.account.subs.byID[id]
 	if !okay {
-		return stripeError(400, "resource_missing", "subscription", "No such subscription: '"+id+"'")
+		return noSuch("subscription", "subscription", id)
 	}
 	from, to := 0, len(s.Items)
 	if c := p.values.Get("starting_after"); c != "" {
@@ -192,7 +197,7 @@ func listInvoices(w *World, q *request) answer {
 	if id := p.values.Get("subscription"); id != "" {
 		s, okay := w.account.subs.byID[id]
 		if !okay {
-			return stripeError(400, "resource_missing", "subscription", "No such subscription: '"+id+"'")
+			return noSuch("subscription", "subscription", id)
 		}
 		rows = slices.SortedFunc(slices.Values(s.invoices), compareRank)
 	}
@@ -302,7 +307,7 @@ func listSessions(w *World, q *request) answer {
 	if id := p.values.Get("subscription"); id != "" {
 		s, okay := w.account.subs.byID[id]
 		if !okay {
-			return stripeError(400, "resource_missing", "subscription", "No such subscription: '"+id+"'")
+			return noSuch("subscription", "subscription", id)
 		}
 		if rows = nil; s.session != nil {
 			rows = []*Session{s.session}

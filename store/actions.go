@@ -9,11 +9,11 @@ import (
 	"github.com/stripe-enhance/stripe-enhance/reconcile"
 )
 
-// SavePlanned stores what was planned for customers, in one transaction. Journal
-// rows of a change that is wanted again stay the same rows; what was sent is never
-// touched; what is no longer wanted and was never sent becomes superseded, with a
-// word where it is wanted and merely withheld; of who is undecided all stays. A customer that was woken since it
-// was loaded stays due.
+// SavePlanned stores the decisions for customers, in one transaction. If a change is
+// wanted again, its journal row stays the same row. A row that was sent is not touched. A
+// row that was not sent becomes superseded when its change is no longer wanted, with the
+// error "withheld" if it is wanted and only withheld. The rows of an undecided customer
+// stay as they are. A customer that was woken since it was loaded stays due.
 func (s *Store) SavePlanned(ctx context.Context, tok reconcile.Token, run string, planned []reconcile.Planned, now time.Time) error {
 	if len(planned) == 0 {
 		return nil
@@ -69,6 +69,10 @@ type openRow struct {
 	state reconcile.ActionState
 }
 
+func (o openRow) unsent() bool {
+	return o.state == reconcile.ActionPlanned || o.state == reconcile.ActionHeld
+}
+
 func (p *planning) loadOpen(ctx context.Context, planned []reconcile.Planned) error {
 	ids := make([]string, len(planned))
 	for i := range planned {
@@ -108,6 +112,7 @@ func lastPosition(ctx context.Context, c conn, run string) (n int64, err error) 
 	return n, err
 }
 
+// sort decides which rows of one customer are inserted, updated and superseded.
 func (p *planning) sort(planned *reconcile.Planned) {
 	open := p.mine[planned.Customer]
 	wanted := make(map[string]bool, len(planned.Actions))
@@ -120,33 +125,38 @@ func (p *planning) sort(planned *reconcile.Planned) {
 		switch {
 		case !exists:
 			p.inserts = append(p.inserts, a)
-		case o.state == reconcile.ActionPlanned || o.state == reconcile.ActionHeld:
+		case o.unsent():
 			p.position++
 			p.updates = append(p.updates, append(append([]any{o.key}, actionValues(a)...), p.run, p.position))
 		}
 	}
-	withhold := make(map[string]bool, len(planned.Holds))
-	for i := range planned.Holds {
-		withhold[clean(planned.Holds[i].ActionID)] = true
-	}
-	if planned.Undecided {
-		return
-	}
-	for _, id := range sorted(open) {
-		o := open[id]
-		if !wanted[id] && (o.state == reconcile.ActionPlanned || o.state == reconcile.ActionHeld) {
-			why := ""
-			if withhold[id] {
-				why = withheld
-			}
-			p.position++
-			p.superseded = append(p.superseded, []any{o.key, p.run, p.position, at(p.now), why})
-		}
+	if !planned.Undecided {
+		p.supersedeRest(open, wanted, planned.Holds)
 	}
 }
 
-// actionColumns are the columns that say what an action is; actionValues gives
-// their values in the same order.
+// supersedeRest supersedes the open rows that are not wanted and were not sent.
+func (p *planning) supersedeRest(open map[string]openRow, wanted map[string]bool, holds []reconcile.Hold) {
+	withhold := make(map[string]bool, len(holds))
+	for i := range holds {
+		withhold[clean(holds[i].ActionID)] = true
+	}
+	for _, id := range sorted(open) {
+		o := open[id]
+		if wanted[id] || !o.unsent() {
+			continue
+		}
+		why := ""
+		if withhold[id] {
+			why = withheld
+		}
+		p.position++
+		p.superseded = append(p.superseded, []any{o.key, p.run, p.position, at(p.now), why})
+	}
+}
+
+// actionColumns are the columns that define an action; actionValues gives their
+// values in the same order.
 var actionColumns = []column{
 	{"action_id", "TEXT"}, {"kind", "TEXT"}, {"customer_id", "TEXT"}, {"subscription_id", "TEXT"}, {"item_id", "TEXT"},
 	{"slot", "INTEGER"}, {"email", "TEXT"}, {"org_id", "TEXT"}, {"hosting_id", "BIGINT"}, {"plan_id", "INTEGER"},
@@ -232,19 +242,19 @@ func freshKeys(ctx context.Context, c conn, run string, actions []reconcile.Acti
 	return keys, nil
 }
 
-// Intend makes the intent to do a durable before anything is sent. It fails with
-// fault.Conflict while another write of that customer is in flight or its outcome
-// was never recorded, when the customer is not known any more, and when a person has
-// said since the action was decided what serves the customer (fault.LeftAlone too).
+// RecordIntent makes the intent to do a durable before anything is sent. It fails with
+// fault.Conflict while another write of that customer is in flight or has no recorded
+// outcome, if the customer is no longer known, and if a person has given an instruction
+// for the customer since the action was decided (then it is fault.LeftAlone too).
 func (s *Store) RecordIntent(ctx context.Context, tok reconcile.Token, run string, a reconcile.Action, planID string, now time.Time) error {
-	return s.fenced(ctx, "intending "+a.ID, tok, func(ctx context.Context, tx conn) error {
+	return s.fenced(ctx, "recording the intent of "+a.ID, tok, func(ctx context.Context, tx conn) error {
 		var words int64
 		var inFlight string
 		found, err := tx.one(ctx, `SELECT words, coalesce((SELECT key FROM actions WHERE customer_id = $1 AND state = 'sent'), '')
 			FROM customers WHERE id = $1`, []any{a.Customer}, &words, &inFlight)
 		switch {
 		case err != nil || !found:
-			return conflict(err, "customer %s does not exist any more", a.Customer)
+			return conflict(err, "customer %s is no longer known", a.Customer)
 		case inFlight != "":
 			return conflict(nil, "customer %s still has %s under way", a.Customer, inFlight)
 		}
@@ -284,12 +294,12 @@ func insertJournal(ctx context.Context, tx conn, run string, a reconcile.Action,
 	return tx.bulk(ctx, insertAction, [][]any{row})
 }
 
-// Performed counts the actions of a kind that took effect since, or may have:
+// CountDone counts the actions of a kind that took effect since, or may have:
 // applied, adopted, ambiguous, and sent without an outcome. Those that an approval
 // released are left out, because the approval already answered for them.
 func (s *Store) CountDone(ctx context.Context, kind reconcile.ActionKind, since time.Time) (int, error) {
 	n := 0
-	err := s.query(ctx, "counting what was done", `SELECT
+	err := s.query(ctx, "counting actions", `SELECT
 		(SELECT count(*) FROM actions WHERE kind = $1 AND finished_at >= $2 AND state IN ('applied', 'adopted') AND held_plan_id = '') +
 		(SELECT count(*) FROM actions WHERE kind = $1 AND finished_at IS NULL AND state IN ('sent', 'ambiguous')
 			AND sent_at >= $2 AND held_plan_id = '')`,
@@ -297,14 +307,14 @@ func (s *Store) CountDone(ctx context.Context, kind reconcile.ActionKind, since 
 	return n, err
 }
 
-// PerformedBy is Performed for each customer of whom there is any.
+// CountDoneByCustomer is CountDone by customer; customers without any are left out.
 func (s *Store) CountDoneByCustomer(ctx context.Context, kind reconcile.ActionKind, since time.Time) (map[string]int, error) {
 	by := make(map[string]int)
 	for _, some := range []string{
 		"finished_at >= $2 AND state IN ('applied', 'adopted')",
 		"finished_at IS NULL AND state IN ('sent', 'ambiguous') AND sent_at >= $2",
 	} {
-		err := s.query(ctx, "counting what was done by customer", "SELECT customer_id, count(*) FROM actions WHERE kind = $1 AND held_plan_id = '' AND "+
+		err := s.query(ctx, "counting actions by customer", "SELECT customer_id, count(*) FROM actions WHERE kind = $1 AND held_plan_id = '' AND "+
 			some+" GROUP BY customer_id", []any{kind.String(), at(since)}, func(row scan) error {
 			var customer string
 			var n int
@@ -319,8 +329,8 @@ func (s *Store) CountDoneByCustomer(ctx context.Context, kind reconcile.ActionKi
 	return by, nil
 }
 
-// loadPending finds writes whose outcome nobody knows. A row that is still sent
-// belongs to a process that died, or to the one that asks.
+// loadPending finds writes whose outcome is not known. A row that is still sent
+// belongs to a process that died, or to this one.
 func (a *aggregate) loadPending(ctx context.Context) error {
 	query := `SELECT action_id, kind, customer_id, subscription_id, item_id, slot, email, org_id, hosting_id, sent_at, coalesce(settle_until, sent_at), looks, looked_at
 		FROM actions WHERE state IN ('planned', 'held', 'sent', 'ambiguous') AND state IN ('sent', 'ambiguous')

@@ -37,7 +37,7 @@ func (f *fixture) sweepFleet(n int, change ...func(*reconcile.SubscriptionFacts)
 	f.must(err)
 }
 
-// settleAll makes nobody due.
+// settleAll leaves no customer due.
 func (f *fixture) settleAll() {
 	f.Helper()
 	f.must(f.unfenced(f.Context(), "settling", func(ctx context.Context, tx conn) error {
@@ -46,7 +46,7 @@ func (f *fixture) settleAll() {
 	}))
 }
 
-// BenchmarkSweep tells rows a second of a first sweep (everything new), one that
+// BenchmarkSweep measures rows a second of a first sweep (everything new), one that
 // finds nothing changed, and one that finds everything changed.
 func BenchmarkSweep(b *testing.B) {
 	const n = 20_000
@@ -67,7 +67,7 @@ func BenchmarkSweep(b *testing.B) {
 	})
 }
 
-// BenchmarkDue tells what loading 1,000 due customers costs beside few and many
+// BenchmarkDue measures the cost of loading 1,000 due customers beside few and many
 // stored ones: the two must be the same.
 func BenchmarkDue(b *testing.B) {
 	for _, stored := range []int{1_000, 100_000} {
@@ -92,7 +92,7 @@ func BenchmarkDue(b *testing.B) {
 	}
 }
 
-// BenchmarkAction tells what one action costs in the database: intent, outcome
+// BenchmarkAction measures the cost of one action in the database: intent, outcome
 // and the load of its customer.
 func BenchmarkAction(b *testing.B) {
 	both(b, func(b *testing.B, f *fixture) {
@@ -114,7 +114,7 @@ func action(id string, kind reconcile.ActionKind, customer, subscription string)
 }
 
 // BenchmarkMillion sweeps a million subscriptions, new and then unchanged, and
-// tells rates and the peak memory of this process (Linux). Minutes; not in -short.
+// reports rates and the peak memory of this process (Linux). Minutes; not in -short.
 func BenchmarkMillion(b *testing.B) {
 	if testing.Short() {
 		b.Skip("no time for a million rows with -short: they take minutes")
@@ -136,7 +136,7 @@ func BenchmarkMillion(b *testing.B) {
 }
 
 // peakMemory is the largest resident size of this process so far, in MB; 0 where
-// the system does not tell.
+// the system does not report it.
 func peakMemory(b *testing.B) float64 {
 	b.Helper()
 	text, err := os.ReadFile("/proc/self/status")

@@ -9,34 +9,35 @@ import (
 	"github.com/stripe-enhance/stripe-enhance/reconcile"
 )
 
-// PreviewInstruction works out what a person's word would change, and changes nothing.
+// PreviewInstruction returns the change that an instruction would make, and changes nothing.
 func (s *Store) PreviewInstruction(ctx context.Context, w reconcile.Instruction, decide reconcile.InstructionDecider) (ch reconcile.BindingChange, err error) {
-	err = s.snapshot(ctx, "weighing a word about "+w.Subscription, func(ctx context.Context, c conn) error {
-		ch, err = weigh(ctx, c, w, decide)
+	err = s.snapshot(ctx, "previewing an instruction about "+w.Subscription, func(ctx context.Context, c conn) error {
+		ch, err = decideInstruction(ctx, c, w, decide)
 		return err
 	})
 	return ch, err
 }
 
-// RecordInstruction stores what a person says about what serves a subscription, in one transaction
-// with the rows of the journal that tell of it. It needs no lease, because that may be
-// held for weeks: the transaction excludes those of the writer, a write to the panel
-// that is under way refuses the word, and what the writer decided before the word is
-// refused by RecordIntent. The customers are woken, and the writer is nudged.
+// RecordInstruction stores a person's instruction about a subscription, in one
+// transaction with its rows of the journal. It needs no lease, because one process may
+// have that for weeks: the transaction excludes those of the writer, the instruction is
+// refused while a write to the panel is under way, and RecordIntent refuses an action
+// that was decided before the instruction. The customers are woken, and the writer is
+// nudged.
 func (s *Store) RecordInstruction(ctx context.Context, w reconcile.Instruction, decide reconcile.InstructionDecider) (ch reconcile.BindingChange, err error) {
-	err = s.unfenced(ctx, "recording a word about "+w.Subscription, func(ctx context.Context, tx conn) error {
+	err = s.unfenced(ctx, "recording an instruction about "+w.Subscription, func(ctx context.Context, tx conn) error {
 		if err := tx.each(ctx, "SELECT token FROM leases WHERE name = $1"+tx.d.forUpdate(), []any{leaseName}, ignore); err != nil {
 			return err
 		}
-		if ch, err = weigh(ctx, tx, w, decide); err != nil || ch.None() {
+		if ch, err = decideInstruction(ctx, tx, w, decide); err != nil || ch.None() {
 			return err
 		}
-		return follow(ctx, tx, &ch)
+		return applyChange(ctx, tx, &ch)
 	})
 	return ch, err
 }
 
-func weigh(ctx context.Context, c conn, w reconcile.Instruction, decide reconcile.InstructionDecider) (ch reconcile.BindingChange, err error) {
+func decideInstruction(ctx context.Context, c conn, w reconcile.Instruction, decide reconcile.InstructionDecider) (ch reconcile.BindingChange, err error) {
 	heads, err := loadHeads(ctx, c, `id IN (SELECT b.customer_id FROM subscriptions s JOIN stripe_customers b ON b.id = s.stripe_customer_id WHERE s.id = $1)`, "c.id", w.Subscription)
 	if err != nil {
 		return ch, err
@@ -48,7 +49,7 @@ func weigh(ctx context.Context, c conn, w reconcile.Instruction, decide reconcil
 	if err != nil {
 		return ch, err
 	}
-	claims, err := claimsOf(ctx, c, w.Hosting.ID)
+	bound, err := bindingsTo(ctx, c, w.Hosting.ID)
 	if err != nil {
 		return ch, err
 	}
@@ -59,13 +60,13 @@ func weigh(ctx context.Context, c conn, w reconcile.Instruction, decide reconcil
 		return ch, err
 	}
 	if found && w.Hosting.ID != 0 {
-		return ch, reconcile.InstructionRefused(under + " of that hosting was sent and its outcome is not known yet: say it again after the next run has looked for it")
+		return ch, reconcile.InstructionRefused(under + " of that hosting was sent and its outcome is not known yet: repeat this after the next run has looked for it")
 	}
-	return decide(&customers[0], claims)
+	return decide(&customers[0], bound)
 }
 
-// claimsOf are the bindings of all customers to a hosting.
-func claimsOf(ctx context.Context, c conn, hosting int64) (claims []reconcile.CustomerBinding, err error) {
+// bindingsTo are the bindings of all customers to a hosting.
+func bindingsTo(ctx context.Context, c conn, hosting int64) (bound []reconcile.CustomerBinding, err error) {
 	query := `SELECT b.subscription_id, b.slot, b.item_id, b.org_id, b.hosting_id, b.how, b.bound_at, k.customer_id, s.status IN ('canceled', 'incomplete_expired') AND NOT s.gone
 		FROM bindings b JOIN subscriptions s ON s.id = b.subscription_id JOIN stripe_customers k ON k.id = s.stripe_customer_id
 		WHERE b.hosting_id = $1 ORDER BY b.subscription_id, b.slot`
@@ -74,14 +75,14 @@ func claimsOf(ctx context.Context, c conn, hosting int64) (claims []reconcile.Cu
 		var how string
 		err := row(&cl.Subscription, &cl.Slot, &cl.Item, &cl.Org, &cl.Hosting, &how, into(&cl.At), &cl.Customer, &cl.Ended)
 		cl.How = reconcile.ParseBindKind(how)
-		claims = append(claims, cl)
+		bound = append(bound, cl)
 		return err
 	})
-	return claims, err
+	return bound, err
 }
 
-// follow writes a change.
-func follow(ctx context.Context, tx conn, ch *reconcile.BindingChange) error {
+// applyChange writes a change.
+func applyChange(ctx context.Context, tx conn, ch *reconcile.BindingChange) error {
 	w := &ch.Instruction
 	var hostings []int64
 	for _, b := range append(ch.Unbinds, ch.Frees...) {
@@ -101,7 +102,7 @@ func follow(ctx context.Context, tx conn, ch *reconcile.BindingChange) error {
 			return err
 		}
 	}
-	return note(ctx, tx, ch)
+	return writeJournal(ctx, tx, ch)
 }
 
 // rebind writes the bindings and partings of a change.
@@ -147,8 +148,8 @@ func rebind(ctx context.Context, tx conn, ch *reconcile.BindingChange) error {
 	return bind(ctx, tx, *ch.Bind, w.At)
 }
 
-// note writes the journal of a change and wakes whom it concerns.
-func note(ctx context.Context, tx conn, ch *reconcile.BindingChange) error {
+// writeJournal writes the journal of a change and wakes the customers it concerns.
+func writeJournal(ctx context.Context, tx conn, ch *reconcile.BindingChange) error {
 	w := &ch.Instruction
 	customers := []string{ch.Customer}
 	for _, b := range ch.Frees {
@@ -165,11 +166,11 @@ func note(ctx context.Context, tx conn, ch *reconcile.BindingChange) error {
 	if err := wake(ctx, tx, customers, w.At); err != nil {
 		return err
 	}
-	return nudge(ctx, tx, []string{w.Subscription}, "a person said what serves it", w.At)
+	return nudge(ctx, tx, []string{w.Subscription}, "an instruction of a person", w.At)
 }
 
-// loadPartings attaches what people said does not serve a subscription.
-func (a *aggregate) loadPartings(ctx context.Context) error {
+// loadUnbindings attaches the hostings that a person has unbound from a subscription.
+func (a *aggregate) loadUnbindings(ctx context.Context) error {
 	query := `SELECT subscription_id, slot, org_id, hosting_id, parted_at, author, reason, named, answered FROM partings
 		WHERE subscription_id IN ` + a.c.d.texts(1) + " ORDER BY subscription_id, slot, hosting_id"
 	return a.c.each(ctx, query, []any{keys(a.subs)}, func(row scan) error {
@@ -181,13 +182,13 @@ func (a *aggregate) loadPartings(ctx context.Context) error {
 	})
 }
 
-// heard is an error when a person has said since an action was decided what serves its
-// customer. Nothing was sent, and what is to be done now is decided in the next run.
+// heard is an error if a person has given an instruction for the customer since the action
+// was decided. Nothing was sent, and the next run decides again.
 func heard(a reconcile.Action, words int64) error {
 	if a.Instructions == words {
 		return nil
 	}
-	return fault.Unsent(fault.Errorf(fault.Conflict, "a person has said what serves customer %s since this was decided", a.Customer))
+	return fault.Unsent(fault.Errorf(fault.Conflict, "a person has given an instruction for customer %s since this was decided", a.Customer))
 }
 
 func (a *aggregate) loadBindings(ctx context.Context) error {

@@ -21,7 +21,7 @@ func word(kind reconcile.InstructionKind, sub string, h reconcile.Hosting) recon
 	return reconcile.Instruction{Kind: kind, Subscription: sub, Hosting: h, Author: "ada@desk", Reason: "she said so", At: t0.Add(time.Hour)}
 }
 
-// says says a word, and holds that what the change makes of a customer in memory is
+// says gives an instruction, and holds that the change of a customer in memory is
 // what the database has afterwards.
 func (f *fixture) says(w reconcile.Instruction) reconcile.BindingChange {
 	f.Helper()
@@ -109,7 +109,7 @@ func TestAWordThatAnOrderIsNewStays(t *testing.T) {
 		if !errors.As(err, &no) || !strings.Contains(err.Error(), "sub_z is not known here") {
 			t.Errorf("of a subscription that is not known: %v", err)
 		}
-		// What is unbound later has to be said anew.
+		// A hosting that is unbound later needs a new instruction.
 		f.says(word(reconcile.InstructUnbind, "sub_a", reconcile.Hosting{}))
 		same(t, "said to be new", false, f.customer("cus_a").Subscriptions[0].IsNewOrder)
 	})
@@ -129,7 +129,7 @@ func TestAWordTakesTheHostingOfAnEndedSubscription(t *testing.T) {
 	})
 }
 
-// What was decided before a word is not sent after it, and a word waits for what is
+// An action decided before an instruction is not sent after it, and an instruction waits for what is
 // under way.
 func TestAWordAndAWriteDoNotCross(t *testing.T) {
 	conform(t, func(t *testing.T, f *fixture) {
@@ -156,7 +156,7 @@ func TestAWordAndAWriteDoNotCross(t *testing.T) {
 }
 
 // The last hosting that was bound being unbound does not make this a panel of which
-// nothing was ever bound.
+// nothing was bound before.
 func TestAnUnboundHostingIsNoReasonToAskWhoIsNew(t *testing.T) {
 	conform(t, func(t *testing.T, f *fixture) {
 		f.save(t0, facts("sub_a", "cus_a", "a@example.com"))

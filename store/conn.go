@@ -33,7 +33,7 @@ const (
 	lockLimit = "5s"
 	// idleLimit is how long a transaction may stand still between two statements.
 	// Every write locks the lease's row, so a writer that is frozen or cut off in
-	// the middle of one would keep everybody from taking over until TCP gives up,
+	// the middle of one would keep other processes from taking over until TCP gives up,
 	// hours later. The server ends such a session.
 	idleLimit = "10s"
 	// attempts a transaction has when the database asks to repeat it; the pause
@@ -84,7 +84,7 @@ func (c conn) one(ctx context.Context, query string, args []any, dst ...any) (fo
 	return found, err
 }
 
-// exec runs a statement and tells how many rows it touched.
+// exec runs a statement and returns how many rows it changed.
 func (c conn) exec(ctx context.Context, query string, args ...any) (int64, error) {
 	result, err := c.result(ctx, query, args)
 	if err != nil {
@@ -121,10 +121,10 @@ func ignore(scan) error { return nil }
 
 // settings are the settings of one transaction on PostgreSQL, the first of its two
 // parameters having number n: lockLimit, idleLimit, and that the commit is durable when
-// it returns. A role, a database or the URL may say otherwise (synchronous_commit=off
+// it returns. A role, a database or the URL may set something else (synchronous_commit=off
 // to be faster, remote_write or local not to wait for a standby), and then a crash or a
 // failover forgets an intent, an outcome, an approval, a webhook that was acknowledged,
-// or to whom the lease went. Set for the transaction alone, it costs no round trip and
+// or who has the lease. Set for the transaction alone, it costs no round trip and
 // leaves no state behind in a pooler's session.
 func settings(n int) string {
 	return fmt.Sprintf(`set_config('lock_timeout', $%d, true), set_config('idle_in_transaction_session_timeout', $%d, true),
@@ -219,6 +219,30 @@ func (s *Store) query(ctx context.Context, op, query string, args []any, row fun
 	defer cancel()
 	defer s.reading.fill(ctx)
 	return failed(op, s.reader().each(ctx, query, args, row))
+}
+
+// pageSize is how many rows a stream reads in one query. Nothing stays open between
+// pages, so the caller may use the store meanwhile.
+const pageSize = 500
+
+// stream hands over values page by page. read runs the query of one page, adds the values
+// of its rows, and returns how many rows there were.
+func stream[T any](use func(T) error, read func(add func(...T)) (rows int, err error)) error {
+	for {
+		var page []T
+		rows, err := read(func(more ...T) { page = append(page, more...) })
+		if err != nil {
+			return err
+		}
+		for _, one := range page {
+			if err := use(one); err != nil {
+				return err
+			}
+		}
+		if rows < pageSize {
+			return nil
+		}
+	}
 }
 
 // pause waits d, give or take a half.
@@ -321,8 +345,8 @@ func uniqueViolation(err error) bool {
 	return false
 }
 
-// advise says what a person can do about a SQLite file that cannot be written.
-// The error stays of its kind. Without a path, as on PostgreSQL, there is nothing to say.
+// advise adds to an error how a person can make a SQLite file writable again. The error
+// keeps its kind. Without a path, as on PostgreSQL, it is returned unchanged.
 func advise(path string, err error) error {
 	if err == nil || path == "" {
 		return err
@@ -345,7 +369,7 @@ func advise(path string, err error) error {
 	default:
 		return err
 	}
-	return fmt.Errorf("%w; %s, and run this again: what was recorded stays valid", err, advice)
+	return fmt.Errorf("%w; %s, and run this again: everything recorded stays valid", err, advice)
 }
 
 // badRow names the row that holds something unreadable.

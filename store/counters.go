@@ -16,7 +16,7 @@ const (
 	suspendedTally = "suspended_by_us"
 )
 
-// tally is a change of totals, kept in the transaction that changes what they
+// tally is a change of totals, stored in the same transaction as the rows that they
 // count.
 type tally map[string]int64
 
@@ -54,7 +54,7 @@ func loadTallies(ctx context.Context, c conn) (tally, error) {
 	return t, err
 }
 
-// countTallies counts what the totals say, from the rows themselves.
+// countTallies counts the totals from the rows themselves.
 func countTallies(ctx context.Context, c conn) (tally, error) {
 	t := tally{}
 	err := c.each(ctx, `SELECT '`+statusTally+`' || status, count(*) FROM subscriptions GROUP BY status
@@ -71,8 +71,8 @@ func countTallies(ctx context.Context, c conn) (tally, error) {
 	return t, err
 }
 
-// recount replaces the totals by what is counted: after a sweep, which looked at
-// everything anyway, and so that rows edited by hand are put right within a day.
+// recount replaces the totals by a new count. It runs after a sweep, which has looked at
+// every row anyway, so that the totals are right within a day if a person edited rows.
 func recount(ctx context.Context, tx conn) error {
 	counted, err := countTallies(ctx, tx)
 	if err != nil {
@@ -102,7 +102,7 @@ type Stats struct {
 
 // Lease is the lease as it stands in the database.
 type Lease struct {
-	Owner string // "" when nobody has it
+	Owner string // "" if it is free
 	Until time.Time
 	Token reconcile.Token
 }
@@ -130,8 +130,8 @@ func (s *Store) Stats(ctx context.Context, now time.Time) (Stats, error) {
 	return st, err
 }
 
-// Counts are the totals for health and for the brake's percentages. Nothing is
-// counted but what is due, parked or ambiguous; the rest is kept (table tallies).
+// Counts are the totals for health and for the brake's percentages. Only due,
+// parked and ambiguous rows are counted; the rest is stored (table tallies).
 func (s *Store) Counts(ctx context.Context) (counts reconcile.Counts, err error) {
 	err = s.snapshot(ctx, "counting", func(ctx context.Context, c conn) error {
 		t, err := loadTallies(ctx, c)

@@ -32,16 +32,17 @@ func setCursor(ctx context.Context, tx conn, name, value string) error {
 	return err
 }
 
-// toldCursor is the cursor of Told.
+// toldCursor is the cursor of Told: which notifications were sent.
 const toldCursor = "told"
 
-// Told is what SetTold kept last; "" when there is nothing.
+// Told returns the text that SetTold stored last; "" if there is none.
 func (s *Store) Told(ctx context.Context) (string, error) { return s.Cursor(ctx, toldCursor) }
 
-// SetTold keeps what was told to people. It needs no lease: of two that tell at the same
-// moment the later one stays, and at worst something is told twice.
+// SetTold stores which notifications were sent to people. It needs no lease: if two
+// processes notify at the same moment, the later text stays, and at worst one
+// notification is sent twice.
 func (s *Store) SetTold(ctx context.Context, text string) error {
-	return s.unfenced(ctx, "keeping what was told", func(ctx context.Context, tx conn) error {
+	return s.unfenced(ctx, "storing which notifications were sent", func(ctx context.Context, tx conn) error {
 		return setCursor(ctx, tx, toldCursor, text)
 	})
 }

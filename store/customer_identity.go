@@ -9,12 +9,12 @@ import (
 	"github.com/stripe-enhance/stripe-enhance/reconcile"
 )
 
-// parties is the outcome of assigning buyers to paying parties.
-type parties struct {
-	of      map[string]string // Stripe customer → party
-	due     []string          // parties to wake although nothing else of theirs changed
-	founded map[string]bool   // parties made here, by their only buyer; due from the start
-	renamed []string          // existing parties whose e-mail or name may have changed
+// identities is how the buyers of a batch are assigned to customers.
+type identities struct {
+	of      map[string]string // Stripe customer → customer
+	due     []string          // customers to wake although nothing else of theirs changed
+	founded map[string]bool   // customers made here, by their only buyer; due from the start
+	renamed []string          // existing customers whose e-mail or name may have changed
 	created int64
 }
 
@@ -22,23 +22,23 @@ type parties struct {
 type buyer struct {
 	reconcile.Buyer
 	first, newest time.Time // of its subscriptions in the batch
-	party         string
+	customer      string
 	known         bool
 	stale         bool // known, and the stored row differs
 }
 
-// assignParties stores the buyers of facts that are about to be written.
+// assignCustomers stores the buyers of facts that are about to be written.
 //
-//   - A known buyer keeps its party.
-//   - A new buyer founds a party under its own id. It never joins another one,
-//     whatever its e-mail is: Stripe verifies no address, so anybody can type one.
+//   - A known buyer keeps its customer.
+//   - A new buyer founds a customer under its own id. It never joins another one,
+//     whatever its e-mail is: Stripe verifies no address, so anyone can enter any.
 //   - A changed e-mail moves nothing. It is kept beside the one before it, with the
-//     time, because a party whose address changed is given nothing on the strength of
+//     time, because a customer whose address changed is given nothing on the strength of
 //     the new one.
 //
-// Databases of earlier versions have parties of several buyers. They stay as they are.
-func (m *merge) assignParties(ctx context.Context, all []incoming) (*parties, error) {
-	p := &parties{of: make(map[string]string)}
+// Databases of earlier versions have customers of several buyers. They stay as they are.
+func (m *merge) assignCustomers(ctx context.Context, all []incoming) (*identities, error) {
+	p := &identities{of: make(map[string]string)}
 	buyers := collectBuyers(all)
 	if err := recallBuyers(ctx, m.tx, buyers, m.now); err != nil {
 		return nil, err
@@ -50,7 +50,7 @@ func (m *merge) assignParties(ctx context.Context, all []incoming) (*parties, er
 		return nil, err
 	}
 	for _, b := range buyers {
-		p.of[b.ID] = b.party
+		p.of[b.ID] = b.customer
 	}
 	return p, p.follow(ctx, m.tx, all, buyers)
 }
@@ -82,7 +82,7 @@ func collectBuyers(all []incoming) []*buyer {
 	return buyers
 }
 
-// recallBuyers fills in what is stored of the buyers. A deleted Stripe customer
+// recallBuyers completes the buyers from their stored rows. A deleted Stripe customer
 // comes without its e-mail and name; the last ones known stay.
 func recallBuyers(ctx context.Context, tx conn, buyers []*buyer, now time.Time) error {
 	byID := make(map[string]*buyer, len(buyers))
@@ -94,12 +94,12 @@ func recallBuyers(ctx context.Context, tx conn, buyers []*buyer, now time.Time) 
 		FROM stripe_customers WHERE id IN ` + tx.d.texts(1)
 	return tx.each(ctx, query, []any{list(ids)}, func(row scan) error {
 		var old reconcile.Buyer
-		var party string
-		if err := row(&old.ID, &party, &old.Email, &old.Name, &old.Deleted, &old.FormerEmail, into(&old.EmailChanged)); err != nil {
+		var customer string
+		if err := row(&old.ID, &customer, &old.Email, &old.Name, &old.Deleted, &old.FormerEmail, into(&old.EmailChanged)); err != nil {
 			return err
 		}
 		b := byID[old.ID]
-		b.known, b.party = true, party
+		b.known, b.customer = true, customer
 		if b.Deleted {
 			b.Email, b.Name = cmp.Or(b.Email, old.Email), cmp.Or(b.Name, old.Name)
 		}
@@ -119,15 +119,15 @@ var insertCustomer = bulk{
 	tail: "ON CONFLICT (id) DO NOTHING",
 }
 
-// found stores a party for each buyer that is new.
-func (p *parties) found(ctx context.Context, tx conn, buyers []*buyer, now time.Time) error {
+// found stores a customer for each buyer that is new.
+func (p *identities) found(ctx context.Context, tx conn, buyers []*buyer, now time.Time) error {
 	var rows [][]any
 	p.founded = make(map[string]bool)
 	for _, b := range buyers {
 		if b.known {
 			continue
 		}
-		b.party = b.ID
+		b.customer = b.ID
 		p.founded[b.ID] = true
 		rows = append(rows, []any{b.ID, b.Email, reconcile.EmailKey(b.Email), b.Name, at(now), at(now)})
 	}
@@ -145,23 +145,23 @@ var upsertBuyer = bulk{
 }
 
 // write stores new and changed buyers.
-func (p *parties) write(ctx context.Context, tx conn, buyers []*buyer) error {
+func (p *identities) write(ctx context.Context, tx conn, buyers []*buyer) error {
 	var rows [][]any
 	for _, b := range buyers {
 		if b.known && !b.stale {
 			continue
 		}
 		if b.known {
-			p.renamed = append(p.renamed, b.party)
+			p.renamed = append(p.renamed, b.customer)
 		}
-		rows = append(rows, []any{b.ID, b.party, b.Email, reconcile.EmailKey(b.Email), b.Name, b.Deleted, b.FormerEmail, at(b.EmailChanged)})
+		rows = append(rows, []any{b.ID, b.customer, b.Email, reconcile.EmailKey(b.Email), b.Name, b.Deleted, b.FormerEmail, at(b.EmailChanged)})
 	}
 	return tx.bulk(ctx, upsertBuyer, rows)
 }
 
-// follow notes parties that have another subscription now, and parties that lose
+// follow notes customers that have another subscription now, and customers that lose
 // one to another buyer.
-func (p *parties) follow(ctx context.Context, tx conn, all []incoming, buyers []*buyer) error {
+func (p *identities) follow(ctx context.Context, tx conn, all []incoming, buyers []*buyer) error {
 	known := make(map[string]bool, len(buyers))
 	for _, b := range buyers {
 		known[b.ID] = b.known
@@ -181,12 +181,12 @@ func (p *parties) follow(ctx context.Context, tx conn, all []incoming, buyers []
 	}
 	query := "SELECT id, customer_id FROM stripe_customers WHERE id IN " + tx.d.texts(1)
 	return tx.each(ctx, query, []any{list(former)}, func(row scan) error {
-		var id, party string
-		if err := row(&id, &party); err != nil {
+		var id, customer string
+		if err := row(&id, &customer); err != nil {
 			return err
 		}
-		p.due = append(p.due, party)
-		p.renamed = append(p.renamed, party)
+		p.due = append(p.due, customer)
+		p.renamed = append(p.renamed, customer)
 		return nil
 	})
 }
@@ -197,40 +197,40 @@ var renameCustomer = bulk{
 	tail:    "customers.id = {id}",
 }
 
-// rename keeps the e-mail and the name of a party those of the buyer who founded it.
-// Another buyer of the party, in a database of an earlier version, stands in only for
+// rename keeps the e-mail and the name of a customer those of the buyer who founded it.
+// Another buyer of the customer, in a database of an earlier version, stands in only for
 // what the founder does not have.
-func (p *parties) rename(ctx context.Context, tx conn) error {
+func (p *identities) rename(ctx context.Context, tx conn) error {
 	if len(p.renamed) == 0 {
 		return nil
 	}
 	slices.Sort(p.renamed)
 	members := make(map[string][]*buyer)
-	var current []reconcile.StripeCustomer // id, e-mail and name of the parties as stored
+	var current []reconcile.StripeCustomer // id, e-mail and name of the customers as stored
 	query := `SELECT c.id, c.email, c.name, b.id, b.email, b.name, max(s.created_at)
 		FROM customers c JOIN stripe_customers b ON b.customer_id = c.id
 		LEFT JOIN subscriptions s ON s.stripe_customer_id = b.id
 		WHERE c.id IN ` + tx.d.texts(1) + ` GROUP BY c.id, c.email, c.name, b.id, b.email, b.name ORDER BY c.id, b.id`
 	err := tx.each(ctx, query, []any{list(slices.Compact(p.renamed))}, func(row scan) error {
-		var party reconcile.StripeCustomer
+		var customer reconcile.StripeCustomer
 		b := new(buyer)
-		if err := row(&party.ID, &party.Email, &party.Name, &b.ID, &b.Email, &b.Name, into(&b.newest)); err != nil {
+		if err := row(&customer.ID, &customer.Email, &customer.Name, &b.ID, &b.Email, &b.Name, into(&b.newest)); err != nil {
 			return err
 		}
-		if len(members[party.ID]) == 0 {
-			current = append(current, party)
+		if len(members[customer.ID]) == 0 {
+			current = append(current, customer)
 		}
-		members[party.ID] = append(members[party.ID], b)
+		members[customer.ID] = append(members[customer.ID], b)
 		return nil
 	})
 	if err != nil {
 		return err
 	}
 	var rows [][]any
-	for _, party := range current {
-		email, name := namesOf(party.ID, members[party.ID])
-		if email != party.Email || name != party.Name {
-			rows = append(rows, []any{party.ID, email, reconcile.EmailKey(email), name})
+	for _, customer := range current {
+		email, name := namesOf(customer.ID, members[customer.ID])
+		if email != customer.Email || name != customer.Name {
+			rows = append(rows, []any{customer.ID, email, reconcile.EmailKey(email), name})
 		}
 	}
 	return tx.bulk(ctx, renameCustomer, rows)

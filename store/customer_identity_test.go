@@ -8,7 +8,7 @@ import (
 	"github.com/stripe-enhance/stripe-enhance/reconcile"
 )
 
-// buyersOf are the Stripe customers of a party.
+// buyersOf are the Stripe customers of a customer.
 func (f *fixture) buyersOf(id string) []string {
 	f.Helper()
 	records, err := f.FindCustomers(f.Context(), reconcile.CustomerLookup{StripeCustomer: id}, 0)
@@ -22,11 +22,11 @@ func (f *fixture) buyersOf(id string) []string {
 	return ids
 }
 
-// parties are the ids of all customers.
-func (f *fixture) parties() []string {
+// customerIDs are the ids of all customers.
+func (f *fixture) customerIDs() []string {
 	f.Helper()
 	var ids []string
-	f.must(f.query(f.Context(), "parties", "SELECT id FROM customers ORDER BY id", nil, func(row scan) error {
+	f.must(f.query(f.Context(), "customers", "SELECT id FROM customers ORDER BY id", nil, func(row scan) error {
 		var id string
 		err := row(&id)
 		ids = append(ids, id)
@@ -35,13 +35,13 @@ func (f *fixture) parties() []string {
 	return ids
 }
 
-// joined makes a buyer part of another one's party, as earlier versions did for who
+// joined makes a buyer part of another one's customer, as earlier versions did for who
 // had the same e-mail.
-func (f *fixture) joined(buyer, party string) {
+func (f *fixture) joined(buyer, customer string) {
 	f.Helper()
 	ctx := f.Context()
 	f.must(f.fenced(ctx, "joining", f.tok, func(ctx context.Context, tx conn) error {
-		if _, err := tx.exec(ctx, "UPDATE stripe_customers SET customer_id = $2 WHERE id = $1", buyer, party); err != nil {
+		if _, err := tx.exec(ctx, "UPDATE stripe_customers SET customer_id = $2 WHERE id = $1", buyer, customer); err != nil {
 			return err
 		}
 		if _, err := tx.exec(ctx, "DELETE FROM customers WHERE id = $1", buyer); err != nil {
@@ -56,7 +56,7 @@ func TestAStripeCustomerIsAParty(t *testing.T) {
 		f.save(t0, facts("sub_a", "cus_a", "Ann@Example.com", created(t0.Add(-3*time.Hour))))
 		f.save(t0, facts("sub_b", "cus_b", " ann@example.COM", created(t0.Add(-2*time.Hour))))
 		f.list(t0, facts("sub_c", "cus_c", "ANN@example.com"), facts("sub_d", "cus_d", ""), facts("sub_e", "cus_a", "Ann@Example.com"))
-		same(t, "parties", []string{"cus_a", "cus_b", "cus_c", "cus_d"}, f.parties())
+		same(t, "customers", []string{"cus_a", "cus_b", "cus_c", "cus_d"}, f.customerIDs())
 		same(t, "subscriptions of the first", 2, len(f.customer("cus_a").Subscriptions))
 		found, err := f.FindCustomers(t.Context(), reconcile.CustomerLookup{Email: "ann@example.com"}, 0)
 		f.must(err)
@@ -64,22 +64,22 @@ func TestAStripeCustomerIsAParty(t *testing.T) {
 	})
 }
 
-// TestAnEmailThatChangesMovesNothing: neither to a party that has it already, nor away
-// from what is owned; and both addresses are kept, with the time.
+// TestAnEmailThatChangesMovesNothing: neither to a customer that has it already, nor away
+// from the owned orgs; and both addresses are kept, with the time.
 func TestAnEmailThatChangesMovesNothing(t *testing.T) {
 	conform(t, func(t *testing.T, f *fixture) {
 		f.save(t0, facts("sub_a", "cus_a", "ann@example.com"), facts("sub_b", "cus_b", "bob@example.com"))
 		later := t0.Add(time.Hour)
 		f.save(later, facts("sub_a", "cus_a", "Bob@example.com", readAt(later)))
-		same(t, "parties", []string{"cus_a", "cus_b"}, f.parties())
+		same(t, "customers", []string{"cus_a", "cus_b"}, f.customerIDs())
 		c := f.customer("cus_a")
 		same(t, "buyers", []reconcile.Buyer{{StripeCustomer: reconcile.StripeCustomer{ID: "cus_a", Email: "Bob@example.com", Name: "Example a"},
 			FormerEmail: "ann@example.com", EmailChanged: later}}, c.Buyers)
-		same(t, "the party is known by the new address", "Bob@example.com", c.Email)
+		same(t, "the customer is known by the new address", "Bob@example.com", c.Email)
 		f.save(later.Add(time.Hour), facts("sub_a", "cus_a", "BOB@example.com", readAt(later.Add(time.Hour))))
 		same(t, "another spelling is no change", later, f.customer("cus_a").Buyers[0].EmailChanged)
 		f.save(later, facts("sub_c", "cus_c", "ann@example.com"))
-		same(t, "who has the old address now is new", []string{"cus_a", "cus_b", "cus_c"}, f.parties())
+		same(t, "who has the old address now is new", []string{"cus_a", "cus_b", "cus_c"}, f.customerIDs())
 	})
 }
 
@@ -95,7 +95,7 @@ func TestADeletedStripeCustomerKeepsItsLastEmail(t *testing.T) {
 	})
 }
 
-// TestAnOldPartyOfSeveralIsNamedByWhoFoundedIt: whoever joined it by an address, and
+// TestAnOldPartyOfSeveralIsNamedByWhoFoundedIt: a buyer that joined it by an address, and
 // has another one now, names nothing.
 func TestAnOldPartyOfSeveralIsNamedByWhoFoundedIt(t *testing.T) {
 	conform(t, func(t *testing.T, f *fixture) {
@@ -113,7 +113,7 @@ func TestAnOldPartyOfSeveralIsNamedByWhoFoundedIt(t *testing.T) {
 }
 
 // TestKinAreOtherPartiesOfTheSameEmailThatHaveAnOrg: all the facts by which the planner
-// tells whether an org may be shared.
+// decides whether an org may be shared.
 func TestKinAreOtherPartiesOfTheSameEmailThatHaveAnOrg(t *testing.T) {
 	conform(t, func(t *testing.T, f *fixture) {
 		f.save(t0, facts("sub_a", "cus_a", "ann@example.com"), facts("sub_b", "cus_b", "Ann@example.com"), facts("sub_c", "cus_c", "ann@example.com"),

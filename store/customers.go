@@ -119,22 +119,49 @@ type aggregate struct {
 	buyers  map[string]*reconcile.Customer   // Stripe customer →
 	subs    map[string]*reconcile.Customer   // subscription →
 	orgs    map[string][]*reconcile.Customer // bound org →
-	emails  map[string][]*reconcile.Customer
-	hosting map[int64][]*reconcile.Customer // bound hosting, or one that metadata names →
-	named   []int64                         // hostings that metadata names
-	strays  []reconcile.Hosting             // see strayHosting
+	emails  map[string][]*reconcile.Customer // by the key of the e-mail
+	key     map[string]string                // customer → the key of its e-mail
+	hosting map[int64][]*reconcile.Customer  // bound hosting, or one that metadata names →
+	named   []int64                          // hostings that metadata names
+	strays  []reconcile.Hosting              // see strayHosting
 }
 
 // aggregates loads everything else of the customers whose rows were read.
 func aggregates(ctx context.Context, c conn, heads []head) ([]reconcile.Customer, error) {
+	a := newAggregate(c, heads)
+	any, unbound := has{}, false
+	for i := range heads {
+		h := &heads[i]
+		any = has{any.pending || h.pending, any.kin || h.kin, any.partings || h.partings, any.manual || h.manual}
+		unbound = unbound || h.Unbound
+	}
+	for _, part := range []struct {
+		there bool
+		load  func(context.Context) error
+	}{
+		{true, a.loadSubscriptions}, {true, a.loadBindings}, {any.partings, a.loadUnbindings}, {true, a.loadHostings},
+		{true, a.loadServed}, {true, a.loadOrgs}, {any.kin, a.loadKin}, {any.pending, a.loadPending},
+		{any.manual, a.loadHolds}, {unbound, a.loadExisting},
+	} {
+		if !part.there {
+			continue
+		}
+		if err := part.load(ctx); err != nil {
+			return nil, err
+		}
+	}
+	return a.list, nil
+}
+
+// newAggregate begins with the rows of the customers.
+func newAggregate(c conn, heads []head) *aggregate {
 	a := &aggregate{c: c,
 		list: make([]reconcile.Customer, len(heads)),
 		byID: make(map[string]*reconcile.Customer, len(heads)), buyers: make(map[string]*reconcile.Customer, len(heads)),
 		subs: make(map[string]*reconcile.Customer, len(heads)), orgs: make(map[string][]*reconcile.Customer),
 		emails: make(map[string][]*reconcile.Customer, len(heads)), hosting: make(map[int64][]*reconcile.Customer),
+		key: make(map[string]string, len(heads)),
 	}
-	var any has
-	unbound := false
 	for i := range heads {
 		h := &heads[i]
 		a.list[i] = h.Customer
@@ -148,26 +175,10 @@ func aggregates(ctx context.Context, c conn, heads []head) ([]reconcile.Customer
 		}
 		if h.key != "" {
 			a.emails[h.key] = append(a.emails[h.key], customer)
-		}
-		any = has{any.pending || h.pending, any.kin || h.kin, any.partings || h.partings, any.manual || h.manual}
-		unbound = unbound || h.Unbound
-	}
-	for _, part := range []struct {
-		there bool
-		load  func(context.Context) error
-	}{
-		{true, a.loadSubscriptions}, {true, a.loadBindings}, {any.partings, a.loadPartings}, {true, a.loadHostings},
-		{true, a.loadServed}, {true, a.loadOrgs}, {any.kin, a.loadKin}, {any.pending, a.loadPending},
-		{any.manual, a.loadHolds}, {unbound, a.loadExisting},
-	} {
-		if !part.there {
-			continue
-		}
-		if err := part.load(ctx); err != nil {
-			return nil, err
+			a.key[customer.ID] = h.key
 		}
 	}
-	return a.list, nil
+	return a
 }
 
 // sorted is the keys of a map in order, so that the same batch always makes the
@@ -184,16 +195,47 @@ func sorted[V any](m map[string]V) []string {
 // keys is sorted as a parameter.
 func keys[V any](m map[string]V) string { return list(sorted(m)) }
 
-// loadKin finds the other parties that have an org and a buyer with the same e-mail.
-// What they have may be shared with a customer, or be meant by who comes back under a
-// new Stripe id; nothing of it is the customer's own.
+// kin are other customers with an org and an e-mail of this batch.
+type kin struct {
+	byID  map[string]*reconcile.Kin
+	byOrg map[string][]*reconcile.Kin
+	byKey map[string][]*reconcile.Kin // by the key of the e-mail
+}
+
+// loadKin finds the other customers that have an org and a buyer with the same e-mail.
+// A customer may share their org, or may be one of them who returns under a new Stripe
+// id; none of it is the customer's own.
 func (a *aggregate) loadKin(ctx context.Context) error {
-	if len(a.emails) == 0 {
-		return nil
+	found, err := a.findKin(ctx)
+	if err != nil || len(found.byID) == 0 {
+		return err
 	}
-	kin := map[string]*reconcile.Kin{} // by party
-	orgs := map[string][]*reconcile.Kin{}
-	byKey := map[string][]*reconcile.Kin{}
+	err = a.c.each(ctx, orgColumns+" FROM orgs WHERE id IN "+a.c.d.texts(1), []any{keys(found.byOrg)}, func(row scan) error {
+		o, err := scanOrg(row)
+		for _, k := range found.byOrg[o.ID] {
+			k.Org = o
+		}
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	if err := loadKinHostings(ctx, a.c, found.byID); err != nil {
+		return err
+	}
+	for i := range a.list {
+		customer := &a.list[i]
+		for _, k := range found.byKey[a.key[customer.ID]] {
+			if k.ID != customer.ID {
+				customer.Kin = append(customer.Kin, *k)
+			}
+		}
+	}
+	return nil
+}
+
+func (a *aggregate) findKin(ctx context.Context) (kin, error) {
+	found := kin{map[string]*reconcile.Kin{}, map[string][]*reconcile.Kin{}, map[string][]*reconcile.Kin{}}
 	query := `SELECT s.email_key, c.id, c.org_id, c.org_guest, c.invited_at, c.invited_email, max(s.email_changed_at)
 		FROM stripe_customers s JOIN customers c ON c.id = s.customer_id
 		WHERE s.email_key <> '' AND c.org_id IS NOT NULL AND s.email_key IN ` + a.c.d.texts(1) + `
@@ -205,56 +247,31 @@ func (a *aggregate) loadKin(ctx context.Context) error {
 			return err
 		}
 		if others := a.emails[key]; len(others) == 1 && others[0].ID == k.ID {
-			return nil // nobody asks for it but itself
+			return nil // only its own
 		}
-		kin[k.ID] = k
-		orgs[k.Org.ID] = append(orgs[k.Org.ID], k)
-		byKey[key] = append(byKey[key], k)
+		found.byID[k.ID] = k
+		found.byOrg[k.Org.ID] = append(found.byOrg[k.Org.ID], k)
+		found.byKey[key] = append(found.byKey[key], k)
 		return nil
 	})
-	if err != nil || len(kin) == 0 {
-		return err
-	}
-	err = a.c.each(ctx, orgColumns+" FROM orgs WHERE id IN "+a.c.d.texts(1), []any{keys(orgs)}, func(row scan) error {
-		o, err := scanOrg(row)
-		for _, k := range orgs[o.ID] {
-			k.Org = o
-		}
-		return err
-	})
-	if err != nil {
-		return err
-	}
-	if err := loadKinHostings(ctx, a.c, kin); err != nil {
-		return err
-	}
-	for key, customers := range a.emails {
-		for _, customer := range customers {
-			for _, k := range byKey[key] {
-				if k.ID != customer.ID {
-					customer.Kin = append(customer.Kin, *k)
-				}
-			}
-		}
-	}
-	return nil
+	return found, err
 }
 
-// loadKinHostings adds which hostings the parties are bound to, and for which of
+// loadKinHostings adds which hostings these customers are bound to, and for which of
 // their subscriptions.
-func loadKinHostings(ctx context.Context, c conn, kin map[string]*reconcile.Kin) error {
+func loadKinHostings(ctx context.Context, c conn, byID map[string]*reconcile.Kin) error {
 	query := `SELECT b.customer_id, s.id, s.status, n.hosting_id, h.state
 		FROM stripe_customers b JOIN subscriptions s ON s.stripe_customer_id = b.id
 		JOIN bindings n ON n.subscription_id = s.id JOIN hostings h ON h.id = n.hosting_id
 		WHERE h.terminated_by_us IS NULL AND b.customer_id IN ` + c.d.texts(1) + " ORDER BY s.id, n.slot"
-	return c.each(ctx, query, []any{keys(kin)}, func(row scan) error {
-		var party, status, state string
+	return c.each(ctx, query, []any{keys(byID)}, func(row scan) error {
+		var customer, status, state string
 		var h reconcile.KinHosting
-		if err := row(&party, &h.Subscription, &status, &h.Hosting, &state); err != nil {
+		if err := row(&customer, &h.Subscription, &status, &h.Hosting, &state); err != nil {
 			return err
 		}
 		h.Ended, h.State = reconcile.ParseStatus(status).Ended(), reconcile.ParseHostingState(state)
-		if k := kin[party]; !slices.Contains(k.Hostings, h) {
+		if k := byID[customer]; !slices.Contains(k.Hostings, h) {
 			k.Hostings = append(k.Hostings, h)
 		}
 		return nil

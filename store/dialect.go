@@ -237,7 +237,7 @@ func document(v any) string {
 // named statement is session state, which a pooler between does not keep.
 //
 // A transaction holds the only writing connection, so nothing can be prepared for
-// keeps inside it: what it had to compile is noted and prepared when it is over.
+// keeps inside it: the texts it had to compile are noted and prepared after it.
 type statements struct {
 	db     *sql.DB
 	mu     sync.Mutex // guards all below
@@ -262,7 +262,7 @@ func (s *statements) find(query string) *sql.Stmt {
 }
 
 // fill compiles what was noted. A failure is no loss: the statement is then
-// compiled each time, and says itself what is wrong with it.
+// compiled each time, and reports its own error.
 func (s *statements) fill(ctx context.Context) {
 	if s == nil {
 		return
@@ -283,7 +283,7 @@ func (s *statements) fill(ctx context.Context) {
 	}
 }
 
-// take hands out what was noted, to one goroutine alone.
+// take hands the noted texts to one goroutine alone.
 func (s *statements) take() []string {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -6,9 +6,9 @@ import (
 	"testing"
 )
 
-// TestManyCompileStatementsAtOnce: while one goroutine compiles what was noted, others
+// TestManyCompileStatementsAtOnce: while one goroutine compiles the noted texts, others
 // note more. They once shared the list, which ends a Go program; the race detector
-// said so (make race), and now and then this test by itself.
+// reports it (make race), and now and then this test by itself.
 func TestManyCompileStatementsAtOnce(t *testing.T) {
 	s := newFixture(t, sqliteURL(t)).Store
 	const goroutines, queries = 8, 40

@@ -2,12 +2,12 @@
 // Enhance, the bindings between them, the queue of customers that are due, and the
 // journal of every intent and outcome. It runs on SQLite and on PostgreSQL.
 //
-// # What it promises
+// # Promises
 //
 //  1. A method that returned nil is durable, because a forgotten intent becomes a
 //     second hosting: SQLite runs with synchronous=FULL, and on PostgreSQL every
-//     transaction that writes sets synchronous_commit for itself. What no transaction
-//     can set is told by Durability.
+//     transaction that writes sets synchronous_commit for itself. Durability reports
+//     the settings that no transaction can change.
 //  2. Every write that belongs to a run carries the token of the lease, and the
 //     token is compared inside the same transaction. A process that lost the lease
 //     gets fault.Fenced and changes nothing, however late it wakes up.
@@ -34,11 +34,11 @@
 //     other, which costs peace but not safety: the token still fences every write.
 //   - On SQLite the holder of the lease also holds a lock on "<path>.lock", which
 //     the kernel drops when the process dies, so a lease left by a killed process
-//     is taken over at once. An expired lease is taken over even when the lock is
-//     still held (a frozen process); the row says which kind of holder it is.
+//     is taken over without waiting. An expired lease is taken over even if the process
+//     still has the lock (it is frozen); the row records whether its owner had the lock.
 //   - Totals (table tallies) are kept with each write instead of counted, so that
 //     a run costs what changed and not what exists. A merged sweep, which looks at
 //     everything anyway, counts them anew.
 //   - Item lists, holds and plan contents are JSON columns: they are always read
-//     and written whole, and nobody joins on their parts.
+//     and written whole, and no query joins on their parts.
 package store

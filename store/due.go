@@ -20,17 +20,18 @@ import (
 // hold, by an instruction, an approval, a retry, and by MakeDue, which the engine calls
 // for a changed mapping, plan or setting. Postpone raises it too.
 //
-// It is not raised by what the writer stores without making anybody due: intents,
-// outcomes, plans, times of reading, owners, domains, sites and what is on a hosting.
+// It is not raised if the writer stores something without making a customer due: intents,
+// outcomes, plans, times of reading, owners, domains, sites and the content of hostings.
 // Only the process with the lease stores those, so it knows of them: a customer whose
 // version is the one it was loaded with has changed by nothing else.
 //
-// What is saved with an older version does not undo a wake-up that it knows nothing of.
+// If a decision is saved with an older version, the customer stays due: the decision did
+// not know of the wake-up.
 func wake(ctx context.Context, tx conn, customers []string, now time.Time) error {
 	if len(customers) == 0 {
 		return nil
 	}
-	slices.Sort(customers) // one order for everybody who locks several rows
+	slices.Sort(customers) // one order for all transactions that lock several rows
 	_, err := tx.exec(ctx, `UPDATE customers SET wakes = wakes + 1,
 		due_at = CASE WHEN due_at <= $1 THEN due_at ELSE $1 END
 		WHERE id IN `+tx.d.texts(2), at(now), list(slices.Compact(customers)))
@@ -58,7 +59,7 @@ func wakeOf(ctx context.Context, tx conn, column string, ids []string, now time.
 //
 // A customer that was woken since b was judged keeps its time, and its back-off and
 // parking as they are: a person may have released it meanwhile, and the failure is
-// of an attempt that began before. The failure itself is counted all the same.
+// of an attempt that began before. The failure itself is counted nevertheless.
 func (s *Store) Postpone(ctx context.Context, tok reconcile.Token, b reconcile.Backoff, now time.Time) error {
 	return s.fenced(ctx, "postponing "+b.Customer, tok, func(ctx context.Context, tx conn) error {
 		counts := 0
@@ -154,7 +155,7 @@ func (s *Store) Retry(ctx context.Context, id string, now time.Time) (customer s
 }
 
 // Due returns complete customers that are due, a page at a time, in the order in
-// which they became due. It reads what is due and nothing else, however much is
+// which they became due. It reads the due customers and nothing else, however many are
 // stored.
 func (s *Store) Due(ctx context.Context, now time.Time, after string, limit int) ([]reconcile.Customer, string, error) {
 	const op = "reading the queue"
@@ -184,7 +185,7 @@ func position(due time.Time, id string) string {
 	return strconv.FormatInt(due.UnixMicro(), 10) + ":" + id
 }
 
-// beginning is before every due time that is ever stored.
+// beginning is before every due time that is stored.
 var beginning = time.Unix(-1<<33, 0)
 
 func parsePosition(p string) (time.Time, string, error) {

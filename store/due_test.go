@@ -38,7 +38,7 @@ func TestSavePlannedDecidesWhenACustomerIsDueNext(t *testing.T) {
 			{Customer: "cus_a", Due: t0.Add(time.Hour)}, {Customer: "cus_b"}, {Customer: "cus_unknown", Due: t0}}, t0))
 		same(t, "due before", []string(nil), f.dueIDs(t0.Add(time.Hour-time.Microsecond)))
 		same(t, "due at", []string{"cus_a"}, f.dueIDs(t0.Add(time.Hour)))
-		same(t, "parties", []string{"cus_a", "cus_b"}, f.parties())
+		same(t, "customers", []string{"cus_a", "cus_b"}, f.customerIDs())
 	})
 }
 

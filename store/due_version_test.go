@@ -7,7 +7,7 @@ import (
 	"github.com/stripe-enhance/stripe-enhance/reconcile"
 )
 
-// TestAVersionIsRaisedByAllThatOthersChange: whoever has loaded a customer learns from its
+// TestAVersionIsRaisedByAllThatOthersChange: a process that has loaded a customer learns from its
 // version that a person, a webhook's reading or another process has changed something.
 // What the writer records of its own work does not raise it.
 func TestAVersionIsRaisedByAllThatOthersChange(t *testing.T) {

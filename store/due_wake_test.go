@@ -43,7 +43,7 @@ func TestNoWakeUpIsLost(t *testing.T) {
 	})
 }
 
-// readers is how many decide about the customer at once.
+// readers is how many decide about the customer together.
 const readers = 3
 
 // wakers is the property's model: due is whether the customer has to be due.
@@ -97,14 +97,14 @@ func (w *wakers) wake(rt *rapid.T) {
 	w.came, w.due = w.came+1, true
 }
 
-// plan saves what a reader decided from what it had loaded.
+// plan saves a reader's decision about the customer it had loaded.
 func (w *wakers) plan(rt *rapid.T) {
 	f, i := w.some(rt)
 	f.must(f.SavePlanned(f.Context(), f.tok, "run-1", []reconcile.Planned{{Customer: w.customer, Version: w.loaded[i].Version}}, w.tick()))
 	w.due = w.due && w.knows[i] < w.came
 }
 
-// postpone records that a reader failed with what it had loaded. That is news to
+// postpone records that a reader failed with the customer it had loaded. That is news to
 // all who loaded before.
 func (w *wakers) postpone(rt *rapid.T) {
 	f, i := w.some(rt)

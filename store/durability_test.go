@@ -9,7 +9,7 @@ import (
 	"github.com/stripe-enhance/stripe-enhance/reconcile"
 )
 
-// TestACommitWaitsForTheDisk: what is not durable is sent a second time after the
+// TestACommitWaitsForTheDisk: a write that is not durable is sent a second time after the
 // power was lost. Every connection of a pool has to have the settings.
 func TestACommitWaitsForTheDisk(t *testing.T) {
 	open := func(t *testing.T, url string) *Store {

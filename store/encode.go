@@ -80,9 +80,9 @@ func cleaned(f reconcile.SubscriptionFacts) reconcile.SubscriptionFacts {
 	return f
 }
 
-// content is everything Stripe says of a subscription and its buyer that means a
-// change: not when and how it was read, and not what only a read by id or the
-// store itself knows (ReadAt, ByID, UnpaidSince, Lapse, StatusSince, DomainChecked, Gone).
+// content is everything of a subscription and its buyer at Stripe that means a change:
+// not when and how it was read, and not the facts that only a read by id or the store
+// itself adds (ReadAt, ByID, UnpaidSince, Lapse, StatusSince, DomainChecked, Gone).
 // The same bytes are hashed to notice a change and staged during a sweep; f must be
 // cleaned.
 func content(f *reconcile.SubscriptionFacts) []byte {
@@ -206,7 +206,7 @@ func (r *unpacker) flag() bool {
 	return v
 }
 
-// storedContent is what was on a hosting, as the column content keeps it.
+// storedContent is the content of a hosting as the column content stores it.
 type storedContent struct {
 	Sites  []string `json:"sites,omitempty"`
 	Count  int      `json:"count,omitempty"`

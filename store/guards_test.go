@@ -7,7 +7,7 @@ import (
 )
 
 // A create that read back with another marker has left a hosting in the customer's org
-// whose marker names nothing. In every other case a marker says whose a hosting is.
+// whose marker names nothing. In every other case a marker decides whose a hosting is.
 func TestAMarkerThatNamesNothingIsNoReasonToMakeASecondHosting(t *testing.T) {
 	conform(t, func(t *testing.T, f *fixture) {
 		f.save(t0, facts("sub_a", "cus_a", "ada@example.com"), facts("sub_b", "cus_b", "bob@example.com"))

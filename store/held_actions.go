@@ -7,12 +7,12 @@ import (
 	"github.com/stripe-enhance/stripe-enhance/reconcile"
 )
 
-// Hold moves the run's planned actions to held under the plan of their kind that
-// waits, or under p.ID where none does, and returns that plan without its actions. What
-// stands in it already stays as it is; what does not joins it, in the place of what it is
-// another version of, with the next version of the plan. Of what an approval has released
-// meanwhile nothing is held. What is held of a kind may come in several parts: the plan
-// has its new version, and the reason, once the last one is stored.
+// Hold moves the run's planned actions to held under the held plan of their kind that
+// waits, or under p.ID if none does, and returns that plan without its actions. An action
+// that stands in it already stays; another one joins it with the next version of the
+// plan, and replaces another version of itself. An action that an approval has released
+// meanwhile is not held. The actions of a kind may come in several parts: the plan gets
+// its new version and the reason when the last part is stored.
 func (s *Store) Hold(ctx context.Context, tok reconcile.Token, run string, p reconcile.HeldPlan) (reconcile.HeldPlan, error) {
 	var plan reconcile.HeldPlan
 	err := s.fenced(ctx, "holding plan "+p.ID, tok, func(ctx context.Context, tx conn) error {
@@ -37,8 +37,8 @@ type holding struct {
 	already map[string]bool    // actions that an approval releases
 }
 
-// find locks the plan of the kind that waits, or begins one. An approval that comes at
-// the same moment may leave a plan of what is not in it, which only a second look sees.
+// find locks the waiting plan of the kind, or begins one. An approval that comes at the same
+// moment may leave a new waiting plan, which only a second look sees.
 func (h *holding) find(ctx context.Context) error {
 	for range 2 {
 		err := h.tx.each(ctx, planHeads+"kind = $1 AND approved_at IS NULL AND closed_at IS NULL"+h.tx.d.forUpdate(),
@@ -66,27 +66,16 @@ func (h *holding) find(ctx context.Context) error {
 	return err
 }
 
-// join adds what does not stand in the plan yet.
+// inPlans is how the actions of a part stand in held plans already.
+type inPlans struct {
+	here     map[string]bool       // in this plan, by action id
+	versions map[string][]standing // in this plan, by subject
+	leaving  []standing            // released by an approval that has ended
+}
+
+// join adds the actions that do not stand in the plan yet.
 func (h *holding) join(ctx context.Context) error {
-	customers := make([]string, len(h.p.Actions))
-	for i, a := range h.p.Actions {
-		customers[i] = clean(a.Customer)
-	}
-	stands, versions := map[string]bool{}, map[string][]standing{} // by action id; by subject
-	h.already = map[string]bool{}
-	var leaving []standing
-	err := eachStanding(ctx, h.tx, customers, func(i standing) error {
-		switch {
-		case i.plan == h.plan.ID:
-			stands[i.action.ID] = true
-			versions[i.action.Subject()] = append(versions[i.action.Subject()], i)
-		case i.approved && i.until.After(h.p.Created):
-			h.already[i.action.ID] = true
-		case i.approved:
-			leaving = append(leaving, i) // its approval has ended
-		}
-		return nil
-	})
+	in, err := h.inPlans(ctx)
 	if err != nil {
 		return err
 	}
@@ -101,19 +90,43 @@ func (h *holding) join(ctx context.Context) error {
 		if h.already[id] {
 			continue
 		}
-		for _, i := range versions[a.Subject()] {
+		for _, i := range in.versions[a.Subject()] {
 			if i.action.ID != id {
-				leaving = append(leaving, i)
+				in.leaving = append(in.leaving, i)
 			}
 		}
-		if !stands[id] {
+		if !in.here[id] {
 			rows = append(rows, []any{h.plan.ID, next + len(rows), id, document(storeAction(a)), clean(a.Customer), h.plan.Version + 1})
 		}
 	}
-	if err := leave(ctx, h.tx, leaving, func(i standing) bool { return i.plan == h.plan.ID || wanted[i.action.ID] }, h.p.Created); err != nil {
+	if err := leave(ctx, h.tx, in.leaving, func(i standing) bool { return i.plan == h.plan.ID || wanted[i.action.ID] }, h.p.Created); err != nil {
 		return err
 	}
 	return h.tx.bulk(ctx, insertPlanAction, rows)
+}
+
+// inPlans reads how the customers' actions stand in held plans, and notes those that an
+// approval releases.
+func (h *holding) inPlans(ctx context.Context) (in inPlans, err error) {
+	customers := make([]string, len(h.p.Actions))
+	for i, a := range h.p.Actions {
+		customers[i] = clean(a.Customer)
+	}
+	in = inPlans{here: map[string]bool{}, versions: map[string][]standing{}}
+	h.already = map[string]bool{}
+	err = eachStanding(ctx, h.tx, customers, func(i standing) error {
+		switch {
+		case i.plan == h.plan.ID:
+			in.here[i.action.ID] = true
+			in.versions[i.action.Subject()] = append(in.versions[i.action.Subject()], i)
+		case i.approved && i.until.After(h.p.Created):
+			h.already[i.action.ID] = true
+		case i.approved:
+			in.leaving = append(in.leaving, i)
+		}
+		return nil
+	})
+	return in, err
 }
 
 var insertPlanAction = bulk{
@@ -122,7 +135,7 @@ var insertPlanAction = bulk{
 		{"customer_id", "TEXT"}, {"version", "INTEGER"}},
 }
 
-// journal marks the rows of what is held.
+// journal marks the rows of the held actions.
 func (h *holding) journal(ctx context.Context) error {
 	ids := make([]string, 0, len(h.p.Actions))
 	for _, a := range h.p.Actions {
@@ -231,10 +244,10 @@ func settlePlans(ctx context.Context, tx conn, o reconcile.Outcome) error {
 	return closePlans(ctx, tx, o.At)
 }
 
-// plans takes out of their plans the actions that are no longer wanted. What is
-// wanted and merely withheld stays, and so does what is wanted in another version: a brake
-// has held it, or an approval was given for it, and the other version is neither. So does
-// what a decision says nothing of because something else comes first.
+// plans takes the actions that are no longer wanted out of their held plans. An action
+// stays if it is wanted and only withheld, or wanted in another version: a brake has held
+// it, or an approval was given for it, and neither is true of the other version. It also
+// stays if the decision does not mention it because something else comes first.
 func (p *planning) plans(ctx context.Context, planned []reconcile.Planned) error {
 	decided := make(map[string]*reconcile.Planned, len(planned))
 	var customers []string
@@ -260,7 +273,7 @@ func (p *planning) plans(ctx context.Context, planned []reconcile.Planned) error
 	return closePlans(ctx, p.tx, p.now)
 }
 
-// stillWanted tells whether an action, or another version of it, is planned or withheld,
+// stillWanted reports whether an action, or another version of it, is planned or withheld,
 // or may be wanted once what comes first is done.
 func stillWanted(p *reconcile.Planned, a reconcile.Action) bool {
 	if p.Defers(a) {

@@ -39,7 +39,7 @@ func TestAPlanIsHeldAndApproved(t *testing.T) {
 		want := reconcile.HeldPlan{ID: "abcd12345678", Kind: reconcile.Suspend, Version: 1, Created: t0, Reason: "too many",
 			Actions: []reconcile.Action{a}, Joined: []int{1}}
 		same(t, "held", want, p)
-		f.settled(t0) // nobody
+		f.settled(t0) // no customer
 		same(t, "waiting", []reconcile.HeldPlan{want}, f.waitingPlans())
 		same(t, "journal", map[string]string{a.ID + "@run-plan": "held"}, f.states("cus_a"))
 		same(t, "released before", []string(nil), f.released(t0))
@@ -77,7 +77,7 @@ func TestAnApprovalNamesAtLeastEightCharactersOfTheID(t *testing.T) {
 	})
 }
 
-// What is held joins the plan of its kind that waits, which keeps its id.
+// A held action joins the waiting plan of its kind, which keeps its id.
 func TestOnePlanOfAKindWaitsAndGrows(t *testing.T) {
 	conform(t, func(t *testing.T, f *fixture) {
 		a, b := f.suspension("a"), f.suspension("b")
@@ -157,7 +157,7 @@ func TestWhatIsNoLongerWantedLeavesItsPlan(t *testing.T) {
 }
 
 // TestWhatWaitsForSomethingElseStaysInItsPlan: a decision that binds what it has found, or
-// has a write without an outcome, says nothing of what comes after; what was found in the
+// has a write without an outcome, leaves out the actions that come after; those found in the
 // place of a creation settles that one.
 func TestWhatWaitsForSomethingElseStaysInItsPlan(t *testing.T) {
 	conform(t, func(t *testing.T, f *fixture) {
@@ -207,8 +207,8 @@ func TestAnApprovalIsUsedUpActionByAction(t *testing.T) {
 	})
 }
 
-// What was approved and is another change by now is held; the approval stays one of
-// what was shown.
+// An approved action that is another change by now is held; the approval covers only the
+// change that was shown.
 func TestWhatWasApprovedIsWhatWasShown(t *testing.T) {
 	conform(t, func(t *testing.T, f *fixture) {
 		f.save(t0, facts("sub_a", "cus_a", ""))

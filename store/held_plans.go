@@ -89,9 +89,9 @@ func (s *Store) Approve(ctx context.Context, id string, version int, by string, 
 	return plan, err
 }
 
-// splitOff leaves in a plan that is being approved what its version shows: what has
-// left it is forgotten, and what a run is just adding goes to a plan of its own, which
-// that run completes.
+// splitOff leaves in a plan that is being approved exactly the actions of its version:
+// those that left it are deleted, and those that a run is just adding go to a plan of
+// their own, which that run completes.
 func splitOff(ctx context.Context, tx conn, id string, now time.Time) error {
 	if _, err := tx.exec(ctx, "DELETE FROM plan_actions WHERE plan_id = $1 AND left_at IS NOT NULL", id); err != nil {
 		return err
@@ -111,7 +111,7 @@ func splitOff(ctx context.Context, tx conn, id string, now time.Time) error {
 	return err
 }
 
-// refusal says why a plan, or a version of it, cannot be approved.
+// refusal is the reason why a plan, or a version of it, cannot be approved.
 func refusal(ctx context.Context, tx conn, id string, version int) error {
 	var approved, closed time.Time
 	var by string
@@ -125,7 +125,7 @@ func refusal(ctx context.Context, tx conn, id string, version int) error {
 	case !approved.IsZero():
 		return fault.Errorf(fault.Conflict, "it was already approved by %s at %s", by, approved.Format(time.RFC3339))
 	case !closed.IsZero():
-		return fault.Errorf(fault.Conflict, "nothing in it is wanted any more since %s", closed.Format(time.RFC3339))
+		return fault.Errorf(fault.Conflict, "none of its changes is wanted since %s", closed.Format(time.RFC3339))
 	case now == 0:
 		return fault.Errorf(fault.Conflict, "a run is still adding to it; look at it in a moment")
 	}
@@ -133,17 +133,16 @@ func refusal(ctx context.Context, tx conn, id string, version int) error {
 	if _, err := tx.one(ctx, "SELECT count(*) FROM plan_actions WHERE plan_id = $1 AND left_at IS NULL AND version > $2", []any{id, version}, &joined); err != nil {
 		return err
 	}
-	return fault.Errorf(fault.Conflict, "version %d of it is not what waits: it is at version %d, and %d of its changes joined since; look at it again, then approve version %d",
+	return fault.Errorf(fault.Conflict, "version %d of it does not wait: it is at version %d, and %d of its changes joined since; look at it again, then approve version %d",
 		version, now, joined, now)
 }
 
-// Approved returns the plans that somebody released and whose approval has not
-// ended, oldest approval first, each with those of its actions that it still releases.
-// An approval is a word about what was wanted when it was given: an action leaves the
-// plan once it was done, under whatever plan, or was not wanted for a while.
-// Else a customer who pays and fails again within its life would pass the brake on
-// a word about something else. That an action was withheld for a while changes
-// nothing.
+// Approved returns the approved plans whose approval has not ended, oldest approval
+// first, each with the actions that it still releases. An approval covers the actions
+// that were wanted when it was given: an action leaves the plan when it is done, under
+// whatever plan, or when it is not wanted for a while. Otherwise a customer who pays and
+// fails again within the life of the approval would bypass the brake on an approval given
+// for something else. If an action was only withheld for a while, it stays.
 func (s *Store) Approved(ctx context.Context, now time.Time) ([]reconcile.HeldPlan, error) {
 	return s.plans(ctx, "reading approvals", true, "approved_at IS NOT NULL AND expires_at > $1 ORDER BY approved_at, id", at(now))
 }
@@ -191,14 +190,13 @@ func (s *Store) Waiting(ctx context.Context) (plans []reconcile.HeldPlan, err er
 	return plans, err
 }
 
-// Standing hands over what stands in plans: what waits for approval, what an approval
-// releases at now, and what one has released that ended before it was done, which is
+// Standing hands over the actions that stand in plans: those that wait for approval, those that an approval
+// releases at now, and the actions whose approval ended before they were done, which are
 // held again.
 func (s *Store) Standing(ctx context.Context, now time.Time, use func(reconcile.HeldAction) error) error {
 	plan, position := "", int64(-1)
-	for {
-		var page []reconcile.HeldAction
-		err := s.query(ctx, "reading what the brakes hold", `SELECT i.plan_id, i.position, p.kind, i.action, p.approved_at IS NOT NULL AND p.expires_at > $1
+	return stream(use, func(add func(...reconcile.HeldAction)) (rows int, err error) {
+		err = s.query(ctx, "reading what the brakes hold", `SELECT i.plan_id, i.position, p.kind, i.action, p.approved_at IS NOT NULL AND p.expires_at > $1
 			FROM plan_actions i JOIN plans p ON p.id = i.plan_id
 			WHERE i.left_at IS NULL AND p.closed_at IS NULL AND (i.plan_id, i.position) > ($2, $3)
 			ORDER BY i.plan_id, i.position LIMIT $4`, []any{at(now), plan, position, pageSize}, func(row scan) (err error) {
@@ -210,21 +208,12 @@ func (s *Store) Standing(ctx context.Context, now time.Time, use func(reconcile.
 			}
 			h.Plan, h.Brake = plan, reconcile.ParseActionKind(kind)
 			h.Action, err = readAction(plan, text)
-			page = append(page, h)
+			rows++
+			add(h)
 			return err
 		})
-		if err != nil {
-			return err
-		}
-		for _, h := range page {
-			if err := use(h); err != nil {
-				return err
-			}
-		}
-		if len(page) < pageSize {
-			return nil
-		}
-	}
+		return rows, err
+	})
 }
 
 const planHeads = "SELECT id, kind, version, created_at, expires_at, approved_at, approved_by, closed_at, reason FROM plans WHERE "

@@ -32,7 +32,7 @@ func (s *Store) ManualHolds(ctx context.Context, now time.Time) ([]reconcile.Man
 
 // AddManualHold stores a hold and makes its customer due. Exactly one of Customer
 // and Subscription must be set; the id must be new. It reports whether that is known
-// already: a hold of what is not stands from the moment it is seen.
+// already: a hold on one that is not applies from the moment it is seen.
 func (s *Store) AddManualHold(ctx context.Context, h reconcile.ManualHold) (known bool, err error) {
 	if (h.Customer == "") == (h.Subscription == "") || h.ID == "" || h.Kind == 0 {
 		return false, failed("adding a hold", permanent("a hold needs an id, a kind, and either a customer or a subscription"))
@@ -79,7 +79,7 @@ func (s *Store) RemoveManualHold(ctx context.Context, id string, now time.Time) 
 	return found, err
 }
 
-// heldCustomers are the parties that a hold concerns.
+// heldCustomers are the customers that a hold concerns.
 func heldCustomers(ctx context.Context, tx conn, h reconcile.ManualHold) ([]string, error) {
 	return tx.strings(ctx, `SELECT customer_id FROM stripe_customers WHERE id = $1
 		UNION SELECT id FROM customers WHERE id = $1
@@ -88,7 +88,7 @@ func heldCustomers(ctx context.Context, tx conn, h reconcile.ManualHold) ([]stri
 }
 
 // loadHolds attaches the holds that people set and did not remove. Whether one
-// has run out is for the planner to say, because it knows what time it is.
+// has run out is decided by the planner, because it knows the time.
 func (a *aggregate) loadHolds(ctx context.Context) error {
 	named := slices.Concat(sorted(a.buyers), sorted(a.byID))
 	query := holdColumns + ` FROM holds WHERE removed_at IS NULL AND id IN (
@@ -110,34 +110,22 @@ func (a *aggregate) loadHolds(ctx context.Context) error {
 	})
 }
 
-// Holds calls yield with what is withheld by the last plan of every customer that
-// has something withheld, by customer.
+// Holds calls yield with the holds of the last decision of every customer that has any,
+// by customer.
 func (s *Store) Holds(ctx context.Context, yield func(reconcile.Hold) error) error {
 	after := ""
-	for {
-		var page []reconcile.Hold
-		customers := 0
+	return stream(yield, func(add func(...reconcile.Hold)) (customers int, err error) {
 		query := "SELECT id, held FROM customers WHERE held IS NOT NULL AND id > $1 ORDER BY id LIMIT $2"
-		err := s.query(ctx, "reading holds", query, []any{after, pageSize}, func(row scan) error {
+		err = s.query(ctx, "reading holds", query, []any{after, pageSize}, func(row scan) error {
 			var text []byte
 			if err := row(&after, &text); err != nil {
 				return err
 			}
 			customers++
 			holds, err := decodeHolds(after, text)
-			page = append(page, holds...)
+			add(holds...)
 			return err
 		})
-		if err != nil {
-			return err
-		}
-		for _, h := range page {
-			if err := yield(h); err != nil {
-				return err
-			}
-		}
-		if customers < pageSize {
-			return nil
-		}
-	}
+		return customers, err
+	})
 }

@@ -13,7 +13,7 @@ import (
 const hostingColumns = `SELECT id, org_id, plan_id, state, suspended_by, friendly_name, usage, observed_at,
 	suspended_by_us, terminated_by_us, website, website_taken, bound, content, content_read_at`
 
-// scanHosting reads hostingColumns, and into more what was selected after them.
+// scanHosting reads hostingColumns, and into more the columns selected after them.
 func scanHosting(row scan, more ...any) (h reconcile.Hosting, err error) {
 	var state string
 	var usage, content sql.RawBytes
@@ -124,10 +124,9 @@ func changedHostings(ctx context.Context, tx conn, hostings []reconcile.Hosting,
 	return changed, err
 }
 
-// putHosting stores what the panel says of a hosting. What is ours stays, but a
-// suspension that the panel no longer shows, or shows as another's now, is not ours any
-// more. A listing without usage, or a read that found nothing, keeps the usage and names
-// known.
+// putHosting stores a hosting as the panel shows it. Our own columns stay, but a suspension
+// is not ours any more if the panel no longer shows it, or shows it as another's. A
+// listing without usage, or a read that found nothing, keeps the known usage and names.
 func putHosting(ctx context.Context, tx conn, h reconcile.Hosting) error {
 	name := clean(h.FriendlyName)
 	marker, _ := reconcile.MarkerOf(name)
@@ -151,7 +150,7 @@ func putHosting(ctx context.Context, tx conn, h reconcile.Hosting) error {
 	return err
 }
 
-// putOurs stores what an outcome says of a hosting and only our journal knows.
+// putOurs stores the columns of a hosting that only our journal knows.
 func putOurs(ctx context.Context, tx conn, h reconcile.Hosting, unsuspend bool) error {
 	if !unsuspend && h.SuspendedByUs.IsZero() && h.TerminatedByUs.IsZero() && h.Website == "" && h.WebsiteTaken == "" {
 		return nil
@@ -214,12 +213,12 @@ var updateContent = bulk{
 	tail:    "hostings.id = {id} AND hostings.org_id = {org}",
 }
 
-// SaveContent stores what is on the hostings of an org, of which all websites were
-// listed: a hosting without any has none. With a reason the panel refused to list
-// them, and what was known before is not known any more. It wakes nobody: only who is
-// being planned asks.
+// SaveContent stores the content of the hostings of an org after all its websites were
+// listed: a hosting without any has none. With unread, the reason why the panel refused
+// to list them, the content known before is not known any more. It wakes no customer,
+// because only a customer that is being planned needs it.
 func (s *Store) SaveContent(ctx context.Context, tok reconcile.Token, org string, sites []reconcile.Website, unread string, now time.Time) error {
-	return s.fenced(ctx, "saving what is on the hostings of "+org, tok, func(ctx context.Context, tx conn) error {
+	return s.fenced(ctx, "saving the content of the hostings of "+org, tok, func(ctx context.Context, tx conn) error {
 		on := reconcile.ContentOf(sites, now)
 		var rows [][]any
 		err := tx.each(ctx, "SELECT id FROM hostings WHERE org_id = $1 ORDER BY id", []any{org}, func(row scan) error {

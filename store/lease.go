@@ -26,12 +26,12 @@ const acquireSQL = `INSERT INTO leases (name, owner, token, expires_at, file_loc
 	WHERE leases.owner = excluded.owner OR leases.expires_at < $5 OR (leases.file_locked AND $6)
 	RETURNING token`
 
-// Acquire takes or renews the lease for owner until now+ttl. When somebody else
-// has it, the token is 0 and heldBy and until tell who and for how long.
+// Acquire takes or renews the lease for owner until now+ttl. If another process
+// has it, the token is 0, and heldBy and until are its owner and its end.
 //
-// On SQLite the lock file is taken too. Whoever gets it fresh knows that the
-// process which had it is gone, and need not wait for the row to expire; a row
-// whose owner never had the lock file is respected until it does.
+// On SQLite the lock file is taken too. If this process gets it fresh, the
+// process that had it is gone, and the row need not expire first; a row whose owner did
+// not have the lock file is respected until it expires.
 func (s *Store) Acquire(ctx context.Context, owner string, now time.Time, ttl time.Duration) (tok reconcile.Token, heldBy string, until time.Time, err error) {
 	const op = "acquiring the lease"
 	if owner == "" {
@@ -83,7 +83,7 @@ func (s *Store) Release(ctx context.Context, tok reconcile.Token) error {
 // kernel drops it when the process ends, however it ends, which is what makes it
 // better evidence of life than any time-out. The file itself stays: removing it
 // would let two processes lock two files of one name. A nil *fileLock is a lock
-// that nobody ever gets: databases without a file have none.
+// that no process gets: databases without a file have none.
 type fileLock struct {
 	path string
 	mu   sync.Mutex // guards file
@@ -115,7 +115,7 @@ func (l *fileLock) try() (held, fresh bool, err error) {
 	return true, true, nil
 }
 
-// wait takes the lock, waiting for whoever has it.
+// wait takes the lock, waiting for the process that has it.
 func (l *fileLock) wait() error {
 	if l == nil {
 		return nil

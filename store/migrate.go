@@ -16,7 +16,7 @@ import (
 	"github.com/stripe-enhance/stripe-enhance/migrations"
 )
 
-// versionTable is where goose records what it applied.
+// versionTable is where goose records the migrations that it applied.
 const versionTable = "goose_db_version"
 
 // migrationLock is the key of the advisory lock that migrations of all replicas
@@ -24,7 +24,7 @@ const versionTable = "goose_db_version"
 const migrationLock = 0x656e68616e6365
 
 // migrationPause is between two tries for that lock. Waiting inside the database
-// would keep a connection from whoever has the lock and needs a second one, and a
+// would keep a connection from the process that has the lock and needs a second, and a
 // pooler may have no more than two for all replicas together.
 const migrationPause = 200 * time.Millisecond
 
@@ -36,7 +36,7 @@ type MigrationInfo struct {
 }
 
 // Migrate applies the pending migrations and returns them; with dryRun it only
-// returns them. Several processes may call it at once: one migrates, the others
+// returns them. Several processes may call it together: one migrates, the others
 // wait and find nothing left to do. Each migration is a transaction of its own.
 func (s *Store) Migrate(ctx context.Context, dryRun bool) ([]MigrationInfo, error) {
 	pending, err := s.Pending(ctx)

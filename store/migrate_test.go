@@ -155,7 +155,7 @@ func TestADatabaseOfANewerVersionIsRefusedAndLeftAlone(t *testing.T) {
 	})
 }
 
-// refused fails unless err is permanent and says all of the words.
+// refused fails unless err is permanent and contains all of the words.
 func refused(t *testing.T, what string, err error, words ...string) {
 	t.Helper()
 	if !errors.Is(err, fault.Permanent) {
@@ -275,7 +275,7 @@ func TestMemoryDatabasesAreSharedByNameAlone(t *testing.T) {
 	one.must(err)
 	same(t, "customers in the shared one", 1, len(all))
 	nameless := newFixture(t, "sqlite::memory:")
-	same(t, "customers in a nameless one", []string(nil), nameless.parties())
+	same(t, "customers in a nameless one", []string(nil), nameless.customerIDs())
 }
 
 const seed = `INSERT INTO plan_mappings (billing_provider, billing_plan_id, enhance_plan_id) VALUES
@@ -290,7 +290,7 @@ func TestTheSeedOfTheReadmeWorksInBothShells(t *testing.T) {
 		}
 		shell := func() (string, error) {
 			if _, err := exec.LookPath(name); err != nil {
-				// The statement itself is tested without the shell all the same.
+				// The statement itself is tested without the shell too.
 				err := f.unfenced(t.Context(), "seeding", func(ctx context.Context, tx conn) error { _, err := tx.exec(ctx, seed); return err })
 				if err != nil {
 					return err.Error(), err

@@ -3,7 +3,7 @@ package store
 import "syscall"
 
 // networkFS names the kind of network file system that holds dir; "" when it is
-// local or cannot be told. Magic numbers are those of statfs(2).
+// local or not known. Magic numbers are those of statfs(2).
 func networkFS(dir string) string {
 	var st syscall.Statfs_t
 	if err := syscall.Statfs(dir, &st); err != nil {

@@ -2,6 +2,6 @@
 
 package store
 
-// networkFS cannot tell here; the settings read back after opening still refuse
+// networkFS does not know it here; the settings read back after opening still refuse
 // a file system on which WAL does not work.
 func networkFS(string) string { return "" }

@@ -30,7 +30,7 @@ func nudge(ctx context.Context, tx conn, subscriptions []string, why string, now
 	for i, id := range subscriptions {
 		ids[i] = clean(id)
 	}
-	slices.Sort(ids) // one order for everybody who locks several rows
+	slices.Sort(ids) // one order for all transactions that lock several rows
 	ids = slices.Compact(ids)
 	rows := make([][]any, len(ids))
 	for i, id := range ids {

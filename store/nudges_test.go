@@ -64,13 +64,13 @@ func TestAWebhookWhoseNudgeWaitsWasNotFollowedYet(t *testing.T) {
 }
 
 // TestNoNudgeIsLost plays replicas that nudge and a writer that takes, follows and
-// dies, in any order: what was asked for after the last look at it is always there to
+// dies, in any order: a nudge that came after the last look at it is always there to
 // be taken.
 func TestNoNudgeIsLost(t *testing.T) {
 	rapid.Check(t, func(rt *rapid.T) {
 		f := newFixture(&quiet{TB: t, rt: rt}, "sqlite::memory:")
 		defer func() { f.must(f.Store.Close()) }()
-		wanted := map[string]bool{} // what nobody has looked at since it was asked for
+		wanted := map[string]bool{} // not looked at since it was asked for
 		taken, looked, now := []string{}, false, t0
 		asked := func(id string) { wanted[id] = true }
 		rt.Repeat(map[string]func(*rapid.T){

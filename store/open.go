@@ -13,7 +13,7 @@ import (
 	"github.com/stripe-enhance/stripe-enhance/internal/secret"
 )
 
-// Options say which database to open.
+// Options choose the database to open.
 type Options struct {
 	// URL is "sqlite:PATH", "postgres://…" or "postgresql://…". It is a secret
 	// because it may hold a password; no error of this package shows it.
@@ -25,7 +25,7 @@ type Options struct {
 	// Look leaves no file behind where there is none: an empty database in memory
 	// stands for it, if it could be made in that directory. For those who only look.
 	Look bool
-	// ReadConnections is how many reads may run at once beside the writer; 0 is 4
+	// ReadConnections is how many reads may run together beside the writer; 0 is 4
 	// on SQLite. PostgreSQL takes pool_max_conns of the URL instead, else 8.
 	ReadConnections int
 	// Now is the clock for the one question that is asked without a time, how many
@@ -98,7 +98,7 @@ func File(u secret.Text) string {
 }
 
 // Close gives back connections and locks. A lease that was not released stays in
-// the database until it expires or, on SQLite, until somebody asks for it.
+// the database until it expires or, on SQLite, until another process acquires it.
 func (s *Store) Close() error {
 	var errs []error
 	for _, f := range s.close {
@@ -129,7 +129,7 @@ func permanent(format string, args ...any) error {
 // database itself, and which no transaction can change.
 type Risk struct {
 	Setting string // "fsync=off"
-	Harm    string // when what is lost
+	Harm    string // the loss, and when it happens
 	Remedy  string
 	// Certain: there is no arrangement known to us under which it does no harm.
 	Certain bool
@@ -156,7 +156,7 @@ func (s *Store) Durability(ctx context.Context) ([]Risk, error) {
 	var risks []Risk
 	if fsync == "off" {
 		risks = append(risks, Risk{Setting: "fsync=off", Certain: true, Remedy: "set fsync=on" + remedy,
-			Harm: "when the database's machine crashes or loses power, what was recorded may be lost, and hostings are then made twice; the database itself may be damaged"})
+			Harm: "when the database's machine crashes or loses power, recorded changes may be lost, and hostings are then made twice; the database itself may be damaged"})
 	}
 	if pages == "off" {
 		risks = append(risks, Risk{Setting: "full_page_writes=off", Remedy: "set full_page_writes=on" + remedy,

@@ -21,7 +21,7 @@ func (a *aggregate) loadOrgs(ctx context.Context) error {
 		SELECT id FROM orgs WHERE id IN ` + a.c.d.texts(1) + `
 		UNION SELECT id FROM orgs WHERE marker_id <> '' AND marker_id IN ` + a.c.d.texts(2) + `
 		UNION SELECT id FROM orgs WHERE owner_email_key <> '' AND NOT deleted AND owner_email_key IN ` + a.c.d.texts(3) + `) ORDER BY id`
-	marked := slices.Concat(sorted(a.buyers), sorted(a.byID)) // in an old database the founder may have left its party
+	marked := slices.Concat(sorted(a.buyers), sorted(a.byID)) // in an old database the founder may have left its customer
 	read := make(map[string]bool, len(a.orgs))
 	err := a.c.each(ctx, query, []any{keys(a.orgs), list(marked), keys(a.emails)}, func(row scan) error {
 		var bound bool
@@ -70,7 +70,7 @@ const orgsCursor = "orgs_complete"
 
 const orgColumns = `SELECT id, name, owner_email, hostings_count, deleted, suspended, created_at, observed_at, hostings_read_at, owners, owners_read_at`
 
-// scanOrg reads orgColumns, and into more what was selected after them.
+// scanOrg reads orgColumns, and into more the columns selected after them.
 func scanOrg(row scan, more ...any) (o reconcile.Org, err error) {
 	var owners []byte
 	if err := row(append([]any{&o.ID, &o.Name, &o.OwnerEmail, &o.Hostings, &o.Deleted, &o.Suspended, into(&o.Created), into(&o.ObservedAt),
@@ -157,8 +157,8 @@ func (s *Store) NewestOrg(ctx context.Context) (newest time.Time, err error) {
 }
 
 // UnreadOrgs returns orgs whose hostings were never listed, by id. The panel's own
-// count is no reason to leave one out: it does not tell of hostings that were
-// deleted, and those are what keeps them from being made again.
+// count is no reason to leave one out: it omits deleted hostings, and knowing those
+// keeps the engine from creating them again.
 func (s *Store) UnreadOrgs(ctx context.Context, after string, limit int) ([]reconcile.Org, error) {
 	var orgs []reconcile.Org
 	query := orgColumns + " FROM orgs WHERE hostings_read_at IS NULL AND NOT deleted AND id > $1 ORDER BY id LIMIT $2"

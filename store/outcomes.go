@@ -8,16 +8,16 @@ import (
 	"github.com/stripe-enhance/stripe-enhance/reconcile"
 )
 
-// Settle stores an outcome and everything learned with it, in one transaction.
+// RecordOutcome stores an outcome and everything learned with it, in one transaction.
 // Storing the same outcome again changes nothing, so a commit whose answer was
 // lost may simply be repeated.
 func (s *Store) RecordOutcome(ctx context.Context, tok reconcile.Token, o reconcile.Outcome) error {
 	switch o.State {
 	case reconcile.ActionAmbiguous, reconcile.ActionApplied, reconcile.ActionAdopted, reconcile.ActionFailed, reconcile.ActionSuperseded:
 	default:
-		return failed("settling "+o.Action.ID, permanent("%s is no outcome", o.State))
+		return failed("recording the outcome of "+o.Action.ID, permanent("%s is no outcome", o.State))
 	}
-	return s.fenced(ctx, "settling "+o.Action.ID, tok, func(ctx context.Context, tx conn) error {
+	return s.fenced(ctx, "recording the outcome of "+o.Action.ID, tok, func(ctx context.Context, tx conn) error {
 		if err := settleRow(ctx, tx, o); err != nil {
 			return err
 		}
@@ -115,9 +115,9 @@ func settleCustomer(ctx context.Context, tx conn, o reconcile.Outcome) error {
 	return err
 }
 
-// bindOrg makes the org the customer's. A customer keeps its org, and one that was
-// just made can be nobody else's: anything else is fault.Conflict, for a person. A
-// customer who comes to the org of another one is a guest in it.
+// bindOrg makes the org the customer's. A customer keeps its org, and an org that
+// was just created cannot be another customer's: anything else is fault.Conflict, for a
+// person. A customer that is bound to the org of another one is a guest in it.
 func bindOrg(ctx context.Context, tx conn, o reconcile.Outcome) error {
 	if err := putOrg(ctx, tx, *o.Org, o.At); err != nil {
 		return err

@@ -123,8 +123,8 @@ func TestSavePlannedKeepsSupersedesAndLeavesAlone(t *testing.T) {
 	})
 }
 
-// TestWhatIsWantedOfWhoIsUndecidedStays: the planner could say nothing about the
-// customer, and what was approved must not have to be approved again.
+// TestWhatIsWantedOfWhoIsUndecidedStays: the planner decided nothing about the customer,
+// and an approved action must not need a second approval.
 func TestWhatIsWantedOfWhoIsUndecidedStays(t *testing.T) {
 	conform(t, func(t *testing.T, f *fixture) {
 		f.save(t0, facts("sub_a", "cus_a", "a@example.com"))
@@ -187,7 +187,7 @@ func TestAWakeUpDuringPlanningSurvivesThePlan(t *testing.T) {
 					f.settled(t0, "cus_a")
 					loaded := f.customer("cus_a")
 					f.must(c.wake(f, open(t, f.url)))
-					f.customer("cus_a") // somebody who looks at it by the same store, as the admin API does
+					f.customer("cus_a") // a reader of the same store, as the admin API is
 					if save == "planned" {
 						f.must(f.SavePlanned(t.Context(), f.tok, "run-1", []reconcile.Planned{{Customer: "cus_a", Version: loaded.Version}}, later))
 					} else {

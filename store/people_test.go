@@ -34,7 +34,7 @@ func TestCustomersAreFoundByEmailBuyerAndSubscription(t *testing.T) {
 		f.plan("cus_a", action("resume:x", reconcile.Resume, "cus_a", ""))
 		f.must(f.SavePlanned(t.Context(), f.tok, "run-2", []reconcile.Planned{{Customer: "cus_a", Version: f.customer("cus_a").Version, Due: t0.Add(time.Hour),
 			Holds: []reconcile.Hold{{Kind: reconcile.HoldGrace, Customer: "cus_a", Reason: "grace"}}}}, t0.Add(time.Minute)))
-		for name, l := range map[string]reconcile.CustomerLookup{"e-mail": {Email: " ANN@example.COM"}, "buyer": {StripeCustomer: "cus_b"}, "party": {StripeCustomer: "cus_a"}, "subscription": {Subscription: "sub_b"}} {
+		for name, l := range map[string]reconcile.CustomerLookup{"e-mail": {Email: " ANN@example.COM"}, "buyer": {StripeCustomer: "cus_b"}, "customer": {StripeCustomer: "cus_a"}, "subscription": {Subscription: "sub_b"}} {
 			records, err := f.FindCustomers(t.Context(), l, 1)
 			f.must(err)
 			if len(records) != 1 {

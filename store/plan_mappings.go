@@ -9,7 +9,7 @@ import (
 	"github.com/stripe-enhance/stripe-enhance/reconcile"
 )
 
-// Mappings returns what is mapped, ordered by billing id.
+// Mappings returns all mappings, ordered by billing id.
 func (s *Store) Mappings(ctx context.Context) ([]reconcile.Mapping, error) {
 	records, err := s.MappingRecords(ctx)
 	mappings := make([]reconcile.Mapping, len(records))
@@ -33,7 +33,7 @@ func (s *Store) MappingRecords(ctx context.Context) ([]reconcile.MappingRecord, 
 	return records, err
 }
 
-// SetMapping maps a billing id to a plan, in place of what it was mapped to.
+// SetMapping maps a billing id to a plan and replaces its former mapping.
 func (s *Store) SetMapping(ctx context.Context, m reconcile.Mapping, by string, now time.Time) error {
 	return s.ImportMappings(ctx, []reconcile.Mapping{m}, by, now)
 }

@@ -18,7 +18,7 @@ import (
 )
 
 const (
-	// connectLimit bounds the first contact, so that a wrong host is told at once.
+	// connectLimit bounds the first contact, so that a wrong host is reported soon.
 	connectLimit = 10 * time.Second
 	// defaultPool is what a run, the web side and the lease use at most together;
 	// pool_max_conns in the URL changes it.
@@ -96,7 +96,7 @@ func (s server) psql(database, statement string) string {
 	return fmt.Sprintf("psql %s -U postgres -d %s -c %s", s.at(), quoted(database), "\""+strings.ReplaceAll(statement, `"`, `\"`)+"\"")
 }
 
-// explain turns what a server says to somebody who has no business there yet into one
+// explain turns the refusal of a server that this process cannot use yet into one
 // line with the command that mends it. Any other error stays as it is.
 func (s server) explain(err error) error {
 	text := ""

@@ -10,16 +10,12 @@ import (
 	"github.com/stripe-enhance/stripe-enhance/reconcile"
 )
 
-// pageSize is how many rows a stream reads at once. Nothing stays open between
-// pages, so whoever consumes them may use the store meanwhile.
-const pageSize = 500
-
 // BeginRun records that a run began.
 func (s *Store) BeginRun(ctx context.Context, tok reconcile.Token, r reconcile.RunRecord) error {
 	return s.putRun(ctx, tok, "beginning a run", r, nil)
 }
 
-// EndRun records how a run ended and, after a full sweep, what it listed.
+// EndRun records how a run ended and, after a full sweep, how much it listed.
 func (s *Store) EndRun(ctx context.Context, tok reconcile.Token, r reconcile.RunRecord, l *reconcile.ListedState) error {
 	return s.putRun(ctx, tok, "ending a run", r, l)
 }
@@ -123,32 +119,22 @@ func scanRecord(row scan) (r reconcile.ActionRecord, position int64, err error) 
 // in which they were planned.
 func (s *Store) RunActions(ctx context.Context, run string, yield func(reconcile.ActionRecord) error) error {
 	after, afterKey := int64(-1), ""
-	for {
-		var page []reconcile.ActionRecord
+	return stream(yield, func(add func(...reconcile.ActionRecord)) (rows int, err error) {
 		query := recordColumns + "WHERE run_id = $1 AND (position, key) > ($2, $3) ORDER BY position, key LIMIT $4"
-		err := s.query(ctx, "reading the journal", query, []any{run, after, afterKey, pageSize}, func(row scan) error {
+		err = s.query(ctx, "reading the journal", query, []any{run, after, afterKey, pageSize}, func(row scan) error {
 			r, position, err := scanRecord(row)
 			after, afterKey = position, r.Key
-			page = append(page, r)
+			rows++
+			add(r)
 			return err
 		})
-		if err != nil {
-			return err
-		}
-		for _, r := range page {
-			if err := yield(r); err != nil {
-				return err
-			}
-		}
-		if len(page) < pageSize {
-			return nil
-		}
-	}
+		return rows, err
+	})
 }
 
-// happened is when a row of the journal came to what it is: when it was done, refused or
-// given up, else when it was sent, else when it was planned. Rows are shown with it and in
-// its order.
+// happened is the time of a row of the journal: when it was done, refused or given up,
+// else when it was sent, else when it was planned. Rows are shown with it and in its
+// order.
 const happened = "coalesce(finished_at, sent_at, planned_at)"
 
 // Actions returns journal rows, the newest by when they happened first.

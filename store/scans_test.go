@@ -22,7 +22,7 @@ func everything(f *fixture) {
 		f.save(t0, facts("sub_a", "cus_a", "y@example.com"))
 		f.list(t0, facts("sub_a", "cus_a", "y@example.com"), facts("sub_b", "cus_b", "z@example.com", readAt(t0.Add(time.Second))))
 		all := writes(f)
-		for _, name := range slices.Sorted(maps.Keys(all)) { // what is intended before what is settled
+		for _, name := range slices.Sorted(maps.Keys(all)) { // intents before outcomes
 			if name != "Release" {
 				_ = all[name](ctx, f.tok) // whether it succeeds is not the question here
 			}
@@ -73,8 +73,8 @@ func everything(f *fixture) {
 // statement of a run may read one from end to end.
 var grows = []string{"customers", "stripe_customers", "subscriptions", "actions", "hostings", "bindings", "orgs", "webhook_logs", "runs", "seen_events", "holds", "plan_actions"}
 
-// bounded are the indexes that may be read from end to end: what is in them is
-// what needs a person or a look, or the query stops after a few rows of them.
+// bounded are the indexes that may be read from end to end: their rows need a person or
+// a look, or the query stops after a few rows of them.
 var bounded = []string{"customers_held", "customers_parked", "actions_ambiguous", "orgs_unread", "runs_recent", "runs_listed", "bindings_age", "webhook_logs_failed", "holds_subscription", "hostings_unbound", "hostings_second", "orgs_marker", "plan_actions_standing"}
 
 func TestNoStatementOfARunReadsATableFromEndToEnd(t *testing.T) {

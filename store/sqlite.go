@@ -119,9 +119,9 @@ func fileDSN(path string, readOnly bool) string {
 
 // parameters are the driver's parameters. synchronous(FULL) is what makes a
 // committed intent survive a power cut in WAL mode; _txlock=immediate takes the
-// write lock at BEGIN, because a reader that turns writer midway fails at once
-// whatever busy_timeout says. Each connection has its cache to itself; what several
-// readers would keep four times, the system keeps once.
+// write lock at BEGIN, because a reader that turns writer midway fails without waiting,
+// whatever busy_timeout is. Each connection has a small cache of its own; the system
+// caches the file once for all of them.
 func parameters(journal string, readOnly bool) string {
 	p := "_pragma=busy_timeout(10000)&_pragma=journal_mode(" + journal + ")&_pragma=synchronous(FULL)" +
 		"&_pragma=foreign_keys(1)&_pragma=temp_store(MEMORY)" +
@@ -216,7 +216,7 @@ func syncDirectory(path string) error {
 
 // refuseForeign looks into an existing database without changing it, its journal
 // mode included: one that holds tables, but never saw a migration of ours, is
-// somebody else's.
+// another program's.
 func refuseForeign(ctx context.Context, path string) error {
 	u := url.URL{Scheme: "file", Path: path}
 	db, err := sql.Open("sqlite", u.String()+"?mode=rw&_pragma=busy_timeout(10000)&_query_only=1")
@@ -236,7 +236,7 @@ func refuseForeign(ctx context.Context, path string) error {
 	return nil
 }
 
-// explain says what an error of the driver means for the file.
+// explain adds to an error of the driver what to do about the file.
 func explain(path string, err error) error {
 	var lite *sqlitedriver.Error
 	if path == "" || !errors.As(err, &lite) {
@@ -267,7 +267,7 @@ func besideDatabase(path string) []string {
 	return []string{path, path + "-wal", path + "-shm", path + ".lock", path + ".migrate.lock"}
 }
 
-// refuseAsRoot is an error when root opens what is another user's.
+// refuseAsRoot is an error if root opens the files of another user.
 func refuseAsRoot(path string) error {
 	if os.Geteuid() != 0 {
 		return nil
@@ -275,7 +275,7 @@ func refuseAsRoot(path string) error {
 	for _, one := range append([]string{filepath.Dir(path)}, besideDatabase(path)...) {
 		info, err := os.Stat(one)
 		if err != nil {
-			continue // what is not there is nobody's
+			continue // it is not there, so it has no owner
 		}
 		if uid, ok := ownerOf(info); ok && uid != 0 {
 			return fault.Wrap(fault.Permanent, &OwnerError{Path: one, User: userOf(uid)})
@@ -284,7 +284,7 @@ func refuseAsRoot(path string) error {
 	return nil
 }
 
-// refuseUnwritable says what this user may not write, whose it is, and the commands that
+// refuseUnwritable names the files this user may not write, their owner, and the commands that
 // mend it. Each file counts: a service works for hours before it needs the last one.
 func refuseUnwritable(path string) error {
 	var wrong, ours, others []string

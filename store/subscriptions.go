@@ -103,7 +103,7 @@ func (m *merge) save(ctx context.Context, facts []reconcile.SubscriptionFacts) (
 	if err != nil || len(all) == 0 {
 		return 0, err
 	}
-	parties, err := m.assignParties(ctx, all)
+	identities, err := m.assignCustomers(ctx, all)
 	if err != nil {
 		return 0, err
 	}
@@ -114,32 +114,38 @@ func (m *merge) save(ctx context.Context, facts []reconcile.SubscriptionFacts) (
 	if err := m.tx.bulk(ctx, upsertSubscription, rows); err != nil {
 		return 0, err
 	}
-	if err := parties.rename(ctx, m.tx); err != nil {
+	if err := identities.rename(ctx, m.tx); err != nil {
 		return 0, err
 	}
-	var due []string
-	delta := tally{}
+	due, delta := m.consequences(all, identities)
+	if err := delta.add(ctx, m.tx); err != nil {
+		return 0, err
+	}
+	for i := range all {
+		if all[i].changed {
+			changed++
+		}
+	}
+	return changed, wake(ctx, m.tx, append(due, identities.due...), m.now)
+}
+
+// consequences are the customers that become due, and the change of the totals.
+func (m *merge) consequences(all []incoming, identities *identities) (due []string, delta tally) {
+	delta = tally{customersTally: identities.created}
 	for i := range all {
 		in := &all[i]
-		if (in.changed || m.force) && !parties.founded[in.facts.Buyer.ID] { // those are due already
-			due = append(due, parties.of[in.facts.Buyer.ID])
-		}
-		if in.changed {
-			changed++
+		if (in.changed || m.force) && !identities.founded[in.facts.Buyer.ID] { // those are due already
+			due = append(due, identities.of[in.facts.Buyer.ID])
 		}
 		if in.old != nil {
 			delta[statusTally+in.old.statusClass]--
 		}
 		delta[statusTally+in.facts.Status.String()]++
 	}
-	delta[customersTally] += parties.created
-	if err := delta.add(ctx, m.tx); err != nil {
-		return 0, err
-	}
-	return changed, wake(ctx, m.tx, append(due, parties.due...), m.now)
+	return due, delta
 }
 
-// compare decides what has to be written. The last of two facts with one id wins.
+// compare decides which facts to write. Of two with one id the last one wins.
 func (m *merge) compare(ctx context.Context, facts []reconcile.SubscriptionFacts) ([]incoming, error) {
 	index := make(map[string]int, len(facts))
 	all := make([]incoming, 0, len(facts))
@@ -184,7 +190,7 @@ func (m *merge) judge(in *incoming, old *mirrored) bool {
 		in.changed = true
 		return true
 	}
-	// A listing may be older than what was read by id while it went on. A stamp
+	// A listing may be older than a read by id that was made while it went on. A stamp
 	// from the future proves nothing: then the clock was set back.
 	if !m.byID && old.byID && old.readAt.After(in.facts.ReadAt) && !old.readAt.After(m.now) {
 		return false
@@ -196,7 +202,7 @@ func (m *merge) judge(in *incoming, old *mirrored) bool {
 		case !m.byID:
 			in.unpaid = old.unpaid // a listing knows nothing of invoices
 		case in.facts.InvoicesUnread && old.unpaid.After(in.since):
-			in.unpaid = old.unpaid // what was known is kinder than what was seen
+			in.unpaid = old.unpaid // the later date, which is kinder
 		}
 	}
 	in.lapse = m.lapse(in, old)
@@ -206,8 +212,8 @@ func (m *merge) judge(in *incoming, old *mirrored) bool {
 	return in.changed || m.byID
 }
 
-// lapse is the spell of not being paid as it stands after what has come in. Whoever
-// was entitled when last read was so until the last time that everything was known.
+// lapse is the period without payment after these facts. A subscription that was entitled
+// when it was last read was so until the last time that everything was known.
 func (m *merge) lapse(in *incoming, old *mirrored) reconcile.Lapse {
 	l := old.lapse
 	if s := reconcile.ParseStatus(old.status); (s == reconcile.StatusActive || s == reconcile.StatusTrialing) && m.known.After(l.Entitled) {
@@ -251,9 +257,8 @@ func (m *merge) loadMirrored(ctx context.Context, ids []string) (map[string]*mir
 // is active, trialing or past_due and that Stripe does not deny, by id.
 func (s *Store) Payers(ctx context.Context, yield func(reconcile.Subscription) error) error {
 	after := ""
-	for {
-		var page []reconcile.Subscription
-		err := s.query(ctx, "reading who pays", `SELECT id, stripe_customer_id, items FROM subscriptions
+	return stream(yield, func(add func(...reconcile.Subscription)) (rows int, err error) {
+		err = s.query(ctx, "reading who pays", `SELECT id, stripe_customer_id, items FROM subscriptions
 			WHERE id > $1 AND NOT gone AND status IN ('active', 'trialing', 'past_due') ORDER BY id LIMIT $2`,
 			[]any{after, pageSize}, func(row scan) error {
 				var one reconcile.Subscription
@@ -262,25 +267,13 @@ func (s *Store) Payers(ctx context.Context, yield func(reconcile.Subscription) e
 				if err == nil {
 					one.Items, err = decodeItems(items)
 				}
-				if err != nil {
-					return badRow("subscription", one.ID, err)
-				}
-				page = append(page, one)
-				return nil
+				after = one.ID
+				rows++
+				add(one)
+				return badRow("subscription", one.ID, err)
 			})
-		if err != nil {
-			return err
-		}
-		for _, one := range page {
-			after = one.ID
-			if err := yield(one); err != nil {
-				return err
-			}
-		}
-		if len(page) < pageSize {
-			return nil
-		}
-	}
+		return rows, err
+	})
 }
 
 func (a *aggregate) loadSubscriptions(ctx context.Context) error {

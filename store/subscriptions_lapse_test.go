@@ -51,7 +51,7 @@ func TestWhatTheEventsDidNotTouchWasAsItWas(t *testing.T) {
 		// A direct debit of day 5 fails on day 10: it was active on day 9.
 		f.save(t0.Add(10*day), pastDue(t0.Add(10*day), t0.Add(5*day)))
 		same(t, "since", t0.Add(10*day), f.lapse().Since)
-		// The cursor moves on, and says nothing about what is past_due.
+		// The cursor moves on, which means nothing for a subscription that is past_due.
 		f.must(f.SetCursor(t.Context(), f.tok, eventsCursor, t0.Add(20*day).Format(time.RFC3339)))
 		f.save(t0.Add(20*day), pastDue(t0.Add(20*day), t0.Add(5*day)))
 		same(t, "since, later", t0.Add(10*day), f.lapse().Since)

@@ -189,7 +189,7 @@ func (f *fixture) dueIDs(now time.Time) []string {
 	}
 }
 
-// same reports a difference between what was wanted and what there is.
+// same reports a difference between the wanted value and the one there is.
 func same(tb testing.TB, what string, want, got any, options ...cmp.Option) {
 	tb.Helper()
 	if diff := cmp.Diff(want, got, append(options, cmpopts.EquateEmpty())...); diff != "" {

@@ -127,7 +127,7 @@ func mirroredHashes(ctx context.Context, c conn, ids []string) (map[string]int64
 }
 
 // MergeSweep moves the staging area into the mirror, chunk by chunk, each in a
-// transaction with the removal of what it merged: a process that dies midway
+// transaction with the removal of the rows it merged: a process that dies midway
 // leaves a mirror that is right as far as it goes. It returns how many
 // subscriptions changed.
 func (s *Store) MergeSweep(ctx context.Context, tok reconcile.Token, now time.Time) (changed int, err error) {
@@ -181,7 +181,7 @@ func takeStaged(ctx context.Context, tx conn) ([]reconcile.SubscriptionFacts, er
 	return facts, err
 }
 
-// Anchors returns up to n subscriptions that are bound and known to Stripe, those
+// KnownSubscriptions returns up to n subscriptions that are bound and known to Stripe, those
 // bound longest first. Where nothing is bound, any that the mirror has will do.
 func (s *Store) KnownSubscriptions(ctx context.Context, n int) ([]string, error) {
 	const op = "choosing anchors"
@@ -207,7 +207,7 @@ func (s *Store) KnownSubscriptions(ctx context.Context, n int) ([]string, error)
 	return ids, s.query(ctx, op, "SELECT id FROM subscriptions WHERE NOT gone ORDER BY id LIMIT $1", []any{n}, take)
 }
 
-// unlistedPage is how many ids of the mirror are compared with a sweep at once.
+// unlistedPage is how many ids of the mirror are compared with a sweep in one page.
 const unlistedPage = 20_000
 
 // Unlisted compares the sweep under way with the mirror: up to limit ids of
@@ -223,7 +223,7 @@ func (s *Store) Unlisted(ctx context.Context, before time.Time, limit int) (ids 
 // neither were read since nor are staged by the sweep under way. The zero time
 // counts all of them. It is asked when Unlisted is.
 func (s *Store) Gone(ctx context.Context, since time.Time) (int, error) {
-	// What is gone is read no more: read_at is when it was found gone.
+	// A subscription that is gone is read no more: read_at is when it was found gone.
 	query := "SELECT id FROM subscriptions WHERE id > $1 AND gone AND read_at > $2 ORDER BY id LIMIT $3"
 	_, n, err := s.unstaged(ctx, query, since, 0)
 	return n, err
@@ -232,7 +232,7 @@ func (s *Store) Gone(ctx context.Context, since time.Time) (int, error) {
 // unstaged pages through the ids of a query about an instant and finds those that
 // were not staged.
 func (s *Store) unstaged(ctx context.Context, query string, instant time.Time, limit int) (ids []string, total int, err error) {
-	const op = "looking for what was not listed"
+	const op = "looking for subscriptions that were not listed"
 	for last := ""; ; {
 		page := make([]string, 0, unlistedPage)
 		err := s.query(ctx, op, query, []any{last, at(orEpoch(instant)), unlistedPage}, func(row scan) error {

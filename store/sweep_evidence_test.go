@@ -7,7 +7,7 @@ import (
 	"github.com/stripe-enhance/stripe-enhance/reconcile"
 )
 
-// TestUnlistedIsWhatASweepLeftOut: with what is gone, or what was made since the
+// TestUnlistedIsWhatASweepLeftOut: with subscriptions that are gone, or were made since the
 // listing began, counted in, it went red.
 func TestUnlistedIsWhatASweepLeftOut(t *testing.T) {
 	conform(t, func(t *testing.T, f *fixture) {
@@ -29,7 +29,7 @@ func TestUnlistedIsWhatASweepLeftOut(t *testing.T) {
 	})
 }
 
-// TestGoneIsCountedFromAnInstantUntilItIsBack: with the instant ignored, or what is
+// TestGoneIsCountedFromAnInstantUntilItIsBack: with the instant ignored, or with those that are
 // listed again counted in, it went red.
 func TestGoneIsCountedFromAnInstantUntilItIsBack(t *testing.T) {
 	conform(t, func(t *testing.T, f *fixture) {

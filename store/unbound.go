@@ -20,7 +20,7 @@ const unboundHosting = `NOT h.bound AND h.terminated_by_us IS NULL AND h.state I
 
 // Unbound counts the living hostings of the panel that no subscription is bound to and
 // no marker names, and notes whether it has to be decided which orders are new: it has
-// when there are some and nothing was ever bound here, until none is left.
+// if there are some and nothing was bound here before, until none is left.
 func (s *Store) Unbound(ctx context.Context) (u reconcile.Unbound, err error) {
 	err = s.query(ctx, "counting unbound hostings", "SELECT count(*), count(DISTINCT h.org_id) FROM hostings h WHERE "+unboundHosting, nil,
 		func(row scan) error { return row(&u.Hostings, &u.Orgs) })
@@ -33,7 +33,7 @@ func (s *Store) Unbound(ctx context.Context) (u reconcile.Unbound, err error) {
 }
 
 // AskAboutUnbound notes that it has to be decided which orders are new, where nothing
-// was ever bound, and that it is decided, where no unbound hosting is left.
+// was bound before, and that it is decided, where no unbound hosting is left.
 func (s *Store) AskAboutUnbound(ctx context.Context, tok reconcile.Token, now time.Time) error {
 	u, err := s.Unbound(ctx)
 	if err != nil {
@@ -236,14 +236,14 @@ func (a *alike) loadHostings(ctx context.Context) error {
 }
 
 // unmade is the condition that the journal knows no create of a kind that made
-// something. One that is under way, or that was given up after it was looked for in
-// vain, may have made it all the same.
+// something. A create that is under way may have made it, and so may one that was given up
+// after the engine looked for it and did not find it.
 func unmade(kind, same, made string) string {
 	return fmt.Sprintf(`NOT EXISTS (SELECT 1 FROM actions a WHERE a.kind = '%s' AND %s
 		AND (%s OR a.state IN ('sent', 'ambiguous') OR a.state = 'failed' AND a.looks > 0))`, kind, same, made)
 }
 
-// Seconds finds what was made a second time and not by this database's journal: up to
+// Seconds finds orgs and hostings made a second time and not by this database's journal: up to
 // limit living hostings with the marker of a subscription whose slot is bound to
 // another living one, or that is another bound one's too, and orgs with the marker of a customer who has another. Markers
 // with another word than this installation's are not looked at.
@@ -264,7 +264,7 @@ func (s *Store) Duplicates(ctx context.Context, instance string, limit int) ([]r
 		WHERE NOT h.bound AND ` + living("h") + ` AND h.marker_id <> '' AND h.marker_word IN ('', $1)
 		AND EXISTS (SELECT 1 FROM subscriptions s WHERE s.id = h.marker_id) AND ` +
 		unmade("create_subscription", "a.subscription_id = h.marker_id AND a.slot = h.marker_slot", "a.hosting_id = h.id") + ` ORDER BY h.marker_id, h.id LIMIT $2`
-	if err := s.query(ctx, "looking for what was made twice", hostings, []any{instance, limit}, take); err != nil {
+	if err := s.query(ctx, "looking for second hostings and orgs", hostings, []any{instance, limit}, take); err != nil {
 		return nil, err
 	}
 	orgs := `SELECT o.marker_id, 0, o.id, 0, f.id, 0 FROM orgs o
@@ -273,5 +273,5 @@ func (s *Store) Duplicates(ctx context.Context, instance string, limit int) ([]r
 		WHERE o.marker_id <> '' AND o.marker_word IN ('', $1) AND NOT o.deleted
 		AND NOT EXISTS (SELECT 1 FROM customers t WHERE t.org_id IS NOT NULL AND t.org_id = o.id) AND ` +
 		unmade("create_org", "a.customer_id IN (b.id, c.id)", "a.org_id = o.id") + ` ORDER BY o.marker_id, o.id LIMIT $2`
-	return all, s.query(ctx, "looking for what was made twice", orgs, []any{instance, limit - len(all)}, take)
+	return all, s.query(ctx, "looking for second hostings and orgs", orgs, []any{instance, limit - len(all)}, take)
 }

@@ -52,7 +52,7 @@ func TestUnboundHostingsAreThoseThatNobodyIsBoundToAndNoMarkerNames(t *testing.T
 	})
 }
 
-// alikes are a customer's look-alikes, without what is of no interest here.
+// alikes are a customer's look-alikes, without the fields that do not matter here.
 func alikes(c reconcile.Customer) map[int64][]reconcile.Likeness {
 	all := map[int64][]reconcile.Likeness{}
 	for _, l := range c.Lookalikes {
@@ -75,7 +75,7 @@ func TestLookalikesAreFoundByWhatAnOrgHasOfACustomer(t *testing.T) {
 		for id, org := range map[int64]string{11: "org-owner", 12: "org-name", 13: "org-mail", 14: "org-metadata", 15: "org-site", 16: "org-else", 17: "org-deleted", 18: "org-b", 19: "org-marked"} {
 			f.must(f.SaveHosting(t.Context(), f.tok, made(id, org, "By hand"), t0))
 		}
-		f.must(f.SaveHosting(t.Context(), f.tok, made(20, "org-owner", "Pro [sub_z/1]"), t0)) // somebody's
+		f.must(f.SaveHosting(t.Context(), f.tok, made(20, "org-owner", "Pro [sub_z/1]"), t0)) // another installation's customer
 		f.must(f.SaveSites(t.Context(), f.tok, "ADA.example.com", []reconcile.WebsiteLocation{{Org: "org-site", Hosting: 15}, {Org: "org-b", Hosting: 1}}, t0))
 		c := f.customer("cus_a")
 		want := map[int64][]reconcile.Likeness{11: {reconcile.LikeOwner}, 12: {reconcile.LikeName}, 13: {reconcile.LikeName}, 14: {reconcile.LikeMetadata},

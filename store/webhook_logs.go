@@ -63,7 +63,7 @@ func (s *Store) webhooks(ctx context.Context, where string, args ...any) ([]reco
 }
 
 // RecentWebhooks returns the newest events, newest first. One that failed, and whose
-// subscription has converged since, was followed; Error still says what failed then.
+// subscription has converged since, was followed; Error still has the failure of then.
 func (s *Store) RecentWebhooks(ctx context.Context, limit int) ([]reconcile.WebhookRecord, error) {
 	return s.webhooks(ctx, "ORDER BY received_at DESC, event_id DESC LIMIT $1", limit)
 }
@@ -88,15 +88,15 @@ const receptionBatch = 256
 
 // reception collects the events that arrive while a transaction is under way, and
 // stores them together in the next one. Waiting for the disk is nearly all of what
-// storing an event costs, and in a burst it is paid once for all who wait: nobody
-// is acknowledged before the commit that holds the event.
+// storing an event costs, and in a burst it is paid once for all that wait. No event is
+// acknowledged before the commit that contains it.
 type reception struct {
 	mu      sync.Mutex // guards both
 	waiting []*arrival
 	busy    bool // a goroutine is storing
 }
 
-// arrival is one event that somebody waits to have stored.
+// arrival is one event whose sender waits until it is stored.
 type arrival struct {
 	id, kind, subscription string
 	look                   bool
@@ -111,7 +111,7 @@ type arrival struct {
 // subscription, or, where it names none, for whatever is due. It reports whether
 // the event was new; a known one nudges nothing. No lease is needed.
 //
-// When ctx ends, the event may be stored all the same.
+// If ctx ends, the event may be stored nevertheless.
 func (s *Store) LogWebhook(ctx context.Context, event, kind, subscription string, look bool, now time.Time) (isNew bool, err error) {
 	const op = "storing a webhook"
 	if err := ctx.Err(); err != nil {
@@ -134,8 +134,8 @@ func (s *Store) LogWebhook(ctx context.Context, event, kind, subscription string
 	}
 }
 
-// receive stores until nobody waits any more. It belongs to nobody's request: one
-// that is given up must not take the others with it.
+// receive stores until no event waits any more. It belongs to no single request: if one
+// is given up, the others must still be stored.
 func (s *Store) receive(ctx context.Context) {
 	for {
 		batch := s.reception.take()
@@ -152,7 +152,7 @@ func (s *Store) receive(ctx context.Context) {
 	}
 }
 
-// take empties the waiting room, or closes it when nobody is there.
+// take returns the waiting events; if there are none, receive ends.
 func (r *reception) take() []*arrival {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -169,9 +169,9 @@ var insertArrival = bulk{
 	tail:    "ON CONFLICT (event_id) DO NOTHING RETURNING event_id",
 }
 
-// logArrivals stores a batch and marks what was new in it. Rows go in order of
-// their keys, so that two processes which store the same events wait for each
-// other and never in a circle.
+// logArrivals stores a batch and marks the new events in it. Rows go in order of their
+// keys, so that two processes that store the same events wait for each other and not in
+// a circle.
 func logArrivals(ctx context.Context, tx conn, batch []*arrival) error {
 	first := map[string]*arrival{} // an event that is in the batch twice is new once
 	for _, a := range batch {

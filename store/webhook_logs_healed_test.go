@@ -7,7 +7,7 @@ import (
 	"github.com/stripe-enhance/stripe-enhance/reconcile"
 )
 
-// A webhook that failed is told until its subscription has converged, and no longer.
+// A webhook that failed is reported until its subscription has converged, and no longer.
 func TestAFailedWebhookIsToldUntilItsSubscriptionHasConverged(t *testing.T) {
 	conform(t, func(t *testing.T, f *fixture) {
 		f.save(t0, facts("sub_a", "cus_a", ""), facts("sub_b", "cus_b", ""))
@@ -51,7 +51,7 @@ func TestAFailedWebhookIsToldUntilItsSubscriptionHasConverged(t *testing.T) {
 	})
 }
 
-// What is shown as the time of a row is what rows are sorted by.
+// Rows are sorted by the time that is shown for them.
 func TestHistoryIsInTheOrderInWhichThingsHappened(t *testing.T) {
 	conform(t, func(t *testing.T, f *fixture) {
 		f.save(t0, facts("sub_a", "cus_a", ""))
@@ -61,7 +61,7 @@ func TestHistoryIsInTheOrderInWhichThingsHappened(t *testing.T) {
 		all := []reconcile.Action{late, early, open}
 		f.must(f.SavePlanned(t.Context(), f.tok, "run-1", []reconcile.Planned{{Customer: "cus_a", Actions: all[:1]}}, t0))
 		f.must(f.SavePlanned(t.Context(), f.tok, "run-2", []reconcile.Planned{{Customer: "cus_a", Actions: all}}, t0.Add(time.Minute)))
-		for i, a := range []reconcile.Action{early, late} { // what was planned first is done last
+		for i, a := range []reconcile.Action{early, late} { // planned first, done last
 			at := t0.Add(time.Duration(5+i) * time.Minute)
 			f.must(f.RecordIntent(t.Context(), f.tok, "run-2", a, "", at))
 			f.must(f.RecordOutcome(t.Context(), f.tok, reconcile.Outcome{Action: a, Run: "run-2", State: reconcile.ActionApplied, At: at}))

@@ -16,7 +16,7 @@ import (
 func TestEventsThatArriveTogetherAreEachNewOnce(t *testing.T) {
 	const events, senders = 200, 4
 	conform(t, func(t *testing.T, f *fixture) {
-		other := open(t, f.url) // another process, as far as the database can tell
+		other := open(t, f.url) // another process, for the database
 		id := func(i int) string { return fmt.Sprintf("evt_%03d", i) }
 		if _, err := f.LogWebhook(t.Context(), id(0), "invoice.paid", "sub_known", false, t0); err != nil {
 			t.Fatal(err)

@@ -74,7 +74,7 @@ func (w *world) fact(rt *rapid.T) reconcile.SubscriptionFacts {
 
 // some picks a customer that exists; "" when there is none.
 func (w *world) some(rt *rapid.T) string {
-	all := w.f.parties()
+	all := w.f.customerIDs()
 	if len(all) == 0 {
 		return ""
 	}
@@ -127,11 +127,11 @@ func (w *world) plan(rt *rapid.T) {
 	}
 }
 
-// check holds what is true in every world.
+// check holds the rules that are true in every world.
 func (w *world) check() {
 	f := w.f
 	f.checkTallies()
-	all, err := f.Customers(f.Context(), f.parties())
+	all, err := f.Customers(f.Context(), f.customerIDs())
 	f.must(err)
 	owner := map[string]string{}
 	for _, c := range all {

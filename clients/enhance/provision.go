@@ -129,13 +129,15 @@ func (c *Client) FindWebsite(ctx context.Context, domain string) ([]reconcile.We
 	if err != nil {
 		return nil, err
 	}
-	var sites []reconcile.WebsiteLocation
+	var found []reconcile.WebsiteLocation
 	for _, w := range wires {
-		if site := w.site(); w.Status != "deleted" && site.Org != "" && !strings.EqualFold(site.Org, c.org) && w.hasDomain(key) && !slices.Contains(sites, site) {
-			sites = append(sites, site)
+		location := w.location()
+		ofCustomer := location.Org != "" && !strings.EqualFold(location.Org, c.org)
+		if w.isLive() && w.hasDomain(key) && ofCustomer && !slices.Contains(found, location) {
+			found = append(found, location)
 		}
 	}
-	return sites, nil
+	return found, nil
 }
 
 // Change sets suspension or plan. Either is a setting: if it is sent again it changes

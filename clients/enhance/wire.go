@@ -168,8 +168,8 @@ func (w websiteWire) hasDomain(key string) bool {
 		slices.ContainsFunc(w.Aliases, func(a json.RawMessage) bool { return reconcile.DomainKey(domainOf(a)) == key })
 }
 
-// site is the website's place; hosting 0 if the panel does not name it.
-func (w websiteWire) site() reconcile.WebsiteLocation {
+// location is the website's place; hosting 0 if the panel does not name it.
+func (w websiteWire) location() reconcile.WebsiteLocation {
 	return reconcile.WebsiteLocation{Org: strings.ToLower(w.OrgID), Hosting: w.hosting()}
 }
 

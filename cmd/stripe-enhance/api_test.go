@@ -19,7 +19,7 @@ import (
 // outside can bring about.
 var never = map[string]string{
 	"GET /api/admin/plans/{id} 409": "two plans whose ids begin alike, and only the beginning given",
-	"POST /api/admin/sync 503":      "the service is stopping while somebody waits",
+	"POST /api/admin/sync 503":      "the service is stopping while a caller waits",
 }
 
 // examples is a path for each admin operation, and a body that is right.
@@ -229,7 +229,7 @@ func (c *contract) isRefused(t *testing.T, s *service, ada simulator.SignedUp) {
 			t.Errorf("%s: %q, want %q", body, text, want)
 		}
 	}
-	for op, e := range examples { // what does not exist, and what is too large
+	for op, e := range examples { // ids that do not exist, and bodies that are too large
 		method, path, _ := strings.Cut(op, " ")
 		if strings.Contains(e[0]+e[1], "none") || strings.Contains(e[0], "nothing") || strings.Contains(e[1], "cus_x") {
 			c.ask(t, s, 404, op, e[0], e[1])
@@ -271,7 +271,7 @@ func (c *contract) sideRefuses(t *testing.T, s *service, ada simulator.SignedUp)
 	defer s.world.SetFault(nil)
 	mapped := c.ask(t, s, 200, "PUT /api/admin/mappings", "/api/admin/mappings", `{"billingPlanId":"price_unasked","enhancePlanId":"1"}`).object(t)
 	if text := fmt.Sprint(mapped["warning"]); !strings.Contains(text, "not verified: enhance") || !strings.Contains(text, "stripe") {
-		t.Errorf("a mapping that nobody could be asked about: %v", mapped)
+		t.Errorf("a mapping that neither side could be asked about: %v", mapped)
 	}
 	c.ask(t, s, 200, "DELETE /api/admin/mappings", "/api/admin/mappings?billingPlanId=price_unasked", "")
 	c.ask(t, s, 502, "PATCH /api/admin/customers", "/api/admin/customers", fmt.Sprintf(`{"customerId":%q,"name":"Again"}`, ada.Customer))
@@ -361,7 +361,7 @@ func (c *contract) tooMuch(t *testing.T, s *service) {
 	s.settle()
 }
 
-// tooSlow lets a sync take longer than anybody waits; it waits as long itself.
+// tooSlow lets a sync take longer than the API waits, and waits as long itself.
 func (c *contract) tooSlow(t *testing.T, s *service) {
 	release := s.hang()
 	got := c.ask(t, s, 202, "POST /api/admin/sync", "/api/admin/sync", "")

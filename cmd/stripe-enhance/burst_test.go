@@ -27,7 +27,7 @@ import (
 	"github.com/stripe-enhance/stripe-enhance/store"
 )
 
-// connections is how many Stripe is imagined to use at once.
+// connections is how many Stripe uses in this test.
 const connections = 64
 
 // process is the program as a process of its own.
@@ -37,7 +37,7 @@ type process struct {
 	said *logtest.Buffer
 }
 
-// startProcess runs a command of this test binary that says where it serves.
+// startProcess runs a command of this test binary that prints where it serves.
 func startProcess(tb testing.TB, environ []string, name string, args ...string) *process {
 	tb.Helper()
 	p := &process{cmd: exec.Command(name, args...), said: &logtest.Buffer{}}
@@ -127,7 +127,7 @@ func (c *company) serve(tb testing.TB) *process {
 	return startProcess(tb, c.environ, "stripe-enhance", "serve")
 }
 
-// look is the database as somebody else sees it, whether the process lives or not.
+// look opens the database from outside, whether the process lives or not.
 func (c *company) look(tb testing.TB) *store.Store {
 	tb.Helper()
 	if c.store == nil {
@@ -168,7 +168,7 @@ func (c *company) runs(tb testing.TB) []reconcile.RunRecord {
 	return runs
 }
 
-// burst are events that all come at once.
+// burst are events that arrive together.
 type burst struct {
 	client *http.Client
 	bodies []string
@@ -191,8 +191,8 @@ func newBurst(n int, subs []string) *burst {
 
 func (b *burst) id(i int) string { return fmt.Sprintf("evt_burst%06d", i) }
 
-// fire sends what was not answered with 200 yet, from all connections, and
-// returns when each was tried once.
+// fire sends the events that have no 200 yet, from all connections, and returns when each
+// was tried once.
 func (b *burst) fire(url string) {
 	b.next.Store(0)
 	var senders sync.WaitGroup
@@ -248,7 +248,7 @@ func (b *burst) quantile(q float64) time.Duration {
 	return b.latency[int(q*float64(len(b.latency)-1))]
 }
 
-// burstSize is 1,500 in the usual tests; BURST says another.
+// burstSize is 1,500 in the usual tests, and BURST if that is set.
 func burstSize() int {
 	if n, err := strconv.Atoi(os.Getenv("BURST")); err == nil && n > 0 {
 		return n
@@ -283,7 +283,7 @@ func TestNoAnsweredWebhookIsLostWhenTheProcessIsKilledInABurst(t *testing.T) {
 		second := c.serve(t)
 		b.lost(t, c, "after the restart")
 		began = time.Now()
-		b.fire(second.url) // Stripe sends again what was not answered
+		b.fire(second.url) // Stripe repeats the events that have no answer
 		if n := int(b.answered.Load()); n != len(b.bodies) {
 			t.Errorf("%d of %d answered in the end", n, len(b.bodies))
 		}

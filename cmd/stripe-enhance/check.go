@@ -24,11 +24,11 @@ func (p *program) checkCommand() *cobra.Command {
 	var notify bool
 	c := &cobra.Command{
 		Use:   "check",
-		Short: "Preflight: keys and permissions, plans, mappings, database, clocks; what to do about each",
-		Long: "Looks at every part once and changes nothing. One line each, with what to do.\n" +
-			"A setting that is missing or wrong is a line too, and what can be looked at\n" +
-			"without it is. With --notify a test message goes to each of NOTIFY_URLS.\n\n" +
-			"Exit code 0: all good. 1: something would make a run fail or hold.",
+		Short: "Preflight: keys and permissions, plans, mappings, database, clocks, each with the next step",
+		Long: "Looks at every part once and changes nothing. Each part is one line, with the next\n" +
+			"step. A setting that is missing or wrong is a line too, and the parts that do not\n" +
+			"need it are still looked at. With --notify each of NOTIFY_URLS gets a test message.\n\n" +
+			"Exit code 0: all good. 1: something would make a run fail or hold changes.",
 		GroupID: groupLook,
 		Example: "  stripe-enhance check\n" +
 			"  stripe-enhance check --notify\n" +

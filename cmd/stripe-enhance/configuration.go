@@ -9,7 +9,7 @@ import (
 	"github.com/stripe-enhance/stripe-enhance/internal/notify"
 )
 
-// groupTitles say what a group of variables is about.
+// groupTitles are the headings of the groups of variables.
 var groupTitles = []struct{ group, title string }{
 	{"database", "Database"},
 	{"stripe", "Stripe"},
@@ -23,13 +23,13 @@ var groupTitles = []struct{ group, title string }{
 // configurationTopic is a page of help, not a command: it has nothing to run.
 func (p *program) configurationTopic() *cobra.Command {
 	var b strings.Builder
-	b.WriteString("Settings come from a file .env, the environment, and flags, the later ones winning.\n" +
-		"The file is the .env of the working directory, or the one beside the program where\n" +
-		"there is none; a relative path in it, and the default DATABASE_URL, are then in the\n" +
-		"folder of that file. The flag of GRACE_PERIOD is --grace-period. A flag\n" +
-		"is visible to everybody in the process list, so keys belong in the environment.\n" +
-		"An empty value is an unset one. Whatever is wrong is told all at once, with exit\n" +
-		"code 2, before anything is contacted; check tells it line by line, with 1.\n")
+	b.WriteString("Settings come from a file .env, the environment, and flags; a later one wins. The\n" +
+		"file is the .env of the working directory or, if there is none, the one beside the\n" +
+		"program; then a relative path in it, and the default DATABASE_URL, are in the folder\n" +
+		"of that file. The flag of GRACE_PERIOD is --grace-period. All users of the machine\n" +
+		"can see flags in the process list, so keys belong in the environment. An empty value\n" +
+		"counts as unset. All mistakes are reported together, with exit code 2, before\n" +
+		"anything is contacted; check reports them line by line, with exit code 1.\n")
 	for _, g := range groupTitles {
 		b.WriteString("\n" + g.title + "\n")
 		for _, v := range config.Variables() {
@@ -66,7 +66,7 @@ func wrap(text, indent string) string {
 	return b.String() + strings.TrimRight(line, " ") + "\n"
 }
 
-// settings reads the configuration for a command and tells its warnings.
+// settings reads the configuration for a command and prints its warnings.
 func (p *program) settings(need config.Need) (*config.Config, error) {
 	c, warnings, err := config.Load(p.sources(), need)
 	if err != nil {

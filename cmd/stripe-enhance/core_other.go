@@ -2,5 +2,5 @@
 
 package main
 
-// withoutCore: elsewhere no core is written unless somebody asks for it.
+// withoutCore does nothing here: these systems write a core only if an operator asks for it.
 func withoutCore() {}

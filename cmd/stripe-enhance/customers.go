@@ -18,7 +18,7 @@ import (
 func (p *program) customersCommand() *cobra.Command {
 	c := &cobra.Command{
 		Use:     "customers",
-		Short:   "What is known about a customer, and what serves it",
+		Short:   "A customer as the database knows it, and which hosting serves it",
 		GroupID: groupLook,
 		Example: "  stripe-enhance customers show --email bakery@example.com",
 	}
@@ -32,16 +32,16 @@ func (p *program) customersShow() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "show [E-MAIL|cus_…|sub_…]",
 		Short: "One customer: subscriptions, hosting, holds, history",
-		Long: "Shows what the database knows, without asking Stripe or Enhance, and when each\n" +
-			"hosting was last looked at. Several customers with one e-mail are all shown.\n" +
-			"--refresh asks both sides now, shows what they say, and stores nothing: the next\n" +
-			"run looks by itself, and `stripe-enhance reconcile --subscription` does at once.",
+		Long: "Shows the state in the database, without asking Stripe or Enhance, and when each\n" +
+			"hosting was last read. If several customers have the e-mail, all of them are shown.\n" +
+			"--refresh reads both sides now, shows the result, and stores nothing. To store it,\n" +
+			"wait for the next run, or use `stripe-enhance reconcile --subscription`.",
 		Args: atMostOne("customer"),
 		Example: "  stripe-enhance customers show bakery@example.com\n" +
 			"  stripe-enhance customers show --email bakery@example.com\n" +
 			"  stripe-enhance customers show --customer cus_AbCdEf -o json",
 		RunE: func(c *cobra.Command, args []string) error {
-			if err := whom(&l, args); err != nil {
+			if err := parseLookup(&l, args); err != nil {
 				return &usageError{err, c.CommandPath()}
 			}
 			need := config.Need(0)
@@ -55,21 +55,21 @@ func (p *program) customersShow() *cobra.Command {
 	}
 	c.Flags().StringVar(&l.Email, "email", "", "the customer's e-mail, without regard to case")
 	c.Flags().StringVar(&l.StripeCustomer, "customer", "", "the customer's id at Stripe (cus_…)")
-	c.Flags().BoolVar(&refresh, "refresh", false, "look at Stripe and Enhance now; stores nothing")
+	c.Flags().BoolVar(&refresh, "refresh", false, "read Stripe and Enhance now; stores nothing")
 	return c
 }
 
-// whom reads who is meant: by one flag or by one word.
-func whom(l *reconcile.CustomerLookup, args []string) error {
+// parseLookup reads which customer is meant, from one flag or one argument.
+func parseLookup(l *reconcile.CustomerLookup, args []string) error {
 	switch {
 	case len(args) > 0 && (l.Email != "" || l.StripeCustomer != ""):
-		return fmt.Errorf("%q and a flag both say whom: leave one out", args[0])
+		return fmt.Errorf("%q and a flag both name the customer: leave one out", args[0])
 	case l.Email != "" && l.StripeCustomer != "":
-		return errors.New("--email and --customer both say whom: leave one out")
+		return errors.New("--email and --customer both name the customer: leave one out")
 	case l.Email != "" || l.StripeCustomer != "":
 		return nil
 	case len(args) == 0:
-		return errors.New("whom? Name an e-mail, a customer (cus_…) or a subscription (sub_…)")
+		return errors.New("name the customer: an e-mail, a customer (cus_…) or a subscription (sub_…)")
 	}
 	switch word := strings.TrimSpace(args[0]); {
 	case strings.Contains(word, "@"):
@@ -79,7 +79,7 @@ func whom(l *reconcile.CustomerLookup, args []string) error {
 	case reconcile.ValidID("sub_", word):
 		l.Subscription = word
 	default:
-		return fmt.Errorf("%q is no e-mail, no id of a customer (cus_…) and none of a subscription (sub_…)", args[0])
+		return fmt.Errorf("%q is not an e-mail, a customer (cus_…) or a subscription (sub_…)", args[0])
 	}
 	return nil
 }
@@ -90,7 +90,7 @@ func (p *program) showCustomers(ctx context.Context, a *app.App, l reconcile.Cus
 		return err
 	}
 	if len(found) == 0 {
-		return fmt.Errorf("no customer %s%s%s is known here; a full run reads all of them: stripe-enhance reconcile --full", l.Email, l.StripeCustomer, l.Subscription)
+		return fmt.Errorf("the database has no customer %s%s%s; a full run reads all of them: stripe-enhance reconcile --full", l.Email, l.StripeCustomer, l.Subscription)
 	}
 	cat, err := a.Catalog(ctx)
 	if err != nil {

@@ -18,56 +18,56 @@ import (
 	"github.com/stripe-enhance/stripe-enhance/reconcile/planner"
 )
 
-const bindLong = `Says which hosting at the panel serves a subscription, or, with the word "new", that
-the order is new and gets one of its own. The hosting is read at the panel first: it
-has to be there, and must not serve another subscription. It takes the place of the
-one that is bound already; where there are several, name the unit as sub_…/2. What is
-not bound any more stays at the panel as it is, and nothing takes it again by itself.
+const bindLong = `Records which hosting at the panel serves a subscription or, with "new", that the order
+is new and gets a hosting of its own. The hosting is read at the panel first: it must
+exist, and must not serve another subscription. It replaces the hosting that is bound
+already; if there are several, name the unit as sub_…/2. The replaced hosting stays at
+the panel as it is, and no run binds it again by itself.
 
 Nothing is sent to Enhance. The next run acts on it, and --dry-run shows how.`
 
-const unbindLong = `Says that a hosting does not serve a subscription. At the panel it stays as it is: it is
-not suspended, and no marker and no metadata binds it again. Nothing is made for the
-subscription until customers bind says what serves it instead, or that it is new.`
+const unbindLong = `Records that a hosting does not serve a subscription. The hosting stays at the panel as it
+is: it is not suspended, and no marker and no metadata binds it again. Nothing is created
+for the subscription until customers bind names another hosting, or "new".`
 
-// wordFlags are the flags of bind and unbind.
-type wordFlags struct {
+// instructionFlags are the flags of bind and unbind.
+type instructionFlags struct {
 	reconcile.Instruction
 	org string
 	dry bool
 }
 
 func (p *program) customersBind() *cobra.Command {
-	var w wordFlags
+	var w instructionFlags
 	c := &cobra.Command{
 		Use:   "bind SUBSCRIPTION[/UNIT] HOSTING|new",
-		Short: "Say which hosting serves a subscription, or that the order is new",
+		Short: "Record which hosting serves a subscription, or that the order is new",
 		Long:  bindLong,
 		Args:  arguments("SUBSCRIPTION", "HOSTING"),
 		Example: "  stripe-enhance customers bind sub_1NqAbCdEf 42 --reason 'it is its hosting' --dry-run\n" +
-			"  stripe-enhance customers bind sub_1NqAbCdEf/2 42 --reason 'the customer says so'\n" +
+			"  stripe-enhance customers bind sub_1NqAbCdEf/2 42 --reason 'confirmed by the customer'\n" +
 			"  stripe-enhance customers bind sub_1NqAbCdEf new --reason 'the order is new'",
 		RunE: func(c *cobra.Command, args []string) error {
 			w.Kind = reconcile.InstructBind
 			if args[1] == "new" {
 				w.Kind = reconcile.InstructNew
 			}
-			return p.say(c, &w, args)
+			return p.instruct(c, &w, args)
 		},
 	}
 	w.register(c)
 	f := c.Flags()
-	f.StringVar(&w.org, "org", "", "the organisation that the hosting is in, where that is not known here")
-	f.BoolVar(&w.OtherOrg, "other-org", false, "also when the hosting is in another organisation than the customer's")
-	f.BoolVar(&w.OtherMarker, "other-marker", false, "also when its name says that it was made for another subscription, or by another installation")
+	f.StringVar(&w.org, "org", "", "the organisation of the hosting, if the database does not know it")
+	f.BoolVar(&w.OtherOrg, "other-org", false, "also if the hosting is in another organisation than the customer's")
+	f.BoolVar(&w.OtherMarker, "other-marker", false, "also if its name shows that it was created for another subscription, or by another installation")
 	return c
 }
 
 func (p *program) customersUnbind() *cobra.Command {
-	var w wordFlags
+	var w instructionFlags
 	c := &cobra.Command{
 		Use:   "unbind SUBSCRIPTION[/UNIT] [HOSTING]",
-		Short: "Say that a hosting does not serve a subscription",
+		Short: "Record that a hosting does not serve a subscription",
 		Long:  unbindLong,
 		Args: func(c *cobra.Command, args []string) error {
 			if len(args) == 2 {
@@ -79,57 +79,57 @@ func (p *program) customersUnbind() *cobra.Command {
 			"  stripe-enhance customers unbind sub_1NqAbCdEf 42 --reason 'it is not its hosting'",
 		RunE: func(c *cobra.Command, args []string) error {
 			w.Kind = reconcile.InstructUnbind
-			return p.say(c, &w, args)
+			return p.instruct(c, &w, args)
 		},
 	}
 	w.register(c)
 	return c
 }
 
-func (w *wordFlags) register(c *cobra.Command) {
+func (w *instructionFlags) register(c *cobra.Command) {
 	f := c.Flags()
-	f.StringVar(&w.Reason, "reason", "", "why, in words for whoever looks at it later; it is needed")
-	f.StringVar(&w.Author, "author", "", "who says so (left out: the user of this process)")
+	f.StringVar(&w.Reason, "reason", "", "the reason, for the people who read it later; required")
+	f.StringVar(&w.Author, "author", "", "who decided it (default: the user of this process)")
 	f.BoolVar(&w.dry, "dry-run", false, "show what would change and what the next run would do, and change nothing")
 }
 
-// say reads the words of the command line, and says them.
-func (p *program) say(c *cobra.Command, w *wordFlags, args []string) error {
+// instruct reads an instruction from the command line, and gives it.
+func (p *program) instruct(c *cobra.Command, w *instructionFlags, args []string) error {
 	if err := w.parse(args); err != nil {
 		return &usageError{err, c.CommandPath()}
 	}
 	w.Author, w.At = cmp.Or(strings.TrimSpace(w.Author), p.person()), p.now().UTC()
-	return p.withEngine(c.Context(), func(ctx context.Context, a *app.App, e *engine.Engine) error { return p.sayWith(ctx, a, e, w) })
+	return p.withEngine(c.Context(), func(ctx context.Context, a *app.App, e *engine.Engine) error { return p.giveInstruction(ctx, a, e, w) })
 }
 
-func (w *wordFlags) parse(args []string) error {
+func (w *instructionFlags) parse(args []string) error {
 	sub, unit, some := strings.Cut(args[0], "/")
 	if !reconcile.ValidID("sub_", sub) {
-		return fmt.Errorf("%q is no id of a subscription: those begin with sub_", sub)
+		return fmt.Errorf("%q is not the id of a subscription, which begins with sub_", sub)
 	}
 	w.Subscription = sub
 	if some {
 		n, err := strconv.Atoi(unit)
 		if err != nil || n < 1 || w.Kind == reconcile.InstructNew {
-			return fmt.Errorf("%q is no unit of a subscription, like %s/2; an order is new as a whole", args[0], sub)
+			return fmt.Errorf("%q is not a unit of a subscription, such as %s/2; an order is new as a whole", args[0], sub)
 		}
 		w.Slot = n
 	}
 	if len(args) > 1 && w.Kind != reconcile.InstructNew {
 		id, err := strconv.ParseInt(args[1], 10, 64)
 		if err != nil || id < 1 {
-			return fmt.Errorf("%q is no id of a hosting: that is the number of the subscription at the panel", args[1])
+			return fmt.Errorf("%q is not the id of a hosting, which is the number of the subscription at the panel", args[1])
 		}
 		w.Hosting.ID = id
 	}
 	w.Reason = strings.TrimSpace(w.Reason)
 	if w.Reason == "" {
-		return errors.New("--reason is needed: why, in words for whoever looks at it later")
+		return errors.New("--reason is missing: write why, for the people who read it later")
 	}
 	return nil
 }
 
-func (p *program) sayWith(ctx context.Context, a *app.App, e *engine.Engine, w *wordFlags) error {
+func (p *program) giveInstruction(ctx context.Context, a *app.App, e *engine.Engine, w *instructionFlags) error {
 	customers, err := a.Store.CustomersOf(ctx, []string{w.Subscription})
 	if err != nil {
 		return err
@@ -158,20 +158,20 @@ func (p *program) sayWith(ctx context.Context, a *app.App, e *engine.Engine, w *
 	if err != nil {
 		return err
 	}
-	out := said{Subscription: w.Subscription, Changes: ch.Describe(), Before: ch.Before, Already: ch.None(), DryRun: w.dry}
+	out := instructed{Subscription: w.Subscription, Changes: ch.Describe(), Before: ch.Before, Already: ch.None(), DryRun: w.dry}
 	if !w.dry || ch.None() {
-		return p.printSaid(out, nil)
+		return p.printInstructed(out, nil)
 	}
 	r, err := a.DryRun(ctx, e, engine.Request{Subscriptions: []string{w.Subscription}, Trigger: "cli", Suppose: ch.Apply})
 	if err != nil {
 		return err
 	}
 	r.Holds = slices.DeleteFunc(r.Holds, func(h reconcile.Hold) bool { return h.Customer != ch.Customer })
-	return p.printSaid(out, &r)
+	return p.printInstructed(out, &r)
 }
 
-// said is the outside form of what bind and unbind did.
-type said struct {
+// instructed is the JSON of bind and unbind.
+type instructed struct {
 	Subscription string           `json:"subscription"`
 	Changes      []string         `json:"changes"`
 	Before       string           `json:"before"`
@@ -180,7 +180,7 @@ type said struct {
 	Plan         *report.Document `json:"plan,omitempty"`
 }
 
-func (p *program) printSaid(s said, r *reconcile.Report) error {
+func (p *program) printInstructed(s instructed, r *reconcile.Report) error {
 	if p.format == formatJSON {
 		if r != nil {
 			d := report.Of(*r)

@@ -19,10 +19,10 @@ const (
 	exitLeft   = 3 // finished, but something is held, parked or failed; for plan: changes or holds
 )
 
-// usageError is a command line that cannot be meant.
+// usageError is a command line that makes no sense.
 type usageError struct {
 	err     error
-	command string // whose help tells how to do it right
+	command string // its help shows the right form
 }
 
 func (e *usageError) Error() string {
@@ -31,8 +31,8 @@ func (e *usageError) Error() string {
 
 func (e *usageError) Unwrap() error { return e.err }
 
-// leftError ends a command that did its work with something left for a person.
-// What it is has been printed already.
+// leftError ends a command that did its work and left something for a person. The report
+// that lists it is printed before.
 type leftError struct{}
 
 func (leftError) Error() string { return "" }
@@ -53,7 +53,7 @@ func codeOf(err error) int {
 	return exitFailed
 }
 
-// hintFor is the next step after an error whose own words are a path.
+// hintFor is the next step after an error, whose own text is only a path.
 func (p *program) hintFor(err error) string {
 	var problems config.Problems
 	if errors.As(err, &problems) {
@@ -65,14 +65,14 @@ func (p *program) hintFor(err error) string {
 	}
 	text := err.Error()
 	if strings.Contains(text, "the panel does not know the selling organisation") {
-		return "ENHANCE_ORG_ID or ENHANCE_API_URL is that of another; `stripe-enhance check` tells which organisation the token has"
+		return "ENHANCE_ORG_ID or ENHANCE_API_URL belongs to another organisation; `stripe-enhance check` shows the organisation of the token"
 	}
 	switch fault.Of(err) {
 	case fault.Denied:
 		return p.denied(text)
 	case fault.Transient:
 		if host := app.UnknownHost(err); host != "" {
-			return "there is no host " + host + ": is the setting with its address spelt right? Nothing was changed (`stripe-enhance check` says which it is)"
+			return "there is no host " + host + ": is the setting with its address spelt right? Nothing was changed (`stripe-enhance check` names the setting)"
 		}
 		if strings.Contains(text, "stripe:") || strings.Contains(text, "enhance:") {
 			return "the other side is in trouble or cannot be reached; nothing is lost, run it again later (`stripe-enhance check` looks at each part)"
@@ -81,12 +81,12 @@ func (p *program) hintFor(err error) string {
 			return "the database is in trouble or cannot be reached; nothing was sent without being recorded there first; run it again when it is back"
 		}
 	case fault.Malformed:
-		return "an answer was not what it should be, so nothing was concluded from it; `stripe-enhance check` looks at each part"
+		return "an answer was malformed, so nothing was concluded from it; `stripe-enhance check` looks at each part"
 	}
 	return ""
 }
 
-// denied says which credential was refused, and whether as a whole.
+// denied names the credential that was refused, and whether as a whole.
 func (p *program) denied(text string) string {
 	switch whole := strings.Contains(text, ": 401"); {
 	case whole && strings.Contains(text, "stripe:") && p.key != "":
@@ -94,13 +94,5 @@ func (p *program) denied(text string) string {
 	case whole && strings.Contains(text, "enhance:"):
 		return "the panel refuses ENHANCE_API_TOKEN: make a new one in the panel under Settings › Access tokens, then `stripe-enhance check`"
 	}
-	return "the credential was refused; `stripe-enhance check` tells whether it is wrong, or which permission it lacks"
-}
-
-// joined is errors.Join for two, leaving a single error as it is.
-func joined(a, b error) error {
-	if b == nil {
-		return a
-	}
-	return errors.Join(a, b)
+	return "the credential was refused; `stripe-enhance check` shows whether it is wrong, or which permission it lacks"
 }

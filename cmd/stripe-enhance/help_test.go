@@ -7,6 +7,8 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+
+	"github.com/stripe-enhance/stripe-enhance/reconcile"
 )
 
 // calls are the command lines of this program in a piece of shell, without the
@@ -80,5 +82,24 @@ func TestEveryExampleOfTheHelpIsUnderstood(t *testing.T) {
 		if c.Example != "" && !slices.ContainsFunc(shown, own) {
 			t.Errorf("%s: its examples are of %v", c.CommandPath(), shown)
 		}
+	}
+}
+
+// A new kind of manual hold needs a line in the help of holds add.
+func TestTheHelpOfHoldsNamesEveryKind(t *testing.T) {
+	p, _, _ := bench()
+	c, _, err := p.root().Find([]string{"holds", "add"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	kinds := 0
+	for k := reconcile.ManualKind(1); reconcile.ParseManualKind(k.String()) == k; k++ {
+		kinds++
+		if usage := c.Flags().Lookup("kind").Usage; !strings.Contains(c.Long, "  "+k.String()+" ") || !strings.Contains(usage, k.String()) {
+			t.Errorf("add %s to holdsLong and to the flag --kind", k)
+		}
+	}
+	if kinds == 0 {
+		t.Error("there is no kind")
 	}
 }

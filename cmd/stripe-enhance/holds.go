@@ -16,20 +16,21 @@ import (
 	"github.com/stripe-enhance/stripe-enhance/reconcile"
 )
 
-const holdsLong = `A hold is "hands off", said by a person, for one customer or one subscription:
+const holdsLong = `A manual hold keeps the program from changing one customer or one subscription:
 
-  no-suspend       nothing is taken away, whatever Stripe says
+  no-suspend       nothing is suspended or deleted, even if it is not paid for
   keep-suspended   a suspension of ours is not lifted
-  ignore           nothing is done at all
+  ignore           nothing is changed
 
-It wins over everything else until it is removed or its time has come, and every
-run tells what it withholds, with its reason and its author. Whoever is not known
-here yet may be held as well: it stands from the first run that sees them.`
+It wins over everything else until it is removed or its time has come, and every run
+lists the changes that it withholds, with its reason and its author. It can be set for
+a customer that the database does not know yet: it counts from the first run that sees
+them.`
 
 func (p *program) holdsCommand() *cobra.Command {
 	c := &cobra.Command{
 		Use:     "holds",
-		Short:   "Hands off a customer or a subscription",
+		Short:   "Manual holds: leave a customer or a subscription alone",
 		Long:    holdsLong,
 		GroupID: groupSetUp,
 		Example: "  stripe-enhance holds add --customer cus_AbCdEf --kind no-suspend --until 336h --reason 'invoice in dispute'\n" +
@@ -62,10 +63,10 @@ func (p *program) listHolds(ctx context.Context, a *app.App) error {
 		t.Add(h.ID, h.Kind.String(), h.Customer, h.Subscription, instant(h.Until), h.Reason, h.Author, instant(h.Created))
 		outside = append(outside, report.ManualHoldOf(h))
 	}
-	return p.list(&t, "nobody has set a hold", outside)
+	return p.list(&t, "there is no manual hold", outside)
 }
 
-// newHold is a hold as the flags of holds add ask for it.
+// newHold are the flags of holds add.
 type newHold struct {
 	reconcile.ManualHold
 	kind, until, email string
@@ -90,7 +91,7 @@ func (p *program) holdsAdd() *cobra.Command {
 				return p.withStore(c.Context(), func(ctx context.Context, a *app.App) error { return p.addHold(ctx, a, h) })
 			}
 			if n.Customer != "" || n.Subscription != "" {
-				return &usageError{errors.New("--email says whom, and so does --customer or --subscription: leave one out"), c.CommandPath()}
+				return &usageError{errors.New("--email names the customer, and so does --customer or --subscription: leave one out"), c.CommandPath()}
 			}
 			return p.withStore(c.Context(), func(ctx context.Context, a *app.App) error {
 				var err error
@@ -106,18 +107,18 @@ func (p *program) holdsAdd() *cobra.Command {
 		},
 	}
 	f := c.Flags()
-	f.StringVar(&n.Customer, "customer", "", "a customer's id at Stripe (cus_…): all that this customer has")
-	f.StringVar(&n.email, "email", "", "the e-mail of a customer who is known here, instead of the id")
+	f.StringVar(&n.Customer, "customer", "", "a customer's id at Stripe (cus_…), with all its subscriptions")
+	f.StringVar(&n.email, "email", "", "the e-mail of a customer in the database, instead of the id")
 	f.StringVar(&n.Subscription, "subscription", "", "a subscription's id (sub_…): only that one")
 	f.StringVar(&n.kind, "kind", "", "no-suspend, keep-suspended or ignore")
-	f.StringVar(&n.until, "until", "", "a day (2030-01-31), a time (2030-01-31T12:00:00Z) or a span (72h); left out: until it is removed")
-	f.StringVar(&n.Reason, "reason", "", "why, in words for whoever finds the hold later (may be left out)")
-	f.StringVar(&n.Author, "author", "", "who says so (left out: the user of this process)")
+	f.StringVar(&n.until, "until", "", "a day (2030-01-31), a time (2030-01-31T12:00:00Z) or a duration (72h); default: until it is removed")
+	f.StringVar(&n.Reason, "reason", "", "the reason, for the people who find the hold later (optional)")
+	f.StringVar(&n.Author, "author", "", "who decided it (default: the user of this process)")
 	return c
 }
 
-// onlyBuyer is the Stripe customer with an e-mail. An e-mail decides nothing, because
-// anybody can type one: where several have it, a person chooses.
+// onlyBuyer is the Stripe customer with an e-mail. If several have it, a person must choose,
+// because a customer can type any e-mail at checkout.
 func (p *program) onlyBuyer(ctx context.Context, a *app.App, email string) (string, error) {
 	found, err := a.Store.FindCustomers(ctx, reconcile.CustomerLookup{Email: email}, 0)
 	if err != nil {
@@ -133,11 +134,11 @@ func (p *program) onlyBuyer(ctx context.Context, a *app.App, email string) (stri
 	}
 	switch len(ids) {
 	case 0:
-		return "", fmt.Errorf("no customer has the e-mail %s here: give the id, --customer cus_…, which may also be one that is not known yet", email)
+		return "", fmt.Errorf("the database has no customer with the e-mail %s: give the id, --customer cus_…, which also works before the first run", email)
 	case 1:
 		return ids[0], nil
 	}
-	return "", fmt.Errorf("%d customers have the e-mail %s: %s. Say which with --customer; nothing was set", len(ids), email, strings.Join(ids, ", "))
+	return "", fmt.Errorf("%d customers have the e-mail %s: %s. Choose one with --customer; nothing was set", len(ids), email, strings.Join(ids, ", "))
 }
 
 // manualHold reads the flags.
@@ -157,7 +158,7 @@ func (p *program) manualHold(n newHold) (reconcile.ManualHold, error) {
 	return h, err
 }
 
-// moment reads a time to come: a day begins at midnight UTC, a span begins now.
+// moment reads a time in the future: a day begins at midnight UTC, a duration now.
 func (p *program) moment(text string) (time.Time, error) {
 	if span, err := time.ParseDuration(text); err == nil {
 		return p.now().Add(span).UTC(), nil
@@ -167,7 +168,7 @@ func (p *program) moment(text string) (time.Time, error) {
 			return at.UTC(), nil
 		}
 	}
-	return time.Time{}, fmt.Errorf("--until %s is neither a day like 2030-01-31, nor a time like 2030-01-31T12:00:00Z, nor a span like 72h", text)
+	return time.Time{}, fmt.Errorf("--until %s is neither a day like 2030-01-31, nor a time like 2030-01-31T12:00:00Z, nor a duration like 72h", text)
 }
 
 func (p *program) addHold(ctx context.Context, a *app.App, h reconcile.ManualHold) error {
@@ -176,7 +177,7 @@ func (p *program) addHold(ctx context.Context, a *app.App, h reconcile.ManualHol
 		return err
 	}
 	if !known {
-		p.sayf("%s%s is not known here yet; the hold stands from the moment a run sees it", h.Customer, h.Subscription)
+		p.sayf("the database does not know %s%s yet; the hold counts from the first run that sees it", h.Customer, h.Subscription)
 	}
 	if err := a.Store.Nudge(ctx, nil, "a hold was set", p.now()); err != nil {
 		return err
@@ -198,7 +199,7 @@ func (p *program) holdsRemove() *cobra.Command {
 	return &cobra.Command{
 		Use:     "remove HOLD_ID",
 		Short:   "Remove a hold",
-		Long:    "Removes a hold. What it withheld is planned again in the next run.",
+		Long:    "Removes a hold. The next run plans the changes that it withheld.",
 		Args:    arguments("HOLD_ID"),
 		Example: "  stripe-enhance holds list\n  stripe-enhance holds remove hold_k3v9x2m7q4w8z1t5",
 		RunE: func(c *cobra.Command, args []string) error {

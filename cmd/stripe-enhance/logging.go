@@ -8,9 +8,8 @@ import (
 	"github.com/stripe-enhance/stripe-enhance/internal/config"
 )
 
-// logger writes to stderr. A person at a terminal reads the report; the log would
-// only say the same in between, so there it is quiet below WARN unless somebody
-// chose a level.
+// logger writes to stderr. On a terminal it leaves out the levels below WARN, because the
+// report there has the same content, unless LOG_LEVEL is set.
 func (p *program) logger(c *config.Config) *logrus.Logger {
 	log := logrus.New()
 	log.SetOutput(p.err)

@@ -1,12 +1,11 @@
 // Command stripe-enhance keeps hosting at Enhance in step with what customers pay
 // for at Stripe.
 //
-// This package is the wiring: flags and configuration, which parts are put
-// together for which command, and what is printed. It decides nothing about
-// customers; that is package reconcile. One file is one command, or one thing
-// that several commands share.
+// Each command is a file that parses its arguments, calls, and prints the result. The parts
+// come from internal/app. This package decides nothing about customers: that is package
+// reconcile.
 //
-// Results go to stdout, talk (progress, warnings, logs, errors) to stderr, so that
+// Results go to stdout; progress, warnings, logs and errors go to stderr, so that
 // `stripe-enhance plan -o json > plan.json` is always a whole document.
 package main
 
@@ -28,9 +27,9 @@ var build string
 
 func main() { os.Exit(start()) }
 
-// start is main without the exit, so that deferred work is done. The first
-// interrupt or SIGTERM asks for a clean end; from then on the default applies
-// again, so that the second one ends the process at once.
+// start is main without the exit, so that deferred work is done. The first interrupt or
+// SIGTERM asks for a clean end. After it the default applies again, so that the second one
+// ends the process immediately.
 func start() int {
 	withoutCore()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
@@ -42,12 +41,12 @@ func start() int {
 		select {
 		case <-ctx.Done():
 			select {
-			case <-done: // it has ended by itself, and the deferred stop ended ctx
+			case <-done: // the command has ended, and the deferred stop ended ctx
 				return
 			default:
 			}
 			stop()
-			fmt.Fprintln(errs, "stripe-enhance: stopping (interrupt again to leave at once)")
+			fmt.Fprintln(errs, "stripe-enhance: stopping (interrupt again to end immediately)")
 		case <-done:
 		}
 	}()

@@ -14,11 +14,11 @@ import (
 	"github.com/stripe-enhance/stripe-enhance/reconcile"
 )
 
-const mappingsLong = `A mapping says which plan a price buys. The billing id is a price id, a lookup key
-or a product id; where several match, the price wins over the lookup key and the
-lookup key over the product. The plan is Enhance's number or the exact name; "none"
-says that what the price buys is not hosting, such as a newsletter: nothing is made
-for it, and nothing is held. A plan that is called none is mapped by its number.`
+const mappingsLong = `A mapping is a price and the plan that it buys. The billing id is a price id, a lookup
+key or a product id; if several match, the price wins over the lookup key and the
+lookup key over the product. The plan is Enhance's number or the exact name, or "none"
+for a price that does not buy hosting, such as a newsletter: nothing is created for it,
+and nothing is held. Map a plan that is called none by its number.`
 
 func (p *program) mappingsCommand() *cobra.Command {
 	c := &cobra.Command{
@@ -59,8 +59,8 @@ func (p *program) mappingsSet() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "set BILLING_ID PLAN",
 		Short: "Map a price, a lookup key or a product to a plan",
-		Long: mappingsLong + "\n\nWith keys configured, both sides are asked whether they know it; where one cannot\n" +
-			"be asked, it is set all the same and that is said. --unchecked asks nobody.",
+		Long: mappingsLong + "\n\nIf keys are configured, both sides are asked whether they know it. If one cannot be\n" +
+			"asked, the mapping is saved with a warning. --unchecked skips both checks.",
 		Args: arguments("BILLING_ID", "PLAN"),
 		Example: "  stripe-enhance mappings set price_1NqAbCdEf 2\n" +
 			"  stripe-enhance mappings set pro_monthly 'Pro hosting'\n" +
@@ -82,7 +82,7 @@ func (p *program) mappingsSet() *cobra.Command {
 			})
 		},
 	}
-	c.Flags().BoolVar(&unchecked, "unchecked", false, "do not ask Stripe and Enhance whether they know them")
+	c.Flags().BoolVar(&unchecked, "unchecked", false, "skip the checks at Stripe and Enhance")
 	return c
 }
 
@@ -91,7 +91,7 @@ func (p *program) printSet(m reconcile.Mapping) error {
 		return report.WriteJSON(p.out, mapping.RowOf(m))
 	}
 	if m.Plan == reconcile.NotHosting {
-		return p.printf("%s is not hosting: nothing is made for it; what was made for it before stays as it is, and the next run names it\n", report.Plain(m.BillingID))
+		return p.printf("%s is not hosting: nothing is created for it. Hostings that were created for it before stay as they are, and the next run names them\n", report.Plain(m.BillingID))
 	}
 	return p.printf("%s buys plan %s\n", report.Plain(m.BillingID), report.Plain(m.Plan))
 }
@@ -116,7 +116,7 @@ func (p *program) mappingsDelete() *cobra.Command {
 	return &cobra.Command{
 		Use:     "delete BILLING_ID",
 		Short:   "Remove a mapping",
-		Long:    "Removes a mapping. Nobody loses anything by it: subscriptions whose price is not\nmapped are held, and what they have stays as it is.",
+		Long:    "Removes a mapping. No customer loses a hosting by it: subscriptions whose price is\nnot mapped are held, and their hostings stay as they are.",
 		Args:    arguments("BILLING_ID"),
 		Example: "  stripe-enhance mappings delete price_1NqAbCdEf",
 		RunE: func(c *cobra.Command, args []string) error {

@@ -41,8 +41,8 @@ func (p *program) mappingsImport() *cobra.Command {
 	var unchecked bool
 	c := &cobra.Command{
 		Use:   "import FILE",
-		Short: "Set many mappings at once, all or none (CSV or JSON; - reads standard input)",
-		Long: "Sets every mapping of a file, or none: one mistake in it and nothing changes.\n" +
+		Short: "Set many mappings together, all or none (CSV or JSON; - reads standard input)",
+		Long: "Sets every mapping of a file, or none: if the file has a mistake, nothing changes.\n" +
 			"Mappings that the file does not name stay. The file is CSV with the headings\n" +
 			"billing_plan_id and enhance_plan_id (billing_provider may be there), or a JSON\n" +
 			"list of objects with these names, as export writes them.",
@@ -53,7 +53,7 @@ func (p *program) mappingsImport() *cobra.Command {
 			return p.importMappings(c.Context(), args[0], unchecked)
 		},
 	}
-	c.Flags().BoolVar(&unchecked, "unchecked", false, "do not ask Stripe and Enhance whether they know them")
+	c.Flags().BoolVar(&unchecked, "unchecked", false, "skip the checks at Stripe and Enhance")
 	return c
 }
 

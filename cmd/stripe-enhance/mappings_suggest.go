@@ -18,9 +18,9 @@ func (p *program) mappingsSuggest() *cobra.Command {
 		Use:   "suggest",
 		Short: "Propose pairs of Stripe prices and Enhance plans by their names",
 		Long: "Compares the names of products and prices with those of the plans, and proposes\n" +
-			"the mappings that are not there yet. It sets nothing: copy the lines that are\n" +
-			"right. A price without a proposal matches no plan, or several equally well.\n" +
-			"A price that is archived at Stripe is listed while a subscription has it.",
+			"the mappings that are missing. It saves nothing: copy the lines that are right. A\n" +
+			"price without a proposal matches no plan, or several equally well. A price that is\n" +
+			"archived at Stripe is listed while a subscription has it.",
 		Example: "  stripe-enhance mappings suggest\n" +
 			"  stripe-enhance mappings suggest -o csv > mappings.csv   # look through it, then import",
 		RunE: func(c *cobra.Command, _ []string) error {

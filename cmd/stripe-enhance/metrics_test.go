@@ -24,7 +24,7 @@ func (s *service) series() (all []string) {
 	return all
 }
 
-// ids are what no label may contain: there are as many as customers.
+// ids are in no label, because there are as many as customers.
 var ids = regexp.MustCompile(`\b(cus|sub|evt|si|cs|in)_[0-9A-Za-z]{6}|@|[0-9a-f]{8}-[0-9a-f]{4}|/[0-9]+`)
 
 // TestEveryMetricMovesWhenItsThingHappens drives the service through what each
@@ -131,8 +131,8 @@ func TestEveryMetricMovesWhenItsThingHappens(t *testing.T) {
 	s.linesSayWhom(t)
 }
 
-// refused: a refused credential is told in our own words, calls a person, and takes
-// nothing else down.
+// refused checks that a refused credential is reported in our own words, notifies a person,
+// and stops nothing else.
 func (s *service) refused(t *testing.T) {
 	t.Helper()
 	var got answer
@@ -180,7 +180,7 @@ func (s *service) linesSayWhom(t *testing.T) {
 			t.Errorf("a secret is in the log: %s", line)
 		}
 		if !strings.HasPrefix(line, "{") {
-			continue // said to a person
+			continue // for a person
 		}
 		var entry map[string]any
 		if err := json.Unmarshal([]byte(line), &entry); err != nil {

@@ -38,8 +38,8 @@ const (
 // nothing takes every setting of the site away but those of its speed.
 var nothing = []string{"DATABASE_URL=", "STRIPE_API_URL=", "STRIPE_SECRET_KEY=", "ENHANCE_API_URL=", "ENHANCE_API_TOKEN=", "ENHANCE_ORG_ID=", "LISTEN_ADDR="}
 
-// The words that a person says are in testdata/mistakes.txt: one is read before it is
-// accepted, with UPDATE=1.
+// The messages are in testdata/mistakes.txt. Read a new one before you accept it with
+// UPDATE=1.
 var mistakes = []mistake{
 	{name: "a key that Stripe does not know", settings: []string{"STRIPE_SECRET_KEY=" + wrongKey}, args: []string{"check"}},
 	{name: "the same in a run", settings: []string{"STRIPE_SECRET_KEY=" + wrongKey}, args: []string{"reconcile"}},
@@ -160,8 +160,8 @@ func administers(t *testing.T, database, statement string) {
 	}
 }
 
-// makes gives the command of a mistake, and returns what is said about it, with names in
-// place of what differs from one time to the next.
+// makes gives the command of a mistake, and returns the message, with names in place of the
+// parts that differ from one time to the next.
 func (s *site) makes(m mistake, names ...string) string {
 	s.tb.Helper()
 	ctx, cancel := context.WithTimeout(s.tb.Context(), time.Minute)
@@ -179,9 +179,9 @@ func (s *site) makes(m mistake, names ...string) string {
 	}
 	said := out.String()
 	switch m.args[0] {
-	case "check": // what is well may be said in other words any day
+	case "check": // the lines without a mistake may change
 		said = failed(said)
-	case "reconcile": // the report has times; what went wrong is said once more
+	case "reconcile": // the report has times, and the error is printed after it
 		said = ""
 	}
 	var b strings.Builder
@@ -208,7 +208,7 @@ func keysOf(m map[string]string) func(func(string) bool) {
 	}
 }
 
-// failed are the lines of a check that say what is wrong, with what to do.
+// failed are the failed lines of a check, each with its next step.
 func failed(text string) string {
 	var kept []string
 	keep := false
@@ -260,7 +260,7 @@ func golden(t *testing.T, name, got string) {
 	}
 }
 
-// Whoever gives a command with sudo is in the journal, beside the user that it ran as.
+// The journal names the person who gave a command with sudo, beside the user that it ran as.
 func TestSudoDoesNotHideWhoApproved(t *testing.T) {
 	for environ, want := range map[string]string{
 		"USER=root SUDO_USER=anna":  "anna@HOST (sudo as root)",
@@ -279,8 +279,8 @@ func TestSudoDoesNotHideWhoApproved(t *testing.T) {
 	}
 }
 
-// A hold by e-mail is for the one customer who has it; where two have it, a person
-// chooses: an e-mail is a word that anybody can type.
+// A hold by e-mail is for the one customer who has it. If two have it, a person chooses,
+// because a customer can type any e-mail at checkout.
 func TestAHoldByEMailIsForOneCustomerAlone(t *testing.T) {
 	onBoth(t, func(t *testing.T, database string) {
 		s := newSite(t, database)

@@ -10,7 +10,7 @@ import (
 	"github.com/stripe-enhance/stripe-enhance/internal/report"
 )
 
-// format is what -o asks for.
+// format is the value of -o.
 type format string
 
 const (
@@ -19,19 +19,19 @@ const (
 	formatCSV  format = "csv"
 )
 
-// formats is the annotation of commands that know more than text and JSON.
+// formats is the annotation of commands that print more than text and JSON.
 const formats = "formats"
 
-// withCSV marks a list that a spreadsheet can be made of.
+// withCSV marks a list that can be printed as CSV.
 func withCSV(c *cobra.Command) *cobra.Command {
 	c.Annotations = map[string]string{formats: "text,json,csv"}
 	return c
 }
 
-// viewFlags say how much of a report is shown.
+// viewFlags choose how much of a report is shown.
 func (p *program) viewFlags(c *cobra.Command) {
 	c.Flags().BoolVar(&p.shown.All, "all", false, "show every line of long lists")
-	c.Flags().BoolVarP(&p.shown.Verbose, "verbose", "v", false, "one line for each change, with ids and reason, and what is done for the record only")
+	c.Flags().BoolVarP(&p.shown.Verbose, "verbose", "v", false, "one line for each change, with ids and reason, and also changes that no customer notices")
 }
 
 // view is how reports are shown, as wide as the terminal.
@@ -57,7 +57,7 @@ func (p *program) chooseFormat(c *cobra.Command, word string) error {
 	return nil
 }
 
-// list prints a table or its outside form.
+// list prints a table, or in JSON its rows as objects.
 func (p *program) list(t *report.Table, empty string, outside any) error {
 	switch {
 	case p.format == formatJSON:

@@ -35,7 +35,7 @@ func (s *site) runAs(uid uint32, dir string, args ...string) (text string, code 
 func ofAnother(t *testing.T) (s *site, dir string) {
 	t.Helper()
 	if os.Geteuid() != 0 {
-		t.Skip("only root can be somebody else")
+		t.Skip("only root can run as another user")
 	}
 	dir = t.TempDir()
 	for at := dir; at != os.TempDir() && at != "/"; at = filepath.Dir(at) {
@@ -72,8 +72,8 @@ func names(t *testing.T, dir string) (all []string) {
 	return all
 }
 
-// Root leaves nothing in another user's directory, on the first day and later, whatever
-// the command; and is told whose it is and what to run.
+// Root leaves nothing in another user's directory, whatever the command, before the first
+// run and later. The message names the owner and the command to run.
 func TestRootLeavesNothingInAnotherUsersDirectory(t *testing.T) {
 	s, dir := ofAnother(t)
 	commands := [][]string{{"reconcile"}, {"plans"}, {"mappings", "set", "price_1", "1", "--unchecked"}, {"migrate"}, {"check"}, {"serve"}}
@@ -102,8 +102,8 @@ func TestRootLeavesNothingInAnotherUsersDirectory(t *testing.T) {
 	}
 }
 
-// A service that meets a file of root says whose it is, who it runs as, and the command
-// that gives it back; each of the files, and the directory.
+// A service that meets a file of root names the owner, its own user, and the command that
+// gives the file back. Each of the files is tried, and the directory.
 func TestAFileOfRootIsNamedWithTheCommandThatMendsIt(t *testing.T) {
 	for _, file := range []string{"", "-wal", "-shm", ".lock", ".migrate.lock", "/"} {
 		t.Run("state.db"+file, func(t *testing.T) {
@@ -155,11 +155,11 @@ func TestAReadOnlyDiskIsCalledThat(t *testing.T) {
 	}
 }
 
-// A .env beside the program that is another user's is not read: it would say where the
-// key is sent.
+// A .env beside the program that belongs to another user is not read, because it could send
+// the key anywhere.
 func TestTheSettingsOfAnotherUserAreNotRead(t *testing.T) {
 	if os.Geteuid() != 0 {
-		t.Skip("only root can be somebody else")
+		t.Skip("only root can run as another user")
 	}
 	opt, elsewhere := t.TempDir(), t.TempDir()
 	program, err := os.Executable()
@@ -180,7 +180,7 @@ func TestTheSettingsOfAnotherUserAreNotRead(t *testing.T) {
 		}
 		cmd := exec.Command(path, "plans")
 		cmd.Dir, cmd.Env = elsewhere, []string{"USER=operator"}
-		out, _ := cmd.CombinedOutput() // its exit code says how it ended
+		out, _ := cmd.CombinedOutput() // its exit code is compared below
 		read := cmd.ProcessState.ExitCode() == exitOK
 		if read != (owner == 0) || !read && !strings.Contains(string(out), settings+", which belongs to another user and is not read") {
 			t.Errorf("of user %d: read: %v: %s", owner, read, out)

@@ -108,15 +108,15 @@ func followed(t *testing.T, database string) {
 	}
 }
 
-// tellByWebhook lets Stripe tell a replica what has happened.
+// tellByWebhook lets Stripe deliver its webhooks to a replica.
 func (s *site) tellByWebhook(r *replica) {
 	s.tb.Helper()
-	told, err := s.world.DeliverWebhooks(s.tb.Context(), r.url+"/api/webhook", testWebhookSecret, nil)
+	delivered, err := s.world.DeliverWebhooks(s.tb.Context(), r.url+"/api/webhook", testWebhookSecret, nil)
 	if err != nil {
 		s.tb.Fatal(err)
 	}
-	if told.Sent == 0 {
-		s.tb.Fatalf("no webhook was accepted: %+v", told)
+	if delivered.Sent == 0 {
+		s.tb.Fatalf("no webhook was accepted: %+v", delivered)
 	}
 }
 
@@ -126,7 +126,7 @@ func (s *site) hosted(n int) {
 	eventually(s.tb, fmt.Sprintf("%d hostings stand", n), func() bool { return len(s.world.Hostings()) == n })
 }
 
-// post asks the admin API and returns what it answers.
+// post sends a request to the admin API and returns the answer.
 func (s *site) post(r *replica, path, body string) string {
 	s.tb.Helper()
 	q, err := http.NewRequestWithContext(s.tb.Context(), http.MethodPost, r.url+path, strings.NewReader(body))

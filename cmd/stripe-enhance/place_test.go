@@ -7,9 +7,9 @@ import (
 	"testing"
 )
 
-// A command given in a directory that has nothing of an installation leaves it as it
-// is, whatever the command; and each that does not begin an installation says where it
-// looked. A new command is tried like the others.
+// If a directory has nothing of an installation, no command leaves a file in it, and each
+// command that does not begin an installation prints where it looked. A new command is
+// tried like the others.
 func TestNoCommandLeavesAnythingInTheWrongDirectory(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "mappings.csv")
 	if err := os.WriteFile(file, []byte("billing_plan_id,enhance_plan_id\nprice_1,1\n"), 0o600); err != nil {

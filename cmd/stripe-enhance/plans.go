@@ -22,10 +22,10 @@ func (p *program) plansCommand() *cobra.Command {
 	var all bool
 	c := &cobra.Command{
 		Use:   "plans [PLAN_ID]",
-		Short: "What the brake holds for approval; with an id, every change in it",
-		Long: "Lists the plans that wait for approval, one of a kind at most. A plan is what the brake\n" +
-			"holds of one kind: it waits until you approve it, or until nothing in it is wanted any\n" +
-			"more, however many changes there are by then. What is held later joins it: its id stays\n" +
+		Short: "Changes that the brake holds for approval; with an id, every change in that plan",
+		Long: "Lists the held plans that wait for approval, at most one for each kind of change. A held\n" +
+			"plan is the changes of one kind that the brake holds. It waits until you approve it, or\n" +
+			"until no change in it is due any more. Changes that are held later join it: its id stays\n" +
 			"the same, and its version rises.",
 		GroupID: groupRun,
 		Args:    atMostOne("PLAN_ID"),
@@ -41,7 +41,7 @@ func (p *program) plansCommand() *cobra.Command {
 			})
 		},
 	}
-	c.Flags().BoolVar(&all, "all", false, "approved ones, and those no longer wanted, as well")
+	c.Flags().BoolVar(&all, "all", false, "also those that are approved or no longer due")
 	return withCSV(c)
 }
 
@@ -56,7 +56,7 @@ func (p *program) listPlans(ctx context.Context, a *app.App, all bool) error {
 		t.Add(one.ID, one.Kind.String(), fmt.Sprint(len(one.Actions)), instant(one.Created), instant(one.Expires), p.stateOf(one), one.Reason, fmt.Sprint(one.Version))
 		outside = append(outside, report.PlanOf(one))
 	}
-	return p.list(&t, "no plan waits for approval", outside)
+	return p.list(&t, "no held plan waits for approval", outside)
 }
 
 func (p *program) stateOf(one reconcile.HeldPlan) string {
@@ -89,19 +89,19 @@ func (p *program) showPlan(ctx context.Context, a *app.App, id string) error {
 			return err
 		}
 	}
-	if err := p.list(&t, "the plan is empty", report.PlanOf(one)); err != nil || p.format != formatText || p.stateOf(one) != "waits" {
+	if err := p.list(&t, "the held plan is empty", report.PlanOf(one)); err != nil || p.format != formatText || p.stateOf(one) != "waits" {
 		return err
 	}
 	return p.printf("\nRelease exactly this: stripe-enhance approve %s --version %d\n", one.ID, one.Version)
 }
 
-// planError says what to do about an id that names no plan, or several.
+// planError adds the next step to an id that names no held plan, or several.
 func planError(id string, err error) error {
 	if errors.Is(err, store.ErrNotFound) {
-		return fault.Errorf(fault.NotFound, "no plan begins with %q: one that stripe-enhance plan showed is held by the next stripe-enhance reconcile, "+
-			"and one that was held may have been replaced by a newer one; see stripe-enhance plans", id)
+		return fault.Errorf(fault.NotFound, "no held plan begins with %q: one that stripe-enhance plan showed is stored by the next stripe-enhance reconcile, "+
+			"and a held plan may have been replaced by a newer one; see stripe-enhance plans", id)
 	}
-	if errors.Is(err, fault.Conflict) { // it is told to a person who knows what they asked for
+	if errors.Is(err, fault.Conflict) { // the person knows which command they gave
 		return fault.Wrap(fault.Conflict, errors.New(strings.TrimPrefix(strings.TrimPrefix(err.Error(), "store: "), "approving ")))
 	}
 	return err
@@ -111,14 +111,15 @@ func (p *program) approveCommand() *cobra.Command {
 	var version int
 	c := &cobra.Command{
 		Use:   "approve PLAN_ID",
-		Short: "Release what the brake held, exactly as shown, and do it",
-		Long: "Releases exactly the changes of a held plan, and then does a run. Each of them is\n" +
-			"looked at again first: what is no longer wanted is dropped, and nothing is added.\n" +
-			"What is held later waits in another plan, and so does a change that was approved and\n" +
-			"has become another one, such as an invitation to another address. With --version the\n" +
-			"plan is released only while it is what you looked at. The first eight characters of\n" +
-			"the id are enough. An approval lasts 24 hours; what it could not do by then is held again.\n\n" +
-			"Exit code 0: each of them is done, or no longer wanted. 1: not all of them are.",
+		Short: "Release a held plan, exactly as shown, and apply it",
+		Long: "Releases exactly the changes of a held plan, and then does a run. The run plans each of\n" +
+			"them again first: a change that is no longer due is dropped, and nothing is added.\n" +
+			"Changes that are held later wait in another held plan, and so does an approved change\n" +
+			"that has become another one, such as an invitation to another address. With --version\n" +
+			"the plan is released only if it still has the version that you looked at. The first\n" +
+			"eight characters of the id are enough. An approval lasts 24 hours; changes that are not\n" +
+			"done by then are held again.\n\n" +
+			"Exit code 0: every change is done, or no longer due. 1: some are not.",
 		GroupID: groupRun,
 		Args:    arguments("PLAN_ID"),
 		Example: "  stripe-enhance plans e716f6d98bf6d2b7\n  stripe-enhance approve e716f6d98bf6d2b7 --version 3",
@@ -128,7 +129,7 @@ func (p *program) approveCommand() *cobra.Command {
 			})
 		},
 	}
-	c.Flags().IntVar(&version, "version", 0, "release this version and no other (0: what the plan is at now)")
+	c.Flags().IntVar(&version, "version", 0, "release this version and no other (0: the present one)")
 	return c
 }
 
@@ -155,7 +156,7 @@ func (p *program) approve(ctx context.Context, a *app.App, e *engine.Engine, id 
 	a.NotifyOfRun(ctx, r, err)
 	for _, other := range r.Plans {
 		if other.Kind == one.Kind && other.ID != one.ID {
-			p.sayf("%s of kind %s joined after that version, or changed, and waits as plan %s", report.Count(other.Size(), "change"), other.Kind, other.ID)
+			p.sayf("held plan %s has %s of kind %s that joined after that version, or changed since", other.ID, report.Count(other.Size(), "change"), other.Kind)
 		}
 	}
 	if err := p.finish(r, err); err != nil && !errors.Is(err, leftError{}) {
@@ -164,8 +165,8 @@ func (p *program) approve(ctx context.Context, a *app.App, e *engine.Engine, id 
 	return undone(one, r)
 }
 
-// undone is nil when everything that was released is done or no longer wanted,
-// whatever else the run left for a person: this command answers for the plan.
+// undone is nil if every released change is done or no longer wanted. Other changes that the
+// run left for a person do not matter here, because the exit code is about the held plan.
 func undone(one reconcile.HeldPlan, r reconcile.Report) error {
 	ours, left := map[string]bool{}, map[string]bool{}
 	for _, a := range one.Actions {
@@ -187,7 +188,7 @@ func undone(one reconcile.HeldPlan, r reconcile.Report) error {
 	if len(left) == 0 {
 		return nil
 	}
-	return fmt.Errorf("%d of %s approved in %s not done in this run; the approval stands until %s, and the next runs go on with it",
+	return fmt.Errorf("%d of %s approved in %s were not done in this run; the approval lasts until %s, and the next runs continue",
 		len(left), report.Count(len(one.Actions), "change"), one.ID, one.Expires.UTC().Format(time.RFC3339))
 }
 
@@ -200,7 +201,7 @@ func atMostOne(name string) cobra.PositionalArgs {
 	}
 }
 
-// instant is a time for tables; "" when it is not known.
+// instant is a time for tables; "" if it is zero.
 func instant(t time.Time) string {
 	if s := report.Time(t); s != nil {
 		return *s

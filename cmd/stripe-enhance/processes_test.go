@@ -28,8 +28,8 @@ type site struct {
 	env   []string
 }
 
-// patience bounds every wait for a process: far longer than anything takes, so
-// that a test ends with what it saw and not with a dump of goroutines.
+// patience bounds every wait for a process. It is far longer than any step takes, so that a
+// test that fails ends with its own message and not with a dump of goroutines.
 const patience = 3 * time.Minute
 
 // newSite opens a calm company whose prices are mapped to plans once its first
@@ -173,8 +173,8 @@ func (r *replica) said() []string {
 	return slices.Clone(r.lines)
 }
 
-// says waits for a line with all these words, beginning with line from, and
-// returns it and where the next one is.
+// says waits for a line with all these words, beginning with line from, and returns it and
+// the number of the next one.
 func (r *replica) says(from int, words ...string) (line string, next int) {
 	r.tb.Helper()
 	limit := time.After(patience)
@@ -256,7 +256,7 @@ func writer(tb testing.TB, replicas ...*replica) (leader *replica) {
 	return leader
 }
 
-// grip is the panel with the first create in hand: it does it when it is told to.
+// grip is the panel with the first create in hand, which it does when the test lets it.
 type grip struct {
 	at, done chan struct{}
 	release  func() // once

@@ -14,17 +14,17 @@ import (
 	"github.com/stripe-enhance/stripe-enhance/internal/report"
 )
 
-// program is the process as its commands see it: everything from outside is a
-// field, so that nothing below reaches for a global.
+// program is the process. Everything from outside is a field, so that no command uses a
+// global, and a test can replace it.
 type program struct {
 	in       io.Reader
 	out, err io.Writer
 	environ  []string
-	// dotEnvs are where a file with settings is looked for; the first that is there counts.
+	// dotEnvs are where a file with settings is looked for; the first that exists counts.
 	dotEnvs []string
-	// terminalOut and terminalErr tell whether somebody watches the two streams.
+	// terminalOut and terminalErr report whether the two streams are terminals.
 	terminalOut, terminalErr bool
-	// width is how many columns the terminal of out has; 0: not known.
+	// width returns the columns of the terminal of out; 0: unknown.
 	width func() int
 	now   func() time.Time
 	// failpoint ends the process where a test asks for it; nil in every program that is
@@ -36,7 +36,7 @@ type program struct {
 	flags   map[string]string // settings given as flags, by the variable's name
 	command string            // "stripe-enhance mappings list"
 	key     string            // a glimpse of the key for Stripe, once settings are read
-	// unhelpful is what help was asked about and is nothing.
+	// unhelpful is the error if help was asked about a command that does not exist.
 	unhelpful error
 }
 
@@ -53,17 +53,17 @@ func (p *program) run(ctx context.Context, args []string) (code int) {
 	root.SetOut(p.out)
 	root.SetErr(p.err)
 	err := root.ExecuteContext(ctx)
-	return p.ended(ctx, joined(err, p.unhelpful))
+	return p.ended(ctx, errors.Join(err, p.unhelpful))
 }
 
-// ended tells how a command ended, and turns that into an exit code.
+// ended prints how a command ended, and returns the exit code.
 func (p *program) ended(ctx context.Context, err error) int {
 	if err == nil {
 		return exitOK
 	}
 	code := codeOf(err)
 	if ctx.Err() != nil && errors.Is(err, context.Canceled) {
-		p.sayf("interrupted: %s. What was under way is recorded; the next run goes on from there", trail(err))
+		p.sayf("interrupted: %s. The action under way is recorded, and the next run continues from there", trail(err))
 		return exitFailed
 	}
 	if text := err.Error(); text != "" {
@@ -75,8 +75,8 @@ func (p *program) ended(ctx context.Context, err error) int {
 	return code
 }
 
-// trail is the path of an interrupted call without the words "context canceled",
-// which tell a person nothing.
+// trail is the path of an interrupted call without the words "context canceled", which do
+// not help a person.
 func trail(err error) string {
 	text := strings.TrimSuffix(err.Error(), context.Canceled.Error())
 	if text = strings.TrimRight(text, ": "); text == "" {
@@ -85,20 +85,20 @@ func trail(err error) string {
 	return "while " + text
 }
 
-// sayf talks to the person at the terminal, never to a script.
+// sayf writes one line to the person at the terminal, never to a script.
 func (p *program) sayf(format string, args ...any) {
 	fmt.Fprintln(p.err, "stripe-enhance: "+strings.TrimRight(fmt.Sprintf(format, args...), "\n"))
 }
 
-// crashed is the last resort. A panic's value may contain anything, so only the
-// runtime's own words are shown, and of the stack the places without arguments.
+// crashed is the last resort. The value of a panic may contain a key, so it shows only the
+// runtime's own message, and the stack without arguments.
 func (p *program) crashed(v any) int {
 	what := fmt.Sprintf("a %T", v)
 	var r runtime.Error
 	if err, ok := v.(error); ok && errors.As(err, &r) {
 		what = r.Error()
 	}
-	p.sayf("internal error: %s. This is a mistake in the program; what was recorded stays valid and the next run goes on from it.", what)
+	p.sayf("internal error: %s. This is a mistake in the program. The journal stays valid, and the next run continues from it.", what)
 	pcs := make([]uintptr, 32)
 	frames := runtime.CallersFrames(pcs[:runtime.Callers(4, pcs)])
 	for {
@@ -123,8 +123,8 @@ func (p *program) colours() bool {
 	})
 }
 
-// person names who gives a command, for the journal: user@host, and with sudo who is
-// behind it: root alone would be everybody who may become root.
+// person names who gave a command, for the journal: user@host. With sudo it names the user
+// behind it, because root alone could be any user who may become root.
 func (p *program) person() string {
 	host, err := os.Hostname()
 	if err != nil {
@@ -143,7 +143,7 @@ func (p *program) person() string {
 	return user + "@" + host
 }
 
-// variable is one of the environment; "" when it is not set.
+// variable is one of the environment; "" if it is not set.
 func (p *program) variable(name string) string {
 	for _, kv := range slices.Backward(p.environ) { // the last one counts
 		if value, ok := strings.CutPrefix(kv, name+"="); ok {

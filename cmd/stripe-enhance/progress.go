@@ -10,10 +10,10 @@ import (
 	"github.com/stripe-enhance/stripe-enhance/reconcile"
 )
 
-// screen is a terminal on which a bar may be drawn: what is written to it meanwhile
-// takes the bar's line, and the bar comes again below. It may be used by many at once.
+// screen is a terminal on which a bar may be drawn. A line that is written meanwhile takes
+// the place of the bar, and the bar is drawn again below it. It is safe for concurrent use.
 type screen struct {
-	mu  sync.Mutex // guards all below
+	mu  sync.Mutex // guards the fields below
 	out io.Writer
 	bar *progressbar.ProgressBar // nil: none is drawn
 }
@@ -28,29 +28,29 @@ func (s *screen) Write(text []byte) (int, error) {
 	return s.out.Write(text)
 }
 
-// progress draws a bar for each phase of a run on a terminal, and nothing
-// anywhere else. finish removes what is left of it.
+// progress draws a bar for each phase of a run if stderr is a terminal. finish removes the
+// bar.
 //
-// Calls of tell never overlap; finish comes after the last.
+// Calls of show do not overlap; finish comes after the last.
 type progress struct {
 	*screen
 	phase string
 }
 
-// watch returns what the engine calls, and what ends the drawing.
-func (p *program) watch() (tell func(reconcile.Progress), finish func()) {
+// watch returns the function that the engine calls, and the one that ends the drawing.
+func (p *program) watch() (show func(reconcile.Progress), finish func()) {
 	s, drawn := p.err.(*screen)
 	if !p.terminalErr || !drawn {
 		return nil, func() {}
 	}
 	b := &progress{screen: s}
-	return b.tell, b.finish
+	return b.show, b.finish
 }
 
 // redraw is how often the bar moves; faster is only work for the terminal.
 const redraw = 100 * time.Millisecond
 
-func (b *progress) tell(now reconcile.Progress) {
+func (b *progress) show(now reconcile.Progress) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if now.Phase != b.phase {

@@ -10,7 +10,7 @@ import (
 	"github.com/stripe-enhance/stripe-enhance/reconcile"
 )
 
-// glass is a terminal as far as a bar needs one: text overwrites what is there.
+// glass is a terminal as far as a bar needs one: text overwrites the line.
 type glass struct {
 	mu    sync.Mutex // guards both
 	lines []string
@@ -44,14 +44,14 @@ func (g *glass) Write(text []byte) (int, error) {
 func TestALogLineDoesNotBreakTheBar(t *testing.T) {
 	g := &glass{}
 	p := &program{err: &screen{out: g}, terminalErr: true}
-	tell, finish := p.watch()
+	show, finish := p.watch()
 	var want []string
 	for i := range 50 {
-		tell(reconcile.Progress{Phase: "listing", Done: i, Total: 50})
+		show(reconcile.Progress{Phase: "listing", Done: i, Total: 50})
 		want = append(want, fmt.Sprintf("stripe-enhance: line %d", i))
 		p.sayf("line %d", i)
 	}
-	tell(reconcile.Progress{Phase: "planning", Done: 1, Total: 2})
+	show(reconcile.Progress{Phase: "planning", Done: 1, Total: 2})
 	finish()
 	p.sayf("the end")
 	if got := append(want, "stripe-enhance: the end"); !slices.Equal(g.lines, got) {

@@ -13,15 +13,15 @@ import (
 	"github.com/stripe-enhance/stripe-enhance/reconcile/engine"
 )
 
-const reconcileLong = `Looks at Stripe and Enhance, and changes at Enhance exactly what differs from what
-is paid for. Without flags it reads what changed since the last run, or everything
-when there was none.
+const reconcileLong = `Reads Stripe and Enhance, and changes at Enhance exactly the hostings that differ from
+what customers pay for. Without flags it reads the changes since the last run, or
+everything if there was none.
 
 Exit code 0: everything is as it should be. 1: the run failed. 2: usage or
 configuration. 3: finished, but something is held, parked or failed; the report
-says what and what to do.`
+lists it with the next step.`
 
-// scope is what a run looks at, as flags say it.
+// scope are the flags that choose which subscriptions a run reads.
 type scope struct {
 	full          bool
 	accept        bool
@@ -30,8 +30,8 @@ type scope struct {
 
 func (s *scope) flags(p *program, c *cobra.Command) {
 	p.viewFlags(c)
-	c.Flags().BoolVar(&s.full, "full", false, "read every subscription, not only what changed")
-	c.Flags().StringSliceVar(&s.subscriptions, "subscription", nil, "look at this subscription only (repeatable)")
+	c.Flags().BoolVar(&s.full, "full", false, "read every subscription, not only those that changed")
+	c.Flags().StringSliceVar(&s.subscriptions, "subscription", nil, "read only this subscription (repeatable)")
 }
 
 func (s *scope) check(command string) error {
@@ -39,11 +39,11 @@ func (s *scope) check(command string) error {
 		return &usageError{errors.New("--full and --subscription contradict each other"), command}
 	}
 	if s.accept && !s.full {
-		return &usageError{errors.New("--accept-listing is about a whole listing: it needs --full"), command}
+		return &usageError{errors.New("--accept-listing concerns a whole listing: it needs --full"), command}
 	}
 	for _, id := range s.subscriptions {
 		if !reconcile.ValidID("sub_", id) {
-			return &usageError{fmt.Errorf("--subscription %q: an id of a subscription begins with sub_", id), command}
+			return &usageError{fmt.Errorf("--subscription %q: the id of a subscription begins with sub_", id), command}
 		}
 	}
 	return nil
@@ -53,7 +53,7 @@ func (p *program) reconcileCommand() *cobra.Command {
 	var s scope
 	c := &cobra.Command{
 		Use:     "reconcile",
-		Short:   "One run: make Enhance what is paid for at Stripe",
+		Short:   "One run: change hosting at Enhance to what customers pay for at Stripe",
 		Long:    reconcileLong,
 		GroupID: groupRun,
 		Example: "  stripe-enhance reconcile\n" +
@@ -76,7 +76,7 @@ func (p *program) reconcileCommand() *cobra.Command {
 		},
 	}
 	s.flags(p, c)
-	c.Flags().BoolVar(&s.accept, "accept-listing", false, "with --full: what Stripe lists is true, even where known subscriptions are missing")
+	c.Flags().BoolVar(&s.accept, "accept-listing", false, "with --full: trust Stripe's listing even if known subscriptions are missing from it")
 	return c
 }
 
@@ -84,12 +84,11 @@ func (p *program) planCommand() *cobra.Command {
 	var s scope
 	c := &cobra.Command{
 		Use:   "plan",
-		Short: "The same run without effects: every change and every hold, with its reason",
-		Long: "Shows what reconcile would do, and does none of it: nothing is sent to Stripe or\n" +
-			"Enhance but reads. While another process holds the lease, the plan is made from\n" +
-			"what that process stored last. What it saw at Stripe and Enhance is stored in the\n" +
-			"database, which the next run then need not read again; where there is no\n" +
-			"database yet, it makes none.\n\n" +
+		Short: "A dry run: every change and every hold, with its reason",
+		Long: "Shows the changes that reconcile would make, and makes none: it only reads from Stripe\n" +
+			"and Enhance. If another process holds the lease, it plans from the state that this\n" +
+			"process stored last. It stores the state that it reads, so that the next run need not\n" +
+			"read it again; if there is no database yet, it creates none.\n\n" +
 			"Exit code 0: nothing to do. 3: there are changes or holds.",
 		GroupID: groupRun,
 		Example: "  stripe-enhance plan\n" +
@@ -109,8 +108,8 @@ func (p *program) planCommand() *cobra.Command {
 	return c
 }
 
-// finish prints a report and turns it into the exit code. A run that failed still
-// tells what it did.
+// finish prints a report and returns the error of the exit code. It also prints what a run
+// did before it failed.
 func (p *program) finish(r reconcile.Report, err error) error {
 	if r.Run.ID != "" && r.Run.Mode != "" {
 		if printed := p.printReport(r); printed != nil {

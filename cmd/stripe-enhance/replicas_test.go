@@ -43,13 +43,13 @@ type drill struct {
 	effects  int // when the first was lost
 }
 
-// The order of events is compared, never how long anything took.
+// The order of events is compared, and no duration.
 //
-// With each of these mistakes put in once, one of these went red: no fence before
-// the wire (the frozen one woke and made seven organisations a second time), a lease
-// that is believed in for ever (six), no limit to a transaction that stands still
-// (nobody took over from the one that was cut off), no token asked for by the
-// journal, a lease that anybody may take at any time.
+// One of these failed when each of these mistakes was put in once: no fence before the wire
+// (the frozen process woke and created seven organisations a second time), a lease that
+// stays valid without end (six), no limit to a transaction that stands still (no process
+// took over from the one that was cut off), no token required by the journal, a lease that
+// any process may take at any time.
 func TestAWriterThatIsLostIsReplacedAndNothingHappensTwice(t *testing.T) {
 	for _, loss := range losses {
 		t.Run(loss.name, func(t *testing.T) {
@@ -84,7 +84,7 @@ func newDrill(t *testing.T) *drill {
 	d.first = d.begin("first", "DATABASE_URL="+through, "ENHANCE_RPS=4")
 	d.heirs = []*replica{d.begin("second"), d.begin("third")}
 	for _, r := range append(d.heirs, d.first) {
-		r.up() // three of them migrated one empty database at once
+		r.up() // three of them migrated one empty database together
 	}
 	d.mapPrices()
 	d.makeFirst()
@@ -112,8 +112,8 @@ func (d *drill) signal(r *replica, s syscall.Signal) {
 	}
 }
 
-// losing lets something happen, and loses the writer while the panel has the first
-// create in hand. Then the panel does it, and nobody hears.
+// losing starts an event, and loses the writer while the panel has the first create in hand.
+// Then the panel does it, and its answer reaches no process.
 func (d *drill) losing(happen, lose func()) {
 	d.Helper()
 	reached, lost := make(chan struct{}), make(chan struct{})
@@ -124,7 +124,7 @@ func (d *drill) losing(happen, lose func()) {
 		defer all.RUnlock()
 		if c.Route == "POST /orgs/{org}/customers" && creates.Add(1) == 1 {
 			close(reached)
-			<-lost // nobody orders any more
+			<-lost // there are no more orders
 		}
 		return simulator.Fault{}
 	})
@@ -199,7 +199,7 @@ func (d *drill) leaseEnd() (until time.Time) {
 	return until
 }
 
-// settledFor waits until every one of n customers has what they pay for.
+// settledFor waits until each of n customers has the hosting that they pay for.
 func (d *drill) settledFor(n int) {
 	d.Helper()
 	eventually(d, fmt.Sprintf("%d customers have their hosting, and nothing is left to do", n), func() bool {
@@ -207,8 +207,8 @@ func (d *drill) settledFor(n int) {
 	})
 }
 
-// nothingBefore fails the test when anybody did anything between the loss of the
-// writer and the end of its lease, but for the call it had under way.
+// nothingBefore fails the test if any call was made between the loss of the writer and the
+// end of its lease, except the call that was under way.
 func (d *drill) nothingBefore(until time.Time) {
 	d.Helper()
 	for _, e := range d.world.Effects()[d.effects:] {
@@ -218,7 +218,7 @@ func (d *drill) nothingBefore(until time.Time) {
 	}
 }
 
-// everythingOnce holds what was really done against n orders.
+// everythingOnce compares the effects at the panel with n orders.
 func (d *drill) everythingOnce(n int) {
 	d.Helper()
 	done, kinds := map[string]int{}, map[string]int{}
@@ -243,6 +243,6 @@ func (d *drill) everythingOnce(n int) {
 		d.Errorf("sent what must never be sent: %v", v)
 	}
 	if down := slices.ContainsFunc(d.world.Hostings(), func(h simulator.Hosting) bool { return h.SuspendedBy != "" || strings.EqualFold(h.Status, "deleted") }); down {
-		d.Error("somebody who pays has no hosting")
+		d.Error("a paying customer has no hosting")
 	}
 }

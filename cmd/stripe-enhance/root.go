@@ -14,12 +14,12 @@ import (
 )
 
 const rootLong = `stripe-enhance keeps hosting at Enhance in step with what customers pay for at
-Stripe. It looks at both sides, says what should change and why, and changes
-exactly that. What it cannot be sure of, it holds and tells you.
+Stripe. It reads both sides, shows each change with its reason, and makes exactly
+those changes. If it cannot be sure of one, it holds it and tells you.
 
 Start without any keys:      stripe-enhance demo
-Look, change nothing:        stripe-enhance plan
-Do it, from cron:            stripe-enhance reconcile
+See the changes:             stripe-enhance plan
+Make them, from cron:        stripe-enhance reconcile
 
 Settings come from the environment, from a file .env, or from flags of the same
 names: GRACE_PERIOD is --grace-period. "stripe-enhance help configuration" lists
@@ -39,7 +39,7 @@ const (
 )
 
 func (p *program) root() *cobra.Command {
-	cobra.EnableCommandSorting = false // the order of commands() means something
+	cobra.EnableCommandSorting = false // keep the order of commands()
 	root := &cobra.Command{
 		Use:               "stripe-enhance",
 		Short:             "Keeps hosting at Enhance in step with what customers pay for at Stripe",
@@ -72,8 +72,8 @@ func (p *program) root() *cobra.Command {
 	return root
 }
 
-// strictHelp has help refuse what it knows nothing about. Cobra prints another page and
-// says that all is well: the command is in a script then, and does nothing.
+// strictHelp makes help fail for a command that does not exist. Cobra prints another page and
+// exits with 0, so that a misspelt command in a script would do nothing, unnoticed.
 func (p *program) strictHelp(root *cobra.Command) {
 	page := root.HelpFunc()
 	root.SetHelpFunc(func(c *cobra.Command, args []string) {
@@ -133,9 +133,8 @@ func (p *program) simulateClock(ctx context.Context) error {
 	return err
 }
 
-// settingFlags makes a flag of every variable. They are hidden in the help of
-// each command, which would otherwise be forty lines of the same; the topic
-// "configuration" shows them once.
+// settingFlags makes a flag of every variable. They are hidden in the help of each command,
+// because forty lines would repeat in each; the topic "configuration" shows them once.
 func settingFlags(flags *pflag.FlagSet) {
 	for _, v := range config.Variables() {
 		flags.String(v.Flag(), "", v.Usage)
@@ -147,9 +146,8 @@ func settingFlags(flags *pflag.FlagSet) {
 	}
 }
 
-// strictly makes every command refuse what it does not know, with exit code 2:
-// cobra's own checks return plain errors, and accept any word after a command
-// that has subcommands.
+// strictly makes every command refuse unknown arguments with exit code 2. Cobra's own checks
+// return plain errors, and accept any argument after a command that has subcommands.
 func strictly(c *cobra.Command) {
 	if c.HasSubCommands() && c.RunE == nil && c.Run == nil {
 		c.Args = noArguments
@@ -164,7 +162,7 @@ func strictly(c *cobra.Command) {
 	}
 }
 
-// noArguments names the word that is too much, and a command that may be meant.
+// noArguments names the argument that is too much, and a command with a similar name.
 func noArguments(c *cobra.Command, args []string) error {
 	if len(args) == 0 {
 		return nil
@@ -179,7 +177,7 @@ func noArguments(c *cobra.Command, args []string) error {
 	return &usageError{errors.New(what), c.CommandPath()}
 }
 
-// arguments names what is expected, in order.
+// arguments names the arguments that are expected, in order.
 func arguments(names ...string) cobra.PositionalArgs {
 	return func(c *cobra.Command, args []string) error {
 		switch {
@@ -192,8 +190,8 @@ func arguments(names ...string) cobra.PositionalArgs {
 	}
 }
 
-// flagError does not repeat cobra's text where that quotes a value: the value of
-// --stripe-secret-key may be in it.
+// flagError does not repeat cobra's text if that quotes a value, because it may be the value
+// of --stripe-secret-key.
 func flagError(c *cobra.Command, err error) error {
 	var missing *pflag.ValueRequiredError
 	var unknown *pflag.NotExistError
@@ -212,17 +210,17 @@ func flagError(c *cobra.Command, err error) error {
 		return &usageError{errors.New(what), c.CommandPath()}
 	case errors.As(err, &missing):
 		return &usageError{fmt.Errorf("--%s needs a value", missing.GetSpecifiedName()), c.CommandPath()}
-	case errors.As(err, &invalid): // of a setting it would be a secret perhaps; those are texts, which are always valid
+	case errors.As(err, &invalid): // a setting may be a secret, but those are texts, which are always valid
 		return &usageError{fmt.Errorf("--%s %q: want %s", invalid.GetFlag().Name, invalid.GetValue(), wanted(invalid.GetFlag().Value.Type())), c.CommandPath()}
 	}
 	return &usageError{err, c.CommandPath()}
 }
 
-// wanted is a type of flag in words.
+// wanted describes the type of a flag.
 func wanted(kind string) string {
 	switch kind {
 	case "duration":
-		return "a span of time like 1s, 5m or 72h"
+		return "a duration like 1s, 5m or 72h"
 	case "int", "int64":
 		return "a whole number"
 	case "uint64":

@@ -11,7 +11,7 @@ import (
 	"github.com/rogpeppe/go-internal/testscript"
 )
 
-// chat is who is told by NOTIFY_URLS in a script.
+// chat is the receiver of NOTIFY_URLS in a script.
 type chat struct {
 	down atomic.Bool
 
@@ -35,8 +35,8 @@ func (c *chat) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 }
 
 // chatting begins with `chat`, which sets NOTIFY_URLS. `chat hears TEXT…` takes the one
-// message that has come since the last look, in which all of that has to be; `chat
-// silent` makes sure that there is none; `chat down` and `chat up` say whether it works.
+// message that has come since the last look, which must contain each TEXT; `chat silent`
+// checks that there is none; `chat down` and `chat up` switch the chat off and on.
 func (o *outside) chatting(ts *testscript.TestScript, args []string) {
 	if len(args) == 0 {
 		o.chat = &chat{}
@@ -54,11 +54,11 @@ func (o *outside) chatting(ts *testscript.TestScript, args []string) {
 		o.chat.down.Store(args[0] == "down")
 	case "silent":
 		if len(got) > 0 {
-			ts.Fatalf("told: %q", got)
+			ts.Fatalf("messages: %q", got)
 		}
 	case "hears":
 		if len(got) != 1 {
-			ts.Fatalf("told %d messages: %q", len(got), got)
+			ts.Fatalf("%d messages: %q", len(got), got)
 		}
 		for _, part := range args[1:] {
 			if !strings.Contains(got[0], part) {

@@ -127,7 +127,7 @@ type outside struct {
 	simulated *simulator.World
 	signed    map[string]simulator.SignedUp
 	writes    chan struct{} // closed at the first write to Enhance
-	chat      *chat         // who is told by NOTIFY_URLS
+	chat      *chat         // the receiver of NOTIFY_URLS
 }
 
 type outsideKey struct{}
@@ -144,9 +144,8 @@ func command(do func(*outside, *testscript.TestScript, []string)) func(*testscri
 // canary is part of every credential of the scripts; it must be found nowhere.
 const canary = "CANARY"
 
-// sim [hostile] [deny=invoices,…] starts the simulators and sets the environment
-// to work against them. The shop has its three prices and plans, and nobody is
-// there yet.
+// sim [hostile] [deny=invoices,…] starts the simulators and sets the environment to work
+// against them. The shop has its three prices and plans, and no customer yet.
 func (o *outside) sim(ts *testscript.TestScript, args []string) {
 	options := simulator.Options{
 		Calm: true, Follow: time.Now, StripeKey: "sk_test_" + canary + "stripe", EnhanceToken: canary + "enhance",
@@ -206,9 +205,9 @@ func (o *outside) signup(ts *testscript.TestScript, args []string) {
 	ts.Setenv(who+"_customer", done.Customer)
 }
 
-// world VERB WHO… does something to each of them at Stripe; or "world plan NAME",
-// "world price NAME" adds to the offers; "world silent"
-// lets Stripe list nobody, and "world well" ends what is wrong.
+// world VERB WHO… does something to each of them at Stripe; or "world plan NAME", "world
+// price NAME" adds to the offers; "world silent" lets Stripe list no subscription, and
+// "world well" ends every fault.
 func (o *outside) verb(ts *testscript.TestScript, args []string) {
 	verbs := map[string]func(string) error{
 		"cancel": o.simulated.Cancel, "unpaid": o.simulated.MarkUnpaid, "pay": o.simulated.Pay, "fail": o.simulated.FailPayment,
@@ -231,7 +230,7 @@ func (o *outside) verb(ts *testscript.TestScript, args []string) {
 		"billed90": func(id string) error { return o.simulated.BillExtra(id, 90*24*time.Hour) },
 	}
 	switch {
-	case args[0] == "silent": // Stripe lists nobody, and knows everybody by id
+	case args[0] == "silent": // Stripe lists no subscription, and knows each by its id
 		o.simulated.SetFault(func(c simulator.Call) simulator.Fault {
 			if c.Side == simulator.Stripe && c.Route == "GET /v1/subscriptions" {
 				return simulator.Fault{Status: 200, Body: []byte(`{"object":"list","url":"/v1/subscriptions","has_more":false,"data":[]}`)}
@@ -240,7 +239,7 @@ func (o *outside) verb(ts *testscript.TestScript, args []string) {
 		})
 	case args[0] == "well":
 		o.simulated.SetFault(nil)
-	case args[0] == "refuse": // the panel does nothing of what it is asked to
+	case args[0] == "refuse": // the panel refuses every write
 		o.simulated.SetFault(refusal)
 	case args[0] == "archive":
 		ts.Check(o.simulated.Archive(args[1]))
@@ -257,9 +256,9 @@ func (o *outside) verb(ts *testscript.TestScript, args []string) {
 	}
 }
 
-// staff ORG OWNER PLAN NAME makes an org and a hosting by hand, and sets $byhand to the
-// hosting's id; "staff delete ID" and "staff suspend ID" do that to one. OWNER "-" is nobody, and OWNER "of" takes
-// the org of the hosting with the id ORG.
+// staff ORG OWNER PLAN NAME creates an org and a hosting by hand, and sets $byhand to the
+// hosting's id; "staff delete ID" and "staff suspend ID" do that to one. If OWNER is "-", the
+// org has no owner; if it is "of", the org is that of the hosting with the id ORG.
 func (o *outside) staff(ts *testscript.TestScript, args []string) {
 	if do := map[string]func(int) error{"delete": o.simulated.StaffDelete, "suspend": o.simulated.StaffSuspend}[args[0]]; do != nil {
 		id, err := strconv.Atoi(args[1])

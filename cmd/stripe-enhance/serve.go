@@ -10,18 +10,18 @@ import (
 	"github.com/stripe-enhance/stripe-enhance/internal/config"
 )
 
-const serveLong = `Runs the reconciler as a service: on POLL_SCHEDULE what changed, on FULL_SCHEDULE
-everything, and at once when a webhook, the admin API or another replica asks for
-it. Several replicas may share one PostgreSQL: one of them works, the others answer
-HTTP and take over when it dies.
+const serveLong = `Runs the reconciler as a service: the changes on POLL_SCHEDULE, everything on
+FULL_SCHEDULE, and immediately when a webhook, the admin API or another replica asks
+for it. Several replicas may share one PostgreSQL: one of them works, the others
+answer HTTP and take over when it dies.
 
 It answers on LISTEN_ADDR: /api/health, /metrics, /api/webhook when
 STRIPE_WEBHOOK_SECRET is set, and /api/admin/… when ADMIN_API_KEY is set; all of it
 is described by /api/openapi.json.
 
-SIGTERM or Ctrl-C ends it: nothing new is begun, the action in hand is finished and
-recorded, the lease is given back. A second one ends it at once. Exit code 0: ended
-so. 1: it could not start or go on. 2: usage or configuration.`
+SIGTERM or Ctrl-C ends it: it begins nothing new, finishes and records the action in
+hand, and releases the lease. A second one ends it immediately. Exit code 0: it ended
+in this way. 1: it could not start or go on. 2: usage or configuration.`
 
 func (p *program) serveCommand() *cobra.Command {
 	return &cobra.Command{

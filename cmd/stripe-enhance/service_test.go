@@ -116,7 +116,7 @@ func newService(tb testing.TB, o serving) *service {
 		if err := <-s.ended; err != nil && !s.broken.Load() {
 			tb.Errorf("serve: %v", err)
 		}
-		s.ended <- nil // who stops it again is told the same
+		s.ended <- nil // a second stop gets the same answer
 	}
 	s.begin = sync.OnceFunc(func() {
 		go func() { s.ended <- s.app.Serve(ctx) }()
@@ -172,7 +172,7 @@ func untilSo(tb testing.TB, what string, so func() bool) {
 			return
 		}
 		if time.Now().After(end) {
-			tb.Fatalf("waited for this in vain: %s", what)
+			tb.Fatalf("this did not happen in time: %s", what)
 		}
 		time.Sleep(20 * time.Millisecond)
 	}

@@ -20,9 +20,9 @@ those into another terminal. It runs until Ctrl-C and keeps nothing.
 
 Both are hostile by default, as the real ones are on a bad day: late and lost
 events, small pages, writes that are done and still answer 502. --calm switches
-that off. Their clock is this machine's until POST /_sim/advance moves it on; what you
-start by hand with the settings printed follows it (SIMULATED_CLOCK), so that grace,
-trials and retention can be tried in minutes.`
+that off. Their clock is this machine's until POST /_sim/advance moves it on. Commands
+with the printed settings follow it (SIMULATED_CLOCK), so that grace, trials and
+retention can be tried in minutes.`
 
 type simulation struct {
 	stripeAddr, enhanceAddr string
@@ -44,9 +44,9 @@ func (p *program) simulateCommand() *cobra.Command {
 	}
 	c.Flags().StringVar(&s.stripeAddr, "stripe-addr", "127.0.0.1:0", "where Stripe listens; port 0 takes a free one")
 	c.Flags().StringVar(&s.enhanceAddr, "enhance-addr", "127.0.0.1:0", "where Enhance listens")
-	c.Flags().IntVar(&s.customers, "customers", 20, "how many subscriptions there are to begin with")
+	c.Flags().IntVar(&s.customers, "customers", 20, "how many subscriptions there are at the beginning")
 	c.Flags().Uint64Var(&s.seed, "seed", 1, "chooses every id, fault and delay")
-	c.Flags().BoolVar(&s.calm, "calm", false, "no faults but those that you make")
+	c.Flags().BoolVar(&s.calm, "calm", false, "no faults except those that you make")
 	return c
 }
 
@@ -67,7 +67,7 @@ func (p *program) simulate(ctx context.Context, s simulation, command string) er
 		return err
 	}
 	defer func() { _ = servers.Close() }() // nothing is lost: it keeps nothing
-	if err := p.tellSimulation(world, servers, plans); err != nil {
+	if err := p.printSimulation(world, servers, plans); err != nil {
 		return err
 	}
 	p.sayf("simulating until Ctrl-C")
@@ -81,7 +81,7 @@ type simulationDocument struct {
 	Control     string            `json:"control"`
 }
 
-func (p *program) tellSimulation(world *simulator.World, servers *simulator.Servers, plans map[string]int) error {
+func (p *program) printSimulation(world *simulator.World, servers *simulator.Servers, plans map[string]int) error {
 	d := simulationDocument{
 		Environment: map[string]string{
 			"DATABASE_URL":      "sqlite:simulated.db",
@@ -118,20 +118,20 @@ func (d simulationDocument) script() string {
 	if len(d.Mappings) > 0 {
 		price = d.Mappings[0].Billing
 	}
-	fmt.Fprintf(&b, happenings, d.Control, price)
+	fmt.Fprintf(&b, tryByHand, d.Control, price)
 	return b.String()
 }
 
-// happenings are for trying by hand: each line with a mark can be pasted without it. The
-// time moves for both sides and, by SIMULATED_CLOCK, for what is started with the
-// settings above.
-const happenings = `
-# Then look, and do it.
+// tryByHand are commands to try by hand: a line that begins with # can be pasted without it.
+// The time moves for both sides and, because of SIMULATED_CLOCK, for every command that has
+// the settings above.
+const tryByHand = `
+# Then look, and make the changes.
 stripe-enhance plan
 stripe-enhance reconcile
 
-# Let something happen, and see what a run makes of it. sub_… is the id that signup
-# answers (all controls: curl %[1]s).
+# Make something happen, and see what a run does. sub_… is the id that signup answers
+# (all controls: curl %[1]s).
 #   curl -X POST '%[1]ssignup?email=bakery@example.com&price=%[2]s'
 #   stripe-enhance reconcile
 #
@@ -155,6 +155,6 @@ stripe-enhance reconcile
 #   curl -X POST '%[1]sadvance?d=360h'
 #   stripe-enhance reconcile
 #
-# What there is on both sides:
+# The state of both sides:
 #   curl %[1]sstate
 `

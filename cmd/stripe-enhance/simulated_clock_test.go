@@ -20,7 +20,7 @@ import (
 	"github.com/stripe-enhance/stripe-enhance/simulator"
 )
 
-// trying is somebody who has pasted what simulate prints into a shell.
+// trying is a shell with the settings that simulate prints.
 type trying struct {
 	t       *testing.T
 	dir     string
@@ -29,7 +29,7 @@ type trying struct {
 	sub     string // the subscription of the last sign-up
 }
 
-// printedBySimulate starts the simulators as a process, and returns what it prints.
+// printedBySimulate starts the simulators as a process, and returns its output.
 func printedBySimulate(t *testing.T, args ...string) (lines []string) {
 	t.Helper()
 	path, err := os.Executable()
@@ -241,7 +241,7 @@ func TestASimulatedClockIsRefusedAgainstARealAccount(t *testing.T) {
 			ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second) // a service that is not refused goes on
 			cmd := s.command(ctx, []string{setting}, args...)
 			cmd.Stderr = &talk
-			_ = cmd.Run() // its exit code says how it ended
+			_ = cmd.Run() // its exit code is compared below
 			cancel()
 			if code := cmd.ProcessState.ExitCode(); code != exitUsage || !strings.Contains(talk.String(), want) {
 				t.Errorf("%s, %v: exit code %d, want %d and %q:\n%s", setting, args, code, exitUsage, want, &talk)

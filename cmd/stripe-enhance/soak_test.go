@@ -31,12 +31,12 @@ const (
 	heapSlack, pageCache = 8, 5 * 16
 )
 
-// The service does what it does all year: orders, failed and late payments, other
-// plans, farewells, webhooks, full sweeps, people who look at it. What it holds
-// after all the runs is compared with what it held after a third of them.
+// The service gets a year of events: orders, failed and late payments, other plans,
+// cancellations, webhooks, full sweeps, requests to its API. Its memory, goroutines and open
+// files after all the runs are compared with those after a third of them.
 //
-// With each of these mistakes put in once, it went red: a goroutine that outlives
-// its run, a file that each run opens and keeps.
+// It failed when each of these mistakes was put in once: a goroutine that outlives its run,
+// a file that each run opens and keeps.
 func TestTheServiceDoesNotGrowWithItsRuns(t *testing.T) {
 	for _, test := range []struct {
 		name     string
@@ -141,9 +141,9 @@ func (r *replica) holds() (least holding) {
 	return least
 }
 
-// calm is what the process holds once that is no more than before, give or take, or
-// when it still is more after a while: a run under way and connections that are kept
-// for a minute go away, what has leaked does not.
+// calm waits until the process holds about as much as before, or until it still holds more
+// after a while: a run under way and connections that are kept for a minute go away, and a
+// leak does not.
 func (r *replica) calm(before holding) holding {
 	r.tb.Helper()
 	tick := time.NewTicker(time.Second)

@@ -46,7 +46,7 @@ func TestASignalFinishesTheActionInHandAndNothingElse(t *testing.T) {
 		if diff := cmp.Diff(map[string]int{"create_org applied": 1}, journal(t, database)); diff != "" {
 			t.Errorf("what the journal says was done (-want +got):\n%s", diff)
 		}
-		// Nobody waits for a lease of a minute, and nothing is left to look for.
+		// No process waits for a lease of a minute, and no lost write is left.
 		if _, talk, code := s.run("reconcile"); code != exitOK || strings.Contains(talk, "holds the lease") {
 			t.Errorf("the next process: exit code %d: %s", code, talk)
 		}
@@ -54,8 +54,8 @@ func TestASignalFinishesTheActionInHandAndNothingElse(t *testing.T) {
 	})
 }
 
-// A second signal is somebody who cannot wait. What the panel did is found by the
-// next process.
+// A second signal comes from a person who cannot wait. The next process finds what the panel
+// did.
 func TestASecondSignalLeavesAtOnce(t *testing.T) {
 	onBoth(t, func(t *testing.T, database string) {
 		s := newSite(t, database)

@@ -38,7 +38,7 @@ func (v versionDocument) line() string {
 	return fmt.Sprintf("stripe-enhance %s (%s, %s/%s)", v.Version, v.Go, v.OS, v.Arch)
 }
 
-// versionOf prefers what the build was told, then what Go recorded about it.
+// versionOf prefers the version that the build was given, then the one that Go recorded.
 func versionOf() versionDocument {
 	v := versionDocument{Version: build, Go: runtime.Version(), OS: runtime.GOOS, Arch: runtime.GOARCH}
 	recorded, ok := debug.ReadBuildInfo()

@@ -15,7 +15,7 @@ import (
 	"github.com/stripe-enhance/stripe-enhance/simulator"
 )
 
-// signUp lets somebody order, before the service starts.
+// signUp places an order, before the service starts.
 func (s *service) signUp(who, price string) simulator.SignedUp {
 	s.tb.Helper()
 	done, err := s.world.SignUp(simulator.SignUp{Email: who + "@example.com", Name: who, Price: price})
@@ -153,7 +153,7 @@ func TestAWebhookIsAnsweredWhileARunHangs(t *testing.T) {
 	}
 }
 
-// hang lets every request to Stripe wait until it is told otherwise.
+// hang lets every request to Stripe wait until release is called.
 func (s *service) hang() (release func()) {
 	stuck := make(chan struct{})
 	s.world.SetFault(func(c simulator.Call) simulator.Fault {
@@ -197,7 +197,7 @@ func TestAWebhookThatCannotBeStoredIsToBeSentAgain(t *testing.T) {
 	t.Run("sqlite", func(t *testing.T) {
 		t.Parallel()
 		s := serveHere(t, serving{})
-		// A table that refuses is a full disk as far as the service can tell.
+		// To the service, a table that refuses looks like a full disk.
 		s.sql("CREATE TRIGGER full BEFORE INSERT ON webhook_logs BEGIN SELECT RAISE(ABORT, 'disk full'); END")
 		got := s.hook(body)
 		if diff := cmp.Diff(failed, got.object(t)); diff != "" || got.status != 500 {
@@ -233,9 +233,9 @@ func TestAWebhookThatCannotBeStoredIsToBeSentAgain(t *testing.T) {
 	})
 }
 
-// BenchmarkWebhookToEffect tells how long it takes from a webhook to its effect
-// at Enhance, with 50 ms on the way to each side and nothing else to do. Counted
-// is until the panel has answered the write.
+// BenchmarkWebhookToEffect measures from a webhook to its effect at Enhance, with 50 ms on
+// the way to each side and nothing else to do. The time ends when the panel has answered the
+// write.
 func BenchmarkWebhookToEffect(b *testing.B) {
 	const latency = 50 * time.Millisecond
 	for _, kind := range []string{"suspend", "resume", "change plan", "order"} {

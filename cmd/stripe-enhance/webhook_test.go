@@ -73,7 +73,7 @@ func forgeries(body string, now time.Time) []forgery {
 	}
 
 	return []forgery{
-		// Not signed, or by somebody else.
+		// Not signed, or with another key.
 		{name: "no signature at all", body: body},
 		{name: "an empty signature header", head: header(""), body: body},
 		{name: "only spaces", head: header("   "), body: body},
@@ -250,8 +250,8 @@ func TestAWebhookMayBeSignedWithAnySecretAndWithinFiveMinutes(t *testing.T) {
 		{"the first secret", hookSecret, 0, 200},
 		{"the second, while rotating", hookSecret2, 0, 200},
 		{"a third", "whsec_neverconfigured0123456789", 0, 400},
-		// Half a minute is left for a slow machine; the second itself is told
-		// apart with a clock that stands still, where signatures are read.
+		// Half a minute is left for a slow machine. The tests of signatures compare the second
+		// itself, with a clock that stands still.
 		{"270 s old", hookSecret, -270 * time.Second, 200},
 		{"301 s old", hookSecret, -301 * time.Second, 400},
 		{"299 s ahead", hookSecret, 299 * time.Second, 200},

@@ -18,8 +18,8 @@ type wire struct {
 
 	mu   sync.Mutex    // guards what follows
 	open chan struct{} // closed while bytes may pass
-	// trap, while it is set, cuts the line when the server answers a request that
-	// contains it: then the server has done what it was asked, and waits for more.
+	// trap, while it is set, cuts the line when the server answers a request that contains
+	// it: then the server has done the request, and waits for more.
 	trap   []byte
 	sprung chan struct{} // closed when the trap has cut the line
 }
@@ -81,8 +81,8 @@ func (w *wire) connect(near net.Conn) {
 	both.Wait()
 }
 
-// pass copies until one side ends, and then ends the other, telling seen of every
-// piece before it waits for the line.
+// pass copies until one side ends, and then ends the other. It calls seen with every piece
+// before it waits for the line.
 func (w *wire) pass(to, from net.Conn, seen func([]byte)) {
 	buffer := make([]byte, 64<<10)
 	for {

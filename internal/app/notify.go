@@ -8,10 +8,10 @@ import (
 	"github.com/stripe-enhance/stripe-enhance/reconcile"
 )
 
-// NotifyOfRun sends to NOTIFY_URLS what is new after one run, such as that of a CronJob.
-// What was sent is stored, so that the next run does not repeat it; if no receiver took the
-// message it is not stored, and the next run sends it again. The result of the run does not
-// depend on it.
+// NotifyOfRun sends the news of one run, such as that of a CronJob, to NOTIFY_URLS. A message
+// that was sent is stored, so that the next run does not repeat it; if no receiver took it,
+// it is not stored, and the next run sends it again. The result of the run does not depend
+// on it.
 func (a *App) NotifyOfRun(ctx context.Context, r reconcile.Report, runErr error) {
 	if len(a.Config.NotifyURLs) == 0 {
 		return
@@ -29,8 +29,8 @@ func (a *App) NotifyOfRun(ctx context.Context, r reconcile.Report, runErr error)
 	if message := w.Look(r, runErr); message != "" && !a.deliver(message) {
 		return
 	}
-	if told := w.Memory(); told != before {
-		if err := a.Store.SetTold(ctx, told); err != nil {
+	if sent := w.Memory(); sent != before {
+		if err := a.Store.SetTold(ctx, sent); err != nil {
 			a.Printf("the message was sent and that was not stored, so it may be sent again: %v", err)
 		}
 	}

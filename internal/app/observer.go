@@ -3,6 +3,7 @@ package app
 import (
 	"context"
 	"errors"
+	"slices"
 	"sync"
 	"time"
 
@@ -23,7 +24,8 @@ type observer struct {
 	told notify.Watch
 }
 
-// Led reads what the former writer has told people, so that this process does not repeat it.
+// Led reads which messages the former writer has sent, so that this process does not repeat
+// them.
 func (o *observer) Led(ctx context.Context) {
 	text, err := o.Store.Told(ctx)
 	o.mu.Lock()
@@ -81,9 +83,24 @@ const liveBatch = 500
 // countLive measures from the order at Stripe to the hosting. A hosting that was found
 // after a lost answer is not counted: it was live before, at an unknown time.
 func (o *observer) countLive(ctx context.Context, r reconcile.Report) {
-	live := map[string]time.Time{} // subscription → when its first hosting was
-	var customers []string
-	for _, a := range r.Actions {
+	live, customers := firstHostings(r.Actions)
+	for batch := range slices.Chunk(customers, liveBatch) {
+		found, err := o.Store.Customers(ctx, batch)
+		if err != nil {
+			o.Log.WithField("run", r.Run.ID).WithError(err).Warn("time to live not measured")
+			return
+		}
+		for i := range found {
+			o.countOrders(found[i].Subscriptions, live)
+		}
+	}
+}
+
+// firstHostings is when each subscription got its first hosting in this run, and whose
+// subscriptions those are.
+func firstHostings(actions []reconcile.ActionRecord) (live map[string]time.Time, customers []string) {
+	live = map[string]time.Time{}
+	for _, a := range actions {
 		if a.Kind != reconcile.CreateSubscription || a.State != reconcile.ActionApplied {
 			continue
 		}
@@ -92,21 +109,15 @@ func (o *observer) countLive(ctx context.Context, r reconcile.Report) {
 		}
 		customers = append(customers, a.Customer)
 	}
-	for len(customers) > 0 {
-		n := min(len(customers), liveBatch)
-		found, err := o.Store.Customers(ctx, customers[:n])
-		if err != nil {
-			o.Log.WithField("run", r.Run.ID).WithError(err).Warn("time to live not measured")
-			return
-		}
-		customers = customers[n:]
-		for i := range found {
-			for _, s := range found[i].Subscriptions {
-				if at, ok := live[s.ID]; ok && !s.Created.IsZero() {
-					delete(live, s.ID)
-					o.metrics.Live(at.Sub(s.Created))
-				}
-			}
+	return live, customers
+}
+
+// countOrders counts each subscription once, even if its customer is in two batches.
+func (o *observer) countOrders(all []reconcile.Subscription, live map[string]time.Time) {
+	for _, s := range all {
+		if at, ok := live[s.ID]; ok && !s.Created.IsZero() {
+			delete(live, s.ID)
+			o.metrics.Live(at.Sub(s.Created))
 		}
 	}
 }

@@ -54,8 +54,8 @@ func (b *beginnings) BeginRun(ctx context.Context, tok reconcile.Token, r reconc
 	return err
 }
 
-// driftCounter counts the hostings that differ from what is stored of them, among those
-// that a run compares because they are due.
+// driftCounter counts the hostings that differ from their stored state, among those that a
+// run compares because they are due.
 type driftCounter struct {
 	engine.Inventory
 	found func()

@@ -17,7 +17,7 @@ func (a *App) DryRun(ctx context.Context, e *engine.Engine, request engine.Reque
 	r, err := e.Run(ctx, request)
 	var held *reconcile.LeaseTaken
 	if errors.As(err, &held) {
-		a.Printf("%s is at work, so this plan is made from what it stored last", held.Owner)
+		a.Printf("%s is at work, so this plan is made from the state that it stored last", held.Owner)
 		request.Stored = true
 		r, err = e.Run(ctx, request)
 	}

@@ -8,8 +8,8 @@ import (
 	"github.com/stripe-enhance/stripe-enhance/simulator"
 )
 
-// check is a statement about the company after a scene, compared with the simulators' own
-// state and not with the program's.
+// check is a statement about the company after a scene. It is compared with the simulators'
+// own state, because the program's state could repeat a mistake of the program.
 type check struct {
 	statement string
 	holds     func(*stage, reconcile.Report) bool
@@ -39,7 +39,7 @@ func (s *stage) home(who string) (hostings []simulator.Hosting, orgs int) {
 	return hostings, len(ours)
 }
 
-// hosting is the id of the customer's first; 0 when there is none.
+// hosting is the id of the customer's first hosting; 0 if there is none.
 func (s *stage) hosting(who string) int {
 	if all, _ := s.home(who); len(all) > 0 {
 		return all[0].ID
@@ -154,7 +154,7 @@ func effects(n int) check {
 	}}
 }
 
-// held and braked ask the program, because only its report shows what it withholds.
+// held and braked read the program's report, because the simulators cannot know about holds.
 func held(kind reconcile.HoldKind, who string) check {
 	return check{fmt.Sprintf("%s: held (%s)", who, kind), func(s *stage, r reconcile.Report) bool {
 		for _, h := range r.Holds {
@@ -201,8 +201,8 @@ func always() []check {
 	}
 }
 
-// leftOver reports that a suspended hosting was a unit that the customer gave up, such as
-// the agency's third: as many are active as are paid for.
+// leftOver reports whether a suspended hosting was a unit that the customer gave up, such as
+// the agency's third. That is so if as many hostings are active as are paid for.
 func leftOver(s *stage, e simulator.Effect) bool {
 	paid, live := int64(0), int64(0)
 	if sub, ok := s.world.Subscription(e.Subscription); ok {

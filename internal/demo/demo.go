@@ -1,9 +1,9 @@
-// Package demo plays a simulated hosting company with the real program beside it: with
-// Play, a week that ends, and each scene is compared with what the simulators did; with
-// Live, a company that goes on behind the real service until it is stopped.
+// Package demo plays a simulated hosting company with the real program beside it. Play plays
+// a week, and compares the simulators with the story after each scene. Live runs the real
+// service in front of a company that goes on until ctx ends.
 //
-// Only Stripe and Enhance are simulated, and the clock, which runs faster. There is no key,
-// no network and no server.
+// Only Stripe, Enhance and the clock are simulated. The demo needs no key, no network and no
+// server.
 package demo
 
 import (
@@ -139,7 +139,7 @@ func silent() *logrus.Logger {
 	return log
 }
 
-// fault replaces the world's own faults by those of the story, so that the story is the
+// fault replaces the world's own faults by those of the story, because the story must be the
 // same each time. Late events, small pages and unknown fields stay.
 func (s *stage) fault(c simulator.Call) simulator.Fault {
 	if s.lose[c.Route] {
@@ -153,7 +153,8 @@ func (s *stage) fault(c simulator.Call) simulator.Fault {
 // events become visible, and past the settling time of a lost write.
 const between = 2 * time.Minute
 
-// mostRuns bounds a scene; the longest takes five.
+// mostRuns bounds a scene; the longest takes five. If a scene needs more, something is never
+// finished.
 const mostRuns = 12
 
 // play starts a scene, runs the program until nothing is left to do, and compares.

@@ -38,8 +38,8 @@ const lease = 20 * 365 * 24 * time.Hour
 type LiveOptions struct {
 	Control string        // where the controls of the simulated company listen
 	Step    time.Duration // how far the simulated clock moves each second
-	// Environ and Flags are the settings of the process. The demo takes its listening
-	// addresses and how it logs from them, and nothing else.
+	// Environ and Flags are the settings of the process. The demo takes only the listening
+	// addresses and the log settings from them, because it has its own keys.
 	Environ []string
 	Flags   map[string]string
 	Version string
@@ -47,7 +47,7 @@ type LiveOptions struct {
 	Log     func(*config.Config) *logrus.Logger
 }
 
-// taken are the settings that mean something to the demo.
+// taken are the settings that the demo takes from its process.
 var taken = []string{"LISTEN_ADDR", "METRICS_ADDR", "LOG_LEVEL", "LOG_FORMAT"}
 
 // AddressError is an address at which the demo does not listen.

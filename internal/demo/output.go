@@ -65,7 +65,7 @@ func (o *output) begin(now time.Time, title string) error {
 	return o.printf("\n%s  %s\n", o.Style.Dim(now.Format("Mon 02 Jan 15:04")), o.Style.Bold(title))
 }
 
-// run shows what one run did, and what it withholds that is new.
+// run shows the actions of one run, and the new holds.
 func (o *output) run(s *stage, r reconcile.Report) error {
 	o.last = r
 	for _, line := range deeds(r.Actions) {

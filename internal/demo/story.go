@@ -22,7 +22,7 @@ const (
 	day  = 24 * hour
 )
 
-// story is the week (and a little more). It begins on a Monday at nine.
+// story is the week, and a little more. It begins on a Monday at nine.
 func story() []scene {
 	var all []scene
 	all = append(all, opening()...)
@@ -140,7 +140,7 @@ func changes() []scene {
 		},
 		{
 			after: 20 * hour,
-			title: "The museum thinks better of it and buys again: the old hosting comes back, with everything on it.",
+			title: "The museum changes its mind and buys again: the old hosting comes back, with everything on it.",
 			do:    signsUp("museum", simulator.SignUp{Price: basic}),
 			then:  []check{up("museum", "Basic", 1), down("museum", 0), sameHosting("museum")},
 		},
@@ -180,7 +180,7 @@ func troubles() []scene {
 		},
 		{
 			after: hour,
-			title: "The panel's staff suspend the garage: it sends spam. Its bill is paid, and stays no reason to lift that.",
+			title: "The panel's staff suspend the garage: it sends spam. Its bill is paid, but that does not lift the suspension.",
 			do: func(_ context.Context, s *stage) error {
 				return s.world.StaffSuspend(s.hosting("garage"))
 			},
@@ -188,7 +188,7 @@ func troubles() []scene {
 		},
 		{
 			after: 25 * hour,
-			title: "A day later the comparison with the panel has noticed.",
+			title: "A day later the comparison with the panel notices it.",
 			then:  []check{down("garage", 1), held(reconcile.HoldForeignSuspension, "garage")},
 		},
 	}
@@ -198,25 +198,25 @@ func masses() []scene {
 	return []scene{
 		{
 			after: 3 * hour,
-			title: "A script goes wrong at Stripe: twelve paying customers are marked unpaid at once.",
+			title: "A script goes wrong at Stripe: twelve paying customers are marked unpaid.",
 			do:    each(1, 12, (*simulator.World).MarkUnpaid),
 			then:  []check{braked(reconcile.Suspend, 12), up("customer-01", "Basic", 1), up("customer-12", "Basic", 1)},
 		},
 		{
 			after: hour,
-			title: "The script is set right. Nobody was switched off, and the held plan is gone.",
+			title: "The script is corrected. No customer was suspended, and the held plan is gone.",
 			do:    each(1, 12, (*simulator.World).Pay),
 			then:  []check{braked(reconcile.Suspend, 0), neverDown("customer-01"), neverDown("customer-12")},
 		},
 		{
 			after: 20 * hour,
-			title: "Seven really do leave on one day. That is over the limit, so it is held as well.",
+			title: "Seven customers leave on one day. That is over the limit, so it is held as well.",
 			do:    each(14, 20, (*simulator.World).Cancel),
 			then:  []check{braked(reconcile.Suspend, 7), up("customer-14", "Basic", 1)},
 		},
 		{
 			after: 30 * time.Minute,
-			title: "The operator looks at the plan and approves it: stripe-enhance approve.",
+			title: "The operator looks at the held plan and approves it: stripe-enhance approve.",
 			do:    approves(reconcile.Suspend),
 			then:  []check{braked(reconcile.Suspend, 0), down("customer-14", 1), down("customer-20", 1), up("customer-13", "Basic", 1)},
 		},

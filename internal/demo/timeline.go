@@ -7,8 +7,8 @@ import (
 	"github.com/stripe-enhance/stripe-enhance/simulator"
 )
 
-// timeline is what happens in the demo that Live serves. It is the same each time, so that
-// the examples of the documentation work as they are written.
+// timeline is the events of Live. They are the same each time, because the examples in the
+// documentation must work as they are written.
 type timeline struct {
 	world     *simulator.World
 	customers map[string]simulator.SignedUp
@@ -25,9 +25,9 @@ const (
 	// club is how many customers the mistake in the middle of the demo affects: one more
 	// than the brake lets pass.
 	club = 6
-	// clubFails is the second in which that happens.
+	// clubFails is the second when that happens.
 	clubFails = 8
-	// mostGuests bounds a demo that is forgotten on a desk.
+	// mostGuests is a limit for the case that the demo runs unattended for days.
 	mostGuests = 300
 )
 

@@ -1,5 +1,5 @@
 // Package mapping reads mappings from files, compares them with Stripe and Enhance, and
-// suggests those that are missing. A mapping says which plan a price buys.
+// suggests those that are missing. A mapping is a price and the plan that it buys.
 package mapping
 
 import (

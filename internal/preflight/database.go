@@ -23,7 +23,7 @@ func (x *check) database(ctx context.Context) {
 		if errors.As(err, &owner) {
 			toDo = x.place.AsOwner(owner)
 		} else if x.Config.DatabaseFrom != config.SourceDefault && store.File(x.Config.DatabaseURL) == "" {
-			toDo = "do what the message says; DATABASE_URL is set " + x.Config.DatabaseFrom.String()
+			toDo = "do what the message asks; DATABASE_URL is set " + x.Config.DatabaseFrom.String()
 		}
 		x.fail("database", err.Error(), toDo)
 		return

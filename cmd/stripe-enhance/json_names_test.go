@@ -19,7 +19,7 @@ import (
 	"github.com/stripe-enhance/stripe-enhance/simulator"
 )
 
-// desk is somebody at work with the program, against simulators.
+// desk runs commands of the program against simulators.
 type desk struct {
 	world   *simulator.World
 	environ []string
@@ -40,7 +40,7 @@ func newDesk(t *testing.T, more ...string) *desk {
 		"STRIPE_RPS=1000", "ENHANCE_RPS=1000", "USER=operator"}, more...)}
 }
 
-// does one command line and returns what it printed; want is the exit code.
+// does runs one command line and returns its output; want is the exit code.
 func (d *desk) does(t *testing.T, want int, input string, args ...string) string {
 	t.Helper()
 	p, stdout, stderr := bench(d.environ...)
@@ -82,13 +82,13 @@ const (
 	runFields     = "actions converged counts dry enhance error finished_at gates holds mode notes plan_id plans run_id started_at stripe trigger"
 )
 
-// What scripts read: every command that prints takes -o json, and prints one
-// document with these names and nothing else on stdout. The names are a contract:
-// one more is fine and belongs here, one less breaks somebody's script.
+// Scripts read the JSON: every command that prints takes -o json, and prints one document
+// with these names and nothing else on stdout. The names are a contract: a new one belongs
+// here too, and one that is missing breaks a script.
 //
-// With each of these mistakes put in once, this went red: a name misspelt in one
-// document; a sentence printed beside the JSON of approve; healthcheck deaf to -o;
-// a list that is null when it is empty.
+// This failed when each of these mistakes was put in once: a name misspelt in one document;
+// a sentence printed beside the JSON of approve; a healthcheck that ignores -o; a list that
+// is null if it is empty.
 func TestTheJSONOfEveryCommandHasItsFields(t *testing.T) {
 	d := newDesk(t, "BRAKE_CREATE=0", "LOG_LEVEL=error")
 	bakery, err := d.world.SignUp(simulator.SignUp{Email: "bakery@example.com", Price: "price_basic_monthly"})

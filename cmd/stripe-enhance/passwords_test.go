@@ -13,12 +13,12 @@ import (
 	"github.com/spf13/cobra"
 )
 
-// hostile are characters that end a password too early for one parser or another, or
-// that somebody might take for the end of it.
+// hostile are characters that end a password too early for one parser or another, or that
+// look like the end of it.
 const hostile = "@/?#:%&;=+ \\[]{}|^`\"'<>$,!*()~\té"
 
-// passwords are written as they are, between words of which every piece is unlike
-// anything that the program says.
+// passwords are written as they are, between words of which no piece occurs in the
+// program's messages.
 func passwords() (all []string) {
 	for _, c := range hostile {
 		all = append(all, "Zq7Kx"+string(c)+"Xw9Vj", "48"+string(c)+"Xw9Vj"+string(c))
@@ -26,8 +26,8 @@ func passwords() (all []string) {
 	return append(all, "Zq7Kx@Xw9Vj/Yb3Hm?Gd5Tn#Lp1Rc:Fs8", "Zq7Kx%Xw9Vj%41Yb3Hm", "Zq7Kx", "https://Zq7Kx@Xw9Vj")
 }
 
-// pieces are the parts of a password that would tell something, as it is written and
-// as it may be quoted.
+// pieces are the parts of a password that would give it away, as it is written and as it may
+// be quoted.
 func pieces(password string) (all []string) {
 	forms := []string{password, strings.Trim(fmt.Sprintf("%q", password), `"`), url.QueryEscape(password), url.PathEscape(password)}
 	if decoded, err := url.PathUnescape(password); err == nil {
@@ -53,7 +53,7 @@ func settingsWith(t *testing.T, password string) map[string][]string {
 		"a database":                "DATABASE_URL=postgres://user:" + password + "@127.0.0.1:1/hosting?sslmode=disable&connect_timeout=2",
 		"a database without a port": "DATABASE_URL=postgresql://user:" + password + "@[::1]/hosting?sslmode=prefer&connect_timeout=2",
 		"a database's parameter":    "DATABASE_URL=postgres://127.0.0.1:1/hosting?user=u&password=" + password + "&sslmode=disable",
-		"a database without a host": "DATABASE_URL=postgres://user:" + strings.NewReplacer("@", "", ",", "", "/", "", "?", "", "#", "").Replace(password), // after those, what is left is a URL of another host
+		"a database without a host": "DATABASE_URL=postgres://user:" + strings.NewReplacer("@", "", ",", "", "/", "", "?", "", "#", "").Replace(password), // with one of those, the rest would be a URL of another host
 		"a file's parameter":        "DATABASE_URL=sqlite:" + filepath.Join(t.TempDir(), "y.db") + "?_pragma=key('" + password + "')",
 		"a database of another":     "DATABASE_URL=mysql://user:" + password + "@127.0.0.1:1/x",
 		"Stripe":                    "STRIPE_API_URL=http://user:" + password + "@127.0.0.1:1",
@@ -132,7 +132,7 @@ func TestNoPieceOfAPasswordIsToldByAnyCommand(t *testing.T) {
 	}
 }
 
-// tellsNothing runs a command and searches what it says.
+// tellsNothing runs a command and searches its output for pieces of the password.
 func tellsNothing(t *testing.T, what, password string, args, environ []string) (code int) {
 	t.Helper()
 	if args[0] == "check" { // else it asks both sides, with patience

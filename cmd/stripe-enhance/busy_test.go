@@ -16,10 +16,10 @@ func onBoth(t *testing.T, test func(t *testing.T, database string)) {
 	t.Run("postgres", func(t *testing.T) { t.Parallel(); test(t, pgtest.Empty(t)) })
 }
 
-// The service looks by itself only once a day here: what it does in between, it
-// was asked for.
+// The service runs by itself only once a day here, so everything that it does in between
+// was requested.
 //
-// With this mistake put in once, it went red: a run by hand that leaves no wish.
+// It failed when this mistake was put in once: a run by hand that leaves no nudge.
 func TestARunByHandWhileTheServiceWorksLeavesItsWishAndSaysSo(t *testing.T) {
 	onBoth(t, func(t *testing.T, database string) {
 		s := newSite(t, database, "POLL_SCHEDULE=@every 24h", "LEASE_TTL=20s")
@@ -62,7 +62,7 @@ func TestARunByHandWhileTheServiceWorksLeavesItsWishAndSaysSo(t *testing.T) {
 	})
 }
 
-// The other way round: whoever works keeps the service waiting, and no longer.
+// The other way round: a run by hand keeps the service waiting, and no longer than it works.
 func TestAServiceWaitsForARunByHandAndThenTakesOver(t *testing.T) {
 	onBoth(t, func(t *testing.T, database string) {
 		s := newSite(t, database, "POLL_SCHEDULE=@every 24h", "LEASE_TTL=20s")

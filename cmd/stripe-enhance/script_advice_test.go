@@ -82,8 +82,8 @@ func (o *outside) stripeCommand(ts *testscript.TestScript, words []string) {
 	}
 }
 
-// looks are the commands that tell of the whole installation with their exit code, and
-// what they may say of the rest of it.
+// looks are the commands whose exit code is about the whole installation, each with the
+// codes that the rest of it may cause.
 var looks = map[string][]int{"reconcile": {3}, "approve": {3}, "check": {1}}
 
 func runOnACopy(ts *testscript.TestScript, words []string) {
@@ -114,13 +114,13 @@ func refusal(c simulator.Call) simulator.Fault {
 	return simulator.Fault{}
 }
 
-// namesNoCommand are the kinds for which no script runs what they name.
+// namesNoCommand are the kinds whose advice names no command that a script can run.
 var namesNoCommand = map[string]string{
 	"downgrade": "the customer makes room, or a person changes the plan in the panel: it names no command",
 }
 
-// TestEveryWayOutIsRun compares the kinds of holds with the scripts: a new kind needs a case
-// here.
+// TestEveryWayOutIsRun reads the kinds from the source, and the scripts for the commands
+// that they run: a kind that is added there needs a case here.
 func TestEveryWayOutIsRun(t *testing.T) {
 	run := map[string]bool{}
 	files, err := filepath.Glob("testdata/script/*.txtar")

@@ -9,7 +9,7 @@ import (
 	"github.com/stripe-enhance/stripe-enhance/simulator"
 )
 
-// failedWebhooks is what health and the dashboard tell.
+// failedWebhooks are the counts in health and in the dashboard.
 func (s *service) failedWebhooks() (health, dashboard, listed int) {
 	s.tb.Helper()
 	var h struct {
@@ -28,8 +28,8 @@ func (s *service) failedWebhooks() (health, dashboard, listed int) {
 	return h.Metrics.FailedWebhooks, d.Webhooks.FailedCount, len(d.Webhooks.Failed)
 }
 
-// What failed and was made up for is no trouble any more: neither health nor the
-// dashboard goes on telling it.
+// A failure that was repaired later is no longer one: neither health nor the dashboard
+// shows it.
 func TestAFailedWebhookIsToldUntilItIsMadeUpFor(t *testing.T) {
 	onEachDatabase(t, func(t *testing.T, url string) {
 		s := serveHere(t, serving{database: url, environ: []string{"RETRY_MIN=1s", "RETRY_MAX=1s"}})
@@ -41,12 +41,12 @@ func TestAFailedWebhookIsToldUntilItIsMadeUpFor(t *testing.T) {
 		})
 		done := s.signUp("bakery", "price_basic_monthly")
 		s.hook(subscriptionEvent("evt_order", done.Subscription))
-		s.until("the failure is told", func() bool {
+		s.until("the failure is shown", func() bool {
 			health, dashboard, listed := s.failedWebhooks()
 			return health == 1 && dashboard == 1 && listed == 1
 		})
 		s.world.SetFault(nil)
-		s.until("it is made up for and not told any more", func() bool {
+		s.until("it is repaired and no longer shown", func() bool {
 			s.admin("POST", "/sync", `{"subscriptionId":"`+done.Subscription+`"}`)
 			health, dashboard, listed := s.failedWebhooks()
 			return len(s.world.Hostings()) == 1 && health == 0 && dashboard == 0 && listed == 0
