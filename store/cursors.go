@@ -19,6 +19,18 @@ func (s *Store) Cursor(ctx context.Context, name string) (string, error) {
 	return value, err
 }
 
+// AllCursors returns every value by its name.
+func (s *Store) AllCursors(ctx context.Context) (map[string]string, error) {
+	all := make(map[string]string)
+	err := s.query(ctx, "reading the cursors", "SELECT name, value FROM cursors", nil, func(row scan) error {
+		var name, value string
+		err := row(&name, &value)
+		all[name] = value
+		return err
+	})
+	return all, err
+}
+
 // SetCursor keeps a value under a name.
 func (s *Store) SetCursor(ctx context.Context, tok reconcile.Token, name, value string) error {
 	return s.fenced(ctx, "moving a cursor", tok, func(ctx context.Context, tx conn) error {
