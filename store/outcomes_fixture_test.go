@@ -60,9 +60,9 @@ func (f *fixture) states(customer string) map[string]string {
 // checkTallies holds the kept totals against the counted rows.
 func (f *fixture) checkTallies() {
 	f.Helper()
-	kept, err := loadTallies(f.Context(), f.reader())
+	kept, err := loadCounters(f.Context(), f.reader())
 	f.must(err)
-	counted, err := countTallies(f.Context(), f.reader())
+	counted, err := countRows(f.Context(), f.reader())
 	f.must(err)
 	for name, n := range kept {
 		if n == 0 && counted[name] == 0 {
