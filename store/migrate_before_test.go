@@ -110,6 +110,7 @@ func (f *fixture) keptRows(before map[string][]string) map[string][]string {
 		}
 		rows, err := f.read.QueryContext(context.Background(), "SELECT "+columns+" FROM "+table+" ORDER BY "+order)
 		f.must(err)
+		defer rows.Close()
 		names, err := rows.Columns()
 		f.must(err)
 		for rows.Next() {
@@ -127,12 +128,12 @@ func (f *fixture) keptRows(before map[string][]string) map[string][]string {
 			}
 			all[table] = append(all[table], strings.Join(cells, "\x00"))
 		}
-		f.must(rows.Close())
+		f.must(rows.Err())
 	}
 	return all
 }
 
-// goOn does more work on a database: a run takes the lease, the held plan is approved,
+// goOn does more work on a database: a run acquires the lease, the held plan is approved,
 // and one of its actions is recorded as intended and as done.
 func (f *fixture) goOn(now time.Time) {
 	f.Helper()

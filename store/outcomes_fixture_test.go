@@ -12,7 +12,7 @@ func (f *fixture) plan(customer string, actions ...reconcile.Action) {
 	f.must(f.SavePlanned(f.Context(), f.tok, "run-plan", []reconcile.Planned{{Customer: customer, Actions: actions, Due: t0}}, t0))
 }
 
-// do intends and settles an action with what an outcome taught.
+// do records the intent and the outcome of an action.
 func (f *fixture) do(a reconcile.Action, at time.Time, taught reconcile.Outcome) error {
 	f.Helper()
 	f.must(f.RecordIntent(f.Context(), f.tok, "run-do", a, "", at))

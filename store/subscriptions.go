@@ -320,13 +320,5 @@ func (s *Store) DomainChecked(ctx context.Context, tok reconcile.Token, subscrip
 
 // SubscriptionsOf lists the mirrored subscriptions of Stripe customers.
 func (s *Store) SubscriptionsOf(ctx context.Context, stripeCustomers []string) ([]string, error) {
-	var ids []string
-	query := "SELECT id FROM subscriptions WHERE stripe_customer_id IN " + s.d.texts(1) + " ORDER BY id"
-	err := s.query(ctx, "listing subscriptions", query, []any{list(stripeCustomers)}, func(row scan) error {
-		var id string
-		err := row(&id)
-		ids = append(ids, id)
-		return err
-	})
-	return ids, err
+	return s.strings(ctx, "listing subscriptions", "SELECT id FROM subscriptions WHERE stripe_customer_id IN "+s.d.texts(1)+" ORDER BY id", list(stripeCustomers))
 }
