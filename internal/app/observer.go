@@ -53,7 +53,7 @@ func (o *observer) RunEnded(ctx context.Context, r reconcile.Report, err error) 
 	o.countLive(ctx, r)
 	message, told := o.news(r, err)
 	if message != "" {
-		o.Log.WithFields(logrus.Fields{"run": r.Run.ID, "message": message}).Info("telling")
+		o.Log.WithFields(logrus.Fields{"run": r.Run.ID, "message": message}).Info("notifying")
 		o.messages.Queue(message)
 	}
 	if told == "" || o.messages.Receivers() == 0 {
