@@ -258,7 +258,7 @@ func (s *Store) RecordIntent(ctx context.Context, tok reconcile.Token, run strin
 		case inFlight != "":
 			return conflict(nil, "customer %s still has %s under way", a.Customer, inFlight)
 		}
-		if err := heard(a, words); err != nil {
+		if err := refuseOutdated(a, words); err != nil {
 			return err
 		}
 		n, err := tx.exec(ctx, `UPDATE actions SET state = 'sent', sent_at = $2, attempts = attempts + 1, run_id = $3,

@@ -37,8 +37,8 @@ func (f *fixture) sweepFleet(n int, change ...func(*reconcile.SubscriptionFacts)
 	f.must(err)
 }
 
-// settleAll leaves no customer due.
-func (f *fixture) settleAll() {
+// leaveNoneDue leaves no customer due.
+func (f *fixture) leaveNoneDue() {
 	f.Helper()
 	f.must(f.unfenced(f.Context(), "settling", func(ctx context.Context, tx conn) error {
 		_, err := tx.exec(ctx, "UPDATE customers SET due_at = NULL")
@@ -74,7 +74,7 @@ func BenchmarkDue(b *testing.B) {
 		b.Run(fmt.Sprintf("stored=%d", stored), func(b *testing.B) {
 			both(b, func(b *testing.B, f *fixture) {
 				f.sweepFleet(stored)
-				f.settleAll()
+				f.leaveNoneDue()
 				ids := make([]string, 1000)
 				for i := range ids {
 					ids[i] = fmt.Sprintf("cus_%07d", i*(stored/1000))

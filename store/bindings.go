@@ -156,7 +156,7 @@ func writeJournal(ctx context.Context, tx conn, ch *reconcile.BindingChange) err
 		customers = append(customers, b.Customer)
 	}
 	for _, a := range ch.Entries() {
-		if err := settleRow(ctx, tx, reconcile.Outcome{Action: a, Run: clean(w.Author), State: reconcile.ActionApplied, At: w.At}); err != nil {
+		if err := recordRow(ctx, tx, reconcile.Outcome{Action: a, Run: clean(w.Author), State: reconcile.ActionApplied, At: w.At}); err != nil {
 			return err
 		}
 	}
@@ -182,9 +182,9 @@ func (a *aggregate) loadUnbindings(ctx context.Context) error {
 	})
 }
 
-// heard is an error if a person has given an instruction for the customer since the action
+// refuseOutdated is an error if a person has given an instruction for the customer since the action
 // was decided. Nothing was sent, and the next run decides again.
-func heard(a reconcile.Action, words int64) error {
+func refuseOutdated(a reconcile.Action, words int64) error {
 	if a.Instructions == words {
 		return nil
 	}

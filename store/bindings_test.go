@@ -16,7 +16,7 @@ func offered() *planner.Catalog {
 	return planner.NewCatalog([]reconcile.Mapping{{BillingID: "price_basic", Plan: "2"}}, []reconcile.EnhancePlan{{ID: 2, Name: "Pro"}})
 }
 
-// word is a person's word at an instant.
+// word is a person's instruction at an instant.
 func word(kind reconcile.InstructionKind, sub string, h reconcile.Hosting) reconcile.Instruction {
 	return reconcile.Instruction{Kind: kind, Subscription: sub, Hosting: h, Author: "ada@desk", Reason: "she said so", At: t0.Add(time.Hour)}
 }

@@ -8,21 +8,21 @@ import (
 	"github.com/stripe-enhance/stripe-enhance/reconcile"
 )
 
-// Names of the totals. The status classes follow statusTally.
+// Names of the totals. The status classes follow statusCounter.
 const (
-	statusTally    = "subscriptions."
-	customersTally = "customers"
-	boundTally     = "bindings" // of hostings that we did not terminate
-	suspendedTally = "suspended_by_us"
+	statusCounter    = "subscriptions."
+	customersCounter = "customers"
+	boundCounter     = "bindings" // of hostings that we did not terminate
+	suspendedCounter = "suspended_by_us"
 )
 
-// tally is a change of totals, stored in the same transaction as the rows that they
+// counters is a change of totals, stored in the same transaction as the rows that they
 // count.
-type tally map[string]int64
+type counters map[string]int64
 
 // add applies the change in one statement. Names go in order, so that two writers
 // cannot wait for each other.
-func (t tally) add(ctx context.Context, tx conn) error {
+func (t counters) add(ctx context.Context, tx conn) error {
 	changes := make(map[string]int64, len(t))
 	for name, n := range t {
 		if n != 0 {
@@ -41,9 +41,9 @@ func (t tally) add(ctx context.Context, tx conn) error {
 	return err
 }
 
-// loadTallies reads all totals.
-func loadTallies(ctx context.Context, c conn) (tally, error) {
-	t := tally{}
+// loadCounters reads all totals.
+func loadCounters(ctx context.Context, c conn) (counters, error) {
+	t := counters{}
 	err := c.each(ctx, "SELECT name, n FROM tallies", nil, func(row scan) error {
 		var name string
 		var n int64
@@ -54,13 +54,13 @@ func loadTallies(ctx context.Context, c conn) (tally, error) {
 	return t, err
 }
 
-// countTallies counts the totals from the rows themselves.
-func countTallies(ctx context.Context, c conn) (tally, error) {
-	t := tally{}
-	err := c.each(ctx, `SELECT '`+statusTally+`' || status, count(*) FROM subscriptions GROUP BY status
-		UNION ALL SELECT '`+customersTally+`', count(*) FROM customers
-		UNION ALL SELECT '`+boundTally+`', count(*) FROM bindings b JOIN hostings h ON h.id = b.hosting_id WHERE h.terminated_by_us IS NULL
-		UNION ALL SELECT '`+suspendedTally+`', count(*) FROM hostings WHERE suspended_by_us IS NOT NULL AND terminated_by_us IS NULL`,
+// countRows counts the totals from the rows themselves.
+func countRows(ctx context.Context, c conn) (counters, error) {
+	t := counters{}
+	err := c.each(ctx, `SELECT '`+statusCounter+`' || status, count(*) FROM subscriptions GROUP BY status
+		UNION ALL SELECT '`+customersCounter+`', count(*) FROM customers
+		UNION ALL SELECT '`+boundCounter+`', count(*) FROM bindings b JOIN hostings h ON h.id = b.hosting_id WHERE h.terminated_by_us IS NULL
+		UNION ALL SELECT '`+suspendedCounter+`', count(*) FROM hostings WHERE suspended_by_us IS NOT NULL AND terminated_by_us IS NULL`,
 		nil, func(row scan) error {
 			var name string
 			var n int64
@@ -74,15 +74,15 @@ func countTallies(ctx context.Context, c conn) (tally, error) {
 // recount replaces the totals by a new count. It runs after a sweep, which has looked at
 // every row anyway, so that the totals are right within a day if a person edited rows.
 func recount(ctx context.Context, tx conn) error {
-	counted, err := countTallies(ctx, tx)
+	counted, err := countRows(ctx, tx)
 	if err != nil {
 		return err
 	}
-	kept, err := loadTallies(ctx, tx)
+	kept, err := loadCounters(ctx, tx)
 	if err != nil {
 		return err
 	}
-	delta := tally{}
+	delta := counters{}
 	for name, n := range kept {
 		delta[name] = -n
 	}
@@ -134,7 +134,7 @@ func (s *Store) Stats(ctx context.Context, now time.Time) (Stats, error) {
 // parked and ambiguous rows are counted; the rest is stored (table tallies).
 func (s *Store) Counts(ctx context.Context) (counts reconcile.Counts, err error) {
 	err = s.snapshot(ctx, "counting", func(ctx context.Context, c conn) error {
-		t, err := loadTallies(ctx, c)
+		t, err := loadCounters(ctx, c)
 		if err != nil {
 			return err
 		}
@@ -149,10 +149,10 @@ func (s *Store) Counts(ctx context.Context) (counts reconcile.Counts, err error)
 }
 
 // counts reads the totals as the report knows them.
-func (t tally) counts() reconcile.Counts {
-	c := reconcile.Counts{Customers: int(t[customersTally]), Bound: int(t[boundTally]), Suspended: int(t[suspendedTally])}
+func (t counters) counts() reconcile.Counts {
+	c := reconcile.Counts{Customers: int(t[customersCounter]), Bound: int(t[boundCounter]), Suspended: int(t[suspendedCounter])}
 	for status := reconcile.StatusActive; status <= reconcile.StatusUnknown; status++ {
-		n := int(t[statusTally+status.String()])
+		n := int(t[statusCounter+status.String()])
 		c.Subscriptions += n
 		switch status {
 		case reconcile.StatusActive, reconcile.StatusTrialing, reconcile.StatusPastDue:
@@ -186,8 +186,8 @@ func measured(ctx context.Context, tx conn, hostings []int64, fn func() error) e
 	if err := fn(); err != nil {
 		return err
 	}
-	_, err := tx.exec(ctx, "INSERT INTO tallies (name, n) SELECT name, n FROM (SELECT '"+boundTally+"' AS name, "+countBound+` - $2 AS n
-		UNION ALL SELECT '`+suspendedTally+"', "+countSuspended+` - $3) changes WHERE n <> 0
+	_, err := tx.exec(ctx, "INSERT INTO tallies (name, n) SELECT name, n FROM (SELECT '"+boundCounter+"' AS name, "+countBound+` - $2 AS n
+		UNION ALL SELECT '`+suspendedCounter+"', "+countSuspended+` - $3) changes WHERE n <> 0
 		ON CONFLICT (name) DO UPDATE SET n = tallies.n + excluded.n`, list(hostings), bound, suspended)
 	return err
 }

@@ -19,6 +19,18 @@ func (s *Store) Cursor(ctx context.Context, name string) (string, error) {
 	return value, err
 }
 
+// AllCursors returns every value by its name.
+func (s *Store) AllCursors(ctx context.Context) (map[string]string, error) {
+	all := make(map[string]string)
+	err := s.query(ctx, "reading the cursors", "SELECT name, value FROM cursors", nil, func(row scan) error {
+		var name, value string
+		err := row(&name, &value)
+		all[name] = value
+		return err
+	})
+	return all, err
+}
+
 // SetCursor keeps a value under a name.
 func (s *Store) SetCursor(ctx context.Context, tok reconcile.Token, name, value string) error {
 	return s.fenced(ctx, "moving a cursor", tok, func(ctx context.Context, tx conn) error {
@@ -32,18 +44,18 @@ func setCursor(ctx context.Context, tx conn, name, value string) error {
 	return err
 }
 
-// toldCursor is the cursor of Told: which notifications were sent.
-const toldCursor = "told"
+// notifiedCursor is the cursor of Notified: which notifications were sent.
+const notifiedCursor = "told"
 
-// Told returns the text that SetTold stored last; "" if there is none.
-func (s *Store) Told(ctx context.Context) (string, error) { return s.Cursor(ctx, toldCursor) }
+// Notified returns the text that SetNotified stored last; "" if there is none.
+func (s *Store) Notified(ctx context.Context) (string, error) { return s.Cursor(ctx, notifiedCursor) }
 
-// SetTold stores which notifications were sent to people. It needs no lease: if two
+// SetNotified stores which notifications were sent to people. It needs no lease: if two
 // processes notify at the same moment, the later text stays, and at worst one
 // notification is sent twice.
-func (s *Store) SetTold(ctx context.Context, text string) error {
+func (s *Store) SetNotified(ctx context.Context, text string) error {
 	return s.unfenced(ctx, "storing which notifications were sent", func(ctx context.Context, tx conn) error {
-		return setCursor(ctx, tx, toldCursor, text)
+		return setCursor(ctx, tx, notifiedCursor, text)
 	})
 }
 

@@ -40,10 +40,10 @@ type buyer struct {
 func (m *merge) assignCustomers(ctx context.Context, all []incoming) (*identities, error) {
 	p := &identities{of: make(map[string]string)}
 	buyers := collectBuyers(all)
-	if err := recallBuyers(ctx, m.tx, buyers, m.now); err != nil {
+	if err := loadBuyers(ctx, m.tx, buyers, m.now); err != nil {
 		return nil, err
 	}
-	if err := p.found(ctx, m.tx, buyers, m.now); err != nil {
+	if err := p.insertCustomers(ctx, m.tx, buyers, m.now); err != nil {
 		return nil, err
 	}
 	if err := p.write(ctx, m.tx, buyers); err != nil {
@@ -52,7 +52,7 @@ func (m *merge) assignCustomers(ctx context.Context, all []incoming) (*identitie
 	for _, b := range buyers {
 		p.of[b.ID] = b.customer
 	}
-	return p, p.follow(ctx, m.tx, all, buyers)
+	return p, p.noteMoves(ctx, m.tx, all, buyers)
 }
 
 // collectBuyers takes each buyer once, as the latest read saw it.
@@ -82,9 +82,9 @@ func collectBuyers(all []incoming) []*buyer {
 	return buyers
 }
 
-// recallBuyers completes the buyers from their stored rows. A deleted Stripe customer
+// loadBuyers completes the buyers from their stored rows. A deleted Stripe customer
 // comes without its e-mail and name; the last ones known stay.
-func recallBuyers(ctx context.Context, tx conn, buyers []*buyer, now time.Time) error {
+func loadBuyers(ctx context.Context, tx conn, buyers []*buyer, now time.Time) error {
 	byID := make(map[string]*buyer, len(buyers))
 	ids := make([]string, len(buyers))
 	for i, b := range buyers {
@@ -119,8 +119,8 @@ var insertCustomer = bulk{
 	tail: "ON CONFLICT (id) DO NOTHING",
 }
 
-// found stores a customer for each buyer that is new.
-func (p *identities) found(ctx context.Context, tx conn, buyers []*buyer, now time.Time) error {
+// insertCustomers stores a customer for each buyer that is new.
+func (p *identities) insertCustomers(ctx context.Context, tx conn, buyers []*buyer, now time.Time) error {
 	var rows [][]any
 	p.founded = make(map[string]bool)
 	for _, b := range buyers {
@@ -159,9 +159,9 @@ func (p *identities) write(ctx context.Context, tx conn, buyers []*buyer) error 
 	return tx.bulk(ctx, upsertBuyer, rows)
 }
 
-// follow notes customers that have another subscription now, and customers that lose
+// noteMoves notes customers that have another subscription now, and customers that lose
 // one to another buyer.
-func (p *identities) follow(ctx context.Context, tx conn, all []incoming, buyers []*buyer) error {
+func (p *identities) noteMoves(ctx context.Context, tx conn, all []incoming, buyers []*buyer) error {
 	known := make(map[string]bool, len(buyers))
 	for _, b := range buyers {
 		known[b.ID] = b.known

@@ -47,7 +47,7 @@ func (f *fixture) joined(buyer, customer string) {
 		if _, err := tx.exec(ctx, "DELETE FROM customers WHERE id = $1", buyer); err != nil {
 			return err
 		}
-		return tally{customersTally: -1}.add(ctx, tx)
+		return counters{customersCounter: -1}.add(ctx, tx)
 	}))
 }
 

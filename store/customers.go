@@ -26,16 +26,8 @@ func (s *Store) Customers(ctx context.Context, ids []string) ([]reconcile.Custom
 // CustomersOf returns the ids of the customers of these subscriptions, each once,
 // in order.
 func (s *Store) CustomersOf(ctx context.Context, subscriptions []string) ([]string, error) {
-	var ids []string
-	query := `SELECT DISTINCT c.customer_id FROM subscriptions s JOIN stripe_customers c ON c.id = s.stripe_customer_id
-		WHERE s.id IN ` + s.d.texts(1) + ` ORDER BY c.customer_id`
-	err := s.query(ctx, "finding customers", query, []any{list(subscriptions)}, func(row scan) error {
-		var id string
-		err := row(&id)
-		ids = append(ids, id)
-		return err
-	})
-	return ids, err
+	return s.strings(ctx, "finding customers", `SELECT DISTINCT c.customer_id FROM subscriptions s JOIN stripe_customers c ON c.id = s.stripe_customer_id
+		WHERE s.id IN `+s.d.texts(1)+` ORDER BY c.customer_id`, list(subscriptions))
 }
 
 // head is a row of customers with the Stripe customers behind it: the root of an

@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 	"unicode/utf8"
 )
@@ -240,9 +241,19 @@ func document(v any) string {
 // keeps inside it: the texts it had to compile are noted and prepared after it.
 type statements struct {
 	db     *sql.DB
-	mu     sync.Mutex // guards all below
+	run    atomic.Int64 // how many were run
+	mu     sync.Mutex   // guards all below
 	ready  map[string]*sql.Stmt
 	wanted map[string]bool
+}
+
+// Statements is how many statements this process has run since it opened the database,
+// without BEGIN and COMMIT. It counts on SQLite only, for tests.
+func (s *Store) Statements() int64 {
+	if s.reading == nil || s.writing == nil {
+		return 0
+	}
+	return s.reading.run.Load() + s.writing.run.Load()
 }
 
 func newStatements(db *sql.DB) *statements {
@@ -314,6 +325,7 @@ func (c conn) compiled(ctx context.Context, query string) *sql.Stmt {
 	if c.kept == nil {
 		return nil
 	}
+	c.kept.run.Add(1)
 	stmt := c.kept.find(query)
 	tx, inside := c.q.(*sql.Tx)
 	if stmt == nil || !inside {

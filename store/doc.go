@@ -2,6 +2,12 @@
 // Enhance, the bindings between them, the queue of customers that are due, and the
 // journal of every intent and outcome. It runs on SQLite and on PostgreSQL.
 //
+// Each table, or pair of tables, has one file with everything about it: plan_mappings.go,
+// subscriptions.go, actions.go, held_plans.go and so on. customers.go loads customers
+// whole; due.go has the queue; outcomes.go writes everything that one outcome changes.
+// open.go, sqlite.go and postgres.go open a database, conn.go and dialect.go run
+// statements on it, and encode.go has the JSON columns.
+//
 // # Promises
 //
 //  1. A method that returned nil is durable, because a forgotten intent becomes a
@@ -11,9 +17,9 @@
 //  2. Every write that belongs to a run carries the token of the lease, and the
 //     token is compared inside the same transaction. A process that lost the lease
 //     gets fault.Fenced and changes nothing, however late it wakes up.
-//  3. A customer becomes due in the same transaction as the fact that makes it so.
-//     A wake-up that arrives while the customer is being planned survives the plan
-//     (column wakes).
+//  3. A customer becomes due in the same transaction as the fact that makes it so,
+//     and its version rises (see wake). A wake-up that arrives while the customer is
+//     being planned survives the saved decision.
 //  4. Absence is no fact. No row is changed or removed because a listing did not
 //     contain it.
 //  5. No call to the outside happens inside a transaction.
@@ -23,21 +29,21 @@
 // Both databases get the same SQL through database/sql; dialect.go holds the few
 // places that differ: lists of ids (one JSON parameter), row locks, bulk writes.
 // Times are TIMESTAMPTZ or INTEGER microseconds and always come from the caller:
-// no statement reads the database's clock. On PostgreSQL no session state is used
-// (no advisory session locks, no SET but for one transaction, no named prepared statements), so PgBouncer
-// in transaction mode and Neon's pooler work as they are.
+// no statement reads the database's clock. On PostgreSQL no session state is used (no
+// advisory session locks, no SET except for one transaction, no named prepared
+// statements), so PgBouncer in transaction mode and Neon's pooler work as they are.
 //
 // # Decisions
 //
 //   - The lease compares expires_at with the caller's clock on both databases. Two
 //     replicas whose clocks differ by more than the lease can then depose each
 //     other, which costs peace but not safety: the token still fences every write.
-//   - On SQLite the holder of the lease also holds a lock on "<path>.lock", which
-//     the kernel drops when the process dies, so a lease left by a killed process
-//     is taken over without waiting. An expired lease is taken over even if the process
-//     still has the lock (it is frozen); the row records whether its owner had the lock.
+//   - On SQLite the owner of the lease also locks "<path>.lock". The kernel drops that
+//     lock when the process dies, so another process acquires the lease of a killed one
+//     without waiting. An expired lease is acquired even if its owner still has the lock
+//     (it is frozen); the row records whether its owner had the lock.
 //   - Totals (table tallies) are kept with each write instead of counted, so that
-//     a run costs what changed and not what exists. A merged sweep, which looks at
+//     the cost of a run depends on the changes and not on the size of the fleet. A merged sweep, which looks at
 //     everything anyway, counts them anew.
 //   - Item lists, holds and plan contents are JSON columns: they are always read
 //     and written whole, and no query joins on their parts.

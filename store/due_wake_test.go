@@ -123,7 +123,7 @@ func (w *wakers) postpone(rt *rapid.T) {
 }
 
 func (w *wakers) check() {
-	n, err := w.f.DueCount(w.f.Context(), w.now) // all others were settled
+	n, err := w.f.DueCount(w.f.Context(), w.now) // the others are not due
 	w.f.must(err)
 	if got := n > 0; got != w.due {
 		w.f.Errorf("due: %v, want %v, after %d wake-ups of which the readers know %v", got, w.due, w.came, w.knows)

@@ -231,8 +231,8 @@ func closePlans(ctx context.Context, tx conn, now time.Time) error {
 	return err
 }
 
-// settlePlans takes out of every plan an action that is over.
-func settlePlans(ctx context.Context, tx conn, o reconcile.Outcome) error {
+// leaveHeldPlans takes out of every plan an action that is over.
+func leaveHeldPlans(ctx context.Context, tx conn, o reconcile.Outcome) error {
 	if o.State.Open() || o.State == reconcile.ActionFailed {
 		return nil
 	}

@@ -184,7 +184,7 @@ func TestWhatWaitsForSomethingElseStaysInItsPlan(t *testing.T) {
 }
 
 // TestAnApprovalIsUsedUpActionByAction: a customer who pays and fails again while
-// an approval lives needs a new word.
+// an approval lives needs a new approval.
 func TestAnApprovalIsUsedUpActionByAction(t *testing.T) {
 	conform(t, func(t *testing.T, f *fixture) {
 		a, b, c := f.suspension("a"), f.suspension("b"), f.suspension("c")

@@ -2,6 +2,7 @@ package store
 
 import (
 	"context"
+	"fmt"
 	"strings"
 	"time"
 
@@ -153,18 +154,18 @@ func (s *Store) LastPlans(ctx context.Context) (map[reconcile.ActionKind]reconci
 	last := make(map[reconcile.ActionKind]reconcile.HeldPlan)
 	err := s.snapshot(ctx, "reading the last plans", func(ctx context.Context, c conn) error {
 		clear(last)
-		for _, kind := range reconcile.BrakeKinds() {
-			err := c.each(ctx, planHeads+`kind = $1 ORDER BY CASE WHEN approved_at IS NULL AND closed_at IS NULL THEN 0 ELSE 1 END,
-				created_at DESC, id DESC LIMIT 1`, []any{kind.String()}, func(row scan) error {
-				p, err := scanPlan(row)
-				last[kind] = p
-				return err
-			})
-			if err != nil {
-				return err
-			}
+		var parts []string
+		var kinds []any
+		for i, kind := range reconcile.BrakeKinds() {
+			kinds = append(kinds, kind.String())
+			parts = append(parts, fmt.Sprintf(`SELECT * FROM (%skind = $%d ORDER BY CASE WHEN approved_at IS NULL AND closed_at IS NULL THEN 0 ELSE 1 END,
+				created_at DESC, id DESC LIMIT 1) AS of_kind_%d`, planHeads, i+1, i+1))
 		}
-		return nil
+		return c.each(ctx, strings.Join(parts, " UNION ALL "), kinds, func(row scan) error {
+			p, err := scanPlan(row)
+			last[p.Kind] = p
+			return err
+		})
 	})
 	return last, err
 }

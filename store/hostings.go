@@ -192,19 +192,11 @@ func (s *Store) DriftDue(ctx context.Context, before, after time.Time, limit int
 }
 
 // UnknownMarkers returns ids of subscriptions that hostings are marked with and the
-// mirror does not have, up to limit, in order. Markers with another word than this
+// mirror does not have, up to limit, in order. Markers with another name than this
 // installation's are another one's.
 func (s *Store) UnknownMarkers(ctx context.Context, instance string, limit int) ([]string, error) {
-	var ids []string
-	query := `SELECT DISTINCT marker_id FROM hostings WHERE marker_id LIKE 'sub\_%' ESCAPE '\' AND marker_word IN ('', $2)
-		AND NOT EXISTS (SELECT 1 FROM subscriptions s WHERE s.id = hostings.marker_id) ORDER BY marker_id LIMIT $1`
-	err := s.query(ctx, "looking for unknown markers", query, []any{limit, instance}, func(row scan) error {
-		var id string
-		err := row(&id)
-		ids = append(ids, id)
-		return err
-	})
-	return ids, err
+	return s.strings(ctx, "looking for unknown markers", `SELECT DISTINCT marker_id FROM hostings WHERE marker_id LIKE 'sub\_%' ESCAPE '\' AND marker_word IN ('', $2)
+		AND NOT EXISTS (SELECT 1 FROM subscriptions s WHERE s.id = hostings.marker_id) ORDER BY marker_id LIMIT $1`, limit, instance)
 }
 
 var updateContent = bulk{

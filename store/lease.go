@@ -15,8 +15,8 @@ import (
 // leaseName is the one lease there is: the right to write for a run.
 const leaseName = "writer"
 
-// acquireSQL takes the lease when it is ours, expired, or was held by a process
-// that held the file lock which we now hold ($6). The token grows whenever the
+// acquireSQL acquires the lease if it is ours, expired, or belonged to a process that had
+// the file lock which this one has now ($6). The token grows whenever the
 // owner changes.
 const acquireSQL = `INSERT INTO leases (name, owner, token, expires_at, file_locked)
 	VALUES ($1, $2, 1, $3, $4)
@@ -26,7 +26,7 @@ const acquireSQL = `INSERT INTO leases (name, owner, token, expires_at, file_loc
 	WHERE leases.owner = excluded.owner OR leases.expires_at < $5 OR (leases.file_locked AND $6)
 	RETURNING token`
 
-// Acquire takes or renews the lease for owner until now+ttl. If another process
+// Acquire acquires or renews the lease for owner until now+ttl. If another process
 // has it, the token is 0, and heldBy and until are its owner and its end.
 //
 // On SQLite the lock file is taken too. If this process gets it fresh, the

@@ -190,7 +190,7 @@ func (f *fixture) dump() map[string][]string {
 	return all
 }
 
-// crashEnv makes the test binary take the lease and die with it.
+// crashEnv makes the test binary acquire the lease and die with it.
 const crashEnv = "STORE_TEST_HOLD_LEASE"
 
 func TestALeaseLeftByAKilledProcessIsTakenOverAtOnceOnSQLite(t *testing.T) {

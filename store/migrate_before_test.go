@@ -110,6 +110,7 @@ func (f *fixture) keptRows(before map[string][]string) map[string][]string {
 		}
 		rows, err := f.read.QueryContext(context.Background(), "SELECT "+columns+" FROM "+table+" ORDER BY "+order)
 		f.must(err)
+		defer rows.Close()
 		names, err := rows.Columns()
 		f.must(err)
 		for rows.Next() {
@@ -127,12 +128,12 @@ func (f *fixture) keptRows(before map[string][]string) map[string][]string {
 			}
 			all[table] = append(all[table], strings.Join(cells, "\x00"))
 		}
-		f.must(rows.Close())
+		f.must(rows.Err())
 	}
 	return all
 }
 
-// goOn does more work on a database: a run takes the lease, the held plan is approved,
+// goOn does more work on a database: a run acquires the lease, the held plan is approved,
 // and one of its actions is recorded as intended and as done.
 func (f *fixture) goOn(now time.Time) {
 	f.Helper()
@@ -162,9 +163,9 @@ func (f *fixture) goOn(now time.Time) {
 	f.must(err)
 	same(f, "newest row", []any{a.ID, reconcile.ActionApplied, "run-today"}, []any{row[0].ID, row[0].State, row[0].Run})
 	same(f, "pending", 0, len(f.customer(a.Customer).Pending))
-	totals, err := countTallies(ctx, f.reader())
+	totals, err := countRows(ctx, f.reader())
 	f.must(err)
-	stored, err := loadTallies(ctx, f.reader())
+	stored, err := loadCounters(ctx, f.reader())
 	f.must(err)
 	maps.DeleteFunc(stored, func(_ string, n int64) bool { return n == 0 })
 	maps.DeleteFunc(totals, func(_ string, n int64) bool { return n == 0 })

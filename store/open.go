@@ -49,7 +49,7 @@ type Store struct {
 	server           server      // the PostgreSQL server; zero otherwise
 	lock             *fileLock
 	sweep            sweep
-	reception        reception
+	webhookBatch     webhookBatch
 	now              func() time.Time
 	failpoint        func(step, operation string)
 	close            []func() error // in the order in which they are to be called

@@ -18,16 +18,16 @@ func (s *Store) RecordOutcome(ctx context.Context, tok reconcile.Token, o reconc
 		return failed("recording the outcome of "+o.Action.ID, permanent("%s is no outcome", o.State))
 	}
 	return s.fenced(ctx, "recording the outcome of "+o.Action.ID, tok, func(ctx context.Context, tx conn) error {
-		if err := settleRow(ctx, tx, o); err != nil {
+		if err := recordRow(ctx, tx, o); err != nil {
 			return err
 		}
-		if err := settlePlans(ctx, tx, o); err != nil {
+		if err := leaveHeldPlans(ctx, tx, o); err != nil {
 			return err
 		}
-		if err := settleCustomer(ctx, tx, o); err != nil {
+		if err := recordOrg(ctx, tx, o); err != nil {
 			return err
 		}
-		if err := settleHosting(ctx, tx, o); err != nil {
+		if err := recordHosting(ctx, tx, o); err != nil {
 			return err
 		}
 		if !o.MetadataOK {
@@ -39,10 +39,10 @@ func (s *Store) RecordOutcome(ctx context.Context, tok reconcile.Token, o reconc
 	})
 }
 
-// settleRow moves the open journal row of the action to its outcome. Without an
+// recordRow moves the open journal row of the action to its outcome. Without an
 // open row the outcome was stored before, or the action was never intended (a
 // link sends nothing): then a row is made for it.
-func settleRow(ctx context.Context, tx conn, o reconcile.Outcome) error {
+func recordRow(ctx context.Context, tx conn, o reconcile.Outcome) error {
 	sent, finished, settle := outcomeTimes(o)
 	n, err := tx.exec(ctx, `UPDATE actions SET state = $2, error = $3, run_id = CASE WHEN $4 = '' THEN run_id ELSE $4 END,
 		sent_at = CASE WHEN $5 THEN coalesce(sent_at, $6) WHEN $2 = 'superseded' THEN NULL ELSE sent_at END,
@@ -63,7 +63,7 @@ func settleRow(ctx context.Context, tx conn, o reconcile.Outcome) error {
 	if err := insertJournal(ctx, tx, o.Run, o.Action, reconcile.ActionSent, "", o.At); err != nil {
 		return err
 	}
-	return settleRow(ctx, tx, o)
+	return recordRow(ctx, tx, o)
 }
 
 // outcomeTimes are whether something was sent, when the row was finished (zero:
@@ -97,9 +97,9 @@ func outcomeHosting(o reconcile.Outcome) int64 {
 	return 0
 }
 
-// settleCustomer binds or refreshes the org and stores what the customer's row
+// recordOrg binds or refreshes the org and stores what the customer's row
 // knows of it.
-func settleCustomer(ctx context.Context, tx conn, o reconcile.Outcome) error {
+func recordOrg(ctx context.Context, tx conn, o reconcile.Outcome) error {
 	if o.Org != nil {
 		if err := bindOrg(ctx, tx, o); err != nil {
 			return err
@@ -136,8 +136,8 @@ func bindOrg(ctx context.Context, tx conn, o reconcile.Outcome) error {
 	return err
 }
 
-// settleHosting stores the hosting as read back and the binding to it.
-func settleHosting(ctx context.Context, tx conn, o reconcile.Outcome) error {
+// recordHosting stores the hosting as read back and the binding to it.
+func recordHosting(ctx context.Context, tx conn, o reconcile.Outcome) error {
 	touched := touchedHostings(o)
 	if len(touched) == 0 {
 		return nil

@@ -12,7 +12,7 @@ func (f *fixture) plan(customer string, actions ...reconcile.Action) {
 	f.must(f.SavePlanned(f.Context(), f.tok, "run-plan", []reconcile.Planned{{Customer: customer, Actions: actions, Due: t0}}, t0))
 }
 
-// do intends and settles an action with what an outcome taught.
+// do records the intent and the outcome of an action.
 func (f *fixture) do(a reconcile.Action, at time.Time, taught reconcile.Outcome) error {
 	f.Helper()
 	f.must(f.RecordIntent(f.Context(), f.tok, "run-do", a, "", at))
@@ -60,9 +60,9 @@ func (f *fixture) states(customer string) map[string]string {
 // checkTallies holds the kept totals against the counted rows.
 func (f *fixture) checkTallies() {
 	f.Helper()
-	kept, err := loadTallies(f.Context(), f.reader())
+	kept, err := loadCounters(f.Context(), f.reader())
 	f.must(err)
-	counted, err := countTallies(f.Context(), f.reader())
+	counted, err := countRows(f.Context(), f.reader())
 	f.must(err)
 	for name, n := range kept {
 		if n == 0 && counted[name] == 0 {

@@ -130,17 +130,17 @@ func (m *merge) save(ctx context.Context, facts []reconcile.SubscriptionFacts) (
 }
 
 // consequences are the customers that become due, and the change of the totals.
-func (m *merge) consequences(all []incoming, identities *identities) (due []string, delta tally) {
-	delta = tally{customersTally: identities.created}
+func (m *merge) consequences(all []incoming, identities *identities) (due []string, delta counters) {
+	delta = counters{customersCounter: identities.created}
 	for i := range all {
 		in := &all[i]
 		if (in.changed || m.force) && !identities.founded[in.facts.Buyer.ID] { // those are due already
 			due = append(due, identities.of[in.facts.Buyer.ID])
 		}
 		if in.old != nil {
-			delta[statusTally+in.old.statusClass]--
+			delta[statusCounter+in.old.statusClass]--
 		}
-		delta[statusTally+in.facts.Status.String()]++
+		delta[statusCounter+in.facts.Status.String()]++
 	}
 	return due, delta
 }
@@ -172,15 +172,15 @@ func (m *merge) compare(ctx context.Context, facts []reconcile.SubscriptionFacts
 	}
 	kept := all[:0]
 	for _, in := range all {
-		if m.judge(&in, old[in.facts.ID]) {
+		if m.assess(&in, old[in.facts.ID]) {
 			kept = append(kept, in)
 		}
 	}
 	return kept, nil
 }
 
-// judge completes in by what the mirror holds and reports whether to write it.
-func (m *merge) judge(in *incoming, old *mirrored) bool {
+// assess completes in by what the mirror holds and reports whether to write it.
+func (m *merge) assess(in *incoming, old *mirrored) bool {
 	in.old, in.since = old, m.now
 	if m.byID {
 		in.unpaid = in.facts.UnpaidSince
@@ -320,13 +320,5 @@ func (s *Store) DomainChecked(ctx context.Context, tok reconcile.Token, subscrip
 
 // SubscriptionsOf lists the mirrored subscriptions of Stripe customers.
 func (s *Store) SubscriptionsOf(ctx context.Context, stripeCustomers []string) ([]string, error) {
-	var ids []string
-	query := "SELECT id FROM subscriptions WHERE stripe_customer_id IN " + s.d.texts(1) + " ORDER BY id"
-	err := s.query(ctx, "listing subscriptions", query, []any{list(stripeCustomers)}, func(row scan) error {
-		var id string
-		err := row(&id)
-		ids = append(ids, id)
-		return err
-	})
-	return ids, err
+	return s.strings(ctx, "listing subscriptions", "SELECT id FROM subscriptions WHERE stripe_customer_id IN "+s.d.texts(1)+" ORDER BY id", list(stripeCustomers))
 }

@@ -246,7 +246,7 @@ func unmade(kind, same, made string) string {
 // Seconds finds orgs and hostings made a second time and not by this database's journal: up to
 // limit living hostings with the marker of a subscription whose slot is bound to
 // another living one, or that is another bound one's too, and orgs with the marker of a customer who has another. Markers
-// with another word than this installation's are not looked at.
+// with another name than this installation's are not looked at.
 func (s *Store) Duplicates(ctx context.Context, instance string, limit int) ([]reconcile.Duplicate, error) {
 	var all []reconcile.Duplicate
 	take := func(row scan) error {

@@ -82,22 +82,22 @@ func (s *Store) FailedWebhooks(ctx context.Context, limit int) (records []reconc
 	return records, total, err
 }
 
-// receptionBatch is how many events share a transaction at most: enough for every
+// webhookBatchLimit is how many events share a transaction at most: enough for every
 // connection of a burst, and little enough that one transaction stays short.
-const receptionBatch = 256
+const webhookBatchLimit = 256
 
-// reception collects the events that arrive while a transaction is under way, and
+// webhookBatch collects the events that arrive while a transaction is under way, and
 // stores them together in the next one. Waiting for the disk is nearly all of what
 // storing an event costs, and in a burst it is paid once for all that wait. No event is
 // acknowledged before the commit that contains it.
-type reception struct {
+type webhookBatch struct {
 	mu      sync.Mutex // guards both
-	waiting []*arrival
+	waiting []*arrivedEvent
 	busy    bool // a goroutine is storing
 }
 
-// arrival is one event whose sender waits until it is stored.
-type arrival struct {
+// arrivedEvent is one event whose sender waits until it is stored.
+type arrivedEvent struct {
 	id, kind, subscription string
 	look                   bool
 	at                     time.Time
@@ -117,12 +117,12 @@ func (s *Store) LogWebhook(ctx context.Context, event, kind, subscription string
 	if err := ctx.Err(); err != nil {
 		return false, failed(op, err)
 	}
-	a := &arrival{id: clean(event), kind: clean(kind), subscription: clean(subscription), look: look, at: now, done: make(chan struct{})}
-	s.reception.mu.Lock()
-	s.reception.waiting = append(s.reception.waiting, a)
-	first := !s.reception.busy
-	s.reception.busy = true
-	s.reception.mu.Unlock()
+	a := &arrivedEvent{id: clean(event), kind: clean(kind), subscription: clean(subscription), look: look, at: now, done: make(chan struct{})}
+	s.webhookBatch.mu.Lock()
+	s.webhookBatch.waiting = append(s.webhookBatch.waiting, a)
+	first := !s.webhookBatch.busy
+	s.webhookBatch.busy = true
+	s.webhookBatch.mu.Unlock()
 	if first {
 		go s.receive(context.WithoutCancel(ctx))
 	}
@@ -138,12 +138,12 @@ func (s *Store) LogWebhook(ctx context.Context, event, kind, subscription string
 // is given up, the others must still be stored.
 func (s *Store) receive(ctx context.Context) {
 	for {
-		batch := s.reception.take()
+		batch := s.webhookBatch.take()
 		if len(batch) == 0 {
 			return
 		}
 		err := fault.Guard(func() error {
-			return s.unfenced(ctx, "storing webhooks", func(ctx context.Context, tx conn) error { return logArrivals(ctx, tx, batch) })
+			return s.unfenced(ctx, "storing webhooks", func(ctx context.Context, tx conn) error { return insertWebhooks(ctx, tx, batch) })
 		})
 		for _, a := range batch {
 			a.isNew, a.err = a.isNew && err == nil, err
@@ -153,27 +153,27 @@ func (s *Store) receive(ctx context.Context) {
 }
 
 // take returns the waiting events; if there are none, receive ends.
-func (r *reception) take() []*arrival {
+func (r *webhookBatch) take() []*arrivedEvent {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	n := min(len(r.waiting), receptionBatch)
+	n := min(len(r.waiting), webhookBatchLimit)
 	batch := r.waiting[:n:n]
 	r.waiting = r.waiting[n:]
 	r.busy = n > 0
 	return batch
 }
 
-var insertArrival = bulk{
+var insertWebhook = bulk{
 	head:    "INSERT INTO webhook_logs",
 	columns: []column{{"event_id", "TEXT"}, {"event_type", "TEXT"}, {"subscription_id", "TEXT"}, {"received_at", "TIMESTAMPTZ"}},
 	tail:    "ON CONFLICT (event_id) DO NOTHING RETURNING event_id",
 }
 
-// logArrivals stores a batch and marks the new events in it. Rows go in order of their
+// insertWebhooks stores a batch and marks the new events in it. Rows go in order of their
 // keys, so that two processes that store the same events wait for each other and not in
 // a circle.
-func logArrivals(ctx context.Context, tx conn, batch []*arrival) error {
-	first := map[string]*arrival{} // an event that is in the batch twice is new once
+func insertWebhooks(ctx context.Context, tx conn, batch []*arrivedEvent) error {
+	first := map[string]*arrivedEvent{} // an event that is in the batch twice is new once
 	for _, a := range batch {
 		a.isNew = false
 		if first[a.id] == nil {
@@ -184,7 +184,7 @@ func logArrivals(ctx context.Context, tx conn, batch []*arrival) error {
 	for _, a := range sortedBy(first) {
 		rows = append(rows, []any{a.id, a.kind, a.subscription, at(a.at)})
 	}
-	err := tx.bulkReturning(ctx, insertArrival, rows, func(row scan) error {
+	err := tx.bulkReturning(ctx, insertWebhook, rows, func(row scan) error {
 		var id string
 		err := row(&id)
 		if a := first[id]; a != nil {
@@ -195,7 +195,7 @@ func logArrivals(ctx context.Context, tx conn, batch []*arrival) error {
 	if err != nil {
 		return err
 	}
-	nudges := map[string]*arrival{}
+	nudges := map[string]*arrivedEvent{}
 	for _, a := range batch {
 		if a.isNew && a.look && nudges[a.subscription] == nil {
 			nudges[a.subscription] = a
@@ -209,17 +209,17 @@ func logArrivals(ctx context.Context, tx conn, batch []*arrival) error {
 }
 
 // sortedBy are the values in the order of their keys.
-func sortedBy(m map[string]*arrival) []*arrival {
+func sortedBy(m map[string]*arrivedEvent) []*arrivedEvent {
 	type entry struct {
 		key string
-		a   *arrival
+		a   *arrivedEvent
 	}
 	entries := make([]entry, 0, len(m))
 	for k, a := range m {
 		entries = append(entries, entry{k, a})
 	}
 	slices.SortFunc(entries, func(x, y entry) int { return cmp.Compare(x.key, y.key) })
-	out := make([]*arrival, len(entries))
+	out := make([]*arrivedEvent, len(entries))
 	for i, e := range entries {
 		out[i] = e.a
 	}

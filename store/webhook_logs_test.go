@@ -74,9 +74,9 @@ func TestWhoGivesUpTakesNobodyWithThem(t *testing.T) {
 		})
 		<-held
 		waiting := func() (n int, busy bool) {
-			f.reception.mu.Lock()
-			defer f.reception.mu.Unlock()
-			return len(f.reception.waiting), f.reception.busy
+			f.webhookBatch.mu.Lock()
+			defer f.webhookBatch.mu.Unlock()
+			return len(f.webhookBatch.waiting), f.webhookBatch.busy
 		}
 		all.Go(func() {
 			if _, err := f.LogWebhook(ctx, "evt_0", "x", "", false, t0); !errors.Is(err, context.Canceled) {

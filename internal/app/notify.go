@@ -17,7 +17,7 @@ func (a *App) NotifyOfRun(ctx context.Context, r reconcile.Report, runErr error)
 		return
 	}
 	ctx = context.WithoutCancel(ctx)
-	before, err := a.Store.Told(ctx)
+	before, err := a.Store.Notified(ctx)
 	if err != nil {
 		a.Printf("no message was sent about this run: %v", err)
 		return
@@ -30,7 +30,7 @@ func (a *App) NotifyOfRun(ctx context.Context, r reconcile.Report, runErr error)
 		return
 	}
 	if sent := w.Memory(); sent != before {
-		if err := a.Store.SetTold(ctx, sent); err != nil {
+		if err := a.Store.SetNotified(ctx, sent); err != nil {
 			a.Printf("the message was sent and that was not stored, so it may be sent again: %v", err)
 		}
 	}

@@ -27,7 +27,7 @@ type observer struct {
 // Led reads which messages the former writer has sent, so that this process does not repeat
 // them.
 func (o *observer) Led(ctx context.Context) {
-	text, err := o.Store.Told(ctx)
+	text, err := o.Store.Notified(ctx)
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	if err = errors.Join(err, o.told.Recall(text)); err != nil {
@@ -53,13 +53,13 @@ func (o *observer) RunEnded(ctx context.Context, r reconcile.Report, err error) 
 	o.countLive(ctx, r)
 	message, told := o.news(r, err)
 	if message != "" {
-		o.Log.WithFields(logrus.Fields{"run": r.Run.ID, "message": message}).Info("telling")
+		o.Log.WithFields(logrus.Fields{"run": r.Run.ID, "message": message}).Info("notifying")
 		o.messages.Queue(message)
 	}
 	if told == "" || o.messages.Receivers() == 0 {
 		return // a receiver that is added later gets what stands then
 	}
-	if err := o.Store.SetTold(context.WithoutCancel(ctx), told); err != nil {
+	if err := o.Store.SetNotified(context.WithoutCancel(ctx), told); err != nil {
 		o.Log.WithError(err).Warn("messages sent were not stored; they may be sent again")
 	}
 }

@@ -58,6 +58,7 @@ func (r *run) apply(ctx context.Context) error {
 // applyOne brings one customer as far as it goes. If an action is refused, the actions
 // that depend on it are not done, and all others are; see failures.
 func (r *run) applyOne(ctx context.Context, id string) {
+	defer r.known.forget(id)
 	defer r.recoverPanic(ctx, id)
 	if err := r.applySteps(ctx, id); err != nil {
 		r.failed(ctx, id, err)
@@ -116,7 +117,7 @@ func describe(a reconcile.Action) string {
 }
 
 func (r *run) again(ctx context.Context, id string) (*reconcile.Customer, planner.Decision, error) {
-	c, err := r.load(ctx, id)
+	c, err := r.current(ctx, id)
 	if err != nil {
 		return nil, planner.Decision{}, err
 	}

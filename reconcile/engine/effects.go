@@ -81,7 +81,7 @@ func (r *run) perform(ctx context.Context, c *reconcile.Customer, a reconcile.Ac
 	}
 	// Crash here → nothing was sent or recorded; the customer is still due.
 	r.Failpoint("before-intent", a.Kind.String())
-	sent := r.clock()
+	sent, learn := r.clock(), r.known.learner(c)
 	if err := r.Journal.RecordIntent(ctx, r.tok, r.rec.ID, a, r.brake.approved[a.ID], sent); err != nil {
 		return fmt.Errorf("recording the intent: %w", err)
 	}
@@ -109,6 +109,7 @@ func (r *run) perform(ctx context.Context, c *reconcile.Customer, a reconcile.Ac
 	}
 	r.logOutcome(a, out, err)
 	if err == nil {
+		learn(out)
 		r.outages.succeeded()
 		return nil
 	}

@@ -118,9 +118,10 @@ type Engine struct {
 	busy sync.Mutex // held for the length of a run
 	// denied is until when metadata is not written, in unix nanoseconds, since the
 	// key may not; see metadata.go.
-	denied atomic.Int64
-	runs   atomic.Uint64 // numbers the runs of this process, for their ids
-	lease  *lease
+	denied  atomic.Int64
+	runs    atomic.Uint64 // numbers the runs of this process, for their ids
+	lease   *lease
+	changes *changes
 }
 
 // New checks that everything required is there.
@@ -159,7 +160,8 @@ func New(o Options, p Ports) (*Engine, error) {
 	if o.Failpoint == nil {
 		o.Failpoint = func(string, string) {}
 	}
-	e := &Engine{Options: o, Ports: p}
+	e := &Engine{Options: o, changes: &changes{}}
+	e.Ports = countChanges(p, e.changes)
 	if e.Owner == "" {
 		e.Owner = "process-" + e.randomID()
 	}

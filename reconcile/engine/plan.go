@@ -56,9 +56,13 @@ func (r *run) due(ctx context.Context, use func([]reconcile.Customer) error) err
 	}
 	after := ""
 	for {
+		at := r.changes.now()
 		customers, next, err := r.Queue.Due(ctx, r.now, after, planBatch)
 		if err != nil {
 			return fmt.Errorf("reading the queue: %w", err)
+		}
+		for i := range customers {
+			r.known.put(&customers[i], at)
 		}
 		if err := use(r.supposed(customers)); err != nil {
 			return err
@@ -135,6 +139,9 @@ func (r *run) planBatch(ctx context.Context, customers []reconcile.Customer) err
 			continue
 		}
 		keep = append(keep, *p)
+		if len(p.Actions) == 0 {
+			r.known.forget(p.Customer)
+		}
 		r.enqueue(*p, failing(&customers[i]))
 	}
 	if r.req.Dry || len(keep) == 0 {
@@ -266,6 +273,7 @@ func (r *run) answer(ctx context.Context, n planner.Need) error {
 }
 
 func (r *run) load(ctx context.Context, id string) (*reconcile.Customer, error) {
+	at := r.changes.now()
 	found, err := r.Queue.Customers(ctx, []string{id})
 	if err != nil {
 		return nil, err
@@ -274,6 +282,7 @@ func (r *run) load(ctx context.Context, id string) (*reconcile.Customer, error) 
 	if len(found) != 1 {
 		return nil, fault.Errorf(fault.Permanent, "customer %s is not in the database any more", id)
 	}
+	r.known.put(&found[0], at)
 	return &found[0], nil
 }
 

@@ -122,6 +122,9 @@ type Mirror interface {
 // Cursors are named instants and words, and the event ids already followed.
 type Cursors interface {
 	Cursor(ctx context.Context, name string) (string, error) // "" when absent
+	// AllCursors returns every value by its name. Only the process with the lease
+	// changes them.
+	AllCursors(ctx context.Context) (map[string]string, error)
 	SetCursor(ctx context.Context, tok reconcile.Token, name, value string) error
 	// UnseenEvents returns those of the ids that were not recorded as seen.
 	UnseenEvents(ctx context.Context, ids []string) ([]string, error)
@@ -140,6 +143,9 @@ type Queue interface {
 	Due(ctx context.Context, now time.Time, after string, limit int) ([]reconcile.Customer, string, error)
 	// Customers returns complete customers by their ids; unknown ids are left out.
 	Customers(ctx context.Context, ids []string) ([]reconcile.Customer, error)
+	// Versions returns Customer.Version of these customers as it is now; unknown ids are
+	// left out. It is raised by everything that people and other processes change.
+	Versions(ctx context.Context, ids []string) (map[string]int64, error)
 	// CustomersOf maps subscriptions to the ids of their customers.
 	CustomersOf(ctx context.Context, subscriptions []string) ([]string, error)
 	// SavePlanned stores what was planned for each customer: holds, next due

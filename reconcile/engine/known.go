@@ -1,0 +1,166 @@
+package engine
+
+import (
+	"cmp"
+	"context"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/stripe-enhance/stripe-enhance/reconcile"
+)
+
+// maxKnown is how many loaded customers a run keeps. A larger run loads the others
+// again.
+const maxKnown = 256
+
+// known keeps customers as they were loaded, so that a customer is planned again
+// before every step without being loaded again. What it keeps counts only while
+// nothing else has changed: see get and run.current.
+type known struct {
+	changes *changes
+
+	mu        sync.Mutex // guards customers
+	customers map[string]knownCustomer
+}
+
+// knownCustomer is a customer, and how many changes there had been when it was loaded.
+type knownCustomer struct {
+	*reconcile.Customer
+	at int64
+}
+
+func newKnown(c *changes) *known { return &known{changes: c, customers: map[string]knownCustomer{}} }
+
+// put keeps a customer that was loaded when there had been at changes.
+func (k *known) put(c *reconcile.Customer, at int64) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if _, replaces := k.customers[c.ID]; replaces || len(k.customers) < maxKnown {
+		k.customers[c.ID] = knownCustomer{c, at}
+	}
+}
+
+// forget drops a customer that is not needed any more.
+func (k *known) forget(id string) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	delete(k.customers, id)
+}
+
+// get returns a customer if this process has changed none since; nil: it must be
+// loaded.
+func (k *known) get(id string) *reconcile.Customer {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if c := k.customers[id]; c.Customer != nil && c.at == k.changes.now() {
+		return c.Customer
+	}
+	return nil
+}
+
+// learner returns a function that keeps a customer with the outcome of an action, if
+// recording its intent and its outcome are all that this process has changed meanwhile.
+// It is called before the intent is recorded.
+func (k *known) learner(c *reconcile.Customer) (learn func(reconcile.Outcome)) {
+	k.mu.Lock()
+	has := k.customers[c.ID]
+	k.mu.Unlock()
+	if has.Customer != c || has.at != k.changes.now() {
+		return func(reconcile.Outcome) {}
+	}
+	after := has.at + 2*perWrite
+	return func(o reconcile.Outcome) {
+		if k.changes.now() != after {
+			return
+		}
+		if next := learned(c, o); next != nil {
+			k.put(next, after)
+		}
+	}
+}
+
+// current returns a customer as the database has it. If nothing has changed it, one
+// statement shows that, and nothing is loaded.
+func (r *run) current(ctx context.Context, id string) (*reconcile.Customer, error) {
+	c := r.known.get(id)
+	if c == nil {
+		return r.load(ctx, id)
+	}
+	versions, err := r.Queue.Versions(ctx, []string{id})
+	if err != nil {
+		return nil, err
+	}
+	if version, exists := versions[id]; !exists || version != c.Version {
+		return r.load(ctx, id)
+	}
+	return c, nil
+}
+
+// learned is a customer as the database has it after an outcome was recorded; nil: it
+// must be loaded. It knows the common outcomes and no others.
+func learned(c *reconcile.Customer, o reconcile.Outcome) *reconcile.Customer {
+	if o.State != reconcile.ActionApplied {
+		return nil
+	}
+	next := *c
+	switch o.Action.Kind {
+	case reconcile.CreateOrg:
+		org := *o.Org
+		org.ObservedAt, org.HostingsRead = stored(org.ObservedAt), stored(org.HostingsRead)
+		next.Org, next.OrgNamed, next.OrgGuest = &org, false, false
+	case reconcile.RenameOrg:
+		if c.Org == nil || !o.Org.HostingsRead.IsZero() {
+			return nil
+		}
+		org := *o.Org
+		org.Created, org.ObservedAt = cmpTime(stored(org.Created), c.Org.Created), stored(org.ObservedAt)
+		org.Owners, org.OwnersRead = c.Org.Owners, c.Org.OwnersRead
+		if org.Hostings == c.Org.Hostings {
+			org.HostingsRead = c.Org.HostingsRead
+		}
+		next.Org, next.OrgNamed = &org, true
+	case reconcile.InviteOwner:
+		next.Invited, next.InvitedEmail = stored(o.Invited), cmp.Or(o.InvitedEmail, c.InvitedEmail)
+	case reconcile.CreateSubscription:
+		if c.Org == nil || c.Org.ID != o.Binding.Org || hostingOf(c, o.Hosting.ID) != nil {
+			return nil
+		}
+		org, h, b := *c.Org, *o.Hosting, *o.Binding
+		org.Hostings++
+		h.ObservedAt, h.Bound, b.At = stored(h.ObservedAt), true, stored(b.At)
+		next.Org, next.Hostings, next.Bindings = &org, append(slices.Clone(c.Hostings), h), append(slices.Clone(c.Bindings), b)
+		slices.SortFunc(next.Hostings, func(a, b reconcile.Hosting) int { return cmp.Compare(a.ID, b.ID) })
+		slices.SortFunc(next.Bindings, func(a, b reconcile.Binding) int {
+			return cmp.Or(cmp.Compare(a.Subscription, b.Subscription), cmp.Compare(a.Slot, b.Slot))
+		})
+	case reconcile.Suspend:
+		i := slices.IndexFunc(c.Hostings, func(h reconcile.Hosting) bool { return h.ID == o.Hosting.ID })
+		if i < 0 || o.Hosting.State != reconcile.HostingSuspended || o.Hosting.SuspendedByUs.IsZero() || o.Hosting.Usage == nil {
+			return nil
+		}
+		next.Hostings = slices.Clone(c.Hostings)
+		h := &next.Hostings[i]
+		h.State, h.Plan, h.SuspendedBy, h.FriendlyName = o.Hosting.State, o.Hosting.Plan, o.Hosting.SuspendedBy, o.Hosting.FriendlyName
+		h.Usage, h.ObservedAt, h.SuspendedByUs = o.Hosting.Usage, stored(o.Hosting.ObservedAt), stored(o.Hosting.SuspendedByUs)
+	case reconcile.Link, reconcile.CreateWebsite, reconcile.ChangePlan, reconcile.WriteMetadata, reconcile.Resume, reconcile.Terminate:
+		return nil
+	}
+	return &next
+}
+
+// stored is a time as the database returns it.
+func stored(t time.Time) time.Time {
+	if t.IsZero() {
+		return t
+	}
+	return t.UTC().Truncate(time.Microsecond)
+}
+
+// cmpTime is the first time that is not zero.
+func cmpTime(a, b time.Time) time.Time {
+	if a.IsZero() {
+		return b
+	}
+	return a
+}
