@@ -1,6 +1,7 @@
 package simulator
 
 import (
+	"maps"
 	"regexp"
 	"slices"
 	"time"
@@ -156,9 +157,7 @@ func (w *World) Counts(side Side) map[string]int {
 	w.enter()
 	defer w.mu.Unlock()
 	out := make(map[string]int, len(w.log.counts[side]))
-	for k, v := range w.log.counts[side] {
-		out[k] = v
-	}
+	maps.Copy(out, w.log.counts[side])
 	return out
 }
 

@@ -138,7 +138,7 @@ func TestALateWriteLandsAtItsInstantAndSeesTheWorldOfThen(t *testing.T) {
 	org, id := c.customer("X", "Pro ["+s.Subscription+"/1]")
 	c.must(c.w.MarkUnpaid(s.Subscription))
 	c.w.SetFault(func(call Call) Fault {
-		if call.Method == "PATCH" {
+		if call.Method == http.MethodPatch {
 			return LateBy(80 * time.Second)
 		}
 		return Fault{}

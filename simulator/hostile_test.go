@@ -200,7 +200,7 @@ func TestWebhooksAreSignedLostDoubledAndShuffled(t *testing.T) {
 			t.Errorf("signature %q, want %q", r.Header.Get("Stripe-Signature"), want)
 		}
 		if fail {
-			rw.WriteHeader(500)
+			rw.WriteHeader(http.StatusInternalServerError)
 			return
 		}
 		id, _, _ := bytes.Cut(body.Bytes(), []byte(`","object":"event"`))

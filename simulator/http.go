@@ -2,6 +2,7 @@ package simulator
 
 import (
 	"io"
+	"maps"
 	"net/http"
 	"strconv"
 	"strings"
@@ -64,9 +65,7 @@ func (w *World) serveHTTP(side Side, rw http.ResponseWriter, r *http.Request) {
 		panic(http.ErrAbortHandler)
 	}
 	h := rw.Header()
-	for k, v := range o.header {
-		h[k] = v
-	}
+	maps.Copy(h, o.header)
 	if o.status != http.StatusNoContent {
 		h.Set("Content-Length", strconv.Itoa(len(o.body)))
 	}

@@ -87,9 +87,9 @@ func appendString(b []byte, s string) []byte {
 	return append(b, '"')
 }
 
-// texts writes a map of strings, sorted by key.
-func (d *doc) texts(k string, m map[string]string) {
-	d.object(k)
+// metadata writes the field "metadata", sorted by key.
+func (d *doc) metadata(m map[string]string) {
+	d.object("metadata")
 	for _, name := range sortedKeys(m) {
 		d.comma()
 		d.b = appendString(d.b, name)

@@ -1,6 +1,7 @@
 package simulator
 
 import (
+	"maps"
 	"net/http"
 	"slices"
 	"strings"
@@ -197,9 +198,7 @@ func (o *outcome) applyFault(f Fault) {
 // setHeaders sets the headers that both services always send.
 func (o *outcome) setHeaders(w *World) {
 	h := http.Header{}
-	for k, v := range o.header {
-		h[k] = v
-	}
+	maps.Copy(h, o.header)
 	h.Set("Date", o.now.UTC().Format(http.TimeFormat))
 	if len(o.body) > 0 && h.Get("Content-Type") == "" {
 		kind := o.kind

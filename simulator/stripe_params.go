@@ -1,6 +1,7 @@
 package simulator
 
 import (
+	"maps"
 	"math"
 	"net/url"
 	"slices"
@@ -40,12 +41,8 @@ var paging = accepts{"limit": scalar, "starting_after": scalar, "ending_before":
 
 func (a accepts) and(more accepts) accepts {
 	out := accepts{}
-	for k, v := range a {
-		out[k] = v
-	}
-	for k, v := range more {
-		out[k] = v
-	}
+	maps.Copy(out, a)
+	maps.Copy(out, more)
 	return out
 }
 
@@ -60,7 +57,8 @@ func parseParams(query url.Values, takes accepts, object string) (params, *param
 	if err := p.checkPaging(); err != nil {
 		return p, err
 	}
-	return p, p.addExpansions(object)
+	err := p.addExpansions(object)
+	return p, err
 }
 
 // add reads one parameter by its name on the wire, such as created[gte].

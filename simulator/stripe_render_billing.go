@@ -112,7 +112,7 @@ func (w *World) writeSession(d *doc, s *Session, x expansion) {
 	d.text("customer_email", s.Email)
 	d.num("expires_at", s.Created+24*3600)
 	d.flag("livemode", w.opt.Livemode)
-	d.texts("metadata", s.Metadata)
+	d.metadata(s.Metadata)
 	w.subscriptionField(d, s.Subscription, x)
 	w.writeUnknownFields(d)
 	d.close()

@@ -36,7 +36,7 @@ var stripeRoutes = []route{
 // resourceOf is the resource for which a restricted key needs a permission.
 func resourceOf(path string) string {
 	_, rest, _ := strings.Cut(strings.TrimPrefix(path, "/"), "/")
-	first, rest, _ := strings.Cut(rest, "/")
+	first, _, _ := strings.Cut(rest, "/")
 	switch first {
 	case "checkout":
 		return "checkout_sessions"

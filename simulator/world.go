@@ -80,12 +80,12 @@ func (w *World) uuid(kind string) string {
 	return w.prf.uuid(kind, strconv.FormatUint(w.birth(), 10))
 }
 
-// NotFoundError: the object of an operation does not exist.
+// NotFoundError reports that the object of an operation does not exist.
 type NotFoundError struct{ Kind, ID string }
 
 func (e NotFoundError) Error() string { return fmt.Sprintf("no such %s: %q", e.Kind, e.ID) }
 
-// RefusedError: the object exists, but its state does not allow the operation, such as
+// RefusedError reports that the object's state does not allow the operation, such as
 // paying for a subscription that was canceled.
 type RefusedError struct{ ID, Reason string }
 

@@ -8,10 +8,10 @@
 // refused call was never sent. So it is not a failure of the customer it was for, and
 // its outcome is not in doubt.
 //
-//	closed     5 failures in a row, or half of 20 in a minute   →  open
-//	open       the pause has passed                             →  half-open
-//	half-open  the probe, a read, succeeds                      →  closed
-//	half-open  the probe fails                                  →  open, for twice as long
+//	closed → open:       five failures in a row, or half of twenty within a minute
+//	open → half-open:    the pause has passed
+//	half-open → closed:  the probe, which is a read, succeeds
+//	half-open → open:    the probe fails, and the pause doubles
 //
 // A refused credential is different. After three refusals without an accepted write in
 // between, the breaker stops writes and lets reads go on. A single refusal may concern

@@ -1,6 +1,7 @@
 package enhance
 
 import (
+	"maps"
 	"net/http"
 	"net/url"
 	"strings"
@@ -64,9 +65,7 @@ func (c call) creating() call {
 // with adds query parameters as name, value pairs.
 func (c call) with(pairs ...string) call {
 	query := url.Values{}
-	for name, values := range c.query {
-		query[name] = values
-	}
+	maps.Copy(query, c.query)
 	for i := 0; i+1 < len(pairs); i += 2 {
 		query.Set(pairs[i], pairs[i+1])
 	}

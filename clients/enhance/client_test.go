@@ -106,7 +106,7 @@ func TestAnErrorNamesTheCallTheStatusAndThePanelsWords(t *testing.T) {
 			t.Errorf("(-want +got)\n%s", diff)
 		}
 		e, ok := errors.AsType[*enhance.Error](err)
-		if !ok || e.Status != c.status || e.Method != "DELETE" {
+		if !ok || e.Status != c.status || e.Method != http.MethodDelete {
 			t.Errorf("the error is %#v", e)
 		}
 	}

@@ -26,19 +26,18 @@
 //     an organisation that is not a customer of ours, it is fault.Malformed.
 //
 // This table has all cases (fault kinds; a refusal is a documented 4xx in the panel's
-// own format). TestEveryCallUnderEveryFaultSaysWhetherItWasDone
-// holds the code to it.
+// own format). TestEveryCallUnderEveryFaultSaysWhetherItWasDone holds the code to it.
 //
-//	answer                            read       setting            create
-//	documented status and body        success    success            success
-//	documented status, another body   Malformed  Ambiguous          Ambiguous
-//	refusal                           by code    by code            by code
-//	429                               Throttled  Throttled          Ambiguous, Throttled
-//	401, 403 not from the panel       Denied     Ambiguous, Denied  Ambiguous, Denied
-//	other 4xx, any 5xx                Transient  Ambiguous          Ambiguous
-//	another 2xx, a redirect           Malformed  Ambiguous          Ambiguous
-//	none, and nothing was sent        Transient  Transient          Transient
-//	none, or it broke off             Transient  Ambiguous          Ambiguous
+//	answer                            a read is         a write is
+//	documented status and body        done, in both cases
+//	documented status, another body   Malformed         Ambiguous
+//	refusal                           of the kind that the code has, in both cases
+//	429                               Throttled         Throttled; a create also Ambiguous
+//	401, 403 not from the panel       Denied            Ambiguous and Denied
+//	other 4xx, any 5xx                Transient         Ambiguous
+//	another 2xx, a redirect           Malformed         Ambiguous
+//	none, and nothing was sent        Transient, in both cases
+//	none, or it broke off             Transient         Ambiguous
 //
 // # Listings
 //

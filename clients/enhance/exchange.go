@@ -50,11 +50,8 @@ func (c *Client) read(ctx context.Context, at call, limit int64, accept func([]b
 
 // retryable reports whether the same read may succeed later.
 func retryable(err error) bool {
-	switch fault.Of(err) {
-	case fault.Transient, fault.Throttled, fault.Malformed:
-		return true
-	}
-	return false
+	kind := fault.Of(err)
+	return kind == fault.Transient || kind == fault.Throttled || kind == fault.Malformed
 }
 
 // asCanceled makes an error fault.Canceled if the caller cancelled, and leaves it as it

@@ -7,7 +7,7 @@ import (
 	"net/http"
 	"net/url"
 	"slices"
-	"strconv"
+	"strings"
 	"time"
 
 	stripego "github.com/stripe/stripe-go/v76"
@@ -99,19 +99,20 @@ type callError struct {
 }
 
 func (e *callError) Error() string {
-	text := fmt.Sprintf("stripe: %s %s:", e.request.method, e.request.path)
+	var b strings.Builder
+	fmt.Fprintf(&b, "stripe: %s %s:", e.request.method, e.request.path)
 	if e.status != 0 {
-		text += " " + strconv.Itoa(e.status)
+		fmt.Fprintf(&b, " %d", e.status)
 	}
 	for _, part := range []string{e.code, e.reason} {
 		if part != "" {
-			text += " " + part
+			b.WriteString(" " + part)
 		}
 	}
 	if e.requestID != "" {
-		text += " (request " + e.requestID + ")"
+		fmt.Fprintf(&b, " (request %s)", e.requestID)
 	}
-	return text
+	return b.String()
 }
 
 func (e *callError) Unwrap() error { return e.cause }

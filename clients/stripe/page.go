@@ -59,16 +59,13 @@ func decodePage[T any](body []byte) (items []T, more bool, err error) {
 // decodeError gives the place of a decoding error without quoting the body, because the
 // texts of encoding/json hold the offending value.
 func decodeError(err error) error {
-	var kind *json.UnmarshalTypeError
-	if errors.As(err, &kind) {
+	if kind, ok := errors.AsType[*json.UnmarshalTypeError](err); ok {
 		return fmt.Errorf("a value of the wrong type in field %q at byte %d", printable(kind.Field), kind.Offset)
 	}
-	var syntax *json.SyntaxError
-	if errors.As(err, &syntax) {
+	if syntax, ok := errors.AsType[*json.SyntaxError](err); ok {
 		return fmt.Errorf("not JSON from byte %d on", syntax.Offset)
 	}
-	var ours *wireError
-	if errors.As(err, &ours) {
+	if ours, ok := errors.AsType[*wireError](err); ok {
 		return ours
 	}
 	return errors.New("not the JSON that was expected")

@@ -46,7 +46,7 @@ func TestTheBudgetHoldsHoweverWrongTheGuessesAre(t *testing.T) {
 		t.Fatal("nothing to take")
 	}
 	p.idle = 7
-	at, granted := int64(newest), 0
+	at, granted := newest, 0
 	for range 200 { // every page promises a million more, and every part is empty
 		p.split(0, span{0, at}, at, 1)
 		granted += len(p.pending)

@@ -24,8 +24,7 @@ func (c *Client) Subscription(ctx context.Context, id string) (reconcile.Subscri
 		return reconcile.SubscriptionFacts{}, err
 	}
 	facts.ByID = true
-	switch facts.Status {
-	case reconcile.StatusPastDue, reconcile.StatusUnpaid, reconcile.StatusIncomplete:
+	if s := facts.Status; s == reconcile.StatusPastDue || s == reconcile.StatusUnpaid || s == reconcile.StatusIncomplete {
 		var bills ledger
 		bills, err = c.invoices(ctx, id)
 		facts.UnpaidSince, facts.LatestDue, facts.PaidAt = bills.oldestDue, bills.latestDue, bills.paidAt

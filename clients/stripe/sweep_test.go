@@ -35,10 +35,10 @@ func swept(t testing.TB, c *Client) (reconcile.Listing, map[string]int, time.Dur
 func TestASweepOfAnyDistributionIsCompleteFastAndSparing(t *testing.T) {
 	const subscriptions, latency = 20_000, 50 * time.Millisecond
 	const pages = subscriptions / 100
-	for name, make := range distributions {
+	for name, distribute := range distributions {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			f := newFleet(make(rand.New(rand.NewPCG(1, 2)), subscriptions))
+			f := newFleet(distribute(rand.New(rand.NewPCG(1, 2)), subscriptions))
 			f.latency = latency
 			synctest.Test(t, func(t *testing.T) {
 				listing, seen, took := swept(t, f.client(t, math.Inf(1), 8))

@@ -94,7 +94,8 @@ func bareID(b []byte) (id string, ok bool, err error) {
 	case bytes.IndexByte(b, '\\') < 0 && utf8.Valid(b): // nearly always, so there is nothing to unquote
 		return string(b[1 : len(b)-1]), true, nil
 	}
-	return id, true, json.Unmarshal(b, &id)
+	err = json.Unmarshal(b, &id)
+	return id, true, err
 }
 
 var (
