@@ -150,7 +150,7 @@ func TestWhatIsNoLongerWantedLeavesItsPlan(t *testing.T) {
 		same(t, "waiting", 0, len(f.waitingPlans()))
 		same(t, "closed", t0.Add(time.Hour), f.get("first").Closed)
 		_, err := f.Approve(t.Context(), "first", 0, "op@example.com", t0.Add(2*time.Hour))
-		says(t, "approving it", err, fault.Conflict, "nothing in it is wanted any more")
+		says(t, "approving it", err, fault.Conflict, "none of its changes is wanted")
 		p := f.hold("run-plan", held("next", reconcile.Suspend, t0.Add(3*time.Hour), a))
 		same(t, "held anew", []any{"next", 1}, []any{p.ID, p.Version})
 	})

@@ -76,7 +76,7 @@ func TestAnApprovalDoesNotReleaseWhatWasDroppedAndIsWantedAnew(t *testing.T) {
 			r.Run(engine.Request{})
 			r.World.Advance(2 * time.Minute)
 			_, err := r.Store.Approve(t.Context(), held.Plans[0].ID, 0, "operator", r.World.Now())
-			if err == nil || !strings.Contains(err.Error(), "nothing in it is wanted any more") {
+			if err == nil || !strings.Contains(err.Error(), "none of its changes is wanted") {
 				t.Errorf("approving it: %v", err)
 			}
 		},
