@@ -15,7 +15,7 @@ import (
 const maxKnown = 256
 
 // known keeps customers as they were loaded, so that a customer is planned again
-// before every step without being loaded again. What it keeps counts only while
+// before every step without being loaded again. A kept customer counts only while
 // nothing else has changed: see get and run.current.
 type known struct {
 	changes *changes
