@@ -17,11 +17,10 @@ const (
 	maxSteps = 500
 )
 
-// apply does what was planned and is not held: customers in parallel, each one's
-// actions in order, those who only receive before those who lose something. Those
-// who failed before come after all others: some orgs that are refused, or are on a
-// machine that is out, end a run early, and must not do so before whoever has just
-// paid has had his turn.
+// apply does the planned actions that are not held: customers in parallel, the actions
+// of each one in order, customers that only receive before customers that lose
+// something. Customers that failed before go last: a few broken orgs can end a run
+// early, and must not delay someone who has just paid.
 func (r *run) apply(ctx context.Context) error {
 	switch {
 	case r.req.Dry:
@@ -91,7 +90,7 @@ func (r *run) applySteps(ctx context.Context, id string) error {
 			return err
 		}
 		if read {
-			continue // and plan again with what is true now
+			continue // and plan again with the new facts
 		}
 		if err := r.perform(ctx, c, a); err != nil {
 			err = fmt.Errorf("%s: %w", describe(a), err)
@@ -105,7 +104,7 @@ func (r *run) applySteps(ctx context.Context, id string) error {
 
 var errTooManySteps = fault.Errorf(fault.Permanent, "more than %d actions for one customer in one run", maxSteps)
 
-// describe names an action and whom it is for, as the head of an error.
+// describe names an action and its customer, as the head of an error.
 func describe(a reconcile.Action) string {
 	switch {
 	case a.Hosting != 0:
@@ -134,9 +133,9 @@ func (r *run) next(d planner.Decision, failed *failures) (reconcile.Action, bool
 	return reconcile.Action{}, false
 }
 
-// finish records what is left to say about a customer after its actions. That the
-// customer cannot be looked at once more is its own failure; that the database takes
-// nothing more ends the run.
+// finish records the holds and the next due time of a customer after its actions. If the
+// customer cannot be planned once more, that is its own failure; if the database takes
+// no more writes, the run ends.
 func (r *run) finish(ctx context.Context, id string) {
 	ctx = context.WithoutCancel(ctx)
 	c, d, err := r.again(ctx, id)

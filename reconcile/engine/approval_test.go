@@ -65,7 +65,7 @@ func down(r *testenv.Env) (n int) {
 	return n
 }
 
-// An approval is a word about what was wanted when it was given. With what was
+// An approval covers the actions that were wanted when it was given. With those that were
 // dropped since left in it put in once, this went red.
 func TestAnApprovalDoesNotReleaseWhatWasDroppedAndIsWantedAnew(t *testing.T) {
 	for name, order := range map[string]func(r *testenv.Env, held reconcile.Report, pay func()){

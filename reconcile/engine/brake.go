@@ -19,7 +19,7 @@ var brakeOrder = reconcile.BrakeKinds()
 //  3. count, for each action that was planned
 //  4. judge, for each kind: is it too much of that kind?
 //  5. startCollecting, then collect for each action once more, then plan for each kind:
-//     what is held
+//     the held actions
 //
 // From then on holds, unseen and releases are asked while customers are applied. One
 // goroutine does all of the list; nothing changes afterwards, so there is no lock.
@@ -29,7 +29,7 @@ type brake struct {
 
 	approved map[string]string                           // action id → plan that released it
 	standing idSet                                       // ids of the actions that wait for approval
-	subjects idSet                                       // subjects of those, and of what was approved
+	subjects idSet                                       // subjects of those, and of the approved ones
 	waiting  map[reconcile.ActionKind]int                // by brake kind: how many actions wait
 	last     map[reconcile.ActionKind]reconcile.HeldPlan // by brake kind: the plan that waits, or the newest
 
@@ -37,7 +37,7 @@ type brake struct {
 	judged  idSet                           // ids of the actions that were judged
 
 	free    idSet                           // customers with an action that no brake holds; nil: nothing is held
-	plans   []reconcile.HeldPlan            // what this run holds
+	plans   []reconcile.HeldPlan            // the plans of this run
 	planIDs map[reconcile.ActionKind]string // brake kind → the plan among plans
 	orders  idSet                           // subscriptions for which an action that gives hosting waits
 }
@@ -63,7 +63,7 @@ type tally struct {
 	verdict      planner.OrdersVerdict
 	reason       string // why a new action is held
 	large        []string
-	held         sample // what is held in this run
+	held         sample // the held actions of this run
 	joins        int    // how many of those do not stand in the plan yet
 }
 
@@ -95,7 +95,7 @@ func (b *brake) expect(kind reconcile.ActionKind) *tally {
 	return b.tallies[kind]
 }
 
-// expects tells that an action of a kind was planned.
+// expects reports whether an action of a kind was planned.
 func (b *brake) expects(kind reconcile.ActionKind) bool { return b.tallies[kind] != nil }
 
 // addStanding notes an action that waits for approval, or that an approval releases.
@@ -114,12 +114,12 @@ func (b *brake) addStanding(h reconcile.HeldAction) {
 	b.standing.add(h.ID)
 }
 
-// givesHosting tells that a customer has no hosting to use until the action is done.
+// givesHosting reports whether a customer has no hosting to use until the action is done.
 func givesHosting(kind reconcile.ActionKind) bool {
 	return kind == reconcile.CreateSubscription || kind == reconcile.Resume
 }
 
-// stands tells that an action waits for approval, or is another version of an action
+// stands reports whether an action waits for approval, or is another version of an action
 // that waits or was approved: an approval is of the version that was shown.
 func (b *brake) stands(a reconcile.Action) bool {
 	return b.standing.has(a.ID) || b.subjects.has(a.Subject())
@@ -166,7 +166,7 @@ func (b *brake) removals() int {
 	return n
 }
 
-// done is what was done of a kind in the window of the brake, by the journal.
+// done counts the actions of a kind in the window of the brake, by the journal.
 type done struct {
 	actions  int
 	customer map[string]int // creates by customer
@@ -179,7 +179,7 @@ func (b *brake) judge(kind reconcile.ActionKind, d done, bound int, needsApprova
 	switch {
 	case t == nil:
 		return false
-	case kind == reconcile.Resume: // of what is perhaps not ours, however few: no count shows whose it is
+	case kind == reconcile.Resume: // the suspension is perhaps not ours, and no number shows whose it is
 		t.all, t.reason = true, "suspended with our mark, and this database does not know of it"
 		return true
 	case kind == reconcile.CreateSubscription:
@@ -242,7 +242,7 @@ func (t *tally) isLarge(customer string) bool {
 	return large
 }
 
-// unseen tells that an action of a kind with a brake was not there when the brake
+// unseen reports whether an action of a kind with a brake was not there when the brake
 // judged. It waits for the next run.
 func (b *brake) unseen(a reconcile.Action) bool {
 	kind := a.Brake()
@@ -263,7 +263,7 @@ const maxNamedOrders = 3
 // action that is not held are released.
 func (b *brake) startCollecting() { b.free = idSet{} }
 
-// collect adds an action to what is held, or its customer to those with an action
+// collect adds an action to the held ones, or its customer to those with an action
 // that is not.
 func (b *brake) collect(a reconcile.Action) {
 	if !b.holds(a) {
@@ -284,7 +284,7 @@ func (b *brake) collect(a reconcile.Action) {
 	}
 }
 
-// plan is the plan that holds what was collected of a kind: the one that waits, or a
+// plan is the plan that holds the collected actions of a kind: the one that waits, or a
 // new one. joins is how many actions it did not hold before; ok is false if nothing
 // is held. A run about some customers only keeps the reason for the others (keep).
 func (b *brake) plan(kind reconcile.ActionKind, now time.Time, keep bool) (p reconcile.HeldPlan, joins int, ok bool) {
@@ -306,7 +306,7 @@ func (b *brake) plan(kind reconcile.ActionKind, now time.Time, keep bool) (p rec
 	return p, t.joins, true
 }
 
-// reasonAfter says why the actions that join a plan are held.
+// reasonAfter is why the actions that join a plan are held.
 func (t *tally) reasonAfter(before string, keep bool) string {
 	var all []string
 	if keep && before != "" {

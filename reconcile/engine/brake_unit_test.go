@@ -19,7 +19,7 @@ func suspensions(n int) []reconcile.Action {
 	return all
 }
 
-// braked is a brake after it has judged actions, and what it then holds.
+// braked is a brake after it has judged actions, and the actions that it then holds.
 func braked(b *brake, d done, bound int, needsApproval string, actions ...reconcile.Action) (held []string, plans []reconcile.HeldPlan) {
 	now := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
 	for _, a := range actions {

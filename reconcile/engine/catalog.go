@@ -100,7 +100,7 @@ func (r *run) lostPlans(ctx context.Context) (map[int]lostPlan, error) {
 	}
 	lost := map[int]lostPlan{}
 	if json.Unmarshal([]byte(text), &lost) != nil {
-		lost = map[int]lostPlan{0: {}} // something is: only a new list tells
+		lost = map[int]lostPlan{0: {}} // some plan is lost: only a new list shows which
 	}
 	return lost, nil
 }
@@ -142,7 +142,7 @@ func (r *run) listPlans(ctx context.Context, mappings []reconcile.Mapping, befor
 	return plans, nil
 }
 
-// named tells that a mapping leads to a plan, by id or by name.
+// named reports whether a mapping leads to a plan, by id or by name.
 func named(mappings []reconcile.Mapping, id int, name string) bool {
 	return slices.ContainsFunc(mappings, func(m reconcile.Mapping) bool {
 		return m.Plan == strconv.Itoa(id) || m.Plan == name && name != reconcile.NotHosting

@@ -7,10 +7,10 @@ import (
 	"github.com/stripe-enhance/stripe-enhance/internal/fault"
 )
 
-// readContent lists the websites of an org and stores what is on each of its hostings.
-// A panel or a token that will not tell is a fact and not a failure: nothing is taken
-// away on it, but the customer must not wait for what is owed because of it. Whatever
-// may pass by itself is an error, and is tried again.
+// readContent lists the websites of an org and stores them for each of its hostings. If
+// the panel or the token does not allow that, it is a fact and not a failure: nothing is
+// taken away without it, but the customer must not wait for the rest. An error that may
+// pass by itself is tried again.
 func (r *run) readContent(ctx context.Context, org string) error {
 	now := r.clock()
 	sites, err := r.Contents.Websites(ctx, org)

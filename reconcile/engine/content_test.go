@@ -73,7 +73,7 @@ func (c *company) site(name string, slot int, domain string) {
 	must(c.t, err)
 }
 
-// panel says of every hosting that is up, or has a site, what is on it.
+// panel lists the websites of every hosting that is active or has a site.
 func (c *company) panel() []string {
 	sites := map[int][]string{}
 	for _, s := range c.World.Websites() {
@@ -103,7 +103,7 @@ type fact struct {
 }
 
 // TestTheEndIsTheSameWheneverARunLooked lets the same things happen in every order
-// that is possible, with a run after each of them or none, and looks at what is up in
+// that is possible, with a run after each of them or none, and looks at the active hostings in
 // the end, on which plan, and with what on it. With the bookkeeping alone to decide
 // (which binding is older, which slot is lower, what happened to be up) each of these
 // had several ends.
@@ -218,7 +218,7 @@ func possible(left []fact, done []string) (orders [][]fact) {
 	return orders
 }
 
-// With a site on each of three, and two paid for, nobody can say which one goes.
+// With a site on each of three, and two paid for, it is not known which one goes.
 func TestWhichOfSeveralInUseGoesIsAPersonsToSay(t *testing.T) {
 	c := newCompany(t, nil)
 	c.order("A", 0, 3)
@@ -321,8 +321,8 @@ func TestWhatIsOnAHostingIsReadAgainRightBeforeItGoes(t *testing.T) {
 	diff(t, "panel", []string{"plan 1 up with [one.example.com]", "plan 1 up with [two.example.com]"}, c.panel())
 }
 
-// A panel that will not list websites is never taken to have none, and keeps nobody
-// from what is owed.
+// A panel that will not list websites is never taken to have none, and delays no
+// customer.
 func TestWebsitesThatMayNotBeListedAreNotNone(t *testing.T) {
 	c := newCompany(t, nil)
 	c.order("A", 0, 1)
@@ -349,7 +349,7 @@ func TestWebsitesThatMayNotBeListedAreNotNone(t *testing.T) {
 	diff(t, "panel, once they can be listed", []string{"plan 2 up with [a.example.com]"}, c.panel())
 }
 
-// What is paid for again is switched on again, whatever is known of what is on it.
+// A hosting that is paid for again is switched on again, with or without known websites.
 func TestNobodyWaitsForAListOfWebsites(t *testing.T) {
 	c := newCompany(t, nil)
 	c.order("A", 0, 1)
@@ -367,7 +367,7 @@ func TestNobodyWaitsForAListOfWebsites(t *testing.T) {
 	diff(t, "panel", []string{"plan 2 up with []"}, c.panel())
 }
 
-// To look at what is on hostings costs requests: nobody pays them who has one hosting,
+// To list websites costs requests: a customer with one hosting causes none,
 // or whose hostings all stay.
 func TestContentIsReadOnlyWhenOneOfSeveralGoes(t *testing.T) {
 	c := newCompany(t, withRetention)
@@ -422,7 +422,7 @@ func TestWhatHoldsASiteIsNotDeletedWhileAnEmptyOneStays(t *testing.T) {
 	}
 }
 
-// What we wrote into the metadata ourselves is no order to keep the empty one, and is
+// Metadata that we wrote ourselves is no order to keep the empty one, and is
 // put right.
 func TestMetadataOfOurOwnHandFollows(t *testing.T) {
 	c := newCompany(t, func(o *engine.Options) { o.Policy.WriteMetadata = true })

@@ -221,7 +221,7 @@ func TestAnUpgradeKeepsTheHosting(t *testing.T) {
 }
 
 // Staff gave more than was paid for, minutes ago, and it is in use. With a plan
-// changed on what was read before put in once, this went red.
+// changed on an older reading put in once, this went red.
 func TestAnUpgradeIsNoDowngradeOfWhatStaffGave(t *testing.T) {
 	r := testenv.New(t, testenv.Options{})
 	r.Run(engine.Request{})
@@ -277,7 +277,7 @@ func TestASuspensionByStaffIsNeverLifted(t *testing.T) {
 	diff(t, "panel", []string{r.World.Plans()[0].Name + " suspended"}, panel(r))
 }
 
-// say has a person say what serves a subscription.
+// say gives an instruction about a subscription.
 func say(t *testing.T, r *testenv.Env, w reconcile.Instruction) reconcile.BindingChange {
 	t.Helper()
 	w.Author, w.Reason, w.At = "ada@desk", "she said so", r.World.Now()

@@ -21,7 +21,7 @@ func invitations(r *testenv.Env, org string) (n int) {
 	return n
 }
 
-// heldOf is what a report says is held of a customer, but for creations.
+// heldOf is the held actions of a customer in a report, without creations.
 func heldOf(rep reconcile.Report, customer string) (ids []string) {
 	for _, a := range rep.Actions {
 		if a.Customer == customer && a.State == reconcile.ActionHeld && a.Kind != reconcile.CreateSubscription {
@@ -34,7 +34,7 @@ func heldOf(rep reconcile.Report, customer string) (ids []string) {
 
 // TestWhatIsHeldStaysHeldWhileWhatWasMadeIsBoundAgain: an order was approved and made, up
 // to the name of its org and the invitation, and the database is put back to before. It is
-// held again, then what was made is found. While that is bound the name and the invitation
+// held again, then the org is found. While that is bound the name and the invitation
 // are not decided yet: they left the plan, and were done without an approval.
 func TestWhatIsHeldStaysHeldWhileWhatWasMadeIsBoundAgain(t *testing.T) {
 	r, file := onFile(t)

@@ -89,8 +89,8 @@ func TestARefusedTokenIsNobodysFailure(t *testing.T) {
 
 func invoices(c simulator.Call) bool { return strings.HasPrefix(c.Path, "/v1/invoices") }
 
-// TestOneRefusalOfInvoicesDoesNotMakeGraceBeginAnew: nobody was here when the payment
-// failed, and Stripe refuses the invoice once. With what was not told taken for "no
+// TestOneRefusalOfInvoicesDoesNotMakeGraceBeginAnew: the program was not running when the payment
+// failed, and Stripe refuses the invoice once. With the missing answer taken for "no
 // invoice is open", the grace period began on the day of that first look.
 func TestOneRefusalOfInvoicesDoesNotMakeGraceBeginAnew(t *testing.T) {
 	r := testenv.New(t, testenv.Options{})
@@ -101,7 +101,7 @@ func TestOneRefusalOfInvoicesDoesNotMakeGraceBeginAnew(t *testing.T) {
 	r.World.Advance(5 * 24 * time.Hour)
 	r.Fail(simulator.NotDone(http.StatusForbidden), invoices)
 	rep := r.Run(engine.Request{Full: true})
-	diff(t, "held", []string{"grace", "grace"}, holdKinds(rep)) // the suspension, and the plan that nobody may have paid for
+	diff(t, "held", []string{"grace", "grace"}, holdKinds(rep)) // the suspension, and the plan that may not be paid for
 	diff(t, "up while nothing tells since when it is unpaid", 1, len(live(r)))
 	diff(t, "its plan", plans(r)[0], r.World.Hostings()[0].Plan)
 	r.World.SetFault(nil)
@@ -111,7 +111,7 @@ func TestOneRefusalOfInvoicesDoesNotMakeGraceBeginAnew(t *testing.T) {
 }
 
 // TestAnyNumberOfOrgsThatAreRefusedKeepsNobodyElseWaiting: four orgs were moved to
-// somebody else, and the token may not even read them. They are the first that every
+// another person, and the token may not even read them. They are the first that every
 // run looks at, for they are the ones not seen for longest.
 //
 // With each of these mistakes put in once, it went red: three refusals taken for that
@@ -140,7 +140,7 @@ func TestAnyNumberOfOrgsThatAreRefusedKeepsNobodyElseWaiting(t *testing.T) {
 }
 
 // TestARefusalOfInvoicesDoesNotForgetThatOneIsNotDueYet: the invoice is due in a
-// fortnight. With what was known of it forgotten, the grace period was counted from
+// fortnight. With the known date forgotten, the grace period was counted from
 // when the status was first seen, and who need not have paid yet was suspended.
 func TestARefusalOfInvoicesDoesNotForgetThatOneIsNotDueYet(t *testing.T) {
 	r := testenv.New(t, testenv.Options{})

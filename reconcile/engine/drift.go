@@ -22,7 +22,7 @@ const maxDriftNotes = 8
 const driftBatch = 1000
 
 // drift compares the share of hostings that is due with Enhance: in a full run that
-// somebody asked for, every one that is bound. A change makes its customers due, and
+// a person asked for, every one that is bound. A change makes its customers due, and
 // they are planned in this run.
 func (r *run) drift(ctx context.Context) error {
 	if r.mode == reconcile.RunTargeted {
@@ -30,7 +30,7 @@ func (r *run) drift(ctx context.Context) error {
 	}
 	left, before := r.DriftShare, r.now.Add(-r.DriftInterval)
 	if r.mode == reconcile.RunFull && r.everyHosting {
-		left, before = 0, r.now // what was read in this run already is not read again
+		left, before = 0, r.now // hostings that this run has read are not read again
 	}
 	if left <= 0 {
 		left = math.MaxInt
@@ -74,7 +74,7 @@ func (c *comparison) report(r *run) {
 	}
 }
 
-// compare looks at hostings. What is refused, or cannot be read, may be so of single
+// compare reads hostings. A refusal, or an answer that cannot be read, may concern single
 // ones, which come first each time because they are never seen: the others are compared
 // all the same. Some refusals are a reason to ask whether the token is good for
 // anything, and some that give no answer are a panel that is out.
@@ -131,7 +131,8 @@ func (r *run) notCompared(ctx context.Context, c *comparison, h reconcile.Hostin
 	return nil
 }
 
-// noticeDrift tells what others have changed at the panel since a hosting was last seen.
+// noticeDrift reports a change that others have made at the panel since a hosting was
+// last seen.
 // A suspension with our mark is our own, of which we had not heard.
 func (r *run) noticeDrift(was, is reconcile.Hosting) {
 	text := planner.Drifted(was, is)
@@ -172,8 +173,8 @@ func (r *run) lookAtNamed(ctx context.Context) error {
 	return nil
 }
 
-// lookAtOrg reads an org again. If it cannot be read, the run goes on with what is
-// stored, unless every further call would fail as well.
+// lookAtOrg reads an org again. If it cannot be read, the run goes on with the
+// stored one, unless every further call would fail as well.
 func (r *run) lookAtOrg(ctx context.Context, org string) error {
 	err := r.readOrgByID(ctx, org)
 	if err == nil {

@@ -60,8 +60,8 @@ func said(rep reconcile.Report, parts ...string) bool {
 	return false
 }
 
-// A full run looks at every hosting, however lately each was compared; what others have
-// changed is told once, and acted on as the policy says.
+// A full run looks at every hosting, however lately each was compared; changes by
+// others are reported once, and the policy decides about them.
 func TestAFullRunSeesWhatStaffDidAMomentAgo(t *testing.T) {
 	for _, dry := range []bool{false, true} {
 		t.Run(fmt.Sprintf("dry %v", dry), func(t *testing.T) {
@@ -83,7 +83,7 @@ func TestAFullRunSeesWhatStaffDidAMomentAgo(t *testing.T) {
 	}
 }
 
-// A full run by the clock compares what is due: those who have paid wait for it.
+// A full run by the clock compares the hostings that are due, because customers wait for it.
 func TestAScheduledFullRunComparesWhatIsDue(t *testing.T) {
 	r, _ := staffAtWork(t)
 	rep := r.Run(engine.Request{Full: true, Scheduled: true})
@@ -99,7 +99,7 @@ func TestAFullRunThatWasAskedForByNudgeComparesEverything(t *testing.T) {
 	diff(t, "drift", 2, r.Run(engine.Request{Scheduled: true}).Drifted)
 }
 
-// Whoever asks about one subscription hears what is there now: its hosting and its org.
+// A run about one subscription reads its hosting and its org now.
 func TestATargetedRunLooksAtItsHostingAndOrg(t *testing.T) {
 	r, all := staffAtWork(t)
 	org := bindings(t, r, all[0].Customer)[0].Org
@@ -120,7 +120,7 @@ func TestATargetedRunLooksAtItsHostingAndOrg(t *testing.T) {
 	}
 }
 
-// What was our own doing, and nobody heard of, is no doing of others.
+// A change of our own whose answer was lost is no change by others.
 func TestOurOwnSuspensionIsNoDrift(t *testing.T) {
 	was := reconcile.Hosting{ID: 1, State: reconcile.HostingActive, Plan: 1}
 	for name, is := range map[string]reconcile.Hosting{

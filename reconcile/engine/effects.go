@@ -21,22 +21,22 @@ const callLimit = 3 * time.Minute
 // effect is how one kind of action is done. A new kind of action needs one row in
 // effects and nothing else in this package.
 type effect struct {
-	// do makes the call, and reads back what it changed. Once the call itself has
+	// do makes the call, and reads the changed object back. Once the call itself has
 	// succeeded, a failing read makes the outcome ambiguous, never failed.
 	do func(*run, context.Context, *reconcile.Customer, reconcile.Action, *reconcile.Outcome) error
 	// find looks for the effect of a call that was not answered. The look is complete
 	// or an error. nil: nothing shows it, and the outcome is "not done" after the
 	// settling time.
 	find func(*run, context.Context, *reconcile.Customer, reconcile.Pending, *reconcile.Outcome) (bool, error)
-	// repeatable tells that doing it a second time changes nothing.
+	// repeatable means that doing it a second time changes nothing.
 	repeatable bool
-	// twoLooks tells that two complete looks must find nothing before it is sent again.
+	// twoLooks means that two complete looks must find nothing before it is sent again.
 	twoLooks bool
-	// lookFirst looks for what is about to be done; first tells that the run has not
+	// lookFirst looks for the effect before the action is done; first means that the run has not
 	// looked for this action yet. If it reports that it has read something, the
 	// customer is planned again. nil: nothing to look for.
 	lookFirst func(r *run, ctx context.Context, c *reconcile.Customer, a reconcile.Action, first bool) (read bool, err error)
-	// premise tells that the facts on which the action rests are read again before it,
+	// premise means that the facts on which the action rests are read again before it,
 	// because it takes something away or undoes another change.
 	premise bool
 }
@@ -121,7 +121,7 @@ func (r *run) perform(ctx context.Context, c *reconcile.Customer, a reconcile.Ac
 		return nil // recorded with the hosting; the rest of the order goes on
 	case a.Kind == reconcile.WriteMetadata && errors.Is(err, fault.Denied):
 		r.metadataDenied()
-		return nil // a convenience; nobody waits for it, and it stops nobody
+		return nil // a convenience that no customer waits for
 	}
 	return err
 }
@@ -154,8 +154,8 @@ func (r *run) logOutcome(a reconcile.Action, out reconcile.Outcome, err error) {
 }
 
 // lookForAnswer looks right after a write that was not answered: most were done, and
-// then nobody has to wait. Finding nothing yet concludes nothing, and what may be
-// repeated is repeated after a pause, not at once.
+// then no customer has to wait. If nothing is found yet, that proves nothing, and a
+// repeatable write is repeated after a pause, not right away.
 func (r *run) lookForAnswer(ctx context.Context, a reconcile.Action, callErr error) error {
 	c, err := r.load(ctx, a.Customer)
 	if err != nil {

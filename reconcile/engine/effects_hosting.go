@@ -121,7 +121,7 @@ func (r *run) setSuspended(ctx context.Context, c *reconcile.Customer, a reconci
 
 // changeHosting sends a change and reads the hosting back. If the panel refuses the
 // change, it is sent again without the name: the panel may refuse only the name, and
-// the plan or the suspension is what was paid for.
+// the customer must get the plan or the service that was paid for.
 func (r *run) changeHosting(ctx context.Context, a reconcile.Action, change reconcile.HostingChange) (reconcile.Hosting, error) {
 	err := r.Provisioner.Change(ctx, a.Org, a.Hosting, change)
 	if change.Name != nil && errors.Is(err, fault.Permanent) {

@@ -100,7 +100,7 @@ func (r *run) invite(ctx context.Context, _ *reconcile.Customer, a reconcile.Act
 }
 
 // invitedBefore looks whether the customer is a member of an org that was there
-// before this run: a database that was lost must not mail everybody again. With a
+// before this run: after a database was lost, customers must not get a second mail. With a
 // login of our making, membership is only the middle of it: it counts where the org
 // was found in this run, and not where an earlier run was cut short.
 func (r *run) invitedBefore(ctx context.Context, a reconcile.Action) (bool, error) {

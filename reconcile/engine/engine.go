@@ -15,7 +15,7 @@ import (
 	"github.com/stripe-enhance/stripe-enhance/reconcile/planner"
 )
 
-// Options of an Engine. The zero value of each field is named beside it.
+// Options of an Engine. The default of each field is named beside it.
 type Options struct {
 	Policy reconcile.Policy
 	Brakes planner.Brakes
@@ -45,9 +45,9 @@ type Options struct {
 	// Log receives one event for each decision. nil: silent.
 	Log *logrus.Logger
 	// Decide is the planner. nil: planner.Decide. A test puts one here that
-	// panics, to see that nobody but its customer is concerned.
+	// panics, to see that only its customer is concerned.
 	Decide func(*reconcile.Customer, *planner.Catalog, reconcile.Policy, time.Time) planner.Decision
-	// Progress is called now and then from the goroutine of Run. nil: nobody waits.
+	// Progress is called now and then from the goroutine of Run. nil: not called.
 	Progress func(reconcile.Progress)
 	// Failpoint is called at each step of an action at which a test may end the
 	// process, with the action's kind: before-intent, after-intent, after-call,
@@ -84,28 +84,28 @@ type Ports struct {
 	Leases       Leases
 }
 
-// Request says what one run shall look at.
+// Request is how much one run reads.
 type Request struct {
 	// Full forces a full sweep. Otherwise the run is incremental when a usable
 	// cursor exists, and full when not.
 	Full bool
-	// Scheduled tells of a full run that nobody asked for: it compares the hostings that
-	// are due, and not every one. Those who have paid wait for a run to end.
+	// Scheduled marks a full run that no person asked for: it compares the hostings that
+	// are due, and not every one, because customers who have paid wait for a run to end.
 	Scheduled bool
 	// Subscriptions makes the run targeted: only these are read and planned.
 	Subscriptions []string
 	// Trigger is who asked: cli, cron, webhook, admin, approve, demo.
 	Trigger string
 	// Accept takes the listing of this full run as it is, however little it lists:
-	// a person has said that it is true.
+	// a person has confirmed it.
 	Accept bool
 	// Dry plans and sends nothing; the stored mirror is still brought up to date.
 	Dry bool
-	// Suppose changes what is known of a customer, each time it is loaded, so that what
-	// a person is about to say can be seen beforehand; only with Dry. nil: nothing.
+	// Suppose changes a customer each time it is loaded, so that a person can see the
+	// result of an instruction before giving it; only with Dry. nil: nothing.
 	Suppose func(*reconcile.Customer)
-	// Stored plans from the mirror as it is, without reading Stripe or Enhance or
-	// taking the lease; only with Dry. For looking while a service is at work.
+	// Stored plans from the mirror as it is, without reading Stripe or Enhance and without
+	// the lease; only with Dry. It is for looking while a service is at work.
 	Stored bool
 }
 

@@ -11,7 +11,7 @@ import (
 	"github.com/stripe-enhance/stripe-enhance/reconcile/planner"
 )
 
-// evidence is how far a run may rely on what it has read, and what it must not do
+// evidence is how far a run may rely on its readings, and the actions that it must not do
 // because of that. A gate is a reason for which it must not.
 type evidence struct {
 	// These are written by the steps before customers are worked on in parallel.
@@ -19,7 +19,7 @@ type evidence struct {
 	accountKnown  bool                   // this is the Stripe account that we know
 	panelKnown    bool                   // this is the panel that we know
 	clockOffset   time.Duration          // how far ahead our own clock is, if that is too far to use it
-	verdict       listingVerdict         // what was wrong with the last listing
+	verdict       listingVerdict         // why the last listing was rejected, if it was
 	measure       *reconcile.ListedState // the listing that later ones are compared with; nil: the stored one
 	suspender     string                 // cursorSuspender as the run began
 	needsApproval string                 // why removals wait for approval; "": they do not
@@ -93,7 +93,7 @@ func (e *evidence) blockCreates(reason string) bool {
 	return true
 }
 
-// abort is the error of a run that must not do anything: what it reads is not ours.
+// abort is the error of a run that must not do anything: the account or the panel is not ours.
 // The reason stands among the gates, so that it is reported like one.
 func (e *evidence) abort(format string, args ...any) error {
 	reason := fmt.Sprintf(format, args...)
@@ -153,7 +153,7 @@ func (e *evidence) addRecovered(customer string) {
 	e.recovered[customer] = true
 }
 
-// setLossNoted notes that the report says already that this database is new or old.
+// setLossNoted notes that the report shows already that this database is new or old.
 func (e *evidence) setLossNoted() {
 	e.mu.Lock()
 	defer e.mu.Unlock()

@@ -11,7 +11,7 @@ import (
 	"github.com/stripe-enhance/stripe-enhance/reconcile/planner"
 )
 
-// secondsShown is how many of what was made twice are looked up for a sentence.
+// secondsShown is how many of the duplicates are looked up for a sentence.
 const secondsShown = 3
 
 // existing asks before customers are planned what the panel has that is not ours, and
@@ -78,13 +78,13 @@ func (r *run) noticeSeconds(ctx context.Context) error {
 	return nil
 }
 
-// createHeld tells that a create is withheld for what another installation makes.
+// createHeld reports whether a create is withheld because of another installation.
 func createHeld(h reconcile.Hold) bool {
 	return h.Kind == reconcile.HoldDuplicate && strings.HasPrefix(h.ActionID, "create_")
 }
 
 // findSite asks the panel where an ordered domain is, and reads the hosting that it is
-// on: one that nobody has listed yet may be the customer's.
+// on: one that was not listed yet may be the customer's.
 func (r *run) findSite(ctx context.Context, n planner.Need) error {
 	sites, err := r.Websites.FindWebsite(ctx, reconcile.DomainKey(n.Domain))
 	if err != nil {
@@ -113,7 +113,7 @@ func (r *run) readOrgByID(ctx context.Context, id string) error {
 	return r.Inventory.SaveOrgs(ctx, r.tok, []reconcile.Org{o}, false, r.now)
 }
 
-// marked tells that an org still carries a marker of ours in its name. That of another
+// marked reports whether an org still carries a marker of ours in its name. That of another
 // installation stays where it is.
 func (r *run) marked(o reconcile.Org) bool {
 	m, _ := reconcile.MarkerOf(o.Name)

@@ -23,7 +23,7 @@ func byHand(t *testing.T, r *testenv.Env, name, owner string, plan int) (org str
 	return org, hosting
 }
 
-// since is an engine of a host who said which orders are new.
+// since is an engine whose settings define which orders are new.
 func since(after time.Time) func(*engine.Options) {
 	return func(o *engine.Options) { o.Policy.NewAfter = after }
 }
@@ -31,7 +31,7 @@ func since(after time.Time) func(*engine.Options) {
 // longAgo is before everything that happens in these tests.
 var longAgo = time.Date(2020, 1, 1, 0, 0, 0, 0, time.UTC)
 
-// adopts are the holds that say what may be there already, by subscription.
+// adopts are the holds about hostings that may exist already, by subscription.
 func adopts(rep reconcile.Report) map[string]reconcile.Hold {
 	all := map[string]reconcile.Hold{}
 	for _, h := range rep.Holds {
@@ -131,7 +131,7 @@ func TestAFirstRunOnAPanelInUseAsksBeforeItCreates(t *testing.T) {
 	}
 	diff(t, "what was done", effects, len(r.World.Effects()))
 
-	// Decided: what is ordered from now on is new; one who is older is said to be new.
+	// Decided: orders from now on are new; an instruction makes an older one new.
 	day := r.World.Now()
 	r.World.Advance(time.Hour)
 	late := signUp(t, r, simulator.SignUp{Email: "late@example.com", Price: price})
@@ -155,7 +155,7 @@ func hasHosting(r *testenv.Env, sub string) bool {
 }
 
 // TestAdoptionDecidesWhichOrdersAreNew: once every hosting that was there is bound, who
-// orders is new, and what staff make by hand later stops nobody but whom it may be for.
+// orders is new, and a hosting that staff make later stops only the customer that it may be for.
 func TestAdoptionDecidesWhichOrdersAreNew(t *testing.T) {
 	r := testenv.New(t, testenv.Options{})
 	price := priceFor(t, r, plans(r)[0])
@@ -170,7 +170,7 @@ func TestAdoptionDecidesWhichOrdersAreNew(t *testing.T) {
 	diff(t, "converged", true, rep.Converged())
 	diff(t, "bob has one", true, hasHosting(r, stranger))
 
-	// The second year: somebody's hosting by hand, and two new customers.
+	// The second year: a hosting by hand, and two new customers.
 	byHand(t, r, "Friends of the house", "", plans(r)[2])
 	_, own := byHand(t, r, "Dan", "dan@example.com", plans(r)[2])
 	r.World.Advance(24 * time.Hour)

@@ -17,8 +17,8 @@ type failures struct {
 }
 
 // add notes an action that was not done and reports whether the customer may go
-// on. Only a clear answer about this one action is borne. What is not known to be
-// undone has to be looked for first, and a refused credential, a side in trouble or
+// on. It may only after a clear answer about this one action. If the action is not known to
+// be undone, it has to be looked for first, and a refused credential, a side in trouble or
 // a lost lease concern every further call. Without a binding or an org there is
 // nothing to go on with.
 func (f *failures) add(a reconcile.Action, err error) bool {
@@ -37,10 +37,10 @@ func (f *failures) add(a reconcile.Action, err error) bool {
 	return true
 }
 
-// blocks tells that an action waits: it was refused itself, it is about a hosting
+// blocks reports whether an action waits: it was refused itself, it is about a hosting
 // that was not made, or not resumed, which comes before everything else about it;
-// or it takes something away while what is paid for could not be given. The one
-// that goes may be all that the customer has.
+// or it takes something away while a hosting that is paid for could not be given: the
+// one that goes may be all that the customer has.
 func (f *failures) blocks(a reconcile.Action, takes bool) bool {
 	return slices.ContainsFunc(f.refused, func(r reconcile.Action) bool {
 		switch {

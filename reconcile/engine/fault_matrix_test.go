@@ -78,10 +78,10 @@ var reads = []story{
 type mishap struct {
 	name  string
 	fault simulator.Fault
-	// outage tells that it is nobody's fault but that of the side or the way to it:
+	// outage means that the side or the way to it is at fault, and no customer:
 	// no customer is ever set aside for it.
 	outage bool
-	// long tells that it is also tried for the length of an outage: one of each kind.
+	// long means that it is also tried for the length of an outage: one of each kind.
 	long bool
 }
 
@@ -123,11 +123,11 @@ func listMishaps() (writes, reads []mishap) {
 
 // exceptions are the cells that end otherwise, each with its reason.
 var exceptions = map[string]string{
-	// A 200 is this call's documented success, and what is in it is not documented.
+	// A 200 is this call's documented success, and its contents are not documented.
 	"start the recovery × HTML, not done": "Ada not let in, Basic active",
 	// A 409 is the panel's word for a domain that exists: held, for a person.
 	"create a website × 409": signedUp + ", domain taken",
-	// A key without the permission is noted. Nobody waits for what is a convenience.
+	// A key without the permission is noted. No customer waits for a convenience.
 	"read the order × 401": signedUp,
 	"read the order × 403": signedUp,
 	"write metadata × 401": signedUp,
@@ -138,8 +138,8 @@ var exceptions = map[string]string{
 var lengths = map[string]int{"once": 0, "for a run": 1, "for 10 runs": 10}
 
 // TestEveryCallSurvivesEveryFault is the matrix: whatever happens to a call, and
-// however long, in the end the panel has what is paid for and nothing twice,
-// nobody was suspended who paid, and an outage has set nobody aside.
+// however long, in the end the panel has every hosting that is paid for and nothing twice,
+// no customer was suspended who paid, and an outage has parked no customer.
 //
 // With an owner among the members taken for proof that the recovery mail was sent,
 // as it was once, the cells of "make the login a member" and "start the recovery"
@@ -298,7 +298,7 @@ func (l *life) end(want string, held bool) {
 	l.truth()
 }
 
-// truth looks at what was really done, whatever was heard of it.
+// truth reads the simulators, so it knows the calls that were really done.
 func (l *life) truth() {
 	l.t.Helper()
 	once := map[string]bool{}
@@ -321,7 +321,7 @@ func (l *life) truth() {
 	}
 }
 
-// told is the company in a line: its customers, and what they have.
+// told is the company in a line: its customers and their hostings.
 func (l *life) told() string {
 	var all []string
 	for _, o := range l.r.World.Orgs() {

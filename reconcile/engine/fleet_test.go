@@ -64,7 +64,7 @@ func TestAMixedFleetConvergesAndTheSecondRunDoesNothing(t *testing.T) {
 			if plan.Pending() > 0 || len(plan.Plans) > 0 || plan.Run.Error != "" {
 				t.Errorf("a plan of what is done still has %v, %d held plans, error %q", kinds(plan), len(plan.Plans), plan.Run.Error)
 			}
-			for _, h := range plan.Holds { // what is left for a person is named
+			for _, h := range plan.Holds { // work that is left for a person is named
 				if h.Reason == "" || h.Customer == "" {
 					t.Errorf("a hold that says nothing: %+v", h)
 				}
@@ -86,7 +86,7 @@ func TestAMixedFleetConvergesAndTheSecondRunDoesNothing(t *testing.T) {
 }
 
 // checkPaid holds every paid and mapped subscription against the panel: it is up,
-// or a hold says why not.
+// or a hold has the reason.
 func checkPaid(t *testing.T, r *testenv.Env, rep reconcile.Report) {
 	t.Helper()
 	held, heldCustomers := map[string]bool{}, map[string]bool{}

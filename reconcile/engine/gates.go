@@ -25,8 +25,8 @@ const (
 
 // gates asks whether the evidence is good enough. A run that is about to do
 // anything makes sure of the account; one that is about to take something away
-// asks the rest. A gate of fact that fails makes a run that only gives, and says
-// which gate and why: nobody can overrule a fact. Numbers that look wrong are for
+// asks the rest. If a gate of fact is closed, the run takes nothing away, and
+// notes which gate and why: no person can overrule a fact. Numbers that look wrong are for
 // a person to judge, see suspected.
 func (r *run) gates(ctx context.Context) error {
 	if err := r.fellBack(ctx); err != nil {
@@ -61,8 +61,8 @@ func (r *run) gates(ctx context.Context) error {
 	return r.planAgain(ctx)
 }
 
-// planAgain plans customers anew after a gate has failed, so that what they were
-// to lose becomes a hold with the gate's reason.
+// planAgain plans customers anew after a gate has failed, so that each
+// removal becomes a hold with the gate's reason.
 func (r *run) planAgain(ctx context.Context) error {
 	ids := r.work.dropTakers()
 	for len(ids) > 0 {
@@ -79,8 +79,8 @@ func (r *run) planAgain(ctx context.Context) error {
 	return nil
 }
 
-// clockGate holds three clocks together: Stripe dates what is owed, ours says when
-// that was too long ago, and the database keeps what was noted when.
+// clockGate holds three clocks together: Stripe dates payments, ours decides when
+// that was too long ago, and the database stores both.
 func (r *run) clockGate(ctx context.Context) (string, error) {
 	if skew := r.wrong(); skew != 0 {
 		return apart("this machine's clock", skew) + ": set it right (NTP)", nil
@@ -97,8 +97,8 @@ func (r *run) clockGate(ctx context.Context) (string, error) {
 
 // anchorGate asks for those bound longest, all of them. recognise has found that
 // this is the right account; one that is missing from the right account is an
-// oddity to hold. One whose answer cannot be read is its customer's hold, and keeps
-// nobody else's hosting up; when that is so of all of them, it is the answers.
+// oddity to hold. One whose answer cannot be read is its customer's hold, and blocks
+// no other removal; if that is true of all of them, the answers are wrong.
 func (r *run) anchorGate(ctx context.Context) (string, error) {
 	anchors, err := r.Evidence.KnownSubscriptions(ctx, premiseSample)
 	if err != nil {
@@ -145,7 +145,7 @@ func (r *run) priceGate(ctx context.Context) (string, error) {
 	return fmt.Sprintf("none of %d mapped prices exists in this Stripe account: correct the mappings", len(mappings)), nil
 }
 
-// suspectOurselves is asked by the brake, once it knows what was approved: when
+// suspectOurselves is asked by the brake, once the approvals are known: when
 // most of the world looks dead, the observer is more likely broken than the world.
 func (r *run) suspectOurselves(counts reconcile.Counts) {
 	takes, up := r.brake.removals(), counts.Bound-counts.Suspended

@@ -82,7 +82,7 @@ func TestAnOrgThatGotASecondOwnerMeanwhileIsNotAdopted(t *testing.T) {
 }
 
 // The panel answers a create with the id of a hosting that is another subscription's.
-// Bound to it, this customer would decide about somebody else's site.
+// Bound to it, this customer would decide about another person's site.
 func TestACreatedHostingThatReadsBackWithAnotherMarkerIsNotBound(t *testing.T) {
 	r := testenv.New(t, testenv.Options{})
 	r.Run(engine.Request{})

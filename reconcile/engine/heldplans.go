@@ -48,8 +48,8 @@ func (r *run) applyBrake(ctx context.Context) error {
 	return r.saveVerdictPlans(ctx)
 }
 
-// loadPlans reads what waits for approval and what was approved. It is read after the
-// planning, so that what is no longer wanted has left its plan.
+// loadPlans reads the actions that wait for approval or were approved. It runs after the
+// planning, so that actions that are no longer wanted have left their plan.
 func (r *run) loadPlans(ctx context.Context) (err error) {
 	if r.brake.last, err = r.Plans.LastPlans(ctx); err != nil {
 		return err
@@ -105,7 +105,7 @@ func (r *run) judgeKinds(ctx context.Context, bound int) (holds bool, err error)
 	return holds, nil
 }
 
-// planKind makes the plan that holds what is held of a kind, and logs it.
+// planKind makes the plan that holds the actions of a kind, and logs it.
 func (r *run) planKind(kind reconcile.ActionKind) {
 	p, joins, ok := r.brake.plan(kind, r.now, r.only != nil)
 	if !ok {
@@ -127,7 +127,7 @@ type planParts struct {
 	parts map[reconcile.ActionKind]*reconcile.HeldPlan
 }
 
-// storePlans stores what is held.
+// storePlans stores the held actions.
 func (r *run) storePlans(ctx context.Context) error {
 	parts := planParts{r, map[reconcile.ActionKind]*reconcile.HeldPlan{}}
 	held := r.brake.plans
@@ -171,7 +171,7 @@ func (p planParts) add(ctx context.Context, a reconcile.Action) error {
 	return nil
 }
 
-// store stores the part of a kind; more tells that it is not the last one.
+// store stores the part of a kind; more means that it is not the last one.
 func (p planParts) store(ctx context.Context, kind reconcile.ActionKind, more bool) (reconcile.HeldPlan, error) {
 	part := p.parts[kind]
 	part.More, part.Created = more, p.now

@@ -21,11 +21,11 @@ const (
 )
 
 // checkIdentity notices another Stripe account or another panel behind the same
-// configuration. A changed key or address has to prove itself by what we know to
+// configuration. A changed key or address has to prove itself by objects that we know to
 // exist; one that cannot makes a run that does nothing at all.
 //
 // An unchanged one is taken at its word while nothing comes of it: a run that
-// finds nothing new costs one request. Before anything that Stripe says is
+// finds nothing new costs one request. Before anything from Stripe is
 // stored, and before anything is sent, recognise asks all the same.
 func (r *run) checkIdentity(ctx context.Context) error {
 	if err := r.checkKey(ctx); err != nil {
@@ -46,7 +46,7 @@ func (r *run) checkKey(ctx context.Context) error {
 	return r.Cursors.SetCursor(ctx, r.tok, cursorKey, pin)
 }
 
-// trustStripe is asked before anything that Stripe says is stored, and before
+// trustStripe is asked before anything from Stripe is stored, and before
 // anything is sent because of it.
 func (r *run) trustStripe(ctx context.Context) error {
 	if err := r.recognise(ctx); err != nil {
@@ -56,7 +56,7 @@ func (r *run) trustStripe(ctx context.Context) error {
 }
 
 // recognise makes sure, once in a run, that Stripe still knows one of the
-// subscriptions that we know. In another account there is none of them: whoever
+// subscriptions that we know. In another account there is none of them: a person who
 // pays there is not our customer, and even a hosting made for them is harm.
 func (r *run) recognise(ctx context.Context) error {
 	if r.evidence.accountKnown {
@@ -161,7 +161,7 @@ func (r *run) subscription(ctx context.Context, id string) (reconcile.Subscripti
 	return facts, err
 }
 
-// apart says how far a clock is from Stripe's.
+// apart describes how far a clock is from Stripe's.
 func apart(whose string, skew time.Duration) string {
 	direction := "ahead of"
 	if skew < 0 {

@@ -13,7 +13,7 @@ import (
 	"github.com/stripe-enhance/stripe-enhance/simulator"
 )
 
-// These tests are what somebody can do who types another person's e-mail at Checkout
+// These tests are about a buyer who types another person's e-mail at Checkout
 // or in the portal, where nothing verifies it. Guards that were taken away once, each
 // with a test here going red: a new customer joins the party of its e-mail; a party
 // whose e-mail changed shares its org; the address is no part of an invitation's id;
@@ -117,7 +117,7 @@ func TestGuestsOfOneAddressShareTheOrgWhoseOwnerHasIt(t *testing.T) {
 	diff(t, "the name is that of the first", name, r.World.Orgs()[0].Name)
 }
 
-// After a lost database nothing tells who the guests are but the panel: an org of
+// After a lost database only the panel shows who the guests are: an org of
 // several Stripe customers is no stranger's to be invited to.
 func TestAfterALostDatabaseNoStrangerIsInvitedToAnOrgOfSeveral(t *testing.T) {
 	r, file := onFile(t)
@@ -141,7 +141,7 @@ func TestAfterALostDatabaseNoStrangerIsInvitedToAnOrgOfSeveral(t *testing.T) {
 	}
 }
 
-// The owners of an org that was there before the run cannot be read, and so nobody is
+// The owners of an org that was there before the run cannot be read, and so no customer is
 // invited. That must not be recorded as an invitation: the customer would never get one,
 // and guests would be let into an org that has no owner. 1 of 1,000 histories showed it.
 func TestWhoCouldNotBeInvitedIsInvitedLater(t *testing.T) {

@@ -10,10 +10,10 @@ import (
 	"github.com/stripe-enhance/stripe-enhance/simulator"
 )
 
-// TestWhatIsReadByAWrongClockIsDatedByStripes: a listing counts less than what was read
+// TestWhatIsReadByAWrongClockIsDatedByStripes: a listing counts less than the readings
 // by id after it, and retries, grace and the order of runs go by these dates too.
 //
-// With each of these mistakes put in once, it went red: a listing, or what is read by
+// With each of these mistakes put in once, it went red: a listing, or a reading by
 // id, dated by our own clock; a first run for one subscription that never asks what
 // time it is; a run that began by our own clock.
 func TestWhatIsReadByAWrongClockIsDatedByStripes(t *testing.T) {

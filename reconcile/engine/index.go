@@ -26,7 +26,7 @@ type orgIndex struct {
 	found    map[string]bool // orgs bound in this run that were there before
 	unlisted []unlistedOrg   // orgs whose hostings could not be listed in this run
 	// recoveredUntil is when the newest org was made that was there when the database
-	// knew nothing of the panel: any older org may hold what we made. Zero: the
+	// knew nothing of the panel: any older org may hold objects of ours. Zero: the
 	// database has always known the panel.
 	recoveredUntil time.Time
 }
@@ -41,8 +41,8 @@ func newOrgIndex() *orgIndex {
 	return &orgIndex{listed: map[string]bool{}, made: map[string]bool{}, found: map[string]bool{}}
 }
 
-// again is the index for a plan that is made again in the same run: what was read
-// stays read, and what was to be looked at first is looked at again.
+// again is the index for a plan that is made again in the same run: orgs that were read
+// stay read, and orgs that are to be looked into first are looked into again.
 func (x *orgIndex) again() *orgIndex {
 	x.mu.Lock()
 	defer x.mu.Unlock()
@@ -136,7 +136,7 @@ func (x *orgIndex) setUnlisted(orgs []unlistedOrg) (before []unlistedOrg) {
 	return before
 }
 
-// setRecovered notes until when an org may hold what we made and have forgotten.
+// setRecovered notes up to which date an org may hold objects of ours that the database has forgotten.
 func (x *orgIndex) setRecovered(until time.Time) {
 	x.mu.Lock()
 	defer x.mu.Unlock()
@@ -163,8 +163,8 @@ var errCreationBlocked = errors.New("it may be there already")
 //     names and e-mails change, and the database no longer remembers the old ones.
 //
 // None of them counts if the customer owns the org or the org has the customer's
-// name, unless a person has said that the order is new: it may hold what people made
-// for this order.
+// name, unless a person has declared the order to be new: it may hold hostings that people
+// made for this order.
 //
 // An org without an owner does not show whose it is. So while one org cannot be
 // read, customers who order after it was made are served, and of those who ordered
@@ -185,7 +185,7 @@ func (x *orgIndex) creationBlocked(c *reconcile.Customer, a reconcile.Action, in
 	return nil
 }
 
-// mayHoldItsOwn tells that an org has the customer as owner or in its name, so that
+// mayHoldItsOwn reports whether an org has the customer as owner or in its name, so that
 // people may have made something in it for the order.
 func mayHoldItsOwn(c *reconcile.Customer, a reconcile.Action, o reconcile.Org) bool {
 	if slices.ContainsFunc(c.Subscriptions, func(s reconcile.Subscription) bool { return s.ID == a.Subscription && s.IsNewOrder }) {
@@ -196,18 +196,18 @@ func mayHoldItsOwn(c *reconcile.Customer, a reconcile.Action, o reconcile.Org) b
 		name != "" && (name == reconcile.NameKey(c.Name) || name == reconcile.NameKey(c.Email))
 }
 
-// cannotBelongTo tells that no hosting of a customer can be in an org.
+// cannotBelongTo reports whether no hosting of a customer can be in an org.
 func cannotBelongTo(c *reconcile.Customer, o reconcile.Org, instance string, recoveredUntil time.Time) bool {
 	return hasCertainOrg(c) || markedForAnother(c, o, instance) || olderThanItsOrders(c, o) ||
 		o.Created.After(recoveredUntil) && ownedByAnother(c, o)
 }
 
-// hasCertainOrg tells that the customer's org is known to be the right one.
+// hasCertainOrg reports whether the customer's org is known to be the right one.
 func hasCertainOrg(c *reconcile.Customer) bool {
 	return c.Org != nil && (!c.OrgNamed || slices.ContainsFunc(c.Bindings, func(b reconcile.Binding) bool { return b.Org == c.Org.ID }))
 }
 
-// markedForAnother tells that an org carries our marker of another customer.
+// markedForAnother reports whether an org carries our marker of another customer.
 func markedForAnother(c *reconcile.Customer, o reconcile.Org, instance string) bool {
 	m, marked := reconcile.MarkerOf(o.Name)
 	m = m.Of(instance)
@@ -215,14 +215,14 @@ func markedForAnother(c *reconcile.Customer, o reconcile.Org, instance string) b
 		!slices.ContainsFunc(c.Subscriptions, func(s reconcile.Subscription) bool { return s.StripeCustomer == m.StripeID || s.ID == m.StripeID })
 }
 
-// olderThanItsOrders tells that an org was made before the customer ordered anything.
+// olderThanItsOrders reports whether an org was made before the customer ordered anything.
 func olderThanItsOrders(c *reconcile.Customer, o reconcile.Org) bool {
 	return !o.Created.IsZero() && !slices.ContainsFunc(c.Subscriptions, func(s reconcile.Subscription) bool {
 		return s.Created.IsZero() || !s.Created.Add(-indexOverlap).After(o.Created)
 	})
 }
 
-// ownedByAnother tells that another person owns an org, and that its name is not the
+// ownedByAnother reports whether another person owns an org, and that its name is not the
 // customer's.
 func ownedByAnother(c *reconcile.Customer, o reconcile.Org) bool {
 	own := func(name string) bool {

@@ -15,7 +15,7 @@ import (
 const maxKnown = 256
 
 // known keeps customers as they were loaded, so that a customer is planned again
-// before every step without being loaded again. What it keeps counts only while
+// before every step without being loaded again. A kept customer counts only while
 // nothing else has changed: see get and run.current.
 type known struct {
 	changes *changes
@@ -100,8 +100,8 @@ func (r *run) current(ctx context.Context, id string) (*reconcile.Customer, erro
 // learned is a customer as the database has it after an outcome was recorded; nil: it
 // must be loaded. It knows the common outcomes and no others.
 func learned(c *reconcile.Customer, o reconcile.Outcome) *reconcile.Customer {
-	if o.State != reconcile.ActionApplied {
-		return nil
+	if o.State != reconcile.ActionApplied || c.Org != nil && slices.ContainsFunc(c.Kin, func(k reconcile.Kin) bool { return k.Org.ID == c.Org.ID }) {
+		return nil // not known to be applied; or the org is shared, and shows twice
 	}
 	next := *c
 	switch o.Action.Kind {

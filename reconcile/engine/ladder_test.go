@@ -17,7 +17,7 @@ import (
 
 const aDay = 24 * time.Hour
 
-// ended are customers who have left: everybody is suspended, by us.
+// ended are customers who have left: all are suspended, by us.
 func ended(t *testing.T, n int, set func(*engine.Options)) (*testenv.Env, []string) {
 	t.Helper()
 	r := testenv.New(t, testenv.Options{Engine: func(o *engine.Options) {
@@ -74,7 +74,7 @@ func customer(t *testing.T, set func(*engine.Options)) (*testenv.Env, string) {
 	return r, s.Subscription
 }
 
-// The ladder, step by step: nothing is ever deleted unless somebody asked for
+// The ladder, step by step: nothing is ever deleted unless a person asked for
 // it, Stripe has ended the subscription for as long, and our own suspension has
 // lasted for as long; then softly, and one at a time.
 //
@@ -170,8 +170,8 @@ func TestTheLadderTakesOneAtATimeAndTheOthersWaitForAPerson(t *testing.T) {
 }
 
 // TestASubscriptionThatGrewUnheardKeepsTheHostingOfAnEndedOne: of two subscriptions
-// one ends, and what is told of the other, that it pays for two now, gets lost. With
-// only what is bound to the hosting read again before it goes, it was suspended, and
+// one ends, and the event of the other, that it pays for two now, gets lost. With
+// only the subscriptions of the hosting read again before it goes, it was suspended, and
 // up again in the next full run.
 func TestASubscriptionThatGrewUnheardKeepsTheHostingOfAnEndedOne(t *testing.T) {
 	r, old := customer(t, nil)
@@ -191,7 +191,7 @@ func TestASubscriptionThatGrewUnheardKeepsTheHostingOfAnEndedOne(t *testing.T) {
 // TestWhatGoesIsReadLast: whatever else the customer has is read before, so that the
 // subscription that has ended and its hosting were read when nothing else was left to
 // do. With the others read after them, who pays meanwhile was suspended for as long as
-// it takes to read hundreds. And they are read once for all that go: with what was just
+// it takes to read hundreds. And they are read once for all that go: with the one that was just
 // read not left out, whether subscription or hosting, this went red.
 func TestWhatGoesIsReadLast(t *testing.T) {
 	r, first := customer(t, func(o *engine.Options) { o.Concurrency = 1 })

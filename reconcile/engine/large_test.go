@@ -15,7 +15,7 @@ import (
 
 // TestAPlanTooLargeToListIsCountedAndHeldWhole is the first run of a company that
 // comes with all its customers at once: its report lists the first few thousand,
-// counts all, and what is stored for approval is everything.
+// counts all, and everything is stored for approval.
 //
 // With each of these mistakes put in once, it went red: a plan stored without its
 // last part; parts that overwrite each other; the omitted ones not counted as

@@ -155,8 +155,8 @@ func (l *lease) use(cancel context.CancelCauseFunc) (tok reconcile.Token, free f
 
 // check fails with fault.Fenced unless the lease is still held with this token. It
 // is asked before every write to the outside, and by package fence again when the
-// write leaves: a process that was frozen past its lease must not send what it had
-// prepared.
+// write leaves: a process that was frozen past its lease must not send a prepared
+// request.
 func (l *lease) check(tok reconcile.Token) error {
 	l.mu.Lock()
 	defer l.mu.Unlock()

@@ -32,8 +32,8 @@ func (c *clock) set(t time.Time) {
 	c.now = t
 }
 
-// Nobody renews in this test but at the beginning: what is asked is only for how
-// long the writer believes in what it was told then.
+// In this test the lease is acquired once and not renewed: it shows only how long the
+// writer relies on it.
 //
 // With each of these mistakes put in once, it went red: asking the process clock
 // alone (asleep for an hour, and still the writer), asking the wall clock alone

@@ -21,14 +21,14 @@ const (
 	// unlistedPercent of the mirror may have vanished at Stripe, where nothing
 	// ever vanishes, before a listing proves nothing.
 	unlistedPercent = 2
-	// markedReads is how many subscriptions that only the panel tells of are read. A
+	// markedReads is how many subscriptions that only the panel names are read. A
 	// first listing that lacks more is done again.
 	markedReads = 200
 )
 
 // listingVerdict is what was wrong with the last complete listing. It outlives the run:
-// the mirror has taken in what was listed, and the next run, a minute later, must
-// not believe what this one did not. Only a full run whose listing passes ends
+// the mirror has taken in the listing, and the next run, a minute later, must
+// not rely on it either. Only a full run whose listing passes ends
 // it, or a person.
 type listingVerdict struct {
 	// Refused is a matter of fact: nothing is taken away while it stands.
@@ -37,8 +37,8 @@ type listingVerdict struct {
 	Since time.Time `json:"since,omitzero"`
 	// Suspect is a matter of numbers: what takes something away waits for approval.
 	Suspect string `json:"suspect,omitempty"`
-	// Plans were held because of Suspect. Approving one of them says that the
-	// numbers are true, and makes Listed the new measure.
+	// Plans were held because of Suspect. A person who approves one of them confirms
+	// the numbers, and makes Listed the new measure.
 	Plans  []string              `json:"plans,omitempty"`
 	Listed reconcile.ListedState `json:"listed"`
 }
@@ -111,7 +111,7 @@ func (r *run) saveVerdict(ctx context.Context) error {
 
 // judgeListing holds a complete listing against the last one that was believed
 // and against the mirror, before it is merged. One that fails is merged all the
-// same, because what it does say is true, but it is not the measure of the next.
+// same, because its facts are true, but it is not the measure of the next.
 func (r *run) judgeListing(ctx context.Context, l reconcile.Listing, entitled int) error {
 	listed := reconcile.ListedState{Count: l.Count, Entitled: entitled, At: r.now}
 	last, err := r.Evidence.LastListed(ctx)
@@ -153,12 +153,12 @@ func (r *run) judgeListing(ctx context.Context, l reconcile.Listing, entitled in
 // there proves that the listing was not complete; one that is not is gone, which
 // is held, and never a reason to take anything away. Too many that are gone since
 // the last listing that was believed cast doubt on every listing until they are
-// back, or a person says that it is true: that they are known as gone by then makes
+// back, or a person confirms it: that they are known as gone by then makes
 // it no more likely.
 func (r *run) unlisted(ctx context.Context, l reconcile.Listing, believed time.Time) (reasons []string, err error) {
 	limit := unlistedReads
 	if r.req.Accept {
-		limit = math.MaxInt // what is really gone has to be known as gone
+		limit = math.MaxInt // subscriptions that are gone have to be marked as gone
 	}
 	ids, total, err := r.Evidence.Unlisted(ctx, l.AsOf, limit)
 	if err != nil {
@@ -208,7 +208,7 @@ func of(part, all int) string {
 }
 
 // saveVerdictPlans keeps the ids of the plans that wait because of the last listing,
-// the latest ones: what is in them changes with every customer who pays.
+// the latest ones: their contents change with every customer who pays.
 func (r *run) saveVerdictPlans(ctx context.Context) error {
 	const most = 50
 	if r.evidence.verdict.Suspect == "" || r.req.Dry {

@@ -45,7 +45,7 @@ func listed(t *testing.T, n int) (*testenv.Env, string, []string) {
 }
 
 // TestMoreThanAFewKnownIDsMissingAtStripeMakeARunThatOnlyGives walks along both
-// edges: two in a hundred of what is known, and fifty.
+// edges: two in a hundred of those known, and fifty.
 //
 // With each of these mistakes put in once, it went red: a limit of three in a
 // hundred; one of 51; missing ids that are not read one by one; a verdict that
@@ -94,13 +94,13 @@ func TestMoreThanAFewKnownIDsMissingAtStripeMakeARunThatOnlyGives(t *testing.T) 
 	}
 }
 
-// TestWhatStripeDoesNotKnowKeepsItsHosting: absence is no status, whoever accepts
+// TestWhatStripeDoesNotKnowKeepsItsHosting: absence is no status, even if a person accepts
 // the listing, and for however long.
 func TestWhatStripeDoesNotKnowKeepsItsHosting(t *testing.T) {
 	r := testenv.New(t, testenv.Options{})
 	basic := priceFor(t, r, plans(r)[0])
 	s := signUp(t, r, simulator.SignUp{Email: "ada@example.com", Price: basic})
-	signUp(t, r, simulator.SignUp{Email: "bob@example.com", Price: basic}) // by whom the account is known
+	signUp(t, r, simulator.SignUp{Email: "bob@example.com", Price: basic}) // so that the account is known
 	r.Run(engine.Request{})
 	alter(t, r, []string{s.Subscription}, unknown)
 	for range 4 {

@@ -35,8 +35,8 @@ func loseDatabase(r *testenv.Env, file string) {
 }
 
 // TestWhatIsFoundUpLongAfterItsEndStaysUp: a customer came back, took the old hosting
-// over and has another e-mail now, and the database is lost: nothing tells any more
-// whom the hosting serves. With what has ended suspended all the same put in once,
+// over and has another e-mail now, and the database is lost: nothing shows any more
+// which customer the hosting serves. With the ended one suspended anyway put in once,
 // this went red.
 func TestWhatIsFoundUpLongAfterItsEndStaysUp(t *testing.T) {
 	r, file := onFile(t)
@@ -62,7 +62,7 @@ func TestWhatIsFoundUpLongAfterItsEndStaysUp(t *testing.T) {
 }
 
 // TestARecoveryThatWasInterruptedStillOnlyGives: the first look at the panel ends
-// with an error after everything in it was read. With only what this very run has
+// with an error after everything in it was read. With only the hostings that this very run has
 // read counted as found put in once, this went red.
 func TestARecoveryThatWasInterruptedStillOnlyGives(t *testing.T) {
 	r, file := onFile(t)
@@ -108,7 +108,7 @@ func TestAFirstListingThatLacksTooMuchIsDoneAgain(t *testing.T) {
 	r.Run(engine.Request{})
 	orgs, effects := len(r.World.Orgs()), len(r.World.Effects())
 	loseDatabase(r, file)
-	r.World.Advance(48 * time.Hour) // no event tells of them any more
+	r.World.Advance(48 * time.Hour) // there is no event about them any more
 	r.World.SetFault(func(c simulator.Call) simulator.Fault {
 		if c.Route == "GET /v1/subscriptions" {
 			return simulator.EmptyList()

@@ -147,7 +147,7 @@ func dieAt(t *testing.T, url, point string, nth int) {
 		told += text(t, rep)
 		r.World.Advance(2 * time.Minute)
 	}
-	// The first and the fourth action are the creates, and what was called and not
+	// The first and the fourth action are the creates, and the call that was not
 	// recorded is found. An invitation or a name is repeated without harm instead.
 	if point == "after-call" && (nth == 1 || nth == 4) && !strings.Contains(told, "found done") {
 		t.Errorf("no report tells that it was found:\n%s", told)
@@ -189,7 +189,7 @@ func TestASuspensionThatComesLateIsLiftedForWhoeverHasTheHostingNow(t *testing.T
 }
 
 // TestAHostingThatIsSomebodyElsesByNowIsNotFoughtOver: a creation was not heard of, and
-// what it made was bound to another customer's subscription meanwhile. With the binding
+// the hosting was bound to another customer's subscription meanwhile. With the binding
 // insisted on put in once, this went red: nothing more was done for the first one.
 func TestAHostingThatIsSomebodyElsesByNowIsNotFoughtOver(t *testing.T) {
 	r := testenv.New(t, testenv.Options{})

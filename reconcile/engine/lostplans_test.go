@@ -10,14 +10,14 @@ import (
 	"github.com/stripe-enhance/stripe-enhance/simulator"
 )
 
-// lists tells that a call lists something at the panel.
+// lists reports whether a call lists something at the panel.
 func lists(c simulator.Call) bool {
 	return c.Side == simulator.Enhance && !c.Write() && (strings.HasSuffix(c.Route, "/plans") || strings.HasSuffix(c.Route, "/customers") ||
 		strings.HasSuffix(c.Route, "/websites") || c.Route == "GET /orgs/{org}/customers/{customer}/subscriptions")
 }
 
 // TestAListOfPlansThatWasEmptyOnceHoldsNobodyForLong: every listing of the panel was
-// empty for one full run. On a quiet site nobody was looked at again until the next one.
+// empty for one full run. On a quiet site no customer was planned again until the next one.
 func TestAListOfPlansThatWasEmptyOnceHoldsNobodyForLong(t *testing.T) {
 	r := testenv.New(t, testenv.Options{})
 	price := priceFor(t, r, plans(r)[0])

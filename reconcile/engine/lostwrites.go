@@ -18,7 +18,7 @@ import (
 const looksNeeded = 2
 
 // findLostWrites finds out whether writes without an answer were done, this process's or
-// those of one that died. What is found is adopted. If nothing is found, it concludes
+// those of one that died. A write that is found is adopted. If nothing is found, it concludes
 // only after the settling time that the write was not done, and for creates only
 // after two complete looks.
 func (r *run) findLostWrites(ctx context.Context, c *reconcile.Customer) (*reconcile.Customer, error) {
@@ -89,8 +89,8 @@ func (r *run) findLostWrite(ctx context.Context, c *reconcile.Customer, p reconc
 	case out.At.Before(r.settledAt(p)) && !p.SettleUntil.Equal(p.SentAt):
 		return nil
 	case out.At.Before(r.settledAt(p)):
-		// A row of a process that died is in flight for nobody, and must keep
-		// nothing else of the customer waiting.
+		// A row of a process that died is no longer in flight, and must not
+		// delay the other actions of the customer.
 		out.State, out.SettleUntil, out.Looks, out.LookedAt = reconcile.ActionAmbiguous, r.settledAt(p), p.Looks, p.LookedAt
 		out.Error = "no answer; it is looked for again after the settling time"
 	default:
@@ -98,7 +98,7 @@ func (r *run) findLostWrite(ctx context.Context, c *reconcile.Customer, p reconc
 	}
 	err = r.Journal.RecordOutcome(ctx, r.tok, out)
 	if errors.Is(err, fault.Conflict) && out.Binding != nil {
-		out.Binding = nil // somebody else has it by now; the planner says whom
+		out.Binding = nil // another subscription has it by now; the planner's hold names it
 		err = r.Journal.RecordOutcome(ctx, r.tok, out)
 	}
 	return err
@@ -121,7 +121,7 @@ func (r *run) conclude(e effect, p reconcile.Pending, out *reconcile.Outcome) {
 
 // findOrg looks through the newest orgs, and, where finding nothing is to prove
 // something, through all of them: when it was sent is known by our clock only, and
-// that may have been wrong. What it finds is stored; the planner then binds it by
+// that may have been wrong. It stores the orgs that it finds; the planner then binds one by
 // its marker.
 func (r *run) findOrg(ctx context.Context, c *reconcile.Customer, p reconcile.Pending, _ *reconcile.Outcome) (bool, error) {
 	look := r.newestOrgs
@@ -144,7 +144,7 @@ func (r *run) findOrg(ctx context.Context, c *reconcile.Customer, p reconcile.Pe
 }
 
 // findHosting looks for a hosting by the marker that it was made with, and binds it
-// as the journal says that it was meant: which item it was for nothing else tells,
+// as the journal says that it was meant: only the journal knows the item,
 // and that item, or the whole subscription, may have ended by now. Found twice, or
 // bound to something else, it is left to the planner.
 func (r *run) findHosting(ctx context.Context, c *reconcile.Customer, p reconcile.Pending, out *reconcile.Outcome) (bool, error) {

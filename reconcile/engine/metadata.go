@@ -18,7 +18,7 @@ const metadataMemory = time.Hour
 func (r *run) metadataDenied() {
 	now := r.Now()
 	if until := r.denied.Swap(now.Add(metadataMemory).UnixNano()); now.UnixNano() < until {
-		return // said by another customer of this run
+		return // noted for another customer of this run
 	}
 	r.note("the Stripe key may not write, so the ids of orgs and hostings are not written to the metadata: give it write on Subscriptions, or set STRIPE_WRITE_METADATA=false")
 }

@@ -35,7 +35,7 @@ func TestAKeyThatMayNotWriteMetadataStopsNobody(t *testing.T) {
 	}
 }
 
-// TestMetadataThatNamesOrgAndHostingBinds does what the hold "adopt" tells people to
+// TestMetadataThatNamesOrgAndHostingBinds does what the hold "adopt" asks people to
 // do. With the hosting that metadata names not loaded put in once, this went red.
 func TestMetadataThatNamesOrgAndHostingBinds(t *testing.T) {
 	for _, owner := range []string{"", "other@example.com", "ada@example.com"} {

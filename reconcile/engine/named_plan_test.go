@@ -57,7 +57,7 @@ func TestANameThatStaffGaveOutlivesAChangeOfPlan(t *testing.T) {
 	diff(t, "name", "Ada's bakery ["+s.Subscription+"/1]", r.World.Hostings()[0].FriendlyName)
 }
 
-// A panel that refuses the name gets the plan alone: that is what was paid for.
+// A panel that refuses the name gets the plan alone, which was paid for.
 func TestAPlanIsChangedWhereItsNameIsRefused(t *testing.T) {
 	r, s, first, _ := upgraded(t, "")
 	r.Fail(simulator.NotDone(400), func(c simulator.Call) bool {

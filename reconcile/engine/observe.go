@@ -22,7 +22,7 @@ const (
 	cursorPanel    = "panel"    // pin of the last panel that proved right
 	cursorOrgs     = "orgs"     // RFC 3339: the index of orgs is complete up to here
 	cursorNewest   = "newest"   // RFC 3339, the panel's clock: orgs that are not newer are all in the index
-	cursorRecovery = "recovery" // RFC 3339, the panel's clock: what is not newer was there when we knew nothing of it
+	cursorRecovery = "recovery" // RFC 3339, the panel's clock: orgs that are not newer were there when we knew nothing of the panel
 	cursorUnread   = "unread"   // id of the org after which the next look goes on; "": from the first
 	cursorLost     = "lost"     // plans that the panel's list has lost, by id; "": none
 	cursorDoubt    = "listing"  // what was wrong with the last complete listing; "": nothing
@@ -39,7 +39,7 @@ const (
 	eventHorizon = 25 * 24 * time.Hour
 )
 
-// chooseMode says how much this run looks at: the subscriptions somebody named,
+// chooseMode chooses how much this run reads: the subscriptions that a person named,
 // everything, or what changed since the cursor.
 func (r *run) chooseMode(ctx context.Context) error {
 	since, err := r.eventCursor(ctx)
@@ -60,7 +60,7 @@ func (r *run) chooseMode(ctx context.Context) error {
 		return nil
 	}
 	full, err := r.Leases.FullNudged(ctx)
-	if full { // a person has left word
+	if full { // a person has asked for it
 		r.setMode(reconcile.RunFull)
 		r.everyHosting = true
 	}
@@ -90,8 +90,8 @@ func (r *run) observe(ctx context.Context) error {
 	if err != nil {
 		return errors.Join(err, r.nudgeAgain(context.WithoutCancel(ctx), nudged))
 	}
-	// Not before: whoever was answered "asked for" relies on it, and this process may
-	// die. What was nudged again, here or from outside, stays.
+	// Not before: a caller that was answered "asked for" relies on it, and this process may
+	// die. Nudges that came again, from here or from outside, stay.
 	return r.Leases.ForgetNudges(ctx, r.tok, nudged)
 }
 
@@ -151,7 +151,7 @@ func (r *run) sweep(ctx context.Context) error {
 	return r.Cursors.SetCursor(ctx, r.tok, cursorEvents, listing.AsOf.Add(-eventLag).UTC().Format(time.RFC3339))
 }
 
-// passedOver tells which subscriptions are there and cannot be told whose they are.
+// passedOver notes the subscriptions that exist and whose customer cannot be read.
 func (r *run) passedOver(why []string) {
 	const most = 5
 	for _, text := range why[:min(len(why), most)] {
@@ -181,7 +181,7 @@ func (r *run) follow(ctx context.Context, since time.Time, nudged []string) erro
 		return err
 	}
 	for _, id := range nudged {
-		if id != "" { // an empty one only says: look at what is due
+		if id != "" { // an empty one only asks for a run
 			touched = append(touched, id)
 		}
 	}
@@ -211,7 +211,7 @@ func (r *run) follow(ctx context.Context, since time.Time, nudged []string) erro
 	return r.Cursors.SawEvents(ctx, r.tok, fresh, cursor.UTC().Format(time.RFC3339), cursor.Add(-eventOverlap-time.Minute))
 }
 
-// readTouched reads what was touched, and returns what has to be read again. One
+// readTouched reads the touched subscriptions, and returns those to read again. One
 // that Stripe refuses for good, an id of the other mode for instance, or that this
 // program panics at, is passed over: asked for ever, it would keep the cursor from
 // ever moving. Should it be one of
@@ -264,7 +264,7 @@ func (r *run) unseen(ctx context.Context, events []reconcile.Event) ([]reconcile
 	return slices.DeleteFunc(events, func(ev reconcile.Event) bool { return !unseen[ev.ID] }), nil
 }
 
-// observeThese reads the subscriptions somebody asked for, and only those.
+// observeThese reads the subscriptions that a person asked for, and only those.
 func (r *run) observeThese(ctx context.Context) error {
 	ids := distinct(r.req.Subscriptions)
 	if err := r.trustStripe(ctx); err != nil {
@@ -288,7 +288,7 @@ func (r *run) observeThese(ctx context.Context) error {
 	return r.nameUnknown(ctx, ids)
 }
 
-// nameUnknown says which of the subscriptions that somebody asked for do not exist,
+// nameUnknown notes which of the subscriptions that a person asked for do not exist,
 // and never did as far as we know.
 func (r *run) nameUnknown(ctx context.Context, ids []string) error {
 	for _, id := range ids {

@@ -59,7 +59,7 @@ func TestACustomerWhoseIdPeopleChoseIsServedLikeAnyOther(t *testing.T) {
 	}
 }
 
-// TestAPanelThatGrowsAllTheTimeIsGotPast: somebody else sells on it, an org with every
+// TestAPanelThatGrowsAllTheTimeIsGotPast: another company sells on it, an org with every
 // page that is read. The listing of a new installation never ended.
 func TestAPanelThatGrowsAllTheTimeIsGotPast(t *testing.T) {
 	r := testenv.New(t, testenv.Options{})
@@ -87,7 +87,7 @@ func TestAPanelThatGrowsAllTheTimeIsGotPast(t *testing.T) {
 	}
 }
 
-// TestOneOddSubscriptionHoldsItselfAlone, in a full run and when an event tells of it.
+// TestOneOddSubscriptionHoldsItselfAlone, in a full run and when there is an event about it.
 func TestOneOddSubscriptionHoldsItselfAlone(t *testing.T) {
 	r := testenv.New(t, testenv.Options{})
 	price := priceFor(t, r, plans(r)[0])

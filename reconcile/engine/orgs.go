@@ -16,7 +16,7 @@ import (
 // are compared, and an org created in between must not be missed.
 const indexOverlap = 15 * time.Minute
 
-// indexPanel knows the orgs of the panel, and what others have made there; see
+// indexPanel knows the orgs of the panel, and the objects of others there; see
 // existing.
 func (r *run) indexPanel(ctx context.Context) error {
 	if err := r.indexOrgs(ctx); err != nil {
@@ -44,7 +44,7 @@ func (r *run) indexOrgs(ctx context.Context) error {
 }
 
 // recover looks at the whole panel. It can be interrupted: orgs whose hostings
-// were read are not read again, and what they showed is not forgotten. Those that
+// were read are not read again, and their hostings are not forgotten. Those that
 // cannot be read are passed over, and keep from being made what may be in them; see
 // barred.
 func (r *run) recover(ctx context.Context) error {
@@ -57,7 +57,7 @@ func (r *run) recover(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	// What cannot be read now may hold what we made, for as long as it is not read.
+	// An org that cannot be read now may hold objects of ours until it is read.
 	newest, err := r.Inventory.NewestOrg(ctx)
 	if err != nil {
 		return err
@@ -116,8 +116,8 @@ func (r *run) everyOrgOnce(ctx context.Context) error {
 
 // newestOrgs brings the newest orgs into the index: back to the newest of the last
 // listing, by the panel's own dates. Our clock may have been wrong when we looked
-// last, and what was made since would be missed; and the newest that we know may be
-// one that was read by itself, with others before it that nobody has listed.
+// last, and orgs that were made since would be missed; and the newest that we know may be
+// one that was read by itself, with others before it that were not listed.
 func (r *run) newestOrgs(ctx context.Context) error {
 	text, err := r.Cursors.Cursor(ctx, cursorNewest)
 	if err != nil {
@@ -186,9 +186,9 @@ func (r *run) look(ctx context.Context, org string, id int64) (reconcile.Hosting
 	return h, r.Inventory.SaveHosting(ctx, r.tok, h, r.now)
 }
 
-// noticeLoss tells that a marker of ours was found which nothing in this database
+// noticeLoss notes that a marker of ours was found which nothing in this database
 // accounts for: it was restored from a backup that is older than the panel. What
-// else it has forgotten nobody knows, so this run takes nothing away.
+// else it has forgotten is not known, so this run takes nothing away.
 func (r *run) noticeLoss(c *reconcile.Customer, d planner.Decision) {
 	i := slices.IndexFunc(d.Actions, func(a reconcile.Action) bool { return a.Kind == reconcile.Link && a.How == reconcile.BoundByMarker })
 	if i < 0 || len(c.Pending) > 0 {

@@ -49,7 +49,7 @@ func TestOneHostingThatCannotBeReadInTheDriftStopsNobody(t *testing.T) {
 }
 
 // out lets a customer pay for a suspended site while some calls to the panel fail, for
-// so many runs of every minute, and tells how many customers are set aside by then and
+// so many runs of every minute, and returns how many customers are parked by then and
 // how long after its return the site is up.
 func out(t *testing.T, f simulator.Fault, of func(simulator.Call) bool, runs int) (parked int, back time.Duration) {
 	t.Helper()
@@ -110,7 +110,7 @@ func TestAMaintenancePageParksNobody(t *testing.T) {
 }
 
 // one server of the panel is down: the hostings on it answer 500. Somebody on
-// another server pays, somebody else signs up.
+// another server pays, another customer signs up.
 func TestFiveHostingsThatAnswer500StopNobodyElse(t *testing.T) {
 	for _, broken := range []int{1, 4, 6, 12} {
 		t.Run(fmt.Sprint(broken), func(t *testing.T) {

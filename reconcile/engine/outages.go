@@ -70,7 +70,7 @@ func (o *outages) succeeded() {
 // triesRepeats reports whether customers that failed before are still planned.
 func (o *outages) triesRepeats() bool { return o.repeats.Load() < repeatLimit }
 
-// add counts the failure of one customer. own tells that the failure is the
+// add counts the failure of one customer. own means that the failure is the
 // customer's; repeated, that the customer had failed before and fails again during
 // planning.
 func (o *outages) add(err error, own, repeated bool) {
@@ -115,7 +115,7 @@ func (o *outages) backoff(c *reconcile.Customer, err error, now time.Time) recon
 	return b
 }
 
-// failing tells that the last attempt for a customer did not succeed, for any reason.
+// failing reports whether the last attempt for a customer did not succeed, for any reason.
 func failing(c *reconcile.Customer) bool { return c.LastError != "" || !c.Parked.IsZero() }
 
 func (r *run) halted(ctx context.Context) bool { return ctx.Err() != nil || r.outages.stopped() != nil }

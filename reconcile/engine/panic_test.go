@@ -43,8 +43,8 @@ func holdsOf(rep reconcile.Report, customer string) (all []string) {
 }
 
 // TestAPanicAboutOneCustomerIsThatCustomersAlone: the planner panics about Bob, in
-// every run, also when his failure is recorded. The others get what they pay for; he
-// is backed off, set aside and told of like anybody who fails, and served when the
+// every run, also when his failure is recorded. The others get their hostings; he
+// is backed off, parked and reported like any customer that fails, and served when the
 // program is mended.
 //
 // With the planner asked without a guard where the failure is recorded, this did not
@@ -90,7 +90,7 @@ func TestAPanicAboutOneCustomerIsThatCustomersAlone(t *testing.T) {
 }
 
 // TestAPanicAtAnyMomentOfACustomerMakesNothingTwice: whichever of the decisions about
-// Bob panics, also one in the middle of what is being applied, and right after an
+// Bob panics, also one in the middle of applying, and right after an
 // answer was lost.
 func TestAPanicAtAnyMomentOfACustomerMakesNothingTwice(t *testing.T) {
 	for _, route := range []string{"", createOrg, createHosting} {

@@ -60,7 +60,7 @@ func (r *run) bareDecision(c *reconcile.Customer) (d planner.Decision, err error
 	return d, err
 }
 
-// decision is what the planner says, without what this run may not take away.
+// decision is the planner's decision, without the actions that this run must not do.
 func (r *run) decision(c *reconcile.Customer) (planner.Decision, error) {
 	d, err := r.bareDecision(c)
 	if err == nil {
@@ -70,7 +70,7 @@ func (r *run) decision(c *reconcile.Customer) (planner.Decision, error) {
 }
 
 // undecided stands for the decision about a customer of whom there is none, in a
-// plan that changes nothing, and tells it.
+// plan that changes nothing, and notes the error.
 func (r *run) undecided(c *reconcile.Customer, err error) planner.Decision {
 	r.notePartial("%s could not be planned: %v", c.ID, err)
 	return planner.Decision{Holds: []reconcile.Hold{{Kind: reconcile.HoldRetry, Customer: c.ID, Reason: fmt.Sprintf("could not be planned: %v", err)}}}

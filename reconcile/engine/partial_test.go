@@ -79,7 +79,7 @@ func TestARunThatCouldNotReadWhatChangedHasNotConverged(t *testing.T) {
 	}
 }
 
-// TestOneOfSeveralThatStripeDoesNotKnowIsNamed in a run for what somebody asked for.
+// TestOneOfSeveralThatStripeDoesNotKnowIsNamed in a run that a person asked for.
 func TestOneOfSeveralThatStripeDoesNotKnowIsNamed(t *testing.T) {
 	r := testenv.New(t, testenv.Options{})
 	s := signUp(t, r, simulator.SignUp{Email: "ada@example.com", Price: priceFor(t, r, plans(r)[0])})

@@ -45,7 +45,7 @@ func (r *run) plan(ctx context.Context) error {
 	return err
 }
 
-// due hands over whom this run is about, batch by batch.
+// due calls use with the customers that this run is about, batch by batch.
 func (r *run) due(ctx context.Context, use func([]reconcile.Customer) error) error {
 	if r.only != nil {
 		customers, err := r.Queue.Customers(ctx, r.only)
@@ -84,8 +84,8 @@ func (r *run) supposed(customers []reconcile.Customer) []reconcile.Customer {
 	return customers
 }
 
-// replay decides once more about everybody whom a dry run planned, from what is
-// stored by now. A dry run moves nobody in the queue and keeps no decision: to
+// replay decides once more about every customer that a dry run planned, from the
+// database as it is now. A dry run moves no customer in the queue and keeps no decision: to
 // decide again is cheap, and to remember everything for a large fleet is not.
 func (r *run) replay(ctx context.Context, use func(reconcile.Planned) error) error {
 	return r.replayAs(ctx, r.decision, use)
@@ -178,7 +178,7 @@ func (r *run) planOne(ctx context.Context, c *reconcile.Customer) (p *reconcile.
 }
 
 // noticeMoves notes the Stripe customers whose e-mail has changed since the customer
-// was last planned. Nothing follows from it, and that is what people have to know.
+// was last planned. The note says that nothing follows from it.
 func (r *run) noticeMoves(c *reconcile.Customer) {
 	for _, b := range c.Buyers {
 		if b.EmailChanged.After(c.PlannedAt) {
@@ -216,7 +216,7 @@ func (r *run) decide(ctx context.Context, c *reconcile.Customer, done *thought) 
 	return c, planner.Decision{}, fault.Errorf(fault.Malformed, "still asking for reads after %d rounds: what is read does not stay as it was read", maxRounds)
 }
 
-// readable leaves out the needs that are not to be read: what was read in this run
+// readable leaves out the needs that are not to be read: reads that this run has done
 // without an answer, what exists in thought only, and during planning the domain of a
 // subscription without a hosting. A domain costs a request to Stripe for each new
 // subscription: it is read for those that are created, not for all that are planned.
@@ -289,7 +289,7 @@ func (r *run) load(ctx context.Context, id string) (*reconcile.Customer, error) 
 // nextRun is due in the next run, not again in this one.
 func (r *run) nextRun() time.Time { return r.now.Add(time.Microsecond) }
 
-// planned turns a decision into what is recorded.
+// planned turns a decision into the form that is recorded.
 func (r *run) planned(c *reconcile.Customer, d planner.Decision) reconcile.Planned {
 	p := reconcile.Planned{Customer: c.ID, Version: c.Version, Actions: d.Actions, Holds: d.Holds, Forecast: d.Forecast, Due: d.Next}
 	if len(d.Actions) > 0 {
@@ -301,9 +301,9 @@ func (r *run) planned(c *reconcile.Customer, d planner.Decision) reconcile.Plann
 		}
 	}
 	if r.evidence.removalsAreBlocked() && len(d.Holds) > 0 || slices.ContainsFunc(d.Holds, createHeld) {
-		p.Due = r.nextRun() // what the evidence withheld is looked at again at once
+		p.Due = r.nextRun() // actions that the evidence withheld are decided again in the next run
 	}
-	// What was refused in this run is wanted again in a later one, not in this.
+	// An action that failed in this run is wanted again in a later one, not in this.
 	p.Actions = slices.DeleteFunc(slices.Clone(p.Actions), func(a reconcile.Action) bool {
 		failed := r.work.hasFailed(a.ID)
 		if failed {

@@ -13,7 +13,7 @@ import (
 )
 
 // TestAChangedPolicyIsAppliedInTheNextRun changes one setting after another of a
-// customer about whom nothing else changes: the next plan shows what it means, and
+// customer about whom nothing else changes: the next dry run shows the effect, and
 // the next run does it.
 func TestAChangedPolicyIsAppliedInTheNextRun(t *testing.T) {
 	for _, c := range []struct {
@@ -77,7 +77,7 @@ func all(words []string, state string) (out []string) {
 }
 
 // TestAnUnchangedPolicyMakesNobodyDue: a settings digest that differed by itself
-// would make every run a run about everybody.
+// would make every run a run about all customers.
 func TestAnUnchangedPolicyMakesNobodyDue(t *testing.T) {
 	r := testenv.New(t, testenv.Options{})
 	signUp(t, r, simulator.SignUp{Email: "ada@example.com", Price: priceFor(t, r, plans(r)[0])})

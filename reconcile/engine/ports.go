@@ -12,14 +12,14 @@ import (
 // concurrent use.
 type Billing interface {
 	// Sweep lists every subscription of the account, ended ones included. Pages
-	// are handed to stage one at a time, in no order, as they come; what was
-	// staged means nothing until Sweep returns without an error.
+	// are handed to stage one at a time, in no order, as they come; the staged pages
+	// count for nothing until Sweep returns without an error.
 	Sweep(ctx context.Context, stage func([]reconcile.SubscriptionFacts) error) (reconcile.Listing, error)
 	// Events lists the events created at or after since.
 	Events(ctx context.Context, since time.Time) (reconcile.Events, error)
 	// Subscription reads one subscription by id: all items, buyer, and the due
 	// date of the oldest unpaid invoice where the key may read it. fault.NotFound
-	// only when Stripe says that this subscription does not exist.
+	// only if Stripe answers that this subscription does not exist.
 	Subscription(ctx context.Context, id string) (reconcile.SubscriptionFacts, error)
 	// CheckoutDomain is the custom field "domain" of the Checkout Session that
 	// made the subscription; "" when there is none.
@@ -66,7 +66,7 @@ type OrgLister interface {
 	EveryOrg(ctx context.Context, use func([]reconcile.Org) error) error
 }
 
-// Owners are who may sign in to an org.
+// Owners are the people who may sign in to an org.
 type Owners interface {
 	// OwnerEmails lists the e-mails of the org's members with the role Owner,
 	// pending ones included.
@@ -115,7 +115,7 @@ type Mirror interface {
 	// SaveFacts stores facts read by id; always refreshes ReadAt, and makes the
 	// customer due when the content changed or force is set.
 	SaveFacts(ctx context.Context, tok reconcile.Token, facts []reconcile.SubscriptionFacts, force bool, now time.Time) error
-	// MarkGone records that a read by id said "no such subscription".
+	// MarkGone records that a read by id answered "no such subscription".
 	MarkGone(ctx context.Context, tok reconcile.Token, subscription string, now time.Time) error
 }
 
@@ -148,7 +148,7 @@ type Queue interface {
 	Versions(ctx context.Context, ids []string) (map[string]int64, error)
 	// CustomersOf maps subscriptions to the ids of their customers.
 	CustomersOf(ctx context.Context, subscriptions []string) ([]string, error)
-	// SavePlanned stores what was planned for each customer: holds, next due
+	// SavePlanned stores the plan of each customer: holds, next due
 	// time, journal rows (state planned); open rows of the customer that are not
 	// in the new plan and were never sent become superseded.
 	SavePlanned(ctx context.Context, tok reconcile.Token, run string, planned []reconcile.Planned, now time.Time) error
@@ -174,12 +174,12 @@ type Journal interface {
 	// RecordIntent makes the intent durable (state sent) before anything is sent. It
 	// fails when an action of that customer is already sent and not settled.
 	RecordIntent(ctx context.Context, tok reconcile.Token, run string, a reconcile.Action, planID string, now time.Time) error
-	// RecordOutcome stores an outcome and all it taught, in one transaction.
+	// RecordOutcome stores an outcome and all facts that came with it, in one transaction.
 	RecordOutcome(ctx context.Context, tok reconcile.Token, o reconcile.Outcome) error
 	// CountDone counts the actions of a kind applied, adopted or ambiguous since,
 	// without those that an approval released.
 	CountDone(ctx context.Context, kind reconcile.ActionKind, since time.Time) (int, error)
-	// CountDoneByCustomer is CountDone by customer; those of whom there is none are left out.
+	// CountDoneByCustomer is CountDone by customer; customers without any are left out.
 	CountDoneByCustomer(ctx context.Context, kind reconcile.ActionKind, since time.Time) (map[string]int, error)
 }
 
@@ -191,10 +191,10 @@ type HeldPlans interface {
 	// Waiting returns the plans that can be approved, newest first, with how many actions
 	// each has and without the actions.
 	Waiting(ctx context.Context) ([]reconcile.HeldPlan, error)
-	// Standing hands over what stands in plans: what waits for approval, what an
-	// approval releases at now, and what was released and not done in time, which is
-	// held again. What was done, and what SavePlanned finds to be no longer wanted,
-	// stands no more.
+	// Standing hands over the actions that stand in plans: those that wait, those that an
+	// approval releases at now, and actions that were released and not done in time, which
+	// are held again. Actions that were done, or that SavePlanned finds to be no longer
+	// wanted, stand no more.
 	Standing(ctx context.Context, now time.Time, use func(reconcile.HeldAction) error) error
 	// Hold moves the run's planned actions of these ids to held under the plan of the
 	// kind that waits, or under p.ID, and returns that plan. It may be given one part at
@@ -206,7 +206,7 @@ type HeldPlans interface {
 
 // Inventory is the stored picture of Enhance.
 type Inventory interface {
-	// SaveOrgs stores orgs as read; complete tells that these are all of them.
+	// SaveOrgs stores orgs as read; complete means that these are all of them.
 	SaveOrgs(ctx context.Context, tok reconcile.Token, orgs []reconcile.Org, complete bool, now time.Time) error
 	// SaveOwners stores the owners of an org, as read by its id.
 	SaveOwners(ctx context.Context, tok reconcile.Token, org string, emails []string, now time.Time) error
@@ -242,8 +242,7 @@ type PlanStore interface {
 	DomainChecked(ctx context.Context, tok reconcile.Token, subscription, domain string) error
 }
 
-// Evidence is what a run holds against what it is told, before it believes it.
-// Only the gates ask.
+// Evidence is what the gates compare the readings of a run with.
 type Evidence interface {
 	// KnownSubscriptions returns up to n ids of subscriptions that must exist in the right
 	// account: bound ones, the oldest first; any, where nothing is bound.
@@ -271,7 +270,7 @@ type History interface {
 	RunActions(ctx context.Context, run string, yield func(reconcile.ActionRecord) error) error
 }
 
-// Withheld lists what is currently withheld.
+// Withheld lists the current holds.
 type Withheld interface {
 	// Holds streams the holds of the last plan of every customer that has any.
 	Holds(ctx context.Context, yield func(reconcile.Hold) error) error
@@ -283,8 +282,8 @@ type Leases interface {
 	// until when. A token is larger than every earlier one when the owner changed.
 	Acquire(ctx context.Context, owner string, now time.Time, ttl time.Duration) (tok reconcile.Token, heldBy string, until time.Time, err error)
 	Release(ctx context.Context, tok reconcile.Token) error
-	// Nudge asks the writer, whoever it is, to look at these subscriptions (none:
-	// at whatever is due; reconcile.NudgeAll: in a full run). It needs no token.
+	// Nudge asks the writing process to look at these subscriptions (none: at the
+	// customers that are due; reconcile.NudgeAll: in a full run). It needs no token.
 	Nudge(ctx context.Context, subscriptions []string, why string, now time.Time) error
 	// TakeNudges returns the stored nudges. They stay stored until ForgetNudges, so
 	// that those of a run that dies are taken by the next one.
@@ -301,11 +300,11 @@ type Leases interface {
 type Contents interface {
 	// Websites lists every website of an org that is not deleted, with the hosting it
 	// is on: complete, or an error. fault.Denied, fault.Permanent and fault.Malformed
-	// when this panel or token will not tell. Safe for concurrent use.
+	// when this panel or token does not allow it. Safe for concurrent use.
 	Websites(ctx context.Context, org string) ([]reconcile.Website, error)
 }
 
-// ContentStore keeps what was on the hostings when somebody had to know.
+// ContentStore keeps the websites of hostings as they were read.
 type ContentStore interface {
 	// SaveContent stores the complete list of an org's websites, or why the panel
 	// refuses it, for every hosting of that org that is known.
@@ -322,7 +321,7 @@ type Websites interface {
 	FindWebsite(ctx context.Context, domain string) ([]reconcile.WebsiteLocation, error)
 }
 
-// Existing is what others have made at the panel, as far as it is stored.
+// Existing is the objects of others at the panel, as far as they are stored.
 type Existing interface {
 	// Unbound counts the living hostings that no subscription is bound to and no
 	// marker names.
@@ -332,8 +331,8 @@ type Existing interface {
 	AskAboutUnbound(ctx context.Context, tok reconcile.Token, now time.Time) error
 	// SaveSites stores the answer of FindWebsite.
 	SaveSites(ctx context.Context, tok reconcile.Token, domain string, sites []reconcile.WebsiteLocation, now time.Time) error
-	// Duplicates returns up to limit things that were made a second time for what is
-	// served here, by somebody else than the journal, without those whose marker
+	// Duplicates returns up to limit objects that were made a second time for subscriptions
+	// served here, and not by this journal, without those whose marker
 	// has another word than instance.
 	Duplicates(ctx context.Context, instance string, limit int) ([]reconcile.Duplicate, error)
 }

@@ -14,7 +14,7 @@ import (
 // premiseAge is how old the reading may be on which something is taken away.
 const premiseAge = time.Minute
 
-// preparation is what was read for the actions of one customer before they are done. A
+// preparation is the reads for the actions of one customer before they are done. A
 // dry run prepares its actions like any other, so that it comes upon the same things.
 type preparation struct {
 	*run
@@ -27,7 +27,7 @@ func (r *run) newPreparation() *preparation {
 }
 
 // prepare reads what an action needs before it is done. If it reports that it has read
-// something, the customer is planned again with what is true now.
+// something, the customer is planned again with the new facts.
 func (p *preparation) prepare(ctx context.Context, c *reconcile.Customer, a reconcile.Action, contents []string) (read bool, err error) {
 	e, err := effectOf(a.Kind)
 	if err != nil {
@@ -51,7 +51,7 @@ func (p *preparation) prepare(ctx context.Context, c *reconcile.Customer, a reco
 	return read, nil
 }
 
-// isOld tells that the facts on which an action rests were not read, or too long ago. A
+// isOld reports whether the facts on which an action rests were not read, or too long ago. A
 // dry run takes no time, and a hosting that it makes in thought cannot be read.
 func (p *preparation) isOld(a reconcile.Action) bool {
 	at, read := p.readAt[a.ID]
@@ -97,9 +97,8 @@ func (r *run) lookAtHosting(ctx context.Context, _ *reconcile.Customer, a reconc
 // readPremise reads afresh, by id, what such an action rests on: every subscription
 // bound to the hosting, and last the hosting itself. One that goes does so because
 // nothing else needs it, so before that whatever else the customer has at both sides,
-// unless it was just read: another subscription may have grown without an event that
-// told, and what serves it must be there; and what is on the hostings, where it mattered
-// which of them goes.
+// unless it was just read: another subscription may have grown without an event, and its hostings must be
+// there; and the websites on the hostings, if they mattered for the choice.
 func (r *run) readPremise(ctx context.Context, c *reconcile.Customer, a reconcile.Action, contents []string) error {
 	var served []string
 	for _, b := range c.Bindings {

@@ -74,7 +74,7 @@ func TestOneRefusedOrgStopsNoTargetedOrder(t *testing.T) {
 	}
 }
 
-// nobody can be invited (the panel refuses the address); the customer pays for
+// the owner cannot be invited (the panel refuses the address); the customer pays for
 // a larger plan.
 func TestARefusedInvitationDoesNotKeepThePlanThatIsPaidFor(t *testing.T) {
 	r := testenv.New(t, testenv.Options{})

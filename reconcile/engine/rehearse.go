@@ -29,7 +29,7 @@ func (r *run) rehearse(ctx context.Context) error {
 	return nil
 }
 
-// maxPlans bounds how often a plan is made again because of what it came upon.
+// maxPlans bounds how often a plan is made again because of news.
 const maxPlans = 3
 
 // withNews is r, or the plan that was made after it. A plan may come upon something while
@@ -52,7 +52,8 @@ func (r *run) withNews(ctx context.Context) (*run, error) {
 	return r, nil
 }
 
-// cameUpon tells that of somebody more is known, or asked for, than when this run planned.
+// cameUpon reports whether more is known, or asked for, of a customer than when this run
+// planned.
 func (r *run) cameUpon(ctx context.Context) (news bool, err error) {
 	if len(r.work.list) == 0 || !r.work.complete {
 		return false, nil // nothing was rehearsed
@@ -69,7 +70,7 @@ func (r *run) cameUpon(ctx context.Context) (news bool, err error) {
 			}
 			d, err := r.decision(c)
 			if err != nil {
-				continue // it is told in the report
+				continue // the report has it
 			}
 			asks := slices.ContainsFunc(r.work.unanswered(d.Needs), func(n planner.Need) bool { return n.Kind != planner.NeedDomain })
 			news = asks || len(r.planned(c, d).Actions) > 0 && !worked.has(c.ID)
@@ -126,7 +127,7 @@ func (r *run) rehearseSteps(ctx context.Context, id string) error {
 // foreseen is who founds an org in a dry run, by the key of the e-mail.
 type foreseen map[string][]reconcile.Kin
 
-// thought is what was done for a customer in thought.
+// thought is the actions that were done for a customer in thought.
 type thought struct {
 	actions []reconcile.Action
 	kin     []reconcile.Kin // who had founded an org in thought before
@@ -147,7 +148,7 @@ func (t *thought) add(r *run, c *reconcile.Customer, a reconcile.Action) {
 	}
 }
 
-// on is a customer as loaded, with what was done in thought.
+// on is a customer as loaded, with the actions that were done in thought.
 func (t *thought) on(r *run, c *reconcile.Customer) *reconcile.Customer {
 	if t == nil {
 		return c
@@ -171,9 +172,9 @@ func there(orgs []string) []string {
 }
 
 // foretell is a decision as a run would leave it: with all that it would do, step by
-// step, and with what it would then still hold. It reads nothing: rehearse has. A run
-// decides once about a customer for whom nothing is to be done, or all of it is held:
-// an org that it founds for somebody else changes nothing for that customer.
+// step, and with the holds that remain. It reads nothing, because rehearse has. A run
+// decides once about a customer without actions, or with held ones only: an org that
+// it makes for another customer changes nothing for this one.
 func (r *run) foretell(c *reconcile.Customer) (d planner.Decision, err error) {
 	if d, err = r.decision(c); err != nil || len(d.Actions) == 0 || !r.brake.releases(c.ID) {
 		return d, err

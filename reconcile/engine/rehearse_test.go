@@ -16,10 +16,10 @@ import (
 
 // These tests hold a run against the plan right before it, as every history of
 // internal/simtest does. Put in once, each with a test here going red: a plan that does
-// not follow its own links; one that reads nothing before it tells; two guests with one
+// not follow its own links; one that reads nothing first; two guests with one
 // e-mail who found an org each in the plan and share one in the run; a website that shows
 // only once it is made; a guest whose order the brake holds, and who is given the org of
-// another one in the plan; a plan that is not made again with what it came upon.
+// another one in the plan; a plan that is not made again with its news.
 
 func TestThePlanIsWhatTheRunDoes(t *testing.T) {
 	file := ""
@@ -87,7 +87,7 @@ func TestThePlanIsWhatTheRunDoes(t *testing.T) {
 	}
 }
 
-// ids are those of the actions of a report, without what is known only when it is done.
+// ids are those of the actions of a report, without the parts that are known only when it is done.
 func ids(rep reconcile.Report) []string {
 	var all []string
 	for _, a := range rep.Actions {

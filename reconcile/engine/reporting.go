@@ -13,7 +13,7 @@ import (
 	"github.com/stripe-enhance/stripe-enhance/reconcile/planner"
 )
 
-// report closes the run and tells what it did.
+// report closes the run and reports its work.
 func (r *run) report(ctx context.Context, runErr error) (reconcile.Report, error) {
 	ctx = context.WithoutCancel(ctx)
 	if more := r.findings.drifted - maxDriftNotes; more > 0 {
@@ -58,7 +58,7 @@ func (w *writing) waitingPlans(ctx context.Context) error {
 	return err
 }
 
-// targets says a word on each subscription that somebody asked for.
+// targets adds a line on each subscription that a person asked for.
 func (w *writing) targets(ctx context.Context) error {
 	if len(w.req.Subscriptions) == 0 {
 		return nil
@@ -96,7 +96,7 @@ type writing struct {
 	rep    *reconcile.Report
 	states map[reconcile.ActionState]int
 	kinds  map[reconcile.HoldKind]int
-	brakes []reconcile.Hold // of the brake; they are told last
+	brakes []reconcile.Hold // of the brake; they are listed last
 }
 
 // everything lists actions, then what stands withheld: the stored holds of every

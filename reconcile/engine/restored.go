@@ -16,8 +16,8 @@ import (
 // our mark in a name.
 const cursorFallen = "fallen"
 
-// A database that was put back to an old copy has forgotten what it did since, and
-// nothing that is as it was makes anybody due. Two things make up for that:
+// A database that was put back to an old copy has forgotten its later actions, and no
+// unchanged fact makes a customer due. Two things make up for that:
 //
 //   - The hostings of every subscription that an event has touched since the cursor are
 //     looked at again, changed or not, and whatever the run: who was suspended in the time
@@ -26,7 +26,7 @@ const cursorFallen = "fallen"
 //     due for a look, once, and a run that takes nothing away.
 
 // lookAtTouched looks again at what events have touched since the cursor, which a full
-// run moves without following them. Where they cannot be told, everything is looked at.
+// run moves without following them. If they cannot be listed, every hosting is read.
 func (r *run) lookAtTouched(ctx context.Context) error {
 	since, err := r.eventCursor(ctx)
 	if err != nil {
@@ -82,7 +82,7 @@ func (r *run) noticePerhapsOurs(d planner.Decision) {
 	}
 }
 
-// fellBack tells, once everybody who is due is planned, that this database fell back, and
+// fellBack notes, once every customer that is due is planned, that the database is old, and
 // makes every bound hosting due for a look.
 func (r *run) fellBack(ctx context.Context) error {
 	if r.evidence.lossFound && !r.req.Dry {
@@ -98,7 +98,7 @@ func (r *run) fellBack(ctx context.Context) error {
 		return err
 	}
 	var known []int64
-	_ = json.Unmarshal([]byte(text), &known) // nothing that can be read: noticed anew
+	_ = json.Unmarshal([]byte(text), &known) // nothing that can be read: noticed again
 	fresh := slices.DeleteFunc(slices.Clone(r.evidence.perhapsOurs), func(id int64) bool { return slices.Contains(known, id) })
 	if len(fresh) == 0 {
 		return nil

@@ -65,7 +65,7 @@ func fallen(t *testing.T, word string) (r *testenv.Env, v, w, u simulator.Signed
 	return r, v, w, u
 }
 
-// TestADatabaseThatFellBackKeepsNobodyDownInSilence: V was said to be converged, and W
+// TestADatabaseThatFellBackKeepsNobodyDownInSilence: V was reported as converged, and W
 // to be suspended by staff.
 func TestADatabaseThatFellBackKeepsNobodyDownInSilence(t *testing.T) {
 	for _, word := range []string{"", "shop"} {
@@ -124,8 +124,8 @@ func TestWhatStaffSuspendedIsTheirs(t *testing.T) {
 	diff(t, "up", 1, len(live(r)))
 }
 
-// TestEverythingIsLookedAtOnceAFallBackIsNoticed: of the others nothing tells that this
-// database has forgotten what it knew of them.
+// TestEverythingIsLookedAtOnceAFallBackIsNoticed: nothing shows that this database has
+// forgotten the others.
 func TestEverythingIsLookedAtOnceAFallBackIsNoticed(t *testing.T) {
 	r, _, _, u := fallen(t, "")
 	must(t, r.World.Pay(u.Subscription))

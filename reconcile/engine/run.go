@@ -13,8 +13,8 @@ import (
 	"github.com/stripe-enhance/stripe-enhance/reconcile/planner"
 )
 
-// run is one run at work: what it was asked, what it looks at, and the owners of what
-// it learns. Each owner is in a file of its name.
+// run is one run at work: what it was asked, what it looks at, and the owners of the
+// facts that it learns. Each owner is in a file of its name.
 type run struct {
 	*Engine
 	scope
@@ -22,7 +22,7 @@ type run struct {
 	req     Request
 	tok     reconcile.Token
 	rec     reconcile.RunRecord
-	now     time.Time // when the run began, by its clock; what was due then is looked at
+	now     time.Time // when the run began, by its clock; customers that are due by then are planned
 	log     *logrus.Entry
 	catalog *planner.Catalog
 
@@ -46,8 +46,8 @@ type scope struct {
 	only         []string  // the customers of a targeted run; nil: every customer that is due
 }
 
-// Run does one run. The report is valid also when the error is not nil: it tells
-// what had been done until then.
+// Run does one run. The report is valid even if the error is not nil: it shows the work
+// that was done until then.
 func (e *Engine) Run(ctx context.Context, req Request) (reconcile.Report, error) {
 	if !e.busy.TryLock() {
 		return reconcile.Report{}, &reconcile.LeaseTaken{Owner: e.Owner, Until: e.Now()}
@@ -113,7 +113,7 @@ func (e *Engine) newRun(req Request) *run {
 // its own name.
 func (r *run) do(ctx context.Context) error {
 	steps := []func(context.Context) error{
-		r.loadVerdict,   // what was wrong with the listing of an earlier run?
+		r.loadVerdict,   // was an earlier listing rejected?
 		r.checkIdentity, // is this the account and the panel that we know?
 		r.observe,       // Stripe → mirror
 		r.loadCatalog,   // what prices buy

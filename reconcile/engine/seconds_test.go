@@ -53,7 +53,7 @@ func twoInstallations(t *testing.T, kind reconcile.ActionKind, words ...string) 
 	return w
 }
 
-// doubles are the holds about what was made twice.
+// doubles are the holds about duplicates.
 func doubles(rep reconcile.Report) (reasons []string) {
 	for _, h := range rep.Holds {
 		if h.Kind == reconcile.HoldDuplicate && h.ActionID == "" {
@@ -64,8 +64,8 @@ func doubles(rep reconcile.Report) (reasons []string) {
 }
 
 // TestTwoInstallationsAreToldAndStop: both look, see nothing, and make everything for
-// a new customer. Then each tells what there is twice, and creates nothing more until
-// one of them has gone and what it made is away.
+// a new customer. Then each reports the duplicates, and creates nothing more until
+// one of them and its hostings are gone.
 func TestTwoInstallationsAreToldAndStop(t *testing.T) {
 	for _, kind := range []reconcile.ActionKind{reconcile.CreateOrg, reconcile.CreateSubscription} {
 		t.Run(kind.String(), func(t *testing.T) {
@@ -108,7 +108,7 @@ func TestTwoInstallationsAreToldAndStop(t *testing.T) {
 			}
 			diff(t, "effects since", effects, len(w.a.World.Effects()))
 
-			// The second is stopped, and what it made is deleted.
+			// The second is stopped, and its hostings are deleted.
 			ours := boundTo(t, w.a, ada.Subscription)
 			for _, id := range marked {
 				if int64(id) != ours {
@@ -172,7 +172,7 @@ func TestAnOrgWithTheCustomersMarkerStopsToo(t *testing.T) {
 
 // TestEachInstallationHasItsWord: two installations with copies of one database, each
 // with a word. Neither takes what the other makes for its own, nothing that was bound
-// before is lost, and a lost database finds again what has no word or the own one.
+// before is lost, and a lost database finds again the hostings without a word or with its own.
 func TestEachInstallationHasItsWord(t *testing.T) {
 	w := twoInstallations(t, reconcile.CreateOrg, "shop", "lab")
 	price := priceFor(t, w.a, plans(w.a)[0])

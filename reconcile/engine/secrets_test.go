@@ -29,7 +29,7 @@ const canary = "CANARYq7Zt"
 // TestNoCredentialIsInAnyLogErrorReportRowOrPanic makes calls of both sides fail in
 // every way, where each answer quotes the credential that it was asked with, as
 // proxies and debug pages do, and a panic hold one; everything is logged at the
-// lowest level. Then all that was said and stored is searched.
+// lowest level. Then all output and all that was stored is searched.
 //
 // With each of these mistakes put in once, it went red: the value of a panic in the
 // failure of its customer; the body of an answer in an error; headers of a request

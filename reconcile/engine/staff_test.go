@@ -12,7 +12,7 @@ import (
 
 const changeHosting = "PATCH" + hostingPath
 
-// twice is a company that has suspended somebody already, and a customer who is
+// twice is a company that has suspended a customer already, and a customer who is
 // about to be: what the panel calls us is known.
 func twice(t *testing.T, set func(*engine.Options)) (r *testenv.Env, sub string, hosting int) {
 	t.Helper()
@@ -121,7 +121,7 @@ func TestStaffWhoSuspendWhatWasMissingForAWhileKeepTheirSuspension(t *testing.T)
 	theirs(t, r)
 }
 
-// TestAPanelThatNamesUsOtherwiseIsUnderstood: what it says is not known of a real
+// TestAPanelThatNamesUsOtherwiseIsUnderstood: a real panel may differ
 // one. With nothing but the id of the organisation taken for us put in once, this
 // went red.
 func TestAPanelThatNamesUsOtherwiseIsUnderstood(t *testing.T) {

@@ -126,7 +126,7 @@ func TestALargeOrderIsHeldAndNobodyElses(t *testing.T) {
 	}
 }
 
-// Ten at a time, somebody gets no more than 25 in a day, and the fleet has room for
+// Ten at a time, a customer gets no more than 25 in a day, and the fleet has room for
 // others.
 func TestOrdersOfOneCustomerAreCountedOverADay(t *testing.T) {
 	r := testenv.New(t, testenv.Options{})
@@ -163,8 +163,8 @@ func TestManyOrdersAreHeldTogether(t *testing.T) {
 	diff(t, "hostings then", 0, len(r.World.Hostings()))
 }
 
-// An approval is of what was shown: the owner is not invited at an address that
-// nobody has approved.
+// An approval covers the version that was shown: the owner is not invited at an address
+// that was not approved.
 func TestAnApprovedInvitationToAnotherAddressIsHeldAgain(t *testing.T) {
 	r := testenv.New(t, testenv.Options{Engine: func(o *engine.Options) { o.Brakes.Create = planner.Limit{} }})
 	s := signUp(t, r, simulator.SignUp{Email: "ada@example.com", Price: priceFor(t, r, plans(r)[0])})
@@ -208,7 +208,7 @@ func TestAnApprovedOrderForAnotherPlanIsHeldAgain(t *testing.T) {
 	diff(t, "plan", plans(r)[2], r.World.Hostings()[0].Plan)
 }
 
-// A process dies between the approval and the end of it; what is left is done
+// A process dies between the approval and the end of it; the rest is done
 // without another word, and what could not be done in a day needs one.
 func TestAnApprovalOutlivesTheProcessAndIsUsedUpOneByOne(t *testing.T) {
 	r, subs := forty(t)
@@ -263,7 +263,7 @@ func (d *during) RoundTrip(r *http.Request) (*http.Response, error) {
 }
 
 // What comes up while customers are applied, when no brake has seen it, waits for the
-// next run's brake: here somebody who was to be suspended has paid, and for thirty.
+// next run's brake: here a customer that was to be suspended has paid, and for thirty.
 func TestWhatComesUpLaterInARunWaitsForTheBrake(t *testing.T) {
 	d := &during{}
 	r := testenv.New(t, testenv.Options{Transport: func(next http.RoundTripper) http.RoundTripper { d.next = next; return d }})
@@ -297,7 +297,7 @@ func TestWhatComesUpLaterInARunWaitsForTheBrake(t *testing.T) {
 	diff(t, "held in the next", 29, onePlan(t, rep).Size())
 }
 
-// What is paid for could not be given: the hosting that goes may be all there is.
+// A hosting that is paid for could not be given: the one that goes may be all there is.
 func TestWhatTakesAwayWaitsWhileACreateIsRefused(t *testing.T) {
 	r := testenv.New(t, testenv.Options{})
 	price := priceFor(t, r, plans(r)[0])

@@ -11,12 +11,12 @@ import (
 	"github.com/stripe-enhance/stripe-enhance/simulator"
 )
 
-// What one customer costs the database, from the nudge of a webhook to a run that has
+// The cost of one customer for the database, from the nudge of a webhook to a run that has
 // converged: SQL statements without BEGIN and COMMIT, and how often it is planned.
 //
 // A customer is planned again before every step: that is a promise, and the number of
-// plans follows from it. What is loaded for it is not: nothing is loaded again if only
-// this run has written since. Before that was so, the three took 254, 177 and 63.
+// plans follows from it. The number of loads is not: no customer is loaded again
+// if only this run has written since. Before that was so, the three took 254, 177 and 63.
 func TestASignUpAndASuspensionTakeFewStatements(t *testing.T) {
 	decides := 0
 	r := testenv.New(t, testenv.Options{Engine: func(o *engine.Options) {

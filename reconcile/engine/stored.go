@@ -8,7 +8,7 @@ import (
 	"github.com/stripe-enhance/stripe-enhance/reconcile/planner"
 )
 
-// planStored is a dry run over what is stored. It reads nothing outside.
+// planStored is a dry run over the database. It reads nothing outside.
 func (r *run) planStored(ctx context.Context) error {
 	r.setMode(reconcile.RunIncremental)
 	err := r.inTurn(ctx, []func(context.Context) error{r.loadVerdict, r.loadStoredCatalog, r.chooseStored, r.lookAround, r.planAllStored})
@@ -19,7 +19,7 @@ func (r *run) planStored(ctx context.Context) error {
 	return r.applyBrake(ctx)
 }
 
-// loadStoredCatalog makes the catalog from what is stored, and notes that it differs
+// loadStoredCatalog makes the catalog from the database, and notes that it differs
 // from the one that the running process planned with.
 func (r *run) loadStoredCatalog(ctx context.Context) error {
 	mappings, err := r.PlanStore.Mappings(ctx)

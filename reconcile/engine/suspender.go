@@ -7,13 +7,13 @@ import (
 	"github.com/stripe-enhance/stripe-enhance/reconcile"
 )
 
-// cursorSuspender is whom the panel names in suspendedBy for what we suspend:
+// cursorSuspender is the name in the panel's suspendedBy for our own suspensions:
 // the pin of the panel and the id.
 const cursorSuspender = "suspender"
 
-// isOurs tells whether the suspension that a hosting shows is the one that we sent.
+// isOurs reports whether the suspension that a hosting shows is the one that we sent.
 // Staff may have suspended it in the same moment, or since a call of ours was lost,
-// and what is theirs is not to be lifted by a payment. We are known as the
+// and a payment must not lift their suspension. We are known as the
 // organisation that sells, or, where the panel names another id, by the first call
 // that was answered; an unanswered one teaches nothing.
 func (r *run) isOurs(ctx context.Context, h reconcile.Hosting, answered bool) (bool, error) {
@@ -34,7 +34,7 @@ func (r *run) isOurs(ctx context.Context, h reconcile.Hosting, answered bool) (b
 	return true, r.Cursors.SetCursor(ctx, r.tok, cursorSuspender, us)
 }
 
-// namesUs tells of each hosting whether the panel names us as who suspended it: as the
+// namesUs marks each hosting of which the panel says that we suspended it: as the
 // organisation that sells, or as it named us when we suspended something.
 func (r *run) namesUs(c *reconcile.Customer) {
 	pin := r.Owners.Fingerprint()

@@ -24,7 +24,7 @@ const (
 	unlistedPatience = 3
 	// maxUnanswered is how many orgs without an answer one search asks for, and
 	// maxRefused how many that are refused for good, which takes no time to find out.
-	// The next search begins with the rest: until then it is not known what they hold.
+	// The next search begins with the rest: until then their hostings are not known.
 	maxUnanswered, maxRefused = 8, 200
 	// maxUnlistedNotes is how many of the orgs that were skipped the notes of a run name.
 	maxUnlistedNotes = 8
@@ -45,10 +45,10 @@ type orgSearch struct {
 	failed     []unlistedOrg
 }
 
-// exhausted tells that a search ends before all orgs were read.
+// exhausted reports whether a search ends before all orgs were read.
 func (s *orgSearch) exhausted() bool { return s.unanswered > maxUnanswered || s.refused > maxRefused }
 
-// proves tells that the panel does list orgs, so that those that failed are to blame.
+// proves reports whether the panel does list orgs, so that those that failed are to blame.
 func (s *orgSearch) proves() bool {
 	return len(s.failed) < unlistedPatience || s.listable != "" || s.answers
 }
@@ -59,8 +59,8 @@ func (s *orgSearch) proves() bool {
 // name no longer shows whose it is: only its hostings do.
 //
 // An org that cannot be listed is skipped and noted; it does not fail the run,
-// because one org must not keep all customers from what they pay for. See
-// orgIndex.creationBlocked for what it blocks. A panel of which nothing can be read
+// because one org must not keep all customers from what they pay for. orgIndex.creationBlocked has
+// the rule for the creations that it blocks. A panel of which nothing can be read
 // is an error. So is a search that is cut short if nothing is known of the panel yet
 // (all): it goes on in the next run.
 //

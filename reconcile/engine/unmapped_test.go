@@ -9,7 +9,7 @@ import (
 	"github.com/stripe-enhance/stripe-enhance/simulator"
 )
 
-// unmapped is a new price of which nobody has said what it buys.
+// unmapped is a new price without a mapping.
 func unmapped(r *testenv.Env) string {
 	return r.World.AddPrice(r.World.AddProduct("Brand new"), "", 4900)
 }
@@ -47,7 +47,7 @@ func TestASubscriptionOnAnUnmappedPriceMayReplaceTheOldOne(t *testing.T) {
 	diff(t, "panel", []string{name + " active"}, panel(r))
 }
 
-// A subscription for something else, which never gets a mapping, keeps nobody up.
+// A subscription for something else, which never gets a mapping, keeps no hosting active.
 func TestASubscriptionForSomethingElseReplacesNothing(t *testing.T) {
 	r := testenv.New(t, testenv.Options{})
 	signUp(t, r, simulator.SignUp{Email: "ada@example.com", Price: unmapped(r)})

@@ -36,7 +36,7 @@ func notes(rep reconcile.Report, text string) int {
 }
 
 // TestOneOrgThatCannotBeListedStopsNobody: an org that staff have made, which is
-// nobody's of ours. Somebody has paid and waits for his site, somebody has ordered.
+// of no customer of ours. One customer has paid and waits for his site, another has ordered.
 func TestOneOrgThatCannotBeListedStopsNobody(t *testing.T) {
 	for name, f := range unwell {
 		for _, full := range []bool{false, true} {
@@ -138,7 +138,7 @@ func TestWhoHasAnOrgIsServedWhateverCannotBeListed(t *testing.T) {
 // and Dee long after it.
 //
 // With each of these mistakes put in once, it went red: nothing barred; name and
-// e-mail believed of what was there before us.
+// e-mail believed of an org that was there before us.
 func TestADatabaseThatWasLostMakesNothingAgainThatItCannotSee(t *testing.T) {
 	for name, f := range unwell {
 		t.Run(name, func(t *testing.T) {
@@ -176,7 +176,7 @@ func TestADatabaseThatWasLostMakesNothingAgainThatItCannotSee(t *testing.T) {
 	}
 }
 
-// TestAPanelThatListsNothingIsOut: then it is not they, and the run says so. Without
+// TestAPanelThatListsNothingIsOut: then the orgs are not at fault, and the run reports that. Without
 // the question at the end, whether any could be listed, it went red.
 func TestAPanelThatListsNothingIsOut(t *testing.T) {
 	for name, f := range unwell {
@@ -200,9 +200,9 @@ func TestAPanelThatListsNothingIsOut(t *testing.T) {
 	}
 }
 
-// TestManyOrgsThatCannotBeListed stop nobody, whatever their number: nine orgs of
+// TestManyOrgsThatCannotBeListed: they stop no customer, however many they are: nine orgs of
 // strangers that were refused ended every look before a create, and the credential was
-// said to be refused. With any of these taken away it goes red: the end of a look that
+// reported as refused. With any of these taken away it goes red: the end of a look that
 // is cut short, the next one that goes on from there, asking for one that is known.
 func TestManyOrgsThatCannotBeListed(t *testing.T) {
 	for name, f := range unwell {

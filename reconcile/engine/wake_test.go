@@ -16,7 +16,7 @@ import (
 // busy with Bob when a person sets a hold for Ada and the dashboard reads her. What
 // the run then saves of Ada knows nothing of the hold, so she stays due.
 //
-// With a version that is not carried from what was loaded to what is saved, this
+// With a version that is not carried from loading to saving, this
 // went red: the hold counted in the next full run at the earliest.
 func TestAHoldThatIsSetWhileARunIsPlanningIsNotForgotten(t *testing.T) {
 	databases(t, func(t *testing.T, url string) {
@@ -36,7 +36,7 @@ func TestAHoldThatIsSetWhileARunIsPlanningIsNotForgotten(t *testing.T) {
 		}
 		var once sync.Once
 		r.World.SetFault(func(c simulator.Call) simulator.Fault {
-			if c.Route == "GET /orgs/{org}/customers" { // the look for what was sent for Bob
+			if c.Route == "GET /orgs/{org}/customers" { // the look for Bob's lost write
 				once.Do(func() {
 					_, err := r.Store.AddManualHold(t.Context(), reconcile.ManualHold{ID: "hold_1", Customer: ada.Customer,
 						Kind: reconcile.Ignore, Author: "test", Created: r.World.Now()})
@@ -66,14 +66,14 @@ func manual(rep reconcile.Report) bool {
 // TestWhatWasAskedForOutlivesTheProcessThatWasGoingToLook: a process takes the
 // nudges and dies before it has read anything.
 //
-// With nudges that are removed when they are taken, this went red: nobody looked.
+// With nudges that are removed when they are taken, this went red: no run looked.
 func TestWhatWasAskedForOutlivesTheProcessThatWasGoingToLook(t *testing.T) {
 	r := testenv.New(t, testenv.Options{})
 	ada := signUp(t, r, simulator.SignUp{Email: "ada@example.com", Price: priceFor(t, r, plans(r)[0])})
 	r.Converge(10)
 	must(t, r.World.MarkUnpaid(ada.Subscription))
 	r.World.SetFault(func(c simulator.Call) simulator.Fault {
-		if c.Route == "GET /v1/events" { // else these would tell of it as well
+		if c.Route == "GET /v1/events" { // else these would show it as well
 			return simulator.EmptyList()
 		}
 		return simulator.Fault{Honest: true}

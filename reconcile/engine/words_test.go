@@ -47,7 +47,7 @@ func holdFor(rep reconcile.Report, kind reconcile.HoldKind) string {
 	return ""
 }
 
-// Metadata that names another hosting than the bound one is told; when the bound one is
+// Metadata that names another hosting than the bound one is reported; when the bound one is
 // deleted, which is what a person does with a duplicate, the named one serves.
 func TestTheNamedHostingServesOnceTheBoundOneIsDeleted(t *testing.T) {
 	r, order, bound, other := served(t)
@@ -68,7 +68,7 @@ func TestTheNamedHostingServesOnceTheBoundOneIsDeleted(t *testing.T) {
 	diff(t, "up after the end", []int(nil), living(r))
 }
 
-// An order whose metadata names the hosting of another customer is held, and nobody is
+// An order whose metadata names the hosting of another customer is held, and no hosting is
 // set aside; the other one is served as before.
 func TestMetadataThatNamesAnotherCustomersHostingIsHeld(t *testing.T) {
 	for _, with := range []string{"its org", "no org", "an org of its own"} {
@@ -100,7 +100,7 @@ func TestMetadataThatNamesAnotherCustomersHostingIsHeld(t *testing.T) {
 	}
 }
 
-// A person unbinds in the middle of a run: what was decided before is not sent.
+// A person unbinds in the middle of a run: an action that was decided before is not sent.
 func TestAWordBetweenTheDecisionAndTheCall(t *testing.T) {
 	r, order, bound, other := served(t)
 	must(t, r.World.Cancel(order.Subscription))
@@ -121,7 +121,7 @@ func TestAWordBetweenTheDecisionAndTheCall(t *testing.T) {
 	diff(t, "up", []int{bound, other}, living(r))
 }
 
-// What would become of a word is shown by the planner and stored by nobody.
+// The planner shows the result of an instruction, and nothing is stored.
 func TestAWordIsSeenBeforeItIsSaid(t *testing.T) {
 	r, order, bound, _ := served(t)
 	w := reconcile.Instruction{Kind: reconcile.InstructUnbind, Subscription: order.Subscription, Author: "ada@desk", Reason: "why", At: r.World.Now()}

@@ -10,8 +10,8 @@ import (
 	"github.com/stripe-enhance/stripe-enhance/reconcile/planner"
 )
 
-// work is the customers that a run has planned and is to apply, and what was tried
-// for them.
+// work is the customers that a run has planned and is to apply, and the actions that
+// failed for them.
 type work struct {
 	// These are written by one goroutine, before customers are applied.
 
@@ -114,7 +114,7 @@ func (w *work) unanswered(needs []planner.Need) []planner.Need {
 // second one then finds the org of the first.
 type founders [64]sync.Mutex // by the hash of the e-mail
 
-// wait waits for the customer's turn. What it returns lets the next one go.
+// wait waits for the customer's turn. The function that it returns lets the next one go.
 func (f *founders) wait(w customerWork) (next func()) {
 	if w.founds == 0 {
 		return func() {}
