@@ -201,6 +201,6 @@ type Event struct {
 // OutOfRange tells a quantity that cannot be a number of hostings.
 func (it *Item) OutOfRange() bool { return it.Quantity < 0 || it.Quantity > MaxUnits }
 
-// maxUnits is the most hostings one item may ask for. More is almost always a
+// MaxUnits is the most hostings one item may ask for. More is almost always a
 // metered quantity (gigabytes, seats) mapped by mistake.
 const MaxUnits = 100

@@ -17,6 +17,7 @@ func FormatDuration(d time.Duration) string {
 	return d.String()
 }
 
+// FormatID writes a hosting's id in decimal digits.
 func FormatID(id int64) string { return strconv.FormatInt(id, 10) }
 
 // SlotID renders a subscription's slot as it stands in ids and markers.

@@ -245,7 +245,7 @@ const chosenID = "customer:"
 // escaped writes an id so that only letters, digits, and "-", "_", "." and "%" are in it.
 func escaped(id string) string {
 	var b strings.Builder
-	for i := 0; i < len(id); i++ {
+	for i := range len(id) {
 		c := id[i]
 		switch {
 		case c == '-', c == '_', c == '.', c >= '0' && c <= '9', c >= 'a' && c <= 'z', c >= 'A' && c <= 'Z':
@@ -263,7 +263,7 @@ func plainID(id string) bool {
 	if len(id) < len("sub_")+1 {
 		return false
 	}
-	for i := 0; i < len(id); i++ {
+	for i := range len(id) {
 		c := id[i]
 		if c != '_' && (c < '0' || c > '9') && (c < 'a' || c > 'z') && (c < 'A' || c > 'Z') {
 			return false

@@ -96,6 +96,7 @@ func SubscriptionNotKnown(sub string) error {
 	return InstructionRefused(fmt.Sprintf("%s is not known here: `stripe-enhance reconcile --subscription %s` reads it", sub, sub))
 }
 
+// Subscription returns one of the customer's subscriptions; nil: it has no such one.
 func (c *Customer) Subscription(id string) *Subscription {
 	for i := range c.Subscriptions {
 		if c.Subscriptions[i].ID == id {

@@ -65,7 +65,7 @@ func (l Lapse) beganWith(f *SubscriptionFacts, now time.Time) bool {
 	return !due.IsZero() && !due.Before(f.PaidAt) && due.Add(clocksDiffer).After(l.Entitled) && (due.Before(l.Seen) || due.After(now))
 }
 
-// begun is when the spell began, at the latest; zero: there is none.
+// Begun is when the spell began, at the latest; zero: there is none.
 func (l Lapse) Begun() time.Time {
 	if l.Since.IsZero() {
 		return l.Seen

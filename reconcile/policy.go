@@ -96,6 +96,7 @@ type Policy struct {
 	FreshFor time.Duration
 }
 
+// Freshness is FreshFor, or its default.
 func (p Policy) Freshness() time.Duration {
 	if p.FreshFor <= 0 {
 		return 10 * time.Minute

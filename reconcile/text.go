@@ -102,7 +102,7 @@ func seen(r rune) rune {
 	return r
 }
 
-// underProvisioned is text from outside for a sentence and a row: the first 100 characters.
+// Truncate returns text from outside for a sentence or a row: its first 100 characters.
 func Truncate(text string) string {
 	n := 0
 	for i := range text {

@@ -158,17 +158,15 @@ func (s *Server) syncByWriter(ctx context.Context, w http.ResponseWriter, r *htt
 	s.o.Loop.Wake("admin") // this process may have become the writer meanwhile
 	tick := time.NewTicker(followLook)
 	defer tick.Stop()
-	run := ""
 	for {
 		record, taken := s.writersRun(ctx, asked)
-		run = record.ID
 		if taken && !record.Finished.IsZero() {
 			s.respondWritersRun(w, r, request, record)
 			return
 		}
 		select {
 		case <-ctx.Done():
-			respondAccepted(w, syncDocument{Success: true, Message: "The writer was asked to look; see /api/admin/runs", RunID: run})
+			respondAccepted(w, syncDocument{Success: true, Message: "The writer was asked to look; see /api/admin/runs", RunID: record.ID})
 			return
 		case <-tick.C:
 		}

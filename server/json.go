@@ -122,8 +122,9 @@ func kindOf(t reflect.Type) string {
 		return "a list"
 	case reflect.Struct, reflect.Map:
 		return "an object"
+	default:
+		return "a number"
 	}
-	return "a number"
 }
 
 // maxDepth is far more than any documented body needs.

@@ -243,7 +243,7 @@ func unmade(kind, same, made string) string {
 		AND (%s OR a.state IN ('sent', 'ambiguous') OR a.state = 'failed' AND a.looks > 0))`, kind, same, made)
 }
 
-// Seconds finds orgs and hostings made a second time and not by this database's journal: up to
+// Duplicates finds orgs and hostings made a second time and not by this database's journal: up to
 // limit living hostings with the marker of a subscription whose slot is bound to
 // another living one, or that is another bound one's too, and orgs with the marker of a customer who has another. Markers
 // with another name than this installation's are not looked at.

@@ -82,6 +82,7 @@ func (p *program) hintFor(err error) string {
 		}
 	case fault.Malformed:
 		return "an answer was malformed, so nothing was concluded from it; `stripe-enhance check` looks at each part"
+	default: // no advice beyond the error itself
 	}
 	return ""
 }

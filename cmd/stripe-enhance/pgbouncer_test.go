@@ -18,7 +18,7 @@ import (
 
 const (
 	testAdminKey      = "an-admin-key-of-the-tests-CANARY-0123456789"
-	testWebhookSecret = "whsec_CANARYofTheTests0123456789" //nolint:gosec // of a simulator on loopback
+	testWebhookSecret = "whsec_CANARYofTheTests0123456789"
 )
 
 // Two connections to the server for three replicas and a person at the command

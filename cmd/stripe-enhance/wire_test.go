@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"errors"
 	"io"
 	"net"
 	"net/url"
@@ -96,7 +97,7 @@ func (w *wire) pass(to, from net.Conn, seen func([]byte)) {
 		}
 		if err != nil {
 			<-w.passable()
-			if tcp, ok := to.(*net.TCPConn); ok && err == io.EOF {
+			if tcp, ok := to.(*net.TCPConn); ok && errors.Is(err, io.EOF) {
 				_ = tcp.CloseWrite()
 			}
 			return

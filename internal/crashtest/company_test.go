@@ -172,7 +172,6 @@ type process struct {
 	*exec.Cmd
 	out, err bytes.Buffer
 	ended    chan struct{} // closed when it has
-	free     func()
 }
 
 // atOnce limits the processes of all parallel tests together. If a test needs two at

@@ -26,8 +26,9 @@ func (c *company) stopped(p *process) bool {
 			continue
 		case 0:
 			return info.Code == 5 // CLD_STOPPED
+		default:
+			return false // ECHILD: it is gone
 		}
-		return false // ECHILD: it is gone
 	}
 }
 

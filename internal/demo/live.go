@@ -25,7 +25,7 @@ import (
 // The demo's credentials open nothing but the demo.
 const (
 	adminKey      = "demo-admin-key-that-opens-only-the-demo"
-	webhookSecret = "whsec_demo0signing0secret0of0the0demo" //nolint:gosec // of a simulator on loopback
+	webhookSecret = "whsec_demo0signing0secret0of0the0demo"
 	listenAddr    = "127.0.0.1:8080"
 	// ControlAddr is where the controls of the simulated company listen by default.
 	ControlAddr = "127.0.0.1:12111"

@@ -74,7 +74,7 @@ func Bouncer(tb testing.TB, database string, connections int) string {
 	}
 	tb.Cleanup(func() {
 		_ = cmd.Process.Kill() // it may be gone
-		<-exited
+		<-exited               //nolint:errcheck // it was killed
 	})
 	u.Host = net.JoinHostPort("127.0.0.1", strconv.Itoa(port))
 	if err := answering(tb, u.Host, exited); err != nil {

@@ -49,7 +49,7 @@ type Step struct {
 // Kind is the kind of a Step.
 type Kind string
 
-// The steps. Customers:
+// The steps. The first are those of customers.
 const (
 	SignUp       Kind = "signs up"             // Pick: price and manner
 	OrderMany    Kind = "orders many"          // Pick: price, and how many

@@ -12,4 +12,3 @@ type idSet map[uint64]struct{}
 
 func (s idSet) add(id string)      { s[maphash.String(seed, id)] = struct{}{} }
 func (s idSet) has(id string) bool { _, ok := s[maphash.String(seed, id)]; return ok }
-func (s idSet) remove(id string)   { delete(s, maphash.String(seed, id)) }

@@ -130,7 +130,6 @@ type foreseen map[string][]reconcile.Kin
 // thought is the actions that were done for a customer in thought.
 type thought struct {
 	actions []reconcile.Action
-	kin     []reconcile.Kin // who had founded an org in thought before
 }
 
 // add does an action in thought. An org that is made is known to those with the same
@@ -145,6 +144,7 @@ func (t *thought) add(r *run, c *reconcile.Customer, a reconcile.Action) {
 			key := reconcile.EmailKey(a.Email)
 			r.foreseen[key] = append(r.foreseen[key], reconcile.Kin{ID: c.ID, Org: *c.Org, Invited: r.now, InvitedEmail: key})
 		}
+	default: // other actions are nothing to other customers
 	}
 }
 

@@ -89,7 +89,7 @@ func (r *run) searchUnlisted(ctx context.Context, total int, all bool) (hostings
 		}
 	}
 	if n := len(s.failed); n > 0 && (all && s.exhausted() || !s.proves()) {
-		i := slices.IndexFunc(s.failed, func(u unlistedOrg) bool { return u.err != errNotAsked })
+		i := slices.IndexFunc(s.failed, func(u unlistedOrg) bool { return !errors.Is(u.err, errNotAsked) })
 		return s.hostings, fmt.Errorf("looking for hostings of ours: %d orgs could not be listed, one of them: %w", n, s.failed[i].err)
 	}
 	return s.hostings, r.noteUnlisted(ctx, s.failed)

@@ -51,8 +51,9 @@ func (b Brakes) Limit(k reconcile.ActionKind) Limit {
 		return b.Suspend
 	case reconcile.Terminate:
 		return b.Terminate
+	default:
+		return Limit{}
 	}
-	return Limit{}
 }
 
 // BrakeLoad is what the brake looks at, for one kind.
