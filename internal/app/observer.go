@@ -20,8 +20,8 @@ type observer struct {
 	*App
 	messages *notify.Notifier
 
-	mu   sync.Mutex // guards told
-	told notify.Watch
+	mu    sync.Mutex // guards watch
+	watch notify.Watch
 }
 
 // Led reads which messages the former writer has sent, so that this process does not repeat
@@ -30,7 +30,7 @@ func (o *observer) Led(ctx context.Context) {
 	text, err := o.Store.Notified(ctx)
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	if err = errors.Join(err, o.told.Recall(text)); err != nil {
+	if err = errors.Join(err, o.watch.Recall(text)); err != nil {
 		o.Log.WithError(err).Warn("messages sent before were not read; some of them may be sent again")
 	}
 }
@@ -51,30 +51,30 @@ func (o *observer) RunEnded(ctx context.Context, r reconcile.Report, err error) 
 	}
 	o.metrics.Run(r, result)
 	o.countLive(ctx, r)
-	message, told := o.news(r, err)
+	message, memory := o.news(r, err)
 	if message != "" {
 		o.Log.WithFields(logrus.Fields{"run": r.Run.ID, "message": message}).Info("notifying")
 		o.messages.Queue(message)
 	}
-	if told == "" || o.messages.Receivers() == 0 {
+	if memory == "" || o.messages.Receivers() == 0 {
 		return // a receiver that is added later gets what stands then
 	}
-	if err := o.Store.SetNotified(context.WithoutCancel(ctx), told); err != nil {
+	if err := o.Store.SetNotified(context.WithoutCancel(ctx), memory); err != nil {
 		o.Log.WithError(err).Warn("messages sent were not stored; they may be sent again")
 	}
 }
 
 // news returns the message that a run calls for, and the memory to store once it is sent.
 // Each is "" if there is none.
-func (o *observer) news(r reconcile.Report, err error) (message, told string) {
+func (o *observer) news(r reconcile.Report, err error) (message, memory string) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	before := o.told.Memory()
-	message = o.told.Look(r, err)
-	if told = o.told.Memory(); told == before {
-		told = ""
+	before := o.watch.Memory()
+	message = o.watch.Look(r, err)
+	if memory = o.watch.Memory(); memory == before {
+		memory = ""
 	}
-	return message, told
+	return message, memory
 }
 
 // liveBatch is how many customers are looked up in one query.
