@@ -56,7 +56,7 @@ func TestARunByHandWhileTheServiceWorksLeavesItsWishAndSaysSo(t *testing.T) {
 			s.hosted(by.then)
 			s.signUp("customer" + by.args[len(by.args)-1])
 		}
-		if _, talk, code := s.run("plan"); code == exitFailed || !strings.Contains(talk, "made from what it stored last") {
+		if _, talk, code := s.run("plan"); code == exitFailed || !strings.Contains(talk, "made from the state that it stored last") {
 			t.Errorf("a plan beside the service: exit code %d: %s", code, talk)
 		}
 	})

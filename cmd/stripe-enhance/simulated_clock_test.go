@@ -132,10 +132,10 @@ func TestTimeIsMovedByHandAsSimulatePrintsIt(t *testing.T) {
 	}
 	y.env = append(os.Environ(), "PATH="+y.dir+string(os.PathListSeparator)+os.Getenv("PATH"))
 	want := map[string][]string{ // after each run below a heading
-		"Let something happen": {"active"},
-		"Grace":                {"active", "suspended", "active"},
-		"Retention":            {"suspended", "deleted"},
-		"A trial":              {"active", "active"},
+		"Make something happen": {"active"},
+		"Grace":                 {"active", "suspended", "active"},
+		"Retention":             {"suspended", "deleted"},
+		"A trial":               {"active", "active"},
 	}
 	heading := ""
 	for _, line := range printedBySimulate(t, "--calm") {
