@@ -37,6 +37,10 @@ func enums() map[string][]string {
 	for _, kind := range ahead {
 		dated = append(dated, string(kind))
 	}
+	var holds []string
+	for _, kind := range reconcile.HoldKinds() {
+		holds = append(holds, string(kind))
+	}
 	results := []string{"running", "ok", "failed"}
 	return map[string][]string{
 		"Action.kind":                              kinds,
@@ -46,6 +50,7 @@ func enums() map[string][]string {
 		"GET /api/admin/actions?state":             wordsOf[reconcile.ActionState](),
 		"Plan.kind":                                kinds,
 		"Plan.state":                               {report.PlanWaits, report.PlanApproved, report.PlanUnwanted},
+		"Hold.kind":                                holds,
 		"Hold.manual":                              manual,
 		"ManualHold.kind":                          manual,
 		"POST /api/admin/holds.kind":               manual,
