@@ -29,8 +29,8 @@ const (
 	Terminate
 )
 
-// actionKinds has a row for each kind. A new kind is a constant above, a row here, a row in
-// the engine's effects, and a place in the planner that wants it.
+// actionKinds has a row for each kind. A new kind is a constant above, a row here, a row
+// in the engine's effects, and a place in the planner that adds such actions.
 var actionKinds = [...]actionKind{
 	Link:               {name: "link"},
 	Resume:             {name: "resume", gives: true},
@@ -53,7 +53,7 @@ type actionKind struct {
 	// brake is the kind as which the brake counts it; 0: no brake. The whole chain of a
 	// new hosting (org, name, invitation, website) is held with the creation of the hosting.
 	brake ActionKind
-	// ofHosting tells that two actions of the kind on one hosting are two versions of one
+	// ofHosting means that two actions of the kind on one hosting are two versions of one
 	// change, whichever subscription each is for.
 	ofHosting bool
 }
@@ -152,8 +152,8 @@ type Action struct {
 	Domain       string // CreateWebsite
 	How          BindKind
 	Reason       string // a sentence for people
-	// Instructions is Customer.Instructions of what this was decided from: an action from before a
-	// person's last word is not sent.
+	// Instructions is Customer.Instructions of what this was decided from: an action that
+	// was decided before a person's last instruction is not sent.
 	Instructions int64
 }
 
@@ -171,8 +171,8 @@ func (a Action) Subject() string {
 // PerhapsOursSuffix ends the id of a resume that a person has to release.
 const PerhapsOursSuffix = ":perhaps_ours"
 
-// NeedsConfirmation tells that an action undoes what is perhaps not ours: it waits for a person,
-// whatever the number of such.
+// NeedsConfirmation reports whether an action undoes what is perhaps not ours: it waits
+// for a person, however few there are.
 func (a Action) NeedsConfirmation() bool {
 	return a.Kind == Resume && strings.HasSuffix(a.ID, PerhapsOursSuffix)
 }

@@ -14,8 +14,8 @@ const (
 	StatusIncomplete
 	StatusIncompleteExpired
 	StatusCanceled
-	// StatusUnknown is every word that Stripe may invent later. It entitles to
-	// nothing new and takes nothing away; Subscription.StatusText keeps the word.
+	// StatusUnknown is any status that Stripe may invent later. It entitles to nothing new
+	// and takes nothing away; Subscription.StatusText keeps the word.
 	StatusUnknown
 )
 
@@ -87,8 +87,8 @@ type Subscription struct {
 	// CancelAt is Stripe's cancel_at: an end on a day of its own, which subscriptions with
 	// flexible billing have in the place of CancelAtPeriodEnd. It changes nothing either.
 	CancelAt time.Time
-	// SendInvoice tells that its customer is sent invoices: that the subscription is active
-	// says nothing of a payment then. False: what is due is charged.
+	// SendInvoice means that its customer is sent invoices: an active subscription is then
+	// no proof of a payment. False: Stripe charges each amount when it is due.
 	SendInvoice bool
 	// CollectionPaused is Stripe's pause_collection being set, whatever its behaviour.
 	CollectionPaused bool
@@ -98,8 +98,8 @@ type Subscription struct {
 	UnpaidSince time.Time
 	// Lapse is the present spell of not being paid. Kept by the store.
 	Lapse Lapse
-	// InvoicesUnread tells that the key may not read invoices, or might not just
-	// then. The store keeps such facts as if they were listed: they are asked for again.
+	// InvoicesUnread means that the key may not read invoices, or might not just then. The
+	// store keeps such facts as if they were listed: they are asked for again.
 	InvoicesUnread bool
 	// StatusSince is when we first saw the present status. Kept by the store.
 	StatusSince time.Time
@@ -108,32 +108,33 @@ type Subscription struct {
 	// Domain the customer asked for, from metadata "domain" or the custom field
 	// "domain" of the Checkout Session, as typed; see DomainKey. Empty: none known.
 	Domain string
-	// DomainChecked tells that the Checkout Session has been looked up. Kept by the store.
+	// DomainChecked means that the Checkout Session has been looked up. Kept by the store.
 	DomainChecked bool
 	// SiteReadAt is when the panel was last asked where Domain is; zero: never. Kept
 	// by the store.
 	SiteReadAt time.Time
-	// IsNewOrder tells that a person said of this order that it is new: what is made for
-	// it is no second one, whatever looks like it. Kept by the store.
+	// IsNewOrder means that a person decided that this order is new: a hosting created for
+	// it is no duplicate, even if another looks like it. Kept by the store.
 	IsNewOrder bool
 	// MetadataOrg and MetadataHosting are the metadata enhance_org_id and
 	// enhance_subscription_id. They bind, because only the operator writes them.
 	MetadataOrg     string // a UUID in lower case; "": absent or unreadable
 	MetadataHosting int64  // 0: absent or unreadable
-	// MetadataOrgText and MetadataHostingText are what stands there when it cannot be
-	// read as an id. That is not absent: whoever wrote it meant something.
+	// MetadataOrgText and MetadataHostingText are the text that stands there if it cannot
+	// be read as an id. That is not the same as absent: its author meant something.
 	MetadataOrgText     string
 	MetadataHostingText string
-	// MetadataWritten is the hosting that we ourselves wrote there last. What still
-	// says the same is our own note, and no order of a person's. Kept by the store.
+	// MetadataWritten is the hosting that we ourselves wrote there last. If the metadata
+	// still names it, that is our own note and no instruction of a person. Kept by the
+	// store.
 	MetadataWritten int64
 	// ReadAt is when these facts left Stripe, by our clock.
 	ReadAt time.Time
-	// ByID tells that these facts came from reading this one subscription by its
-	// id, not from a listing. Only such facts may take something away, while fresh.
+	// ByID means that these facts came from reading this one subscription by its id, not
+	// from a listing. Only such facts may take something away, while fresh.
 	ByID bool
-	// Gone tells that Stripe answered "no such subscription" to a read by id. It
-	// is a reason to hold and to suspect the key, never a status.
+	// Gone means that Stripe answered "no such subscription" to a read by id. It is a
+	// reason to hold and to suspect the key, never a status.
 	Gone bool
 }
 
@@ -163,8 +164,8 @@ type SubscriptionFacts struct {
 	// that is due next; PaidAt is when the invoice that was the latest then was last
 	// paid. Both are for the [Lapse], and not stored.
 	LatestDue, PaidAt time.Time
-	// OnTestClock tells that it lives on a clock of Stripe's test mode. Listings
-	// leave such subscriptions out, by Stripe's own rule. Not stored.
+	// OnTestClock means that it lives on a clock of Stripe's test mode. Listings leave such
+	// subscriptions out, by Stripe's own rule. Not stored.
 	OnTestClock bool
 }
 
@@ -174,14 +175,14 @@ type Listing struct {
 	Count    int       // subscriptions listed, ended ones included
 	Requests int       // pages read
 	AsOf     time.Time // Stripe's clock when the listing began
-	// PassedOver says, for each subscription that is there and of which it cannot be
-	// told who buys it, why: the facts known of it stay as they are.
+	// PassedOver has, for each subscription whose buyer cannot be determined, the reason
+	// why: the facts known of it stay as they are.
 	PassedOver []string
 }
 
-// Events is a complete window of events, reduced to hints: what was touched.
+// Events is a complete window of events, reduced to hints: which objects were touched.
 type Events struct {
-	// Touched maps event id → what it touched. Order means nothing.
+	// Touched has the objects that each event touched. Order means nothing.
 	Touched []Event
 	AsOf    time.Time // Stripe's clock at the first page
 }
@@ -194,11 +195,11 @@ type Event struct {
 	Type           string
 	Subscription   string // sub_…
 	StripeCustomer string // cus_…: all its subscriptions are touched
-	// Vague: delivered in a shape that does not say what it is about.
+	// Vague: delivered in a shape that does not name its object.
 	Vague bool
 }
 
-// OutOfRange tells a quantity that cannot be a number of hostings.
+// OutOfRange reports whether the quantity cannot be a number of hostings.
 func (it *Item) OutOfRange() bool { return it.Quantity < 0 || it.Quantity > MaxUnits }
 
 // MaxUnits is the most hostings one item may ask for. More is almost always a

@@ -11,8 +11,8 @@ type Website struct {
 	Hosting int64
 }
 
-// Content is what was on a hosting when the websites of its org were last listed.
-// The zero value: they never were. What else it holds (mailboxes, databases) is in
+// Content lists the websites of a hosting, as of the last listing of its org. The zero
+// value: they were never listed. Everything else on it (mailboxes, databases) is in
 // Hosting.Usage, which every reading of the hosting renews.
 type Content struct {
 	Sites  []string // domains in alphabetical order, the first MostSites of them
@@ -25,7 +25,7 @@ type Content struct {
 // recognise it by.
 const MostSites = 5
 
-// ContentOf sorts the websites of an org into what is on each of its hostings.
+// ContentOf sorts the websites of an org by hosting.
 func ContentOf(sites []Website, at time.Time) map[int64]Content {
 	on := map[int64]Content{}
 	for _, s := range sites {

@@ -7,19 +7,20 @@ import (
 	"unicode/utf8"
 )
 
-// Customer is everything known about one paying party: the input of Decide. It is
-// a value; Decide neither keeps nor changes it. Slices may be in any order.
+// Customer is everything known about one customer: the input of Decide. It is a value;
+// Decide neither keeps nor changes it. Slices may be in any order.
 type Customer struct {
-	// ID is the Stripe id of the buyer who founded this party. It never changes.
+	// ID is the Stripe id of the buyer for whom this customer was created. It never
+	// changes.
 	ID string
-	// Version is how often the customer had been woken when it was loaded. Decide
-	// does not look at it: it goes back to the store with what was decided, which
-	// keeps a customer due that was woken since. See Planned.
+	// Version is how often the customer had been woken when it was loaded. Decide does not
+	// look at it: it goes back to the store with the decision, and the store keeps the
+	// customer due if it was woken since. See Planned.
 	Version int64
 	Email   string // as typed at Stripe by the founder, or by another buyer where that one has none
 	Name    string // for the organisation; empty: the e-mail serves
 	// Buyers are its customers at Stripe: one. Only databases of earlier versions have
-	// parties of several, and nothing passes from one of them to another.
+	// customers with several buyers, and nothing passes from one buyer to another.
 	Buyers []Buyer
 	// Subscriptions of all its buyers.
 	Subscriptions []Subscription
@@ -29,14 +30,14 @@ type Customer struct {
 	Hostings []Hosting
 	// Org is the bound org; nil: none yet.
 	Org *Org
-	// OrgNamed tells that the bound org has its final name, Invited when the
-	// owner was invited (zero: not yet, or not needed) and InvitedEmail at which
-	// address; empty: by a version that did not keep it.
+	// OrgNamed means that the bound org has its final name, Invited when the owner was
+	// invited (zero: not yet, or not needed) and InvitedEmail at which address; empty: by a
+	// version that did not keep it.
 	OrgNamed     bool
 	Invited      time.Time
 	InvitedEmail string
-	// OrgGuest tells that another party had the org before: it names the org and
-	// invites to it, this one only has hostings in it.
+	// OrgGuest means that another customer had the org first: that one names the org and
+	// invites its owner; this one only has hostings in it.
 	OrgGuest bool
 	// PlannedAt is when the customer was last planned and recorded; zero: never.
 	PlannedAt time.Time
@@ -44,18 +45,18 @@ type Customer struct {
 	MarkedOrgs []Org
 	// OwnedOrgs are unbound, undeleted orgs whose owner has exactly this e-mail.
 	OwnedOrgs []Org
-	// Lookalikes are unbound living hostings that may be what this customer pays for.
+	// Lookalikes are unbound living hostings that this customer may be paying for.
 	Lookalikes []Lookalike
-	// Unbound tells that the panel has any unbound living hosting, whoever's, and
-	// Undecided that it had some before anything was bound here, which have not all
-	// been adopted since: nobody has told yet which orders are new.
+	// Unbound means that the panel has any unbound living hosting, of any customer, and
+	// Undecided that it had some before anything was bound here, which have not all been
+	// adopted since: no person has decided yet which orders are new.
 	Unbound, Undecided bool
-	// Kin are the other parties with this e-mail that have an org, by id.
+	// Kin are the other customers with this e-mail that have an org, by id.
 	Kin []Kin
-	// Pending are writes of ours whose outcome nobody knows, from the journal.
+	// Pending are writes of ours whose outcome is not known, from the journal.
 	Pending []Pending
-	// Unbindings are what people said does not serve a subscription, and Instructions how often
-	// they said anything about what serves the customer.
+	// Unbindings are the hostings that people unbound from a subscription, and Instructions
+	// counts all instructions for this customer.
 	Unbindings   []Unbinding
 	Instructions int64
 	// Manual are the holds that people set.
@@ -67,7 +68,7 @@ type Customer struct {
 	LastError  string    // of the last failure, its own or a side's; "" since a success
 }
 
-// Buyer is a Stripe customer of a party.
+// Buyer is a Stripe customer, with the changes of its e-mail.
 type Buyer struct {
 	StripeCustomer
 	// FormerEmail is the address before the last change, and EmailChanged when that
@@ -76,20 +77,20 @@ type Buyer struct {
 	EmailChanged time.Time
 }
 
-// Kin is another party one of whose buyers has typed the same e-mail. Stripe verifies
-// no address, so that says nothing by itself: the org of such a party is shared only
-// with who its owner at the panel is known to be.
+// Kin is another customer with the same e-mail. Stripe verifies no address, so that proves
+// nothing by itself: the org of such a customer is shared only if its owner at the panel
+// has this address.
 type Kin struct {
 	ID           string
 	EmailChanged time.Time // when its buyer came to this address; zero: always had it
 	Org          Org
-	Guest        bool // the org is another party's, see Customer.OrgGuest
+	Guest        bool // the org is another customer's, see Customer.OrgGuest
 	Invited      time.Time
 	InvitedEmail string
 	Hostings     []KinHosting
 }
 
-// KinHosting is a hosting that another party is bound to.
+// KinHosting is a hosting that is bound to another customer.
 type KinHosting struct {
 	Subscription string
 	Ended        bool // the subscription
@@ -125,9 +126,9 @@ func ValidID(prefix, id string) bool {
 
 // ValidCustomerID reports whether an id may be that of a Stripe customer. Those that
 // Stripe chooses begin with cus_; old accounts have customers whose ids were chosen by
-// whoever made them, such as "legacy-42" or an e-mail. What could be taken for a
-// Subscription or for a path, or cannot be seen, is none: at most 255 bytes, printable,
-// no space at either end and no slash.
+// people, such as "legacy-42" or an e-mail. An id that could be taken for a subscription
+// or a path, or that cannot be seen, is refused: at most 255 bytes, printable, no space at
+// either end and no slash.
 func ValidCustomerID(id string) bool {
 	return id != "" && len(id) <= 255 && utf8.ValidString(id) && !strings.HasPrefix(id, "sub_") &&
 		strings.TrimSpace(id) == id && !strings.ContainsFunc(id, func(r rune) bool { return !unicode.IsPrint(r) || r == '/' || r == '\\' })

@@ -2,8 +2,8 @@ package reconcile
 
 import "fmt"
 
-// DescribeSubscription is what Stripe says of a subscription, without its id: " is active". It claims
-// no payment that is not known of.
+// DescribeSubscription describes the status of a subscription, without its id: " is
+// active". It claims no payment that is not known.
 func DescribeSubscription(s *Subscription) (text string) {
 	switch s.Status {
 	case StatusTrialing:

@@ -47,8 +47,8 @@
 //
 // Where this differs from the design it was built from, and why:
 //
-//   - A customer is one Stripe customer, where the design joined those of one e-mail.
-//     Stripe verifies no address, so anybody could join a customer by typing its address.
+//   - A customer is one Stripe customer, where the design joined those of one e-mail. Stripe
+//     verifies no address, so any stranger could join a customer by typing its address.
 //   - Instructions are decided by the planner and stored by the store. The store is given
 //     the decision as a function ([InstructionDecider]) because it has to be made inside
 //     the transaction, and because the store must not import the planner.

@@ -1,8 +1,8 @@
 package reconcile
 
-// Drift is a hosting that somebody else has changed at the panel.
+// Drift is a hosting that was changed at the panel, and not by us.
 type Drift struct {
 	Hosting int64
 	Org     string
-	Text    string // what it was and is, as a sentence
+	Text    string // its state before and after, as a sentence
 }

@@ -10,9 +10,9 @@ import (
 	"time"
 )
 
-// HeldPlan is what a brake holds of one kind. It stands from the first change that is
-// held until somebody approves it, or until nothing in it is wanted any more; what else
-// the brake holds of the kind meanwhile joins it.
+// HeldPlan is the changes of one kind that a brake holds. It waits from the first change
+// that is held until a person approves it, or until nothing in it is wanted any more; when
+// the brake holds more changes of the kind, they join it.
 type HeldPlan struct {
 	// ID stays the same as long as the plan waits: see [HeldPlanDigest.After].
 	ID   string
@@ -23,10 +23,10 @@ type HeldPlan struct {
 	Created time.Time
 	// Expires is when its approval ends; zero while it waits, which is without limit.
 	Expires time.Time
-	// Approved is zero until somebody released it; By is who.
+	// Approved is zero until a person approves the plan; By is that person.
 	Approved time.Time
 	By       string
-	// Closed is when nothing in it was wanted any more, and nobody had approved it.
+	// Closed is when nothing in it was wanted any more, if it had not been approved.
 	Closed  time.Time
 	Reason  string // a sentence: how many of what, over which limit
 	Actions []Action
@@ -35,16 +35,16 @@ type HeldPlan struct {
 	// Total is how many actions the plan has, where Actions are only the first of
 	// them; 0 when they are all.
 	Total int
-	// More tells that another part of what is held follows. Nobody sees a plan, or a
-	// version of it, before its last part is stored.
+	// More means that another part of the plan follows. A plan, or a version of it, is not
+	// shown before its last part is stored.
 	More bool
 }
 
 // Waits reports whether the plan can be approved.
 func (p HeldPlan) Waits() bool { return p.Version > 0 && p.Approved.IsZero() && p.Closed.IsZero() }
 
-// ApprovalLife is how long an approval releases what has not been done yet. After it,
-// what is still wanted is held again.
+// ApprovalLife is how long an approval releases changes that have not been made yet. After
+// it, those that are still wanted are held again.
 const ApprovalLife = 24 * time.Hour
 
 // HeldAction is an action that stands in a plan: held by it, or released by its
@@ -63,13 +63,13 @@ func (p HeldPlan) Size() int { return max(p.Total, len(p.Actions)) }
 // slip of the hand, or a guess, and may release another plan than was meant.
 const MinHeldPlanID = 8
 
-// HeldPlanIDTooShort says so of an approval that names less.
+// HeldPlanIDTooShort is the sentence for an approval that names less.
 func HeldPlanIDTooShort(id string) string {
 	return fmt.Sprintf("%q is too short: an approval needs at least the first %d characters of the plan's id", id, MinHeldPlanID)
 }
 
-// HeldPlanID is the id of the first held plan of its kind: the hash of what it contained
-// when it began.
+// HeldPlanID is the id of the first held plan of its kind: the hash of its content when it
+// began.
 func HeldPlanID(actionIDs []string) string { return HeldPlanIDAfter("", actionIDs) }
 
 // HeldPlanIDAfter is the id of a held plan that begins with these actions, where the last
@@ -85,8 +85,8 @@ func HeldPlanIDAfter(prev string, actionIDs []string) string {
 }
 
 // HeldPlanDigest makes a HeldPlanID of actions that come one by one and in any order: the
-// combine, modulo 2²⁵⁶, of the hash of each. A plan may be larger than memory should
-// be, and sorting it would need all of it. The zero value is the empty plan.
+// sum, modulo 2²⁵⁶, of the hash of each. Sorting would need the whole plan in memory, and
+// a plan may be large. The zero value is the empty plan.
 type HeldPlanDigest struct{ sum [4]uint64 }
 
 // Add counts an action in. Each may be added once.

@@ -13,7 +13,7 @@ const (
 	HoldBrake    HoldKind = "brake"
 	HoldGrace    HoldKind = "grace"
 	HoldUnmapped HoldKind = "unmapped"
-	// HoldNotHosting: a hosting was made for what a person says is no hosting.
+	// HoldNotHosting: a hosting was made for a price that a person has mapped to none.
 	HoldNotHosting        HoldKind = "not_hosting"
 	HoldPlanMissing       HoldKind = "plan_missing"
 	HoldPlanAmbiguous     HoldKind = "plan_ambiguous"
@@ -35,7 +35,7 @@ const (
 	HoldMode        HoldKind = "mode"
 	HoldEvidence    HoldKind = "evidence"
 	HoldDomainTaken HoldKind = "domain_taken"
-	// HoldUnreadable: what somebody typed at Stripe means something and cannot be read.
+	// HoldUnreadable: a person typed a value at Stripe that cannot be read.
 	HoldUnreadable HoldKind = "unreadable"
 	HoldRetry      HoldKind = "retry"
 	HoldGone       HoldKind = "gone"
@@ -83,7 +83,7 @@ type holdKind struct {
 	kind HoldKind
 	// advice is the next step for a person, as the README has it.
 	advice string
-	// keepsOrder tells that a hold of the kind keeps an order waiting until a person acts:
+	// keepsOrder means that a hold of the kind keeps an order waiting until a person acts:
 	// it does not end by itself, and no person and no setting asked for it.
 	keepsOrder bool
 }
@@ -123,12 +123,12 @@ type Hold struct {
 	Org          string // of the hosting, else of the customer; "": none is known
 	Hosting      int64
 	ActionID     string // the action withheld, where there is one
-	Reason       string // a sentence for people: what, to whom, what to do
+	Reason       string // a sentence for people: the fact, then what to do
 	Until        time.Time
-	// Manual is what the person said by whose hold this is withheld; 0: nobody did.
+	// Manual is the kind of the manual hold that withholds this; 0: none does.
 	Manual ManualKind
-	// Order tells that Subscription gives hosting that is not there, and that a person
-	// has to do something before it is.
+	// Order means that Subscription gives hosting that is not there, and that a person has
+	// to do something before it is.
 	Order bool
 }
 
@@ -137,15 +137,16 @@ func (a Action) Withheld(kind HoldKind, reason string) Hold {
 	return Hold{Kind: kind, Customer: a.Customer, Subscription: a.Subscription, Email: a.Email, Org: a.Org, Hosting: a.Hosting, ActionID: a.ID, Reason: reason}
 }
 
-// DecidedByPerson tells that a person has decided that it is to be so: nothing waits for anybody.
+// DecidedByPerson reports whether a person has decided that it stays so: then nothing
+// waits for a person.
 func (h Hold) DecidedByPerson() bool { return h.Manual == Ignore }
 
 func (m *ManualHold) InForce(now time.Time) bool { return m.Until.IsZero() || now.Before(m.Until) }
 
-// ManualHold is "hands off", said by a person.
+// ManualHold is a person's order to leave something alone.
 type ManualHold struct {
 	ID           string
-	Customer     string // cus_… of any buyer of the party, or ""
+	Customer     string // cus_… of any of its buyers, or ""
 	Subscription string // sub_…, or ""
 	Kind         ManualKind
 	Until        time.Time // zero: until removed
@@ -154,7 +155,7 @@ type ManualHold struct {
 	Created      time.Time
 }
 
-// Problem says why h cannot be set at an instant, as a sentence; "" when it can.
+// Problem returns why h cannot be set at an instant, as a sentence; "" if it can.
 func (h ManualHold) Problem(now time.Time) string {
 	// What a hold names need not be known yet: a slip of the pen shows by its form.
 	switch {

@@ -60,10 +60,10 @@ type Hosting struct {
 	FriendlyName string
 	Usage        []Usage   // resources as last read; nil after a listing that had none
 	ObservedAt   time.Time // when State, Plan and the rest were read; zero: never
-	// SuspendedByUs is when our own journal suspended it. Zero: it did not, so a
-	// suspension that stands is somebody else's.
+	// SuspendedByUs is when our own journal suspended it. Zero: it did not, so a suspension
+	// that stands is not ours.
 	SuspendedByUs time.Time
-	// NamesUs tells that the panel names us as who suspended it. The engine sets it: what
+	// NamesUs means that the panel names us as who suspended it. The engine sets it: what
 	// the panel calls us is learned from our own suspensions.
 	NamesUs bool
 	// TerminatedByUs is when our own journal deleted it at the end of the
@@ -73,12 +73,12 @@ type Hosting struct {
 	Website string
 	// WebsiteTaken is the domain that Enhance refused: it is taken, or is none to it.
 	WebsiteTaken string
-	// Bound tells that some subscription is bound to it, be it another customer's.
+	// Bound means that some subscription is bound to it, be it another customer's.
 	Bound bool
 	// Serves is a subscription of another customer that is bound to it and has not ended;
 	// known only of a hosting that the metadata of the customer names.
 	Serves  string
-	Content Content // what was on it when somebody last had to know
+	Content Content // as last read, when a decision needed it
 }
 
 // Marker is the Stripe id in the friendly name; see MarkerOf.
@@ -91,12 +91,12 @@ type Usage struct {
 	Total *int64 // nil: unlimited
 }
 
-// Binding is our durable link between one want and one hosting. Several bindings
-// may name one hosting; it stays up while any of them is entitled.
+// Binding is our durable link between one unit and one hosting. Several bindings may name
+// one hosting; it stays up while any of them is entitled.
 type Binding struct {
 	Subscription string
 	Item         string // "" after a recovery from markers: not known which item
-	Slot         int    // 1…n, unique within the subscription for ever
+	Slot         int    // 1…n, never used again within the subscription
 	Org          string
 	Hosting      int64
 	How          BindKind
@@ -165,7 +165,7 @@ type Org struct {
 type Marker struct {
 	StripeID string // sub_…, or a customer's
 	Slot     int    // 0 in an org's marker
-	Instance string // the word of the installation that wrote it; "": none was set
+	Instance string // INSTANCE of the installation that wrote it; "": none was set
 }
 
 // String is the marker with its brackets; "" for the zero value.

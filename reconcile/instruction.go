@@ -6,9 +6,9 @@ import (
 	"time"
 )
 
-// Instruction is what a person says about what serves a subscription. It wins over markers,
-// planMetadata and everything else that the planner goes by, until another word is said.
-// Nothing of it is sent to the panel.
+// Instruction is a person's decision about which hosting serves a subscription. It
+// overrides markers, metadata and all other evidence until the next instruction. Nothing
+// of it is sent to the panel.
 type Instruction struct {
 	Kind         InstructionKind
 	Subscription string
@@ -23,7 +23,7 @@ type Instruction struct {
 	At                    time.Time
 }
 
-// InstructionKind is the kind of a word. The zero value is invalid.
+// InstructionKind is the kind of an instruction. The zero value is invalid.
 type InstructionKind uint8
 
 const (
@@ -32,8 +32,8 @@ const (
 	InstructNew                               // the order is new: it gets a hosting of its own
 )
 
-// Unbinding is a person's word that a hosting does not serve a subscription. No marker
-// and no metadata binds the two again; only another word does.
+// Unbinding is a person's statement that a hosting does not serve a subscription. No
+// marker and no metadata binds the two again; only another instruction does.
 type Unbinding struct {
 	Subscription string
 	Slot         int // that it had; it is never used again
@@ -42,11 +42,11 @@ type Unbinding struct {
 	At           time.Time
 	Author       string
 	Reason       string
-	// Named tells that the metadata of the subscription named the hosting at that time:
-	// it says nothing new.
+	// Named means that the metadata of the subscription named the hosting at that time: if
+	// it still does, that is nothing new.
 	Named bool
-	// Resolved tells that it was said since what serves the unit instead. Until then
-	// nothing is created for the subscription.
+	// Resolved means that a later instruction names what serves the unit instead. Until
+	// then nothing is created for the subscription.
 	Resolved bool
 }
 
@@ -62,36 +62,37 @@ type CustomerBinding struct {
 // hosting of the instruction. It changes nothing; its error is an [InstructionRefused].
 type InstructionDecider func(c *Customer, bound []CustomerBinding) (BindingChange, error)
 
-// BindingChange is what a word changes. The zero value changes nothing: it is so already.
+// BindingChange is the change that an instruction makes. The zero value changes nothing:
+// all is so already.
 type BindingChange struct {
 	Instruction Instruction
 	Customer    string
-	// Unbinds are bindings of the subscription that end with a parting, Frees those of
+	// Unbinds are bindings of the subscription that end with an unbinding, Frees those of
 	// ended subscriptions that end because their hosting serves another one now.
 	Unbinds []CustomerBinding
 	Frees   []CustomerBinding
 	Bind    *Binding
-	// OtherUnbindings are what the markers of these hostings say of other subscriptions, which
-	// counts no more: else they would be bound to those again.
+	// OtherUnbindings cancel the markers by which these hostings name other subscriptions.
+	// Without them the hostings would be bound to those again.
 	OtherUnbindings []Unbinding
-	// Resolves are partings of the subscription that are answered by this.
+	// Resolves are the unbindings of the subscription that this resolves.
 	Resolves []int64
 	New      bool
 	Named    int64  // the hosting that the metadata of the subscription names
 	Before   string // what served the subscription, for people
 }
 
-// None tells that everything is as the word says.
+// None reports whether everything is already as instructed.
 func (ch *BindingChange) None() bool {
 	return len(ch.Unbinds) == 0 && ch.Bind == nil && !ch.New && len(ch.Resolves) == 0
 }
 
-// InstructionRefused is why a word cannot be followed, as a sentence for people.
+// InstructionRefused is why an instruction cannot be followed, as a sentence for people.
 type InstructionRefused string
 
 func (e InstructionRefused) Error() string { return string(e) }
 
-// SubscriptionNotKnown says that a subscription was never read.
+// SubscriptionNotKnown is the error for a subscription that was never read.
 func SubscriptionNotKnown(sub string) error {
 	return InstructionRefused(fmt.Sprintf("%s is not known here: `stripe-enhance reconcile --subscription %s` reads it", sub, sub))
 }
@@ -119,32 +120,16 @@ func (c *Customer) BindingsOf(sub string) []Binding {
 	return own
 }
 
-// Apply makes the change in what is known of its customer, as the store makes it.
+// Apply makes the same change in a loaded customer as the store makes in the database.
 func (ch *BindingChange) Apply(c *Customer) {
 	w := &ch.Instruction
 	if ch.None() || c.ID != ch.Customer {
 		return
 	}
+	unbindings := ch.unbindingsAfter(c)
 	bindings := slices.Clone(c.Bindings)
-	partings := slices.DeleteFunc(slices.Clone(c.Unbindings), func(p Unbinding) bool {
-		return p.Subscription == w.Subscription && (ch.Bind != nil && p.Hosting == ch.Bind.Hosting ||
-			slices.ContainsFunc(ch.Unbinds, func(b CustomerBinding) bool { return b.Hosting == p.Hosting }))
-	})
-	for i := range partings {
-		if p := &partings[i]; p.Subscription == w.Subscription && slices.Contains(ch.Resolves, p.Hosting) {
-			p.Resolved = true
-		}
-	}
 	for _, b := range slices.Concat(ch.Unbinds, ch.Frees) {
 		bindings = slices.DeleteFunc(bindings, func(o Binding) bool { return o.Subscription == b.Subscription && o.Slot == b.Slot })
-	}
-	for _, b := range ch.Unbinds {
-		partings = append(partings, ch.Unbinding(b.Binding))
-	}
-	for _, p := range ch.OtherUnbindings {
-		if c.Subscription(p.Subscription) != nil && !slices.ContainsFunc(partings, func(o Unbinding) bool { return o.Subscription == p.Subscription && o.Hosting == p.Hosting }) {
-			partings = append(partings, p)
-		}
 	}
 	subs := slices.Clone(c.Subscriptions)
 	for i := range subs {
@@ -152,8 +137,33 @@ func (ch *BindingChange) Apply(c *Customer) {
 			subs[i].IsNewOrder = ch.New || subs[i].IsNewOrder && w.Kind != InstructUnbind
 		}
 	}
-	c.Bindings, c.Unbindings, c.Subscriptions = bindings, partings, subs
+	c.Bindings, c.Unbindings, c.Subscriptions = bindings, unbindings, subs
 	ch.rebind(c)
+}
+
+// unbindingsAfter are the unbindings of the customer after the change. One that the
+// instruction repeats or takes back is replaced.
+func (ch *BindingChange) unbindingsAfter(c *Customer) []Unbinding {
+	w := &ch.Instruction
+	all := slices.DeleteFunc(slices.Clone(c.Unbindings), func(u Unbinding) bool {
+		return u.Subscription == w.Subscription && (ch.Bind != nil && u.Hosting == ch.Bind.Hosting ||
+			slices.ContainsFunc(ch.Unbinds, func(b CustomerBinding) bool { return b.Hosting == u.Hosting }))
+	})
+	for i := range all {
+		if u := &all[i]; u.Subscription == w.Subscription && slices.Contains(ch.Resolves, u.Hosting) {
+			u.Resolved = true
+		}
+	}
+	for _, b := range ch.Unbinds {
+		all = append(all, ch.Unbinding(b.Binding))
+	}
+	for _, u := range ch.OtherUnbindings {
+		known := slices.ContainsFunc(all, func(o Unbinding) bool { return o.Subscription == u.Subscription && o.Hosting == u.Hosting })
+		if c.Subscription(u.Subscription) != nil && !known {
+			all = append(all, u)
+		}
+	}
+	return all
 }
 
 // rebind puts the hosting that is bound now into the picture.
@@ -183,13 +193,13 @@ func (ch *BindingChange) rebind(c *Customer) {
 	c.Hostings = hostings
 }
 
-// Unbinding is the word that a binding was wrong.
+// Unbinding is the record that a binding was wrong.
 func (ch *BindingChange) Unbinding(b Binding) Unbinding {
 	return Unbinding{Subscription: b.Subscription, Slot: b.Slot, Org: b.Org, Hosting: b.Hosting,
 		At: ch.Instruction.At, Author: ch.Instruction.Author, Reason: ch.Instruction.Reason, Named: ch.Named == b.Hosting, Resolved: ch.Instruction.Kind != InstructUnbind}
 }
 
-// Describe tells in sentences what the word changes.
+// Describe returns the change as sentences for people.
 func (ch *BindingChange) Describe() []string {
 	w := &ch.Instruction
 	if ch.None() {
@@ -211,7 +221,7 @@ func (ch *BindingChange) Describe() []string {
 	return all
 }
 
-// Entries are the change as rows of the journal, with who said it and why.
+// Entries are the change as rows of the journal, with author and reason.
 func (ch *BindingChange) Entries() []Action {
 	w := &ch.Instruction
 	said := fmt.Sprintf("%s: %s (before: %s)", w.Author, w.Reason, ch.Before)

@@ -6,10 +6,10 @@ import "time"
 // period counts from. The zero value: none is known. The store keeps it with the
 // Subscription, and moves it with [Lapse.Seeing] whenever Stripe has been read.
 //
-// Stripe says past_due of the latest invoice alone: older ones may stay open while
-// the subscription is active, newer ones open while it is past_due, and any of them
-// may be written off without a payment. None of that begins or ends a spell, so
-// Since is set once and stands until the spell is over.
+// past_due concerns the latest invoice alone: older ones may stay open while the
+// subscription is active, newer ones open while it is past_due, and any of them may be
+// written off without a payment. None of that begins or ends a spell, so Since is set once
+// and stands until the spell is over.
 type Lapse struct {
 	// Entitled is the last instant at which the subscription is known to have been
 	// active or trialing, or to have been paid. The spell began after it.
@@ -25,7 +25,7 @@ type Lapse struct {
 // invoices are, may differ without a run noticing.
 const clocksDiffer = 61 * time.Second
 
-// Seeing is the lapse after Stripe has said f.
+// Seeing is the lapse after f was read at Stripe.
 //
 // A spell ends with an entitled status or with a payment, and with nothing else. It
 // is measured from the due date of the invoice that was the latest to be due when the
@@ -57,9 +57,9 @@ func (l Lapse) Seeing(f *SubscriptionFacts, now time.Time) Lapse {
 	return l
 }
 
-// beganWith tells that the spell can have begun with the invoice that f names: it was
-// due neither while the subscription was in good standing nor since the spell was
-// seen. One that is not due yet is waited for.
+// beganWith reports whether the spell can have begun with the invoice that f names: it was
+// due neither while the subscription was in good standing nor since the spell was seen.
+// One that is not due yet is waited for.
 func (l Lapse) beganWith(f *SubscriptionFacts, now time.Time) bool {
 	due := f.LatestDue
 	return !due.IsZero() && !due.Before(f.PaidAt) && due.Add(clocksDiffer).After(l.Entitled) && (due.Before(l.Seen) || due.After(now))
@@ -73,7 +73,7 @@ func (l Lapse) Begun() time.Time {
 	return l.Since
 }
 
-// LapseUnknown tells that a subscription is past_due and that its invoices have not
+// LapseUnknown reports whether a subscription is past_due and that its invoices have not
 // been read, or may not be: its grace period may be over already.
 func (s *Subscription) LapseUnknown() bool {
 	return s.Status == StatusPastDue && s.Lapse.Since.IsZero() && !s.ByID

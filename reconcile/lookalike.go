@@ -47,7 +47,7 @@ type Unbound struct {
 // WebsiteLocation is where the panel has a website.
 type WebsiteLocation struct {
 	Org     string
-	Hosting int64 // 0: the panel does not say
+	Hosting int64 // 0: the panel does not name it
 }
 
 // NameKey is the form in which two names are the same: in lower case, without

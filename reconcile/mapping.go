@@ -1,6 +1,6 @@
 package reconcile
 
-// Mapping says which plan a price buys.
+// Mapping is the plan that a price buys.
 type Mapping struct {
 	// BillingID is a price id, a price's lookup key or a product id.
 	BillingID string
@@ -16,6 +16,6 @@ type EnhancePlan struct {
 	Limits map[string]int64
 }
 
-// NotHosting stands as the plan of a mapping that says: what this price buys is no
-// hosting. A plan that is called so at the panel is mapped by its number.
+// NotHosting is the plan in the mapping of a price that buys no hosting. A plan with this
+// name at the panel is mapped by its number.
 const NotHosting = "none"

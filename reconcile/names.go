@@ -6,8 +6,8 @@ const (
 	// suspendedWord stands right before the marker in the name of a hosting that we
 	// suspended, "Basic (suspended) [sub_1Nq/1]", and unmarkedTail at the end of a name
 	// that has no marker, with the word of the installation where it has one. Either is
-	// sent in one call with the suspension, so a database that was put back to an old
-	// copy finds what it has forgotten.
+	// sent in one call with the suspension, so a database that was put back to an old copy
+	// finds the suspensions that it has forgotten.
 	suspendedWord = "(suspended) "
 	unmarkedTail  = " " + suspendedWord + "[stripe-enhance"
 )
@@ -42,8 +42,8 @@ func ResumedName(name, instance string) string {
 	return name[:i-len(suspendedWord)] + name[i:]
 }
 
-// SuspensionMarked tells that a name says that this installation suspended the hosting.
-// The word alone says nothing: a customer may call his hosting so.
+// SuspensionMarked reports whether a name shows that this installation suspended the
+// hosting. The word alone proves nothing: a customer may choose such a name.
 func SuspensionMarked(name, instance string) bool {
 	if strings.HasSuffix(" "+name, tailOf(instance)) {
 		return true

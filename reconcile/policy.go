@@ -40,12 +40,12 @@ func ParseMode(word string) Mode {
 type Onboarding uint8
 
 const (
-	// Invite: Enhance mails an invitation; no password is ever known to us.
+	// Invite: Enhance mails an invitation; we never know a password.
 	Invite Onboarding = iota + 1
 	// Password: a login with an unknown random password, made the owner, and
 	// Enhance's own password-recovery mail.
 	Password
-	// NoOnboarding: somebody else lets the customer in.
+	// NoOnboarding: the customer gets access in another way.
 	NoOnboarding
 )
 
@@ -69,27 +69,28 @@ func ParseOnboarding(word string) Onboarding {
 	return 0
 }
 
-// Policy is what the operator decided. It is the same for every customer of a run.
+// Policy is the operator's settings for decisions. It is the same for every customer of a
+// run.
 type Policy struct {
 	Mode Mode
-	// Grace is how long a past_due subscription stays up, from where its Lapse
-	// counts. 0: suspended on Stripe's word at once.
+	// Grace is how long a past_due subscription stays up, from where its Lapse counts. 0:
+	// suspended as soon as Stripe reports past_due.
 	Grace time.Duration
-	// Retention is how long a suspended hosting of an ended subscription is kept
-	// before its soft deletion. 0: for ever.
+	// Retention is how long a suspended hosting of an ended subscription is kept before its
+	// soft deletion. 0: without limit.
 	Retention time.Duration
 	// SuspendPaused: pause_collection suspends. False: it changes nothing.
 	SuspendPaused bool
 	Onboarding    Onboarding
 	// CreateWebsites: a website is made where a domain is known.
 	CreateWebsites bool
-	// WriteMetadata: Stripe's objects are told which org and hosting they have.
+	// WriteMetadata: the ids of org and hosting are written into Stripe's metadata.
 	WriteMetadata bool
-	// NewAfter: what was ordered at or after it is new where no unbound hosting looks
-	// like it; what was ordered before waits for a person as long as the panel has
-	// unbound hostings. Zero: nobody has decided.
+	// NewAfter: an order from then on is new if no unbound hosting looks like it; an
+	// earlier order waits for a person as long as the panel has unbound hostings. Zero:
+	// this is not decided.
 	NewAfter time.Time
-	// Instance is the word of this installation in its markers; "": none.
+	// Instance stands in the markers of this installation; "": none.
 	Instance string
 	// FreshFor is how old an observation of a hosting may be for a change of it
 	// to be planned; the change itself always reads again. 0 means 10 minutes.

@@ -17,7 +17,7 @@ const (
 	ActionPlanned    ActionState = iota + 1 // wanted by the last plan, nothing sent
 	ActionHeld                              // wanted, withheld by the brake
 	ActionSent                              // intent durable; the call may be under way
-	ActionAmbiguous                         // sent, and nobody knows the outcome
+	ActionAmbiguous                         // sent; the outcome is not known
 	ActionApplied                           // done, and read back
 	ActionAdopted                           // found done: the answer had been lost
 	ActionFailed                            // refused; not done
@@ -70,7 +70,7 @@ type ActionRecord struct {
 	PlanID     string // held plan that released it; "" when none was needed
 }
 
-// At is when the row came to what it is: when it was done, refused or given up, else when
+// At is when the row reached its state: when it was done, refused or given up, else when
 // it was sent, else when it was planned.
 func (r ActionRecord) At() time.Time {
 	for _, at := range []time.Time{r.FinishedAt, r.SentAt} {
@@ -84,29 +84,29 @@ func (r ActionRecord) At() time.Time {
 // Planned is the outcome of planning one customer, as the store keeps it.
 type Planned struct {
 	Customer string
-	// Version is Customer.Version of what this was decided from. A customer that
-	// was woken since (a fact, a hold, an approval came in) stays due, whatever Due
-	// says, because this decision does not know why. It travels with the decision and
-	// is kept nowhere else: a second reader of the same customer must not make an old
-	// decision look new.
+	// Version is Customer.Version of the customer that this was decided from. A customer
+	// that was woken since (a fact, a hold, an approval came in) stays due, whatever Due
+	// is, because this decision does not know why. It travels with the decision and is kept
+	// nowhere else: a second reader of the same customer must not make an old decision look
+	// new.
 	Version int64
-	// Undecided tells that the planner could not decide: nothing is known of what is
-	// wanted, so open rows of the journal stay as they are.
+	// Undecided means that the planner could not decide: the open rows of the journal stay
+	// as they are.
 	Undecided bool
 	Actions   []Action
 	Holds     []Hold
 	// Later are the ids of actions that are wanted too, but not again in this run.
 	Later []string
-	// Forecast is what comes for the customer if nothing changes; it is not stored.
+	// Forecast lists the changes that come with a date; it is not stored.
 	Forecast []ForecastEntry
 	// Due is when to look at this customer again; zero: only when something changes.
 	Due time.Time
 }
 
-// Defers tells that a decision says nothing of an action because something else comes
-// first: it binds what was found, and what follows from that is decided once it is bound;
-// or a write has no known outcome, and what waits for it is decided once it has one. What
-// is found in the place of a creation settles that creation.
+// Defers reports whether a decision leaves an action open because something else comes
+// first: if it binds a hosting, the rest is decided once that is bound; if a write has no
+// known outcome, the rest is decided once it has one. If a hosting is found in the place
+// of a creation, that creation is done.
 func (p *Planned) Defers(a Action) bool {
 	first := slices.ContainsFunc(p.Holds, func(h Hold) bool { return h.Kind == HoldAmbiguous })
 	for i := range p.Actions {
@@ -133,8 +133,8 @@ func NudgeTargets(full bool, subscriptions []string) []string {
 	return subscriptions
 }
 
-// Outcome is what became of one action, and everything learned with it. The
-// store writes it in one transaction.
+// Outcome is the result of one action, and everything learned with it. The store writes it
+// in one transaction.
 type Outcome struct {
 	Action      Action
 	Run         string
@@ -151,7 +151,7 @@ type Outcome struct {
 	// InvitedEmail is the address that was invited, as EmailKey has it.
 	InvitedEmail string
 	Hosting      *Hosting // as read back; SuspendedByUs and TerminatedByUs included
-	Binding      *Binding // planCreates or move: unique per (Subscription, Slot)
+	Binding      *Binding // created or moved: unique per (Subscription, Slot)
 	Unsuspend    bool     // clear SuspendedByUs of Hosting
 	MetadataOK   bool     // WriteMetadata applied to Subscription
 }
@@ -159,7 +159,7 @@ type Outcome struct {
 // Backoff is what a customer's failure leads to.
 type Backoff struct {
 	Customer string
-	// Version is Customer.Version of what this was judged from; see Planned.
+	// Version is Customer.Version of the customer that this was decided from; see Planned.
 	Version int64
 	// Counts is false for outages of a side: they delay, and never park.
 	Counts bool

@@ -5,7 +5,7 @@ import "time"
 // These are the records that people are shown: by the command line, the API and the
 // page. The store reads them, and no decision is made from them.
 
-// CustomerRecord is a customer as a person wants to see it.
+// CustomerRecord is a customer as it is shown to people.
 type CustomerRecord struct {
 	Customer
 	Held    []Hold         // by its last decision

@@ -5,43 +5,43 @@ import (
 	"time"
 )
 
-// Report is what one run saw, wanted, withheld and did.
+// Report is the result of one run: its evidence, its actions, its holds and their
+// outcomes.
 type Report struct {
 	Run RunRecord
-	// Actions in the order planned; State tells what became of each. Of each state
-	// these are the first MostReported.
+	// Actions in the order planned; State is the outcome of each. Of each state these are
+	// the first MostReported.
 	Actions []ActionRecord
-	// Holds of every customer that has any, those of earlier runs included: a
-	// addHold stands until a later plan drops it. Of each kind these are the first
-	// MostReported.
+	// Holds of every customer that has any, those of earlier runs included: a hold stands
+	// until a later decision drops it. Of each kind these are the first MostReported.
 	Holds []Hold
 	// Omitted counts what there is beyond that.
 	Omitted Omitted
 	// Plans that the brake holds for approval: those that hold something of this run, then
 	// those that wait from earlier runs, without their actions.
 	Plans []HeldPlan
-	// Dry tells that nothing was sent to Stripe or Enhance.
+	// Dry means that nothing was sent to Stripe or Enhance.
 	Dry bool
-	// Notes are sentences for the operator that concern no single customer: a
-	// gate that failed, a recovery, a lease held by somebody else.
+	// Notes are sentences for the operator that concern no single customer: a gate that
+	// failed, a recovery, a lease that another process has.
 	Notes []string
 	// Drifts are the hostings that others have changed at the panel since they were last
 	// seen, the first MostReported of Drifted.
 	Drifts  []Drift
 	Drifted int
-	// Partial tells that something which this run was to look at could not be read.
-	// Notes say what.
+	// Partial means that something which this run was to look at could not be read. Notes
+	// name it.
 	Partial bool
-	// Observed tells that MODE=observe kept everything from being done, and Stored that
+	// Observed means that MODE=observe kept everything from being done, and Stored that
 	// neither Stripe nor Enhance was asked: it is a plan from what the database has.
 	Observed, Stored bool
-	// Forecast is what comes on a day for the customers of a dry run, by time: the first
-	// MostReported.
+	// Forecast lists the changes that come with a date for the customers of a dry run, by
+	// time: the first MostReported.
 	Forecast []ForecastEntry
-	// Targets are the subscriptions that somebody asked for, in a targeted run.
+	// Targets are the subscriptions that were asked for, in a targeted run.
 	Targets []Target
-	// Waits is why nothing at all is created before a person has acted, as a sentence;
-	// "": what is paid for is. It stands among the gates of the run.
+	// Waits is why nothing at all is created before a person has acted, as a sentence; "":
+	// paid orders are created. It stands among the gates of the run.
 	Waits string
 }
 
@@ -84,15 +84,15 @@ func (o Omitted) Total() int {
 	return n
 }
 
-// Converged reports whether what is wanted is what there is: nothing planned,
-// withheld or failed, no plan waits for approval, everything was looked at that was to
-// be, and what was seen was believed. With a closed gate nobody knows what is wanted.
-// What a person wants left alone is as it is wanted.
+// Converged reports whether the desired state is reached: nothing is planned, withheld or
+// failed, no held plan waits for approval, everything that was to be read was read, and no
+// gate is closed. With a closed gate the desired state is not known. What a person wants
+// left alone counts as reached.
 func (r Report) Converged() bool {
 	return r.Run.Error == "" && len(r.Run.Gates) == 0 && !r.Partial && r.Waits == "" && r.Pending() == 0 && r.Withheld() == 0 && len(r.Plans) == 0
 }
 
-// Withheld counts the holds that wait for somebody or something.
+// Withheld counts the holds that wait for a person or an event.
 func (r Report) Withheld() int {
 	n := r.Omitted.Holds + r.Omitted.Brakes
 	for i := range r.Holds {
@@ -119,12 +119,12 @@ func (r Report) Pending() int {
 	return n
 }
 
-// undone tells of a wanted action that it is not done, or not known to be.
+// undone reports whether a wanted action is not done, or not known to be done.
 func (s ActionState) undone() bool {
 	return s != ActionApplied && s != ActionAdopted && s != ActionSuperseded
 }
 
-// Progress is told now and then while a run goes on, for people who wait.
+// Progress is reported now and then during a run, for people who wait.
 type Progress struct {
 	Phase string // "listing", "reading", "planning", "applying", "rehearsing", "comparing"
 	Done  int

@@ -1,10 +1,10 @@
 package reconcile
 
-// Target is what there is of a subscription that somebody asked for: a run about it
-// says so also when there is nothing to do.
+// Target describes a subscription that was asked for: a targeted run reports it even if
+// there is nothing to do.
 type Target struct {
 	Subscription string
-	// Known tells that Stripe knows it; Status is Stripe's word, "" when it does not.
+	// Known means that Stripe knows it; Status is Stripe's word, "" when it does not.
 	Known  bool
 	Status string
 	// Customer and Email are its customer's; "" when nothing is known of it here.

@@ -10,17 +10,17 @@ import (
 	"golang.org/x/net/idna"
 )
 
-// What people type at Stripe comes in as it was typed: with spaces, a scheme, a path.
-// The functions here bring it into the one form that Enhance takes. What has none is
-// not absent: whoever typed it meant something, and hears that it cannot be read.
+// What people type at Stripe comes in as it was typed: with spaces, a scheme, a path. The
+// functions here bring it into the one form that Enhance takes. Text that has no such form
+// is not absent: its author meant something, and a hold reports that it cannot be read.
 
-// domains are the names that a website may have: what browsers make of what is typed,
-// by the rules of the DNS.
+// domains are the names that a website may have: browsers read typed names by the same
+// rules.
 var domains = idna.New(idna.MapForLookup(), idna.BidiRule(), idna.StrictDomainName(true), idna.VerifyDNSLength(true))
 
 // DomainKey is the one form of a domain: in lower case and in ASCII (xn--…), without
 // scheme, www., port, path and the dot behind. "" when it is empty, or no domain that a
-// planWebsite can have.
+// website can have.
 func DomainKey(text string) string {
 	text = strings.TrimSpace(text)
 	if _, rest, ok := strings.Cut(text, "://"); ok {
@@ -71,7 +71,7 @@ func ParseHostingID(text string) (id int64, unread string) {
 	return id, ""
 }
 
-// ValidEmail tells that an e-mail can be written to: one address and nothing else,
+// ValidEmail reports whether an e-mail can be written to: one address and nothing else,
 // apart from spaces around it.
 func ValidEmail(text string) bool {
 	text = strings.TrimSpace(text)
@@ -79,8 +79,9 @@ func ValidEmail(text string) bool {
 	return err == nil && address.Address == text && !strings.ContainsFunc(text, blank)
 }
 
-// CleanName is a name as it can be given to Enhance: in one line, without what nobody
-// sees and what looks like a marker of ours at its end. "" when nothing is left.
+// CleanName is a name as it can be given to Enhance: in one line, without invisible
+// characters and without a text at its end that looks like a marker of ours. "" if nothing
+// is left.
 func CleanName(text string) string {
 	name := strings.Join(strings.FieldsFunc(strings.Map(seen, text), blank), " ")
 	for {

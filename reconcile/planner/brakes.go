@@ -64,9 +64,8 @@ type BrakeLoad struct {
 	Bound     int                  // hostings bound: the base of the percentages
 }
 
-// Holds reports whether all of the kind is to be held, and the sentence that
-// says why. It holds all or nothing: stopping after the first N would only pick
-// N victims by sort order.
+// Holds reports whether all changes of the kind are to be held, and why. It holds all or
+// nothing: if it stopped after the first N, the sort order would pick N victims.
 func (b Brakes) Holds(l BrakeLoad) (reason string, held bool) {
 	limit := b.Limit(l.Kind).Allow(l.Bound)
 	day := int(float64(limit) * dayFactor)

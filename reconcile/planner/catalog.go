@@ -15,10 +15,10 @@ type Catalog struct {
 	plans   map[int]reconcile.EnhancePlan
 }
 
-// target is what one mapping leads to: a plan, nothing at all, or the reason why not.
+// target is the result of one mapping: a plan, none, or the reason why it has no plan.
 type target struct {
 	plan    reconcile.EnhancePlan
-	none    bool               // a person said that it is no hosting
+	none    bool               // a person mapped it to none
 	problem reconcile.HoldKind // "" when the plan is good
 	why     string
 }
@@ -87,7 +87,7 @@ func (c *Catalog) match(it *reconcile.Item) (target, bool) {
 	return target{}, false
 }
 
-// PlanFor tells which plan an item buys, or the sentence why none does.
+// PlanFor returns the plan that an item buys, or a sentence why it buys none.
 func (c *Catalog) PlanFor(it reconcile.Item) (reconcile.EnhancePlan, string, bool) {
 	t, ok := c.match(&it)
 	if !ok {
@@ -99,7 +99,7 @@ func (c *Catalog) PlanFor(it reconcile.Item) (reconcile.EnhancePlan, string, boo
 	return t.plan, t.why, t.problem == ""
 }
 
-// spreadUnits is how many hostings a subscription asks for, by the items that are mapped.
+// units is how many hostings a subscription asks for, by the items that are mapped.
 func (c *Catalog) units(s *reconcile.Subscription) (n int64) {
 	for i := range s.Items {
 		if t, ok := c.match(&s.Items[i]); ok && !t.none && t.problem == "" && !s.Items[i].OutOfRange() {
@@ -144,9 +144,9 @@ func (c *Catalog) lowers(from, to int) bool {
 	return false
 }
 
-// Unserved returns the unmapped items of a subscription when none of them is mapped to a
-// plan: whoever has it gets nothing. An unmapped item beside one with a plan is an extra,
-// and what is mapped to none is no hosting.
+// Unserved returns the unmapped items of a subscription if none of them is mapped to a
+// plan: its customer gets nothing. An unmapped item beside one with a plan is an extra,
+// and an item that is mapped to none is no hosting.
 func (c *Catalog) Unserved(items []reconcile.Item) (unmapped []reconcile.Item) {
 	for i := range items {
 		switch t, ok := c.match(&items[i]); {

@@ -6,19 +6,19 @@ import (
 	"github.com/stripe-enhance/stripe-enhance/reconcile"
 )
 
-// The commands that sentences name work as they are printed. A person who has another
-// reason than the one that stands there writes his own.
+// The commands that sentences name work as they are printed. If a person has another
+// reason, it replaces the printed one.
 
-// BindCommand says that a hosting serves a subscription, or one of its units
-// ("sub_…/2"), with further flags.
+// BindCommand binds a hosting to a subscription, or to one of its units ("sub_…/2"), with
+// further flags.
 func BindCommand(unit string, hosting int64, flags ...string) string {
 	return bindCommand(unit, reconcile.FormatID(hosting), "it is its hosting", flags...)
 }
 
-// BindNewCommand says that an order is new.
+// BindNewCommand declares an order as new.
 func BindNewCommand(sub string) string { return bindCommand(sub, "new", "the order is new") }
 
-// UnbindCommand says that a hosting does not serve a subscription.
+// UnbindCommand unbinds a hosting from a subscription.
 func UnbindCommand(sub string, hosting int64) string {
 	return fmt.Sprintf("stripe-enhance customers unbind %s %d --reason 'it is not its hosting'", sub, hosting)
 }
@@ -28,7 +28,7 @@ func MapCommand(price, plan string) string {
 	return "stripe-enhance mappings set " + price + " " + plan
 }
 
-// IgnoreCommand says that a person wants a subscription left alone.
+// IgnoreCommand puts a manual hold that leaves a subscription alone.
 func IgnoreCommand(sub, why string) string {
 	return "stripe-enhance holds add --subscription " + sub + " --kind ignore --reason '" + why + "'"
 }

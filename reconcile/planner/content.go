@@ -9,8 +9,8 @@ import (
 	"github.com/stripe-enhance/stripe-enhance/reconcile"
 )
 
-// filling says whether a hosting holds anything that a customer would miss. The
-// order is that in which one of several is kept.
+// filling is whether a hosting has anything on it that a customer would miss. When one of
+// several is kept, it is the one with the highest value.
 type filling uint8
 
 const (
@@ -38,10 +38,9 @@ func (f filling) String() string {
 	return "invalid"
 }
 
-// countsOf are the resources of which each unit is something that somebody made, and
-// passing the ones that only tell of traffic (orchd OpenAPI 12.3.0, ResourceName).
-// Any other resource that is in use makes a hosting unclear: a name that a later panel
-// invents is not nothing.
+// countsOf are the resources of which a person made each one, and passing those that only
+// measure traffic (orchd OpenAPI 12.3.0, ResourceName). If any other resource is in use,
+// the hosting is unclear, because a later panel may add resources that matter.
 var (
 	countsOf = map[string]string{
 		"websites": "website", "stagingWebsites": "staging website", "mailboxes": "mailbox", "mysqlDbs": "database", "ftpUsers": "FTP user",
@@ -50,8 +49,8 @@ var (
 	passing = map[string]bool{"pageViews": true, "transfer": true, "processes": true}
 )
 
-// contentState weighs what was listed against what the panel counts, and believes
-// whichever is more: a token that sees only some websites lists too few.
+// contentState compares the listed websites with the panel's counts, and takes the larger
+// number, because a token that sees only some websites lists too few.
 func contentState(h *reconcile.Hosting) filling {
 	sites, unclear := int64(h.Content.Count), false
 	for _, u := range h.Usage {
@@ -76,13 +75,13 @@ func contentState(h *reconcile.Hosting) filling {
 	return fillingEmpty
 }
 
-// onlyOrdered tells that the one website may be the one that we made for the order,
+// onlyOrdered reports whether the one website may be the one that we made for the order,
 // on which the customer may have done nothing yet.
 func onlyOrdered(h *reconcile.Hosting) bool {
 	return h.Website != "" && (len(h.Content.Sites) == 0 || strings.EqualFold(h.Content.Sites[0], h.Website))
 }
 
-// describeContent is what is on a hosting, for people.
+// describeContent lists the content of a hosting, for people.
 func describeContent(h *reconcile.Hosting) string {
 	var parts []string
 	if c := h.Content; c.Count > 0 {
@@ -125,9 +124,9 @@ func plural(n int64, word string) string {
 	return fmt.Sprintf("%d %ss", n, word)
 }
 
-// readContent asks for the websites of a hosting's org where they were last listed
-// before an instant, and reports whether they ever were. What was listed earlier
-// counts until then: the decision is provisional while anything is asked for.
+// readContent asks for the websites of a hosting's org if they were last listed before an
+// instant, and reports whether they have been listed before. The earlier listing counts
+// until then: a decision with needs is provisional.
 func (pl *planner) readContent(h *reconcile.Hosting, since time.Time) bool {
 	if !slices.Contains(pl.out.Contents, h.Org) {
 		pl.out.Contents = append(pl.out.Contents, h.Org)
@@ -141,8 +140,8 @@ func (pl *planner) readContent(h *reconcile.Hosting, since time.Time) bool {
 // freshSince is since when a reading is fresh enough to act on.
 func (pl *planner) freshSince() time.Time { return pl.now.Add(-pl.policy.Freshness()) }
 
-// fillingOf is what is on the hosting of a link; a hosting that is not in the picture
-// may hold anything.
+// fillingOf is the filling of the hosting of an assignment; if the hosting is not among
+// those loaded, anything may be on it.
 func (pl *planner) fillingOf(l *assignment) filling {
 	if l.hosting < 0 {
 		return fillingUnread
@@ -150,9 +149,9 @@ func (pl *planner) fillingOf(l *assignment) filling {
 	return contentState(&pl.c.Hostings[l.hosting])
 }
 
-// keepsLastContent keeps a hosting from being deleted that holds something, while the same
-// customer keeps one that may be empty: it may have been moved here since, or what is
-// kept may be the wrong one.
+// keepsLastContent keeps a hosting with content from being deleted while the same customer
+// keeps one that may be empty: the site may have been moved here since, or the wrong
+// hosting may have been kept.
 func (pl *planner) keepsLastContent(cl demand, h *reconcile.Hosting) bool {
 	var others []*assignment
 	for i := range pl.assignments {

@@ -9,15 +9,16 @@ import (
 	"github.com/stripe-enhance/stripe-enhance/reconcile"
 )
 
-// byContent looks at what is on the hostings of a Stripe customer before one of them
-// goes for want of a unit: its subscription has ended, its item is gone, or the
-// quantity fell. Which of several that is must not depend on when a run looked. An
-// upgrade by a second checkout leaves the site on the hosting of the first, and an
-// empty one beside it, if a run came in between, and one hosting if none did.
+// byContent compares the content of a Stripe customer's hostings before one of them goes
+// because no unit is left for it: its subscription has ended, its item is gone, or the
+// quantity fell. Which one goes must not depend on when a run looked. If a customer
+// upgrades by a second checkout and a run comes in between, the site stays on the first
+// hosting and an empty one stands beside it; if no run comes in between, there is one
+// hosting.
 //
-// Where it is certain, the one with the content takes the place of the empty one,
-// which goes instead. Where it is not, all of them stay and a person is asked. What
-// is suspended for want of a payment is no part of this: it keeps its hosting.
+// If the case is clear, the hosting with the content takes the place of the empty one,
+// which goes instead. If it is not, all of them stay and a person decides. A subscription
+// that is suspended because it is not paid takes no part in this: it keeps its hosting.
 func (pl *planner) byContent() {
 	var seen []string
 	for i := range pl.assignments {
@@ -30,7 +31,7 @@ func (pl *planner) byContent() {
 	}
 }
 
-// payer is the Stripe customer of a link; "" when its subscription is not known.
+// payer is the Stripe customer of an assignment; "" when its subscription is not known.
 func (pl *planner) payer(l *assignment) string {
 	if l.sub < 0 {
 		return ""
@@ -38,7 +39,8 @@ func (pl *planner) payer(l *assignment) string {
 	return pl.subs[l.sub].StripeCustomer
 }
 
-// loses tells that a link is to lose its hosting because no unit is left for it.
+// loses reports whether an assignment is to lose its hosting because no unit is left for
+// it.
 func (pl *planner) loses(l *assignment) bool {
 	if l.sub < 0 {
 		return false
@@ -53,14 +55,14 @@ func (pl *planner) loses(l *assignment) bool {
 	return false
 }
 
-// resolveContest is what one Stripe customer loses and what stays beside it.
+// contest is the hostings that one Stripe customer loses, and those that stay.
 type contest struct {
 	losers  []int // assignments to hostings that are to go and hold something
 	keepers []int // assignments to hostings that stay
 	making  bool  // another one is about to be made
 }
 
-// resolveContest decides between what a Stripe customer loses and what it keeps.
+// resolveContest decides which hostings of a Stripe customer go and which stay.
 func (pl *planner) resolveContest(buyer string) {
 	c := contest{}
 	pl.standing(&c, buyer)
@@ -114,18 +116,19 @@ func (pl *planner) standing(c *contest, buyer string) {
 	c.making = slices.ContainsFunc(pl.units, func(w unit) bool { return pl.unassigned(w) && pl.subs[w.sub].StripeCustomer == buyer })
 }
 
-// isContested tells that it is decided now whether a hosting goes: it is up; or one that
-// stays is about to be switched on in its place; or it went down before its
-// Subscription ended, for want of a payment, so that nobody has decided it yet.
+// isContested reports whether this decision settles that a hosting goes: because it is up,
+// because one that stays is about to be switched on in its place, or because it was
+// suspended for an unpaid invoice before its subscription ended, so that this question is
+// still open.
 func (pl *planner) isContested(i int, resumes bool) bool {
 	l := &pl.assignments[i]
 	h, s := &pl.c.Hostings[l.hosting], &pl.subs[l.sub]
 	return h.State == reconcile.HostingActive || resumes || s.desired == desiredEnded && !h.SuspendedByUs.After(s.EndedAt)
 }
 
-// contentsRead makes sure that it is known what is on every hosting that matters, and
-// leaves those that lose and hold something. What was never looked at stays until it
-// was.
+// contentsRead has the content of every hosting that matters read, and leaves only the
+// losers that have content. If the content of one was never read, all of them stay until
+// it is.
 func (pl *planner) contentsRead(c *contest) bool {
 	known := true
 	for _, i := range c.losers {
@@ -138,7 +141,7 @@ func (pl *planner) contentsRead(c *contest) bool {
 			h := &pl.c.Hostings[pl.assignments[k].hosting]
 			known = pl.readContent(h, pl.asOf(i)) && known
 			if h.Content.Count == 0 && pl.c.Hostings[pl.assignments[i].hosting].State == reconcile.HostingActive {
-				pl.readFresh(h) // the panel's count may tell of more than the list of websites
+				pl.readFresh(h) // the panel may count more than the list of websites has
 			}
 		}
 	}
@@ -181,8 +184,8 @@ func (pl *planner) withinItems(c *contest) {
 	}
 }
 
-// afterEnd gives the hosting of an ended subscription to one that is paid for in the
-// placeFor of an empty one, as if that had been ordered after the end.
+// afterEnd gives the hosting of an ended subscription to one that is paid for in the place
+// of an empty one, as if the order had come after the end.
 func (pl *planner) afterEnd(c *contest) {
 	from := slices.DeleteFunc(slices.Clone(c.losers), func(i int) bool {
 		return pl.subs[pl.assignments[i].sub].desired != desiredEnded || pl.fillingOf(&pl.assignments[i]) != fillingFull || !pl.alone(i) || pl.unboundFromLive(pl.assignments[i].Hosting)
@@ -201,15 +204,8 @@ func (pl *planner) exchange(c *contest, from []int, where func(k int) bool, give
 	slices.SortFunc(places, func(a, b int) int { return pl.unitOf(a) - pl.unitOf(b) })
 	for _, samePlan := range [...]bool{true, false} {
 		for _, k := range places {
-			w, best := pl.unitOf(k), -1
-			for at, i := range from {
-				if w < 0 || samePlan && pl.c.Hostings[pl.assignments[i].hosting].Plan != pl.units[w].plan.ID {
-					continue
-				}
-				if best < 0 || pl.endedLater(i, from[best]) {
-					best = at
-				}
-			}
+			w := pl.unitOf(k)
+			best := pl.lastEnded(from, w, samePlan)
 			if best < 0 {
 				continue // given away already, or nothing fits
 			}
@@ -222,8 +218,23 @@ func (pl *planner) exchange(c *contest, from []int, where func(k int) bool, give
 	}
 }
 
-// replace gives a want the hosting of link i in the place of that of link k, both of
-// which have been looked at lately.
+// lastEnded is the index in from of the hosting that ended last and may serve a unit; -1 if
+// there is none.
+func (pl *planner) lastEnded(from []int, w int, samePlan bool) int {
+	best := -1
+	for at, i := range from {
+		if w < 0 || samePlan && pl.c.Hostings[pl.assignments[i].hosting].Plan != pl.units[w].plan.ID {
+			continue
+		}
+		if best < 0 || pl.endedLater(i, from[best]) {
+			best = at
+		}
+	}
+	return best
+}
+
+// replace gives a unit the hosting of assignment i in the place of that of assignment k,
+// once both have been read lately.
 func (pl *planner) replace(w, i, k int, give func(w, i int)) {
 	for _, o := range [...]int{i, k} {
 		h := &pl.c.Hostings[pl.assignments[o].hosting]
@@ -252,8 +263,8 @@ func (pl *planner) endedLater(i, than int) bool {
 	return a.Hosting < b.Hosting
 }
 
-// replaceable tells an empty hosting that we made ourselves, which serves one want
-// and nothing else, and which no person has chosen for it.
+// replaceable reports whether a hosting is empty, was made by us, serves one unit and
+// nothing else, and was not chosen for it by a person.
 func (pl *planner) replaceable(k int) bool {
 	l := &pl.assignments[k]
 	h := &pl.c.Hostings[l.hosting]
@@ -266,7 +277,7 @@ func (pl *planner) replaceable(k int) bool {
 	return l.desired == desiredActive && pl.unitOf(k) >= 0 && !pl.ordered(l) && pl.alone(k) && ours && contentState(h) == fillingEmpty
 }
 
-// ordered tells that the metadata of its subscription names a hosting, written by a
+// ordered reports whether the metadata of its subscription names a hosting, written by a
 // person: that is an order to keep this one.
 func (pl *planner) ordered(l *assignment) bool {
 	if l.sub < 0 {
@@ -276,8 +287,8 @@ func (pl *planner) ordered(l *assignment) bool {
 	return s.MetadataHosting == l.Hosting && s.MetadataHosting != s.MetadataWritten
 }
 
-// alone tells that nothing else is bound to the hosting of a link, and that no write
-// to it is unanswered.
+// alone reports whether nothing else is bound to the hosting of an assignment, and no
+// write to it is unanswered.
 func (pl *planner) alone(i int) bool {
 	n := 0
 	for j := range pl.assignments {
@@ -288,12 +299,12 @@ func (pl *planner) alone(i int) bool {
 	return n == 1 && !slices.ContainsFunc(pl.c.Pending, func(p reconcile.Pending) bool { return p.Hosting == pl.assignments[i].Hosting })
 }
 
-// unitOf is the want that a link fills, -1 for none.
+// unitOf is the unit that an assignment fills, -1 for none.
 func (pl *planner) unitOf(k int) int {
 	return slices.IndexFunc(pl.units, func(w unit) bool { return w.assignment == k })
 }
 
-// siblings counts the hostings that stay for the item of a link.
+// siblings counts the hostings that stay for the item of an assignment.
 func (pl *planner) siblings(i int) (n int) {
 	for w := range pl.units {
 		if pl.units[w].assignment >= 0 && pl.units[w].sub == pl.assignments[i].sub && pl.units[w].item == pl.assignments[i].Item {
@@ -303,11 +314,10 @@ func (pl *planner) siblings(i int) (n int) {
 	return n
 }
 
-// uncertain says why a hosting that holds something does not go; "" when it goes. It
-// goes when everything that stays holds something too: then what was cancelled is
-// what goes. It does not when one that stays may be empty, and not when the quantity
-// fell and there is something on all of them, unless a person has named the one that
-// is left.
+// uncertain returns why a hosting with content does not go; "" if it goes. If every
+// hosting that stays has content too, the one that was cancelled goes. It does not go if
+// one that stays may be empty, nor if the quantity fell and all of them have content,
+// unless a person has named the one that is left.
 func (pl *planner) uncertain(c *contest, i int) string {
 	l := &pl.assignments[i]
 	if n := pl.siblings(i); n > 0 && pl.subs[l.sub].desired == desiredActive {
@@ -350,8 +360,9 @@ func (pl *planner) chooseOne(l *assignment, left int) string {
 // mostListed is how many hostings a sentence lists.
 const mostListed = 6
 
-// list says what is on the hostings among which one has to be chosen: that of link i,
-// those that stay, and what else is to go; of one subscription, or of all (-1).
+// list names the hostings among which a person has to choose, with their content: that of
+// assignment i, the others that go, and those that stay; of one subscription, or of all
+// (-1).
 func (pl *planner) list(c *contest, i, sub int) string {
 	var parts []string
 	more := 0

@@ -8,8 +8,8 @@ import (
 	"github.com/stripe-enhance/stripe-enhance/reconcile"
 )
 
-// planCreates makes what is paid for and does not exist. Only units that no hosting,
-// marker, metadata or former subscription could fill come this far.
+// planCreates makes hostings that are paid for and do not exist. Only units that no
+// hosting, marker, metadata or former subscription could fill come this far.
 func (pl *planner) planCreates() {
 	if !slices.ContainsFunc(pl.units, pl.unassigned) || pl.org.blocked || pl.pendingCreate() || pl.orgUnusable() {
 		return
@@ -35,8 +35,8 @@ func (pl *planner) planCreates() {
 
 func (pl *planner) unassigned(w unit) bool { return w.assignment < 0 && !w.blocked }
 
-// pendingCreate holds every creation of the customer while one has no known
-// addHolds: the hosting or org that we are about to make may be there already.
+// pendingCreate holds every creation of the customer while the outcome of one is not
+// known: the hosting or org may be there already.
 func (pl *planner) pendingCreate() bool {
 	found := pl.c.Org == nil && pl.pendingOrg()
 	for i := range pl.c.Pending {
@@ -84,8 +84,8 @@ func (pl *planner) createHosting(w int) {
 		Slot: n, Org: pl.org.id, Plan: u.plan.ID, PlanName: u.plan.Name, Domain: s.domain, Reason: s.ID + " was ordered with the domain " + s.domain})
 }
 
-// freeSlot is the smallest slot of a subscription that nothing has ever used as
-// far as we can see: no binding, no marker, no parting, no write still unanswered.
+// freeSlot is the smallest slot of a subscription that nothing has ever used as far as we
+// can see: no binding, no marker, no unbinding, no unanswered write.
 func (pl *planner) freeSlot(sub int) int {
 	id := pl.subs[sub].ID
 	for n := 1; ; n++ {
@@ -100,9 +100,8 @@ func (pl *planner) slotUsed(id string, n int) bool {
 		slotUsed(pl.c, id, n, pl.policy.Instance)
 }
 
-// formerly names the hosting of an ended subscription of another Stripe customer with
-// the same e-mail. Whoever bought this may be the one who had that, and only a person
-// can know.
+// formerly names the hosting of an ended subscription of another Stripe customer with the
+// same e-mail. Both may be the same customer, which only a person can know.
 func (pl *planner) formerly(sub string) string {
 	for i := range pl.c.Kin {
 		for _, h := range pl.c.Kin[i].Hostings {
@@ -125,9 +124,9 @@ func (pl *planner) createOrg() {
 	}
 }
 
-// planMetadata tells Stripe which org and hosting a subscription has, where the
-// operator wants that and nobody has written anything there yet, or where what we wrote
-// is no longer true.
+// planMetadata writes the ids of org and hosting into the metadata at Stripe, if the
+// operator wants that and the metadata is empty, or if the value that we wrote there is no
+// longer true.
 func (pl *planner) planMetadata() {
 	if !pl.policy.WriteMetadata {
 		return
@@ -147,8 +146,8 @@ func (pl *planner) planMetadata() {
 	}
 }
 
-// outdated tells that the metadata of a subscription names, by our own hand, a hosting
-// that no longer serves it: another one has taken its place.
+// outdated reports whether the metadata of a subscription names, by our own hand, a
+// hosting that no longer serves it: another one has taken its place.
 func (pl *planner) outdated(sub int) bool {
 	s := &pl.subs[sub]
 	return s.MetadataHosting != 0 && s.MetadataHosting == s.MetadataWritten && !slices.ContainsFunc(pl.assignments, func(l assignment) bool {

@@ -61,7 +61,7 @@ func ordered[T any](all []T, by func(a, b *T) int) []T {
 	return all
 }
 
-// same tells that two slices are one.
+// same reports whether two slices are one.
 func same[T any](a, b []T) bool { return len(a) == len(b) && (len(a) == 0 || &a[0] == &b[0]) }
 
 // planner is one planning at work. Its order of calls is the policy of the
@@ -73,19 +73,19 @@ type planner struct {
 	now    time.Time
 
 	subs        []assessed   // by (created, id)
-	units       []unit       // spreadUnits wanted up, in order
+	units       []unit       // hostings that are paid for, in order
 	assignments []assignment // bindings as they will be after this plan
 	org         orgChoice    // the org that creates go to
 	out         Decision
 }
 
-// assessed is one subscription with its verdict.
+// assessed is one subscription with its entitlement.
 type assessed struct {
 	*reconcile.Subscription
 	entitlement
 	items          []reconcile.Item // by (created, id)
-	mapped         bool             // recheckAt least one item is mapped to a plan, be it one that is not there
-	none           bool             // a person said of every item that it is no hosting
+	mapped         bool             // at least one item is mapped to a plan, even if that plan does not exist
+	none           bool             // a person mapped every item to none
 	domain         string           // Domain in its one form; "": none, or unreadable
 	missingHosting int64            // the hosting that its metadata names and that is gone; 0: none
 }
@@ -95,8 +95,8 @@ type unit struct {
 	sub        int // index into planner.subs
 	item       string
 	plan       reconcile.EnhancePlan
-	assignment int // index into planner.links, -1 while unfilled
-	// blocked holds this unit: a sentence has been said.
+	assignment int // index into planner.assignments, -1 while unfilled
+	// blocked keeps this unit from being filled: a hold gives the reason.
 	blocked bool
 }
 
@@ -105,17 +105,17 @@ type assignment struct {
 	reconcile.Binding
 	sub     int // index into planner.subs, -1 for a subscription we never saw
 	hosting int // index into c.Hostings, -1 when not in the picture
-	// desiredState and plan are what this binding wants of the hosting.
+	// desired and plan are the state and plan that this assignment asks for.
 	desired desiredState
 	plan    reconcile.EnhancePlan // with desiredActive; zero ID: no opinion
 	reason  string
-	// readFresh tells that this plan made the link: what is found today is not taken
-	// away today.
+	// fresh means that this decision made the assignment: a hosting that was just found is
+	// not taken away in the same decision.
 	fresh bool
-	// moved tells that the stored binding has to change (another item or owner).
+	// moved means that the stored binding has to change (another item or owner).
 	moved bool
-	// instead is the id of the link by which another hosting takes the place of this
-	// one: while that is withheld, so is what takes this one away.
+	// instead is the id of the Link action by which another hosting takes the place of this
+	// one: while that action is withheld, this hosting is not taken away.
 	instead string
 }
 
@@ -135,7 +135,7 @@ func (pl *planner) assess() {
 	for _, b := range pl.c.Bindings {
 		l := assignment{Binding: b, sub: pl.subIndex(b.Subscription), hosting: pl.hostingIndex(b.Hosting)}
 		if l.hosting >= 0 && !pl.c.Hostings[l.hosting].TerminatedByUs.IsZero() {
-			continue // history: its slot is free for nothing, its hosting for nobody
+			continue // history: neither its slot nor its hosting is used again
 		}
 		pl.assignments = append(pl.assignments, l)
 	}
@@ -147,8 +147,8 @@ func (pl *planner) assess() {
 	}
 }
 
-// spreadUnits spreads one entitled subscription into wants. Unmapped items beside
-// mapped ones are extras and ignored, and so is what a person said to be no hosting.
+// spreadUnits spreads one entitled subscription into units. Unmapped items beside mapped
+// ones are extras and are ignored, and so are items that a person mapped to none.
 func (pl *planner) spreadUnits(i int) {
 	s := &pl.subs[i]
 	s.none = len(s.items) > 0
@@ -200,7 +200,7 @@ func (s *assessed) item(id string) *reconcile.Item {
 	return nil
 }
 
-// addHold adds a hold, with whom and what it is about as far as that is known.
+// addHold adds a hold, and fills in its customer, e-mail and org as far as they are known.
 func (pl *planner) addHold(h reconcile.Hold) {
 	h.Customer = pl.c.ID
 	h.Email = strings.TrimSpace(pl.buyerOf(h.Subscription).Email)
@@ -248,8 +248,8 @@ func (pl *planner) recheckAt(t time.Time) {
 	}
 }
 
-// repeatsHoldOfHosting tells that a hold says of a subscription what another one says
-// of its hosting in the same words.
+// repeatsHoldOfHosting reports whether a hold of a subscription has the same sentence as
+// another one of its hosting.
 func (pl *planner) repeatsHoldOfHosting(h reconcile.Hold) bool {
 	return h.Hosting == 0 && slices.ContainsFunc(pl.out.Holds, func(o reconcile.Hold) bool {
 		return o.Hosting != 0 && o.Kind == h.Kind && o.Subscription == h.Subscription && o.ActionID == h.ActionID && o.Reason == h.Reason

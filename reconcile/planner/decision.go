@@ -6,7 +6,7 @@ import (
 	"github.com/stripe-enhance/stripe-enhance/reconcile"
 )
 
-// NeedKind is something the planner wants read before it decides.
+// NeedKind is the kind of a read that the planner asks for before it decides.
 type NeedKind uint8
 
 const (
@@ -24,8 +24,8 @@ const (
 	NeedWebsiteLocation
 	// NeedOwners: the members of Org with the role Owner.
 	NeedOwners
-	// NeedContent: the websites of Org. The only need that the panel may refuse for
-	// good: that is a fact, and makes what is on the hostings of the org unreadable.
+	// NeedContent: the websites of Org. The only need that the panel may refuse for good:
+	// the refusal is a fact, and the content of the org's hostings counts as unread.
 	NeedContent
 )
 
@@ -40,16 +40,17 @@ type Need struct {
 	Domain       string
 }
 
-// Decision is what Decide says about one customer.
+// Decision is the result of Decide for one customer.
 type Decision struct {
 	Actions []reconcile.Action // in the order in which they are to be applied
 	Holds   []reconcile.Hold
 	// Needs, when not empty, makes the rest provisional: read these, plan again.
 	Needs []Need
-	// Contents are the orgs of which it mattered what is on their hostings. What takes
-	// something away rests on that, and it is read again right before.
+	// Contents are the orgs whose content mattered for this decision. The engine reads it
+	// again right before an action that takes something away.
 	Contents []string
-	// Forecast is what comes on a day if nothing changes until then, by time.
+	// Forecast lists the changes that come with a date if nothing else happens until then,
+	// by time.
 	Forecast []reconcile.ForecastEntry
 	// Next is when the decision changes by the mere passing of time (grace,
 	// retention, a hold that expires). Zero: never.

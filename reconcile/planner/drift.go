@@ -6,8 +6,8 @@ import (
 	"github.com/stripe-enhance/stripe-enhance/reconcile"
 )
 
-// Drifted says what has changed of a hosting since it was last read; "" when nothing has
-// that matters, or it was never read before.
+// Drifted describes the changes of a hosting since it was last read; "" if nothing that
+// matters has changed, or it was never read before.
 func Drifted(was, is reconcile.Hosting) string {
 	if was.State == 0 {
 		return ""

@@ -7,9 +7,9 @@ import (
 	"github.com/stripe-enhance/stripe-enhance/reconcile"
 )
 
-// holdSecond tells that a hosting carries a marker whose slot is taken: it was made a
-// second time for what is paid once, by another installation of this program or by
-// an answer that came after it was given up.
+// holdSecond holds a hosting whose marker names a slot that is taken: two hostings were
+// made for one unit, by another installation of this program or by a create whose answer
+// came too late.
 func (pl *planner) holdSecond(h *reconcile.Hosting) {
 	m := pl.marker(h)
 	other, by := pl.first(m, h.ID)
@@ -52,7 +52,7 @@ func (pl *planner) first(m reconcile.Marker, but int64) (hosting int64, by strin
 	return hosting, ""
 }
 
-// secondOrgs tells that orgs carry the customer's marker beside the one that is bound.
+// secondOrgs holds orgs that carry the customer's marker beside the one that is bound.
 func (pl *planner) secondOrgs() {
 	if pl.c.Org == nil || slices.ContainsFunc(pl.c.Pending, func(p reconcile.Pending) bool { return p.Kind == reconcile.CreateOrg }) {
 		return

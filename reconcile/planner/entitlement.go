@@ -7,30 +7,31 @@ import (
 	"github.com/stripe-enhance/stripe-enhance/reconcile"
 )
 
-// desiredState is what the billing facts say about the hosting of one subscription.
+// desiredState is the state of its hosting that a subscription entitles to.
 type desiredState uint8
 
 const (
 	// desiredKeep gives nothing new and takes nothing away.
 	desiredKeep desiredState = iota + 1
-	// desiredActive wants it active.
+	// desiredActive: the hosting is to be active.
 	desiredActive
-	// desiredSuspended wants it suspended.
+	// desiredSuspended: the hosting is to be suspended.
 	desiredSuspended
-	// desiredEnded wants it suspended and, after the retention period, gone.
+	// desiredEnded: the hosting is to be suspended and, after the retention period,
+	// deleted.
 	desiredEnded
 )
 
-// entitlement is one subscription judged.
+// entitlement is the result of the policy for one subscription.
 type entitlement struct {
 	desired desiredState
-	// status is Stripe's word, for sentences.
+	// status is Stripe's name for the status, for sentences.
 	status string
 	// graceEnds is set while only the grace period keeps the hosting up.
 	graceEnds time.Time
-	// holdKind is set when the judgement itself is a hold.
+	// holdKind is set if the status itself is a reason to hold.
 	holdKind reconcile.HoldKind
-	// paused tells that the stance comes from pause_collection.
+	// paused means that the state comes from pause_collection.
 	paused bool
 }
 
@@ -82,7 +83,7 @@ func pastDue(s *reconcile.Subscription, p reconcile.Policy, now time.Time) (desi
 	return desiredSuspended, time.Time{}
 }
 
-// why is the sentence behind a stance that takes away.
+// why is the reason for a state that takes something away, as a sentence.
 func (v entitlement) why(s *reconcile.Subscription, p reconcile.Policy) string {
 	switch {
 	case v.paused:

@@ -12,16 +12,16 @@ import (
 const (
 	// siteAge is how old the panel's answer may be about where a domain is.
 	siteAge = time.Hour
-	// heldAge is how old the reading may be of what keeps something from being made: a
-	// person who has just put it right in the panel runs again, and expects to see it.
+	// heldAge is how old the reading of an obstacle to a creation may be: a person who has
+	// just removed it in the panel runs again, and expects to see the effect.
 	heldAge = time.Minute
 	// mostRechecked is how many look-alikes are read again at a time.
 	mostRechecked = 20
 )
 
-// adoptable holds a unit for which the panel may have a hosting already: one that
-// looks like it, or, as long as nobody said that the order is new, any that no
-// Subscription is bound to.
+// adoptable holds a unit for which the panel may have a hosting already: one that looks
+// like it, or, until a person decides that the order is new, any that no subscription is
+// bound to.
 func (pl *planner) adoptable(w int) bool {
 	s := &pl.subs[pl.units[w].sub]
 	if s.IsNewOrder {
@@ -78,8 +78,8 @@ func (pl *planner) askForSite(s *assessed) {
 	}
 }
 
-// lookalikes are those of a subscription, each once, with what says most of it. What
-// this plan binds is none any more.
+// lookalikes are those of a subscription, each once, with the strongest likeness. A
+// hosting that this decision binds is none any more.
 func (pl *planner) lookalikes(s *assessed) []reconcile.Lookalike {
 	var all []reconcile.Lookalike
 	for _, l := range pl.c.Lookalikes {
@@ -115,7 +115,7 @@ func (pl *planner) holdAlike(s *assessed, alike []reconcile.Lookalike) {
 		BindCommand(s.ID, l.Hosting, pl.bindFlags(s.ID, l.Org, l.Hosting)...), BindNewCommand(s.ID))})
 }
 
-// readAgain asks for what keeps something from being made, unless it was just read.
+// readAgain asks for a new reading of an obstacle to a creation, unless it was just read.
 func (pl *planner) readAgain(n Need, read time.Time) {
 	pl.recheckAt(pl.now.Add(recheckAfter))
 	if pl.now.Sub(read) > heldAge {
@@ -155,13 +155,13 @@ func (pl *planner) withoutIdleLink() {
 	})
 }
 
-// marker is the marker of a hosting, without the word, where it is one of ours: that
-// of another installation on the panel says nothing to us.
+// marker is the marker of a hosting, without INSTANCE, if it is one of ours: the markers
+// of other installations on the panel do not concern us.
 func (pl *planner) marker(h *reconcile.Hosting) reconcile.Marker {
 	return h.Marker().Of(pl.policy.Instance)
 }
 
-// foreign tells that an org carries the marker of another installation.
+// foreign reports whether an org carries the marker of another installation.
 func (pl *planner) foreign(o *reconcile.Org) bool {
 	m, marked := reconcile.MarkerOf(o.Name)
 	return marked && m.Of(pl.policy.Instance) == reconcile.Marker{}

@@ -13,7 +13,7 @@ import (
 // (docs.stripe.com/billing/subscriptions/overview, "incomplete").
 const firstPaymentWithin = 23 * time.Hour
 
-// addForecast notes what comes.
+// addForecast adds an entry that lies in the future.
 func (pl *planner) addForecast(a reconcile.ForecastEntry) {
 	if !a.At.After(pl.now) {
 		return
@@ -23,7 +23,7 @@ func (pl *planner) addForecast(a reconcile.ForecastEntry) {
 	pl.out.Forecast = append(pl.out.Forecast, a)
 }
 
-// forecastStripe notes what Stripe says will become of a subscription.
+// forecastStripe adds the changes of a subscription that Stripe has announced.
 func (pl *planner) forecastStripe(i int) {
 	s := &pl.subs[i]
 	end := s.EndsAt()
@@ -40,7 +40,7 @@ func (pl *planner) forecastStripe(i int) {
 	}
 }
 
-// afterEndOf says what becomes of the hostings of a subscription when it has ended.
+// afterEndOf describes the future of a subscription's hostings after its end.
 func (pl *planner) afterEndOf(i int) string {
 	if pl.assignmentsOf(i) == 0 {
 		return "; no hosting is bound to it"
@@ -57,7 +57,7 @@ func (pl *planner) afterEndOf(i int) string {
 	return "; its hosting is suspended then"
 }
 
-// forecastTermination notes when retention deletes a hosting.
+// forecastTermination adds the day on which retention deletes a hosting.
 func (pl *planner) forecastTermination(cl demand, h *reconcile.Hosting, due time.Time) {
 	if pl.policy.Mode != reconcile.Enforce || pl.forbids(reconcile.Action{Kind: reconcile.Terminate, Subscription: cl.lead.Subscription, Hosting: h.ID}) != nil {
 		return
@@ -67,7 +67,7 @@ func (pl *planner) forecastTermination(cl demand, h *reconcile.Hosting, due time
 			standing(&pl.subs[cl.lead.sub]), h.ID, reconcile.FormatTime(h.SuspendedByUs), reconcile.FormatTime(due), reconcile.FormatDuration(pl.policy.Retention))})
 }
 
-// sortForecast sorts what comes.
+// sortForecast sorts by time.
 func sortForecast(all []reconcile.ForecastEntry) {
 	slices.SortStableFunc(all, func(a, b reconcile.ForecastEntry) int {
 		return cmp.Or(a.At.Compare(b.At), cmp.Compare(a.Kind, b.Kind), cmp.Compare(a.Subscription, b.Subscription), cmp.Compare(a.Hosting, b.Hosting))

@@ -8,13 +8,12 @@ import (
 	"github.com/stripe-enhance/stripe-enhance/reconcile"
 )
 
-// ForeseenOrg is the id of an org that a plan has made only in thought. Hostings that are
-// made so have ids below 0.
+// ForeseenOrg is the id of an org that exists only in a dry run. Hostings that are made so
+// have ids below 0.
 const ForeseenOrg = "foreseen"
 
-// After is c as it will be once an action is done, as far as that can be known before:
-// what a plan goes on from to tell what comes next. now is when it is done. c is not
-// changed.
+// After is c as it will be once an action is done at the time now, as far as that can be
+// known before. A dry run goes on from it, to show the next actions. c is not changed.
 func After(c *reconcile.Customer, a reconcile.Action, now time.Time) *reconcile.Customer {
 	next := *c
 	switch a.Kind {

@@ -10,11 +10,11 @@ import (
 	"github.com/stripe-enhance/stripe-enhance/reconcile"
 )
 
-// invoicesAgain is how long after a key was found not to read invoices it is asked
-// again: one refusal must not make a grace period begin anew.
+// invoicesAgain is how long the planner waits before it asks again for invoices that the
+// key could not read: one refusal must not make a grace period begin anew.
 const invoicesAgain = 24 * time.Hour
 
-// addHolds says what the subscriptions themselves give reason to say.
+// addHolds adds the holds that the subscriptions themselves give reason for.
 func (pl *planner) addHolds() {
 	for i := range pl.subs {
 		pl.onSubscription(&pl.subs[i], i)
@@ -24,9 +24,9 @@ func (pl *planner) addHolds() {
 	}
 }
 
-// HoldForFailure says that a customer is backed off or set aside, and why; false when it
-// is neither. It looks at nothing else of the customer, so that it can be told of one
-// about whom Decide cannot decide.
+// HoldForFailure is the hold of a customer that is backed off or parked; false if it is
+// neither. It looks at nothing else of the customer, so that it works even if Decide does
+// not.
 func HoldForFailure(c *reconcile.Customer, now time.Time) (h reconcile.Hold, ok bool) {
 	h = reconcile.Hold{Kind: reconcile.HoldRetry, Customer: c.ID, Email: c.Email, Until: c.RetryAfter}
 	if c.Org != nil {
@@ -49,8 +49,8 @@ func HoldForFailure(c *reconcile.Customer, now time.Time) (h reconcile.Hold, ok 
 	return h, true
 }
 
-// markOrders tells of each hold whether it keeps a hosting from who is to have it, until
-// a person acts.
+// markOrders marks each hold that keeps a paying customer without hosting until a person
+// acts.
 func (pl *planner) markOrders() {
 	for i := range pl.out.Holds {
 		h := &pl.out.Holds[i]
@@ -58,7 +58,7 @@ func (pl *planner) markOrders() {
 	}
 }
 
-// lacks tells that a subscription gives hosting, and has none for one unit of it at
+// lacks reports whether a subscription gives hosting, and has none for one unit of it at
 // least. "" is any subscription of the customer.
 func (pl *planner) lacks(subscription string) bool {
 	for i := range pl.subs {
@@ -100,7 +100,7 @@ func (pl *planner) onSubscription(s *assessed, i int) {
 		linked = linked || pl.assignments[j].sub == i
 	}
 	if s.none && !linked {
-		return // a person said that it is no hosting: whatever becomes of it is nothing to us
+		return // a person mapped it to none: whatever becomes of it is nothing to us
 	}
 	if linked || s.mapped {
 		pl.forecastStripe(i)
@@ -119,7 +119,7 @@ func (pl *planner) onSubscription(s *assessed, i int) {
 	}
 	if s.LapseUnknown() && (linked || s.mapped) {
 		pl.addNeed(Need{Kind: NeedSubscription, Subscription: s.ID})
-		pl.recheckAt(pl.now.Add(invoicesAgain)) // for a key that may not read invoices, this time or ever
+		pl.recheckAt(pl.now.Add(invoicesAgain)) // for a key that may not read invoices
 	}
 	if !s.graceEnds.IsZero() && (linked || s.mapped) {
 		pl.recheckAt(s.graceEnds)
@@ -139,7 +139,7 @@ func (pl *planner) hasUnmappedHold(sub string) bool {
 	return false
 }
 
-// unmapped are the items of which nobody has said what they buy.
+// unmapped are the items without a mapping.
 func (pl *planner) unmapped(s *assessed) (items []reconcile.Item) {
 	for i := range s.items {
 		if _, ok := pl.cat.match(&s.items[i]); !ok {
@@ -167,7 +167,8 @@ func priceList(items []reconcile.Item) string {
 	return b.String()
 }
 
-// ignored handles a customer that a person wants left alone altogether.
+// ignored reports whether a person wants the whole customer left alone, and adds that
+// hold.
 func (pl *planner) ignored() bool {
 	for i := range pl.c.Manual {
 		m := &pl.c.Manual[i]
@@ -202,8 +203,9 @@ func (pl *planner) holdManual(m *reconcile.ManualHold, a reconcile.Action) {
 	pl.addHold(reconcile.Hold{Kind: reconcile.HoldManual, Subscription: a.Subscription, Hosting: a.Hosting, ActionID: a.ID, Until: m.Until, Reason: reason, Manual: m.Kind})
 }
 
-// leaveAlone drops what is said of a subscription that a person wants left alone, and
-// says that in its place. What an action waits for stands: it is withheld by itself.
+// leaveAlone drops the holds of a subscription that a person wants left alone, and adds
+// that person's hold in their place. The hold of an action stays: it is withheld by
+// itself.
 func (pl *planner) leaveAlone() {
 	for i := range pl.c.Manual {
 		m := &pl.c.Manual[i]
@@ -221,7 +223,7 @@ func (pl *planner) leaveAlone() {
 	}
 }
 
-// applyManualHolds withholds what people and the mode forbid.
+// applyManualHolds withholds the actions that people or the mode forbid.
 func (pl *planner) applyManualHolds() {
 	kept := make([]reconcile.Action, 0, len(pl.out.Actions)) // the actions are looked at until all are judged
 	for _, a := range pl.out.Actions {
@@ -240,8 +242,8 @@ func (pl *planner) applyManualHolds() {
 	pl.leaveAlone()
 }
 
-// withoutEmptyOrg drops a new org, and the invitation to it, when everything that
-// was to be created in it is withheld; that has been said already.
+// withoutEmptyOrg drops a new org, and the invitation to it, if everything that was to be
+// created in it is withheld: those holds give the reason.
 func withoutEmptyOrg(actions []reconcile.Action) []reconcile.Action {
 	if slices.ContainsFunc(actions, func(a reconcile.Action) bool { return a.Kind == reconcile.CreateSubscription }) {
 		return actions
@@ -265,9 +267,10 @@ func (pl *planner) forbids(a reconcile.Action) *reconcile.ManualHold {
 	return nil
 }
 
-// forbidsBasis finds the hold of a person that withholds the link on which an action
-// rests: by it the hosting is given to who pays for the plan, or another one takes the
-// placeFor of the hosting that goes. Neither is done by halves.
+// forbidsBasis finds the manual hold that withholds the Link action on which another
+// action rests: the link that gives the hosting to the subscription that pays for the
+// plan, or that puts another hosting in the place of the one that goes. Neither is done by
+// halves.
 func (pl *planner) forbidsBasis(a reconcile.Action) *reconcile.ManualHold {
 	if a.Kind != reconcile.Suspend && a.Kind != reconcile.ChangePlan {
 		return nil
@@ -289,9 +292,9 @@ func (pl *planner) forbidsBasis(a reconcile.Action) *reconcile.ManualHold {
 	return nil
 }
 
-// shares tells that a hosting is a subscription's too: it is bound to it, beside
-// others or until another takes it over, or was made for it and was taken over. What
-// a person said of it stands, however often a customer cancels and comes back.
+// shares reports whether a hosting is a subscription's too: it is bound to it, beside
+// others or until another takes it over, or was made for it and was taken over. So a
+// manual hold stays in force however often a customer cancels and comes back.
 func (pl *planner) shares(sub string, hosting int64) bool {
 	if hosting == 0 {
 		return false

@@ -15,16 +15,16 @@ func refuseInstruction(format string, args ...any) (reconcile.BindingChange, err
 // instructed is the change of an instruction while it is worked out.
 type instructed struct{ reconcile.BindingChange }
 
-// Instruct returns how an instruction is decided: what it changes for the customer of
-// its subscription. The bindings that it is given are those of all customers to the
-// hosting of the instruction. Nothing is changed. The error is an [InstructionRefused].
+// Instruct returns the function that decides an instruction: its change for the customer
+// of its subscription. That function is given the bindings of all customers to the hosting
+// of the instruction, and changes nothing. Its error is an [InstructionRefused].
 func Instruct(w reconcile.Instruction, cat *Catalog, instance string) reconcile.InstructionDecider {
 	return func(c *reconcile.Customer, bound []reconcile.CustomerBinding) (reconcile.BindingChange, error) {
 		return instruct(w, c, cat, instance, bound)
 	}
 }
 
-// instruct works out what the word changes for the customer of its subscription. claims
+// instruct works out the change for the customer of the instruction's subscription. bound
 // are the bindings of all customers to its hosting. Nothing is changed here.
 func instruct(w reconcile.Instruction, c *reconcile.Customer, cat *Catalog, instance string, claims []reconcile.CustomerBinding) (reconcile.BindingChange, error) {
 	s := c.Subscription(w.Subscription)
@@ -110,7 +110,8 @@ func (ch instructed) bind(c *reconcile.Customer, s *reconcile.Subscription, cat 
 	return ch.BindingChange, nil
 }
 
-// addOtherUnbindings collects the markers that name another subscription than the word is about.
+// addOtherUnbindings collects the markers that name another subscription than the
+// instruction does.
 func (ch *instructed) addOtherUnbindings(c *reconcile.Customer) {
 	w := &ch.Instruction
 	all := slices.Clone(c.Hostings)
@@ -130,7 +131,7 @@ func (ch *instructed) addOtherUnbindings(c *reconcile.Customer) {
 	}
 }
 
-// unfit says why the hosting cannot serve the subscription; "" when it can.
+// unfit returns why the hosting cannot serve the subscription; "" if it can.
 func unfit(w *reconcile.Instruction, c *reconcile.Customer, instance string, claims []reconcile.CustomerBinding) string {
 	h := &w.Hosting
 	switch h.State {
@@ -171,8 +172,8 @@ func unfit(w *reconcile.Instruction, c *reconcile.Customer, instance string, cla
 }
 
 // placeFor finds the binding in whose place the hosting is bound: that of the slot which
-// was named; of a hosting that is gone, where there is one; the only one, where all
-// spreadUnits have a hosting. nil: a unit has none yet.
+// was named; of a hosting that is gone, where there is one; the only one, where all units
+// have a hosting. nil: a unit has none yet.
 func (ch *instructed) placeFor(c *reconcile.Customer, s *reconcile.Subscription, cat *Catalog, own []reconcile.Binding) (old *reconcile.Binding, why string) {
 	w := &ch.Instruction
 	var gone []int
@@ -201,7 +202,7 @@ func (ch *instructed) placeFor(c *reconcile.Customer, s *reconcile.Subscription,
 		s.ID, ch.Before, BindCommand(reconcile.SlotID(s.ID, own[0].Slot), w.Hosting.ID))
 }
 
-// resolve marks the partings that are answered.
+// resolve marks the unbindings that this instruction resolves.
 func (ch *instructed) resolve(c *reconcile.Customer, which func(reconcile.Unbinding) bool) {
 	for _, p := range c.Unbindings {
 		if p.Subscription == ch.Instruction.Subscription && !p.Resolved && which(p) {
@@ -210,15 +211,15 @@ func (ch *instructed) resolve(c *reconcile.Customer, which func(reconcile.Unbind
 	}
 }
 
-// resolveOne marks the parting whose unit the hosting serves now.
+// resolveOne marks the unbinding whose unit the hosting serves now.
 func (ch *instructed) resolveOne(c *reconcile.Customer) {
 	ch.resolve(c, func(p reconcile.Unbinding) bool {
 		return len(ch.Resolves) == 0 && (ch.Instruction.Slot == 0 || p.Slot == ch.Instruction.Slot)
 	})
 }
 
-// openUnbinding is the first unit of a subscription of which it was not said yet what
-// serves it; nil for none.
+// openUnbinding is the first unbinding of a subscription that is not resolved yet; nil for
+// none.
 func openUnbinding(c *reconcile.Customer, sub string) (first *reconcile.Unbinding) {
 	for i := range c.Unbindings {
 		if p := &c.Unbindings[i]; p.Subscription == sub && !p.Resolved && (first == nil || p.Slot < first.Slot || p.Slot == first.Slot && p.Hosting < first.Hosting) {
@@ -237,7 +238,7 @@ func stateOf(c *reconcile.Customer, hosting int64) reconcile.HostingState {
 	return 0
 }
 
-// servedBy says what serves a subscription.
+// servedBy describes the hostings that serve a subscription.
 func servedBy(c *reconcile.Customer, sub string) string {
 	var parts []string
 	for _, b := range c.BindingsOf(sub) {
@@ -270,8 +271,8 @@ func slotFor(c *reconcile.Customer, sub string, h *reconcile.Hosting, instance s
 	}
 }
 
-// slotUsed tells that a slot was ever used, as far as can be seen: by a binding, a
-// marker, a parting, or a write that is still unanswered.
+// slotUsed reports whether a slot has been used, as far as can be seen: by a binding, a
+// marker, an unbinding, or a write that is still unanswered.
 func slotUsed(c *reconcile.Customer, sub string, n int, instance string) bool {
 	m := reconcile.Marker{StripeID: sub, Slot: n}
 	return slices.ContainsFunc(c.Bindings, func(b reconcile.Binding) bool { return b.Subscription == sub && b.Slot == n }) ||

@@ -100,31 +100,20 @@ func (pl *planner) byItem() {
 	}
 }
 
-// withinSubscription gives the hosting of an item that is gone, or of units no
-// longer wanted, to another item of the same subscription: an upgrade by
-// replacement keeps the hosting. A binding whose item is still there but lost
-// its mapping keeps its hosting for itself. Those that exist come first; one that
-// has gone is passed on all the same, later, because its item being replaced does
-// not make it right to make it again.
+// withinSubscription gives the hosting of an item that is gone, or of units that are no
+// longer wanted, to another item of the same subscription, because an upgrade by
+// replacement keeps the hosting. Hostings that exist come first. One that is gone is
+// passed on later: that its item was replaced is no reason to create it again.
 func (pl *planner) withinSubscription(alive bool) {
 	for _, samePlan := range [...]bool{true, false} {
 		for w := range pl.units {
-			if pl.units[w].assignment >= 0 || pl.units[w].blocked {
+			if !pl.unassigned(pl.units[w]) {
 				continue
 			}
 			best := -1
 			for i := range pl.assignments {
-				l := &pl.assignments[i]
-				if l.desired != 0 || l.sub != pl.units[w].sub || pl.alive(l) != alive || pl.lostMapping(l) != "" {
-					continue
-				}
-				if samePlan && (l.hosting < 0 || pl.c.Hostings[l.hosting].Plan != pl.units[w].plan.ID) {
-					continue
-				}
-				if alive && pl.replacementItem(l) != nil && !pl.hasSpare(l.sub) && pl.cat.lowers(pl.c.Hostings[l.hosting].Plan, pl.units[w].plan.ID) {
-					continue // the item that it was turned into may be another one, and give more
-				}
-				if best < 0 || pl.keepPriority(l) > pl.keepPriority(&pl.assignments[best]) {
+				if pl.mayServe(&pl.assignments[i], &pl.units[w], alive, samePlan) &&
+					(best < 0 || pl.keepPriority(&pl.assignments[i]) > pl.keepPriority(&pl.assignments[best])) {
 					best = i
 				}
 			}
@@ -134,6 +123,20 @@ func (pl *planner) withinSubscription(alive bool) {
 			}
 		}
 	}
+}
+
+// mayServe reports whether a hosting that serves no unit yet may serve this one of the
+// same subscription. If the item of the hosting is still there and has only lost its
+// mapping, it keeps the hosting. If an item has come that may be the replacement of its
+// item, and may give more, the hosting does not move to a smaller plan.
+func (pl *planner) mayServe(l *assignment, u *unit, alive, samePlan bool) bool {
+	if l.desired != 0 || l.sub != u.sub || pl.alive(l) != alive || pl.lostMapping(l) != "" {
+		return false
+	}
+	if samePlan && (l.hosting < 0 || pl.c.Hostings[l.hosting].Plan != u.plan.ID) {
+		return false
+	}
+	return !alive || pl.replacementItem(l) == nil || pl.hasSpare(l.sub) || !pl.cat.lowers(pl.c.Hostings[l.hosting].Plan, u.plan.ID)
 }
 
 // byMarker binds unbound hostings whose friendly name names one of the
@@ -259,51 +262,56 @@ func (pl *planner) unfilled(sub, plan int) int {
 	return found
 }
 
-// byMetadata binds the hosting that the subscription's own metadata names. Only
-// the operator can write there, so it is an order, not a guess.
+// byMetadata binds the hosting that the metadata of a subscription names. Only the
+// operator can write there, so it is an order, not a guess.
 func (pl *planner) byMetadata() {
 	for s := range pl.subs {
-		if pl.subs[s].unclear() {
+		sub := &pl.subs[s]
+		if sub.unclear() {
 			pl.holdUnclear(s)
 			continue
 		}
-		id := pl.subs[s].MetadataHosting
-		w := -1
-		if id != 0 {
-			w = pl.unfilled(s, 0)
-		}
-		if w < 0 || pl.ownBinding(s, id) || pl.unboundFrom(pl.subs[s].ID, id) {
+		if sub.MetadataHosting == 0 || pl.ownBinding(s, sub.MetadataHosting) || pl.unboundFrom(sub.ID, sub.MetadataHosting) {
 			continue
 		}
-		org := pl.subs[s].MetadataOrg
-		if org == "" && pl.c.Org != nil {
-			org = pl.c.Org.ID
+		if w := pl.unfilled(s, 0); w >= 0 {
+			pl.bindNamed(s, w)
 		}
-		h := pl.hostingIndex(id)
-		switch {
-		case org == "" || pl.c.Org != nil && pl.c.Org.ID != org:
-			pl.block(s)
-			pl.addHold(reconcile.Hold{Kind: reconcile.HoldConflict, Subscription: pl.subs[s].ID, Hosting: id, Reason: pl.namesOtherOrg(&pl.subs[s], id)})
-		case h < 0 || pl.c.Hostings[h].ObservedAt.IsZero():
-			pl.block(s)
-			pl.addNeed(Need{Kind: NeedHosting, Org: org, Hosting: id})
-		case pl.c.Hostings[h].Serves != "":
-			pl.block(s)
-			pl.holdServes(s, h)
-		case pl.c.Hostings[h].Org != org || !servable(pl.c.Hostings[h].State):
-			pl.block(s)
-			if !servable(pl.c.Hostings[h].State) {
-				pl.subs[s].missingHosting = id
-			}
-			pl.addHold(reconcile.Hold{Kind: reconcile.HoldMissing, Subscription: pl.subs[s].ID, Hosting: id, Reason: fmt.Sprintf(
-				"the metadata of %s names hosting %d of org %s, and the panel says %s: correct the metadata, or take it out with `%s`", pl.subs[s].ID, id, org, whereIs(&pl.c.Hostings[h], org), MetadataCommand(pl.subs[s].ID, "enhance_subscription_id", ""))})
-		default:
-			pl.assignments = append(pl.assignments, assignment{Binding: reconcile.Binding{Subscription: pl.subs[s].ID, Item: pl.units[w].item,
-				Slot: pl.freeSlot(s), Org: org, Hosting: id, How: reconcile.BoundByMetadata},
-				sub: s, hosting: h, fresh: true, moved: true,
-				reason: fmt.Sprintf("the metadata of %s names hosting %d", pl.subs[s].ID, id)})
-			pl.fill(w, len(pl.assignments)-1)
+	}
+}
+
+// bindNamed binds the hosting that the metadata of a subscription names to a unit. If it
+// cannot serve the subscription, a hold has the reason, and no other hosting is found or
+// created.
+func (pl *planner) bindNamed(s, w int) {
+	sub := &pl.subs[s]
+	id, org := sub.MetadataHosting, sub.MetadataOrg
+	if org == "" && pl.c.Org != nil {
+		org = pl.c.Org.ID
+	}
+	h := pl.hostingIndex(id)
+	switch {
+	case org == "" || pl.c.Org != nil && pl.c.Org.ID != org:
+		pl.block(s)
+		pl.addHold(reconcile.Hold{Kind: reconcile.HoldConflict, Subscription: sub.ID, Hosting: id, Reason: pl.namesOtherOrg(sub, id)})
+	case h < 0 || pl.c.Hostings[h].ObservedAt.IsZero():
+		pl.block(s)
+		pl.addNeed(Need{Kind: NeedHosting, Org: org, Hosting: id})
+	case pl.c.Hostings[h].Serves != "":
+		pl.block(s)
+		pl.holdServes(s, h)
+	case pl.c.Hostings[h].Org != org || !servable(pl.c.Hostings[h].State):
+		pl.block(s)
+		if !servable(pl.c.Hostings[h].State) {
+			sub.missingHosting = id
 		}
+		pl.addHold(reconcile.Hold{Kind: reconcile.HoldMissing, Subscription: sub.ID, Hosting: id, Reason: namedIsMissing(sub, &pl.c.Hostings[h], org)})
+	default:
+		pl.assignments = append(pl.assignments, assignment{Binding: reconcile.Binding{Subscription: sub.ID, Item: pl.units[w].item,
+			Slot: pl.freeSlot(s), Org: org, Hosting: id, How: reconcile.BoundByMetadata},
+			sub: s, hosting: h, fresh: true, moved: true,
+			reason: fmt.Sprintf("the metadata of %s names hosting %d", sub.ID, id)})
+		pl.fill(w, len(pl.assignments)-1)
 	}
 }
 

@@ -7,11 +7,11 @@ import (
 )
 
 // plausibleOrder is the most hostings that one customer plausibly orders in one run. An
-// agency that brings ten sites is a good day. More is more often a script, a quantity
-// that counts something else, or somebody who tries what a trial without a card gives,
-// and such an order is worth a look. It does not grow with the fleet, as the percentage
-// of the limit does; it grows with the count that an operator sets, of which it is
-// orderShare: 10 of the usual 25. So no single order comes near the limit of the fleet.
+// agency that brings ten sites is a good day. More is usually a script, a quantity that
+// counts something else, or an abuse of a trial without a card, and such an order is worth
+// a look. It does not grow with the fleet, as the percentage of the limit does; it grows
+// with the count that an operator sets, of which it is orderShare: 10 of the usual 25. So
+// no single order comes near the limit of the fleet.
 const (
 	plausibleOrder = 10
 	orderShare     = 0.4
@@ -27,7 +27,8 @@ func (b Brakes) Order(bound int) int {
 	return most
 }
 
-// Order is what one customer wants made: hostings that are held already, and new ones.
+// Order is the hostings to be created for one customer: those that are held already, and
+// new ones.
 type Order struct {
 	Held, New int
 	Done      int // made in the last 24 hours, without what approvals released
@@ -35,7 +36,7 @@ type Order struct {
 	Alone bool
 }
 
-// OrdersVerdict is what the brake on creates says of all orders of a run.
+// OrdersVerdict is the result of the brake on creates for all orders of a run.
 type OrdersVerdict struct {
 	// Large are the orders that are held by themselves.
 	Large map[uint64]Order
@@ -46,13 +47,13 @@ type OrdersVerdict struct {
 }
 
 // JudgeOrders is the brake on creates. An order that is larger than what one customer
-// plausibly orders, in this run or 2.5 times that in 24 hours, is held by itself and
-// counts for nobody else. The limit of the fleet is for the hostings of all others, those
-// that are held already included: when there are too many, it is many customers who
-// order, and all of them are held. Hostings are counted, and not customers, because the
-// limit is one of changes, and no order that counts has more than Most of them. Where it is a single order with which the fleet is
-// over its limit, that order is held and not the others. performed is what the fleet got
-// in the last 24 hours.
+// plausibly orders, in this run or 2.5 times that in 24 hours, is held by itself and does
+// not count against the others. The limit of the fleet is for the hostings of all others,
+// including those that are held already: if there are too many, all of them are held.
+// Hostings are counted, and not customers, because the limit is one of changes, and no
+// order that counts has more than Most of them. Where it is a single order with which the
+// fleet is over its limit, that order is held and not the others. performed is the number
+// of hostings created in the last 24 hours.
 func (b Brakes) JudgeOrders(orders map[uint64]Order, performed, bound int) OrdersVerdict {
 	v := OrdersVerdict{Large: map[uint64]Order{}, Most: b.Order(bound), Limit: b.Create.Allow(bound)}
 	load := BrakeLoad{Kind: reconcile.CreateSubscription, Performed: performed, Bound: bound}
@@ -85,7 +86,7 @@ func (b Brakes) JudgeOrders(orders map[uint64]Order, performed, bound int) Order
 	return v
 }
 
-// Reason says why the order of a customer is held by itself.
+// Reason is why the order of a customer is held by itself, as a sentence.
 func (v OrdersVerdict) Reason(customer string, o Order) string {
 	n := o.Held + o.New
 	what := fmt.Sprintf("%d × %s for %s", n, reconcile.CreateSubscription, customer)

@@ -11,8 +11,8 @@ import (
 // orgChoice is the org that this customer's hostings belong to.
 type orgChoice struct {
 	id string // "" while none exists
-	// planCreates: a new org has to be made first. blocked: a person has to decide
-	// first, and has been told.
+	// create: a new org has to be made first. blocked: a person has to decide first, and a
+	// hold gives the reason.
 	create, blocked bool
 }
 
@@ -53,7 +53,7 @@ func (pl *planner) fromHostings() bool {
 	case 1:
 		how := pl.assignments[0].How
 		if how == reconcile.BoundByAdopt {
-			how = reconcile.BoundByMetadata // a person has said so: nobody is asked whose org it is
+			how = reconcile.BoundByMetadata // a person has decided it: the org's owner need not be checked
 		}
 		pl.linkOrg(orgs[0], how, "the customer's hostings are in this org")
 	default:
@@ -65,8 +65,8 @@ func (pl *planner) fromHostings() bool {
 	return true
 }
 
-// fromTraces takes the org in which a hosting with one of our markers once was:
-// deleted ones still say whose it is, to a database that was lost.
+// fromTraces takes the org in which a hosting with one of our markers once was: if the
+// database was lost, deleted hostings still show whose org it is.
 func (pl *planner) fromTraces() bool {
 	var orgs []string
 	for i := range pl.c.Hostings {
@@ -103,7 +103,7 @@ func (pl *planner) fromMarker() bool {
 	return true
 }
 
-// unclearOrg tells that the metadata of a subscription means an org, and cannot be
+// unclearOrg reports whether the metadata of a subscription means an org, and cannot be
 // read: none is made or taken until it can.
 func (pl *planner) unclearOrg() bool {
 	pl.org.blocked = slices.ContainsFunc(pl.subs, func(s assessed) bool { return s.MetadataOrgText != "" && s.desired == desiredActive && s.mapped })
@@ -131,10 +131,10 @@ func (pl *planner) fromMetadata() bool {
 	return true
 }
 
-// fromOwner takes an org that is there already, when its owner is exactly this
-// customer: one of another party of the same person, or one that was there before us.
-// Adding a hosting to it only gives. An e-mail at Stripe is what somebody has typed, so
-// the owners are read from the panel, by the org's id, before anything rests on them.
+// fromOwner takes an org that is there already, when its owner is exactly this customer:
+// one of another Stripe customer of the same person, or one that was there before us.
+// Adding a hosting to it only gives. An e-mail at Stripe is not verified, so the owners
+// are read from the panel, by the org's id, before anything rests on them.
 func (pl *planner) fromOwner() bool {
 	if reconcile.EmailKey(pl.buyerOf("").Email) != reconcile.EmailKey(pl.c.Email) || pl.movedHere() {
 		return false
@@ -158,8 +158,8 @@ func (pl *planner) fromOwner() bool {
 	return true
 }
 
-// movedHere tells that a buyer has not had its address from the beginning. A change of
-// address moves nothing, and so it leads into nobody's org.
+// movedHere reports whether a buyer has not had its address from the beginning. A change
+// of address moves nothing, and so it leads into no other org.
 func (pl *planner) movedHere() bool {
 	return slices.ContainsFunc(pl.c.Buyers, func(b reconcile.Buyer) bool { return !b.EmailChanged.IsZero() })
 }
@@ -181,14 +181,14 @@ func (pl *planner) fromOwned(o *reconcile.Org) {
 	pl.linkOrg(o.ID, reconcile.BoundByAdopt, fmt.Sprintf("org %q was there before and its only owner has the customer's e-mail", o.Name))
 }
 
-// kinOrg finds the org of another party to put this one's hostings into, the oldest of
+// kinOrg finds the org of another customer to put this one's hostings into, the oldest of
 // several; nil for none. asked: the owners of one have to be read first.
 func (pl *planner) kinOrg() (found *reconcile.Org, asked bool) {
 	for i := range pl.c.Kin {
 		k := &pl.c.Kin[i]
 		o := &k.Org
-		// Who came to the address later than the org came to its owner may have come to
-		// it for the sake of who buys with it.
+		// A buyer who took the address after the org got its owner may have taken it to get
+		// at another's hosting.
 		moved := !k.EmailChanged.IsZero() && (k.Invited.IsZero() || !k.EmailChanged.Before(k.Invited))
 		if k.Guest || moved || o.Deleted || o.Suspended || found != nil && !older(o, found) {
 			continue
@@ -208,8 +208,8 @@ func older(a, b *reconcile.Org) bool {
 	return cmp.Or(a.Created.Compare(b.Created), cmp.Compare(a.ID, b.ID)) < 0
 }
 
-// ownersUnread tells that the owners of an org were never read. It asks for them then,
-// and when they were not read lately.
+// ownersUnread reports whether the owners of an org were never read. It asks for them
+// then, and when they were not read lately.
 func (pl *planner) ownersUnread(o *reconcile.Org) bool {
 	if o.OwnersRead.IsZero() || pl.now.Sub(o.OwnersRead) > pl.policy.Freshness() {
 		pl.addNeed(Need{Kind: NeedOwners, Org: o.ID})
@@ -217,15 +217,14 @@ func (pl *planner) ownersUnread(o *reconcile.Org) bool {
 	return o.OwnersRead.IsZero()
 }
 
-// soleOwner tells that an org has one owner, who has exactly this customer's e-mail.
+// soleOwner reports whether an org has one owner, who has exactly this customer's e-mail.
 func (pl *planner) soleOwner(o *reconcile.Org) bool {
 	return len(o.Owners) == 1 && reconcile.EmailKey(o.Owners[0]) == reconcile.EmailKey(pl.c.Email)
 }
 
-// planOrg finishes an org that is bound: its name without the marker, and its owner.
-// While it has no hosting its name keeps the marker: that is all by which it can
-// be found again when the database is lost. In the org of another party there is
-// nothing to finish.
+// planOrg finishes an org that is bound: its name without the marker, and its owner. While
+// it has no hosting its name keeps the marker: if the database is lost, nothing else
+// identifies it. In the org of another customer there is nothing to finish.
 func (pl *planner) planOrg() {
 	pl.secondOrgs()
 	o := pl.c.Org
@@ -253,8 +252,8 @@ func (pl *planner) planOrg() {
 }
 
 // othersIn finds, among the hostings of an org, one that carries the marker of a
-// Subscription which is neither this party's nor of one with the same e-mail; "" for
-// none. To invite an owner would hand it to him.
+// subscription which is neither this customer's nor of one with the same e-mail; "" for
+// none. An invited owner would get that hosting too.
 func (pl *planner) othersIn(org string) string {
 	for i := range pl.c.Hostings {
 		h := &pl.c.Hostings[i]
@@ -271,8 +270,8 @@ func (pl *planner) othersIn(org string) string {
 	return ""
 }
 
-// invite invites the buyer whose subscription is served. The address is a part of what
-// is done: one that has changed since is another invitation, and needs its own approval.
+// invite invites the buyer whose subscription is served. The address is a part of the
+// action's id: if it changes, that is another invitation, which needs its own approval.
 func (pl *planner) invite(org, reason string) {
 	pl.addAction(reconcile.Action{ID: "invite_owner:" + pl.c.ID + ":" + reconcile.EmailKey(pl.buyerOf("").Email), Kind: reconcile.InviteOwner, Org: org, Name: pl.orgName(), Reason: reason})
 }
@@ -295,7 +294,7 @@ func (pl *planner) buyerOf(sub string) reconcile.StripeCustomer {
 	return reconcile.StripeCustomer{ID: pl.c.ID, Email: pl.c.Email, Name: pl.c.Name}
 }
 
-// hasBindings tells that something in the org is bound.
+// hasBindings reports whether something in the org is bound.
 func (pl *planner) hasBindings() bool {
 	return slices.ContainsFunc(pl.c.Bindings, func(b reconcile.Binding) bool { return b.Org == pl.c.Org.ID })
 }
@@ -304,7 +303,7 @@ func (pl *planner) entitledAny() bool {
 	return slices.ContainsFunc(pl.assignments, func(l assignment) bool { return l.desired == desiredActive }) || len(pl.units) > 0
 }
 
-// reachable tells that the buyer has an address to be invited at.
+// reachable reports whether the buyer has an address to be invited at.
 func (pl *planner) reachable() bool { return reconcile.ValidEmail(pl.buyerOf("").Email) }
 
 func (pl *planner) holdNoEmail() {
@@ -329,9 +328,9 @@ func (pl *planner) pendingOrg() bool {
 	return false
 }
 
-// orgName is the final name of the customer's org. What a buyer is called is text from
-// outside: what looks like one of our markers in it would make the org another
-// customer's after a lost database.
+// orgName is the final name of the customer's org. The name of a buyer is text from
+// outside: if the database were lost, a text in it that looks like one of our markers
+// would make the org another customer's.
 func (pl *planner) orgName() string {
 	buyer := pl.buyerOf("")
 	return cmp.Or(reconcile.CleanName(buyer.Name), reconcile.CleanName(buyer.Email), pl.c.ID)

@@ -8,40 +8,42 @@ import (
 	"github.com/stripe-enhance/stripe-enhance/reconcile"
 )
 
-// What the planner says to people. A sentence says the fact, in Stripe's and the panel's
-// own words, and then what to do. It claims no more than is known: nobody "has paid"
-// whom Stripe calls active, in trial or past_due.
+// The sentences of the planner for people, each as a named function: here those about
+// subscriptions and prices, in reasons_hosting.go those about hostings, in reasons_org.go
+// those about orgs and orders, and in reasons_instruction.go those that refuse an
+// instruction. A sentence begins with the fact, in the terms of Stripe and the panel, and
+// then names the command or the step that helps. It claims no more than is known: a
+// customer whom Stripe calls active has not necessarily paid.
 
-// isNoHosting is said of a hosting whose item is mapped to none.
+// isNoHosting is for a hosting whose item is mapped to none.
 func isNoHosting(s *assessed, l *assignment, it *reconcile.Item, plan string) string {
 	return fmt.Sprintf("hosting %d was made for item %s of %s, and the mapping of its price %s says now that it is no hosting: it stays as it is. "+
 		"If that is right: `%s`, and then do with the hosting in the panel what you want; if it is hosting: `%s`",
 		l.Hosting, it.ID, s.ID, it.Price, UnbindCommand(s.ID, l.Hosting), MapCommand(it.Price, plan))
 }
 
-// noItemIsHosting is said of a hosting of which it is not known what it was made for,
-// in a subscription in which nothing is hosting.
+// noItemIsHosting is for a hosting whose item is not known, in a subscription in which
+// nothing is hosting.
 func noItemIsHosting(s *assessed, l *assignment, prices string) string {
 	return fmt.Sprintf("hosting %d is bound to %s, and the mappings say of everything in it (%s) that it is no hosting: it stays as it is. "+
 		"If that is right: `%s`, and then do with the hosting in the panel what you want", l.Hosting, s.ID, prices, UnbindCommand(s.ID, l.Hosting))
 }
 
-// becameNoHosting is said of a hosting whose item is gone, when one has come that is
-// mapped to none.
+// becameNoHosting is for a hosting whose item is gone, if one has come that is mapped to
+// none.
 func becameNoHosting(reason string, l *assignment, it *reconcile.Item) string {
 	return fmt.Sprintf("%s, and item %s has come, of which the mapping of its price %s says that it is no hosting: hosting %d stays as it is. "+
 		"If that is right: `%s`, and then do with the hosting in the panel what you want; if the new price is hosting: `%s`",
 		reason, it.ID, it.Price, l.Hosting, UnbindCommand(l.Subscription, l.Hosting), MapCommand(it.Price, "PLAN"))
 }
 
-// standing is a subscription with what Stripe says of it: "sub_1 is active".
+// standing is a subscription with its status: "sub_1 is active".
 func standing(s *assessed) string { return s.ID + is(s) }
 
 // which is the same within a sentence: "sub_1, which is active".
 func which(s *assessed) string { return s.ID + ", which" + is(s) }
 
-// is is the status of a subscription, and what there is to say of its payment, which may
-// be nothing.
+// is is the status of a subscription, with what is known about its payment.
 func is(s *assessed) string { return reconcile.DescribeSubscription(s.Subscription) }
 
 // planRef is a plan for people: its name and its number, on both sides of a comparison.
@@ -80,7 +82,7 @@ func perhapsOurs(s *assessed, h *reconcile.Hosting) string {
 		"If it is not to stay down, release the held plan of kind resume, which `stripe-enhance plans` shows", h.ID, h.Org, which(s))
 }
 
-// severalPlans is said of a hosting for which live subscriptions want different plans.
+// severalPlans is for a hosting whose live subscriptions are for different plans.
 func (pl *planner) severalPlans(h *reconcile.Hosting) string {
 	var all, ways []string
 	for i := range pl.assignments {
@@ -98,8 +100,7 @@ func usesMore(l *assignment, h *reconcile.Hosting, to, from, over string) string
 		"The customer has to tidy up, or the price to change back at Stripe", l.Subscription, to, h.ID, over, from)
 }
 
-// itemUnknown is said of a hosting of which it is not known which item of its
-// Subscription it serves, when none is left for it.
+// itemUnknown is for a hosting whose item is not known, if none is left for it.
 func (pl *planner) itemUnknown(s *assessed, l *assignment) string {
 	text := fmt.Sprintf("hosting %d is bound to %s, and it is not known which of its items it serves", l.Hosting, s.ID)
 	for i := range s.items {
@@ -119,7 +120,7 @@ func (pl *planner) itemUnknown(s *assessed, l *assignment) string {
 // suspendedThen stands in the sentence about a grace period that ends with a suspension.
 const suspendedThen = "is suspended then"
 
-// inGrace says of a subscription within its grace period what really follows.
+// inGrace describes what follows when the grace period of a subscription ends.
 func (pl *planner) inGrace(i int) string {
 	s := &pl.subs[i]
 	text, ends := standing(s), reconcile.FormatTime(s.graceEnds)
@@ -151,8 +152,8 @@ func (pl *planner) inGrace(i int) string {
 	return fmt.Sprintf("%s: it stays up until %s and "+suspendedThen+" unless Stripe says active", text, ends)
 }
 
-// keptByOther tells that another subscription, which is not in its grace period, keeps
-// the hosting of a link up.
+// keptByOther reports whether another subscription, which is not in its grace period,
+// keeps the hosting of an assignment up.
 func (pl *planner) keptByOther(l *assignment) bool {
 	return slices.ContainsFunc(pl.assignments, func(o assignment) bool {
 		return o.Hosting == l.Hosting && o.sub >= 0 && o.sub != l.sub && (o.desired == desiredKeep || o.desired == desiredActive && pl.subs[o.sub].graceEnds.IsZero())
@@ -164,7 +165,7 @@ func tooMany(s *assessed, it *reconcile.Item) string {
 		"If its price %s is no hosting: `%s`", it.ID, s.ID, it.Quantity, reconcile.MaxUnits, it.Price, MapCommand(it.Price, reconcile.NotHosting))
 }
 
-// noneMapped is said of a subscription of which nobody has said what it buys.
+// noneMapped is for a subscription without a mapped price.
 func noneMapped(s *assessed, unmapped []reconcile.Item) string {
 	if len(unmapped) == 0 {
 		return fmt.Sprintf("no price of %s is mapped to a plan (%s): see it with `%s`", s.ID, priceList(unmapped), LookCommand(s.ID))
@@ -182,7 +183,7 @@ func firstPrice(items []reconcile.Item) string {
 	return items[0].Price
 }
 
-// isGone is said of a subscription that Stripe denies knowing.
+// isGone is for a subscription that Stripe does not know.
 func (pl *planner) isGone(i int) string {
 	s, ways := &pl.subs[i], []string{}
 	for j := range pl.assignments {
@@ -194,7 +195,7 @@ func (pl *planner) isGone(i int) string {
 		"The hosting stays as it is; if the subscription is gone for good: %s", s.ID, strings.Join(ways, " and "))
 }
 
-// namesOtherOrg is said of metadata that names a hosting and not the customer's org.
+// namesOtherOrg is for metadata that names a hosting and not the customer's org.
 func (pl *planner) namesOtherOrg(s *assessed, hosting int64) string {
 	if pl.c.Org == nil { // and the metadata names none: with one it would be looked at
 		return fmt.Sprintf("the metadata of %s names hosting %d and no org: say in which it is with `%s`, or take it out with `%s`",
@@ -205,7 +206,7 @@ func (pl *planner) namesOtherOrg(s *assessed, hosting int64) string {
 		BindCommand(s.ID, hosting, "--other-org"), MetadataCommand(s.ID, "enhance_org_id", pl.c.Org.ID))
 }
 
-// whereIs says what the panel says of a hosting that was to be in an org.
+// whereIs describes where a hosting is that was expected in an org.
 func whereIs(h *reconcile.Hosting, org string) string {
 	if servable(h.State) && h.Org != org {
 		return "it is in org " + h.Org
@@ -213,7 +214,7 @@ func whereIs(h *reconcile.Hosting, org string) string {
 	return "it is " + h.State.String()
 }
 
-// orderOf is the first subscription that wants a hosting and has none.
+// orderOf is the first subscription with a unit that has no hosting.
 func (pl *planner) orderOf() string {
 	for _, w := range pl.units {
 		if w.assignment < 0 {
@@ -229,4 +230,9 @@ func orgIDs(all []reconcile.Org) (ids []string) {
 	}
 	slices.Sort(ids)
 	return ids
+}
+
+func namedIsMissing(s *assessed, h *reconcile.Hosting, org string) string {
+	return fmt.Sprintf("the metadata of %s names hosting %d of org %s, and the panel says %s: correct the metadata, or take it out with `%s`",
+		s.ID, s.MetadataHosting, org, whereIs(h, org), MetadataCommand(s.ID, "enhance_subscription_id", ""))
 }

@@ -22,7 +22,7 @@ func (pl *planner) lostMapping(l *assignment) string {
 		return fmt.Sprintf("price %s of %s has a hosting but no mapping any more: it stays as it is; map the price again with `stripe-enhance mappings set %s PLAN`",
 			it.Price, s.ID, it.Price)
 	case t.none:
-		return "" // a person said so: see mappedToNone
+		return "" // a person decided it: see mappedToNone
 	case t.problem != "":
 		return t.why
 	case it.OutOfRange():
@@ -31,7 +31,7 @@ func (pl *planner) lostMapping(l *assignment) string {
 	return ""
 }
 
-// leftover gives a binding that no want claimed its stance.
+// leftover gives an assignment without a unit its desired state.
 func (pl *planner) leftover(l *assignment) {
 	if l.desired != 0 {
 		return
@@ -54,7 +54,7 @@ func (pl *planner) leftover(l *assignment) {
 	case s.item(l.Item) != nil:
 		l.desired, l.reason = pl.surplus(s, l, fmt.Sprintf("item %s of %s now has quantity %d", l.Item, s.ID, s.item(l.Item).Quantity))
 	case !s.mapped && !s.none:
-		l.desired = desiredKeep // said once for the subscription
+		l.desired = desiredKeep // the subscription has one hold for all of them
 	default:
 		l.desired, l.reason = pl.itemGone(s, l)
 	}
@@ -67,13 +67,13 @@ const (
 	// successorWithin is how long before the end of a subscription the one may have
 	// begun that replaces it: a billing period.
 	successorWithin = 31 * 24 * time.Hour
-	// foundUp is how long after its end the hosting of a subscription is up no more
-	// by any doing of ours.
+	// foundUp is how long after the end of its subscription a hosting may still be up
+	// because of us. If it is up later, another reason keeps it up.
 	foundUp = 24 * time.Hour
 )
 
-// ended takes the hosting of an ended subscription down, unless somebody else seems
-// to be served by it.
+// ended suspends the hosting of an ended subscription, unless it seems to serve another
+// one.
 func (pl *planner) ended(s *assessed, l *assignment, reason string) (desiredState, string) {
 	if n := pl.successor(s); n != nil {
 		return pl.keep(reconcile.HoldUnmapped, l, fmt.Sprintf("%s, but %s (%s) has come without a mapping: hosting %d stays as it is until `%s`",
@@ -100,8 +100,8 @@ func (pl *planner) ended(s *assessed, l *assignment, reason string) (desiredStat
 	return pl.unlessLast(l, desiredEnded, reason)
 }
 
-// successor is a live subscription that may have replaced an ended one and of which
-// it is not known what it buys; nil for none.
+// successor is a live subscription without a mapping that may have replaced an ended one;
+// nil for none.
 func (pl *planner) successor(s *assessed) *assessed {
 	end := s.EndedAt
 	if end.IsZero() {
@@ -116,8 +116,8 @@ func (pl *planner) successor(s *assessed) *assessed {
 	return nil
 }
 
-// underProvisioned tells that a subscription has fewer hostings than it asks for, so that it may
-// be using one that is bound to another.
+// underProvisioned reports whether a subscription has fewer hostings than it asks for, so
+// that it may be using one that is bound to another.
 func (pl *planner) underProvisioned(sub int) bool {
 	if pl.subs[sub].none {
 		return false
@@ -133,9 +133,8 @@ func (pl *planner) underProvisioned(sub int) bool {
 	return has == 0 || has < asks
 }
 
-// itemGone judges a hosting whose item is no longer part of a live subscription.
-// It is surplus only when nothing else in the subscription can be what it was
-// turned into.
+// itemGone judges a hosting whose item is no longer part of a live subscription. It is
+// surplus only if no other item of the subscription can have replaced its item.
 func (pl *planner) itemGone(s *assessed, l *assignment) (desiredState, string) {
 	if l.Item == "" {
 		return pl.keep(reconcile.HoldAmbiguous, l, pl.itemUnknown(s, l))
@@ -143,8 +142,8 @@ func (pl *planner) itemGone(s *assessed, l *assignment) (desiredState, string) {
 	return pl.surplus(s, l, fmt.Sprintf("item %s is no longer part of %s", l.Item, s.ID))
 }
 
-// surplus takes a hosting down for a reason, unless its subscription pays for
-// something else that it may have to serve, of which the plan is not known.
+// surplus suspends a hosting for a reason, unless its subscription has another item that
+// it may have to serve and whose plan is not known.
 func (pl *planner) surplus(s *assessed, l *assignment, reason string) (desiredState, string) {
 	it := pl.replacementItem(l)
 	if n := pl.becameNone(l); it == nil && n != nil {
@@ -163,14 +162,14 @@ func (pl *planner) surplus(s *assessed, l *assignment, reason string) (desiredSt
 	return pl.keep(kind, l, wait)
 }
 
-// keep leaves a hosting as it is, and tells why.
+// keep leaves a hosting as it is, and adds a hold with the reason.
 func (pl *planner) keep(kind reconcile.HoldKind, l *assignment, reason string) (desiredState, string) {
 	pl.addHold(reconcile.Hold{Kind: kind, Subscription: l.Subscription, Hosting: l.Hosting, Reason: reason})
 	return desiredKeep, reason
 }
 
-// unlessLast keeps a hosting that would be taken down while another one, which the
-// customer still pays for, is gone: it may be the only one left.
+// unlessLast keeps a hosting that would be suspended while another one, which the customer
+// still pays for, is gone: it may be the only one left.
 func (pl *planner) unlessLast(l *assignment, down desiredState, reason string) (desiredState, string) {
 	for i := range pl.assignments {
 		o := &pl.assignments[i]
@@ -190,12 +189,11 @@ func (pl *planner) unlessLast(l *assignment, down desiredState, reason string) (
 	return down, reason
 }
 
-// replacementItem finds an item that may be what the item of a binding was turned into and
-// of which nobody can tell now what it buys; nil when there is none. It is any that
-// is mapped to a plan which cannot be found, or asks for an absurd number; and an
-// unmapped one that is newer than the binding or of unknown age: an upgrade, of the
-// item or of one of its units, to a price that nobody has mapped yet. Older unmapped
-// ones were beside it all along; they are extras.
+// replacementItem finds an item that may have replaced the item of a binding and whose
+// plan is not known; nil if there is none. It is any that is mapped to a plan which cannot
+// be found, or asks for an impossible number; and an unmapped one that is newer than the
+// binding or of unknown age: an upgrade, of the item or of one of its units, to a price
+// without a mapping. Older unmapped ones were beside it all along; they are extras.
 func (pl *planner) replacementItem(l *assignment) *reconcile.Item {
 	s := &pl.subs[l.sub]
 	for i := range s.items {
@@ -212,15 +210,15 @@ func (pl *planner) replacementItem(l *assignment) *reconcile.Item {
 	return nil
 }
 
-// cameAfter tells that an item is newer than a binding, or of unknown age.
+// cameAfter reports whether an item is newer than a binding, or of unknown age.
 func cameAfter(it *reconcile.Item, l *assignment) bool {
 	return it.Created.IsZero() || !it.Created.Before(l.At)
 }
 
-// mappedToNone is the sentence for a hosting that was made for what a person says is no
-// hosting: its item is there and its price is mapped to none, or it is not known which
-// item it serves and all of them are; empty when that is not so. The mapping changed
-// under it, which ends nothing: who uses the hosting only a person knows.
+// mappedToNone is the sentence for a hosting whose price was mapped to none after it was
+// made: the price of its item, or, if its item is not known, every price of the
+// subscription; empty if that is not so. A change of the mapping ends nothing, because
+// only a person knows who uses the hosting.
 func (pl *planner) mappedToNone(s *assessed, l *assignment) string {
 	it := s.item(l.Item)
 	if it == nil {
@@ -235,9 +233,8 @@ func (pl *planner) mappedToNone(s *assessed, l *assignment) string {
 	return ""
 }
 
-// becameNone finds an item that came after a binding and that a person says is no
-// hosting: what the item of the binding was turned into, perhaps, with the wrong
-// mapping. nil when there is none.
+// becameNone finds an item that came after a binding and that is mapped to none: it may
+// have replaced the item of the binding, with the wrong mapping. nil if there is none.
 func (pl *planner) becameNone(l *assignment) *reconcile.Item {
 	s := &pl.subs[l.sub]
 	for i := range s.items {
@@ -248,8 +245,8 @@ func (pl *planner) becameNone(l *assignment) *reconcile.Item {
 	return nil
 }
 
-// planOf is what to map a price to so that a hosting keeps its plan: the number of
-// that, or PLAN while it is not known.
+// planOf is the plan that a price is to be mapped to if a hosting is to keep its plan: its
+// number, or PLAN if it is not known.
 func (pl *planner) planOf(l *assignment) string {
 	if l.hosting < 0 || pl.c.Hostings[l.hosting].Plan == 0 {
 		return "PLAN"
@@ -257,8 +254,8 @@ func (pl *planner) planOf(l *assignment) string {
 	return reconcile.FormatID(int64(pl.c.Hostings[l.hosting].Plan))
 }
 
-// unclear tells that an item is mapped, and yet nobody can tell what it buys: its plan
-// cannot be found, or it asks for an absurd number.
+// unclear reports whether an item is mapped, and yet cannot be provisioned: its plan
+// cannot be found, or it asks for an impossible number.
 func (pl *planner) unclear(it *reconcile.Item) bool {
 	t, ok := pl.cat.match(it)
 	return ok && !t.none && (t.problem != "" || it.OutOfRange())
@@ -284,8 +281,8 @@ func (pl *planner) has(sub int, it *reconcile.Item) (n int64) {
 	return n
 }
 
-// hasSpare tells that a subscription has more hostings without an item than its items
-// of which nobody can tell what they buy could need.
+// hasSpare reports whether a subscription has more hostings without an item than its items
+// whose plan is not known could need.
 func (pl *planner) hasSpare(sub int) bool {
 	free := int64(0)
 	for i := range pl.assignments {

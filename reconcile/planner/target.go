@@ -9,8 +9,8 @@ import (
 	"github.com/stripe-enhance/stripe-enhance/reconcile"
 )
 
-// TargetOf tells what there is of a subscription of c, after a run with these actions
-// and holds. found reports whether c has the subscription.
+// TargetOf describes a subscription of c after a run with these actions and holds. found
+// reports whether c has the subscription.
 func TargetOf(c *reconcile.Customer, id string, actions []reconcile.ActionRecord, holds []reconcile.Hold, p reconcile.Policy, now time.Time) (t reconcile.Target, found bool) {
 	i := slices.IndexFunc(c.Subscriptions, func(s reconcile.Subscription) bool { return s.ID == id })
 	if i < 0 {
@@ -29,21 +29,7 @@ func TargetOf(c *reconcile.Customer, id string, actions []reconcile.ActionRecord
 			t.Hostings = append(t.Hostings, c.Hostings[j])
 		}
 	}
-	var done, failed, open int
-	for _, a := range actions {
-		if a.State == reconcile.ActionSuperseded || a.Subscription != id && (a.Subscription != "" || a.Customer != c.ID) {
-			continue
-		}
-		t.Changes++
-		switch a.State {
-		case reconcile.ActionApplied, reconcile.ActionAdopted:
-			done++
-		case reconcile.ActionFailed, reconcile.ActionSent, reconcile.ActionAmbiguous:
-			failed++
-		case reconcile.ActionPlanned, reconcile.ActionHeld, reconcile.ActionSuperseded:
-			open++
-		}
-	}
+	counts := countActions(&t, c, actions)
 	why := ""
 	for _, h := range holds {
 		if h.Subscription == id || h.Subscription == "" && h.Customer == c.ID {
@@ -52,8 +38,28 @@ func TargetOf(c *reconcile.Customer, id string, actions []reconcile.ActionRecord
 			}
 		}
 	}
-	t.Text = whatIsThere(&t, s) + ": " + strings.Join(whatFollows(&t, c, s, [3]int{done, failed, open}, why, p, now), "; ")
+	t.Text = whatIsThere(&t, s) + ": " + strings.Join(whatFollows(&t, c, s, counts, why, p, now), "; ")
 	return t, true
+}
+
+// countActions counts the actions for a target, or for its customer alone, and returns how
+// many are done, how many failed or have no known outcome, and how many are left to do.
+func countActions(t *reconcile.Target, c *reconcile.Customer, actions []reconcile.ActionRecord) (counts [3]int) {
+	for _, a := range actions {
+		if a.State == reconcile.ActionSuperseded || a.Subscription != t.Subscription && (a.Subscription != "" || a.Customer != c.ID) {
+			continue
+		}
+		t.Changes++
+		switch a.State {
+		case reconcile.ActionApplied, reconcile.ActionAdopted:
+			counts[0]++
+		case reconcile.ActionFailed, reconcile.ActionSent, reconcile.ActionAmbiguous:
+			counts[1]++
+		case reconcile.ActionPlanned, reconcile.ActionHeld, reconcile.ActionSuperseded:
+			counts[2]++
+		}
+	}
+	return counts
 }
 
 // whatIsThere describes a subscription and its hostings.
@@ -84,7 +90,7 @@ func whatIsThere(t *reconcile.Target, s *reconcile.Subscription) string {
 	return text
 }
 
-// describeHosting is the state of a hosting, whose doing it is, and when it was seen.
+// describeHosting is the state of a hosting, who caused it, and when it was seen.
 func describeHosting(h *reconcile.Hosting) string {
 	text := h.State.String()
 	if h.State == reconcile.HostingSuspended {
@@ -99,7 +105,8 @@ func describeHosting(h *reconcile.Hosting) string {
 	return text + " (seen " + reconcile.FormatTime(h.ObservedAt) + ")"
 }
 
-// whatFollows says what was done, is to be done or is withheld, or why nothing is.
+// whatFollows describes the changes that were made, are still to be made or are withheld,
+// or why there are none.
 func whatFollows(t *reconcile.Target, c *reconcile.Customer, s *reconcile.Subscription, counts [3]int, withheld string, p reconcile.Policy, now time.Time) (parts []string) {
 	for i, word := range [...]string{"done", "failed", "still to do"} {
 		if n := counts[i]; n > 0 {

@@ -7,11 +7,11 @@ import (
 	"github.com/stripe-enhance/stripe-enhance/reconcile"
 )
 
-// orgTurns are the hostings of ended subscriptions in the order in which who comes back
-// is given them. With one there is nothing to choose. Of several, those with something
-// on them come first; and when there are fewer places than those, what is up does, so
-// that nothing is taken from anybody. When even what is up is more than there are
-// places, one with something on it would go: all stay, and a person has to choose.
+// orgTurns are the hostings of ended subscriptions in the order in which a returning
+// customer is given them. If there is one, there is nothing to choose. Of several, those
+// with content come first; if there are more of those than places, the ones that are up
+// come first, so that nothing is taken away. If even those are more than the places, one
+// with content would go: all stay, and a person has to choose.
 func (pl *planner) orgTurns() (turns [][]int) {
 	var buyers []string
 	for i := range pl.subs {
@@ -23,7 +23,7 @@ func (pl *planner) orgTurns() (turns [][]int) {
 	return turns
 }
 
-// turnsOf are the turns of one Stripe customer: from one to another nothing passes.
+// turnsOf are the turns of one Stripe customer: no hosting passes from one to another.
 func (pl *planner) turnsOf(buyer string) [][]int {
 	var all, full, up, rest []int
 	for i := range pl.assignments {
@@ -69,8 +69,8 @@ func (pl *planner) turnsOf(buyer string) [][]int {
 	return [][]int{rest}
 }
 
-// tooMany keeps hostings of ended subscriptions with something on each, which are more
-// than there are places for, and says so to whoever would be given one.
+// tooMany keeps the hostings of ended subscriptions if more of them have content than
+// there are places, and holds the subscriptions that would be given one.
 func (pl *planner) tooMany(full []int) {
 	c := contest{keepers: full[1:]}
 	for _, i := range full {

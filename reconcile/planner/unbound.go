@@ -7,8 +7,8 @@ import (
 	"github.com/stripe-enhance/stripe-enhance/reconcile"
 )
 
-// holdUnbound holds the units whose hosting a person has unbound, until a person says what
-// serves them: another hosting, or that the order is new. Nothing is made or taken over
+// holdUnbound holds the units whose hosting a person has unbound, until a person decides:
+// they are served by another hosting, or the order is new. Nothing is made or taken over
 // for the subscription before that.
 func (pl *planner) holdUnbound() {
 	for s := range pl.subs {
@@ -24,13 +24,13 @@ func (pl *planner) holdUnbound() {
 	}
 }
 
-// unboundFrom tells that a person has said that a hosting does not serve a subscription.
+// unboundFrom reports whether a person has unbound a hosting from a subscription.
 func (pl *planner) unboundFrom(sub string, hosting int64) bool {
 	return slices.ContainsFunc(pl.c.Unbindings, func(p reconcile.Unbinding) bool { return p.Subscription == sub && p.Hosting == hosting })
 }
 
-// unboundFromLive tells that a person has said that a hosting does not serve one of the
-// subscriptions that have not ended. Who it is for only a person knows then.
+// unboundFromLive reports whether a person has unbound a hosting from a subscription that
+// has not ended. Then only a person knows whom it serves.
 func (pl *planner) unboundFromLive(hosting int64) bool {
 	return slices.ContainsFunc(pl.c.Unbindings, func(p reconcile.Unbinding) bool {
 		s := pl.subIndex(p.Subscription)
@@ -51,7 +51,7 @@ func (pl *planner) bindFlags(sub, org string, hosting int64) (flags []string) {
 	return flags
 }
 
-// endedHere tells that a hosting is bound to the subscription that its marker names,
+// endedHere reports whether a hosting is bound to the subscription that its marker names,
 // and that one has ended.
 func (pl *planner) endedHere(sub string, hosting int64) bool {
 	s := pl.subIndex(sub)
@@ -70,7 +70,7 @@ func (pl *planner) bindInstead(sub string, instead int64, h *reconcile.Hosting) 
 	return BindCommand(unit, h.ID, pl.bindFlags(sub, h.Org, h.ID)...)
 }
 
-// orUnbind are the other ways out for a hosting that is paid for and gone.
+// orUnbind names the other two ways for a hosting that is paid for and gone.
 func (pl *planner) orUnbind(l *assignment) string {
 	return fmt.Sprintf("; or bind what serves %s in its place (`%s`), or unbind it, to say then that the order is new (`%s`)",
 		l.Subscription, bindCommand(pl.unit(l.Subscription, l.Slot), "HOSTING", "it is its hosting"), UnbindCommand(l.Subscription, l.Hosting))

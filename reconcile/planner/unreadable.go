@@ -6,12 +6,12 @@ import (
 	"github.com/stripe-enhance/stripe-enhance/reconcile"
 )
 
-// unclear tells that the metadata of a subscription means an org or a hosting, and
+// unclear reports whether the metadata of a subscription means an org or a hosting, and
 // cannot be read.
 func (s *assessed) unclear() bool { return s.MetadataOrgText != "" || s.MetadataHostingText != "" }
 
-// holdUnclear says what cannot be read. The subscription keeps what it has; nothing
-// more is found or made for it, because the hosting that was meant may be there.
+// holdUnclear holds a subscription whose metadata cannot be read. It keeps its hostings;
+// nothing more is found or made for it, because the hosting that was meant may be there.
 func (pl *planner) holdUnclear(s int) {
 	sub := &pl.subs[s]
 	if sub.desired == desiredEnded || !sub.mapped && pl.assignmentsOf(s) == 0 {
@@ -29,7 +29,8 @@ func (pl *planner) holdUnclear(s int) {
 	}
 }
 
-// withoutDomain asks for the domain of a subscription, or says that it cannot be read.
+// withoutDomain asks for the domain of a subscription, or adds a hold if it cannot be
+// read.
 func (pl *planner) withoutDomain(s *assessed) {
 	switch {
 	case s.Domain != "":
