@@ -34,6 +34,22 @@ func runMode(name string) (found reconcile.RunMode) {
 // errUndone takes back what a test has written.
 var errUndone = errors.New("taken back")
 
+// tryInsert runs an insert with a value and takes it back.
+func (f *fixture) tryInsert(insert, value string) error {
+	return f.transact(f.Context(), "trying a kind", func(ctx context.Context, tx conn) error {
+		if _, err := tx.exec(ctx, "INSERT INTO hostings (id, org_id, state) VALUES (1, 'o', 'active')"); err != nil {
+			return err
+		}
+		if tx.d == sqlite {
+			insert = strings.ReplaceAll(insert, "AS TIMESTAMPTZ", "AS INTEGER")
+		}
+		if _, err := tx.exec(ctx, insert, value, at(t0)); err != nil {
+			return err
+		}
+		return errUndone
+	})
+}
+
 // TestEveryKindMayBeStored inserts every kind, state and mode through the real tables. The
 // kinds of what a decision withholds (column held of customers) and of held plans have no
 // CHECK: any name may be stored.
@@ -43,7 +59,6 @@ func TestEveryKindMayBeStored(t *testing.T) {
 		states = append(states, string(s))
 	}
 	conform(t, func(t *testing.T, f *fixture) {
-		now := at(t0)
 		f.save(t0, facts("sub_a", "cus_a", "a@example.com"))
 		for _, column := range []struct {
 			table, column string
@@ -67,20 +82,7 @@ func TestEveryKindMayBeStored(t *testing.T) {
 				t.Errorf("only %v may stand in %s.%s", column.values, column.table, column.column)
 			}
 			for _, value := range column.values {
-				err := f.transact(t.Context(), "trying a kind", func(ctx context.Context, tx conn) error {
-					if _, err := tx.exec(ctx, "INSERT INTO hostings (id, org_id, state) VALUES (1, 'o', 'active')"); err != nil {
-						return err
-					}
-					insert := column.insert
-					if tx.d == sqlite {
-						insert = strings.ReplaceAll(insert, "AS TIMESTAMPTZ", "AS INTEGER")
-					}
-					if _, err := tx.exec(ctx, insert, value, now); err != nil {
-						return err
-					}
-					return errUndone
-				})
-				if !errors.Is(err, errUndone) {
+				if err := f.tryInsert(column.insert, value); !errors.Is(err, errUndone) {
 					t.Errorf("add %s to the CHECK of %s.%s in a new migration: %v", value, column.table, column.column, err)
 				}
 			}

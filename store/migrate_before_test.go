@@ -95,20 +95,7 @@ func (f *fixture) keptRows(before map[string][]string) map[string][]string {
 	f.Helper()
 	all := map[string][]string{}
 	for table, order := range kept {
-		columns := "*"
-		if before != nil {
-			names := []string{}
-			for _, cell := range strings.Split(before[table][0], "\x00") {
-				name, _, _ := strings.Cut(cell, "=")
-				today := name
-				if now, ok := renamed[table+"."+name]; ok {
-					today = now
-				}
-				names = append(names, today+" AS "+name)
-			}
-			columns = strings.Join(names, ", ")
-		}
-		rows, err := f.read.QueryContext(context.Background(), "SELECT "+columns+" FROM "+table+" ORDER BY "+order)
+		rows, err := f.read.QueryContext(context.Background(), "SELECT "+columnsOf(table, before[table])+" FROM "+table+" ORDER BY "+order)
 		f.must(err)
 		defer rows.Close()
 		names, err := rows.Columns()
@@ -131,6 +118,24 @@ func (f *fixture) keptRows(before map[string][]string) map[string][]string {
 		f.must(rows.Err())
 	}
 	return all
+}
+
+// columnsOf selects the columns that a table had before, under their names of then; all of
+// them if it had no row.
+func columnsOf(table string, before []string) string {
+	if len(before) == 0 {
+		return "*"
+	}
+	var columns []string
+	for _, cell := range strings.Split(before[0], "\x00") {
+		name, _, _ := strings.Cut(cell, "=")
+		today := name
+		if now, ok := renamed[table+"."+name]; ok {
+			today = now
+		}
+		columns = append(columns, today+" AS "+name)
+	}
+	return strings.Join(columns, ", ")
 }
 
 // goOn does more work on a database: a run acquires the lease, the held plan is approved,

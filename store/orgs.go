@@ -141,7 +141,7 @@ func (s *Store) SaveOrgs(ctx context.Context, tok reconcile.Token, orgs []reconc
 		if err := tx.bulk(ctx, upsertOrg, rows); err != nil {
 			return err
 		}
-		if err := wakeSeconds(ctx, tx, orgs, now); err != nil || !complete {
+		if err := wakeDuplicated(ctx, tx, orgs, now); err != nil || !complete {
 			return err
 		}
 		return setCursor(ctx, tx, orgsCursor, now.UTC().Format(time.RFC3339Nano))
@@ -170,9 +170,9 @@ func (s *Store) UnreadOrgs(ctx context.Context, after string, limit int) ([]reco
 	return orgs, err
 }
 
-// wakeSeconds wakes the customers whose marker an org carries beside the one that is
+// wakeDuplicated wakes the customers whose marker an org carries beside the one that is
 // theirs.
-func wakeSeconds(ctx context.Context, tx conn, orgs []reconcile.Org, now time.Time) error {
+func wakeDuplicated(ctx context.Context, tx conn, orgs []reconcile.Org, now time.Time) error {
 	var marked []string
 	for _, o := range orgs {
 		if m, ok := reconcile.MarkerOf(clean(o.Name)); ok && m.Slot == 0 && !o.Deleted {

@@ -243,10 +243,11 @@ func unmade(kind, same, made string) string {
 		AND (%s OR a.state IN ('sent', 'ambiguous') OR a.state = 'failed' AND a.looks > 0))`, kind, same, made)
 }
 
-// Duplicates finds orgs and hostings made a second time and not by this database's journal: up to
-// limit living hostings with the marker of a subscription whose slot is bound to
-// another living one, or that is another bound one's too, and orgs with the marker of a customer who has another. Markers
-// with another name than this installation's are not looked at.
+// Duplicates finds orgs and hostings that were created twice, and not by this database's
+// journal. It returns up to limit living hostings with the marker of a subscription whose
+// slot is bound to another living hosting, or with the same marker as another bound one,
+// and orgs with the marker of a customer that has another org. Markers with the name of
+// another installation are left out.
 func (s *Store) Duplicates(ctx context.Context, instance string, limit int) ([]reconcile.Duplicate, error) {
 	var all []reconcile.Duplicate
 	take := func(row scan) error {

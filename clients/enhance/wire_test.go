@@ -18,8 +18,6 @@ var t0 = time.Date(2026, time.March, 2, 9, 0, 0, 0, time.UTC)
 
 func atT0(o *enhance.Options) { o.Now = func() time.Time { return t0 } }
 
-func total(n int64) *int64 { return &n }
-
 // subscription is a complete answer, with fields that a later release may add.
 func subscription(more string) string {
 	return fmt.Sprintf(`{"id":42,"planId":2,"planName":"Pro","subscriberId":%q,"vendorId":%q,
@@ -33,7 +31,7 @@ func TestAHostingIsReadAsItStands(t *testing.T) {
 		h := reconcile.Hosting{
 			ID: 42, Org: otherOrg, Plan: 2, State: reconcile.HostingActive, FriendlyName: "Pro [sub_1Nq/1]", ObservedAt: t0,
 			Usage: []reconcile.Usage{
-				{Name: "websites", Used: 3, Total: total(10)}, {Name: "diskspace", Used: 5 << 30}, {Name: "unheardOf", Total: total(0)},
+				{Name: "websites", Used: 3, Total: new(int64(10))}, {Name: "diskspace", Used: 5 << 30}, {Name: "unheardOf", Total: new(int64(0))},
 			},
 		}
 		edit(&h)

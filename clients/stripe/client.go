@@ -150,10 +150,10 @@ func orElse[T comparable](v *T, def T) {
 // prints whole bodies).
 func backend(o Options, transport http.RoundTripper) stripego.Backend {
 	return stripego.GetBackendWithConfig(stripego.APIBackend, &stripego.BackendConfig{
-		URL:               stripego.String(o.BaseURL),
+		URL:               new(o.BaseURL),
 		HTTPClient:        &http.Client{Transport: transport, CheckRedirect: noRedirect},
-		MaxNetworkRetries: stripego.Int64(0),
-		EnableTelemetry:   stripego.Bool(false),
+		MaxNetworkRetries: new(int64(0)),
+		EnableTelemetry:   new(false),
 		LeveledLogger:     &stripego.LeveledLogger{Level: stripego.LevelNull},
 	})
 }

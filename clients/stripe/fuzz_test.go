@@ -38,7 +38,9 @@ func FuzzPage(f *testing.F) {
 			return
 		}
 		var loose struct {
-			Data []struct{ ID string }
+			Data []struct {
+				ID string `json:"id"`
+			} `json:"data"`
 		}
 		if err := json.Unmarshal(body, &loose); err != nil {
 			t.Fatalf("accepted what is not even JSON: %v", err)

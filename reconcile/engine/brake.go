@@ -327,7 +327,7 @@ func (t *tally) reasonAfter(before string, keep bool) string {
 	case before != "":
 		return before
 	}
-	return "what was approved has changed since, and what it is now was not approved"
+	return "the approved version has changed since, and the new one was not approved"
 }
 
 // planOf is the plan that holds the actions of a kind: that of this run, or the one

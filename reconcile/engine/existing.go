@@ -71,7 +71,7 @@ func (r *run) noticeSeconds(ctx context.Context) error {
 	}
 	reason := fmt.Sprintf("another installation makes hostings for the subscriptions that are served here (%s): nothing is created. "+
 		"Stop one of the two, or, where each has customers of its own, set INSTANCE to another word in each. "+
-		"Then delete in the panel what was made twice and is not used, and run `stripe-enhance reconcile --full`", text)
+		"Then delete the unused duplicates in the panel, and run `stripe-enhance reconcile --full`", text)
 	if r.evidence.blockCreates(reason) {
 		r.waitForPerson(reason)
 	}

@@ -114,10 +114,10 @@ func (r *run) anchorGate(ctx context.Context) (string, error) {
 			if err := r.Mirror.MarkGone(ctx, r.tok, id, r.now); err != nil {
 				return "", err
 			}
-			return fmt.Sprintf("%s, which has hosting here, is not at Stripe any more, where none ever vanishes: `stripe-enhance check` says which account the key is of, and `%s` whether that one has it",
+			return fmt.Sprintf("%s has a hosting but no longer exists at Stripe, which never deletes subscriptions: `stripe-enhance check` shows which account the key belongs to, and `%s` whether the subscription is in it",
 				id, planner.LookCommand(id)), nil
 		case err != nil:
-			return fmt.Sprintf("%s, which has hosting here, could not be read again: %v", id, err), nil
+			return fmt.Sprintf("%s, which has a hosting, could not be read again: %v", id, err), nil
 		}
 	}
 	return "", nil

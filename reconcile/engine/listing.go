@@ -52,7 +52,7 @@ func (r *run) loadVerdict(ctx context.Context) error {
 	if r.evidence.suspender, err = r.Cursors.Cursor(ctx, cursorSuspender); err != nil {
 		return err
 	}
-	text, err := r.Cursors.Cursor(ctx, cursorDoubt)
+	text, err := r.Cursors.Cursor(ctx, cursorVerdict)
 	if err != nil || text == "" {
 		return err
 	}
@@ -102,11 +102,11 @@ func (r *run) saveVerdict(ctx context.Context) error {
 		}
 		text = string(packed)
 	}
-	last, err := r.Cursors.Cursor(ctx, cursorDoubt)
+	last, err := r.Cursors.Cursor(ctx, cursorVerdict)
 	if err != nil || last == text {
 		return err
 	}
-	return r.Cursors.SetCursor(ctx, r.tok, cursorDoubt, text)
+	return r.Cursors.SetCursor(ctx, r.tok, cursorVerdict, text)
 }
 
 // judgeListing holds a complete listing against the last one that was believed
@@ -172,7 +172,7 @@ func (r *run) unlisted(ctx context.Context, l reconcile.Listing, believed time.T
 			err = r.Mirror.MarkGone(ctx, r.tok, id, r.now)
 		case errors.Is(err, fault.Malformed), errors.Is(err, fault.Permanent):
 			odd++ // there, or refused for good; the others must not wait for it
-			r.notePartial("%s was not listed and cannot be read, and what is known of it stays as it is: %v", id, err)
+			r.notePartial("%s was not listed and cannot be read; its stored state is kept: %v", id, err)
 			err = nil
 		case err == nil && facts.OnTestClock:
 			clocks++

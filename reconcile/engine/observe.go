@@ -25,7 +25,7 @@ const (
 	cursorRecovery = "recovery" // RFC 3339, the panel's clock: orgs that are not newer were there when we knew nothing of the panel
 	cursorUnread   = "unread"   // id of the org after which the next look goes on; "": from the first
 	cursorLost     = "lost"     // plans that the panel's list has lost, by id; "": none
-	cursorDoubt    = "listing"  // what was wrong with the last complete listing; "": nothing
+	cursorVerdict  = "listing"  // what was wrong with the last complete listing; "": nothing
 	cursorCatalog  = "mappings" // digest of the mappings, plans and settings last planned with
 )
 
@@ -155,10 +155,10 @@ func (r *run) sweep(ctx context.Context) error {
 func (r *run) passedOver(why []string) {
 	const most = 5
 	for _, text := range why[:min(len(why), most)] {
-		r.notePartial("a subscription at Stripe is passed over, and what is known of it stays as it is: %s", text)
+		r.notePartial("a subscription at Stripe is skipped, and its stored state is kept: %s", text)
 	}
 	if more := len(why) - most; more > 0 {
-		r.notePartial("%d more subscriptions at Stripe are passed over like these", more)
+		r.notePartial("%d more subscriptions at Stripe are skipped like these", more)
 	}
 }
 

@@ -213,7 +213,7 @@ func (r *run) decide(ctx context.Context, c *reconcile.Customer, done *thought) 
 			return as, d, err
 		}
 	}
-	return c, planner.Decision{}, fault.Errorf(fault.Malformed, "still asking for reads after %d rounds: what is read does not stay as it was read", maxRounds)
+	return c, planner.Decision{}, fault.Errorf(fault.Malformed, "still asking for reads after %d rounds: the facts change while they are read", maxRounds)
 }
 
 // readable leaves out the needs that are not to be read: reads that this run has done
@@ -280,7 +280,7 @@ func (r *run) load(ctx context.Context, id string) (*reconcile.Customer, error) 
 	}
 	found = r.supposed(found)
 	if len(found) != 1 {
-		return nil, fault.Errorf(fault.Permanent, "customer %s is not in the database any more", id)
+		return nil, fault.Errorf(fault.Permanent, "customer %s is no longer in the database", id)
 	}
 	r.known.put(&found[0], at)
 	return &found[0], nil

@@ -37,7 +37,7 @@ func (r *run) lookAtTouched(ctx context.Context) error {
 	}
 	events, err := r.Billing.Events(ctx, since.Add(-eventOverlap))
 	if err != nil {
-		r.note("what events have touched since %s could not be told, so every hosting is looked at: %v", since.Format(time.RFC3339), err)
+		r.note("the events since %s could not be listed, so every hosting is read: %v", since.Format(time.RFC3339), err)
 		return r.Timetable.LookAgain(ctx, r.tok, nil)
 	}
 	fresh, err := r.unseen(ctx, events.Touched)

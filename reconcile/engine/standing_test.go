@@ -175,7 +175,7 @@ func TestAnApprovedInvitationToAnotherAddressIsHeldAgain(t *testing.T) {
 	diff(t, "hostings", 1, len(r.World.Hostings()))
 	diff(t, "invitations", 0, len(r.World.Invites()))
 	again := onePlan(t, rep)
-	if again.ID == onePlan(t, held).ID || again.Size() != 1 || !strings.Contains(again.Reason, "what was approved has changed since") {
+	if again.ID == onePlan(t, held).ID || again.Size() != 1 || !strings.Contains(again.Reason, "the approved version has changed since") {
 		t.Errorf("held again: %+v", again)
 	}
 	diff(t, "invitations later", 0, len(r.World.Invites()))

@@ -253,11 +253,11 @@ func (r *run) noteUnlisted(ctx context.Context, orgs []unlistedOrg) error {
 	for _, o := range orgs {
 		if noted < maxUnlistedNotes && !slices.ContainsFunc(known, func(k unlistedOrg) bool { return k.ID == o.ID }) {
 			noted++
-			r.note("the hostings of org %s (%q) cannot be listed, and it is passed over; who may have hosting there already gets no other: %v", o.ID, o.Name, o.err)
+			r.note("the hostings of org %s (%q) cannot be listed, and it is skipped; a customer that may have a hosting there gets no other: %v", o.ID, o.Name, o.err)
 		}
 	}
 	if more := len(orgs) - maxUnlistedNotes; more > 0 && len(known) <= maxUnlistedNotes {
-		r.note("the hostings of %d more orgs cannot be listed, and they are passed over like these", more)
+		r.note("the hostings of %d more orgs cannot be listed, and they are skipped like these", more)
 	}
 	return nil
 }
