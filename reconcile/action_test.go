@@ -13,7 +13,7 @@ func TestEveryActionKindHasARow(t *testing.T) {
 			t.Errorf("add kind %d to actionKinds", k)
 		}
 		if brake := k.Brake(); brake != 0 && !slices.Contains(reconcile.BrakeKinds(), brake) {
-			t.Errorf("%s falls under the brake %s, which there is not", k, brake)
+			t.Errorf("%s falls under the brake %s, which does not exist", k, brake)
 		}
 		if k.Takes() != reconcile.TakesNever && (k.Brake() == 0 || k.Gives()) {
 			t.Errorf("%s takes something away: it needs a brake, and does not give", k)
@@ -21,16 +21,17 @@ func TestEveryActionKindHasARow(t *testing.T) {
 	}
 }
 
-// A journal may have kinds of another version. Nothing is taken away by mistake.
+// A journal may have kinds of another version: if a kind is not known, it counts as one
+// that takes something away.
 func TestAnActionKindThatIsNotKnownTakesAndIsNotParsed(t *testing.T) {
 	for _, k := range []reconcile.ActionKind{0, reconcile.Terminate + 1, 255} {
 		if k.Takes() != reconcile.TakesAlways || k.Gives() || k.Brake() != 0 || k.String() != "unknown" {
 			t.Errorf("kind %d: takes %v, gives %v, brake %v, is called %s", k, k.Takes(), k.Gives(), k.Brake(), k)
 		}
 	}
-	for _, word := range []string{"", "unknown", "Suspend"} {
-		if k := reconcile.ParseActionKind(word); k != 0 {
-			t.Errorf("%q is parsed as %s", word, k)
+	for _, text := range []string{"", "unknown", "Suspend"} {
+		if k := reconcile.ParseActionKind(text); k != 0 {
+			t.Errorf("%q is parsed as %s", text, k)
 		}
 	}
 }

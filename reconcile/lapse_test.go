@@ -62,7 +62,7 @@ func TestALapseIsMeasuredFromItsOwnSpell(t *testing.T) {
 		"late with nothing but an invoice from before the payment":  {[]step{{-day, late(-10*day, paid(-5*day))}}, -day, -day},
 		"due in the second of the payment":                          {[]step{{-day, late(-5*day, paid(-5*day))}}, -5 * day, -day},
 		"active in between":                                         {[]step{{-9 * day, late(-10 * day)}, {-5 * day, active(-5 * day)}, {-day, late(-2 * day)}}, -2 * day, -day},
-		"a status that nobody knows in between":                     {[]step{{-9 * day, late(-10 * day)}, {-5 * day, late(0, status(reconcile.StatusUnknown))}, {-day, late(-2 * day)}}, -10 * day, -9 * day},
+		"an unknown status in between":                              {[]step{{-9 * day, late(-10 * day)}, {-5 * day, late(0, status(reconcile.StatusUnknown))}, {-day, late(-2 * day)}}, -10 * day, -9 * day},
 		"unpaid in between":                                         {[]step{{-9 * day, late(-10 * day)}, {-5 * day, late(-2*day, status(reconcile.StatusUnpaid))}, {-day, late(-2 * day)}}, -10 * day, -9 * day},
 		"unpaid before":                                             {[]step{{-9 * day, active(-9 * day)}, {-5 * day, late(-6*day, status(reconcile.StatusUnpaid))}, {-day, late(-2 * day)}}, -6 * day, -5 * day},
 	} {
@@ -82,7 +82,7 @@ func TestALapseIsMeasuredFromItsOwnSpell(t *testing.T) {
 	}
 }
 
-// account is one subscription at Stripe, as it lives.
+// account is one subscription at Stripe and its invoices, over time.
 type account struct {
 	now      time.Time
 	status   reconcile.Status
@@ -92,7 +92,7 @@ type account struct {
 	entitled time.Time   // the last instant of being active
 }
 
-// live lets some time pass, and one thing happen.
+// live advances the clock and changes one thing.
 func (a *account) live(t *rapid.T, more ...string) {
 	a.now = a.now.Add(time.Duration(rapid.IntRange(120, 20*24*3600).Draw(t, "seconds")) * time.Second)
 	if a.status == reconcile.StatusActive {
@@ -104,7 +104,7 @@ func (a *account) live(t *rapid.T, more ...string) {
 		a.open, a.latest, a.status = append(a.open, a.now), true, reconcile.StatusPastDue
 	case "a bill is sent": // or collected by a debit that takes its time
 		a.open, a.latest = append(a.open, a.now), true
-	case "what was sent fails":
+	case "the bill that was sent fails":
 		if a.latest {
 			a.status = reconcile.StatusPastDue
 		}
@@ -140,17 +140,17 @@ func (a *account) read(t *rapid.T) *reconcile.SubscriptionFacts {
 	return f
 }
 
-// TestOnlyAPaymentOrAnEntitledStatusMovesALapse lets an account live and looks at it
-// now and then: whatever opens, is paid in part or is written off in between, what
-// grace counts from stands still until the customer has paid the latest invoice or
-// was seen in good standing, and is never before either.
+// The start of a grace period moves only when the customer has paid the latest invoice
+// or the subscription was seen active. Invoices that open, are paid in part or are
+// written off do not move it. It is never before the payment, nor before the time when
+// the subscription was last seen active.
 func TestOnlyAPaymentOrAnEntitledStatusMovesALapse(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		a := account{now: noon, status: reconcile.StatusActive, entitled: noon}
 		var l reconcile.Lapse
-		var good time.Time // when it was last known to be in good standing
+		var good time.Time // when it was last known to be paid or active
 		for range rapid.IntRange(1, 30).Draw(t, "length") {
-			a.live(t, "a bill is sent", "what was sent fails", "the latest is written off")
+			a.live(t, "a bill is sent", "the bill that was sent fails", "the latest is written off")
 			if rapid.Bool().Draw(t, "unseen") {
 				continue
 			}
@@ -172,7 +172,7 @@ func TestOnlyAPaymentOrAnEntitledStatusMovesALapse(t *testing.T) {
 			}
 			switch {
 			case begun.Before(good.Add(-time.Minute-time.Second)) || begun.After(a.now):
-				t.Fatalf("past_due from %s, though it was in good standing at %s (now %s)", begun, good, a.now)
+				t.Fatalf("past_due from %s, though it was paid or active at %s (now %s)", begun, good, a.now)
 			case !old.IsZero() && !f.PaidAt.After(old) && !l.Since.Equal(old):
 				t.Fatalf("moved from %s to %s without a payment", old, l.Since)
 			case old.IsZero() && !before.Seen.IsZero() && !f.PaidAt.After(before.Seen) && begun.After(before.Seen):
@@ -182,9 +182,9 @@ func TestOnlyAPaymentOrAnEntitledStatusMovesALapse(t *testing.T) {
 	})
 }
 
-// TestLookingSeldomIsNeverHarsher compares an observer who sees everything with one
-// who looks now and then, where all is read, charges fail at once and payments alone
-// put things right: the second counts from the same invoice or from a later one.
+// An observer who misses some changes counts from the same invoice as one who sees all
+// of them, or from a later one, if invoices are always read and only payments make the
+// subscription active again.
 func TestLookingSeldomIsNeverHarsher(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		a := account{now: noon, status: reconcile.StatusActive, entitled: noon}
@@ -201,7 +201,7 @@ func TestLookingSeldomIsNeverHarsher(t *testing.T) {
 				continue
 			}
 			if seldom = seldom.Seeing(f, a.now); seldom.Since.Before(always.Since) {
-				t.Fatalf("who looked seldom counts from %s, who saw everything from %s", seldom.Since, always.Since)
+				t.Fatalf("an observer who missed changes counts from %s, one who saw all from %s", seldom.Since, always.Since)
 			}
 		}
 	})
@@ -211,7 +211,7 @@ func pick[T any](t *rapid.T, label string, from ...T) T {
 	return rapid.SampledFrom(from).Draw(t, label)
 }
 
-// rarely is true once in n, and for the simplest world never.
+// rarely is true once in n. It is false when rapid has shrunk the example.
 func rarely(t *rapid.T, label string, n int) bool {
 	return rapid.IntRange(0, n-1).Draw(t, label) == n-1
 }

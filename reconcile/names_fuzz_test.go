@@ -9,8 +9,8 @@ import (
 	"github.com/stripe-enhance/stripe-enhance/reconcile"
 )
 
-// FuzzMarker holds that a marker is read as it was written, and that no name is
-// taken for ours which does not end in one, letter by letter.
+// FuzzMarker checks that a marker is read as it was written, and that a name has one
+// only if it ends in exactly that text.
 func FuzzMarker(f *testing.F) {
 	for _, seed := range []string{"Pro [sub_1Nq/1]", "Ada [cus_9s6]", "[sub_1/0]", "[sub_1/01]", "[sub_/1]", "[sub_1/1] ", "[[sub_1/1]]", "x[cus_1/1]", "[sub_1/99999999999999999999]", "[sub_ä/1]"} {
 		f.Add(seed)
@@ -35,9 +35,8 @@ func FuzzMarker(f *testing.F) {
 	})
 }
 
-// FuzzPlanID holds that the id of a held plan depends on what is in it, and not on
-// the order or on what comes twice; and that two contents that differ in a line
-// have different ids.
+// FuzzPlanID checks that the id of a held plan depends on its actions, and not on their
+// order or on duplicates; and that plans have different ids if they differ in one action.
 func FuzzPlanID(f *testing.F) {
 	f.Add("suspend:sub_1/1:7\nsuspend:sub_2/1:8", uint64(1))
 	f.Add("", uint64(2))

@@ -11,7 +11,7 @@ import (
 
 var noon = time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
 
-// What a report only counts is as little done as what it lists.
+// Actions that a report only counts, because the list is cut, are pending like listed ones.
 func TestARunHasConvergedWhenNothingIsLeft(t *testing.T) {
 	record := func(s reconcile.ActionState) reconcile.Report {
 		return reconcile.Report{Actions: []reconcile.ActionRecord{{State: s}}}
@@ -35,7 +35,7 @@ func TestARunHasConvergedWhenNothingIsLeft(t *testing.T) {
 		"an error":             {Run: reconcile.RunRecord{Error: "down"}},
 		"something not read":   {Partial: true},
 		"a hold":               {Holds: []reconcile.Hold{{}}},
-		"a plan to approve":    {Plans: []reconcile.HeldPlan{{}}},
+		"a held plan":          {Plans: []reconcile.HeldPlan{{}}},
 		"creates that wait":    {Waits: "another installation"},
 		"an action in planned": record(reconcile.ActionPlanned),
 	} {

@@ -10,9 +10,9 @@ import (
 )
 
 func TestTheNameOfASuspendedHosting(t *testing.T) {
-	for _, c := range []struct{ name, word, want string }{
+	for _, c := range []struct{ name, instance, want string }{
 		{"Basic [sub_1/1]", "", "Basic (suspended) [sub_1/1]"},
-		{"Basic [sub_1/1]", "shop", "Basic (suspended) [sub_1/1]"}, // made before a word was set
+		{"Basic [sub_1/1]", "shop", "Basic (suspended) [sub_1/1]"}, // made before INSTANCE was set
 		{"Basic [sub_1/1@shop]", "shop", "Basic (suspended) [sub_1/1@shop]"},
 		{"[sub_1/1]", "", "(suspended) [sub_1/1]"},
 		{"My (suspended) site [sub_1/1]", "", "My (suspended) site (suspended) [sub_1/1]"},
@@ -20,18 +20,18 @@ func TestTheNameOfASuspendedHosting(t *testing.T) {
 		{"My site (suspended)", "shop", "My site (suspended) (suspended) [stripe-enhance@shop]"},
 		{"", "", "(suspended) [stripe-enhance]"},
 	} {
-		got := reconcile.SuspendedName(c.name, c.word)
-		if got != c.want || !reconcile.SuspensionMarked(got, c.word) || reconcile.SuspensionMarked(c.name, c.word) {
+		got := reconcile.SuspendedName(c.name, c.instance)
+		if got != c.want || !reconcile.SuspensionMarked(got, c.instance) || reconcile.SuspensionMarked(c.name, c.instance) {
 			t.Errorf("%q becomes %q, want %q", c.name, got, c.want)
 		}
-		if back := reconcile.ResumedName(got, c.word); back != c.name {
+		if back := reconcile.ResumedName(got, c.instance); back != c.name {
 			t.Errorf("%q becomes %q again, want %q", got, back, c.name)
 		}
-		if again := reconcile.SuspendedName(got, c.word); again != got {
+		if again := reconcile.SuspendedName(got, c.instance); again != got {
 			t.Errorf("%q is marked twice: %q", got, again)
 		}
 	}
-	for _, c := range [][2]string{{"Basic [sub_1/1@shop]", ""}, {"Basic [sub_1/1@shop]", "other"}} { // another installation's
+	for _, c := range [][2]string{{"Basic [sub_1/1@shop]", ""}, {"Basic [sub_1/1@shop]", "other"}} { // of another installation
 		if got := reconcile.SuspendedName(c[0], c[1]); got != c[0] {
 			t.Errorf("%q of another installation becomes %q", c[0], got)
 		}
@@ -44,28 +44,28 @@ func TestTheNameOfASuspendedHosting(t *testing.T) {
 	}
 }
 
-// TestAMarkComesAndGoesWithoutATrace: whatever people wrote into a name, it is theirs
-// byte for byte once the suspension is lifted, and the marker is the same all along.
+// When the suspension is lifted, a name is again what people wrote, byte for byte; and
+// its marker never changes.
 func TestAMarkComesAndGoesWithoutATrace(t *testing.T) {
 	words := []string{"Basic", "Pro Größe", "(suspended)", "(suspended) ", " ", "[", "]", "[x]", "[sub_1/1]", " [sub_1/1]", " [sub_1/2@shop]", "[cus_1]", "[stripe-enhance]"}
 	rapid.Check(t, func(t *rapid.T) {
 		name := strings.Join(rapid.SliceOfN(rapid.SampledFrom(words), 0, 5).Draw(t, "name"), "")
-		word := rapid.SampledFrom([]string{"", "shop", "other"}).Draw(t, "word")
-		if reconcile.SuspensionMarked(name, word) {
-			return // so it was before us: staff left it, and a person is asked
+		instance := rapid.SampledFrom([]string{"", "shop", "other"}).Draw(t, "instance")
+		if reconcile.SuspensionMarked(name, instance) {
+			return // staff wrote that: the name is not ours to restore, and an operator decides
 		}
-		down := reconcile.SuspendedName(name, word)
+		down := reconcile.SuspendedName(name, instance)
 		before, _ := reconcile.MarkerOf(name)
 		if after, marked := reconcile.MarkerOf(down); marked && after != before {
 			t.Fatalf("the marker of %q is %s in %q", name, after, down)
 		}
-		if before.Of(word) != (reconcile.Marker{}) && !strings.HasSuffix(strings.TrimSpace(down), before.String()) {
+		if before.Of(instance) != (reconcile.Marker{}) && !strings.HasSuffix(strings.TrimSpace(down), before.String()) {
 			t.Fatalf("the marker is not the last word of %q", down)
 		}
 		if strings.TrimSpace(name) == "" {
 			name = ""
 		}
-		if up := reconcile.ResumedName(down, word); up != name {
+		if up := reconcile.ResumedName(down, instance); up != name {
 			t.Fatalf("%q was %q and is %q", name, down, up)
 		}
 	})

@@ -110,7 +110,7 @@ func TestAnEmailIsOneAddress(t *testing.T) {
 	}
 }
 
-// Text from outside has a form that does not change when it is read again, whatever it is.
+// Any text from outside has one form: it does not change when that form is read again.
 func TestTheFormOfTextFromOutsideIsFinal(t *testing.T) {
 	words := rapid.SampledFrom([]string{"https://", "www.", "x", ".example", ":443", "/", " ", "ü", "[cus_1]", "[sub_1/2@a]", "[", "]", "\u200b", "\t", "@", "#"})
 	rapid.Check(t, func(t *rapid.T) {
