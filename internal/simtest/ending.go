@@ -96,7 +96,7 @@ func (y *play) getsPaidUnits(now shot, customer string) {
 		y.logf("  %s is excused: more websites than the smallest plan allows", customer)
 		return
 	}
-	extraIsFine := contains(have, want) && (!y.lost.IsZero() || y.personChooses(customer, len(want)))
+	extraIsFine := contains(have, want) && (!y.lost.IsZero() || y.personChooses(customer, len(want)) || y.boundWithoutUnit(customer))
 	if !slices.Equal(want, have) && !extraIsFine {
 		y.violated(Converges, "%s; the holds of the last run: %s", difference, y.holdsOf(customer))
 	}
@@ -126,6 +126,15 @@ func (y *play) paidAndUp(now shot, customer string) (want, have []string, down i
 	slices.Sort(want)
 	slices.Sort(have)
 	return want, have, down
+}
+
+// boundWithoutUnit reports whether an operator has bound a hosting of the customer while
+// nothing asked for it. Which item it serves is then not known, so it stays, and the program
+// reports that with the command that unbinds it.
+func (y *play) boundWithoutUnit(customer string) bool {
+	return slices.ContainsFunc(y.last.Holds, func(h reconcile.Hold) bool {
+		return h.Kind == reconcile.HoldAmbiguous && h.Customer == customer && y.rebound[int(h.Hosting)]
+	})
 }
 
 // contains reports whether every wanted plan is there, and perhaps more. Markers do not

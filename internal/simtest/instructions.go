@@ -146,6 +146,7 @@ func (y *play) answer(p *process, id int, again bool) error {
 			return err
 		}
 		delete(y.unbound, id)
+		y.rebound[id] = true
 		return nil
 	}
 	if err := y.instruct(p, reconcile.Instruction{Kind: reconcile.InstructNew, Subscription: u.subscription}); err != nil {

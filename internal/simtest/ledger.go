@@ -57,6 +57,7 @@ type desk struct {
 	known    map[string]bool   // subscriptions that a run which ended well has seen
 	isNew    map[string]bool   // orders that the operator has called new
 	unbound  map[int]unbound   // hostings that the operator has unbound
+	rebound  map[int]bool      // hostings that the operator has bound again
 	looked   map[int]time.Time // hostings → when this installation last read them
 	// hasMet: a run has seen every hosting of the panel; populated: and some of them
 	// were made by staff before anything was bound.
@@ -100,7 +101,7 @@ type approval struct {
 }
 
 func newDesk() desk {
-	return desk{mappings: map[string]string{}, known: map[string]bool{}, isNew: map[string]bool{}, unbound: map[int]unbound{}, looked: map[int]time.Time{}}
+	return desk{mappings: map[string]string{}, known: map[string]bool{}, isNew: map[string]bool{}, unbound: map[int]unbound{}, rebound: map[int]bool{}, looked: map[int]time.Time{}}
 }
 
 func (d desk) clone() desk {
