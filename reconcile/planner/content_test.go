@@ -11,13 +11,13 @@ import (
 	"github.com/stripe-enhance/stripe-enhance/reconcile/planner"
 )
 
-// sites is what was listed a moment ago.
+// sites is the content of a hosting, if it was listed just now.
 func sites(domains ...string) reconcile.Content {
 	return reconcile.Content{Sites: domains, Count: len(domains), ReadAt: noon}
 }
 
-// upgraded is a customer who ordered a second time to have more: sub_1 has ended, with
-// a site on hosting 7; sub_2 is paid for and has hosting 8, with nothing on it.
+// upgraded is a customer who ordered a bigger plan as a second subscription: sub_1 has
+// ended and has hosting 7, with a site; sub_2 is paid for and has hosting 8, empty.
 func upgraded(change func(c *reconcile.Customer)) reconcile.Customer {
 	return world(func(c *reconcile.Customer) {
 		s := &c.Subscriptions[0]
@@ -31,8 +31,8 @@ func upgraded(change func(c *reconcile.Customer)) reconcile.Customer {
 	})
 }
 
-// lowered is a customer who paid for three and pays for two: hostings 7, 8 and 9, on
-// slots 1 to 3.
+// lowered is a customer who paid for three units and now pays for two. They have
+// hostings 7, 8 and 9, on slots 1 to 3.
 func lowered(change func(c *reconcile.Customer)) reconcile.Customer {
 	return world(func(c *reconcile.Customer) {
 		c.Subscriptions[0].Items[0].Quantity = 2
@@ -56,7 +56,7 @@ func TestWhatIsOnAHostingDecidesWhichOneGoes(t *testing.T) {
 		want string
 	}{
 		{"the site goes on with the new order, and the empty hosting goes", upgraded(func(*reconcile.Customer) {}), exchanged},
-		{"so it does when it went down for want of a payment", upgraded(func(c *reconcile.Customer) { suspended(&c.Hostings[0], 30*time.Hour) }),
+		{"so it does if it was suspended because it was unpaid", upgraded(func(c *reconcile.Customer) { suspended(&c.Hostings[0], 30*time.Hour) }),
 			"link:sub_2/2:7:si_2, resume:sub_2/2:7, change_plan:sub_2/2:7:1>2, suspend:sub_2/1:8"},
 		{"what went down after its end was looked at then", upgraded(func(c *reconcile.Customer) { suspended(&c.Hostings[0], time.Minute) }), ""},
 		{"an empty one that is about to be switched on again gives way as well", upgraded(func(c *reconcile.Customer) {
@@ -74,9 +74,9 @@ func TestWhatIsOnAHostingDecidesWhichOneGoes(t *testing.T) {
 			c.Bindings = append(c.Bindings, reconcile.Binding{Subscription: "sub_2", Item: "si_3", Slot: 2, Org: "org-1", Hosting: 9, How: reconcile.BoundByCreate})
 			c.Hostings = append(c.Hostings, reconcile.Hosting{ID: 9, Org: "org-1", Plan: 1, State: reconcile.HostingActive, ObservedAt: noon})
 		}), "link:sub_2/3:7:si_3, suspend:sub_2/2:9"},
-		{"nothing on either: what was cancelled goes", upgraded(func(c *reconcile.Customer) { c.Hostings[0].Content = sites() }), "suspend:sub_1/1:7"},
-		{"a site on each: what was cancelled goes", upgraded(func(c *reconcile.Customer) { c.Hostings[1].Content = sites("b.example.com") }), "suspend:sub_1/1:7"},
-		{"a site on each, and the second is only what was ordered with it", upgraded(func(c *reconcile.Customer) {
+		{"nothing on either: the cancelled one goes", upgraded(func(c *reconcile.Customer) { c.Hostings[0].Content = sites() }), "suspend:sub_1/1:7"},
+		{"a site on each: the cancelled one goes", upgraded(func(c *reconcile.Customer) { c.Hostings[1].Content = sites("b.example.com") }), "suspend:sub_1/1:7"},
+		{"a site on each, and the second is only the website of its order", upgraded(func(c *reconcile.Customer) {
 			c.Hostings[1].Content, c.Hostings[1].Website = sites("b.example.com"), "b.example.com"
 		}), "hold content"},
 		{"disk space alone may be something", upgraded(func(c *reconcile.Customer) {
@@ -88,38 +88,38 @@ func TestWhatIsOnAHostingDecidesWhichOneGoes(t *testing.T) {
 		{"a resource that a later panel invents may be something", upgraded(func(c *reconcile.Customer) {
 			c.Hostings[1].Usage = []reconcile.Usage{{Name: "containers", Used: 1}}
 		}), "hold content"},
-		{"what the panel refuses to list is not empty", upgraded(func(c *reconcile.Customer) {
+		{"a hosting that the panel refuses to list is not empty", upgraded(func(c *reconcile.Customer) {
 			c.Hostings[1].Content = reconcile.Content{ReadAt: noon, Unread: "403"}
 		}), "hold content"},
 		{"nor is it when it is the one that is to go", upgraded(func(c *reconcile.Customer) {
 			c.Hostings[0].Content = reconcile.Content{ReadAt: noon, Unread: "403"}
 		}), "hold content"},
-		{"what was never listed stays, and is read", upgraded(func(c *reconcile.Customer) {
+		{"a hosting that was never listed stays, and is read", upgraded(func(c *reconcile.Customer) {
 			c.Hostings[0].Content = reconcile.Content{ReadAt: noon.Add(-24 * time.Hour)} // see world
 			c.Hostings[0].Content.Unread = ""
 		}), "suspend:sub_1/1:7, need content"},
-		{"of two for one place a person chooses", upgraded(func(c *reconcile.Customer) {
+		{"an operator chooses, if two could take one place", upgraded(func(c *reconcile.Customer) {
 			c.Bindings = append(c.Bindings, reconcile.Binding{Subscription: "sub_1", Item: "si_1", Slot: 2, Org: "org-1", Hosting: 9, How: reconcile.BoundByCreate})
 			c.Hostings = append(c.Hostings, reconcile.Hosting{ID: 9, Org: "org-1", Plan: 1, State: reconcile.HostingActive, ObservedAt: noon, Content: sites("c.example.com")})
 		}), "hold content, hold content"},
-		{"what another Stripe customer pays for is no place", upgraded(func(c *reconcile.Customer) { c.Subscriptions[1].StripeCustomer = "cus_2" }), "suspend:sub_1/1:7"},
-		{"nor is what a person has bound", upgraded(func(c *reconcile.Customer) { c.Bindings[1].How = reconcile.BoundByAdopt }), "hold content"},
-		{"nor is what a person has named", upgraded(func(c *reconcile.Customer) {
+		{"a hosting that another Stripe customer pays for is no place", upgraded(func(c *reconcile.Customer) { c.Subscriptions[1].StripeCustomer = "cus_2" }), "suspend:sub_1/1:7"},
+		{"nor is one that an operator has bound", upgraded(func(c *reconcile.Customer) { c.Bindings[1].How = reconcile.BoundByAdopt }), "hold content"},
+		{"nor is one that an operator has named", upgraded(func(c *reconcile.Customer) {
 			c.Subscriptions[1].MetadataOrg, c.Subscriptions[1].MetadataHosting = "org-1", 8
 		}), "hold content"},
-		{"what we named ourselves is", upgraded(func(c *reconcile.Customer) {
+		{"one that we named ourselves is", upgraded(func(c *reconcile.Customer) {
 			c.Subscriptions[1].MetadataOrg, c.Subscriptions[1].MetadataHosting, c.Subscriptions[1].MetadataWritten = "org-1", 8, 8
 		}), exchanged},
-		{"what staff suspended is no place: they may have had the customer in mind", upgraded(func(c *reconcile.Customer) {
+		{"a hosting that staff suspended is no place: they may have meant the customer", upgraded(func(c *reconcile.Customer) {
 			c.Hostings[1].State = reconcile.HostingSuspended
 		}), "hold content, hold foreign_suspension"},
-		{"what staff suspended is given to nobody", upgraded(func(c *reconcile.Customer) {
+		{"a hosting that staff suspended is given to no other subscription", upgraded(func(c *reconcile.Customer) {
 			c.Hostings[0].State = reconcile.HostingSuspended
 		}), ""},
-		{"while nobody knows what the other pays for, it stays up, and may be the wrong one", upgraded(func(c *reconcile.Customer) {
+		{"it stays up while the other's price is unmapped, and may be the wrong one", upgraded(func(c *reconcile.Customer) {
 			c.Subscriptions[1].Status, c.Subscriptions[1].StatusText = reconcile.StatusUnknown, "hibernating"
 		}), "hold content, hold unknown_status"},
-		{"who is back gets the site and not the same plan", upgraded(func(c *reconcile.Customer) {
+		{"a returning customer gets the site and not the same plan", upgraded(func(c *reconcile.Customer) {
 			c.Subscriptions[0].Items = append(c.Subscriptions[0].Items, reconcile.Item{ID: "si_1b", Price: "price_pro", Quantity: 1})
 			c.Bindings[1] = reconcile.Binding{Subscription: "sub_1", Item: "si_1b", Slot: 2, Org: "org-1", Hosting: 8, How: reconcile.BoundByCreate}
 		}), "link:sub_2/2:7:si_2, change_plan:sub_2/2:7:1>2, suspend:sub_1/2:8"},
@@ -128,7 +128,7 @@ func TestWhatIsOnAHostingDecidesWhichOneGoes(t *testing.T) {
 			c.Hostings[0].Content, c.Hostings[2].Content = sites("a.example.com"), sites("c.example.com")
 		}), "suspend:sub_1/2:8"},
 		{"of two with nothing on them the higher slot goes", lowered(func(c *reconcile.Customer) { c.Hostings[0].Content = sites("a.example.com") }), "suspend:sub_1/3:9"},
-		{"something on all of them: a person chooses", lowered(func(c *reconcile.Customer) {
+		{"an operator chooses, if something is on all of them", lowered(func(c *reconcile.Customer) {
 			for i := range c.Hostings {
 				c.Hostings[i].Content = sites("a.example.com")
 			}
@@ -138,7 +138,7 @@ func TestWhatIsOnAHostingDecidesWhichOneGoes(t *testing.T) {
 			c.Hostings[1].Content = reconcile.Content{ReadAt: noon, Unread: "403"}
 			c.Hostings[2].Content = reconcile.Content{ReadAt: noon, Unread: "403"}
 		}), "hold content"},
-		{"what staff suspended goes before an empty one that is up", lowered(func(c *reconcile.Customer) {
+		{"one that staff suspended goes before an empty one that is up", lowered(func(c *reconcile.Customer) {
 			c.Hostings[0].Content, c.Hostings[0].State = sites("a.example.com"), reconcile.HostingSuspended
 		}), ""},
 		{"of those that are down the one with the site is switched on", lowered(func(c *reconcile.Customer) {
@@ -156,7 +156,7 @@ func TestWhatIsOnAHostingDecidesWhichOneGoes(t *testing.T) {
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			d := planner.Decide(&tc.c, catalog(), policy(), noon)
-			got := told(d)
+			got := summary(d)
 			for _, n := range d.Needs {
 				if n.Kind == planner.NeedContent {
 					got = strings.TrimPrefix(got+", need content", ", ")
@@ -169,12 +169,12 @@ func TestWhatIsOnAHostingDecidesWhichOneGoes(t *testing.T) {
 	}
 }
 
-// A hosting that was never looked at does not go before it was.
+// A hosting is not suspended before its content was read.
 func TestWhatWasNeverLookedAtStays(t *testing.T) {
 	c := upgraded(func(*reconcile.Customer) {})
 	c.Hostings[0].Content = reconcile.Content{}
 	d := planner.Decide(&c, catalog(), policy(), noon)
-	if got := told(d); got != "" {
+	if got := summary(d); got != "" {
 		t.Errorf("%s", got)
 	}
 	want := []planner.Need{{Kind: planner.NeedContent, Org: "org-1"}}
@@ -186,7 +186,7 @@ func TestWhatWasNeverLookedAtStays(t *testing.T) {
 	}
 }
 
-// With one hosting, or none that stays, nothing is asked.
+// Content is read only if another hosting stays. A customer with one hosting needs no reading.
 func TestAnOrdinaryCancellationAsksForNothing(t *testing.T) {
 	alone := upgraded(func(c *reconcile.Customer) {
 		c.Subscriptions, c.Bindings, c.Hostings = c.Subscriptions[:1], c.Bindings[:1], c.Hostings[:1]
@@ -197,13 +197,14 @@ func TestAnOrdinaryCancellationAsksForNothing(t *testing.T) {
 			c.Hostings[i].Content = reconcile.Content{}
 		}
 		d := planner.Decide(&c, catalog(), policy(), noon)
-		if len(d.Needs) > 0 || len(d.Contents) > 0 || !strings.Contains(told(d), "suspend:sub_1/1:7") {
-			t.Errorf("%s, needs %+v", told(d), d.Needs)
+		if len(d.Needs) > 0 || len(d.Contents) > 0 || !strings.Contains(summary(d), "suspend:sub_1/1:7") {
+			t.Errorf("%s, needs %+v", summary(d), d.Needs)
 		}
 	}
 }
 
-// The hold is what a person at night has: what is on each, and what to type.
+// The operator can decide from the hold alone, because it has the content of each
+// hosting and the commands.
 func TestTheHoldSaysWhatIsOnEach(t *testing.T) {
 	c := upgraded(func(c *reconcile.Customer) {
 		c.Hostings[0].Content = reconcile.Content{Sites: []string{"a.example.com", "b.example.com"}, Count: 7, ReadAt: noon}

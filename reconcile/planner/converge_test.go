@@ -12,19 +12,19 @@ import (
 	"github.com/stripe-enhance/stripe-enhance/reconcile/planner"
 )
 
-// TestItConverges applies what is decided to a small model of the world, one
-// action at a time and planned anew after each, as the engine does. It has to come
-// to an end; nothing is made twice; and whoever pays, and is not held, has what is
-// paid for and nothing else.
+// TestItConverges applies decisions to a small model of the world, one action at a time,
+// and decides again after each, as the engine does. This has to end, and it may make
+// nothing twice. When it ends, each customer without holds has the hostings that they
+// pay for, and no others.
 func TestItConverges(t *testing.T) { rapid.Check(t, converges) }
 
-// mostSteps is more than any generated world can need: each unit paid for and each
-// hosting costs at most a creation, a link, a resume, a change and a website.
+// mostSteps is more than any generated world needs, because each unit and each hosting
+// costs at most a creation, a binding, a resume, a change of plan and a website.
 const mostSteps = 400
 
 func converges(t *rapid.T) {
 	m := model{scene: drawScene(t), next: 100, made: map[string]bool{}, undone: map[string]int{}}
-	m.c.Pending = nil // their end is the engine's to find out
+	m.c.Pending = nil // only the engine can find their outcome
 	for range mostSteps {
 		d := m.decide()
 		if len(d.Needs) > 0 {
@@ -48,8 +48,8 @@ type model struct {
 	undone map[string]int  // how often one hosting was suspended or resumed
 }
 
-// resolve reads what the planner asks for. A hosting that was never listed turns
-// out to be missing, one that was never read to be active.
+// answer gives the planner the facts that it asks for. A hosting is missing if it was
+// never listed, and active if it was never read.
 func (m *model) answer(t *rapid.T, needs []planner.Need) {
 	for _, n := range needs {
 		switch n.Kind {
@@ -104,17 +104,17 @@ func (m *model) answer(t *rapid.T, needs []planner.Need) {
 		case planner.NeedSubscription:
 			subOf(&m.c, n.Subscription).ByID = true
 		default:
-			t.Fatalf("a need of kind %d, which nobody can answer", n.Kind)
+			t.Fatalf("a need of kind %d, which the model cannot answer", n.Kind)
 		}
 	}
 }
 
-// apply does an action as engine and store would.
+// apply changes the model as the engine and the store would.
 func (m *model) apply(t *rapid.T, a reconcile.Action) {
 	h := hostingOf(&m.c, a.Hosting)
 	switch a.Kind {
 	case reconcile.Link:
-		m.link(a)
+		m.bind(a)
 	case reconcile.CreateOrg:
 		m.c.Org = &reconcile.Org{ID: "org-new", Name: a.Name + " [cus_1]", ObservedAt: m.now, HostingsRead: m.now}
 	case reconcile.RenameOrg:
@@ -148,14 +148,14 @@ func (m *model) apply(t *rapid.T, a reconcile.Action) {
 	}
 	if a.Kind == reconcile.Suspend || a.Kind == reconcile.Resume {
 		if m.undone[fmt.Sprint(a.Hosting)]++; m.undone[fmt.Sprint(a.Hosting)] > 1 {
-			t.Fatalf("%s: hosting %d is switched to and fro", a.ID, a.Hosting)
+			t.Fatalf("%s: hosting %d is suspended and resumed in one run", a.ID, a.Hosting)
 		}
 	}
 }
 
-// assignment is the store's bind: a returning customer takes the hosting over, and the
-// bindings of ended subscriptions to it are removed.
-func (m *model) link(a reconcile.Action) {
+// bind changes bindings as the store does. When a returning customer takes a hosting
+// over, the bindings of ended subscriptions to it are removed.
+func (m *model) bind(a reconcile.Action) {
 	if a.Hosting == 0 {
 		m.c.Org = &reconcile.Org{ID: a.Org, Name: "Ada", ObservedAt: m.now}
 		m.c.OrgNamed = true
@@ -170,7 +170,7 @@ func (m *model) link(a reconcile.Action) {
 	m.c.Bindings = append(m.c.Bindings, reconcile.Binding{Subscription: a.Subscription, Item: a.Item, Slot: a.Slot, Org: a.Org, Hosting: a.Hosting, How: a.How, At: m.now})
 }
 
-// check looks at the world in which nothing is left to do.
+// check compares paid units with active hostings when no action is left.
 func (m *model) check(t *rapid.T, d planner.Decision) {
 	for i := range m.c.Subscriptions {
 		s := &m.c.Subscriptions[i]
@@ -200,16 +200,16 @@ func (m *model) check(t *rapid.T, d planner.Decision) {
 	}
 }
 
-// heldBack tells that a person has been told of something that concerns the
-// Subscription, or the customer as a whole.
+// heldBack reports whether there is a hold, other than grace, of the subscription or of
+// the whole customer.
 func heldBack(d planner.Decision, sub string) bool {
 	return slices.ContainsFunc(d.Holds, func(h reconcile.Hold) bool {
 		return (h.Subscription == sub || h.Subscription == "") && h.Kind != reconcile.HoldGrace
 	})
 }
 
-// shared tells that a hosting of the subscription serves another one too: they
-// may pay for different plans, and one of them for none.
+// shared reports whether a hosting of the subscription serves another one too. Then the
+// units cannot be compared, because the two may pay for different plans, or one for none.
 func (m *model) shared(sub string) bool {
 	for _, a := range m.c.Bindings {
 		for _, b := range m.c.Bindings {

@@ -17,7 +17,7 @@ import (
 	"github.com/stripe-enhance/stripe-enhance/reconcile/planner"
 )
 
-var update = flag.Bool("update", false, "write testdata/decisions anew: the diff is the change of policy")
+var update = flag.Bool("update", false, "write testdata/decisions again: the diff is the change of policy")
 
 // value is one value of a factor of the decision table.
 type value struct {
@@ -28,8 +28,8 @@ type value struct {
 // factor is one thing that a decision may depend on.
 type factor []value
 
-// statuses are a table each. Beside Stripe's eight: a word we do not know, and a
-// Subscription that Stripe says does not exist.
+// statuses have a table each: Stripe's eight, a status that we do not know, and a
+// subscription that no longer exists at Stripe.
 var statuses = append(stripeStatuses(), value{"gone", func(s *scene) { s.c.Subscriptions[0].Gone = true }})
 
 func stripeStatuses() (all factor) {
@@ -48,15 +48,14 @@ func stripeStatuses() (all factor) {
 	return all
 }
 
-// factors are in the order in which a reader asks.
 var factors = []factor{
-	{ // what the price leads to
+	{ // the plan of the price
 		{"mapped", func(*scene) {}},
 		{"unmapped", func(s *scene) { s.c.Subscriptions[0].Items[0].Price = "price_free" }},
 		{"plan missing", func(s *scene) { s.c.Subscriptions[0].Items[0].Price = "price_lost" }},
 		{"plan ambiguous", func(s *scene) { s.c.Subscriptions[0].Items[0].Price = "price_twin" }},
 	},
-	{ // what the panel has
+	{ // the hosting at the panel
 		{"no hosting", func(s *scene) {
 			s.c.Org, s.c.OrgNamed, s.c.Invited, s.c.Bindings, s.c.Hostings = nil, false, time.Time{}, nil, nil
 		}},
@@ -92,8 +91,8 @@ var factors = []factor{
 	},
 }
 
-// ordinary is an active subscription to a mapped price with its hosting, read by
-// id an hour after its status was first seen.
+// ordinary is an active subscription to a mapped price with its hosting. It was read by
+// id, an hour after its status was first seen.
 func ordinary() scene {
 	c := world(func(c *reconcile.Customer) {
 		c.Subscriptions[0].Lapse.Seen, c.Subscriptions[0].DomainChecked = noon.Add(-time.Hour), true
@@ -101,10 +100,10 @@ func ordinary() scene {
 	return scene{c: c, now: noon, policy: policy()}
 }
 
-// TestEveryDecisionIsAsWritten decides about every combination of the factors and
-// compares with testdata/decisions, a file for each status, in which neighbours
-// that make no difference are one line. After a change of policy that is meant:
-// go test ./reconcile -run TestEveryDecisionIsAsWritten -update, and read the diff.
+// TestEveryDecisionIsAsWritten compares the decision of every combination of factors with
+// testdata/decisions, which has a file for each status. If neighbouring values make no
+// difference, they share a line. When you change the policy on purpose, run
+// go test ./reconcile/planner -run TestEveryDecisionIsAsWritten -update, and read the diff.
 func TestEveryDecisionIsAsWritten(t *testing.T) {
 	cells := 0
 	for _, status := range statuses {
@@ -136,15 +135,14 @@ func TestEveryDecisionIsAsWritten(t *testing.T) {
 	}
 }
 
-// table collects the sentences of one status; cells refer to them by number.
+// table collects the sentences of one status, because cells refer to them by number.
 type table struct {
 	status    string
 	sentences []string
 	cells     int
 }
 
-// branch is a factor decided: each group of values with what follows. A leaf has
-// only its text.
+// branch is one factor: its groups of values, and a branch for each. A leaf has only text.
 type branch struct {
 	text  string
 	names [][]string
@@ -161,7 +159,7 @@ func (tab *table) decide(t *testing.T, status value, chosen []value, rest []fact
 		}
 		d := s.decide()
 		assertCell(t, status.name, chosen, d)
-		return branch{text: tab.tell(d)}
+		return branch{text: tab.line(d)}
 	}
 	var b branch
 	for _, v := range rest[0] {
@@ -173,13 +171,13 @@ func (tab *table) decide(t *testing.T, status value, chosen []value, rest []fact
 		b.names, b.next = append(b.names, []string{v.name}), append(b.next, next)
 	}
 	if len(b.next) == 1 {
-		return b.next[0] // makes no difference
+		return b.next[0] // the factor makes no difference
 	}
 	return b
 }
 
-// tell is a decision as one line, its sentences by number.
-func (tab *table) tell(d planner.Decision) string {
+// line is a decision as one line, with the numbers of its sentences.
+func (tab *table) line(d planner.Decision) string {
 	var parts []string
 	for _, n := range d.Needs {
 		parts = append(parts, map[planner.NeedKind]string{planner.NeedHosting: "read the hosting first",
@@ -237,7 +235,7 @@ func (br branch) write(b *strings.Builder, depth int) {
 	}
 }
 
-// assertCell holds each cell to what no policy may change, whatever the file says.
+// assertCell checks the rules that hold in every cell, even if the files were updated.
 func assertCell(t *testing.T, status string, chosen []value, d planner.Decision) {
 	t.Helper()
 	at := []string{status}
@@ -260,14 +258,14 @@ func assertCell(t *testing.T, status string, chosen []value, d planner.Decision)
 		case a.Kind == reconcile.Terminate && !(hosting == "suspended by us" && ended && is("retention over")):
 			t.Errorf("%v: %s", at, a.ID)
 		case a.Kind == reconcile.Resume && !(hosting == "suspended by us" && live && !paused && is("mapped")):
-			t.Errorf("%v: %s of what is not paid for, or was not ours", at, a.ID)
+			t.Errorf("%v: %s of a hosting that is not paid for, or that others suspended", at, a.ID)
 		case a.Kind >= reconcile.CreateOrg && a.Kind <= reconcile.CreateWebsite && !(hosting == "no hosting" && live && !paused && is("mapped")):
-			t.Errorf("%v: %s of what is not paid for, or is there", at, a.ID)
+			t.Errorf("%v: %s, though it is not paid for, or exists", at, a.ID)
 		case a.Kind == reconcile.ChangePlan || a.Kind == reconcile.Link:
 			t.Errorf("%v: %s, and there is nothing to change", at, a.ID)
 		}
 	}
 	if live && !paused && !is("mapped") && len(d.Holds) == 0 && len(d.Needs) == 0 {
-		t.Errorf("%v: nothing says why there is no hosting", at)
+		t.Errorf("%v: no hold gives the reason why there is no hosting", at)
 	}
 }

@@ -9,8 +9,8 @@ import (
 	"github.com/stripe-enhance/stripe-enhance/reconcile/planner"
 )
 
-// What comes on a day is told with the day: what Stripe has announced, the end of a
-// grace period, and the deletion at the end of retention.
+// A forecast has the day of a change: of an end that Stripe has announced, of the end of a
+// grace period, and of a deletion when retention is over.
 func TestWhatComesNext(t *testing.T) {
 	const month = 30 * 24 * time.Hour
 	status := func(s reconcile.Status) func(*reconcile.Customer) {
@@ -31,9 +31,9 @@ func TestWhatComesNext(t *testing.T) {
 		name   string
 		change []func(*reconcile.Customer)
 		mode   reconcile.Mode
-		kind   reconcile.ForecastKind // "": nothing comes
+		kind   reconcile.ForecastKind // "": no forecast
 		at     time.Duration
-		says   string
+		reason string
 	}{
 		{"active", nil, reconcile.Enforce, "", 0, ""},
 		{"an end on a day", []func(*reconcile.Customer){cancelAt}, reconcile.Enforce, reconcile.ForecastCancel, 48 * time.Hour,
@@ -70,7 +70,7 @@ func TestWhatComesNext(t *testing.T) {
 		case tc.kind == "" && len(all) > 0:
 			t.Errorf("%s: %+v", tc.name, all)
 		case tc.kind == "":
-		case len(all) != 1 || all[0].Kind != tc.kind || !all[0].At.Equal(noon.Add(tc.at)) || !strings.Contains(all[0].Reason, tc.says) ||
+		case len(all) != 1 || all[0].Kind != tc.kind || !all[0].At.Equal(noon.Add(tc.at)) || !strings.Contains(all[0].Reason, tc.reason) ||
 			all[0].Customer != "cus_1" || all[0].Subscription != "sub_1" || all[0].Email != "a@example.com" || all[0].Org != "org-1":
 			t.Errorf("%s: %+v", tc.name, all)
 		}

@@ -17,7 +17,7 @@ func alike(hosting int64) reconcile.Lookalike {
 	return reconcile.Lookalike{Org: "org-1", OrgName: "Ada", Hosting: hosting, Plan: 2, Why: reconcile.LikeOrg, ObservedAt: noon}
 }
 
-// An order for which the panel may have a hosting already waits for a person.
+// If the panel may have a hosting for an order already, the order waits for an operator.
 func TestAnOrderWaitsForWhatMayBeIts(t *testing.T) {
 	order := func(change func(c *reconcile.Customer, p *reconcile.Policy)) func(*reconcile.Customer, *reconcile.Policy) {
 		return func(c *reconcile.Customer, p *reconcile.Policy) {
@@ -30,7 +30,7 @@ func TestAnOrderWaitsForWhatMayBeIts(t *testing.T) {
 	check(t, []guarded{
 		{"nothing like it", order(func(*reconcile.Customer, *reconcile.Policy) {}), made},
 		{"one like it", order(func(c *reconcile.Customer, _ *reconcile.Policy) { c.Lookalikes = []reconcile.Lookalike{alike(9)} }), "hold adopt"},
-		{"one like it, and a person called the order new", order(func(c *reconcile.Customer, _ *reconcile.Policy) {
+		{"one like it, and an operator called the order new", order(func(c *reconcile.Customer, _ *reconcile.Policy) {
 			c.Lookalikes, c.Subscriptions[0].IsNewOrder = []reconcile.Lookalike{alike(9)}, true
 		}), made},
 		{"one that another order looks like", order(func(c *reconcile.Customer, _ *reconcile.Policy) {
@@ -55,7 +55,7 @@ func TestAnOrderWaitsForWhatMayBeIts(t *testing.T) {
 		{"an order of that day", order(func(c *reconcile.Customer, p *reconcile.Policy) {
 			p.NewAfter, c.Undecided = c.Subscriptions[0].Created, true
 		}), made},
-		{"one more of what is bound", func(c *reconcile.Customer, p *reconcile.Policy) {
+		{"one more unit beside a bound one", func(c *reconcile.Customer, p *reconcile.Policy) {
 			c.Unbound, p.NewAfter, c.Subscriptions[0].Items[0].Quantity, c.Subscriptions[0].DomainChecked = true, noon, 2, true
 		}, "create_subscription:sub_1/2:1"},
 		{"before its domain is known", order(func(c *reconcile.Customer, _ *reconcile.Policy) { c.Subscriptions[0].DomainChecked = false }), made + ", read 4 sub_1"},
@@ -69,8 +69,8 @@ func TestAnOrderWaitsForWhatMayBeIts(t *testing.T) {
 	})
 }
 
-// The sentence names the order, the hosting that looks most like it, why, and both
-// commands of which a person needs one.
+// The sentence names the order, the hosting that looks most like it, and the reason. It
+// has both commands, because the operator needs one of them.
 func TestAnOrderThatWaitsNamesTheLikeliestHosting(t *testing.T) {
 	for _, tc := range []struct {
 		name   string
@@ -121,8 +121,8 @@ func TestNamesAndDomainsAreComparedInOneForm(t *testing.T) {
 	}
 }
 
-// Markers of another installation say nothing to this one; those without a word are
-// from before words were given.
+// Markers of another installation are ignored. A marker without an INSTANCE is ours,
+// because it may have been written before INSTANCE was set.
 func TestMarkersOfAnotherInstallationAreNotOurs(t *testing.T) {
 	shop := reconcile.Marker{StripeID: "sub_1", Slot: 2, Instance: "shop"}
 	if text := shop.String(); text != "[sub_1/2@shop]" {
@@ -145,7 +145,8 @@ func TestMarkersOfAnotherInstallationAreNotOurs(t *testing.T) {
 	}
 }
 
-// What was made twice is held with both ids, and with the command where one is bound.
+// If two hostings were made for one unit, the hold names both, and the command if one of
+// them is bound.
 func TestWhatWasMadeTwiceIsNamedWithBothIDs(t *testing.T) {
 	for _, tc := range []struct {
 		name   string
@@ -159,7 +160,7 @@ func TestWhatWasMadeTwiceIsNamedWithBothIDs(t *testing.T) {
 		{"one is bound", func(c *reconcile.Customer, _ *reconcile.Policy) {
 			c.Hostings = append(c.Hostings, upAt(8, 1, "Basic [sub_1/1]"))
 		}, []string{"hosting 8 in org org-1 carries the marker [sub_1/1] of hosting 7, to which sub_1 is bound: two were made for one unit. Delete the one that is not used in the panel; where hosting 8 is the one that is used, run `stripe-enhance customers bind sub_1 8 --reason 'it is its hosting'` before that."}},
-		{"one was handed on to another subscription", func(c *reconcile.Customer, _ *reconcile.Policy) {
+		{"one was taken over by another subscription", func(c *reconcile.Customer, _ *reconcile.Policy) {
 			another(c, "2", reconcile.StatusActive, "price_basic")
 			c.Subscriptions[0].Status = reconcile.StatusCanceled
 			c.Bindings[0].Subscription, c.Bindings[0].Item = "sub_2", "si_2"
@@ -174,7 +175,7 @@ func TestWhatWasMadeTwiceIsNamedWithBothIDs(t *testing.T) {
 			c.MarkedOrgs = []reconcile.Org{{ID: "org-9", Name: "Ada [cus_1]", ObservedAt: noon}}
 			c.Pending = []reconcile.Pending{{ActionID: "create_org:cus_1", Kind: reconcile.CreateOrg, SentAt: noon, SettleUntil: noon.Add(time.Minute)}}
 		}, []string{"create_org was sent at 2026-03-01 12:00 UTC and never answered:"}},
-		{"a second org with the word of this installation", func(c *reconcile.Customer, p *reconcile.Policy) {
+		{"a second org with the INSTANCE of this installation", func(c *reconcile.Customer, p *reconcile.Policy) {
 			p.Instance = "shop"
 			c.MarkedOrgs = []reconcile.Org{{ID: "org-9", Name: "Ada [cus_1@shop]", ObservedAt: noon}}
 		}, []string{`org org-9 ("Ada [cus_1@shop]") carries this customer's marker`}},
@@ -191,13 +192,14 @@ func TestWhatWasMadeTwiceIsNamedWithBothIDs(t *testing.T) {
 				t.Errorf("holds %+v, want %q", d.Holds, tc.want)
 			}
 			for _, a := range d.Actions {
-				t.Errorf("done: %s", a.ID)
+				t.Errorf("action: %s", a.ID)
 			}
 		})
 	}
 }
 
-// While somebody else seems to make hostings too, nothing is made; all else is done.
+// While another installation seems to make hostings too, nothing is created; other
+// actions are still done.
 func TestWithholdingCreatesKeepsTheRest(t *testing.T) {
 	c := world(func(c *reconcile.Customer) {
 		c.Subscriptions[0].Items[0].Quantity, c.Subscriptions[0].Domain = 2, "a.example.com"
@@ -206,7 +208,7 @@ func TestWithholdingCreatesKeepsTheRest(t *testing.T) {
 	p := policy()
 	p.CreateWebsites = true
 	d := planner.WithholdCreates(planner.Decide(&c, catalog(), p, noon), "another installation is at work")
-	if diff := cmp.Diff("resume:sub_1/1:7, create_website:sub_1/1:a.example.com, hold duplicate", told(d)); diff != "" {
+	if diff := cmp.Diff("resume:sub_1/1:7, create_website:sub_1/1:a.example.com, hold duplicate", summary(d)); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
 	}
 	want := reconcile.Hold{Kind: reconcile.HoldDuplicate, Customer: "cus_1", Subscription: "sub_1", Email: "a@example.com", Org: "org-1", ActionID: "create_subscription:sub_1/2:1",
@@ -216,13 +218,13 @@ func TestWithholdingCreatesKeepsTheRest(t *testing.T) {
 	}
 	unboundYet := world(unbound)
 	d = planner.WithholdCreates(planner.Decide(&unboundYet, catalog(), p, noon), "another installation is at work")
-	if diff := cmp.Diff("hold duplicate", told(d)); diff != "" {
+	if diff := cmp.Diff("hold duplicate", summary(d)); diff != "" {
 		t.Errorf("a new customer (-want +got):\n%s", diff)
 	}
 }
 
-// Owners are read by the org's id before anything rests on them, and again when that
-// was long ago.
+// Owners are read by the org's id before the planner relies on them, and again if they
+// were read long ago.
 func TestOwnersAreReadBeforeAnOrgIsShared(t *testing.T) {
 	owned := func(owners, hostings time.Time) func(*reconcile.Customer, *reconcile.Policy) {
 		return func(c *reconcile.Customer, _ *reconcile.Policy) {
@@ -262,14 +264,14 @@ func TestOwnersAreReadBeforeAnOrgIsShared(t *testing.T) {
 	}
 }
 
-// needsOf is told, with the owners and hostings that are to be read behind it.
+// needsOf is summary, followed by the orgs whose owners or hostings have to be read.
 func needsOf(t *testing.T) func(func(*reconcile.Customer, *reconcile.Policy)) string {
 	t.Helper()
 	return func(change func(*reconcile.Customer, *reconcile.Policy)) string {
 		p := policy()
 		c := world(func(c *reconcile.Customer) { change(c, &p) })
 		d := planner.Decide(&c, catalog(), p, noon)
-		parts := []string{told(d)}
+		parts := []string{summary(d)}
 		for _, n := range d.Needs {
 			switch n.Kind {
 			case planner.NeedOwners:
@@ -277,14 +279,14 @@ func needsOf(t *testing.T) func(func(*reconcile.Customer, *reconcile.Policy)) st
 			case planner.NeedOrgHostings:
 				parts = append(parts, "hostings "+n.Org)
 			default:
-				t.Errorf("to be read: %+v", n)
+				t.Errorf("unexpected need: %+v", n)
 			}
 		}
 		return strings.Join(slices.DeleteFunc(parts, func(s string) bool { return s == "" }), ", ")
 	}
 }
 
-// An owner is not invited to an org in which somebody else has a hosting.
+// An owner is not invited to an org if another customer has a hosting in it.
 func TestNobodyIsInvitedToWhatOthersHave(t *testing.T) {
 	beside := func(change func(c *reconcile.Customer)) func(*reconcile.Customer, *reconcile.Policy) {
 		return func(c *reconcile.Customer, _ *reconcile.Policy) {
@@ -304,12 +306,13 @@ func TestNobodyIsInvitedToWhatOthersHave(t *testing.T) {
 		{"a stranger's, which was deleted", beside(func(c *reconcile.Customer) { c.Hostings[1].State = reconcile.HostingDeleted }), invited},
 		{"a stranger's elsewhere", beside(func(c *reconcile.Customer) { c.Hostings[1].Org = "org-2" }), invited},
 		{"one by hand", beside(func(c *reconcile.Customer) { c.Hostings[1].FriendlyName = "by hand" }), invited},
-		{"one of the same e-mail", beside(kin(time.Time{})), invited},
-		{"one who has come to the same e-mail", beside(kin(noon)), "hold conflict"},
+		{"of a customer with the same e-mail", beside(kin(time.Time{})), invited},
+		{"a customer who has changed to the same e-mail", beside(kin(noon)), "hold conflict"},
 	})
 }
 
-// The sentence of a create names who may be back for what has ended.
+// The reason of a create names an ended hosting if another customer of the same e-mail
+// had it, because this customer may be back for it.
 func TestACreateNamesWhoMayBeBack(t *testing.T) {
 	for _, tc := range []struct {
 		name string
@@ -327,7 +330,7 @@ func TestACreateNamesWhoMayBeBack(t *testing.T) {
 		})
 		d := planner.Decide(&c, catalog(), policy(), noon)
 		if len(d.Actions) != 1 {
-			t.Fatalf("%s: %s", tc.name, told(d))
+			t.Fatalf("%s: %s", tc.name, summary(d))
 		}
 		named := strings.HasSuffix(d.Actions[0].Reason, "; cus_9, with the same e-mail, had hosting 8 for sub_9, which has ended: if this customer is back for it, run `stripe-enhance customers bind sub_1 8 --reason 'it is its hosting'`")
 		if named != tc.want {
@@ -336,8 +339,8 @@ func TestACreateNamesWhoMayBeBack(t *testing.T) {
 	}
 }
 
-// Of an item's hostings the one that a person has named stays, then one that is up,
-// then one that we can switch on again.
+// When an item has too many hostings, the one that an operator has named stays, then one
+// that is up, then one that we can resume.
 func TestWhichOfAnItemsHostingsStays(t *testing.T) {
 	two := func(change func(c *reconcile.Customer)) func(*reconcile.Customer, *reconcile.Policy) {
 		return func(c *reconcile.Customer, _ *reconcile.Policy) {
@@ -357,13 +360,13 @@ func TestWhichOfAnItemsHostingsStays(t *testing.T) {
 	check(t, []guarded{
 		{"of equals the lower slot", two(func(*reconcile.Customer) {}), "suspend:sub_1/2:8"},
 		{"the one that is up", two(suspended(0, noon)), ""},
-		{"the one that a person has named", two(func(c *reconcile.Customer) {
+		{"the one that an operator has named", two(func(c *reconcile.Customer) {
 			c.Subscriptions[0].MetadataOrg, c.Subscriptions[0].MetadataHosting = "org-1", 8
 		}), "suspend:sub_1/1:7"},
-		{"one that we wrote ourselves counts for nothing", two(func(c *reconcile.Customer) {
+		{"one that we wrote ourselves does not count", two(func(c *reconcile.Customer) {
 			c.Subscriptions[0].MetadataOrg, c.Subscriptions[0].MetadataHosting, c.Subscriptions[0].MetadataWritten = "org-1", 8, 8
 		}), "suspend:sub_1/2:8"},
-		{"ours to switch on before staff's", two(func(c *reconcile.Customer) {
+		{"one that we suspended before one that staff suspended", two(func(c *reconcile.Customer) {
 			suspended(0, time.Time{})(c)
 			suspended(1, noon)(c)
 		}), "resume:sub_1/2:8"},

@@ -11,8 +11,8 @@ import (
 	"github.com/stripe-enhance/stripe-enhance/reconcile/planner"
 )
 
-// Two items are replaced in one go: each of the new ones gets the hosting on its own
-// plan, and nobody's site changes.
+// When two items are replaced together, each new one gets the hosting on its own plan, so
+// that no site changes.
 func TestReplacedItemsTakeTheHostingsOnTheirPlans(t *testing.T) {
 	check(t, []guarded{
 		{"within a subscription", func(c *reconcile.Customer, _ *reconcile.Policy) {
@@ -83,8 +83,8 @@ func TestMetadataBindsInTheCustomersOwnOrg(t *testing.T) {
 	})
 }
 
-// A plan that gives less is not what a hosting gets while an item of which it is not
-// known what it buys may be the one it was turned into.
+// A hosting does not get a smaller plan while an item without a known plan may be the
+// replacement of its own item.
 func TestNothingGetsLessWhileAnUnclearItemMayBeIts(t *testing.T) {
 	replaced := func(items ...reconcile.Item) func(*reconcile.Customer, *reconcile.Policy) {
 		return func(c *reconcile.Customer, _ *reconcile.Policy) {
@@ -110,8 +110,8 @@ func TestNothingGetsLessWhileAnUnclearItemMayBeIts(t *testing.T) {
 	})
 }
 
-// Found up when the database knew nothing, long after the end: whoever came back may be
-// using it. What we took down ourselves, or not yet, is no such case.
+// If a new database finds a hosting active long after the end, a returning customer may be
+// using it, so it stays. This is not so if it ended lately, or if we suspended or made it.
 func TestWhatIsFoundUpLongAfterTheEndStaysUp(t *testing.T) {
 	found := func(after time.Duration, how reconcile.BindKind, change func(c *reconcile.Customer)) func(*reconcile.Customer, *reconcile.Policy) {
 		return func(c *reconcile.Customer, _ *reconcile.Policy) {
@@ -126,14 +126,14 @@ func TestWhatIsFoundUpLongAfterTheEndStaysUp(t *testing.T) {
 		{"two days", found(2*dayLong, reconcile.BoundByMarker, same), "hold adopt"},
 		{"a day", found(dayLong, reconcile.BoundByMarker, same), suspend},
 		{"bound otherwise", found(2*dayLong, reconcile.BoundByCreate, same), suspend},
-		{"it is not known when it ended", found(2*dayLong, reconcile.BoundByMarker, func(c *reconcile.Customer) { c.Subscriptions[0].EndedAt = time.Time{} }), suspend},
+		{"the day of its end is not known", found(2*dayLong, reconcile.BoundByMarker, func(c *reconcile.Customer) { c.Subscriptions[0].EndedAt = time.Time{} }), suspend},
 		{"suspended by us", found(2*dayLong, reconcile.BoundByMarker, func(c *reconcile.Customer) {
 			c.Hostings[0].State, c.Hostings[0].SuspendedByUs = reconcile.HostingSuspended, noon
 		}), ""},
 	})
 }
 
-// A subscription without a known plan may be what the customer went on with.
+// A subscription without a known plan may be the successor of an ended one.
 func TestAnUnmappedSuccessorKeepsTheHostingUp(t *testing.T) {
 	followed := func(ended time.Time, created time.Time) func(*reconcile.Customer, *reconcile.Policy) {
 		return func(c *reconcile.Customer, _ *reconcile.Policy) {
@@ -174,7 +174,7 @@ func TestTheOrgIsFoundByItsTraces(t *testing.T) {
 			hostings[0].State, hostings[0].TerminatedByUs = reconcile.HostingDeleted, noon.Add(-time.Hour)
 			c.Hostings = hostings
 		}, "link:cus_1:org-1, create_subscription:sub_1/2:1"},
-		{"who pays for nothing is bound to nothing", func(c *reconcile.Customer, _ *reconcile.Policy) {
+		{"a subscription that pays for nothing is bound to nothing", func(c *reconcile.Customer, _ *reconcile.Policy) {
 			unbound(c)
 			c.Subscriptions[0].Status, c.Subscriptions[0].MetadataOrg = reconcile.StatusCanceled, "org-9"
 		}, ""},
@@ -207,16 +207,16 @@ func TestANewOrgHasTheNameOfItsCustomer(t *testing.T) {
 	}
 }
 
-// Where no grace period is known to have begun, it begins now and its end is named.
+// If the start of the grace period is not known, it begins now, and its end is named.
 func TestTheEndOfTheGracePeriodIsNamed(t *testing.T) {
 	c := world(func(c *reconcile.Customer) { c.Subscriptions[0].Status = reconcile.StatusPastDue })
 	d := planner.Decide(&c, catalog(), policy(), noon)
-	if diff := cmp.Diff("hold grace", told(d)); diff != "" || !d.Next.Equal(noon.Add(72*time.Hour)) || !d.Holds[0].Until.Equal(d.Next) {
+	if diff := cmp.Diff("hold grace", summary(d)); diff != "" || !d.Next.Equal(noon.Add(72*time.Hour)) || !d.Holds[0].Until.Equal(d.Next) {
 		t.Errorf("%s, next at %s", diff, d.Next)
 	}
 }
 
-// An action names the hosting as it is and the plan that it has.
+// An action has the ids and the plan of the hosting that it changes.
 func TestAnActionNamesWhatItChanges(t *testing.T) {
 	c := world(func(c *reconcile.Customer) { c.Subscriptions[0].Status = reconcile.StatusUnpaid })
 	want := reconcile.Action{ID: "suspend:sub_1/1:7", Kind: reconcile.Suspend, Customer: "cus_1", Subscription: "sub_1", Item: "si_1", Slot: 1,
@@ -226,7 +226,7 @@ func TestAnActionNamesWhatItChanges(t *testing.T) {
 	}
 }
 
-// Sentences that people act on.
+// Operators act on these sentences.
 func TestSentencesNameTheReason(t *testing.T) {
 	for _, tc := range []struct {
 		name   string
@@ -283,9 +283,9 @@ func TestSentencesNameTheReason(t *testing.T) {
 	}
 }
 
-// A hosting with a site takes the place of an empty one, which goes. When a person has
-// withheld the first half of that, the second is not done either, whatever else is done
-// for the customer in between.
+// When a hosting with a site takes the place of an empty one, the empty one is suspended.
+// If a manual hold withholds the first half, the second is not done either, even if other
+// actions of the customer come between the two.
 func TestAnExchangeIsNotDoneByHalves(t *testing.T) {
 	exchanged := func(change func(c *reconcile.Customer)) func(*reconcile.Customer, *reconcile.Policy) {
 		return func(c *reconcile.Customer, _ *reconcile.Policy) {

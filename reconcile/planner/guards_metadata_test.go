@@ -8,7 +8,7 @@ import (
 	"github.com/stripe-enhance/stripe-enhance/reconcile/planner"
 )
 
-// metadataNames has the metadata of sub_1, which hosting 7 serves, name hosting 8 of its org.
+// metadataNames makes the metadata of sub_1 name hosting 8, though hosting 7 serves it.
 func metadataNames(c *reconcile.Customer) (bound, named *reconcile.Hosting) {
 	c.Subscriptions[0].MetadataOrg, c.Subscriptions[0].MetadataHosting, c.Subscriptions[0].DomainChecked = "org-1", 8, true
 	c.Hostings = append(c.Hostings, upAt(8, 1, "by hand"))
@@ -17,14 +17,13 @@ func metadataNames(c *reconcile.Customer) (bound, named *reconcile.Hosting) {
 	return &c.Hostings[0], &c.Hostings[1]
 }
 
-// What a person writes into the metadata of a subscription that is served is never
-// passed over: it is followed where that is certain, else it is told, and what serves
-// the subscription goes on.
+// If the metadata of a served subscription names another hosting, the planner binds that
+// one only when it is certain. Otherwise it holds, and the bound hosting goes on serving.
 func TestMetadataThatNamesAnotherHostingIsHeard(t *testing.T) {
-	const told, followed = "hold conflict", "link:sub_1/2:8:si_1"
+	const held, followed = "hold conflict", "link:sub_1/2:8:si_1"
 	empty := func(h *reconcile.Hosting) { h.Content = reconcile.Content{ReadAt: noon} }
 	check(t, []guarded{
-		{"both are there", func(c *reconcile.Customer, _ *reconcile.Policy) { metadataNames(c) }, told},
+		{"both are there", func(c *reconcile.Customer, _ *reconcile.Policy) { metadataNames(c) }, held},
 		{"the bound one was deleted", func(c *reconcile.Customer, _ *reconcile.Policy) {
 			b, _ := metadataNames(c)
 			b.State = reconcile.HostingDeleted
@@ -34,15 +33,15 @@ func TestMetadataThatNamesAnotherHostingIsHeard(t *testing.T) {
 			b.State = reconcile.HostingMissing
 		}, followed},
 		{"the bound one is empty", func(c *reconcile.Customer, _ *reconcile.Policy) { b, _ := metadataNames(c); empty(b) }, followed + ", suspend:sub_1/1:7"},
-		{"what is on the bound one was read long ago", func(c *reconcile.Customer, _ *reconcile.Policy) {
+		{"the content of the bound one was read long ago", func(c *reconcile.Customer, _ *reconcile.Policy) {
 			b, _ := metadataNames(c)
 			b.Content = reconcile.Content{ReadAt: noon.Add(-dayLong)}
 		}, followed + ", suspend:sub_1/1:7, read 8 org-1"},
-		{"the bound one is empty, and a person chose it", func(c *reconcile.Customer, _ *reconcile.Policy) {
+		{"the bound one is empty, and an operator chose it", func(c *reconcile.Customer, _ *reconcile.Policy) {
 			b, _ := metadataNames(c)
 			empty(b)
 			c.Bindings[0].How = reconcile.BoundByAdopt
-		}, told},
+		}, held},
 		{"the named one is deleted", func(c *reconcile.Customer, _ *reconcile.Policy) {
 			_, n := metadataNames(c)
 			n.State = reconcile.HostingDeleted
@@ -55,7 +54,7 @@ func TestMetadataThatNamesAnotherHostingIsHeard(t *testing.T) {
 		{"the metadata names another org", func(c *reconcile.Customer, _ *reconcile.Policy) {
 			metadataNames(c)
 			c.Subscriptions[0].MetadataOrg = "org-2"
-		}, told},
+		}, held},
 		{"the named one serves another customer", func(c *reconcile.Customer, _ *reconcile.Policy) {
 			b, n := metadataNames(c)
 			n.Bound, n.Serves, b.State = true, "sub_9", reconcile.HostingDeleted
@@ -72,24 +71,24 @@ func TestMetadataThatNamesAnotherHostingIsHeard(t *testing.T) {
 			metadataNames(c)
 			c.Subscriptions[0].MetadataWritten = 8
 		}, ""},
-		{"a person unbound that one", func(c *reconcile.Customer, _ *reconcile.Policy) {
+		{"an operator unbound that one", func(c *reconcile.Customer, _ *reconcile.Policy) {
 			metadataNames(c)
 			c.Unbindings = []reconcile.Unbinding{{Subscription: "sub_1", Slot: 2, Org: "org-1", Hosting: 8, Named: true, Resolved: true}}
 		}, ""},
-		{"a person unbound that one before the metadata named it", func(c *reconcile.Customer, _ *reconcile.Policy) {
+		{"an operator unbound that one before the metadata named it", func(c *reconcile.Customer, _ *reconcile.Policy) {
 			b, _ := metadataNames(c)
 			empty(b)
 			c.Unbindings = []reconcile.Unbinding{{Subscription: "sub_1", Slot: 2, Org: "org-1", Hosting: 8, Resolved: true}}
-		}, told},
-		{"who does not pay", func(c *reconcile.Customer, _ *reconcile.Policy) {
+		}, held},
+		{"an unpaid subscription", func(c *reconcile.Customer, _ *reconcile.Policy) {
 			metadataNames(c)
 			c.Subscriptions[0].Status = reconcile.StatusUnpaid
 		}, "suspend:sub_1/1:7"},
-		{"an order whose metadata names what serves another customer", func(c *reconcile.Customer, _ *reconcile.Policy) {
+		{"an order whose metadata names the hosting of another customer", func(c *reconcile.Customer, _ *reconcile.Policy) {
 			_, n := metadataNames(c)
 			n.Bound, n.Serves, c.Bindings, c.Hostings[0].FriendlyName = true, "sub_9", nil, ""
 		}, "hold conflict"},
-		{"an order whose metadata names what nobody has", func(c *reconcile.Customer, _ *reconcile.Policy) {
+		{"an order whose metadata names an unbound hosting", func(c *reconcile.Customer, _ *reconcile.Policy) {
 			metadataNames(c)
 			c.Bindings, c.Hostings[0].FriendlyName = nil, ""
 		}, "link:sub_1/1:8:si_1"},
@@ -102,7 +101,7 @@ func TestTheHoldOfWhatMetadataNamesSaysThePairAndTheCommand(t *testing.T) {
 	const want = "the metadata of sub_1 names hosting 8 of org org-1, and hosting 7 is bound, which goes on serving it: both are there. " +
 		"If hosting 8 is the one: `stripe-enhance customers bind sub_1 8 --reason 'it is its hosting'`; if not, correct the metadata enhance_subscription_id"
 	if len(d.Holds) != 1 || d.Holds[0].Reason != want {
-		t.Errorf("told %+v", d.Holds)
+		t.Errorf("holds: %+v", d.Holds)
 	}
 	c.Hostings[1].Serves, c.Hostings[1].Bound, c.Bindings, c.Hostings[0].FriendlyName = "sub_9", true, nil, ""
 	d = planner.Decide(&c, catalog(), policy(), noon)
@@ -113,7 +112,7 @@ func TestTheHoldOfWhatMetadataNamesSaysThePairAndTheCommand(t *testing.T) {
 	}
 }
 
-// Only where the metadata names no org does it help to enter one.
+// The hold proposes to enter an org only if the metadata names none.
 func TestTheHoldSaysWhichOrgTheMetadataNames(t *testing.T) {
 	for named, want := range map[string]string{
 		"":      "`" + planner.MetadataCommand("sub_1", "enhance_org_id", "ORG") + "`, or take it out with `" + planner.MetadataCommand("sub_1", "enhance_subscription_id", "") + "`",
@@ -133,8 +132,8 @@ func TestTheHoldSaysWhichOrgTheMetadataNames(t *testing.T) {
 	}
 }
 
-// What was made twice is no order of a person's: the second installation has written
-// its own hosting into the metadata. Both are told, and neither goes.
+// If two hostings were made for one unit, the metadata does not decide between them,
+// because the second installation may have written its own. Both are held, and both stay.
 func TestOfTwoThatWereMadeNoneIsChosenByMetadata(t *testing.T) {
 	check(t, []guarded{
 		{"for one unit", func(c *reconcile.Customer, _ *reconcile.Policy) {

@@ -14,17 +14,17 @@ import (
 
 const dayLong = 24 * time.Hour
 
-// guarded is a small change of the usual world, and what is decided in it. `make
-// guards` found each of these guards without a test that misses it.
+// guarded is a change of the usual world, and the decision. These cases exist because
+// `make guards` could remove a guard of the planner and no test failed.
 type guarded struct {
 	name   string
 	change func(c *reconcile.Customer, p *reconcile.Policy)
-	want   string // as told writes it, then what is to be read
+	want   string // as summaryWithNeeds writes it
 }
 
-// toldWithNeeds is told, with the reads that are asked for behind it.
-func toldWithNeeds(d planner.Decision) string {
-	text := told(d)
+// summaryWithNeeds is summary, followed by the needs.
+func summaryWithNeeds(d planner.Decision) string {
+	text := summary(d)
 	for _, n := range d.Needs {
 		if text != "" {
 			text += ", "
@@ -43,7 +43,7 @@ func check(t *testing.T, cases []guarded) {
 		t.Run(tc.name, func(t *testing.T) {
 			p := policy()
 			c := world(func(c *reconcile.Customer) { tc.change(c, &p) })
-			if d := cmp.Diff(tc.want, toldWithNeeds(planner.Decide(&c, catalog(), p, noon))); d != "" {
+			if d := cmp.Diff(tc.want, summaryWithNeeds(planner.Decide(&c, catalog(), p, noon))); d != "" {
 				t.Errorf("(-want +got):\n%s", d)
 			}
 		})
@@ -57,19 +57,19 @@ func another(c *reconcile.Customer, id string, status reconcile.Status, price st
 	return &c.Subscriptions[len(c.Subscriptions)-1]
 }
 
-// unbound is a customer of whom the database knows nothing at the panel.
+// unbound is a customer without an org or a hosting in the database.
 func unbound(c *reconcile.Customer) {
 	c.Org, c.OrgNamed, c.Invited, c.Bindings, c.Hostings = nil, false, time.Time{}, nil, nil
 	c.Subscriptions[0].DomainChecked = true
 }
 
-// upAt is a hosting in org-1 that is up and was read just now.
+// upAt is an active hosting in org-1, read just now.
 func upAt(id int64, plan int, name string) reconcile.Hosting {
 	return reconcile.Hosting{ID: id, Org: "org-1", Plan: plan, State: reconcile.HostingActive, ObservedAt: noon, FriendlyName: name}
 }
 
-// Staff suspended the org for a reason, or deleted it: another hosting in it would get
-// around that, or be lost with it.
+// If staff suspended the org, a new hosting in it would get around that. If they deleted
+// it, the hosting would be lost with it.
 func TestNothingIsCreatedInAnOrgThatCannotBeUsed(t *testing.T) {
 	check(t, []guarded{
 		{"an org like any other", func(c *reconcile.Customer, _ *reconcile.Policy) { c.Subscriptions[0].Items[0].Quantity = 2 },
@@ -90,7 +90,7 @@ func TestWithoutAnAddressNobodyIsInvited(t *testing.T) {
 			unbound(c)
 			c.Email = ""
 		}, "hold no_email"},
-		{"where nobody is invited by us", func(c *reconcile.Customer, p *reconcile.Policy) {
+		{"where we invite no owner", func(c *reconcile.Customer, p *reconcile.Policy) {
 			unbound(c)
 			c.Email, p.Onboarding = "", reconcile.NoOnboarding
 		}, made},
@@ -146,8 +146,8 @@ func TestMetadataIsWrittenWhereNothingStandsYet(t *testing.T) {
 		{"nothing yet", write(func(*reconcile.Customer) {}), "write_metadata:sub_1:7"},
 		{"the org stands there", write(func(c *reconcile.Customer) { c.Subscriptions[0].MetadataOrg = "org-1" }), ""},
 		{"the hosting stands there", write(func(c *reconcile.Customer) { c.Subscriptions[0].MetadataHosting = 7 }), ""},
-		{"what is not paid for is not named", write(func(c *reconcile.Customer) { c.Subscriptions[0].Status = reconcile.StatusUnpaid }), "suspend:sub_1/1:7"},
-		{"what is bound in this run is named in the next", write(func(c *reconcile.Customer) { c.Bindings = nil }), "link:sub_1/1:7:si_1"},
+		{"a hosting that is not paid for is not named", write(func(c *reconcile.Customer) { c.Subscriptions[0].Status = reconcile.StatusUnpaid }), "suspend:sub_1/1:7"},
+		{"a hosting that is bound in this run is named in the next", write(func(c *reconcile.Customer) { c.Bindings = nil }), "link:sub_1/1:7:si_1"},
 		{"of each subscription its own", write(func(c *reconcile.Customer) {
 			another(c, "2", reconcile.StatusActive, "price_basic")
 			c.Bindings = append(c.Bindings, reconcile.Binding{Subscription: "sub_2", Item: "si_2", Slot: 1, Org: "org-1", Hosting: 8, How: reconcile.BoundByCreate})
@@ -156,8 +156,8 @@ func TestMetadataIsWrittenWhereNothingStandsYet(t *testing.T) {
 	})
 }
 
-// What two subscriptions have in common goes only when both have ended for long, and on
-// days that are known.
+// A hosting that two subscriptions share is deleted only if both ended long ago, on days
+// that are known.
 func TestAHostingOfSeveralIsJudgedByAllOfThem(t *testing.T) {
 	shared := func(status reconcile.Status, ended time.Time) func(*reconcile.Customer, *reconcile.Policy) {
 		return func(c *reconcile.Customer, p *reconcile.Policy) {
@@ -171,13 +171,13 @@ func TestAHostingOfSeveralIsJudgedByAllOfThem(t *testing.T) {
 	check(t, []guarded{
 		{"both have ended", shared(reconcile.StatusCanceled, noon.Add(-70*dayLong)), "terminate:sub_1/1:7"},
 		{"one is unpaid and may be paid", shared(reconcile.StatusUnpaid, time.Time{}), ""},
-		{"of one it is not known when", shared(reconcile.StatusCanceled, time.Time{}), ""},
+		{"the day of one end is not known", shared(reconcile.StatusCanceled, time.Time{}), ""},
 		{"one has ended lately", shared(reconcile.StatusCanceled, noon.Add(-10*dayLong)), ""},
 		{"we suspended it lately", func(c *reconcile.Customer, p *reconcile.Policy) {
 			shared(reconcile.StatusCanceled, noon.Add(-70*dayLong))(c, p)
 			c.Hostings[0].SuspendedByUs = noon.Add(-10 * dayLong)
 		}, ""},
-		{"two live ones want different plans", func(c *reconcile.Customer, p *reconcile.Policy) {
+		{"two live ones pay for different plans", func(c *reconcile.Customer, p *reconcile.Policy) {
 			shared(reconcile.StatusActive, time.Time{})(c, p)
 			c.Subscriptions[0].Status, c.Subscriptions[0].Items[0].Price = reconcile.StatusActive, "price_pro"
 			c.Hostings[0].State = reconcile.HostingActive
@@ -185,7 +185,8 @@ func TestAHostingOfSeveralIsJudgedByAllOfThem(t *testing.T) {
 	})
 }
 
-// The period counts from the later of the two, and the decision names that day.
+// Retention counts from the end or from our suspension, if that was later; the decision
+// names the day when it is over.
 func TestTheDayOfADeletionIsNamed(t *testing.T) {
 	p := policy()
 	p.Retention = 30 * dayLong
@@ -217,8 +218,8 @@ func TestADowngradeThatFitsIsMade(t *testing.T) {
 	})
 }
 
-// A plan that the panel does not list may give anything: neither way is known to take
-// nothing away.
+// If the panel does not list a plan, its limits are not known, so a change from it or to
+// it may take something away.
 func TestAPlanThatIsNotKnownIsTakenToBeSmaller(t *testing.T) {
 	for _, tc := range []struct {
 		from, to int
@@ -254,7 +255,7 @@ func TestAMappingIsFoundByPriceThenLookupKeyThenProduct(t *testing.T) {
 	}
 }
 
-// What is about to be changed was read within ten minutes, or as FRESH says.
+// A hosting is changed only if it was read within ten minutes, or within FRESH.
 func TestAChangeRestsOnAFreshReading(t *testing.T) {
 	unpaid := func(age, fresh time.Duration) func(*reconcile.Customer, *reconcile.Policy) {
 		return func(c *reconcile.Customer, p *reconcile.Policy) {
@@ -270,7 +271,7 @@ func TestAChangeRestsOnAFreshReading(t *testing.T) {
 	})
 }
 
-// A create that is still looked for keeps nothing waiting that is there.
+// While a lost create is looked for, actions on existing hostings do not wait.
 func TestAPendingCreateHoldsNothingThatExists(t *testing.T) {
 	pending := func(kind reconcile.ActionKind) func(*reconcile.Customer, *reconcile.Policy) {
 		return func(c *reconcile.Customer, _ *reconcile.Policy) {
@@ -292,8 +293,8 @@ func TestAPendingCreateHoldsNothingThatExists(t *testing.T) {
 	})
 }
 
-// A person's "ignore" for a customer is one hold, not one for each thing that is not
-// done, and nothing is read for it.
+// If an operator put "ignore" on a customer, there is one hold, not one for each action
+// withheld, and nothing is read.
 func TestAnIgnoredCustomerIsLeftAlone(t *testing.T) {
 	until := noon.Add(time.Hour)
 	c := world(func(c *reconcile.Customer) {
@@ -308,12 +309,12 @@ func TestAnIgnoredCustomerIsLeftAlone(t *testing.T) {
 	}
 	c.Manual[0].Until = noon
 	if got := planner.Decide(&c, catalog(), policy(), noon); len(got.Needs) == 0 {
-		t.Errorf("when it has run out: %s", told(got))
+		t.Errorf("when it has run out: %s", summary(got))
 	}
 }
 
-// What a person says of a subscription stands for every hosting that is its too, by
-// whatever that is known.
+// A manual hold on a subscription covers every hosting that serves it or was made for it,
+// by a binding, a marker or the metadata.
 func TestAHoldStandsForEveryHostingOfItsSubscription(t *testing.T) {
 	of := func(kind reconcile.ManualKind, sub string, change func(c *reconcile.Customer)) func(*reconcile.Customer, *reconcile.Policy) {
 		return func(c *reconcile.Customer, _ *reconcile.Policy) {
@@ -331,13 +332,13 @@ func TestAHoldStandsForEveryHostingOfItsSubscription(t *testing.T) {
 			c.Subscriptions[0].Status = reconcile.StatusUnpaid
 			c.Bindings = append(c.Bindings, reconcile.Binding{Subscription: "sub_1", Item: "si_1", Slot: 1, Org: "org-1", Hosting: 7})
 		}), "hold manual"},
-		{"by what it had before another took that over", func(c *reconcile.Customer, _ *reconcile.Policy) {
+		{"by the hosting it had before another took that over", func(c *reconcile.Customer, _ *reconcile.Policy) {
 			c.Subscriptions[0].Status, c.Subscriptions[0].EndedAt = reconcile.StatusCanceled, noon.Add(-time.Hour)
 			c.Hostings[0].FriendlyName, c.Hostings[0].State, c.Hostings[0].SuspendedByUs = "Basic", reconcile.HostingSuspended, noon
 			another(c, "2", reconcile.StatusActive, "price_pro")
 			c.Manual = []reconcile.ManualHold{{Kind: reconcile.KeepSuspended, Subscription: "sub_1", Author: "ops"}}
 		}, "hold manual, hold manual, hold manual"},
-		{"by what is bound in this very decision", of(reconcile.KeepSuspended, "sub_2", func(c *reconcile.Customer) {
+		{"by a binding of this decision", of(reconcile.KeepSuspended, "sub_2", func(c *reconcile.Customer) {
 			c.Bindings = nil
 			c.Hostings[0].State, c.Hostings[0].SuspendedByUs = reconcile.HostingSuspended, noon
 			for i := range c.Subscriptions {
@@ -360,7 +361,7 @@ func TestABrakeHoldsNothingWhereNothingIsPlanned(t *testing.T) {
 	}
 }
 
-// Only what takes something away is withheld.
+// Withhold keeps an action unless it takes something away.
 func TestWithholdingKeepsWhatGives(t *testing.T) {
 	d := planner.Withhold(planner.Decision{Actions: []reconcile.Action{
 		{ID: "resume", Kind: reconcile.Resume}, {ID: "up", Kind: reconcile.ChangePlan, FromPlan: 1, Plan: 2}, {ID: "down", Kind: reconcile.ChangePlan, FromPlan: 2, Plan: 1, Hosting: 7, Reason: "cheaper"},
@@ -376,6 +377,6 @@ func TestWithholdingKeepsWhatGives(t *testing.T) {
 	want := reconcile.Hold{Kind: reconcile.HoldEvidence, Customer: "cus_1", Subscription: "sub_1", Hosting: 8, ActionID: "suspend",
 		Reason: "suspend of hosting 8 is withheld (unpaid): the clock is wrong"}
 	if len(d.Holds) != 2 || !slices.Contains(d.Holds, want) {
-		t.Errorf("held: %+v", d.Holds)
+		t.Errorf("holds: %+v", d.Holds)
 	}
 }

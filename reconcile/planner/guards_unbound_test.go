@@ -8,69 +8,70 @@ import (
 	"github.com/stripe-enhance/stripe-enhance/reconcile/planner"
 )
 
-// unboundFrom unbinds the usual world's only hosting from its subscription.
-func partedFrom(c *reconcile.Customer) {
+// unboundFrom is the usual world after an operator has unbound its only hosting.
+func unboundFrom(c *reconcile.Customer) {
 	b := c.Bindings[0]
 	c.Bindings = nil
 	c.Unbindings = []reconcile.Unbinding{{Subscription: b.Subscription, Slot: b.Slot, Org: b.Org, Hosting: b.Hosting, At: noon, Author: "ada@desk", Reason: "it is Bob's"}}
 	c.Subscriptions[0].DomainChecked = true
 }
 
-// What a person has unbound is not bound again by anything that would have bound it,
-// and nothing is made or taken over in its place, until a person says what serves it.
+// When an operator has unbound a hosting, no evidence binds it to that subscription
+// again, and nothing is created or taken over in its place, until an operator binds a
+// hosting or declares the order new.
 func TestWhatAPersonHasUnboundStaysUnbound(t *testing.T) {
 	const made = "create_subscription:sub_1/2:1"
 	check(t, []guarded{
-		{"nothing else", func(c *reconcile.Customer, _ *reconcile.Policy) { partedFrom(c) }, "hold adopt"},
+		{"nothing else", func(c *reconcile.Customer, _ *reconcile.Policy) { unboundFrom(c) }, "hold adopt"},
 		{"it carries the marker", func(c *reconcile.Customer, _ *reconcile.Policy) {
-			partedFrom(c)
+			unboundFrom(c)
 			c.Hostings[0].FriendlyName = "Basic [sub_1/1]"
 		}, "hold adopt"},
 		{"it was deleted and carries the marker", func(c *reconcile.Customer, _ *reconcile.Policy) {
-			partedFrom(c)
+			unboundFrom(c)
 			c.Hostings[0].FriendlyName, c.Hostings[0].State = "Basic [sub_1/1]", reconcile.HostingDeleted
 		}, "hold adopt"},
 		{"the metadata names it", func(c *reconcile.Customer, _ *reconcile.Policy) {
-			partedFrom(c)
+			unboundFrom(c)
 			c.Subscriptions[0].MetadataOrg, c.Subscriptions[0].MetadataHosting = "org-1", 7
 		}, "hold adopt"},
 		{"the customer has one of an ended subscription", func(c *reconcile.Customer, _ *reconcile.Policy) {
-			partedFrom(c)
+			unboundFrom(c)
 			another(c, "2", reconcile.StatusCanceled, "price_basic")
 			c.Hostings = append(c.Hostings, upAt(8, 1, ""))
 			c.Bindings = []reconcile.Binding{{Subscription: "sub_2", Item: "si_2", Slot: 1, Org: "org-1", Hosting: 8, How: reconcile.BoundByCreate}}
 		}, "suspend:sub_2/1:8, hold adopt"},
 		{"the metadata names another", func(c *reconcile.Customer, _ *reconcile.Policy) {
-			partedFrom(c)
+			unboundFrom(c)
 			c.Hostings = append(c.Hostings, upAt(8, 1, ""))
 			c.Subscriptions[0].MetadataOrg, c.Subscriptions[0].MetadataHosting = "org-1", 8
 		}, "link:sub_1/2:8:si_1"},
-		{"it was said since what serves it", func(c *reconcile.Customer, _ *reconcile.Policy) {
-			partedFrom(c)
+		{"an operator has bound another since", func(c *reconcile.Customer, _ *reconcile.Policy) {
+			unboundFrom(c)
 			c.Unbindings[0].Resolved, c.Hostings[0].FriendlyName = true, "Basic [sub_1/1]"
 			c.Subscriptions[0].MetadataOrg, c.Subscriptions[0].MetadataHosting = "org-1", 7
 		}, made},
 		{"it was deleted and the order is new", func(c *reconcile.Customer, _ *reconcile.Policy) {
-			partedFrom(c)
+			unboundFrom(c)
 			c.Unbindings[0].Resolved, c.Hostings[0].FriendlyName, c.Hostings[0].State = true, "Basic [sub_1/1]", reconcile.HostingDeleted
 		}, made},
-		{"its slot is not used again, whatever became of it", func(c *reconcile.Customer, _ *reconcile.Policy) {
-			partedFrom(c)
+		{"its slot is not used again, even if it is gone", func(c *reconcile.Customer, _ *reconcile.Policy) {
+			unboundFrom(c)
 			c.Unbindings[0].Resolved, c.Hostings = true, nil
 		}, made},
-		{"another subscription's word is its own", func(c *reconcile.Customer, _ *reconcile.Policy) {
-			partedFrom(c)
+		{"an unbinding of another subscription does not count", func(c *reconcile.Customer, _ *reconcile.Policy) {
+			unboundFrom(c)
 			c.Unbindings[0].Subscription, c.Hostings[0].FriendlyName = "sub_2", "Basic [sub_1/1]"
 		}, "link:sub_1/1:7:si_1"},
-		{"who does not pay asks for nothing", func(c *reconcile.Customer, _ *reconcile.Policy) {
-			partedFrom(c)
+		{"an unpaid subscription asks for nothing", func(c *reconcile.Customer, _ *reconcile.Policy) {
+			unboundFrom(c)
 			c.Subscriptions[0].Status = reconcile.StatusUnpaid
 		}, ""},
 	})
 }
 
 func TestTheHoldOfWhatWasUnboundNamesBothWaysOut(t *testing.T) {
-	c := world(partedFrom)
+	c := world(unboundFrom)
 	d := planner.Decide(&c, catalog(), policy(), noon)
 	for _, text := range []string{"hosting 7 of org org-1 was unbound from sub_1/1 by ada@desk", "it is Bob's",
 		"`stripe-enhance customers bind sub_1 HOSTING --reason 'it is its hosting'`", "`" + planner.BindNewCommand("sub_1") + "`"} {
@@ -80,8 +81,8 @@ func TestTheHoldOfWhatWasUnboundNamesBothWaysOut(t *testing.T) {
 	}
 }
 
-// A person's word is judged before anything is changed.
-func TestAWordIsRefusedWhereItCannotBeMeant(t *testing.T) {
+// An instruction is checked before anything is changed.
+func TestAnInstructionIsRefusedWhereItCannotBeMeant(t *testing.T) {
 	claim := func(sub string, ended bool) []reconcile.CustomerBinding {
 		return []reconcile.CustomerBinding{{Binding: reconcile.Binding{Subscription: sub, Slot: 1, Org: "org-1", Hosting: 9}, Customer: "cus_9", Ended: ended}}
 	}
@@ -89,7 +90,7 @@ func TestAWordIsRefusedWhereItCannotBeMeant(t *testing.T) {
 		name   string
 		change func(c *reconcile.Customer, w *reconcile.Instruction)
 		claims []reconcile.CustomerBinding
-		want   string // addOtherUnbindings of the refusal; or what is changed
+		want   string // part of the refusal, or of the changes
 	}{
 		{"in the place of the only one", func(*reconcile.Customer, *reconcile.Instruction) {}, nil,
 			"sub_1/1 is not served by hosting 7 of org org-1 any more; at the panel that stays as it is; sub_1/2 is served by hosting 9 of org org-1"},
@@ -97,17 +98,17 @@ func TestAWordIsRefusedWhereItCannotBeMeant(t *testing.T) {
 		{"it is not there", func(_ *reconcile.Customer, w *reconcile.Instruction) { w.Hosting.State = reconcile.HostingMissing }, nil, "has no hosting 9"},
 		{"its state is not known", func(_ *reconcile.Customer, w *reconcile.Instruction) { w.Hosting.State = reconcile.HostingUnknown }, nil, "does not know"},
 		{"it was never read", func(_ *reconcile.Customer, w *reconcile.Instruction) { w.Hosting.State = 0 }, nil, "was not read"},
-		{"somebody else pays for it", func(*reconcile.Customer, *reconcile.Instruction) {}, claim("sub_9", false),
+		{"another customer pays for it", func(*reconcile.Customer, *reconcile.Instruction) {}, claim("sub_9", false),
 			"hosting 9 is bound to sub_9 of cus_9, which has not ended: run `" + planner.UnbindCommand("sub_9", 9) + "`"},
-		{"somebody else has paid for it", func(*reconcile.Customer, *reconcile.Instruction) {}, claim("sub_9", true),
+		{"another customer, who has ended, had it", func(*reconcile.Customer, *reconcile.Instruction) {}, claim("sub_9", true),
 			"sub_1/1 is not served by hosting 7 of org org-1 any more; at the panel that stays as it is; hosting 9 is not kept for sub_9 of cus_9 any more, which has ended; sub_1/2 is served by hosting 9 of org org-1"},
 		{"another org", func(_ *reconcile.Customer, w *reconcile.Instruction) { w.Hosting.Org = "org-2" }, nil, "say --other-org"},
-		{"another org, and that is said", func(_ *reconcile.Customer, w *reconcile.Instruction) { w.Hosting.Org, w.OtherOrg = "org-2", true }, nil, "sub_1/2 is served by hosting 9 of org org-2"},
+		{"another org, with --other-org", func(_ *reconcile.Customer, w *reconcile.Instruction) { w.Hosting.Org, w.OtherOrg = "org-2", true }, nil, "sub_1/2 is served by hosting 9 of org org-2"},
 		{"another's marker", func(_ *reconcile.Customer, w *reconcile.Instruction) { w.Hosting.FriendlyName = "Basic [sub_2/1]" }, nil, "it was made for sub_2. Say --other-marker"},
-		{"another's marker, and that is said", func(_ *reconcile.Customer, w *reconcile.Instruction) {
+		{"another's marker, with --other-marker", func(_ *reconcile.Customer, w *reconcile.Instruction) {
 			w.Hosting.FriendlyName, w.OtherMarker = "Basic [sub_2/1]", true
 		}, nil, "sub_1/2 is served by hosting 9"},
-		{"the marker of the one who has ended", func(_ *reconcile.Customer, w *reconcile.Instruction) { w.Hosting.FriendlyName = "Basic [sub_9/1]" }, claim("sub_9", true), "sub_1/2 is served by hosting 9"},
+		{"the marker of the ended one", func(_ *reconcile.Customer, w *reconcile.Instruction) { w.Hosting.FriendlyName = "Basic [sub_9/1]" }, claim("sub_9", true), "sub_1/2 is served by hosting 9"},
 		{"the marker of another installation", func(_ *reconcile.Customer, w *reconcile.Instruction) { w.Hosting.FriendlyName = "Basic [sub_1/1@lab]" }, nil, "of another installation"},
 		{"its own marker: the slot is that one", func(_ *reconcile.Customer, w *reconcile.Instruction) { w.Hosting.FriendlyName = "Basic [sub_1/4]" }, nil, "sub_1/4 is served by hosting 9"},
 		{"one of two units", func(c *reconcile.Customer, _ *reconcile.Instruction) { c.Subscriptions[0].Items[0].Quantity = 2 }, nil, "sub_1/2 is served by hosting 9 of org org-1"},
@@ -122,7 +123,7 @@ func TestAWordIsRefusedWhereItCannotBeMeant(t *testing.T) {
 		{"a write that was not answered", func(c *reconcile.Customer, _ *reconcile.Instruction) {
 			c.Pending = []reconcile.Pending{{Kind: reconcile.CreateSubscription, Subscription: "sub_1"}}
 		}, nil, "its outcome is not known yet"},
-		{"unbound from what it is not bound to", func(_ *reconcile.Customer, w *reconcile.Instruction) { w.Kind = reconcile.InstructUnbind }, nil, "sub_1 is not bound to that: sub_1/1 has hosting 7"},
+		{"unbound from a hosting that it is not bound to", func(_ *reconcile.Customer, w *reconcile.Instruction) { w.Kind = reconcile.InstructUnbind }, nil, "sub_1 is not bound to that: sub_1/1 has hosting 7"},
 		{"unbound from one of several", func(c *reconcile.Customer, w *reconcile.Instruction) {
 			twoUnits(c, w)
 			w.Kind, w.Hosting = reconcile.InstructUnbind, reconcile.Hosting{}
@@ -153,9 +154,9 @@ func twoUnits(c *reconcile.Customer, _ *reconcile.Instruction) {
 	c.Bindings = append(c.Bindings, reconcile.Binding{Subscription: "sub_1", Item: "si_1", Slot: 2, Org: "org-1", Hosting: 8, How: reconcile.BoundByCreate})
 }
 
-// A hosting that was taken over carries the marker of the subscription it was made for.
-// Unbound from the one that had it, it is not bound to that other one again either, and
-// stays as it is.
+// A hosting that was taken over has the marker of the subscription that it was made for.
+// When it is unbound from the one that took it over, it is not bound to the other one
+// again either, and it stays as it is.
 func TestWhatWasTakenOverStaysAsItIsWhenItIsUnbound(t *testing.T) {
 	c := world(func(c *reconcile.Customer) {
 		another(c, "2", reconcile.StatusCanceled, "price_basic")
@@ -168,29 +169,29 @@ func TestWhatWasTakenOverStaysAsItIsWhenItIsUnbound(t *testing.T) {
 		t.Fatal(err)
 	}
 	ch.Apply(&c)
-	if got := told(planner.Decide(&c, catalog(), policy(), noon)); got != "hold adopt" {
+	if got := summary(planner.Decide(&c, catalog(), policy(), noon)); got != "hold adopt" {
 		t.Errorf("decided %q", got)
 	}
-	// Bound to the one that has ended, by a person, it is not taken over from that again.
+	// If an operator binds it to the ended one, it is not taken over from that again.
 	w = reconcile.Instruction{Kind: reconcile.InstructBind, Subscription: "sub_2", Hosting: c.Hostings[0], Author: "ada@desk", Reason: "why", At: noon}
 	if ch, err = planner.Instruct(w, catalog(), "")(&c, nil); err != nil {
 		t.Fatal(err)
 	}
 	ch.Apply(&c)
-	if got := told(planner.Decide(&c, catalog(), policy(), noon)); got != "suspend:sub_2/1:7, hold adopt" {
+	if got := summary(planner.Decide(&c, catalog(), policy(), noon)); got != "suspend:sub_2/1:7, hold adopt" {
 		t.Errorf("decided %q", got)
 	}
 }
 
-// A hosting of an ended subscription from which a person has kept a live one is not
-// given to that one by its coming back.
+// If an operator has unbound a hosting from a live subscription, that subscription does
+// not take it over as a returning customer either.
 func TestWhoIsBackIsNotGivenWhatWasUnboundFromHim(t *testing.T) {
 	c := world(func(c *reconcile.Customer) {
 		another(c, "2", reconcile.StatusCanceled, "price_basic")
 		c.Bindings[0].Subscription, c.Bindings[0].Item, c.Subscriptions[0].DomainChecked = "sub_2", "si_2", true
 		c.Unbindings = []reconcile.Unbinding{{Subscription: "sub_1", Slot: 1, Org: "org-1", Hosting: 7, At: noon, Resolved: true}}
 	})
-	if got := told(planner.Decide(&c, catalog(), policy(), noon)); got != "create_subscription:sub_1/2:1, suspend:sub_2/1:7" {
+	if got := summary(planner.Decide(&c, catalog(), policy(), noon)); got != "create_subscription:sub_1/2:1, suspend:sub_2/1:7" {
 		t.Errorf("decided %q", got)
 	}
 }

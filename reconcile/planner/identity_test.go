@@ -9,8 +9,8 @@ import (
 	"github.com/stripe-enhance/stripe-enhance/reconcile/planner"
 )
 
-// TestWhomAnOrgIsSharedWith holds what an e-mail may lead to: a Stripe customer ada
-// orders for the first time, and there are orgs that may be hers.
+// TestWhomAnOrgIsSharedWith has a Stripe customer, ada, who orders for the first time when
+// there are orgs that may be hers, because of her e-mail.
 func TestWhomAnOrgIsSharedWith(t *testing.T) {
 	const apart = "create_org:cus_1, create_subscription:sub_1/1:1, rename_org:cus_1, invite_owner:cus_1:ada@example.com"
 	const shared = "link:cus_1:org-2, create_subscription:sub_1/1:1"
@@ -28,15 +28,15 @@ func TestWhomAnOrgIsSharedWith(t *testing.T) {
 		set  func(c *reconcile.Customer)
 		want string
 	}{
-		{"nobody else", func(*reconcile.Customer) {}, apart},
+		{"no other customer", func(*reconcile.Customer) {}, apart},
 		{"another customer whose org is owned by exactly her address", func(c *reconcile.Customer) { kin(c) }, shared},
 		{"one to whose org she is invited, where the panel lists no invited owner", func(c *reconcile.Customer) { kin(c).Org.Owners = nil }, shared},
 		{"one to whose org another address is invited", func(c *reconcile.Customer) { k := kin(c); k.Org.Owners, k.InvitedEmail = nil, "eve@example.com" }, apart},
 		{"one whose org another address owns", func(c *reconcile.Customer) { kin(c).Org.Owners = []string{"eve@example.com"} }, apart},
 		{"one whose org has a second owner", func(c *reconcile.Customer) { kin(c).Org.Owners = []string{"ada@example.com", "eve@example.com"} }, apart},
-		{"one who came to her address after the invitation", func(c *reconcile.Customer) { kin(c).EmailChanged = noon }, apart},
-		{"one who came to her address before the invitation", func(c *reconcile.Customer) { kin(c).EmailChanged = noon.Add(-time.Second) }, shared},
-		{"one who came to her address, and nobody was invited", func(c *reconcile.Customer) {
+		{"one who changed to her address after the invitation", func(c *reconcile.Customer) { kin(c).EmailChanged = noon }, apart},
+		{"one who changed to her address before the invitation", func(c *reconcile.Customer) { kin(c).EmailChanged = noon.Add(-time.Second) }, shared},
+		{"one who changed to her address, and no owner was invited", func(c *reconcile.Customer) {
 			k := kin(c)
 			k.EmailChanged, k.Invited = noon.Add(-time.Hour), time.Time{}
 		}, apart},
@@ -65,7 +65,7 @@ func TestWhomAnOrgIsSharedWith(t *testing.T) {
 			c.Bindings = []reconcile.Binding{{Subscription: "sub_1", Item: "si_1", Slot: 1, Org: "org-2", Hosting: 7, How: reconcile.BoundByCreate}}
 			c.Hostings = []reconcile.Hosting{{ID: 7, Org: "org-2", Plan: 1, State: reconcile.HostingActive, ObservedAt: noon}}
 		}, ""},
-		{"in an old party of several, what one had is not for another", func(c *reconcile.Customer) {
+		{"in an old customer with several buyers, one does not get the hosting of another", func(c *reconcile.Customer) {
 			c.Subscriptions[0].Status, c.Subscriptions[0].EndedAt = reconcile.StatusCanceled, noon.Add(-time.Hour)
 			c.Buyers = append(c.Buyers, reconcile.Buyer{StripeCustomer: reconcile.StripeCustomer{ID: "cus_9", Email: "eve@example.com"}})
 			c.Subscriptions = append(c.Subscriptions, reconcile.Subscription{ID: "sub_2", StripeCustomer: "cus_9", Status: reconcile.StatusActive, ByID: true, DomainChecked: true,
@@ -74,7 +74,7 @@ func TestWhomAnOrgIsSharedWith(t *testing.T) {
 			c.Bindings = []reconcile.Binding{{Subscription: "sub_1", Item: "si_1", Slot: 1, Org: "org-2", Hosting: 7, How: reconcile.BoundByCreate}}
 			c.Hostings = []reconcile.Hosting{{ID: 7, Org: "org-2", Plan: 1, State: reconcile.HostingSuspended, SuspendedByUs: noon, ObservedAt: noon, Bound: true}}
 		}, "create_subscription:sub_2/1:1"},
-		{"in an old party of several, who is hosted is invited, not who founded it", func(c *reconcile.Customer) {
+		{"in an old customer with several buyers, the one with a hosting is invited, not the first", func(c *reconcile.Customer) {
 			c.Subscriptions[0].Status = reconcile.StatusIncomplete
 			c.Buyers = append(c.Buyers, reconcile.Buyer{StripeCustomer: reconcile.StripeCustomer{ID: "cus_9", Email: "eve@example.com"}})
 			c.Subscriptions = append(c.Subscriptions, reconcile.Subscription{ID: "sub_2", StripeCustomer: "cus_9", Status: reconcile.StatusActive, ByID: true, DomainChecked: true,

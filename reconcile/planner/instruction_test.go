@@ -7,15 +7,15 @@ import (
 	"github.com/stripe-enhance/stripe-enhance/reconcile"
 )
 
-// word is an enumeration whose words stand in the database, the API or the settings.
-type word interface {
+// enum is an enumeration whose texts are in the database, the API or the settings.
+type enum interface {
 	~uint8
 	fmt.Stringer
 }
 
-// readBack holds the words of an enumeration from 1 to last to their meaning, and every
-// other word to one that means none of them.
-func readBack[T word](t *testing.T, parse func(string) T, last T, none string, unknown T) {
+// readBack checks that each value from 1 to last has a text of its own that is parsed as
+// that value, and that any other text is parsed as unknown.
+func readBack[T enum](t *testing.T, parse func(string) T, last T, none string, unknown T) {
 	t.Helper()
 	seen := map[string]bool{}
 	for v := T(1); v <= last; v++ {
@@ -50,7 +50,7 @@ func TestEveryWordIsReadBack(t *testing.T) {
 	t.Run("mode", func(t *testing.T) { readBack(t, reconcile.ParseMode, reconcile.Enforce, "invalid", 0) })
 	t.Run("onboarding", func(t *testing.T) { readBack(t, reconcile.ParseOnboarding, reconcile.NoOnboarding, "invalid", 0) })
 	t.Run("hosting", func(t *testing.T) {
-		unread := func(text string) reconcile.HostingState { // "" is one that was never read
+		unread := func(text string) reconcile.HostingState { // "": never read
 			if text == "" {
 				text = "nonsense"
 			}

@@ -9,8 +9,8 @@ import (
 	"github.com/stripe-enhance/stripe-enhance/reconcile/planner"
 )
 
-// What a person says is no hosting is nothing to us, and a mapping that changes to that
-// takes nothing from anybody.
+// An item whose price is mapped to none needs no hosting, and when a mapping is changed to
+// none, no customer loses a hosting by it.
 func TestWhatIsNoHosting(t *testing.T) {
 	cat := planner.NewCatalog([]reconcile.Mapping{{BillingID: "price_basic", Plan: "1"}, {BillingID: "price_pro", Plan: "2"}, {BillingID: "price_news", Plan: "none"}},
 		[]reconcile.EnhancePlan{{ID: 1, Name: "Basic", Limits: map[string]int64{"websites": 1}}, {ID: 2, Name: "Pro"}, {ID: 3, Name: "none"}})
@@ -37,11 +37,11 @@ func TestWhatIsNoHosting(t *testing.T) {
 	}{
 		{"nothing is made, and nothing is held", []func(*reconcile.Customer){none, news}, ""},
 		{"nor while it is past due", []func(*reconcile.Customer){none, news, status(reconcile.StatusPastDue)}, ""},
-		{"nor in a status that is not known", []func(*reconcile.Customer){none, news, status(reconcile.StatusUnknown)}, ""},
+		{"nor in an unknown status", []func(*reconcile.Customer){none, news, status(reconcile.StatusUnknown)}, ""},
 		{"nor in an absurd number", []func(*reconcile.Customer){none, items(reconcile.Item{ID: "si_n", Price: "price_news", Quantity: 4000})}, ""},
 		{"beside hosting it is nothing", []func(*reconcile.Customer){none, items(item("si_1", "price_basic", 0), item("si_n", "price_news", 0))}, "create_subscription:sub_1/1:1"},
 		{"an unmapped price beside it is still asked for", []func(*reconcile.Customer){none, items(item("si_n", "price_news", 0), item("si_x", "price_x", 0))}, "hold unmapped"},
-		{"what was made for it before stays", []func(*reconcile.Customer){items(item("si_1", "price_news", -48*time.Hour))}, "hold not_hosting"},
+		{"a hosting that was made for it before stays", []func(*reconcile.Customer){items(item("si_1", "price_news", -48*time.Hour))}, "hold not_hosting"},
 		{"and is not switched on", []func(*reconcile.Customer){items(item("si_1", "price_news", -48*time.Hour)), func(c *reconcile.Customer) {
 			c.Hostings[0].State, c.Hostings[0].SuspendedByUs = reconcile.HostingSuspended, noon
 		}}, "hold not_hosting"},
@@ -50,8 +50,8 @@ func TestWhatIsNoHosting(t *testing.T) {
 		{"of which the item is not known it stays too", []func(*reconcile.Customer){news, func(c *reconcile.Customer) { c.Bindings[0].Item = "" }}, "hold not_hosting"},
 		{"it serves another item of the subscription that has none", []func(*reconcile.Customer){
 			items(item("si_1", "price_news", -48*time.Hour), item("si_2", "price_basic", 0))}, "link:sub_1/1:7:si_2"},
-		{"what came in the place of an item may be the wrong mapping", []func(*reconcile.Customer){items(item("si_n", "price_news", time.Hour))}, "hold not_hosting"},
-		{"what was there all along is not", []func(*reconcile.Customer){news}, "suspend:sub_1/1:7"},
+		{"an item that came in place of another may have the wrong mapping", []func(*reconcile.Customer){items(item("si_n", "price_news", time.Hour))}, "hold not_hosting"},
+		{"an item that was there before did not replace it", []func(*reconcile.Customer){news}, "suspend:sub_1/1:7"},
 		{"a smaller plan is given to the hosting that was there, whatever newsletter has come with it", []func(*reconcile.Customer){
 			func(c *reconcile.Customer) { c.Hostings[0].Plan = 2 },
 			items(item("si_2", "price_basic", time.Hour), item("si_n", "price_news", time.Hour))}, "link:sub_1/1:7:si_2, change_plan:sub_1/1:7:2>1"},
@@ -69,12 +69,12 @@ func TestWhatIsNoHosting(t *testing.T) {
 		})
 		d := planner.Decide(&c, cat, policy(), noon.Add(2*time.Hour))
 		d.Needs = nil
-		if got := told(d); got != tc.want {
+		if got := summary(d); got != tc.want {
 			t.Errorf("%s:\n got %s\nwant %s", tc.name, got, tc.want)
 		}
 		for _, h := range d.Holds {
 			if h.Kind == reconcile.HoldNotHosting && (!strings.Contains(h.Reason, "customers unbind sub_1 7 ") || h.Hosting != 7 || h.Org != "org-1" || h.Email != "a@example.com") {
-				t.Errorf("%s: it does not say what to do, or about what: %+v", tc.name, h)
+				t.Errorf("%s: the hold lacks the command, or the hosting: %+v", tc.name, h)
 			}
 		}
 	}
@@ -99,7 +99,8 @@ func TestWhatNoPriceServes(t *testing.T) {
 	}
 }
 
-// What a person wants left alone waits for nobody. What else he withholds does.
+// A run converges if the only holds are "ignore", because then nothing is left to decide.
+// With other manual holds it does not.
 func TestWhatIsLeftAloneKeepsNoRunFromConverging(t *testing.T) {
 	for _, tc := range []struct {
 		kind         reconcile.ManualKind
@@ -116,10 +117,10 @@ func TestWhatIsLeftAloneKeepsNoRunFromConverging(t *testing.T) {
 		})
 		d := planner.Decide(&c, catalog(), policy(), noon)
 		if len(d.Actions) > 0 || len(d.Holds) == 0 {
-			t.Errorf("%s %s: %s", tc.kind, tc.subscription, told(d))
+			t.Errorf("%s %s: %s", tc.kind, tc.subscription, summary(d))
 		}
 		if got := (reconcile.Report{Holds: d.Holds}).Converged(); got != tc.want {
-			t.Errorf("%s %s: converged %t with %s", tc.kind, tc.subscription, got, told(d))
+			t.Errorf("%s %s: converged %t with %s", tc.kind, tc.subscription, got, summary(d))
 		}
 		if got := (reconcile.Report{Holds: d.Holds, Omitted: reconcile.Omitted{DecidedByPerson: 1}}).Converged(); got != tc.want {
 			t.Errorf("%s %s: converged %t with one not listed", tc.kind, tc.subscription, got)

@@ -6,11 +6,11 @@ import (
 	"github.com/stripe-enhance/stripe-enhance/reconcile"
 )
 
-// TestAHoldTellsThatItKeepsAnOrder: whoever is to have hosting and has none, for a reason
-// that a person has to mend, is told of; nobody else is. Put in once, each went red: a
-// addHold of a subscription that has its hosting; one of a subscription that gives none.
+// A hold keeps an order if the subscription entitles to a hosting and has none, for a
+// reason that an operator has to mend. The test fails if a hold is marked so though the
+// subscription has its hosting, or entitles to none.
 func TestAHoldTellsThatItKeepsAnOrder(t *testing.T) {
-	gives := map[string]bool{"active": true, "trialing": true, "past_due": true} // within its grace period
+	entitles := map[string]bool{"active": true, "trialing": true, "past_due": true} // within its grace period
 	for _, status := range statuses {
 		for _, price := range factors[0] {
 			for _, panel := range factors[1] {
@@ -24,7 +24,7 @@ func TestAHoldTellsThatItKeepsAnOrder(t *testing.T) {
 					for _, h := range s.decide().Holds {
 						got = got || h.Order
 					}
-					if want := gives[status.name] && lacks; got != want {
+					if want := entitles[status.name] && lacks; got != want {
 						t.Errorf("an order is held: %t, want %t; %+v", got, want, s.decide())
 					}
 				})
@@ -33,7 +33,7 @@ func TestAHoldTellsThatItKeepsAnOrder(t *testing.T) {
 	}
 }
 
-// TestAHoldOfTheWholeCustomerKeepsAnOrder: without an e-mail nobody can be invited.
+// Without an e-mail no owner can be invited, so the order waits.
 func TestAHoldOfTheWholeCustomerKeepsAnOrder(t *testing.T) {
 	s := ordinary()
 	factors[1][0].set(&s)

@@ -88,8 +88,8 @@ func TestAnOrderThatIsHeldSaysWhy(t *testing.T) {
 	}
 }
 
-// Whatever is ordered, no more is made in a run than the fleet's limit, and the brake
-// says the same of the same orders in any order.
+// A run never makes more than the fleet's limit, and the brake decides the same if the same
+// orders come in another sequence.
 func TestTheBrakeOnCreatesLetsNoMorePassThanItsLimit(t *testing.T) {
 	dice := rand.New(rand.NewPCG(1, 2))
 	for range 2000 {
@@ -110,7 +110,7 @@ func TestTheBrakeOnCreatesLetsNoMorePassThanItsLimit(t *testing.T) {
 			t.Fatalf("%d pass of %v with a limit of %d and %d done: %+v", pass, orders, b.Create.Count, done, v)
 		}
 		if d := cmp.Diff(fmt.Sprint(v), fmt.Sprint(b.JudgeOrders(orders, done, 0))); d != "" {
-			t.Fatalf("another verdict:\n%s", d)
+			t.Fatalf("decided otherwise:\n%s", d)
 		}
 	}
 }

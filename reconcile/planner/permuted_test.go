@@ -13,25 +13,25 @@ import (
 	"github.com/stripe-enhance/stripe-enhance/reconcile/planner"
 )
 
-// TestTheEndDoesNotDependOnWhenARunLooked lets the same things happen to a customer
-// twice, in two orders that are both possible, with a run after some of them, and
-// compares what is up in the end, on which plan, and with what on it. Sites are built
-// before anything else happens, so that both stories are about the same facts.
+// TestTheEndDoesNotDependOnWhenARunLooked plays the same events twice, in two possible
+// orders, with a run after some of them, and compares the active hostings in the end,
+// their plans and their content. Sites are built before the first event, because both
+// stories have to start from the same facts.
 //
-// The ends are the same as long as as many hostings are paid for as have something on
-// them. Where fewer are, the order in which the customer acted may decide which of them
-// stay. Then, as always, no run leaves an empty one up and takes one with a site.
+// Both end the same if at least as many hostings are paid for as have content. If fewer
+// are, the order in which the customer acted may decide which of them stay. In every
+// story, no run suspends a hosting with a site while an empty one stays active.
 func TestTheEndDoesNotDependOnWhenARunLooked(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		p := drawPlot(t)
 		one, other := p.play(t, "one"), p.play(t, "other")
 		if p.enough(one) && !slices.Equal(one.end(), other.end()) {
-			t.Fatalf("%s\nends with %q\n%s\nends with %q", strings.Join(one.told, "; "), one.end(), strings.Join(other.told, "; "), other.end())
+			t.Fatalf("%s\nends with %q\n%s\nends with %q", strings.Join(one.log, "; "), one.end(), strings.Join(other.log, "; "), other.end())
 		}
 	})
 }
 
-// plot is what happens, and what has to come before what.
+// plot is a set of events, and which of them has to come before which.
 type plot struct {
 	begin []happening // before the first run
 	sites map[int]bool
@@ -40,15 +40,15 @@ type plot struct {
 
 type happening struct {
 	name  string
-	after string // the name of what it needs; "": nothing
+	after string // the event that has to come first; "": none
 	do    func(h *story)
 }
 
 // story is a plot in one order, with its runs.
 type story struct {
 	model
-	on   map[int64]int // sites on each hosting
-	told []string
+	on  map[int64]int // sites on each hosting
+	log []string
 }
 
 func drawPlot(t *rapid.T) plot {
@@ -117,7 +117,7 @@ func (p plot) play(t *rapid.T, label string) *story {
 		i := pick(t, label+": next", may...)
 		h.now = h.now.Add(5 * time.Minute)
 		left[i].do(h)
-		h.told = append(h.told, left[i].name)
+		h.log = append(h.log, left[i].name)
 		left = slices.Delete(left, i, i+1)
 		if rapid.Bool().Draw(t, label+": a run") {
 			h.run(t)
@@ -144,11 +144,11 @@ func (h *story) end1() {
 	subOf(&h.c, "sub_1").EndedAt = h.now
 }
 
-// run decides and does until nothing is left to do, as a run of the engine would.
+// run applies decisions until no action is left, as the engine does.
 func (h *story) run(t *rapid.T) {
 	h.now = h.now.Add(11 * time.Minute)
 	h.undone = map[string]int{}
-	h.told = append(h.told, "RUN")
+	h.log = append(h.log, "RUN")
 	for range mostSteps {
 		d := h.decide()
 		if len(d.Needs) > 0 {
@@ -160,26 +160,26 @@ func (h *story) run(t *rapid.T) {
 		}
 		a := d.Actions[0]
 		h.apply(t, a)
-		h.told = append(h.told, "("+a.ID+")")
+		h.log = append(h.log, "("+a.ID+")")
 		if a.Kind == reconcile.Suspend && h.on[a.Hosting] > 0 && standing(subOf(&h.c, a.Subscription), h.policy, h.now) != "down" {
 			h.emptyOnesGo(t, a)
 		}
 	}
-	t.Fatalf("still at it: %s", strings.Join(h.told, "; "))
+	t.Fatalf("it does not converge: %s", strings.Join(h.log, "; "))
 }
 
-// emptyOnesGo holds that nothing empty is up that will not go as well.
+// emptyOnesGo checks that each active hosting is suspended as well if it is empty.
 func (h *story) emptyOnesGo(t *rapid.T, a reconcile.Action) {
 	later := h.decide()
 	for _, o := range h.c.Hostings {
 		goes := slices.ContainsFunc(later.Actions, func(b reconcile.Action) bool { return b.Hosting == o.ID && b.Kind == reconcile.Suspend })
 		if o.ID != a.Hosting && o.State == reconcile.HostingActive && h.on[o.ID] == 0 && !goes {
-			t.Fatalf("%s: %s, and hosting %d is up with nothing on it", strings.Join(h.told, "; "), a.ID, o.ID)
+			t.Fatalf("%s: %s, and hosting %d is up with nothing on it", strings.Join(h.log, "; "), a.ID, o.ID)
 		}
 	}
 }
 
-// read answers with what is really there.
+// read answers with the real content.
 func (h *story) read(t *rapid.T, needs []planner.Need) {
 	for _, n := range needs {
 		if n.Kind != planner.NeedContent {
@@ -196,7 +196,7 @@ func (h *story) read(t *rapid.T, needs []planner.Need) {
 	}
 }
 
-// end is what a customer sees: what is up, and which sites are down.
+// end is the state that a customer sees: the active hostings, and the sites that are down.
 func (h *story) end() (all []string) {
 	for _, o := range h.c.Hostings {
 		up := o.State == reconcile.HostingActive
@@ -208,7 +208,7 @@ func (h *story) end() (all []string) {
 	return all
 }
 
-// enough tells that no more hostings have a site than are paid for in the end.
+// enough reports whether at least as many hostings are paid for in the end as have a site.
 func (p plot) enough(h *story) bool {
 	paid, used := int64(0), 0
 	for i := range h.c.Subscriptions {

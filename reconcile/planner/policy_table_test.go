@@ -14,7 +14,7 @@ import (
 
 var noon = time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
 
-// world is one customer with one bound hosting on plan 1, changed by each case.
+// world is a customer with one bound hosting on plan 1, which each case changes.
 func world(change func(c *reconcile.Customer)) reconcile.Customer {
 	c := reconcile.Customer{ID: "cus_1", Email: "a@example.com", Org: &reconcile.Org{ID: "org-1"}, OrgNamed: true, Invited: noon,
 		Subscriptions: []reconcile.Subscription{{ID: "sub_1", StripeCustomer: "cus_1", Status: reconcile.StatusActive, StatusText: "active", ByID: true,
@@ -22,7 +22,7 @@ func world(change func(c *reconcile.Customer)) reconcile.Customer {
 		Bindings: []reconcile.Binding{{Subscription: "sub_1", Item: "si_1", Slot: 1, Org: "org-1", Hosting: 7, How: reconcile.BoundByCreate}},
 		Hostings: []reconcile.Hosting{{ID: 7, Org: "org-1", Plan: 1, State: reconcile.HostingActive, ObservedAt: noon, FriendlyName: "Basic [sub_1/1]"}}}
 	change(&c)
-	for i := range c.Hostings { // looked at a moment ago, and nothing on them but what the case says
+	for i := range c.Hostings { // read just now, and empty unless the case sets it
 		if h := &c.Hostings[i]; h.Content.ReadAt.IsZero() {
 			h.Content.ReadAt = noon
 		}
@@ -41,8 +41,8 @@ func policy() reconcile.Policy {
 	return reconcile.Policy{Mode: reconcile.Enforce, Grace: 72 * time.Hour, Onboarding: reconcile.Invite}
 }
 
-// told is a decision in short: action ids, then the kinds of the holds.
-func told(d planner.Decision) string {
+// summary is a decision in short: action ids, then the kinds of the holds.
+func summary(d planner.Decision) string {
 	var all []string
 	for _, a := range d.Actions {
 		all = append(all, a.ID)
@@ -53,20 +53,20 @@ func told(d planner.Decision) string {
 	return strings.Join(all, ", ")
 }
 
-// Each of these rules keeps a paying customer's site up. With each of these
-// mistakes put in once, the case named went red:
-//   - the grace period counted as none: past due is up a moment before …
-//   - an unknown status, or a subscription Stripe does not know, taken for a reason
-//     to suspend: an unknown status changes nothing …, a subscription that …
-//   - any suspension lifted: a suspension by somebody else stays
-//   - a lost mapping taken for surplus: a price that lost its mapping …
-//   - no taking over within a subscription, or from an ended one: an item
-//     replaced by another …, who comes back …
-//   - a hosting judged by one of its bindings alone: an active subscription …
-//   - no look at the usage before a downgrade: a downgrade below what is used …
-//   - a write repeated before it was looked for: an unanswered suspension …
-//   - no heed of people: hands off means off
-//   - a limit that lets one more pass, or no second window: TestTheBrake…
+// Each of these rules keeps a paying customer's site up. The case that is named fails if
+// the planner makes this mistake:
+//   - there is no grace period: past due is up a moment before …
+//   - it suspends because a status is unknown, or Stripe does not know the subscription:
+//     an unknown status changes nothing …, a subscription that …
+//   - it resumes a hosting that others suspended: a suspension by others stays
+//   - it counts a hosting as surplus because its price is unmapped: a price that lost …
+//   - it replaces a hosting when its item is replaced, or the customer comes back: an item
+//     replaced by another …, a returning customer gets …
+//   - it suspends because one of two subscriptions has ended: two live subscriptions …
+//   - it does not compare usage before a downgrade: a downgrade below the usage …
+//   - it repeats a write before it was looked for: an unanswered suspension …
+//   - it ignores manual holds: hands off means off
+//   - the limit lets one more pass, or forgets the last 24 hours: TestTheBrake…
 func TestThePolicyTable(t *testing.T) {
 	status := func(s reconcile.Status) func(c *reconcile.Customer) {
 		return func(c *reconcile.Customer) {
@@ -99,14 +99,14 @@ func TestThePolicyTable(t *testing.T) {
 		{"incomplete keeps what exists", status(reconcile.StatusIncomplete), ""},
 		{"canceled is suspended", status(reconcile.StatusCanceled), suspend},
 		{"incomplete_expired is suspended", status(reconcile.StatusIncompleteExpired), suspend},
-		{"an unknown status changes nothing and is told", status(reconcile.StatusUnknown), "hold unknown_status"},
+		{"an unknown status changes nothing and is held", status(reconcile.StatusUnknown), "hold unknown_status"},
 		{"a subscription that Stripe does not know changes nothing", func(c *reconcile.Customer) { c.Subscriptions[0].Gone = true }, "hold gone"},
 		{"past due is up a moment before the grace period ends", pastDue(72*time.Hour - time.Nanosecond), "hold grace"},
 		{"past due is suspended when the grace period ends", pastDue(72 * time.Hour), suspend},
 		{"announcing an end changes nothing", func(c *reconcile.Customer) { c.Subscriptions[0].CancelAtPeriodEnd = true }, ""},
 		{"a pause of collection is kept", func(c *reconcile.Customer) { c.Subscriptions[0].CollectionPaused = true }, ""},
 		{"our own suspension is lifted", hosting(reconcile.HostingSuspended, noon), "resume:sub_1/1:7"},
-		{"a suspension by somebody else stays", hosting(reconcile.HostingSuspended, time.Time{}), "hold foreign_suspension"},
+		{"a suspension by others stays", hosting(reconcile.HostingSuspended, time.Time{}), "hold foreign_suspension"},
 		{"a hosting that disappeared is not made again", hosting(reconcile.HostingMissing, time.Time{}), "hold missing"},
 		{"a hosting that staff deleted is not made again", hosting(reconcile.HostingDeleted, time.Time{}), "hold deleted"},
 		{"another price changes the plan in place", price("price_pro"), "change_plan:sub_1/1:7:1>2"},
@@ -122,7 +122,7 @@ func TestThePolicyTable(t *testing.T) {
 		{"an item replaced by another keeps the hosting", func(c *reconcile.Customer) {
 			c.Subscriptions[0].Items[0] = reconcile.Item{ID: "si_2", Price: "price_pro", Quantity: 1}
 		}, "link:sub_1/1:7:si_2, change_plan:sub_1/1:7:1>2"},
-		{"a downgrade below what is used is held", func(c *reconcile.Customer) {
+		{"a downgrade below the usage is held", func(c *reconcile.Customer) {
 			c.Hostings[0].Plan = 2
 			c.Hostings[0].Usage = []reconcile.Usage{{Name: "websites", Used: 3}}
 		}, "hold downgrade"},
@@ -139,7 +139,7 @@ func TestThePolicyTable(t *testing.T) {
 			c.Bindings = append(c.Bindings, reconcile.Binding{Subscription: "sub_1", Item: "si_2", Slot: 2, Org: "org-1", Hosting: 8, How: reconcile.BoundByCreate})
 			c.Hostings = append(c.Hostings, reconcile.Hosting{ID: 8, Org: "org-1", Plan: 1, State: reconcile.HostingMissing, ObservedAt: noon, FriendlyName: "Basic [sub_1/2]"})
 		}, "hold missing, hold missing"},
-		{"nobody is invited to an org in which everything is withheld", func(c *reconcile.Customer) {
+		{"no owner is invited if everything in the org is withheld", func(c *reconcile.Customer) {
 			c.Org, c.OrgNamed, c.Invited, c.Bindings, c.Hostings = nil, false, time.Time{}, nil, nil
 			c.Manual = []reconcile.ManualHold{{Kind: reconcile.Ignore, Subscription: "sub_1", Author: "ops", Reason: "a test order"}}
 		}, "hold manual"},
@@ -159,13 +159,13 @@ func TestThePolicyTable(t *testing.T) {
 				Items: []reconcile.Item{{ID: "si_9", Price: "price_basic", Quantity: 1}}})
 			c.Bindings = append(c.Bindings, reconcile.Binding{Subscription: "sub_2", Item: "si_9", Slot: 1, Org: "org-1", Hosting: 7, How: reconcile.BoundByMetadata})
 		}, ""},
-		{"who comes back gets the old hosting", func(c *reconcile.Customer) {
+		{"a returning customer gets the old hosting", func(c *reconcile.Customer) {
 			c.Subscriptions[0].Status = reconcile.StatusCanceled
 			c.Hostings[0].State, c.Hostings[0].SuspendedByUs = reconcile.HostingSuspended, noon
 			c.Subscriptions = append(c.Subscriptions, reconcile.Subscription{ID: "sub_2", StripeCustomer: "cus_1", Status: reconcile.StatusActive, ByID: true, Created: noon,
 				Items: []reconcile.Item{{ID: "si_9", Price: "price_basic", Quantity: 1}}})
 		}, "link:sub_2/1:7:si_9, resume:sub_2/1:7"},
-		// What the properties found, and reading with hostile eyes.
+		// Cases that the properties found.
 		{"of fewer units the one that is up is kept, not the one that staff suspended", func(c *reconcile.Customer) {
 			c.Hostings[0].State = reconcile.HostingSuspended
 			c.Bindings = append(c.Bindings, reconcile.Binding{Subscription: "sub_1", Item: "si_1", Slot: 2, Org: "org-1", Hosting: 8})
@@ -182,7 +182,7 @@ func TestThePolicyTable(t *testing.T) {
 			c.Hostings[0].Plan = 2
 			c.Subscriptions[0].Items = []reconcile.Item{{ID: "si_2", Price: "price_number", Quantity: 1}, {ID: "si_3", Price: "price_basic", Quantity: 1}}
 		}, "create_subscription:sub_1/2:1, hold plan_missing, hold plan_missing"},
-		{"nothing is surplus while what an item buys is not known", func(c *reconcile.Customer) {
+		{"nothing is surplus while the plan of an item is not known", func(c *reconcile.Customer) {
 			c.Subscriptions[0].Items[0].Quantity = 0
 			c.Subscriptions[0].Items = append(c.Subscriptions[0].Items, reconcile.Item{ID: "si_2", Price: "price_number", Quantity: 1})
 		}, "hold plan_missing, hold plan_missing"},
@@ -203,7 +203,7 @@ func TestThePolicyTable(t *testing.T) {
 			c.Pending = []reconcile.Pending{{ActionID: suspend, Kind: reconcile.Suspend, Subscription: "sub_1", Slot: 1, Org: "org-1", Hosting: 7,
 				SentAt: noon, SettleUntil: noon.Add(time.Minute)}}
 		}, "link:sub_2/1:7:si_9, hold ambiguous"},
-		{"what is found today is not made smaller today", func(c *reconcile.Customer) {
+		{"a hosting that is bound in this decision is not made smaller in it", func(c *reconcile.Customer) {
 			c.Bindings, c.Hostings[0].Plan = nil, 2
 		}, "link:sub_1/1:7:si_1"},
 		{"no downgrade while another subscription on the hosting cannot be judged", func(c *reconcile.Customer) {
@@ -211,7 +211,7 @@ func TestThePolicyTable(t *testing.T) {
 			c.Subscriptions = append(c.Subscriptions, reconcile.Subscription{ID: "sub_2", Status: reconcile.StatusUnknown, StatusText: "hibernating"})
 			c.Bindings = append(c.Bindings, reconcile.Binding{Subscription: "sub_2", Slot: 1, Org: "org-1", Hosting: 7})
 		}, "hold conflict, hold unknown_status"},
-		{"who is over a limit already may move to a plan that has the same one", func(c *reconcile.Customer) {
+		{"a customer over a limit may move to a plan with the same limit", func(c *reconcile.Customer) {
 			c.Subscriptions[0].Items[0].Price = "price_silver"
 			c.Hostings[0].Usage = []reconcile.Usage{{Name: "websites", Used: 3}}
 		}, "change_plan:sub_1/1:7:1>4"},
@@ -220,7 +220,7 @@ func TestThePolicyTable(t *testing.T) {
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			c := world(tc.change)
-			got := told(planner.Decide(&c, catalog(), policy(), noon))
+			got := summary(planner.Decide(&c, catalog(), policy(), noon))
 			if d := cmp.Diff(tc.want, got); d != "" {
 				t.Errorf("(-want +got):\n%s", d)
 			}

@@ -34,7 +34,7 @@ func peopleWin(t *rapid.T, s scene, d planner.Decision) {
 				continue
 			}
 			if m.Kind == reconcile.Ignore || m.Kind == reconcile.NoSuspend && cat.Takes(a) || m.Kind == reconcile.KeepSuspended && a.Kind == reconcile.Resume {
-				t.Fatalf("%s although a person said %s", a.ID, m.Kind)
+				t.Fatalf("%s despite the manual hold %s", a.ID, m.Kind)
 			}
 		}
 		if !slices.Contains(ids(without), a.ID) {
@@ -43,9 +43,9 @@ func peopleWin(t *rapid.T, s scene, d planner.Decision) {
 	}
 	whole := slices.ContainsFunc(d.Holds, func(h reconcile.Hold) bool { return h.Kind == reconcile.HoldManual && h.ActionID == "" })
 	for _, a := range without.Actions {
-		// A new org for nothing but what is withheld goes without saying.
+		// A new org needs no hold if all that would be in it is withheld.
 		if !slices.Contains(ids(d), a.ID) && !names(d.Holds, a.ID) && !whole && (a.Org != "" || a.Kind == reconcile.CreateSubscription) {
-			t.Fatalf("%s is withheld and no hold says so", a.ID)
+			t.Fatalf("%s is withheld without a hold", a.ID)
 		}
 	}
 }
@@ -57,7 +57,7 @@ func idsNameTheChange(t *rapid.T, s scene, d planner.Decision) {
 	meaning := map[string]string{}
 	for _, a := range d.Actions {
 		if a.ID == "" || meaning[a.ID] != "" {
-			t.Fatalf("id %q comes twice or is empty", a.ID)
+			t.Fatalf("id %q is a duplicate or empty", a.ID)
 		}
 		meaning[a.ID] = what(a)
 		if reconcile.ParseActionKind(strings.SplitN(a.ID, ":", 2)[0]) != a.Kind || a.Customer != s.c.ID {
@@ -67,11 +67,11 @@ func idsNameTheChange(t *rapid.T, s scene, d planner.Decision) {
 	s.now = s.now.Add(pick(t, "later", time.Second, time.Hour, 73*time.Hour, 60*24*time.Hour))
 	for _, a := range s.decide().Actions {
 		if was, there := meaning[a.ID]; there && was != what(a) {
-			t.Fatalf("%q meant %q and means %q", a.ID, was, what(a))
+			t.Fatalf("%q was the id of %q and now is of %q", a.ID, was, what(a))
 		}
 		for id, was := range meaning {
 			if was == what(a) && id != a.ID && a.Kind != reconcile.Link {
-				t.Fatalf("%q was %q a while before", a.ID, id)
+				t.Fatalf("%q was %q before", a.ID, id)
 			}
 		}
 	}
@@ -103,11 +103,11 @@ func waitsForAnswers(t *rapid.T, s scene, d planner.Decision) {
 	}
 }
 
-// staysUntilNext: time alone changes what is done only at instants that were named.
+// staysUntilNext checks that the actions do not change before Decision.Next, if only time passes.
 func staysUntilNext(t *rapid.T, s scene, d planner.Decision) {
 	for i := range s.c.Subscriptions {
 		if s.c.Subscriptions[i].Lapse == (reconcile.Lapse{}) {
-			return // a grace period that nothing begins
+			return // without a lapse, grace begins at the time of the decision
 		}
 	}
 	at := s.now.Add(pick(t, "looking again after", time.Nanosecond, time.Second, 30*time.Second, 59*time.Minute, time.Hour, 24*time.Hour, 400*24*time.Hour))

@@ -18,9 +18,8 @@ import (
 	"github.com/stripe-enhance/stripe-enhance/reconcile/planner"
 )
 
-// TestMain makes the generated worlds many and the same in every run of the suite:
-// a test that is red tomorrow and green today helps nobody. To look elsewhere:
-// go test ./reconcile -rapid.seed=0 -rapid.checks=100000.
+// TestMain fixes the seed, so that the suite has the same worlds whenever it runs. To try
+// others: go test ./reconcile/planner -rapid.seed=0 -rapid.checks=100000.
 func TestMain(m *testing.M) {
 	flag.Parse()
 	for name, value := range map[string]string{"rapid.checks": "2000", "rapid.seed": "20260301", "rapid.nofailfile": "true"} {
@@ -33,18 +32,20 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
-// properties hold in every world. The table test says what is decided; these say
-// what never may be. With each of these mistakes put in once, the property named
-// went red:
-//   - facts taken in the order in which they come: it is pure …
-//   - a subscription that is not known, or a lost mapping, taken for surplus, or one
-//     binding speaking for all: no hosting is taken from … (and TestAbsence…)
-//   - any suspension lifted: only our own suspension …
-//   - a hosting that has gone made again when its item is replaced: never more …
-//   - no filter by mode: provision is enforce …
-//   - no heed of no-suspend: a person's hold wins …
-//   - look-alikes on the same plan alone, or a date that is not asked: nothing is created …
-//   - the end of the grace period not named: nothing changes by itself …
+// properties hold in every world. The policy table has the decisions; these are the
+// decisions that must never be. The property that is named fails if the planner makes this
+// mistake:
+//   - it depends on the order of the facts: it is pure …
+//   - it counts a hosting as surplus because the subscription is not known or the mapping
+//     is lost, or looks at one of several bindings only: no hosting is taken from …
+//     (and TestAbsence…)
+//   - it resumes a hosting that others suspended: only our own suspension …
+//   - it replaces a hosting that is gone when its item is replaced: never more …
+//   - it does not filter by mode: provision is enforce …
+//   - it ignores no-suspend: a manual hold wins …
+//   - it compares look-alikes only if they are on the same plan, or does not compare the
+//     date of the order: nothing is created …
+//   - it does not name the end of the grace period: nothing changes by itself …
 var properties = []struct {
 	name string
 	hold func(t *rapid.T, s scene, d planner.Decision)
@@ -54,13 +55,13 @@ var properties = []struct {
 	{"only our own suspension of a hosting that is paid for is lifted", liftsOnlyOurs},
 	{"nothing with content on it goes while an empty one of the same customer stays", keepsContent},
 	{"never more is created than is paid for and not there", createsWhatIsLacking},
-	{"nothing is created for an order that an unbound hosting looks like, or that nobody said is new", asksBeforeItCreates},
+	{"nothing is created for an order that an unbound hosting looks like, or that no operator called new", asksBeforeItCreates},
 	{"a slot that was ever used is never given again", slotsAreFresh},
-	{"provision is enforce without what takes away, and names what it withheld", provisionOnlyGives},
-	{"a person's hold wins, and names what it withheld", peopleWin},
-	{"ids name the change: unique, and the same whenever and why ever it is planned", idsNameTheChange},
+	{"provision is enforce without the actions that take away, and names those", provisionOnlyGives},
+	{"a manual hold wins, and names the actions it withheld", peopleWin},
+	{"ids name the change: unique, and the same at any time and for any reason", idsNameTheChange},
 	{"every hold and every action has a sentence", everythingSaysWhy},
-	{"what was sent and never answered is not sent again, and nothing else to the same hosting", waitsForAnswers},
+	{"a write that was never answered is not sent again, nor another to the same hosting", waitsForAnswers},
 	{"nothing changes by itself before the time that the decision names", staysUntilNext},
 }
 
@@ -76,8 +77,7 @@ func TestInEveryWorld(t *testing.T) {
 	}
 }
 
-// FuzzDecide looks for a world in which any of the properties fails, led by
-// coverage.
+// FuzzDecide searches by coverage for a world in which a property fails.
 func FuzzDecide(f *testing.F) {
 	for seed := range byte(32) {
 		bytes := make([]byte, 4096)
@@ -97,21 +97,20 @@ func FuzzDecide(f *testing.F) {
 
 func pure(t *rapid.T, s scene, d planner.Decision) {
 	before := s.twin()
-	same(t, "asked twice", d, s.decide())
+	same(t, "decided twice", d, s.decide())
 	same(t, "the facts were changed", before.c, s.c)
 	same(t, "in another order", d, s.shuffled(t).decide())
 }
 
-// same compares by reflection, which is fast, and tells the difference only when
-// there is one.
+// same compares by reflection, because cmp is slow; cmp runs only if there is a difference.
 func same(t *rapid.T, what string, want, got any) {
 	if !reflect.DeepEqual(want, got) {
 		t.Fatalf("%s (-want +got):\n%s", what, cmp.Diff(want, got))
 	}
 }
 
-// standing is what a subscription's own facts say, found apart from the planner:
-// live, down, ended, or inert: nothing may be concluded.
+// standing is the entitlement of a subscription, worked out without the planner: live,
+// down or ended; or inert, if its facts are not enough.
 func standing(s *reconcile.Subscription, p reconcile.Policy, now time.Time) string {
 	switch {
 	case s == nil || s.Gone:
@@ -137,10 +136,10 @@ func standing(s *reconcile.Subscription, p reconcile.Policy, now time.Time) stri
 	return "live"
 }
 
-// asksBeforeItCreates holds creations against what staff have made at the panel.
+// asksBeforeItCreates compares creations with the hostings that staff have made.
 func asksBeforeItCreates(t *rapid.T, s scene, d planner.Decision) {
 	if len(d.Needs) > 0 {
-		return // it is to be decided again
+		return // the decision is provisional: it is made again when the facts are read
 	}
 	for _, a := range d.Actions {
 		if a.Kind != reconcile.CreateSubscription {
@@ -152,7 +151,7 @@ func asksBeforeItCreates(t *rapid.T, s scene, d planner.Decision) {
 		}
 		has := slices.ContainsFunc(s.c.Bindings, func(b reconcile.Binding) bool { return b.Subscription == sub.ID }) ||
 			slices.ContainsFunc(d.Actions, func(l reconcile.Action) bool { return l.Kind == reconcile.Link && l.Subscription == sub.ID }) ||
-			slices.ContainsFunc(d.Holds, func(h reconcile.Hold) bool { return h.Subscription == sub.ID && h.Hosting != 0 }) // one that was deleted is its
+			slices.ContainsFunc(d.Holds, func(h reconcile.Hold) bool { return h.Subscription == sub.ID && h.Hosting != 0 }) // or it had one that was deleted
 		switch {
 		case sub.IsNewOrder:
 		case slices.ContainsFunc(s.c.Lookalikes, func(l reconcile.Lookalike) bool {
@@ -161,15 +160,15 @@ func asksBeforeItCreates(t *rapid.T, s scene, d planner.Decision) {
 			t.Fatalf("%s, and one of %+v may be it", a.ID, s.c.Lookalikes)
 		case !s.c.Unbound || has:
 		case s.policy.NewAfter.IsZero() && s.c.Undecided, sub.Created.Before(s.policy.NewAfter):
-			t.Fatalf("%s, which was ordered at %s, and nobody said that it is new (new after %s, undecided %v)", a.ID, sub.Created, s.policy.NewAfter, s.c.Undecided)
+			t.Fatalf("%s, which was ordered at %s, and no operator called it new (new after %s, undecided %v)", a.ID, sub.Created, s.policy.NewAfter, s.c.Undecided)
 		case sub.Domain != "" && s.now.Sub(sub.SiteReadAt) > time.Hour:
-			t.Fatalf("%s, and nobody asked where %s is", a.ID, sub.Domain)
+			t.Fatalf("%s, and the location of %s was not read", a.ID, sub.Domain)
 		}
 	}
 }
 
-// explicit tells why a binding of a hosting gives it up, or "" when it does not. What
-// the same decision binds to its item counts as well: it takes the place of this one.
+// explicit returns the reason why a binding gives its hosting up, or "" if it does not. A
+// hosting that the same decision binds to the item counts, because it takes this one's place.
 func (s scene) explicit(d planner.Decision, b reconcile.Binding) string {
 	sub := subOf(&s.c, b.Subscription)
 	switch st := standing(sub, s.policy, s.now); st {
@@ -184,7 +183,7 @@ func (s scene) explicit(d planner.Decision, b reconcile.Binding) string {
 			continue
 		}
 		if planOf[it.Price] == 0 || it.Quantity > 100 {
-			return "" // what it buys is not known
+			return "" // its plan is not known
 		}
 		bound := 0
 		for _, o := range s.c.Bindings {
@@ -207,13 +206,13 @@ func (s scene) explicit(d planner.Decision, b reconcile.Binding) string {
 	}
 	for _, it := range sub.Items {
 		if unresolved(it) || planOf[it.Price] == 0 && (it.Created.IsZero() || !it.Created.Before(b.At)) {
-			return "" // it may be what the item was turned into
+			return "" // it may be the replacement of the item
 		}
 	}
 	return "item gone"
 }
 
-// unresolved tells an item that is mapped, and nobody can tell to what.
+// unresolved reports whether an item is mapped, but its plan or number is not known.
 func unresolved(it reconcile.Item) bool {
 	return planOf[it.Price] == 0 && it.Price != "price_free" || it.Price != "price_free" && it.Quantity > 100
 }
@@ -240,8 +239,8 @@ func takesOnlyOnExplicitCause(t *rapid.T, s scene, d planner.Decision) {
 				t.Fatalf("%s although %s, bound to it as well, cannot be judged", a.ID, b.Subscription)
 			}
 		}
-		// A downgrade can come with a takeover or an order by metadata, of a
-		// hosting that the planner found a moment ago.
+		// A downgrade may be of an unbound hosting, if this decision also takes it over
+		// or binds it by metadata.
 		if bound == 0 && a.Kind != reconcile.ChangePlan {
 			t.Fatalf("%s although nothing is bound to the hosting", a.ID)
 		}
@@ -255,7 +254,7 @@ func takesOnlyOnExplicitCause(t *rapid.T, s scene, d planner.Decision) {
 	}
 }
 
-// mayTerminate holds the last step of the ladder to its conditions.
+// mayTerminate checks the conditions of a deletion.
 func mayTerminate(t *rapid.T, s scene, a reconcile.Action, h *reconcile.Hosting) {
 	long := func(since time.Time) bool { return !since.IsZero() && s.now.Sub(since) >= s.policy.Retention }
 	if s.policy.Retention == 0 || h.State != reconcile.HostingSuspended || !long(h.SuspendedByUs) {
@@ -282,8 +281,8 @@ func liftsOnlyOurs(t *rapid.T, s scene, d planner.Decision) {
 	}
 }
 
-// createsWhatIsLacking counts units and bindings per subscription. A binding
-// counts also when its hosting has gone: that is for a person, and not made again.
+// createsWhatIsLacking compares units and bindings of each subscription. A binding counts
+// even if its hosting is gone, because an operator decides about that one.
 func createsWhatIsLacking(t *rapid.T, s scene, d planner.Decision) {
 	made := map[string]int{}
 	for _, a := range d.Actions {
@@ -302,10 +301,9 @@ func createsWhatIsLacking(t *rapid.T, s scene, d planner.Decision) {
 	}
 }
 
-// unassigned counts the units that a live subscription pays for and has no binding
-// for. A binding whose own item is gone, or has more than it pays for, serves any
-// other item; but while it is not known what one of the items buys, it waits for
-// that one and serves none.
+// lacking counts the units of a live subscription that have no binding. A binding serves
+// any other item if its own is gone or has more bindings than units. But while the plan of
+// an item is not known, such a binding waits for that item and serves none.
 func (s scene) lacking(sub *reconcile.Subscription) (lacks int) {
 	spare, waiting, bound := 0, false, map[string]int{}
 	for _, b := range s.c.Bindings {
@@ -338,7 +336,7 @@ func slotsAreFresh(t *rapid.T, s scene, d planner.Decision) {
 			continue
 		}
 		if seen[at] {
-			t.Fatalf("%s: slot %s given twice in one plan", a.ID, at)
+			t.Fatalf("%s: slot %s given twice in one decision", a.ID, at)
 		}
 		seen[at] = true
 		for _, b := range s.c.Bindings {
@@ -359,26 +357,26 @@ func slotsAreFresh(t *rapid.T, s scene, d planner.Decision) {
 	}
 }
 
-// isBound tells that a link only changes the item of a binding that is there.
+// isBound reports whether the binding exists, so that the action changes only its item.
 func isBound(s scene, a reconcile.Action) bool {
 	return slices.ContainsFunc(s.c.Bindings, func(b reconcile.Binding) bool {
 		return b.Subscription == a.Subscription && b.Slot == a.Slot && b.Hosting == a.Hosting
 	})
 }
 
-// isBoundTo tells that a link says what is stored already.
+// isBoundTo reports whether the binding exists, with the same item.
 func isBoundTo(s scene, a reconcile.Action) bool {
 	return slices.ContainsFunc(s.c.Bindings, func(b reconcile.Binding) bool {
 		return b.Subscription == a.Subscription && b.Slot == a.Slot && b.Hosting == a.Hosting && b.Item == a.Item
 	})
 }
 
-// keepsContent holds what goes for want of a unit against what stays, by what was
-// listed of both. A person's word in the metadata is another matter, and so is what
-// goes for want of a payment.
+// keepsContent checks that no hosting with content is suspended for lack of a unit while an
+// empty one stays. It does not apply if an operator has named a hosting in the metadata, or
+// if the reason is a missing payment.
 func keepsContent(t *rapid.T, s scene, d planner.Decision) {
 	if len(d.Needs) > 0 {
-		return // it is read first
+		return // the decision is provisional: the facts are read first
 	}
 	goes, comes := map[int64]bool{}, map[int64]bool{}
 	for _, a := range d.Actions {
@@ -400,19 +398,19 @@ func keepsContent(t *rapid.T, s scene, d planner.Decision) {
 	}
 }
 
-// waits tells that nothing is done to a hosting until a write is answered.
+// waits reports whether a hosting has a write that was not answered.
 func (s scene) waits(b reconcile.Binding) bool {
 	return slices.ContainsFunc(s.c.Pending, func(p reconcile.Pending) bool {
 		return p.Hosting == b.Hosting || p.Subscription == b.Subscription && p.Slot == b.Slot
 	})
 }
 
-// has tells that something was seen on a hosting.
+// has reports whether something was seen on a hosting.
 func has(h *reconcile.Hosting) bool {
 	return h.Content.Count > 0 || slices.ContainsFunc(h.Usage, func(u reconcile.Usage) bool { return u.Used > 0 })
 }
 
-// chosen tells that a person has named a hosting.
+// chosen reports whether an operator has named a hosting in the metadata.
 func (s scene) chosen() bool {
 	return slices.ContainsFunc(s.c.Subscriptions, func(sub reconcile.Subscription) bool { return sub.MetadataHosting != 0 })
 }
@@ -429,5 +427,5 @@ func provisionOnlyGives(t *rapid.T, s scene, d planner.Decision) {
 			t.Fatalf("%s is withheld and no hold says so", a.ID)
 		}
 	}
-	same(t, "enforce without what takes away", want, ids(given))
+	same(t, "enforce without the actions that take away", want, ids(given))
 }

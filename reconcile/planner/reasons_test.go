@@ -11,15 +11,15 @@ import (
 	"github.com/stripe-enhance/stripe-enhance/reconcile/planner"
 )
 
-// claims are words that say of a payment what nobody knows: Stripe says a status. A
-// hosting is for a plan, and comes to be so more than "once".
+// claims are words that state more than the facts. Stripe gives a status, which does not
+// show whether anything was paid; and a hosting may change its plan more than "once".
 var claims = regexp.MustCompile(`(?i)\b(paid|pays?|paying|once)\b`)
 
-// deletes would have somebody delete what may be the only thing a customer has.
+// deletes matches advice to delete, which is wrong if the hosting may be the only one left.
 var deletes = regexp.MustCompile(`(?i)\bdelet(e|ing)\b`)
 
-// Every sentence about a customer is held against the facts that it is said of, over
-// statuses, billing, what is at the panel, modes and holds.
+// Every sentence about a customer is compared with its facts, for each status, billing,
+// state at the panel, mode and manual hold.
 func TestNoSentenceSaysMoreThanIsKnown(t *testing.T) {
 	statuses := []reconcile.Status{reconcile.StatusActive, reconcile.StatusTrialing, reconcile.StatusPastDue, reconcile.StatusUnpaid, reconcile.StatusPaused,
 		reconcile.StatusIncomplete, reconcile.StatusIncompleteExpired, reconcile.StatusCanceled, reconcile.StatusUnknown}
@@ -72,20 +72,20 @@ func TestNoSentenceSaysMoreThanIsKnown(t *testing.T) {
 						c.Manual = holds
 						p := policy()
 						p.Mode = mode
-						seen += holdsWhatItSays(t, fmt.Sprintf("%s, %s, %s, %s, %s", status, panel, bill, held, mode), &c, p)
+						seen += checkSentences(t, fmt.Sprintf("%s, %s, %s, %s, %s", status, panel, bill, held, mode), &c, p)
 					}
 				}
 			}
 		}
 	}
 	if seen < 1000 {
-		t.Errorf("%d sentences were looked at", seen)
+		t.Errorf("only %d sentences were checked", seen)
 	}
 }
 
-// holdsWhatItSays looks at every sentence about a customer, and at whether what it says
-// of the end of the grace period comes true.
-func holdsWhatItSays(t *testing.T, name string, c *reconcile.Customer, p reconcile.Policy) (seen int) {
+// checkSentences checks every sentence of a decision. If one announces a suspension when
+// the grace period ends, the suspension has to be decided at that time.
+func checkSentences(t *testing.T, name string, c *reconcile.Customer, p reconcile.Policy) (seen int) {
 	t.Helper()
 	d := planner.Decide(c, catalog(), p, noon)
 	for _, a := range d.Actions {
@@ -103,7 +103,7 @@ func holdsWhatItSays(t *testing.T, name string, c *reconcile.Customer, p reconci
 			t.Errorf("%s: %s", name, h.Reason)
 		}
 		if h.Kind != reconcile.HoldGrace || h.Until.IsZero() || len(c.Bindings) == 0 && len(c.Hostings) > 0 {
-			continue // what is bound by this very plan loses nothing in it
+			continue // a hosting that is bound by this decision is not suspended in it
 		}
 		later := *c
 		later.Hostings = nil
@@ -111,12 +111,12 @@ func holdsWhatItSays(t *testing.T, name string, c *reconcile.Customer, p reconci
 			o.ObservedAt, o.Content.ReadAt = h.Until, h.Until
 			later.Hostings = append(later.Hostings, o)
 		}
-		goes := strings.Contains(told(planner.Decide(&later, catalog(), p, h.Until)), "suspend:sub_1")
+		goes := strings.Contains(summary(planner.Decide(&later, catalog(), p, h.Until)), "suspend:sub_1")
 		if up := c.Hostings != nil && c.Hostings[0].State == reconcile.HostingSuspended; !up && goes != strings.Contains(h.Reason, "is suspended then") {
-			t.Errorf("%s: suspended then: %t, and it is said: %s", name, goes, h.Reason)
+			t.Errorf("%s: suspended then: %t, and the hold: %s", name, goes, h.Reason)
 		}
 		if o := c.Hostings; o != nil && o[0].State != reconcile.HostingActive && o[0].SuspendedByUs.IsZero() && strings.Contains(h.Reason, "stays up") {
-			t.Errorf("%s: nothing of it is up, and it is said: %s", name, h.Reason)
+			t.Errorf("%s: nothing of it is active, and the hold: %s", name, h.Reason)
 		}
 	}
 	return seen

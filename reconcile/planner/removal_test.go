@@ -10,32 +10,29 @@ import (
 	"github.com/stripe-enhance/stripe-enhance/reconcile/planner"
 )
 
-// TestAbsenceTakesNothing: whatever is left out of what is known, nothing is
-// taken away that would not have been taken away with it. What exactly is promised:
+// TestAbsenceTakesNothing checks that, if a fact is missing, nothing is taken away that
+// would not be taken away with it:
 //
-//   - a subscription left out takes nothing from a hosting that it is bound to,
-//     nor from any other. Three exceptions are no absence: a hosting that a new
-//     subscription was about to take over, or to be bound to by its metadata, goes the
-//     way its own subscription says when the new one is not there, or buys nothing; so
-//     does one that only the metadata of the one left out kept, by naming it, or another
-//     that is gone; one that the one left out, which nobody has mapped, may have
-//     replaced; and one that stayed because of what is on it, while a hosting that the
-//     one left out was to have was not made yet.
-//   - a hosting left out takes nothing at all: what is not in the list is read
-//     before it is judged. (What a hosting uses comes with that reading too, right
-//     before it gets less; a list that has no usage holds no downgrade.)
-//   - a mapping left out, or all of them, takes nothing from a hosting whose item is
-//     still part of its subscription, nor from one whose item was replaced by that
-//     very price. An item that was there before the hosting was bound, and never had
-//     a plan, is an extra: nothing waits for it.
-//   - a plan left out of the panel's list takes nothing.
-//   - an item left out does take away: an item that is no longer part of a
-//     subscription read by its id is an explicit fact, and is not tested here.
+//   - A missing subscription takes nothing from any hosting, except from one that follows
+//     its own subscription because the missing one no longer keeps it. That is a
+//     hosting that the missing one was about to take over, or to be bound to by metadata;
+//     one that stayed because the missing one's metadata names it, or another that is gone; one that it
+//     may have replaced, because it is unmapped; and one that stayed because of its content
+//     while a hosting for the missing one was not made yet.
+//   - A missing hosting takes nothing, because it is read before anything is decided
+//     about it. (Usage is read then too, right before a downgrade: if a list has no
+//     usage, it holds no downgrade.)
+//   - A missing mapping takes nothing from a hosting if its item is still part of the
+//     subscription, or was replaced by an item of that price. An item is an extra, for
+//     which nothing waits, if it came before the hosting was bound and never had a plan.
+//   - A plan that is missing in the panel's list takes nothing.
+//   - A missing item does take away, and is not tested here: when a subscription is read
+//     by its id, the absence of an item is an explicit fact.
 func TestAbsenceTakesNothing(t *testing.T) { rapid.Check(t, removalIsInert) }
 
 func removalIsInert(t *rapid.T) {
 	s := drawScene(t)
-	s.c.Manual = nil // a hold of a person left out is an order
+	s.c.Manual = nil // a missing manual hold is an explicit fact: an operator removed it
 	cat := catalogOf(offer())
 	with := s.decide()
 	mappings, plans := offer()
@@ -60,23 +57,23 @@ func removalIsInert(t *rapid.T) {
 	}
 	d := planner.Decide(&less.c, catalogOf(mappings, plans), less.policy, less.now)
 	if len(d.Needs) > 0 {
-		return // provisional: it is read first
+		return // the decision is provisional: the facts are read first
 	}
 	for _, a := range d.Actions {
 		if cat.Takes(a) && !takenAnyway(with, a, cat) && !s.excused(less, with, a, gone) {
-			t.Fatalf("%s only because something was left out", a.ID)
+			t.Fatalf("%s only because a fact is missing", a.ID)
 		}
 	}
 }
 
-// takenAnyway tells that the hosting lost the same with everything known.
+// takenAnyway reports whether the hosting loses the same if all facts are known.
 func takenAnyway(d planner.Decision, a reconcile.Action, cat *planner.Catalog) bool {
 	return slices.ContainsFunc(d.Actions, func(b reconcile.Action) bool {
 		return b.Hosting == a.Hosting && b.Kind == a.Kind && b.Plan == a.Plan
-	}) || len(d.Needs) > 0 // would have been read first, and is not judged here
+	}) || len(d.Needs) > 0 // that decision is provisional
 }
 
-// excused are the exceptions that the comment of the test names.
+// excused reports whether one of the exceptions in the comment of the test applies.
 func (s scene) excused(less scene, with planner.Decision, a reconcile.Action, unmapped map[string]bool) bool {
 	took := slices.ContainsFunc(with.Actions, func(b reconcile.Action) bool {
 		return b.Kind == reconcile.Link && (b.How == reconcile.BoundByResubscription || b.How == reconcile.BoundByMetadata) && b.Hosting == a.Hosting
@@ -105,8 +102,7 @@ func (s scene) excused(less scene, with planner.Decision, a reconcile.Action, un
 	return len(unmapped) > 0
 }
 
-// making tells that one of those left out, or left without a mapping, was about to be
-// made a hosting.
+// making reports whether the decision with all facts creates a hosting.
 func making(with planner.Decision) bool {
 	return slices.ContainsFunc(with.Actions, func(a reconcile.Action) bool { return a.Kind == reconcile.CreateSubscription })
 }

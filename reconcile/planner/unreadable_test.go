@@ -7,17 +7,18 @@ import (
 	"github.com/stripe-enhance/stripe-enhance/reconcile"
 )
 
-// What a person has written means something, whether we can read it or not.
+// If metadata cannot be read, it may mean any hosting, so nothing is made or taken away
+// because of it.
 func TestWhatCannotBeReadIsLeftAlone(t *testing.T) {
 	check(t, []guarded{
 		{"with a hosting of its own all goes on", func(c *reconcile.Customer, p *reconcile.Policy) {
 			c.Subscriptions[0].MetadataHostingText, p.WriteMetadata = "#9", true
 		}, "hold unreadable"},
-		{"what ended stays while it may be meant", func(c *reconcile.Customer, _ *reconcile.Policy) {
+		{"an ended one stays while it may be meant", func(c *reconcile.Customer, _ *reconcile.Policy) {
 			c.Subscriptions[0].Status, c.Subscriptions[0].EndedAt = reconcile.StatusCanceled, noon.Add(-time.Hour)
 			another(c, "3", reconcile.StatusActive, "price_basic").MetadataHostingText = "#7"
 		}, "hold adopt, hold unreadable"},
-		{"of an ended subscription nobody asks", func(c *reconcile.Customer, _ *reconcile.Policy) {
+		{"of an ended subscription it does not matter", func(c *reconcile.Customer, _ *reconcile.Policy) {
 			c.Subscriptions[0].Status, c.Subscriptions[0].EndedAt = reconcile.StatusCanceled, noon.Add(-time.Hour)
 			c.Subscriptions[0].MetadataHostingText, c.Subscriptions[0].MetadataOrgText = "#7", "bar"
 		}, "suspend:sub_1/1:7"},

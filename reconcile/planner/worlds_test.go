@@ -11,9 +11,9 @@ import (
 	"github.com/stripe-enhance/stripe-enhance/reconcile/planner"
 )
 
-// The names of the generated worlds are few, so that both sides collide: the same
-// Subscription has several bindings, two subscriptions one hosting, a marker names
-// what is bound elsewhere, and a mapping leads nowhere.
+// The generated worlds have few names, because collisions matter: a subscription with
+// several bindings, two subscriptions on one hosting, a marker that names the slot of
+// another hosting, and a mapping to a plan that does not exist.
 var (
 	someSubs    = []string{"sub_1", "sub_2", "sub_3"}
 	someOrgs    = []string{"org-1", "org-2"}
@@ -28,8 +28,8 @@ var (
 		73 * time.Hour, 29 * 24 * time.Hour, 30 * 24 * time.Hour, 31 * 24 * time.Hour, 90 * 24 * time.Hour}
 )
 
-// offer is what the mappings lead to: two good plans, one of which gives more of
-// everything, one without limits, one that the panel lacks and one it has twice.
+// offer has mappings to two plans, of which one is larger in everything, to one without
+// limits, to one that the panel lacks, and to one that it has twice.
 func offer() ([]reconcile.Mapping, []reconcile.EnhancePlan) {
 	return []reconcile.Mapping{{BillingID: "price_basic", Plan: "1"}, {BillingID: "price_pro", Plan: "Pro"}, {BillingID: "price_gold", Plan: "3"},
 			{BillingID: "price_metered", Plan: "1"}, {BillingID: "price_lost", Plan: "Nowhere"}, {BillingID: "price_twin", Plan: "Twin"}},
@@ -38,11 +38,11 @@ func offer() ([]reconcile.Mapping, []reconcile.EnhancePlan) {
 			{ID: 4, Name: "Twin"}, {ID: 5, Name: "Twin"}}
 }
 
-// planOf is the plan a price leads to, told apart from the program's own way of
-// finding it; 0 for a price that is not mapped or whose plan is not there.
+// planOf is the plan of each price, written by hand because the tests must not rely on the
+// catalog. It is 0 if the price is unmapped or its plan does not exist.
 var planOf = map[string]int{"price_basic": 1, "price_pro": 2, "price_gold": 3, "price_metered": 1}
 
-// scene is one generated world: everything that Decide is asked about.
+// scene is one generated world: the arguments of Decide.
 type scene struct {
 	c      reconcile.Customer
 	policy reconcile.Policy
@@ -61,12 +61,12 @@ func pick[T any](t *rapid.T, label string, from ...T) T {
 	return rapid.SampledFrom(from).Draw(t, label)
 }
 
-// rarely is true once in n, and for the simplest world never.
+// rarely is true once in n. It is false when rapid has shrunk the world.
 func rarely(t *rapid.T, label string, n int) bool {
 	return rapid.IntRange(0, n-1).Draw(t, label) == n-1
 }
 
-// ago is an instant before now, or, now and then, unknown.
+// ago is an instant before now, or rarely zero.
 func ago(t *rapid.T, label string) time.Time {
 	if rarely(t, label+" unknown", 8) {
 		return time.Time{}
@@ -96,8 +96,8 @@ func drawScene(t *rapid.T) scene {
 	return s
 }
 
-// drawExisting draws what staff have made at the panel: some of the hostings that
-// nothing is bound to and no marker names look like the customer's.
+// drawExisting makes look-alikes of some hostings. If a hosting has no binding and no
+// marker, staff made it.
 func drawExisting(t *rapid.T, s *scene) {
 	c := &s.c
 	for i := range c.Hostings {
@@ -120,7 +120,7 @@ func drawExisting(t *rapid.T, s *scene) {
 		}
 	}
 	for i := range c.Subscriptions {
-		c.Subscriptions[i].IsNewOrder = rarely(t, c.Subscriptions[i].ID+" said to be new", 5)
+		c.Subscriptions[i].IsNewOrder = rarely(t, c.Subscriptions[i].ID+" is called new", 5)
 		c.Subscriptions[i].SiteReadAt = ago(t, c.Subscriptions[i].ID+" site read")
 	}
 }
@@ -174,7 +174,7 @@ func drawHosting(t *rapid.T, id int64) reconcile.Hosting {
 	return h
 }
 
-// drawContent is what was listed of a hosting, once, lately or never.
+// drawContent draws content that was read long ago, lately or never.
 func drawContent(t *rapid.T, label string) (c reconcile.Content) {
 	if rapid.Bool().Draw(t, label+" never listed") {
 		return c
@@ -301,7 +301,7 @@ func drawManual(t *rapid.T, c *reconcile.Customer) {
 	}
 }
 
-// twin is a deep copy, so that a change of one can be told from the other.
+// twin is a deep copy: a change of one does not change the other.
 func (s scene) twin() scene {
 	c := s.c
 	c.Subscriptions = append([]reconcile.Subscription(nil), c.Subscriptions...)
