@@ -248,6 +248,16 @@ func freshKeys(ctx context.Context, c conn, run string, actions []reconcile.Acti
 // for the customer since the action was decided (then it is fault.LeftAlone too).
 func (s *Store) RecordIntent(ctx context.Context, tok reconcile.Token, run string, a reconcile.Action, planID string, now time.Time) error {
 	return s.fenced(ctx, "recording the intent of "+a.ID, tok, func(ctx context.Context, tx conn) error {
+		// The usual case is one statement: what would refuse the intent is a condition of it.
+		n, err := tx.exec(ctx, `UPDATE actions SET state = 'sent', sent_at = $2, attempts = attempts + 1, run_id = $3,
+			held_plan_id = $4, error = '', settle_until = NULL, looks = 0, looked_at = NULL, org_id = $5, hosting_id = $6, plan_id = $7
+			WHERE action_id = $1 AND state IN ('planned', 'held', 'sent', 'ambiguous') AND state <> 'sent'
+			AND EXISTS (SELECT 1 FROM customers WHERE id = $8 AND words = $9)
+			AND NOT EXISTS (SELECT 1 FROM actions f WHERE f.customer_id = $8 AND f.state = 'sent')`,
+			a.ID, at(now), run, planID, a.Org, a.Hosting, a.Plan, a.Customer, a.Instructions)
+		if err != nil || n > 0 {
+			return err
+		}
 		var words int64
 		var inFlight string
 		found, err := tx.one(ctx, `SELECT words, coalesce((SELECT key FROM actions WHERE customer_id = $1 AND state = 'sent'), '')
@@ -259,13 +269,6 @@ func (s *Store) RecordIntent(ctx context.Context, tok reconcile.Token, run strin
 			return conflict(nil, "customer %s still has %s under way", a.Customer, inFlight)
 		}
 		if err := refuseOutdated(a, words); err != nil {
-			return err
-		}
-		n, err := tx.exec(ctx, `UPDATE actions SET state = 'sent', sent_at = $2, attempts = attempts + 1, run_id = $3,
-			held_plan_id = $4, error = '', settle_until = NULL, looks = 0, looked_at = NULL, org_id = $5, hosting_id = $6, plan_id = $7
-			WHERE action_id = $1 AND state IN ('planned', 'held', 'sent', 'ambiguous') AND state <> 'sent'`,
-			a.ID, at(now), run, planID, a.Org, a.Hosting, a.Plan)
-		if err != nil || n > 0 {
 			return err
 		}
 		return insertJournal(ctx, tx, run, a, reconcile.ActionSent, planID, now)
@@ -310,23 +313,17 @@ func (s *Store) CountDone(ctx context.Context, kind reconcile.ActionKind, since 
 // CountDoneByCustomer is CountDone by customer; customers without any are left out.
 func (s *Store) CountDoneByCustomer(ctx context.Context, kind reconcile.ActionKind, since time.Time) (map[string]int, error) {
 	by := make(map[string]int)
-	for _, some := range []string{
-		"finished_at >= $2 AND state IN ('applied', 'adopted')",
-		"finished_at IS NULL AND state IN ('sent', 'ambiguous') AND sent_at >= $2",
-	} {
-		err := s.query(ctx, "counting actions by customer", "SELECT customer_id, count(*) FROM actions WHERE kind = $1 AND held_plan_id = '' AND "+
-			some+" GROUP BY customer_id", []any{kind.String(), at(since)}, func(row scan) error {
-			var customer string
-			var n int
-			err := row(&customer, &n)
-			by[customer] += n
-			return err
-		})
-		if err != nil {
-			return nil, err
-		}
-	}
-	return by, nil
+	const of = "SELECT customer_id, count(*) FROM actions WHERE kind = $1 AND held_plan_id = '' AND "
+	query := of + "finished_at >= $2 AND state IN ('applied', 'adopted') GROUP BY customer_id UNION ALL " +
+		of + "finished_at IS NULL AND state IN ('sent', 'ambiguous') AND sent_at >= $2 GROUP BY customer_id"
+	err := s.query(ctx, "counting actions by customer", query, []any{kind.String(), at(since)}, func(row scan) error {
+		var customer string
+		var n int
+		err := row(&customer, &n)
+		by[customer] += n
+		return err
+	})
+	return by, err
 }
 
 // loadPending finds writes whose outcome is not known. A row that is still sent

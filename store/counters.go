@@ -44,14 +44,16 @@ func (t counters) add(ctx context.Context, tx conn) error {
 // loadCounters reads all totals.
 func loadCounters(ctx context.Context, c conn) (counters, error) {
 	t := counters{}
-	err := c.each(ctx, "SELECT name, n FROM tallies", nil, func(row scan) error {
-		var name string
-		var n int64
-		err := row(&name, &n)
-		t[name] = n
-		return err
-	})
-	return t, err
+	return t, c.each(ctx, "SELECT name, n FROM tallies", nil, t.read)
+}
+
+// read adds one row with a name and a number.
+func (t counters) read(row scan) error {
+	var name string
+	var n int64
+	err := row(&name, &n)
+	t[name] = n
+	return err
 }
 
 // countRows counts the totals from the rows themselves.
@@ -134,15 +136,14 @@ func (s *Store) Stats(ctx context.Context, now time.Time) (Stats, error) {
 // parked and ambiguous rows are counted; the rest is stored (table tallies).
 func (s *Store) Counts(ctx context.Context) (counts reconcile.Counts, err error) {
 	err = s.snapshot(ctx, "counting", func(ctx context.Context, c conn) error {
-		t, err := loadCounters(ctx, c)
-		if err != nil {
-			return err
-		}
+		const due, parked, ambiguous = "now:due", "now:parked", "now:ambiguous" // no counter has such a name
+		t := counters{}
+		query := "SELECT name, n FROM tallies UNION ALL SELECT '" + due + "', count(*) FROM customers WHERE due_at IS NOT NULL AND due_at <= $1" +
+			" UNION ALL SELECT '" + parked + "', count(*) FROM customers WHERE parked_at IS NOT NULL" +
+			" UNION ALL SELECT '" + ambiguous + "', count(*) FROM actions WHERE state = 'ambiguous'"
+		err := c.each(ctx, query, []any{at(s.now())}, t.read)
 		counts = t.counts()
-		_, err = c.one(ctx, `SELECT (SELECT count(*) FROM customers WHERE due_at IS NOT NULL AND due_at <= $1),
-			(SELECT count(*) FROM customers WHERE parked_at IS NOT NULL),
-			(SELECT count(*) FROM actions WHERE state = 'ambiguous')`,
-			[]any{at(s.now())}, &counts.Due, &counts.Parked, &counts.Ambiguous)
+		counts.Due, counts.Parked, counts.Ambiguous = int(t[due]), int(t[parked]), int(t[ambiguous])
 		return err
 	})
 	return counts, err

@@ -168,27 +168,29 @@ func putOurs(ctx context.Context, tx conn, h reconcile.Hosting, unsuspend bool) 
 // never read first, then the longest ago; last those looked at later than after,
 // which is a time that has not come.
 func (s *Store) DriftDue(ctx context.Context, before, after time.Time, limit int) ([]reconcile.Hosting, error) {
-	var due []reconcile.Hosting
 	const bound = hostingColumns + " FROM hostings WHERE bound AND terminated_by_us IS NULL AND "
-	take := func(query string, args ...any) error {
-		return s.query(ctx, "looking for drift", query, args, func(row scan) error {
-			h, err := scanHosting(row)
-			due = append(due, h)
-			return err
-		})
-	}
-	// Three queries, not one with OR: each is a range of the index, so that a run in
-	// which nothing is due reads nothing, however many hostings there are.
-	if err := take(bound+"observed_at IS NULL ORDER BY id LIMIT $1", limit); err != nil {
-		return nil, err
-	}
-	if err := take(bound+"observed_at < $2 ORDER BY observed_at, id LIMIT $1", limit-len(due), at(orEpoch(before))); err != nil {
-		return nil, err
-	}
-	if err := take(bound+"observed_at > $2 AND observed_at >= $3 ORDER BY observed_at, id LIMIT $1", limit-len(due), at(orEpoch(after)), at(orEpoch(before))); err != nil {
-		return nil, err
-	}
-	return due, nil
+	// Three parts of one statement, not one condition with OR: each is a range of the index,
+	// so that a run in which nothing is due reads nothing, however many hostings there are.
+	// A part of UNION ALL may come in any place, so the parts are put in order here.
+	const never, longAgo, ahead = 0, 1, 2
+	query := "SELECT * FROM (" + bound + "observed_at IS NULL ORDER BY id LIMIT $1) AS never" +
+		" UNION ALL SELECT * FROM (" + bound + "observed_at < $2 ORDER BY observed_at, id LIMIT $1) AS long_ago" +
+		" UNION ALL SELECT * FROM (" + bound + "observed_at > $3 AND observed_at >= $2 ORDER BY observed_at, id LIMIT $1) AS ahead"
+	var parts [3][]reconcile.Hosting
+	err := s.query(ctx, "looking for drift", query, []any{limit, at(orEpoch(before)), at(orEpoch(after))}, func(row scan) error {
+		h, err := scanHosting(row)
+		part := ahead
+		switch {
+		case h.ObservedAt.IsZero():
+			part = never
+		case h.ObservedAt.Before(orEpoch(before)):
+			part = longAgo
+		}
+		parts[part] = append(parts[part], h)
+		return err
+	})
+	due := slices.Concat(parts[never], parts[longAgo], parts[ahead])
+	return due[:min(len(due), max(limit, 0))], err
 }
 
 // UnknownMarkers returns ids of subscriptions that hostings are marked with and the

@@ -76,18 +76,18 @@ const plansCursor = "enhance_plans"
 func (s *Store) Plans(ctx context.Context) (plans []reconcile.EnhancePlan, readAt time.Time, err error) {
 	err = s.snapshot(ctx, "reading plans", func(ctx context.Context, c conn) error {
 		plans, readAt = nil, time.Time{}
-		var when string
-		found, err := c.one(ctx, "SELECT value FROM cursors WHERE name = $1", []any{plansCursor}, &when)
-		if err != nil || !found {
-			return err
-		}
-		if readAt, err = time.Parse(time.RFC3339Nano, when); err != nil {
-			return err
-		}
-		return c.each(ctx, "SELECT id, name, limits FROM enhance_plans ORDER BY id", nil, func(row scan) error {
+		// One row for each plan, and one row without a plan if the list is empty; none if it
+		// was never read.
+		query := `SELECT c.value, coalesce(p.id, 0), coalesce(p.name, ''), p.limits
+			FROM cursors c LEFT JOIN enhance_plans p ON TRUE WHERE c.name = $1 ORDER BY p.id`
+		return c.each(ctx, query, []any{plansCursor}, func(row scan) (err error) {
+			var when string
 			var p reconcile.EnhancePlan
 			var limits []byte
-			if err := row(&p.ID, &p.Name, &limits); err != nil {
+			if err := row(&when, &p.ID, &p.Name, &limits); err != nil {
+				return err
+			}
+			if readAt, err = time.Parse(time.RFC3339Nano, when); err != nil || limits == nil {
 				return err
 			}
 			if err := json.Unmarshal(limits, &p.Limits); err != nil {

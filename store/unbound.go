@@ -22,26 +22,26 @@ const unboundHosting = `NOT h.bound AND h.terminated_by_us IS NULL AND h.state I
 // no marker names, and notes whether it has to be decided which orders are new: it has
 // if there are some and nothing was bound here before, until none is left.
 func (s *Store) Unbound(ctx context.Context) (u reconcile.Unbound, err error) {
-	err = s.query(ctx, "counting unbound hostings", "SELECT count(*), count(DISTINCT h.org_id) FROM hostings h WHERE "+unboundHosting, nil,
-		func(row scan) error { return row(&u.Hostings, &u.Orgs) })
-	if err != nil {
-		return u, err
-	}
-	since, err := s.Cursor(ctx, undecidedCursor)
-	u.Undecided = since != "" && u.Hostings > 0
+	u, _, err = s.countUnbound(ctx)
 	return u, err
+}
+
+// countUnbound is Unbound, and since when it is undecided which orders are new; "": it is
+// decided, or was never asked.
+func (s *Store) countUnbound(ctx context.Context) (u reconcile.Unbound, since string, err error) {
+	err = s.query(ctx, "counting unbound hostings", "SELECT count(*), count(DISTINCT h.org_id), (SELECT coalesce(max(value), '') FROM cursors WHERE name = $1) FROM hostings h WHERE "+unboundHosting,
+		[]any{undecidedCursor}, func(row scan) error { return row(&u.Hostings, &u.Orgs, &since) })
+	u.Undecided = since != "" && u.Hostings > 0
+	return u, since, err
 }
 
 // AskAboutUnbound notes that it has to be decided which orders are new, where nothing
 // was bound before, and that it is decided, where no unbound hosting is left.
-func (s *Store) AskAboutUnbound(ctx context.Context, tok reconcile.Token, now time.Time) error {
-	u, err := s.Unbound(ctx)
-	if err != nil {
-		return err
-	}
-	since, err := s.Cursor(ctx, undecidedCursor)
+// It returns the count as it is afterwards.
+func (s *Store) AskAboutUnbound(ctx context.Context, tok reconcile.Token, now time.Time) (reconcile.Unbound, error) {
+	u, since, err := s.countUnbound(ctx)
 	if err != nil || (since != "") == (u.Hostings > 0) {
-		return err
+		return u, err
 	}
 	value := ""
 	if u.Hostings > 0 {
@@ -51,11 +51,12 @@ func (s *Store) AskAboutUnbound(ctx context.Context, tok reconcile.Token, now ti
 			return nil
 		})
 		if err != nil || bound {
-			return err // what people make by hand beside us is no reason to ask
+			return u, err // what people make by hand beside us is no reason to ask
 		}
 		value = now.UTC().Format(time.RFC3339)
 	}
-	return s.SetCursor(ctx, tok, undecidedCursor, value)
+	u.Undecided = value != ""
+	return u, s.SetCursor(ctx, tok, undecidedCursor, value)
 }
 
 // SaveSites stores where the panel has a domain; none is an answer too.
@@ -249,30 +250,33 @@ func unmade(kind, same, made string) string {
 // and orgs with the marker of a customer that has another org. Markers with the name of
 // another installation are left out.
 func (s *Store) Duplicates(ctx context.Context, instance string, limit int) ([]reconcile.Duplicate, error) {
-	var all []reconcile.Duplicate
-	take := func(row scan) error {
-		var r reconcile.Duplicate
-		err := row(&r.Marker.StripeID, &r.Marker.Slot, &r.Org, &r.Hosting, &r.FirstOrg, &r.First)
-		all = append(all, r)
-		return err
-	}
 	living := func(h string) string {
 		return h + ".terminated_by_us IS NULL AND " + h + ".state IN ('active', 'suspended')"
 	}
-	hostings := `SELECT h.marker_id, h.marker_slot, h.org_id, h.id, f.org_id, f.id FROM hostings h JOIN hostings f ON f.id <> h.id AND ` + living("f") + `
+	hostings := `SELECT h.marker_id, h.marker_slot, h.org_id, h.id, f.org_id AS first_org, f.id AS first_id FROM hostings h JOIN hostings f ON f.id <> h.id AND ` + living("f") + `
 			AND f.id IN (SELECT b.hosting_id FROM bindings b WHERE b.subscription_id = h.marker_id AND b.slot = h.marker_slot
 				UNION SELECT m.id FROM hostings m WHERE m.bound AND m.marker_id <> '' AND m.marker_id = h.marker_id AND m.marker_slot = h.marker_slot AND m.marker_word IN ('', $1))
 		WHERE NOT h.bound AND ` + living("h") + ` AND h.marker_id <> '' AND h.marker_word IN ('', $1)
 		AND EXISTS (SELECT 1 FROM subscriptions s WHERE s.id = h.marker_id) AND ` +
 		unmade("create_subscription", "a.subscription_id = h.marker_id AND a.slot = h.marker_slot", "a.hosting_id = h.id") + ` ORDER BY h.marker_id, h.id LIMIT $2`
-	if err := s.query(ctx, "looking for second hostings and orgs", hostings, []any{instance, limit}, take); err != nil {
-		return nil, err
-	}
-	orgs := `SELECT o.marker_id, 0, o.id, 0, f.id, 0 FROM orgs o
+	orgs := `SELECT o.marker_id, 0 AS slot, o.id, 0 AS hosting, f.id AS first_org, 0 AS first_id FROM orgs o
 		JOIN stripe_customers b ON b.id = o.marker_id JOIN customers c ON c.id = b.customer_id
 		JOIN orgs f ON f.id <> o.id AND NOT f.deleted AND (f.id = c.org_id OR f.marker_id = o.marker_id AND f.marker_word IN ('', $1) AND f.id < o.id AND c.org_id IS NULL)
 		WHERE o.marker_id <> '' AND o.marker_word IN ('', $1) AND NOT o.deleted
 		AND NOT EXISTS (SELECT 1 FROM customers t WHERE t.org_id IS NOT NULL AND t.org_id = o.id) AND ` +
 		unmade("create_org", "a.customer_id IN (b.id, c.id)", "a.org_id = o.id") + ` ORDER BY o.marker_id, o.id LIMIT $2`
-	return all, s.query(ctx, "looking for second hostings and orgs", orgs, []any{instance, limit - len(all)}, take)
+	// A part of UNION ALL may come in any place: the hostings are put before the orgs here.
+	var ofHostings, ofOrgs []reconcile.Duplicate
+	err := s.query(ctx, "looking for second hostings and orgs", "SELECT * FROM ("+hostings+") AS twice UNION ALL SELECT * FROM ("+orgs+") AS twice_orgs", []any{instance, limit}, func(row scan) error {
+		var r reconcile.Duplicate
+		err := row(&r.Marker.StripeID, &r.Marker.Slot, &r.Org, &r.Hosting, &r.FirstOrg, &r.First)
+		if r.Hosting != 0 {
+			ofHostings = append(ofHostings, r)
+		} else {
+			ofOrgs = append(ofOrgs, r)
+		}
+		return err
+	})
+	all := slices.Concat(ofHostings, ofOrgs)
+	return all[:min(len(all), limit)], err
 }

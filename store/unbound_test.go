@@ -23,7 +23,8 @@ func TestUnboundHostingsAreThoseThatNobodyIsBoundToAndNoMarkerNames(t *testing.T
 		}
 		ask := func() {
 			t.Helper()
-			f.must(f.AskAboutUnbound(t.Context(), f.tok, t0))
+			_, err := f.AskAboutUnbound(t.Context(), f.tok, t0)
+			f.must(err)
 		}
 		ask()
 		same(t, "an empty panel", reconcile.Unbound{}, unbound())

@@ -121,8 +121,12 @@ type countedExisting struct {
 	changes *changes
 }
 
-func (e countedExisting) AskAboutUnbound(ctx context.Context, tok reconcile.Token, now time.Time) error {
-	return e.changes.during(func() error { return e.Existing.AskAboutUnbound(ctx, tok, now) })
+func (e countedExisting) AskAboutUnbound(ctx context.Context, tok reconcile.Token, now time.Time) (u reconcile.Unbound, err error) {
+	err = e.changes.during(func() error {
+		u, err = e.Existing.AskAboutUnbound(ctx, tok, now)
+		return err
+	})
+	return u, err
 }
 
 func (e countedExisting) SaveSites(ctx context.Context, tok reconcile.Token, domain string, sites []reconcile.WebsiteLocation, now time.Time) error {

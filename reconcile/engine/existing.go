@@ -17,10 +17,11 @@ const secondsShown = 3
 // existing asks before customers are planned what the panel has that is not ours, and
 // whether another installation makes hostings for the same subscriptions.
 func (r *run) existing(ctx context.Context) error {
-	if err := r.Existing.AskAboutUnbound(ctx, r.tok, r.now); err != nil {
+	unbound, err := r.Existing.AskAboutUnbound(ctx, r.tok, r.now)
+	if err != nil {
 		return err
 	}
-	return r.lookAround(ctx)
+	return r.lookBeside(ctx, unbound)
 }
 
 // lookAround is existing without its write.
@@ -29,6 +30,12 @@ func (r *run) lookAround(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	return r.lookBeside(ctx, unbound)
+}
+
+// lookBeside keeps everything from being created if it is not decided which orders are new,
+// or if another installation works for the same subscriptions.
+func (r *run) lookBeside(ctx context.Context, unbound reconcile.Unbound) error {
 	if unbound.Undecided && r.Policy.NewAfter.IsZero() {
 		r.waitForPerson(fmt.Sprintf("the panel has %s that no subscription is bound to, and it is not decided which orders are new: nothing is created. "+
 			"Either set NEW_CUSTOMERS_ONLY_AFTER to a day (orders from then on are new customers', older ones wait as holds \"adopt\" with the command for each), "+

@@ -328,7 +328,7 @@ type Existing interface {
 	Unbound(ctx context.Context) (reconcile.Unbound, error)
 	// AskAboutUnbound notes that it is undecided which orders are new when there are
 	// some and nothing was ever bound, and that it is decided once none is left.
-	AskAboutUnbound(ctx context.Context, tok reconcile.Token, now time.Time) error
+	AskAboutUnbound(ctx context.Context, tok reconcile.Token, now time.Time) (reconcile.Unbound, error)
 	// SaveSites stores the answer of FindWebsite.
 	SaveSites(ctx context.Context, tok reconcile.Token, domain string, sites []reconcile.WebsiteLocation, now time.Time) error
 	// Duplicates returns up to limit objects that were made a second time for subscriptions
