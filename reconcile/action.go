@@ -16,9 +16,9 @@ const (
 	Link ActionKind = iota + 1
 	Resume
 	CreateOrg
-	// CreateSubscription comes before RenameOrg, because an org without its marker
-	// is recognised by the markers of its hostings and by nothing else; the owner
-	// is invited to what is there.
+	// CreateSubscription comes before RenameOrg, because an org without its marker is
+	// recognised by the markers of its hostings and by nothing else; the owner is invited
+	// once the hosting is there.
 	CreateSubscription
 	RenameOrg
 	InviteOwner
@@ -152,14 +152,14 @@ type Action struct {
 	Domain       string // CreateWebsite
 	How          BindKind
 	Reason       string // a sentence for people
-	// Instructions is Customer.Instructions of what this was decided from: an action that
-	// was decided before a person's last instruction is not sent.
+	// Instructions is Customer.Instructions of the customer that this was decided from: an
+	// action that was decided before a person's last instruction is not sent.
 	Instructions int64
 }
 
-// Subject names the thing that an action is done to, and what is done to it. Two actions
-// with one subject and different ids are two versions of one change, of which only
-// one can be wanted: an order whose plan has changed, an invitation to another address.
+// Subject names the object of an action, and its kind. If two actions have one subject and
+// different ids, they are two versions of one change, and only one of them can be wanted:
+// an order whose plan has changed, an invitation to another address.
 func (a Action) Subject() string {
 	of := a.Kind.String() + ":" + a.Customer + ":"
 	if a.Kind.row().ofHosting {
@@ -171,8 +171,8 @@ func (a Action) Subject() string {
 // PerhapsOursSuffix ends the id of a resume that a person has to release.
 const PerhapsOursSuffix = ":perhaps_ours"
 
-// NeedsConfirmation reports whether an action undoes what is perhaps not ours: it waits
-// for a person, however few there are.
+// NeedsConfirmation reports whether an action undoes a suspension that is perhaps not
+// ours: then it waits for a person, even if it is the only one.
 func (a Action) NeedsConfirmation() bool {
 	return a.Kind == Resume && strings.HasSuffix(a.ID, PerhapsOursSuffix)
 }

@@ -10,8 +10,7 @@ import (
 // Customer is everything known about one customer: the input of Decide. It is a value;
 // Decide neither keeps nor changes it. Slices may be in any order.
 type Customer struct {
-	// ID is the Stripe id of the buyer for whom this customer was created. It never
-	// changes.
+	// ID is the Stripe id of the buyer with whom this customer began. It never changes.
 	ID string
 	// Version is how often the customer had been woken when it was loaded. Decide does not
 	// look at it: it goes back to the store with the decision, and the store keeps the

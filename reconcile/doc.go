@@ -1,8 +1,7 @@
-// Package reconcile has the types of the domain: customers, what they pay for, what
-// Enhance has, what is to change and what is withheld. The planner (reconcile/planner)
-// decides with them, the engine (reconcile/engine) acts on them, and the clients, the
-// store, the server and the reports exchange them. The package decides nothing, and it
-// reads and writes nothing.
+// Package reconcile has the types of the domain: customers, what they pay for, hostings at
+// Enhance, changes and holds. The planner (reconcile/planner) decides with them, the
+// engine (reconcile/engine) acts on them, and the clients, the store, the server and the
+// reports exchange them. The package decides nothing, and it reads and writes nothing.
 //
 // # Words
 //
@@ -29,8 +28,8 @@
 //   - unbound hosting: one that exists, that no subscription is bound to, and whose name
 //     has no marker. People made it.
 //   - lapse: one spell in which a subscription is not paid. Grace counts from it.
-//   - action: one change, as data. Its [ActionKind] says what it does.
-//   - hold: one thing withheld, and the reason. Its [HoldKind] says why.
+//   - action: one change, as data. Its [ActionKind] is the kind of change.
+//   - hold: one thing withheld, and the reason. Its [HoldKind] is the kind of reason.
 //   - manual hold: what an operator puts on a customer or subscription with `holds add`.
 //   - brake: the limit on changes of one kind in the whole fleet.
 //   - held plan: the changes of one kind that a brake holds. One of a kind waits at a time
@@ -38,8 +37,8 @@
 //     version.
 //   - gate: a check of the evidence. While one is closed, nothing is taken away.
 //   - intent, outcome: what the journal records before and after a call.
-//   - lost write: a call whose answer never came. After the settling time (SETTLE_TIME)
-//     the engine looks for what it did.
+//   - lost write: a call whose answer never came. After the settling time (SETTLE_TIME) the
+//     engine looks for its effect.
 //   - due: a customer is due when the planner has to look at it. A nudge makes it due.
 //   - park: to set a customer aside, for an operator, after repeated failures of its own.
 //

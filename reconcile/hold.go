@@ -40,7 +40,7 @@ const (
 	HoldRetry      HoldKind = "retry"
 	HoldGone       HoldKind = "gone"
 	// HoldContent: of several hostings of a customer it is not certain which one goes,
-	// because of what is on them.
+	// because of their content.
 	HoldContent HoldKind = "content"
 )
 

@@ -213,7 +213,7 @@ type RunRecord struct {
 	Converged *bool
 }
 
-// Counts of what is stored, for health and reports.
+// Counts of the rows in the store, for health and reports.
 type Counts struct {
 	Subscriptions int
 	Active        int // entitled by their status

@@ -76,7 +76,7 @@ func TestTenWrongKeysAMinuteFromOneNetwork(t *testing.T) {
 	}
 }
 
-// With a window that begins with the first wrong key put in once, this went red.
+// The test fails if the window begins with the first wrong key.
 func TestNoMinuteHasMoreThanTenWrongKeys(t *testing.T) {
 	now := time.Date(2026, 3, 2, 9, 0, 0, 0, time.UTC)
 	l := newLimiter(func() time.Time { return now })

@@ -9,8 +9,8 @@ import (
 	"github.com/stripe-enhance/stripe-enhance/reconcile"
 )
 
-// company is a strict stand-in for what the loop works with: the engine's rules
-// (one run at a time, only while leading) are checked, not assumed.
+// company is a strict stand-in for the engine and the store. It fails the test if the loop
+// breaks the engine's rules: one run at a time, and only while leading.
 type company struct {
 	mu       sync.Mutex // guards everything below
 	leading  bool
@@ -29,7 +29,7 @@ type company struct {
 	failures []reconcile.ActionRecord
 }
 
-// ran is one run as it was asked for.
+// ran is one run as it was requested.
 type ran struct {
 	At time.Duration // since the beginning of the test
 	Request

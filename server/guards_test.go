@@ -10,8 +10,8 @@ import (
 	"github.com/stripe-enhance/stripe-enhance/internal/secret"
 )
 
-// A request has one Authorization header: of two, the proxy in front may have checked
-// the other one.
+// A request with two Authorization headers is refused, because a proxy in front may have
+// checked the other one.
 func TestARequestIsAdmittedByOneRightKey(t *testing.T) {
 	for _, tc := range []struct {
 		name   string
@@ -57,8 +57,8 @@ func TestWithoutAKeyThereIsNoAdminAPI(t *testing.T) {
 	}
 }
 
-// The limiter forgets those who have stopped trying before those who have not, and
-// never grows beyond its room.
+// When the limiter is full, it first forgets addresses that have stopped trying. It never
+// grows beyond its room.
 func TestTheLimiterForgetsThoseWhoStoppedFirst(t *testing.T) {
 	now := t0
 	l := newLimiter(func() time.Time { return now })

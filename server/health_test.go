@@ -6,8 +6,8 @@ import (
 	"github.com/stripe-enhance/stripe-enhance/reconcile"
 )
 
-// TestHealthAfterARun: what waits for a person is no health. With orders that are held
-// left out once, this went red.
+// After a run the service is degraded if orders are held, a gate is closed or the run failed,
+// and unhealthy if a gate refused the run. Other holds do not count.
 func TestHealthAfterARun(t *testing.T) {
 	gates := []string{"the clock is off"}
 	for name, c := range map[string]struct {

@@ -63,9 +63,9 @@ func post(s *Server, body io.Reader) *httptest.ResponseRecorder {
 	return w
 }
 
-// Strangers send large bodies that never end, as many as there are connections. Read
-// without a bound they took the memory of the process; with one bound for all bodies they
-// kept Stripe out.
+// Strangers send large bodies that never end, as many as there are connections. If they were
+// read without a bound, they would take the memory of the process; if all bodies shared one
+// bound, they would keep Stripe out.
 func TestBodiesOfStrangersTakeNoMoreMemoryThanThereIs(t *testing.T) {
 	s, seen := received(t)
 	resume := make(chan struct{})

@@ -71,7 +71,7 @@ func TestWhatCannotBeEncodedIsAWholeError(t *testing.T) {
 	}
 }
 
-// FuzzDecode: whatever is accepted means the same to a plain decoder.
+// If a body is accepted, a plain decoder reads the same from it.
 func FuzzDecode(f *testing.F) {
 	for _, seed := range []string{`{"name":"a","n":1}`, `{"n":1,"n":2}`, `{}`, `[{}]`, `{"n":1}x`, "{\"name\":\"\\ud800\"}"} {
 		f.Add([]byte(seed))
@@ -82,7 +82,7 @@ func FuzzDecode(f *testing.F) {
 			return
 		}
 		if err := json.Unmarshal(body, &plain); err != nil || got != plain {
-			t.Errorf("%q was read as %+v, a plain decoder says %+v, %v", body, got, plain, err)
+			t.Errorf("%q was read as %+v, a plain decoder reads %+v, %v", body, got, plain, err)
 		}
 	})
 }

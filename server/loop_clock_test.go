@@ -42,8 +42,8 @@ func TestAClockSetBackDoesNotPutOffTheNextTick(t *testing.T) {
 	})
 }
 
-// With the schedules compared by time.Now as it comes, this went red: a laptop
-// that was opened in the morning waited for another hour.
+// The test fails if schedules are compared with time.Now as it comes, because its monotonic
+// clock stands still while a laptop sleeps: opened in the morning, it waited another hour.
 func TestTheProcessClockThatStandsStillInSleepIsNotWhatCounts(t *testing.T) {
 	evening := time.Now()
 	if morning := testenv.AfterSleep(evening, 9*time.Hour); morning.Sub(evening) != 0 || morning.Round(0).Sub(evening.Round(0)) != 9*time.Hour {

@@ -261,10 +261,10 @@ func TestAtTheEndTheRunAtWorkEndsBeforeTheLeaseIsGivenBack(t *testing.T) {
 		synctest.Wait()
 		w.end(t) // Lead fails the test when a run is still at work
 		if o := <-asked.done; !errors.Is(o.err, errStopping) {
-			t.Errorf("who had asked for a run was told %v", o.err)
+			t.Errorf("the request before the end got %v", o.err)
 		}
 		if o := <-w.loop.Ask(Request{}).done; !errors.Is(o.err, errStopping) {
-			t.Errorf("who asks afterwards is told %v", o.err)
+			t.Errorf("a request after the end got %v", o.err)
 		}
 	})
 }

@@ -72,8 +72,8 @@ func enums() map[string][]string {
 	}
 }
 
-// TestEnumsAreTheWordsOfTheCode: a kind that is added to a table in package reconcile is
-// added here as well, else a client that checks answers refuses those that have it.
+// When a kind is added to a table in package reconcile, the document needs it too, because
+// a client that checks answers would refuse those that have it.
 func TestEnumsAreTheWordsOfTheCode(t *testing.T) {
 	d, want := openAPIDocument(t), enums()
 	have := map[string][]any{}
@@ -130,7 +130,7 @@ func collectEnums(all map[string][]any, where string, s *openapi3.SchemaRef) {
 	}
 }
 
-// TestTheWrongStateIsAnsweredWithThoseThereAre holds a sentence of the API to the same table.
+// The answer to an unknown state lists the states of the same table.
 func TestTheWrongStateIsAnsweredWithThoseThereAre(t *testing.T) {
 	for _, word := range wordsOf[reconcile.ActionState]() {
 		if !strings.Contains(wrongState, word) {

@@ -23,8 +23,8 @@ var (
 // snake_case.
 func ofRuns(s *openapi3.Schema) bool { return s.Extensions["x-names"] == "snake_case" }
 
-// TestNamesFollowOneRule walks everything in the document that has a name, and holds it to
-// the rule that the document's own description states.
+// TestNamesFollowOneRule checks that every name in the document follows the rule that its
+// own description states.
 func TestNamesFollowOneRule(t *testing.T) {
 	d := openAPIDocument(t)
 	_, listed, _ := strings.Cut(d.Info.Description, "as `reconcile -o json` prints them: ")
@@ -98,8 +98,8 @@ func descend(t *testing.T, where string, s *openapi3.SchemaRef, snake bool) {
 	}
 }
 
-// TestTheDocumentHasTheFieldsOfTheCode: a client that checks answers refuses fields that
-// the document does not have.
+// The document has every field of the code, because a client that checks answers would
+// refuse the others.
 func TestTheDocumentHasTheFieldsOfTheCode(t *testing.T) {
 	schemas := openAPIDocument(t).Components.Schemas
 	for name, of := range map[string]reflect.Type{

@@ -26,9 +26,8 @@ func (a alarmed) RunEnded(context.Context, reconcile.Report, error) {
 func (a alarmed) Led(context.Context)    { a.told <- "led"; panic("CANARY") }
 func (a alarmed) WebhookAnswered(string) { panic("CANARY") }
 
-// TestAnObserverThatPanicsStopsNoRun: metrics and notifications look at the texts of
-// customers. With an observer that is called without a guard put in once, this ended
-// the test's process.
+// Metrics and notifications read texts of customers, so they may panic. If an observer is
+// called without a guard, this ends the test's process.
 func TestAnObserverThatPanicsStopsNoRun(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		told := make(chan string, 10)
@@ -37,7 +36,7 @@ func TestAnObserverThatPanicsStopsNoRun(t *testing.T) {
 		asked := w.loop.Ask(Request{Full: true, Trigger: "admin"})
 		synctest.Wait()
 		if o := <-asked.done; o.err != nil {
-			t.Errorf("who waited for the run was told %v", o.err)
+			t.Errorf("the request got %v", o.err)
 		}
 		pass(time.Minute)
 		if runs := w.end(t); len(runs) < 3 {
@@ -49,12 +48,12 @@ func TestAnObserverThatPanicsStopsNoRun(t *testing.T) {
 			heard += word + " "
 		}
 		if !strings.HasPrefix(heard, "led ended ended ended") {
-			t.Errorf("the observer was told %q, so this shows nothing", heard)
+			t.Errorf("the observer got %q, so this shows nothing", heard)
 		}
 	})
 }
 
-// TestACheckThatPanicsIsAServiceThatIsNotWell: health asks each side in a goroutine.
+// Health checks each side in a goroutine, where a panic would end the process.
 func TestACheckThatPanicsIsAServiceThatIsNotWell(t *testing.T) {
 	s := &Server{o: Options{Now: time.Now, Overview: broken{}, Stripe: func(context.Context) error { panic("CANARY") },
 		Enhance: func(context.Context) error { return nil }}}
@@ -73,7 +72,7 @@ type broken struct{ Overview }
 
 func (broken) Ping(context.Context) error { return errors.New("no") }
 
-// TestAHandlerThatPanicsIsA500AndHoldsNothing: the next request needs the lock.
+// When a handler panics, it releases its lock, because the next request needs it.
 func TestAHandlerThatPanicsIsA500AndHoldsNothing(t *testing.T) {
 	calls := 0
 	value := newCached(time.Hour, func(context.Context) int {

@@ -46,8 +46,8 @@ func TestARestartedServerIsUsedAgain(t *testing.T) {
 	f.recovers(t)
 }
 
-// recovers writes until it works: connections of the pool that died with the
-// server may each fail once, and with nothing but a transient fault.
+// recovers writes until it works. If a connection of the pool died with the server, it may
+// fail once, and only with a transient fault.
 func (f *fixture) recovers(t *testing.T) {
 	t.Helper()
 	for range 2 * defaultPool {

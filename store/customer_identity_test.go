@@ -35,8 +35,8 @@ func (f *fixture) customerIDs() []string {
 	return ids
 }
 
-// joined makes a buyer part of another one's customer, as earlier versions did for who
-// had the same e-mail.
+// joined makes a buyer part of another customer, as earlier versions did if both had the
+// same e-mail.
 func (f *fixture) joined(buyer, customer string) {
 	f.Helper()
 	ctx := f.Context()
@@ -51,7 +51,7 @@ func (f *fixture) joined(buyer, customer string) {
 	}))
 }
 
-func TestAStripeCustomerIsAParty(t *testing.T) {
+func TestAStripeCustomerIsACustomer(t *testing.T) {
 	conform(t, func(t *testing.T, f *fixture) {
 		f.save(t0, facts("sub_a", "cus_a", "Ann@Example.com", created(t0.Add(-3*time.Hour))))
 		f.save(t0, facts("sub_b", "cus_b", " ann@example.COM", created(t0.Add(-2*time.Hour))))
@@ -64,8 +64,8 @@ func TestAStripeCustomerIsAParty(t *testing.T) {
 	})
 }
 
-// TestAnEmailThatChangesMovesNothing: neither to a customer that has it already, nor away
-// from the owned orgs; and both addresses are kept, with the time.
+// When an e-mail changes, a buyer does not move to the customer that has it already, nor
+// away from its orgs. Both addresses are kept, with the time.
 func TestAnEmailThatChangesMovesNothing(t *testing.T) {
 	conform(t, func(t *testing.T, f *fixture) {
 		f.save(t0, facts("sub_a", "cus_a", "ann@example.com"), facts("sub_b", "cus_b", "bob@example.com"))
@@ -79,7 +79,7 @@ func TestAnEmailThatChangesMovesNothing(t *testing.T) {
 		f.save(later.Add(time.Hour), facts("sub_a", "cus_a", "BOB@example.com", readAt(later.Add(time.Hour))))
 		same(t, "another spelling is no change", later, f.customer("cus_a").Buyers[0].EmailChanged)
 		f.save(later, facts("sub_c", "cus_c", "ann@example.com"))
-		same(t, "who has the old address now is new", []string{"cus_a", "cus_b", "cus_c"}, f.customerIDs())
+		same(t, "another buyer with the old address is a new customer", []string{"cus_a", "cus_b", "cus_c"}, f.customerIDs())
 	})
 }
 
@@ -95,9 +95,9 @@ func TestADeletedStripeCustomerKeepsItsLastEmail(t *testing.T) {
 	})
 }
 
-// TestAnOldPartyOfSeveralIsNamedByWhoFoundedIt: a buyer that joined it by an address, and
-// has another one now, names nothing.
-func TestAnOldPartyOfSeveralIsNamedByWhoFoundedIt(t *testing.T) {
+// If a customer has several buyers, the first gives it name and e-mail. One that joined it
+// by an address, which it may have changed since, does not.
+func TestAnOldCustomerOfSeveralBuyersIsNamedByTheFirst(t *testing.T) {
 	conform(t, func(t *testing.T, f *fixture) {
 		f.save(t0, facts("sub_a", "cus_a", "ann@example.com", created(t0.Add(-2*time.Hour))))
 		f.save(t0, facts("sub_b", "cus_b", "ann@example.com", created(t0.Add(-time.Hour))))
@@ -108,13 +108,12 @@ func TestAnOldPartyOfSeveralIsNamedByWhoFoundedIt(t *testing.T) {
 		same(t, "buyers", []string{"cus_a", "cus_b"}, f.buyersOf("cus_b"))
 		f.save(t0, facts("sub_a", "cus_a", "", created(t0.Add(-2*time.Hour)), func(s *reconcile.SubscriptionFacts) { s.Buyer.Name = "" }))
 		c = f.customer("cus_a")
-		same(t, "another one stands in for what is missing", []string{"evil@example.com", "Example b"}, []string{c.Email, c.Name})
+		same(t, "another buyer's, if the first has none", []string{"evil@example.com", "Example b"}, []string{c.Email, c.Name})
 	})
 }
 
-// TestKinAreOtherPartiesOfTheSameEmailThatHaveAnOrg: all the facts by which the planner
-// decides whether an org may be shared.
-func TestKinAreOtherPartiesOfTheSameEmailThatHaveAnOrg(t *testing.T) {
+// Kin have all the facts that the planner needs when it decides whether to share an org.
+func TestKinAreOtherCustomersOfTheSameEmailThatHaveAnOrg(t *testing.T) {
 	conform(t, func(t *testing.T, f *fixture) {
 		f.save(t0, facts("sub_a", "cus_a", "ann@example.com"), facts("sub_b", "cus_b", "Ann@example.com"), facts("sub_c", "cus_c", "ann@example.com"),
 			facts("sub_d", "cus_d", "dan@example.com"))
@@ -135,7 +134,7 @@ func TestKinAreOtherPartiesOfTheSameEmailThatHaveAnOrg(t *testing.T) {
 		same(t, "first", []any{"cus_a", "org-a", t0, "ann@example.com", time.Time{}}, []any{a.ID, a.Org.ID, a.Invited, a.InvitedEmail, a.EmailChanged})
 		same(t, "owners", []string{"ann@example.com", "eve@example.com"}, a.Org.Owners)
 		same(t, "hostings", []reconcile.KinHosting{{Subscription: "sub_a", Hosting: 42, State: reconcile.HostingActive}}, a.Hostings)
-		same(t, "who came to the address later", []any{"cus_d", "org-d", later}, []any{d.ID, d.Org.ID, d.EmailChanged})
+		same(t, "one that changed to the address later", []any{"cus_d", "org-d", later}, []any{d.ID, d.Org.ID, d.EmailChanged})
 		same(t, "kin of the owner itself", []string{"cus_d"}, kinIDs(f.customer("cus_a")))
 		all, err := f.Customers(t.Context(), []string{"cus_a", "cus_b", "cus_c"})
 		f.must(err)
@@ -153,8 +152,8 @@ func kinIDs(c reconcile.Customer) []string {
 	return ids
 }
 
-// TestAPartyIsAGuestInTheOrgOfAnother: the first keeps the naming of it.
-func TestAPartyIsAGuestInTheOrgOfAnother(t *testing.T) {
+// When two customers share an org, the second is the guest, because the first names it.
+func TestACustomerIsAGuestInTheOrgOfAnother(t *testing.T) {
 	conform(t, func(t *testing.T, f *fixture) {
 		f.save(t0, facts("sub_a", "cus_a", "ann@example.com"), facts("sub_b", "cus_b", "ann@example.com"))
 		f.bindOrg("cus_a", "org-a")
@@ -167,6 +166,6 @@ func TestAPartyIsAGuestInTheOrgOfAnother(t *testing.T) {
 		same(t, "orgs", []string{"org-a", "org-a"}, []string{a.Org.ID, b.Org.ID})
 		same(t, "a hosting of the other one is seen, as bound", []bool{true}, []bool{b.Hostings[0].Bound})
 		f.must(f.RecordOutcome(t.Context(), f.tok, reconcile.Outcome{Action: link, Run: "run-2", State: reconcile.ActionApplied, At: t0, Org: &reconcile.Org{ID: "org-a", Name: "Ann"}}))
-		same(t, "bound again it is a guest still", true, f.customer("cus_b").OrgGuest)
+		same(t, "it is still a guest when it is bound again", true, f.customer("cus_b").OrgGuest)
 	})
 }

@@ -6,9 +6,9 @@ import (
 	"testing"
 )
 
-// TestManyCompileStatementsAtOnce: while one goroutine compiles the noted texts, others
-// note more. They once shared the list, which ends a Go program; the race detector
-// reports it (make race), and now and then this test by itself.
+// While one goroutine compiles the noted texts, others note more. If they share the list,
+// as they once did, the program dies; the race detector reports that (make race), and
+// sometimes this test does without it.
 func TestManyCompileStatementsAtOnce(t *testing.T) {
 	s := newFixture(t, sqliteURL(t)).Store
 	const goroutines, queries = 8, 40

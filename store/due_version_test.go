@@ -7,9 +7,9 @@ import (
 	"github.com/stripe-enhance/stripe-enhance/reconcile"
 )
 
-// TestAVersionIsRaisedByAllThatOthersChange: a process that has loaded a customer learns from its
-// version that a person, a webhook's reading or another process has changed something.
-// What the writer records of its own work does not raise it.
+// The version of a customer rises when an operator, a webhook's reading or another process
+// changes something, so that a process notices it if it loaded the customer before. It does
+// not rise when the writer records its own work.
 func TestAVersionIsRaisedByAllThatOthersChange(t *testing.T) {
 	conform(t, func(t *testing.T, f *fixture) {
 		ctx := t.Context()

@@ -11,18 +11,18 @@ import (
 )
 
 // TestNoWakeUpIsLost plays several readers of one customer, of this process and of
-// another, who load it, wake it and save what they decided, in any order. What is
-// saved ends the wake-ups that were known when it was loaded, and no other.
+// another, that load it, wake it and save their decision, in any order. A decision ends
+// only the wake-ups that had come when the customer was loaded.
 //
-// With a book of versions that all readers of the process share, this went red: the
-// second reader made the first one's decision look new.
+// It fails if all readers of a process share one record of versions, because then the
+// second reader makes the first one's decision look new.
 func TestNoWakeUpIsLost(t *testing.T) {
 	conform(t, func(t *testing.T, f *fixture) {
 		other := &fixture{TB: t, Store: open(t, f.url), tok: f.tok}
 		n := 0
 		rapid.Check(t, func(rt *rapid.T) {
 			if n++; f.d == postgres && n > 20 {
-				return // the texts are the same: what differs shows in a few histories
+				return // the texts are the same: a few histories show the differences
 			}
 			tb := &quiet{TB: t, rt: rt}
 			f, other := &fixture{TB: tb, Store: f.Store, tok: f.tok}, &fixture{TB: tb, Store: other.Store, tok: f.tok}
@@ -104,8 +104,8 @@ func (w *wakers) plan(rt *rapid.T) {
 	w.due = w.due && w.knows[i] < w.came
 }
 
-// postpone records that a reader failed with the customer it had loaded. That is news to
-// all who loaded before.
+// postpone records that a reader failed with the customer it had loaded, which makes the
+// copies of all other readers outdated.
 func (w *wakers) postpone(rt *rapid.T) {
 	f, i := w.some(rt)
 	at := w.tick()

@@ -9,8 +9,8 @@ import (
 	"github.com/stripe-enhance/stripe-enhance/reconcile"
 )
 
-// TestACommitWaitsForTheDisk: a write that is not durable is sent a second time after the
-// power was lost. Every connection of a pool has to have the settings.
+// Every connection of a pool has to wait for the disk, because a write that is lost with the
+// power would be sent a second time.
 func TestACommitWaitsForTheDisk(t *testing.T) {
 	open := func(t *testing.T, url string) *Store {
 		t.Helper()
@@ -49,11 +49,9 @@ func TestACommitWaitsForTheDisk(t *testing.T) {
 	})
 }
 
-// TestEveryWriteIsDurableWhateverTheDatabaseSays: triggers on every table refuse a
-// write in a transaction that would not wait for the disk. A role, a database or the
-// URL may have made that the default.
-//
-// With a transaction that leaves synchronous_commit as it finds it, this went red.
+// Triggers on every table refuse a write if its transaction would not wait for the disk,
+// which may be the default of a role, of a database or of the URL. So the test fails if a
+// transaction does not set synchronous_commit itself.
 func TestEveryWriteIsDurableWhateverTheDatabaseSays(t *testing.T) {
 	for _, c := range []struct{ setting, want string }{
 		{"off", "on"}, {"local", "on"}, {"remote_write", "on"}, {"on", "on"}, {"remote_apply", "remote_apply"},
@@ -111,7 +109,7 @@ func TestEveryWriteIsDurableWhateverTheDatabaseSays(t *testing.T) {
 	}
 }
 
-// TestWhatNoTransactionCanSetIsTold: the servers of these tests run with fsync=off.
+// The servers of these tests run with fsync=off, which no transaction can set.
 func TestWhatNoTransactionCanSetIsTold(t *testing.T) {
 	names := func(url string) (all []string) {
 		t.Helper()

@@ -6,8 +6,8 @@ import (
 	"github.com/stripe-enhance/stripe-enhance/reconcile"
 )
 
-// A create that read back with another marker has left a hosting in the customer's org
-// whose marker names nothing. In every other case a marker decides whose a hosting is.
+// If a create read back with another marker, the customer's org has a hosting with a marker
+// that names nothing. In every other case the marker shows which subscription it belongs to.
 func TestAMarkerThatNamesNothingIsNoReasonToMakeASecondHosting(t *testing.T) {
 	conform(t, func(t *testing.T, f *fixture) {
 		f.save(t0, facts("sub_a", "cus_a", "ada@example.com"), facts("sub_b", "cus_b", "bob@example.com"))

@@ -156,9 +156,9 @@ func TestWhatIsNoLongerWantedLeavesItsPlan(t *testing.T) {
 	})
 }
 
-// TestWhatWaitsForSomethingElseStaysInItsPlan: a decision that binds what it has found, or
-// has a write without an outcome, leaves out the actions that come after; those found in the
-// place of a creation settles that one.
+// If a decision binds a hosting that it has found, or a write has no outcome, the actions
+// that come after are not in it yet, so they stay in their held plan. A creation leaves it
+// when a hosting was found in its place.
 func TestWhatWaitsForSomethingElseStaysInItsPlan(t *testing.T) {
 	conform(t, func(t *testing.T, f *fixture) {
 		of := func(id string, kind reconcile.ActionKind, slot int) reconcile.Action {
@@ -183,8 +183,8 @@ func TestWhatWaitsForSomethingElseStaysInItsPlan(t *testing.T) {
 	})
 }
 
-// TestAnApprovalIsUsedUpActionByAction: a customer who pays and fails again while
-// an approval lives needs a new approval.
+// An approval is used up action by action: if a customer pays and then fails again while
+// the approval lives, the suspension needs a new one.
 func TestAnApprovalIsUsedUpActionByAction(t *testing.T) {
 	conform(t, func(t *testing.T, f *fixture) {
 		a, b, c := f.suspension("a"), f.suspension("b"), f.suspension("c")
@@ -207,8 +207,8 @@ func TestAnApprovalIsUsedUpActionByAction(t *testing.T) {
 	})
 }
 
-// An approved action that is another change by now is held; the approval covers only the
-// change that was shown.
+// If an approved action has become another change, it is held, because the approval covers
+// only the change that was shown.
 func TestWhatWasApprovedIsWhatWasShown(t *testing.T) {
 	conform(t, func(t *testing.T, f *fixture) {
 		f.save(t0, facts("sub_a", "cus_a", ""))
@@ -229,7 +229,7 @@ func TestWhatWasApprovedIsWhatWasShown(t *testing.T) {
 	})
 }
 
-// What an approval could not do in time is held again.
+// If an approved action was not done before the approval expired, it is held again.
 func TestWhatAnApprovalDidNotReleaseInTimeIsHeldAgain(t *testing.T) {
 	conform(t, func(t *testing.T, f *fixture) {
 		a := f.suspension("a")
@@ -242,8 +242,8 @@ func TestWhatAnApprovalDidNotReleaseInTimeIsHeldAgain(t *testing.T) {
 	})
 }
 
-// TestALargePlanIsStoredInPartsAndSeenWhole: a person is shown, and approves, nothing
-// of a version whose last part is not stored.
+// While the last part of a version is not stored, the version is not shown and cannot be
+// approved.
 func TestALargePlanIsStoredInPartsAndSeenWhole(t *testing.T) {
 	conform(t, func(t *testing.T, f *fixture) {
 		a, b, c, d := f.suspension("a"), f.suspension("b"), f.suspension("c"), f.suspension("d")

@@ -11,8 +11,8 @@ import (
 	"github.com/stripe-enhance/stripe-enhance/reconcile"
 )
 
-// What waited before plans were standing ones waits after it, however old its plan, and
-// what a person had approved by then is released as far as it was not done.
+// Held plans once expired. If an action waited when they were migrated, it still waits,
+// however old its plan is; if it was approved and not done, it is released.
 func TestAnUpgradeLosesNoPlanAndReleasesNothing(t *testing.T) {
 	empties(t, func(t *testing.T, url string) {
 		f := &fixture{TB: t, Store: open(t, url)}
@@ -42,7 +42,7 @@ func TestAnUpgradeLosesNoPlanAndReleasesNothing(t *testing.T) {
 	})
 }
 
-// oldPlans are plans, and the journal of their actions, as they were before.
+// oldPlans are held plans of that version, and the journal of their actions.
 func oldPlans(ctx context.Context, tx conn) error {
 	plan := `INSERT INTO plans (id, kind, run_id, reason, created_at, expires_at, approved_at, approved_by) VALUES ($1, $2, 'run-1', 'too many', $3, $4, $5, $6)`
 	for _, p := range [][]any{

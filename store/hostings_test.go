@@ -204,8 +204,7 @@ func TestWhatIsToBeLookedAtAgainIsDueAndKeepsWhatIsKnown(t *testing.T) {
 	})
 }
 
-// TestUnknownMarkersAreThoseOfSubscriptionsThatTheMirrorLacks: with the mirror not
-// asked, or the marker of a customer taken for one, it went red.
+// The test fails if the mirror is not asked, or if the marker of a customer counts.
 func TestUnknownMarkersAreThoseOfSubscriptionsThatTheMirrorLacks(t *testing.T) {
 	conform(t, func(t *testing.T, f *fixture) {
 		f.save(t0, facts("sub_known", "cus_a", ""))

@@ -229,8 +229,8 @@ func TestOnSQLiteALiveHolderIsRespectedUntilItsLeaseExpires(t *testing.T) {
 	if err := f.SetCursor(t.Context(), frozen, "c", "v"); !errors.Is(err, fault.Fenced) {
 		t.Errorf("late write of the frozen holder: %v, want fenced", err)
 	}
-	// The frozen one wakes, learns of it, and goes. A third gets the lock file fresh
-	// and must still respect the second, which lives without it.
+	// When the frozen one wakes, it finds its lease lost and ends. Then a third gets the
+	// lock file, but not the lease, because the second still has that.
 	f.must(f.Store.lock.close())
 	third := &fixture{TB: t, Store: open(t, f.url)}
 	if tok, by, _, err := third.Acquire(t.Context(), "third", t0.Add(ttl+2*time.Second), ttl); err != nil || tok != 0 || by != "second" {

@@ -12,10 +12,9 @@ import (
 	"github.com/stripe-enhance/stripe-enhance/reconcile"
 )
 
-// TestANudgeIsForgottenWhenItWasFollowedAndNotBefore: with each of these mistakes put
-// in once, it went red: nudges removed when they are taken; one that comes again while
-// it is being followed removed with the old one; nudges of a process that died not
-// waiting any more.
+// The test fails if nudges are removed when they are taken; if one that comes again while it
+// is being followed is removed with the old one; or if the nudges of a process that died no
+// longer wait.
 func TestANudgeIsForgottenWhenItWasFollowedAndNotBefore(t *testing.T) {
 	conform(t, func(t *testing.T, f *fixture) {
 		nudge := func(ids ...string) { f.must(f.Nudge(t.Context(), ids, "test", t0)) }
@@ -63,9 +62,8 @@ func TestAWebhookWhoseNudgeWaitsWasNotFollowedYet(t *testing.T) {
 	})
 }
 
-// TestNoNudgeIsLost plays replicas that nudge and a writer that takes, follows and
-// dies, in any order: a nudge that came after the last look at it is always there to
-// be taken.
+// TestNoNudgeIsLost plays replicas that nudge and a writer that takes, follows and dies, in
+// any order. If a nudge came after the last look at its subscription, it can still be taken.
 func TestNoNudgeIsLost(t *testing.T) {
 	rapid.Check(t, func(rt *rapid.T) {
 		f := newFixture(&quiet{TB: t, rt: rt}, "sqlite::memory:")

@@ -57,7 +57,7 @@ func (f *fixture) states(customer string) map[string]string {
 	return states
 }
 
-// checkTallies holds the kept totals against the counted rows.
+// checkTallies compares the stored totals with the counted rows.
 func (f *fixture) checkTallies() {
 	f.Helper()
 	kept, err := loadCounters(f.Context(), f.reader())

@@ -123,8 +123,8 @@ func TestSavePlannedKeepsSupersedesAndLeavesAlone(t *testing.T) {
 	})
 }
 
-// TestWhatIsWantedOfWhoIsUndecidedStays: the planner decided nothing about the customer,
-// and an approved action must not need a second approval.
+// If the planner decided nothing about a customer, its approved actions stay, because they
+// must not need a second approval.
 func TestWhatIsWantedOfWhoIsUndecidedStays(t *testing.T) {
 	conform(t, func(t *testing.T, f *fixture) {
 		f.save(t0, facts("sub_a", "cus_a", "a@example.com"))
@@ -244,7 +244,7 @@ func TestABindingIsNeverReplacedBySomethingThatLooksBetter(t *testing.T) {
 	}
 }
 
-// bound is a hosting as it is stored once something is bound to it.
+// bound is a hosting as it is stored when something is bound to it.
 func bound(h *reconcile.Hosting) reconcile.Hosting {
 	stored := *h
 	stored.Bound = true

@@ -69,12 +69,12 @@ func everything(f *fixture) {
 	}
 }
 
-// grows are the tables whose size is that of the fleet or of its history: no
-// statement of a run may read one from end to end.
+// grows are the tables that no statement of a run may read from end to end, because they
+// grow with the fleet or its history.
 var grows = []string{"customers", "stripe_customers", "subscriptions", "actions", "hostings", "bindings", "orgs", "webhook_logs", "runs", "seen_events", "holds", "plan_actions"}
 
-// bounded are the indexes that may be read from end to end: their rows need a person or
-// a look, or the query stops after a few rows of them.
+// bounded are the indexes that may be read from end to end, because their rows wait for an
+// operator or for a look, or because the query stops after a few.
 var bounded = []string{"customers_held", "customers_parked", "actions_ambiguous", "orgs_unread", "runs_recent", "runs_listed", "bindings_age", "webhook_logs_failed", "holds_subscription", "hostings_unbound", "hostings_second", "orgs_marker", "plan_actions_standing"}
 
 func TestNoStatementOfARunReadsATableFromEndToEnd(t *testing.T) {

@@ -27,7 +27,7 @@ func TestOneStepTakesFewStatements(t *testing.T) {
 	}{
 		{"loading a customer", 5, func(s *Store) error { _, err := s.Customers(ctx, []string{"cus_a"}); return err }},
 		{"asking for its version", 1, func(s *Store) error { _, err := s.Versions(ctx, []string{"cus_a"}); return err }},
-		{"recording an intent", 3, func(s *Store) error { return s.RecordIntent(ctx, f.tok, "run-1", create, "", t0) }},
+		{"recording an intent", 2, func(s *Store) error { return s.RecordIntent(ctx, f.tok, "run-1", create, "", t0) }},
 		{"recording an outcome", 10, func(s *Store) error {
 			return s.RecordOutcome(ctx, f.tok, reconcile.Outcome{Action: create, Run: "run-1", State: reconcile.ActionApplied, At: t0.Add(time.Second),
 				Hosting: &reconcile.Hosting{ID: 7, Org: "org-a", Plan: 1, State: reconcile.HostingActive, FriendlyName: "A [sub_a/1]"},

@@ -95,8 +95,8 @@ func TestAnUpgradeMovesNoGracePeriod(t *testing.T) {
 	})
 }
 
-// oldDatabase is what the first version kept of a customer who is late with one
-// subscription, whose oldest open invoice is older than that.
+// oldDatabase has the rows of the first version for a customer who is late with one
+// subscription, whose oldest open invoice is older than the lapse.
 func oldDatabase(ctx context.Context, tx conn) error {
 	for _, row := range []struct {
 		sql  string

@@ -16,8 +16,8 @@ import (
 	"github.com/stripe-enhance/stripe-enhance/reconcile"
 )
 
-// t0 is the beginning of time in every test; it has microseconds, so that a
-// database that loses them is noticed.
+// t0 is the beginning of time in every test. It has microseconds, so that a test fails if a
+// database loses them.
 var t0 = time.Date(2026, 3, 1, 12, 0, 0, 123456000, time.UTC)
 
 func TestMain(m *testing.M) {
@@ -189,7 +189,7 @@ func (f *fixture) dueIDs(now time.Time) []string {
 	}
 }
 
-// same reports a difference between the wanted value and the one there is.
+// same fails the test if the two values differ.
 func same(tb testing.TB, what string, want, got any, options ...cmp.Option) {
 	tb.Helper()
 	if diff := cmp.Diff(want, got, append(options, cmpopts.EquateEmpty())...); diff != "" {

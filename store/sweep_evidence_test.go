@@ -7,8 +7,8 @@ import (
 	"github.com/stripe-enhance/stripe-enhance/reconcile"
 )
 
-// TestUnlistedIsWhatASweepLeftOut: with subscriptions that are gone, or were made since the
-// listing began, counted in, it went red.
+// The test fails if subscriptions count that are gone, or that were made after the listing
+// began.
 func TestUnlistedIsWhatASweepLeftOut(t *testing.T) {
 	conform(t, func(t *testing.T, f *fixture) {
 		began := t0.Add(time.Hour)
@@ -29,8 +29,7 @@ func TestUnlistedIsWhatASweepLeftOut(t *testing.T) {
 	})
 }
 
-// TestGoneIsCountedFromAnInstantUntilItIsBack: with the instant ignored, or with those that are
-// listed again counted in, it went red.
+// The test fails if the instant is ignored, or if subscriptions count that are listed again.
 func TestGoneIsCountedFromAnInstantUntilItIsBack(t *testing.T) {
 	conform(t, func(t *testing.T, f *fixture) {
 		for i, id := range []string{"sub_a", "sub_b", "sub_c"} {
@@ -51,8 +50,7 @@ func TestGoneIsCountedFromAnInstantUntilItIsBack(t *testing.T) {
 	})
 }
 
-// TestTheClocksOfOneMachineAgree: the server of these tests lives in another time
-// zone, which is not another time.
+// The server of these tests has another time zone, which is not a different time.
 func TestTheClocksOfOneMachineAgree(t *testing.T) {
 	conform(t, func(t *testing.T, f *fixture) {
 		off, err := f.ClockSkew(t.Context())

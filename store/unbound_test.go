@@ -136,8 +136,8 @@ func TestWhatWasMadeASecondTimeIsFound(t *testing.T) {
 	})
 }
 
-// TestWhatOurOwnJournalMadeIsNoStrangers: a create that was given up and took effect
-// after all, and one that was bound to another hosting since.
+// A second hosting with a marker is not another installation's if our journal has its
+// create: one that was given up and took effect later, when another hosting was bound.
 func TestWhatOurOwnJournalMadeIsNoStrangers(t *testing.T) {
 	conform(t, func(t *testing.T, f *fixture) {
 		f.save(t0, facts("sub_a", "cus_a", "a@example.com"))

@@ -11,8 +11,7 @@ import (
 	"testing"
 )
 
-// With each of these mistakes put in once, this went red: an event that is in a
-// batch twice is new twice, and known events nudge.
+// The test fails if an event that is in a batch twice is new twice, or if known events nudge.
 func TestEventsThatArriveTogetherAreEachNewOnce(t *testing.T) {
 	const events, senders = 200, 4
 	conform(t, func(t *testing.T, f *fixture) {
@@ -57,10 +56,10 @@ func TestEventsThatArriveTogetherAreEachNewOnce(t *testing.T) {
 	})
 }
 
-// With the context of the first to arrive used for all put in once, this went red.
+// The test fails if the context of the first caller is used for all.
 func TestWhoGivesUpTakesNobodyWithThem(t *testing.T) {
 	conform(t, func(t *testing.T, f *fixture) {
-		// The first to arrive stores for all; it is gone before it gets to it.
+		// The first caller stores for all, and is cancelled before it begins.
 		ctx, giveUp := context.WithCancel(t.Context())
 		held, free := make(chan struct{}), make(chan struct{})
 		var all sync.WaitGroup
@@ -106,8 +105,8 @@ func TestWhoGivesUpTakesNobodyWithThem(t *testing.T) {
 	})
 }
 
-// TestAPanicWhileStoringWebhooksIsAnErrorForThoseWhoWait: nothing else guards the
-// goroutine that stores for all. The next batch is stored.
+// A panic in the goroutine that stores for all has to become an error for its callers,
+// because no other code recovers it. The next batch is stored.
 func TestAPanicWhileStoringWebhooksIsAnErrorForThoseWhoWait(t *testing.T) {
 	f := newFixture(t, sqliteURL(t))
 	armed := true

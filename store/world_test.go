@@ -11,8 +11,8 @@ import (
 	"github.com/stripe-enhance/stripe-enhance/reconcile"
 )
 
-// TestInEveryWorld plays random histories with few names, so that e-mails, buyers
-// and hostings collide, and holds what must be true after every step.
+// TestInEveryWorld plays random histories with few names, so that e-mails, buyers and
+// hostings collide, and checks the rules after every step.
 func TestInEveryWorld(t *testing.T) {
 	rapid.Check(t, func(rt *rapid.T) {
 		f := newFixture(&quiet{TB: t, rt: rt}, "sqlite::memory:")
@@ -72,7 +72,7 @@ func (w *world) fact(rt *rapid.T) reconcile.SubscriptionFacts {
 		status(reconcile.Status(rapid.IntRange(1, 8).Draw(rt, "status"))))
 }
 
-// some picks a customer that exists; "" when there is none.
+// some picks a customer that exists; "" if there is none.
 func (w *world) some(rt *rapid.T) string {
 	all := w.f.customerIDs()
 	if len(all) == 0 {
@@ -127,7 +127,7 @@ func (w *world) plan(rt *rapid.T) {
 	}
 }
 
-// check holds the rules that are true in every world.
+// check checks the rules that are true in every world.
 func (w *world) check() {
 	f := w.f
 	f.checkTallies()

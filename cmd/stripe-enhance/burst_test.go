@@ -256,7 +256,7 @@ func burstSize() int {
 	return 1500
 }
 
-// With answering before the commit put in once, this went red.
+// The test fails if a webhook is answered before the commit.
 func TestNoAnsweredWebhookIsLostWhenTheProcessIsKilledInABurst(t *testing.T) {
 	onEachDatabase(t, func(t *testing.T, url string) {
 		c := newCompany(t, url)

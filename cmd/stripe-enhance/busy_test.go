@@ -19,7 +19,7 @@ func onBoth(t *testing.T, test func(t *testing.T, database string)) {
 // The service runs by itself only once a day here, so everything that it does in between
 // was requested.
 //
-// It failed when this mistake was put in once: a run by hand that leaves no nudge.
+// The test fails if a run by hand leaves no nudge.
 func TestARunByHandWhileTheServiceWorksLeavesItsWishAndSaysSo(t *testing.T) {
 	onBoth(t, func(t *testing.T, database string) {
 		s := newSite(t, database, "POLL_SCHEDULE=@every 24h", "LEASE_TTL=20s")

@@ -86,9 +86,8 @@ const (
 // with these names and nothing else on stdout. The names are a contract: a new one belongs
 // here too, and one that is missing breaks a script.
 //
-// This failed when each of these mistakes was put in once: a name misspelt in one document;
-// a sentence printed beside the JSON of approve; a healthcheck that ignores -o; a list that
-// is null if it is empty.
+// The test fails if a name is misspelt in one document, if a sentence is printed beside the
+// JSON of approve, if healthcheck ignores -o, or if an empty list is null.
 func TestTheJSONOfEveryCommandHasItsFields(t *testing.T) {
 	d := newDesk(t, "BRAKE_CREATE=0", "LOG_LEVEL=error")
 	bakery, err := d.world.SignUp(simulator.SignUp{Email: "bakery@example.com", Price: "price_basic_monthly"})

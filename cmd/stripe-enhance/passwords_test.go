@@ -96,13 +96,12 @@ func everyCommand() (all [][]string) {
 	return all
 }
 
-// TestNoPieceOfAPasswordIsToldByAnyCommand walks hostile passwords through every
-// setting that holds a URL, every command, every level of the log and both formats.
-// Whether the URL is refused, or taken and nothing answers there: not three characters
-// of a password are in anything that is printed.
+// TestNoPieceOfAPasswordIsToldByAnyCommand walks hostile passwords through every setting
+// that holds a URL, every command, every level of the log and both formats. Not three
+// characters of a password are printed, whether the URL is refused or nothing answers there.
 //
-// It went red, before: postgres://user:p@ss@host printed "lookup ss@host", a path after
-// sqlite: was printed with its parameters, and a scheme that was none was quoted.
+// It fails if postgres://user:p@ss@host prints "lookup ss@host", if a path after sqlite: is
+// printed with its parameters, or if an unknown scheme is quoted.
 func TestNoPieceOfAPasswordIsToldByAnyCommand(t *testing.T) {
 	commands := everyCommand()
 	if len(commands) < 12 {

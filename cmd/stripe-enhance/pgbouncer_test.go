@@ -21,12 +21,10 @@ const (
 	testWebhookSecret = "whsec_CANARYofTheTests0123456789"
 )
 
-// Two connections to the server for three replicas and a person at the command
-// line, each wiped after every transaction: nothing that lives in a session, and
-// nothing that holds a connection while it waits for another, gets through this.
-//
-// With each of these mistakes put in once, it went red: statements that are
-// prepared on the server, migrations that wait for their lock inside the database.
+// Three replicas and the command line share two connections, which are wiped after every
+// transaction. So the test fails if the program keeps state in a session, as statements
+// prepared on the server do, or if it holds a connection while it waits for another, as
+// migrations would that wait for their lock inside the database.
 func TestEverythingWorksThroughPgBouncerInTransactionMode(t *testing.T) {
 	t.Parallel() // most of it is waiting for a lease to run out
 	database := pgtest.Empty(t)

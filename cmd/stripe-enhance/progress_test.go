@@ -39,8 +39,8 @@ func (g *glass) Write(text []byte) (int, error) {
 	return len(text), nil
 }
 
-// TestALogLineDoesNotBreakTheBar: a line that is logged while a bar is drawn stands on a
-// line of its own, whole. With lines written past the bar once, this went red.
+// When a line is logged while a bar is drawn, it is whole and on a line of its own. The test
+// fails if log lines are not written through the bar.
 func TestALogLineDoesNotBreakTheBar(t *testing.T) {
 	g := &glass{}
 	p := &program{err: &screen{out: g}, terminalErr: true}

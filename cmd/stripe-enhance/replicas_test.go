@@ -45,11 +45,10 @@ type drill struct {
 
 // The order of events is compared, and no duration.
 //
-// One of these failed when each of these mistakes was put in once: no fence before the wire
-// (the frozen process woke and created seven organisations a second time), a lease that
-// stays valid without end (six), no limit to a transaction that stands still (no process
-// took over from the one that was cut off), no token required by the journal, a lease that
-// any process may take at any time.
+// One of these fails if there is no fence before the wire (the frozen process wakes and
+// creates seven organisations a second time), if a lease stays valid without end (six), if a
+// transaction may stand still without limit (no process takes over from the one that was cut
+// off), if the journal requires no token, or if any process may take the lease at any time.
 func TestAWriterThatIsLostIsReplacedAndNothingHappensTwice(t *testing.T) {
 	for _, loss := range losses {
 		t.Run(loss.name, func(t *testing.T) {

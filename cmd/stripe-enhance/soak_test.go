@@ -35,8 +35,7 @@ const (
 // cancellations, webhooks, full sweeps, requests to its API. Its memory, goroutines and open
 // files after all the runs are compared with those after a third of them.
 //
-// It failed when each of these mistakes was put in once: a goroutine that outlives its run,
-// a file that each run opens and keeps.
+// The test fails if a goroutine outlives its run, or if each run keeps a file open.
 func TestTheServiceDoesNotGrowWithItsRuns(t *testing.T) {
 	for _, test := range []struct {
 		name     string

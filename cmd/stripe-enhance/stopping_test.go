@@ -15,8 +15,8 @@ import (
 	"github.com/stripe-enhance/stripe-enhance/simulator"
 )
 
-// With each of these mistakes put in once, it went red: an action that ends with
-// the context of its run, a lease that is not given back.
+// The test fails if an action ends with the context of its run, or if the lease is not
+// released.
 func TestASignalFinishesTheActionInHandAndNothingElse(t *testing.T) {
 	onBoth(t, func(t *testing.T, database string) {
 		s := newSite(t, database, "LEASE_TTL=1m", "CONCURRENCY=1")
@@ -41,10 +41,10 @@ func TestASignalFinishesTheActionInHandAndNothingElse(t *testing.T) {
 			t.Errorf("exit code %d, want 0", code)
 		}
 		if diff := cmp.Diff([]string{"create_org"}, kinds(s.world.Effects())); diff != "" {
-			t.Errorf("what was done (-want +got):\n%s", diff)
+			t.Errorf("effects (-want +got):\n%s", diff)
 		}
 		if diff := cmp.Diff(map[string]int{"create_org applied": 1}, journal(t, database)); diff != "" {
-			t.Errorf("what the journal says was done (-want +got):\n%s", diff)
+			t.Errorf("the journal (-want +got):\n%s", diff)
 		}
 		// No process waits for a lease of a minute, and no lost write is left.
 		if _, talk, code := s.run("reconcile"); code != exitOK || strings.Contains(talk, "holds the lease") {

@@ -186,9 +186,9 @@ func (f forgery) request() string {
 	return "POST /api/webhook HTTP/1.1\r\nHost: x\r\nConnection: close\r\n" + length + f.head + "\r\n" + f.body
 }
 
-// With each of these mistakes put in once, cases of this table went red: no limit
-// of the tolerance to the past, none to the future, a second time that replaces the
-// first, the first of two headers, and a limit of 2 MiB.
+// Cases of this table fail if the tolerance has no limit in the past or in the future, if a
+// second timestamp replaces the first, if the first of two headers counts, or if the limit
+// of a body is 2 MiB.
 func TestEveryForgedWebhookIsRefusedAndNothingIsStored(t *testing.T) {
 	t.Parallel()
 	s := serveHere(t, serving{})

@@ -42,7 +42,7 @@ func (c *company) unprivileged() func(*exec.Cmd) {
 
 func toEnhance(call simulator.Call) bool { return call.Side == simulator.Enhance }
 
-// With withoutCore() left out, and with either half of it left out, this went red.
+// The test fails if withoutCore() is removed, or either half of it.
 func TestAProcessThatCrashesWritesNoCore(t *testing.T) {
 	c := bare(t, "sqlite", simulator.Options{Calm: true})
 	c.furnish()

@@ -164,10 +164,8 @@ func TestAConnectionLostAroundAnyCommitIsCaughtUpWith(t *testing.T) {
 	}
 }
 
-// The commit that matters most: an intent that is not known to be durable must not
-// be acted upon.
-//
-// With perform made to go on after an error of Intend, this went red.
+// Nothing is sent unless its intent is known to be durable, so the test fails if perform
+// goes on after an error of RecordIntent.
 func TestNothingIsSentWhenTheIntentWasNotHeardToBeDurable(t *testing.T) {
 	for _, done := range []bool{false, true} {
 		t.Run(map[bool]string{false: "it is not", true: "it is"}[done], func(t *testing.T) {

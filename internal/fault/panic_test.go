@@ -26,7 +26,7 @@ func TestAPanicIsAnErrorWithoutItsValue(t *testing.T) {
 			t.Errorf("%s is %s: a mistake in the program does not go away by itself", name, Of(err))
 		}
 		if stack := StackOf(err); !strings.Contains(stack, "panic_test.go") || strings.Contains(stack, "CANARY") {
-			t.Errorf("%s: the stack does not say where, or says too much:\n%s", name, stack)
+			t.Errorf("%s: the stack lacks the place, or has the text of the panic:\n%s", name, stack)
 		}
 	}
 }

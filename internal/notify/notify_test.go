@@ -110,7 +110,7 @@ func TestAMessageIsTriedThreeTimesAndDeliveredOnce(t *testing.T) {
 				t.Errorf("after %d failures it was delivered %d times, want %d", fails, len(in.got), want)
 			}
 			if given := strings.Contains(text.String(), "not delivered"); given != (want == 0) {
-				t.Errorf("after %d failures the log says it was not delivered: %t", fails, given)
+				t.Errorf("after %d failures the log reports it as not delivered: %t", fails, given)
 			}
 			if strings.Contains(text.String(), "CANARY") {
 				t.Errorf("the receiver's address is in the log: %s", text)
@@ -191,7 +191,7 @@ func TestOnlyWhatChangedIsToldAndOnce(t *testing.T) {
 			for i, c := range chapters {
 				got := w.Look(c.report, c.err)
 				if (got == "") != (len(c.want) == 0) {
-					t.Errorf("run %d: told %q, want %q in it", i, got, c.want)
+					t.Errorf("run %d: sent %q, want %q in it", i, got, c.want)
 				}
 				for _, part := range c.want {
 					if !strings.Contains(got, part) {
@@ -221,7 +221,7 @@ func TestWhatAProcessToldNoOtherOneTells(t *testing.T) {
 		}
 		got := w.Look(c.report, c.err)
 		if (got == "") != (len(c.want) == 0) {
-			t.Errorf("run %d: told %q, want %q in it", i, got, c.want)
+			t.Errorf("run %d: sent %q, want %q in it", i, got, c.want)
 		}
 		for _, part := range c.want {
 			if !strings.Contains(got, part) {
@@ -256,7 +256,7 @@ func TestOrdersAreToldWhenTheyAreTwiceAsMany(t *testing.T) {
 		}
 	}
 	if diff := cmp.Diff([]int{1, 2, 4, 8, 16, 32}, told); diff != "" {
-		t.Errorf("told at (-want +got):\n%s", diff)
+		t.Errorf("sent at (-want +got):\n%s", diff)
 	}
 	w.Look(reconcile.Report{}, nil)
 	again := reconcile.Report{Holds: []reconcile.Hold{{Kind: reconcile.HoldNoEmail, Customer: "cus_1", Subscription: "sub_1", Order: true}}}
@@ -290,7 +290,7 @@ func TestNoAddressOfACustomerGoesIntoAChat(t *testing.T) {
 	hold := reconcile.Hold{Kind: reconcile.HoldParked, Customer: "cus_a", Reason: "ada@example.com cannot be invited"}
 	got := w.Look(reconcile.Report{Holds: []reconcile.Hold{hold}}, nil)
 	if got == "" || strings.Contains(got, "@") {
-		t.Errorf("told: %s", got)
+		t.Errorf("sent: %s", got)
 	}
 }
 
@@ -343,7 +343,7 @@ func TestNoPieceOfAReceiversPasswordIsLogged(t *testing.T) {
 			all := fmt.Sprint(err, text, said)
 			for _, piece := range []string{"Zq7", "q7K", "7Kx", "Xw9", "w9V", "9Vj", "xqj"} {
 				if strings.Contains(all, piece) {
-					t.Errorf("%s: %q is told: %s", url, piece, all)
+					t.Errorf("%s: %q is shown: %s", url, piece, all)
 				}
 			}
 		}

@@ -1,12 +1,12 @@
 package repocheck
 
-// The README, the package comments and the changelog are held to the code. To try these
-// tests, each of these mistakes was put in once, and the named test failed: two calls
-// of Decide swapped (TestDecideIs…); brake before gates (TestARunIs…); another word in
-// one row of the policy (…QuotesThePolicy…); a default changed, and a setting misspelt,
-// in the table alone (…ListsEverySetting…, TestNoPaperNamesASetting…); another exit
-// code (…TellsTheExitCodes…); a kind of hold misspelt (…EveryHold); a metric that does
-// not exist (TestNoPaperNamesAMetric…); a command misspelt (TestEveryCommandOf…).
+// The README, the package comments and the changelog are compared with the code. The test
+// that is named fails if two calls of Decide are swapped (TestDecideIs…); if the brake comes
+// before the gates (TestARunIs…); if one row of the policy has another word
+// (…QuotesThePolicy…); if only the table has another default, or a misspelt setting
+// (…ListsEverySetting…, TestNoPaperNamesASetting…); if an exit code differs
+// (…TellsTheExitCodes…); if a kind of hold is misspelt (…EveryHold); if a metric does not
+// exist (TestNoPaperNamesAMetric…); or if a command is misspelt (TestEveryCommandOf…).
 
 import (
 	"regexp"

@@ -100,9 +100,8 @@ func TestAPlanIsReadInATerminal(t *testing.T) {
 	}
 }
 
-// TestALineFits: only a word that is longer than the room stands out, because it is an id
-// or an address to be copied. Mistakes that made it fail: a sentence that is not broken; a
-// margin that does not count.
+// A line is wider than the room only if one word is, because that is an id or an address to
+// be copied. The test fails if a sentence is not broken, or if the margin does not count.
 func TestALineFits(t *testing.T) {
 	for _, width := range []int{60, 80, 100, 160} {
 		for _, state := range []reconcile.ActionState{reconcile.ActionPlanned, reconcile.ActionApplied, reconcile.ActionHeld, reconcile.ActionFailed} {
@@ -143,7 +142,7 @@ func TestNothingThatIsTakenAwayIsCut(t *testing.T) {
 			t.Errorf("%+v: %d of 200 that are taken away are shown", v, taken)
 		}
 		if cut := strings.Contains(b.String(), "--all shows them"); cut == v.All || (made == 1000) != v.All {
-			t.Errorf("%+v: %d of 1000 shown; it says that something is not: %t", v, made, cut)
+			t.Errorf("%+v: %d of 1000 shown; the rest is announced: %t", v, made, cut)
 		}
 	}
 }

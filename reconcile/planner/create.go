@@ -84,7 +84,7 @@ func (pl *planner) createHosting(w int) {
 		Slot: n, Org: pl.org.id, Plan: u.plan.ID, PlanName: u.plan.Name, Domain: s.domain, Reason: s.ID + " was ordered with the domain " + s.domain})
 }
 
-// freeSlot is the smallest slot of a subscription that nothing has ever used as far as we
+// freeSlot is the smallest slot of a subscription that nothing has used yet, as far as we
 // can see: no binding, no marker, no unbinding, no unanswered write.
 func (pl *planner) freeSlot(sub int) int {
 	id := pl.subs[sub].ID

@@ -44,7 +44,7 @@
 //     INSTANCE is ours. Metadata that means an org or a hosting and cannot be read may mean
 //     any: nothing is found or made for its subscription, and a hold quotes the value. A
 //     hosting that a person has unbound from a subscription is none of these for it, whatever
-//     its marker or the metadata says, until a person binds it again.
+//     its marker or the metadata names, until a person binds it again.
 //  17. A hosting that no item needs follows the status of its subscription. In a live one it
 //     is suspended when the quantity fell (one with content is kept before an empty one, one
 //     that is up before one that is not, low slots before high ones) or its item is gone. It
@@ -134,8 +134,8 @@
 //
 // What concerns more than one customer is not in Decide. [Brakes.Holds] decides for the
 // fleet: over the limit of a run or of 24 hours, all of a kind that is new is held, and
-// what is held already counts. Of creates, [Brakes.JudgeOrders] holds an order that is
-// larger than what one customer plausibly orders by itself, and the fleet only when the
+// actions that are held already count. Of creates, [Brakes.JudgeOrders] holds an order
+// that is larger than one customer plausibly orders by itself, and the fleet only when the
 // orders of the others are too many. Held actions stay in one held plan of their kind
 // until they are approved, or no longer wanted, whatever the count or the limit is by
 // then. If a decision first binds a hosting, or waits for the outcome of a write, it

@@ -100,7 +100,7 @@ func (pl *planner) onSubscription(s *assessed, i int) {
 		linked = linked || pl.assignments[j].sub == i
 	}
 	if s.none && !linked {
-		return // a person mapped it to none: whatever becomes of it is nothing to us
+		return // a person mapped it to none: it does not concern us
 	}
 	if linked || s.mapped {
 		pl.forecastStripe(i)

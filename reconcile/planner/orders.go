@@ -46,14 +46,14 @@ type OrdersVerdict struct {
 	Limit  int // of the fleet, in one run
 }
 
-// JudgeOrders is the brake on creates. An order that is larger than what one customer
-// plausibly orders, in this run or 2.5 times that in 24 hours, is held by itself and does
-// not count against the others. The limit of the fleet is for the hostings of all others,
-// including those that are held already: if there are too many, all of them are held.
-// Hostings are counted, and not customers, because the limit is one of changes, and no
-// order that counts has more than Most of them. Where it is a single order with which the
-// fleet is over its limit, that order is held and not the others. performed is the number
-// of hostings created in the last 24 hours.
+// JudgeOrders is the brake on creates. An order that is larger than one customer plausibly
+// orders, in this run or 2.5 times that in 24 hours, is held by itself and does not count
+// against the others. The limit of the fleet is for the hostings of all others, including
+// those that are held already: if there are too many, all of them are held. Hostings are
+// counted, and not customers, because the limit is one of changes, and no order that
+// counts has more than Most of them. Where it is a single order with which the fleet is
+// over its limit, that order is held and not the others. performed is the number of
+// hostings created in the last 24 hours.
 func (b Brakes) JudgeOrders(orders map[uint64]Order, performed, bound int) OrdersVerdict {
 	v := OrdersVerdict{Large: map[uint64]Order{}, Most: b.Order(bound), Limit: b.Create.Allow(bound)}
 	load := BrakeLoad{Kind: reconcile.CreateSubscription, Performed: performed, Bound: bound}

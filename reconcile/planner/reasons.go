@@ -13,7 +13,7 @@ import (
 // those about orgs and orders, and in reasons_instruction.go those that refuse an
 // instruction. A sentence begins with the fact, in the terms of Stripe and the panel, and
 // then names the command or the step that helps. It claims no more than is known: a
-// customer whom Stripe calls active has not necessarily paid.
+// subscription that Stripe calls active is not necessarily paid.
 
 // isNoHosting is for a hosting whose item is mapped to none.
 func isNoHosting(s *assessed, l *assignment, it *reconcile.Item, plan string) string {
@@ -43,7 +43,7 @@ func standing(s *assessed) string { return s.ID + is(s) }
 // which is the same within a sentence: "sub_1, which is active".
 func which(s *assessed) string { return s.ID + ", which" + is(s) }
 
-// is is the status of a subscription, with what is known about its payment.
+// is is the status of a subscription, with the known facts about its payment.
 func is(s *assessed) string { return reconcile.DescribeSubscription(s.Subscription) }
 
 // planRef is a plan for people: its name and its number, on both sides of a comparison.

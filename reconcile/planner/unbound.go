@@ -30,7 +30,7 @@ func (pl *planner) unboundFrom(sub string, hosting int64) bool {
 }
 
 // unboundFromLive reports whether a person has unbound a hosting from a subscription that
-// has not ended. Then only a person knows whom it serves.
+// has not ended. Then only a person knows which customer it serves.
 func (pl *planner) unboundFromLive(hosting int64) bool {
 	return slices.ContainsFunc(pl.c.Unbindings, func(p reconcile.Unbinding) bool {
 		s := pl.subIndex(p.Subscription)
