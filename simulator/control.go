@@ -15,7 +15,7 @@ GET  /_sim/clock                        the simulated time, with the key as bear
 POST /_sim/advance?d=24h                move the clock
 POST /_sim/signup?email=&price=         optional: name, quantity, domain, trial=336h, guest=true, declined=true
 POST /_sim/fail?subscription=           the next charge fails: past_due
-POST /_sim/pay?subscription=            pay what is open
+POST /_sim/pay?subscription=            pay the open invoices
 POST /_sim/bill?subscription=           one more invoice, which stays open
 POST /_sim/writeoff?subscription=       the oldest open invoice is uncollectible, or status=void
 POST /_sim/unpaid?subscription=         the retries are over

@@ -143,11 +143,11 @@ func (s server) refused(pg *pgconn.PgError) string {
 func (s server) unreachable(err error) string {
 	switch {
 	case errors.Is(err, context.DeadlineExceeded), pgconn.Timeout(err):
-		return fmt.Sprintf("nothing answers in time at %s, where DATABASE_URL says PostgreSQL is: is the address right, and does a firewall let it pass? pg_isready %s", s.place(), s.at())
+		return fmt.Sprintf("nothing answers in time at %s, the address in DATABASE_URL: is it right, and does a firewall let it pass? pg_isready %s", s.place(), s.at())
 	}
 	var op *net.OpError
 	if errors.As(err, &op) && op.Op == "dial" {
-		return fmt.Sprintf("nothing answers at %s, where DATABASE_URL says PostgreSQL is (%v): is it running there? pg_isready %s", s.place(), op.Err, s.at())
+		return fmt.Sprintf("nothing answers at %s, the address in DATABASE_URL (%v): does PostgreSQL run there? pg_isready %s", s.place(), op.Err, s.at())
 	}
 	return ""
 }

@@ -32,9 +32,9 @@ func probes(since string) []probe {
 	return []probe{
 		{Permission{Resource: "Subscriptions", Purpose: "who has bought what"}, get("/v1/subscriptions", "status", "all"), subscriptions},
 		{Permission{Resource: "Customers", Purpose: "who they are"}, get("/v1/customers"), customers},
-		{Permission{Resource: "Products", Purpose: "what is sold"}, get("/v1/products"), products},
+		{Permission{Resource: "Products", Purpose: "the things that are sold"}, get("/v1/products"), products},
 		{Permission{Resource: "Prices", Purpose: "what a subscription is for"}, get("/v1/prices"), prices},
-		{Permission{Resource: "Events", Purpose: "what has changed since the last run"}, get("/v1/events", "created[gte]", since), events},
+		{Permission{Resource: "Events", Purpose: "the changes since the last run"}, get("/v1/events", "created[gte]", since), events},
 		{Permission{Resource: "Checkout Sessions", Purpose: "the domain that a buyer typed in"}, get("/v1/checkout/sessions"), sessions},
 		{Permission{Resource: "Invoices", Purpose: "since when a customer owes money", Optional: true}, get("/v1/invoices"), invoices},
 	}

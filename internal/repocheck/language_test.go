@@ -31,8 +31,8 @@ var measures = []measure{
 // papers and sentences do not.
 var (
 	plainFolders   = []string{"clients", "cmd", "internal", "reconcile/engine", "server", "simulator", "store"}
-	plainSentences = []string{"cmd", "internal", "server"}
-	plainPapers    = []string{"CONTRIBUTING.md", "ARCHITECTURE.md"}
+	plainSentences = []string{"clients", "cmd", "internal", "server", "simulator", "store"}
+	plainPapers    = []string{"README.md", "CONTRIBUTING.md", "ARCHITECTURE.md", "SECURITY.md", "CHANGELOG.md"}
 )
 
 var wordShape = regexp.MustCompile(`[A-Za-z][A-Za-z'-]*`)
