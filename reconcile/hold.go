@@ -141,7 +141,8 @@ func (a Action) Withheld(kind HoldKind, reason string) Hold {
 // waits for a person.
 func (h Hold) DecidedByPerson() bool { return h.Manual == Ignore }
 
-func (m *ManualHold) InForce(now time.Time) bool { return m.Until.IsZero() || now.Before(m.Until) }
+// InForce reports whether the hold has not ended at an instant.
+func (h ManualHold) InForce(now time.Time) bool { return h.Until.IsZero() || now.Before(h.Until) }
 
 // ManualHold is a person's order to leave something alone.
 type ManualHold struct {

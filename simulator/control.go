@@ -128,7 +128,7 @@ func reply(rw http.ResponseWriter, result any, err error) {
 	}
 	enc := json.NewEncoder(rw)
 	enc.SetIndent("", "  ")
-	_ = enc.Encode(result) // the client may be gone
+	_ = enc.Encode(result) //nolint:errchkjson // the client may be gone
 }
 
 // state is a summary for people, not a complete export.

@@ -117,11 +117,19 @@ func (pl *planner) onSubscription(s *assessed, i int) {
 	case s.desired == desiredActive && !s.mapped && !s.none && !pl.hasUnmappedHold(s.ID):
 		pl.addHold(reconcile.Hold{Kind: reconcile.HoldUnmapped, Subscription: s.ID, Reason: noneMapped(s, pl.unmapped(s))})
 	}
-	if s.LapseUnknown() && (linked || s.mapped) {
+	if linked || s.mapped {
+		pl.onGrace(s, i)
+	}
+}
+
+// onGrace holds what a grace period withholds, and asks for the invoices where it is not
+// known when that began.
+func (pl *planner) onGrace(s *assessed, i int) {
+	if s.LapseUnknown() {
 		pl.addNeed(Need{Kind: NeedSubscription, Subscription: s.ID})
 		pl.recheckAt(pl.now.Add(invoicesAgain)) // for a key that may not read invoices
 	}
-	if !s.graceEnds.IsZero() && (linked || s.mapped) {
+	if !s.graceEnds.IsZero() {
 		pl.recheckAt(s.graceEnds)
 		pl.addHold(reconcile.Hold{Kind: reconcile.HoldGrace, Subscription: s.ID, Until: s.graceEnds, Reason: pl.inGrace(i)})
 		if text := pl.inGrace(i); strings.Contains(text, suspendedThen) {

@@ -8,6 +8,59 @@ import (
 	"github.com/stripe-enhance/stripe-enhance/reconcile"
 )
 
+// byMetadata binds the hosting that the metadata of a subscription names. Only the
+// operator can write there, so it is an order, not a guess.
+func (pl *planner) byMetadata() {
+	for s := range pl.subs {
+		sub := &pl.subs[s]
+		if sub.unclear() {
+			pl.holdUnclear(s)
+			continue
+		}
+		if sub.MetadataHosting == 0 || pl.ownBinding(s, sub.MetadataHosting) || pl.unboundFrom(sub.ID, sub.MetadataHosting) {
+			continue
+		}
+		if w := pl.unfilled(s, 0); w >= 0 {
+			pl.bindNamed(s, w)
+		}
+	}
+}
+
+// bindNamed binds the hosting that the metadata of a subscription names to a unit. If it
+// cannot serve the subscription, a hold has the reason, and no other hosting is found or
+// created.
+func (pl *planner) bindNamed(s, w int) {
+	sub := &pl.subs[s]
+	id, org := sub.MetadataHosting, sub.MetadataOrg
+	if org == "" && pl.c.Org != nil {
+		org = pl.c.Org.ID
+	}
+	h := pl.hostingIndex(id)
+	switch {
+	case org == "" || pl.c.Org != nil && pl.c.Org.ID != org:
+		pl.block(s)
+		pl.addHold(reconcile.Hold{Kind: reconcile.HoldConflict, Subscription: sub.ID, Hosting: id, Reason: pl.namesOtherOrg(sub, id)})
+	case h < 0 || pl.c.Hostings[h].ObservedAt.IsZero():
+		pl.block(s)
+		pl.addNeed(Need{Kind: NeedHosting, Org: org, Hosting: id})
+	case pl.c.Hostings[h].Serves != "":
+		pl.block(s)
+		pl.holdServes(s, h)
+	case pl.c.Hostings[h].Org != org || !servable(pl.c.Hostings[h].State):
+		pl.block(s)
+		if !servable(pl.c.Hostings[h].State) {
+			sub.missingHosting = id
+		}
+		pl.addHold(reconcile.Hold{Kind: reconcile.HoldMissing, Subscription: sub.ID, Hosting: id, Reason: namedIsMissing(sub, &pl.c.Hostings[h], org)})
+	default:
+		pl.assignments = append(pl.assignments, assignment{Binding: reconcile.Binding{Subscription: sub.ID, Item: pl.units[w].item,
+			Slot: pl.freeSlot(s), Org: org, Hosting: id, How: reconcile.BoundByMetadata},
+			sub: s, hosting: h, fresh: true, moved: true,
+			reason: fmt.Sprintf("the metadata of %s names hosting %d", sub.ID, id)})
+		pl.fill(w, len(pl.assignments)-1)
+	}
+}
+
 // followMetadata looks at the hosting that the metadata of a subscription names beside what
 // serves it. A person wrote that and meant something. Where it is certain, the named one
 // takes the place of the other: when that is gone, or is empty and of our making. Else

@@ -52,7 +52,7 @@ func (pl *planner) leftover(l *assignment) {
 	case pl.mappedToNone(s, l) != "":
 		l.desired, l.reason = pl.keep(reconcile.HoldNotHosting, l, pl.mappedToNone(s, l))
 	case s.item(l.Item) != nil:
-		l.desired, l.reason = pl.surplus(s, l, fmt.Sprintf("item %s of %s now has quantity %d", l.Item, s.ID, s.item(l.Item).Quantity))
+		l.desired, l.reason = pl.surplus(l, fmt.Sprintf("item %s of %s now has quantity %d", l.Item, s.ID, s.item(l.Item).Quantity))
 	case !s.mapped && !s.none:
 		l.desired = desiredKeep // the subscription has one hold for all of them
 	default:
@@ -139,12 +139,12 @@ func (pl *planner) itemGone(s *assessed, l *assignment) (desiredState, string) {
 	if l.Item == "" {
 		return pl.keep(reconcile.HoldAmbiguous, l, pl.itemUnknown(s, l))
 	}
-	return pl.surplus(s, l, fmt.Sprintf("item %s is no longer part of %s", l.Item, s.ID))
+	return pl.surplus(l, fmt.Sprintf("item %s is no longer part of %s", l.Item, s.ID))
 }
 
 // surplus suspends a hosting for a reason, unless its subscription has another item that
 // it may have to serve and whose plan is not known.
-func (pl *planner) surplus(s *assessed, l *assignment, reason string) (desiredState, string) {
+func (pl *planner) surplus(l *assignment, reason string) (desiredState, string) {
 	it := pl.replacementItem(l)
 	if n := pl.becameNone(l); it == nil && n != nil {
 		return pl.keep(reconcile.HoldNotHosting, l, becameNoHosting(reason, l, n))
