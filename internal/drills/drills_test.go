@@ -41,7 +41,7 @@ var all = []drill{
 	{"the clock is ten years ahead or behind", "Set it right (NTP)", clockOffByYears},
 	{"the clock is some hours off", "set it right (NTP)", clockOffByHours},
 	{"the database was restored from yesterday's backup", "older than the panel", databaseRestored},
-	{"the database lost its last transactions, in which a customer was suspended who has paid since", "nothing here says that we did so", databaseFellBack},
+	{"the database lost its last transactions, in which a customer was suspended who has paid since", "this database has no record of that", databaseFellBack},
 	{"the database was lost", "this database knew nothing of the panel", databaseLost},
 	{"customers made by hand, and a first run with `MODE=enforce`", "that no subscription is bound to", firstDay},
 	{"a subscription is bound to the wrong hosting", "goes on serving it", wrongBinding},

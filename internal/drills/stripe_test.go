@@ -74,7 +74,7 @@ func vanished(t *testing.T) {
 		s := gone(t)
 		s.screen.Reset()
 		s.run(engine.Request{Full: true, Accept: true})
-		s.shows("accepted because --accept-listing says so")
+		s.shows("accepted because of --accept-listing")
 		s.mended() // the vanished ones stay up, because a vanished subscription takes nothing away
 	})
 }

@@ -200,7 +200,7 @@ func databaseFellBack(t *testing.T) {
 	rep := s.next()
 	s.nobodyLost()
 	s.nothingMade()
-	s.shows("nothing here says that we did so", "nothing is taken away in this run", "perhaps_ours", "is suspended with our mark in its name", "stripe-enhance approve")
+	s.shows("this database has no record of that", "nothing is taken away in this run", "perhaps_ours", "is suspended with our mark in its name", "stripe-enhance approve")
 	s.notifies("put back to an old copy")
 	s.Approve(rep)
 	if rep := s.next(); !rep.Converged() || s.hosting(payer).SuspendedBy != "" {

@@ -70,7 +70,7 @@ const maxComparedNotes = 3
 
 func (c *comparison) report(r *run) {
 	if n := c.failed.Load() + c.out.Load(); n > maxComparedNotes {
-		r.notePartial("%d hostings could not be compared, the panel refuses them or cannot say what they are: whether they are up is not known", n)
+		r.notePartial("%d hostings could not be compared, because the panel refuses them or its answer cannot be read: it is not known whether they are up", n)
 	}
 }
 

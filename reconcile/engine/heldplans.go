@@ -42,7 +42,7 @@ func (r *run) applyBrake(ctx context.Context) error {
 	}
 	if !r.req.Dry {
 		if err := r.storePlans(ctx); err != nil {
-			return fmt.Errorf("recording what is held: %w", err)
+			return fmt.Errorf("recording the held changes: %w", err)
 		}
 	}
 	return r.saveVerdictPlans(ctx)

@@ -57,7 +57,7 @@ func (r *run) loadVerdict(ctx context.Context) error {
 		return err
 	}
 	if err := json.Unmarshal([]byte(text), &r.evidence.verdict); err != nil {
-		r.evidence.verdict = listingVerdict{Refused: "what an earlier run thought of its listing cannot be read"}
+		r.evidence.verdict = listingVerdict{Refused: "the judgement of an earlier run on its listing cannot be read"}
 	}
 	if r.evidence.verdict.Suspect != "" && !r.req.Dry {
 		if err := r.acceptApproved(ctx); err != nil {
@@ -68,7 +68,7 @@ func (r *run) loadVerdict(ctx context.Context) error {
 		return nil
 	}
 	if r.evidence.verdict.Refused != "" {
-		r.blockRemovals(fmt.Sprintf("%s. This stands since %s; see what is wrong at Stripe, then run `stripe-enhance reconcile --full`; if it is true, add --accept-listing",
+		r.blockRemovals(fmt.Sprintf("%s. This stands since %s; look for the fault at Stripe, then run `stripe-enhance reconcile --full`; if it is true, add --accept-listing",
 			r.evidence.verdict.Refused, r.evidence.verdict.Since.Format(time.RFC3339)))
 	}
 	if r.evidence.verdict.Suspect != "" {
@@ -128,7 +128,7 @@ func (r *run) judgeListing(ctx context.Context, l reconcile.Listing, entitled in
 		return err
 	}
 	if r.req.Accept && len(reasons) > 0 {
-		r.note("accepted because --accept-listing says so: %s", strings.Join(reasons, "; "))
+		r.note("accepted because of --accept-listing: %s", strings.Join(reasons, "; "))
 		reasons = nil
 	}
 	r.evidence.verdict.Refused = strings.Join(reasons, "; ")
@@ -137,7 +137,7 @@ func (r *run) judgeListing(ctx context.Context, l reconcile.Listing, entitled in
 		if r.evidence.verdict.Since = old.Since; old.Refused == "" {
 			r.evidence.verdict.Since = r.now
 		}
-		r.blockRemovals(r.evidence.verdict.Refused + ". See what is wrong at Stripe, then run `stripe-enhance reconcile --full`; if it is true, add --accept-listing")
+		r.blockRemovals(r.evidence.verdict.Refused + ". Look for the fault at Stripe, then run `stripe-enhance reconcile --full`; if it is true, add --accept-listing")
 	case last.Entitled >= minForDoubt && entitled*2 < last.Entitled && !r.req.Accept:
 		r.evidence.verdict.Suspect = fmt.Sprintf("only %d of the %d subscriptions that were entitled at %s still are", entitled, last.Entitled, last.At.Format(time.RFC3339))
 		r.evidence.verdict.Plans = old.Plans
@@ -265,6 +265,6 @@ func (r *run) readMarked(ctx context.Context) error {
 	}
 	r.evidence.verdict.Since = r.now
 	r.evidence.verdict.Refused = fmt.Sprintf("the panel has hostings of %d subscriptions that Stripe did not list and has when they are read one by one: the listing is not complete", found)
-	r.blockRemovals(r.evidence.verdict.Refused + ". See what is wrong at Stripe, then run `stripe-enhance reconcile --full`; if it is true, add --accept-listing")
+	r.blockRemovals(r.evidence.verdict.Refused + ". Look for the fault at Stripe, then run `stripe-enhance reconcile --full`; if it is true, add --accept-listing")
 	return r.saveVerdict(ctx)
 }

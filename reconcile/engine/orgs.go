@@ -195,7 +195,7 @@ func (r *run) noticeLoss(c *reconcile.Customer, d planner.Decision) {
 		return
 	}
 	if r.evidence.findLoss(c.ID) {
-		r.blockRemovals(fmt.Sprintf("this database is older than the panel, it seems: %s, and nothing here says that it was ever made. "+
-			"What carries a marker of ours is bound again", d.Actions[i].Reason))
+		r.blockRemovals(fmt.Sprintf("this database is older than the panel, it seems: %s, and this database has no record that it was made. "+
+			"Each hosting that carries a marker of ours is bound again", d.Actions[i].Reason))
 	}
 }

@@ -104,7 +104,7 @@ func (r *run) fellBack(ctx context.Context) error {
 		return nil
 	}
 	slices.Sort(fresh)
-	r.blockRemovals(fmt.Sprintf("this database was put back to an old copy, it seems, or lost what it did last: %s suspended with our mark, and nothing here says that we did so. "+
+	r.blockRemovals(fmt.Sprintf("this database was put back to an old copy, it seems, or lost its last changes: %s suspended with our mark, and this database has no record of that. "+
 		"Every hosting is looked at again in the next run; those whose subscription is active, in trial or within its grace period wait in one held plan of kind resume, see `stripe-enhance plans`", hostingsAre(fresh)))
 	if r.req.Dry {
 		return nil
