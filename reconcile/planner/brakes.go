@@ -1,10 +1,6 @@
 package planner
 
-import (
-	"fmt"
-
-	"github.com/stripe-enhance/stripe-enhance/reconcile"
-)
+import "github.com/stripe-enhance/stripe-enhance/reconcile"
 
 // Limit is the most changes of one kind in one run: the larger of Count and
 // Percent of the bound hostings.
@@ -73,11 +69,9 @@ func (b Brakes) Holds(l BrakeLoad) (reason string, held bool) {
 	case l.Planned == 0:
 		return "", false
 	case l.Planned > limit:
-		return fmt.Sprintf("%d × %s in one run, more than the limit of %d (%d bound)",
-			l.Planned, l.Kind.Brake(), limit, l.Bound), true
+		return tooManyInRun(l, limit), true
 	case l.Planned+l.Performed > day:
-		return fmt.Sprintf("%d × %s planned and %d done in the last 24 hours, more than the limit of %d (%d bound)",
-			l.Planned, l.Kind.Brake(), l.Performed, day, l.Bound), true
+		return tooManyInDay(l, day), true
 	}
 	return "", false
 }

@@ -1,7 +1,6 @@
 package planner
 
 import (
-	"fmt"
 	"sort"
 	"strconv"
 
@@ -57,18 +56,14 @@ func resolve(m reconcile.Mapping, byID map[int]reconcile.EnhancePlan, byName map
 	case 1:
 		return target{plan: named[0]}
 	case 0:
-		return target{problem: reconcile.HoldPlanMissing, why: fmt.Sprintf(
-			"the mapping of %s names the plan %q, which the panel does not have: create it there, or run `stripe-enhance mappings set %s PLAN`",
-			m.BillingID, m.Plan, m.BillingID)}
+		return target{problem: reconcile.HoldPlanMissing, why: planNotAtPanel(m)}
 	default:
 		ids := make([]int, len(named))
 		for i, p := range named {
 			ids[i] = p.ID
 		}
 		sort.Ints(ids)
-		return target{problem: reconcile.HoldPlanAmbiguous, why: fmt.Sprintf(
-			"the mapping of %s names the plan %q, and the panel has %d plans of that name (ids %v): map to one of the ids instead, such as `%s`",
-			m.BillingID, m.Plan, len(named), ids, MapCommand(m.BillingID, strconv.Itoa(ids[0])))}
+		return target{problem: reconcile.HoldPlanAmbiguous, why: planNameTwice(m, ids)}
 	}
 }
 
@@ -91,10 +86,10 @@ func (c *Catalog) match(it *reconcile.Item) (target, bool) {
 func (c *Catalog) PlanFor(it reconcile.Item) (reconcile.EnhancePlan, string, bool) {
 	t, ok := c.match(&it)
 	if !ok {
-		return reconcile.EnhancePlan{}, "no mapping for price " + it.Price, false
+		return reconcile.EnhancePlan{}, noMapping(it), false
 	}
 	if t.none {
-		return reconcile.EnhancePlan{}, "price " + it.Price + " is mapped to none: it is no hosting", false
+		return reconcile.EnhancePlan{}, mappedToNone(it), false
 	}
 	return t.plan, t.why, t.problem == ""
 }

@@ -1,7 +1,6 @@
 package planner
 
 import (
-	"fmt"
 	"slices"
 	"strings"
 	"time"
@@ -81,49 +80,6 @@ func onlyOrdered(h *reconcile.Hosting) bool {
 	return h.Website != "" && (len(h.Content.Sites) == 0 || strings.EqualFold(h.Content.Sites[0], h.Website))
 }
 
-// describeContent lists the content of a hosting, for people.
-func describeContent(h *reconcile.Hosting) string {
-	var parts []string
-	if c := h.Content; c.Count > 0 {
-		parts = append(parts, plural(int64(c.Count), "website")+" ("+strings.Join(c.Sites, ", ")+")")
-		if c.Count > len(c.Sites) {
-			parts[0] = fmt.Sprintf("%s (%s and %d more)", plural(int64(c.Count), "website"), strings.Join(c.Sites, ", "), c.Count-len(c.Sites))
-		}
-	}
-	usage := slices.Clone(h.Usage)
-	slices.SortFunc(usage, func(a, b reconcile.Usage) int { return strings.Compare(a.Name, b.Name) })
-	for _, u := range usage {
-		if u.Used <= 0 || passing[u.Name] || u.Name == "websites" && u.Used <= int64(h.Content.Count) {
-			continue
-		}
-		if word := countsOf[u.Name]; word != "" {
-			parts = append(parts, plural(u.Used, word))
-		} else {
-			parts = append(parts, fmt.Sprintf("%s %d", u.Name, u.Used))
-		}
-	}
-	if h.Content.Unread != "" {
-		parts = append(parts, "its websites cannot be listed: "+h.Content.Unread)
-	} else if h.Content.ReadAt.IsZero() {
-		parts = append(parts, "its websites were never listed")
-	}
-	if len(parts) == 0 {
-		return "nothing"
-	}
-	return strings.Join(parts, ", ")
-}
-
-// plural is a number with its word.
-func plural(n int64, word string) string {
-	switch {
-	case n == 1:
-		return "1 " + word
-	case strings.HasSuffix(word, "x") || strings.HasSuffix(word, "s"):
-		return fmt.Sprintf("%d %ses", n, word)
-	}
-	return fmt.Sprintf("%d %ss", n, word)
-}
-
 // readContent asks for the websites of a hosting's org if they were last listed before an
 // instant, and reports whether they have been listed before. The earlier listing counts
 // until then: a decision with needs is provisional.
@@ -179,15 +135,13 @@ func (pl *planner) keepsLastContent(cl demand, h *reconcile.Hosting) bool {
 			pl.readFresh(o)
 		}
 		if contentState(o) != fillingFull {
-			parts = append(parts, fmt.Sprintf("hosting %d of %s: %s", o.ID, l.Subscription, describeContent(o)))
+			parts = append(parts, hostingWithContent(l, o))
 		}
 	}
 	if len(parts) == 0 {
 		return false
 	}
 	pl.recheckHosting(h)
-	pl.addHold(reconcile.Hold{Kind: reconcile.HoldContent, Subscription: cl.lead.Subscription, Hosting: h.ID, Reason: fmt.Sprintf(
-		"hosting %d was to be deleted at the end of the retention period, but it holds %s, and the same customer keeps one that may hold less (%s): it is not deleted. "+
-			"Move what is on it, or delete hosting %d in the panel if it is not wanted", h.ID, describeContent(h), strings.Join(parts[:min(len(parts), mostListed)], "; "), h.ID)})
+	pl.addHold(reconcile.Hold{Kind: reconcile.HoldContent, Subscription: cl.lead.Subscription, Hosting: h.ID, Reason: notDeletedForContent(h, parts)})
 	return true
 }

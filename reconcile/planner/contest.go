@@ -1,9 +1,7 @@
 package planner
 
 import (
-	"fmt"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/stripe-enhance/stripe-enhance/reconcile"
@@ -245,12 +243,11 @@ func (pl *planner) replace(w, i, k int, give func(w, i int)) {
 	give(w, i)
 	l, e := &pl.assignments[i], &pl.assignments[k]
 	e.instead = linkID(l)
-	l.reason = fmt.Sprintf("hosting %d of %s has %s, and hosting %d of %s has nothing on it: %s is served by hosting %d",
-		l.Hosting, was, describeContent(&pl.c.Hostings[l.hosting]), e.Hosting, e.Subscription, l.Subscription, l.Hosting)
+	l.reason = pl.replacesEmpty(l, e, was)
 	e.desired, e.plan = 0, reconcile.EnhancePlan{}
 	pl.leftover(e)
 	if e.desired == desiredSuspended {
-		e.reason = fmt.Sprintf("hosting %d, which has nothing on it, is not needed: hosting %d serves %s", e.Hosting, l.Hosting, e.Subscription)
+		e.reason = emptyNotNeeded(e, l)
 	}
 }
 
@@ -326,8 +323,7 @@ func (pl *planner) uncertain(c *contest, i int) string {
 		}) {
 			return ""
 		}
-		return fmt.Sprintf("%s, and every hosting of it has something on it (%s): nothing is taken away until a person has chosen. "+
-			"Suspend the one that goes in the panel%s", l.reason, pl.list(c, i, l.sub), pl.chooseOne(l, n))
+		return pl.allHaveContent(c, i, l, n)
 	}
 	var other *assignment
 	for _, k := range c.keepers {
@@ -341,44 +337,10 @@ func (pl *planner) uncertain(c *contest, i int) string {
 	case other == nil && pl.subs[l.sub].desired == desiredEnded:
 		return "" // the new one could have been given this hosting and was not
 	case other == nil:
-		return fmt.Sprintf("%s, but there is %s on hosting %d, and another hosting is about to be made for the same customer: nothing is taken away. "+
-			"Suspend hosting %d in the panel if it is not wanted", l.reason, describeContent(&pl.c.Hostings[l.hosting]), l.Hosting, l.Hosting)
+		return pl.contentWhileCreating(l)
 	}
-	return fmt.Sprintf("%s, but a hosting of the same customer that stays may have less on it (%s): nothing is taken away until a person has chosen. "+
-		"%s keeps hosting %d; suspend it in the panel if it is not wanted",
-		l.reason, pl.list(c, i, -1), pl.bindKept(l, other), l.Hosting)
-}
-
-// chooseOne is the other way to choose, where only one is left.
-func (pl *planner) chooseOne(l *assignment, left int) string {
-	if left > 1 {
-		return ""
-	}
-	return fmt.Sprintf(", or name the one that stays in the metadata enhance_org_id and enhance_subscription_id of %s", l.Subscription)
+	return pl.othersMayHaveLess(c, i, l, other)
 }
 
 // mostListed is how many hostings a sentence lists.
 const mostListed = 6
-
-// list names the hostings among which a person has to choose, with their content: that of
-// assignment i, the others that go, and those that stay; of one subscription, or of all
-// (-1).
-func (pl *planner) list(c *contest, i, sub int) string {
-	var parts []string
-	more := 0
-	for _, o := range slices.Concat([]int{i}, c.losers, c.keepers) {
-		l := &pl.assignments[o]
-		if o == i && len(parts) > 0 || sub >= 0 && l.sub != sub {
-			continue
-		}
-		if len(parts) == mostListed {
-			more++
-			continue
-		}
-		parts = append(parts, fmt.Sprintf("hosting %d of %s: %s", l.Hosting, l.Subscription, describeContent(&pl.c.Hostings[l.hosting])))
-	}
-	if more > 0 {
-		parts = append(parts, fmt.Sprintf("and %d more", more))
-	}
-	return strings.Join(parts, "; ")
-}

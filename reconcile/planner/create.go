@@ -1,7 +1,6 @@
 package planner
 
 import (
-	"fmt"
 	"slices"
 	"strconv"
 
@@ -54,12 +53,10 @@ func (pl *planner) orgUnusable() bool {
 	case o == nil:
 		return false
 	case o.Deleted:
-		pl.addHold(reconcile.Hold{Kind: reconcile.HoldDeleted, Reason: fmt.Sprintf(
-			"org %s of this customer was deleted in the panel: restore it there; no second one is made", o.ID)})
+		pl.addHold(reconcile.Hold{Kind: reconcile.HoldDeleted, Reason: orgWasDeleted(o)})
 		return true
 	case o.Suspended:
-		pl.addHold(reconcile.Hold{Kind: reconcile.HoldForeignSuspension, Reason: fmt.Sprintf(
-			"org %s of this customer is suspended in the panel, not by us: nothing is created in it", o.ID)})
+		pl.addHold(reconcile.Hold{Kind: reconcile.HoldForeignSuspension, Reason: orgIsSuspended(o)})
 		return true
 	}
 	return false
@@ -72,7 +69,7 @@ func (pl *planner) createHosting(w int) {
 	pl.assignments = append(pl.assignments, assignment{Binding: reconcile.Binding{Subscription: s.ID, Slot: n, Item: u.item}, sub: u.sub, hosting: -1, desired: desiredActive})
 	pl.addAction(reconcile.Action{ID: "create_subscription:" + reconcile.SlotID(s.ID, n) + ":" + strconv.Itoa(u.plan.ID), Kind: reconcile.CreateSubscription,
 		Subscription: s.ID, Item: u.item, Slot: n, Org: pl.org.id, Plan: u.plan.ID, PlanName: u.plan.Name,
-		How: reconcile.BoundByCreate, Reason: fmt.Sprintf("%s and is for plan %s, and there is no hosting for it", standing(s), pl.planRef(u.plan.ID)) + pl.formerly(s.ID)})
+		How: reconcile.BoundByCreate, Reason: pl.lacksHosting(s, u) + pl.formerly(s.ID)})
 	if n != 1 || !pl.policy.CreateWebsites {
 		return
 	}
@@ -81,7 +78,7 @@ func (pl *planner) createHosting(w int) {
 		return
 	}
 	pl.addAction(reconcile.Action{ID: "create_website:" + reconcile.SlotID(s.ID, n) + ":" + s.domain, Kind: reconcile.CreateWebsite, Subscription: s.ID, Item: u.item,
-		Slot: n, Org: pl.org.id, Plan: u.plan.ID, PlanName: u.plan.Name, Domain: s.domain, Reason: s.ID + " was ordered with the domain " + s.domain})
+		Slot: n, Org: pl.org.id, Plan: u.plan.ID, PlanName: u.plan.Name, Domain: s.domain, Reason: orderedDomain(s)})
 }
 
 // freeSlot is the smallest slot of a subscription that nothing has used yet, as far as we
@@ -100,27 +97,13 @@ func (pl *planner) slotUsed(id string, n int) bool {
 		slotUsed(pl.c, id, n, pl.policy.Instance)
 }
 
-// formerly names the hosting of an ended subscription of another Stripe customer with the
-// same e-mail. Both may be the same customer, which only a person can know.
-func (pl *planner) formerly(sub string) string {
-	for i := range pl.c.Kin {
-		for _, h := range pl.c.Kin[i].Hostings {
-			if h.Ended && servable(h.State) && !pl.served(h.Hosting) {
-				return fmt.Sprintf("; %s, with the same e-mail, had hosting %d for %s, which has ended: if this customer is back for it, run `%s`",
-					pl.c.Kin[i].ID, h.Hosting, h.Subscription, BindCommand(sub, h.Hosting, pl.bindFlags(sub, pl.c.Kin[i].Org.ID, h.Hosting)...))
-			}
-		}
-	}
-	return ""
-}
-
 func (pl *planner) createOrg() {
 	pl.addAction(reconcile.Action{ID: "create_org:" + pl.c.ID, Kind: reconcile.CreateOrg, Name: pl.orgName(),
-		Reason: pl.firstOrder() + ", and its customer has no org at the panel"})
+		Reason: pl.lacksOrg()})
 	pl.addAction(reconcile.Action{ID: "rename_org:" + pl.c.ID, Kind: reconcile.RenameOrg, Name: pl.orgName(),
-		Reason: "when the org is bound its name no longer needs the marker"})
+		Reason: nameOfNewOrg})
 	if pl.policy.Onboarding != reconcile.NoOnboarding {
-		pl.invite("", "the new org needs its owner")
+		pl.invite("", ownerOfNewOrg)
 	}
 }
 
@@ -139,7 +122,7 @@ func (pl *planner) planMetadata() {
 			l := &pl.assignments[i]
 			if l.sub == s && l.desired == desiredActive && l.Hosting != 0 && !l.moved {
 				pl.addAction(reconcile.Action{ID: "write_metadata:" + pl.subs[s].ID + ":" + reconcile.FormatID(l.Hosting), Kind: reconcile.WriteMetadata, Subscription: pl.subs[s].ID,
-					Slot: l.Slot, Org: l.Org, Hosting: l.Hosting, Reason: "Stripe's metadata does not name the hosting yet"})
+					Slot: l.Slot, Org: l.Org, Hosting: l.Hosting, Reason: metadataIsEmpty})
 				break
 			}
 		}

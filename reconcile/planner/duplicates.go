@@ -1,7 +1,6 @@
 package planner
 
 import (
-	"fmt"
 	"slices"
 
 	"github.com/stripe-enhance/stripe-enhance/reconcile"
@@ -14,13 +13,9 @@ func (pl *planner) holdSecond(h *reconcile.Hosting) {
 	m := pl.marker(h)
 	other, by := pl.first(m, h.ID)
 	pl.readAgain(Need{Kind: NeedHosting, Org: h.Org, Hosting: h.ID}, h.ObservedAt)
-	reason := fmt.Sprintf("hosting %d in org %s carries the marker %s of hosting %d too: delete the one that is not used in the panel, nothing is created or bound until then; or, if hosting %d is the one that is used: `%s`",
-		h.ID, h.Org, h.Marker(), other, h.ID, BindCommand(m.StripeID, h.ID, pl.bindFlags(m.StripeID, h.Org, h.ID)...))
+	reason := pl.sameMarker(h, m, other)
 	if by != "" {
-		reason = fmt.Sprintf("hosting %d in org %s carries the marker %s of hosting %d, to which %s is bound: two were made for one unit. "+
-			"Delete the one that is not used in the panel; where hosting %d is the one that is used, run `%s` before that. "+
-			"Nothing is created for %s until then",
-			h.ID, h.Org, h.Marker(), other, by, h.ID, pl.bindInstead(by, other, h), m.StripeID)
+		reason = pl.secondForUnit(h, m, other, by)
 	}
 	pl.addHold(reconcile.Hold{Kind: reconcile.HoldDuplicate, Subscription: m.StripeID, Hosting: h.ID, Reason: reason})
 }
@@ -63,9 +58,7 @@ func (pl *planner) secondOrgs() {
 			continue
 		}
 		pl.readAgain(Need{Kind: NeedOrg, Org: o.ID}, o.ObservedAt)
-		pl.addHold(reconcile.Hold{Kind: reconcile.HoldDuplicate, Reason: fmt.Sprintf(
-			"org %s (%q) carries this customer's marker, and the customer's org is %s: two were made. Delete the one that is not used in the panel, "+
-				"or take the marker out of its name", o.ID, o.Name, pl.c.Org.ID)})
+		pl.addHold(reconcile.Hold{Kind: reconcile.HoldDuplicate, Reason: pl.secondOrg(o)})
 	}
 }
 
@@ -79,7 +72,7 @@ func WithholdCreates(d Decision, reason string) Decision {
 			kept = append(kept, a)
 		}
 		if a.Kind == reconcile.CreateSubscription {
-			d.Holds = append(d.Holds, a.Withheld(reconcile.HoldDuplicate, fmt.Sprintf("%s is withheld (%s): %s", a.Kind, a.Reason, reason)))
+			d.Holds = append(d.Holds, a.Withheld(reconcile.HoldDuplicate, createWithheld(a, reason)))
 		}
 	}
 	d.Actions = slices.DeleteFunc(kept, func(a reconcile.Action) bool {

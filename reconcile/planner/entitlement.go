@@ -1,7 +1,6 @@
 package planner
 
 import (
-	"fmt"
 	"time"
 
 	"github.com/stripe-enhance/stripe-enhance/reconcile"
@@ -81,19 +80,4 @@ func pastDue(s *reconcile.Subscription, p reconcile.Policy, now time.Time) (desi
 		return desiredActive, ends
 	}
 	return desiredSuspended, time.Time{}
-}
-
-// why is the reason for a state that takes something away, as a sentence.
-func (v entitlement) why(s *reconcile.Subscription, p reconcile.Policy) string {
-	switch {
-	case v.paused:
-		return fmt.Sprintf("collection of %s is paused at Stripe and PAUSED_COLLECTION is suspend", s.ID)
-	case s.Status == reconcile.StatusPastDue && p.Grace > 0:
-		return fmt.Sprintf("%s is past_due since %s and the grace period of %s is over", s.ID, reconcile.FormatTime(s.Lapse.Begun()), reconcile.FormatDuration(p.Grace))
-	case s.Status == reconcile.StatusPastDue:
-		return fmt.Sprintf("%s is past_due and there is no grace period", s.ID)
-	case v.desired == desiredEnded && !s.EndedAt.IsZero():
-		return fmt.Sprintf("%s is %s since %s", s.ID, v.status, reconcile.FormatTime(s.EndedAt))
-	}
-	return fmt.Sprintf("%s is %s", s.ID, v.status)
 }

@@ -2,7 +2,6 @@ package planner
 
 import (
 	"cmp"
-	"fmt"
 	"slices"
 	"time"
 
@@ -37,34 +36,19 @@ func (pl *planner) adoptable(w int) bool {
 	switch after := pl.policy.NewAfter; {
 	case pl.assignmentsOf(pl.units[w].sub) > 0:
 	case after.IsZero() && pl.c.Undecided:
-		pl.holdUndecided(s, fmt.Sprintf("%s has no hosting that is known, and the panel has hostings that no subscription is bound to: "+
-			"set NEW_CUSTOMERS_ONLY_AFTER to say which orders are new", pl.order(s)))
+		pl.holdUndecided(s, pl.newAfterNotSet(s))
 		return true
 	case !after.IsZero() && s.Created.Before(after):
-		pl.holdUndecided(s, fmt.Sprintf("%s has no hosting that is known and was ordered at %s, before NEW_CUSTOMERS_ONLY_AFTER (%s), "+
-			"and the panel has hostings that no subscription is bound to", pl.order(s), reconcile.FormatTime(s.Created), reconcile.FormatTime(after)))
+		pl.holdUndecided(s, pl.orderedBefore(s, after))
 		return true
 	}
 	pl.askForSite(s)
 	return false
 }
 
-// order names a subscription and who pays for it.
-func (pl *planner) order(s *assessed) string {
-	buyer := s.StripeCustomer
-	if buyer == "" {
-		buyer = pl.c.ID
-	}
-	if pl.c.Email == "" {
-		return s.ID + " of " + buyer
-	}
-	return fmt.Sprintf("%s of %s (%s)", s.ID, buyer, pl.c.Email)
-}
-
 func (pl *planner) holdUndecided(s *assessed, reason string) {
 	pl.recheckAt(pl.now.Add(recheckAfter))
-	pl.addHold(reconcile.Hold{Kind: reconcile.HoldAdopt, Subscription: s.ID, Reason: reason + fmt.Sprintf(
-		". If one of them is its hosting: `%s`; if the order is new: `%s`", bindCommand(s.ID, "HOSTING", "it is its hosting"), BindNewCommand(s.ID))})
+	pl.addHold(reconcile.Hold{Kind: reconcile.HoldAdopt, Subscription: s.ID, Reason: reason + oneOfThemOrNew(s)})
 }
 
 // askForSite has the panel asked where the ordered domain is, before anything is
@@ -106,13 +90,9 @@ func (pl *planner) holdAlike(s *assessed, alike []reconcile.Lookalike) {
 	}
 	l, more := alike[0], ""
 	if n := len(alike) - 1; n > 0 {
-		more = fmt.Sprintf(" (and %d more that look like it)", n)
+		more = moreAlike(n)
 	}
-	pl.addHold(reconcile.Hold{Kind: reconcile.HoldAdopt, Subscription: s.ID, Hosting: l.Hosting, Reason: fmt.Sprintf(
-		"%s may be what hosting %d%s is for, on plan %q in org %s (%q), to which no subscription is bound: %s. "+
-			"If it is: `%s`; if the order is new: `%s`",
-		pl.order(s), l.Hosting, more, pl.planLabel(l.Plan), l.Org, l.OrgName, pl.likeness(s, l),
-		BindCommand(s.ID, l.Hosting, pl.bindFlags(s.ID, l.Org, l.Hosting)...), BindNewCommand(s.ID))})
+	pl.addHold(reconcile.Hold{Kind: reconcile.HoldAdopt, Subscription: s.ID, Hosting: l.Hosting, Reason: pl.looksLike(s, l, more)})
 }
 
 // readAgain asks for a new reading of an obstacle to a creation, unless it was just read.
@@ -121,30 +101,6 @@ func (pl *planner) readAgain(n Need, read time.Time) {
 	if pl.now.Sub(read) > heldAge {
 		pl.addNeed(n)
 	}
-}
-
-// planLabel is a plan's name, or its number where the panel no longer sells it.
-func (pl *planner) planLabel(id int) string {
-	if name := pl.planName(id); name != "" {
-		return name
-	}
-	return reconcile.FormatID(int64(id))
-}
-
-func (pl *planner) likeness(s *assessed, l reconcile.Lookalike) string {
-	switch l.Why {
-	case reconcile.LikeOrg:
-		return "that is this customer's own org"
-	case reconcile.LikeMetadata:
-		return "the subscription's metadata names this org"
-	case reconcile.LikeOwner:
-		return "the owner of this org has the customer's e-mail"
-	case reconcile.LikeDomain:
-		return fmt.Sprintf("the domain %s, which was ordered, is in this org", s.domain)
-	case reconcile.LikeName:
-		return "this org has the customer's name"
-	}
-	return "they look alike"
 }
 
 // withoutIdleLink drops the binding of an org that was to get a hosting when none is

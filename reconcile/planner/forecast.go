@@ -2,7 +2,6 @@ package planner
 
 import (
 	"cmp"
-	"fmt"
 	"slices"
 	"time"
 
@@ -28,33 +27,16 @@ func (pl *planner) forecastStripe(i int) {
 	s := &pl.subs[i]
 	end := s.EndsAt()
 	if !end.IsZero() {
-		pl.addForecast(reconcile.ForecastEntry{At: end, Kind: reconcile.ForecastCancel, Subscription: s.ID, Reason: fmt.Sprintf("%s, and ends at %s, as Stripe has announced%s", standing(s), reconcile.FormatTime(end), pl.afterEndOf(i))})
+		pl.addForecast(reconcile.ForecastEntry{At: end, Kind: reconcile.ForecastCancel, Subscription: s.ID, Reason: pl.endsAnnounced(i, end)})
 	}
 	switch {
 	case s.Status == reconcile.StatusTrialing && end.IsZero():
 		pl.addForecast(reconcile.ForecastEntry{At: s.CurrentPeriodEnd, Kind: reconcile.ForecastTrialEnd, Subscription: s.ID,
-			Reason: fmt.Sprintf("%s: what is due is charged then", standing(s))})
+			Reason: trialEnds(s)})
 	case s.Status == reconcile.StatusIncomplete && !s.Created.IsZero():
 		pl.addForecast(reconcile.ForecastEntry{At: s.Created.Add(firstPaymentWithin), Kind: reconcile.ForecastExpire, Subscription: s.ID,
-			Reason: fmt.Sprintf("%s: nothing is made for it, and it expires then unless that comes", standing(s))})
+			Reason: expires(s)})
 	}
-}
-
-// afterEndOf describes the future of a subscription's hostings after its end.
-func (pl *planner) afterEndOf(i int) string {
-	if pl.assignmentsOf(i) == 0 {
-		return "; no hosting is bound to it"
-	}
-	m := pl.forbids(reconcile.Action{Kind: reconcile.Suspend, Subscription: pl.subs[i].ID})
-	switch {
-	case m != nil && (m.Until.IsZero() || m.Until.After(pl.subs[i].EndsAt())):
-		return fmt.Sprintf("; its hosting stays up then too: %s by %s", m.Kind, m.Author)
-	case pl.policy.Mode != reconcile.Enforce:
-		return "; its hosting stays up then too, because MODE is " + pl.policy.Mode.String()
-	case pl.policy.Retention > 0:
-		return fmt.Sprintf("; its hosting is suspended then, and deleted %s later", reconcile.FormatDuration(pl.policy.Retention))
-	}
-	return "; its hosting is suspended then"
 }
 
 // forecastTermination adds the day on which retention deletes a hosting.
@@ -63,8 +45,7 @@ func (pl *planner) forecastTermination(cl demand, h *reconcile.Hosting, due time
 		return
 	}
 	pl.addForecast(reconcile.ForecastEntry{At: due, Kind: reconcile.ForecastTerminate, Subscription: cl.lead.Subscription, Org: h.Org, Hosting: h.ID,
-		Reason: fmt.Sprintf("%s: hosting %d, suspended since %s, is deleted at %s, when the retention period of %s is over",
-			standing(&pl.subs[cl.lead.sub]), h.ID, reconcile.FormatTime(h.SuspendedByUs), reconcile.FormatTime(due), reconcile.FormatDuration(pl.policy.Retention))})
+		Reason: pl.willBeDeleted(cl, h, due)})
 }
 
 // sortForecast sorts by time.

@@ -2,7 +2,6 @@ package planner
 
 import (
 	"cmp"
-	"fmt"
 	"slices"
 	"strings"
 	"time"
@@ -35,16 +34,13 @@ func HoldForFailure(c *reconcile.Customer, now time.Time) (h reconcile.Hold, ok 
 	switch {
 	case !c.Parked.IsZero():
 		h.Kind, h.Until = reconcile.HoldParked, time.Time{}
-		h.Reason = fmt.Sprintf(
-			"set aside at %s after %d failures in a row, the last: %s; tried again every few hours, or now with `stripe-enhance reconcile --subscription %s`",
-			reconcile.FormatTime(c.Parked), c.Failures, c.LastError, newestSubscription(c))
+		h.Reason = setAside(c)
 	case c.LastError == "" || !c.RetryAfter.After(now):
 		return reconcile.Hold{}, false
 	case c.Failures == 0:
-		h.Reason = fmt.Sprintf(
-			"one of the sides could not be used, which does not count against this customer: %s; tried again at %s", c.LastError, reconcile.FormatTime(c.RetryAfter))
+		h.Reason = sideFailed(c)
 	default:
-		h.Reason = fmt.Sprintf("failed %d times in a row, the last: %s; tried again at %s", c.Failures, c.LastError, reconcile.FormatTime(c.RetryAfter))
+		h.Reason = failedInARow(c)
 	}
 	return h, true
 }
@@ -84,16 +80,6 @@ func (pl *planner) lacks(subscription string) bool {
 	return false
 }
 
-// newestSubscription is one by which a person can ask for the customer: the newest.
-func newestSubscription(c *reconcile.Customer) string {
-	if len(c.Subscriptions) == 0 {
-		return "sub_…"
-	}
-	return slices.MaxFunc(c.Subscriptions, func(a, b reconcile.Subscription) int {
-		return cmp.Or(a.Created.Compare(b.Created), cmp.Compare(a.ID, b.ID))
-	}).ID
-}
-
 func (pl *planner) onSubscription(s *assessed, i int) {
 	linked := false
 	for j := range pl.assignments {
@@ -107,11 +93,9 @@ func (pl *planner) onSubscription(s *assessed, i int) {
 	}
 	switch why, unread := strings.CutPrefix(s.StatusText, reconcile.Unreadable); {
 	case s.holdKind == reconcile.HoldUnknownStatus && unread:
-		pl.addHold(reconcile.Hold{Kind: reconcile.HoldUnknownStatus, Subscription: s.ID, Reason: fmt.Sprintf(
-			"Stripe's answer about %s cannot be read (%s): nothing is given and nothing is taken away. See it with `%s`; it is read again in every full run", s.ID, why, LookCommand(s.ID))})
+		pl.addHold(reconcile.Hold{Kind: reconcile.HoldUnknownStatus, Subscription: s.ID, Reason: answerUnreadable(s, why)})
 	case s.holdKind == reconcile.HoldUnknownStatus:
-		pl.addHold(reconcile.Hold{Kind: reconcile.HoldUnknownStatus, Subscription: s.ID, Reason: fmt.Sprintf(
-			"%s has the status %q, which this version does not know: nothing is given and nothing is taken away. See it with `%s`", s.ID, s.StatusText, LookCommand(s.ID))})
+		pl.addHold(reconcile.Hold{Kind: reconcile.HoldUnknownStatus, Subscription: s.ID, Reason: statusNotKnown(s)})
 	case s.holdKind == reconcile.HoldGone && linked:
 		pl.addHold(reconcile.Hold{Kind: reconcile.HoldGone, Subscription: s.ID, Reason: pl.isGone(i)})
 	case s.desired == desiredActive && !s.mapped && !s.none && !pl.hasUnmappedHold(s.ID):
@@ -157,24 +141,6 @@ func (pl *planner) unmapped(s *assessed) (items []reconcile.Item) {
 	return items
 }
 
-func priceList(items []reconcile.Item) string {
-	if len(items) == 0 {
-		return "it has no items"
-	}
-	var b strings.Builder
-	for i := range items {
-		if i == 5 {
-			fmt.Fprintf(&b, " and %d more", len(items)-i)
-			break
-		}
-		if i > 0 {
-			b.WriteString(", ")
-		}
-		b.WriteString(items[i].Price)
-	}
-	return b.String()
-}
-
 // ignored reports whether a person wants the whole customer left alone, and adds that
 // hold.
 func (pl *planner) ignored() bool {
@@ -190,25 +156,7 @@ func (pl *planner) ignored() bool {
 }
 
 func (pl *planner) holdManual(m *reconcile.ManualHold, a reconcile.Action) {
-	what := "nothing is done for this customer"
-	switch {
-	case a.ID != "":
-		what = a.Kind.String() + " is withheld"
-	case a.Subscription != "":
-		what = "nothing is done for " + a.Subscription
-	}
-	until := "until it is removed"
-	if !m.Until.IsZero() {
-		until = "until " + reconcile.FormatTime(m.Until)
-	}
-	reason := fmt.Sprintf("%s: %s by %s %s", what, m.Kind, m.Author, until)
-	if m.Reason != "" {
-		reason += " (" + m.Reason + ")"
-	}
-	if m.ID != "" {
-		reason += "; `stripe-enhance holds remove " + m.ID + "` ends it"
-	}
-	pl.addHold(reconcile.Hold{Kind: reconcile.HoldManual, Subscription: a.Subscription, Hosting: a.Hosting, ActionID: a.ID, Until: m.Until, Reason: reason, Manual: m.Kind})
+	pl.addHold(reconcile.Hold{Kind: reconcile.HoldManual, Subscription: a.Subscription, Hosting: a.Hosting, ActionID: a.ID, Until: m.Until, Reason: heldByPerson(m, a), Manual: m.Kind})
 }
 
 // leaveAlone drops the holds of a subscription that a person wants left alone, and adds
@@ -241,7 +189,7 @@ func (pl *planner) applyManualHolds() {
 			continue
 		}
 		if pl.policy.Mode != reconcile.Enforce && pl.policy.Mode != reconcile.Observe && pl.cat.Takes(a) {
-			pl.addHold(a.Withheld(reconcile.HoldMode, a.Kind.String()+" is withheld because MODE is "+pl.policy.Mode.String()+": "+a.Reason))
+			pl.addHold(a.Withheld(reconcile.HoldMode, heldByMode(a, pl.policy.Mode)))
 			continue
 		}
 		kept = append(kept, a)
@@ -346,7 +294,7 @@ func Withhold(d Decision, cat *Catalog, kind reconcile.HoldKind, reason string) 
 			kept = append(kept, a)
 			continue
 		}
-		d.Holds = append(d.Holds, a.Withheld(kind, fmt.Sprintf("%s of hosting %d is withheld (%s): %s", a.Kind, a.Hosting, a.Reason, reason)))
+		d.Holds = append(d.Holds, a.Withheld(kind, changeWithheld(a, reason)))
 	}
 	d.Actions = kept
 	return d

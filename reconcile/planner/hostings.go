@@ -1,7 +1,6 @@
 package planner
 
 import (
-	"fmt"
 	"slices"
 	"strconv"
 	"strings"
@@ -122,8 +121,7 @@ func (pl *planner) planActive(cl demand, h *reconcile.Hosting) {
 		return
 	case reconcile.HostingUnknown:
 		pl.recheckHosting(h)
-		pl.addHold(reconcile.Hold{Kind: reconcile.HoldUnknownStatus, Subscription: sub, Hosting: h.ID, Reason: fmt.Sprintf(
-			"hosting %d of org %s is in a state that this version does not know: nothing is changed; look at it in the panel", h.ID, h.Org)})
+		pl.addHold(reconcile.Hold{Kind: reconcile.HoldUnknownStatus, Subscription: sub, Hosting: h.ID, Reason: paidStateNotKnown(h)})
 		return
 	case reconcile.HostingSuspended:
 		if pl.perhapsOurs(h) {
@@ -136,7 +134,7 @@ func (pl *planner) planActive(cl demand, h *reconcile.Hosting) {
 			return
 		}
 		pl.change(cl, h, reconcile.Action{ID: "resume:" + pl.ref(cl, h), Kind: reconcile.Resume,
-			Reason: standing(s) + ": the suspension of " + reconcile.FormatTime(h.SuspendedByUs) + " was ours and is lifted"})
+			Reason: suspensionWasOurs(s, h)})
 	case reconcile.HostingActive:
 	}
 	pl.planChangePlan(cl, h)
@@ -150,7 +148,7 @@ func (pl *planner) askWhose(cl demand, h *reconcile.Hosting) {
 	pl.recheckHosting(h)
 	pl.addHold(reconcile.Hold{Kind: reconcile.HoldPerhapsOurs, Subscription: cl.lead.Subscription, Hosting: h.ID, Reason: perhapsOurs(&pl.subs[cl.lead.sub], h)})
 	pl.change(cl, h, reconcile.Action{ID: "resume:" + pl.ref(cl, h) + reconcile.PerhapsOursSuffix, Kind: reconcile.Resume,
-		Reason: fmt.Sprintf("%s, and the suspension of hosting %d is perhaps ours", standing(&pl.subs[cl.lead.sub]), h.ID)})
+		Reason: resumesPerhapsOurs(&pl.subs[cl.lead.sub], h)})
 }
 
 // planChangePlan changes the plan in place, and holds a change to less than is in use.
@@ -162,14 +160,12 @@ func (pl *planner) planChangePlan(cl demand, h *reconcile.Hosting) {
 	case cl.plan.ID == 0 || cl.plan.ID == h.Plan:
 		return
 	case pl.subs[cl.lead.sub].LapseUnknown():
-		pl.addHold(reconcile.Hold{Kind: reconcile.HoldGrace, Subscription: cl.lead.Subscription, Hosting: h.ID, Reason: fmt.Sprintf(
-			"%s is past_due, and since when could not be read: hosting %d keeps plan %s until that can be read or Stripe says active", cl.lead.Subscription, h.ID, pl.planRef(h.Plan))})
+		pl.addHold(reconcile.Hold{Kind: reconcile.HoldGrace, Subscription: cl.lead.Subscription, Hosting: h.ID, Reason: pl.lapseNotRead(cl.lead, h)})
 		return
 	case cl.lead.fresh && pl.cat.lowers(h.Plan, cl.plan.ID):
 		return // it is bound first: what is found today is not made smaller today
 	case cl.unsure && pl.cat.lowers(h.Plan, cl.plan.ID):
-		pl.addHold(reconcile.Hold{Kind: reconcile.HoldConflict, Subscription: cl.lead.Subscription, Hosting: h.ID, Reason: fmt.Sprintf(
-			"%s is for the smaller plan %s, but another subscription bound to hosting %d cannot be judged: it keeps plan %s", cl.lead.Subscription, pl.planRef(cl.plan.ID), h.ID, pl.planRef(h.Plan))})
+		pl.addHold(reconcile.Hold{Kind: reconcile.HoldConflict, Subscription: cl.lead.Subscription, Hosting: h.ID, Reason: pl.smallerBesideOther(cl, h)})
 		return
 	}
 	if over := pl.exceeds(h, cl.plan); over != "" {
@@ -179,7 +175,7 @@ func (pl *planner) planChangePlan(cl demand, h *reconcile.Hosting) {
 	}
 	pl.change(cl, h, reconcile.Action{ID: "change_plan:" + pl.ref(cl, h) + ":" + strconv.Itoa(h.Plan) + ">" + strconv.Itoa(cl.plan.ID), Kind: reconcile.ChangePlan,
 		Plan: cl.plan.ID, PlanName: cl.plan.Name, FromPlan: h.Plan, Name: reconcile.NameOnPlan(h.FriendlyName, pl.cat.plans[h.Plan].Name, cl.plan.Name, pl.policy.Instance),
-		Reason: fmt.Sprintf("%s and is for plan %s; hosting %d has plan %s", standing(&pl.subs[cl.lead.sub]), pl.planRef(cl.plan.ID), h.ID, pl.planRef(h.Plan))})
+		Reason: pl.isForPlan(cl, h)})
 }
 
 // exceeds lists the resources of which more is used than the plan gives and of
@@ -196,7 +192,7 @@ func (pl *planner) exceeds(h *reconcile.Hosting, to reconcile.EnhancePlan) strin
 		if had, was := from.Limits[u.Name]; was && limit >= had {
 			continue
 		}
-		over = append(over, fmt.Sprintf("%s %d of %d", u.Name, u.Used, limit))
+		over = append(over, usedOf(u, limit))
 	}
 	slices.Sort(over)
 	return strings.Join(over, ", ")
@@ -211,8 +207,7 @@ func (pl *planner) planSuspend(cl demand, h *reconcile.Hosting) {
 		pl.planTerminate(cl, h)
 	case reconcile.HostingUnknown:
 		pl.recheckHosting(h)
-		pl.addHold(reconcile.Hold{Kind: reconcile.HoldUnknownStatus, Subscription: cl.lead.Subscription, Hosting: h.ID, Reason: fmt.Sprintf(
-			"hosting %d of org %s is in a state that this version does not know: nothing is changed", h.ID, h.Org)})
+		pl.addHold(reconcile.Hold{Kind: reconcile.HoldUnknownStatus, Subscription: cl.lead.Subscription, Hosting: h.ID, Reason: stateNotKnown(h)})
 	case reconcile.HostingDeleted, reconcile.HostingMissing:
 		// Gone already; there is nothing left to take away.
 	}
@@ -237,7 +232,7 @@ func (pl *planner) planTerminate(cl demand, h *reconcile.Hosting) {
 		return
 	}
 	pl.change(cl, h, reconcile.Action{ID: "terminate:" + pl.ref(cl, h), Kind: reconcile.Terminate,
-		Reason: fmt.Sprintf("%s; hosting %d is suspended since %s and the retention period of %s is over", cl.lead.reason, h.ID, reconcile.FormatTime(h.SuspendedByUs), reconcile.FormatDuration(pl.policy.Retention))})
+		Reason: pl.retentionIsOver(cl, h)})
 }
 
 // lastServed is the end of the last of the customer's subscriptions that a hosting
@@ -280,11 +275,10 @@ func (pl *planner) planWebsite(cl demand, h *reconcile.Hosting) {
 			pl.withoutDomain(s)
 		}
 	case h.WebsiteTaken:
-		pl.addHold(reconcile.Hold{Kind: reconcile.HoldDomainTaken, Subscription: s.ID, Hosting: h.ID, Reason: fmt.Sprintf(
-			"the panel says that the domain %s of %s is taken, or is none that it accepts: remove it where it is, or correct it with `%s`; the hosting itself is up", s.domain, s.ID, MetadataCommand(s.ID, "domain", "DOMAIN"))})
+		pl.addHold(reconcile.Hold{Kind: reconcile.HoldDomainTaken, Subscription: s.ID, Hosting: h.ID, Reason: domainIsTaken(s)})
 	default:
 		pl.change(cl, h, reconcile.Action{ID: "create_website:" + reconcile.SlotID(s.ID, cl.lead.Slot) + ":" + s.domain, Kind: reconcile.CreateWebsite,
-			Domain: s.domain, Reason: s.ID + " was ordered with the domain " + s.domain})
+			Domain: s.domain, Reason: orderedDomain(s)})
 	}
 }
 
@@ -307,9 +301,7 @@ func (pl *planner) unanswered(l *assignment) bool {
 
 func (pl *planner) holdPending(p *reconcile.Pending) {
 	pl.recheckAt(p.SettleUntil)
-	pl.addHold(reconcile.Hold{Kind: reconcile.HoldAmbiguous, Subscription: p.Subscription, ActionID: p.ActionID, Until: p.SettleUntil, Reason: fmt.Sprintf(
-		"%s was sent at %s and never answered: it is looked for, and not sent again before two complete looks after %s found nothing",
-		p.Kind, reconcile.FormatTime(p.SentAt), reconcile.FormatTime(p.SettleUntil))})
+	pl.addHold(reconcile.Hold{Kind: reconcile.HoldAmbiguous, Subscription: p.Subscription, ActionID: p.ActionID, Until: p.SettleUntil, Reason: neverAnswered(p)})
 }
 
 // readFresh asks for a new reading of a hosting whose last one is too old to act on.
@@ -337,11 +329,4 @@ func (pl *planner) planName(id int) string {
 
 func linkID(l *assignment) string {
 	return "link:" + reconcile.SlotID(l.Subscription, l.Slot) + ":" + reconcile.FormatID(l.Hosting) + ":" + l.Item
-}
-
-func linkReason(l *assignment) string {
-	if l.reason != "" {
-		return l.reason
-	}
-	return fmt.Sprintf("hosting %d now serves item %s of %s", l.Hosting, l.Item, l.Subscription)
 }

@@ -1,15 +1,13 @@
 package planner
 
 import (
-	"fmt"
 	"slices"
-	"strings"
 
 	"github.com/stripe-enhance/stripe-enhance/reconcile"
 )
 
-func refuseInstruction(format string, args ...any) (reconcile.BindingChange, error) {
-	return reconcile.BindingChange{}, reconcile.InstructionRefused(fmt.Sprintf(format, args...))
+func refuseInstruction(why string) (reconcile.BindingChange, error) {
+	return reconcile.BindingChange{}, reconcile.InstructionRefused(why)
 }
 
 // instructed is the change of an instruction while it is worked out.
@@ -30,10 +28,10 @@ func instruct(w reconcile.Instruction, c *reconcile.Customer, cat *Catalog, inst
 	s := c.Subscription(w.Subscription)
 	switch {
 	case s == nil:
-		return refuseInstruction("%s is no subscription of %s", w.Subscription, c.ID)
+		return refuseInstruction(notItsSubscription(w, c))
 	case len(c.Pending) > 0 && w.Kind != reconcile.InstructNew:
 		p := c.Pending[0]
-		return refuseInstruction("%s was sent for this customer and its outcome is not known yet: say it again after the next run has looked for it", p.Kind)
+		return refuseInstruction(outcomeNotKnown(&p))
 	}
 	ch := instructed{reconcile.BindingChange{Instruction: w, Customer: c.ID, Named: s.MetadataHosting, Before: servedBy(c, w.Subscription)}}
 	switch w.Kind {
@@ -46,7 +44,7 @@ func instruct(w reconcile.Instruction, c *reconcile.Customer, cat *Catalog, inst
 		ch.New = !s.IsNewOrder
 		return ch.BindingChange, nil
 	}
-	return refuseInstruction("a word of no kind")
+	return refuseInstruction("the instruction has no kind")
 }
 
 func (ch instructed) unbind(c *reconcile.Customer) (reconcile.BindingChange, error) {
@@ -68,9 +66,9 @@ func (ch instructed) unbind(c *reconcile.Customer) (reconcile.BindingChange, err
 	case len(of) == 0 && parted:
 		return ch.BindingChange, nil
 	case len(of) == 0:
-		return refuseInstruction("%s is not bound to that: %s", w.Subscription, ch.Before)
+		return refuseInstruction(ch.notBound())
 	}
-	return refuseInstruction("%s has several hostings, say which one: %s. `%s`", w.Subscription, ch.Before, UnbindCommand(w.Subscription, of[0].Hosting))
+	return refuseInstruction(ch.severalBound(of[0].Hosting))
 }
 
 func (ch instructed) bind(c *reconcile.Customer, s *reconcile.Subscription, cat *Catalog, instance string, claims []reconcile.CustomerBinding) (reconcile.BindingChange, error) {
@@ -81,7 +79,7 @@ func (ch instructed) bind(c *reconcile.Customer, s *reconcile.Subscription, cat 
 		return ch.BindingChange, nil
 	}
 	if why := unfit(w, c, instance, claims); why != "" {
-		return refuseInstruction("%s", why)
+		return refuseInstruction(why)
 	}
 	b := reconcile.Binding{Subscription: w.Subscription, Org: h.Org, Hosting: h.ID, How: reconcile.BoundByAdopt, At: w.At}
 	if has >= 0 { // it takes the place of another one of the same subscription
@@ -90,7 +88,7 @@ func (ch instructed) bind(c *reconcile.Customer, s *reconcile.Subscription, cat 
 	}
 	old, why := ch.placeFor(c, s, cat, own)
 	if why != "" {
-		return refuseInstruction("%s", why)
+		return refuseInstruction(why)
 	}
 	if old != nil {
 		ch.Unbinds, b.Item = []reconcile.CustomerBinding{{Binding: *old, Customer: c.ID}}, old.Item
@@ -137,13 +135,13 @@ func unfit(w *reconcile.Instruction, c *reconcile.Customer, instance string, cla
 	switch h.State {
 	case reconcile.HostingActive, reconcile.HostingSuspended:
 	case reconcile.HostingDeleted:
-		return fmt.Sprintf("hosting %d of org %s was deleted in the panel: restore it there first", h.ID, h.Org)
+		return hostingWasDeleted(h)
 	case reconcile.HostingMissing:
-		return fmt.Sprintf("org %s has no hosting %d at the panel", h.Org, h.ID)
+		return hostingNotThere(h)
 	case reconcile.HostingUnknown:
-		return fmt.Sprintf("hosting %d of org %s is in a state that this version does not know", h.ID, h.Org)
+		return hostingStateNotKnown(h)
 	default:
-		return fmt.Sprintf("hosting %d of org %s was not read", h.ID, h.Org)
+		return hostingNotRead(h)
 	}
 	ended := ""
 	for _, cl := range claims {
@@ -152,8 +150,7 @@ func unfit(w *reconcile.Instruction, c *reconcile.Customer, instance string, cla
 		case cl.Ended:
 			ended = cl.Subscription
 		default:
-			return fmt.Sprintf("hosting %d is bound to %s of %s, which has not ended: run `%s` before this, if that one is wrong",
-				h.ID, cl.Subscription, cl.Customer, UnbindCommand(cl.Subscription, h.ID))
+			return boundToOther(h, cl)
 		}
 	}
 	m := h.Marker()
@@ -161,12 +158,12 @@ func unfit(w *reconcile.Instruction, c *reconcile.Customer, instance string, cla
 	switch {
 	case w.OtherMarker || m.StripeID == "" || !foreign && (m.StripeID == w.Subscription || m.StripeID == ended):
 	case foreign:
-		return fmt.Sprintf("hosting %d carries the marker %s of another installation, which may be using it: say --other-marker if it is not", h.ID, m)
+		return markedByOthers(h, m)
 	default:
-		return fmt.Sprintf("hosting %d carries the marker %s: it was made for %s. Say --other-marker if %s is to have it all the same", h.ID, m, m.StripeID, w.Subscription)
+		return madeForOther(w, h, m)
 	}
 	if c.Org != nil && c.Org.ID != h.Org && !w.OtherOrg {
-		return fmt.Sprintf("hosting %d is in org %s, and the org of %s is %s: say --other-org if it is to serve it there; it stays where it is, and nobody is invited to that org", h.ID, h.Org, w.Subscription, c.Org.ID)
+		return inOtherOrg(w, h, c)
 	}
 	return ""
 }
@@ -192,14 +189,13 @@ func (ch *instructed) placeFor(c *reconcile.Customer, s *reconcile.Subscription,
 	case waits, w.Slot == 0 && (len(own) == 0 || int64(len(own)) < cat.units(s)):
 		return nil, ""
 	case w.Slot != 0:
-		return nil, fmt.Sprintf("%s has no unit %s: %s", s.ID, reconcile.SlotID(s.ID, w.Slot), ch.Before)
+		return nil, ch.noSuchUnit(w.Slot)
 	case len(gone) == 1:
 		return &own[gone[0]], ""
 	case len(own) == 1:
 		return &own[0], ""
 	}
-	return nil, fmt.Sprintf("every unit of %s has a hosting: %s. Say in whose place this one comes: `%s`",
-		s.ID, ch.Before, BindCommand(reconcile.SlotID(s.ID, own[0].Slot), w.Hosting.ID))
+	return nil, ch.allUnitsServed(own[0].Slot)
 }
 
 // resolve marks the unbindings that this instruction resolves.
@@ -236,26 +232,6 @@ func stateOf(c *reconcile.Customer, hosting int64) reconcile.HostingState {
 		}
 	}
 	return 0
-}
-
-// servedBy describes the hostings that serve a subscription.
-func servedBy(c *reconcile.Customer, sub string) string {
-	var parts []string
-	for _, b := range c.BindingsOf(sub) {
-		parts = append(parts, fmt.Sprintf("%s has hosting %d, bound by %s", reconcile.SlotID(sub, b.Slot), b.Hosting, b.How))
-	}
-	for _, p := range c.Unbindings {
-		if p.Subscription == sub && !p.Resolved {
-			parts = append(parts, fmt.Sprintf("%s was unbound from hosting %d at %s", reconcile.SlotID(sub, p.Slot), p.Hosting, reconcile.FormatTime(p.At)))
-		}
-	}
-	if s := c.Subscription(sub); s != nil && s.IsNewOrder {
-		parts = append(parts, "it was said to be new")
-	}
-	if len(parts) == 0 {
-		return "no hosting is bound to " + sub
-	}
-	return strings.Join(parts, "; ")
 }
 
 // slotFor is the slot of the marker that a hosting carries for the subscription, where

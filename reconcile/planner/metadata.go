@@ -2,7 +2,6 @@ package planner
 
 import (
 	"cmp"
-	"fmt"
 	"slices"
 
 	"github.com/stripe-enhance/stripe-enhance/reconcile"
@@ -56,7 +55,7 @@ func (pl *planner) bindNamed(s, w int) {
 		pl.assignments = append(pl.assignments, assignment{Binding: reconcile.Binding{Subscription: sub.ID, Item: pl.units[w].item,
 			Slot: pl.freeSlot(s), Org: org, Hosting: id, How: reconcile.BoundByMetadata},
 			sub: s, hosting: h, fresh: true, moved: true,
-			reason: fmt.Sprintf("the metadata of %s names hosting %d", sub.ID, id)})
+			reason: metadataNames(sub)})
 		pl.fill(w, len(pl.assignments)-1)
 	}
 }
@@ -78,19 +77,19 @@ func (pl *planner) followMetadata() {
 		h := pl.hostingIndex(id)
 		switch {
 		case org != first.Org:
-			pl.holdNamed(s, first, org, "that is not the customer's org "+first.Org)
+			pl.holdNamed(s, first, org, notTheOrg(first.Org))
 		case h < 0 || pl.c.Hostings[h].ObservedAt.IsZero():
 			pl.addNeed(Need{Kind: NeedHosting, Org: org, Hosting: id})
 		case !servable(pl.c.Hostings[h].State):
 		case pl.c.Hostings[h].Org != org:
-			pl.holdNamed(s, first, pl.c.Hostings[h].Org, "that is not the customer's org "+org)
+			pl.holdNamed(s, first, pl.c.Hostings[h].Org, notTheOrg(org))
 		case pl.servesOther(s, h) != "":
-			pl.holdNamed(s, first, org, fmt.Sprintf("that one is bound to %s, see `%s`", pl.servesOther(s, h), UnbindCommand(pl.servesOther(s, h), id)))
+			pl.holdNamed(s, first, org, namedIsBound(pl.servesOther(s, h), id))
 		case pl.unboundFrom(sub.ID, id):
-			pl.holdNamed(s, first, org, "a person has unbound the named one")
+			pl.holdNamed(s, first, org, namedWasUnbound)
 		case pl.honoured(s, units, h):
 		default:
-			pl.holdNamed(s, pl.least(units), org, "both are there")
+			pl.holdNamed(s, pl.least(units), org, bothAreThere)
 		}
 	}
 }
@@ -143,9 +142,7 @@ func (pl *planner) holdNamed(s int, bound *assignment, org, why string) {
 			pl.recheckHosting(&pl.c.Hostings[i])
 		}
 	}
-	pl.addHold(reconcile.Hold{Kind: reconcile.HoldConflict, Subscription: sub.ID, Hosting: id, Reason: fmt.Sprintf(
-		"the metadata of %s names hosting %d of org %s, and hosting %d is bound, which goes on serving it: %s. If hosting %d is the one: `%s`; if not, correct the metadata enhance_subscription_id",
-		sub.ID, id, org, bound.Hosting, why, id, BindCommand(pl.unit(sub.ID, bound.Slot), id, pl.bindFlags(sub.ID, org, id)...))})
+	pl.addHold(reconcile.Hold{Kind: reconcile.HoldConflict, Subscription: sub.ID, Hosting: id, Reason: pl.namedBesideBound(sub, bound, org, why)})
 }
 
 // honoured gives the named hosting the place of one that is gone, or that is empty, of
@@ -204,13 +201,13 @@ func (pl *planner) instead(s, w, h int, why string) {
 	pl.assignments = append(pl.assignments, assignment{Binding: reconcile.Binding{Subscription: sub, Item: pl.units[w].item,
 		Slot: pl.freeSlot(s), Org: named.Org, Hosting: named.ID, How: reconcile.BoundByMetadata},
 		sub: s, hosting: h, fresh: true, moved: true,
-		reason: fmt.Sprintf("the metadata of %s names hosting %d, and hosting %d, which was bound, %s", sub, named.ID, pl.assignments[k].Hosting, why)})
+		reason: namedReplaces(sub, named.ID, pl.assignments[k].Hosting, why)})
 	pl.fill(w, len(pl.assignments)-1)
 	e := &pl.assignments[k]
 	e.instead, e.desired, e.plan = linkID(&pl.assignments[len(pl.assignments)-1]), 0, reconcile.EnhancePlan{}
 	pl.leftover(e)
 	if e.desired == desiredSuspended {
-		e.reason = fmt.Sprintf("hosting %d, which has nothing on it, is not needed: the metadata of %s names hosting %d", e.Hosting, sub, named.ID)
+		e.reason = namedInstead(e, sub, named.ID)
 	}
 }
 
@@ -219,7 +216,5 @@ func (pl *planner) instead(s, w, h int, why string) {
 func (pl *planner) holdServes(s, h int) {
 	sub, o := pl.subs[s].ID, &pl.c.Hostings[h]
 	pl.recheckHosting(o)
-	pl.addHold(reconcile.Hold{Kind: reconcile.HoldConflict, Subscription: sub, Hosting: o.ID, Reason: fmt.Sprintf(
-		"the metadata of %s names hosting %d of org %s, which serves %s of another customer: nothing is made for %s. Correct the metadata; or, if that one is wrong, `%s` and then `%s`",
-		sub, o.ID, o.Org, o.Serves, sub, UnbindCommand(o.Serves, o.ID), BindCommand(sub, o.ID, pl.bindFlags(sub, o.Org, o.ID)...))})
+	pl.addHold(reconcile.Hold{Kind: reconcile.HoldConflict, Subscription: sub, Hosting: o.ID, Reason: pl.namedServesOther(sub, o)})
 }

@@ -1,10 +1,6 @@
 package planner
 
-import (
-	"fmt"
-
-	"github.com/stripe-enhance/stripe-enhance/reconcile"
-)
+import "github.com/stripe-enhance/stripe-enhance/reconcile"
 
 // plausibleOrder is the most hostings that one customer plausibly orders in one run. An
 // agency that brings ten sites is a good day. More is usually a script, a quantity that
@@ -84,18 +80,4 @@ func (b Brakes) JudgeOrders(orders map[uint64]Order, performed, bound int) Order
 	}
 	v.Others = reason
 	return v
-}
-
-// Reason is why the order of a customer is held by itself, as a sentence.
-func (v OrdersVerdict) Reason(customer string, o Order) string {
-	n := o.Held + o.New
-	what := fmt.Sprintf("%d × %s for %s", n, reconcile.CreateSubscription, customer)
-	switch {
-	case o.Alone:
-		return fmt.Sprintf("%s, with which the fleet is over its limit of %d in one run", what, v.Limit)
-	case n > v.Most:
-		return fmt.Sprintf("%s in one run, more than the %d that one customer plausibly orders", what, v.Most)
-	}
-	return fmt.Sprintf("%s planned and %d done in the last 24 hours, more than the %d that one customer plausibly orders",
-		what, o.Done, int(float64(v.Most)*dayFactor))
 }

@@ -2,7 +2,6 @@ package planner
 
 import (
 	"cmp"
-	"fmt"
 	"slices"
 
 	"github.com/stripe-enhance/stripe-enhance/reconcile"
@@ -55,12 +54,11 @@ func (pl *planner) fromHostings() bool {
 		if how == reconcile.BoundByAdopt {
 			how = reconcile.BoundByMetadata // a person has decided it: the org's owner need not be checked
 		}
-		pl.linkOrg(orgs[0], how, "the customer's hostings are in this org")
+		pl.linkOrg(orgs[0], how, hostingsAreHere)
 	default:
 		slices.Sort(orgs)
 		pl.org.blocked = true
-		pl.addHold(reconcile.Hold{Kind: reconcile.HoldConflict, Reason: fmt.Sprintf(
-			"hostings with this customer's markers are in %d orgs (%v): move them into one in the panel", len(orgs), orgs)})
+		pl.addHold(reconcile.Hold{Kind: reconcile.HoldConflict, Reason: hostingsInOrgs(orgs)})
 	}
 	return true
 }
@@ -78,7 +76,7 @@ func (pl *planner) fromTraces() bool {
 	if len(orgs) != 1 || !pl.hasUnits() {
 		return false
 	}
-	pl.linkOrg(orgs[0], reconcile.BoundByMarker, "a hosting of this customer was in this org")
+	pl.linkOrg(orgs[0], reconcile.BoundByMarker, hostingWasHere)
 	return true
 }
 
@@ -93,12 +91,11 @@ func (pl *planner) fromMarker() bool {
 	case 0:
 		return false
 	case 1:
-		pl.linkOrg(marked[0], reconcile.BoundByMarker, "the org carries our marker ["+pl.c.ID+"]: an earlier creation was not heard of")
+		pl.linkOrg(marked[0], reconcile.BoundByMarker, pl.orgWithMarker())
 	default:
 		slices.Sort(marked)
 		pl.org.blocked = true
-		pl.addHold(reconcile.Hold{Kind: reconcile.HoldDuplicate, Reason: fmt.Sprintf(
-			"%d orgs carry the marker [%s] (%v): delete the empty ones in the panel, nothing is created until then", len(marked), pl.c.ID, marked)})
+		pl.addHold(reconcile.Hold{Kind: reconcile.HoldDuplicate, Reason: pl.orgsWithMarker(marked)})
 	}
 	return true
 }
@@ -121,12 +118,11 @@ func (pl *planner) fromMetadata() bool {
 	case 0:
 		return false
 	case 1:
-		pl.linkOrg(named[0], reconcile.BoundByMetadata, "the metadata enhance_org_id names this org")
+		pl.linkOrg(named[0], reconcile.BoundByMetadata, metadataNamesOrg)
 	default:
 		slices.Sort(named)
 		pl.org.blocked = true
-		pl.addHold(reconcile.Hold{Kind: reconcile.HoldConflict, Reason: fmt.Sprintf(
-			"the metadata of this customer's subscriptions names %d orgs (%v): leave the right one", len(named), named)})
+		pl.addHold(reconcile.Hold{Kind: reconcile.HoldConflict, Reason: metadataNamesOrgs(named)})
 	}
 	return true
 }
@@ -141,7 +137,7 @@ func (pl *planner) fromOwner() bool {
 	}
 	if o, asked := pl.kinOrg(); asked || o != nil {
 		if o != nil {
-			pl.linkOrg(o.ID, reconcile.BoundByAdopt, fmt.Sprintf("org %q belongs to the same e-mail: its owner at the panel has it", o.Name))
+			pl.linkOrg(o.ID, reconcile.BoundByAdopt, orgOfSameOwner(o))
 		}
 		return true
 	}
@@ -152,8 +148,7 @@ func (pl *planner) fromOwner() bool {
 		pl.fromOwned(&pl.c.OwnedOrgs[0])
 	default:
 		pl.org.blocked = true
-		pl.addHold(reconcile.Hold{Kind: reconcile.HoldConflict, Reason: fmt.Sprintf(
-			"%d orgs are owned by %s (%v): name the right one with `%s`", len(pl.c.OwnedOrgs), pl.c.Email, orgIDs(pl.c.OwnedOrgs), MetadataCommand(pl.orderOf(), "enhance_org_id", "ORG"))})
+		pl.addHold(reconcile.Hold{Kind: reconcile.HoldConflict, Reason: pl.ownsOrgs()})
 	}
 	return true
 }
@@ -174,11 +169,10 @@ func (pl *planner) fromOwned(o *reconcile.Org) {
 	if !pl.soleOwner(o) {
 		pl.org.blocked = true
 		pl.recheckAt(pl.now.Add(recheckAfter))
-		pl.addHold(reconcile.Hold{Kind: reconcile.HoldConflict, Reason: fmt.Sprintf(
-			"org %s (%q) is owned by %s and has %d owners: name the right org with `%s`", o.ID, o.Name, pl.c.Email, len(o.Owners), MetadataCommand(pl.orderOf(), "enhance_org_id", o.ID))})
+		pl.addHold(reconcile.Hold{Kind: reconcile.HoldConflict, Reason: pl.hasOwners(o)})
 		return
 	}
-	pl.linkOrg(o.ID, reconcile.BoundByAdopt, fmt.Sprintf("org %q was there before and its only owner has the customer's e-mail", o.Name))
+	pl.linkOrg(o.ID, reconcile.BoundByAdopt, orgWasThere(o))
 }
 
 // kinOrg finds the org of another customer to put this one's hostings into, the oldest of
@@ -233,7 +227,7 @@ func (pl *planner) planOrg() {
 	}
 	if !pl.c.OrgNamed {
 		pl.addAction(reconcile.Action{ID: "rename_org:" + pl.c.ID, Kind: reconcile.RenameOrg, Org: o.ID, Name: pl.orgName(),
-			Reason: "the org is bound: its name no longer needs the marker"})
+			Reason: nameOfBoundOrg})
 	}
 	if pl.policy.Onboarding == reconcile.NoOnboarding || !pl.c.Invited.IsZero() || o.OwnerEmail != "" {
 		return
@@ -244,11 +238,10 @@ func (pl *planner) planOrg() {
 	}
 	if sub := pl.othersIn(o.ID); sub != "" {
 		pl.recheckAt(pl.now.Add(recheckAfter))
-		pl.addHold(reconcile.Hold{Kind: reconcile.HoldConflict, Reason: fmt.Sprintf(
-			"org %s has no owner, and hosting of %s, another Stripe customer's, is in it: invite the right owner in the panel; nobody is invited until then", o.ID, sub)})
+		pl.addHold(reconcile.Hold{Kind: reconcile.HoldConflict, Reason: othersInOrg(o.ID, sub)})
 		return
 	}
-	pl.invite(o.ID, "nobody has been invited to the org yet")
+	pl.invite(o.ID, ownerNotInvited)
 }
 
 // othersIn finds, among the hostings of an org, one that carries the marker of a
@@ -309,12 +302,10 @@ func (pl *planner) reachable() bool { return reconcile.ValidEmail(pl.buyerOf("")
 func (pl *planner) holdNoEmail() {
 	buyer := pl.buyerOf("")
 	if reconcile.EmailKey(buyer.Email) == "" {
-		pl.addHold(reconcile.Hold{Kind: reconcile.HoldNoEmail, Reason: fmt.Sprintf(
-			"customer %s has no e-mail at Stripe, so nobody can be invited: enter it with `%s`", buyer.ID, EmailCommand(buyer.ID))})
+		pl.addHold(reconcile.Hold{Kind: reconcile.HoldNoEmail, Reason: hasNoEmail(buyer)})
 		return
 	}
-	pl.addHold(reconcile.Hold{Kind: reconcile.HoldNoEmail, Reason: fmt.Sprintf(
-		"the e-mail %q of customer %s is no address, so nobody can be invited: correct it with `%s`", reconcile.Truncate(buyer.Email), buyer.ID, EmailCommand(buyer.ID))})
+	pl.addHold(reconcile.Hold{Kind: reconcile.HoldNoEmail, Reason: emailNotValid(buyer)})
 }
 
 // pendingOrg holds the org while a write about it has no known outcome.

@@ -1,8 +1,10 @@
 package planner
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/stripe-enhance/stripe-enhance/reconcile"
@@ -235,4 +237,124 @@ func orgIDs(all []reconcile.Org) (ids []string) {
 func namedIsMissing(s *assessed, h *reconcile.Hosting, org string) string {
 	return fmt.Sprintf("the metadata of %s names hosting %d of org %s, and the panel says %s: correct the metadata, or take it out with `%s`",
 		s.ID, s.MetadataHosting, org, whereIs(h, org), MetadataCommand(s.ID, "enhance_subscription_id", ""))
+}
+
+// planNotAtPanel is for a mapping to a plan that does not exist.
+func planNotAtPanel(m reconcile.Mapping) string {
+	return fmt.Sprintf("the mapping of %s names the plan %q, which the panel does not have: create it there, or run `stripe-enhance mappings set %s PLAN`",
+		m.BillingID, m.Plan, m.BillingID)
+}
+
+// planNameTwice is for a mapping to a name that several plans have.
+func planNameTwice(m reconcile.Mapping, ids []int) string {
+	return fmt.Sprintf("the mapping of %s names the plan %q, and the panel has %d plans of that name (ids %v): map to one of the ids instead, such as `%s`",
+		m.BillingID, m.Plan, len(ids), ids, MapCommand(m.BillingID, strconv.Itoa(ids[0])))
+}
+
+// why is the reason for a state that takes something away, as a sentence.
+func (v entitlement) why(s *reconcile.Subscription, p reconcile.Policy) string {
+	switch {
+	case v.paused:
+		return fmt.Sprintf("collection of %s is paused at Stripe and PAUSED_COLLECTION is suspend", s.ID)
+	case s.Status == reconcile.StatusPastDue && p.Grace > 0:
+		return fmt.Sprintf("%s is past_due since %s and the grace period of %s is over", s.ID, reconcile.FormatTime(s.Lapse.Begun()), reconcile.FormatDuration(p.Grace))
+	case s.Status == reconcile.StatusPastDue:
+		return fmt.Sprintf("%s is past_due and there is no grace period", s.ID)
+	case v.desired == desiredEnded && !s.EndedAt.IsZero():
+		return fmt.Sprintf("%s is %s since %s", s.ID, v.status, reconcile.FormatTime(s.EndedAt))
+	}
+	return fmt.Sprintf("%s is %s", s.ID, v.status)
+}
+
+// setAside is for a customer that is parked.
+func setAside(c *reconcile.Customer) string {
+	return fmt.Sprintf("set aside at %s after %d failures in a row, the last: %s; tried again every few hours, or now with `stripe-enhance reconcile --subscription %s`",
+		reconcile.FormatTime(c.Parked), c.Failures, c.LastError, newestSubscription(c))
+}
+
+// sideFailed is for an outage of Stripe or Enhance.
+func sideFailed(c *reconcile.Customer) string {
+	return fmt.Sprintf("one of the sides could not be used, which does not count against this customer: %s; tried again at %s", c.LastError, reconcile.FormatTime(c.RetryAfter))
+}
+
+// failedInARow is for a customer that is backed off.
+func failedInARow(c *reconcile.Customer) string {
+	return fmt.Sprintf("failed %d times in a row, the last: %s; tried again at %s", c.Failures, c.LastError, reconcile.FormatTime(c.RetryAfter))
+}
+
+func answerUnreadable(s *assessed, why string) string {
+	return fmt.Sprintf("Stripe's answer about %s cannot be read (%s): nothing is given and nothing is taken away. See it with `%s`; it is read again in every full run", s.ID, why, LookCommand(s.ID))
+}
+
+func statusNotKnown(s *assessed) string {
+	return fmt.Sprintf("%s has the status %q, which this version does not know: nothing is given and nothing is taken away. See it with `%s`", s.ID, s.StatusText, LookCommand(s.ID))
+}
+
+// newestSubscription is one by which a person can ask for the customer: the newest.
+func newestSubscription(c *reconcile.Customer) string {
+	if len(c.Subscriptions) == 0 {
+		return "sub_…"
+	}
+	return slices.MaxFunc(c.Subscriptions, func(a, b reconcile.Subscription) int {
+		return cmp.Or(a.Created.Compare(b.Created), cmp.Compare(a.ID, b.ID))
+	}).ID
+}
+
+func priceList(items []reconcile.Item) string {
+	if len(items) == 0 {
+		return "it has no items"
+	}
+	var b strings.Builder
+	for i := range items {
+		if i == 5 {
+			fmt.Fprintf(&b, " and %d more", len(items)-i)
+			break
+		}
+		if i > 0 {
+			b.WriteString(", ")
+		}
+		b.WriteString(items[i].Price)
+	}
+	return b.String()
+}
+
+func metadataUnreadable(s *assessed, key, text, want string) string {
+	return fmt.Sprintf("the metadata %s of %s is %q, and %s is wanted: correct it, or take it out with `%s`; nothing is made for this subscription until then", key, s.ID, text, want, MetadataCommand(s.ID, key, ""))
+}
+
+func domainUnreadable(s *assessed) string {
+	return fmt.Sprintf("%s was ordered with the domain %q, which is none that a website can have: put the right one into its metadata with `%s`, or make the website in the panel and remove it there; the hosting itself is not concerned", s.ID, reconcile.Truncate(s.Domain), MetadataCommand(s.ID, "domain", "DOMAIN"))
+}
+
+// heldByPerson is for a manual hold: of an action, of a subscription, or of the customer.
+func heldByPerson(m *reconcile.ManualHold, a reconcile.Action) string {
+	what := "nothing is done for this customer"
+	switch {
+	case a.ID != "":
+		what = a.Kind.String() + " is withheld"
+	case a.Subscription != "":
+		what = "nothing is done for " + a.Subscription
+	}
+	until := "until it is removed"
+	if !m.Until.IsZero() {
+		until = "until " + reconcile.FormatTime(m.Until)
+	}
+	reason := fmt.Sprintf("%s: %s by %s %s", what, m.Kind, m.Author, until)
+	if m.Reason != "" {
+		reason += " (" + m.Reason + ")"
+	}
+	if m.ID != "" {
+		reason += "; `stripe-enhance holds remove " + m.ID + "` ends it"
+	}
+	return reason
+}
+
+func heldByMode(a reconcile.Action, mode reconcile.Mode) string {
+	return a.Kind.String() + " is withheld because MODE is " + mode.String() + ": " + a.Reason
+}
+
+func noMapping(it reconcile.Item) string { return "no mapping for price " + it.Price }
+
+func mappedToNone(it reconcile.Item) string {
+	return "price " + it.Price + " is mapped to none: it is no hosting"
 }

@@ -1,7 +1,6 @@
 package planner
 
 import (
-	"fmt"
 	"slices"
 	"time"
 
@@ -19,14 +18,13 @@ func (pl *planner) lostMapping(l *assignment) string {
 	t, ok := pl.cat.match(it)
 	switch {
 	case !ok:
-		return fmt.Sprintf("price %s of %s has a hosting but no mapping any more: it stays as it is; map the price again with `stripe-enhance mappings set %s PLAN`",
-			it.Price, s.ID, it.Price)
+		return mappingGone(s, it)
 	case t.none:
 		return "" // a person decided it: see mappedToNone
 	case t.problem != "":
 		return t.why
 	case it.OutOfRange():
-		return fmt.Sprintf("item %s of %s asks for %d hostings: what it has stays as it is", it.ID, s.ID, it.Quantity)
+		return quantityOutOfRange(s, it)
 	}
 	return ""
 }
@@ -38,7 +36,7 @@ func (pl *planner) leftover(l *assignment) {
 	}
 	if l.sub < 0 {
 		l.desired = desiredKeep
-		l.reason = "subscription " + l.Subscription + " is not known"
+		l.reason = notKnown(l)
 		return
 	}
 	s := &pl.subs[l.sub]
@@ -52,7 +50,7 @@ func (pl *planner) leftover(l *assignment) {
 	case pl.mappedToNone(s, l) != "":
 		l.desired, l.reason = pl.keep(reconcile.HoldNotHosting, l, pl.mappedToNone(s, l))
 	case s.item(l.Item) != nil:
-		l.desired, l.reason = pl.surplus(l, fmt.Sprintf("item %s of %s now has quantity %d", l.Item, s.ID, s.item(l.Item).Quantity))
+		l.desired, l.reason = pl.surplus(l, quantityFell(s, l))
 	case !s.mapped && !s.none:
 		l.desired = desiredKeep // the subscription has one hold for all of them
 	default:
@@ -76,26 +74,19 @@ const (
 // one.
 func (pl *planner) ended(s *assessed, l *assignment, reason string) (desiredState, string) {
 	if n := pl.successor(s); n != nil {
-		return pl.keep(reconcile.HoldUnmapped, l, fmt.Sprintf("%s, but %s (%s) has come without a mapping: hosting %d stays as it is until `%s`",
-			reason, n.ID, priceList(pl.unmapped(n)), l.Hosting, MapCommand(firstPrice(pl.unmapped(n)), pl.planOf(l))))
+		return pl.keep(reconcile.HoldUnmapped, l, pl.replacedByUnmapped(reason, n, l))
 	}
 	switch n := pl.namedBy(l); {
 	case n == nil:
 	case n.desired == desiredSuspended: // and not ended: it is not to be deleted for the end of another
 		return pl.unlessLast(l, desiredSuspended, reason+", and "+n.why(n.Subscription, pl.policy))
 	default:
-		names := "names"
-		if n.unclear() {
-			names = "cannot be read and may mean"
-		}
-		return pl.keep(reconcile.HoldAdopt, l, fmt.Sprintf("%s, but the metadata of %s (%s) %s hosting %d: it stays as it is until that one can be given it, or has ended",
-			reason, n.ID, n.status, names, l.Hosting))
+		return pl.keep(reconcile.HoldAdopt, l, waitsForOther(reason, n, l))
 	}
 	up := l.hosting >= 0 && pl.c.Hostings[l.hosting].State == reconcile.HostingActive && !pl.served(l.Hosting)
 	known := slices.ContainsFunc(pl.assignments, func(o assignment) bool { return o.sub == l.sub && !o.At.IsZero() && o.At.Before(s.EndedAt) })
 	if up && !known && l.How == reconcile.BoundByMarker && !s.EndedAt.IsZero() && l.At.Sub(s.EndedAt) > foundUp {
-		return pl.keep(reconcile.HoldAdopt, l, fmt.Sprintf("%s, but hosting %d was found up at %s, when this database knew nothing of it: somebody who came back may be using it; suspend it in the panel if nobody does, or say whom it serves: `%s`",
-			reason, l.Hosting, reconcile.FormatTime(l.At), bindCommand("SUBSCRIPTION", reconcile.FormatID(l.Hosting), "it is its hosting", "--other-marker")))
+		return pl.keep(reconcile.HoldAdopt, l, foundActive(reason, l))
 	}
 	return pl.unlessLast(l, desiredEnded, reason)
 }
@@ -139,7 +130,7 @@ func (pl *planner) itemGone(s *assessed, l *assignment) (desiredState, string) {
 	if l.Item == "" {
 		return pl.keep(reconcile.HoldAmbiguous, l, pl.itemUnknown(s, l))
 	}
-	return pl.surplus(l, fmt.Sprintf("item %s is no longer part of %s", l.Item, s.ID))
+	return pl.surplus(l, itemIsGone(s, l))
 }
 
 // surplus suspends a hosting for a reason, unless its subscription has another item that
@@ -152,12 +143,11 @@ func (pl *planner) surplus(l *assignment, reason string) (desiredState, string) 
 	if it == nil {
 		return pl.unlessLast(l, desiredSuspended, reason)
 	}
-	kind, wait := reconcile.HoldUnmapped, fmt.Sprintf("%s, and %s (price %s) has come without a mapping: hosting %d stays as it is until `stripe-enhance mappings set %s PLAN`",
-		reason, it.ID, it.Price, l.Hosting, it.Price)
+	kind, wait := reconcile.HoldUnmapped, newItemUnmapped(reason, it, l)
 	if t, ok := pl.cat.match(it); ok && t.problem != "" {
-		kind, wait = t.problem, fmt.Sprintf("%s, and which plan %s is for is not known: hosting %d stays as it is; %s", reason, it.ID, l.Hosting, t.why)
+		kind, wait = t.problem, newItemWithoutPlan(reason, it, l, t.why)
 	} else if ok {
-		kind, wait = reconcile.HoldQuantity, fmt.Sprintf("%s, and %s asks for %d hostings: hosting %d stays as it is", reason, it.ID, it.Quantity, l.Hosting)
+		kind, wait = reconcile.HoldQuantity, newItemOutOfRange(reason, it, l)
 	}
 	return pl.keep(kind, l, wait)
 }
@@ -177,13 +167,11 @@ func (pl *planner) unlessLast(l *assignment, down desiredState, reason string) (
 		if !billed || o.Hosting == l.Hosting || o.hosting < 0 || pl.alive(o) {
 			continue
 		}
-		return pl.keep(reconcile.HoldMissing, l, fmt.Sprintf("%s, but hosting %d, which serves %s, is gone: hosting %d stays as it is until that one is restored or unbound (`%s`)",
-			reason, o.Hosting, which(&pl.subs[o.sub]), l.Hosting, UnbindCommand(o.Subscription, o.Hosting)))
+		return pl.keep(reconcile.HoldMissing, l, pl.otherIsGone(reason, o, l))
 	}
 	for i := range pl.subs {
 		if s := &pl.subs[i]; s.missingHosting != 0 && s.missingHosting != l.Hosting {
-			return pl.keep(reconcile.HoldMissing, l, fmt.Sprintf("%s, but hosting %d, which the metadata of %s names, is gone: hosting %d stays as it is until that one is restored or the metadata corrected (`%s`)",
-				reason, s.missingHosting, s.ID, l.Hosting, MetadataCommand(s.ID, "enhance_subscription_id", reconcile.FormatID(l.Hosting))))
+			return pl.keep(reconcile.HoldMissing, l, namedIsGone(reason, s, l))
 		}
 	}
 	return down, reason

@@ -1,7 +1,6 @@
 package planner
 
 import (
-	"fmt"
 	"slices"
 
 	"github.com/stripe-enhance/stripe-enhance/reconcile"
@@ -83,9 +82,6 @@ func (pl *planner) tooMany(full []int) {
 			continue
 		}
 		pl.block(s)
-		pl.addHold(reconcile.Hold{Kind: reconcile.HoldContent, Subscription: pl.subs[s].ID, Hosting: first.Hosting, Reason: fmt.Sprintf(
-			"%s can have the hosting of a subscription that has ended, and more of them have something on them than there are places for (%s): all stay as they are until a person has chosen. "+
-				"`%s` keeps hosting %d, and the same for another one",
-			pl.subs[s].ID, pl.list(&c, full[0], -1), BindCommand(pl.subs[s].ID, first.Hosting), first.Hosting)})
+		pl.addHold(reconcile.Hold{Kind: reconcile.HoldContent, Subscription: pl.subs[s].ID, Hosting: first.Hosting, Reason: pl.moreThanPlaces(&c, s, full, first)})
 	}
 }

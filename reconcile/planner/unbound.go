@@ -1,7 +1,6 @@
 package planner
 
 import (
-	"fmt"
 	"slices"
 
 	"github.com/stripe-enhance/stripe-enhance/reconcile"
@@ -17,10 +16,7 @@ func (pl *planner) holdUnbound() {
 			continue
 		}
 		pl.block(s)
-		pl.addHold(reconcile.Hold{Kind: reconcile.HoldAdopt, Subscription: p.Subscription, Hosting: p.Hosting, Reason: fmt.Sprintf(
-			"hosting %d of org %s was unbound from %s by %s at %s (%s), and nothing is made for %s before a person has said what serves it. If it is a hosting that is there: `%s`; if the order is new: `%s`",
-			p.Hosting, p.Org, reconcile.SlotID(p.Subscription, p.Slot), p.Author, reconcile.FormatTime(p.At), p.Reason, p.Subscription,
-			bindCommand(p.Subscription, "HOSTING", "it is its hosting"), BindNewCommand(p.Subscription))})
+		pl.addHold(reconcile.Hold{Kind: reconcile.HoldAdopt, Subscription: p.Subscription, Hosting: p.Hosting, Reason: wasUnbound(p)})
 	}
 }
 
@@ -68,12 +64,6 @@ func (pl *planner) bindInstead(sub string, instead int64, h *reconcile.Hosting) 
 		unit = pl.unit(sub, own[i].Slot)
 	}
 	return BindCommand(unit, h.ID, pl.bindFlags(sub, h.Org, h.ID)...)
-}
-
-// orUnbind names the other two ways for a hosting that is paid for and gone.
-func (pl *planner) orUnbind(l *assignment) string {
-	return fmt.Sprintf("; or bind what serves %s in its place (`%s`), or unbind it, to say then that the order is new (`%s`)",
-		l.Subscription, bindCommand(pl.unit(l.Subscription, l.Slot), "HOSTING", "it is its hosting"), UnbindCommand(l.Subscription, l.Hosting))
 }
 
 // unit names a unit of a subscription in a command: by its slot where there are several.

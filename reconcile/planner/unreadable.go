@@ -1,10 +1,6 @@
 package planner
 
-import (
-	"fmt"
-
-	"github.com/stripe-enhance/stripe-enhance/reconcile"
-)
+import "github.com/stripe-enhance/stripe-enhance/reconcile"
 
 // unclear reports whether the metadata of a subscription means an org or a hosting, and
 // cannot be read.
@@ -23,8 +19,7 @@ func (pl *planner) holdUnclear(s int) {
 		{"enhance_subscription_id", sub.MetadataHostingText, "the number of a hosting"},
 	} {
 		if t.text != "" {
-			pl.addHold(reconcile.Hold{Kind: reconcile.HoldUnreadable, Subscription: sub.ID, Reason: fmt.Sprintf(
-				"the metadata %s of %s is %q, and %s is wanted: correct it, or take it out with `%s`; nothing is made for this subscription until then", t.key, sub.ID, t.text, t.want, MetadataCommand(sub.ID, t.key, ""))})
+			pl.addHold(reconcile.Hold{Kind: reconcile.HoldUnreadable, Subscription: sub.ID, Reason: metadataUnreadable(sub, t.key, t.text, t.want)})
 		}
 	}
 }
@@ -34,8 +29,7 @@ func (pl *planner) holdUnclear(s int) {
 func (pl *planner) withoutDomain(s *assessed) {
 	switch {
 	case s.Domain != "":
-		pl.addHold(reconcile.Hold{Kind: reconcile.HoldUnreadable, Subscription: s.ID, Reason: fmt.Sprintf(
-			"%s was ordered with the domain %q, which is none that a website can have: put the right one into its metadata with `%s`, or make the website in the panel and remove it there; the hosting itself is not concerned", s.ID, reconcile.Truncate(s.Domain), MetadataCommand(s.ID, "domain", "DOMAIN"))})
+		pl.addHold(reconcile.Hold{Kind: reconcile.HoldUnreadable, Subscription: s.ID, Reason: domainUnreadable(s)})
 	case !s.DomainChecked:
 		pl.addNeed(Need{Kind: NeedDomain, Subscription: s.ID})
 	}
