@@ -224,10 +224,10 @@ func (ch *BindingChange) Describe() []string {
 // Entries are the change as rows of the journal, with author and reason.
 func (ch *BindingChange) Entries() []Action {
 	w := &ch.Instruction
-	said := fmt.Sprintf("%s: %s (before: %s)", w.Author, w.Reason, ch.Before)
+	why := fmt.Sprintf("%s: %s (before: %s)", w.Author, w.Reason, ch.Before)
 	entry := func(id, customer string, b Binding, what string) Action {
 		return Action{ID: id, Kind: Link, Customer: customer, Subscription: b.Subscription, Item: b.Item, Slot: b.Slot,
-			Org: b.Org, Hosting: b.Hosting, How: BoundByAdopt, Reason: what + " by " + said}
+			Org: b.Org, Hosting: b.Hosting, How: BoundByAdopt, Reason: what + " by " + why}
 	}
 	var all []Action
 	for _, b := range slices.Concat(ch.Unbinds, ch.Frees) {

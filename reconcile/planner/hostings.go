@@ -9,13 +9,13 @@ import (
 	"github.com/stripe-enhance/stripe-enhance/reconcile"
 )
 
-// recheckAfter is how long a hold that is mended in the panel, where nobody tells
+// recheckAfter is how long a hold that people resolve in the panel, without a message to
 // us, stands before we look again.
 const recheckAfter = time.Hour
 
-// planHostings decides about every bound hosting. A hosting is judged by all its
-// bindings together: up while any of them wants it up, untouched while any of
-// them cannot be judged, down only when all of them say so.
+// planHostings decides about every bound hosting. All bindings of a hosting count
+// together: it is up while any of them asks for it, untouched while any of them cannot be
+// judged, and suspended only if none asks for it.
 func (pl *planner) planHostings() {
 	for i := range pl.assignments {
 		first := true
@@ -28,13 +28,13 @@ func (pl *planner) planHostings() {
 	}
 }
 
-// demand is what all bindings of one hosting want together.
+// demand is the state and plan that all bindings of one hosting ask for together.
 type demand struct {
-	lead    *assignment // the binding that speaks for it: the first that wants it up, else the first
+	lead    *assignment // the binding that speaks for it: the first that asks for it to be up, else the first
 	desired desiredState
 	plan    reconcile.EnhancePlan
-	// torn tells that two live subscriptions want different plans, unsure that one
-	// of its subscriptions cannot be judged.
+	// torn means that two live subscriptions are for different plans, unsure that one of
+	// its subscriptions cannot be judged.
 	torn, unsure bool
 	// endedAt is when the last of its subscriptions ended; zero unless it is known
 	// of all.
@@ -84,7 +84,7 @@ func (pl *planner) combine(first int) demand {
 
 func (pl *planner) planHosting(cl demand) {
 	if len(cl.moved) > 0 && pl.org.blocked {
-		return // which org it is has to be settled first, and that has been said
+		return // the org has to be decided first, and a hold has the reason
 	}
 	for _, l := range cl.moved {
 		pl.addAction(reconcile.Action{ID: linkID(l), Kind: reconcile.Link,
@@ -163,7 +163,7 @@ func (pl *planner) planChangePlan(cl demand, h *reconcile.Hosting) {
 		pl.addHold(reconcile.Hold{Kind: reconcile.HoldGrace, Subscription: cl.lead.Subscription, Hosting: h.ID, Reason: pl.lapseNotRead(cl.lead, h)})
 		return
 	case cl.lead.fresh && pl.cat.lowers(h.Plan, cl.plan.ID):
-		return // it is bound first: what is found today is not made smaller today
+		return // it is bound first: a hosting that was just found is not made smaller in the same decision
 	case cl.unsure && pl.cat.lowers(h.Plan, cl.plan.ID):
 		pl.addHold(reconcile.Hold{Kind: reconcile.HoldConflict, Subscription: cl.lead.Subscription, Hosting: h.ID, Reason: pl.smallerBesideOther(cl, h)})
 		return
@@ -178,9 +178,9 @@ func (pl *planner) planChangePlan(cl demand, h *reconcile.Hosting) {
 		Reason: pl.isForPlan(cl, h)})
 }
 
-// exceeds lists the resources of which more is used than the plan gives and of
-// which it gives less than the present one. Who is over a limit already is not
-// kept from a plan that has the same limit there and more of everything else.
+// exceeds lists the resources of which more is used than the plan gives and of which it
+// gives less than the present one. A customer who is over a limit already is not kept from
+// a plan that has the same limit there and more of everything else.
 func (pl *planner) exceeds(h *reconcile.Hosting, to reconcile.EnhancePlan) string {
 	var over []string
 	from := pl.cat.plans[h.Plan]
@@ -249,8 +249,7 @@ func (pl *planner) lastServed(end time.Time) time.Time {
 	return end
 }
 
-// change adds an action on an existing hosting; what it is based on must have
-// been read lately.
+// change adds an action on an existing hosting; the hosting must have been read lately.
 func (pl *planner) change(cl demand, h *reconcile.Hosting, a reconcile.Action) {
 	pl.readFresh(h)
 	a.Subscription, a.Item, a.Slot = cl.lead.Subscription, cl.lead.Item, cl.lead.Slot
@@ -270,7 +269,7 @@ func (pl *planner) planWebsite(cl demand, h *reconcile.Hosting) {
 	}
 	switch s.domain {
 	case "":
-		// It was made while nobody wanted websites: nobody has asked for its domain.
+		// It was made before CREATE_WEBSITES was set: its domain has not been asked for.
 		if cl.lead.How == reconcile.BoundByCreate || s.Domain != "" {
 			pl.withoutDomain(s)
 		}
@@ -312,7 +311,7 @@ func (pl *planner) readFresh(h *reconcile.Hosting) {
 }
 
 // recheckHosting looks again within the hour at a hosting that only people can mend:
-// Enhance does not tell us when they have.
+// Enhance sends us no message when they have.
 func (pl *planner) recheckHosting(h *reconcile.Hosting) {
 	pl.readFresh(h)
 	pl.recheckAt(pl.now.Add(recheckAfter))

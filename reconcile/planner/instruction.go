@@ -24,7 +24,7 @@ func Instruct(w reconcile.Instruction, cat *Catalog, instance string) reconcile.
 
 // instruct works out the change for the customer of the instruction's subscription. bound
 // are the bindings of all customers to its hosting. Nothing is changed here.
-func instruct(w reconcile.Instruction, c *reconcile.Customer, cat *Catalog, instance string, claims []reconcile.CustomerBinding) (reconcile.BindingChange, error) {
+func instruct(w reconcile.Instruction, c *reconcile.Customer, cat *Catalog, instance string, bound []reconcile.CustomerBinding) (reconcile.BindingChange, error) {
 	s := c.Subscription(w.Subscription)
 	switch {
 	case s == nil:
@@ -36,7 +36,7 @@ func instruct(w reconcile.Instruction, c *reconcile.Customer, cat *Catalog, inst
 	ch := instructed{reconcile.BindingChange{Instruction: w, Customer: c.ID, Named: s.MetadataHosting, Before: servedBy(c, w.Subscription)}}
 	switch w.Kind {
 	case reconcile.InstructBind:
-		return ch.bind(c, s, cat, instance, claims)
+		return ch.bind(c, s, cat, instance, bound)
 	case reconcile.InstructUnbind:
 		return ch.unbind(c)
 	case reconcile.InstructNew:
@@ -55,7 +55,7 @@ func (ch instructed) unbind(c *reconcile.Customer) (reconcile.BindingChange, err
 			of = append(of, b)
 		}
 	}
-	parted := slices.ContainsFunc(c.Unbindings, func(p reconcile.Unbinding) bool {
+	unbound := slices.ContainsFunc(c.Unbindings, func(p reconcile.Unbinding) bool {
 		return p.Subscription == w.Subscription && !p.Resolved && (w.Hosting.ID == 0 || p.Hosting == w.Hosting.ID) && (w.Slot == 0 || p.Slot == w.Slot)
 	})
 	switch {
@@ -63,7 +63,7 @@ func (ch instructed) unbind(c *reconcile.Customer) (reconcile.BindingChange, err
 		ch.Unbinds = []reconcile.CustomerBinding{{Binding: of[0], Customer: c.ID}}
 		ch.addOtherUnbindings(c)
 		return ch.BindingChange, nil
-	case len(of) == 0 && parted:
+	case len(of) == 0 && unbound:
 		return ch.BindingChange, nil
 	case len(of) == 0:
 		return refuseInstruction(ch.notBound())
@@ -71,14 +71,14 @@ func (ch instructed) unbind(c *reconcile.Customer) (reconcile.BindingChange, err
 	return refuseInstruction(ch.severalBound(of[0].Hosting))
 }
 
-func (ch instructed) bind(c *reconcile.Customer, s *reconcile.Subscription, cat *Catalog, instance string, claims []reconcile.CustomerBinding) (reconcile.BindingChange, error) {
+func (ch instructed) bind(c *reconcile.Customer, s *reconcile.Subscription, cat *Catalog, instance string, bound []reconcile.CustomerBinding) (reconcile.BindingChange, error) {
 	w, own := &ch.Instruction, c.BindingsOf(ch.Instruction.Subscription)
 	h := &w.Hosting
 	has := slices.IndexFunc(own, func(b reconcile.Binding) bool { return b.Hosting == h.ID })
 	if has >= 0 && (w.Slot == 0 || own[has].Slot == w.Slot) {
 		return ch.BindingChange, nil
 	}
-	if why := unfit(w, c, instance, claims); why != "" {
+	if why := unfit(w, c, instance, bound); why != "" {
 		return refuseInstruction(why)
 	}
 	b := reconcile.Binding{Subscription: w.Subscription, Org: h.Org, Hosting: h.ID, How: reconcile.BoundByAdopt, At: w.At}
@@ -98,7 +98,7 @@ func (ch instructed) bind(c *reconcile.Customer, s *reconcile.Subscription, cat 
 	if has < 0 {
 		b.Slot = slotFor(c, w.Subscription, h, instance)
 	}
-	for _, cl := range claims {
+	for _, cl := range bound {
 		if cl.Subscription != w.Subscription {
 			ch.Frees = append(ch.Frees, cl)
 		}
@@ -130,7 +130,7 @@ func (ch *instructed) addOtherUnbindings(c *reconcile.Customer) {
 }
 
 // unfit returns why the hosting cannot serve the subscription; "" if it can.
-func unfit(w *reconcile.Instruction, c *reconcile.Customer, instance string, claims []reconcile.CustomerBinding) string {
+func unfit(w *reconcile.Instruction, c *reconcile.Customer, instance string, bound []reconcile.CustomerBinding) string {
 	h := &w.Hosting
 	switch h.State {
 	case reconcile.HostingActive, reconcile.HostingSuspended:
@@ -144,7 +144,7 @@ func unfit(w *reconcile.Instruction, c *reconcile.Customer, instance string, cla
 		return hostingNotRead(h)
 	}
 	ended := ""
-	for _, cl := range claims {
+	for _, cl := range bound {
 		switch {
 		case cl.Subscription == w.Subscription:
 		case cl.Ended:

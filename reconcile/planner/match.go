@@ -6,14 +6,14 @@ import (
 	"github.com/stripe-enhance/stripe-enhance/reconcile"
 )
 
-// assign fills the wants with hostings that exist, nearest claim first: the
-// item's own binding, another binding of the same subscription (an item replaced
-// by another), a marker of the subscription on an unbound hosting, Stripe
-// planMetadata, a binding of the same subscription whose hosting has gone (it is held,
-// and not made again under another item), and last the hosting of a subscription
-// that has ended (a customer who comes back). What a person has unbound is taken by
-// none of these. What is left over is surplus or has
-// ended, and before it goes, byContent looks at what is on it.
+// assign fills the units with hostings that exist, the nearest first: the item's own
+// binding, another binding of the same subscription (an item replaced by another), a
+// marker of the subscription on an unbound hosting, Stripe's metadata, a binding of the
+// same subscription whose hosting has gone (it is held, and not made again under another
+// item), and last the hosting of a subscription that has ended (a customer who comes
+// back). A hosting that a person has unbound is taken by none of these. A hosting that is
+// left over is surplus or its subscription has ended, and before it goes, byContent looks
+// at its content.
 func (pl *planner) assign() {
 	pl.byItem()
 	pl.withinSubscription(true)
@@ -30,7 +30,8 @@ func (pl *planner) assign() {
 	pl.byContent()
 }
 
-// alive tells that the hosting of a link can serve: seen, or not yet read at all.
+// alive reports whether the hosting of an assignment can serve: seen, or not yet read at
+// all.
 func (pl *planner) alive(l *assignment) bool {
 	if l.hosting < 0 {
 		return false
@@ -55,10 +56,10 @@ func (pl *planner) fill(w, l int) {
 	pl.assignments[l].plan = pl.units[w].plan
 }
 
-// keepPriority orders the hostings of one item when not all of them are paid for any
-// more: first the one that a person has named in the metadata, then what has something
-// on it, as far as that was ever looked at, then what is up, so that nobody loses a site
-// and keeps one that is down; last what is not ours to switch on, and what is gone. Of
+// keepPriority orders the hostings of one item when not all of them are paid for any more:
+// first the one that a person has named in the metadata, then one with content, as far as
+// that was read, then one that is up, so that no customer loses a site and keeps one that
+// is down; last come those that are not ours to switch on, and those that are gone. Of
 // equals the lower slot stays.
 func (pl *planner) keepPriority(l *assignment) int {
 	if !pl.alive(l) {
@@ -79,7 +80,7 @@ func (pl *planner) keepPriority(l *assignment) int {
 	return worth
 }
 
-// byItem keeps what an item already has: see worth when the quantity fell.
+// byItem keeps the hostings of an item; if the quantity fell, see keepPriority.
 func (pl *planner) byItem() {
 	for w := range pl.units {
 		best := -1
@@ -137,9 +138,9 @@ func (pl *planner) mayServe(l *assignment, u *unit, alive, samePlan bool) bool {
 	return !alive || pl.replacementItem(l) == nil || pl.hasSpare(l.sub) || !pl.cat.lowers(pl.c.Hostings[l.hosting].Plan, u.plan.ID)
 }
 
-// byMarker binds unbound hostings whose friendly name names one of the
-// subscriptions: a create whose answer was lost, or a database that was. It does
-// so for ended subscriptions too, so that what we made stays in our care.
+// byMarker binds unbound hostings whose friendly name names one of the subscriptions: a
+// create whose answer was lost, or a database that was. It does so for ended subscriptions
+// too, so that hostings that we made stay in our care.
 func (pl *planner) byMarker() {
 	for i := range pl.c.Hostings {
 		h := &pl.c.Hostings[i]
@@ -179,10 +180,10 @@ func (pl *planner) byMarker() {
 	}
 }
 
-// byTombstone gives what would now be made anew to a deleted hosting that carries
-// the marker of the subscription: somebody deleted it, and a database that was lost
-// has forgotten that it was bound. It is held like any other that is paid for and
-// was deleted.
+// byTombstone gives what would now be made anew to a deleted hosting that carries the
+// marker of the subscription: it was deleted in the panel, and a database that was lost
+// has forgotten that it was bound. It is held like any other that is paid for and was
+// deleted.
 func (pl *planner) byTombstone() {
 	for i := range pl.c.Hostings {
 		h := &pl.c.Hostings[i]
@@ -203,9 +204,9 @@ func (pl *planner) byTombstone() {
 	}
 }
 
-// markerTwice tells that the slot is taken: by a binding, be it to a hosting that
-// has ended, or by another living hosting with the same marker, whatever is bound to it
-// by now.
+// markerTwice reports whether the slot is taken: by a binding, be it to a hosting that has
+// ended, or by another living hosting with the same marker, whatever is bound to it by
+// now.
 func (pl *planner) markerTwice(m reconcile.Marker, hosting int64) bool {
 	for i := range pl.c.Bindings {
 		b := &pl.c.Bindings[i]
@@ -228,7 +229,7 @@ func (pl *planner) markerTwice(m reconcile.Marker, hosting int64) bool {
 	return false
 }
 
-// block stops creates for a subscription after something was said about it.
+// block stops creates for a subscription that has a hold.
 func (pl *planner) block(sub int) {
 	for w := range pl.units {
 		if pl.units[w].sub == sub && pl.units[w].assignment < 0 {
@@ -241,8 +242,8 @@ func (pl *planner) bound(hosting int64) bool {
 	return slices.ContainsFunc(pl.assignments, func(l assignment) bool { return l.Hosting == hosting })
 }
 
-// unfilled finds a want of the subscription without a hosting, one for the plan
-// first; -1 for none. sub -1 looks at every subscription.
+// unfilled finds a unit of the subscription without a hosting, one for the plan first; -1
+// for none. sub -1 looks at every subscription.
 func (pl *planner) unfilled(sub, plan int) int {
 	found := -1
 	for w := range pl.units {

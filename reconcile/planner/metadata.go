@@ -60,10 +60,10 @@ func (pl *planner) bindNamed(s, w int) {
 	}
 }
 
-// followMetadata looks at the hosting that the metadata of a subscription names beside what
-// serves it. A person wrote that and meant something. Where it is certain, the named one
-// takes the place of the other: when that is gone, or is empty and of our making. Else
-// what serves the subscription goes on, and the pair is told with the command.
+// followMetadata looks at the hosting that the metadata of a subscription names beside the
+// one that serves it. A person wrote that and meant something. If the case is clear, the
+// named one takes the place of the other: when that is gone, or is empty and of our
+// making. Else the bound hosting goes on serving, and a hold names both and the command.
 func (pl *planner) followMetadata() {
 	for s := range pl.subs {
 		sub := &pl.subs[s]
@@ -94,14 +94,14 @@ func (pl *planner) followMetadata() {
 	}
 }
 
-// instructedSince tells that a person has unbound the named hosting when the metadata named it
-// already.
+// instructedSince reports whether a person has unbound the named hosting when the metadata
+// named it already.
 func (pl *planner) instructedSince(sub string, hosting int64) bool {
 	return slices.ContainsFunc(pl.c.Unbindings, func(p reconcile.Unbinding) bool { return p.Subscription == sub && p.Hosting == hosting && p.Named })
 }
 
-// filledUnits are the wants of a subscription when all of them have a hosting; nil when
-// one has none, which byMetadata has looked at.
+// filledUnits are the units of a subscription if all of them have a hosting; nil when one
+// has none, which byMetadata has looked at.
 func (pl *planner) filledUnits(s int) (units []int) {
 	for w := range pl.units {
 		if pl.units[w].sub != s {
@@ -126,7 +126,7 @@ func (pl *planner) servesOther(s, h int) string {
 	return pl.c.Hostings[h].Serves
 }
 
-// least is the link of the unit that is worth least.
+// least is the assignment of the unit that is worth least.
 func (pl *planner) least(units []int) *assignment {
 	w := slices.MinFunc(units, func(a, b int) int {
 		return cmp.Compare(pl.keepPriority(&pl.assignments[pl.units[a].assignment]), pl.keepPriority(&pl.assignments[pl.units[b].assignment]))
@@ -145,9 +145,9 @@ func (pl *planner) holdNamed(s int, bound *assignment, org, why string) {
 	pl.addHold(reconcile.Hold{Kind: reconcile.HoldConflict, Subscription: sub.ID, Hosting: id, Reason: pl.namedBesideBound(sub, bound, org, why)})
 }
 
-// honoured gives the named hosting the place of one that is gone, or that is empty, of
-// our making, serves nothing else and was not made twice. It reports whether it did, or
-// waits for what is on that one to be read.
+// honoured gives the named hosting the place of one that is gone, or that is empty, of our
+// making, serves nothing else and was not made twice. It reports whether it did, or waits
+// for the content of that one to be read.
 func (pl *planner) honoured(s int, units []int, h int) bool {
 	if !pl.free(s, h) {
 		return false
@@ -159,7 +159,7 @@ func (pl *planner) honoured(s int, units []int, h int) bool {
 		}
 	}
 	if pl.madeTwice(h) {
-		return false // which of the two goes is told, and not decided here
+		return false // a hold asks which of the two goes
 	}
 	for _, w := range units {
 		l := &pl.assignments[pl.units[w].assignment]
@@ -179,7 +179,7 @@ func (pl *planner) honoured(s int, units []int, h int) bool {
 	return false
 }
 
-// madeTwice tells that another hosting that lives carries the same marker of ours.
+// madeTwice reports whether another hosting that lives carries the same marker of ours.
 func (pl *planner) madeTwice(h int) bool {
 	m := pl.marker(&pl.c.Hostings[h])
 	return m.Slot > 0 && slices.ContainsFunc(pl.c.Hostings, func(o reconcile.Hosting) bool {
@@ -187,14 +187,14 @@ func (pl *planner) madeTwice(h int) bool {
 	})
 }
 
-// free tells that nothing says that a hosting is another subscription's.
+// free reports whether a hosting is bound to no subscription and marked for no other one.
 func (pl *planner) free(s, h int) bool {
 	m := pl.c.Hostings[h].Marker()
 	return !pl.bound(pl.c.Hostings[h].ID) && !pl.c.Hostings[h].Bound &&
 		(m.StripeID == "" || m.Of(pl.policy.Instance).StripeID == pl.subs[s].ID)
 }
 
-// instead binds the named hosting to a want in the place of the one that it has.
+// instead binds the named hosting to a unit in the place of the one that it has.
 func (pl *planner) instead(s, w, h int, why string) {
 	k := pl.units[w].assignment
 	named, sub := &pl.c.Hostings[h], pl.subs[s].ID
@@ -211,8 +211,8 @@ func (pl *planner) instead(s, w, h int, why string) {
 	}
 }
 
-// holdServes holds an order whose metadata names a hosting that another customer's
-// Subscription is served by.
+// holdServes holds an order whose metadata names a hosting that serves another customer's
+// subscription.
 func (pl *planner) holdServes(s, h int) {
 	sub, o := pl.subs[s].ID, &pl.c.Hostings[h]
 	pl.recheckHosting(o)

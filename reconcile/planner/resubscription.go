@@ -7,7 +7,7 @@ import (
 	"github.com/stripe-enhance/stripe-enhance/reconcile"
 )
 
-// byResubscription gives a new subscription the hosting of an ended one: with something on it
+// byResubscription gives a new subscription the hosting of an ended one: one with content
 // before an empty one (see turns), then same plan first, then the one that ended last.
 // Nothing is recreated while the old site exists.
 func (pl *planner) byResubscription() {
@@ -25,7 +25,7 @@ func (pl *planner) byResubscription() {
 	}
 }
 
-// mayReturn tells that a hosting may be given to who comes back.
+// mayReturn reports whether a hosting may be given to a customer who comes back.
 func (pl *planner) mayReturn(l *assignment) bool {
 	return l.desired == 0 && l.sub >= 0 && pl.subs[l.sub].desired == desiredEnded && pl.alive(l) && !pl.served(l.Hosting) && pl.namedBy(l) == nil && !pl.unboundFromLive(l.Hosting)
 }
@@ -47,7 +47,7 @@ func (pl *planner) returning(w int, samePlan bool, of []int) int {
 	return best
 }
 
-// served tells that a subscription which has not ended is bound to the hosting: then
+// served reports whether a subscription which has not ended is bound to the hosting: then
 // it is known who uses it.
 func (pl *planner) served(hosting int64) bool {
 	return slices.ContainsFunc(pl.assignments, func(l assignment) bool {
@@ -71,7 +71,7 @@ func (pl *planner) namedBy(l *assignment) (by *assessed) {
 	return by
 }
 
-// waits tells that a subscription may want a hosting that it cannot be given now.
+// waits reports whether a subscription may need a hosting that it cannot be given now.
 func (pl *planner) waits(sub int) bool {
 	s := &pl.subs[sub]
 	return s.desired != desiredActive || slices.ContainsFunc(pl.units, func(w unit) bool { return w.sub == sub && w.assignment < 0 }) ||
