@@ -8,6 +8,7 @@ RUNS     ?= 10000
 KILLS    ?= 20
 SEEDS    ?= 100000
 SEED     ?=
+WALK     ?= 60
 
 # Built once and cached; as `go run PACKAGE@VERSION` it is no part of go.mod.
 LINTER = github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0
@@ -64,6 +65,9 @@ mutants: ## Make known mistakes, one at a time, and see a test find each (MUTANT
 
 guards: ## Take each guard away, see a test miss it: hours (PKG=reconcile: minutes; LIMIT=N)
 	nice go test -tags mutants ./internal/guards -run TestEveryGuardIsMissed -count 1 -v -timeout 0
+
+walk: ## The files and functions that one sign-up passes; fails at WALK=60 files
+	go test -count 1 -timeout 15m -v -run TestASignUpPassesFewFiles ./internal/app -walk $(WALK)
 
 soak: ## The real service for 10,000 runs, looking for what grows (RUNS=10000)
 	go test -timeout 2h -count 1 -v -run TestTheServiceDoesNotGrowWithItsRuns ./cmd/stripe-enhance -runs $(RUNS)

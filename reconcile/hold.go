@@ -163,7 +163,7 @@ func (h ManualHold) Problem(now time.Time) string {
 	case (h.Customer == "") == (h.Subscription == ""):
 		return "a hold is for a customer or for a subscription: exactly one of the two is needed"
 	case h.Customer != "" && !ValidCustomerID(h.Customer):
-		return fmt.Sprintf("%q is no id of a customer: those begin with cus_, or are what was chosen for an old account", h.Customer)
+		return fmt.Sprintf("%q is no id of a customer: an id begins with cus_, or is one that an old account chose", h.Customer)
 	case strings.Contains(h.Customer, "@"): // an old account may have such ids, and far more often it is a slip
 		return fmt.Sprintf("%q is an e-mail, and a hold needs the id of the customer (cus_…); for a customer whose id it is, hold the subscriptions", h.Customer)
 	case h.Subscription != "" && !ValidID("sub_", h.Subscription):

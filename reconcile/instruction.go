@@ -203,7 +203,7 @@ func (ch *BindingChange) Unbinding(b Binding) Unbinding {
 func (ch *BindingChange) Describe() []string {
 	w := &ch.Instruction
 	if ch.None() {
-		return []string{w.Subscription + " is served as you say already: " + ch.Before}
+		return []string{w.Subscription + " is served like that already: " + ch.Before}
 	}
 	var all []string
 	for _, b := range ch.Unbinds {
@@ -237,7 +237,7 @@ func (ch *BindingChange) Entries() []Action {
 		all = append(all, entry("bind:"+SlotID(b.Subscription, b.Slot)+":"+FormatID(b.Hosting), ch.Customer, *b, "bound"))
 	}
 	if w.Kind == InstructNew && !ch.None() {
-		all = append(all, entry("new:"+w.Subscription, ch.Customer, Binding{Subscription: w.Subscription}, "said to be new"))
+		all = append(all, entry("new:"+w.Subscription, ch.Customer, Binding{Subscription: w.Subscription}, "marked as new"))
 	}
 	return all
 }

@@ -1,11 +1,17 @@
 package server
 
 import (
+	"context"
 	"errors"
+	"io"
+	"maps"
 	"net/http"
+	"slices"
 	"strings"
+	"time"
 
 	"github.com/sirupsen/logrus"
+	"golang.org/x/sync/semaphore"
 
 	"github.com/stripe-enhance/stripe-enhance/reconcile"
 )
@@ -119,4 +125,120 @@ func relevant(kind string) bool {
 		}
 	}
 	return false
+}
+
+// intake bounds the memory for the bodies of webhooks, whose sender is not known before
+// the signature is checked. A body counts for the bytes that have arrived, not for the
+// length that it announces. Bodies of an ordinary size have a share of their own, so that
+// large ones that come slowly do not keep them out. Safe for concurrent use.
+type intake struct {
+	small, large *semaphore.Weighted
+}
+
+const (
+	intakeBytes = 16 << 20 // of either share
+	intakeFirst = 8 << 10  // of any body
+	intakeSmall = 64 << 10 // Stripe's largest events of interest were seen past 50 KiB
+)
+
+// errIntakeFull: the body was not read, because there is no memory for it.
+var errIntakeFull = errors.New("too many deliveries are being read")
+
+func newIntake() *intake {
+	return &intake{small: semaphore.NewWeighted(intakeBytes), large: semaphore.NewWeighted(intakeBytes)}
+}
+
+// reservation is the part of a share that a body has taken.
+type reservation struct {
+	share *semaphore.Weighted
+	bytes int
+}
+
+func (in *intake) reserve(bytes int) (reservation, bool) {
+	l := reservation{in.small, bytes}
+	if bytes > intakeSmall {
+		l.share = in.large
+	}
+	return l, l.share.TryAcquire(int64(bytes))
+}
+
+func (l reservation) release() { l.share.Release(int64(l.bytes)) }
+
+// read reads a body of at most limit bytes, which the body itself enforces. The caller
+// calls done to release the memory; it is nil if there is an error.
+func (in *intake) read(body io.Reader, limit int) (data []byte, done func(), err error) {
+	has, ok := in.reserve(intakeFirst)
+	if !ok {
+		return nil, nil, errIntakeFull
+	}
+	data = make([]byte, 0, intakeFirst)
+	for {
+		n, err := body.Read(data[len(data):cap(data)])
+		data = data[:len(data)+n]
+		switch {
+		case errors.Is(err, io.EOF):
+			return data, has.release, nil
+		case err != nil:
+			has.release()
+			return nil, nil, err
+		case len(data) < cap(data):
+			continue
+		}
+		more, ok := in.reserve(min(2*cap(data), limit+intakeFirst))
+		if !ok {
+			has.release()
+			return nil, nil, errIntakeFull
+		}
+		data = append(make([]byte, 0, more.bytes), data...)
+		has.release()
+		has = more
+	}
+}
+
+// recordWebhookResults marks the webhooks that this run has followed. If an action of the
+// subscription failed, the webhook has failed; the others are followed. If the run itself
+// failed, they stay unmarked for the next run that succeeds.
+func (l *Loop) recordWebhookResults(ctx context.Context, r Request, report reconcile.Report, err error, began time.Time) {
+	if err != nil {
+		return
+	}
+	ctx = context.WithoutCancel(ctx)
+	now := l.o.Now()
+	problems := problemsOf(report.Actions)
+	for _, subscription := range slices.Sorted(maps.Keys(problems)) {
+		err = errors.Join(err, l.nudges.WebhookResult(ctx, subscription, began, problems[subscription], now))
+	}
+	if len(r.Subscriptions) == 0 {
+		err = errors.Join(err, l.nudges.WebhookResult(ctx, "", began, "", now))
+	}
+	for _, s := range r.Subscriptions {
+		err = errors.Join(err, l.nudges.WebhookResult(ctx, s, began, "", now))
+	}
+	if err != nil {
+		l.o.Log.WithField("run", report.Run.ID).WithError(err).Warn("results of webhooks not recorded")
+	}
+}
+
+// problemsOf returns the errors of failed actions by subscription. If an action that
+// belongs to no single subscription has failed, such as creating the org, its error counts
+// for each subscription of the customer that waits for it.
+func problemsOf(actions []reconcile.ActionRecord) map[string]string {
+	problems, shared := map[string]string{}, map[string]string{}
+	for _, a := range actions {
+		if a.State != reconcile.ActionFailed {
+			continue
+		}
+		of, by := problems, a.Subscription
+		if by == "" {
+			of, by = shared, a.Customer
+		}
+		of[by] = a.Kind.String() + ": " + a.Error
+	}
+	for _, a := range actions {
+		problem, waits := shared[a.Customer]
+		if waits && a.Subscription != "" && problems[a.Subscription] == "" && a.State == reconcile.ActionPlanned {
+			problems[a.Subscription] = problem
+		}
+	}
+	return problems
 }

@@ -61,7 +61,7 @@ func vanished(t *testing.T) {
 		s.nobodyLost()
 		s.nothingMade()
 		s.shows("4 known ones are not there any more, though none ever vanishes at Stripe", "nothing is taken away in this run", "This stands since",
-			"does not exist, though a hosting is bound to it", "add --accept-listing")
+			"does not exist at Stripe, though a hosting is bound to it", "add --accept-listing")
 		s.notifies("nothing is taken away at present")
 		return s
 	}

@@ -135,8 +135,8 @@ func TestNoClientCanForceOrAskTheTransportToRepeatAWrite(t *testing.T) {
 
 func TestTheWordsThatMustNotBeSentAreRecognised(t *testing.T) {
 	for _, c := range []struct{ path, text string }{
-		{"clients/enhance/write.go", "?force=true"},
-		{"clients/enhance/write.go", "force"},
+		{"clients/enhance/call.go", "?force=true"},
+		{"clients/enhance/call.go", "force"},
 		{"clients/stripe/write.go", "x?a=b&Force=1"},
 		{"clients/enhance/call.go", "Idempotency-Key"},
 		{"clients/enhance/call.go", "X-Idempotency-Key"},
@@ -145,7 +145,7 @@ func TestTheWordsThatMustNotBeSentAreRecognised(t *testing.T) {
 			t.Errorf("%q in %s is not noticed", c.text, c.path)
 		}
 	}
-	if why := forbidden("clients/enhance/errors.go", "the panel refused by force majeure"); why != "" {
+	if why := forbidden("clients/enhance/answer.go", "the panel refused by force majeure"); why != "" {
 		t.Errorf("a sentence is taken for a request: %s", why)
 	}
 }

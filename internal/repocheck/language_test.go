@@ -31,7 +31,7 @@ var measures = []measure{
 // papers and sentences do not.
 var (
 	plainFolders   = []string{"clients", "cmd", "internal", "reconcile", "reconcile/engine", "server", "simulator", "store"}
-	plainSentences = []string{"clients", "cmd", "internal", "reconcile/engine", "server", "simulator", "store"}
+	plainSentences = []string{"clients", "cmd", "internal", "reconcile", "reconcile/engine", "reconcile/planner", "server", "simulator", "store"}
 	plainPapers    = []string{"README.md", "CONTRIBUTING.md", "ARCHITECTURE.md", "SECURITY.md", "CHANGELOG.md"}
 )
 

@@ -71,7 +71,7 @@ func TestAFullRunSeesWhatStaffDidAMomentAgo(t *testing.T) {
 			rep = r.Run(engine.Request{Full: true, Dry: dry})
 			diff(t, "drift", 2, len(rep.Drifts))
 			diff(t, "converged", false, rep.Converged())
-			if id := hostingOf(t, r, all[0]); !said(rep, fmt.Sprintf("hosting %d is suspended by somebody else (seen", id), "now and was active") {
+			if id := hostingOf(t, r, all[0]); !said(rep, fmt.Sprintf("hosting %d is suspended by others (seen", id), "now and was active") {
 				t.Errorf("the suspension is not told: %q", rep.Notes)
 			}
 			if id := hostingOf(t, r, all[1]); !said(rep, fmt.Sprintf("hosting %d is on plan", id)) {
@@ -107,7 +107,7 @@ func TestATargetedRunLooksAtItsHostingAndOrg(t *testing.T) {
 	rep := r.Run(engine.Request{Subscriptions: []string{all[0].Subscription}, Dry: true})
 	diff(t, "drift", 1, len(rep.Drifts))
 	diff(t, "org", org, rep.Drifts[0].Org)
-	if len(rep.Targets) != 1 || !strings.Contains(rep.Targets[0].Text, "is suspended by somebody else") {
+	if len(rep.Targets) != 1 || !strings.Contains(rep.Targets[0].Text, "is suspended by others") {
 		t.Errorf("targets: %+v", rep.Targets)
 	}
 	if r.World.Counts(simulator.Enhance)["GET /orgs/{org}"] == before {

@@ -117,7 +117,7 @@ type Engine struct {
 
 	busy sync.Mutex // held for the length of a run
 	// denied is until when metadata is not written, in unix nanoseconds, since the
-	// key may not; see metadata.go.
+	// key may not; see metadataDenied.
 	denied  atomic.Int64
 	runs    atomic.Uint64 // numbers the runs of this process, for their ids
 	lease   *lease

@@ -1,6 +1,10 @@
 package engine
 
-import "hash/maphash"
+import (
+	"cmp"
+	"hash/maphash"
+	"slices"
+)
 
 // seed is one for the process.
 var seed = maphash.MakeSeed()
@@ -12,3 +16,12 @@ type idSet map[uint64]struct{}
 
 func (s idSet) add(id string)      { s[maphash.String(seed, id)] = struct{}{} }
 func (s idSet) has(id string) bool { _, ok := s[maphash.String(seed, id)]; return ok }
+
+// distinct sorts and removes doubles; the order of reads is then reproducible.
+func distinct(ids []string) []string {
+	sorted := slices.Clone(ids)
+	slices.Sort(sorted)
+	return slices.Compact(sorted)
+}
+
+func cmpText(a, b string) int { return cmp.Compare(a, b) }

@@ -21,7 +21,7 @@
 //  6. unpaid, paused: suspended
 //  7. incomplete: nothing new; what exists stays
 //  8. any other status, or an answer that cannot be read: nothing new; what exists stays, and it is reported
-//  9. pause_collection: as PAUSED_COLLECTION says, for what would be active
+//  9. pause_collection: as PAUSED_COLLECTION sets it, for what would be active
 //  10. cancel_at_period_end, cancel_at: no difference until Stripe reports canceled; the day is reported
 //  11. a mapping: found by price id before lookup key before product id; a plan that is a number is its id, none means that it is no hosting, anything else is its exact name
 //  12. a price without a mapping, or whose plan does not exist or exists twice: nothing new for it; what exists stays, and it is reported

@@ -102,9 +102,9 @@ func TestAnInstructionIsRefusedWhereItCannotBeMeant(t *testing.T) {
 			"hosting 9 is bound to sub_9 of cus_9, which has not ended: run `" + planner.UnbindCommand("sub_9", 9) + "`"},
 		{"another customer, who has ended, had it", func(*reconcile.Customer, *reconcile.Instruction) {}, claim("sub_9", true),
 			"sub_1/1 is not served by hosting 7 of org org-1 any more; at the panel that stays as it is; hosting 9 is not kept for sub_9 of cus_9 any more, which has ended; sub_1/2 is served by hosting 9 of org org-1"},
-		{"another org", func(_ *reconcile.Customer, w *reconcile.Instruction) { w.Hosting.Org = "org-2" }, nil, "say --other-org"},
+		{"another org", func(_ *reconcile.Customer, w *reconcile.Instruction) { w.Hosting.Org = "org-2" }, nil, "add --other-org"},
 		{"another org, with --other-org", func(_ *reconcile.Customer, w *reconcile.Instruction) { w.Hosting.Org, w.OtherOrg = "org-2", true }, nil, "sub_1/2 is served by hosting 9 of org org-2"},
-		{"another's marker", func(_ *reconcile.Customer, w *reconcile.Instruction) { w.Hosting.FriendlyName = "Basic [sub_2/1]" }, nil, "it was made for sub_2. Say --other-marker"},
+		{"another's marker", func(_ *reconcile.Customer, w *reconcile.Instruction) { w.Hosting.FriendlyName = "Basic [sub_2/1]" }, nil, "it was made for sub_2. Add --other-marker"},
 		{"another's marker, with --other-marker", func(_ *reconcile.Customer, w *reconcile.Instruction) {
 			w.Hosting.FriendlyName, w.OtherMarker = "Basic [sub_2/1]", true
 		}, nil, "sub_1/2 is served by hosting 9"},
@@ -112,14 +112,14 @@ func TestAnInstructionIsRefusedWhereItCannotBeMeant(t *testing.T) {
 		{"the marker of another installation", func(_ *reconcile.Customer, w *reconcile.Instruction) { w.Hosting.FriendlyName = "Basic [sub_1/1@lab]" }, nil, "of another installation"},
 		{"its own marker: the slot is that one", func(_ *reconcile.Customer, w *reconcile.Instruction) { w.Hosting.FriendlyName = "Basic [sub_1/4]" }, nil, "sub_1/4 is served by hosting 9"},
 		{"one of two units", func(c *reconcile.Customer, _ *reconcile.Instruction) { c.Subscriptions[0].Items[0].Quantity = 2 }, nil, "sub_1/2 is served by hosting 9 of org org-1"},
-		{"both units have one", twoUnits, nil, "Say in whose place this one comes: `stripe-enhance customers bind sub_1/1 9 "},
+		{"both units have one", twoUnits, nil, "Name the one that this one replaces: `stripe-enhance customers bind sub_1/1 9 "},
 		{"both units have one, and one is named", func(c *reconcile.Customer, w *reconcile.Instruction) { twoUnits(c, w); w.Slot = 2 }, nil, "sub_1/2 is not served by hosting 8"},
 		{"both units have one, and one is gone", func(c *reconcile.Customer, w *reconcile.Instruction) {
 			twoUnits(c, w)
 			c.Hostings[1].State = reconcile.HostingDeleted
 		}, nil, "sub_1/2 is not served by hosting 8"},
 		{"a unit that is not there", func(_ *reconcile.Customer, w *reconcile.Instruction) { w.Slot = 5 }, nil, "sub_1 has no unit sub_1/5"},
-		{"bound already", func(_ *reconcile.Customer, w *reconcile.Instruction) { w.Hosting.ID = 7 }, nil, "sub_1 is served as you say already"},
+		{"bound already", func(_ *reconcile.Customer, w *reconcile.Instruction) { w.Hosting.ID = 7 }, nil, "sub_1 is served like that already"},
 		{"a write that was not answered", func(c *reconcile.Customer, _ *reconcile.Instruction) {
 			c.Pending = []reconcile.Pending{{Kind: reconcile.CreateSubscription, Subscription: "sub_1"}}
 		}, nil, "its outcome is not known yet"},
@@ -127,7 +127,7 @@ func TestAnInstructionIsRefusedWhereItCannotBeMeant(t *testing.T) {
 		{"unbound from one of several", func(c *reconcile.Customer, w *reconcile.Instruction) {
 			twoUnits(c, w)
 			w.Kind, w.Hosting = reconcile.InstructUnbind, reconcile.Hosting{}
-		}, nil, "sub_1 has several hostings, say which one"},
+		}, nil, "sub_1 has several hostings, name one of them"},
 		{"unbound from the only one", func(_ *reconcile.Customer, w *reconcile.Instruction) {
 			w.Kind, w.Hosting = reconcile.InstructUnbind, reconcile.Hosting{}
 		}, nil, "sub_1/1 is not served by hosting 7"},

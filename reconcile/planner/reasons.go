@@ -19,7 +19,7 @@ import (
 
 // isNoHosting is for a hosting whose item is mapped to none.
 func isNoHosting(s *assessed, l *assignment, it *reconcile.Item, plan string) string {
-	return fmt.Sprintf("hosting %d was made for item %s of %s, and the mapping of its price %s says now that it is no hosting: it stays as it is. "+
+	return fmt.Sprintf("hosting %d was made for item %s of %s, and its price %s is now mapped to none: the hosting stays as it is. "+
 		"If that is right: `%s`, and then do with the hosting in the panel what you want; if it is hosting: `%s`",
 		l.Hosting, it.ID, s.ID, it.Price, UnbindCommand(s.ID, l.Hosting), MapCommand(it.Price, plan))
 }
@@ -27,14 +27,14 @@ func isNoHosting(s *assessed, l *assignment, it *reconcile.Item, plan string) st
 // noItemIsHosting is for a hosting whose item is not known, in a subscription in which
 // nothing is hosting.
 func noItemIsHosting(s *assessed, l *assignment, prices string) string {
-	return fmt.Sprintf("hosting %d is bound to %s, and the mappings say of everything in it (%s) that it is no hosting: it stays as it is. "+
+	return fmt.Sprintf("hosting %d is bound to %s, and everything in it (%s) is mapped to none: the hosting stays as it is. "+
 		"If that is right: `%s`, and then do with the hosting in the panel what you want", l.Hosting, s.ID, prices, UnbindCommand(s.ID, l.Hosting))
 }
 
 // becameNoHosting is for a hosting whose item is gone, if one has come that is mapped to
 // none.
 func becameNoHosting(reason string, l *assignment, it *reconcile.Item) string {
-	return fmt.Sprintf("%s, and item %s has come, of which the mapping of its price %s says that it is no hosting: hosting %d stays as it is. "+
+	return fmt.Sprintf("%s, and item %s has come, whose price %s is mapped to none: hosting %d stays as it is. "+
 		"If that is right: `%s`, and then do with the hosting in the panel what you want; if the new price is hosting: `%s`",
 		reason, it.ID, it.Price, l.Hosting, UnbindCommand(l.Subscription, l.Hosting), MapCommand(it.Price, "PLAN"))
 }
@@ -75,8 +75,8 @@ func wasDeleted(s *assessed, h *reconcile.Hosting, ways string) string {
 }
 
 func suspendedByOthers(s *assessed, h *reconcile.Hosting) string {
-	return fmt.Sprintf("hosting %d of org %s serves %s, but was suspended by somebody else (staff, abuse): only they lift it, in the panel. "+
-		"If it is to stay down, this says so: `%s`", h.ID, h.Org, which(s), IgnoreCommand(s.ID, "suspended by staff"))
+	return fmt.Sprintf("hosting %d of org %s serves %s, but was suspended by others (staff, abuse): only they lift it, in the panel. "+
+		"If it is to stay down, record that: `%s`", h.ID, h.Org, which(s), IgnoreCommand(s.ID, "suspended by staff"))
 }
 
 func perhapsOurs(s *assessed, h *reconcile.Hosting) string {
@@ -151,7 +151,7 @@ func (pl *planner) inGrace(i int) string {
 	case others:
 		return fmt.Sprintf("%s: the grace period ends at %s, and its hosting stays up then too, for another subscription", text, ends)
 	}
-	return fmt.Sprintf("%s: it stays up until %s and "+suspendedThen+" unless Stripe says active", text, ends)
+	return fmt.Sprintf("%s: it stays up until %s and "+suspendedThen+" unless Stripe reports active", text, ends)
 }
 
 // keptByOther reports whether another subscription, which is not in its grace period,
@@ -193,14 +193,14 @@ func (pl *planner) isGone(i int) string {
 			ways = append(ways, "`"+UnbindCommand(s.ID, pl.assignments[j].Hosting)+"`")
 		}
 	}
-	return fmt.Sprintf("Stripe says that %s does not exist, though a hosting is bound to it: is this the right account's key? `stripe-enhance check` says which it is. "+
+	return fmt.Sprintf("%s does not exist at Stripe, though a hosting is bound to it: is this the right account's key? `stripe-enhance check` shows which it is. "+
 		"The hosting stays as it is; if the subscription is gone for good: %s", s.ID, strings.Join(ways, " and "))
 }
 
 // namesOtherOrg is for metadata that names a hosting and not the customer's org.
 func (pl *planner) namesOtherOrg(s *assessed, hosting int64) string {
 	if pl.c.Org == nil { // and the metadata names none: with one it would be looked at
-		return fmt.Sprintf("the metadata of %s names hosting %d and no org: say in which it is with `%s`, or take it out with `%s`",
+		return fmt.Sprintf("the metadata of %s names hosting %d and no org: name its org with `%s`, or take it out with `%s`",
 			s.ID, hosting, MetadataCommand(s.ID, "enhance_org_id", "ORG"), MetadataCommand(s.ID, "enhance_subscription_id", ""))
 	}
 	return fmt.Sprintf("the metadata of %s names hosting %d of org %s, and the customer's org is %s: if it is that hosting in that org, `%s`; "+
@@ -235,7 +235,7 @@ func orgIDs(all []reconcile.Org) (ids []string) {
 }
 
 func namedIsMissing(s *assessed, h *reconcile.Hosting, org string) string {
-	return fmt.Sprintf("the metadata of %s names hosting %d of org %s, and the panel says %s: correct the metadata, or take it out with `%s`",
+	return fmt.Sprintf("the metadata of %s names hosting %d of org %s, and at the panel %s: correct the metadata, or take it out with `%s`",
 		s.ID, s.MetadataHosting, org, whereIs(h, org), MetadataCommand(s.ID, "enhance_subscription_id", ""))
 }
 

@@ -59,7 +59,7 @@ func hostingWithContent(l *assignment, h *reconcile.Hosting) string {
 // notDeletedForContent is for a hosting with content at the end of its retention period.
 func notDeletedForContent(h *reconcile.Hosting, parts []string) string {
 	return fmt.Sprintf("hosting %d was to be deleted at the end of the retention period, but it holds %s, and the same customer keeps one that may hold less (%s): it is not deleted. "+
-		"Move what is on it, or delete hosting %d in the panel if it is not wanted", h.ID, describeContent(h), strings.Join(parts[:min(len(parts), mostListed)], "; "), h.ID)
+		"Move its content, or delete hosting %d in the panel if it is not wanted", h.ID, describeContent(h), strings.Join(parts[:min(len(parts), mostListed)], "; "), h.ID)
 }
 
 // replacesEmpty is for a hosting with content that takes the place of an empty one.

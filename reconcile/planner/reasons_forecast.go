@@ -13,7 +13,7 @@ func (pl *planner) endsAnnounced(i int, end time.Time) string {
 }
 
 func trialEnds(s *assessed) string {
-	return fmt.Sprintf("%s: what is due is charged then", standing(s))
+	return fmt.Sprintf("%s: the amount due is charged then", standing(s))
 }
 
 // expires is for a first payment that has not been made.

@@ -63,7 +63,7 @@ func resumesPerhapsOurs(s *assessed, h *reconcile.Hosting) string {
 
 // lapseNotRead is for a change of plan while the start of the grace period is not known.
 func (pl *planner) lapseNotRead(l *assignment, h *reconcile.Hosting) string {
-	return fmt.Sprintf("%s is past_due, and since when could not be read: hosting %d keeps plan %s until that can be read or Stripe says active", l.Subscription, h.ID, pl.planRef(h.Plan))
+	return fmt.Sprintf("%s is past_due, and since when could not be read: hosting %d keeps plan %s until that can be read or Stripe reports active", l.Subscription, h.ID, pl.planRef(h.Plan))
 }
 
 // smallerBesideOther is for a smaller plan while another subscription of the hosting cannot be judged.
@@ -87,7 +87,7 @@ func (pl *planner) retentionIsOver(cl demand, h *reconcile.Hosting) string {
 }
 
 func domainIsTaken(s *assessed) string {
-	return fmt.Sprintf("the panel says that the domain %s of %s is taken, or is none that it accepts: remove it where it is, or correct it with `%s`; the hosting itself is up", s.domain, s.ID, MetadataCommand(s.ID, "domain", "DOMAIN"))
+	return fmt.Sprintf("the panel refuses the domain %s of %s, because it is taken or not valid: remove it where it is, or correct it with `%s`; the hosting itself is up", s.domain, s.ID, MetadataCommand(s.ID, "domain", "DOMAIN"))
 }
 
 // neverAnswered is for a write whose outcome is not known.

@@ -30,15 +30,15 @@ func boundToOther(h *reconcile.Hosting, cl reconcile.CustomerBinding) string {
 }
 
 func markedByOthers(h *reconcile.Hosting, m reconcile.Marker) string {
-	return fmt.Sprintf("hosting %d carries the marker %s of another installation, which may be using it: say --other-marker if it is not", h.ID, m)
+	return fmt.Sprintf("hosting %d carries the marker %s of another installation, which may be using it: add --other-marker if it is not", h.ID, m)
 }
 
 func madeForOther(w *reconcile.Instruction, h *reconcile.Hosting, m reconcile.Marker) string {
-	return fmt.Sprintf("hosting %d carries the marker %s: it was made for %s. Say --other-marker if %s is to have it all the same", h.ID, m, m.StripeID, w.Subscription)
+	return fmt.Sprintf("hosting %d carries the marker %s: it was made for %s. Add --other-marker if %s is still to have it", h.ID, m, m.StripeID, w.Subscription)
 }
 
 func inOtherOrg(w *reconcile.Instruction, h *reconcile.Hosting, c *reconcile.Customer) string {
-	return fmt.Sprintf("hosting %d is in org %s, and the org of %s is %s: say --other-org if it is to serve it there; it stays where it is, and nobody is invited to that org", h.ID, h.Org, w.Subscription, c.Org.ID)
+	return fmt.Sprintf("hosting %d is in org %s, and the org of %s is %s: add --other-org if it is to serve it there; it stays where it is, and no invitation to that org is sent", h.ID, h.Org, w.Subscription, c.Org.ID)
 }
 
 // noSuchUnit is for a slot that the subscription does not have.
@@ -48,7 +48,7 @@ func (ch *instructed) noSuchUnit(slot int) string {
 
 // allUnitsServed is for a hosting that has no free unit to serve.
 func (ch *instructed) allUnitsServed(first int) string {
-	return fmt.Sprintf("every unit of %s has a hosting: %s. Say in whose place this one comes: `%s`",
+	return fmt.Sprintf("every unit of %s has a hosting: %s. Name the one that this one replaces: `%s`",
 		ch.Instruction.Subscription, ch.Before, BindCommand(reconcile.SlotID(ch.Instruction.Subscription, first), ch.Instruction.Hosting.ID))
 }
 
@@ -64,7 +64,7 @@ func servedBy(c *reconcile.Customer, sub string) string {
 		}
 	}
 	if s := c.Subscription(sub); s != nil && s.IsNewOrder {
-		parts = append(parts, "it was said to be new")
+		parts = append(parts, "it was marked as new")
 	}
 	if len(parts) == 0 {
 		return "no hosting is bound to " + sub
@@ -77,7 +77,7 @@ func notItsSubscription(w reconcile.Instruction, c *reconcile.Customer) string {
 }
 
 func outcomeNotKnown(p *reconcile.Pending) string {
-	return fmt.Sprintf("%s was sent for this customer and its outcome is not known yet: say it again after the next run has looked for it", p.Kind)
+	return fmt.Sprintf("%s was sent for this customer and its outcome is not known yet: repeat the instruction after the next run has looked for it", p.Kind)
 }
 
 func (ch *instructed) notBound() string {
@@ -85,5 +85,5 @@ func (ch *instructed) notBound() string {
 }
 
 func (ch *instructed) severalBound(first int64) string {
-	return fmt.Sprintf("%s has several hostings, say which one: %s. `%s`", ch.Instruction.Subscription, ch.Before, UnbindCommand(ch.Instruction.Subscription, first))
+	return fmt.Sprintf("%s has several hostings, name one of them: %s. `%s`", ch.Instruction.Subscription, ch.Before, UnbindCommand(ch.Instruction.Subscription, first))
 }

@@ -10,7 +10,7 @@ import (
 // newAfterNotSet is for an order that may be old, while the setting that decides it is empty.
 func (pl *planner) newAfterNotSet(s *assessed) string {
 	return fmt.Sprintf("%s has no hosting that is known, and the panel has hostings that no subscription is bound to: "+
-		"set NEW_CUSTOMERS_ONLY_AFTER to say which orders are new", pl.order(s))
+		"set NEW_CUSTOMERS_ONLY_AFTER to the day from which orders are new", pl.order(s))
 }
 
 // orderedBefore is for an order from before NEW_CUSTOMERS_ONLY_AFTER.
@@ -74,13 +74,13 @@ func (pl *planner) planLabel(id int) string {
 
 // wasUnbound is for a unit whose hosting a person has unbound.
 func wasUnbound(p *reconcile.Unbinding) string {
-	return fmt.Sprintf("hosting %d of org %s was unbound from %s by %s at %s (%s), and nothing is made for %s before a person has said what serves it. If it is a hosting that is there: `%s`; if the order is new: `%s`",
+	return fmt.Sprintf("hosting %d of org %s was unbound from %s by %s at %s (%s), and nothing is made for %s before a person gives an instruction. If an existing hosting serves it: `%s`; if the order is new: `%s`",
 		p.Hosting, p.Org, reconcile.SlotID(p.Subscription, p.Slot), p.Author, reconcile.FormatTime(p.At), p.Reason, p.Subscription,
 		bindCommand(p.Subscription, "HOSTING", "it is its hosting"), BindNewCommand(p.Subscription))
 }
 
 // orUnbind names the other two ways for a hosting that is paid for and gone.
 func (pl *planner) orUnbind(l *assignment) string {
-	return fmt.Sprintf("; or bind what serves %s in its place (`%s`), or unbind it, to say then that the order is new (`%s`)",
+	return fmt.Sprintf("; or bind the hosting that serves %s in its place (`%s`), or unbind it, so that the order can become new (`%s`)",
 		l.Subscription, bindCommand(pl.unit(l.Subscription, l.Slot), "HOSTING", "it is its hosting"), UnbindCommand(l.Subscription, l.Hosting))
 }

@@ -49,15 +49,15 @@ func orgWasThere(o *reconcile.Org) string {
 }
 
 func othersInOrg(org, sub string) string {
-	return fmt.Sprintf("org %s has no owner, and hosting of %s, another Stripe customer's, is in it: invite the right owner in the panel; nobody is invited until then", org, sub)
+	return fmt.Sprintf("org %s has no owner, and hosting of %s, another Stripe customer's, is in it: invite the right owner in the panel; no invitation is sent until then", org, sub)
 }
 
 func hasNoEmail(buyer reconcile.StripeCustomer) string {
-	return fmt.Sprintf("customer %s has no e-mail at Stripe, so nobody can be invited: enter it with `%s`", buyer.ID, EmailCommand(buyer.ID))
+	return fmt.Sprintf("customer %s has no e-mail at Stripe, so no invitation can be sent: enter it with `%s`", buyer.ID, EmailCommand(buyer.ID))
 }
 
 func emailNotValid(buyer reconcile.StripeCustomer) string {
-	return fmt.Sprintf("the e-mail %q of customer %s is no address, so nobody can be invited: correct it with `%s`", reconcile.Truncate(buyer.Email), buyer.ID, EmailCommand(buyer.ID))
+	return fmt.Sprintf("the e-mail %q of customer %s is no address, so no invitation can be sent: correct it with `%s`", reconcile.Truncate(buyer.Email), buyer.ID, EmailCommand(buyer.ID))
 }
 
 // The reasons of actions on orgs.

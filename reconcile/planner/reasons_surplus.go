@@ -12,7 +12,7 @@ func mappingGone(s *assessed, it *reconcile.Item) string {
 }
 
 func quantityOutOfRange(s *assessed, it *reconcile.Item) string {
-	return fmt.Sprintf("item %s of %s asks for %d hostings: what it has stays as it is", it.ID, s.ID, it.Quantity)
+	return fmt.Sprintf("item %s of %s asks for %d hostings: those that it has stay as they are", it.ID, s.ID, it.Quantity)
 }
 
 func quantityFell(s *assessed, l *assignment) string {
@@ -37,7 +37,7 @@ func waitsForOther(reason string, n *assessed, l *assignment) string {
 
 // foundActive is for the hosting of an ended subscription that was active when it was discovered.
 func foundActive(reason string, l *assignment) string {
-	return fmt.Sprintf("%s, but hosting %d was found up at %s, when this database knew nothing of it: somebody who came back may be using it; suspend it in the panel if nobody does, or say whom it serves: `%s`",
+	return fmt.Sprintf("%s, but hosting %d was found up at %s, when this database knew nothing of it: a customer who came back may be using it; suspend it in the panel if none does, or bind it to the subscription that it serves: `%s`",
 		reason, l.Hosting, reconcile.FormatTime(l.At), bindCommand("SUBSCRIPTION", reconcile.FormatID(l.Hosting), "it is its hosting", "--other-marker"))
 }
 

@@ -67,7 +67,7 @@ func whatIsThere(t *reconcile.Target, s *reconcile.Subscription) string {
 func describeHosting(h *reconcile.Hosting) string {
 	text := h.State.String()
 	if h.State == reconcile.HostingSuspended {
-		text += " by somebody else"
+		text += " by others"
 		if !h.SuspendedByUs.IsZero() {
 			text = h.State.String() + " by us since " + reconcile.FormatTime(h.SuspendedByUs)
 		}
@@ -117,12 +117,12 @@ func whyNothing(t *reconcile.Target, c *reconcile.Customer, s *reconcile.Subscri
 		if none {
 			return "none of its prices buys a hosting"
 		}
-		return "that is what this status asks for"
+		return "that is the state that this status asks for"
 	case desiredSuspended, desiredEnded:
 		if none {
 			return "nothing was made for it, and with this status nothing is"
 		}
-		return "that is what this status asks for"
+		return "that is the state that this status asks for"
 	case desiredKeep:
 	}
 	return "with this status nothing is made, and nothing is taken away"
