@@ -15,7 +15,7 @@ import (
 // new kind of action needs the rule that plans it, the client's call, the simulator's
 // answer and the OpenAPI document; a new kind of hold needs the rule alone.
 const (
-	mostTablesOfAction = 6
+	mostTablesOfAction = 4
 	mostTablesOfHold   = 1
 )
 

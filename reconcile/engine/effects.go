@@ -39,20 +39,23 @@ type effect struct {
 	// premise means that the facts on which the action rests are read again before it,
 	// because it takes something away or undoes another change.
 	premise bool
+	// learn changes the customer as the database has it after the outcome; false, or no
+	// function: the customer is loaded again.
+	learn func(next *reconcile.Customer, o reconcile.Outcome) bool
 }
 
 // effects are the rows, by kind. A website that was made shows when it is made again:
 // the domain is then taken by this very hosting.
 var effects = [...]effect{
 	reconcile.Link:               {do: (*run).link, repeatable: true},
-	reconcile.CreateOrg:          {do: (*run).createOrg, find: (*run).findOrg, twoLooks: true, lookFirst: (*run).lookForOrg},
-	reconcile.RenameOrg:          {do: (*run).renameOrg, find: (*run).findName, repeatable: true},
-	reconcile.InviteOwner:        {do: (*run).invite, find: (*run).findInvitation, repeatable: true},
-	reconcile.CreateSubscription: {do: (*run).createHosting, find: (*run).findHosting, twoLooks: true, lookFirst: (*run).lookForHosting},
+	reconcile.CreateOrg:          {do: (*run).createOrg, find: (*run).findOrg, twoLooks: true, lookFirst: (*run).lookForOrg, learn: learnOrg},
+	reconcile.RenameOrg:          {do: (*run).renameOrg, find: (*run).findName, repeatable: true, learn: learnName},
+	reconcile.InviteOwner:        {do: (*run).invite, find: (*run).findInvitation, repeatable: true, learn: learnInvitation},
+	reconcile.CreateSubscription: {do: (*run).createHosting, find: (*run).findHosting, twoLooks: true, lookFirst: (*run).lookForHosting, learn: learnHosting},
 	reconcile.CreateWebsite:      {do: (*run).createWebsite},
 	reconcile.WriteMetadata:      {do: (*run).writeMetadata, repeatable: true},
 	reconcile.Resume:             {do: (*run).resume, find: (*run).findResumption, lookFirst: (*run).lookAtHosting},
-	reconcile.Suspend:            {do: (*run).suspend, find: (*run).findSuspension, premise: true},
+	reconcile.Suspend:            {do: (*run).suspend, find: (*run).findSuspension, premise: true, learn: learnSuspension},
 	reconcile.ChangePlan:         {do: (*run).changePlan, find: (*run).findPlanChange, premise: true},
 	reconcile.Terminate:          {do: (*run).terminate, find: (*run).findTermination, premise: true},
 }

@@ -98,55 +98,76 @@ func (r *run) current(ctx context.Context, id string) (*reconcile.Customer, erro
 }
 
 // learned is a customer as the database has it after an outcome was recorded; nil: it
-// must be loaded. It knows the common outcomes and no others.
+// must be loaded. How an outcome changes a customer stands in the row of its effect.
 func learned(c *reconcile.Customer, o reconcile.Outcome) *reconcile.Customer {
 	if o.State != reconcile.ActionApplied || c.Org != nil && slices.ContainsFunc(c.Kin, func(k reconcile.Kin) bool { return k.Org.ID == c.Org.ID }) {
 		return nil // not known to be applied; or the org is shared, and shows twice
 	}
+	e, err := effectOf(o.Action.Kind)
+	if err != nil || e.learn == nil {
+		return nil
+	}
 	next := *c
-	switch o.Action.Kind {
-	case reconcile.CreateOrg:
-		org := *o.Org
-		org.ObservedAt, org.HostingsRead = stored(org.ObservedAt), stored(org.HostingsRead)
-		next.Org, next.OrgNamed, next.OrgGuest = &org, false, false
-	case reconcile.RenameOrg:
-		if c.Org == nil || !o.Org.HostingsRead.IsZero() {
-			return nil
-		}
-		org := *o.Org
-		org.Created, org.ObservedAt = cmpTime(stored(org.Created), c.Org.Created), stored(org.ObservedAt)
-		org.Owners, org.OwnersRead = c.Org.Owners, c.Org.OwnersRead
-		if org.Hostings == c.Org.Hostings {
-			org.HostingsRead = c.Org.HostingsRead
-		}
-		next.Org, next.OrgNamed = &org, true
-	case reconcile.InviteOwner:
-		next.Invited, next.InvitedEmail = stored(o.Invited), cmp.Or(o.InvitedEmail, c.InvitedEmail)
-	case reconcile.CreateSubscription:
-		if c.Org == nil || c.Org.ID != o.Binding.Org || hostingOf(c, o.Hosting.ID) != nil {
-			return nil
-		}
-		org, h, b := *c.Org, *o.Hosting, *o.Binding
-		org.Hostings++
-		h.ObservedAt, h.Bound, b.At = stored(h.ObservedAt), true, stored(b.At)
-		next.Org, next.Hostings, next.Bindings = &org, append(slices.Clone(c.Hostings), h), append(slices.Clone(c.Bindings), b)
-		slices.SortFunc(next.Hostings, func(a, b reconcile.Hosting) int { return cmp.Compare(a.ID, b.ID) })
-		slices.SortFunc(next.Bindings, func(a, b reconcile.Binding) int {
-			return cmp.Or(cmp.Compare(a.Subscription, b.Subscription), cmp.Compare(a.Slot, b.Slot))
-		})
-	case reconcile.Suspend:
-		i := slices.IndexFunc(c.Hostings, func(h reconcile.Hosting) bool { return h.ID == o.Hosting.ID })
-		if i < 0 || o.Hosting.State != reconcile.HostingSuspended || o.Hosting.SuspendedByUs.IsZero() || o.Hosting.Usage == nil {
-			return nil
-		}
-		next.Hostings = slices.Clone(c.Hostings)
-		h := &next.Hostings[i]
-		h.State, h.Plan, h.SuspendedBy, h.FriendlyName = o.Hosting.State, o.Hosting.Plan, o.Hosting.SuspendedBy, o.Hosting.FriendlyName
-		h.Usage, h.ObservedAt, h.SuspendedByUs = o.Hosting.Usage, stored(o.Hosting.ObservedAt), stored(o.Hosting.SuspendedByUs)
-	case reconcile.Link, reconcile.CreateWebsite, reconcile.ChangePlan, reconcile.WriteMetadata, reconcile.Resume, reconcile.Terminate:
+	if !e.learn(&next, o) {
 		return nil
 	}
 	return &next
+}
+
+// The functions below change a copy of a customer as the store does when it records the
+// outcome. false: what the database has then is not known.
+
+func learnOrg(next *reconcile.Customer, o reconcile.Outcome) bool {
+	org := *o.Org
+	org.ObservedAt, org.HostingsRead = stored(org.ObservedAt), stored(org.HostingsRead)
+	next.Org, next.OrgNamed, next.OrgGuest = &org, false, false
+	return true
+}
+
+func learnName(next *reconcile.Customer, o reconcile.Outcome) bool {
+	if next.Org == nil || !o.Org.HostingsRead.IsZero() {
+		return false
+	}
+	org, was := *o.Org, next.Org
+	org.Created, org.ObservedAt = cmpTime(stored(org.Created), was.Created), stored(org.ObservedAt)
+	org.Owners, org.OwnersRead = was.Owners, was.OwnersRead
+	if org.Hostings == was.Hostings {
+		org.HostingsRead = was.HostingsRead
+	}
+	next.Org, next.OrgNamed = &org, true
+	return true
+}
+
+func learnInvitation(next *reconcile.Customer, o reconcile.Outcome) bool {
+	next.Invited, next.InvitedEmail = stored(o.Invited), cmp.Or(o.InvitedEmail, next.InvitedEmail)
+	return true
+}
+
+func learnHosting(next *reconcile.Customer, o reconcile.Outcome) bool {
+	if next.Org == nil || next.Org.ID != o.Binding.Org || hostingOf(next, o.Hosting.ID) != nil {
+		return false
+	}
+	org, h, b := *next.Org, *o.Hosting, *o.Binding
+	org.Hostings++
+	h.ObservedAt, h.Bound, b.At = stored(h.ObservedAt), true, stored(b.At)
+	next.Org, next.Hostings, next.Bindings = &org, append(slices.Clone(next.Hostings), h), append(slices.Clone(next.Bindings), b)
+	slices.SortFunc(next.Hostings, func(a, b reconcile.Hosting) int { return cmp.Compare(a.ID, b.ID) })
+	slices.SortFunc(next.Bindings, func(a, b reconcile.Binding) int {
+		return cmp.Or(cmp.Compare(a.Subscription, b.Subscription), cmp.Compare(a.Slot, b.Slot))
+	})
+	return true
+}
+
+func learnSuspension(next *reconcile.Customer, o reconcile.Outcome) bool {
+	i := slices.IndexFunc(next.Hostings, func(h reconcile.Hosting) bool { return h.ID == o.Hosting.ID })
+	if i < 0 || o.Hosting.State != reconcile.HostingSuspended || o.Hosting.SuspendedByUs.IsZero() || o.Hosting.Usage == nil {
+		return false
+	}
+	next.Hostings = slices.Clone(next.Hostings)
+	h := &next.Hostings[i]
+	h.State, h.Plan, h.SuspendedBy, h.FriendlyName = o.Hosting.State, o.Hosting.Plan, o.Hosting.SuspendedBy, o.Hosting.FriendlyName
+	h.Usage, h.ObservedAt, h.SuspendedByUs = o.Hosting.Usage, stored(o.Hosting.ObservedAt), stored(o.Hosting.SuspendedByUs)
+	return true
 }
 
 // stored is a time as the database returns it.

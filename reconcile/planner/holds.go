@@ -205,7 +205,7 @@ func withoutEmptyOrg(actions []reconcile.Action) []reconcile.Action {
 		return actions
 	}
 	return slices.DeleteFunc(actions, func(a reconcile.Action) bool {
-		return a.Org == "" && (a.Kind == reconcile.CreateOrg || a.Kind == reconcile.RenameOrg || a.Kind == reconcile.InviteOwner || a.Kind == reconcile.CreateWebsite)
+		return a.Org == "" && a.Kind.Brake() == reconcile.CreateSubscription // the chain of a new hosting
 	})
 }
 
