@@ -30,7 +30,7 @@ demo: ## A hosting company's week, without keys, network or server
 	go run ./cmd/stripe-enhance demo
 
 test: ## Vet, then every test
-	go vet ./... && go vet -tags mutants ./internal/mutation ./internal/guards && go test -timeout 15m ./...
+	go vet ./... && go vet -tags mutants ./internal/app ./internal/mutation ./internal/guards && go test -timeout 15m ./...
 
 kills: ## Kill the program and its databases everywhere, KILLS=20 times
 	KILLS=$(KILLS) go test -count=1 -timeout 12h -v -run . ./internal/crashtest
@@ -67,7 +67,7 @@ guards: ## Take each guard away, see a test miss it: hours (PKG=reconcile: minut
 	nice go test -tags mutants ./internal/guards -run TestEveryGuardIsMissed -count 1 -v -timeout 0
 
 walk: ## The files and functions that one sign-up passes; fails at WALK=60 files
-	go test -count 1 -timeout 15m -v -run TestASignUpPassesFewFiles ./internal/app -walk $(WALK)
+	go test -tags mutants -count 1 -timeout 15m -v -run TestASignUpPassesFewFiles ./internal/app -walk $(WALK)
 
 soak: ## The real service for 10,000 runs, looking for what grows (RUNS=10000)
 	go test -timeout 2h -count 1 -v -run TestTheServiceDoesNotGrowWithItsRuns ./cmd/stripe-enhance -runs $(RUNS)
