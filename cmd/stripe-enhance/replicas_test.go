@@ -116,9 +116,10 @@ func (d *drill) signal(r *replica, s syscall.Signal) {
 func (d *drill) losing(happen, lose func()) {
 	d.Helper()
 	reached, lost := make(chan struct{}), make(chan struct{})
-	var creates atomic.Int32
+	var creates, calls atomic.Int32
 	var all sync.RWMutex // held while they order, so that one run sees all of them
 	d.world.SetFault(func(c simulator.Call) simulator.Fault {
+		calls.Add(1)
 		all.RLock()
 		defer all.RUnlock()
 		if c.Route == "POST /orgs/{org}/customers" && creates.Add(1) == 1 {
@@ -127,9 +128,19 @@ func (d *drill) losing(happen, lose func()) {
 		}
 		return simulator.Fault{}
 	})
+	// A request that is in hand when they begin to order could be answered with some of the
+	// orders, so the writer is stopped first, until no request comes any more.
+	d.signal(d.first, syscall.SIGSTOP)
+	before := int32(-1)
+	eventually(d, "no request is in hand", func() bool {
+		now := calls.Load()
+		defer func() { before = now }()
+		return now == before
+	})
 	all.Lock()
 	happen()
 	all.Unlock()
+	d.signal(d.first, syscall.SIGCONT)
 	select {
 	case <-reached:
 	case <-time.After(patience):
