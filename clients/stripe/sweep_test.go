@@ -59,10 +59,11 @@ func TestASweepOfAnyDistributionIsCompleteFastAndSparing(t *testing.T) {
 				}
 				// A second cannot be cut, so subscriptions that share one are read page
 				// by page. That weighs more in these 200 pages than in the 1000 of the
-				// benchmarks.
-				least := map[string]float64{"all in one second": 0.9, "bursts": 4, "a campaign in one second": 5}[name]
+				// benchmarks. Which goroutine goes first at one instant is the scheduler's
+				// choice, so each bound stands well below the least of 40 runs.
+				least := map[string]float64{"all in one second": 0.9, "bursts": 4, "a campaign in one second": 4.5, "imported in one hour": 5}[name]
 				if least == 0 {
-					least = 6
+					least = 5.5
 				}
 				ratio := float64(pages*latency) / float64(took)
 				if ratio < least {
