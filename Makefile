@@ -63,7 +63,7 @@ fuzz: ## Every fuzz target, one after another (FUZZTIME=30s each)
 mutants: ## Make known mistakes, one at a time, and see a test find each (MUTANT=REGEXP)
 	go test -tags mutants ./internal/mutation -run TestEveryMistakeIsFound -v -timeout 12h
 
-guards: ## Take each guard away, see a test miss it: hours (PKG=reconcile: minutes; LIMIT=N)
+guards: ## Take each guard away, see a test miss it: hours (PKG=reconcile/planner: minutes; LIMIT=N)
 	nice go test -tags mutants ./internal/guards -run TestEveryGuardIsMissed -count 1 -v -timeout 0
 
 walk: ## The files and functions that one sign-up passes; fails at WALK=60 files

@@ -11,7 +11,7 @@
 // takes only about that many, spread over the package. OPERANDS=1 also removes the single
 // operands of && and ||, which are three times as many. LONGEST=20s leaves out tests that
 // take longer, which finds fewer survivors, sooner. REPORT=FILE writes the same report as
-// JSON, FILES=REGEXP takes only guards in such files. On two cores reconcile takes about
+// JSON, FILES=REGEXP takes only guards in such files. On two cores the planner takes about
 // five minutes, as does each client and the server, the store half an hour and the engine
 // two hours.
 //

@@ -21,7 +21,8 @@ var examinations = []struct {
 	folder string
 	tests  []string
 }{
-	{"reconcile", []string{"reconcile"}},
+	{"reconcile/planner", []string{"reconcile/planner"}},
+	{"reconcile", []string{"reconcile", "reconcile/planner"}},
 	{"reconcile/engine", []string{"reconcile/engine", "internal/drills"}},
 	{"store", []string{"store"}},
 	{"clients/stripe", []string{"clients/stripe"}},
