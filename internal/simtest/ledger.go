@@ -143,9 +143,9 @@ type bill struct {
 	id, customer string
 	status       string
 	entitlement  entitlement
-	units        int  // of items that are mapped to a plan
-	none         int  // items with prices that the operator maps to no hosting
-	turned       bool // one of those was sold as hosting before
+	units        int // of items that are mapped to a plan
+	none         int // items with prices that the operator maps to no hosting
+	turned       int // units of those that were sold as hosting before
 	items        int
 	whole        bool // every item is mapped to a plan
 	mapped       bool // at least one is

@@ -41,7 +41,9 @@ func (y *play) sellsNone(sub simulator.Subscription, it simulator.Item, b *bill)
 		return false
 	}
 	b.none++
-	b.turned = b.turned || y.sold[it.ID]
+	if y.sold[it.ID] {
+		b.turned += int(it.Quantity)
+	}
 	if y.soldIn[sub.ID] {
 		b.whole = false
 	}
