@@ -79,6 +79,10 @@ type bulk struct {
 	head    string // "INSERT INTO t" or "UPDATE t SET a = {a}"
 	columns []column
 	tail    string // INSERT: "ON CONFLICT …"; UPDATE: "t.id = {id}"
+
+	// computed is one more column of an INSERT, and derived is its value: an expression
+	// of {names}. "": there is none.
+	computed, derived string
 }
 
 // text renders the statement for a dialect.
@@ -99,10 +103,17 @@ func (b bulk) text(d dialect) string {
 	}
 	fill := strings.NewReplacer(pairs...).Replace
 	list, params, rows := strings.Join(names, ", "), strings.Join(slots, ", "), strings.Join(given, ", ")
-	insert := strings.HasPrefix(b.head, "INSERT")
+	insert, values := strings.HasPrefix(b.head, "INSERT"), "*"
+	if b.computed != "" {
+		value := ", " + fill(b.derived)
+		list, values = list+", "+b.computed, values+value
+		if d == sqlite {
+			params += value
+		}
+	}
 	switch {
 	case insert && d == postgres:
-		return fmt.Sprintf("%s (%s) SELECT * FROM unnest(%s) AS x (%s) %s", b.head, list, params, rows, fill(b.tail))
+		return fmt.Sprintf("%s (%s) SELECT %s FROM unnest(%s) AS x (%s) %s", b.head, list, values, params, rows, fill(b.tail))
 	case insert:
 		return fmt.Sprintf("%s (%s) VALUES (%s) %s", b.head, list, params, fill(b.tail))
 	case d == postgres:

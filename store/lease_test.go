@@ -149,6 +149,16 @@ func writes(f *fixture) map[string]func(context.Context, reconcile.Token) error 
 		"ForgetNudges": func(ctx context.Context, tok reconcile.Token) error {
 			return f.ForgetNudges(ctx, tok, []string{"sub_a"})
 		},
+		"TakeNamed": func(ctx context.Context, tok reconcile.Token) error {
+			_, err := f.TakeNamed(ctx, tok, 10)
+			return err
+		},
+		"ForgetNamed": func(ctx context.Context, tok reconcile.Token) error {
+			return f.ForgetNamed(ctx, tok, []string{"sub_a"})
+		},
+		"ReturnNudges": func(ctx context.Context, tok reconcile.Token) error {
+			return f.ReturnNudges(ctx, tok, []string{"sub_a"})
+		},
 		"Release": f.Release,
 	}
 }

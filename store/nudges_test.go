@@ -70,6 +70,7 @@ func TestNoNudgeIsLost(t *testing.T) {
 		defer func() { f.must(f.Store.Close()) }()
 		wanted := map[string]bool{} // not looked at since it was asked for
 		taken, looked, now := []string{}, false, t0
+		flow := map[string]bool{} // being followed by name; true: looked at
 		asked := func(id string) { wanted[id] = true }
 		rt.Repeat(map[string]func(*rapid.T){
 			"nudge": func(rt *rapid.T) {
@@ -88,10 +89,36 @@ func TestNoNudgeIsLost(t *testing.T) {
 			"take": func(*rapid.T) {
 				taken, looked = f.nudges(), false
 				for id := range wanted {
-					if !slices.Contains(taken, id) {
-						f.Errorf("%s was asked for, and the run was given %v", id, taken)
+					if _, followed := flow[id]; slices.Contains(taken, id) == followed {
+						f.Errorf("%s was asked for, and the run was given %v while %v are followed by name", id, taken, flow)
 					}
 				}
+			},
+			"take by name": func(rt *rapid.T) {
+				ids, err := f.TakeNamed(f.Context(), f.tok, rapid.IntRange(1, 2).Draw(rt, "limit"))
+				f.must(err)
+				for _, id := range ids {
+					if _, followed := flow[id]; followed {
+						f.Errorf("%s was taken while it is being followed", id)
+					}
+					flow[id] = false
+				}
+			},
+			"look by name": func(*rapid.T) {
+				for id := range flow {
+					flow[id] = true
+					delete(wanted, id)
+				}
+			},
+			"done by name": func(*rapid.T) { // what it has not looked at it returns
+				for _, id := range sorted(flow) {
+					if flow[id] {
+						f.must(f.ForgetNamed(f.Context(), f.tok, []string{id}))
+					} else {
+						f.must(f.ReturnNudges(f.Context(), f.tok, []string{id}))
+					}
+				}
+				clear(flow)
 			},
 			"look": func(*rapid.T) { // at Stripe
 				looked = true
@@ -107,6 +134,7 @@ func TestNoNudgeIsLost(t *testing.T) {
 			},
 			"die": func(*rapid.T) {
 				now, taken = now.Add(time.Hour), nil
+				clear(flow)
 				f.tok = f.acquire("heir "+now.String(), now, ttl)
 			},
 			"": func(*rapid.T) {

@@ -62,6 +62,9 @@ func everything(f *fixture) {
 			func() error { return f.RunActions(ctx, "run-do", func(reconcile.ActionRecord) error { return nil }) },
 			func() error { _, err := f.Unbound(ctx); return err },
 			func() error { _, err := f.Duplicates(ctx, "", 3); return err },
+			func() error { _, err := f.NudgesWaiting(ctx); return err },
+			func() error { _, err := f.NamedWaiting(ctx); return err },
+			func() error { _, err := f.OldestNamed(ctx); return err },
 			func() error { return f.Holds(ctx, func(reconcile.Hold) error { return nil }) },
 		} {
 			f.must(read())

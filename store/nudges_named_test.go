@@ -1,0 +1,181 @@
+package store
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stripe-enhance/stripe-enhance/reconcile"
+)
+
+// named takes up to n nudges by name.
+func (f *fixture) named(n int) []string {
+	f.Helper()
+	ids, err := f.TakeNamed(f.Context(), f.tok, n)
+	f.must(err)
+	return ids
+}
+
+// nudge asks for subscriptions, each a second after the one before.
+func (f *fixture) nudge(from time.Time, ids ...string) {
+	f.Helper()
+	for i, id := range ids {
+		f.must(f.Nudge(f.Context(), []string{id}, "test", from.Add(time.Duration(i)*time.Second)))
+	}
+}
+
+func (f *fixture) namedWaiting() int {
+	f.Helper()
+	n, err := f.NamedWaiting(f.Context())
+	f.must(err)
+	return n
+}
+
+func (f *fixture) oldestNamed() time.Time {
+	f.Helper()
+	at, err := f.OldestNamed(f.Context())
+	f.must(err)
+	return at
+}
+
+func TestNudgesAreTakenByNameNewcomersFirstThenTheNewest(t *testing.T) {
+	conform(t, func(t *testing.T, f *fixture) {
+		f.save(t0, facts("sub_b", "cus_b", "b@example.com"), facts("sub_d", "cus_d", "d@example.com"))
+		f.nudge(t0, "", reconcile.NudgeAll, "sub_a", "sub_b", "sub_c", "sub_d")
+		_, err := f.LogWebhook(t.Context(), "evt_1", "invoice.paid", "sub_e", true, t0.Add(-time.Second))
+		f.must(err)
+		same(t, "waiting", []any{5, t0.Add(-time.Second)}, []any{f.namedWaiting(), f.oldestNamed()})
+		same(t, "first two", []string{"sub_c", "sub_a"}, f.named(2))
+		same(t, "the rest", []string{"sub_e", "sub_d", "sub_b"}, f.named(9))
+		same(t, "no more", []string(nil), f.named(9))
+		same(t, "waiting in the end", []any{0, time.Time{}}, []any{f.namedWaiting(), f.oldestNamed()})
+		same(t, "for a run", []string{"", reconcile.NudgeAll}, f.nudges())
+	})
+}
+
+// A run and a follower by name must not have the same nudge: if the one removed or returned
+// it for the other, a nudge that came in between would be lost.
+func TestANudgeHasOneFollower(t *testing.T) {
+	conform(t, func(t *testing.T, f *fixture) {
+		f.nudge(t0, "sub_a", "sub_b")
+		same(t, "taken by name", []string{"sub_b"}, f.named(1))
+		same(t, "taken by a run meanwhile", []string{"sub_a"}, f.nudges())
+		same(t, "taken by name meanwhile", []string(nil), f.named(9))
+		same(t, "waiting", []any{false, 0}, []any{f.waiting(), f.namedWaiting()})
+
+		f.nudge(t0.Add(time.Minute), "sub_a", "sub_b")
+		same(t, "waiting when both came again", []any{true, 1}, []any{f.waiting(), f.namedWaiting()})
+		same(t, "taken by name: not what is being followed", []string{"sub_a"}, f.named(9))
+		same(t, "waiting while all are followed", []any{false, 0}, []any{f.waiting(), f.namedWaiting()})
+		f.must(f.ForgetNudges(t.Context(), f.tok, []string{"sub_a", "sub_b"})) // the run is done with its own
+		f.must(f.ReturnNudges(t.Context(), f.tok, []string{"sub_a"}))
+		same(t, "returned, and not removed by the run", []string{"sub_a"}, f.nudges())
+		f.must(f.ForgetNamed(t.Context(), f.tok, []string{"sub_a", "sub_b"}))
+		same(t, "what came again, and what the run has", []string{"sub_a", "sub_b"}, f.nudges())
+		f.must(f.ReturnNudges(t.Context(), f.tok, []string{"sub_a", "sub_b"}))
+		same(t, "what the run has is not returned", []string(nil), f.named(9))
+		f.must(f.ForgetNudges(t.Context(), f.tok, []string{"sub_a", "sub_b"}))
+		same(t, "left", []string(nil), f.nudges())
+	})
+}
+
+func TestNudgesTakenByNameWaitForTheHeirOfAProcessThatDied(t *testing.T) {
+	conform(t, func(t *testing.T, f *fixture) {
+		f.nudge(t0, "sub_a", "sub_b", "sub_c", "sub_d")
+		f.named(4)
+		f.nudge(t0.Add(time.Minute), "sub_c") // it came again, and then the process died
+		f.tok = f.acquire("heir", t0.Add(time.Hour), ttl)
+		same(t, "waiting", []any{true, 4}, []any{f.waiting(), f.namedWaiting()})
+		same(t, "taken by name", []string{"sub_c", "sub_d"}, f.named(2))
+		same(t, "oldest", t0, f.oldestNamed())
+		same(t, "taken by a run", []string{"sub_a", "sub_b"}, f.nudges())
+
+		f.tok = f.acquire("next", t0.Add(2*time.Hour), ttl) // the heir died too
+		same(t, "taken by a run", []string{"sub_a", "sub_b", "sub_c", "sub_d"}, f.nudges())
+	})
+}
+
+func TestAllThatWereTakenByNameMayBeReturned(t *testing.T) {
+	conform(t, func(t *testing.T, f *fixture) {
+		f.nudge(t0, "sub_a", "sub_b", "sub_c")
+		f.named(2)
+		f.nudge(t0.Add(time.Minute), "sub_c")
+		f.must(f.ReturnNudges(t.Context(), f.tok, []string{}))
+		same(t, "waiting: none was returned", 1, f.namedWaiting())
+		f.must(f.ReturnNudges(t.Context(), f.tok, nil))
+		same(t, "waiting", 3, f.namedWaiting())
+		same(t, "taken", []string{"sub_c", "sub_b", "sub_a"}, f.named(9))
+	})
+}
+
+func TestNamedNudgesAreCountedUpToAThousand(t *testing.T) {
+	conform(t, func(t *testing.T, f *fixture) {
+		f.flood(mostCounted + 1)
+		same(t, "waiting", mostCounted, f.namedWaiting())
+		f.named(2)
+		same(t, "waiting without two", mostCounted-1, f.namedWaiting())
+	})
+}
+
+// flood nudges n subscriptions.
+func (f *fixture) flood(n int) {
+	f.Helper()
+	ids := make([]string, n)
+	for i := range ids {
+		ids[i] = fmt.Sprintf("sub_flood%06d", i)
+	}
+	f.must(f.Nudge(f.Context(), ids, "flood", t0))
+}
+
+// In a flood of nudges, taking a few of them must not read all of them.
+func TestTakingNudgesByNameFollowsTheIndex(t *testing.T) {
+	f := newFixture(t, sqliteURL(t))
+	for range 2 { // what the first round compiles is kept from the second on
+		f.nudge(t0, "sub_a")
+		f.named(1)
+		f.namedWaiting()
+		f.oldestNamed()
+		f.waiting()
+	}
+	seen := 0
+	for _, kept := range []*statements{f.writing, f.reading} {
+		for query := range kept.ready {
+			if !strings.Contains(query, "FROM nudges") {
+				continue
+			}
+			seen++
+			args := make([]any, strings.Count(query, "$"))
+			f.must(conn{q: f.read, d: sqlite}.each(context.Background(), "EXPLAIN QUERY PLAN "+query, args, func(row scan) error {
+				var id, parent, unused int
+				var detail string
+				err := row(&id, &parent, &unused, &detail)
+				if strings.HasPrefix(detail, "SCAN nudges") || strings.Contains(detail, "TEMP B-TREE") {
+					t.Errorf("%s\n%s", detail, query)
+				}
+				return err
+			}))
+		}
+	}
+	same(t, "queries", 5, seen)
+}
+
+// BenchmarkTakeNamed takes 20 nudges by name, and counts, while few and many wait: the two
+// must be the same.
+func BenchmarkTakeNamed(b *testing.B) {
+	for _, waiting := range []int{1_000, 100_000} {
+		b.Run(fmt.Sprintf("waiting=%d", waiting), func(b *testing.B) {
+			both(b, func(b *testing.B, f *fixture) {
+				f.flood(waiting)
+				for b.Loop() {
+					ids := f.named(20)
+					if len(ids) != 20 || f.namedWaiting() == 0 || f.oldestNamed().IsZero() || !f.waiting() {
+						b.Fatalf("%d taken", len(ids))
+					}
+					f.must(f.ReturnNudges(b.Context(), f.tok, ids))
+				}
+			})
+		})
+	}
+}
