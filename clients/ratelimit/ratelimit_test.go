@@ -24,15 +24,43 @@ func acquire(t *testing.T, l *Limiter) time.Duration {
 	return time.Since(begin)
 }
 
+// exhaust uses up what the limiter has saved.
+func exhaust(t *testing.T, l *Limiter) {
+	t.Helper()
+	for acquire(t, l) == 0 {
+	}
+}
+
+func TestAfterARestASecondsWorthLeavesWithoutAWait(t *testing.T) {
+	for _, tt := range []struct {
+		rps  float64
+		want int // requests without a wait
+	}{{10, 10}, {20, 20}, {2.5, 2}, {1, 1}, {0.5, 1}, {0.1, 1}} {
+		synctest.Test(t, func(t *testing.T) {
+			l := New(Options{RPS: tt.rps, Concurrency: 1})
+			for _, rest := range []time.Duration{0, time.Hour} { // a new limiter is a rested one
+				time.Sleep(rest)
+				n := 0
+				for acquire(t, l) == 0 {
+					n++
+				}
+				if diff := cmp.Diff(tt.want, n); diff != "" {
+					t.Errorf("%v a second, after %v: requests without a wait (-want +got):\n%s", tt.rps, rest, diff)
+				}
+			}
+		})
+	}
+}
+
 func TestRequestsAreSpacedByTheRate(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		l := New(Options{RPS: 10, Concurrency: 1})
 		begin := time.Now()
-		for range 21 {
+		for range 31 {
 			acquire(t, l)
 		}
-		if diff := cmp.Diff(2*time.Second, time.Since(begin)); diff != "" {
-			t.Errorf("time of 21 requests at 10 a second (-want +got):\n%s", diff)
+		if diff := cmp.Diff(2100*time.Millisecond, time.Since(begin)); diff != "" {
+			t.Errorf("time of 31 requests at 10 a second, of which 10 were saved up (-want +got):\n%s", diff)
 		}
 	})
 }
@@ -50,8 +78,8 @@ func TestTheRateHoldsForAllWaitersTogether(t *testing.T) {
 			})
 		}
 		wg.Wait()
-		if diff := cmp.Diff(3900*time.Millisecond, time.Since(begin)); diff != "" {
-			t.Errorf("time of 40 requests at 10 a second (-want +got):\n%s", diff)
+		if diff := cmp.Diff(3*time.Second, time.Since(begin)); diff != "" {
+			t.Errorf("time of 40 requests at 10 a second, of which 10 were saved up (-want +got):\n%s", diff)
 		}
 	})
 }
@@ -95,6 +123,80 @@ func TestARefusalHalvesTheRateAndBlocks(t *testing.T) {
 		}
 		if diff := cmp.Diff(3*time.Second, acquire(t, l)); diff != "" {
 			t.Errorf("wait after a refusal (-want +got):\n%s", diff)
+		}
+	})
+}
+
+func TestARefusalTakesAwayTheSavings(t *testing.T) {
+	for _, tt := range []struct {
+		name          string
+		block         time.Duration
+		first, second time.Duration // waits
+	}{
+		{"without a pause", 0, 100 * time.Millisecond, 100 * time.Millisecond},
+		{"with a pause shorter than an interval", 30 * time.Millisecond, 100 * time.Millisecond, 100 * time.Millisecond},
+		{"with a long pause", time.Minute, time.Minute, 100 * time.Millisecond},
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			l := New(Options{RPS: 20, Concurrency: 4})
+			l.Throttled(tt.block)
+			got := []time.Duration{acquire(t, l), acquire(t, l)}
+			if diff := cmp.Diff([]time.Duration{tt.first, tt.second}, got); diff != "" {
+				t.Errorf("%s: waits at 10 a second (-want +got):\n%s", tt.name, diff)
+			}
+		})
+	}
+}
+
+func TestALongerBlockIsNotCutShortByAShorterOne(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := New(Options{RPS: 20})
+		l.Throttled(time.Minute)
+		time.Sleep(2 * time.Second)
+		l.Throttled(time.Second)
+		if diff := cmp.Diff(58*time.Second, acquire(t, l)); diff != "" {
+			t.Errorf("wait (-want +got):\n%s", diff)
+		}
+	})
+}
+
+// A success during a block is of a request from before it.
+func TestSuccessDuringABlockDoesNotRaise(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := New(Options{RPS: 20})
+		l.Throttled(time.Minute)
+		time.Sleep(2 * refusalWindow)
+		l.Succeeded()
+		if diff := cmp.Diff(10.0, l.Rate()); diff != "" {
+			t.Errorf("rate (-want +got):\n%s", diff)
+		}
+	})
+}
+
+// A waiter must not keep the time that it was given at a lower rate, or at a higher one.
+func TestAWaiterFollowsTheRate(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := New(Options{RPS: 1, Concurrency: 2})
+		exhaust(t, l)
+		begin, through := time.Now(), make(chan time.Duration)
+		wait := func() {
+			acquire(t, l)
+			through <- time.Since(begin)
+		}
+		go wait()
+		synctest.Wait()
+		l.Throttled(0)
+		if diff := cmp.Diff(2*time.Second, <-through); diff != "" {
+			t.Errorf("wait after the rate was halved (-want +got):\n%s", diff)
+		}
+		begin = time.Now()
+		go wait()
+		synctest.Wait()
+		for range climb {
+			l.Succeeded()
+		}
+		if diff := cmp.Diff(time.Second, <-through); diff != "" {
+			t.Errorf("wait after the rate has climbed back (-want +got):\n%s", diff)
 		}
 	})
 }

@@ -28,7 +28,7 @@ type direction struct {
 var everything = []string{"*", "*/*", "*/*/*"}
 
 // shared may be used by any package: small things without behaviour of their own.
-var shared = []string{"internal/fault", "internal/secret", "internal/fence"}
+var shared = []string{"internal/fault", "internal/secret", "internal/fence", "internal/priority"}
 
 // directions is the shape of the program. Engine, store, clients and server never
 // import each other: they meet in internal/app, through interfaces that the consumer
@@ -45,13 +45,14 @@ var directions = []direction{
 	{folder: "server", may: with("reconcile", "internal/report", "internal/metrics")},
 	{folder: "store", may: with("reconcile", "migrations")},
 	{folder: "migrations", std: true, only: []string{"embed", "io/fs"}},
-	{folder: "clients/ratelimit"},
+	{folder: "clients/ratelimit", may: shared},
 	{folder: "clients/breaker", may: shared},
 	{folder: "clients/stripe", may: with("reconcile", "clients/ratelimit", "clients/breaker")},
 	{folder: "clients/enhance", may: with("reconcile", "clients/ratelimit", "clients/breaker")},
 	{folder: "simulator", std: true}, // it knows the wire, not our types
 	{folder: "internal/fault", std: true},
 	{folder: "internal/fence", std: true},
+	{folder: "internal/priority", std: true},
 	{folder: "internal/secret", std: true},
 	{folder: "internal/config", may: with("reconcile", "reconcile/planner")},
 	{folder: "internal/report", may: with("reconcile")},
@@ -107,8 +108,8 @@ func TestTestsKeepThePlannerTheSimulatorAndTheClientsIndependent(t *testing.T) {
 	apart := map[string][]string{
 		"reconcile":       {"reconcile"},
 		"simulator":       {"simulator"},
-		"clients/stripe":  {"clients/stripe", "clients/ratelimit", "clients/breaker", "simulator", "reconcile", "internal/fault", "internal/fence", "internal/secret"},
-		"clients/enhance": {"clients/enhance", "clients/ratelimit", "clients/breaker", "simulator", "reconcile", "internal/fault", "internal/fence", "internal/secret"},
+		"clients/stripe":  {"clients/stripe", "clients/ratelimit", "clients/breaker", "simulator", "reconcile", "internal/fault", "internal/fence", "internal/priority", "internal/secret"},
+		"clients/enhance": {"clients/enhance", "clients/ratelimit", "clients/breaker", "simulator", "reconcile", "internal/fault", "internal/fence", "internal/priority", "internal/secret"},
 	}
 	for _, s := range sources() {
 		may, ok := apart[s.folder()]
