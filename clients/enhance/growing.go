@@ -7,6 +7,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/stripe-enhance/stripe-enhance/internal/priority"
 	"github.com/stripe-enhance/stripe-enhance/reconcile"
 )
 
@@ -195,8 +196,9 @@ func newestFirst(orgs []orgWire) bool {
 // order, so that a large panel need not fit in memory; see the package comment. If it
 // returns no error, use has had every customer that was there when it began, even on a
 // panel that grows while it is listed. A customer may come several times; the last one
-// counts.
+// counts. Its requests are priority.Bulk, unless the context has a class.
 func (c *Client) EveryOrg(ctx context.Context, use func([]reconcile.Org) error) error {
+	ctx = priority.WithDefault(ctx, priority.Bulk)
 	deleted := false
 	hand := func(page []orgWire) (bool, error) {
 		deleted = deleted || slices.ContainsFunc(page, func(o orgWire) bool { return o.Status == "deleted" })

@@ -109,11 +109,12 @@ func (f *fleet) answer(status int, body string) *http.Response {
 		Body:   io.NopCloser(strings.NewReader(body))}
 }
 
-// client is one that talks to the fleet.
+// client is one that talks to the fleet. Bulk requests have a slot for each worker, because
+// the tests are about the slices.
 func (f *fleet) client(t testing.TB, rps float64, workers int) *Client {
 	t.Helper()
 	return newClient(t, Options{Transport: f, Concurrency: workers,
-		Limiter: ratelimit.New(ratelimit.Options{RPS: rps, Concurrency: workers})})
+		Limiter: ratelimit.New(ratelimit.Options{RPS: rps, Concurrency: 2 * workers})})
 }
 
 // newClient fills in what tests share.

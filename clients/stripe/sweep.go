@@ -12,6 +12,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/stripe-enhance/stripe-enhance/internal/fault"
+	"github.com/stripe-enhance/stripe-enhance/internal/priority"
 	"github.com/stripe-enhance/stripe-enhance/reconcile"
 )
 
@@ -36,8 +37,9 @@ type sweep struct {
 // is. A subscription that cannot be read by itself is reported with a status that holds
 // its customer or, if its buyer is unknown, named in Listing.PassedOver. Subscriptions
 // created after the first page was answered may be missing; they are in the events
-// since Listing.AsOf.
+// since Listing.AsOf. Its requests are priority.Bulk, unless the context has a class.
 func (c *Client) Sweep(ctx context.Context, stage func([]reconcile.SubscriptionFacts) error) (reconcile.Listing, error) {
+	ctx = priority.WithDefault(ctx, priority.Bulk)
 	s := &sweep{c: c, parts: newPartition(c.concurrency, span{}), stage: stage,
 		listing: reconcile.Listing{AsOf: c.now().UTC()}}
 	group, ctx := errgroup.WithContext(ctx)

@@ -1,6 +1,8 @@
 package stripe
 
 import (
+	"context"
+	"errors"
 	"math"
 	"math/rand/v2"
 	"testing"
@@ -9,6 +11,9 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/stripe-enhance/stripe-enhance/clients/ratelimit"
+	"github.com/stripe-enhance/stripe-enhance/internal/fault"
+	"github.com/stripe-enhance/stripe-enhance/internal/priority"
 	"github.com/stripe-enhance/stripe-enhance/reconcile"
 )
 
@@ -91,6 +96,62 @@ func TestASweepThatIsHeldByTheRateWastesLittleOfIt(t *testing.T) {
 			})
 		})
 	}
+}
+
+func TestASweepIsBulkUnlessItsCallerIsOfAnotherClass(t *testing.T) {
+	for _, tt := range []struct {
+		name string
+		ctx  context.Context
+		want map[priority.Class]int
+	}{
+		{"a sweep", t.Context(), map[priority.Class]int{priority.Bulk: 1}},
+		{"a sweep that a customer waits for", priority.With(t.Context(), priority.Urgent), map[priority.Class]int{priority.Urgent: 1}},
+	} {
+		limiter := ratelimit.New(ratelimit.Options{RPS: 1e6})
+		f := newFleet(same(60, newest))
+		c := newClient(t, Options{Transport: f, Limiter: limiter})
+		if _, err := c.Sweep(tt.ctx, func([]reconcile.SubscriptionFacts) error { return nil }); err != nil {
+			t.Fatal(err)
+		}
+		if diff := cmp.Diff(tt.want, granted(limiter)); diff != "" {
+			t.Errorf("%s: requests by class (-want +got):\n%s", tt.name, diff)
+		}
+	}
+}
+
+func TestOtherCallsAreOfTheClassOfTheirContext(t *testing.T) {
+	for _, class := range priority.Classes {
+		limiter := ratelimit.New(ratelimit.Options{RPS: 1e6})
+		s := byPath(map[string]reply{
+			"/v1/events": {status: 200, body: page(false)},
+			"/v1/prices": {status: 200, body: page(false)},
+		})
+		c := s.client(t, func(o *Options) { o.Limiter = limiter })
+		ctx := priority.With(t.Context(), class)
+		if _, err := c.Events(ctx, hookTime); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := c.Prices(ctx); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := c.Subscription(ctx, "sub_1"); !errors.Is(err, fault.NotFound) {
+			t.Fatal(err)
+		}
+		if diff := cmp.Diff(map[priority.Class]int{class: 3}, granted(limiter)); diff != "" {
+			t.Errorf("%v: requests by class (-want +got):\n%s", class, diff)
+		}
+	}
+}
+
+// granted is the requests of a limiter by class, without the classes that have none.
+func granted(l *ratelimit.Limiter) map[priority.Class]int {
+	all := map[priority.Class]int{}
+	for _, c := range priority.Classes {
+		if n := l.Granted(c); n > 0 {
+			all[c] = n
+		}
+	}
+	return all
 }
 
 func TestASmallAccountTakesFewRequests(t *testing.T) {
