@@ -59,6 +59,7 @@ func (r request) form() *form.Values {
 type answer struct {
 	body []byte
 	sent time.Time // our clock, when the attempt that was answered left
+	left time.Time // the same by the clock of the process, to measure how long it took
 	date time.Time // Stripe's clock; zero without a Date header
 }
 
@@ -87,7 +88,7 @@ func (c *Client) do(ctx context.Context, r request) (_ answer, err error) {
 	if err != nil || ex.status != http.StatusOK {
 		return answer{}, classify(ctx, r, ex, err)
 	}
-	return answer{body: ex.body, sent: ex.sent.UTC(), date: ex.date}, nil
+	return answer{body: ex.body, sent: ex.sent.UTC(), left: ex.left, date: ex.date}, nil
 }
 
 // callError is a call without a usable answer. It names the call, the status and

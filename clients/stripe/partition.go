@@ -15,7 +15,9 @@ const (
 	// and to little in all others.
 	minPages = 2
 	// freeRequests is how many requests may be wasted before the first pages show how
-	// many there are; every pagesPerRequest pages read afterwards allow one more.
+	// many there are; every pagesPerRequest pages read afterwards allow one more. If the
+	// rate keeps only a part of the workers busy, a wasted request takes the place of a
+	// page. So only that part of this budget may be wasted.
 	freeRequests    = 16
 	pagesPerRequest = 8
 )
@@ -106,15 +108,15 @@ func (p *partition) finished(full bool) {
 
 // split counts a page that was not the last of its span, and returns the new lower end
 // of the rest. last is the created time of the page's last subscription, seconds the
-// time that the page covered.
-func (p *partition) split(w int, s span, last, seconds int64) (lo int64) {
+// time that the page covered, busy how many workers the rate keeps busy.
+func (p *partition) split(w int, s span, last, seconds int64, busy int) (lo int64) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.pages++
 	seconds = max(seconds, 1)
 	left := max(last-max(s.lo, epoch), 0)
 	p.expected[w] = float64(left) / float64(seconds)
-	n := p.partsToGive(w, left)
+	n := p.partsToGive(w, left, busy)
 	if n <= 0 {
 		return s.lo
 	}
@@ -167,7 +169,7 @@ func geometrically(left, unit int64, n int) []int64 {
 }
 
 // partsToGive returns how many parts worker w should give away. The caller holds mu.
-func (p *partition) partsToGive(w int, left int64) int {
+func (p *partition) partsToGive(w int, left int64, busy int) int {
 	for _, other := range p.expected {
 		if p.expected[w] < other/2 {
 			return 0 // another worker has much more to give, and will call split soon
@@ -176,11 +178,18 @@ func (p *partition) partsToGive(w int, left int64) int {
 	outstanding := p.active() + len(p.pending)
 	n := min(
 		p.idle-len(p.pending),
-		freeRequests+p.pages/pagesPerRequest-p.wasted-outstanding,
+		busy-outstanding,
+		p.budget(busy)-p.wasted-outstanding,
 		int(min(left, 1<<20)), // a part is at least a second wide
 	)
 	if by := p.expected[w]/minPages - 1; by < float64(n) {
 		n = int(by)
 	}
 	return n
+}
+
+// budget is how many requests may be wasted until now. The caller holds mu.
+func (p *partition) budget(busy int) int {
+	workers := len(p.working)
+	return (freeRequests + p.pages/pagesPerRequest) * min(busy, workers) / workers
 }

@@ -21,9 +21,10 @@ func TestWhatIsGivenAwayAndWhatIsKeptIsAllThereWas(t *testing.T) {
 		}
 		p.idle = rapid.IntRange(0, 7).Draw(t, "idle")
 		p.pages = rapid.IntRange(0, 1000).Draw(t, "pages")
-		kept := p.split(0, whole, last, seconds)
-		if len(p.pending) > p.idle {
-			t.Fatalf("%d parts for %d idle workers", len(p.pending), p.idle)
+		busy := rapid.IntRange(1, 8).Draw(t, "busy")
+		kept := p.split(0, whole, last, seconds, busy)
+		if len(p.pending) > p.idle || len(p.pending) >= busy {
+			t.Fatalf("%d parts for %d idle workers, where the rate keeps %d busy", len(p.pending), p.idle, busy)
 		}
 		parts := append([]span{{kept, last}}, p.pending...)
 		for i, part := range parts {
@@ -41,26 +42,29 @@ func TestWhatIsGivenAwayAndWhatIsKeptIsAllThereWas(t *testing.T) {
 }
 
 func TestTheBudgetHoldsHoweverWrongTheGuessesAre(t *testing.T) {
-	p := newPartition(8, span{})
-	if _, ok := p.take(0); !ok {
-		t.Fatal("nothing to take")
-	}
-	p.idle = 7
-	at, granted := newest, 0
-	for range 200 { // every page promises a million more, and every part is empty
-		p.split(0, span{0, at}, at, 1)
-		granted += len(p.pending)
-		for range p.pending {
-			p.finished(false)
+	for _, busy := range []int{8, 2} {
+		free := freeRequests * busy / 8
+		p := newPartition(8, span{})
+		if _, ok := p.take(0); !ok {
+			t.Fatal("nothing to take")
 		}
-		p.pending = nil
-		at--
-	}
-	if most := freeRequests + p.pages/pagesPerRequest; granted > most || p.wasted > most {
-		t.Errorf("%d parts given away and %d requests lost, the budget is %d", granted, p.wasted, most)
-	}
-	if granted < freeRequests/2 {
-		t.Errorf("only %d parts given away", granted)
+		p.idle = 7
+		at, granted := newest, 0
+		for range 200 { // every page promises a million more, and every part is empty
+			p.split(0, span{0, at}, at, 1, busy)
+			granted += len(p.pending)
+			for range p.pending {
+				p.finished(false)
+			}
+			p.pending = nil
+			at--
+		}
+		if most := free + p.pages/pagesPerRequest*busy/8; granted > most || p.wasted > most {
+			t.Errorf("%d busy: %d parts given away and %d requests lost, the budget is %d", busy, granted, p.wasted, most)
+		}
+		if granted < free/2 {
+			t.Errorf("%d busy: only %d parts given away", busy, granted)
+		}
 	}
 }
 
@@ -88,7 +92,7 @@ func TestASecondIsNeverCut(t *testing.T) {
 	p := newPartition(8, span{5_000_000_000, 5_000_000_000})
 	whole, _ := p.take(0)
 	p.idle = 7
-	if lo := p.split(0, whole, whole.hi, 0); lo != whole.lo || len(p.pending) != 0 {
+	if lo := p.split(0, whole, whole.hi, 0, 8); lo != whole.lo || len(p.pending) != 0 {
 		t.Errorf("lower end %d, parts %v", lo, p.pending)
 	}
 }

@@ -4,10 +4,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"golang.org/x/sync/errgroup"
 
@@ -121,8 +123,19 @@ func (s *sweep) read(ctx context.Context, w int, part span) error {
 			s.parts.finished(strconv.Itoa(len(page)) == pageLimit)
 			return nil
 		}
-		l.lo = s.parts.split(w, l.span, l.last, seconds)
+		l.lo = s.parts.split(w, l.span, l.last, seconds, s.c.busy(time.Since(a.left)))
 	}
+}
+
+// busy is how many workers the rate keeps busy if a page takes that long, and one more,
+// because not every page does. Further workers would wait for the rate, and their parts
+// would cost requests of it.
+func (c *Client) busy(took time.Duration) int {
+	rate := c.attempts.limiter.Rate()
+	if math.IsInf(rate, 1) {
+		return c.concurrency
+	}
+	return 1 + int(min(rate*took.Seconds(), float64(c.concurrency)))
 }
 
 // advance checks that a page continues the slice where the last one ended, and returns

@@ -39,6 +39,7 @@ type exchange struct {
 
 	attempts  int
 	sent      time.Time // our clock, when the last attempt left
+	left      time.Time // the same by the clock of the process
 	status    int       // of the last attempt, 0: there was no answer
 	requestID string
 	body      []byte // of a 200
@@ -109,7 +110,7 @@ func (a *attempts) RoundTrip(req *http.Request) (*http.Response, error) {
 	defer cancel()
 
 	ex.attempts++
-	ex.sent = a.now()
+	ex.sent, ex.left = a.now(), time.Now()
 	a.sent.Add(1)
 	resp, body, err := a.exchange(a.prepared(ctx, req))
 	a.record(ex, resp, body, err)
