@@ -79,12 +79,16 @@ func (l *Limiter) settle(now time.Time) {
 func (l *Limiter) most() time.Duration { return max(mostSaved, l.interval()) }
 
 // needed is the saved time that must be there before the first of a class goes, if no more
-// urgent caller waits.
+// urgent caller waits. After a refusal nothing is saved. Then Bulk leaves as much time as
+// its requests and those of the others have used since, until that is its usual part: so a
+// sweep goes on at half of the rate while the other half is saved up.
 func (l *Limiter) needed(class int) time.Duration {
-	if class == bulk {
-		return min(l.interval()+bulkLeaves, l.most())
+	cost := l.interval()
+	if class != bulk {
+		return cost
 	}
-	return l.interval()
+	used := l.saved.Add(cost).Sub(l.emptied)
+	return min(cost+min(bulkLeaves, used), l.most())
 }
 
 // earliest is when a new caller of a class can go if all in front of it do, and if no slot

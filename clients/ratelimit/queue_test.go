@@ -167,6 +167,50 @@ func TestASweepLeavesTheSavingsToTheOthers(t *testing.T) {
 	})
 }
 
+func TestAfterARefusalASweepGoesOnWhileTheSavingsComeBack(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := New(Options{RPS: 40, Concurrency: 8})
+		bulk := priority.With(t.Context(), priority.Bulk)
+		l.Throttled(0) // to 20 a second
+		var got, want []time.Duration
+		for i := range 20 {
+			begin := time.Now()
+			release, err := l.Acquire(bulk)
+			if err != nil {
+				t.Fatal(err)
+			}
+			release()
+			got = append(got, time.Since(begin))
+			if i < 15 {
+				want = append(want, 100*time.Millisecond)
+			} else {
+				want = append(want, 50*time.Millisecond)
+			}
+		}
+		if diff := cmp.Diff(want, got); diff != "" {
+			t.Errorf("waits of the sweep (-want +got):\n%s", diff)
+		}
+		for i := range 15 {
+			if waited := acquire(t, l); waited != 0 {
+				t.Errorf("request %d of a customer waited %v", i+1, waited)
+			}
+		}
+	})
+}
+
+func TestAnUnlimitedSweepDoesNotWaitForSavings(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		n := &line{t: t, l: New(Options{RPS: math.Inf(1), Min: math.Inf(1), Concurrency: 100})}
+		begin := time.Now()
+		n.l.Throttled(0)
+		n.calls("bbbbbbbbbb", 0)
+		n.served()
+		if diff := cmp.Diff(time.Duration(0), time.Since(begin)); diff != "" {
+			t.Errorf("waited (-want +got):\n%s", diff)
+		}
+	})
+}
+
 // Callers who never wait must not keep the savings below the part that Bulk leaves.
 func TestBulkGoesEvenIfTheOthersUseUpTheRate(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

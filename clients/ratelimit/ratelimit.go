@@ -27,7 +27,8 @@
 //  3. Bulk leaves three quarters of the saved second to the others. So a caller with a
 //     customer behind it does not wait for a sweep that uses up the rate, and the sweep
 //     itself begins with a quarter of a second's worth. At the default rate of 20 that is
-//     25 in the first second, which is Stripe's limit for one endpoint.
+//     25 in the first second, which is Stripe's limit for one endpoint. After a refusal a
+//     sweep goes on at half of the rate until that much is saved again.
 //  4. Bulk leaves a quarter of the slots to the others, at least one of two, and Bulk and
 //     Normal together leave an eighth to Urgent. Of 8 slots Bulk can hold 6, and Normal
 //     and Bulk together 7. So if every request of a sweep hangs, the others still go. A
@@ -116,6 +117,7 @@ type Limiter struct {
 	mu       sync.Mutex // guards the fields below
 	current  float64
 	saved    time.Time // the time from here on is saved up, mostSaved at most
+	emptied  time.Time // saved, as the last refusal left it
 	lowered  time.Time // when the rate was last halved
 	blocked  time.Time // no request is sent before this
 	queues   [classes]list.List
@@ -209,6 +211,7 @@ func (l *Limiter) Throttled(retryAfter time.Duration) {
 	if first := l.blocked.Add(-l.interval()); first.After(now) {
 		l.saved = first // so that one request leaves at the end of the block
 	}
+	l.emptied = l.saved
 	l.advance()
 }
 
