@@ -77,6 +77,12 @@ func (c *company) Run(ctx context.Context, r Request, began func(string)) (recon
 	return reconcile.Report{Run: reconcile.RunRecord{ID: "run-1", Started: t0, Trigger: r.Trigger}, Actions: failures}, fail
 }
 
+func (c *company) Flow(context.Context) (reconcile.Served, error) { return reconcile.Served{}, nil }
+
+func (c *company) NudgesOverdue(ctx context.Context, _ time.Time) (bool, error) {
+	return c.NudgesWaiting(ctx)
+}
+
 func (c *company) Lead(ctx context.Context) error {
 	<-ctx.Done()
 	c.mu.Lock()

@@ -42,6 +42,9 @@ type LoopOptions struct {
 	Now func() time.Time
 	// Look and Gap replace the defaults; a negative Gap is none.
 	Look, Gap time.Duration
+	// Flows is how many subscriptions that webhooks name are served at the same time,
+	// beside the runs. 0: none; then each webhook is followed by a run.
+	Flows int
 	// Log gets the events of the loop itself. nil: they go nowhere.
 	Log *logrus.Logger
 	// Observer receives the results of runs. nil: they go nowhere.
@@ -55,6 +58,7 @@ type Loop struct {
 	nudges  Nudges
 	history History
 	wake    chan struct{} // capacity one: any number of nudges are one token
+	served  chan struct{} // a token for each worker that is to look for a nudge
 
 	mu     sync.Mutex // guards why, asks, atWork and ended
 	why    string     // trigger of the latest nudge; "": none since the last wait
@@ -106,7 +110,8 @@ func NewLoop(o LoopOptions, runner Runner, nudges Nudges, history History) *Loop
 	if o.Observer == nil {
 		o.Observer = noObserver{}
 	}
-	l := &Loop{o: o, runner: runner, nudges: nudges, history: history, wake: make(chan struct{}, 1)}
+	l := &Loop{o: o, runner: runner, nudges: nudges, history: history, wake: make(chan struct{}, 1),
+		served: make(chan struct{}, max(o.Flows, 1))}
 	l.agenda.gap = o.Gap
 	return l
 }
@@ -114,12 +119,15 @@ func NewLoop(o LoopOptions, runner Runner, nudges Nudges, history History) *Loop
 type noObserver struct{}
 
 func (noObserver) RunEnded(context.Context, reconcile.Report, error) {}
+func (noObserver) Served(context.Context, reconcile.Report)          {}
 func (noObserver) WebhookAnswered(string)                            {}
 func (noObserver) Led(context.Context)                               {}
 
 // Wake asks for a run as soon as one may begin. It never blocks. If it is called several
 // times before the run begins, there is one run.
-func (l *Loop) Wake(trigger string) {
+func (l *Loop) Wake(trigger string) { l.wakeRun(trigger) }
+
+func (l *Loop) wakeRun(trigger string) {
 	l.mu.Lock()
 	l.why = trigger
 	l.mu.Unlock()
@@ -140,11 +148,14 @@ func (l *Loop) Work(ctx context.Context) error {
 	var leader sync.WaitGroup
 	leader.Go(func() { gaveBack = fault.Guard(func() error { return l.runner.Lead(leading) }) })
 	l.awaitLease(ctx)
+	var flow sync.WaitGroup
+	flow.Go(func() { l.serveNudged(ctx) })
 	for ctx.Err() == nil {
 		l.step(ctx)
 		l.sleep(ctx)
 	}
 	l.close()
+	flow.Wait()
 	resign()
 	leader.Wait()
 	return gaveBack
@@ -238,7 +249,7 @@ func (l *Loop) lookForNudges(ctx context.Context) {
 	if l.agenda.nudged {
 		return
 	}
-	waiting, err := l.nudges.NudgesWaiting(ctx)
+	waiting, err := l.runNudged(ctx)
 	if err != nil {
 		if !l.blind && ctx.Err() == nil {
 			l.o.Log.WithError(err).Warn("nudges not read")
@@ -252,6 +263,16 @@ func (l *Loop) lookForNudges(ctx context.Context) {
 	} else if l.failures == 0 {
 		l.gap = l.o.Gap
 	}
+}
+
+// runNudged reports whether a nudge is stored that is for a run. One that a webhook has
+// stored with the name of a subscription is served by itself, unless it waits for long.
+func (l *Loop) runNudged(ctx context.Context) (bool, error) {
+	if l.o.Flows <= 0 {
+		return l.nudges.NudgesWaiting(ctx)
+	}
+	l.Serve() // another replica may have stored one
+	return l.nudges.NudgesOverdue(ctx, l.o.Now().Add(-flowPatience))
 }
 
 // job is one run that is due, with the requests that wait for it.

@@ -23,8 +23,9 @@ func (a alarmed) RunEnded(context.Context, reconcile.Report, error) {
 	a.told <- "ended"
 	panic("CANARY")
 }
-func (a alarmed) Led(context.Context)    { a.told <- "led"; panic("CANARY") }
-func (a alarmed) WebhookAnswered(string) { panic("CANARY") }
+func (a alarmed) Served(context.Context, reconcile.Report) { panic("CANARY") }
+func (a alarmed) Led(context.Context)                      { a.told <- "led"; panic("CANARY") }
+func (a alarmed) WebhookAnswered(string)                   { panic("CANARY") }
 
 // Metrics and notifications read texts of customers, so they may panic. If an observer is
 // called without a guard, this ends the test's process.

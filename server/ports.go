@@ -25,6 +25,9 @@ type Runner interface {
 	// when another process is the writer. When ctx ends, the action in hand is
 	// finished and recorded before Run returns.
 	Run(ctx context.Context, r Request, began func(run string)) (reconcile.Report, error)
+	// Flow serves one subscription that a webhook has named, if one waits. It is called
+	// from several goroutines, while Run is at work too.
+	Flow(ctx context.Context) (reconcile.Served, error)
 	// Lead campaigns for the lease and renews it until ctx ends; then it waits for
 	// the run at work and releases the lease.
 	Lead(ctx context.Context) error
@@ -45,8 +48,11 @@ type Nudges interface {
 	// Nudge asks the writer to look at subscriptions; without any, at all customers
 	// that are due.
 	Nudge(ctx context.Context, subscriptions []string, why string, now time.Time) error
-	// NudgesWaiting reports whether any nudge is stored. The loop calls it every second.
+	// NudgesWaiting reports whether any nudge is stored.
 	NudgesWaiting(ctx context.Context) (bool, error)
+	// NudgesOverdue is NudgesWaiting without those by which webhooks name a subscription
+	// and that are not older than before. The loop calls it every second.
+	NudgesOverdue(ctx context.Context, before time.Time) (bool, error)
 }
 
 // History reads the records of runs. Not found is fault.NotFound.
@@ -128,6 +134,8 @@ type Verify func(body []byte, signature string, now time.Time) (reconcile.Event,
 type Observer interface {
 	// RunEnded follows every run of this process, failed ones included.
 	RunEnded(ctx context.Context, r reconcile.Report, err error)
+	// Served follows every flow run that had something to do.
+	Served(ctx context.Context, r reconcile.Report)
 	// WebhookAnswered follows every answer to a webhook: accepted, duplicate, refused
 	// or failed.
 	WebhookAnswered(result string)

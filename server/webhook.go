@@ -107,7 +107,10 @@ func (s *Server) storeEvent(w http.ResponseWriter, r *http.Request, event reconc
 		s.o.Observer.WebhookAnswered(webhookDuplicate)
 		respond(w, http.StatusOK, webhookReceipt{Received: true, Message: "Event already processed"})
 	default:
-		if look {
+		switch {
+		case look && subscription != "":
+			s.o.Loop.Serve()
+		case look:
 			s.o.Loop.Wake("webhook")
 		}
 		s.o.Observer.WebhookAnswered(webhookAccepted)

@@ -217,6 +217,26 @@ func (s *Store) Standing(ctx context.Context, now time.Time, use func(reconcile.
 	})
 }
 
+// StandingOf is Standing for the actions of some customers.
+func (s *Store) StandingOf(ctx context.Context, customers []string, now time.Time, use func(reconcile.HeldAction) error) error {
+	return s.query(ctx, "reading what the brakes hold", `SELECT i.plan_id, p.kind, i.action, p.approved_at IS NOT NULL AND p.expires_at > $1
+		FROM plan_actions i JOIN plans p ON p.id = i.plan_id
+		WHERE i.left_at IS NULL AND p.closed_at IS NULL AND i.customer_id IN `+s.d.texts(2)+`
+		ORDER BY i.plan_id, i.position`, []any{at(now), list(customers)}, func(row scan) (err error) {
+		var h reconcile.HeldAction
+		var kind string
+		var text []byte
+		if err := row(&h.Plan, &kind, &text, &h.Released); err != nil {
+			return err
+		}
+		h.Brake = reconcile.ParseActionKind(kind)
+		if h.Action, err = readAction(h.Plan, text); err != nil {
+			return err
+		}
+		return use(h)
+	})
+}
+
 const planHeads = "SELECT id, kind, version, created_at, expires_at, approved_at, approved_by, closed_at, reason FROM plans WHERE "
 
 func scanPlan(row scan) (p reconcile.HeldPlan, err error) {

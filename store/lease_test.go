@@ -156,8 +156,8 @@ func writes(f *fixture) map[string]func(context.Context, reconcile.Token) error 
 		"ForgetNamed": func(ctx context.Context, tok reconcile.Token) error {
 			return f.ForgetNamed(ctx, tok, []string{"sub_a"})
 		},
-		"ReturnNudges": func(ctx context.Context, tok reconcile.Token) error {
-			return f.ReturnNudges(ctx, tok, []string{"sub_a"})
+		"LeaveNudges": func(ctx context.Context, tok reconcile.Token) error {
+			return f.LeaveNudges(ctx, tok, []string{"sub_a"})
 		},
 		"Release": f.Release,
 	}

@@ -19,7 +19,7 @@ import (
 // Column taken has the token of the taker. Column named has it too if TakeNamed took the
 // nudge, and keeps it if the nudge comes again: until that follower is done, neither a run
 // nor another follower takes it, so a subscription has one follower, and each removes only
-// its own nudges.
+// its own nudges. It is -1 if the follower has left the nudge to a run.
 
 // Nudge asks the writer to look at these subscriptions, or, without any, at
 // whatever is due; reconcile.NudgeAll asks for a full run. Asking twice is asking once.
@@ -82,7 +82,7 @@ func (s *Store) TakeNudges(ctx context.Context, tok reconcile.Token) ([]string, 
 			ids[i] = taken[i].id
 		}
 		// Those read and no others: a nudge may arrive between the two statements.
-		_, err = tx.exec(ctx, "UPDATE nudges SET taken = $1 WHERE subscription_id IN "+tx.d.texts(2), int64(tok), list(ids))
+		_, err = tx.exec(ctx, "UPDATE nudges SET taken = $1, named = 0 WHERE subscription_id IN "+tx.d.texts(2), int64(tok), list(ids))
 		return err
 	})
 	slices.SortStableFunc(taken, func(a, b nudge) int { return cmp.Or(a.at.Compare(b.at), cmp.Compare(a.id, b.id)) })
@@ -135,6 +135,19 @@ func (s *Store) NudgesWaiting(ctx context.Context) (bool, error) {
 	return found, err
 }
 
+// NudgesOverdue reports whether a nudge is stored that is not being followed, leaving out
+// those of webhooks that name a subscription and came after the instant.
+func (s *Store) NudgesOverdue(ctx context.Context, before time.Time) (bool, error) {
+	found := false
+	err := s.query(ctx, "looking for nudges", "SELECT 1 FROM nudges WHERE "+waiting+
+		" AND NOT ("+isNamed+" AND named <> -1 AND why LIKE 'webhook%' AND created_at >= $3) ORDER BY taken LIMIT 1",
+		[]any{leaseName, reconcile.NudgeAll, at(before)}, func(scan) error {
+			found = true
+			return nil
+		})
+	return found, err
+}
+
 // isNamed is the condition of a nudge that names a subscription, $2 being NudgeAll.
 const isNamed = "subscription_id NOT IN ('', $2)"
 
@@ -170,16 +183,16 @@ func (s *Store) OldestNamed(ctx context.Context) (oldest time.Time, err error) {
 
 // TakeNamed returns up to limit nudges that name a subscription and are not being
 // followed: subscriptions first that the mirror did not have when they were nudged, then
-// the newest nudge first. They stay stored until ForgetNamed, or wait again with
-// ReturnNudges; until then nothing else under this token takes them. A nudge that was
-// returned has kept its place in this order.
+// the newest nudge first. They stay stored until ForgetNamed, or until LeaveNudges leaves them to a
+// run; until then nothing else under this token takes them. What a person asks for is no
+// webhook: a run answers it.
 func (s *Store) TakeNamed(ctx context.Context, tok reconcile.Token, limit int) (ids []string, err error) {
 	err = s.fenced(ctx, "taking nudges", tok, func(ctx context.Context, tx conn) error {
 		if err := recoverNudges(ctx, tx, tok); err != nil {
 			return err
 		}
-		query := "SELECT subscription_id FROM nudges WHERE taken = 0 AND named <> $1 AND " + isNamed +
-			" ORDER BY known, created_at DESC, subscription_id LIMIT $3" + tx.d.skipLocked()
+		query := "SELECT subscription_id FROM nudges WHERE taken = 0 AND named NOT IN ($1, -1) AND " + isNamed +
+			" AND why LIKE 'webhook%' ORDER BY known, created_at DESC, subscription_id LIMIT $3" + tx.d.skipLocked()
 		ids, err = tx.strings(ctx, query, int64(tok), reconcile.NudgeAll, limit)
 		if err != nil || len(ids) == 0 {
 			return err
@@ -227,18 +240,14 @@ func (s *Store) ForgetNamed(ctx context.Context, tok reconcile.Token, ids []stri
 	})
 }
 
-// ReturnNudges lets nudges wait again that TakeNamed returned under this token: these, or
-// all of them when ids is nil.
-func (s *Store) ReturnNudges(ctx context.Context, tok reconcile.Token, ids []string) error {
-	if ids != nil && len(ids) == 0 {
+// LeaveNudges leaves nudges that TakeNamed returned under this token to the next
+// TakeNudges: they wait again, and not for another TakeNamed.
+func (s *Store) LeaveNudges(ctx context.Context, tok reconcile.Token, ids []string) error {
+	if len(ids) == 0 {
 		return nil
 	}
-	return s.fenced(ctx, "returning nudges", tok, func(ctx context.Context, tx conn) error {
-		query, args := "UPDATE nudges SET taken = 0, named = 0 WHERE named = $1", []any{int64(tok)}
-		if ids != nil {
-			query, args = query+" AND subscription_id IN "+tx.d.texts(2), append(args, list(ids))
-		}
-		_, err := tx.exec(ctx, query, args...)
+	return s.fenced(ctx, "leaving nudges to a run", tok, func(ctx context.Context, tx conn) error {
+		_, err := tx.exec(ctx, "UPDATE nudges SET taken = 0, named = -1 WHERE named = $1 AND subscription_id IN "+tx.d.texts(2), int64(tok), list(ids))
 		return err
 	})
 }

@@ -22,7 +22,7 @@ func (f *fixture) named(n int) []string {
 func (f *fixture) nudge(from time.Time, ids ...string) {
 	f.Helper()
 	for i, id := range ids {
-		f.must(f.Nudge(f.Context(), []string{id}, "test", from.Add(time.Duration(i)*time.Second)))
+		f.must(f.Nudge(f.Context(), []string{id}, "webhook test", from.Add(time.Duration(i)*time.Second)))
 	}
 }
 
@@ -70,12 +70,12 @@ func TestANudgeHasOneFollower(t *testing.T) {
 		same(t, "taken by name: not what is being followed", []string{"sub_a"}, f.named(9))
 		same(t, "waiting while all are followed", []any{false, 0}, []any{f.waiting(), f.namedWaiting()})
 		f.must(f.ForgetNudges(t.Context(), f.tok, []string{"sub_a", "sub_b"})) // the run is done with its own
-		f.must(f.ReturnNudges(t.Context(), f.tok, []string{"sub_a"}))
-		same(t, "returned, and not removed by the run", []string{"sub_a"}, f.nudges())
+		f.must(f.LeaveNudges(t.Context(), f.tok, []string{"sub_a"}))
+		same(t, "left, and not removed by the run", []string{"sub_a"}, f.nudges())
 		f.must(f.ForgetNamed(t.Context(), f.tok, []string{"sub_a", "sub_b"}))
 		same(t, "what came again, and what the run has", []string{"sub_a", "sub_b"}, f.nudges())
-		f.must(f.ReturnNudges(t.Context(), f.tok, []string{"sub_a", "sub_b"}))
-		same(t, "what the run has is not returned", []string(nil), f.named(9))
+		f.must(f.LeaveNudges(t.Context(), f.tok, []string{"sub_a", "sub_b"}))
+		same(t, "what the run has is not left to another", []string(nil), f.named(9))
 		f.must(f.ForgetNudges(t.Context(), f.tok, []string{"sub_a", "sub_b"}))
 		same(t, "left", []string(nil), f.nudges())
 	})
@@ -97,17 +97,42 @@ func TestNudgesTakenByNameWaitForTheHeirOfAProcessThatDied(t *testing.T) {
 	})
 }
 
-func TestAllThatWereTakenByNameMayBeReturned(t *testing.T) {
+func TestNudgesThatAreLeftAreForTheNextRun(t *testing.T) {
 	conform(t, func(t *testing.T, f *fixture) {
 		f.nudge(t0, "sub_a", "sub_b", "sub_c")
 		f.named(2)
+		f.must(f.LeaveNudges(t.Context(), f.tok, []string{}))
+		same(t, "waiting: none was left", 1, f.namedWaiting())
+		f.must(f.LeaveNudges(t.Context(), f.tok, []string{"sub_c"}))
+		same(t, "for a run, and what it may wait for", []bool{true, true}, []bool{f.overdue(t0), f.waiting()})
+		same(t, "taken by name", []string{"sub_a"}, f.named(9))
+		same(t, "for the run", []string{"sub_c"}, f.nudges())
 		f.nudge(t0.Add(time.Minute), "sub_c")
-		f.must(f.ReturnNudges(t.Context(), f.tok, []string{}))
-		same(t, "waiting: none was returned", 1, f.namedWaiting())
-		f.must(f.ReturnNudges(t.Context(), f.tok, nil))
-		same(t, "waiting", 3, f.namedWaiting())
-		same(t, "taken", []string{"sub_c", "sub_b", "sub_a"}, f.named(9))
+		same(t, "taken by name when it came again", []string{"sub_c"}, f.named(9))
 	})
+}
+
+// A run of its own follows what people ask for, and whoever has waited for long.
+func TestARunIsForWhatIsNotServedByName(t *testing.T) {
+	conform(t, func(t *testing.T, f *fixture) {
+		f.nudge(t0, "sub_a")
+		same(t, "before it is due, and then", []bool{false, true}, []bool{f.overdue(t0), f.overdue(t0.Add(time.Second))})
+		f.must(f.Nudge(t.Context(), []string{"sub_b"}, "asked for by ada", t0))
+		same(t, "with a person's", true, f.overdue(t0))
+		same(t, "taken by name", []string{"sub_a"}, f.named(9))
+		same(t, "with a person's alone", true, f.overdue(t0))
+		same(t, "for the run", []string{"sub_b"}, f.nudges())
+		same(t, "while all are followed", false, f.overdue(t0.Add(time.Hour)))
+		f.nudge(t0, "")
+		same(t, "without a name", true, f.overdue(t0))
+	})
+}
+
+func (f *fixture) overdue(before time.Time) bool {
+	f.Helper()
+	overdue, err := f.NudgesOverdue(f.Context(), before)
+	f.must(err)
+	return overdue
 }
 
 func TestNamedNudgesAreCountedUpToAThousand(t *testing.T) {
@@ -126,7 +151,7 @@ func (f *fixture) flood(n int) {
 	for i := range ids {
 		ids[i] = fmt.Sprintf("sub_flood%06d", i)
 	}
-	f.must(f.Nudge(f.Context(), ids, "flood", t0))
+	f.must(f.Nudge(f.Context(), ids, "webhook flood", t0))
 }
 
 // In a flood of nudges, taking a few of them must not read all of them.
@@ -138,6 +163,7 @@ func TestTakingNudgesByNameFollowsTheIndex(t *testing.T) {
 		f.namedWaiting()
 		f.oldestNamed()
 		f.waiting()
+		f.overdue(t0)
 	}
 	seen := 0
 	for _, kept := range []*statements{f.writing, f.reading} {
@@ -158,7 +184,7 @@ func TestTakingNudgesByNameFollowsTheIndex(t *testing.T) {
 			}))
 		}
 	}
-	same(t, "queries", 5, seen)
+	same(t, "queries", 6, seen)
 }
 
 // BenchmarkTakeNamed takes 20 nudges by name, and counts, while few and many wait: the two
@@ -173,7 +199,11 @@ func BenchmarkTakeNamed(b *testing.B) {
 					if len(ids) != 20 || f.namedWaiting() == 0 || f.oldestNamed().IsZero() || !f.waiting() {
 						b.Fatalf("%d taken", len(ids))
 					}
-					f.must(f.ReturnNudges(b.Context(), f.tok, ids))
+					f.must(f.LeaveNudges(b.Context(), f.tok, ids))
+					b.StopTimer()
+					f.must(f.ForgetNudges(b.Context(), f.tok, f.nudges()))
+					f.flood(waiting)
+					b.StartTimer()
 				}
 			})
 		})

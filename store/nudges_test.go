@@ -110,12 +110,12 @@ func TestNoNudgeIsLost(t *testing.T) {
 					delete(wanted, id)
 				}
 			},
-			"done by name": func(*rapid.T) { // what it has not looked at it returns
+			"done by name": func(*rapid.T) { // what it has not looked at it leaves to a run
 				for _, id := range sorted(flow) {
 					if flow[id] {
 						f.must(f.ForgetNamed(f.Context(), f.tok, []string{id}))
 					} else {
-						f.must(f.ReturnNudges(f.Context(), f.tok, []string{id}))
+						f.must(f.LeaveNudges(f.Context(), f.tok, []string{id}))
 					}
 				}
 				clear(flow)

@@ -64,6 +64,12 @@ func (o *observer) RunEnded(ctx context.Context, r reconcile.Report, err error) 
 	}
 }
 
+// Served implements server.Observer. What a flow run leaves, the next run reports.
+func (o *observer) Served(ctx context.Context, r reconcile.Report) {
+	o.metrics.Served(r)
+	o.countLive(ctx, r)
+}
+
 // news returns the message that a run calls for, and the memory to store once it is sent.
 // Each is "" if there is none.
 func (o *observer) news(r reconcile.Report, err error) (message, memory string) {

@@ -31,6 +31,9 @@ func (r *runner) set(began func(string)) {
 	r.began = began
 }
 
+// Flow implements server.Runner.
+func (r *runner) Flow(ctx context.Context) (reconcile.Served, error) { return r.engine.Flow(ctx) }
+
 // Lead implements server.Runner.
 func (r *runner) Lead(ctx context.Context) error { return r.engine.Lead(ctx) }
 

@@ -65,10 +65,17 @@ func (a *App) loop(o *observer) (*server.Loop, error) {
 	options.KeepLease = true
 	ports.History = &beginnings{History: ports.History, runner: r}
 	ports.Inventory = &driftCounter{Inventory: ports.Inventory, found: a.metrics.Drift}
+	var loop *server.Loop
+	options.Ready = func() { loop.Serve() }
 	if r.engine, err = engine.New(options, ports); err != nil {
 		return nil, err
 	}
-	return server.NewLoop(server.LoopOptions{Poll: poll, Full: full, Now: a.Now, Log: a.Log, Observer: o}, r, a.Store, a.Store), nil
+	flows := a.Config.Concurrency
+	if a.Config.Policy().Mode == reconcile.Observe {
+		flows = 0 // nothing is done for anybody
+	}
+	loop = server.NewLoop(server.LoopOptions{Poll: poll, Full: full, Flows: flows, Now: a.Now, Log: a.Log, Observer: o}, r, a.Store, a.Store)
+	return loop, nil
 }
 
 func (a *App) server(loop *server.Loop, o *observer) (*server.Server, error) {

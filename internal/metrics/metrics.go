@@ -105,6 +105,15 @@ func (m *Metrics) Request(side string, now func() time.Time) func(route string, 
 
 // Run counts a run. result is ok, failed or interrupted.
 func (m *Metrics) Run(r reconcile.Report, result string) {
+	m.count(r, result)
+	m.refused.Add(float64(len(r.Run.Gates)))
+	m.gated.Set(float64(len(r.Run.Gates)))
+}
+
+// Served counts a flow run. It shows nothing of the gates, which runs judge.
+func (m *Metrics) Served(r reconcile.Report) { m.count(r, "ok") }
+
+func (m *Metrics) count(r reconcile.Report, result string) {
 	m.runs.WithLabelValues(result, r.Run.Trigger).Inc()
 	if !r.Run.Finished.IsZero() && r.Run.Mode != "" {
 		m.duration.WithLabelValues(r.Run.Mode).Observe(r.Run.Finished.Sub(r.Run.Started).Seconds())
@@ -115,8 +124,6 @@ func (m *Metrics) Run(r reconcile.Report, result string) {
 	for class, n := range r.Omitted.Actions {
 		m.actions.WithLabelValues(class.Kind.String(), class.State.String()).Add(float64(n))
 	}
-	m.refused.Add(float64(len(r.Run.Gates)))
-	m.gated.Set(float64(len(r.Run.Gates)))
 }
 
 // Live counts the time from a paid order to its hosting.

@@ -44,7 +44,7 @@ func (r *run) apply(ctx context.Context) error {
 			}
 			g.Go(guarded(func() error {
 				if !r.halted(ctx) {
-					defer r.founders.wait(w)()
+					defer r.together.founders.wait(w)()
 					r.applyOne(ctx, w.id)
 					r.progress.show("applying", int(done.Add(1)), len(r.work.list))
 				}
@@ -59,6 +59,11 @@ func (r *run) apply(ctx context.Context) error {
 // applyOne brings one customer as far as it goes. If an action is refused, the actions
 // that depend on it are not done, and all others are; see failures.
 func (r *run) applyOne(ctx context.Context, id string) {
+	free, err := r.claim(ctx, id)
+	if err != nil {
+		return // this process stopped it; the customer is still due
+	}
+	defer free()
 	defer r.known.forget(id)
 	defer r.recoverPanic(ctx, id)
 	if err := r.applySteps(ctx, id); err != nil {
@@ -128,6 +133,10 @@ func (r *run) again(ctx context.Context, id string) (*reconcile.Customer, planne
 // next is the first action that may be done now.
 func (r *run) next(d planner.Decision, failed *failures) (reconcile.Action, bool) {
 	for _, a := range d.Actions {
+		if r.flows && r.catalog.Takes(a) {
+			r.leaves = true
+			continue
+		}
 		if !r.brake.holds(a) && !r.brake.unseen(a) && !failed.blocks(a, r.catalog.Takes(a)) {
 			return a, true
 		}

@@ -169,6 +169,7 @@ func (b *brake) removals() int {
 // done counts the actions of a kind in the window of the brake, by the journal.
 type done struct {
 	actions  int
+	atWork   int            // creates that other runs may still do
 	customer map[string]int // creates by customer
 }
 
@@ -206,9 +207,22 @@ func (t *tally) judgeOrders(limits planner.Brakes, d done, bound int) bool {
 			t.orders[key] = order
 		}
 	}
-	t.verdict = limits.JudgeOrders(t.orders, d.actions, bound)
+	t.verdict = limits.JudgeOrders(t.orders, d.atWork, d.actions, bound)
 	t.all, t.reason = t.verdict.Others != "", t.verdict.Others
 	return t.waits || t.all || len(t.verdict.Large) > 0
+}
+
+// letPass is how many new actions of a kind are not held.
+func (b *brake) letPass(kind reconcile.ActionKind) int {
+	t := b.tallies[kind]
+	if t == nil || t.all {
+		return 0
+	}
+	n := t.fresh
+	for customer := range t.verdict.Large {
+		n -= t.orders[customer].New
+	}
+	return n
 }
 
 // holds reports whether an action is held. The rest of a chain that is begun, about an

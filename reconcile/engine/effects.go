@@ -70,23 +70,58 @@ func effectOf(kind reconcile.ActionKind) (effect, error) {
 }
 
 // perform does one action: intent durable, the call, read back, outcome durable.
-// A run that is being stopped finishes the action in hand and records it; that
-// is why the context is cut off from cancellation here.
 func (r *run) perform(ctx context.Context, c *reconcile.Customer, a reconcile.Action) error {
-	ctx, cancel := context.WithTimeout(fence.Around(context.WithoutCancel(ctx), r.checkLease), callLimit)
-	defer cancel()
+	out, err := r.send(ctx, c, a)
+	switch {
+	case out.State == 0: // nothing was sent, or the outcome is not recorded
+		return err
+	case err == nil:
+		r.outages.succeeded()
+		return nil
+	case out.State == reconcile.ActionAmbiguous:
+		ctx, cancel := r.callContext(ctx)
+		defer cancel()
+		return r.lookForAnswer(ctx, a, err)
+	case a.Kind == reconcile.CreateWebsite && errors.Is(err, fault.Conflict):
+		return nil // recorded with the hosting; the rest of the order goes on
+	case a.Kind == reconcile.WriteMetadata && errors.Is(err, fault.Denied):
+		r.metadataDenied()
+		return nil // a convenience that no customer waits for
+	}
+	return err
+}
+
+// callContext is for a call and what belongs to it. A run that is being stopped finishes
+// the action in hand and records it: that is why it is cut off from cancellation.
+func (r *run) callContext(ctx context.Context) (context.Context, context.CancelFunc) {
+	return context.WithTimeout(fence.Around(context.WithoutCancel(ctx), r.checkLease), callLimit)
+}
+
+// send sends the call of an action, between its intent and its outcome. The state of the
+// outcome is 0 if nothing was sent, or if the outcome could not be recorded. Meanwhile no
+// other run of this process reads or writes the org of the action.
+func (r *run) send(ctx context.Context, c *reconcile.Customer, a reconcile.Action) (reconcile.Outcome, error) {
 	e, err := effectOf(a.Kind)
 	if err == nil {
 		err = r.checkLease()
 	}
 	if err != nil {
-		return err
+		return reconcile.Outcome{}, err
 	}
+	if a.Org != "" {
+		done, err := r.together.turns.take(ctx, orgKey(a.Org), true)
+		if err != nil {
+			return reconcile.Outcome{}, fault.Wrap(fault.Canceled, err)
+		}
+		defer done()
+	}
+	ctx, cancel := r.callContext(ctx)
+	defer cancel()
 	// Crash here → nothing was sent or recorded; the customer is still due.
 	r.Failpoint("before-intent", a.Kind.String())
 	sent, learn := r.clock(), r.known.learner(c)
 	if err := r.Journal.RecordIntent(ctx, r.tok, r.rec.ID, a, r.brake.approved[a.ID], sent); err != nil {
-		return fmt.Errorf("recording the intent: %w", err)
+		return reconcile.Outcome{}, fmt.Errorf("recording the intent: %w", err)
 	}
 	// Crash here → the journal has an intent without an outcome. The next run looks for
 	// its effect, finds nothing, and sends it again after the settling time.
@@ -103,7 +138,7 @@ func (r *run) perform(ctx context.Context, c *reconcile.Customer, a reconcile.Ac
 	r.setState(&out, err)
 	if saveErr := r.Journal.RecordOutcome(ctx, r.tok, out); saveErr != nil {
 		r.log.WithFields(logrus.Fields{"action": a.ID, "customer": a.Customer, "state": out.State.String()}).WithError(saveErr).Error("outcome not recorded")
-		return fmt.Errorf("recording the outcome (%s): %w", out.State, saveErr)
+		return reconcile.Outcome{}, fmt.Errorf("recording the outcome (%s): %w", out.State, saveErr)
 	}
 	// Crash here → the outcome is known; the next run plans the customer's next action.
 	r.Failpoint("after-record", a.Kind.String())
@@ -111,22 +146,13 @@ func (r *run) perform(ctx context.Context, c *reconcile.Customer, a reconcile.Ac
 		r.work.addFailed(a.ID)
 	}
 	r.logOutcome(a, out, err)
+	if a.Kind == reconcile.CreateSubscription {
+		r.together.orders.done(r.rec.ID)
+	}
 	if err == nil {
 		learn(out)
-		r.outages.succeeded()
-		return nil
 	}
-	if out.State == reconcile.ActionAmbiguous {
-		return r.lookForAnswer(ctx, a, err)
-	}
-	switch {
-	case a.Kind == reconcile.CreateWebsite && errors.Is(err, fault.Conflict):
-		return nil // recorded with the hosting; the rest of the order goes on
-	case a.Kind == reconcile.WriteMetadata && errors.Is(err, fault.Denied):
-		r.metadataDenied()
-		return nil // a convenience that no customer waits for
-	}
-	return err
+	return out, err
 }
 
 // setState turns the error of a call into a state of the journal.

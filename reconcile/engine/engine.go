@@ -49,6 +49,9 @@ type Options struct {
 	Decide func(*reconcile.Customer, *planner.Catalog, reconcile.Policy, time.Time) planner.Decision
 	// Progress is called now and then from the goroutine of Run. nil: not called.
 	Progress func(reconcile.Progress)
+	// Ready is called when a nudge can be served that waited for its customer: Flow is to be
+	// called again. It must not block. nil: not called.
+	Ready func()
 	// Failpoint is called at each step of an action at which a test may end the
 	// process, with the action's kind: before-intent, after-intent, after-call,
 	// after-record. nil: never.
@@ -115,13 +118,16 @@ type Engine struct {
 	Options
 	Ports
 
-	busy sync.Mutex // held for the length of a run
+	busy   sync.Mutex   // held by Run: one at a time
+	atWork sync.RWMutex // shared by every run at work
 	// denied is until when metadata is not written, in unix nanoseconds, since the
 	// key may not; see metadataDenied.
 	denied  atomic.Int64
 	runs    atomic.Uint64 // numbers the runs of this process, for their ids
 	lease   *lease
 	changes *changes
+	// together is what runs that are under way at the same time share.
+	together *together
 }
 
 // New checks that everything required is there.
@@ -157,10 +163,13 @@ func New(o Options, p Ports) (*Engine, error) {
 	if o.Progress == nil {
 		o.Progress = func(reconcile.Progress) {}
 	}
+	if o.Ready == nil {
+		o.Ready = func() {}
+	}
 	if o.Failpoint == nil {
 		o.Failpoint = func(string, string) {}
 	}
-	e := &Engine{Options: o, changes: &changes{}}
+	e := &Engine{Options: o, changes: &changes{}, together: newTogether()}
 	e.Ports = countChanges(p, e.changes)
 	if e.Owner == "" {
 		e.Owner = "process-" + e.randomID()

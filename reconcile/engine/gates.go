@@ -66,12 +66,12 @@ func (r *run) gates(ctx context.Context) error {
 func (r *run) planAgain(ctx context.Context) error {
 	ids := r.work.dropTakers()
 	for len(ids) > 0 {
-		n := min(len(ids), planBatch)
+		n, loaded := min(len(ids), planBatch), r.together.claims.mark()
 		customers, err := r.Queue.Customers(ctx, ids[:n])
 		if err != nil {
 			return err
 		}
-		if err := r.planBatch(ctx, customers); err != nil {
+		if err := r.planBatch(ctx, customers, loaded); err != nil {
 			return err
 		}
 		ids = ids[n:]

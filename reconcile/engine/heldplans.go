@@ -54,10 +54,14 @@ func (r *run) loadPlans(ctx context.Context) (err error) {
 	if r.brake.last, err = r.Plans.LastPlans(ctx); err != nil {
 		return err
 	}
-	return r.Plans.Standing(ctx, r.now, func(h reconcile.HeldAction) error {
+	add := func(h reconcile.HeldAction) error {
 		r.brake.addStanding(h)
 		return nil
-	})
+	}
+	if r.flows {
+		return r.Plans.StandingOf(ctx, r.only, r.now, add)
+	}
+	return r.Plans.Standing(ctx, r.now, add)
 }
 
 // eachPlanned calls use with each action that this run has planned: by the journal,
@@ -65,7 +69,7 @@ func (r *run) loadPlans(ctx context.Context) (err error) {
 func (r *run) eachPlanned(ctx context.Context, use func(reconcile.Action) error) error {
 	if !r.req.Dry {
 		return r.History.RunActions(ctx, r.rec.ID, func(a reconcile.ActionRecord) error {
-			if a.State != reconcile.ActionPlanned {
+			if a.State != reconcile.ActionPlanned || r.flows && r.catalog.Takes(a.Action) {
 				return nil
 			}
 			return use(a.Action)
@@ -84,6 +88,9 @@ func (r *run) eachPlanned(ctx context.Context, use func(reconcile.Action) error)
 // judgeKinds asks the brake about every kind that was planned, and reports whether
 // any action is held.
 func (r *run) judgeKinds(ctx context.Context, bound int) (holds bool, err error) {
+	o := &r.together.orders
+	o.judging.Lock()
+	defer o.judging.Unlock()
 	since := r.now.Add(-reconcile.BrakeWindow)
 	for _, kind := range brakeOrder {
 		if !r.brake.expects(kind) {
@@ -96,12 +103,14 @@ func (r *run) judgeKinds(ctx context.Context, bound int) (holds bool, err error)
 			}
 		}
 		if kind == reconcile.CreateSubscription {
+			d.atWork = o.others(r.rec.ID)
 			if d.customer, err = r.Journal.CountDoneByCustomer(ctx, kind, since); err != nil {
 				return false, err
 			}
 		}
 		holds = r.brake.judge(kind, d, bound, r.evidence.needsApproval) || holds
 	}
+	o.let(r.rec.ID, r.brake.letPass(reconcile.CreateSubscription))
 	return holds, nil
 }
 

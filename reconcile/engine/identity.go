@@ -60,7 +60,8 @@ func (r *run) trustStripe(ctx context.Context) error {
 // subscriptions that we know. In another account there is none of them: a person who
 // pays there is not our customer, and even a hosting made for them is harm.
 func (r *run) recognise(ctx context.Context) error {
-	if r.evidence.accountKnown {
+	t, pin := &r.together.trust, r.Account.Fingerprint()
+	if r.evidence.accountKnown || r.flows && t.holds(&t.account, &t.key, pin) {
 		return nil
 	}
 	anchors, err := r.Evidence.KnownSubscriptions(ctx, anchorSample)
@@ -79,6 +80,7 @@ func (r *run) recognise(ctx context.Context) error {
 			"Put the right STRIPE_SECRET_KEY and STRIPE_API_URL back; for another account use another database (%v)", r.Account.Fingerprint(), few(anchors), last)
 	}
 	r.evidence.accountKnown = true
+	t.recognised(&t.account, &t.key, pin)
 	return nil
 }
 
@@ -210,7 +212,8 @@ func (r *run) someBound(ctx context.Context) ([]reconcile.Hosting, error) {
 // of a run, that the panel still has an org that we know: an emptied one would get
 // every new customer, and the next backup that is restored would lose them.
 func (r *run) lookForPanel(ctx context.Context) error {
-	if r.evidence.panelKnown {
+	t, pin := &r.together.trust, r.Owners.Fingerprint()
+	if r.evidence.panelKnown || r.flows && t.holds(&t.panel, &t.place, pin) {
 		return nil
 	}
 	bound, err := r.someBound(ctx)
@@ -229,6 +232,7 @@ func (r *run) lookForPanel(ctx context.Context) error {
 		return r.evidence.abort("the panel %s has none of the orgs in which the known hostings are (%s and others): it is another panel or organisation, or it was emptied. "+
 			"Put the right ENHANCE_API_URL and ENHANCE_ORG_ID back, or restore the panel", r.Owners.Fingerprint(), bound[0].Org)
 	}
+	t.recognised(&t.panel, &t.place, pin)
 	return nil
 }
 

@@ -39,8 +39,9 @@ type lease struct {
 	// before the renewal was sent, less a margin for a call that leaves late. Two
 	// clocks are compared with it, see valid.
 	trustedUntil time.Time
-	// endRun ends the run that uses the lease; nil between runs.
-	endRun context.CancelCauseFunc
+	// endRuns ends the runs that use the lease; empty between runs.
+	endRuns map[int]context.CancelCauseFunc
+	used    int // numbers the runs
 }
 
 // minRenewal is the shortest time-out of a renewal. Only tests have a lease so
@@ -78,10 +79,10 @@ func (l *lease) acquire(ctx context.Context) error {
 	return nil
 }
 
-// revoke ends the run at work. The caller holds mu.
+// revoke ends the runs at work. The caller holds mu.
 func (l *lease) revoke(why string) {
-	if l.endRun != nil {
-		l.endRun(fault.Errorf(fault.Fenced, "%s", why))
+	for _, end := range l.endRuns {
+		end(fault.Errorf(fault.Fenced, "%s", why))
 	}
 }
 
@@ -145,10 +146,15 @@ func (l *lease) use(cancel context.CancelCauseFunc) (tok reconcile.Token, free f
 	if l.tok == 0 {
 		return 0, nil, &reconcile.LeaseTaken{Owner: l.holder, Until: l.expires}
 	}
-	l.endRun = cancel
+	if l.endRuns == nil {
+		l.endRuns = map[int]context.CancelCauseFunc{}
+	}
+	l.used++
+	n := l.used
+	l.endRuns[n] = cancel
 	return l.tok, func() {
 		l.mu.Lock()
-		l.endRun = nil
+		delete(l.endRuns, n)
 		l.mu.Unlock()
 	}, nil
 }
@@ -171,15 +177,15 @@ func (l *lease) check(tok reconcile.Token) error {
 func (e *Engine) Renew(ctx context.Context) error { return e.lease.acquire(ctx) }
 
 // Lead acquires the lease as soon as it is free and keeps it until ctx ends. Then it
-// waits for the run at work, releases the lease and returns. It is for services
+// waits for the runs at work, releases the lease and returns. It is for services
 // with KeepLease; Run fails with *reconcile.LeaseTaken while another process leads.
 func (e *Engine) Lead(ctx context.Context) error {
 	if err := e.lease.acquire(ctx); err != nil {
 		e.Log.WithError(err).Warn("lease not taken")
 	}
 	e.lease.renew(ctx)
-	e.busy.Lock()
-	defer e.busy.Unlock()
+	e.atWork.Lock() // waits for the runs at work
+	defer e.atWork.Unlock()
 	return e.lease.release(ctx)
 }
 
@@ -201,11 +207,15 @@ func (r *run) acquireLease(ctx context.Context) (context.Context, func(), error)
 		return nil, nil, err
 	}
 	r.tok = tok
+	cursors, drop := r.together.cursors.use(r.Engine.Cursors, tok)
+	r.Cursors = cursors
 	var renewer sync.WaitGroup
 	if !r.KeepLease {
 		renewer.Go(func() { r.lease.renew(ctx) })
 	}
 	return ctx, func() {
+		r.together.orders.end(r.rec.ID)
+		drop()
 		free()
 		cancel(nil)
 		renewer.Wait()

@@ -166,20 +166,23 @@ func (r *run) unlisted(ctx context.Context, l reconcile.Listing, believed time.T
 	}
 	found, clocks, odd := 0, 0, 0
 	for _, id := range ids {
-		facts, err := r.subscription(ctx, id)
-		switch {
-		case errors.Is(err, fault.NotFound):
-			err = r.Mirror.MarkGone(ctx, r.tok, id, r.now)
-		case errors.Is(err, fault.Malformed), errors.Is(err, fault.Permanent):
-			odd++ // there, or refused for good; the others must not wait for it
-			r.notePartial("%s was not listed and cannot be read; its stored state is kept: %v", id, err)
-			err = nil
-		case err == nil && facts.OnTestClock:
-			clocks++
-		case err == nil:
-			found++
-			err = r.Mirror.SaveFacts(ctx, r.tok, []reconcile.SubscriptionFacts{facts}, false, r.now)
-		}
+		err := r.together.turns.alone(ctx, subscriptionKey(id), func() error {
+			facts, err := r.subscription(ctx, id)
+			switch {
+			case errors.Is(err, fault.NotFound):
+				err = r.Mirror.MarkGone(ctx, r.tok, id, r.now)
+			case errors.Is(err, fault.Malformed), errors.Is(err, fault.Permanent):
+				odd++ // there, or refused for good; the others must not wait for it
+				r.notePartial("%s was not listed and cannot be read; its stored state is kept: %v", id, err)
+				err = nil
+			case err == nil && facts.OnTestClock:
+				clocks++
+			case err == nil:
+				found++
+				err = r.Mirror.SaveFacts(ctx, r.tok, []reconcile.SubscriptionFacts{facts}, false, r.now)
+			}
+			return err
+		})
 		if err != nil {
 			return nil, fmt.Errorf("reading %s, which was not listed: %w", id, err)
 		}
@@ -234,21 +237,24 @@ func (r *run) readMarked(ctx context.Context) error {
 	}
 	found := 0
 	for _, id := range ids[:min(len(ids), markedReads)] {
-		facts, err := r.subscription(ctx, id)
-		switch {
-		case errors.Is(err, fault.NotFound), errors.Is(err, fault.Permanent):
-			continue // of another installation, or of test data
-		case errors.Is(err, fault.Malformed):
-			r.notePartial("%s, which a hosting is marked with, cannot be read: %v", id, err)
-			continue
-		case err == nil:
-			err = r.Mirror.SaveFacts(ctx, r.tok, []reconcile.SubscriptionFacts{facts}, false, r.now)
-		}
+		err := r.together.turns.alone(ctx, subscriptionKey(id), func() error {
+			facts, err := r.subscription(ctx, id)
+			switch {
+			case errors.Is(err, fault.NotFound), errors.Is(err, fault.Permanent):
+				return nil // of another installation, or of test data
+			case errors.Is(err, fault.Malformed):
+				r.notePartial("%s, which a hosting is marked with, cannot be read: %v", id, err)
+				return nil
+			case err == nil:
+				err = r.Mirror.SaveFacts(ctx, r.tok, []reconcile.SubscriptionFacts{facts}, false, r.now)
+			}
+			if err == nil && !facts.OnTestClock {
+				found++
+			}
+			return err
+		})
 		if err != nil {
 			return fmt.Errorf("reading %s, which a hosting is marked with: %w", id, err)
-		}
-		if !facts.OnTestClock {
-			found++
 		}
 	}
 	switch {

@@ -346,13 +346,15 @@ func (r *run) readOne(ctx context.Context, id string, force bool) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
-	facts, err := r.subscription(ctx, id)
-	if errors.Is(err, fault.NotFound) {
-		return r.Mirror.MarkGone(ctx, r.tok, id, r.now)
-	}
-	if err != nil {
-		return refusedRead{err}
-	}
-	r.findings.addRead(1)
-	return r.Mirror.SaveFacts(ctx, r.tok, []reconcile.SubscriptionFacts{facts}, force, r.now)
+	return r.together.turns.alone(ctx, subscriptionKey(id), func() error {
+		facts, err := r.subscription(ctx, id)
+		if errors.Is(err, fault.NotFound) {
+			return r.Mirror.MarkGone(ctx, r.tok, id, r.now)
+		}
+		if err != nil {
+			return refusedRead{err}
+		}
+		r.findings.addRead(1)
+		return r.Mirror.SaveFacts(ctx, r.tok, []reconcile.SubscriptionFacts{facts}, force, r.now)
+	})
 }

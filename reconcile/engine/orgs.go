@@ -175,6 +175,11 @@ func (r *run) lookAt(ctx context.Context, org string, id int64) error {
 }
 
 func (r *run) look(ctx context.Context, org string, id int64) (reconcile.Hosting, error) {
+	done, err := r.together.turns.take(ctx, orgKey(org), false)
+	if err != nil {
+		return reconcile.Hosting{}, err
+	}
+	defer done()
 	h, err := r.Panel.Hosting(ctx, org, id)
 	if errors.Is(err, fault.NotFound) {
 		h, err = reconcile.Hosting{ID: id, Org: org, State: reconcile.HostingMissing}, nil

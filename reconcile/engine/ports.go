@@ -196,6 +196,8 @@ type HeldPlans interface {
 	// are held again. Actions that were done, or that SavePlanned finds to be no longer
 	// wanted, stand no more.
 	Standing(ctx context.Context, now time.Time, use func(reconcile.HeldAction) error) error
+	// StandingOf is Standing for the actions of some customers.
+	StandingOf(ctx context.Context, customers []string, now time.Time, use func(reconcile.HeldAction) error) error
 	// Hold moves the run's planned actions of these ids to held under the plan of the
 	// kind that waits, or under p.ID, and returns that plan. It may be given one part at
 	// a time.
@@ -285,9 +287,19 @@ type Leases interface {
 	// Nudge asks the writing process to look at these subscriptions (none: at the
 	// customers that are due; reconcile.NudgeAll: in a full run). It needs no token.
 	Nudge(ctx context.Context, subscriptions []string, why string, now time.Time) error
-	// TakeNudges returns the stored nudges. They stay stored until ForgetNudges, so
+	// TakeNudges returns the stored nudges, but for those that TakeNamed has taken under
+	// this token and that were not left since. They stay stored until ForgetNudges, so
 	// that those of a run that dies are taken by the next one.
 	TakeNudges(ctx context.Context, tok reconcile.Token) ([]string, error)
+	// TakeNamed takes up to limit nudges of webhooks that name a subscription and that
+	// nothing follows: those of subscriptions that the mirror does not have first, then
+	// the newest.
+	TakeNamed(ctx context.Context, tok reconcile.Token, limit int) ([]string, error)
+	// ForgetNamed removes nudges that TakeNamed has taken and that were followed, but for
+	// those that came again meanwhile: these wait.
+	ForgetNamed(ctx context.Context, tok reconcile.Token, ids []string) error
+	// LeaveNudges leaves nudges that TakeNamed has taken to the next TakeNudges.
+	LeaveNudges(ctx context.Context, tok reconcile.Token, ids []string) error
 	// ForgetNudges removes nudges that were taken and followed, but for those that
 	// came again meanwhile.
 	ForgetNudges(ctx context.Context, tok reconcile.Token, ids []string) error

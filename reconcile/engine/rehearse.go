@@ -84,6 +84,7 @@ func (r *run) cameUpon(ctx context.Context) (news bool, err error) {
 func (r *run) anew() *run {
 	next := r.newRun(r.req)
 	next.rec, next.log, next.tok, next.scope, next.catalog = r.rec, r.log, r.tok, r.scope, r.catalog
+	next.Cursors = r.Cursors
 	next.findings, next.work = r.findings, r.work.again()
 	next.index, next.evidence = r.index.again(), r.evidence.again()
 	return next

@@ -29,7 +29,7 @@ func (r *run) report(ctx context.Context, runErr error) (reconcile.Report, error
 	r.rec.StripeCalls = r.Account.Requests() - r.rec.StripeCalls
 	r.rec.EnhanceCalls = r.Owners.Requests() - r.rec.EnhanceCalls
 	if runErr != nil {
-		r.rec.Error = strings.ToValidUTF8(runErr.Error(), "?")
+		r.rec.Error = reportedError(runErr)
 	}
 	w := &writing{run: r, rep: &rep, states: map[reconcile.ActionState]int{}, kinds: map[reconcile.HoldKind]int{}}
 	err := errors.Join(runErr, w.everything(ctx))
@@ -47,6 +47,9 @@ func (r *run) report(ctx context.Context, runErr error) (reconcile.Report, error
 		"held": r.rec.Held, "stripe_requests": r.rec.StripeCalls, "enhance_requests": r.rec.EnhanceCalls}).Info("run finished")
 	return rep, err
 }
+
+// reportedError is the text of an error as it is stored.
+func reportedError(err error) string { return strings.ToValidUTF8(err.Error(), "?") }
 
 // waitingPlans adds the plans of earlier runs that wait for approval: as long as one
 // does, not all is as it should be, whatever this run looked at.

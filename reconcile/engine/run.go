@@ -32,10 +32,14 @@ type run struct {
 	work     *work     // the customers to apply
 	brake    *brake    // what waits for approval
 	outages  outages   // failures that concern every customer, and back-off
-	founders founders  // whose turn it is to make an org
 	findings *findings // what is reported besides actions
 	progress *progress
 	foreseen foreseen // orgs that a dry run makes in thought
+
+	// Of a flow run; see flow.go.
+	flows    bool // it serves who has just paid, beside other runs
+	recorded bool // it has something to do, so it is recorded
+	leaves   bool // it leaves something to the next run
 }
 
 // scope is how much a run looks at.
@@ -58,6 +62,8 @@ func (e *Engine) Run(ctx context.Context, req Request) (reconcile.Report, error)
 		r.req.Dry = true
 		return r.reportGuarded(ctx, fault.Guard(func() error { return r.planStored(ctx) }))
 	}
+	e.atWork.RLock()
+	defer e.atWork.RUnlock()
 	ctx, done, err := r.acquireLease(ctx)
 	if err != nil {
 		return reconcile.Report{Run: r.rec}, err

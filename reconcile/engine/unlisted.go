@@ -231,6 +231,11 @@ func (r *run) hostingsOf(ctx context.Context, org string) ([]reconcile.Hosting, 
 
 // readOrg stores the hostings of one org.
 func (r *run) readOrg(ctx context.Context, org string) error {
+	done, err := r.together.turns.take(ctx, orgKey(org), false)
+	if err != nil {
+		return err
+	}
+	defer done()
 	hostings, err := r.hostingsOf(ctx, org)
 	if err != nil {
 		return err

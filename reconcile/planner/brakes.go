@@ -56,6 +56,7 @@ func (b Brakes) Limit(k reconcile.ActionKind) Limit {
 type BrakeLoad struct {
 	Kind      reconcile.ActionKind // as BrakeKind names it
 	Planned   int                  // in this run, without what an approval released
+	AtWork    int                  // those that runs at work beside this one may still do
 	Performed int                  // in the last 24 hours, without what approvals released
 	Bound     int                  // hostings bound: the base of the percentages
 }
@@ -68,9 +69,9 @@ func (b Brakes) Holds(l BrakeLoad) (reason string, held bool) {
 	switch {
 	case l.Planned == 0:
 		return "", false
-	case l.Planned > limit:
+	case l.Planned+l.AtWork > limit:
 		return tooManyInRun(l, limit), true
-	case l.Planned+l.Performed > day:
+	case l.Planned+l.AtWork+l.Performed > day:
 		return tooManyInDay(l, day), true
 	}
 	return "", false

@@ -49,10 +49,12 @@ type OrdersVerdict struct {
 // counted, and not customers, because the limit is one of changes, and no order that
 // counts has more than Most of them. Where it is a single order with which the fleet is
 // over its limit, that order is held and not the others. performed is the number of
-// hostings created in the last 24 hours.
-func (b Brakes) JudgeOrders(orders map[uint64]Order, performed, bound int) OrdersVerdict {
+// hostings created in the last 24 hours, and atWork of those that other runs may still
+// create which are at work at the same time: several runs may not make together what one
+// may not.
+func (b Brakes) JudgeOrders(orders map[uint64]Order, atWork, performed, bound int) OrdersVerdict {
 	v := OrdersVerdict{Large: map[uint64]Order{}, Most: b.Order(bound), Limit: b.Create.Allow(bound)}
-	load := BrakeLoad{Kind: reconcile.CreateSubscription, Performed: performed, Bound: bound}
+	load := BrakeLoad{Kind: reconcile.CreateSubscription, AtWork: atWork, Performed: performed, Bound: bound}
 	largest, size, second := uint64(0), 0, 0
 	for key, o := range orders {
 		n := o.Held + o.New

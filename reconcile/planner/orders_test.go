@@ -58,7 +58,7 @@ func TestAnOrderIsHeldByItselfAndTheFleetWhenItIsMany(t *testing.T) {
 			for i, o := range c.orders {
 				orders[uint64(i)] = o
 			}
-			v := b.JudgeOrders(orders, c.performed, c.bound)
+			v := b.JudgeOrders(orders, 0, c.performed, c.bound)
 			var large []int
 			for i := range c.orders {
 				if _, is := v.Large[uint64(i)]; is {
@@ -99,7 +99,7 @@ func TestTheBrakeOnCreatesLetsNoMorePassThanItsLimit(t *testing.T) {
 			orders[i] = planner.Order{New: dice.IntN(15), Held: dice.IntN(3) * dice.IntN(5), Done: dice.IntN(2) * dice.IntN(20)}
 		}
 		done := dice.IntN(60)
-		v := b.JudgeOrders(orders, done, 0)
+		v := b.JudgeOrders(orders, 0, done, 0)
 		pass := 0
 		for key, o := range orders {
 			if _, large := v.Large[key]; !large && v.Others == "" {
@@ -109,7 +109,7 @@ func TestTheBrakeOnCreatesLetsNoMorePassThanItsLimit(t *testing.T) {
 		if pass > b.Create.Count || pass > 0 && pass+done > b.Create.Count*5/2 {
 			t.Fatalf("%d pass of %v with a limit of %d and %d done: %+v", pass, orders, b.Create.Count, done, v)
 		}
-		if d := cmp.Diff(fmt.Sprint(v), fmt.Sprint(b.JudgeOrders(orders, done, 0))); d != "" {
+		if d := cmp.Diff(fmt.Sprint(v), fmt.Sprint(b.JudgeOrders(orders, 0, done, 0))); d != "" {
 			t.Fatalf("decided otherwise:\n%s", d)
 		}
 	}

@@ -261,6 +261,10 @@ func TestTheBrakeHoldsAllOrNothing(t *testing.T) {
 		{planner.BrakeLoad{Kind: reconcile.Suspend, Planned: 2, Performed: 10, Bound: 100}, false},
 		{planner.BrakeLoad{Kind: reconcile.Suspend, Planned: 3, Performed: 10, Bound: 100}, true},
 		{planner.BrakeLoad{Kind: reconcile.CreateSubscription, Planned: 26}, true},
+		{planner.BrakeLoad{Kind: reconcile.CreateSubscription, Planned: 1, AtWork: 24}, false},
+		{planner.BrakeLoad{Kind: reconcile.CreateSubscription, Planned: 1, AtWork: 25}, true},
+		{planner.BrakeLoad{Kind: reconcile.CreateSubscription, Planned: 1, AtWork: 20, Performed: 41}, false},
+		{planner.BrakeLoad{Kind: reconcile.CreateSubscription, Planned: 1, AtWork: 20, Performed: 42}, true},
 		{planner.BrakeLoad{Kind: reconcile.Resume, Planned: 0}, false},
 	} {
 		if _, held := b.Holds(tc.load); held != tc.held {

@@ -9,13 +9,13 @@ import (
 // tooManyInRun is for more changes than one run may make.
 func tooManyInRun(l BrakeLoad, limit int) string {
 	return fmt.Sprintf("%d × %s in one run, more than the limit of %d (%d bound)",
-		l.Planned, l.Kind.Brake(), limit, l.Bound)
+		l.Planned+l.AtWork, l.Kind.Brake(), limit, l.Bound)
 }
 
 // tooManyInDay is for more changes than 24 hours may have.
 func tooManyInDay(l BrakeLoad, day int) string {
 	return fmt.Sprintf("%d × %s planned and %d done in the last 24 hours, more than the limit of %d (%d bound)",
-		l.Planned, l.Kind.Brake(), l.Performed, day, l.Bound)
+		l.Planned+l.AtWork, l.Kind.Brake(), l.Performed, day, l.Bound)
 }
 
 // Reason is why the order of a customer is held by itself, as a sentence.
