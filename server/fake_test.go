@@ -27,6 +27,18 @@ type company struct {
 	listed   time.Time
 	putBack  bool // runs leave their nudges where they are
 	failures []reconcile.ActionRecord
+
+	named   []string // subscriptions that webhooks have named
+	namedAt time.Time
+	serve   func(subscription string) (reconcile.Served, error)
+}
+
+// webhook stores that a webhook has named subscriptions.
+func (c *company) webhook(l *Loop, subscriptions ...string) {
+	c.mu.Lock()
+	c.named, c.namedAt = append(c.named, subscriptions...), time.Now()
+	c.mu.Unlock()
+	l.Serve()
 }
 
 // ran is one run as it was requested.
@@ -77,10 +89,25 @@ func (c *company) Run(ctx context.Context, r Request, began func(string)) (recon
 	return reconcile.Report{Run: reconcile.RunRecord{ID: "run-1", Started: t0, Trigger: r.Trigger}, Actions: failures}, fail
 }
 
-func (c *company) Flow(context.Context) (reconcile.Served, error) { return reconcile.Served{}, nil }
+// Flow serves the subscriptions of named, each with serve; nil: nothing is to be served.
+func (c *company) Flow(context.Context) (reconcile.Served, error) {
+	c.mu.Lock()
+	if c.serve == nil || len(c.named) == 0 {
+		c.mu.Unlock()
+		return reconcile.Served{}, nil
+	}
+	id, serve := c.named[0], c.serve
+	c.named = c.named[1:]
+	c.mu.Unlock()
+	return serve(id)
+}
 
-func (c *company) NudgesOverdue(ctx context.Context, _ time.Time) (bool, error) {
-	return c.NudgesWaiting(ctx)
+func (c *company) NudgesOverdue(ctx context.Context, before time.Time) (bool, error) {
+	c.mu.Lock()
+	overdue := len(c.named) > 0 && c.namedAt.Before(before)
+	c.mu.Unlock()
+	waiting, err := c.NudgesWaiting(ctx)
+	return waiting || overdue, err
 }
 
 func (c *company) Lead(ctx context.Context) error {
