@@ -63,8 +63,15 @@ func (w *lenientSubscription) UnmarshalJSON(b []byte) error {
 }
 
 // decodeSubscriptions is decodePage for a page with subscriptions that may be
-// unreadable.
+// unreadable. Only a page that plain does not accept needs encoding/json.
 func decodeSubscriptions(body []byte) ([]subscriptionWire, bool, error) {
+	if e, ok := plainPage(body); ok {
+		return e.checked()
+	}
+	return decodeLeniently(body)
+}
+
+func decodeLeniently(body []byte) ([]subscriptionWire, bool, error) {
 	page, more, err := decodePage[subscriptionWire](body)
 	if err == nil {
 		return page, more, nil
