@@ -143,9 +143,13 @@ func checkToken(ctx context.Context, tx conn, tok reconcile.Token) error {
 	case err != nil:
 		return err
 	case !found || have != int64(tok):
-		return fault.Errorf(fault.Fenced, "token %d is no longer the lease's (%d)", tok, have)
+		return lostLease(tok, have)
 	}
 	return nil
+}
+
+func lostLease(tok reconcile.Token, have int64) error {
+	return fault.Errorf(fault.Fenced, "token %d is no longer the lease's (%d)", tok, have)
 }
 
 // transact runs fn in a transaction on the writing side, again when the database

@@ -156,6 +156,7 @@ func (p *identities) write(ctx context.Context, tx conn, buyers []*buyer) error 
 		}
 		rows = append(rows, []any{b.ID, b.customer, b.Email, reconcile.EmailKey(b.Email), b.Name, b.Deleted, b.FormerEmail, at(b.EmailChanged)})
 	}
+	sortRows(rows, 3) // the index of e-mails is the one that is not in the order of the merge
 	return tx.bulk(ctx, upsertBuyer, rows)
 }
 

@@ -156,6 +156,11 @@ func (c conn) bulk(ctx context.Context, b bulk, rows [][]any) error {
 	return nil
 }
 
+// sortRows orders rows by a column of text.
+func sortRows(rows [][]any, column int) {
+	slices.SortFunc(rows, func(a, b []any) int { return strings.Compare(a[column].(string), b[column].(string)) })
+}
+
 // arrays are the rows as PostgreSQL gets them: one parameter a column.
 func (b bulk) arrays(rows [][]any) []any {
 	arrays := make([]any, len(b.columns))

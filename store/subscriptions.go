@@ -111,6 +111,7 @@ func (m *merge) save(ctx context.Context, facts []reconcile.SubscriptionFacts) (
 	for i, in := range all {
 		rows[i] = in.row(m.byID)
 	}
+	sortRows(rows, 0) // their index is then written from one end to the other
 	if err := m.tx.bulk(ctx, upsertSubscription, rows); err != nil {
 		return 0, err
 	}

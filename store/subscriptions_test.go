@@ -229,22 +229,6 @@ func TestWhatWasStagedByAnotherSweepIsForgotten(t *testing.T) {
 	})
 }
 
-func TestASweepLargerThanAChunkIsMergedWhole(t *testing.T) {
-	conform(t, func(t *testing.T, f *fixture) {
-		const n = mergeChunk + 10
-		f.must(f.BeginSweep(t.Context(), f.tok))
-		for from := 0; from < n; from += 1000 {
-			f.must(f.Stage(t.Context(), f.tok, fleet(from, min(from+1000, n))))
-		}
-		changed, err := f.MergeSweep(t.Context(), f.tok, t0)
-		f.must(err)
-		same(t, "changed", n, changed)
-		counts, err := f.Counts(t.Context())
-		f.must(err)
-		same(t, "counts", reconcile.Counts{Subscriptions: n, Active: n, Customers: n, Due: n}, counts)
-	})
-}
-
 func TestAMergeThatDiedMidwayIsDoneByTheNextSweep(t *testing.T) {
 	conform(t, func(t *testing.T, f *fixture) {
 		// The first chunk of two is merged; then the process dies.

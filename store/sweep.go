@@ -2,7 +2,6 @@ package store
 
 import (
 	"context"
-	"database/sql"
 	"errors"
 	"hash/maphash"
 	"slices"
@@ -22,24 +21,27 @@ const mergeChunk = 5_000
 // hashes under a random seed: some 20 MB for a million. Two ids collide with
 // probability 3·10⁻⁸ at a million, and then the sweep fails once, loudly.
 type sweep struct {
-	mu   sync.Mutex // guards seen
-	seed maphash.Seed
-	seen map[uint64]struct{} // nil: no sweep has begun
+	mu      sync.Mutex // guards all below
+	seed    maphash.Seed
+	seen    map[uint64]struct{} // nil: no sweep has begun
+	changed []staged            // not stored as a run yet
+	runs    []int               // how many blocks each stored run has
 }
 
 func (w *sweep) begin() {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.seed, w.seen = maphash.MakeSeed(), make(map[uint64]struct{})
+	w.changed, w.runs = nil, nil
 }
 
-// end forgets the ids and reports whether there was a sweep.
-func (w *sweep) end() bool {
+// end forgets the sweep and returns what it has staged. ok reports whether there was one.
+func (w *sweep) end() (runs []int, rest []staged, ok bool) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	was := w.seen != nil
-	w.seen = nil
-	return was
+	runs, rest, ok = w.runs, w.changed, w.seen != nil
+	w.seen, w.changed, w.runs = nil, nil, nil
+	return runs, rest, ok
 }
 
 var errNoSweep = fault.Wrap(fault.Permanent, errors.New("no sweep has begun"))
@@ -63,60 +65,117 @@ func (w *sweep) add(facts []reconcile.SubscriptionFacts) error {
 
 // BeginSweep empties the staging area.
 func (s *Store) BeginSweep(ctx context.Context, tok reconcile.Token) error {
-	err := s.fenced(ctx, "beginning a sweep", tok, func(ctx context.Context, tx conn) error {
-		_, err := tx.exec(ctx, "DELETE FROM staged_subscriptions")
-		return err
-	})
+	err := s.fenced(ctx, "beginning a sweep", tok, emptyStaging)
 	if err == nil {
 		s.sweep.begin()
 	}
 	return err
 }
 
-var stageRow = bulk{
-	head:    "INSERT INTO staged_subscriptions",
-	columns: []column{{"id", "TEXT"}, {"read_at", "TIMESTAMPTZ"}, {"content", "BYTEA"}},
+func emptyStaging(ctx context.Context, tx conn) error {
+	_, err := tx.exec(ctx, "DELETE FROM staged_subscriptions")
+	return err
 }
 
 // Stage keeps those facts that differ from the mirror. A subscription staged
 // twice in one sweep, changed or not, fails with fault.Malformed, and so does
 // everything staged after it until the next BeginSweep.
+//
+// It writes nothing until runLength of them differ, so a sweep that finds little to
+// change leaves the writer to others.
 func (s *Store) Stage(ctx context.Context, tok reconcile.Token, facts []reconcile.SubscriptionFacts) error {
 	const op = "staging a page"
 	if err := s.sweep.add(facts); err != nil {
 		s.sweep.end()
 		return failed(op, err)
 	}
-	ids := make([]string, len(facts))
-	hashes := make([]int64, len(facts))
-	rows := make([][]any, len(facts))
+	page := make([]staged, len(facts))
 	for i := range facts {
 		f := cleaned(facts[i])
-		packed := content(&f)
-		ids[i] = f.ID
-		hashes[i], rows[i] = hash(packed), []any{f.ID, at(orEpoch(f.ReadAt)), packed}
+		page[i] = staged{buyer: f.Buyer.ID, id: f.ID, readAt: f.ReadAt, packed: content(&f)}
 	}
-	return s.fenced(ctx, op, tok, func(ctx context.Context, tx conn) error {
-		have, err := mirroredHashes(ctx, tx, ids)
-		if err != nil {
-			return err
+	changed, err := s.differing(ctx, op, tok, page)
+	if err != nil {
+		return err
+	}
+	return s.keep(ctx, op, tok, changed)
+}
+
+// differing returns the subscriptions of a page that are new, or not as the mirror has
+// them. Two sums are compared first, because mostly nothing has changed, and one row
+// costs less to read than a hundred.
+func (s *Store) differing(ctx context.Context, op string, tok reconcile.Token, page []staged) ([]staged, error) {
+	ids := make([]string, len(page))
+	hashes := make([]int64, len(page))
+	var want, have pageSum
+	for i := range page {
+		ids[i], hashes[i] = page[i].id, hash(page[i].packed)
+		want.add(hashes[i])
+	}
+	var lease int64
+	query := `SELECT coalesce((SELECT token FROM leases WHERE name = '` + leaseName + `'), 0), count(*),
+		CAST(coalesce(sum(content_hash >> 32), 0) AS BIGINT), CAST(coalesce(sum(content_hash & 4294967295), 0) AS BIGINT)
+		FROM subscriptions WHERE NOT gone AND id IN ` + s.d.texts(1)
+	err := s.query(ctx, op, query, []any{list(ids)}, func(row scan) error { return row(&lease, &have.n, &have.high, &have.low) })
+	switch {
+	case err != nil:
+		return nil, err
+	case lease != int64(tok):
+		return nil, failed(op, lostLease(tok, lease))
+	case have == want:
+		return nil, nil
+	case have.n == 0:
+		return page, nil
+	}
+	mirrored, err := mirroredHashes(ctx, s, op, ids)
+	if err != nil {
+		return nil, err
+	}
+	changed := page[:0]
+	for i := range page {
+		if h, ok := mirrored[page[i].id]; !ok || h != hashes[i] {
+			changed = append(changed, page[i])
 		}
-		var changed [][]any
-		for i, id := range ids {
-			if h, ok := have[id]; !ok || h != hashes[i] {
-				changed = append(changed, rows[i])
-			}
-		}
-		return tx.bulk(ctx, stageRow, changed)
+	}
+	return changed, nil
+}
+
+// pageSum is the sum of hashes, in halves that cannot overflow.
+type pageSum struct{ n, high, low int64 }
+
+func (s *pageSum) add(hash int64) {
+	s.n++
+	s.high += hash >> 32
+	s.low += hash & (1<<32 - 1)
+}
+
+// keep collects what has changed, and stores it when it is enough for a run.
+func (s *Store) keep(ctx context.Context, op string, tok reconcile.Token, changed []staged) error {
+	w := &s.sweep
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.changed = append(w.changed, changed...)
+	if len(w.changed) < runLength {
+		return nil
+	}
+	sortStaged(w.changed)
+	blocks := 0
+	err := s.fenced(ctx, op, tok, func(ctx context.Context, tx conn) (err error) {
+		blocks, err = storeRun(ctx, tx, len(w.runs), w.changed)
+		return err
 	})
+	if err == nil {
+		w.runs, w.changed = append(w.runs, blocks), nil
+	}
+	return err
 }
 
 // mirroredHashes maps those of the ids that the mirror has, and not as gone, to
 // the hashes of their content.
-func mirroredHashes(ctx context.Context, c conn, ids []string) (map[string]int64, error) {
+func mirroredHashes(ctx context.Context, s *Store, op string, ids []string) (map[string]int64, error) {
 	hashes := make(map[string]int64, len(ids))
-	query := "SELECT id, content_hash FROM subscriptions WHERE NOT gone AND id IN " + c.d.texts(1)
-	err := c.each(ctx, query, []any{list(ids)}, func(row scan) error {
+	query := "SELECT id, content_hash FROM subscriptions WHERE NOT gone AND id IN " + s.d.texts(1)
+	err := s.query(ctx, op, query, []any{list(ids)}, func(row scan) error {
 		var id string
 		var hash int64
 		err := row(&id, &hash)
@@ -126,23 +185,30 @@ func mirroredHashes(ctx context.Context, c conn, ids []string) (map[string]int64
 	return hashes, err
 }
 
-// MergeSweep moves the staging area into the mirror, chunk by chunk, each in a
-// transaction with the removal of the rows it merged: a process that dies midway
-// leaves a mirror that is right as far as it goes. It returns how many
+// MergeSweep moves what was staged into the mirror, chunk by chunk, each in a
+// transaction of its own: a process that dies midway leaves a mirror that is right as
+// far as it goes, and the next sweep finds what is missing. It returns how many
 // subscriptions changed.
 func (s *Store) MergeSweep(ctx context.Context, tok reconcile.Token, now time.Time) (changed int, err error) {
 	const op = "merging a sweep"
-	if !s.sweep.end() {
+	stored, rest, ok := s.sweep.end()
+	if !ok {
 		return 0, failed(op, errNoSweep)
 	}
+	left, err := s.beginRuns(ctx, stored, rest)
+	if err != nil {
+		return 0, err
+	}
 	for {
-		var merged, staged int
-		err := s.fenced(ctx, op, tok, func(ctx context.Context, tx conn) error {
-			facts, err := takeStaged(ctx, tx)
-			staged = len(facts)
-			if err != nil || staged == 0 {
-				return err
-			}
+		facts, err := left.take(ctx, s, mergeChunk)
+		if err != nil {
+			return changed, err
+		}
+		if len(facts) == 0 {
+			break
+		}
+		var merged int
+		err = s.fenced(ctx, op, tok, func(ctx context.Context, tx conn) (err error) {
 			m := merge{tx: tx, now: now}
 			merged, err = m.save(ctx, facts)
 			return err
@@ -151,34 +217,13 @@ func (s *Store) MergeSweep(ctx context.Context, tok reconcile.Token, now time.Ti
 			return changed, err
 		}
 		changed += merged
-		if staged < mergeChunk {
-			break
+	}
+	if len(stored) > 0 { // else nothing was stored
+		if err := s.fenced(ctx, op, tok, emptyStaging); err != nil {
+			return changed, err
 		}
 	}
 	return changed, s.fenced(ctx, op, tok, recount)
-}
-
-// takeStaged reads and removes the next rows of the staging area.
-func takeStaged(ctx context.Context, tx conn) ([]reconcile.SubscriptionFacts, error) {
-	facts := make([]reconcile.SubscriptionFacts, 0, mergeChunk)
-	last := ""
-	query := "SELECT id, read_at, content FROM staged_subscriptions ORDER BY id LIMIT $1"
-	err := tx.each(ctx, query, []any{mergeChunk}, func(row scan) error {
-		var readAt time.Time
-		var packed sql.RawBytes
-		if err := row(&last, into(&readAt), &packed); err != nil {
-			return err
-		}
-		f, err := unpack(packed)
-		f.ReadAt = readAt
-		facts = append(facts, f)
-		return badRow("staged", last, err)
-	})
-	if err != nil || len(facts) == 0 {
-		return nil, err
-	}
-	_, err = tx.exec(ctx, "DELETE FROM staged_subscriptions WHERE id <= $1", last)
-	return facts, err
 }
 
 // KnownSubscriptions returns up to n subscriptions that are bound and known to Stripe, those

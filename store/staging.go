@@ -1,0 +1,195 @@
+package store
+
+import (
+	"cmp"
+	"container/heap"
+	"context"
+	"database/sql"
+	"encoding/binary"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/stripe-enhance/stripe-enhance/internal/fault"
+	"github.com/stripe-enhance/stripe-enhance/reconcile"
+)
+
+// A sweep merges what has changed in the order of the customers' ids, because five of the
+// seven indexes that a new subscription enters are in that order. In the order in which
+// Stripe lists, or in that of subscriptions, each row of a large mirror would change a
+// page of its own in each index, and a subscription of a million would cost more than one of
+// a hundred thousand.
+//
+// A million do not fit into memory, so it is the usual external sort: what has changed is
+// collected, and runLength of them at a time are sorted and stored as a run. Merging takes
+// the first of all runs again and again. A run is stored in blocks, because a row for each
+// subscription costs as much as all the rest of staging.
+const (
+	runLength   = 10_000 // some 5 MB in memory
+	blockLength = 100    // of each run, merging has one block in memory
+)
+
+// staged is a subscription that differs from the mirror.
+type staged struct {
+	buyer, id string
+	readAt    time.Time
+	packed    []byte // see content
+}
+
+func sortStaged(all []staged) {
+	slices.SortFunc(all, func(a, b staged) int {
+		return cmp.Or(strings.Compare(a.buyer, b.buyer), strings.Compare(a.id, b.id))
+	})
+}
+
+// facts is the inverse of Stage.
+func (c *staged) facts() (reconcile.SubscriptionFacts, error) {
+	f, err := unpack(c.packed)
+	f.ReadAt = c.readAt
+	return f, badRow("staged", c.id, err)
+}
+
+// pack appends a staged subscription to a block.
+func (c *staged) pack(block []byte) []byte {
+	block = binary.AppendVarint(block, orEpoch(c.readAt).UnixMicro())
+	block = binary.AppendUvarint(block, uint64(len(c.packed)))
+	return append(block, c.packed...)
+}
+
+// unpackBlock reads the subscriptions of a block.
+func unpackBlock(block []byte) (all []reconcile.SubscriptionFacts, err error) {
+	r := unpacker{rest: block}
+	for len(r.rest) > 0 && r.err == nil {
+		var packed string
+		readAt := time.UnixMicro(r.number()).UTC()
+		if r.text(&packed); r.err != nil {
+			break
+		}
+		f, err := unpack([]byte(packed))
+		if err != nil {
+			return nil, err
+		}
+		f.ReadAt = readAt
+		all = append(all, f)
+	}
+	return all, r.err
+}
+
+// stageBlock stores a block. Its id is its place, and its time that of its first
+// subscription, for people who look into the table.
+var stageBlock = bulk{
+	head:    "INSERT INTO staged_subscriptions",
+	columns: []column{{"id", "TEXT"}, {"read_at", "TIMESTAMPTZ"}, {"content", "BYTEA"}},
+}
+
+// place is the id of a block. The places of one sweep are in the order in which they are
+// stored, so that the index grows at its end.
+func place(run, block int) string { return fmt.Sprintf("run %06d block %06d", run, block) }
+
+// storeRun stores a sorted run and returns how many blocks it has.
+func storeRun(ctx context.Context, tx conn, run int, all []staged) (blocks int, err error) {
+	var rows [][]any
+	for block := range slices.Chunk(all, blockLength) {
+		var packed []byte
+		for i := range block {
+			packed = block[i].pack(packed)
+		}
+		rows = append(rows, []any{place(run, len(rows)), at(orEpoch(block[0].readAt)), packed})
+	}
+	return len(rows), tx.bulk(ctx, stageBlock, rows)
+}
+
+// run is what is left of a sorted run.
+type run struct {
+	number int
+	facts  []reconcile.SubscriptionFacts // of the present block
+	next   int                           // block
+	blocks int
+}
+
+// load reads the next block, if the present one is used up.
+func (r *run) load(ctx context.Context, s *Store) error {
+	if len(r.facts) > 0 || r.next == r.blocks {
+		return nil
+	}
+	const op = "reading what was staged"
+	id := place(r.number, r.next)
+	found := false
+	err := s.query(ctx, op, "SELECT content FROM staged_subscriptions WHERE id = $1", []any{id}, func(row scan) (err error) {
+		var block sql.RawBytes
+		if err := row(&block); err != nil {
+			return err
+		}
+		found = true
+		r.facts, err = unpackBlock(block)
+		return badRow("staged", id, err)
+	})
+	if err == nil && !found {
+		err = failed(op, fault.Errorf(fault.Fenced, "%s is gone: another process has begun a sweep", id))
+	}
+	r.next++
+	return err
+}
+
+// runs are runs that are not used up, the one with the first customer first.
+type runs []*run
+
+func (r runs) Len() int { return len(r) }
+func (r runs) Less(i, j int) bool {
+	a, b := &r[i].facts[0], &r[j].facts[0]
+	return cmp.Or(strings.Compare(a.Buyer.ID, b.Buyer.ID), strings.Compare(a.ID, b.ID)) < 0
+}
+func (r runs) Swap(i, j int) { r[i], r[j] = r[j], r[i] }
+func (r *runs) Push(x any)   { *r = append(*r, x.(*run)) }
+func (r *runs) Pop() any {
+	last := len(*r) - 1
+	x := (*r)[last]
+	*r = (*r)[:last]
+	return x
+}
+
+// beginRuns loads the first block of each run, and adds what was never stored.
+func (s *Store) beginRuns(ctx context.Context, blocks []int, rest []staged) (runs, error) {
+	var all runs
+	sortStaged(rest)
+	last := &run{number: len(blocks)}
+	for i := range rest {
+		f, err := rest[i].facts()
+		if err != nil {
+			return nil, err
+		}
+		last.facts = append(last.facts, f)
+	}
+	for number, n := range blocks {
+		r := &run{number: number, blocks: n}
+		if err := r.load(ctx, s); err != nil {
+			return nil, err
+		}
+		all = append(all, r)
+	}
+	if len(last.facts) > 0 {
+		all = append(all, last)
+	}
+	heap.Init(&all)
+	return all, nil
+}
+
+// take takes the next subscriptions from all runs, up to n.
+func (r *runs) take(ctx context.Context, s *Store, n int) ([]reconcile.SubscriptionFacts, error) {
+	var all []reconcile.SubscriptionFacts
+	for len(*r) > 0 && len(all) < n {
+		first := (*r)[0]
+		all = append(all, first.facts[0])
+		first.facts = first.facts[1:]
+		if err := first.load(ctx, s); err != nil {
+			return nil, err
+		}
+		if len(first.facts) > 0 {
+			heap.Fix(r, 0)
+		} else {
+			heap.Pop(r)
+		}
+	}
+	return all, nil
+}
