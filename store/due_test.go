@@ -146,3 +146,25 @@ func TestRetryReleasesAParkedCustomer(t *testing.T) {
 		notFound(t, "retrying nobody", err)
 	})
 }
+
+// Each is in another state when all are made due, and each may be in the hands of someone
+// who has loaded it before.
+func TestAllAreMadeDueAndEachVersionRises(t *testing.T) {
+	conform(t, func(t *testing.T, f *fixture) {
+		later := t0.Add(time.Hour)
+		f.save(t0, facts("sub_a", "cus_due", ""), facts("sub_b", "cus_planned", ""), facts("sub_c", "cus_later", ""))
+		f.settled(t0, "cus_planned", "cus_later")
+		f.must(f.Postpone(t.Context(), f.tok, reconcile.Backoff{Customer: "cus_later", Error: "no", Due: later.Add(time.Hour)}, t0))
+		ids := []string{"cus_due", "cus_later", "cus_planned"}
+		before, err := f.Versions(t.Context(), ids)
+		f.must(err)
+		f.must(f.MakeDue(t.Context(), f.tok, nil, later))
+		after, err := f.Versions(t.Context(), ids)
+		f.must(err)
+		for _, id := range ids {
+			same(t, id+" has risen by", int64(1), after[id]-before[id])
+		}
+		same(t, "the queue", ids, f.dueIDs(later))
+		same(t, "due since before", []string{"cus_due"}, f.dueIDs(t0))
+	})
+}
