@@ -15,15 +15,15 @@ import (
 	"github.com/stripe-enhance/stripe-enhance/reconcile"
 )
 
-// A sweep merges what has changed in the order of the customers' ids, because five of the
-// seven indexes that a new subscription enters are in that order. In the order in which
-// Stripe lists, or in that of subscriptions, each row of a large mirror would change a
-// page of its own in each index, and a subscription of a million would cost more than one of
-// a hundred thousand.
+// A sweep merges changed subscriptions in the order of their customers' ids, because five
+// of the seven indexes that a new subscription enters are in that order. In the order in
+// which Stripe lists, or in that of subscriptions, each row of a large mirror would change
+// a page of its own in each index, and a subscription of a million would cost more than
+// one of a hundred thousand.
 //
-// A million do not fit into memory, so it is the usual external sort: what has changed is
-// collected, and runLength of them at a time are sorted and stored as a run. Merging takes
-// the first of all runs again and again. A run is stored in blocks, because a row for each
+// A million do not fit into memory, so it is the usual external sort: they are collected,
+// and runLength of them at a time are sorted and stored as a run. Merging takes the first
+// of all runs again and again. A run is stored in blocks, because a row for each
 // subscription costs as much as all the rest of staging.
 const (
 	runLength   = 10_000 // some 5 MB in memory
@@ -100,7 +100,7 @@ func storeRun(ctx context.Context, tx conn, run int, all []staged) (blocks int, 
 	return len(rows), tx.bulk(ctx, stageBlock, rows)
 }
 
-// run is what is left of a sorted run.
+// run is a sorted run of which some blocks may be used up.
 type run struct {
 	number int
 	facts  []reconcile.SubscriptionFacts // of the present block
@@ -149,7 +149,7 @@ func (r *runs) Pop() any {
 	return x
 }
 
-// beginRuns loads the first block of each run, and adds what was never stored.
+// beginRuns loads the first block of each run, and adds rest, which was never stored.
 func (s *Store) beginRuns(ctx context.Context, blocks []int, rest []staged) (runs, error) {
 	var all runs
 	sortStaged(rest)

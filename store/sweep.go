@@ -35,7 +35,7 @@ func (w *sweep) begin() {
 	w.changed, w.runs = nil, nil
 }
 
-// end forgets the sweep and returns what it has staged. ok reports whether there was one.
+// end forgets the sweep and returns its runs and the rest. ok reports whether there was one.
 func (w *sweep) end() (runs []int, rest []staged, ok bool) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -149,7 +149,7 @@ func (s *pageSum) add(hash int64) {
 	s.low += hash & (1<<32 - 1)
 }
 
-// keep collects what has changed, and stores it when it is enough for a run.
+// keep collects changed subscriptions, and stores them as soon as they are enough for a run.
 func (s *Store) keep(ctx context.Context, op string, tok reconcile.Token, changed []staged) error {
 	w := &s.sweep
 	w.mu.Lock()
