@@ -37,6 +37,7 @@ func Generate(seed uint64) Scenario {
 	largeOrders(&s, g.people, g.id)
 	instructions(&s, g.people, g.id)
 	notHosting(&s, g.people, g.id)
+	webhooks(&s)
 	return s
 }
 

@@ -34,6 +34,7 @@ type Outcome struct {
 	Runs      int
 	Calls     int
 	Effects   int
+	Flows     int // flow runs
 	Raced     int // things that two installations made twice because they ran at the same moment
 }
 
@@ -65,6 +66,8 @@ type play struct {
 	calls  int
 	// planned is how many runs were held against the plan before them.
 	planned int
+	events  int // webhooks that arrived
+	flows   int // flow runs that had something to serve
 }
 
 // Play plays a scenario and returns its outcome. An error is a problem of the test itself.
@@ -86,7 +89,7 @@ func Play(s Scenario, traced bool) (Outcome, error) {
 	if y.first == nil {
 		y.end()
 	}
-	return Outcome{Violation: y.first, Trace: y.trace.String(), Runs: y.runs, Calls: y.calls, Effects: y.seen, Raced: y.raced}, nil
+	return Outcome{Violation: y.first, Trace: y.trace.String(), Runs: y.runs, Calls: y.calls, Effects: y.seen, Flows: y.flows, Raced: y.raced}, nil
 }
 
 // open puts three hosting products and another service on sale, and sets the program up.
@@ -201,6 +204,8 @@ func (y *play) do(st Step) {
 	y.watch()
 	if err := y.act(st); err != nil {
 		y.logf("  refused: %v", err)
+	} else if eventful(st.Kind) {
+		y.arrive(st)
 	}
 	y.watch()
 	y.checkNew(nil, y.world.Now())

@@ -47,6 +47,7 @@ type process struct {
 	passed  map[string]int
 	running bool
 	frozen  bool
+	cancel  context.CancelFunc // ends the flow run at work; nil: there is none
 	dry     bool
 	done    map[string]int // effects of the run at work, by kind
 
@@ -174,6 +175,7 @@ func (p *process) run(req engine.Request, cut *Cut) {
 	case <-p.ended:
 		p.running, p.cut, p.ended = false, nil, make(chan struct{})
 		y.finished(p, rep, err)
+		p.serve() // what waited for the run
 	case <-p.died:
 		y.logf("process %d dies", p.number)
 		_ = p.store.Close()
@@ -184,7 +186,13 @@ func (p *process) run(req engine.Request, cut *Cut) {
 
 // interrupt is asked at every place where a run can be interrupted.
 func (p *process) interrupt(at string) {
-	if p.dead {
+	switch {
+	case p.dead:
+		return
+	case at == "waits":
+		if p.cancel != nil {
+			p.cancel()
+		}
 		return
 	}
 	p.passed[at]++

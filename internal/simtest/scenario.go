@@ -24,6 +24,9 @@ type Company struct {
 	Brakes planner.Brakes
 	// KeepLease: a service that stays the writer. False: one run at a time, by cron.
 	KeepLease bool
+	// Webhooks: Stripe's events arrive, and flow runs serve the subscriptions that they
+	// name, in the middle of other runs too. Only with KeepLease.
+	Webhooks bool
 	// Latency is the longest that an ordinary call takes.
 	Latency time.Duration
 	// Page is the largest page of the panel.
@@ -166,9 +169,9 @@ var people = []string{"ada", "bob", "cleo", "dan", "eve", "fay", "gus", "hal"}
 func (s Scenario) String() string {
 	var b strings.Builder
 	c := s.Company
-	fmt.Fprintf(&b, "mode %s, grace %s, retention %s, paused suspends %v, onboarding %s, websites %v, metadata %v, lease kept %v, latency %s, pages of %d, after retries %s\n",
+	fmt.Fprintf(&b, "mode %s, grace %s, retention %s, paused suspends %v, onboarding %s, websites %v, metadata %v, lease kept %v, webhooks %v, latency %s, pages of %d, after retries %s\n",
 		c.Policy.Mode, c.Policy.Grace, c.Policy.Retention, c.Policy.SuspendPaused, c.Policy.Onboarding, c.Policy.CreateWebsites, c.Policy.WriteMetadata,
-		c.KeepLease, c.Latency, c.Page, c.AfterRetries)
+		c.KeepLease, c.Webhooks, c.Latency, c.Page, c.AfterRetries)
 	fmt.Fprintf(&b, "brakes: suspend %d, change %d, create %d, terminate %d\n", c.Brakes.Suspend.Count, c.Brakes.ChangePlan.Count, c.Brakes.Create.Count, c.Brakes.Terminate.Count)
 	for _, f := range allFaults {
 		if s.Faults[f] > 0 {

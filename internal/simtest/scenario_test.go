@@ -34,7 +34,7 @@ func TestEverySeedKeepsThePromises(t *testing.T) {
 	const often = 800 // in percent: the worlds are small, and a quarter of the time went into tidying up after them
 	defer debug.SetGCPercent(debug.SetGCPercent(often))
 	seeds, from := number(t, "SEEDS", usualSeeds), number(t, "FROM", 1)
-	var next, runs, calls, effects atomic.Int64
+	var next, runs, flows, calls, effects atomic.Int64
 	next.Store(int64(from) - 1)
 	var mu sync.Mutex // guards broken
 	broken := map[Invariant][]uint64{}
@@ -48,6 +48,7 @@ func TestEverySeedKeepsThePromises(t *testing.T) {
 					return
 				}
 				runs.Add(int64(o.Runs))
+				flows.Add(int64(o.Flows))
 				calls.Add(int64(o.Calls))
 				effects.Add(int64(o.Effects))
 				if o.Violation != nil {
@@ -59,7 +60,7 @@ func TestEverySeedKeepsThePromises(t *testing.T) {
 		})
 	}
 	players.Wait()
-	t.Logf("%d seeds, %d runs, %d calls, %d effects", seeds, runs.Load(), calls.Load(), effects.Load())
+	t.Logf("%d seeds, %d runs, %d flow runs, %d calls, %d effects", seeds, runs.Load(), flows.Load(), calls.Load(), effects.Load())
 	for which, seeds := range broken {
 		t.Errorf("%s: broken by %d seeds, the first of them %v", which, len(seeds), seeds[:min(len(seeds), 20)])
 		report(t, seeds[0])

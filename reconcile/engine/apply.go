@@ -43,11 +43,18 @@ func (r *run) apply(ctx context.Context) error {
 				break
 			}
 			g.Go(guarded(func() error {
-				if !r.halted(ctx) {
-					defer r.together.founders.wait(w)()
-					r.applyOne(ctx, w.id)
-					r.progress.show("applying", int(done.Add(1)), len(r.work.list))
+				if r.halted(ctx) {
+					return nil
 				}
+				if w.founds != 0 {
+					next, err := r.together.turns.take(ctx, founderKey(w.founds), true)
+					if err != nil {
+						return nil //nolint:nilerr // this process stopped it; the customer is still due
+					}
+					defer next()
+				}
+				r.applyOne(w.urgency(ctx), w.id)
+				r.progress.show("applying", int(done.Add(1)), len(r.work.list))
 				return nil
 			}))
 		}

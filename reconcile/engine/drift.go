@@ -11,6 +11,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/stripe-enhance/stripe-enhance/internal/fault"
+	"github.com/stripe-enhance/stripe-enhance/internal/priority"
 	"github.com/stripe-enhance/stripe-enhance/reconcile"
 	"github.com/stripe-enhance/stripe-enhance/reconcile/planner"
 )
@@ -25,6 +26,7 @@ const driftBatch = 1000
 // a person asked for, every one that is bound. A change makes its customers due, and
 // they are planned in this run.
 func (r *run) drift(ctx context.Context) error {
+	ctx = priority.WithDefault(ctx, priority.Bulk)
 	if r.mode == reconcile.RunTargeted {
 		return r.lookAtNamed(ctx)
 	}

@@ -54,7 +54,8 @@ type Options struct {
 	Ready func()
 	// Failpoint is called at each step of an action at which a test may end the
 	// process, with the action's kind: before-intent, after-intent, after-call,
-	// after-record. nil: never.
+	// after-record; and with waits, without a kind, when a run begins to wait for another
+	// run of this process. nil: never.
 	Failpoint func(step, kind string)
 }
 
@@ -170,6 +171,7 @@ func New(o Options, p Ports) (*Engine, error) {
 		o.Failpoint = func(string, string) {}
 	}
 	e := &Engine{Options: o, changes: &changes{}, together: newTogether()}
+	e.together.turns.waits = func() { o.Failpoint("waits", "") }
 	e.Ports = countChanges(p, e.changes)
 	if e.Owner == "" {
 		e.Owner = "process-" + e.randomID()

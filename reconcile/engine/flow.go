@@ -9,6 +9,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/stripe-enhance/stripe-enhance/internal/fault"
+	"github.com/stripe-enhance/stripe-enhance/internal/priority"
 	"github.com/stripe-enhance/stripe-enhance/reconcile"
 	"github.com/stripe-enhance/stripe-enhance/reconcile/planner"
 )
@@ -131,7 +132,7 @@ func (r *run) serve(ctx context.Context, subscription string) error {
 	case failing(c):
 		return fmt.Errorf("%w: %s failed before", errLeft, c.ID)
 	}
-	return r.inTurn(ctx, []func(context.Context) error{
+	return r.inTurn(priority.With(ctx, priority.Urgent), []func(context.Context) error{
 		func(ctx context.Context) error { return r.planClaimed(ctx, []reconcile.Customer{*c}) },
 		r.flowGates, r.applyBrake, r.apply,
 	})
@@ -185,7 +186,11 @@ func (r *run) readNudged(ctx context.Context, subscription string) error {
 	if err != nil {
 		return err
 	}
+	if len(known) == 0 {
+		ctx = priority.With(ctx, priority.Urgent) // a new customer
+	}
 	g, ctx := errgroup.WithContext(ctx)
+	g.SetLimit(r.Concurrency) // with one, they come one after the other, in this order
 	trusted := make(chan struct{})
 	g.Go(guarded(func() error {
 		if err := r.recognise(ctx); err != nil {

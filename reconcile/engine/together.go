@@ -11,13 +11,12 @@ import (
 // at the same time: one that reads everything, and any number that serve who has just
 // paid.
 type together struct {
-	claims   *claims     // which run works for a customer
-	turns    *turns      // who reads or writes an object
-	founders founders    // whose turn it is to make an org
-	orders   orders      // creates that a brake has let pass and that are not done yet
-	trust    trust       // when the account and the panel were last recognised
-	cursors  cursorCache // what is named there, as stored
-	ready    readyNudges // nudges that waited for their customer
+	claims  *claims     // which run works for a customer
+	turns   *turns      // who reads or writes an object
+	orders  orders      // creates that a brake has let pass and that are not done yet
+	trust   trust       // when the account and the panel were last recognised
+	cursors cursorCache // what is named there, as stored
+	ready   readyNudges // nudges that waited for their customer
 }
 
 func newTogether() *together { return &together{claims: newClaims(), turns: newTurns()} }

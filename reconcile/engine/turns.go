@@ -3,6 +3,7 @@ package engine
 import (
 	"context"
 	"slices"
+	"strconv"
 	"sync"
 )
 
@@ -11,6 +12,8 @@ import (
 // replaces what a write of ours has stored meanwhile. Those who wait come in their order,
 // so neither side waits for good. Safe for concurrent use.
 type turns struct {
+	waits func() // called when a caller begins to wait; nil: not called
+
 	mu sync.Mutex // guards at and all that is in it
 	at map[string]*turn
 }
@@ -27,10 +30,12 @@ type waiter struct {
 	ready chan struct{} // closed when the object is the waiter's
 }
 
-// orgKey and subscriptionKey name the objects that turns are about. Hostings are read and
-// written in their org.
+// orgKey, subscriptionKey and founderKey name what turns are about. Hostings are read and
+// written in their org. Customers with the same e-mail make an org one after the other, so
+// that the second one finds the org of the first.
 func orgKey(id string) string          { return "org " + id }
 func subscriptionKey(id string) string { return "subscription " + id }
+func founderKey(email uint64) string   { return "founder " + strconv.FormatUint(email, 36) }
 
 func newTurns() *turns { return &turns{at: map[string]*turn{}} }
 
@@ -47,6 +52,13 @@ func (t *turns) take(ctx context.Context, object string, alone bool) (done func(
 	at.queue = append(at.queue, w)
 	at.next()
 	t.mu.Unlock()
+	select {
+	case <-w.ready:
+	default:
+		if t.waits != nil {
+			t.waits()
+		}
+	}
 	select {
 	case <-w.ready:
 		return func() { t.giveBack(object, w) }, nil

@@ -1,11 +1,13 @@
 package engine
 
 import (
+	"context"
 	"hash/maphash"
 	"slices"
 	"sync"
 	"sync/atomic"
 
+	"github.com/stripe-enhance/stripe-enhance/internal/priority"
 	"github.com/stripe-enhance/stripe-enhance/reconcile"
 	"github.com/stripe-enhance/stripe-enhance/reconcile/planner"
 )
@@ -32,6 +34,14 @@ type customerWork struct {
 	founds  uint64 // hash of the e-mail if an org is to be made; 0: none is
 	takes   uint32 // how many of its actions take something away
 	failing bool
+}
+
+// urgency is ctx with the class of the requests that are made for the customer.
+func (w customerWork) urgency(ctx context.Context) context.Context {
+	if w.takes > 0 || w.failing {
+		return ctx
+	}
+	return priority.With(ctx, priority.Urgent)
 }
 
 func newWork() *work {
@@ -108,20 +118,6 @@ func (w *work) unanswered(needs []planner.Need) []planner.Need {
 	return slices.DeleteFunc(needs, func(n planner.Need) bool {
 		return n.Kind == planner.NeedSubscription && w.read[n.Subscription]
 	})
-}
-
-// founders lets customers with the same e-mail make an org one after the other: the
-// second one then finds the org of the first.
-type founders [64]sync.Mutex // by the hash of the e-mail
-
-// wait waits for the customer's turn. The function that it returns lets the next one go.
-func (f *founders) wait(w customerWork) (next func()) {
-	if w.founds == 0 {
-		return func() {}
-	}
-	turn := &f[w.founds%uint64(len(f))]
-	turn.Lock()
-	return turn.Unlock
 }
 
 // progress calls the option Progress, one call at a time.
