@@ -149,7 +149,7 @@ func (l *Loop) Work(ctx context.Context) error {
 	leader.Go(func() { gaveBack = fault.Guard(func() error { return l.runner.Lead(leading) }) })
 	l.awaitLease(ctx)
 	var flow sync.WaitGroup
-	flow.Go(func() { l.serveNudged(ctx) })
+	flow.Go(func() { _ = fault.Guard(func() error { l.serveNudged(ctx); return nil }) })
 	for ctx.Err() == nil {
 		l.step(ctx)
 		l.sleep(ctx)

@@ -10,7 +10,7 @@ import (
 )
 
 // Runs claim and release some customers in any order. A customer has one run at a time, a
-// waiting run gets it in the end, and what is left to a run comes out when it is done.
+// waiting run gets it in the end, and nudges that are left to a run come out when it is done.
 func TestClaimsAreOfOneRunAtATime(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		c := newClaims()

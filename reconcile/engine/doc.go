@@ -51,6 +51,19 @@
 // the same order, and makes no call, so that its output is the work of the next run. It
 // records no held plan. MODE=observe omits the last step.
 //
+// # Flow runs
+//
+// [Engine.Flow] serves one subscription that a webhook has named, beside the run at work:
+// see flow.go. It does only what gives, and it is for one customer. Together, the runs of
+// a process keep to these rules (see together.go):
+//
+//   - One run at a time works for a customer (claims). A nudge whose customer is at work
+//     is served when that run has released it.
+//   - Whoever reads an org or a subscription and stores the answer does so before or after
+//     a write to it, not around it (turns). An answer that took long replaces nothing.
+//   - The brake counts the creates that all of them may still do.
+//   - All share one lease, and end with it.
+//
 // # The order of effects
 //
 // One action is, in this order:
@@ -183,6 +196,9 @@
 //   - The hosting comes before the final name of its org, and that before the
 //     invitation, because the org must carry one marker or the other at every moment,
 //     and because the invitation that Enhance mails shows the name.
+//   - Flow runs are small runs beside the large one, instead of a pool that takes every
+//     customer from one queue: so all steps, gates and records are the same code, and a
+//     sweep keeps its simple order. What is due without a webhook is still for a run.
 //   - Planning happens again before every step instead of once, because a customer may
 //     pay between two steps, and an approval may be a day old.
 //   - A customer is not loaded again for that if only its own action has changed it: this

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/sirupsen/logrus"
 	"golang.org/x/sync/errgroup"
@@ -151,9 +152,13 @@ func (r *run) checkPins(ctx context.Context) error {
 		}
 	}
 	indexed, err := r.Cursors.Cursor(ctx, cursorOrgs)
-	if err == nil && indexed == "" {
-		err = fmt.Errorf("%w: the orgs of the panel are not known yet", errLeft)
+	if err != nil {
+		return err
 	}
+	if indexed == "" {
+		return fmt.Errorf("%w: the orgs of the panel are not known yet", errLeft)
+	}
+	r.evidence.suspender, err = r.Cursors.Cursor(ctx, cursorSuspender)
 	return err
 }
 
@@ -254,11 +259,26 @@ func (r *run) claimFor(customer, subscription string) (free func(), err error) {
 	return func() { r.free(customer) }, nil
 }
 
+// recordFlow records that a flow run has begun, if it has something to do.
+func (r *run) recordFlow(ctx context.Context, planned []reconcile.Planned) error {
+	if !r.flows || r.recorded || !slices.ContainsFunc(planned, func(p reconcile.Planned) bool { return len(p.Actions) > 0 }) {
+		return nil
+	}
+	if err := r.History.BeginRun(ctx, r.tok, r.rec); err != nil {
+		return fmt.Errorf("recording the run: %w", err)
+	}
+	r.recorded = true
+	return nil
+}
+
 // flowGates are the gates of what gives. What takes something away has more of them, and
 // is not done here.
 func (r *run) flowGates(ctx context.Context) error {
 	switch {
 	case r.evidence.lossFound, len(r.evidence.perhapsOurs) > 0:
+		if err := r.Timetable.MakeDue(ctx, r.tok, r.only, r.now); err != nil {
+			return err
+		}
 		return fmt.Errorf("%w: this database may be older than the panel", errLeft)
 	case r.work.hasTakers():
 		r.leaves = true

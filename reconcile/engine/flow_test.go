@@ -258,7 +258,7 @@ func TestTheBrakeCountsWhatIsMadeAtTheSameTime(t *testing.T) {
 	}
 }
 
-// What a flow run cannot do by itself is left to the next run, nudge and all.
+// A flow run leaves to the next run, nudge and all, whatever it cannot do by itself.
 func TestAFlowRunLeavesWhatIsNotItsOwn(t *testing.T) {
 	for _, tt := range []struct {
 		name string

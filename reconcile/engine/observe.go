@@ -190,7 +190,7 @@ func (r *run) follow(ctx context.Context, since time.Time, nudged []string) erro
 			return err
 		}
 	}
-	again, err := r.readTouched(ctx, distinct(touched))
+	again, err := r.readMany(ctx, distinct(touched))
 	if err != nil {
 		return err
 	}
@@ -209,6 +209,26 @@ func (r *run) follow(ctx context.Context, since time.Time, nudged []string) erro
 		cursor = since
 	}
 	return r.Cursors.SawEvents(ctx, r.tok, fresh, cursor.UTC().Format(time.RFC3339), cursor.Add(-eventOverlap-time.Minute))
+}
+
+// manyTouched is how many subscriptions are read one by one in any case. A sweep also finds
+// what no event has named, so a few more requests are no loss.
+const manyTouched = 200
+
+// readMany reads the touched subscriptions in the way that takes fewer requests: one by
+// one, or by a sweep, which has a hundred in a request. It returns those to read again.
+func (r *run) readMany(ctx context.Context, ids []string) (again []string, err error) {
+	if len(ids) > manyTouched {
+		counts, err := r.History.Counts(ctx)
+		if err != nil {
+			return nil, err
+		}
+		const page, margin = 100, 2 // subscriptions in a request; a sweep takes some more
+		if len(ids) > margin*counts.Subscriptions/page {
+			return nil, r.sweep(ctx)
+		}
+	}
+	return r.readTouched(ctx, ids)
 }
 
 // readTouched reads the touched subscriptions, and returns those to read again. One

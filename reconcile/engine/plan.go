@@ -112,79 +112,6 @@ func (r *run) replayAs(ctx context.Context, decide func(*reconcile.Customer) (pl
 	})
 }
 
-// planBatch plans some customers and records it. loaded is the mark of the claims from
-// before they were loaded. Customers that another run has at work come last, each as soon
-// as it is free; and who was at work meanwhile is loaded again.
-func (r *run) planBatch(ctx context.Context, customers []reconcile.Customer, loaded int64) error {
-	mine, others := customers[:0:0], []string(nil)
-	claimed := make([]func(), 0, len(customers))
-	defer func() {
-		for _, free := range claimed {
-			free()
-		}
-	}()
-	for i := range customers {
-		id := customers[i].ID
-		switch {
-		case !r.together.claims.try(id):
-			others = append(others, id)
-		case r.together.claims.changedSince(id, loaded):
-			r.free(id)
-			others = append(others, id)
-		default:
-			claimed, mine = append(claimed, func() { r.free(id) }), append(mine, customers[i])
-		}
-	}
-	if err := r.planClaimed(ctx, mine); err != nil {
-		return err
-	}
-	for _, free := range claimed {
-		free()
-	}
-	claimed = nil
-	for _, id := range others {
-		if err := r.planLater(ctx, id); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-// planLater plans a customer once it is free. One that needs nothing more by then is
-// planned all the same: another run may have left something to this one.
-func (r *run) planLater(ctx context.Context, id string) error {
-	free, err := r.claim(ctx, id)
-	if err != nil {
-		return err
-	}
-	defer free()
-	c, err := r.load(ctx, id)
-	if err != nil {
-		return err
-	}
-	return r.planClaimed(ctx, []reconcile.Customer{*c})
-}
-
-// claim waits until no other run works for a customer.
-func (r *run) claim(ctx context.Context, id string) (free func(), err error) {
-	if r.flows { // which has claimed its customers for its whole length
-		return func() {}, nil
-	}
-	if err := r.together.claims.wait(ctx, id); err != nil {
-		return nil, err
-	}
-	return func() { r.free(id) }, nil
-}
-
-// free lets other runs work for a customer, and has those nudges followed that waited for
-// it.
-func (r *run) free(id string) {
-	if waiting := r.together.claims.release(id); len(waiting) > 0 {
-		r.together.ready.add(waiting)
-		r.Ready()
-	}
-}
-
 // planClaimed plans some customers and records it. Those who failed before come after
 // the others and one by one, and not all of them where they fail again: see repeatLimit.
 func (r *run) planClaimed(ctx context.Context, customers []reconcile.Customer) error {
@@ -228,18 +155,6 @@ func (r *run) planClaimed(ctx context.Context, customers []reconcile.Customer) e
 		return fmt.Errorf("recording the plan: %w", err)
 	}
 	return ctx.Err()
-}
-
-// recordFlow records that a flow run has begun, if it has something to do.
-func (r *run) recordFlow(ctx context.Context, planned []reconcile.Planned) error {
-	if !r.flows || r.recorded || !slices.ContainsFunc(planned, func(p reconcile.Planned) bool { return len(p.Actions) > 0 }) {
-		return nil
-	}
-	if err := r.History.BeginRun(ctx, r.tok, r.rec); err != nil {
-		return fmt.Errorf("recording the run: %w", err)
-	}
-	r.recorded = true
-	return nil
 }
 
 // planOne plans one customer. A failure is that customer's alone: it is postponed

@@ -15,7 +15,7 @@ type together struct {
 	turns   *turns      // who reads or writes an object
 	orders  orders      // creates that a brake has let pass and that are not done yet
 	trust   trust       // when the account and the panel were last recognised
-	cursors cursorCache // what is named there, as stored
+	cursors cursorCache // of the runs under way
 	ready   readyNudges // nudges that waited for their customer
 }
 
