@@ -46,22 +46,27 @@ func intended(name string) (Variable, bool) {
 	if len(name) < shortest || !strings.Contains(name, "_") {
 		return Variable{}, false
 	}
-	best, at := Variable{}, maxTypos+1
-	for _, v := range variables {
-		if squeeze(name) == squeeze(v.Name) || abbreviates(name, v.Name) {
-			return v, true
+	best, at := -1, maxTypos+1
+	squeezed, upper := squeeze(name), strings.ToUpper(name)
+	for i := range variables {
+		v := &variables[i]
+		if squeezed == v.squeezed || abbreviates(name, v.Name) {
+			return *v, true
 		}
-		if d := typos(name, v.Name); d < at {
-			best, at = v, d
+		if d := typos(upper, v.Name); d < at {
+			best, at = i, d
 		}
 	}
-	return best, at <= maxTypos
+	if best < 0 {
+		return Variable{}, false
+	}
+	return variables[best], true
 }
 
+var separators = strings.NewReplacer("_", "", "-", "", ".", "")
+
 // squeeze returns a name in upper case and without separators.
-func squeeze(name string) string {
-	return strings.ToUpper(strings.NewReplacer("_", "", "-", "", ".", "").Replace(name))
-}
+func squeeze(name string) string { return strings.ToUpper(separators.Replace(name)) }
 
 // abbreviates reports whether a name is a variable of Enhance or the brake with a word
 // left out: ENHANCE_URL, ENHANCE_TOKEN. No other program begins names with these words,
@@ -82,19 +87,18 @@ func abbreviates(name, full string) bool {
 }
 
 // typos counts the letters to insert, delete, replace or swap with a neighbour to get from
-// a to b (optimal string alignment). If the lengths differ by more than maxTypos, it
-// returns maxTypos + 1.
+// a to b, both in upper case (optimal string alignment). If the lengths differ by more than
+// maxTypos, it returns maxTypos + 1.
 func typos(a, b string) int {
-	a, b = strings.ToUpper(a), strings.ToUpper(b)
 	if d := len(a) - len(b); d > maxTypos || d < -maxTypos {
 		return maxTypos + 1
 	}
-	before, last := []int(nil), make([]int, len(b)+1)
+	rows := make([]int, 3*(len(b)+1))
+	before, last, row := rows[:len(b)+1], rows[len(b)+1:2*(len(b)+1)], rows[2*(len(b)+1):]
 	for j := range last {
 		last[j] = j
 	}
 	for i := 1; i <= len(a); i++ {
-		row := make([]int, len(b)+1)
 		row[0] = i
 		for j := 1; j <= len(b); j++ {
 			cost := 1
@@ -106,7 +110,7 @@ func typos(a, b string) int {
 				row[j] = min(row[j], before[j-2]+1)
 			}
 		}
-		before, last = last, row
+		before, last, row = last, row, before
 	}
 	return last[len(b)]
 }
@@ -123,5 +127,5 @@ func sortedNames(values map[string]string) []string {
 // Typo reports whether two names differ by a slip of the fingers. It is for flags.
 func Typo(a, b string) bool {
 	const shortest = 4 // --full and --help are three letters apart, --set and --get one
-	return len(a) >= shortest && typos(a, b) <= maxTypos
+	return len(a) >= shortest && typos(strings.ToUpper(a), strings.ToUpper(b)) <= maxTypos
 }

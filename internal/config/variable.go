@@ -17,7 +17,8 @@ type Variable struct {
 	Secret  bool   // its value is never shown
 	Bool    bool   // its flag may stand alone
 
-	field string // of Config
+	field    string // of Config
+	squeezed string // see squeeze
 }
 
 // Flag is the name of its flag: kebab-case, without dashes in front.
@@ -48,7 +49,7 @@ func describe(t reflect.Type) []Variable {
 			Group:   f.Tag.Get("group"),
 			Secret:  f.Type == reflect.TypeFor[secret.Text]() || f.Type == reflect.TypeFor[Secrets](),
 			Bool:    f.Type.Kind() == reflect.Bool,
-			field:   f.Name,
+			field:   f.Name, squeezed: squeeze(name),
 		})
 	}
 	return all
