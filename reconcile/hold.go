@@ -1,6 +1,7 @@
 package reconcile
 
 import (
+	"cmp"
 	"fmt"
 	"strings"
 	"time"
@@ -140,6 +141,63 @@ func (a Action) Withheld(kind HoldKind, reason string) Hold {
 // DecidedByPerson reports whether a person has decided that it stays so: then nothing
 // waits for a person.
 func (h Hold) DecidedByPerson() bool { return h.Manual == Ignore }
+
+// OrderKey is by what orders are counted that wait for a person: the subscription, or the
+// customer if the hold names none.
+func (h Hold) OrderKey() string { return cmp.Or(h.Subscription, h.Customer) }
+
+// HoldCounts are the numbers of holds.
+type HoldCounts struct {
+	Kinds     map[HoldKind]HoldCount
+	Customers int // that have a hold
+	Orders    int // that wait for a person; one of two customers counts twice
+}
+
+// HoldCount is the number of holds of a kind.
+type HoldCount struct {
+	All     int
+	Decided int // those of them with DecidedByPerson
+}
+
+// Add counts the holds of customers, those of one customer one after another.
+func (c *HoldCounts) Add(holds []Hold) {
+	if c.Kinds == nil {
+		c.Kinds = map[HoldKind]HoldCount{}
+	}
+	orders := map[string]bool{} // of the customer
+	for i := range holds {
+		h := &holds[i]
+		if i == 0 || h.Customer != holds[i-1].Customer {
+			c.Customers++
+			clear(orders)
+		}
+		n := c.Kinds[h.Kind]
+		n.Add(*h)
+		c.Kinds[h.Kind] = n
+		if key := h.OrderKey(); h.Order && !orders[key] {
+			orders[key] = true
+			c.Orders++
+		}
+	}
+}
+
+// Exceed reports whether there are more than n holds of a kind.
+func (c HoldCounts) Exceed(n int) bool {
+	for _, of := range c.Kinds {
+		if of.All > n {
+			return true
+		}
+	}
+	return false
+}
+
+// Add counts a hold.
+func (c *HoldCount) Add(h Hold) {
+	c.All++
+	if h.DecidedByPerson() {
+		c.Decided++
+	}
+}
 
 // InForce reports whether the hold has not ended at an instant.
 func (h ManualHold) InForce(now time.Time) bool { return h.Until.IsZero() || now.Before(h.Until) }

@@ -18,6 +18,8 @@ func (s *Store) SavePlanned(ctx context.Context, tok reconcile.Token, run string
 	if len(planned) == 0 {
 		return nil
 	}
+	s.counting.RLock()
+	defer s.counting.RUnlock()
 	return s.fenced(ctx, "saving a plan", tok, func(ctx context.Context, tx conn) error {
 		p := planning{tx: tx, run: run, now: now}
 		if err := p.loadOpen(ctx, planned); err != nil {
@@ -32,19 +34,26 @@ func (s *Store) SavePlanned(ctx context.Context, tok reconcile.Token, run string
 		if err := p.plans(ctx, planned); err != nil {
 			return err
 		}
-		rows := make([][]any, len(planned))
+		rows, delta := make([][]any, len(planned)), counters{}
 		for i := range planned {
-			rows[i] = []any{planned[i].Customer, encodeHolds(planned[i].Holds), at(now), at(planned[i].Due), planned[i].Version}
+			one := &planned[i]
+			held := encodeHolds(one.Holds)
+			delta.countChange(p.held[one.Customer], one.Holds, held)
+			rows[i] = []any{one.Customer, held, nullable(kindsOf(one.Holds)), at(now), at(one.Due), one.Version}
+		}
+		if err := delta.addTo(ctx, tx, "hold_counts"); err != nil {
+			return err
 		}
 		return tx.bulk(ctx, updatePlanned, rows)
 	})
 }
 
 var updatePlanned = bulk{
-	head: `UPDATE customers SET held = {held}, planned_at = {planned_at},
+	head: `UPDATE customers SET held = {held}, held_kinds = {held_kinds}, planned_at = {planned_at},
 		due_at = CASE WHEN customers.wakes = {loaded} THEN {due_at} ELSE customers.due_at END`,
-	columns: []column{{"id", "TEXT"}, {"held", "JSONB"}, {"planned_at", "TIMESTAMPTZ"}, {"due_at", "TIMESTAMPTZ"}, {"loaded", "BIGINT"}},
-	tail:    "customers.id = {id}",
+	columns: []column{{"id", "TEXT"}, {"held", "JSONB"}, {"held_kinds", "TEXT"}, {"planned_at", "TIMESTAMPTZ"},
+		{"due_at", "TIMESTAMPTZ"}, {"loaded", "BIGINT"}},
+	tail: "customers.id = {id}",
 }
 
 // planning sorts new actions and the journal's open rows into what to insert,
@@ -54,6 +63,7 @@ type planning struct {
 	run        string
 	now        time.Time
 	mine       map[string]map[string]openRow // customer → action id →
+	held       map[string][]reconcile.Hold   // customer → what the decision before withheld
 	position   int64                         // of the last row of the run
 	inserts    []reconcile.Action
 	updates    [][]any
@@ -78,20 +88,27 @@ func (p *planning) loadOpen(ctx context.Context, planned []reconcile.Planned) er
 	for i := range planned {
 		ids[i] = planned[i].Customer
 	}
-	p.mine = make(map[string]map[string]openRow)
-	query := `SELECT key, action_id, customer_id, state FROM actions
-		WHERE state IN ('planned', 'held', 'sent', 'ambiguous') AND customer_id IN ` + p.tx.d.texts(1)
+	p.mine, p.held = make(map[string]map[string]openRow), make(map[string][]reconcile.Hold)
+	query := `SELECT key, action_id, customer_id, state, CAST(NULL AS JSONB) FROM actions
+		WHERE state IN ('planned', 'held', 'sent', 'ambiguous') AND customer_id IN ` + p.tx.d.texts(1) + `
+		UNION ALL SELECT '', '', id, '', held FROM customers WHERE held IS NOT NULL AND id IN ` + p.tx.d.texts(1)
 	writes := false // whether rows of the journal may be written
 	for i := range planned {
 		writes = writes || len(planned[i].Actions) > 0
 	}
 	err := p.tx.each(ctx, query, []any{list(ids)}, func(row scan) error {
-		writes = true
 		var o openRow
 		var id, customer, state string
-		if err := row(&o.key, &id, &customer, &state); err != nil {
+		var held []byte
+		err := row(&o.key, &id, &customer, &state, &held)
+		switch {
+		case err != nil:
+			return err
+		case o.key == "":
+			p.held[customer], err = decodeHolds(customer, held)
 			return err
 		}
+		writes = true
 		o.state = reconcile.ParseActionState(state)
 		if p.mine[customer] == nil {
 			p.mine[customer] = make(map[string]openRow)

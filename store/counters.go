@@ -20,9 +20,12 @@ const (
 // count.
 type counters map[string]int64
 
-// add applies the change in one statement. Names go in order, so that two writers
-// cannot wait for each other.
-func (t counters) add(ctx context.Context, tx conn) error {
+// add applies the change to table tallies.
+func (t counters) add(ctx context.Context, tx conn) error { return t.addTo(ctx, tx, "tallies") }
+
+// addTo applies the change to a table in one statement. Names go in order, so that two
+// writers cannot wait for each other.
+func (t counters) addTo(ctx context.Context, tx conn, table string) error {
 	changes := make(map[string]int64, len(t))
 	for name, n := range t {
 		if n != 0 {
@@ -36,8 +39,8 @@ func (t counters) add(ctx context.Context, tx conn) error {
 	if tx.d == postgres {
 		pairs = "SELECT key, CAST(value AS BIGINT) FROM jsonb_each_text(CAST($1 AS JSONB))"
 	}
-	_, err := tx.exec(ctx, "INSERT INTO tallies (name, n) "+pairs+` WHERE TRUE ORDER BY 1
-		ON CONFLICT (name) DO UPDATE SET n = tallies.n + excluded.n`, document(changes))
+	_, err := tx.exec(ctx, "INSERT INTO "+table+" (name, n) "+pairs+` WHERE TRUE ORDER BY 1
+		ON CONFLICT (name) DO UPDATE SET n = `+table+`.n + excluded.n`, document(changes))
 	return err
 }
 
@@ -97,7 +100,6 @@ func recount(ctx context.Context, tx conn) error {
 // Stats is the state of the store for health and metrics.
 type Stats struct {
 	reconcile.Totals
-	Held   int // customers with something withheld
 	Nudges int
 	Lease  Lease
 }
@@ -120,8 +122,8 @@ func (s *Store) Stats(ctx context.Context, now time.Time) (Stats, error) {
 	err = s.snapshot(ctx, "reading statistics", func(ctx context.Context, c conn) error {
 		if _, err := c.one(ctx, `SELECT (SELECT count(*) FROM customers WHERE due_at <= $1),
 			(SELECT min(due_at) FROM customers WHERE due_at <= $1),
-			(SELECT count(*) FROM customers WHERE held IS NOT NULL), (SELECT count(*) FROM nudges)`,
-			[]any{at(now)}, &st.Due, into(&st.OldestDue), &st.Held, &st.Nudges); err != nil {
+			(SELECT count(*) FROM nudges)`,
+			[]any{at(now)}, &st.Due, into(&st.OldestDue), &st.Nudges); err != nil {
 			return err
 		}
 		var token int64

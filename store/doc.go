@@ -45,6 +45,10 @@
 //   - Totals (table tallies) are kept with each write instead of counted, so that
 //     the cost of a run depends on the changes and not on the size of the fleet. A merged sweep, which looks at
 //     everything anyway, counts them anew.
+//   - Holds are counted too (table hold_counts), because a report counts all of them and
+//     lists few. A process of an earlier version, which is still at work after the
+//     database was migrated, does not keep these counts: the lease's row shows it, every
+//     hold is read as long as that is so, and the next run counts anew.
 //   - Item lists, holds and plan contents are JSON columns: they are always read
 //     and written whole, and no query joins on their parts.
 package store

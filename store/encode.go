@@ -277,9 +277,12 @@ func decodeHolds(customer string, b []byte) ([]reconcile.Hold, error) {
 	if len(b) == 0 {
 		return nil, nil
 	}
-	var stored []storedHold
-	if err := json.Unmarshal(b, &stored); err != nil {
-		return nil, badRow("holds of", customer, err)
+	stored, ok := scanHolds(string(b))
+	if !ok {
+		stored = nil
+		if err := json.Unmarshal(b, &stored); err != nil {
+			return nil, badRow("holds of", customer, err)
+		}
 	}
 	holds := make([]reconcile.Hold, len(stored))
 	for i, h := range stored {

@@ -3,6 +3,8 @@ package store
 import (
 	"context"
 	"slices"
+	"strings"
+	"sync"
 	"time"
 
 	"github.com/stripe-enhance/stripe-enhance/reconcile"
@@ -113,19 +115,200 @@ func (a *aggregate) loadHolds(ctx context.Context) error {
 // Holds calls yield with the holds of the last decision of every customer that has any,
 // by customer.
 func (s *Store) Holds(ctx context.Context, yield func(reconcile.Hold) error) error {
-	after := ""
-	return stream(yield, func(add func(...reconcile.Hold)) (customers int, err error) {
-		query := "SELECT id, held FROM customers WHERE held IS NOT NULL AND id > $1 ORDER BY id LIMIT $2"
-		err = s.query(ctx, "reading holds", query, []any{after, pageSize}, func(row scan) error {
-			var text []byte
-			if err := row(&after, &text); err != nil {
+	return s.heldCustomers(ctx, func(c heldCustomer) error {
+		for _, h := range c.holds {
+			if err := yield(h); err != nil {
 				return err
 			}
-			customers++
-			holds, err := decodeHolds(after, text)
-			add(holds...)
-			return err
-		})
-		return customers, err
+		}
+		return nil
 	})
+}
+
+// heldCustomer is a customer with the holds of its last decision.
+type heldCustomer struct {
+	id    string
+	holds []reconcile.Hold
+}
+
+// heldCustomers calls yield with every customer that has a hold, by id.
+func (s *Store) heldCustomers(ctx context.Context, yield func(heldCustomer) error) error {
+	after := ""
+	return stream(yield, func(add func(...heldCustomer)) (customers int, err error) {
+		query := "SELECT id, held FROM customers WHERE held IS NOT NULL AND id > $1 ORDER BY id LIMIT $2"
+		page, err := readHeld(ctx, s.reader(), query, after, pageSize)
+		if len(page) > 0 {
+			after = page[len(page)-1].id
+		}
+		add(page...)
+		return len(page), failed("reading holds", err)
+	})
+}
+
+// readHeld reads customers with their holds by a query of these two columns.
+func readHeld(ctx context.Context, c conn, query string, args ...any) (page []heldCustomer, err error) {
+	err = c.each(ctx, query, args, func(row scan) error {
+		var one heldCustomer
+		var text []byte
+		err := row(&one.id, &text)
+		if err == nil {
+			one.holds, err = decodeHolds(one.id, text)
+		}
+		page = append(page, one)
+		return err
+	})
+	return page, err
+}
+
+// HoldsOf returns the holds of the last decision of these customers.
+func (s *Store) HoldsOf(ctx context.Context, customers []string) (holds []reconcile.Hold, err error) {
+	err = s.snapshot(ctx, "reading holds", func(ctx context.Context, c conn) error {
+		page, err := readHeld(ctx, c, "SELECT id, held FROM customers WHERE held IS NOT NULL AND id IN "+c.d.texts(1)+" ORDER BY id", list(customers))
+		holds = nil
+		for _, one := range page {
+			holds = append(holds, one.holds...)
+		}
+		return err
+	})
+	return holds, err
+}
+
+// FirstHolds counts the holds of the last decision of every customer, and returns of each
+// kind the first, at most so many, by customer; without leaves out customers from the
+// list, and nil none. It reads little more than it returns, as long as the counts are kept.
+// The caller may not change the holds that it returns.
+func (s *Store) FirstHolds(ctx context.Context, most int, without func(customer string) bool) ([]reconcile.Hold, reconcile.HoldCounts, error) {
+	s.firstHolds.mu.Lock()
+	defer s.firstHolds.mu.Unlock()
+	last := &s.firstHolds
+	l := &holdList{most: most, without: without, of: map[reconcile.HoldKind]int{}}
+	var t counters
+	var kept bool
+	err := s.snapshot(ctx, "reading the first holds", func(ctx context.Context, c conn) (err error) {
+		t, kept, err = keptCounts(ctx, c)
+		switch {
+		case err != nil || !kept:
+			return err
+		case without == nil && last.most == most && last.changes == t[holdsChanged]:
+			l.holds = last.holds
+			return nil
+		}
+		return l.merge(ctx, c, t.cursors())
+	})
+	if err == nil && !kept {
+		t = counters{}
+		err = s.heldCustomers(ctx, func(c heldCustomer) error {
+			t.countHolds(c.holds, 1)
+			l.add(c)
+			return nil
+		})
+	}
+	switch {
+	case err != nil || !kept:
+		last.most, last.holds = 0, nil
+	case without == nil:
+		last.most, last.changes, last.holds = most, t[holdsChanged], l.holds
+	}
+	return l.holds, t.holdCounts(), err
+}
+
+// firstHolds is the answer of FirstHolds as it was read last: a service has many runs in
+// which no hold changes.
+type firstHolds struct {
+	mu      sync.Mutex // guards all below
+	most    int        // 0: there is no answer
+	changes int64      // how often holds had changed, by the counts
+	holds   []reconcile.Hold
+}
+
+// holdList is the first holds of each kind, by customer.
+type holdList struct {
+	most    int
+	without func(customer string) bool
+	of      map[reconcile.HoldKind]int
+	holds   []reconcile.Hold
+}
+
+// add lists the holds of the next customer while there is room.
+func (l *holdList) add(c heldCustomer) {
+	if l.without != nil && l.without(c.id) {
+		return
+	}
+	for _, h := range c.holds {
+		if l.of[h.Kind] < l.most {
+			l.of[h.Kind]++
+			l.holds = append(l.holds, h)
+		}
+	}
+}
+
+// full reports whether there is no room for any of these kinds.
+func (l *holdList) full(kinds []reconcile.HoldKind) bool {
+	return !slices.ContainsFunc(kinds, func(k reconcile.HoldKind) bool { return l.of[k] < l.most })
+}
+
+// heldCursor reads the customers that have holds of exactly some kinds, by id.
+type heldCursor struct {
+	kinds string
+	split []reconcile.HoldKind
+	page  []heldCustomer
+	after string
+	ended bool
+}
+
+// cursors are a cursor for each combination of kinds that a customer has.
+func (t counters) cursors() (all []*heldCursor) {
+	for _, name := range sorted(t) {
+		kinds, ok := strings.CutPrefix(name, customersOf)
+		if !ok || t[name] <= 0 {
+			continue
+		}
+		one := &heldCursor{kinds: kinds}
+		for kind := range strings.SplitSeq(kinds, kindsSeparator) {
+			one.split = append(one.split, reconcile.HoldKind(kind))
+		}
+		all = append(all, one)
+	}
+	return all
+}
+
+// head is the next customer; nil if there is none.
+func (h *heldCursor) head(ctx context.Context, c conn) (*heldCustomer, error) {
+	if len(h.page) == 0 && !h.ended {
+		var err error
+		h.page, err = readHeld(ctx, c, "SELECT id, held FROM customers WHERE held_kinds = $1 AND id > $2 ORDER BY id LIMIT $3", h.kinds, h.after, pageSize)
+		if err != nil {
+			return nil, err
+		}
+		h.ended = len(h.page) < pageSize
+	}
+	if len(h.page) == 0 {
+		return nil, nil
+	}
+	return &h.page[0], nil
+}
+
+// merge lists the customers of all cursors in the order of their ids. It reads no more of
+// a cursor once there is no room for its kinds.
+func (l *holdList) merge(ctx context.Context, c conn, all []*heldCursor) error {
+	for {
+		var next *heldCursor
+		for _, one := range all {
+			if l.full(one.split) {
+				continue
+			}
+			head, err := one.head(ctx, c)
+			if err != nil {
+				return err
+			}
+			if head != nil && (next == nil || head.id < next.page[0].id) {
+				next = one
+			}
+		}
+		if next == nil {
+			return nil
+		}
+		l.add(next.page[0])
+		next.after, next.page = next.page[0].id, next.page[1:]
+	}
 }

@@ -17,14 +17,16 @@ const leaseName = "writer"
 
 // acquireSQL acquires the lease if it is ours, expired, or belonged to a process that had
 // the file lock which this one has now ($6). The token grows whenever the
-// owner changes.
+// owner changes, and counted with it unless a process of an earlier version has had the
+// lease meanwhile (see keptCounts).
 const acquireSQL = `INSERT INTO leases (name, owner, token, expires_at, file_locked)
 	VALUES ($1, $2, 1, $3, $4)
 	ON CONFLICT (name) DO UPDATE SET owner = excluded.owner, expires_at = excluded.expires_at,
 		file_locked = excluded.file_locked,
+		counted = leases.counted + CASE WHEN leases.owner <> excluded.owner AND leases.counted = leases.token THEN 1 ELSE 0 END,
 		token = leases.token + CASE WHEN leases.owner = excluded.owner THEN 0 ELSE 1 END
 	WHERE leases.owner = excluded.owner OR leases.expires_at < $5 OR (leases.file_locked AND $6)
-	RETURNING token`
+	RETURNING token, counted`
 
 // Acquire acquires or renews the lease for owner until now+ttl. If another process
 // has it, the token is 0, and heldBy and until are its owner and its end.
@@ -41,11 +43,12 @@ func (s *Store) Acquire(ctx context.Context, owner string, now time.Time, ttl ti
 	if err != nil {
 		return 0, "", time.Time{}, failed(op, err)
 	}
+	var counted int64
 	err = s.unfenced(ctx, op, func(ctx context.Context, tx conn) error {
-		tok, heldBy, until = 0, "", time.Time{}
+		tok, heldBy, until, counted = 0, "", time.Time{}, 0
 		var token int64
 		args := []any{leaseName, owner, at(now.Add(ttl)), locked, at(now), fresh}
-		found, err := tx.one(ctx, acquireSQL, args, &token)
+		found, err := tx.one(ctx, acquireSQL, args, &token, &counted)
 		if err != nil || found {
 			tok = reconcile.Token(token)
 			return err
@@ -53,6 +56,9 @@ func (s *Store) Acquire(ctx context.Context, owner string, now time.Time, ttl ti
 		_, err = tx.one(ctx, "SELECT owner, expires_at FROM leases WHERE name = $1", []any{leaseName}, &heldBy, into(&until))
 		return err
 	})
+	if err == nil && tok != 0 && counted == int64(tok) {
+		s.countedFor.Store(counted)
+	}
 	if (err != nil || tok == 0) && fresh {
 		if err := s.lock.close(); err != nil {
 			return 0, "", time.Time{}, failed(op, err)
@@ -66,8 +72,8 @@ func (s *Store) Acquire(ctx context.Context, owner string, now time.Time, ttl ti
 // is fault.Fenced.
 func (s *Store) Release(ctx context.Context, tok reconcile.Token) error {
 	err := s.unfenced(ctx, "releasing the lease", func(ctx context.Context, tx conn) error {
-		n, err := tx.exec(ctx, `UPDATE leases SET owner = '', token = token + 1, expires_at = $3, file_locked = FALSE
-			WHERE name = $1 AND token = $2`, leaseName, int64(tok), at(time.Unix(0, 0)))
+		n, err := tx.exec(ctx, `UPDATE leases SET owner = '', token = token + 1, expires_at = $3, file_locked = FALSE,
+			counted = counted + CASE WHEN counted = token THEN 1 ELSE 0 END WHERE name = $1 AND token = $2`, leaseName, int64(tok), at(time.Unix(0, 0)))
 		if err == nil && n == 0 {
 			return fault.Errorf(fault.Fenced, "token %d is no longer the lease's", tok)
 		}

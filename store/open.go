@@ -7,6 +7,8 @@ import (
 	"fmt"
 	"path/filepath"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/stripe-enhance/stripe-enhance/internal/fault"
@@ -50,6 +52,9 @@ type Store struct {
 	lock             *fileLock
 	sweep            sweep
 	webhookBatch     webhookBatch
+	firstHolds       firstHolds
+	counting         sync.RWMutex // held while holds are counted anew, and shared by what changes them
+	countedFor       atomic.Int64 // the token with which the counts of holds were seen to be kept
 	now              func() time.Time
 	failpoint        func(step, operation string)
 	close            []func() error // in the order in which they are to be called

@@ -188,7 +188,7 @@ func TestStatsTellTheStateOfTheQueueAndTheLease(t *testing.T) {
 		st, err := f.Stats(t.Context(), t0.Add(time.Second))
 		f.must(err)
 		want := Stats{Totals: reconcile.Totals{Counts: reconcile.Counts{Subscriptions: 2, Active: 1, Canceled: 1, Customers: 2, Due: 1, Parked: 1},
-			OldestDue: t0.Add(time.Second)}, Held: 1, Nudges: 1, Lease: Lease{Owner: "first", Until: t0.Add(ttl), Token: f.tok}}
+			OldestDue: t0.Add(time.Second)}, Nudges: 1, Lease: Lease{Owner: "first", Until: t0.Add(ttl), Token: f.tok}}
 		same(t, "stats", want, st)
 		f.must(f.Ping(t.Context()))
 	})

@@ -10,8 +10,12 @@ import (
 	"github.com/stripe-enhance/stripe-enhance/reconcile"
 )
 
-// BeginRun records that a run began.
+// BeginRun records that a run began. It counts the holds anew if a process of an earlier
+// version may have changed them.
 func (s *Store) BeginRun(ctx context.Context, tok reconcile.Token, r reconcile.RunRecord) error {
+	if err := s.recountHolds(ctx, tok); err != nil {
+		return err
+	}
 	return s.putRun(ctx, tok, "beginning a run", r, nil)
 }
 

@@ -145,9 +145,9 @@ func (a *App) state(ctx context.Context) (metrics.State, error) {
 	for _, p := range plans {
 		m.Holds[string(reconcile.HoldBrake)] += len(p.Actions)
 	}
-	err = a.Store.Holds(ctx, func(h reconcile.Hold) error {
-		m.Holds[string(h.Kind)]++
-		return nil
-	})
+	counts, err := a.Store.HoldCounts(ctx)
+	for kind, n := range counts.Kinds {
+		m.Holds[string(kind)] += n.All
+	}
 	return m, err
 }

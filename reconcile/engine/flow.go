@@ -296,7 +296,7 @@ func (r *run) flowReport(ctx context.Context, runErr error) (rep reconcile.Repor
 	}
 	ctx = context.WithoutCancel(ctx)
 	r.findings.fill(&rep)
-	w := &writing{run: r, rep: &rep, states: map[reconcile.ActionState]int{}, kinds: map[reconcile.HoldKind]int{}}
+	w := &writing{run: r, rep: &rep, states: map[reconcile.ActionState]int{}, withheld: newWithheld(r.brake.orders)}
 	rep.Omitted.Actions = map[reconcile.ActionClass]int{}
 	err := r.History.RunActions(ctx, r.rec.ID, func(a reconcile.ActionRecord) error { w.action(a); return nil })
 	r.rec.Finished, r.rec.Subscriptions = r.clock(), r.findings.addRead(0)
@@ -305,7 +305,9 @@ func (r *run) flowReport(ctx context.Context, runErr error) (rep reconcile.Repor
 		r.rec.Error = reportedError(runErr)
 	}
 	r.rec.Gates = r.evidence.closed()
-	rep.Holds, rep.Plans, rep.Waits, rep.Run = w.brakes, r.brake.plans, r.evidence.waitsFor(), r.rec
+	w.withheld.fill(&rep)
+	r.rec.Held = w.withheld.count()
+	rep.Plans, rep.Waits, rep.Run = r.brake.plans, r.evidence.waitsFor(), r.rec
 	converged := err == nil && rep.Converged() && !r.leaves
 	r.rec.Converged = &converged
 	rep.Run = r.rec

@@ -55,3 +55,31 @@ func TestAPlanTooLargeToListIsCountedAndHeldWhole(t *testing.T) {
 		diff(t, "effects", "0", fmt.Sprint(len(r.World.Effects())))
 	})
 }
+
+// TestMoreHoldsThanAReportListsAreCounted: nothing of a company is mapped. Each report lists
+// the first thousands and counts all, whether the run has planned them or an earlier one.
+func TestMoreHoldsThanAReportListsAreCounted(t *testing.T) {
+	r := testenv.New(t, testenv.Options{})
+	for price := range r.Plans {
+		_, err := r.Store.DeleteMapping(t.Context(), price)
+		must(t, err)
+	}
+	const n = reconcile.MostReported + 40
+	r.World.Populate(n, simulator.Mix{Plain: true, Statuses: map[string]int{"active": 1}})
+	first := r.Run(engine.Request{})
+	r.World.Advance(time.Minute)
+	for name, rep := range map[string]reconcile.Report{"first": first, "idle": r.Run(engine.Request{}), "idle again": r.Run(engine.Request{}),
+		"plan": r.Run(engine.Request{Dry: true}), "stored": r.Run(engine.Request{Stored: true})} {
+		diff(t, name+": listed, omitted, held, orders, converged", []any{reconcile.MostReported, 40, n, n, false},
+			[]any{len(rep.Holds), rep.Omitted.Holds, rep.Run.Held, rep.Run.Orders, rep.Converged()})
+		diff(t, name+": holds", first.Holds, rep.Holds)
+	}
+	one := first.Holds[7]
+	_, err := r.Store.AddManualHold(t.Context(), reconcile.ManualHold{ID: "hold_1", Kind: reconcile.Ignore, Customer: one.Customer,
+		Reason: "tested", Author: "test", Created: r.World.Now()})
+	must(t, err)
+	for name, dry := range map[string]bool{"plan of one": true, "run of one": false} {
+		rep := r.Run(engine.Request{Dry: dry})
+		diff(t, name+": listed, omitted, held", []int{reconcile.MostReported + 1, 39, n}, []int{len(rep.Holds), rep.Omitted.Holds, rep.Run.Held})
+	}
+}

@@ -272,10 +272,16 @@ type History interface {
 	RunActions(ctx context.Context, run string, yield func(reconcile.ActionRecord) error) error
 }
 
-// Withheld lists the current holds.
+// Withheld is the current holds.
 type Withheld interface {
-	// Holds streams the holds of the last plan of every customer that has any.
-	Holds(ctx context.Context, yield func(reconcile.Hold) error) error
+	// FirstHolds counts the holds of the last plan of every customer, and returns of each
+	// kind the first, at most so many, by customer; without leaves out customers from the
+	// list alone, and nil none. The holds that it returns may not be changed.
+	FirstHolds(ctx context.Context, most int, without func(customer string) bool) ([]reconcile.Hold, reconcile.HoldCounts, error)
+	// HoldCounts is the counts alone.
+	HoldCounts(ctx context.Context) (reconcile.HoldCounts, error)
+	// HoldsOf returns the holds of the last plan of these customers, by customer.
+	HoldsOf(ctx context.Context, customers []string) ([]reconcile.Hold, error)
 }
 
 // Leases make one process the writer.

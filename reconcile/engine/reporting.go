@@ -1,7 +1,6 @@
 package engine
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -31,7 +30,7 @@ func (r *run) report(ctx context.Context, runErr error) (reconcile.Report, error
 	if runErr != nil {
 		r.rec.Error = reportedError(runErr)
 	}
-	w := &writing{run: r, rep: &rep, states: map[reconcile.ActionState]int{}, kinds: map[reconcile.HoldKind]int{}}
+	w := &writing{run: r, rep: &rep, states: map[reconcile.ActionState]int{}, withheld: newWithheld(r.brake.orders)}
 	err := errors.Join(runErr, w.everything(ctx))
 	if runErr == nil {
 		err = errors.Join(err, w.waitingPlans(ctx), w.targets(ctx))
@@ -100,14 +99,13 @@ type writing struct {
 	*run
 	rep    *reconcile.Report
 	states map[reconcile.ActionState]int
-	kinds  map[reconcile.HoldKind]int
-	brakes []reconcile.Hold // of the brake; they are listed last
+	*withheld
 }
 
 // everything lists actions, then what stands withheld: the stored holds of every
 // customer, in a dry run with those planned just now in their place.
 func (w *writing) everything(ctx context.Context) error {
-	planned := idSet{}
+	instead := &replaced{}
 	var err error
 	if !w.req.Dry {
 		err = w.History.RunActions(ctx, w.rec.ID, func(a reconcile.ActionRecord) error {
@@ -115,30 +113,35 @@ func (w *writing) everything(ctx context.Context) error {
 			return nil
 		})
 	} else if w.work.complete {
-		err = w.replayAs(ctx, w.foretell, func(p reconcile.Planned) error {
-			planned.add(p.Customer)
-			for _, a := range p.Actions {
-				w.action(reconcile.ActionRecord{Action: a, Run: w.rec.ID, State: w.dryState(a), PlannedAt: w.now})
-			}
-			for _, h := range p.Holds {
-				w.hold(h)
-			}
-			if room := reconcile.MostReported - len(w.rep.Forecast); room > 0 {
-				w.rep.Forecast = append(w.rep.Forecast, p.Forecast[:min(room, len(p.Forecast))]...)
-			}
-			return nil
-		})
-		slices.SortStableFunc(w.rep.Forecast, func(a, b reconcile.ForecastEntry) int { return a.At.Compare(b.At) })
+		instead, err = w.foretold(ctx)
 	}
-	err = errors.Join(err, w.Withheld.Holds(ctx, func(h reconcile.Hold) error {
-		if !planned.has(h.Customer) {
+	err = errors.Join(err, w.storedHolds(ctx, instead))
+	w.withheld.fill(w.rep)
+	w.rec.Held, w.rec.Orders = w.withheld.count(), w.withheld.countOrders()
+	return err
+}
+
+// foretold lists the actions and the holds of the customers that a dry run has planned, and
+// returns these customers.
+func (w *writing) foretold(ctx context.Context) (*replaced, error) {
+	instead, err := w.replacing(ctx)
+	if err != nil {
+		return instead, err
+	}
+	err = w.replayAs(ctx, w.foretell, func(p reconcile.Planned) error {
+		for _, a := range p.Actions {
+			w.action(reconcile.ActionRecord{Action: a, Run: w.rec.ID, State: w.dryState(a), PlannedAt: w.now})
+		}
+		for _, h := range p.Holds {
 			w.hold(h)
 		}
-		return nil
-	}))
-	w.rep.Holds = append(w.rep.Holds, w.brakes...)
-	w.rec.Orders = len(w.brake.orders)
-	return err
+		if room := reconcile.MostReported - len(w.rep.Forecast); room > 0 {
+			w.rep.Forecast = append(w.rep.Forecast, p.Forecast[:min(room, len(p.Forecast))]...)
+		}
+		return instead.add(p.Customer)
+	})
+	slices.SortStableFunc(w.rep.Forecast, func(a, b reconcile.ForecastEntry) int { return a.At.Compare(b.At) })
+	return instead, errors.Join(err, instead.look.flush())
 }
 
 func (r *run) dryState(a reconcile.Action) reconcile.ActionState {
@@ -175,39 +178,13 @@ func (w *writing) braked(a reconcile.Action) {
 	if plan == "" || !w.brake.holds(a) {
 		return
 	}
-	w.rec.Held++
-	order := givesHosting(a.Kind)
-	if order {
-		w.brake.orders.add(a.Subscription)
-	}
-	if w.kinds[reconcile.HoldBrake]++; w.kinds[reconcile.HoldBrake] > reconcile.MostReported {
-		w.rep.Omitted.Brakes++
-		return
-	}
 	reason := " is held by the brake: look with `stripe-enhance plans`, release with `stripe-enhance approve " + plan + "`"
 	if w.rep.Dry { // which stores no plan
 		reason = " would be held by the brake: `stripe-enhance reconcile` holds it, then `stripe-enhance approve " + plan + "` releases it"
 	}
 	h := a.Withheld(reconcile.HoldBrake, a.Kind.String()+reason)
-	h.Order = order
-	w.brakes = append(w.brakes, h)
-}
-
-// hold counts a hold, and lists it while there is room.
-func (w *writing) hold(h reconcile.Hold) {
-	w.rec.Held++
-	if h.Order {
-		w.brake.orders.add(cmp.Or(h.Subscription, h.Customer))
-	}
-	if w.kinds[h.Kind]++; w.kinds[h.Kind] > reconcile.MostReported {
-		if h.DecidedByPerson() {
-			w.rep.Omitted.DecidedByPerson++
-		} else {
-			w.rep.Omitted.Holds++
-		}
-		return
-	}
-	w.rep.Holds = append(w.rep.Holds, h)
+	h.Order = givesHosting(a.Kind)
+	w.addBraked(h)
 }
 
 // findings is what a run has to report besides actions and holds.
