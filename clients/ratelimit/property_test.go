@@ -156,6 +156,19 @@ func (h history) checkTurns(t *rapid.T) {
 	}
 }
 
+// checkBlocks: no request leaves while a refusal asks for a pause.
+func (h history) checkBlocks(t *rapid.T) {
+	all := h.served()
+	for _, by := range all {
+		from := by.sent + by.hold
+		for _, v := range all {
+			if by.refused && v.sent > from && v.sent < from+by.block {
+				t.Fatalf("a request left at %v, and from %v the server asked for a pause of %v", v.sent, from, by.block)
+			}
+		}
+	}
+}
+
 // TestAnyArrivalsKeepEveryPromise draws a server and its callers, and holds the limiter to
 // each promise of the package comment. That all visits end is the promise that no class
 // starves and no wake-up is lost.
@@ -175,6 +188,7 @@ func TestAnyArrivalsKeepEveryPromise(outer *testing.T) {
 			h.checkRate(t, rps)
 		}
 		h.checkTurns(t)
+		h.checkBlocks(t)
 		for c, most := range h.most {
 			if most > shares(slots)[c] {
 				t.Fatalf("%d in flight of %v and below, with %d slots", most, priority.Classes[c], slots)

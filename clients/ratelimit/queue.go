@@ -98,14 +98,7 @@ func (l *Limiter) earliest(class int) time.Time {
 	for c := range class + 1 {
 		front += l.queues[c].Len()
 	}
-	return later(l.blocked, l.saved.Add(time.Duration(front)*l.interval()+l.needed(class)))
-}
-
-func later(a, b time.Time) time.Time {
-	if a.After(b) {
-		return a
-	}
-	return b
+	return l.saved.Add(time.Duration(front)*l.interval() + l.needed(class))
 }
 
 // advance lets all callers through whose turn has come. If only time is missing for the
@@ -159,7 +152,7 @@ func (l *Limiter) turn() (class int, at time.Time, ok bool) {
 			break
 		}
 	}
-	return class, later(l.blocked, l.saved.Add(needed)), ok
+	return class, l.saved.Add(needed), ok
 }
 
 // hasSlot reports whether one more request of a class may be in flight.

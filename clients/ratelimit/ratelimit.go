@@ -119,7 +119,7 @@ type Limiter struct {
 	saved    time.Time // the time from here on is saved up, mostSaved at most
 	emptied  time.Time // saved, as the last refusal left it
 	lowered  time.Time // when the rate was last halved
-	blocked  time.Time // no request is sent before this
+	blocked  time.Time // no request is sent before this, because nothing is saved until then
 	queues   [classes]list.List
 	passed   [classes]int // requests of a class that left since a less urgent waiter had its turn
 	inflight [classes]int
@@ -209,7 +209,7 @@ func (l *Limiter) Throttled(retryAfter time.Duration) {
 	}
 	l.saved = now
 	if first := l.blocked.Add(-l.interval()); first.After(now) {
-		l.saved = first // so that one request leaves at the end of the block
+		l.saved = first // so that one request leaves at the end of the block, and none before
 	}
 	l.emptied = l.saved
 	l.advance()
@@ -221,9 +221,6 @@ func (l *Limiter) Throttled(retryAfter time.Duration) {
 func (l *Limiter) Succeeded() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if l.current >= l.top {
-		return
-	}
 	now := time.Now()
 	if now.Before(l.blocked) || now.Sub(l.lowered) < refusalWindow {
 		return

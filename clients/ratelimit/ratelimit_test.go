@@ -10,6 +10,8 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+
+	"github.com/stripe-enhance/stripe-enhance/internal/priority"
 )
 
 // acquire takes a slot, gives it back, and returns how long that took.
@@ -219,16 +221,28 @@ func TestRefusalsOfRequestsUnderWayHalveTheRateOnce(t *testing.T) {
 }
 
 func TestRefusalsDoNotPushBelowTheMinimum(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		l := New(Options{RPS: 20, Min: 2})
-		for range 10 {
-			l.Throttled(0)
-			time.Sleep(refusalWindow)
-		}
-		if diff := cmp.Diff(2.0, l.Rate()); diff != "" {
-			t.Errorf("rate (-want +got):\n%s", diff)
-		}
-	})
+	for _, tt := range []struct {
+		o    Options
+		want float64
+	}{{Options{RPS: 20, Min: 2}, 2}, {Options{RPS: 20}, 0.5}, {Options{RPS: 0.2}, 0.2}, {Options{RPS: math.NaN(), Min: math.NaN()}, 0.5}} {
+		synctest.Test(t, func(t *testing.T) {
+			l := New(tt.o)
+			for range 10 {
+				l.Throttled(0)
+				time.Sleep(refusalWindow)
+			}
+			if diff := cmp.Diff(tt.want, l.Rate()); diff != "" {
+				t.Errorf("%+v: rate (-want +got):\n%s", tt.o, diff)
+			}
+		})
+	}
+}
+
+func TestTheZeroOptionsAreTwentyASecondAndEightInFlight(t *testing.T) {
+	l := New(Options{})
+	if diff := cmp.Diff([]any{20.0, 8}, []any{l.Rate(), l.slots[0]}); diff != "" {
+		t.Errorf("rate and slots (-want +got):\n%s", diff)
+	}
 }
 
 func TestAWaiterThatAlreadyHasATokenIsHeldByABlock(t *testing.T) {
@@ -343,4 +357,63 @@ func TestCancelEndsEveryKindOfWait(t *testing.T) {
 		}
 		acquire(t, l)
 	})
+}
+
+func TestAContextThatHasEndedTakesNothing(t *testing.T) {
+	l := New(Options{RPS: math.Inf(1)})
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	for range 100 { // without a look at the context first, half of them would pass
+		if _, err := l.Acquire(ctx); !errors.Is(err, context.Canceled) {
+			t.Fatalf("error %v, want canceled", err)
+		}
+	}
+	if diff := cmp.Diff(0, l.Granted(priority.Normal)); diff != "" {
+		t.Errorf("let through (-want +got):\n%s", diff)
+	}
+}
+
+func TestSleepForNoTimeUnderAContextThatHasEndedIsItsError(t *testing.T) {
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	for range 100 {
+		if err := Sleep(ctx, 0); !errors.Is(err, context.Canceled) {
+			t.Fatalf("error %v, want canceled", err)
+		}
+	}
+}
+
+func TestSleepEndsWithTheTimeTheContextOrADeadlineThatIsTooEarly(t *testing.T) {
+	for _, tt := range []struct {
+		name              string
+		d, deadline, ends time.Duration // 0: none
+		want              error
+		waits             time.Duration
+	}{
+		{name: "the time passes", d: time.Second, waits: time.Second},
+		{name: "no time", d: 0},
+		{name: "less than no time", d: -time.Second},
+		{name: "a deadline before it", d: 2 * time.Second, deadline: time.Second, want: context.DeadlineExceeded},
+		{name: "a deadline after it", d: time.Second, deadline: 2 * time.Second, waits: time.Second},
+		{name: "canceled", d: 2 * time.Second, ends: time.Second, want: context.Canceled, waits: time.Second},
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			ctx, cancel := context.WithCancel(t.Context())
+			defer cancel()
+			if tt.deadline > 0 {
+				ctx, cancel = context.WithTimeout(ctx, tt.deadline)
+				defer cancel()
+			}
+			if tt.ends > 0 {
+				time.AfterFunc(tt.ends, cancel)
+			}
+			begin := time.Now()
+			if err := Sleep(ctx, tt.d); !errors.Is(err, tt.want) {
+				t.Errorf("%s: error %v, want %v", tt.name, err, tt.want)
+			}
+			if diff := cmp.Diff(tt.waits, time.Since(begin)); diff != "" {
+				t.Errorf("%s: waited (-want +got):\n%s", tt.name, diff)
+			}
+		})
+	}
 }

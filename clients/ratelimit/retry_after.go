@@ -11,9 +11,6 @@ import (
 // sense.
 func RetryAfter(h http.Header, now time.Time, longest time.Duration) (wait time.Duration, ok bool) {
 	raw := h.Get("Retry-After")
-	if raw == "" {
-		return 0, false
-	}
 	if seconds, err := strconv.ParseInt(raw, 10, 64); err == nil {
 		if seconds < 0 {
 			return 0, false
