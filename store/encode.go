@@ -176,14 +176,20 @@ type unpacker struct {
 
 func (r *unpacker) text(values ...*string) {
 	for _, v := range values {
-		n, used := binary.Uvarint(r.rest)
-		if used <= 0 || n > uint64(len(r.rest)-used) {
-			r.rest, r.err = nil, errPacked
-			return
-		}
-		*v = string(r.rest[used : used+int(n)])
-		r.rest = r.rest[used+int(n):]
+		*v = string(r.bytes())
 	}
+}
+
+// bytes are those of a text, without a copy.
+func (r *unpacker) bytes() []byte {
+	n, used := binary.Uvarint(r.rest)
+	if used <= 0 || n > uint64(len(r.rest)-used) {
+		r.rest, r.err = nil, errPacked
+		return nil
+	}
+	b := r.rest[used : used+int(n)]
+	r.rest = r.rest[used+int(n):]
+	return b
 }
 
 func (r *unpacker) number() int64 {

@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"container/heap"
 	"context"
-	"database/sql"
 	"encoding/binary"
 	"fmt"
 	"slices"
@@ -57,23 +56,15 @@ func (c *staged) pack(block []byte) []byte {
 	return append(block, c.packed...)
 }
 
-// unpackBlock reads the subscriptions of a block.
-func unpackBlock(block []byte) (all []reconcile.SubscriptionFacts, err error) {
-	r := unpacker{rest: block}
-	for len(r.rest) > 0 && r.err == nil {
-		var packed string
-		readAt := time.UnixMicro(r.number()).UTC()
-		if r.text(&packed); r.err != nil {
-			break
-		}
-		f, err := unpack([]byte(packed))
-		if err != nil {
-			return nil, err
-		}
-		f.ReadAt = readAt
-		all = append(all, f)
+// unpackStaged reads the next subscription of a block.
+func unpackStaged(block *unpacker) (reconcile.SubscriptionFacts, error) {
+	readAt, packed := time.UnixMicro(block.number()).UTC(), block.bytes()
+	if block.err != nil {
+		return reconcile.SubscriptionFacts{}, block.err
 	}
-	return all, r.err
+	f, err := unpack(packed)
+	f.ReadAt = readAt
+	return f, err
 }
 
 // stageBlock stores a block. Its id is its place, and its time that of its first
@@ -100,35 +91,48 @@ func storeRun(ctx context.Context, tx conn, run int, all []staged) (blocks int, 
 	return len(rows), tx.bulk(ctx, stageBlock, rows)
 }
 
-// run is a sorted run of which some blocks may be used up.
+// run is a sorted run that is being merged.
 type run struct {
+	first  reconcile.SubscriptionFacts // the next one to merge
+	ended  bool                        // there is none
+	rest   []staged                    // of the run that was never stored
+	block  unpacker                    // the rest of the present block
 	number int
-	facts  []reconcile.SubscriptionFacts // of the present block
-	next   int                           // block
+	next   int // block
 	blocks int
 }
 
-// load reads the next block, if the present one is used up.
-func (r *run) load(ctx context.Context, s *Store) error {
-	if len(r.facts) > 0 || r.next == r.blocks {
-		return nil
+// advance replaces first by the one after it.
+func (r *run) advance(ctx context.Context, s *Store) (err error) {
+	if len(r.rest) > 0 {
+		r.first, err = r.rest[0].facts()
+		r.rest = r.rest[1:]
+		return err
 	}
-	const op = "reading what was staged"
-	id := place(r.number, r.next)
-	found := false
-	err := s.query(ctx, op, "SELECT content FROM staged_subscriptions WHERE id = $1", []any{id}, func(row scan) (err error) {
-		var block sql.RawBytes
-		if err := row(&block); err != nil {
+	if len(r.block.rest) == 0 {
+		if r.next == r.blocks {
+			r.ended = true
+			return nil
+		}
+		if err := r.load(ctx, s); err != nil {
 			return err
 		}
-		found = true
-		r.facts, err = unpackBlock(block)
-		return badRow("staged", id, err)
+	}
+	r.first, err = unpackStaged(&r.block)
+	return badRow("staged", place(r.number, r.next-1), err)
+}
+
+// load reads the next block.
+func (r *run) load(ctx context.Context, s *Store) error {
+	const op = "reading a staged run"
+	id := place(r.number, r.next)
+	r.next++
+	err := s.query(ctx, op, "SELECT content FROM staged_subscriptions WHERE id = $1", []any{id}, func(row scan) error {
+		return row(&r.block.rest)
 	})
-	if err == nil && !found {
+	if err == nil && len(r.block.rest) == 0 {
 		err = failed(op, fault.Errorf(fault.Fenced, "%s is gone: another process has begun a sweep", id))
 	}
-	r.next++
 	return err
 }
 
@@ -137,7 +141,7 @@ type runs []*run
 
 func (r runs) Len() int { return len(r) }
 func (r runs) Less(i, j int) bool {
-	a, b := &r[i].facts[0], &r[j].facts[0]
+	a, b := &r[i].first, &r[j].first
 	return cmp.Or(strings.Compare(a.Buyer.ID, b.Buyer.ID), strings.Compare(a.ID, b.ID)) < 0
 }
 func (r runs) Swap(i, j int) { r[i], r[j] = r[j], r[i] }
@@ -149,27 +153,22 @@ func (r *runs) Pop() any {
 	return x
 }
 
-// beginRuns loads the first block of each run, and adds rest, which was never stored.
+// beginRuns begins each run, of which blocks has the lengths, and one of the rest, which was
+// never stored.
 func (s *Store) beginRuns(ctx context.Context, blocks []int, rest []staged) (runs, error) {
-	var all runs
 	sortStaged(rest)
-	last := &run{number: len(blocks)}
-	for i := range rest {
-		f, err := rest[i].facts()
-		if err != nil {
-			return nil, err
-		}
-		last.facts = append(last.facts, f)
-	}
-	for number, n := range blocks {
+	all := make(runs, 0, len(blocks)+1)
+	for number, n := range append(blocks, 0) {
 		r := &run{number: number, blocks: n}
-		if err := r.load(ctx, s); err != nil {
+		if n == 0 {
+			r.rest = rest
+		}
+		if err := r.advance(ctx, s); err != nil {
 			return nil, err
 		}
-		all = append(all, r)
-	}
-	if len(last.facts) > 0 {
-		all = append(all, last)
+		if !r.ended {
+			all = append(all, r)
+		}
 	}
 	heap.Init(&all)
 	return all, nil
@@ -180,15 +179,14 @@ func (r *runs) take(ctx context.Context, s *Store, n int) ([]reconcile.Subscript
 	var all []reconcile.SubscriptionFacts
 	for len(*r) > 0 && len(all) < n {
 		first := (*r)[0]
-		all = append(all, first.facts[0])
-		first.facts = first.facts[1:]
-		if err := first.load(ctx, s); err != nil {
+		all = append(all, first.first)
+		if err := first.advance(ctx, s); err != nil {
 			return nil, err
 		}
-		if len(first.facts) > 0 {
-			heap.Fix(r, 0)
-		} else {
+		if first.ended {
 			heap.Pop(r)
+		} else {
+			heap.Fix(r, 0)
 		}
 	}
 	return all, nil

@@ -154,7 +154,10 @@ func (s *Store) keep(ctx context.Context, op string, tok reconcile.Token, change
 	w := &s.sweep
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	w.changed = append(w.changed, changed...)
+	for _, c := range changed {
+		c.packed = slices.Clone(c.packed) // content leaves room for more
+		w.changed = append(w.changed, c)
+	}
 	if len(w.changed) < runLength {
 		return nil
 	}

@@ -89,9 +89,7 @@ func (p *plain) subscription(w *subscriptionWire) {
 		case "status":
 			p.word(&w.Status)
 		case "customer":
-			if !p.null() {
-				p.customer(&w.Customer)
-			}
+			p.customer(&w.Customer)
 		case "created":
 			p.number(&w.Created)
 		case "ended_at":
@@ -125,6 +123,9 @@ func (p *plain) subscription(w *subscriptionWire) {
 }
 
 func (p *plain) customer(w *customerWire) {
+	if p.null() {
+		return
+	}
 	for name := range p.object(true) {
 		switch string(name) {
 		case "id":
