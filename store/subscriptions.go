@@ -42,11 +42,14 @@ func (s *Store) MarkGone(ctx context.Context, tok reconcile.Token, subscription 
 
 // merge brings facts into the mirror within one transaction.
 type merge struct {
-	tx    conn
-	now   time.Time
-	byID  bool      // read by id, not from a listing
-	force bool      // make the customers due whatever changed
-	known time.Time // until when the mirror has followed Stripe's events; zero: never
+	tx  conn
+	now time.Time // when the run began
+	// present is the time now, if that is known: a run may take long, and other runs of the
+	// process read meanwhile. Zero: now.
+	present time.Time
+	byID    bool      // read by id, not from a listing
+	force   bool      // make the customers due whatever changed
+	known   time.Time // until when the mirror has followed Stripe's events; zero: never
 }
 
 // mirrored is what the mirror holds of a subscription and decides by.
@@ -193,7 +196,7 @@ func (m *merge) assess(in *incoming, old *mirrored) bool {
 	}
 	// A listing may be older than a read by id that was made while it went on. A stamp
 	// from the future proves nothing: then the clock was set back.
-	if !m.byID && old.byID && old.readAt.After(in.facts.ReadAt) && !old.readAt.After(m.now) {
+	if !m.byID && old.readAt.After(in.facts.ReadAt) && !(old.readAt.After(m.now) && old.readAt.After(m.present)) {
 		return false
 	}
 	in.changed = old.hash != in.hash || old.gone

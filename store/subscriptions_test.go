@@ -150,6 +150,21 @@ func TestAListingOlderThanAReadByIDIsIgnored(t *testing.T) {
 	})
 }
 
+// A run lists everything for an hour. Meanwhile another run of the same process reads one
+// of the subscriptions by id, which a payment has changed.
+func TestAListingOfALongRunReplacesNoReadMadeMeanwhile(t *testing.T) {
+	for _, unread := range []bool{false, true} { // whether the key may read invoices
+		conform(t, func(t *testing.T, f *fixture) {
+			fresh := facts("sub_a", "cus_a", "a@example.com", status(reconcile.StatusActive), readAt(t0.Add(-10*time.Minute)))
+			fresh.InvoicesUnread = unread
+			f.save(t0.Add(-11*time.Minute), fresh)
+			stale := facts("sub_a", "cus_a", "a@example.com", status(reconcile.StatusCanceled), readAt(t0.Add(-30*time.Minute)))
+			same(t, "changed", 0, f.list(t0.Add(-time.Hour), stale))
+			same(t, "status", reconcile.StatusActive, f.customer("cus_a").Subscriptions[0].Status)
+		})
+	}
+}
+
 func TestAReadFromTheFutureDoesNotFreezeTheMirror(t *testing.T) {
 	conform(t, func(t *testing.T, f *fixture) {
 		f.save(t0, facts("sub_a", "cus_a", "a@example.com", readAt(t0.AddDate(10, 0, 0))))

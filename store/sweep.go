@@ -212,7 +212,7 @@ func (s *Store) MergeSweep(ctx context.Context, tok reconcile.Token, now time.Ti
 		}
 		var merged int
 		err = s.fenced(ctx, op, tok, func(ctx context.Context, tx conn) (err error) {
-			m := merge{tx: tx, now: now}
+			m := merge{tx: tx, now: now, present: s.now()}
 			merged, err = m.save(ctx, facts)
 			return err
 		})

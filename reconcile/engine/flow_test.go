@@ -305,6 +305,38 @@ func TestAFlowRunWithoutTheLeaseDoesNothing(t *testing.T) {
 	diff(t, "followed", "", s.Subscription)
 }
 
+// A staff's org hangs. Only the first flow run that looks for orgs of ours asks for its
+// hostings; the others go on with what is known of it.
+func TestAnOrgThatCannotBeListedIsAskedForOnce(t *testing.T) {
+	f := newFlowing(t, nil)
+	f.order(t, "ada@example.com")
+	f.flow(t)
+	hangs := f.World.StaffCreateOrg("Elsewhere", "staff@example.com")
+	asked := 0
+	var mu sync.Mutex // guards asked
+	f.Fail(simulator.Fault{Status: 500}, func(c simulator.Call) bool {
+		mu.Lock()
+		defer mu.Unlock()
+		is := strings.Contains(c.Path, "/"+hangs+"/")
+		if is {
+			asked++
+		}
+		return is
+	})
+	once := 0
+	for i := range 4 {
+		f.order(t, fmt.Sprintf("buyer%d@example.com", i))
+		f.flow(t)
+		if i == 0 {
+			once = asked
+		}
+	}
+	if once == 0 || asked != once {
+		t.Errorf("%d requests by the first flow run, %d by all", once, asked)
+	}
+	diff(t, "hostings that are up", 5, f.up())
+}
+
 // another is a service that has taken over from the one before, and has recognised nothing
 // yet.
 func (f flowing) another(t *testing.T) flowing {

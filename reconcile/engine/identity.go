@@ -76,6 +76,7 @@ func (r *run) recognise(ctx context.Context) error {
 		return fmt.Errorf("checking that this is the right Stripe account: %w", err)
 	}
 	if len(anchors) > 0 && !found {
+		t.lost(&t.account)
 		return r.evidence.abort("Stripe (%s) knows none of %v, which this database knows: the key belongs to another account or mode. "+
 			"Put the right STRIPE_SECRET_KEY and STRIPE_API_URL back; for another account use another database (%v)", r.Account.Fingerprint(), few(anchors), last)
 	}
@@ -229,6 +230,7 @@ func (r *run) lookForPanel(ctx context.Context) error {
 	}
 	r.evidence.panelKnown = found
 	if len(bound) > 0 && !found {
+		t.lost(&t.panel)
 		return r.evidence.abort("the panel %s has none of the orgs in which the known hostings are (%s and others): it is another panel or organisation, or it was emptied. "+
 			"Put the right ENHANCE_API_URL and ENHANCE_ORG_ID back, or restore the panel", r.Owners.Fingerprint(), bound[0].Org)
 	}

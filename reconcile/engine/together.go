@@ -4,6 +4,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/stripe-enhance/stripe-enhance/internal/fault"
 	"github.com/stripe-enhance/stripe-enhance/reconcile"
 )
 
@@ -11,12 +12,14 @@ import (
 // at the same time: one that reads everything, and any number that serve who has just
 // paid.
 type together struct {
-	claims  *claims     // which run works for a customer
-	turns   *turns      // who reads or writes an object
-	orders  orders      // creates that a brake has let pass and that are not done yet
-	trust   trust       // when the account and the panel were last recognised
-	cursors cursorCache // of the runs under way
-	ready   readyNudges // nudges that waited for their customer
+	claims *claims // which run works for a customer
+	turns  *turns  // who reads or writes an object
+	orders orders  // creates that a brake has let pass and that are not done yet
+	trust  trust   // when the account and the panel were last recognised
+	// unlistable are orgs whose hostings could not be listed lately.
+	unlistable unlistable
+	cursors    cursorCache // of the runs under way
+	ready      readyNudges // nudges that waited for their customer
 }
 
 func newTogether() *together { return &together{claims: newClaims(), turns: newTurns()} }
@@ -89,11 +92,55 @@ func (t *trust) recognised(at *time.Time, pinned *string, pin string) {
 	*at, *pinned = time.Now(), pin
 }
 
+// lost notes that it is not: whoever relied on it asks again.
+func (t *trust) lost(at *time.Time) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	*at = time.Time{}
+}
+
 // holds reports whether that was within trustFor.
 func (t *trust) holds(at *time.Time, pinned *string, pin string) bool {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	return *pinned == pin && !at.IsZero() && time.Since(*at) < trustFor
+}
+
+// unlistable remembers for trustFor, by the process clock, which orgs could not be listed,
+// so that a flow run need not wait for each of them again. Safe for concurrent use.
+type unlistable struct {
+	mu  sync.Mutex // guards why
+	why map[string]failedList
+}
+
+type failedList struct {
+	at  time.Time
+	err error
+}
+
+// note notes how listing the hostings of an org ended.
+func (u *unlistable) note(org string, err error) {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	switch kind := fault.Of(err); {
+	case kind == fault.Canceled, kind == fault.Fenced: // of this process
+	case err == nil:
+		delete(u.why, org)
+	case u.why == nil:
+		u.why = map[string]failedList{org: {time.Now(), err}}
+	default:
+		u.why[org] = failedList{time.Now(), err}
+	}
+}
+
+// lately is why an org could not be listed; nil: it could, or that was long ago.
+func (u *unlistable) lately(org string) error {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	if f, failed := u.why[org]; failed && time.Since(f.at) < trustFor {
+		return f.err
+	}
+	return nil
 }
 
 // readyNudges are nudges that a flow run has taken and left to the run that had the

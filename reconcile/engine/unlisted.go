@@ -151,10 +151,14 @@ func (r *run) listParallel(ctx context.Context, orgs []reconcile.Org) ([][]recon
 	g := errgroup.Group{}
 	for i, o := range orgs {
 		g.Go(guarded(func() error {
+			if errs[i] = r.together.unlistable.lately(o.ID); r.flows && errs[i] != nil {
+				return nil // who has just paid does not wait for it
+			}
 			errs[i] = fault.Guard(func() (err error) {
 				lists[i], err = r.hostingsOf(ctx, o.ID)
 				return err
 			})
+			r.together.unlistable.note(o.ID, errs[i])
 			return nil
 		}))
 	}
