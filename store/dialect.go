@@ -133,6 +133,41 @@ func (c conn) bulk(ctx context.Context, b bulk, rows [][]any) error {
 		_, err := c.exec(ctx, b.text(c.d), b.arrays(rows)...)
 		return err
 	}
+	return c.rowByRow(ctx, b, rows, func(int, sql.Result) error { return nil })
+}
+
+// bulkNew is bulk for an INSERT that leaves out the rows whose keys are there already. It
+// calls inserted with the position of each row that was not. A row's first value is its
+// key, a text.
+func (c conn) bulkNew(ctx context.Context, b bulk, rows [][]any, inserted func(i int)) error {
+	if len(rows) == 0 {
+		return nil
+	}
+	if c.d == sqlite { // RETURNING would cost more than the insertion
+		return c.rowByRow(ctx, b, rows, func(i int, r sql.Result) error {
+			n, err := r.RowsAffected()
+			if n > 0 {
+				inserted(i)
+			}
+			return err
+		})
+	}
+	position := make(map[string]int, len(rows))
+	for i, row := range rows {
+		position[row[0].(string)] = i
+	}
+	return c.each(ctx, b.text(c.d)+" RETURNING "+b.columns[0].name, b.arrays(rows), func(row scan) error {
+		var key string
+		err := row(&key)
+		if i, ok := position[key]; ok {
+			inserted(i)
+		}
+		return err
+	})
+}
+
+// rowByRow runs b on SQLite, and calls done after each row.
+func (c conn) rowByRow(ctx context.Context, b bulk, rows [][]any, done func(i int, r sql.Result) error) error {
 	text := b.text(c.d)
 	stmt := c.compiled(ctx, text)
 	if stmt == nil {
@@ -145,11 +180,15 @@ func (c conn) bulk(ctx context.Context, b bulk, rows [][]any) error {
 	// A context that cannot end spares the driver a goroutine for every row; this
 	// loop looks at ctx itself.
 	endless := context.WithoutCancel(ctx)
-	for _, row := range rows {
+	for i, row := range rows {
 		if err := ctx.Err(); err != nil {
 			return err
 		}
-		if _, err := stmt.ExecContext(endless, row...); err != nil {
+		r, err := stmt.ExecContext(endless, row...)
+		if err != nil {
+			return err
+		}
+		if err := done(i, r); err != nil {
 			return err
 		}
 	}
@@ -172,20 +211,6 @@ func (b bulk) arrays(rows [][]any) []any {
 		arrays[i] = values
 	}
 	return arrays
-}
-
-// bulkReturning is bulk for a statement that returns rows, for few of them.
-func (c conn) bulkReturning(ctx context.Context, b bulk, rows [][]any, row func(scan) error) error {
-	text := b.text(c.d)
-	if c.d == postgres && len(rows) > 0 {
-		return c.each(ctx, text, b.arrays(rows), row)
-	}
-	for _, values := range rows {
-		if err := c.each(ctx, text, values, row); err != nil {
-			return err
-		}
-	}
-	return nil
 }
 
 // at is a time as a parameter: UTC, in the microseconds both databases keep, and

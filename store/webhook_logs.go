@@ -11,22 +11,55 @@ import (
 	"github.com/stripe-enhance/stripe-enhance/reconcile"
 )
 
+const (
+	// resultsRead is how many events WebhookResult reads at a time, for memory.
+	resultsRead = 10_000
+	// resultsWritten is how many it marks in one transaction: a few milliseconds, because
+	// the webhooks that arrive meanwhile wait for it on SQLite.
+	resultsWritten = 500
+)
+
+// unmarked is the condition of an event without a result. An event whose nudge is still
+// stored was not followed yet: it was received by another replica, or committed, while
+// the run was under way already.
+const unmarked = `state = 'received'
+	AND NOT EXISTS (SELECT 1 FROM nudges n WHERE n.subscription_id = webhook_logs.subscription_id)`
+
 // WebhookResult records that a run followed the events received up to a moment:
-// for one subscription, or, with "", for all. An empty problem is success. An event
-// whose nudge is still stored was not followed yet: it was received by another
-// replica, or committed, while the run was under way already.
+// for one subscription, or, with "", for all. An empty problem is success. Many events
+// are marked part by part; if the process dies in between, the next run marks the rest.
 func (s *Store) WebhookResult(ctx context.Context, subscription string, received time.Time, problem string, now time.Time) error {
-	return s.unfenced(ctx, "recording a webhook's result", func(ctx context.Context, tx conn) error {
-		state := reconcile.WebhookFollowed
-		if problem != "" {
-			state = reconcile.WebhookFailed
+	const op = "recording a webhook's result"
+	state := reconcile.WebhookFollowed
+	if problem != "" {
+		state = reconcile.WebhookFailed
+	}
+	mark := func(ctx context.Context, tx conn, ids []string) (int64, error) {
+		return tx.exec(ctx, `UPDATE webhook_logs SET state = $1, error = $2, finished_at = $3
+			WHERE `+unmarked+` AND event_id IN `+tx.d.texts(4), string(state), clean(problem), at(now), list(ids))
+	}
+	for {
+		ids, err := s.strings(ctx, op, `SELECT event_id FROM webhook_logs WHERE `+unmarked+`
+			AND received_at <= $1 AND (CAST($2 AS TEXT) = '' OR subscription_id = $2) LIMIT $3`, at(received), subscription, resultsRead)
+		if err != nil {
+			return err
 		}
-		_, err := tx.exec(ctx, `UPDATE webhook_logs SET state = $1, error = $2, finished_at = $3
-			WHERE state = 'received' AND received_at <= $4 AND (CAST($5 AS TEXT) = '' OR subscription_id = $5)
-			AND NOT EXISTS (SELECT 1 FROM nudges n WHERE n.subscription_id = webhook_logs.subscription_id)`,
-			string(state), clean(problem), at(now), at(received), subscription)
-		return err
-	})
+		marked := int64(0)
+		for part := range slices.Chunk(ids, resultsWritten) {
+			var n int64
+			err := s.unfenced(ctx, op, func(ctx context.Context, tx conn) (err error) {
+				n, err = mark(ctx, tx, part)
+				return err
+			})
+			if err != nil {
+				return err
+			}
+			marked += n
+		}
+		if len(ids) < resultsRead || marked == 0 {
+			return nil
+		}
+	}
 }
 
 // healed is the condition of an event of the webhook log w that failed, and whose
@@ -166,62 +199,36 @@ func (r *webhookBatch) take() []*arrivedEvent {
 var insertWebhook = bulk{
 	head:    "INSERT INTO webhook_logs",
 	columns: []column{{"event_id", "TEXT"}, {"event_type", "TEXT"}, {"subscription_id", "TEXT"}, {"received_at", "TIMESTAMPTZ"}},
-	tail:    "ON CONFLICT (event_id) DO NOTHING RETURNING event_id",
+	tail:    "ON CONFLICT (event_id) DO NOTHING",
 }
 
 // insertWebhooks stores a batch and marks the new events in it. Rows go in order of their
 // keys, so that two processes that store the same events wait for each other and not in
 // a circle.
 func insertWebhooks(ctx context.Context, tx conn, batch []*arrivedEvent) error {
-	first := map[string]*arrivedEvent{} // an event that is in the batch twice is new once
 	for _, a := range batch {
 		a.isNew = false
-		if first[a.id] == nil {
-			first[a.id] = a
-		}
 	}
-	rows := make([][]any, 0, len(first))
-	for _, a := range sortedBy(first) {
-		rows = append(rows, []any{a.id, a.kind, a.subscription, at(a.at)})
+	// The sort is stable: of an event that is in the batch twice the first is new.
+	events := sortedBy(batch, func(a *arrivedEvent) string { return a.id })
+	rows := make([][]any, len(events))
+	for i, a := range events {
+		rows[i] = []any{a.id, a.kind, a.subscription, at(a.at)}
 	}
-	err := tx.bulkReturning(ctx, insertWebhook, rows, func(row scan) error {
-		var id string
-		err := row(&id)
-		if a := first[id]; a != nil {
-			a.isNew = true
-		}
-		return err
-	})
-	if err != nil {
+	if err := tx.bulkNew(ctx, insertWebhook, rows, func(i int) { events[i].isNew = true }); err != nil {
 		return err
 	}
-	nudges := map[string]*arrivedEvent{}
-	for _, a := range batch {
-		if a.isNew && a.look && nudges[a.subscription] == nil {
-			nudges[a.subscription] = a
-		}
-	}
+	nudging := slices.DeleteFunc(events, func(a *arrivedEvent) bool { return !a.isNew || !a.look })
 	rows = rows[:0]
-	for _, a := range sortedBy(nudges) {
+	for _, a := range sortedBy(nudging, func(a *arrivedEvent) string { return a.subscription }) {
 		rows = append(rows, []any{a.subscription, "webhook " + a.kind, at(a.at)})
 	}
 	return tx.bulk(ctx, insertNudge, rows)
 }
 
-// sortedBy are the values in the order of their keys.
-func sortedBy(m map[string]*arrivedEvent) []*arrivedEvent {
-	type entry struct {
-		key string
-		a   *arrivedEvent
-	}
-	entries := make([]entry, 0, len(m))
-	for k, a := range m {
-		entries = append(entries, entry{k, a})
-	}
-	slices.SortFunc(entries, func(x, y entry) int { return cmp.Compare(x.key, y.key) })
-	out := make([]*arrivedEvent, len(entries))
-	for i, e := range entries {
-		out[i] = e.a
-	}
-	return out
+// sortedBy are the events in the order of their keys, the first of each key.
+func sortedBy(events []*arrivedEvent, key func(*arrivedEvent) string) []*arrivedEvent {
+	events = slices.Clone(events)
+	slices.SortStableFunc(events, func(x, y *arrivedEvent) int { return cmp.Compare(key(x), key(y)) })
+	return slices.CompactFunc(events, func(x, y *arrivedEvent) bool { return key(x) == key(y) })
 }

@@ -9,6 +9,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+	"time"
 )
 
 // The test fails if an event that is in a batch twice is new twice, or if known events nudge.
@@ -121,4 +122,39 @@ func TestAPanicWhileStoringWebhooksIsAnErrorForThoseWhoWait(t *testing.T) {
 	isNew, err := f.LogWebhook(t.Context(), "evt_1", "invoice.paid", "sub_a", true, t0)
 	f.must(err)
 	same(t, "new when it is sent again", true, isNew)
+}
+
+// The test fails if one part of many events is marked only, or if an event is marked whose
+// nudge came again while the parts before its own were being marked.
+func TestManyEventsAreMarkedPartByPart(t *testing.T) {
+	conform(t, func(t *testing.T, f *fixture) {
+		const events = resultsRead + resultsWritten + 1
+		rows := make([][]any, events)
+		for i := range rows {
+			rows[i] = []any{fmt.Sprintf("evt_%06d", i), "invoice.paid", fmt.Sprintf("sub_%d", i/(events/2)), at(t0)}
+		}
+		f.must(f.unfenced(t.Context(), "storing webhooks", func(ctx context.Context, tx conn) error { return tx.bulk(ctx, insertWebhook, rows) }))
+		parts := 0
+		f.failpoint = func(step, op string) {
+			if step != "after-commit" || op != "recording a webhook's result" {
+				return
+			}
+			if parts++; parts == 1 {
+				f.must(f.Nudge(t.Context(), []string{"sub_0", "sub_1", "sub_2"}, "test", t0))
+			}
+		}
+		f.must(f.WebhookResult(t.Context(), "", t0, "", t0.Add(time.Minute)))
+		count := func() (n int) {
+			f.must(f.query(t.Context(), "counting", "SELECT count(*) FROM webhook_logs WHERE state = 'followed'", nil, func(row scan) error { return row(&n) }))
+			return n
+		}
+		same(t, "marked before the nudges came", resultsWritten, count())
+
+		f.must(f.ForgetNudges(t.Context(), f.tok, f.nudges()))
+		f.must(f.WebhookResult(t.Context(), "sub_0", t0, "", t0.Add(time.Minute)))
+		f.must(f.WebhookResult(t.Context(), "", t0.Add(-time.Second), "", t0.Add(time.Minute)))
+		same(t, "marked for one subscription", events/2, count())
+		f.must(f.WebhookResult(t.Context(), "", t0, "", t0.Add(time.Minute)))
+		same(t, "marked in the end", events, count())
+	})
 }
