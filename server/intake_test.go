@@ -143,3 +143,22 @@ func TestABodyIsReadAsItIs(t *testing.T) {
 		}
 	}
 }
+
+// The memory of a body is used again, but not before the body was dealt with.
+func TestABodyDoesNotChangeWhileAnotherIsRead(t *testing.T) {
+	in := newIntake()
+	for _, size := range []int{100, intakeFirst - 1, intakeSmall} {
+		first, doneFirst, err := in.read(bytes.NewReader(bytes.Repeat([]byte("a"), size)), webhookLimit)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for range 100 {
+			second, done, err := in.read(bytes.NewReader(bytes.Repeat([]byte("b"), size)), webhookLimit)
+			if err != nil || bytes.Count(second, []byte("b")) != size || bytes.Count(first, []byte("a")) != size {
+				t.Fatalf("of %d bytes each: %v, first %.9q, second %.9q", size, err, first, second)
+			}
+			done()
+		}
+		doneFirst()
+	}
+}

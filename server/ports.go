@@ -126,7 +126,8 @@ type Overview interface {
 }
 
 // Verify checks the signature of a webhook over the raw body. The event that it
-// returns is a hint where to look, and nothing more. Any error is a refusal.
+// returns is a hint where to look, and nothing more; it keeps no part of the body, whose
+// memory is used again. Any error is a refusal.
 type Verify func(body []byte, signature string, now time.Time) (reconcile.Event, error)
 
 // Observer receives the results of runs and webhooks, for metrics and notifications.

@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/sirupsen/logrus"
@@ -114,7 +115,9 @@ func (s *Server) storeEvent(w http.ResponseWriter, r *http.Request, event reconc
 			s.o.Loop.Wake("webhook")
 		}
 		s.o.Observer.WebhookAnswered(webhookAccepted)
-		s.o.Log.WithFields(logrus.Fields{"event": event.ID, "type": event.Type, "subscription": subscription}).Debug("webhook stored")
+		if s.o.Log.IsLevelEnabled(logrus.DebugLevel) { // a burst need not pay for fields that are not shown
+			s.o.Log.WithFields(logrus.Fields{"event": event.ID, "type": event.Type, "subscription": subscription}).Debug("webhook stored")
+		}
 		respond(w, http.StatusOK, webhookReceipt{Received: true})
 	}
 }
@@ -151,30 +154,50 @@ func newIntake() *intake {
 	return &intake{small: semaphore.NewWeighted(intakeBytes), large: semaphore.NewWeighted(intakeBytes)}
 }
 
-// reservation is the part of a share that a body has taken.
+// reservation is the part of a share that a body has taken, and the memory for it.
 type reservation struct {
 	share *semaphore.Weighted
-	bytes int
+	data  []byte // empty
+	first *[intakeFirst]byte
 }
 
+// firstBuffers are what bodies are read into first, and most need no more. They are used
+// again, because in a burst they are most of what the garbage collector has to clear.
+var firstBuffers = sync.Pool{New: func() any { return new([intakeFirst]byte) }}
+
 func (in *intake) reserve(bytes int) (reservation, bool) {
-	l := reservation{in.small, bytes}
+	l := reservation{share: in.small}
 	if bytes > intakeSmall {
 		l.share = in.large
 	}
-	return l, l.share.TryAcquire(int64(bytes))
+	if !l.share.TryAcquire(int64(bytes)) {
+		return l, false
+	}
+	if bytes == intakeFirst {
+		l.first = firstBuffers.Get().(*[intakeFirst]byte)
+		l.data = l.first[:0]
+	} else {
+		l.data = make([]byte, 0, bytes)
+	}
+	return l, true
 }
 
-func (l reservation) release() { l.share.Release(int64(l.bytes)) }
+func (l reservation) release() {
+	if l.first != nil {
+		firstBuffers.Put(l.first)
+	}
+	l.share.Release(int64(cap(l.data)))
+}
 
 // read reads a body of at most limit bytes, which the body itself enforces. The caller
-// calls done to release the memory; it is nil if there is an error.
+// calls done to release the memory, which another body may then be read into; it is nil if
+// there is an error.
 func (in *intake) read(body io.Reader, limit int) (data []byte, done func(), err error) {
 	has, ok := in.reserve(intakeFirst)
 	if !ok {
 		return nil, nil, errIntakeFull
 	}
-	data = make([]byte, 0, intakeFirst)
+	data = has.data
 	for {
 		n, err := body.Read(data[len(data):cap(data)])
 		data = data[:len(data)+n]
@@ -192,7 +215,7 @@ func (in *intake) read(body io.Reader, limit int) (data []byte, done func(), err
 			has.release()
 			return nil, nil, errIntakeFull
 		}
-		data = append(make([]byte, 0, more.bytes), data...)
+		data = append(more.data, data...)
 		has.release()
 		has = more
 	}
