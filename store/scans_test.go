@@ -59,6 +59,7 @@ func everything(f *fixture) {
 			func() error { _, err := f.Actions(ctx, reconcile.ActionFilter{Subscription: "sub_a"}); return err },
 			func() error { _, err := f.LogWebhook(ctx, "evt_1", "x", "sub_a", true, t0); return err },
 			func() error { return f.WebhookResult(ctx, "sub_a", t0, "", t0) },
+			func() error { return f.WebhookResult(ctx, "", t0, "", t0) },
 			func() error { return f.RunActions(ctx, "run-do", func(reconcile.ActionRecord) error { return nil }) },
 			func() error { _, err := f.Unbound(ctx); return err },
 			func() error { _, err := f.Duplicates(ctx, "", 3); return err },
@@ -78,7 +79,7 @@ var grows = []string{"customers", "stripe_customers", "subscriptions", "actions"
 
 // bounded are the indexes that may be read from end to end, because their rows wait for an
 // operator or for a look, or because the query stops after a few.
-var bounded = []string{"customers_held", "customers_parked", "actions_ambiguous", "orgs_unread", "runs_recent", "runs_listed", "bindings_age", "webhook_logs_failed", "holds_subscription", "hostings_unbound", "hostings_second", "orgs_marker", "plan_actions_standing"}
+var bounded = []string{"customers_held", "customers_parked", "actions_ambiguous", "orgs_unread", "runs_recent", "runs_listed", "bindings_age", "webhook_logs_failed", "webhook_logs_open", "holds_subscription", "hostings_unbound", "hostings_second", "orgs_marker", "plan_actions_standing"}
 
 func TestNoStatementOfARunReadsATableFromEndToEnd(t *testing.T) {
 	f := newFixture(t, sqliteURL(t))

@@ -3,6 +3,7 @@ package store
 import (
 	"cmp"
 	"context"
+	"fmt"
 	"slices"
 	"sync"
 	"time"
@@ -38,9 +39,15 @@ func (s *Store) WebhookResult(ctx context.Context, subscription string, received
 		return tx.exec(ctx, `UPDATE webhook_logs SET state = $1, error = $2, finished_at = $3
 			WHERE `+unmarked+` AND event_id IN `+tx.d.texts(4), string(state), clean(problem), at(now), list(ids))
 	}
+	// coalesce keeps SQLite from looking for received_at in an index, which would have all
+	// that were received before; the events without a result have an index of their own.
+	query, args := "SELECT event_id FROM webhook_logs WHERE "+unmarked+" AND coalesce(received_at, $1) <= $1", []any{at(received)}
+	if subscription != "" {
+		query, args = query+" AND subscription_id = $2", append(args, subscription)
+	}
+	query += fmt.Sprintf(" LIMIT %d", resultsRead)
 	for {
-		ids, err := s.strings(ctx, op, `SELECT event_id FROM webhook_logs WHERE `+unmarked+`
-			AND received_at <= $1 AND (CAST($2 AS TEXT) = '' OR subscription_id = $2) LIMIT $3`, at(received), subscription, resultsRead)
+		ids, err := s.strings(ctx, op, query, args...)
 		if err != nil {
 			return err
 		}

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"runtime"
 	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -157,4 +158,28 @@ func TestManyEventsAreMarkedPartByPart(t *testing.T) {
 		f.must(f.WebhookResult(t.Context(), "", t0, "", t0.Add(time.Minute)))
 		same(t, "marked in the end", events, count())
 	})
+}
+
+// If the events without a result were looked for among all that were received, each result
+// would take the longer, the longer the history is.
+func TestEventsWithoutAResultHaveAnIndexOfTheirOwn(t *testing.T) {
+	f := newFixture(t, sqliteURL(t))
+	for range 2 { // what the first round compiles is kept from the second on
+		f.must(f.WebhookResult(t.Context(), "", t0, "", t0))
+		f.must(f.WebhookResult(t.Context(), "sub_a", t0, "", t0))
+	}
+	same(t, "queries", 2, len(f.reading.ready))
+	for query := range f.reading.ready {
+		var plan []string
+		f.must(conn{q: f.read, d: sqlite}.each(t.Context(), "EXPLAIN QUERY PLAN "+query, []any{1, "sub_a"}[:strings.Count(query, "<= $")+strings.Count(query, "= $2")], func(row scan) error {
+			var id, parent, unused int
+			var detail string
+			err := row(&id, &parent, &unused, &detail)
+			plan = append(plan, detail)
+			return err
+		}))
+		if !strings.Contains(plan[0], "webhook_logs_open") {
+			t.Errorf("%s\n%s", query, plan)
+		}
+	}
 }
