@@ -64,7 +64,7 @@ func (p *process) now() time.Time { return p.play.world.Now().Add(p.play.skew[p.
 // start makes a process on the database as it is.
 func (y *play) start(number int, foreign bool) (*process, error) {
 	y.lives++
-	p := &process{play: y, number: number, foreign: foreign, died: make(chan struct{}), release: make(chan struct{}), ended: make(chan struct{})}
+	p := &process{play: y, number: number, foreign: foreign, passed: map[string]int{}, done: map[string]int{}, died: make(chan struct{}), release: make(chan struct{}), ended: make(chan struct{})}
 	db, err := y.home(number)
 	if err != nil {
 		return nil, err
