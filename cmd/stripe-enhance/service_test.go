@@ -191,10 +191,10 @@ func (s *service) runs() []reconcile.RunRecord {
 // settle waits until a run has ended and nothing more is wished for.
 func (s *service) settle() {
 	s.tb.Helper()
-	s.until("a run has ended and none is waited for", func() bool {
+	s.until("a run has ended, and no nudge is followed or waits", func() bool {
+		stats, err := s.app.Store.Stats(context.Background(), time.Now())
 		runs := s.runs()
-		waiting, err := s.app.Store.NudgesWaiting(context.Background())
-		return err == nil && !waiting && len(runs) > 0 && !runs[0].Finished.IsZero()
+		return err == nil && stats.Nudges == 0 && len(runs) > 0 && !runs[0].Finished.IsZero()
 	})
 }
 
