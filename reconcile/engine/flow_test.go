@@ -210,8 +210,8 @@ func TestACustomerAtWorkIsServedAfterThat(t *testing.T) {
 	diff(t, "hostings that are up", 1, f.up())
 }
 
-// With these mistakes put in once, it went red: a flow run that suspends; one that
-// removes the nudge of what it leaves.
+// With this mistake put in once, it went red: the three conditions that keep removals out
+// of a flow run, in enqueue, eachPlanned and next, are gone. Each of them alone suffices.
 func TestAFlowRunTakesNothingAway(t *testing.T) {
 	f := newFlowing(t, nil)
 	sub := f.order(t, "ada@example.com")
