@@ -415,8 +415,6 @@ func TestASlowReadReplacesNoWrite(t *testing.T) {
 	open()
 	must(t, <-ended)
 	must(t, <-served)
-	f.World.Advance(2 * time.Minute)
-	f.Run(engine.Request{Full: true})
 	diff(t, "hostings that are up", 1, f.up())
 	stored, err := f.Store.CustomersOf(t.Context(), []string{again.Subscription})
 	must(t, err)
