@@ -151,6 +151,7 @@ func (a *App) watchState(loop *server.Loop) {
 	a.metrics.Watch(metrics.Sources{
 		State:   a.state,
 		Rates:   map[string]func() float64{metrics.Stripe: a.stripeSide.limiter.Rate, metrics.Enhance: a.enhanceSide.limiter.Rate},
+		Granted: map[string]map[string]func() float64{metrics.Stripe: a.stripeSide.granted(), metrics.Enhance: a.enhanceSide.granted()},
 		Open:    map[string]func() error{metrics.Stripe: a.stripeSide.breaker.Open, metrics.Enhance: a.enhanceSide.breaker.Open},
 		Leading: loop.Leading,
 		Now:     a.Now,

@@ -10,6 +10,7 @@ import (
 	"github.com/stripe-enhance/stripe-enhance/clients/breaker"
 	"github.com/stripe-enhance/stripe-enhance/clients/ratelimit"
 	"github.com/stripe-enhance/stripe-enhance/internal/fault"
+	"github.com/stripe-enhance/stripe-enhance/internal/priority"
 )
 
 // side is Stripe or Enhance as its client meets it: how fast the client may ask, whether
@@ -29,6 +30,15 @@ func (a *App) newSide(name string, rps float64) *side {
 		limit = ratelimit.Options{RPS: math.Inf(1)}
 	}
 	return &side{limiter: ratelimit.New(limit), breaker: breaker.New(name, a.Now)}
+}
+
+// granted counts the requests that were let through, by class.
+func (s *side) granted() map[string]func() float64 {
+	counts := map[string]func() float64{}
+	for _, c := range priority.Classes {
+		counts[c.String()] = func() float64 { return float64(s.limiter.Granted(c)) }
+	}
+	return counts
 }
 
 // note follows every request to the side; code is 0 if no answer came.

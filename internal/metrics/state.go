@@ -13,12 +13,16 @@ import (
 type State struct {
 	Due       int
 	OldestDue time.Time // zero: no customer is due
-	Parked    int
-	Ambiguous int
-	Customers int
-	Bound     int
-	Active    int
-	Suspended int
+	// Webhooks counts the webhooks whose subscription is not served yet, up to 1,000, and
+	// OldestWebhook is when the oldest of them came; zero: there is none.
+	Webhooks      int
+	OldestWebhook time.Time
+	Parked        int
+	Ambiguous     int
+	Customers     int
+	Bound         int
+	Active        int
+	Suspended     int
 	// Holds by kind. A kind that was reported once stays, at 0.
 	Holds map[string]int
 }
@@ -28,6 +32,8 @@ type Sources struct {
 	State func(context.Context) (State, error)
 	// Rates are the requests a second in force, by side.
 	Rates map[string]func() float64
+	// Granted are the requests that were let through since the start, by side and class.
+	Granted map[string]map[string]func() float64
 	// Open returns, by side, why requests do not reach the side at present; nil: they do.
 	Open map[string]func() error
 	// Leading reports whether this process is the writer.
@@ -44,7 +50,7 @@ func (m *Metrics) Watch(s Sources) { m.registry.MustRegister(newState(s)) }
 
 type state struct {
 	Sources
-	rate, open, leading, due, oldest, parked, ambiguous, holds, stored, up *prometheus.Desc
+	rate, granted, open, leading, due, oldest, webhooks, oldestWebhook, parked, ambiguous, holds, stored, up *prometheus.Desc
 }
 
 func newState(s Sources) *state {
@@ -52,22 +58,25 @@ func newState(s Sources) *state {
 		return prometheus.NewDesc(prometheus.BuildFQName(namespace, "", name), help, labels, nil)
 	}
 	return &state{Sources: s,
-		rate:      desc("request_rate", "Requests a second that are allowed at present, by side; falls on 429 and climbs back.", "side"),
-		open:      desc("breaker_open", "1 while no call goes to a side because its calls failed, or no write because it refused the credential.", "side"),
-		leading:   desc("lease_held", "1 while this process is the writer."),
-		due:       desc("queue_due", "Customers that are due."),
-		oldest:    desc("queue_oldest_seconds", "For how long the longest due customer has been due."),
-		parked:    desc("parked", "Customers set aside after repeated failures."),
-		ambiguous: desc("ambiguous", "Actions that were sent without an answer and whose outcome is not known yet."),
-		holds:     desc("holds", "Holds at present, by kind.", "kind"),
-		stored:    desc("stored", "Rows in the database, by kind: customers, active, bound, suspended.", "what"),
-		up:        desc("state_up", "0 when the database could not be read for this scrape; the metrics that depend on it are missing then."),
+		rate:          desc("request_rate", "Requests a second that are allowed at present, by side; falls on 429 and climbs back.", "side"),
+		granted:       desc("requests_granted_total", "Requests that were let through, by side and class: urgent ones go first.", "side", "class"),
+		open:          desc("breaker_open", "1 while no call goes to a side because its calls failed, or no write because it refused the credential.", "side"),
+		leading:       desc("lease_held", "1 while this process is the writer."),
+		due:           desc("queue_due", "Customers that are due."),
+		oldest:        desc("queue_oldest_seconds", "For how long the longest due customer has been due."),
+		webhooks:      desc("webhooks_waiting", "Webhooks whose subscription is not served yet, counted up to 1000."),
+		oldestWebhook: desc("webhooks_oldest_seconds", "For how long the oldest of them waits."),
+		parked:        desc("parked", "Customers set aside after repeated failures."),
+		ambiguous:     desc("ambiguous", "Actions that were sent without an answer and whose outcome is not known yet."),
+		holds:         desc("holds", "Holds at present, by kind.", "kind"),
+		stored:        desc("stored", "Rows in the database, by kind: customers, active, bound, suspended.", "what"),
+		up:            desc("state_up", "0 when the database could not be read for this scrape; the metrics that depend on it are missing then."),
 	}
 }
 
 // Describe implements prometheus.Collector.
 func (s *state) Describe(ch chan<- *prometheus.Desc) {
-	for _, d := range []*prometheus.Desc{s.rate, s.open, s.leading, s.due, s.oldest, s.parked, s.ambiguous, s.holds, s.stored, s.up} {
+	for _, d := range []*prometheus.Desc{s.rate, s.granted, s.open, s.leading, s.due, s.oldest, s.webhooks, s.oldestWebhook, s.parked, s.ambiguous, s.holds, s.stored, s.up} {
 		ch <- d
 	}
 }
@@ -87,6 +96,11 @@ func (s *state) collect(ch chan<- prometheus.Metric) {
 	for side, rate := range s.Rates {
 		gauge(s.rate, rate(), side)
 	}
+	for side, classes := range s.Granted {
+		for class, n := range classes {
+			ch <- prometheus.MustNewConstMetric(s.granted, prometheus.CounterValue, n(), side, class)
+		}
+	}
 	for side, why := range s.Open {
 		gauge(s.open, one(why() != nil), side)
 	}
@@ -99,11 +113,9 @@ func (s *state) collect(ch chan<- prometheus.Metric) {
 		return
 	}
 	gauge(s.due, float64(st.Due))
-	age := 0.0
-	if !st.OldestDue.IsZero() {
-		age = max(0, s.Now().Sub(st.OldestDue).Seconds())
-	}
-	gauge(s.oldest, age)
+	gauge(s.oldest, s.age(st.OldestDue))
+	gauge(s.webhooks, float64(st.Webhooks))
+	gauge(s.oldestWebhook, s.age(st.OldestWebhook))
 	gauge(s.parked, float64(st.Parked))
 	gauge(s.ambiguous, float64(st.Ambiguous))
 	for kind, n := range st.Holds {
@@ -112,6 +124,14 @@ func (s *state) collect(ch chan<- prometheus.Metric) {
 	for what, n := range map[string]int{"customers": st.Customers, "active": st.Active, "bound": st.Bound, "suspended": st.Suspended} {
 		gauge(s.stored, float64(n), what)
 	}
+}
+
+// age is how long ago something was, in seconds; 0 if it is not known or still to come.
+func (s *state) age(at time.Time) float64 {
+	if at.IsZero() {
+		return 0
+	}
+	return max(0, s.Now().Sub(at).Seconds())
 }
 
 func one(yes bool) float64 {
