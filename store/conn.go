@@ -97,17 +97,28 @@ func (s *Store) fenced(ctx context.Context, op string, tok reconcile.Token, fn f
 	})
 }
 
-// unfenced runs fn in a write transaction that needs no lease: nudges, webhooks
-// and what people change.
+// unfenced runs fn in a write transaction that needs no lease: nudges and what people
+// change.
 func (s *Store) unfenced(ctx context.Context, op string, fn func(context.Context, conn) error) error {
-	return s.transact(ctx, op, func(ctx context.Context, tx conn) error {
-		if s.d == postgres {
+	return s.transact(ctx, op, withSettings(fn))
+}
+
+// first is unfenced for webhooks, whose sender waits. It does not line up for a turn: of
+// all other writes, however many wait, at most one comes before it.
+func (s *Store) first(ctx context.Context, op string, fn func(context.Context, conn) error) error {
+	return s.repeat(ctx, op, withSettings(fn))
+}
+
+// withSettings makes the settings of a transaction before fn.
+func withSettings(fn func(context.Context, conn) error) func(context.Context, conn) error {
+	return func(ctx context.Context, tx conn) error {
+		if tx.d == postgres {
 			if err := tx.each(ctx, "SELECT "+settings(1), []any{lockLimit, idleLimit}, ignore); err != nil {
 				return err
 			}
 		}
 		return fn(ctx, tx)
-	})
+	}
 }
 
 func ignore(scan) error { return nil }
@@ -152,9 +163,22 @@ func lostLease(tok reconcile.Token, have int64) error {
 	return fault.Errorf(fault.Fenced, "token %d is no longer the lease's (%d)", tok, have)
 }
 
-// transact runs fn in a transaction on the writing side, again when the database
-// asks for that.
+// transact runs fn in a transaction on the writing side when it is its turn.
 func (s *Store) transact(ctx context.Context, op string, fn func(context.Context, conn) error) error {
+	if s.d == sqlite { // it has one connection that writes
+		select {
+		case s.turn <- struct{}{}:
+			defer func() { <-s.turn }()
+		case <-ctx.Done():
+			return failed(op, ctx.Err())
+		}
+	}
+	return s.repeat(ctx, op, fn)
+}
+
+// repeat runs fn in a transaction on the writing side, again when the database asks for
+// that.
+func (s *Store) repeat(ctx context.Context, op string, fn func(context.Context, conn) error) error {
 	for attempt := 1; ; attempt++ {
 		err := s.attempt(ctx, s.write, s.writing, nil, func(ctx context.Context, tx conn) error {
 			err := fn(ctx, tx)

@@ -53,8 +53,9 @@ type Store struct {
 	sweep            sweep
 	webhookBatch     webhookBatch
 	firstHolds       firstHolds
-	counting         sync.RWMutex // held while holds are counted anew, and shared by what changes them
-	countedFor       atomic.Int64 // the token with which the counts of holds were seen to be kept
+	counting         sync.RWMutex  // held while holds are counted anew, and shared by what changes them
+	countedFor       atomic.Int64  // the token with which the counts of holds were seen to be kept
+	turn             chan struct{} // full: a write other than webhooks is at work; see first
 	now              func() time.Time
 	failpoint        func(step, operation string)
 	close            []func() error // in the order in which they are to be called
@@ -77,6 +78,7 @@ func Open(ctx context.Context, o Options) (*Store, error) {
 	if err != nil {
 		return nil, failed("opening the database", err)
 	}
+	s.turn = make(chan struct{}, 1)
 	if s.now = o.Now; s.now == nil {
 		s.now = time.Now
 	}

@@ -183,7 +183,7 @@ func (s *Store) receive(ctx context.Context) {
 			return
 		}
 		err := fault.Guard(func() error {
-			return s.unfenced(ctx, "storing webhooks", func(ctx context.Context, tx conn) error { return insertWebhooks(ctx, tx, batch) })
+			return s.first(ctx, "storing webhooks", func(ctx context.Context, tx conn) error { return insertWebhooks(ctx, tx, batch) })
 		})
 		for _, a := range batch {
 			a.isNew, a.err = a.isNew && err == nil, err

@@ -135,13 +135,13 @@ func TestManyEventsAreMarkedPartByPart(t *testing.T) {
 			rows[i] = []any{fmt.Sprintf("evt_%06d", i), "invoice.paid", fmt.Sprintf("sub_%d", i/(events/2)), at(t0)}
 		}
 		f.must(f.unfenced(t.Context(), "storing webhooks", func(ctx context.Context, tx conn) error { return tx.bulk(ctx, insertWebhook, rows) }))
-		parts := 0
+		parts, other := 0, open(t, f.url)
 		f.failpoint = func(step, op string) {
 			if step != "after-commit" || op != "recording a webhook's result" {
 				return
 			}
 			if parts++; parts == 1 {
-				f.must(f.Nudge(t.Context(), []string{"sub_0", "sub_1", "sub_2"}, "test", t0))
+				f.must(other.Nudge(t.Context(), []string{"sub_0", "sub_1", "sub_2"}, "test", t0))
 			}
 		}
 		f.must(f.WebhookResult(t.Context(), "", t0, "", t0.Add(time.Minute)))
@@ -181,5 +181,48 @@ func TestEventsWithoutAResultHaveAnIndexOfTheirOwn(t *testing.T) {
 		if !strings.Contains(plan[0], "webhook_logs_open") {
 			t.Errorf("%s\n%s", query, plan)
 		}
+	}
+}
+
+// On SQLite one connection writes. The test fails if a webhook lines up behind all writes
+// that wait for it.
+func TestAWebhookIsStoredBeforeOtherWritesThatWait(t *testing.T) {
+	const writers = 20
+	f := newFixture(t, sqliteURL(t))
+	var order, stored atomic.Int32
+	f.failpoint = func(_, op string) {
+		if op == "storing webhooks" {
+			stored.CompareAndSwap(0, 1+order.Load())
+		}
+	}
+	blocked, release := make(chan struct{}), make(chan struct{})
+	var all sync.WaitGroup
+	all.Go(func() {
+		_ = f.unfenced(t.Context(), "blocking", func(context.Context, conn) error {
+			close(blocked)
+			<-release
+			return nil
+		})
+	})
+	<-blocked
+	for range writers {
+		all.Go(func() {
+			_ = f.unfenced(t.Context(), "waiting", func(context.Context, conn) error { order.Add(1); return nil })
+		})
+	}
+	waiting := func() int { return f.write.Stats().InUse + int(f.write.Stats().WaitCount) }
+	before := waiting()
+	all.Go(func() {
+		if _, err := f.LogWebhook(t.Context(), "evt_1", "invoice.paid", "sub_a", true, t0); err != nil {
+			t.Error(err)
+		}
+	})
+	for i := 0; i < 2000 && waiting() == before; i++ { // until it waits for the connection
+		time.Sleep(time.Millisecond)
+	}
+	close(release)
+	all.Wait()
+	if n := stored.Load(); n < 1 || n > 2 {
+		t.Errorf("%d writes came before the webhook, want one at most", n-1)
 	}
 }
