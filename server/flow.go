@@ -48,7 +48,6 @@ func (l *Loop) serveNudged(ctx context.Context) {
 // went well; what failed is left to the next run.
 func (l *Loop) serveAll(ctx context.Context) bool {
 	for ctx.Err() == nil && l.runner.Leading() {
-		began := l.o.Now()
 		var s reconcile.Served
 		err := fault.Guard(func() (err error) {
 			s, err = l.runner.Flow(ctx)
@@ -58,8 +57,11 @@ func (l *Loop) serveAll(ctx context.Context) bool {
 			l.wakeRun("webhook")
 		}
 		if s.Subscription != "" {
+			// An event that came since then has its nudge, by which the store knows that it
+			// was not followed.
+			now := l.o.Now()
 			l.guard(s.Report.Run.ID, func() {
-				l.recordWebhookResults(ctx, Request{Subscriptions: []string{s.Subscription}}, s.Report, nil, began)
+				l.recordWebhookResults(ctx, Request{Subscriptions: []string{s.Subscription}}, s.Report, nil, now)
 			})
 		}
 		if s.Report.Run.ID != "" {

@@ -226,11 +226,11 @@ func insertWebhooks(ctx context.Context, tx conn, batch []*arrivedEvent) error {
 		return err
 	}
 	nudging := slices.DeleteFunc(events, func(a *arrivedEvent) bool { return !a.isNew || !a.look })
-	rows = rows[:0]
+	nudges := make([][]any, 0, len(nudging))
 	for _, a := range sortedBy(nudging, func(a *arrivedEvent) string { return a.subscription }) {
-		rows = append(rows, []any{a.subscription, "webhook " + a.kind, at(a.at)})
+		nudges = append(nudges, []any{a.subscription, "webhook " + a.kind, at(a.at)})
 	}
-	return tx.bulk(ctx, insertNudge, rows)
+	return tx.bulk(ctx, insertNudge, nudges)
 }
 
 // sortedBy are the events in the order of their keys, the first of each key.

@@ -337,15 +337,7 @@ func (y *play) needed(e simulator.Effect, s shot, b *bill) string {
 	case keep:
 		return "the status is " + b.status
 	case up:
-		if !b.mapped && b.none < b.items {
-			return "it is " + b.status + " and nothing of it is mapped"
-		}
-		if others := y.serving(e.Hosting, s, func(o *bill) bool { return o == b }); !b.mapped && others < b.turned {
-			return "it is " + b.status + ", and a person decides about what is no hosting any more"
-		}
-		if others := y.serving(e.Hosting, s, func(o *bill) bool { return o == b || o.customer == b.customer && o.entitlement == ended }); others < b.units {
-			return "it is " + b.status + " and its units have no other"
-		}
+		return y.neededByEntitled(e, s, b)
 	case ended:
 		if y.takenOver(e.Hosting, s, b) {
 			return ""
@@ -359,6 +351,20 @@ func (y *play) needed(e simulator.Effect, s shot, b *bill) string {
 		if others := y.serving(e.Hosting, s, func(o *bill) bool { return o.customer == b.customer }); others < units {
 			return "it has ended, but the customer is back and has no other"
 		}
+	}
+	return ""
+}
+
+// neededByEntitled is needed for a hosting whose subscription is entitled.
+func (y *play) neededByEntitled(e simulator.Effect, s shot, b *bill) string {
+	if !b.mapped && b.none < b.items {
+		return "it is " + b.status + " and nothing of it is mapped"
+	}
+	if others := y.serving(e.Hosting, s, func(o *bill) bool { return o == b }); !b.mapped && others < b.turned {
+		return "it is " + b.status + ", and a person decides about what is no hosting any more"
+	}
+	if others := y.serving(e.Hosting, s, func(o *bill) bool { return o == b || o.customer == b.customer && o.entitlement == ended }); others < b.units {
+		return "it is " + b.status + " and its units have no other"
 	}
 	return ""
 }

@@ -43,24 +43,29 @@ func (r *run) apply(ctx context.Context) error {
 				break
 			}
 			g.Go(guarded(func() error {
-				if r.halted(ctx) {
-					return nil
+				if !r.halted(ctx) {
+					r.applyInTurn(ctx, w)
+					r.progress.show("applying", int(done.Add(1)), len(r.work.list))
 				}
-				if w.founds != 0 {
-					next, err := r.together.turns.take(ctx, founderKey(w.founds), true)
-					if err != nil {
-						return nil //nolint:nilerr // this process stopped it; the customer is still due
-					}
-					defer next()
-				}
-				r.applyOne(w.urgency(ctx), w.id)
-				r.progress.show("applying", int(done.Add(1)), len(r.work.list))
 				return nil
 			}))
 		}
 		r.noteLost(g.Wait())
 	}
 	return nil
+}
+
+// applyInTurn brings one customer as far as it goes, one at a time of those who would make
+// an org with the same e-mail.
+func (r *run) applyInTurn(ctx context.Context, w customerWork) {
+	if w.founds != 0 {
+		next, err := r.together.turns.take(ctx, founderKey(w.founds), true)
+		if err != nil {
+			return // this process stopped it; the customer is still due
+		}
+		defer next()
+	}
+	r.applyOne(w.urgency(ctx), w.id)
 }
 
 // applyOne brings one customer as far as it goes. If an action is refused, the actions

@@ -151,19 +151,27 @@ func (r *run) listParallel(ctx context.Context, orgs []reconcile.Org) ([][]recon
 	g := errgroup.Group{}
 	for i, o := range orgs {
 		g.Go(guarded(func() error {
-			if errs[i] = r.together.unlistable.lately(o.ID); r.flows && errs[i] != nil {
-				return nil // who has just paid does not wait for it
-			}
-			errs[i] = fault.Guard(func() (err error) {
-				lists[i], err = r.hostingsOf(ctx, o.ID)
-				return err
-			})
-			r.together.unlistable.note(o.ID, errs[i])
+			lists[i], errs[i] = r.listOne(ctx, o.ID)
 			return nil
 		}))
 	}
 	_ = g.Wait()
 	return lists, errs
+}
+
+// listOne lists the hostings of an org. A flow run does not ask for an org that could not
+// be listed lately: who has just paid does not wait for it.
+func (r *run) listOne(ctx context.Context, org string) (list []reconcile.Hosting, err error) {
+	known := &r.together.unlistable
+	if err := known.lately(org); err != nil && r.flows {
+		return nil, err
+	}
+	err = fault.Guard(func() (err error) {
+		list, err = r.hostingsOf(ctx, org)
+		return err
+	})
+	known.note(org, err)
+	return list, err
 }
 
 // addSearched stores the hostings of an org, or notes why there are none. The error
