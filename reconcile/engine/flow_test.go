@@ -198,7 +198,9 @@ func TestACustomerAtWorkIsServedAfterThat(t *testing.T) {
 	}()
 	<-arrived
 	f.webhook(t, slow.Subscription)
-	s, err := f.Engine.Flow(t.Context())
+	brief, cancel := context.WithTimeout(t.Context(), 10*time.Second) // for a flow run that waits
+	defer cancel()
+	s, err := f.Engine.Flow(brief)
 	must(t, err)
 	diff(t, "served", reconcile.Served{Taken: true}, s)
 	open()
