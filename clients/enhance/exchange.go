@@ -34,8 +34,7 @@ func (c *Client) read(ctx context.Context, at call, limit int64, accept func([]b
 		case err != nil:
 			return c.notAcquired(ctx, at, err)
 		}
-		wait, err := c.readOnce(ctx, at, limit, accept)
-		release()
+		wait, err := c.readOnce(ctx, at, limit, accept, release)
 		if err == nil || attempt == c.o.MaxReadAttempts || !retryable(err) {
 			return err
 		}
@@ -70,8 +69,10 @@ func (c *Client) backoff(attempt int) time.Duration {
 	return d/2 + rand.N(d/2+1)
 }
 
-// readOnce is one attempt. wait is the pause that the panel asked for.
-func (c *Client) readOnce(ctx context.Context, at call, limit int64, accept func([]byte) error) (wait time.Duration, err error) {
+// readOnce is one attempt, and releases the slot of the limiter, even if accept panics.
+// wait is the pause that the panel asked for.
+func (c *Client) readOnce(ctx context.Context, at call, limit int64, accept func([]byte) error, release func()) (wait time.Duration, err error) {
+	defer release()
 	limited, cancel := context.WithTimeout(ctx, c.o.ReadTimeout)
 	defer cancel()
 	req, err := c.request(limited, at, nil)
