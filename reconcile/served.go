@@ -1,5 +1,11 @@
 package reconcile
 
+import "time"
+
+// FlowPatience is how long a webhook waits to be served by a flow run. After that the next
+// run takes it, with all that waits.
+const FlowPatience = 2 * time.Second
+
 // Served is how a flow run ended: the run that serves one subscription which a webhook has
 // named, beside any other run.
 type Served struct {

@@ -10,10 +10,6 @@ import (
 	"github.com/stripe-enhance/stripe-enhance/reconcile"
 )
 
-// flowPatience is how long a webhook waits to be served by itself. After that the next run
-// takes it with all that waits.
-const flowPatience = 2 * time.Second
-
 // serveNudged serves the subscriptions that webhooks name, until ctx ends: several at the
 // same time, and beside the runs of the loop.
 func (l *Loop) serveNudged(ctx context.Context) {

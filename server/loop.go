@@ -272,7 +272,7 @@ func (l *Loop) runNudged(ctx context.Context) (bool, error) {
 		return l.nudges.NudgesWaiting(ctx)
 	}
 	l.Serve() // another replica may have stored one
-	return l.nudges.NudgesOverdue(ctx, l.o.Now().Add(-flowPatience))
+	return l.nudges.NudgesOverdue(ctx, l.o.Now().Add(-reconcile.FlowPatience))
 }
 
 // job is one run that is due, with the requests that wait for it.

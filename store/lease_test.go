@@ -143,7 +143,7 @@ func writes(f *fixture) map[string]func(context.Context, reconcile.Token) error 
 			return f.EndRun(ctx, tok, reconcile.RunRecord{ID: "run-x", Mode: "full"}, nil)
 		},
 		"TakeNudges": func(ctx context.Context, tok reconcile.Token) error {
-			_, err := f.TakeNudges(ctx, tok)
+			_, err := f.TakeNudges(ctx, tok, time.Time{})
 			return err
 		},
 		"ForgetNudges": func(ctx context.Context, tok reconcile.Token) error {
@@ -265,7 +265,7 @@ func TestASecondProcessMayReadNudgeAndMapWithoutTheLease(t *testing.T) {
 		waiting, err := f.NudgesWaiting(t.Context())
 		f.must(err)
 		same(t, "waiting", true, waiting)
-		ids, err := f.TakeNudges(t.Context(), f.tok)
+		ids, err := f.TakeNudges(t.Context(), f.tok, time.Time{})
 		f.must(err)
 		same(t, "nudges", []string{"", "sub_a", "sub_b"}, ids)
 		waiting, err = f.NudgesWaiting(t.Context())

@@ -57,9 +57,13 @@ var insertNudge = bulk{
 
 // TakeNudges returns the subscriptions that were nudged, oldest nudge first, those
 // that an earlier run took and did not follow to the end among them, and those that are
-// being followed by name not. A nudge for whatever is due yields "". They stay stored
-// until ForgetNudges.
-func (s *Store) TakeNudges(ctx context.Context, tok reconcile.Token) ([]string, error) {
+// being followed by name not, nor those that TakeNamed may still take: of webhooks that
+// came at before or later. Zero: all. A nudge for whatever is due yields "". They stay
+// stored until ForgetNudges.
+func (s *Store) TakeNudges(ctx context.Context, tok reconcile.Token, before time.Time) ([]string, error) {
+	if before.IsZero() {
+		before = endOfTime
+	}
 	type nudge struct {
 		id string
 		at time.Time
@@ -67,8 +71,8 @@ func (s *Store) TakeNudges(ctx context.Context, tok reconcile.Token) ([]string, 
 	var taken []nudge
 	err := s.fenced(ctx, "taking nudges", tok, func(ctx context.Context, tx conn) error {
 		taken = nil
-		query := "SELECT subscription_id, created_at FROM nudges WHERE named <> $1 ORDER BY subscription_id" + tx.d.forUpdate()
-		err := tx.each(ctx, query, []any{int64(tok)}, func(row scan) error {
+		query := "SELECT subscription_id, created_at FROM nudges WHERE named <> $1 AND NOT (" + fresh + ") ORDER BY subscription_id" + tx.d.forUpdate()
+		err := tx.each(ctx, query, []any{int64(tok), reconcile.NudgeAll, at(before)}, func(row scan) error {
 			var n nudge
 			err := row(&n.id, into(&n.at))
 			taken = append(taken, n)
@@ -140,13 +144,20 @@ func (s *Store) NudgesWaiting(ctx context.Context) (bool, error) {
 func (s *Store) NudgesOverdue(ctx context.Context, before time.Time) (bool, error) {
 	found := false
 	err := s.query(ctx, "looking for nudges", "SELECT 1 FROM nudges WHERE "+waiting+
-		" AND NOT ("+isNamed+" AND named <> -1 AND why LIKE 'webhook%' AND created_at >= $3) ORDER BY taken LIMIT 1",
+		" AND NOT ("+fresh+") ORDER BY taken LIMIT 1",
 		[]any{leaseName, reconcile.NudgeAll, at(before)}, func(scan) error {
 			found = true
 			return nil
 		})
 	return found, err
 }
+
+// fresh is the condition of a nudge that is for TakeNamed: of a webhook that names a
+// subscription and came at $3 or later. $2 is NudgeAll.
+const fresh = isNamed + " AND taken = 0 AND named <> -1 AND why LIKE 'webhook%' AND created_at >= $3"
+
+// endOfTime is later than every nudge.
+var endOfTime = time.Date(9000, 1, 1, 0, 0, 0, 0, time.UTC)
 
 // isNamed is the condition of a nudge that names a subscription, $2 being NudgeAll.
 const isNamed = "subscription_id NOT IN ('', $2)"

@@ -3,6 +3,7 @@ package store
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -125,6 +126,25 @@ func TestARunIsForWhatIsNotServedByName(t *testing.T) {
 		same(t, "while all are followed", false, f.overdue(t0.Add(time.Hour)))
 		f.nudge(t0, "")
 		same(t, "without a name", true, f.overdue(t0))
+	})
+}
+
+func TestARunLeavesFreshWebhooksToBeServedByName(t *testing.T) {
+	conform(t, func(t *testing.T, f *fixture) {
+		take := func(before time.Time) []string {
+			ids, err := f.TakeNudges(t.Context(), f.tok, before)
+			f.must(err)
+			slices.Sort(ids)
+			return ids
+		}
+		f.nudge(t0, "sub_old", "sub_fresh", "sub_left", "")
+		f.must(f.Nudge(t.Context(), []string{"sub_asked", reconcile.NudgeAll}, "asked for by ada", t0.Add(time.Minute)))
+		same(t, "taken by name", []string{"sub_left"}, f.named(1))
+		f.must(f.LeaveNudges(t.Context(), f.tok, []string{"sub_left"}))
+		same(t, "for the run", []string{"", reconcile.NudgeAll, "sub_asked", "sub_left", "sub_old"}, take(t0.Add(time.Second)))
+		same(t, "by name", []string{"sub_fresh"}, f.named(9))
+		f.tok = f.acquire("heir", t0.Add(time.Hour), ttl)
+		same(t, "for the heir's run", 6, len(take(t0)))
 	})
 }
 

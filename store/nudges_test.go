@@ -149,7 +149,7 @@ func TestNoNudgeIsLost(t *testing.T) {
 // nudges takes them.
 func (f *fixture) nudges() []string {
 	f.Helper()
-	ids, err := f.TakeNudges(f.Context(), f.tok)
+	ids, err := f.TakeNudges(f.Context(), f.tok, time.Time{})
 	f.must(err)
 	slices.Sort(ids)
 	return ids

@@ -156,7 +156,7 @@ func TestAWebhookIsStoredOnceWithItsNudge(t *testing.T) {
 			return isNew
 		}
 		same(t, "new, known, without a subscription", []bool{true, false, true}, []bool{log("evt_1", "sub_a", t0), log("evt_1", "sub_b", t0), log("evt_2", "", t0.Add(time.Second))})
-		ids, err := f.TakeNudges(t.Context(), f.tok)
+		ids, err := f.TakeNudges(t.Context(), f.tok, time.Time{})
 		f.must(err)
 		same(t, "nudges", []string{"sub_a"}, ids)
 		f.must(f.ForgetNudges(t.Context(), f.tok, ids))

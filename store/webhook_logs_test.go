@@ -51,7 +51,7 @@ func TestEventsThatArriveTogetherAreEachNewOnce(t *testing.T) {
 		stored, err := f.RecentWebhooks(t.Context(), 2*events)
 		f.must(err)
 		same(t, "events", events, len(stored))
-		nudged, err := f.TakeNudges(t.Context(), f.tok)
+		nudged, err := f.TakeNudges(t.Context(), f.tok, time.Time{})
 		f.must(err)
 		slices.Sort(nudged)
 		same(t, "nudges", []string{"sub_0", "sub_1", "sub_2", "sub_3", "sub_4", "sub_5", "sub_6"}, nudged)

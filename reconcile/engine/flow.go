@@ -41,7 +41,7 @@ var errAtWork = errors.New("another run works for the customer")
 // without the lease it does nothing. It may be called from several goroutines, and while
 // Run is at work.
 func (e *Engine) Flow(ctx context.Context) (s reconcile.Served, err error) {
-	if !e.KeepLease || !e.Leading() || e.Policy.Mode == reconcile.Observe {
+	if !e.flowsServe() || !e.Leading() {
 		return s, nil
 	}
 	e.atWork.RLock()
@@ -76,6 +76,10 @@ func (e *Engine) Flow(ctx context.Context) (s reconcile.Served, err error) {
 	r.logPanic("", err)
 	return s, err
 }
+
+// flowsServe reports whether Flow serves anybody. A run of a command is alone, and with
+// MODE=observe nothing is done.
+func (e *Engine) flowsServe() bool { return e.KeepLease && e.Policy.Mode != reconcile.Observe }
 
 // takeNamed takes a nudge that no other run follows; "": none waits.
 func (r *run) takeNamed(ctx context.Context) (string, error) {

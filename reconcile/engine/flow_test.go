@@ -279,7 +279,7 @@ func TestAFlowRunLeavesWhatIsNotItsOwn(t *testing.T) {
 			_, left := f.flow(t)
 			diff(t, "left to a run", true, left)
 			diff(t, "hostings that are up", 0, f.up())
-			nudged, err := f.Store.TakeNudges(t.Context(), 1)
+			nudged, err := f.Store.TakeNudges(t.Context(), 1, time.Time{})
 			must(t, err)
 			diff(t, "nudges of the next run", []string{sub}, nudged)
 		})
@@ -289,6 +289,23 @@ func TestAFlowRunLeavesWhatIsNotItsOwn(t *testing.T) {
 func (f flowing) setCursor(t *testing.T, name, value string) {
 	t.Helper()
 	must(t, f.Store.SetCursor(t.Context(), 1, name, value))
+}
+
+// A sweep takes long. If it took the webhooks that came a moment before it began, these
+// customers would wait for its end.
+func TestARunLeavesAWebhookThatJustCame(t *testing.T) {
+	f := newFlowing(t, nil)
+	sub := f.order(t, "ada@example.com") // a second ago
+	f.Run(engine.Request{Full: true})
+	s, err := f.Engine.Flow(t.Context())
+	must(t, err)
+	diff(t, "served by a flow run", sub, s.Subscription)
+	f.webhook(t, sub)
+	f.World.Advance(reconcile.FlowPatience)
+	f.Run(engine.Request{})
+	s, err = f.Engine.Flow(t.Context())
+	must(t, err)
+	diff(t, "left to a flow run after a while", false, s.Taken)
 }
 
 // A flow run needs the lease like any other.

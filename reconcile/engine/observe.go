@@ -74,7 +74,7 @@ func (r *run) observe(ctx context.Context) error {
 	if r.mode == reconcile.RunTargeted {
 		return r.observeThese(ctx)
 	}
-	nudged, err := r.Leases.TakeNudges(ctx, r.tok)
+	nudged, err := r.Leases.TakeNudges(ctx, r.tok, r.leftToFlow())
 	if err != nil {
 		return fmt.Errorf("taking the nudges: %w", err)
 	}
@@ -93,6 +93,15 @@ func (r *run) observe(ctx context.Context) error {
 	// Not before: a caller that was answered "asked for" relies on it, and this process may
 	// die. Nudges that came again, from here or from outside, stay.
 	return r.Leases.ForgetNudges(ctx, r.tok, nudged)
+}
+
+// leftToFlow is from when on webhooks are left to flow runs, if there are any: in a run
+// that reads everything they would wait for its end.
+func (r *run) leftToFlow() time.Time {
+	if !r.flowsServe() {
+		return time.Time{}
+	}
+	return r.Now().Add(-reconcile.FlowPatience)
 }
 
 // eventCursor is zero when only a full sweep will do.

@@ -294,9 +294,10 @@ type Leases interface {
 	// customers that are due; reconcile.NudgeAll: in a full run). It needs no token.
 	Nudge(ctx context.Context, subscriptions []string, why string, now time.Time) error
 	// TakeNudges returns the stored nudges, but for those that TakeNamed has taken under
-	// this token and that were not left since. They stay stored until ForgetNudges, so
-	// that those of a run that dies are taken by the next one.
-	TakeNudges(ctx context.Context, tok reconcile.Token) ([]string, error)
+	// this token and that were not left since, and for those that it may still take: of
+	// webhooks that came at before or later; zero: all. They stay stored until
+	// ForgetNudges, so that those of a run that dies are taken by the next one.
+	TakeNudges(ctx context.Context, tok reconcile.Token, before time.Time) ([]string, error)
 	// TakeNamed takes up to limit nudges of webhooks that name a subscription and that
 	// nothing follows: those of subscriptions that the mirror does not have first, then
 	// the newest.

@@ -82,7 +82,7 @@ func TestWhatWasAskedForOutlivesTheProcessThatWasGoingToLook(t *testing.T) {
 		must(t, r.Store.Nudge(t.Context(), []string{asked}, "admin", r.World.Now()))
 		tok, _, _, err := r.Store.Acquire(t.Context(), "one that dies "+asked, r.World.Now(), 30*time.Second)
 		must(t, err)
-		taken, err := r.Store.TakeNudges(t.Context(), tok)
+		taken, err := r.Store.TakeNudges(t.Context(), tok, time.Time{})
 		must(t, err)
 		diff(t, "taken by the one that dies", []string{asked}, taken)
 		r.World.Advance(time.Minute)
