@@ -42,7 +42,7 @@ race: ## Every test under the race detector (needs a C compiler)
 	go test -race -timeout 30m ./...
 
 races: ## The same for the tests in which many goroutines share something: minutes
-	go test -race -timeout 15m -run 'Many|AtOnce|Together|Contenders|Hangs|MixedFleet' ./clients/... ./store ./server ./internal/notify ./reconcile/engine
+	go test -race -timeout 15m -run 'Many|AtOnce|Together|Contenders|Hangs|MixedFleet|Flow|WhoHasPaid|Claim|AtWork|Served' ./clients/... ./store ./server ./internal/notify ./reconcile/engine
 
 lint: ## gofmt, and all linters of .golangci.yml: complexity, missing cases, copies …
 	test -z "$$(gofmt -l . | tee /dev/stderr)" && go run $(LINTER) run
