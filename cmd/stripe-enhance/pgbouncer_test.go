@@ -75,7 +75,8 @@ func TestEverythingWorksThroughPgBouncerInTransactionMode(t *testing.T) {
 	}
 }
 
-// followed fails the test when an event that was acknowledged was not followed.
+// followed fails the test when an event that was acknowledged and names a subscription was
+// not followed. The others are marked by the next run.
 func followed(t *testing.T, database string) {
 	t.Helper()
 	db, err := sql.Open("pgx", database)
@@ -85,7 +86,7 @@ func followed(t *testing.T, database string) {
 	defer db.Close()
 	got := map[string]int{}
 	eventually(t, "all webhooks are followed", func() bool {
-		rows, err := db.QueryContext(t.Context(), "SELECT state, count(*) FROM webhook_logs GROUP BY state")
+		rows, err := db.QueryContext(t.Context(), "SELECT state, count(*) FROM webhook_logs WHERE subscription_id <> '' GROUP BY state")
 		if err != nil {
 			t.Fatal(err)
 		}
