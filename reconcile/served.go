@@ -15,6 +15,6 @@ type Served struct {
 	Left bool
 	// Subscription was followed to the end; "" if it was left.
 	Subscription string
-	// Report has the actions of the customer. Its Run has no id if nothing was to be done.
+	// Report has the actions of the customer. Its Run has no id if it was left.
 	Report Report
 }

@@ -135,7 +135,7 @@ type Verify func(body []byte, signature string, now time.Time) (reconcile.Event,
 type Observer interface {
 	// RunEnded follows every run of this process, failed ones included.
 	RunEnded(ctx context.Context, r reconcile.Report, err error)
-	// Served follows every flow run that had something to do.
+	// Served follows every flow run that did not leave its subscription to the next run.
 	Served(ctx context.Context, r reconcile.Report)
 	// WebhookAnswered follows every answer to a webhook: accepted, duplicate, refused
 	// or failed.

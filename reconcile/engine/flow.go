@@ -263,7 +263,8 @@ func (r *run) claimFor(customer, subscription string) (free func(), err error) {
 	return func() { r.free(customer) }, nil
 }
 
-// recordFlow records that a flow run has begun, if it has something to do.
+// recordFlow records that a flow run has begun, if it has something to do; else its end is
+// record enough.
 func (r *run) recordFlow(ctx context.Context, planned []reconcile.Planned) error {
 	if !r.flows || r.recorded || !slices.ContainsFunc(planned, func(p reconcile.Planned) bool { return len(p.Actions) > 0 }) {
 		return nil
@@ -293,9 +294,10 @@ func (r *run) flowGates(ctx context.Context) error {
 	return nil
 }
 
-// flowReport ends the record of the run, if it has begun one.
+// flowReport records the run. One that did nothing and leaves its subscription to the next
+// run has no record of its own.
 func (r *run) flowReport(ctx context.Context, runErr error) (rep reconcile.Report) {
-	if !r.recorded {
+	if !r.recorded && runErr != nil {
 		return rep
 	}
 	ctx = context.WithoutCancel(ctx)
