@@ -286,6 +286,59 @@ func TestAFlowRunLeavesWhatIsNotItsOwn(t *testing.T) {
 	}
 }
 
+// A customer that failed before comes last, in a run: its org may hang.
+func TestAFlowRunLeavesACustomerThatFailedBefore(t *testing.T) {
+	f := newFlowing(t, nil)
+	sub := f.order(t, "ada@example.com")
+	f.flow(t)
+	of, err := f.Store.CustomersOf(t.Context(), []string{sub})
+	must(t, err)
+	c, err := f.Store.Customers(t.Context(), of)
+	must(t, err)
+	must(t, f.Store.Postpone(t.Context(), 1, reconcile.Backoff{Customer: of[0], Version: c[0].Version, Error: "the org hangs", Due: f.World.Now().Add(time.Minute)}, f.World.Now()))
+	must(t, f.World.ChangePrice(sub, "", "price_pro_monthly"))
+	f.webhook(t, sub)
+	done, left := f.flow(t)
+	diff(t, "done", []string(nil), done)
+	diff(t, "left to a run", true, left)
+	diff(t, "plan", f.Plans["price_basic_monthly"], f.World.Hostings()[0].Plan)
+	f.Run(engine.Request{Trigger: "webhook"})
+	diff(t, "plan after a run", f.Plans["price_pro_monthly"], f.World.Hostings()[0].Plan)
+}
+
+// The larger plan is given without a run.
+func TestAFlowRunGivesTheLargerPlan(t *testing.T) {
+	f := newFlowing(t, nil)
+	sub := f.order(t, "ada@example.com")
+	f.flow(t)
+	must(t, f.World.ChangePrice(sub, "", "price_pro_monthly"))
+	f.webhook(t, sub)
+	done, left := f.flow(t)
+	diff(t, "done", []string{"change_plan"}, done)
+	diff(t, "left to a run", false, left)
+	diff(t, "plan", f.Plans["price_pro_monthly"], f.World.Hostings()[0].Plan)
+}
+
+// Who was suspended and pays is up again without a run.
+func TestAFlowRunResumes(t *testing.T) {
+	f := newFlowing(t, nil)
+	sub := f.order(t, "ada@example.com")
+	f.flow(t)
+	must(t, f.World.MarkUnpaid(sub))
+	f.World.Advance(time.Second)
+	f.Run(engine.Request{})
+	f.World.Advance(80 * time.Hour)
+	must(t, f.Engine.Renew(t.Context()))
+	f.Run(engine.Request{Full: true})
+	diff(t, "hostings that are up", 0, f.up())
+	must(t, f.World.Pay(sub))
+	f.webhook(t, sub)
+	done, left := f.flow(t)
+	diff(t, "done", []string{"resume"}, done)
+	diff(t, "left to a run", false, left)
+	diff(t, "hostings that are up", 1, f.up())
+}
+
 func (f flowing) setCursor(t *testing.T, name, value string) {
 	t.Helper()
 	must(t, f.Store.SetCursor(t.Context(), 1, name, value))
