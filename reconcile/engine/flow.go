@@ -127,7 +127,7 @@ func (r *run) serve(ctx context.Context, subscription string) error {
 	if err := r.Timetable.LookAgain(ctx, r.tok, []string{subscription}); err != nil {
 		return err
 	}
-	if err := r.lookAround(ctx); err != nil {
+	if err := r.existing(ctx); err != nil {
 		return err
 	}
 	c, err := r.load(ctx, customers[0])
