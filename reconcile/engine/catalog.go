@@ -23,15 +23,10 @@ import (
 // table with psql as well as with our commands, and start us with another setting
 // without a word to the database.
 func (r *run) loadCatalog(ctx context.Context) error {
-	mappings, err := r.PlanStore.Mappings(ctx)
+	mappings, plans, readAt, err := r.storedCatalog(ctx)
 	if err != nil {
 		return err
 	}
-	plans, readAt, err := r.PlanStore.Plans(ctx)
-	if err != nil {
-		return err
-	}
-	r.catalog = planner.NewCatalog(mappings, plans)
 	lost, err := r.lostPlans(ctx)
 	if err != nil {
 		return err
@@ -51,6 +46,19 @@ func (r *run) loadCatalog(ctx context.Context) error {
 		r.note("%s", problem)
 	}
 	return r.noticeCatalog(ctx, mappings, plans)
+}
+
+// storedCatalog makes the catalog from the database, and returns what it is made of and
+// when the plans were listed.
+func (r *run) storedCatalog(ctx context.Context) (mappings []reconcile.Mapping, plans []reconcile.EnhancePlan, readAt time.Time, err error) {
+	if mappings, err = r.PlanStore.Mappings(ctx); err != nil {
+		return nil, nil, readAt, err
+	}
+	if plans, readAt, err = r.PlanStore.Plans(ctx); err != nil {
+		return nil, nil, readAt, err
+	}
+	r.catalog = planner.NewCatalog(mappings, plans)
+	return mappings, plans, readAt, nil
 }
 
 // planAge is how old the list of plans may be while there is work to do.

@@ -12,7 +12,6 @@ import (
 	"github.com/stripe-enhance/stripe-enhance/internal/fault"
 	"github.com/stripe-enhance/stripe-enhance/internal/priority"
 	"github.com/stripe-enhance/stripe-enhance/reconcile"
-	"github.com/stripe-enhance/stripe-enhance/reconcile/planner"
 )
 
 // A flow run serves one subscription that a webhook has named, beside any other run that
@@ -169,15 +168,10 @@ func (r *run) checkPins(ctx context.Context) error {
 // loadCatalogBeside makes the catalog from the database. If it is not the one that the
 // last run planned with, the next run is to make every customer due.
 func (r *run) loadCatalogBeside(ctx context.Context) error {
-	mappings, err := r.PlanStore.Mappings(ctx)
+	mappings, plans, readAt, err := r.storedCatalog(ctx)
 	if err != nil {
 		return err
 	}
-	plans, readAt, err := r.PlanStore.Plans(ctx)
-	if err != nil {
-		return err
-	}
-	r.catalog = planner.NewCatalog(mappings, plans)
 	last, err := r.Cursors.Cursor(ctx, cursorCatalog)
 	if err != nil {
 		return err

@@ -2,7 +2,6 @@ package engine_test
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"net/http"
 	"slices"
@@ -11,7 +10,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/stripe-enhance/stripe-enhance/internal/fault"
 	"github.com/stripe-enhance/stripe-enhance/internal/testenv"
 	"github.com/stripe-enhance/stripe-enhance/reconcile"
 	"github.com/stripe-enhance/stripe-enhance/reconcile/engine"
@@ -260,52 +258,6 @@ func TestTheBrakeCountsWhatIsMadeAtTheSameTime(t *testing.T) {
 	}
 }
 
-// A flow run leaves to the next run, nudge and all, whatever it cannot do by itself.
-func TestAFlowRunLeavesWhatIsNotItsOwn(t *testing.T) {
-	for _, tt := range []struct {
-		name string
-		make func(t *testing.T, f flowing)
-	}{
-		{"the subscription cannot be read", func(_ *testing.T, f flowing) {
-			f.Fail(simulator.Fault{Status: 500}, func(c simulator.Call) bool { return strings.HasPrefix(c.Path, "/v1/subscriptions/") })
-		}},
-		{"the panel is another", func(t *testing.T, f flowing) { f.setCursor(t, "panel", "https://other.example/api org") }},
-		{"the orgs are not known", func(t *testing.T, f flowing) { f.setCursor(t, "orgs", "") }},
-	} {
-		t.Run(tt.name, func(t *testing.T) {
-			f := newFlowing(t, nil)
-			sub := f.order(t, "ada@example.com")
-			tt.make(t, f)
-			_, left := f.flow(t)
-			diff(t, "left to a run", true, left)
-			diff(t, "hostings that are up", 0, f.up())
-			nudged, err := f.Store.TakeNudges(t.Context(), 1, time.Time{})
-			must(t, err)
-			diff(t, "nudges of the next run", []string{sub}, nudged)
-		})
-	}
-}
-
-// A customer that failed before comes last, in a run: its org may hang.
-func TestAFlowRunLeavesACustomerThatFailedBefore(t *testing.T) {
-	f := newFlowing(t, nil)
-	sub := f.order(t, "ada@example.com")
-	f.flow(t)
-	of, err := f.Store.CustomersOf(t.Context(), []string{sub})
-	must(t, err)
-	c, err := f.Store.Customers(t.Context(), of)
-	must(t, err)
-	must(t, f.Store.Postpone(t.Context(), 1, reconcile.Backoff{Customer: of[0], Version: c[0].Version, Error: "the org hangs", Due: f.World.Now().Add(time.Minute)}, f.World.Now()))
-	must(t, f.World.ChangePrice(sub, "", "price_pro_monthly"))
-	f.webhook(t, sub)
-	done, left := f.flow(t)
-	diff(t, "done", []string(nil), done)
-	diff(t, "left to a run", true, left)
-	diff(t, "plan", f.Plans["price_basic_monthly"], f.World.Hostings()[0].Plan)
-	f.Run(engine.Request{Trigger: "webhook"})
-	diff(t, "plan after a run", f.Plans["price_pro_monthly"], f.World.Hostings()[0].Plan)
-}
-
 // The larger plan is given without a run.
 func TestAFlowRunGivesTheLargerPlan(t *testing.T) {
 	f := newFlowing(t, nil)
@@ -342,71 +294,6 @@ func TestAFlowRunResumes(t *testing.T) {
 func (f flowing) setCursor(t *testing.T, name, value string) {
 	t.Helper()
 	must(t, f.Store.SetCursor(t.Context(), 1, name, value))
-}
-
-// A sweep takes long. If it took the webhooks that came a moment before it began, these
-// customers would wait for its end.
-func TestARunLeavesAWebhookThatJustCame(t *testing.T) {
-	f := newFlowing(t, nil)
-	sub := f.order(t, "ada@example.com") // a second ago
-	f.Run(engine.Request{Full: true})
-	s, err := f.Engine.Flow(t.Context())
-	must(t, err)
-	diff(t, "served by a flow run", sub, s.Subscription)
-	f.webhook(t, sub)
-	f.World.Advance(reconcile.FlowPatience)
-	f.Run(engine.Request{})
-	s, err = f.Engine.Flow(t.Context())
-	must(t, err)
-	diff(t, "left to a flow run after a while", false, s.Taken)
-}
-
-// A flow run needs the lease like any other.
-func TestAFlowRunWithoutTheLeaseDoesNothing(t *testing.T) {
-	f := newFlowing(t, nil)
-	f.order(t, "ada@example.com")
-	heir := testenv.SecondProcess(f.Env)
-	f.World.Advance(10 * time.Minute) // the lease is over
-	must(t, heir.Engine.Renew(t.Context()))
-	s, err := f.Engine.Flow(t.Context())
-	var taken *reconcile.LeaseTaken
-	if err != nil && !errors.As(err, &taken) && fault.Of(err) != fault.Fenced {
-		t.Error(err)
-	}
-	diff(t, "hostings that are up", 0, f.up())
-	diff(t, "followed", "", s.Subscription)
-}
-
-// A staff's org hangs. Only the first flow run that looks for orgs of ours asks for its
-// hostings; the others go on with what is known of it.
-func TestAnOrgThatCannotBeListedIsAskedForOnce(t *testing.T) {
-	f := newFlowing(t, nil)
-	f.order(t, "ada@example.com")
-	f.flow(t)
-	hangs := f.World.StaffCreateOrg("Elsewhere", "staff@example.com")
-	asked := 0
-	var mu sync.Mutex // guards asked
-	f.Fail(simulator.Fault{Status: 500}, func(c simulator.Call) bool {
-		mu.Lock()
-		defer mu.Unlock()
-		is := strings.Contains(c.Path, "/"+hangs+"/")
-		if is {
-			asked++
-		}
-		return is
-	})
-	once := 0
-	for i := range 4 {
-		f.order(t, fmt.Sprintf("buyer%d@example.com", i))
-		f.flow(t)
-		if i == 0 {
-			once = asked
-		}
-	}
-	if once == 0 || asked != once {
-		t.Errorf("%d requests by the first flow run, %d by all", once, asked)
-	}
-	diff(t, "hostings that are up", 5, f.up())
 }
 
 // another is a service that has taken over from the one before, and has recognised nothing

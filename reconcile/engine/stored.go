@@ -5,7 +5,6 @@ import (
 
 	"github.com/stripe-enhance/stripe-enhance/internal/fault"
 	"github.com/stripe-enhance/stripe-enhance/reconcile"
-	"github.com/stripe-enhance/stripe-enhance/reconcile/planner"
 )
 
 // planStored is a dry run over the database. It reads nothing outside.
@@ -22,15 +21,10 @@ func (r *run) planStored(ctx context.Context) error {
 // loadStoredCatalog makes the catalog from the database, and notes that it differs
 // from the one that the running process planned with.
 func (r *run) loadStoredCatalog(ctx context.Context) error {
-	mappings, err := r.PlanStore.Mappings(ctx)
+	mappings, plans, _, err := r.storedCatalog(ctx)
 	if err != nil {
 		return err
 	}
-	plans, _, err := r.PlanStore.Plans(ctx)
-	if err != nil {
-		return err
-	}
-	r.catalog = planner.NewCatalog(mappings, plans)
 	last, err := r.Cursors.Cursor(ctx, cursorCatalog)
 	if err == nil && last != "" && last != r.premises(mappings, plans) {
 		r.notePartial("settings, mappings or plans have changed since the running process last planned. This shows only customers that it has not planned yet; its next run shows the rest")
