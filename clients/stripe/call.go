@@ -163,6 +163,9 @@ func unanswered(err error, e *callError) fault.Kind {
 	case errors.Is(err, errTooLarge):
 		e.reason = err.Error()
 		return fault.Malformed
+	case errors.Is(err, fault.Fenced):
+		e.reason = err.Error()
+		return fault.Fenced
 	}
 	e.reason = transportText(err)
 	return fault.Transient
@@ -247,7 +250,7 @@ func shouldRetry(ctx context.Context, resp *http.Response, err error) (bool, err
 func worthRepeating(err error) bool {
 	var wait *waitError
 	var cert *tls.CertificateVerificationError
-	return !errors.As(err, &wait) && !errors.As(err, &cert) && !errors.Is(err, errTooLarge)
+	return !errors.As(err, &wait) && !errors.As(err, &cert) && !errors.Is(err, errTooLarge) && !errors.Is(err, fault.Fenced)
 }
 
 // lastAnswer returns the last answer when the attempts are used up, so that the caller

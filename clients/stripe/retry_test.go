@@ -15,6 +15,7 @@ import (
 
 	"github.com/stripe-enhance/stripe-enhance/clients/ratelimit"
 	"github.com/stripe-enhance/stripe-enhance/internal/fault"
+	"github.com/stripe-enhance/stripe-enhance/internal/fence"
 )
 
 // readOnce makes one read by id; the answers decide how it ends.
@@ -220,6 +221,32 @@ func TestAContextThatHasEndedSendsNothing(t *testing.T) {
 	}
 	if s.requests() != 0 {
 		t.Errorf("%d requests", s.requests())
+	}
+}
+
+// TestAWriteWhoseFenceHasClosedIsNotSent, neither at first nor again, because another
+// process may be at work by now. Reads go on.
+func TestAWriteWhoseFenceHasClosedIsNotSent(t *testing.T) {
+	for requests := range 3 { // sent before it closes
+		var s *stub
+		s = &stub{answer: func(int, *http.Request) reply { return reply{status: 500} }}
+		ctx := fence.Around(t.Context(), func() error {
+			if s.requests() >= requests {
+				return fault.Errorf(fault.Fenced, "the lease is lost")
+			}
+			return nil
+		})
+		c := s.client(t)
+		err := c.WriteMetadata(ctx, "sub_1", map[string]string{"a": "b"})
+		if fault.Of(err) != fault.Fenced || !strings.HasSuffix(err.Error(), "POST /v1/subscriptions/sub_1: the lease is lost") {
+			t.Errorf("error %v (%v), want fenced", err, fault.Of(err))
+		}
+		if s.requests() != requests {
+			t.Errorf("%d requests, want %d", s.requests(), requests)
+		}
+		if err := readOnce(ctx, c); fault.Of(err) != fault.Transient || s.requests() != requests+5 {
+			t.Errorf("a read: %v after %d requests", err, s.requests()-requests)
+		}
 	}
 }
 

@@ -94,16 +94,12 @@ func (a *attempts) RoundTrip(req *http.Request) (*http.Response, error) {
 	}
 	release, err := a.limiter.Acquire(req.Context())
 	if err != nil {
-		closeBody(req)
-		ex.status, ex.err = 0, &waitError{err}
-		return nil, ex.err
+		return nil, ex.unsent(req, &waitError{err})
 	}
 	defer release()
 	if req.Method != http.MethodGet {
 		if err := fence.Passed(req.Context()); err != nil { // it may have closed while the limiter made us wait
-			closeBody(req)
-			ex.status, ex.err = 0, &waitError{err}
-			return nil, ex.err
+			return nil, ex.unsent(req, err)
 		}
 	}
 	ctx, cancel := context.WithTimeout(req.Context(), a.timeout)
@@ -247,10 +243,13 @@ func (a *attempts) clock() (stripe, local time.Time) {
 	return a.stripe, a.local
 }
 
-func closeBody(req *http.Request) {
+// unsent ends an attempt before its request is sent.
+func (x *exchange) unsent(req *http.Request, why error) error {
 	if req.Body != nil {
-		_ = req.Body.Close()
+		_ = req.Body.Close() // as net/http requires
 	}
+	x.status, x.err, x.requestID = 0, why, ""
+	return why
 }
 
 // String keeps a %v of an exchange from printing its body.
