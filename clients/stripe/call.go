@@ -1,6 +1,7 @@
 package stripe
 
 import (
+	"cmp"
 	"context"
 	"crypto/tls"
 	"errors"
@@ -78,9 +79,6 @@ func (c *Client) do(ctx context.Context, r request) (_ answer, err error) {
 		}
 		leave(err)
 	}()
-	if ctx.Err() != nil {
-		return answer{}, fault.Wrap(fault.Canceled, &callError{request: r, reason: ctx.Err().Error(), cause: ctx.Err()})
-	}
 	call, cancel := context.WithTimeout(ctx, c.callTimeout)
 	defer cancel()
 	params := &stripego.Params{Context: context.WithValue(call, exchangeKey{}, ex)}
@@ -137,7 +135,7 @@ func classify(ctx context.Context, r request, ex *exchange, err error) error {
 		return fault.Wrap(fault.Canceled, e)
 	}
 	if ex.status == 0 {
-		return fault.Wrap(unanswered(ex.err, e), e)
+		return fault.Wrap(unanswered(cmp.Or(ex.err, err), e), e)
 	}
 	var api *stripego.Error
 	if errors.As(err, &api) {
@@ -154,9 +152,6 @@ func unanswered(err error, e *callError) fault.Kind {
 	var wait *waitError
 	e.cause = err
 	switch {
-	case err == nil: // the call's own deadline passed between two attempts
-		e.reason = "no answer in time"
-		return fault.Transient
 	case errors.As(err, &wait):
 		e.reason, e.cause = "the request rate left no room in time", nil
 		return fault.Throttled
@@ -218,17 +213,15 @@ func retrying(o Options, a *attempts) http.RoundTripper {
 		RetryMax:     o.MaxAttempts - 1,
 		CheckRetry:   shouldRetry,
 		Backoff:      backoff(o.Now),
-		ErrorHandler: lastAnswer,
+		ErrorHandler: retryablehttp.PassthroughErrorHandler, // so that the caller gets Stripe's own error text
 	}}
 }
 
-// shouldRetry asks in this order: has the caller left, does Stripe's header decide, and
-// what does the status mean. A POST is retried like a GET, because it carries an
-// idempotency key.
-func shouldRetry(ctx context.Context, resp *http.Response, err error) (bool, error) {
-	if ctx.Err() != nil {
-		return false, ctx.Err()
-	}
+// shouldRetry asks first whether Stripe's header decides, and then what the status means.
+// A POST is retried like a GET, because it carries an idempotency key. If the caller has
+// left, the wait before the next attempt ends the call; an answer that came before that
+// counts.
+func shouldRetry(_ context.Context, resp *http.Response, err error) (bool, error) {
 	if err != nil {
 		return worthRepeating(err), nil
 	}
@@ -251,17 +244,6 @@ func worthRepeating(err error) bool {
 	var wait *waitError
 	var cert *tls.CertificateVerificationError
 	return !errors.As(err, &wait) && !errors.As(err, &cert) && !errors.Is(err, errTooLarge) && !errors.Is(err, fault.Fenced)
-}
-
-// lastAnswer returns the last answer when the attempts are used up, so that the caller
-// gets Stripe's own error text. If there is an error too, it closes the answer, because
-// net/http ignores it and logs a complaint.
-func lastAnswer(resp *http.Response, err error, _ int) (*http.Response, error) {
-	if err != nil && resp != nil {
-		_ = resp.Body.Close()
-		resp = nil
-	}
-	return resp, err
 }
 
 // backoff doubles from least to most and takes a random point in the upper half, so

@@ -5,6 +5,8 @@ import (
 	"errors"
 	"net/http"
 	"strconv"
+
+	"github.com/stripe-enhance/stripe-enhance/internal/fault"
 )
 
 // Permission is the outcome of trying one read that the program relies on.
@@ -57,7 +59,7 @@ func (c *Client) Check(ctx context.Context) ([]Permission, error) {
 	var out []Permission
 	for _, p := range probes(strconv.FormatInt(c.now().Unix(), 10)) {
 		_, _, _, err := readPage[head](ctx, c, p.request.and("limit", "1"), p.collection)
-		if ctx.Err() != nil {
+		if errors.Is(err, fault.Canceled) {
 			return nil, err
 		}
 		p.permission.Err = err

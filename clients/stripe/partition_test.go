@@ -68,6 +68,35 @@ func TestTheBudgetHoldsHoweverWrongTheGuessesAre(t *testing.T) {
 	}
 }
 
+// TestTheWorkerWithTheMostLeftGivesItAway: the few idle workers must not be handed the
+// last pages of one worker while another could give away a thousand.
+func TestTheWorkerWithTheMostLeftGivesItAway(t *testing.T) {
+	const pageSeconds = 100
+	for _, tt := range []struct {
+		own, other int64 // pages that are left
+		gives      bool
+	}{{40, 1000, false}, {499, 1000, false}, {500, 1000, true}, {1000, 1000, true}, {40, 0, true}} {
+		p := newPartition(8, span{})
+		for w := range 2 {
+			p.pending = []span{{}}
+			if _, ok := p.take(w); !ok {
+				t.Fatal("nothing to take")
+			}
+		}
+		begin := int64(epoch)
+		split := func(w int, pages int64) {
+			last := begin + pages*pageSeconds
+			p.split(w, span{begin, last}, last, pageSeconds, 8)
+		}
+		split(1, tt.other) // while none is idle
+		p.idle = 6
+		split(0, tt.own)
+		if got := len(p.pending) > 0; got != tt.gives {
+			t.Errorf("%d pages left where another has %d: gives %v", tt.own, tt.other, got)
+		}
+	}
+}
+
 func TestCutsRiseAndStayInside(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		n := rapid.IntRange(1, 16).Draw(t, "pieces")

@@ -177,6 +177,45 @@ func TestKeysAreAcceptedByTheirPrefixAndRefusedInASentence(t *testing.T) {
 	}
 }
 
+// TestTheFingerprintDiffersByModeKeyAndAddress, because whatever was remembered of
+// another account must not be taken for this one's.
+func TestTheFingerprintDiffersByModeKeyAndAddress(t *testing.T) {
+	const name = "51H8secretsecret"
+	print := func(prefix, address string) string {
+		return newClient(t, Options{Key: secret.New(prefix + name), BaseURL: address}).Fingerprint()
+	}
+	seen := map[string]bool{}
+	for prefix, mode := range map[string]string{"sk_test_": "test", "rk_test_": "test", "sk_live_": "live", "rk_live_": "live"} {
+		for _, address := range []string{"https://api.stripe.com", "http://127.0.0.1:12111"} {
+			got := print(prefix, address)
+			if !strings.HasPrefix(got, mode+" key ") || !strings.HasSuffix(got, " at "+address) || strings.Contains(got, name) || seen[got] {
+				t.Errorf("%s at %s is %q", prefix, address, got)
+			}
+			seen[got] = true
+		}
+	}
+	if print("sk_test_", "http://127.0.0.1:12111/") != print("sk_test_", "http://127.0.0.1:12111") {
+		t.Error("a slash at the end makes it another account")
+	}
+}
+
+// TestTheLogNamesWhatWentWrongWithAnAttempt: an attempt that is retried has no other
+// trace.
+func TestTheLogNamesWhatWentWrongWithAnAttempt(t *testing.T) {
+	var log bytes.Buffer
+	logger := logrus.New()
+	logger.SetOutput(&log)
+	logger.SetLevel(logrus.DebugLevel)
+	s := inTurn(reply{err: errors.New("read tcp: connection reset by peer")}, reply{body: goodSubscription})
+	if err := readOnce(t.Context(), s.client(t, func(o *Options) { o.Log = logger })); err != nil {
+		t.Fatal(err)
+	}
+	lines := strings.Split(strings.TrimSpace(log.String()), "\n")
+	if len(lines) != 2 || !strings.Contains(lines[0], `error="read tcp: connection reset by peer"`) || strings.Contains(lines[1], "error") {
+		t.Errorf("logged:\n%s", log.String())
+	}
+}
+
 func TestAddressesThatCannotWorkAreRefused(t *testing.T) {
 	for _, bad := range []string{"api.stripe.com", "ftp://api.stripe.com", "https://", "https://user:pw@api.stripe.com", "https://api.stripe.com/?a=b", "http://[::1", "https://api.stripe.com/#x"} {
 		if _, err := New(Options{Key: secret.New(testKey), BaseURL: bad}); err == nil || strings.Contains(err.Error(), "pw") {

@@ -1,6 +1,7 @@
 package stripe
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"net/http"
@@ -97,6 +98,7 @@ func TestInvoicesTellTheLatestDueAndTheLastPaymentThatPutThingsRight(t *testing.
 func TestInvoicesThatProveNothingAreRefused(t *testing.T) {
 	for text, body := range map[string]string{
 		"an invoice of another subscription": page(false, strings.Replace(invoice("in_1", `"due_date":1`), "sub_1", "sub_2", 1)),
+		"of another subscription":            page(false, strings.Replace(invoice("in_1", `"parent":{"subscription_details":{"subscription":"sub_2"}}`), `"subscription":"sub_1",`, ``, 1)),
 		"without a status":                   page(false, strings.Replace(invoice("in_1", `"due_date":1`), `"open"`, `""`, 1)),
 		"without any date":                   page(false, strings.Replace(invoice("in_1", `"due_date":0`), "1700000500", "0", 1)),
 		"is of live mode":                    page(false, strings.Replace(invoice("in_1", `"due_date":1`), "false", "true", 1)),
@@ -335,6 +337,10 @@ func TestAPriceIsReadByIDThoughItIsOffSale(t *testing.T) {
 			t.Errorf("asked for %s", r)
 		}
 	}
+	missing, err := always(reply{status: 404, body: missingBody}).client(t).Price(t.Context(), "price_1")
+	if diff := cmp.Diff(Price{}, missing); diff != "" || fault.Of(err) != fault.NotFound {
+		t.Errorf("a price that does not exist: error %v (-want +got):\n%s", err, diff)
+	}
 	for _, id := range []string{"", ".", ".."} {
 		s := always(reply{})
 		if _, err := s.client(t).Price(t.Context(), id); err == nil || len(s.seen) > 0 {
@@ -389,6 +395,45 @@ func TestCheckReportsEachPermissionOnItsOwn(t *testing.T) {
 		"Events": false, "Checkout Sessions": false, "Invoices": true}
 	if diff := cmp.Diff(want, denied); diff != "" {
 		t.Errorf("denied (-want +got):\n%s", diff)
+	}
+}
+
+func TestCheckEndsWithAKeyThatIsRefused(t *testing.T) {
+	s := &stub{answer: func(n int, _ *http.Request) reply {
+		if n < 3 {
+			return reply{status: 403} // this permission is missing, the key is a good one
+		}
+		return reply{status: 401}
+	}}
+	got, err := s.client(t).Check(t.Context())
+	if err != nil || s.requests() != 3 || len(got) != 3 {
+		t.Fatalf("%d permissions after %d requests, error %v, want three after three", len(got), s.requests(), err)
+	}
+	if diff := cmp.Diff([]bool{false, false, true}, []bool{got[0].KeyRefused, got[1].KeyRefused, got[2].KeyRefused}); diff != "" {
+		t.Errorf("the key is refused (-want +got):\n%s", diff)
+	}
+}
+
+// TestACheckWhoseCallerHasLeftReportsNothing: permissions that were not tried are not
+// missing.
+func TestACheckWhoseCallerHasLeftReportsNothing(t *testing.T) {
+	all := len(Permissions())
+	for leaves := range all + 1 { // after so many answers
+		ctx, cancel := context.WithCancel(t.Context())
+		if leaves == 0 {
+			cancel()
+		}
+		s := &stub{answer: func(n int, _ *http.Request) reply {
+			if n == leaves {
+				cancel()
+			}
+			return reply{body: page(false)}
+		}}
+		got, err := s.client(t).Check(ctx)
+		cancel()
+		if whole := leaves == all; len(got) != 0 != whole || errors.Is(err, context.Canceled) == whole || s.requests() != leaves {
+			t.Errorf("left after %d answers: %d permissions, error %v, %d requests", leaves, len(got), err, s.requests())
+		}
 	}
 }
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/tls"
 	"errors"
+	"fmt"
 	"net/http"
 	"strings"
 	"syscall"
@@ -59,6 +60,7 @@ func TestEveryFailureIsRetriedOrNotAndClassified(t *testing.T) {
 		"a reset connection":              {reply{err: syscall.ECONNRESET}, fault.Transient, five, "connection reset by peer"},
 		"a body that ends early":          {reply{body: goodSubscription, cut: true}, fault.Transient, five, "unexpected EOF"},
 		"an error body that ends early":   {reply{status: 404, body: missingBody, cut: true}, fault.Transient, five, "unexpected EOF"},
+		"an error as long as a page":      {reply{err: errors.New(strings.Repeat("canary ", 1000))}, fault.Transient, five, strings.Repeat("canary ", 20)},
 		"a certificate that is not valid": {reply{err: &tls.CertificateVerificationError{Err: errors.New("x509: expired")}}, fault.Transient, 1, "x509: expired"},
 		"JSON that ends early":            {reply{body: goodSubscription[:40]}, fault.Malformed, 1, "not JSON"},
 	} {
@@ -72,7 +74,7 @@ func TestEveryFailureIsRetriedOrNotAndClassified(t *testing.T) {
 				t.Errorf("requests (-want +got):\n%s", diff)
 			}
 			text := "stripe: GET /v1/subscriptions/sub_1: "
-			if !strings.HasPrefix(err.Error(), text) || !strings.Contains(err.Error(), tt.text) || strings.Contains(err.Error(), "canary message") {
+			if !strings.HasPrefix(err.Error(), text) || len(err.Error()) > 300 || !strings.Contains(err.Error(), tt.text) || strings.Contains(err.Error(), "canary message") {
 				t.Errorf("error %q, want %s…%s", err, text, tt.text)
 			}
 		})
@@ -131,18 +133,20 @@ func TestRetryAfterIsObeyedAndClamped(t *testing.T) {
 		"none":                        {nil, defaultRetryMin / 2, time.Second},
 		"a time by the server's cloc": {map[string]string{"Date": date.Format(http.TimeFormat), "Retry-After": date.Add(9 * time.Second).Format(http.TimeFormat)}, 9 * time.Second, 10 * time.Second},
 	} {
-		t.Run(name, func(t *testing.T) {
-			s := inTurn(reply{status: 429, header: tt.header}, reply{body: goodSubscription})
-			inBubble(t, s, func(t *testing.T, c *Client) {
-				begin := time.Now()
-				if err := readOnce(t.Context(), c); err != nil {
-					t.Fatal(err)
-				}
-				if took := time.Since(begin); took < tt.least || took > tt.most {
-					t.Errorf("waited %v, want %v to %v", took, tt.least, tt.most)
-				}
+		for _, status := range []int{429, 503} { // only the first also stops the limiter
+			t.Run(fmt.Sprint(name, " with ", status), func(t *testing.T) {
+				s := inTurn(reply{status: status, header: tt.header}, reply{body: goodSubscription})
+				inBubble(t, s, func(t *testing.T, c *Client) {
+					begin := time.Now()
+					if err := readOnce(t.Context(), c); err != nil {
+						t.Fatal(err)
+					}
+					if took := time.Since(begin); took < tt.least || took > tt.most {
+						t.Errorf("waited %v, want %v to %v", took, tt.least, tt.most)
+					}
+				})
 			})
-		})
+		}
 	}
 }
 
@@ -162,6 +166,23 @@ func TestA429SlowsTheWholeSideDownAndALockDoesNot(t *testing.T) {
 				t.Errorf("rate after %s (-want +got):\n%s", body, diff)
 			}
 		}, func(o *Options) { o.Limiter = limiter })
+	}
+}
+
+// TestWhateverStripeAnswersItselfLetsTheRateRecover: a rate that was halved would stay
+// low on an account whose reads end in a 404 or a 403, if only a 200 raised it.
+func TestWhateverStripeAnswersItselfLetsTheRateRecover(t *testing.T) {
+	for status, recovers := range map[int]bool{200: true, 403: true, 404: true, 500: false} {
+		inBubble(t, always(reply{status: status, body: goodSubscription}), func(t *testing.T, c *Client) {
+			limiter := c.attempts.limiter
+			limiter.Throttled(0)
+			low := limiter.Rate()
+			time.Sleep(2 * time.Second) // in virtual time: an answer right after a refusal was asked for before it
+			_ = readOnce(t.Context(), c)
+			if got := limiter.Rate() > low; got != recovers {
+				t.Errorf("after a %d the rate went from %v to %v", status, low, limiter.Rate())
+			}
+		})
 	}
 }
 
@@ -224,6 +245,19 @@ func TestAContextThatHasEndedSendsNothing(t *testing.T) {
 	}
 }
 
+// TestAnAnswerThatCameCountsThoughTheCallerHasLeft: what was written is written. If the
+// call were canceled, its outcome would have to be looked for.
+func TestAnAnswerThatCameCountsThoughTheCallerHasLeft(t *testing.T) {
+	ctx, cancel := context.WithCancel(t.Context())
+	s := &stub{answer: func(int, *http.Request) reply {
+		cancel()
+		return reply{body: goodSubscription}
+	}}
+	if err := s.client(t).WriteMetadata(ctx, "sub_1", map[string]string{"a": "b"}); err != nil || ctx.Err() == nil {
+		t.Errorf("error %v, the context's %v", err, ctx.Err())
+	}
+}
+
 // TestAWriteWhoseFenceHasClosedIsNotSent, neither at first nor again, because another
 // process may be at work by now. Reads go on.
 func TestAWriteWhoseFenceHasClosedIsNotSent(t *testing.T) {
@@ -247,6 +281,14 @@ func TestAWriteWhoseFenceHasClosedIsNotSent(t *testing.T) {
 		if err := readOnce(ctx, c); fault.Of(err) != fault.Transient || s.requests() != requests+5 {
 			t.Errorf("a read: %v after %d requests", err, s.requests()-requests)
 		}
+	}
+}
+
+func TestARequestThatCannotBeMadeIsAnErrorOfItsCall(t *testing.T) {
+	s := always(reply{body: goodSubscription})
+	_, err := s.client(t).do(t.Context(), request{method: "GET IT", path: "/v1/subscriptions"})
+	if err == nil || !strings.HasPrefix(err.Error(), "stripe: GET IT /v1/subscriptions: ") || !strings.Contains(err.Error(), "invalid method") || s.requests() != 0 {
+		t.Errorf("error %v after %d requests", err, s.requests())
 	}
 }
 

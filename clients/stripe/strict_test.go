@@ -2,7 +2,10 @@ package stripe
 
 import (
 	"errors"
+	"fmt"
 	"net/http"
+	"net/url"
+	"strconv"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -62,9 +65,9 @@ func TestABrokenSubscriptionIsAnErrorAndNeverAShorterList(t *testing.T) {
 			if diff := cmp.Diff(reconcile.Listing{}, listing); diff != "" || staged != 0 {
 				t.Errorf("%d staged, listing (-want +got):\n%s", staged, diff)
 			}
-			_, err = always(reply{body: body}).client(t).Subscription(t.Context(), "sub_1")
-			if fault.Of(err) != fault.Malformed {
-				t.Errorf("read by id: %v (%v), want malformed", err, fault.Of(err))
+			one, err := always(reply{body: body}).client(t).Subscription(t.Context(), "sub_1")
+			if diff := cmp.Diff(reconcile.SubscriptionFacts{}, one); diff != "" || fault.Of(err) != fault.Malformed {
+				t.Errorf("read by id: %v (%v), want malformed, and facts (-want +got):\n%s", err, fault.Of(err), diff)
 			}
 		})
 	}
@@ -90,9 +93,6 @@ func TestTheGoodSubscriptionOfTheseTestsIsAccepted(t *testing.T) {
 }
 
 func TestABrokenPageIsAnErrorAndNeverAnEmptyList(t *testing.T) {
-	at := func(id string, created string) string {
-		return strings.NewReplacer("sub_1", id, `"created":1700000000,"customer"`, `"created":`+created+`,"customer"`).Replace(goodSubscription)
-	}
 	for text, replies := range map[string][]reply{
 		`object is ""`:                   {{body: `{}`}},
 		`a page whose object is "acc`:    {{body: `{"object":"account","data":[],"has_more":false}`}},
@@ -107,9 +107,9 @@ func TestABrokenPageIsAnErrorAndNeverAnEmptyList(t *testing.T) {
 		`wrong type`:                     {{body: `[]`}},
 		`wrong type in field "data"`:     {{body: `{"object":"list","data":{},"has_more":false}`}},
 		`answer larger than 16 MiB`:      {{body: strings.Repeat(" ", maxBody) + page(false)}},
-		`sub_1 appears twice in one l`:   {{body: page(true, at("sub_1", "1700000000"))}}, // ignores the cursor
-		`is newer than the one before`:   {{body: page(true, at("sub_1", "1700000000"))}, {body: page(false, at("sub_2", "1700000001"))}},
-		`sub_3 is newer than the one be`: {{body: page(false, at("sub_2", "1700000000"), at("sub_3", "1700000001"))}},
+		`sub_1 appears twice in one l`:   {{body: page(true, createdAt("sub_1", 1700000000))}}, // ignores the cursor
+		`is newer than the one before`:   {{body: page(true, createdAt("sub_1", 1700000000))}, {body: page(false, createdAt("sub_2", 1700000001))}},
+		`sub_3 is newer than the one be`: {{body: page(false, createdAt("sub_2", 1700000000), createdAt("sub_3", 1700000001))}},
 	} {
 		t.Run(text, func(t *testing.T) {
 			s := inTurn(replies...)
@@ -122,25 +122,38 @@ func TestABrokenPageIsAnErrorAndNeverAnEmptyList(t *testing.T) {
 	}
 }
 
-func TestASliceMayNotContainWhatIsOutsideOfIt(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		s := &stub{answer: func(_ int, r *http.Request) reply {
-			time.Sleep(time.Millisecond) // so that the other workers wait for a slice
-			q := r.URL.Query()
-			switch {
-			case q.Has("starting_after"):
-				return reply{body: page(false)}
-			case q.Has("created[gte]"):
-				return reply{body: page(false, goodSubscription)} // whatever the slice
-			}
-			first := strings.ReplaceAll(goodSubscription, "1700000000", "1750000000")
-			last := strings.ReplaceAll(strings.ReplaceAll(goodSubscription, "1700000000", "1749000000"), "sub_1", "sub_2")
-			return reply{body: page(true, first, last)}
-		}}
-		_, err := s.client(t).Sweep(t.Context(), nothing)
-		refused(t, err, "outside of the slice")
-	})
+// createdAt is the good subscription under another id, and created at another time.
+func createdAt(id string, created int64) string {
+	return strings.NewReplacer("sub_1", id, `"created":1700000000,"customer"`, fmt.Sprintf(`"created":%d,"customer"`, created)).Replace(goodSubscription)
 }
+
+// TestASliceMayNotContainWhatIsOutsideOfIt, because then the slice beside it may lack it.
+func TestASliceMayNotContainWhatIsOutsideOfIt(t *testing.T) {
+	for bound, created := range map[string]int64{"created[gte]": -1, "created[lte]": 1} {
+		synctest.Test(t, func(t *testing.T) {
+			s := &stub{answer: func(_ int, r *http.Request) reply {
+				time.Sleep(time.Millisecond) // so that the other workers wait for a slice
+				q := r.URL.Query()
+				switch {
+				case q.Encode() == firstSlice:
+					return reply{body: page(true, createdAt("sub_1", 1750000000), createdAt("sub_2", 1749000000))}
+				case !q.Has(bound), q.Has("starting_after"):
+					return reply{body: page(false)}
+				}
+				at, err := strconv.ParseInt(q.Get(bound), 10, 64)
+				if err != nil {
+					t.Error(err)
+				}
+				return reply{body: page(false, createdAt("sub_3", at+created))} // a second beyond it
+			}}
+			_, err := s.client(t).Sweep(t.Context(), nothing)
+			refused(t, err, "sub_3 was created outside of the slice")
+		})
+	}
+}
+
+// firstSlice is the query with which a sweep begins.
+var firstSlice = url.Values{"status": {"all"}, "limit": {"100"}, "expand[0]": {"data.customer"}}.Encode()
 
 func TestAnotherObjectThanTheOneAskedForIsRefused(t *testing.T) {
 	_, err := always(reply{body: goodSubscription}).client(t).Subscription(t.Context(), "sub_2")

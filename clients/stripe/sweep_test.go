@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"math"
 	"math/rand/v2"
+	"net/http"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -101,6 +102,22 @@ func TestASweepThatIsHeldByTheRateTakesItsTimeAlone(t *testing.T) {
 				})
 			})
 		}
+	}
+}
+
+// TestASweepWhoseCallerHasLeftStagesNothingMore, not even a page that came in time.
+func TestASweepWhoseCallerHasLeftStagesNothingMore(t *testing.T) {
+	ctx, cancel := context.WithCancel(t.Context())
+	s := &stub{answer: func(int, *http.Request) reply {
+		cancel()
+		return reply{body: page(false, goodSubscription)}
+	}}
+	listing, err := s.client(t).Sweep(ctx, func([]reconcile.SubscriptionFacts) error {
+		t.Error("a page was staged")
+		return nil
+	})
+	if fault.Of(err) != fault.Canceled || !errors.Is(err, context.Canceled) || listing.Count != 0 {
+		t.Errorf("listing %+v, error %v (%v), want canceled", listing, err, fault.Of(err))
 	}
 }
 

@@ -88,10 +88,7 @@ func newAttempts(o Options) *attempts {
 // RoundTrip sends one request. When it returns, the body of the answer is complete in
 // memory. A truncated body is a transport error, so the request is retried.
 func (a *attempts) RoundTrip(req *http.Request) (*http.Response, error) {
-	ex, ok := req.Context().Value(exchangeKey{}).(*exchange)
-	if !ok {
-		return nil, errors.New("stripe: a request that is not part of a call")
-	}
+	ex := req.Context().Value(exchangeKey{}).(*exchange) // put there by Client.do
 	release, err := a.limiter.Acquire(req.Context())
 	if err != nil {
 		return nil, ex.unsent(req, &waitError{err})

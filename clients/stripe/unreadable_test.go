@@ -31,9 +31,10 @@ func oddSubscriptions(t *testing.T) map[string]string {
 // withoutCustomer are unreadable subscriptions whose buyer is unknown.
 func withoutCustomer(t *testing.T) map[string]string {
 	return map[string]string{
-		`came without its customer`:      with(t, `{"id":"cus_1","object":"customer","livemode":false,"email":"a@example.com"}`, `null`),
-		`customer" at byte`:              with(t, `{"id":"cus_1","object":"customer","livemode":false,"email":"a@example.com"}`, `"cus_1"`),
-		`a customer with the id "sub_9"`: with(t, `"id":"cus_1",`, `"id":"sub_9",`),
+		`sub_1 came without its customer`:       with(t, `{"id":"cus_1","object":"customer","livemode":false,"email":"a@example.com"}`, `null`),
+		`sub_1 came without its`:                with(t, `{"id":"cus_1","object":"customer","livemode":false,"email":"a@example.com"}`, `"cus_1"`),
+		`sub_1 came without`:                    with(t, `"email":"a@example.com"`, `"email":7`), // half a customer is none
+		`sub_1: a customer with the id "sub_9"`: with(t, `"id":"cus_1",`, `"id":"sub_9",`),
 	}
 }
 
@@ -71,13 +72,49 @@ func TestAnOddSubscriptionIsHeldAndTheOthersAreListed(t *testing.T) {
 	}
 }
 
+// TestItemsThatCannotBeReadAreNeverFewerItems: a subscription that is too long for the
+// page needs another request. If what came of it were taken for all, the rest would look
+// as if nothing were paid for it.
+func TestItemsThatCannotBeReadAreNeverFewerItems(t *testing.T) {
+	long := with(t, `"list","has_more":false`, `"list","has_more":true`)
+	for name, tt := range map[string]struct {
+		items reply
+		kind  fault.Kind // of the error; 0: the subscription is held
+	}{
+		"a page of something else": {reply{body: page(false, goodSubscription)}, 0},
+		"half a page":              {reply{body: page(false, goodItem)[:50]}, 0},
+		"the same page for ever":   {reply{body: page(true, goodItem)}, 0},
+		"an outage":                {reply{status: 503}, fault.Transient},
+		"a refusal":                {reply{status: 403}, fault.Denied},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := byPath(map[string]reply{"/v1/subscriptions": {body: page(false, long)}, "/v1/subscriptions/sub_1": {body: long}, "/v1/subscription_items": tt.items})
+			one, err := s.client(t).Subscription(t.Context(), "sub_1")
+			var listed reconcile.SubscriptionFacts
+			_, swept := s.client(t).Sweep(t.Context(), func(page []reconcile.SubscriptionFacts) error {
+				listed = page[0]
+				return nil
+			})
+			for how, got := range map[string]struct {
+				facts reconcile.SubscriptionFacts
+				err   error
+			}{"read by id": {one, err}, "listed": {listed, swept}} {
+				held := got.facts.Status == reconcile.StatusUnknown && strings.HasPrefix(got.facts.StatusText, reconcile.Unreadable+"its items: ")
+				if len(got.facts.Items) != 0 || held != (tt.kind == 0) || (got.err == nil) != held || tt.kind != 0 && fault.Of(got.err) != tt.kind {
+					t.Errorf("%s: %+v, error %v (%v), want %v", how, got.facts, got.err, fault.Of(got.err), tt.kind)
+				}
+			}
+		})
+	}
+}
+
 // TestASubscriptionOfNobodyIsPassedOverAndSaid: without a customer, there is none to
 // hold.
 func TestASubscriptionOfNobodyIsPassedOverAndSaid(t *testing.T) {
 	for text, body := range withoutCustomer(t) {
 		t.Run(text, func(t *testing.T) {
 			listing, err := always(reply{body: page(false, body, second)}).client(t).Sweep(t.Context(), nothing)
-			if err != nil || listing.Count != 1 || len(listing.PassedOver) != 1 || !strings.Contains(listing.PassedOver[0], "sub_1") {
+			if err != nil || listing.Count != 1 || len(listing.PassedOver) != 1 || !strings.Contains(listing.PassedOver[0], text) {
 				t.Fatalf("%+v, %v", listing, err)
 			}
 			_, err = always(reply{body: body}).client(t).Subscription(t.Context(), "sub_1")

@@ -1,13 +1,11 @@
 package stripe
 
 import (
-	"bytes"
 	"encoding/json"
 	"fmt"
 	"slices"
 	"strings"
 	"time"
-	"unicode/utf8"
 
 	"github.com/stripe-enhance/stripe-enhance/reconcile"
 )
@@ -91,8 +89,6 @@ func bareID(b []byte) (id string, ok bool, err error) {
 		return "", true, nil
 	case b[0] != '"':
 		return "", false, &wireError{"a reference that is neither an id nor an object"}
-	case bytes.IndexByte(b, '\\') < 0 && utf8.Valid(b): // nearly always, so there is nothing to unquote
-		return string(b[1 : len(b)-1]), true, nil
 	}
 	err = json.Unmarshal(b, &id)
 	return id, true, err
