@@ -127,5 +127,5 @@ func (pl *planner) list(c *contest, i, sub int) string {
 func (pl *planner) moreThanPlaces(c *contest, s int, full []int, first *assignment) string {
 	return fmt.Sprintf("%s can have the hosting of a subscription that has ended, and more of them have something on them than there are places for (%s): all stay as they are until a person has chosen. "+
 		"`%s` keeps hosting %d, and the same for another one",
-		pl.subs[s].ID, pl.list(c, full[0], -1), BindCommand(pl.subs[s].ID, first.Hosting), first.Hosting)
+		pl.subs[s].ID, pl.list(c, full[0], -1), BindCommand(pl.subs[s].ID, first.Hosting, pl.bindFlags(pl.subs[s].ID, first.Org, first.Hosting)...), first.Hosting)
 }
