@@ -25,18 +25,6 @@ const (
 	fillingFull
 )
 
-var fillingNames = [...]string{
-	fillingEmpty: "empty", fillingUnread: "unread", fillingUnclear: "unclear", fillingFull: "full",
-}
-
-// String is the word for tests and panics.
-func (f filling) String() string {
-	if int(f) < len(fillingNames) && fillingNames[f] != "" {
-		return fillingNames[f]
-	}
-	return "invalid"
-}
-
 // countsOf are the resources of which a person made each one, and passing those that only
 // measure traffic (orchd OpenAPI 12.3.0, ResourceName). If any other resource is in use,
 // the hosting is unclear, because a later panel may add resources that matter.
@@ -96,14 +84,9 @@ func (pl *planner) readContent(h *reconcile.Hosting, since time.Time) bool {
 // freshSince is since when a reading is fresh enough to act on.
 func (pl *planner) freshSince() time.Time { return pl.now.Add(-pl.policy.Freshness()) }
 
-// fillingOf is the filling of the hosting of an assignment; if the hosting is not among
-// those loaded, anything may be on it.
-func (pl *planner) fillingOf(l *assignment) filling {
-	if l.hosting < 0 {
-		return fillingUnread
-	}
-	return contentState(&pl.c.Hostings[l.hosting])
-}
+// fillingOf is the filling of the hosting of an assignment, which must be among those
+// loaded.
+func (pl *planner) fillingOf(l *assignment) filling { return contentState(&pl.c.Hostings[l.hosting]) }
 
 // keepsLastContent keeps a hosting with content from being deleted while the same customer
 // keeps one that may be empty: the site may have been moved here since, or the wrong
@@ -112,7 +95,7 @@ func (pl *planner) keepsLastContent(cl demand, h *reconcile.Hosting) bool {
 	var others []*assignment
 	for i := range pl.assignments {
 		l := &pl.assignments[i]
-		if l.Hosting != h.ID && l.hosting >= 0 && pl.alive(l) && (l.sub < 0 || pl.payer(l) == pl.payer(cl.lead)) {
+		if l.Hosting != h.ID && pl.alive(l) && (l.sub < 0 || pl.payer(l) == pl.payer(cl.lead)) {
 			others = append(others, l)
 		}
 	}

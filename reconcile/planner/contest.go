@@ -29,13 +29,8 @@ func (pl *planner) byContent() {
 	}
 }
 
-// payer is the Stripe customer of an assignment; "" when its subscription is not known.
-func (pl *planner) payer(l *assignment) string {
-	if l.sub < 0 {
-		return ""
-	}
-	return pl.subs[l.sub].StripeCustomer
-}
+// payer is the Stripe customer of an assignment whose subscription is known.
+func (pl *planner) payer(l *assignment) string { return pl.subs[l.sub].StripeCustomer }
 
 // loses reports whether an assignment is to lose its hosting because no unit is left for
 // it.
@@ -94,7 +89,7 @@ func (pl *planner) resolveContest(buyer string) {
 func (pl *planner) standing(c *contest, buyer string) {
 	for i := range pl.assignments {
 		l := &pl.assignments[i]
-		if l.hosting < 0 || !pl.alive(l) || pl.c.Hostings[l.hosting].ObservedAt.IsZero() || l.sub >= 0 && pl.payer(l) != buyer {
+		if !pl.alive(l) || pl.c.Hostings[l.hosting].ObservedAt.IsZero() || l.sub >= 0 && pl.payer(l) != buyer {
 			continue
 		}
 		h := &pl.c.Hostings[l.hosting]
@@ -274,12 +269,9 @@ func (pl *planner) replaceable(k int) bool {
 	return l.desired == desiredActive && pl.unitOf(k) >= 0 && !pl.ordered(l) && pl.alone(k) && ours && contentState(h) == fillingEmpty
 }
 
-// ordered reports whether the metadata of its subscription names a hosting, written by a
-// person: that is an order to keep this one.
+// ordered reports whether the metadata of its subscription, which is known, names a
+// hosting, written by a person: that is an order to keep this one.
 func (pl *planner) ordered(l *assignment) bool {
-	if l.sub < 0 {
-		return false
-	}
 	s := &pl.subs[l.sub]
 	return s.MetadataHosting == l.Hosting && s.MetadataHosting != s.MetadataWritten
 }

@@ -29,9 +29,6 @@ func (pl *planner) first(m reconcile.Marker, but int64) (hosting int64, by strin
 	if i := slices.IndexFunc(pl.c.Bindings, of); i >= 0 {
 		return pl.c.Bindings[i].Hosting, m.StripeID
 	}
-	if i := slices.IndexFunc(pl.assignments, func(l assignment) bool { return of(l.Binding) }); i >= 0 {
-		return pl.assignments[i].Hosting, m.StripeID
-	}
 	for i := range pl.c.Hostings {
 		h := &pl.c.Hostings[i]
 		if h.ID == but || pl.marker(h) != m || !servable(h.State) || !h.TerminatedByUs.IsZero() {

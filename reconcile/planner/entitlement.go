@@ -38,12 +38,8 @@ type entitlement struct {
 // list in the package comment.
 func entitlementOf(s *reconcile.Subscription, p reconcile.Policy, now time.Time) entitlement {
 	v := entitlement{status: s.Status.String()}
-	switch {
-	case s.Gone:
+	if s.Gone {
 		v.desired, v.holdKind = desiredKeep, reconcile.HoldGone
-		return v
-	case s.Status.Ended():
-		v.desired = desiredEnded
 		return v
 	}
 	switch s.Status {
