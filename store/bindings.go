@@ -175,10 +175,12 @@ func (a *aggregate) loadUnbindings(ctx context.Context) error {
 		WHERE subscription_id IN ` + a.c.d.texts(1) + " ORDER BY subscription_id, slot, hosting_id"
 	return a.c.each(ctx, query, []any{keys(a.subs)}, func(row scan) error {
 		var p reconcile.Unbinding
-		err := row(&p.Subscription, &p.Slot, &p.Org, &p.Hosting, into(&p.At), &p.Author, &p.Reason, &p.Named, &p.Resolved)
+		if err := row(&p.Subscription, &p.Slot, &p.Org, &p.Hosting, into(&p.At), &p.Author, &p.Reason, &p.Named, &p.Resolved); err != nil {
+			return err
+		}
 		c := a.subs[p.Subscription]
 		c.Unbindings = append(c.Unbindings, p)
-		return err
+		return nil
 	})
 }
 
