@@ -146,3 +146,71 @@ func TestOfTwoThatWereMadeNoneIsChosenByMetadata(t *testing.T) {
 		}, "link:sub_1/2:8:si_1, hold duplicate"},
 	})
 }
+
+// What the metadata names is judged beside the hosting that is bound: in the customer's
+// org, by what else serves it, and when both have been read.
+func TestWhatMetadataNamesIsJudgedBesideTheBoundOne(t *testing.T) {
+	const longAgo = "read 1 org-1/7, read 1 org-1/8"
+	check(t, []guarded{
+		{"the bound one is gone, and the named one is in the other org that the metadata names", func(c *reconcile.Customer, _ *reconcile.Policy) {
+			b, n := metadataNames(c)
+			b.State, n.Org, c.Subscriptions[0].MetadataOrg = reconcile.HostingDeleted, "org-2", "org-2"
+		}, "hold conflict, hold deleted"},
+		{"another order has no hosting yet", func(c *reconcile.Customer, _ *reconcile.Policy) {
+			metadataNames(c)
+			another(c, "2", reconcile.StatusActive, "price_basic")
+		}, "create_subscription:sub_2/1:1, hold conflict"},
+		{"both were read long ago", func(c *reconcile.Customer, _ *reconcile.Policy) {
+			b, n := metadataNames(c)
+			b.ObservedAt, n.ObservedAt = noon.Add(-dayLong), noon.Add(-dayLong)
+		}, "hold conflict, " + longAgo},
+		{"the bound one was never read", func(c *reconcile.Customer, _ *reconcile.Policy) {
+			metadataNames(c)
+			c.Hostings = c.Hostings[1:]
+		}, "hold conflict, read 1 org-1/7"},
+	})
+	c := world(func(c *reconcile.Customer) { metadataNames(c) })
+	c.Hostings[0].Content = reconcile.Content{}
+	if got := summaryWithNeeds(planner.Decide(&c, catalog(), policy(), noon)); got != "read 8 org-1" {
+		t.Errorf("the websites of the bound one were never listed: %s", got)
+	}
+}
+
+// The hold has the reason why the named hosting does not take the place of the bound one,
+// and an empty hosting that gives way has it in its suspension.
+func TestWhatMetadataNamesIsHeldForItsReason(t *testing.T) {
+	for _, tc := range []struct {
+		name   string
+		change func(c *reconcile.Customer)
+		want   string
+	}{
+		{"the metadata names another org", func(c *reconcile.Customer) { metadataNames(c); c.Subscriptions[0].MetadataOrg = "org-2" },
+			"names hosting 8 of org org-2, and hosting 7 is bound, which goes on serving it: that is not the customer's org org-1."},
+		{"it is in another org", func(c *reconcile.Customer) { _, n := metadataNames(c); n.Org = "org-2" },
+			"names hosting 8 of org org-2, and hosting 7 is bound, which goes on serving it: that is not the customer's org org-1."},
+		{"it serves another customer", func(c *reconcile.Customer) { _, n := metadataNames(c); n.Bound, n.Serves = true, "sub_9" },
+			"that one is bound to sub_9, see `" + planner.UnbindCommand("sub_9", 8) + "`"},
+		{"it serves another subscription of the customer", func(c *reconcile.Customer) {
+			metadataNames(c)
+			another(c, "2", reconcile.StatusActive, "price_basic")
+			c.Bindings = append(c.Bindings, reconcile.Binding{Subscription: "sub_2", Item: "si_2", Slot: 1, Org: "org-1", Hosting: 8, How: reconcile.BoundByMetadata})
+		}, "that one is bound to sub_2, see `" + planner.UnbindCommand("sub_2", 8) + "`"},
+		{"it served one that has ended", func(c *reconcile.Customer) {
+			metadataNames(c)
+			another(c, "2", reconcile.StatusCanceled, "price_basic")
+			c.Bindings = append(c.Bindings, reconcile.Binding{Subscription: "sub_2", Item: "si_2", Slot: 1, Org: "org-1", Hosting: 8, How: reconcile.BoundByMetadata})
+		}, "which goes on serving it: both are there."},
+		{"the bound one is empty", func(c *reconcile.Customer) { b, _ := metadataNames(c); b.Content = reconcile.Content{ReadAt: noon} },
+			"hosting 7, which has nothing on it, is not needed: the metadata of sub_1 names hosting 8"},
+		{"an order names one that is in another org", func(c *reconcile.Customer) {
+			_, n := metadataNames(c)
+			n.Org, c.Bindings, c.Hostings[0].FriendlyName = "org-2", nil, ""
+		}, "names hosting 8 of org org-1, and at the panel it is in org org-2:"},
+		{"an order names one that was deleted", func(c *reconcile.Customer) {
+			_, n := metadataNames(c)
+			n.State, c.Bindings, c.Hostings[0].FriendlyName = reconcile.HostingDeleted, nil, ""
+		}, "names hosting 8 of org org-1, and at the panel it is deleted:"},
+	} {
+		t.Run(tc.name, func(t *testing.T) { hasSentence(t, world(tc.change), policy(), tc.want) })
+	}
+}

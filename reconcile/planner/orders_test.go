@@ -45,6 +45,7 @@ func TestAnOrderIsHeldByItselfAndTheFleetWhenItIsMany(t *testing.T) {
 		{name: "an order of one is no large one", limit: planner.Limit{Count: 1}, orders: ones(2), others: "2 ×"},
 		{name: "nothing goes", limit: planner.Limit{Count: 0, Percent: 1e-9}, orders: ones(1), others: "more than the limit of 0"},
 		{name: "a small limit", limit: planner.Limit{Count: 5}, orders: []planner.Order{{New: 6}, {New: 1}}, large: []int{0}},
+		{name: "a small limit, and others within it", limit: planner.Limit{Count: 5}, orders: []planner.Order{{New: 6}, {New: 6}, {New: 5}}, large: []int{0, 1}},
 		{name: "a limit that an operator has raised", limit: planner.Limit{Count: 100}, orders: []planner.Order{{New: 40}, {New: 41}}, large: []int{1}},
 		{name: "a large fleet orders no more by the customer", bound: 10_000, orders: []planner.Order{{New: 10}, {New: 11}}, large: []int{1}},
 	}
