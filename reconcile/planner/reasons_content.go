@@ -8,7 +8,8 @@ import (
 	"github.com/stripe-enhance/stripe-enhance/reconcile"
 )
 
-// describeContent lists the content of a hosting, for people.
+// describeContent lists the content of a hosting, for people. Its websites have been asked
+// for: nothing is decided about content before that.
 func describeContent(h *reconcile.Hosting) string {
 	var parts []string
 	if c := h.Content; c.Count > 0 {
@@ -31,8 +32,6 @@ func describeContent(h *reconcile.Hosting) string {
 	}
 	if h.Content.Unread != "" {
 		parts = append(parts, "its websites cannot be listed: "+h.Content.Unread)
-	} else if h.Content.ReadAt.IsZero() {
-		parts = append(parts, "its websites were never listed")
 	}
 	if len(parts) == 0 {
 		return "nothing"

@@ -181,17 +181,13 @@ func (pl *planner) unlessLast(l *assignment, down desiredState, reason string) (
 // plan is not known; nil if there is none. It is any that is mapped to a plan which cannot
 // be found, or asks for an impossible number; and an unmapped one that is newer than the
 // binding or of unknown age: an upgrade, of the item or of one of its units, to a price
-// without a mapping. Older unmapped ones were beside it all along; they are extras.
+// without a mapping. Older unmapped ones were beside it all along; they are extras. Its own
+// item is none of these: one of which that is true has lost its mapping, see lostMapping.
 func (pl *planner) replacementItem(l *assignment) *reconcile.Item {
 	s := &pl.subs[l.sub]
 	for i := range s.items {
 		it := &s.items[i]
-		_, ok := pl.cat.match(it)
-		switch {
-		case it.ID == l.Item:
-		case pl.unclear(it):
-			return it
-		case !ok && cameAfter(it, l):
+		if _, ok := pl.cat.match(it); pl.unclear(it) || !ok && cameAfter(it, l) {
 			return it
 		}
 	}
