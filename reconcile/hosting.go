@@ -282,14 +282,11 @@ func NameOnPlan(name, from, to, instance string) string {
 	if !marked || !ours || from == "" || to == "" || from == to || m.Of(instance) == (Marker{}) {
 		return ""
 	}
-	if between := rest[:strings.LastIndexByte(rest, '[')]; between != "" && between != suspendedWord {
+	at := strings.LastIndexByte(rest, '[') // below 0: the marker is a part of the plan's name
+	if at < 0 || rest[:at] != "" && rest[:at] != suspendedWord {
 		return ""
 	}
-	renamed := to + " " + rest
-	if still, ok := MarkerOf(renamed); !ok || still != m {
-		return ""
-	}
-	return renamed
+	return to + " " + rest
 }
 
 // HostingChange is one PATCH of a hosting: either Suspended or Plan is set.
