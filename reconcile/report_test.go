@@ -92,6 +92,7 @@ func TestAHoldThatCannotBeSetSaysWhy(t *testing.T) {
 		{"for none", func(h *reconcile.ManualHold) { h.Subscription = "" }, "exactly one"},
 		{"for a slip of the pen", func(h *reconcile.ManualHold) { h.Subscription = "sub1" }, `"sub1" is no id of a subscription`},
 		{"for another slip", func(h *reconcile.ManualHold) { h.Subscription, h.Customer = "", "sub_1" }, `"sub_1" is no id of a customer`},
+		{"for an e-mail", func(h *reconcile.ManualHold) { h.Subscription, h.Customer = "", "ada@example.com" }, `"ada@example.com" is an e-mail, and a hold needs the id of the customer`},
 		{"of no kind", func(h *reconcile.ManualHold) { h.Kind = 0 }, "no-suspend, keep-suspended or ignore"},
 		{"until now", func(h *reconcile.ManualHold) { h.Until = noon }, "which is past"},
 	} {

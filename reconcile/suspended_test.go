@@ -37,9 +37,12 @@ func TestTheNameOfASuspendedHosting(t *testing.T) {
 		}
 	}
 	for _, c := range [][2]string{{"Basic (suspended) [sub_1/1@shop]", ""}, {"My site (suspended) [stripe-enhance@shop]", ""},
-		{"My site (suspended)", ""}, {"(suspended) My site [sub_1/1]", ""}, {"My site (suspended) [x]", ""}} {
+		{"My site (suspended)", ""}, {"(suspended) My site [sub_1/1]", ""}, {"My site (suspended) [x]", ""}, {"Basic for Ada's bakery [sub_1/1]", ""}} {
 		if reconcile.SuspensionMarked(c[0], c[1]) {
 			t.Errorf("%q is taken for our mark", c[0])
+		}
+		if got := reconcile.ResumedName(c[0], c[1]); got != c[0] {
+			t.Errorf("%q without our mark becomes %q", c[0], got)
 		}
 	}
 }
