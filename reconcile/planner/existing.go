@@ -92,7 +92,7 @@ func (pl *planner) holdAlike(s *assessed, alike []reconcile.Lookalike) {
 	if n := len(alike) - 1; n > 0 {
 		more = moreAlike(n)
 	}
-	pl.addHold(reconcile.Hold{Kind: reconcile.HoldAdopt, Subscription: s.ID, Hosting: l.Hosting, Reason: pl.looksLike(s, l, more)})
+	pl.addHold(reconcile.Hold{Kind: reconcile.HoldAdopt, Subscription: s.ID, Org: l.Org, Hosting: l.Hosting, Reason: pl.looksLike(s, l, more)})
 }
 
 // readAgain asks for a new reading of an obstacle to a creation, unless it was just read.

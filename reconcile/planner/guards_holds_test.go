@@ -100,7 +100,7 @@ func TestAHoldKeepsAnOrderOfItsOwnSubscription(t *testing.T) {
 }
 
 // A hold has the org of its hosting, which may be another than the customer's: as the panel
-// has it, else as it was bound. It has none if the org of the hosting is not known.
+// has it, else as it was bound or unbound. It has none if the org of the hosting is not known.
 func TestAHoldHasTheOrgOfItsHosting(t *testing.T) {
 	for _, tc := range []struct {
 		name   string
@@ -114,6 +114,18 @@ func TestAHoldHasTheOrgOfItsHosting(t *testing.T) {
 		{"of one that was bound in another org, and is not among those read", func(c *reconcile.Customer) {
 			c.Bindings[0].Org, c.Hostings, c.Subscriptions[0].Items[0].Price = "org-2", nil, "price_number"
 		}, "org-2"},
+		{"of one that looks like the order, in another org", func(c *reconcile.Customer) {
+			c.Bindings, c.Hostings, c.Lookalikes = nil, nil, []reconcile.Lookalike{alike(9)}
+			c.Lookalikes[0].Org = "org-2"
+		}, "org-2"},
+		{"of one that was unbound, and is not among those read", func(c *reconcile.Customer) {
+			unboundFrom(c)
+			c.Hostings, c.Unbindings[0].Org = nil, "org-2"
+		}, "org-2"},
+		{"of one that was unbound, and moved since", func(c *reconcile.Customer) {
+			unboundFrom(c)
+			c.Hostings[0].Org = "org-3"
+		}, "org-3"},
 		{"of one of which only the number is known", func(c *reconcile.Customer) {
 			c.Bindings, c.Hostings = nil, nil
 			c.Subscriptions[0].MetadataOrg, c.Subscriptions[0].MetadataHosting = "org-9", 8

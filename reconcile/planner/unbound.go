@@ -1,6 +1,7 @@
 package planner
 
 import (
+	"cmp"
 	"slices"
 
 	"github.com/stripe-enhance/stripe-enhance/reconcile"
@@ -16,7 +17,7 @@ func (pl *planner) holdUnbound() {
 			continue
 		}
 		pl.block(s)
-		pl.addHold(reconcile.Hold{Kind: reconcile.HoldAdopt, Subscription: p.Subscription, Hosting: p.Hosting, Reason: wasUnbound(p)})
+		pl.addHold(reconcile.Hold{Kind: reconcile.HoldAdopt, Subscription: p.Subscription, Org: cmp.Or(pl.orgOf(p.Hosting), p.Org), Hosting: p.Hosting, Reason: wasUnbound(p)})
 	}
 }
 
