@@ -247,3 +247,17 @@ func TestWhatIsMappedToNoneBuysNoPlan(t *testing.T) {
 		t.Errorf("it buys plan %d (%v): %q", plan.ID, ok, why)
 	}
 }
+
+// If a person asks about a subscription, a manual hold is the reason why nothing is done
+// only until it runs out.
+func TestAHoldThatHasRunOutIsNoReason(t *testing.T) {
+	for until, held := range map[time.Time]bool{{}: true, noon.Add(time.Second): true, noon: false} {
+		c := world(func(c *reconcile.Customer) {
+			c.Manual = []reconcile.ManualHold{{Kind: reconcile.Ignore, Subscription: "sub_1", Author: "ops", Until: until}}
+		})
+		target, _ := planner.TargetOf(&c, "sub_1", nil, nil, policy(), noon)
+		if strings.Contains(target.Text, "a person holds it") != held {
+			t.Errorf("until %s: %s", until, target.Text)
+		}
+	}
+}

@@ -108,7 +108,7 @@ func changes(n int) string {
 // whyNothing is why nothing is to be done.
 func whyNothing(t *reconcile.Target, c *reconcile.Customer, s *reconcile.Subscription, p reconcile.Policy, now time.Time) string {
 	for _, m := range c.Manual {
-		if m.Kind == reconcile.Ignore && (m.Subscription == "" || m.Subscription == s.ID) {
+		if m.Kind == reconcile.Ignore && m.InForce(now) && (m.Subscription == "" || m.Subscription == s.ID) {
 			return "a person holds it: ignore"
 		}
 	}
