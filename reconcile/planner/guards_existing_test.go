@@ -160,6 +160,10 @@ func TestWhatWasMadeTwiceIsNamedWithBothIDs(t *testing.T) {
 		{"one is bound", func(c *reconcile.Customer, _ *reconcile.Policy) {
 			c.Hostings = append(c.Hostings, upAt(8, 1, "Basic [sub_1/1]"))
 		}, []string{"hosting 8 in org org-1 carries the marker [sub_1/1] of hosting 7, to which sub_1 is bound: two were made for one unit. Delete the one that is not used in the panel; where hosting 8 is the one that is used, run `stripe-enhance customers bind sub_1 8 --reason 'it is its hosting'` before that."}},
+		{"one is bound, and we deleted it at the end of its retention period", func(c *reconcile.Customer, _ *reconcile.Policy) {
+			c.Hostings[0].State, c.Hostings[0].TerminatedByUs = reconcile.HostingDeleted, noon.Add(-dayLong)
+			c.Hostings = append(c.Hostings, upAt(8, 1, "Basic [sub_1/1]"))
+		}, []string{"hosting 8 in org org-1 carries the marker [sub_1/1] of hosting 7, to which sub_1 is bound: two were made for one unit."}},
 		{"one was taken over by another subscription", func(c *reconcile.Customer, _ *reconcile.Policy) {
 			another(c, "2", reconcile.StatusActive, "price_basic")
 			c.Subscriptions[0].Status = reconcile.StatusCanceled
