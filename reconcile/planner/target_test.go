@@ -68,8 +68,8 @@ func TestASubscriptionThatIsAskedForIsAnsweredInFull(t *testing.T) {
 			up + "nothing is to be done, because a person holds it: ignore", [2]int{}},
 		{"a person holds its customer", func(a *asked) { a.c.Manual = []reconcile.ManualHold{{Kind: reconcile.Ignore, Customer: "cus_1"}} },
 			up + "nothing is to be done, because a person holds it: ignore", [2]int{}},
-		{"other holds of persons are not the reason", func(a *asked) {
-			a.c.Manual = []reconcile.ManualHold{{Kind: reconcile.NoSuspend, Subscription: "sub_1"}, {Kind: reconcile.Ignore, Subscription: "sub_2"}}
+		{"other holds of persons are not the reason, nor one that has run out", func(a *asked) {
+			a.c.Manual = []reconcile.ManualHold{{Kind: reconcile.NoSuspend, Subscription: "sub_1"}, {Kind: reconcile.Ignore, Subscription: "sub_2"}, {Kind: reconcile.Ignore, Subscription: "sub_1", Until: noon}}
 		}, up + "nothing is to be done, because that is the state that this status asks for", [2]int{}},
 		{"changes of it and of its customer, and none of others", func(a *asked) {
 			for s := reconcile.ActionPlanned; s <= reconcile.ActionSuperseded; s++ {
