@@ -44,7 +44,7 @@ func whatIsThere(t *reconcile.Target, s *reconcile.Subscription) string {
 	if t.Known {
 		text += " is " + t.Status + " at Stripe"
 	} else {
-		text += " is not known at Stripe any more, in this account and mode"
+		text += " is not known at Stripe any more (in this account and mode)"
 	}
 	if len(t.Hostings) == 0 {
 		return text + " and no hosting serves it"

@@ -43,7 +43,7 @@ func TestASubscriptionThatIsAskedForIsAnsweredInFull(t *testing.T) {
 	}{
 		{"nothing to do", func(*asked) {}, up + "nothing is to be done, because that is the state that this status asks for", [2]int{}},
 		{"not known at Stripe, of a customer without an address", func(a *asked) { a.c.Email, a.c.Subscriptions[0].Gone, a.c.Bindings = "", true, nil },
-			"sub_1 is not known at Stripe any more, in this account and mode and no hosting serves it: nothing is to be done, because with this status nothing is made, and nothing is taken away", [2]int{}},
+			"sub_1 is not known at Stripe any more (in this account and mode) and no hosting serves it: nothing is to be done, because with this status nothing is made, and nothing is taken away", [2]int{}},
 		{"a status that is not known", func(a *asked) {
 			status(reconcile.StatusUnknown, true)(a)
 			a.c.Subscriptions[0].StatusText = "dormant"
