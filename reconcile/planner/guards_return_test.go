@@ -117,3 +117,13 @@ func TestAnAbsurdNumberOfWhatIsNoHostingDoesNotCount(t *testing.T) {
 		})
 	}
 }
+
+// While an item asks for an absurd number, its hosting stays with it, whatever else of the
+// subscription needs one.
+func TestAHostingStaysWithAnItemThatAsksForAnAbsurdNumber(t *testing.T) {
+	check(t, []guarded{{"beside an item for a larger plan", func(c *reconcile.Customer, _ *reconcile.Policy) {
+		s := &c.Subscriptions[0]
+		s.DomainChecked, s.Items[0].Quantity = true, 5000
+		s.Items = append(s.Items, reconcile.Item{ID: "si_2", Price: "price_pro", Quantity: 1})
+	}, "create_subscription:sub_1/2:2, hold quantity, hold quantity"}})
+}
