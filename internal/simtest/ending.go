@@ -237,7 +237,7 @@ func (y *play) excusedByHosting(customer string) string {
 
 func (y *play) excusedByLoss(customer string) string {
 	if id := y.mistakable(customer); id != 0 {
-		return fmt.Sprintf("hosting %d, whose customer only a lost database knew", id)
+		return fmt.Sprintf("hosting %d, of which nothing is left that says whose it is", id)
 	}
 	exists := map[int]bool{}
 	for _, h := range y.world.Hostings() {
@@ -252,10 +252,11 @@ func (y *play) excusedByLoss(customer string) string {
 }
 
 // mistakable returns a hosting that rightly keeps an order waiting, and for which the
-// program reports that; 0: there is none. Only a lost database knew whose it is: it was
-// ours and staff took its marker off, or staff made it in the customer's own org and a
-// person decided that the order is another one. If its org, the address of the org's owner
-// or the org's name match the customer, it may be the customer's, and a person decides.
+// program reports that; 0: there is none. Nothing is left that says whose it is: only a lost
+// database knew it, or a person unbound it; and it was ours and staff took its marker off,
+// or staff made it in the customer's own org and a person decided that the order is another
+// one. If its org, the address of the org's owner or the org's name match the customer, it
+// may be the customer's, and a person decides.
 func (y *play) mistakable(customer string) int {
 	orgs, names := y.world.Orgs(), map[string]string{}
 	for _, c := range y.world.Customers() {
@@ -263,7 +264,8 @@ func (y *play) mistakable(customer string) int {
 	}
 	for _, h := range y.world.Hostings() {
 		o := y.origin[h.ID]
-		if o.bound || !o.staff && bears(h.FriendlyName) || !o.made.Before(y.lost) {
+		_, unbound := y.unbound[h.ID]
+		if known := o.bound || !o.made.Before(y.lost); known && !unbound || !o.staff && bears(h.FriendlyName) {
 			continue
 		}
 		waits := slices.ContainsFunc(y.last.Holds, func(w reconcile.Hold) bool {

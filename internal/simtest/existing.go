@@ -72,10 +72,15 @@ func (y *play) byHandBefore(at time.Time) (all []simulator.Hosting) {
 }
 
 // met notes, once a run of a database has ended well and has seen every hosting, that
-// the panel had some that staff made before anything was bound.
+// the panel had some that staff made before anything was bound. If there was none to be
+// seen, a run that read a wrong answer may have read the listing again and seen that.
 func (y *play) met(p *process) {
-	if p.number < replicas && !y.hasMet && !y.blind {
-		y.hasMet, y.populated = true, len(y.byHandBefore(p.began.Add(-tolerance))) > 0
+	if p.number >= replicas || y.hasMet {
+		return
+	}
+	before := len(y.byHandBefore(p.began.Add(-tolerance)))
+	if !y.blind || before == 0 {
+		y.hasMet, y.populated = true, before > 0
 	}
 }
 
