@@ -44,9 +44,8 @@ type querier interface {
 
 // conn is a connection pool or a transaction with its dialect.
 type conn struct {
-	q    querier
-	d    dialect
-	kept *statements // nil: none are kept
+	q querier
+	d dialect
 }
 
 // scan reads the columns of the present row.
@@ -55,7 +54,7 @@ type scan func(dst ...any) error
 // each runs a query and calls row for every row. No other statement may run on a
 // transaction meanwhile.
 func (c conn) each(ctx context.Context, query string, args []any, row func(scan) error) error {
-	rows, err := c.rows(ctx, query, args)
+	rows, err := c.q.QueryContext(ctx, query, args...)
 	if err != nil {
 		return err
 	}
@@ -79,7 +78,7 @@ func (c conn) one(ctx context.Context, query string, args []any, dst ...any) (fo
 
 // exec runs a statement and returns how many rows it changed.
 func (c conn) exec(ctx context.Context, query string, args ...any) (int64, error) {
-	result, err := c.result(ctx, query, args)
+	result, err := c.q.ExecContext(ctx, query, args...)
 	if err != nil {
 		return 0, err
 	}
@@ -180,7 +179,7 @@ func (s *Store) transact(ctx context.Context, op string, fn func(context.Context
 // that.
 func (s *Store) repeat(ctx context.Context, op string, fn func(context.Context, conn) error) error {
 	for attempt := 1; ; attempt++ {
-		err := s.attempt(ctx, s.write, s.writing, nil, func(ctx context.Context, tx conn) error {
+		err := s.attempt(ctx, s.write, nil, func(ctx context.Context, tx conn) error {
 			err := fn(ctx, tx)
 			if err == nil {
 				s.failpoint("before-commit", op)
@@ -206,18 +205,17 @@ func (s *Store) snapshot(ctx context.Context, op string, fn func(context.Context
 	if s.d == postgres {
 		opts = &sql.TxOptions{Isolation: sql.LevelRepeatableRead, ReadOnly: true}
 	}
-	return failed(op, s.attempt(ctx, s.read, s.reading, opts, fn))
+	return failed(op, s.attempt(ctx, s.read, opts, fn))
 }
 
-func (s *Store) attempt(ctx context.Context, db *sql.DB, kept *statements, opts *sql.TxOptions, fn func(context.Context, conn) error) (err error) {
+func (s *Store) attempt(ctx context.Context, db *sql.DB, opts *sql.TxOptions, fn func(context.Context, conn) error) (err error) {
 	ctx, cancel := context.WithTimeout(ctx, transactionLimit)
 	defer cancel()
-	defer kept.fill(ctx)
 	tx, err := db.BeginTx(ctx, opts)
 	if err != nil {
 		return err
 	}
-	if err := fn(ctx, conn{tx, s.d, kept}); err != nil {
+	if err := fn(ctx, conn{tx, s.d}); err != nil {
 		return errors.Join(err, rollback(tx))
 	}
 	return tx.Commit()
@@ -232,13 +230,12 @@ func rollback(tx *sql.Tx) error {
 }
 
 // reader is the reading side without a transaction.
-func (s *Store) reader() conn { return conn{s.read, s.d, s.reading} }
+func (s *Store) reader() conn { return conn{s.read, s.d} }
 
 // query runs one read outside a transaction.
 func (s *Store) query(ctx context.Context, op, query string, args []any, row func(scan) error) error {
 	ctx, cancel := context.WithTimeout(ctx, readLimit)
 	defer cancel()
-	defer s.reading.fill(ctx)
 	return failed(op, s.reader().each(ctx, query, args, row))
 }
 

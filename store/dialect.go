@@ -5,11 +5,8 @@ import (
 	"database/sql"
 	"encoding/json"
 	"fmt"
-	"maps"
 	"slices"
 	"strings"
-	"sync"
-	"sync/atomic"
 	"time"
 	"unicode/utf8"
 )
@@ -168,13 +165,9 @@ func (c conn) bulkNew(ctx context.Context, b bulk, rows [][]any, inserted func(i
 
 // rowByRow runs b on SQLite, and calls done after each row.
 func (c conn) rowByRow(ctx context.Context, b bulk, rows [][]any, done func(i int, r sql.Result) error) error {
-	text := b.text(c.d)
-	stmt := c.compiled(ctx, text)
-	if stmt == nil {
-		var err error
-		if stmt, err = c.q.(*sql.Tx).PrepareContext(ctx, text); err != nil {
-			return err
-		}
+	stmt, err := c.q.(*sql.Tx).PrepareContext(ctx, b.text(c.d))
+	if err != nil {
+		return err
 	}
 	defer stmt.Close()
 	// A context that cannot end spares the driver a goroutine for every row; this
@@ -272,107 +265,6 @@ func document(v any) string {
 		panic(err) // every caller passes plain structs of this package
 	}
 	return string(b)
-}
-
-// statements keeps SQLite's compiled statements between transactions: compiling
-// the larger ones takes longer than running them. PostgreSQL has none, because a
-// named statement is session state, which a pooler between does not keep.
-//
-// A transaction holds the only writing connection, so nothing can be prepared for
-// keeps inside it: the texts it had to compile are noted and prepared after it.
-type statements struct {
-	db     *sql.DB
-	run    atomic.Int64 // how many were run
-	mu     sync.Mutex   // guards all below
-	ready  map[string]*sql.Stmt
-	wanted map[string]bool
-}
-
-// Statements is how many statements this process has run since it opened the database,
-// without BEGIN and COMMIT. It counts on SQLite only, for tests.
-func (s *Store) Statements() int64 {
-	if s.reading == nil || s.writing == nil {
-		return 0
-	}
-	return s.reading.run.Load() + s.writing.run.Load()
-}
-
-func newStatements(db *sql.DB) *statements {
-	return &statements{db: db, ready: make(map[string]*sql.Stmt), wanted: make(map[string]bool)}
-}
-
-// find returns a compiled statement, or nil and a note to compile it later. The
-// texts are constants of this package, so there are a hundred of them at most.
-func (s *statements) find(query string) *sql.Stmt {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	stmt := s.ready[query]
-	if stmt == nil {
-		s.wanted[query] = true
-	}
-	return stmt
-}
-
-// fill compiles what was noted. A failure is no loss: the statement is then
-// compiled each time, and reports its own error.
-func (s *statements) fill(ctx context.Context) {
-	if s == nil {
-		return
-	}
-	for _, query := range s.take() {
-		stmt, err := s.db.PrepareContext(ctx, query)
-		if err != nil {
-			continue
-		}
-		s.mu.Lock()
-		if s.ready[query] == nil {
-			s.ready[query], stmt = stmt, nil
-		}
-		s.mu.Unlock()
-		if stmt != nil { // another goroutine was faster
-			_ = stmt.Close()
-		}
-	}
-}
-
-// take hands the noted texts to one goroutine alone.
-func (s *statements) take() []string {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if len(s.wanted) == 0 {
-		return nil
-	}
-	queries := slices.Collect(maps.Keys(s.wanted))
-	clear(s.wanted)
-	return queries
-}
-
-// rows and result run a query compiled where that is possible.
-func (c conn) rows(ctx context.Context, query string, args []any) (*sql.Rows, error) {
-	if stmt := c.compiled(ctx, query); stmt != nil {
-		return stmt.QueryContext(ctx, args...)
-	}
-	return c.q.QueryContext(ctx, query, args...)
-}
-
-func (c conn) result(ctx context.Context, query string, args []any) (sql.Result, error) {
-	if stmt := c.compiled(ctx, query); stmt != nil {
-		return stmt.ExecContext(ctx, args...)
-	}
-	return c.q.ExecContext(ctx, query, args...)
-}
-
-func (c conn) compiled(ctx context.Context, query string) *sql.Stmt {
-	if c.kept == nil {
-		return nil
-	}
-	c.kept.run.Add(1)
-	stmt := c.kept.find(query)
-	tx, inside := c.q.(*sql.Tx)
-	if stmt == nil || !inside {
-		return stmt
-	}
-	return tx.StmtContext(ctx, stmt)
 }
 
 // orEpoch stands in for a time that is missing in a column that needs one.

@@ -44,11 +44,11 @@ type Options struct {
 // decides which of them writes.
 type Store struct {
 	d                dialect
-	write            *sql.DB     // SQLite: one connection, BEGIN IMMEDIATE
-	read             *sql.DB     // PostgreSQL: the same pool as write
-	writing, reading *statements // nil on PostgreSQL
-	path             string      // of the SQLite file; "" otherwise
-	server           server      // the PostgreSQL server; zero otherwise
+	write            *sql.DB   // SQLite: one connection, BEGIN IMMEDIATE
+	read             *sql.DB   // PostgreSQL: the same pool as write
+	writing, reading *compiled // nil on PostgreSQL
+	path             string    // of the SQLite file; "" otherwise
+	server           server    // the PostgreSQL server; zero otherwise
 	lock             *fileLock
 	sweep            sweep
 	webhookBatch     webhookBatch

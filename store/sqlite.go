@@ -59,17 +59,16 @@ func openSQLite(ctx context.Context, path string, o Options) (*Store, error) {
 	}
 	s := &Store{d: sqlite, path: path, lock: newFileLock(path + ".lock")}
 	s.close = append(s.close, s.lock.close)
-	if s.write, err = s.connect(ctx, fileDSN(path, false), 1, "wal"); err != nil {
+	if s.write, s.writing, err = s.connect(ctx, fileDSN(path, false), 1, "wal"); err != nil {
 		return nil, errors.Join(err, s.Close())
 	}
 	readers := o.ReadConnections
 	if readers < 1 {
 		readers = defaultReaders
 	}
-	if s.read, err = s.connect(ctx, fileDSN(path, true), readers, "wal"); err != nil {
+	if s.read, s.reading, err = s.connect(ctx, fileDSN(path, true), readers, "wal"); err != nil {
 		return nil, errors.Join(err, s.Close())
 	}
-	s.writing, s.reading = newStatements(s.write), newStatements(s.read)
 	return s, nil
 }
 
@@ -97,16 +96,14 @@ func openMemory(ctx context.Context, name string) (*Store, error) {
 	}
 	dsn := "file:/" + url.PathEscape(name) + "?vfs=memdb&" + parameters("memory", false)
 	s := &Store{d: sqlite}
-	anchor, err := s.connect(ctx, dsn, 1, "memory")
+	anchor, _, err := s.connect(ctx, dsn, 1, "memory")
 	if err != nil {
 		return nil, err
 	}
-	if s.write, err = s.connect(ctx, dsn, 1, "memory"); err != nil {
+	if s.write, s.writing, err = s.connect(ctx, dsn, 1, "memory"); err != nil {
 		return nil, errors.Join(err, anchor.Close())
 	}
-	s.read = s.write
-	s.writing = newStatements(s.write)
-	s.reading = s.writing
+	s.read, s.reading = s.write, s.writing
 	return s, nil
 }
 
@@ -134,11 +131,12 @@ func parameters(journal string, readOnly bool) string {
 
 // connect opens a pool and reads the settings back, because the driver ignores
 // parameters that it does not know.
-func (s *Store) connect(ctx context.Context, dsn string, connections int, journal string) (*sql.DB, error) {
-	db, err := sql.Open("sqlite", dsn)
+func (s *Store) connect(ctx context.Context, dsn string, connections int, journal string) (*sql.DB, *compiled, error) {
+	pool, err := newCompiled("sqlite", dsn)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
+	db := sql.OpenDB(pool)
 	db.SetMaxOpenConns(connections)
 	db.SetMaxIdleConns(connections)
 	s.close = append([]func() error{db.Close}, s.close...)
@@ -148,13 +146,13 @@ func (s *Store) connect(ctx context.Context, dsn string, connections int, journa
 	for name, value := range want {
 		var have string
 		if err := db.QueryRowContext(ctx, "PRAGMA "+name).Scan(&have); err != nil {
-			return nil, explain(s.path, err)
+			return nil, nil, explain(s.path, err)
 		}
 		if have != value {
-			return nil, permanent("%s: PRAGMA %s is %q and not %q: is the file on a network or overlay file system?", s.path, name, have, value)
+			return nil, nil, permanent("%s: PRAGMA %s is %q and not %q: is the file on a network or overlay file system?", s.path, name, have, value)
 		}
 	}
-	return db, nil
+	return db, pool, nil
 }
 
 // prepareFile makes sure that path is a SQLite database that may be written, or
