@@ -27,7 +27,8 @@
 //     an answer, and then has to be looked for. If a client has nothing to read, it
 //     makes a harmless read first; see ErrReadFirst.
 //  3. "Not found", "conflict" and "too fast" are answers, so they prove that the service
-//     works. Slowing down is the work of package ratelimit.
+//     works. Slowing down is the work of package ratelimit. A call that found no room in
+//     the rate was not sent, so it proves nothing; see Unasked.
 //  4. Nothing is stored. A process that starts finds out for itself.
 package breaker
 
@@ -61,6 +62,15 @@ var ErrReadFirst = errors.New("a read must succeed before the next write")
 // ErrCredential marks an error as a refusal of the credential itself, whatever the call
 // was about.
 var ErrCredential = errors.New("the credential itself is refused")
+
+// Unasked marks the error of a call that ended before its request was sent, because there
+// was no room in the rate. It proves nothing about the service, so the breaker does not
+// count it. The text and the kind stay err's own.
+func Unasked(err error) error { return unasked{err} }
+
+type unasked struct{ error }
+
+func (u unasked) Unwrap() error { return u.error }
 
 // Breaker guards one service. Make one per service and share it among everything that
 // calls that service. A nil Breaker lets every call pass. Safe for concurrent use.
@@ -164,7 +174,7 @@ func (b *Breaker) record(about string, write bool, err error) {
 		b.accept(about)
 	}
 	switch kind := fault.Of(err); {
-	case kind == fault.Canceled || kind == fault.Fenced:
+	case kind == fault.Canceled || kind == fault.Fenced || errors.As(err, new(unasked)):
 		return // we stopped the call, so it proves nothing about the service
 	case errors.Is(err, fault.Throttled): // whatever it means for the caller
 	case kind == fault.Transient || kind == fault.Malformed || kind == fault.Ambiguous:

@@ -119,6 +119,70 @@ func TestAfterThePauseOneReadAsksAndAWriteWaitsForIt(t *testing.T) {
 	}
 }
 
+// TestAnAnswerFromBeforeThePauseDoesNotProlongIt: calls that were sent while the service
+// was still asked fail one after another when their time is over.
+func TestAnAnswerFromBeforeThePauseDoesNotProlongIt(t *testing.T) {
+	s := newSide(t)
+	var before []func(error)
+	for range 6 {
+		leave, err := s.Enter(false)
+		if err != nil {
+			t.Fatal(err)
+		}
+		before = append(before, leave)
+	}
+	s.calls(false, many(5, outage)...)
+	for _, leave := range before {
+		s.now = s.now.Add(4 * time.Second)
+		leave(fault.Errorf(fault.Transient, "timed out"))
+	}
+	if want := "until 12:00:30Z: 5 calls in a row failed, the last: 502 Bad Gateway"; !strings.Contains(s.open(), want) {
+		t.Errorf("Open says %q, want %s", s.open(), want)
+	}
+	s.now = t0.Add(firstPause)
+	s.want("a read after the pause", false, 1)
+}
+
+// TestACallThatWasNotSentProvesNothing, neither that the service is in trouble nor that
+// it works.
+func TestACallThatWasNotSentProvesNothing(t *testing.T) {
+	s := newSide(t)
+	unsent := []error{Unasked(fault.Errorf(fault.Transient, "no room")), fault.Wrap(fault.Throttled, Unasked(errors.New("no room"))),
+		fault.Errorf(fault.Canceled, "canceled"), fault.Errorf(fault.Fenced, "the lease is lost")}
+	for _, err := range unsent {
+		s.calls(false, many(20, err)...)
+	}
+	s.want("after many calls that were not sent", false, 1)
+	s.calls(false, many(4, outage)...)
+	s.calls(false, unsent...)
+	s.calls(false, outage)
+	s.want("five failures, and between them calls that were not sent", false, 0)
+	for _, err := range unsent {
+		s.now = s.now.Add(firstPause)
+		if s.calls(false, err) != 1 || s.Open() == nil {
+			t.Errorf("a probe that ended with %v: open %q", err, s.open())
+		}
+	}
+	s.want("the next probe", false, 1)
+	if text := Unasked(outage).Error(); text != "502 Bad Gateway" {
+		t.Errorf("the text became %q", text)
+	}
+}
+
+func TestABreakerWithoutAClockHasTheRealOne(t *testing.T) {
+	b := New("the panel", nil)
+	for range maxConsecutive {
+		leave, err := b.Enter(false)
+		if err != nil {
+			t.Fatal(err)
+		}
+		leave(outage)
+	}
+	if _, err := b.Enter(false); !errors.Is(err, fault.LeftAlone) {
+		t.Errorf("after five failures: %v", err)
+	}
+}
+
 func TestThePauseGrowsToFiveMinutesAndSurvivesAClockSetBack(t *testing.T) {
 	s := newSide(t)
 	s.calls(false, many(5, outage)...)

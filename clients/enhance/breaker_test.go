@@ -1,12 +1,16 @@
 package enhance_test
 
 import (
+	"context"
+	"errors"
 	"net/http"
+	"strings"
 	"testing"
 	"time"
 
 	"github.com/stripe-enhance/stripe-enhance/clients/breaker"
 	"github.com/stripe-enhance/stripe-enhance/clients/enhance"
+	"github.com/stripe-enhance/stripe-enhance/clients/ratelimit"
 	"github.com/stripe-enhance/stripe-enhance/internal/fault"
 	"github.com/stripe-enhance/stripe-enhance/reconcile"
 	"github.com/stripe-enhance/stripe-enhance/simulator"
@@ -70,6 +74,46 @@ func TestAPanelInTroubleIsLeftAloneAndThenAskedOnce(t *testing.T) {
 	}
 	if n.calls(asksIfReady) != 1 || len(n.world.Effects()) != there+1 {
 		t.Errorf("asked %d times, effects %v", n.calls(asksIfReady), n.world.Effects())
+	}
+}
+
+// TestARateThatLeavesNoRoomIsNoTroubleOfThePanel: the panel has asked for a pause, and
+// calls that cannot wait for its end give up. If they opened the breaker, nothing would be
+// sent for minutes after the pause.
+func TestARateThatLeavesNoRoomIsNoTroubleOfThePanel(t *testing.T) {
+	limiter := ratelimit.New(ratelimit.Options{})
+	var guard *breaker.Breaker
+	n := newTown(t, func(o *enhance.Options) {
+		guard = breaker.New("Enhance", time.Now)
+		o.Limiter, o.Breaker = limiter, guard
+	})
+	limiter.Throttled(time.Hour)
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	for _, o := range ops {
+		if err := o.do(ctx, n); fault.Of(err) != fault.Transient || errors.Is(err, fault.LeftAlone) {
+			t.Errorf("%s: %v", o.name, err)
+		}
+	}
+	if err := guard.Open(); err != nil || n.client.Requests() != 0 {
+		t.Errorf("after %d calls that were not sent: %v, %d requests", len(ops), err, n.client.Requests())
+	}
+}
+
+// TestATokenThatIsRefusedOnTheWayBackIsNotWrittenWith: the read that asks whether a panel
+// is back shows that the token is no longer good.
+func TestATokenThatIsRefusedOnTheWayBackIsNotWrittenWith(t *testing.T) {
+	n, forward := guarded(t)
+	n.breaks(oneHosting, simulator.Fault{Apply: simulator.Skip, Status: http.StatusBadGateway})
+	for range 5 {
+		_, _ = n.client.Hosting(t.Context(), n.org, n.hosting)
+	}
+	forward(30 * time.Second)
+	n.breaks(asksIfReady, simulator.NotDone(http.StatusUnauthorized))
+	there := len(n.world.Effects())
+	err := n.client.RenameOrg(t.Context(), n.org, "Ada Ltd")
+	if fault.Of(err) != fault.Denied || !strings.Contains(err.Error(), "not sent: ") || len(n.world.Effects()) != there {
+		t.Errorf("got %v and %d effects, want denied and none", err, len(n.world.Effects())-there)
 	}
 }
 

@@ -12,6 +12,7 @@ import (
 
 	"github.com/sirupsen/logrus"
 
+	"github.com/stripe-enhance/stripe-enhance/clients/breaker"
 	"github.com/stripe-enhance/stripe-enhance/clients/ratelimit"
 	"github.com/stripe-enhance/stripe-enhance/internal/fault"
 )
@@ -131,7 +132,7 @@ func (c *Client) keptBack(at call, err error) error {
 
 // notAcquired is the error of a request that never left the limiter.
 func (c *Client) notAcquired(ctx context.Context, at call, err error) error {
-	return asCanceled(ctx, c.failed(at, answer{}, fault.Transient, err))
+	return asCanceled(ctx, c.failed(at, answer{}, fault.Transient, breaker.Unasked(err)))
 }
 
 // request builds a request that net/http cannot send twice: it has no GetBody, so there

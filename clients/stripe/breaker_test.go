@@ -6,8 +6,30 @@ import (
 	"time"
 
 	"github.com/stripe-enhance/stripe-enhance/clients/breaker"
+	"github.com/stripe-enhance/stripe-enhance/clients/ratelimit"
 	"github.com/stripe-enhance/stripe-enhance/internal/fault"
 )
+
+// TestARateThatLeavesNoRoomProvesNothingAboutStripe: only an answer shows that Stripe
+// works again.
+func TestARateThatLeavesNoRoomProvesNothingAboutStripe(t *testing.T) {
+	now := time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
+	guard := breaker.New("Stripe", func() time.Time { return now })
+	limiter := ratelimit.New(ratelimit.Options{RPS: 1e6})
+	s := always(reply{status: http.StatusInternalServerError})
+	c := s.client(t, func(o *Options) { o.Breaker, o.Limiter, o.MaxAttempts = guard, limiter, 1 })
+	for range 5 {
+		_ = readOnce(t.Context(), c)
+	}
+	now = now.Add(30 * time.Second)
+	limiter.Throttled(time.Hour)
+	if err := readOnce(t.Context(), c); fault.Of(err) != fault.Throttled || s.requests() != 5 {
+		t.Fatalf("%v after %d requests", err, s.requests())
+	}
+	if guard.Open() == nil {
+		t.Error("Stripe is taken to work although it was not asked")
+	}
+}
 
 // TestStripeInTroubleIsLeftAlone: after five failed calls, each with all its attempts,
 // no more are sent. If a restricted key lacks a permission, that does not count as

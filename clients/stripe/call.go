@@ -17,6 +17,7 @@ import (
 	stripego "github.com/stripe/stripe-go/v76"
 	"github.com/stripe/stripe-go/v76/form"
 
+	"github.com/stripe-enhance/stripe-enhance/clients/breaker"
 	"github.com/stripe-enhance/stripe-enhance/clients/ratelimit"
 	"github.com/stripe-enhance/stripe-enhance/internal/fault"
 )
@@ -153,7 +154,8 @@ func unanswered(err error, e *callError) fault.Kind {
 	e.cause = err
 	switch {
 	case errors.As(err, &wait):
-		e.reason, e.cause = "the request rate left no room in time", nil
+		e.reason = "the request rate left no room in time"
+		e.cause = breaker.Unasked(errors.New(e.reason))
 		return fault.Throttled
 	case errors.Is(err, errTooLarge):
 		e.reason = err.Error()
