@@ -62,6 +62,7 @@ func TestOptionsThatCannotBeRightAreRefusedAllAtOnce(t *testing.T) {
 		{"an org by name", func(o *enhance.Options) { o.Org = "Our Company" }, []string{`a UUID like`, `"Our Company"`}},
 		{"an org in braces", func(o *enhance.Options) { o.Org = "{" + ourOrg + "}" }, []string{"a UUID like"}},
 		{"an org with a letter wrong", func(o *enhance.Options) { o.Org = strings.Replace(ourOrg, "a", "g", 1) }, []string{"a UUID like"}},
+		{"an org with a digit for a dash", func(o *enhance.Options) { o.Org = "0a0a0a0a01111-4222-8333-444444444444" }, []string{"a UUID like"}},
 		{"an org with a dash moved", func(o *enhance.Options) { o.Org = "0a0a0a0-a1111-4222-8333-444444444444" }, []string{"a UUID like"}},
 		{"a token with its scheme", func(o *enhance.Options) { o.Token = secret.New("Bearer hunter2") }, []string{`without the word "Bearer"`}},
 		{"a token with a line break", func(o *enhance.Options) { o.Token = secret.New("hunter2\n") }, []string{"no token has"}},
@@ -96,6 +97,8 @@ func TestAnErrorNamesTheCallTheStatusAndThePanelsWords(t *testing.T) {
 		{409, `{"code":"already_exists"}`, `enhance: DELETE /orgs/` + otherOrg + `/subscriptions/42: 409 Conflict (already_exists)`},
 		{401, `{"code":"unauthorized"}`, `enhance: DELETE /orgs/` + otherOrg + `/subscriptions/42: 401 Unauthorized (unauthorized); the token is wrong, expired, or locked to another address`},
 		{403, `{"code":"forbidden"}`, `enhance: DELETE /orgs/` + otherOrg + `/subscriptions/42: 403 Forbidden (forbidden); the role of the token does not allow this, or it belongs to another organisation`},
+		{404, `{"code":"not_found"}`, `enhance: DELETE /orgs/` + otherOrg + `/subscriptions/42: 404 Not Found (not_found)`},
+		{307, ``, `enhance: DELETE /orgs/` + otherOrg + `/subscriptions/42: 307 Temporary Redirect; the panel redirects; configure the URL at which it answers itself`},
 		{299, ``, `enhance: DELETE /orgs/` + otherOrg + `/subscriptions/42: 299`},
 		{400, `{"code":"` + canary + `","detail":"echo ` + canary + `"}`, `enhance: DELETE /orgs/` + otherOrg + `/subscriptions/42: 400 Bad Request ([redacted]: echo [redacted])`},
 		{400, `{"code":"a\nb","detail":"` + strings.Repeat("x", 500) + `"}`, `enhance: DELETE /orgs/` + otherOrg + `/subscriptions/42: 400 Bad Request (a b: ` + strings.Repeat("x", 120) + `…)`},
@@ -109,6 +112,49 @@ func TestAnErrorNamesTheCallTheStatusAndThePanelsWords(t *testing.T) {
 		if !ok || e.Status != c.status || e.Method != http.MethodDelete {
 			t.Errorf("the error is %#v", e)
 		}
+	}
+}
+
+// TestAnErrorNamesWhatWasWrongWithTheAnswer, because the body itself is not in it.
+func TestAnErrorNamesWhatWasWrongWithTheAnswer(t *testing.T) {
+	self := func(c *enhance.Client) error { _, err := c.Self(t.Context()); return err }
+	version := func(c *enhance.Client) error { _, err := c.Version(t.Context()); return err }
+	newOrg := func(c *enhance.Client) error { _, err := c.CreateOrg(t.Context(), "Ada"); return err }
+	newHosting := func(c *enhance.Client) error {
+		_, err := c.CreateHosting(t.Context(), otherOrg, 1, "Basic")
+		return err
+	}
+	for _, c := range []struct {
+		name   string
+		do     func(*enhance.Client) error
+		status int
+		answer string
+		want   string
+	}{
+		{"the selling organisation is unknown", self, 404, `{"code":"not_found"}`, "404 Not Found (not_found); the panel does not know the selling organisation"},
+		{"a proxy", self, 404, `<html>`, "something in front of the panel answered"},
+		{"a redirect", self, 301, ``, "; the panel redirects"},
+		{"no JSON", self, 200, `{"id":`, "no JSON at byte 6"},
+		{"a version in numbers", version, 200, `12`, "the answer is a number"},
+		{"an empty version", version, 200, `""`, "the answer is empty"},
+		{"a list for an id", newOrg, 201, `{"id":[1]}`, "id is a array"},
+		{"no id", newOrg, 201, `{}`, "the answer has no id"},
+		{"an id that is no UUID", newOrg, 201, `{"id":"../x"}`, "the answer has no id that is a UUID"},
+		{"a text for a number", newHosting, 201, `{"id":"42"}`, "id is a string"},
+		{"no number", newHosting, 201, `{}`, "the answer has no id"},
+	} {
+		err := c.do(fast(t, served(t, func(w http.ResponseWriter, _ *http.Request) { respond(w, c.status, "%s", c.answer) })))
+		if err == nil || !strings.Contains(err.Error(), c.want) {
+			t.Errorf("%s: got %v, want %s", c.name, err, c.want)
+		}
+	}
+}
+
+func TestAClientWithoutALimiterHasOneOfItsOwn(t *testing.T) {
+	client := fast(t, served(t, func(w http.ResponseWriter, _ *http.Request) { respond(w, 200, `"ready"`) }),
+		func(o *enhance.Options) { o.Limiter = nil })
+	if err := client.Ready(t.Context()); err != nil || client.Rate() != 10 {
+		t.Errorf("got %v at %v requests a second, want 10", err, client.Rate())
 	}
 }
 
@@ -181,8 +227,9 @@ func TestEveryRequestIsCountedAndObserved(t *testing.T) {
 
 func TestThePanelsClockIsKept(t *testing.T) {
 	panel := t0.Add(time.Hour)
+	date := panel.Format(http.TimeFormat)
 	client := fast(t, served(t, func(w http.ResponseWriter, _ *http.Request) {
-		w.Header().Set("Date", panel.Format(http.TimeFormat))
+		w.Header()["Date"] = []string{date} // an empty one keeps net/http from adding its own
 		respond(w, 200, `"ready"`)
 	}), atT0)
 	if there, here := client.ServerTime(); !there.IsZero() || !here.IsZero() {
@@ -191,9 +238,15 @@ func TestThePanelsClockIsKept(t *testing.T) {
 	if err := client.Ready(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	there, here := client.ServerTime()
-	if diff := cmp.Diff([]time.Time{panel, t0}, []time.Time{there, here}); diff != "" {
-		t.Errorf("(-want +got)\n%s", diff)
+	for _, odd := range []string{"", "yesterday"} { // an answer without a time does not change it
+		date = odd
+		if err := client.Ready(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		there, here := client.ServerTime()
+		if diff := cmp.Diff([]time.Time{panel, t0}, []time.Time{there, here}); diff != "" {
+			t.Errorf("after %q: (-want +got)\n%s", odd, diff)
+		}
 	}
 }
 

@@ -1,6 +1,7 @@
 package enhance_test
 
 import (
+	"errors"
 	"fmt"
 	"net/http"
 	"slices"
@@ -21,6 +22,9 @@ type register struct {
 	size   int     // of a page
 	asked  int
 	change func(t *register, q string)
+	// disobeys: it lists by id whatever it was asked for.
+	disobeys bool
+	least    int // the smallest offset that was asked for
 }
 
 func (v *register) add(o orgAt) {
@@ -39,10 +43,12 @@ func (v *register) serve(t *testing.T) string {
 		if q.Get("status") != "" {
 			rows = slices.DeleteFunc(rows, func(o orgAt) bool { return o.status != q.Get("status") })
 		}
-		if q.Get("sortBy") == "createdAt" {
+		if q.Get("sortBy") == "createdAt" && !v.disobeys {
 			slices.SortStableFunc(rows, func(a, b orgAt) int { return int(b.after - a.after) })
 		}
 		offset, _ := strconv.Atoi(q.Get("offset"))
+		v.least = min(v.least, offset)
+		offset = max(offset, 0)
 		var items []string
 		for _, o := range rows[min(offset, len(rows)):min(offset+v.size, len(rows))] {
 			items = append(items, o.json())
@@ -92,10 +98,75 @@ func TestAListingThatGrowsWithEveryPageIsCompleted(t *testing.T) {
 			if behind := len(v.orgs) - len(got); behind > 12 {
 				t.Errorf("%d of %d orgs are not known at the end", behind, len(v.orgs))
 			}
-			if v.asked > 120 {
+			if v.asked > 60 {
 				t.Errorf("asked %d times for 30 pages", v.asked)
 			}
 		})
+	}
+}
+
+// TestAListingThatGrowsAndCannotBeCompletedIsAnError: the orgs that came meanwhile are
+// found by the time of their creation. If that does not find them all, what came is not
+// everything.
+func TestAListingThatGrowsAndCannotBeCompletedIsAnError(t *testing.T) {
+	young := 100 * time.Hour
+	for name, c := range map[string]struct {
+		disobeys bool
+		add      func(asked int) orgAt
+		sentence string
+	}{
+		"its order is another than the one asked for": {true, func(n int) orgAt { return orgAt{1_000_000 + n, young, "active"} }, "the newest are not listed first"},
+		"an org came that was made long ago":          {false, func(n int) orgAt { return orgAt{1000 - n, 0, "active"} }, "came where the total is"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			v := &register{size: 10, disobeys: c.disobeys, change: func(v *register, _ string) { v.add(c.add(v.asked)) }}
+			for i := range 100 {
+				v.add(orgAt{1000 + 10*i, time.Duration(i) * time.Minute, "active"})
+			}
+			_, err := everyOrg(t, v.serve(t))
+			if verdict(err) != "malformed" || !strings.Contains(err.Error(), c.sentence) {
+				t.Errorf("got %v, want %s", err, c.sentence)
+			}
+		})
+	}
+}
+
+// TestAnErrorOfTheReceiverEndsAListing, whether it is about an org that was there or about
+// one that came meanwhile.
+func TestAnErrorOfTheReceiverEndsAListing(t *testing.T) {
+	for _, refused := range []func(reconcile.Org) bool{
+		func(o reconcile.Org) bool { return o.Name == "Org 1000" },
+		func(o reconcile.Org) bool { return o.Created.After(t0.Add(99 * time.Hour)) },
+	} {
+		v := &register{size: 10, change: func(v *register, _ string) { v.add(orgAt{1000 - v.asked, 100 * time.Hour, "active"}) }}
+		for i := range 100 {
+			v.add(orgAt{1000 + 10*i, time.Duration(i) * time.Minute, "active"})
+		}
+		full, after := errors.New("disk full"), 0
+		err := fast(t, v.serve(t)).EveryOrg(t.Context(), func(page []reconcile.Org) error {
+			if after > 0 {
+				t.Error("it was given another page")
+			}
+			if slices.ContainsFunc(page, refused) {
+				after++
+				return full
+			}
+			return nil
+		})
+		if !errors.Is(err, full) {
+			t.Errorf("got %v, want the error of the receiver", err)
+		}
+	}
+}
+
+// TestAPanelThatHidesEverythingHasNotNothing, and is not asked for what is before the
+// first org.
+func TestAPanelThatHidesEverythingHasNotNothing(t *testing.T) {
+	v := &register{}
+	v.add(orgAt{1000, 0, "active"})
+	got, err := everyOrg(t, v.serve(t))
+	if verdict(err) != "malformed" || !strings.Contains(err.Error(), "an empty page after 0 of 1") || v.least < 0 {
+		t.Errorf("got %v, %v; the smallest offset is %d", got, err, v.least)
 	}
 }
 

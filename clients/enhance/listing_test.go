@@ -54,7 +54,7 @@ func TestAListingThatIsNotWholeIsAnErrorAndNeverAShorterList(t *testing.T) {
 		{"an item of null", map[string]string{"0": `{"items":[null],"total":1}`}, "item 0 has no id"},
 		{"an item without an id", map[string]string{"0": `{"items":[{"name":"Pro"}],"total":1}`}, "item 0 has no id"},
 		{"an id of nothing", map[string]string{"0": planPage("1", 0)}, "item 0 has no id"},
-		{"a page and more", map[string]string{"0": planPage("1", 1) + planPage("1", 2)}, "no JSON"},
+		{"a page and more", map[string]string{"0": planPage("1", 1) + planPage("1", 2)}, "no JSON at byte"},
 		{"a page of a list", map[string]string{"0": `[]`}, "the answer is a array"},
 	} {
 		t.Run(c.name, func(t *testing.T) {

@@ -17,6 +17,7 @@ import (
 	"testing"
 	"testing/iotest"
 	"testing/synctest"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -109,9 +110,43 @@ func TestAnErrorOfATransportThatReportsNothingIsAmbiguous(t *testing.T) {
 		if o.class == "read" {
 			want = "transient"
 		}
-		if diff := cmp.Diff(want, verdict(o.do(t.Context(), n))); diff != "" {
+		err := o.do(t.Context(), n)
+		if diff := cmp.Diff(want, verdict(err)); diff != "" || !strings.Contains(err.Error(), "boom") {
+			t.Errorf("%s: (-want +got)\n%s%v", o.name, diff, err)
+		}
+	}
+}
+
+// TestAWriteWhoseTimeIsOverBeforeItIsSentIsNotSent, and so it is not ambiguous.
+func TestAWriteWhoseTimeIsOverBeforeItIsSentIsNotSent(t *testing.T) {
+	n := &town{org: otherOrg, hosting: 42, client: fast(t, "https://panel.example.com", func(o *enhance.Options) {
+		o.WriteTimeout = time.Nanosecond
+		o.Transport = roundTripper(func(r *http.Request) (*http.Response, error) {
+			t.Errorf("%s was sent", r.URL)
+			return nil, errors.New("boom")
+		})
+	})}
+	for _, o := range ops {
+		if o.class == "read" {
+			continue
+		}
+		if diff := cmp.Diff("transient", verdict(o.do(t.Context(), n))); diff != "" {
 			t.Errorf("%s: (-want +got)\n%s", o.name, diff)
 		}
+	}
+}
+
+// TestATransportWithoutADialerSendsWrites, each on a connection of its own like any other.
+func TestATransportWithoutADialerSendsWrites(t *testing.T) {
+	f := newFragile(t)
+	client := fast(t, "http://"+f.Addr().String(), func(o *enhance.Options) { o.Transport = &http.Transport{} })
+	for range 2 {
+		if id, err := client.CreateOrg(t.Context(), "Ada"); id != otherOrg || err != nil {
+			t.Errorf("got %q, %v", id, err)
+		}
+	}
+	if posts, conns := f.posts.Load(), f.conns.Load(); posts != 2 || conns != 2 {
+		t.Errorf("%d POSTs on %d connections, want 2 on 2", posts, conns)
 	}
 }
 
@@ -308,8 +343,8 @@ func TestNoRequestCarriesWhatMustNeverBeSent(t *testing.T) {
 		if r.Header.Get("Authorization") != "Bearer "+canary || !strings.HasPrefix(r.URL.Path, "/api/") {
 			t.Errorf("%s %s is not to the API with the token", r.Method, r.URL.Path)
 		}
-		if strings.Contains(strings.ToLower(r.URL.RawQuery), "force") {
-			t.Errorf("%s %s forces", r.Method, r.URL)
+		if strings.Contains(strings.ToLower(r.URL.RawQuery), "force") || strings.HasSuffix(r.RequestURI, "?") {
+			t.Errorf("%s %s forces, or has an empty query", r.Method, r.RequestURI)
 		}
 		inner.ServeHTTP(w, r)
 	}))
@@ -364,6 +399,14 @@ func TestWhatCannotBeRightIsNotSent(t *testing.T) {
 		"a deletion of hosting -1":    func() error { return client.Delete(ctx, otherOrg, -1) },
 		"an invitation to nobody":     func() error { return client.Invite(ctx, otherOrg, "", "Ada") },
 		"a login for nobody":          func() error { return client.CreateLogin(ctx, otherOrg, "Ada", "Ada") },
+		"a hosting of a path":         func() error { _, err := client.Hosting(ctx, "../x", 42); return err },
+		"a new hosting of a path":     func() error { _, err := client.CreateHosting(ctx, "../x", 1, "x"); return err },
+		"a website of a path":         func() error { return client.CreateWebsite(ctx, "../x", 42, "ada.example.com") },
+		"websites of a path":          func() error { _, err := client.Websites(ctx, "../x"); return err },
+		"a deletion in a path":        func() error { return client.Delete(ctx, "../x", 42) },
+		"a change in a path":          func() error { return client.Change(ctx, "../x", 42, reconcile.HostingChange{Plan: 2}) },
+		"an invitation to a path":     func() error { return client.Invite(ctx, "../x", "ada@example.com", "Ada") },
+		"a login for a path":          func() error { return client.CreateLogin(ctx, "../x", "ada@example.com", "Ada") },
 		"owners of no org":            func() error { _, err := client.OwnerEmails(ctx, "0"); return err },
 	} {
 		if diff := cmp.Diff("permanent", verdict(do())); diff != "" {

@@ -1,7 +1,9 @@
 package enhance_test
 
 import (
+	"encoding/json"
 	"errors"
+	"net/http"
 	"strconv"
 	"testing"
 
@@ -84,6 +86,22 @@ func TestARefusedInvitationWhoseMembersCannotBeReadIsNotSuccess(t *testing.T) {
 	}
 }
 
+// TestAnInviteeWithoutANameIsCalledByTheEmail, because the panel requires a name.
+func TestAnInviteeWithoutANameIsCalledByTheEmail(t *testing.T) {
+	for name, want := range map[string]string{"Ada": "Ada", " Ada Lovelace ": "Ada Lovelace", "": "ada@example.com", " ": "ada@example.com"} {
+		var sent struct{ Name, Email string }
+		url := served(t, func(w http.ResponseWriter, r *http.Request) {
+			if err := json.NewDecoder(r.Body).Decode(&sent); err != nil {
+				t.Error(err)
+			}
+			respond(w, 201, `"https://panel.example.com/invites/x"`)
+		})
+		if err := fast(t, url).Invite(t.Context(), otherOrg, "ada@example.com", name); err != nil || sent.Name != want || sent.Email != "ada@example.com" {
+			t.Errorf("%q: sent %+v, %v, want the name %q", name, sent, err, want)
+		}
+	}
+}
+
 func TestALoginIsMadeOwnerAndMailedALinkToChooseAPassword(t *testing.T) {
 	n := newTown(t)
 	if err := n.client.CreateLogin(t.Context(), n.org, "new@example.com", "New"); err != nil {
@@ -141,6 +159,18 @@ func TestALoginThatExistsElsewhereIsInvitedAndNotTouched(t *testing.T) {
 	}
 	if diff := cmp.Diff([]string{"invite grace@example.com"}, n.mails()); diff != "" {
 		t.Errorf("(-want +got)\n%s", diff)
+	}
+}
+
+// TestALoginWhoseMembershipsCannotBeReadIsNotInvited: it may be an owner already, and then
+// the mail would ask for what was done.
+func TestALoginWhoseMembershipsCannotBeReadIsNotInvited(t *testing.T) {
+	n := newTown(t)
+	n.world.StaffCreateOrg("Grace", "grace@example.com")
+	n.breaks("GET /orgs/{org}/members", simulator.NotDone(502))
+	err := n.client.CreateLogin(t.Context(), n.org, "grace@example.com", "Grace")
+	if verdict(err) != "transient" || len(n.mails()) != 0 {
+		t.Errorf("got %v, mailed %v", err, n.mails())
 	}
 }
 

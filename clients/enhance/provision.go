@@ -187,11 +187,8 @@ func uuidInto(id *string) func([]byte) error {
 		if err := decode(answer, &created); err != nil {
 			return err
 		}
-		switch {
-		case created.ID == "":
-			return errNoID
-		case !isUUID(created.ID):
-			return errors.New("the id is no UUID")
+		if !isUUID(created.ID) {
+			return errors.New("the answer has no id that is a UUID")
 		}
 		*id = strings.ToLower(created.ID)
 		return nil

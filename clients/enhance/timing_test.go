@@ -57,8 +57,8 @@ func TestACallersDeadlineEndsAReadWithWhatWasWrong(t *testing.T) {
 		if verdict(err) != "transient" || !strings.Contains(err.Error(), "502 Bad Gateway") {
 			t.Errorf("got %v", err)
 		}
-		if took := time.Since(began); took != 0 {
-			t.Errorf("waited %v for a deadline that could not be kept", took)
+		if took := time.Since(began); took != 0 || client.Requests() != 1 {
+			t.Errorf("waited %v and asked %d times for a deadline that could not be kept", took, client.Requests())
 		}
 	})
 }
@@ -73,6 +73,41 @@ func TestACallerWhoCancelsARetryIsToldSo(t *testing.T) {
 			t.Errorf("got %v", err)
 		}
 	})
+}
+
+// TestACallerWhoLeavesWhileAListingMovesGetsWhatWasWrong: the listing is not begun again
+// for a caller who has left, nor at once if there is no time for the pause.
+func TestACallerWhoLeavesWhileAListingMovesGetsWhatWasWrong(t *testing.T) {
+	for name, tt := range map[string]struct {
+		leave func(context.Context) (context.Context, context.CancelFunc)
+		want  string
+		took  time.Duration
+	}{
+		"canceled": {func(ctx context.Context) (context.Context, context.CancelFunc) {
+			ctx, cancel := context.WithCancel(ctx)
+			time.AfterFunc(time.Minute, cancel)
+			return ctx, cancel
+		}, "canceled", time.Minute},
+		"out of time": {func(ctx context.Context) (context.Context, context.CancelFunc) {
+			return context.WithTimeout(ctx, time.Minute)
+		}, "malformed", 0},
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			client := bubble(t, inProcess{http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+				respond(w, 200, "%s", planPage("1", 1, 2))
+			})}, func(o *enhance.Options) { o.ReadBackoff = time.Hour })
+			ctx, cancel := tt.leave(t.Context())
+			defer cancel()
+			began := time.Now()
+			_, err := client.Plans(ctx)
+			if verdict(err) != tt.want || !strings.Contains(err.Error(), "the listing is not complete") {
+				t.Errorf("%s: got %v (%s)", name, err, verdict(err))
+			}
+			if took := time.Since(began); took != tt.took || client.Requests() != 1 {
+				t.Errorf("%s: ended after %v and %d requests, want %v and one", name, took, client.Requests(), tt.took)
+			}
+		})
+	}
 }
 
 // answering is a panel that gives one answer to everything.

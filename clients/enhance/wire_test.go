@@ -166,6 +166,31 @@ func TestPlansKeepOnlyTheLimitsThatExist(t *testing.T) {
 	}
 }
 
+func TestTheOrganisationsOfATokenAreThoseThatCanBeConfigured(t *testing.T) {
+	answer := `{"memberships":[{"orgId":"` + strings.ToUpper(otherOrg) + `","orgName":"Ada"},{"orgId":"new-kind-of-id","orgName":"Bob"},{"orgName":"Eve"},{"orgId":"` + ourOrg + `","new":{}}]}`
+	status := 200
+	client := fast(t, served(t, func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path != "/api/login/memberships" {
+			t.Errorf("asked for %s", r.URL)
+		}
+		respond(w, status, "%s", answer)
+	}))
+	orgs, err := client.Memberships(t.Context())
+	if diff := cmp.Diff([]reconcile.Org{{ID: otherOrg, Name: "Ada"}, {ID: ourOrg}}, orgs); diff != "" || err != nil {
+		t.Errorf("%v (-want +got)\n%s", err, diff)
+	}
+	for _, c := range []struct {
+		status int
+		answer string
+		want   string
+	}{{401, `{"code":"unauthorized"}`, "denied"}, {200, `{"memberships":{}}`, "malformed"}, {502, ``, "transient"}} {
+		status, answer = c.status, c.answer
+		if orgs, err := client.Memberships(t.Context()); verdict(err) != c.want || orgs != nil {
+			t.Errorf("%d %s: %v, %v, want %s", c.status, c.answer, orgs, err, c.want)
+		}
+	}
+}
+
 func TestAnOrgIsReadAsItStands(t *testing.T) {
 	for _, c := range []struct {
 		name, more string
