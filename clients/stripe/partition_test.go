@@ -97,6 +97,24 @@ func TestTheWorkerWithTheMostLeftGivesItAway(t *testing.T) {
 	}
 }
 
+// TestAPartIsWorthItsRequest: a part may cost a request more than its pages, so a worker
+// with few pages left gives away few parts, however many others are idle.
+func TestAPartIsWorthItsRequest(t *testing.T) {
+	const pageSeconds = 100
+	for pages, most := range map[int64]int{0: 0, 1: 0, 3: 0, 4: 1, 5: 1, 6: 2, 8: 3, 100: 7} {
+		p := newPartition(8, span{})
+		if _, ok := p.take(0); !ok {
+			t.Fatal("nothing to take")
+		}
+		p.idle = 7
+		last := int64(epoch) + pages*pageSeconds
+		p.split(0, span{epoch, last}, last, pageSeconds, 8)
+		if got := len(p.pending); got != most {
+			t.Errorf("%d pages left: %d parts given away, want %d", pages, got, most)
+		}
+	}
+}
+
 func TestCutsRiseAndStayInside(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		n := rapid.IntRange(1, 16).Draw(t, "pieces")

@@ -56,9 +56,8 @@ func plainList[T any](p *plain, list **[]T, room int, read func(*plain, *T)) {
 	case *list != nil: // a second one; encoding/json reuses the objects of the first
 		p.odd = true
 		return
-	case !p.take('['):
-		return
 	}
+	p.take('[') // if there is none, the page is odd and what was read of it is dropped
 	all := make([]T, 0, room)
 	*list = &all
 	if p.space() == ']' {

@@ -83,25 +83,19 @@ func (p *plain) literal(word string) bool {
 // names are of fields, one that is not in lower case is odd.
 func (p *plain) object(fields bool) iter.Seq[[]byte] {
 	return func(yield func([]byte) bool) {
-		if !p.take('{') {
-			return
-		}
+		p.take('{')
 		if p.space() == '}' {
 			p.i++
 			return
 		}
-		for {
+		for more := true; more && !p.odd; {
 			name := p.name(fields)
-			if !p.take(':') || !yield(name) || p.odd {
-				return
-			}
+			more = p.take(':') && yield(name)
 			if p.space() == '}' {
 				p.i++
 				return
 			}
-			if !p.take(',') {
-				return
-			}
+			p.take(',')
 		}
 	}
 }
@@ -269,55 +263,45 @@ func (p *plain) skipNumber() {
 }
 
 // deeper counts the depth of what is skipped.
-func (p *plain) deeper() bool {
+func (p *plain) deeper() {
 	p.depth++
-	if p.depth > maxDepth {
-		p.odd = true
-	}
-	return !p.odd
+	p.odd = p.odd || p.depth > maxDepth
 }
 
 func (p *plain) skipObject() {
-	if !p.take('{') || !p.deeper() {
-		return
-	}
+	p.take('{')
+	p.deeper()
 	defer func() { p.depth-- }()
 	if p.space() == '}' {
 		p.i++
 		return
 	}
-	for {
-		if p.quoted(); !p.take(':') {
-			return
-		}
+	for !p.odd {
+		p.quoted()
+		p.take(':')
 		p.skip()
-		if p.space() == '}' && !p.odd {
+		if p.space() == '}' {
 			p.i++
 			return
 		}
-		if !p.take(',') {
-			return
-		}
+		p.take(',')
 	}
 }
 
 func (p *plain) skipList() {
-	if !p.take('[') || !p.deeper() {
-		return
-	}
+	p.take('[')
+	p.deeper()
 	defer func() { p.depth-- }()
 	if p.space() == ']' {
 		p.i++
 		return
 	}
-	for {
+	for !p.odd {
 		p.skip()
-		if p.space() == ']' && !p.odd {
+		if p.space() == ']' {
 			p.i++
 			return
 		}
-		if !p.take(',') {
-			return
-		}
+		p.take(',')
 	}
 }

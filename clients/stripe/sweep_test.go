@@ -121,6 +121,19 @@ func TestASweepWhoseCallerHasLeftStagesNothingMore(t *testing.T) {
 	}
 }
 
+// TestASweepHasAsManyWorkersAsTheRateKeepsBusy, and one more.
+func TestASweepHasAsManyWorkersAsTheRateKeepsBusy(t *testing.T) {
+	for _, tt := range []struct {
+		rps  float64
+		took time.Duration
+		want int
+	}{{20, 0, 1}, {20, 49 * time.Millisecond, 1}, {20, 50 * time.Millisecond, 2}, {20, time.Minute, 9}, {math.Inf(1), 0, 8}, {math.Inf(1), time.Second, 8}} {
+		if got := newFleet(same(1, newest)).client(t, tt.rps, 8).busy(tt.took); got != tt.want {
+			t.Errorf("at %v requests a second and %v a page: %d workers, want %d", tt.rps, tt.took, got, tt.want)
+		}
+	}
+}
+
 func TestASweepIsBulkUnlessItsCallerIsOfAnotherClass(t *testing.T) {
 	for _, tt := range []struct {
 		name string
