@@ -24,6 +24,7 @@ func TestAForwardedAddressIsBelievedOnlyFromATrustedProxy(t *testing.T) {
 		{"two headers are one list", "10.0.0.1:1", []string{"203.0.113.5", "192.0.2.7"}, trusted, "192.0.2.7"},
 		{"nonsense from a proxy", "10.0.0.1:1", []string{"unknown"}, trusted, "10.0.0.1"},
 		{"nonsense behind an address", "10.0.0.1:1", []string{"unknown, 192.0.2.7"}, trusted, "192.0.2.7"},
+		{"a peer without an address", "@", []string{"192.0.2.7"}, trusted, "invalid IP"},
 		{"no header", "10.0.0.1:1", nil, trusted, "10.0.0.1"},
 		{"IPv4 inside IPv6", "[::ffff:10.0.0.1]:1", []string{"::ffff:192.0.2.7"}, trusted, "192.0.2.7"},
 		{"IPv6", "[fd00::1]:1", []string{"2001:db8::7"}, trusted, "2001:db8::7"},

@@ -153,9 +153,6 @@ func networkOf(a netip.Addr) netip.Prefix {
 	if a.Is6() {
 		bits = 64
 	}
-	p, err := a.WithZone("").Prefix(bits)
-	if err != nil {
-		return netip.Prefix{} // all addresses that cannot be read are one
-	}
+	p, _ := a.WithZone("").Prefix(bits) // all addresses that cannot be read are one
 	return p
 }

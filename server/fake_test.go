@@ -25,7 +25,10 @@ type company struct {
 	results  []result
 	last     time.Time // the last run in the history
 	listed   time.Time
-	putBack  bool // runs leave their nudges where they are
+	putBack  bool              // runs leave their nudges where they are
+	taken    bool              // another process takes the lease before a run begins
+	report   *reconcile.Report // of the next runs; nil: one with an id
+	outage   error             // of the history and the nudges
 	failures []reconcile.ActionRecord
 
 	named   []string // subscriptions that webhooks have named
@@ -56,7 +59,7 @@ var t0 = time.Date(2000, 1, 1, 0, 0, 0, 0, time.UTC) // where a synctest bubble 
 
 func (c *company) Run(ctx context.Context, r Request, began func(string)) (reconcile.Report, error) {
 	c.mu.Lock()
-	if !c.leading {
+	if !c.leading || c.taken {
 		c.mu.Unlock()
 		return reconcile.Report{}, &reconcile.LeaseTaken{Owner: "another"}
 	}
@@ -85,6 +88,9 @@ func (c *company) Run(ctx context.Context, r Request, began func(string)) (recon
 	c.busy = false
 	if r.Full && fail == nil {
 		c.listed = time.Now()
+	}
+	if c.report != nil {
+		return *c.report, fail
 	}
 	return reconcile.Report{Run: reconcile.RunRecord{ID: "run-1", Started: t0, Trigger: r.Trigger}, Actions: failures}, fail
 }
@@ -150,14 +156,14 @@ func (c *company) Nudge(_ context.Context, subscriptions []string, _ string, _ t
 func (c *company) NudgesWaiting(context.Context) (bool, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return c.waiting, nil
+	return c.waiting, c.outage
 }
 
 func (c *company) Runs(context.Context, int) ([]reconcile.RunRecord, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.last.IsZero() {
-		return nil, nil
+	if c.last.IsZero() || c.outage != nil {
+		return nil, c.outage
 	}
 	return []reconcile.RunRecord{{ID: "last", Started: c.last}}, nil
 }
@@ -165,7 +171,7 @@ func (c *company) Runs(context.Context, int) ([]reconcile.RunRecord, error) {
 func (c *company) LastListed(context.Context) (reconcile.ListedState, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return reconcile.ListedState{At: c.listed}, nil
+	return reconcile.ListedState{At: c.listed}, c.outage
 }
 
 // set changes the world while the loop is at work.

@@ -3,49 +3,70 @@ package server
 import (
 	"bytes"
 	"encoding/json"
+	"io"
 	"net/http"
 	"net/http/httptest"
+	"reflect"
 	"strings"
 	"testing"
+	"testing/iotest"
 )
 
 type wanted struct {
 	Name string `json:"name"`
 	N    int    `json:"n"`
+	Any  any    `json:"any"`
 }
 
 func TestABodyIsExactlyWhatIsDocumented(t *testing.T) {
 	for _, test := range []struct {
 		name, body string
 		optional   bool
-		ok         bool
+		problem    string // "": it is accepted
 	}{
-		{"an object", `{"name":"a","n":1}`, false, true},
-		{"an empty object", `{}`, false, true},
-		{"white space around it", " \n{\"n\":1}\t\n", false, true},
-		{"no body where none is needed", ``, true, true},
-		{"no body where one is needed", ``, false, false},
-		{"an unknown field", `{"nmae":"a"}`, false, false},
-		{"something after it", `{"n":1}{"n":2}`, false, false},
-		{"a bracket after it", `{"n":1}]`, false, false},
-		{"a key twice", `{"n":1,"n":2}`, false, false},
-		{"a key twice in another case", `{"n":1,"N":2}`, false, false},
-		{"a key twice, escaped", `{"n":1,"\u006e":2}`, false, false},
-		{"the wrong type", `{"n":"1"}`, false, false},
-		{"an array", `[]`, false, false},
-		{"a string", `"a"`, false, false},
-		{"half of it", `{"n":`, false, false},
-		{"not JSON", `name=a`, false, false},
-		{"nested without end", strings.Repeat(`[`, 100_000), false, false},
-		{"nested too deeply", `{"name":` + strings.Repeat(`[`, 40) + strings.Repeat(`]`, 40) + `}`, false, false},
+		{"an object", `{"name":"a","n":1}`, false, ""},
+		{"an empty object", `{}`, false, ""},
+		{"white space around it", " \n{\"n\":1}\t\n", false, ""},
+		{"no body where none is needed", ``, true, ""},
+		{"white space where no body is needed", " \n", true, ""},
+		{"no body where one is needed", ``, false, "it is not a JSON object"},
+		{"an unknown field", `{"nmae":"a"}`, false, `unknown field "nmae"`},
+		{"something after it", `{"n":1}{"n":2}`, false, "there is something after the object"},
+		{"a bracket after it", `{"n":1}]`, false, "there is something after the object"},
+		{"a key twice", `{"n":1,"n":2}`, false, `the key "n" is given twice`},
+		{"a key twice in another case", `{"n":1,"N":2}`, false, `the key "N" is given twice`},
+		{"a key twice, escaped", `{"n":1,"\u006e":2}`, false, `the key "n" is given twice`},
+		{"a key twice, further inside", `{"any":[{"a":1},{"b":[{"c":1,"C":2}]}]}`, false, `the key "C" is given twice`},
+		{"the same key in two objects", `{"any":[{"a":1},{"a":1}]}`, false, ""},
+		{"the wrong type", `{"n":"1"}`, false, "n must be a number"},
+		{"another wrong type", `{"name":[]}`, false, "name must be a string"},
+		{"an array", `[]`, false, "it is not a JSON object"},
+		{"a string", `"a"`, false, "it is not a JSON object"},
+		{"half of it", `{"n":`, false, "it is not JSON"},
+		{"all but its end", `{"n":1`, false, "it is not JSON"},
+		{"half a key", `{"n":1,"na`, false, "it is not JSON"},
+		{"a key without quotation marks", `{n:1}`, false, "it is not JSON"},
+		{"the wrong bracket at its end", `{"any":[1}`, false, "it is not JSON"},
+		{"not JSON", `name=a`, false, "it is not a JSON object"},
+		{"not JSON inside", `{"n":one}`, false, "it is not JSON"},
+		{"nested without end", strings.Repeat(`[`, 100_000), false, "it is not a JSON object"},
+		{"nested without end in a field", `{"any":` + strings.Repeat(`[`, 100_000), false, "it is nested too deeply"},
+		{"nested as deeply as may be", `{"any":` + strings.Repeat(`[`, maxDepth-1) + strings.Repeat(`]`, maxDepth-1) + `}`, false, ""},
+		{"nested too deeply", `{"any":` + strings.Repeat(`[`, maxDepth) + strings.Repeat(`]`, maxDepth) + `}`, false, "it is nested too deeply"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			var v wanted
-			err := decode(strings.NewReader(test.body), &v, test.optional)
-			if (err == nil) != test.ok {
-				t.Errorf("decode(%.40q) = %v, want ok %t", test.body, err, test.ok)
+			problem := ""
+			if err := decode(strings.NewReader(test.body), &v, test.optional); err != nil {
+				problem = err.Error()
+			}
+			if problem != test.problem {
+				t.Errorf("decode(%.40q): %q, want %q", test.body, problem, test.problem)
 			}
 		})
+	}
+	if err := decode(iotest.ErrReader(io.ErrUnexpectedEOF), &wanted{}, true); err == nil || err.Error() != "it could not be read to its end" {
+		t.Errorf("a body that breaks off: %v", err)
 	}
 }
 
@@ -81,7 +102,7 @@ func FuzzDecode(f *testing.F) {
 		if decode(bytes.NewReader(body), &got, false) != nil {
 			return
 		}
-		if err := json.Unmarshal(body, &plain); err != nil || got != plain {
+		if err := json.Unmarshal(body, &plain); err != nil || !reflect.DeepEqual(got, plain) {
 			t.Errorf("%q was read as %+v, a plain decoder reads %+v, %v", body, got, plain, err)
 		}
 	})

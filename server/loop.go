@@ -16,14 +16,14 @@ import (
 
 // The waits of the loop, from the outside in.
 const (
-	// defaultLook is how often the loop looks at schedules and stored nudges. A nudge
+	// lookEvery is how often the loop looks at schedules and stored nudges. A nudge
 	// that another replica has stored waits that long at most. A look is one indexed read.
-	defaultLook = time.Second
+	lookEvery = time.Second
 	// firstLooks is how often the loop asks for the lease within the first look.
 	firstLooks = 20
-	// defaultGap is the least time between the beginnings of two nudged runs. A
+	// leastGap is the least time between the beginnings of two nudged runs. A
 	// checkout makes half a dozen events within a second; they become two runs.
-	defaultGap = time.Second
+	leastGap = time.Second
 	// busyGap is the gap when nudges keep waiting after each run: because customers buy
 	// all the time, or because runs put back nudges that they could not follow.
 	busyGap = 5 * time.Second
@@ -40,8 +40,6 @@ type LoopOptions struct {
 	Poll, Full cron.Schedule
 	// Now is the wall clock that the schedules are compared with. nil: time.Now.
 	Now func() time.Time
-	// Look and Gap replace the defaults; a negative Gap is none.
-	Look, Gap time.Duration
 	// Flows is how many subscriptions that webhooks name are served at the same time,
 	// beside the runs. 0: none; then each webhook is followed by a run.
 	Flows int
@@ -94,15 +92,6 @@ func NewLoop(o LoopOptions, runner Runner, nudges Nudges, history History) *Loop
 	// still while the machine sleeps, and comparisons would prefer it.
 	clock := o.Now
 	o.Now = func() time.Time { return clock().Round(0) }
-	if o.Look <= 0 {
-		o.Look = defaultLook
-	}
-	switch {
-	case o.Gap == 0:
-		o.Gap = defaultGap
-	case o.Gap < 0:
-		o.Gap = 0
-	}
 	if o.Log == nil {
 		o.Log = logrus.New()
 		o.Log.SetOutput(io.Discard)
@@ -112,7 +101,7 @@ func NewLoop(o LoopOptions, runner Runner, nudges Nudges, history History) *Loop
 	}
 	l := &Loop{o: o, runner: runner, nudges: nudges, history: history, wake: make(chan struct{}, 1),
 		served: make(chan struct{}, max(o.Flows, 1))}
-	l.agenda.gap = o.Gap
+	l.agenda.gap = leastGap
 	return l
 }
 
@@ -164,7 +153,7 @@ func (l *Loop) Work(ctx context.Context) error {
 // awaitLease gives the campaign a moment, so that a service that is alone begins its first
 // run with its first look and not with its second.
 func (l *Loop) awaitLease(ctx context.Context) {
-	tick := time.NewTicker(l.o.Look / firstLooks)
+	tick := time.NewTicker(lookEvery / firstLooks)
 	defer tick.Stop()
 	for range firstLooks {
 		if l.runner.Leading() {
@@ -180,7 +169,7 @@ func (l *Loop) awaitLease(ctx context.Context) {
 
 // sleep waits until the next look, a nudge, or the end.
 func (l *Loop) sleep(ctx context.Context) {
-	pause := l.o.Look
+	pause := lookEvery
 	if left := time.Until(l.notBefore); l.agenda.nudged && left > 0 && left < pause {
 		pause = left
 	}
@@ -261,7 +250,7 @@ func (l *Loop) lookForNudges(ctx context.Context) {
 	if waiting {
 		l.agenda.nudged, l.agenda.trigger = true, "nudge"
 	} else if l.failures == 0 {
-		l.gap = l.o.Gap
+		l.gap = leastGap
 	}
 }
 
@@ -323,10 +312,7 @@ func (l *Loop) runJob(ctx context.Context, j job) bool {
 	if len(j.Subscriptions) == 0 {
 		l.agenda.nudged = false // this run takes every stored nudge
 		l.notBefore = time.Now().Add(l.gap)
-		l.gap = min(max(2*l.gap, l.o.Gap), max(busyGap, l.o.Gap))
-		if l.o.Gap == 0 {
-			l.gap = 0
-		}
+		l.gap = min(2*l.gap, busyGap)
 	}
 	report, err := l.runner.Run(ctx, j.Request, func(run string) { l.announce(run, j.asks) })
 	l.announce("", nil)

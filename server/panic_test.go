@@ -32,7 +32,8 @@ func (a alarmed) WebhookAnswered(string)                   { panic("CANARY") }
 func TestAnObserverThatPanicsStopsNoRun(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		told := make(chan string, 10)
-		w := work(t, &company{leading: true}, "@every 1m", never, func(o *LoopOptions) { o.Observer = alarmed{told} })
+		hook, log := logged()
+		w := work(t, &company{leading: true}, "@every 1m", never, log, func(o *LoopOptions) { o.Observer = alarmed{told} })
 		pass(30 * time.Second)
 		asked := w.loop.Ask(Request{Full: true, Trigger: "admin"})
 		synctest.Wait()
@@ -42,6 +43,9 @@ func TestAnObserverThatPanicsStopsNoRun(t *testing.T) {
 		pass(time.Minute)
 		if runs := w.end(t); len(runs) < 3 {
 			t.Errorf("only %d runs were done", len(runs))
+		}
+		if got := lines(hook, logrus.ErrorLevel); len(got) < 4 || got[0] != "panic after a run" || hook.AllEntries()[0].Data["stack"] == "" {
+			t.Errorf("logged %q", got)
 		}
 		close(told)
 		heard := ""

@@ -146,9 +146,7 @@ func serve(ctx context.Context, listener net.Listener, h http.Handler, log *logr
 	if err := hs.Shutdown(drain); err != nil {
 		_ = hs.Close() // requests that are still not answered are cut off
 	}
-	if err := <-failed; !errors.Is(err, http.ErrServerClosed) {
-		return err
-	}
+	<-failed // http.ErrServerClosed
 	return nil
 }
 

@@ -1,0 +1,341 @@
+package server
+
+import (
+	"errors"
+	"fmt"
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/stripe-enhance/stripe-enhance/internal/fault"
+	"github.com/stripe-enhance/stripe-enhance/reconcile"
+)
+
+// asked is one request, its answer, and what it did: the calls that change something, and
+// why the loop was woken.
+type asked struct {
+	request, body string
+	status        int
+	part          string
+	did           []string
+	woken         string
+}
+
+// changes are the calls that change something.
+var changes = []string{"LogWebhook", "Nudge", "Approve", "Set", "Delete", "AddManualHold", "RemoveManualHold", "Retry", "Rename"}
+
+func checkAll(t *testing.T, h *house, all []asked) {
+	t.Helper()
+	key, _ := h.server.keys.find(rightKey)
+	for _, c := range all {
+		method, path, _ := strings.Cut(c.request, " ")
+		got := h.ask(method, path, c.body)
+		answers(t, c.request+" "+c.body, got, c.status, c.part)
+		for i := range c.did {
+			c.did[i] = strings.ReplaceAll(c.did[i], "KEY", key)
+		}
+		if diff := cmp.Diff(c.did, h.called(changes...)); diff != "" {
+			t.Errorf("%s %s: did (-want +got):\n%s", c.request, c.body, diff)
+		}
+		if why := h.woken(); why != c.woken {
+			t.Errorf("%s %s: woke the loop because of %q, want %q", c.request, c.body, why, c.woken)
+		}
+	}
+}
+
+func TestARequestChangesWhatItSaysOrNothing(t *testing.T) {
+	h := newHouse(t)
+	h.customers = []reconcile.CustomerRecord{{Customer: reconcile.Customer{ID: "cus_1", OrgNamed: true, Org: &reconcile.Org{ID: "org-1"}}}}
+	long := strings.Repeat("x", maxText+1)
+	const (
+		byPrice = "/api/admin/mappings"
+		byHold  = "/api/admin/holds"
+		byName  = "/api/admin/customers"
+		approve = "POST /api/admin/plans/plan-123/approve"
+		nudged  = "Nudge admin []"
+	)
+	checkAll(t, h, []asked{
+		{"PUT " + byPrice, `{"billingPlanId":" price_1 ","enhancePlanId":7}`, 200, `"enhancePlanId":"7"`, []string{"Set price_1 7 KEY", nudged}, "admin"},
+		{"PUT " + byPrice, `{"billing_plan_id":"price_1","enhance_plan_id":"Pro","billing_provider":"stripe"}`, 200, `"enhancePlanId":"Pro"`, []string{"Set price_1 Pro KEY", nudged}, "admin"},
+		{"PUT " + byPrice, `{"billingPlanId":"price_1","enhancePlanId":7.5}`, 400, "a string or a whole number", nil, ""},
+		{"PUT " + byPrice, `{"billingPlanId":"price_1","enhancePlanId":true}`, 400, "a string or a whole number", nil, ""},
+		{"PUT " + byPrice, `{"billingPlanId":"price_1"}`, 400, "are required", nil, ""},
+		{"PUT " + byPrice, `{"enhancePlanId":"7"}`, 400, "are required", nil, ""},
+		{"PUT " + byPrice, `{"billingPlanId":"price_1","enhancePlanId":"a\nb"}`, 400, "are required", nil, ""},
+		{"PUT " + byPrice, `{"billingPlanId":"price_1","billing_plan_id":"price_2","enhancePlanId":"7"}`, 400, "under its older name", nil, ""},
+		{"PUT " + byPrice, `{"billingPlanId":"price_1","enhancePlanId":"7","enhance_plan_id":8}`, 400, "under its older name", nil, ""},
+		{"PUT " + byPrice, `{"billingProvider":"paddle","billingPlanId":"price_1","enhancePlanId":"7"}`, 400, "must be stripe", nil, ""},
+		{"PUT " + byPrice, `{"billingPlanId":5}`, 400, "billingPlanId must be a string", nil, ""},
+		{"DELETE " + byPrice + "?billingPlanId=price_1", "", 200, "Deleted the mapping of price_1", []string{"Delete price_1", nudged}, "admin"},
+		{"DELETE " + byPrice + "?billing_plan_id=price_1", "", 200, "Deleted", []string{"Delete price_1", nudged}, "admin"},
+		{"DELETE " + byPrice + "?billingPlanId=price_2", "", 404, "Mapping not found", []string{"Delete price_2"}, ""},
+		{"DELETE " + byPrice, "", 400, "billingPlanId parameter required", nil, ""},
+
+		{"POST " + byHold, `{"subscriptionId":"sub_1","kind":"ignore","reason":" by letter ","author":"Eve"}`, 201, `"author":"Eve"`,
+			[]string{"AddManualHold sub_1 ignore 0001-01-01T00:00:00Z by letter by Eve", nudged}, "admin"},
+		{"POST " + byHold, `{"customerId":"cus_1","kind":"no-suspend","until":"2000-01-02T01:00:00+01:00"}`, 201, `"until":"2000-01-02T00:00:00Z"`,
+			[]string{"AddManualHold cus_1 no-suspend 2000-01-02T00:00:00Z  by KEY", nudged}, "admin"},
+		{"POST " + byHold, `{"subscriptionId":"sub_1","kind":"ignore","until":"tomorrow"}`, 400, "until must be a time like", nil, ""},
+		{"POST " + byHold, `{"subscriptionId":"sub_1","kind":"ignore","reason":"a\u0007b"}`, 400, "without control characters", nil, ""},
+		{"POST " + byHold, `{"subscriptionId":"sub_1","kind":"ignore","author":"` + long + `"}`, 400, "must be short", nil, ""},
+		{"POST " + byHold, `{"subscriptionId":"sub_1","kind":"whatever"}`, 400, "the kind of a hold is", nil, ""},
+		{"POST " + byHold, `{"subscriptionId":"sub_1","kind":"ignore","whatever":1}`, 400, "unknown field", nil, ""},
+		{"POST " + byHold, ``, 400, "it is not a JSON object", nil, ""},
+		{"DELETE " + byHold + "?id=hold_1", "", 200, "Removed hold hold_1", []string{"RemoveManualHold hold_1", nudged}, "admin"},
+		{"DELETE " + byHold + "?id=hold_2", "", 404, "Hold not found", []string{"RemoveManualHold hold_2"}, ""},
+		{"DELETE " + byHold, "", 400, "id parameter required", nil, ""},
+
+		{approve, ``, 200, "Approved plan plan-123", []string{"Approve plan-123 0 KEY", "Nudge approve []"}, "approve"},
+		{approve, `{"version":2,"by":" Eve "}`, 200, "Approved plan plan-123", []string{"Approve plan-123 2 Eve (KEY)", "Nudge approve []"}, "approve"},
+		{approve, `{"version":-1}`, 400, "version must be", nil, ""},
+		{approve, `{"version":"2"}`, 400, "version must be a number", nil, ""},
+		{approve, `{"by":"a\nb"}`, 400, "by must be a short name", nil, ""},
+
+		{"PATCH " + byName, `{"customerId":"cus_1","name":" Ada Ltd "}`, 200, `"organizationName":"Ada Ltd"`, []string{"Rename org-1 Ada Ltd"}, ""},
+		{"PATCH " + byName, `{"customerId":"cus_1","name":"x","organizationName":"Ada Ltd"}`, 200, `"organizationId":"org-1"`, []string{"Rename org-1 Ada Ltd"}, ""},
+		{"PATCH " + byName, `{"name":"Ada"}`, 400, "customerId is required", nil, ""},
+		{"PATCH " + byName, `{"customerId":"cus_1","name":" "}`, 400, "must be a short name", nil, ""},
+		{"PATCH " + byName, `{"customerId":"cus_1","name":"a\tb"}`, 400, "must be a short name", nil, ""},
+		{"PATCH " + byName, `{"customerId":"cus_1","name":"Ada [cus_2]"}`, 400, "like a marker", nil, ""},
+		{"PATCH " + byName, `[]`, 400, "it is not a JSON object", nil, ""},
+
+		{"POST /api/admin/actions/suspend:sub_1/2/retry", "", 200, "Customer cus_1 is tried again now", []string{"Retry suspend:sub_1/2", nudged}, "admin"},
+		{"POST /api/admin/actions/suspend:sub_1", "", 404, "Not found", nil, ""},
+		{"POST /api/admin/actions/retry", "", 404, "Not found", nil, ""},
+		{"POST /api/admin/sync", `{"subscriptionId":null}`, 400, "leave it out to sync everything", nil, ""},
+		{"POST /api/admin/sync", `{"subscriptionId":""}`, 400, "leave it out to sync everything", nil, ""},
+		{"POST /api/admin/sync", `{"subscriptionId":["sub_1"]}`, 400, "leave it out to sync everything", nil, ""},
+		{"POST /api/admin/sync", `{"subscriptionID":"sub_1","subscriptionId":"sub_1"}`, 400, "is given twice", nil, ""},
+	})
+}
+
+func TestAMappingIsCheckedBeforeItIsSet(t *testing.T) {
+	h := newHouse(t)
+	const request, body = "PUT /api/admin/mappings", `{"billingPlanId":"price_1","enhancePlanId":"7"}`
+	unchecked := strings.Replace(body, "}", `,"unchecked":true}`, 1)
+	set := []string{"Set price_1 7 KEY", "Nudge admin []"}
+	h.problem = "Stripe does not know price_1"
+	checkAll(t, h, []asked{
+		{request, body, 422, "Stripe does not know price_1", nil, ""},
+		{request, unchecked, 200, `"success":true`, set, "admin"},
+	})
+	h.problem, h.fail["Check"] = "", errors.New("stripe: 502\nenhance: 503")
+	checkAll(t, h, []asked{{request, body, 200, `"warning":"not verified: stripe: 502; enhance: 503"`, set, "admin"}})
+	delete(h.fail, "Check")
+	if got := h.ask("PUT", "/api/admin/mappings", body); strings.Contains(got.Body.String(), "warning") {
+		t.Errorf("a mapping that was verified: %s", got.Body)
+	}
+}
+
+// TestAnOrganisationIsRenamedOnlyIfItHasItsName: while it is being set up, its name is how
+// the program finds it again.
+func TestAnOrganisationIsRenamedOnlyIfItHasItsName(t *testing.T) {
+	h := newHouse(t)
+	const request, body = "PATCH /api/admin/customers", `{"customerId":"cus_1","name":"Ada"}`
+	one := func(c reconcile.Customer) []reconcile.CustomerRecord {
+		return []reconcile.CustomerRecord{{Customer: c}}
+	}
+	for _, c := range []struct {
+		customers []reconcile.CustomerRecord
+		asked
+	}{
+		{nil, asked{request, body, 404, "Customer not found", nil, ""}},
+		{one(reconcile.Customer{OrgNamed: true}), asked{request, body, 409, "no organisation at Enhance yet", nil, ""}},
+		{one(reconcile.Customer{Org: &reconcile.Org{ID: "org-1"}}), asked{request, body, 409, "still being set up", nil, ""}},
+		{one(reconcile.Customer{Org: &reconcile.Org{ID: "org-1"}, OrgNamed: true}), asked{request, body, 200, "Renamed", []string{"Rename org-1 Ada"}, ""}},
+	} {
+		h.customers = c.customers
+		checkAll(t, h, []asked{c.asked})
+	}
+	for err, want := range map[error]struct {
+		status int
+		part   string
+	}{
+		fault.Errorf(fault.NotFound, "404"):  {404, "Enhance does not know the organisation any more"},
+		fault.Errorf(fault.Denied, "401"):    {502, "Enhance refused the access token"},
+		fault.Errorf(fault.Ambiguous, "502"): {502, "trying again is safe"},
+	} {
+		h.fail["Rename"] = err
+		answers(t, fmt.Sprint(err), h.ask("PATCH", "/api/admin/customers", body), want.status, want.part)
+	}
+}
+
+func TestCustomersAreFoundByEmailOrByID(t *testing.T) {
+	h := newHouse(t)
+	const path = "/api/admin/customers"
+	answers(t, "none", h.ask("GET", path+"?email=ada@example.com", ""), 404, "Customer not found")
+	h.customers = []reconcile.CustomerRecord{{Customer: reconcile.Customer{ID: "cus_1"}}, {Customer: reconcile.Customer{ID: "cus_2"}}}
+	h.called()
+	for query, call := range map[string]string{
+		"?email=+ada@example.com+":              "ByEmail ada@example.com",
+		"?customerId=cus_1":                     "ByID cus_1",
+		"?email=a@example.com&customerId=cus_1": "ByEmail a@example.com",
+	} {
+		answers(t, query, h.ask("GET", path+query, ""), 200, `"customers":[`)
+		if diff := cmp.Diff([]string{call}, h.called("ByEmail", "ByID")); diff != "" {
+			t.Errorf("%s: looked for (-want +got):\n%s", query, diff)
+		}
+	}
+	answers(t, "neither", h.ask("GET", path+"?email=+", ""), 400, "Email or customerId parameter required")
+}
+
+func TestListsAreOfAsManyRowsAsAreAskedFor(t *testing.T) {
+	h := newHouse(t)
+	for query, call := range map[string]string{
+		"runs": "Runs 100", "runs?limit=1": "Runs 1", "runs?limit=1000": "Runs 1000",
+		"actions": "Actions   unknown 100",
+		"actions?customer=cus_1&subscription=sub_1&state=held&limit=5": fmt.Sprint("Actions cus_1 sub_1 ", reconcile.ParseActionState("held"), " 5"),
+		"plans": "HeldPlans false", "plans?all=true": "HeldPlans true", "plans?all=yes": "HeldPlans false",
+	} {
+		answers(t, query, h.ask("GET", "/api/admin/"+query, ""), 200, "[")
+		if got := h.called("Runs", "Actions", "HeldPlans"); len(got) != 1 || got[0] != call {
+			t.Errorf("%s: read %q, want %s", query, got, call)
+		}
+	}
+	for _, limit := range []string{"0", "-1", "1001", "many", "1.5"} {
+		for _, list := range []string{"runs", "actions"} {
+			answers(t, list+" "+limit, h.ask("GET", "/api/admin/"+list+"?limit="+limit, ""), 400, "limit must be a number from 1 to 1000")
+		}
+	}
+	answers(t, "a state", h.ask("GET", "/api/admin/actions?state=done", ""), 400, "state must be planned, held")
+	if got := h.called("Runs", "Actions"); got != nil {
+		t.Errorf("read %q", got)
+	}
+}
+
+// TestAPageForPeopleHasAnEnd, however many there are.
+func TestAPageForPeopleHasAnEnd(t *testing.T) {
+	h := newHouse(t)
+	h.actions = make([]reconcile.ActionRecord, mostRows+5)
+	if got := strings.Count(h.ask("GET", "/api/admin/runs/run-1", "").Body.String(), `"kind":`); got != mostRows {
+		t.Errorf("a run has %d actions, want %d", got, mostRows)
+	}
+	count := func(what string, holds, plans, want int) {
+		t.Helper()
+		h.holds = make([]reconcile.Hold, holds)
+		waits := reconcile.HeldPlan{ID: "plan-waits", Actions: make([]reconcile.Action, plans)}
+		done := reconcile.HeldPlan{ID: "plan-done", Approved: t0, Actions: make([]reconcile.Action, 7)}
+		h.held = []reconcile.HeldPlan{done, waits}
+		got := h.ask("GET", "/api/admin/dashboard", "")
+		answers(t, what, got, 200, `"holds":[`)
+		if n := strings.Count(got.Body.String(), `"reason":`); n != want || strings.Contains(got.Body.String(), "plan-done") {
+			t.Errorf("%s: %d holds are shown, want %d", what, n, want)
+		}
+	}
+	count("few", 3, 2, 5)
+	count("many holds", dashboardHolds+50, 2, dashboardHolds)
+	count("many in plans", 150, 100, dashboardHolds)
+}
+
+// reads are every request that only reads.
+var reads = []string{"dashboard", "customers?email=a@example.com", "customers?customerId=cus_1", "plans", "plans/plan-123", "mappings", "holds", "runs", "runs/run-1", "actions"}
+
+// TestWhatCannotBeReadOrWrittenIsAnErrorAndNothingElse: each call of each request fails in
+// turn. The details go into the log, because an error of a database may name a host.
+func TestWhatCannotBeReadOrWrittenIsAnErrorAndNothingElse(t *testing.T) {
+	writes := map[string]string{
+		"PUT mappings": `{"billingPlanId":"price_1","enhancePlanId":"7"}`, "DELETE mappings?billingPlanId=price_1": "", "POST holds": `{"subscriptionId":"sub_1","kind":"ignore"}`,
+		"DELETE holds?id=hold_1": "", "POST plans/plan-123/approve": "", "POST actions/a/retry": "", "PATCH customers": `{"customerId":"cus_1","name":"Ada"}`, "POST sync": "",
+	}
+	all := map[string]string{}
+	for _, path := range reads {
+		all["GET "+path] = ""
+	}
+	for request, body := range writes {
+		all[request] = body
+	}
+	soft := map[string]bool{"Nudge": true, "Check": true} // what was asked for is done without them
+	for request, body := range all {
+		method, path, _ := strings.Cut(request, " ")
+		for n := 0; ; n++ {
+			h := newHouse(t)
+			h.customers = []reconcile.CustomerRecord{{Customer: reconcile.Customer{ID: "cus_1", OrgNamed: true, Org: &reconcile.Org{ID: "org-1"}}}}
+			name := h.nthCall(method, path, body, n)
+			if name == "" {
+				if n == 0 {
+					t.Errorf("%s calls nothing", request)
+				}
+				break
+			}
+			h.fail[name] = errors.New("CANARY at 10.0.0.1")
+			got := h.ask(method, "/api/admin/"+path, body)
+			status := http.StatusServiceUnavailable
+			if name == "Rename" {
+				status = http.StatusBadGateway
+			}
+			if (soft[name] && request != "POST sync") || name == "Ping" { // the dashboard shows a database that does not answer
+				status = got.Code
+				if status >= http.StatusBadRequest {
+					t.Errorf("%s without %s: %d %s", request, name, status, got.Body)
+				}
+			} else {
+				answers(t, request+" without "+name, got, status, "")
+			}
+			if name != "Check" && strings.Contains(got.Body.String(), "CANARY") {
+				t.Errorf("%s without %s: %s", request, name, got.Body)
+			}
+			if name != "Ping" && name != "Check" && len(h.log.AllEntries()) == 0 {
+				t.Errorf("%s without %s: nothing is logged", request, name)
+			}
+			if h.fail[name] != nil && !soft[name] && h.woken() != "" {
+				t.Errorf("%s without %s: a run was asked for", request, name)
+			}
+		}
+	}
+}
+
+// nthCall is the name of the n-th call of a request to a house like this one; "": it makes
+// fewer.
+func (h *house) nthCall(method, path, body string, n int) string {
+	if path == "sync" {
+		return []string{"Nudge", ""}[min(n, 1)] // and then it waits
+	}
+	h.ask(method, "/api/admin/"+path, body)
+	h.woken()
+	h.log.Reset()
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	calls := h.calls
+	h.calls = nil
+	if n >= len(calls) {
+		return ""
+	}
+	name, _, _ := strings.Cut(calls[n], " ")
+	return name
+}
+
+func TestTheKindOfAnErrorIsItsStatus(t *testing.T) {
+	h := newHouse(t)
+	for err, want := range map[error]struct {
+		status int
+		part   string
+	}{
+		fault.Errorf(fault.NotFound, "store: no such plan"):         {404, "Plan not found"},
+		fault.Errorf(fault.Conflict, "store: it is approved since"): {409, `"it is approved since"`},
+		fault.Errorf(fault.Transient, "store: CANARY"):              {503, "try again in a moment"},
+	} {
+		h.fail["HeldPlan"] = err
+		answers(t, err.Error(), h.ask("GET", "/api/admin/plans/plan-123", ""), want.status, want.part)
+		h.fail["Approve"] = err
+		answers(t, err.Error(), h.ask("POST", "/api/admin/plans/plan-123/approve", ""), want.status, want.part)
+	}
+	h.fail["Approve"] = fault.Errorf(fault.Permanent, "store: ambiguous")
+	answers(t, "a short id", h.ask("POST", "/api/admin/plans/plan/approve", ""), 400, "too short")
+	answers(t, "a whole id", h.ask("POST", "/api/admin/plans/plan-123/approve", ""), 503, "try again")
+	if why := h.woken(); why != "" {
+		t.Errorf("a run was asked for by %s", why)
+	}
+}
+
+// TestAHoldEndsInTheFuture by the server's clock.
+func TestAHoldEndsInTheFuture(t *testing.T) {
+	now := t0
+	h := newHouse(t, func(o *Options) { o.Now = func() time.Time { return now } })
+	const body = `{"subscriptionId":"sub_1","kind":"ignore","until":"2000-01-02T00:00:00Z"}`
+	answers(t, "before", h.ask("POST", "/api/admin/holds", body), 201, "hold_")
+	now = t0.Add(48 * time.Hour)
+	answers(t, "after", h.ask("POST", "/api/admin/holds", body), 400, "which is past")
+}
