@@ -21,6 +21,15 @@ func TestEveryActionKindHasARow(t *testing.T) {
 	}
 }
 
+// The brake counts what is taken away, orders and changes of plan, and the resumes that need
+// a confirmation.
+func TestTheBrakeCountsTheseKinds(t *testing.T) {
+	want := []reconcile.ActionKind{reconcile.Resume, reconcile.CreateSubscription, reconcile.ChangePlan, reconcile.Suspend, reconcile.Terminate}
+	if got := reconcile.BrakeKinds(); !slices.Equal(got, want) {
+		t.Errorf("%v, want %v", got, want)
+	}
+}
+
 // A journal may have kinds of another version: if a kind is not known, it counts as one
 // that takes something away.
 func TestAnActionKindThatIsNotKnownTakesAndIsNotParsed(t *testing.T) {

@@ -184,3 +184,22 @@ func TestAnInstructionIsDescribed(t *testing.T) {
 		}
 	}
 }
+
+// The bindings of a subscription are in the order of their slots. One to a hosting that was
+// deleted at the end of its retention period is history.
+func TestTheBindingsOfASubscriptionAreItsOwnAndInOrder(t *testing.T) {
+	c := served()
+	c.Bindings = append(c.Bindings, binding("sub_2", 4, 6), binding("sub_1", 3, 9), binding("sub_1", 2, 6))
+	c.Hostings[0].TerminatedByUs = noon
+	for sub, want := range map[string][]reconcile.Binding{
+		"sub_1": {binding("sub_1", 1, 7), binding("sub_1", 3, 9)}, "sub_2": {binding("sub_2", 1, 8)}, "sub_9": nil,
+	} {
+		if d := cmp.Diff(want, c.BindingsOf(sub)); d != "" {
+			t.Errorf("%s (-want +got):\n%s", sub, d)
+		}
+	}
+	c.Hostings[0].TerminatedByUs = time.Time{}
+	if d := cmp.Diff([]reconcile.Binding{binding("sub_1", 1, 7), binding("sub_1", 2, 6), binding("sub_1", 3, 9)}, c.BindingsOf("sub_1")); d != "" {
+		t.Errorf("none of them deleted (-want +got):\n%s", d)
+	}
+}

@@ -130,6 +130,8 @@ func TestAnEndIsAnnouncedOfWhatGoesOn(t *testing.T) {
 		}
 	}
 	for want, s := range map[string]reconcile.Subscription{
+		" is unpaid":   {Status: reconcile.StatusUnpaid, Lapse: reconcile.Lapse{Seen: noon}}, // by a version that did not keep since when
+		" is past_due": {Status: reconcile.StatusPastDue, SendInvoice: true},
 		" is canceled": {Status: reconcile.StatusCanceled},
 		" is canceled since 2026-03-01 12:00 UTC":           {Status: reconcile.StatusCanceled, EndedAt: noon},
 		" is incomplete_expired since 2026-03-01 12:00 UTC": {Status: reconcile.StatusIncompleteExpired, EndedAt: noon},
