@@ -2,6 +2,7 @@ package store
 
 import (
 	"errors"
+	"fmt"
 	"strings"
 	"testing"
 	"time"
@@ -168,5 +169,57 @@ func TestAnUnboundHostingIsNoReasonToAskWhoIsNew(t *testing.T) {
 		u, err := f.Unbound(t.Context())
 		f.must(err)
 		same(t, "unbound", reconcile.Unbound{Hostings: 1, Orgs: 1}, u)
+	})
+}
+
+// A write about a hosting may be another customer's, and a write that names no hosting is
+// about none.
+func TestAnInstructionWaitsForTheWriteAboutItsHosting(t *testing.T) {
+	conform(t, func(t *testing.T, f *fixture) {
+		f.save(t0, facts("sub_a", "cus_a", "a@example.com"), facts("sub_b", "cus_b", "b@example.com"))
+		f.bindOrg("cus_a", "org-a")
+		suspend := action("suspend:sub_b/1:7", reconcile.Suspend, "cus_b", "sub_b")
+		suspend.Hosting = 7
+		f.must(f.RecordIntent(t.Context(), f.tok, "run-1", suspend, "", t0))
+		bind := instruction(reconcile.InstructBind, "sub_a", made(7, "org-a", "Pro [sub_a/1]"))
+		_, err := f.RecordInstruction(t.Context(), bind, planner.Instruct(bind, offered(), ""))
+		var no reconcile.InstructionRefused
+		if !errors.As(err, &no) || !strings.Contains(err.Error(), "suspend of that hosting was sent") {
+			t.Errorf("while another customer's write is under way: %v", err)
+		}
+		f.must(f.RecordOutcome(t.Context(), f.tok, reconcile.Outcome{Action: suspend, Run: "run-1", State: reconcile.ActionFailed, At: t0}))
+		f.instruct(bind)
+
+		create := action("create_org:cus_b", reconcile.CreateOrg, "cus_b", "")
+		create.Hosting = 0
+		f.must(f.RecordIntent(t.Context(), f.tok, "run-2", create, "", t0))
+		f.instruct(instruction(reconcile.InstructUnbind, "sub_a", reconcile.Hosting{}))
+		same(t, "bindings", 0, len(f.customer("cus_a").Bindings))
+	})
+}
+
+// If the metadata of a subscription names a hosting that serves another customer's,
+// the planner has to know which.
+func TestAHostingThatMetadataNamesShowsWhichOtherSubscriptionItServes(t *testing.T) {
+	conform(t, func(t *testing.T, f *fixture) {
+		names := func(id int64) func(*reconcile.SubscriptionFacts) {
+			return func(s *reconcile.SubscriptionFacts) { s.MetadataHosting = id }
+		}
+		f.save(t0, facts("sub_a", "cus_a", "", names(7)), facts("sub_b", "cus_b", "", names(7)), facts("sub_c", "cus_c", "", names(8)))
+		f.bindOrg("cus_b", "org-b")
+		f.bindHosting("cus_b", "sub_b", 1, "org-b", 7)
+		f.must(f.SaveHosting(t.Context(), f.tok, made(8, "org-b", "Pro"), t0))
+		all, err := f.Customers(t.Context(), []string{"cus_a", "cus_b", "cus_c"})
+		f.must(err)
+		serves := map[string]string{}
+		for _, c := range all {
+			for _, h := range c.Hostings {
+				serves[fmt.Sprintf("%s sees %d", c.ID, h.ID)] = h.Serves
+			}
+		}
+		same(t, "whom they serve", map[string]string{"cus_a sees 7": "sub_b", "cus_b sees 7": "", "cus_b sees 8": "", "cus_c sees 8": ""}, serves)
+
+		f.save(t0, facts("sub_b", "cus_b", "", names(7), status(reconcile.StatusCanceled)))
+		same(t, "when that has ended", "", f.customer("cus_a").Hostings[0].Serves)
 	})
 }

@@ -21,10 +21,9 @@ type identities struct {
 // buyer is a Stripe customer in a batch of facts.
 type buyer struct {
 	reconcile.Buyer
-	first, newest time.Time // of its subscriptions in the batch
-	customer      string
-	known         bool
-	stale         bool // known, and the stored row differs
+	customer string
+	known    bool
+	stale    bool // known, and the stored row differs
 }
 
 // assignCustomers stores the buyers of facts that are about to be written.
@@ -64,21 +63,15 @@ func collectBuyers(all []incoming) []*buyer {
 		f := &all[i].facts
 		b := byID[f.Buyer.ID]
 		if b == nil {
-			b = &buyer{Buyer: reconcile.Buyer{StripeCustomer: f.Buyer}, first: f.Created, newest: f.Created}
+			b = &buyer{Buyer: reconcile.Buyer{StripeCustomer: f.Buyer}}
 			byID[f.Buyer.ID], readAt[f.Buyer.ID] = b, f.ReadAt
 			buyers = append(buyers, b)
 		}
 		if f.ReadAt.After(readAt[b.ID]) {
 			b.StripeCustomer, readAt[b.ID] = f.Buyer, f.ReadAt
 		}
-		if f.Created.Before(b.first) {
-			b.first = f.Created
-		}
-		if f.Created.After(b.newest) {
-			b.newest = f.Created
-		}
 	}
-	slices.SortFunc(buyers, func(a, b *buyer) int { return cmp.Or(a.first.Compare(b.first), cmp.Compare(a.ID, b.ID)) })
+	slices.SortFunc(buyers, func(a, b *buyer) int { return cmp.Compare(a.ID, b.ID) }) // one order for all transactions
 	return buyers
 }
 
@@ -206,7 +199,7 @@ func (p *identities) rename(ctx context.Context, tx conn) error {
 		return nil
 	}
 	slices.Sort(p.renamed)
-	members := make(map[string][]*buyer)
+	members := make(map[string][]member)
 	var current []reconcile.StripeCustomer // id, e-mail and name of the customers as stored
 	query := `SELECT c.id, c.email, c.name, b.id, b.email, b.name, max(s.created_at)
 		FROM customers c JOIN stripe_customers b ON b.customer_id = c.id
@@ -214,7 +207,7 @@ func (p *identities) rename(ctx context.Context, tx conn) error {
 		WHERE c.id IN ` + tx.d.texts(1) + ` GROUP BY c.id, c.email, c.name, b.id, b.email, b.name ORDER BY c.id, b.id`
 	err := tx.each(ctx, query, []any{list(slices.Compact(p.renamed))}, func(row scan) error {
 		var customer reconcile.StripeCustomer
-		b := new(buyer)
+		var b member
 		if err := row(&customer.ID, &customer.Email, &customer.Name, &b.ID, &b.Email, &b.Name, into(&b.newest)); err != nil {
 			return err
 		}
@@ -237,18 +230,21 @@ func (p *identities) rename(ctx context.Context, tx conn) error {
 	return tx.bulk(ctx, renameCustomer, rows)
 }
 
+// member is a buyer of a customer, with the creation of its newest subscription.
+type member struct {
+	reconcile.StripeCustomer
+	newest time.Time
+}
+
 // namesOf are the e-mail and the name of the founder, or of the newest other buyer
 // that has one.
-func namesOf(founder string, members []*buyer) (email, name string) {
-	slices.SortFunc(members, func(a, b *buyer) int {
-		if (a.ID == founder) != (b.ID == founder) {
-			if a.ID == founder {
-				return -1
-			}
-			return 1
+func namesOf(founder string, members []member) (email, name string) {
+	slices.SortFunc(members, func(a, b member) int { return cmp.Or(b.newest.Compare(a.newest), cmp.Compare(a.ID, b.ID)) })
+	for _, b := range members {
+		if b.ID == founder {
+			email, name = b.Email, b.Name
 		}
-		return cmp.Or(b.newest.Compare(a.newest), cmp.Compare(b.ID, a.ID))
-	})
+	}
 	for _, b := range members {
 		email, name = cmp.Or(email, b.Email), cmp.Or(name, b.Name)
 	}

@@ -112,6 +112,39 @@ func TestAnOldCustomerOfSeveralBuyersIsNamedByTheFirst(t *testing.T) {
 	})
 }
 
+// If the first buyer has neither e-mail nor name, the customer has those of the buyer who
+// bought last, whatever else has changed.
+func TestAnOldCustomerOfNamelessFirstIsNamedByWhoBoughtLast(t *testing.T) {
+	conform(t, func(t *testing.T, f *fixture) {
+		nameless := func(s *reconcile.SubscriptionFacts) { s.Buyer.Name = "" }
+		f.save(t0, facts("sub_m", "cus_m", "", nameless), facts("sub_a", "cus_a", "ann@example.com", created(t0.Add(-time.Hour))),
+			facts("sub_z", "cus_z", "zoe@example.com", created(t0.Add(-2*time.Hour))))
+		f.joined("cus_a", "cus_m")
+		f.joined("cus_z", "cus_m")
+		names := func() []string { c := f.customer("cus_m"); return []string{c.Email, c.Name} }
+		f.save(t0, facts("sub_a2", "cus_a", "ann@example.com", created(t0.Add(-time.Minute))))
+		same(t, "after the one buys", []string{"ann@example.com", "Example a"}, names())
+		f.save(t0, facts("sub_z2", "cus_z", "zoe@example.com", created(t0)))
+		same(t, "after the other buys", []string{"zoe@example.com", "Example z"}, names())
+		f.save(t0, facts("sub_m", "cus_m", "", func(s *reconcile.SubscriptionFacts) { s.Buyer.Name = "Mia" }))
+		same(t, "once the first has a name", []string{"zoe@example.com", "Mia"}, names())
+	})
+}
+
+// A listing and a read by id of one moment may show a buyer twice, before and after a
+// change.
+func TestABuyerIsStoredAsTheLatestReadShowsIt(t *testing.T) {
+	conform(t, func(t *testing.T, f *fixture) {
+		later := t0.Add(time.Second)
+		old, now := facts("sub_b", "cus_a", "old@example.com"), facts("sub_a", "cus_a", "new@example.com", readAt(later))
+		f.save(later, now, old)
+		same(t, "the later first", "new@example.com", f.customer("cus_a").Email)
+		old, now = facts("sub_b", "cus_a", "new@example.com", readAt(later)), facts("sub_c", "cus_a", "newest@example.com", readAt(later.Add(time.Second)))
+		f.save(later, old, now)
+		same(t, "the later last", "newest@example.com", f.customer("cus_a").Email)
+	})
+}
+
 // Kin have all the facts that the planner needs when it decides whether to share an org.
 func TestKinAreOtherCustomersOfTheSameEmailThatHaveAnOrg(t *testing.T) {
 	conform(t, func(t *testing.T, f *fixture) {

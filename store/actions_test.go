@@ -1,0 +1,69 @@
+package store
+
+import (
+	"context"
+	"testing"
+	"time"
+
+	"github.com/stripe-enhance/stripe-enhance/reconcile"
+)
+
+// journal are the rows of a customer, by key.
+func (f *fixture) journal(customer string) map[string]reconcile.ActionRecord {
+	f.Helper()
+	rows, err := f.Actions(f.Context(), reconcile.ActionFilter{Customer: customer})
+	f.must(err)
+	all := make(map[string]reconcile.ActionRecord, len(rows))
+	for _, r := range rows {
+		all[r.Key] = r
+	}
+	return all
+}
+
+func TestAnActionComesBackFromTheJournalAsItWasDecided(t *testing.T) {
+	conform(t, func(t *testing.T, f *fixture) {
+		f.save(t0, facts("sub_a", "cus_a", "a@example.com"))
+		a := reconcile.Action{ID: "link:sub_a/1:42", Kind: reconcile.Link, Customer: "cus_a", Subscription: "sub_a", Item: "si_a", Slot: 1, Email: "a@example.com",
+			Org: "org-a", Hosting: 42, Plan: 2, PlanName: "Pro", FromPlan: 1, Name: "Ada", Domain: "shop.example.com", How: reconcile.BoundByMarker, Reason: "its marker names it"}
+		f.plan("cus_a", a, a) // a change that is decided twice is one change
+		same(t, "journal", map[string]reconcile.ActionRecord{a.ID + "@run-plan": {Action: a, Key: a.ID + "@run-plan", Run: "run-plan",
+			State: reconcile.ActionPlanned, PlannedAt: t0}}, f.journal("cus_a"))
+		a.How, a.Plan = reconcile.BoundByMetadata, 3
+		f.plan("cus_a", a, a)
+		same(t, "decided again", a, f.journal("cus_a")[a.ID+"@run-plan"].Action)
+	})
+}
+
+// The journal shows of a change that was not made whether it is no longer wanted, or wanted
+// and withheld.
+func TestWhatIsSupersededAlthoughItIsWantedWasWithheld(t *testing.T) {
+	conform(t, func(t *testing.T, f *fixture) {
+		f.save(t0, facts("sub_a", "cus_a", "a@example.com"))
+		a, b := action("suspend:sub_a/1:42", reconcile.Suspend, "cus_a", "sub_a"), action("suspend:sub_a/2:43", reconcile.Suspend, "cus_a", "sub_a")
+		f.plan("cus_a", a, b)
+		hold := reconcile.Hold{Kind: reconcile.HoldGrace, ActionID: a.ID, Reason: "a few days more"}
+		f.must(f.SavePlanned(t.Context(), f.tok, "run-2", []reconcile.Planned{{Customer: "cus_a", Holds: []reconcile.Hold{hold}}}, t0.Add(time.Hour)))
+		rows := f.journal("cus_a")
+		same(t, "errors", []string{"withheld", ""}, []string{rows[a.ID+"@run-plan"].Error, rows[b.ID+"@run-plan"].Error})
+		same(t, "states", map[string]string{a.ID + "@run-plan": "superseded", b.ID + "@run-plan": "superseded"}, f.states("cus_a"))
+	})
+}
+
+// A run in which there is nothing to store leaves the writer, and the lease, to others.
+func TestNothingIsStoredWithoutAStatement(t *testing.T) {
+	f := newFixture(t, sqliteURL(t))
+	gone := f.tok + 1 // any statement of these would find out that the lease is another's
+	for name, write := range map[string]func(context.Context) error{
+		"SavePlanned":  func(ctx context.Context) error { return f.SavePlanned(ctx, gone, "run-1", nil, t0) },
+		"SaveFacts":    func(ctx context.Context) error { return f.SaveFacts(ctx, gone, nil, false, t0) },
+		"ForgetNudges": func(ctx context.Context) error { return f.ForgetNudges(ctx, gone, nil) },
+		"ForgetNamed":  func(ctx context.Context) error { return f.ForgetNamed(ctx, gone, nil) },
+		"LeaveNudges":  func(ctx context.Context) error { return f.LeaveNudges(ctx, gone, nil) },
+		"SaveSites":    func(ctx context.Context) error { return f.SaveSites(ctx, gone, " ", nil, t0) },
+		"UnseenEvents": func(ctx context.Context) error { _, err := f.UnseenEvents(ctx, nil); return err },
+	} {
+		before := f.Statements()
+		f.must(write(t.Context()))
+		same(t, "statements of "+name, int64(0), f.Statements()-before)
+	}
+}
