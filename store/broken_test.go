@@ -19,6 +19,8 @@ type breaker struct {
 	rows  bool // rows are the steps
 	broke bool
 	parts bool // writes are committed; else none is, so that the next try begins as this one did
+
+	rollback error // of every rollback
 }
 
 var (
@@ -162,6 +164,8 @@ func (tx *brokenTx) Commit() error {
 	}
 	return tx.Tx.Commit()
 }
+
+func (tx *brokenTx) Rollback() error { return errors.Join(tx.Tx.Rollback(), tx.c.b.rollback) }
 
 type brokenRows struct {
 	driver.Rows

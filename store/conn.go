@@ -192,9 +192,7 @@ func (s *Store) repeat(ctx context.Context, op string, fn func(context.Context, 
 		if err == nil || attempt == attempts || !repeatable(err) {
 			return failed(op, advise(s.path, err))
 		}
-		if err := pause(ctx, firstPause<<attempt); err != nil {
-			return failed(op, err)
-		}
+		pause(ctx, firstPause<<attempt)
 	}
 }
 
@@ -274,15 +272,13 @@ func stream[T any](use func(T) error, read func(add func(...T)) (rows int, err e
 	}
 }
 
-// pause waits d, give or take a half.
-func pause(ctx context.Context, d time.Duration) error {
+// pause waits d, give or take a half, or until ctx ends, which the next transaction reports.
+func pause(ctx context.Context, d time.Duration) {
 	timer := time.NewTimer(d/2 + rand.N(d))
 	defer timer.Stop()
 	select {
 	case <-timer.C:
-		return nil
 	case <-ctx.Done():
-		return ctx.Err()
 	}
 }
 

@@ -130,23 +130,18 @@ func (c conn) bulk(ctx context.Context, b bulk, rows [][]any) error {
 		_, err := c.exec(ctx, b.text(c.d), b.arrays(rows)...)
 		return err
 	}
-	return c.rowByRow(ctx, b, rows, func(int, sql.Result) error { return nil })
+	return c.rowByRow(ctx, b, rows, func(int, int64) {})
 }
 
 // bulkNew is bulk for an INSERT that leaves out the rows whose keys are there already. It
 // calls inserted with the position of each row that was not. A row's first value is its
 // key, a text.
 func (c conn) bulkNew(ctx context.Context, b bulk, rows [][]any, inserted func(i int)) error {
-	if len(rows) == 0 {
-		return nil
-	}
 	if c.d == sqlite { // RETURNING would cost more than the insertion
-		return c.rowByRow(ctx, b, rows, func(i int, r sql.Result) error {
-			n, err := r.RowsAffected()
-			if n > 0 {
+		return c.rowByRow(ctx, b, rows, func(i int, changed int64) {
+			if changed > 0 {
 				inserted(i)
 			}
-			return err
 		})
 	}
 	position := make(map[string]int, len(rows))
@@ -155,16 +150,16 @@ func (c conn) bulkNew(ctx context.Context, b bulk, rows [][]any, inserted func(i
 	}
 	return c.each(ctx, b.text(c.d)+" RETURNING "+b.columns[0].name, b.arrays(rows), func(row scan) error {
 		var key string
-		err := row(&key)
-		if i, ok := position[key]; ok {
-			inserted(i)
+		if err := row(&key); err != nil {
+			return err
 		}
-		return err
+		inserted(position[key])
+		return nil
 	})
 }
 
-// rowByRow runs b on SQLite, and calls done after each row.
-func (c conn) rowByRow(ctx context.Context, b bulk, rows [][]any, done func(i int, r sql.Result) error) error {
+// rowByRow runs b on SQLite, and calls done after each row with how many it changed.
+func (c conn) rowByRow(ctx context.Context, b bulk, rows [][]any, done func(i int, changed int64)) error {
 	stmt, err := c.q.(*sql.Tx).PrepareContext(ctx, b.text(c.d))
 	if err != nil {
 		return err
@@ -181,9 +176,8 @@ func (c conn) rowByRow(ctx context.Context, b bulk, rows [][]any, done func(i in
 		if err != nil {
 			return err
 		}
-		if err := done(i, r); err != nil {
-			return err
-		}
+		changed, _ := r.RowsAffected() // SQLite always knows
+		done(i, changed)
 	}
 	return nil
 }

@@ -10,7 +10,6 @@ import (
 	"strings"
 
 	"github.com/jackc/pgx/v5/pgconn"
-	sqlitedriver "modernc.org/sqlite"
 	sqlite3 "modernc.org/sqlite/lib"
 
 	"github.com/stripe-enhance/stripe-enhance/internal/fault"
@@ -33,6 +32,12 @@ func failed(op string, err error) error {
 	return fault.Wrap(kindOf(err), err)
 }
 
+// sqliteError is an error of SQLite's driver.
+type sqliteError interface {
+	error
+	Code() int // the extended result code (sqlite.org/rescode.html)
+}
+
 func kindOf(err error) fault.Kind {
 	switch {
 	case errors.Is(err, context.Canceled):
@@ -45,7 +50,7 @@ func kindOf(err error) fault.Kind {
 		return fault.Transient
 	}
 	var pg *pgconn.PgError
-	var lite *sqlitedriver.Error
+	var lite sqliteError
 	var network net.Error
 	switch {
 	case errors.As(err, &pg):
@@ -84,7 +89,7 @@ func repeatable(err error) bool {
 	if errors.As(err, &pg) {
 		return pg.Code == "40001" || pg.Code == "40P01"
 	}
-	var lite *sqlitedriver.Error
+	var lite sqliteError
 	if errors.As(err, &lite) {
 		primary := lite.Code() & 0xff
 		return primary == sqlite3.SQLITE_BUSY || primary == sqlite3.SQLITE_LOCKED
@@ -97,7 +102,7 @@ func uniqueViolation(err error) bool {
 	if errors.As(err, &pg) {
 		return pg.Code == "23505"
 	}
-	var lite *sqlitedriver.Error
+	var lite sqliteError
 	if errors.As(err, &lite) {
 		return lite.Code() == sqlite3.SQLITE_CONSTRAINT_UNIQUE || lite.Code() == sqlite3.SQLITE_CONSTRAINT_PRIMARYKEY
 	}
@@ -111,7 +116,7 @@ func advise(path string, err error) error {
 		return err
 	}
 	code := 0
-	var lite *sqlitedriver.Error
+	var lite sqliteError
 	if errors.As(err, &lite) {
 		code = lite.Code() & 0xff
 	}

@@ -3,7 +3,6 @@ package store
 import (
 	"context"
 	"errors"
-	"io/fs"
 	"os"
 	"sync"
 	"time"
@@ -60,9 +59,7 @@ func (s *Store) Acquire(ctx context.Context, owner string, now time.Time, ttl ti
 		s.countedFor.Store(counted)
 	}
 	if (err != nil || tok == 0) && fresh {
-		if err := s.lock.close(); err != nil {
-			return 0, "", time.Time{}, failed(op, err)
-		}
+		err = errors.Join(err, failed(op, s.lock.close()))
 	}
 	return tok, heldBy, until, err
 }
@@ -123,9 +120,6 @@ func (l *fileLock) try() (held, fresh bool, err error) {
 
 // wait takes the lock, waiting for the process that has it.
 func (l *fileLock) wait() error {
-	if l == nil {
-		return nil
-	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	f, err := os.OpenFile(l.path, os.O_RDWR|os.O_CREATE, 0o600)
@@ -151,8 +145,5 @@ func (l *fileLock) close() error {
 	}
 	err := l.file.Close()
 	l.file = nil
-	if errors.Is(err, fs.ErrClosed) {
-		return nil
-	}
 	return err
 }

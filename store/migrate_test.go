@@ -60,17 +60,13 @@ func TestBothDatabasesHaveTheSameTablesColumnsAndNullability(t *testing.T) {
 	for _, table := range lite.tables() {
 		same(t, table+" (-sqlite +postgres)", lite.columns(table), pg.columns(table))
 	}
-	a, err := lite.history()
-	lite.must(err)
-	b, err := pg.history()
-	pg.must(err)
 	names := func(all []MigrationInfo) (names []string) {
 		for _, m := range all {
 			names = append(names, m.Name)
 		}
 		return names
 	}
-	same(t, "files (-sqlite +postgres)", names(a), names(b))
+	same(t, "files (-sqlite +postgres)", names(lite.history()), names(pg.history()))
 }
 
 // empties runs a test on an empty database of each kind.
@@ -113,11 +109,14 @@ func TestMigratingTwiceDoesNothingTheSecondTime(t *testing.T) {
 func TestAMigrationThatComesLaterHasAHigherNumber(t *testing.T) {
 	released := []int64{1, 2, 3, 5, 6, 8}
 	empties(t, func(t *testing.T, url string) {
-		all, err := open(t, url).history()
-		if err != nil {
-			t.Fatal(err)
+		all := open(t, url).history()
+		if len(all) < len(released) {
+			t.Fatalf("only %d migrations", len(all))
 		}
 		for i, m := range all {
+			if m.SQL == "" {
+				t.Errorf("%s is empty", m.Name)
+			}
 			if i < len(released) && m.Version != released[i] || i >= len(released) && m.Version <= released[len(released)-1] {
 				t.Errorf("%s stands where a database in use has none", m.Name)
 			}

@@ -191,8 +191,13 @@ func (s *Store) ClockSkew(ctx context.Context) (time.Duration, error) {
 	if err != nil {
 		return 0, err
 	}
-	if took := there.Sub(began); took < 0 || there.After(time.Now()) {
-		return took, nil
+	return skew(began, there, time.Now()), nil
+}
+
+// skew is how far a clock is ahead that showed a time between a question and its answer.
+func skew(asked, there, answered time.Time) time.Duration {
+	if there.Before(asked) || there.After(answered) {
+		return there.Sub(asked)
 	}
-	return 0, nil // between the question and the answer
+	return 0
 }

@@ -16,7 +16,7 @@ import (
 	"sync/atomic"
 	"syscall"
 
-	sqlitedriver "modernc.org/sqlite"
+	_ "modernc.org/sqlite" // the driver
 
 	"github.com/stripe-enhance/stripe-enhance/internal/fault"
 )
@@ -236,7 +236,7 @@ func refuseForeign(ctx context.Context, path string) error {
 
 // explain adds to an error of the driver what to do about the file.
 func explain(path string, err error) error {
-	var lite *sqlitedriver.Error
+	var lite sqliteError
 	if path == "" || !errors.As(err, &lite) {
 		return err
 	}
