@@ -60,7 +60,7 @@ func breakable(f *fixture) *breaker {
 	b := new(breaker)
 	wrap := func(db *sql.DB) *sql.DB {
 		wrapped := sql.OpenDB(&brokenConnector{db, b})
-		wrapped.SetMaxOpenConns(max(db.Stats().MaxOpenConnections, 1))
+		wrapped.SetMaxOpenConns(db.Stats().MaxOpenConnections)
 		f.close = append([]func() error{wrapped.Close}, f.close...)
 		return wrapped
 	}

@@ -25,12 +25,32 @@ const (
 	defaultPool = 8
 )
 
-// openPostgres connects by the URL. Statements are described once and sent
-// unnamed (cache_describe): the fastest way that leaves nothing behind on the
-// server's session, so that any pooler between is fine. default_query_exec_mode
-// in the URL changes it.
+// openPostgres connects by the URL.
 func openPostgres(ctx context.Context, o Options) (*Store, error) {
 	raw := o.URL.Reveal()
+	config, err := postgresConfig(raw)
+	if err != nil {
+		return nil, err
+	}
+	pool, err := pgxpool.NewWithConfig(ctx, config)
+	if err != nil {
+		return nil, withoutPassword(raw, err)
+	}
+	db := stdlib.OpenDBFromPool(pool)
+	s := &Store{d: postgres, write: db, read: db, server: serverOf(config.ConnConfig.Config)}
+	s.close = []func() error{db.Close, func() error { pool.Close(); return nil }}
+	ctx, cancel := context.WithTimeout(ctx, 2*connectLimit)
+	defer cancel()
+	if err := pool.Ping(ctx); err != nil {
+		return nil, errors.Join(withoutPassword(raw, s.server.explain(err)), s.Close())
+	}
+	return s, nil
+}
+
+// postgresConfig reads the URL. Statements are described once and sent unnamed
+// (cache_describe): the fastest way that leaves nothing behind on the server's session, so
+// that any pooler between is fine. default_query_exec_mode in the URL changes it.
+func postgresConfig(raw string) (*pgxpool.Config, error) {
 	if problem := secret.URLProblem(raw); problem != "" {
 		return nil, permanent("in the database URL %s", problem)
 	}
@@ -48,19 +68,7 @@ func openPostgres(ctx context.Context, o Options) (*Store, error) {
 	if config.ConnConfig.ConnectTimeout == 0 {
 		config.ConnConfig.ConnectTimeout = connectLimit
 	}
-	pool, err := pgxpool.NewWithConfig(ctx, config)
-	if err != nil {
-		return nil, withoutPassword(raw, err)
-	}
-	db := stdlib.OpenDBFromPool(pool)
-	s := &Store{d: postgres, write: db, read: db, server: serverOf(config.ConnConfig.Config)}
-	s.close = []func() error{db.Close, func() error { pool.Close(); return nil }}
-	ctx, cancel := context.WithTimeout(ctx, 2*connectLimit)
-	defer cancel()
-	if err := pool.Ping(ctx); err != nil {
-		return nil, errors.Join(withoutPassword(raw, s.server.explain(err)), s.Close())
-	}
-	return s, nil
+	return config, nil
 }
 
 // withoutPassword keeps an error from quoting the password or the whole URL, of which
