@@ -6,6 +6,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/stripe-enhance/stripe-enhance/internal/fault"
 	"github.com/stripe-enhance/stripe-enhance/reconcile"
 	"github.com/stripe-enhance/stripe-enhance/reconcile/planner"
 )
@@ -42,6 +43,16 @@ func TestASweepThatCannotBeMergedIsAnError(t *testing.T) {
 				f.must(f.BeginSweep(f.Context(), f.tok))
 				one := facts("sub_s", "cus_s", fmt.Sprintf("try%d@example.com", tries))
 				f.must(f.Stage(f.Context(), f.tok, []reconcile.SubscriptionFacts{one}))
+			}, make: func(ctx context.Context) error { _, err := f.MergeSweep(ctx, f.tok, t0); return err }},
+			{name: "MergeSweep of a stored run", parts: true, first: func() {
+				tries++
+				one := cleaned(facts("sub_s", "cus_s", fmt.Sprintf("try%d@example.com", tries)))
+				f.must(f.BeginSweep(f.Context(), f.tok))
+				f.must(f.fenced(f.Context(), "storing a run", f.tok, func(ctx context.Context, tx conn) (err error) {
+					blocks, err := storeRun(ctx, tx, 0, []staged{{buyer: "cus_s", id: "sub_s", readAt: t0, packed: content(&one)}})
+					f.Store.sweep.runs = []int{blocks}
+					return err
+				}))
 			}, make: func(ctx context.Context) error { _, err := f.MergeSweep(ctx, f.tok, t0); return err }},
 			{name: "MakeDue all", parts: true, make: func(ctx context.Context) error { return f.MakeDue(ctx, f.tok, nil, t0) }},
 			{name: "BeginRun without counts", parts: true, first: func() {
@@ -127,11 +138,37 @@ func TestWhatPeopleSayIsStoredWholeOrNotAtAll(t *testing.T) {
 			{name: "Hold", make: func(ctx context.Context) error { return two(ctx, "second-1") }},
 			{name: "Approve", make: func(ctx context.Context) error { _, err := f.Approve(ctx, "waiting-1", 0, "ada", t0); return err }},
 			{name: "Hold after it", make: func(ctx context.Context) error { return two(ctx, "waiting-1") }},
+			{name: "Approve a version that was not seen", make: func(ctx context.Context) error {
+				_, err := f.Approve(ctx, "waiting-1", 7, "ada", t0)
+				return err
+			}, refused: fault.Conflict},
 			{name: "Retry", make: func(ctx context.Context) error { _, err := f.Retry(ctx, "cus_c", t0); return err }},
 			{name: "ImportMappings", make: func(ctx context.Context) error {
 				return f.ImportMappings(ctx, []reconcile.Mapping{{BillingID: "a", Plan: "1"}, {BillingID: "b", Plan: "2"}}, "ada", t0)
 			}},
 			{name: "DeleteMapping", make: func(ctx context.Context) error { _, err := f.DeleteMapping(ctx, "price_basic"); return err }},
+		}
+	})
+}
+
+// A plan that is stored in parts, and what leaves it for another version of itself.
+func TestALargePlanIsStoredWholeOrNotAtAll(t *testing.T) {
+	broken(t, func(f *fixture) []call {
+		invite := func(address string) reconcile.Action {
+			return action("invite_owner:cus_j:"+address, reconcile.InviteOwner, "cus_j", "")
+		}
+		part := func(name, id string, more bool, actions ...reconcile.Action) call {
+			p := held(id, reconcile.CreateSubscription, t0, actions...)
+			p.More = more
+			return call{name: name, make: func(ctx context.Context) error { _, err := f.Hold(ctx, f.tok, "run-2", p); return err }}
+		}
+		return []call{
+			part("Hold", "large-11", false, invite("old@example.com")),
+			part("Hold another version", "large-11", false, invite("new@example.com")),
+			part("Hold a part", "large-11", true, invite("new@example.com"), action("create_org:cus_j", reconcile.CreateOrg, "cus_j", "")),
+			{name: "Approve", make: func(ctx context.Context) error { _, err := f.Approve(ctx, "large-11", 0, "ada", t0); return err }},
+			part("Hold the rest", "large-11", false, invite("third@example.com")),
+			part("Hold what was approved", "none-111", false, invite("new@example.com")),
 		}
 	})
 }

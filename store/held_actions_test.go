@@ -1,6 +1,7 @@
 package store
 
 import (
+	"context"
 	"testing"
 	"time"
 
@@ -332,5 +333,16 @@ func TestWhatWasDoneIsCountedByCustomer(t *testing.T) {
 		by, err = f.CountDoneByCustomer(t.Context(), reconcile.Suspend, t0.Add(time.Second))
 		f.must(err)
 		same(t, "since later", map[string]int{}, by)
+	})
+}
+
+func TestAnApprovalWithoutANameIsOfWhoIsUnknown(t *testing.T) {
+	conform(t, func(t *testing.T, f *fixture) {
+		f.hold("run-plan", held("abcd12345678", reconcile.Suspend, t0, f.suspension("a")))
+		p, err := f.Approve(t.Context(), "abcd12345678", 0, "", t0)
+		f.must(err)
+		same(t, "by", "unknown", p.By)
+		err = f.unfenced(t.Context(), "approving", func(ctx context.Context, tx conn) error { return refusal(ctx, tx, "gone", 0) })
+		notFound(t, "a plan that another process has just taken away", err)
 	})
 }

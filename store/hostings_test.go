@@ -222,3 +222,20 @@ func TestUnknownMarkersAreThoseOfSubscriptionsThatTheMirrorLacks(t *testing.T) {
 		}
 	})
 }
+
+// An org that was deleted is known by its marker, so that it is not made again, and is
+// offered to no owner.
+func TestADeletedOrgIsOfferedByItsMarkerAlone(t *testing.T) {
+	conform(t, func(t *testing.T, f *fixture) {
+		f.save(t0, facts("sub_a", "cus_a", "a@example.com"), facts("sub_b", "cus_b", "b@example.com"))
+		f.joined("cus_b", "cus_a") // an old customer, whose second buyer has an org of its own
+		gone := reconcile.Org{ID: "org-1", Name: "Ann [cus_a]", OwnerEmail: "a@example.com", Deleted: true, ObservedAt: t0}
+		second := reconcile.Org{ID: "org-2", Name: "Bob [cus_b]", ObservedAt: t0}
+		before := second
+		before.Name = "Bob"
+		f.must(f.SaveOrgs(t.Context(), f.tok, []reconcile.Org{gone, before, second}, false, t0)) // the panel moved one between two pages
+		c := f.customer("cus_a")
+		same(t, "marked", []reconcile.Org{gone, second}, c.MarkedOrgs)
+		same(t, "owned", []reconcile.Org(nil), c.OwnedOrgs)
+	})
+}

@@ -205,3 +205,12 @@ func TestAnchorsAreBoundSubscriptionsTheOldestFirst(t *testing.T) {
 		same(t, "all", []string{"sub_c", "sub_b", "sub_d"}, ids)
 	})
 }
+
+func TestAPlanThatIsListedTwiceIsOnePlan(t *testing.T) {
+	conform(t, func(t *testing.T, f *fixture) {
+		f.must(f.SavePlans(t.Context(), f.tok, []reconcile.EnhancePlan{{ID: 2, Name: "Pro", Limits: map[string]int64{"websites": 1}}, {ID: 2, Name: "Pro again"}, {ID: 3, Name: "Big"}}, t0))
+		plans, _, err := f.Plans(t.Context())
+		f.must(err)
+		same(t, "plans", []reconcile.EnhancePlan{{ID: 2, Name: "Pro", Limits: map[string]int64{"websites": 1}}, {ID: 3, Name: "Big"}}, plans)
+	})
+}

@@ -284,3 +284,46 @@ func TestFactsWithoutAnIDAreRefused(t *testing.T) {
 		}
 	})
 }
+
+func TestOfTwoFactsOfOneSubscriptionTheLastCounts(t *testing.T) {
+	conform(t, func(t *testing.T, f *fixture) {
+		f.save(t0, facts("sub_a", "cus_a", "", status(reconcile.StatusPastDue)), facts("sub_b", "cus_b", ""), facts("sub_a", "cus_a", "", status(reconcile.StatusUnpaid)))
+		same(t, "status", reconcile.StatusUnpaid, f.customer("cus_a").Subscriptions[0].Status)
+		f.checkTallies()
+	})
+}
+
+// A read that may not see invoices does not know since when something is unpaid. The mirror
+// may, and the later date gives the customer more time.
+func TestAReadWithoutInvoicesKeepsALaterDateOfWhatIsUnpaid(t *testing.T) {
+	conform(t, func(t *testing.T, f *fixture) {
+		pastDue := facts("sub_a", "cus_a", "", status(reconcile.StatusPastDue))
+		pastDue.UnpaidSince = t0.Add(48 * time.Hour)
+		f.save(t0, pastDue)
+		unread := facts("sub_a", "cus_a", "", status(reconcile.StatusPastDue))
+		unread.InvoicesUnread, unread.UnpaidSince = true, t0
+		f.save(t0.Add(time.Hour), unread)
+		same(t, "later than the status", t0.Add(48*time.Hour), f.customer("cus_a").Subscriptions[0].UnpaidSince)
+
+		pastDue.UnpaidSince = t0.Add(-48 * time.Hour)
+		f.save(t0.Add(2*time.Hour), pastDue)
+		f.save(t0.Add(3*time.Hour), unread)
+		same(t, "earlier than the status", t0, f.customer("cus_a").Subscriptions[0].UnpaidSince)
+	})
+}
+
+func TestNothingIsStagedBeforeASweepBegins(t *testing.T) {
+	conform(t, func(t *testing.T, f *fixture) {
+		for what, err := range map[string]error{
+			"staging": f.Stage(t.Context(), f.tok, []reconcile.SubscriptionFacts{facts("sub_a", "cus_a", "")}),
+			"merging": func() error { _, err := f.MergeSweep(t.Context(), f.tok, t0); return err }(),
+			"asking what was not listed": func() error {
+				f.save(t0, facts("sub_a", "cus_a", ""))
+				_, _, err := f.Unlisted(t.Context(), t0, 1)
+				return err
+			}(),
+		} {
+			says(t, what, err, fault.Permanent, "no sweep has begun")
+		}
+	})
+}

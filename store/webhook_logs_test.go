@@ -12,6 +12,8 @@ import (
 	"sync/atomic"
 	"testing"
 	"time"
+
+	"github.com/stripe-enhance/stripe-enhance/internal/fault"
 )
 
 // The test fails if an event that is in a batch twice is new twice, or if known events nudge.
@@ -230,4 +232,14 @@ func TestAWebhookIsStoredBeforeOtherWritesThatWait(t *testing.T) {
 	if n := stored.Load(); n < 1 || n > 2 {
 		t.Errorf("%d writes came before the webhook, want one at most", n-1)
 	}
+}
+
+func TestAnEventWhoseSenderHasGoneIsNotStored(t *testing.T) {
+	f := newFixture(t, sqliteURL(t))
+	gone, cancel := context.WithCancel(t.Context())
+	cancel()
+	before := f.Statements()
+	_, err := f.LogWebhook(gone, "evt_1", "invoice.paid", "sub_a", true, t0)
+	says(t, "storing it", err, fault.Canceled, "storing a webhook")
+	same(t, "statements", int64(0), f.Statements()-before)
 }
