@@ -71,7 +71,6 @@ func breakable(f *fixture) *breaker {
 	} else {
 		f.read = wrap(f.read)
 	}
-	f.writing, f.reading = nil, nil
 	return b
 }
 

@@ -80,9 +80,9 @@ func TestOnlyARegularFileIsADatabase(t *testing.T) {
 func TestADatabaseWithoutTheSettingsOfADurableCommitIsRefused(t *testing.T) {
 	s := &Store{d: sqlite, path: "x.db"}
 	defer s.Close()
-	_, err := s.connect(t.Context(), "file:/settings?vfs=memdb&"+parameters("memory", false), 1, "wal")
+	_, _, err := s.connect(t.Context(), "file:/settings?vfs=memdb&"+parameters("memory", false), 1, "wal")
 	refused(t, "another journal", err, `x.db: PRAGMA journal_mode is "memory" and not "wal"`, "network or overlay file system")
-	_, err = s.connect(t.Context(), "file:/no/such/directory/x.db?"+parameters("WAL", false), 1, "wal")
+	_, _, err = s.connect(t.Context(), "file:/no/such/directory/x.db?"+parameters("WAL", false), 1, "wal")
 	if err == nil || !strings.Contains(err.Error(), "x.db") {
 		t.Errorf("a file that is not there: %v", err)
 	}
