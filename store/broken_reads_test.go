@@ -24,7 +24,7 @@ func streamed[T any](name string, read func(context.Context, func(T) error) erro
 }
 
 // If a statement fails, or a row cannot be read, a read is an error and never a short list:
-// what is not in it would be taken for what is not there.
+// a customer that it lacks would be taken for one that does not exist.
 func TestCustomersAreReadWholeOrNotAtAll(t *testing.T) {
 	broken(t, func(f *fixture) []call {
 		ids := []string{"cus_a", "cus_b", "cus_c", "cus_d", "cus_h"}

@@ -127,7 +127,7 @@ func (c *brokenConn) QueryContext(ctx context.Context, query string, args []driv
 	c.wrote = c.wrote || !strings.HasPrefix(query, "SELECT")
 	rows, err := c.Conn.(driver.QueryerContext).QueryContext(ctx, query, args)
 	if err != nil || strings.HasPrefix(query, "SELECT 1 ") || strings.HasPrefix(query, "SELECT set_config") {
-		return rows, err // what its rows hold is not looked at
+		return rows, err // the caller does not look into its rows
 	}
 	return &brokenRows{rows, c.b}, nil
 }

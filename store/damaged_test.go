@@ -67,7 +67,7 @@ func (f *fixture) plansOnly(ctx context.Context) ([]reconcile.EnhancePlan, error
 	return plans, err
 }
 
-// A later version may add to a hold what this one does not know.
+// A later version may add fields to a hold.
 func TestAHoldWithMoreThanIsKnownIsRead(t *testing.T) {
 	got, err := decodeHolds("cus_a", []byte(`[{"kind":"grace","later":[1],"reason":"it waits"},{"kind":null}]`))
 	if err != nil {

@@ -75,8 +75,8 @@ func TestOnlyARegularFileIsADatabase(t *testing.T) {
 	}
 }
 
-// The settings that make a commit durable are read back, because the driver ignores what it
-// does not know.
+// The settings that make a commit durable are read back, because the driver ignores unknown
+// ones.
 func TestADatabaseWithoutTheSettingsOfADurableCommitIsRefused(t *testing.T) {
 	s := &Store{d: sqlite, path: "x.db"}
 	defer s.Close()

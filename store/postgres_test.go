@@ -16,7 +16,7 @@ import (
 	"github.com/stripe-enhance/stripe-enhance/internal/secret"
 )
 
-// What PostgreSQL refuses is told with a command that can be copied into a shell.
+// If PostgreSQL refuses a connection, the error has a command that can be copied into a shell.
 func TestWhatPostgreSQLRefusesIsToldWithTheCommandThatMendsIt(t *testing.T) {
 	s := server{host: "db.example.com", port: 5432, database: "billing", user: "shop-app"}
 	for _, c := range []struct {

@@ -106,7 +106,7 @@ func TestAWriteThatIsGivenUpDoesNotRun(t *testing.T) {
 	f.must(f.SetCursor(t.Context(), f.tok, "c", "v"))
 }
 
-// What a database answers to a rollback is known only if it fails, and then it is told.
+// If a rollback fails, the error has both reasons.
 func TestARollbackThatFailsIsTold(t *testing.T) {
 	f := newFixture(t, "sqlite::memory:")
 	b := breakable(f)
@@ -117,7 +117,7 @@ func TestARollbackThatFailsIsTold(t *testing.T) {
 	}
 }
 
-// A snapshot does not see what others write meanwhile.
+// A snapshot does not see the writes of others.
 func TestASnapshotIsOfOneMoment(t *testing.T) {
 	conform(t, func(t *testing.T, f *fixture) {
 		f.must(f.snapshot(t.Context(), "looking", func(ctx context.Context, c conn) error {
