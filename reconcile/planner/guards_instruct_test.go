@@ -61,7 +61,27 @@ func TestAnInstructionChangesWhatItIsAboutAndNothingElse(t *testing.T) {
 			unboundFrom(c)
 			w.Kind, c.Unbindings[0].Resolved = reconcile.InstructUnbind, true
 		}, "sub_1 is not bound to that: no hosting is bound to sub_1", ""},
+		{"unbound from the hosting of a unit", nil, func(c *reconcile.Customer, w *reconcile.Instruction) {
+			twoUnits(c, w)
+			w.Kind, w.Hosting, w.Slot = reconcile.InstructUnbind, reconcile.Hosting{}, 2
+		}, "sub_1/2 is not served by hosting 8 of org org-1 any more; at the panel that stays as it is", "hold adopt"},
+		{"unbound from one hosting of two", nil, func(c *reconcile.Customer, w *reconcile.Instruction) {
+			twoUnits(c, w)
+			w.Kind, w.Hosting = reconcile.InstructUnbind, c.Hostings[0]
+		}, "sub_1/1 is not served by hosting 7 of org org-1 any more; at the panel that stays as it is", "hold adopt"},
+		{"unbound from one of several, beside a unit that waits", nil, func(c *reconcile.Customer, w *reconcile.Instruction) {
+			twoUnits(c, w)
+			waiting(c, 3)
+			w.Kind, w.Hosting = reconcile.InstructUnbind, reconcile.Hosting{}
+		}, "sub_1 has several hostings, name one of them: sub_1/1 has hosting 7, bound by create; sub_1/2 has hosting 8, bound by create; sub_1/3 was unbound from hosting 33 at 2026-03-01 12:00 UTC. `" +
+			planner.UnbindCommand("sub_1", 7) + "`", ""},
+		{"new, while the outcome of a write is not known", nil, func(c *reconcile.Customer, w *reconcile.Instruction) {
+			unboundFrom(c)
+			w.Kind, c.Pending = reconcile.InstructNew, []reconcile.Pending{{Kind: reconcile.CreateSubscription, Subscription: "sub_1", Slot: 2, SentAt: noon}}
+		}, "sub_1 is a new order: it gets a hosting of its own", "hold ambiguous"},
 		{"new a second time", nil, func(c *reconcile.Customer, w *reconcile.Instruction) {
+			waiting(c, 2, 3)
+			c.Unbindings[0].Resolved, c.Unbindings[1].Subscription = true, "sub_2"
 			w.Kind, c.Subscriptions[0].IsNewOrder = reconcile.InstructNew, true
 		}, "sub_1 is served like that already: sub_1/1 has hosting 7, bound by create; it was marked as new", ""},
 		{"new, after it was unbound", nil, func(c *reconcile.Customer, w *reconcile.Instruction) { unboundFrom(c); w.Kind = reconcile.InstructNew },
@@ -77,6 +97,15 @@ func TestAnInstructionChangesWhatItIsAboutAndNothingElse(t *testing.T) {
 			waiting(c, 2)
 			c.Subscriptions[0].Items[0].Price = "price_new"
 		}, "sub_1/3 is served by hosting 9 of org org-1", "hold unmapped"},
+		{"where nothing is bound, and the price has no mapping", nil, func(c *reconcile.Customer, _ *reconcile.Instruction) {
+			c.Bindings, c.Hostings, c.Subscriptions[0].Items[0].Price = nil, nil, "price_new"
+		}, "sub_1/1 is served by hosting 9 of org org-1", "hold unmapped"},
+		{"for a unit that it does not have, while another one has no hosting yet", nil, func(c *reconcile.Customer, w *reconcile.Instruction) {
+			w.Slot, c.Subscriptions[0].Items[0].Quantity = 5, 2
+		}, "sub_1 has no unit sub_1/5: sub_1/1 has hosting 7, bound by create", ""},
+		{"a hosting that was made for a unit of another subscription", nil, func(_ *reconcile.Customer, w *reconcile.Instruction) {
+			w.Hosting.FriendlyName, w.OtherMarker = "Basic [sub_2/5]", true
+		}, "sub_1/1 is not served by hosting 7 of org org-1 any more; at the panel that stays as it is; sub_1/2 is served by hosting 9 of org org-1", ""},
 		{"for one of two units that wait", nil, func(c *reconcile.Customer, w *reconcile.Instruction) {
 			waiting(c, 2, 3)
 			w.Slot, c.Subscriptions[0].Items[0].Quantity = 3, 3
@@ -117,4 +146,36 @@ func TestAnInstructionOverrulesTheMarkerOfItsHostingAlone(t *testing.T) {
 			}
 		})
 	}
+}
+
+// An instruction records nothing against the hosting that it binds, unless that one carries
+// the marker of another subscription.
+func TestAnInstructionOverrulesNoMarkerOfItsOwn(t *testing.T) {
+	for name, want := range map[string]int{"by hand": 0, "Ada [cus_1]": 0, "Basic [sub_1/4]": 0, "Basic [sub_2/1]": 1} {
+		c := world(func(*reconcile.Customer) {})
+		w := reconcile.Instruction{Kind: reconcile.InstructBind, Subscription: "sub_1", Hosting: upAt(9, 1, name), OtherMarker: true}
+		ch, err := planner.Instruct(w, catalog(), "")(&c, nil)
+		if err != nil || len(ch.OtherUnbindings) != want {
+			t.Errorf("%s: %+v, %v, want %d", name, ch.OtherUnbindings, err, want)
+		}
+	}
+}
+
+// Of several units that wait the hold names the first, in whatever order they are known. An
+// order waits for no unit of another subscription.
+func TestTheFirstUnitThatWaitsIsNamed(t *testing.T) {
+	open := func(sub string, slot int, hosting int64) reconcile.Unbinding {
+		return reconcile.Unbinding{Subscription: sub, Slot: slot, Org: "org-1", Hosting: hosting, At: noon}
+	}
+	all := []reconcile.Unbinding{open("sub_1", 2, 31), open("sub_1", 1, 33), open("sub_1", 1, 32), open("sub_1", 3, 30)}
+	for range all {
+		all = append(all[1:], all[0])
+		c := world(func(c *reconcile.Customer) {
+			c.Bindings, c.Hostings, c.Unbindings, c.Subscriptions[0].DomainChecked = nil, nil, all, true
+		})
+		hasSentence(t, c, policy(), "hosting 32 of org org-1 was unbound from sub_1/1 by")
+	}
+	check(t, []guarded{{"of another subscription", func(c *reconcile.Customer, _ *reconcile.Policy) {
+		c.Bindings, c.Hostings, c.Unbindings, c.Subscriptions[0].DomainChecked = nil, nil, []reconcile.Unbinding{open("sub_2", 1, 31)}, true
+	}, "create_subscription:sub_1/1:1"}})
 }

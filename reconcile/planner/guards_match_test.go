@@ -26,6 +26,12 @@ func TestReplacedItemsTakeTheHostingsOnTheirPlans(t *testing.T) {
 			c.Hostings = append(c.Hostings, upAt(8, 2, "Pro [sub_1/2]"))
 			another(c, "3", reconcile.StatusActive, "price_pro")
 		}, "link:sub_3/1:8:si_3, suspend:sub_1/1:7"},
+		{"of two whose items are gone the one that is up", func(c *reconcile.Customer, _ *reconcile.Policy) {
+			c.Bindings = append(c.Bindings, reconcile.Binding{Subscription: "sub_1", Item: "si_2", Slot: 2, Org: "org-1", Hosting: 8, How: reconcile.BoundByCreate})
+			c.Hostings = append(c.Hostings, upAt(8, 1, "Basic [sub_1/2]"))
+			suspended(&c.Hostings[0], time.Hour)
+			c.Subscriptions[0].Items[0].ID = "si_9"
+		}, "link:sub_1/2:8:si_9"},
 		{"by their markers", func(c *reconcile.Customer, _ *reconcile.Policy) {
 			c.Bindings, c.Hostings[0].Plan = nil, 2
 			c.Subscriptions[0].Items = []reconcile.Item{{ID: "si_8", Price: "price_basic", Quantity: 1}, {ID: "si_9", Price: "price_pro", Quantity: 1}}
@@ -49,6 +55,9 @@ func TestAMarkerBindsOnlyWhatIsReadAndInTheRightOrg(t *testing.T) {
 			c.Hostings = append(c.Hostings, upAt(8, 1, "Basic [sub_1/1]"))
 			c.Hostings[1].State = reconcile.HostingDeleted
 		}, "link:sub_1/1:7:si_1, create_subscription:sub_1/2:1"},
+		{"one that was deleted in another org", func(c *reconcile.Customer, _ *reconcile.Policy) {
+			c.Bindings, c.Hostings[0].Org, c.Hostings[0].State = nil, "org-2", reconcile.HostingDeleted
+		}, "create_subscription:sub_1/2:1"},
 		{"one that we deleted ourselves", func(c *reconcile.Customer, _ *reconcile.Policy) {
 			c.Bindings, c.Hostings[0].TerminatedByUs, c.Hostings[0].State = nil, noon, reconcile.HostingDeleted
 		}, "create_subscription:sub_1/2:1"},

@@ -3,6 +3,7 @@ package planner_test
 import (
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/stripe-enhance/stripe-enhance/reconcile"
 	"github.com/stripe-enhance/stripe-enhance/reconcile/planner"
@@ -168,6 +169,22 @@ func TestWhatMetadataNamesIsJudgedBesideTheBoundOne(t *testing.T) {
 			metadataNames(c)
 			c.Hostings = c.Hostings[1:]
 		}, "hold conflict, read 1 org-1/7"},
+		{"the named one was found and not read yet", func(c *reconcile.Customer, _ *reconcile.Policy) {
+			_, n := metadataNames(c)
+			n.State, n.ObservedAt = 0, time.Time{}
+		}, "read 1 org-1/8"},
+		{"an order names one that was found and not read yet", func(c *reconcile.Customer, _ *reconcile.Policy) {
+			_, n := metadataNames(c)
+			n.State, n.ObservedAt, c.Bindings, c.Hostings[0].FriendlyName = 0, time.Time{}, nil, ""
+		}, "read 1 org-1/8"},
+		{"the named one serves a unit, and there is one more", func(c *reconcile.Customer, _ *reconcile.Policy) {
+			metadataNames(c)
+			c.Subscriptions[0].MetadataHosting, c.Subscriptions[0].Items[0].Quantity = 7, 2
+		}, "create_subscription:sub_1/2:1"},
+		{"the bound one is empty, and the metadata named it before", func(c *reconcile.Customer, _ *reconcile.Policy) {
+			b, _ := metadataNames(c)
+			b.Content, c.Bindings[0].How = reconcile.Content{ReadAt: noon}, reconcile.BoundByMetadata
+		}, "hold conflict"},
 	})
 	c := world(func(c *reconcile.Customer) { metadataNames(c) })
 	c.Hostings[0].Content = reconcile.Content{}

@@ -1,0 +1,40 @@
+package planner_test
+
+import (
+	"testing"
+	"time"
+
+	"github.com/stripe-enhance/stripe-enhance/reconcile"
+)
+
+// A bound org loses the marker in its name and gets its owner when the customer has paid
+// hosting in it, and not where the operator, its owner or the panel decides about that.
+func TestAnOrgIsFinishedWhenItServesItsCustomer(t *testing.T) {
+	const renamed, invited = "rename_org:cus_1", "invite_owner:cus_1:a@example.com"
+	fresh := func(change func(c *reconcile.Customer, p *reconcile.Policy)) func(*reconcile.Customer, *reconcile.Policy) {
+		return func(c *reconcile.Customer, p *reconcile.Policy) {
+			c.OrgNamed, c.Invited, c.Subscriptions[0].DomainChecked = false, time.Time{}, true
+			change(c, p)
+		}
+	}
+	others := func(h reconcile.Hosting) func(*reconcile.Customer, *reconcile.Policy) {
+		return fresh(func(c *reconcile.Customer, _ *reconcile.Policy) { c.Hostings = append(c.Hostings, h) })
+	}
+	deleted, elsewhere := upAt(8, 1, "Basic [sub_9/1]"), upAt(8, 1, "Basic [sub_9/1]")
+	deleted.State, elsewhere.Org = reconcile.HostingDeleted, "org-2"
+	check(t, []guarded{
+		{"it is paid for", fresh(func(*reconcile.Customer, *reconcile.Policy) {}), renamed + ", " + invited},
+		{"it is not paid for", fresh(func(c *reconcile.Customer, _ *reconcile.Policy) { c.Subscriptions[0].Status = reconcile.StatusUnpaid }), "suspend:sub_1/1:7"},
+		{"nothing of it is bound yet", fresh(func(c *reconcile.Customer, _ *reconcile.Policy) {
+			c.Bindings, c.Hostings, c.Lookalikes = nil, nil, []reconcile.Lookalike{alike(9)}
+		}), "hold adopt"},
+		{"the org is another customer's", fresh(func(c *reconcile.Customer, _ *reconcile.Policy) { c.OrgGuest = true }), ""},
+		{"customers get access in another way", fresh(func(_ *reconcile.Customer, p *reconcile.Policy) { p.Onboarding = reconcile.NoOnboarding }), renamed},
+		{"its owner was invited", fresh(func(c *reconcile.Customer, _ *reconcile.Policy) { c.Invited = noon }), renamed},
+		{"it has an owner", fresh(func(c *reconcile.Customer, _ *reconcile.Policy) { c.Org.OwnerEmail = "b@example.com" }), renamed},
+		{"hosting of another customer is in it", others(upAt(8, 1, "Basic [sub_9/1]")), renamed + ", hold conflict"},
+		{"hosting without a marker is in it", others(upAt(8, 1, "by hand")), renamed + ", " + invited},
+		{"hosting of another customer was in it, and is deleted", others(deleted), renamed + ", " + invited},
+		{"hosting of another customer is in another org", others(elsewhere), renamed + ", " + invited},
+	})
+}
