@@ -243,11 +243,11 @@ func (pl *planner) bound(hosting int64) bool {
 }
 
 // unfilled finds a unit of the subscription without a hosting, one for the plan first; -1
-// for none. sub -1 looks at every subscription.
+// for none.
 func (pl *planner) unfilled(sub, plan int) int {
 	found := -1
 	for w := range pl.units {
-		if pl.units[w].assignment >= 0 || pl.units[w].blocked || sub >= 0 && pl.units[w].sub != sub {
+		if pl.units[w].assignment >= 0 || pl.units[w].blocked || pl.units[w].sub != sub {
 			continue
 		}
 		if pl.units[w].plan.ID == plan {
