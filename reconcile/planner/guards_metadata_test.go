@@ -227,6 +227,10 @@ func TestWhatMetadataNamesIsHeldForItsReason(t *testing.T) {
 			_, n := metadataNames(c)
 			n.State, c.Bindings, c.Hostings[0].FriendlyName = reconcile.HostingDeleted, nil, ""
 		}, "names hosting 8 of org org-1, and at the panel it is deleted:"},
+		{"an order names one that was deleted in another org", func(c *reconcile.Customer) {
+			_, n := metadataNames(c)
+			n.State, n.Org, c.Bindings, c.Hostings[0].FriendlyName = reconcile.HostingDeleted, "org-2", nil, ""
+		}, "names hosting 8 of org org-1, and at the panel it is deleted:"},
 	} {
 		t.Run(tc.name, func(t *testing.T) { hasSentence(t, world(tc.change), policy(), tc.want) })
 	}

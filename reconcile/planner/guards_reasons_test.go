@@ -1,6 +1,7 @@
 package planner_test
 
 import (
+	"maps"
 	"strings"
 	"testing"
 
@@ -67,6 +68,9 @@ func TestSentencesNameWhatToDo(t *testing.T) {
 				c.Bindings = append(c.Bindings, reconcile.Binding{Subscription: "sub_" + id, Item: "si_" + id, Slot: 1, Org: "org-1", Hosting: 7, How: reconcile.BoundByMetadata})
 			}
 			c.Subscription("sub_3").Status = reconcile.StatusUnpaid
+			another(c, "4", reconcile.StatusActive, "price_pro")
+			c.Bindings = append(c.Bindings, reconcile.Binding{Subscription: "sub_4", Item: "si_4", Slot: 1, Org: "org-1", Hosting: 8, How: reconcile.BoundByCreate})
+			c.Hostings = append(c.Hostings, upAt(8, 2, "Pro [sub_4/1]"))
 		}, same, `several live subscriptions are bound to hosting 7 (sub_1 for plan "Basic" (1); sub_2 for plan "Pro" (2)): it keeps plan "Basic" (1) until one is left. Unbind the others: ` +
 			"`" + planner.UnbindCommand("sub_1", 7) + "`, or `" + planner.UnbindCommand("sub_2", 7) + "`\n"},
 		{"an item without a mapping may be the unknown one", unknownItem(reconcile.Item{ID: "si_x", Price: "price_x", Quantity: 1}), same,
@@ -85,6 +89,28 @@ func TestSentencesNameWhatToDo(t *testing.T) {
 		}, same, "2 orgs are owned by a@example.com ([org-2 org-3]): name the right one with `" + planner.MetadataCommand("sub_1", "enhance_org_id", "ORG") + "`"},
 		{"an org with several owners", ownedOrgs("a@example.com", "b@example.com"), same,
 			`org org-3 ("Ada") is owned by a@example.com and has 2 owners: name the right org with ` + "`" + planner.MetadataCommand("sub_1", "enhance_org_id", "org-3") + "`"},
+		{"a hold that outlasts the grace period", func(c *reconcile.Customer) {
+			status(reconcile.StatusPastDue)(c)
+			c.Subscriptions[0].Lapse.Since = noon
+			c.Manual = []reconcile.ManualHold{{Kind: reconcile.NoSuspend, Customer: "cus_1", Author: "ops", Until: noon.Add(4 * dayLong)}}
+		}, same, "the grace period ends at 2026-03-04 12:00 UTC, and it stays up then too: no-suspend by ops\n"},
+		{"a hold that ends before the grace period", func(c *reconcile.Customer) {
+			status(reconcile.StatusPastDue)(c)
+			c.Subscriptions[0].Lapse.Since = noon
+			c.Manual = []reconcile.ManualHold{{Kind: reconcile.NoSuspend, Customer: "cus_1", Author: "ops", Until: noon.Add(dayLong)}}
+		}, same, "it stays up until 2026-03-04 12:00 UTC and is suspended then unless Stripe reports active\n"},
+		{"an end on a day that is not known", status(reconcile.StatusCanceled), same, "sub_1 is canceled\n"},
+		{"what Stripe does not know, beside what it knows", func(c *reconcile.Customer) {
+			c.Subscriptions[0].Gone = true
+			another(c, "2", reconcile.StatusActive, "price_basic")
+			c.Bindings = append(c.Bindings, reconcile.Binding{Subscription: "sub_2", Item: "si_2", Slot: 1, Org: "org-1", Hosting: 8, How: reconcile.BoundByCreate})
+			c.Hostings = append(c.Hostings, upAt(8, 1, "Basic [sub_2/1]"))
+		}, same, "if the subscription is gone for good: `" + planner.UnbindCommand("sub_1", 7) + "`\n"},
+		{"a new org is for the order that waits for nothing", func(c *reconcile.Customer) {
+			unbound(c)
+			c.Unbindings = []reconcile.Unbinding{{Subscription: "sub_1", Slot: 1, Org: "org-1", Hosting: 7}}
+			another(c, "2", reconcile.StatusTrialing, "price_basic")
+		}, same, "sub_2 is in trial, and its customer has no org at the panel\n"},
 		{"past due without a grace period", status(reconcile.StatusPastDue), func(p *reconcile.Policy) { p.Grace = 0 }, "sub_1 is past_due and there is no grace period\n"},
 		{"a subscription that is left alone", held(reconcile.ManualHold{}), same, "nothing is done for sub_1: ignore by ops until it is removed\n"},
 		{"how to end that", held(reconcile.ManualHold{ID: "h1", Reason: "a friend"}), same,
@@ -170,5 +196,28 @@ func TestTheChoiceIsDescribedInFull(t *testing.T) {
 		}), "; hosting 11 of sub_1: 1 website (a.example.com); and 2 more): nothing is taken away"},
 	} {
 		t.Run(tc.name, func(t *testing.T) { hasSentence(t, tc.c, policy(), tc.want) })
+	}
+}
+
+// What is done or held for a subscription has the address of its own buyer. Only databases
+// of old versions have customers with several.
+func TestEachSubscriptionHasTheAddressOfItsBuyer(t *testing.T) {
+	c := world(func(c *reconcile.Customer) {
+		c.Buyers = []reconcile.Buyer{{StripeCustomer: reconcile.StripeCustomer{ID: "cus_1", Email: "a@example.com"}}, {StripeCustomer: reconcile.StripeCustomer{ID: "cus_9", Email: " eve@example.com "}}}
+		for id, buyer := range map[string]string{"2": "cus_9", "3": "cus_unknown"} {
+			another(c, id, reconcile.StatusActive, "price_basic").StripeCustomer = buyer
+			c.Bindings = append(c.Bindings, reconcile.Binding{Subscription: "sub_" + id, Item: "si_" + id, Slot: 1, Org: "org-1", Hosting: 7, How: reconcile.BoundByCreate})
+		}
+		for i := range c.Subscriptions {
+			c.Subscriptions[i].Status, c.Subscriptions[i].Lapse.Since = reconcile.StatusPastDue, noon
+		}
+	})
+	d := planner.Decide(&c, catalog(), policy(), noon)
+	got := map[string]string{}
+	for _, h := range d.Holds {
+		got[h.Subscription] = h.Email
+	}
+	if want := map[string]string{"sub_1": "a@example.com", "sub_2": "eve@example.com", "sub_3": "a@example.com"}; !maps.Equal(got, want) {
+		t.Errorf("%v, want %v", got, want)
 	}
 }
