@@ -38,3 +38,16 @@ func TestAnOrgIsFinishedWhenItServesItsCustomer(t *testing.T) {
 		{"hosting of another customer is in another org", others(elsewhere), renamed + ", " + invited},
 	})
 }
+
+// If hostings that are gone were in several orgs, they do not show which one is the
+// customer's, and the metadata does.
+func TestHostingsThatWereInSeveralOrgsShowNone(t *testing.T) {
+	check(t, []guarded{{"and the metadata names one", func(c *reconcile.Customer, _ *reconcile.Policy) {
+		unbound(c)
+		c.Hostings = []reconcile.Hosting{upAt(7, 1, "Basic [sub_1/1]"), upAt(8, 1, "Basic [sub_1/2]")}
+		for i := range c.Hostings {
+			c.Hostings[i].State, c.Hostings[i].TerminatedByUs = reconcile.HostingDeleted, noon.Add(-dayLong)
+		}
+		c.Hostings[1].Org, c.Subscriptions[0].MetadataOrg = "org-2", "org-2"
+	}, "link:cus_1:org-2, create_subscription:sub_1/3:1"}})
+}

@@ -4,6 +4,7 @@ import (
 	"maps"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/stripe-enhance/stripe-enhance/reconcile"
 	"github.com/stripe-enhance/stripe-enhance/reconcile/planner"
@@ -123,6 +124,20 @@ func TestSentencesNameWhatToDo(t *testing.T) {
 			status(reconcile.StatusUnpaid)(c)
 			c.Bindings, c.Hostings, c.Subscriptions[0].CancelAt = nil, nil, noon.Add(dayLong)
 		}, same, "ends at 2026-03-02 12:00 UTC, as Stripe has announced; no hosting is bound to it\n"},
+		{"an end under a hold that outlasts it", func(c *reconcile.Customer) {
+			c.Subscriptions[0].CancelAt = noon.Add(dayLong)
+			c.Manual = []reconcile.ManualHold{{Kind: reconcile.NoSuspend, Customer: "cus_1", Author: "ops", Until: noon.Add(2 * dayLong)}}
+		}, same, "as Stripe has announced; its hosting stays up then too: no-suspend by ops\n"},
+		{"an end under a hold that is over by then", func(c *reconcile.Customer) {
+			c.Subscriptions[0].CancelAt = noon.Add(dayLong)
+			c.Manual = []reconcile.ManualHold{{Kind: reconcile.NoSuspend, Customer: "cus_1", Author: "ops", Until: noon.Add(time.Hour)}}
+		}, same, "as Stripe has announced; its hosting is suspended then\n"},
+		{"of what another customer with the same address had, what is still there", func(c *reconcile.Customer) {
+			unbound(c)
+			c.Kin = []reconcile.Kin{{ID: "cus_2", Org: reconcile.Org{ID: "org-2", OwnersRead: noon}, Hostings: []reconcile.KinHosting{
+				{Subscription: "sub_7", Hosting: 30, State: reconcile.HostingActive}, {Subscription: "sub_8", Ended: true, Hosting: 31, State: reconcile.HostingDeleted},
+				{Subscription: "sub_9", Ended: true, Hosting: 32, State: reconcile.HostingSuspended}}}}
+		}, same, "; cus_2, with the same e-mail, had hosting 32 for sub_9, which has ended: if this customer is back for it, run `" + planner.BindCommand("sub_1", 32)},
 		{"metadata that names the hosting of an ended one", func(c *reconcile.Customer) {
 			status(reconcile.StatusCanceled)(c)
 			c.Subscriptions[0].EndedAt = noon

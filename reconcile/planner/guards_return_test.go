@@ -57,6 +57,33 @@ func TestWhoIsBackLosesNoSite(t *testing.T) {
 	}
 }
 
+// Of several empty hostings a returning customer gets the one that ended last; of those that
+// ended together, the older one.
+func TestWhoIsBackGetsWhatEndedLast(t *testing.T) {
+	two := func(first, second time.Duration) func(*reconcile.Customer, *reconcile.Policy) {
+		return func(c *reconcile.Customer, _ *reconcile.Policy) {
+			another(c, "2", reconcile.StatusCanceled, "price_basic").EndedAt = noon.Add(-second)
+			c.Subscriptions[0].Status, c.Subscriptions[0].EndedAt = reconcile.StatusCanceled, noon.Add(-first)
+			c.Bindings = append(c.Bindings, reconcile.Binding{Subscription: "sub_2", Item: "si_2", Slot: 1, Org: "org-1", Hosting: 8, How: reconcile.BoundByCreate})
+			c.Hostings = append(c.Hostings, upAt(8, 1, "Basic [sub_2/1]"))
+			for i := range c.Hostings {
+				suspended(&c.Hostings[i], time.Minute)
+			}
+			another(c, "3", reconcile.StatusActive, "price_basic")
+		}
+	}
+	check(t, []guarded{
+		{"the second", two(2*time.Hour, time.Hour), "link:sub_3/1:8:si_3, resume:sub_3/1:8"},
+		{"the first", two(time.Hour, 2*time.Hour), "link:sub_3/1:7:si_3, resume:sub_3/1:7"},
+		{"together", two(time.Hour, time.Hour), "link:sub_3/1:7:si_3, resume:sub_3/1:7"},
+		{"another buyer's", func(c *reconcile.Customer, p *reconcile.Policy) {
+			two(2*time.Hour, time.Hour)(c, p)
+			c.Subscriptions[0].StripeCustomer = "cus_2"
+			c.Hostings[1].Plan, c.Subscriptions[2].Items[0].Price = 2, "price_pro"
+		}, "link:sub_3/1:8:si_3, resume:sub_3/1:8"},
+	})
+}
+
 // When the database was lost and two hostings that were deleted carry the same marker, the
 // unit is held for one of them: two bindings cannot have one slot.
 func TestOfTwoDeletedWithOneMarkerOneIsHeld(t *testing.T) {
