@@ -112,6 +112,16 @@ func TestNothingGetsLessWhileAnUnclearItemMayBeIts(t *testing.T) {
 		{"one that has its hosting", served, "link:sub_1/1:7:si_3, change_plan:sub_1/1:7:2>1, hold plan_missing"},
 		{"one that asks for thousands", replaced(reconcile.Item{ID: "si_2", Price: "price_basic", Quantity: 5000}),
 			"create_subscription:sub_1/2:1, hold quantity, hold quantity"},
+		{"one is free of another subscription", func(c *reconcile.Customer, p *reconcile.Policy) {
+			replaced(reconcile.Item{ID: "si_2", Price: "price_number", Quantity: 1})(c, p)
+			another(c, "5", reconcile.StatusActive, "price_basic").Items[0].Quantity = 0
+			c.Bindings = append(c.Bindings, reconcile.Binding{Subscription: "sub_5", Item: "si_5", Slot: 1, Org: "org-1", Hosting: 8, How: reconcile.BoundByCreate})
+			c.Hostings = append(c.Hostings, upAt(8, 2, "Pro [sub_5/1]"))
+		}, "create_subscription:sub_1/2:1, suspend:sub_5/1:8, hold plan_missing, hold plan_missing"},
+		{"one more is free, and gone", func(c *reconcile.Customer, p *reconcile.Policy) {
+			served(c, p)
+			c.Bindings[1].Item, c.Hostings[1].State = "si_4", reconcile.HostingDeleted
+		}, "link:sub_1/2:8:si_3, hold deleted, hold plan_missing, hold plan_missing"},
 		{"one more is free than may be needed", func(c *reconcile.Customer, p *reconcile.Policy) {
 			served(c, p)
 			c.Bindings[1].Item = "si_4"

@@ -47,6 +47,12 @@ func TestWhoIsBackLosesNoSite(t *testing.T) {
 				c.Hostings[i].State, c.Hostings[i].SuspendedByUs, c.Hostings[i].Content = reconcile.HostingActive, time.Time{}, sites("a.example.com")
 			}
 		}, "price_basic"), "hold content"},
+		{"another buyer of an old customer gets a hosting of its own", returned(func(c *reconcile.Customer) {
+			another(c, "5", reconcile.StatusActive, "price_basic").StripeCustomer = "cus_2"
+			for i := range c.Hostings {
+				c.Hostings[i].State, c.Hostings[i].SuspendedByUs = reconcile.HostingActive, time.Time{}
+			}
+		}, "price_basic"), "create_subscription:sub_5/1:1, hold content"},
 	})
 	c := world(func(c *reconcile.Customer) { returned(up, "price_basic")(c, nil) })
 	for i := range c.Hostings {
