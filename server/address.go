@@ -12,10 +12,7 @@ import (
 // an entry to X-Forwarded-For: the last entry that is not a trusted proxy is the client,
 // and all entries left of it were written by the client.
 func (s *Server) clientAddress(r *http.Request) netip.Addr {
-	peer, err := netip.ParseAddrPort(r.RemoteAddr)
-	if err != nil {
-		return netip.Addr{}
-	}
+	peer, _ := netip.ParseAddrPort(r.RemoteAddr) // if there is no address, the zero one, which is no proxy's
 	from := peer.Addr().Unmap()
 	hops := strings.Split(strings.Join(r.Header.Values("X-Forwarded-For"), ","), ",")
 	for i := len(hops) - 1; i >= 0 && s.trusted(from); i-- {

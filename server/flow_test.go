@@ -1,6 +1,7 @@
 package server
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"slices"
@@ -10,6 +11,7 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/sirupsen/logrus"
 
 	"github.com/stripe-enhance/stripe-enhance/reconcile"
 )
@@ -112,6 +114,71 @@ func TestWhatAFlowRunLeavesIsFollowedByARun(t *testing.T) {
 			})
 		})
 	}
+}
+
+// told notes the reports of flow runs.
+type told struct {
+	noObserver
+	mu   sync.Mutex // guards runs
+	runs []string
+}
+
+func (o *told) Served(_ context.Context, r reconcile.Report) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.runs = append(o.runs, r.Run.ID)
+}
+
+// A flow run that left its subscription to the next run has no report of its own.
+func TestTheObserverHearsOfEveryFlowRunWithAReport(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		observer := &told{}
+		c := &company{leading: true, serve: func(id string) (reconcile.Served, error) {
+			s := reconcile.Served{Taken: true, Subscription: id}
+			if id != "sub_left" {
+				s.Report.Run.ID = "run of " + id
+			}
+			return s, nil
+		}}
+		w := work(t, c, "@every 24h", never, flows(2), func(o *LoopOptions) { o.Observer = observer })
+		pass(time.Minute)
+		c.webhook(w.loop, "sub_a")
+		pass(time.Minute)
+		c.webhook(w.loop, "sub_left")
+		pass(time.Minute)
+		c.webhook(w.loop, "sub_b")
+		pass(time.Minute)
+		w.end(t)
+		if diff := cmp.Diff([]string{"run of sub_a", "run of sub_b"}, observer.runs); diff != "" {
+			t.Errorf("heard of (-want +got):\n%s", diff)
+		}
+	})
+}
+
+// A process that has just lost the lease is in no trouble: its workers do not pause, and
+// nothing is logged. The writer finds the webhooks.
+func TestALostLeaseIsNoFailureOfAFlowRun(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		hook, log := logged()
+		var begun []time.Duration
+		c := &company{leading: true, serve: func(string) (reconcile.Served, error) {
+			begun = append(begun, time.Since(t0))
+			return reconcile.Served{}, &reconcile.LeaseTaken{Owner: "another"}
+		}}
+		w := work(t, c, "@every 24h", never, flows(1), log)
+		pass(time.Minute)
+		c.webhook(w.loop, "sub_a")
+		pass(100 * time.Millisecond)
+		c.webhook(w.loop, "sub_b")
+		pass(100 * time.Millisecond)
+		w.end(t)
+		if diff := cmp.Diff([]time.Duration{time.Minute, time.Minute + 100*time.Millisecond}, begun); diff != "" {
+			t.Errorf("begun (-want +got):\n%s", diff)
+		}
+		if got := lines(hook, logrus.WarnLevel); got != nil {
+			t.Errorf("logged %q", got)
+		}
+	})
 }
 
 // A worker that is lost to a panic would be missed by every later customer.

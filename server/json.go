@@ -179,10 +179,7 @@ func checkValue(dec *json.Decoder, depth int) error {
 // checkKey reads the key of a field and adds it to those seen. Case does not count,
 // because encoding/json ignores it.
 func checkKey(dec *json.Decoder, seen map[string]bool) error {
-	key, err := dec.Token()
-	if err != nil {
-		return errNoJSON
-	}
+	key, _ := dec.Token() // after an error the value is an error too
 	name := strings.ToLower(fmt.Sprint(key))
 	if seen[name] {
 		return fmt.Errorf("the key %q is given twice", key)

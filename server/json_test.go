@@ -49,6 +49,7 @@ func TestABodyIsExactlyWhatIsDocumented(t *testing.T) {
 		{"the wrong bracket at its end", `{"any":[1}`, false, "it is not JSON"},
 		{"not JSON", `name=a`, false, "it is not a JSON object"},
 		{"not JSON inside", `{"n":one}`, false, "it is not JSON"},
+		{"not JSON in a list", `{"any":[one]}`, false, "it is not JSON"},
 		{"nested without end", strings.Repeat(`[`, 100_000), false, "it is not a JSON object"},
 		{"nested without end in a field", `{"any":` + strings.Repeat(`[`, 100_000), false, "it is nested too deeply"},
 		{"nested as deeply as may be", `{"any":` + strings.Repeat(`[`, maxDepth-1) + strings.Repeat(`]`, maxDepth-1) + `}`, false, ""},

@@ -1,9 +1,11 @@
 package server
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"net/http"
+	"net/http/httptest"
 	"strings"
 	"testing"
 	"time"
@@ -124,6 +126,16 @@ func TestAMappingIsCheckedBeforeItIsSet(t *testing.T) {
 	})
 	h.problem, h.fail["Check"] = "", errors.New("stripe: 502\nenhance: 503")
 	checkAll(t, h, []asked{{request, body, 200, `"warning":"not verified: stripe: 502; enhance: 503"`, set, "admin"}})
+	r := httptest.NewRequest(http.MethodPut, "/api/admin/mappings", strings.NewReader(body))
+	r.Header.Set("Authorization", "Bearer "+rightKey)
+	ctx, leave := context.WithCancel(t.Context())
+	leave()
+	w := httptest.NewRecorder()
+	h.server.ServeHTTP(w, r.WithContext(ctx)) // the check ended with its caller
+	answers(t, "a caller who has left", w, 503, "The price or the plan could not be read")
+	if did := h.called(changes...); did != nil {
+		t.Errorf("a caller who has left: did %q", did)
+	}
 	delete(h.fail, "Check")
 	if got := h.ask("PUT", "/api/admin/mappings", body); strings.Contains(got.Body.String(), "warning") {
 		t.Errorf("a mapping that was verified: %s", got.Body)

@@ -67,6 +67,24 @@ func TestAWebhookIsStoredAsWhatItCanChange(t *testing.T) {
 	}
 }
 
+// TestAWebhookThatNamesASubscriptionIsServedByItself, and any other one by a run.
+func TestAWebhookThatNamesASubscriptionIsServedByItself(t *testing.T) {
+	for event, alone := range map[string]bool{
+		`{"ID":"evt_1","Type":"invoice.paid","Subscription":"sub_1"}`:       true,
+		`{"ID":"evt_1","Type":"customer.updated","StripeCustomer":"cus_1"}`: false,
+		`{"ID":"evt_1","Type":"v2.core.event","Vague":true}`:                false,
+	} {
+		h := newHouse(t, func(o *Options) { o.Loop.o.Flows = 1 })
+		answers(t, event, h.send("POST", webhookPath, event, "Stripe-Signature", "t=1"), 200, `"received":true`)
+		if served, woken := len(h.server.o.Loop.served), h.woken(); (served == 1) != alone || (woken == "webhook") == alone {
+			t.Errorf("%s: %d for a worker, and woke the loop with %q", event, served, woken)
+		}
+		if entry := h.log.LastEntry(); entry == nil || entry.Message != "webhook stored" || entry.Data["event"] != "evt_1" {
+			t.Errorf("%s: logged %v", event, entry)
+		}
+	}
+}
+
 // TestAWebhookIsRefusedUnlessItHasOneSignatureThatIsRight: a proxy may have checked the
 // other of two.
 func TestAWebhookIsRefusedUnlessItHasOneSignatureThatIsRight(t *testing.T) {
