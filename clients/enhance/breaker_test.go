@@ -117,6 +117,35 @@ func TestATokenThatIsRefusedOnTheWayBackIsNotWrittenWith(t *testing.T) {
 	}
 }
 
+// TestARefusedCreateIsAboutTheCustomerItIsFor, although its path begins with the selling
+// organisation. If that one may not make customers, the token is the wrong one.
+func TestARefusedCreateIsAboutTheCustomerItIsFor(t *testing.T) {
+	for route, c := range map[string]struct {
+		create func(*town) error
+		pauses bool
+	}{
+		"POST /orgs/{org}/customers/{customer}/subscriptions": {func(n *town) error {
+			_, err := n.client.CreateHosting(t.Context(), n.org, 1, "Basic [sub_2/1]")
+			return err
+		}, false},
+		"POST /orgs/{org}/customers": {func(n *town) error {
+			_, err := n.client.CreateOrg(t.Context(), "Grace [cus_2]")
+			return err
+		}, true},
+	} {
+		n, _ := guarded(t)
+		n.breaks(route, simulator.Fault{Apply: simulator.Skip, Status: http.StatusForbidden})
+		for range 5 {
+			if err := c.create(n); fault.Of(err) != fault.Denied {
+				t.Fatalf("%s: %v", route, err)
+			}
+		}
+		if err := n.client.RenameOrg(t.Context(), n.org, "Ada Ltd"); errors.Is(err, fault.LeftAlone) != c.pauses || (err == nil) == c.pauses {
+			t.Errorf("%s: the next write: %v, want it left alone: %t", route, err, c.pauses)
+		}
+	}
+}
+
 func TestAfterARefusedTokenNothingIsWrittenForAWhile(t *testing.T) {
 	n, forward := guarded(t)
 	suspend := true
