@@ -67,3 +67,16 @@ func TestNothingIsStoredWithoutAStatement(t *testing.T) {
 		same(t, "statements of "+name, int64(0), f.Statements()-before)
 	}
 }
+
+// No ids are an empty list to both databases. JSON's null would be one id, of which nothing
+// is known.
+func TestNoIDsAreAnEmptyList(t *testing.T) {
+	conform(t, func(t *testing.T, f *fixture) {
+		same(t, "texts", "[]", list[string](nil))
+		same(t, "numbers", "[]", list([]int64{}))
+		all, err := f.Customers(t.Context(), nil)
+		f.must(err)
+		same(t, "customers", 0, len(all))
+		f.must(f.LookAgain(t.Context(), f.tok, []string{}))
+	})
+}

@@ -8,7 +8,6 @@ import (
 	"slices"
 	"strings"
 	"time"
-	"unicode/utf8"
 )
 
 // dialect is the difference between the two databases, as far as queries see it.
@@ -234,9 +233,6 @@ func into(t *time.Time) *stamp { return (*stamp)(t) }
 
 // clean makes text that both databases store: no NUL, valid UTF-8.
 func clean(s string) string {
-	if utf8.ValidString(s) && strings.IndexByte(s, 0) < 0 {
-		return s
-	}
 	return strings.ToValidUTF8(strings.ReplaceAll(s, "\x00", ""), "\uFFFD")
 }
 

@@ -24,3 +24,16 @@ func TestAMarkerThatNamesNothingIsNoReasonToMakeASecondHosting(t *testing.T) {
 		same(t, "what may be bob's", map[int64][]reconcile.Likeness(nil), alikes(f.customer("cus_b")))
 	})
 }
+
+// If the org of a customer was never read, a hosting in it is no reason to hold: what the
+// panel has there is not known.
+func TestAMarkerThatNamesNothingInAnOrgThatWasNotReadIsNoReason(t *testing.T) {
+	conform(t, func(t *testing.T, f *fixture) {
+		f.save(t0, facts("sub_a", "cus_a", "ada@example.com"))
+		f.bindOrg("cus_a", "org-a")
+		f.must(f.SaveHosting(t.Context(), f.tok, made(11, "org-a", "Pro [sub_z/1]"), t0))
+		same(t, "what may be ada's", map[int64][]reconcile.Likeness{11: {reconcile.LikeOrg}}, alikes(f.customer("cus_a")))
+		f.edit("DELETE FROM orgs")
+		same(t, "in an org that is not known", map[int64][]reconcile.Likeness(nil), alikes(f.customer("cus_a")))
+	})
+}

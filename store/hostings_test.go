@@ -239,3 +239,15 @@ func TestADeletedOrgIsOfferedByItsMarkerAlone(t *testing.T) {
 		same(t, "owned", []reconcile.Org(nil), c.OwnedOrgs)
 	})
 }
+
+func TestAnOrgWithoutATimeOfReadingWasReadNow(t *testing.T) {
+	conform(t, func(t *testing.T, f *fixture) {
+		f.must(f.SaveOrgs(t.Context(), f.tok, []reconcile.Org{{ID: "org-1"}, {ID: "org-2", ObservedAt: t0.Add(-time.Hour)}}, false, t0))
+		f.must(f.SaveHosting(t.Context(), f.tok, reconcile.Hosting{ID: 7, Org: "org-1", State: reconcile.HostingActive}, t0))
+		orgs, err := f.UnreadOrgs(t.Context(), "", 10)
+		f.must(err)
+		same(t, "orgs", []time.Time{t0, t0.Add(-time.Hour)}, []time.Time{orgs[0].ObservedAt, orgs[1].ObservedAt})
+		f.save(t0, facts("sub_a", "cus_a", "", func(s *reconcile.SubscriptionFacts) { s.MetadataHosting = 7 }))
+		same(t, "a hosting", t0, f.customer("cus_a").Hostings[0].ObservedAt)
+	})
+}

@@ -199,3 +199,36 @@ func TestAStreamEndsWithTheErrorOfItsReader(t *testing.T) {
 		}
 	}
 }
+
+// A process that does not get the lease gives the lock file back, so that the owner may
+// still take it; and the owner keeps it when the lease is renewed.
+func TestTheLockFileIsWithTheOwnerOfTheLease(t *testing.T) {
+	f := newFixture(t, sqliteURL(t))
+	locked := func() (locked bool) {
+		f.must(f.query(t.Context(), "looking", "SELECT file_locked FROM leases", nil, func(row scan) error { return row(&locked) }))
+		return locked
+	}
+	f.acquire("first", t0.Add(time.Second), ttl)
+	same(t, "the owner has it after renewing", true, locked())
+
+	second, third := &fixture{TB: t, Store: open(t, f.url)}, open(t, f.url)
+	late := t0.Add(time.Hour)
+	second.acquire("second", late, ttl) // the first is frozen, and has the lock file still
+	same(t, "the next owner has it", false, locked())
+	f.must(f.Store.lock.close()) // now it ends
+	if tok, _, _, err := third.Acquire(t.Context(), "third", late, ttl); tok != 0 || err != nil {
+		t.Errorf("a lease that another has is acquired: %d, %v", tok, err)
+	}
+	second.acquire("second", late.Add(time.Second), ttl)
+	same(t, "the owner has it after the third gave it back", true, locked())
+}
+
+func TestADatabaseInMemoryLeavesNoFile(t *testing.T) {
+	dir := t.TempDir()
+	t.Chdir(dir)
+	newFixture(t, "sqlite::memory:").save(t0, facts("sub_a", "cus_a", ""))
+	entries, err := os.ReadDir(dir)
+	if err != nil || len(entries) > 0 {
+		t.Errorf("there are %v, %v", entries, err)
+	}
+}

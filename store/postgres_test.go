@@ -136,3 +136,20 @@ func TestAURLMayChooseHowPostgreSQLIsUsed(t *testing.T) {
 	_, err = postgresConfig("postgres://u:a#b@127.0.0.1/db")
 	refused(t, "a password that parsers read differently", err, "in the database URL")
 }
+
+// An error of connecting loses its chain with the password, and keeps its kind.
+func TestAnErrorWithoutThePasswordKeepsItsKind(t *testing.T) {
+	const raw = "postgres://u:hunter2@h/db"
+	for _, c := range []struct {
+		err  error
+		want fault.Kind
+	}{
+		{&pgconn.PgError{Code: "57P03", Message: "starting up for hunter2"}, fault.Transient},
+		{fault.Errorf(fault.Conflict, "busy with %s", raw), fault.Conflict},
+	} {
+		err := withoutPassword(raw, c.err)
+		if fault.Of(err) != c.want || strings.Contains(err.Error(), "hunter2") || !strings.Contains(err.Error(), "[redacted]") {
+			t.Errorf("%v becomes %s %v, want %s", c.err, fault.Of(err), err, c.want)
+		}
+	}
+}

@@ -214,3 +214,14 @@ func TestAPlanThatIsListedTwiceIsOnePlan(t *testing.T) {
 		same(t, "plans", []reconcile.EnhancePlan{{ID: 2, Name: "Pro", Limits: map[string]int64{"websites": 1}}, {ID: 3, Name: "Big"}}, plans)
 	})
 }
+
+// Programs that read a report see a list only where a gate was closed.
+func TestARunWithoutGatesHasNoList(t *testing.T) {
+	f := newFixture(t, sqliteURL(t))
+	f.must(f.EndRun(t.Context(), f.tok, reconcile.RunRecord{ID: "run-1", Mode: "full"}, nil))
+	r, err := f.Run(t.Context(), "run-1")
+	f.must(err)
+	if r.Gates != nil {
+		t.Errorf("gates %#v", r.Gates)
+	}
+}
