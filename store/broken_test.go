@@ -203,6 +203,9 @@ type call struct {
 	refused fault.Kind // of its error if nothing is broken; 0: it has none
 }
 
+// mostSteps is more than any call here has: one that takes more never ends.
+const mostSteps = 500
+
 // breaks makes a call with each of its steps and rows broken in turn. Each time it has to
 // return that error, and without parts nothing may have changed afterwards.
 func (b *breaker) breaks(t *testing.T, f *fixture, c call) {
@@ -212,8 +215,8 @@ func (b *breaker) breaks(t *testing.T, f *fixture, c call) {
 	}
 	before := f.dump()
 	for _, rows := range []bool{true, false} {
-		unnoticed := 0
-		for n := 1; ; n++ {
+		unnoticed, ended := 0, false
+		for n := 1; n <= mostSteps; n++ {
 			if c.first != nil {
 				c.first()
 			}
@@ -224,6 +227,7 @@ func (b *breaker) breaks(t *testing.T, f *fixture, c call) {
 				if err != nil && !errors.Is(err, errUncommitted) && fault.Of(err) != c.refused {
 					t.Errorf("%s with nothing broken: %v", c.name, err)
 				}
+				ended = true
 				break
 			}
 			if rows && (err == nil || !strings.Contains(err.Error(), "store.unreadable")) {
@@ -235,6 +239,9 @@ func (b *breaker) breaks(t *testing.T, f *fixture, c call) {
 			if !rows && !errors.Is(err, errBroken) {
 				t.Errorf("%s with step %d broken: %v", c.name, n, err)
 			}
+		}
+		if !ended {
+			t.Fatalf("%s has more than %d steps", c.name, mostSteps)
 		}
 	}
 	if !c.parts {
