@@ -38,15 +38,10 @@ func wake(ctx context.Context, tx conn, customers []string, now time.Time) error
 	return err
 }
 
-// wakeOf wakes the customers behind bindings or subscriptions: column is
-// "subscription_id" or "stripe_customer_id".
-func wakeOf(ctx context.Context, tx conn, column string, ids []string, now time.Time) error {
-	query := `SELECT c.customer_id FROM stripe_customers c WHERE c.id IN ` + tx.d.texts(1)
-	if column == "subscription_id" {
-		query = `SELECT c.customer_id FROM subscriptions s JOIN stripe_customers c ON c.id = s.stripe_customer_id
-			WHERE s.id IN ` + tx.d.texts(1)
-	}
-	customers, err := tx.strings(ctx, query, list(ids))
+// wakeOf wakes the customer of a subscription.
+func wakeOf(ctx context.Context, tx conn, subscription string, now time.Time) error {
+	customers, err := tx.strings(ctx, `SELECT c.customer_id FROM subscriptions s JOIN stripe_customers c ON c.id = s.stripe_customer_id
+		WHERE s.id = $1`, subscription)
 	if err != nil {
 		return err
 	}

@@ -36,7 +36,7 @@ func (s *Store) MarkGone(ctx context.Context, tok reconcile.Token, subscription 
 		if err != nil || n == 0 {
 			return err
 		}
-		return wakeOf(ctx, tx, "subscription_id", []string{subscription}, now)
+		return wakeOf(ctx, tx, subscription, now)
 	})
 }
 
