@@ -81,7 +81,7 @@ func TestWhatIsNoListOfHoldsIsRefused(t *testing.T) {
 	for _, text := range []string{
 		`[{"kind":"grace"}{"kind":"grace"}]`, `[{"kind":"grace""reason":"x"}]`, `[{"kind":"gra` + "\x01" + `ce"}]`, `[{"kind":"gra`, `[{"kind":"gra\"`,
 		`[{"kind":"grace"}] and more`, `[{"kind":"grace"}`, `{"kind":"grace"}`, `[{"kind" "grace"}]`, `[{"kind":grace}]`, `[{"hosting":01}]`, `[{"hosting":-}]`,
-		`[{"hosting":}]`, `[{"order":truely}]`, `[{"kind":"\x"}]`, `["grace"]`, `[{kind:"grace"}]`,
+		`[{"hosting":}]`, `[{"order":truely}]`, `[{"kind":"\x"}]`, `["grace"]`, `[{"kind":]`, `["kind":"grace"}]`, `[{kind:"grace"}]`,
 	} {
 		if got, err := decodeHolds("cus_a", []byte(text)); err == nil {
 			t.Errorf("%s is read as %+v", text, got)

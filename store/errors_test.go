@@ -2,6 +2,7 @@ package store
 
 import (
 	"context"
+	"database/sql"
 	"database/sql/driver"
 	"errors"
 	"fmt"
@@ -51,6 +52,9 @@ func TestEachErrorOfADatabaseHasItsKind(t *testing.T) {
 		{&net.OpError{Op: "read", Err: errors.New("connection reset by peer")}, fault.Transient},
 		{driver.ErrBadConn, fault.Transient},
 		{&pgconn.ConnectError{}, fault.Transient},
+		{sql.ErrConnDone, fault.Transient},
+		{fmt.Errorf("%w: %w", liteError(sqlite3.SQLITE_INTERRUPT), context.DeadlineExceeded), fault.Transient},
+		{fmt.Errorf("%w: %w", liteError(sqlite3.SQLITE_INTERRUPT), context.Canceled), fault.Canceled},
 		{errors.New("conn closed"), fault.Transient},
 		{errors.New("no such table"), fault.Unknown},
 		{ErrNotFound, fault.NotFound},

@@ -240,6 +240,9 @@ func TestWhatAnApprovalDidNotReleaseInTimeIsHeldAgain(t *testing.T) {
 		same(t, "when it ends", map[string]string{a.ID: "first"}, f.stands(end))
 		p := f.hold("run-plan", held("second", reconcile.Suspend, end, a))
 		same(t, "held again", map[string]string{a.ID: p.ID}, f.stands(end))
+		standing := 0
+		f.must(f.Standing(t.Context(), end, func(reconcile.HeldAction) error { standing++; return nil }))
+		same(t, "it stands once", 1, standing)
 	})
 }
 
@@ -291,6 +294,9 @@ func TestWhatWasApprovedMeanwhileIsNotHeld(t *testing.T) {
 		all, err := f.HeldPlans(t.Context(), t0, true)
 		f.must(err)
 		same(t, "plans", 1, len(all))
+		last, err := f.LastPlans(t.Context())
+		f.must(err)
+		same(t, "the last one", "first", last[reconcile.Suspend].ID)
 		p := f.hold("run-plan", held("first", reconcile.Suspend, t0, a, b))
 		same(t, "what waits then", []string{b.ID}, ids(p))
 		same(t, "released", []string{a.ID}, f.released(t0.Add(time.Hour)))

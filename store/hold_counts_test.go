@@ -78,6 +78,18 @@ func (f *fixture) checkHolds() {
 	}
 }
 
+// Reports read each customer that has holds, so one without any is none of them.
+func TestACustomerWithoutHoldsIsNotReadForThem(t *testing.T) {
+	conform(t, func(t *testing.T, f *fixture) {
+		f.save(t0, facts("sub_a", "cus_a", ""))
+		f.holdThese(map[string][]reconcile.Hold{"cus_a": {{Kind: reconcile.HoldGrace, Reason: "it waits"}}})
+		f.settled(t0, "cus_a")
+		n := -1
+		f.must(f.query(t.Context(), "counting", "SELECT count(*) FROM customers WHERE held IS NOT NULL OR held_kinds IS NOT NULL", nil, func(row scan) error { return row(&n) }))
+		same(t, "customers with holds", 0, n)
+	})
+}
+
 func someHold(rt *rapid.T) reconcile.Hold {
 	return reconcile.Hold{
 		Kind:         rapid.SampledFrom([]reconcile.HoldKind{reconcile.HoldUnmapped, reconcile.HoldGrace, reconcile.HoldManual, reconcile.HoldParked}).Draw(rt, "kind"),
