@@ -146,7 +146,7 @@ func serve(ctx context.Context, listener net.Listener, h http.Handler, log *logr
 	if err := hs.Shutdown(drain); err != nil {
 		_ = hs.Close() // requests that are still not answered are cut off
 	}
-	<-failed // http.ErrServerClosed
+	<-failed //nolint:errcheck // after Shutdown it is http.ErrServerClosed
 	return nil
 }
 

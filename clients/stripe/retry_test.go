@@ -262,8 +262,7 @@ func TestAnAnswerThatCameCountsThoughTheCallerHasLeft(t *testing.T) {
 // process may be at work by now. Reads go on.
 func TestAWriteWhoseFenceHasClosedIsNotSent(t *testing.T) {
 	for requests := range 3 { // sent before it closes
-		var s *stub
-		s = &stub{answer: func(int, *http.Request) reply { return reply{status: 500} }}
+		s := always(reply{status: 500})
 		ctx := fence.Around(t.Context(), func() error {
 			if s.requests() >= requests {
 				return fault.Errorf(fault.Fenced, "the lease is lost")
