@@ -152,3 +152,15 @@ func TestALockOnAFileThatIsClosedIsAnError(t *testing.T) {
 		t.Errorf("locked: %v, %v", got, err)
 	}
 }
+
+// The name of a new database is made durable in its directory, which needs a directory that
+// this user may read. An existing one has its name already.
+func TestTheNameOfANewDatabaseIsMadeDurable(t *testing.T) {
+	path := shared(t, 0o733, 0o666)
+	asStranger(t, func() {
+		if err := prepareFile(t.Context(), path); err != nil {
+			t.Errorf("an existing file: %v", err)
+		}
+		refused(t, "a new file", prepareFile(t.Context(), path+".new"), "the directory of the database must be readable by this user")
+	})
+}

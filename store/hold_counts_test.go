@@ -246,3 +246,22 @@ func TestADecisionThatRepeatsTheHoldsChangesNothing(t *testing.T) {
 		f.checkHolds()
 	})
 }
+
+// While a process has the lease under which it saw that the counts are kept, its runs need
+// not look again.
+func TestARunDoesNotLookAgainWhetherTheCountsAreKept(t *testing.T) {
+	f := newFixture(t, sqliteURL(t))
+	statements := func(write func()) int64 {
+		before := f.Statements()
+		write()
+		return f.Statements() - before
+	}
+	end := func() { f.must(f.EndRun(t.Context(), f.tok, reconcile.RunRecord{ID: "run-begun", Mode: "full"}, nil)) }
+	same(t, "a run after the lease was acquired", statements(end), statements(f.begin))
+	f.countedFor.Store(0)
+	f.edit("UPDATE leases SET counted = 0")
+	if statements(f.begin) == statements(end) {
+		t.Error("a run of a process that does not know counts nothing")
+	}
+	same(t, "the run after it", statements(end), statements(f.begin))
+}
