@@ -257,11 +257,56 @@ func TestARunDoesNotLookAgainWhetherTheCountsAreKept(t *testing.T) {
 		return f.Statements() - before
 	}
 	end := func() { f.must(f.EndRun(t.Context(), f.tok, reconcile.RunRecord{ID: "run-begun", Mode: "full"}, nil)) }
-	same(t, "a run after the lease was acquired", statements(end), statements(f.begin))
+	f.begin() // the first one of a database counts
+	f.must(f.Release(t.Context(), f.tok))
+	f.tok = f.acquire("second", t0, ttl)
+	same(t, "a run of the next process", statements(end), statements(f.begin))
 	f.countedFor.Store(0)
 	f.edit("UPDATE leases SET counted = 0")
 	if statements(f.begin) == statements(end) {
 		t.Error("a run of a process that does not know counts nothing")
 	}
 	same(t, "the run after it", statements(end), statements(f.begin))
+}
+
+// A service has many runs in which no hold changes, so the answer is kept until one does. An
+// answer that could not be read whole is not.
+func TestTheFirstHoldsAreReadOnceUntilOneChanges(t *testing.T) {
+	f := newFixture(t, "sqlite::memory:")
+	b := breakable(f)
+	f.save(t0, fleet(0, 3)...)
+	f.begin()
+	hold := func(reason string) {
+		f.holdThese(map[string][]reconcile.Hold{"cus_0000000": {{Kind: reconcile.HoldGrace, Reason: reason}}, "cus_0000001": {{Kind: reconcile.HoldUnmapped, Reason: reason}}})
+	}
+	first := func() (reasons []string, err error) {
+		holds, _, err := f.FirstHolds(t.Context(), 5, nil)
+		for _, h := range holds {
+			reasons = append(reasons, h.Reason)
+		}
+		return reasons, err
+	}
+	hold("one")
+	for n := 3; n < 6; n++ { // the first two begin to read and read the counts
+		*b = breaker{armed: true, left: n}
+		_, err := first()
+		if b.armed = false; !errors.Is(err, errBroken) {
+			t.Errorf("with step %d broken: %v", n, err)
+		}
+		holds, err := first()
+		f.must(err)
+		same(t, "after that", []string{"one", "one"}, holds)
+		hold("two")
+		holds, err = first()
+		f.must(err)
+		same(t, "after a change", []string{"two", "two"}, holds)
+		hold("one")
+	}
+	holds, err := first()
+	f.must(err)
+	before := f.Statements()
+	again, err := first()
+	f.must(err)
+	same(t, "statements of the same answer", int64(1), f.Statements()-before)
+	same(t, "the answer", holds, again)
 }
