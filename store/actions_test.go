@@ -80,3 +80,20 @@ func TestNoIDsAreAnEmptyList(t *testing.T) {
 		f.must(f.LookAgain(t.Context(), f.tok, []string{}))
 	})
 }
+
+// The journal names the org and the hosting that a write has made, although they were not known
+// when it was planned.
+func TestTheJournalNamesWhatAWriteHasMade(t *testing.T) {
+	conform(t, func(t *testing.T, f *fixture) {
+		f.save(t0, facts("sub_a", "cus_a", "a@example.com"))
+		f.bindOrg("cus_a", "org-a")
+		f.bindHosting("cus_a", "sub_a", 1, "org-a", 7)
+		f.must(f.do(action("resume:sub_a/1:7", reconcile.Resume, "cus_a", "sub_a"), t0, reconcile.Outcome{Unsuspend: true}))
+		made := map[string][]any{}
+		for key, r := range f.journal("cus_a") {
+			made[key] = []any{r.Org, r.Hosting}
+		}
+		same(t, "org and hosting", map[string][]any{"create_org:cus_a@run-do": {"org-a", int64(42)}, "create_subscription:sub_a/1@run-do": {"org-1", int64(7)},
+			"resume:sub_a/1:7@run-do": {"org-1", int64(42)}}, made)
+	})
+}

@@ -251,3 +251,34 @@ func TestAnOrgWithoutATimeOfReadingWasReadNow(t *testing.T) {
 		same(t, "a hosting", t0, f.customer("cus_a").Hostings[0].ObservedAt)
 	})
 }
+
+// A second org with the marker of a customer is a reason to look at the customer. One that
+// was deleted, or whose name is that of a hosting, is none.
+func TestASecondOrgWithTheMarkerOfACustomerMakesItDue(t *testing.T) {
+	conform(t, func(t *testing.T, f *fixture) {
+		f.save(t0, facts("sub_a", "cus_a", "a@example.com"))
+		f.bindOrg("cus_a", "org-a")
+		f.settled(t0, "cus_a")
+		f.must(f.SaveOrgs(t.Context(), f.tok, []reconcile.Org{{ID: "org-a", Name: "Ann [cus_a]"}, {ID: "org-1", Name: "Ann [cus_a]", Deleted: true},
+			{ID: "org-2", Name: "Ann [cus_a/1]"}, {ID: "org-3", Name: "Ann"}, {ID: "org-4", Name: "Zoe [cus_z]"}}, true, t0))
+		same(t, "due", []string(nil), f.dueIDs(t0))
+		f.must(f.SaveOrgs(t.Context(), f.tok, []reconcile.Org{{ID: "org-5", Name: "Ann [cus_a]"}}, true, t0))
+		same(t, "due because of a second one", []string{"cus_a"}, f.dueIDs(t0))
+	})
+}
+
+// A hosting that the panel does not find makes its customer due once, not at every look.
+func TestAHostingThatIsStillMissingIsNoNews(t *testing.T) {
+	conform(t, func(t *testing.T, f *fixture) {
+		f.save(t0, facts("sub_a", "cus_a", "a@example.com"))
+		f.bindOrg("cus_a", "org-a")
+		f.bindHosting("cus_a", "sub_a", 1, "org-a", 7)
+		f.must(f.SaveHosting(t.Context(), f.tok, made(7, "org-a", "Pro [sub_a/1]"), t0))
+		f.settled(t0, "cus_a")
+		for _, due := range [][]string{{"cus_a"}, nil} {
+			f.must(f.SaveHosting(t.Context(), f.tok, reconcile.Hosting{ID: 7, State: reconcile.HostingMissing}, t0))
+			same(t, "due", due, f.dueIDs(t0))
+			f.settled(t0, "cus_a")
+		}
+	})
+}
