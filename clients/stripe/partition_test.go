@@ -115,6 +115,30 @@ func TestAPartIsWorthItsRequest(t *testing.T) {
 	}
 }
 
+// TestTheOldestSpanIsCutIntoGrowingParts: nothing is known of its end, so equal parts would
+// mostly lie before the account began. Any other span is cut evenly.
+func TestTheOldestSpanIsCutIntoGrowingParts(t *testing.T) {
+	const pageSeconds = 100
+	last := int64(epoch) + 1000*pageSeconds
+	for lo, grows := range map[int64]bool{0: true, epoch: false} {
+		p := newPartition(8, span{})
+		if _, ok := p.take(0); !ok {
+			t.Fatal("nothing to take")
+		}
+		p.idle = 7
+		p.split(0, span{lo, last}, last, pageSeconds, 8)
+		for i := 1; i < len(p.pending)-1; i++ { // the last one ends at lo
+			before, part := p.pending[i-1].hi-p.pending[i-1].lo, p.pending[i].hi-p.pending[i].lo
+			if got := part > before*3/2; got != grows {
+				t.Errorf("from %d: part %d has %d s after one of %d s, want it to grow: %t", lo, i, part, before, grows)
+			}
+		}
+		if len(p.pending) < 5 {
+			t.Errorf("from %d: only %d parts", lo, len(p.pending))
+		}
+	}
+}
+
 func TestCutsRiseAndStayInside(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		n := rapid.IntRange(1, 16).Draw(t, "pieces")
