@@ -3,6 +3,9 @@ package engine_test
 import (
 	"context"
 	"errors"
+	"fmt"
+	"runtime"
+	"strings"
 	"sync"
 	"time"
 
@@ -13,58 +16,81 @@ import (
 
 var errStumble = errors.New("the database stumbles")
 
-// stumbling is a store in which one call fails, by its number.
+// stumbling is a store in which one call fails at a time.
 type stumbling struct {
 	*store.Store
 	at *stumble
 }
 
-// stumble is the call that fails.
+// stumble is where calls have failed. A place is the way from the engine to the call, so
+// that a call which is made for each action fails once, and not for each of them.
 type stumble struct {
-	mu   sync.Mutex // guards all below
-	n    int        // calls that count until it fails; 0: none does
-	lost bool       // only writes count, and the one that fails is done: its answer is lost
-	hit  string     // the call that failed; "": none did
+	mu    sync.Mutex // guards all below
+	armed bool       // the first call from a place where none has failed yet fails
+	lost  bool       // only writes fail, and they are done: their answer is lost
+	been  map[string]bool
+	hit   string // the call that failed; "": none did
 }
 
-// arm makes the nth call from now on fail.
-func (s *stumble) arm(n int, lost bool) {
+// arm makes one call fail.
+func (s *stumble) arm(lost bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.n, s.lost, s.hit = n, lost, ""
+	s.armed, s.lost, s.hit = true, lost, ""
 }
 
 // disarm makes every call succeed, and returns the name of the one that has failed.
 func (s *stumble) disarm() string {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.n = 0
+	s.armed = false
 	return s.hit
 }
 
-// falls counts a call, and reports whether it is the one that fails.
-func (s *stumble) falls(name string, write bool) (falls, lost bool) {
+// falls reports whether a call is the one that fails. What it is about tells apart calls
+// from the same place.
+func (s *stumble) falls(name, about string, write bool) (falls, lost bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.n == 0 || s.lost && !write {
+	if !s.armed || s.hit != "" || s.lost && !write {
 		return false, false
 	}
-	if s.n--; s.n > 0 {
+	place := name + about + wayHere()
+	if s.been[place] {
 		return false, false
 	}
-	s.hit = name
+	if s.been == nil {
+		s.been = map[string]bool{}
+	}
+	s.been[place], s.hit = true, name
 	return true, s.lost
 }
 
+// wayHere is the lines of the engine that are being called.
+func wayHere() string {
+	var callers [64]uintptr
+	frames := runtime.CallersFrames(callers[:runtime.Callers(1, callers[:])])
+	way := ""
+	for {
+		f, more := frames.Next()
+		if strings.Contains(f.Function, "/reconcile/engine.") {
+			way += fmt.Sprintf(" %s:%d", f.Function, f.Line)
+		}
+		if !more {
+			return way
+		}
+	}
+}
+
 func (s stumbling) read(name string, do func() error) error {
-	if falls, _ := s.at.falls(name, false); falls {
+	if falls, _ := s.at.falls(name, "", false); falls {
 		return errStumble
 	}
 	return do()
 }
 
-func (s stumbling) write(name string, do func() error) error {
-	falls, lost := s.at.falls(name, true)
+func (s stumbling) write(name, about string, do func() error) error {
+	falls, lost := s.at.falls(name, about, true)
 	if falls && !lost {
 		return errStumble
 	}
@@ -82,24 +108,24 @@ func (s stumbling) over(p engine.Ports) engine.Ports {
 }
 
 func (s stumbling) BeginSweep(ctx context.Context, tok reconcile.Token) error {
-	return s.write("BeginSweep", func() error { return s.Store.BeginSweep(ctx, tok) })
+	return s.write("BeginSweep", "", func() error { return s.Store.BeginSweep(ctx, tok) })
 }
 
 func (s stumbling) Stage(ctx context.Context, tok reconcile.Token, facts []reconcile.SubscriptionFacts) error {
-	return s.write("Stage", func() error { return s.Store.Stage(ctx, tok, facts) })
+	return s.write("Stage", "", func() error { return s.Store.Stage(ctx, tok, facts) })
 }
 
 func (s stumbling) MergeSweep(ctx context.Context, tok reconcile.Token, now time.Time) (v int, err error) {
-	err = s.write("MergeSweep", func() error { v, err = s.Store.MergeSweep(ctx, tok, now); return err })
+	err = s.write("MergeSweep", "", func() error { v, err = s.Store.MergeSweep(ctx, tok, now); return err })
 	return v, err
 }
 
 func (s stumbling) SaveFacts(ctx context.Context, tok reconcile.Token, facts []reconcile.SubscriptionFacts, force bool, now time.Time) error {
-	return s.write("SaveFacts", func() error { return s.Store.SaveFacts(ctx, tok, facts, force, now) })
+	return s.write("SaveFacts", "", func() error { return s.Store.SaveFacts(ctx, tok, facts, force, now) })
 }
 
 func (s stumbling) MarkGone(ctx context.Context, tok reconcile.Token, subscription string, now time.Time) error {
-	return s.write("MarkGone", func() error { return s.Store.MarkGone(ctx, tok, subscription, now) })
+	return s.write("MarkGone", "", func() error { return s.Store.MarkGone(ctx, tok, subscription, now) })
 }
 
 func (s stumbling) Cursor(ctx context.Context, name string) (v string, err error) {
@@ -113,7 +139,7 @@ func (s stumbling) AllCursors(ctx context.Context) (v map[string]string, err err
 }
 
 func (s stumbling) SetCursor(ctx context.Context, tok reconcile.Token, name, value string) error {
-	return s.write("SetCursor", func() error { return s.Store.SetCursor(ctx, tok, name, value) })
+	return s.write("SetCursor", "", func() error { return s.Store.SetCursor(ctx, tok, name, value) })
 }
 
 func (s stumbling) UnseenEvents(ctx context.Context, ids []string) (v []string, err error) {
@@ -122,7 +148,7 @@ func (s stumbling) UnseenEvents(ctx context.Context, ids []string) (v []string, 
 }
 
 func (s stumbling) SawEvents(ctx context.Context, tok reconcile.Token, events []reconcile.Event, cursor string, forget time.Time) error {
-	return s.write("SawEvents", func() error { return s.Store.SawEvents(ctx, tok, events, cursor, forget) })
+	return s.write("SawEvents", "", func() error { return s.Store.SawEvents(ctx, tok, events, cursor, forget) })
 }
 
 func (s stumbling) SubscriptionsOf(ctx context.Context, stripeCustomers []string) (v []string, err error) {
@@ -151,19 +177,19 @@ func (s stumbling) CustomersOf(ctx context.Context, subscriptions []string) (v [
 }
 
 func (s stumbling) SavePlanned(ctx context.Context, tok reconcile.Token, run string, planned []reconcile.Planned, now time.Time) error {
-	return s.write("SavePlanned", func() error { return s.Store.SavePlanned(ctx, tok, run, planned, now) })
+	return s.write("SavePlanned", "", func() error { return s.Store.SavePlanned(ctx, tok, run, planned, now) })
 }
 
 func (s stumbling) Postpone(ctx context.Context, tok reconcile.Token, b reconcile.Backoff, now time.Time) error {
-	return s.write("Postpone", func() error { return s.Store.Postpone(ctx, tok, b, now) })
+	return s.write("Postpone", "", func() error { return s.Store.Postpone(ctx, tok, b, now) })
 }
 
 func (s stumbling) MakeDue(ctx context.Context, tok reconcile.Token, ids []string, now time.Time) error {
-	return s.write("MakeDue", func() error { return s.Store.MakeDue(ctx, tok, ids, now) })
+	return s.write("MakeDue", "", func() error { return s.Store.MakeDue(ctx, tok, ids, now) })
 }
 
 func (s stumbling) LookAgain(ctx context.Context, tok reconcile.Token, subscriptions []string) error {
-	return s.write("LookAgain", func() error { return s.Store.LookAgain(ctx, tok, subscriptions) })
+	return s.write("LookAgain", "", func() error { return s.Store.LookAgain(ctx, tok, subscriptions) })
 }
 
 func (s stumbling) DueCount(ctx context.Context, now time.Time) (v int, err error) {
@@ -172,11 +198,11 @@ func (s stumbling) DueCount(ctx context.Context, now time.Time) (v int, err erro
 }
 
 func (s stumbling) RecordIntent(ctx context.Context, tok reconcile.Token, run string, a reconcile.Action, planID string, now time.Time) error {
-	return s.write("RecordIntent", func() error { return s.Store.RecordIntent(ctx, tok, run, a, planID, now) })
+	return s.write("RecordIntent", a.Kind.String(), func() error { return s.Store.RecordIntent(ctx, tok, run, a, planID, now) })
 }
 
 func (s stumbling) RecordOutcome(ctx context.Context, tok reconcile.Token, o reconcile.Outcome) error {
-	return s.write("RecordOutcome", func() error { return s.Store.RecordOutcome(ctx, tok, o) })
+	return s.write("RecordOutcome", o.Action.Kind.String(), func() error { return s.Store.RecordOutcome(ctx, tok, o) })
 }
 
 func (s stumbling) CountDone(ctx context.Context, kind reconcile.ActionKind, since time.Time) (v int, err error) {
@@ -208,7 +234,7 @@ func (s stumbling) StandingOf(ctx context.Context, customers []string, now time.
 }
 
 func (s stumbling) Hold(ctx context.Context, tok reconcile.Token, run string, p reconcile.HeldPlan) (v reconcile.HeldPlan, err error) {
-	err = s.write("Hold", func() error { v, err = s.Store.Hold(ctx, tok, run, p); return err })
+	err = s.write("Hold", "", func() error { v, err = s.Store.Hold(ctx, tok, run, p); return err })
 	return v, err
 }
 
@@ -218,19 +244,19 @@ func (s stumbling) Approved(ctx context.Context, now time.Time) (v []reconcile.H
 }
 
 func (s stumbling) SaveOrgs(ctx context.Context, tok reconcile.Token, orgs []reconcile.Org, complete bool, now time.Time) error {
-	return s.write("SaveOrgs", func() error { return s.Store.SaveOrgs(ctx, tok, orgs, complete, now) })
+	return s.write("SaveOrgs", "", func() error { return s.Store.SaveOrgs(ctx, tok, orgs, complete, now) })
 }
 
 func (s stumbling) SaveOwners(ctx context.Context, tok reconcile.Token, org string, emails []string, now time.Time) error {
-	return s.write("SaveOwners", func() error { return s.Store.SaveOwners(ctx, tok, org, emails, now) })
+	return s.write("SaveOwners", "", func() error { return s.Store.SaveOwners(ctx, tok, org, emails, now) })
 }
 
 func (s stumbling) SaveHostings(ctx context.Context, tok reconcile.Token, org string, hostings []reconcile.Hosting, now time.Time) error {
-	return s.write("SaveHostings", func() error { return s.Store.SaveHostings(ctx, tok, org, hostings, now) })
+	return s.write("SaveHostings", "", func() error { return s.Store.SaveHostings(ctx, tok, org, hostings, now) })
 }
 
 func (s stumbling) SaveHosting(ctx context.Context, tok reconcile.Token, h reconcile.Hosting, now time.Time) error {
-	return s.write("SaveHosting", func() error { return s.Store.SaveHosting(ctx, tok, h, now) })
+	return s.write("SaveHosting", "", func() error { return s.Store.SaveHosting(ctx, tok, h, now) })
 }
 
 func (s stumbling) DriftDue(ctx context.Context, before, after time.Time, limit int) (v []reconcile.Hosting, err error) {
@@ -264,7 +290,7 @@ func (s stumbling) Plans(ctx context.Context) (v []reconcile.EnhancePlan, more t
 }
 
 func (s stumbling) SavePlans(ctx context.Context, tok reconcile.Token, plans []reconcile.EnhancePlan, now time.Time) error {
-	return s.write("SavePlans", func() error { return s.Store.SavePlans(ctx, tok, plans, now) })
+	return s.write("SavePlans", "", func() error { return s.Store.SavePlans(ctx, tok, plans, now) })
 }
 
 func (s stumbling) BoundPlans(ctx context.Context) (v []int, err error) {
@@ -273,7 +299,7 @@ func (s stumbling) BoundPlans(ctx context.Context) (v []int, err error) {
 }
 
 func (s stumbling) DomainChecked(ctx context.Context, tok reconcile.Token, subscription, domain string) error {
-	return s.write("DomainChecked", func() error { return s.Store.DomainChecked(ctx, tok, subscription, domain) })
+	return s.write("DomainChecked", "", func() error { return s.Store.DomainChecked(ctx, tok, subscription, domain) })
 }
 
 func (s stumbling) KnownSubscriptions(ctx context.Context, n int) (v []string, err error) {
@@ -302,11 +328,11 @@ func (s stumbling) ClockSkew(ctx context.Context) (v time.Duration, err error) {
 }
 
 func (s stumbling) BeginRun(ctx context.Context, tok reconcile.Token, r reconcile.RunRecord) error {
-	return s.write("BeginRun", func() error { return s.Store.BeginRun(ctx, tok, r) })
+	return s.write("BeginRun", "", func() error { return s.Store.BeginRun(ctx, tok, r) })
 }
 
 func (s stumbling) EndRun(ctx context.Context, tok reconcile.Token, r reconcile.RunRecord, l *reconcile.ListedState) error {
-	return s.write("EndRun", func() error { return s.Store.EndRun(ctx, tok, r, l) })
+	return s.write("EndRun", "", func() error { return s.Store.EndRun(ctx, tok, r, l) })
 }
 
 func (s stumbling) Counts(ctx context.Context) (v reconcile.Counts, err error) {
@@ -334,38 +360,38 @@ func (s stumbling) HoldsOf(ctx context.Context, customers []string) (v []reconci
 }
 
 func (s stumbling) Acquire(ctx context.Context, owner string, now time.Time, ttl time.Duration) (v reconcile.Token, more string, until time.Time, err error) {
-	err = s.write("Acquire", func() error { v, more, until, err = s.Store.Acquire(ctx, owner, now, ttl); return err })
+	err = s.write("Acquire", "", func() error { v, more, until, err = s.Store.Acquire(ctx, owner, now, ttl); return err })
 	return v, more, until, err
 }
 
 func (s stumbling) Release(ctx context.Context, tok reconcile.Token) error {
-	return s.write("Release", func() error { return s.Store.Release(ctx, tok) })
+	return s.write("Release", "", func() error { return s.Store.Release(ctx, tok) })
 }
 
 func (s stumbling) Nudge(ctx context.Context, subscriptions []string, why string, now time.Time) error {
-	return s.write("Nudge", func() error { return s.Store.Nudge(ctx, subscriptions, why, now) })
+	return s.write("Nudge", "", func() error { return s.Store.Nudge(ctx, subscriptions, why, now) })
 }
 
 func (s stumbling) TakeNudges(ctx context.Context, tok reconcile.Token, before time.Time) (v []string, err error) {
-	err = s.write("TakeNudges", func() error { v, err = s.Store.TakeNudges(ctx, tok, before); return err })
+	err = s.write("TakeNudges", "", func() error { v, err = s.Store.TakeNudges(ctx, tok, before); return err })
 	return v, err
 }
 
 func (s stumbling) TakeNamed(ctx context.Context, tok reconcile.Token, limit int) (v []string, err error) {
-	err = s.write("TakeNamed", func() error { v, err = s.Store.TakeNamed(ctx, tok, limit); return err })
+	err = s.write("TakeNamed", "", func() error { v, err = s.Store.TakeNamed(ctx, tok, limit); return err })
 	return v, err
 }
 
 func (s stumbling) ForgetNamed(ctx context.Context, tok reconcile.Token, ids []string) error {
-	return s.write("ForgetNamed", func() error { return s.Store.ForgetNamed(ctx, tok, ids) })
+	return s.write("ForgetNamed", "", func() error { return s.Store.ForgetNamed(ctx, tok, ids) })
 }
 
 func (s stumbling) LeaveNudges(ctx context.Context, tok reconcile.Token, ids []string) error {
-	return s.write("LeaveNudges", func() error { return s.Store.LeaveNudges(ctx, tok, ids) })
+	return s.write("LeaveNudges", "", func() error { return s.Store.LeaveNudges(ctx, tok, ids) })
 }
 
 func (s stumbling) ForgetNudges(ctx context.Context, tok reconcile.Token, ids []string) error {
-	return s.write("ForgetNudges", func() error { return s.Store.ForgetNudges(ctx, tok, ids) })
+	return s.write("ForgetNudges", "", func() error { return s.Store.ForgetNudges(ctx, tok, ids) })
 }
 
 func (s stumbling) FullNudged(ctx context.Context) (v bool, err error) {
@@ -374,7 +400,7 @@ func (s stumbling) FullNudged(ctx context.Context) (v bool, err error) {
 }
 
 func (s stumbling) SaveContent(ctx context.Context, tok reconcile.Token, org string, sites []reconcile.Website, unread string, now time.Time) error {
-	return s.write("SaveContent", func() error { return s.Store.SaveContent(ctx, tok, org, sites, unread, now) })
+	return s.write("SaveContent", "", func() error { return s.Store.SaveContent(ctx, tok, org, sites, unread, now) })
 }
 
 func (s stumbling) Unbound(ctx context.Context) (v reconcile.Unbound, err error) {
@@ -383,12 +409,12 @@ func (s stumbling) Unbound(ctx context.Context) (v reconcile.Unbound, err error)
 }
 
 func (s stumbling) AskAboutUnbound(ctx context.Context, tok reconcile.Token, now time.Time) (v reconcile.Unbound, err error) {
-	err = s.write("AskAboutUnbound", func() error { v, err = s.Store.AskAboutUnbound(ctx, tok, now); return err })
+	err = s.write("AskAboutUnbound", "", func() error { v, err = s.Store.AskAboutUnbound(ctx, tok, now); return err })
 	return v, err
 }
 
 func (s stumbling) SaveSites(ctx context.Context, tok reconcile.Token, domain string, sites []reconcile.WebsiteLocation, now time.Time) error {
-	return s.write("SaveSites", func() error { return s.Store.SaveSites(ctx, tok, domain, sites, now) })
+	return s.write("SaveSites", "", func() error { return s.Store.SaveSites(ctx, tok, domain, sites, now) })
 }
 
 func (s stumbling) Duplicates(ctx context.Context, instance string, limit int) (v []reconcile.Duplicate, err error) {

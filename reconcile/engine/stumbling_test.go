@@ -28,12 +28,13 @@ type shaky struct {
 	n      int                  // orders so far
 	paying int                  // changes of the two so far
 	level  logrus.Level         // of the log that counts as a mention
+	always bool                 // every round has a change, and not only those that begin with a panel that is right
 	seen   int                  // effects at the panel that were judged
 }
 
-func newShaky(t *testing.T, keep bool) *shaky {
+func newShaky(t *testing.T, at *stumble, keep bool) *shaky {
 	t.Helper()
-	s := &shaky{t: t, at: &stumble{}, log: &logtest.Buffer{}, level: logrus.WarnLevel}
+	s := &shaky{t: t, at: at, log: &logtest.Buffer{}, level: logrus.WarnLevel}
 	var options engine.Options
 	s.Env = testenv.New(t, testenv.Options{Engine: func(o *engine.Options) {
 		o.Concurrency, o.KeepLease = 1, keep
@@ -173,30 +174,33 @@ func (s *shaky) mentions(rep reconcile.Report, err error, before int) bool {
 	return strings.Contains(string(text), errStumble.Error())
 }
 
-// untilSound changes something and tries to follow it, with the first call failing, then
-// with the second, and so on until none fails any more. A failing call has to be
+// untilSound changes something and tries to follow it, with another call failing each time,
+// until each has failed. A failing call has to be
 // mentioned, and after some of them a sound database is enough to bring everything to the
 // right end.
 func (s *shaky) untilSound(lost bool, change func(), try func() (reconcile.Report, error)) {
 	s.t.Helper()
-	const together = 9 // failures between two looks at the panel
+	const together = 5 // failures between two looks at the panel
 	for n := 1; ; n++ {
-		change()
+		fresh := s.always || s.wrong() == ""
+		if fresh {
+			change()
+		}
 		s.World.Advance(2 * time.Minute)
 		s.renew()
 		before := len(s.log.String())
-		s.at.arm(n, lost)
+		s.at.arm(lost)
 		rep, err := try()
 		call := s.at.disarm()
-		step := fmt.Sprintf("call %d (%s)", n, call)
+		step := fmt.Sprintf("round %d, %s", n, call)
 		if call != "" && !s.mentions(rep, err, before) {
-			s.t.Errorf("%s failed, and nothing mentions it: %v, %q", step, kinds(rep), rep.Notes)
+			s.t.Fatalf("%s failed, and nothing mentions it: %v, %q", step, kinds(rep), rep.Notes)
 		}
 		if call == "" || n%together == 0 {
 			s.heal(step)
 		}
-		if call == "" {
-			s.t.Logf("%d calls", n-1)
+		if call == "" && fresh {
+			s.t.Logf("%d places", n-1)
 			return
 		}
 	}
@@ -207,33 +211,59 @@ func (s *shaky) try(req engine.Request) func() (reconcile.Report, error) {
 }
 
 func TestNoCallOfTheDatabaseFailsUnnoticed(t *testing.T) {
-	s := newShaky(t, false)
-	s.untilSound(false, s.change, s.try(engine.Request{}))
+	at := &stumble{}
+	t.Run("while all goes well", func(t *testing.T) {
+		s := newShaky(t, at, false)
+		s.untilSound(false, s.change, s.try(engine.Request{}))
+	})
+	t.Run("while the panel does all and answers no write", func(t *testing.T) {
+		s := newShaky(t, at, false)
+		s.untilSound(false, s.change, func() (reconcile.Report, error) {
+			s.Fail(simulator.Lost(true), func(c simulator.Call) bool { return c.Side == simulator.Enhance && c.Write() })
+			defer s.World.SetFault(nil)
+			return s.Try(engine.Request{})
+		})
+	})
 }
 
 func TestNoLostAnswerOfTheDatabaseIsUnnoticed(t *testing.T) {
-	s := newShaky(t, false)
+	s := newShaky(t, &stumble{}, false)
 	s.untilSound(true, s.change, s.try(engine.Request{}))
 }
 
-func TestNoCallOfTheDatabaseFailsUnnoticedInAFullRun(t *testing.T) {
-	s := newShaky(t, false)
-	s.untilSound(false, s.pay, s.try(engine.Request{Full: true}))
+func TestNoCallOfTheDatabaseFailsUnnoticedInRunsThatReadMore(t *testing.T) {
+	at := &stumble{}
+	t.Run("a full one", func(t *testing.T) {
+		s := newShaky(t, at, false)
+		s.untilSound(false, s.pay, s.try(engine.Request{Full: true}))
+	})
+	t.Run("one that has forgotten how far it knows both sides", func(t *testing.T) {
+		s := newShaky(t, at, false)
+		s.untilSound(false, func() { s.pay(); s.forget() }, s.try(engine.Request{}))
+	})
+	t.Run("one about some", func(t *testing.T) {
+		s := newShaky(t, at, false)
+		s.untilSound(false, s.pay, s.try(engine.Request{Subscriptions: []string{s.paid[0].Subscription, s.paid[1].Subscription}}))
+	})
 }
 
-func TestNoCallOfTheDatabaseFailsUnnoticedInARunAboutSome(t *testing.T) {
-	s := newShaky(t, false)
-	s.untilSound(false, s.pay, s.try(engine.Request{Subscriptions: []string{s.paid[0].Subscription, s.paid[1].Subscription}}))
+// forget makes a run look at both sides as if it were the first.
+func (s *shaky) forget() {
+	s.t.Helper()
+	ctx := s.t.Context()
+	tok, _, _, err := s.Store.Acquire(ctx, "test", s.World.Now(), time.Minute)
+	must(s.t, err)
+	for _, cursor := range []string{"events", "key", "panel", "orgs", "newest", "recovery", "mappings"} {
+		must(s.t, s.Store.SetCursor(ctx, tok, cursor, ""))
+	}
+	must(s.t, s.Store.Release(ctx, tok))
 }
 
 func TestNoCallOfTheDatabaseFailsUnnoticedInAPlan(t *testing.T) {
-	for _, stored := range []bool{false, true} {
-		s := newShaky(t, false)
-		s.untilSound(false, func() {
-			if s.wrong() == "" { // what was planned before is done
-				s.change()
-			}
-		}, func() (reconcile.Report, error) {
+	at := &stumble{}
+	for _, stored := range []bool{true, false} {
+		s := newShaky(t, at, false)
+		s.untilSound(false, s.change, func() (reconcile.Report, error) {
 			effects := len(s.World.Effects())
 			defer func() { diff(t, "effects of a plan", effects, len(s.World.Effects())) }()
 			return s.Try(engine.Request{Dry: true, Stored: stored})
@@ -244,8 +274,8 @@ func TestNoCallOfTheDatabaseFailsUnnoticedInAPlan(t *testing.T) {
 // What a flow run only tries is in the log for debugging: the next run does it.
 func TestNoCallOfTheDatabaseFailsUnnoticedInAFlowRun(t *testing.T) {
 	for _, lost := range []bool{false, true} {
-		s := newShaky(t, true)
-		s.level = logrus.DebugLevel
+		s := newShaky(t, &stumble{}, true)
+		s.level, s.always = logrus.DebugLevel, true
 		s.untilSound(lost, func() {
 			made := s.order(fmt.Sprintf("c%d.example.com", s.n+1))
 			_, err := s.Store.LogWebhook(t.Context(), "evt_of_"+made.Subscription, "customer.subscription.created", made.Subscription, true, s.World.Now())
