@@ -39,9 +39,6 @@ func (r *run) apply(ctx context.Context) error {
 			if w.failing != turn.failing || (w.takes > 0) != turn.takes || !r.brake.releases(w.id) {
 				continue
 			}
-			if r.halted(ctx) {
-				break
-			}
 			g.Go(guarded(func() error {
 				if !r.halted(ctx) {
 					r.applyInTurn(ctx, w)

@@ -92,9 +92,7 @@ func (r *run) compare(ctx context.Context, due []reconcile.Hosting, c *compariso
 				is, err = r.look(ctx, h.Org, h.ID)
 				return err
 			})
-			if fault.StackOf(err) != "" {
-				r.logPanic("", err)
-			}
+			r.logPanic("", err)
 			if err == nil {
 				r.noticeDrift(h, is)
 				r.progress.show("comparing", int(c.done.Add(1)), total)

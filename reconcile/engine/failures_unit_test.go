@@ -4,6 +4,7 @@ import (
 	"errors"
 	"testing"
 
+	"github.com/stripe-enhance/stripe-enhance/internal/fault"
 	"github.com/stripe-enhance/stripe-enhance/reconcile"
 )
 
@@ -54,5 +55,29 @@ func TestACustomerGoesOnOnlyAfterAClearAnswer(t *testing.T) {
 	}
 	if f.err != nil {
 		t.Errorf("kept %v", f.err)
+	}
+}
+
+func TestTheFirstFailureOfACustomerIsTheOneThatIsReported(t *testing.T) {
+	var f failures
+	for _, err := range []error{errOwn, fault.Errorf(fault.Permanent, "another refusal")} {
+		if !f.add(reconcile.Action{ID: err.Error(), Kind: reconcile.InviteOwner}, err) {
+			t.Fatal("the customer does not go on")
+		}
+	}
+	if f.err != errOwn { //nolint:errorlint // this very one
+		t.Errorf("reported: %v", f.err)
+	}
+}
+
+func TestAnErrorNamesActionAndSubject(t *testing.T) {
+	for want, a := range map[string]reconcile.Action{
+		"suspend hosting 7 of sub_1":    {Kind: reconcile.Suspend, Hosting: 7, Subscription: "sub_1", Customer: "cus_1"},
+		"create_subscription for sub_1": {Kind: reconcile.CreateSubscription, Subscription: "sub_1", Customer: "cus_1"},
+		"create_org for cus_1":          {Kind: reconcile.CreateOrg, Customer: "cus_1"},
+	} {
+		if got := describe(a); got != want {
+			t.Errorf("described as %q, want %q", got, want)
+		}
 	}
 }
