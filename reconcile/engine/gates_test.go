@@ -186,11 +186,16 @@ func TestAFlowRunLeavesAllWhileOurClockIsWrong(t *testing.T) {
 	r.Run(engine.Request{Full: true})
 	f := flowing{Env: r}
 	f.order(t, "ada@example.com")
+	before, err := f.Store.Runs(t.Context(), 10)
+	must(t, err)
 	s, err := f.Engine.Flow(t.Context())
 	must(t, err)
 	if !s.Taken || !s.Left {
 		t.Errorf("served: %+v", s)
 	}
+	after, err := f.Store.Runs(t.Context(), 10)
+	must(t, err)
+	diff(t, "runs that are recorded", len(before), len(after))
 	diff(t, "orgs", 0, len(r.World.Orgs()))
 	f.World.Advance(time.Minute)
 	must(t, r.Engine.Renew(t.Context()))

@@ -1,0 +1,96 @@
+package engine_test
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stripe-enhance/stripe-enhance/reconcile"
+	"github.com/stripe-enhance/stripe-enhance/reconcile/engine"
+)
+
+// noticing calls a function between the loading of the customers that are due and the
+// planning of them.
+type noticing struct {
+	engine.Queue
+	loaded *func()
+}
+
+func (n noticing) Due(ctx context.Context, now time.Time, after string, limit int) ([]reconcile.Customer, string, error) {
+	found, next, err := n.Queue.Due(ctx, now, after, limit)
+	if *n.loaded != nil {
+		(*n.loaded)()
+	}
+	return found, next, err
+}
+
+// A flow run has a new customer at work, whose hosting is just being made, and a run has
+// loaded the same customer as it was before. It waits, and then nothing is left to do.
+func TestARunWaitsForACustomerThatAFlowRunHasAtWork(t *testing.T) {
+	for name, during := range map[string]func(open, stop func(), served <-chan reconcile.Served){
+		"it is still at work":           func(open, _ func(), _ <-chan reconcile.Served) { go open() },
+		"it has ended since":            func(open, _ func(), served <-chan reconcile.Served) { open(); <-served },
+		"the run is stopped meanwhile":  func(_, stop func(), _ <-chan reconcile.Served) { stop() },
+		"the run is stopped while that": func(_, stop func(), _ <-chan reconcile.Served) { go stop() },
+	} {
+		t.Run(name, func(t *testing.T) {
+			var options engine.Options
+			f := newFlowing(t, func(o *engine.Options) { options = *o })
+			f.World.Advance(10 * time.Minute) // the lease of the first engine is over
+			ports, loaded := f.Ports(), func() {}
+			ports.Queue = noticing{f.Store, &loaded}
+			var err error
+			f.Engine, err = engine.New(options, ports)
+			must(t, err)
+			must(t, f.Engine.Renew(t.Context()))
+			f.Run(engine.Request{Full: true})
+
+			f.order(t, "ada@example.com")
+			arrived, open := f.gate.shut(1, func(req *http.Request) bool {
+				return req.Method == http.MethodPost && strings.HasSuffix(req.URL.Path, "/subscriptions")
+			})
+			defer open()
+			served := make(chan reconcile.Served)
+			var flow reconcile.Served
+			var flowErr error
+			go func() {
+				flow, flowErr = f.Engine.Flow(context.WithoutCancel(t.Context()))
+				close(served)
+			}()
+			<-arrived
+			f.World.Advance(time.Second) // the customer is due again
+			ctx, stop := context.WithCancel(t.Context())
+			defer stop()
+			loaded = func() { loaded = nil; during(open, stop, served) }
+			rep, err := f.Engine.Run(ctx, engine.Request{Trigger: "test"})
+			open()
+			<-served
+			must(t, flowErr)
+			diff(t, "of the flow run", []string{"create_org applied", "create_subscription applied", "rename_org applied", "invite_owner applied"}, kinds(flow.Report))
+			if stopped := strings.Contains(name, "stopped"); stopped != errors.Is(err, context.Canceled) || !stopped && !rep.Converged() {
+				t.Errorf("the run ended with %v, converged %v", err, rep.Converged())
+			}
+			diff(t, "of the run", []string(nil), kinds(rep))
+			diff(t, "orgs and hostings", []int{1, 1}, []int{len(f.World.Orgs()), f.up()})
+		})
+	}
+}
+
+// Its suspensions are perhaps ours, and only a run looks at all of them.
+func TestAFlowRunLeavesADatabaseThatFellBackToTheNextRun(t *testing.T) {
+	r, v, _, _ := fallen(t, "")
+	r.World.Advance(10 * time.Minute)
+	r.Engine = r.NewEngine(func(o *engine.Options) { o.KeepLease = true })
+	must(t, r.Engine.Renew(t.Context()))
+	flowing{Env: r}.webhook(t, v.Subscription)
+	s, err := r.Engine.Flow(t.Context())
+	must(t, err)
+	diff(t, "taken, and left", []bool{true, true}, []bool{s.Taken, s.Left})
+	diff(t, "hostings that are up", 1, len(live(r)))
+	r.World.Advance(time.Second)
+	rep := r.Run(engine.Request{Trigger: "webhook"})
+	diff(t, "noted by the next run", 1, notes(rep, "this database was put back to an old copy"))
+}
