@@ -85,10 +85,9 @@ func (r *run) noticeCatalog(ctx context.Context, mappings []reconcile.Mapping, p
 	return r.Cursors.SetCursor(ctx, r.tok, cursorCatalog, digest)
 }
 
+// anythingDue reports whether there is work. The customers of a run about some are due,
+// because it has just read their subscriptions.
 func (r *run) anythingDue(ctx context.Context) (bool, error) {
-	if r.only != nil {
-		return true, nil
-	}
 	n, err := r.Timetable.DueCount(ctx, r.now)
 	return n > 0, err
 }

@@ -153,8 +153,8 @@ func TestNothingIsMadeAtAPanelThatHasNoneOfOurOrgs(t *testing.T) {
 	diff(t, "hostings in the end", 2, len(live(r)))
 }
 
-// What a flow run served was planned with the settings of the last run. If they are not
-// those of now, everybody has to be planned again.
+// A flow run plans with the settings of the last run. If they are not those of now, every
+// customer has to be planned again.
 func TestAFlowRunLeavesANewCatalogToTheNextRun(t *testing.T) {
 	for name, c := range map[string]struct {
 		change func(f flowing)

@@ -17,7 +17,7 @@ import (
 	"github.com/stripe-enhance/stripe-enhance/simulator"
 )
 
-// writesTo counts what was sent to the panel that changes something.
+// writesTo counts the requests to the panel that change something.
 func writesTo(r *testenv.Env) (n int) {
 	for route, calls := range r.World.Counts(simulator.Enhance) {
 		if !strings.HasPrefix(route, http.MethodGet+" ") {
@@ -187,8 +187,7 @@ func TestARunAboutOneSubscriptionEndsWhereItsOrgIsRefused(t *testing.T) {
 	}
 }
 
-// Some plan is lost, and what the database says of it cannot be read: only a new list shows
-// which.
+// Some plan is lost, and the note of it cannot be read: only a new list shows which.
 func TestAnUnreadableNoteOfLostPlansListsThemAgain(t *testing.T) {
 	r := testenv.New(t, testenv.Options{})
 	signUp(t, r, simulator.SignUp{Email: "ada@example.com", Price: priceFor(t, r, plans(r)[0])})
@@ -237,4 +236,42 @@ func TestAFlowRunLeavesWhatComesUpWhileItIsApplied(t *testing.T) {
 	f.World.Advance(2 * time.Minute)
 	f.Run(engine.Request{})
 	diff(t, "its plan after a run", f.Plans["price_basic_monthly"], f.World.Hostings()[0].Plan)
+}
+
+// All that is optional has a default, and the rest is missed at once.
+func TestAnEngineNeedsItsPortsAndItsPolicy(t *testing.T) {
+	ports := testenv.New(t, testenv.Options{}).Ports()
+	policy := reconcile.Policy{Mode: reconcile.Enforce, Onboarding: reconcile.Invite}
+	e, err := engine.New(engine.Options{Policy: policy}, ports)
+	must(t, err)
+	if e.Now().IsZero() || e.Rand() >= 1 || e.Log == nil || e.Decide == nil || e.Owner == "" {
+		t.Errorf("options: %+v", e.Options)
+	}
+	e.Progress(reconcile.Progress{})
+	e.Ready()
+	e.Failpoint("", "")
+	for name, without := range map[string]func(*engine.Options, *engine.Ports){
+		"a port":     func(_ *engine.Options, p *engine.Ports) { p.Withheld = nil },
+		"a mode":     func(o *engine.Options, _ *engine.Ports) { o.Policy.Mode = 0 },
+		"onboarding": func(o *engine.Options, _ *engine.Ports) { o.Policy.Onboarding = 0 },
+	} {
+		o, p := engine.Options{Policy: policy}, ports
+		without(&o, &p)
+		if _, err := engine.New(o, p); err == nil {
+			t.Errorf("an engine without %s", name)
+		}
+	}
+}
+
+// An org that the panel does not have any more is like one that was deleted.
+func TestAnOrgThatIsGoneIsDeleted(t *testing.T) {
+	r, all := staffAtWork(t)
+	r.Fail(simulator.NotDone(http.StatusNotFound), func(c simulator.Call) bool { return c.Route == "GET /orgs/{org}" })
+	rep, err := r.Try(engine.Request{Subscriptions: []string{all[2].Subscription}})
+	must(t, err)
+	of, err := r.Store.Customers(t.Context(), []string{all[2].Customer})
+	must(t, err)
+	if rep.Partial || !of[0].Org.Deleted {
+		t.Errorf("partial %v, org %+v, notes %q", rep.Partial, of[0].Org, rep.Notes)
+	}
 }

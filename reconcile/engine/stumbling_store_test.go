@@ -47,8 +47,8 @@ func (s *stumble) disarm() string {
 	return s.hit
 }
 
-// falls reports whether a call is the one that fails. What it is about tells apart calls
-// from the same place.
+// falls reports whether a call is the one that fails. about tells apart calls from the
+// same place.
 func (s *stumble) falls(name, about string, write bool) (falls, lost bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

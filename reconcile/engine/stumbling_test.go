@@ -104,7 +104,7 @@ func (s *shaky) pay() {
 	}
 }
 
-// wrong is what the panel has that nobody has paid for, or lacks; "": all is right.
+// wrong is the first difference between the panel and the subscriptions; "": there is none.
 func (s *shaky) wrong() string {
 	up := live(s.Env)
 	plan := map[string]int{}
@@ -271,7 +271,7 @@ func TestNoCallOfTheDatabaseFailsUnnoticedInAPlan(t *testing.T) {
 	}
 }
 
-// What a flow run only tries is in the log for debugging: the next run does it.
+// A read that a flow run only tries is mentioned in the log for debugging.
 func TestNoCallOfTheDatabaseFailsUnnoticedInAFlowRun(t *testing.T) {
 	for _, lost := range []bool{false, true} {
 		s := newShaky(t, &stumble{}, true)
