@@ -48,7 +48,7 @@ func (r *run) loadCatalog(ctx context.Context) error {
 	return r.noticeCatalog(ctx, mappings, plans)
 }
 
-// storedCatalog makes the catalog from the database, and returns what it is made of and
+// storedCatalog makes the catalog from the database, and returns its parts and
 // when the plans were listed.
 func (r *run) storedCatalog(ctx context.Context) (mappings []reconcile.Mapping, plans []reconcile.EnhancePlan, readAt time.Time, err error) {
 	if mappings, err = r.PlanStore.Mappings(ctx); err != nil {

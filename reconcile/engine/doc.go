@@ -198,7 +198,7 @@
 //     and because the invitation that Enhance mails shows the name.
 //   - Flow runs are small runs beside the large one, instead of a pool that takes every
 //     customer from one queue: so all steps, gates and records are the same code, and a
-//     sweep keeps its simple order. What is due without a webhook is still for a run.
+//     sweep keeps its simple order. All that is due without a webhook is still for a run.
 //   - Planning happens again before every step instead of once, because a customer may
 //     pay between two steps, and an approval may be a day old.
 //   - A customer is not loaded again for that if only its own action has changed it: this

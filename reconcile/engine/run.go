@@ -32,7 +32,7 @@ type run struct {
 	work     *work     // the customers to apply
 	brake    *brake    // what waits for approval
 	outages  outages   // failures that concern every customer, and back-off
-	findings *findings // what is reported besides actions
+	findings *findings // all that is reported besides actions
 	progress *progress
 	foreseen foreseen // orgs that a dry run makes in thought
 
