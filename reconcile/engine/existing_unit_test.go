@@ -60,8 +60,8 @@ func TestEachDuplicateIsNamedOnce(t *testing.T) {
 	if waits := r.evidence.waitsFor(); strings.Count(waits, want) != 1 {
 		t.Errorf("waits for %q, want %q once", waits, want)
 	}
-	if len(r.evidence.closed()) != 1 || !r.evidence.createsAreBlocked() {
-		t.Errorf("gates %q", r.evidence.closed())
+	if len(r.evidence.closed()) != 1 || !r.evidence.createsAreBlocked() || b.looks != 1 {
+		t.Errorf("gates %q after %d looks", r.evidence.closed(), b.looks)
 	}
 }
 
