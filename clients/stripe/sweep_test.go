@@ -134,6 +134,29 @@ func TestASweepHasAsManyWorkersAsTheRateKeepsBusy(t *testing.T) {
 	}
 }
 
+// TestASweepIsAsOfItsFirstPageByStripesClock: what came later is in the events since then. If
+// the time were that of a later page, or of a clock that is ahead, they would be missed.
+func TestASweepIsAsOfItsFirstPageByStripesClock(t *testing.T) {
+	ours, first := time.Date(2026, time.March, 2, 12, 0, 0, 0, time.UTC), time.Date(2026, time.March, 2, 9, 0, 0, 0, time.UTC)
+	dated := func(date time.Time) map[string]string { return map[string]string{"Date": date.Format(http.TimeFormat)} }
+	for name, tt := range map[string]struct {
+		headers []map[string]string // of the first page and of the second
+		want    time.Time
+	}{
+		"both dated":     {[]map[string]string{dated(first), dated(first.Add(time.Minute))}, first},
+		"none dated":     {[]map[string]string{nil, nil}, ours},
+		"only the later": {[]map[string]string{nil, dated(first.Add(time.Minute))}, ours},
+	} {
+		s := inTurn(reply{body: page(true, createdAt("sub_1", 1750000000)), header: tt.headers[0]}, reply{body: page(false), header: tt.headers[1]})
+		listing, err := s.client(t, func(o *Options) {
+			o.Concurrency, o.Now = 1, func() time.Time { return ours }
+		}).Sweep(t.Context(), nothing)
+		if err != nil || !listing.AsOf.Equal(tt.want) {
+			t.Errorf("%s: as of %v, %v, want %v", name, listing.AsOf, err, tt.want)
+		}
+	}
+}
+
 func TestASweepIsBulkUnlessItsCallerIsOfAnotherClass(t *testing.T) {
 	for _, tt := range []struct {
 		name string
