@@ -97,3 +97,23 @@ func TestTheJournalNamesWhatAWriteHasMade(t *testing.T) {
 			"resume:sub_a/1:7@run-do": {"org-1", int64(42)}}, made)
 	})
 }
+
+// If a hosting is resumed and cannot be read back, it is not suspended by us any more.
+func TestAHostingThatWasResumedUnreadIsNotOursToResume(t *testing.T) {
+	conform(t, func(t *testing.T, f *fixture) {
+		f.save(t0, facts("sub_a", "cus_a", "a@example.com"))
+		f.bindOrg("cus_a", "org-a")
+		f.bindHosting("cus_a", "sub_a", 1, "org-a", 42)
+		suspended := *activeHosting(42, "org-a")
+		suspended.State, suspended.SuspendedBy, suspended.SuspendedByUs = reconcile.HostingSuspended, "us", t0
+		f.must(f.do(action("suspend:sub_a/1:42", reconcile.Suspend, "cus_a", "sub_a"), t0, reconcile.Outcome{Hosting: &suspended}))
+		counts, err := f.Counts(t.Context())
+		f.must(err)
+		same(t, "suspended by us", []any{t0, 1}, []any{f.customer("cus_a").Hostings[0].SuspendedByUs, counts.Suspended})
+		f.must(f.do(action("resume:sub_a/1:42", reconcile.Resume, "cus_a", "sub_a"), t0, reconcile.Outcome{Unsuspend: true}))
+		counts, err = f.Counts(t.Context())
+		f.must(err)
+		same(t, "resumed", []any{time.Time{}, 0}, []any{f.customer("cus_a").Hostings[0].SuspendedByUs, counts.Suspended})
+		f.checkTallies()
+	})
+}

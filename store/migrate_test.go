@@ -275,6 +275,8 @@ func TestMemoryDatabasesAreSharedByNameAlone(t *testing.T) {
 	same(t, "customers in the shared one", 1, len(all))
 	nameless := newFixture(t, "sqlite::memory:")
 	same(t, "customers in a nameless one", []string(nil), nameless.customerIDs())
+	nameless.save(t0, facts("sub_b", "cus_b", ""))
+	same(t, "customers in the next one", []string(nil), newFixture(t, "sqlite::memory:").customerIDs())
 }
 
 const seed = `INSERT INTO plan_mappings (billing_provider, billing_plan_id, enhance_plan_id) VALUES

@@ -59,13 +59,21 @@ func TestAServerThatDoesNotAnswerIsToldWithItsAddress(t *testing.T) {
 		t.Skip("something listens on port 1 here")
 	}
 	s := server{host: "127.0.0.1", port: 1}
+	config, err := pgconn.ParseConfig("postgres://u@127.0.0.1:1/db?sslmode=disable")
+	if err != nil {
+		t.Fatal(err)
+	}
+	config.DialFunc = func(context.Context, string, string) (net.Conn, error) {
+		return nil, &net.OpError{Op: "dial", Err: timedOut{}}
+	}
+	_, slow := pgconn.ConnectConfig(t.Context(), config)
 	for _, c := range []struct {
 		err  error
 		want string
 	}{
 		{refused, "nothing answers at 127.0.0.1:1, the address in DATABASE_URL (connect: connection refused): does PostgreSQL run there? pg_isready -h 127.0.0.1 -p 1"},
 		{fmt.Errorf("dialing: %w", context.DeadlineExceeded), "nothing answers in time at 127.0.0.1:1"},
-		{&net.OpError{Op: "dial", Err: timedOut{}}, "nothing answers"},
+		{slow, "nothing answers in time at 127.0.0.1:1"},
 		{&net.OpError{Op: "read", Err: errors.New("reset")}, ""},
 		{errors.New("tls: handshake failure"), ""},
 	} {
@@ -73,7 +81,7 @@ func TestAServerThatDoesNotAnswerIsToldWithItsAddress(t *testing.T) {
 			t.Errorf("%v is told as %q, want %q", c.err, got, c.want)
 		}
 	}
-	_, err := Open(t.Context(), Options{URL: secret.New("postgres://u@127.0.0.1:1/db?sslmode=disable&connect_timeout=1")})
+	_, err = Open(t.Context(), Options{URL: secret.New("postgres://u@127.0.0.1:1/db?sslmode=disable&connect_timeout=1")})
 	says(t, "opening", err, fault.Transient, "nothing answers at 127.0.0.1:1")
 }
 

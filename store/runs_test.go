@@ -225,3 +225,16 @@ func TestARunWithoutGatesHasNoList(t *testing.T) {
 		t.Errorf("gates %#v", r.Gates)
 	}
 }
+
+// Whether everything was as it should be is known of a run that ended, and of no other.
+func TestARunHasConvergedOrNotOrItIsNotKnown(t *testing.T) {
+	conform(t, func(t *testing.T, f *fixture) {
+		yes, no := true, false
+		for _, want := range []*bool{&yes, &no, nil} {
+			f.must(f.EndRun(t.Context(), f.tok, reconcile.RunRecord{ID: "run-1", Mode: "full", Converged: want}, nil))
+			r, err := f.Run(t.Context(), "run-1")
+			f.must(err)
+			same(t, "converged", want, r.Converged)
+		}
+	})
+}
