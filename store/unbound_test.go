@@ -153,3 +153,16 @@ func TestWhatOurOwnJournalMadeIsNoStrangers(t *testing.T) {
 		same(t, "seconds", []reconcile.Duplicate(nil), all)
 	})
 }
+
+// If a hosting with the marker of a customer is in an org of no customer, the other hostings in
+// that org may be the customer's too.
+func TestAMarkedHostingMakesItsOrgLookLikeTheCustomers(t *testing.T) {
+	conform(t, func(t *testing.T, f *fixture) {
+		f.save(t0, facts("sub_a", "cus_a", "a@example.com"), facts("sub_b", "cus_b", "b@example.com"))
+		for _, h := range []reconcile.Hosting{made(20, "org-x", "Pro [sub_a/1]"), made(21, "org-x", "Old"), made(22, "org-y", "Old")} {
+			f.must(f.SaveHosting(t.Context(), f.tok, h, t0))
+		}
+		same(t, "what may be its customer's", map[int64][]reconcile.Likeness{21: {reconcile.LikeOrg}}, alikes(f.customer("cus_a")))
+		same(t, "what may be another's", map[int64][]reconcile.Likeness(nil), alikes(f.customer("cus_b")))
+	})
+}
