@@ -174,3 +174,32 @@ func TestANewCustomerIsReadBeforeOthers(t *testing.T) {
 	f.flow(t)
 	diff(t, "urgent", []bool{false, true}, []bool{h.read[known] == priority.Urgent, h.read[unknown] == priority.Urgent})
 }
+
+// planless is held plans that cannot be read.
+type planless struct{ engine.HeldPlans }
+
+func (planless) LastPlans(context.Context) (map[reconcile.ActionKind]reconcile.HeldPlan, error) {
+	return nil, errStumble
+}
+
+// The brake cannot judge, so nothing is made, and the record of the flow run has the reason.
+func TestAFlowRunWithoutItsBrakeMakesNothing(t *testing.T) {
+	var options engine.Options
+	f := newFlowing(t, func(o *engine.Options) { options = *o })
+	f.World.Advance(10 * time.Minute) // the lease of the first engine is over
+	ports := f.Ports()
+	ports.Plans = planless{f.Store}
+	var err error
+	f.Engine, err = engine.New(options, ports)
+	must(t, err)
+	must(t, f.Engine.Renew(t.Context()))
+	f.order(t, "ada@example.com")
+	s, err := f.Engine.Flow(t.Context())
+	if err == nil || !s.Left {
+		t.Errorf("left %v: %v", s.Left, err)
+	}
+	diff(t, "orgs", 0, len(f.World.Orgs()))
+	runs, err := f.Store.Runs(t.Context(), 1)
+	must(t, err)
+	diff(t, "error of the run that is recorded", errStumble.Error(), runs[0].Error)
+}

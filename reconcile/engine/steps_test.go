@@ -1,15 +1,18 @@
 package engine_test
 
 import (
+	"errors"
 	"fmt"
 	"net/http"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
 	"github.com/sirupsen/logrus"
 
+	"github.com/stripe-enhance/stripe-enhance/internal/fault"
 	"github.com/stripe-enhance/stripe-enhance/internal/logtest"
 	"github.com/stripe-enhance/stripe-enhance/internal/testenv"
 	"github.com/stripe-enhance/stripe-enhance/reconcile"
@@ -273,5 +276,81 @@ func TestAnOrgThatIsGoneIsDeleted(t *testing.T) {
 	must(t, err)
 	if rep.Partial || !of[0].Org.Deleted {
 		t.Errorf("partial %v, org %+v, notes %q", rep.Partial, of[0].Org, rep.Notes)
+	}
+}
+
+// A create that is not answered may be done or not. Five in a row are a panel that is out.
+func TestFiveUnansweredCreatesEndTheRun(t *testing.T) {
+	r := testenv.New(t, testenv.Options{Engine: func(o *engine.Options) { o.Concurrency = 1 }})
+	r.Run(engine.Request{})
+	for i := range 7 {
+		signUp(t, r, simulator.SignUp{Email: fmt.Sprintf("c%d@example.com", i), Price: priceFor(t, r, plans(r)[0])})
+	}
+	asked := 0
+	r.World.SetFault(func(c simulator.Call) simulator.Fault {
+		if c.Route == createOrg {
+			asked++
+			return simulator.Lost(false)
+		}
+		return simulator.Fault{Honest: true}
+	})
+	_, err := r.Try(engine.Request{})
+	if err == nil || !strings.Contains(err.Error(), "5 customers in a row") || asked != 5 {
+		t.Errorf("%d creates, and the run ended with %v", asked, err)
+	}
+	r.World.SetFault(nil)
+	r.World.Advance(5 * time.Minute)
+	r.Converge(8)
+	diff(t, "orgs and hostings in the end", []int{7, 7}, []int{len(r.World.Orgs()), len(live(r))})
+}
+
+// The panel has purged a hosting by the time it is read back.
+func TestADeletedHostingThatIsGoneIsDone(t *testing.T) {
+	r := testenv.New(t, testenv.Options{Engine: withRetention})
+	ada := signUp(t, r, simulator.SignUp{Email: "ada@example.com", Price: priceFor(t, r, plans(r)[0])})
+	r.Run(engine.Request{})
+	must(t, r.World.Cancel(ada.Subscription))
+	r.World.Advance(2 * time.Minute)
+	r.Run(engine.Request{})
+	r.World.Advance(31 * 24 * time.Hour)
+	deleted := false
+	r.World.SetFault(func(c simulator.Call) simulator.Fault {
+		deleted = deleted || c.Method == http.MethodDelete
+		if deleted && c.Route == "GET"+hostingPath {
+			return simulator.NotDone(http.StatusNotFound)
+		}
+		return simulator.Fault{Honest: true}
+	})
+	diff(t, "done", []string{"terminate applied"}, kinds(r.Run(engine.Request{})))
+}
+
+// The lease runs out between the plan and the first action: nothing is begun, and the
+// journal has no attempt.
+func TestWithoutTheLeaseNoActionIsBegun(t *testing.T) {
+	var options engine.Options
+	var late atomic.Int64
+	r := testenv.New(t, testenv.Options{Engine: func(o *engine.Options) {
+		now := o.Now
+		o.KeepLease, o.Now = true, func() time.Time { return now().Add(time.Duration(late.Load())) }
+		options = *o
+	}})
+	loaded := func() {}
+	ports := r.Ports()
+	ports.Queue = noticing{r.Store, &loaded}
+	var err error
+	r.Engine, err = engine.New(options, ports)
+	must(t, err)
+	must(t, r.Engine.Renew(t.Context()))
+	r.Run(engine.Request{})
+	signUp(t, r, simulator.SignUp{Email: "ada@example.com", Price: priceFor(t, r, plans(r)[0])})
+	must(t, r.Engine.Renew(t.Context()))
+	loaded = func() { late.Store(int64(40 * time.Second)) }
+	rep, err := r.Try(engine.Request{})
+	if !errors.Is(err, fault.Fenced) {
+		t.Errorf("the run ended with %v", err)
+	}
+	diff(t, "orgs", 0, len(r.World.Orgs()))
+	for _, a := range rep.Actions {
+		diff(t, "state of "+a.ID, reconcile.ActionPlanned, a.State)
 	}
 }
