@@ -2,6 +2,8 @@ package engine_test
 
 import (
 	"bytes"
+	"context"
+	"errors"
 	"fmt"
 	"net/http"
 	"slices"
@@ -88,4 +90,45 @@ func TestAnOrgThatIsDeletedMeanwhileIsNotBound(t *testing.T) {
 	r.Converge(8)
 	diff(t, "hostings in it", 0, len(r.World.Hostings()))
 	diff(t, "bindings", 0, len(bindings(t, r, s.Customer)))
+}
+
+// Two customers with one e-mail, and the run is stopped while the second waits for the org
+// of the first: the call under way is recorded, and nothing else is begun or reported.
+func TestARunThatIsStoppedLeavesWhoWaitsForATurn(t *testing.T) {
+	g := &gate{}
+	ctx, stop := context.WithCancel(t.Context())
+	defer stop()
+	waits := make(chan struct{}, 100)
+	r := testenv.New(t, testenv.Options{
+		Transport: func(next http.RoundTripper) http.RoundTripper { g.RoundTripper = next; return g },
+		Engine: func(o *engine.Options) {
+			o.Failpoint = func(step, _ string) {
+				if step == "waits" {
+					waits <- struct{}{}
+				}
+			}
+		},
+	})
+	r.Run(engine.Request{})
+	for range 2 {
+		signUp(t, r, simulator.SignUp{Email: "ada@example.com", Guest: true, Price: priceFor(t, r, plans(r)[0])})
+	}
+	arrived, open := g.shut(1, func(req *http.Request) bool {
+		return req.Method == http.MethodPost && strings.HasSuffix(req.URL.Path, "/customers")
+	})
+	go func() {
+		<-waits
+		<-arrived
+		stop()
+		open()
+	}()
+	rep, err := r.Engine.Run(ctx, engine.Request{Trigger: "test"})
+	if !errors.Is(err, context.Canceled) || rep.Partial {
+		t.Errorf("the run ended with %v, partial %v: %q", err, rep.Partial, rep.Notes)
+	}
+	diff(t, "orgs and hostings", []int{1, 0}, []int{len(r.World.Orgs()), len(r.World.Hostings())})
+	diff(t, "done", 1, rep.Run.Applied)
+	r.World.Advance(2 * time.Minute)
+	r.Converge(5)
+	diff(t, "hostings in the end", 2, len(live(r)))
 }
