@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"context"
 	"errors"
 	"slices"
 	"strings"
@@ -15,8 +16,9 @@ import (
 // is fresh, which of them it has looked into, made or found, and which of them cannot
 // be looked into.
 type orgIndex struct {
-	// refreshing is held while the index is being read from the panel.
-	refreshing sync.Mutex
+	// refreshing is full while the index is being read from the panel. Who waits for that
+	// waits no longer than its context, which a mutex would not allow.
+	refreshing chan struct{}
 
 	mu       sync.Mutex      // guards all below
 	recent   bool            // the newest orgs were read in this run
@@ -38,7 +40,7 @@ type unlistedOrg struct {
 }
 
 func newOrgIndex() *orgIndex {
-	return &orgIndex{listed: map[string]bool{}, made: map[string]bool{}, found: map[string]bool{}}
+	return &orgIndex{refreshing: make(chan struct{}, 1), listed: map[string]bool{}, made: map[string]bool{}, found: map[string]bool{}}
 }
 
 // again is the index for a plan that is made again in the same run: orgs that were read
@@ -95,10 +97,23 @@ func (x *orgIndex) setRecent() {
 	x.recent = true
 }
 
+// oneAtATime waits until no other caller reads the index. done lets the next one begin.
+func (x *orgIndex) oneAtATime(ctx context.Context) (done func(), err error) {
+	select {
+	case x.refreshing <- struct{}{}:
+		return func() { <-x.refreshing }, nil
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
+}
+
 // refresh runs read unless the index is recent already, one caller at a time.
-func (x *orgIndex) refresh(read func() error) error {
-	x.refreshing.Lock()
-	defer x.refreshing.Unlock()
+func (x *orgIndex) refresh(ctx context.Context, read func() error) error {
+	done, err := x.oneAtATime(ctx)
+	if err != nil {
+		return err
+	}
+	defer done()
 	x.mu.Lock()
 	recent := x.recent
 	x.mu.Unlock()
@@ -110,9 +125,12 @@ func (x *orgIndex) refresh(read func() error) error {
 
 // refreshAll runs read unless all orgs were read in this run already, one caller at
 // a time.
-func (x *orgIndex) refreshAll(read func() error) error {
-	x.refreshing.Lock()
-	defer x.refreshing.Unlock()
+func (x *orgIndex) refreshAll(ctx context.Context, read func() error) error {
+	done, err := x.oneAtATime(ctx)
+	if err != nil {
+		return err
+	}
+	defer done()
 	x.mu.Lock()
 	complete := x.complete
 	x.mu.Unlock()

@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"context"
 	"errors"
 	"testing"
 	"time"
@@ -34,11 +35,11 @@ func TestTheIndexIsRefreshedOnceInARun(t *testing.T) {
 		x.setRecent()
 		return nil
 	}
-	if err := x.refresh(read); !errors.Is(err, fails) {
+	if err := x.refresh(t.Context(), read); !errors.Is(err, fails) {
 		t.Errorf("refreshed: %v", err)
 	}
 	for range 2 {
-		if err := errors.Join(x.refresh(read), x.again().refresh(read)); err != nil {
+		if err := errors.Join(x.refresh(t.Context(), read), x.again().refresh(t.Context(), read)); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -47,12 +48,33 @@ func TestTheIndexIsRefreshedOnceInARun(t *testing.T) {
 	}
 	all := 0
 	for range 2 {
-		if err := x.refreshAll(func() error { all++; return nil }); err != nil {
+		if err := x.refreshAll(t.Context(), func() error { all++; return nil }); err != nil {
 			t.Fatal(err)
 		}
 	}
 	if all != 1 {
 		t.Errorf("all orgs were read %d times", all)
+	}
+}
+
+// One customer waits while the index is read for another, and no longer than it may: the
+// reading may take as long as the panel likes.
+func TestWhoWaitsForTheIndexWaitsNoLongerThanItsContext(t *testing.T) {
+	x, reading, open := newOrgIndex(), make(chan struct{}), make(chan struct{})
+	done := make(chan error, 1)
+	go func() {
+		done <- x.refresh(t.Context(), func() error { close(reading); <-open; return nil })
+	}()
+	<-reading
+	ended, end := context.WithCancel(t.Context())
+	end()
+	nothing := func() error { t.Error("read beside another"); return nil }
+	if err := errors.Join(x.refresh(ended, nothing), x.refreshAll(ended, nothing)); !errors.Is(err, context.Canceled) {
+		t.Errorf("who waits returns %v", err)
+	}
+	close(open)
+	if err := <-done; err != nil {
+		t.Error(err)
 	}
 }
 

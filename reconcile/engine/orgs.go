@@ -111,7 +111,7 @@ func (r *run) listEveryOrg(ctx context.Context) error {
 
 // everyOrgOnce refreshes the whole index, once in a run.
 func (r *run) everyOrgOnce(ctx context.Context) error {
-	return r.index.refreshAll(func() error { return r.listEveryOrg(ctx) })
+	return r.index.refreshAll(ctx, func() error { return r.listEveryOrg(ctx) })
 }
 
 // newestOrgs brings the newest orgs into the index: back to the newest of the last
@@ -152,7 +152,7 @@ func (r *run) indexedAt(ctx context.Context, began time.Time) error {
 // freshIndex makes sure, once in a run, that orgs created lately are known. It
 // is the look before the first org is created.
 func (r *run) freshIndex(ctx context.Context) error {
-	return r.index.refresh(func() error {
+	return r.index.refresh(ctx, func() error {
 		began := r.clock()
 		if err := r.newestOrgs(ctx); err != nil {
 			return err
