@@ -193,6 +193,17 @@ func (s *Store) DriftDue(ctx context.Context, before, after time.Time, limit int
 	return due[:min(len(due), max(limit, 0))], err
 }
 
+// SeenLast returns up to limit bound hostings, those that were looked at last first.
+func (s *Store) SeenLast(ctx context.Context, limit int) (seen []reconcile.Hosting, err error) {
+	const query = hostingColumns + " FROM hostings WHERE bound AND terminated_by_us IS NULL AND observed_at IS NOT NULL ORDER BY observed_at DESC, id DESC LIMIT $1"
+	err = s.query(ctx, "looking for hostings that were read", query, []any{max(limit, 0)}, func(row scan) error {
+		h, err := scanHosting(row)
+		seen = append(seen, h)
+		return err
+	})
+	return seen, err
+}
+
 // UnknownMarkers returns ids of subscriptions that hostings are marked with and the
 // mirror does not have, up to limit, in order. Markers with another name than this
 // installation's are another one's.

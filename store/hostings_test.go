@@ -176,6 +176,13 @@ func TestDriftIsWhatWasLookedAtLongestAgo(t *testing.T) {
 		f.must(f.SaveHosting(t.Context(), f.tok, ahead, t0))
 		same(t, "with one from the future", []int64{14, 13, 11}, drift(t0.Add(-time.Hour), 10))
 		same(t, "each once", []int64{14, 13, 12, 11}, drift(t0.AddDate(1, 0, 0), 10))
+		var last []int64
+		seen, err := f.SeenLast(t.Context(), 2)
+		f.must(err)
+		for _, h := range seen {
+			last = append(last, h.ID)
+		}
+		same(t, "looked at last, of those that are bound", []int64{11, 12}, last)
 	})
 }
 

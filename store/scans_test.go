@@ -43,6 +43,7 @@ func everything(f *fixture) {
 		func() error { _, err := f.LastPlans(ctx); return err },
 		func() error { return f.Standing(ctx, t0, func(reconcile.HeldAction) error { return nil }) },
 		func() error { _, err := f.DriftDue(ctx, t0, t0, 10); return err },
+		func() error { _, err := f.SeenLast(ctx, 10); return err },
 		func() error { _, err := f.NewestOrg(ctx); return err },
 		func() error { _, err := f.UnreadOrgs(ctx, "", 10); return err },
 		func() error { _, err := f.KnownSubscriptions(ctx, 3); return err },

@@ -66,11 +66,16 @@ var ErrCredential = errors.New("the credential itself is refused")
 // Unasked marks the error of a call that ended before its request was sent, because there
 // was no room in the rate. It proves nothing about the service, so the breaker does not
 // count it. The text and the kind stay err's own.
-func Unasked(err error) error { return unasked{err} }
+func Unasked(err error) error { return uncounted{err} }
 
-type unasked struct{ error }
+// uncounted is an error that proves nothing about the service.
+type uncounted struct{ error }
 
-func (u unasked) Unwrap() error { return u.error }
+func (u uncounted) Unwrap() error { return u.error }
+
+// OfOneObject marks the error of a call about one object that gave no answer, while the
+// service answered other calls. It proves nothing about the service as a whole either.
+func OfOneObject(err error) error { return uncounted{err} }
 
 // Breaker guards one service. Make one per service and share it among everything that
 // calls that service. A nil Breaker lets every call pass. Safe for concurrent use.
@@ -174,7 +179,7 @@ func (b *Breaker) record(about string, write bool, err error) {
 		b.accept(about)
 	}
 	switch kind := fault.Of(err); {
-	case kind == fault.Canceled || kind == fault.Fenced || errors.As(err, new(unasked)):
+	case kind == fault.Canceled || kind == fault.Fenced || errors.As(err, new(uncounted)):
 		return // we stopped the call, so it proves nothing about the service
 	case errors.Is(err, fault.Throttled): // whatever it means for the caller
 	case kind == fault.Transient || kind == fault.Malformed || kind == fault.Ambiguous:

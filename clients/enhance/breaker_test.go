@@ -20,6 +20,7 @@ const (
 	oneHosting  = "GET /orgs/{org}/subscriptions/{subscription}"
 	changesIt   = "PATCH /orgs/{org}/subscriptions/{subscription}"
 	asksIfReady = "GET /status"
+	ourList     = "GET /orgs/{org}/customers"
 )
 
 // guarded is a town behind a breaker whose clock the test moves.
@@ -33,16 +34,16 @@ func guarded(t *testing.T) (n *town, forward func(time.Duration)) {
 
 func TestAPanelInTroubleIsLeftAloneAndThenAskedOnce(t *testing.T) {
 	n, forward := guarded(t)
-	read := func() error { _, err := n.client.Hosting(t.Context(), n.org, n.hosting); return err }
+	read := func() error { _, err := n.client.CustomerCount(t.Context()); return err }
 	write := func() error { return n.client.RenameOrg(t.Context(), n.org, "Ada Ltd") }
 
-	n.breaks(oneHosting, simulator.Fault{Apply: simulator.Skip, Status: http.StatusBadGateway})
+	n.breaks(ourList, simulator.Fault{Apply: simulator.Skip, Status: http.StatusBadGateway})
 	for range 5 {
 		if fault.Of(read()) != fault.Transient {
 			t.Fatal("an outage is not an outage")
 		}
 	}
-	if got := n.calls(oneHosting); got != 5*attempts {
+	if got := n.calls(ourList); got != 5*attempts {
 		t.Fatalf("%d requests, want %d", got, 5*attempts)
 	}
 	before := n.client.Requests()
@@ -104,9 +105,9 @@ func TestARateThatLeavesNoRoomIsNoTroubleOfThePanel(t *testing.T) {
 // is back shows that the token is no longer good.
 func TestATokenThatIsRefusedOnTheWayBackIsNotWrittenWith(t *testing.T) {
 	n, forward := guarded(t)
-	n.breaks(oneHosting, simulator.Fault{Apply: simulator.Skip, Status: http.StatusBadGateway})
+	n.breaks(ourList, simulator.Fault{Apply: simulator.Skip, Status: http.StatusBadGateway})
 	for range 5 {
-		_, _ = n.client.Hosting(t.Context(), n.org, n.hosting)
+		_, _ = n.client.CustomerCount(t.Context())
 	}
 	forward(30 * time.Second)
 	n.breaks(asksIfReady, simulator.NotDone(http.StatusUnauthorized))

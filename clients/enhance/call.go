@@ -97,6 +97,11 @@ func (c *Client) write(ctx context.Context, at call, body any, want int, accept 
 		return err
 	}
 	defer func() { leave(err) }()
+	_, done, err := c.patience.turn(ctx, at.org(c.o.Org), c.o.WriteTimeout)
+	if err != nil {
+		return c.notAcquired(ctx, at, err)
+	}
+	defer done()
 	release, err := c.limiter.Acquire(ctx)
 	if err != nil {
 		return c.notAcquired(ctx, at, err)

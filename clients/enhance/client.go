@@ -24,13 +24,14 @@ import (
 // Client is one panel and the organisation that sells on it. Safe for concurrent
 // use.
 type Client struct {
-	o       Options
-	base    string
-	org     string
-	token   secret.Text
-	limiter *ratelimit.Limiter
-	reads   *http.Client
-	writes  *http.Client
+	o        Options
+	base     string
+	org      string
+	token    secret.Text
+	limiter  *ratelimit.Limiter
+	patience *patience
+	reads    *http.Client
+	writes   *http.Client
 
 	sent atomic.Int64
 
@@ -47,7 +48,7 @@ func New(o Options) (*Client, error) {
 		return nil, err
 	}
 	o = o.withDefaults()
-	c := &Client{o: o, base: base, org: strings.ToLower(o.Org), token: o.Token, limiter: o.Limiter}
+	c := &Client{o: o, base: base, org: strings.ToLower(o.Org), token: o.Token, limiter: o.Limiter, patience: newPatience()}
 	c.reads, c.writes = clients(o)
 	return c, nil
 }

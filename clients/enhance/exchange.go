@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
 	"math/rand/v2"
 	"net/http"
@@ -26,6 +27,12 @@ func (c *Client) read(ctx context.Context, at call, limit int64, accept func([]b
 		return c.keptBack(at, err)
 	}
 	defer func() { leave(err) }()
+	org := at.org(c.o.Org)
+	within, done, err := c.patience.turn(ctx, org, c.o.ReadTimeout)
+	if err != nil {
+		return c.notAcquired(ctx, at, err)
+	}
+	defer done()
 	var last error
 	for attempt := 1; ; attempt++ {
 		release, err := c.limiter.Acquire(ctx)
@@ -35,9 +42,15 @@ func (c *Client) read(ctx context.Context, at call, limit int64, accept func([]b
 		case err != nil:
 			return c.notAcquired(ctx, at, err)
 		}
-		wait, err := c.readOnce(ctx, at, limit, accept, release)
-		if err == nil || attempt == c.o.MaxReadAttempts || !retryable(err) {
-			return err
+		began := time.Now()
+		wait, err := c.readOnce(ctx, at, within, limit, accept, release)
+		late := errors.As(err, new(tooLate))
+		if org != "" && late {
+			c.patience.missed(org)
+			err = fault.Wrap(fault.Transient, fmt.Errorf("no answer about this org within %s, the next read of it may take longer: %w", within, err))
+		}
+		if err == nil || attempt == c.o.MaxReadAttempts || !retryable(err) || org != "" && late {
+			return c.ofOneOrg(ctx, org, began, err)
 		}
 		last = err
 		c.o.Log.WithFields(logrus.Fields{"side": "enhance", "route": at.route, "attempt": attempt}).
@@ -46,6 +59,44 @@ func (c *Client) read(ctx context.Context, at call, limit int64, accept func([]b
 			return asCanceled(ctx, err)
 		}
 	}
+}
+
+// tooLate marks the error of a read whose answer did not come in the time it had.
+type tooLate struct{ error }
+
+func (t tooLate) Unwrap() error { return t.error }
+
+// ofOneOrg returns the error with which a read about an org ends. If the panel has answered
+// another call well since then, or answers when asked for something else now, that read
+// proves nothing about the panel.
+func (c *Client) ofOneOrg(ctx context.Context, org string, began time.Time, err error) error {
+	kind := fault.Of(err)
+	if err == nil || org == "" || kind != fault.Transient && kind != fault.Malformed {
+		return err
+	}
+	if c.patience.answeredSince(began) || c.answers(ctx) {
+		return breaker.OfOneObject(err)
+	}
+	return err
+}
+
+// answers asks for one of our customers, once and briefly, and reports whether that went
+// well.
+func (c *Client) answers(ctx context.Context) bool {
+	limited, cancel := context.WithTimeout(ctx, firstPatience)
+	defer cancel()
+	release, err := c.limiter.Acquire(limited)
+	if err != nil {
+		return false
+	}
+	defer release()
+	at := get(routeCustomers, c.org).with("offset", "0", "limit", "1")
+	req, err := c.request(limited, at, nil)
+	if err != nil {
+		return false
+	}
+	a, err := c.exchange(c.reads, req, at, objectLimit)
+	return err == nil && a.status == http.StatusOK && a.cut == nil
 }
 
 // retryable reports whether the same read may succeed later.
@@ -72,10 +123,16 @@ func (c *Client) backoff(attempt int) time.Duration {
 
 // readOnce is one attempt, and releases the slot of the limiter, even if accept panics.
 // wait is the pause that the panel asked for.
-func (c *Client) readOnce(ctx context.Context, at call, limit int64, accept func([]byte) error, release func()) (wait time.Duration, err error) {
+// If no answer came within the time, or not all of it, the error is tooLate.
+func (c *Client) readOnce(ctx context.Context, at call, within time.Duration, limit int64, accept func([]byte) error, release func()) (wait time.Duration, err error) {
 	defer release()
-	limited, cancel := context.WithTimeout(ctx, c.o.ReadTimeout)
+	limited, cancel := context.WithTimeout(ctx, within)
 	defer cancel()
+	defer func() {
+		if err != nil && limited.Err() != nil && ctx.Err() == nil {
+			err = tooLate{err}
+		}
+	}()
 	req, err := c.request(limited, at, nil)
 	if err != nil {
 		return 0, err
@@ -164,6 +221,7 @@ func (c *Client) request(ctx context.Context, at call, body any) (*http.Request,
 // came; a body that could not be read is answer.cut.
 func (c *Client) exchange(client *http.Client, req *http.Request, at call, limit int64) (answer, error) {
 	c.sent.Add(1)
+	began := time.Now()
 	resp, err := client.Do(req)
 	if err != nil {
 		c.o.Observe(at.method+" "+at.route, 0)
@@ -173,6 +231,9 @@ func (c *Client) exchange(client *http.Client, req *http.Request, at call, limit
 	a := answer{status: resp.StatusCode, header: resp.Header}
 	a.body, a.cut = readAll(resp.Body, limit)
 	c.o.Observe(at.method+" "+at.route, a.status)
+	if a.cut == nil && a.status < http.StatusInternalServerError {
+		c.patience.heard(at.org(c.o.Org), began)
+	}
 	c.noteClock(a)
 	c.noteRate(at, a)
 	return a, nil

@@ -203,10 +203,23 @@ func (r *run) checkPanel(ctx context.Context) error {
 	return r.Cursors.SetCursor(ctx, r.tok, cursorPanel, pin)
 }
 
-// someBound is some bound hostings, those looked at longest ago first.
+// someBound is some bound hostings: those that were read last, which are most likely to
+// answer now, and then those that were not read for longest. If only the latter were asked
+// for, a few orgs that give no answer would keep everybody from a hosting, because such
+// orgs are never read.
 func (r *run) someBound(ctx context.Context) ([]reconcile.Hosting, error) {
+	bound, err := r.Inventory.SeenLast(ctx, anchorSample/2)
+	if err != nil {
+		return nil, err
+	}
 	all := r.now.Add(r.DriftInterval)
-	return r.Inventory.DriftDue(ctx, all, all, anchorSample)
+	others, err := r.Inventory.DriftDue(ctx, all, all, anchorSample/2)
+	for _, h := range others {
+		if !slices.ContainsFunc(bound, func(b reconcile.Hosting) bool { return b.ID == h.ID }) {
+			bound = append(bound, h)
+		}
+	}
+	return bound, err
 }
 
 // lookForPanel makes sure, before the orgs are listed and before the first creation

@@ -221,6 +221,8 @@ type Inventory interface {
 	// before the one instant, oldest first; then those that seem to have been after
 	// the other, by a clock that was wrong.
 	DriftDue(ctx context.Context, before, after time.Time, limit int) ([]reconcile.Hosting, error)
+	// SeenLast returns up to limit bound hostings, those that were observed last first.
+	SeenLast(ctx context.Context, limit int) ([]reconcile.Hosting, error)
 	// NewestOrg is when the newest org of the index was created, by the panel's
 	// clock; zero when there is none.
 	NewestOrg(ctx context.Context) (time.Time, error)

@@ -159,29 +159,18 @@ func (r *run) listParallel(ctx context.Context, orgs []reconcile.Org) ([][]recon
 	return lists, errs
 }
 
-// flowListLimit is how long a flow run waits for the hostings of one org.
-const flowListLimit = 2 * time.Second
-
 // listOne lists the hostings of an org. A flow run does not ask for an org that could not
-// be listed lately, and waits for any only briefly: who has just paid does not wait for the
-// org of another customer.
+// be listed lately: who has just paid does not wait for the org of another customer. How
+// long one listing may take is the client's rule.
 func (r *run) listOne(ctx context.Context, org string) (list []reconcile.Hosting, err error) {
 	known := &r.together.unlistable
 	if err := known.lately(org); err != nil && r.flows {
 		return nil, err
 	}
-	limited, cancel := ctx, context.CancelFunc(func() {})
-	if r.flows {
-		limited, cancel = context.WithTimeout(ctx, flowListLimit)
-	}
-	defer cancel()
 	err = fault.Guard(func() (err error) {
-		list, err = r.hostingsOf(limited, org)
+		list, err = r.hostingsOf(ctx, org)
 		return err
 	})
-	if err != nil && limited.Err() != nil && ctx.Err() == nil {
-		err = fault.Errorf(fault.Transient, "no answer within %s: %v", flowListLimit, err)
-	}
 	known.note(org, err)
 	return list, err
 }
@@ -227,7 +216,7 @@ func (r *run) askAnother(ctx context.Context, s *orgSearch) error {
 			return err
 		}
 		ask = ask[:0]
-		for _, h := range slices.Backward(bound) { // the one not seen for longest may fail itself
+		for _, h := range bound {
 			if !slices.Contains(ask, h.Org) {
 				ask = append(ask, h.Org)
 			}
