@@ -7,6 +7,7 @@ FUZZTIME ?= 30s
 RUNS     ?= 10000
 KILLS    ?= 20
 SEEDS    ?= 100000
+CROWDS   ?= 200
 SEED     ?=
 WALK     ?= 60
 
@@ -37,6 +38,9 @@ kills: ## Kill the program and its databases everywhere, KILLS=20 times
 
 sim: ## Histories of whole companies, 100,000 of them (SEEDS=N, or SEED=N to see one)
 	SEEDS=$(SEEDS) SEED=$(SEED) go test -count 1 -timeout 0 -v -run TestEverySeed ./internal/simtest
+
+crowds: ## Whoever has paid waits for no crowd of others, CROWDS=200 of them in simulated time
+	CROWDS=$(CROWDS) go test -count 1 -timeout 0 -v -run TestWhoHasPaidWaitsForNobody ./internal/simtest
 
 race: ## Every test under the race detector (needs a C compiler)
 	go test -race -timeout 30m ./...

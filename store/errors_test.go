@@ -93,7 +93,7 @@ func TestAnErrorOfTheFileIsToldWithWhatToDo(t *testing.T) {
 		if !errors.Is(got, c.err) {
 			t.Errorf("%v becomes %v", c.err, got)
 		}
-		if c.want == "" && got != c.err {
+		if c.want == "" && got != c.err { //nolint:errorlint // the very same error
 			t.Errorf("%v, which needs no advice, becomes %v", c.err, got)
 		}
 		if c.want != "" && !strings.Contains(got.Error(), c.want) {
@@ -121,7 +121,7 @@ func TestAFileThatCannotBeOpenedIsToldWithWhatToDo(t *testing.T) {
 		}
 	}
 	other := errors.New("something else")
-	if explain("/d/x.db", other) != other || explain("", denied) != denied {
+	if explain("/d/x.db", other) != other || explain("", denied) != denied { //nolint:errorlint // the very same error
 		t.Error("an error that is not the file's is changed")
 	}
 }

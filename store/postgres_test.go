@@ -41,7 +41,7 @@ func TestWhatPostgreSQLRefusesIsToldWithTheCommandThatMendsIt(t *testing.T) {
 		}
 	}
 	for _, other := range []error{&pgconn.PgError{Code: "42P01"}, errors.New("something else"), nil} {
-		if got := s.explain(other); got != other {
+		if got := s.explain(other); got != other { //nolint:errorlint // the very same error
 			t.Errorf("%v becomes %v", other, got)
 		}
 	}
