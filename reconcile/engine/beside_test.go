@@ -78,19 +78,3 @@ func TestARunWaitsForACustomerThatAFlowRunHasAtWork(t *testing.T) {
 		})
 	}
 }
-
-// Its suspensions are perhaps ours, and only a run looks at all of them.
-func TestAFlowRunLeavesADatabaseThatFellBackToTheNextRun(t *testing.T) {
-	r, v, _, _ := fallen(t, "")
-	r.World.Advance(10 * time.Minute)
-	r.Engine = r.NewEngine(func(o *engine.Options) { o.KeepLease = true })
-	must(t, r.Engine.Renew(t.Context()))
-	flowing{Env: r}.webhook(t, v.Subscription)
-	s, err := r.Engine.Flow(t.Context())
-	must(t, err)
-	diff(t, "taken, and left", []bool{true, true}, []bool{s.Taken, s.Left})
-	diff(t, "hostings that are up", 1, len(live(r)))
-	r.World.Advance(time.Second)
-	rep := r.Run(engine.Request{Trigger: "webhook"})
-	diff(t, "noted by the next run", 1, notes(rep, "this database was put back to an old copy"))
-}
