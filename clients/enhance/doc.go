@@ -60,6 +60,9 @@
 //     never guessed from a refusal.
 //   - Reads are retried here and not by a library, because a retry has to pass the
 //     limiter, and a truncated body has to count as no answer.
+//   - An org that gives no answer holds up no other: the rules stand at the type patience.
+//     They are kept here and not by the callers, because a sweep, a run and several flow
+//     runs ask about the same orgs, and only the client sees all of them.
 //
 // Trust: a person who controls BaseURL can make this program believe anything about the
 // panel. TLS verification cannot be switched off; redirects and proxies from the
