@@ -4,6 +4,7 @@ import (
 	"regexp"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/rogpeppe/go-internal/testscript"
 
@@ -58,9 +59,16 @@ func shellWords(command string) (words []string) {
 	return words
 }
 
-// unknown makes Stripe deny a subscription, and noEmail has its customer without one.
+// unknown makes Stripe deny a subscription, and noEmail has its customer without an e-mail.
+// Stripe's times are whole seconds, and a listing shows that a subscription is missing only
+// if it was made in an earlier one.
 func (o *outside) unknown(sub string) error {
-	return o.simulated.Edit(sub, func(s *simulator.Subscription) { s.Unknown = true })
+	var created int64
+	err := o.simulated.Edit(sub, func(s *simulator.Subscription) { created, s.Unknown = s.Created, true })
+	for o.simulated.Now().Unix() <= created {
+		time.Sleep(10 * time.Millisecond)
+	}
+	return err
 }
 
 func (o *outside) noEmail(sub string) error {
