@@ -122,8 +122,8 @@ func (c *Client) backoff(attempt int) time.Duration {
 }
 
 // readOnce is one attempt, and releases the slot of the limiter, even if accept panics.
-// wait is the pause that the panel asked for.
-// If no answer came within the time, or not all of it, the error is tooLate.
+// wait is the pause that the panel asked for. If no answer came within the time, or not all
+// of it, the error is tooLate.
 func (c *Client) readOnce(ctx context.Context, at call, within time.Duration, limit int64, accept func([]byte) error, release func()) (wait time.Duration, err error) {
 	defer release()
 	limited, cancel := context.WithTimeout(ctx, within)

@@ -44,7 +44,6 @@ const (
 // Writes have their usual time, because one that is given up may have been done.
 type patience struct {
 	slow chan struct{} // a token for each slow org that is asked at the moment
-	now  func() time.Time
 
 	mu       sync.Mutex           // guards all below
 	orgs     map[string]*slowness // of those that are asked or were slow
@@ -61,7 +60,7 @@ type slowness struct {
 }
 
 func newPatience() *patience {
-	return &patience{slow: make(chan struct{}, slowTogether), now: time.Now, orgs: map[string]*slowness{}}
+	return &patience{slow: make(chan struct{}, slowTogether), orgs: map[string]*slowness{}}
 }
 
 // turn waits until no other request about an org is under way; "" is an org of no customer,
@@ -151,7 +150,7 @@ func (p *patience) exit(org string, s *slowness) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	s.users--
-	if s.users == 0 && (s.missed == 0 || p.now().After(s.until)) {
+	if s.users == 0 && (s.missed == 0 || time.Now().After(s.until)) {
 		delete(p.orgs, org)
 	}
 }
@@ -160,7 +159,7 @@ func (p *patience) exit(org string, s *slowness) {
 func (p *patience) limit(s *slowness, read time.Duration) (limit time.Duration, isSlow bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if p.now().After(s.until) {
+	if time.Now().After(s.until) {
 		s.missed = 0
 	}
 	limit = max(firstPatience, slower*p.usual)
@@ -174,7 +173,7 @@ func (p *patience) limit(s *slowness, read time.Duration) (limit time.Duration, 
 func (p *patience) heard(org string, began time.Time) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.answered = p.now()
+	p.answered = time.Now()
 	took := p.answered.Sub(began)
 	s := p.orgs[org]
 	if org == "" || s == nil || s.missed == 0 {
@@ -191,7 +190,7 @@ func (p *patience) missed(org string) {
 	defer p.mu.Unlock()
 	if s := p.orgs[org]; s != nil {
 		s.missed++
-		s.until = p.now().Add(slowFor)
+		s.until = time.Now().Add(slowFor)
 	}
 }
 
