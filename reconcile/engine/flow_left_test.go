@@ -85,6 +85,24 @@ func TestAFlowRunLeavesACustomerThatFailedBefore(t *testing.T) {
 	diff(t, "plan after a run", f.Plans["price_pro_monthly"], f.World.Hostings()[0].Plan)
 }
 
+// A price is unmapped for a moment, and only a flow run sees that. The next run has the
+// mappings of the run before it, so nothing shows it that they were others in between: the
+// customer must be due by itself.
+func TestAFlowRunThatSawOtherMappingsLeavesTheCustomerDue(t *testing.T) {
+	f := newFlowing(t, nil)
+	sub := f.order(t, "ada@example.com")
+	_, err := f.Store.DeleteMapping(t.Context(), "price_basic_monthly")
+	must(t, err)
+	_, left := f.flow(t)
+	diff(t, "left to a run", true, left)
+	diff(t, "hostings that are up", 0, f.up())
+	f.Map("price_basic_monthly", f.Plans["price_basic_monthly"])
+	f.World.Advance(time.Minute)
+	rep := f.Run(engine.Request{})
+	diff(t, "holds", 0, len(rep.Holds))
+	diff(t, "hostings that are up for "+sub, 1, f.up())
+}
+
 // A sweep takes long. If it took the webhooks that came a moment before it began, these
 // customers would wait for its end.
 func TestARunLeavesAWebhookThatJustCame(t *testing.T) {

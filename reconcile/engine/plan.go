@@ -304,8 +304,10 @@ func (r *run) planned(c *reconcile.Customer, d planner.Decision) reconcile.Plann
 			p.Due = at
 		}
 	}
-	if r.evidence.removalsAreBlocked() && len(d.Holds) > 0 || slices.ContainsFunc(d.Holds, createHeld) {
-		p.Due = r.nextRun() // actions that the evidence withheld are decided again in the next run
+	// What the evidence withheld is decided again in the next run, and so is all that a flow
+	// run leaves: it may have planned with mappings that no other run will ever see.
+	if r.leaves || r.evidence.removalsAreBlocked() && len(d.Holds) > 0 || slices.ContainsFunc(d.Holds, createHeld) {
+		p.Due = r.nextRun()
 	}
 	// An action that failed in this run is wanted again in a later one, not in this.
 	p.Actions = slices.DeleteFunc(slices.Clone(p.Actions), func(a reconcile.Action) bool {

@@ -52,6 +52,13 @@ func TestWhatIsNoHosting(t *testing.T) {
 			items(item("si_1", "price_news", -48*time.Hour), item("si_2", "price_basic", 0))}, "link:sub_1/1:7:si_2"},
 		{"an item that came in place of another may have the wrong mapping", []func(*reconcile.Customer){items(item("si_n", "price_news", time.Hour))}, "hold not_hosting"},
 		{"an item that was there before did not replace it", []func(*reconcile.Customer){news}, "suspend:sub_1/1:7"},
+		{"one of the second of the binding may have", []func(*reconcile.Customer){items(item("si_n", "price_news", 0)), func(c *reconcile.Customer) {
+			c.Bindings[0].At, c.Subscriptions[0].Created = noon.Add(182*time.Millisecond), noon
+		}}, "hold not_hosting"},
+		{"one that is older by less than the clocks may be apart may have", []func(*reconcile.Customer){items(item("si_n", "price_news", -40*time.Second))}, "hold not_hosting"},
+		{"unless it came with the order", []func(*reconcile.Customer){items(item("si_n", "price_news", -40*time.Second)), func(c *reconcile.Customer) {
+			c.Subscriptions[0].Created = noon.Add(-41 * time.Second)
+		}}, "suspend:sub_1/1:7"},
 		{"a smaller plan is given to the hosting that was there, whatever newsletter has come with it", []func(*reconcile.Customer){
 			func(c *reconcile.Customer) { c.Hostings[0].Plan = 2 },
 			items(item("si_2", "price_basic", time.Hour), item("si_n", "price_news", time.Hour))}, "link:sub_1/1:7:si_2, change_plan:sub_1/1:7:2>1"},

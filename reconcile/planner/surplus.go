@@ -187,16 +187,29 @@ func (pl *planner) replacementItem(l *assignment) *reconcile.Item {
 	s := &pl.subs[l.sub]
 	for i := range s.items {
 		it := &s.items[i]
-		if _, ok := pl.cat.match(it); pl.unclear(it) || !ok && cameAfter(it, l) {
+		if _, ok := pl.cat.match(it); pl.unclear(it) || !ok && s.cameAfter(it, l) {
 			return it
 		}
 	}
 	return nil
 }
 
-// cameAfter reports whether an item is newer than a binding, or of unknown age.
-func cameAfter(it *reconcile.Item, l *assignment) bool {
-	return it.Created.IsZero() || !it.Created.Before(l.At)
+const (
+	// clocksApart is how far our clock, which dates a binding, may be from Stripe's, which
+	// dates an item: the engine goes by clocks that are a minute apart.
+	clocksApart = time.Minute
+	// orderTakes is how long after a subscription Stripe may date the items that it began
+	// with.
+	orderTakes = 2 * time.Second
+)
+
+// cameAfter reports whether an item may be newer than a binding. Stripe dates it by the
+// second, and by its own clock: one of the second of the binding may be newer, and so may
+// one that is older by no more than the clocks may be apart, if it did not come with the
+// order.
+func (s *assessed) cameAfter(it *reconcile.Item, l *assignment) bool {
+	return it.Created.IsZero() || !it.Created.Before(l.At.Truncate(time.Second)) ||
+		it.Created.After(s.Created.Add(orderTakes)) && it.Created.After(l.At.Add(-clocksApart))
 }
 
 // mappedToNone is the sentence for a hosting whose price was mapped to none after it was
@@ -222,7 +235,7 @@ func (pl *planner) mappedToNone(s *assessed, l *assignment) string {
 func (pl *planner) becameNone(l *assignment) *reconcile.Item {
 	s := &pl.subs[l.sub]
 	for i := range s.items {
-		if t, ok := pl.cat.match(&s.items[i]); ok && t.none && s.items[i].ID != l.Item && cameAfter(&s.items[i], l) {
+		if t, ok := pl.cat.match(&s.items[i]); ok && t.none && s.items[i].ID != l.Item && s.cameAfter(&s.items[i], l) {
 			return &s.items[i]
 		}
 	}
