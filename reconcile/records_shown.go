@@ -25,7 +25,8 @@ type ActionFilter struct {
 	Customer     string // Customer.ID, or cus_… of any of its buyers
 	Subscription string
 	State        ActionState
-	Limit        int // 0: 100
+	Since        time.Time // by ActionRecord.At; zero: from the beginning
+	Limit        int       // 0: 100
 }
 
 // MappingRecord is a mapping with who set it and when. Both are empty for rows that

@@ -3,26 +3,16 @@ package server
 import (
 	"net/http"
 	"strings"
+	"time"
 
 	"github.com/stripe-enhance/stripe-enhance/internal/report"
 	"github.com/stripe-enhance/stripe-enhance/reconcile"
 )
 
-type actionDocument struct {
-	report.Action
-	Key        string  `json:"key"`
-	RunID      string  `json:"run_id"`
-	At         *string `json:"at"` // when it was done, else when it was planned: rows are in its order
-	PlannedAt  *string `json:"planned_at"`
-	SentAt     *string `json:"sent_at"`
-	FinishedAt *string `json:"finished_at"`
-}
-
-func actionsOf(records []reconcile.ActionRecord) []actionDocument {
-	out := make([]actionDocument, 0, len(records))
+func actionsOf(records []reconcile.ActionRecord) []report.JournalAction {
+	out := make([]report.JournalAction, 0, len(records))
 	for _, a := range records {
-		out = append(out, actionDocument{Action: report.ActionOf(a), Key: a.Key, RunID: a.Run,
-			At: report.Time(a.At()), PlannedAt: report.Time(a.PlannedAt), SentAt: report.Time(a.SentAt), FinishedAt: report.Time(a.FinishedAt)})
+		out = append(out, report.JournalActionOf(a))
 	}
 	return out
 }
@@ -43,6 +33,14 @@ func (s *Server) actions(w http.ResponseWriter, r *http.Request) {
 			respondError(w, http.StatusBadRequest, wrongState)
 			return
 		}
+	}
+	if text := q.Get("since"); text != "" {
+		at, err := time.Parse(time.RFC3339, text)
+		if err != nil {
+			respondError(w, http.StatusBadRequest, "since must be a time such as 2026-03-01T12:00:00Z")
+			return
+		}
+		f.Since = at
 	}
 	records, err := s.o.Journal.Actions(r.Context(), f)
 	if err != nil {

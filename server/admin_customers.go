@@ -12,20 +12,20 @@ import (
 )
 
 type customerDocument struct {
-	ID               string           `json:"id"`
-	Email            string           `json:"email"`
-	Name             string           `json:"name"`
-	StripeCustomers  []buyerDocument  `json:"stripeCustomers"`
-	OrganizationID   string           `json:"organizationId"`
-	OrganizationName string           `json:"organizationName"`
-	Failures         int              `json:"failures"`
-	RetryAfter       *string          `json:"retryAfter"`
-	ParkedAt         *string          `json:"parkedAt"`
-	LastError        string           `json:"lastError"`
-	DueAt            *string          `json:"dueAt"` // null: only when something changes
-	PlannedAt        *string          `json:"plannedAt"`
-	Holds            []report.Hold    `json:"holds"`
-	History          []actionDocument `json:"history"`
+	ID               string                 `json:"id"`
+	Email            string                 `json:"email"`
+	Name             string                 `json:"name"`
+	StripeCustomers  []buyerDocument        `json:"stripeCustomers"`
+	OrganizationID   string                 `json:"organizationId"`
+	OrganizationName string                 `json:"organizationName"`
+	Failures         int                    `json:"failures"`
+	RetryAfter       *string                `json:"retryAfter"`
+	ParkedAt         *string                `json:"parkedAt"`
+	LastError        string                 `json:"lastError"`
+	DueAt            *string                `json:"dueAt"` // null: only when something changes
+	PlannedAt        *string                `json:"plannedAt"`
+	Holds            []report.Hold          `json:"holds"`
+	History          []report.JournalAction `json:"history"`
 }
 
 type buyerDocument struct {

@@ -169,6 +169,9 @@ func (p *ports) RemoveManualHold(_ context.Context, id string, _ time.Time) (boo
 }
 
 func (p *ports) Actions(_ context.Context, f reconcile.ActionFilter) ([]reconcile.ActionRecord, error) {
+	if !f.Since.IsZero() {
+		return p.actions, p.call("Actions", f.Customer, f.Subscription, f.State, f.Limit, "since", f.Since.Format(time.RFC3339))
+	}
 	return p.actions, p.call("Actions", f.Customer, f.Subscription, f.State, f.Limit)
 }
 

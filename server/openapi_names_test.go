@@ -104,7 +104,7 @@ func TestTheDocumentHasTheFieldsOfTheCode(t *testing.T) {
 	schemas := openAPIDocument(t).Components.Schemas
 	for name, of := range map[string]reflect.Type{
 		"Report": reflect.TypeFor[report.Document](), "Run": reflect.TypeFor[runDocument](), "Action": reflect.TypeFor[report.Action](),
-		"JournalAction": reflect.TypeFor[actionDocument](), "Hold": reflect.TypeFor[report.Hold](), "Ahead": reflect.TypeFor[report.Ahead](),
+		"JournalAction": reflect.TypeFor[report.JournalAction](), "Hold": reflect.TypeFor[report.Hold](), "Ahead": reflect.TypeFor[report.Ahead](),
 		"Counts": reflect.TypeFor[report.Counts](), "Plan": reflect.TypeFor[report.Plan](), "Target": reflect.TypeFor[report.Target](),
 		"Drift": reflect.TypeFor[report.Drift](), "Customer": reflect.TypeFor[customerDocument](), "Subscription": reflect.TypeFor[subscriptionDocument](),
 		"Customers": reflect.TypeFor[customersDocument](), "Mapping": reflect.TypeFor[mappingDocument](), "ManualHold": reflect.TypeFor[holdDocument](),

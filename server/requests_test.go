@@ -200,7 +200,8 @@ func TestListsAreOfAsManyRowsAsAreAskedFor(t *testing.T) {
 		"runs": "Runs 100", "runs?limit=1": "Runs 1", "runs?limit=1000": "Runs 1000",
 		"actions": "Actions   unknown 100",
 		"actions?customer=cus_1&subscription=sub_1&state=held&limit=5": fmt.Sprint("Actions cus_1 sub_1 ", reconcile.ParseActionState("held"), " 5"),
-		"plans": "HeldPlans false", "plans?all=true": "HeldPlans true", "plans?all=yes": "HeldPlans false",
+		"actions?since=2026-03-01T12:00:00Z":                           "Actions   unknown 100 since 2026-03-01T12:00:00Z",
+		"plans":                                                        "HeldPlans false", "plans?all=true": "HeldPlans true", "plans?all=yes": "HeldPlans false",
 	} {
 		answers(t, query, h.ask("GET", "/api/admin/"+query, ""), 200, "[")
 		if got := h.called("Runs", "Actions", "HeldPlans"); len(got) != 1 || got[0] != call {
@@ -213,6 +214,7 @@ func TestListsAreOfAsManyRowsAsAreAskedFor(t *testing.T) {
 		}
 	}
 	answers(t, "a state", h.ask("GET", "/api/admin/actions?state=done", ""), 400, "state must be planned, held")
+	answers(t, "a time", h.ask("GET", "/api/admin/actions?since=yesterday", ""), 400, "since must be a time such as")
 	if got := h.called("Runs", "Actions"); got != nil {
 		t.Errorf("read %q", got)
 	}

@@ -141,6 +141,16 @@ func (s *Store) DueCount(ctx context.Context, now time.Time) (int, error) {
 // a Stripe customer or a subscription; it returns the customer, or ErrNotFound. No
 // lease is needed.
 func (s *Store) Retry(ctx context.Context, id string, now time.Time) (customer string, err error) {
+	return s.retry(ctx, id, "", now)
+}
+
+// RetryWaiting is Retry, but it fails with fault.Conflict, and changes nothing, if the
+// customer is neither parked nor backing off.
+func (s *Store) RetryWaiting(ctx context.Context, id string, now time.Time) (customer string, err error) {
+	return s.retry(ctx, id, " AND (parked_at IS NOT NULL OR retry_after IS NOT NULL OR failures > 0)", now)
+}
+
+func (s *Store) retry(ctx context.Context, id, only string, now time.Time) (customer string, err error) {
 	err = s.unfenced(ctx, "retrying "+id, func(ctx context.Context, tx conn) error {
 		customer = ""
 		// Keys begin with the action's id and "@", the character before "A": a range
@@ -155,7 +165,7 @@ func (s *Store) Retry(ctx context.Context, id string, now time.Time) (customer s
 			return err
 		}
 		for _, candidate := range ids {
-			n, err := tx.exec(ctx, "UPDATE customers SET failures = 0, retry_after = NULL, parked_at = NULL, last_error = '' WHERE id = $1", candidate)
+			n, err := tx.exec(ctx, "UPDATE customers SET failures = 0, retry_after = NULL, parked_at = NULL, last_error = '' WHERE id = $1"+only, candidate)
 			if err != nil {
 				return err
 			}
@@ -163,7 +173,10 @@ func (s *Store) Retry(ctx context.Context, id string, now time.Time) (customer s
 				customer = candidate
 			}
 		}
-		if customer == "" {
+		switch {
+		case customer == "" && only != "" && len(ids) > 0:
+			return conflict(nil, "customer %s neither is parked nor waits after a failure", ids[0])
+		case customer == "":
 			return ErrNotFound
 		}
 		return wake(ctx, tx, []string{customer}, now)

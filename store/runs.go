@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/stripe-enhance/stripe-enhance/reconcile"
 )
@@ -143,22 +144,10 @@ const happened = "coalesce(finished_at, sent_at, planned_at)"
 
 // Actions returns journal rows, the newest by when they happened first.
 func (s *Store) Actions(ctx context.Context, f reconcile.ActionFilter) ([]reconcile.ActionRecord, error) {
-	state := ""
-	if f.State != 0 {
-		state = f.State.String()
-	}
 	if f.Limit <= 0 {
 		f.Limit = 100
 	}
-	query, args := recordColumns+"WHERE (CAST($1 AS TEXT) = '' OR state = $1)", []any{state, f.Limit}
-	if f.Customer != "" {
-		query += " AND customer_id IN (SELECT customer_id FROM stripe_customers WHERE id = $3 UNION SELECT id FROM customers WHERE id = $3)"
-		args = append(args, f.Customer)
-	}
-	if f.Subscription != "" {
-		query += " AND subscription_id <> '' AND subscription_id = $" + string(rune('0'+len(args)+1))
-		args = append(args, f.Subscription)
-	}
+	query, args := chosen(f, f.Limit)
 	if f.Customer == "" && f.Subscription == "" {
 		query += " AND key IN (" + newestKeys() + ")"
 	}
@@ -169,6 +158,47 @@ func (s *Store) Actions(ctx context.Context, f reconcile.ActionFilter) ([]reconc
 		return err
 	})
 	return records, err
+}
+
+// EachAction calls yield with every journal row that the filter chooses, in the order in
+// which they were planned. Its memory does not grow with the journal.
+func (s *Store) EachAction(ctx context.Context, f reconcile.ActionFilter, yield func(reconcile.ActionRecord) error) error {
+	after, afterKey := time.Unix(0, 0), ""
+	return stream(yield, func(add func(...reconcile.ActionRecord)) (rows int, err error) {
+		query, args := chosen(f, pageSize)
+		args = append(args, at(after), afterKey)
+		query += " AND (planned_at, key) > ($" + strconv.Itoa(len(args)-1) + ", $" + strconv.Itoa(len(args)) + ") ORDER BY planned_at, key LIMIT $2"
+		err = s.query(ctx, "reading the journal", query, args, func(row scan) error {
+			r, _, err := scanRecord(row)
+			after, afterKey = r.PlannedAt, r.Key
+			rows++
+			add(r)
+			return err
+		})
+		return rows, err
+	})
+}
+
+// chosen is the beginning of a query for the rows of a filter. $2 is the limit.
+func chosen(f reconcile.ActionFilter, limit int) (query string, args []any) {
+	state := ""
+	if f.State != 0 {
+		state = f.State.String()
+	}
+	query, args = recordColumns+"WHERE (CAST($1 AS TEXT) = '' OR state = $1)", []any{state, limit}
+	if f.Customer != "" {
+		query += " AND customer_id IN (SELECT customer_id FROM stripe_customers WHERE id = $3 UNION SELECT id FROM customers WHERE id = $3)"
+		args = append(args, f.Customer)
+	}
+	if f.Subscription != "" {
+		args = append(args, f.Subscription)
+		query += " AND subscription_id <> '' AND subscription_id = $" + strconv.Itoa(len(args))
+	}
+	if !f.Since.IsZero() {
+		args = append(args, at(f.Since))
+		query += " AND " + happened + " >= $" + strconv.Itoa(len(args))
+	}
+	return query, args
 }
 
 // newestKeys are the keys among which the newest rows of the whole journal are: the newest

@@ -13,6 +13,7 @@ func (p *program) commands() []*cobra.Command {
 		p.approveCommand(),
 		p.checkCommand(),
 		p.customersCommand(),
+		p.actionsCommand(),
 		p.mappingsCommand(),
 		p.holdsCommand(),
 		p.migrateCommand(),

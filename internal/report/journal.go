@@ -1,0 +1,21 @@
+package report
+
+import "github.com/stripe-enhance/stripe-enhance/reconcile"
+
+// JournalAction is one row of the journal as scripts see it: on the command line and in
+// the admin API.
+type JournalAction struct {
+	Action
+	Key        string  `json:"key"`
+	RunID      string  `json:"run_id"` // of what people did: who did it
+	At         *string `json:"at"`     // when it was done, else when it was planned: rows are in its order
+	PlannedAt  *string `json:"planned_at"`
+	SentAt     *string `json:"sent_at"`
+	FinishedAt *string `json:"finished_at"`
+}
+
+// JournalActionOf makes the outside form of a row of the journal.
+func JournalActionOf(a reconcile.ActionRecord) JournalAction {
+	return JournalAction{Action: ActionOf(a), Key: a.Key, RunID: a.Run,
+		At: Time(a.At()), PlannedAt: Time(a.PlannedAt), SentAt: Time(a.SentAt), FinishedAt: Time(a.FinishedAt)}
+}
