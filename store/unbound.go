@@ -238,10 +238,12 @@ func (a *alike) loadHostings(ctx context.Context) error {
 
 // unmade is the condition that the journal knows no create of a kind that made
 // something. A create that is under way may have made it, and so may one that was given up
-// after the engine looked for it and did not find it.
-func unmade(kind, same, made string) string {
+// after the engine looked for it and did not find it, or that was found done without the
+// id of the object.
+func unmade(kind, same, made, nameless string) string {
 	return fmt.Sprintf(`NOT EXISTS (SELECT 1 FROM actions a WHERE a.kind = '%s' AND %s
-		AND (%s OR a.state IN ('sent', 'ambiguous') OR a.state = 'failed' AND a.looks > 0))`, kind, same, made)
+		AND (%s OR a.state IN ('sent', 'ambiguous') OR a.state = 'failed' AND a.looks > 0
+			OR a.state = 'adopted' AND %s))`, kind, same, made, nameless)
 }
 
 // Duplicates finds orgs and hostings that were created twice, and not by this database's
@@ -258,13 +260,13 @@ func (s *Store) Duplicates(ctx context.Context, instance string, limit int) ([]r
 				UNION SELECT m.id FROM hostings m WHERE m.bound AND m.marker_id <> '' AND m.marker_id = h.marker_id AND m.marker_slot = h.marker_slot AND m.marker_word IN ('', $1))
 		WHERE NOT h.bound AND ` + living("h") + ` AND h.marker_id <> '' AND h.marker_word IN ('', $1)
 		AND EXISTS (SELECT 1 FROM subscriptions s WHERE s.id = h.marker_id) AND ` +
-		unmade("create_subscription", "a.subscription_id = h.marker_id AND a.slot = h.marker_slot", "a.hosting_id = h.id") + ` ORDER BY h.marker_id, h.id LIMIT $2`
+		unmade("create_subscription", "a.subscription_id = h.marker_id AND a.slot = h.marker_slot", "a.hosting_id = h.id", "a.hosting_id = 0") + ` ORDER BY h.marker_id, h.id LIMIT $2`
 	orgs := `SELECT o.marker_id, 0 AS slot, o.id, 0 AS hosting, f.id AS first_org, 0 AS first_id FROM orgs o
 		JOIN stripe_customers b ON b.id = o.marker_id JOIN customers c ON c.id = b.customer_id
 		JOIN orgs f ON f.id <> o.id AND NOT f.deleted AND (f.id = c.org_id OR f.marker_id = o.marker_id AND f.marker_word IN ('', $1) AND f.id < o.id AND c.org_id IS NULL)
 		WHERE o.marker_id <> '' AND o.marker_word IN ('', $1) AND NOT o.deleted
 		AND NOT EXISTS (SELECT 1 FROM customers t WHERE t.org_id IS NOT NULL AND t.org_id = o.id) AND ` +
-		unmade("create_org", "a.customer_id IN (b.id, c.id)", "a.org_id = o.id") + ` ORDER BY o.marker_id, o.id LIMIT $2`
+		unmade("create_org", "a.customer_id IN (b.id, c.id)", "a.org_id = o.id", "a.org_id = ''") + ` ORDER BY o.marker_id, o.id LIMIT $2`
 	// A part of UNION ALL may come in any place: the hostings are put before the orgs here.
 	var ofHostings, ofOrgs []reconcile.Duplicate
 	err := s.query(ctx, "looking for second hostings and orgs", "SELECT * FROM ("+hostings+") AS twice UNION ALL SELECT * FROM ("+orgs+") AS twice_orgs", []any{instance, limit}, func(row scan) error {

@@ -137,17 +137,27 @@ func TestWhatWasMadeASecondTimeIsFound(t *testing.T) {
 }
 
 // A second hosting with a marker is not another installation's if our journal has its
-// create: one that was given up and took effect later, when another hosting was bound.
+// create: one that was given up and took effect later, when another hosting was bound, or
+// one that was found done. The same goes for a second org.
 func TestWhatOurOwnJournalMadeIsNoStrangers(t *testing.T) {
 	conform(t, func(t *testing.T, f *fixture) {
-		f.save(t0, facts("sub_a", "cus_a", "a@example.com"))
+		f.save(t0, facts("sub_a", "cus_a", "a@example.com"), facts("sub_b", "cus_b", "b@example.com"))
 		f.bindOrg("cus_a", "org-a")
+		f.bindOrg("cus_b", "org-b")
+		record := func(a reconcile.Action, o reconcile.Outcome) {
+			o.Action, o.Run, o.At = a, "run-1", t0
+			f.must(f.RecordIntent(t.Context(), f.tok, "run-1", a, "", t0))
+			f.must(f.RecordOutcome(t.Context(), f.tok, o))
+		}
 		a := action("create_subscription:sub_a/1:2", reconcile.CreateSubscription, "cus_a", "sub_a")
 		a.Slot = 1
-		f.must(f.RecordIntent(t.Context(), f.tok, "run-1", a, "", t0))
-		f.must(f.RecordOutcome(t.Context(), f.tok, reconcile.Outcome{Action: a, Run: "run-1", State: reconcile.ActionFailed, At: t0, Looks: 2, Error: "no answer"}))
+		record(a, reconcile.Outcome{State: reconcile.ActionFailed, Looks: 2, Error: "no answer"})
 		f.bindHosting("cus_a", "sub_a", 1, "org-a", 1)
 		f.must(f.SaveHosting(t.Context(), f.tok, made(9, "org-a", "Pro [sub_a/1]"), t0))
+		ordered := action("create_org:cus_b", reconcile.CreateOrg, "cus_b", "")
+		ordered.Org = ""
+		record(ordered, reconcile.Outcome{State: reconcile.ActionAdopted})
+		f.must(f.SaveOrgs(t.Context(), f.tok, []reconcile.Org{{ID: "org-z", Name: "B [cus_b]"}}, false, t0))
 		all, err := f.Duplicates(t.Context(), "", 10)
 		f.must(err)
 		same(t, "seconds", []reconcile.Duplicate(nil), all)

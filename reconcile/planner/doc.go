@@ -75,6 +75,7 @@
 //     the panel, or the owner we invited there, has exactly this e-mail while that customer's
 //     own has not changed since, else the only unbound one whose sole owner has it, else a
 //     new one. Several: held. A customer that has changed its e-mail shares no org by it.
+//     While it is not known whether a new one was made, no other is taken.
 //  19. A hosting of several bindings is up while any of them asks for it, untouched while any
 //     cannot be judged, and suspended only when none asks for it.
 //  20. While a write to it has no known outcome, nothing else is sent to it.

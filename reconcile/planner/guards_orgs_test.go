@@ -51,3 +51,27 @@ func TestHostingsThatWereInSeveralOrgsShowNone(t *testing.T) {
 		c.Hostings[1].Org, c.Subscriptions[0].MetadataOrg = "org-2", "org-2"
 	}, "link:cus_1:org-2, create_subscription:sub_1/3:1"}})
 }
+
+// An org was ordered for a customer, and the panel has not answered. If another org were
+// taken meanwhile, the customer might have two in the end.
+func TestNoOtherOrgIsTakenWhileOneMayBeMade(t *testing.T) {
+	sent := func(change func(*reconcile.Customer)) func(*reconcile.Customer, *reconcile.Policy) {
+		return func(c *reconcile.Customer, _ *reconcile.Policy) {
+			unbound(c)
+			c.Org, c.Hostings, c.OrgNamed, c.Invited = nil, nil, false, time.Time{}
+			c.Pending = []reconcile.Pending{{ActionID: "create_org:cus_1", Kind: reconcile.CreateOrg, SentAt: noon, SettleUntil: noon.Add(time.Minute)}}
+			change(c)
+		}
+	}
+	owned := reconcile.Org{ID: "org-2", Owners: []string{"a@example.com"}, OwnersRead: noon, HostingsRead: noon, ObservedAt: noon}
+	check(t, []guarded{
+		{"one of the same owner", sent(func(c *reconcile.Customer) {
+			c.Kin = []reconcile.Kin{{Org: owned, Invited: noon, InvitedEmail: "a@example.com"}}
+		}), "hold ambiguous"},
+		{"one that the e-mail owns", sent(func(c *reconcile.Customer) { c.OwnedOrgs = []reconcile.Org{owned} }), "hold ambiguous"},
+		{"one that the metadata names", sent(func(c *reconcile.Customer) { c.Subscriptions[0].MetadataOrg = "org-2" }), "hold ambiguous"},
+		{"it has come", sent(func(c *reconcile.Customer) {
+			c.MarkedOrgs = []reconcile.Org{{ID: "org-3", Name: "Ada [cus_1]", ObservedAt: noon, HostingsRead: noon}}
+		}), "link:cus_1:org-3, hold ambiguous"},
+	})
+}

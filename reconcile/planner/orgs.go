@@ -18,13 +18,16 @@ type orgChoice struct {
 // resolveOrg finds the org: the bound one, else the one in which our marked
 // hostings are, else the org that carries our marker, else the one in which a marked
 // hosting once was, else the one that Stripe's metadata names, else the only org
-// owned by exactly this e-mail, else a new one.
+// owned by exactly this e-mail, else a new one. While the outcome of creating a new one is
+// not known, no other is taken: it may come yet, and then the customer would have two.
 func (pl *planner) resolveOrg() {
 	switch {
 	case pl.c.Org != nil:
 		pl.org.id = pl.c.Org.ID
 	case pl.fromHostings(), pl.fromMarker(), pl.fromTraces():
 	case !pl.hasUnits():
+	case pl.pendingOrg():
+		pl.org.blocked = true
 	case pl.unclearOrg(), pl.fromMetadata(), pl.fromOwner():
 	default:
 		pl.org.create = true
