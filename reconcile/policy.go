@@ -92,6 +92,8 @@ type Policy struct {
 	NewAfter time.Time
 	// Instance stands in the markers of this installation; "": none.
 	Instance string
+	// Mail is which mails customers get.
+	Mail MailPolicy
 	// FreshFor is how old an observation of a hosting may be for a change of it
 	// to be planned; the change itself always reads again. 0 means 10 minutes.
 	FreshFor time.Duration

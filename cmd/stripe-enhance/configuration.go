@@ -5,6 +5,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/stripe-enhance/stripe-enhance/clients/mail"
 	"github.com/stripe-enhance/stripe-enhance/internal/config"
 	"github.com/stripe-enhance/stripe-enhance/internal/notify"
 )
@@ -16,6 +17,7 @@ var groupTitles = []struct{ group, title string }{
 	{"enhance", "Enhance"},
 	{"policy", "Policy"},
 	{"brake", "Brake (COUNT, PERCENT% or both; the larger counts)"},
+	{"mail", "Mails to customers"},
 	{"pace", "Pace and patience (durations: 90s, 15m, 72h, 7d)"},
 	{"service", "Service, notifications and logs"},
 }
@@ -83,5 +85,6 @@ func (p *program) settings(need config.Need) (*config.Config, error) {
 
 // sources are where settings come from.
 func (p *program) sources() config.Sources {
-	return config.Sources{DotEnv: p.place().DotEnv(), Environ: p.environ, Flags: p.flags, Receiver: notify.Check}
+	return config.Sources{DotEnv: p.place().DotEnv(), Environ: p.environ, Flags: p.flags, Receiver: notify.Check,
+		Mail: &config.MailChecks{Server: mail.CheckServer, Sender: mail.CheckSender, Templates: mail.CheckTemplates}}
 }

@@ -15,6 +15,7 @@ import (
 	"github.com/rogpeppe/go-internal/testscript"
 	_ "modernc.org/sqlite" // the driver, for looking at the database from outside
 
+	"github.com/stripe-enhance/stripe-enhance/internal/mailtest"
 	"github.com/stripe-enhance/stripe-enhance/internal/pgtest"
 	"github.com/stripe-enhance/stripe-enhance/internal/secret"
 	"github.com/stripe-enhance/stripe-enhance/simulator"
@@ -90,6 +91,7 @@ func scripts(setup func(*testscript.Env), p testscript.Params) testscript.Params
 		"first":      command((*outside).first),
 		"staff":      command((*outside).staff),
 		"chat":       command((*outside).chatting),
+		"mail":       command((*outside).mailing),
 	}
 	return p
 }
@@ -128,6 +130,7 @@ type outside struct {
 	signed    map[string]simulator.SignedUp
 	writes    chan struct{} // closed at the first write to Enhance
 	chat      *chat         // the receiver of NOTIFY_URLS
+	mails     *mailtest.Server
 }
 
 type outsideKey struct{}

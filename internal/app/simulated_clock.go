@@ -45,7 +45,7 @@ type clockSource struct {
 // where it is not. It returns nil also if one of the settings is wrong, because the command
 // reports that itself.
 func SimulatedClock(ctx context.Context, from config.Sources) (func() time.Time, error) {
-	from.Receiver = nil
+	from.Receiver, from.Mail = nil, nil
 	c, _, problems := config.Inspect(from, 0)
 	if !c.SimulatedClock || problems.Names("SIMULATED_CLOCK", "STRIPE_API_URL", "ENHANCE_API_URL", "STRIPE_SECRET_KEY", "ENHANCE_API_TOKEN") {
 		return nil, nil

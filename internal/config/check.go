@@ -169,6 +169,27 @@ func checkReceivers(c *Config, wrong func(secret.Text) error, p *Problems) {
 	}
 }
 
+// checkMail checks the settings for mails to customers with the package that will send them.
+func checkMail(c *Config, with *MailChecks, p *Problems) {
+	if with == nil {
+		return
+	}
+	add := func(name string, err error) {
+		if err != nil && !p.has(name) {
+			p.add(name, strings.ReplaceAll(err.Error(), "\n", "; "))
+		}
+	}
+	if c.SMTPServer.IsSet() {
+		add("SMTP_URL", with.Server(c.SMTPServer))
+	}
+	if c.MailFrom != "" {
+		add("MAIL_FROM", with.Sender(c.MailFrom))
+	}
+	if c.MailTemplates != "" {
+		add("MAIL_TEMPLATES", with.Templates(c.MailTemplates))
+	}
+}
+
 // require reports missing settings that the command needs.
 func require(c *Config, need Need, p *Problems) {
 	missing := func(name string, absent bool) {
@@ -196,6 +217,9 @@ func warn(c *Config) []string {
 		if side.url != nil && side.url.Scheme == "http" && !loopback(side.url.Hostname()) {
 			all = append(all, side.name+" is http:// to another machine: the credential crosses the network in clear; use https://")
 		}
+	}
+	if c.SMTPServer.IsSet() != (c.MailFrom != "") {
+		all = append(all, "one of SMTP_URL and MAIL_FROM is set without the other: no mail is sent to customers")
 	}
 	return all
 }

@@ -65,6 +65,12 @@ type Config struct {
 	BrakeCreate     planner.Limit `env:"BRAKE_CREATE" envDefault:"25,10%" group:"brake" usage:"the same for new hostings; if one customer orders more than 10, or more than two fifths of the count if that is more, that order is held by itself" example:"200"`
 	BrakeTerminate  planner.Limit `env:"BRAKE_TERMINATE" envDefault:"1,1%" group:"brake" usage:"the same for terminations" example:"1,1%"`
 
+	// SMTPServer is a secret because it carries a password.
+	SMTPServer    secret.Text `env:"SMTP_URL" group:"mail" usage:"server for mails to customers: smtp://user:password@host:587 (STARTTLS) or smtps://… (TLS from the beginning); special characters are written as %XX; no mail is sent unless MAIL_FROM is set too" example:"smtp://billing:password@smtp.example.com:587"`
+	MailFrom      string      `env:"MAIL_FROM" group:"mail" usage:"sender of mails to customers" example:"Example Hosting <billing@example.com>"`
+	MailTemplates string      `env:"MAIL_TEMPLATES" group:"mail" usage:"directory of templates that come in the place of the built-in ones (English and Romanian), or add a language" example:"/etc/stripe-enhance/mails"`
+	WarnBefore    Warnings    `env:"WARN_BEFORE" envDefault:"48h,24h" group:"mail" usage:"how long before a suspension or a deletion the customer is warned, several separated by commas, 2h at least; 0: no warnings" example:"72h,24h"`
+
 	DriftInterval time.Duration `env:"DRIFT_INTERVAL" envDefault:"24h" group:"pace" usage:"every bound subscription is compared with Enhance at least this often, spread over the runs" example:"12h"`
 	SettleTime    time.Duration `env:"SETTLE_TIME" envDefault:"90s" group:"pace" usage:"how long an unanswered create is left alone before it is looked for" example:"2m"`
 	RetryMin      time.Duration `env:"RETRY_MIN" envDefault:"10s" group:"pace" usage:"first back-off of a customer whose action failed" example:"10s"`
@@ -137,7 +143,19 @@ func (c *Config) Policy() reconcile.Policy {
 		WriteMetadata:  c.WriteMetadata,
 		NewAfter:       c.NewAfter.Time,
 		Instance:       string(c.Instance),
+		Mail:           c.mail(),
 	}
+}
+
+// Mails reports whether mails are sent to customers.
+func (c *Config) Mails() bool { return c.SMTPServer.IsSet() && c.MailFrom != "" }
+
+func (c *Config) mail() (p reconcile.MailPolicy) {
+	if c.Mails() {
+		p.On = true
+		copy(p.WarnBefore[:], c.WarnBefore)
+	}
+	return p
 }
 
 // Brakes returns the limits of the fleet.

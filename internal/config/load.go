@@ -26,6 +26,16 @@ type Sources struct {
 	// Receiver checks one of the URLs of NOTIFY_URLS. Its error does not quote the URL, and
 	// it contacts no receiver. nil: only the form of the URLs is checked.
 	Receiver func(secret.Text) error
+	// Mail checks the settings for mails to customers, with the package that will send them.
+	// It contacts no server, and its errors do not quote a secret. nil: they are not checked.
+	Mail *MailChecks
+}
+
+// MailChecks are the checks of SMTP_URL, MAIL_FROM and MAIL_TEMPLATES.
+type MailChecks struct {
+	Server    func(secret.Text) error
+	Sender    func(string) error
+	Templates func(directory string) error
 }
 
 // Load reads, parses and checks everything. The error is Problems. Warnings are sentences
@@ -49,6 +59,7 @@ func Inspect(from Sources, need Need) (c *Config, warnings []string, problems Pr
 	check(c, &problems)
 	checkProxies(env.ToMap(from.Environ), &problems)
 	checkReceivers(c, from.Receiver, &problems)
+	checkMail(c, from.Mail, &problems)
 	require(c, need, &problems)
 	_, c.LogLevelSet = values["LOG_LEVEL"]
 	return c, append(exposed(from.DotEnv, file), warn(c)...), problems.sorted()

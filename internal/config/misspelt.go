@@ -15,7 +15,7 @@ const maxTypos = 2
 
 // shared are first words that other programs use as well. A name that begins with one of
 // them counts as misspelt only if the right one is unset.
-var shared = []string{"DATABASE", "LOG", "LISTEN", "METRICS", "APP", "ADMIN", "AUTO", "FULL"}
+var shared = []string{"DATABASE", "LOG", "LISTEN", "METRICS", "APP", "ADMIN", "AUTO", "FULL", "MAIL", "SMTP"}
 
 // misspelt reports names that are meant for this program and would be ignored.
 func misspelt(values map[string]string, problems *Problems) {

@@ -1,11 +1,13 @@
 package config
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"net"
 	"net/netip"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -118,6 +120,33 @@ func (w *Word) UnmarshalText(b []byte) error {
 		return fmt.Errorf("%q is not a word of up to 16 lower-case letters, digits and hyphens", b)
 	}
 	*w = Word(b)
+	return nil
+}
+
+// Warnings are how long before an event the customer is warned, the longest first.
+type Warnings []time.Duration
+
+// UnmarshalText accepts durations separated by commas, in any order, and 0 for none.
+func (w *Warnings) UnmarshalText(b []byte) error {
+	*w = nil
+	for part := range strings.SplitSeq(string(b), ",") {
+		d, err := ParseDuration(strings.TrimSpace(part))
+		switch {
+		case err != nil:
+			return err
+		case d == 0 && string(b) == strings.TrimSpace(part):
+			return nil
+		case d < reconcile.LeastWarning:
+			return fmt.Errorf("%q is less than %s, which leaves no time to pay", part, reconcile.LeastWarning)
+		case slices.Contains(*w, d):
+			return fmt.Errorf("%q has %s twice", b, d)
+		}
+		*w = append(*w, d)
+	}
+	if len(*w) > reconcile.MaxWarnings {
+		return fmt.Errorf("%q has more than %d warnings", b, reconcile.MaxWarnings)
+	}
+	slices.SortFunc(*w, func(a, b time.Duration) int { return cmp.Compare(b, a) })
 	return nil
 }
 

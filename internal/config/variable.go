@@ -13,7 +13,7 @@ type Variable struct {
 	Default string // as it would be written; "": there is none
 	Usage   string // its meaning
 	Example string // a value; if a real one would be a secret, words for one
-	Group   string // database, stripe, enhance, policy, brake, pace, service
+	Group   string // database, stripe, enhance, policy, brake, mail, pace, service
 	Secret  bool   // its value is never shown
 	Bool    bool   // its flag may stand alone
 

@@ -53,17 +53,18 @@ type Options struct {
 	Place  app.Place
 	Wrong  config.Problems // in the settings
 	Notify bool            // send a test message to each of NOTIFY_URLS
+	Mail   string          // an address that gets a test mail; "": none
 }
 
 // Check looks at every part. It uses the configuration of a and adds parts to it; it does
 // not need any. The error is a context that ended.
 func Check(ctx context.Context, a *app.App, o Options) ([]Finding, error) {
-	x := &check{App: a, place: o.Place, wrong: o.Wrong, notify: o.Notify}
+	x := &check{App: a, place: o.Place, wrong: o.Wrong, notify: o.Notify, mail: o.Mail}
 	x.settings()
 	if err := a.Connect(x.sides()); err != nil {
 		return nil, err
 	}
-	for _, look := range []func(context.Context){x.policy, x.database, x.billing, x.clock, x.webhook, x.panel, x.mappings, x.payers, x.waiting, x.receivers} {
+	for _, look := range []func(context.Context){x.policy, x.database, x.billing, x.clock, x.webhook, x.panel, x.mappings, x.payers, x.waiting, x.receivers, x.mails} {
 		look(ctx)
 		if err := ctx.Err(); err != nil {
 			return nil, errors.Join(err, a.Close())
@@ -93,7 +94,8 @@ type check struct {
 	findings []Finding
 	wrong    config.Problems // in the settings
 
-	notify    bool // send a test message to each of NOTIFY_URLS
+	notify    bool   // send a test message to each of NOTIFY_URLS
+	mail      string // an address that gets a test mail
 	billingUp bool
 	fresh     bool                    // the database is empty
 	plans     []reconcile.EnhancePlan // of the panel; nil if they could not be read

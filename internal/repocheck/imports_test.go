@@ -49,6 +49,7 @@ var directions = []direction{
 	{folder: "clients/breaker", may: shared},
 	{folder: "clients/stripe", may: with("reconcile", "clients/ratelimit", "clients/breaker")},
 	{folder: "clients/enhance", may: with("reconcile", "clients/ratelimit", "clients/breaker")},
+	{folder: "clients/mail", may: with("reconcile")},
 	{folder: "simulator", std: true}, // it knows the wire, not our types
 	{folder: "internal/fault", std: true},
 	{folder: "internal/fence", std: true},
@@ -61,6 +62,7 @@ var directions = []direction{
 	// Packages that only tests use.
 	{folder: "internal/logtest", std: true},
 	{folder: "internal/pgtest"},
+	{folder: "internal/mailtest", may: []string{"internal/fault"}},
 	{folder: "internal/testenv", may: everything},
 	{folder: "internal/simtest", may: everything},
 	{folder: "internal/repocheck", may: everything},
@@ -77,6 +79,7 @@ var scaffolding = []string{
 	"internal/simtest",
 	"internal/logtest",
 	"internal/pgtest",
+	"internal/mailtest",
 	"internal/repocheck",
 	"internal/crashtest",
 	"internal/mutation",
