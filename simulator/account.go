@@ -8,13 +8,14 @@ import (
 
 // account is Stripe's side of the world.
 type account struct {
-	products index[*Product]
-	prices   index[*Price]
-	cust     index[*Customer]
-	subs     index[*Subscription]
-	invoices index[*Invoice]
-	sessions index[*Session]
-	events   index[*event]
+	products  index[*Product]
+	prices    index[*Price]
+	cust      index[*Customer]
+	subs      index[*Subscription]
+	invoices  index[*Invoice]
+	sessions  index[*Session]
+	schedules index[*Schedule]
+	events    index[*event]
 
 	byEmail map[string]*Customer   // the latest customer that was not a guest, by exact spelling
 	replays map[string]savedAnswer // by Idempotency-Key
@@ -23,7 +24,7 @@ type account struct {
 func newAccount() account {
 	return account{
 		products: newIndex[*Product](), prices: newIndex[*Price](), cust: newIndex[*Customer](),
-		subs: newIndex[*Subscription](), invoices: newIndex[*Invoice](), sessions: newIndex[*Session](),
+		subs: newIndex[*Subscription](), schedules: newIndex[*Schedule](), invoices: newIndex[*Invoice](), sessions: newIndex[*Session](),
 		events: newIndex[*event](), byEmail: map[string]*Customer{}, replays: map[string]savedAnswer{},
 	}
 }
@@ -88,6 +89,7 @@ type Subscription struct {
 	DaysUntilDue                    int64
 	WrongLivemode                   bool   // shown with the other livemode, to test whether a client checks it
 	Unknown                         bool   // hidden: reads answer 404, and nothing lists it or emits its events
+	Schedule                        string // the id of its schedule; empty: none
 	TestClock                       string // listed only if the request names its customer or its clock
 
 	birth       uint64

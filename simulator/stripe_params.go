@@ -180,6 +180,9 @@ var expandable = map[string]map[string]string{
 		"customer": "customer", "subscription": "subscription", "charge": "none", "payment_intent": "none",
 		"default_payment_method": "none",
 	},
+	"schedule":  {"customer": "customer", "phases": "phase"},
+	"phase":     {"items": "phaseItem"},
+	"phaseItem": {"price": "price", "plan": "plan"},
 	"session": {
 		"customer": "customer", "subscription": "subscription", "invoice": "none", "payment_intent": "none",
 		"setup_intent": "none", "payment_link": "none",

@@ -18,7 +18,7 @@ const subscriptionRest = `"application":null,"application_fee_percent":null,` +
 	`"currency":"eur","default_payment_method":null,"default_source":null,"default_tax_rates":[],"description":null,` +
 	`"discount":null,"next_pending_invoice_item_invoice":null,"on_behalf_of":null,` +
 	`"payment_settings":{"payment_method_options":null,"payment_method_types":null,"save_default_payment_method":"off"},` +
-	`"pending_invoice_item_interval":null,"pending_setup_intent":null,"pending_update":null,"schedule":null,` +
+	`"pending_invoice_item_interval":null,"pending_setup_intent":null,"pending_update":null,` +
 	`"transfer_data":null,"trial_settings":{"end_behavior":{"missing_payment_method":"create_invoice"}}`
 
 func (w *World) writeSubscription(d *doc, s *Subscription, x expansion, show embedded) {
@@ -50,6 +50,7 @@ func (w *World) writeSubscription(d *doc, s *Subscription, x expansion, show emb
 	} else {
 		d.raw("pause_collection", `{"behavior":`+quote(s.PauseCollection)+`,"resumes_at":null}`)
 	}
+	d.text("schedule", s.Schedule)
 	d.num("start_date", s.Created)
 	d.str("status", s.Status)
 	d.text("test_clock", s.TestClock)

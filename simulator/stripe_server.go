@@ -17,6 +17,7 @@ var stripeRoutes = []route{
 	newRoute("GET", "/v1/subscriptions/{id}", getSubscription),
 	newRoute("POST", "/v1/subscriptions/{id}", writeSubscription),
 	newRoute("GET", "/v1/subscription_items", listItems),
+	newRoute("GET", "/v1/subscription_schedules", listSchedules),
 	newRoute("GET", "/v1/customers", listCustomers),
 	newRoute("GET", "/v1/customers/{id}", getCustomer),
 	newRoute("POST", "/v1/customers/{id}", writeCustomer),

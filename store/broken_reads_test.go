@@ -47,6 +47,7 @@ func TestCustomersAreReadWholeOrNotAtAll(t *testing.T) {
 			asked("Counts", f.Counts),
 			asked("Stats", of(f.Stats, t0)),
 			streamed("Payers", f.Payers),
+			streamed("EachCustomer", f.EachCustomer),
 		}
 	})
 }

@@ -23,6 +23,29 @@ func (s *Store) Customers(ctx context.Context, ids []string) ([]reconcile.Custom
 	return customers, err
 }
 
+// EachCustomer calls yield with every customer, complete, by id. It reads page by page, so
+// that the memory does not grow with their number; a change meanwhile may show in a part
+// of them.
+func (s *Store) EachCustomer(ctx context.Context, yield func(reconcile.Customer) error) error {
+	after := ""
+	return stream(yield, func(add func(...reconcile.Customer)) (customers int, err error) {
+		err = s.snapshot(ctx, "reading customers", func(ctx context.Context, c conn) error {
+			heads, err := loadHeads(ctx, c, "id > $1 ORDER BY id LIMIT $2", "c.id", after, pageSize)
+			customers = len(heads)
+			if err != nil || customers == 0 {
+				return err
+			}
+			page, err := aggregates(ctx, c, heads)
+			if err == nil {
+				after = heads[customers-1].ID
+				add(page...)
+			}
+			return err
+		})
+		return customers, err
+	})
+}
+
 // CustomersOf returns the ids of the customers of these subscriptions, each once,
 // in order.
 func (s *Store) CustomersOf(ctx context.Context, subscriptions []string) ([]string, error) {

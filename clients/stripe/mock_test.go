@@ -156,7 +156,7 @@ func TestEveryRequestIsAcceptedByStripesOwnMock(t *testing.T) {
 				}
 			}
 			for _, path := range []string{"/v1/subscriptions", "/v1/subscription_items", "/v1/invoices", "/v1/events",
-				"/v1/prices", "/v1/products", "/v1/customers", "/v1/checkout/sessions"} {
+				"/v1/prices", "/v1/products", "/v1/customers", "/v1/checkout/sessions", "/v1/subscription_schedules"} {
 				if !asked[path] {
 					t.Errorf("%s was never asked for", path)
 				}
@@ -189,6 +189,8 @@ func everyRequest(t *testing.T, client *stripe.Client, untouched bool) {
 		_, err = client.Known(ctx, id)
 		mustBeAccepted(t, "known "+id, err)
 	}
+	_, err = client.Schedules(ctx, func([]reconcile.Schedule) {})
+	mustBeAccepted(t, "schedules", err)
 	_, err = client.Prices(ctx)
 	mustBeAccepted(t, "prices", err)
 	permissions, err := client.Check(ctx)

@@ -14,6 +14,7 @@ func (p *program) commands() []*cobra.Command {
 		p.checkCommand(),
 		p.customersCommand(),
 		p.actionsCommand(),
+		p.forecastCommand(),
 		p.mappingsCommand(),
 		p.holdsCommand(),
 		p.migrateCommand(),

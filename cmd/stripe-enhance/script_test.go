@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"maps"
 	"os"
 	"os/exec"
 	"strconv"
@@ -92,6 +93,8 @@ func scripts(setup func(*testscript.Env), p testscript.Params) testscript.Params
 		"staff":      command((*outside).staff),
 		"chat":       command((*outside).chatting),
 		"mail":       command((*outside).mailing),
+		"calendar":   command((*outside).calendar),
+		"moved":      command((*outside).moved),
 	}
 	return p
 }
@@ -232,7 +235,10 @@ func (o *outside) verb(ts *testscript.TestScript, args []string) {
 		"abuse":    o.staffSuspend, "handed": o.staffUpgrade,
 		"billed90": func(id string) error { return o.simulated.BillExtra(id, 90*24*time.Hour) },
 	}
+	maps.Copy(verbs, o.dated())
 	switch {
+	case args[0] == "refuseschedules":
+		o.simulated.SetFault(schedulesRefused)
 	case args[0] == "silent": // Stripe lists no subscription, and knows each by its id
 		o.simulated.SetFault(func(c simulator.Call) simulator.Fault {
 			if c.Side == simulator.Stripe && c.Route == "GET /v1/subscriptions" {

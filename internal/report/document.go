@@ -111,7 +111,7 @@ type Hold struct {
 // Ahead is a change that comes on a known day if nothing else happens, as scripts see it.
 type Ahead struct {
 	At           *string `json:"at"`
-	Kind         string  `json:"kind"` // suspend, terminate, cancel, trial_end, expire
+	Kind         string  `json:"kind"` // reconcile.ForecastKind
 	Customer     string  `json:"customer"`
 	Subscription string  `json:"subscription"`
 	Email        string  `json:"email"`

@@ -34,9 +34,27 @@ func (pl *planner) forecastStripe(i int) {
 		pl.addForecast(reconcile.ForecastEntry{At: s.CurrentPeriodEnd, Kind: reconcile.ForecastTrialEnd, Subscription: s.ID,
 			Reason: trialEnds(s)})
 	case s.Status == reconcile.StatusIncomplete && !s.Created.IsZero():
-		pl.addForecast(reconcile.ForecastEntry{At: s.Created.Add(firstPaymentWithin), Kind: reconcile.ForecastExpire, Subscription: s.ID,
+		pl.addForecast(reconcile.ForecastEntry{At: s.Created.Add(firstPaymentWithin), Kind: reconcile.ForecastCancel, Subscription: s.ID,
 			Reason: expires(s)})
 	}
+}
+
+// forecastHolds adds the ends of the holds that people put for a time.
+func (pl *planner) forecastHolds() {
+	for i := range pl.c.Manual {
+		if m := &pl.c.Manual[i]; m.InForce(pl.now) {
+			e := ForecastHold(m)
+			e.Org = pl.orgOf(0)
+			pl.addForecast(e)
+		}
+	}
+	sortForecast(pl.out.Forecast)
+}
+
+// ForecastHold is the end of a hold that a person put for a time. Its customer is the one
+// that the hold names.
+func ForecastHold(m *reconcile.ManualHold) reconcile.ForecastEntry {
+	return reconcile.ForecastEntry{At: m.Until, Kind: reconcile.ForecastHoldEnd, Customer: m.Customer, Subscription: m.Subscription, Source: m.ID, Reason: holdEnds(m)}
 }
 
 // forecastTermination adds the day on which retention deletes a hosting.
@@ -49,8 +67,11 @@ func (pl *planner) forecastTermination(cl demand, h *reconcile.Hosting, due time
 }
 
 // sortForecast sorts by time.
-func sortForecast(all []reconcile.ForecastEntry) {
-	slices.SortStableFunc(all, func(a, b reconcile.ForecastEntry) int {
-		return cmp.Or(a.At.Compare(b.At), cmp.Compare(a.Kind, b.Kind), cmp.Compare(a.Subscription, b.Subscription), cmp.Compare(a.Hosting, b.Hosting))
-	})
+func sortForecast(all []reconcile.ForecastEntry) { slices.SortStableFunc(all, CompareForecast) }
+
+// CompareForecast is the order of a forecast: by time, and then total, whatever was found
+// first.
+func CompareForecast(a, b reconcile.ForecastEntry) int {
+	return cmp.Or(a.At.Compare(b.At), cmp.Compare(a.Kind, b.Kind), cmp.Compare(a.Customer, b.Customer), cmp.Compare(a.Subscription, b.Subscription),
+		cmp.Compare(a.Hosting, b.Hosting), cmp.Compare(a.Source, b.Source))
 }

@@ -48,7 +48,7 @@ func TestWhatComesNext(t *testing.T) {
 		}}, reconcile.Enforce, reconcile.ForecastTrialEnd, 72 * time.Hour, "sub_1 is in trial until 2026-03-04 12:00 UTC"},
 		{"a first payment that is open", []func(*reconcile.Customer){status(reconcile.StatusIncomplete), func(c *reconcile.Customer) {
 			c.Subscriptions[0].Created = noon.Add(-time.Hour)
-		}}, reconcile.Enforce, reconcile.ForecastExpire, 22 * time.Hour, "sub_1 is incomplete (its first payment is open)"},
+		}}, reconcile.Enforce, reconcile.ForecastCancel, 22 * time.Hour, "sub_1 is incomplete (its first payment is open)"},
 		{"grace", []func(*reconcile.Customer){status(reconcile.StatusPastDue), func(c *reconcile.Customer) { c.Subscriptions[0].Lapse.Since = noon }},
 			reconcile.Enforce, reconcile.ForecastSuspend, 72 * time.Hour, "is suspended then"},
 		{"grace under a hold", []func(*reconcile.Customer){status(reconcile.StatusPastDue), noSuspend, func(c *reconcile.Customer) { c.Subscriptions[0].Lapse.Since = noon }},

@@ -18,6 +18,7 @@ func (pl *planner) addHolds() {
 	for i := range pl.subs {
 		pl.onSubscription(&pl.subs[i], i)
 	}
+	pl.forecastHolds()
 	if h, ok := HoldForFailure(pl.c, pl.now); ok {
 		pl.addHold(h)
 	}
@@ -149,6 +150,7 @@ func (pl *planner) ignored() bool {
 		if m.Kind == reconcile.Ignore && m.Subscription == "" && m.InForce(pl.now) {
 			pl.recheckAt(m.Until)
 			pl.holdManual(m, reconcile.Action{})
+			pl.forecastHolds()
 			return true
 		}
 	}

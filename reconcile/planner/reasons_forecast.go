@@ -2,6 +2,7 @@ package planner
 
 import (
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/stripe-enhance/stripe-enhance/reconcile"
@@ -42,4 +43,54 @@ func (pl *planner) afterEndOf(i int) string {
 func (pl *planner) willBeDeleted(cl demand, h *reconcile.Hosting, due time.Time) string {
 	return fmt.Sprintf("%s: hosting %d, suspended since %s, is deleted at %s, when the retention period of %s is over",
 		standing(&pl.subs[cl.lead.sub]), h.ID, reconcile.FormatTime(h.SuspendedByUs), reconcile.FormatTime(due), reconcile.FormatDuration(pl.policy.Retention))
+}
+
+// holdEnds is for the end of a person's hold.
+func holdEnds(m *reconcile.ManualHold) string {
+	text := fmt.Sprintf("the hold %s by %s ends", m.Kind, m.Author)
+	if m.Reason != "" {
+		text += " (" + m.Reason + ")"
+	}
+	return text + ": the next run makes the changes that it withholds and that are still due"
+}
+
+// changesBySchedule is for a phase of a schedule whose items differ from those before it.
+func (c *Catalog) changesBySchedule(sc *reconcile.Schedule, before, after []reconcile.Item) string {
+	if sc.Subscription == "" && len(before) == 0 {
+		return fmt.Sprintf("a subscription to %s begins, as the schedule %s at Stripe has it", c.soldItems(after), sc.ID)
+	}
+	who := sc.Subscription
+	if who == "" {
+		who = "the subscription of the schedule"
+	}
+	return fmt.Sprintf("%s changes from %s to %s, as the schedule %s at Stripe has it", who, c.soldItems(before), c.soldItems(after), sc.ID)
+}
+
+func endsBySchedule(sc *reconcile.Schedule, end time.Time) string {
+	who := sc.Subscription
+	if who == "" {
+		who = "the subscription of the schedule"
+	}
+	return fmt.Sprintf("%s ends at %s, with the last phase of the schedule %s at Stripe", who, reconcile.FormatTime(end), sc.ID)
+}
+
+// soldItems lists items with the plans that they buy.
+func (c *Catalog) soldItems(items []reconcile.Item) string {
+	if len(items) == 0 {
+		return "nothing"
+	}
+	all := make([]string, len(items))
+	for i := range items {
+		it := &items[i]
+		all[i] = fmt.Sprintf("%d × %s", it.Quantity, it.Price)
+		switch t, ok := c.match(it); {
+		case !ok:
+			all[i] += " (no mapping)"
+		case t.problem != "":
+			all[i] += " (its plan is not at the panel)"
+		case !t.none:
+			all[i] += fmt.Sprintf(" (plan %q)", t.plan.Name)
+		}
+	}
+	return strings.Join(all, " and ")
 }
