@@ -27,6 +27,8 @@ const (
 	ChangePlan
 	WriteMetadata
 	Suspend
+	// Backup comes before Terminate: a hosting is deleted once each of its websites has one.
+	Backup
 	Terminate
 )
 
@@ -43,7 +45,10 @@ var actionKinds = [...]actionKind{
 	ChangePlan:         {name: "change_plan", brake: ChangePlan, takes: TakesIfSmaller, ofHosting: true},
 	WriteMetadata:      {name: "write_metadata"},
 	Suspend:            {name: "suspend", brake: Suspend, takes: TakesAlways, ofHosting: true},
-	Terminate:          {name: "terminate", brake: Terminate, takes: TakesAlways, ofHosting: true},
+	// Backup takes nothing, but all that keeps a hosting from being deleted keeps it from
+	// being saved for that too.
+	Backup:    {name: "backup", takes: TakesAlways, ofHosting: true},
+	Terminate: {name: "terminate", brake: Terminate, takes: TakesAlways, ofHosting: true},
 }
 
 // actionKind is the row of one kind.
@@ -150,7 +155,7 @@ type Action struct {
 	PlanName     string
 	FromPlan     int    // ChangePlan: the plan it has
 	Name         string // CreateOrg, RenameOrg: the name without marker; ChangePlan: the friendly name that goes with the plan, "": it stays
-	Domain       string // CreateWebsite
+	Domain       string // CreateWebsite, Backup
 	How          BindKind
 	Reason       string // a sentence for people
 	// Instructions is Customer.Instructions of the customer that this was decided from: an

@@ -43,6 +43,8 @@ const (
 	// HoldContent: of several hostings of a customer it is not certain which one goes,
 	// because of their content.
 	HoldContent HoldKind = "content"
+	// HoldBackup: a hosting is to be deleted, and a website on it has no backup yet.
+	HoldBackup HoldKind = "backup"
 )
 
 // holdKinds has a row for each kind, in the order in which the README lists them. A new
@@ -70,6 +72,7 @@ var holdKinds = []holdKind{
 	{kind: HoldUnreadable, keepsOrder: true, advice: "correct or remove at Stripe the value that the sentence quotes"},
 	{kind: HoldDowngrade, advice: "the customer uses more than the smaller plan gives: ask them to make room, or change the plan by hand"},
 	{kind: HoldContent, advice: "the sentence lists the content of each hosting: suspend the one that goes in the panel, or bind the one that stays, as it shows"},
+	{kind: HoldBackup, advice: "nothing while a backup is under way; if the panel makes none, correct that in the panel, or set `BACKUP_BEFORE_TERMINATE=false`: the hosting is not deleted before"},
 	{kind: HoldGone, advice: "Stripe no longer knows the subscription: check that the key is of the right account"},
 	{kind: HoldUnknownStatus, advice: "look at the subscription at Stripe: it has a new kind of status, which a newer version of this program may know, or an answer that cannot be read"},
 	{kind: HoldEvidence, advice: "nothing is taken away, because the evidence is not trustworthy: see the notes, correct the cause, and run again"},

@@ -79,6 +79,7 @@ type Hosting struct {
 	// known only of a hosting that the metadata of the customer names.
 	Serves  string
 	Content Content // as last read, when a decision needed it
+	Backups Backups // as last read before a deletion
 }
 
 // Marker is the Stripe id in the friendly name; see MarkerOf.

@@ -79,6 +79,8 @@ type Policy struct {
 	// Retention is how long a suspended hosting of an ended subscription is kept before its
 	// soft deletion. 0: without limit.
 	Retention time.Duration
+	// Backup: a hosting is deleted only after a backup of each of its websites.
+	Backup bool
 	// SuspendPaused: pause_collection suspends. False: it changes nothing.
 	SuspendPaused bool
 	Onboarding    Onboarding

@@ -36,6 +36,8 @@ var enhanceRoutes = []route{
 	newRoute("PUT", "/orgs/{org}/owner", putOwner),
 	newRoute("GET", "/orgs/{org}/websites", listWebsites),
 	newRoute("POST", "/orgs/{org}/websites", createWebsite),
+	newRoute("GET", "/orgs/{org}/websites/{website}/backups", listBackups),
+	newRoute("POST", "/orgs/{org}/websites/{website}/backups", createBackup),
 	newRoute("POST", "/logins", createLogin),
 	newRoute("GET", "/login/memberships", listMemberships),
 	newRoute("PUT", "/login/password-recovery", recoverPassword).openToAll(),

@@ -20,6 +20,7 @@ type panel struct {
 	hostings  []*Hosting // in order of creation, so sorted by ID
 	websites  []*Website
 	domains   map[string]*Website // lower case; also those of deleted websites
+	backups   Backups             // how the panel makes them
 	logins    map[string]*Login   // by lower-case e-mail
 	loginByID map[string]*Login
 
@@ -87,6 +88,7 @@ type Website struct {
 	Status          string // active, deleted
 	Created         time.Time
 	removed         bool // removed by itself, not with its hosting
+	backups         []backup
 	birth           uint64
 }
 
@@ -189,6 +191,7 @@ func (p *panel) clone() *panel {
 	}
 	for _, site := range p.websites {
 		dup := *site
+		dup.backups = slices.Clone(site.backups)
 		c.websites = append(c.websites, &dup)
 		o := c.orgByID[dup.Org]
 		o.websites = append(o.websites, &dup)

@@ -189,6 +189,9 @@ func TestWhatThePanelShowsIsStoredWholeOrNotAtAll(t *testing.T) {
 				return f.SaveOwners(ctx, f.tok, "org-b", []string{"b@example.com"}, t0)
 			}},
 			{name: "SaveContent", make: func(ctx context.Context) error { return f.SaveContent(ctx, f.tok, "org-a", nil, "", later) }},
+			{name: "SaveBackups", make: func(ctx context.Context) error {
+				return f.SaveBackups(ctx, f.tok, 42, reconcile.Backups{ReadAt: later, Lacking: "shop.example.com"})
+			}},
 			{name: "SaveSites", make: func(ctx context.Context) error { return f.SaveSites(ctx, f.tok, "shop.example.com", nil, later) }},
 			{name: "SavePlans", make: func(ctx context.Context) error {
 				return f.SavePlans(ctx, f.tok, []reconcile.EnhancePlan{{ID: 9, Name: "Nine"}}, later)

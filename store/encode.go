@@ -232,6 +232,28 @@ func decodeContent(text sql.RawBytes, into *reconcile.Content) error {
 	return nil
 }
 
+// storedBackups is what the panel shows of the backups of a hosting, as the column backups
+// keeps it.
+type storedBackups struct {
+	ReadAt  time.Time `json:"read_at"`
+	Since   time.Time `json:"since"`
+	Lacking string    `json:"lacking,omitempty"`
+	Began   time.Time `json:"began,omitzero"`
+	Failed  time.Time `json:"failed,omitzero"`
+	Refused string    `json:"refused,omitempty"`
+}
+
+// decodeBackups reads the column; NULL is nothing.
+func decodeBackups(text sql.RawBytes, into *reconcile.Backups) error {
+	if text == nil {
+		return nil
+	}
+	var stored storedBackups
+	err := json.Unmarshal(text, &stored)
+	*into = reconcile.Backups(stored)
+	return err
+}
+
 // storedUsage is one resource as the column usage keeps it.
 type storedUsage struct {
 	Name  string `json:"name"`

@@ -11,19 +11,22 @@ import (
 )
 
 const hostingColumns = `SELECT id, org_id, plan_id, state, suspended_by, friendly_name, usage, observed_at,
-	suspended_by_us, terminated_by_us, website, website_taken, bound, content, content_read_at`
+	suspended_by_us, terminated_by_us, website, website_taken, bound, content, content_read_at, backups`
 
 // scanHosting reads hostingColumns, and into more the columns selected after them.
 func scanHosting(row scan, more ...any) (h reconcile.Hosting, err error) {
 	var state string
-	var usage, content sql.RawBytes
+	var usage, content, backups sql.RawBytes
 	if err := row(append([]any{&h.ID, &h.Org, &h.Plan, &state, &h.SuspendedBy, &h.FriendlyName, &usage, into(&h.ObservedAt),
-		into(&h.SuspendedByUs), into(&h.TerminatedByUs), &h.Website, &h.WebsiteTaken, &h.Bound, &content, into(&h.Content.ReadAt)}, more...)...); err != nil {
+		into(&h.SuspendedByUs), into(&h.TerminatedByUs), &h.Website, &h.WebsiteTaken, &h.Bound, &content, into(&h.Content.ReadAt), &backups}, more...)...); err != nil {
 		return h, err
 	}
 	h.State = reconcile.ParseHostingState(state)
 	if err := decodeContent(content, &h.Content); err != nil {
 		return h, badRow("content of hosting", h.ID, err)
+	}
+	if err := decodeBackups(backups, &h.Backups); err != nil {
+		return h, badRow("backups of hosting", h.ID, err)
 	}
 	if usage == nil {
 		return h, nil
@@ -242,6 +245,16 @@ func (s *Store) SaveContent(ctx context.Context, tok reconcile.Token, org string
 			return err
 		}
 		return tx.bulk(ctx, updateContent, rows)
+	})
+}
+
+// SaveBackups stores what the panel shows of the backups of a hosting. It wakes no
+// customer, because only a customer that is being planned needs it.
+func (s *Store) SaveBackups(ctx context.Context, tok reconcile.Token, hosting int64, b reconcile.Backups) error {
+	b.Lacking, b.Refused = clean(b.Lacking), clean(b.Refused)
+	return s.fenced(ctx, "saving the backups of a hosting", tok, func(ctx context.Context, tx conn) error {
+		_, err := tx.exec(ctx, "UPDATE hostings SET backups = $2 WHERE id = $1", hosting, document(storedBackups(b)))
+		return err
 	})
 }
 

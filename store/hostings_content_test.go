@@ -52,6 +52,25 @@ func TestWhatIsOnHostingsIsThatOfTheLastListing(t *testing.T) {
 	})
 }
 
+// What the panel shows of backups is kept with the hosting as it was read, and wakes no
+// customer.
+func TestBackupsAreKeptWithTheirHosting(t *testing.T) {
+	conform(t, func(t *testing.T, f *fixture) {
+		f.save(t0, facts("sub_a", "cus_a", "a@example.com"))
+		f.bindHosting("cus_a", "sub_a", 1, "org-a", 42)
+		f.settled(t0, "cus_a")
+		same(t, "never read", reconcile.Backups{}, f.customer("cus_a").Hostings[0].Backups)
+		for _, b := range []reconcile.Backups{
+			{ReadAt: t0, Since: t0.Add(-time.Hour), Lacking: "a.example.com", Began: t0.Add(-time.Minute), Failed: t0.Add(-time.Second), Refused: "403 Forbidden"},
+			{ReadAt: t0.Add(time.Hour), Since: t0},
+		} {
+			f.must(f.SaveBackups(t.Context(), f.tok, 42, b))
+			same(t, "read", b, f.customer("cus_a").Hostings[0].Backups)
+		}
+		same(t, "due", []string(nil), f.dueIDs(t0.Add(4*time.Hour)))
+	})
+}
+
 func TestWhatWeWroteIntoMetadataIsKnown(t *testing.T) {
 	conform(t, func(t *testing.T, f *fixture) {
 		f.save(t0, facts("sub_a", "cus_a", "a@example.com"))

@@ -18,6 +18,7 @@ const (
 	routeHostings    = "/orgs/{org}/customers/{customer}/subscriptions"
 	routeHosting     = "/orgs/{org}/subscriptions/{subscription}"
 	routeWebsites    = "/orgs/{org}/websites"
+	routeBackups     = "/orgs/{org}/websites/{website}/backups"
 	routeMembers     = "/orgs/{org}/members"
 	routeInvites     = "/orgs/{org}/invites"
 	routeLogins      = "/logins"
@@ -28,6 +29,7 @@ const (
 const (
 	ourselves     = "" // the organisation of the configuration
 	anOrg         = "org"
+	aWebsite      = "website"
 	aSubscription = "subscription"
 )
 
@@ -220,16 +222,29 @@ func (c *Client) Hosting(ctx context.Context, org string, id int64) (reconcile.H
 // on any of them and make a hosting look empty that is not. Control panels and similar
 // websites are listed like any other.
 func (c *Client) Websites(ctx context.Context, org string) ([]reconcile.Website, error) {
+	wires, err := c.liveWebsites(ctx, org)
+	if err != nil {
+		return nil, err
+	}
+	sites := make([]reconcile.Website, len(wires))
+	for i, w := range wires {
+		sites[i] = reconcile.Website{Domain: w.domain(), Hosting: w.hosting()}
+	}
+	return sites, nil
+}
+
+// liveWebsites lists the websites of a customer that are not deleted, by domain.
+func (c *Client) liveWebsites(ctx context.Context, org string) ([]websiteWire, error) {
 	if err := c.checkOrgID(org); err != nil {
 		return nil, err
 	}
 	at := get(routeWebsites, org).about(anOrg)
-	wires, err := list[websiteWire](ctx, c, at, nil)
+	all, err := list[websiteWire](ctx, c, at, nil)
 	if err != nil {
 		return nil, err
 	}
-	sites := make([]reconcile.Website, 0, len(wires))
-	for _, w := range wires {
+	sites := make([]websiteWire, 0, len(all))
+	for _, w := range all {
 		switch {
 		case !w.isLive():
 			continue
@@ -238,9 +253,9 @@ func (c *Client) Websites(ctx context.Context, org string) ([]reconcile.Website,
 		case w.hosting() == 0:
 			return nil, mismatch(at, "website %s names no hosting", clip(w.ID))
 		}
-		sites = append(sites, reconcile.Website{Domain: w.domain(), Hosting: w.hosting()})
+		sites = append(sites, w)
 	}
-	slices.SortFunc(sites, func(a, b reconcile.Website) int { return strings.Compare(a.Domain, b.Domain) })
+	slices.SortFunc(sites, func(a, b websiteWire) int { return strings.Compare(a.domain(), b.domain()) })
 	return sites, nil
 }
 

@@ -147,8 +147,8 @@ func (a *App) engineOptions() engine.Options {
 func (a *App) ports() engine.Ports {
 	ports := engine.Ports{
 		Billing: a.Stripe, Account: a.Stripe,
-		Panel: a.Enhance, OrgLister: a.Enhance, Owners: a.Enhance, Provisioner: a.Enhance, Websites: a.Enhance, Contents: a.Enhance,
-		Mirror: a.Store, Cursors: a.Store, Queue: a.Store, Timetable: a.Store, Journal: a.Store, Plans: a.Store, Inventory: a.Store, ContentStore: a.Store,
+		Panel: a.Enhance, OrgLister: a.Enhance, Owners: a.Enhance, Provisioner: a.Enhance, Websites: a.Enhance, Contents: a.Enhance, Backups: a.Enhance,
+		Mirror: a.Store, Cursors: a.Store, Queue: a.Store, Timetable: a.Store, Journal: a.Store, Plans: a.Store, Inventory: a.Store, ContentStore: a.Store, BackupStore: a.Store,
 		PlanStore: a.Store, History: a.Store, Evidence: a.Store, Withheld: a.Store, Existing: a.Store, Leases: a.Store,
 	}
 	if a.Config.Mode == reconcile.Enforce && a.Config.Retention > 0 {

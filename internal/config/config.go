@@ -53,6 +53,7 @@ type Config struct {
 	Retention      time.Duration        `env:"RETENTION_PERIOD" envDefault:"0" group:"policy" usage:"how long a suspended, cancelled subscription is kept before soft deletion (with MODE=enforce only); 0: for ever; less than 30 days is refused" example:"90d"`
 	Paused         Paused               `env:"PAUSED_COLLECTION" envDefault:"keep" group:"policy" usage:"keep or suspend while Stripe's pause_collection is set" example:"suspend"`
 	Onboarding     reconcile.Onboarding `env:"ONBOARDING" envDefault:"invite" group:"policy" usage:"invite: Enhance mails an invitation; password: login, owner and a password-recovery mail; none" example:"none"`
+	Backup         bool                 `env:"BACKUP_BEFORE_TERMINATE" envDefault:"true" group:"policy" usage:"delete a hosting only after a backup of each of its websites" example:"false"`
 	CreateWebsites bool                 `env:"CREATE_WEBSITES" envDefault:"true" group:"policy" usage:"create the website when a domain is known (Checkout custom field or metadata \"domain\")" example:"false"`
 
 	// NewAfter is needed if the panel was in use before this program: an order from before
@@ -137,6 +138,7 @@ func (c *Config) Policy() reconcile.Policy {
 		Mode:           c.Mode,
 		Grace:          c.Grace,
 		Retention:      c.Retention,
+		Backup:         c.Backup,
 		SuspendPaused:  c.Paused == SuspendPaused,
 		Onboarding:     c.Onboarding,
 		CreateWebsites: c.CreateWebsites,

@@ -51,7 +51,7 @@ func TestDefaultsAreThoseOfTheManual(t *testing.T) {
 		t.Errorf("warnings about defaults: %q", warnings)
 	}
 	wantPolicy := reconcile.Policy{
-		Mode: reconcile.Enforce, Grace: 72 * time.Hour, Onboarding: reconcile.Invite, CreateWebsites: true,
+		Mode: reconcile.Enforce, Grace: 72 * time.Hour, Onboarding: reconcile.Invite, CreateWebsites: true, Backup: true,
 	}
 	if diff := cmp.Diff(wantPolicy, c.Policy()); diff != "" {
 		t.Errorf("policy (-want +got):\n%s", diff)

@@ -34,6 +34,8 @@ func Phrase(a reconcile.Action) string {
 		return fmt.Sprintf("hosting %d to plan %s", a.Hosting, a.PlanName)
 	case reconcile.Suspend:
 		return fmt.Sprintf("hosting %d suspended", a.Hosting)
+	case reconcile.Backup:
+		return "backup of " + a.Domain
 	case reconcile.Terminate:
 		return fmt.Sprintf("hosting %d deleted", a.Hosting)
 	case reconcile.RenameOrg, reconcile.WriteMetadata:
@@ -131,6 +133,7 @@ func (t *tally) lines(s Style) []sum {
 	var changed, gone []string
 	some(&changed, reconcile.ChangePlan, Count(t.n[reconcile.ChangePlan], "plan"))
 	some(&changed, reconcile.Link, Number(t.n[reconcile.Link])+" bound")
+	some(&changed, reconcile.Backup, Count(t.n[reconcile.Backup], "backup"))
 	some(&gone, reconcile.Suspend, Number(t.n[reconcile.Suspend])+" suspended")
 	some(&gone, reconcile.Terminate, Number(t.n[reconcile.Terminate])+" deleted")
 	var all []sum

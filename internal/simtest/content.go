@@ -12,16 +12,25 @@ import (
 type contents struct {
 	changed map[int]time.Time // hosting → when a website last came, went or was moved
 	ours    map[int]bool      // hostings on which we made the website that was ordered
+	removed map[string]bool   // websites that are gone without their hosting
+	saved   map[string]time.Time
 }
 
-func newContents() contents { return contents{map[int]time.Time{}, map[int]bool{}} }
+func newContents() contents {
+	return contents{map[int]time.Time{}, map[int]bool{}, map[string]bool{}, map[string]time.Time{}}
+}
 
 // touch records that the content of a hosting changed.
 func (y *play) touch(e simulator.Effect) {
 	switch e.Kind {
 	case "create_website":
 		y.ours[e.Hosting] = y.ours[e.Hosting] || !e.Staff
-	case "remove_website", "move_website":
+	case "remove_website":
+		y.removed[e.Object] = true
+	case "move_website":
+	case "backup_website":
+		y.saved[e.Object] = e.At
+		return
 	default:
 		return
 	}

@@ -38,7 +38,19 @@ func Generate(seed uint64) Scenario {
 	instructions(&s, g.people, g.id)
 	notHosting(&s, g.people, g.id)
 	webhooks(&s)
+	backups(&s)
 	return s
+}
+
+// backups makes most companies that delete hostings save them first. It has random numbers
+// of its own, so that the rest of a seed's history is the same with and without it.
+func backups(s *Scenario) {
+	dice := rand.New(rand.NewPCG(s.Seed, 0xbacc))
+	s.Company.Policy.Backup = s.Company.Policy.Retention > 0 && dice.IntN(8) > 0
+	if dice.IntN(2) == 0 {
+		s.Company.Backups.Take = 10 * time.Minute
+	}
+	s.Company.Backups.Fail, s.Company.Backups.Denied = dice.IntN(12) == 0, dice.IntN(12) == 0
 }
 
 type generator struct {

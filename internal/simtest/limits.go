@@ -1,6 +1,8 @@
 package simtest
 
 import (
+	"time"
+
 	"github.com/stripe-enhance/stripe-enhance/reconcile"
 	"github.com/stripe-enhance/stripe-enhance/simulator"
 )
@@ -16,6 +18,23 @@ func (y *play) lastResort(e simulator.Effect) {
 		y.violated(LastResort, "hosting %d was deleted before its subscription had ended for %s", e.Hosting, retention)
 	case o.suspended.IsZero() || e.At.Sub(o.suspended) < retention-tolerance:
 		y.violated(LastResort, "hosting %d was deleted before it was suspended by us for %s (%s)", e.Hosting, retention, o.suspended)
+	}
+	if y.Company.Policy.Backup {
+		y.isSaved(e, o.suspended)
+	}
+}
+
+// isSaved holds a deletion against the backups of the websites that are on the hosting.
+func (y *play) isSaved(e simulator.Effect, suspended time.Time) {
+	b := y.Company.Backups
+	for _, s := range y.world.Websites() {
+		if s.Hosting != e.Hosting || y.removed[s.ID] {
+			continue
+		}
+		at := y.saved[s.ID]
+		if b.Fail || b.Denied || at.Before(suspended.Add(-tolerance)) || e.At.Sub(at) < b.Take {
+			y.violated(LastResort, "hosting %d was deleted, and its website %s has no backup that began since %s and is done", e.Hosting, s.Domain, suspended)
+		}
 	}
 }
 

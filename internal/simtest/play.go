@@ -74,6 +74,7 @@ type play struct {
 func Play(s Scenario, traced bool) (Outcome, error) {
 	y := &play{Scenario: s, traced: traced, nth: map[string]int{}, stale: map[string]page{}}
 	y.world = simulator.New(simulator.Options{Seed: s.Seed, MaxPage: s.Company.Page, AfterRetries: s.Company.AfterRetries, RequestLog: 1})
+	y.world.SetBackups(s.Company.Backups)
 	y.wire = y.world.Transport()
 	y.world.SetFault(y.faultOf)
 	defer y.close()

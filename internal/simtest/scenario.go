@@ -7,6 +7,7 @@ import (
 
 	"github.com/stripe-enhance/stripe-enhance/reconcile"
 	"github.com/stripe-enhance/stripe-enhance/reconcile/planner"
+	"github.com/stripe-enhance/stripe-enhance/simulator"
 )
 
 // Scenario is a history that has not happened yet, as data. The same Scenario
@@ -33,6 +34,8 @@ type Company struct {
 	Page int
 	// AfterRetries is Stripe's reaction when a charge never succeeds.
 	AfterRetries string
+	// Backups is how the panel makes them.
+	Backups simulator.Backups
 }
 
 // Step is one thing that happens. Which of the other fields mean something is
@@ -173,6 +176,9 @@ func (s Scenario) String() string {
 		c.Policy.Mode, c.Policy.Grace, c.Policy.Retention, c.Policy.SuspendPaused, c.Policy.Onboarding, c.Policy.CreateWebsites, c.Policy.WriteMetadata,
 		c.KeepLease, c.Webhooks, c.Latency, c.Page, c.AfterRetries)
 	fmt.Fprintf(&b, "brakes: suspend %d, change %d, create %d, terminate %d\n", c.Brakes.Suspend.Count, c.Brakes.ChangePlan.Count, c.Brakes.Create.Count, c.Brakes.Terminate.Count)
+	if c.Policy.Backup {
+		fmt.Fprintf(&b, "backup before a deletion: each takes %s, they fail %v, denied %v\n", c.Backups.Take, c.Backups.Fail, c.Backups.Denied)
+	}
 	for _, f := range allFaults {
 		if s.Faults[f] > 0 {
 			fmt.Fprintf(&b, "fault: %s, %d in 1000\n", f, s.Faults[f])

@@ -57,6 +57,7 @@ var effects = [...]effect{
 	reconcile.Resume:             {do: (*run).resume, find: (*run).findResumption, lookFirst: (*run).lookAtHosting},
 	reconcile.Suspend:            {do: (*run).suspend, find: (*run).findSuspension, premise: true, learn: learnSuspension},
 	reconcile.ChangePlan:         {do: (*run).changePlan, find: (*run).findPlanChange, premise: true},
+	reconcile.Backup:             {do: (*run).backup, find: (*run).findBackup, repeatable: true, premise: true},
 	reconcile.Terminate:          {do: (*run).terminate, find: (*run).findTermination, premise: true},
 }
 

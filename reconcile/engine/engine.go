@@ -71,6 +71,7 @@ type Ports struct {
 	Websites    Websites
 	Contents    Contents
 	Terminator  Terminator
+	Backups     Backups
 
 	Mirror       Mirror
 	Cursors      Cursors
@@ -80,6 +81,7 @@ type Ports struct {
 	Plans        HeldPlans
 	Inventory    Inventory
 	ContentStore ContentStore
+	BackupStore  BackupStore
 	PlanStore    PlanStore
 	History      History
 	Evidence     Evidence
@@ -133,7 +135,7 @@ type Engine struct {
 
 // New checks that everything required is there.
 func New(o Options, p Ports) (*Engine, error) {
-	for _, port := range []any{p.Billing, p.Account, p.Panel, p.OrgLister, p.Owners, p.Provisioner, p.Websites, p.Contents, p.ContentStore, p.Mirror, p.Cursors, p.Queue,
+	for _, port := range []any{p.Billing, p.Account, p.Panel, p.OrgLister, p.Owners, p.Provisioner, p.Websites, p.Contents, p.Backups, p.BackupStore, p.ContentStore, p.Mirror, p.Cursors, p.Queue,
 		p.Timetable, p.Journal, p.Plans, p.Inventory, p.PlanStore, p.History, p.Evidence, p.Withheld, p.Existing, p.Leases} {
 		if port == nil {
 			return nil, errors.New("engine: a port is missing")

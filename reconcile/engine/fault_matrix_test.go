@@ -33,7 +33,12 @@ const (
 	signedUp    = "Ada invited, Basic active"
 )
 
-func withPassword(o *engine.Options)  { o.Policy.Onboarding = reconcile.Password }
+func withPassword(o *engine.Options) { o.Policy.Onboarding = reconcile.Password }
+func withBackup(o *engine.Options) {
+	withRetention(o)
+	o.Policy.Backup = true
+}
+
 func withRetention(o *engine.Options) { o.Policy.Retention = 30 * 24 * time.Hour }
 
 // writes are every call that changes something; their effect and their answer
@@ -51,6 +56,7 @@ var writes = []story{
 	{"suspend", "PATCH" + hostingPath, "isSuspended", []string{"warm", "order", "run", "unpaid"}, nil, "Ada invited, Basic suspended"},
 	{"resume", "PATCH" + hostingPath, "isSuspended", []string{"warm", "order", "run", "unpaid", "run", "pay"}, nil, signedUp},
 	{"delete", "DELETE" + hostingPath, "", []string{"warm", "order", "run", "cancel", "run", "31 days"}, withRetention, "Ada invited, Basic deleted"},
+	{"back up", "POST /orgs/{org}/websites/{website}/backups", "", []string{"warm", "order with a domain", "run", "cancel", "run", "31 days"}, withBackup, "Ada invited, Basic deleted, site ada.example.com"},
 	{"write metadata", "POST /v1/subscriptions/{id}", "", []string{"warm", "order"}, func(o *engine.Options) { o.Policy.WriteMetadata = true }, signedUp + ", told Stripe"},
 }
 
@@ -62,6 +68,7 @@ var reads = []story{
 	{"read the premise at Stripe", "GET /v1/subscriptions/{id}", "", []string{"warm", "order", "run", "unpaid"}, nil, "Ada invited, Basic suspended"},
 	{"read the order", "GET /v1/checkout/sessions", "", []string{"warm", "order with a domain"}, nil, signedUp + ", site ada.example.com"},
 	{"read the mapped prices", "GET /v1/prices/{id}", "", []string{"warm", "order", "run", "unpaid"}, nil, "Ada invited, Basic suspended"},
+	{"read the backups", "GET /orgs/{org}/websites/{website}/backups", "", []string{"warm", "order with a domain", "run", "cancel", "run", "31 days"}, withBackup, "Ada invited, Basic deleted, site ada.example.com"},
 	{"list the plans", "GET /orgs/{org}/plans", "", []string{"order"}, nil, signedUp},
 	{"list the orgs", "GET /orgs/{org}/customers", "", []string{"order"}, nil, signedUp},
 	{"look before the first org", "GET /orgs/{org}/customers", "", []string{"warm", "order"}, nil, signedUp},

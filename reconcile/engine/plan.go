@@ -272,6 +272,8 @@ func (r *run) answer(ctx context.Context, n planner.Need) error {
 		return nil
 	case planner.NeedContent:
 		return r.readContent(ctx, n.Org)
+	case planner.NeedBackups:
+		return r.readBackups(ctx, n.Org, n.Hosting, n.Since)
 	}
 	return fault.Errorf(fault.Permanent, "a need of unknown kind %d", n.Kind)
 }

@@ -100,6 +100,16 @@ type Terminator interface {
 	Delete(ctx context.Context, org string, hosting int64) error
 }
 
+// Backups are those of the websites of a hosting.
+type Backups interface {
+	// Backups looks for a website of a hosting without a backup that began since an instant
+	// and succeeded, mailboxes included.
+	Backups(ctx context.Context, org string, hosting int64, since time.Time) (reconcile.Backups, error)
+	// StartBackup makes one of a website. The panel answers when it is done, which may take
+	// longer than any call: then the error is fault.Ambiguous, and it is under way.
+	StartBackup(ctx context.Context, org string, hosting int64, domain string) error
+}
+
 // Mirror is the stored picture of Stripe. All writes are fenced by the token and
 // durable when the method returns. Setting a customer due happens in the same
 // transaction as the change that made it so.
@@ -330,6 +340,11 @@ type ContentStore interface {
 	// SaveContent stores the complete list of an org's websites, or why the panel
 	// refuses it, for every hosting of that org that is known.
 	SaveContent(ctx context.Context, tok reconcile.Token, org string, sites []reconcile.Website, unread string, now time.Time) error
+}
+
+// BackupStore keeps what the panel shows of the backups of a hosting.
+type BackupStore interface {
+	SaveBackups(ctx context.Context, tok reconcile.Token, hosting int64, b reconcile.Backups) error
 }
 
 // Websites are split from Provisioner because they are made only where a domain

@@ -2,14 +2,12 @@ package engine
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"slices"
 	"time"
 
 	"golang.org/x/sync/errgroup"
 
-	"github.com/stripe-enhance/stripe-enhance/internal/fault"
 	"github.com/stripe-enhance/stripe-enhance/reconcile"
 )
 
@@ -159,17 +157,11 @@ func (r *run) readContent(ctx context.Context, org string) error {
 	now := r.clock()
 	sites, err := r.Contents.Websites(ctx, org)
 	unread := ""
-	switch {
-	case err == nil:
-	case errors.Is(err, fault.LeftAlone):
-		return err // nothing was asked
-	default:
-		switch fault.Of(err) {
-		case fault.Denied, fault.Permanent, fault.Malformed, fault.NotFound:
-			unread = err.Error()
-		case fault.Transient, fault.Throttled, fault.Conflict, fault.Ambiguous, fault.Unknown, fault.Canceled, fault.Fenced:
-			return err
-		}
+	if refused(err) {
+		unread, err = err.Error(), nil
+	}
+	if err != nil {
+		return err
 	}
 	return r.ContentStore.SaveContent(ctx, r.tok, org, sites, unread, now)
 }

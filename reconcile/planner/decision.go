@@ -27,6 +27,8 @@ const (
 	// NeedContent: the websites of Org. The only need that the panel may refuse for good:
 	// the refusal is a fact, and the content of the org's hostings counts as unread.
 	NeedContent
+	// NeedBackups: the backups that the websites of a hosting have since an instant.
+	NeedBackups
 )
 
 // Need is one read that the planner asks for. The engine reads it and plans
@@ -38,6 +40,7 @@ type Need struct {
 	Hosting      int64
 	Subscription string
 	Domain       string
+	Since        time.Time // NeedBackups
 }
 
 // Decision is the result of Decide for one customer.

@@ -97,7 +97,9 @@
 //  25. Not paid for: suspended. Deleted only when every subscription on it has ended on a
 //     known day, a retention period is set, and that long has passed since then, since the
 //     end of any other that may have been served by it, and since our own suspension, and no
-//     metadata of one that has not ended names it; and not while there is something on it and
+//     metadata of one that has not ended names it; not before each website on it has a backup
+//     that began after that suspension, unless BACKUP_BEFORE_TERMINATE is off: they are made
+//     one after another, and one that failed again a day later; and not while there is something on it and
 //     the same Stripe customer keeps a hosting that may be empty. A hosting that others
 //     suspended is never deleted.
 //  26. A bound org loses the marker in its name, and its owner is invited, once: the buyer

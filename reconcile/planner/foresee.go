@@ -46,6 +46,8 @@ func After(c *reconcile.Customer, a reconcile.Action, now time.Time) *reconcile.
 				h.FriendlyName = a.Name
 			}
 		})
+	case reconcile.Backup:
+		changeHosting(&next, a, func(h *reconcile.Hosting) { h.Backups.Began = now })
 	case reconcile.Terminate:
 		changeHosting(&next, a, func(h *reconcile.Hosting) { h.State, h.TerminatedByUs = reconcile.HostingDeleted, now })
 	case reconcile.WriteMetadata:

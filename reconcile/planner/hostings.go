@@ -228,7 +228,7 @@ func (pl *planner) planTerminate(cl demand, h *reconcile.Hosting) {
 		pl.forecastTermination(cl, h, due)
 		return
 	}
-	if pl.keepsLastContent(cl, h) {
+	if pl.keepsLastContent(cl, h) || !pl.backedUp(cl, h) {
 		return
 	}
 	pl.change(cl, h, reconcile.Action{ID: "terminate:" + pl.ref(cl, h), Kind: reconcile.Terminate,
@@ -287,8 +287,8 @@ func (pl *planner) planWebsite(cl demand, h *reconcile.Hosting) {
 func (pl *planner) unanswered(l *assignment) bool {
 	for i := range pl.c.Pending {
 		p := &pl.c.Pending[i]
-		if p.Kind == reconcile.CreateSubscription {
-			continue
+		if p.Kind == reconcile.CreateSubscription || p.Kind == reconcile.Backup {
+			continue // no hosting, or none that is changed by it
 		}
 		if p.Hosting != 0 && p.Hosting == l.Hosting || p.Subscription == l.Subscription && p.Slot == l.Slot {
 			pl.holdPending(p)

@@ -86,6 +86,23 @@ func (pl *planner) retentionIsOver(cl demand, h *reconcile.Hosting) string {
 	return fmt.Sprintf("%s; hosting %d is suspended since %s and the retention period of %s is over", cl.lead.reason, h.ID, reconcile.FormatTime(h.SuspendedByUs), reconcile.FormatDuration(pl.policy.Retention))
 }
 
+// backupIsMissing is the reason of a backup.
+func (pl *planner) backupIsMissing(cl demand, h *reconcile.Hosting) string {
+	return fmt.Sprintf("%s, and hosting %d is to be deleted; its website %s has no backup since the suspension at %s", cl.lead.reason, h.ID, h.Backups.Lacking, reconcile.FormatTime(h.SuspendedByUs))
+}
+
+func backupUnderWay(h *reconcile.Hosting) string {
+	return fmt.Sprintf("hosting %d is deleted once its websites are saved: the backup of %s, which began at %s, is under way", h.ID, h.Backups.Lacking, reconcile.FormatTime(h.Backups.Began))
+}
+
+func backupFailed(h *reconcile.Hosting) string {
+	return fmt.Sprintf("hosting %d is not deleted, because the backup of its website %s, which began at %s, failed in the panel: correct the cause there; it is made again a day later", h.ID, h.Backups.Lacking, reconcile.FormatTime(h.Backups.Failed))
+}
+
+func backupRefused(h *reconcile.Hosting) string {
+	return fmt.Sprintf("hosting %d is not deleted, because the panel does not show the backups of its websites (%s): correct that in the panel, or set BACKUP_BEFORE_TERMINATE=false", h.ID, h.Backups.Refused)
+}
+
 func domainIsTaken(s *assessed) string {
 	return fmt.Sprintf("the panel refuses the domain %s of %s, because it is taken or not valid: remove it where it is, or correct it with `%s`; the hosting itself is up", s.domain, s.ID, MetadataCommand(s.ID, "domain", "DOMAIN"))
 }
