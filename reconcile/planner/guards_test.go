@@ -303,7 +303,9 @@ func TestAnIgnoredCustomerIsLeftAlone(t *testing.T) {
 		c.Manual = []reconcile.ManualHold{{Kind: reconcile.Ignore, Customer: "cus_1", Author: "ops", Reason: "a friend", Until: until}}
 	})
 	want := planner.Decision{Next: until, Holds: []reconcile.Hold{{Kind: reconcile.HoldManual, Customer: "cus_1", Email: "a@example.com", Org: "org-1", Until: until, Manual: reconcile.Ignore,
-		Reason: "nothing is done for this customer: ignore by ops until 2026-03-01 13:00 UTC (a friend)"}}}
+		Reason: "nothing is done for this customer: ignore by ops until 2026-03-01 13:00 UTC (a friend)"}},
+		Forecast: []reconcile.ForecastEntry{{At: until, Kind: reconcile.ForecastHoldEnd, Customer: "cus_1", Email: "a@example.com", Org: "org-1",
+			Reason: "the hold ignore by ops ends (a friend): the next run makes the changes that it withholds and that are still due"}}}
 	if d := cmp.Diff(want, planner.Decide(&c, catalog(), policy(), noon)); d != "" {
 		t.Errorf("(-want +got):\n%s", d)
 	}
