@@ -30,6 +30,8 @@ const (
 	// Backup comes before Terminate: a hosting is deleted once each of its websites has one.
 	Backup
 	Terminate
+	// SendMail is the last, because no mail delays anything else.
+	SendMail
 )
 
 // actionKinds has a row for each kind. A new kind is a constant above, a row here, a row
@@ -49,6 +51,7 @@ var actionKinds = [...]actionKind{
 	// being saved for that too.
 	Backup:    {name: "backup", takes: TakesAlways, ofHosting: true},
 	Terminate: {name: "terminate", brake: Terminate, takes: TakesAlways, ofHosting: true},
+	SendMail:  {name: "mail", brake: SendMail},
 }
 
 // actionKind is the row of one kind.
@@ -158,6 +161,9 @@ type Action struct {
 	Domain       string // CreateWebsite, Backup
 	How          BindKind
 	Reason       string // a sentence for people
+	// Mail is the content of SendMail. The journal keeps the keys of its topics and no more,
+	// because a mail is decided again right before it is sent; nil there.
+	Mail *Mail
 	// Instructions is Customer.Instructions of the customer that this was decided from: an
 	// action that was decided before a person's last instruction is not sent.
 	Instructions int64
@@ -168,6 +174,9 @@ type Action struct {
 // an order whose plan has changed, an invitation to another address.
 func (a Action) Subject() string {
 	of := a.Kind.String() + ":" + a.Customer + ":"
+	if a.Kind == SendMail {
+		return of + a.ID // each is a matter of its own
+	}
 	if a.Kind.row().ofHosting {
 		return of + strconv.FormatInt(a.Hosting, 10)
 	}

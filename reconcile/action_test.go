@@ -8,7 +8,7 @@ import (
 )
 
 func TestEveryActionKindHasARow(t *testing.T) {
-	for k := reconcile.Link; k <= reconcile.Terminate; k++ {
+	for k := reconcile.Link; k <= reconcile.SendMail; k++ {
 		if !slices.Contains(reconcile.ActionKinds(), k) || k.String() == "unknown" || reconcile.ParseActionKind(k.String()) != k {
 			t.Errorf("add kind %d to actionKinds", k)
 		}
@@ -24,7 +24,7 @@ func TestEveryActionKindHasARow(t *testing.T) {
 // The brake counts what is taken away, orders and changes of plan, and the resumes that need
 // a confirmation.
 func TestTheBrakeCountsTheseKinds(t *testing.T) {
-	want := []reconcile.ActionKind{reconcile.Resume, reconcile.CreateSubscription, reconcile.ChangePlan, reconcile.Suspend, reconcile.Terminate}
+	want := []reconcile.ActionKind{reconcile.Resume, reconcile.CreateSubscription, reconcile.ChangePlan, reconcile.Suspend, reconcile.Terminate, reconcile.SendMail}
 	if got := reconcile.BrakeKinds(); !slices.Equal(got, want) {
 		t.Errorf("%v, want %v", got, want)
 	}
@@ -33,7 +33,7 @@ func TestTheBrakeCountsTheseKinds(t *testing.T) {
 // A journal may have kinds of another version: if a kind is not known, it counts as one
 // that takes something away.
 func TestAnActionKindThatIsNotKnownTakesAndIsNotParsed(t *testing.T) {
-	for _, k := range []reconcile.ActionKind{0, reconcile.Terminate + 1, 255} {
+	for _, k := range []reconcile.ActionKind{0, reconcile.SendMail + 1, 255} {
 		if k.Takes() != reconcile.TakesAlways || k.Gives() || k.Brake() != 0 || k.String() != "unknown" {
 			t.Errorf("kind %d: takes %v, gives %v, brake %v, is called %s", k, k.Takes(), k.Gives(), k.Brake(), k)
 		}

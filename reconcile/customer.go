@@ -58,6 +58,8 @@ type Customer struct {
 	// counts all instructions for this customer.
 	Unbindings   []Unbinding
 	Instructions int64
+	// Mails are the topics of which this customer had a mail, or may have had one.
+	Mails []MailRecord
 	// Manual are the holds that people set.
 	Manual []ManualHold
 	// Parked is when the customer was set aside after repeated failures; zero: not.

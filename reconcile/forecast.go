@@ -6,6 +6,7 @@ import "time"
 type ForecastKind string
 
 const (
+	ForecastWarn       ForecastKind = "warn" // a mail to the customer, before one of the next two
 	ForecastSuspend    ForecastKind = "suspend"
 	ForecastTerminate  ForecastKind = "terminate"
 	ForecastCancel     ForecastKind = "cancel" // a subscription ends, or expires without a first payment

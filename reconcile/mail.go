@@ -103,7 +103,7 @@ type MailRecord struct {
 	At    time.Time // of the intent, or of its outcome
 }
 
-// MailState is what is known of a mail after its intent.
+// MailState is the outcome of a mail, as far as it is known.
 type MailState uint8
 
 const (

@@ -154,6 +154,8 @@ type Outcome struct {
 	Binding      *Binding // created or moved: unique per (Subscription, Slot)
 	Unsuspend    bool     // clear SuspendedByUs of Hosting
 	MetadataOK   bool     // WriteMetadata applied to Subscription
+	// Mail is the outcome of SendMail; 0 counts as MailUnsent.
+	Mail MailState
 }
 
 // Backoff is what a customer's failure leads to.

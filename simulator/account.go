@@ -54,6 +54,7 @@ type Price struct {
 // several may share an e-mail.
 type Customer struct {
 	ID, Email, Name string
+	Locale          string // the first of preferred_locales; "": none
 	Metadata        map[string]string
 	Deleted         bool
 	Created         int64 // Unix seconds

@@ -196,7 +196,7 @@ func (w *World) writeProduct(d *doc, p *Product, _ expansion) {
 
 const customerRest = `"address":null,"balance":0,"currency":"eur","default_source":null,"description":null,"discount":null,` +
 	`"invoice_settings":{"custom_fields":null,"default_payment_method":null,"footer":null,"rendering_options":null},` +
-	`"next_invoice_sequence":2,"phone":null,"preferred_locales":[],"shipping":null,"tax_exempt":"none","test_clock":null`
+	`"next_invoice_sequence":2,"phone":null,"shipping":null,"tax_exempt":"none","test_clock":null`
 
 // writeCustomer writes a customer. A deleted one has only three fields, as at Stripe.
 func (w *World) writeCustomer(d *doc, c *Customer, _ expansion) {
@@ -218,6 +218,11 @@ func (w *World) writeCustomer(d *doc, c *Customer, _ expansion) {
 	d.flag("livemode", w.opt.Livemode)
 	d.metadata(c.Metadata)
 	d.text("name", c.Name)
+	d.array("preferred_locales")
+	if c.Locale != "" {
+		d.element(c.Locale)
+	}
+	d.closeArray()
 	w.writeUnknownFields(d)
 	d.close()
 }

@@ -38,6 +38,11 @@ func (w *World) writeInvoice(d *doc, inv *Invoice, x expansion) {
 	d.when("due_date", inv.Due)
 	d.num("effective_at", inv.Created)
 	d.fields(`"lines":{"object":"list","data":[],"has_more":false,"total_count":0,"url":` + quote("/v1/invoices/"+inv.ID+"/lines") + `}`)
+	if inv.Status == "draft" {
+		d.null("hosted_invoice_url")
+	} else {
+		d.str("hosted_invoice_url", "https://invoice.stripe.com/i/"+inv.ID)
+	}
 	d.flag("livemode", w.opt.Livemode)
 	d.fields(`"metadata":{}`)
 	d.when("next_payment_attempt", inv.NextAttempt)

@@ -265,6 +265,9 @@ func freshKeys(ctx context.Context, c conn, run string, actions []reconcile.Acti
 // for the customer since the action was decided (then it is fault.LeftAlone too).
 func (s *Store) RecordIntent(ctx context.Context, tok reconcile.Token, run string, a reconcile.Action, planID string, now time.Time) error {
 	return s.fenced(ctx, "recording the intent of "+a.ID, tok, func(ctx context.Context, tx conn) error {
+		if a.Kind == reconcile.SendMail {
+			return recordMailIntent(ctx, tx, run, a, planID, now)
+		}
 		// The usual case is one statement: what would refuse the intent is a condition of it.
 		n, err := tx.exec(ctx, `UPDATE actions SET state = 'sent', sent_at = $2, attempts = attempts + 1, run_id = $3,
 			held_plan_id = $4, error = '', settle_until = NULL, looks = 0, looked_at = NULL, org_id = $5, hosting_id = $6, plan_id = $7
@@ -347,7 +350,7 @@ func (s *Store) CountDoneByCustomer(ctx context.Context, kind reconcile.ActionKi
 // belongs to a process that died, or to this one.
 func (a *aggregate) loadPending(ctx context.Context) error {
 	query := `SELECT action_id, kind, customer_id, subscription_id, item_id, slot, email, org_id, hosting_id, sent_at, coalesce(settle_until, sent_at), looks, looked_at
-		FROM actions WHERE state IN ('planned', 'held', 'sent', 'ambiguous') AND state IN ('sent', 'ambiguous')
+		FROM actions WHERE state IN ('planned', 'held', 'sent', 'ambiguous') AND state IN ('sent', 'ambiguous') AND kind <> 'mail'
 		AND customer_id IN ` + a.c.d.texts(1) + " ORDER BY sent_at, key"
 	return a.c.each(ctx, query, []any{keys(a.byID)}, func(row scan) error {
 		var p reconcile.Pending

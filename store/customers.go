@@ -70,17 +70,19 @@ type has struct {
 	kin      bool // another customer with an org and this e-mail
 	partings bool // any, of any customer
 	manual   bool // any hold that a person put, on any customer
+	mails    bool // any mail, to any customer
 }
 
 const headColumns = `SELECT c.id, c.email, c.email_key, c.name, coalesce(c.org_id, ''), c.org_guest, c.org_named, c.invited_at, c.invited_email,
 	c.due_at, c.wakes, c.failures, c.retry_after, c.parked_at, c.last_error, c.planned_at, c.words,
 	EXISTS (SELECT 1 FROM hostings h WHERE ` + unboundHosting + `),
 	coalesce((SELECT value FROM cursors WHERE name = '` + undecidedCursor + `'), '') <> '',
-	EXISTS (SELECT 1 FROM actions a WHERE a.state IN ('planned', 'held', 'sent', 'ambiguous') AND a.state IN ('sent', 'ambiguous') AND a.customer_id = c.id),
+	EXISTS (SELECT 1 FROM actions a WHERE a.state IN ('planned', 'held', 'sent', 'ambiguous') AND a.state IN ('sent', 'ambiguous') AND a.kind <> 'mail' AND a.customer_id = c.id),
 	EXISTS (SELECT 1 FROM stripe_customers o JOIN customers k ON k.id = o.customer_id
 		WHERE o.email_key <> '' AND o.email_key = c.email_key AND k.org_id IS NOT NULL AND k.id <> c.id),
 	EXISTS (SELECT 1 FROM partings),
 	EXISTS (SELECT 1 FROM holds WHERE removed_at IS NULL),
+	EXISTS (SELECT 1 FROM mails),
 	coalesce(b.id, ''), coalesce(b.email, ''), coalesce(b.name, ''), coalesce(b.deleted, FALSE), coalesce(b.former_email, ''), b.email_changed_at`
 
 // loadHeads reads the customers chosen by a condition on customers, in an order of
@@ -93,7 +95,7 @@ func loadHeads(ctx context.Context, c conn, chosen, order string, args ...any) (
 		var b reconcile.Buyer
 		err := row(&h.ID, &h.Email, &h.key, &h.Name, &h.org, &h.OrgGuest, &h.OrgNamed, into(&h.Invited), &h.InvitedEmail,
 			into(&h.due), &h.Version, &h.Failures, into(&h.RetryAfter), into(&h.Parked), &h.LastError, into(&h.PlannedAt), &h.Instructions,
-			&h.Unbound, &h.Undecided, &h.pending, &h.kin, &h.partings, &h.manual,
+			&h.Unbound, &h.Undecided, &h.pending, &h.kin, &h.partings, &h.manual, &h.mails,
 			&b.ID, &b.Email, &b.Name, &b.Deleted, &b.FormerEmail, into(&b.EmailChanged))
 		if err != nil {
 			return err
@@ -147,7 +149,7 @@ func aggregates(ctx context.Context, c conn, heads []head) ([]reconcile.Customer
 	any, unbound := has{}, false
 	for i := range heads {
 		h := &heads[i]
-		any = has{any.pending || h.pending, any.kin || h.kin, any.partings || h.partings, any.manual || h.manual}
+		any = has{any.pending || h.pending, any.kin || h.kin, any.partings || h.partings, any.manual || h.manual, any.mails || h.mails}
 		unbound = unbound || h.Unbound
 	}
 	for _, part := range []struct {
@@ -156,7 +158,7 @@ func aggregates(ctx context.Context, c conn, heads []head) ([]reconcile.Customer
 	}{
 		{true, a.loadSubscriptions}, {true, a.loadBindings}, {any.partings, a.loadUnbindings}, {true, a.loadHostings},
 		{true, a.loadServed}, {true, a.loadOrgs}, {any.kin, a.loadKin}, {any.pending, a.loadPending},
-		{any.manual, a.loadHolds}, {unbound, a.loadExisting},
+		{any.manual, a.loadHolds}, {any.mails, a.loadMails}, {unbound, a.loadExisting},
 	} {
 		if !part.there {
 			continue

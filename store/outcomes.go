@@ -30,6 +30,9 @@ func (s *Store) RecordOutcome(ctx context.Context, tok reconcile.Token, o reconc
 		if err := recordHosting(ctx, tx, o); err != nil {
 			return err
 		}
+		if o.Action.Kind == reconcile.SendMail {
+			return recordMail(ctx, tx, o)
+		}
 		if !o.MetadataOK {
 			return nil
 		}

@@ -134,6 +134,9 @@ func (m *Mailer) withoutPassword(err error) string {
 	return text
 }
 
+// Usable reports whether another mail may be sent on this connection.
+func (s *Session) Usable() bool { return s.broken == nil }
+
 // Close ends the session. It changes nothing about the mails that the server has taken.
 func (s *Session) Close() {
 	if s.broken == nil {

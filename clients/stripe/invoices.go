@@ -18,6 +18,9 @@ type invoiceWire struct {
 	DueDate         int64  `json:"due_date"`
 	AmountPaid      int64  `json:"amount_paid"`
 	AmountRemaining int64  `json:"amount_remaining"`
+	Currency        string `json:"currency"`
+	Number          string `json:"number"`
+	HostedURL       string `json:"hosted_invoice_url"`
 	Transitions     struct {
 		FinalizedAt int64 `json:"finalized_at"`
 		PaidAt      int64 `json:"paid_at"`

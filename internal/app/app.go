@@ -121,7 +121,11 @@ func (a *App) connectEnhance() (err error) {
 func (a *App) Engine(progress func(reconcile.Progress)) (*engine.Engine, error) {
 	o := a.engineOptions()
 	o.Progress = progress
-	return engine.New(o, a.ports())
+	ports, err := a.ports()
+	if err != nil {
+		return nil, err
+	}
+	return engine.New(o, ports)
 }
 
 func (a *App) engineOptions() engine.Options {
@@ -144,17 +148,21 @@ func (a *App) engineOptions() engine.Options {
 
 // ports passes the store and the clients to the engine. Without a retention period, or in
 // any mode but enforce, the engine has no Terminator, and so no means to delete anything.
-func (a *App) ports() engine.Ports {
+func (a *App) ports() (engine.Ports, error) {
 	ports := engine.Ports{
 		Billing: a.Stripe, Account: a.Stripe,
 		Panel: a.Enhance, OrgLister: a.Enhance, Owners: a.Enhance, Provisioner: a.Enhance, Websites: a.Enhance, Contents: a.Enhance, Backups: a.Enhance,
 		Mirror: a.Store, Cursors: a.Store, Queue: a.Store, Timetable: a.Store, Journal: a.Store, Plans: a.Store, Inventory: a.Store, ContentStore: a.Store, BackupStore: a.Store,
-		PlanStore: a.Store, History: a.Store, Evidence: a.Store, Withheld: a.Store, Existing: a.Store, Leases: a.Store,
+		PlanStore: a.Store, History: a.Store, Evidence: a.Store, Withheld: a.Store, Existing: a.Store, Leases: a.Store, MailJournal: a.Store, Addressees: a.Stripe,
 	}
 	if a.Config.Mode == reconcile.Enforce && a.Config.Retention > 0 {
 		ports.Terminator = a.Enhance
 	}
-	return ports
+	m, err := a.Mailer()
+	if m != nil {
+		ports.Mailer = mailer{m}
+	}
+	return ports, err
 }
 
 // Close closes the database. The clients have nothing to close.

@@ -60,7 +60,11 @@ func TestNothingCanBeDeletedWithoutARetentionPeriodAndEnforce(t *testing.T) {
 		{"observe with one", reconcile.Observe, 30 * 24 * time.Hour, false},
 	} {
 		a := parts(t, Process{}, func(s *config.Config) { s.Mode, s.Retention = c.mode, c.retention })
-		if got := a.ports().Terminator != nil; got != c.want {
+		ports, err := a.ports()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := ports.Terminator != nil; got != c.want {
 			t.Errorf("%s: the engine can delete: %v, want %v", c.name, got, c.want)
 		}
 	}

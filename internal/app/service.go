@@ -61,7 +61,11 @@ func (a *App) loop(o *observer) (*server.Loop, error) {
 		return nil, fmt.Errorf("FULL_SCHEDULE: %w", err)
 	}
 	r := &runner{}
-	options, ports := a.engineOptions(), a.ports()
+	options := a.engineOptions()
+	ports, err := a.ports()
+	if err != nil {
+		return nil, err
+	}
 	options.KeepLease = true
 	ports.History = &beginnings{History: ports.History, runner: r}
 	ports.Inventory = &driftCounter{Inventory: ports.Inventory, found: a.metrics.Drift}

@@ -38,10 +38,24 @@ func Phrase(a reconcile.Action) string {
 		return "backup of " + a.Domain
 	case reconcile.Terminate:
 		return fmt.Sprintf("hosting %d deleted", a.Hosting)
+	case reconcile.SendMail:
+		return mailPhrase(a.ID)
 	case reconcile.RenameOrg, reconcile.WriteMetadata:
 		return ""
 	}
 	return a.Kind.String()
+}
+
+// mailPhrase names the kind of a mail, which stands in its id.
+func mailPhrase(id string) string {
+	kind, _, _ := strings.Cut(strings.TrimPrefix(id, "mail:"), ":")
+	switch kind {
+	case reconcile.WarnSuspend.String():
+		return "mail: will be suspended"
+	case reconcile.WarnTerminate.String():
+		return "mail: will be deleted"
+	}
+	return "mail: " + kind
 }
 
 // takes reports whether an action takes something away from a customer.

@@ -36,7 +36,7 @@ func (r *run) apply(ctx context.Context) error {
 		g := errgroup.Group{}
 		g.SetLimit(r.Concurrency)
 		for _, w := range r.work.list {
-			if w.failing != turn.failing || (w.takes > 0) != turn.takes || !r.brake.releases(w.id) {
+			if w.failing != turn.failing || (w.takes > 0) != turn.takes || w.onlyMails || !r.brake.releases(w.id) {
 				continue
 			}
 			g.Go(guarded(func() error {
@@ -142,6 +142,10 @@ func (r *run) again(ctx context.Context, id string) (*reconcile.Customer, planne
 // next is the first action that may be done now.
 func (r *run) next(d planner.Decision, failed *failures) (reconcile.Action, bool) {
 	for _, a := range d.Actions {
+		if a.Kind == reconcile.SendMail {
+			r.leaves = r.leaves || r.flows
+			continue // see sendMails
+		}
 		if r.flows && r.catalog.Takes(a) {
 			r.leaves = true
 			continue

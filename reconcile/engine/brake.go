@@ -2,6 +2,7 @@ package engine
 
 import (
 	"hash/maphash"
+	"slices"
 	"strings"
 	"time"
 
@@ -296,6 +297,26 @@ func (b *brake) collect(a reconcile.Action) {
 			t.large = append(t.large, why)
 		}
 	}
+}
+
+// collectHeld adds a held action.
+func (b *brake) collectHeld(a reconcile.Action) {
+	t := b.tallies[a.Brake()]
+	t.held.add(a)
+	if !b.standing.has(a.ID) {
+		t.joins++
+	}
+}
+
+// takePlans takes the plans of a kind from those of this run.
+func (b *brake) takePlans(kind reconcile.ActionKind) (taken []reconcile.HeldPlan) {
+	b.plans = slices.DeleteFunc(b.plans, func(p reconcile.HeldPlan) bool {
+		if p.Kind == kind {
+			taken = append(taken, p)
+		}
+		return p.Kind == kind
+	})
+	return taken
 }
 
 // plan is the plan that holds the collected actions of a kind: the one that waits, or a

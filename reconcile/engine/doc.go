@@ -87,6 +87,10 @@
 // marker until the hosting has one: if the database is lost in between, the marker
 // still leads to the org.
 //
+// Mails to customers are such actions too, and come last: see sendMails. Their row in the
+// journal has no place among the writes to the panel, so that a mail without an outcome
+// holds up no action; nothing is looked for, because no mail server can be asked.
+//
 // # What is durable when
 //
 //   - A customer becomes due in the transaction that stores the reason. It stays due

@@ -59,6 +59,7 @@ var effects = [...]effect{
 	reconcile.ChangePlan:         {do: (*run).changePlan, find: (*run).findPlanChange, premise: true},
 	reconcile.Backup:             {do: (*run).backup, find: (*run).findBackup, repeatable: true, premise: true},
 	reconcile.Terminate:          {do: (*run).terminate, find: (*run).findTermination, premise: true},
+	reconcile.SendMail:           {do: (*run).sendMail},
 }
 
 // effectOf is the row of a kind. That there is one for each is held by a test; the
@@ -162,6 +163,10 @@ func (r *run) setState(out *reconcile.Outcome, err error) {
 		return
 	}
 	out.Error = err.Error()
+	if out.Action.Kind == reconcile.SendMail {
+		mailState(out)
+		return
+	}
 	switch fault.Of(err) {
 	case fault.Ambiguous, fault.Malformed, fault.Unknown, fault.Canceled:
 		out.State, out.SettleUntil = reconcile.ActionAmbiguous, out.At.Add(r.Settle)

@@ -60,7 +60,8 @@ type Options struct {
 }
 
 // Ports are the outside that the engine works with. All are required but
-// Terminator, without which nothing is ever deleted.
+// Terminator, without which nothing is ever deleted, and Mailer, without which no customer
+// gets a mail; Addressees and MailJournal are required with it.
 type Ports struct {
 	Billing     Billing
 	Account     Account
@@ -72,6 +73,8 @@ type Ports struct {
 	Contents    Contents
 	Terminator  Terminator
 	Backups     Backups
+	Mailer      Mailer
+	Addressees  Addressees
 
 	Mirror       Mirror
 	Cursors      Cursors
@@ -87,6 +90,7 @@ type Ports struct {
 	Evidence     Evidence
 	Withheld     Withheld
 	Existing     Existing
+	MailJournal  MailJournal
 	Leases       Leases
 }
 
@@ -125,10 +129,12 @@ type Engine struct {
 	atWork sync.RWMutex // shared by every run at work
 	// denied is until when metadata is not written, in unix nanoseconds, since the
 	// key may not; see metadataDenied.
-	denied  atomic.Int64
-	runs    atomic.Uint64 // numbers the runs of this process, for their ids
-	lease   *lease
-	changes *changes
+	denied atomic.Int64
+	// mailDown is until when the mail server is left alone, in unix nanoseconds.
+	mailDown atomic.Int64
+	runs     atomic.Uint64 // numbers the runs of this process, for their ids
+	lease    *lease
+	changes  *changes
 	// together is what runs that are under way at the same time share.
 	together *together
 }
@@ -140,6 +146,9 @@ func New(o Options, p Ports) (*Engine, error) {
 		if port == nil {
 			return nil, errors.New("engine: a port is missing")
 		}
+	}
+	if p.Mailer != nil && (p.Addressees == nil || p.MailJournal == nil) {
+		return nil, errors.New("engine: a port for mails is missing")
 	}
 	if o.Policy.Mode == 0 || o.Policy.Onboarding == 0 {
 		return nil, errors.New("engine: the policy has no mode or no onboarding")

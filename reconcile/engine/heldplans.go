@@ -22,7 +22,15 @@ func (r *run) applyBrake(ctx context.Context) error {
 	if len(r.brake.tallies) == 0 {
 		return nil
 	}
-	if err := r.eachPlanned(ctx, func(a reconcile.Action) error { r.brake.count(a); return nil }); err != nil {
+	each := func(use func(reconcile.Action)) error {
+		return r.eachPlanned(ctx, func(a reconcile.Action) error {
+			if a.Kind != reconcile.SendMail { // those come up until all is applied: see judgeMails
+				use(a)
+			}
+			return nil
+		})
+	}
+	if err := each(r.brake.count); err != nil {
 		return err
 	}
 	counts, err := r.History.Counts(ctx)
@@ -34,14 +42,16 @@ func (r *run) applyBrake(ctx context.Context) error {
 		return err
 	}
 	r.brake.startCollecting()
-	if err := r.eachPlanned(ctx, func(a reconcile.Action) error { r.brake.collect(a); return nil }); err != nil {
+	if err := each(r.brake.collect); err != nil {
 		return err
 	}
 	for _, kind := range brakeOrder {
 		r.planKind(kind)
 	}
 	if !r.req.Dry {
-		if err := r.storePlans(ctx); err != nil {
+		held := r.brake.plans
+		r.brake.plans = nil
+		if err := r.storePlans(ctx, held); err != nil {
 			return fmt.Errorf("recording the held changes: %w", err)
 		}
 	}
@@ -136,10 +146,9 @@ type planParts struct {
 	parts map[reconcile.ActionKind]*reconcile.HeldPlan
 }
 
-// storePlans stores the held actions.
-func (r *run) storePlans(ctx context.Context) error {
+// storePlans stores the actions of these plans, and adds the plans to those of this run.
+func (r *run) storePlans(ctx context.Context, held []reconcile.HeldPlan) error {
 	parts := planParts{r, map[reconcile.ActionKind]*reconcile.HeldPlan{}}
-	held := r.brake.plans
 	for _, part := range held {
 		part.Actions = make([]reconcile.Action, 0, min(holdPart, part.Size()))
 		parts.parts[part.Kind] = &part
@@ -147,7 +156,6 @@ func (r *run) storePlans(ctx context.Context) error {
 	if err := r.eachPlanned(ctx, func(a reconcile.Action) error { return parts.add(ctx, a) }); err != nil {
 		return err
 	}
-	r.brake.plans = nil
 	for _, p := range held {
 		stored, err := parts.store(ctx, p.Kind, false)
 		if err != nil {

@@ -43,7 +43,7 @@ func (r *run) withNews(ctx context.Context) (*run, error) {
 		}
 		r = r.anew()
 		err := fault.Guard(func() error {
-			return r.inTurn(ctx, []func(context.Context) error{r.plan, r.gates, r.applyBrake, r.apply})
+			return r.inTurn(ctx, []func(context.Context) error{r.plan, r.gates, r.applyBrake, r.apply, r.sendMails})
 		})
 		if err != nil {
 			return r, err

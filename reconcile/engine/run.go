@@ -35,6 +35,7 @@ type run struct {
 	findings *findings // all that is reported besides actions
 	progress *progress
 	foreseen foreseen // orgs that a dry run makes in thought
+	post     *post    // the mail that is being sent
 
 	// Of a flow run; see flow.go.
 	flows    bool // it serves who has just paid, beside other runs
@@ -129,6 +130,7 @@ func (r *run) do(ctx context.Context) error {
 		r.gates,         // is the evidence good enough to take anything away?
 		r.applyBrake,    // too many of one kind?
 		r.apply,
+		r.sendMails, // to customers
 	}
 	return r.inTurn(ctx, steps)
 }

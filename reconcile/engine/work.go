@@ -34,6 +34,8 @@ type customerWork struct {
 	founds  uint64 // hash of the e-mail if an org is to be made; 0: none is
 	takes   uint32 // how many of its actions take something away
 	failing bool
+	// onlyMails means that there is nothing to apply but mails, which are sent later.
+	onlyMails bool
 }
 
 // urgency is ctx with the class of the requests that are made for the customer.
@@ -62,8 +64,9 @@ func (w *work) add(p reconcile.Planned, failing bool, takes func(reconcile.Actio
 	if len(p.Actions) == 0 {
 		return
 	}
-	c := customerWork{id: p.Customer, failing: failing}
+	c := customerWork{id: p.Customer, failing: failing, onlyMails: true}
 	for _, a := range p.Actions {
+		c.onlyMails = c.onlyMails && a.Kind == reconcile.SendMail
 		if a.Kind == reconcile.CreateOrg {
 			c.founds = maphash.String(seed, reconcile.EmailKey(a.Email))
 		}

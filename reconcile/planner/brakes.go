@@ -23,6 +23,10 @@ type Brakes struct {
 	Terminate  Limit
 }
 
+// mailLimit is the limit on mails to customers. It is no setting: a hundred mails about
+// something that is not so are as bad in a large fleet as in a small one.
+var mailLimit = Limit{Count: 25, Percent: 10}
+
 // DefaultBrakes are the limits of the contract.
 func DefaultBrakes() Brakes {
 	return Brakes{
@@ -47,6 +51,8 @@ func (b Brakes) Limit(k reconcile.ActionKind) Limit {
 		return b.Suspend
 	case reconcile.Terminate:
 		return b.Terminate
+	case reconcile.SendMail:
+		return mailLimit
 	default:
 		return Limit{}
 	}

@@ -26,6 +26,7 @@ func Decide(c *reconcile.Customer, cat *Catalog, p reconcile.Policy, now time.Ti
 	pl.planMetadata()
 	pl.addHolds()
 	pl.applyManualHolds()
+	pl.planMails()
 	pl.sortDecision()
 	return pl.out
 }
@@ -76,6 +77,7 @@ type planner struct {
 	units       []unit       // hostings that are paid for, in order
 	assignments []assignment // bindings as they will be after this plan
 	org         orgChoice    // the org that creates go to
+	deletions   []deletion   // that the retention period brings
 	out         Decision
 }
 

@@ -128,12 +128,22 @@
 //     converged. The hold of a subscription counts for the hostings that were made for it,
 //     even if others have taken them over. MODE=provision withholds what takes away. When
 //     every hosting of a new org is withheld, so is the org.
-//  31. Actions are put in the order of their [ActionKind]: what gives service comes before
+//  31. Where mails are on, the customer is warned at each step of WARN_BEFORE before a grace
+//     period ends that takes down a hosting which is up, and before a deletion. Of several
+//     steps that have passed only the one nearest to the event counts, and none in its last
+//     hour: a warning that was not sent in time is never sent late. It gets a notice when a
+//     hosting was suspended or deleted by us within the last day, and when a suspension of
+//     which it had a notice is over. Matters of one kind that are due together share a mail.
+//     A matter is named by its kind, its subscription or hosting, when its spell began, and
+//     the step; no mail is about one twice, whatever came of the first. One that the server
+//     has not taken is tried again after an hour. MODE=provision, and a person who forbids
+//     what the warning is about, drop warnings.
+//  32. Actions are put in the order of their [ActionKind]: what gives service comes before
 //     what takes it away.
 //
 // The calls in Decide are these rules: ignored 1, assess 2-14, assign 15-17,
 // resolveOrg 18, planHostings 19-25, planOrg 26, planCreates 27, planMetadata 28,
-// addHolds 29, applyManualHolds 30, sortDecision 31.
+// addHolds 29, applyManualHolds 30, planMails 31, sortDecision 32.
 //
 // What concerns more than one customer is not in Decide. [Brakes.Holds] decides for the
 // fleet: over the limit of a run or of 24 hours, all of a kind that is new is held, and

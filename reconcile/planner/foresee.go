@@ -50,6 +50,7 @@ func After(c *reconcile.Customer, a reconcile.Action, now time.Time) *reconcile.
 		changeHosting(&next, a, func(h *reconcile.Hosting) { h.Backups.Began = now })
 	case reconcile.Terminate:
 		changeHosting(&next, a, func(h *reconcile.Hosting) { h.State, h.TerminatedByUs = reconcile.HostingDeleted, now })
+	case reconcile.SendMail: // it changes nothing that is decided by
 	case reconcile.WriteMetadata:
 		next.Subscriptions = slices.Clone(c.Subscriptions)
 		for i := range next.Subscriptions {

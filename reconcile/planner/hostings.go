@@ -226,6 +226,7 @@ func (pl *planner) planTerminate(cl demand, h *reconcile.Hosting) {
 	if due := from.Add(pl.policy.Retention); pl.now.Before(due) {
 		pl.recheckAt(due)
 		pl.forecastTermination(cl, h, due)
+		pl.deletions = append(pl.deletions, deletion{sub: cl.lead.sub, hosting: cl.lead.hosting, at: due})
 		return
 	}
 	if pl.keepsLastContent(cl, h) || !pl.backedUp(cl, h) {

@@ -41,7 +41,7 @@ func TestEveryWordIsReadBack(t *testing.T) {
 	t.Run("status", func(t *testing.T) {
 		readBack(t, reconcile.ParseStatus, reconcile.StatusUnknown, "unknown", reconcile.StatusUnknown)
 	})
-	t.Run("kind", func(t *testing.T) { readBack(t, reconcile.ParseActionKind, reconcile.Terminate, "unknown", 0) })
+	t.Run("kind", func(t *testing.T) { readBack(t, reconcile.ParseActionKind, reconcile.SendMail, "unknown", 0) })
 	t.Run("binding", func(t *testing.T) {
 		readBack(t, reconcile.ParseBindKind, reconcile.BoundByResubscription, "unknown", 0)
 	})
