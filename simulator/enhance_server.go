@@ -27,6 +27,7 @@ var enhanceRoutes = []route{
 	newRoute("POST", "/orgs/{org}/customers", createOrg),
 	newRoute("GET", "/orgs/{org}/customers/{customer}/subscriptions", listHostings),
 	newRoute("POST", "/orgs/{org}/customers/{customer}/subscriptions", createHosting),
+	newRoute("GET", "/orgs/{org}/subscriptions", listOwn),
 	newRoute("GET", "/orgs/{org}/subscriptions/{subscription}", getHosting),
 	newRoute("PATCH", "/orgs/{org}/subscriptions/{subscription}", patchHosting),
 	newRoute("DELETE", "/orgs/{org}/subscriptions/{subscription}", deleteHosting),

@@ -21,6 +21,7 @@ type panel struct {
 	websites  []*Website
 	domains   map[string]*Website // lower case; also those of deleted websites
 	backups   Backups             // how the panel makes them
+	quota     []Resource          // of the organisation that sells; none: unlimited
 	logins    map[string]*Login   // by lower-case e-mail
 	loginByID map[string]*Login
 

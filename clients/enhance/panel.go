@@ -17,6 +17,7 @@ const (
 	routeMemberships = "/login/memberships"
 	routeHostings    = "/orgs/{org}/customers/{customer}/subscriptions"
 	routeHosting     = "/orgs/{org}/subscriptions/{subscription}"
+	routeOwnQuota    = "/orgs/{org}/subscriptions"
 	routeWebsites    = "/orgs/{org}/websites"
 	routeBackups     = "/orgs/{org}/websites/{website}/backups"
 	routeMembers     = "/orgs/{org}/members"

@@ -250,6 +250,10 @@ func (o *outside) verb(ts *testscript.TestScript, args []string) {
 		o.simulated.SetFault(nil)
 	case args[0] == "refuse": // the panel refuses every write
 		o.simulated.SetFault(refusal)
+	case args[0] == "quota": // of customers, for the organisation that sells
+		n, err := strconv.ParseInt(args[1], 10, 64)
+		ts.Check(err)
+		o.simulated.SetQuota(simulator.Resource{Name: "customers", Total: n})
 	case args[0] == "archive":
 		ts.Check(o.simulated.Archive(args[1]))
 	case args[0] == "plan":

@@ -118,6 +118,7 @@ func (a *App) listen(ctx context.Context, loop *server.Loop, s *server.Server) e
 	g, ctx := errgroup.WithContext(ctx)
 	g.Go(guarded(func() error { return loop.Work(ctx) }))
 	g.Go(guarded(func() error { return s.Serve(ctx, main) }))
+	g.Go(guarded(func() error { a.watchQuota(ctx); return nil }))
 	if side != nil {
 		g.Go(guarded(func() error { return server.ServeMetrics(ctx, side, a.metrics.Handler(), a.Log) }))
 	}

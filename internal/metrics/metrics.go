@@ -38,6 +38,8 @@ type Metrics struct {
 	success  *prometheus.GaugeVec
 	refused  prometheus.Counter
 	gated    prometheus.Gauge
+	used     *prometheus.GaugeVec
+	limit    *prometheus.GaugeVec
 }
 
 // New makes metrics, including those of the process (memory, goroutines, descriptors).
@@ -62,10 +64,14 @@ func New(version string) *Metrics {
 	}
 	m.gated = prometheus.NewGauge(prometheus.GaugeOpts{Namespace: namespace, Name: "gates_closed",
 		Help: "Evidence gates that failed in the last run of this process; above 0 nothing is taken away."})
+	m.used = prometheus.NewGaugeVec(prometheus.GaugeOpts{Namespace: namespace, Name: "seller_resource_used",
+		Help: "How much the selling organisation uses of a resource, its customers included; read once an hour."}, []string{"resource"})
+	m.limit = prometheus.NewGaugeVec(prometheus.GaugeOpts{Namespace: namespace, Name: "seller_resource_limit",
+		Help: "How much its own provider gives the selling organisation of a resource; without a limit there is no series."}, []string{"resource"})
 	build := prometheus.NewGauge(prometheus.GaugeOpts{Namespace: namespace, Name: "build_info", Help: "Always 1; the version is the label.",
 		ConstLabels: prometheus.Labels{"version": version}})
 	build.Set(1)
-	m.registry.MustRegister(m.runs, m.duration, m.requests, m.actions, m.webhooks, m.live, m.drift, m.success, m.refused, m.gated, build,
+	m.registry.MustRegister(m.runs, m.duration, m.requests, m.actions, m.webhooks, m.live, m.drift, m.success, m.refused, m.gated, m.used, m.limit, build,
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	for _, result := range []string{"accepted", "duplicate", "refused", "failed"} {
 		m.webhooks.WithLabelValues(result) // a rate needs the series before its first event
@@ -134,3 +140,15 @@ func (m *Metrics) Drift() { m.drift.Inc() }
 
 // Webhook counts an answered webhook.
 func (m *Metrics) Webhook(result string) { m.webhooks.WithLabelValues(result).Inc() }
+
+// Quota sets how much the selling organisation uses of what its provider gives it.
+func (m *Metrics) Quota(all []reconcile.Usage) {
+	m.used.Reset()
+	m.limit.Reset()
+	for _, u := range all {
+		m.used.WithLabelValues(u.Name).Set(float64(u.Used))
+		if u.Total != nil {
+			m.limit.WithLabelValues(u.Name).Set(float64(*u.Total))
+		}
+	}
+}

@@ -64,6 +64,41 @@ func (x *check) offers(ctx context.Context) {
 		x.plans = plans
 		x.ok("Enhance plans", "%s", report.Number(len(plans)))
 	}
+	x.quota(ctx)
+}
+
+// quota shows how much is left of what the organisation's own provider gives it: a paid
+// order fails at the panel for want of it.
+func (x *check) quota(ctx context.Context) {
+	all, err := x.Enhance.Quota(ctx)
+	if err != nil {
+		x.warn("Enhance quota", err.Error(), "the token may not read the organisation's own plan; watch in the panel how much of it is left")
+		return
+	}
+	var parts, out, low []string
+	for _, u := range all {
+		if u.Total == nil {
+			continue
+		}
+		parts = append(parts, fmt.Sprintf("%s %d of %d", u.Name, u.Used, *u.Total))
+		switch {
+		case u.Used >= *u.Total:
+			out = append(out, u.Name)
+		case u.Used*10 >= *u.Total*9:
+			low = append(low, u.Name)
+		}
+	}
+	detail := strings.Join(parts, ", ")
+	switch {
+	case len(parts) == 0:
+		x.ok("Enhance quota", "unlimited")
+	case len(out) > 0:
+		x.fail("Enhance quota", detail, "order more "+strings.Join(out, " and ")+" from your provider: until then the panel refuses orders that need it")
+	case len(low) > 0:
+		x.warn("Enhance quota", detail, "order more "+strings.Join(low, " and ")+" from your provider, before a paid order fails for want of it")
+	default:
+		x.ok("Enhance quota", "%s", detail)
+	}
 }
 
 // whoseToken names the organisation of the token, if the panel shows it.

@@ -165,6 +165,8 @@ func TestNoPaperNamesAMetricThatIsNotThere(t *testing.T) {
 			return metrics.State{OldestDue: time.Unix(1, 0), Holds: map[string]int{"grace": 1}}, nil
 		},
 		Rates: map[string]func() float64{metrics.Stripe: func() float64 { return 1 }}})
+	limit := int64(10)
+	m.Quota([]reconcile.Usage{{Name: "customers", Used: 1, Total: &limit}})
 	m.Request(metrics.Stripe, time.Now)("GET /v1/events", 200)
 	m.Run(reconcile.Report{Run: reconcile.RunRecord{Mode: "full", Trigger: "cli", Gates: []string{"x"}, Started: time.Unix(1, 0), Finished: time.Unix(2, 0)},
 		Actions: []reconcile.ActionRecord{{Action: reconcile.Action{Kind: reconcile.Suspend}, State: reconcile.ActionApplied}}}, "ok")
