@@ -25,6 +25,8 @@ const (
 	InviteOwner
 	CreateWebsite
 	ChangePlan
+	// MarkHosting writes our marker into the name of a hosting that a person has bound.
+	MarkHosting
 	WriteMetadata
 	Suspend
 	// Backup comes before Terminate: a hosting is deleted once each of its websites has one.
@@ -45,6 +47,7 @@ var actionKinds = [...]actionKind{
 	InviteOwner:        {name: "invite_owner", gives: true, brake: CreateSubscription},
 	CreateWebsite:      {name: "create_website", gives: true, brake: CreateSubscription},
 	ChangePlan:         {name: "change_plan", brake: ChangePlan, takes: TakesIfSmaller, ofHosting: true},
+	MarkHosting:        {name: "mark_hosting"},
 	WriteMetadata:      {name: "write_metadata"},
 	Suspend:            {name: "suspend", brake: Suspend, takes: TakesAlways, ofHosting: true},
 	// Backup takes nothing, but all that keeps a hosting from being deleted keeps it from
@@ -157,7 +160,7 @@ type Action struct {
 	Plan         int    // the plan it shall have
 	PlanName     string
 	FromPlan     int    // ChangePlan: the plan it has
-	Name         string // CreateOrg, RenameOrg: the name without marker; ChangePlan: the friendly name that goes with the plan, "": it stays
+	Name         string // CreateOrg, RenameOrg: the name without marker; ChangePlan: the friendly name that goes with the plan, "": it stays; MarkHosting: the friendly name
 	Domain       string // CreateWebsite, Backup
 	How          BindKind
 	Reason       string // a sentence for people

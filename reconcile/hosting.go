@@ -290,7 +290,26 @@ func NameOnPlan(name, from, to, instance string) string {
 	return to + " " + rest
 }
 
-// HostingChange is one PATCH of a hosting: either Suspended or Plan is set.
+// MarkedName is the friendly name of a hosting that a person has bound, with the marker at
+// its end. "" where it stays: the marker is there already, another installation marked it,
+// or it shows our suspension without a marker, which is taken out again when that is
+// lifted. A marker of ours that names another subscription gives way.
+func MarkedName(name string, m Marker) string {
+	old, marked := MarkerOf(name)
+	switch {
+	case marked && (old == m || old.Of(m.Instance) == Marker{}):
+		return ""
+	case marked:
+		return name[:strings.LastIndexByte(name, '[')] + m.String()
+	case SuspensionMarked(name, m.Instance):
+		return ""
+	case strings.TrimSpace(name) == "":
+		return m.String()
+	}
+	return strings.TrimRight(name, " ") + " " + m.String()
+}
+
+// HostingChange is one PATCH of a hosting: Suspended or Plan is set, or the name alone.
 type HostingChange struct {
 	Suspended *bool
 	Name      *string // the friendly name that goes with it; nil: it stays

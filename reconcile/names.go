@@ -107,6 +107,25 @@ type WebsiteLocation struct {
 	Hosting int64 // 0: the panel does not name it
 }
 
+// Adoptable is an unbound hosting, with a person's decision that no customer pays for it.
+type Adoptable struct {
+	Hosting
+	Ignored bool
+	Why     string // who decided it, and the reason
+}
+
+// OrgOwner is an org with the customer that it is bound to; "": none.
+type OrgOwner struct {
+	Org
+	Customer string
+}
+
+// Site is a domain at the panel, with its place.
+type Site struct {
+	Domain string
+	WebsiteLocation
+}
+
 // NameKey is the form in which two names are the same: in lower case, without
 // white space.
 func NameKey(name string) string {

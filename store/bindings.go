@@ -251,7 +251,7 @@ func bind(ctx context.Context, tx conn, b reconcile.Binding, now time.Time) erro
 		return err
 	}
 	if _, err := tx.exec(ctx, `INSERT INTO hostings (id, org_id, state, bound) VALUES ($1, $2, 'unread', TRUE)
-		ON CONFLICT (id) DO UPDATE SET bound = TRUE WHERE NOT hostings.bound`, b.Hosting, b.Org); err != nil {
+		ON CONFLICT (id) DO UPDATE SET bound = TRUE, ignored = FALSE, ignored_why = '' WHERE NOT hostings.bound`, b.Hosting, b.Org); err != nil {
 		return err
 	}
 	if b.At.IsZero() {

@@ -13,9 +13,10 @@ import (
 // nothing to do with, while nothing was bound; "" once that is decided.
 const undecidedCursor = "undecided"
 
-// unboundHosting is the condition of a living hosting that no subscription is bound to
-// and that no marker names, in the words of its index.
-const unboundHosting = `NOT h.bound AND h.terminated_by_us IS NULL AND h.state IN ('active', 'suspended') AND h.marker_id = ''
+// unboundHosting is the condition of a living hosting that no subscription is bound to,
+// that no marker names, and of which no person has decided that no customer pays for it, in the
+// words of its index.
+const unboundHosting = `NOT h.bound AND NOT h.ignored AND h.terminated_by_us IS NULL AND h.state IN ('active', 'suspended') AND h.marker_id = ''
 	AND NOT EXISTS (SELECT 1 FROM orgs d WHERE d.id = h.org_id AND d.deleted)`
 
 // Unbound counts the living hostings of the panel that no subscription is bound to and

@@ -140,14 +140,40 @@ func (c *Client) FindWebsite(ctx context.Context, domain string) ([]reconcile.We
 	return found, nil
 }
 
-// Change sets suspension or plan. Either is a setting: if it is sent again it changes
-// nothing, so a 429 to it is fault.Throttled and not ambiguous.
+// AllWebsites lists the websites of all customers that are not deleted, each domain and
+// alias with its place. The panel calls this listing a sum of its customers' listings: it
+// is evidence, and nothing is taken away by it.
+func (c *Client) AllWebsites(ctx context.Context) ([]reconcile.Site, error) {
+	at := get(routeWebsites, c.org).with("recursion", "directCustomers", "showAliases", "true")
+	var all []reconcile.Site
+	err := pages(ctx, c, at, func(page []websiteWire, first bool) (bool, error) {
+		if first {
+			all = nil
+		}
+		for _, w := range page {
+			if place := w.location(); w.isLive() && place.Org != "" && !strings.EqualFold(place.Org, c.org) {
+				all = append(all, reconcile.Site{Domain: w.domain(), WebsiteLocation: place})
+				for _, alias := range w.Aliases {
+					all = append(all, reconcile.Site{Domain: domainOf(alias), WebsiteLocation: place})
+				}
+			}
+		}
+		return false, nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	return all, nil
+}
+
+// Change sets suspension or plan, or the name alone. Each is a setting: if it is sent
+// again it changes nothing, so a 429 to it is fault.Throttled and not ambiguous.
 func (c *Client) Change(ctx context.Context, org string, hosting int64, change reconcile.HostingChange) error {
 	if err := c.checkIDs(org, hosting); err != nil {
 		return err
 	}
-	if (change.Suspended != nil) == (change.Plan != 0) {
-		return fault.Errorf(fault.Permanent, "enhance: a change sets suspension or plan, exactly one of them")
+	if change.Suspended != nil && change.Plan != 0 || change.Suspended == nil && change.Plan == 0 && change.Name == nil {
+		return fault.Errorf(fault.Permanent, "enhance: a change sets suspension or plan, exactly one of them, or the name alone")
 	}
 	if change.Plan != 0 {
 		if err := checkPlan(change.Plan); err != nil {

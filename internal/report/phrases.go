@@ -9,7 +9,7 @@ import (
 )
 
 // Phrase is an action in a few words, which fit before and after it is done. It is "" for
-// an action that people need not see: renaming an org, writing ids to metadata.
+// an action that people need not see: renaming an org, writing a marker or ids.
 func Phrase(a reconcile.Action) string {
 	switch a.Kind {
 	case reconcile.Link:
@@ -40,7 +40,7 @@ func Phrase(a reconcile.Action) string {
 		return fmt.Sprintf("hosting %d deleted", a.Hosting)
 	case reconcile.SendMail:
 		return mailPhrase(a.ID)
-	case reconcile.RenameOrg, reconcile.WriteMetadata:
+	case reconcile.RenameOrg, reconcile.MarkHosting, reconcile.WriteMetadata:
 		return ""
 	}
 	return a.Kind.String()

@@ -154,7 +154,7 @@ func (y *play) checkEffect(p *process, e simulator.Effect, sent time.Time) {
 			y.violated(OursOnly, "%s of hosting %d, which staff made", e.Kind, e.Hosting)
 			return
 		}
-		if e.Kind == "rename_subscription" && (marks(e, y.Company.Policy.Instance) || y.followsPlan(e)) {
+		if e.Kind == "rename_subscription" && (marks(e, y.Company.Policy.Instance) || y.followsPlan(e) || y.showsBinding(e)) {
 			return
 		}
 		if e.Kind == "undelete_subscription" || e.Kind == "rename_subscription" {

@@ -3,8 +3,16 @@ package simtest
 import (
 	"strings"
 
+	"github.com/stripe-enhance/stripe-enhance/reconcile"
 	"github.com/stripe-enhance/stripe-enhance/simulator"
 )
+
+// showsBinding reports whether a rename wrote the marker of a hosting that the operator has
+// bound, and left the rest of the name.
+func (y *play) showsBinding(e simulator.Effect) bool {
+	m, marked := reconcile.MarkerOf(e.After.Name)
+	return marked && y.rebound[e.Hosting] && m.StripeID == y.origin[e.Hosting].subscription && e.After.Name == reconcile.MarkedName(e.Before.Name, m)
+}
 
 // followsPlan reports whether a rename replaced the name of the old plan by that of the new
 // one and left our marks as they were. The change of plan is in the same call.

@@ -3,7 +3,7 @@
 -- The journal has mails to customers as well.
 ALTER TABLE actions DROP CONSTRAINT actions_kind_check;
 ALTER TABLE actions ADD CONSTRAINT actions_kind_check CHECK (kind IN ('link', 'resume', 'create_org', 'rename_org', 'invite_owner',
-    'create_subscription', 'create_website', 'change_plan', 'write_metadata', 'suspend', 'backup', 'terminate', 'mail'));
+    'create_subscription', 'create_website', 'change_plan', 'mark_hosting', 'write_metadata', 'suspend', 'backup', 'terminate', 'mail'));
 
 -- The matters of which customers had a mail, or may have had one. The key is the matter in
 -- its spell, and no two mails are about one: intended is written before a mail is sent, and

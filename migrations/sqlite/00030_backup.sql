@@ -10,7 +10,7 @@ CREATE TABLE actions_backup (
     run_id          TEXT NOT NULL,
     position        INTEGER NOT NULL,
     kind            TEXT NOT NULL CHECK (kind IN ('link', 'resume', 'create_org', 'rename_org', 'invite_owner',
-                                'create_subscription', 'create_website', 'change_plan', 'write_metadata', 'suspend', 'backup', 'terminate')),
+                                'create_subscription', 'create_website', 'change_plan', 'mark_hosting', 'write_metadata', 'suspend', 'backup', 'terminate')),
     customer_id     TEXT NOT NULL,
     subscription_id TEXT NOT NULL DEFAULT '',
     item_id         TEXT NOT NULL DEFAULT '',

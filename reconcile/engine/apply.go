@@ -150,6 +150,9 @@ func (r *run) next(d planner.Decision, failed *failures) (reconcile.Action, bool
 			r.leaves = true
 			continue
 		}
+		if r.req.Kinds != nil && !slices.Contains(r.req.Kinds, a.Kind) {
+			continue
+		}
 		if !r.brake.holds(a) && !r.brake.unseen(a) && !failed.blocks(a, r.catalog.Takes(a)) {
 			return a, true
 		}

@@ -58,6 +58,7 @@ var effects = [...]effect{
 	reconcile.Suspend:            {do: (*run).suspend, find: (*run).findSuspension, premise: true, learn: learnSuspension},
 	reconcile.ChangePlan:         {do: (*run).changePlan, find: (*run).findPlanChange, premise: true},
 	reconcile.Backup:             {do: (*run).backup, find: (*run).findBackup, repeatable: true, premise: true},
+	reconcile.MarkHosting:        {do: (*run).markHosting, find: (*run).findMark, repeatable: true},
 	reconcile.Terminate:          {do: (*run).terminate, find: (*run).findTermination, premise: true},
 	reconcile.SendMail:           {do: (*run).sendMail},
 }

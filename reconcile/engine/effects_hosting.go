@@ -74,6 +74,22 @@ func (r *run) changePlan(ctx context.Context, _ *reconcile.Customer, a reconcile
 	return nil
 }
 
+// markHosting writes a name with our marker.
+func (r *run) markHosting(ctx context.Context, _ *reconcile.Customer, a reconcile.Action, out *reconcile.Outcome) error {
+	if err := r.Provisioner.Change(ctx, a.Org, a.Hosting, reconcile.HostingChange{Name: &a.Name}); err != nil {
+		return err
+	}
+	h, err := r.readBack(ctx, a.Org, a.Hosting)
+	if err != nil {
+		return err
+	}
+	if want, _ := reconcile.MarkerOf(a.Name); h.Marker() != want {
+		return fault.Errorf(fault.Ambiguous, "hosting %d was to carry the marker %s and reads as %q", a.Hosting, want, h.FriendlyName)
+	}
+	out.Hosting = &h
+	return nil
+}
+
 // suspend suspends a hosting, and adds our mark to its name with the same call.
 func (r *run) suspend(ctx context.Context, c *reconcile.Customer, a reconcile.Action, out *reconcile.Outcome) error {
 	h, err := r.setSuspended(ctx, c, a, true)

@@ -114,6 +114,11 @@ type Request struct {
 	// Suppose changes a customer each time it is loaded, so that a person can see the
 	// result of an instruction before giving it; only with Dry. nil: nothing.
 	Suppose func(*reconcile.Customer)
+	// Look reads both sides and plans for no customer; only with Dry.
+	Look bool
+	// Kinds are the only kinds of actions that are done. All else that the customers need is
+	// planned, and left to the next run. nil: every kind.
+	Kinds []reconcile.ActionKind
 	// Stored plans from the mirror as it is, without reading Stripe or Enhance and without
 	// the lease; only with Dry. It is for looking while a service is at work.
 	Stored bool

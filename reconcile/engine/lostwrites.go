@@ -259,6 +259,14 @@ func (r *run) findPlanChange(ctx context.Context, c *reconcile.Customer, p recon
 	return strings.HasSuffix(p.ActionID, ">"+strconv.Itoa(h.Plan)), nil
 }
 
+func (r *run) findMark(ctx context.Context, c *reconcile.Customer, p reconcile.Pending, out *reconcile.Outcome) (bool, error) {
+	h, err := r.readChanged(ctx, c, p, out)
+	if err != nil || h == nil {
+		return false, err
+	}
+	return h.Marker() == reconcile.Marker{StripeID: p.Subscription, Slot: p.Slot, Instance: r.Policy.Instance}, nil
+}
+
 func (r *run) findTermination(ctx context.Context, c *reconcile.Customer, p reconcile.Pending, out *reconcile.Outcome) (bool, error) {
 	h, err := r.readChanged(ctx, c, p, out)
 	if err != nil || h == nil {

@@ -89,7 +89,8 @@ type Provisioner interface {
 	CreateOrg(ctx context.Context, name string) (id string, err error)
 	RenameOrg(ctx context.Context, org, name string) error
 	CreateHosting(ctx context.Context, org string, plan int, friendlyName string) (id int64, err error)
-	// Change sets suspension or plan of a hosting; exactly one of them per call.
+	// Change sets suspension or plan of a hosting, exactly one of them per call, or its
+	// name alone.
 	Change(ctx context.Context, org string, hosting int64, change reconcile.HostingChange) error
 }
 

@@ -132,8 +132,14 @@ func (r *run) do(ctx context.Context) error {
 		r.apply,
 		r.sendMails, // to customers
 	}
+	if r.req.Look && r.req.Dry {
+		steps = steps[:looking]
+	}
 	return r.inTurn(ctx, steps)
 }
+
+// looking is how many steps of a run only read.
+const looking = 5
 
 func (r *run) inTurn(ctx context.Context, steps []func(context.Context) error) error {
 	for _, step := range steps {

@@ -111,6 +111,7 @@ func (pl *planner) createOrg() {
 // operator wants that and the metadata is empty, or if the value that we wrote there is no
 // longer true.
 func (pl *planner) planMetadata() {
+	pl.planMarks()
 	if !pl.policy.WriteMetadata {
 		return
 	}

@@ -120,7 +120,8 @@
 //     unbound waits too. A person decides with "customers bind": it is that hosting, or the
 //     order is new.
 //  28. Stripe's metadata gets the ids of org and hosting where that is wanted and
-//     nothing stands there yet.
+//     nothing stands there yet. The name of a hosting that a person has bound gets our
+//     marker at its end, where it has none, or one of ours that names what does not serve it.
 //  29. Grace, a status we do not know, a price without a mapping, back-off and parking are
 //     reported as holds.
 //  30. People's holds withhold: "no-suspend" what takes away, "keep-suspended" what resumes,

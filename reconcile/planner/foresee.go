@@ -48,6 +48,8 @@ func After(c *reconcile.Customer, a reconcile.Action, now time.Time) *reconcile.
 		})
 	case reconcile.Backup:
 		changeHosting(&next, a, func(h *reconcile.Hosting) { h.Backups.Began = now })
+	case reconcile.MarkHosting:
+		changeHosting(&next, a, func(h *reconcile.Hosting) { h.FriendlyName = a.Name })
 	case reconcile.Terminate:
 		changeHosting(&next, a, func(h *reconcile.Hosting) { h.State, h.TerminatedByUs = reconcile.HostingDeleted, now })
 	case reconcile.SendMail: // it changes nothing that is decided by

@@ -96,16 +96,16 @@ func TestAnInstructionChangesWhatItIsAboutAndNothingElse(t *testing.T) {
 		{"for the unit that waits, while the price has no mapping", nil, func(c *reconcile.Customer, _ *reconcile.Instruction) {
 			waiting(c, 2)
 			c.Subscriptions[0].Items[0].Price = "price_new"
-		}, "sub_1/3 is served by hosting 9 of org org-1", "hold unmapped"},
+		}, "sub_1/3 is served by hosting 9 of org org-1", "mark_hosting:sub_1/3:9, hold unmapped"},
 		{"where nothing is bound, and the price has no mapping", nil, func(c *reconcile.Customer, _ *reconcile.Instruction) {
 			c.Bindings, c.Hostings, c.Subscriptions[0].Items[0].Price = nil, nil, "price_new"
-		}, "sub_1/1 is served by hosting 9 of org org-1", "hold unmapped"},
+		}, "sub_1/1 is served by hosting 9 of org org-1", "mark_hosting:sub_1/1:9, hold unmapped"},
 		{"for a unit that it does not have, while another one has no hosting yet", nil, func(c *reconcile.Customer, w *reconcile.Instruction) {
 			w.Slot, c.Subscriptions[0].Items[0].Quantity = 5, 2
 		}, "sub_1 has no unit sub_1/5: sub_1/1 has hosting 7, bound by create", ""},
 		{"a hosting that was made for a unit of another subscription", nil, func(_ *reconcile.Customer, w *reconcile.Instruction) {
 			w.Hosting.FriendlyName, w.OtherMarker = "Basic [sub_2/5]", true
-		}, "sub_1/1 is not served by hosting 7 of org org-1 any more; at the panel that stays as it is; sub_1/2 is served by hosting 9 of org org-1", ""},
+		}, "sub_1/1 is not served by hosting 7 of org org-1 any more; at the panel that stays as it is; sub_1/2 is served by hosting 9 of org org-1", "mark_hosting:sub_1/2:9"},
 		{"for one of two units that wait", nil, func(c *reconcile.Customer, w *reconcile.Instruction) {
 			waiting(c, 2, 3)
 			w.Slot, c.Subscriptions[0].Items[0].Quantity = 3, 3
@@ -131,10 +131,10 @@ func TestAnInstructionOverrulesTheMarkerOfItsHostingAlone(t *testing.T) {
 	}{
 		{"the metadata of the other names it", func(_ *reconcile.Customer, second *reconcile.Subscription) {
 			second.MetadataOrg, second.MetadataHosting = "org-1", 9
-		}, "create_subscription:sub_2/2:1"},
+		}, "create_subscription:sub_2/2:1, mark_hosting:sub_1/2:9"},
 		{"the other has a hosting with its marker", func(c *reconcile.Customer, _ *reconcile.Subscription) {
 			c.Hostings = append(c.Hostings, upAt(8, 1, "Basic [sub_2/2]"))
-		}, "link:sub_2/2:8:si_2"},
+		}, "link:sub_2/2:8:si_2, mark_hosting:sub_1/2:9"},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			_, decision := instructed(t, nil, func(c *reconcile.Customer, w *reconcile.Instruction) {

@@ -41,6 +41,11 @@ func inOtherOrg(w *reconcile.Instruction, h *reconcile.Hosting, c *reconcile.Cus
 	return fmt.Sprintf("hosting %d is in org %s, and the org of %s is %s: add --other-org if it is to serve it there; it stays where it is, and no invitation to that org is sent", h.ID, h.Org, w.Subscription, c.Org.ID)
 }
 
+// boundByPerson is why a name gets our marker.
+func boundByPerson(l *assignment) string {
+	return fmt.Sprintf("a person has bound hosting %d to %s: the name shows it, so that a lost database can be rebuilt", l.Hosting, reconcile.SlotID(l.Subscription, l.Slot))
+}
+
 // noSuchUnit is for a slot that the subscription does not have.
 func (ch *instructed) noSuchUnit(slot int) string {
 	return fmt.Sprintf("%s has no unit %s: %s", ch.Instruction.Subscription, reconcile.SlotID(ch.Instruction.Subscription, slot), ch.Before)
