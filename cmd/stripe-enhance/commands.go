@@ -15,6 +15,7 @@ func (p *program) commands() []*cobra.Command {
 		p.customersCommand(),
 		p.actionsCommand(),
 		p.forecastCommand(),
+		p.adoptCommand(),
 		p.mappingsCommand(),
 		p.holdsCommand(),
 		p.migrateCommand(),

@@ -22,11 +22,16 @@ var ifMissing = map[string]app.IfMissing{
 	"stripe-enhance mappings import": app.CreateHere,
 	"stripe-enhance holds add":       app.CreateHere,
 	"stripe-enhance plan":            app.Suppose,
+	"stripe-enhance adopt":           app.Suppose,
 }
 
 // place is where the command at work was given.
 func (p *program) place() app.Place {
-	return app.Place{Command: p.command, DotEnvs: p.dotEnvs, IfMissing: ifMissing[p.command]}
+	missing := ifMissing[p.command]
+	if p.decides {
+		missing = app.CreateHere
+	}
+	return app.Place{Command: p.command, DotEnvs: p.dotEnvs, IfMissing: missing}
 }
 
 // newApp has the settings and no part yet.

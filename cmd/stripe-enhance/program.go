@@ -35,6 +35,7 @@ type program struct {
 	shown   report.View       // how much of a report is shown
 	flags   map[string]string // settings given as flags, by the variable's name
 	command string            // "stripe-enhance mappings list"
+	decides bool              // the command stores decisions, which it else only shows
 	key     string            // a glimpse of the key for Stripe, once settings are read
 	// unhelpful is the error if help was asked about a command that does not exist.
 	unhelpful error

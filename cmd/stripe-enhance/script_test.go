@@ -95,6 +95,13 @@ func scripts(setup func(*testscript.Env), p testscript.Params) testscript.Params
 		"mail":       command((*outside).mailing),
 		"calendar":   command((*outside).calendar),
 		"moved":      command((*outside).moved),
+		"named":      command((*outside).named),
+		"decide":     decide,
+		"decideall":  decideAll,
+		"town":       command((*outside).town),
+		"untouched":  command((*outside).untouched),
+		"grown":      command((*outside).grown),
+		"carry":      command((*outside).carry),
 	}
 	return p
 }
@@ -134,6 +141,7 @@ type outside struct {
 	writes    chan struct{} // closed at the first write to Enhance
 	chat      *chat         // the receiver of NOTIFY_URLS
 	mails     *mailtest.Server
+	town400   *town
 }
 
 type outsideKey struct{}
