@@ -73,3 +73,31 @@ func TestAMarkComesAndGoesWithoutATrace(t *testing.T) {
 		}
 	})
 }
+
+func TestTheMarkerInANameThatPeopleGave(t *testing.T) {
+	one := reconcile.Marker{StripeID: "sub_1", Slot: 2}
+	ours := reconcile.Marker{StripeID: "sub_1", Slot: 2, Instance: "shop"}
+	for _, c := range []struct {
+		name string
+		m    reconcile.Marker
+		want string // "": it stays
+	}{
+		{"My site", one, "My site [sub_1/2]"},
+		{"My site [2024]", ours, "My site [2024] [sub_1/2@shop]"},
+		{" ", one, "[sub_1/2]"},
+		{"Basic [sub_1/2]", one, ""},
+		{"Basic [sub_9/1]", one, "Basic [sub_1/2]"},
+		{"Basic (suspended) [sub_9/1]", one, "Basic (suspended) [sub_1/2]"},
+		{"Basic [sub_1/2]", ours, "Basic [sub_1/2@shop]"},
+		{"Basic [sub_9/1@lab]", ours, ""},
+		{"My site (suspended) [stripe-enhance]", one, ""},
+	} {
+		got := reconcile.MarkedName(c.name, c.m)
+		if got != c.want {
+			t.Errorf("%q becomes %q, want %q", c.name, got, c.want)
+		}
+		if m, _ := reconcile.MarkerOf(got); got != "" && m != c.m {
+			t.Errorf("%q carries the marker %s", got, m)
+		}
+	}
+}

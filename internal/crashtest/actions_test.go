@@ -3,6 +3,7 @@ package crashtest
 import (
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 	"sync/atomic"
 	"syscall"
@@ -55,6 +56,15 @@ var deeds = []actionCase{
 		env: map[string]string{"STRIPE_WRITE_METADATA": "true"}, then: signUpAda},
 	{kind: reconcile.ChangePlan, route: patchHosting, before: signUpAda,
 		then: func(c *company) { c.must(c.ChangePrice(c.only().ID, "", "price_pro_monthly")) }},
+	{kind: reconcile.MarkHosting, route: patchHosting, mild: true, then: func(c *company) {
+		id, err := c.StaffCreateHosting(c.StaffCreateOrg("Ada", ada.Email), c.plans["price_basic_monthly"], "By hand")
+		c.must(err)
+		done := c.signUp(ada)
+		c.reconcile(nil) // it asks what the hosting is for
+		if r := c.run(nil, "customers", "bind", done.Subscription, strconv.Itoa(id), "--reason", "it is its hosting"); r.code != 0 {
+			c.Fatalf("binding: %s", r.stderr)
+		}
+	}},
 	{kind: reconcile.Suspend, route: patchHosting, before: signUpAda,
 		then: func(c *company) { c.must(c.MarkUnpaid(c.only().ID)) }},
 	{kind: reconcile.Resume, route: patchHosting,

@@ -53,6 +53,7 @@ var writes = []story{
 	{"create a hosting", createHosting, "", []string{"warm", "order"}, nil, signedUp},
 	{"create a website", "POST /orgs/{org}/websites", "", []string{"warm", "order with a domain"}, nil, signedUp + ", site ada.example.com"},
 	{"change the plan", "PATCH" + hostingPath, "planId", []string{"warm", "order", "run", "upgrade"}, nil, "Ada invited, Pro active"},
+	{"write a marker", "PATCH" + hostingPath, "friendlyName", []string{"by hand", "order", "run", "bind"}, nil, "Ada not let in, Basic active"},
 	{"suspend", "PATCH" + hostingPath, "isSuspended", []string{"warm", "order", "run", "unpaid"}, nil, "Ada invited, Basic suspended"},
 	{"resume", "PATCH" + hostingPath, "isSuspended", []string{"warm", "order", "run", "unpaid", "run", "pay"}, nil, signedUp},
 	{"delete", "DELETE" + hostingPath, "", []string{"warm", "order", "run", "cancel", "run", "31 days"}, withRetention, "Ada invited, Basic deleted"},
@@ -259,6 +260,12 @@ func (l *life) step(name string) {
 	case "order with a domain":
 		order.Domain = "ada.example.com"
 		l.sub = signUp(l.t, r, order)
+	case "by hand":
+		staffMade(l.t, r, r.World.StaffCreateOrg("Ada", "ada@example.com"), first, "Mine")
+	case "bind":
+		h := r.World.Hostings()[0]
+		say(l.t, r, reconcile.Instruction{Kind: reconcile.InstructBind, Subscription: l.sub.Subscription,
+			Hosting: reconcile.Hosting{ID: int64(h.ID), Org: h.Org, Plan: h.Plan, State: reconcile.HostingActive, FriendlyName: h.FriendlyName}})
 	case "upgrade":
 		must(l.t, r.World.ChangePrice(l.sub.Subscription, l.sub.Items[0], priceFor(l.t, r, plans(r)[1])))
 	case "unpaid":
