@@ -13,7 +13,7 @@ import (
 	"github.com/stripe-enhance/stripe-enhance/simulator"
 )
 
-var suspended = true
+var suspended, named = true, "Mine"
 
 var ops = []op{
 	{"create an org", "POST /orgs/{org}/customers", "create", "permanent", func(ctx context.Context, n *town) error {
@@ -47,6 +47,9 @@ var ops = []op{
 	}},
 	{"change a plan", routeOfHosting("PATCH"), "set", "not found", func(ctx context.Context, n *town) error {
 		return n.client.Change(ctx, n.org, n.hosting, reconcile.HostingChange{Plan: 2})
+	}},
+	{"rename a hosting", routeOfHosting("PATCH"), "set", "not found", func(ctx context.Context, n *town) error {
+		return n.client.Change(ctx, n.org, n.hosting, reconcile.HostingChange{Name: &named})
 	}},
 	{"delete a hosting", routeOfHosting("DELETE"), "set", "not found", func(ctx context.Context, n *town) error {
 		return n.client.Delete(ctx, n.org, n.hosting)

@@ -53,3 +53,34 @@ func TestADomainIsNotFoundOnWhatIsDeletedNorInOurOwnOrg(t *testing.T) {
 		t.Errorf("a panel that does not answer: %v", err)
 	}
 }
+
+func TestAllWebsitesAreThoseOfCustomersWithTheirAliases(t *testing.T) {
+	n := newTown(t)
+	site := func(id, more string) string { return `{"id":"` + id + `",` + more + `}` }
+	n.breaks("GET /orgs/{org}/websites", body(200, `{"total":4,"items":[`+
+		site("w-1", `"domain":"gone.example.com","orgId":"`+otherOrg+`","subscriptionId":42,"status":"deleted"`)+`,`+
+		site("w-2", `"domain":"ours.example.com","orgId":"`+ourOrg+`","subscriptionId":43,"status":"active"`)+`,`+
+		site("w-3", `"domain":"nowhere.example.com","status":"active"`)+`,`+
+		site("w-4", `"domain":{"domain":"bob.example.com"},"aliases":[{"domain":"www.ada.example.com"}],"orgId":"`+otherOrg+`","subscriptionId":44,"status":"active"`)+`]}`))
+	place := reconcile.WebsiteLocation{Org: otherOrg, Hosting: 44}
+	got, err := n.client.AllWebsites(t.Context())
+	if diff := cmp.Diff([]reconcile.Site{{Domain: "bob.example.com", WebsiteLocation: place}, {Domain: "www.ada.example.com", WebsiteLocation: place}}, got); diff != "" || err != nil {
+		t.Errorf("%v (-want +got)\n%s", err, diff)
+	}
+	n.breaks("GET /orgs/{org}/websites", simulator.NotDone(500))
+	if _, err := n.client.AllWebsites(t.Context()); fault.Of(err) != fault.Transient {
+		t.Errorf("a panel that does not answer: %v", err)
+	}
+}
+
+func TestANameIsChangedAlone(t *testing.T) {
+	n := newTown(t)
+	name := "Mine [sub_1/1]"
+	if err := n.client.Change(t.Context(), n.org, n.hosting, reconcile.HostingChange{Name: &name}); err != nil {
+		t.Fatal(err)
+	}
+	h, err := n.client.Hosting(t.Context(), n.org, n.hosting)
+	if err != nil || h.FriendlyName != name || h.State != reconcile.HostingActive {
+		t.Errorf("%+v: %v", h, err)
+	}
+}
