@@ -164,6 +164,8 @@ type Action struct {
 	Domain       string // CreateWebsite, Backup
 	How          BindKind
 	Reason       string // a sentence for people
+	// Evidence is what the action rests on, if it takes something away and was sent; else nil.
+	Evidence *Evidence
 	// Mail is the content of SendMail. The journal keeps the keys of its topics and no more,
 	// because a mail is decided again right before it is sent; nil there.
 	Mail *Mail

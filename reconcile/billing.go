@@ -164,6 +164,8 @@ type SubscriptionFacts struct {
 	// that is due next; PaidAt is when the invoice that was the latest then was last
 	// paid. Both are for the [Lapse], and not stored.
 	LatestDue, PaidAt time.Time
+	// Request is Stripe's id of the request that read it by id; "" in listings. Not stored.
+	Request string
 	// OnTestClock means that it lives on a clock of Stripe's test mode. Listings leave such
 	// subscriptions out, by Stripe's own rule. Not stored.
 	OnTestClock bool

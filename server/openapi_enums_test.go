@@ -32,7 +32,7 @@ func enums() map[string][]string {
 	kinds, manual, states := wordsOf[reconcile.ActionKind](), wordsOf[reconcile.ManualKind](), []string{"planned", "applied", "failed", "superseded"}
 	modes := append(wordsOf[reconcile.RunMode](), "") // "": the run failed before it had one
 	hosting := append(wordsOf[reconcile.HostingState](), reconcile.HostingState(0).String())
-	ahead := []reconcile.ForecastKind{reconcile.ForecastSuspend, reconcile.ForecastTerminate, reconcile.ForecastCancel, reconcile.ForecastTrialEnd, reconcile.ForecastPlanChange, reconcile.ForecastHoldEnd}
+	ahead := []reconcile.ForecastKind{reconcile.ForecastWarn, reconcile.ForecastSuspend, reconcile.ForecastTerminate, reconcile.ForecastCancel, reconcile.ForecastTrialEnd, reconcile.ForecastPlanChange, reconcile.ForecastHoldEnd}
 	var dated []string
 	for _, kind := range ahead {
 		dated = append(dated, string(kind))

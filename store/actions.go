@@ -270,11 +270,11 @@ func (s *Store) RecordIntent(ctx context.Context, tok reconcile.Token, run strin
 		}
 		// The usual case is one statement: what would refuse the intent is a condition of it.
 		n, err := tx.exec(ctx, `UPDATE actions SET state = 'sent', sent_at = $2, attempts = attempts + 1, run_id = $3,
-			held_plan_id = $4, error = '', settle_until = NULL, looks = 0, looked_at = NULL, org_id = $5, hosting_id = $6, plan_id = $7
+			held_plan_id = $4, error = '', settle_until = NULL, looks = 0, looked_at = NULL, org_id = $5, hosting_id = $6, plan_id = $7, evidence = $10
 			WHERE action_id = $1 AND state IN ('planned', 'held', 'sent', 'ambiguous') AND state <> 'sent'
 			AND EXISTS (SELECT 1 FROM customers WHERE id = $8 AND words = $9)
 			AND NOT EXISTS (SELECT 1 FROM actions f WHERE f.customer_id = $8 AND f.state = 'sent')`,
-			a.ID, at(now), run, planID, a.Org, a.Hosting, a.Plan, a.Customer, a.Instructions)
+			a.ID, at(now), run, planID, a.Org, a.Hosting, a.Plan, a.Customer, a.Instructions, encodeEvidence(a.Evidence))
 		if err != nil || n > 0 {
 			return err
 		}
@@ -291,7 +291,11 @@ func (s *Store) RecordIntent(ctx context.Context, tok reconcile.Token, run strin
 		if err := refuseOutdated(a, words); err != nil {
 			return err
 		}
-		return insertJournal(ctx, tx, run, a, reconcile.ActionSent, planID, now)
+		if err := insertJournal(ctx, tx, run, a, reconcile.ActionSent, planID, now); err != nil || a.Evidence == nil {
+			return err
+		}
+		_, err = tx.exec(ctx, "UPDATE actions SET evidence = $2 WHERE action_id = $1 AND state = 'sent'", a.ID, encodeEvidence(a.Evidence))
+		return err
 	})
 }
 

@@ -254,6 +254,21 @@ func decodeBackups(text sql.RawBytes, into *reconcile.Backups) error {
 	return err
 }
 
+// encodeEvidence is the value of the column evidence; nil: NULL.
+func encodeEvidence(e *reconcile.Evidence) any {
+	if e == nil {
+		return nil
+	}
+	kept := *e
+	kept.Subscriptions = slices.Clone(e.Subscriptions)
+	for i := range kept.Subscriptions {
+		s := &kept.Subscriptions[i]
+		s.Status, s.Request = clean(s.Status), clean(s.Request)
+	}
+	kept.Hosting.Name, kept.Hosting.SuspendedBy = clean(e.Hosting.Name), clean(e.Hosting.SuspendedBy)
+	return document(kept)
+}
+
 // storedUsage is one resource as the column usage keeps it.
 type storedUsage struct {
 	Name  string `json:"name"`

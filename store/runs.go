@@ -109,14 +109,20 @@ func (s *Store) LastListed(ctx context.Context) (l reconcile.ListedState, err er
 
 const recordColumns = `SELECT action_id, kind, customer_id, subscription_id, item_id, slot, email, org_id, hosting_id, plan_id,
 	plan_name, from_plan_id, name, domain, how, reason, key, run_id, state, error, planned_at, sent_at, finished_at,
-	settle_until, looks, looked_at, attempts, held_plan_id, position FROM actions `
+	settle_until, looks, looked_at, attempts, held_plan_id, position, evidence FROM actions `
 
 func scanRecord(row scan) (r reconcile.ActionRecord, position int64, err error) {
 	var kind, how, state string
+	var evidence sql.RawBytes
 	err = row(&r.ID, &kind, &r.Customer, &r.Subscription, &r.Item, &r.Slot, &r.Email, &r.Org, &r.Hosting, &r.Action.Plan,
 		&r.PlanName, &r.FromPlan, &r.Name, &r.Domain, &how, &r.Reason, &r.Key, &r.Run, &state, &r.Error,
-		into(&r.PlannedAt), into(&r.SentAt), into(&r.FinishedAt), into(&r.Settle), &r.Looks, into(&r.LookedAt), &r.Attempts, &r.PlanID, &position)
+		into(&r.PlannedAt), into(&r.SentAt), into(&r.FinishedAt), into(&r.Settle), &r.Looks, into(&r.LookedAt), &r.Attempts, &r.PlanID, &position, &evidence)
 	r.Kind, r.How, r.State = reconcile.ParseActionKind(kind), reconcile.ParseBindKind(how), reconcile.ParseActionState(state)
+	if err == nil && evidence != nil {
+		if err = json.Unmarshal(evidence, &r.Evidence); err != nil {
+			err = badRow("evidence of action", r.Key, err)
+		}
+	}
 	return r, position, err
 }
 

@@ -17,11 +17,11 @@ func TestTheQuotaOfTheSeller(t *testing.T) {
 		answer string
 		want   []reconcile.Usage
 	}{
-		"none":      {`{"items":[],"total":0}`, nil},
-		"one plan":  {`{"items":[` + one + `],"total":1}`, []reconcile.Usage{{Name: "customers", Used: 45, Total: limit(50)}, {Name: "diskspace", Used: 7}}},
-		"two plans": {`{"items":[` + one + `,{"id":2,"planId":9,"status":"active","resources":[{"name":"customers","total":10,"usage":1},{"name":"diskspace","total":5,"usage":1}]}],"total":2}`, []reconcile.Usage{{Name: "customers", Used: 46, Total: limit(60)}, {Name: "diskspace", Used: 8}}},
+		"none":             {`{"items":[],"total":0}`, nil},
+		"one plan":         {`{"items":[` + one + `],"total":1}`, []reconcile.Usage{{Name: "customers", Used: 45, Total: limit(50)}, {Name: "diskspace", Used: 7}}},
+		"two plans":        {`{"items":[` + one + `,{"id":2,"planId":9,"status":"active","resources":[{"name":"customers","total":10,"usage":1},{"name":"diskspace","total":5,"usage":1}]}],"total":2}`, []reconcile.Usage{{Name: "customers", Used: 46, Total: limit(60)}, {Name: "diskspace", Used: 8}}},
 		"unlimited in one": {`{"items":[` + one + `,{"id":2,"planId":9,"status":"active","resources":[{"name":"customers","usage":1}]}],"total":2}`, []reconcile.Usage{{Name: "customers", Used: 46}, {Name: "diskspace", Used: 7}}},
-		"a deleted one": {`{"items":[` + one + `,{"id":2,"planId":9,"status":"deleted","resources":[{"name":"customers","total":10,"usage":1}]}],"total":2}`, []reconcile.Usage{{Name: "customers", Used: 45, Total: limit(50)}, {Name: "diskspace", Used: 7}}},
+		"a deleted one":    {`{"items":[` + one + `,{"id":2,"planId":9,"status":"deleted","resources":[{"name":"customers","total":10,"usage":1}]}],"total":2}`, []reconcile.Usage{{Name: "customers", Used: 45, Total: limit(50)}, {Name: "diskspace", Used: 7}}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			url := served(t, func(w http.ResponseWriter, r *http.Request) {

@@ -63,6 +63,7 @@ type answer struct {
 	sent time.Time // our clock, when the attempt that was answered left
 	left time.Time // the same by the clock of the process, to measure how long it took
 	date time.Time // Stripe's clock; zero without a Date header
+	id   string    // Stripe's id of the request; "" without a Request-Id header
 }
 
 // do sends a call and waits for its answer. Every error is classified. Here a write may
@@ -87,7 +88,7 @@ func (c *Client) do(ctx context.Context, r request) (_ answer, err error) {
 	if err != nil || ex.status != http.StatusOK {
 		return answer{}, classify(ctx, r, ex, err)
 	}
-	return answer{body: ex.body, sent: ex.sent.UTC(), left: ex.left, date: ex.date}, nil
+	return answer{body: ex.body, sent: ex.sent.UTC(), left: ex.left, date: ex.date, id: printable(ex.requestID)}, nil
 }
 
 // callError is a call without a usable answer. It names the call, the status and

@@ -26,7 +26,7 @@ func (c *Client) Subscription(ctx context.Context, id string) (reconcile.Subscri
 	if err != nil {
 		return reconcile.SubscriptionFacts{}, err
 	}
-	facts.ByID = true
+	facts.ByID, facts.Request = true, a.id
 	if s := facts.Status; s == reconcile.StatusPastDue || s == reconcile.StatusUnpaid || s == reconcile.StatusIncomplete {
 		var bills ledger
 		bills, err = c.invoices(ctx, id)

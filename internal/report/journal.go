@@ -12,10 +12,13 @@ type JournalAction struct {
 	PlannedAt  *string `json:"planned_at"`
 	SentAt     *string `json:"sent_at"`
 	FinishedAt *string `json:"finished_at"`
+	// Evidence is what the action rests on, if it takes something away; null: it does not, or
+	// it was not sent, or it was sent before this was kept.
+	Evidence *reconcile.Evidence `json:"evidence"`
 }
 
 // JournalActionOf makes the outside form of a row of the journal.
 func JournalActionOf(a reconcile.ActionRecord) JournalAction {
 	return JournalAction{Action: ActionOf(a), Key: a.Key, RunID: a.Run,
-		At: Time(a.At()), PlannedAt: Time(a.PlannedAt), SentAt: Time(a.SentAt), FinishedAt: Time(a.FinishedAt)}
+		At: Time(a.At()), PlannedAt: Time(a.PlannedAt), SentAt: Time(a.SentAt), FinishedAt: Time(a.FinishedAt), Evidence: a.Evidence}
 }

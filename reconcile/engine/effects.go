@@ -120,6 +120,9 @@ func (r *run) send(ctx context.Context, c *reconcile.Customer, a reconcile.Actio
 	}
 	ctx, cancel := r.callContext(ctx)
 	defer cancel()
+	if e.premise {
+		a.Evidence = reconcile.EvidenceFor(c, a.Hosting, r.findings.request)
+	}
 	// Crash here → nothing was sent or recorded; the customer is still due.
 	r.Failpoint("before-intent", a.Kind.String())
 	sent, learn := r.clock(), r.known.learner(c)

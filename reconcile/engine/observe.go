@@ -384,6 +384,9 @@ func (r *run) readOne(ctx context.Context, id string, force bool) error {
 			return refusedRead{err}
 		}
 		r.findings.addRead(1)
+		if force {
+			r.findings.addRequest(id, facts.Request)
+		}
 		return r.Mirror.SaveFacts(ctx, r.tok, []reconcile.SubscriptionFacts{facts}, force, r.now)
 	})
 }

@@ -197,6 +197,24 @@ type findings struct {
 	drifts        []reconcile.Drift // the first hostings that others have changed at the panel
 	drifted       int               // how many hostings that is
 	subscriptions int               // how many were read
+	requests      map[string]string // Stripe's ids of the requests that read a subscription as a premise
+}
+
+// addRequest notes which request read a subscription as a premise.
+func (f *findings) addRequest(subscription, id string) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.requests == nil {
+		f.requests = map[string]string{}
+	}
+	f.requests[subscription] = id
+}
+
+// request is the request that read a subscription as a premise last; "" if none did.
+func (f *findings) request(subscription string) string {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.requests[subscription]
 }
 
 // note adds a sentence for people.
