@@ -162,8 +162,12 @@ type Action struct {
 	FromPlan     int    // ChangePlan: the plan it has
 	Name         string // CreateOrg, RenameOrg: the name without marker; ChangePlan: the friendly name that goes with the plan, "": it stays; MarkHosting: the friendly name
 	Domain       string // CreateWebsite, Backup
-	How          BindKind
-	Reason       string // a sentence for people
+	// Site is how CreateWebsite makes it, Onboarding how InviteOwner does. Neither is stored:
+	// an action is planned again right before it is done.
+	Site       SiteOptions
+	Onboarding Onboarding
+	How        BindKind
+	Reason     string // a sentence for people
 	// Evidence is what the action rests on, if it takes something away and was sent; else nil.
 	Evidence *Evidence
 	// Mail is the content of SendMail. The journal keeps the keys of its topics and no more,

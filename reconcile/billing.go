@@ -96,6 +96,12 @@ type Subscription struct {
 	// decided by it: an invoice may be open while the subscription is active. Zero:
 	// there is none, or this key may not read invoices.
 	UnpaidSince time.Time
+	// UnpaidChange is the due date of the oldest open invoice that a change within the
+	// subscription made, such as that of an upgrade. Zero: there is none, or this key may
+	// not read invoices.
+	UnpaidChange time.Time
+	// TrialStart is when its trial began, also one that is over. Zero: it has none.
+	TrialStart time.Time
 	// Lapse is the present spell of not being paid. Kept by the store.
 	Lapse Lapse
 	// InvoicesUnread means that the key may not read invoices, or might not just then. The
@@ -108,6 +114,9 @@ type Subscription struct {
 	// Domain the customer asked for, from metadata "domain" or the custom field
 	// "domain" of the Checkout Session, as typed; see DomainKey. Empty: none known.
 	Domain string
+	// ServerGroup is the metadata "server_group", as typed: where the website is to be, if
+	// the mapping lets the order choose. Empty: none.
+	ServerGroup string
 	// DomainChecked means that the Checkout Session has been looked up. Kept by the store.
 	DomainChecked bool
 	// SiteReadAt is when the panel was last asked where Domain is; zero: never. Kept

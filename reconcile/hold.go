@@ -36,6 +36,8 @@ const (
 	HoldMode        HoldKind = "mode"
 	HoldEvidence    HoldKind = "evidence"
 	HoldDomainTaken HoldKind = "domain_taken"
+	// HoldWebsite: the website cannot be made as its mapping or the order asks for.
+	HoldWebsite HoldKind = "website"
 	// HoldUnreadable: a person typed a value at Stripe that cannot be read.
 	HoldUnreadable HoldKind = "unreadable"
 	HoldRetry      HoldKind = "retry"
@@ -68,7 +70,8 @@ var holdKinds = []holdKind{
 	{kind: HoldConflict, keepsOrder: true, advice: "decide which hosting it is: in the panel, or by metadata at Stripe"},
 	{kind: HoldDuplicate, keepsOrder: true, advice: "two were created: delete the one that is not in use in the panel"},
 	{kind: HoldNoEmail, keepsOrder: true, advice: "add an e-mail to the customer at Stripe, or correct it"},
-	{kind: HoldDomainTaken, advice: "the hosting is up: remove the domain where it is, or correct it in the metadata"},
+	{kind: HoldDomainTaken, advice: "the hosting is up: the sentence shows where the domain is; remove it there, or correct it in the metadata"},
+	{kind: HoldWebsite, advice: "the hosting is up, without its website: correct the options of the mapping, or the order, as the sentence shows"},
 	{kind: HoldUnreadable, keepsOrder: true, advice: "correct or remove at Stripe the value that the sentence quotes"},
 	{kind: HoldDowngrade, advice: "the customer uses more than the smaller plan gives: ask them to make room, or change the plan by hand"},
 	{kind: HoldContent, advice: "the sentence lists the content of each hosting: suspend the one that goes in the panel, or bind the one that stays, as it shows"},

@@ -73,6 +73,8 @@ type Hosting struct {
 	Website string
 	// WebsiteTaken is the domain that Enhance refused: it is taken, or is none to it.
 	WebsiteTaken string
+	// DomainUse is where the panel had the ordered domain when it was last asked.
+	DomainUse DomainUse
 	// Bound means that some subscription is bound to it, be it another customer's.
 	Bound bool
 	// Serves is a subscription of another customer that is bound to it and has not ended;

@@ -18,6 +18,42 @@ type mappingDocument struct {
 	Plan      string  `json:"enhancePlanId"`
 	UpdatedAt *string `json:"updatedAt"`
 	UpdatedBy string  `json:"updatedBy"`
+	optionsDocument
+}
+
+// optionsDocument is the options of a mapping. In a request, one that is absent stays as it
+// is, and "" removes it; an answer has those that differ from the settings.
+type optionsDocument struct {
+	Websites    *string `json:"websites,omitempty"`
+	ServerGroup *string `json:"serverGroup,omitempty"`
+	ByOrder     *bool   `json:"serverGroupByOrder,omitempty"`
+	PHP         *string `json:"phpVersion,omitempty"`
+	Onboarding  *string `json:"onboarding,omitempty"`
+	Grace       *string `json:"gracePeriod,omitempty"`
+}
+
+func (o optionsDocument) given() reconcile.GivenOptions {
+	g := reconcile.GivenOptions{Websites: o.Websites, ServerGroup: o.ServerGroup, PHP: o.PHP, Onboarding: o.Onboarding, Grace: o.Grace}
+	if o.ByOrder != nil {
+		text := strconv.FormatBool(*o.ByOrder)
+		g.ByOrder = &text
+	}
+	return g
+}
+
+func optionsOf(m reconcile.MappingOptions) (o optionsDocument) {
+	text := func(t string) *string {
+		if t == "" {
+			return nil
+		}
+		return &t
+	}
+	o = optionsDocument{Websites: text(string(m.Websites)), ServerGroup: text(m.ServerGroup), PHP: text(m.PHP),
+		Onboarding: text(m.OnboardingText()), Grace: text(m.GraceText())}
+	if m.ByOrder {
+		o.ByOrder = &m.ByOrder
+	}
+	return o
 }
 
 func (s *Server) mappings(w http.ResponseWriter, r *http.Request) {
@@ -29,7 +65,7 @@ func (s *Server) mappings(w http.ResponseWriter, r *http.Request) {
 	out := make([]mappingDocument, 0, len(all))
 	for _, m := range all {
 		out = append(out, mappingDocument{Provider: "stripe", Billing: m.BillingID, Plan: m.Plan,
-			UpdatedAt: report.Time(m.UpdatedAt), UpdatedBy: m.UpdatedBy})
+			UpdatedAt: report.Time(m.UpdatedAt), UpdatedBy: m.UpdatedBy, optionsDocument: optionsOf(m.MappingOptions)})
 	}
 	respond(w, http.StatusOK, map[string]any{"mappings": out})
 }
@@ -44,6 +80,7 @@ type mappingRequest struct {
 	OldProvider string  `json:"billing_provider"`
 	OldBilling  string  `json:"billing_plan_id"`
 	OldPlan     planRef `json:"enhance_plan_id"`
+	optionsDocument
 }
 
 func (q mappingRequest) mapping() reconcile.Mapping {
@@ -76,6 +113,9 @@ func (s *Server) setMapping(w http.ResponseWriter, r *http.Request) {
 		respondError(w, http.StatusBadRequest, "billingPlanId and enhancePlanId are required")
 		return
 	}
+	if !s.withOptions(w, r, &m, body.given()) {
+		return
+	}
 	answer := map[string]any{"success": true}
 	if !body.Unchecked {
 		problem, err := s.o.Mappings.Check(r.Context(), m)
@@ -95,8 +135,28 @@ func (s *Server) setMapping(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	s.nudge(r, "admin")
-	answer["mapping"] = mappingDocument{Provider: "stripe", Billing: m.BillingID, Plan: m.Plan, UpdatedAt: report.Time(s.o.Now()), UpdatedBy: s.keyName(r)}
+	answer["mapping"] = mappingDocument{Provider: "stripe", Billing: m.BillingID, Plan: m.Plan, UpdatedAt: report.Time(s.o.Now()), UpdatedBy: s.keyName(r),
+		optionsDocument: optionsOf(m.MappingOptions)}
 	respond(w, http.StatusOK, answer)
+}
+
+// withOptions gives a mapping the options that it has, with those that the request gives. It
+// reports whether that is possible; if not, it has answered.
+func (s *Server) withOptions(w http.ResponseWriter, r *http.Request, m *reconcile.Mapping, given reconcile.GivenOptions) bool {
+	all, err := s.o.Mappings.List(r.Context())
+	if err != nil {
+		s.respondPortError(w, r, "The mappings", err)
+		return false
+	}
+	for _, stands := range all {
+		if stands.BillingID == m.BillingID {
+			m.MappingOptions = stands.MappingOptions
+		}
+	}
+	if m.MappingOptions, err = given.Over(m.MappingOptions, m.Plan); err != nil {
+		respondError(w, http.StatusBadRequest, err.Error())
+	}
+	return err == nil
 }
 
 // planRef is a plan's name or number, as text.

@@ -38,6 +38,8 @@ func enums() map[string][]string {
 		dated = append(dated, string(kind))
 	}
 	var holds []string
+	websites := []string{string(reconcile.WebsitesNone), string(reconcile.WebsitesOrder)}
+	onboarding := wordsOf[reconcile.Onboarding]()
 	for _, kind := range reconcile.HoldKinds() {
 		holds = append(holds, string(kind))
 	}
@@ -66,6 +68,10 @@ func enums() map[string][]string {
 		"Target.hostings.state":                    hosting,
 		"Webhook.state":                            {"received", "followed", "failed"},
 		"Mapping.billingProvider":                  {"stripe"},
+		"Mapping.websites":                         websites,
+		"Mapping.onboarding":                       onboarding,
+		"PUT /api/admin/mappings.websites":         append([]string{""}, websites...),
+		"PUT /api/admin/mappings.onboarding":       append([]string{""}, onboarding...),
 		"PUT /api/admin/mappings.billingProvider":  {"stripe"},
 		"PUT /api/admin/mappings.billing_provider": {"stripe"},
 		"GET /api/admin/plans?all":                 {"true", "false"},

@@ -41,6 +41,12 @@ func (w *World) writePlan(d *doc, p *Plan) {
 	d.num("subscriptionsCount", int64(p.hostings))
 	d.str("createdAt", stamp(p.createdAt))
 	d.fields(planRest)
+	d.array("serverGroupIds")
+	for _, group := range p.ServerGroups {
+		d.element(group)
+	}
+	d.closeArray()
+	d.flag("allowServerGroupSelection", len(p.ServerGroups) > 0)
 	w.writeUnknownFields(d)
 	d.close()
 }

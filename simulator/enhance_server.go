@@ -39,6 +39,7 @@ var enhanceRoutes = []route{
 	newRoute("POST", "/orgs/{org}/websites", createWebsite),
 	newRoute("GET", "/orgs/{org}/websites/{website}/backups", listBackups),
 	newRoute("POST", "/orgs/{org}/websites/{website}/backups", createBackup),
+	newRoute("POST", "/orgs/{org}/domains/check", checkDomain),
 	newRoute("POST", "/logins", createLogin),
 	newRoute("GET", "/login/memberships", listMemberships),
 	newRoute("PUT", "/login/password-recovery", recoverPassword).openToAll(),

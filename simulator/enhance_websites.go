@@ -34,7 +34,7 @@ func createWebsite(w *World, q *request) answer {
 	}
 	b := readBody(q, []string{"domain"}, "subscriptionId", "phpVersion", "appServerId", "backupServerId",
 		"dbServerId", "emailServerId", "serverGroupId", "wordPressAdminCredentials")
-	domain, id, php := b.text("domain"), b.number("subscriptionId"), b.text("phpVersion")
+	domain, id, php, group := b.text("domain"), b.number("subscriptionId"), b.text("phpVersion"), b.text("serverGroupId")
 	h := w.panel.hosting(id)
 	switch {
 	case b.bad != nil:
@@ -47,12 +47,49 @@ func createWebsite(w *World, q *request) answer {
 		return badInput("a subscription is required")
 	case h == nil || h.Org != o.ID || h.Status != "active":
 		return notFound("subscription")
+	case b.has("phpVersion") && !slices.Contains(planPHP, php):
+		return badInput("the plan does not allow " + php)
+	case b.has("serverGroupId") && !w.offersGroup(h.Plan, group):
+		return badInput("the plan does not offer this server group")
 	case w.panel.domains[strings.ToLower(domain)] != nil:
 		return enhanceError(409, "already_exists", "domain", "")
 	}
 	s := w.newWebsite(h, domain, php)
+	s.ServerGroup = group
 	w.effect(Effect{Kind: "create_website", Org: o.ID, Hosting: h.ID, Object: s.ID, Before: h.state(), After: h.state()})
 	return created(`{"id":` + quote(s.ID) + `}`)
+}
+
+// planPHP are the versions that planRest allows.
+var planPHP = []string{"php81", "php82", "php83"}
+
+func (w *World) offersGroup(plan int, group string) bool {
+	p := w.panel.plan(plan)
+	return p != nil && slices.Contains(p.ServerGroups, strings.ToLower(group))
+}
+
+// checkDomain answers whether an organisation can have a website with a domain. Nothing
+// changes by it.
+func checkDomain(w *World, q *request) answer {
+	o, bad := w.org(q, 0)
+	if bad != nil {
+		return *bad
+	}
+	b := readBody(q, []string{"domain"})
+	domain := b.text("domain")
+	switch s := w.panel.domains[strings.ToLower(domain)]; {
+	case b.bad != nil:
+		return *b.bad
+	case !validDomain(domain):
+		return badInput("invalid domain")
+	case s == nil:
+		return ok(`{"status":"notInUse"}`)
+	case s.Status == "deleted":
+		return ok(`{"status":"inUseDeletedSite"}`)
+	case s.Org == o.ID:
+		return ok(`{"status":"inUseCurrentOrg","websiteId":` + quote(s.ID) + `}`)
+	}
+	return ok(`{"status":"inUseAnotherOrg"}`)
 }
 
 func validDomain(s string) bool {

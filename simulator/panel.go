@@ -40,8 +40,10 @@ type Plan struct {
 	ID        int
 	Name      string
 	Resources []Resource
-	createdAt time.Time
-	hostings  int // the number of those not deleted
+	// ServerGroups has the groups among which a website may choose; empty: it may not.
+	ServerGroups []string
+	createdAt    time.Time
+	hostings     int // the number of those not deleted
 }
 
 // Org is a customer's organisation. Names are not unique.
@@ -86,6 +88,7 @@ type Website struct {
 	ID, Domain, Org string
 	Hosting         int
 	PHP             string
+	ServerGroup     string // "" if the panel chose
 	Status          string // active, deleted
 	Created         time.Time
 	removed         bool // removed by itself, not with its hosting

@@ -29,6 +29,18 @@ func (w *World) AddPlan(id int, name string, resources ...Resource) int {
 	return id
 }
 
+// OfferServerGroups lets the websites of a plan choose among server groups.
+func (w *World) OfferServerGroups(plan int, groups ...string) error {
+	w.enter()
+	defer w.mu.Unlock()
+	p := w.panel.plan(plan)
+	if p == nil {
+		return NotFoundError{Kind: "plan", ID: strconv.Itoa(plan)}
+	}
+	p.ServerGroups = slices.Clone(groups)
+	return nil
+}
+
 // RemovePlan withdraws a plan; hostings keep its number.
 func (w *World) RemovePlan(id int) {
 	w.enter()

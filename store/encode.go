@@ -64,6 +64,7 @@ func fromMicros(us int64) time.Time {
 func cleaned(f reconcile.SubscriptionFacts) reconcile.SubscriptionFacts {
 	f.ID, f.StatusText, f.Domain, f.MetadataOrg = clean(f.ID), clean(f.StatusText), clean(f.Domain), clean(f.MetadataOrg)
 	f.MetadataOrgText, f.MetadataHostingText = clean(f.MetadataOrgText), clean(f.MetadataHostingText)
+	f.ServerGroup = clean(f.ServerGroup)
 	f.Buyer.ID = cmp.Or(f.Buyer.ID, f.StripeCustomer)
 	f.Buyer.ID, f.Buyer.Email, f.Buyer.Name = clean(f.Buyer.ID), clean(f.Buyer.Email), clean(f.Buyer.Name)
 	f.StripeCustomer = f.Buyer.ID
@@ -82,7 +83,7 @@ func cleaned(f reconcile.SubscriptionFacts) reconcile.SubscriptionFacts {
 
 // content is everything of a subscription and its buyer at Stripe that means a change:
 // not when and how it was read, and not the facts that only a read by id or the store
-// itself adds (ReadAt, ByID, UnpaidSince, Lapse, StatusSince, DomainChecked, Gone).
+// itself adds (ReadAt, ByID, UnpaidSince, UnpaidChange, Lapse, StatusSince, DomainChecked, Gone).
 // The same bytes are hashed to notice a change and staged during a sweep; f must be
 // cleaned.
 func content(f *reconcile.SubscriptionFacts) []byte {
@@ -96,13 +97,18 @@ func content(f *reconcile.SubscriptionFacts) []byte {
 		w.text(it.ID, it.Price, it.LookupKey, it.Product)
 		w.number(it.Quantity, micros(it.Created))
 	}
-	announced := !f.CancelAt.IsZero() || f.SendInvoice
+	ordered := f.ServerGroup != "" || !f.TrialStart.IsZero()
+	announced := !f.CancelAt.IsZero() || f.SendInvoice || ordered
 	if f.MetadataOrgText != "" || f.MetadataHostingText != "" || announced { // at the end, so that the others keep their hashes
 		w.text(f.MetadataOrgText, f.MetadataHostingText)
 	}
 	if announced {
 		w.number(micros(f.CancelAt))
 		w.flag(f.SendInvoice)
+	}
+	if ordered {
+		w.text(f.ServerGroup)
+		w.number(micros(f.TrialStart))
 	}
 	return w
 }
@@ -133,6 +139,10 @@ func unpack(content []byte) (f reconcile.SubscriptionFacts, err error) {
 	}
 	if r.err == nil && len(r.rest) > 0 {
 		f.CancelAt, f.SendInvoice = fromMicros(r.number()), r.flag()
+	}
+	if r.err == nil && len(r.rest) > 0 {
+		r.text(&f.ServerGroup)
+		f.TrialStart = fromMicros(r.number())
 	}
 	if r.err == nil && len(r.rest) > 0 {
 		r.err = errPacked

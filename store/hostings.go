@@ -11,14 +11,14 @@ import (
 )
 
 const hostingColumns = `SELECT id, org_id, plan_id, state, suspended_by, friendly_name, usage, observed_at,
-	suspended_by_us, terminated_by_us, website, website_taken, bound, content, content_read_at, backups`
+	suspended_by_us, terminated_by_us, website, website_taken, bound, content, content_read_at, backups, domain_use`
 
 // scanHosting reads hostingColumns, and into more the columns selected after them.
 func scanHosting(row scan, more ...any) (h reconcile.Hosting, err error) {
 	var state string
-	var usage, content, backups sql.RawBytes
+	var usage, content, backups, use sql.RawBytes
 	if err := row(append([]any{&h.ID, &h.Org, &h.Plan, &state, &h.SuspendedBy, &h.FriendlyName, &usage, into(&h.ObservedAt),
-		into(&h.SuspendedByUs), into(&h.TerminatedByUs), &h.Website, &h.WebsiteTaken, &h.Bound, &content, into(&h.Content.ReadAt), &backups}, more...)...); err != nil {
+		into(&h.SuspendedByUs), into(&h.TerminatedByUs), &h.Website, &h.WebsiteTaken, &h.Bound, &content, into(&h.Content.ReadAt), &backups, &use}, more...)...); err != nil {
 		return h, err
 	}
 	h.State = reconcile.ParseHostingState(state)
@@ -27,6 +27,9 @@ func scanHosting(row scan, more ...any) (h reconcile.Hosting, err error) {
 	}
 	if err := decodeBackups(backups, &h.Backups); err != nil {
 		return h, badRow("backups of hosting", h.ID, err)
+	}
+	if err := decodeDomainUse(use, &h.DomainUse); err != nil {
+		return h, badRow("domain of hosting", h.ID, err)
 	}
 	if usage == nil {
 		return h, nil
@@ -164,6 +167,9 @@ func putOurs(ctx context.Context, tx conn, h reconcile.Hosting, unsuspend bool) 
 		website = CASE WHEN $5 = '' THEN website ELSE $5 END,
 		website_taken = CASE WHEN $6 <> '' THEN $6 WHEN $5 <> '' THEN '' ELSE website_taken END
 		WHERE id = $1`, h.ID, unsuspend, at(h.SuspendedByUs), at(h.TerminatedByUs), clean(h.Website), clean(h.WebsiteTaken))
+	if err == nil && h.DomainUse != (reconcile.DomainUse{}) {
+		err = putDomainUse(ctx, tx, h.ID, h.DomainUse)
+	}
 	return err
 }
 

@@ -2,6 +2,7 @@ package store
 
 import (
 	"context"
+	"database/sql"
 	"encoding/json"
 	"slices"
 	"time"
@@ -22,11 +23,17 @@ func (s *Store) Mappings(ctx context.Context) ([]reconcile.Mapping, error) {
 // MappingRecords is Mappings with details.
 func (s *Store) MappingRecords(ctx context.Context) ([]reconcile.MappingRecord, error) {
 	var records []reconcile.MappingRecord
-	query := `SELECT billing_plan_id, enhance_plan_id, updated_at, updated_by FROM plan_mappings
+	query := `SELECT billing_plan_id, enhance_plan_id, updated_at, updated_by,
+		websites, server_group, server_group_by_order, php_version, onboarding, grace_seconds FROM plan_mappings
 		WHERE billing_provider = 'stripe' ORDER BY billing_plan_id`
 	err := s.query(ctx, "reading mappings", query, nil, func(row scan) error {
 		var r reconcile.MappingRecord
-		err := row(&r.BillingID, &r.Plan, into(&r.UpdatedAt), &r.UpdatedBy)
+		var websites, onboarding string
+		var grace sql.NullInt64
+		err := row(&r.BillingID, &r.Plan, into(&r.UpdatedAt), &r.UpdatedBy,
+			&websites, &r.ServerGroup, &r.ByOrder, &r.PHP, &onboarding, &grace)
+		r.Websites, r.Onboarding = reconcile.Websites(websites), reconcile.ParseOnboarding(onboarding)
+		r.OwnGrace, r.Grace = grace.Valid, time.Duration(grace.Int64)*time.Second
 		records = append(records, r)
 		return err
 	})
@@ -46,16 +53,31 @@ func (s *Store) ImportMappings(ctx context.Context, mappings []reconcile.Mapping
 			if m.BillingID == "" || m.Plan == "" {
 				return permanent("a mapping needs a billing id and a plan: %q → %q", m.BillingID, m.Plan)
 			}
-			if _, err := tx.exec(ctx, `INSERT INTO plan_mappings (billing_plan_id, enhance_plan_id, updated_at, updated_by)
-				VALUES ($1, $2, $3, $4)
-				ON CONFLICT (billing_provider, billing_plan_id) DO UPDATE SET enhance_plan_id = excluded.enhance_plan_id,
-					updated_at = excluded.updated_at, updated_by = excluded.updated_by`,
-				clean(m.BillingID), clean(m.Plan), at(now), clean(by)); err != nil {
+			if err := putMapping(ctx, tx, m, by, now); err != nil {
 				return err
 			}
 		}
 		return nil
 	})
+}
+
+// putMapping replaces a mapping with its options: those that are not given are as in the
+// settings.
+func putMapping(ctx context.Context, tx conn, m reconcile.Mapping, by string, now time.Time) error {
+	onboarding, grace := "", sql.NullInt64{Int64: int64(m.Grace / time.Second), Valid: m.OwnGrace}
+	if m.Onboarding != 0 {
+		onboarding = m.Onboarding.String()
+	}
+	_, err := tx.exec(ctx, `INSERT INTO plan_mappings (billing_plan_id, enhance_plan_id, updated_at, updated_by,
+			websites, server_group, server_group_by_order, php_version, onboarding, grace_seconds)
+		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)
+		ON CONFLICT (billing_provider, billing_plan_id) DO UPDATE SET enhance_plan_id = excluded.enhance_plan_id,
+			updated_at = excluded.updated_at, updated_by = excluded.updated_by, websites = excluded.websites,
+			server_group = excluded.server_group, server_group_by_order = excluded.server_group_by_order,
+			php_version = excluded.php_version, onboarding = excluded.onboarding, grace_seconds = excluded.grace_seconds`,
+		clean(m.BillingID), clean(m.Plan), at(now), clean(by),
+		string(m.Websites), clean(m.ServerGroup), m.ByOrder, clean(m.PHP), onboarding, grace)
+	return err
 }
 
 // DeleteMapping removes a mapping and reports whether there was one.
@@ -78,13 +100,13 @@ func (s *Store) Plans(ctx context.Context) (plans []reconcile.EnhancePlan, readA
 		plans, readAt = nil, time.Time{}
 		// One row for each plan, and one row without a plan if the list is empty; none if it
 		// was never read.
-		query := `SELECT c.value, coalesce(p.id, 0), coalesce(p.name, ''), p.limits
+		query := `SELECT c.value, coalesce(p.id, 0), coalesce(p.name, ''), p.limits, p.sites
 			FROM cursors c LEFT JOIN enhance_plans p ON TRUE WHERE c.name = $1 ORDER BY p.id`
 		return c.each(ctx, query, []any{plansCursor}, func(row scan) (err error) {
 			var when string
 			var p reconcile.EnhancePlan
-			var limits []byte
-			if err := row(&when, &p.ID, &p.Name, &limits); err != nil {
+			var limits, sites []byte
+			if err := row(&when, &p.ID, &p.Name, &limits, &sites); err != nil {
 				return err
 			}
 			if readAt, err = time.Parse(time.RFC3339Nano, when); err != nil || limits == nil {
@@ -92,6 +114,11 @@ func (s *Store) Plans(ctx context.Context) (plans []reconcile.EnhancePlan, readA
 			}
 			if err := json.Unmarshal(limits, &p.Limits); err != nil {
 				return badRow("plan", p.ID, err)
+			}
+			if sites != nil {
+				if err := json.Unmarshal(sites, (*storedSites)(&p.Sites)); err != nil {
+					return badRow("plan", p.ID, err)
+				}
 			}
 			plans = append(plans, p)
 			return nil
@@ -102,8 +129,14 @@ func (s *Store) Plans(ctx context.Context) (plans []reconcile.EnhancePlan, readA
 
 var insertPlan = bulk{
 	head:    "INSERT INTO enhance_plans",
-	columns: []column{{"id", "INTEGER"}, {"name", "TEXT"}, {"limits", "JSONB"}},
-	tail:    "ON CONFLICT (id) DO UPDATE SET name = excluded.name, limits = excluded.limits",
+	columns: []column{{"id", "INTEGER"}, {"name", "TEXT"}, {"limits", "JSONB"}, {"sites", "JSONB"}},
+	tail:    "ON CONFLICT (id) DO UPDATE SET name = excluded.name, limits = excluded.limits, sites = excluded.sites",
+}
+
+// storedSites is the column sites of enhance_plans.
+type storedSites struct {
+	PHP          []string `json:"php"`
+	ServerGroups []string `json:"server_groups"`
 }
 
 // SavePlans replaces the stored plans by a complete list. A plan that is gone
@@ -120,7 +153,7 @@ func (s *Store) SavePlans(ctx context.Context, tok reconcile.Token, plans []reco
 			limits[clean(name)] = total
 		}
 		ids = append(ids, int64(p.ID))
-		rows = append(rows, []any{p.ID, clean(p.Name), document(limits)})
+		rows = append(rows, []any{p.ID, clean(p.Name), document(limits), document(storedSites(p.Sites))})
 	}
 	return s.fenced(ctx, "saving plans", tok, func(ctx context.Context, tx conn) error {
 		if _, err := tx.exec(ctx, "DELETE FROM enhance_plans WHERE id NOT IN "+tx.d.ints(1), list(ids)); err != nil {

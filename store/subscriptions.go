@@ -59,6 +59,7 @@ type mirrored struct {
 	statusClass string
 	since       time.Time
 	unpaid      time.Time
+	change      time.Time // unpaid_change
 	lapse       reconcile.Lapse
 	hash        int64
 	gone, byID  bool
@@ -67,13 +68,15 @@ type mirrored struct {
 
 // incoming is one subscription on its way into the mirror.
 type incoming struct {
-	facts   reconcile.SubscriptionFacts
-	hash    int64
-	old     *mirrored // nil: new
-	since   time.Time
-	unpaid  time.Time
-	lapse   reconcile.Lapse
-	changed bool // in content: worth writing, and the customer is due
+	facts  reconcile.SubscriptionFacts
+	hash   int64
+	old    *mirrored // nil: new
+	since  time.Time
+	unpaid time.Time
+	lapse  reconcile.Lapse
+	// unpaidChange is UnpaidChange: of a read by id, else the one before.
+	unpaidChange time.Time
+	changed      bool // in content: worth writing, and the customer is due
 }
 
 var upsertSubscription = bulk{
@@ -86,6 +89,7 @@ var upsertSubscription = bulk{
 		{"metadata_hosting", "BIGINT"}, {"read_at", "TIMESTAMPTZ"}, {"by_id", "BOOLEAN"}, {"content_hash", "BIGINT"},
 		{"entitled_at", "TIMESTAMPTZ"}, {"lapse_seen_at", "TIMESTAMPTZ"}, {"lapsed_since", "TIMESTAMPTZ"},
 		{"metadata_org_text", "TEXT"}, {"metadata_hosting_text", "TEXT"}, {"cancel_at", "TIMESTAMPTZ"}, {"send_invoice", "BOOLEAN"},
+		{"server_group", "TEXT"}, {"trial_start", "TIMESTAMPTZ"}, {"unpaid_change", "TIMESTAMPTZ"},
 	},
 	tail: `ON CONFLICT (id) DO UPDATE SET stripe_customer_id = excluded.stripe_customer_id,
 		status = excluded.status, status_text = excluded.status_text, status_since = excluded.status_since,
@@ -97,7 +101,8 @@ var upsertSubscription = bulk{
 		content_hash = excluded.content_hash, entitled_at = excluded.entitled_at, lapse_seen_at = excluded.lapse_seen_at,
 		lapsed_since = excluded.lapsed_since, metadata_org_text = excluded.metadata_org_text,
 		metadata_hosting_text = excluded.metadata_hosting_text, cancel_at = excluded.cancel_at,
-		send_invoice = excluded.send_invoice, gone = FALSE`,
+		send_invoice = excluded.send_invoice, server_group = excluded.server_group, trial_start = excluded.trial_start,
+		unpaid_change = excluded.unpaid_change, gone = FALSE`,
 }
 
 // save merges facts and returns how many subscriptions changed in content.
@@ -187,7 +192,7 @@ func (m *merge) compare(ctx context.Context, facts []reconcile.SubscriptionFacts
 func (m *merge) assess(in *incoming, old *mirrored) bool {
 	in.old, in.since = old, m.now
 	if m.byID {
-		in.unpaid = in.facts.UnpaidSince
+		in.unpaid, in.unpaidChange = in.facts.UnpaidSince, in.facts.UnpaidChange
 	}
 	if old == nil {
 		in.lapse = reconcile.Lapse{}.Seeing(&in.facts, m.now)
@@ -200,6 +205,9 @@ func (m *merge) assess(in *incoming, old *mirrored) bool {
 		return false
 	}
 	in.changed = old.hash != in.hash || old.gone
+	if !m.byID || in.facts.InvoicesUnread {
+		in.unpaidChange = old.change // a listing knows nothing of invoices
+	}
 	if old.status == in.facts.StatusText {
 		in.since = old.since
 		switch {
@@ -210,7 +218,7 @@ func (m *merge) assess(in *incoming, old *mirrored) bool {
 		}
 	}
 	in.lapse = m.lapse(in, old)
-	if m.byID && !old.unpaid.Equal(in.unpaid.Truncate(time.Microsecond)) || !old.lapse.Since.Equal(in.lapse.Since.Truncate(time.Microsecond)) {
+	if m.byID && !(old.unpaid.Equal(in.unpaid.Truncate(time.Microsecond)) && old.change.Equal(in.unpaidChange)) || !old.lapse.Since.Equal(in.lapse.Since.Truncate(time.Microsecond)) {
 		in.changed = true
 	}
 	return in.changed || m.byID
@@ -234,7 +242,7 @@ func (in *incoming) row(byID bool) []any {
 		f.CancelAtPeriodEnd, at(f.CurrentPeriodEnd), f.CollectionPaused, at(in.unpaid), encodeItems(f.Items),
 		f.Domain, f.MetadataOrg, f.MetadataHosting, at(f.ReadAt), byID && !f.InvoicesUnread, in.hash,
 		at(in.lapse.Entitled), at(in.lapse.Seen), at(in.lapse.Since), f.MetadataOrgText, f.MetadataHostingText,
-		at(f.CancelAt), f.SendInvoice,
+		at(f.CancelAt), f.SendInvoice, f.ServerGroup, at(f.TrialStart), at(in.unpaidChange),
 	}
 }
 
@@ -243,13 +251,13 @@ func (in *incoming) row(byID bool) []any {
 func (m *merge) loadMirrored(ctx context.Context, ids []string) (map[string]*mirrored, error) {
 	old := make(map[string]*mirrored, len(ids))
 	query := `SELECT id, stripe_customer_id, status, status_text, status_since, unpaid_since, content_hash, gone, by_id, read_at,
-		entitled_at, lapse_seen_at, lapsed_since, coalesce((SELECT value FROM cursors WHERE name = '` + eventsCursor + `'), '')
+		entitled_at, lapse_seen_at, lapsed_since, unpaid_change, coalesce((SELECT value FROM cursors WHERE name = '` + eventsCursor + `'), '')
 		FROM subscriptions WHERE id IN ` + m.tx.d.texts(1)
 	err := m.tx.each(ctx, query, []any{list(ids)}, func(row scan) error {
 		var id, known string
 		o := new(mirrored)
 		err := row(&id, &o.buyer, &o.statusClass, &o.status, into(&o.since), into(&o.unpaid), &o.hash, &o.gone, &o.byID, into(&o.readAt),
-			into(&o.lapse.Entitled), into(&o.lapse.Seen), into(&o.lapse.Since), &known)
+			into(&o.lapse.Entitled), into(&o.lapse.Seen), into(&o.lapse.Since), into(&o.change), &known)
 		old[id] = o
 		m.known, _ = time.Parse(time.RFC3339, known)
 		return err
@@ -285,7 +293,7 @@ func (a *aggregate) loadSubscriptions(ctx context.Context) error {
 		current_period_end, collection_paused, unpaid_since, items,
 		CASE WHEN domain = '' THEN checkout_domain ELSE domain END, domain_checked,
 		metadata_org, metadata_hosting, metadata_written, read_at, by_id, gone, said_new, entitled_at, lapse_seen_at, lapsed_since,
-		metadata_org_text, metadata_hosting_text, cancel_at, send_invoice
+		metadata_org_text, metadata_hosting_text, cancel_at, send_invoice, server_group, trial_start, unpaid_change
 		FROM subscriptions WHERE stripe_customer_id IN ` + a.c.d.texts(1) + " ORDER BY id"
 	return a.c.each(ctx, query, []any{keys(a.buyers)}, func(row scan) error {
 		var s reconcile.Subscription
@@ -294,7 +302,8 @@ func (a *aggregate) loadSubscriptions(ctx context.Context) error {
 		err := row(&s.ID, &s.StripeCustomer, &status, &s.StatusText, into(&s.StatusSince), into(&s.Created), into(&s.EndedAt),
 			&s.CancelAtPeriodEnd, into(&s.CurrentPeriodEnd), &s.CollectionPaused, into(&s.UnpaidSince), &items,
 			&s.Domain, &s.DomainChecked, &s.MetadataOrg, &s.MetadataHosting, &s.MetadataWritten, into(&s.ReadAt), &s.ByID, &s.Gone, &s.IsNewOrder,
-			into(&s.Lapse.Entitled), into(&s.Lapse.Seen), into(&s.Lapse.Since), &s.MetadataOrgText, &s.MetadataHostingText, into(&s.CancelAt), &s.SendInvoice)
+			into(&s.Lapse.Entitled), into(&s.Lapse.Seen), into(&s.Lapse.Since), &s.MetadataOrgText, &s.MetadataHostingText, into(&s.CancelAt), &s.SendInvoice,
+			&s.ServerGroup, into(&s.TrialStart), into(&s.UnpaidChange))
 		if err != nil {
 			return err
 		}

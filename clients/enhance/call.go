@@ -25,6 +25,8 @@ type call struct {
 	// Empty: our own organisation. If that is missing, the configuration is wrong; it
 	// is not a fact about a customer.
 	object string // see the constants at the routes
+	// question is the body of a read that the panel takes by POST; nil: it has none.
+	question any
 	// create marks a write that makes a second object if it is done twice.
 	create bool
 	// secrets are removed from the panel's texts, besides the token.

@@ -18,7 +18,7 @@ import (
 	"github.com/stripe-enhance/stripe-enhance/internal/fault"
 )
 
-// read sends a GET until it succeeds, is refused for good, or has been tried often
+// read sends a GET, or a question by POST, until it succeeds, is refused for good, or has been tried often
 // enough. accept parses the body; if it returns an error, the answer is
 // fault.Malformed.
 func (c *Client) read(ctx context.Context, at call, limit int64, accept func([]byte) error) (err error) {
@@ -133,7 +133,7 @@ func (c *Client) readOnce(ctx context.Context, at call, within time.Duration, li
 			err = tooLate{err}
 		}
 	}()
-	req, err := c.request(limited, at, nil)
+	req, err := c.request(limited, at, at.question)
 	if err != nil {
 		return 0, err
 	}

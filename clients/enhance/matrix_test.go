@@ -25,7 +25,7 @@ var ops = []op{
 		return err
 	}},
 	{"create a website", "POST /orgs/{org}/websites", "create", "not found", func(ctx context.Context, n *town) error {
-		return n.client.CreateWebsite(ctx, n.org, n.hosting, "ada.example.com")
+		return n.client.CreateWebsite(ctx, n.org, n.hosting, "ada.example.com", reconcile.SiteOptions{})
 	}},
 	{"create a login", "POST /logins", "create", "not found", func(ctx context.Context, n *town) error {
 		return n.client.CreateLogin(ctx, n.org, "new@example.com", "New")

@@ -389,7 +389,7 @@ func TestWhatCannotBeRightIsNotSent(t *testing.T) {
 		"a hosting 0":                func() error { _, err := client.Hosting(ctx, otherOrg, 0); return err },
 		"a plan 0":                   func() error { _, err := client.CreateHosting(ctx, otherOrg, 0, "x"); return err },
 		"a plan wider than 32 bits":  func() error { _, err := client.CreateHosting(ctx, otherOrg, 1<<31, "x"); return err },
-		"a website without a domain": func() error { return client.CreateWebsite(ctx, otherOrg, 42, "") },
+		"a website without a domain": func() error { return client.CreateWebsite(ctx, otherOrg, 42, "", reconcile.SiteOptions{}) },
 		"a search for no domain":     func() error { _, err := client.FindWebsite(ctx, " . "); return err },
 		"a change of nothing":        func() error { return client.Change(ctx, otherOrg, 42, reconcile.HostingChange{}) },
 		"a change of two things": func() error {
@@ -401,7 +401,7 @@ func TestWhatCannotBeRightIsNotSent(t *testing.T) {
 		"a login for nobody":          func() error { return client.CreateLogin(ctx, otherOrg, "Ada", "Ada") },
 		"a hosting of a path":         func() error { _, err := client.Hosting(ctx, "../x", 42); return err },
 		"a new hosting of a path":     func() error { _, err := client.CreateHosting(ctx, "../x", 1, "x"); return err },
-		"a website of a path":         func() error { return client.CreateWebsite(ctx, "../x", 42, "ada.example.com") },
+		"a website of a path":         func() error { return client.CreateWebsite(ctx, "../x", 42, "ada.example.com", reconcile.SiteOptions{}) },
 		"websites of a path":          func() error { _, err := client.Websites(ctx, "../x"); return err },
 		"a deletion in a path":        func() error { return client.Delete(ctx, "../x", 42) },
 		"a change in a path":          func() error { return client.Change(ctx, "../x", 42, reconcile.HostingChange{Plan: 2}) },

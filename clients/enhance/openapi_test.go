@@ -16,6 +16,8 @@ import (
 	"github.com/getkin/kin-openapi/openapi3"
 	"github.com/getkin/kin-openapi/openapi3filter"
 	"github.com/getkin/kin-openapi/routers"
+
+	"github.com/stripe-enhance/stripe-enhance/reconcile"
 )
 
 // vendorAPI loads the vendor's description of the API, which is not part of this
@@ -136,7 +138,7 @@ func TestEveryRequestIsOneThatTheVendorDocuments(t *testing.T) {
 	for _, o := range ops {
 		_ = o.do(t.Context(), n) // some meet objects that an earlier op made; only the requests count
 	}
-	_ = n.client.CreateWebsite(t.Context(), n.org, n.hosting+1, "ada.example.com") // the domain is taken, so the client looks for its owner
+	_ = n.client.CreateWebsite(t.Context(), n.org, n.hosting+1, "ada.example.com", reconcile.SiteOptions{}) // the domain is taken, so the client looks for its owner
 	_, _ = n.client.FindWebsite(t.Context(), "ada.example.com")
 	for _, id := range []string{
 		"orchdVersion", "orchdStatus", "getOrg", "updateOrg", "getPlans", "getOrgCustomers", "createCustomer",

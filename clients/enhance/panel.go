@@ -20,6 +20,7 @@ const (
 	routeOwnQuota    = "/orgs/{org}/subscriptions"
 	routeWebsites    = "/orgs/{org}/websites"
 	routeBackups     = "/orgs/{org}/websites/{website}/backups"
+	routeDomainCheck = "/orgs/{org}/domains/check"
 	routeMembers     = "/orgs/{org}/members"
 	routeInvites     = "/orgs/{org}/invites"
 	routeLogins      = "/logins"

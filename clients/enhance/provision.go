@@ -82,17 +82,20 @@ func checkPlan(plan int) error {
 // CreateWebsite makes a website on a hosting. If the panel already has the domain,
 // CreateWebsite succeeds if its website is live on exactly this hosting, because then
 // the answer to an earlier call was lost. Otherwise the error is DomainTaken.
-func (c *Client) CreateWebsite(ctx context.Context, org string, hosting int64, domain string) error {
+func (c *Client) CreateWebsite(ctx context.Context, org string, hosting int64, domain string, o reconcile.SiteOptions) error {
 	if err := c.checkIDs(org, hosting); err != nil {
 		return err
 	}
 	if strings.TrimSpace(domain) == "" {
 		return fault.Errorf(fault.Permanent, "enhance: a website needs a domain")
 	}
+	// All four fields are of NewWebsite (orchd OpenAPI 12.3.0).
 	body := struct {
 		Domain         string `json:"domain"`
 		SubscriptionID int64  `json:"subscriptionId"`
-	}{domain, hosting}
+		ServerGroupID  string `json:"serverGroupId,omitempty"`
+		PHPVersion     string `json:"phpVersion,omitempty"`
+	}{domain, hosting, o.ServerGroup, o.PHP}
 	var id string
 	at := at(http.MethodPost, routeWebsites, org).about(anOrg).creating()
 	err := c.write(ctx, at, body, http.StatusCreated, uuidInto(&id))
@@ -114,6 +117,37 @@ func (c *Client) CreateWebsite(ctx context.Context, org string, hosting int64, d
 func (c *Client) websiteOn(ctx context.Context, org string, hosting int64, domain string) (bool, error) {
 	sites, err := list[websiteWire](ctx, c, get(routeWebsites, org).about(anOrg), nil)
 	return slices.ContainsFunc(sites, func(w websiteWire) bool { return w.isOn(hosting, domain) }), err
+}
+
+// DomainUse asks whether a website of an org may have a domain. Nothing changes by it,
+// though the panel takes the question by POST (checkDomain, orchd OpenAPI 12.3.0). Where a
+// customer's website has the domain, it looks that up as well.
+func (c *Client) DomainUse(ctx context.Context, org, domain string) (use reconcile.DomainUse, err error) {
+	if err := c.checkOrgID(org); err != nil {
+		return use, err
+	}
+	var wire struct {
+		Status string `json:"status"`
+	}
+	question := at(http.MethodPost, routeDomainCheck, org).about(anOrg)
+	question.question = struct {
+		Domain string `json:"domain"`
+	}{domain}
+	err = c.read(ctx, question, objectLimit, func(answer []byte) error { return decode(answer, &wire) })
+	if err != nil {
+		return use, err
+	}
+	use = reconcile.DomainUse{Domain: domain, Status: reconcile.ParseDomainStatus(wire.Status)}
+	if use.Status != reconcile.DomainOwnOrg && use.Status != reconcile.DomainOtherOrg {
+		return use, nil
+	}
+	found, err := c.FindWebsite(ctx, domain)
+	for _, l := range found {
+		if (l.Org == strings.ToLower(org)) == (use.Status == reconcile.DomainOwnOrg) {
+			use.Org, use.Hosting = l.Org, l.Hosting
+		}
+	}
+	return use, err
 }
 
 // FindWebsite returns the places where the panel has a domain, with or without www., in

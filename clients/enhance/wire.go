@@ -106,6 +106,10 @@ type planWire struct {
 	ID        int            `json:"id"`
 	Name      string         `json:"name"`
 	Resources []resourceWire `json:"resources"`
+
+	AllowedPHP   []string `json:"allowedPhpVersions"`
+	ServerGroups []string `json:"serverGroupIds"`
+	ChoosesGroup *bool    `json:"allowServerGroupSelection"`
 }
 
 func (p planWire) identity() string {
@@ -122,7 +126,26 @@ func (p planWire) plan() reconcile.EnhancePlan {
 			limits[r.Name] = *r.Total
 		}
 	}
-	return reconcile.EnhancePlan{ID: p.ID, Name: p.Name, Limits: limits}
+	return reconcile.EnhancePlan{ID: p.ID, Name: p.Name, Limits: limits, Sites: p.sites()}
+}
+
+// sites: the choice of a server group is optional in the document, so a plan that does not
+// mention it has not denied it.
+func (p planWire) sites() (s reconcile.PlanSites) {
+	if len(p.AllowedPHP) > 0 {
+		s.PHP = slices.Sorted(slices.Values(p.AllowedPHP))
+	}
+	switch {
+	case p.ChoosesGroup == nil:
+	case !*p.ChoosesGroup:
+		s.ServerGroups = []string{}
+	case len(p.ServerGroups) > 0:
+		for _, id := range p.ServerGroups {
+			s.ServerGroups = append(s.ServerGroups, strings.ToLower(id))
+		}
+		slices.Sort(s.ServerGroups)
+	}
+	return s
 }
 
 // memberWire is orchd OpenAPI 12.3.0, Member, pending ones included.

@@ -13,6 +13,7 @@ import (
 type invoiceWire struct {
 	head
 	Status          string `json:"status"`
+	BillingReason   string `json:"billing_reason"`
 	Subscription    idRef  `json:"subscription"`
 	Created         int64  `json:"created"`
 	DueDate         int64  `json:"due_date"`
@@ -53,6 +54,9 @@ type ledger struct {
 	// paidAt is when the invoice that was the latest at that time was last paid; zero:
 	// never.
 	paidAt time.Time
+	// changeDue is the due date of the oldest open invoice that a change within the
+	// subscription made. Zero if there is none.
+	changeDue time.Time
 	// unread: the key may not read invoices.
 	unread bool
 }
@@ -112,11 +116,14 @@ func (w *invoiceWire) due() int64 {
 	return 0
 }
 
+// byChange is the billing reason of an invoice for a change of price or quantity.
+const byChange = "subscription_update"
+
 func (w *invoiceWire) owed() bool { return w.Status == "open" && w.AmountRemaining > 0 }
 
 // balance sums up invoices in any order.
 func balance(all []invoiceWire, now int64) ledger {
-	var oldest, latest, paid int64
+	var oldest, latest, paid, change int64
 	for i := range all {
 		w := &all[i]
 		if w.owed() {
@@ -126,12 +133,15 @@ func balance(all []invoiceWire, now int64) ledger {
 			if oldest == 0 || w.due() < oldest {
 				oldest = w.due()
 			}
+			if w.BillingReason == byChange && (change == 0 || w.due() < change) {
+				change = w.due()
+			}
 		}
 		if endsArrears(w, all) {
 			paid = max(paid, w.Transitions.PaidAt)
 		}
 	}
-	return ledger{oldestDue: instant(oldest), latestDue: instant(cmp.Or(latest, oldest)), paidAt: instant(paid)}
+	return ledger{oldestDue: instant(oldest), latestDue: instant(cmp.Or(latest, oldest)), paidAt: instant(paid), changeDue: instant(change)}
 }
 
 // endsArrears reports whether an invoice was paid, with money, while no later one was

@@ -101,6 +101,8 @@ func (p *plain) subscription(w *subscriptionWire) {
 			p.number(&w.CancelAt)
 		case "collection_method":
 			p.word(&w.CollectionMethod)
+		case "trial_start":
+			p.number(&w.TrialStart)
 		case "current_period_end":
 			p.number(&w.CurrentPeriodEnd)
 		case "pause_collection":

@@ -27,6 +27,7 @@ type subscriptionWire struct {
 	CancelAtPeriodEnd bool                `json:"cancel_at_period_end"`
 	CancelAt          int64               `json:"cancel_at"`
 	CollectionMethod  string              `json:"collection_method"`
+	TrialStart        int64               `json:"trial_start"`
 	CurrentPeriodEnd  int64               `json:"current_period_end"`
 	PauseCollection   *struct{}           `json:"pause_collection"`
 	Items             *envelope[itemWire] `json:"items"`
@@ -125,6 +126,8 @@ func (w *subscriptionWire) facts(lines []reconcile.Item, periodEnd int64, sent t
 			CurrentPeriodEnd:    instant(periodEnd),
 			CancelAt:            instant(w.CancelAt),
 			SendInvoice:         w.CollectionMethod == "send_invoice",
+			TrialStart:          instant(w.TrialStart),
+			ServerGroup:         reconcile.Truncate(strings.TrimSpace(w.Metadata["server_group"])),
 			CollectionPaused:    w.PauseCollection != nil,
 			Items:               lines,
 			Domain:              strings.TrimSpace(w.Metadata["domain"]),

@@ -56,22 +56,31 @@ func (p *program) listMappings(ctx context.Context, a *app.App) error {
 
 func (p *program) mappingsSet() *cobra.Command {
 	var unchecked bool
+	var options optionFlags
 	c := &cobra.Command{
 		Use:   "set BILLING_ID PLAN",
 		Short: "Map a price, a lookup key or a product to a plan",
 		Long: mappingsLong + "\n\nIf keys are configured, both sides are asked whether they know it. If one cannot be\n" +
-			"asked, the mapping is saved with a warning. --unchecked skips both checks.",
+			"asked, the mapping is saved with a warning. --unchecked skips both checks.\n\n" + optionsLong,
 		Args: arguments("BILLING_ID", "PLAN"),
 		Example: "  stripe-enhance mappings set price_1NqAbCdEf 2\n" +
 			"  stripe-enhance mappings set pro_monthly 'Pro hosting'\n" +
 			"  stripe-enhance mappings set prod_AbCdEf 3 --unchecked\n" +
-			"  stripe-enhance mappings set price_newsletter none",
+			"  stripe-enhance mappings set price_newsletter none\n" +
+			"  stripe-enhance mappings set price_1NqAbCdEf 2 --grace 7d --websites none --onboarding none",
 		RunE: func(c *cobra.Command, args []string) error {
 			m := reconcile.Mapping{BillingID: strings.TrimSpace(args[0]), Plan: strings.TrimSpace(args[1])}
 			if m.BillingID == "" || m.Plan == "" {
 				return &usageError{errors.New("neither BILLING_ID nor PLAN may be empty"), c.CommandPath()}
 			}
 			return p.withSides(c.Context(), unchecked, func(ctx context.Context, a *app.App) error {
+				stands, err := a.Store.Mappings(ctx)
+				if err != nil {
+					return err
+				}
+				if m.MappingOptions, err = options.given(c).Over(mapping.Standing(stands, m.BillingID), m.Plan); err != nil {
+					return &usageError{err, c.CommandPath()}
+				}
 				if err := a.VerifyMappings(ctx, m); err != nil {
 					return err
 				}
@@ -83,6 +92,7 @@ func (p *program) mappingsSet() *cobra.Command {
 		},
 	}
 	c.Flags().BoolVar(&unchecked, "unchecked", false, "skip the checks at Stripe and Enhance")
+	options.add(c)
 	return c
 }
 
@@ -93,7 +103,7 @@ func (p *program) printSet(m reconcile.Mapping) error {
 	if m.Plan == reconcile.NotHosting {
 		return p.printf("%s is not hosting: nothing is created for it. Hostings that were created for it before stay as they are, and the next run names them\n", report.Plain(m.BillingID))
 	}
-	return p.printf("%s buys plan %s\n", report.Plain(m.BillingID), report.Plain(m.Plan))
+	return p.printf("%s buys plan %s%s\n", report.Plain(m.BillingID), report.Plain(m.Plan), optionsText(m))
 }
 
 // withSides opens the database, and connects each side that is configured.

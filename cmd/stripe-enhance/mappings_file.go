@@ -44,8 +44,11 @@ func (p *program) mappingsImport() *cobra.Command {
 		Short: "Set many mappings together, all or none (CSV or JSON; - reads standard input)",
 		Long: "Sets every mapping of a file, or none: if the file has a mistake, nothing changes.\n" +
 			"Mappings that the file does not name stay. The file is CSV with the headings\n" +
-			"billing_plan_id and enhance_plan_id (billing_provider may be there), or a JSON\n" +
-			"list of objects with these names, as export writes them.",
+			"billing_plan_id and enhance_plan_id, or a JSON list of objects with these names, as\n" +
+			"export writes them. billing_provider may be there, and the options of a mapping:\n" +
+			"websites, server_group, server_group_by_order, php_version, onboarding and\n" +
+			"grace_period. An option that the file does not have stays as it is, and an empty\n" +
+			"cell removes it.",
 		Args: arguments("FILE"),
 		Example: "  stripe-enhance mappings import mappings.csv\n" +
 			"  stripe-enhance mappings export -o json | ssh other stripe-enhance mappings import -",
@@ -62,11 +65,15 @@ func (p *program) importMappings(ctx context.Context, file string, unchecked boo
 	if err != nil {
 		return err
 	}
-	all, err := mapping.Parse(text)
-	if err != nil {
-		return fmt.Errorf("%s: nothing was imported:\n%w", file, err)
-	}
 	return p.withSides(ctx, unchecked, func(ctx context.Context, a *app.App) error {
+		stands, err := a.Store.Mappings(ctx)
+		if err != nil {
+			return err
+		}
+		all, err := mapping.Parse(text, stands)
+		if err != nil {
+			return fmt.Errorf("%s: nothing was imported:\n%w", file, err)
+		}
 		if err := a.VerifyMappings(ctx, all...); err != nil {
 			return err
 		}

@@ -316,12 +316,12 @@ func TestDurationsAcceptDays(t *testing.T) {
 	for text, want := range map[string]time.Duration{
 		"0": 0, "0d": 0, "7d": 168 * time.Hour, "1d12h": 36 * time.Hour, "1.5d": 36 * time.Hour, "90s": 90 * time.Second,
 	} {
-		if got, err := ParseDuration(text); err != nil || got != want {
+		if got, err := reconcile.ParseDuration(text); err != nil || got != want {
 			t.Errorf("%q: %v, %v; want %v", text, got, err, want)
 		}
 	}
 	for _, text := range []string{"", "d", "7", "7 d", "7dd", "h", "-1s", "-1d", "1d-1h", "NaNd", "Infd", "1e9d", "2000000h"} {
-		if got, err := ParseDuration(text); err == nil {
+		if got, err := reconcile.ParseDuration(text); err == nil {
 			t.Errorf("%q was accepted as %v", text, got)
 		}
 	}

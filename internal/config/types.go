@@ -130,7 +130,7 @@ type Warnings []time.Duration
 func (w *Warnings) UnmarshalText(b []byte) error {
 	*w = nil
 	for part := range strings.SplitSeq(string(b), ",") {
-		d, err := ParseDuration(strings.TrimSpace(part))
+		d, err := reconcile.ParseDuration(strings.TrimSpace(part))
 		switch {
 		case err != nil:
 			return err

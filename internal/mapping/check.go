@@ -23,8 +23,12 @@ type Account interface {
 func Check(ctx context.Context, account Account, panel Plans, m reconcile.Mapping) (problem string, err error) {
 	plans, unread := panel.Plans(ctx)
 	if unread == nil {
-		if problems := planner.NewCatalog([]reconcile.Mapping{m}, plans).Problems(); len(problems) > 0 {
+		one := []reconcile.Mapping{m}
+		if problems := planner.NewCatalog(one, plans).Problems(); len(problems) > 0 {
 			return problems[0] + "; " + Offered(plans), nil
+		}
+		if problems := planner.OptionProblems(one, plans); len(problems) > 0 {
+			return problems[0], nil
 		}
 	}
 	known, err := account.Known(ctx, m.BillingID)
@@ -82,6 +86,9 @@ func unknownPlans(ctx context.Context, panel Plans, all []reconcile.Mapping) (pr
 	}
 	if len(problems) > 0 {
 		problems = append(problems, errors.New(Offered(plans)))
+	}
+	for _, problem := range planner.OptionProblems(all, plans) {
+		problems = append(problems, errors.New(problem))
 	}
 	return problems, nil
 }

@@ -63,7 +63,7 @@ func FuzzParseMappings(f *testing.F) {
 	f.Add([]byte(`[{"billing_plan_id":"price_1","enhance_plan_id":"2"}]`))
 	f.Add([]byte("\xef\xbb\xbf\"billing_plan_id\",enhance_plan_id\n\"a\nb\",2"))
 	f.Fuzz(func(t *testing.T, text []byte) {
-		all, err := Parse(text)
+		all, err := Parse(text, nil)
 		if err != nil {
 			return
 		}

@@ -39,6 +39,10 @@ func (x *check) mappings(ctx context.Context) {
 			x.fail("mappings", problem, mapping.Offered(x.plans)+"; stripe-enhance mappings list shows all mappings")
 		}
 	}
+	for _, problem := range planner.OptionProblems(all, x.plans) {
+		bad++
+		x.fail("mappings", problem, "allow it in the panel, or change the option: stripe-enhance mappings set --help")
+	}
 	bad += x.unknownPrices(ctx, all)
 	if bad == 0 {
 		x.ok("mappings", "%s", report.Number(len(all)))

@@ -65,8 +65,10 @@ type Subscription struct {
 	EndedAt           *string          `json:"ended_at"`
 	UnpaidSince       *string          `json:"unpaid_since"`
 	Domain            string           `json:"domain"`
-	ReadAt            *string          `json:"read_at"`
-	Hostings          []Hosting        `json:"hostings"`
+	// DomainChanged: the order names another domain than that of the website made for it.
+	DomainChanged bool      `json:"domain_changed"`
+	ReadAt        *string   `json:"read_at"`
+	Hostings      []Hosting `json:"hostings"`
 }
 
 // Hosting is one at Enhance, as last observed.
@@ -199,6 +201,9 @@ func (p *printer) subscriptions(all []Subscription) {
 		}
 		for _, h := range s.Hostings {
 			p.linef("  hosting %d on plan %s: %s  %s  %s", h.ID, h.Plan, h.State, Plain(h.Name), p.Dim(h.Seen))
+			if s.DomainChanged && h.Website != "" {
+				p.linef("  the domain at Stripe is now %s; the website %s stays as it is: change it in the panel if that is wanted", Plain(s.Domain), Plain(h.Website))
+			}
 		}
 		if len(s.Hostings) == 0 {
 			p.linef("  %s", p.Dim("no hosting"))

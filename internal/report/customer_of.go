@@ -65,6 +65,9 @@ func subscriptionOf(s *reconcile.Subscription, bindings []reconcile.Binding, hos
 		}
 		h := hostings[b.Hosting]
 		one := HostingOf(h)
+		if key := reconcile.DomainKey(s.Domain); key != "" && h.Website != "" && reconcile.DomainKey(h.Website) != key {
+			out.DomainChanged = true
+		}
 		one.ID, one.Org, one.Plan, one.BoundBy, one.Seen = b.Hosting, b.Org, strconv.Itoa(h.Plan), b.How.String(), Seen(h.ObservedAt, now)
 		out.Hostings = append(out.Hostings, one)
 	}

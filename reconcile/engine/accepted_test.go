@@ -30,7 +30,7 @@ func TestAChangeThatDoesNotShowIsLookedFor(t *testing.T) {
 		"suspend":          {accepted, "was to be suspended and reads as active", ""},
 		"resume":           {accepted, "was to be active and reads as suspended", ""},
 		"delete":           {accepted, "was deleted and reads as suspended", ""},
-		"create a website": {simulator.NotDone(http.StatusConflict), "409 Conflict", signedUp + ", domain taken"},
+		"create a website": {simulator.NotDone(http.StatusConflict), "409 Conflict", ""}, // it is asked again after a day,
 	} {
 		t.Run(name, func(t *testing.T) {
 			i := slices.IndexFunc(writes, func(s story) bool { return s.name == name })
@@ -59,7 +59,7 @@ func TestAChangeThatDoesNotShowIsLookedFor(t *testing.T) {
 			if c.end == "" {
 				c.end = s.want
 			}
-			l.end(c.end, strings.Contains(c.end, "domain taken"))
+			l.end(c.end, false)
 		})
 	}
 }

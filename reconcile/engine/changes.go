@@ -116,6 +116,10 @@ func (c countedContent) SaveContent(ctx context.Context, tok reconcile.Token, or
 	return c.changes.during(func() error { return c.ContentStore.SaveContent(ctx, tok, org, sites, unread, now) })
 }
 
+func (c countedContent) SaveDomainUse(ctx context.Context, tok reconcile.Token, hosting int64, use reconcile.DomainUse) error {
+	return c.changes.during(func() error { return c.ContentStore.SaveDomainUse(ctx, tok, hosting, use) })
+}
+
 type countedExisting struct {
 	Existing
 	changes *changes

@@ -52,7 +52,7 @@ var effects = [...]effect{
 	reconcile.RenameOrg:          {do: (*run).renameOrg, find: (*run).findName, repeatable: true, learn: learnName},
 	reconcile.InviteOwner:        {do: (*run).invite, find: (*run).findInvitation, repeatable: true, learn: learnInvitation},
 	reconcile.CreateSubscription: {do: (*run).createHosting, find: (*run).findHosting, twoLooks: true, lookFirst: (*run).lookForHosting, learn: learnHosting},
-	reconcile.CreateWebsite:      {do: (*run).createWebsite},
+	reconcile.CreateWebsite:      {do: (*run).createWebsite, lookFirst: (*run).lookForDomain},
 	reconcile.WriteMetadata:      {do: (*run).writeMetadata, repeatable: true},
 	reconcile.Resume:             {do: (*run).resume, find: (*run).findResumption, lookFirst: (*run).lookAtHosting},
 	reconcile.Suspend:            {do: (*run).suspend, find: (*run).findSuspension, premise: true, learn: learnSuspension},

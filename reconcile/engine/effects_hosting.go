@@ -28,19 +28,21 @@ func (r *run) createHosting(ctx context.Context, _ *reconcile.Customer, a reconc
 }
 
 // createWebsite makes the site that was ordered. A domain that is taken, or that the
-// panel does not accept, is a fact to record: asked again it answers the same.
+// panel does not accept, is a fact to record: the next hours it answers the same.
 func (r *run) createWebsite(ctx context.Context, c *reconcile.Customer, a reconcile.Action, out *reconcile.Outcome) error {
 	h := hostingOf(c, a.Hosting)
 	if h == nil {
 		return fault.Errorf(fault.Conflict, "hosting %d is not known yet", a.Hosting)
 	}
 	site := *h
-	err := r.Websites.CreateWebsite(ctx, a.Org, a.Hosting, a.Domain)
+	err := r.Websites.CreateWebsite(ctx, a.Org, a.Hosting, a.Domain, a.Site)
 	switch {
 	case err == nil:
 		site.Website = a.Domain
 	case errors.Is(err, fault.Conflict), errors.Is(err, fault.Permanent):
-		site.WebsiteTaken, err = a.Domain, fault.Wrap(fault.Conflict, err)
+		site.WebsiteTaken = a.Domain
+		site.DomainUse = reconcile.DomainUse{Domain: a.Domain, Status: reconcile.DomainUnknown, Refused: err.Error(), ReadAt: r.clock()}
+		err = fault.Wrap(fault.Conflict, err)
 	default:
 		return err
 	}

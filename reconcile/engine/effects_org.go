@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"cmp"
 	"context"
 	"slices"
 	"strconv"
@@ -89,7 +90,7 @@ func (r *run) invite(ctx context.Context, _ *reconcile.Customer, a reconcile.Act
 		return nil
 	}
 	call := r.Owners.Invite
-	if r.Policy.Onboarding == reconcile.Password {
+	if r.onboarding(a) == reconcile.Password {
 		call = r.Owners.CreateLogin
 	}
 	if err := call(ctx, a.Org, a.Email, a.Name); err != nil {
@@ -99,12 +100,17 @@ func (r *run) invite(ctx context.Context, _ *reconcile.Customer, a reconcile.Act
 	return nil
 }
 
+// onboarding is how the planner wants the owner to be invited.
+func (r *run) onboarding(a reconcile.Action) reconcile.Onboarding {
+	return cmp.Or(a.Onboarding, r.Policy.Onboarding)
+}
+
 // invitedBefore looks whether the customer is a member of an org that was there
 // before this run: after a database was lost, customers must not get a second mail. With a
 // login of our making, membership is only the middle of it: it counts where the org
 // was found in this run, and not where an earlier run was cut short.
 func (r *run) invitedBefore(ctx context.Context, a reconcile.Action) (bool, error) {
-	if r.index.isMade(a.Org) || r.Policy.Onboarding == reconcile.Password && !r.index.isFound(a.Org) {
+	if r.index.isMade(a.Org) || r.onboarding(a) == reconcile.Password && !r.index.isFound(a.Org) {
 		return false, nil
 	}
 	emails, err := r.Owners.OwnerEmails(ctx, a.Org)

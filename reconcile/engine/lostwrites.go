@@ -170,12 +170,12 @@ func (r *run) findHosting(ctx context.Context, c *reconcile.Customer, p reconcil
 	return len(made) > 0, nil
 }
 
-// findInvitation looks whether the customer is an owner of the org. With the onboarding
-// "password" that proves nothing: the mail with which the customer chooses a password
+// findInvitation looks whether the customer is an owner of the org. If any order may have
+// the onboarding "password", that proves nothing: the mail with which the customer chooses a password
 // comes last, and nothing shows whether it was sent. Sent again it is one mail too many;
 // not sent, the customer is locked out.
 func (r *run) findInvitation(ctx context.Context, c *reconcile.Customer, p reconcile.Pending, out *reconcile.Outcome) (bool, error) {
-	if c.Org == nil || r.Policy.Onboarding == reconcile.Password {
+	if c.Org == nil || r.catalog.SendsPasswords(r.Policy.Onboarding) {
 		return false, nil
 	}
 	emails, err := r.Owners.OwnerEmails(ctx, c.Org.ID)

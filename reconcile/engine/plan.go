@@ -274,6 +274,8 @@ func (r *run) answer(ctx context.Context, n planner.Need) error {
 		return r.readContent(ctx, n.Org)
 	case planner.NeedBackups:
 		return r.readBackups(ctx, n.Org, n.Hosting, n.Since)
+	case planner.NeedDomainUse:
+		return r.readDomainUse(ctx, n.Org, n.Hosting, n.Domain)
 	}
 	return fault.Errorf(fault.Permanent, "a need of unknown kind %d", n.Kind)
 }

@@ -341,6 +341,8 @@ type ContentStore interface {
 	// SaveContent stores the complete list of an org's websites, or why the panel
 	// refuses it, for every hosting of that org that is known.
 	SaveContent(ctx context.Context, tok reconcile.Token, org string, sites []reconcile.Website, unread string, now time.Time) error
+	// SaveDomainUse stores where the panel has the domain that was ordered for a hosting.
+	SaveDomainUse(ctx context.Context, tok reconcile.Token, hosting int64, use reconcile.DomainUse) error
 }
 
 // BackupStore keeps what the panel shows of the backups of a hosting.
@@ -353,7 +355,9 @@ type BackupStore interface {
 type Websites interface {
 	// CreateWebsite is fault.Conflict when the domain is taken elsewhere, and
 	// succeeds when this very hosting has it already.
-	CreateWebsite(ctx context.Context, org string, hosting int64, domain string) error
+	CreateWebsite(ctx context.Context, org string, hosting int64, domain string, o reconcile.SiteOptions) error
+	// DomainUse is whether a website of the org may have the domain.
+	DomainUse(ctx context.Context, org, domain string) (reconcile.DomainUse, error)
 	// FindWebsite is where the panel has a domain, in any customer org; complete.
 	FindWebsite(ctx context.Context, domain string) ([]reconcile.WebsiteLocation, error)
 }

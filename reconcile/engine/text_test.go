@@ -60,8 +60,9 @@ func TestADomainThatNobodyCanHaveIsHeldAndTheRestIsDone(t *testing.T) {
 	diff(t, "domains", []string{"ab.example"}, domains(r))
 }
 
-// The panel may take less than the DNS does. It is asked once.
-func TestADomainThatThePanelRefusesIsAskedForOnce(t *testing.T) {
+// The panel may take less than the DNS does, or refuse for a reason that passes. It is asked
+// once a day.
+func TestADomainThatThePanelRefusesIsAskedForOnceADay(t *testing.T) {
 	r := testenv.New(t, testenv.Options{})
 	r.Fail(simulator.NotDone(400), func(c simulator.Call) bool { return c.Method == "POST" && strings.HasSuffix(c.Path, "/websites") })
 	signUp(t, r, simulator.SignUp{Email: "ada@example.com", Price: priceFor(t, r, plans(r)[0]), Domain: "x.example"})
@@ -69,8 +70,10 @@ func TestADomainThatThePanelRefusesIsAskedForOnce(t *testing.T) {
 	rep := r.Run(engine.Request{})
 	diff(t, "holds", []string{"domain_taken"}, holdKinds(rep))
 	diff(t, "actions", []string(nil), kinds(rep))
-	r.World.Advance(24 * time.Hour)
-	diff(t, "a day later", []string(nil), kinds(r.Run(engine.Request{Full: true})))
+	r.World.Advance(23 * time.Hour)
+	diff(t, "on the same day", []string(nil), kinds(r.Run(engine.Request{Full: true})))
+	r.World.Advance(time.Hour + time.Minute)
+	diff(t, "a day later", []string{"create_website failed"}, kinds(r.Run(engine.Request{Full: true})))
 }
 
 func TestWhatMetadataNamesAndCannotBeReadIsNoReasonForASecondHosting(t *testing.T) {

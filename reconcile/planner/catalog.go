@@ -17,6 +17,7 @@ type Catalog struct {
 // target is the result of one mapping: a plan, none, or the reason why it has no plan.
 type target struct {
 	plan    reconcile.EnhancePlan
+	options reconcile.MappingOptions
 	none    bool               // a person mapped it to none
 	problem reconcile.HoldKind // "" when the plan is good
 	why     string
@@ -33,7 +34,9 @@ func NewCatalog(mappings []reconcile.Mapping, plans []reconcile.EnhancePlan) *Ca
 		byName[p.Name] = append(byName[p.Name], p)
 	}
 	for _, m := range mappings {
-		c.targets[m.BillingID] = resolve(m, c.plans, byName)
+		t := resolve(m, c.plans, byName)
+		t.options = m.MappingOptions
+		c.targets[m.BillingID] = t
 	}
 	return c
 }

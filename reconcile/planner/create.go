@@ -13,7 +13,7 @@ func (pl *planner) planCreates() {
 	if !slices.ContainsFunc(pl.units, pl.unassigned) || pl.org.blocked || pl.pendingCreate() || pl.orgUnusable() {
 		return
 	}
-	if !pl.reachable() && pl.policy.Onboarding != reconcile.NoOnboarding && (pl.c.Org == nil || pl.c.Org.OwnerEmail == "") {
+	if !pl.reachable() && pl.onboarding() != reconcile.NoOnboarding && (pl.c.Org == nil || pl.c.Org.OwnerEmail == "") {
 		pl.holdNoEmail()
 		return
 	}
@@ -70,15 +70,20 @@ func (pl *planner) createHosting(w int) {
 	pl.addAction(reconcile.Action{ID: "create_subscription:" + reconcile.SlotID(s.ID, n) + ":" + strconv.Itoa(u.plan.ID), Kind: reconcile.CreateSubscription,
 		Subscription: s.ID, Item: u.item, Slot: n, Org: pl.org.id, Plan: u.plan.ID, PlanName: u.plan.Name,
 		How: reconcile.BoundByCreate, Reason: pl.lacksHosting(s, u) + pl.formerly(s.ID)})
-	if n != 1 || !pl.policy.CreateWebsites {
+	if n != 1 || !pl.wantsWebsite(s, u.item) {
 		return
 	}
 	if s.domain == "" {
 		pl.withoutDomain(s)
 		return
 	}
+	site, problem := pl.site(s, u.item, u.plan.ID)
+	if problem != "" {
+		pl.addHold(reconcile.Hold{Kind: reconcile.HoldWebsite, Subscription: s.ID, Reason: websiteWaits(s, problem)})
+		return
+	}
 	pl.addAction(reconcile.Action{ID: "create_website:" + reconcile.SlotID(s.ID, n) + ":" + s.domain, Kind: reconcile.CreateWebsite, Subscription: s.ID, Item: u.item,
-		Slot: n, Org: pl.org.id, Plan: u.plan.ID, PlanName: u.plan.Name, Domain: s.domain, Reason: orderedDomain(s)})
+		Slot: n, Org: pl.org.id, Plan: u.plan.ID, PlanName: u.plan.Name, Domain: s.domain, Site: site, Reason: orderedDomain(s)})
 }
 
 // freeSlot is the smallest slot of a subscription that nothing has used yet, as far as we
@@ -102,7 +107,7 @@ func (pl *planner) createOrg() {
 		Reason: pl.lacksOrg()})
 	pl.addAction(reconcile.Action{ID: "rename_org:" + pl.c.ID, Kind: reconcile.RenameOrg, Name: pl.orgName(),
 		Reason: nameOfNewOrg})
-	if pl.policy.Onboarding != reconcile.NoOnboarding {
+	if pl.onboarding() != reconcile.NoOnboarding {
 		pl.invite("", ownerOfNewOrg)
 	}
 }

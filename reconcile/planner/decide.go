@@ -128,7 +128,7 @@ func (pl *planner) assess() {
 	for i := range pl.c.Subscriptions {
 		s := &pl.c.Subscriptions[i]
 		items := ordered(s.Items, func(a, b *reconcile.Item) int { return cmp.Or(a.Created.Compare(b.Created), cmp.Compare(a.ID, b.ID)) })
-		pl.subs = append(pl.subs, assessed{Subscription: s, entitlement: entitlementOf(s, pl.policy, pl.now), items: items, domain: reconcile.DomainKey(s.Domain)})
+		pl.subs = append(pl.subs, assessed{Subscription: s, entitlement: entitlementOf(s, pl.cat.policyFor(s, pl.policy), pl.now), items: items, domain: reconcile.DomainKey(s.Domain)})
 	}
 	slices.SortFunc(pl.subs, func(a, b assessed) int {
 		return cmp.Or(a.Created.Compare(b.Created), cmp.Compare(a.ID, b.ID))

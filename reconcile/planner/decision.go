@@ -29,6 +29,8 @@ const (
 	NeedContent
 	// NeedBackups: the backups that the websites of a hosting have since an instant.
 	NeedBackups
+	// NeedDomainUse: whether a website on Hosting in Org may have Domain by now.
+	NeedDomainUse
 )
 
 // Need is one read that the planner asks for. The engine reads it and plans

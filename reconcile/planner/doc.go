@@ -23,7 +23,7 @@
 //  8. any other status, or an answer that cannot be read: nothing new; what exists stays, and it is reported
 //  9. pause_collection: as PAUSED_COLLECTION sets it, for what would be active
 //  10. cancel_at_period_end, cancel_at: no difference until Stripe reports canceled; the day is reported
-//  11. a mapping: found by price id before lookup key before product id; a plan that is a number is its id, none means that it is no hosting, anything else is its exact name
+//  11. a mapping: found by price id before lookup key before product id; a plan that is a number is its id, none means that it is no hosting, anything else is its exact name; it may have a grace period of its own, of several mapped items the longest counts
 //  12. a price without a mapping, or whose plan does not exist or exists twice: nothing new for it; what exists stays, and it is reported
 //  13. unmapped items beside mapped ones, and items mapped to none: extras, ignored; a hosting that was made for one before it was mapped to none stays as it is, and it is reported
 //  14. quantity: as many hostings; outside of 0 to 100, nothing new, what exists stays, and it is reported
@@ -92,8 +92,12 @@
 //     judged, when it is past_due and since when is not known, or when more is in use than
 //     the new plan gives.
 //  24. Paid for with a domain: the website is made on the first hosting that we made for the
-//     subscription, in the one form that a domain has, however it was typed. A domain that is
-//     taken, or that no website can have, holds the website alone.
+//     subscription, in the one form that a domain has, however it was typed, and as the
+//     mapping of its item asks for: none, or in a server group, which the order may choose if
+//     the mapping lets it, or with a PHP version. A domain that is taken, or that no website
+//     can have, and an option that the plan does not allow, hold the website alone. The panel
+//     is asked where a domain is before the website is made, and again while it is held.
+//     Nothing follows from a domain that changes after its website exists.
 //  25. Not paid for: suspended. Deleted only when every subscription on it has ended on a
 //     known day, a retention period is set, and that long has passed since then, since the
 //     end of any other that may have been served by it, and since our own suspension, and no
@@ -103,7 +107,8 @@
 //     the same Stripe customer keeps a hosting that may be empty. A hosting that others
 //     suspended is never deleted.
 //  26. A bound org loses the marker in its name, and its owner is invited, once: the buyer
-//     whose subscription is provisioned, at the address that stands in the id of the action.
+//     whose subscription is provisioned, at the address that stands in the id of the action,
+//     and in the way that the mapping of the first such subscription asks for.
 //     Guests in an org of another customer do neither. An org without an owner that has
 //     hosting of another Stripe customer in it invites only when that one has the same
 //     e-mail: held. Another org with the customer's marker is held. Text that looks like a

@@ -32,12 +32,14 @@ type entitlement struct {
 	holdKind reconcile.HoldKind
 	// paused means that the state comes from pause_collection.
 	paused bool
+	// grace is the grace period that counts for it.
+	grace time.Duration
 }
 
 // entitlementOf applies the policy table. The order matters and is the order of the
 // list in the package comment.
 func entitlementOf(s *reconcile.Subscription, p reconcile.Policy, now time.Time) entitlement {
-	v := entitlement{status: s.Status.String()}
+	v := entitlement{status: s.Status.String(), grace: p.Grace}
 	if s.Gone {
 		v.desired, v.holdKind = desiredKeep, reconcile.HoldGone
 		return v

@@ -255,7 +255,7 @@ func TestAHoldThatHasRunOutIsNoReason(t *testing.T) {
 		c := world(func(c *reconcile.Customer) {
 			c.Manual = []reconcile.ManualHold{{Kind: reconcile.Ignore, Subscription: "sub_1", Author: "ops", Until: until}}
 		})
-		target, _ := planner.TargetOf(&c, "sub_1", nil, nil, policy(), noon)
+		target, _ := planner.TargetOf(&c, catalog(), "sub_1", nil, nil, policy(), noon)
 		if strings.Contains(target.Text, "a person holds it") != held {
 			t.Errorf("until %s: %s", until, target.Text)
 		}

@@ -265,20 +265,26 @@ func (pl *planner) change(cl demand, h *reconcile.Hosting, a reconcile.Action) {
 // Subscription. Hostings that came to us otherwise have sites of their own.
 func (pl *planner) planWebsite(cl demand, h *reconcile.Hosting) {
 	s := &pl.subs[cl.lead.sub]
-	if !pl.policy.CreateWebsites || cl.lead.How != reconcile.BoundByCreate && cl.lead.How != reconcile.BoundByMarker || cl.lead.Slot != 1 || h.Website != "" {
+	if !pl.wantsWebsite(s, cl.lead.Item) || cl.lead.How != reconcile.BoundByCreate && cl.lead.How != reconcile.BoundByMarker || cl.lead.Slot != 1 || h.Website != "" {
 		return
 	}
-	switch s.domain {
-	case "":
+	switch {
+	case s.domain == "":
 		// It was made before CREATE_WEBSITES was set: its domain has not been asked for.
 		if cl.lead.How == reconcile.BoundByCreate || s.Domain != "" {
 			pl.withoutDomain(s)
 		}
-	case h.WebsiteTaken:
-		pl.addHold(reconcile.Hold{Kind: reconcile.HoldDomainTaken, Subscription: s.ID, Hosting: h.ID, Reason: domainIsTaken(s)})
+	case pl.domainBlocked(s, h):
+		pl.addHold(reconcile.Hold{Kind: reconcile.HoldDomainTaken, Subscription: s.ID, Hosting: h.ID, Reason: pl.domainIsTaken(s, h)})
 	default:
+		site, problem := pl.site(s, cl.lead.Item, h.Plan)
+		if problem != "" {
+			pl.recheckHosting(h)
+			pl.addHold(reconcile.Hold{Kind: reconcile.HoldWebsite, Subscription: s.ID, Hosting: h.ID, Reason: websiteWaits(s, problem)})
+			return
+		}
 		pl.change(cl, h, reconcile.Action{ID: "create_website:" + reconcile.SlotID(s.ID, cl.lead.Slot) + ":" + s.domain, Kind: reconcile.CreateWebsite,
-			Domain: s.domain, Reason: orderedDomain(s)})
+			Domain: s.domain, Site: site, Reason: orderedDomain(s)})
 	}
 }
 

@@ -232,7 +232,7 @@ func (pl *planner) planOrg() {
 		pl.addAction(reconcile.Action{ID: "rename_org:" + pl.c.ID, Kind: reconcile.RenameOrg, Org: o.ID, Name: pl.orgName(),
 			Reason: nameOfBoundOrg})
 	}
-	if pl.policy.Onboarding == reconcile.NoOnboarding || !pl.c.Invited.IsZero() || o.OwnerEmail != "" {
+	if pl.onboarding() == reconcile.NoOnboarding || !pl.c.Invited.IsZero() || o.OwnerEmail != "" {
 		return
 	}
 	if !pl.reachable() {
@@ -269,7 +269,8 @@ func (pl *planner) othersIn(org string) string {
 // invite invites the buyer whose subscription is served. The address is a part of the
 // action's id: if it changes, that is another invitation, which needs its own approval.
 func (pl *planner) invite(org, reason string) {
-	pl.addAction(reconcile.Action{ID: "invite_owner:" + pl.c.ID + ":" + reconcile.EmailKey(pl.buyerOf("").Email), Kind: reconcile.InviteOwner, Org: org, Name: pl.orgName(), Reason: reason})
+	pl.addAction(reconcile.Action{ID: "invite_owner:" + pl.c.ID + ":" + reconcile.EmailKey(pl.buyerOf("").Email), Kind: reconcile.InviteOwner, Org: org, Name: pl.orgName(),
+		Onboarding: pl.onboarding(), Reason: reason})
 }
 
 // buyerOf is the Stripe customer of a subscription; for "" the one whose subscription

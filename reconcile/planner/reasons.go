@@ -252,12 +252,12 @@ func planNameTwice(m reconcile.Mapping, ids []int) string {
 }
 
 // why is the reason for a state that takes something away, as a sentence.
-func (v entitlement) why(s *reconcile.Subscription, p reconcile.Policy) string {
+func (v entitlement) why(s *reconcile.Subscription) string {
 	switch {
 	case v.paused:
 		return fmt.Sprintf("collection of %s is paused at Stripe and PAUSED_COLLECTION is suspend", s.ID)
-	case s.Status == reconcile.StatusPastDue && p.Grace > 0:
-		return fmt.Sprintf("%s is past_due since %s and the grace period of %s is over", s.ID, reconcile.FormatTime(s.Lapse.Begun()), reconcile.FormatDuration(p.Grace))
+	case s.Status == reconcile.StatusPastDue && v.grace > 0:
+		return fmt.Sprintf("%s is past_due since %s and the grace period of %s is over", s.ID, reconcile.FormatTime(s.Lapse.Begun()), reconcile.FormatDuration(v.grace))
 	case s.Status == reconcile.StatusPastDue:
 		return fmt.Sprintf("%s is past_due and there is no grace period", s.ID)
 	case v.desired == desiredEnded && !s.EndedAt.IsZero():

@@ -103,10 +103,6 @@ func backupRefused(h *reconcile.Hosting) string {
 	return fmt.Sprintf("hosting %d is not deleted, because the panel does not show the backups of its websites (%s): correct that in the panel, or set BACKUP_BEFORE_TERMINATE=false", h.ID, h.Backups.Refused)
 }
 
-func domainIsTaken(s *assessed) string {
-	return fmt.Sprintf("the panel refuses the domain %s of %s, because it is taken or not valid: remove it where it is, or correct it with `%s`; the hosting itself is up", s.domain, s.ID, MetadataCommand(s.ID, "domain", "DOMAIN"))
-}
-
 // neverAnswered is for a write whose outcome is not known.
 func neverAnswered(p *reconcile.Pending) string {
 	return fmt.Sprintf("%s was sent at %s and never answered: it is looked for, and not sent again before two complete looks after %s found nothing",

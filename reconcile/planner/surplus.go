@@ -42,9 +42,9 @@ func (pl *planner) leftover(l *assignment) {
 	s := &pl.subs[l.sub]
 	switch {
 	case s.desired == desiredEnded:
-		l.desired, l.reason = pl.ended(s, l, s.why(s.Subscription, pl.policy))
+		l.desired, l.reason = pl.ended(s, l, s.why(s.Subscription))
 	case s.desired != desiredActive:
-		l.desired, l.reason = s.desired, s.why(s.Subscription, pl.policy)
+		l.desired, l.reason = s.desired, s.why(s.Subscription)
 	case pl.lostMapping(l) != "":
 		l.desired, l.reason = pl.keep(pl.lostKind(l), l, pl.lostMapping(l))
 	case pl.mappedToNone(s, l) != "":
@@ -79,7 +79,7 @@ func (pl *planner) ended(s *assessed, l *assignment, reason string) (desiredStat
 	switch n := pl.namedBy(l); {
 	case n == nil:
 	case n.desired == desiredSuspended: // and not ended: it is not to be deleted for the end of another
-		return pl.unlessLast(l, desiredSuspended, reason+", and "+n.why(n.Subscription, pl.policy))
+		return pl.unlessLast(l, desiredSuspended, reason+", and "+n.why(n.Subscription))
 	default:
 		return pl.keep(reconcile.HoldAdopt, l, waitsForOther(reason, n, l))
 	}

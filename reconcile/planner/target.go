@@ -10,7 +10,7 @@ import (
 
 // TargetOf describes a subscription of c after a run with these actions and holds. found
 // reports whether c has the subscription.
-func TargetOf(c *reconcile.Customer, id string, actions []reconcile.ActionRecord, holds []reconcile.Hold, p reconcile.Policy, now time.Time) (t reconcile.Target, found bool) {
+func TargetOf(c *reconcile.Customer, cat *Catalog, id string, actions []reconcile.ActionRecord, holds []reconcile.Hold, p reconcile.Policy, now time.Time) (t reconcile.Target, found bool) {
 	i := slices.IndexFunc(c.Subscriptions, func(s reconcile.Subscription) bool { return s.ID == id })
 	if i < 0 {
 		return reconcile.UnknownTarget(id), false
@@ -37,6 +37,7 @@ func TargetOf(c *reconcile.Customer, id string, actions []reconcile.ActionRecord
 			}
 		}
 	}
+	p = cat.policyFor(s, p)
 	t.Text = whatIsThere(&t, s) + ": " + strings.Join(whatFollows(&t, c, s, counts, why, p, now), "; ")
 	return t, true
 }

@@ -91,7 +91,7 @@ func TestASubscriptionThatIsAskedForIsAnsweredInFull(t *testing.T) {
 		t.Run(tc.name, func(t *testing.T) {
 			a := asked{c: world(func(*reconcile.Customer) {})}
 			tc.change(&a)
-			got, found := planner.TargetOf(&a.c, "sub_1", a.actions, a.holds, policy(), noon)
+			got, found := planner.TargetOf(&a.c, catalog(), "sub_1", a.actions, a.holds, policy(), noon)
 			if d := cmp.Diff(tc.text, got.Text); d != "" || !found {
 				t.Errorf("found %t (-want +got):\n%s", found, d)
 			}
@@ -101,7 +101,7 @@ func TestASubscriptionThatIsAskedForIsAnsweredInFull(t *testing.T) {
 		})
 	}
 	c := world(func(*reconcile.Customer) {})
-	if got, found := planner.TargetOf(&c, "sub_9", nil, nil, policy(), noon); found || !cmp.Equal(got, reconcile.UnknownTarget("sub_9")) {
+	if got, found := planner.TargetOf(&c, catalog(), "sub_9", nil, nil, policy(), noon); found || !cmp.Equal(got, reconcile.UnknownTarget("sub_9")) {
 		t.Errorf("of another customer: found %t, %+v", found, got)
 	}
 }

@@ -1,0 +1,43 @@
+package main
+
+import (
+	"strconv"
+	"strings"
+
+	"github.com/rogpeppe/go-internal/testscript"
+)
+
+// groups PLAN UUID… lets the websites of a plan choose among server groups.
+func (o *outside) groups(ts *testscript.TestScript, args []string) {
+	plan, err := strconv.Atoi(args[0])
+	ts.Check(err)
+	ts.Check(o.simulated.OfferServerGroups(plan, args[1:]...))
+}
+
+// placed DOMAIN GROUP PHP compares where a website is, and with which PHP version.
+func (o *outside) placed(ts *testscript.TestScript, args []string) {
+	for _, s := range o.simulated.Websites() {
+		if s.Domain == args[0] {
+			if got := s.ServerGroup + " " + s.PHP; got != strings.Join(args[1:], " ") {
+				ts.Fatalf("%s is in %s", s.Domain, got)
+			}
+			return
+		}
+	}
+	ts.Fatalf("there is no website %s", args[0])
+}
+
+// unsite DOMAIN removes a website, which frees its domain.
+func (o *outside) unsite(ts *testscript.TestScript, args []string) {
+	ts.Check(o.simulated.RemoveWebsite(args[0]))
+}
+
+// details WHO KEY=VALUE… sets all the metadata of an order.
+func (o *outside) details(ts *testscript.TestScript, args []string) {
+	all := map[string]string{}
+	for _, a := range args[1:] {
+		key, value, _ := strings.Cut(a, "=")
+		all[key] = value
+	}
+	ts.Check(o.simulated.SetMetadata(o.signed[args[0]].Subscription, all))
+}
