@@ -38,6 +38,10 @@ const (
 	HoldDomainTaken HoldKind = "domain_taken"
 	// HoldWebsite: the website cannot be made as its mapping or the order asks for.
 	HoldWebsite HoldKind = "website"
+	// HoldUnpaidUpgrade: UNPAID_UPGRADE=hold withholds a change to a plan with more.
+	HoldUnpaidUpgrade HoldKind = "unpaid_upgrade"
+	// HoldTrial: TRIALS=one withholds what a second trial asks for.
+	HoldTrial HoldKind = "trial"
 	// HoldUnreadable: a person typed a value at Stripe that cannot be read.
 	HoldUnreadable HoldKind = "unreadable"
 	HoldRetry      HoldKind = "retry"
@@ -74,6 +78,8 @@ var holdKinds = []holdKind{
 	{kind: HoldWebsite, advice: "the hosting is up, without its website: correct the options of the mapping, or the order, as the sentence shows"},
 	{kind: HoldUnreadable, keepsOrder: true, advice: "correct or remove at Stripe the value that the sentence quotes"},
 	{kind: HoldDowngrade, advice: "the customer uses more than the smaller plan gives: ask them to make room, or change the plan by hand"},
+	{kind: HoldUnpaidUpgrade, advice: "nothing: the plan changes when the upgrade is paid; `UNPAID_UPGRADE=apply` does not wait"},
+	{kind: HoldTrial, advice: "nothing, unless the customer may have a second trial: run the command in the sentence; a payment ends it too"},
 	{kind: HoldContent, advice: "the sentence lists the content of each hosting: suspend the one that goes in the panel, or bind the one that stays, as it shows"},
 	{kind: HoldBackup, advice: "nothing while a backup is under way; if the panel makes none, correct that in the panel, or set `BACKUP_BEFORE_TERMINATE=false`: the hosting is not deleted before"},
 	{kind: HoldGone, advice: "Stripe no longer knows the subscription: check that the key is of the right account"},

@@ -88,6 +88,10 @@ type Policy struct {
 	CreateWebsites bool
 	// WriteMetadata: the ids of org and hosting are written into Stripe's metadata.
 	WriteMetadata bool
+	// HoldUnpaidUpgrade: a change to a plan with more waits until it is paid.
+	HoldUnpaidUpgrade bool
+	// OneTrial: a customer that had a trial gets nothing new for another one.
+	OneTrial bool
 	// NewAfter: an order from then on is new if no unbound hosting looks like it; an
 	// earlier order waits for a person as long as the panel has unbound hostings. Zero:
 	// this is not decided.

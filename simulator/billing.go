@@ -204,11 +204,19 @@ func ended(s *Subscription) bool { return s.Status == "canceled" || s.Status == 
 // such as a direct debit in progress or an extra charge. A subscription may be active
 // at Stripe for months while such an invoice is open.
 func (w *World) BillExtra(sub string, old time.Duration) error {
+	return w.billOpen(sub, "manual", old)
+}
+
+// BillChange makes the invoice of a change within a subscription, such as an upgrade, whose
+// payment is under way: it stays open and the status stays.
+func (w *World) BillChange(sub string) error { return w.billOpen(sub, "subscription_update", 0) }
+
+func (w *World) billOpen(sub, reason string, old time.Duration) error {
 	return w.withSubscription(sub, func(s *Subscription) error {
 		if ended(s) {
 			return RefusedError{ID: s.ID, Reason: "already " + s.Status}
 		}
-		inv := w.invoice(s, "manual")
+		inv := w.invoice(s, reason)
 		inv.Created -= int64(old / time.Second)
 		inv.Due = min(inv.Due, inv.Created)
 		w.emitInvoice("invoice.created", inv)

@@ -138,12 +138,14 @@ func TestEveryRequestIsOneThatTheVendorDocuments(t *testing.T) {
 	for _, o := range ops {
 		_ = o.do(t.Context(), n) // some meet objects that an earlier op made; only the requests count
 	}
+	_, _ = n.client.DomainUse(t.Context(), n.org, "ada.example.com")
+	_ = n.client.CreateWebsite(t.Context(), n.org, n.hosting, "far.example.com", reconcile.SiteOptions{ServerGroup: "0a1b2c3d-0000-4000-8000-000000000001", PHP: "php83"})
 	_ = n.client.CreateWebsite(t.Context(), n.org, n.hosting+1, "ada.example.com", reconcile.SiteOptions{}) // the domain is taken, so the client looks for its owner
 	_, _ = n.client.FindWebsite(t.Context(), "ada.example.com")
 	for _, id := range []string{
 		"orchdVersion", "orchdStatus", "getOrg", "updateOrg", "getPlans", "getOrgCustomers", "createCustomer",
 		"getCustomerSubscriptions", "createCustomerSubscription", "getSubscription", "updateSubscription", "deleteSubscription",
-		"createWebsite", "getWebsites", "createInvite", "getMembers", "createMember", "createLogin", "startPasswordRecovery",
+		"createWebsite", "checkDomain", "getWebsites", "createInvite", "getMembers", "createMember", "createLogin", "startPasswordRecovery",
 	} {
 		if !checked[id] {
 			t.Errorf("no request was checked against %s", id)

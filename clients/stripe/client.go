@@ -70,6 +70,9 @@ type Options struct {
 	RetryMin, RetryMax time.Duration
 	// Now is the clock that facts are stamped with. Nil: time.Now.
 	Now func() time.Time
+	// ReadChanges has the invoices of active subscriptions read too, when one is read by its
+	// id, for UnpaidChange. It costs a request for each.
+	ReadChanges bool
 	// Observe is called for every attempt, for metrics: the route with its ids
 	// replaced, and the status, 0 if there was none. Nil: not called.
 	Observe func(route string, code int)
@@ -87,6 +90,7 @@ type Client struct {
 	now            func() time.Time
 	concurrency    int
 	callTimeout    time.Duration
+	readChanges    bool
 	invoicesDenied atomic.Int64 // unix seconds until which invoices are not read
 }
 
@@ -108,6 +112,7 @@ func New(o Options) (*Client, error) {
 		address:     strings.TrimRight(o.BaseURL, "/"),
 		attempts:    a,
 		breaker:     o.Breaker,
+		readChanges: o.ReadChanges,
 		backend:     backend(o, retrying(o, a)),
 		now:         o.Now,
 		concurrency: o.Concurrency,

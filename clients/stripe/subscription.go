@@ -27,12 +27,16 @@ func (c *Client) Subscription(ctx context.Context, id string) (reconcile.Subscri
 		return reconcile.SubscriptionFacts{}, err
 	}
 	facts.ByID, facts.Request = true, a.id
-	if s := facts.Status; s == reconcile.StatusPastDue || s == reconcile.StatusUnpaid || s == reconcile.StatusIncomplete {
-		var bills ledger
+	var bills ledger
+	switch s := facts.Status; {
+	case s == reconcile.StatusPastDue || s == reconcile.StatusUnpaid || s == reconcile.StatusIncomplete:
 		bills, err = c.invoices(ctx, id)
 		facts.UnpaidSince, facts.LatestDue, facts.PaidAt = bills.oldestDue, bills.latestDue, bills.paidAt
 		facts.InvoicesUnread = bills.unread
+	case c.readChanges && !s.Ended():
+		bills, err = c.invoices(ctx, id)
 	}
+	facts.UnpaidChange = bills.changeDue
 	return facts, err
 }
 

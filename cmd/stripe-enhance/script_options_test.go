@@ -3,8 +3,11 @@ package main
 import (
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/rogpeppe/go-internal/testscript"
+
+	"github.com/stripe-enhance/stripe-enhance/simulator"
 )
 
 // groups PLAN UUID… lets the websites of a plan choose among server groups.
@@ -40,4 +43,16 @@ func (o *outside) details(ts *testscript.TestScript, args []string) {
 		all[key] = value
 	}
 	ts.Check(o.simulated.SetMetadata(o.signed[args[0]].Subscription, all))
+}
+
+// trial WHO PRICE is signup for an order with a trial of two weeks.
+func (o *outside) trial(ts *testscript.TestScript, args []string) {
+	who, of, again := strings.Cut(args[0], "@")
+	if !again {
+		of = who
+	}
+	done, err := o.simulated.SignUp(simulator.SignUp{Email: of + "@example.com", Name: of, Price: args[1], Trial: 14 * 24 * time.Hour})
+	ts.Check(err)
+	o.signed[who] = done
+	ts.Setenv(who, done.Subscription)
 }

@@ -87,6 +87,7 @@ func scripts(setup func(*testscript.Env), p testscript.Params) testscript.Params
 		"groups":     command((*outside).groups),
 		"placed":     command((*outside).placed),
 		"details":    command((*outside).details),
+		"trial":      command((*outside).trial),
 		"serves":     command((*outside).serves),
 		"sql":        command((*outside).sql),
 		"lease":      command((*outside).lease),
@@ -234,9 +235,10 @@ func (o *outside) verb(ts *testscript.TestScript, args []string) {
 		"odd": func(id string) error {
 			return o.simulated.Edit(id, func(s *simulator.Subscription) { s.Items = append(s.Items, s.Items[0]) })
 		},
-		"strange": func(id string) error { return o.simulated.SetStatus(id, "dormant") },
-		"upgrade": func(id string) error { return o.simulated.ChangePrice(id, "", "price_pro_monthly") },
-		"two":     func(id string) error { return o.simulated.SetQuantity(id, "", 2) },
+		"strange":   func(id string) error { return o.simulated.SetStatus(id, "dormant") },
+		"upgrade":   func(id string) error { return o.simulated.ChangePrice(id, "", "price_pro_monthly") },
+		"downgrade": func(id string) error { return o.simulated.ChangePrice(id, "", "price_basic_monthly") },
+		"two":       func(id string) error { return o.simulated.SetQuantity(id, "", 2) },
 		"news": func(id string) error {
 			_, err := o.simulated.AddItem(id, "newsletter", 1)
 			return err
@@ -245,6 +247,7 @@ func (o *outside) verb(ts *testscript.TestScript, args []string) {
 		"pause":    func(id string) error { return o.simulated.PauseCollection(id, "") },
 		"onlynews": func(id string) error { return o.simulated.RemoveItem(id, "") },
 		"abuse":    o.staffSuspend, "handed": o.staffUpgrade,
+		"changed":  o.simulated.BillChange,
 		"billed90": func(id string) error { return o.simulated.BillExtra(id, 90*24*time.Hour) },
 	}
 	maps.Copy(verbs, o.dated())

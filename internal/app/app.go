@@ -89,6 +89,7 @@ func (a *App) connectStripe() (err error) {
 		Now:         a.Now,
 		Observe:     a.observe(metrics.Stripe, a.stripeSide),
 		Transport:   a.Simulated,
+		ReadChanges: a.Config.UnpaidUpgrade == config.HoldUnpaidUpgrade,
 	}
 	if a.Simulated != nil {
 		o.RetryMin, o.RetryMax = simulatedWait, simulatedWait

@@ -85,11 +85,12 @@ type planner struct {
 type assessed struct {
 	*reconcile.Subscription
 	entitlement
-	items          []reconcile.Item // by (created, id)
-	mapped         bool             // at least one item is mapped to a plan, even if that plan does not exist
-	none           bool             // a person mapped every item to none
-	domain         string           // Domain in its one form; "": none, or unreadable
-	missingHosting int64            // the hosting that its metadata names and that is gone; 0: none
+	items          []reconcile.Item        // by (created, id)
+	mapped         bool                    // at least one item is mapped to a plan, even if that plan does not exist
+	none           bool                    // a person mapped every item to none
+	domain         string                  // Domain in its one form; "": none, or unreadable
+	trialBefore    *reconcile.Subscription // the customer's earlier trial, if it is held because of that
+	missingHosting int64                   // the hosting that its metadata names and that is gone; 0: none
 }
 
 // unit is one unit of one item that shall be up.
@@ -145,6 +146,7 @@ func (pl *planner) assess() {
 		return cmp.Or(cmp.Compare(a.Subscription, b.Subscription), cmp.Compare(a.Slot, b.Slot))
 	})
 	for i := range pl.subs {
+		pl.holdSecondTrial(&pl.subs[i])
 		pl.spreadUnits(i)
 	}
 }

@@ -16,7 +16,7 @@
 //  2. Stripe does not know the subscription: nothing new; what exists stays, and it is
 //     reported
 //  3. canceled, incomplete_expired: suspended if it was ever provisioned, then deleted (softly) after the retention period where that is on
-//  4. active, trialing: active
+//  4. active, trialing: active; with TRIALS=one, a trial of a customer that had another before gets nothing new, what exists stays, and it is reported
 //  5. past_due: active until the grace period ends, then suspended; a newer invoice or one that is written off changes nothing about it, a payment does
 //  6. unpaid, paused: suspended
 //  7. incomplete: nothing new; what exists stays
@@ -88,7 +88,8 @@
 //     journal, is held and resumed by one approval.
 //  23. Paid for on another plan: changed in place, after resuming; the name that we gave the
 //     hosting follows, one that people gave stays. Held when two live subscriptions are for
-//     different plans, when a smaller one is asked for beside a subscription that cannot be
+//     different plans, when UNPAID_UPGRADE=hold and the new plan has more of something, while
+//     it is past_due or an invoice of a change is open, when a smaller one is asked for beside a subscription that cannot be
 //     judged, when it is past_due and since when is not known, or when more is in use than
 //     the new plan gives.
 //  24. Paid for with a domain: the website is made on the first hosting that we made for the

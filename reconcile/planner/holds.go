@@ -97,6 +97,8 @@ func (pl *planner) onSubscription(s *assessed, i int) {
 		pl.addHold(reconcile.Hold{Kind: reconcile.HoldUnknownStatus, Subscription: s.ID, Reason: answerUnreadable(s, why)})
 	case s.holdKind == reconcile.HoldUnknownStatus:
 		pl.addHold(reconcile.Hold{Kind: reconcile.HoldUnknownStatus, Subscription: s.ID, Reason: statusNotKnown(s)})
+	case s.holdKind == reconcile.HoldTrial && (linked || s.mapped):
+		pl.addHold(reconcile.Hold{Kind: reconcile.HoldTrial, Subscription: s.ID, Reason: secondTrial(s)})
 	case s.holdKind == reconcile.HoldGone && linked:
 		pl.addHold(reconcile.Hold{Kind: reconcile.HoldGone, Subscription: s.ID, Reason: pl.isGone(i)})
 	case s.desired == desiredActive && !s.mapped && !s.none && !pl.hasUnmappedHold(s.ID):

@@ -162,6 +162,10 @@ func (pl *planner) planChangePlan(cl demand, h *reconcile.Hosting) {
 	case pl.subs[cl.lead.sub].LapseUnknown():
 		pl.addHold(reconcile.Hold{Kind: reconcile.HoldGrace, Subscription: cl.lead.Subscription, Hosting: h.ID, Reason: pl.lapseNotRead(cl.lead, h)})
 		return
+	case pl.unpaidUpgrade(cl, h):
+		pl.recheckAt(pl.now.Add(recheckAfter))
+		pl.addHold(reconcile.Hold{Kind: reconcile.HoldUnpaidUpgrade, Subscription: cl.lead.Subscription, Hosting: h.ID, Reason: pl.upgradeNotPaid(cl, h)})
+		return
 	case cl.lead.fresh && pl.cat.lowers(h.Plan, cl.plan.ID):
 		return // it is bound first: a hosting that was just found is not made smaller in the same decision
 	case cl.unsure && pl.cat.lowers(h.Plan, cl.plan.ID):

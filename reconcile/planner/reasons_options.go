@@ -62,3 +62,20 @@ func placeOf(u reconcile.DomainUse) string {
 	}
 	return ""
 }
+
+// secondTrial is for a subscription in trial whose customer had one before.
+func secondTrial(s *assessed) string {
+	return fmt.Sprintf("%s, and its customer had a trial with %s since %s: nothing is made for it before it is active (TRIALS=one). If the customer may have a second one: `%s`",
+		standing(s), s.trialBefore.ID, reconcile.FormatTime(s.trialBefore.TrialStart), BindNewCommand(s.ID))
+}
+
+// upgradeNotPaid is for a change to a plan with more, while it is not paid.
+func (pl *planner) upgradeNotPaid(cl demand, h *reconcile.Hosting) string {
+	s := &pl.subs[cl.lead.sub]
+	open := ""
+	if !s.UnpaidChange.IsZero() {
+		open = fmt.Sprintf(", and the invoice of a change, due at %s, is open", reconcile.FormatTime(s.UnpaidChange))
+	}
+	return fmt.Sprintf("%s%s: hosting %d stays on plan %s, and gets plan %s when that is paid (UNPAID_UPGRADE=hold)",
+		standing(s), open, h.ID, pl.planRef(h.Plan), pl.planRef(cl.plan.ID))
+}

@@ -1,0 +1,43 @@
+package config
+
+import "fmt"
+
+// UnpaidUpgrade is the effect of an upgrade that is not paid. The zero value is invalid.
+type UnpaidUpgrade string
+
+const (
+	// ApplyUnpaidUpgrade changes the plan as Stripe shows it.
+	ApplyUnpaidUpgrade UnpaidUpgrade = "apply"
+	// HoldUnpaidUpgrade waits for the payment.
+	HoldUnpaidUpgrade UnpaidUpgrade = "hold"
+)
+
+// UnmarshalText accepts apply and hold.
+func (u *UnpaidUpgrade) UnmarshalText(b []byte) error {
+	switch word := UnpaidUpgrade(b); word {
+	case ApplyUnpaidUpgrade, HoldUnpaidUpgrade:
+		*u = word
+		return nil
+	}
+	return fmt.Errorf("%q is neither apply nor hold", b)
+}
+
+// Trials is how many trials a customer may have. The zero value is invalid.
+type Trials string
+
+const (
+	// AnyTrials: as many as Stripe has.
+	AnyTrials Trials = "any"
+	// OneTrial: the first one; a later one waits.
+	OneTrial Trials = "one"
+)
+
+// UnmarshalText accepts any and one.
+func (t *Trials) UnmarshalText(b []byte) error {
+	switch word := Trials(b); word {
+	case AnyTrials, OneTrial:
+		*t = word
+		return nil
+	}
+	return fmt.Errorf("%q is neither any nor one", b)
+}
