@@ -235,9 +235,8 @@ func TestAServerOfSMTPURL(t *testing.T) {
 		"mail.example.com":                                  "is not a URL",
 		"smtp://u:p@mail.example.com:70000":                 "port",
 	} {
-		err := CheckServer(secret.New(raw))
-		if got := ""; err != nil {
-			got = err.Error()
+		if err := CheckServer(secret.New(raw)); err != nil {
+			got := err.Error()
 			if want == "" || !strings.Contains(got, want) || strings.Contains(got, "CANARY") {
 				t.Errorf("%s: %s, want %q", raw, got, want)
 			}

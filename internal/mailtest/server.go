@@ -4,6 +4,7 @@ package mailtest
 
 import (
 	"bytes"
+	"context"
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
@@ -98,7 +99,7 @@ func Start(o Options) (*Server, error) {
 	if !o.Plain && !o.ImplicitTLS {
 		s.server.TLSConfig = config
 	}
-	if s.listener, err = net.Listen("tcp", "127.0.0.1:0"); err != nil {
+	if s.listener, err = new(net.ListenConfig).Listen(context.Background(), "tcp", "127.0.0.1:0"); err != nil {
 		return nil, err
 	}
 	s.address = s.listener.Addr().String()

@@ -37,6 +37,8 @@ const (
 	AsksFirst         Invariant = "nothing is made beside a hosting that may serve the order"
 	Foretold          Invariant = "a run does what the dry run shows"
 	InstructionStands Invariant = "a person's instruction stands"
+	OneMail           Invariant = "one mail about each matter"
+	MailHolds         Invariant = "a mail is true and allowed"
 )
 
 var promises = map[Invariant]string{
@@ -63,6 +65,8 @@ var promises = map[Invariant]string{
 	AsksFirst:         "Nothing is made for an order while staff's hosting for the same customer is unbound, nor on a panel that was in use before, until a person decides that the order is new.",
 	Foretold:          "If nothing disturbs it, a run makes the changes that the dry run right before it shows, and no others.",
 	InstructionStands: "A hosting that a person has unbound is not changed, and nothing is made in its place, until a person decides what serves the subscription.",
+	OneMail:           "The mail server takes no two mails about one matter, whatever died or was lost, unless the database was put back.",
+	MailHolds:         "No customer is warned of a suspension without being past_due, no mail is sent in mode observe or by a dry run, and no warning in mode provision.",
 	Quiet:             "One more full run then changes nothing.",
 }
 

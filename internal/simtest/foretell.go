@@ -90,6 +90,9 @@ func told(rep reconcile.Report, n news) (ids []string) {
 			continue
 		}
 		id := a.ID
+		if a.Kind == reconcile.SendMail {
+			continue // it comes after the changes, and its id has their time
+		}
 		if a.Kind == reconcile.WriteMetadata || a.Kind == reconcile.Link && a.Hosting == 0 {
 			id = id[:strings.LastIndexByte(id, ':')]
 		}

@@ -20,6 +20,7 @@ type ledger struct {
 	desk
 	identities
 	contents
+	letters
 	offer     map[string]string // price → plan, as it should be
 	prices    []string
 	shots     []shot // the last minutes, oldest first
@@ -112,6 +113,7 @@ func (d desk) clone() desk {
 
 func (l *ledger) begin(offer map[string]int) {
 	l.desk, l.identities, l.contents, l.offer = newDesk(), newIdentities(), newContents(), map[string]string{}
+	l.letters = newLetters()
 	l.origin, l.orgs, l.most, l.more, l.answered = map[int]origin{}, map[string]string{}, map[string]int{}, map[string]int{}, map[string]bool{}
 	for price, plan := range offer {
 		l.offer[price] = strconv.Itoa(plan)

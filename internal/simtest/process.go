@@ -87,10 +87,12 @@ func (y *play) start(number int, foreign bool) (*process, error) {
 		return nil, err
 	}
 	dice := rand.New(rand.NewPCG(y.Seed, uint64(y.lives)))
+	ports := (&testenv.Env{Store: p.store, Stripe: billing, Panel: panel}).Ports()
+	ports.Mailer, ports.Addressees, ports.MailJournal = &postman{process: p}, billing, p.store
 	p.engine, err = engine.New(engine.Options{
 		Policy: y.Company.Policy, Brakes: y.Company.Brakes, KeepLease: y.Company.KeepLease, Concurrency: 1,
 		Owner: fmt.Sprintf("replica-%d-%d", number, y.lives), Now: p.now, Rand: dice.Float64, Log: y.logger(), Failpoint: func(step, _ string) { p.interrupt(step) },
-	}, (&testenv.Env{Store: p.store, Stripe: billing, Panel: panel}).Ports())
+	}, ports)
 	return p, err
 }
 

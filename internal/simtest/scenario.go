@@ -36,6 +36,8 @@ type Company struct {
 	AfterRetries string
 	// Backups is how the panel makes them.
 	Backups simulator.Backups
+	// MailFaults is how many of a hundred mails, and of connections, the mail server fails.
+	MailFaults int
 }
 
 // Step is one thing that happens. Which of the other fields mean something is

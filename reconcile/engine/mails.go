@@ -18,8 +18,9 @@ const (
 	mailPause = 5 * time.Minute
 	// mailConnections is how often a run connects to the mail server at most.
 	mailConnections = 3
-	// mailTries is how many mails of one customer a run looks at; there is one of a kind.
-	mailTries = 8
+	// mailTries is how often a run decides again about the mails of one customer: three times
+	// for each, and there is one of a kind.
+	mailTries = 16
 )
 
 // post is the mails that a run sends. One goroutine uses it.
@@ -90,18 +91,13 @@ func (r *run) judgeMails(ctx context.Context) (customers []string, err error) {
 			return nil
 		})
 	}
-	if err := each(r.brake.count); err != nil || !r.brake.expects(reconcile.SendMail) {
+	if err := each(r.brake.count); err != nil {
 		return nil, err
 	}
-	counts, err := r.History.Counts(ctx)
+	held, err := r.brakeMails(ctx)
 	if err != nil {
 		return nil, err
 	}
-	var d done
-	if d.actions, err = r.Journal.CountDone(ctx, reconcile.SendMail, r.now.Add(-reconcile.BrakeWindow)); err != nil {
-		return nil, err
-	}
-	held := r.brake.judge(reconcile.SendMail, d, counts.Bound, "")
 	err = each(func(a reconcile.Action) {
 		switch {
 		case held && r.brake.holds(a):
@@ -120,6 +116,23 @@ func (r *run) judgeMails(ctx context.Context) (customers []string, err error) {
 		}
 	}
 	return distinct(customers), nil
+}
+
+// brakeMails reports whether a mail is held. Those that an approval releases are not
+// counted, and if there are no others, nothing is asked.
+func (r *run) brakeMails(ctx context.Context) (held bool, err error) {
+	if !r.brake.expects(reconcile.SendMail) {
+		return false, nil
+	}
+	counts, err := r.History.Counts(ctx)
+	if err != nil {
+		return false, err
+	}
+	var d done
+	if d.actions, err = r.Journal.CountDone(ctx, reconcile.SendMail, r.now.Add(-reconcile.BrakeWindow)); err != nil {
+		return false, err
+	}
+	return r.brake.judge(reconcile.SendMail, d, counts.Bound, ""), nil
 }
 
 // mailCustomer sends the mails of one customer. An error ends these, and nothing else.
@@ -154,6 +167,9 @@ func (p *post) stop(err error) {
 // reading is the error of a read at Stripe for a mail: nil if it concerns other customers
 // too, and so ends the mails of this run.
 func (p *post) reading(err error) error {
+	if err == nil {
+		return nil
+	}
 	switch fault.Of(err) {
 	case fault.Transient, fault.Throttled, fault.Denied, fault.Unknown, fault.Ambiguous:
 		p.stop(err)
@@ -163,35 +179,69 @@ func (p *post) reading(err error) error {
 	return err
 }
 
+// customerPost is the mails of one customer at work.
+type customerPost struct {
+	*post
+	read    map[string]time.Time        // subscription → when it was read by id
+	tried   idSet                       // ids of the mails that were sent, or cannot be
+	letters map[string]reconcile.Letter // by the id of the action
+}
+
 // mailSteps sends the mails of one customer, one after the other. Each is decided again
-// right before, with its subscriptions read by id: whoever has paid gets no warning.
+// right before, with its subscriptions read by id: whoever has paid gets no warning. That
+// read is the last one, because the others may take long.
 func (r *run) mailSteps(ctx context.Context, p *post, id string) error {
-	read, tried := map[string]time.Time{}, idSet{}
+	of := &customerPost{p, map[string]time.Time{}, idSet{}, map[string]reconcile.Letter{}}
 	for range mailTries {
 		c, d, err := r.again(ctx, id)
 		if err != nil {
 			return err
 		}
 		i := slices.IndexFunc(d.Actions, func(a reconcile.Action) bool {
-			return a.Kind == reconcile.SendMail && !tried.has(a.ID) && !r.brake.holds(a) && !r.brake.unseen(a) && r.mayWarn(a)
+			return a.Kind == reconcile.SendMail && !of.tried.has(a.ID) && !r.brake.holds(a) && !r.brake.unseen(a) && r.mayWarn(a)
 		})
 		if i < 0 || r.halted(ctx) || p.stopped != "" {
 			return nil
 		}
-		a := d.Actions[i]
-		if old := r.unread(a, read); len(old) > 0 {
-			for _, s := range old {
-				if err := r.readOne(ctx, s, true); err != nil {
-					return p.reading(err)
-				}
-				read[s] = r.clock()
-			}
-			continue
-		}
-		tried.add(a.ID)
-		if err := r.mailOne(ctx, p, c, a); err != nil {
+		if err := r.mailStep(ctx, of, c, d.Actions[i]); err != nil {
 			return err
 		}
+	}
+	return nil
+}
+
+// mailStep does the next step of one mail: what it needs is read, then it is sent.
+func (r *run) mailStep(ctx context.Context, of *customerPost, c *reconcile.Customer, a reconcile.Action) error {
+	l, written := of.letters[a.ID]
+	if !written {
+		l, why, err := r.letter(ctx, c, a)
+		if err != nil {
+			return of.reading(err)
+		}
+		if why != "" {
+			of.tried.add(a.ID)
+			return r.skipMail(ctx, a, why)
+		}
+		of.letters[a.ID] = l
+	}
+	if !r.connect(ctx, of.post) {
+		of.unsent++
+		return nil
+	}
+	if old := r.unread(a, of.read); len(old) > 0 || !written {
+		return of.reading(r.readAgain(ctx, old, of.read))
+	}
+	of.tried.add(a.ID)
+	return r.mailOne(ctx, of.post, c, a, l)
+}
+
+// readAgain reads subscriptions by id.
+func (r *run) readAgain(ctx context.Context, ids []string, read map[string]time.Time) error {
+	for _, id := range ids {
+		if err := r.readOne(ctx, id, true); err != nil {
+			return err
+		}
+		read[id] = r.clock()
 	}
 	return nil
 }
@@ -213,27 +263,22 @@ func (r *run) unread(a reconcile.Action, read map[string]time.Time) (old []strin
 	return old
 }
 
-// mailOne sends one mail, or stores why it cannot be sent.
-func (r *run) mailOne(ctx context.Context, p *post, c *reconcile.Customer, a reconcile.Action) error {
-	l, why, err := r.letter(ctx, c, a)
-	if err != nil {
-		return p.reading(err)
-	}
-	if why != "" {
-		r.note("%s: %s, so that no mail was sent (%s)", c.ID, why, a.Reason)
-		return r.MailJournal.SkipMail(ctx, r.tok, r.rec.ID, a, why+": no mail was sent", r.clock())
-	}
-	if !r.connect(ctx, p) {
-		p.unsent++
-		return nil
-	}
+// mailOne sends one mail.
+func (r *run) mailOne(ctx context.Context, p *post, c *reconcile.Customer, a reconcile.Action, l reconcile.Letter) error {
+	l.Mail = *a.Mail // as it was decided last
 	p.letter, r.post = l, p
-	_, err = r.send(ctx, c, a)
+	_, err := r.send(ctx, c, a)
 	if fault.Of(err) == fault.Denied {
 		p.stop(err)
 		return nil
 	}
 	return err
+}
+
+// skipMail stores why a mail cannot be sent.
+func (r *run) skipMail(ctx context.Context, a reconcile.Action, why string) error {
+	r.note("%s: %s, so that no mail was sent (%s)", a.Customer, why, a.Reason)
+	return r.MailJournal.SkipMail(ctx, r.tok, r.rec.ID, a, why+": no mail was sent", r.clock())
 }
 
 // letter reads at Stripe what a mail needs: who gets it, and what is to be paid. why is the
