@@ -40,6 +40,8 @@
 //     join only if together they are too many.
 //  10. apply: customers in parallel, the actions of each one in order, customers that
 //     only receive before customers that lose something.
+//  11. sendMails: warnings and notices to customers, after everything else, so that a mail
+//     server that is down delays no change.
 //
 // An approval covers the actions in the version of the plan that was shown. Each of them
 // is released until it is done, or is not wanted for a while, or 24 hours have passed;
@@ -47,9 +49,9 @@
 // another address to invite) is held again too. An action that comes up later waits in
 // the next plan.
 //
-// A dry run takes the last step in thought ([planner.After]): it reads like apply, in
+// A dry run takes the step apply in thought ([planner.After]): it reads like apply, in
 // the same order, and makes no call, so that its output is the work of the next run. It
-// records no held plan. MODE=observe omits the last step.
+// records no held plan. MODE=observe omits the last two steps.
 //
 // # Flow runs
 //
