@@ -116,6 +116,7 @@ func refusal(c simulator.Call) simulator.Fault {
 
 // namesNoCommand are the kinds whose advice names no command that a script can run.
 var namesNoCommand = map[string]string{
+	"backup":    "the panel's backup is awaited, or made to work there: it names a setting, and no command",
 	"downgrade": "the customer makes room, or a person changes the plan in the panel: it names no command",
 }
 

@@ -241,7 +241,9 @@ func (o *outside) verb(ts *testscript.TestScript, args []string) {
 		"two":       func(id string) error { return o.simulated.SetQuantity(id, "", 2) },
 		"news": func(id string) error {
 			_, err := o.simulated.AddItem(id, "newsletter", 1)
-			return err
+			return errors.Join(err, o.simulated.Edit(id, func(s *simulator.Subscription) { // it came with the order
+				s.Items[len(s.Items)-1].Created = s.Created
+			}))
 		},
 		"ends":     func(id string) error { return o.simulated.CancelAt(id, time.Now().Add(48*time.Hour)) },
 		"pause":    func(id string) error { return o.simulated.PauseCollection(id, "") },

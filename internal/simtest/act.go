@@ -98,6 +98,12 @@ func (y *play) pays(st Step, sub simulator.Subscription) error {
 
 func (y *play) changesOrder(st Step, sub simulator.Subscription) error {
 	w, id, price := y.world, sub.ID, y.prices[st.Pick%len(y.prices)]
+	if st.Kind == ReplaceItem || st.Kind == AddItem {
+		// An item of the first seconds is one of the order: Stripe dates by the second.
+		if age := w.Now().Sub(time.Unix(sub.Created, 0)); age < 4*time.Second {
+			w.Advance(4*time.Second - age)
+		}
+	}
 	switch st.Kind {
 	case ChangePrice:
 		return w.ChangePrice(id, "", price)

@@ -53,11 +53,14 @@ func TestWhatIsNoHosting(t *testing.T) {
 		{"an item that came in place of another may have the wrong mapping", []func(*reconcile.Customer){items(item("si_n", "price_news", time.Hour))}, "hold not_hosting"},
 		{"an item that was there before did not replace it", []func(*reconcile.Customer){news}, "suspend:sub_1/1:7"},
 		{"one of the second of the binding may have", []func(*reconcile.Customer){items(item("si_n", "price_news", 0)), func(c *reconcile.Customer) {
-			c.Bindings[0].At, c.Subscriptions[0].Created = noon.Add(182*time.Millisecond), noon
+			c.Bindings[0].At = noon.Add(182 * time.Millisecond)
 		}}, "hold not_hosting"},
+		{"unless that is the second of the order", []func(*reconcile.Customer){items(item("si_n", "price_news", 0)), func(c *reconcile.Customer) {
+			c.Bindings[0].At, c.Subscriptions[0].Created = noon.Add(182*time.Millisecond), noon
+		}}, "suspend:sub_1/1:7"},
 		{"one that is older by less than the clocks may be apart may have", []func(*reconcile.Customer){items(item("si_n", "price_news", -40*time.Second))}, "hold not_hosting"},
 		{"unless it came with the order", []func(*reconcile.Customer){items(item("si_n", "price_news", -40*time.Second)), func(c *reconcile.Customer) {
-			c.Subscriptions[0].Created = noon.Add(-41 * time.Second)
+			c.Subscriptions[0].Created = noon.Add(-41 * time.Second) // a second before it
 		}}, "suspend:sub_1/1:7"},
 		{"a smaller plan is given to the hosting that was there, whatever newsletter has come with it", []func(*reconcile.Customer){
 			func(c *reconcile.Customer) { c.Hostings[0].Plan = 2 },

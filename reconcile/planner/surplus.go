@@ -209,7 +209,13 @@ const (
 // order.
 func (s *assessed) cameAfter(it *reconcile.Item, l *assignment) bool {
 	return it.Created.IsZero() || !it.Created.Before(l.At.Truncate(time.Second)) ||
-		it.Created.After(s.Created.Add(orderTakes)) && it.Created.After(l.At.Add(-clocksApart))
+		!s.cameWithOrder(it) && it.Created.After(l.At.Add(-clocksApart))
+}
+
+// cameWithOrder reports whether a subscription began with an item, or got it so soon that
+// the dates do not show the difference.
+func (s *assessed) cameWithOrder(it *reconcile.Item) bool {
+	return !it.Created.IsZero() && !it.Created.After(s.Created.Add(orderTakes))
 }
 
 // mappedToNone is the sentence for a hosting whose price was mapped to none after it was
@@ -231,11 +237,12 @@ func (pl *planner) mappedToNone(s *assessed, l *assignment) string {
 }
 
 // becameNone finds an item that came after a binding and that is mapped to none: it may
-// have replaced the item of the binding, with the wrong mapping. nil if there is none.
+// have replaced the item of the binding, with the wrong mapping. nil if there is none. An
+// item of the order itself is an extra, however soon the hosting was bound.
 func (pl *planner) becameNone(l *assignment) *reconcile.Item {
 	s := &pl.subs[l.sub]
 	for i := range s.items {
-		if t, ok := pl.cat.match(&s.items[i]); ok && t.none && s.items[i].ID != l.Item && s.cameAfter(&s.items[i], l) {
+		if t, ok := pl.cat.match(&s.items[i]); ok && t.none && s.items[i].ID != l.Item && s.cameAfter(&s.items[i], l) && !s.cameWithOrder(&s.items[i]) {
 			return &s.items[i]
 		}
 	}
