@@ -96,6 +96,8 @@ type Subscription struct {
 	// decided by it: an invoice may be open while the subscription is active. Zero:
 	// there is none, or this key may not read invoices.
 	UnpaidSince time.Time
+	// Owed is the oldest open invoice, to be shown with UnpaidSince, which is its date.
+	Owed OpenInvoice
 	// UnpaidChange is the due date of the oldest open invoice that a change within the
 	// subscription made, such as that of an upgrade. Zero: there is none, or this key may
 	// not read invoices.

@@ -13,11 +13,46 @@ type CustomerRecord struct {
 	History []ActionRecord // newest first
 }
 
+// Question is what support staff ask about a customer. Values are part of the JSON.
+type Question string
+
+const (
+	QuestionDown       Question = "down"       // why a site is down, and who suspended it
+	QuestionUp         Question = "up"         // why it was not suspended
+	QuestionWhen       Question = "when"       // when it will be
+	QuestionPayment    Question = "payment"    // which payment is missing
+	QuestionPlan       Question = "plan"       // why it is on its plan
+	QuestionInvitation Question = "invitation" // what became of the invitation
+	QuestionOwner      Question = "owner"      // whether Stripe knows the owner by another address or name
+	QuestionHostings   Question = "hostings"   // why there are several hostings
+	QuestionPayNow     Question = "pay_now"    // what happens if the customer pays now
+	QuestionPeriodEnd  Question = "period_end" // what happens at the end of the period
+)
+
+// Answer is the answer to one question about a customer, as a sentence.
+type Answer struct {
+	Question     Question
+	Subscription string // "" where it is about the customer
+	Hosting      int64  // 0 where it is about no hosting
+	Text         string
+}
+
 // CustomerLookup chooses customers; exactly one field is set.
 type CustomerLookup struct {
 	Email          string // without regard to case; several customers may share it
 	StripeCustomer string // cus_…, or a Customer.ID
 	Subscription   string
+	Domain         string // as DomainKey has it
+	Org            string // a UUID in lower case
+	Hosting        int64
+}
+
+// Word is what was looked for, as a person typed it.
+func (l CustomerLookup) Word() string {
+	if l.Hosting != 0 {
+		return FormatID(l.Hosting)
+	}
+	return l.Email + l.StripeCustomer + l.Subscription + l.Domain + l.Org
 }
 
 // ActionFilter chooses rows of the journal; empty fields choose all.

@@ -59,6 +59,7 @@ type mirrored struct {
 	statusClass string
 	since       time.Time
 	unpaid      time.Time
+	owed        reconcile.OpenInvoice
 	change      time.Time // unpaid_change
 	lapse       reconcile.Lapse
 	hash        int64
@@ -73,6 +74,7 @@ type incoming struct {
 	old    *mirrored // nil: new
 	since  time.Time
 	unpaid time.Time
+	owed   reconcile.OpenInvoice
 	lapse  reconcile.Lapse
 	// unpaidChange is UnpaidChange: of a read by id, else the one before.
 	unpaidChange time.Time
@@ -89,7 +91,7 @@ var upsertSubscription = bulk{
 		{"metadata_hosting", "BIGINT"}, {"read_at", "TIMESTAMPTZ"}, {"by_id", "BOOLEAN"}, {"content_hash", "BIGINT"},
 		{"entitled_at", "TIMESTAMPTZ"}, {"lapse_seen_at", "TIMESTAMPTZ"}, {"lapsed_since", "TIMESTAMPTZ"},
 		{"metadata_org_text", "TEXT"}, {"metadata_hosting_text", "TEXT"}, {"cancel_at", "TIMESTAMPTZ"}, {"send_invoice", "BOOLEAN"},
-		{"server_group", "TEXT"}, {"trial_start", "TIMESTAMPTZ"}, {"unpaid_change", "TIMESTAMPTZ"},
+		{"server_group", "TEXT"}, {"trial_start", "TIMESTAMPTZ"}, {"unpaid_change", "TIMESTAMPTZ"}, {"open_invoice", "JSONB"},
 	},
 	tail: `ON CONFLICT (id) DO UPDATE SET stripe_customer_id = excluded.stripe_customer_id,
 		status = excluded.status, status_text = excluded.status_text, status_since = excluded.status_since,
@@ -102,7 +104,7 @@ var upsertSubscription = bulk{
 		lapsed_since = excluded.lapsed_since, metadata_org_text = excluded.metadata_org_text,
 		metadata_hosting_text = excluded.metadata_hosting_text, cancel_at = excluded.cancel_at,
 		send_invoice = excluded.send_invoice, server_group = excluded.server_group, trial_start = excluded.trial_start,
-		unpaid_change = excluded.unpaid_change, gone = FALSE`,
+		unpaid_change = excluded.unpaid_change, open_invoice = excluded.open_invoice, gone = FALSE`,
 }
 
 // save merges facts and returns how many subscriptions changed in content.
@@ -192,7 +194,7 @@ func (m *merge) compare(ctx context.Context, facts []reconcile.SubscriptionFacts
 func (m *merge) assess(in *incoming, old *mirrored) bool {
 	in.old, in.since = old, m.now
 	if m.byID {
-		in.unpaid, in.unpaidChange = in.facts.UnpaidSince, in.facts.UnpaidChange
+		in.unpaid, in.owed, in.unpaidChange = in.facts.UnpaidSince, in.facts.Owed, in.facts.UnpaidChange
 	}
 	if old == nil {
 		in.lapse = reconcile.Lapse{}.Seeing(&in.facts, m.now)
@@ -212,9 +214,9 @@ func (m *merge) assess(in *incoming, old *mirrored) bool {
 		in.since = old.since
 		switch {
 		case !m.byID:
-			in.unpaid = old.unpaid // a listing knows nothing of invoices
+			in.unpaid, in.owed = old.unpaid, old.owed // a listing knows nothing of invoices
 		case in.facts.InvoicesUnread && old.unpaid.After(in.since):
-			in.unpaid = old.unpaid // the later date, which is kinder
+			in.unpaid, in.owed = old.unpaid, old.owed // the later date, which is kinder
 		}
 	}
 	in.lapse = m.lapse(in, old)
@@ -242,7 +244,7 @@ func (in *incoming) row(byID bool) []any {
 		f.CancelAtPeriodEnd, at(f.CurrentPeriodEnd), f.CollectionPaused, at(in.unpaid), encodeItems(f.Items),
 		f.Domain, f.MetadataOrg, f.MetadataHosting, at(f.ReadAt), byID && !f.InvoicesUnread, in.hash,
 		at(in.lapse.Entitled), at(in.lapse.Seen), at(in.lapse.Since), f.MetadataOrgText, f.MetadataHostingText,
-		at(f.CancelAt), f.SendInvoice, f.ServerGroup, at(f.TrialStart), at(in.unpaidChange),
+		at(f.CancelAt), f.SendInvoice, f.ServerGroup, at(f.TrialStart), at(in.unpaidChange), encodeInvoice(in.owed),
 	}
 }
 
@@ -251,13 +253,17 @@ func (in *incoming) row(byID bool) []any {
 func (m *merge) loadMirrored(ctx context.Context, ids []string) (map[string]*mirrored, error) {
 	old := make(map[string]*mirrored, len(ids))
 	query := `SELECT id, stripe_customer_id, status, status_text, status_since, unpaid_since, content_hash, gone, by_id, read_at,
-		entitled_at, lapse_seen_at, lapsed_since, unpaid_change, coalesce((SELECT value FROM cursors WHERE name = '` + eventsCursor + `'), '')
+		entitled_at, lapse_seen_at, lapsed_since, unpaid_change, open_invoice, coalesce((SELECT value FROM cursors WHERE name = '` + eventsCursor + `'), '')
 		FROM subscriptions WHERE id IN ` + m.tx.d.texts(1)
 	err := m.tx.each(ctx, query, []any{list(ids)}, func(row scan) error {
 		var id, known string
+		var owed []byte
 		o := new(mirrored)
 		err := row(&id, &o.buyer, &o.statusClass, &o.status, into(&o.since), into(&o.unpaid), &o.hash, &o.gone, &o.byID, into(&o.readAt),
-			into(&o.lapse.Entitled), into(&o.lapse.Seen), into(&o.lapse.Since), into(&o.change), &known)
+			into(&o.lapse.Entitled), into(&o.lapse.Seen), into(&o.lapse.Since), into(&o.change), &owed, &known)
+		if err == nil {
+			o.owed, err = decodeInvoice(id, owed)
+		}
 		old[id] = o
 		m.known, _ = time.Parse(time.RFC3339, known)
 		return err
@@ -293,17 +299,21 @@ func (a *aggregate) loadSubscriptions(ctx context.Context) error {
 		current_period_end, collection_paused, unpaid_since, items,
 		CASE WHEN domain = '' THEN checkout_domain ELSE domain END, domain_checked,
 		metadata_org, metadata_hosting, metadata_written, read_at, by_id, gone, said_new, entitled_at, lapse_seen_at, lapsed_since,
-		metadata_org_text, metadata_hosting_text, cancel_at, send_invoice, server_group, trial_start, unpaid_change
+		metadata_org_text, metadata_hosting_text, cancel_at, send_invoice, server_group, trial_start, unpaid_change, open_invoice
 		FROM subscriptions WHERE stripe_customer_id IN ` + a.c.d.texts(1) + " ORDER BY id"
 	return a.c.each(ctx, query, []any{keys(a.buyers)}, func(row scan) error {
 		var s reconcile.Subscription
 		var status string
 		var items sql.RawBytes
+		var owed []byte
 		err := row(&s.ID, &s.StripeCustomer, &status, &s.StatusText, into(&s.StatusSince), into(&s.Created), into(&s.EndedAt),
 			&s.CancelAtPeriodEnd, into(&s.CurrentPeriodEnd), &s.CollectionPaused, into(&s.UnpaidSince), &items,
 			&s.Domain, &s.DomainChecked, &s.MetadataOrg, &s.MetadataHosting, &s.MetadataWritten, into(&s.ReadAt), &s.ByID, &s.Gone, &s.IsNewOrder,
 			into(&s.Lapse.Entitled), into(&s.Lapse.Seen), into(&s.Lapse.Since), &s.MetadataOrgText, &s.MetadataHostingText, into(&s.CancelAt), &s.SendInvoice,
-			&s.ServerGroup, into(&s.TrialStart), into(&s.UnpaidChange))
+			&s.ServerGroup, into(&s.TrialStart), into(&s.UnpaidChange), &owed)
+		if err == nil {
+			s.Owed, err = decodeInvoice(s.ID, owed)
+		}
 		if err != nil {
 			return err
 		}

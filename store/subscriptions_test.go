@@ -131,13 +131,16 @@ func TestAListingKeepsUnpaidSinceWhileTheStatusStays(t *testing.T) {
 		}
 		byID := pastDue(t0, 1)
 		byID.UnpaidSince = t0.Add(-time.Hour)
+		byID.Owed = reconcile.OpenInvoice{ID: "in_1", Due: t0.Add(-time.Hour), Left: 900, Currency: "eur", URL: "https://pay.example.com/1", Open: 2}
 		f.save(t0, byID)
 		f.list(t0.Add(time.Hour), pastDue(t0.Add(time.Hour), 2))
 		got := f.customer("cus_a").Subscriptions[0]
 		same(t, "unpaid since, same status", t0.Add(-time.Hour), got.UnpaidSince)
+		same(t, "open invoice, same status", byID.Owed, got.Owed)
 		same(t, "by id", false, got.ByID)
 		f.list(t0.Add(2*time.Hour), facts("sub_a", "cus_a", "a@example.com", readAt(t0.Add(2*time.Hour))))
 		same(t, "unpaid since, other status", time.Time{}, f.customer("cus_a").Subscriptions[0].UnpaidSince)
+		same(t, "open invoice, other status", reconcile.OpenInvoice{}, f.customer("cus_a").Subscriptions[0].Owed)
 	})
 }
 

@@ -4,9 +4,11 @@ import (
 	"cmp"
 	"context"
 	"errors"
+	"net/url"
 	"time"
 
 	"github.com/stripe-enhance/stripe-enhance/internal/fault"
+	"github.com/stripe-enhance/stripe-enhance/reconcile"
 )
 
 // invoiceWire is the part of an invoice that decides about grace.
@@ -51,6 +53,8 @@ type ledger struct {
 	// latestDue is that of the invoice that became due last, or, if none is due yet,
 	// will next. Zero if there is no such invoice.
 	oldestDue, latestDue time.Time
+	// owed is the invoice of oldestDue.
+	owed reconcile.OpenInvoice
 	// paidAt is when the invoice that was the latest at that time was last paid; zero:
 	// never.
 	paidAt time.Time
@@ -124,9 +128,15 @@ func (w *invoiceWire) owed() bool { return w.Status == "open" && w.AmountRemaini
 // balance sums up invoices in any order.
 func balance(all []invoiceWire, now int64) ledger {
 	var oldest, latest, paid, change int64
+	var owed reconcile.OpenInvoice
 	for i := range all {
 		w := &all[i]
 		if w.owed() {
+			open := owed.Open + 1
+			if oldest == 0 || w.due() < oldest {
+				owed = reconcile.OpenInvoice{ID: w.ID, Due: instant(w.due()), Left: w.AmountRemaining, Currency: w.Currency, URL: payPage(w.HostedURL)}
+			}
+			owed.Open = open
 			if w.due() <= now {
 				latest = max(latest, w.due())
 			}
@@ -141,7 +151,16 @@ func balance(all []invoiceWire, now int64) ledger {
 			paid = max(paid, w.Transitions.PaidAt)
 		}
 	}
-	return ledger{oldestDue: instant(oldest), latestDue: instant(cmp.Or(latest, oldest)), paidAt: instant(paid), changeDue: instant(change)}
+	return ledger{oldestDue: instant(oldest), latestDue: instant(cmp.Or(latest, oldest)), paidAt: instant(paid), changeDue: instant(change), owed: owed}
+}
+
+// payPage is the address of Stripe's page for an invoice; "" if it is not one that a
+// person may be sent to.
+func payPage(text string) string {
+	if u, err := url.Parse(text); err != nil || u.Scheme != "https" || u.Host == "" || len(text) > 2000 {
+		return ""
+	}
+	return text
 }
 
 // endsArrears reports whether an invoice was paid, with money, while no later one was

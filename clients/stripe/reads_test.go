@@ -95,6 +95,31 @@ func TestInvoicesTellTheLatestDueAndTheLastPaymentThatPutThingsRight(t *testing.
 	}
 }
 
+func TestTheOldestOpenInvoiceIsShownWithItsPage(t *testing.T) {
+	one := func(id, more string) string {
+		return strings.Replace(invoice(id, more), `"amount_remaining":900`, `"amount_remaining":900,"currency":"eur"`, 1)
+	}
+	for name, tt := range map[string]struct {
+		invoices []string
+		want     reconcile.OpenInvoice
+	}{
+		"one":      {[]string{one("in_1", `"due_date":1700001000,"hosted_invoice_url":"https://pay.example.com/1"`)}, reconcile.OpenInvoice{ID: "in_1", Due: instant(1700001000), Left: 900, Currency: "eur", URL: "https://pay.example.com/1", Open: 1}},
+		"no page":  {[]string{one("in_1", `"due_date":1700001000,"hosted_invoice_url":null`)}, reconcile.OpenInvoice{ID: "in_1", Due: instant(1700001000), Left: 900, Currency: "eur", Open: 1}},
+		"a script": {[]string{one("in_1", `"due_date":1700001000,"hosted_invoice_url":"javascript:alert(1)"`)}, reconcile.OpenInvoice{ID: "in_1", Due: instant(1700001000), Left: 900, Currency: "eur", Open: 1}},
+		"several":  {[]string{one("in_2", `"due_date":1700002000`), one("in_1", `"due_date":1700001000`), one("in_3", `"due_date":1700003000`)}, reconcile.OpenInvoice{ID: "in_1", Due: instant(1700001000), Left: 900, Currency: "eur", Open: 3}},
+		"none":     {nil, reconcile.OpenInvoice{}},
+	} {
+		s := byPath(map[string]reply{"/v1/subscriptions/sub_1": {body: lateSubscription}, "/v1/invoices": {body: page(false, tt.invoices...)}})
+		got, err := s.client(t).Subscription(t.Context(), "sub_1")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if diff := cmp.Diff(tt.want, got.Owed); diff != "" {
+			t.Errorf("%s (-want +got):\n%s", name, diff)
+		}
+	}
+}
+
 func TestInvoicesThatProveNothingAreRefused(t *testing.T) {
 	for text, body := range map[string]string{
 		"an invoice of another subscription": page(false, strings.Replace(invoice("in_1", `"due_date":1`), "sub_1", "sub_2", 1)),

@@ -33,6 +33,7 @@ func (c *Client) Subscription(ctx context.Context, id string) (reconcile.Subscri
 		bills, err = c.invoices(ctx, id)
 		facts.UnpaidSince, facts.LatestDue, facts.PaidAt = bills.oldestDue, bills.latestDue, bills.paidAt
 		facts.InvoicesUnread = bills.unread
+		facts.Owed = bills.owed
 	case c.readChanges && !s.Ended():
 		bills, err = c.invoices(ctx, id)
 	}

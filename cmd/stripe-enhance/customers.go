@@ -30,10 +30,13 @@ func (p *program) customersShow() *cobra.Command {
 	var l reconcile.CustomerLookup
 	var refresh bool
 	c := &cobra.Command{
-		Use:   "show [E-MAIL|cus_…|sub_…]",
-		Short: "One customer: subscriptions, hosting, holds, history",
+		Use:   "show [E-MAIL|cus_…|sub_…|DOMAIN|ORG|HOSTING]",
+		Short: "One customer: answers for support, subscriptions, hosting, holds, history",
 		Long: "Shows the state in the database, without asking Stripe or Enhance, and when each\n" +
-			"hosting was last read. If several customers have the e-mail, all of them are shown.\n" +
+			"hosting was last read. It begins with what support staff are asked: why a site is down,\n" +
+			"who suspended it, which payment is missing, and what follows from a payment. The customer\n" +
+			"is named by e-mail, by an id at Stripe, by the domain of a website, or by the id of an\n" +
+			"organisation or hosting at the panel. If several customers fit, all of them are shown.\n" +
 			"--refresh reads both sides now, shows the result, and stores nothing. To store it,\n" +
 			"wait for the next run, or use `stripe-enhance reconcile --subscription`.",
 		Args: atMostOne("customer"),
@@ -69,17 +72,26 @@ func parseLookup(l *reconcile.CustomerLookup, args []string) error {
 	case l.Email != "" || l.StripeCustomer != "":
 		return nil
 	case len(args) == 0:
-		return errors.New("name the customer: an e-mail, a customer (cus_…) or a subscription (sub_…)")
+		return errors.New("name the customer: an e-mail, a customer (cus_…), a subscription (sub_…), a domain, an organisation or a hosting")
 	}
-	switch word := strings.TrimSpace(args[0]); {
-	case strings.Contains(word, "@"):
+	word := strings.TrimSpace(args[0])
+	org, _ := reconcile.ParseOrgID(word)
+	hosting, notHosting := reconcile.ParseHostingID(word)
+	switch {
+	case strings.Contains(word, "@") && !strings.Contains(word, "/"):
 		l.Email = word
 	case reconcile.ValidID("cus_", word):
 		l.StripeCustomer = word
 	case reconcile.ValidID("sub_", word):
 		l.Subscription = word
+	case org != "":
+		l.Org = org
+	case hosting != 0 && notHosting == "":
+		l.Hosting = hosting
+	case reconcile.DomainKey(word) != "":
+		l.Domain = reconcile.DomainKey(word)
 	default:
-		return fmt.Errorf("%q is not an e-mail, a customer (cus_…) or a subscription (sub_…)", args[0])
+		return fmt.Errorf("%q is not an e-mail, a customer (cus_…), a subscription (sub_…), a domain, an organisation or a hosting", args[0])
 	}
 	return nil
 }
@@ -90,7 +102,7 @@ func (p *program) showCustomers(ctx context.Context, a *app.App, l reconcile.Cus
 		return err
 	}
 	if len(found) == 0 {
-		return fmt.Errorf("the database has no customer %s%s%s; a full run reads all of them: stripe-enhance reconcile --full", l.Email, l.StripeCustomer, l.Subscription)
+		return fmt.Errorf("the database has no customer %s; a full run reads all of them: stripe-enhance reconcile --full", l.Word())
 	}
 	cat, err := a.Catalog(ctx)
 	if err != nil {
@@ -104,6 +116,7 @@ func (p *program) showCustomers(ctx context.Context, a *app.App, l reconcile.Cus
 		}
 		c := report.CustomerOf(one, p.now())
 		c.Refreshed, c.RefreshProblems, c.RefreshChanges = refresh, now.Problems, now.Changes
+		c.Answers = report.AnswersOf(planner.Answers(&one, cat, a.Config.Policy(), p.now()))
 		c.Ahead = report.AheadOf(planner.Decide(&one.Customer, cat, a.Config.Policy(), p.now()).Forecast)
 		all = append(all, c)
 	}

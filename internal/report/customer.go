@@ -18,6 +18,7 @@ type Customer struct {
 	OrgName         string         `json:"org_name"`
 	StripeCustomers []Buyer        `json:"stripe_customers"`
 	Subscriptions   []Subscription `json:"subscriptions"`
+	Answers         []Answer       `json:"answers"` // to what support staff ask
 	Holds           []Hold         `json:"holds"`
 	Ahead           []Ahead        `json:"ahead"` // the dated changes if nothing else happens
 	ManualHolds     []ManualHold   `json:"manual_holds"`
@@ -34,6 +35,32 @@ type Customer struct {
 	Refreshed       bool     `json:"refreshed"`
 	RefreshProblems []string `json:"refresh_problems,omitempty"`
 	RefreshChanges  []string `json:"refresh_changes,omitempty"`
+}
+
+// Answer is the answer to one question about a customer.
+type Answer struct {
+	Question     string `json:"question"` // down, up, when, payment, plan, invitation, owner, hostings, pay_now, period_end
+	Subscription string `json:"subscription"`
+	Hosting      int64  `json:"hosting,omitempty"`
+	Answer       string `json:"answer"`
+}
+
+// AnswersOf makes the outside form of answers.
+func AnswersOf(all []reconcile.Answer) []Answer {
+	out := make([]Answer, 0, len(all))
+	for _, a := range all {
+		out = append(out, Answer{string(a.Question), a.Subscription, a.Hosting, a.Text})
+	}
+	return out
+}
+
+// OpenInvoice is one that is not paid.
+type OpenInvoice struct {
+	ID        string  `json:"id"`
+	DueAt     *string `json:"due_at"`
+	Amount    string  `json:"amount"` // what is left to pay, with the currency
+	URL       string  `json:"url"`    // Stripe's page on which the customer can pay it
+	OpenInAll int     `json:"open_in_all"`
 }
 
 // Buyer is one of the Stripe customers of a customer.
@@ -64,6 +91,7 @@ type Subscription struct {
 	CollectionPaused  bool             `json:"collection_paused"`
 	EndedAt           *string          `json:"ended_at"`
 	UnpaidSince       *string          `json:"unpaid_since"`
+	OpenInvoice       *OpenInvoice     `json:"open_invoice"` // the oldest; null: none, or the key may not read invoices
 	Domain            string           `json:"domain"`
 	// DomainChanged: the order names another domain than that of the website made for it.
 	DomainChanged bool      `json:"domain_changed"`
@@ -143,6 +171,7 @@ func (c Customer) Text(w io.Writer, v View) error {
 		p.linef("%s %s", p.Warn("Changed since it was stored:"), Plain(text))
 	}
 	p.waits(c)
+	p.answers(c.Answers)
 	p.subscriptions(c.Subscriptions)
 	p.holds(c.Holds)
 	for _, h := range c.ManualHolds {
@@ -189,6 +218,27 @@ func (p *printer) waits(c Customer) {
 	}
 	if c.DueAt != nil {
 		p.linef("%s", p.Dim("Due at "+readable(*c.DueAt)))
+	}
+}
+
+// questions are how the answers to a question begin in text.
+var questions = map[reconcile.Question]string{
+	reconcile.QuestionDown: "Down", reconcile.QuestionUp: "Still up", reconcile.QuestionWhen: "Suspended when",
+	reconcile.QuestionPayment: "Missing payment", reconcile.QuestionPlan: "Plan", reconcile.QuestionInvitation: "Invitation",
+	reconcile.QuestionOwner: "Owner", reconcile.QuestionHostings: "Hostings", reconcile.QuestionPayNow: "If paid now",
+	reconcile.QuestionPeriodEnd: "At the period's end",
+}
+
+func (p *printer) answers(all []Answer) {
+	for i, a := range all {
+		if i == 0 {
+			p.linef("\nIn short")
+		}
+		about := questions[reconcile.Question(a.Question)]
+		if a.Subscription != "" && !strings.Contains(a.Answer, a.Subscription) {
+			about += " (" + a.Subscription + ")"
+		}
+		p.sentence("  ", about+": "+a.Answer, unpainted)
 	}
 }
 

@@ -14,7 +14,7 @@ import (
 func CustomerOf(r reconcile.CustomerRecord, now time.Time) Customer {
 	c := Customer{
 		ID: r.ID, Email: r.Email, Name: r.Name, StripeCustomers: []Buyer{},
-		Subscriptions: []Subscription{}, Holds: []Hold{}, ManualHolds: []ManualHold{}, History: []HistoryRow{},
+		Subscriptions: []Subscription{}, Answers: []Answer{}, Holds: []Hold{}, ManualHolds: []ManualHold{}, History: []HistoryRow{},
 		DueAt: Time(r.DueAt), PlannedAt: Time(r.PlannedAt), Failures: r.Failures,
 		ParkedAt: Time(r.Parked), LastError: r.LastError, RetryAfter: Time(r.RetryAfter),
 	}
@@ -50,6 +50,9 @@ func subscriptionOf(s *reconcile.Subscription, bindings []reconcile.Binding, hos
 		CurrentPeriodEnd: Time(s.CurrentPeriodEnd), CancelAtPeriodEnd: s.CancelAtPeriodEnd, CollectionPaused: s.CollectionPaused,
 		CancelAt: Time(s.CancelAt), SendInvoice: s.SendInvoice, Standing: s.ID + reconcile.DescribeSubscription(s),
 		Domain: s.Domain, ReadAt: Time(s.ReadAt), UnpaidSince: Time(s.UnpaidSince), Lines: s.Items, Hostings: []Hosting{},
+	}
+	if v := &s.Owed; v.ID != "" {
+		out.OpenInvoice = &OpenInvoice{ID: v.ID, DueAt: Time(v.Due), Amount: v.Amount(), URL: v.URL, OpenInAll: v.Open}
 	}
 	if s.Status == reconcile.StatusUnknown {
 		out.Status = s.StatusText

@@ -2,6 +2,7 @@ package planner
 
 import (
 	"fmt"
+	"strings"
 
 	"github.com/stripe-enhance/stripe-enhance/reconcile"
 )
@@ -22,6 +23,14 @@ func BindNewCommand(sub string) string { return bindCommand(sub, "new", "the ord
 func UnbindCommand(sub string, hosting int64) string {
 	return fmt.Sprintf("stripe-enhance customers unbind %s %d --reason 'it is not its hosting'", sub, hosting)
 }
+
+// RenameCommand names the organisation of a customer.
+func RenameCommand(customer, name string) string {
+	return "stripe-enhance customers rename " + customer + " " + quoted(name) + " --reason 'its name at Stripe'"
+}
+
+// quoted is a text as one word of a shell.
+func quoted(text string) string { return "'" + strings.ReplaceAll(text, "'", `'\''`) + "'" }
 
 // MapCommand maps a price to a plan, or to none.
 func MapCommand(price, plan string) string {
