@@ -35,6 +35,9 @@ type Customer struct {
 	OrgNamed     bool
 	Invited      time.Time
 	InvitedEmail string
+	// NameWanted is the name that a person wants the bound org to have, and NameWhy who
+	// wants it and why; "": it keeps the one that it has.
+	NameWanted, NameWhy string
 	// OrgGuest means that another customer had the org first: that one names the org and
 	// invites its owner; this one only has hostings in it.
 	OrgGuest bool

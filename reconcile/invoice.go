@@ -12,13 +12,13 @@ import (
 type OpenInvoice struct {
 	ID       string    // in_…
 	Due      time.Time // when it should have been paid
-	Left     int64     // what is left to pay, in the smallest unit of the currency
+	Left     int64     // the amount left to pay, in the smallest unit of the currency
 	Currency string    // in lower case, such as "eur"
 	URL      string    // Stripe's page on which the customer can pay it; "": none
 	Open     int       // how many invoices of the subscription are open, with this one
 }
 
-// Amount is what is left to pay, as people write it: "12.50 EUR".
+// Amount is the amount left to pay, as people write it: "12.50 EUR".
 func (v *OpenInvoice) Amount() string {
 	return strings.TrimSpace(FormatAmount(v.Left, v.Currency) + " " + strings.ToUpper(v.Currency))
 }

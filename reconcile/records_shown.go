@@ -1,6 +1,9 @@
 package reconcile
 
-import "time"
+import (
+	"cmp"
+	"time"
+)
 
 // These are the records that people are shown: by the command line, the API and the
 // page. The store reads them, and no decision is made from them.
@@ -47,7 +50,7 @@ type CustomerLookup struct {
 	Hosting        int64
 }
 
-// Word is what was looked for, as a person typed it.
+// Word is the text that a person typed to choose them.
 func (l CustomerLookup) Word() string {
 	if l.Hosting != 0 {
 		return FormatID(l.Hosting)
@@ -101,4 +104,16 @@ func WebhookStates() []WebhookState {
 type Totals struct {
 	Counts
 	OldestDue time.Time // zero: no customer is due
+}
+
+// OwnerLogin is a member of an org with the role Owner.
+type OwnerLogin struct {
+	Member   string // its id at the panel
+	Email    string
+	Accepted bool // false: invited, and has not accepted
+}
+
+// Compare orders owners by e-mail.
+func (o OwnerLogin) Compare(other OwnerLogin) int {
+	return cmp.Or(cmp.Compare(o.Email, other.Email), cmp.Compare(o.Member, other.Member))
 }

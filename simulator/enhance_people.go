@@ -133,6 +133,21 @@ func createMember(w *World, q *request) answer {
 	return created(`{"id":` + quote(m.ID) + `}`)
 }
 
+// memberLogin makes a short-lived link by which its holder is logged in as the member. A
+// member who has not accepted the invitation has no login that a link could be for.
+func memberLogin(w *World, q *request) answer {
+	o, bad := w.org(q, 0)
+	if bad != nil {
+		return *bad
+	}
+	for _, m := range o.Members {
+		if m.ID == q.vars[1] && m.Active {
+			return created(quote("https://panel.example.com/login/sessions/sso?otp=" + w.uuid("otp")))
+		}
+	}
+	return notFound("member")
+}
+
 // putOwner makes a member the owner; the one before becomes SuperAdmin.
 func putOwner(w *World, q *request) answer {
 	o, bad := w.org(q, 0)

@@ -113,9 +113,18 @@ func recordOrg(ctx context.Context, tx conn, o reconcile.Outcome) error {
 	}
 	_, err := tx.exec(ctx, `UPDATE customers SET org_named = CASE WHEN $2 THEN TRUE ELSE org_named END,
 		invited_at = coalesce(CAST($3 AS TIMESTAMPTZ), invited_at),
-		invited_email = CASE WHEN $4 = '' THEN invited_email ELSE $4 END WHERE id = $1`,
-		o.Action.Customer, o.OrgNamed, at(o.Invited), clean(o.InvitedEmail))
+		invited_email = CASE WHEN $4 = '' THEN invited_email ELSE $4 END,
+		org_name_wanted = CASE WHEN org_name_wanted = $5 THEN '' ELSE org_name_wanted END WHERE id = $1`,
+		o.Action.Customer, o.OrgNamed, at(o.Invited), clean(o.InvitedEmail), orgName(o))
 	return err
+}
+
+// orgName is the name that the org has after an outcome; "" if it has not been read.
+func orgName(o reconcile.Outcome) string {
+	if o.Org == nil {
+		return ""
+	}
+	return clean(o.Org.Name)
 }
 
 // bindOrg makes the org the customer's. A customer keeps its org, and an org that

@@ -22,6 +22,7 @@ const (
 	routeBackups     = "/orgs/{org}/websites/{website}/backups"
 	routeDomainCheck = "/orgs/{org}/domains/check"
 	routeMembers     = "/orgs/{org}/members"
+	routeMemberSSO   = "/orgs/{org}/members/{member}/sso"
 	routeInvites     = "/orgs/{org}/invites"
 	routeLogins      = "/logins"
 	routeRecovery    = "/login/password-recovery"

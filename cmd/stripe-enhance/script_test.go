@@ -248,6 +248,7 @@ func (o *outside) verb(ts *testscript.TestScript, args []string) {
 		"ends":     func(id string) error { return o.simulated.CancelAt(id, time.Now().Add(48*time.Hour)) },
 		"pause":    func(id string) error { return o.simulated.PauseCollection(id, "") },
 		"onlynews": func(id string) error { return o.simulated.RemoveItem(id, "") },
+		"accepts":  o.accept,
 		"abuse":    o.staffSuspend, "handed": o.staffUpgrade,
 		"changed":  o.simulated.BillChange,
 		"billed90": func(id string) error { return o.simulated.BillExtra(id, 90*24*time.Hour) },
@@ -271,6 +272,8 @@ func (o *outside) verb(ts *testscript.TestScript, args []string) {
 		n, err := strconv.ParseInt(args[1], 10, 64)
 		ts.Check(err)
 		o.simulated.SetQuota(simulator.Resource{Name: "customers", Total: n})
+	case args[0] == "nosso": // the token has no role that may make login links
+		o.simulated.SetFault(mayNotLogIn)
 	case args[0] == "archive":
 		ts.Check(o.simulated.Archive(args[1]))
 	case args[0] == "plan":

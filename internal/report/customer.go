@@ -58,7 +58,7 @@ func AnswersOf(all []reconcile.Answer) []Answer {
 type OpenInvoice struct {
 	ID        string  `json:"id"`
 	DueAt     *string `json:"due_at"`
-	Amount    string  `json:"amount"` // what is left to pay, with the currency
+	Amount    string  `json:"amount"` // left to pay, with the currency
 	URL       string  `json:"url"`    // Stripe's page on which the customer can pay it
 	OpenInAll int     `json:"open_in_all"`
 }

@@ -135,6 +135,9 @@ func learnName(next *reconcile.Customer, o reconcile.Outcome) bool {
 		org.HostingsRead = was.HostingsRead
 	}
 	next.Org, next.OrgNamed = &org, true
+	if next.NameWanted == org.Name {
+		next.NameWanted = ""
+	}
 	return true
 }
 

@@ -189,7 +189,7 @@ func (r *run) findInvitation(ctx context.Context, c *reconcile.Customer, p recon
 	return true, nil
 }
 
-// findName looks whether the org has lost its marker.
+// findName looks whether the org has lost its marker, and has the name that a person wants.
 func (r *run) findName(ctx context.Context, c *reconcile.Customer, _ reconcile.Pending, out *reconcile.Outcome) (bool, error) {
 	if c.Org == nil {
 		return false, nil
@@ -198,7 +198,7 @@ func (r *run) findName(ctx context.Context, c *reconcile.Customer, _ reconcile.P
 	if err != nil {
 		return false, err
 	}
-	if r.marked(o) {
+	if r.marked(o) || c.NameWanted != "" && o.Name != c.NameWanted {
 		return false, nil
 	}
 	o.ObservedAt = r.clock()

@@ -113,7 +113,8 @@
 //     Guests in an org of another customer do neither. An org without an owner that has
 //     hosting of another Stripe customer in it invites only when that one has the same
 //     e-mail: held. Another org with the customer's marker is held. Text that looks like a
-//     marker in a name from Stripe is left out.
+//     marker in a name from Stripe is left out. A name that a person wants for an org
+//     replaces the one that it has.
 //  27. What is missing is created: org, name, invitation, hosting, website. Not while a
 //     create of this customer has no known outcome, the org is deleted or suspended, or no
 //     buyer has an e-mail for the invitation. Nor for an order that an unbound hosting looks

@@ -23,6 +23,9 @@ func After(c *reconcile.Customer, a reconcile.Action, now time.Time) *reconcile.
 		next.Org = &reconcile.Org{ID: ForeseenOrg, Name: fmt.Sprintf("%s [%s]", a.Name, c.ID), Created: now, ObservedAt: now, HostingsRead: now, OwnersRead: now}
 	case reconcile.RenameOrg:
 		next.OrgNamed = true
+		if next.NameWanted == a.Name {
+			next.NameWanted = ""
+		}
 		if c.Org != nil {
 			org := *c.Org
 			org.Name, next.Org = a.Name, &org

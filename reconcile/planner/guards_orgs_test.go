@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/stripe-enhance/stripe-enhance/reconcile"
+	"github.com/stripe-enhance/stripe-enhance/reconcile/planner"
 )
 
 // A bound org loses the marker in its name and gets its owner when the customer has paid
@@ -74,4 +75,51 @@ func TestNoOtherOrgIsTakenWhileOneMayBeMade(t *testing.T) {
 			c.MarkedOrgs = []reconcile.Org{{ID: "org-3", Name: "Ada [cus_1]", ObservedAt: noon, HostingsRead: noon}}
 		}), "link:cus_1:org-3, hold ambiguous"},
 	})
+}
+
+// The name that a person wants replaces the one that the org has, whatever is paid for, and
+// never that of another customer's org.
+func TestAPersonNamesTheOrg(t *testing.T) {
+	named := func(c *reconcile.Customer) {
+		c.Org.Name, c.NameWanted, c.NameWhy = "Old", "New", "ada@desk: asked for it"
+	}
+	with := func(change func(c *reconcile.Customer)) reconcile.Customer {
+		return world(func(c *reconcile.Customer) {
+			named(c)
+			change(c)
+		})
+	}
+	renames := func(c reconcile.Customer) string {
+		for _, a := range planner.Decide(&c, catalog(), policy(), noon).Actions {
+			if a.Kind == reconcile.RenameOrg {
+				return a.Name + ", " + a.Reason
+			}
+		}
+		return ""
+	}
+	const want = `New, renamed from "Old" by ada@desk: asked for it`
+	for name, tc := range map[string]struct {
+		c    reconcile.Customer
+		want string
+	}{
+		"another name": {with(func(*reconcile.Customer) {}), want},
+		"nothing is paid for": {with(func(c *reconcile.Customer) {
+			c.Subscriptions[0].Status, c.Subscriptions[0].StatusText = reconcile.StatusCanceled, "canceled"
+		}), want},
+		"the name that it has": {with(func(c *reconcile.Customer) { c.NameWanted = "Old" }), ""},
+		"no name":              {with(func(c *reconcile.Customer) { c.NameWanted = "" }), ""},
+		"a guest":              {with(func(c *reconcile.Customer) { c.OrgGuest = true }), ""},
+		"a deleted org":        {with(func(c *reconcile.Customer) { c.Org.Deleted = true }), ""},
+		"a rename without a known outcome": {with(func(c *reconcile.Customer) {
+			c.Pending = []reconcile.Pending{{ActionID: "rename_org:cus_1", Kind: reconcile.RenameOrg, SentAt: noon, SettleUntil: noon}}
+		}), ""},
+	} {
+		if got := renames(tc.c); got != tc.want {
+			t.Errorf("%s: %q, want %q", name, got, tc.want)
+		}
+	}
+	c := with(func(*reconcile.Customer) {})
+	if next := planner.After(&c, reconcile.Action{Kind: reconcile.RenameOrg, Org: "org-1", Name: "New"}, noon); renames(*next) != "" {
+		t.Error("a dry run renames it again")
+	}
 }

@@ -221,13 +221,29 @@ func (pl *planner) soleOwner(o *reconcile.Org) bool {
 
 // planOrg finishes an org that is bound: its name without the marker, and its owner. While
 // it has no hosting its name keeps the marker: if the database is lost, nothing else
-// identifies it. In the org of another customer there is nothing to finish.
+// identifies it. In the org of another customer there is nothing to finish. The name that a
+// person wants replaces the present one, no matter what is paid for.
 func (pl *planner) planOrg() {
 	pl.secondOrgs()
 	o := pl.c.Org
-	if o == nil || pl.c.OrgGuest || !pl.hasBindings() || !pl.entitledAny() || pl.pendingOrg() {
+	if o == nil || pl.c.OrgGuest {
 		return
 	}
+	other := pl.c.OrgNamed && pl.c.NameWanted != "" && pl.c.NameWanted != o.Name && !o.Deleted
+	finish := pl.hasBindings() && pl.entitledAny()
+	if !finish && !other || pl.pendingOrg() {
+		return
+	}
+	if other {
+		pl.addAction(reconcile.Action{ID: "rename_org:" + pl.c.ID, Kind: reconcile.RenameOrg, Org: o.ID, Name: pl.c.NameWanted, Reason: nameWanted(pl.c)})
+	}
+	if finish {
+		pl.finishOrg(o)
+	}
+}
+
+// finishOrg takes the marker out of the name of an org, and invites its owner.
+func (pl *planner) finishOrg(o *reconcile.Org) {
 	if !pl.c.OrgNamed {
 		pl.addAction(reconcile.Action{ID: "rename_org:" + pl.c.ID, Kind: reconcile.RenameOrg, Org: o.ID, Name: pl.orgName(),
 			Reason: nameOfBoundOrg})

@@ -78,3 +78,8 @@ func (pl *planner) lacksOrg() string {
 func (pl *planner) orgWithMarker() string {
 	return "the org carries our marker [" + pl.c.ID + "]: an earlier creation was not heard of"
 }
+
+// nameWanted is for a name that a person has chosen.
+func nameWanted(c *reconcile.Customer) string {
+	return fmt.Sprintf("renamed from %q by %s", c.Org.Name, c.NameWhy)
+}
