@@ -1,4 +1,4 @@
-// Package reconcile has the types of the domain: customers, what they pay for, hostings at
+// Package reconcile has the types of the domain: customers, their subscriptions, hostings at
 // Enhance, changes and holds. The planner (reconcile/planner) decides with them, the
 // engine (reconcile/engine) acts on them, and the clients, the store, the server and the
 // reports exchange them. The package decides nothing, and it reads and writes nothing.

@@ -19,8 +19,11 @@ type Instruction struct {
 	// OtherOrg accepts a hosting outside of the customer's org, OtherMarker one that
 	// carries the marker of another subscription or installation.
 	OtherOrg, OtherMarker bool
-	Author, Reason        string
-	At                    time.Time
+	// Move takes the hosting from the subscriptions that it serves, also from those that
+	// have not ended.
+	Move           bool
+	Author, Reason string
+	At             time.Time
 }
 
 // InstructionKind is the kind of an instruction. The zero value is invalid.
@@ -71,7 +74,10 @@ type BindingChange struct {
 	// ended subscriptions that end because their hosting serves another one now.
 	Unbinds []CustomerBinding
 	Frees   []CustomerBinding
-	Bind    *Binding
+	// Leaves are bindings of other subscriptions that end with an unbinding, because a person
+	// has moved the hosting: nothing is created for those before another instruction.
+	Leaves []CustomerBinding
+	Bind   *Binding
 	// OtherUnbindings cancel the markers by which these hostings name other subscriptions.
 	// Without them the hostings would be bound to those again.
 	OtherUnbindings []Unbinding
@@ -84,7 +90,7 @@ type BindingChange struct {
 
 // None reports whether everything is already as instructed.
 func (ch *BindingChange) None() bool {
-	return len(ch.Unbinds) == 0 && ch.Bind == nil && !ch.New && len(ch.Resolves) == 0
+	return len(ch.Unbinds) == 0 && len(ch.Leaves) == 0 && ch.Bind == nil && !ch.New && len(ch.Resolves) == 0
 }
 
 // InstructionRefused is why an instruction cannot be followed, as a sentence for people.
@@ -123,6 +129,9 @@ func (c *Customer) BindingsOf(sub string) []Binding {
 // Apply makes the same change in a loaded customer as the store makes in the database.
 func (ch *BindingChange) Apply(c *Customer) {
 	w := &ch.Instruction
+	if !ch.None() {
+		ch.leave(c)
+	}
 	if ch.None() || c.ID != ch.Customer {
 		return
 	}
@@ -139,6 +148,50 @@ func (ch *BindingChange) Apply(c *Customer) {
 	}
 	c.Bindings, c.Unbindings, c.Subscriptions = bindings, unbindings, subs
 	ch.rebind(c)
+}
+
+// leave ends the bindings of other subscriptions of a loaded customer.
+func (ch *BindingChange) leave(c *Customer) {
+	for _, b := range ch.Leaves {
+		if c.Subscription(b.Subscription) == nil {
+			continue
+		}
+		c.Bindings = slices.DeleteFunc(slices.Clone(c.Bindings), func(o Binding) bool { return o.Subscription == b.Subscription && o.Slot == b.Slot })
+		c.Unbindings = slices.DeleteFunc(slices.Clone(c.Unbindings), func(u Unbinding) bool { return u.Subscription == b.Subscription && u.Hosting == b.Hosting })
+		c.Unbindings = append(c.Unbindings, ch.left(b, c.Subscription(b.Subscription).MetadataHosting == b.Hosting))
+		c.Subscriptions = slices.Clone(c.Subscriptions)
+		c.Subscription(b.Subscription).IsNewOrder = false
+	}
+}
+
+// left is the unbinding of a subscription whose hosting was moved. named: its metadata names
+// the hosting.
+func (ch *BindingChange) left(b CustomerBinding, named bool) Unbinding {
+	u := ch.Unbinding(b.Binding)
+	u.Named, u.Resolved = named, false
+	return u
+}
+
+// Customers are all customers that the change concerns, each once.
+func (ch *BindingChange) Customers() []string {
+	all := []string{ch.Customer}
+	for _, b := range slices.Concat(ch.Frees, ch.Leaves) {
+		if !slices.Contains(all, b.Customer) {
+			all = append(all, b.Customer)
+		}
+	}
+	return all
+}
+
+// Subscriptions are those whose hosting changes, each once.
+func (ch *BindingChange) Subscriptions() []string {
+	all := []string{ch.Instruction.Subscription}
+	for _, b := range ch.Leaves {
+		if !slices.Contains(all, b.Subscription) {
+			all = append(all, b.Subscription)
+		}
+	}
+	return all
 }
 
 // unbindingsAfter are the unbindings of the customer after the change. One that the
@@ -212,6 +265,10 @@ func (ch *BindingChange) Describe() []string {
 	for _, b := range ch.Frees {
 		all = append(all, fmt.Sprintf("hosting %d is not kept for %s of %s any more, which has ended", b.Hosting, b.Subscription, b.Customer))
 	}
+	for _, b := range ch.Leaves {
+		all = append(all, fmt.Sprintf("%s of %s is not served by hosting %d any more; nothing is made for it before `stripe-enhance customers bind %s` names another hosting, or new",
+			SlotID(b.Subscription, b.Slot), b.Customer, b.Hosting, b.Subscription))
+	}
 	if b := ch.Bind; b != nil {
 		all = append(all, fmt.Sprintf("%s is served by hosting %d of org %s", SlotID(b.Subscription, b.Slot), b.Hosting, b.Org))
 	}
@@ -230,7 +287,7 @@ func (ch *BindingChange) Entries() []Action {
 			Org: b.Org, Hosting: b.Hosting, How: BoundByAdopt, Reason: what + " by " + why}
 	}
 	var all []Action
-	for _, b := range slices.Concat(ch.Unbinds, ch.Frees) {
+	for _, b := range slices.Concat(ch.Unbinds, ch.Frees, ch.Leaves) {
 		all = append(all, entry("unbind:"+SlotID(b.Subscription, b.Slot)+":"+FormatID(b.Hosting), b.Customer, b.Binding, "unbound"))
 	}
 	if b := ch.Bind; b != nil {

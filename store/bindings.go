@@ -85,7 +85,7 @@ func bindingsTo(ctx context.Context, c conn, hosting int64) (bound []reconcile.C
 func applyChange(ctx context.Context, tx conn, ch *reconcile.BindingChange) error {
 	w := &ch.Instruction
 	var hostings []int64
-	for _, b := range append(ch.Unbinds, ch.Frees...) {
+	for _, b := range slices.Concat(ch.Unbinds, ch.Frees, ch.Leaves) {
 		hostings = append(hostings, b.Hosting)
 	}
 	if ch.Bind != nil {
@@ -108,7 +108,7 @@ func applyChange(ctx context.Context, tx conn, ch *reconcile.BindingChange) erro
 // rebind writes the bindings and partings of a change.
 func rebind(ctx context.Context, tx conn, ch *reconcile.BindingChange) error {
 	w := &ch.Instruction
-	for _, b := range append(ch.Unbinds, ch.Frees...) {
+	for _, b := range slices.Concat(ch.Unbinds, ch.Frees, ch.Leaves) {
 		if _, err := tx.exec(ctx, "DELETE FROM bindings WHERE subscription_id = $1 AND slot = $2 AND hosting_id = $3", b.Subscription, b.Slot, b.Hosting); err != nil {
 			return err
 		}
@@ -133,6 +133,11 @@ func rebind(ctx context.Context, tx conn, ch *reconcile.BindingChange) error {
 			return err
 		}
 	}
+	for _, b := range ch.Leaves {
+		if err := unbindMoved(ctx, tx, ch.Unbinding(b.Binding)); err != nil {
+			return err
+		}
+	}
 	if ch.Bind == nil {
 		return nil
 	}
@@ -148,13 +153,24 @@ func rebind(ctx context.Context, tx conn, ch *reconcile.BindingChange) error {
 	return bind(ctx, tx, *ch.Bind, w.At)
 }
 
+// unbindMoved stores that a subscription has lost its hosting because a person moved that. Nothing
+// is made for it before another instruction.
+func unbindMoved(ctx context.Context, tx conn, p reconcile.Unbinding) error {
+	if _, err := tx.exec(ctx, `INSERT INTO partings (subscription_id, hosting_id, slot, org_id, author, reason, parted_at, named, answered)
+		SELECT id, CAST($2 AS BIGINT), CAST($3 AS INTEGER), CAST($4 AS TEXT), CAST($5 AS TEXT), CAST($6 AS TEXT), CAST($7 AS TIMESTAMPTZ), metadata_hosting = CAST($2 AS BIGINT), FALSE FROM subscriptions WHERE id = $1
+		ON CONFLICT (subscription_id, hosting_id) DO UPDATE SET slot = excluded.slot, org_id = excluded.org_id,
+		author = excluded.author, reason = excluded.reason, parted_at = excluded.parted_at, named = excluded.named, answered = FALSE`,
+		p.Subscription, p.Hosting, p.Slot, p.Org, clean(p.Author), clean(p.Reason), at(p.At)); err != nil {
+		return err
+	}
+	_, err := tx.exec(ctx, "UPDATE subscriptions SET said_new = FALSE WHERE id = $1", p.Subscription)
+	return err
+}
+
 // writeJournal writes the journal of a change and wakes the customers it concerns.
 func writeJournal(ctx context.Context, tx conn, ch *reconcile.BindingChange) error {
 	w := &ch.Instruction
-	customers := []string{ch.Customer}
-	for _, b := range ch.Frees {
-		customers = append(customers, b.Customer)
-	}
+	customers := ch.Customers()
 	for _, a := range ch.Entries() {
 		if err := recordRow(ctx, tx, reconcile.Outcome{Action: a, Run: clean(w.Author), State: reconcile.ActionApplied, At: w.At}); err != nil {
 			return err
@@ -166,7 +182,7 @@ func writeJournal(ctx context.Context, tx conn, ch *reconcile.BindingChange) err
 	if err := wake(ctx, tx, customers, w.At); err != nil {
 		return err
 	}
-	return nudge(ctx, tx, []string{w.Subscription}, "an instruction of a person", w.At)
+	return nudge(ctx, tx, ch.Subscriptions(), "an instruction of a person", w.At)
 }
 
 // loadUnbindings attaches the hostings that a person has unbound from a subscription.

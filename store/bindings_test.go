@@ -223,3 +223,29 @@ func TestAHostingThatMetadataNamesShowsWhichOtherSubscriptionItServes(t *testing
 		same(t, "when that has ended", "", f.customer("cus_a").Hostings[0].Serves)
 	})
 }
+
+// A hosting that a person moves serves the other customer, and the one that has lost it waits
+// for an instruction, although the name of the hosting carries its marker.
+func TestAMovedHosting(t *testing.T) {
+	conform(t, func(t *testing.T, f *fixture) {
+		f.save(t0, facts("sub_a", "cus_a", "a@example.com"), facts("sub_b", "cus_b", "b@example.com"))
+		f.bindOrg("cus_a", "org-a")
+		f.bindHosting("cus_a", "sub_a", 1, "org-a", 7)
+		f.settled(t0, "cus_a", "cus_b")
+		before := f.customer("cus_a").Instructions
+		w := instruction(reconcile.InstructBind, "sub_b", made(7, "org-a", "Pro [sub_a/1]"))
+		w.Move, w.OtherOrg = true, true
+		ch := f.instruct(w)
+		same(t, "customers", []string{"cus_b", "cus_a"}, ch.Customers())
+		same(t, "subscriptions", []string{"sub_b", "sub_a"}, ch.Subscriptions())
+		a, b := f.customer("cus_a"), f.customer("cus_b")
+		same(t, "bound", []any{0, 1, int64(7)}, []any{len(a.Bindings), len(b.Bindings), b.Bindings[0].Hosting})
+		same(t, "unbound", []reconcile.Unbinding{{Subscription: "sub_a", Slot: 1, Org: "org-a", Hosting: 7, At: w.At, Author: "ada@desk", Reason: "she said so"}}, a.Unbindings)
+		same(t, "instructions", before+1, a.Instructions)
+		same(t, "due", []string{"cus_a", "cus_b"}, f.dueIDs(w.At))
+		same(t, "again", true, ptr(f.instruct(w)).None())
+		rows, err := f.Actions(t.Context(), reconcile.ActionFilter{Customer: "cus_a", Limit: 1})
+		f.must(err)
+		same(t, "journal", "unbind:sub_a/1:7", rows[0].ID)
+	})
+}

@@ -30,6 +30,13 @@ const unbindLong = `Records that a hosting does not serve a subscription. The ho
 is: it is not suspended, and no marker and no metadata binds it again. Nothing is created
 for the subscription until customers bind names another hosting, or "new".`
 
+const moveLong = `Records that a hosting serves this subscription and no other. It is bind for a hosting that
+serves another subscription, which may be paid for: that one loses it, and nothing is
+created for it until customers bind names another hosting, or "new". The hosting stays
+where it is at the panel: in another organisation than the customer's with --other-org.
+
+Nothing is sent to Enhance. The next run acts on it, and --dry-run shows how.`
+
 // instructionFlags are the flags of bind and unbind.
 type instructionFlags struct {
 	reconcile.Instruction
@@ -56,10 +63,7 @@ func (p *program) customersBind() *cobra.Command {
 		},
 	}
 	w.register(c)
-	f := c.Flags()
-	f.StringVar(&w.org, "org", "", "the organisation of the hosting, if the database does not know it")
-	f.BoolVar(&w.OtherOrg, "other-org", false, "also if the hosting is in another organisation than the customer's")
-	f.BoolVar(&w.OtherMarker, "other-marker", false, "also if its name shows that it was created for another subscription, or by another installation")
+	w.registerOther(c)
 	return c
 }
 
@@ -84,6 +88,34 @@ func (p *program) customersUnbind() *cobra.Command {
 	}
 	w.register(c)
 	return c
+}
+
+func (p *program) customersMove() *cobra.Command {
+	var w instructionFlags
+	c := &cobra.Command{
+		Use:   "move HOSTING SUBSCRIPTION[/UNIT]",
+		Short: "Record that a hosting serves this subscription, and no longer another one",
+		Long:  moveLong,
+		Args:  arguments("HOSTING", "SUBSCRIPTION"),
+		Example: "  stripe-enhance customers move 42 sub_1NqAbCdEf --reason 'they ordered it again' --dry-run\n" +
+			"  stripe-enhance customers move 42 sub_1NqAbCdEf/2 --other-org --reason 'the agency pays for it now'",
+		RunE: func(c *cobra.Command, args []string) error {
+			w.Kind, w.Move = reconcile.InstructBind, true
+			return p.instruct(c, &w, []string{args[1], args[0]})
+		},
+	}
+	w.register(c)
+	w.registerOther(c)
+	return c
+}
+
+// registerOther adds the flags by which a person accepts a hosting that looks like another
+// customer's.
+func (w *instructionFlags) registerOther(c *cobra.Command) {
+	f := c.Flags()
+	f.StringVar(&w.org, "org", "", "the organisation of the hosting, if the database does not know it")
+	f.BoolVar(&w.OtherOrg, "other-org", false, "also if the hosting is in another organisation than the customer's")
+	f.BoolVar(&w.OtherMarker, "other-marker", false, "also if its name shows that it was created for another subscription, or by another installation")
 }
 
 func (w *instructionFlags) register(c *cobra.Command) {
@@ -162,11 +194,11 @@ func (p *program) giveInstruction(ctx context.Context, a *app.App, e *engine.Eng
 	if !w.dry || ch.None() {
 		return p.printInstructed(out, nil)
 	}
-	r, err := a.DryRun(ctx, e, engine.Request{Subscriptions: []string{w.Subscription}, Trigger: "cli", Suppose: ch.Apply})
+	r, err := a.DryRun(ctx, e, engine.Request{Subscriptions: ch.Subscriptions(), Trigger: "cli", Suppose: ch.Apply})
 	if err != nil {
 		return err
 	}
-	r.Holds = slices.DeleteFunc(r.Holds, func(h reconcile.Hold) bool { return h.Customer != ch.Customer })
+	r.Holds = slices.DeleteFunc(r.Holds, func(h reconcile.Hold) bool { return !slices.Contains(ch.Customers(), h.Customer) })
 	return p.printInstructed(out, &r)
 }
 

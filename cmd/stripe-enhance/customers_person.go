@@ -199,8 +199,8 @@ func (p *program) customersLogin() *cobra.Command {
 		Short: "A one-time link to log in as the owner of the customer's organisation",
 		Long:  loginLong,
 		Args:  arguments("CUSTOMER"),
-		Example: "  stripe-enhance customers login bakery@example.com --reason 'ticket 4711: the site shows an error'\n" +
-			"  stripe-enhance customers login cus_AbCdEf --reason 'ticket 4711' --dry-run",
+		Example: "  stripe-enhance customers login bakery@example.com --reason 'the site shows an error'\n" +
+			"  stripe-enhance customers login cus_AbCdEf --reason 'the site shows an error' --dry-run",
 		RunE: func(c *cobra.Command, args []string) error {
 			var l reconcile.CustomerLookup
 			if err := errors.Join(parseLookup(&l, args), w.check(p)); err != nil {

@@ -75,6 +75,12 @@ func (ch instructed) bind(c *reconcile.Customer, s *reconcile.Subscription, cat 
 	w, own := &ch.Instruction, c.BindingsOf(ch.Instruction.Subscription)
 	h := &w.Hosting
 	has := slices.IndexFunc(own, func(b reconcile.Binding) bool { return b.Hosting == h.ID })
+	if w.Move {
+		if s.Status.Ended() {
+			return refuseInstruction(movedToEnded(s))
+		}
+		ch.Leaves = slices.DeleteFunc(slices.Clone(bound), func(cl reconcile.CustomerBinding) bool { return cl.Ended || cl.Subscription == w.Subscription })
+	}
 	if has >= 0 && (w.Slot == 0 || own[has].Slot == w.Slot) {
 		return ch.BindingChange, nil
 	}
@@ -99,7 +105,7 @@ func (ch instructed) bind(c *reconcile.Customer, s *reconcile.Subscription, cat 
 		b.Slot = slotFor(c, w.Subscription, h, instance)
 	}
 	for _, cl := range bound {
-		if cl.Subscription != w.Subscription {
+		if cl.Subscription != w.Subscription && (cl.Ended || !w.Move) {
 			ch.Frees = append(ch.Frees, cl)
 		}
 	}
@@ -143,20 +149,16 @@ func unfit(w *reconcile.Instruction, c *reconcile.Customer, instance string, bou
 	default:
 		return hostingNotRead(h)
 	}
-	ended := ""
 	for _, cl := range bound {
-		switch {
-		case cl.Subscription == w.Subscription:
-		case cl.Ended:
-			ended = cl.Subscription
-		default:
+		if cl.Subscription != w.Subscription && !cl.Ended && !w.Move {
 			return boundToOther(h, cl)
 		}
 	}
 	m := h.Marker()
+	from := slices.ContainsFunc(bound, func(cl reconcile.CustomerBinding) bool { return cl.Subscription == m.StripeID })
 	foreign := m.StripeID != "" && m.Of(instance) == reconcile.Marker{}
 	switch {
-	case w.OtherMarker || m.StripeID == "" || !foreign && (m.StripeID == w.Subscription || m.StripeID == ended):
+	case w.OtherMarker || m.StripeID == "" || !foreign && (m.StripeID == w.Subscription || from):
 	case foreign:
 		return markedByOthers(h, m)
 	default:

@@ -92,3 +92,8 @@ func (ch *instructed) notBound() string {
 func (ch *instructed) severalBound(first int64) string {
 	return fmt.Sprintf("%s has several hostings, name one of them: %s. `%s`", ch.Instruction.Subscription, ch.Before, UnbindCommand(ch.Instruction.Subscription, first))
 }
+
+// movedToEnded is for a hosting that would be moved to a subscription that has ended.
+func movedToEnded(s *reconcile.Subscription) string {
+	return fmt.Sprintf("%s%s: a hosting that is moved to it would be suspended", s.ID, reconcile.DescribeSubscription(s))
+}
