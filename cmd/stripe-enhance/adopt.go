@@ -175,7 +175,7 @@ func (p *program) printAdopted(a adopted) error {
 		err = report.WriteJSON(p.out, out)
 	case formatCSV:
 		err = adoption.Table(a.rows).CSV(p.out)
-	case formatText:
+	case formatText, formatICS:
 		err = p.adoptedText(a, counts)
 	}
 	if err == nil && a.left > 0 {

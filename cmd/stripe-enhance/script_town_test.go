@@ -36,7 +36,7 @@ func (o *outside) town(ts *testscript.TestScript, args []string) {
 	} {
 		odd()
 	}
-	names := []string{"Bäckerei Süß", "Café Łódź", "Ștefan și fiii", "O'Neill & Søn", "漢字商店", "plain"}
+	names := []string{"Bäckerei Süß", "Café Łódź", "Ștefan și fiii", "O'Neill & Søn", "Ψωμί", "plain"}
 	for i := len(o.simulated.Orgs()); i < n; i++ {
 		email, plan := fmt.Sprintf("c%d@example.com", i), 1+i%3
 		t.org(fmt.Sprintf("%s %d", names[i%len(names)], i), strings.ToUpper(email), plan)

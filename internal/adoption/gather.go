@@ -9,6 +9,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
 	"sync/atomic"
 
 	"golang.org/x/sync/errgroup"
@@ -168,27 +170,36 @@ func (pic *picture) free(c *reconcile.Customer, s *reconcile.Subscription) map[i
 	}
 	for _, b := range c.BindingsOf(s.ID) {
 		plan := planOf[b.Item]
-		for i := range c.Hostings {
-			if h := &c.Hostings[i]; plan == 0 && h.ID == b.Hosting {
-				plan = h.Plan
-			}
+		if plan == 0 {
+			plan = planAt(c, b.Hosting)
 		}
 		if free[plan] == 0 { // on another plan than the one that is paid for
-			plan = 0
-			for id, n := range free {
-				if n > 0 && (plan == 0 || id < plan) {
-					plan = id
-				}
-			}
+			plan = lowest(free)
 		}
 		free[plan]--
 	}
-	for plan, n := range free {
-		if n <= 0 {
-			delete(free, plan)
+	maps.DeleteFunc(free, func(_, n int) bool { return n <= 0 })
+	return free
+}
+
+// planAt is the plan of a bound hosting; 0: it is not known.
+func planAt(c *reconcile.Customer, hosting int64) int {
+	for i := range c.Hostings {
+		if c.Hostings[i].ID == hosting {
+			return c.Hostings[i].Plan
 		}
 	}
-	return free
+	return 0
+}
+
+// lowest is the lowest plan of which a hosting is free; 0: none.
+func lowest(free map[int]int) int {
+	for _, plan := range slices.Sorted(maps.Keys(free)) {
+		if free[plan] > 0 {
+			return plan
+		}
+	}
+	return 0
 }
 
 // ignored is the reason of a person's hold "ignore" on a subscription; "": none.

@@ -136,6 +136,8 @@ func (m *model) apply(t *rapid.T, a reconcile.Action) {
 		h.Content.Sites, h.Content.Count = append(slices.Clone(h.Content.Sites), a.Domain), h.Content.Count+1
 	case reconcile.ChangePlan:
 		h.Plan = a.Plan
+	case reconcile.MarkHosting:
+		h.FriendlyName = a.Name
 	case reconcile.WriteMetadata:
 		s := subOf(&m.c, a.Subscription)
 		s.MetadataOrg, s.MetadataHosting = a.Org, a.Hosting
