@@ -55,7 +55,7 @@ type Config struct {
 	Onboarding     reconcile.Onboarding `env:"ONBOARDING" envDefault:"invite" group:"policy" usage:"invite: Enhance mails an invitation; password: login, owner and a password-recovery mail; none" example:"none"`
 	Backup         bool                 `env:"BACKUP_BEFORE_TERMINATE" envDefault:"true" group:"policy" usage:"delete a hosting only after a backup of each of its websites" example:"false"`
 	CreateWebsites bool                 `env:"CREATE_WEBSITES" envDefault:"true" group:"policy" usage:"create the website when a domain is known (Checkout custom field or metadata \"domain\")" example:"false"`
-	UnpaidUpgrade  UnpaidUpgrade        `env:"UNPAID_UPGRADE" envDefault:"apply" group:"policy" usage:"apply or hold a change to a plan with more, while the subscription is past_due or the invoice of the change is open" example:"hold"`
+	UnpaidUpgrade  UnpaidUpgrade        `env:"UNPAID_UPGRADE" envDefault:"apply" group:"policy" usage:"apply or hold a change to a plan with more, while the subscription is past_due or the invoice of the change is open; a key that may not read Invoices knows the first alone" example:"hold"`
 	Trials         Trials               `env:"TRIALS" envDefault:"any" group:"policy" usage:"any: each trial gets its hosting; one: a second trial of the same Stripe customer waits" example:"one"`
 
 	// NewAfter is needed if the panel was in use before this program: an order from before
