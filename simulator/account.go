@@ -43,7 +43,12 @@ type Price struct {
 	ID, Product, LookupKey string
 	Amount                 int64  // per interval and unit, in the currency's smallest unit
 	Currency               string // empty: eur
-	Interval               string // "month" (also when empty) or "year"
+	Interval               string // "month" (also when empty), "day", "week" or "year"
+	Count                  int64  // how many intervals; 0: one
+	Decimal                string // the amount, where it is finer than the smallest unit; empty: Amount
+	Tiers                  []Tier // in place of an amount; shown only if a request expands them
+	Volume                 bool   // the tier of the whole quantity counts for all of it
+	Metered                bool   // billed by use
 	Inactive               bool
 	Metadata               map[string]string
 	Created                int64 // Unix seconds
@@ -59,6 +64,7 @@ type Customer struct {
 	Deleted         bool
 	Created         int64 // Unix seconds
 	CardDeclined    bool  // the next charges fail
+	Discount        *Discount
 	birth           uint64
 	subs            []*Subscription
 }
@@ -88,8 +94,9 @@ type Subscription struct {
 	PastDueSince                    int64  // when it became past_due; 0 while it is not
 	SendInvoice                     bool   // collection_method send_invoice, due after DaysUntilDue
 	DaysUntilDue                    int64
-	WrongLivemode                   bool   // shown with the other livemode, to test whether a client checks it
-	Unknown                         bool   // hidden: reads answer 404, and nothing lists it or emits its events
+	WrongLivemode                   bool // shown with the other livemode, to test whether a client checks it
+	Unknown                         bool // hidden: reads answer 404, and nothing lists it or emits its events
+	Discount                        *Discount
 	Schedule                        string // the id of its schedule; empty: none
 	TestClock                       string // listed only if the request names its customer or its clock
 

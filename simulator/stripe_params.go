@@ -169,13 +169,15 @@ func (p *params) addExpansions(object string) *paramError {
 var expandable = map[string]map[string]string{
 	"subscription": {
 		"customer": "customer", "latest_invoice": "invoice", "items": "list:item", "default_payment_method": "none",
-		"default_source": "none", "discount": "none", "pending_setup_intent": "none", "schedule": "none", "test_clock": "none",
+		"default_source": "none", "discount": "discount", "discounts": "discount", "pending_setup_intent": "none", "schedule": "none", "test_clock": "none",
 	},
 	"item":     {"price": "price", "plan": "plan"},
 	"plan":     {"product": "none"},
-	"price":    {"product": "product"},
+	"price":    {"product": "product", "tiers": "none", "currency_options": "none"},
+	"discount": {"coupon": "coupon", "promotion_code": "none"},
+	"coupon":   {"applies_to": "none"},
 	"product":  {"default_price": "none"},
-	"customer": {"default_source": "none", "test_clock": "none"},
+	"customer": {"discount": "discount", "default_source": "none", "test_clock": "none"},
 	"invoice": {
 		"customer": "customer", "subscription": "subscription", "charge": "none", "payment_intent": "none",
 		"default_payment_method": "none",

@@ -15,8 +15,8 @@ const (
 
 const subscriptionRest = `"application":null,"application_fee_percent":null,` +
 	`"automatic_tax":{"enabled":false},"billing_cycle_anchor_config":null,"billing_thresholds":null,` +
-	`"currency":"eur","default_payment_method":null,"default_source":null,"default_tax_rates":[],"description":null,` +
-	`"discount":null,"next_pending_invoice_item_invoice":null,"on_behalf_of":null,` +
+	`"default_payment_method":null,"default_source":null,"default_tax_rates":[],"description":null,` +
+	`"next_pending_invoice_item_invoice":null,"on_behalf_of":null,` +
 	`"payment_settings":{"payment_method_options":null,"payment_method_types":null,"save_default_payment_method":"off"},` +
 	`"pending_invoice_item_interval":null,"pending_setup_intent":null,"pending_update":null,` +
 	`"transfer_data":null,"trial_settings":{"end_behavior":{"missing_payment_method":"create_invoice"}}`
@@ -36,6 +36,9 @@ func (w *World) writeSubscription(d *doc, s *Subscription, x expansion, show emb
 	d.close()
 	d.str("collection_method", collectionMethod(s.SendInvoice))
 	d.num("created", s.Created)
+	d.str("currency", w.currencyOf(s))
+	w.discountField(d, "discount", s.Discount, s.ID, x)
+	w.discountsField(d, s.Discount, s.ID, x)
 	d.num("current_period_end", s.PeriodEnd)
 	d.num("current_period_start", s.PeriodStart)
 	w.customerField(d, s.customer, x)
@@ -58,6 +61,16 @@ func (w *World) writeSubscription(d *doc, s *Subscription, x expansion, show emb
 	d.when("trial_start", s.TrialStart)
 	w.writeUnknownFields(d)
 	d.close()
+}
+
+// currencyOf is the currency of the first price: a subscription has one alone.
+func (w *World) currencyOf(s *Subscription) string {
+	if len(s.Items) > 0 {
+		if p := w.account.prices.byID[s.Items[0].Price]; p != nil {
+			return p.Currency
+		}
+	}
+	return "eur"
 }
 
 func (w *World) writeItems(d *doc, s *Subscription, x expansion, show embedded) {
@@ -88,7 +101,7 @@ func (w *World) customerField(d *doc, c *Customer, x expansion) {
 		return
 	}
 	d.key("customer")
-	w.writeCustomer(d, c, nil)
+	w.writeCustomer(d, c, x.below("customer"))
 }
 
 func (w *World) latestInvoice(d *doc, s *Subscription, x expansion) {
@@ -130,7 +143,7 @@ func (w *World) writePrice(d *doc, p *Price, x expansion) {
 	d.str("id", p.ID)
 	d.fields(`"object":"price"`)
 	d.flag("active", !p.Inactive)
-	d.fields(`"billing_scheme":"per_unit"`)
+	w.writeAmounts(d, p, x)
 	d.num("created", p.Created)
 	d.str("currency", p.Currency)
 	d.null("custom_unit_amount")
@@ -145,11 +158,11 @@ func (w *World) writePrice(d *doc, p *Price, x expansion) {
 		d.str("product", p.Product)
 	}
 	d.object("recurring")
-	d.fields(`"aggregate_usage":null,"interval":` + quote(p.Interval) + `,"interval_count":1,"trial_period_days":null,"usage_type":"licensed"`)
+	d.fields(`"aggregate_usage":null,"interval":` + quote(p.Interval) + `,"trial_period_days":null`)
+	d.num("interval_count", max(p.Count, 1))
+	d.str("usage_type", map[bool]string{false: "licensed", true: "metered"}[p.Metered])
 	d.close()
-	d.fields(`"tax_behavior":"unspecified","tiers_mode":null,"transform_quantity":null,"type":"recurring"`)
-	d.num("unit_amount", p.Amount)
-	d.str("unit_amount_decimal", itoa(p.Amount))
+	d.fields(`"tax_behavior":"unspecified","transform_quantity":null,"type":"recurring"`)
 	w.writeUnknownFields(d)
 	d.close()
 }
@@ -194,12 +207,12 @@ func (w *World) writeProduct(d *doc, p *Product, _ expansion) {
 	d.close()
 }
 
-const customerRest = `"address":null,"balance":0,"currency":"eur","default_source":null,"description":null,"discount":null,` +
+const customerRest = `"address":null,"balance":0,"currency":"eur","default_source":null,"description":null,` +
 	`"invoice_settings":{"custom_fields":null,"default_payment_method":null,"footer":null,"rendering_options":null},` +
 	`"next_invoice_sequence":2,"phone":null,"shipping":null,"tax_exempt":"none","test_clock":null`
 
 // writeCustomer writes a customer. A deleted one has only three fields, as at Stripe.
-func (w *World) writeCustomer(d *doc, c *Customer, _ expansion) {
+func (w *World) writeCustomer(d *doc, c *Customer, x expansion) {
 	if c.Deleted {
 		d.open()
 		d.str("id", c.ID)
@@ -213,6 +226,7 @@ func (w *World) writeCustomer(d *doc, c *Customer, _ expansion) {
 	d.fields(customerRest)
 	d.num("created", c.Created)
 	d.flag("delinquent", c.CardDeclined)
+	w.discountField(d, "discount", c.Discount, c.ID, x)
 	d.text("email", c.Email)
 	d.str("invoice_prefix", base62(w.prf.hash("prefix", c.ID), 8))
 	d.flag("livemode", w.opt.Livemode)

@@ -48,6 +48,12 @@ func TestCustomersAreReadWholeOrNotAtAll(t *testing.T) {
 			asked("Stats", of(f.Stats, t0)),
 			streamed("Payers", f.Payers),
 			streamed("EachCustomer", f.EachCustomer),
+			streamed("UnboundHostings", func(ctx context.Context, yield func(reconcile.UnboundOrg) error) error {
+				return f.UnboundHostings(ctx, "", yield)
+			}),
+			streamed("EmptyOrgs", func(ctx context.Context, yield func(reconcile.UnboundOrg) error) error {
+				return f.EmptyOrgs(ctx, "", yield)
+			}),
 		}
 	})
 }

@@ -18,6 +18,7 @@ import (
 	"github.com/stripe-enhance/stripe-enhance/clients/ratelimit"
 	"github.com/stripe-enhance/stripe-enhance/clients/stripe"
 	"github.com/stripe-enhance/stripe-enhance/internal/fault"
+	"github.com/stripe-enhance/stripe-enhance/internal/money"
 	"github.com/stripe-enhance/stripe-enhance/internal/secret"
 	"github.com/stripe-enhance/stripe-enhance/reconcile"
 )
@@ -191,6 +192,13 @@ func everyRequest(t *testing.T, client *stripe.Client, untouched bool) {
 	}
 	_, err = client.Schedules(ctx, func([]reconcile.Schedule) {})
 	mustBeAccepted(t, "schedules", err)
+	_, err = client.Charges(ctx, id)
+	var unknown money.Unknown
+	if !errors.As(err, &unknown) {
+		mustBeAccepted(t, "charges", err)
+	}
+	_, err = client.PaidInvoice(ctx, id)
+	mustBeAccepted(t, "paid invoice", err)
 	_, err = client.Prices(ctx)
 	mustBeAccepted(t, "prices", err)
 	permissions, err := client.Check(ctx)

@@ -16,6 +16,7 @@ func (p *program) commands() []*cobra.Command {
 		p.actionsCommand(),
 		p.forecastCommand(),
 		p.adoptCommand(),
+		p.reportCommand(),
 		p.mappingsCommand(),
 		p.holdsCommand(),
 		p.migrateCommand(),

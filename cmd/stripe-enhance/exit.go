@@ -16,7 +16,7 @@ const (
 	exitOK     = 0 // converged; for plan: nothing to do
 	exitFailed = 1 // the run failed
 	exitUsage  = 2 // usage or configuration; nothing was contacted
-	exitLeft   = 3 // finished, but something is held, parked or failed; for plan: changes or holds
+	exitLeft   = 3 // finished, but something is held, parked or failed; for plan: changes or holds; for report: rows
 )
 
 // usageError is a command line that makes no sense.

@@ -107,6 +107,10 @@ func scripts(setup func(*testscript.Env), p testscript.Params) testscript.Params
 		"untouched":  command((*outside).untouched),
 		"grown":      command((*outside).grown),
 		"carry":      command((*outside).carry),
+		"sell":       command((*outside).sell),
+		"discount":   command((*outside).discount),
+		"twin":       command((*outside).twin),
+		"erased":     command((*outside).erased),
 	}
 	return p
 }
@@ -257,6 +261,8 @@ func (o *outside) verb(ts *testscript.TestScript, args []string) {
 	switch {
 	case args[0] == "refuseschedules":
 		o.simulated.SetFault(schedulesRefused)
+	case args[0] == "refuse-all":
+		o.simulated.SetFault(stripeRefuses)
 	case args[0] == "silent": // Stripe lists no subscription, and knows each by its id
 		o.simulated.SetFault(func(c simulator.Call) simulator.Fault {
 			if c.Side == simulator.Stripe && c.Route == "GET /v1/subscriptions" {

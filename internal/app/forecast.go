@@ -12,7 +12,8 @@ import (
 	"github.com/stripe-enhance/stripe-enhance/reconcile/planner"
 )
 
-// Forecast is what comes with a date, by time, and what is left out of it, as sentences.
+// Forecast lists the changes that come with a date, by time, and as sentences which of them
+// are left out.
 type Forecast struct {
 	Entries []reconcile.ForecastEntry
 	Notes   []string

@@ -49,16 +49,17 @@ var directions = []direction{
 	{folder: "migrations", std: true, only: []string{"embed", "io/fs"}},
 	{folder: "clients/ratelimit", may: shared},
 	{folder: "clients/breaker", may: shared},
-	{folder: "clients/stripe", may: with("reconcile", "clients/ratelimit", "clients/breaker")},
+	{folder: "clients/stripe", may: with("reconcile", "clients/ratelimit", "clients/breaker", "internal/money")},
 	{folder: "clients/enhance", may: with("reconcile", "clients/ratelimit", "clients/breaker")},
 	{folder: "clients/mail", may: with("reconcile")},
 	{folder: "simulator", std: true}, // it knows the wire, not our types
 	{folder: "internal/fault", std: true},
 	{folder: "internal/fence", std: true},
 	{folder: "internal/priority", std: true},
+	{folder: "internal/money", std: true},
 	{folder: "internal/secret", std: true},
 	{folder: "internal/config", may: with("reconcile", "reconcile/planner")},
-	{folder: "internal/report", may: with("reconcile")},
+	{folder: "internal/report", may: with("reconcile", "internal/money")},
 	{folder: "internal/metrics", may: with("reconcile")},
 	{folder: "internal/notify", may: with("reconcile")},
 	// Packages that only tests use.
@@ -113,7 +114,7 @@ func TestTestsKeepThePlannerTheSimulatorAndTheClientsIndependent(t *testing.T) {
 	apart := map[string][]string{
 		"reconcile":       {"reconcile"},
 		"simulator":       {"simulator"},
-		"clients/stripe":  {"clients/stripe", "clients/ratelimit", "clients/breaker", "simulator", "reconcile", "internal/fault", "internal/fence", "internal/priority", "internal/secret"},
+		"clients/stripe":  {"clients/stripe", "clients/ratelimit", "clients/breaker", "simulator", "reconcile", "internal/fault", "internal/fence", "internal/priority", "internal/secret", "internal/money"},
 		"clients/enhance": {"clients/enhance", "clients/ratelimit", "clients/breaker", "simulator", "reconcile", "internal/fault", "internal/fence", "internal/priority", "internal/secret"},
 	}
 	for _, s := range sources() {

@@ -42,6 +42,9 @@ var ends = map[string]int{
 	"stripe-enhance check":     1, // a customer pays for an unmapped price
 	"stripe-enhance plan":      3, // four customers have paid and have nothing yet
 	"stripe-enhance reconcile": 3, // the brake holds all of them
+	// a customer pays for an unmapped price, and has nothing for it
+	"stripe-enhance report":                     3,
+	"stripe-enhance report -o csv > report.csv": 3,
 	// cron, after everything was approved: the one without a mapping stays held.
 	"./stripe-enhance reconcile >> reconcile.log 2>&1":        3,
 	"./stripe-enhance reconcile --full >> reconcile.log 2>&1": 3,

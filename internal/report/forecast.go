@@ -14,7 +14,7 @@ import (
 type Forecast struct {
 	Days    int      `json:"days"`
 	Entries []Ahead  `json:"entries"`         // by time
-	Notes   []string `json:"notes,omitempty"` // what is left out, and why
+	Notes   []string `json:"notes,omitempty"` // the parts that are left out, and why
 }
 
 // ForecastOf makes the outside form of a forecast.

@@ -46,17 +46,21 @@ func (pl *planner) first(m reconcile.Marker, but int64) (hosting int64, by strin
 
 // secondOrgs holds orgs that carry the customer's marker beside the one that is bound.
 func (pl *planner) secondOrgs() {
-	if pl.c.Org == nil || slices.ContainsFunc(pl.c.Pending, func(p reconcile.Pending) bool { return p.Kind == reconcile.CreateOrg }) {
-		return
-	}
 	for i := range pl.c.MarkedOrgs {
 		o := &pl.c.MarkedOrgs[i]
-		if o.Deleted || o.ID == pl.c.Org.ID || pl.foreign(o) {
+		if !pl.isSecondOrg(o) {
 			continue
 		}
 		pl.readAgain(Need{Kind: NeedOrg, Org: o.ID}, o.ObservedAt)
 		pl.addHold(reconcile.Hold{Kind: reconcile.HoldDuplicate, Reason: pl.secondOrg(o)})
 	}
+}
+
+// isSecondOrg reports whether an org carries the customer's marker beside the bound one,
+// and is not the late result of our own call.
+func (pl *planner) isSecondOrg(o *reconcile.Org) bool {
+	return pl.c.Org != nil && !o.Deleted && o.ID != pl.c.Org.ID && !pl.foreign(o) &&
+		!slices.ContainsFunc(pl.c.Pending, func(p reconcile.Pending) bool { return p.Kind == reconcile.CreateOrg })
 }
 
 // WithholdCreates moves what makes orgs and hostings from a decision into holds, with
