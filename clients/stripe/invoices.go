@@ -131,24 +131,23 @@ func balance(all []invoiceWire, now int64) ledger {
 	var owed reconcile.OpenInvoice
 	for i := range all {
 		w := &all[i]
-		if w.owed() {
-			open := owed.Open + 1
-			if oldest == 0 || w.due() < oldest {
-				owed = reconcile.OpenInvoice{ID: w.ID, Due: instant(w.due()), Left: w.AmountRemaining, Currency: w.Currency, URL: payPage(w.HostedURL)}
-			}
-			owed.Open = open
-			if w.due() <= now {
-				latest = max(latest, w.due())
-			}
-			if oldest == 0 || w.due() < oldest {
-				oldest = w.due()
-			}
-			if w.BillingReason == byChange && (change == 0 || w.due() < change) {
-				change = w.due()
-			}
-		}
 		if endsArrears(w, all) {
 			paid = max(paid, w.Transitions.PaidAt)
+		}
+		if !w.owed() {
+			continue
+		}
+		open := owed.Open + 1
+		if oldest == 0 || w.due() < oldest {
+			oldest = w.due()
+			owed = reconcile.OpenInvoice{ID: w.ID, Due: instant(oldest), Left: w.AmountRemaining, Currency: w.Currency, URL: payPage(w.HostedURL)}
+		}
+		owed.Open = open
+		if w.due() <= now {
+			latest = max(latest, w.due())
+		}
+		if w.BillingReason == byChange && (change == 0 || w.due() < change) {
+			change = w.due()
 		}
 	}
 	return ledger{oldestDue: instant(oldest), latestDue: instant(cmp.Or(latest, oldest)), paidAt: instant(paid), changeDue: instant(change), owed: owed}

@@ -89,22 +89,10 @@ func (p *plain) subscription(w *subscriptionWire) {
 			p.word(&w.Status)
 		case "customer":
 			p.customer(&w.Customer)
-		case "created":
-			p.number(&w.Created)
-		case "ended_at":
-			p.number(&w.EndedAt)
-		case "canceled_at":
-			p.number(&w.CanceledAt)
 		case "cancel_at_period_end":
 			p.flag(&w.CancelAtPeriodEnd)
-		case "cancel_at":
-			p.number(&w.CancelAt)
 		case "collection_method":
 			p.word(&w.CollectionMethod)
-		case "trial_start":
-			p.number(&w.TrialStart)
-		case "current_period_end":
-			p.number(&w.CurrentPeriodEnd)
 		case "pause_collection":
 			if allocated(p, &w.PauseCollection) {
 				p.skipObject()
@@ -118,9 +106,33 @@ func (p *plain) subscription(w *subscriptionWire) {
 		case "test_clock":
 			p.reference(&w.TestClock)
 		default:
+			if at := w.instantOf(string(name)); at != nil {
+				p.number(at)
+				continue
+			}
 			p.skip()
 		}
 	}
+}
+
+// instantOf is the field of a subscription that is a time in unix seconds; nil: it is
+// another one.
+func (w *subscriptionWire) instantOf(name string) *int64 {
+	switch name {
+	case "created":
+		return &w.Created
+	case "ended_at":
+		return &w.EndedAt
+	case "canceled_at":
+		return &w.CanceledAt
+	case "cancel_at":
+		return &w.CancelAt
+	case "trial_start":
+		return &w.TrialStart
+	case "current_period_end":
+		return &w.CurrentPeriodEnd
+	}
+	return nil
 }
 
 func (p *plain) customer(w *customerWire) {

@@ -80,7 +80,11 @@ func TestASubscriptionIsReadWithItsBuyerAndItems(t *testing.T) {
 			Domain: "ada.example", MetadataOrg: anOrg, MetadataHosting: 42,
 			ReadAt: s.Now(), ByID: true,
 		},
-		Buyer: reconcile.StripeCustomer{ID: up.Customer, Email: "Ada@Example.com", Name: "Ada"},
+		Buyer:   reconcile.StripeCustomer{ID: up.Customer, Email: "Ada@Example.com", Name: "Ada"},
+		Request: got.Request,
+	}
+	if !strings.HasPrefix(got.Request, "req_") {
+		t.Errorf("the request is %q", got.Request)
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("facts (-want +got):\n%s", diff)

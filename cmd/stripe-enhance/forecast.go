@@ -69,6 +69,7 @@ func (p *program) forecast(ctx context.Context, a *app.App, days int) error {
 		return report.WriteJSON(p.out, outside)
 	case formatCSV:
 		return outside.Table().CSV(p.out)
+	case formatText, formatICS:
 	}
 	return outside.Text(p.out, p.view())
 }

@@ -193,7 +193,7 @@ func (e *explainer) invitation() {
 	c := e.c
 	invite, soon := planned(e.next, reconcile.InviteOwner, "", 0)
 	hold := holding(e.holds, "", 0, reconcile.HoldNoEmail)
-	text := ""
+	var text string
 	switch {
 	case !c.Invited.IsZero():
 		text = wasInvited(c)

@@ -82,14 +82,12 @@ func (pl *planner) lacks(subscription string) bool {
 }
 
 func (pl *planner) onSubscription(s *assessed, i int) {
-	linked := false
-	for j := range pl.assignments {
-		linked = linked || pl.assignments[j].sub == i
-	}
+	linked := pl.assignmentsOf(i) > 0
+	concerns := linked || s.mapped
 	if s.none && !linked {
 		return // a person mapped it to none: it does not concern us
 	}
-	if linked || s.mapped {
+	if concerns {
 		pl.forecastStripe(i)
 	}
 	switch why, unread := strings.CutPrefix(s.StatusText, reconcile.Unreadable); {
@@ -97,14 +95,14 @@ func (pl *planner) onSubscription(s *assessed, i int) {
 		pl.addHold(reconcile.Hold{Kind: reconcile.HoldUnknownStatus, Subscription: s.ID, Reason: answerUnreadable(s, why)})
 	case s.holdKind == reconcile.HoldUnknownStatus:
 		pl.addHold(reconcile.Hold{Kind: reconcile.HoldUnknownStatus, Subscription: s.ID, Reason: statusNotKnown(s)})
-	case s.holdKind == reconcile.HoldTrial && (linked || s.mapped):
+	case s.holdKind == reconcile.HoldTrial && concerns:
 		pl.addHold(reconcile.Hold{Kind: reconcile.HoldTrial, Subscription: s.ID, Reason: secondTrial(s)})
 	case s.holdKind == reconcile.HoldGone && linked:
 		pl.addHold(reconcile.Hold{Kind: reconcile.HoldGone, Subscription: s.ID, Reason: pl.isGone(i)})
 	case s.desired == desiredActive && !s.mapped && !s.none && !pl.hasUnmappedHold(s.ID):
 		pl.addHold(reconcile.Hold{Kind: reconcile.HoldUnmapped, Subscription: s.ID, Reason: noneMapped(s, pl.unmapped(s))})
 	}
-	if linked || s.mapped {
+	if concerns {
 		pl.onGrace(s, i)
 	}
 }

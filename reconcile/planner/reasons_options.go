@@ -29,7 +29,7 @@ func optionOf(m reconcile.Mapping, problem string) string {
 
 // websiteWaits is for a website that cannot be made as it was ordered.
 func websiteWaits(s *assessed, problem string) string {
-	return fmt.Sprintf("the website %s of %s waits: %s. The hosting itself is up; what the mapping asks for is changed with `stripe-enhance mappings set`", s.domain, s.ID, problem)
+	return fmt.Sprintf("the website %s of %s waits: %s. The hosting itself is up; `stripe-enhance mappings list` shows the options that its mapping asks for", s.domain, s.ID, problem)
 }
 
 // domainIsTaken is for a website whose domain the panel does not give it: where the domain
