@@ -23,6 +23,10 @@ type SubscriptionEvidence struct {
 	// EndedAt is when it ended, and UnpaidSince the due date of its oldest open invoice.
 	EndedAt     *time.Time `json:"ended_at,omitempty"`
 	UnpaidSince *time.Time `json:"unpaid_since,omitempty"`
+	// Invoice and Amount are the id of that invoice and what is left to pay of it, such as
+	// "12.50 EUR"; "" if the key may not read invoices.
+	Invoice string `json:"invoice,omitempty"`
+	Amount  string `json:"amount,omitempty"`
 }
 
 // HostingEvidence is the hosting as the panel showed it.
@@ -48,11 +52,18 @@ func EvidenceFor(c *Customer, hosting int64, request func(subscription string) s
 		s := &c.Subscriptions[i]
 		for _, b := range c.Bindings {
 			if b.Hosting == hosting && b.Subscription == s.ID {
-				e.Subscriptions = append(e.Subscriptions, SubscriptionEvidence{ID: s.ID, Status: s.StatusText, ReadAt: s.ReadAt,
-					Request: request(s.ID), EndedAt: timeOrNil(s.EndedAt), UnpaidSince: timeOrNil(s.UnpaidSince)})
+				e.Subscriptions = append(e.Subscriptions, evidenceOf(s, request(s.ID)))
 				break
 			}
 		}
+	}
+	return e
+}
+
+func evidenceOf(s *Subscription, request string) SubscriptionEvidence {
+	e := SubscriptionEvidence{ID: s.ID, Status: s.StatusText, ReadAt: s.ReadAt, Request: request, EndedAt: timeOrNil(s.EndedAt), UnpaidSince: timeOrNil(s.UnpaidSince)}
+	if s.Owed.ID != "" {
+		e.Invoice, e.Amount = s.Owed.ID, s.Owed.Amount()
 	}
 	return e
 }
@@ -73,7 +84,11 @@ func (e *Evidence) Describe() string {
 			text += " since " + FormatTime(*s.EndedAt)
 		}
 		if s.UnpaidSince != nil {
-			text += ", with an invoice due " + FormatTime(*s.UnpaidSince)
+			text += ", with " + strings.TrimSpace("invoice "+s.Invoice)
+			if s.Amount != "" {
+				text += " of " + s.Amount
+			}
+			text += " due " + FormatTime(*s.UnpaidSince)
 		}
 		text += " (read " + FormatTime(s.ReadAt)
 		if s.Request != "" {

@@ -273,7 +273,7 @@ func encodeEvidence(e *reconcile.Evidence) any {
 	kept.Subscriptions = slices.Clone(e.Subscriptions)
 	for i := range kept.Subscriptions {
 		s := &kept.Subscriptions[i]
-		s.Status, s.Request = clean(s.Status), clean(s.Request)
+		s.Status, s.Request, s.Invoice, s.Amount = clean(s.Status), clean(s.Request), clean(s.Invoice), clean(s.Amount)
 	}
 	kept.Hosting.Name, kept.Hosting.SuspendedBy = clean(e.Hosting.Name), clean(e.Hosting.SuspendedBy)
 	return document(kept)

@@ -152,6 +152,8 @@ type HistoryRow struct {
 	FinishedAt *string `json:"finished_at"`
 	Run        string  `json:"run"`
 	Action
+	// Evidence is what the action rests on, if it takes something away.
+	Evidence *reconcile.Evidence `json:"evidence,omitempty"`
 }
 
 // Text writes a customer for people.
@@ -295,6 +297,9 @@ func (p *printer) history(all []HistoryRow) {
 		why := h.Reason
 		if h.Error != "" {
 			why = h.Error
+		}
+		if h.Evidence != nil {
+			why += " [" + h.Evidence.Describe() + "]"
 		}
 		t.Add(when, h.Kind, strings.TrimSpace(h.State), why)
 	}

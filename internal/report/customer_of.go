@@ -39,7 +39,7 @@ func CustomerOf(r reconcile.CustomerRecord, now time.Time) Customer {
 		c.ManualHolds = append(c.ManualHolds, ManualHoldOf(h))
 	}
 	for _, a := range r.History {
-		c.History = append(c.History, HistoryRow{At: Time(a.At()), PlannedAt: Time(a.PlannedAt), FinishedAt: Time(a.FinishedAt), Run: a.Run, Action: ActionOf(a)})
+		c.History = append(c.History, HistoryRow{At: Time(a.At()), PlannedAt: Time(a.PlannedAt), FinishedAt: Time(a.FinishedAt), Run: a.Run, Action: ActionOf(a), Evidence: a.Evidence})
 	}
 	return c
 }

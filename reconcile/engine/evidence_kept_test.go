@@ -49,3 +49,29 @@ func TestARemovalIsRecordedWithItsEvidence(t *testing.T) {
 	}
 	diff(t, "removals", 2, found)
 }
+
+// Who is suspended for an unpaid invoice is so with its id and amount in the journal.
+//
+// With this mistake put in once, it went red: the invoice is left out.
+func TestTheUnpaidInvoiceIsEvidence(t *testing.T) {
+	r, sub := customer(t, func(o *engine.Options) { o.Policy.Grace = 0 })
+	must(t, r.World.FailPayment(sub))
+	r.World.Advance(2 * time.Minute)
+	r.Run(engine.Request{})
+	records, err := r.Store.Actions(t.Context(), reconcile.ActionFilter{Subscription: sub, State: reconcile.ActionApplied})
+	must(t, err)
+	for _, a := range records {
+		if a.Kind != reconcile.Suspend {
+			continue
+		}
+		s := a.Evidence.Subscriptions[0]
+		if !strings.HasPrefix(s.Invoice, "in_") || !strings.HasSuffix(s.Amount, " EUR") || s.UnpaidSince == nil {
+			t.Errorf("%+v", s)
+		}
+		if text := a.Evidence.Describe(); !strings.Contains(text, "with invoice "+s.Invoice+" of "+s.Amount+" due ") {
+			t.Error(text)
+		}
+		return
+	}
+	t.Error("it was not suspended")
+}
