@@ -67,7 +67,7 @@ func (p *program) mappingsSet() *cobra.Command {
 			"  stripe-enhance mappings set pro_monthly 'Pro hosting'\n" +
 			"  stripe-enhance mappings set prod_AbCdEf 3 --unchecked\n" +
 			"  stripe-enhance mappings set price_newsletter none\n" +
-			"  stripe-enhance mappings set price_1NqAbCdEf 2 --grace 7d --websites none --onboarding none",
+			"  stripe-enhance mappings set price_1NqAbCdEf 2 --grace 7d --websites none --owner none",
 		RunE: func(c *cobra.Command, args []string) error {
 			m := reconcile.Mapping{BillingID: strings.TrimSpace(args[0]), Plan: strings.TrimSpace(args[1])}
 			if m.BillingID == "" || m.Plan == "" {

@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/stripe-enhance/stripe-enhance/internal/mailtest"
 	"github.com/stripe-enhance/stripe-enhance/internal/report"
 	"github.com/stripe-enhance/stripe-enhance/reconcile"
 	"github.com/stripe-enhance/stripe-enhance/simulator"
@@ -75,13 +76,50 @@ var deeds = []actionCase{
 		},
 		then: func(c *company) { c.must(c.Pay(c.only().ID)) }},
 	{kind: reconcile.Terminate, route: "DELETE /orgs/{org}/subscriptions/{subscription}",
-		env: map[string]string{"RETENTION_PERIOD": "30d"},
+		env:    map[string]string{"RETENTION_PERIOD": "30d", "BACKUP_BEFORE_TERMINATE": "false"},
+		before: adaLeaves,
+		then:   func(c *company) { c.clock.move(c, afterwardsOne) }},
+	{kind: reconcile.Backup, route: "POST /orgs/{org}/websites/{website}/backups", mild: true,
+		env:    map[string]string{"RETENTION_PERIOD": "30d"},
+		before: adaLeaves,
+		then:   func(c *company) { c.clock.move(c, afterwardsOne) }},
+	{kind: reconcile.SendMail,
 		before: func(c *company) {
 			c.signUp(ada)
-			c.settled()
-			c.must(c.Cancel(c.only().ID))
+			c.getsMail()
 		},
-		then: func(c *company) { c.clock.move(c, afterwardsOne) }},
+		then: func(c *company) { c.must(c.MarkUnpaid(c.only().ID)) }},
+}
+
+func adaLeaves(c *company) {
+	c.signUp(ada)
+	c.settled()
+	c.must(c.Cancel(c.only().ID))
+}
+
+// getsMail gives the company a mail server.
+func (c *company) getsMail() {
+	var err error
+	c.mail, err = mailtest.Start(mailtest.Options{Plain: true})
+	c.must(err)
+	c.Cleanup(c.mail.Close)
+	c.env["SMTP_URL"], c.env["MAIL_FROM"] = c.mail.URL(), "billing@host.example"
+}
+
+// mailed looks at the mails after a death while one was sent: one that may have been sent
+// is never sent again.
+func (d actionCase) mailed(t *testing.T, c *company, step string) {
+	t.Helper()
+	if d.kind != reconcile.SendMail {
+		return
+	}
+	want := 1
+	if step == "after-intent" {
+		want = 0
+	}
+	if got := len(c.mail.Taken()); got != want {
+		t.Errorf("%d mails were sent, want %d", got, want)
+	}
 }
 
 func TestEveryKindOfActionIsAmongTheDeeds(t *testing.T) {
@@ -150,6 +188,7 @@ func (d actionCase) dieAt(t *testing.T, database, step string, seed uint64) {
 	c.clock.move(c, afterTheLease) // past the lease, within the settling time
 	runs := c.recover()
 	c.sound()
+	d.mailed(t, c, step)
 	d.reported(t, step, runs)
 }
 
@@ -183,6 +222,7 @@ func (d actionCase) reported(t *testing.T, step string, runs []report.Document) 
 	want := "nothing"
 	switch {
 	case step == "before-intent", step == "after-record":
+	case d.kind == reconcile.SendMail: // nothing to look for
 	case d.again, d.mild && step == "call-late", step == "after-intent", step == "call-undone", d.kind == reconcile.Link:
 		want = "not done"
 	default:

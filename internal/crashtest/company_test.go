@@ -18,6 +18,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/stripe-enhance/stripe-enhance/internal/mailtest"
 	"github.com/stripe-enhance/stripe-enhance/internal/pgtest"
 	"github.com/stripe-enhance/stripe-enhance/internal/report"
 	"github.com/stripe-enhance/stripe-enhance/internal/secret"
@@ -50,6 +51,7 @@ func (c *clock) move(tb testing.TB, d time.Duration) {
 // company is one world with its panel, a database, and what processes need to
 // work between them.
 type company struct {
+	mail *mailtest.Server // nil: it sends no mail
 	testing.TB
 	*simulator.World
 	clock *clock
