@@ -8,10 +8,16 @@ import (
 )
 
 // showsBinding reports whether a rename wrote the marker of a hosting that the operator has
-// bound, and left the rest of the name.
+// bound, and left the rest of the name. The marker is of the subscription for which the
+// hosting was made, or of a later one of the same customer, which has taken it over.
 func (y *play) showsBinding(e simulator.Effect) bool {
 	m, marked := reconcile.MarkerOf(e.After.Name)
-	return marked && y.rebound[e.Hosting] && m.StripeID == y.origin[e.Hosting].subscription && e.After.Name == reconcile.MarkedName(e.Before.Name, m)
+	if !marked || !y.rebound[e.Hosting] || e.After.Name != reconcile.MarkedName(e.Before.Name, m) {
+		return false
+	}
+	made := y.origin[e.Hosting].subscription
+	first, now := y.bill(made), y.bill(m.StripeID)
+	return m.StripeID == made || first != nil && now != nil && first.customer == now.customer
 }
 
 // followsPlan reports whether a rename replaced the name of the old plan by that of the new
