@@ -31,7 +31,7 @@ func TestAMixedFleetConvergesAndTheSecondRunDoesNothing(t *testing.T) {
 			r := testenv.New(t, testenv.Options{Hostile: hostile, World: simulator.Options{Seed: 7}, Engine: func(o *engine.Options) {
 				o.Brakes.Create = planner.Limit{Count: 10_000}
 			}})
-			fleet := r.World.Populate(300, simulator.Mix{})
+			fleet := r.World.Populate(mixedFleet, simulator.Mix{})
 			for price, plan := range fleet.Plans {
 				r.Map(price, plan)
 			}
