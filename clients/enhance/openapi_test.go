@@ -12,6 +12,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/getkin/kin-openapi/openapi3"
 	"github.com/getkin/kin-openapi/openapi3filter"
@@ -142,10 +143,20 @@ func TestEveryRequestIsOneThatTheVendorDocuments(t *testing.T) {
 	_ = n.client.CreateWebsite(t.Context(), n.org, n.hosting, "far.example.com", reconcile.SiteOptions{ServerGroup: "0a1b2c3d-0000-4000-8000-000000000001", PHP: "php83"})
 	_ = n.client.CreateWebsite(t.Context(), n.org, n.hosting+1, "ada.example.com", reconcile.SiteOptions{}) // the domain is taken, so the client looks for its owner
 	_, _ = n.client.FindWebsite(t.Context(), "ada.example.com")
+	_, _ = n.client.Quota(t.Context())
+	_, _ = n.client.LoginLink(t.Context(), n.org, otherOrg)
+	saved, err := n.client.CreateHosting(t.Context(), n.org, 1, "Saved")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_ = n.client.CreateWebsite(t.Context(), n.org, saved, "saved.example.com", reconcile.SiteOptions{})
+	_ = n.client.StartBackup(t.Context(), n.org, saved, "saved.example.com")
+	_, _ = n.client.Backups(t.Context(), n.org, saved, time.Time{})
 	for _, id := range []string{
 		"orchdVersion", "orchdStatus", "getOrg", "updateOrg", "getPlans", "getOrgCustomers", "createCustomer",
 		"getCustomerSubscriptions", "createCustomerSubscription", "getSubscription", "updateSubscription", "deleteSubscription",
 		"createWebsite", "checkDomain", "getWebsites", "createInvite", "getMembers", "createMember", "createLogin", "startPasswordRecovery",
+		"getSubscriptionsToParent", "backupWebsite", "getWebsiteBackups", "getOrgMemberLogin",
 	} {
 		if !checked[id] {
 			t.Errorf("no request was checked against %s", id)
