@@ -90,6 +90,24 @@ func TestWhatIsNoHosting(t *testing.T) {
 	}
 }
 
+// An item without a mapping that is dated in the second of the binding, and of the order,
+// may have replaced the item of the hosting: the hosting stays until its price is mapped.
+func TestAnItemOfTheSecondOfTheBindingMayHaveReplacedAnother(t *testing.T) {
+	c := world(func(c *reconcile.Customer) {
+		s := &c.Subscriptions[0]
+		s.Created, s.DomainChecked = noon, true
+		s.Items = []reconcile.Item{{ID: "si_2", Price: "price_basic", Quantity: 1, Created: noon}, {ID: "si_x", Price: "price_x", Quantity: 1, Created: noon}}
+		c.Bindings[0].At = noon.Add(182 * time.Millisecond)
+		c.Bindings = append(c.Bindings, reconcile.Binding{Subscription: "sub_1", Item: "si_2", Slot: 2, Org: "org-1", Hosting: 8, How: reconcile.BoundByCreate, At: noon})
+		c.Hostings = append(c.Hostings, upAt(8, 1, "Basic [sub_1/2]"))
+	})
+	d := planner.Decide(&c, catalog(), policy(), noon.Add(time.Minute))
+	d.Needs = nil
+	if got := summary(d); got != "hold unmapped" {
+		t.Error(got)
+	}
+}
+
 func TestWhatNoPriceServes(t *testing.T) {
 	cat := planner.NewCatalog([]reconcile.Mapping{{BillingID: "price_basic", Plan: "1"}, {BillingID: "price_news", Plan: "none"}}, []reconcile.EnhancePlan{{ID: 1, Name: "Basic"}})
 	for _, tc := range []struct{ prices, want string }{
