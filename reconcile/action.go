@@ -168,7 +168,8 @@ type Action struct {
 	Onboarding Onboarding
 	How        BindKind
 	Reason     string // a sentence for people
-	// Evidence is what the action rests on, if it takes something away and was sent; else nil.
+	// Evidence has the facts on which the action rests, if it takes something away and was
+	// sent; else nil.
 	Evidence *Evidence
 	// Mail is the content of SendMail. The journal keeps the keys of its topics and no more,
 	// because a mail is decided again right before it is sent; nil there.

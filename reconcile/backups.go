@@ -2,7 +2,7 @@ package reconcile
 
 import "time"
 
-// Backups is what the panel shows of the backups of a hosting's websites. It is read only
+// Backups shows how far the backups of a hosting's websites have come. It is read only
 // for a hosting that is to be deleted.
 type Backups struct {
 	ReadAt time.Time // zero: never

@@ -6,9 +6,9 @@ import (
 	"time"
 )
 
-// Evidence is what an action rests on that takes something away, as both sides showed it
-// right before the action was sent. It is kept in the journal with the action. Its JSON is
-// the same in the database and in documents.
+// Evidence holds the facts on which an action rests that takes something away, as both sides
+// showed them right before the action was sent. It is kept in the journal with the action.
+// Its JSON is the same in the database and in documents.
 type Evidence struct {
 	Subscriptions []SubscriptionEvidence `json:"subscriptions"` // those that the hosting served
 	Hosting       HostingEvidence        `json:"hosting"`
@@ -23,8 +23,8 @@ type SubscriptionEvidence struct {
 	// EndedAt is when it ended, and UnpaidSince the due date of its oldest open invoice.
 	EndedAt     *time.Time `json:"ended_at,omitempty"`
 	UnpaidSince *time.Time `json:"unpaid_since,omitempty"`
-	// Invoice and Amount are the id of that invoice and what is left to pay of it, such as
-	// "12.50 EUR"; "" if the key may not read invoices.
+	// Invoice is the id of that invoice, and Amount the rest to be paid, such as "12.50 EUR";
+	// "" if the key may not read invoices.
 	Invoice string `json:"invoice,omitempty"`
 	Amount  string `json:"amount,omitempty"`
 }
