@@ -48,7 +48,7 @@ func New(o Options) (*Client, error) {
 		return nil, err
 	}
 	o = o.withDefaults()
-	c := &Client{o: o, base: base, org: strings.ToLower(o.Org), token: o.Token, limiter: o.Limiter, patience: newPatience()}
+	c := &Client{o: o, base: base, org: strings.ToLower(o.Org), token: o.Token, limiter: o.Limiter, patience: newPatience(o.Waits)}
 	c.reads, c.writes = clients(o)
 	return c, nil
 }
@@ -167,6 +167,9 @@ type Options struct {
 	ReadBackoff time.Duration
 	// Now is the clock that dates the facts. Nil: time.Now.
 	Now func() time.Time
+	// Waits is called before a request waits for another one about the same org, in the
+	// goroutine that waits. Nil: nothing is called.
+	Waits func()
 	// Observe is called for every request, with a route like "GET /orgs/{org}/plans"
 	// and the status, 0 if there was no answer. It must be safe for concurrent use.
 	// Nil: not called.

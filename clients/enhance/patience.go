@@ -43,7 +43,8 @@ const (
 //
 // Writes have their usual time, because one that is given up may have been done.
 type patience struct {
-	slow chan struct{} // a token for each slow org that is asked at the moment
+	slow  chan struct{} // a token for each slow org that is asked at the moment
+	waits func()        // called before a request waits for another one about its org
 
 	mu       sync.Mutex           // guards all below
 	orgs     map[string]*slowness // of those that are asked or were slow
@@ -59,8 +60,11 @@ type slowness struct {
 	until  time.Time     // when that is forgotten
 }
 
-func newPatience() *patience {
-	return &patience{slow: make(chan struct{}, slowTogether), orgs: map[string]*slowness{}}
+func newPatience(waits func()) *patience {
+	if waits == nil {
+		waits = func() {}
+	}
+	return &patience{slow: make(chan struct{}, slowTogether), waits: waits, orgs: map[string]*slowness{}}
 }
 
 // turn waits until no other request about an org is under way; "" is an org of no customer,
@@ -97,6 +101,7 @@ func (p *patience) orgTurn(ctx context.Context, s *slowness) error {
 	if _, isSlow := p.limit(s, 0); isSlow && priority.Of(ctx) == priority.Urgent {
 		return errAskedAlready
 	}
+	p.waits()
 	select {
 	case s.turn <- struct{}{}:
 		return nil

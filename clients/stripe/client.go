@@ -225,7 +225,8 @@ func (c *Client) Fingerprint() string {
 
 // ServerTime returns Stripe's clock from the Date header of the last good answer, and
 // our clock at that moment: of the time between sending and having the answer, the
-// point nearest to Stripe's. Both are zero before the first answer.
+// point at which our clock is as far from Stripe's as at the answer before, or the nearest
+// to that; of the first answer, the point nearest to Stripe's. Both are zero before it.
 func (c *Client) ServerTime() (stripe, local time.Time) { return c.attempts.clock() }
 
 // Requests returns how many requests were sent since the start, retries included.

@@ -262,6 +262,39 @@ func TestTheClocksAndTheCountersFollowTheAnswers(t *testing.T) {
 	}
 }
 
+// TestATimeWithoutAProcessHidesNoWrongClock: an answer that was long under way fits every
+// clock, so it proves nothing against what the answer before has shown.
+func TestATimeWithoutAProcessHidesNoWrongClock(t *testing.T) {
+	const minute = time.Minute
+	for name, c := range map[string]struct{ first, sent, received, want time.Duration }{
+		"ahead, and stopped before the request left":   {3 * minute, -2 * minute, 3 * minute, 3 * minute},
+		"ahead, and stopped before the answer is read": {3 * minute, 3 * minute, 9 * minute, 3 * minute},
+		"behind, and stopped":                          {-3 * minute, -3 * minute, 4 * minute, -3 * minute},
+		"ahead, and set right meanwhile":               {3 * minute, 0, 0, 0},
+		"ahead, and less so meanwhile":                 {3 * minute, minute, 2 * minute, 2 * minute},
+	} {
+		t.Run(name, func(t *testing.T) {
+			date := time.Date(2026, time.March, 2, 9, 0, 0, 0, time.UTC)
+			local, received := c.first, c.first
+			s := &stub{answer: func(int, *http.Request) reply {
+				local = received
+				return reply{body: goodSubscription, header: map[string]string{"Date": date.Format(http.TimeFormat)}}
+			}}
+			client := s.client(t, func(o *Options) { o.Now = func() time.Time { return date.Add(local) } })
+			if err := readOnce(t.Context(), client); err != nil {
+				t.Fatal(err)
+			}
+			local, received = c.sent, c.received
+			if err := readOnce(t.Context(), client); err != nil {
+				t.Fatal(err)
+			}
+			if stripe, ours := client.ServerTime(); ours.Sub(stripe) != c.want {
+				t.Errorf("%s ahead of Stripe's, want %s", ours.Sub(stripe), c.want)
+			}
+		})
+	}
+}
+
 // TestATimeWithoutAProcessIsNoWrongClock: the process was stopped for minutes between
 // its request and the answer. If our clock were read only when the answer was taken, it
 // would seem to be minutes ahead, and the run would use a time before its own

@@ -181,7 +181,7 @@ func (a *attempts) noteAnswer(ex *exchange, resp *http.Response, body []byte) {
 		ex.body = body
 		if date, err := http.ParseTime(resp.Header.Get("Date")); err == nil {
 			ex.date = date.UTC()
-			a.setClock(ex.date, readingTime(ex.date, ex.sent, a.now()))
+			a.setClock(ex.date, ex.sent, a.now())
 		}
 		a.limiter.Succeeded()
 	case resp.StatusCode == http.StatusTooManyRequests && !lockTimeout(body):
@@ -193,16 +193,17 @@ func (a *attempts) noteAnswer(ex *exchange, resp *http.Response, body []byte) {
 }
 
 // readingTime is the time of our clock at which Stripe read its own: of the time
-// between sending and having the answer, the point nearest to Stripe's. If this process
-// was stopped meanwhile, the time it lost must not look like a wrong clock.
-func readingTime(stripe, sent, received time.Time) time.Time {
+// between sending and having the answer, the point nearest to the expected one. If this
+// process was stopped meanwhile, the time it lost must neither look like a wrong clock, nor
+// hide one.
+func readingTime(expected, sent, received time.Time) time.Time {
 	switch {
-	case stripe.After(received):
+	case expected.After(received):
 		return received
-	case stripe.Before(sent):
+	case expected.Before(sent):
 		return sent
 	}
-	return stripe
+	return expected
 }
 
 // lockTimeout reports a 429 about one busy object. It is not about our rate, so slowing
@@ -228,10 +229,13 @@ func (a *attempts) report(ex *exchange) {
 	a.log.WithFields(fields).Debug("stripe request")
 }
 
-func (a *attempts) setClock(stripe, local time.Time) {
+// setClock notes Stripe's clock as of an answer. Our clock is expected to be as far from
+// it as at the answer before; at the first one, to be right.
+func (a *attempts) setClock(stripe, sent, received time.Time) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	a.stripe, a.local = stripe, local
+	ahead := a.local.Sub(a.stripe)
+	a.stripe, a.local = stripe, readingTime(stripe.Add(ahead), sent, received)
 }
 
 func (a *attempts) clock() (stripe, local time.Time) {

@@ -82,7 +82,8 @@ func (y *play) start(number int, foreign bool) (*process, error) {
 		return nil, err
 	}
 	panel, err := enhance.New(enhance.Options{BaseURL: "http://" + simulator.EnhanceHost, Token: secret.New(y.world.EnhanceToken()), Org: y.world.OrgID(),
-		Transport: p, Now: p.now, ReadBackoff: time.Nanosecond, MaxReadAttempts: 3, Limiter: unhurried(), Breaker: breaker.New("Enhance", p.now)})
+		Transport: p, Now: p.now, ReadBackoff: time.Nanosecond, MaxReadAttempts: 3, Limiter: unhurried(), Breaker: breaker.New("Enhance", p.now),
+		Waits: func() { p.interrupt("waits") }})
 	if err != nil {
 		return nil, err
 	}

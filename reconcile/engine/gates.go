@@ -46,7 +46,7 @@ func (r *run) gates(ctx context.Context) error {
 	if !r.work.hasTakers() {
 		return nil
 	}
-	for _, gate := range []func(context.Context) (string, error){r.clockGate, r.anchorGate, r.priceGate} {
+	for _, gate := range []func(context.Context) (string, error){r.anchorGate, r.priceGate, r.clockGate} {
 		reason, err := gate(ctx)
 		if err != nil {
 			return err
@@ -80,7 +80,8 @@ func (r *run) planAgain(ctx context.Context) error {
 }
 
 // clockGate holds three clocks together: Stripe dates payments, ours decides when
-// that was too long ago, and the database stores both.
+// that was too long ago, and the database stores both. It is the last gate, because the
+// answers that the others have just had measure Stripe's clock anew.
 func (r *run) clockGate(ctx context.Context) (string, error) {
 	if skew := r.wrong(); skew != 0 {
 		return apart("this machine's clock", skew) + ": set it right (NTP)", nil

@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -176,6 +177,35 @@ func TestAFlowRunLeavesANewCatalogToTheNextRun(t *testing.T) {
 			diff(t, "done", allOfASignUp, done)
 			diff(t, "left", c.left, left)
 		})
+	}
+}
+
+// A process that starts and is stopped in each of its first requests does not know from
+// them that its clock is wrong. It does before it takes anything away.
+func TestTheClockIsJudgedByTheLastAnswers(t *testing.T) {
+	r := testenv.New(t, testenv.Options{Skew: 2 * time.Minute, Engine: func(o *engine.Options) { o.LeaseTTL = time.Hour }})
+	late := signUp(t, r, simulator.SignUp{Email: "late@example.com", Price: priceFor(t, r, plans(r)[0])})
+	r.Run(engine.Request{})
+	must(t, r.World.MarkUnpaid(late.Subscription))
+	r.Open()
+	var gates atomic.Bool
+	r.Fail(simulator.Fault{}, func(c simulator.Call) bool {
+		if c.Path == "/v1/subscriptions/"+late.Subscription {
+			gates.Store(true)
+		}
+		if c.Side == simulator.Stripe && !gates.Load() {
+			r.World.Advance(5 * time.Minute)
+		}
+		return false
+	})
+	rep := r.Run(engine.Request{Full: true})
+	if gates := strings.Join(rep.Run.Gates, "; "); !strings.Contains(gates, "this machine's clock is 2m0s ahead of Stripe's") {
+		t.Errorf("gates: %q", gates)
+	}
+	for _, h := range r.World.Hostings() {
+		if h.SuspendedBy != "" {
+			t.Errorf("hosting %d is suspended by a wrong clock", h.ID)
+		}
 	}
 }
 
