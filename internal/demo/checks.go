@@ -137,6 +137,20 @@ func invited(who string) check {
 	}}
 }
 
+// serves checks that the customer's hosting carries the marker of the customer's order.
+func serves(who string) check {
+	return check{who + ": the hosting is linked to the order", func(s *stage, _ reconcile.Report) bool {
+		hostings, _ := s.home(who)
+		return len(hostings) == 1 && strings.Contains(hostings[0].FriendlyName, s.orders[who].Subscription)
+	}}
+}
+
+func mailed(who string, kind reconcile.MailKind, n int) check {
+	return check{fmt.Sprintf("%s: %d × mail %s", who, n, kind), func(s *stage, _ reconcile.Report) bool {
+		return s.mails.count(mail(who), kind) == n
+	}}
+}
+
 func website(domain string) check {
 	return check{"website " + domain, func(s *stage, _ reconcile.Report) bool {
 		for _, w := range s.world.Websites() {
@@ -149,8 +163,14 @@ func website(domain string) check {
 }
 
 func effects(n int) check {
-	return check{fmt.Sprintf("%d changes at the panel", n), func(s *stage, _ reconcile.Report) bool {
-		return len(s.world.Effects()) == n
+	return check{fmt.Sprintf("%d changes at the panel that staff did not make", n), func(s *stage, _ reconcile.Report) bool {
+		made := 0
+		for _, e := range s.world.Effects() {
+			if !e.Staff {
+				made++
+			}
+		}
+		return made == n
 	}}
 }
 

@@ -100,15 +100,18 @@ type stage struct {
 	engine *engine.Engine
 	orders map[string]simulator.SignedUp // by the customer's name in the story
 	lose   map[string]bool               // routes whose next answer is lost
+	mails  *postbox
 	runs   int
 }
 
-// newStage takes the default settings, apart from the two sides and the database.
+// newStage takes the default settings, apart from the two sides, the database and the mail
+// server, in whose place is a list.
 func newStage(ctx context.Context, database string, seed uint64) (*stage, error) {
 	s := &stage{
 		world:  simulator.New(simulator.Options{Seed: seed}),
 		orders: map[string]simulator.SignedUp{},
 		lose:   map[string]bool{},
+		mails:  &postbox{},
 	}
 	s.world.SetFault(s.fault)
 	c, _, err := config.Load(config.Sources{}, 0)
@@ -119,8 +122,9 @@ func newStage(ctx context.Context, database string, seed uint64) (*stage, error)
 	c.EnhanceURL, c.EnhanceToken = &url.URL{Scheme: "http", Host: simulator.EnhanceHost, Path: "/api"}, secret.New(s.world.EnhanceToken())
 	c.EnhanceOrg = config.OrgID(s.world.OrgID())
 	c.DatabaseURL = secret.New("sqlite:" + database)
+	c.SMTPServer, c.MailFrom = secret.New("smtp://mail.example.com"), "hosting@example.com"
 	c.Concurrency = 1
-	s.app = app.New(c, app.Process{Now: s.world.Now, Log: silent(), Owner: "demo", Simulated: s.world.Transport()})
+	s.app = app.New(c, app.Process{Now: s.world.Now, Log: silent(), Owner: "demo", Simulated: s.world.Transport(), Post: s.mails})
 	if err := s.app.Connect(config.NeedStripe | config.NeedEnhance); err != nil {
 		return nil, err
 	}
@@ -165,6 +169,15 @@ func (s *stage) play(ctx context.Context, sc scene, out *output) error {
 	}
 	if sc.do != nil {
 		if err := sc.do(ctx, s); err != nil {
+			return err
+		}
+	}
+	if sc.show != nil {
+		lines, err := sc.show(ctx, s)
+		if err != nil {
+			return err
+		}
+		if err := out.show(lines); err != nil {
 			return err
 		}
 	}

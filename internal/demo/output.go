@@ -34,6 +34,7 @@ type demoDocument struct {
 type sceneDocument struct {
 	At     *string         `json:"at"`
 	Title  string          `json:"says"`
+	Shown  []string        `json:"shown"`
 	Done   []string        `json:"done"`
 	Held   []string        `json:"held"`
 	Checks []checkDocument `json:"truth"`
@@ -58,11 +59,22 @@ func (o *output) open() error {
 }
 
 func (o *output) begin(now time.Time, title string) error {
-	o.scene = sceneDocument{At: report.Time(now), Title: title, Done: []string{}, Held: []string{}, Checks: []checkDocument{}}
+	o.scene = sceneDocument{At: report.Time(now), Title: title, Shown: []string{}, Done: []string{}, Held: []string{}, Checks: []checkDocument{}}
 	if o.JSON {
 		return nil
 	}
 	return o.printf("\n%s  %s\n", o.Style.Dim(now.Format("Mon 02 Jan 15:04")), o.Style.Bold(title))
+}
+
+// show shows the output of a command, beyond which the scene has nothing to do.
+func (o *output) show(lines []string) error {
+	o.scene.Shown = lines
+	for _, line := range lines {
+		if err := o.line(o.Style.Dim("│"), line); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // run shows the actions of one run, and the new holds.
@@ -87,7 +99,7 @@ func (o *output) line(mark, text string) error {
 	if o.JSON {
 		return nil
 	}
-	return o.printf("    %s %s\n", mark, report.Plain(text))
+	return o.printf("%s\n", strings.TrimRight("    "+mark+" "+report.Plain(text), " "))
 }
 
 // mostNews bounds the lines of one run.
@@ -179,7 +191,7 @@ func deedOf(a reconcile.ActionRecord) string {
 
 // end compares the scene with the simulators.
 func (o *output) end(s *stage, then []check) error {
-	if len(o.scene.Done)+len(o.scene.Held) == 0 {
+	if len(o.scene.Done)+len(o.scene.Held)+len(o.scene.Shown) == 0 {
 		if err := o.line(o.Style.Dim("·"), "nothing to do"); err != nil {
 			return err
 		}

@@ -13,7 +13,8 @@ import (
 type scene struct {
 	after time.Duration // the clock moves first
 	title string
-	do    func(context.Context, *stage) error
+	do    event
+	show  func(context.Context, *stage) ([]string, error) // a command of the operator, and what it prints
 	then  []check
 }
 
@@ -45,6 +46,18 @@ func opening() []scene {
 				return nil
 			},
 			then: []check{effects(0)},
+		},
+		{
+			after: 5 * time.Minute,
+			title: "The library has had its site at this host for years, and pays at Stripe. Nothing connects the two, and nothing is made for it.",
+			do:    wasThere("library", "Basic"),
+			then:  []check{up("library", "Basic", 1), effects(0), held(reconcile.HoldAdopt, "library")},
+		},
+		{
+			after: 5 * time.Minute,
+			title: "The operator lets the program find out who is who: stripe-enhance adopt --apply.",
+			show:  adopts,
+			then:  []check{up("library", "Basic", 1), orgs("library", 1), serves("library")},
 		},
 	}
 }
@@ -162,21 +175,37 @@ func troubles() []scene {
 			},
 		},
 		{
-			after: day,
-			title: "The cinema pays in time. It never noticed.",
+			after: hour,
+			title: "What lies ahead, day by day: stripe-enhance forecast.",
+			show:  forecasts(7),
+			then:  []check{neverDown("florist"), neverDown("cinema")},
+		},
+		{
+			after: 23 * hour,
+			title: "Two days before the end of grace both are warned by mail, with the invoice.",
+			then:  []check{mailed("florist", reconcile.WarnSuspend, 1), mailed("cinema", reconcile.WarnSuspend, 1), neverDown("florist")},
+		},
+		{
+			after: hour,
+			title: "The cinema pays in time. It never noticed more than the mail.",
 			do:    ordered("cinema", (*simulator.World).Pay),
 			then:  []check{up("cinema", "Business", 1), neverDown("cinema")},
 		},
 		{
-			after: 2 * day,
+			after: 23 * hour,
+			title: "One day before the end of grace the florist is warned again, and the cinema is not.",
+			then:  []check{mailed("florist", reconcile.WarnSuspend, 2), mailed("cinema", reconcile.WarnSuspend, 1)},
+		},
+		{
+			after: day,
 			title: "The florist's three days of grace are over.",
-			then:  []check{down("florist", 1)},
+			then:  []check{down("florist", 1), mailed("florist", reconcile.NoticeSuspended, 1)},
 		},
 		{
 			after: 5 * hour,
 			title: "The florist pays and is back.",
 			do:    ordered("florist", (*simulator.World).Pay),
-			then:  []check{up("florist", "Pro", 1), down("florist", 0)},
+			then:  []check{up("florist", "Pro", 1), down("florist", 0), mailed("florist", reconcile.NoticeResumed, 1)},
 		},
 		{
 			after: hour,
@@ -190,6 +219,12 @@ func troubles() []scene {
 			after: 25 * hour,
 			title: "A day later the comparison with the panel notices it.",
 			then:  []check{down("garage", 1), held(reconcile.HoldForeignSuspension, "garage")},
+		},
+		{
+			after: hour,
+			title: "What is paid and not served, and what is served and not paid, with the money: stripe-enhance report.",
+			show:  reports,
+			then:  []check{down("garage", 1)},
 		},
 	}
 }
