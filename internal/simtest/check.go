@@ -38,6 +38,8 @@ const (
 	Foretold          Invariant = "a run does what the dry run shows"
 	InstructionStands Invariant = "a person's instruction stands"
 	OneMail           Invariant = "one mail about each matter"
+	OneTrial          Invariant = "one trial for each customer"
+	UpgradePaid       Invariant = "an upgrade is paid"
 	MailHolds         Invariant = "a mail is true and allowed"
 )
 
@@ -67,6 +69,8 @@ var promises = map[Invariant]string{
 	InstructionStands: "A hosting that a person has unbound is not changed, and nothing is made in its place, until a person decides what serves the subscription.",
 	OneMail:           "The mail server takes no two mails about one matter, whatever died or was lost, unless the database was put back.",
 	MailHolds:         "No customer is warned of a suspension without being past_due, no mail is sent in mode observe or by a dry run, and no warning in mode provision.",
+	OneTrial:          "With TRIALS=one nothing is made for a second trial, unless a person decides that the order is new.",
+	UpgradePaid:       "With UNPAID_UPGRADE=hold no hosting comes to a larger plan while its subscription is past_due.",
 	Quiet:             "One more full run then changes nothing.",
 }
 
@@ -152,6 +156,7 @@ func (y *play) checkEffect(p *process, e simulator.Effect, sent time.Time) {
 		y.oneOrg(p, e)
 	case "create_subscription":
 		y.oneHosting(p, e)
+		y.oneTrial(e, sent)
 		y.beside(p, e)
 	case "suspend", "delete_subscription", "change_plan", "resume", "rename_subscription", "undelete_subscription":
 		if o := y.origin[e.Hosting]; o.staff {
@@ -166,6 +171,7 @@ func (y *play) checkEffect(p *process, e simulator.Effect, sent time.Time) {
 		}
 		if !e.Late {
 			y.justify(e, sent)
+			y.upgradePaid(e, sent)
 		}
 	case "suspend_org", "resume_org", "delete_org":
 		y.violated(NothingForced, "%s of %s", e.Kind, e.Org)

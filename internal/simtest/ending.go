@@ -176,7 +176,7 @@ func (y *play) holdsOf(customer string) string {
 // excused names the act of a person that keeps a customer from the hostings that it pays
 // for, or makes it debatable which those are. "": there is none.
 func (y *play) excused(customer string) string {
-	for _, why := range []func(string) string{y.excusedByHold, y.excusedBySubscription, y.excusedByHosting, y.excusedByLoss} {
+	for _, why := range []func(string) string{y.excusedByHold, y.excusedBySubscription, y.excusedByHosting, y.excusedByLoss, y.excusedByPolicy} {
 		if reason := why(customer); reason != "" {
 			return reason
 		}

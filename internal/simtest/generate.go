@@ -40,6 +40,7 @@ func Generate(seed uint64) Scenario {
 	webhooks(&s)
 	backups(&s)
 	mails(&s)
+	policies(&s, g.people, g.id)
 	return s
 }
 

@@ -153,6 +153,7 @@ type bill struct {
 	mapped       bool // at least one is
 	plans        []int
 	ended        time.Time
+	secondTrial  bool // TRIALS=one
 }
 
 type entitlement int
@@ -179,10 +180,15 @@ func (y *play) watch() {
 	for _, p := range y.world.Plans() {
 		plans[strconv.Itoa(p.ID)], plans[p.Name] = p.ID, p.ID
 	}
-	for _, sub := range y.world.Subscriptions() {
+	all := y.world.Subscriptions()
+	for _, sub := range all {
 		b := y.billOf(sub, plans, now)
 		b.customer = sub.Customer
 		s.bills[sub.ID] = b
+	}
+	y.trials(all, s.bills)
+	for _, sub := range all {
+		b := s.bills[sub.ID]
 		if b.entitlement == up || b.entitlement == either {
 			y.up[sub.ID] = now
 		}

@@ -178,6 +178,9 @@ func (s Scenario) String() string {
 		c.Policy.Mode, c.Policy.Grace, c.Policy.Retention, c.Policy.SuspendPaused, c.Policy.Onboarding, c.Policy.CreateWebsites, c.Policy.WriteMetadata,
 		c.KeepLease, c.Webhooks, c.Latency, c.Page, c.AfterRetries)
 	fmt.Fprintf(&b, "brakes: suspend %d, change %d, create %d, terminate %d\n", c.Brakes.Suspend.Count, c.Brakes.ChangePlan.Count, c.Brakes.Create.Count, c.Brakes.Terminate.Count)
+	if c.Policy.HoldUnpaidUpgrade || c.Policy.OneTrial {
+		fmt.Fprintf(&b, "an unpaid upgrade waits %v, one trial for each customer %v\n", c.Policy.HoldUnpaidUpgrade, c.Policy.OneTrial)
+	}
 	if c.Policy.Backup {
 		fmt.Fprintf(&b, "backup before a deletion: each takes %s, they fail %v, denied %v\n", c.Backups.Take, c.Backups.Fail, c.Backups.Denied)
 	}

@@ -31,9 +31,22 @@ func TestEverySeedKeepsThePromises(t *testing.T) {
 		report(t, seed)
 		return
 	}
+	keepPromises(t, number(t, "FROM", 1), number(t, "SEEDS", usualSeeds))
+}
+
+// TestSeedsWithPoliciesKeepThePromises plays some of the seeds from [firstWithPolicies] on.
+func TestSeedsWithPoliciesKeepThePromises(t *testing.T) {
+	if os.Getenv("SEEDS") != "" || os.Getenv("SEED") != "" {
+		t.Skip("other seeds are asked for")
+	}
+	keepPromises(t, firstWithPolicies, usualSeeds/4)
+}
+
+// keepPromises plays a row of seeds.
+func keepPromises(t *testing.T, from, seeds uint64) {
+	t.Helper()
 	const often = 800 // in percent: the worlds are small, and a quarter of the time went into tidying up after them
 	defer debug.SetGCPercent(debug.SetGCPercent(often))
-	seeds, from := number(t, "SEEDS", usualSeeds), number(t, "FROM", 1)
 	var next, runs, flows, calls, effects atomic.Int64
 	next.Store(int64(from) - 1)
 	var mu sync.Mutex // guards broken

@@ -3,4 +3,4 @@
 package simtest
 
 // usualSeeds is how many seeds `make test` plays.
-const usualSeeds = 1000
+const usualSeeds = 600

@@ -1,0 +1,112 @@
+package simtest
+
+import (
+	"math/rand/v2"
+	"slices"
+	"time"
+
+	"github.com/stripe-enhance/stripe-enhance/reconcile"
+	"github.com/stripe-enhance/stripe-enhance/simulator"
+)
+
+// firstWithPolicies is the first seed whose company may have UNPAID_UPGRADE=hold and
+// TRIALS=one. The smaller seeds stay as they were, because some of them are kept.
+const firstWithPolicies = 60_000
+
+// policies adds the two policies, and steps in which they matter: second trials, and upgrades
+// while a payment is missing.
+func policies(s *Scenario, people int, id func() int) {
+	if s.Seed < firstWithPolicies {
+		return
+	}
+	dice := rand.New(rand.NewPCG(s.Seed, 0x9011))
+	p := &s.Company.Policy
+	p.HoldUnpaidUpgrade, p.OneTrial = dice.IntN(3) > 0, dice.IntN(3) > 0
+	at := 1 + dice.IntN(len(s.Steps))
+	add := func(steps ...Step) {
+		for i := range steps {
+			steps[i].ID = id()
+			s.Steps = slices.Insert(s.Steps, at, steps[i])
+			at++
+		}
+		at = min(len(s.Steps), at+dice.IntN(4))
+	}
+	const trial, noCard, plain = 4 * 4, 5 * 4, 12 * 4 // see signUp
+	wait, run := Step{Kind: Wait, Wait: 2 * time.Minute}, Step{Kind: Run}
+	who := dice.IntN(people)
+	for range 1 + dice.IntN(4) {
+		switch dice.IntN(6) {
+		case 0, 1:
+			add(Step{Kind: SignUp, Who: who, Pick: trial + dice.IntN(3)}, wait, run)
+		case 2:
+			add(Step{Kind: SignUp, Who: who, Pick: noCard + dice.IntN(3)}, wait, run)
+		case 3:
+			add(Step{Kind: SignUp, Who: who, Pick: plain + dice.IntN(3)}, wait, run)
+		default:
+			n := dice.IntN(4)
+			add(Step{Kind: FailPayment, Who: who, N: n}, Step{Kind: ChangePrice, Who: who, N: n, Pick: dice.IntN(64)}, wait, run)
+		}
+		if dice.IntN(3) == 0 {
+			add(Step{Kind: Pay, Who: who, N: dice.IntN(4)})
+		}
+	}
+}
+
+// trials marks the subscriptions in trial whose customer had one before. With TRIALS=one
+// they get nothing, and what they have stays, unless the operator has called the order new.
+func (y *play) trials(all []simulator.Subscription, bills map[string]*bill) {
+	if !y.Company.Policy.OneTrial {
+		return
+	}
+	for _, s := range all {
+		b := bills[s.ID]
+		if s.Status != "trialing" || b.entitlement != up || y.isNew[s.ID] {
+			continue
+		}
+		b.secondTrial = slices.ContainsFunc(all, func(o simulator.Subscription) bool {
+			before := o.TrialStart < s.TrialStart || o.TrialStart == s.TrialStart && o.ID < s.ID
+			return o.Customer == s.Customer && o.ID != s.ID && o.TrialStart != 0 && before
+		})
+		if b.secondTrial {
+			b.entitlement = keep
+		}
+	}
+}
+
+// oneTrial holds the creation of a hosting against TRIALS=one.
+func (y *play) oneTrial(e simulator.Effect, sent time.Time) {
+	for _, s := range y.since(sent.Add(-tolerance)) {
+		if b := s.bills[e.Subscription]; b == nil || !b.secondTrial {
+			return
+		}
+	}
+	y.violated(OneTrial, "hosting %d was made for %s", e.Hosting, e.Subscription)
+}
+
+// upgradePaid holds a change to a larger plan against UNPAID_UPGRADE=hold.
+func (y *play) upgradePaid(e simulator.Effect, sent time.Time) {
+	if !y.Company.Policy.HoldUnpaidUpgrade || e.After.Plan <= e.Before.Plan {
+		return
+	}
+	for _, s := range y.since(sent.Add(-window)) {
+		made := s.bills[y.origin[e.Hosting].subscription]
+		for _, b := range s.bills {
+			if made.servedBy(b) && b.status != "past_due" {
+				return
+			}
+		}
+	}
+	y.violated(UpgradePaid, "hosting %d came to plan %d", e.Hosting, e.After.Plan)
+}
+
+// excusedByPolicy reports whether a plan with more waits for the payment.
+func (y *play) excusedByPolicy(customer string) string {
+	now := y.shots[len(y.shots)-1]
+	for _, h := range y.last.Holds {
+		b := now.bills[h.Subscription]
+		if h.Kind == reconcile.HoldUnpaidUpgrade && y.Company.Policy.HoldUnpaidUpgrade && b != nil && b.customer == customer && b.status == "past_due" {
+			return "an upgrade that is not paid"
+		}
+	}
+	return ""
+}
