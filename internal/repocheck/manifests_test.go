@@ -125,6 +125,30 @@ func TestTheManifestWinsOverTheSecretInEveryFile(t *testing.T) {
 	}
 }
 
+// If the two sellers of a manifest had one INSTANCE, one secret or one name, each could take
+// the hostings of the other for its own.
+func TestTheManifestOfTwoSellersKeepsThemApart(t *testing.T) {
+	type seller struct{ instance, secret, settings string }
+	named, sellers, names := map[string]map[string]string{}, map[seller]int{}, map[string]bool{}
+	for _, o := range objects(t, "deploy/kubernetes-two-sellers.yaml") {
+		if names[o.Kind+"/"+o.Metadata.Name] {
+			t.Errorf("%s %s stands twice", o.Kind, o.Metadata.Name)
+		}
+		names[o.Kind+"/"+o.Metadata.Name] = true
+		if o.Kind == "ConfigMap" {
+			named[o.Metadata.Name] = o.Data
+		}
+		for _, c := range o.Spec.JobTemplate.Spec.Template.Spec.Containers {
+			secret, settings := c.From[0].Secret.Name, c.From[1].ConfigMap.Name
+			sellers[seller{named[settings]["INSTANCE"], secret, settings}]++
+		}
+	}
+	want := map[seller]int{{"first", "stripe-enhance-first", "stripe-enhance-first"}: 2, {"second", "stripe-enhance-second", "stripe-enhance-second"}: 2}
+	if diff := cmp.Diff(want, sellers, cmp.AllowUnexported(seller{})); diff != "" {
+		t.Errorf("sellers, and how many jobs each has (-want +got):\n%s", diff)
+	}
+}
+
 // Strict readers of YAML support no merge keys, and some no anchors. If a key comes
 // twice, all of them refuse it.
 func TestTheManifestsAreStrictYAML(t *testing.T) {
