@@ -14,6 +14,7 @@ type CustomerRecord struct {
 	Held    []Hold         // by its last decision
 	DueAt   time.Time      // zero: only when something changes
 	History []ActionRecord // newest first
+	Erased  time.Time      // when its name and e-mail were erased; zero: they were not
 }
 
 // Question is what support staff ask about a customer. Values are part of the JSON.

@@ -13,7 +13,8 @@ import (
 // wanted again, its journal row stays the same row. A row that was sent is not touched. A
 // row that was not sent becomes superseded when its change is no longer wanted, with the
 // error "withheld" if it is wanted and only withheld. The rows of an undecided customer
-// stay as they are. A customer that was woken since it was loaded stays due.
+// stay as they are. A customer that was woken since it was loaded stays due. If its name was
+// erased since then, the decision, which may name it, is not stored.
 func (s *Store) SavePlanned(ctx context.Context, tok reconcile.Token, run string, planned []reconcile.Planned, now time.Time) error {
 	if len(planned) == 0 {
 		return nil
@@ -25,6 +26,7 @@ func (s *Store) SavePlanned(ctx context.Context, tok reconcile.Token, run string
 		if err := p.loadOpen(ctx, planned); err != nil {
 			return err
 		}
+		planned := p.withoutErased(planned)
 		for i := range planned {
 			p.sort(&planned[i])
 		}
@@ -64,6 +66,7 @@ type planning struct {
 	now        time.Time
 	mine       map[string]map[string]openRow // customer → action id →
 	held       map[string][]reconcile.Hold   // customer → what the decision before withheld
+	erased     map[string]int64              // customer whose name was erased → its version
 	position   int64                         // of the last row of the run
 	inserts    []reconcile.Action
 	updates    [][]any
@@ -88,10 +91,11 @@ func (p *planning) loadOpen(ctx context.Context, planned []reconcile.Planned) er
 	for i := range planned {
 		ids[i] = planned[i].Customer
 	}
-	p.mine, p.held = make(map[string]map[string]openRow), make(map[string][]reconcile.Hold)
-	query := `SELECT key, action_id, customer_id, state, CAST(NULL AS JSONB) FROM actions
+	p.mine, p.held, p.erased = make(map[string]map[string]openRow), make(map[string][]reconcile.Hold), make(map[string]int64)
+	query := `SELECT key, action_id, customer_id, state, CAST(NULL AS JSONB), 0 FROM actions
 		WHERE state IN ('planned', 'held', 'sent', 'ambiguous') AND customer_id IN ` + p.tx.d.texts(1) + `
-		UNION ALL SELECT '', '', id, '', held FROM customers WHERE held IS NOT NULL AND id IN ` + p.tx.d.texts(1)
+		UNION ALL SELECT '', '', id, '', held, CASE WHEN erased_at IS NULL THEN 0 ELSE wakes END FROM customers
+		WHERE (held IS NOT NULL OR erased_at IS NOT NULL) AND id IN ` + p.tx.d.texts(1)
 	writes := false // whether rows of the journal may be written
 	for i := range planned {
 		writes = writes || len(planned[i].Actions) > 0
@@ -100,11 +104,15 @@ func (p *planning) loadOpen(ctx context.Context, planned []reconcile.Planned) er
 		var o openRow
 		var id, customer, state string
 		var held []byte
-		err := row(&o.key, &id, &customer, &state, &held)
+		var erased int64
+		err := row(&o.key, &id, &customer, &state, &held, &erased)
 		switch {
 		case err != nil:
 			return err
 		case o.key == "":
+			if erased > 0 { // erasing wakes
+				p.erased[customer] = erased
+			}
 			p.held[customer], err = decodeHolds(customer, held)
 			return err
 		}

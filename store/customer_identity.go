@@ -22,6 +22,7 @@ type identities struct {
 type buyer struct {
 	reconcile.Buyer
 	customer string
+	readAt   time.Time
 	known    bool
 	stale    bool // known, and the stored row differs
 }
@@ -57,18 +58,18 @@ func (m *merge) assignCustomers(ctx context.Context, all []incoming) (*identitie
 // collectBuyers takes each buyer once, as the latest read saw it.
 func collectBuyers(all []incoming) []*buyer {
 	byID := make(map[string]*buyer)
-	readAt := make(map[string]time.Time)
 	var buyers []*buyer
 	for i := range all {
 		f := &all[i].facts
 		b := byID[f.Buyer.ID]
 		if b == nil {
 			b = &buyer{Buyer: reconcile.Buyer{StripeCustomer: f.Buyer}}
-			byID[f.Buyer.ID], readAt[f.Buyer.ID] = b, f.ReadAt
+			b.readAt = f.ReadAt
+			byID[f.Buyer.ID] = b
 			buyers = append(buyers, b)
 		}
-		if f.ReadAt.After(readAt[b.ID]) {
-			b.StripeCustomer, readAt[b.ID] = f.Buyer, f.ReadAt
+		if f.ReadAt.After(b.readAt) {
+			b.StripeCustomer, b.readAt = f.Buyer, f.ReadAt
 		}
 	}
 	slices.SortFunc(buyers, func(a, b *buyer) int { return cmp.Compare(a.ID, b.ID) }) // one order for all transactions
@@ -76,23 +77,28 @@ func collectBuyers(all []incoming) []*buyer {
 }
 
 // loadBuyers completes the buyers from their stored rows. A deleted Stripe customer
-// comes without its e-mail and name; the last ones known stay.
+// comes without its e-mail and name; the last ones known stay. If they were erased, facts
+// that were read before that do not bring them back.
 func loadBuyers(ctx context.Context, tx conn, buyers []*buyer, now time.Time) error {
 	byID := make(map[string]*buyer, len(buyers))
 	ids := make([]string, len(buyers))
 	for i, b := range buyers {
 		byID[b.ID], ids[i] = b, b.ID
 	}
-	query := `SELECT id, customer_id, email, name, deleted, former_email, email_changed_at
-		FROM stripe_customers WHERE id IN ` + tx.d.texts(1)
+	query := `SELECT b.id, b.customer_id, b.email, b.name, b.deleted, b.former_email, b.email_changed_at, c.erased_at
+		FROM stripe_customers b JOIN customers c ON c.id = b.customer_id WHERE b.id IN ` + tx.d.texts(1)
 	return tx.each(ctx, query, []any{list(ids)}, func(row scan) error {
 		var old reconcile.Buyer
 		var customer string
-		if err := row(&old.ID, &customer, &old.Email, &old.Name, &old.Deleted, &old.FormerEmail, into(&old.EmailChanged)); err != nil {
+		var erased time.Time
+		if err := row(&old.ID, &customer, &old.Email, &old.Name, &old.Deleted, &old.FormerEmail, into(&old.EmailChanged), into(&erased)); err != nil {
 			return err
 		}
 		b := byID[old.ID]
 		b.known, b.customer = true, customer
+		if !erased.IsZero() && !b.readAt.After(erased) {
+			b.StripeCustomer = old.StripeCustomer
+		}
 		if b.Deleted {
 			b.Email, b.Name = cmp.Or(b.Email, old.Email), cmp.Or(b.Name, old.Name)
 		}

@@ -54,7 +54,7 @@ func (s *Store) FindCustomers(ctx context.Context, l reconcile.CustomerLookup, h
 // complete adds what the planner does not need and a person does.
 func complete(ctx context.Context, c conn, r *reconcile.CustomerRecord, history int) error {
 	var held []byte
-	_, err := c.one(ctx, "SELECT held FROM customers WHERE id = $1", []any{r.ID}, &held)
+	_, err := c.one(ctx, "SELECT held, erased_at FROM customers WHERE id = $1", []any{r.ID}, &held, into(&r.Erased))
 	if err != nil {
 		return err
 	}

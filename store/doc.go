@@ -3,7 +3,8 @@
 // journal of every intent and outcome. It runs on SQLite and on PostgreSQL.
 //
 // Each table, or pair of tables, has one file with everything about it: plan_mappings.go,
-// subscriptions.go, actions.go, held_plans.go and so on. customers.go loads customers
+// subscriptions.go, actions.go, held_plans.go and so on; personal.go has every column again,
+// with what a person may see of it and what erasing makes of it. customers.go loads customers
 // whole; due.go has the queue; outcomes.go writes everything that one outcome changes.
 // open.go, sqlite.go and postgres.go open a database, conn.go and dialect.go run
 // statements on it, and encode.go has the JSON columns.

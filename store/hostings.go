@@ -132,7 +132,8 @@ func changedHostings(ctx context.Context, tx conn, hostings []reconcile.Hosting,
 
 // putHosting stores a hosting as the panel shows it. Our own columns stay, but a suspension
 // is not ours any more if the panel no longer shows it, or shows it as another's. A
-// listing without usage, or a read that found nothing, keeps the known usage and names.
+// listing without usage, or a read that found nothing, keeps the known usage and names. The
+// name of a deleted hosting in an org whose customer was erased stays as it was erased.
 func putHosting(ctx context.Context, tx conn, h reconcile.Hosting) error {
 	name := clean(h.FriendlyName)
 	marker, _ := reconcile.MarkerOf(name)
@@ -143,7 +144,8 @@ func putHosting(ctx context.Context, tx conn, h reconcile.Hosting) error {
 			org_id = CASE WHEN excluded.org_id = '' THEN hostings.org_id ELSE excluded.org_id END,
 			suspended_by = CASE WHEN $11 THEN hostings.suspended_by ELSE excluded.suspended_by END,
 			plan_id = CASE WHEN $11 THEN hostings.plan_id ELSE excluded.plan_id END,
-			friendly_name = CASE WHEN $11 THEN hostings.friendly_name ELSE excluded.friendly_name END,
+			friendly_name = CASE WHEN $11 OR excluded.state = 'deleted' AND EXISTS (SELECT 1 FROM orgs o WHERE o.id = hostings.org_id AND o.erased)
+				THEN hostings.friendly_name ELSE excluded.friendly_name END,
 			marker_id = CASE WHEN $11 THEN hostings.marker_id ELSE excluded.marker_id END,
 			marker_slot = CASE WHEN $11 THEN hostings.marker_slot ELSE excluded.marker_slot END,
 			marker_word = CASE WHEN $11 THEN hostings.marker_word ELSE excluded.marker_word END,

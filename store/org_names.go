@@ -32,9 +32,9 @@ func (s *Store) WantName(ctx context.Context, customer, name, why string, now ti
 // nameChange reports whether a name changes anything, and whether the org has it already.
 func nameChange(ctx context.Context, c conn, customer, name string) (changed, has bool, err error) {
 	var org, is, wanted string
-	var named, guest, deleted bool
-	found, err := c.one(ctx, `SELECT coalesce(c.org_id, ''), c.org_named, c.org_guest, c.org_name_wanted, coalesce(o.name, ''), coalesce(o.deleted, FALSE)
-		FROM customers c LEFT JOIN orgs o ON o.id = c.org_id WHERE c.id = $1`, []any{customer}, &org, &named, &guest, &wanted, &is, &deleted)
+	var named, guest, deleted, erased bool
+	found, err := c.one(ctx, `SELECT coalesce(c.org_id, ''), c.org_named, c.org_guest, c.org_name_wanted, coalesce(o.name, ''), coalesce(o.deleted, FALSE), coalesce(o.erased, FALSE)
+		FROM customers c LEFT JOIN orgs o ON o.id = c.org_id WHERE c.id = $1`, []any{customer}, &org, &named, &guest, &wanted, &is, &deleted, &erased)
 	switch {
 	case err != nil:
 		return false, false, err
@@ -46,6 +46,8 @@ func nameChange(ctx context.Context, c conn, customer, name string) (changed, ha
 		return false, false, noSense("the organisation %s was another customer's before %s came into it: rename that customer", org, customer)
 	case deleted:
 		return false, false, noSense("the organisation %s was deleted in the panel: restore it there first", org)
+	case erased:
+		return false, false, noSense("the name of customer %s was erased, and that of its organisation %s is not kept here: rename it in the panel", customer, org)
 	case !named:
 		return false, false, noSense("the organisation %s is still being set up, and its name still has its marker: repeat this after the next run", org)
 	}

@@ -87,7 +87,7 @@ func (s *Store) SaveOwners(ctx context.Context, tok reconcile.Token, org string,
 		owners[i] = clean(e)
 	}
 	return s.fenced(ctx, "saving owners", tok, func(ctx context.Context, tx conn) error {
-		_, err := tx.exec(ctx, "UPDATE orgs SET owners = $2, owners_read_at = $3 WHERE id = $1", org, list(owners), at(now))
+		_, err := tx.exec(ctx, "UPDATE orgs SET owners = $2, owners_read_at = $3 WHERE id = $1 AND NOT erased", org, list(owners), at(now))
 		return err
 	})
 }
@@ -97,9 +97,12 @@ var upsertOrg = bulk{
 	columns: []column{{"id", "TEXT"}, {"name", "TEXT"}, {"owner_email", "TEXT"}, {"owner_email_key", "TEXT"}, {"marker_id", "TEXT"},
 		{"marker_word", "TEXT"}, {"name_key", "TEXT"}, {"hostings_count", "INTEGER"}, {"deleted", "BOOLEAN"}, {"suspended", "BOOLEAN"}, {"created_at", "TIMESTAMPTZ"},
 		{"observed_at", "TIMESTAMPTZ"}, {"hostings_read_at", "TIMESTAMPTZ"}},
-	tail: `ON CONFLICT (id) DO UPDATE SET name = excluded.name, owner_email = excluded.owner_email,
-		owner_email_key = excluded.owner_email_key, marker_id = excluded.marker_id, marker_word = excluded.marker_word,
-		name_key = excluded.name_key, hostings_count = excluded.hostings_count, deleted = excluded.deleted, suspended = excluded.suspended,
+	// The name and the owner of an org whose customer was erased stay as they are.
+	tail: `ON CONFLICT (id) DO UPDATE SET name = CASE WHEN orgs.erased THEN orgs.name ELSE excluded.name END,
+		owner_email = CASE WHEN orgs.erased THEN orgs.owner_email ELSE excluded.owner_email END,
+		owner_email_key = CASE WHEN orgs.erased THEN orgs.owner_email_key ELSE excluded.owner_email_key END,
+		marker_id = excluded.marker_id, marker_word = excluded.marker_word,
+		name_key = CASE WHEN orgs.erased THEN orgs.name_key ELSE excluded.name_key END, hostings_count = excluded.hostings_count, deleted = excluded.deleted, suspended = excluded.suspended,
 		created_at = coalesce(excluded.created_at, orgs.created_at), observed_at = excluded.observed_at,
 		hostings_read_at = CASE WHEN excluded.hostings_read_at IS NULL AND excluded.hostings_count <> orgs.hostings_count THEN NULL
 			ELSE coalesce(excluded.hostings_read_at, orgs.hostings_read_at) END`,

@@ -131,6 +131,11 @@ func orgName(o reconcile.Outcome) string {
 // was just created cannot be another customer's: anything else is fault.Conflict, for a
 // person. A customer that is bound to the org of another one is a guest in it.
 func bindOrg(ctx context.Context, tx conn, o reconcile.Outcome) error {
+	// An org that becomes the org of another customer is in use again, with its name.
+	if _, err := tx.exec(ctx, "UPDATE orgs SET erased = FALSE WHERE id = $1 AND erased AND EXISTS (SELECT 1 FROM customers WHERE id = $2 AND erased_at IS NULL)",
+		o.Org.ID, o.Action.Customer); err != nil {
+		return err
+	}
 	if err := putOrg(ctx, tx, *o.Org, o.At); err != nil {
 		return err
 	}

@@ -18,11 +18,12 @@ import (
 func (p *program) customersCommand() *cobra.Command {
 	c := &cobra.Command{
 		Use:     "customers",
-		Short:   "A customer as the database knows it, and which hosting serves it",
+		Short:   "A customer as the database knows it, and what a person decides about it",
 		GroupID: groupLook,
 		Example: "  stripe-enhance customers show --email bakery@example.com",
 	}
-	c.AddCommand(p.customersShow(), p.customersBind(), p.customersUnbind(), p.customersMove(), p.customersRename(), p.customersLogin())
+	c.AddCommand(p.customersShow(), p.customersBind(), p.customersUnbind(), p.customersMove(), p.customersRename(), p.customersLogin(),
+		p.customersExport(), p.customersErase())
 	return c
 }
 

@@ -48,7 +48,7 @@ func TestScripts(t *testing.T) {
 // TestScriptsOnPostgreSQL runs those whose outcome could depend on the database.
 func TestScriptsOnPostgreSQL(t *testing.T) {
 	files := []string{"testdata/postgres/seed.txtar", "testdata/postgres/durability.txtar", "testdata/postgres/place.txtar"}
-	for _, name := range []string{"reconcile", "brake", "standing", "lease", "interrupted", "says_so", "notify", "adopt", "forecast", "mail"} {
+	for _, name := range []string{"reconcile", "brake", "standing", "lease", "interrupted", "says_so", "notify", "adopt", "forecast", "mail", "erase"} {
 		files = append(files, "testdata/script/"+name+".txtar")
 	}
 	urls := make(chan string, len(files))
@@ -111,6 +111,7 @@ func scripts(setup func(*testscript.Env), p testscript.Params) testscript.Params
 		"discount":   command((*outside).discount),
 		"twin":       command((*outside).twin),
 		"erased":     command((*outside).erased),
+		"intables":   command((*outside).inTables),
 	}
 	return p
 }
@@ -236,6 +237,7 @@ func (o *outside) verb(ts *testscript.TestScript, args []string) {
 		"cancel": o.simulated.Cancel, "unpaid": o.simulated.MarkUnpaid, "pay": o.simulated.Pay, "fail": o.simulated.FailPayment,
 		"nobody":  o.unknown,
 		"noemail": o.noEmail,
+		"deletes": o.deleteCustomer, "readdresses": o.readdresses,
 		"odd": func(id string) error {
 			return o.simulated.Edit(id, func(s *simulator.Subscription) { s.Items = append(s.Items, s.Items[0]) })
 		},

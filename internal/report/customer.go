@@ -29,6 +29,7 @@ type Customer struct {
 	RetryAfter      *string        `json:"retry_after"`
 	ParkedAt        *string        `json:"parked_at"`
 	LastError       string         `json:"last_error"`
+	ErasedAt        *string        `json:"erased_at,omitempty"` // its name and e-mail were erased
 	// Refreshed reports that both sides were asked just now. RefreshProblems are the parts
 	// that could not be read and are shown as stored, RefreshChanges the differences from
 	// the stored state.
@@ -164,6 +165,9 @@ func (c Customer) Text(w io.Writer, v View) error {
 		p.linef("Organisation at Enhance: %s (%s)", c.Org, Plain(c.OrgName))
 	} else {
 		p.linef("No organisation at Enhance.")
+	}
+	if c.ErasedAt != nil {
+		p.linef("Its name and e-mail were erased %s, because the person asked for it.", readable(*c.ErasedAt))
 	}
 	p.buyers(c.StripeCustomers)
 	for _, text := range c.RefreshProblems {

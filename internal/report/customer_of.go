@@ -16,7 +16,7 @@ func CustomerOf(r reconcile.CustomerRecord, now time.Time) Customer {
 		ID: r.ID, Email: r.Email, Name: r.Name, StripeCustomers: []Buyer{},
 		Subscriptions: []Subscription{}, Answers: []Answer{}, Holds: []Hold{}, ManualHolds: []ManualHold{}, History: []HistoryRow{},
 		DueAt: Time(r.DueAt), PlannedAt: Time(r.PlannedAt), Failures: r.Failures,
-		ParkedAt: Time(r.Parked), LastError: r.LastError, RetryAfter: Time(r.RetryAfter),
+		ParkedAt: Time(r.Parked), LastError: r.LastError, RetryAfter: Time(r.RetryAfter), ErasedAt: Time(r.Erased),
 	}
 	if r.Org != nil {
 		c.Org, c.OrgName = r.Org.ID, r.Org.Name
