@@ -114,6 +114,19 @@ type OwnerLogin struct {
 	Accepted bool // false: invited, and has not accepted
 }
 
+// LoginRequest is the order to make a login link for an owner.
+type LoginRequest struct {
+	Owner  string // the e-mail; "": the only owner
+	Author string
+	Reason string
+}
+
+// Login is a one-time link, and whose login it is.
+type Login struct {
+	Customer, Org, Owner string
+	Link                 string // a credential; "": none was made
+}
+
 // Compare orders owners by e-mail.
 func (o OwnerLogin) Compare(other OwnerLogin) int {
 	return cmp.Or(cmp.Compare(o.Email, other.Email), cmp.Compare(o.Member, other.Member))

@@ -1,12 +1,10 @@
 package server
 
 import (
-	"errors"
 	"net/http"
 	"strings"
 	"time"
 
-	"github.com/stripe-enhance/stripe-enhance/internal/fault"
 	"github.com/stripe-enhance/stripe-enhance/internal/report"
 	"github.com/stripe-enhance/stripe-enhance/reconcile"
 )
@@ -140,75 +138,4 @@ func (s *Server) customers(w http.ResponseWriter, r *http.Request) {
 	}
 	d.customerEntry = d.Customers[0]
 	respond(w, http.StatusOK, d)
-}
-
-// renameCustomer renames the organisation at Enhance. The new name stays, because the
-// reconciler names an organisation only once, when it creates it.
-func (s *Server) renameCustomer(w http.ResponseWriter, r *http.Request) {
-	var body struct {
-		CustomerID       string `json:"customerId"`
-		Name             string `json:"name"`
-		OrganizationName string `json:"organizationName"`
-	}
-	if !readBody(w, r, &body, false) {
-		return
-	}
-	name := strings.TrimSpace(body.OrganizationName)
-	if name == "" {
-		name = strings.TrimSpace(body.Name)
-	}
-	switch {
-	case body.CustomerID == "":
-		respondError(w, http.StatusBadRequest, "customerId is required")
-		return
-	case name == "" || !printable(name):
-		respondError(w, http.StatusBadRequest, "organizationName (or name) must be a short name without control characters")
-		return
-	}
-	if _, marked := reconcile.MarkerOf(name); marked {
-		respondError(w, http.StatusBadRequest, "the name must not end like a marker of this program")
-		return
-	}
-	org, ok := s.namedOrg(w, r, body.CustomerID)
-	if !ok {
-		return
-	}
-	if err := s.o.Customers.Rename(r.Context(), org, name); err != nil {
-		s.failRename(w, err)
-		return
-	}
-	s.o.Log.WithField("customer", body.CustomerID).WithField("org", org).Info("organisation renamed")
-	respond(w, http.StatusOK, map[string]any{"success": true, "message": "Renamed the organisation",
-		"customerId": body.CustomerID, "organizationId": org, "organizationName": name})
-}
-
-// namedOrg finds the organisation of a customer. If there is none that may be renamed, it
-// answers the request and returns false.
-func (s *Server) namedOrg(w http.ResponseWriter, r *http.Request, id string) (string, bool) {
-	all, err := s.o.Customers.ByID(r.Context(), id)
-	switch {
-	case err != nil:
-		s.respondPortError(w, r, "Customer", err)
-	case len(all) == 0:
-		respondError(w, http.StatusNotFound, "Customer not found")
-	case all[0].Org == nil:
-		respondError(w, http.StatusConflict, "This customer has no organisation at Enhance yet")
-	case !all[0].OrgNamed:
-		respondError(w, http.StatusConflict, "The organisation is still being set up, and its name still has its marker")
-	default:
-		return all[0].Org.ID, true
-	}
-	return "", false
-}
-
-func (s *Server) failRename(w http.ResponseWriter, err error) {
-	s.o.Log.WithError(err).Warn("organisation not renamed")
-	switch {
-	case errors.Is(err, fault.NotFound):
-		respondError(w, http.StatusNotFound, "Enhance does not know the organisation any more")
-	case errors.Is(err, fault.Denied):
-		respondError(w, http.StatusBadGateway, "Enhance refused the access token")
-	default:
-		respondError(w, http.StatusBadGateway, "Enhance did not confirm the new name; trying again is safe")
-	}
 }

@@ -3,7 +3,6 @@ package server
 import (
 	"errors"
 	"net/http"
-	"strings"
 
 	"github.com/stripe-enhance/stripe-enhance/internal/fault"
 	"github.com/stripe-enhance/stripe-enhance/internal/report"
@@ -46,15 +45,11 @@ func (s *Server) approve(w http.ResponseWriter, r *http.Request) {
 		respondError(w, http.StatusBadRequest, "version must be the version of the plan that was looked at")
 		return
 	}
-	id := r.PathValue("id")
-	by := s.keyName(r)
-	if name := strings.TrimSpace(body.By); name != "" {
-		if !printable(name) {
-			respondError(w, http.StatusBadRequest, "by must be a short name without control characters")
-			return
-		}
-		by = name + " (" + by + ")"
+	if !printable(body.By) {
+		respondError(w, http.StatusBadRequest, "by must be a short name without control characters")
+		return
 	}
+	id, by := r.PathValue("id"), s.author(r, body.By)
 	p, err := s.o.Plans.Approve(r.Context(), id, body.Version, by, s.o.Now())
 	if errors.Is(err, fault.Permanent) && len(id) < reconcile.MinHeldPlanID {
 		respondError(w, http.StatusBadRequest, reconcile.HeldPlanIDTooShort(id))

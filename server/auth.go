@@ -6,6 +6,7 @@ import (
 	"encoding/hex"
 	"net/http"
 	"net/netip"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -23,32 +24,40 @@ const (
 	tryAddresses = 10_000
 )
 
-// keyring has the digests of the admin keys. Digests have one length, so the comparison
-// takes the same time for every key.
-type keyring [][sha256.Size]byte
+// keyring has the digests of the keys. Digests have one length, so the comparison takes the
+// same time for every key.
+type keyring []ringKey
 
-func newKeyring(keys []secret.Text) keyring {
+type ringKey struct {
+	digest  [sha256.Size]byte
+	support bool // it approves nothing, and changes no mapping and no name
+}
+
+func newKeyring(admin, support []secret.Text) keyring {
 	var ring keyring
-	for _, k := range keys {
+	for i, k := range slices.Concat(admin, support) {
 		if k.IsSet() {
-			ring = append(ring, sha256.Sum256([]byte(k.Reveal())))
+			ring = append(ring, ringKey{sha256.Sum256([]byte(k.Reveal())), i >= len(admin)})
 		}
 	}
 	return ring
 }
 
 // find compares a key with each one of the ring. If one matches, it returns a name for
-// the journal: the beginning of the digest.
-func (ring keyring) find(key string) (name string, ok bool) {
+// the journal, with the beginning of the digest.
+func (ring keyring) find(key string) (name string, support, ok bool) {
 	digest := sha256.Sum256([]byte(key))
 	match := -1
 	for i := range ring {
-		match = subtle.ConstantTimeSelect(subtle.ConstantTimeCompare(digest[:], ring[i][:]), i, match)
+		match = subtle.ConstantTimeSelect(subtle.ConstantTimeCompare(digest[:], ring[i].digest[:]), i, match)
 	}
 	if match < 0 {
-		return "", false
+		return "", false, false
 	}
-	return "admin key " + hex.EncodeToString(ring[match][:3]), true
+	if name = "admin key "; ring[match].support {
+		name = "support key "
+	}
+	return name + hex.EncodeToString(ring[match].digest[:3]), ring[match].support, true
 }
 
 // admit returns true if a request has a right key; otherwise it answers the request.
@@ -59,7 +68,7 @@ func (s *Server) admit(w http.ResponseWriter, r *http.Request) bool {
 	}
 	from := s.clientAddress(r)
 	scheme, key, _ := strings.Cut(r.Header.Get("Authorization"), " ")
-	if _, ok := s.keys.find(strings.TrimSpace(key)); ok && strings.EqualFold(scheme, "bearer") && len(r.Header.Values("Authorization")) == 1 {
+	if _, _, ok := s.keys.find(strings.TrimSpace(key)); ok && strings.EqualFold(scheme, "bearer") && len(r.Header.Values("Authorization")) == 1 {
 		return true
 	}
 	if wait := s.tries.wrong(from); wait > 0 {
@@ -74,9 +83,24 @@ func (s *Server) admit(w http.ResponseWriter, r *http.Request) bool {
 
 // keyName names the key with which a request was admitted.
 func (s *Server) keyName(r *http.Request) string {
-	_, key, _ := strings.Cut(r.Header.Get("Authorization"), " ")
-	name, _ := s.keys.find(strings.TrimSpace(key))
+	name, _, _ := s.keys.find(keyOf(r))
 	return name
+}
+
+func keyOf(r *http.Request) string {
+	_, key, _ := strings.Cut(r.Header.Get("Authorization"), " ")
+	return strings.TrimSpace(key)
+}
+
+// adminOnly refuses a support key.
+func (s *Server) adminOnly(next http.HandlerFunc) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		if _, support, _ := s.keys.find(keyOf(r)); support {
+			respondError(w, http.StatusForbidden, "A key of SUPPORT_API_KEY may look, retry, put holds and make login links; this needs a key of ADMIN_API_KEY")
+			return
+		}
+		next(w, r)
+	}
 }
 
 // limiter counts wrong keys by address.

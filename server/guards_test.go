@@ -30,7 +30,7 @@ func TestARequestIsAdmittedByOneRightKey(t *testing.T) {
 		{"the right key twice", []string{"Bearer right", "Bearer right"}, http.StatusUnauthorized},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
-			s := &Server{keys: newKeyring([]secret.Text{secret.New("right"), secret.New(""), secret.New("second")}), tries: newLimiter(time.Now)}
+			s := &Server{keys: newKeyring([]secret.Text{secret.New("right"), secret.New(""), secret.New("second")}, nil), tries: newLimiter(time.Now)}
 			r := httptest.NewRequest(http.MethodGet, "/api/admin/runs", http.NoBody)
 			for _, a := range tc.sent {
 				r.Header.Add("Authorization", a)
@@ -48,7 +48,7 @@ func TestARequestIsAdmittedByOneRightKey(t *testing.T) {
 }
 
 func TestWithoutAKeyThereIsNoAdminAPI(t *testing.T) {
-	s := &Server{keys: newKeyring([]secret.Text{secret.New("")}), tries: newLimiter(time.Now)}
+	s := &Server{keys: newKeyring([]secret.Text{secret.New("")}, nil), tries: newLimiter(time.Now)}
 	r := httptest.NewRequest(http.MethodGet, "/api/admin/runs", http.NoBody)
 	r.Header.Set("Authorization", "Bearer ")
 	w := httptest.NewRecorder()

@@ -37,7 +37,11 @@ type ports struct {
 	hooks     []reconcile.WebhookRecord
 	seen      map[string]bool // events
 	waiting   bool
+	renames   bool // the run that follows gives the name
 }
+
+// oneTime is part of the login link, a credential.
+const oneTime = "CANARY-one-time"
 
 // call notes a call, and returns the error that it is to have.
 func (p *ports) call(name string, given ...any) error {
@@ -191,8 +195,19 @@ func (p *ports) BySubscription(_ context.Context, id string) ([]reconcile.Custom
 	return p.customers, p.call("BySubscription", id)
 }
 
-func (p *ports) Rename(_ context.Context, org, name string) error {
-	return p.call("Rename", org, name)
+func (p *ports) WantName(_ context.Context, customer, name, why string, _ time.Time) (bool, error) {
+	err := p.call("WantName", customer, name, "by", why)
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if err == nil && p.renames {
+		p.customers[0].Org.Name = name
+	}
+	return true, err
+}
+
+func (p *ports) Login(_ context.Context, c *reconcile.CustomerRecord, w reconcile.LoginRequest) (reconcile.Login, error) {
+	err := p.call("Login", c.ID, w.Owner, "by", w.Author, w.Reason)
+	return reconcile.Login{Customer: c.ID, Org: "org-1", Owner: "ada@example.com", Link: "https://panel.example.com/sso?otp=" + oneTime}, err
 }
 
 func (p *ports) Ping(context.Context) error { return p.call("Ping") }
@@ -220,6 +235,9 @@ type house struct {
 // rightKey admits to the admin API of a house.
 const rightKey = "right"
 
+// supportKey admits to the routes for support.
+const supportKey = "helps"
+
 func newHouse(t *testing.T, change ...func(*Options)) *house {
 	t.Helper()
 	h := &house{ports: &ports{fail: map[string]error{}, seen: map[string]bool{}}, runner: &company{}}
@@ -229,7 +247,7 @@ func newHouse(t *testing.T, change ...func(*Options)) *house {
 	loop := NewLoop(LoopOptions{Poll: schedule(t, never), Full: schedule(t, never), Log: logger}, h.runner, h.ports, h.ports)
 	fine := func(context.Context) error { return nil }
 	o := Options{Loop: loop, Nudges: h.ports, History: h.ports, Plans: h.ports, Mappings: h.ports, Holds: h.ports, Journal: h.ports,
-		Customers: h.ports, Overview: h.ports, Stripe: fine, Enhance: fine, AdminKeys: []secret.Text{secret.New(rightKey)},
+		Customers: h.ports, Overview: h.ports, Stripe: fine, Enhance: fine, AdminKeys: []secret.Text{secret.New(rightKey)}, SupportKeys: []secret.Text{secret.New(supportKey)},
 		Now: func() time.Time { return t0 }, Log: logger,
 		Verify: func(body []byte, _ string, _ time.Time) (e reconcile.Event, err error) {
 			return e, json.Unmarshal(body, &e)

@@ -108,7 +108,7 @@ func TestTheDocumentHasTheFieldsOfTheCode(t *testing.T) {
 		"Counts": reflect.TypeFor[report.Counts](), "Plan": reflect.TypeFor[report.Plan](), "Target": reflect.TypeFor[report.Target](),
 		"Drift": reflect.TypeFor[report.Drift](), "Customer": reflect.TypeFor[customerDocument](), "Subscription": reflect.TypeFor[subscriptionDocument](),
 		"Customers": reflect.TypeFor[customersDocument](), "Mapping": reflect.TypeFor[mappingDocument](), "ManualHold": reflect.TypeFor[holdDocument](),
-		"Sync": reflect.TypeFor[syncDocument](), "Dashboard": reflect.TypeFor[dashboardDocument](), "Webhook": reflect.TypeFor[webhookDocument](),
+		"Sync": reflect.TypeFor[syncDocument](), "Rename": reflect.TypeFor[renameDocument](), "Login": reflect.TypeFor[loginDocument](), "Dashboard": reflect.TypeFor[dashboardDocument](), "Webhook": reflect.TypeFor[webhookDocument](),
 		"Health": reflect.TypeFor[healthDocument](), "Check": reflect.TypeFor[checkResult](), "Readiness": reflect.TypeFor[readiness](),
 		"Error": reflect.TypeFor[failure](), "WebhookReceipt": reflect.TypeFor[webhookReceipt](), "WebhookProblem": reflect.TypeFor[webhookProblem](),
 	} {

@@ -113,8 +113,13 @@ type Customers interface {
 	ByEmail(ctx context.Context, email string) ([]reconcile.CustomerRecord, error)
 	ByID(ctx context.Context, id string) ([]reconcile.CustomerRecord, error)
 	BySubscription(ctx context.Context, id string) ([]reconcile.CustomerRecord, error)
-	// Rename sets the name of an organisation at Enhance.
-	Rename(ctx context.Context, org, name string) error
+	// WantName stores the name that the organisation of a customer is to have, which a run
+	// gives it. The error is a reconcile.InstructionRefused if that makes no sense.
+	WantName(ctx context.Context, customer, name, why string, now time.Time) (changed bool, err error)
+	// Login makes a one-time link to log in as the owner of the customer's organisation. When
+	// it returns, the journal has a row for it. The error is a reconcile.InstructionRefused
+	// if there is no owner whom a link could be for.
+	Login(ctx context.Context, c *reconcile.CustomerRecord, w reconcile.LoginRequest) (reconcile.Login, error)
 }
 
 // Overview reads totals. Every method returns within seconds.

@@ -27,11 +27,11 @@ type asked struct {
 }
 
 // changes are the calls that change something.
-var changes = []string{"LogWebhook", "Nudge", "Approve", "Set", "Delete", "AddManualHold", "RemoveManualHold", "Retry", "Rename"}
+var changes = []string{"LogWebhook", "Nudge", "Approve", "Set", "Delete", "AddManualHold", "RemoveManualHold", "Retry", "WantName", "Login"}
 
 func checkAll(t *testing.T, h *house, all []asked) {
 	t.Helper()
-	key, _ := h.server.keys.find(rightKey)
+	key, _, _ := h.server.keys.find(rightKey)
 	for _, c := range all {
 		method, path, _ := strings.Cut(c.request, " ")
 		got := h.ask(method, path, c.body)
@@ -56,6 +56,7 @@ func TestARequestChangesWhatItSaysOrNothing(t *testing.T) {
 		byPrice = "/api/admin/mappings"
 		byHold  = "/api/admin/holds"
 		byName  = "/api/admin/customers"
+		login   = "POST /api/admin/customers/cus_1/login"
 		approve = "POST /api/admin/plans/plan-123/approve"
 		nudged  = "Nudge admin []"
 	)
@@ -96,12 +97,17 @@ func TestARequestChangesWhatItSaysOrNothing(t *testing.T) {
 		{approve, `{"version":"2"}`, 400, "version must be a number", nil, ""},
 		{approve, `{"by":"a\nb"}`, 400, "by must be a short name", nil, ""},
 
-		{"PATCH " + byName, `{"customerId":"cus_1","name":" Ada Ltd "}`, 200, `"organizationName":"Ada Ltd"`, []string{"Rename org-1 Ada Ltd"}, ""},
-		{"PATCH " + byName, `{"customerId":"cus_1","name":"x","organizationName":"Ada Ltd"}`, 200, `"organizationId":"org-1"`, []string{"Rename org-1 Ada Ltd"}, ""},
+		{"PATCH " + byName, `{"customerId":"cus_1","name":" Ada  Ltd "}`, 202, `"organizationName":"Ada Ltd"`, []string{"WantName cus_1 Ada Ltd by KEY", nudged}, "admin"},
+		{"PATCH " + byName, `{"customerId":"cus_1","name":"x","organizationName":"Ada Ltd","reason":" it moved ","author":"Eve"}`, 202, `"organizationId":"org-1"`,
+			[]string{"WantName cus_1 Ada Ltd by Eve (KEY): it moved", nudged}, "admin"},
+		{"PATCH " + byName, `{"customerId":"cus_1","name":"Ada","author":"a\nb"}`, 400, "without control characters", nil, ""},
 		{"PATCH " + byName, `{"name":"Ada"}`, 400, "customerId is required", nil, ""},
 		{"PATCH " + byName, `{"customerId":"cus_1","name":" "}`, 400, "must be a short name", nil, ""},
 		{"PATCH " + byName, `{"customerId":"cus_1","name":"a\tb"}`, 400, "must be a short name", nil, ""},
 		{"PATCH " + byName, `{"customerId":"cus_1","name":"Ada [cus_2]"}`, 400, "like a marker", nil, ""},
+		{login, `{"reason":" it is slow ","author":"Eve","owner":" ada@example.com "}`, 200, `"link":"https://panel.example.com/sso?otp=`, []string{"Login cus_1 ada@example.com by Eve (KEY) it is slow"}, ""},
+		{login, `{"reason":" "}`, 400, "reason is required", nil, ""},
+		{login, `{"reason":"a\u0007b"}`, 400, "without control characters", nil, ""},
 		{"PATCH " + byName, `[]`, 400, "it is not a JSON object", nil, ""},
 
 		{"POST /api/admin/actions/suspend:sub_1/2/retry", "", 200, "Customer cus_1 is tried again now", []string{"Retry suspend:sub_1/2", nudged}, "admin"},
@@ -142,36 +148,54 @@ func TestAMappingIsCheckedBeforeItIsSet(t *testing.T) {
 	}
 }
 
-// TestAnOrganisationIsRenamedOnlyIfItHasItsName: while it is being set up, its name is how
-// the program finds it again.
-func TestAnOrganisationIsRenamedOnlyIfItHasItsName(t *testing.T) {
+// TestAnOrganisationIsRenamedByARun: the request stores the name, and answers whether the
+// run after it has given it.
+func TestAnOrganisationIsRenamedByARun(t *testing.T) {
 	h := newHouse(t)
 	const request, body = "PATCH /api/admin/customers", `{"customerId":"cus_1","name":"Ada"}`
-	one := func(c reconcile.Customer) []reconcile.CustomerRecord {
-		return []reconcile.CustomerRecord{{Customer: c}}
-	}
-	for _, c := range []struct {
-		customers []reconcile.CustomerRecord
-		asked
-	}{
-		{nil, asked{request, body, 404, "Customer not found", nil, ""}},
-		{one(reconcile.Customer{OrgNamed: true}), asked{request, body, 409, "no organisation at Enhance yet", nil, ""}},
-		{one(reconcile.Customer{Org: &reconcile.Org{ID: "org-1"}}), asked{request, body, 409, "still being set up", nil, ""}},
-		{one(reconcile.Customer{Org: &reconcile.Org{ID: "org-1"}, OrgNamed: true}), asked{request, body, 200, "Renamed", []string{"Rename org-1 Ada"}, ""}},
-	} {
-		h.customers = c.customers
-		checkAll(t, h, []asked{c.asked})
+	checkAll(t, h, []asked{{request, body, 404, "Customer not found", nil, ""}})
+	h.customers = []reconcile.CustomerRecord{{Customer: reconcile.Customer{ID: "cus_1", Org: &reconcile.Org{ID: "org-1", Name: "Old"}}}}
+	h.fail["WantName"] = reconcile.InstructionRefused("the organisation org-1 is still being set up")
+	checkAll(t, h, []asked{{request, body, 409, "still being set up", []string{"WantName cus_1 Ada by KEY"}, ""}})
+	delete(h.fail, "WantName")
+	stored := []string{"WantName cus_1 Ada by KEY", "Nudge admin []"}
+	checkAll(t, h, []asked{{request, body, 202, `"done":false`, stored, "admin"}})
+	h.renames = true
+	stored = []string{"WantName cus_1 Ada by KEY", "Nudge admin []"}
+	checkAll(t, h, []asked{{request, body, 200, `"done":true`, stored, "admin"}})
+}
+
+// TestALoginLinkIsShownOnce: it is a credential, and stands in no log. Without a row in the
+// journal, for whatever reason, there is none.
+func TestALoginLinkIsShownOnce(t *testing.T) {
+	h := newHouse(t)
+	const path, body = "/api/admin/customers/cus_1/login", `{"reason":"it is slow"}`
+	answers(t, "no customer", h.ask("POST", path, body), 404, "Customer not found")
+	h.customers = []reconcile.CustomerRecord{{Customer: reconcile.Customer{ID: "cus_1", Org: &reconcile.Org{ID: "org-1"}}}}
+	answers(t, "by support", h.send("POST", path, body, "Authorization", "Bearer "+supportKey), 200, oneTime)
+	key, _, _ := h.server.keys.find(supportKey)
+	if diff := cmp.Diff([]string{"Login cus_1  by " + key + " it is slow"}, h.called("Login")); diff != "" || !strings.HasPrefix(key, "support key ") {
+		t.Errorf("by support (-want +got):\n%s", diff)
 	}
 	for err, want := range map[error]struct {
 		status int
 		part   string
 	}{
-		fault.Errorf(fault.NotFound, "404"):  {404, "Enhance does not know the organisation any more"},
-		fault.Errorf(fault.Denied, "401"):    {502, "Enhance refused the access token"},
-		fault.Errorf(fault.Ambiguous, "502"): {502, "trying again is safe"},
+		reconcile.InstructionRefused("the owner has not accepted"): {409, "the owner has not accepted"},
+		fault.Errorf(fault.Denied, "403"):                          {502, "needs the role Owner, SuperAdmin or Sysadmin"},
+		errors.New("store: disk full"):                             {502, "made no login link"},
 	} {
-		h.fail["Rename"] = err
-		answers(t, fmt.Sprint(err), h.ask("PATCH", "/api/admin/customers", body), want.status, want.part)
+		h.fail["Login"] = err
+		got := h.ask("POST", path, body)
+		answers(t, fmt.Sprint(err), got, want.status, want.part)
+		if strings.Contains(got.Body.String(), oneTime) {
+			t.Errorf("%v: the link is shown", err)
+		}
+	}
+	for _, entry := range h.log.AllEntries() {
+		if text, err := entry.String(); err != nil || strings.Contains(text, oneTime) {
+			t.Errorf("logged: %s %v", text, err)
+		}
 	}
 }
 
@@ -253,6 +277,7 @@ func TestWhatCannotBeReadOrWrittenIsAnErrorAndNothingElse(t *testing.T) {
 	writes := map[string]string{
 		"PUT mappings": `{"billingPlanId":"price_1","enhancePlanId":"7"}`, "DELETE mappings?billingPlanId=price_1": "", "POST holds": `{"subscriptionId":"sub_1","kind":"ignore"}`,
 		"DELETE holds?id=hold_1": "", "POST plans/plan-123/approve": "", "POST actions/a/retry": "", "PATCH customers": `{"customerId":"cus_1","name":"Ada"}`, "POST sync": "",
+		"POST customers/cus_1/login": `{"reason":"x"}`,
 	}
 	all := map[string]string{}
 	for _, path := range reads {
@@ -277,7 +302,7 @@ func TestWhatCannotBeReadOrWrittenIsAnErrorAndNothingElse(t *testing.T) {
 			h.fail[name] = errors.New("CANARY at 10.0.0.1")
 			got := h.ask(method, "/api/admin/"+path, body)
 			status := http.StatusServiceUnavailable
-			if name == "Rename" {
+			if name == "Login" {
 				status = http.StatusBadGateway
 			}
 			if (soft[name] && request != "POST sync") || name == "Ping" { // the dashboard shows a database that does not answer

@@ -16,6 +16,7 @@ type route struct {
 	method  string
 	pattern string // of net/http: {id} is one segment, {id...} the rest
 	admin   bool   // needs a key
+	support bool   // a key of SUPPORT_API_KEY is enough
 	limit   int64  // bytes of body; 0: none is read
 	do      http.HandlerFunc
 }
@@ -30,7 +31,10 @@ const webhookPath = "/api/webhook"
 // routes lists every operation that the server answers.
 func (s *Server) routes() []route {
 	admin := func(method, pattern string, do http.HandlerFunc) route {
-		return route{method: method, pattern: "/api/admin" + pattern, admin: true, limit: adminLimit, do: do}
+		return route{method: method, pattern: "/api/admin" + pattern, admin: true, limit: adminLimit, do: s.adminOnly(do)}
+	}
+	support := func(method, pattern string, do http.HandlerFunc) route {
+		return route{method: method, pattern: "/api/admin" + pattern, admin: true, support: true, limit: adminLimit, do: do}
 	}
 	all := []route{
 		{method: "GET", pattern: "/{$}", do: s.root},
@@ -39,24 +43,25 @@ func (s *Server) routes() []route {
 		{method: "GET", pattern: "/api/health", do: s.answerHealth},
 		{method: "GET", pattern: "/api/openapi.json", do: s.openAPI},
 		{method: "POST", pattern: webhookPath, limit: webhookLimit, do: s.webhook},
-		admin("GET", "/dashboard", s.dashboard),
-		admin("POST", "/sync", s.sync),
-		admin("GET", "/customers", s.customers),
+		support("GET", "/dashboard", s.dashboard),
+		support("POST", "/sync", s.sync),
+		support("GET", "/customers", s.customers),
 		admin("PATCH", "/customers", s.renameCustomer),
-		admin("GET", "/plans", s.plans),
-		admin("GET", "/plans/{id}", s.plan),
+		support("POST", "/customers/{id}/login", s.login),
+		support("GET", "/plans", s.plans),
+		support("GET", "/plans/{id}", s.plan),
 		admin("POST", "/plans/{id}/approve", s.approve),
-		admin("GET", "/mappings", s.mappings),
+		support("GET", "/mappings", s.mappings),
 		admin("PUT", "/mappings", s.setMapping),
 		admin("DELETE", "/mappings", s.deleteMapping),
-		admin("GET", "/holds", s.holds),
-		admin("POST", "/holds", s.addHold),
-		admin("DELETE", "/holds", s.removeHold),
-		admin("GET", "/runs", s.runs),
-		admin("GET", "/runs/{id}", s.run),
-		admin("GET", "/actions", s.actions),
+		support("GET", "/holds", s.holds),
+		support("POST", "/holds", s.addHold),
+		support("DELETE", "/holds", s.removeHold),
+		support("GET", "/runs", s.runs),
+		support("GET", "/runs/{id}", s.run),
+		support("GET", "/actions", s.actions),
 		// An action's id contains slashes; they may be written as they are.
-		admin("POST", "/actions/{id...}", s.retry),
+		support("POST", "/actions/{id...}", s.retry),
 	}
 	if s.o.Metrics != nil {
 		all = append(all, route{method: "GET", pattern: "/metrics", do: s.o.Metrics.ServeHTTP})

@@ -48,8 +48,9 @@ type Options struct {
 	// Verify checks webhooks. If it is nil, because no secret is configured, the route
 	// does not exist.
 	Verify Verify
-	// AdminKeys are all accepted. If there is none, the admin routes do not exist.
-	AdminKeys []secret.Text
+	// AdminKeys are all accepted, and so are SupportKeys on the routes that are for them. If
+	// there is neither, the admin routes do not exist.
+	AdminKeys, SupportKeys []secret.Text
 	// TrustedProxies may name the client in X-Forwarded-For. From any other address the
 	// header is ignored, because a stranger could pretend to come from a new address
 	// with every wrong key.
@@ -98,7 +99,7 @@ func New(o Options) (*Server, error) {
 		o.Log = logrus.New()
 		o.Log.SetOutput(io.Discard)
 	}
-	s := &Server{o: o, began: time.Now(), keys: newKeyring(o.AdminKeys), tries: newLimiter(o.Now), intake: newIntake()}
+	s := &Server{o: o, began: time.Now(), keys: newKeyring(o.AdminKeys, o.SupportKeys), tries: newLimiter(o.Now), intake: newIntake()}
 	s.prepareChecks()
 	s.mux = newMux(s.routes())
 	s.handler = s.middleware(http.HandlerFunc(s.dispatch))

@@ -24,23 +24,24 @@ var never = map[string]string{
 
 // examples is a path for each admin operation, and a body that is right.
 var examples = map[string][2]string{
-	"GET /api/admin/dashboard":           {"/api/admin/dashboard", ""},
-	"POST /api/admin/sync":               {"/api/admin/sync", "{}"},
-	"GET /api/admin/customers":           {"/api/admin/customers?email=ADA@Example.com", ""},
-	"PATCH /api/admin/customers":         {"/api/admin/customers", `{"customerId":"cus_x","name":"New"}`},
-	"GET /api/admin/plans":               {"/api/admin/plans?all=true", ""},
-	"GET /api/admin/plans/{id}":          {"/api/admin/plans/nothing", ""},
-	"POST /api/admin/plans/{id}/approve": {"/api/admin/plans/nothing/approve", ""},
-	"GET /api/admin/mappings":            {"/api/admin/mappings", ""},
-	"PUT /api/admin/mappings":            {"/api/admin/mappings", `{"billingPlanId":"price_x","enhancePlanId":"1","unchecked":true}`},
-	"DELETE /api/admin/mappings":         {"/api/admin/mappings?billingPlanId=price_none", ""},
-	"GET /api/admin/holds":               {"/api/admin/holds", ""},
-	"POST /api/admin/holds":              {"/api/admin/holds", `{"subscriptionId":"sub_later","kind":"ignore"}`},
-	"DELETE /api/admin/holds":            {"/api/admin/holds?id=hold_none", ""},
-	"GET /api/admin/runs":                {"/api/admin/runs", ""},
-	"GET /api/admin/runs/{id}":           {"/api/admin/runs/none", ""},
-	"GET /api/admin/actions":             {"/api/admin/actions", ""},
-	"POST /api/admin/actions/{id}/retry": {"/api/admin/actions/none/retry", ""},
+	"GET /api/admin/dashboard":             {"/api/admin/dashboard", ""},
+	"POST /api/admin/sync":                 {"/api/admin/sync", "{}"},
+	"GET /api/admin/customers":             {"/api/admin/customers?email=ADA@Example.com", ""},
+	"PATCH /api/admin/customers":           {"/api/admin/customers", `{"customerId":"cus_x","name":"New"}`},
+	"GET /api/admin/plans":                 {"/api/admin/plans?all=true", ""},
+	"GET /api/admin/plans/{id}":            {"/api/admin/plans/nothing", ""},
+	"POST /api/admin/plans/{id}/approve":   {"/api/admin/plans/nothing/approve", ""},
+	"GET /api/admin/mappings":              {"/api/admin/mappings", ""},
+	"PUT /api/admin/mappings":              {"/api/admin/mappings", `{"billingPlanId":"price_x","enhancePlanId":"1","unchecked":true}`},
+	"DELETE /api/admin/mappings":           {"/api/admin/mappings?billingPlanId=price_none", ""},
+	"GET /api/admin/holds":                 {"/api/admin/holds", ""},
+	"POST /api/admin/holds":                {"/api/admin/holds", `{"subscriptionId":"sub_later","kind":"ignore"}`},
+	"DELETE /api/admin/holds":              {"/api/admin/holds?id=hold_none", ""},
+	"GET /api/admin/runs":                  {"/api/admin/runs", ""},
+	"GET /api/admin/runs/{id}":             {"/api/admin/runs/none", ""},
+	"GET /api/admin/actions":               {"/api/admin/actions", ""},
+	"POST /api/admin/actions/{id}/retry":   {"/api/admin/actions/none/retry", ""},
+	"POST /api/admin/customers/{id}/login": {"/api/admin/customers/cus_none/login", `{"reason":"it is slow"}`},
 }
 
 // TestRoutesDocumentAndRealAnswersAreOne reaches every documented answer of every
@@ -110,6 +111,16 @@ func (c *contract) goesWell(t *testing.T, s *service, ada simulator.SignedUp, cl
 	if !slices.ContainsFunc(s.world.Orgs(), func(o simulator.Org) bool { return o.Name == "Ada & Sons" }) {
 		t.Errorf("the organisation was not renamed: %+v", s.world.Orgs())
 	}
+	login := "/api/admin/customers/" + ada.Customer + "/login"
+	c.ask(t, s, 409, "POST /api/admin/customers/{id}/login", login, `{"reason":"it is slow"}`) // not accepted yet
+	for _, o := range s.world.Orgs() {
+		if o.Name == "Ada & Sons" {
+			if err := s.world.AcceptInvite(o.ID); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	c.ask(t, s, 200, "POST /api/admin/customers/{id}/login", login, `{"reason":"it is slow"}`, "Authorization: Bearer "+supportKey)
 	for _, body := range []string{eventText("evt_1", "x.y", "{}"), eventText("evt_1", "x.y", "{}")} {
 		c.check(t, "POST /api/webhook", s.hook(body))
 	}
@@ -200,6 +211,7 @@ func (c *contract) isRefused(t *testing.T, s *service, ada simulator.SignedUp) {
 		{"PATCH /api/admin/customers", "", `{"name":"x"}`, 400},
 		{"PATCH /api/admin/customers", "", fmt.Sprintf(`{"customerId":%q}`, ada.Customer), 400},
 		{"PATCH /api/admin/customers", "", fmt.Sprintf(`{"customerId":%q,"name":"a\u0000b"}`, ada.Customer), 400},
+		{"POST /api/admin/customers/{id}/login", "", `{}`, 400},
 		{"PUT /api/admin/mappings", "", `{}`, 400},
 		{"PUT /api/admin/mappings", "", `{"billingPlanId":"price_basic_monthly","enhancePlanId":"no such plan"}`, 422},
 		{"DELETE /api/admin/mappings", "/api/admin/mappings", "", 400},
@@ -236,6 +248,9 @@ func (c *contract) isRefused(t *testing.T, s *service, ada simulator.SignedUp) {
 		}
 		if c.document.Paths.Value(path).GetOperation(method).Responses.Status(413) != nil {
 			c.ask(t, s, 413, op, e[0], `{"x":"`+strings.Repeat("x", 300<<10)+`"}`)
+		}
+		if c.document.Paths.Value(path).GetOperation(method).Responses.Status(403) != nil {
+			c.ask(t, s, 403, op, e[0], e[1], "Authorization: Bearer "+supportKey)
 		}
 	}
 	bob, err := s.world.SignUp(simulator.SignUp{Email: "bob@example.com", Name: "bob", Price: s.world.AddPrice("prod_other", "unmapped", 100)})
@@ -274,12 +289,13 @@ func (c *contract) sideRefuses(t *testing.T, s *service, ada simulator.SignedUp)
 		t.Errorf("a mapping that neither side could be asked about: %v", mapped)
 	}
 	c.ask(t, s, 200, "DELETE /api/admin/mappings", "/api/admin/mappings?billingPlanId=price_unasked", "")
-	c.ask(t, s, 502, "PATCH /api/admin/customers", "/api/admin/customers", fmt.Sprintf(`{"customerId":%q,"name":"Again"}`, ada.Customer))
+	c.ask(t, s, 202, "PATCH /api/admin/customers", "/api/admin/customers", fmt.Sprintf(`{"customerId":%q,"name":"Again"}`, ada.Customer))
+	c.ask(t, s, 502, "POST /api/admin/customers/{id}/login", "/api/admin/customers/"+ada.Customer+"/login", `{"reason":"it is slow"}`)
 	c.ask(t, s, 502, "POST /api/admin/sync", "/api/admin/sync", "")
 }
 
 func (c *contract) withoutKeys(t *testing.T) {
-	s := serveHere(t, serving{environ: []string{"ADMIN_API_KEY=", "STRIPE_WEBHOOK_SECRET="}})
+	s := serveHere(t, serving{environ: []string{"ADMIN_API_KEY=", "SUPPORT_API_KEY=", "STRIPE_WEBHOOK_SECRET="}})
 	for op, e := range examples {
 		c.ask(t, s, 404, op, e[0], e[1])
 	}

@@ -11,7 +11,6 @@ import (
 
 	"github.com/stripe-enhance/stripe-enhance/internal/app"
 	"github.com/stripe-enhance/stripe-enhance/internal/config"
-	"github.com/stripe-enhance/stripe-enhance/internal/fault"
 	"github.com/stripe-enhance/stripe-enhance/internal/report"
 	"github.com/stripe-enhance/stripe-enhance/reconcile"
 	"github.com/stripe-enhance/stripe-enhance/reconcile/engine"
@@ -221,76 +220,20 @@ func (p *program) login(ctx context.Context, a *app.App, l reconcile.CustomerLoo
 	if err != nil {
 		return err
 	}
-	if c.Org == nil {
-		return fmt.Errorf("customer %s has no organisation at Enhance yet", c.ID)
-	}
-	owners, err := a.Enhance.OrgOwners(ctx, c.Org.ID)
-	if err != nil {
-		return mayNotLogin(err)
-	}
-	who, err := chooseOwner(owners, email, c.Org.ID)
+	done, err := a.Login(ctx, c, reconcile.LoginRequest{Owner: email, Author: w.author, Reason: w.reason}, w.dry)
 	if err != nil {
 		return err
 	}
-	if w.dry {
-		return p.printLogin(c, who, "", true)
-	}
-	link, err := a.Enhance.LoginLink(ctx, c.Org.ID, who.Member)
-	row := reconcile.Action{ID: "login:" + c.ID, Kind: reconcile.Link, Customer: c.ID, Org: c.Org.ID, Email: who.Email,
-		Reason: "a one-time login link as the owner was made by " + w.why()}
-	if err != nil {
-		row.Reason = "a one-time login link as the owner was asked for by " + w.why()
-	}
-	// Without a row there is no link: it is shown after the row is durable.
-	if recorded := a.Store.RecordDeed(ctx, row, w.author, err, p.now()); recorded != nil {
-		return errors.Join(mayNotLogin(err), recorded)
-	}
-	if err != nil {
-		return mayNotLogin(err)
-	}
-	return p.printLogin(c, who, link, false)
+	return p.printLogin(done, w.dry)
 }
 
-// chooseOwner is the owner that a link can be made for.
-func chooseOwner(owners []reconcile.OwnerLogin, email, org string) (who reconcile.OwnerLogin, err error) {
-	var ready []reconcile.OwnerLogin
-	var emails []string
-	for _, o := range owners {
-		if email != "" && reconcile.EmailKey(o.Email) != reconcile.EmailKey(email) {
-			continue
-		}
-		if emails = append(emails, o.Email); o.Accepted {
-			ready = append(ready, o)
-		}
-	}
-	switch {
-	case len(ready) == 1:
-		return ready[0], nil
-	case len(ready) > 1:
-		return who, fmt.Errorf("organisation %s has %d owners: choose one with --owner: %s", org, len(ready), strings.Join(emails, ", "))
-	case len(emails) > 0:
-		return who, fmt.Errorf("the owner of organisation %s, %s, has not accepted the invitation yet, and has no login that a link could be for", org, strings.Join(emails, ", "))
-	case email != "":
-		return who, fmt.Errorf("organisation %s has no owner with the e-mail %s", org, email)
-	}
-	return who, fmt.Errorf("organisation %s has no owner", org)
-}
-
-// mayNotLogin explains a refusal.
-func mayNotLogin(err error) error {
-	if errors.Is(err, fault.Denied) {
-		return fmt.Errorf("%w: the token ENHANCE_API_TOKEN may not do this. It needs the role Owner, SuperAdmin or Sysadmin in the customer's organisation, or in the master organisation", err)
-	}
-	return err
-}
-
-func (p *program) printLogin(c *reconcile.CustomerRecord, who reconcile.OwnerLogin, link string, dry bool) error {
+func (p *program) printLogin(l reconcile.Login, dry bool) error {
 	if p.format == formatJSON {
-		return report.WriteJSON(p.out, map[string]any{"customer": c.ID, "org": c.Org.ID, "owner": who.Email, "link": link, "dry_run": dry})
+		return report.WriteJSON(p.out, map[string]any{"customer": l.Customer, "org": l.Org, "owner": l.Owner, "link": l.Link, "dry_run": dry})
 	}
 	if dry {
-		return p.printf("The link would log in as %s, owner of organisation %s. None was made.\n", report.Plain(who.Email), c.Org.ID)
+		return p.printf("The link would log in as %s, owner of organisation %s. None was made.\n", report.Plain(l.Owner), l.Org)
 	}
-	p.sayf("this link logs in once as %s; it is shown only now", report.Plain(who.Email))
-	return p.printf("%s\n", report.Plain(link))
+	p.sayf("this link logs in once as %s; it is shown only now", report.Plain(l.Owner))
+	return p.printf("%s\n", report.Plain(l.Link))
 }

@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"database/sql"
+	"errors"
 	"fmt"
 	"os"
 	"slices"
@@ -37,65 +38,71 @@ func (o *outside) readdresses(sub string) error {
 // intables WORD [TABLE…] looks for a word in every column of every table, and compares in
 // which tables it is. It looks in the bytes of the files of SQLite too, if there is to be none.
 func (o *outside) inTables(ts *testscript.TestScript, args []string) {
-	url, driver, list := ts.Getenv("DATABASE_URL"), "pgx", "SELECT CAST(table_name AS TEXT) FROM information_schema.tables WHERE table_schema = 'public'"
-	file, lite := strings.CutPrefix(url, "sqlite:")
-	if lite {
-		url, driver, list = file, "sqlite", "SELECT name FROM sqlite_master WHERE type = 'table'"
-	}
-	db, err := sql.Open(driver, url)
+	found, bytesOf, err := tablesWith(ts.Getenv("DATABASE_URL"), args[0])
 	ts.Check(err)
-	defer db.Close()
-	word := strings.ToLower(args[0])
-	var found []string
-	for _, row := range allRows(ts, db, list) {
-		table := row[0]
-		if slices.ContainsFunc(allRows(ts, db, `SELECT * FROM "`+table+`"`), func(row []string) bool {
-			return strings.Contains(strings.ToLower(strings.Join(row, "\n")), word)
-		}) {
-			found = append(found, table)
-		}
-	}
-	slices.Sort(found)
 	if !slices.Equal(found, args[1:]) {
 		ts.Fatalf("%s is in the tables %q, want %q", args[0], found, args[1:])
 	}
-	for _, name := range []string{file, file + "-wal"} {
-		if !lite || len(found) > 0 {
-			break
-		}
-		content, err := os.ReadFile(name)
-		if os.IsNotExist(err) {
-			continue
-		}
-		ts.Check(err)
-		if bytes.Contains(bytes.ToLower(content), []byte(word)) {
-			ts.Fatalf("%s is in the bytes of %s", args[0], name)
-		}
+	if len(found) == 0 && bytesOf != "" {
+		ts.Fatalf("%s is in the bytes of %s", args[0], bytesOf)
 	}
 }
 
+// tablesWith are the tables of a database that have a word in any column, and the file of
+// SQLite that has it in its bytes.
+func tablesWith(url, word string) (found []string, bytesOf string, err error) {
+	driver, tables := "pgx", "SELECT CAST(table_name AS TEXT) FROM information_schema.tables WHERE table_schema = 'public'"
+	file, lite := strings.CutPrefix(url, "sqlite:")
+	if lite {
+		url, driver, tables = file, "sqlite", "SELECT name FROM sqlite_master WHERE type = 'table'"
+	}
+	db, err := sql.Open(driver, url)
+	if err != nil {
+		return nil, "", err
+	}
+	defer db.Close()
+	word = strings.ToLower(word)
+	names, err := allRows(db, tables)
+	for _, name := range names {
+		rows, err := allRows(db, `SELECT * FROM "`+name+`"`)
+		if err != nil {
+			return nil, "", err
+		}
+		if strings.Contains(strings.ToLower(strings.Join(rows, "\n")), word) {
+			found = append(found, name)
+		}
+	}
+	slices.Sort(found)
+	for _, name := range []string{file, file + "-wal"} {
+		if content, err := os.ReadFile(name); lite && err == nil && bytes.Contains(bytes.ToLower(content), []byte(word)) {
+			bytesOf = name
+		}
+	}
+	return found, bytesOf, err
+}
+
 // allRows are the rows of a query, as texts.
-func allRows(ts *testscript.TestScript, db *sql.DB, query string) (all [][]string) {
+func allRows(db *sql.DB, query string) (all []string, err error) {
 	rows, err := db.Query(query)
-	ts.Check(err)
+	if err != nil {
+		return nil, err
+	}
 	defer rows.Close()
 	columns, err := rows.Columns()
-	ts.Check(err)
-	for rows.Next() {
+	for err == nil && rows.Next() {
 		values, into := make([]any, len(columns)), make([]any, len(columns))
 		for i := range values {
 			into[i] = &values[i]
 		}
-		ts.Check(rows.Scan(into...))
-		row := make([]string, len(values))
+		err = rows.Scan(into...)
+		texts := make([]string, len(values))
 		for i, v := range values {
 			if b, ok := v.([]byte); ok {
 				v = string(b)
 			}
-			row[i] = fmt.Sprint(v)
+			texts[i] = fmt.Sprint(v)
 		}
-		all = append(all, row)
+		all = append(all, strings.Join(texts, "\t"))
 	}
-	ts.Check(rows.Err())
-	return all
+	return all, errors.Join(err, rows.Err())
 }

@@ -32,6 +32,7 @@ const (
 	hookSecret2 = "whsec_" + canary + "second0123456789"
 	adminKey    = canary + "-admin-key-0123456789abcdefghij"
 	adminKey2   = canary + "-other-key-0123456789abcdefghij"
+	supportKey  = canary + "-support-key-0123456789abcdefgh"
 )
 
 // neverDue is the thirtieth of February.
@@ -92,7 +93,7 @@ func newService(tb testing.TB, o serving) *service {
 	environ := append([]string{
 		"STRIPE_API_URL=" + servers.StripeURL, "STRIPE_SECRET_KEY=" + s.world.StripeKey(), "STRIPE_WEBHOOK_SECRET=" + hookSecret + "," + hookSecret2,
 		"ENHANCE_API_URL=" + servers.EnhanceURL, "ENHANCE_API_TOKEN=" + s.world.EnhanceToken(), "ENHANCE_ORG_ID=" + s.world.OrgID(),
-		"DATABASE_URL=" + o.database, "ADMIN_API_KEY=" + adminKey + "," + adminKey2, "LISTEN_ADDR=127.0.0.1:0",
+		"DATABASE_URL=" + o.database, "ADMIN_API_KEY=" + adminKey + "," + adminKey2, "SUPPORT_API_KEY=" + supportKey, "LISTEN_ADDR=127.0.0.1:0",
 		"STRIPE_RPS=1000", "ENHANCE_RPS=1000", "POLL_SCHEDULE=" + neverDue, "FULL_SCHEDULE=" + neverDue, "LOG_LEVEL=DEBUG",
 	}, o.environ...)
 	p := &program{out: io.Discard, err: s.said, in: strings.NewReader(""), environ: lastOf(environ), command: "stripe-enhance serve",

@@ -87,7 +87,7 @@ func (a *App) server(loop *server.Loop, o *observer) (*server.Server, error) {
 		Loop: loop, Nudges: a.Store, History: a.Store, Plans: a.Store, Holds: a.Store,
 		Mappings: storedMappings{a}, Journal: a.Store, Customers: storedCustomers{a}, Overview: storedOverview{a.Store},
 		Stripe: a.askStripe, Enhance: a.askEnhance, Answered: a.answered,
-		AdminKeys: a.Config.AdminKeys, TrustedProxies: a.Config.TrustedProxies, Observer: o, Version: a.Version, Now: a.Now, Log: a.Log,
+		AdminKeys: a.Config.AdminKeys, SupportKeys: a.Config.SupportKeys, TrustedProxies: a.Config.TrustedProxies, Observer: o, Version: a.Version, Now: a.Now, Log: a.Log,
 	}
 	if secrets := []secret.Text(a.Config.WebhookSecrets); len(secrets) > 0 {
 		options.Verify = func(body []byte, signature string, now time.Time) (reconcile.Event, error) {
@@ -137,7 +137,7 @@ func guarded(f func() error) func() error {
 // are not configured.
 func (a *App) announce(main, side net.Listener) {
 	fields := logrus.Fields{"listen": main.Addr().String(), "mode": a.Config.Mode.String(), "version": a.Version,
-		"webhook": len(a.Config.WebhookSecrets) > 0, "admin": len(a.Config.AdminKeys) > 0}
+		"webhook": len(a.Config.WebhookSecrets) > 0, "admin": len(a.Config.AdminKeys) > 0, "support": len(a.Config.SupportKeys) > 0}
 	if side != nil {
 		fields["metrics"] = side.Addr().String()
 	}
@@ -146,7 +146,7 @@ func (a *App) announce(main, side net.Listener) {
 	if len(a.Config.WebhookSecrets) == 0 {
 		a.Printf("no STRIPE_WEBHOOK_SECRET: changes are found by polling (%s)", a.Config.PollSchedule)
 	}
-	if len(a.Config.AdminKeys) == 0 {
+	if len(a.Config.AdminKeys)+len(a.Config.SupportKeys) == 0 {
 		a.Printf("no ADMIN_API_KEY: there is no admin API")
 	}
 }

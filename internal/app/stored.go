@@ -48,8 +48,12 @@ func (c storedCustomers) find(ctx context.Context, l reconcile.CustomerLookup) (
 	return c.Store.FindCustomers(ctx, l, HistoryRows)
 }
 
-func (c storedCustomers) Rename(ctx context.Context, org, name string) error {
-	return c.Enhance.RenameOrg(ctx, org, name)
+func (c storedCustomers) WantName(ctx context.Context, customer, name, why string, now time.Time) (bool, error) {
+	return c.Store.WantName(ctx, customer, name, why, now)
+}
+
+func (c storedCustomers) Login(ctx context.Context, r *reconcile.CustomerRecord, w reconcile.LoginRequest) (reconcile.Login, error) {
+	return c.App.Login(ctx, r, w, false)
 }
 
 type storedOverview struct{ *store.Store }

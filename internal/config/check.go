@@ -3,6 +3,7 @@ package config
 import (
 	"net"
 	"net/url"
+	"slices"
 	"strings"
 
 	"github.com/stripe-enhance/stripe-enhance/internal/secret"
@@ -122,9 +123,14 @@ func checkSimulated(c *Config, p *Problems) {
 }
 
 func checkService(c *Config, p *Problems) {
-	for _, key := range c.AdminKeys {
-		if len(key.Reveal()) < minAdminKey {
-			p.addf("ADMIN_API_KEY", "has a key of fewer than %d characters, which can be guessed", minAdminKey)
+	for name, keys := range map[string]Secrets{"ADMIN_API_KEY": c.AdminKeys, "SUPPORT_API_KEY": c.SupportKeys} {
+		if slices.ContainsFunc(keys, func(key secret.Text) bool { return len(key.Reveal()) < minAdminKey }) {
+			p.addf(name, "has a key of fewer than %d characters, which can be guessed", minAdminKey)
+		}
+	}
+	for _, key := range c.SupportKeys {
+		if slices.ContainsFunc(c.AdminKeys, func(admin secret.Text) bool { return admin.Reveal() == key.Reveal() }) {
+			p.add("SUPPORT_API_KEY", "has a key that is in ADMIN_API_KEY too, and so may approve: choose another")
 			break
 		}
 	}

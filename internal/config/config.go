@@ -87,6 +87,7 @@ type Config struct {
 	ListenAddr  Address `env:"LISTEN_ADDR" envDefault:":8080" group:"service" usage:"address of the HTTP side (PORT=n is read as :n when this is unset)" example:"127.0.0.1:8080"`
 	MetricsAddr Address `env:"METRICS_ADDR" group:"service" usage:"separate address for /metrics; unset: served beside the rest" example:"127.0.0.1:9090"`
 	AdminKeys   Secrets `env:"ADMIN_API_KEY" group:"service" usage:"key of the admin API, at least 32 characters, several separated by commas while rotating; unset: admin routes answer 404" example:"the output of: openssl rand -hex 32"`
+	SupportKeys Secrets `env:"SUPPORT_API_KEY" group:"service" usage:"as ADMIN_API_KEY, for looking, retrying, holds and login links; approves nothing, and changes no mapping and no name" example:"the output of: openssl rand -hex 32"`
 	// TrustedProxies: if every client could name an address in X-Forwarded-For, a client
 	// could choose whose wrong tries are counted.
 	TrustedProxies Networks  `env:"TRUSTED_PROXIES" group:"service" usage:"addresses or networks, separated by commas, whose X-Forwarded-For counts" example:"10.0.0.0/8"`

@@ -94,6 +94,9 @@ func TestWhatIsWrongIsToldByName(t *testing.T) {
 		{"a webhook secret without its prefix", complete("STRIPE_WEBHOOK_SECRET=abcdefghijk"), []string{"STRIPE_WEBHOOK_SECRET"}},
 		{"one bad webhook secret of two", complete("STRIPE_WEBHOOK_SECRET=whsec_abcdefgh,sk_live_x"), []string{"STRIPE_WEBHOOK_SECRET"}},
 		{"an admin key of 31 characters", complete("ADMIN_API_KEY=" + strings.Repeat("a", 31)), []string{"ADMIN_API_KEY"}},
+		{"a support key of 31 characters", complete("SUPPORT_API_KEY=" + strings.Repeat("a", 31)), []string{"SUPPORT_API_KEY"}},
+		{"a support key that is an admin key too", complete("ADMIN_API_KEY="+strings.Repeat("a", 32), "SUPPORT_API_KEY="+strings.Repeat("b", 32)+","+strings.Repeat("a", 32)), []string{"SUPPORT_API_KEY"}},
+		{"a support key beside an admin key", complete("ADMIN_API_KEY="+strings.Repeat("a", 32), "SUPPORT_API_KEY="+strings.Repeat("b", 32)), nil},
 		{"an admin key of 32 characters", complete("ADMIN_API_KEY=" + strings.Repeat("a", 32)), nil},
 		{"retention of 29 days", complete("RETENTION_PERIOD=29d"), []string{"RETENTION_PERIOD"}},
 		{"retention of one second less than 30 days", complete("RETENTION_PERIOD=719h59m59s"), []string{"RETENTION_PERIOD"}},
@@ -199,13 +202,13 @@ func TestNoMessageContainsASecret(t *testing.T) {
 		"STRIPE_SECRETKEY=sk_live_"+canary,
 		"ENHANCE_API_URL=https://u:"+canary+"@panel.example.com",
 		"ENHANCE_API_TOKEN=Bearer "+canary,
-		"ADMIN_API_KEY="+canary,
+		"ADMIN_API_KEY="+canary, "SUPPORT_API_KEY="+canary+"2",
 		"NOTIFY_URLS="+canary,
 		"DATABASE_URL=postgres:"+canary,
 	)
 	_, _, err := Load(Sources{Environ: env}, NeedStripe|NeedEnhance)
-	if err == nil || len(names(t, err)) != 8 {
-		t.Fatalf("want 8 problems, got %v", err)
+	if err == nil || len(names(t, err)) != 9 {
+		t.Fatalf("want 9 problems, got %v", err)
 	}
 	if strings.Contains(err.Error(), canary) {
 		t.Errorf("a secret was echoed:\n%v", err)
