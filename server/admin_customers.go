@@ -65,6 +65,8 @@ type hostingDocument struct {
 	SuspendedByUs  *string `json:"suspendedByUs"`
 	Website        string  `json:"website"`
 	ObservedAt     *string `json:"observedAt"`
+	// Usage is how much of the plan is used, as last read; empty: it was not read.
+	Usage []report.Usage `json:"usage"`
 }
 
 // customerEntry is one customer with its subscriptions.
@@ -99,7 +101,7 @@ func subscriptionOf(s *report.Subscription) subscriptionDocument {
 	}
 	for _, h := range s.Hostings {
 		d.Hostings = append(d.Hostings, hostingDocument{ID: h.ID, OrganizationID: h.Org, Plan: h.PlanID, State: h.State,
-			SuspendedByUs: h.SuspendedByUs, Website: h.Website, ObservedAt: h.ObservedAt})
+			SuspendedByUs: h.SuspendedByUs, Website: h.Website, ObservedAt: h.ObservedAt, Usage: append([]report.Usage{}, h.Usage...)})
 	}
 	return d
 }

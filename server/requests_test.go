@@ -218,6 +218,19 @@ func TestCustomersAreFoundByEmailOrByID(t *testing.T) {
 	answers(t, "neither", h.ask("GET", path+"?email=+", ""), 400, "Email or customerId parameter required")
 }
 
+// TestACustomerIsShownWithTheUsageOfItsHostings, and an unlimited resource as null.
+func TestACustomerIsShownWithTheUsageOfItsHostings(t *testing.T) {
+	h := newHouse(t)
+	ten := int64(10)
+	h.customers = []reconcile.CustomerRecord{{Customer: reconcile.Customer{ID: "cus_1",
+		Subscriptions: []reconcile.Subscription{{ID: "sub_1"}, {ID: "sub_2"}},
+		Bindings:      []reconcile.Binding{{Subscription: "sub_1", Slot: 1, Hosting: 7}, {Subscription: "sub_2", Slot: 1, Hosting: 8}},
+		Hostings:      []reconcile.Hosting{{ID: 7, Usage: []reconcile.Usage{{Name: "websites", Used: 3, Total: &ten}, {Name: "mailboxes", Used: 5}}}, {ID: 8}}}}}
+	got := h.ask("GET", "/api/admin/customers?customerId=cus_1", "")
+	answers(t, "read", got, 200, `"usage":[{"name":"websites","used":3,"total":10},{"name":"mailboxes","used":5,"total":null}]`)
+	answers(t, "not read", got, 200, `"usage":[]`)
+}
+
 func TestListsAreOfAsManyRowsAsAreAskedFor(t *testing.T) {
 	h := newHouse(t)
 	for query, call := range map[string]string{

@@ -113,6 +113,15 @@ type Hosting struct {
 	SuspendedByUs *string `json:"suspended_by_us"`
 	ObservedAt    *string `json:"observed_at"` // null: it was not looked at yet, or a new look is requested
 	Seen          string  `json:"-"`           // the same for people, with how long ago
+	// Usage is how much of the plan is used, as last read; only in what is shown of a customer.
+	Usage []Usage `json:"usage,omitempty"`
+}
+
+// Usage is one resource of a hosting, in the panel's own unit.
+type Usage struct {
+	Name  string `json:"name"`
+	Used  int64  `json:"used"`
+	Total *int64 `json:"total"` // null: unlimited
 }
 
 // HostingOf makes the outside form of a hosting; BoundBy is left empty.

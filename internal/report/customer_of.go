@@ -72,6 +72,9 @@ func subscriptionOf(s *reconcile.Subscription, bindings []reconcile.Binding, hos
 			out.DomainChanged = true
 		}
 		one.ID, one.Org, one.Plan, one.BoundBy, one.Seen = b.Hosting, b.Org, strconv.Itoa(h.Plan), b.How.String(), Seen(h.ObservedAt, now)
+		for _, u := range h.Usage {
+			one.Usage = append(one.Usage, Usage(u))
+		}
 		out.Hostings = append(out.Hostings, one)
 	}
 	return out
