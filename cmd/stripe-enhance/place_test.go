@@ -26,6 +26,8 @@ func TestNoCommandLeavesAnythingInTheWrongDirectory(t *testing.T) {
 		"customers rename": {"customers", "rename", "cus_1", "A new name", "--reason", "because"},
 		"customers login":  {"customers", "login", "cus_1", "--reason", "because"},
 		"customers move":   {"customers", "move", "7", "sub_1", "--reason", "because"},
+		"customers erase":  {"customers", "erase", "cus_1", "--reason", "because"},
+		"customers export": {"customers", "export", "cus_1"},
 	}
 	tried := 0
 	root, _, _ := bench()
