@@ -16,7 +16,8 @@ type Effect struct {
 	// invite_owner, create_login, add_member, set_owner, recover_password,
 	// create_subscription, suspend, resume, change_plan, rename_subscription,
 	// delete_subscription, undelete_subscription, create_website,
-	// remove_website, move_website, backup_website, write_metadata.
+	// remove_website, move_website, backup_website, install_app, create_database,
+	// write_metadata.
 	Kind string
 
 	Org     string // Enhance organisation

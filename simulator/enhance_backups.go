@@ -37,9 +37,6 @@ func (w *World) website(q *request) (*Website, *answer) {
 	id := strings.ToLower(q.vars[1])
 	i := slices.IndexFunc(o.websites, func(s *Website) bool { return s.ID == id && s.Status != "deleted" })
 	switch {
-	case w.panel.backups.Denied:
-		a := enhanceErrorFor(403)
-		return nil, &a
 	case !isUUID(id):
 		a := badInput("Path deserialize error: UUID parsing failed")
 		return nil, &a
@@ -50,9 +47,19 @@ func (w *World) website(q *request) (*Website, *answer) {
 	return o.websites[i], nil
 }
 
+// savedSite is website for operations about backups.
+func (w *World) savedSite(q *request) (*Website, *answer) {
+	s, bad := w.website(q)
+	if bad == nil && w.panel.backups.Denied {
+		a := enhanceErrorFor(403)
+		bad = &a
+	}
+	return s, bad
+}
+
 // listBackups lists the backups of a website, those that failed included. It has no pages.
 func listBackups(w *World, q *request) answer {
-	s, bad := w.website(q)
+	s, bad := w.savedSite(q)
 	if bad != nil {
 		return *bad
 	}
@@ -70,7 +77,7 @@ func listBackups(w *World, q *request) answer {
 // createBackup makes a backup of a website. orchd answers when the backup has ended; before
 // that, the proxy in front of it gives up.
 func createBackup(w *World, q *request) answer {
-	s, bad := w.website(q)
+	s, bad := w.savedSite(q)
 	if bad == nil {
 		bad = checkQuery(q, "includeEmails")
 	}

@@ -21,6 +21,7 @@ type panel struct {
 	websites  []*Website
 	domains   map[string]*Website // lower case; also those of deleted websites
 	backups   Backups             // how the panel makes them
+	apps      Apps                // how the panel installs them
 	quota     []Resource          // of the organisation that sells; none: unlimited
 	logins    map[string]*Login   // by lower-case e-mail
 	loginByID map[string]*Login
@@ -91,6 +92,8 @@ type Website struct {
 	ServerGroup     string // "" if the panel chose
 	Status          string // active, deleted
 	Created         time.Time
+	Apps            []App
+	Databases       []string
 	removed         bool // removed by itself, not with its hosting
 	backups         []backup
 	birth           uint64
@@ -196,6 +199,7 @@ func (p *panel) clone() *panel {
 	for _, site := range p.websites {
 		dup := *site
 		dup.backups = slices.Clone(site.backups)
+		dup.Apps, dup.Databases = slices.Clone(site.Apps), slices.Clone(site.Databases)
 		c.websites = append(c.websites, &dup)
 		o := c.orgByID[dup.Org]
 		o.websites = append(o.websites, &dup)
@@ -258,6 +262,7 @@ func (w *World) Websites() []Website {
 	out := make([]Website, len(w.panel.websites))
 	for i, s := range w.panel.websites {
 		out[i] = *s
+		out[i].Apps, out[i].Databases = slices.Clone(s.Apps), slices.Clone(s.Databases)
 	}
 	return out
 }
