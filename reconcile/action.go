@@ -28,6 +28,9 @@ const (
 	// MarkHosting writes our marker into the name of a hosting that a person has bound.
 	MarkHosting
 	WriteMetadata
+	// InstallApp comes after everything else that gives, because it is slow and nothing else
+	// waits for it.
+	InstallApp
 	Suspend
 	// Backup comes before Terminate: a hosting is deleted once each of its websites has one.
 	Backup
@@ -49,6 +52,7 @@ var actionKinds = [...]actionKind{
 	ChangePlan:         {name: "change_plan", brake: ChangePlan, takes: TakesIfSmaller, ofHosting: true},
 	MarkHosting:        {name: "mark_hosting"},
 	WriteMetadata:      {name: "write_metadata"},
+	InstallApp:         {name: "install_app", gives: true, brake: CreateSubscription},
 	Suspend:            {name: "suspend", brake: Suspend, takes: TakesAlways, ofHosting: true},
 	// Backup takes nothing, but all that keeps a hosting from being deleted keeps it from
 	// being saved for that too.
@@ -161,9 +165,9 @@ type Action struct {
 	PlanName     string
 	FromPlan     int    // ChangePlan: the plan it has
 	Name         string // CreateOrg, RenameOrg: the name without marker; ChangePlan: the friendly name that goes with the plan, "": it stays; MarkHosting: the friendly name
-	Domain       string // CreateWebsite, Backup
-	// Site is how CreateWebsite makes it, Onboarding how InviteOwner does. Neither is stored:
-	// an action is planned again right before it is done.
+	Domain       string // CreateWebsite, InstallApp, Backup
+	// Site is how CreateWebsite makes it and what InstallApp installs, Onboarding how
+	// InviteOwner does. Neither is stored: an action is planned again right before it is done.
 	Site       SiteOptions
 	Onboarding Onboarding
 	How        BindKind

@@ -13,6 +13,9 @@ type DomainUse struct {
 	// Refused is why the panel did not make the website, although it had the domain as free.
 	Refused string
 	ReadAt  time.Time
+	// FreeAt is when the domain was free, right before its website was to be made; it stays
+	// while the panel shows that website on its hosting. Zero: it was not.
+	FreeAt time.Time
 }
 
 // DomainStatus is Enhance's word for the use of a domain (orchd OpenAPI 12.3.0,

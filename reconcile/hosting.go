@@ -75,6 +75,8 @@ type Hosting struct {
 	WebsiteTaken string
 	// DomainUse is where the panel had the ordered domain when it was last asked.
 	DomainUse DomainUse
+	// App is the application that was ordered with Website.
+	App SiteApp
 	// Bound means that some subscription is bound to it, be it another customer's.
 	Bound bool
 	// Serves is a subscription of another customer that is bound to it and has not ended;

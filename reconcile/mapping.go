@@ -23,6 +23,8 @@ type MappingOptions struct {
 	ByOrder bool
 	// PHP is the PHP version of the website, such as php83; "": that of the plan.
 	PHP string
+	// App is installed on the website when it is made; "": nothing is.
+	App App
 	// Onboarding is how the owner of a new org gets into it; 0: as ONBOARDING.
 	Onboarding Onboarding
 	// Grace is its grace period if OwnGrace is set, else GRACE_PERIOD counts.
@@ -44,6 +46,7 @@ const (
 type SiteOptions struct {
 	ServerGroup string // UUID; "": the panel chooses
 	PHP         string // "": that of the plan
+	App         App    // "": none
 }
 
 // EnhancePlan is an Enhance plan (package) as last read.

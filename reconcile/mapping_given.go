@@ -9,7 +9,7 @@ import (
 // GivenOptions are options of a mapping as people write them. nil: not given, so the option
 // stays as it stands. "" and "default": as in the settings.
 type GivenOptions struct {
-	Websites, ServerGroup, ByOrder, PHP, Onboarding, Grace *string
+	Websites, ServerGroup, ByOrder, PHP, App, Onboarding, Grace *string
 }
 
 // Over returns the options o of a mapping to plan with those that are given. A mapping to
@@ -27,6 +27,7 @@ func (g GivenOptions) Over(o MappingOptions, plan string) (MappingOptions, error
 		{"server_group", g.ServerGroup, readServerGroup},
 		{"server_group_by_order", g.ByOrder, readByOrder},
 		{"php_version", g.PHP, readPHP},
+		{"app", g.App, readApp},
 		{"onboarding", g.Onboarding, readOnboarding},
 		{"grace_period", g.Grace, readGrace},
 	} {
@@ -89,6 +90,19 @@ func readPHP(o *MappingOptions, text string) error {
 		o.PHP = "php" + number
 	}
 	return nil
+}
+
+// readApp: "none" and no application at all are one.
+func readApp(o *MappingOptions, text string) error {
+	switch a := App(strings.ToLower(text)); a {
+	case "", "none":
+		o.App = ""
+		return nil
+	case AppWordPress:
+		o.App = a
+		return nil
+	}
+	return fmt.Errorf("%q is neither none nor wordpress", text)
 }
 
 func readOnboarding(o *MappingOptions, text string) error {

@@ -28,12 +28,13 @@ type optionsDocument struct {
 	ServerGroup *string `json:"serverGroup,omitempty"`
 	ByOrder     *bool   `json:"serverGroupByOrder,omitempty"`
 	PHP         *string `json:"phpVersion,omitempty"`
+	App         *string `json:"app,omitempty"`
 	Onboarding  *string `json:"onboarding,omitempty"`
 	Grace       *string `json:"gracePeriod,omitempty"`
 }
 
 func (o optionsDocument) given() reconcile.GivenOptions {
-	g := reconcile.GivenOptions{Websites: o.Websites, ServerGroup: o.ServerGroup, PHP: o.PHP, Onboarding: o.Onboarding, Grace: o.Grace}
+	g := reconcile.GivenOptions{Websites: o.Websites, ServerGroup: o.ServerGroup, PHP: o.PHP, App: o.App, Onboarding: o.Onboarding, Grace: o.Grace}
 	if o.ByOrder != nil {
 		text := strconv.FormatBool(*o.ByOrder)
 		g.ByOrder = &text
@@ -48,7 +49,7 @@ func optionsOf(m reconcile.MappingOptions) (o optionsDocument) {
 		}
 		return &t
 	}
-	o = optionsDocument{Websites: text(string(m.Websites)), ServerGroup: text(m.ServerGroup), PHP: text(m.PHP),
+	o = optionsDocument{Websites: text(string(m.Websites)), ServerGroup: text(m.ServerGroup), PHP: text(m.PHP), App: text(string(m.App)),
 		Onboarding: text(m.OnboardingText()), Grace: text(m.GraceText())}
 	if m.ByOrder {
 		o.ByOrder = &m.ByOrder

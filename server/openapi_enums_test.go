@@ -69,6 +69,8 @@ func enums() map[string][]string {
 		"Webhook.state":                            {"received", "followed", "failed"},
 		"Mapping.billingProvider":                  {"stripe"},
 		"Mapping.websites":                         websites,
+		"Mapping.app":                              {string(reconcile.AppWordPress)},
+		"PUT /api/admin/mappings.app":              {"", "none", string(reconcile.AppWordPress)},
 		"Mapping.onboarding":                       onboarding,
 		"PUT /api/admin/mappings.websites":         append([]string{""}, websites...),
 		"PUT /api/admin/mappings.onboarding":       append([]string{""}, onboarding...),

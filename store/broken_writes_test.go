@@ -189,6 +189,9 @@ func TestWhatThePanelShowsIsStoredWholeOrNotAtAll(t *testing.T) {
 				return f.SaveOwners(ctx, f.tok, "org-b", []string{"b@example.com"}, t0)
 			}},
 			{name: "SaveContent", make: func(ctx context.Context) error { return f.SaveContent(ctx, f.tok, "org-a", nil, "", later) }},
+			{name: "SaveSiteApp", make: func(ctx context.Context) error {
+				return f.SaveSiteApp(ctx, f.tok, 42, reconcile.SiteApp{App: reconcile.AppWordPress, Domain: "shop.example.com", ReadAt: later})
+			}},
 			{name: "SaveBackups", make: func(ctx context.Context) error {
 				return f.SaveBackups(ctx, f.tok, 42, reconcile.Backups{ReadAt: later, Lacking: "shop.example.com"})
 			}},

@@ -23,6 +23,9 @@ func TestADamagedRowIsNamed(t *testing.T) {
 				return f.DriftDue(ctx, t0.Add(time.Hour), t0.Add(time.Hour), 10)
 			})}},
 			{"UPDATE hostings SET content = '5' WHERE id = 43", "content of hosting 43", []call{asked("Customers", of(f.Customers, []string{"cus_b"}))}},
+			{"UPDATE hostings SET app = '5' WHERE id = 42", "application of hosting 42", []call{asked("DriftDue", func(ctx context.Context) ([]reconcile.Hosting, error) {
+				return f.DriftDue(ctx, t0.Add(time.Hour), t0.Add(time.Hour), 10)
+			})}},
 			{"UPDATE subscriptions SET items = '5' WHERE id = 'sub_a'", "subscription sub_a", []call{
 				asked("Customers", of(f.Customers, []string{"cus_a"})), streamed("Payers", f.Payers)}},
 			{"UPDATE customers SET held = '5' WHERE id = 'cus_c'", "holds of cus_c", []call{

@@ -16,6 +16,7 @@ type storedDomainUse struct {
 	Hosting int64  `json:"hosting,omitempty"`
 	Refused string `json:"refused,omitempty"`
 	ReadAt  int64  `json:"read_at"` // microseconds since 1970
+	FreeAt  int64  `json:"free_at,omitempty"`
 }
 
 // SaveDomainUse stores where the panel has the domain that was ordered for a hosting. It
@@ -28,7 +29,7 @@ func (s *Store) SaveDomainUse(ctx context.Context, tok reconcile.Token, hosting 
 
 func putDomainUse(ctx context.Context, tx conn, hosting int64, use reconcile.DomainUse) error {
 	_, err := tx.exec(ctx, "UPDATE hostings SET domain_use = $2 WHERE id = $1", hosting, document(storedDomainUse{
-		clean(use.Domain), string(use.Status), clean(use.Org), use.Hosting, clean(use.Refused), micros(use.ReadAt)}))
+		clean(use.Domain), string(use.Status), clean(use.Org), use.Hosting, clean(use.Refused), micros(use.ReadAt), micros(use.FreeAt)}))
 	return err
 }
 
@@ -40,6 +41,6 @@ func decodeDomainUse(text sql.RawBytes, into *reconcile.DomainUse) error {
 	if err := json.Unmarshal(text, &u); err != nil {
 		return err
 	}
-	*into = reconcile.DomainUse{Domain: u.Domain, Status: reconcile.ParseDomainStatus(u.Status), Org: u.Org, Hosting: u.Hosting, Refused: u.Refused, ReadAt: fromMicros(u.ReadAt)}
+	*into = reconcile.DomainUse{Domain: u.Domain, Status: reconcile.ParseDomainStatus(u.Status), Org: u.Org, Hosting: u.Hosting, Refused: u.Refused, ReadAt: fromMicros(u.ReadAt), FreeAt: fromMicros(u.FreeAt)}
 	return nil
 }

@@ -11,14 +11,14 @@ import (
 )
 
 const hostingColumns = `SELECT id, org_id, plan_id, state, suspended_by, friendly_name, usage, observed_at,
-	suspended_by_us, terminated_by_us, website, website_taken, bound, content, content_read_at, backups, domain_use`
+	suspended_by_us, terminated_by_us, website, website_taken, bound, content, content_read_at, backups, domain_use, app`
 
 // scanHosting reads hostingColumns, and into more the columns selected after them.
 func scanHosting(row scan, more ...any) (h reconcile.Hosting, err error) {
 	var state string
-	var usage, content, backups, use sql.RawBytes
+	var usage, content, backups, use, app sql.RawBytes
 	if err := row(append([]any{&h.ID, &h.Org, &h.Plan, &state, &h.SuspendedBy, &h.FriendlyName, &usage, into(&h.ObservedAt),
-		into(&h.SuspendedByUs), into(&h.TerminatedByUs), &h.Website, &h.WebsiteTaken, &h.Bound, &content, into(&h.Content.ReadAt), &backups, &use}, more...)...); err != nil {
+		into(&h.SuspendedByUs), into(&h.TerminatedByUs), &h.Website, &h.WebsiteTaken, &h.Bound, &content, into(&h.Content.ReadAt), &backups, &use, &app}, more...)...); err != nil {
 		return h, err
 	}
 	h.State = reconcile.ParseHostingState(state)
@@ -30,6 +30,9 @@ func scanHosting(row scan, more ...any) (h reconcile.Hosting, err error) {
 	}
 	if err := decodeDomainUse(use, &h.DomainUse); err != nil {
 		return h, badRow("domain of hosting", h.ID, err)
+	}
+	if err := decodeSiteApp(app, &h.App); err != nil {
+		return h, badRow("application of hosting", h.ID, err)
 	}
 	if usage == nil {
 		return h, nil
@@ -160,7 +163,7 @@ func putHosting(ctx context.Context, tx conn, h reconcile.Hosting) error {
 
 // putOurs stores the columns of a hosting that only our journal knows.
 func putOurs(ctx context.Context, tx conn, h reconcile.Hosting, unsuspend bool) error {
-	if !unsuspend && h.SuspendedByUs.IsZero() && h.TerminatedByUs.IsZero() && h.Website == "" && h.WebsiteTaken == "" {
+	if !unsuspend && h.SuspendedByUs.IsZero() && h.TerminatedByUs.IsZero() && h.Website == "" && h.WebsiteTaken == "" && h.App == (reconcile.SiteApp{}) {
 		return nil
 	}
 	_, err := tx.exec(ctx, `UPDATE hostings SET
@@ -171,6 +174,9 @@ func putOurs(ctx context.Context, tx conn, h reconcile.Hosting, unsuspend bool) 
 		WHERE id = $1`, h.ID, unsuspend, at(h.SuspendedByUs), at(h.TerminatedByUs), clean(h.Website), clean(h.WebsiteTaken))
 	if err == nil && h.DomainUse != (reconcile.DomainUse{}) {
 		err = putDomainUse(ctx, tx, h.ID, h.DomainUse)
+	}
+	if err == nil && h.App != (reconcile.SiteApp{}) {
+		err = putSiteApp(ctx, tx, h.ID, h.App)
 	}
 	return err
 }

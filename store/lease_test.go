@@ -121,6 +121,9 @@ func writes(f *fixture) map[string]func(context.Context, reconcile.Token) error 
 		"SaveContent": func(ctx context.Context, tok reconcile.Token) error {
 			return f.SaveContent(ctx, tok, "org-a", nil, "", t0)
 		},
+		"SaveSiteApp": func(ctx context.Context, tok reconcile.Token) error {
+			return f.SaveSiteApp(ctx, tok, 42, reconcile.SiteApp{ReadAt: t0})
+		},
 		"SaveBackups": func(ctx context.Context, tok reconcile.Token) error {
 			return f.SaveBackups(ctx, tok, 42, reconcile.Backups{ReadAt: t0})
 		},

@@ -13,7 +13,7 @@ import (
 func TestTheOptionsOfAMappingAreKept(t *testing.T) {
 	conform(t, func(t *testing.T, f *fixture) {
 		m := reconcile.Mapping{BillingID: "price_a", Plan: "2", MappingOptions: reconcile.MappingOptions{Websites: reconcile.WebsitesNone, ServerGroup: "eu",
-			ByOrder: true, PHP: "php83", Onboarding: reconcile.Password, OwnGrace: true, Grace: time.Hour}}
+			ByOrder: true, PHP: "php83", App: reconcile.AppWordPress, Onboarding: reconcile.Password, OwnGrace: true, Grace: time.Hour}}
 		f.must(f.SetMapping(t.Context(), m, "ada@desk", t0))
 		atOnce := reconcile.Mapping{BillingID: "price_b", Plan: "2", MappingOptions: reconcile.MappingOptions{OwnGrace: true}}
 		f.must(f.SetMapping(t.Context(), atOnce, "ada@desk", t0))
@@ -62,11 +62,42 @@ func TestWhereADomainIsIsKept(t *testing.T) {
 		if err := f.SaveDomainUse(t.Context(), f.tok-1, 42, reconcile.DomainUse{}); !errors.Is(err, fault.Fenced) {
 			t.Errorf("with a token of yesterday: %v", err)
 		}
-		refused := reconcile.DomainUse{Domain: "a.example.com", Status: reconcile.DomainUnknown, Refused: "400", ReadAt: t0}
+		refused := reconcile.DomainUse{Domain: "a.example.com", Status: reconcile.DomainUnknown, Refused: "400", ReadAt: t0, FreeAt: t0.Add(-time.Minute)}
 		h := activeHosting(42, "org-a")
 		h.WebsiteTaken, h.DomainUse = "a.example.com", refused
 		f.must(f.do(action("create_website:sub_a/1:a.example.com", reconcile.CreateWebsite, "cus_a", "sub_a"), t0, reconcile.Outcome{Hosting: h}))
 		same(t, "refused", refused, use())
+	})
+}
+
+func TestHowFarAnApplicationHasComeIsKept(t *testing.T) {
+	conform(t, func(t *testing.T, f *fixture) {
+		f.save(t0, facts("sub_a", "cus_a", "a@example.com"))
+		f.bindOrg("cus_a", "org-a")
+		f.bindHosting("cus_a", "sub_a", 1, "org-a", 42)
+		app := func() reconcile.SiteApp { return f.customer("cus_a").Hostings[0].App }
+		same(t, "none was ordered", reconcile.SiteApp{}, app())
+		made := reconcile.SiteApp{App: reconcile.AppWordPress, Domain: "a.example.com", MadeAt: t0}
+		h := activeHosting(42, "org-a")
+		h.Website, h.App = "a.example.com", made
+		f.must(f.do(action("create_website:sub_a/1:a.example.com", reconcile.CreateWebsite, "cus_a", "sub_a"), t0, reconcile.Outcome{Hosting: h}))
+		same(t, "the website was made", made, app())
+		read := made
+		read.Databases, read.Refused, read.RefusedAt, read.ReadAt = 2, "403", t0.Add(time.Minute), t0.Add(2*time.Minute)
+		f.must(f.SaveSiteApp(t.Context(), f.tok, 42, read))
+		same(t, "read", read, app())
+		f.must(f.SaveHosting(t.Context(), f.tok, *activeHosting(42, "org-a"), t0))
+		same(t, "the hosting was read since", read, app())
+		if err := f.SaveSiteApp(t.Context(), f.tok-1, 42, reconcile.SiteApp{}); !errors.Is(err, fault.Fenced) {
+			t.Errorf("with a token of yesterday: %v", err)
+		}
+		done := read
+		done.Done = t0.Add(time.Hour)
+		h = activeHosting(42, "org-a")
+		h.App = done
+		f.must(f.do(action("install_app:sub_a/1:a.example.com", reconcile.InstallApp, "cus_a", "sub_a"), t0.Add(time.Hour), reconcile.Outcome{Hosting: h}))
+		same(t, "installed", done, app())
+		f.byHand("UPDATE plan_mappings SET app = 'wordpress'")
 	})
 }
 

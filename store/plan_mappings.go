@@ -24,15 +24,16 @@ func (s *Store) Mappings(ctx context.Context) ([]reconcile.Mapping, error) {
 func (s *Store) MappingRecords(ctx context.Context) ([]reconcile.MappingRecord, error) {
 	var records []reconcile.MappingRecord
 	query := `SELECT billing_plan_id, enhance_plan_id, updated_at, updated_by,
-		websites, server_group, server_group_by_order, php_version, onboarding, grace_seconds FROM plan_mappings
+		websites, server_group, server_group_by_order, php_version, app, onboarding, grace_seconds FROM plan_mappings
 		WHERE billing_provider = 'stripe' ORDER BY billing_plan_id`
 	err := s.query(ctx, "reading mappings", query, nil, func(row scan) error {
 		var r reconcile.MappingRecord
-		var websites, onboarding string
+		var websites, app, onboarding string
 		var grace sql.NullInt64
 		err := row(&r.BillingID, &r.Plan, into(&r.UpdatedAt), &r.UpdatedBy,
-			&websites, &r.ServerGroup, &r.ByOrder, &r.PHP, &onboarding, &grace)
+			&websites, &r.ServerGroup, &r.ByOrder, &r.PHP, &app, &onboarding, &grace)
 		r.Websites, r.Onboarding = reconcile.Websites(websites), reconcile.ParseOnboarding(onboarding)
+		r.App = reconcile.App(app)
 		r.OwnGrace, r.Grace = grace.Valid, time.Duration(grace.Int64)*time.Second
 		records = append(records, r)
 		return err
@@ -69,14 +70,14 @@ func putMapping(ctx context.Context, tx conn, m reconcile.Mapping, by string, no
 		onboarding = m.Onboarding.String()
 	}
 	_, err := tx.exec(ctx, `INSERT INTO plan_mappings (billing_plan_id, enhance_plan_id, updated_at, updated_by,
-			websites, server_group, server_group_by_order, php_version, onboarding, grace_seconds)
-		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)
+			websites, server_group, server_group_by_order, php_version, app, onboarding, grace_seconds)
+		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)
 		ON CONFLICT (billing_provider, billing_plan_id) DO UPDATE SET enhance_plan_id = excluded.enhance_plan_id,
 			updated_at = excluded.updated_at, updated_by = excluded.updated_by, websites = excluded.websites,
 			server_group = excluded.server_group, server_group_by_order = excluded.server_group_by_order,
-			php_version = excluded.php_version, onboarding = excluded.onboarding, grace_seconds = excluded.grace_seconds`,
+			php_version = excluded.php_version, app = excluded.app, onboarding = excluded.onboarding, grace_seconds = excluded.grace_seconds`,
 		clean(m.BillingID), clean(m.Plan), at(now), clean(by),
-		string(m.Websites), clean(m.ServerGroup), m.ByOrder, clean(m.PHP), onboarding, grace)
+		string(m.Websites), clean(m.ServerGroup), m.ByOrder, clean(m.PHP), string(m.App), onboarding, grace)
 	return err
 }
 

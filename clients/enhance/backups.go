@@ -2,6 +2,7 @@ package enhance
 
 import (
 	"context"
+	"errors"
 	"net/http"
 	"strings"
 	"time"
@@ -103,18 +104,31 @@ func latest(a, b time.Time) time.Time {
 // deleted after it. The panel answers when the backup is done, and that may take longer
 // than a write may: then the error is fault.Ambiguous, and Backups shows it.
 func (c *Client) StartBackup(ctx context.Context, org string, hosting int64, domain string) error {
-	sites, err := c.websitesOf(ctx, org, hosting)
+	site, err := c.siteOf(ctx, org, hosting, domain)
 	if err != nil {
 		return err
 	}
+	body := struct {
+		Description string `json:"description"`
+	}{"before the hosting is deleted"}
+	at := at(http.MethodPost, routeBackups, org, site.ID).about(aWebsite).with("includeEmails", "true").creating()
+	return c.write(ctx, at, body, http.StatusCreated, func(answer []byte) error { return decode(answer, new(backupWire)) })
+}
+
+// siteOf is the live website of a hosting that has the domain; fault.Conflict if there is
+// none any more.
+func (c *Client) siteOf(ctx context.Context, org string, hosting int64, domain string) (websiteWire, error) {
+	sites, err := c.websitesOf(ctx, org, hosting)
+	if err != nil {
+		return websiteWire{}, err
+	}
 	for _, site := range sites {
 		if strings.EqualFold(site.domain(), domain) {
-			body := struct {
-				Description string `json:"description"`
-			}{"before the hosting is deleted"}
-			at := at(http.MethodPost, routeBackups, org, site.ID).about(aWebsite).with("includeEmails", "true").creating()
-			return c.write(ctx, at, body, http.StatusCreated, func(answer []byte) error { return decode(answer, new(backupWire)) })
+			return site, nil
 		}
 	}
-	return fault.Errorf(fault.Conflict, "enhance: hosting %d has no website %s any more", hosting, domain)
+	return websiteWire{}, fault.Errorf(fault.Conflict, "enhance: hosting %d: %s: %w", hosting, domain, errNoSite)
 }
+
+// errNoSite marks the error of siteOf if it is about the website.
+var errNoSite = errors.New("there is no such website on it any more")

@@ -25,7 +25,14 @@ var ops = []op{
 		return err
 	}},
 	{"create a website", "POST /orgs/{org}/websites", "create", "not found", func(ctx context.Context, n *town) error {
-		return n.client.CreateWebsite(ctx, n.org, n.hosting, "ada.example.com", reconcile.SiteOptions{})
+		_, err := n.client.CreateWebsite(ctx, n.org, n.hosting, "ada.example.com", reconcile.SiteOptions{})
+		return err
+	}},
+	{"install an app", "POST /orgs/{org}/websites/{website}/apps", "create", "not found", func(ctx context.Context, n *town) error {
+		if _, err := n.client.CreateWebsite(ctx, n.org, n.hosting, "app.example.com", reconcile.SiteOptions{}); err != nil {
+			return err
+		}
+		return n.client.InstallApp(ctx, n.org, n.hosting, "app.example.com", "wordpress", "ada@example.com")
 	}},
 	{"create a login", "POST /logins", "create", "not found", func(ctx context.Context, n *town) error {
 		return n.client.CreateLogin(ctx, n.org, "new@example.com", "New")

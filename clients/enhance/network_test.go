@@ -381,17 +381,20 @@ func TestWhatCannotBeRightIsNotSent(t *testing.T) {
 	yes := true
 	ctx := t.Context()
 	for name, do := range map[string]func() error{
-		"an org without a name":      func() error { _, err := client.CreateOrg(ctx, " "); return err },
-		"an empty new name":          func() error { return client.RenameOrg(ctx, otherOrg, "") },
-		"an org that is no UUID":     func() error { return client.RenameOrg(ctx, "../"+otherOrg, "x") },
-		"an org of nothing":          func() error { _, err := client.Org(ctx, ""); return err },
-		"hostings of a path":         func() error { _, err := client.Hostings(ctx, "x/../../y"); return err },
-		"a hosting 0":                func() error { _, err := client.Hosting(ctx, otherOrg, 0); return err },
-		"a plan 0":                   func() error { _, err := client.CreateHosting(ctx, otherOrg, 0, "x"); return err },
-		"a plan wider than 32 bits":  func() error { _, err := client.CreateHosting(ctx, otherOrg, 1<<31, "x"); return err },
-		"a website without a domain": func() error { return client.CreateWebsite(ctx, otherOrg, 42, "", reconcile.SiteOptions{}) },
-		"a search for no domain":     func() error { _, err := client.FindWebsite(ctx, " . "); return err },
-		"a change of nothing":        func() error { return client.Change(ctx, otherOrg, 42, reconcile.HostingChange{}) },
+		"an org without a name":     func() error { _, err := client.CreateOrg(ctx, " "); return err },
+		"an empty new name":         func() error { return client.RenameOrg(ctx, otherOrg, "") },
+		"an org that is no UUID":    func() error { return client.RenameOrg(ctx, "../"+otherOrg, "x") },
+		"an org of nothing":         func() error { _, err := client.Org(ctx, ""); return err },
+		"hostings of a path":        func() error { _, err := client.Hostings(ctx, "x/../../y"); return err },
+		"a hosting 0":               func() error { _, err := client.Hosting(ctx, otherOrg, 0); return err },
+		"a plan 0":                  func() error { _, err := client.CreateHosting(ctx, otherOrg, 0, "x"); return err },
+		"a plan wider than 32 bits": func() error { _, err := client.CreateHosting(ctx, otherOrg, 1<<31, "x"); return err },
+		"a website without a domain": func() error {
+			_, err := client.CreateWebsite(ctx, otherOrg, 42, "", reconcile.SiteOptions{})
+			return err
+		},
+		"a search for no domain": func() error { _, err := client.FindWebsite(ctx, " . "); return err },
+		"a change of nothing":    func() error { return client.Change(ctx, otherOrg, 42, reconcile.HostingChange{}) },
 		"a change of two things": func() error {
 			return client.Change(ctx, otherOrg, 42, reconcile.HostingChange{Suspended: &yes, Plan: 2})
 		},
@@ -401,13 +404,16 @@ func TestWhatCannotBeRightIsNotSent(t *testing.T) {
 		"a login for nobody":          func() error { return client.CreateLogin(ctx, otherOrg, "Ada", "Ada") },
 		"a hosting of a path":         func() error { _, err := client.Hosting(ctx, "../x", 42); return err },
 		"a new hosting of a path":     func() error { _, err := client.CreateHosting(ctx, "../x", 1, "x"); return err },
-		"a website of a path":         func() error { return client.CreateWebsite(ctx, "../x", 42, "ada.example.com", reconcile.SiteOptions{}) },
-		"websites of a path":          func() error { _, err := client.Websites(ctx, "../x"); return err },
-		"a deletion in a path":        func() error { return client.Delete(ctx, "../x", 42) },
-		"a change in a path":          func() error { return client.Change(ctx, "../x", 42, reconcile.HostingChange{Plan: 2}) },
-		"an invitation to a path":     func() error { return client.Invite(ctx, "../x", "ada@example.com", "Ada") },
-		"a login for a path":          func() error { return client.CreateLogin(ctx, "../x", "ada@example.com", "Ada") },
-		"owners of no org":            func() error { _, err := client.OwnerEmails(ctx, "0"); return err },
+		"a website of a path": func() error {
+			_, err := client.CreateWebsite(ctx, "../x", 42, "ada.example.com", reconcile.SiteOptions{})
+			return err
+		},
+		"websites of a path":      func() error { _, err := client.Websites(ctx, "../x"); return err },
+		"a deletion in a path":    func() error { return client.Delete(ctx, "../x", 42) },
+		"a change in a path":      func() error { return client.Change(ctx, "../x", 42, reconcile.HostingChange{Plan: 2}) },
+		"an invitation to a path": func() error { return client.Invite(ctx, "../x", "ada@example.com", "Ada") },
+		"a login for a path":      func() error { return client.CreateLogin(ctx, "../x", "ada@example.com", "Ada") },
+		"owners of no org":        func() error { _, err := client.OwnerEmails(ctx, "0"); return err },
 	} {
 		if diff := cmp.Diff("permanent", verdict(do())); diff != "" {
 			t.Errorf("%s: (-want +got)\n%s", name, diff)

@@ -140,8 +140,8 @@ func TestEveryRequestIsOneThatTheVendorDocuments(t *testing.T) {
 		_ = o.do(t.Context(), n) // some meet objects that an earlier op made; only the requests count
 	}
 	_, _ = n.client.DomainUse(t.Context(), n.org, "ada.example.com")
-	_ = n.client.CreateWebsite(t.Context(), n.org, n.hosting, "far.example.com", reconcile.SiteOptions{ServerGroup: "0a1b2c3d-0000-4000-8000-000000000001", PHP: "php83"})
-	_ = n.client.CreateWebsite(t.Context(), n.org, n.hosting+1, "ada.example.com", reconcile.SiteOptions{}) // the domain is taken, so the client looks for its owner
+	_, _ = n.client.CreateWebsite(t.Context(), n.org, n.hosting, "far.example.com", reconcile.SiteOptions{ServerGroup: "0a1b2c3d-0000-4000-8000-000000000001", PHP: "php83"})
+	_, _ = n.client.CreateWebsite(t.Context(), n.org, n.hosting+1, "ada.example.com", reconcile.SiteOptions{}) // the domain is taken, so the client looks for its owner
 	_, _ = n.client.FindWebsite(t.Context(), "ada.example.com")
 	_, _ = n.client.Quota(t.Context())
 	_, _ = n.client.LoginLink(t.Context(), n.org, otherOrg)
@@ -149,14 +149,19 @@ func TestEveryRequestIsOneThatTheVendorDocuments(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	_ = n.client.CreateWebsite(t.Context(), n.org, saved, "saved.example.com", reconcile.SiteOptions{})
+	_, _ = n.client.CreateWebsite(t.Context(), n.org, saved, "saved.example.com", reconcile.SiteOptions{})
 	_ = n.client.StartBackup(t.Context(), n.org, saved, "saved.example.com")
+	_ = n.client.InstallApp(t.Context(), n.org, saved, "saved.example.com", "wordpress", "saved@example.com")
+	_, _ = n.client.SiteApps(t.Context(), n.org, saved, "saved.example.com")
+	_, _ = n.client.CreateWebsite(t.Context(), n.org, saved, "empty.example.com", reconcile.SiteOptions{})
+	_, _ = n.client.SiteApps(t.Context(), n.org, saved, "empty.example.com")
 	_, _ = n.client.Backups(t.Context(), n.org, saved, time.Time{})
 	for _, id := range []string{
 		"orchdVersion", "orchdStatus", "getOrg", "updateOrg", "getPlans", "getOrgCustomers", "createCustomer",
 		"getCustomerSubscriptions", "createCustomerSubscription", "getSubscription", "updateSubscription", "deleteSubscription",
 		"createWebsite", "checkDomain", "getWebsites", "createInvite", "getMembers", "createMember", "createLogin", "startPasswordRecovery",
 		"getSubscriptionsToParent", "backupWebsite", "getWebsiteBackups", "getOrgMemberLogin",
+		"createWebsiteApp", "getWebsiteApps", "getWebsiteMySQLDBs",
 	} {
 		if !checked[id] {
 			t.Errorf("no request was checked against %s", id)

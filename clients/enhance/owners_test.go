@@ -205,7 +205,7 @@ func TestADomainThatIsTakenIsAConflictByWhateverStatus(t *testing.T) {
 		refused := body(status(answer))
 		refused.Apply = simulator.Skip
 		n.breaks("POST /orgs/{org}/websites", refused)
-		err := n.client.CreateWebsite(t.Context(), n.org, n.hosting, "taken.example.com", reconcile.SiteOptions{})
+		_, err := n.client.CreateWebsite(t.Context(), n.org, n.hosting, "taken.example.com", reconcile.SiteOptions{})
 		if got := enhance.DomainTaken(err); got != want.taken {
 			t.Errorf("%s: taken is %t: %v", answer, got, err)
 		}
@@ -226,11 +226,11 @@ func status(answer string) (int, string) {
 func TestAWebsiteWhoseAnswerWasLostIsFoundOnItsOwnHosting(t *testing.T) {
 	n := newTown(t)
 	n.breaks("POST /orgs/{org}/websites", simulator.DoneBut(502))
-	if err := n.client.CreateWebsite(t.Context(), n.org, n.hosting, "ada.example.com", reconcile.SiteOptions{}); fault.Of(err) != fault.Ambiguous {
+	if _, err := n.client.CreateWebsite(t.Context(), n.org, n.hosting, "ada.example.com", reconcile.SiteOptions{}); fault.Of(err) != fault.Ambiguous {
 		t.Fatalf("got %v", err)
 	}
 	n.breaks("", simulator.Fault{})
-	if err := n.client.CreateWebsite(t.Context(), n.org, n.hosting, "Ada.Example.com", reconcile.SiteOptions{}); err != nil {
+	if _, err := n.client.CreateWebsite(t.Context(), n.org, n.hosting, "Ada.Example.com", reconcile.SiteOptions{}); err != nil {
 		t.Errorf("got %v", err)
 	}
 	if diff := cmp.Diff([]string{"create_website"}, n.did()); diff != "" {
@@ -248,7 +248,7 @@ func TestADomainOnAnotherHostingOrADeletedOneIsTaken(t *testing.T) {
 		if _, err := n.world.AddWebsite(other, domain); err != nil {
 			t.Fatal(err)
 		}
-		if err := n.client.CreateWebsite(t.Context(), n.org, n.hosting, domain, reconcile.SiteOptions{}); !enhance.DomainTaken(err) {
+		if _, err := n.client.CreateWebsite(t.Context(), n.org, n.hosting, domain, reconcile.SiteOptions{}); !enhance.DomainTaken(err) {
 			t.Errorf("%s: got %v", domain, err)
 		}
 	}
@@ -257,7 +257,7 @@ func TestADomainOnAnotherHostingOrADeletedOneIsTaken(t *testing.T) {
 	if _, err := n.world.AddWebsite(other, "old.example.com"); err != nil {
 		t.Fatal(err)
 	}
-	if err := n.client.CreateWebsite(t.Context(), n.org, n.hosting, "old.example.com", reconcile.SiteOptions{}); !enhance.DomainTaken(err) {
+	if _, err := n.client.CreateWebsite(t.Context(), n.org, n.hosting, "old.example.com", reconcile.SiteOptions{}); !enhance.DomainTaken(err) {
 		t.Errorf("a deleted website on the hosting: got %v", err)
 	}
 }
@@ -272,7 +272,7 @@ func TestADomainWhoseHostingCannotBeReadIsNotSaidToBeTaken(t *testing.T) {
 		t.Fatal(err)
 	}
 	n.breaks("GET /orgs/{org}/websites", simulator.NotDone(502))
-	err = n.client.CreateWebsite(t.Context(), n.org, n.hosting, "ada.example.com", reconcile.SiteOptions{})
+	_, err = n.client.CreateWebsite(t.Context(), n.org, n.hosting, "ada.example.com", reconcile.SiteOptions{})
 	if diff := cmp.Diff("transient", verdict(err)); diff != "" {
 		t.Errorf("(-want +got)\n%s%v", diff, err)
 	}

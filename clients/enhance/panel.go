@@ -20,6 +20,8 @@ const (
 	routeOwnQuota    = "/orgs/{org}/subscriptions"
 	routeWebsites    = "/orgs/{org}/websites"
 	routeBackups     = "/orgs/{org}/websites/{website}/backups"
+	routeApps        = "/orgs/{org}/websites/{website}/apps"
+	routeDatabases   = "/orgs/{org}/websites/{website}/mysql-dbs"
 	routeDomainCheck = "/orgs/{org}/domains/check"
 	routeMembers     = "/orgs/{org}/members"
 	routeMemberSSO   = "/orgs/{org}/members/{member}/sso"

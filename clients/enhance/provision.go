@@ -81,13 +81,14 @@ func checkPlan(plan int) error {
 
 // CreateWebsite makes a website on a hosting. If the panel already has the domain,
 // CreateWebsite succeeds if its website is live on exactly this hosting, because then
-// the answer to an earlier call was lost. Otherwise the error is DomainTaken.
-func (c *Client) CreateWebsite(ctx context.Context, org string, hosting int64, domain string, o reconcile.SiteOptions) error {
+// the answer to an earlier call was lost: that one is returned as found. Otherwise the
+// error is DomainTaken.
+func (c *Client) CreateWebsite(ctx context.Context, org string, hosting int64, domain string, o reconcile.SiteOptions) (found reconcile.FoundSite, err error) {
 	if err := c.checkIDs(org, hosting); err != nil {
-		return err
+		return found, err
 	}
 	if strings.TrimSpace(domain) == "" {
-		return fault.Errorf(fault.Permanent, "enhance: a website needs a domain")
+		return found, fault.Errorf(fault.Permanent, "enhance: a website needs a domain")
 	}
 	// All four fields are of NewWebsite (orchd OpenAPI 12.3.0).
 	body := struct {
@@ -98,25 +99,28 @@ func (c *Client) CreateWebsite(ctx context.Context, org string, hosting int64, d
 	}{domain, hosting, o.ServerGroup, o.PHP}
 	var id string
 	at := at(http.MethodPost, routeWebsites, org).about(anOrg).creating()
-	err := c.write(ctx, at, body, http.StatusCreated, uuidInto(&id))
+	err = c.write(ctx, at, body, http.StatusCreated, uuidInto(&id))
 	if !DomainTaken(err) {
-		return err
+		return found, err
 	}
 	there, looked := c.websiteOn(ctx, org, hosting, domain)
 	switch {
 	case looked != nil:
 		// If the owner is not known, a hold for the customer would be a guess.
-		return fault.Errorf(fault.Of(looked), "the domain exists; finding out where: %w", looked)
-	case there:
-		return nil
+		return found, fault.Errorf(fault.Of(looked), "the domain exists; finding out where: %w", looked)
+	case there.Found:
+		return there, nil
 	}
-	return err
+	return found, err
 }
 
-// websiteOn reports whether the domain is a live website of that hosting.
-func (c *Client) websiteOn(ctx context.Context, org string, hosting int64, domain string) (bool, error) {
+// websiteOn looks for the domain among the live websites of that hosting.
+func (c *Client) websiteOn(ctx context.Context, org string, hosting int64, domain string) (found reconcile.FoundSite, err error) {
 	sites, err := list[websiteWire](ctx, c, get(routeWebsites, org).about(anOrg), nil)
-	return slices.ContainsFunc(sites, func(w websiteWire) bool { return w.isOn(hosting, domain) }), err
+	if i := slices.IndexFunc(sites, func(w websiteWire) bool { return w.isOn(hosting, domain) }); err == nil && i >= 0 {
+		found = reconcile.FoundSite{Found: true, Created: parseTime(sites[i].CreatedAt)}
+	}
+	return found, err
 }
 
 // DomainUse asks whether a website of an org may have a domain. Nothing changes by it,

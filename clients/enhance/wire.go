@@ -167,6 +167,7 @@ type websiteWire struct {
 	OrgID          string            `json:"orgId"`
 	SubscriptionID json.Number       `json:"subscriptionId"`
 	Status         string            `json:"status"`
+	CreatedAt      string            `json:"createdAt"`
 }
 
 func (w websiteWire) identity() string { return w.ID }

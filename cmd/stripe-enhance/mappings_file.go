@@ -46,7 +46,7 @@ func (p *program) mappingsImport() *cobra.Command {
 			"Mappings that the file does not name stay. The file is CSV with the headings\n" +
 			"billing_plan_id and enhance_plan_id, or a JSON list of objects with these names, as\n" +
 			"export writes them. billing_provider may be there, and the options of a mapping:\n" +
-			"websites, server_group, server_group_by_order, php_version, onboarding and\n" +
+			"websites, server_group, server_group_by_order, php_version, app, onboarding and\n" +
 			"grace_period. An option that the file does not have stays as it is, and an empty\n" +
 			"cell removes it.",
 		Args: arguments("FILE"),

@@ -16,7 +16,7 @@ group that the plan offers; with --server-group-by-order the metadata server_gro
 subscription names another one. An option that the plan does not allow is refused.`
 
 // optionFlags are the options of a mapping on the command line.
-type optionFlags struct{ websites, group, byOrder, php, onboarding, grace string }
+type optionFlags struct{ websites, group, byOrder, php, app, onboarding, grace string }
 
 func (o *optionFlags) add(c *cobra.Command) {
 	f := c.Flags()
@@ -24,6 +24,7 @@ func (o *optionFlags) add(c *cobra.Command) {
 	f.StringVar(&o.group, "server-group", "", "`UUID` of the server group that the website is made in")
 	f.StringVar(&o.byOrder, "server-group-by-order", "", "`true`: the order may name another server group, by its metadata server_group")
 	f.StringVar(&o.php, "php", "", "PHP `version` of the website, such as 8.3")
+	f.StringVar(&o.app, "app", "", "`wordpress`: installed on the website when it is made; none or default: nothing is")
 	f.StringVar(&o.onboarding, "owner", "", "`invite`, password or none; default: as ONBOARDING")
 	f.StringVar(&o.grace, "grace", "", "grace `period` of this price, such as 24h or 7d; default: as GRACE_PERIOD")
 }
@@ -38,7 +39,7 @@ func (o *optionFlags) given(c *cobra.Command) reconcile.GivenOptions {
 	}
 	return reconcile.GivenOptions{
 		Websites: text("websites", &o.websites), ServerGroup: text("server-group", &o.group), ByOrder: text("server-group-by-order", &o.byOrder),
-		PHP: text("php", &o.php), Onboarding: text("owner", &o.onboarding), Grace: text("grace", &o.grace),
+		PHP: text("php", &o.php), App: text("app", &o.app), Onboarding: text("owner", &o.onboarding), Grace: text("grace", &o.grace),
 	}
 }
 

@@ -30,6 +30,33 @@ func (o *outside) placed(ts *testscript.TestScript, args []string) {
 	ts.Fatalf("there is no website %s", args[0])
 }
 
+// apps works|denied|missing|slow sets how the panel installs applications.
+func (o *outside) apps(ts *testscript.TestScript, args []string) {
+	o.simulated.SetApps(map[string]simulator.Apps{"denied": {Denied: true}, "missing": {Missing: true}, "slow": {Take: time.Minute}}[args[0]])
+}
+
+// installed DOMAIN [APP] compares the applications on a website, and by how many installs
+// of ours.
+func (o *outside) installed(ts *testscript.TestScript, args []string) {
+	want := strings.Join(args[1:], " ")
+	for _, s := range o.simulated.Websites() {
+		if s.Domain != args[0] {
+			continue
+		}
+		n := 0
+		for _, e := range o.simulated.Effects() {
+			if e.Kind == "install_app" && e.Object == s.ID && !e.Staff {
+				n++
+			}
+		}
+		if got := s.AppsOn(); got != want || n > 1 {
+			ts.Fatalf("%s has %q after %d installs", s.Domain, got, n)
+		}
+		return
+	}
+	ts.Fatalf("there is no website %s", args[0])
+}
+
 // unsite DOMAIN removes a website, which frees its domain.
 func (o *outside) unsite(ts *testscript.TestScript, args []string) {
 	ts.Check(o.simulated.RemoveWebsite(args[0]))

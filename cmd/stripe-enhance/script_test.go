@@ -48,7 +48,7 @@ func TestScripts(t *testing.T) {
 // TestScriptsOnPostgreSQL runs those whose outcome could depend on the database.
 func TestScriptsOnPostgreSQL(t *testing.T) {
 	files := []string{"testdata/postgres/seed.txtar", "testdata/postgres/durability.txtar", "testdata/postgres/place.txtar"}
-	for _, name := range []string{"reconcile", "brake", "standing", "lease", "interrupted", "says_so", "notify", "adopt", "forecast", "mail", "erase"} {
+	for _, name := range []string{"reconcile", "brake", "standing", "lease", "interrupted", "says_so", "notify", "adopt", "forecast", "mail", "erase", "wordpress"} {
 		files = append(files, "testdata/script/"+name+".txtar")
 	}
 	urls := make(chan string, len(files))
@@ -86,6 +86,8 @@ func scripts(setup func(*testscript.Env), p testscript.Params) testscript.Params
 		"unsite":     command((*outside).unsite),
 		"groups":     command((*outside).groups),
 		"placed":     command((*outside).placed),
+		"apps":       command((*outside).apps),
+		"installed":  command((*outside).installed),
 		"details":    command((*outside).details),
 		"trial":      command((*outside).trial),
 		"serves":     command((*outside).serves),

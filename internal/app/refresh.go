@@ -104,6 +104,7 @@ func (f *Refreshed) hosting(ctx context.Context, a *App, r *reconcile.CustomerRe
 			f.Changes = append(f.Changes, text)
 		}
 		is.TerminatedByUs, is.Website, is.WebsiteTaken, is.Bound = was.TerminatedByUs, was.Website, was.WebsiteTaken, was.Bound
+		is.App = was.App
 		if is.State == reconcile.HostingMissing {
 			is.Plan, is.FriendlyName = was.Plan, was.FriendlyName
 		}

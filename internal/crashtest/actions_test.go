@@ -55,6 +55,12 @@ var deeds = []actionCase{
 	{kind: reconcile.RenameOrg, route: "PATCH /orgs/{org}", then: signUpAda, mild: true},
 	{kind: reconcile.WriteMetadata, route: "POST /v1/subscriptions/{id}", again: true,
 		env: map[string]string{"STRIPE_WRITE_METADATA": "true"}, then: signUpAda},
+	{kind: reconcile.InstallApp, route: "POST /orgs/{org}/websites/{website}/apps", then: func(c *company) {
+		if r := c.run(nil, "mappings", "set", "price_basic_monthly", strconv.Itoa(c.plans["price_basic_monthly"]), "--app", "wordpress"); r.code != 0 {
+			c.Fatalf("mapping: %s", r.stderr)
+		}
+		c.signUp(ada)
+	}},
 	{kind: reconcile.ChangePlan, route: patchHosting, before: signUpAda,
 		then: func(c *company) { c.must(c.ChangePrice(c.only().ID, "", "price_pro_monthly")) }},
 	{kind: reconcile.MarkHosting, route: patchHosting, mild: true, then: func(c *company) {

@@ -35,13 +35,14 @@ type OptionRow struct {
 	ServerGroup *string `json:"server_group,omitempty"`
 	ByOrder     *bool   `json:"server_group_by_order,omitempty"`
 	PHP         *string `json:"php_version,omitempty"`
+	App         *string `json:"app,omitempty"`
 	Onboarding  *string `json:"onboarding,omitempty"`
 	Grace       *string `json:"grace_period,omitempty"`
 }
 
 // Given returns the options as text.
 func (o OptionRow) Given() reconcile.GivenOptions {
-	g := reconcile.GivenOptions{Websites: o.Websites, ServerGroup: o.ServerGroup, PHP: o.PHP, Onboarding: o.Onboarding, Grace: o.Grace}
+	g := reconcile.GivenOptions{Websites: o.Websites, ServerGroup: o.ServerGroup, PHP: o.PHP, App: o.App, Onboarding: o.Onboarding, Grace: o.Grace}
 	if o.ByOrder != nil {
 		text := strconv.FormatBool(*o.ByOrder)
 		g.ByOrder = &text
@@ -55,7 +56,7 @@ func OptionsOf(m reconcile.MappingOptions) (o OptionRow) {
 		to   **string
 		text string
 	}{
-		{&o.Websites, string(m.Websites)}, {&o.ServerGroup, m.ServerGroup}, {&o.PHP, m.PHP},
+		{&o.Websites, string(m.Websites)}, {&o.ServerGroup, m.ServerGroup}, {&o.PHP, m.PHP}, {&o.App, string(m.App)},
 		{&o.Onboarding, m.OnboardingText()}, {&o.Grace, m.GraceText()},
 	} {
 		if one.text != "" {
@@ -112,6 +113,7 @@ var optionColumns = []optionColumn{
 	{"server_group", func(r *Row) **string { return &r.ServerGroup }},
 	{"server_group_by_order", nil},
 	{"php_version", func(r *Row) **string { return &r.PHP }},
+	{"app", func(r *Row) **string { return &r.App }},
 	{"onboarding", func(r *Row) **string { return &r.Onboarding }},
 	{"grace_period", func(r *Row) **string { return &r.Grace }},
 }

@@ -30,6 +30,8 @@ func Phrase(a reconcile.Action) string {
 		return "invitation"
 	case reconcile.CreateWebsite:
 		return "website " + a.Domain
+	case reconcile.InstallApp:
+		return "application on " + a.Domain
 	case reconcile.ChangePlan:
 		return fmt.Sprintf("hosting %d to plan %s", a.Hosting, a.PlanName)
 	case reconcile.Suspend:
@@ -143,6 +145,7 @@ func (t *tally) lines(s Style) []sum {
 	some(&made, reconcile.CreateOrg, Count(t.n[reconcile.CreateOrg], "org"))
 	some(&made, reconcile.InviteOwner, Count(t.n[reconcile.InviteOwner], "invitation"))
 	some(&made, reconcile.CreateWebsite, Count(t.n[reconcile.CreateWebsite], "website"))
+	some(&made, reconcile.InstallApp, Count(t.n[reconcile.InstallApp], "application"))
 	some(&made, reconcile.Resume, Number(t.n[reconcile.Resume])+" on again")
 	var changed, gone []string
 	some(&changed, reconcile.ChangePlan, Count(t.n[reconcile.ChangePlan], "plan"))

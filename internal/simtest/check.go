@@ -173,6 +173,8 @@ func (y *play) checkEffect(p *process, e simulator.Effect, sent time.Time) {
 			y.justify(e, sent)
 			y.upgradePaid(e, sent)
 		}
+	case "install_app":
+		y.ontoNothing(e)
 	case "suspend_org", "resume_org", "delete_org":
 		y.violated(NothingForced, "%s of %s", e.Kind, e.Org)
 	case "rename_org", "invite_owner", "add_member", "set_owner":

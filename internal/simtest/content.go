@@ -14,10 +14,11 @@ type contents struct {
 	ours    map[int]bool      // hostings on which we made the website that was ordered
 	removed map[string]bool   // websites that are gone without their hosting
 	saved   map[string]time.Time
+	made    map[string]bool // websites that we have made
 }
 
 func newContents() contents {
-	return contents{map[int]time.Time{}, map[int]bool{}, map[string]bool{}, map[string]time.Time{}}
+	return contents{map[int]time.Time{}, map[int]bool{}, map[string]bool{}, map[string]time.Time{}, map[string]bool{}}
 }
 
 // touch records that the content of a hosting changed.
@@ -25,6 +26,7 @@ func (y *play) touch(e simulator.Effect) {
 	switch e.Kind {
 	case "create_website":
 		y.ours[e.Hosting] = y.ours[e.Hosting] || !e.Staff
+		y.made[e.Object] = !e.Staff
 	case "remove_website":
 		y.removed[e.Object] = true
 	case "move_website":

@@ -39,6 +39,7 @@ func Generate(seed uint64) Scenario {
 	notHosting(&s, g.people, g.id)
 	webhooks(&s)
 	backups(&s)
+	apps(&s)
 	mails(&s)
 	policies(&s, g.people, g.id)
 	return s

@@ -75,6 +75,7 @@ func Play(s Scenario, traced bool) (Outcome, error) {
 	y := &play{Scenario: s, traced: traced, nth: map[string]int{}, stale: map[string]page{}}
 	y.world = simulator.New(simulator.Options{Seed: s.Seed, MaxPage: s.Company.Page, AfterRetries: s.Company.AfterRetries, RequestLog: 1})
 	y.world.SetBackups(s.Company.Backups)
+	y.world.SetApps(s.Company.Apps)
 	y.wire = y.world.Transport()
 	y.world.SetFault(y.faultOf)
 	defer y.close()
@@ -369,7 +370,11 @@ func (y *play) remap(mappings map[string]string) error {
 	}
 	var all []reconcile.Mapping
 	for _, price := range slices.Sorted(maps.Keys(mappings)) {
-		all = append(all, reconcile.Mapping{BillingID: price, Plan: mappings[price]})
+		m := reconcile.Mapping{BillingID: price, Plan: mappings[price]}
+		if y.Company.WordPress && m.Plan != reconcile.NotHosting {
+			m.App = reconcile.AppWordPress
+		}
+		all = append(all, m)
 	}
 	if err := p.store.ImportMappings(context.Background(), all, "operator", p.now()); err != nil {
 		return err

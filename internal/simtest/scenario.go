@@ -36,6 +36,9 @@ type Company struct {
 	AfterRetries string
 	// Backups is how the panel makes them.
 	Backups simulator.Backups
+	// WordPress: it comes with every website that is made; Apps is how the panel installs it.
+	WordPress bool
+	Apps      simulator.Apps
 	// MailFaults is how many of a hundred mails, and of connections, the mail server fails.
 	MailFaults int
 }
@@ -183,6 +186,9 @@ func (s Scenario) String() string {
 	}
 	if c.Policy.Backup {
 		fmt.Fprintf(&b, "backup before a deletion: each takes %s, they fail %v, denied %v\n", c.Backups.Take, c.Backups.Fail, c.Backups.Denied)
+	}
+	if c.WordPress {
+		fmt.Fprintf(&b, "WordPress on new websites: each takes %s, they fail %v, denied %v\n", c.Apps.Take, c.Apps.Fail, c.Apps.Denied)
 	}
 	for _, f := range allFaults {
 		if s.Faults[f] > 0 {

@@ -108,7 +108,7 @@ func change(a reconcile.Action) string {
 		return "owner of " + strings.TrimPrefix(a.ID, "invite_owner:")
 	case reconcile.CreateOrg:
 		return "org of " + a.Customer
-	case reconcile.Link, reconcile.Resume, reconcile.RenameOrg, reconcile.CreateWebsite, reconcile.WriteMetadata, reconcile.Backup:
+	case reconcile.Link, reconcile.Resume, reconcile.RenameOrg, reconcile.CreateWebsite, reconcile.InstallApp, reconcile.WriteMetadata, reconcile.Backup:
 	}
 	return a.ID
 }

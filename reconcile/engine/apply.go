@@ -2,6 +2,7 @@ package engine
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"sync/atomic"
@@ -101,21 +102,39 @@ func (r *run) applySteps(ctx context.Context, id string) error {
 		if !ok {
 			return failed.err
 		}
-		read, err := before.prepare(ctx, c, a, d.Contents)
+		err = r.step(ctx, before, c, a, d.Contents, &failed)
+		if err != nil && leftAside(a, err) {
+			r.log.WithField("action", a.ID).WithField("customer", id).WithError(err).Warn("left for the next run")
+			failed.leave(a)
+			continue
+		}
 		if err != nil {
 			return err
 		}
-		if read {
-			continue // and plan again with the new facts
-		}
-		if err := r.perform(ctx, c, a); err != nil {
-			err = fmt.Errorf("%s: %w", describe(a), err)
-			if !r.work.hasFailed(a.ID) || !failed.add(a, err) {
-				return err
-			}
-		}
 	}
 	return errTooManySteps
+}
+
+// step does an action, or reads the facts that it needs; then the customer is planned again with the
+// new facts.
+func (r *run) step(ctx context.Context, before *preparation, c *reconcile.Customer, a reconcile.Action, contents []string, failed *failures) error {
+	read, err := before.prepare(ctx, c, a, contents)
+	if err != nil || read {
+		return err
+	}
+	if err := r.perform(ctx, c, a); err != nil {
+		err = fmt.Errorf("%s: %w", describe(a), err)
+		if leftAside(a, err) || !r.work.hasFailed(a.ID) || !failed.add(a, err) {
+			return err
+		}
+	}
+	return nil
+}
+
+// leftAside reports whether the other actions of a customer go on after an error of this one.
+func leftAside(a reconcile.Action, err error) bool {
+	e, _ := effectOf(a.Kind)
+	return e.aside && !errors.Is(err, fault.Fenced)
 }
 
 var errTooManySteps = fault.Errorf(fault.Permanent, "more than %d actions for one customer in one run", maxSteps)
@@ -216,6 +235,9 @@ func (f *failures) add(a reconcile.Action, err error) bool {
 	}
 	return true
 }
+
+// leave notes an action that was not done, and that nothing waits for.
+func (f *failures) leave(a reconcile.Action) { f.refused = append(f.refused, a) }
 
 // blocks reports whether an action waits: it was refused itself, it is about a hosting
 // that was not made, or not resumed, which comes before everything else about it;

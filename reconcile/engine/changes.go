@@ -120,6 +120,10 @@ func (c countedContent) SaveDomainUse(ctx context.Context, tok reconcile.Token, 
 	return c.changes.during(func() error { return c.ContentStore.SaveDomainUse(ctx, tok, hosting, use) })
 }
 
+func (c countedContent) SaveSiteApp(ctx context.Context, tok reconcile.Token, hosting int64, app reconcile.SiteApp) error {
+	return c.changes.during(func() error { return c.ContentStore.SaveSiteApp(ctx, tok, hosting, app) })
+}
+
 type countedExisting struct {
 	Existing
 	changes *changes

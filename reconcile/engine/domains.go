@@ -11,16 +11,17 @@ import (
 
 // lookForDomain asks the panel whether the website can have its domain, before the website
 // is made. The hosting of a dry run that is not there yet cannot be asked about.
-func (r *run) lookForDomain(ctx context.Context, _ *reconcile.Customer, a reconcile.Action, first bool) (bool, error) {
+func (r *run) lookForDomain(ctx context.Context, c *reconcile.Customer, a reconcile.Action, first bool) (bool, error) {
 	if !first || a.Hosting <= 0 {
 		return false, nil
 	}
-	return true, r.readDomainUse(ctx, a.Org, a.Hosting, a.Domain)
+	return true, r.readDomainUse(ctx, a.Org, a.Hosting, a.Domain, hostingOf(c, a.Hosting))
 }
 
 // readDomainUse stores where the panel has a domain. A panel or a token that does not
 // answer the question is a fact and not a failure: then the website is made without it.
-func (r *run) readDomainUse(ctx context.Context, org string, hosting int64, domain string) error {
+// before is the hosting on which the website is about to be made; nil: on none.
+func (r *run) readDomainUse(ctx context.Context, org string, hosting int64, domain string, before *reconcile.Hosting) error {
 	use, err := r.Websites.DomainUse(ctx, org, domain)
 	switch {
 	case err == nil:
@@ -35,5 +36,12 @@ func (r *run) readDomainUse(ctx context.Context, org string, hosting int64, doma
 		}
 	}
 	use.Domain, use.ReadAt = domain, r.clock()
+	switch {
+	case before == nil:
+	case use.Status == reconcile.DomainFree:
+		use.FreeAt = use.ReadAt
+	case use.Status == reconcile.DomainOwnOrg && use.Hosting == hosting && before.DomainUse.Domain == domain:
+		use.FreeAt = before.DomainUse.FreeAt
+	}
 	return r.ContentStore.SaveDomainUse(ctx, r.tok, hosting, use)
 }

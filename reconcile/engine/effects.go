@@ -39,6 +39,9 @@ type effect struct {
 	// premise means that the facts on which the action rests are read again before it,
 	// because it takes something away or undoes another change.
 	premise bool
+	// aside means that nothing else of the customer waits for it: if it fails, or a look for
+	// it does, the run goes on with the other actions.
+	aside bool
 	// learn changes the customer as the database has it after the outcome; false, or no
 	// function: the customer is loaded again.
 	learn func(next *reconcile.Customer, o reconcile.Outcome) bool
@@ -54,6 +57,7 @@ var effects = [...]effect{
 	reconcile.CreateSubscription: {do: (*run).createHosting, find: (*run).findHosting, twoLooks: true, lookFirst: (*run).lookForHosting, learn: learnHosting},
 	reconcile.CreateWebsite:      {do: (*run).createWebsite, lookFirst: (*run).lookForDomain},
 	reconcile.WriteMetadata:      {do: (*run).writeMetadata, repeatable: true},
+	reconcile.InstallApp:         {do: (*run).installApp, find: (*run).findApp, twoLooks: true, lookFirst: (*run).lookForApp, aside: true},
 	reconcile.Resume:             {do: (*run).resume, find: (*run).findResumption, lookFirst: (*run).lookAtHosting},
 	reconcile.Suspend:            {do: (*run).suspend, find: (*run).findSuspension, premise: true, learn: learnSuspension},
 	reconcile.ChangePlan:         {do: (*run).changePlan, find: (*run).findPlanChange, premise: true},

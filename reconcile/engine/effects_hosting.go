@@ -35,10 +35,16 @@ func (r *run) createWebsite(ctx context.Context, c *reconcile.Customer, a reconc
 		return fault.Errorf(fault.Conflict, "hosting %d is not known yet", a.Hosting)
 	}
 	site := *h
-	err := r.Websites.CreateWebsite(ctx, a.Org, a.Hosting, a.Domain, a.Site)
+	found, err := r.Websites.CreateWebsite(ctx, a.Org, a.Hosting, a.Domain, a.Site)
 	switch {
 	case err == nil:
 		site.Website = a.Domain
+		if a.Site.App != "" {
+			site.App = reconcile.SiteApp{App: a.Site.App, Domain: a.Domain}
+			if !found.Found || found.MadeByUs(h.DomainUse) {
+				site.App.MadeAt = r.clock()
+			}
+		}
 	case errors.Is(err, fault.Conflict), errors.Is(err, fault.Permanent):
 		site.WebsiteTaken = a.Domain
 		site.DomainUse = reconcile.DomainUse{Domain: a.Domain, Status: reconcile.DomainUnknown, Refused: err.Error(), ReadAt: r.clock()}

@@ -52,6 +52,7 @@ var writes = []story{
 	{"start the recovery", "PUT /login/password-recovery", "", []string{"warm", "order"}, withPassword, signedUp},
 	{"create a hosting", createHosting, "", []string{"warm", "order"}, nil, signedUp},
 	{"create a website", "POST /orgs/{org}/websites", "", []string{"warm", "order with a domain"}, nil, signedUp + ", site ada.example.com"},
+	{"install an application", postApp, "", []string{"warm", "with WordPress", "order with a domain"}, nil, signedUp + ", site ada.example.com with wordpress"},
 	{"change the plan", "PATCH" + hostingPath, "planId", []string{"warm", "order", "run", "upgrade"}, nil, "Ada invited, Pro active"},
 	{"write a marker", "PATCH" + hostingPath, "friendlyName", []string{"by hand", "order", "run", "bind"}, nil, "Ada not let in, Basic active"},
 	{"suspend", "PATCH" + hostingPath, "isSuspended", []string{"warm", "order", "run", "unpaid"}, nil, "Ada invited, Basic suspended"},
@@ -71,6 +72,8 @@ var reads = []story{
 	{"ask for the domain", "POST /orgs/{org}/domains/check", "", []string{"warm", "order with a domain"}, nil, signedUp + ", site ada.example.com"},
 	{"read the mapped prices", "GET /v1/prices/{id}", "", []string{"warm", "order", "run", "unpaid"}, nil, "Ada invited, Basic suspended"},
 	{"read the backups", "GET /orgs/{org}/websites/{website}/backups", "", []string{"warm", "order with a domain", "run", "cancel", "run", "31 days"}, withBackup, "Ada invited, Basic deleted, site ada.example.com"},
+	{"read the applications", getApps, "", []string{"warm", "with WordPress", "order with a domain"}, nil, signedUp + ", site ada.example.com with wordpress"},
+	{"read the databases", getDBs, "", []string{"warm", "with WordPress", "order with a domain"}, nil, signedUp + ", site ada.example.com with wordpress"},
 	{"list the plans", "GET /orgs/{org}/plans", "", []string{"order"}, nil, signedUp},
 	{"list the orgs", "GET /orgs/{org}/customers", "", []string{"order"}, nil, signedUp},
 	{"look before the first org", "GET /orgs/{org}/customers", "", []string{"warm", "order"}, nil, signedUp},
@@ -254,6 +257,8 @@ func (l *life) step(name string) {
 		return
 	case "order":
 		l.sub = signUp(l.t, r, order)
+	case "with WordPress":
+		withWordPress(l.t, r, reconcile.AppWordPress)
 	case "second order":
 		l.sub = signUp(l.t, r, order)
 	case "order with a domain":
@@ -318,7 +323,7 @@ func (l *life) truth() {
 	for _, e := range l.r.World.Effects() {
 		at := e.Kind + " " + e.Subscription + "/" + e.Unit
 		switch e.Kind {
-		case "create_org", "create_login", "create_website", "create_subscription":
+		case "create_org", "create_login", "create_website", "create_subscription", "install_app":
 			if once[at] {
 				l.t.Errorf("%s twice", at)
 			}
@@ -364,6 +369,9 @@ func (l *life) told() string {
 	}
 	for _, s := range l.r.World.Websites() {
 		all = append(all, "site "+s.Domain)
+		if apps := s.AppsOn(); apps != "" {
+			all[len(all)-1] += " with " + apps
+		}
 	}
 	for _, s := range l.r.World.Subscriptions() {
 		if s.Metadata["enhance_org_id"] != "" {

@@ -26,7 +26,12 @@ func (r *run) findLostWrites(ctx context.Context, c *reconcile.Customer) (*recon
 		return c, nil
 	}
 	for _, p := range c.Pending {
-		if err := r.findLostWrite(ctx, c, p); err != nil {
+		err := r.findLostWrite(ctx, c, p)
+		if err != nil && leftAside(reconcile.Action{Kind: p.Kind}, err) {
+			r.log.WithField("action", p.ActionID).WithField("customer", c.ID).WithError(err).Warn("not found out; it is looked for again")
+			continue
+		}
+		if err != nil {
 			return c, fmt.Errorf("looking for the unanswered %s: %w", p.Kind, err)
 		}
 	}

@@ -209,7 +209,7 @@ func (r *run) decide(ctx context.Context, c *reconcile.Customer, done *thought) 
 			return as, r.withhold(r.withoutMetadata(d)), nil
 		}
 		for _, n := range d.Needs {
-			if err := r.answer(ctx, n); err != nil {
+			if err := r.answer(ctx, c, n); err != nil {
 				return as, d, err
 			}
 		}
@@ -238,7 +238,7 @@ func (r *run) withhold(d planner.Decision) planner.Decision {
 }
 
 // answer reads what the planner needs to know.
-func (r *run) answer(ctx context.Context, n planner.Need) error {
+func (r *run) answer(ctx context.Context, c *reconcile.Customer, n planner.Need) error {
 	switch n.Kind {
 	case planner.NeedHosting:
 		return r.lookAt(ctx, n.Org, n.Hosting)
@@ -275,7 +275,9 @@ func (r *run) answer(ctx context.Context, n planner.Need) error {
 	case planner.NeedBackups:
 		return r.readBackups(ctx, n.Org, n.Hosting, n.Since)
 	case planner.NeedDomainUse:
-		return r.readDomainUse(ctx, n.Org, n.Hosting, n.Domain)
+		return r.readDomainUse(ctx, n.Org, n.Hosting, n.Domain, nil)
+	case planner.NeedSiteApps:
+		return r.readSiteApps(ctx, c, n.Hosting)
 	}
 	return fault.Errorf(fault.Permanent, "a need of unknown kind %d", n.Kind)
 }

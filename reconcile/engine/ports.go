@@ -343,6 +343,8 @@ type ContentStore interface {
 	SaveContent(ctx context.Context, tok reconcile.Token, org string, sites []reconcile.Website, unread string, now time.Time) error
 	// SaveDomainUse stores where the panel has the domain that was ordered for a hosting.
 	SaveDomainUse(ctx context.Context, tok reconcile.Token, hosting int64, use reconcile.DomainUse) error
+	// SaveSiteApp stores how far the application on the website of a hosting has come.
+	SaveSiteApp(ctx context.Context, tok reconcile.Token, hosting int64, app reconcile.SiteApp) error
 }
 
 // BackupStore keeps what the panel shows of the backups of a hosting.
@@ -354,8 +356,12 @@ type BackupStore interface {
 // was ordered.
 type Websites interface {
 	// CreateWebsite is fault.Conflict when the domain is taken elsewhere, and
-	// succeeds when this very hosting has it already.
-	CreateWebsite(ctx context.Context, org string, hosting int64, domain string, o reconcile.SiteOptions) error
+	// succeeds when this very hosting has it already: that website is returned as found.
+	CreateWebsite(ctx context.Context, org string, hosting int64, domain string, o reconcile.SiteOptions) (reconcile.FoundSite, error)
+	// SiteApps reads the applications on the website of a hosting: complete, or an error.
+	SiteApps(ctx context.Context, org string, hosting int64, domain string) (reconcile.SiteApps, error)
+	// InstallApp installs an application, with an administrator who has that e-mail.
+	InstallApp(ctx context.Context, org string, hosting int64, domain, app, email string) error
 	// DomainUse is whether a website of the org may have the domain.
 	DomainUse(ctx context.Context, org, domain string) (reconcile.DomainUse, error)
 	// FindWebsite is where the panel has a domain, in any customer org; complete.

@@ -16,6 +16,7 @@ type Catalog struct {
 
 // target is the result of one mapping: a plan, none, or the reason why it has no plan.
 type target struct {
+	billing string // the id that is mapped
 	plan    reconcile.EnhancePlan
 	options reconcile.MappingOptions
 	none    bool               // a person mapped it to none
@@ -35,7 +36,7 @@ func NewCatalog(mappings []reconcile.Mapping, plans []reconcile.EnhancePlan) *Ca
 	}
 	for _, m := range mappings {
 		t := resolve(m, c.plans, byName)
-		t.options = m.MappingOptions
+		t.billing, t.options = m.BillingID, m.MappingOptions
 		c.targets[m.BillingID] = t
 	}
 	return c

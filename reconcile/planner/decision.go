@@ -31,6 +31,8 @@ const (
 	NeedBackups
 	// NeedDomainUse: whether a website on Hosting in Org may have Domain by now.
 	NeedDomainUse
+	// NeedSiteApps: the applications that are on the website of a hosting by now.
+	NeedSiteApps
 )
 
 // Need is one read that the planner asks for. The engine reads it and plans

@@ -98,7 +98,10 @@
 //     the mapping lets it, or with a PHP version. A domain that is taken, or that no website
 //     can have, and an option that the plan does not allow, hold the website alone. The panel
 //     is asked where a domain is before the website is made, and again while it is held.
-//     Nothing follows from a domain that changes after its website exists.
+//     Nothing follows from a domain that changes after its website exists. The application
+//     that the mapping asked for when we made the website is installed on it once: within
+//     two days, while it has neither an application nor a database. Else, and while the panel
+//     refuses, it is held alone. Nothing else waits for it.
 //  25. Not paid for: suspended. Deleted only when every subscription on it has ended on a
 //     known day, a retention period is set, and that long has passed since then, since the
 //     end of any other that may have been served by it, and since our own suspension, and no

@@ -35,7 +35,14 @@ func After(c *reconcile.Customer, a reconcile.Action, now time.Time) *reconcile.
 	case reconcile.CreateSubscription:
 		made(&next, a, now)
 	case reconcile.CreateWebsite:
-		changeHosting(&next, a, func(h *reconcile.Hosting) { h.Website = a.Domain })
+		changeHosting(&next, a, func(h *reconcile.Hosting) {
+			h.Website = a.Domain
+			if a.Site.App != "" {
+				h.App = reconcile.SiteApp{App: a.Site.App, Domain: a.Domain, MadeAt: now}
+			}
+		})
+	case reconcile.InstallApp:
+		changeHosting(&next, a, func(h *reconcile.Hosting) { h.App.Done = now })
 	case reconcile.Resume:
 		changeHosting(&next, a, func(h *reconcile.Hosting) {
 			h.State, h.SuspendedBy, h.SuspendedByUs = reconcile.HostingActive, "", time.Time{}

@@ -139,6 +139,7 @@ func (pl *planner) planActive(cl demand, h *reconcile.Hosting) {
 	}
 	pl.planChangePlan(cl, h)
 	pl.planWebsite(cl, h)
+	pl.planApp(cl, h)
 }
 
 // askWhose holds the lifting of a suspension that carries our mark and that the journal
@@ -298,7 +299,7 @@ func (pl *planner) planWebsite(cl demand, h *reconcile.Hosting) {
 func (pl *planner) unanswered(l *assignment) bool {
 	for i := range pl.c.Pending {
 		p := &pl.c.Pending[i]
-		if p.Kind == reconcile.CreateSubscription || p.Kind == reconcile.Backup {
+		if p.Kind == reconcile.CreateSubscription || p.Kind == reconcile.Backup || p.Kind == reconcile.InstallApp {
 			continue // no hosting, or none that is changed by it
 		}
 		if p.Hosting != 0 && p.Hosting == l.Hosting || p.Subscription == l.Subscription && p.Slot == l.Slot {

@@ -73,7 +73,7 @@ func (pl *planner) onboarding() reconcile.Onboarding {
 // being made: then the panel is not asked.
 func (pl *planner) site(s *assessed, item string, plan int) (site reconcile.SiteOptions, problem string) {
 	o := pl.cat.options(s.item(item))
-	site = reconcile.SiteOptions{ServerGroup: o.ServerGroup, PHP: o.PHP}
+	site = reconcile.SiteOptions{ServerGroup: o.ServerGroup, PHP: o.PHP, App: o.App}
 	if o.ByOrder && s.ServerGroup != "" {
 		group, unread := reconcile.ParseOrgID(s.ServerGroup)
 		if unread != "" {

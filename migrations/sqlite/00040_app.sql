@@ -1,0 +1,14 @@
+-- +goose Up
+
+-- What is installed on the website of an order; '': nothing.
+ALTER TABLE plan_mappings ADD COLUMN app TEXT NOT NULL DEFAULT '' CHECK (app IN ('', 'wordpress'));
+
+-- The application that was ordered with the website, and how far it has come.
+ALTER TABLE hostings ADD COLUMN app TEXT CHECK (json_valid(app));
+
+-- A further kind of action: install_app. A copy of the table would have to repeat all of
+-- its columns, see 00035.
+PRAGMA writable_schema = ON;
+UPDATE sqlite_schema SET sql = replace(sql, '''write_metadata'', ', '''write_metadata'', ''install_app'', ')
+WHERE type = 'table' AND name = 'actions';
+PRAGMA writable_schema = RESET;
