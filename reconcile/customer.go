@@ -79,6 +79,8 @@ type Buyer struct {
 	// change was seen; empty and zero: it has not changed since the first reading.
 	FormerEmail  string
 	EmailChanged time.Time
+	// EmailUnnoted and NameUnnoted: it has changed, and no run has noted that yet.
+	EmailUnnoted, NameUnnoted bool
 }
 
 // Kin is another customer with the same e-mail. Stripe verifies no address, so that proves

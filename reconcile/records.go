@@ -99,6 +99,8 @@ type Planned struct {
 	Later []string
 	// Forecast lists the changes that come with a date; it is not stored.
 	Forecast []ForecastEntry
+	// Noted are the Stripe customers whose change of e-mail or name this run has noted.
+	Noted []string
 	// Due is when to look at this customer again; zero: only when something changes.
 	Due time.Time
 }

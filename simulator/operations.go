@@ -209,6 +209,19 @@ func (w *World) SetEmail(customer, email string) error {
 	return nil
 }
 
+// SetName changes a customer's name; "" removes it.
+func (w *World) SetName(customer, name string) error {
+	w.enter()
+	defer w.mu.Unlock()
+	c, err := w.customer(customer)
+	if err != nil {
+		return err
+	}
+	c.Name = name
+	w.emit("customer.updated", c.ID, "{}", func(d *doc) { w.writeCustomer(d, c, nil) })
+	return nil
+}
+
 // DeleteCustomer deletes a customer and ends its subscriptions.
 func (w *World) DeleteCustomer(customer string) error {
 	w.enter()

@@ -36,6 +36,9 @@ func (s *Store) SavePlanned(ctx context.Context, tok reconcile.Token, run string
 		if err := p.plans(ctx, planned); err != nil {
 			return err
 		}
+		if err := noted(ctx, tx, planned); err != nil {
+			return err
+		}
 		rows, delta := make([][]any, len(planned)), counters{}
 		for i := range planned {
 			one := &planned[i]
@@ -48,6 +51,19 @@ func (s *Store) SavePlanned(ctx context.Context, tok reconcile.Token, run string
 		}
 		return tx.bulk(ctx, updatePlanned, rows)
 	})
+}
+
+// noted stores which changes at Stripe have been noted, so that no later run does it again.
+func noted(ctx context.Context, tx conn, planned []reconcile.Planned) error {
+	var ids []string
+	for i := range planned {
+		ids = append(ids, planned[i].Noted...)
+	}
+	if len(ids) == 0 {
+		return nil
+	}
+	_, err := tx.exec(ctx, "UPDATE stripe_customers SET email_unnoted = FALSE, name_unnoted = FALSE WHERE id IN "+tx.d.texts(1), list(ids))
+	return err
 }
 
 var updatePlanned = bulk{

@@ -85,13 +85,14 @@ func loadBuyers(ctx context.Context, tx conn, buyers []*buyer, now time.Time) er
 	for i, b := range buyers {
 		byID[b.ID], ids[i] = b, b.ID
 	}
-	query := `SELECT b.id, b.customer_id, b.email, b.name, b.deleted, b.former_email, b.email_changed_at, c.erased_at
+	query := `SELECT b.id, b.customer_id, b.email, b.name, b.deleted, b.former_email, b.email_changed_at, b.email_unnoted, b.name_unnoted, c.erased_at
 		FROM stripe_customers b JOIN customers c ON c.id = b.customer_id WHERE b.id IN ` + tx.d.texts(1)
 	return tx.each(ctx, query, []any{list(ids)}, func(row scan) error {
 		var old reconcile.Buyer
 		var customer string
 		var erased time.Time
-		if err := row(&old.ID, &customer, &old.Email, &old.Name, &old.Deleted, &old.FormerEmail, into(&old.EmailChanged), into(&erased)); err != nil {
+		err := row(&old.ID, &customer, &old.Email, &old.Name, &old.Deleted, &old.FormerEmail, into(&old.EmailChanged), &old.EmailUnnoted, &old.NameUnnoted, into(&erased))
+		if err != nil {
 			return err
 		}
 		b := byID[old.ID]
@@ -102,10 +103,13 @@ func loadBuyers(ctx context.Context, tx conn, buyers []*buyer, now time.Time) er
 		if b.Deleted {
 			b.Email, b.Name = cmp.Or(b.Email, old.Email), cmp.Or(b.Name, old.Name)
 		}
-		b.FormerEmail, b.EmailChanged = old.FormerEmail, old.EmailChanged
+		b.FormerEmail, b.EmailChanged, b.EmailUnnoted = old.FormerEmail, old.EmailChanged, old.EmailUnnoted
 		if reconcile.EmailKey(b.Email) != reconcile.EmailKey(old.Email) {
-			b.FormerEmail, b.EmailChanged = old.Email, now
+			b.FormerEmail, b.EmailChanged, b.EmailUnnoted = old.Email, now, true
 		}
+		// A name that is there for the first time, or no more, leaves nothing else to be called.
+		was, is := reconcile.NameKey(old.Name), reconcile.NameKey(b.Name)
+		b.NameUnnoted = old.NameUnnoted || was != is && was != "" && is != ""
 		b.stale = b.Buyer != old
 		return nil
 	})
@@ -137,10 +141,11 @@ func (p *identities) insertCustomers(ctx context.Context, tx conn, buyers []*buy
 var upsertBuyer = bulk{
 	head: "INSERT INTO stripe_customers",
 	columns: []column{{"id", "TEXT"}, {"customer_id", "TEXT"}, {"email", "TEXT"}, {"email_key", "TEXT"},
-		{"name", "TEXT"}, {"deleted", "BOOLEAN"}, {"former_email", "TEXT"}, {"email_changed_at", "TIMESTAMPTZ"}},
+		{"name", "TEXT"}, {"deleted", "BOOLEAN"}, {"former_email", "TEXT"}, {"email_changed_at", "TIMESTAMPTZ"},
+		{"email_unnoted", "BOOLEAN"}, {"name_unnoted", "BOOLEAN"}},
 	tail: `ON CONFLICT (id) DO UPDATE SET email = excluded.email, email_key = excluded.email_key,
 		name = excluded.name, deleted = excluded.deleted, former_email = excluded.former_email,
-		email_changed_at = excluded.email_changed_at`,
+		email_changed_at = excluded.email_changed_at, email_unnoted = excluded.email_unnoted, name_unnoted = excluded.name_unnoted`,
 }
 
 // write stores new and changed buyers.
@@ -153,7 +158,7 @@ func (p *identities) write(ctx context.Context, tx conn, buyers []*buyer) error 
 		if b.known {
 			p.renamed = append(p.renamed, b.customer)
 		}
-		rows = append(rows, []any{b.ID, b.customer, b.Email, reconcile.EmailKey(b.Email), b.Name, b.Deleted, b.FormerEmail, at(b.EmailChanged)})
+		rows = append(rows, []any{b.ID, b.customer, b.Email, reconcile.EmailKey(b.Email), b.Name, b.Deleted, b.FormerEmail, at(b.EmailChanged), b.EmailUnnoted, b.NameUnnoted})
 	}
 	sortRows(rows, 3) // the index of e-mails is the one that is not in the order of the merge
 	return tx.bulk(ctx, upsertBuyer, rows)

@@ -64,6 +64,40 @@ func TestAStripeCustomerIsACustomer(t *testing.T) {
 	})
 }
 
+// A change of e-mail or name is to be noted until a decision is stored that has noted it.
+func TestAChangeIsToBeNotedUntilItIs(t *testing.T) {
+	conform(t, func(t *testing.T, f *fixture) {
+		f.save(t0, facts("sub_a", "cus_a", "ann@example.com"))
+		unnoted := func() []bool { b := f.customer("cus_a").Buyers[0]; return []bool{b.EmailUnnoted, b.NameUnnoted} }
+		same(t, "a new customer", []bool{false, false}, unnoted())
+		plan := func(noted ...string) {
+			f.must(f.SavePlanned(t.Context(), f.tok, "run-1", []reconcile.Planned{{Customer: "cus_a", Noted: noted}}, t0))
+		}
+		named := func(name string) func(*reconcile.SubscriptionFacts) {
+			return func(s *reconcile.SubscriptionFacts) { s.Buyer.Name = name }
+		}
+		for i, tt := range []struct {
+			email, name string
+			want        []bool
+		}{
+			{"bob@example.com", "Example a", []bool{true, false}},
+			{"bob@example.com", "Bob", []bool{false, true}},
+			{"ann@example.com", "Ann", []bool{true, true}},
+			{"ANN@example.com", " ANN ", []bool{false, false}},
+			{"ann@example.com", "", []bool{false, false}},
+			{"ann@example.com", "Ann", []bool{false, false}},
+		} {
+			at := t0.Add(time.Duration(i+1) * time.Hour)
+			f.save(at, facts("sub_a", "cus_a", tt.email, named(tt.name), readAt(at)))
+			plan()
+			f.save(at.Add(time.Minute), facts("sub_a", "cus_a", tt.email, named(tt.name), readAt(at.Add(time.Minute))))
+			same(t, tt.email+" "+tt.name, tt.want, unnoted())
+			plan("cus_a")
+			same(t, "noted", []bool{false, false}, unnoted())
+		}
+	})
+}
+
 // When an e-mail changes, a buyer does not move to the customer that has it already, nor
 // away from its orgs. Both addresses are kept, with the time.
 func TestAnEmailThatChangesMovesNothing(t *testing.T) {
@@ -74,7 +108,7 @@ func TestAnEmailThatChangesMovesNothing(t *testing.T) {
 		same(t, "customers", []string{"cus_a", "cus_b"}, f.customerIDs())
 		c := f.customer("cus_a")
 		same(t, "buyers", []reconcile.Buyer{{StripeCustomer: reconcile.StripeCustomer{ID: "cus_a", Email: "Bob@example.com", Name: "Example a"},
-			FormerEmail: "ann@example.com", EmailChanged: later}}, c.Buyers)
+			FormerEmail: "ann@example.com", EmailChanged: later, EmailUnnoted: true}}, c.Buyers)
 		same(t, "the customer is known by the new address", "Bob@example.com", c.Email)
 		f.save(later.Add(time.Hour), facts("sub_a", "cus_a", "BOB@example.com", readAt(later.Add(time.Hour))))
 		same(t, "another spelling is no change", later, f.customer("cus_a").Buyers[0].EmailChanged)

@@ -83,7 +83,8 @@ const headColumns = `SELECT c.id, c.email, c.email_key, c.name, coalesce(c.org_i
 	EXISTS (SELECT 1 FROM partings),
 	EXISTS (SELECT 1 FROM holds WHERE removed_at IS NULL),
 	EXISTS (SELECT 1 FROM mails),
-	coalesce(b.id, ''), coalesce(b.email, ''), coalesce(b.name, ''), coalesce(b.deleted, FALSE), coalesce(b.former_email, ''), b.email_changed_at`
+	coalesce(b.id, ''), coalesce(b.email, ''), coalesce(b.name, ''), coalesce(b.deleted, FALSE), coalesce(b.former_email, ''), b.email_changed_at,
+	coalesce(b.email_unnoted, FALSE), coalesce(b.name_unnoted, FALSE)`
 
 // loadHeads reads the customers chosen by a condition on customers, in an order of
 // columns of c.
@@ -96,7 +97,7 @@ func loadHeads(ctx context.Context, c conn, chosen, order string, args ...any) (
 		err := row(&h.ID, &h.Email, &h.key, &h.Name, &h.org, &h.OrgGuest, &h.OrgNamed, into(&h.Invited), &h.InvitedEmail,
 			into(&h.due), &h.Version, &h.Failures, into(&h.RetryAfter), into(&h.Parked), &h.LastError, into(&h.PlannedAt), &h.Instructions, &h.NameWanted, &h.NameWhy,
 			&h.Unbound, &h.Undecided, &h.pending, &h.kin, &h.partings, &h.manual, &h.mails,
-			&b.ID, &b.Email, &b.Name, &b.Deleted, &b.FormerEmail, into(&b.EmailChanged))
+			&b.ID, &b.Email, &b.Name, &b.Deleted, &b.FormerEmail, into(&b.EmailChanged), &b.EmailUnnoted, &b.NameUnnoted)
 		if err != nil {
 			return err
 		}

@@ -10,3 +10,7 @@ ALTER TABLE hostings ADD COLUMN app JSONB;
 ALTER TABLE actions DROP CONSTRAINT actions_kind_check;
 ALTER TABLE actions ADD CONSTRAINT actions_kind_check CHECK (kind IN ('link', 'resume', 'create_org', 'rename_org', 'invite_owner',
     'create_subscription', 'create_website', 'change_plan', 'mark_hosting', 'write_metadata', 'install_app', 'suspend', 'backup', 'terminate', 'mail'));
+
+-- Whether the e-mail or the name has changed at Stripe, and no run has noted it yet.
+ALTER TABLE stripe_customers ADD COLUMN email_unnoted BOOLEAN NOT NULL DEFAULT FALSE;
+ALTER TABLE stripe_customers ADD COLUMN name_unnoted BOOLEAN NOT NULL DEFAULT FALSE;

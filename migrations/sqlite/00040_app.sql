@@ -12,3 +12,7 @@ PRAGMA writable_schema = ON;
 UPDATE sqlite_schema SET sql = replace(sql, '''write_metadata'', ', '''write_metadata'', ''install_app'', ')
 WHERE type = 'table' AND name = 'actions';
 PRAGMA writable_schema = RESET;
+
+-- Whether the e-mail or the name has changed at Stripe, and no run has noted it yet.
+ALTER TABLE stripe_customers ADD COLUMN email_unnoted INTEGER NOT NULL DEFAULT 0 CHECK (email_unnoted IN (0, 1));
+ALTER TABLE stripe_customers ADD COLUMN name_unnoted INTEGER NOT NULL DEFAULT 0 CHECK (name_unnoted IN (0, 1));

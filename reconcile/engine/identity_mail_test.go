@@ -1,6 +1,7 @@
 package engine_test
 
 import (
+	"errors"
 	"net/http"
 	"slices"
 	"strings"
@@ -75,6 +76,46 @@ func TestAnAddressThatWasChangedToTheVictimsLeadsIntoNobodysOrg(t *testing.T) {
 	second := signUp(t, r, simulator.SignUp{Email: "victim@example.com", Guest: true, Price: price})
 	r.Run(engine.Request{})
 	diff(t, "the second plan is in the victim's own org", orgOf(t, r, victim.Subscription), orgOf(t, r, second.Subscription))
+}
+
+// A change at Stripe is noted by one run, whether there is anything to do for the customer
+// or not; a dry run before it notes it too, and takes nothing from the run.
+func TestAChangeAtStripeIsNotedOnce(t *testing.T) {
+	r := testenv.New(t, testenv.Options{})
+	s := signUp(t, r, simulator.SignUp{Email: "ada@example.com", Name: "Ada", Price: priceFor(t, r, plans(r)[0])})
+	r.Run(engine.Request{})
+	notes := func(rep reconcile.Report) (found []string) {
+		for _, n := range rep.Notes {
+			if what, _, ok := strings.Cut(n, " at Stripe than before"); ok {
+				found = append(found, strings.TrimPrefix(what, s.Customer+" has "))
+			}
+		}
+		return found
+	}
+	for _, tt := range []struct {
+		change func() error
+		want   string
+	}{
+		{func() error { return r.World.SetEmail(s.Customer, "ada@work.example") }, "another e-mail"},
+		{func() error { return r.World.SetName(s.Customer, "Ada King") }, "another name"},
+		{func() error {
+			return errors.Join(r.World.SetEmail(s.Customer, "a@work.example"), r.World.SetName(s.Customer, "Countess"))
+		}, "another e-mail and another name"},
+		{func() error { return r.World.SetName(s.Customer, "COUNTESS ") }, ""},
+	} {
+		must(t, tt.change())
+		r.World.Advance(2 * time.Minute)
+		var found []string
+		r.Run(engine.Request{Dry: true})
+		for range 4 {
+			found = append(found, notes(r.Run(engine.Request{}))...)
+			r.World.Advance(2 * time.Minute)
+		}
+		found = append(found, notes(r.Run(engine.Request{Full: true}))...)
+		if got := strings.Join(found, "; "); got != tt.want {
+			t.Errorf("noted %q, want %q", got, tt.want)
+		}
+	}
 }
 
 func TestAStrangerDoesNotTakeOverWhatTheVictimHad(t *testing.T) {

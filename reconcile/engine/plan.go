@@ -176,19 +176,31 @@ func (r *run) planOne(ctx context.Context, c *reconcile.Customer) (p *reconcile.
 		r.failed(ctx, c.ID, fmt.Errorf("looking: %w", err))
 		return nil
 	}
-	r.noticeMoves(cur)
 	out := r.planned(cur, d)
+	out.Noted = r.noticeMoves(cur)
 	return &out
 }
 
-// noticeMoves notes the Stripe customers whose e-mail has changed since the customer
-// was last planned. The note says that nothing follows from it.
-func (r *run) noticeMoves(c *reconcile.Customer) {
+// noticeMoves notes the Stripe customers whose e-mail or name has changed, and returns them.
+// The decision is stored with them, so that each change is noted once. The note shows that
+// nothing follows from it.
+func (r *run) noticeMoves(c *reconcile.Customer) (noted []string) {
 	for _, b := range c.Buyers {
-		if b.EmailChanged.After(c.PlannedAt) {
-			r.note("%s has another e-mail at Stripe than before: the org, its owner and the hostings stay as they are; see `stripe-enhance customers show --customer %s`, and change the owner in the panel if that is wanted", b.ID, b.ID)
+		what, then := "", ""
+		switch {
+		case b.EmailUnnoted && b.NameUnnoted:
+			what, then = "another e-mail and another name", "change the owner in the panel and the name with `stripe-enhance customers rename`"
+		case b.EmailUnnoted:
+			what, then = "another e-mail", "change the owner in the panel"
+		case b.NameUnnoted:
+			what, then = "another name", "change the name with `stripe-enhance customers rename`"
+		default:
+			continue
 		}
+		r.note("%s has %s at Stripe than before: the org, its owner and the hostings stay as they are; see `stripe-enhance customers show --customer %s`, and %s if that is wanted", b.ID, what, b.ID, then)
+		noted = append(noted, b.ID)
 	}
+	return noted
 }
 
 // decide plans a customer and reads what the planner asks for until it asks for nothing
