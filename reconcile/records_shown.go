@@ -15,6 +15,8 @@ type CustomerRecord struct {
 	DueAt   time.Time      // zero: only when something changes
 	History []ActionRecord // newest first
 	Erased  time.Time      // when its name and e-mail were erased; zero: they were not
+	// Schedules change its subscriptions on a day to come; nil if they were not read.
+	Schedules []Schedule
 }
 
 // Question is what support staff ask about a customer. Values are part of the JSON.

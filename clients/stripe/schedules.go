@@ -58,7 +58,17 @@ var errManySchedules = errors.New("many schedules")
 // counting those that have ended. partly reports that the account has more than are read.
 // If the key may not read them, the error is fault.Denied.
 func (c *Client) Schedules(ctx context.Context, use func([]reconcile.Schedule)) (partly bool, err error) {
-	r := get("/v1/subscription_schedules", "expand[0]", "data.phases.items.price")
+	return c.schedules(ctx, get("/v1/subscription_schedules", "expand[0]", "data.phases.items.price"), use)
+}
+
+// SchedulesOf is Schedules for one Stripe customer.
+func (c *Client) SchedulesOf(ctx context.Context, customer string) (all []reconcile.Schedule, err error) {
+	r := get("/v1/subscription_schedules", "customer", customer, "expand[0]", "data.phases.items.price")
+	_, err = c.schedules(ctx, r, func(page []reconcile.Schedule) { all = append(all, page...) })
+	return all, err
+}
+
+func (c *Client) schedules(ctx context.Context, r request, use func([]reconcile.Schedule)) (partly bool, err error) {
 	read := 0
 	_, err = readAll(ctx, c, r, schedules, func(page []scheduleWire, _ answer) error {
 		var ahead []reconcile.Schedule

@@ -58,6 +58,9 @@ func TestSchedulesAreReadWithTheirPrices(t *testing.T) {
 	if diff := cmp.Diff(want, all[2]); diff != "" {
 		t.Errorf("a change (-want +got):\n%s", diff)
 	}
+	if of, err := s.client.SchedulesOf(t.Context(), up.Customer); err != nil || len(of) != 2 || of[0].ID != begins || of[1].ID != change {
+		t.Errorf("of one customer: %+v, %v", of, err)
+	}
 	if got := all[1]; got.ID != begins || got.Subscription != "" || got.Cancels || len(got.Phases) != 1 {
 		t.Errorf("one that begins: %+v", got)
 	}

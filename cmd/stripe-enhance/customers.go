@@ -38,8 +38,9 @@ func (p *program) customersShow() *cobra.Command {
 			"who suspended it, which payment is missing, and what follows from a payment. The customer\n" +
 			"is named by e-mail, by an id at Stripe, by the domain of a website, or by the id of an\n" +
 			"organisation or hosting at the panel. If several customers fit, all of them are shown.\n" +
-			"--refresh reads both sides now, shows the result, and stores nothing. To store it,\n" +
-			"wait for the next run, or use `stripe-enhance reconcile --subscription`.",
+			"--refresh reads both sides now, with the subscription schedules at Stripe, shows the\n" +
+			"result, and stores nothing. To store it, wait for the next run, or use\n" +
+			"`stripe-enhance reconcile --subscription`.",
 		Args: atMostOne("customer"),
 		Example: "  stripe-enhance customers show bakery@example.com\n" +
 			"  stripe-enhance customers show --email bakery@example.com\n" +
@@ -118,7 +119,7 @@ func (p *program) showCustomers(ctx context.Context, a *app.App, l reconcile.Cus
 		c := report.CustomerOf(one, p.now())
 		c.Refreshed, c.RefreshProblems, c.RefreshChanges = refresh, now.Problems, now.Changes
 		c.Answers = report.AnswersOf(planner.Answers(&one, cat, a.Config.Policy(), p.now()))
-		c.Ahead = report.AheadOf(planner.Decide(&one.Customer, cat, a.Config.Policy(), p.now()).Forecast)
+		c.Ahead = report.AheadOf(planner.Ahead(&one, cat, a.Config.Policy(), p.now()))
 		all = append(all, c)
 	}
 	if p.format == formatJSON {

@@ -30,6 +30,7 @@ func (a *App) Refresh(ctx context.Context, r *reconcile.CustomerRecord) Refreshe
 		f.subscription(ctx, a, &r.Subscriptions[i])
 	}
 	f.org(ctx, a, r)
+	f.schedules(ctx, a, r)
 	seen := map[int64]bool{}
 	for _, b := range r.Bindings {
 		if !seen[b.Hosting] {
@@ -38,6 +39,23 @@ func (a *App) Refresh(ctx context.Context, r *reconcile.CustomerRecord) Refreshe
 		}
 	}
 	return f
+}
+
+// schedules reads the schedules that change the customer's subscriptions, or begin one, on a
+// day to come.
+func (f *Refreshed) schedules(ctx context.Context, a *App, r *reconcile.CustomerRecord) {
+	for _, b := range r.Buyers {
+		of, err := a.Stripe.SchedulesOf(ctx, b.ID)
+		switch {
+		case err == nil:
+			r.Schedules = append(r.Schedules, of...)
+		case errors.Is(err, fault.Denied):
+			f.Problems = append(f.Problems, "scheduled changes of plan are left out: the key at Stripe may not read subscription schedules")
+			return
+		default:
+			f.Problems = append(f.Problems, fmt.Sprintf("scheduled changes of plan of %s could not be read at Stripe: %v", b.ID, err))
+		}
+	}
 }
 
 func (f *Refreshed) org(ctx context.Context, a *App, r *reconcile.CustomerRecord) {

@@ -13,6 +13,7 @@ import (
 func Answers(r *reconcile.CustomerRecord, cat *Catalog, p reconcile.Policy, now time.Time) []reconcile.Answer {
 	e := explainer{c: &r.Customer, cat: cat, policy: p, now: now, history: r.History}
 	e.next = Decide(e.c, cat, p, now)
+	e.next.Forecast = withSchedules(e.next.Forecast, r, cat, now)
 	paid := paidUp(e.c)
 	e.paid = Decide(&paid, cat, p, now)
 	e.holds = e.next.Holds

@@ -28,6 +28,28 @@ func ForecastSchedule(sc *reconcile.Schedule, cat *Catalog, now time.Time) (all 
 	return all
 }
 
+// Ahead is everything dated that comes for a customer: what the decision foresees and, as
+// far as they were read, the schedules at Stripe. The end of a subscription that Stripe shows
+// in both is listed once.
+func Ahead(r *reconcile.CustomerRecord, cat *Catalog, p reconcile.Policy, now time.Time) []reconcile.ForecastEntry {
+	return withSchedules(Decide(&r.Customer, cat, p, now).Forecast, r, cat, now)
+}
+
+func withSchedules(all []reconcile.ForecastEntry, r *reconcile.CustomerRecord, cat *Catalog, now time.Time) []reconcile.ForecastEntry {
+	for i := range r.Schedules {
+		for _, e := range ForecastSchedule(&r.Schedules[i], cat, now) {
+			e.Customer, e.Email = r.ID, r.Email
+			if e.Kind != reconcile.ForecastCancel || !slices.ContainsFunc(all, func(o reconcile.ForecastEntry) bool {
+				return o.Kind == reconcile.ForecastCancel && o.Subscription == e.Subscription
+			}) {
+				all = append(all, e)
+			}
+		}
+	}
+	slices.SortStableFunc(all, CompareForecast)
+	return all
+}
+
 // hosts reports whether any item is mapped to a plan, even to one that does not exist.
 func (c *Catalog) hosts(items []reconcile.Item) bool {
 	return slices.ContainsFunc(items, func(it reconcile.Item) bool {
