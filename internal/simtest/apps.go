@@ -7,13 +7,6 @@ import (
 	"github.com/stripe-enhance/stripe-enhance/simulator"
 )
 
-// AppOnNothing is a promise; the map promises has its sentence.
-const AppOnNothing Invariant = "an application is put on nothing"
-
-func init() {
-	promises[AppOnNothing] = "An application is only installed on a website that we have made, on which there is no application and no database."
-}
-
 // apps gives a third of the companies hosting with WordPress on it, whose panel installs it
 // slowly, badly or not at all. It has random numbers of its own.
 func apps(s *Scenario) {

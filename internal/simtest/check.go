@@ -41,6 +41,7 @@ const (
 	OneTrial          Invariant = "one trial for each customer"
 	UpgradePaid       Invariant = "an upgrade is paid"
 	MailHolds         Invariant = "a mail is true and allowed"
+	AppOnNothing      Invariant = "an application is put on nothing"
 )
 
 var promises = map[Invariant]string{
@@ -71,6 +72,7 @@ var promises = map[Invariant]string{
 	MailHolds:         "No customer is warned of a suspension without being past_due, no mail is sent in mode observe or by a dry run, and no warning in mode provision.",
 	OneTrial:          "With TRIALS=one nothing is made for a second trial, unless a person decides that the order is new.",
 	UpgradePaid:       "With UNPAID_UPGRADE=hold no hosting comes to a larger plan while its subscription is past_due.",
+	AppOnNothing:      "An application is only installed on a website that we have made, on which there is no application and no database.",
 	Quiet:             "One more full run then changes nothing.",
 }
 
@@ -97,14 +99,6 @@ func (y *play) checkNew(p *process, sent time.Time) {
 			y.checkEffect(p, e, sent)
 		}
 	}
-}
-
-func state(s simulator.State) string {
-	text := s.Name + " " + s.Status
-	if s.SuspendedBy != "" {
-		text += " suspended"
-	}
-	return text
 }
 
 // record keeps the facts that later checks need.

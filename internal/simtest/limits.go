@@ -67,3 +67,11 @@ func (y *play) brakes(p *process, e simulator.Effect) {
 		y.violated(BrakeHolds, "%d × %s in 24 hours; the limit is %d, approved were %d", today, e.Kind, day, approved)
 	}
 }
+
+func state(s simulator.State) string {
+	text := s.Name + " " + s.Status
+	if s.SuspendedBy != "" {
+		text += " suspended"
+	}
+	return text
+}

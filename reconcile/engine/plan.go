@@ -186,7 +186,7 @@ func (r *run) planOne(ctx context.Context, c *reconcile.Customer) (p *reconcile.
 // nothing follows from it.
 func (r *run) noticeMoves(c *reconcile.Customer) (noted []string) {
 	for _, b := range c.Buyers {
-		what, then := "", ""
+		var what, then string
 		switch {
 		case b.EmailUnnoted && b.NameUnnoted:
 			what, then = "another e-mail and another name", "change the owner in the panel and the name with `stripe-enhance customers rename`"

@@ -147,7 +147,7 @@ func (m *model) apply(t *rapid.T, a reconcile.Action) {
 		h.State, h.SuspendedByUs = reconcile.HostingActive, time.Time{}
 	case reconcile.Terminate:
 		h.State, h.TerminatedByUs = reconcile.HostingDeleted, m.now
-	case reconcile.Backup, reconcile.SendMail: // the settings of the model ask for neither
+	case reconcile.InstallApp, reconcile.Backup, reconcile.SendMail: // the settings of the model ask for none of them
 	}
 	if a.Kind == reconcile.Suspend || a.Kind == reconcile.Resume {
 		if m.undone[fmt.Sprint(a.Hosting)]++; m.undone[fmt.Sprint(a.Hosting)] > 1 {

@@ -34,34 +34,8 @@ func After(c *reconcile.Customer, a reconcile.Action, now time.Time) *reconcile.
 		next.Invited, next.InvitedEmail = now, reconcile.EmailKey(a.Email)
 	case reconcile.CreateSubscription:
 		made(&next, a, now)
-	case reconcile.CreateWebsite:
-		changeHosting(&next, a, func(h *reconcile.Hosting) {
-			h.Website = a.Domain
-			if a.Site.App != "" {
-				h.App = reconcile.SiteApp{App: a.Site.App, Domain: a.Domain, MadeAt: now}
-			}
-		})
-	case reconcile.InstallApp:
-		changeHosting(&next, a, func(h *reconcile.Hosting) { h.App.Done = now })
-	case reconcile.Resume:
-		changeHosting(&next, a, func(h *reconcile.Hosting) {
-			h.State, h.SuspendedBy, h.SuspendedByUs = reconcile.HostingActive, "", time.Time{}
-		})
-	case reconcile.Suspend:
-		changeHosting(&next, a, func(h *reconcile.Hosting) { h.State, h.SuspendedByUs = reconcile.HostingSuspended, now })
-	case reconcile.ChangePlan:
-		changeHosting(&next, a, func(h *reconcile.Hosting) {
-			h.Plan = a.Plan
-			if a.Name != "" {
-				h.FriendlyName = a.Name
-			}
-		})
-	case reconcile.Backup:
-		changeHosting(&next, a, func(h *reconcile.Hosting) { h.Backups.Began = now })
-	case reconcile.MarkHosting:
-		changeHosting(&next, a, func(h *reconcile.Hosting) { h.FriendlyName = a.Name })
-	case reconcile.Terminate:
-		changeHosting(&next, a, func(h *reconcile.Hosting) { h.State, h.TerminatedByUs = reconcile.HostingDeleted, now })
+	case reconcile.CreateWebsite, reconcile.InstallApp, reconcile.Resume, reconcile.Suspend, reconcile.ChangePlan, reconcile.Backup, reconcile.MarkHosting, reconcile.Terminate:
+		changeHosting(&next, a, func(h *reconcile.Hosting) { changed(h, a, now) })
 	case reconcile.SendMail: // it changes nothing that is decided by
 	case reconcile.WriteMetadata:
 		next.Subscriptions = slices.Clone(c.Subscriptions)
@@ -117,6 +91,35 @@ func made(c *reconcile.Customer, a reconcile.Action, now time.Time) {
 	c.Hostings = append(slices.Clone(c.Hostings), reconcile.Hosting{ID: id, Org: org, Plan: a.Plan, State: reconcile.HostingActive, Bound: true,
 		FriendlyName: a.PlanName + " " + m.String(), ObservedAt: now, Content: reconcile.Content{ReadAt: now}})
 	c.Bindings = append(slices.Clone(c.Bindings), reconcile.Binding{Subscription: a.Subscription, Item: a.Item, Slot: a.Slot, Org: org, Hosting: id, How: reconcile.BoundByCreate, At: now})
+}
+
+// changed is h once an action on it is done.
+func changed(h *reconcile.Hosting, a reconcile.Action, now time.Time) {
+	switch a.Kind {
+	case reconcile.CreateWebsite:
+		h.Website = a.Domain
+		if a.Site.App != "" {
+			h.App = reconcile.SiteApp{App: a.Site.App, Domain: a.Domain, MadeAt: now}
+		}
+	case reconcile.InstallApp:
+		h.App.Done = now
+	case reconcile.Resume:
+		h.State, h.SuspendedBy, h.SuspendedByUs = reconcile.HostingActive, "", time.Time{}
+	case reconcile.Suspend:
+		h.State, h.SuspendedByUs = reconcile.HostingSuspended, now
+	case reconcile.ChangePlan:
+		h.Plan = a.Plan
+		if a.Name != "" {
+			h.FriendlyName = a.Name
+		}
+	case reconcile.Backup:
+		h.Backups.Began = now
+	case reconcile.MarkHosting:
+		h.FriendlyName = a.Name
+	case reconcile.Terminate:
+		h.State, h.TerminatedByUs = reconcile.HostingDeleted, now
+	case reconcile.Link, reconcile.CreateOrg, reconcile.CreateSubscription, reconcile.RenameOrg, reconcile.InviteOwner, reconcile.WriteMetadata, reconcile.SendMail:
+	}
 }
 
 func changeHosting(c *reconcile.Customer, a reconcile.Action, change func(*reconcile.Hosting)) {
