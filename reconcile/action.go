@@ -170,8 +170,11 @@ type Action struct {
 	// InviteOwner does. Neither is stored: an action is planned again right before it is done.
 	Site       SiteOptions
 	Onboarding Onboarding
-	How        BindKind
-	Reason     string // a sentence for people
+	// Instead is the address of the invitation that InviteOwner takes back; "": of none. It is
+	// not stored either.
+	Instead string
+	How     BindKind
+	Reason  string // a sentence for people
 	// Evidence has the facts on which the action rests, if it takes something away and was
 	// sent; else nil.
 	Evidence *Evidence

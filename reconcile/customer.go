@@ -38,6 +38,9 @@ type Customer struct {
 	// NameWanted is the name that a person wants the bound org to have, and NameWhy who
 	// wants it and why; "": it keeps the one that it has.
 	NameWanted, NameWhy string
+	// InviteWanted is the e-mail at which a person wants the owner to be invited instead of
+	// InvitedEmail, and InviteWhy who wants it and why; "": it stays.
+	InviteWanted, InviteWhy string
 	// OrgGuest means that another customer had the org first: that one names the org and
 	// invites its owner; this one only has hostings in it.
 	OrgGuest bool

@@ -13,7 +13,7 @@ type Effect struct {
 	At   time.Time
 	Side Side
 	// Kind is create_org, rename_org, suspend_org, resume_org, delete_org,
-	// invite_owner, create_login, add_member, set_owner, recover_password,
+	// invite_owner, take_invitation_back, remove_member, create_login, add_member, set_owner, recover_password,
 	// create_subscription, suspend, resume, change_plan, rename_subscription,
 	// delete_subscription, undelete_subscription, create_website,
 	// remove_website, move_website, backup_website, install_app, create_database,

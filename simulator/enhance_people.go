@@ -133,6 +133,26 @@ func createMember(w *World, q *request) answer {
 	return created(`{"id":` + quote(m.ID) + `}`)
 }
 
+// deleteMember ends a membership, or takes an invitation back. The login stays.
+func deleteMember(w *World, q *request) answer {
+	o, bad := w.org(q, 0)
+	if bad != nil {
+		return *bad
+	}
+	i := slices.IndexFunc(o.Members, func(m Member) bool { return m.ID == q.vars[1] })
+	if i < 0 {
+		return notFound("member")
+	}
+	kind := "take_invitation_back"
+	if o.Members[i].Active {
+		kind = "remove_member"
+	}
+	o.Members = slices.Delete(o.Members, i, i+1)
+	w.panel.invalidate()
+	w.effect(Effect{Kind: kind, Org: o.ID, Object: q.vars[1], Before: o.state(), After: o.state()})
+	return noContent
+}
+
 // memberLogin makes a short-lived link by which its holder is logged in as the member. A
 // member who has not accepted the invitation has no login that a link could be for.
 func memberLogin(w *World, q *request) answer {

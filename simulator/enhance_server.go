@@ -34,6 +34,7 @@ var enhanceRoutes = []route{
 	newRoute("POST", "/orgs/{org}/invites", createInvite),
 	newRoute("GET", "/orgs/{org}/members", listMembers),
 	newRoute("POST", "/orgs/{org}/members", createMember),
+	newRoute("DELETE", "/orgs/{org}/members/{member}", deleteMember),
 	newRoute("GET", "/orgs/{org}/members/{member}/sso", memberLogin),
 	newRoute("PUT", "/orgs/{org}/owner", putOwner),
 	newRoute("GET", "/orgs/{org}/websites", listWebsites),

@@ -74,7 +74,7 @@ type has struct {
 }
 
 const headColumns = `SELECT c.id, c.email, c.email_key, c.name, coalesce(c.org_id, ''), c.org_guest, c.org_named, c.invited_at, c.invited_email,
-	c.due_at, c.wakes, c.failures, c.retry_after, c.parked_at, c.last_error, c.planned_at, c.words, c.org_name_wanted, c.org_name_why,
+	c.due_at, c.wakes, c.failures, c.retry_after, c.parked_at, c.last_error, c.planned_at, c.words, c.org_name_wanted, c.org_name_why, c.invite_wanted, c.invite_why,
 	EXISTS (SELECT 1 FROM hostings h WHERE ` + unboundHosting + `),
 	coalesce((SELECT value FROM cursors WHERE name = '` + undecidedCursor + `'), '') <> '',
 	EXISTS (SELECT 1 FROM actions a WHERE a.state IN ('planned', 'held', 'sent', 'ambiguous') AND a.state IN ('sent', 'ambiguous') AND a.kind <> 'mail' AND a.customer_id = c.id),
@@ -95,7 +95,7 @@ func loadHeads(ctx context.Context, c conn, chosen, order string, args ...any) (
 		var h head
 		var b reconcile.Buyer
 		err := row(&h.ID, &h.Email, &h.key, &h.Name, &h.org, &h.OrgGuest, &h.OrgNamed, into(&h.Invited), &h.InvitedEmail,
-			into(&h.due), &h.Version, &h.Failures, into(&h.RetryAfter), into(&h.Parked), &h.LastError, into(&h.PlannedAt), &h.Instructions, &h.NameWanted, &h.NameWhy,
+			into(&h.due), &h.Version, &h.Failures, into(&h.RetryAfter), into(&h.Parked), &h.LastError, into(&h.PlannedAt), &h.Instructions, &h.NameWanted, &h.NameWhy, &h.InviteWanted, &h.InviteWhy,
 			&h.Unbound, &h.Undecided, &h.pending, &h.kin, &h.partings, &h.manual, &h.mails,
 			&b.ID, &b.Email, &b.Name, &b.Deleted, &b.FormerEmail, into(&b.EmailChanged), &b.EmailUnnoted, &b.NameUnnoted)
 		if err != nil {

@@ -108,13 +108,18 @@ func recordOrg(ctx context.Context, tx conn, o reconcile.Outcome) error {
 			return err
 		}
 	}
+	if o.Action.Kind == reconcile.InviteOwner && o.State == reconcile.ActionFailed && o.Org != nil { // the owner has accepted before
+		_, err := tx.exec(ctx, "UPDATE customers SET invite_wanted = '' WHERE id = $1", o.Action.Customer)
+		return err
+	}
 	if !o.OrgNamed && o.Invited.IsZero() {
 		return nil
 	}
 	_, err := tx.exec(ctx, `UPDATE customers SET org_named = CASE WHEN $2 THEN TRUE ELSE org_named END,
 		invited_at = coalesce(CAST($3 AS TIMESTAMPTZ), invited_at),
 		invited_email = CASE WHEN $4 = '' THEN invited_email ELSE $4 END,
-		org_name_wanted = CASE WHEN org_name_wanted = $5 THEN '' ELSE org_name_wanted END WHERE id = $1`,
+		org_name_wanted = CASE WHEN org_name_wanted = $5 THEN '' ELSE org_name_wanted END,
+		invite_wanted = CASE WHEN $4 = invite_wanted THEN '' ELSE invite_wanted END WHERE id = $1`,
 		o.Action.Customer, o.OrgNamed, at(o.Invited), clean(o.InvitedEmail), orgName(o))
 	return err
 }

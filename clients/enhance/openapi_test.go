@@ -144,6 +144,8 @@ func TestEveryRequestIsOneThatTheVendorDocuments(t *testing.T) {
 	_, _ = n.client.CreateWebsite(t.Context(), n.org, n.hosting+1, "ada.example.com", reconcile.SiteOptions{}) // the domain is taken, so the client looks for its owner
 	_, _ = n.client.FindWebsite(t.Context(), "ada.example.com")
 	_, _ = n.client.Quota(t.Context())
+	_ = n.client.Invite(t.Context(), n.org, "typo@example.com", "Ada")
+	_ = n.client.InviteInstead(t.Context(), n.org, "typo@example.com", "right@example.com", "Ada")
 	_, _ = n.client.LoginLink(t.Context(), n.org, otherOrg)
 	saved, err := n.client.CreateHosting(t.Context(), n.org, 1, "Saved")
 	if err != nil {
@@ -161,7 +163,7 @@ func TestEveryRequestIsOneThatTheVendorDocuments(t *testing.T) {
 		"getCustomerSubscriptions", "createCustomerSubscription", "getSubscription", "updateSubscription", "deleteSubscription",
 		"createWebsite", "checkDomain", "getWebsites", "createInvite", "getMembers", "createMember", "createLogin", "startPasswordRecovery",
 		"getSubscriptionsToParent", "backupWebsite", "getWebsiteBackups", "getOrgMemberLogin",
-		"createWebsiteApp", "getWebsiteApps", "getWebsiteMySQLDBs",
+		"deleteMember", "createWebsiteApp", "getWebsiteApps", "getWebsiteMySQLDBs",
 	} {
 		if !checked[id] {
 			t.Errorf("no request was checked against %s", id)

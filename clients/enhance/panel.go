@@ -24,6 +24,7 @@ const (
 	routeDatabases   = "/orgs/{org}/websites/{website}/mysql-dbs"
 	routeDomainCheck = "/orgs/{org}/domains/check"
 	routeMembers     = "/orgs/{org}/members"
+	routeMember      = "/orgs/{org}/members/{member}"
 	routeMemberSSO   = "/orgs/{org}/members/{member}/sso"
 	routeInvites     = "/orgs/{org}/invites"
 	routeLogins      = "/logins"
@@ -35,6 +36,7 @@ const (
 	ourselves     = "" // the organisation of the configuration
 	anOrg         = "org"
 	aWebsite      = "website"
+	aMember       = "member"
 	aSubscription = "subscription"
 )
 

@@ -22,7 +22,7 @@ func (p *program) customersCommand() *cobra.Command {
 		GroupID: groupLook,
 		Example: "  stripe-enhance customers show --email bakery@example.com",
 	}
-	c.AddCommand(p.customersShow(), p.customersBind(), p.customersUnbind(), p.customersMove(), p.customersRename(), p.customersLogin(),
+	c.AddCommand(p.customersShow(), p.customersBind(), p.customersUnbind(), p.customersMove(), p.customersRename(), p.customersEmail(), p.customersLogin(),
 		p.customersExport(), p.customersErase())
 	return c
 }

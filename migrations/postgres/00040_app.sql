@@ -14,3 +14,8 @@ ALTER TABLE actions ADD CONSTRAINT actions_kind_check CHECK (kind IN ('link', 'r
 -- Whether the e-mail or the name has changed at Stripe, and no run has noted it yet.
 ALTER TABLE stripe_customers ADD COLUMN email_unnoted BOOLEAN NOT NULL DEFAULT FALSE;
 ALTER TABLE stripe_customers ADD COLUMN name_unnoted BOOLEAN NOT NULL DEFAULT FALSE;
+
+-- The address at which a person wants the owner to be invited instead, and who wants it and
+-- why; '': as it is.
+ALTER TABLE customers ADD COLUMN invite_wanted TEXT NOT NULL DEFAULT '';
+ALTER TABLE customers ADD COLUMN invite_why TEXT NOT NULL DEFAULT '';

@@ -16,3 +16,8 @@ PRAGMA writable_schema = RESET;
 -- Whether the e-mail or the name has changed at Stripe, and no run has noted it yet.
 ALTER TABLE stripe_customers ADD COLUMN email_unnoted INTEGER NOT NULL DEFAULT 0 CHECK (email_unnoted IN (0, 1));
 ALTER TABLE stripe_customers ADD COLUMN name_unnoted INTEGER NOT NULL DEFAULT 0 CHECK (name_unnoted IN (0, 1));
+
+-- The address at which a person wants the owner to be invited instead, and who wants it and
+-- why; '': as it is.
+ALTER TABLE customers ADD COLUMN invite_wanted TEXT NOT NULL DEFAULT '';
+ALTER TABLE customers ADD COLUMN invite_why TEXT NOT NULL DEFAULT '';

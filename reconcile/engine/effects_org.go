@@ -3,6 +3,7 @@ package engine
 import (
 	"cmp"
 	"context"
+	"errors"
 	"slices"
 	"strconv"
 
@@ -81,6 +82,9 @@ func (r *run) renameOrg(ctx context.Context, _ *reconcile.Customer, a reconcile.
 }
 
 func (r *run) invite(ctx context.Context, _ *reconcile.Customer, a reconcile.Action, out *reconcile.Outcome) error {
+	if a.Instead != "" {
+		return r.inviteElsewhere(ctx, a, out)
+	}
 	invited, err := r.invitedBefore(ctx, a)
 	if err != nil {
 		return err
@@ -98,6 +102,23 @@ func (r *run) invite(ctx context.Context, _ *reconcile.Customer, a reconcile.Act
 	}
 	out.Invited, out.InvitedEmail = r.clock(), reconcile.EmailKey(a.Email)
 	return nil
+}
+
+// inviteElsewhere invites at another address, and then takes the open invitation back: a
+// process that dies between the two does both again. If the owner has accepted it by now, the
+// org is read, so that it is not tried again.
+func (r *run) inviteElsewhere(ctx context.Context, a reconcile.Action, out *reconcile.Outcome) error {
+	err := r.Owners.InviteInstead(ctx, a.Org, a.Instead, a.Email, a.Name)
+	if errors.Is(err, fault.Conflict) {
+		if o, read := r.Panel.Org(ctx, a.Org); read == nil {
+			o.ObservedAt = r.clock()
+			out.Org = &o
+		}
+	}
+	if err == nil {
+		out.Invited, out.InvitedEmail = r.clock(), reconcile.EmailKey(a.Email)
+	}
+	return err
 }
 
 // onboarding is how the planner wants the owner to be invited.

@@ -143,6 +143,9 @@ func learnName(next *reconcile.Customer, o reconcile.Outcome) bool {
 
 func learnInvitation(next *reconcile.Customer, o reconcile.Outcome) bool {
 	next.Invited, next.InvitedEmail = stored(o.Invited), cmp.Or(o.InvitedEmail, next.InvitedEmail)
+	if next.InviteWanted == next.InvitedEmail {
+		next.InviteWanted = ""
+	}
 	return true
 }
 

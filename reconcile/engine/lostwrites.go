@@ -187,7 +187,11 @@ func (r *run) findInvitation(ctx context.Context, c *reconcile.Customer, p recon
 	if err != nil {
 		return false, err
 	}
-	if !slices.ContainsFunc(emails, func(e string) bool { return reconcile.EmailKey(e) == reconcile.EmailKey(p.Email) }) {
+	is := func(email string) func(string) bool {
+		return func(e string) bool { return reconcile.EmailKey(e) == reconcile.EmailKey(email) }
+	}
+	elsewhere := c.InviteWanted != "" && c.InviteWanted == reconcile.EmailKey(p.Email)
+	if !slices.ContainsFunc(emails, is(p.Email)) || elsewhere && slices.ContainsFunc(emails, is(c.InvitedEmail)) {
 		return false, nil
 	}
 	out.Invited, out.InvitedEmail = p.SentAt, reconcile.EmailKey(p.Email)

@@ -74,6 +74,9 @@ type Owners interface {
 	// Invite mails an invitation; repeating it re-sends and nothing more. Already
 	// being a member is success.
 	Invite(ctx context.Context, org, email, name string) error
+	// InviteInstead invites at another address and takes the invitation of the address
+	// instead back. fault.Conflict if that was accepted: then that owner stays.
+	InviteInstead(ctx context.Context, org, instead, email, name string) error
 	// CreateLogin is the onboarding "password": login, membership as Owner and a
 	// password-recovery mail. An existing login is invited instead.
 	CreateLogin(ctx context.Context, org, email, name string) error

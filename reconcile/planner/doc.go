@@ -117,7 +117,8 @@
 //     hosting of another Stripe customer in it invites only when that one has the same
 //     e-mail: held. Another org with the customer's marker is held. Text that looks like a
 //     marker in a name from Stripe is left out. A name that a person wants for an org
-//     replaces the one that it has.
+//     replaces the one that it has, and an address that a person wants for the owner that
+//     of an invitation which was not accepted.
 //  27. What is missing is created: org, name, invitation, hosting, website. Not while a
 //     create of this customer has no known outcome, the org is deleted or suspended, or no
 //     buyer has an e-mail for the invitation. Nor for an order that an unbound hosting looks

@@ -32,6 +32,9 @@ func After(c *reconcile.Customer, a reconcile.Action, now time.Time) *reconcile.
 		}
 	case reconcile.InviteOwner:
 		next.Invited, next.InvitedEmail = now, reconcile.EmailKey(a.Email)
+		if next.InviteWanted == next.InvitedEmail {
+			next.InviteWanted = ""
+		}
 	case reconcile.CreateSubscription:
 		made(&next, a, now)
 	case reconcile.CreateWebsite, reconcile.InstallApp, reconcile.Resume, reconcile.Suspend, reconcile.ChangePlan, reconcile.Backup, reconcile.MarkHosting, reconcile.Terminate:

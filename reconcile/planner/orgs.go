@@ -231,8 +231,14 @@ func (pl *planner) planOrg() {
 	}
 	other := pl.c.OrgNamed && pl.c.NameWanted != "" && pl.c.NameWanted != o.Name && !o.Deleted
 	finish := pl.hasBindings() && pl.entitledAny()
-	if !finish && !other || pl.pendingOrg() {
+	elsewhere := pl.c.InviteWanted != "" && pl.c.InvitedEmail != "" && pl.c.InviteWanted != pl.c.InvitedEmail && o.OwnerEmail == "" && !o.Deleted
+	if !finish && !other && !elsewhere || pl.pendingOrg() {
 		return
+	}
+	if elsewhere {
+		pl.addAction(reconcile.Action{ID: "invite_owner:" + pl.c.ID + ":" + pl.c.InviteWanted, Kind: reconcile.InviteOwner, Org: o.ID, Name: pl.orgName(),
+			Onboarding: reconcile.Invite, Instead: pl.c.InvitedEmail, Reason: inviteWanted(pl.c)})
+		pl.out.Actions[len(pl.out.Actions)-1].Email = pl.c.InviteWanted
 	}
 	if other {
 		pl.addAction(reconcile.Action{ID: "rename_org:" + pl.c.ID, Kind: reconcile.RenameOrg, Org: o.ID, Name: pl.c.NameWanted, Reason: nameWanted(pl.c)})

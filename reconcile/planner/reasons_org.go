@@ -79,6 +79,11 @@ func (pl *planner) orgWithMarker() string {
 	return "the org carries our marker [" + pl.c.ID + "]: an earlier creation was not heard of"
 }
 
+// inviteWanted is for an address that a person has chosen.
+func inviteWanted(c *reconcile.Customer) string {
+	return fmt.Sprintf("invited at %s instead of %s, which has not accepted the invitation, by %s", c.InviteWanted, c.InvitedEmail, c.InviteWhy)
+}
+
 // nameWanted is for a name that a person has chosen.
 func nameWanted(c *reconcile.Customer) string {
 	return fmt.Sprintf("renamed from %q by %s", c.Org.Name, c.NameWhy)
