@@ -41,6 +41,8 @@ const (
 	HoldWebsite HoldKind = "website"
 	// HoldUnpaidUpgrade: UNPAID_UPGRADE=hold withholds a change to a plan with more.
 	HoldUnpaidUpgrade HoldKind = "unpaid_upgrade"
+	// HoldFeatures: the features of a product do not show which plan it is for.
+	HoldFeatures HoldKind = "features"
 	// HoldTrial: TRIALS=one withholds what a second trial asks for.
 	HoldTrial HoldKind = "trial"
 	// HoldUnreadable: a person typed a value at Stripe that cannot be read.
@@ -63,6 +65,7 @@ var holdKinds = []holdKind{
 	{kind: HoldUnmapped, keepsOrder: true, advice: "map the price: `stripe-enhance mappings suggest`, then `stripe-enhance mappings set PRICE PLAN`; if it is not hosting, such as a newsletter: `stripe-enhance mappings set PRICE none`"},
 	{kind: HoldPlanMissing, keepsOrder: true, advice: "create the plan in the panel, or map the price to another: `stripe-enhance mappings set PRICE PLAN`"},
 	{kind: HoldPlanAmbiguous, keepsOrder: true, advice: "map the price to the number of the plan instead of its name"},
+	{kind: HoldFeatures, keepsOrder: true, advice: "give the product one feature that is mapped, at Stripe, or map the product itself: `stripe-enhance mappings set PRODUCT PLAN`; its hostings stay as they are"},
 	{kind: HoldNotHosting, advice: "its price is now mapped to none, and the hosting stays as it is: unbind it with the command in the sentence and change it in the panel, or map the price to its plan again"},
 	{kind: HoldQuantity, keepsOrder: true, advice: "check that the price is meant to be hosting, and is not metered: map another price, or lower the quantity"},
 	{kind: HoldBrake, advice: "look with `stripe-enhance plans PLAN_ID`; if it is right, `stripe-enhance approve PLAN_ID --version N`, or else correct the cause; it waits without limit, and a higher limit of the brake does not release it"},

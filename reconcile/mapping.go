@@ -4,7 +4,8 @@ import "time"
 
 // Mapping is the plan that a price buys.
 type Mapping struct {
-	// BillingID is a price id, a price's lookup key or a product id.
+	// BillingID is a price id, a price's lookup key, a product id, or the lookup key of a
+	// feature that the product has.
 	BillingID string
 	// Plan is Enhance's integer id in decimal, or the exact plan name.
 	Plan string

@@ -32,6 +32,7 @@ func newAccount() account {
 // Product is something that is sold.
 type Product struct {
 	ID, Name string
+	Features []string // lookup keys of Stripe Entitlements, oldest first
 	Inactive bool
 	Metadata map[string]string
 	Created  int64 // Unix seconds

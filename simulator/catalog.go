@@ -3,6 +3,7 @@ package simulator
 import (
 	"cmp"
 	"maps"
+	"slices"
 )
 
 // AddProduct puts a product on sale and returns its id.
@@ -27,7 +28,7 @@ func (w *World) putProduct(p Product) *Product {
 	if p.ID == "" {
 		p.ID = "prod_" + base62(w.prf.nth("prod", p.birth), 14)
 	}
-	p.Metadata = maps.Clone(p.Metadata)
+	p.Metadata, p.Features = maps.Clone(p.Metadata), slices.Clone(p.Features)
 	if old, ok := w.account.products.byID[p.ID]; ok {
 		p.Created, p.birth = old.Created, old.birth
 		*old = p

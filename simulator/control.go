@@ -5,6 +5,7 @@ import (
 	"errors"
 	"net/http"
 	"net/url"
+	"strings"
 	"time"
 )
 
@@ -23,6 +24,7 @@ POST /_sim/cancel?subscription=         optional: at_period_end=true
 POST /_sim/pause?subscription=          pause collection; resume ends that
 POST /_sim/resume?subscription=
 POST /_sim/upgrade?subscription=&price= another price on the first item (or item=)
+POST /_sim/features?product=&keys=      the features of a product, lookup keys with commas between
 POST /_sim/status?subscription=&status= any status
 `
 
@@ -53,6 +55,10 @@ func (w *World) controls() http.Handler {
 		},
 		"writeoff": func(v url.Values) (any, error) {
 			return w.shown(v, w.WriteOff(v.Get("subscription"), v.Get("status")))
+		},
+		"features": func(v url.Values) (any, error) {
+			keys := strings.FieldsFunc(v.Get("keys"), func(r rune) bool { return r == ',' })
+			return map[string]any{"product": v.Get("product"), "features": keys}, w.SetFeatures(v.Get("product"), keys...)
 		},
 		"status": func(v url.Values) (any, error) {
 			return w.shown(v, w.SetStatus(v.Get("subscription"), v.Get("status")))

@@ -29,6 +29,8 @@ var stripeRoutes = []route{
 	newRoute("GET", "/v1/prices/{id}", getPrice),
 	newRoute("GET", "/v1/products", listProducts),
 	newRoute("GET", "/v1/products/{id}", getProduct),
+	newRoute("GET", "/v1/products/{id}/features", listProductFeatures),
+	newRoute("GET", "/v1/entitlements/features", listFeatures),
 	newRoute("GET", "/v1/checkout/sessions", listSessions),
 	newRoute("GET", "/v1/checkout/sessions/{id}", getSession),
 	newRoute("GET", "/v1/account", getAccount),
@@ -37,8 +39,12 @@ var stripeRoutes = []route{
 // resourceOf is the resource for which a restricted key needs a permission.
 func resourceOf(path string) string {
 	_, rest, _ := strings.Cut(strings.TrimPrefix(path, "/"), "/")
-	first, _, _ := strings.Cut(rest, "/")
+	first, rest, _ := strings.Cut(rest, "/")
 	switch first {
+	case "products":
+		if strings.HasSuffix(rest, "/features") {
+			return "entitlements"
+		}
 	case "checkout":
 		return "checkout_sessions"
 	case "subscription_items":

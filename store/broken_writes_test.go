@@ -199,6 +199,9 @@ func TestWhatThePanelShowsIsStoredWholeOrNotAtAll(t *testing.T) {
 			{name: "SavePlans", make: func(ctx context.Context) error {
 				return f.SavePlans(ctx, f.tok, []reconcile.EnhancePlan{{ID: 9, Name: "Nine"}}, later)
 			}},
+			{name: "SaveFeatures", make: func(ctx context.Context) error {
+				return f.SaveFeatures(ctx, f.tok, reconcile.ProductFeatures{Product: "prod_z", Keys: []string{"basic"}, AskedAt: later})
+			}},
 			{name: "LookAgain", make: func(ctx context.Context) error { return f.LookAgain(ctx, f.tok, nil) }},
 			{name: "LookAgain at some", make: func(ctx context.Context) error { return f.LookAgain(ctx, f.tok, []string{"sub_b"}) }},
 			{name: "AskAboutUnbound", first: func() { f.edit("DELETE FROM bindings", "DELETE FROM partings") }, make: func(ctx context.Context) error { _, err := f.AskAboutUnbound(ctx, f.tok, t0); return err }},

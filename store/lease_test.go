@@ -139,6 +139,9 @@ func writes(f *fixture) map[string]func(context.Context, reconcile.Token) error 
 		"SavePlans": func(ctx context.Context, tok reconcile.Token) error {
 			return f.SavePlans(ctx, tok, []reconcile.EnhancePlan{{ID: 9, Name: "Nine"}}, t0)
 		},
+		"SaveFeatures": func(ctx context.Context, tok reconcile.Token) error {
+			return f.SaveFeatures(ctx, tok, reconcile.ProductFeatures{Product: "prod_z", AskedAt: t0})
+		},
 		"DomainChecked": func(ctx context.Context, tok reconcile.Token) error {
 			return f.DomainChecked(ctx, tok, "sub_a", "d.test")
 		},

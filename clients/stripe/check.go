@@ -38,6 +38,7 @@ func probes(since string) []probe {
 		{Permission{Resource: "Prices", Purpose: "what a subscription is for"}, get("/v1/prices"), prices},
 		{Permission{Resource: "Events", Purpose: "the changes since the last run"}, get("/v1/events", "created[gte]", since), events},
 		{Permission{Resource: "Checkout Sessions", Purpose: "the domain that a buyer typed in"}, get("/v1/checkout/sessions"), sessions},
+		{Permission{Resource: "Entitlements", Purpose: "features that buy a plan", Optional: true}, get("/v1/entitlements/features"), features},
 		{Permission{Resource: "Invoices", Purpose: "since when a customer owes money", Optional: true}, get("/v1/invoices"), invoices},
 	}
 }

@@ -92,6 +92,7 @@ type Client struct {
 	callTimeout    time.Duration
 	readChanges    bool
 	invoicesDenied atomic.Int64 // unix seconds until which invoices are not read
+	featuresDenied atomic.Int64 // the same for the features of products
 }
 
 // New checks the options and makes a client without contacting Stripe. The error is a

@@ -116,8 +116,8 @@ func (w *priceWire) price() Price {
 	return p
 }
 
-// Known reports whether a price, a product or a lookup key exists in this account and
-// mode. A name that looks like an id is looked up as one first and then as a lookup
+// Known reports whether a price, a product, a lookup key or a feature exists in this account
+// and mode. Features come last, and the error is fault.Denied if the key may not read them. A name that looks like an id is looked up as one first and then as a lookup
 // key, because an operator may name a key "price_basic". Any other name is looked up as
 // a key first and then as an id, because old plans have freely chosen ids.
 func (c *Client) Known(ctx context.Context, billingID string) (bool, error) {
@@ -125,10 +125,10 @@ func (c *Client) Known(ctx context.Context, billingID string) (bool, error) {
 		return false, nil
 	}
 	asID, asKey := c.knownPrice, c.knownKey
-	looks := []func(context.Context, string) (bool, error){asKey, asID}
+	looks := []func(context.Context, string) (bool, error){asKey, asID, c.knownFeature}
 	switch {
 	case strings.HasPrefix(billingID, "price_"), strings.HasPrefix(billingID, "plan_"):
-		looks = []func(context.Context, string) (bool, error){asID, asKey}
+		looks = []func(context.Context, string) (bool, error){asID, asKey, c.knownFeature}
 	case strings.HasPrefix(billingID, "prod_"):
 		looks = []func(context.Context, string) (bool, error){c.knownProduct, asKey}
 	}

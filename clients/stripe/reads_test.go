@@ -279,10 +279,11 @@ func TestKnownLooksInTheOrderOfTheName(t *testing.T) {
 		"no product":                   {"prod_1", map[string]reply{"/v1/prices": {body: page(false)}}, false, []string{"/v1/products/prod_1", "/v1/prices"}},
 		"a lookup key":                 {"basic", map[string]reply{"/v1/prices": {body: page(false, priceOf("price_9", "basic"))}}, true, []string{"/v1/prices"}},
 		"a plan with a name of its ow": {"gold plan/2", map[string]reply{"/v1/prices": {body: page(false)}, "/v1/prices/gold plan/2": {body: priceOf("gold plan/2", "")}}, true, []string{"/v1/prices", "/v1/prices/gold%20plan%2F2"}},
-		"nothing":                      {"basic", map[string]reply{"/v1/prices": {body: page(false)}}, false, []string{"/v1/prices", "/v1/prices/basic"}},
+		"nothing":                      {"basic", map[string]reply{"/v1/prices": {body: page(false)}, "/v1/entitlements/features": {body: page(false)}}, false, []string{"/v1/prices", "/v1/prices/basic", "/v1/entitlements/features"}},
+		"a feature":                    {"basic", map[string]reply{"/v1/prices": {body: page(false)}, "/v1/entitlements/features": {body: page(false, `{"id":"feat_1","object":"entitlements.feature","livemode":false,"lookup_key":"basic"}`)}}, true, []string{"/v1/prices", "/v1/prices/basic", "/v1/entitlements/features"}},
 		"the empty name":               {"", nil, false, nil},
 		"a name with a line break":     {"a\nb", nil, false, nil},
-		"a name that leads upwards":    {"..", map[string]reply{"/v1/prices": {body: page(false)}}, false, []string{"/v1/prices"}},
+		"a name that leads upwards":    {"..", map[string]reply{"/v1/prices": {body: page(false)}, "/v1/entitlements/features": {body: page(false)}}, false, []string{"/v1/prices", "/v1/entitlements/features"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			s := byPath(tt.replies)
@@ -412,12 +413,12 @@ func TestCheckReportsEachPermissionOnItsOwn(t *testing.T) {
 	denied := map[string]bool{}
 	for _, p := range got {
 		denied[p.Resource] = errors.Is(p.Err, fault.Denied)
-		if p.Optional != (p.Resource == "Invoices") || p.Purpose == "" || p.Err != nil && !denied[p.Resource] {
+		if p.Optional != (p.Resource == "Invoices" || p.Resource == "Entitlements") || p.Purpose == "" || p.Err != nil && !denied[p.Resource] {
 			t.Errorf("permission %+v", p)
 		}
 	}
 	want := map[string]bool{"Subscriptions": false, "Customers": false, "Products": true, "Prices": false,
-		"Events": false, "Checkout Sessions": false, "Invoices": true}
+		"Events": false, "Checkout Sessions": false, "Entitlements": false, "Invoices": true}
 	if diff := cmp.Diff(want, denied); diff != "" {
 		t.Errorf("denied (-want +got):\n%s", diff)
 	}

@@ -15,8 +15,9 @@ import (
 )
 
 const mappingsLong = `A mapping is a price and the plan that it buys. The billing id is a price id, a lookup
-key or a product id; if several match, the price wins over the lookup key and the
-lookup key over the product. The plan is Enhance's number or the exact name, or "none"
+key, a product id, or the lookup key of a feature (Stripe Entitlements) that the product
+has; if several match, the price wins over its lookup key, that over the product, and the
+product over its features. The plan is Enhance's number or the exact name, or "none"
 for a price that does not buy hosting, such as a newsletter: nothing is created for it,
 and nothing is held. Map a plan that is called none by its number.`
 

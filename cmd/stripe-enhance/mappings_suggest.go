@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -52,6 +53,10 @@ func (p *program) printSuggestions(all []mapping.Suggestion) error {
 		return nil
 	}
 	t := report.Table{Head: []string{"price", "product", "amount", "plan"}}
+	featured := slices.ContainsFunc(all, func(s mapping.Suggestion) bool { return len(s.Features) > 0 })
+	if featured {
+		t.Head = append(t.Head, "features of the product")
+	}
 	for _, s := range all {
 		plan := s.PlanName
 		if s.Plan == "" {
@@ -61,7 +66,11 @@ func (p *program) printSuggestions(all []mapping.Suggestion) error {
 		if s.Archived {
 			amount = strings.TrimPrefix(amount+", archived", ", ")
 		}
-		t.Add(s.Price, s.Product, amount, plan)
+		row := []string{s.Price, s.Product, amount, plan}
+		if featured {
+			row = append(row, strings.Join(s.Features, ", "))
+		}
+		t.Add(row...)
 	}
 	if err := t.Text(p.out, "", p.style()); err != nil {
 		return err

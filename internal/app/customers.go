@@ -13,14 +13,18 @@ import (
 // HistoryRows is how many rows of the journal are shown of a customer.
 const HistoryRows = 20
 
-// Catalog is the stored mappings and plans.
+// Catalog is the stored mappings, plans and features.
 func (a *App) Catalog(ctx context.Context) (*planner.Catalog, error) {
 	mappings, err := a.Store.Mappings(ctx)
 	if err != nil {
 		return nil, err
 	}
 	plans, _, err := a.Store.Plans(ctx)
-	return planner.NewCatalog(mappings, plans), err
+	if err != nil {
+		return nil, err
+	}
+	features, err := a.Store.Features(ctx)
+	return planner.NewCatalog(mappings, plans).WithFeatures(features...), err
 }
 
 // ReadHosting reads a hosting of one of these customers at the panel: in the org that a

@@ -34,7 +34,7 @@ type Config struct {
 	// AutoMigrate lets every command that writes bring the database up to date first.
 	AutoMigrate bool `env:"AUTO_MIGRATE" envDefault:"true" group:"database" usage:"run database migrations at start; false: only the migrate command does" example:"false"`
 
-	StripeKey      secret.Text `env:"STRIPE_SECRET_KEY" group:"stripe" usage:"secret (sk_…) or restricted (rk_…) key with read on Subscriptions, Customers, Products, Prices, Events, Checkout Sessions and Invoices" example:"rk_live_…"`
+	StripeKey      secret.Text `env:"STRIPE_SECRET_KEY" group:"stripe" usage:"secret (sk_…) or restricted (rk_…) key with read on Subscriptions, Customers, Products, Prices, Events, Checkout Sessions, Entitlements and Invoices" example:"rk_live_…"`
 	WebhookSecrets Secrets     `env:"STRIPE_WEBHOOK_SECRET" group:"stripe" usage:"signing secret of the webhook endpoint, several separated by commas while rotating; unset: there is no webhook, and polling does everything" example:"whsec_…"`
 	StripeURL      *url.URL    `env:"STRIPE_API_URL" envDefault:"https://api.stripe.com" group:"stripe" usage:"another base URL, for a proxy or a simulator" example:"http://127.0.0.1:12111"`
 	StripeRPS      Rate        `env:"STRIPE_RPS" envDefault:"20" group:"stripe" usage:"requests a second to Stripe, lowered by itself on 429" example:"20"`

@@ -12,7 +12,7 @@ import (
 
 // Account is a Stripe account, asked about the ids that a mapping may name.
 type Account interface {
-	// Known reports whether the account has a price, lookup key or product of that id.
+	// Known reports whether the account has a price, lookup key, product or feature of that id.
 	Known(ctx context.Context, id string) (bool, error)
 	// Livemode reports the mode of the last answer.
 	Livemode() bool
@@ -39,7 +39,7 @@ func Check(ctx context.Context, account Account, panel Plans, m reconcile.Mappin
 }
 
 func unknown(account Account, m reconcile.Mapping) string {
-	return m.BillingID + " is no price, lookup key or product of this Stripe account in " + Mode(account.Livemode()) + " mode"
+	return m.BillingID + " is no price, lookup key, product or feature of this Stripe account in " + Mode(account.Livemode()) + " mode"
 }
 
 // Verify asks both sides about mappings before they are saved. A side that is nil is not

@@ -21,6 +21,8 @@ type Prices interface {
 	Prices(ctx context.Context) ([]stripe.Price, error)
 	// Price returns one, archived or not; fault.NotFound, fault.Denied.
 	Price(ctx context.Context, id string) (stripe.Price, error)
+	// ProductFeatures returns the lookup keys of the features of a product; fault.Denied.
+	ProductFeatures(ctx context.Context, product string) ([]string, error)
 }
 
 // Plans are the plans of a panel.
@@ -37,6 +39,10 @@ type Suggestion struct {
 	Plan     string `json:"enhance_plan_id"` // "" if no plan stands out
 	PlanName string `json:"plan_name"`
 	Archived bool   `json:"archived"` // the price or its product is off sale
+	// Features are the lookup keys of the features of its product, by which it may be mapped
+	// too, with all prices of all products that have the feature.
+	Features []string `json:"features,omitempty"`
+	product  string
 }
 
 // Sources are what suggestions are made from.
@@ -67,7 +73,37 @@ func Suggest(ctx context.Context, s Sources) ([]Suggestion, error) {
 		return nil, err
 	}
 	prices = append(prices, archived...)
-	return suggestions(prices, plans, s.Mapped), nil
+	return s.withFeatures(ctx, suggestions(prices, plans, s.Mapped))
+}
+
+// withFeatures adds the features of products, and drops the prices that are mapped by one.
+// If they cannot be read, or there are too many products, the rest is shown without.
+func (s Sources) withFeatures(ctx context.Context, all []Suggestion) ([]Suggestion, error) {
+	of := map[string][]string{}
+	for i := range all {
+		product := all[i].product
+		if _, read := of[product]; product == "" || read || len(of) == maxPricesByID {
+			continue
+		}
+		keys, err := s.Stripe.ProductFeatures(ctx, product)
+		if ctx.Err() != nil {
+			return nil, err
+		}
+		if err != nil {
+			if !errors.Is(err, fault.Denied) {
+				s.Printf("the features of products are not shown: %v", err)
+			}
+			break // the others would fail in the same way, slowly
+		}
+		of[product] = keys
+	}
+	mapped := func(key string) bool {
+		return reconcile.MayBeFeature(key) && slices.ContainsFunc(s.Mapped, func(m reconcile.Mapping) bool { return m.BillingID == key })
+	}
+	for i := range all {
+		all[i].Features = of[all[i].product]
+	}
+	return slices.DeleteFunc(all, func(one Suggestion) bool { return slices.ContainsFunc(one.Features, mapped) }), nil
 }
 
 // maxPricesByID is how many prices are read one by one, so that a shop with a price for
@@ -139,7 +175,7 @@ func suggestions(prices []stripe.Price, plans []reconcile.EnhancePlan, mapped []
 		if known[price.ID] || known[price.Product] || price.LookupKey != "" && known[price.LookupKey] {
 			continue
 		}
-		s := Suggestion{Price: price.ID, Product: price.ProductName, Amount: amount(price), Archived: price.Archived}
+		s := Suggestion{Price: price.ID, Product: price.ProductName, Amount: amount(price), Archived: price.Archived, product: price.Product}
 		if plan, ok := likeliest(price, plans); ok {
 			s.Plan, s.PlanName = strconv.Itoa(plan.ID), plan.Name
 		}

@@ -2,9 +2,11 @@ package preflight
 
 import (
 	"context"
+	"errors"
 	"github.com/stripe-enhance/stripe-enhance/reconcile"
 	"github.com/stripe-enhance/stripe-enhance/reconcile/planner"
 
+	"github.com/stripe-enhance/stripe-enhance/internal/fault"
 	"github.com/stripe-enhance/stripe-enhance/internal/mapping"
 	"github.com/stripe-enhance/stripe-enhance/internal/report"
 )
@@ -56,6 +58,9 @@ func (x *check) unknownPrices(ctx context.Context, all []reconcile.Mapping) (bad
 	for _, m := range all {
 		known, err := x.Stripe.Known(ctx, m.BillingID)
 		switch {
+		case errors.Is(err, fault.Denied) && reconcile.MayBeFeature(m.BillingID):
+			x.warn("mappings", m.BillingID+" is no price and no lookup key of one; whether it is a feature, this key may not look up",
+				"allow the key to read Entitlements in Stripe › Developers › API keys")
 		case err != nil:
 			x.fail("mappings", err.Error(), unreachable(err, "STRIPE_API_URL"))
 			return bad + 1

@@ -23,6 +23,7 @@ type unserved struct {
 	missing int               // of those, the ones without a mapped price
 	prices  map[string]int    // price → how many of those have it
 	names   map[string]string // price → its lookup key, which is what people know
+	product map[string]string // price → its product
 }
 
 func (u *unserved) add(s reconcile.Subscription) {
@@ -40,7 +41,7 @@ func (u *unserved) add(s reconcile.Subscription) {
 		if !had[it.Price] {
 			had[it.Price] = true
 			u.prices[it.Price]++
-			u.names[it.Price] = it.LookupKey
+			u.names[it.Price], u.product[it.Price] = it.LookupKey, it.Product
 		}
 	}
 }
@@ -55,7 +56,12 @@ func (x *check) payers(ctx context.Context) {
 	if err == nil && len(mappings) == 0 {
 		return // there is a line about that
 	}
-	u := &unserved{catalog: planner.NewCatalog(mappings, x.plans), ignored: map[string]bool{}, prices: map[string]int{}, names: map[string]string{}}
+	var features []reconcile.ProductFeatures
+	if err == nil {
+		features, err = x.Store.Features(ctx)
+	}
+	u := &unserved{catalog: planner.NewCatalog(mappings, x.plans).WithFeatures(features...), ignored: map[string]bool{}, prices: map[string]int{},
+		names: map[string]string{}, product: map[string]string{}}
 	if err == nil {
 		err = x.countPayers(ctx, u)
 	}
@@ -63,7 +69,7 @@ func (x *check) payers(ctx context.Context) {
 	case err != nil:
 		x.fail("payers", err.Error(), seeMessage)
 	case u.missing > 0:
-		x.listUnserved(u)
+		x.listUnserved(ctx, u)
 	case u.seen > 0:
 		x.ok("payers", "%s that may be served, each with a price that is mapped", report.Count(u.seen, "subscription"))
 	}
@@ -91,12 +97,13 @@ func (x *check) countPayers(ctx context.Context, u *unserved) error {
 	return err
 }
 
-func (x *check) listUnserved(u *unserved) {
+func (x *check) listUnserved(ctx context.Context, u *unserved) {
 	ids := make([]string, 0, len(u.prices))
 	for id := range u.prices {
 		ids = append(ids, id)
 	}
 	slices.SortFunc(ids, func(a, b string) int { return cmp.Or(u.prices[b]-u.prices[a], strings.Compare(a, b)) })
+	features := x.featuresOf(ctx, u, ids)
 	for i, id := range ids {
 		if i == namedPrices {
 			x.fail("payers", fmt.Sprintf("%s not mapped either", otherPrices(len(ids)-i)), "stripe-enhance mappings suggest")
@@ -106,9 +113,33 @@ func (x *check) listUnserved(u *unserved) {
 		if name := u.names[id]; name != "" {
 			named += " (" + name + ")"
 		}
+		if keys := features[u.product[id]]; len(keys) > 0 {
+			named += ", whose product has the features " + strings.Join(keys, ", ") + ","
+		}
 		x.fail("payers", fmt.Sprintf("%s is not mapped, and %s for nothing else", named, pay(u.prices[id])),
 			"stripe-enhance mappings set "+id+" PLAN; until then nothing is created for them")
 	}
+}
+
+// featuresOf reads the features of the products of the prices that get a line, as far as the
+// key may: they are what such a product may be mapped by.
+func (x *check) featuresOf(ctx context.Context, u *unserved, prices []string) map[string][]string {
+	of := map[string][]string{}
+	if !x.billingUp {
+		return of
+	}
+	for _, id := range prices[:min(len(prices), namedPrices)] {
+		product := u.product[id]
+		if _, read := of[product]; read || product == "" {
+			continue
+		}
+		keys, err := x.Stripe.ProductFeatures(ctx, product)
+		if err != nil {
+			return of // there is a line about the permission; the others would fail in the same way
+		}
+		of[product] = keys
+	}
+	return of
 }
 
 func pay(n int) string {

@@ -58,7 +58,7 @@ func (r *run) storedCatalog(ctx context.Context) (mappings []reconcile.Mapping, 
 		return nil, nil, readAt, err
 	}
 	r.catalog = planner.NewCatalog(mappings, plans)
-	return mappings, plans, readAt, nil
+	return mappings, plans, readAt, r.loadFeatures(ctx)
 }
 
 // planAge is how old the list of plans may be while there is work to do.
@@ -79,6 +79,7 @@ func (r *run) noticeCatalog(ctx context.Context, mappings []reconcile.Mapping, p
 	if err != nil || last == digest {
 		return err
 	}
+	r.features.forgetUnmapped(r.catalog)
 	if err := r.Timetable.MakeDue(ctx, r.tok, nil, r.now); err != nil {
 		return err
 	}

@@ -73,6 +73,7 @@ type Ports struct {
 	Contents    Contents
 	Terminator  Terminator
 	Backups     Backups
+	Features    Features
 	Mailer      Mailer
 	Addressees  Addressees
 
@@ -86,6 +87,7 @@ type Ports struct {
 	ContentStore ContentStore
 	BackupStore  BackupStore
 	PlanStore    PlanStore
+	FeatureStore FeatureStore
 	History      History
 	Evidence     Evidence
 	Withheld     Withheld
@@ -146,7 +148,7 @@ type Engine struct {
 
 // New checks that everything required is there.
 func New(o Options, p Ports) (*Engine, error) {
-	for _, port := range []any{p.Billing, p.Account, p.Panel, p.OrgLister, p.Owners, p.Provisioner, p.Websites, p.Contents, p.Backups, p.BackupStore, p.ContentStore, p.Mirror, p.Cursors, p.Queue,
+	for _, port := range []any{p.Billing, p.Account, p.Panel, p.OrgLister, p.Owners, p.Provisioner, p.Websites, p.Contents, p.Backups, p.BackupStore, p.Features, p.FeatureStore, p.ContentStore, p.Mirror, p.Cursors, p.Queue,
 		p.Timetable, p.Journal, p.Plans, p.Inventory, p.PlanStore, p.History, p.Evidence, p.Withheld, p.Existing, p.Leases} {
 		if port == nil {
 			return nil, errors.New("engine: a port is missing")

@@ -71,6 +71,9 @@ var reads = []story{
 	{"read the order", "GET /v1/checkout/sessions", "", []string{"warm", "order with a domain"}, nil, signedUp + ", site ada.example.com"},
 	{"ask for the domain", "POST /orgs/{org}/domains/check", "", []string{"warm", "order with a domain"}, nil, signedUp + ", site ada.example.com"},
 	{"read the mapped prices", "GET /v1/prices/{id}", "", []string{"warm", "order", "run", "unpaid"}, nil, "Ada invited, Basic suspended"},
+	{"read the features of a product", "GET /v1/products/{id}/features", "", []string{"by features", "warm", "order"}, nil, signedUp},
+	{"read the features of a product again", "GET /v1/products/{id}/features", "", []string{"by features", "warm", "order", "run", "25 hours", "upgrade"}, nil, "Ada invited, Pro active"},
+	{"read the features of one who pays again", "GET /v1/products/{id}/features", "", []string{"by features", "warm", "order", "run", "unpaid", "run", "25 hours", "pay"}, nil, signedUp},
 	{"read the backups", "GET /orgs/{org}/websites/{website}/backups", "", []string{"warm", "order with a domain", "run", "cancel", "run", "31 days"}, withBackup, "Ada invited, Basic deleted, site ada.example.com"},
 	{"read the applications", getApps, "", []string{"warm", "with WordPress", "order with a domain"}, nil, signedUp + ", site ada.example.com with wordpress"},
 	{"read the databases", getDBs, "", []string{"warm", "with WordPress", "order with a domain"}, nil, signedUp + ", site ada.example.com with wordpress"},
@@ -278,6 +281,11 @@ func (l *life) step(name string) {
 		must(l.t, r.World.Pay(l.sub.Subscription))
 	case "cancel":
 		must(l.t, r.World.Cancel(l.sub.Subscription))
+	case "by features":
+		mapByFeatures(l.t, r)
+		return
+	case "25 hours":
+		r.World.Advance(25 * time.Hour)
 	case "31 days":
 		r.World.Advance(31 * 24 * time.Hour)
 	default:

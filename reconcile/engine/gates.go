@@ -124,15 +124,21 @@ func (r *run) anchorGate(ctx context.Context) (string, error) {
 	return "", nil
 }
 
-// priceGate asks for mapped prices until one is there.
+// priceGate asks for mapped prices until one is there. A mapping that this key may not
+// check, such as that of a feature, is no evidence for anything.
 func (r *run) priceGate(ctx context.Context) (string, error) {
 	mappings, err := r.PlanStore.Mappings(ctx)
 	if err != nil {
 		return "", err
 	}
+	var denied error
 	mappings = mappings[:min(len(mappings), priceSample)]
 	for _, m := range mappings {
 		ok, err := r.Account.Known(ctx, m.BillingID)
+		if refused := errors.Is(err, fault.Denied) || errors.Is(err, fault.Permanent); refused && reconcile.MayBeFeature(m.BillingID) {
+			denied = err
+			continue
+		}
 		if err != nil {
 			return "the mapped prices could not be checked: " + err.Error(), nil //nolint:nilerr // it closes the gate, and does not end the run
 		}
@@ -140,8 +146,11 @@ func (r *run) priceGate(ctx context.Context) (string, error) {
 			return "", nil
 		}
 	}
-	if len(mappings) == 0 {
+	switch {
+	case len(mappings) == 0:
 		return "", nil
+	case denied != nil:
+		return "the mapped prices could not be checked: " + denied.Error(), nil
 	}
 	return fmt.Sprintf("none of %d mapped prices exists in this Stripe account: correct the mappings", len(mappings)), nil
 }

@@ -53,7 +53,7 @@ func (r *run) logPanic(customer string, err error) {
 func (r *run) bareDecision(c *reconcile.Customer) (d planner.Decision, err error) {
 	r.namesUs(c)
 	err = fault.Guard(func() error {
-		d = r.Decide(c, r.catalog, r.Policy, r.now)
+		d = r.Decide(c, r.features.of(r.catalog), r.Policy, r.now)
 		return nil
 	})
 	r.logPanic(c.ID, err)

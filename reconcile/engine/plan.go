@@ -242,7 +242,7 @@ func (r *run) readable(c *reconcile.Customer, needs []planner.Need) []planner.Ne
 		return n.Hosting < 0 || n.Org == planner.ForeseenOrg ||
 			early && n.Kind == planner.NeedDomain && !slices.ContainsFunc(c.Bindings, func(b reconcile.Binding) bool { return b.Subscription == n.Subscription })
 	})
-	return r.work.unanswered(needs)
+	return r.work.unanswered(r.features.unanswered(needs))
 }
 
 func (r *run) withhold(d planner.Decision) planner.Decision {
@@ -290,6 +290,8 @@ func (r *run) answer(ctx context.Context, c *reconcile.Customer, n planner.Need)
 		return r.readDomainUse(ctx, n.Org, n.Hosting, n.Domain, nil)
 	case planner.NeedSiteApps:
 		return r.readSiteApps(ctx, c, n.Hosting)
+	case planner.NeedFeatures:
+		return r.readFeatures(ctx, n.Product)
 	}
 	return fault.Errorf(fault.Permanent, "a need of unknown kind %d", n.Kind)
 }

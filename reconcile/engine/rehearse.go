@@ -72,7 +72,7 @@ func (r *run) cameUpon(ctx context.Context) (news bool, err error) {
 			if err != nil {
 				continue // the report has it
 			}
-			asks := slices.ContainsFunc(r.work.unanswered(d.Needs), func(n planner.Need) bool { return n.Kind != planner.NeedDomain })
+			asks := slices.ContainsFunc(r.work.unanswered(r.features.unanswered(d.Needs)), func(n planner.Need) bool { return n.Kind != planner.NeedDomain })
 			news = asks || len(r.planned(c, d).Actions) > 0 && !worked.has(c.ID)
 		}
 		return nil
@@ -87,6 +87,7 @@ func (r *run) anew() *run {
 	next.Cursors = r.Cursors
 	next.findings, next.work = r.findings, r.work.again()
 	next.index, next.evidence = r.index.again(), r.evidence.again()
+	next.features = r.features.again()
 	return next
 }
 

@@ -77,7 +77,7 @@ func (w *writing) targets(ctx context.Context) error {
 			t.Text = "the process at work has stored no subscription " + id
 		}
 		for i := range customers {
-			if one, found := planner.TargetOf(&customers[i], w.catalog, id, w.rep.Actions, w.rep.Holds, w.Policy, w.now); found {
+			if one, found := planner.TargetOf(&customers[i], w.features.of(w.catalog), id, w.rep.Actions, w.rep.Holds, w.Policy, w.now); found {
 				t = one
 			}
 		}

@@ -29,6 +29,7 @@ type run struct {
 	evidence *evidence // what the run may rely on
 	index    *orgIndex // the orgs at the panel
 	known    *known    // customers as they were loaded
+	features *features // of products
 	work     *work     // the customers to apply
 	brake    *brake    // what waits for approval
 	outages  outages   // failures that concern every customer, and back-off
@@ -107,7 +108,7 @@ func (e *Engine) newRun(req Request) *run {
 	now := e.Now().UTC()
 	id := fmt.Sprintf("%s-%s%d", now.Format("20060102T150405Z"), e.randomID()[:4], e.runs.Add(1))
 	r := &run{Engine: e, req: req, now: now, index: newOrgIndex(), evidence: newEvidence(), outages: outages{retryMin: e.RetryMin, retryMax: e.RetryMax, rand: e.Rand},
-		Cursors: &loadedCursors{Cursors: e.Cursors}, known: newKnown(e.changes), work: newWork(), findings: &findings{log: e.Log.WithField("run", id)}, progress: &progress{call: e.Progress},
+		Cursors: &loadedCursors{Cursors: e.Cursors}, known: newKnown(e.changes), work: newWork(), features: newFeatures(), findings: &findings{log: e.Log.WithField("run", id)}, progress: &progress{call: e.Progress},
 		foreseen: foreseen{},
 		log:      e.Log.WithField("run", id)}
 	r.brake = newBrake(e.Brakes, func(a reconcile.Action) bool { return r.catalog.Takes(a) })

@@ -103,7 +103,7 @@ func (s stumbling) write(name, about string, do func() error) error {
 // over puts it in the place of the real store.
 func (s stumbling) over(p engine.Ports) engine.Ports {
 	p.Mirror, p.Cursors, p.Queue, p.Timetable, p.Journal, p.Plans, p.Inventory = s, s, s, s, s, s, s
-	p.ContentStore, p.PlanStore, p.History, p.Evidence, p.Withheld, p.Existing, p.Leases = s, s, s, s, s, s, s
+	p.ContentStore, p.PlanStore, p.FeatureStore, p.History, p.Evidence, p.Withheld, p.Existing, p.Leases = s, s, s, s, s, s, s, s
 	return p
 }
 
@@ -287,6 +287,15 @@ func (s stumbling) Mappings(ctx context.Context) (v []reconcile.Mapping, err err
 func (s stumbling) Plans(ctx context.Context) (v []reconcile.EnhancePlan, more time.Time, err error) {
 	err = s.read("Plans", func() error { v, more, err = s.Store.Plans(ctx); return err })
 	return v, more, err
+}
+
+func (s stumbling) Features(ctx context.Context) (v []reconcile.ProductFeatures, err error) {
+	err = s.read("Features", func() error { v, err = s.Store.Features(ctx); return err })
+	return v, err
+}
+
+func (s stumbling) SaveFeatures(ctx context.Context, tok reconcile.Token, f reconcile.ProductFeatures) error {
+	return s.write("SaveFeatures", "", func() error { return s.Store.SaveFeatures(ctx, tok, f) })
 }
 
 func (s stumbling) SavePlans(ctx context.Context, tok reconcile.Token, plans []reconcile.EnhancePlan, now time.Time) error {

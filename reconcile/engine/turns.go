@@ -30,11 +30,12 @@ type waiter struct {
 	ready chan struct{} // closed when the object is the waiter's
 }
 
-// orgKey, subscriptionKey and founderKey name what turns are about. Hostings are read and
+// orgKey, subscriptionKey, productKey and founderKey name what turns are about. Hostings are read and
 // written in their org. Customers with the same e-mail make an org one after the other, so
 // that the second one finds the org of the first.
 func orgKey(id string) string          { return "org " + id }
 func subscriptionKey(id string) string { return "subscription " + id }
+func productKey(id string) string      { return "product " + id }
 func founderKey(email uint64) string   { return "founder " + strconv.FormatUint(email, 36) }
 
 func newTurns() *turns { return &turns{at: map[string]*turn{}} }

@@ -12,6 +12,10 @@ import (
 type Catalog struct {
 	targets map[string]target
 	plans   map[int]reconcile.EnhancePlan
+	// features are those of products, as they were last read. asksFeatures means that a
+	// mapping may be of a feature: without one they are of no use.
+	features     map[string]reconcile.ProductFeatures
+	asksFeatures bool
 }
 
 // target is the result of one mapping: a plan, none, or the reason why it has no plan.
@@ -22,6 +26,9 @@ type target struct {
 	none    bool               // a person mapped it to none
 	problem reconcile.HoldKind // "" when the plan is good
 	why     string
+	// stale means that it is by features that could not be read again: it gives what it
+	// gave, and makes nothing smaller.
+	stale bool
 }
 
 // NewCatalog resolves mappings against the plans of the panel. A mapping that
@@ -38,6 +45,7 @@ func NewCatalog(mappings []reconcile.Mapping, plans []reconcile.EnhancePlan) *Ca
 		t := resolve(m, c.plans, byName)
 		t.billing, t.options = m.BillingID, m.MappingOptions
 		c.targets[m.BillingID] = t
+		c.asksFeatures = c.asksFeatures || reconcile.MayBeFeature(m.BillingID)
 	}
 	return c
 }
@@ -71,9 +79,17 @@ func resolve(m reconcile.Mapping, byID map[int]reconcile.EnhancePlan, byName map
 	}
 }
 
-// Match finds the mapping of an item: price id before lookup key before product.
-// ok is false when none of the three is mapped.
+// Match finds the mapping of an item: price id before lookup key before product before
+// the product's features. ok is false when none of the four is mapped.
 func (c *Catalog) match(it *reconcile.Item) (target, bool) {
+	if t, ok := c.matchItself(it); ok {
+		return t, true
+	}
+	return c.byFeatures(it)
+}
+
+// matchItself finds the mapping of an item by what Stripe shows with it.
+func (c *Catalog) matchItself(it *reconcile.Item) (target, bool) {
 	if t, ok := c.targets[it.Price]; ok && it.Price != "" {
 		return t, true
 	}

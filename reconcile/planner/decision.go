@@ -33,6 +33,8 @@ const (
 	NeedDomainUse
 	// NeedSiteApps: the applications that are on the website of a hosting by now.
 	NeedSiteApps
+	// NeedFeatures: the features of Product. Like content, Stripe may refuse it for good.
+	NeedFeatures
 )
 
 // Need is one read that the planner asks for. The engine reads it and plans
@@ -44,6 +46,7 @@ type Need struct {
 	Hosting      int64
 	Subscription string
 	Domain       string
+	Product      string    // NeedFeatures
 	Since        time.Time // NeedBackups
 }
 

@@ -23,10 +23,16 @@
 //  8. any other status, or an answer that cannot be read: nothing new; what exists stays, and it is reported
 //  9. pause_collection: as PAUSED_COLLECTION sets it, for what would be active
 //  10. cancel_at_period_end, cancel_at: no difference until Stripe reports canceled; the day is reported
-//  11. a mapping: found by price id before lookup key before product id; a plan that is a number is its id, none means that it is no hosting, anything else is its exact name; it may have a grace period of its own, of several mapped items the longest counts
-//  12. a price without a mapping, or whose plan does not exist or exists twice: nothing new for it; what exists stays, and it is reported
+//  11. a mapping: found by price id before lookup key before product id before the features of the product; a plan that is a number is its id, none means that it is no hosting, anything else is its exact name; it may have a grace period of its own, of several mapped items the longest counts
+//  12. a price without a mapping, or whose plan does not exist or exists twice, or whose product has features that are mapped differently, or no longer any: nothing new for it; what exists stays, and it is reported
 //  13. unmapped items beside mapped ones, and items mapped to none: extras, ignored; a hosting that was made for one before it was mapped to none stays as it is, and it is reported
 //  14. quantity: as many hostings; outside of 0 to 100, nothing new, what exists stays, and it is reported
+//
+// Of the features of a product those that are mapped count; one that is mapped to none is
+// ignored beside one that has a plan. Features that were read once stand while Stripe does
+// not show them again: they give what they gave, and change to no smaller plan. While those
+// of an item were never shown, the longest grace period that the mapping of a feature has
+// counts for it.
 //
 // # What is done about it
 //

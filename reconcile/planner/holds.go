@@ -100,7 +100,7 @@ func (pl *planner) onSubscription(s *assessed, i int) {
 	case s.holdKind == reconcile.HoldGone && linked:
 		pl.addHold(reconcile.Hold{Kind: reconcile.HoldGone, Subscription: s.ID, Reason: pl.isGone(i)})
 	case s.desired == desiredActive && !s.mapped && !s.none && !pl.hasUnmappedHold(s.ID):
-		pl.addHold(reconcile.Hold{Kind: reconcile.HoldUnmapped, Subscription: s.ID, Reason: noneMapped(s, pl.unmapped(s))})
+		pl.addHold(reconcile.Hold{Kind: reconcile.HoldUnmapped, Subscription: s.ID, Reason: noneMapped(s, pl.unmapped(s)) + pl.cat.unreadFeatures(pl.unmapped(s))})
 	}
 	if concerns {
 		pl.onGrace(s, i)

@@ -169,6 +169,9 @@ func (pl *planner) planChangePlan(cl demand, h *reconcile.Hosting) {
 		return
 	case cl.lead.fresh && pl.cat.lowers(h.Plan, cl.plan.ID):
 		return // it is bound first: a hosting that was just found is not made smaller in the same decision
+	case pl.staleFeatures(cl.lead) && pl.cat.lowers(h.Plan, cl.plan.ID):
+		pl.addHold(reconcile.Hold{Kind: reconcile.HoldFeatures, Subscription: cl.lead.Subscription, Hosting: h.ID, Reason: pl.smallerByOldFeatures(cl, h)})
+		return
 	case cl.unsure && pl.cat.lowers(h.Plan, cl.plan.ID):
 		pl.addHold(reconcile.Hold{Kind: reconcile.HoldConflict, Subscription: cl.lead.Subscription, Hosting: h.ID, Reason: pl.smallerBesideOther(cl, h)})
 		return

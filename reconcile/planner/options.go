@@ -22,12 +22,19 @@ func (c *Catalog) policyFor(s *reconcile.Subscription, p reconcile.Policy) recon
 	longest, mapped := time.Duration(0), false
 	for i := range s.Items {
 		t, ok := c.match(&s.Items[i])
+		if !ok && c.featuresUnknown(&s.Items[i]) {
+			longest, mapped = max(longest, c.longestGrace(p.Grace)), true
+			continue
+		}
 		if !ok || t.none {
 			continue
 		}
 		grace := p.Grace
 		if t.options.OwnGrace {
 			grace = t.options.Grace
+		}
+		if t.problem == reconcile.HoldFeatures {
+			grace = max(grace, p.Grace) // the mapping that counts may have none of its own
 		}
 		longest, mapped = max(longest, grace), true
 	}
