@@ -66,6 +66,8 @@ type Customer struct {
 	Instructions int64
 	// Mails are the topics of which this customer had a mail, or may have had one.
 	Mails []MailRecord
+	// Disputes are the charges that its buyers dispute, and those refunded in full.
+	Disputes []Dispute
 	// Manual are the holds that people set.
 	Manual []ManualHold
 	// Parked is when the customer was set aside after repeated failures; zero: not.

@@ -27,6 +27,10 @@ type SubscriptionEvidence struct {
 	// "" if the key may not read invoices.
 	Invoice string `json:"invoice,omitempty"`
 	Amount  string `json:"amount,omitempty"`
+	// Dispute is the dispute of a payment of it that counted, and DisputeReadAt when that was
+	// read; "": none.
+	Dispute       string     `json:"dispute,omitempty"`
+	DisputeReadAt *time.Time `json:"dispute_read_at,omitempty"`
 }
 
 // HostingEvidence is the hosting as the panel showed it.
@@ -52,7 +56,7 @@ func EvidenceFor(c *Customer, hosting int64, request func(subscription string) s
 		s := &c.Subscriptions[i]
 		for _, b := range c.Bindings {
 			if b.Hosting == hosting && b.Subscription == s.ID {
-				e.Subscriptions = append(e.Subscriptions, evidenceOf(s, request(s.ID)))
+				e.Subscriptions = append(e.Subscriptions, evidenceOf(s, request(s.ID), c.Disputes))
 				break
 			}
 		}
@@ -60,10 +64,15 @@ func EvidenceFor(c *Customer, hosting int64, request func(subscription string) s
 	return e
 }
 
-func evidenceOf(s *Subscription, request string) SubscriptionEvidence {
+func evidenceOf(s *Subscription, request string, disputes []Dispute) SubscriptionEvidence {
 	e := SubscriptionEvidence{ID: s.ID, Status: s.StatusText, ReadAt: s.ReadAt, Request: request, EndedAt: timeOrNil(s.EndedAt), UnpaidSince: timeOrNil(s.UnpaidSince)}
 	if s.Owed.ID != "" {
 		e.Invoice, e.Amount = s.Owed.ID, s.Owed.Amount()
+	}
+	for i := range disputes {
+		if d := &disputes[i]; d.Subscription == s.ID && !d.Refund() && !d.Settled() {
+			e.Dispute, e.DisputeReadAt = d.ID+" "+string(d.Status), timeOrNil(d.ReadAt)
+		}
 	}
 	return e
 }
@@ -89,6 +98,9 @@ func (e *Evidence) Describe() string {
 				text += " of " + s.Amount
 			}
 			text += " due " + FormatTime(*s.UnpaidSince)
+		}
+		if s.Dispute != "" {
+			text += ", with the dispute " + s.Dispute
 		}
 		text += " (read " + FormatTime(s.ReadAt)
 		if s.Request != "" {

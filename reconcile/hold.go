@@ -45,6 +45,8 @@ const (
 	HoldFeatures HoldKind = "features"
 	// HoldTrial: TRIALS=one withholds what a second trial asks for.
 	HoldTrial HoldKind = "trial"
+	// HoldDispute: DISPUTE withholds something because a payment is disputed or was refunded.
+	HoldDispute HoldKind = "dispute"
 	// HoldUnreadable: a person typed a value at Stripe that cannot be read.
 	HoldUnreadable HoldKind = "unreadable"
 	HoldRetry      HoldKind = "retry"
@@ -84,6 +86,7 @@ var holdKinds = []holdKind{
 	{kind: HoldDowngrade, advice: "the customer uses more than the smaller plan gives: ask them to make room, or change the plan by hand"},
 	{kind: HoldUnpaidUpgrade, advice: "nothing: the plan changes when the upgrade is paid; `UNPAID_UPGRADE=apply` does not wait"},
 	{kind: HoldTrial, advice: "nothing, unless the customer may have a second trial: run the command in the sentence; a payment ends it too"},
+	{kind: HoldDispute, advice: "look at the dispute at Stripe; it ends when the dispute is won, or when you trust the customer: run the command in the sentence"},
 	{kind: HoldContent, advice: "the sentence lists the content of each hosting: suspend the one that goes in the panel, or bind the one that stays, as it shows"},
 	{kind: HoldBackup, advice: "nothing while a backup is under way; if the panel makes none, correct that in the panel, or set `BACKUP_BEFORE_TERMINATE=false`: the hosting is not deleted before"},
 	{kind: HoldGone, advice: "Stripe no longer knows the subscription: check that the key is of the right account"},

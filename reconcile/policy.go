@@ -92,6 +92,8 @@ type Policy struct {
 	HoldUnpaidUpgrade bool
 	// OneTrial: a customer that had a trial gets nothing new for another one.
 	OneTrial bool
+	// Dispute is the effect of a payment that is disputed or was refunded.
+	Dispute DisputePolicy
 	// NewAfter: an order from then on is new if no unbound hosting looks like it; an
 	// earlier order waits for a person as long as the panel has unbound hostings. Zero:
 	// this is not decided.

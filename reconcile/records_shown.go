@@ -27,6 +27,7 @@ const (
 	QuestionUp         Question = "up"         // why it was not suspended
 	QuestionWhen       Question = "when"       // when it will be
 	QuestionPayment    Question = "payment"    // which payment is missing
+	QuestionDispute    Question = "dispute"    // which payment is disputed or was refunded
 	QuestionPlan       Question = "plan"       // why it is on its plan
 	QuestionInvitation Question = "invitation" // what became of the invitation
 	QuestionOwner      Question = "owner"      // whether Stripe knows the owner by another address or name

@@ -15,6 +15,8 @@ type account struct {
 	invoices  index[*Invoice]
 	sessions  index[*Session]
 	schedules index[*Schedule]
+	disputes  index[*Dispute]
+	refunds   index[*Dispute]
 	events    index[*event]
 
 	byEmail map[string]*Customer   // the latest customer that was not a guest, by exact spelling
@@ -24,7 +26,7 @@ type account struct {
 func newAccount() account {
 	return account{
 		products: newIndex[*Product](), prices: newIndex[*Price](), cust: newIndex[*Customer](),
-		subs: newIndex[*Subscription](), schedules: newIndex[*Schedule](), invoices: newIndex[*Invoice](), sessions: newIndex[*Session](),
+		subs: newIndex[*Subscription](), schedules: newIndex[*Schedule](), disputes: newIndex[*Dispute](), refunds: newIndex[*Dispute](), invoices: newIndex[*Invoice](), sessions: newIndex[*Session](),
 		events: newIndex[*event](), byEmail: map[string]*Customer{}, replays: map[string]savedAnswer{},
 	}
 }

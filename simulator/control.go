@@ -24,6 +24,8 @@ POST /_sim/cancel?subscription=         optional: at_period_end=true
 POST /_sim/pause?subscription=          pause collection; resume ends that
 POST /_sim/resume?subscription=
 POST /_sim/upgrade?subscription=&price= another price on the first item (or item=)
+POST /_sim/dispute?subscription=        the newest payment is disputed; status=under_review, won, lost … sets the status
+POST /_sim/refund?subscription=         the newest payment is refunded; half=true: a half of it
 POST /_sim/features?product=&keys=      the features of a product, lookup keys with commas between
 POST /_sim/status?subscription=&status= any status
 `
@@ -56,6 +58,10 @@ func (w *World) controls() http.Handler {
 		"writeoff": func(v url.Values) (any, error) {
 			return w.shown(v, w.WriteOff(v.Get("subscription"), v.Get("status")))
 		},
+		"dispute": w.controlDispute,
+		"refund": func(v url.Values) (any, error) {
+			return w.shown(v, w.Refund(v.Get("subscription"), v.Get("half") != "true"))
+		},
 		"features": func(v url.Values) (any, error) {
 			keys := strings.FieldsFunc(v.Get("keys"), func(r rune) bool { return r == ',' })
 			return map[string]any{"product": v.Get("product"), "features": keys}, w.SetFeatures(v.Get("product"), keys...)
@@ -87,6 +93,15 @@ func (w *World) controlCancel(v url.Values) (any, error) {
 		return w.shown(v, w.CancelAtPeriodEnd(v.Get("subscription")))
 	}
 	return w.shown(v, w.Cancel(v.Get("subscription")))
+}
+
+// controlDispute opens a dispute, or sets the status of those that there are.
+func (w *World) controlDispute(v url.Values) (any, error) {
+	if status := v.Get("status"); status != "" {
+		return w.shown(v, w.CloseDispute(v.Get("subscription"), status))
+	}
+	id, err := w.Dispute(v.Get("subscription"), "")
+	return map[string]string{"dispute": id}, err
 }
 
 func (w *World) controlAdvance(v url.Values) (any, error) {

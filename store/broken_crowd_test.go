@@ -31,6 +31,7 @@ func crowd(f *fixture) {
 	f.must(f.SaveContent(ctx, f.tok, "org-a", []reconcile.Website{{Hosting: 42, Domain: "shop.example.com"}}, "", t0))
 	f.must(f.SaveSites(ctx, f.tok, "shop.example.com", []reconcile.WebsiteLocation{{Org: "org-f", Hosting: 50}}, t0))
 	f.must(f.SavePlans(ctx, f.tok, []reconcile.EnhancePlan{{ID: 2, Name: "Pro", Limits: map[string]int64{"websites": 1}}}, t0))
+	f.must(f.SaveDisputes(ctx, f.tok, []reconcile.Dispute{disputeOf("dp_a")}, t0))
 	f.must(f.SaveFeatures(ctx, f.tok, reconcile.ProductFeatures{Product: "prod_a", Keys: []string{"basic"}, ReadAt: t0, AskedAt: t0}))
 	f.must(f.SetMapping(ctx, reconcile.Mapping{BillingID: "price_basic", Plan: "2"}, "ada@desk", t0))
 	f.instruct(instruction(reconcile.InstructUnbind, "sub_e", reconcile.Hosting{}))

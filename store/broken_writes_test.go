@@ -202,6 +202,10 @@ func TestWhatThePanelShowsIsStoredWholeOrNotAtAll(t *testing.T) {
 			{name: "SaveFeatures", make: func(ctx context.Context) error {
 				return f.SaveFeatures(ctx, f.tok, reconcile.ProductFeatures{Product: "prod_z", Keys: []string{"basic"}, AskedAt: later})
 			}},
+			{name: "SaveDisputes", make: func(ctx context.Context) error {
+				return f.SaveDisputes(ctx, f.tok, []reconcile.Dispute{disputeOf("dp_z")}, later)
+			}},
+			{name: "SaveDispute", make: func(ctx context.Context) error { return f.SaveDispute(ctx, f.tok, disputeOf("dp_z"), true, later) }},
 			{name: "LookAgain", make: func(ctx context.Context) error { return f.LookAgain(ctx, f.tok, nil) }},
 			{name: "LookAgain at some", make: func(ctx context.Context) error { return f.LookAgain(ctx, f.tok, []string{"sub_b"}) }},
 			{name: "AskAboutUnbound", first: func() { f.edit("DELETE FROM bindings", "DELETE FROM partings") }, make: func(ctx context.Context) error { _, err := f.AskAboutUnbound(ctx, f.tok, t0); return err }},

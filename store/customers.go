@@ -71,6 +71,7 @@ type has struct {
 	partings bool // any, of any customer
 	manual   bool // any hold that a person put, on any customer
 	mails    bool // any mail, to any customer
+	disputes bool // any dispute, of any customer
 }
 
 const headColumns = `SELECT c.id, c.email, c.email_key, c.name, coalesce(c.org_id, ''), c.org_guest, c.org_named, c.invited_at, c.invited_email,
@@ -83,6 +84,7 @@ const headColumns = `SELECT c.id, c.email, c.email_key, c.name, coalesce(c.org_i
 	EXISTS (SELECT 1 FROM partings),
 	EXISTS (SELECT 1 FROM holds WHERE removed_at IS NULL),
 	EXISTS (SELECT 1 FROM mails),
+	EXISTS (SELECT 1 FROM disputes),
 	coalesce(b.id, ''), coalesce(b.email, ''), coalesce(b.name, ''), coalesce(b.deleted, FALSE), coalesce(b.former_email, ''), b.email_changed_at,
 	coalesce(b.email_unnoted, FALSE), coalesce(b.name_unnoted, FALSE)`
 
@@ -96,7 +98,7 @@ func loadHeads(ctx context.Context, c conn, chosen, order string, args ...any) (
 		var b reconcile.Buyer
 		err := row(&h.ID, &h.Email, &h.key, &h.Name, &h.org, &h.OrgGuest, &h.OrgNamed, into(&h.Invited), &h.InvitedEmail,
 			into(&h.due), &h.Version, &h.Failures, into(&h.RetryAfter), into(&h.Parked), &h.LastError, into(&h.PlannedAt), &h.Instructions, &h.NameWanted, &h.NameWhy, &h.InviteWanted, &h.InviteWhy,
-			&h.Unbound, &h.Undecided, &h.pending, &h.kin, &h.partings, &h.manual, &h.mails,
+			&h.Unbound, &h.Undecided, &h.pending, &h.kin, &h.partings, &h.manual, &h.mails, &h.disputes,
 			&b.ID, &b.Email, &b.Name, &b.Deleted, &b.FormerEmail, into(&b.EmailChanged), &b.EmailUnnoted, &b.NameUnnoted)
 		if err != nil {
 			return err
@@ -150,7 +152,7 @@ func aggregates(ctx context.Context, c conn, heads []head) ([]reconcile.Customer
 	any, unbound := has{}, false
 	for i := range heads {
 		h := &heads[i]
-		any = has{any.pending || h.pending, any.kin || h.kin, any.partings || h.partings, any.manual || h.manual, any.mails || h.mails}
+		any = has{any.pending || h.pending, any.kin || h.kin, any.partings || h.partings, any.manual || h.manual, any.mails || h.mails, any.disputes || h.disputes}
 		unbound = unbound || h.Unbound
 	}
 	for _, part := range []struct {
@@ -159,7 +161,7 @@ func aggregates(ctx context.Context, c conn, heads []head) ([]reconcile.Customer
 	}{
 		{true, a.loadSubscriptions}, {true, a.loadBindings}, {any.partings, a.loadUnbindings}, {true, a.loadHostings},
 		{true, a.loadServed}, {true, a.loadOrgs}, {any.kin, a.loadKin}, {any.pending, a.loadPending},
-		{any.manual, a.loadHolds}, {any.mails, a.loadMails}, {unbound, a.loadExisting},
+		{any.manual, a.loadHolds}, {any.mails, a.loadMails}, {any.disputes, a.loadDisputes}, {unbound, a.loadExisting},
 	} {
 		if !part.there {
 			continue

@@ -142,6 +142,12 @@ func writes(f *fixture) map[string]func(context.Context, reconcile.Token) error 
 		"SaveFeatures": func(ctx context.Context, tok reconcile.Token) error {
 			return f.SaveFeatures(ctx, tok, reconcile.ProductFeatures{Product: "prod_z", AskedAt: t0})
 		},
+		"SaveDisputes": func(ctx context.Context, tok reconcile.Token) error {
+			return f.SaveDisputes(ctx, tok, nil, t0)
+		},
+		"SaveDispute": func(ctx context.Context, tok reconcile.Token) error {
+			return f.SaveDispute(ctx, tok, reconcile.Dispute{ID: "dp_z"}, false, t0)
+		},
 		"DomainChecked": func(ctx context.Context, tok reconcile.Token) error {
 			return f.DomainChecked(ctx, tok, "sub_a", "d.test")
 		},

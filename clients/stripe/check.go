@@ -39,6 +39,8 @@ func probes(since string) []probe {
 		{Permission{Resource: "Events", Purpose: "the changes since the last run"}, get("/v1/events", "created[gte]", since), events},
 		{Permission{Resource: "Checkout Sessions", Purpose: "the domain that a buyer typed in"}, get("/v1/checkout/sessions"), sessions},
 		{Permission{Resource: "Entitlements", Purpose: "features that buy a plan", Optional: true}, get("/v1/entitlements/features"), features},
+		{Permission{Resource: "Disputes", Purpose: "which payments are disputed", Optional: true}, get("/v1/disputes"), disputes},
+		{Permission{Resource: "Charges", Purpose: "whose payments those are, and which were refunded", Optional: true}, get("/v1/refunds"), refunds},
 		{Permission{Resource: "Invoices", Purpose: "since when a customer owes money", Optional: true}, get("/v1/invoices"), invoices},
 	}
 }

@@ -13,6 +13,10 @@ import (
 // overdue. Stripe takes at most 20 in one request, and refuses names that the pinned
 // version does not have.
 var eventTypes = [...]string{
+	"charge.dispute.closed",
+	"charge.dispute.created",
+	"charge.dispute.funds_reinstated",
+	"charge.refunded",
 	"checkout.session.async_payment_succeeded",
 	"checkout.session.completed",
 	"customer.deleted",

@@ -193,6 +193,10 @@ func everyRequest(t *testing.T, client *stripe.Client, untouched bool) {
 		_, err = client.Known(ctx, id)
 		mustBeAccepted(t, "known "+id, err)
 	}
+	_, err = client.Disputes(ctx, time.Now().Add(-time.Hour))
+	mustBeAccepted(t, "disputes", err)
+	_, _, err = client.Dispute(ctx, "dp_1")
+	mustBeAccepted(t, "dispute", err)
 	_, err = client.ProductFeatures(ctx, "prod_1")
 	mustBeAccepted(t, "features of a product", err)
 	_, err = client.Schedules(ctx, func([]reconcile.Schedule) {})

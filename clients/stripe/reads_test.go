@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -413,12 +414,12 @@ func TestCheckReportsEachPermissionOnItsOwn(t *testing.T) {
 	denied := map[string]bool{}
 	for _, p := range got {
 		denied[p.Resource] = errors.Is(p.Err, fault.Denied)
-		if p.Optional != (p.Resource == "Invoices" || p.Resource == "Entitlements") || p.Purpose == "" || p.Err != nil && !denied[p.Resource] {
+		if p.Optional != slices.Contains([]string{"Entitlements", "Disputes", "Charges", "Invoices"}, p.Resource) || p.Purpose == "" || p.Err != nil && !denied[p.Resource] {
 			t.Errorf("permission %+v", p)
 		}
 	}
 	want := map[string]bool{"Subscriptions": false, "Customers": false, "Products": true, "Prices": false,
-		"Events": false, "Checkout Sessions": false, "Entitlements": false, "Invoices": true}
+		"Events": false, "Checkout Sessions": false, "Entitlements": false, "Disputes": false, "Charges": false, "Invoices": true}
 	if diff := cmp.Diff(want, denied); diff != "" {
 		t.Errorf("denied (-want +got):\n%s", diff)
 	}

@@ -48,7 +48,7 @@ func TestScripts(t *testing.T) {
 // TestScriptsOnPostgreSQL runs those whose outcome could depend on the database.
 func TestScriptsOnPostgreSQL(t *testing.T) {
 	files := []string{"testdata/postgres/seed.txtar", "testdata/postgres/durability.txtar", "testdata/postgres/place.txtar"}
-	for _, name := range []string{"reconcile", "brake", "standing", "lease", "interrupted", "says_so", "notify", "adopt", "forecast", "mail", "erase", "wordpress", "email", "features"} {
+	for _, name := range []string{"reconcile", "brake", "standing", "lease", "interrupted", "says_so", "notify", "adopt", "forecast", "mail", "erase", "wordpress", "email", "features", "disputes"} {
 		files = append(files, "testdata/script/"+name+".txtar")
 	}
 	urls := make(chan string, len(files))
@@ -91,6 +91,7 @@ func scripts(setup func(*testscript.Env), p testscript.Params) testscript.Params
 		"details":    command((*outside).details),
 		"trial":      command((*outside).trial),
 		"features":   command((*outside).features),
+		"dispute":    command((*outside).dispute),
 		"serves":     command((*outside).serves),
 		"sql":        command((*outside).sql),
 		"lease":      command((*outside).lease),

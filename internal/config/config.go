@@ -34,7 +34,7 @@ type Config struct {
 	// AutoMigrate lets every command that writes bring the database up to date first.
 	AutoMigrate bool `env:"AUTO_MIGRATE" envDefault:"true" group:"database" usage:"run database migrations at start; false: only the migrate command does" example:"false"`
 
-	StripeKey      secret.Text `env:"STRIPE_SECRET_KEY" group:"stripe" usage:"secret (sk_…) or restricted (rk_…) key with read on Subscriptions, Customers, Products, Prices, Events, Checkout Sessions, Entitlements and Invoices" example:"rk_live_…"`
+	StripeKey      secret.Text `env:"STRIPE_SECRET_KEY" group:"stripe" usage:"secret (sk_…) or restricted (rk_…) key with read on Subscriptions, Customers, Products, Prices, Events, Checkout Sessions, Entitlements, Disputes, Charges and Invoices" example:"rk_live_…"`
 	WebhookSecrets Secrets     `env:"STRIPE_WEBHOOK_SECRET" group:"stripe" usage:"signing secret of the webhook endpoint, several separated by commas while rotating; unset: there is no webhook, and polling does everything" example:"whsec_…"`
 	StripeURL      *url.URL    `env:"STRIPE_API_URL" envDefault:"https://api.stripe.com" group:"stripe" usage:"another base URL, for a proxy or a simulator" example:"http://127.0.0.1:12111"`
 	StripeRPS      Rate        `env:"STRIPE_RPS" envDefault:"20" group:"stripe" usage:"requests a second to Stripe, lowered by itself on 429" example:"20"`
@@ -57,6 +57,7 @@ type Config struct {
 	CreateWebsites bool                 `env:"CREATE_WEBSITES" envDefault:"true" group:"policy" usage:"create the website when a domain is known (Checkout custom field or metadata \"domain\")" example:"false"`
 	UnpaidUpgrade  UnpaidUpgrade        `env:"UNPAID_UPGRADE" envDefault:"apply" group:"policy" usage:"apply or hold a change to a plan with more, while the subscription is past_due or the invoice of the change is open; a key that may not read Invoices knows the first alone" example:"hold"`
 	Trials         Trials               `env:"TRIALS" envDefault:"any" group:"policy" usage:"any: each trial gets its hosting; one: a second trial of the same Stripe customer waits" example:"one"`
+	Dispute        Dispute              `env:"DISPUTE" envDefault:"tell" group:"policy" usage:"a payment that the customer disputes, or that was refunded in full, is reported; hold: no new hosting and no larger plan for the customer; suspend: also suspends the hostings of the subscription whose payment is disputed" example:"hold"`
 
 	// NewAfter is needed if the panel was in use before this program: an order from before
 	// that day, without a hosting, is more likely of an old customer than of a new one.
@@ -151,6 +152,7 @@ func (c *Config) Policy() reconcile.Policy {
 
 		HoldUnpaidUpgrade: c.UnpaidUpgrade == HoldUnpaidUpgrade,
 		OneTrial:          c.Trials == OneTrial,
+		Dispute:           c.Dispute.policy(),
 		Mail:              c.mail(),
 	}
 }

@@ -40,7 +40,7 @@ type Customer struct {
 
 // Answer is the answer to one question about a customer.
 type Answer struct {
-	Question     string `json:"question"` // down, up, when, payment, plan, invitation, owner, hostings, pay_now, period_end
+	Question     string `json:"question"` // down, up, when, payment, dispute, plan, invitation, owner, hostings, pay_now, period_end
 	Subscription string `json:"subscription"`
 	Hosting      int64  `json:"hosting,omitempty"`
 	Answer       string `json:"answer"`
@@ -239,7 +239,7 @@ func (p *printer) waits(c Customer) {
 // questions are how the answers to a question begin in text.
 var questions = map[reconcile.Question]string{
 	reconcile.QuestionDown: "Down", reconcile.QuestionUp: "Still up", reconcile.QuestionWhen: "Suspended when",
-	reconcile.QuestionPayment: "Missing payment", reconcile.QuestionPlan: "Plan", reconcile.QuestionInvitation: "Invitation",
+	reconcile.QuestionPayment: "Missing payment", reconcile.QuestionDispute: "Dispute", reconcile.QuestionPlan: "Plan", reconcile.QuestionInvitation: "Invitation",
 	reconcile.QuestionOwner: "Owner", reconcile.QuestionHostings: "Hostings", reconcile.QuestionPayNow: "If paid now",
 	reconcile.QuestionPeriodEnd: "At the period's end",
 }

@@ -208,8 +208,8 @@ func (r *Env) NewEngine(change func(*engine.Options)) *engine.Engine {
 // Ports are the real store and clients as the engine sees them.
 func (r *Env) Ports() engine.Ports {
 	return engine.Ports{Billing: r.Stripe, Account: r.Stripe, Panel: r.Panel, OrgLister: r.Panel, Owners: r.Panel, Provisioner: r.Panel,
-		Websites: r.Panel, Contents: r.Panel, Backups: r.Panel, Features: r.Stripe, Terminator: r.Panel, Mirror: r.Store, Cursors: r.Store, Queue: r.Store, Timetable: r.Store,
-		Journal: r.Store, Plans: r.Store, Inventory: r.Store, ContentStore: r.Store, BackupStore: r.Store, PlanStore: r.Store, FeatureStore: r.Store, History: r.Store, Evidence: r.Store, Withheld: r.Store, Existing: r.Store, Leases: r.Store}
+		Websites: r.Panel, Contents: r.Panel, Backups: r.Panel, Features: r.Stripe, Disputes: r.Stripe, Terminator: r.Panel, Mirror: r.Store, Cursors: r.Store, Queue: r.Store, Timetable: r.Store,
+		Journal: r.Store, Plans: r.Store, Inventory: r.Store, ContentStore: r.Store, BackupStore: r.Store, PlanStore: r.Store, FeatureStore: r.Store, DisputeStore: r.Store, History: r.Store, Evidence: r.Store, Withheld: r.Store, Existing: r.Store, Leases: r.Store}
 }
 
 // Close ends the process, so to speak: the database is closed as it is.

@@ -17,30 +17,33 @@
 //  3. observe: Stripe is copied into the mirror. A listing is staged page by page and
 //     counts when it is complete; events only show which subscriptions to read by id.
 //     A subscription that changed makes its customer due.
-//  4. loadCatalog: mappings and plans. If either has changed, every customer is due. If
-//     the list of plans lacks one that a mapping names or that hostings are on, it is
-//     read again in every run until the plan is back.
-//  5. indexPanel: the orgs of the panel, in a full run. If the database knows nothing of
+//  4. readDisputes: payments that are disputed or were refunded, in a full run, after an
+//     event about one, and once a day. A failure ends no run, and no dispute that is not
+//     read again suspends anything.
+//  5. loadCatalog: mappings, plans and the features of products. If a mapping or a plan has
+//     changed, every customer is due. If the list of plans lacks one that a mapping names or
+//     that hostings are on, it is read again in every run until the plan is back.
+//  6. indexPanel: the orgs of the panel, in a full run. If the database knows nothing of
 //     the panel, it lists every hosting as well: a hosting with our marker is bound
 //     again, and this run takes nothing away. If the number of hostings in an org has
 //     changed, the org is listed again. Hostings that others made there may block every
 //     creation; see below.
-//  6. drift: it compares hostings with Enhance that were not compared for a while. A full
+//  7. drift: it compares hostings with Enhance that were not compared for a while. A full
 //     run that a person or a cron job starts compares every bound hosting, which is a
 //     request for each; a run about certain subscriptions compares theirs and their org.
 //     Changes that others have made are reported.
-//  7. plan: it plans every customer that is due. Writes without an answer are looked for
+//  8. plan: it plans every customer that is due. Writes without an answer are looked for
 //     first. If the planner asks for a read, it is done and the customer is planned
 //     again. Decisions are recorded, and actions that are no longer wanted are superseded.
-//  8. gates: if something is to be taken away, is the evidence good enough? See below.
-//  9. applyBrake: an action that stands in a plan without an approval is held, no matter
+//  9. gates: if something is to be taken away, is the evidence good enough? See below.
+//  10. applyBrake: an action that stands in a plan without an approval is held, no matter
 //     how many there are. If there are too many actions of a kind in this run, or in 24
 //     hours, all new actions of that kind join the held plan that waits, or begin one.
 //     An order that is too large for one customer joins it by itself, and other creates
 //     join only if together they are too many.
-//  10. apply: customers in parallel, the actions of each one in order, customers that
+//  11. apply: customers in parallel, the actions of each one in order, customers that
 //     only receive before customers that lose something.
-//  11. sendMails: warnings and notices to customers, after everything else, so that a mail
+//  12. sendMails: warnings and notices to customers, after everything else, so that a mail
 //     server that is down delays no change.
 //
 // An approval covers the actions in the version of the plan that was shown. Each of them
@@ -77,11 +80,11 @@
 //     planned again. If something is to be created, it is looked for, and the customer
 //     is planned again.
 //  3. The lease is valid, by two clocks and counted from before it was renewed.
-//  4. The intent is durable.
-//  5. The lease is checked once more, and again when the request leaves; the call is
+//  5. The intent is durable.
+//  6. The lease is checked once more, and again when the request leaves; the call is
 //     sent once, and nothing repeats it.
-//  6. The changed object is read back.
-//  7. The outcome, and all facts that came with it, are durable in one transaction.
+//  7. The changed object is read back.
+//  8. The outcome, and all facts that came with it, are durable in one transaction.
 //
 // A new customer is an org with our marker in its name, the binding to it, the
 // hosting with its marker, its binding, the final name, the invitation, the

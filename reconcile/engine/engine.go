@@ -74,6 +74,7 @@ type Ports struct {
 	Terminator  Terminator
 	Backups     Backups
 	Features    Features
+	Disputes    Disputes
 	Mailer      Mailer
 	Addressees  Addressees
 
@@ -88,6 +89,7 @@ type Ports struct {
 	BackupStore  BackupStore
 	PlanStore    PlanStore
 	FeatureStore FeatureStore
+	DisputeStore DisputeStore
 	History      History
 	Evidence     Evidence
 	Withheld     Withheld
@@ -148,7 +150,7 @@ type Engine struct {
 
 // New checks that everything required is there.
 func New(o Options, p Ports) (*Engine, error) {
-	for _, port := range []any{p.Billing, p.Account, p.Panel, p.OrgLister, p.Owners, p.Provisioner, p.Websites, p.Contents, p.Backups, p.BackupStore, p.Features, p.FeatureStore, p.ContentStore, p.Mirror, p.Cursors, p.Queue,
+	for _, port := range []any{p.Billing, p.Account, p.Panel, p.OrgLister, p.Owners, p.Provisioner, p.Websites, p.Contents, p.Backups, p.BackupStore, p.Features, p.FeatureStore, p.Disputes, p.DisputeStore, p.ContentStore, p.Mirror, p.Cursors, p.Queue,
 		p.Timetable, p.Journal, p.Plans, p.Inventory, p.PlanStore, p.History, p.Evidence, p.Withheld, p.Existing, p.Leases} {
 		if port == nil {
 			return nil, errors.New("engine: a port is missing")

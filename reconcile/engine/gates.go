@@ -150,7 +150,7 @@ func (r *run) priceGate(ctx context.Context) (string, error) {
 	case len(mappings) == 0:
 		return "", nil
 	case denied != nil:
-		return "the mapped prices could not be checked: " + denied.Error(), nil
+		return "the mapped prices could not be checked: " + denied.Error(), nil //nolint:nilerr // it closes the gate, and does not end the run
 	}
 	return fmt.Sprintf("none of %d mapped prices exists in this Stripe account: correct the mappings", len(mappings)), nil
 }

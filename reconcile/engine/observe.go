@@ -184,7 +184,7 @@ func (r *run) follow(ctx context.Context, since time.Time, nudged []string) erro
 	if err != nil {
 		return err
 	}
-	r.rec.Events = len(fresh)
+	r.rec.Events, r.followed = len(fresh), fresh
 	touched, err := r.touched(ctx, fresh)
 	if err != nil {
 		return err

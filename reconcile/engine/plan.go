@@ -292,6 +292,8 @@ func (r *run) answer(ctx context.Context, c *reconcile.Customer, n planner.Need)
 		return r.readSiteApps(ctx, c, n.Hosting)
 	case planner.NeedFeatures:
 		return r.readFeatures(ctx, n.Product)
+	case planner.NeedDispute:
+		return r.answerDispute(ctx, n.Dispute)
 	}
 	return fault.Errorf(fault.Permanent, "a need of unknown kind %d", n.Kind)
 }

@@ -260,21 +260,6 @@ type PlanStore interface {
 	DomainChecked(ctx context.Context, tok reconcile.Token, subscription, domain string) error
 }
 
-// Features reads which features Stripe Entitlements gives to a product. Split from Billing
-// because it is asked only where a mapping may be of a feature.
-type Features interface {
-	// ProductFeatures lists the lookup keys of the active features of a product, sorted:
-	// complete, or an error. fault.Denied, fault.NotFound and fault.Permanent when this key
-	// or account does not allow it. Safe for concurrent use.
-	ProductFeatures(ctx context.Context, product string) ([]string, error)
-}
-
-// FeatureStore keeps the features of products as they were read.
-type FeatureStore interface {
-	Features(ctx context.Context) ([]reconcile.ProductFeatures, error)
-	SaveFeatures(ctx context.Context, tok reconcile.Token, f reconcile.ProductFeatures) error
-}
-
 // Evidence is what the gates compare the readings of a run with.
 type Evidence interface {
 	// KnownSubscriptions returns up to n ids of subscriptions that must exist in the right

@@ -121,6 +121,9 @@ func (r *run) readPremise(ctx context.Context, c *reconcile.Customer, a reconcil
 			return err
 		}
 	}
+	if err := r.readDisputesOf(ctx, c, served); err != nil {
+		return err
+	}
 	return r.lookAt(ctx, a.Org, a.Hosting)
 }
 

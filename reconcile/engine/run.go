@@ -35,8 +35,9 @@ type run struct {
 	outages  outages   // failures that concern every customer, and back-off
 	findings *findings // all that is reported besides actions
 	progress *progress
-	foreseen foreseen // orgs that a dry run makes in thought
-	post     *post    // the mail that is being sent
+	followed []reconcile.Event // by an incremental run
+	foreseen foreseen          // orgs that a dry run makes in thought
+	post     *post             // the mail that is being sent
 
 	// Of a flow run; see flow.go.
 	flows    bool // it serves who has just paid, beside other runs
@@ -124,6 +125,7 @@ func (r *run) do(ctx context.Context) error {
 		r.loadVerdict,   // was an earlier listing rejected?
 		r.checkIdentity, // is this the account and the panel that we know?
 		r.observe,       // Stripe → mirror
+		r.readDisputes,  // which payments are disputed
 		r.loadCatalog,   // what prices buy
 		r.indexPanel,    // orgs; everything, when we know nothing yet
 		r.drift,         // Enhance → haves, the share that is due
@@ -140,7 +142,7 @@ func (r *run) do(ctx context.Context) error {
 }
 
 // looking is how many steps of a run only read.
-const looking = 5
+const looking = 6
 
 func (r *run) inTurn(ctx context.Context, steps []func(context.Context) error) error {
 	for _, step := range steps {

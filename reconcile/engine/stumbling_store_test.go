@@ -103,7 +103,7 @@ func (s stumbling) write(name, about string, do func() error) error {
 // over puts it in the place of the real store.
 func (s stumbling) over(p engine.Ports) engine.Ports {
 	p.Mirror, p.Cursors, p.Queue, p.Timetable, p.Journal, p.Plans, p.Inventory = s, s, s, s, s, s, s
-	p.ContentStore, p.PlanStore, p.FeatureStore, p.History, p.Evidence, p.Withheld, p.Existing, p.Leases = s, s, s, s, s, s, s, s
+	p.ContentStore, p.PlanStore, p.FeatureStore, p.DisputeStore, p.History, p.Evidence, p.Withheld, p.Existing, p.Leases = s, s, s, s, s, s, s, s, s
 	return p
 }
 
@@ -296,6 +296,15 @@ func (s stumbling) Features(ctx context.Context) (v []reconcile.ProductFeatures,
 
 func (s stumbling) SaveFeatures(ctx context.Context, tok reconcile.Token, f reconcile.ProductFeatures) error {
 	return s.write("SaveFeatures", "", func() error { return s.Store.SaveFeatures(ctx, tok, f) })
+}
+
+func (s stumbling) Disputes(ctx context.Context) (v []reconcile.Dispute, err error) {
+	err = s.read("Disputes", func() error { v, err = s.Store.Disputes(ctx); return err })
+	return v, err
+}
+
+func (s stumbling) SaveDisputes(ctx context.Context, tok reconcile.Token, all []reconcile.Dispute, now time.Time) error {
+	return s.write("SaveDisputes", "", func() error { return s.Store.SaveDisputes(ctx, tok, all, now) })
 }
 
 func (s stumbling) SavePlans(ctx context.Context, tok reconcile.Token, plans []reconcile.EnhancePlan, now time.Time) error {

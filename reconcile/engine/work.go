@@ -119,7 +119,7 @@ func (w *work) unanswered(needs []planner.Need) []planner.Need {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	return slices.DeleteFunc(needs, func(n planner.Need) bool {
-		return n.Kind == planner.NeedSubscription && w.read[n.Subscription]
+		return n.Kind == planner.NeedSubscription && w.read[n.Subscription] || n.Kind == planner.NeedDispute && w.read[n.Dispute]
 	})
 }
 

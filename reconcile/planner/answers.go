@@ -25,6 +25,10 @@ func Answers(r *reconcile.CustomerRecord, cat *Catalog, p reconcile.Policy, now 
 	for i := range e.c.Subscriptions {
 		e.subscription(&e.c.Subscriptions[i])
 	}
+	for i := range e.c.Disputes {
+		d := &e.c.Disputes[i]
+		e.add(reconcile.QuestionDispute, d.Subscription, 0, e.whichDispute(d))
+	}
 	e.hostings()
 	e.invitation()
 	e.owner()

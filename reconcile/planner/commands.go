@@ -42,6 +42,12 @@ func IgnoreCommand(sub, why string) string {
 	return "stripe-enhance holds add --subscription " + sub + " --kind ignore --reason '" + why + "'"
 }
 
+// TrustCommand puts a manual hold by which nothing is taken away from a subscription, and by
+// which its disputes count for nothing.
+func TrustCommand(sub, why string) string {
+	return "stripe-enhance holds add --subscription " + sub + " --kind no-suspend --reason '" + why + "'"
+}
+
 // MetadataCommand writes a value into the metadata of a subscription with Stripe's own
 // command line; an empty one takes it out.
 func MetadataCommand(sub, key, value string) string {

@@ -147,6 +147,7 @@ func (pl *planner) assess() {
 	})
 	for i := range pl.subs {
 		pl.holdSecondTrial(&pl.subs[i])
+		pl.judgeDispute(&pl.subs[i])
 		pl.askFeatures(&pl.subs[i])
 		pl.spreadUnits(i)
 	}
@@ -278,6 +279,6 @@ func (pl *planner) sortDecision() {
 	sortForecast(pl.out.Forecast)
 	slices.SortFunc(pl.out.Needs, func(a, b Need) int {
 		return cmp.Or(cmp.Compare(a.Kind, b.Kind), cmp.Compare(a.Org, b.Org),
-			cmp.Compare(a.Hosting, b.Hosting), cmp.Compare(a.Subscription, b.Subscription), cmp.Compare(a.Product, b.Product))
+			cmp.Compare(a.Hosting, b.Hosting), cmp.Compare(a.Subscription, b.Subscription), cmp.Compare(a.Product, b.Product), cmp.Compare(a.Dispute, b.Dispute))
 	})
 }

@@ -35,6 +35,8 @@ const (
 	NeedSiteApps
 	// NeedFeatures: the features of Product. Like content, Stripe may refuse it for good.
 	NeedFeatures
+	// NeedDispute: Dispute read by id. Without an answer nothing is suspended for it.
+	NeedDispute
 )
 
 // Need is one read that the planner asks for. The engine reads it and plans
@@ -47,6 +49,7 @@ type Need struct {
 	Subscription string
 	Domain       string
 	Product      string    // NeedFeatures
+	Dispute      string    // NeedDispute
 	Since        time.Time // NeedBackups
 }
 

@@ -16,7 +16,7 @@
 //  2. Stripe does not know the subscription: nothing new; what exists stays, and it is
 //     reported
 //  3. canceled, incomplete_expired: suspended if it was ever provisioned, then deleted (softly) after the retention period where that is on
-//  4. active, trialing: active; with TRIALS=one, a trial of a customer that had another before gets nothing new, what exists stays, and it is reported
+//  4. active, trialing: active; with TRIALS=one, a trial of a customer that had another before gets nothing new, what exists stays, and it is reported; with DISPUTE=suspend, suspended while a payment of it is disputed
 //  5. past_due: active until the grace period ends, then suspended; a newer invoice or one that is written off changes nothing about it, a payment does
 //  6. unpaid, paused: suspended
 //  7. incomplete: nothing new; what exists stays
@@ -33,6 +33,16 @@
 // not show them again: they give what they gave, and change to no smaller plan. While those
 // of an item were never shown, the longest grace period that the mapping of a feature has
 // counts for it.
+//
+// A dispute counts from the day on which it is opened until it is won; one that was lost
+// counts until the customer has paid the newest invoice of that subscription afterwards,
+// because who pays for the present time is not to be without a site for a payment of the
+// past, and not at all where it is not known whether that was paid. Inquiries ("warning")
+// are no disputes. Only the dispute of an invoice of the subscription itself, read by its id,
+// suspends; a refund suspends nothing, because it is the seller's own act. With DISPUTE=hold
+// and suspend, a customer with a dispute, or with a payment that was refunded in full, gets
+// no new hosting and no larger plan. The manual hold "no-suspend" shows that a person trusts
+// the customer: then disputes and refunds count for nothing.
 //
 // # What is done about it
 //

@@ -32,6 +32,8 @@ type entitlement struct {
 	holdKind reconcile.HoldKind
 	// paused means that the state comes from pause_collection.
 	paused bool
+	// disputed is the dispute that suspends it, or may; nil: none does.
+	disputed *reconcile.Dispute
 	// grace is the grace period that counts for it.
 	grace time.Duration
 }

@@ -97,6 +97,8 @@ func (pl *planner) onSubscription(s *assessed, i int) {
 		pl.addHold(reconcile.Hold{Kind: reconcile.HoldUnknownStatus, Subscription: s.ID, Reason: statusNotKnown(s)})
 	case s.holdKind == reconcile.HoldTrial && concerns:
 		pl.addHold(reconcile.Hold{Kind: reconcile.HoldTrial, Subscription: s.ID, Reason: secondTrial(s)})
+	case s.holdKind == reconcile.HoldDispute && concerns:
+		pl.addHold(reconcile.Hold{Kind: reconcile.HoldDispute, Subscription: s.ID, Reason: disputeNotRead(s)})
 	case s.holdKind == reconcile.HoldGone && linked:
 		pl.addHold(reconcile.Hold{Kind: reconcile.HoldGone, Subscription: s.ID, Reason: pl.isGone(i)})
 	case s.desired == desiredActive && !s.mapped && !s.none && !pl.hasUnmappedHold(s.ID):
@@ -188,6 +190,10 @@ func (pl *planner) applyManualHolds() {
 		if m := cmp.Or(pl.forbids(a), pl.forbidsBasis(a)); m != nil {
 			pl.recheckAt(m.Until)
 			pl.holdManual(m, a)
+			continue
+		}
+		if d := pl.withheldByDispute(a); d != nil {
+			pl.addHold(a.Withheld(reconcile.HoldDispute, disputeWithholds(d, a)))
 			continue
 		}
 		if pl.policy.Mode != reconcile.Enforce && pl.policy.Mode != reconcile.Observe && pl.cat.Takes(a) {

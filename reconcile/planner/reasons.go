@@ -254,6 +254,8 @@ func planNameTwice(m reconcile.Mapping, ids []int) string {
 // why is the reason for a state that takes something away, as a sentence.
 func (v entitlement) why(s *reconcile.Subscription) string {
 	switch {
+	case v.disputed != nil:
+		return isDisputed(v, s)
 	case v.paused:
 		return fmt.Sprintf("collection of %s is paused at Stripe and PAUSED_COLLECTION is suspend", s.ID)
 	case s.Status == reconcile.StatusPastDue && v.grace > 0:
