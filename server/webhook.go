@@ -96,7 +96,7 @@ func (s *Server) storeEvent(w http.ResponseWriter, r *http.Request, event reconc
 	}
 	// If an event is about a Stripe customer, it names no subscription: the run finds the
 	// subscriptions by its own list of events, as it does for a vague event.
-	look = look && (subscription != "" || event.StripeCustomer != "" || event.Vague)
+	look = look && (subscription != "" || event.StripeCustomer != "" || event.Vague || aboutCharge(event.Type))
 	isNew, err := s.o.Nudges.LogWebhook(r.Context(), event.ID, event.Type, subscription, look, s.o.Now())
 	switch {
 	case err != nil:
@@ -122,9 +122,18 @@ func (s *Server) storeEvent(w http.ResponseWriter, r *http.Request, event reconc
 	}
 }
 
+// aboutCharge reports whether an event is about a dispute or a refund. It names no
+// subscription: the run lists the disputes.
+func aboutCharge(kind string) bool {
+	return strings.HasPrefix(kind, "charge.dispute.") || kind == "charge.refunded"
+}
+
 // relevant reports whether events of a type can change an entitlement. Others are stored,
 // and nudge nothing.
 func relevant(kind string) bool {
+	if aboutCharge(kind) {
+		return true
+	}
 	for _, family := range []string{"customer.subscription.", "customer.deleted", "customer.updated", "invoice.", "checkout.session."} {
 		if strings.HasPrefix(kind, family) {
 			return true

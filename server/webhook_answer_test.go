@@ -36,6 +36,8 @@ func TestAWebhookIsStoredAsWhatItCanChange(t *testing.T) {
 		"a vague one":              {`{"ID":"evt_1","Type":"v2.core.event","Vague":true}`, "LogWebhook evt_1 v2.core.event  true", "webhook"},
 		"an invoice of no order":   {`{"ID":"evt_1","Type":"invoice.paid"}`, "LogWebhook evt_1 invoice.paid  false", ""},
 		"a charge":                 {`{"ID":"evt_1","Type":"charge.failed","Subscription":"sub_1"}`, "LogWebhook evt_1 charge.failed  false", ""},
+		"a dispute":                {`{"ID":"evt_1","Type":"charge.dispute.created"}`, "LogWebhook evt_1 charge.dispute.created  true", "webhook"},
+		"a refund":                 {`{"ID":"evt_1","Type":"charge.refunded"}`, "LogWebhook evt_1 charge.refunded  true", "webhook"},
 		"a type that begins alike": {`{"ID":"evt_1","Type":"customer.source.updated","StripeCustomer":"cus_1"}`, "LogWebhook evt_1 customer.source.updated  false", ""},
 		"a type that ends alike":   {`{"ID":"evt_1","Type":"test.invoice.paid","Subscription":"sub_1"}`, "LogWebhook evt_1 test.invoice.paid  false", ""},
 	} {
