@@ -74,6 +74,8 @@ var reads = []story{
 	{"read the features of a product", "GET /v1/products/{id}/features", "", []string{"by features", "warm", "order"}, nil, signedUp},
 	{"read the features of a product again", "GET /v1/products/{id}/features", "", []string{"by features", "warm", "order", "run", "25 hours", "upgrade"}, nil, "Ada invited, Pro active"},
 	{"read the features of one who pays again", "GET /v1/products/{id}/features", "", []string{"by features", "warm", "order", "run", "unpaid", "run", "25 hours", "pay"}, nil, signedUp},
+	{"list the disputes", "GET /v1/disputes", "", []string{"order"}, nil, signedUp},
+	{"list the refunds", "GET /v1/refunds", "", []string{"order"}, nil, signedUp},
 	{"read the backups", "GET /orgs/{org}/websites/{website}/backups", "", []string{"warm", "order with a domain", "run", "cancel", "run", "31 days"}, withBackup, "Ada invited, Basic deleted, site ada.example.com"},
 	{"read the applications", getApps, "", []string{"warm", "with WordPress", "order with a domain"}, nil, signedUp + ", site ada.example.com with wordpress"},
 	{"read the databases", getDBs, "", []string{"warm", "with WordPress", "order with a domain"}, nil, signedUp + ", site ada.example.com with wordpress"},
