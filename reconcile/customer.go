@@ -42,8 +42,14 @@ type Customer struct {
 	// InvitedEmail, and InviteWhy who wants it and why; "": it stays.
 	InviteWanted, InviteWhy string
 	// OrgGuest means that another customer had the org first: that one names the org and
-	// invites its owner; this one only has hostings in it.
+	// invites its owner; this one only has hostings in it. OrgWhy is who has put it there,
+	// and why; "": its owner at the panel did, or its hostings in it.
 	OrgGuest bool
+	OrgWhy   string
+	// Sharers are all customers of the bound org, this one too; nil: it has the org alone.
+	Sharers []Sharer
+	// Apart are the orgs of which a person has stated that they are not this customer's.
+	Apart []ApartOrg
 	// PlannedAt is when the customer was last planned and recorded; zero: never.
 	PlannedAt time.Time
 	// MarkedOrgs are unbound orgs whose name carries this customer's marker.

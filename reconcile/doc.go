@@ -20,8 +20,11 @@
 //     number that is never used again within the subscription.
 //   - unbinding: an operator's statement that a hosting does not serve a subscription.
 //   - instruction: what an operator states about what serves a subscription: this hosting
-//     (bind), not this one (unbind), or none yet, because the order is new. It is stored,
+//     (bind), not this one (unbind), or none yet, because the order is new; or whose org it
+//     shares (merge), and no longer (split). It is stored,
 //     overrides all other evidence, and stops every action that was decided before it.
+//   - guest: a customer in the org of another one, because of its owner, or because a
+//     person has merged it.
 //   - marker: the Stripe id in a name at Enhance, [sub_…/1] or [cus_…], followed by @ and
 //     INSTANCE where that is set. A customer whose id people chose, as old accounts
 //     could, is [customer:legacy-42].

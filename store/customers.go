@@ -72,10 +72,12 @@ type has struct {
 	manual   bool // any hold that a person put, on any customer
 	mails    bool // any mail, to any customer
 	disputes bool // any dispute, of any customer
+	apart    bool // any org from which a person has split a customer
+	shared   bool // another customer with the org
 }
 
 const headColumns = `SELECT c.id, c.email, c.email_key, c.name, coalesce(c.org_id, ''), c.org_guest, c.org_named, c.invited_at, c.invited_email,
-	c.due_at, c.wakes, c.failures, c.retry_after, c.parked_at, c.last_error, c.planned_at, c.words, c.org_name_wanted, c.org_name_why, c.invite_wanted, c.invite_why,
+	c.due_at, c.wakes, c.failures, c.retry_after, c.parked_at, c.last_error, c.planned_at, c.words, c.org_name_wanted, c.org_name_why, c.invite_wanted, c.invite_why, c.org_why,
 	EXISTS (SELECT 1 FROM hostings h WHERE ` + unboundHosting + `),
 	coalesce((SELECT value FROM cursors WHERE name = '` + undecidedCursor + `'), '') <> '',
 	EXISTS (SELECT 1 FROM actions a WHERE a.state IN ('planned', 'held', 'sent', 'ambiguous') AND a.state IN ('sent', 'ambiguous') AND a.kind <> 'mail' AND a.customer_id = c.id),
@@ -85,6 +87,8 @@ const headColumns = `SELECT c.id, c.email, c.email_key, c.name, coalesce(c.org_i
 	EXISTS (SELECT 1 FROM holds WHERE removed_at IS NULL),
 	EXISTS (SELECT 1 FROM mails),
 	EXISTS (SELECT 1 FROM disputes),
+	EXISTS (SELECT 1 FROM org_partings),
+	EXISTS (SELECT 1 FROM customers o WHERE o.org_id IS NOT NULL AND o.org_id = c.org_id AND o.id <> c.id),
 	coalesce(b.id, ''), coalesce(b.email, ''), coalesce(b.name, ''), coalesce(b.deleted, FALSE), coalesce(b.former_email, ''), b.email_changed_at,
 	coalesce(b.email_unnoted, FALSE), coalesce(b.name_unnoted, FALSE)`
 
@@ -97,8 +101,8 @@ func loadHeads(ctx context.Context, c conn, chosen, order string, args ...any) (
 		var h head
 		var b reconcile.Buyer
 		err := row(&h.ID, &h.Email, &h.key, &h.Name, &h.org, &h.OrgGuest, &h.OrgNamed, into(&h.Invited), &h.InvitedEmail,
-			into(&h.due), &h.Version, &h.Failures, into(&h.RetryAfter), into(&h.Parked), &h.LastError, into(&h.PlannedAt), &h.Instructions, &h.NameWanted, &h.NameWhy, &h.InviteWanted, &h.InviteWhy,
-			&h.Unbound, &h.Undecided, &h.pending, &h.kin, &h.partings, &h.manual, &h.mails, &h.disputes,
+			into(&h.due), &h.Version, &h.Failures, into(&h.RetryAfter), into(&h.Parked), &h.LastError, into(&h.PlannedAt), &h.Instructions, &h.NameWanted, &h.NameWhy, &h.InviteWanted, &h.InviteWhy, &h.OrgWhy,
+			&h.Unbound, &h.Undecided, &h.pending, &h.kin, &h.partings, &h.manual, &h.mails, &h.disputes, &h.apart, &h.shared,
 			&b.ID, &b.Email, &b.Name, &b.Deleted, &b.FormerEmail, into(&b.EmailChanged), &b.EmailUnnoted, &b.NameUnnoted)
 		if err != nil {
 			return err
@@ -152,7 +156,7 @@ func aggregates(ctx context.Context, c conn, heads []head) ([]reconcile.Customer
 	any, unbound := has{}, false
 	for i := range heads {
 		h := &heads[i]
-		any = has{any.pending || h.pending, any.kin || h.kin, any.partings || h.partings, any.manual || h.manual, any.mails || h.mails, any.disputes || h.disputes}
+		any = has{any.pending || h.pending, any.kin || h.kin, any.partings || h.partings, any.manual || h.manual, any.mails || h.mails, any.disputes || h.disputes, any.apart || h.apart, any.shared || h.shared}
 		unbound = unbound || h.Unbound
 	}
 	for _, part := range []struct {
@@ -161,7 +165,7 @@ func aggregates(ctx context.Context, c conn, heads []head) ([]reconcile.Customer
 	}{
 		{true, a.loadSubscriptions}, {true, a.loadBindings}, {any.partings, a.loadUnbindings}, {true, a.loadHostings},
 		{true, a.loadServed}, {true, a.loadOrgs}, {any.kin, a.loadKin}, {any.pending, a.loadPending},
-		{any.manual, a.loadHolds}, {any.mails, a.loadMails}, {any.disputes, a.loadDisputes}, {unbound, a.loadExisting},
+		{any.manual, a.loadHolds}, {any.mails, a.loadMails}, {any.disputes, a.loadDisputes}, {any.shared, a.loadSharers}, {any.apart, a.loadApart}, {unbound, a.loadExisting},
 	} {
 		if !part.there {
 			continue

@@ -264,7 +264,7 @@ func (s *Store) Duplicates(ctx context.Context, instance string, limit int) ([]r
 		unmade("create_subscription", "a.subscription_id = h.marker_id AND a.slot = h.marker_slot", "a.hosting_id = h.id", "a.hosting_id = 0") + ` ORDER BY h.marker_id, h.id LIMIT $2`
 	orgs := `SELECT o.marker_id, 0 AS slot, o.id, 0 AS hosting, f.id AS first_org, 0 AS first_id FROM orgs o
 		JOIN stripe_customers b ON b.id = o.marker_id JOIN customers c ON c.id = b.customer_id
-		JOIN orgs f ON f.id <> o.id AND NOT f.deleted AND (f.id = c.org_id OR f.marker_id = o.marker_id AND f.marker_word IN ('', $1) AND f.id < o.id AND c.org_id IS NULL)
+		JOIN orgs f ON f.id <> o.id AND NOT f.deleted AND (f.id = c.org_id AND c.org_why = '' OR f.marker_id = o.marker_id AND f.marker_word IN ('', $1) AND f.id < o.id AND c.org_id IS NULL)
 		WHERE o.marker_id <> '' AND o.marker_word IN ('', $1) AND NOT o.deleted
 		AND NOT EXISTS (SELECT 1 FROM customers t WHERE t.org_id IS NOT NULL AND t.org_id = o.id) AND ` +
 		unmade("create_org", "a.customer_id IN (b.id, c.id)", "a.org_id = o.id", "a.org_id = ''") + ` ORDER BY o.marker_id, o.id LIMIT $2`

@@ -91,7 +91,11 @@
 //     the panel, or the owner we invited there, has exactly this e-mail while that customer's
 //     own has not changed since, else the only unbound one whose sole owner has it, else a
 //     new one. Several: held. A customer that has changed its e-mail shares no org by it.
-//     While it is not known whether a new one was made, no other is taken.
+//     While it is not known whether a new one was made, no other is taken. A person may
+//     put the customer into the org of another one, as a guest ("customers merge"), and take
+//     it out again ("customers split"): no hosting moves because of that. An org from which
+//     it was split is none of these ways; if the metadata of an order without a hosting
+//     names it, that is held.
 //  19. A hosting of several bindings is up while any of them asks for it, untouched while any
 //     cannot be judged, and suspended only when none asks for it.
 //  20. While a write to it has no known outcome, nothing else is sent to it.
@@ -131,7 +135,8 @@
 //     and in the way that the mapping of the first such subscription asks for.
 //     Guests in an org of another customer do neither. An org without an owner that has
 //     hosting of another Stripe customer in it invites only when that one has the same
-//     e-mail: held. Another org with the customer's marker is held. Text that looks like a
+//     e-mail, or a person has put it there: held. Another org with the customer's marker is
+//     held, unless a person has put the customer into the bound one. Text that looks like a
 //     marker in a name from Stripe is left out. A name that a person wants for an org
 //     replaces the one that it has, and an address that a person wants for the owner that
 //     of an invitation which was not accepted.
@@ -140,7 +145,8 @@
 //     buyer has an e-mail for the invitation. Nor for an order that an unbound hosting looks
 //     like, on whatever plan: one in the customer's own org, where it may carry a marker that
 //     names nothing we know, or in an org that the metadata names, whose owner has the
-//     customer's e-mail, that has the ordered domain, or that has the customer's name. As
+//     customer's e-mail, that has the ordered domain, or that has the customer's name; in one
+//     from which a person has split the customer, only by metadata or domain. As
 //     long as the panel has any unbound hosting, an order without a hosting waits when it is
 //     older than NEW_CUSTOMERS_ONLY_AFTER, and every such order waits when that is not set
 //     and they were there before anything was bound. A unit whose hosting a person has
@@ -214,6 +220,11 @@
 //     hosting and name its owner. Only an org is shared, and only with the address that its
 //     owner at the panel has. A guest who comes back under a new Stripe id gets a new
 //     hosting, and the reason names the command that binds the old one.
+//   - A customer may be split from several orgs, and each is kept. With the last one alone,
+//     its hostings in an earlier one would lead it back there.
+//   - After a split, metadata that names the former org is held, because both are the word
+//     of a person and neither shows which is the later. Metadata that we wrote ourselves, and
+//     that of a hosting which is there, only shows where a hosting is.
 //   - An empty hosting is exchanged however long ago it was ordered. Ordered after the
 //     end of the other it would have got that hosting whatever time had passed, and
 //     the end must not depend on when a run looked.

@@ -57,9 +57,10 @@ func (pl *planner) secondOrgs() {
 }
 
 // isSecondOrg reports whether an org carries the customer's marker beside the bound one,
-// and is not the late result of our own call.
+// and is not the late result of our own call. If a person has put the customer into the
+// bound one, the other may be the one that it had before.
 func (pl *planner) isSecondOrg(o *reconcile.Org) bool {
-	return pl.c.Org != nil && !o.Deleted && o.ID != pl.c.Org.ID && !pl.foreign(o) &&
+	return pl.c.Org != nil && pl.c.OrgWhy == "" && !o.Deleted && o.ID != pl.c.Org.ID && !pl.foreign(o) &&
 		!slices.ContainsFunc(pl.c.Pending, func(p reconcile.Pending) bool { return p.Kind == reconcile.CreateOrg })
 }
 

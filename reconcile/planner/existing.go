@@ -63,11 +63,16 @@ func (pl *planner) askForSite(s *assessed) {
 }
 
 // lookalikes are those of a subscription, each once, with the strongest likeness. A
-// hosting that this decision binds is none any more.
+// hosting that this decision binds is none any more. If a person has split the customer from
+// an org, one in it is none by its owner, by its name, or by the hostings that the
+// customer still has there.
 func (pl *planner) lookalikes(s *assessed) []reconcile.Lookalike {
 	var all []reconcile.Lookalike
 	for _, l := range pl.c.Lookalikes {
 		if l.Subscription != "" && l.Subscription != s.ID || pl.bound(l.Hosting) {
+			continue
+		}
+		if l.Why != reconcile.LikeDomain && l.Why != reconcile.LikeMetadata && pl.apart(l.Org) != nil {
 			continue
 		}
 		if i := slices.IndexFunc(all, func(o reconcile.Lookalike) bool { return o.Hosting == l.Hosting }); i >= 0 {

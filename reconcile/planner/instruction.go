@@ -164,8 +164,21 @@ func unfit(w *reconcile.Instruction, c *reconcile.Customer, instance string, bou
 	default:
 		return madeForOther(w, h, m)
 	}
-	if c.Org != nil && c.Org.ID != h.Org && !w.OtherOrg {
+	if !w.OtherOrg {
+		return notItsOrg(w, h, c)
+	}
+	return ""
+}
+
+// notItsOrg returns why the org of a hosting is not the customer's; "" if it may be.
+func notItsOrg(w *reconcile.Instruction, h *reconcile.Hosting, c *reconcile.Customer) string {
+	if c.Org != nil && c.Org.ID != h.Org {
 		return inOtherOrg(w, h, c)
+	}
+	for i := range c.Apart {
+		if o := &c.Apart[i]; o.Org == h.Org {
+			return inApartOrg(w, h, o)
+		}
 	}
 	return ""
 }

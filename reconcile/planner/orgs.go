@@ -19,7 +19,8 @@ type orgChoice struct {
 // hostings are, else the org that carries our marker, else the one in which a marked
 // hosting once was, else the one that Stripe's metadata names, else the only org
 // owned by exactly this e-mail, else a new one. While the outcome of creating a new one is
-// not known, no other is taken: it may come yet, and then the customer would have two.
+// not known, no other is taken: it may come yet, and then the customer would have two. An
+// org from which a person has split the customer is none of these.
 func (pl *planner) resolveOrg() {
 	switch {
 	case pl.c.Org != nil:
@@ -28,7 +29,7 @@ func (pl *planner) resolveOrg() {
 	case !pl.hasUnits():
 	case pl.pendingOrg():
 		pl.org.blocked = true
-	case pl.unclearOrg(), pl.fromMetadata(), pl.fromOwner():
+	case pl.unclearOrg(), pl.namedApart(), pl.fromMetadata(), pl.fromOwner():
 	default:
 		pl.org.create = true
 	}
@@ -44,16 +45,16 @@ func (pl *planner) linkOrg(id string, how reconcile.BindKind, reason string) {
 // fromHostings takes the org of hostings that this plan binds.
 func (pl *planner) fromHostings() bool {
 	var orgs []string
+	var how reconcile.BindKind // of the first of them
 	for i := range pl.assignments {
-		if !slices.Contains(orgs, pl.assignments[i].Org) {
-			orgs = append(orgs, pl.assignments[i].Org)
+		if l := &pl.assignments[i]; !slices.Contains(orgs, l.Org) && pl.apart(l.Org) == nil {
+			orgs, how = append(orgs, l.Org), cmp.Or(how, l.How)
 		}
 	}
 	switch len(orgs) {
 	case 0:
 		return false
 	case 1:
-		how := pl.assignments[0].How
 		if how == reconcile.BoundByAdopt {
 			how = reconcile.BoundByMetadata // a person has decided it: the org's owner need not be checked
 		}
@@ -72,7 +73,7 @@ func (pl *planner) fromTraces() bool {
 	var orgs []string
 	for i := range pl.c.Hostings {
 		h := &pl.c.Hostings[i]
-		if m := pl.marker(h); m.Slot > 0 && pl.subIndex(m.StripeID) >= 0 && h.Org != "" && !slices.Contains(orgs, h.Org) {
+		if m := pl.marker(h); m.Slot > 0 && pl.subIndex(m.StripeID) >= 0 && h.Org != "" && !slices.Contains(orgs, h.Org) && pl.apart(h.Org) == nil {
 			orgs = append(orgs, h.Org)
 		}
 	}
@@ -86,7 +87,7 @@ func (pl *planner) fromTraces() bool {
 func (pl *planner) fromMarker() bool {
 	var marked []string
 	for i := range pl.c.MarkedOrgs {
-		if o := &pl.c.MarkedOrgs[i]; !o.Deleted && !pl.foreign(o) {
+		if o := &pl.c.MarkedOrgs[i]; !o.Deleted && !pl.foreign(o) && pl.apart(o.ID) == nil {
 			marked = append(marked, o.ID)
 		}
 	}
@@ -113,7 +114,7 @@ func (pl *planner) unclearOrg() bool {
 func (pl *planner) fromMetadata() bool {
 	var named []string
 	for i := range pl.subs {
-		if id := pl.subs[i].MetadataOrg; id != "" && !slices.Contains(named, id) {
+		if id := pl.subs[i].MetadataOrg; id != "" && !slices.Contains(named, id) && pl.apart(id) == nil {
 			named = append(named, id)
 		}
 	}
@@ -144,14 +145,15 @@ func (pl *planner) fromOwner() bool {
 		}
 		return true
 	}
-	switch len(pl.c.OwnedOrgs) {
+	owned := slices.DeleteFunc(slices.Clone(pl.c.OwnedOrgs), func(o reconcile.Org) bool { return pl.apart(o.ID) != nil })
+	switch len(owned) {
 	case 0:
 		return false
 	case 1:
-		pl.fromOwned(&pl.c.OwnedOrgs[0])
+		pl.fromOwned(&owned[0])
 	default:
 		pl.org.blocked = true
-		pl.addHold(reconcile.Hold{Kind: reconcile.HoldConflict, Reason: pl.ownsOrgs()})
+		pl.addHold(reconcile.Hold{Kind: reconcile.HoldConflict, Reason: pl.ownsOrgs(owned)})
 	}
 	return true
 }
@@ -187,6 +189,9 @@ func (pl *planner) kinOrg() (found *reconcile.Org, asked bool) {
 		// A buyer who took the address after the org got its owner may have taken it to get
 		// at another's hosting.
 		moved := !k.EmailChanged.IsZero() && (k.Invited.IsZero() || !k.EmailChanged.Before(k.Invited))
+		if pl.apart(o.ID) != nil {
+			continue
+		}
 		if k.Guest || moved || o.Deleted || o.Suspended || found != nil && !older(o, found) {
 			continue
 		}
@@ -270,13 +275,14 @@ func (pl *planner) finishOrg(o *reconcile.Org) {
 }
 
 // othersIn finds, among the hostings of an org, one that carries the marker of a
-// subscription which is neither this customer's nor of one with the same e-mail; "" for
-// none. An invited owner would get that hosting too.
+// subscription which is neither this customer's nor of one with the same e-mail, nor of a
+// guest whom a person has put there; "" for none. An invited owner would get that hosting
+// too.
 func (pl *planner) othersIn(org string) string {
 	for i := range pl.c.Hostings {
 		h := &pl.c.Hostings[i]
 		m := h.Marker()
-		if h.Org != org || m.Slot == 0 || !servable(h.State) || pl.subIndex(m.StripeID) >= 0 {
+		if h.Org != org || m.Slot == 0 || !servable(h.State) || pl.subIndex(m.StripeID) >= 0 || pl.mergedHere(m.StripeID) {
 			continue
 		}
 		if !slices.ContainsFunc(pl.c.Kin, func(k reconcile.Kin) bool {
@@ -286,6 +292,14 @@ func (pl *planner) othersIn(org string) string {
 		}
 	}
 	return ""
+}
+
+// mergedHere reports whether a subscription is that of a guest whom a person has put into
+// this customer's org.
+func (pl *planner) mergedHere(sub string) bool {
+	return slices.ContainsFunc(pl.c.Sharers, func(s reconcile.Sharer) bool {
+		return s.Guest && s.Why != "" && slices.Contains(s.Subscriptions, sub)
+	})
 }
 
 // invite invites the buyer whose subscription is served. The address is a part of the

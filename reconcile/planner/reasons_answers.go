@@ -313,6 +313,9 @@ func wasInvited(c *reconcile.Customer) string {
 // invitedByOther is for a guest in the org of another customer.
 func invitedByOther(c *reconcile.Customer) string {
 	text := "no invitation was sent, because the organisation was there before: another Stripe customer with this e-mail had it first"
+	if c.OrgWhy != "" {
+		text = "no invitation was sent, because the organisation is another customer's, and this one was put into it by " + c.OrgWhy
+	}
 	if c.Org != nil && c.Org.OwnerEmail != "" {
 		text += ", and its owner is " + c.Org.OwnerEmail
 	}

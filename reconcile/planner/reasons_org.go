@@ -36,8 +36,8 @@ func orgOfSameOwner(o *reconcile.Org) string {
 	return fmt.Sprintf("org %q belongs to the same e-mail: its owner at the panel has it", o.Name)
 }
 
-func (pl *planner) ownsOrgs() string {
-	return fmt.Sprintf("%d orgs are owned by %s (%v): name the right one with `%s`", len(pl.c.OwnedOrgs), pl.c.Email, orgIDs(pl.c.OwnedOrgs), MetadataCommand(pl.orderOf(), "enhance_org_id", "ORG"))
+func (pl *planner) ownsOrgs(owned []reconcile.Org) string {
+	return fmt.Sprintf("%d orgs are owned by %s (%v): name the right one with `%s`", len(owned), pl.c.Email, orgIDs(owned), MetadataCommand(pl.orderOf(), "enhance_org_id", "ORG"))
 }
 
 func (pl *planner) hasOwners(o *reconcile.Org) string {

@@ -37,7 +37,7 @@ func (pl *planner) unboundFromLive(hosting int64) bool {
 
 // bindFlags are the flags without which the command that binds a hosting would refuse.
 func (pl *planner) bindFlags(sub, org string, hosting int64) (flags []string) {
-	if pl.c.Org != nil && org != "" && org != pl.c.Org.ID {
+	if pl.c.Org != nil && org != "" && org != pl.c.Org.ID || pl.apart(org) != nil {
 		flags = append(flags, "--other-org")
 	}
 	if i := pl.hostingIndex(hosting); i >= 0 {
