@@ -16,6 +16,8 @@ type customerDocument struct {
 	StripeCustomers  []buyerDocument        `json:"stripeCustomers"`
 	OrganizationID   string                 `json:"organizationId"`
 	OrganizationName string                 `json:"organizationName"`
+	OrganizationOf   string                 `json:"organizationOf"`  // cus_… of another customer; "": it is its own
+	OrganizationWhy  string                 `json:"organizationWhy"` // who has put it there, and why
 	Failures         int                    `json:"failures"`
 	RetryAfter       *string                `json:"retryAfter"`
 	ParkedAt         *string                `json:"parkedAt"`
@@ -80,8 +82,13 @@ type customerEntry struct {
 func entryOf(r reconcile.CustomerRecord, now time.Time) customerEntry {
 	c := report.CustomerOf(r, now)
 	d := customerDocument{ID: c.ID, Email: c.Email, Name: c.Name, StripeCustomers: []buyerDocument{},
-		OrganizationID: c.Org, OrganizationName: c.OrgName, Failures: c.Failures, RetryAfter: c.RetryAfter, ParkedAt: c.ParkedAt,
+		OrganizationID: c.Org, OrganizationName: c.OrgName, OrganizationWhy: c.OrgWhy, Failures: c.Failures, RetryAfter: c.RetryAfter, ParkedAt: c.ParkedAt,
 		LastError: c.LastError, DueAt: c.DueAt, PlannedAt: c.PlannedAt, Holds: c.Holds, History: actionsOf(r.History)}
+	for _, s := range c.OrgSharedWith {
+		if c.OrgGuest && !s.Guest {
+			d.OrganizationOf = s.Customer
+		}
+	}
 	for _, b := range c.StripeCustomers {
 		d.StripeCustomers = append(d.StripeCustomers, buyerDocument{b.ID, b.Email, b.Name, b.Deleted})
 	}

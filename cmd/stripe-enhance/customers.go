@@ -22,8 +22,8 @@ func (p *program) customersCommand() *cobra.Command {
 		GroupID: groupLook,
 		Example: "  stripe-enhance customers show --email bakery@example.com",
 	}
-	c.AddCommand(p.customersShow(), p.customersBind(), p.customersUnbind(), p.customersMove(), p.customersRename(), p.customersEmail(), p.customersLogin(),
-		p.customersExport(), p.customersErase())
+	c.AddCommand(p.customersShow(), p.customersBind(), p.customersUnbind(), p.customersMove(), p.customersMerge(), p.customersSplit(),
+		p.customersRename(), p.customersEmail(), p.customersLogin(), p.customersExport(), p.customersErase())
 	return c
 }
 

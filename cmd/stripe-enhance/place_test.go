@@ -23,6 +23,8 @@ func TestNoCommandLeavesAnythingInTheWrongDirectory(t *testing.T) {
 		"customers show":   {"customers", "show", "--email", "a@example.com"},
 		"customers bind":   {"customers", "bind", "sub_1", "new", "--reason", "because"},
 		"customers unbind": {"customers", "unbind", "sub_1", "--reason", "because"},
+		"customers merge":  {"customers", "merge", "cus_1", "cus_2", "--reason", "because"},
+		"customers split":  {"customers", "split", "cus_1", "--reason", "because"},
 		"customers rename": {"customers", "rename", "cus_1", "A new name", "--reason", "because"},
 		"customers login":  {"customers", "login", "cus_1", "--reason", "because"},
 		"customers move":   {"customers", "move", "7", "sub_1", "--reason", "because"},

@@ -106,3 +106,18 @@ func (o *outside) ownHosting(ts *testscript.TestScript, args []string) {
 	}
 	ts.Fatalf("%s has no hosting", args[0])
 }
+
+// ownOrg WHO [ORG] sets $org to the organisation in which the hosting of WHO's order is, and
+// fails if that is not ORG.
+func (o *outside) ownOrg(ts *testscript.TestScript, args []string) {
+	for _, h := range o.simulated.Hostings() {
+		if h.Status != "deleted" && strings.Contains(h.FriendlyName, "["+o.signed[args[0]].Subscription+"/") {
+			ts.Setenv("org", h.Org)
+			if len(args) > 1 && h.Org != args[1] {
+				ts.Fatalf("hosting %d of %s is in org %s, want %s", h.ID, args[0], h.Org, args[1])
+			}
+			return
+		}
+	}
+	ts.Fatalf("%s has no hosting", args[0])
+}

@@ -48,7 +48,7 @@ func TestScripts(t *testing.T) {
 // TestScriptsOnPostgreSQL runs those whose outcome could depend on the database.
 func TestScriptsOnPostgreSQL(t *testing.T) {
 	files := []string{"testdata/postgres/seed.txtar", "testdata/postgres/durability.txtar", "testdata/postgres/place.txtar"}
-	for _, name := range []string{"reconcile", "brake", "standing", "lease", "interrupted", "says_so", "notify", "adopt", "forecast", "mail", "erase", "wordpress", "email", "features", "disputes"} {
+	for _, name := range []string{"reconcile", "brake", "standing", "lease", "interrupted", "says_so", "notify", "adopt", "forecast", "mail", "erase", "wordpress", "email", "features", "disputes", "merge"} {
 		files = append(files, "testdata/script/"+name+".txtar")
 	}
 	urls := make(chan string, len(files))
@@ -77,6 +77,7 @@ func scripts(setup func(*testscript.Env), p testscript.Params) testscript.Params
 		"metadata":   command((*outside).metadata),
 		"ways":       command((*outside).ways),
 		"ownhosting": command((*outside).ownHosting),
+		"ownorg":     command((*outside).ownOrg),
 		"tries":      tries,
 		"sim":        command((*outside).sim),
 		"signup":     command((*outside).signup),

@@ -16,6 +16,10 @@ type Customer struct {
 	Name            string         `json:"name"`
 	Org             string         `json:"org"`
 	OrgName         string         `json:"org_name"`
+	OrgGuest        bool           `json:"org_guest"`       // the organisation is another customer's
+	OrgWhy          string         `json:"org_why"`         // who has put it there, and why; "": the evidence did
+	OrgSharedWith   []Sharer       `json:"org_shared_with"` // the other customers of the organisation
+	OrgsApart       []ApartOrg     `json:"orgs_apart"`      // from which a person has split it
 	StripeCustomers []Buyer        `json:"stripe_customers"`
 	Subscriptions   []Subscription `json:"subscriptions"`
 	Answers         []Answer       `json:"answers"` // to what support staff ask
@@ -36,6 +40,21 @@ type Customer struct {
 	Refreshed       bool     `json:"refreshed"`
 	RefreshProblems []string `json:"refresh_problems,omitempty"`
 	RefreshChanges  []string `json:"refresh_changes,omitempty"`
+}
+
+// Sharer is another customer of the same organisation.
+type Sharer struct {
+	Customer string `json:"customer"`
+	Email    string `json:"email"`
+	Guest    bool   `json:"guest"`
+	Why      string `json:"why"` // who has put it there, and why; "": the evidence did
+}
+
+// ApartOrg is an organisation from which a person has split a customer.
+type ApartOrg struct {
+	Org string  `json:"org"`
+	Why string  `json:"why"`
+	At  *string `json:"at"`
 }
 
 // Answer is the answer to one question about a customer.
@@ -178,6 +197,7 @@ func (c Customer) Text(w io.Writer, v View) error {
 	if c.ErasedAt != nil {
 		p.linef("Its name and e-mail were erased %s, because the person asked for it.", readable(*c.ErasedAt))
 	}
+	p.sharers(c)
 	p.buyers(c.StripeCustomers)
 	for _, text := range c.RefreshProblems {
 		p.linef("%s %s; its stored state is shown", p.Bad("Not current:"), Plain(text))
@@ -201,6 +221,33 @@ func (c Customer) Text(w io.Writer, v View) error {
 	p.history(c.History)
 	_, err := io.WriteString(w, p.b.String())
 	return err
+}
+
+// sharers lists with which customers the organisation is shared, and by whose decision.
+func (p *printer) sharers(c Customer) {
+	for _, s := range c.OrgSharedWith {
+		who, text := s.Customer, "a guest in it"
+		if s.Email != "" {
+			who += " (" + Plain(s.Email) + ")"
+		}
+		if !s.Guest {
+			text = "whose organisation it is"
+		}
+		p.sentence("  ", "shared with "+who+", "+text+by(s.Why), unpainted)
+	}
+	if c.OrgGuest {
+		p.sentence("  ", "this customer is a guest in it"+by(c.OrgWhy), unpainted)
+	}
+	for _, o := range c.OrgsApart {
+		p.sentence("  ", "split from organisation "+o.Org+" at "+readable(*o.At)+by(o.Why), unpainted)
+	}
+}
+
+func by(why string) string {
+	if why == "" {
+		return ""
+	}
+	return ", by " + Plain(why)
 }
 
 // buyers lists the Stripe customers if there are several, and their changes of e-mail.

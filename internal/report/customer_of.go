@@ -14,12 +14,21 @@ import (
 func CustomerOf(r reconcile.CustomerRecord, now time.Time) Customer {
 	c := Customer{
 		ID: r.ID, Email: r.Email, Name: r.Name, StripeCustomers: []Buyer{},
+		OrgGuest: r.OrgGuest, OrgWhy: r.OrgWhy, OrgSharedWith: []Sharer{}, OrgsApart: []ApartOrg{},
 		Subscriptions: []Subscription{}, Answers: []Answer{}, Holds: []Hold{}, ManualHolds: []ManualHold{}, History: []HistoryRow{},
 		DueAt: Time(r.DueAt), PlannedAt: Time(r.PlannedAt), Failures: r.Failures,
 		ParkedAt: Time(r.Parked), LastError: r.LastError, RetryAfter: Time(r.RetryAfter), ErasedAt: Time(r.Erased),
 	}
 	if r.Org != nil {
 		c.Org, c.OrgName = r.Org.ID, r.Org.Name
+	}
+	for _, s := range r.Sharers {
+		if s.ID != r.ID {
+			c.OrgSharedWith = append(c.OrgSharedWith, Sharer{Customer: s.ID, Email: s.Email, Guest: s.Guest, Why: s.Why})
+		}
+	}
+	for _, o := range r.Apart {
+		c.OrgsApart = append(c.OrgsApart, ApartOrg{Org: o.Org, Why: o.Why, At: Time(o.At)})
 	}
 	for _, b := range r.Buyers {
 		c.StripeCustomers = append(c.StripeCustomers, Buyer{ID: b.ID, Email: b.Email, Name: b.Name, Deleted: b.Deleted,
