@@ -13,7 +13,7 @@ func (pl *planner) planCreates() {
 	if !slices.ContainsFunc(pl.units, pl.unassigned) || pl.org.blocked || pl.pendingCreate() || pl.orgUnusable() {
 		return
 	}
-	if !pl.reachable() && pl.onboarding() != reconcile.NoOnboarding && (pl.c.Org == nil || pl.c.Org.OwnerEmail == "") {
+	if !pl.reachable() && pl.onboarding() != reconcile.NoOnboarding && !pl.c.OrgGuest && (pl.c.Org == nil || pl.c.Org.OwnerEmail == "") {
 		pl.holdNoEmail()
 		return
 	}

@@ -124,6 +124,9 @@ func TestAGuestByTheWordOfAPerson(t *testing.T) {
 		{"what it has stays", merged(func(*reconcile.Customer) {}), ""},
 		{"what is new is made there", merged(func(c *reconcile.Customer) { another(c, "2", reconcile.StatusActive, "price_basic") }), "create_subscription:sub_2/1:1"},
 		{"one more of what it has", merged(func(c *reconcile.Customer) { c.Subscriptions[0].Items[0].Quantity = 2 }), "create_subscription:sub_1/2:1"},
+		{"it has no e-mail, and needs none", merged(func(c *reconcile.Customer) {
+			c.Email, c.Subscriptions[0].Items[0].Quantity = "", 2
+		}), "create_subscription:sub_1/2:1"},
 		{"what is not paid is suspended where it is", merged(func(c *reconcile.Customer) {
 			c.Subscriptions[0].Status, c.Subscriptions[0].StatusText = reconcile.StatusUnpaid, "unpaid"
 		}), "suspend:sub_1/1:7"},
