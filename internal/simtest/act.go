@@ -232,6 +232,8 @@ func (y *play) operator(st Step) error {
 		return y.unbind(st)
 	case Rebind:
 		return y.rebind(st)
+	case Merge, Split:
+		return y.state(st)
 	}
 	return y.holds(st)
 }

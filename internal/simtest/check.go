@@ -37,6 +37,7 @@ const (
 	AsksFirst         Invariant = "nothing is made beside a hosting that may serve the order"
 	Foretold          Invariant = "a run does what the dry run shows"
 	InstructionStands Invariant = "a person's instruction stands"
+	StatementStands   Invariant = "a person's statement about an org stands"
 	OneMail           Invariant = "one mail about each matter"
 	OneTrial          Invariant = "one trial for each customer"
 	UpgradePaid       Invariant = "an upgrade is paid"
@@ -68,6 +69,7 @@ var promises = map[Invariant]string{
 	AsksFirst:         "Nothing is made for an order while staff's hosting for the same customer is unbound, nor on a panel that was in use before, until a person decides that the order is new.",
 	Foretold:          "If nothing disturbs it, a run makes the changes that the dry run right before it shows, and no others.",
 	InstructionStands: "A hosting that a person has unbound is not changed, and nothing is made in its place, until a person decides what serves the subscription.",
+	StatementStands:   "A customer that a person has merged gets new hostings in that org alone, and one that was split gets none in the org that it left.",
 	OneMail:           "The mail server takes no two mails about one matter, whatever died or was lost, unless the database was put back.",
 	MailHolds:         "No customer is warned of a suspension without being past_due, no mail is sent in mode observe or by a dry run, and no warning in mode provision.",
 	OneTrial:          "With TRIALS=one nothing is made for a second trial, unless a person decides that the order is new.",

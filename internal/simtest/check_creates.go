@@ -20,8 +20,9 @@ func (y *play) oneOrg(p *process, e simulator.Effect) {
 		y.violated(OursOnly, "an org was made that names no customer: %q", e.After.Name)
 		return
 	}
+	y.statementStands(e, customer)
 	for org, of := range y.orgs {
-		if of == customer && (y.lost.IsZero() || !y.emptied[org] || y.recognisable(org)) && !y.inTheRace(p, []string{org}) {
+		if of == customer && !y.ever[customer] && (y.lost.IsZero() || !y.emptied[org] || y.recognisable(org)) && !y.inTheRace(p, []string{org}) {
 			y.violated(OneOrg, "%s has org %s and now %s", customer, org, e.Org)
 		}
 	}
@@ -51,7 +52,8 @@ func (y *play) oneHosting(p *process, e simulator.Effect) {
 		y.violated(OursOnly, "hosting %d was made for no subscription: %q", e.Hosting, e.After.Name)
 		return
 	}
-	if customer, ok := y.orgs[e.Org]; ok && customer != b.customer && !y.mayShare(b.customer, e.Org) && !y.livesIn(b.customer, e.Org, e.Hosting) {
+	y.statementStands(e, b.customer)
+	if customer, ok := y.orgs[e.Org]; ok && customer != b.customer && y.merged[b.customer] != e.Org && !y.mayShare(b.customer, e.Org) && !y.livesIn(b.customer, e.Org, e.Hosting) {
 		y.violated(OwnOwner, "hosting %d for %s was made in the org of %q", e.Hosting, b.customer, customer)
 	}
 	made := y.madeFor(b.id, e)

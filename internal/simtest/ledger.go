@@ -19,6 +19,7 @@ import (
 type ledger struct {
 	desk
 	identities
+	statements
 	contents
 	letters
 	offer     map[string]string // price → plan, as it should be
@@ -112,7 +113,7 @@ func (d desk) clone() desk {
 }
 
 func (l *ledger) begin(offer map[string]int) {
-	l.desk, l.identities, l.contents, l.offer = newDesk(), newIdentities(), newContents(), map[string]string{}
+	l.desk, l.identities, l.statements, l.contents, l.offer = newDesk(), newIdentities(), newStatements(), newContents(), map[string]string{}
 	l.letters = newLetters()
 	l.origin, l.orgs, l.most, l.more, l.answered = map[int]origin{}, map[string]string{}, map[string]int{}, map[string]int{}, map[string]bool{}
 	for price, plan := range offer {

@@ -35,6 +35,7 @@ type Outcome struct {
 	Calls     int
 	Effects   int
 	Flows     int // flow runs
+	Given     int // statements about the orgs of customers
 	Raced     int // things that two installations made twice because they ran at the same moment
 }
 
@@ -91,7 +92,7 @@ func Play(s Scenario, traced bool) (Outcome, error) {
 	if y.first == nil {
 		y.end()
 	}
-	return Outcome{Violation: y.first, Trace: y.trace.String(), Runs: y.runs, Calls: y.calls, Effects: y.seen, Flows: y.flows, Raced: y.raced}, nil
+	return Outcome{Violation: y.first, Trace: y.trace.String(), Runs: y.runs, Calls: y.calls, Effects: y.seen, Flows: y.flows, Given: y.given, Raced: y.raced}, nil
 }
 
 // open puts three hosting products and another service on sale, and sets the program up.
@@ -235,7 +236,7 @@ func (y *play) act(st Step) error {
 		return y.install()
 	case CopyDB, LoseDB, RestoreDB:
 		return y.disaster(st)
-	case MapRemove, MapBreak, MapSwap, MapNone, MapRestore, HoldAdd, HoldRemove, Approve, SaidNew, Unbind, Rebind:
+	case MapRemove, MapBreak, MapSwap, MapNone, MapRestore, HoldAdd, HoldRemove, Approve, SaidNew, Unbind, Rebind, Merge, Split:
 		return y.operator(st)
 	case BuildSite, DropSite, StaffMove:
 		return y.website(st)

@@ -106,6 +106,8 @@ const (
 	SaidNew      Kind = "is said to be new"   // Who, N: subscription
 	Unbind       Kind = "is unbound"          // Who, N: binding of Who
 	Rebind       Kind = "is bound again"      // Who, Pick: or the order is called new
+	Merge        Kind = "is merged"           // Who, N: customer of Who, Pick: into which
+	Split        Kind = "is split"            // Who, N: customer of Who
 )
 
 // Time, processes and the database.
