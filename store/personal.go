@@ -36,9 +36,10 @@ type personal struct {
 var personals = []personal{
 	{"customer", "customers", "id = $1", "id", `id email=email email_key=gone name=name org_id org_named:flag invited_at:time due_at:time wakes:number
 		planned_at:time held:json=holds failures:number retry_after:time parked_at:time last_error=text created_at:time org_guest:flag
-		invited_email=address words:number held_kinds org_name_wanted=name org_name_why=text erased_at:time`},
+		invited_email=address words:number held_kinds org_name_wanted=name org_name_why=text erased_at:time org_why=text
+		invite_wanted=email invite_why=text`},
 	{"stripe_customers", "stripe_customers", "customer_id = $1", "id", `id customer_id email=email email_key=gone name=name deleted:flag
-		former_email=email email_changed_at:time`},
+		former_email=email email_changed_at:time email_unnoted:flag name_unnoted:flag`},
 	{"subscriptions", "subscriptions", "id IN (" + itsSubscriptions + ")", "id", `id stripe_customer_id status status_text status_since:time created_at:time
 		ended_at:time cancel_at_period_end:flag current_period_end:time collection_paused:flag unpaid_since:time items:json domain checkout_domain
 		domain_checked:flag metadata_org metadata_hosting:number read_at:time by_id:flag gone:flag content_hash:number entitled_at:time
@@ -50,7 +51,11 @@ var personals = []personal{
 		org_id author=text reason=text parted_at:time answered:flag named:flag`},
 	{"hostings", "hostings", "id IN (" + itsHostings + ")", "id", `id:number org_id plan_id:number state suspended_by friendly_name=text marker_id
 		marker_slot:number usage:json observed_at:time suspended_by_us:time terminated_by_us:time website website_taken bound:flag marker_word
-		content:json content_read_at:time ignored:flag ignored_why=text domain_use:json backups:json`},
+		content:json content_read_at:time ignored:flag ignored_why=text domain_use:json backups:json
+		app:json`},
+	{"organisations_apart", "org_partings", "customer_id = $1", "customer_id org_id", "customer_id org_id why=text parted_at:time"},
+	{"disputes", "disputes", "stripe_customer_id IN (" + itsBuyers + ")", "id", `id stripe_customer_id subscription_id invoice_id status amount:number
+		currency opened_at:time paid_at:time payment_unread:flag read_at:time`},
 	{"websites", "sites", "hosting_id IN (" + itsHostings + ")", "domain org_id hosting_id", "domain org_id hosting_id:number read_at:time"},
 	{"organisation", "orgs", "id IN (" + itsOrg + ")", "id", `id name=title owner_email=address owner_email_key=address marker_id hostings_count:number
 		hostings_read_at:time deleted:flag suspended:flag created_at:time observed_at:time owners:json=addresses owners_read_at:time
@@ -75,8 +80,9 @@ var personals = []personal{
 	{"", "cursors", "", "name", "name value"}, // ids and times
 	// A plan and a mapping are the operator's, and the rest are our own counts and locks.
 	{"", "plan_mappings", "", "billing_provider billing_plan_id", `billing_provider billing_plan_id enhance_plan_id updated_at:time updated_by
-		websites server_group server_group_by_order:flag php_version onboarding grace_seconds:number`},
+		websites server_group server_group_by_order:flag php_version onboarding grace_seconds:number app`},
 	{"", "enhance_plans", "", "id", "id:number name limits:json sites:json"},
+	{"", "product_features", "", "product", "product keys:json read_at:time asked_at:time emptied:flag unread"},
 	{"", "leases", "", "name", "name owner token:number expires_at:time file_locked:flag counted:number"},
 	{"", "seen_events", "", "id", "id created_at:time"},
 	{"", "tallies", "", "name", "name n:number"},
