@@ -136,17 +136,16 @@ func orgName(o reconcile.Outcome) string {
 // was just created cannot be another customer's: anything else is fault.Conflict, for a
 // person. A customer that is bound to the org of another one is a guest in it.
 func bindOrg(ctx context.Context, tx conn, o reconcile.Outcome) error {
-	// An org that becomes the org of another customer is in use again, with its name.
-	if _, err := tx.exec(ctx, "UPDATE orgs SET erased = FALSE WHERE id = $1 AND erased AND EXISTS (SELECT 1 FROM customers WHERE id = $2 AND erased_at IS NULL)",
-		o.Org.ID, o.Action.Customer); err != nil {
-		return err
-	}
-	if err := putOrg(ctx, tx, *o.Org, o.At); err != nil {
-		return err
-	}
 	var owner string
-	shared, err := tx.one(ctx, "SELECT id FROM customers WHERE org_id = $1 AND id <> $2 AND NOT org_guest ORDER BY id LIMIT 1",
-		[]any{o.Org.ID, o.Action.Customer}, &owner)
+	var erased bool
+	shared, err := tx.one(ctx, "SELECT id, erased_at IS NOT NULL FROM customers WHERE org_id = $1 AND id <> $2 AND NOT org_guest ORDER BY id LIMIT 1",
+		[]any{o.Org.ID, o.Action.Customer}, &owner, &erased)
+	if err == nil && erased { // it becomes the org of another customer, and is in use again with its name
+		_, err = tx.exec(ctx, "UPDATE orgs SET erased = FALSE WHERE id = $1", o.Org.ID)
+	}
+	if err == nil {
+		err = putOrg(ctx, tx, *o.Org, o.At)
+	}
 	if err != nil || shared && o.Action.Kind == reconcile.CreateOrg {
 		return conflict(err, "org %s already belongs to customer %s", o.Org.ID, owner)
 	}
