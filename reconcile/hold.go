@@ -81,7 +81,7 @@ var holdKinds = []holdKind{
 	{kind: HoldDuplicate, keepsOrder: true, advice: "two were created: delete the one that is not in use in the panel"},
 	{kind: HoldNoEmail, keepsOrder: true, advice: "add an e-mail to the customer at Stripe, or correct it"},
 	{kind: HoldDomainTaken, advice: "the hosting is up: the sentence shows where the domain is; remove it there, or correct it in the metadata"},
-	{kind: HoldWebsite, advice: "the hosting is up, without its website or what was to be installed on it: the sentence shows why; correct the options of the mapping, or the order, or install it in the panel"},
+	{kind: HoldWebsite, advice: "the hosting is up, without its website or the application for it: the sentence shows why; correct the options of the mapping, or the order, or install it in the panel"},
 	{kind: HoldUnreadable, keepsOrder: true, advice: "correct or remove at Stripe the value that the sentence quotes"},
 	{kind: HoldDowngrade, advice: "the customer uses more than the smaller plan gives: ask them to make room, or change the plan by hand"},
 	{kind: HoldUnpaidUpgrade, advice: "nothing: the plan changes when the upgrade is paid; `UNPAID_UPGRADE=apply` does not wait"},

@@ -29,7 +29,8 @@ func story() []scene {
 	all = append(all, opening()...)
 	all = append(all, arrivals()...)
 	all = append(all, changes()...)
-	all = append(all, troubles()...)
+	all = append(all, declined()...)
+	all = append(all, abuse()...)
 	return append(all, masses()...)
 }
 
@@ -160,7 +161,7 @@ func changes() []scene {
 	}
 }
 
-func troubles() []scene {
+func declined() []scene {
 	return []scene{
 		{
 			after: hour,
@@ -207,6 +208,11 @@ func troubles() []scene {
 			do:    ordered("florist", (*simulator.World).Pay),
 			then:  []check{up("florist", "Pro", 1), down("florist", 0), mailed("florist", reconcile.NoticeResumed, 1)},
 		},
+	}
+}
+
+func abuse() []scene {
+	return []scene{
 		{
 			after: hour,
 			title: "The panel's staff suspend the garage: it sends spam. Its bill is paid, but that does not lift the suspension.",
@@ -222,7 +228,7 @@ func troubles() []scene {
 		},
 		{
 			after: hour,
-			title: "What is paid and not served, and what is served and not paid, with the money: stripe-enhance report.",
+			title: "Hosting that is paid and not there, or there and not paid, with the money: stripe-enhance report.",
 			show:  reports,
 			then:  []check{down("garage", 1)},
 		},

@@ -185,13 +185,6 @@ func (y *play) checkEffect(p *process, e simulator.Effect, sent time.Time) {
 	y.heldWaits(p, e)
 }
 
-// marks reports whether a rename only added or removed the mark of our suspension. The
-// suspension or its end is in the same call.
-func marks(e simulator.Effect, word string) bool {
-	before, after := e.Before.Name, e.After.Name
-	return after == reconcile.SuspendedName(before, word) || after == reconcile.ResumedName(before, word)
-}
-
 // takes reports whether an effect takes something away.
 func (y *play) takes(e simulator.Effect) bool {
 	return e.Kind == "suspend" || e.Kind == "delete_subscription" || e.Kind == "change_plan" && e.After.Plan < e.Before.Plan // the offer grows with the id

@@ -37,3 +37,10 @@ func (y *play) followsPlan(e simulator.Effect) bool {
 	after, is := named(e.After.Name, func(p simulator.Plan) bool { return p.ID == e.After.Plan })
 	return was && is && before == after
 }
+
+// marks reports whether a rename only added or removed the mark of our suspension. The
+// suspension or its end is in the same call.
+func marks(e simulator.Effect, word string) bool {
+	before, after := e.Before.Name, e.After.Name
+	return after == reconcile.SuspendedName(before, word) || after == reconcile.ResumedName(before, word)
+}
