@@ -18,7 +18,8 @@ import (
 type features struct {
 	mu    sync.Mutex // guards all below
 	known map[string]reconcile.ProductFeatures
-	asked map[string]bool
+	// asked has the products that were asked for, with how many had been by then.
+	asked map[string]int
 	// refused means that it was noted that the key may not read them.
 	refused bool
 	// on and with are the catalog without and with the features that are known; with is nil
@@ -27,7 +28,7 @@ type features struct {
 }
 
 func newFeatures() *features {
-	return &features{known: map[string]reconcile.ProductFeatures{}, asked: map[string]bool{}}
+	return &features{known: map[string]reconcile.ProductFeatures{}, asked: map[string]int{}}
 }
 
 // again is the features for a plan that is made again in the same run.
@@ -61,13 +62,13 @@ func (f *features) of(c *planner.Catalog) *planner.Catalog {
 func (f *features) get(product string) (reconcile.ProductFeatures, bool) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	return f.known[product], f.asked[product]
+	return f.known[product], f.asked[product] > 0
 }
 
 func (f *features) put(one reconcile.ProductFeatures) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	f.known[one.Product], f.asked[one.Product], f.with = one, true, nil
+	f.known[one.Product], f.asked[one.Product], f.with = one, len(f.asked)+1, nil
 }
 
 // refuse notes that the key may not read features, and reports whether that is new.
@@ -93,18 +94,31 @@ func (f *features) forgetUnmapped(c *planner.Catalog) {
 	f.with = nil
 }
 
-// unanswered leaves out the products that were asked for in this run.
-func (f *features) unanswered(needs []planner.Need) []planner.Need {
+// answers is how many products were asked for in this run.
+func (f *features) answers() int {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return len(f.asked)
+}
+
+// unanswered leaves out the products that were asked for in this run, as far as a decision
+// knew of it that was made after so many answers. A product that was asked for meanwhile, for
+// another customer, stays: the decision is made again with its features.
+func (f *features) unanswered(needs []planner.Need, answers int) []planner.Need {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	return slices.DeleteFunc(needs, func(n planner.Need) bool {
-		return n.Kind == planner.NeedFeatures && f.asked[n.Product]
+		at := f.asked[n.Product]
+		return n.Kind == planner.NeedFeatures && at > 0 && at <= answers
 	})
 }
 
 // loadFeatures loads the features that were read before. A run about some subscriptions,
 // which a person has asked for, reads theirs again.
 func (r *run) loadFeatures(ctx context.Context) error {
+	if !r.catalog.AsksFeatures() {
+		return nil
+	}
 	all, err := r.FeatureStore.Features(ctx)
 	if err != nil {
 		return err

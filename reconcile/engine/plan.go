@@ -207,12 +207,12 @@ func (r *run) noticeMoves(c *reconcile.Customer) (noted []string) {
 // more. done is what a dry run has done for the customer in thought; nil: nothing.
 func (r *run) decide(ctx context.Context, c *reconcile.Customer, done *thought) (*reconcile.Customer, planner.Decision, error) {
 	for range maxRounds {
-		as := done.on(r, c)
+		as, answers := done.on(r, c), r.features.answers()
 		d, err := r.bareDecision(as)
 		if err != nil {
 			return as, d, err
 		}
-		d.Needs = r.readable(as, d.Needs)
+		d.Needs = r.readable(as, d.Needs, answers)
 		if len(d.Needs) == 0 {
 			if done == nil {
 				r.noticeLoss(c, d)
@@ -236,13 +236,13 @@ func (r *run) decide(ctx context.Context, c *reconcile.Customer, done *thought) 
 // without an answer, what exists in thought only, and during planning the domain of a
 // subscription without a hosting. A domain costs a request to Stripe for each new
 // subscription: it is read for those that are created, not for all that are planned.
-func (r *run) readable(c *reconcile.Customer, needs []planner.Need) []planner.Need {
+func (r *run) readable(c *reconcile.Customer, needs []planner.Need, answers int) []planner.Need {
 	early := !r.work.applying.Load() && !c.Unbound
 	needs = slices.DeleteFunc(needs, func(n planner.Need) bool {
 		return n.Hosting < 0 || n.Org == planner.ForeseenOrg ||
 			early && n.Kind == planner.NeedDomain && !slices.ContainsFunc(c.Bindings, func(b reconcile.Binding) bool { return b.Subscription == n.Subscription })
 	})
-	return r.work.unanswered(r.features.unanswered(needs))
+	return r.work.unanswered(r.features.unanswered(needs, answers))
 }
 
 func (r *run) withhold(d planner.Decision) planner.Decision {

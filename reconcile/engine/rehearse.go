@@ -72,7 +72,7 @@ func (r *run) cameUpon(ctx context.Context) (news bool, err error) {
 			if err != nil {
 				continue // the report has it
 			}
-			asks := slices.ContainsFunc(r.work.unanswered(r.features.unanswered(d.Needs)), func(n planner.Need) bool { return n.Kind != planner.NeedDomain })
+			asks := slices.ContainsFunc(r.work.unanswered(r.features.unanswered(d.Needs, r.features.answers())), func(n planner.Need) bool { return n.Kind != planner.NeedDomain })
 			news = asks || len(r.planned(c, d).Actions) > 0 && !worked.has(c.ID)
 		}
 		return nil

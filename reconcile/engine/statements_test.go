@@ -43,10 +43,10 @@ func TestASignUpAndASuspensionTakeFewStatements(t *testing.T) {
 		}
 	}
 	ada := signUp(t, r, simulator.SignUp{Email: "ada@example.com", Name: "Ada", Price: price})
-	measure("a sign-up", ada.Subscription, []string{"create_org applied", "create_subscription applied", "rename_org applied", "invite_owner applied"}, 121, 9)
+	measure("a sign-up", ada.Subscription, []string{"create_org applied", "create_subscription applied", "rename_org applied", "invite_owner applied"}, 122, 9)
 	must(t, r.World.MarkUnpaid(ada.Subscription))
 	r.World.Advance(2 * time.Minute)
-	measure("a suspension", ada.Subscription, []string{"suspend applied"}, 94, 5)
+	measure("a suspension", ada.Subscription, []string{"suspend applied"}, 95, 5)
 	r.World.Advance(2 * time.Minute)
-	measure("a run that finds nothing", ada.Subscription, nil, 42, 0)
+	measure("a run that finds nothing", ada.Subscription, nil, 43, 0)
 }

@@ -28,6 +28,9 @@ func (c *Catalog) WithFeatures(all ...reconcile.ProductFeatures) *Catalog {
 	return &with
 }
 
+// AsksFeatures reports whether a mapping may be of a feature.
+func (c *Catalog) AsksFeatures() bool { return c.asksFeatures }
+
 // byFeatures finds the mapping of an item by the features of its product. A feature that is
 // mapped to none is ignored beside one that has a plan. Features that were read once stand
 // until Stripe shows others: no answer, and an answer without any, takes nothing away.
