@@ -26,6 +26,7 @@ func TestNoCommandLeavesAnythingInTheWrongDirectory(t *testing.T) {
 		"customers merge":  {"customers", "merge", "cus_1", "cus_2", "--reason", "because"},
 		"customers split":  {"customers", "split", "cus_1", "--reason", "because"},
 		"customers rename": {"customers", "rename", "cus_1", "A new name", "--reason", "because"},
+		"customers email":  {"customers", "email", "cus_1", "b@example.com", "--reason", "because"},
 		"customers login":  {"customers", "login", "cus_1", "--reason", "because"},
 		"customers move":   {"customers", "move", "7", "sub_1", "--reason", "because"},
 		"customers erase":  {"customers", "erase", "cus_1", "--reason", "because"},

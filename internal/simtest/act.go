@@ -64,7 +64,7 @@ func (y *play) customer(st Step) error {
 
 // money are the steps in which a customer pays, does not pay, or ends the subscription.
 var money = map[Kind]bool{Pay: true, FailPayment: true, GiveUp: true, BillExtra: true, WriteOff: true, Cancel: true, CancelLater: true,
-	PauseBilling: true, ResumeBill: true, OddStatus: true}
+	PauseBilling: true, ResumeBill: true, OddStatus: true, Dispute: true, EndDispute: true, Refund: true}
 
 func (y *play) pays(st Step, sub simulator.Subscription) error {
 	w, id := y.world, sub.ID
@@ -79,6 +79,8 @@ func (y *play) pays(st Step, sub simulator.Subscription) error {
 		return w.BillExtra(id, 0)
 	case WriteOff:
 		return w.WriteOff(id, []string{"uncollectible", "void"}[st.Pick%2])
+	case Dispute, EndDispute, Refund:
+		return y.disputes(st, sub)
 	case Cancel:
 		return w.Cancel(id)
 	case CancelLater:

@@ -48,6 +48,8 @@ type ledger struct {
 	others    map[int]time.Time // hostings → when staff or a second installation last changed them
 	violent   int               // violations of the simulators looked at
 	last      reconcile.Report
+	disputed  map[string]bool // subscriptions with a dispute that is open or lost
+	charged   map[string]bool // Stripe customers with such a dispute, or a refund
 	answered  map[string]bool // subscriptions served in the run at work
 	read      map[int]bool    // hostings served in the run at work
 }
@@ -123,6 +125,7 @@ func (l *ledger) begin(offer map[string]int) {
 	l.owner, l.makers, l.others = map[string]string{}, map[string]maker{}, map[int]time.Time{}
 	l.read, l.emptied, l.up = map[int]bool{}, map[string]bool{}, map[string]time.Time{}
 	l.well, l.forgiven = map[string]bool{}, map[string]time.Time{}
+	l.disputed, l.charged = map[string]bool{}, map[string]bool{}
 	l.prices = slices.Sorted(maps.Keys(offer))
 }
 
@@ -188,6 +191,7 @@ func (y *play) watch() {
 		s.bills[sub.ID] = b
 	}
 	y.trials(all, s.bills)
+	y.suspendedByDispute(s.bills)
 	for _, sub := range all {
 		b := s.bills[sub.ID]
 		if b.entitlement == up || b.entitlement == either {

@@ -69,6 +69,9 @@ const (
 	GiveUp       Kind = "is marked unpaid"     // N
 	BillExtra    Kind = "is billed beside it"  // N: the invoice stays open
 	WriteOff     Kind = "is forgiven a bill"   // N, Pick: uncollectible or void
+	Dispute      Kind = "disputes a payment"   // N
+	EndDispute   Kind = "has a dispute closed" // N, Pick: won or lost
+	Refund       Kind = "is refunded"          // N, Pick: all or half
 	Cancel       Kind = "cancels"              // N
 	CancelLater  Kind = "cancels at the end"   // N
 	ChangePrice  Kind = "changes price"        // N, Pick: price
@@ -183,8 +186,8 @@ func (s Scenario) String() string {
 		c.Policy.Mode, c.Policy.Grace, c.Policy.Retention, c.Policy.SuspendPaused, c.Policy.Onboarding, c.Policy.CreateWebsites, c.Policy.WriteMetadata,
 		c.KeepLease, c.Webhooks, c.Latency, c.Page, c.AfterRetries)
 	fmt.Fprintf(&b, "brakes: suspend %d, change %d, create %d, terminate %d\n", c.Brakes.Suspend.Count, c.Brakes.ChangePlan.Count, c.Brakes.Create.Count, c.Brakes.Terminate.Count)
-	if c.Policy.HoldUnpaidUpgrade || c.Policy.OneTrial {
-		fmt.Fprintf(&b, "an unpaid upgrade waits %v, one trial for each customer %v\n", c.Policy.HoldUnpaidUpgrade, c.Policy.OneTrial)
+	if c.Policy.HoldUnpaidUpgrade || c.Policy.OneTrial || c.Policy.Dispute > 0 {
+		fmt.Fprintf(&b, "an unpaid upgrade waits %v, one trial for each customer %v, disputes %d\n", c.Policy.HoldUnpaidUpgrade, c.Policy.OneTrial, c.Policy.Dispute)
 	}
 	if c.Policy.Backup {
 		fmt.Fprintf(&b, "backup before a deletion: each takes %s, they fail %v, denied %v\n", c.Backups.Take, c.Backups.Fail, c.Backups.Denied)
