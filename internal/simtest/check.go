@@ -345,7 +345,7 @@ func (y *play) needed(e simulator.Effect, s shot, b *bill) string {
 		}
 		units := 0
 		for _, o := range s.bills {
-			if o.customer == b.customer && o.entitlement == up && y.known[o.id] && y.bill(o.id).entitlement == up {
+			if o.customer == b.customer && o.entitlement == up && y.known[o.id] && y.bill(o.id).entitlement == up && !y.waitsForPerson(o.id) {
 				units += min(o.units, y.bill(o.id).units)
 			}
 		}

@@ -5,6 +5,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/stripe-enhance/stripe-enhance/reconcile"
 	"github.com/stripe-enhance/stripe-enhance/simulator"
 )
 
@@ -142,13 +143,13 @@ func (y *play) runsFor(customer string, h simulator.Hosting) bool {
 	return b != nil && b.customer == customer
 }
 
-// unpaidLately reports whether a subscription of a customer should be suspended, or has a
+// unpaidLately reports whether a subscription of a customer should or may be suspended, or has a
 // status that leaves its hostings as they are. The checker does not follow which hosting
 // serves which of several subscriptions then.
 func (y *play) unpaidLately(customer string, sent time.Time) bool {
 	for _, s := range y.since(sent.Add(-window)) {
 		for _, b := range s.bills {
-			if b.customer == customer && (b.entitlement == down || b.entitlement == keep) {
+			if b.customer == customer && (b.entitlement == down || b.entitlement == either || b.entitlement == keep) {
 				return true
 			}
 		}
@@ -169,7 +170,8 @@ func (y *play) personChooses(customer string, paid int) bool {
 		used++
 		ordered = ordered || y.ours[h.ID]
 	}
-	return used > paid || ordered
+	held := slices.ContainsFunc(y.last.Holds, func(h reconcile.Hold) bool { return h.Kind == reconcile.HoldContent && h.Customer == customer })
+	return used > paid || ordered || used > 0 && held
 }
 
 // outgrown reports whether a hosting of a customer has more websites than the smallest plan

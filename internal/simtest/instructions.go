@@ -200,3 +200,17 @@ func (y *play) instructionStands(p *process, e simulator.Effect, sent time.Time)
 		}
 	}
 }
+
+// waitsForPerson reports whether a person decides which hosting serves a subscription: staff
+// have deleted one of its own, or the operator has unbound one.
+func (y *play) waitsForPerson(sub string) bool {
+	for id, o := range y.origin {
+		if o.subscription == sub && !o.gone.IsZero() {
+			return true
+		}
+		if u, is := y.unbound[id]; is && u.subscription == sub && !u.isNew {
+			return true
+		}
+	}
+	return false
+}

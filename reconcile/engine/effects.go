@@ -53,7 +53,7 @@ var effects = [...]effect{
 	reconcile.Link:               {do: (*run).link, repeatable: true},
 	reconcile.CreateOrg:          {do: (*run).createOrg, find: (*run).findOrg, twoLooks: true, lookFirst: (*run).lookForOrg, learn: learnOrg},
 	reconcile.RenameOrg:          {do: (*run).renameOrg, find: (*run).findName, repeatable: true, learn: learnName},
-	reconcile.InviteOwner:        {do: (*run).invite, find: (*run).findInvitation, repeatable: true, learn: learnInvitation},
+	reconcile.InviteOwner:        {do: (*run).invite, find: (*run).findInvitation, repeatable: true, lookFirst: (*run).lookAtBuyer, learn: learnInvitation},
 	reconcile.CreateSubscription: {do: (*run).createHosting, find: (*run).findHosting, twoLooks: true, lookFirst: (*run).lookForHosting, learn: learnHosting},
 	reconcile.CreateWebsite:      {do: (*run).createWebsite, lookFirst: (*run).lookForDomain},
 	reconcile.WriteMetadata:      {do: (*run).writeMetadata, repeatable: true},

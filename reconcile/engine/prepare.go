@@ -94,6 +94,29 @@ func (r *run) lookAtHosting(ctx context.Context, _ *reconcile.Customer, a reconc
 	return true, r.lookAt(ctx, a.Org, a.Hosting)
 }
 
+// lookAtBuyer reads the subscription of the buyer who is about to be invited, unless it was
+// read lately. If the event about a new e-mail was lost, the address is not the buyer's any
+// more, and whoever has it now would become the owner of the org.
+func (r *run) lookAtBuyer(ctx context.Context, c *reconcile.Customer, a reconcile.Action, first bool) (bool, error) {
+	if !first || a.Instead != "" {
+		return false, nil
+	}
+	var latest *reconcile.Subscription
+	for i := range c.Subscriptions {
+		s := &c.Subscriptions[i]
+		its := slices.ContainsFunc(c.Buyers, func(b reconcile.Buyer) bool {
+			return b.ID == s.StripeCustomer && reconcile.EmailKey(b.Email) == reconcile.EmailKey(a.Email)
+		})
+		if its && (latest == nil || s.ReadAt.After(latest.ReadAt)) {
+			latest = s
+		}
+	}
+	if latest == nil || r.clock().Sub(latest.ReadAt).Abs() <= r.Policy.Freshness() {
+		return false, nil
+	}
+	return true, r.readOne(ctx, latest.ID, false)
+}
+
 // readPremise reads afresh, by id, what such an action rests on: every subscription
 // bound to the hosting, and last the hosting itself. One that goes does so because
 // nothing else needs it, so before that whatever else the customer has at both sides,
