@@ -159,7 +159,7 @@ var found = []struct {
 
 // foundSeeds broke a promise once, and depend on single seconds or are too long to write
 // down.
-var foundSeeds = []uint64{969, 1883, 1959, 2815, 3053, 3082, 3449, 4031, 5067, 5537, 5805, 10324, 30062, 30159, 40449, 40488}
+var foundSeeds = []uint64{969, 1883, 1959, 2815, 3053, 3082, 3449, 4031, 5067, 5537, 5805, 10324, 30062, 30159, 40449, 40488, 60763, 61326, 61779}
 
 func TestSeedsThatBrokeAPromiseOnceDoNotBreakItAgain(t *testing.T) {
 	for _, seed := range foundSeeds {

@@ -105,6 +105,9 @@ func (y *play) onlyItsOwner(e simulator.Effect) {
 		return
 	}
 	mine := y.addresses(customer)
+	if e.Late { // it was sent at the address of that time
+		mine = append(mine, y.had[customer]...)
+	}
 	for _, o := range y.world.Orgs() {
 		for _, m := range o.Members {
 			if o.ID == e.Org && m.ID == e.Object && !slices.Contains(mine, reconcile.EmailKey(m.Email)) {

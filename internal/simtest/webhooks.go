@@ -61,6 +61,7 @@ func (p *process) serve() {
 	p.cut, p.dry = nil, false
 	for range maxServed {
 		p.done, p.began = map[string]int{}, y.world.Now()
+		y.shown(p)
 		ctx, end := context.WithCancel(context.Background())
 		p.cancel = end
 		s, err := p.engine.Flow(ctx)

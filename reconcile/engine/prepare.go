@@ -11,7 +11,8 @@ import (
 	"github.com/stripe-enhance/stripe-enhance/reconcile"
 )
 
-// premiseAge is how old the reading may be on which something is taken away.
+// premiseAge is how old the reading may be on which something is taken away, or an owner is
+// invited.
 const premiseAge = time.Minute
 
 // preparation is the reads for the actions of one customer before they are done. A
@@ -111,7 +112,7 @@ func (r *run) lookAtBuyer(ctx context.Context, c *reconcile.Customer, a reconcil
 			latest = s
 		}
 	}
-	if latest == nil || r.clock().Sub(latest.ReadAt).Abs() <= r.Policy.Freshness() {
+	if latest == nil || r.clock().Sub(latest.ReadAt).Abs() <= premiseAge {
 		return false, nil
 	}
 	return true, r.readOne(ctx, latest.ID, false)
