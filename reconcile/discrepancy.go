@@ -29,6 +29,7 @@ type Discrepancy struct {
 	Customer, Subscription, Email string
 	Org                           string
 	Hosting                       int64
+	Usage                         []Usage   // of Hosting, as last read
 	Since                         time.Time // zero: not known
 	// Shares are the parts of the subscription that it is about. None: it is not known
 	// which, or there is no subscription.

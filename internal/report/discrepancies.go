@@ -40,6 +40,7 @@ type DiscrepancyRow struct {
 	AmountMonth  string  `json:"amount_month"`
 	Currency     string  `json:"currency"` // "" if the amount is not known
 	Reason       string  `json:"reason"`
+	Usage        []Usage `json:"usage,omitempty"` // of the hosting, as last read
 }
 
 // DiscrepancyTotal is the sum of the rows of one kind and one currency. The rows whose
@@ -71,6 +72,9 @@ func rowOf(v *Valued) DiscrepancyRow {
 	if v.Known {
 		r.AmountMonth, r.Currency = v.Amount.String(), v.Amount.Currency
 	}
+	for _, u := range v.Usage {
+		r.Usage = append(r.Usage, Usage(u))
+	}
 	return r
 }
 
@@ -98,7 +102,7 @@ func totals(kind string, all []Valued) (out []DiscrepancyTotal) {
 
 // Table is the rows for a spreadsheet.
 func (d Discrepancies) Table() *Table {
-	t := &Table{Head: []string{"kind", "customer", "subscription", "email", "org", "hosting", "since", "amount_month", "currency", "reason"}}
+	t := &Table{Head: []string{"kind", "customer", "subscription", "email", "org", "hosting", "since", "amount_month", "currency", "reason", "usage"}}
 	for _, r := range d.Rows {
 		hosting, since := "", ""
 		if r.Hosting != 0 {
@@ -107,9 +111,22 @@ func (d Discrepancies) Table() *Table {
 		if r.Since != nil {
 			since = *r.Since
 		}
-		t.Add(r.Kind, r.Customer, r.Subscription, r.Email, r.Org, hosting, since, r.AmountMonth, r.Currency, r.Reason)
+		t.Add(r.Kind, r.Customer, r.Subscription, r.Email, r.Org, hosting, since, r.AmountMonth, r.Currency, r.Reason, usageText(r.Usage))
 	}
 	return t
+}
+
+// usageText is the usage in one cell: "disk 3 of 10, websites 1 of unlimited".
+func usageText(all []Usage) string {
+	parts := make([]string, len(all))
+	for i, u := range all {
+		total := "unlimited"
+		if u.Total != nil {
+			total = strconv.FormatInt(*u.Total, 10)
+		}
+		parts[i] = fmt.Sprintf("%s %d of %s", u.Name, u.Used, total)
+	}
+	return strings.Join(parts, ", ")
 }
 
 // titles are the kinds in words.

@@ -19,6 +19,8 @@ func valued(kind reconcile.DiscrepancyKind, email, currency string, minor *big.R
 func TestTheDocumentOfAReport(t *testing.T) {
 	one := valued(reconcile.WrongPlan, "a@example.com", "eur", big.NewRat(1250, 1))
 	one.Subscription, one.Org, one.Hosting, one.Since = "sub_1", "org-1", 7, t0
+	total := int64(5)
+	one.Usage = []reconcile.Usage{{Name: "websites", Used: 2, Total: &total}, {Name: "mailboxes", Used: 9}}
 	var b bytes.Buffer
 	if err := WriteJSON(&b, DiscrepanciesOf(t0, []Valued{one, valued(reconcile.EmptyOrg, "", "", nil)}, nil)); err != nil {
 		t.Fatal(err)
@@ -36,7 +38,19 @@ func TestTheDocumentOfAReport(t *testing.T) {
       "since": "2026-03-02T09:00:00Z",
       "amount_month": "12.50",
       "currency": "eur",
-      "reason": "because"
+      "reason": "because",
+      "usage": [
+        {
+          "name": "websites",
+          "used": 2,
+          "total": 5
+        },
+        {
+          "name": "mailboxes",
+          "used": 9,
+          "total": null
+        }
+      ]
     },
     {
       "kind": "empty_org",

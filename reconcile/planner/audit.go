@@ -52,6 +52,11 @@ func (a *audit) add(d reconcile.Discrepancy) {
 	if d.Org == "" {
 		d.Org = a.orgOf(d.Hosting)
 	}
+	for i := range a.c.Hostings {
+		if h := &a.c.Hostings[i]; h.ID == d.Hosting {
+			d.Usage = h.Usage
+		}
+	}
 	a.found.Discrepancies = append(a.found.Discrepancies, d)
 }
 

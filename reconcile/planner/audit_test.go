@@ -160,6 +160,16 @@ func TestASurplusOfWhichNoneGoesIsFound(t *testing.T) {
 	}
 }
 
+// A row about a hosting has its usage, which shows whether the other plan is of any use.
+func TestARowHasTheUsageOfItsHosting(t *testing.T) {
+	usage := []reconcile.Usage{{Name: "websites", Used: 3}}
+	c := world(func(c *reconcile.Customer) { c.Hostings[0].Plan, c.Hostings[0].Usage = 2, usage })
+	a := planner.Audit(&c, catalog(), policy(), noon)
+	if found(a) == "" || !slices.Equal(a.Discrepancies[0].Usage, usage) {
+		t.Errorf("%+v", a.Discrepancies)
+	}
+}
+
 // A hosting that the next run binds is not one that no subscription is bound to.
 func TestWhatTheNextRunBindsIsNamed(t *testing.T) {
 	c := world(func(c *reconcile.Customer) { c.Bindings, c.Hostings[0].Bound = nil, false })
