@@ -78,7 +78,7 @@ func (ch *OrgChange) Apply(c *Customer) {
 		return
 	}
 	was := c.Org
-	c.Invited, c.InvitedEmail, c.NameWanted, c.NameWhy = time.Time{}, "", "", ""
+	c.Invited, c.InvitedEmail, c.NameWanted, c.NameWhy, c.InviteWanted, c.InviteWhy = time.Time{}, "", "", "", "", ""
 	c.Apart = slices.DeleteFunc(slices.Clone(c.Apart), func(o ApartOrg) bool { return o.Org == ch.Org.ID })
 	if w.Kind == MergeOrgs {
 		org := ch.Org

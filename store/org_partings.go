@@ -70,7 +70,7 @@ func writeOrg(ctx context.Context, tx conn, ch *reconcile.OrgChange) error {
 		org, why = ch.Org.ID, clean(w.Why())
 	}
 	if _, err := tx.exec(ctx, `UPDATE customers SET org_id = CASE WHEN $2 = '' THEN NULL ELSE $2 END, org_guest = $3, org_named = $3, org_why = $4,
-		invited_at = NULL, invited_email = '', org_name_wanted = '', org_name_why = '', words = words + 1 WHERE id = $1`, w.Customer, org, merged, why); err != nil {
+		invited_at = NULL, invited_email = '', org_name_wanted = '', org_name_why = '', invite_wanted = '', invite_why = '', words = words + 1 WHERE id = $1`, w.Customer, org, merged, why); err != nil {
 		return err
 	}
 	if merged {

@@ -50,7 +50,7 @@ func (f *fixture) two() {
 func TestACustomerIsMergedAndSplit(t *testing.T) {
 	conform(t, func(t *testing.T, f *fixture) {
 		f.two()
-		f.edit("UPDATE customers SET org_named = TRUE, invited_at = created_at, invited_email = 'b@example.com', org_name_wanted = 'Other', org_name_why = 'x' WHERE id = 'cus_b'")
+		f.edit("UPDATE customers SET org_named = TRUE, invited_at = created_at, invited_email = 'b@example.com', org_name_wanted = 'Other', org_name_why = 'x', invite_wanted = 'c@example.com', invite_why = 'y' WHERE id = 'cus_b'")
 		before := f.customer("cus_b").Instructions
 		same(t, "invited", false, f.customer("cus_b").Invited.IsZero())
 		ch := f.instructOrg(statement(reconcile.MergeOrgs, "cus_a"))
@@ -58,7 +58,7 @@ func TestACustomerIsMergedAndSplit(t *testing.T) {
 		b := f.customer("cus_b")
 		same(t, "invited to another org", true, b.Invited.IsZero())
 		same(t, "merged", []any{"org-a", true, "ada@desk: she said so", "", before + 1, int64(7), "org-b"},
-			[]any{b.Org.ID, b.OrgGuest, b.OrgWhy, b.NameWanted + b.InvitedEmail, b.Instructions, b.Bindings[0].Hosting, b.Bindings[0].Org})
+			[]any{b.Org.ID, b.OrgGuest, b.OrgWhy, b.NameWanted + b.InvitedEmail + b.InviteWanted + b.InviteWhy, b.Instructions, b.Bindings[0].Hosting, b.Bindings[0].Org})
 		same(t, "sharers", []reconcile.Sharer{{ID: "cus_a", Email: "a@example.com", Subscriptions: []string{"sub_a"}},
 			{ID: "cus_b", Email: "b@example.com", Guest: true, Why: "ada@desk: she said so", Subscriptions: []string{"sub_b"}}}, f.customer("cus_a").Sharers)
 		same(t, "due", []string{"cus_a", "cus_b"}, f.dueIDs(t0.Add(time.Hour)))
