@@ -102,6 +102,9 @@ func (y *play) open() (err error) {
 	}
 	y.begin(y.world.Offer())
 	y.prices = append(y.prices, y.world.PutPrice(simulator.Price{ID: "price_consulting", Product: "prod_consulting", Amount: 9900}))
+	if err := y.world.SetFeatures(soldByFeature.product, soldByFeature.key); err != nil {
+		return err
+	}
 	if err := y.remap(y.offer); err != nil {
 		return err
 	}
@@ -364,14 +367,14 @@ func (y *play) remap(mappings map[string]string) error {
 	}
 	for _, price := range slices.Sorted(maps.Keys(y.mappings)) {
 		if _, kept := mappings[price]; !kept {
-			if _, err := p.store.DeleteMapping(context.Background(), price); err != nil {
+			if _, err := p.store.DeleteMapping(context.Background(), y.billingID(price)); err != nil {
 				return err
 			}
 		}
 	}
 	var all []reconcile.Mapping
 	for _, price := range slices.Sorted(maps.Keys(mappings)) {
-		m := reconcile.Mapping{BillingID: price, Plan: mappings[price]}
+		m := reconcile.Mapping{BillingID: y.billingID(price), Plan: mappings[price]}
 		if y.Company.WordPress && m.Plan != reconcile.NotHosting {
 			m.App = reconcile.AppWordPress
 		}

@@ -13,6 +13,18 @@ import (
 // and DISPUTE. The smaller seeds stay as they were, because some of them are kept.
 const firstWithPolicies = 60_000
 
+// soldByFeature is the price that is mapped by a feature of its product, where the company
+// has Features.
+var soldByFeature = struct{ price, product, key string }{"price_basic_monthly", "prod_basic", "basic-hosting"}
+
+// billingID is the billing id of the mapping for a price.
+func (y *play) billingID(price string) string {
+	if y.Company.Features && price == soldByFeature.price {
+		return soldByFeature.key
+	}
+	return price
+}
+
 // policies adds the policies, and steps in which they matter: second trials, upgrades while
 // a payment is missing, disputes and refunds.
 func policies(s *Scenario, people int, id func() int) {
@@ -23,6 +35,7 @@ func policies(s *Scenario, people int, id func() int) {
 	p := &s.Company.Policy
 	p.HoldUnpaidUpgrade, p.OneTrial = dice.IntN(3) > 0, dice.IntN(3) > 0
 	p.Dispute = []reconcile.DisputePolicy{reconcile.TellDisputes, reconcile.HoldDisputes, reconcile.SuspendDisputes, reconcile.SuspendDisputes}[dice.IntN(4)]
+	s.Company.Features = rand.New(rand.NewPCG(s.Seed, 0xfea7)).IntN(3) == 0
 	at := 1 + dice.IntN(len(s.Steps))
 	add := func(steps ...Step) {
 		for i := range steps {

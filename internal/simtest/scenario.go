@@ -39,6 +39,9 @@ type Company struct {
 	// WordPress: it comes with every website that is made; Apps is how the panel installs it.
 	WordPress bool
 	Apps      simulator.Apps
+	// Features: the smallest plan is bought by a feature of Stripe Entitlements, and not by
+	// its price.
+	Features bool
 	// MailFaults is how many of a hundred mails, and of connections, the mail server fails.
 	MailFaults int
 }
@@ -188,6 +191,9 @@ func (s Scenario) String() string {
 	fmt.Fprintf(&b, "brakes: suspend %d, change %d, create %d, terminate %d\n", c.Brakes.Suspend.Count, c.Brakes.ChangePlan.Count, c.Brakes.Create.Count, c.Brakes.Terminate.Count)
 	if c.Policy.HoldUnpaidUpgrade || c.Policy.OneTrial || c.Policy.Dispute > 0 {
 		fmt.Fprintf(&b, "an unpaid upgrade waits %v, one trial for each customer %v, disputes %d\n", c.Policy.HoldUnpaidUpgrade, c.Policy.OneTrial, c.Policy.Dispute)
+	}
+	if c.Features {
+		b.WriteString("the smallest plan is bought by a feature\n")
 	}
 	if c.Policy.Backup {
 		fmt.Fprintf(&b, "backup before a deletion: each takes %s, they fail %v, denied %v\n", c.Backups.Take, c.Backups.Fail, c.Backups.Denied)
