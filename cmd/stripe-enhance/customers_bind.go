@@ -220,7 +220,13 @@ func (p *program) printInstructed(s instructed, r *reconcile.Report) error {
 		}
 		return report.WriteJSON(p.out, s)
 	}
-	for _, text := range s.Changes {
+	return p.printStatement(s.Changes, s.Already, s.DryRun, r)
+}
+
+// printStatement shows people what a person's statement changes. r is the dry run of the
+// next run; nil: there was none.
+func (p *program) printStatement(changes []string, already, dry bool, r *reconcile.Report) error {
+	for _, text := range changes {
 		if err := p.printf("%s\n", report.Plain(text)); err != nil {
 			return err
 		}
@@ -231,8 +237,10 @@ func (p *program) printInstructed(s instructed, r *reconcile.Report) error {
 			return err
 		}
 		return report.Text(p.out, *r, p.view())
-	case s.Already:
+	case already:
 		return nil
+	case dry:
+		return p.printf("Nothing was changed.\n")
 	}
 	return p.printf("The next run acts on it.\n")
 }

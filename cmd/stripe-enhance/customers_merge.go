@@ -138,21 +138,5 @@ func (p *program) printOrgInstructed(s orgInstructed, r *reconcile.Report) error
 		}
 		return report.WriteJSON(p.out, s)
 	}
-	for _, text := range s.Changes {
-		if err := p.printf("%s\n", report.Plain(text)); err != nil {
-			return err
-		}
-	}
-	switch {
-	case r != nil:
-		if err := p.printf("Nothing was changed. The next run would do this:\n\n"); err != nil {
-			return err
-		}
-		return report.Text(p.out, *r, p.view())
-	case s.Already:
-		return nil
-	case s.DryRun:
-		return p.printf("Nothing was changed.\n")
-	}
-	return p.printf("The next run acts on it.\n")
+	return p.printStatement(s.Changes, s.Already, s.DryRun, r)
 }

@@ -2,9 +2,28 @@ package config
 
 import (
 	"fmt"
+	"slices"
+	"strings"
 
 	"github.com/stripe-enhance/stripe-enhance/reconcile"
 )
+
+// oneOf sets a setting to the one of two or more words that a text is.
+func oneOf[T ~string](setting *T, text []byte, words ...T) error {
+	if slices.Contains(words, T(text)) {
+		*setting = T(text)
+		return nil
+	}
+	last := len(words) - 1
+	if last == 1 {
+		return fmt.Errorf("%q is neither %s nor %s", text, words[0], words[1])
+	}
+	all := make([]string, last)
+	for i := range all {
+		all[i] = string(words[i])
+	}
+	return fmt.Errorf("%q is none of %s and %s", text, strings.Join(all, ", "), words[last])
+}
 
 // UnpaidUpgrade is the effect of an upgrade that is not paid. The zero value is invalid.
 type UnpaidUpgrade string
@@ -18,12 +37,7 @@ const (
 
 // UnmarshalText accepts apply and hold.
 func (u *UnpaidUpgrade) UnmarshalText(b []byte) error {
-	switch word := UnpaidUpgrade(b); word {
-	case ApplyUnpaidUpgrade, HoldUnpaidUpgrade:
-		*u = word
-		return nil
-	}
-	return fmt.Errorf("%q is neither apply nor hold", b)
+	return oneOf(u, b, ApplyUnpaidUpgrade, HoldUnpaidUpgrade)
 }
 
 // Trials is how many trials a customer may have. The zero value is invalid.
@@ -38,12 +52,7 @@ const (
 
 // UnmarshalText accepts any and one.
 func (t *Trials) UnmarshalText(b []byte) error {
-	switch word := Trials(b); word {
-	case AnyTrials, OneTrial:
-		*t = word
-		return nil
-	}
-	return fmt.Errorf("%q is neither any nor one", b)
+	return oneOf(t, b, AnyTrials, OneTrial)
 }
 
 // Dispute is the effect of a payment that is disputed or was refunded. The zero value is
@@ -61,12 +70,7 @@ const (
 
 // UnmarshalText accepts tell, hold and suspend.
 func (d *Dispute) UnmarshalText(b []byte) error {
-	switch word := Dispute(b); word {
-	case TellDispute, HoldDispute, SuspendDispute:
-		*d = word
-		return nil
-	}
-	return fmt.Errorf("%q is none of tell, hold and suspend", b)
+	return oneOf(d, b, TellDispute, HoldDispute, SuspendDispute)
 }
 
 // policy is the same for the planner.
