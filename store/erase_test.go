@@ -84,6 +84,8 @@ func (f *fixture) person() {
 		"INSERT INTO plans (id, kind, run_id, reason, created_at, expires_at, closed_at) VALUES ('plan-a', 'suspend', 'run-a', 'x', "+then+", "+then+", "+then+")",
 		"INSERT INTO plan_actions (plan_id, position, action_id, action, customer_id) VALUES ('plan-a', 1, 'suspend:sub_a', '{}', 'cus_a')",
 		"INSERT INTO sites (domain, org_id, hosting_id, read_at) VALUES ('a.example.com', 'org-a', 7, "+then+")",
+		"INSERT INTO org_partings (customer_id, org_id, why, parted_at) VALUES ('cus_a', 'org-z', 'ada: x', "+then+")",
+		"INSERT INTO disputes (id, stripe_customer_id, subscription_id, status, amount, currency, opened_at, read_at) VALUES ('dp_a', 'cus_a', 'sub_a', 'lost', 900, 'eur', "+then+", "+then+")",
 		"UPDATE stripe_customers SET deleted = TRUE WHERE id = 'cus_a'",
 		"UPDATE hostings SET state = 'deleted' WHERE id = 7",
 	)
@@ -158,7 +160,7 @@ func (f *fixture) erase(at time.Time) (reconcile.Erased, error) {
 func TestNothingIsLeftOfAPersonWhoIsErased(t *testing.T) {
 	conform(t, func(t *testing.T, f *fixture) {
 		f.person()
-		all := []string{"actions", "customers", "holds", "hostings", "mails", "nudges", "orgs", "partings", "plan_actions", "plans", "runs", "stripe_customers", "webhook_logs"}
+		all := []string{"actions", "customers", "holds", "hostings", "mails", "nudges", "org_partings", "orgs", "partings", "plan_actions", "plans", "runs", "stripe_customers", "webhook_logs"}
 		same(t, "tables with the person before", all, f.found())
 		others := f.customer("cus_b")
 		done, err := f.erase(t0.Add(time.Minute))
@@ -374,8 +376,8 @@ func TestAllThatIsKnownOfOneCustomer(t *testing.T) {
 				t.Errorf("there is no row of %s", part.Section)
 			}
 		}
-		same(t, "sections", []string{"customer", "stripe_customers", "subscriptions", "bindings", "unbindings", "hostings", "websites", "organisation",
-			"holds", "mails", "journal", "held_plans", "webhooks", "nudges"}, sections)
+		same(t, "sections", []string{"customer", "stripe_customers", "subscriptions", "bindings", "unbindings", "hostings", "organisations_apart", "disputes", "websites",
+			"organisation", "holds", "mails", "journal", "held_plans", "webhooks", "nudges"}, sections)
 		text, err := json.MarshalIndent(data, "", " ")
 		f.must(err)
 		known[f.Dialect()] = string(text)

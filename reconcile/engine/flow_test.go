@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -48,6 +49,13 @@ func (g *gate) RoundTrip(req *http.Request) (*http.Response, error) {
 	case <-req.Context().Done():
 		return nil, req.Context().Err()
 	}
+}
+
+// holds is how many answers are held back, or were.
+func (g *gate) holds() int {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return g.held
 }
 
 // shut holds back up to most answers to what matches from now on; the function that it
@@ -235,14 +243,16 @@ func TestAFlowRunTakesNothingAway(t *testing.T) {
 func TestTheBrakeCountsWhatIsMadeAtTheSameTime(t *testing.T) {
 	const limit, buyers = 5, 9
 	f := newFlowing(t, func(o *engine.Options) { o.Brakes.Create = planner.Limit{Count: limit} })
-	arrived, open := f.gate.shut(buyers, func(req *http.Request) bool { return req.Method == http.MethodPost })
+	_, open := f.gate.shut(buyers, func(req *http.Request) bool { return req.Method == http.MethodPost })
 	defer open()
 	for i := range buyers {
 		f.order(t, fmt.Sprintf("buyer%d@example.com", i))
 	}
 	var flows sync.WaitGroup
+	var ended atomic.Int64
 	for range buyers {
 		flows.Go(func() {
+			defer ended.Add(1)
 			for {
 				if s, err := f.Engine.Flow(t.Context()); err != nil || !s.Taken {
 					return
@@ -250,7 +260,11 @@ func TestTheBrakeCountsWhatIsMadeAtTheSameTime(t *testing.T) {
 			}
 		})
 	}
-	<-arrived
+	// A run that begins when another one is done counts that one no more. So nothing goes
+	// on until the brake has judged all of them: each waits at the gate, or has ended.
+	for f.gate.holds()+int(ended.Load()) < buyers {
+		time.Sleep(time.Millisecond)
+	}
 	open()
 	flows.Wait()
 	if n := f.up(); n > limit {
