@@ -271,6 +271,12 @@ func (o *outside) verb(ts *testscript.TestScript, args []string) {
 	case args[0] == "refuse-all":
 		o.simulated.SetFault(stripeRefuses)
 	case args[0] == "silent": // Stripe lists no subscription, and knows each by its id
+		// A listing need not have a subscription of its own second.
+		for _, s := range o.simulated.Subscriptions() {
+			for o.simulated.Now().Unix() <= s.Created {
+				time.Sleep(10 * time.Millisecond)
+			}
+		}
 		o.simulated.SetFault(func(c simulator.Call) simulator.Fault {
 			if c.Side == simulator.Stripe && c.Route == "GET /v1/subscriptions" {
 				return simulator.Fault{Status: 200, Body: []byte(`{"object":"list","url":"/v1/subscriptions","has_more":false,"data":[]}`)}
