@@ -1,6 +1,11 @@
 package reconcile
 
-import "time"
+import (
+	"fmt"
+	"strconv"
+	"strings"
+	"time"
+)
 
 // Status is the status of a Stripe subscription. The zero value is invalid.
 type Status uint8
@@ -218,3 +223,209 @@ func (it *Item) OutOfRange() bool { return it.Quantity < 0 || it.Quantity > MaxU
 // MaxUnits is the most hostings one item may ask for. More is almost always a
 // metered quantity (gigabytes, seats) mapped by mistake.
 const MaxUnits = 100
+
+// OpenInvoice is the oldest open invoice of a subscription, to be shown. Nothing is decided
+// by it. The zero value is none, or one that this key may not read.
+type OpenInvoice struct {
+	ID       string    // in_…
+	Due      time.Time // when it should have been paid
+	Left     int64     // the amount left to pay, in the smallest unit of the currency
+	Currency string    // in lower case, such as "eur"
+	URL      string    // Stripe's page on which the customer can pay it; "": none
+	Open     int       // how many invoices of the subscription are open, with this one
+}
+
+// Amount is the amount left to pay, as people write it: "12.50 EUR".
+func (v *OpenInvoice) Amount() string {
+	return strings.TrimSpace(FormatAmount(v.Left, v.Currency) + " " + strings.ToUpper(v.Currency))
+}
+
+// Describe is the invoice as a sentence for people.
+func (v *OpenInvoice) Describe() string {
+	text := fmt.Sprintf("invoice %s of %s, due %s, is open", v.ID, v.Amount(), FormatTime(v.Due))
+	if v.Open > 1 {
+		text = "the oldest of " + strconv.Itoa(v.Open) + " open invoices, " + strings.TrimSuffix(text, ", is open") + ", is not paid"
+	}
+	if v.URL != "" {
+		text += ": " + v.URL
+	}
+	return text
+}
+
+// Lapse is the present spell in which a subscription is not paid: what its grace
+// period counts from. The zero value: none is known. The store keeps it with the
+// Subscription, and moves it with [Lapse.Seeing] whenever Stripe has been read.
+//
+// past_due concerns the latest invoice alone: older ones may stay open while the
+// subscription is active, newer ones open while it is past_due, and any of them may be
+// written off without a payment. None of that begins or ends a spell, so Since is set once
+// and stands until the spell is over.
+type Lapse struct {
+	// Entitled is the last instant at which the subscription is known to have been
+	// active or trialing, or to have been paid. The spell began after it.
+	Entitled time.Time
+	// Seen is when we first saw it past_due or unpaid in this spell. Zero: there is none.
+	Seen time.Time
+	// Since is what grace counts from. Zero: not known, because the invoices have not
+	// been read yet. Until then it is Seen, which is never earlier.
+	Since time.Time
+}
+
+// clocksDiffer is how far our clock, by which reads are dated, and Stripe's, by which
+// invoices are, may differ without a run noticing.
+const clocksDiffer = 61 * time.Second
+
+// Seeing is the lapse after f was read at Stripe.
+//
+// A spell ends with an entitled status or with a payment, and with nothing else. It
+// is measured from the due date of the invoice that was the latest to be due when the
+// spell was first seen. If that was due while the subscription was still in good standing (a
+// direct debit that took days to fail, an invoice left open), it is measured from when
+// the spell was first seen, which is later and therefore kinder.
+func (l Lapse) Seeing(f *SubscriptionFacts, now time.Time) Lapse {
+	switch f.Status {
+	case StatusActive, StatusTrialing:
+		return Lapse{Entitled: f.ReadAt}
+	case StatusPastDue, StatusUnpaid:
+	case StatusPaused, StatusIncomplete, StatusIncompleteExpired, StatusCanceled, StatusUnknown:
+		return l // neither paid nor entitled
+	default:
+		return l
+	}
+	if f.PaidAt.After(l.Begun()) {
+		l.Seen, l.Since = time.Time{}, time.Time{}
+	}
+	if l.Seen.IsZero() {
+		l.Seen = now
+	}
+	if l.Since.IsZero() && f.ByID && !f.InvoicesUnread {
+		l.Since = l.Seen
+		if l.beganWith(f, now) {
+			l.Since = f.LatestDue
+		}
+	}
+	return l
+}
+
+// beganWith reports whether the spell can have begun with the invoice that f names: it was
+// due neither while the subscription was in good standing nor since the spell was seen.
+// One that is not due yet is waited for.
+func (l Lapse) beganWith(f *SubscriptionFacts, now time.Time) bool {
+	due := f.LatestDue
+	return !due.IsZero() && !due.Before(f.PaidAt) && due.Add(clocksDiffer).After(l.Entitled) && (due.Before(l.Seen) || due.After(now))
+}
+
+// Begun is when the spell began, at the latest; zero: there is none.
+func (l Lapse) Begun() time.Time {
+	if l.Since.IsZero() {
+		return l.Seen
+	}
+	return l.Since
+}
+
+// LapseUnknown reports whether a subscription is past_due and that its invoices have not
+// been read, or may not be: its grace period may be over already.
+func (s *Subscription) LapseUnknown() bool {
+	return s.Status == StatusPastDue && s.Lapse.Since.IsZero() && !s.ByID
+}
+
+// DisputePolicy is the effect of a payment that a customer disputes or that was refunded in
+// full. The zero value reports it and does nothing else.
+type DisputePolicy uint8
+
+const (
+	// TellDisputes reports them.
+	TellDisputes DisputePolicy = iota
+	// HoldDisputes also withholds new hostings and larger plans.
+	HoldDisputes
+	// SuspendDisputes also suspends the hostings of the subscription whose payment is
+	// disputed.
+	SuspendDisputes
+)
+
+// DisputeStatus is Stripe's word for the state of a dispute that counts, or DisputeRefunded.
+type DisputeStatus string
+
+const (
+	DisputeNeedsResponse DisputeStatus = "needs_response"
+	DisputeUnderReview   DisputeStatus = "under_review"
+	DisputeLost          DisputeStatus = "lost"
+	// DisputeRefunded: no dispute, but a charge that was refunded in full.
+	DisputeRefunded DisputeStatus = "refunded"
+)
+
+// ParseDispute reads Stripe's word. A dispute that was won, an inquiry, which is none yet,
+// and any word that is not known are "": they count for nothing.
+func ParseDispute(word string) DisputeStatus {
+	switch s := DisputeStatus(word); s {
+	case DisputeNeedsResponse, DisputeUnderReview, DisputeLost:
+		return s
+	case DisputeRefunded:
+	}
+	return ""
+}
+
+// Dispute is a charge that a customer disputes, or that was refunded in full.
+type Dispute struct {
+	ID             string // of the dispute, or of the refund
+	StripeCustomer string // cus_…
+	Subscription   string // whose invoice was charged; "": that of none
+	Invoice        string // "": none
+	Status         DisputeStatus
+	Amount         int64  // in the smallest unit of the currency
+	Currency       string // in lower case
+	Opened         time.Time
+	// PaidAt is when the newest invoice of Subscription was paid, if no other one is owed.
+	// Zero: it is not, or that was not asked for: it is only of a dispute that is lost.
+	PaidAt time.Time
+	// PaymentUnread means that the key may not read whether it was.
+	PaymentUnread bool
+	ReadAt        time.Time
+}
+
+// Refund reports whether it is a refund and no dispute.
+func (d *Dispute) Refund() bool { return d.Status == DisputeRefunded }
+
+// Settled reports whether a dispute is over for us although it was lost: the customer has
+// paid a later invoice of the same subscription since, or it is not known whether.
+func (d *Dispute) Settled() bool {
+	return d.Status == DisputeLost && (d.PaymentUnread || d.PaidAt.After(d.Opened))
+}
+
+// Describe is the dispute as a part of a sentence.
+func (d *Dispute) Describe() string {
+	amount := strings.TrimSpace(FormatAmount(d.Amount, d.Currency) + " " + strings.ToUpper(d.Currency))
+	paid := "a charge of " + amount
+	if d.Invoice != "" {
+		paid = fmt.Sprintf("the payment of invoice %s (%s)", d.Invoice, amount)
+	}
+	switch {
+	case d.Refund():
+		return fmt.Sprintf("%s was refunded in full at %s (%s)", paid, FormatTime(d.Opened), d.ID)
+	case d.Status == DisputeLost:
+		return fmt.Sprintf("%s was disputed at %s, and the dispute is lost (%s)", paid, FormatTime(d.Opened), d.ID)
+	}
+	return fmt.Sprintf("%s is disputed since %s (%s, %s)", paid, FormatTime(d.Opened), d.ID, d.Status)
+}
+
+// ProductFeatures is the features of a Stripe product, as Stripe Entitlements has them.
+type ProductFeatures struct {
+	Product string // prod_…
+	// Keys are the lookup keys of the last answer that showed any, sorted.
+	Keys []string
+	// ReadAt is when Stripe last answered with a list; zero: never.
+	ReadAt time.Time
+	// AskedAt is when Stripe was last asked, whatever came of it.
+	AskedAt time.Time
+	// Emptied means that the product had Keys, and that Stripe last answered that it has
+	// none.
+	Emptied bool
+	// Unread is why the last answer cannot be used; "": it can.
+	Unread string
+}
+
+// MayBeFeature reports whether the billing id of a mapping may be the lookup key of a
+// feature. What looks like the id of a price or of a product is never one.
+func MayBeFeature(billingID string) bool {
+	return billingID != "" && !strings.HasPrefix(billingID, "price_") && !strings.HasPrefix(billingID, "prod_")
+}

@@ -1,10 +1,15 @@
 package reconcile
 
 import (
+	"fmt"
+	"net/mail"
+	"strconv"
 	"strings"
 	"time"
 	"unicode"
 	"unicode/utf8"
+
+	"golang.org/x/net/idna"
 )
 
 // Customer is everything known about one customer: the input of Decide. It is a value;
@@ -154,3 +159,256 @@ func ValidCustomerID(id string) bool {
 // EmailKey is the form in which two e-mails are the same customer: trimmed and
 // in lower case. Nothing else is folded: dots and tags can be two people.
 func EmailKey(email string) string { return strings.ToLower(strings.TrimSpace(email)) }
+
+const (
+	// suspendedWord stands right before the marker in the name of a hosting that we
+	// suspended, "Basic (suspended) [sub_1Nq/1]", and unmarkedTail at the end of a name
+	// that has no marker, with the word of the installation where it has one. Either is
+	// sent in one call with the suspension, so a database that was put back to an old copy
+	// finds the suspensions that it has forgotten.
+	suspendedWord = "(suspended) "
+	unmarkedTail  = " " + suspendedWord + "[stripe-enhance"
+)
+
+// SuspendedName is the friendly name that a hosting gets with our suspension. The marker
+// stays as it is. A name with the marker of another installation is theirs to change.
+func SuspendedName(name, instance string) string {
+	m, marked := MarkerOf(name)
+	switch {
+	case marked && m.Of(instance) == Marker{}, SuspensionMarked(name, instance):
+		return name
+	case marked:
+		i := strings.LastIndexByte(name, '[')
+		return name[:i] + suspendedWord + name[i:]
+	}
+	if strings.TrimSpace(name) == "" { // a panel may cut spaces at the ends
+		return strings.TrimPrefix(tailOf(instance), " ")
+	}
+	return name + tailOf(instance)
+}
+
+// ResumedName is the inverse of SuspendedName, byte for byte; a name that does not carry
+// our mark stays as it is.
+func ResumedName(name, instance string) string {
+	if !SuspensionMarked(name, instance) {
+		return name
+	}
+	if tail := tailOf(instance); strings.HasSuffix(" "+name, tail) {
+		return strings.TrimPrefix(strings.TrimSuffix(" "+name, tail), " ")
+	}
+	i := strings.LastIndexByte(name, '[')
+	return name[:i-len(suspendedWord)] + name[i:]
+}
+
+// SuspensionMarked reports whether a name shows that this installation suspended the
+// hosting. The word alone proves nothing: a customer may choose such a name.
+func SuspensionMarked(name, instance string) bool {
+	if strings.HasSuffix(" "+name, tailOf(instance)) {
+		return true
+	}
+	m, marked := MarkerOf(name)
+	return marked && m.Of(instance) != Marker{} && strings.HasSuffix(name[:strings.LastIndexByte(name, '[')], suspendedWord)
+}
+
+func tailOf(instance string) string {
+	if instance != "" {
+		instance = "@" + instance
+	}
+	return unmarkedTail + instance + "]"
+}
+
+// Likeness is what makes an unbound hosting look like the one that a customer pays
+// for. The zero value is invalid.
+type Likeness uint8
+
+const (
+	// LikeOrg: it is in the org in which the customer's hosting would be made.
+	LikeOrg Likeness = iota + 1
+	// LikeMetadata: the subscription's metadata names its org.
+	LikeMetadata
+	// LikeOwner: the owner of its org has the customer's e-mail.
+	LikeOwner
+	// LikeDomain: the domain that was ordered is a website in its org.
+	LikeDomain
+	// LikeName: its org is called like the customer.
+	LikeName
+)
+
+// Lookalike is an unbound living hosting that may be what a customer already has.
+// Unbound means that no subscription is bound to it and that it carries no marker:
+// people made it by hand, or another program did. In the customer's own org it may
+// carry the marker of a subscription that is not known.
+type Lookalike struct {
+	Subscription string // sub_… that it looks like; "": any of the customer's
+	Org          string
+	OrgName      string
+	Hosting      int64
+	Plan         int
+	Why          Likeness
+	ObservedAt   time.Time // when the hosting was last read
+}
+
+// Unbound counts the unbound living hostings of the panel.
+type Unbound struct {
+	Hostings, Orgs int
+	// Undecided: there were some when nothing was bound yet, and there are some still.
+	Undecided bool
+}
+
+// WebsiteLocation is where the panel has a website.
+type WebsiteLocation struct {
+	Org     string
+	Hosting int64 // 0: the panel does not name it
+}
+
+// Adoptable is an unbound hosting, with a person's decision that no customer pays for it.
+type Adoptable struct {
+	Hosting
+	Ignored bool
+	Why     string // who decided it, and the reason
+}
+
+// OrgOwner is an org with the customer that it is bound to; "": none.
+type OrgOwner struct {
+	Org
+	Customer string
+}
+
+// Site is a domain at the panel, with its place.
+type Site struct {
+	Domain string
+	WebsiteLocation
+}
+
+// NameKey is the form in which two names are the same: in lower case, without
+// white space.
+func NameKey(name string) string {
+	return strings.Map(func(r rune) rune {
+		if unicode.IsSpace(r) {
+			return -1
+		}
+		return r
+	}, strings.ToLower(name))
+}
+
+// What people type at Stripe comes in as it was typed: with spaces, a scheme, a path. The
+// functions here bring it into the one form that Enhance takes. Text that has no such form
+// is not absent: its author meant something, and a hold reports that it cannot be read.
+
+// domains are the names that a website may have: browsers read typed names by the same
+// rules.
+var domains = idna.New(idna.MapForLookup(), idna.BidiRule(), idna.StrictDomainName(true), idna.VerifyDNSLength(true))
+
+// DomainKey is the one form of a domain: in lower case and in ASCII (xn--…), without
+// scheme, www., port, path and the dot behind. "" when it is empty, or no domain that a
+// website can have.
+func DomainKey(text string) string {
+	text = strings.TrimSpace(text)
+	if _, rest, ok := strings.Cut(text, "://"); ok {
+		text = rest
+	}
+	text = strings.TrimPrefix(text, "//")
+	if i := strings.IndexAny(text, "/?#\\"); i >= 0 {
+		text = text[:i]
+	}
+	if host, port, ok := strings.Cut(text, ":"); ok && digits(port) {
+		text = host
+	}
+	name, err := domains.ToASCII(strings.TrimSuffix(text, "."))
+	if err != nil || strings.HasSuffix(name, ".") { // of characters that are none to the DNS
+		return ""
+	}
+	if rest := strings.TrimPrefix(name, "www."); strings.Contains(rest, ".") {
+		name = rest
+	}
+	if top := name[strings.LastIndexByte(name, '.')+1:]; top == name || digits(top) {
+		return "" // a single word, or an IP address
+	}
+	return name
+}
+
+func digits(text string) bool { return text != "" && strings.Trim(text, "0123456789") == "" }
+
+// ParseOrgID reads the id of an org as a person has written it. Where it cannot be
+// read, unread is what stands there.
+func ParseOrgID(text string) (id, unread string) {
+	text = strings.TrimSpace(text)
+	id = strings.ToLower(text)
+	if len(id) != 36 || id[8] != '-' || id[13] != '-' || id[18] != '-' || id[23] != '-' ||
+		strings.Trim(strings.ReplaceAll(id, "-", ""), "0123456789abcdef") != "" || strings.Count(id, "-") != 4 {
+		return "", Truncate(text)
+	}
+	return id, ""
+}
+
+// ParseHostingID reads the id of a hosting as a person has written it: a number above
+// 0. Where it cannot be read, unread is what stands there.
+func ParseHostingID(text string) (id int64, unread string) {
+	text = strings.TrimSpace(text)
+	id, err := strconv.ParseInt(text, 10, 64)
+	if err != nil || id < 1 || !digits(text) {
+		return 0, Truncate(text)
+	}
+	return id, ""
+}
+
+// ValidEmail reports whether an e-mail can be written to: one address and nothing else,
+// apart from spaces around it.
+func ValidEmail(text string) bool {
+	text = strings.TrimSpace(text)
+	address, err := mail.ParseAddress(text)
+	return err == nil && address.Address == text && !strings.ContainsFunc(text, blank)
+}
+
+// CleanName is a name as it can be given to Enhance: in one line, without invisible
+// characters and without a text at its end that looks like a marker of ours. "" if nothing
+// is left.
+func CleanName(text string) string {
+	name := strings.Join(strings.FieldsFunc(strings.Map(seen, text), blank), " ")
+	for {
+		if _, marked := MarkerOf(name); !marked {
+			return name
+		}
+		name = strings.TrimSpace(name[:strings.LastIndexByte(name, '[')])
+	}
+}
+
+func blank(r rune) bool { return unicode.IsSpace(r) || unicode.IsControl(r) }
+
+// seen drops the characters that have no width and those that turn the direction of
+// writing, but not the joiners, which some scripts cannot be written without.
+func seen(r rune) rune {
+	if unicode.Is(unicode.Cf, r) && r != '\u200c' && r != '\u200d' || r == utf8.RuneError {
+		return -1
+	}
+	return r
+}
+
+// Truncate returns text from outside for a sentence or a row: its first 100 characters.
+func Truncate(text string) string {
+	n := 0
+	for i := range text {
+		if n == 100 {
+			return text[:i] + "…"
+		}
+		n++
+	}
+	return text
+}
+
+// FormatTime is an instant for sentences: to the minute, UTC.
+func FormatTime(t time.Time) string { return t.UTC().Format("2006-01-02 15:04 UTC") }
+
+// FormatDuration is a duration as the operator wrote it: in hours, without zero minutes.
+func FormatDuration(d time.Duration) string {
+	if d%time.Hour == 0 {
+		return fmt.Sprintf("%dh", d/time.Hour)
+	}
+	return d.String()
+}
+
+// FormatID writes a hosting's id in decimal digits.
+func FormatID(id int64) string { return strconv.FormatInt(id, 10) }
+
+// SlotID renders a subscription's slot as it stands in ids and markers.
+func SlotID(sub string, n int) string { return sub + "/" + strconv.Itoa(n) }

@@ -3,6 +3,7 @@ package reconcile
 import (
 	"fmt"
 	"net/url"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -319,3 +320,181 @@ type HostingChange struct {
 	Name      *string // the friendly name that goes with it; nil: it stays
 	Plan      int
 }
+
+// DomainUse is the panel's answer to the question whether a website may have a domain. The
+// zero value: it was not asked.
+type DomainUse struct {
+	Domain string
+	Status DomainStatus
+	// Org and Hosting are where a website of a customer has the domain; "" and 0: not known.
+	Org     string
+	Hosting int64
+	// Refused is why the panel did not make the website, although it had the domain as free.
+	Refused string
+	ReadAt  time.Time
+	// FreeAt is when the domain was free, right before its website was to be made; it stays
+	// while the panel shows that website on its hosting. Zero: it was not.
+	FreeAt time.Time
+}
+
+// DomainStatus is Enhance's word for the use of a domain (orchd OpenAPI 12.3.0,
+// DomainInUseStatus).
+type DomainStatus string
+
+const (
+	DomainFree        DomainStatus = "notInUse"
+	DomainProhibited  DomainStatus = "prohibited"
+	DomainOwnOrg      DomainStatus = "inUseCurrentOrg"
+	DomainOtherOrg    DomainStatus = "inUseAnotherOrg"
+	DomainDeletedSite DomainStatus = "inUseDeletedSite"
+	// DomainUnknown: the panel does not answer the question, or with another word.
+	DomainUnknown DomainStatus = "unknown"
+)
+
+// ParseDomainStatus is DomainUnknown for a word that is not known.
+func ParseDomainStatus(word string) DomainStatus {
+	switch s := DomainStatus(word); s {
+	case DomainFree, DomainProhibited, DomainOwnOrg, DomainOtherOrg, DomainDeletedSite:
+		return s
+	case DomainUnknown:
+	}
+	return DomainUnknown
+}
+
+// Blocks reports whether a website with the domain cannot be made on a hosting. If that
+// hosting has the website already, making it again finds it.
+func (u DomainUse) Blocks(hosting int64) bool {
+	switch u.Status {
+	case DomainProhibited, DomainOtherOrg, DomainDeletedSite:
+		return true
+	case DomainOwnOrg:
+		return u.Hosting != hosting
+	case DomainFree, DomainUnknown:
+	}
+	return false
+}
+
+// App is an application that the panel installs on a website, in Enhance's word for it.
+type App string
+
+// AppWordPress is the only one that Enhance has (orchd OpenAPI 12.3.0, WebsiteAppKind).
+const AppWordPress App = "wordpress"
+
+// SiteApp is an application that was ordered with a website, and how far it has come. The
+// zero value: none was ordered when the website was made.
+type SiteApp struct {
+	App    App
+	Domain string // of the website
+	// MadeAt is when we made the website; zero: it is not known to be of our making.
+	MadeAt time.Time
+	// Done is since when there is nothing left to do: an application is there, or the website
+	// is gone.
+	Done time.Time
+	// Databases is how many databases the website had when it was last read without an
+	// application.
+	Databases int
+	// Refused is why the panel does not install it, or does not show it, as of RefusedAt.
+	Refused   string
+	RefusedAt time.Time
+	ReadAt    time.Time
+}
+
+// SiteApps is what the panel shows on a website: the applications and, where there are
+// none, the number of databases.
+type SiteApps struct {
+	Gone      bool // the hosting has no such website any more
+	Apps      []string
+	Databases int
+}
+
+// FoundSite is a website that was there when it was to be made. The zero value: it was made.
+type FoundSite struct {
+	Found   bool
+	Created time.Time // zero: not known
+}
+
+// slowCreate is how long a website may be in the making.
+const slowCreate = 10 * time.Minute
+
+// MadeByUs reports whether a website that was found is the one that an earlier attempt of
+// ours has made: it came into being right after its domain was free.
+func (f FoundSite) MadeByUs(use DomainUse) bool {
+	return !f.Created.IsZero() && !use.FreeAt.IsZero() && !f.Created.Before(use.FreeAt.Add(-time.Minute)) && f.Created.Before(use.FreeAt.Add(slowCreate))
+}
+
+// Target describes a subscription that was asked for: a targeted run reports it even if
+// there is nothing to do.
+type Target struct {
+	Subscription string
+	// Known means that Stripe knows it; Status is Stripe's word, "" when it does not.
+	Known  bool
+	Status string
+	// Customer and Email are its customer's; "" when nothing is known of it here.
+	Customer, Email string
+	Hostings        []Hosting // bound to it, as last seen
+	// Changes are the actions of the report that concern it and Withheld the holds; those
+	// of its customer that name no subscription are among them.
+	Changes, Withheld int
+	Text              string // all of it, as a sentence
+}
+
+// UnknownTarget is one that neither Stripe nor this database knows.
+func UnknownTarget(id string) Target {
+	return Target{Subscription: id, Text: "Stripe knows no subscription " + id + " in this account and mode"}
+}
+
+// Website is one website of an org, on one of its hostings.
+type Website struct {
+	Domain  string
+	Hosting int64
+}
+
+// Content lists the websites of a hosting, as of the last listing of its org. The zero
+// value: they were never listed. Everything else on it (mailboxes, databases) is in
+// Hosting.Usage, which every reading of the hosting renews.
+type Content struct {
+	Sites  []string // domains in alphabetical order, the first MostSites of them
+	Count  int      // how many websites there are
+	Unread string   // why the panel does not list them; "" when it did
+	ReadAt time.Time
+}
+
+// MostSites is how many domains of a hosting are kept: enough for a person to
+// recognise it by.
+const MostSites = 5
+
+// ContentOf sorts the websites of an org by hosting.
+func ContentOf(sites []Website, at time.Time) map[int64]Content {
+	on := map[int64]Content{}
+	for _, s := range sites {
+		c := on[s.Hosting]
+		c.Sites, c.Count, c.ReadAt = append(c.Sites, s.Domain), c.Count+1, at
+		on[s.Hosting] = c
+	}
+	for id, c := range on {
+		slices.Sort(c.Sites)
+		c.Sites = c.Sites[:min(len(c.Sites), MostSites)]
+		on[id] = c
+	}
+	return on
+}
+
+// Backups shows how far the backups of a hosting's websites have come. It is read only
+// for a hosting that is to be deleted.
+type Backups struct {
+	ReadAt time.Time // zero: never
+	// Since is when a backup must have begun, at the earliest, to count: the websites have not
+	// changed since the hosting was suspended.
+	Since time.Time
+	// Lacking is the domain of the first website without a backup that counts; "": none is
+	// without.
+	Lacking string
+	// Began is when the backup of that website began that is under way, and Failed when the
+	// last one that failed began. Zero: there is none.
+	Began, Failed time.Time
+	// Refused is why the panel does not show the backups; "": it does.
+	Refused string
+}
+
+// Complete reports whether each website has a backup.
+func (b *Backups) Complete() bool { return !b.ReadAt.IsZero() && b.Lacking == "" && b.Refused == "" }

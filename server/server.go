@@ -1,18 +1,29 @@
 package server
 
 import (
+	"bytes"
 	"context"
+	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
+	"log"
+	"maps"
 	"net"
 	"net/http"
 	"net/netip"
+	"reflect"
+	"runtime"
+	"slices"
+	"strings"
 	"sync"
 	"time"
 
 	"github.com/sirupsen/logrus"
 
+	"github.com/stripe-enhance/stripe-enhance/internal/fault"
 	"github.com/stripe-enhance/stripe-enhance/internal/secret"
+	"github.com/stripe-enhance/stripe-enhance/reconcile"
 )
 
 // Time limits of a client, from the outside in. A sync is answered within syncLimit,
@@ -163,3 +174,473 @@ func (s *Server) isLeaving() bool {
 	defer s.mu.Unlock()
 	return s.leaving
 }
+
+// route is one documented operation. A test compares the OpenAPI document with this table.
+type route struct {
+	method  string
+	pattern string // of net/http: {id} is one segment, {id...} the rest
+	admin   bool   // needs a key
+	support bool   // a key of SUPPORT_API_KEY is enough
+	limit   int64  // bytes of body; 0: none is read
+	do      http.HandlerFunc
+}
+
+const (
+	webhookLimit = 1 << 20
+	adminLimit   = 256 << 10
+)
+
+const webhookPath = "/api/webhook"
+
+// routes lists every operation that the server answers.
+func (s *Server) routes() []route {
+	admin := func(method, pattern string, do http.HandlerFunc) route {
+		return route{method: method, pattern: "/api/admin" + pattern, admin: true, limit: adminLimit, do: s.adminOnly(do)}
+	}
+	support := func(method, pattern string, do http.HandlerFunc) route {
+		return route{method: method, pattern: "/api/admin" + pattern, admin: true, support: true, limit: adminLimit, do: do}
+	}
+	all := []route{
+		{method: "GET", pattern: "/{$}", do: s.root},
+		{method: "GET", pattern: "/healthz", do: s.alive},
+		{method: "GET", pattern: "/readyz", do: s.ready},
+		{method: "GET", pattern: "/api/health", do: s.answerHealth},
+		{method: "GET", pattern: "/api/openapi.json", do: s.openAPI},
+		{method: "POST", pattern: webhookPath, limit: webhookLimit, do: s.webhook},
+		support("GET", "/dashboard", s.dashboard),
+		support("POST", "/sync", s.sync),
+		support("GET", "/customers", s.customers),
+		admin("PATCH", "/customers", s.renameCustomer),
+		support("POST", "/customers/{id}/login", s.login),
+		support("GET", "/plans", s.plans),
+		support("GET", "/plans/{id}", s.plan),
+		admin("POST", "/plans/{id}/approve", s.approve),
+		support("GET", "/mappings", s.mappings),
+		admin("PUT", "/mappings", s.setMapping),
+		admin("DELETE", "/mappings", s.deleteMapping),
+		support("GET", "/holds", s.holds),
+		support("POST", "/holds", s.addHold),
+		support("DELETE", "/holds", s.removeHold),
+		support("GET", "/runs", s.runs),
+		support("GET", "/runs/{id}", s.run),
+		support("GET", "/actions", s.actions),
+		// An action's id contains slashes; they may be written as they are.
+		support("POST", "/actions/{id...}", s.retry),
+	}
+	if s.o.Metrics != nil {
+		all = append(all, route{method: "GET", pattern: "/metrics", do: s.o.Metrics.ServeHTTP})
+	}
+	return all
+}
+
+// resource has the routes of one path, by method. Methods are looked up here because
+// net/http answers 404 and 405 in plain text, and this API answers them in JSON.
+type resource map[string]route
+
+// newMux makes a mux in which every path has an answer.
+func newMux(routes []route) *http.ServeMux {
+	byPattern := map[string]resource{}
+	for _, r := range routes {
+		if byPattern[r.pattern] == nil {
+			byPattern[r.pattern] = resource{}
+		}
+		byPattern[r.pattern][r.method] = r
+	}
+	mux := http.NewServeMux()
+	for pattern, m := range byPattern {
+		mux.Handle(pattern, m)
+	}
+	mux.HandleFunc("/", notFound)
+	return mux
+}
+
+func notFound(w http.ResponseWriter, _ *http.Request) {
+	respondError(w, http.StatusNotFound, "Not found")
+}
+
+// ServeHTTP implements http.Handler.
+func (m resource) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	method := r.Method
+	if method == http.MethodHead {
+		method = http.MethodGet
+	}
+	found, ok := m[method]
+	if !ok {
+		w.Header().Set("Allow", m.allowed())
+		respondError(w, http.StatusMethodNotAllowed, "Method not allowed")
+		return
+	}
+	r.Body = http.MaxBytesReader(w, r.Body, found.limit)
+	found.do(w, r)
+}
+
+func (m resource) allowed() string {
+	names := slices.Collect(maps.Keys(m))
+	if _, ok := m["GET"]; ok {
+		names = append(names, "HEAD")
+	}
+	slices.Sort(names)
+	return strings.Join(names, ", ")
+}
+
+// dispatch answers every request.
+func (s *Server) dispatch(w http.ResponseWriter, r *http.Request) {
+	p := r.URL.Path
+	if admin := p == "/api/admin" || strings.HasPrefix(p, "/api/admin/"); admin && !s.admit(w, r) {
+		return // a client without a key does not learn which paths exist
+	}
+	if unclean(r.URL.EscapedPath()) { // the mux would answer with a redirect in HTML
+		notFound(w, r)
+		return
+	}
+	if s.o.Verify == nil && p == webhookPath { // if no secret is configured, the route does not exist
+		notFound(w, r)
+		return
+	}
+	s.mux.ServeHTTP(w, r)
+}
+
+// unclean reports whether a path has empty or dotted segments.
+func unclean(p string) bool {
+	if p == "" || p[0] != '/' {
+		return true
+	}
+	for segment := range strings.SplitSeq(strings.TrimSuffix(p[1:], "/"), "/") {
+		if segment == "" && p != "/" || segment == "." || segment == ".." {
+			return true
+		}
+	}
+	return false
+}
+
+// secured adds the headers that every answer carries. No answer is meant to be shown
+// inside a page, stored by a proxy, or loaded by another site.
+func secured(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		h := w.Header()
+		h.Set("X-Content-Type-Options", "nosniff")
+		h.Set("X-Frame-Options", "DENY")
+		h.Set("Referrer-Policy", "no-referrer")
+		h.Set("Content-Security-Policy", "default-src 'none'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'")
+		h.Set("Cross-Origin-Opener-Policy", "same-origin")
+		h.Set("Cross-Origin-Resource-Policy", "same-origin")
+		h.Set("Cache-Control", "no-store")
+		if r.TLS != nil || r.Header.Get("X-Forwarded-Proto") == "https" {
+			h.Set("Strict-Transport-Security", "max-age=31536000; includeSubDomains")
+		}
+		next.ServeHTTP(w, r)
+	})
+}
+
+// middleware surrounds every route.
+func (s *Server) middleware(next http.Handler) http.Handler {
+	return secured(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		defer s.recoverPanic(w, r)
+		next.ServeHTTP(w, r)
+	}))
+}
+
+// recoverPanic turns a panic in a handler into a 500. Only the type of the panic's value
+// and the place are logged, because the value may contain a secret.
+func (s *Server) recoverPanic(w http.ResponseWriter, r *http.Request) {
+	v := recover()
+	if v == nil {
+		return
+	}
+	if err, ok := v.(error); ok && errors.Is(err, http.ErrAbortHandler) {
+		panic(v)
+	}
+	pcs := make([]uintptr, 1)
+	frame, _ := runtime.CallersFrames(pcs[:runtime.Callers(4, pcs)]).Next()
+	s.o.Log.WithFields(logrus.Fields{"route": r.Method + " " + r.Pattern, "place": frame.Function, "line": frame.Line}).
+		Errorf("internal error: a %T", v)
+	respondError(w, http.StatusInternalServerError, "Internal error")
+}
+
+// Why this process did not do a run that was asked for.
+var (
+	errFollower = errors.New("another process is the writer")
+	errStopping = errors.New("the service is stopping")
+)
+
+// outcome is how a run ended.
+type outcome struct {
+	report reconcile.Report
+	err    error
+}
+
+// Asked is a run that a request waits for.
+type Asked struct {
+	Request
+	began chan string  // capacity one: the id of the run, when it begins
+	done  chan outcome // capacity one
+}
+
+// Ask queues a run. If equal ones wait, one run serves them all.
+func (l *Loop) Ask(r Request) *Asked {
+	a := &Asked{Request: r, began: make(chan string, 1), done: make(chan outcome, 1)}
+	l.mu.Lock()
+	ended := l.ended
+	if !ended {
+		l.asks = append(l.asks, a)
+	}
+	l.mu.Unlock()
+	if ended {
+		answerAll([]*Asked{a}, outcome{err: errStopping})
+		return a
+	}
+	select { // the token has no trigger: it only ends the wait of the loop
+	case l.wake <- struct{}{}:
+	default:
+	}
+	return a
+}
+
+// takeRequests takes the request that has waited longest, with all equal ones.
+func (l *Loop) takeRequests() (taken []*Asked) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if len(l.asks) == 0 {
+		return nil
+	}
+	first := l.asks[0]
+	rest := make([]*Asked, 0, len(l.asks))
+	for _, a := range l.asks {
+		if a.Full == first.Full && slices.Equal(a.Subscriptions, first.Subscriptions) {
+			taken = append(taken, a)
+		} else {
+			rest = append(rest, a)
+		}
+	}
+	l.asks = rest
+	return taken
+}
+
+func (l *Loop) returnRequests(asks []*Asked) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.asks = append(asks, l.asks...)
+}
+
+// announce records the id of the run at work, and passes it to those that wait for it.
+func (l *Loop) announce(run string, asks []*Asked) {
+	l.mu.Lock()
+	l.atWork = run
+	l.mu.Unlock()
+	for _, a := range asks {
+		select {
+		case a.began <- run:
+		default:
+		}
+	}
+}
+
+// AtWork returns the id of the run at work; "" between runs.
+func (l *Loop) AtWork() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.atWork
+}
+
+// Leading reports whether this process is the writer.
+func (l *Loop) Leading() bool { return l.runner.Leading() }
+
+func answerAll(asks []*Asked, o outcome) {
+	for _, a := range asks {
+		a.done <- o
+	}
+}
+
+// failRequests answers every request that waits with an error.
+func (l *Loop) failRequests(why error) {
+	l.mu.Lock()
+	asks := l.asks
+	l.asks = nil
+	l.mu.Unlock()
+	answerAll(asks, outcome{err: why})
+}
+
+// close refuses requests from now on.
+func (l *Loop) close() {
+	l.mu.Lock()
+	l.ended = true
+	l.mu.Unlock()
+	l.failRequests(errStopping)
+}
+
+// respond writes JSON. The document is complete before the status is sent, so that an
+// error in encoding becomes a 500 and not half an answer.
+func respond(w http.ResponseWriter, status int, v any) {
+	var body bytes.Buffer
+	enc := json.NewEncoder(&body)
+	enc.SetEscapeHTML(false) // people read the reasons here, too
+	if err := enc.Encode(v); err != nil {
+		status = http.StatusInternalServerError
+		body.Reset()
+		body.WriteString(`{"error":"Internal error"}` + "\n")
+	}
+	w.Header().Set("Content-Type", "application/json; charset=utf-8")
+	w.WriteHeader(status)
+	_, _ = w.Write(body.Bytes()) // an error means that the client has gone
+}
+
+// failure is the body of every error.
+type failure struct {
+	Error string `json:"error"`
+}
+
+// respondError answers an error.
+func respondError(w http.ResponseWriter, status int, message string) {
+	respond(w, status, failure{message})
+}
+
+// respondPortError answers an error of a port with the status that its kind demands. The
+// details of an error of the database or of a side go into the log, not into the answer.
+func (s *Server) respondPortError(w http.ResponseWriter, r *http.Request, what string, err error) {
+	switch {
+	case errors.Is(err, fault.NotFound):
+		respondError(w, http.StatusNotFound, what+" not found")
+	case errors.Is(err, fault.Conflict):
+		respondError(w, http.StatusConflict, plain(err))
+	default:
+		s.o.Log.WithField("route", r.Method+" "+r.Pattern).WithError(err).Warn("request not answered")
+		respondError(w, http.StatusServiceUnavailable, what+" could not be read or written now; try again in a moment")
+	}
+}
+
+// plain is an error's text without the path of operations in front of it.
+func plain(err error) string {
+	text := err.Error()
+	for _, prefix := range []string{"store: "} {
+		text = strings.TrimPrefix(text, prefix)
+	}
+	return text
+}
+
+// errTooLarge is a body over the limit of its route.
+var errTooLarge = errors.New("the body is too large")
+
+// readBody reads a JSON body into v: one object without unknown fields, and nothing
+// after it. If the body is anything else, it answers the request and returns false.
+// With optional, an empty body is accepted.
+func readBody(w http.ResponseWriter, r *http.Request, v any, optional bool) bool {
+	err := decode(r.Body, v, optional)
+	switch {
+	case err == nil:
+		return true
+	case errors.Is(err, errTooLarge):
+		respondError(w, http.StatusRequestEntityTooLarge, err.Error())
+	default:
+		respondError(w, http.StatusBadRequest, "The body is not as documented: "+err.Error())
+	}
+	return false
+}
+
+func decode(body io.Reader, v any, optional bool) error {
+	text, err := io.ReadAll(body)
+	var large *http.MaxBytesError
+	switch {
+	case errors.As(err, &large):
+		return errTooLarge
+	case err != nil:
+		return errors.New("it could not be read to its end")
+	case optional && len(bytes.TrimSpace(text)) == 0:
+		return nil
+	}
+	if trimmed := bytes.TrimSpace(text); len(trimmed) == 0 || trimmed[0] != '{' {
+		return errors.New("it is not a JSON object")
+	}
+	if err := unambiguous(text); err != nil {
+		return err
+	}
+	dec := json.NewDecoder(bytes.NewReader(text))
+	dec.DisallowUnknownFields()
+	if err := dec.Decode(v); err != nil {
+		var mistyped *json.UnmarshalTypeError
+		if errors.As(err, &mistyped) {
+			return fmt.Errorf("%s must be %s", mistyped.Field, kindOf(mistyped.Type))
+		}
+		return errors.New(strings.TrimPrefix(err.Error(), "json: "))
+	}
+	return nil
+}
+
+// kindOf names a type in the terms of JSON.
+func kindOf(t reflect.Type) string {
+	switch t.Kind() {
+	case reflect.String:
+		return "a string"
+	case reflect.Bool:
+		return "true or false"
+	case reflect.Slice, reflect.Array:
+		return "a list"
+	case reflect.Struct, reflect.Map:
+		return "an object"
+	default:
+		return "a number"
+	}
+}
+
+// maxDepth is far more than any documented body needs.
+const maxDepth = 32
+
+// unambiguous refuses a text that two parsers may read in two ways: one with a key given
+// twice, with something after the value, or nested without end.
+func unambiguous(text []byte) error {
+	dec := json.NewDecoder(bytes.NewReader(text))
+	dec.UseNumber()
+	if err := checkValue(dec, 1); err != nil {
+		return err
+	}
+	if _, err := dec.Token(); !errors.Is(err, io.EOF) {
+		return errors.New("there is something after the object")
+	}
+	return nil
+}
+
+var errNoJSON = errors.New("it is not JSON")
+
+// checkValue reads one value, with those inside of it.
+func checkValue(dec *json.Decoder, depth int) error {
+	token, err := dec.Token()
+	if err != nil {
+		return errNoJSON
+	}
+	open, ok := token.(json.Delim)
+	if !ok {
+		return nil
+	}
+	if depth > maxDepth {
+		return errors.New("it is nested too deeply")
+	}
+	seen := map[string]bool{}
+	for dec.More() {
+		if open == '{' {
+			if err := checkKey(dec, seen); err != nil {
+				return err
+			}
+		}
+		if err := checkValue(dec, depth+1); err != nil {
+			return err
+		}
+	}
+	if _, err := dec.Token(); err != nil {
+		return errNoJSON
+	}
+	return nil
+}
+
+// checkKey reads the key of a field and adds it to those seen. Case does not count,
+// because encoding/json ignores it.
+func checkKey(dec *json.Decoder, seen map[string]bool) error {
+	key, _ := dec.Token() // after an error the value is an error too
+	name := strings.ToLower(fmt.Sprint(key))
+	if seen[name] {
+		return fmt.Errorf("the key %q is given twice", key)
+	}
+	seen[name] = true
+	return nil
+}
+
+// newErrorLog makes the log for the complaints of net/http.
+func newErrorLog(w io.Writer) *log.Logger { return log.New(w, "", 0) }

@@ -2,6 +2,7 @@ package store
 
 import (
 	"context"
+	"fmt"
 	"slices"
 	"time"
 
@@ -320,4 +321,483 @@ func makeRoom(ctx context.Context, tx conn, b reconcile.Binding) (bound bool, er
 			b.Hosting, b.Subscription)
 	}
 	return bound, err
+}
+
+// undecidedCursor holds since when this database has known hostings that it has
+// nothing to do with, while nothing was bound; "" once that is decided.
+const undecidedCursor = "undecided"
+
+// unboundHosting is the condition of a living hosting that no subscription is bound to,
+// that no marker names, and of which no person has decided that no customer pays for it, in the
+// words of its index.
+const unboundHosting = `NOT h.bound AND NOT h.ignored AND h.terminated_by_us IS NULL AND h.state IN ('active', 'suspended') AND h.marker_id = ''
+	AND NOT EXISTS (SELECT 1 FROM orgs d WHERE d.id = h.org_id AND d.deleted)`
+
+// Unbound counts the living hostings of the panel that no subscription is bound to and
+// no marker names, and notes whether it has to be decided which orders are new: it has
+// if there are some and nothing was bound here before, until none is left.
+func (s *Store) Unbound(ctx context.Context) (u reconcile.Unbound, err error) {
+	u, _, err = s.countUnbound(ctx)
+	return u, err
+}
+
+// countUnbound is Unbound, and since when it is undecided which orders are new; "": it is
+// decided, or was never asked.
+func (s *Store) countUnbound(ctx context.Context) (u reconcile.Unbound, since string, err error) {
+	err = s.query(ctx, "counting unbound hostings", "SELECT count(*), count(DISTINCT h.org_id), (SELECT coalesce(max(value), '') FROM cursors WHERE name = $1) FROM hostings h WHERE "+unboundHosting,
+		[]any{undecidedCursor}, func(row scan) error { return row(&u.Hostings, &u.Orgs, &since) })
+	u.Undecided = since != "" && u.Hostings > 0
+	return u, since, err
+}
+
+// AskAboutUnbound notes that it has to be decided which orders are new, where nothing
+// was bound before, and that it is decided, where no unbound hosting is left.
+// It returns the count as it is afterwards.
+func (s *Store) AskAboutUnbound(ctx context.Context, tok reconcile.Token, now time.Time) (reconcile.Unbound, error) {
+	u, since, err := s.countUnbound(ctx)
+	if err != nil || (since != "") == (u.Hostings > 0) {
+		return u, err
+	}
+	value := ""
+	if u.Hostings > 0 {
+		bound := false
+		err := s.query(ctx, "looking for a binding", "SELECT 1 FROM bindings UNION ALL SELECT 1 FROM partings LIMIT 1", nil, func(scan) error {
+			bound = true
+			return nil
+		})
+		if err != nil || bound {
+			return u, err // what people make by hand beside us is no reason to ask
+		}
+		value = now.UTC().Format(time.RFC3339)
+	}
+	u.Undecided = value != ""
+	return u, s.SetCursor(ctx, tok, undecidedCursor, value)
+}
+
+// SaveSites stores where the panel has a domain; none is an answer too.
+func (s *Store) SaveSites(ctx context.Context, tok reconcile.Token, domain string, sites []reconcile.WebsiteLocation, now time.Time) error {
+	key := clean(reconcile.DomainKey(domain))
+	if key == "" {
+		return nil
+	}
+	rows := [][]any{}
+	for _, site := range sites {
+		rows = append(rows, []any{key, clean(site.Org), site.Hosting, at(now)})
+	}
+	if len(rows) == 0 {
+		rows = append(rows, []any{key, "", 0, at(now)})
+	}
+	return s.fenced(ctx, "saving where a domain is", tok, func(ctx context.Context, tx conn) error {
+		if _, err := tx.exec(ctx, "DELETE FROM sites WHERE domain = $1", key); err != nil {
+			return err
+		}
+		return tx.bulk(ctx, insertSite, rows)
+	})
+}
+
+var insertSite = bulk{
+	head:    "INSERT INTO sites",
+	columns: []column{{"domain", "TEXT"}, {"org_id", "TEXT"}, {"hosting_id", "BIGINT"}, {"read_at", "TIMESTAMPTZ"}},
+	tail:    "ON CONFLICT (domain, org_id, hosting_id) DO UPDATE SET read_at = excluded.read_at",
+}
+
+// alike collects which orgs look like whose, for a batch of customers.
+type alike struct {
+	*aggregate
+	names  map[string][]*reconcile.Customer // NameKey → who is called so
+	owners map[string][]*reconcile.Customer // EmailKey →
+	likely map[string][]likeness            // org →
+}
+
+// likeness is one reason why an org may be a customer's.
+type likeness struct {
+	customer     *reconcile.Customer
+	subscription string
+	why          reconcile.Likeness
+}
+
+// loadExisting attaches the unbound hostings that may be a customer's. It is called only
+// where the panel has any, which it has not for a company that began with this program.
+func (a *aggregate) loadExisting(ctx context.Context) error {
+	l := alike{a, map[string][]*reconcile.Customer{}, map[string][]*reconcile.Customer{}, map[string][]likeness{}}
+	for _, load := range []func(context.Context) error{l.loadNames, l.loadSites, l.loadOrgs, l.loadHostings} {
+		if err := load(ctx); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// loadNames collects what the buyers are called and where they can be written to.
+func (a *alike) loadNames(ctx context.Context) error {
+	for i := range a.list {
+		c := &a.list[i]
+		a.called(c, c.Name, c.Email)
+		if c.Org != nil {
+			a.like(c.Org.ID, likeness{c, "", reconcile.LikeOrg})
+		}
+		for j := range c.Hostings { // in whose org a hosting of ours is or was
+			if m := c.Hostings[j].Marker(); a.subs[m.StripeID] == c {
+				a.like(c.Hostings[j].Org, likeness{c, "", reconcile.LikeOrg})
+			}
+		}
+		for j := range c.Subscriptions {
+			a.like(c.Subscriptions[j].MetadataOrg, likeness{c, c.Subscriptions[j].ID, reconcile.LikeMetadata})
+		}
+	}
+	query := "SELECT id, email, name FROM stripe_customers WHERE id IN " + a.c.d.texts(1)
+	return a.c.each(ctx, query, []any{keys(a.buyers)}, func(row scan) error {
+		var id, email, name string
+		err := row(&id, &email, &name)
+		a.called(a.buyers[id], name, email)
+		return err
+	})
+}
+
+// called notes a name and an e-mail of a customer. Without a name the e-mail serves as
+// one, as it does for the orgs that we make.
+func (a *alike) called(c *reconcile.Customer, name, email string) {
+	note := func(all map[string][]*reconcile.Customer, key string) {
+		if key != "" && !slices.Contains(all[key], c) {
+			all[key] = append(all[key], c)
+		}
+	}
+	note(a.names, reconcile.NameKey(name))
+	note(a.names, reconcile.NameKey(email))
+	note(a.owners, reconcile.EmailKey(email))
+}
+
+func (a *alike) like(org string, l likeness) {
+	if org != "" && !slices.Contains(a.likely[org], l) {
+		a.likely[org] = append(a.likely[org], l)
+	}
+}
+
+// loadSites attaches when the panel was asked for the domains that were ordered, and
+// the orgs in which they are. A website on a hosting that is bound is no reason to
+// take the others of its org for the customer's.
+func (a *alike) loadSites(ctx context.Context) error {
+	type order struct {
+		c *reconcile.Customer
+		s *reconcile.Subscription
+	}
+	orders := map[string][]order{}
+	for i := range a.list {
+		for j := range a.list[i].Subscriptions {
+			s := &a.list[i].Subscriptions[j]
+			if key := reconcile.DomainKey(s.Domain); key != "" {
+				orders[key] = append(orders[key], order{&a.list[i], s})
+			}
+		}
+	}
+	query := `SELECT t.domain, t.org_id, t.read_at, EXISTS (SELECT 1 FROM hostings h WHERE h.id = t.hosting_id AND h.bound)
+		FROM sites t WHERE t.domain IN ` + a.c.d.texts(1)
+	return a.c.each(ctx, query, []any{keys(orders)}, func(row scan) error {
+		var key, org string
+		var at time.Time
+		var bound bool
+		if err := row(&key, &org, into(&at), &bound); err != nil {
+			return err
+		}
+		for _, o := range orders[key] {
+			o.s.SiteReadAt = at
+			if !bound {
+				a.like(org, likeness{o.c, o.s.ID, reconcile.LikeDomain})
+			}
+		}
+		return nil
+	})
+}
+
+// loadOrgs finds the orgs that are called like a customer, are owned by one, or carry
+// the marker of one.
+func (a *alike) loadOrgs(ctx context.Context) error {
+	query := `SELECT id, name_key, owner_email_key, marker_id FROM orgs WHERE NOT deleted AND id IN (
+		SELECT id FROM orgs WHERE name_key <> '' AND name_key IN ` + a.c.d.texts(1) + `
+		UNION SELECT id FROM orgs WHERE owner_email_key <> '' AND owner_email_key IN ` + a.c.d.texts(2) + `
+		UNION SELECT id FROM orgs WHERE marker_id <> '' AND marker_id IN ` + a.c.d.texts(3) + ")"
+	return a.c.each(ctx, query, []any{keys(a.names), keys(a.owners), keys(a.buyers)}, func(row scan) error {
+		var id, name, owner, marker string
+		if err := row(&id, &name, &owner, &marker); err != nil {
+			return err
+		}
+		for _, c := range a.names[name] {
+			a.like(id, likeness{c, "", reconcile.LikeName})
+		}
+		for _, c := range a.owners[owner] {
+			a.like(id, likeness{c, "", reconcile.LikeOwner})
+		}
+		if c := a.buyers[marker]; c != nil {
+			a.like(id, likeness{c, "", reconcile.LikeOrg})
+		}
+		return nil
+	})
+}
+
+// loadHostings attaches the unbound hostings of these orgs.
+func (a *alike) loadHostings(ctx context.Context) error {
+	query := `SELECT h.id, h.org_id, h.plan_id, h.observed_at, coalesce(o.name, '') FROM hostings h LEFT JOIN orgs o ON o.id = h.org_id
+		WHERE h.org_id IN ` + a.c.d.texts(1) + " AND " + unboundHosting + " ORDER BY h.id"
+	return a.c.each(ctx, query, []any{keys(a.likely)}, func(row scan) error {
+		var l reconcile.Lookalike
+		if err := row(&l.Hosting, &l.Org, &l.Plan, into(&l.ObservedAt), &l.OrgName); err != nil {
+			return err
+		}
+		for _, of := range a.likely[l.Org] {
+			l.Subscription, l.Why = of.subscription, of.why
+			of.customer.Lookalikes = append(of.customer.Lookalikes, l)
+		}
+		return nil
+	})
+}
+
+// unmade is the condition that the journal knows no create of a kind that made
+// something. A create that is under way may have made it, and so may one that was given up
+// after the engine looked for it and did not find it, or that was found done without the
+// id of the object.
+func unmade(kind, same, made, nameless string) string {
+	return fmt.Sprintf(`NOT EXISTS (SELECT 1 FROM actions a WHERE a.kind = '%s' AND %s
+		AND (%s OR a.state IN ('sent', 'ambiguous') OR a.state = 'failed' AND a.looks > 0
+			OR a.state = 'adopted' AND %s))`, kind, same, made, nameless)
+}
+
+// Duplicates finds orgs and hostings that were created twice, and not by this database's
+// journal. It returns up to limit living hostings with the marker of a subscription whose
+// slot is bound to another living hosting, or with the same marker as another bound one,
+// and orgs with the marker of a customer that has another org. Markers with the name of
+// another installation are left out.
+func (s *Store) Duplicates(ctx context.Context, instance string, limit int) ([]reconcile.Duplicate, error) {
+	living := func(h string) string {
+		return h + ".terminated_by_us IS NULL AND " + h + ".state IN ('active', 'suspended')"
+	}
+	hostings := `SELECT h.marker_id, h.marker_slot, h.org_id, h.id, f.org_id AS first_org, f.id AS first_id FROM hostings h JOIN hostings f ON f.id <> h.id AND ` + living("f") + `
+			AND f.id IN (SELECT b.hosting_id FROM bindings b WHERE b.subscription_id = h.marker_id AND b.slot = h.marker_slot
+				UNION SELECT m.id FROM hostings m WHERE m.bound AND m.marker_id <> '' AND m.marker_id = h.marker_id AND m.marker_slot = h.marker_slot AND m.marker_word IN ('', $1))
+		WHERE NOT h.bound AND ` + living("h") + ` AND h.marker_id <> '' AND h.marker_word IN ('', $1)
+		AND EXISTS (SELECT 1 FROM subscriptions s WHERE s.id = h.marker_id) AND ` +
+		unmade("create_subscription", "a.subscription_id = h.marker_id AND a.slot = h.marker_slot", "a.hosting_id = h.id", "a.hosting_id = 0") + ` ORDER BY h.marker_id, h.id LIMIT $2`
+	orgs := `SELECT o.marker_id, 0 AS slot, o.id, 0 AS hosting, f.id AS first_org, 0 AS first_id FROM orgs o
+		JOIN stripe_customers b ON b.id = o.marker_id JOIN customers c ON c.id = b.customer_id
+		JOIN orgs f ON f.id <> o.id AND NOT f.deleted AND (f.id = c.org_id AND c.org_why = '' OR f.marker_id = o.marker_id AND f.marker_word IN ('', $1) AND f.id < o.id AND c.org_id IS NULL)
+		WHERE o.marker_id <> '' AND o.marker_word IN ('', $1) AND NOT o.deleted
+		AND NOT EXISTS (SELECT 1 FROM customers t WHERE t.org_id IS NOT NULL AND t.org_id = o.id) AND ` +
+		unmade("create_org", "a.customer_id IN (b.id, c.id)", "a.org_id = o.id", "a.org_id = ''") + ` ORDER BY o.marker_id, o.id LIMIT $2`
+	// A part of UNION ALL may come in any place: the hostings are put before the orgs here.
+	var ofHostings, ofOrgs []reconcile.Duplicate
+	err := s.query(ctx, "looking for second hostings and orgs", "SELECT * FROM ("+hostings+") AS twice UNION ALL SELECT * FROM ("+orgs+") AS twice_orgs", []any{instance, limit}, func(row scan) error {
+		var r reconcile.Duplicate
+		err := row(&r.Marker.StripeID, &r.Marker.Slot, &r.Org, &r.Hosting, &r.FirstOrg, &r.First)
+		if r.Hosting != 0 {
+			ofHostings = append(ofHostings, r)
+		} else {
+			ofOrgs = append(ofOrgs, r)
+		}
+		return err
+	})
+	all := slices.Concat(ofHostings, ofOrgs)
+	return all[:min(len(all), limit)], err
+}
+
+// PreviewOrgInstruction returns the change that a statement about a customer's org would
+// make, and changes nothing.
+func (s *Store) PreviewOrgInstruction(ctx context.Context, w reconcile.OrgInstruction, decide reconcile.OrgDecider) (ch reconcile.OrgChange, err error) {
+	err = s.snapshot(ctx, "previewing a statement about the org of "+w.Customer, func(ctx context.Context, c conn) error {
+		ch, err = decideOrg(ctx, c, w, decide)
+		return err
+	})
+	return ch, err
+}
+
+// RecordOrgInstruction stores a person's statement about a customer's org, in one
+// transaction with its row of the journal. It excludes the writer in the same way as
+// RecordInstruction: it is refused while a write of the customer is under way, and an
+// action that was decided before it is not sent.
+func (s *Store) RecordOrgInstruction(ctx context.Context, w reconcile.OrgInstruction, decide reconcile.OrgDecider) (ch reconcile.OrgChange, err error) {
+	err = s.unfenced(ctx, "recording a statement about the org of "+w.Customer, func(ctx context.Context, tx conn) error {
+		if err := tx.each(ctx, "SELECT token FROM leases WHERE name = $1"+tx.d.forUpdate(), []any{leaseName}, ignore); err != nil {
+			return err
+		}
+		if ch, err = decideOrg(ctx, tx, w, decide); err != nil || ch.Already {
+			return err
+		}
+		if err := writeOrg(ctx, tx, &ch); err != nil {
+			return err
+		}
+		return writeOrgJournal(ctx, tx, &ch)
+	})
+	return ch, err
+}
+
+func decideOrg(ctx context.Context, c conn, w reconcile.OrgInstruction, decide reconcile.OrgDecider) (ch reconcile.OrgChange, err error) {
+	heads, err := loadHeads(ctx, c, "id IN "+c.d.texts(1), "c.id", list([]string{w.Customer, w.Into}))
+	if err != nil {
+		return ch, err
+	}
+	customers, err := aggregates(ctx, c, heads)
+	if err != nil {
+		return ch, err
+	}
+	var of, into *reconcile.Customer
+	for i := range customers {
+		if customers[i].ID == w.Customer {
+			of = &customers[i]
+		}
+		if customers[i].ID == w.Into {
+			into = &customers[i]
+		}
+	}
+	if of == nil {
+		return ch, ErrNotFound
+	}
+	return decide(of, into)
+}
+
+// writeOrg writes the org of the customer. Its invitation and its name belong to the org
+// that it leaves, because an org of its own has an owner to be invited.
+func writeOrg(ctx context.Context, tx conn, ch *reconcile.OrgChange) error {
+	w := &ch.Instruction
+	merged := w.Kind == reconcile.MergeOrgs
+	org, why := "", ""
+	if merged {
+		org, why = ch.Org.ID, clean(w.Why())
+	}
+	if _, err := tx.exec(ctx, `UPDATE customers SET org_id = CASE WHEN $2 = '' THEN NULL ELSE $2 END, org_guest = $3, org_named = $3, org_why = $4,
+		invited_at = NULL, invited_email = '', org_name_wanted = '', org_name_why = '', invite_wanted = '', invite_why = '', words = words + 1 WHERE id = $1`, w.Customer, org, merged, why); err != nil {
+		return err
+	}
+	if merged {
+		_, err := tx.exec(ctx, "DELETE FROM org_partings WHERE customer_id = $1 AND org_id = $2", w.Customer, org)
+		return err
+	}
+	_, err := tx.exec(ctx, `INSERT INTO org_partings (customer_id, org_id, why, parted_at) VALUES ($1, $2, $3, $4)
+		ON CONFLICT (customer_id, org_id) DO UPDATE SET why = excluded.why, parted_at = excluded.parted_at`, w.Customer, ch.Org.ID, clean(w.Why()), at(w.At))
+	return err
+}
+
+// writeOrgJournal writes the row of the journal, and wakes the customer and the one whose org
+// it is.
+func writeOrgJournal(ctx context.Context, tx conn, ch *reconcile.OrgChange) error {
+	w := &ch.Instruction
+	if err := recordRow(ctx, tx, reconcile.Outcome{Action: ch.Entry(), Run: clean(w.Author), State: reconcile.ActionApplied, At: w.At}); err != nil {
+		return err
+	}
+	if err := wake(ctx, tx, []string{w.Customer, ch.Host}, w.At); err != nil {
+		return err
+	}
+	subs, err := tx.strings(ctx, `SELECT s.id FROM subscriptions s JOIN stripe_customers b ON b.id = s.stripe_customer_id WHERE b.customer_id = $1 ORDER BY s.id`, w.Customer)
+	if err != nil {
+		return err
+	}
+	return nudge(ctx, tx, subs, "a statement of a person about the organisation", w.At)
+}
+
+// loadSharers attaches the customers of the orgs that several have. They are one list for
+// all of an org, because an agency may have many guests.
+func (a *aggregate) loadSharers(ctx context.Context) error {
+	query := `SELECT k.org_id, k.id, k.email, k.org_guest, k.org_why, coalesce(s.id, '') FROM customers k
+		LEFT JOIN stripe_customers b ON b.customer_id = k.id LEFT JOIN subscriptions s ON s.stripe_customer_id = b.id
+		WHERE k.org_id IS NOT NULL AND k.org_id IN ` + a.c.d.texts(1) + " ORDER BY k.org_id, k.id, s.id"
+	of := make(map[string][]reconcile.Sharer, len(a.orgs))
+	err := a.c.each(ctx, query, []any{keys(a.orgs)}, func(row scan) error {
+		var k reconcile.Sharer
+		var org, sub string
+		if err := row(&org, &k.ID, &k.Email, &k.Guest, &k.Why, &sub); err != nil {
+			return err
+		}
+		all := of[org]
+		if len(all) == 0 || all[len(all)-1].ID != k.ID {
+			all = append(all, k)
+		}
+		if last := &all[len(all)-1]; sub != "" {
+			last.Subscriptions = append(last.Subscriptions, sub)
+		}
+		of[org] = all
+		return nil
+	})
+	for org, customers := range a.orgs {
+		for _, c := range customers {
+			if len(of[org]) > 1 {
+				c.Sharers = of[org]
+			}
+		}
+	}
+	return err
+}
+
+// loadApart attaches the orgs from which a person has split a customer.
+func (a *aggregate) loadApart(ctx context.Context) error {
+	query := "SELECT customer_id, org_id, why, parted_at FROM org_partings WHERE customer_id IN " + a.c.d.texts(1) + " ORDER BY customer_id, org_id"
+	return a.c.each(ctx, query, []any{keys(a.byID)}, func(row scan) error {
+		var o reconcile.ApartOrg
+		var customer string
+		if err := row(&customer, &o.Org, &o.Why, into(&o.At)); err != nil {
+			return err
+		}
+		c := a.byID[customer]
+		c.Apart = append(c.Apart, o)
+		return nil
+	})
+}
+
+// adoptable is unboundHosting, whether or not a person has decided that no customer pays for it.
+const adoptable = `NOT h.bound AND h.terminated_by_us IS NULL AND h.state IN ('active', 'suspended') AND h.marker_id = ''
+	AND NOT EXISTS (SELECT 1 FROM orgs d WHERE d.id = h.org_id AND d.deleted)`
+
+// Adoptable calls yield with every living hosting that no subscription is bound to and no
+// marker names, by id, with what a person has decided about it.
+func (s *Store) Adoptable(ctx context.Context, yield func(reconcile.Adoptable) error) error {
+	after := int64(0)
+	return stream(yield, func(add func(...reconcile.Adoptable)) (rows int, err error) {
+		err = s.query(ctx, "reading unbound hostings", `SELECT h.id, h.org_id, h.plan_id, h.state, h.ignored, h.ignored_why
+			FROM hostings h WHERE h.id > $1 AND `+adoptable+` ORDER BY h.id LIMIT $2`, []any{after, pageSize}, func(row scan) error {
+			var a reconcile.Adoptable
+			var state string
+			err := row(&a.Hosting.ID, &a.Org, &a.Plan, &state, &a.Ignored, &a.Why)
+			a.State = reconcile.ParseHostingState(state)
+			after = a.ID
+			rows++
+			add(a)
+			return err
+		})
+		return rows, err
+	})
+}
+
+// LivingOrgs calls yield with every org that is not deleted, by id.
+func (s *Store) LivingOrgs(ctx context.Context, yield func(reconcile.OrgOwner) error) error {
+	after := ""
+	return stream(yield, func(add func(...reconcile.OrgOwner)) (rows int, err error) {
+		err = s.query(ctx, "reading orgs", orgColumns+`, coalesce((SELECT min(c.id) FROM customers c WHERE c.org_id = orgs.id AND NOT c.org_guest), '')
+			FROM orgs WHERE id > $1 AND NOT deleted ORDER BY id LIMIT $2`, []any{after, pageSize}, func(row scan) error {
+			var one reconcile.OrgOwner
+			var err error
+			one.Org, err = scanOrg(row, &one.Customer)
+			after = one.ID
+			rows++
+			add(one)
+			return err
+		})
+		return rows, err
+	})
+}
+
+// IgnoreHosting stores a person's decision that no customer pays for a hosting, or, without a
+// reason, takes it back. It reports whether that changed anything. Customers who wait
+// because they may be paying for it are woken.
+func (s *Store) IgnoreHosting(ctx context.Context, hosting int64, why string, now time.Time) (changed bool, err error) {
+	err = s.unfenced(ctx, "deciding about a hosting", func(ctx context.Context, tx conn) error {
+		res, err := tx.exec(ctx, "UPDATE hostings SET ignored = $2, ignored_why = $3 WHERE id = $1 AND NOT bound AND ignored <> $2", hosting, why != "", clean(why))
+		if err != nil {
+			return err
+		}
+		if changed = res > 0; !changed {
+			return nil
+		}
+		waiting, err := tx.strings(ctx, "SELECT id FROM customers WHERE held_kinds IS NOT NULL AND held_kinds LIKE '%"+string(reconcile.HoldAdopt)+"%'")
+		if err != nil {
+			return err
+		}
+		return wake(ctx, tx, waiting, now)
+	})
+	return changed, err
 }

@@ -5,9 +5,9 @@
 // Each table, or pair of tables, has one file with everything about it: plan_mappings.go,
 // subscriptions.go, actions.go, held_plans.go and so on; personal.go has every column again,
 // with what a person may see of it and what erasing makes of it. customers.go loads customers
-// whole; due.go has the queue; outcomes.go writes everything that one outcome changes.
-// open.go, sqlite.go and postgres.go open a database, conn.go and dialect.go run
-// statements on it, and encode.go has the JSON columns.
+// whole; subscriptions.go has the queue too; actions.go writes everything that one outcome
+// changes. open.go, sqlite.go and postgres.go open a database and run statements on it, and
+// encode.go has the JSON columns and where the two databases differ.
 //
 // # Promises
 //
@@ -27,7 +27,7 @@
 //
 // # One text for two databases
 //
-// Both databases get the same SQL through database/sql; dialect.go holds the few
+// Both databases get the same SQL through database/sql; encode.go holds the few
 // places that differ: lists of ids (one JSON parameter), row locks, bulk writes.
 // Times are TIMESTAMPTZ or INTEGER microseconds and always come from the caller:
 // no statement reads the database's clock. On PostgreSQL no session state is used (no

@@ -2,7 +2,7 @@ package store
 
 import (
 	"context"
-	"slices"
+	"fmt"
 	"strings"
 	"time"
 
@@ -305,14 +305,212 @@ func (e *erasing) write(ctx context.Context, tx conn) error {
 	return wake(ctx, tx, []string{e.Customer}, e.At)
 }
 
-// withoutErased leaves out the decisions about customers whose name was erased since they
-// were loaded.
-func (p *planning) withoutErased(planned []reconcile.Planned) []reconcile.Planned {
-	if len(p.erased) == 0 {
-		return planned
+// refuse returns why the customer cannot be erased now, and what to do first.
+//
+// No tombstone keeps the name of a customer that exists at Stripe from being stored again. A
+// customer that was deleted there comes without name and e-mail for ever, and can never pay
+// again: nothing that serves a payer rests on the erased values.
+func (e *erasing) refuse(ctx context.Context, c conn) error {
+	for _, check := range []func(context.Context, conn) (string, error){
+		e.stillSubscribed, e.stillAtStripe, e.stillHosted, e.stillOpen, e.stillHeld, e.stillAnOrg,
+	} {
+		why, err := check(ctx, c)
+		if err != nil {
+			return err
+		}
+		if why != "" {
+			return noSense("%s", why)
+		}
 	}
-	return slices.DeleteFunc(slices.Clone(planned), func(one reconcile.Planned) bool {
-		version, erased := p.erased[one.Customer]
-		return erased && one.Version < version
+	return e.leftStaged(ctx, c)
+}
+
+const thenRepeat = "; then run `stripe-enhance reconcile --full`, and repeat this"
+
+func (e *erasing) stillSubscribed(ctx context.Context, c conn) (why string, err error) {
+	var sub, status string
+	found, err := c.one(ctx, "SELECT id, status_text FROM subscriptions s WHERE NOT gone AND "+liveSubscription+" AND id IN ("+itsSubscriptions+") ORDER BY id LIMIT 1",
+		[]any{e.Customer}, &sub, &status)
+	if found {
+		why = fmt.Sprintf("subscription %s of customer %s is %s: cancel it at Stripe, and delete the customer there (which cancels all its subscriptions)%s", sub, e.Customer, status, thenRepeat)
+	}
+	return why, err
+}
+
+func (e *erasing) stillAtStripe(ctx context.Context, c conn) (why string, err error) {
+	var buyer string
+	found, err := c.one(ctx, `SELECT b.id FROM stripe_customers b WHERE b.customer_id = $1 AND NOT b.deleted
+		AND (EXISTS (SELECT 1 FROM subscriptions s WHERE s.stripe_customer_id = b.id AND NOT s.gone)
+			OR NOT EXISTS (SELECT 1 FROM subscriptions s WHERE s.stripe_customer_id = b.id)) ORDER BY b.id LIMIT 1`, []any{e.Customer}, &buyer)
+	if found {
+		why = fmt.Sprintf("customer %s still exists at Stripe, and the next full run would store its name and its e-mail again: delete it there first (`stripe customers delete %s`)%s", buyer, buyer, thenRepeat)
+	}
+	return why, err
+}
+
+func (e *erasing) stillHosted(ctx context.Context, c conn) (why string, err error) {
+	var id int64
+	var state string
+	found, err := c.one(ctx, "SELECT id, state FROM hostings WHERE (id IN ("+itsHostings+") OR org_id IN ("+itsOrg+`))
+		AND terminated_by_us IS NULL AND state NOT IN ('deleted', 'missing') ORDER BY id LIMIT 1`, []any{e.Customer}, &id, &state)
+	if found {
+		why = fmt.Sprintf("hosting %d of customer %s is still at the panel (%s), with its content: delete it in the panel, or wait until it is deleted after RETENTION_PERIOD%s", id, e.Customer, state, thenRepeat)
+	}
+	return why, err
+}
+
+func (e *erasing) stillOpen(ctx context.Context, c conn) (why string, err error) {
+	var kind, state string
+	found, err := c.one(ctx, "SELECT kind, state FROM actions WHERE state IN ('planned', 'held', 'sent', 'ambiguous') AND customer_id = $1 ORDER BY key LIMIT 1",
+		[]any{e.Customer}, &kind, &state)
+	if found {
+		why = fmt.Sprintf("%s of customer %s has no outcome yet (%s): repeat this after the run that gives it one", kind, e.Customer, state)
+	}
+	return why, err
+}
+
+func (e *erasing) stillHeld(ctx context.Context, c conn) (why string, err error) {
+	var plan string
+	found, err := c.one(ctx, `SELECT p.id FROM plan_actions i JOIN plans p ON p.id = i.plan_id
+		WHERE i.customer_id = $1 AND i.left_at IS NULL AND p.closed_at IS NULL ORDER BY p.id LIMIT 1`,
+		[]any{e.Customer}, &plan)
+	if found {
+		why = fmt.Sprintf("held plan %s has a change for customer %s: approve the plan, or wait until the change is no longer wanted (`stripe-enhance plans`), and repeat this", plan, e.Customer)
+	}
+	return why, err
+}
+
+// stillAnOrg looks for an org at the panel that nobody pays for, and whose owner has the
+// e-mail: each listing reads it again.
+func (e *erasing) stillAnOrg(ctx context.Context, c conn) (why string, err error) {
+	var org string
+	found, err := c.one(ctx, `SELECT o.id FROM orgs o WHERE NOT o.deleted AND NOT EXISTS (SELECT 1 FROM customers c WHERE c.org_id = o.id)
+		AND (o.marker_id <> '' AND o.marker_id IN (`+itsBuyers+`) OR o.owner_email_key <> '' AND o.owner_email_key IN `+c.d.texts(2)+") ORDER BY o.id LIMIT 1",
+		[]any{e.Customer, list(sorted(e.others.emails))}, &org)
+	if found {
+		why = fmt.Sprintf("organisation %s at the panel belongs to no customer, and has the same owner as customer %s: delete it in the panel%s", org, e.Customer, thenRepeat)
+	}
+	return why, err
+}
+
+// leftStaged refuses while a full run has stored subscriptions that it has not merged yet,
+// because they may have the name. Rows of one whose process died are deleted.
+func (e *erasing) leftStaged(ctx context.Context, c conn) error {
+	var id string
+	found, err := c.one(ctx, "SELECT id FROM staged_subscriptions LIMIT 1", nil, &id)
+	if err != nil || !found {
+		return err
+	}
+	var lease time.Time
+	if _, err := c.one(ctx, "SELECT expires_at FROM leases WHERE name = $1", []any{leaseName}, into(&lease)); err != nil {
+		return err
+	}
+	if lease.After(e.At) {
+		return noSense("a full run is reading Stripe at this moment, and may have read customer %s before it was deleted: repeat this when it has ended", e.Customer)
+	}
+	e.staged = true
+	return nil
+}
+
+// treatedRow is a row as it is, with the columns that erasing treats.
+type treatedRow struct {
+	table   *personal
+	columns []personalColumn
+	key     []any
+	values  []string
+	null    []bool
+	naming  bool // the column with the treatment title is the name of an org
+}
+
+// treated are the columns that erasing may change.
+func (p *personal) treated() (columns []personalColumn) {
+	for _, c := range p.list() {
+		if c.treatment != "" {
+			columns = append(columns, c)
+		}
+	}
+	return columns
+}
+
+// readTreated reads rows of a table.
+func (p *personal) readTreated(ctx context.Context, c conn, where string, args ...any) (rows []treatedRow, err error) {
+	columns, key := p.treated(), strings.Fields(p.key)
+	if len(columns) == 0 {
+		return nil, nil
+	}
+	var names []string
+	for _, column := range columns {
+		names = append(names, column.name)
+	}
+	kind := "''"
+	if p.table == "actions" {
+		kind = "kind"
+	}
+	query := "SELECT " + kind + ", " + strings.Join(append(key, names...), ", ") + " FROM " + p.table + " WHERE " + where
+	err = c.each(ctx, query, args, func(row scan) error {
+		one := treatedRow{table: p, columns: columns, key: make([]any, len(key)), values: make([]string, len(columns)), null: make([]bool, len(columns))}
+		all := make([]any, len(columns))
+		var of string
+		targets := []any{&of}
+		for i := range one.key {
+			targets = append(targets, &one.key[i])
+		}
+		for i := range all {
+			targets = append(targets, &all[i])
+		}
+		if err := row(targets...); err != nil {
+			return err
+		}
+		for i, v := range one.key {
+			if b, ok := v.([]byte); ok {
+				one.key[i] = string(b)
+			}
+		}
+		for i, v := range all {
+			switch v := v.(type) {
+			case nil:
+				one.null[i] = true
+			case []byte:
+				one.values[i] = string(v)
+			default:
+				one.values[i] = fmt.Sprint(v)
+			}
+		}
+		named := reconcile.ParseActionKind(of)
+		one.naming = p.table != "actions" || named == reconcile.CreateOrg || named == reconcile.RenameOrg || named == reconcile.InviteOwner
+		rows = append(rows, one)
+		return nil
 	})
+	return rows, err
+}
+
+// update is one row that changes.
+type update struct {
+	table  *personal
+	names  []string // of the columns that change
+	values []any
+	key    []any
+}
+
+// id names the row.
+func (u update) id() string { return u.table.table + " " + fmt.Sprint(u.key...) }
+
+// where is the condition on the row, with key as its parameters.
+func (u update) where() string {
+	var parts []string
+	for i, name := range strings.Fields(u.table.key) {
+		parts = append(parts, fmt.Sprintf("%s = $%d", name, i+1))
+	}
+	return strings.Join(parts, " AND ")
+}
+
+func (u update) write(ctx context.Context, tx conn) error {
+	args := append([]any{}, u.key...)
+	var set []string
+	for i, name := range u.names {
+		args = append(args, u.values[i])
+		set = append(set, fmt.Sprintf("%s = $%d", name, len(args)))
+	}
+	_, err := tx.exec(ctx, "UPDATE "+u.table.table+" SET "+strings.Join(set, ", ")+" WHERE "+u.where(), args...)
+	return err
 }

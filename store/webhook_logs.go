@@ -239,3 +239,257 @@ func sortedBy(events []*arrivedEvent, key func(*arrivedEvent) string) []*arrived
 	slices.SortStableFunc(events, func(x, y *arrivedEvent) int { return cmp.Compare(key(x), key(y)) })
 	return slices.CompactFunc(events, func(x, y *arrivedEvent) bool { return key(x) == key(y) })
 }
+
+// A nudge waits, is taken, and is removed when it has been followed. Whole runs take all
+// that wait (TakeNudges); beside them, the process that runs takes those that name a
+// subscription one by one (TakeNamed). Asked for again while it is taken, a nudge waits
+// again: the look under way may have been made before the reason for it was there. Taken
+// under the token of a lease that went to another process, it waits as well: the process
+// that took it died.
+//
+// Column taken has the token of the taker. Column named has it too if TakeNamed took the
+// nudge, and keeps it if the nudge comes again: until that follower is done, neither a run
+// nor another follower takes it, so a subscription has one follower, and each removes only
+// its own nudges. It is -1 if the follower has left the nudge to a run.
+
+// Nudge asks the writer to look at these subscriptions, or, without any, at
+// whatever is due; reconcile.NudgeAll asks for a full run. Asking twice is asking once.
+func (s *Store) Nudge(ctx context.Context, subscriptions []string, why string, now time.Time) error {
+	return s.unfenced(ctx, "nudging", func(ctx context.Context, tx conn) error {
+		return nudge(ctx, tx, subscriptions, why, now)
+	})
+}
+
+func nudge(ctx context.Context, tx conn, subscriptions []string, why string, now time.Time) error {
+	if len(subscriptions) == 0 {
+		subscriptions = []string{""}
+	}
+	ids := make([]string, len(subscriptions))
+	for i, id := range subscriptions {
+		ids[i] = clean(id)
+	}
+	slices.Sort(ids) // one order for all transactions that lock several rows
+	ids = slices.Compact(ids)
+	rows := make([][]any, len(ids))
+	for i, id := range ids {
+		rows[i] = []any{id, clean(why), at(now)}
+	}
+	return tx.bulk(ctx, insertNudge, rows)
+}
+
+// insertNudge adds nudges, or lets those that are taken wait again.
+var insertNudge = bulk{
+	head:    "INSERT INTO nudges",
+	columns: []column{{"subscription_id", "TEXT"}, {"why", "TEXT"}, {"created_at", "TIMESTAMPTZ"}},
+	tail: `ON CONFLICT (subscription_id) DO UPDATE SET taken = 0, why = excluded.why, created_at = excluded.created_at, known = excluded.known
+		WHERE nudges.taken <> 0`,
+	computed: "known", derived: "EXISTS (SELECT 1 FROM subscriptions s WHERE s.id = {subscription_id})",
+}
+
+// TakeNudges returns the subscriptions that were nudged, oldest nudge first, those
+// that an earlier run took and did not follow to the end among them, and those that are
+// being followed by name not, nor those that TakeNamed may still take: of webhooks that
+// came at before or later. Zero: all. A nudge for whatever is due yields "". They stay
+// stored until ForgetNudges.
+func (s *Store) TakeNudges(ctx context.Context, tok reconcile.Token, before time.Time) ([]string, error) {
+	if before.IsZero() {
+		before = endOfTime
+	}
+	type nudge struct {
+		id string
+		at time.Time
+	}
+	var taken []nudge
+	err := s.fenced(ctx, "taking nudges", tok, func(ctx context.Context, tx conn) error {
+		taken = nil
+		query := "SELECT subscription_id, created_at FROM nudges WHERE named <> $1 AND NOT (" + fresh + ") ORDER BY subscription_id" + tx.d.forUpdate()
+		err := tx.each(ctx, query, []any{int64(tok), reconcile.NudgeAll, at(before)}, func(row scan) error {
+			var n nudge
+			err := row(&n.id, into(&n.at))
+			taken = append(taken, n)
+			return err
+		})
+		if err != nil || len(taken) == 0 {
+			return err
+		}
+		ids := make([]string, len(taken))
+		for i := range taken {
+			ids[i] = taken[i].id
+		}
+		// Those read and no others: a nudge may arrive between the two statements.
+		_, err = tx.exec(ctx, "UPDATE nudges SET taken = $1, named = 0 WHERE subscription_id IN "+tx.d.texts(2), int64(tok), list(ids))
+		return err
+	})
+	slices.SortStableFunc(taken, func(a, b nudge) int { return cmp.Or(a.at.Compare(b.at), cmp.Compare(a.id, b.id)) })
+	ids := make([]string, len(taken))
+	for i := range taken {
+		ids[i] = taken[i].id
+	}
+	return ids, err
+}
+
+// ForgetNudges removes nudges that a run took under this token and followed. One that
+// came again meanwhile stays, whether it waits or is being followed by name.
+func (s *Store) ForgetNudges(ctx context.Context, tok reconcile.Token, ids []string) error {
+	if len(ids) == 0 {
+		return nil
+	}
+	return s.fenced(ctx, "forgetting nudges", tok, func(ctx context.Context, tx conn) error {
+		_, err := tx.exec(ctx, "DELETE FROM nudges WHERE taken = $1 AND named <> $1 AND subscription_id IN "+tx.d.texts(2), int64(tok), list(ids))
+		return err
+	})
+}
+
+// FullNudged reports whether a nudge for everything is stored.
+func (s *Store) FullNudged(ctx context.Context) (bool, error) {
+	full := false
+	err := s.query(ctx, "looking for nudges", "SELECT 1 FROM nudges WHERE subscription_id = $1", []any{reconcile.NudgeAll}, func(scan) error {
+		full = true
+		return nil
+	})
+	return full, err
+}
+
+// waiting is the condition of a nudge that is not being followed, $1 being the name of
+// the lease: taken is 0, or the token of a process that died, and tokens only grow. Each
+// query with it also has ORDER BY taken and LIMIT, without which PostgreSQL would rather
+// read the table than the index, as long as it has no statistics.
+const waiting = "taken < " + presentToken + " AND named <> " + presentToken
+
+// presentToken is 1, the first one, before there is a lease.
+const presentToken = "coalesce((SELECT token FROM leases WHERE name = $1), 1)"
+
+// NudgesWaiting reports whether any nudge is stored that is not being followed, for a
+// writer that waits.
+func (s *Store) NudgesWaiting(ctx context.Context) (bool, error) {
+	found := false
+	err := s.query(ctx, "looking for nudges", "SELECT 1 FROM nudges WHERE "+waiting+" ORDER BY taken LIMIT 1", []any{leaseName}, func(scan) error {
+		found = true
+		return nil
+	})
+	return found, err
+}
+
+// NudgesOverdue reports whether a nudge is stored that is not being followed, leaving out
+// those of webhooks that name a subscription and came after the instant.
+func (s *Store) NudgesOverdue(ctx context.Context, before time.Time) (bool, error) {
+	found := false
+	err := s.query(ctx, "looking for nudges", "SELECT 1 FROM nudges WHERE "+waiting+
+		" AND NOT ("+fresh+") ORDER BY taken LIMIT 1",
+		[]any{leaseName, reconcile.NudgeAll, at(before)}, func(scan) error {
+			found = true
+			return nil
+		})
+	return found, err
+}
+
+// fresh is the condition of a nudge that is for TakeNamed: of a webhook that names a
+// subscription and came at $3 or later. $2 is NudgeAll.
+const fresh = isNamed + " AND taken = 0 AND named <> -1 AND why LIKE 'webhook%' AND created_at >= $3"
+
+// endOfTime is later than every nudge.
+var endOfTime = time.Date(9000, 1, 1, 0, 0, 0, 0, time.UTC)
+
+// isNamed is the condition of a nudge that names a subscription, $2 being NudgeAll.
+const isNamed = "subscription_id NOT IN ('', $2)"
+
+// mostCounted is where NamedWaiting stops counting.
+const mostCounted = 1000
+
+// NamedWaiting counts the nudges that name a subscription and are not being followed, up
+// to 1,000.
+func (s *Store) NamedWaiting(ctx context.Context) (int, error) {
+	n := 0
+	const query = "SELECT count(*) FROM (SELECT 1 FROM nudges WHERE " + waiting + " AND " + isNamed + " ORDER BY taken LIMIT $3) n"
+	err := s.query(ctx, "counting nudges", query, []any{leaseName, reconcile.NudgeAll, mostCounted}, func(row scan) error { return row(&n) })
+	return n, err
+}
+
+// OldestNamed is when the oldest of the nudges came that NamedWaiting counts; zero when
+// there is none. One that a process took and did not follow before it died counts again
+// from the first TakeNamed of the next process.
+func (s *Store) OldestNamed(ctx context.Context) (oldest time.Time, err error) {
+	const where = "(SELECT created_at FROM nudges WHERE taken = 0 AND named <> " + presentToken + " AND " + isNamed
+	const query = "SELECT * FROM " + where + " AND known = TRUE ORDER BY created_at LIMIT 1) a" +
+		" UNION ALL SELECT * FROM " + where + " AND known = FALSE ORDER BY created_at LIMIT 1) b" // each the end of a range of the index
+	err = s.query(ctx, "looking for nudges", query, []any{leaseName, reconcile.NudgeAll}, func(row scan) error {
+		var t time.Time
+		err := row(into(&t))
+		if oldest.IsZero() || t.Before(oldest) {
+			oldest = t
+		}
+		return err
+	})
+	return oldest, err
+}
+
+// TakeNamed returns up to limit nudges that name a subscription and are not being
+// followed: subscriptions first that the mirror did not have when they were nudged, then
+// the newest nudge first. They stay stored until ForgetNamed, or until LeaveNudges leaves them to a
+// run; until then nothing else under this token takes them. What a person asks for is no
+// webhook: a run answers it.
+func (s *Store) TakeNamed(ctx context.Context, tok reconcile.Token, limit int) (ids []string, err error) {
+	err = s.fenced(ctx, "taking nudges", tok, func(ctx context.Context, tx conn) error {
+		if err := recoverNudges(ctx, tx, tok); err != nil {
+			return err
+		}
+		query := "SELECT subscription_id FROM nudges WHERE taken = 0 AND named NOT IN ($1, -1) AND " + isNamed +
+			" AND why LIKE 'webhook%' ORDER BY known, created_at DESC, subscription_id LIMIT $3" + tx.d.skipLocked()
+		ids, err = tx.strings(ctx, query, int64(tok), reconcile.NudgeAll, limit)
+		if err != nil || len(ids) == 0 {
+			return err
+		}
+		_, err = tx.exec(ctx, "UPDATE nudges SET taken = $1, named = $1 WHERE subscription_id IN "+tx.d.texts(2), int64(tok), list(ids))
+		return err
+	})
+	return ids, err
+}
+
+// recoverNudges lets those wait that were taken under older tokens, whose processes died,
+// so that one range of the index has all that wait.
+func recoverNudges(ctx context.Context, tx conn, tok reconcile.Token) error {
+	const dead = "SELECT subscription_id FROM nudges WHERE taken > 0 AND taken < $1"
+	some, err := tx.strings(ctx, dead+" ORDER BY taken LIMIT 1", int64(tok))
+	if err != nil || len(some) == 0 {
+		return err
+	}
+	_, err = tx.exec(ctx, "UPDATE nudges SET taken = 0 WHERE subscription_id IN ("+dead+tx.d.skipLocked()+")", int64(tok))
+	return err
+}
+
+// skipLocked is forUpdate without the rows that another transaction has: those are being
+// nudged again, and waiting for them could end in a circle.
+func (d dialect) skipLocked() string {
+	if d == postgres {
+		return d.forUpdate() + " SKIP LOCKED"
+	}
+	return ""
+}
+
+// ForgetNamed removes nudges that TakeNamed returned under this token and that were
+// followed. One that came again meanwhile waits.
+func (s *Store) ForgetNamed(ctx context.Context, tok reconcile.Token, ids []string) error {
+	if len(ids) == 0 {
+		return nil
+	}
+	return s.fenced(ctx, "forgetting nudges", tok, func(ctx context.Context, tx conn) error {
+		these := " WHERE named = $1 AND subscription_id IN " + tx.d.texts(2)
+		if _, err := tx.exec(ctx, "DELETE FROM nudges"+these+" AND taken = $1", int64(tok), list(ids)); err != nil {
+			return err
+		}
+		_, err := tx.exec(ctx, "UPDATE nudges SET named = 0"+these, int64(tok), list(ids))
+		return err
+	})
+}
+
+// LeaveNudges leaves nudges that TakeNamed returned under this token to the next
+// TakeNudges: they wait again, and not for another TakeNamed.
+func (s *Store) LeaveNudges(ctx context.Context, tok reconcile.Token, ids []string) error {
+	if len(ids) == 0 {
+		return nil
+	}
+	return s.fenced(ctx, "leaving nudges to a run", tok, func(ctx context.Context, tx conn) error {
+		_, err := tx.exec(ctx, "UPDATE nudges SET taken = 0, named = -1 WHERE named = $1 AND subscription_id IN "+tx.d.texts(2), int64(tok), list(ids))
+		return err
+	})
+}

@@ -1,25 +1,35 @@
 package stripe
 
 import (
+	"bytes"
 	"cmp"
 	"context"
 	"crypto/tls"
+	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"math/rand/v2"
 	"net/http"
 	"net/url"
+	"regexp"
 	"slices"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"time"
 
+	"github.com/hashicorp/go-cleanhttp"
 	"github.com/hashicorp/go-retryablehttp"
+	"github.com/sirupsen/logrus"
 	stripego "github.com/stripe/stripe-go/v76"
 	"github.com/stripe/stripe-go/v76/form"
 
 	"github.com/stripe-enhance/stripe-enhance/clients/breaker"
 	"github.com/stripe-enhance/stripe-enhance/clients/ratelimit"
 	"github.com/stripe-enhance/stripe-enhance/internal/fault"
+	"github.com/stripe-enhance/stripe-enhance/internal/fence"
+	"github.com/stripe-enhance/stripe-enhance/reconcile"
 )
 
 // request is one call to the API.
@@ -265,4 +275,461 @@ func backoff(now func() time.Time) retryablehttp.Backoff {
 		}
 		return wait/2 + rand.N(wait/2+1)
 	}
+}
+
+// pageLimit is the most that Stripe puts on one page.
+const pageLimit = "100"
+
+// head holds the fields that every object has. Wire types embed it.
+type head struct {
+	ID       string `json:"id"`
+	Object   string `json:"object"`
+	Livemode *bool  `json:"livemode"`
+}
+
+func (h head) header() head { return h }
+
+// object is a wire type.
+type object interface{ header() head }
+
+// envelope is a page as it arrives. Pointers distinguish absent from empty.
+type envelope[T any] struct {
+	Object  string `json:"object"`
+	HasMore *bool  `json:"has_more"`
+	Data    *[]T   `json:"data"`
+}
+
+// checked checks the fields that every page must have and returns its items.
+func (e envelope[T]) checked() (items []T, more bool, err error) {
+	switch {
+	case e.Object != "list":
+		return nil, false, fmt.Errorf("a page whose object is %q, not \"list\"", printable(e.Object))
+	case e.HasMore == nil:
+		return nil, false, errors.New("a page without has_more")
+	case e.Data == nil:
+		return nil, false, errors.New("a page without data")
+	case len(*e.Data) == 0 && *e.HasMore:
+		return nil, false, errors.New("an empty page that promises more")
+	}
+	return *e.Data, *e.HasMore, nil
+}
+
+// decodePage reads a page and checks its envelope, not its objects.
+func decodePage[T any](body []byte) (items []T, more bool, err error) {
+	var e envelope[T]
+	if err := json.Unmarshal(body, &e); err != nil {
+		return nil, false, decodeError(err)
+	}
+	return e.checked()
+}
+
+// decodeError gives the place of a decoding error without quoting the body, because the
+// texts of encoding/json hold the offending value.
+func decodeError(err error) error {
+	if kind, ok := errors.AsType[*json.UnmarshalTypeError](err); ok {
+		return fmt.Errorf("a value of the wrong type in field %q at byte %d", printable(kind.Field), kind.Offset)
+	}
+	if syntax, ok := errors.AsType[*json.SyntaxError](err); ok {
+		return fmt.Errorf("not JSON from byte %d on", syntax.Offset)
+	}
+	if ours, ok := errors.AsType[*wireError](err); ok {
+		return ours
+	}
+	return errors.New("not the JSON that was expected")
+}
+
+// collection describes the objects of a list.
+type collection struct {
+	kind     string               // "subscription"
+	prefix   string               // of its ids; "": any
+	valid    func(id string) bool // checks an id that has no prefix; nil: any
+	modeless bool                 // the objects carry no livemode of their own
+}
+
+// check refuses an object of another kind or of another mode.
+func (k collection) check(h head, live bool) error {
+	switch {
+	case h.Object != k.kind:
+		return fmt.Errorf("an object %q where a %s was expected", printable(h.Object), k.kind)
+	case h.ID == "" || k.prefix != "" && !reconcile.ValidID(k.prefix, h.ID) || k.valid != nil && !k.valid(h.ID):
+		return fmt.Errorf("a %s with the id %q", k.kind, printable(h.ID))
+	case h.Livemode == nil && !k.modeless:
+		return fmt.Errorf("the %s %s has no livemode", k.kind, h.ID)
+	case h.Livemode != nil && *h.Livemode != live:
+		return fmt.Errorf("the %s %s is of %s mode, but the key is of %s mode", k.kind, h.ID, modeName(!live), modeName(live))
+	}
+	return nil
+}
+
+func modeName(live bool) string {
+	if live {
+		return "live"
+	}
+	return "test"
+}
+
+// readPage reads one page and checks each object on it.
+func readPage[T object](ctx context.Context, c *Client, r request, k collection) ([]T, bool, answer, error) {
+	return readPageBy(ctx, c, r, k, decodePage[T])
+}
+
+// readPageBy is readPage with its own function to decode.
+func readPageBy[T object](ctx context.Context, c *Client, r request, k collection, decode func([]byte) ([]T, bool, error)) ([]T, bool, answer, error) {
+	a, err := c.do(ctx, r)
+	if err != nil {
+		return nil, false, a, err
+	}
+	items, more, err := decode(a.body)
+	a.body = nil // the page is decoded, so the bytes can be freed
+	for i := 0; err == nil && i < len(items); i++ {
+		err = k.check(items[i].header(), c.live)
+	}
+	if err != nil {
+		return nil, false, a, malformed(r, "%v", err)
+	}
+	return items, more, a, nil
+}
+
+// readAll reads a list page after page and gives each page to use. If an id comes twice
+// it is an error, because a server that ignores the cursor would never end. The answer
+// is the first page's.
+func readAll[T object](ctx context.Context, c *Client, r request, k collection, use func([]T, answer) error) (answer, error) {
+	var first answer
+	seen := map[string]struct{}{}
+	for cursor := ""; ; {
+		next := r.and("limit", pageLimit)
+		if cursor != "" {
+			next = next.and("starting_after", cursor)
+		}
+		items, more, a, err := readPage[T](ctx, c, next, k)
+		if err != nil {
+			return answer{}, err
+		}
+		if cursor == "" {
+			first = a
+		}
+		if len(items) > 0 {
+			cursor = items[len(items)-1].header().ID
+		}
+		if id, twice := addNew(seen, items); twice {
+			return answer{}, malformed(r, "the %s %s appears twice in one list", k.kind, id)
+		}
+		if err := use(items, a); err != nil {
+			return answer{}, err
+		}
+		if !more {
+			return first, nil
+		}
+	}
+}
+
+// addNew adds the ids of a page to those seen before it. twice reports that id was
+// there already.
+func addNew[T object](seen map[string]struct{}, page []T) (id string, twice bool) {
+	for _, item := range page {
+		id = item.header().ID
+		if _, twice = seen[id]; twice {
+			return id, true
+		}
+		seen[id] = struct{}{}
+	}
+	return "", false
+}
+
+// readOne reads one object by its id and checks that it is that one.
+func readOne[T object](ctx context.Context, c *Client, r request, k collection, id string) (T, answer, error) {
+	var item T
+	a, err := c.do(ctx, r)
+	if err != nil {
+		return item, a, err
+	}
+	if err := json.Unmarshal(a.body, &item); err != nil {
+		return item, a, malformed(r, "%v", decodeError(err))
+	}
+	a.body = nil
+	if err := k.check(item.header(), c.live); err != nil {
+		return item, a, malformed(r, "%v", err)
+	}
+	if got := item.header().ID; got != id {
+		return item, a, malformed(r, "asked for %s, got %s", printable(id), got)
+	}
+	return item, a, nil
+}
+
+// badID refuses to send an id that cannot be one of Stripe's.
+func badID(r request, kind, id string) error {
+	r.path = r.route
+	return fault.Wrap(fault.Permanent, &callError{request: r, reason: fmt.Sprintf("%q is not the id of a %s", printable(id), kind)})
+}
+
+// maxBody limits one answer. A page of 100 expanded subscriptions is a quarter of a
+// megabyte, so a server that sends 16 is broken.
+const maxBody = 16 << 20
+
+// pool is a transport that keeps a connection for every slice, so that a sweep does not
+// open one for each page.
+func pool(connections int) http.RoundTripper {
+	t := cleanhttp.DefaultPooledTransport()
+	t.MaxIdleConnsPerHost = max(connections, t.MaxIdleConnsPerHost)
+	return t
+}
+
+// exchange is one call as the attempts beneath stripe-go saw it. It travels in the
+// request's context and belongs to the goroutine of the call.
+type exchange struct {
+	route string // with ids replaced
+
+	attempts  int
+	sent      time.Time // our clock, when the last attempt left
+	left      time.Time // the same by the clock of the process
+	status    int       // of the last attempt, 0: there was no answer
+	requestID string
+	body      []byte // of a 200
+	date      time.Time
+	err       error // why the last attempt had no answer
+}
+
+// SetLastResponse makes an exchange a type that stripe-go can decode into. It has no
+// exported field, so nothing is decoded.
+func (*exchange) SetLastResponse(*stripego.APIResponse) {}
+
+type exchangeKey struct{}
+
+// errTooLarge and waitError end a call without a retry, because another attempt cannot
+// help.
+var errTooLarge = errors.New("answer larger than 16 MiB")
+
+// waitError: the wait for the limiter ended without a request.
+type waitError struct{ err error }
+
+func (w *waitError) Error() string { return "waiting for the request rate: " + w.err.Error() }
+func (w *waitError) Unwrap() error { return w.err }
+
+// attempts sends single requests. Each waits for the limiter, has a deadline, is read
+// to the end and is counted. It sits below the retries, so this holds for every retry.
+type attempts struct {
+	base    http.RoundTripper
+	limiter *ratelimit.Limiter
+	timeout time.Duration
+	now     func() time.Time
+	log     *logrus.Logger // nil: silent
+	observe func(string, int)
+	sent    atomic.Int64
+	size    atomic.Int64 // a guess at the size of the next answer
+
+	mu     sync.Mutex
+	stripe time.Time // guarded by mu: the last Date header
+	local  time.Time // guarded by mu: when it arrived
+}
+
+func newAttempts(o Options) *attempts {
+	return &attempts{base: o.Transport, limiter: o.Limiter, timeout: o.AttemptTimeout,
+		now: o.Now, log: o.Log, observe: o.Observe}
+}
+
+// RoundTrip sends one request. When it returns, the body of the answer is complete in
+// memory. A truncated body is a transport error, so the request is retried.
+func (a *attempts) RoundTrip(req *http.Request) (*http.Response, error) {
+	ex := req.Context().Value(exchangeKey{}).(*exchange) // put there by Client.do
+	release, err := a.limiter.Acquire(req.Context())
+	if err != nil {
+		return nil, ex.unsent(req, &waitError{err})
+	}
+	defer release()
+	if req.Method != http.MethodGet {
+		if err := fence.Passed(req.Context()); err != nil { // it may have closed while the limiter made us wait
+			return nil, ex.unsent(req, err)
+		}
+	}
+	ctx, cancel := context.WithTimeout(req.Context(), a.timeout)
+	defer cancel()
+
+	ex.attempts++
+	ex.sent, ex.left = a.now(), time.Now()
+	a.sent.Add(1)
+	resp, body, err := a.exchange(a.prepared(ctx, req))
+	a.record(ex, resp, body, err)
+	if err != nil {
+		return nil, err
+	}
+	return resp, nil
+}
+
+// prepared drops the header that would give Stripe the name of this host.
+func (a *attempts) prepared(ctx context.Context, req *http.Request) *http.Request {
+	out := req.Clone(ctx)
+	out.Header.Del("X-Stripe-Client-User-Agent")
+	return out
+}
+
+// exchange sends a request and reads all of the answer. If it is a success, stripe-go
+// gets an empty object instead; see the decisions of the package.
+func (a *attempts) exchange(req *http.Request) (*http.Response, []byte, error) {
+	resp, err := a.base.RoundTrip(req)
+	if err != nil {
+		return nil, nil, err
+	}
+	defer resp.Body.Close()
+	body, err := a.readAll(resp)
+	if err != nil {
+		return nil, nil, err
+	}
+	visible := body
+	if resp.StatusCode == http.StatusOK {
+		visible = []byte("{}")
+	}
+	out := *resp
+	out.Body = io.NopCloser(bytes.NewReader(visible))
+	out.ContentLength = int64(len(visible))
+	return &out, body, nil
+}
+
+// readAll reads a body to its end. Pages are of similar size, so it allocates room for
+// the largest of the last ones, because growing into it would copy each page three
+// times.
+func (a *attempts) readAll(resp *http.Response) ([]byte, error) {
+	room := resp.ContentLength
+	if room < 0 { // unknown, as it is of every compressed answer
+		room = a.size.Load()
+	}
+	var body bytes.Buffer
+	body.Grow(int(min(room, maxBody)) + bytes.MinRead)
+	n, err := body.ReadFrom(io.LimitReader(resp.Body, maxBody+1))
+	if err != nil {
+		return nil, err
+	}
+	if n > maxBody {
+		return nil, errTooLarge
+	}
+	a.size.Store(max(n, a.size.Load()*15/16))
+	return body.Bytes(), nil
+}
+
+// record keeps the fields that the call needs, and updates limiter, clock and metrics.
+func (a *attempts) record(ex *exchange, resp *http.Response, body []byte, err error) {
+	ex.status, ex.err, ex.body, ex.requestID = 0, err, nil, ""
+	if err == nil {
+		ex.status = resp.StatusCode
+		ex.requestID = resp.Header.Get("Request-Id")
+		a.noteAnswer(ex, resp, body)
+	}
+	a.observe(ex.route, ex.status)
+	a.report(ex)
+}
+
+func (a *attempts) noteAnswer(ex *exchange, resp *http.Response, body []byte) {
+	switch {
+	case resp.StatusCode == http.StatusOK:
+		ex.body = body
+		if date, err := http.ParseTime(resp.Header.Get("Date")); err == nil {
+			ex.date = date.UTC()
+			a.setClock(ex.date, ex.sent, a.now())
+		}
+		a.limiter.Succeeded()
+	case resp.StatusCode == http.StatusTooManyRequests && !lockTimeout(body):
+		wait, _ := ratelimit.RetryAfter(resp.Header, a.now(), maxRetryAfter)
+		a.limiter.Throttled(wait)
+	case resp.StatusCode < http.StatusInternalServerError:
+		a.limiter.Succeeded()
+	}
+}
+
+// readingTime is the time of our clock at which Stripe read its own: of the time
+// between sending and having the answer, the point nearest to the expected one. If this
+// process was stopped meanwhile, the time it lost must neither look like a wrong clock, nor
+// hide one.
+func readingTime(expected, sent, received time.Time) time.Time {
+	switch {
+	case expected.After(received):
+		return received
+	case expected.Before(sent):
+		return sent
+	}
+	return expected
+}
+
+// lockTimeout reports a 429 about one busy object. It is not about our rate, so slowing
+// down because of it would punish every other call.
+func lockTimeout(body []byte) bool {
+	var envelope struct {
+		Error struct {
+			Code string `json:"code"`
+		} `json:"error"`
+	}
+	return json.Unmarshal(body, &envelope) == nil && envelope.Error.Code == "lock_timeout"
+}
+
+func (a *attempts) report(ex *exchange) {
+	if a.log == nil || !a.log.IsLevelEnabled(logrus.DebugLevel) {
+		return
+	}
+	fields := logrus.Fields{"route": ex.route, "status": ex.status, "attempt": ex.attempts,
+		"request_id": ex.requestID, "took": a.now().Sub(ex.sent).String()}
+	if ex.err != nil {
+		fields["error"] = transportText(ex.err)
+	}
+	a.log.WithFields(fields).Debug("stripe request")
+}
+
+// setClock notes Stripe's clock as of an answer. Our clock is expected to be as far from
+// it as at the answer before; at the first one, to be right.
+func (a *attempts) setClock(stripe, sent, received time.Time) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	ahead := a.local.Sub(a.stripe)
+	a.stripe, a.local = stripe, readingTime(stripe.Add(ahead), sent, received)
+}
+
+func (a *attempts) clock() (stripe, local time.Time) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.stripe, a.local
+}
+
+// unsent ends an attempt before its request is sent.
+func (x *exchange) unsent(req *http.Request, why error) error {
+	if req.Body != nil {
+		_ = req.Body.Close() // as net/http requires
+	}
+	x.status, x.err, x.requestID = 0, why, ""
+	return why
+}
+
+// String keeps a %v of an exchange from printing its body.
+func (x *exchange) String() string { return fmt.Sprintf("%s: %d", x.route, x.status) }
+
+// existsInOtherMode matches "a similar object exists in live mode, but a test mode key
+// was used to make this request" and its opposite.
+var existsInOtherMode = regexp.MustCompile(`exists in (live|test) mode`)
+
+// transportText describes an error of the transport without the URL that net/http puts
+// in front of it, because the URL holds the query.
+func transportText(err error) string {
+	var u *url.Error
+	for errors.As(err, &u) {
+		err = u.Err
+	}
+	if errors.Is(err, context.DeadlineExceeded) {
+		return "no answer in time"
+	}
+	return printable(err.Error())
+}
+
+// keyShape matches Stripe's secrets: keys of every kind and webhook secrets.
+var keyShape = regexp.MustCompile(`(?:sk|rk|pk|ek|whsec)_[A-Za-z0-9_*]+`)
+
+// printable keeps a text from outside from breaking a line or a terminal, and from
+// repeating the key of the request, as a careless proxy might.
+func printable(s string) string {
+	const most = 200
+	s = keyShape.ReplaceAllString(s, "[redacted]") // before a cut could hide its shape
+	if len(s) > most {
+		s = s[:most]
+	}
+	return strings.Map(func(r rune) rune {
+		if r < ' ' || r == 0x7f || r == '\uFFFD' {
+			return '?'
+		}
+		return r
+	}, s)
 }

@@ -5,7 +5,11 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"math"
 	"net"
+	"slices"
+	"sync"
+	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -13,11 +17,14 @@ import (
 	"github.com/sirupsen/logrus"
 	"golang.org/x/sync/errgroup"
 
+	"github.com/stripe-enhance/stripe-enhance/clients/breaker"
+	"github.com/stripe-enhance/stripe-enhance/clients/ratelimit"
 	"github.com/stripe-enhance/stripe-enhance/clients/stripe"
 	"github.com/stripe-enhance/stripe-enhance/internal/config"
 	"github.com/stripe-enhance/stripe-enhance/internal/fault"
 	"github.com/stripe-enhance/stripe-enhance/internal/metrics"
 	"github.com/stripe-enhance/stripe-enhance/internal/notify"
+	"github.com/stripe-enhance/stripe-enhance/internal/priority"
 	"github.com/stripe-enhance/stripe-enhance/internal/secret"
 	"github.com/stripe-enhance/stripe-enhance/reconcile"
 	"github.com/stripe-enhance/stripe-enhance/reconcile/engine"
@@ -181,4 +188,325 @@ func Reachable(address string) string {
 		return net.JoinHostPort("127.0.0.1", port)
 	}
 	return address
+}
+
+// runner is the engine as the service's loop calls it.
+type runner struct {
+	engine *engine.Engine
+
+	mu    sync.Mutex // guards began
+	began func(string)
+}
+
+// Run implements server.Runner.
+func (r *runner) Run(ctx context.Context, q server.Request, began func(string)) (reconcile.Report, error) {
+	r.set(began)
+	defer r.set(nil)
+	return r.engine.Run(ctx, engine.Request{Full: q.Full, Subscriptions: q.Subscriptions, Trigger: q.Trigger, Scheduled: q.Trigger == "cron"})
+}
+
+func (r *runner) set(began func(string)) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.began = began
+}
+
+// Flow implements server.Runner.
+func (r *runner) Flow(ctx context.Context) (reconcile.Served, error) { return r.engine.Flow(ctx) }
+
+// Lead implements server.Runner.
+func (r *runner) Lead(ctx context.Context) error { return r.engine.Lead(ctx) }
+
+// Leading implements server.Runner.
+func (r *runner) Leading() bool { return r.engine.Leading() }
+
+// beginnings reports the id of a run to the runner as soon as the run is recorded.
+type beginnings struct {
+	engine.History
+	runner *runner
+}
+
+func (b *beginnings) BeginRun(ctx context.Context, tok reconcile.Token, r reconcile.RunRecord) error {
+	err := b.History.BeginRun(ctx, tok, r)
+	b.runner.mu.Lock()
+	began := b.runner.began
+	b.runner.mu.Unlock()
+	if err == nil && began != nil {
+		began(r.ID)
+	}
+	return err
+}
+
+// driftCounter counts the hostings that differ from their stored state, among those that a
+// run compares because they are due.
+type driftCounter struct {
+	engine.Inventory
+	found func()
+
+	mu  sync.Mutex // guards due
+	due map[int64]reconcile.Hosting
+}
+
+func (d *driftCounter) DriftDue(ctx context.Context, before, after time.Time, limit int) ([]reconcile.Hosting, error) {
+	hostings, err := d.Inventory.DriftDue(ctx, before, after, limit)
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.due = make(map[int64]reconcile.Hosting, len(hostings))
+	for _, h := range hostings {
+		if h.State != 0 { // one that was never read cannot have changed
+			d.due[h.ID] = h
+		}
+	}
+	return hostings, err
+}
+
+func (d *driftCounter) SaveHosting(ctx context.Context, tok reconcile.Token, h reconcile.Hosting, now time.Time) error {
+	d.mu.Lock()
+	was, compared := d.due[h.ID]
+	delete(d.due, h.ID)
+	d.mu.Unlock()
+	if compared && (was.State != h.State || was.Plan != h.Plan && h.State != reconcile.HostingMissing || was.SuspendedBy != h.SuspendedBy) {
+		d.found()
+	}
+	return d.Inventory.SaveHosting(ctx, tok, h, now)
+}
+
+// side is Stripe or Enhance as its client meets it: how fast the client may ask, whether
+// it asks at all, and how the last answer was.
+type side struct {
+	limiter *ratelimit.Limiter
+	breaker *breaker.Breaker
+
+	good     atomic.Bool  // the last answer was one that a healthy side gives
+	at       atomic.Int64 // when that was, in unix nanoseconds by the process clock
+	answered atomic.Int64 // the last answer of any kind, by the program's clock; 0: none
+}
+
+func (a *App) newSide(name string, rps float64) *side {
+	limit := ratelimit.Options{RPS: rps, Concurrency: a.Config.Concurrency}
+	if a.Simulated != nil {
+		limit = ratelimit.Options{RPS: math.Inf(1)}
+	}
+	return &side{limiter: ratelimit.New(limit), breaker: breaker.New(name, a.Now)}
+}
+
+// granted counts the requests that were let through, by class.
+func (s *side) granted() map[string]func() float64 {
+	counts := map[string]func() float64{}
+	for _, c := range priority.Classes {
+		counts[c.String()] = func() float64 { return float64(s.limiter.Granted(c)) }
+	}
+	return counts
+}
+
+// note follows every request to the side; code is 0 if no answer came.
+func (s *side) note(code int, now time.Time) {
+	if code > 0 {
+		s.answered.Store(now.UnixNano())
+	}
+	s.good.Store(code >= 200 && code < 300 || code == 404)
+	s.at.Store(time.Now().UnixNano())
+}
+
+// goodFor is how long a good answer to the reconciler counts as health of a side. An idle
+// service polls once a minute.
+const goodFor = 75 * time.Second
+
+// healthy reports that the side gave a good answer within goodFor, so that health need not
+// ask it.
+func (s *side) healthy() bool {
+	return s.good.Load() && time.Since(time.Unix(0, s.at.Load())) < goodFor
+}
+
+// lastAnswer is zero if the side has not answered yet.
+func (s *side) lastAnswer() time.Time {
+	if at := s.answered.Load(); at != 0 {
+		return time.Unix(0, at)
+	}
+	return time.Time{}
+}
+
+// observe is what a client calls after each request. It returns nil, which observes
+// nothing, outside of the service.
+func (a *App) observe(name string, s *side) func(string, int) {
+	if a.metrics == nil {
+		return nil
+	}
+	count := a.metrics.Request(name, a.Now)
+	return func(route string, code int) {
+		count(route, code)
+		s.note(code, a.Now())
+	}
+}
+
+// askStripe and askEnhance are for health. Each is one small read that needs the
+// credential, and is left out while the reconciler got a good answer recently.
+func (a *App) askStripe(ctx context.Context) error {
+	if a.stripeSide.healthy() {
+		return nil
+	}
+	_, err := a.Stripe.Events(ctx, a.Now())
+	return err
+}
+
+func (a *App) askEnhance(ctx context.Context) error {
+	if err := a.enhanceSide.breaker.Open(); errors.Is(err, fault.Denied) {
+		return err // the token may read but not write, which is not healthy
+	}
+	if a.enhanceSide.healthy() {
+		return nil
+	}
+	_, err := a.Enhance.Self(ctx)
+	return err
+}
+
+// answered is when a side gave its last answer of any kind.
+func (a *App) answered(name string) time.Time {
+	if name == "enhance" {
+		return a.enhanceSide.lastAnswer()
+	}
+	return a.stripeSide.lastAnswer()
+}
+
+// observer passes what the service does to the metrics, the log and the people at NOTIFY_URLS.
+type observer struct {
+	*App
+	messages *notify.Notifier
+
+	mu    sync.Mutex // guards watch
+	watch notify.Watch
+}
+
+// Led reads which messages the former writer has sent, so that this process does not repeat
+// them.
+func (o *observer) Led(ctx context.Context) {
+	text, err := o.Store.Notified(ctx)
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if err = errors.Join(err, o.watch.Recall(text)); err != nil {
+		o.Log.WithError(err).Warn("messages sent before were not read; some of them may be sent again")
+	}
+}
+
+// WebhookAnswered implements server.Observer.
+func (o *observer) WebhookAnswered(result string) { o.metrics.Webhook(result) }
+
+// RunEnded implements server.Observer.
+func (o *observer) RunEnded(ctx context.Context, r reconcile.Report, err error) {
+	result := "ok"
+	switch {
+	case errors.Is(err, context.Canceled), errors.Is(err, fault.Canceled), errors.Is(err, fault.Fenced):
+		result = "interrupted"
+		o.Log.WithField("run", r.Run.ID).WithError(err).Warn("run interrupted")
+	case err != nil:
+		result = "failed"
+		o.Log.WithFields(logrus.Fields{"run": r.Run.ID, "kind": fault.Of(err).String()}).WithError(err).Error("run failed")
+	}
+	o.metrics.Run(r, result)
+	o.countLive(ctx, r)
+	message, memory := o.news(r, err)
+	if message != "" {
+		o.Log.WithFields(logrus.Fields{"run": r.Run.ID, "message": message}).Info("notifying")
+		o.messages.Queue(message)
+	}
+	if memory == "" || o.messages.Receivers() == 0 {
+		return // a receiver that is added later gets what stands then
+	}
+	if err := o.Store.SetNotified(context.WithoutCancel(ctx), memory); err != nil {
+		o.Log.WithError(err).Warn("messages sent were not stored; they may be sent again")
+	}
+}
+
+// Served implements server.Observer. What a flow run leaves, the next run reports.
+func (o *observer) Served(ctx context.Context, r reconcile.Report) {
+	o.metrics.Served(r)
+	o.countLive(ctx, r)
+}
+
+// news returns the message that a run calls for, and the memory to store once it is sent.
+// Each is "" if there is none.
+func (o *observer) news(r reconcile.Report, err error) (message, memory string) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	before := o.watch.Memory()
+	message = o.watch.Look(r, err)
+	if memory = o.watch.Memory(); memory == before {
+		memory = ""
+	}
+	return message, memory
+}
+
+// liveBatch is how many customers are looked up in one query.
+const liveBatch = 500
+
+// countLive measures from the order at Stripe to the hosting. A hosting that was found
+// after a lost answer is not counted: it was live before, at an unknown time.
+func (o *observer) countLive(ctx context.Context, r reconcile.Report) {
+	live, customers := firstHostings(r.Actions)
+	for batch := range slices.Chunk(customers, liveBatch) {
+		found, err := o.Store.Customers(ctx, batch)
+		if err != nil {
+			o.Log.WithField("run", r.Run.ID).WithError(err).Warn("time to live not measured")
+			return
+		}
+		for i := range found {
+			o.countOrders(found[i].Subscriptions, live)
+		}
+	}
+}
+
+// firstHostings is when each subscription got its first hosting in this run, and whose
+// subscriptions those are.
+func firstHostings(actions []reconcile.ActionRecord) (live map[string]time.Time, customers []string) {
+	live = map[string]time.Time{}
+	for _, a := range actions {
+		if a.Kind != reconcile.CreateSubscription || a.State != reconcile.ActionApplied {
+			continue
+		}
+		if at, known := live[a.Subscription]; !known || a.FinishedAt.Before(at) {
+			live[a.Subscription] = a.FinishedAt
+		}
+		customers = append(customers, a.Customer)
+	}
+	return live, customers
+}
+
+// countOrders counts each subscription once, even if its customer is in two batches.
+func (o *observer) countOrders(all []reconcile.Subscription, live map[string]time.Time) {
+	for _, s := range all {
+		if at, ok := live[s.ID]; ok && !s.Created.IsZero() {
+			delete(live, s.ID)
+			o.metrics.Live(at.Sub(s.Created))
+		}
+	}
+}
+
+// state reads what the metrics show of the database, at each scrape.
+func (a *App) state(ctx context.Context) (metrics.State, error) {
+	now := a.Now()
+	st, err := a.Store.Stats(ctx, now)
+	if err != nil {
+		return metrics.State{}, err
+	}
+	m := metrics.State{Due: st.Due, OldestDue: st.OldestDue, Parked: st.Parked, Ambiguous: st.Ambiguous,
+		Customers: st.Customers, Bound: st.Bound, Active: st.Active, Suspended: st.Suspended,
+		Holds: map[string]int{string(reconcile.HoldBrake): 0, string(reconcile.HoldParked): 0}}
+	if m.Webhooks, err = a.Store.NamedWaiting(ctx); err != nil {
+		return m, err
+	}
+	if m.OldestWebhook, err = a.Store.OldestNamed(ctx); err != nil {
+		return m, err
+	}
+	plans, err := a.Store.HeldPlans(ctx, now, false)
+	if err != nil {
+		return m, err
+	}
+	for _, p := range plans {
+		m.Holds[string(reconcile.HoldBrake)] += len(p.Actions)
+	}
+	counts, err := a.Store.HoldCounts(ctx)
+	for kind, n := range counts.Kinds {
+		m.Holds[string(kind)] += n.All
+	}
+	return m, err
 }

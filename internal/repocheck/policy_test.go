@@ -169,7 +169,7 @@ func TestARunIsTheListOfItsPackageComment(t *testing.T) {
 		name, _, _ := strings.Cut(item, ":")
 		want = append(want, name)
 	}
-	ast.Inspect(body(t, "reconcile/engine/run.go", "do"), func(n ast.Node) bool {
+	ast.Inspect(body(t, "reconcile/engine/engine.go", "do"), func(n ast.Node) bool {
 		list, ok := n.(*ast.CompositeLit)
 		if !ok {
 			return true

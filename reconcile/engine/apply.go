@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strconv"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -278,4 +280,422 @@ func (r *run) withoutMetadata(d planner.Decision) planner.Decision {
 		d.Actions = slices.DeleteFunc(d.Actions, func(a reconcile.Action) bool { return a.Kind == reconcile.WriteMetadata })
 	}
 	return d
+}
+
+// turns keep reads and writes of one object apart: who reads it and stores the answer
+// shares it with other readers, who writes it has it alone. So no answer that took long
+// replaces what a write of ours has stored meanwhile. Those who wait come in their order,
+// so neither side waits for good. Safe for concurrent use.
+type turns struct {
+	waits func() // called when a caller begins to wait; nil: not called
+
+	mu sync.Mutex // guards at and all that is in it
+	at map[string]*turn
+}
+
+// turn is who has one object, and who waits for it. It exists while there are any.
+type turn struct {
+	readers int
+	writing bool
+	queue   []*waiter
+}
+
+type waiter struct {
+	alone bool
+	ready chan struct{} // closed when the object is the waiter's
+}
+
+// orgKey, subscriptionKey, productKey and founderKey name what turns are about. Hostings are read and
+// written in their org. Customers with the same e-mail make an org one after the other, so
+// that the second one finds the org of the first.
+func orgKey(id string) string          { return "org " + id }
+func subscriptionKey(id string) string { return "subscription " + id }
+func productKey(id string) string      { return "product " + id }
+func founderKey(email uint64) string   { return "founder " + strconv.FormatUint(email, 36) }
+
+func newTurns() *turns { return &turns{at: map[string]*turn{}} }
+
+// take waits for an object, to have it alone or to share it. done gives it back, and must
+// be called once. The error is the context's.
+func (t *turns) take(ctx context.Context, object string, alone bool) (done func(), err error) {
+	w := &waiter{alone: alone, ready: make(chan struct{})}
+	t.mu.Lock()
+	at := t.at[object]
+	if at == nil {
+		at = &turn{}
+		t.at[object] = at
+	}
+	at.queue = append(at.queue, w)
+	at.next()
+	t.mu.Unlock()
+	select {
+	case <-w.ready:
+	default:
+		if t.waits != nil {
+			t.waits()
+		}
+	}
+	select {
+	case <-w.ready:
+		return func() { t.giveBack(object, w) }, nil
+	case <-ctx.Done():
+		t.giveBack(object, w)
+		return nil, context.Cause(ctx)
+	}
+}
+
+// alone calls use while the caller has an object alone.
+func (t *turns) alone(ctx context.Context, object string, use func() error) error {
+	done, err := t.take(ctx, object, true)
+	if err != nil {
+		return err
+	}
+	defer done()
+	return use()
+}
+
+// next lets those at the head of the queue pass, as far as they may.
+func (at *turn) next() {
+	for len(at.queue) > 0 {
+		w := at.queue[0]
+		if at.writing || w.alone && at.readers > 0 {
+			return
+		}
+		at.queue = at.queue[1:]
+		at.writing = w.alone
+		if !w.alone {
+			at.readers++
+		}
+		close(w.ready)
+	}
+}
+
+// giveBack ends the use of an object, or the wait for it.
+func (t *turns) giveBack(object string, w *waiter) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	at := t.at[object]
+	select {
+	case <-w.ready:
+		if w.alone {
+			at.writing = false
+		} else {
+			at.readers--
+		}
+	default:
+		at.queue = slices.DeleteFunc(at.queue, func(other *waiter) bool { return other == w })
+	}
+	at.next()
+	if at.readers == 0 && !at.writing && len(at.queue) == 0 {
+		delete(t.at, object)
+	}
+}
+
+// planBatch plans some customers and records it. loaded is the mark of the claims from
+// before they were loaded. Customers that another run has at work come last, each as soon
+// as it is free; and who was at work meanwhile is loaded again.
+func (r *run) planBatch(ctx context.Context, customers []reconcile.Customer, loaded int64) error {
+	mine, others := customers[:0:0], []string(nil)
+	claimed := make([]func(), 0, len(customers))
+	defer func() {
+		for _, free := range claimed {
+			free()
+		}
+	}()
+	for i := range customers {
+		id := customers[i].ID
+		switch {
+		case !r.together.claims.try(id):
+			others = append(others, id)
+		case r.together.claims.changedSince(id, loaded):
+			r.free(id)
+			others = append(others, id)
+		default:
+			claimed, mine = append(claimed, func() { r.free(id) }), append(mine, customers[i])
+		}
+	}
+	if err := r.planClaimed(ctx, mine); err != nil {
+		return err
+	}
+	for _, free := range claimed {
+		free()
+	}
+	claimed = nil
+	for _, id := range others {
+		if err := r.planLater(ctx, id); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// planLater plans a customer once it is free. One that needs nothing more by then is
+// planned all the same: another run may have left something to this one.
+func (r *run) planLater(ctx context.Context, id string) error {
+	free, err := r.claim(ctx, id)
+	if err != nil {
+		return err
+	}
+	defer free()
+	c, err := r.load(ctx, id)
+	if err != nil {
+		return err
+	}
+	return r.planClaimed(ctx, []reconcile.Customer{*c})
+}
+
+// claim waits until no other run works for a customer.
+func (r *run) claim(ctx context.Context, id string) (free func(), err error) {
+	if r.flows { // which has claimed its customers for its whole length
+		return func() {}, nil
+	}
+	if err := r.together.claims.wait(ctx, id); err != nil {
+		return nil, err
+	}
+	return func() { r.free(id) }, nil
+}
+
+// free lets other runs work for a customer, and has those nudges followed that waited for
+// it.
+func (r *run) free(id string) {
+	if waiting := r.together.claims.release(id); len(waiting) > 0 {
+		r.together.ready.add(waiting)
+		r.Ready()
+	}
+}
+
+// claims let one run at a time work for a customer, when several are under way in this
+// process: see flow. A run that has claimed a customer reads, plans and applies it, and
+// releases it. Safe for concurrent use.
+type claims struct {
+	mu    sync.Mutex // guards all below
+	taken map[string]*claim
+	// freed is when a customer was last released, as a number of that release. A customer
+	// that was loaded before it may have changed since.
+	freed map[string]int64
+	n     int64 // releases so far
+	floor int64 // everything that was loaded before this release counts as changed
+}
+
+// claim is one customer at work.
+type claim struct {
+	free    chan struct{} // closed when the customer is released
+	waiting []string      // subscriptions that a flow run is to serve after that
+}
+
+// maxFreed bounds the memory of past releases.
+const maxFreed = 10_000
+
+func newClaims() *claims { return &claims{taken: map[string]*claim{}, freed: map[string]int64{}} }
+
+// mark is the moment to compare with in changedSince; it is asked before a customer is
+// loaded.
+func (c *claims) mark() int64 {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.n
+}
+
+// try claims a customer, if it is free.
+func (c *claims) try(customer string) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.taken[customer] != nil {
+		return false
+	}
+	c.taken[customer] = &claim{free: make(chan struct{})}
+	return true
+}
+
+// wait claims a customer as soon as it is free. The error is the context's.
+func (c *claims) wait(ctx context.Context, customer string) error {
+	for {
+		c.mu.Lock()
+		at := c.taken[customer]
+		if at == nil {
+			c.taken[customer] = &claim{free: make(chan struct{})}
+		}
+		c.mu.Unlock()
+		if at == nil {
+			return nil
+		}
+		select {
+		case <-at.free:
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		}
+	}
+}
+
+// leave leaves subscriptions to the run that has claimed the customer; false: the
+// customer is free.
+func (c *claims) leave(customer string, subscriptions []string) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	at := c.taken[customer]
+	if at == nil {
+		return false
+	}
+	at.waiting = append(at.waiting, subscriptions...)
+	return true
+}
+
+// release lets others work for a customer. It returns the subscriptions that wait for
+// that.
+func (c *claims) release(customer string) (waiting []string) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	at := c.taken[customer]
+	if at == nil {
+		return nil
+	}
+	delete(c.taken, customer)
+	c.n++
+	if len(c.freed) >= maxFreed {
+		c.freed, c.floor = map[string]int64{}, c.n
+	}
+	c.freed[customer] = c.n
+	close(at.free)
+	return at.waiting
+}
+
+// changedSince reports whether a customer was released after a mark, so that what was
+// loaded at the mark may be old.
+func (c *claims) changedSince(customer string, mark int64) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return mark < c.floor || c.freed[customer] > mark
+}
+
+// changes counts the writes of this process that may change what a customer looks like
+// when it is loaded. Customer.Version counts what other processes and people change. If
+// neither has changed, a customer need not be loaded again.
+type changes struct{ n atomic.Int64 }
+
+// perWrite is by how much one write raises the count: once before and once after, so
+// that a customer that was loaded during the write does not pass for unchanged.
+const perWrite = 2
+
+func (c *changes) now() int64 { return c.n.Load() }
+
+func (c *changes) during(write func() error) error {
+	c.n.Add(1)
+	defer c.n.Add(1)
+	return write()
+}
+
+// countChanges puts a count in front of the ports that change customers.
+func countChanges(p Ports, c *changes) Ports {
+	p.Mirror, p.Timetable, p.Journal = countedMirror{p.Mirror, c}, countedTimetable{p.Timetable, c}, countedJournal{p.Journal, c}
+	p.Inventory, p.PlanStore = countedInventory{p.Inventory, c}, countedPlans{p.PlanStore, c}
+	p.ContentStore, p.Existing = countedContent{p.ContentStore, c}, countedExisting{p.Existing, c}
+	return p
+}
+
+type countedMirror struct {
+	Mirror
+	changes *changes
+}
+
+func (m countedMirror) MergeSweep(ctx context.Context, tok reconcile.Token, now time.Time) (changed int, err error) {
+	err = m.changes.during(func() error { changed, err = m.Mirror.MergeSweep(ctx, tok, now); return err })
+	return changed, err
+}
+
+func (m countedMirror) SaveFacts(ctx context.Context, tok reconcile.Token, facts []reconcile.SubscriptionFacts, force bool, now time.Time) error {
+	return m.changes.during(func() error { return m.Mirror.SaveFacts(ctx, tok, facts, force, now) })
+}
+
+func (m countedMirror) MarkGone(ctx context.Context, tok reconcile.Token, subscription string, now time.Time) error {
+	return m.changes.during(func() error { return m.Mirror.MarkGone(ctx, tok, subscription, now) })
+}
+
+type countedTimetable struct {
+	Timetable
+	changes *changes
+}
+
+func (t countedTimetable) Postpone(ctx context.Context, tok reconcile.Token, b reconcile.Backoff, now time.Time) error {
+	return t.changes.during(func() error { return t.Timetable.Postpone(ctx, tok, b, now) })
+}
+
+func (t countedTimetable) LookAgain(ctx context.Context, tok reconcile.Token, subscriptions []string) error {
+	return t.changes.during(func() error { return t.Timetable.LookAgain(ctx, tok, subscriptions) })
+}
+
+type countedJournal struct {
+	Journal
+	changes *changes
+}
+
+func (j countedJournal) RecordIntent(ctx context.Context, tok reconcile.Token, run string, a reconcile.Action, planID string, now time.Time) error {
+	return j.changes.during(func() error { return j.Journal.RecordIntent(ctx, tok, run, a, planID, now) })
+}
+
+func (j countedJournal) RecordOutcome(ctx context.Context, tok reconcile.Token, o reconcile.Outcome) error {
+	return j.changes.during(func() error { return j.Journal.RecordOutcome(ctx, tok, o) })
+}
+
+type countedInventory struct {
+	Inventory
+	changes *changes
+}
+
+func (i countedInventory) SaveOrgs(ctx context.Context, tok reconcile.Token, orgs []reconcile.Org, complete bool, now time.Time) error {
+	return i.changes.during(func() error { return i.Inventory.SaveOrgs(ctx, tok, orgs, complete, now) })
+}
+
+func (i countedInventory) SaveOwners(ctx context.Context, tok reconcile.Token, org string, emails []string, now time.Time) error {
+	return i.changes.during(func() error { return i.Inventory.SaveOwners(ctx, tok, org, emails, now) })
+}
+
+func (i countedInventory) SaveHostings(ctx context.Context, tok reconcile.Token, org string, hostings []reconcile.Hosting, now time.Time) error {
+	return i.changes.during(func() error { return i.Inventory.SaveHostings(ctx, tok, org, hostings, now) })
+}
+
+func (i countedInventory) SaveHosting(ctx context.Context, tok reconcile.Token, h reconcile.Hosting, now time.Time) error {
+	return i.changes.during(func() error { return i.Inventory.SaveHosting(ctx, tok, h, now) })
+}
+
+type countedPlans struct {
+	PlanStore
+	changes *changes
+}
+
+func (p countedPlans) DomainChecked(ctx context.Context, tok reconcile.Token, subscription, domain string) error {
+	return p.changes.during(func() error { return p.PlanStore.DomainChecked(ctx, tok, subscription, domain) })
+}
+
+type countedContent struct {
+	ContentStore
+	changes *changes
+}
+
+func (c countedContent) SaveContent(ctx context.Context, tok reconcile.Token, org string, sites []reconcile.Website, unread string, now time.Time) error {
+	return c.changes.during(func() error { return c.ContentStore.SaveContent(ctx, tok, org, sites, unread, now) })
+}
+
+func (c countedContent) SaveDomainUse(ctx context.Context, tok reconcile.Token, hosting int64, use reconcile.DomainUse) error {
+	return c.changes.during(func() error { return c.ContentStore.SaveDomainUse(ctx, tok, hosting, use) })
+}
+
+func (c countedContent) SaveSiteApp(ctx context.Context, tok reconcile.Token, hosting int64, app reconcile.SiteApp) error {
+	return c.changes.during(func() error { return c.ContentStore.SaveSiteApp(ctx, tok, hosting, app) })
+}
+
+type countedExisting struct {
+	Existing
+	changes *changes
+}
+
+func (e countedExisting) AskAboutUnbound(ctx context.Context, tok reconcile.Token, now time.Time) (u reconcile.Unbound, err error) {
+	err = e.changes.during(func() error {
+		u, err = e.Existing.AskAboutUnbound(ctx, tok, now)
+		return err
+	})
+	return u, err
+}
+
+func (e countedExisting) SaveSites(ctx context.Context, tok reconcile.Token, domain string, sites []reconcile.WebsiteLocation, now time.Time) error {
+	return e.changes.during(func() error { return e.Existing.SaveSites(ctx, tok, domain, sites, now) })
 }

@@ -60,7 +60,7 @@
 //
 // [Engine.Flow] serves one subscription that a webhook has named, beside the run at work:
 // see flow.go. It does only what gives, and it is for one customer. Together, the runs of
-// a process keep to these rules (see together.go):
+// a process keep to these rules (see flow.go):
 //
 //   - One run at a time works for a customer (claims). A nudge whose customer is at work
 //     is served when that run has released it.

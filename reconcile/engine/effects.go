@@ -1,10 +1,13 @@
 package engine
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"slices"
+	"strconv"
+	"strings"
 	"time"
 
 	"github.com/sirupsen/logrus"
@@ -12,6 +15,7 @@ import (
 	"github.com/stripe-enhance/stripe-enhance/internal/fault"
 	"github.com/stripe-enhance/stripe-enhance/internal/fence"
 	"github.com/stripe-enhance/stripe-enhance/reconcile"
+	"github.com/stripe-enhance/stripe-enhance/reconcile/planner"
 )
 
 // callLimit bounds one effect with its reading back, from the outside in: it is
@@ -216,4 +220,479 @@ func (r *run) lookForAnswer(ctx context.Context, a reconcile.Action, callErr err
 		return callErr
 	}
 	return nil
+}
+
+// link binds in our database only. An org that was there before us is bound only
+// when its single owner is this customer.
+func (r *run) link(ctx context.Context, c *reconcile.Customer, a reconcile.Action, out *reconcile.Outcome) error {
+	if a.Hosting != 0 {
+		out.Binding = &reconcile.Binding{Subscription: a.Subscription, Item: a.Item, Slot: a.Slot, Org: a.Org, Hosting: a.Hosting, How: a.How, At: r.clock()}
+		return nil
+	}
+	o, err := r.Panel.Org(ctx, a.Org)
+	if err != nil {
+		return err
+	}
+	if o.Deleted {
+		return fault.Errorf(fault.Conflict, "org %s was deleted in the panel", o.ID)
+	}
+	if a.How == reconcile.BoundByAdopt {
+		if err := r.checkOwner(ctx, c, a); err != nil {
+			return err
+		}
+	}
+	o.ObservedAt = r.clock()
+	r.index.addFound(a.Org)
+	out.Org, out.OrgNamed = &o, !r.marked(o)
+	return nil
+}
+
+// checkOwner fails unless the customer is the only owner of an org, or the only one who
+// was invited to it.
+func (r *run) checkOwner(ctx context.Context, c *reconcile.Customer, a reconcile.Action) error {
+	emails, err := r.Owners.OwnerEmails(ctx, a.Org)
+	if err != nil {
+		return err
+	}
+	invited := len(emails) == 0 && slices.ContainsFunc(c.Kin, func(k reconcile.Kin) bool {
+		return k.Org.ID == a.Org && k.InvitedEmail != "" && k.InvitedEmail == reconcile.EmailKey(c.Email)
+	})
+	if !invited && (len(emails) != 1 || reconcile.EmailKey(emails[0]) != reconcile.EmailKey(c.Email)) {
+		return fault.Errorf(fault.Conflict, "org %s has %d owners, not just the customer: name the right org in the metadata enhance_org_id of the subscription", a.Org, len(emails))
+	}
+	return nil
+}
+
+func (r *run) createOrg(ctx context.Context, _ *reconcile.Customer, a reconcile.Action, out *reconcile.Outcome) error {
+	marker := reconcile.Marker{StripeID: a.Customer, Instance: r.Policy.Instance}
+	name := a.Name + " " + marker.String()
+	id, err := r.Provisioner.CreateOrg(ctx, name)
+	if err != nil {
+		return err
+	}
+	now := r.clock()
+	r.index.addMade(id)
+	out.Org = &reconcile.Org{ID: id, Name: name, ObservedAt: now, HostingsRead: now}
+	return nil
+}
+
+func (r *run) renameOrg(ctx context.Context, _ *reconcile.Customer, a reconcile.Action, out *reconcile.Outcome) error {
+	if err := r.Provisioner.RenameOrg(ctx, a.Org, a.Name); err != nil {
+		return err
+	}
+	o, err := r.Panel.Org(ctx, a.Org)
+	if err != nil {
+		return notReadBack(err)
+	}
+	if o.Name != a.Name {
+		return fault.Errorf(fault.Ambiguous, "org %s was renamed and still has its old name", a.Org)
+	}
+	o.ObservedAt = r.clock()
+	out.Org, out.OrgNamed = &o, true
+	return nil
+}
+
+func (r *run) invite(ctx context.Context, _ *reconcile.Customer, a reconcile.Action, out *reconcile.Outcome) error {
+	if a.Instead != "" {
+		return r.inviteElsewhere(ctx, a, out)
+	}
+	invited, err := r.invitedBefore(ctx, a)
+	if err != nil {
+		return err
+	}
+	if invited {
+		out.Invited, out.InvitedEmail = r.clock(), reconcile.EmailKey(a.Email)
+		return nil
+	}
+	call := r.Owners.Invite
+	if r.onboarding(a) == reconcile.Password {
+		call = r.Owners.CreateLogin
+	}
+	if err := call(ctx, a.Org, a.Email, a.Name); err != nil {
+		return err
+	}
+	out.Invited, out.InvitedEmail = r.clock(), reconcile.EmailKey(a.Email)
+	return nil
+}
+
+// inviteElsewhere invites at another address, and then takes the open invitation back: a
+// process that dies between the two does both again. If the owner has accepted it by now, the
+// org is read, so that it is not tried again.
+func (r *run) inviteElsewhere(ctx context.Context, a reconcile.Action, out *reconcile.Outcome) error {
+	err := r.Owners.InviteInstead(ctx, a.Org, a.Instead, a.Email, a.Name)
+	if errors.Is(err, fault.Conflict) {
+		if o, read := r.Panel.Org(ctx, a.Org); read == nil {
+			o.ObservedAt = r.clock()
+			out.Org = &o
+		}
+	}
+	if err == nil {
+		out.Invited, out.InvitedEmail = r.clock(), reconcile.EmailKey(a.Email)
+	}
+	return err
+}
+
+// onboarding is how the planner wants the owner to be invited.
+func (r *run) onboarding(a reconcile.Action) reconcile.Onboarding {
+	return cmp.Or(a.Onboarding, r.Policy.Onboarding)
+}
+
+// invitedBefore looks whether the customer is a member of an org that was there
+// before this run: after a database was lost, customers must not get a second mail. With a
+// login of our making, membership is only the middle of it: it counts where the org
+// was found in this run, and not where an earlier run was cut short.
+func (r *run) invitedBefore(ctx context.Context, a reconcile.Action) (bool, error) {
+	if r.index.isMade(a.Org) || r.onboarding(a) == reconcile.Password && !r.index.isFound(a.Org) {
+		return false, nil
+	}
+	emails, err := r.Owners.OwnerEmails(ctx, a.Org)
+	return slices.ContainsFunc(emails, func(e string) bool { return reconcile.EmailKey(e) == reconcile.EmailKey(a.Email) }), err
+}
+
+// writeMetadata writes the ids of the org and the hosting to Stripe, for people to see.
+func (r *run) writeMetadata(ctx context.Context, _ *reconcile.Customer, a reconcile.Action, out *reconcile.Outcome) error {
+	err := r.Billing.WriteMetadata(ctx, a.Subscription, map[string]string{
+		"enhance_org_id": a.Org, "enhance_subscription_id": strconv.FormatInt(a.Hosting, 10)})
+	out.MetadataOK = err == nil
+	return err
+}
+
+func (r *run) createHosting(ctx context.Context, _ *reconcile.Customer, a reconcile.Action, out *reconcile.Outcome) error {
+	marker := reconcile.Marker{StripeID: a.Subscription, Slot: a.Slot, Instance: r.Policy.Instance}
+	id, err := r.Provisioner.CreateHosting(ctx, a.Org, a.Plan, a.PlanName+" "+marker.String())
+	if err != nil {
+		return err
+	}
+	h, err := r.readBack(ctx, a.Org, id)
+	if err != nil {
+		return err
+	}
+	if h.Marker() != marker {
+		return fault.Errorf(fault.Ambiguous, "hosting %d was created as %s and reads as %q", id, marker, h.FriendlyName)
+	}
+	out.Hosting = &h
+	out.Binding = &reconcile.Binding{Subscription: a.Subscription, Item: a.Item, Slot: a.Slot, Org: a.Org, Hosting: id, How: reconcile.BoundByCreate, At: r.clock()}
+	return nil
+}
+
+// createWebsite makes the site that was ordered. A domain that is taken, or that the
+// panel does not accept, is a fact to record: the next hours it answers the same.
+func (r *run) createWebsite(ctx context.Context, c *reconcile.Customer, a reconcile.Action, out *reconcile.Outcome) error {
+	h := hostingOf(c, a.Hosting)
+	if h == nil {
+		return fault.Errorf(fault.Conflict, "hosting %d is not known yet", a.Hosting)
+	}
+	site := *h
+	found, err := r.Websites.CreateWebsite(ctx, a.Org, a.Hosting, a.Domain, a.Site)
+	switch {
+	case err == nil:
+		site.Website = a.Domain
+		if a.Site.App != "" {
+			site.App = reconcile.SiteApp{App: a.Site.App, Domain: a.Domain}
+			if !found.Found || found.MadeByUs(h.DomainUse) {
+				site.App.MadeAt = r.clock()
+			}
+		}
+	case errors.Is(err, fault.Conflict), errors.Is(err, fault.Permanent):
+		site.WebsiteTaken = a.Domain
+		site.DomainUse = reconcile.DomainUse{Domain: a.Domain, Status: reconcile.DomainUnknown, Refused: err.Error(), ReadAt: r.clock()}
+		err = fault.Wrap(fault.Conflict, err)
+	default:
+		return err
+	}
+	out.Hosting = &site
+	return err
+}
+
+func hostingOf(c *reconcile.Customer, id int64) *reconcile.Hosting {
+	for i := range c.Hostings {
+		if c.Hostings[i].ID == id {
+			return &c.Hostings[i]
+		}
+	}
+	return nil
+}
+
+// changePlan moves a hosting to the plan that is paid for.
+func (r *run) changePlan(ctx context.Context, _ *reconcile.Customer, a reconcile.Action, out *reconcile.Outcome) error {
+	change := reconcile.HostingChange{Plan: a.Plan}
+	if a.Name != "" {
+		change.Name = &a.Name
+	}
+	h, err := r.changeHosting(ctx, a, change)
+	if err != nil {
+		return err
+	}
+	if h.Plan != a.Plan {
+		return fault.Errorf(fault.Ambiguous, "hosting %d was to have plan %d and reads as plan %d", a.Hosting, a.Plan, h.Plan)
+	}
+	out.Hosting = &h
+	return nil
+}
+
+// markHosting writes a name with our marker.
+func (r *run) markHosting(ctx context.Context, _ *reconcile.Customer, a reconcile.Action, out *reconcile.Outcome) error {
+	if err := r.Provisioner.Change(ctx, a.Org, a.Hosting, reconcile.HostingChange{Name: &a.Name}); err != nil {
+		return err
+	}
+	h, err := r.readBack(ctx, a.Org, a.Hosting)
+	if err != nil {
+		return err
+	}
+	if want, _ := reconcile.MarkerOf(a.Name); h.Marker() != want {
+		return fault.Errorf(fault.Ambiguous, "hosting %d was to carry the marker %s and reads as %q", a.Hosting, want, h.FriendlyName)
+	}
+	out.Hosting = &h
+	return nil
+}
+
+// suspend suspends a hosting, and adds our mark to its name with the same call.
+func (r *run) suspend(ctx context.Context, c *reconcile.Customer, a reconcile.Action, out *reconcile.Outcome) error {
+	h, err := r.setSuspended(ctx, c, a, true)
+	if err != nil {
+		return err
+	}
+	ours, err := r.isOurs(ctx, h, true)
+	if err != nil {
+		return notReadBack(err)
+	}
+	if ours {
+		h.SuspendedByUs = r.clock()
+	}
+	out.Hosting = &h
+	return nil
+}
+
+// resume lifts our suspension, and takes our mark out of the name with the same call.
+func (r *run) resume(ctx context.Context, c *reconcile.Customer, a reconcile.Action, out *reconcile.Outcome) error {
+	h, err := r.setSuspended(ctx, c, a, false)
+	if err != nil {
+		return err
+	}
+	out.Hosting, out.Unsuspend = &h, true
+	return nil
+}
+
+// setSuspended suspends or resumes a hosting. Its name was read right before.
+func (r *run) setSuspended(ctx context.Context, c *reconcile.Customer, a reconcile.Action, suspended bool) (reconcile.Hosting, error) {
+	change, want, rename := reconcile.HostingChange{Suspended: &suspended}, reconcile.HostingActive, reconcile.ResumedName
+	if suspended {
+		want, rename = reconcile.HostingSuspended, reconcile.SuspendedName
+	}
+	if h := hostingOf(c, a.Hosting); h != nil {
+		if name := rename(h.FriendlyName, r.Policy.Instance); name != h.FriendlyName {
+			change.Name = &name
+		}
+	}
+	h, err := r.changeHosting(ctx, a, change)
+	if err == nil && h.State != want {
+		err = fault.Errorf(fault.Ambiguous, "hosting %d was to be %s and reads as %s", a.Hosting, want, h.State)
+	}
+	return h, err
+}
+
+// changeHosting sends a change and reads the hosting back. If the panel refuses the
+// change, it is sent again without the name: the panel may refuse only the name, and
+// the customer must get the plan or the service that was paid for.
+func (r *run) changeHosting(ctx context.Context, a reconcile.Action, change reconcile.HostingChange) (reconcile.Hosting, error) {
+	err := r.Provisioner.Change(ctx, a.Org, a.Hosting, change)
+	if change.Name != nil && errors.Is(err, fault.Permanent) {
+		change.Name = nil
+		err = r.Provisioner.Change(ctx, a.Org, a.Hosting, change)
+	}
+	if err != nil {
+		return reconcile.Hosting{}, err
+	}
+	return r.readBack(ctx, a.Org, a.Hosting)
+}
+
+func (r *run) terminate(ctx context.Context, _ *reconcile.Customer, a reconcile.Action, out *reconcile.Outcome) error {
+	if r.Terminator == nil {
+		return fault.Errorf(fault.Permanent, "this program was started without any way to delete")
+	}
+	if err := r.Terminator.Delete(ctx, a.Org, a.Hosting); err != nil {
+		return err
+	}
+	h, err := r.Panel.Hosting(ctx, a.Org, a.Hosting)
+	if errors.Is(err, fault.NotFound) {
+		h, err = reconcile.Hosting{ID: a.Hosting, Org: a.Org, State: reconcile.HostingMissing}, nil
+	}
+	if err != nil {
+		return notReadBack(err)
+	}
+	if h.State != reconcile.HostingDeleted && h.State != reconcile.HostingMissing {
+		return fault.Errorf(fault.Ambiguous, "hosting %d was deleted and reads as %s", a.Hosting, h.State)
+	}
+	h.ObservedAt, h.TerminatedByUs = r.clock(), r.clock()
+	out.Hosting = &h
+	return nil
+}
+
+// readBack reads what a write has changed.
+func (r *run) readBack(ctx context.Context, org string, id int64) (reconcile.Hosting, error) {
+	h, err := r.Panel.Hosting(ctx, org, id)
+	if err != nil {
+		return h, notReadBack(err)
+	}
+	h.ObservedAt = r.clock()
+	return h, nil
+}
+
+// notReadBack makes any failure of reading back ambiguous: the write itself was
+// accepted, so it must be looked for and not be sent again.
+func notReadBack(err error) error {
+	return fault.Wrap(fault.Ambiguous, fmt.Errorf("done, but reading it back: %w", err))
+}
+
+// lookForDomain asks the panel whether the website can have its domain, before the website
+// is made. The hosting of a dry run that is not there yet cannot be asked about.
+func (r *run) lookForDomain(ctx context.Context, c *reconcile.Customer, a reconcile.Action, first bool) (bool, error) {
+	if !first || a.Hosting <= 0 {
+		return false, nil
+	}
+	return true, r.readDomainUse(ctx, a.Org, a.Hosting, a.Domain, hostingOf(c, a.Hosting))
+}
+
+// readDomainUse stores where the panel has a domain. A panel or a token that does not
+// answer the question is a fact and not a failure: then the website is made without it.
+// before is the hosting on which the website is about to be made; nil: on none.
+func (r *run) readDomainUse(ctx context.Context, org string, hosting int64, domain string, before *reconcile.Hosting) error {
+	use, err := r.Websites.DomainUse(ctx, org, domain)
+	switch {
+	case err == nil:
+	case errors.Is(err, fault.LeftAlone):
+		return err // nothing was asked
+	default:
+		switch fault.Of(err) {
+		case fault.Denied, fault.Permanent, fault.Malformed, fault.NotFound:
+			use = reconcile.DomainUse{Status: reconcile.DomainUnknown}
+		case fault.Transient, fault.Throttled, fault.Conflict, fault.Ambiguous, fault.Unknown, fault.Canceled, fault.Fenced:
+			return fmt.Errorf("asking for the domain %s: %w", domain, err)
+		}
+	}
+	use.Domain, use.ReadAt = domain, r.clock()
+	switch {
+	case before == nil:
+	case use.Status == reconcile.DomainFree:
+		use.FreeAt = use.ReadAt
+	case use.Status == reconcile.DomainOwnOrg && use.Hosting == hosting && before.DomainUse.Domain == domain:
+		use.FreeAt = before.DomainUse.FreeAt
+	}
+	return r.ContentStore.SaveDomainUse(ctx, r.tok, hosting, use)
+}
+
+// secondsShown is how many of the duplicates are looked up for a sentence.
+const secondsShown = 3
+
+// existing asks before customers are planned what the panel has that is not ours, and
+// whether another installation makes hostings for the same subscriptions.
+func (r *run) existing(ctx context.Context) error {
+	unbound, err := r.Existing.AskAboutUnbound(ctx, r.tok, r.now)
+	if err != nil {
+		return err
+	}
+	return r.lookBeside(ctx, unbound)
+}
+
+// lookAround is existing without its write.
+func (r *run) lookAround(ctx context.Context) error {
+	unbound, err := r.Existing.Unbound(ctx)
+	if err != nil {
+		return err
+	}
+	return r.lookBeside(ctx, unbound)
+}
+
+// lookBeside keeps everything from being created if it is not decided which orders are new,
+// or if another installation works for the same subscriptions.
+func (r *run) lookBeside(ctx context.Context, unbound reconcile.Unbound) error {
+	if unbound.Undecided && r.Policy.NewAfter.IsZero() {
+		r.waitForPerson(fmt.Sprintf("the panel has %s that no subscription is bound to, and it is not decided which orders are new: nothing is created. "+
+			"Either set NEW_CUSTOMERS_ONLY_AFTER to a day (orders from then on are new customers', older ones wait as holds \"adopt\" with the command for each), "+
+			"or take them over with `stripe-enhance adopt`", inOrgs(unbound)))
+	}
+	return r.noticeSeconds(ctx)
+}
+
+func inOrgs(u reconcile.Unbound) string {
+	plural := func(n int, noun string) string {
+		if n == 1 {
+			return "1 " + noun
+		}
+		return fmt.Sprintf("%d %ss", n, noun)
+	}
+	return plural(u.Hostings, "hosting") + " in " + plural(u.Orgs, "org")
+}
+
+// noticeSeconds looks for what another installation of this program has made for
+// subscriptions that are served here. As long as there is any, nothing is created: two
+// that work for the same customers make everything twice.
+func (r *run) noticeSeconds(ctx context.Context) error {
+	if r.evidence.createsAreBlocked() {
+		return nil
+	}
+	seconds, err := r.Existing.Duplicates(ctx, r.Policy.Instance, secondsShown)
+	if err != nil || len(seconds) == 0 {
+		return err
+	}
+	text := ""
+	for i, s := range seconds {
+		if i > 0 {
+			text += "; "
+		}
+		if s.Hosting == 0 {
+			text += fmt.Sprintf("org %s carries the marker %s beside org %s", s.Org, s.Marker, s.FirstOrg)
+			continue
+		}
+		text += fmt.Sprintf("hosting %d in org %s carries the marker %s of hosting %d", s.Hosting, s.Org, s.Marker, s.First)
+	}
+	reason := fmt.Sprintf("another installation makes hostings for the subscriptions that are served here (%s): nothing is created. "+
+		"Stop one of the two, or, where each has customers of its own, set INSTANCE to another word in each. "+
+		"Then delete the unused duplicates in the panel, and run `stripe-enhance reconcile --full`", text)
+	if r.evidence.blockCreates(reason) {
+		r.waitForPerson(reason)
+	}
+	return nil
+}
+
+// createHeld reports whether a create is withheld because of another installation.
+func createHeld(h reconcile.Hold) bool {
+	return h.Kind == reconcile.HoldDuplicate && strings.HasPrefix(h.ActionID, "create_")
+}
+
+// findSite asks the panel where an ordered domain is, and reads the hosting that it is
+// on: one that was not listed yet may be the customer's.
+func (r *run) findSite(ctx context.Context, n planner.Need) error {
+	sites, err := r.Websites.FindWebsite(ctx, reconcile.DomainKey(n.Domain))
+	if err != nil {
+		return fmt.Errorf("looking for the domain %s: %w", n.Domain, err)
+	}
+	for _, s := range sites {
+		if s.Hosting == 0 {
+			continue
+		}
+		if err := r.lookAt(ctx, s.Org, s.Hosting); err != nil {
+			return err
+		}
+	}
+	return r.Existing.SaveSites(ctx, r.tok, n.Domain, sites, r.clock())
+}
+
+// readOrgByID reads an org again. One that is gone is like one that was deleted.
+func (r *run) readOrgByID(ctx context.Context, id string) error {
+	o, err := r.Panel.Org(ctx, id)
+	if errors.Is(err, fault.NotFound) {
+		o, err = reconcile.Org{ID: id, Deleted: true}, nil
+	}
+	if err != nil {
+		return err
+	}
+	return r.Inventory.SaveOrgs(ctx, r.tok, []reconcile.Org{o}, false, r.now)
+}
+
+// marked reports whether an org still carries a marker of ours in its name. That of another
+// installation stays where it is.
+func (r *run) marked(o reconcile.Org) bool {
+	m, _ := reconcile.MarkerOf(o.Name)
+	return m.Of(r.Policy.Instance) != reconcile.Marker{}
 }

@@ -1,10 +1,13 @@
 package engine
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"slices"
+	"sync"
+	"time"
 
 	"github.com/sirupsen/logrus"
 	"golang.org/x/sync/errgroup"
@@ -317,4 +320,374 @@ func (r *run) flowReport(ctx context.Context, runErr error) (rep reconcile.Repor
 	r.log.WithFields(logrus.Fields{"mode": r.rec.Mode, "planned": r.rec.Planned, "applied": r.rec.Applied, "failed": r.rec.Failed,
 		"held": r.rec.Held, "stripe_requests": r.rec.StripeCalls, "enhance_requests": r.rec.EnhanceCalls}).Info("run finished")
 	return rep
+}
+
+// together is what the runs of one process share, because several of them are under way
+// at the same time: one that reads everything, and any number that serve who has just
+// paid.
+type together struct {
+	claims *claims // which run works for a customer
+	turns  *turns  // who reads or writes an object
+	orders orders  // creates that a brake has let pass and that are not done yet
+	trust  trust   // when the account and the panel were last recognised
+	// unlistable are orgs whose hostings could not be listed lately.
+	unlistable unlistable
+	cursors    cursorCache // of the runs under way
+	ready      readyNudges // nudges that waited for their customer
+}
+
+func newTogether() *together { return &together{claims: newClaims(), turns: newTurns()} }
+
+// orders are the creates that the brake of a run has let pass and that are not in the
+// journal as done yet. The brakes of other runs count them, so that runs that are under
+// way together do not each make as many as one may. Safe for concurrent use.
+type orders struct {
+	// judging is held while a brake counts and decides.
+	judging sync.Mutex
+
+	mu   sync.Mutex     // guards left
+	left map[string]int // by run
+}
+
+// others is how many creates the other runs may still do.
+func (o *orders) others(run string) (n int) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	for id, left := range o.left {
+		if id != run {
+			n += left
+		}
+	}
+	return n
+}
+
+// let notes how many creates a run may do.
+func (o *orders) let(run string, n int) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if o.left == nil {
+		o.left = map[string]int{}
+	}
+	o.left[run] = n
+}
+
+// done notes that the journal has the outcome of one of them.
+func (o *orders) done(run string) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if o.left[run] > 0 {
+		o.left[run]--
+	}
+}
+
+// end forgets a run that has ended.
+func (o *orders) end(run string) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	delete(o.left, run)
+}
+
+// trustFor is how long an account or a panel that was recognised is taken to be the same
+// by a run that serves who has just paid. A run that looks at more asks by itself.
+const trustFor = time.Minute
+
+// trust is when this process last recognised the account and the panel, by the process
+// clock. Safe for concurrent use.
+type trust struct {
+	mu             sync.Mutex // guards all below
+	account, panel time.Time
+	key, place     string // the fingerprints that were recognised
+}
+
+// recognised notes that the account, or the panel, is the one that we know.
+func (t *trust) recognised(at *time.Time, pinned *string, pin string) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	*at, *pinned = time.Now(), pin
+}
+
+// lost notes that it is not: whoever relied on it asks again.
+func (t *trust) lost(at *time.Time) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	*at = time.Time{}
+}
+
+// holds reports whether that was within trustFor.
+func (t *trust) holds(at *time.Time, pinned *string, pin string) bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return *pinned == pin && !at.IsZero() && time.Since(*at) < trustFor
+}
+
+// unlistable remembers for trustFor, by the process clock, which orgs could not be listed,
+// so that a flow run need not wait for each of them again. Safe for concurrent use.
+type unlistable struct {
+	mu  sync.Mutex // guards why
+	why map[string]failedList
+}
+
+type failedList struct {
+	at  time.Time
+	err error
+}
+
+// note notes how listing the hostings of an org ended.
+func (u *unlistable) note(org string, err error) {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	switch kind := fault.Of(err); {
+	case kind == fault.Canceled, kind == fault.Fenced: // of this process
+	case err == nil:
+		delete(u.why, org)
+	case u.why == nil:
+		u.why = map[string]failedList{org: {time.Now(), err}}
+	default:
+		u.why[org] = failedList{time.Now(), err}
+	}
+}
+
+// lately is why an org could not be listed; nil: it could, or that was long ago.
+func (u *unlistable) lately(org string) error {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	if f, failed := u.why[org]; failed && time.Since(f.at) < trustFor {
+		return f.err
+	}
+	return nil
+}
+
+// readyNudges are nudges that a flow run has taken and left to the run that had the
+// customer at work, and that can be served now. Safe for concurrent use.
+type readyNudges struct {
+	mu  sync.Mutex // guards ids
+	ids []string
+}
+
+func (n *readyNudges) add(ids []string) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.ids = append(n.ids, ids...)
+}
+
+// take takes one of them; "": there is none.
+func (n *readyNudges) take() string {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if len(n.ids) == 0 {
+		return ""
+	}
+	id := n.ids[0]
+	n.ids = n.ids[1:]
+	return id
+}
+
+// cursorCache is the cursors of the runs that are under way, which share them because one
+// may move what another has read. It is dropped with the last of them, and with the token
+// that they run under. Safe for concurrent use.
+type cursorCache struct {
+	mu    sync.Mutex // guards all below
+	users int
+	tok   reconcile.Token
+	at    *loadedCursors
+}
+
+// use returns the shared cursors; free must be called when the run has ended.
+func (c *cursorCache) use(port Cursors, tok reconcile.Token) (shared *loadedCursors, free func()) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.users == 0 || c.tok != tok {
+		c.users, c.tok, c.at = 0, tok, &loadedCursors{Cursors: port}
+	}
+	c.users++
+	mine := c.at
+	return mine, func() {
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		if c.at == mine {
+			c.users--
+		}
+	}
+}
+
+// maxKnown is how many loaded customers a run keeps. A larger run loads the others
+// again.
+const maxKnown = 256
+
+// known keeps customers as they were loaded, so that a customer is planned again
+// before every step without being loaded again. A kept customer counts only while
+// nothing else has changed: see get and run.current.
+type known struct {
+	changes *changes
+
+	mu        sync.Mutex // guards customers
+	customers map[string]knownCustomer
+}
+
+// knownCustomer is a customer, and how many changes there had been when it was loaded.
+type knownCustomer struct {
+	*reconcile.Customer
+	at int64
+}
+
+func newKnown(c *changes) *known { return &known{changes: c, customers: map[string]knownCustomer{}} }
+
+// put keeps a customer that was loaded when there had been at changes.
+func (k *known) put(c *reconcile.Customer, at int64) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if _, replaces := k.customers[c.ID]; replaces || len(k.customers) < maxKnown {
+		k.customers[c.ID] = knownCustomer{c, at}
+	}
+}
+
+// forget drops a customer that is not needed any more.
+func (k *known) forget(id string) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	delete(k.customers, id)
+}
+
+// get returns a customer if this process has changed none since; nil: it must be
+// loaded.
+func (k *known) get(id string) *reconcile.Customer {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if c := k.customers[id]; c.Customer != nil && c.at == k.changes.now() {
+		return c.Customer
+	}
+	return nil
+}
+
+// learner returns a function that keeps a customer with the outcome of an action, if
+// recording its intent and its outcome are all that this process has changed meanwhile.
+// It is called before the intent is recorded.
+func (k *known) learner(c *reconcile.Customer) (learn func(reconcile.Outcome)) {
+	k.mu.Lock()
+	has := k.customers[c.ID]
+	k.mu.Unlock()
+	if has.Customer != c || has.at != k.changes.now() {
+		return func(reconcile.Outcome) {}
+	}
+	after := has.at + 2*perWrite
+	return func(o reconcile.Outcome) {
+		if k.changes.now() != after {
+			return
+		}
+		if next := learned(c, o); next != nil {
+			k.put(next, after)
+		}
+	}
+}
+
+// current returns a customer as the database has it. If nothing has changed it, one
+// statement shows that, and nothing is loaded.
+func (r *run) current(ctx context.Context, id string) (*reconcile.Customer, error) {
+	c := r.known.get(id)
+	if c == nil {
+		return r.load(ctx, id)
+	}
+	versions, err := r.Queue.Versions(ctx, []string{id})
+	if err != nil {
+		return nil, err
+	}
+	if version, exists := versions[id]; !exists || version != c.Version {
+		return r.load(ctx, id)
+	}
+	return c, nil
+}
+
+// learned is a customer as the database has it after an outcome was recorded; nil: it
+// must be loaded. How an outcome changes a customer stands in the row of its effect.
+func learned(c *reconcile.Customer, o reconcile.Outcome) *reconcile.Customer {
+	if o.State != reconcile.ActionApplied || c.Org != nil && slices.ContainsFunc(c.Kin, func(k reconcile.Kin) bool { return k.Org.ID == c.Org.ID }) {
+		return nil // not known to be applied; or the org is shared, and shows twice
+	}
+	e, err := effectOf(o.Action.Kind)
+	if err != nil || e.learn == nil {
+		return nil
+	}
+	next := *c
+	if !e.learn(&next, o) {
+		return nil
+	}
+	return &next
+}
+
+// The functions below change a copy of a customer as the store does when it records the
+// outcome. false: what the database has then is not known.
+
+func learnOrg(next *reconcile.Customer, o reconcile.Outcome) bool {
+	org := *o.Org
+	org.ObservedAt, org.HostingsRead = stored(org.ObservedAt), stored(org.HostingsRead)
+	next.Org, next.OrgNamed, next.OrgGuest = &org, false, false
+	return true
+}
+
+func learnName(next *reconcile.Customer, o reconcile.Outcome) bool {
+	if next.Org == nil || !o.Org.HostingsRead.IsZero() {
+		return false
+	}
+	org, was := *o.Org, next.Org
+	org.Created, org.ObservedAt = cmpTime(stored(org.Created), was.Created), stored(org.ObservedAt)
+	org.Owners, org.OwnersRead = was.Owners, was.OwnersRead
+	if org.Hostings == was.Hostings {
+		org.HostingsRead = was.HostingsRead
+	}
+	next.Org, next.OrgNamed = &org, true
+	if next.NameWanted == org.Name {
+		next.NameWanted = ""
+	}
+	return true
+}
+
+func learnInvitation(next *reconcile.Customer, o reconcile.Outcome) bool {
+	next.Invited, next.InvitedEmail = stored(o.Invited), cmp.Or(o.InvitedEmail, next.InvitedEmail)
+	if next.InviteWanted == next.InvitedEmail {
+		next.InviteWanted = ""
+	}
+	return true
+}
+
+func learnHosting(next *reconcile.Customer, o reconcile.Outcome) bool {
+	if next.Org == nil || next.Org.ID != o.Binding.Org || hostingOf(next, o.Hosting.ID) != nil {
+		return false
+	}
+	org, h, b := *next.Org, *o.Hosting, *o.Binding
+	org.Hostings++
+	h.ObservedAt, h.Bound, b.At = stored(h.ObservedAt), true, stored(b.At)
+	next.Org, next.Hostings, next.Bindings = &org, append(slices.Clone(next.Hostings), h), append(slices.Clone(next.Bindings), b)
+	slices.SortFunc(next.Hostings, func(a, b reconcile.Hosting) int { return cmp.Compare(a.ID, b.ID) })
+	slices.SortFunc(next.Bindings, func(a, b reconcile.Binding) int {
+		return cmp.Or(cmp.Compare(a.Subscription, b.Subscription), cmp.Compare(a.Slot, b.Slot))
+	})
+	return true
+}
+
+func learnSuspension(next *reconcile.Customer, o reconcile.Outcome) bool {
+	i := slices.IndexFunc(next.Hostings, func(h reconcile.Hosting) bool { return h.ID == o.Hosting.ID })
+	if i < 0 || o.Hosting.State != reconcile.HostingSuspended || o.Hosting.SuspendedByUs.IsZero() || o.Hosting.Usage == nil {
+		return false
+	}
+	next.Hostings = slices.Clone(next.Hostings)
+	h := &next.Hostings[i]
+	h.State, h.Plan, h.SuspendedBy, h.FriendlyName = o.Hosting.State, o.Hosting.Plan, o.Hosting.SuspendedBy, o.Hosting.FriendlyName
+	h.Usage, h.ObservedAt, h.SuspendedByUs = o.Hosting.Usage, stored(o.Hosting.ObservedAt), stored(o.Hosting.SuspendedByUs)
+	return true
+}
+
+// stored is a time as the database returns it.
+func stored(t time.Time) time.Time {
+	if t.IsZero() {
+		return t
+	}
+	return t.UTC().Truncate(time.Microsecond)
+}
+
+// cmpTime is the first time that is not zero.
+func cmpTime(a, b time.Time) time.Time {
+	if a.IsZero() {
+		return b
+	}
+	return a
 }

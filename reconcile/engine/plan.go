@@ -2,9 +2,15 @@ package engine
 
 import (
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
+	"strconv"
+	"strings"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -350,4 +356,417 @@ func (r *run) enqueue(p reconcile.Planned, failing bool) {
 		}
 	}
 	r.work.add(p, failing, r.catalog.Takes)
+}
+
+// loadCatalog makes the catalog of this run. Plans are listed again when they
+// are old and there is work, in every full run, and, whether there is work or not, as
+// long as a mapping leads nowhere or a plan that matters is lost: who is held for it
+// waits for no event of his own. A mapping, plan or
+// setting that changed makes every customer due, because operators write to the
+// table with psql as well as with our commands, and start us with another setting
+// without a word to the database.
+func (r *run) loadCatalog(ctx context.Context) error {
+	mappings, plans, readAt, err := r.storedCatalog(ctx)
+	if err != nil {
+		return err
+	}
+	lost, err := r.lostPlans(ctx)
+	if err != nil {
+		return err
+	}
+	again := r.mode == reconcile.RunFull || readAt.IsZero() || len(lost) > 0 || len(r.catalog.Problems()) > 0
+	if !again && (r.now.Sub(readAt) > planAge || r.now.Before(readAt)) {
+		if again, err = r.anythingDue(ctx); err != nil {
+			return err
+		}
+	}
+	if again {
+		if plans, err = r.listPlans(ctx, mappings, plans, lost); err != nil {
+			return err
+		}
+	}
+	for _, problem := range r.catalog.Problems() {
+		r.note("%s", problem)
+	}
+	return r.noticeCatalog(ctx, mappings, plans)
+}
+
+// storedCatalog makes the catalog from the database, and returns its parts and
+// when the plans were listed.
+func (r *run) storedCatalog(ctx context.Context) (mappings []reconcile.Mapping, plans []reconcile.EnhancePlan, readAt time.Time, err error) {
+	if mappings, err = r.PlanStore.Mappings(ctx); err != nil {
+		return nil, nil, readAt, err
+	}
+	if plans, readAt, err = r.PlanStore.Plans(ctx); err != nil {
+		return nil, nil, readAt, err
+	}
+	r.catalog = planner.NewCatalog(mappings, plans)
+	return mappings, plans, readAt, r.loadFeatures(ctx)
+}
+
+// planAge is how old the list of plans may be while there is work to do.
+const planAge = 10 * time.Minute
+
+// premises is a digest of all that a decision depends on and that is the same for
+// every customer.
+func (r *run) premises(mappings []reconcile.Mapping, plans []reconcile.EnhancePlan) string {
+	slices.SortFunc(mappings, func(a, b reconcile.Mapping) int { return cmpText(a.BillingID, b.BillingID) })
+	slices.SortFunc(plans, func(a, b reconcile.EnhancePlan) int { return a.ID - b.ID })
+	sum := sha256.Sum256(fmt.Append(nil, mappings, plans, r.Policy))
+	return hex.EncodeToString(sum[:8])
+}
+
+func (r *run) noticeCatalog(ctx context.Context, mappings []reconcile.Mapping, plans []reconcile.EnhancePlan) error {
+	digest := r.premises(mappings, plans)
+	last, err := r.Cursors.Cursor(ctx, cursorCatalog)
+	if err != nil || last == digest {
+		return err
+	}
+	r.features.forgetUnmapped(r.catalog)
+	if err := r.Timetable.MakeDue(ctx, r.tok, nil, r.now); err != nil {
+		return err
+	}
+	return r.Cursors.SetCursor(ctx, r.tok, cursorCatalog, digest)
+}
+
+// anythingDue reports whether there is work. The customers of a run about some are due,
+// because it has just read their subscriptions.
+func (r *run) anythingDue(ctx context.Context) (bool, error) {
+	n, err := r.Timetable.DueCount(ctx, r.now)
+	return n > 0, err
+}
+
+// lostPlan is a plan that the panel had, that a mapping names or hostings of ours are
+// on, and that its last list lacks. A list that lost one is doubted: it is read again in
+// every run until the plan is back, or until nothing of ours needs it.
+type lostPlan struct {
+	Name  string    `json:"name"`
+	Since time.Time `json:"since"`
+}
+
+func (r *run) lostPlans(ctx context.Context) (map[int]lostPlan, error) {
+	text, err := r.Cursors.Cursor(ctx, cursorLost)
+	if err != nil || text == "" {
+		return nil, err
+	}
+	lost := map[int]lostPlan{}
+	if json.Unmarshal([]byte(text), &lost) != nil {
+		lost = map[int]lostPlan{0: {}} // some plan is lost: only a new list shows which
+	}
+	return lost, nil
+}
+
+// listPlans lists the plans, stores them, and notes which of those before are lost.
+func (r *run) listPlans(ctx context.Context, mappings []reconcile.Mapping, before []reconcile.EnhancePlan, lost map[int]lostPlan) ([]reconcile.EnhancePlan, error) {
+	plans, err := r.Panel.Plans(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("listing plans: %w", err)
+	}
+	gone := map[int]lostPlan{}
+	for _, p := range before {
+		gone[p.ID] = lostPlan{Name: p.Name, Since: r.now}
+	}
+	maps.Copy(gone, lost)
+	for _, p := range plans {
+		delete(gone, p.ID)
+	}
+	delete(gone, 0)
+	if len(gone) > 0 {
+		bound, err := r.PlanStore.BoundPlans(ctx)
+		if err != nil {
+			return nil, err
+		}
+		maps.DeleteFunc(gone, func(id int, p lostPlan) bool { return !slices.Contains(bound, id) && !named(mappings, id, p.Name) })
+	}
+	for _, id := range slices.Sorted(maps.Keys(gone)) {
+		r.note("the panel's list of plans lacks plan %d (%q) since %s, which a mapping names or hostings are on. It is read again in every run until it is back; "+
+			"if the plan was deleted, map its prices to another with `stripe-enhance mappings set`", id, gone[id].Name, gone[id].Since.Format(time.RFC3339))
+	}
+	// Before the list without them: a process that dies in between must not forget them.
+	if err := r.rememberLost(ctx, gone); err != nil {
+		return nil, err
+	}
+	if err := r.PlanStore.SavePlans(ctx, r.tok, plans, r.now); err != nil {
+		return nil, err
+	}
+	r.catalog = planner.NewCatalog(mappings, plans)
+	return plans, nil
+}
+
+// named reports whether a mapping leads to a plan, by id or by name.
+func named(mappings []reconcile.Mapping, id int, name string) bool {
+	return slices.ContainsFunc(mappings, func(m reconcile.Mapping) bool {
+		return m.Plan == strconv.Itoa(id) || m.Plan == name && name != reconcile.NotHosting
+	})
+}
+
+func (r *run) rememberLost(ctx context.Context, lost map[int]lostPlan) error {
+	text := ""
+	if len(lost) > 0 {
+		packed, err := json.Marshal(lost)
+		if err != nil {
+			return err
+		}
+		text = string(packed)
+	}
+	last, err := r.Cursors.Cursor(ctx, cursorLost)
+	if err != nil || last == text {
+		return err
+	}
+	return r.Cursors.SetCursor(ctx, r.tok, cursorLost, text)
+}
+
+// planStored is a dry run over the database. It reads nothing outside.
+func (r *run) planStored(ctx context.Context) error {
+	r.setMode(reconcile.RunIncremental)
+	err := r.inTurn(ctx, []func(context.Context) error{r.loadVerdict, r.loadStoredCatalog, r.chooseStored, r.lookAround, r.planAllStored})
+	if err != nil {
+		return err
+	}
+	r.work.complete = true
+	return r.applyBrake(ctx)
+}
+
+// loadStoredCatalog makes the catalog from the database, and notes that it differs
+// from the one that the running process planned with.
+func (r *run) loadStoredCatalog(ctx context.Context) error {
+	mappings, plans, _, err := r.storedCatalog(ctx)
+	if err != nil {
+		return err
+	}
+	last, err := r.Cursors.Cursor(ctx, cursorCatalog)
+	if err == nil && last != "" && last != r.premises(mappings, plans) {
+		r.notePartial("settings, mappings or plans have changed since the running process last planned. This shows only customers that it has not planned yet; its next run shows the rest")
+	}
+	return err
+}
+
+// chooseStored finds the customers of the subscriptions that a person asked for.
+func (r *run) chooseStored(ctx context.Context) (err error) {
+	if len(r.req.Subscriptions) == 0 {
+		return nil
+	}
+	r.only, err = r.Queue.CustomersOf(ctx, r.req.Subscriptions)
+	if err == nil && len(r.only) == 0 {
+		return fault.Errorf(fault.NotFound, "the process at work has stored no subscription %v: ask again when it is idle", r.req.Subscriptions)
+	}
+	return err
+}
+
+// planAllStored plans every customer that is due, without recording it.
+func (r *run) planAllStored(ctx context.Context) error {
+	return r.due(ctx, func(customers []reconcile.Customer) error {
+		for i := range customers {
+			d, err := r.decision(&customers[i])
+			if err != nil {
+				r.undecided(&customers[i], err)
+				continue
+			}
+			r.enqueue(r.planned(&customers[i], d), false)
+		}
+		return nil
+	})
+}
+
+// rehearse is apply of a run that sends nothing: it goes through what apply would do,
+// customer by customer, with the same reads before each action, so that the plan is
+// what the next run does. Only the database changes by it, as by any look.
+func (r *run) rehearse(ctx context.Context) error {
+	r.work.applying.Store(true)
+	for i, w := range r.work.list {
+		if r.halted(ctx) {
+			break
+		}
+		if r.brake.releases(w.id) {
+			r.rehearseOne(ctx, w.id)
+		}
+		r.progress.show("rehearsing", i+1, len(r.work.list))
+	}
+	r.foreseen = foreseen{} // foretell goes the same way once more
+	return nil
+}
+
+// maxPlans bounds how often a plan is made again because of news.
+const maxPlans = 3
+
+// withNews is r, or the plan that was made after it. A plan may come upon something while
+// it rehearses, such as an org that staff have made meanwhile and that it finds when it
+// looks for another. The run that follows begins with that, and so the plan is made
+// again with it.
+func (r *run) withNews(ctx context.Context) (*run, error) {
+	for range maxPlans {
+		if news, err := r.cameUpon(ctx); err != nil || !news {
+			return r, err
+		}
+		r = r.anew()
+		err := fault.Guard(func() error {
+			return r.inTurn(ctx, []func(context.Context) error{r.plan, r.gates, r.applyBrake, r.apply, r.sendMails})
+		})
+		if err != nil {
+			return r, err
+		}
+	}
+	return r, nil
+}
+
+// cameUpon reports whether more is known, or asked for, of a customer than when this run
+// planned.
+func (r *run) cameUpon(ctx context.Context) (news bool, err error) {
+	if len(r.work.list) == 0 || !r.work.complete {
+		return false, nil // nothing was rehearsed
+	}
+	worked := idSet{}
+	for _, w := range r.work.list {
+		worked.add(w.id)
+	}
+	err = r.due(ctx, func(customers []reconcile.Customer) error {
+		for i := range customers {
+			c := &customers[i]
+			if news || r.work.unread.has(c.ID) {
+				continue
+			}
+			d, err := r.decision(c)
+			if err != nil {
+				continue // the report has it
+			}
+			asks := slices.ContainsFunc(r.work.unanswered(r.features.unanswered(d.Needs, r.features.answers())), func(n planner.Need) bool { return n.Kind != planner.NeedDomain })
+			news = asks || len(r.planned(c, d).Actions) > 0 && !worked.has(c.ID)
+		}
+		return nil
+	})
+	return news, err
+}
+
+// anew is a run that has seen what r has seen, and planned nothing.
+func (r *run) anew() *run {
+	next := r.newRun(r.req)
+	next.rec, next.log, next.tok, next.scope, next.catalog = r.rec, r.log, r.tok, r.scope, r.catalog
+	next.Cursors = r.Cursors
+	next.findings, next.work = r.findings, r.work.again()
+	next.index, next.evidence = r.index.again(), r.evidence.again()
+	next.features = r.features.again()
+	return next
+}
+
+// rehearseOne brings one customer, in thought, as far as applyOne would.
+func (r *run) rehearseOne(ctx context.Context, id string) {
+	defer r.recoverPanic(ctx, id)
+	if err := r.rehearseSteps(ctx, id); err != nil {
+		r.failed(ctx, id, err)
+	}
+}
+
+// rehearseSteps is applySteps without the calls.
+func (r *run) rehearseSteps(ctx context.Context, id string) error {
+	before, done := r.newPreparation(), &thought{}
+	for range maxSteps {
+		c, err := r.load(ctx, id)
+		if err != nil {
+			return err
+		}
+		c, d, err := r.decide(ctx, c, done)
+		if err != nil {
+			return err
+		}
+		a, ok := r.next(d, &failures{})
+		if !ok {
+			return nil
+		}
+		read, err := before.prepare(ctx, c, a, d.Contents)
+		if err != nil {
+			return err
+		}
+		if !read {
+			done.add(r, c, a)
+		}
+	}
+	return errTooManySteps
+}
+
+// foreseen is who founds an org in a dry run, by the key of the e-mail.
+type foreseen map[string][]reconcile.Kin
+
+// thought is the actions that were done for a customer in thought.
+type thought struct {
+	actions []reconcile.Action
+}
+
+// add does an action in thought. An org that is made is known to those with the same
+// e-mail who come later.
+func (t *thought) add(r *run, c *reconcile.Customer, a reconcile.Action) {
+	t.actions = append(t.actions, a)
+	switch a.Kind {
+	case reconcile.CreateOrg:
+		r.index.firstLook(planner.ForeseenOrg)
+	case reconcile.InviteOwner:
+		if c.Org != nil && c.Org.ID == planner.ForeseenOrg {
+			key := reconcile.EmailKey(a.Email)
+			r.foreseen[key] = append(r.foreseen[key], reconcile.Kin{ID: c.ID, Org: *c.Org, Invited: r.now, InvitedEmail: key})
+		}
+	default: // other actions are nothing to other customers
+	}
+}
+
+// on is a customer as loaded, with the actions that were done in thought.
+func (t *thought) on(r *run, c *reconcile.Customer) *reconcile.Customer {
+	if t == nil {
+		return c
+	}
+	if c.Org == nil {
+		for _, k := range r.foreseen[reconcile.EmailKey(c.Email)] {
+			if k.ID != c.ID {
+				c.Kin = append(slices.Clone(c.Kin), k)
+			}
+		}
+	}
+	for _, a := range t.actions {
+		c = planner.After(c, a, r.now)
+	}
+	return c
+}
+
+// there leaves out an org that is made in thought only.
+func there(orgs []string) []string {
+	return slices.DeleteFunc(slices.Clone(orgs), func(id string) bool { return id == planner.ForeseenOrg })
+}
+
+// foretell is a decision as a run would leave it: with all that it would do, step by
+// step, and with the holds that remain. It reads nothing, because rehearse has. A run
+// decides once about a customer without actions, or with held ones only: an org that
+// it makes for another customer changes nothing for this one.
+func (r *run) foretell(c *reconcile.Customer) (d planner.Decision, err error) {
+	if d, err = r.decision(c); err != nil || len(d.Actions) == 0 || !r.brake.releases(c.ID) {
+		return d, err
+	}
+	var done thought
+	for range maxSteps {
+		loaded := *c
+		after := done.on(r, &loaded)
+		if d, err = r.bareDecision(after); err != nil {
+			return d, err
+		}
+		d = r.withhold(r.withoutMetadata(d))
+		a, ok := r.next(d, &failures{})
+		if !ok {
+			break
+		}
+		done.add(r, after, a)
+	}
+	d.Actions = slices.Concat(done.actions, d.Actions)
+	for i := range d.Actions {
+		d.Actions[i] = withoutThought(d.Actions[i])
+	}
+	return d, nil
+}
+
+// withoutThought is an action without the ids that only thought has given.
+func withoutThought(a reconcile.Action) reconcile.Action {
+	if a.Hosting < 0 {
+		a.ID = strings.ReplaceAll(a.ID, fmt.Sprint(":", a.Hosting), ":new")
+		a.Hosting = 0
+	}
+	if a.Org == planner.ForeseenOrg {
+		a.ID, a.Org = strings.ReplaceAll(a.ID, ":"+planner.ForeseenOrg, ":new"), ""
+	}
+	return a
 }

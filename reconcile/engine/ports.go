@@ -386,3 +386,74 @@ type Existing interface {
 	// has another word than instance.
 	Duplicates(ctx context.Context, instance string, limit int) ([]reconcile.Duplicate, error)
 }
+
+// Features reads which features Stripe Entitlements gives to a product. Split from Billing
+// because it is asked only where a mapping may be of a feature.
+type Features interface {
+	// ProductFeatures lists the lookup keys of the active features of a product, sorted:
+	// complete, or an error. fault.Denied, fault.NotFound and fault.Permanent when this key
+	// or account does not allow it. Safe for concurrent use.
+	ProductFeatures(ctx context.Context, product string) ([]string, error)
+}
+
+// FeatureStore keeps the features of products as they were read.
+type FeatureStore interface {
+	Features(ctx context.Context) ([]reconcile.ProductFeatures, error)
+	SaveFeatures(ctx context.Context, tok reconcile.Token, f reconcile.ProductFeatures) error
+}
+
+// Disputes reads the charges that customers dispute, and those that were refunded in full.
+// Split from Billing because their place is not among the facts of a subscription.
+type Disputes interface {
+	// Disputes lists those since an instant that count: complete, or an error. fault.Denied
+	// when the key may not read them. Safe for concurrent use.
+	Disputes(ctx context.Context, since time.Time) ([]reconcile.Dispute, error)
+	// Dispute reads one; counts is false when it was won.
+	Dispute(ctx context.Context, id string) (d reconcile.Dispute, counts bool, err error)
+}
+
+// DisputeStore keeps disputes as they were read.
+type DisputeStore interface {
+	Disputes(ctx context.Context) ([]reconcile.Dispute, error)
+	// SaveDisputes replaces all by a complete list, and SaveDispute one as it was read by id.
+	// The customers of those that differ are made due.
+	SaveDisputes(ctx context.Context, tok reconcile.Token, all []reconcile.Dispute, now time.Time) error
+	SaveDispute(ctx context.Context, tok reconcile.Token, d reconcile.Dispute, counts bool, now time.Time) error
+}
+
+// Mailer sends mails to customers. nil: none are sent.
+type Mailer interface {
+	// Open connects to the mail server and logs in. It sends nothing.
+	Open(ctx context.Context) (MailSession, error)
+}
+
+// MailSession is a connection to the mail server, for one goroutine.
+type MailSession interface {
+	// Send hands a mail to the server, once. The kind of the error shows whether the server
+	// can have taken it: fault.Permanent, no, and it never will; fault.Transient, no, but
+	// perhaps later; fault.Denied, no, and it takes no other either; any other kind, it may.
+	Send(ctx context.Context, l reconcile.Letter) error
+	// Usable reports whether another mail may be sent on this connection.
+	Usable() bool
+	Close()
+}
+
+// Addressees is Stripe, as far as a mail needs it. Safe for concurrent use.
+type Addressees interface {
+	// Addressee reads a customer by id. One that was deleted has no e-mail. fault.NotFound
+	// only if Stripe answers that this customer does not exist.
+	Addressee(ctx context.Context, customer string) (reconcile.Addressee, error)
+	// OpenInvoices reads the invoices of a subscription that are still to be paid, the one
+	// that is due first before the others; none if the key may not read invoices.
+	OpenInvoices(ctx context.Context, subscription string) ([]reconcile.Invoice, error)
+}
+
+// MailJournal is the part of the journal that is about mails alone. Intents and outcomes
+// of mails are recorded by Journal, as those of other actions.
+type MailJournal interface {
+	// SkipMail stores that a mail is not sent, and why; its topics are settled by that.
+	SkipMail(ctx context.Context, tok reconcile.Token, run string, a reconcile.Action, why string, now time.Time) error
+	// LoseMails ends the mails of other runs that have an intent and no outcome, and
+	// returns their ids.
+	LoseMails(ctx context.Context, tok reconcile.Token, run string, now time.Time) ([]string, error)
+}

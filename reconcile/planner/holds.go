@@ -307,3 +307,296 @@ func Withhold(d Decision, cat *Catalog, kind reconcile.HoldKind, reason string) 
 	d.Actions = kept
 	return d
 }
+
+// Limit is the most changes of one kind in one run: the larger of Count and
+// Percent of the bound hostings.
+type Limit struct {
+	Count   int
+	Percent float64
+}
+
+// Allow is the limit for a fleet of bound hostings.
+func (l Limit) Allow(bound int) int {
+	return max(l.Count, int(float64(bound)*l.Percent/100))
+}
+
+// Brakes are the limits per kind of change. Resumes have none: they are the way
+// back, and a paying customer never waits for an approval to be switched on again.
+type Brakes struct {
+	Suspend    Limit
+	ChangePlan Limit
+	Create     Limit
+	Terminate  Limit
+}
+
+// mailLimit is the limit on mails to customers. It is no setting: a hundred mails about
+// something that is not so are as bad in a large fleet as in a small one.
+var mailLimit = Limit{Count: 25, Percent: 10}
+
+// DefaultBrakes are the limits of the contract.
+func DefaultBrakes() Brakes {
+	return Brakes{
+		Suspend:    Limit{Count: 5, Percent: 2},
+		ChangePlan: Limit{Count: 5, Percent: 5},
+		Create:     Limit{Count: 25, Percent: 10},
+		Terminate:  Limit{Count: 1, Percent: 1},
+	}
+}
+
+// dayFactor is how many times the limit of a run may be used up in 24 hours.
+const dayFactor = 2.5
+
+// Limit returns the limit of a brake kind as BrakeKind names it.
+func (b Brakes) Limit(k reconcile.ActionKind) Limit {
+	switch k.Brake() {
+	case reconcile.CreateSubscription:
+		return b.Create
+	case reconcile.ChangePlan:
+		return b.ChangePlan
+	case reconcile.Suspend:
+		return b.Suspend
+	case reconcile.Terminate:
+		return b.Terminate
+	case reconcile.SendMail:
+		return mailLimit
+	default:
+		return Limit{}
+	}
+}
+
+// BrakeLoad is what the brake looks at, for one kind.
+type BrakeLoad struct {
+	Kind      reconcile.ActionKind // as BrakeKind names it
+	Planned   int                  // in this run, without what an approval released
+	AtWork    int                  // those that runs at work beside this one may still do
+	Performed int                  // in the last 24 hours, without what approvals released
+	Bound     int                  // hostings bound: the base of the percentages
+}
+
+// Holds reports whether all changes of the kind are to be held, and why. It holds all or
+// nothing: if it stopped after the first N, the sort order would pick N victims.
+func (b Brakes) Holds(l BrakeLoad) (reason string, held bool) {
+	limit := b.Limit(l.Kind).Allow(l.Bound)
+	day := int(float64(limit) * dayFactor)
+	switch {
+	case l.Planned == 0:
+		return "", false
+	case l.Planned+l.AtWork > limit:
+		return tooManyInRun(l, limit), true
+	case l.Planned+l.AtWork+l.Performed > day:
+		return tooManyInDay(l, day), true
+	}
+	return "", false
+}
+
+// plausibleOrder is the most hostings that one customer plausibly orders in one run. An
+// agency that brings ten sites is a good day. More is usually a script, a quantity that
+// counts something else, or an abuse of a trial without a card, and such an order is worth
+// a look. It does not grow with the fleet, as the percentage of the limit does; it grows
+// with the count that an operator sets, of which it is orderShare: 10 of the usual 25. So
+// no single order comes near the limit of the fleet.
+const (
+	plausibleOrder = 10
+	orderShare     = 0.4
+)
+
+// Order is the most hostings that one customer may order in one run, in a fleet of bound
+// hostings, without being held.
+func (b Brakes) Order(bound int) int {
+	most := max(plausibleOrder, int(float64(b.Create.Count)*orderShare))
+	if limit := b.Create.Allow(bound); limit > 0 {
+		most = min(most, limit)
+	}
+	return most
+}
+
+// Order is the hostings to be created for one customer: those that are held already, and
+// new ones.
+type Order struct {
+	Held, New int
+	Done      int // made in the last 24 hours, without what approvals released
+	// Alone: it is the one order for which the fleet is over its limit.
+	Alone bool
+}
+
+// OrdersVerdict is the result of the brake on creates for all orders of a run.
+type OrdersVerdict struct {
+	// Large are the orders that are held by themselves.
+	Large map[uint64]Order
+	// Others is why all other new orders are held as well; "": they are not.
+	Others string
+	Most   int // hostings that one customer plausibly orders
+	Limit  int // of the fleet, in one run
+}
+
+// JudgeOrders is the brake on creates. An order that is larger than one customer plausibly
+// orders, in this run or 2.5 times that in 24 hours, is held by itself and does not count
+// against the others. The limit of the fleet is for the hostings of all others, including
+// those that are held already: if there are too many, all of them are held. Hostings are
+// counted, and not customers, because the limit is one of changes, and no order that
+// counts has more than Most of them. Where it is a single order with which the fleet is
+// over its limit, that order is held and not the others. performed is the number of
+// hostings created in the last 24 hours, and atWork of those that other runs may still
+// create which are at work at the same time: several runs may not make together what one
+// may not.
+func (b Brakes) JudgeOrders(orders map[uint64]Order, atWork, performed, bound int) OrdersVerdict {
+	v := OrdersVerdict{Large: map[uint64]Order{}, Most: b.Order(bound), Limit: b.Create.Allow(bound)}
+	load := BrakeLoad{Kind: reconcile.CreateSubscription, AtWork: atWork, Performed: performed, Bound: bound}
+	largest, size, second := uint64(0), 0, 0
+	for key, o := range orders {
+		n := o.Held + o.New
+		if n > v.Most || n+o.Done > int(float64(v.Most)*dayFactor) {
+			v.Large[key] = o
+			continue
+		}
+		load.Planned += n
+		if n > size {
+			largest, size, second = key, n, size
+		} else {
+			second = max(second, n)
+		}
+	}
+	reason, over := b.Holds(load)
+	if !over {
+		return v
+	}
+	load.Planned -= size
+	if _, still := b.Holds(load); !still && size > 1 && size > second {
+		o := orders[largest]
+		o.Alone = true
+		v.Large[largest] = o
+		return v
+	}
+	v.Others = reason
+	return v
+}
+
+// holdSecondTrial keeps a subscription in trial from getting anything new if its customer
+// had a trial before. A person who decided that the order is new has allowed it.
+func (pl *planner) holdSecondTrial(s *assessed) {
+	if !pl.policy.OneTrial || s.Status != reconcile.StatusTrialing || s.desired != desiredActive || s.IsNewOrder {
+		return
+	}
+	for i := range pl.c.Subscriptions {
+		o := &pl.c.Subscriptions[i]
+		if o.ID == s.ID || o.TrialStart.IsZero() || !triedBefore(o, s.Subscription) {
+			continue
+		}
+		if s.trialBefore == nil || triedBefore(o, s.trialBefore) {
+			s.trialBefore = o
+		}
+	}
+	if s.trialBefore != nil {
+		s.desired, s.holdKind = desiredKeep, reconcile.HoldTrial
+	}
+}
+
+// triedBefore reports whether the trial of a began before that of b. Of two that began
+// together, the subscription with the smaller id is the first.
+func triedBefore(a, b *reconcile.Subscription) bool {
+	if !a.TrialStart.Equal(b.TrialStart) {
+		return a.TrialStart.Before(b.TrialStart)
+	}
+	return a.ID < b.ID
+}
+
+// unpaidUpgrade reports whether a hosting is to get more of something that is not paid yet.
+// Only a read by id knows of invoices.
+func (pl *planner) unpaidUpgrade(cl demand, h *reconcile.Hosting) bool {
+	if !pl.policy.HoldUnpaidUpgrade || !pl.cat.lowers(cl.plan.ID, h.Plan) {
+		return false
+	}
+	s := &pl.subs[cl.lead.sub]
+	if !s.ByID || pl.now.Sub(s.ReadAt) > pl.policy.Freshness() {
+		pl.addNeed(Need{Kind: NeedSubscription, Subscription: s.ID})
+	}
+	return s.Status == reconcile.StatusPastDue || !s.UnpaidChange.IsZero()
+}
+
+// judgeDispute suspends a subscription whose payment is disputed, if the settings ask for it.
+// A dispute that was not read lately suspends nothing, and lifts nothing.
+func (pl *planner) judgeDispute(s *assessed) {
+	if pl.policy.Dispute != reconcile.SuspendDisputes || s.desired != desiredActive || pl.trusted(s.ID) {
+		return
+	}
+	for i := range pl.c.Disputes {
+		d := &pl.c.Disputes[i]
+		if d.Refund() || d.Settled() || d.Subscription != s.ID || d.StripeCustomer != s.StripeCustomer {
+			continue
+		}
+		if s.disputed == nil || s.disputed.Opened.Before(d.Opened) {
+			s.disputed = d
+		}
+	}
+	switch {
+	case s.disputed == nil:
+		return
+	case pl.now.Sub(s.disputed.ReadAt) > pl.policy.Freshness():
+		pl.addNeed(Need{Kind: NeedDispute, Dispute: s.disputed.ID})
+		pl.recheckAt(pl.now.Add(recheckAfter))
+		s.desired, s.holdKind = desiredKeep, reconcile.HoldDispute
+	default:
+		s.desired, s.graceEnds = desiredSuspended, time.Time{}
+	}
+}
+
+// trusted reports whether a person has decided to trust a customer, or one subscription: its
+// disputes and refunds count for nothing.
+func (pl *planner) trusted(sub string) bool {
+	for i := range pl.c.Manual {
+		m := &pl.c.Manual[i]
+		if m.Kind == reconcile.NoSuspend && m.InForce(pl.now) && (m.Subscription == "" || m.Subscription == sub) {
+			pl.recheckAt(m.Until)
+			return true
+		}
+	}
+	return false
+}
+
+// withheldByDispute finds the dispute or refund that withholds an action: a new hosting, and
+// a plan with more of something.
+func (pl *planner) withheldByDispute(a reconcile.Action) *reconcile.Dispute {
+	gives := a.Kind == reconcile.CreateSubscription || a.Kind == reconcile.ChangePlan && pl.cat.lowers(a.Plan, a.FromPlan)
+	if pl.policy.Dispute == reconcile.TellDisputes || !gives || pl.trusted(a.Subscription) {
+		return nil
+	}
+	for i := range pl.c.Disputes {
+		if d := &pl.c.Disputes[i]; !d.Settled() {
+			return d
+		}
+	}
+	return nil
+}
+
+// unclear reports whether the metadata of a subscription means an org or a hosting, and
+// cannot be read.
+func (s *assessed) unclear() bool { return s.MetadataOrgText != "" || s.MetadataHostingText != "" }
+
+// holdUnclear holds a subscription whose metadata cannot be read. It keeps its hostings;
+// nothing more is found or made for it, because the hosting that was meant may be there.
+func (pl *planner) holdUnclear(s int) {
+	sub := &pl.subs[s]
+	if sub.desired == desiredEnded || !sub.mapped && pl.assignmentsOf(s) == 0 {
+		return
+	}
+	pl.block(s)
+	for _, t := range [...]struct{ key, text, want string }{
+		{"enhance_org_id", sub.MetadataOrgText, "the UUID of an org"},
+		{"enhance_subscription_id", sub.MetadataHostingText, "the number of a hosting"},
+	} {
+		if t.text != "" {
+			pl.addHold(reconcile.Hold{Kind: reconcile.HoldUnreadable, Subscription: sub.ID, Reason: metadataUnreadable(sub, t.key, t.text, t.want)})
+		}
+	}
+}
+
+// withoutDomain asks for the domain of a subscription, or adds a hold if it cannot be
+// read.
+func (pl *planner) withoutDomain(s *assessed) {
+	switch {
+	case s.Domain != "":
+		pl.addHold(reconcile.Hold{Kind: reconcile.HoldUnreadable, Subscription: s.ID, Reason: domainUnreadable(s)})
+	case !s.DomainChecked:
+		pl.addNeed(Need{Kind: NeedDomain, Subscription: s.ID})
+	}
+}

@@ -1,7 +1,10 @@
 package planner
 
 import (
+	"cmp"
 	"slices"
+	"strconv"
+	"time"
 
 	"github.com/stripe-enhance/stripe-enhance/reconcile"
 )
@@ -262,4 +265,383 @@ func (pl *planner) unfilled(sub, plan int) int {
 
 func (pl *planner) ownBinding(sub int, hosting int64) bool {
 	return slices.ContainsFunc(pl.assignments, func(l assignment) bool { return l.sub == sub && l.Hosting == hosting })
+}
+
+// byResubscription gives a new subscription the hosting of an ended one: one with content
+// before an empty one (see turns), then same plan first, then the one that ended last.
+// Nothing is recreated while the old site exists.
+func (pl *planner) byResubscription() {
+	for _, turn := range pl.orgTurns() {
+		for _, samePlan := range [...]bool{true, false} {
+			for w := range pl.units {
+				if pl.units[w].assignment >= 0 || pl.units[w].blocked {
+					continue
+				}
+				if i := pl.returning(w, samePlan, turn); i >= 0 {
+					pl.takeOver(w, i)
+				}
+			}
+		}
+	}
+}
+
+// mayReturn reports whether a hosting may be given to a customer who comes back.
+func (pl *planner) mayReturn(l *assignment) bool {
+	return l.desired == 0 && l.sub >= 0 && pl.subs[l.sub].desired == desiredEnded && pl.alive(l) && !pl.served(l.Hosting) && pl.namedBy(l) == nil && !pl.unboundFromLive(l.Hosting)
+}
+
+// returning finds the best hosting of an ended subscription of the same Stripe customer
+// among some, -1 for none.
+func (pl *planner) returning(w int, samePlan bool, of []int) int {
+	best, plan, buyer := -1, pl.units[w].plan.ID, pl.subs[pl.units[w].sub].StripeCustomer
+	for _, i := range of {
+		l := &pl.assignments[i]
+		if !pl.mayReturn(l) || pl.subs[l.sub].StripeCustomer != buyer || samePlan && pl.c.Hostings[l.hosting].Plan != plan {
+			continue
+		}
+		if best < 0 || cmp.Or(pl.subs[l.sub].EndedAt.Compare(pl.subs[pl.assignments[best].sub].EndedAt),
+			cmp.Compare(pl.assignments[best].Hosting, l.Hosting)) > 0 {
+			best = i
+		}
+	}
+	return best
+}
+
+// served reports whether a subscription which has not ended is bound to the hosting: then
+// it is known who uses it.
+func (pl *planner) served(hosting int64) bool {
+	return slices.ContainsFunc(pl.assignments, func(l assignment) bool {
+		return l.Hosting == hosting && l.sub >= 0 && pl.subs[l.sub].desired != desiredEnded
+	})
+}
+
+// namedBy finds the subscription that is to have the hosting of an ended one as soon
+// as it can be given one: its metadata names it. It has none, has not ended, and is
+// unpaid or waits for something. nil for none; of several, one that may be paid for.
+func (pl *planner) namedBy(l *assignment) (by *assessed) {
+	for i := range pl.subs {
+		s := &pl.subs[i]
+		if s.MetadataHosting != l.Hosting && !s.unclear() || pl.unboundFrom(s.ID, l.Hosting) || s.Gone || s.desired == desiredEnded || pl.assignmentsOf(i) > 0 || !pl.waits(i) {
+			continue
+		}
+		if by == nil || by.desired == desiredSuspended {
+			by = s
+		}
+	}
+	return by
+}
+
+// waits reports whether a subscription may need a hosting that it cannot be given now.
+func (pl *planner) waits(sub int) bool {
+	s := &pl.subs[sub]
+	return s.desired != desiredActive || slices.ContainsFunc(pl.units, func(w unit) bool { return w.sub == sub && w.assignment < 0 }) ||
+		slices.ContainsFunc(s.items, func(it reconcile.Item) bool {
+			_, ok := pl.cat.match(&it)
+			return !ok && !s.mapped || pl.unclear(&it)
+		})
+}
+
+func (pl *planner) takeOver(w, i int) {
+	l, s := &pl.assignments[i], pl.units[w].sub
+	old := l.Subscription
+	n := pl.freeSlot(s)
+	l.Binding.Subscription, l.Slot, l.Item, l.How = pl.subs[s].ID, n, pl.units[w].item, reconcile.BoundByResubscription
+	l.sub, l.fresh, l.moved = s, true, true
+	l.reason = customerIsBack(old, pl.subs[s].ID, l.Hosting)
+	pl.fill(w, i)
+}
+
+// planMarks writes the marker into the names of the hostings that people have bound. A
+// database that is lost finds such a hosting again by nothing else.
+func (pl *planner) planMarks() {
+	for i := range pl.assignments {
+		l := &pl.assignments[i]
+		if l.How != reconcile.BoundByAdopt || l.moved || l.fresh || l.hosting < 0 || pl.writtenTo(l.Hosting) {
+			continue
+		}
+		h := &pl.c.Hostings[l.hosting]
+		if !servable(h.State) || h.ObservedAt.IsZero() || pl.marksOther(l, h) {
+			continue
+		}
+		m := reconcile.Marker{StripeID: l.Subscription, Slot: l.Slot, Instance: pl.policy.Instance}
+		if name := reconcile.MarkedName(h.FriendlyName, m); name != "" {
+			cl := demand{lead: l}
+			pl.change(cl, h, reconcile.Action{ID: "mark_hosting:" + pl.ref(cl, h), Kind: reconcile.MarkHosting, Name: name, Reason: boundByPerson(l)})
+		}
+	}
+}
+
+// marksOther reports whether a hosting carries the marker of another binding that it has,
+// or will get the marker of one that comes first.
+func (pl *planner) marksOther(l *assignment, h *reconcile.Hosting) bool {
+	m := pl.marker(h)
+	return slices.ContainsFunc(pl.assignments, func(o assignment) bool {
+		if o.Hosting != l.Hosting || o.Subscription == l.Subscription && o.Slot == l.Slot {
+			return false
+		}
+		earlier := o.Subscription < l.Subscription || o.Subscription == l.Subscription && o.Slot < l.Slot
+		return o.Subscription == m.StripeID && o.Slot == m.Slot || earlier && o.How == reconcile.BoundByAdopt
+	})
+}
+
+// writtenTo reports whether a write to a hosting has no known outcome.
+func (pl *planner) writtenTo(hosting int64) bool {
+	return slices.ContainsFunc(pl.c.Pending, func(p reconcile.Pending) bool { return p.Hosting == hosting })
+}
+
+// planCreates makes hostings that are paid for and do not exist. Only units that no
+// hosting, marker, metadata or former subscription could fill come this far.
+func (pl *planner) planCreates() {
+	if !slices.ContainsFunc(pl.units, pl.unassigned) || pl.org.blocked || pl.pendingCreate() || pl.orgUnusable() {
+		return
+	}
+	if !pl.reachable() && pl.onboarding() != reconcile.NoOnboarding && !pl.c.OrgGuest && (pl.c.Org == nil || pl.c.Org.OwnerEmail == "") {
+		pl.holdNoEmail()
+		return
+	}
+	made := false
+	for w := range pl.units {
+		if pl.unassigned(pl.units[w]) && !pl.adoptable(w) {
+			made = true
+			pl.createHosting(w)
+		}
+	}
+	switch {
+	case !made:
+		pl.withoutIdleLink()
+	case pl.org.create:
+		pl.createOrg()
+	}
+}
+
+func (pl *planner) unassigned(w unit) bool { return w.assignment < 0 && !w.blocked }
+
+// pendingCreate holds every creation of the customer while the outcome of one is not
+// known: the hosting or org may be there already.
+func (pl *planner) pendingCreate() bool {
+	found := pl.c.Org == nil && pl.pendingOrg()
+	for i := range pl.c.Pending {
+		if pl.c.Pending[i].Kind == reconcile.CreateSubscription {
+			pl.holdPending(&pl.c.Pending[i])
+			found = true
+		}
+	}
+	return found
+}
+
+func (pl *planner) orgUnusable() bool {
+	o := pl.c.Org
+	switch {
+	case o == nil:
+		return false
+	case o.Deleted:
+		pl.addHold(reconcile.Hold{Kind: reconcile.HoldDeleted, Reason: orgWasDeleted(o)})
+		return true
+	case o.Suspended:
+		pl.addHold(reconcile.Hold{Kind: reconcile.HoldForeignSuspension, Reason: orgIsSuspended(o)})
+		return true
+	}
+	return false
+}
+
+func (pl *planner) createHosting(w int) {
+	u := &pl.units[w]
+	s := &pl.subs[u.sub]
+	n := pl.freeSlot(u.sub)
+	pl.assignments = append(pl.assignments, assignment{Binding: reconcile.Binding{Subscription: s.ID, Slot: n, Item: u.item}, sub: u.sub, hosting: -1, desired: desiredActive})
+	pl.addAction(reconcile.Action{ID: "create_subscription:" + reconcile.SlotID(s.ID, n) + ":" + strconv.Itoa(u.plan.ID), Kind: reconcile.CreateSubscription,
+		Subscription: s.ID, Item: u.item, Slot: n, Org: pl.org.id, Plan: u.plan.ID, PlanName: u.plan.Name,
+		How: reconcile.BoundByCreate, Reason: pl.lacksHosting(s, u) + pl.formerly(s.ID)})
+	if n != 1 || !pl.wantsWebsite(s, u.item) {
+		return
+	}
+	if s.domain == "" {
+		pl.withoutDomain(s)
+		return
+	}
+	site, problem := pl.site(s, u.item, u.plan.ID)
+	if problem != "" {
+		pl.addHold(reconcile.Hold{Kind: reconcile.HoldWebsite, Subscription: s.ID, Reason: websiteWaits(s, problem)})
+		return
+	}
+	pl.addAction(reconcile.Action{ID: "create_website:" + reconcile.SlotID(s.ID, n) + ":" + s.domain, Kind: reconcile.CreateWebsite, Subscription: s.ID, Item: u.item,
+		Slot: n, Org: pl.org.id, Plan: u.plan.ID, PlanName: u.plan.Name, Domain: s.domain, Site: site, Reason: orderedDomain(s)})
+}
+
+// freeSlot is the smallest slot of a subscription that nothing has used yet, as far as we
+// can see: no binding, no marker, no unbinding, no unanswered write.
+func (pl *planner) freeSlot(sub int) int {
+	id := pl.subs[sub].ID
+	for n := 1; ; n++ {
+		if !pl.slotUsed(id, n) {
+			return n
+		}
+	}
+}
+
+func (pl *planner) slotUsed(id string, n int) bool {
+	return slices.ContainsFunc(pl.assignments, func(l assignment) bool { return l.Subscription == id && l.Slot == n }) ||
+		slotUsed(pl.c, id, n, pl.policy.Instance)
+}
+
+func (pl *planner) createOrg() {
+	pl.addAction(reconcile.Action{ID: "create_org:" + pl.c.ID, Kind: reconcile.CreateOrg, Name: pl.orgName(),
+		Reason: pl.lacksOrg()})
+	pl.addAction(reconcile.Action{ID: "rename_org:" + pl.c.ID, Kind: reconcile.RenameOrg, Name: pl.orgName(),
+		Reason: nameOfNewOrg})
+	if pl.onboarding() != reconcile.NoOnboarding {
+		pl.invite("", ownerOfNewOrg)
+	}
+}
+
+// planMetadata writes the ids of org and hosting into the metadata at Stripe, if the
+// operator wants that and the metadata is empty, or if the value that we wrote there is no
+// longer true.
+func (pl *planner) planMetadata() {
+	pl.planMarks()
+	if !pl.policy.WriteMetadata {
+		return
+	}
+	for s := range pl.subs {
+		if sub := &pl.subs[s]; sub.unclear() || (sub.MetadataOrg != "" || sub.MetadataHosting != 0) && !pl.outdated(s) {
+			continue
+		}
+		for i := range pl.assignments {
+			l := &pl.assignments[i]
+			if l.sub == s && l.desired == desiredActive && l.Hosting != 0 && !l.moved {
+				pl.addAction(reconcile.Action{ID: "write_metadata:" + pl.subs[s].ID + ":" + reconcile.FormatID(l.Hosting), Kind: reconcile.WriteMetadata, Subscription: pl.subs[s].ID,
+					Slot: l.Slot, Org: l.Org, Hosting: l.Hosting, Reason: metadataIsEmpty})
+				break
+			}
+		}
+	}
+}
+
+// outdated reports whether the metadata of a subscription names, by our own hand, a
+// hosting that no longer serves it: another one has taken its place.
+func (pl *planner) outdated(sub int) bool {
+	s := &pl.subs[sub]
+	return s.MetadataHosting != 0 && s.MetadataHosting == s.MetadataWritten && !slices.ContainsFunc(pl.assignments, func(l assignment) bool {
+		return l.sub == sub && l.Hosting == s.MetadataHosting && l.desired != desiredSuspended
+	})
+}
+
+const (
+	// siteAge is how old the panel's answer may be about where a domain is.
+	siteAge = time.Hour
+	// heldAge is how old the reading of an obstacle to a creation may be: a person who has
+	// just removed it in the panel runs again, and expects to see the effect.
+	heldAge = time.Minute
+	// mostRechecked is how many look-alikes are read again at a time.
+	mostRechecked = 20
+)
+
+// adoptable holds a unit for which the panel may have a hosting already: one that looks
+// like it, or, until a person decides that the order is new, any that no subscription is
+// bound to.
+func (pl *planner) adoptable(w int) bool {
+	s := &pl.subs[pl.units[w].sub]
+	if s.IsNewOrder {
+		return false
+	}
+	if alike := pl.lookalikes(s); len(alike) > 0 {
+		pl.holdAlike(s, alike)
+		return true
+	}
+	if !pl.c.Unbound {
+		return false // there is nothing that it could be
+	}
+	switch after := pl.policy.NewAfter; {
+	case pl.assignmentsOf(pl.units[w].sub) > 0:
+	case after.IsZero() && pl.c.Undecided:
+		pl.holdUndecided(s, pl.newAfterNotSet(s))
+		return true
+	case !after.IsZero() && s.Created.Before(after):
+		pl.holdUndecided(s, pl.orderedBefore(s, after))
+		return true
+	}
+	pl.askForSite(s)
+	return false
+}
+
+func (pl *planner) holdUndecided(s *assessed, reason string) {
+	pl.recheckAt(pl.now.Add(recheckAfter))
+	pl.addHold(reconcile.Hold{Kind: reconcile.HoldAdopt, Subscription: s.ID, Reason: reason + oneOfThemOrNew(s)})
+}
+
+// askForSite has the panel asked where the ordered domain is, before anything is
+// made for it.
+func (pl *planner) askForSite(s *assessed) {
+	switch {
+	case s.Domain == "" && !s.DomainChecked:
+		pl.addNeed(Need{Kind: NeedDomain, Subscription: s.ID})
+	case s.domain != "" && pl.now.Sub(s.SiteReadAt) > siteAge:
+		pl.addNeed(Need{Kind: NeedWebsiteLocation, Subscription: s.ID, Domain: s.domain})
+	}
+}
+
+// lookalikes are those of a subscription, each once, with the strongest likeness. A
+// hosting that this decision binds is none any more. If a person has split the customer from
+// an org, one in it is none by its owner, by its name, or by the hostings that the
+// customer still has there.
+func (pl *planner) lookalikes(s *assessed) []reconcile.Lookalike {
+	var all []reconcile.Lookalike
+	for _, l := range pl.c.Lookalikes {
+		if l.Subscription != "" && l.Subscription != s.ID || pl.bound(l.Hosting) {
+			continue
+		}
+		if l.Why != reconcile.LikeDomain && l.Why != reconcile.LikeMetadata && pl.apart(l.Org) != nil {
+			continue
+		}
+		if i := slices.IndexFunc(all, func(o reconcile.Lookalike) bool { return o.Hosting == l.Hosting }); i >= 0 {
+			if l.Why < all[i].Why {
+				all[i] = l
+			}
+			continue
+		}
+		all = append(all, l)
+	}
+	slices.SortFunc(all, func(a, b reconcile.Lookalike) int {
+		return cmp.Or(cmp.Compare(a.Why, b.Why), cmp.Compare(a.Hosting, b.Hosting))
+	})
+	return all
+}
+
+func (pl *planner) holdAlike(s *assessed, alike []reconcile.Lookalike) {
+	for _, l := range alike[:min(len(alike), mostRechecked)] {
+		pl.readAgain(Need{Kind: NeedHosting, Org: l.Org, Hosting: l.Hosting}, l.ObservedAt)
+	}
+	l, more := alike[0], ""
+	if n := len(alike) - 1; n > 0 {
+		more = moreAlike(n)
+	}
+	pl.addHold(reconcile.Hold{Kind: reconcile.HoldAdopt, Subscription: s.ID, Org: l.Org, Hosting: l.Hosting, Reason: pl.looksLike(s, l, more)})
+}
+
+// readAgain asks for a new reading of an obstacle to a creation, unless it was just read.
+func (pl *planner) readAgain(n Need, read time.Time) {
+	pl.recheckAt(pl.now.Add(recheckAfter))
+	if pl.now.Sub(read) > heldAge {
+		pl.addNeed(n)
+	}
+}
+
+// withoutIdleLink drops the binding of an org that was to get a hosting when none is
+// made in it: which org it is belongs to what a person decides about the hosting.
+func (pl *planner) withoutIdleLink() {
+	pl.out.Actions = slices.DeleteFunc(pl.out.Actions, func(a reconcile.Action) bool {
+		return a.Kind == reconcile.Link && a.Hosting == 0 && (a.How == reconcile.BoundByAdopt || a.How == reconcile.BoundByMetadata)
+	})
+}
+
+// marker is the marker of a hosting, without INSTANCE, if it is one of ours: the markers
+// of other installations on the panel do not concern us.
+func (pl *planner) marker(h *reconcile.Hosting) reconcile.Marker {
+	return h.Marker().Of(pl.policy.Instance)
+}
+
+// foreign reports whether an org carries the marker of another installation.
+func (pl *planner) foreign(o *reconcile.Org) bool {
+	m, marked := reconcile.MarkerOf(o.Name)
+	return marked && m.Of(pl.policy.Instance) == reconcile.Marker{}
 }

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/stripe-enhance/stripe-enhance/reconcile"
 )
@@ -341,4 +342,305 @@ func otherEmail(c *reconcile.Customer, owner string) string {
 func otherName(c *reconcile.Customer) string {
 	return fmt.Sprintf("the organisation is named %q, and Stripe names the customer %q: `%s` renames it",
 		c.Org.Name, c.Name, RenameCommand(c.ID, c.Name))
+}
+
+// paidThoughUnpaid is for a subscription whose invoices are paid.
+func paidThoughUnpaid(s *assessed) string {
+	return fmt.Sprintf("%s, though none of its invoices is open and the newest was paid: nothing makes it active again by itself. "+
+		"Look at it at Stripe: collect the drafts, or cancel it and sell a new one", standing(s))
+}
+
+// isToBeCreated is for hostings of which no hold keeps them from being created.
+func isToBeCreated(s *assessed, n int64, customer string) string {
+	what := "its hosting is not there: the next run creates it, unless the brake holds it"
+	if n > 1 {
+		what = fmt.Sprintf("%d of its hostings are not there: the next run creates them, unless the brake holds them", n)
+	}
+	return fmt.Sprintf("%s, and %s; `stripe-enhance customers show --customer %s` shows that", standing(s), what, customer)
+}
+
+// isUpUnpaid is for a hosting that is up and not paid for, with no reason in the decision.
+func isUpUnpaid(s *assessed, h *reconcile.Hosting) string {
+	return fmt.Sprintf("%s, and hosting %d of org %s is up", standing(s), h.ID, h.Org)
+}
+
+// isKept is for a hosting that has been suspended for longer than the retention period and
+// is not to be deleted.
+func (a *audit) isKept(s *assessed, h *reconcile.Hosting) string {
+	since := reconcile.FormatTime(suspendedSince(s, h))
+	switch {
+	case h.SuspendedByUs.IsZero():
+		return fmt.Sprintf("%s: hosting %d is suspended, not by us, and so it is never deleted by us; delete it in the panel if nothing on it is needed", standing(s), h.ID)
+	case !s.Status.Ended():
+		return fmt.Sprintf("%s: hosting %d is suspended since %s, and retention counts from the end of the subscription; cancel it at Stripe if it is not paid any more", standing(s), h.ID, since)
+	}
+	return fmt.Sprintf("%s: hosting %d is suspended since %s, longer than the retention period of %s", standing(s), h.ID, since, reconcile.FormatDuration(a.policy.Retention))
+}
+
+// isOnAnotherPlan is for a hosting on a plan that is not paid for.
+func (a *audit) isOnAnotherPlan(s *assessed, h *reconcile.Hosting, plan int) string {
+	return fmt.Sprintf("%s, for plan %s, and hosting %d is on plan %s", standing(s), a.planRef(plan), h.ID, a.planRef(h.Plan))
+}
+
+// UnboundHosting is a hosting at the panel that no subscription is bound to.
+func UnboundHosting(u reconcile.UnboundOrg) reconcile.Discrepancy {
+	marker := ""
+	if u.Marker.StripeID != "" {
+		marker = fmt.Sprintf(" (it carries the marker %s)", u.Marker)
+	}
+	return reconcile.Discrepancy{Kind: reconcile.ProvisionedNotPaid, Email: u.OwnerEmail, Org: u.ID, Hosting: u.Hosting,
+		Reason: fmt.Sprintf("no subscription at Stripe is bound to hosting %d of org %s %q, on plan %d%s, and so it has no price: "+
+			"`%s` if one pays for it, or else suspend it in the panel", u.Hosting, u.ID, u.Name, u.Plan, marker, BindCommand("SUBSCRIPTION", u.Hosting))}
+}
+
+// LeftEmpty is an org at the panel in which nothing is.
+func LeftEmpty(u reconcile.UnboundOrg) reconcile.Discrepancy {
+	whose := "no customer at Stripe is bound to it"
+	if u.Customer != "" {
+		whose = "every subscription of " + u.Customer + " has ended"
+	}
+	return reconcile.Discrepancy{Kind: reconcile.EmptyOrg, Customer: u.Customer, Email: u.OwnerEmail, Org: u.ID, Since: u.Created,
+		Reason: fmt.Sprintf("org %s %q had no hosting at %s, and %s; an org has no price: delete it in the panel if it is not needed", u.ID, u.Name, reconcile.FormatTime(u.ObservedAt), whose)}
+}
+
+// describeContent lists the content of a hosting, for people. Its websites have been asked
+// for: nothing is decided about content before that.
+func describeContent(h *reconcile.Hosting) string {
+	var parts []string
+	if c := h.Content; c.Count > 0 {
+		parts = append(parts, plural(int64(c.Count), "website")+" ("+strings.Join(c.Sites, ", ")+")")
+		if c.Count > len(c.Sites) {
+			parts[0] = fmt.Sprintf("%s (%s and %d more)", plural(int64(c.Count), "website"), strings.Join(c.Sites, ", "), c.Count-len(c.Sites))
+		}
+	}
+	usage := slices.Clone(h.Usage)
+	slices.SortFunc(usage, func(a, b reconcile.Usage) int { return strings.Compare(a.Name, b.Name) })
+	for _, u := range usage {
+		if u.Used <= 0 || passing[u.Name] || u.Name == "websites" && u.Used <= int64(h.Content.Count) {
+			continue
+		}
+		if word := countsOf[u.Name]; word != "" {
+			parts = append(parts, plural(u.Used, word))
+		} else {
+			parts = append(parts, fmt.Sprintf("%s %d", u.Name, u.Used))
+		}
+	}
+	if h.Content.Unread != "" {
+		parts = append(parts, "its websites cannot be listed: "+h.Content.Unread)
+	}
+	if len(parts) == 0 {
+		return "nothing"
+	}
+	return strings.Join(parts, ", ")
+}
+
+// plural is a number with its word.
+func plural(n int64, word string) string {
+	switch {
+	case n == 1:
+		return "1 " + word
+	case strings.HasSuffix(word, "x") || strings.HasSuffix(word, "s"):
+		return fmt.Sprintf("%d %ses", n, word)
+	}
+	return fmt.Sprintf("%d %ss", n, word)
+}
+
+// hostingWithContent is one hosting in a list.
+func hostingWithContent(l *assignment, h *reconcile.Hosting) string {
+	return fmt.Sprintf("hosting %d of %s: %s", h.ID, l.Subscription, describeContent(h))
+}
+
+// notDeletedForContent is for a hosting with content at the end of its retention period.
+func notDeletedForContent(h *reconcile.Hosting, parts []string) string {
+	return fmt.Sprintf("hosting %d was to be deleted at the end of the retention period, but it holds %s, and the same customer keeps one that may hold less (%s): it is not deleted. "+
+		"Move its content, or delete hosting %d in the panel if it is not wanted", h.ID, describeContent(h), strings.Join(parts[:min(len(parts), mostListed)], "; "), h.ID)
+}
+
+// replacesEmpty is for a hosting with content that takes the place of an empty one.
+func (pl *planner) replacesEmpty(l, e *assignment, was string) string {
+	return fmt.Sprintf("hosting %d of %s has %s, and hosting %d of %s has nothing on it: %s is served by hosting %d",
+		l.Hosting, was, describeContent(&pl.c.Hostings[l.hosting]), e.Hosting, e.Subscription, l.Subscription, l.Hosting)
+}
+
+// emptyNotNeeded is for the empty hosting whose place another one has taken.
+func emptyNotNeeded(e, l *assignment) string {
+	return fmt.Sprintf("hosting %d, which has nothing on it, is not needed: hosting %d serves %s", e.Hosting, l.Hosting, e.Subscription)
+}
+
+// allHaveContent is for a quantity that fell while every hosting has content.
+func (pl *planner) allHaveContent(c *contest, i int, l *assignment, n int) string {
+	return fmt.Sprintf("%s, and every hosting of it has something on it (%s): nothing is taken away until a person has chosen. "+
+		"Suspend the one that goes in the panel%s", l.reason, pl.list(c, i, l.sub), pl.chooseOne(l, n))
+}
+
+// contentWhileCreating is for a hosting with content while the same customer is about to get another one.
+func (pl *planner) contentWhileCreating(l *assignment) string {
+	return fmt.Sprintf("%s, but there is %s on hosting %d, and another hosting is about to be made for the same customer: nothing is taken away. "+
+		"Suspend hosting %d in the panel if it is not wanted", l.reason, describeContent(&pl.c.Hostings[l.hosting]), l.Hosting, l.Hosting)
+}
+
+// othersMayHaveLess is for a hosting with content beside one that stays and may be empty.
+func (pl *planner) othersMayHaveLess(c *contest, i int, l, other *assignment) string {
+	return fmt.Sprintf("%s, but a hosting of the same customer that stays may have less on it (%s): nothing is taken away until a person has chosen. "+
+		"%s keeps hosting %d; suspend it in the panel if it is not wanted",
+		l.reason, pl.list(c, i, -1), pl.bindKept(l, other), l.Hosting)
+}
+
+// chooseOne is the other way to choose, where only one is left.
+func (pl *planner) chooseOne(l *assignment, left int) string {
+	if left > 1 {
+		return ""
+	}
+	return fmt.Sprintf(", or name the one that stays in the metadata enhance_org_id and enhance_subscription_id of %s", l.Subscription)
+}
+
+// list names the hostings among which a person has to choose, with their content: that of
+// assignment i, the others that go, and those that stay; of one subscription, or of all
+// (-1).
+func (pl *planner) list(c *contest, i, sub int) string {
+	var parts []string
+	more := 0
+	for _, o := range slices.Concat([]int{i}, c.losers, c.keepers) {
+		l := &pl.assignments[o]
+		if o == i && len(parts) > 0 || sub >= 0 && l.sub != sub {
+			continue
+		}
+		if len(parts) == mostListed {
+			more++
+			continue
+		}
+		parts = append(parts, hostingWithContent(l, &pl.c.Hostings[l.hosting]))
+	}
+	if more > 0 {
+		parts = append(parts, fmt.Sprintf("and %d more", more))
+	}
+	return strings.Join(parts, "; ")
+}
+
+// moreThanPlaces is for more hostings with content than a returning customer has units.
+func (pl *planner) moreThanPlaces(c *contest, s int, full []int, first *assignment) string {
+	return fmt.Sprintf("%s can have the hosting of a subscription that has ended, and more of them have something on them than there are places for (%s): all stay as they are until a person has chosen. "+
+		"`%s` keeps hosting %d, and the same for another one",
+		pl.subs[s].ID, pl.list(c, full[0], -1), BindCommand(pl.subs[s].ID, first.Hosting, pl.bindFlags(pl.subs[s].ID, first.Org, first.Hosting)...), first.Hosting)
+}
+
+// Drifted describes the changes of a hosting since it was last read; "" if nothing that
+// matters has changed, or it was never read before.
+func Drifted(was, is reconcile.Hosting) string {
+	if was.State == 0 {
+		return ""
+	}
+	text := ""
+	switch {
+	case was.State != is.State:
+		text = fmt.Sprintf("is %s now and was %s", describeHosting(&is), was.State)
+	case was.SuspendedBy != is.SuspendedBy && is.State != reconcile.HostingMissing:
+		text = "is suspended by " + is.SuspendedBy + " now and was by " + was.SuspendedBy
+	}
+	if was.Plan != is.Plan && is.State != reconcile.HostingMissing {
+		if text != "" {
+			text += ", and "
+		}
+		text += fmt.Sprintf("is on plan %d now and was on plan %d", is.Plan, was.Plan)
+	}
+	if text == "" {
+		return ""
+	}
+	if !was.ObservedAt.IsZero() && was.ObservedAt.Unix() > 0 { // zero where a look was asked for
+		text += " (" + reconcile.FormatTime(was.ObservedAt) + ")"
+	}
+	return fmt.Sprintf("hosting %d %s", is.ID, text)
+}
+
+// whatIsThere describes a subscription and its hostings.
+func whatIsThere(t *reconcile.Target, s *reconcile.Subscription) string {
+	text := s.ID
+	if t.Email != "" {
+		text += " of " + t.Email
+	}
+	if t.Known {
+		text += " is " + t.Status + " at Stripe"
+	} else {
+		text += " is not known at Stripe any more (in this account and mode)"
+	}
+	if len(t.Hostings) == 0 {
+		return text + " and no hosting serves it"
+	}
+	for i, h := range t.Hostings {
+		switch {
+		case i == 0:
+			text += "; "
+		case i == len(t.Hostings)-1:
+			text += " and "
+		default:
+			text += ", "
+		}
+		text += fmt.Sprintf("hosting %d is %s", h.ID, describeHosting(&h))
+	}
+	return text
+}
+
+// describeHosting is the state of a hosting, who caused it, and when it was seen.
+func describeHosting(h *reconcile.Hosting) string {
+	text := h.State.String()
+	if h.State == reconcile.HostingSuspended {
+		text += " by others"
+		if !h.SuspendedByUs.IsZero() {
+			text = h.State.String() + " by us since " + reconcile.FormatTime(h.SuspendedByUs)
+		}
+	}
+	if h.ObservedAt.IsZero() || h.ObservedAt.Unix() <= 0 { // never, or a look is asked for
+		return text
+	}
+	return text + " (seen " + reconcile.FormatTime(h.ObservedAt) + ")"
+}
+
+// whatFollows describes the changes that were made, are still to be made or are withheld,
+// or why there are none.
+func whatFollows(t *reconcile.Target, c *reconcile.Customer, s *reconcile.Subscription, counts [3]int, withheld string, p reconcile.Policy, now time.Time) (parts []string) {
+	for i, word := range [...]string{"done", "failed", "still to do"} {
+		if n := counts[i]; n > 0 {
+			parts = append(parts, fmt.Sprintf("%s %s", changes(n), word))
+		}
+	}
+	switch {
+	case t.Withheld == 1:
+		parts = append(parts, "withheld: "+withheld)
+	case t.Withheld > 1:
+		parts = append(parts, fmt.Sprintf("%d things withheld, the first: %s", t.Withheld, withheld))
+	}
+	if len(parts) > 0 {
+		return parts
+	}
+	return []string{"nothing is to be done, because " + whyNothing(t, c, s, p, now)}
+}
+
+func changes(n int) string {
+	if n == 1 {
+		return "1 change"
+	}
+	return fmt.Sprintf("%d changes", n)
+}
+
+// whyNothing is why nothing is to be done.
+func whyNothing(t *reconcile.Target, c *reconcile.Customer, s *reconcile.Subscription, p reconcile.Policy, now time.Time) string {
+	for _, m := range c.Manual {
+		if m.Kind == reconcile.Ignore && m.InForce(now) && (m.Subscription == "" || m.Subscription == s.ID) {
+			return "a person holds it: ignore"
+		}
+	}
+	switch none := len(t.Hostings) == 0; entitlementOf(s, p, now).desired {
+	case desiredActive:
+		if none {
+			return "none of its prices buys a hosting"
+		}
+		return "that is the state that this status asks for"
+	case desiredSuspended, desiredEnded:
+		if none {
+			return "nothing was made for it, and with this status nothing is"
+		}
+		return "that is the state that this status asks for"
+	case desiredKeep:
+	}
+	return "with this status nothing is made, and nothing is taken away"
 }
