@@ -11,7 +11,9 @@ import (
 // newer invoice does not, nor does an older one that is written off.
 //
 // If a spell ended without a payment, and the next began before a run looked, then nothing
-// at Stripe shows that it ended. While that makes a difference, both answers are right.
+// at Stripe shows that it ended. If a spell began before a run looked, and another invoice
+// came to be due in it before that, then nothing at Stripe shows with which it began. While
+// that makes a difference, both answers are right.
 func (y *play) graceOf(sub simulator.Subscription, now time.Time) entitlement {
 	grace := y.Company.Policy.Grace
 	spell := time.Unix(sub.PastDueSince, 0)
@@ -21,7 +23,7 @@ func (y *play) graceOf(sub simulator.Subscription, now time.Time) entitlement {
 	switch {
 	case now.Before(y.firstUnpaid(sub.ID, spell).Add(grace)):
 		return up
-	case now.Before(spell.Add(grace).Add(window)): // noticed within the window
+	case now.Before(y.lastUnpaid(sub, spell).Add(grace).Add(window)): // noticed within the window
 		return either
 	}
 	return down
@@ -41,6 +43,38 @@ func (y *play) firstUnpaid(sub string, spell time.Time) time.Time {
 		}
 	}
 	return first
+}
+
+// lastUnpaid is the latest instant from which a program may count that has read the invoices
+// for the first time in a spell when one of them was already due later than the spell began.
+func (y *play) lastUnpaid(sub simulator.Subscription, spell time.Time) time.Time {
+	looked := y.world.Now()
+	if s := y.spells[sub.ID]; s.began == sub.PastDueSince && y.twin == nil { // what a second installation has read is not known
+		looked = s.read
+	}
+	last := spell
+	for _, inv := range y.world.Invoices(sub.ID) {
+		if due := time.Unix(max(inv.Due, inv.Created), 0); inv.Status != "paid" && due.After(last) && !due.After(looked) {
+			last = due
+		}
+	}
+	return last
+}
+
+// spellRead is a spell of being past_due, and when a run that ended well had first read the
+// invoices in it.
+type spellRead struct {
+	began int64
+	read  time.Time
+}
+
+// readBills notes the spells whose invoices a run has read.
+func (y *play) readBills() {
+	for _, sub := range y.world.Subscriptions() {
+		if y.billed[sub.ID] && sub.PastDueSince != 0 && y.spells[sub.ID].began != sub.PastDueSince {
+			y.spells[sub.ID] = spellRead{sub.PastDueSince, y.world.Now()}
+		}
+	}
 }
 
 // forgave notes when a subscription comes to be in good standing without a payment.

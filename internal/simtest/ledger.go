@@ -51,6 +51,7 @@ type ledger struct {
 	disputed  map[string]bool // subscriptions with a dispute that is open or lost
 	charged   map[string]bool // Stripe customers with such a dispute, or a refund
 	answered  map[string]bool // subscriptions served in the run at work
+	billed    map[string]bool // subscriptions whose invoices were served in the run at work
 	read      map[int]bool    // hostings served in the run at work
 }
 
@@ -63,6 +64,7 @@ type desk struct {
 	unbound  map[int]unbound   // hostings that the operator has unbound
 	rebound  map[int]bool      // hostings that the operator has bound again
 	looked   map[int]time.Time // hostings → when this installation last read them
+	spells   map[string]spellRead
 	// hasMet: a run has seen every hosting of the panel; populated: and some of them
 	// were made by staff before anything was bound.
 	hasMet, populated bool
@@ -105,12 +107,12 @@ type approval struct {
 }
 
 func newDesk() desk {
-	return desk{mappings: map[string]string{}, known: map[string]bool{}, isNew: map[string]bool{}, unbound: map[int]unbound{}, rebound: map[int]bool{}, looked: map[int]time.Time{}}
+	return desk{mappings: map[string]string{}, known: map[string]bool{}, isNew: map[string]bool{}, unbound: map[int]unbound{}, rebound: map[int]bool{}, looked: map[int]time.Time{}, spells: map[string]spellRead{}}
 }
 
 func (d desk) clone() desk {
 	d.mappings, d.manual, d.known, d.isNew = maps.Clone(d.mappings), slices.Clone(d.manual), maps.Clone(d.known), maps.Clone(d.isNew)
-	d.unbound, d.looked = maps.Clone(d.unbound), maps.Clone(d.looked)
+	d.unbound, d.looked, d.spells = maps.Clone(d.unbound), maps.Clone(d.looked), maps.Clone(d.spells)
 	return d
 }
 
@@ -118,6 +120,7 @@ func (l *ledger) begin(offer map[string]int) {
 	l.desk, l.identities, l.statements, l.contents, l.offer = newDesk(), newIdentities(), newStatements(), newContents(), map[string]string{}
 	l.letters = newLetters()
 	l.origin, l.orgs, l.most, l.more, l.answered = map[int]origin{}, map[string]string{}, map[string]int{}, map[string]int{}, map[string]bool{}
+	l.billed = map[string]bool{}
 	for price, plan := range offer {
 		l.offer[price] = strconv.Itoa(plan)
 	}
@@ -279,6 +282,9 @@ func (y *play) served(p *process, r *http.Request, answer *http.Response, err er
 	if id, ok := strings.CutPrefix(r.URL.Path, "/v1/subscriptions/"); ok {
 		y.answered[id] = true
 	}
+	if r.URL.Path == "/v1/invoices" {
+		y.billed[r.URL.Query().Get("subscription")] = true
+	}
 	if of := orgListed.FindStringSubmatch(r.URL.Path); of != nil {
 		for _, h := range y.world.Hostings() {
 			if h.Org == of[1] && (of[2] == "" || of[2] == strconv.Itoa(h.ID)) {
@@ -320,7 +326,9 @@ func (y *play) learned(p *process) {
 			o.bound = o.bound || y.marked(id)
 			y.origin[id] = o
 		}
+		y.readBills()
 	}
 	clear(y.answered)
+	clear(y.billed)
 	clear(y.read)
 }
