@@ -252,11 +252,11 @@ func (y *play) excusedByLoss(customer string) string {
 }
 
 // mistakable returns a hosting that rightly keeps an order waiting, and for which the
-// program reports that; 0: there is none. Nothing is left that says whose it is: only a lost
-// database knew it, or a person unbound it; and it was ours and staff took its marker off,
-// or staff made it in the customer's own org and a person decided that the order is another
-// one. If its org, the address of the org's owner or the org's name match the customer, it
-// may be the customer's, and a person decides.
+// program reports that; 0: there is none. Nothing says whose it is: it was ours, staff took
+// its marker off, and only a lost database knew it, or a person unbound it; or staff made it
+// in the customer's own org, where an earlier order was called new and a later one waits. If
+// its org, the address of the org's owner or the org's name match the customer, it may be the
+// customer's, and a person decides.
 func (y *play) mistakable(customer string) int {
 	orgs, names := y.world.Orgs(), map[string]string{}
 	for _, c := range y.world.Customers() {
@@ -265,7 +265,7 @@ func (y *play) mistakable(customer string) int {
 	for _, h := range y.world.Hostings() {
 		o := y.origin[h.ID]
 		_, unbound := y.unbound[h.ID]
-		if known := o.bound || !o.made.Before(y.lost); known && !unbound || !o.staff && bears(h.FriendlyName) {
+		if known := o.bound || !o.made.Before(y.lost); !o.staff && (known && !unbound || bears(h.FriendlyName)) {
 			continue
 		}
 		waits := slices.ContainsFunc(y.last.Holds, func(w reconcile.Hold) bool {
