@@ -145,6 +145,7 @@ func (y *play) staffStands(e simulator.Effect, sent time.Time) {
 
 // checkEffect holds one thing that the program did against the promises.
 func (y *play) checkEffect(p *process, e simulator.Effect, sent time.Time) {
+	y.acting = p
 	y.circumstances(p, e)
 	y.instructionStands(p, e, sent)
 	switch e.Kind {
@@ -345,7 +346,7 @@ func (y *play) needed(e simulator.Effect, s shot, b *bill) string {
 		}
 		units := 0
 		for _, o := range s.bills {
-			if o.customer == b.customer && o.entitlement == up && y.known[o.id] && y.bill(o.id).entitlement == up && !y.waitsForPerson(o.id) {
+			if o.customer == b.customer && o.entitlement == up && y.knows(o.id) && y.bill(o.id).entitlement == up && !y.waitsForPerson(o.id) {
 				units += min(o.units, y.bill(o.id).units)
 			}
 		}
@@ -375,7 +376,7 @@ func (y *play) neededByEntitled(e simulator.Effect, s shot, b *bill) string {
 // than units, and was entitled after this one had ended.
 func (y *play) takenOver(hosting int, s shot, b *bill) bool {
 	for _, o := range s.bills {
-		if o.customer == b.customer && (o.entitlement == down || o.entitlement == either) && y.known[o.id] && y.up[o.id].After(b.ended) && y.serving(hosting, s, func(x *bill) bool { return x == o }) < o.units {
+		if o.customer == b.customer && (o.entitlement == down || o.entitlement == either) && y.knows(o.id) && y.up[o.id].After(b.ended) && y.serving(hosting, s, func(x *bill) bool { return x == o }) < o.units {
 			return true
 		}
 	}

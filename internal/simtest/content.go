@@ -125,7 +125,7 @@ func (y *play) keepsContent(e simulator.Effect, sent time.Time) {
 		}
 		running++
 		o := y.bill(y.origin[h.ID].subscription)
-		if sites[h.ID] == 0 && o.entitlement == up && o.whole && y.settledSince(h.ID, sent) && y.known[o.id] {
+		if sites[h.ID] == 0 && o.entitlement == up && o.whole && y.settledSince(h.ID, sent) && y.knows(o.id) {
 			empty = append(empty, h.ID)
 		}
 	}

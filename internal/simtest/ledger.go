@@ -22,6 +22,8 @@ type ledger struct {
 	statements
 	contents
 	letters
+	twins     twinsDesk
+	acting    *process          // whose effect is looked at; nil: of a call that took effect later
 	offer     map[string]string // price → plan, as it should be
 	prices    []string
 	shots     []shot // the last minutes, oldest first
@@ -276,11 +278,18 @@ func (y *play) served(p *process, r *http.Request, answer *http.Response, err er
 		}
 		y.logf("  %d %s %s %d %v", p.number, r.Method, r.URL.RequestURI(), status, err != nil)
 	}
-	if err != nil || r.Method != http.MethodGet || answer.StatusCode != http.StatusOK || p.number == second {
-		return // this installation does not know what a second one reads
+	if err != nil || r.Method != http.MethodGet || answer.StatusCode != http.StatusOK {
+		return
 	}
-	if id, ok := strings.CutPrefix(r.URL.Path, "/v1/subscriptions/"); ok {
+	id, one := strings.CutPrefix(r.URL.Path, "/v1/subscriptions/")
+	switch {
+	case one && p.number == second:
+		y.twins.answered[id] = true
+	case one:
 		y.answered[id] = true
+	}
+	if p.number == second {
+		return // this installation does not know what a second one reads
 	}
 	if r.URL.Path == "/v1/invoices" {
 		y.billed[r.URL.Query().Get("subscription")] = true
@@ -315,6 +324,7 @@ func (y *play) marked(hosting int) bool {
 // learned counts the subscriptions and hostings that a run read as known, if it ended well.
 func (y *play) learned(p *process) {
 	if p.number == second {
+		y.twins.learned(p)
 		return
 	}
 	if !p.dry {

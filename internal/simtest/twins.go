@@ -2,6 +2,7 @@ package simtest
 
 import (
 	"fmt"
+	"maps"
 	"math/rand/v2"
 	"slices"
 	"strconv"
@@ -74,9 +75,33 @@ func (g *generator) together() Step {
 // install sets the second installation up on a copy of the database.
 func (y *play) install() (err error) {
 	if y.twin == nil {
+		y.twins = twinsDesk{known: maps.Clone(y.known), answered: map[string]bool{}}
 		y.twin, err = y.db.copy()
 	}
 	return err
+}
+
+// twinsDesk is what the runs of a second installation have read.
+type twinsDesk struct {
+	known    map[string]bool // subscriptions, see desk
+	answered map[string]bool // those served in the run at work
+}
+
+// learned counts the subscriptions that a run read as known, if it ended well.
+func (d twinsDesk) learned(p *process) {
+	if !p.dry {
+		maps.Copy(d.known, d.answered)
+	}
+	clear(d.answered)
+}
+
+// knows reports whether the installation whose effect is looked at has seen a subscription
+// in a run that ended well. Each of two has a database of its own.
+func (y *play) knows(subscription string) bool {
+	if y.acting != nil && y.acting.number == second {
+		return y.twins.known[subscription]
+	}
+	return y.known[subscription]
 }
 
 // home is the database of a process.
