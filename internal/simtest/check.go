@@ -66,7 +66,7 @@ var promises = map[Invariant]string{
 	Converges:         "Some time after the faults have stopped, every paid unit has its hosting on its plan, and nothing else of ours is up.",
 	DownIsReported:    "If a customer pays and its hosting is suspended, then the hosting is up in the end, also if the database was lost or put back, or a hold gives the reason.",
 	TwinsReported:     "If two installations have made something twice, each of them reports it, and neither creates anything more until it is gone.",
-	AsksFirst:         "Nothing is made for an order while staff's hosting for the same customer is unbound, nor on a panel that was in use before, until a person decides that the order is new.",
+	AsksFirst:         "Nothing is made for an order while staff's hosting for the same customer is unbound, nor for an order without a hosting on a panel that was in use before, until a person decides that the order is new.",
 	Foretold:          "If nothing disturbs it, a run makes the changes that the dry run right before it shows, and no others.",
 	InstructionStands: "A hosting that a person has unbound is not changed, and nothing is made in its place, until a person decides what serves the subscription.",
 	StatementStands:   "A customer that a person has merged gets new hostings in that org alone, and one that was split gets none in the org that it left.",

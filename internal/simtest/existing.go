@@ -93,7 +93,7 @@ func (y *play) beside(p *process, e simulator.Effect) {
 	}
 	staffs := y.byHandBefore(p.began.Add(-tolerance))
 	first := !y.hasMet && !y.blind && len(staffs) > 0
-	if y.Company.Policy.NewAfter.IsZero() && (y.populated || first) {
+	if y.Company.Policy.NewAfter.IsZero() && (y.populated || first) && !y.hasAnother(b, e.Hosting) {
 		y.violated(AsksFirst, "hosting %d for %s was made, staff had made some before anything was bound, and no person has decided which orders are new", e.Hosting, b.customer)
 	}
 	_, moved := y.moved[b.customer] // which address the program has read is not known
@@ -102,6 +102,20 @@ func (y *play) beside(p *process, e simulator.Effect) {
 			y.violated(AsksFirst, "hosting %d was made for %s (%s), who may have hosting %d by staff in org %s", e.Hosting, b.id, b.customer, h.ID, h.Org)
 		}
 	}
+}
+
+// hasAnother reports whether an order has a hosting besides one, made for it or for an order
+// of the same customer that has ended, which a program can recognise. What it may be that
+// staff made for the order is known then.
+func (y *play) hasAnother(b *bill, but int) bool {
+	for _, h := range y.world.Hostings() {
+		o := y.origin[h.ID]
+		of := y.bill(o.subscription)
+		if h.ID != but && !o.staff && of.servedBy(b) && (o.bound || bears(h.FriendlyName)) {
+			return true
+		}
+	}
+	return y.goneFrom(b.id) > 0
 }
 
 // decided lets the operator decide at last who is new.

@@ -164,6 +164,7 @@ var foundSeeds = []uint64{
 	46830, // a sent invoice is due after the one that failed, and before the first run: grace counts from the later one
 	46981, // one order is called new beside a hosting by staff, the address changes, and the next order waits for it
 	45890, // of two installations one alone has read of the order with which a customer is back
+	45760, // the database is lost, and an order that has a hosting by its marker gets its further unit before anybody decides who is new
 }
 
 func TestSeedsThatBrokeAPromiseOnceDoNotBreakItAgain(t *testing.T) {

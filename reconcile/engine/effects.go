@@ -607,7 +607,7 @@ func (r *run) lookAround(ctx context.Context) error {
 // or if another installation works for the same subscriptions.
 func (r *run) lookBeside(ctx context.Context, unbound reconcile.Unbound) error {
 	if unbound.Undecided && r.Policy.NewAfter.IsZero() {
-		r.waitForPerson(fmt.Sprintf("the panel has %s that no subscription is bound to, and it is not decided which orders are new: nothing is created. "+
+		r.waitForPerson(fmt.Sprintf("the panel has %s that no subscription is bound to, and it is not decided which orders are new: nothing is created for an order without a hosting. "+
 			"Either set NEW_CUSTOMERS_ONLY_AFTER to a day (orders from then on are new customers', older ones wait as holds \"adopt\" with the command for each), "+
 			"or take them over with `stripe-enhance adopt`", inOrgs(unbound)))
 	}

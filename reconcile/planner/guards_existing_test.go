@@ -58,6 +58,12 @@ func TestAnOrderWaitsForWhatMayBeIts(t *testing.T) {
 		{"one more unit beside a bound one", func(c *reconcile.Customer, p *reconcile.Policy) {
 			c.Unbound, p.NewAfter, c.Subscriptions[0].Items[0].Quantity, c.Subscriptions[0].DomainChecked = true, noon, 2, true
 		}, "create_subscription:sub_1/2:1"},
+		{"the same before it is decided which orders are new", func(c *reconcile.Customer, _ *reconcile.Policy) {
+			c.Unbound, c.Undecided, c.Subscriptions[0].Items[0].Quantity, c.Subscriptions[0].DomainChecked = true, true, 2, true
+		}, "create_subscription:sub_1/2:1"},
+		{"the same beside one that is bound by its marker in this run", order(func(c *reconcile.Customer, _ *reconcile.Policy) {
+			c.Hostings, c.Undecided, c.Subscriptions[0].Items[0].Quantity = []reconcile.Hosting{upAt(9, 1, "Basic [sub_1/1]")}, true, 2
+		}), "link:sub_1/1:9:si_1, create_subscription:sub_1/2:1"},
 		{"before its domain is known", order(func(c *reconcile.Customer, _ *reconcile.Policy) { c.Subscriptions[0].DomainChecked = false }), made + ", read 4 sub_1"},
 		{"before it is known where its domain is", order(func(c *reconcile.Customer, _ *reconcile.Policy) { c.Subscriptions[0].Domain = "a.example.com" }), made + ", read 6 sub_1"},
 		{"when that was read within the hour", order(func(c *reconcile.Customer, _ *reconcile.Policy) {
