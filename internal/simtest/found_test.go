@@ -165,6 +165,7 @@ var foundSeeds = []uint64{
 	46981, // one order is called new beside a hosting by staff, the address changes, and the next order waits for it
 	45890, // of two installations one alone has read of the order with which a customer is back
 	45760, // the database is lost, and an order that has a hosting by its marker gets its further unit before anybody decides who is new
+	45510, // two installations made a hosting each, the customer is back, and the metadata by the one names the second to the other
 }
 
 func TestSeedsThatBrokeAPromiseOnceDoNotBreakItAgain(t *testing.T) {

@@ -428,10 +428,30 @@ func (pl *planner) byMetadata() {
 		if sub.MetadataHosting == 0 || pl.ownBinding(s, sub.MetadataHosting) || pl.unboundFrom(sub.ID, sub.MetadataHosting) {
 			continue
 		}
-		if w := pl.unfilled(s, 0); w >= 0 {
+		if w := pl.unfilled(s, 0); w >= 0 && !pl.secondOfBound(s) {
 			pl.bindNamed(s, w)
 		}
 	}
+}
+
+// bySecond binds the hosting that the metadata of a subscription names although it was made
+// a second time, if the subscription got no other one by now.
+func (pl *planner) bySecond() {
+	for s := range pl.subs {
+		if w := pl.unfilled(s, 0); w >= 0 && pl.assignmentsOf(s) == 0 && pl.secondOfBound(s) && !pl.unboundFrom(pl.subs[s].ID, pl.subs[s].MetadataHosting) {
+			pl.bindNamed(s, w)
+		}
+	}
+}
+
+// secondOfBound reports whether the metadata of a subscription names a hosting that was
+// made a second time, for a unit whose other hosting is bound, and we did not write that.
+// Another installation may have, for which that is the first: if it were bound as well,
+// neither would report any more that both make hostings.
+func (pl *planner) secondOfBound(s int) bool {
+	sub := &pl.subs[s]
+	h := pl.hostingIndex(sub.MetadataHosting)
+	return sub.MetadataHosting != 0 && h >= 0 && sub.MetadataHosting != sub.MetadataWritten && pl.doubled(h, pl.bound)
 }
 
 // bindNamed binds the hosting that the metadata of a subscription names to a unit. If it
@@ -590,9 +610,14 @@ func (pl *planner) honoured(s int, units []int, h int) bool {
 
 // madeTwice reports whether another hosting that lives carries the same marker of ours.
 func (pl *planner) madeTwice(h int) bool {
+	return pl.doubled(h, func(int64) bool { return true })
+}
+
+// doubled is madeTwice for another hosting that is such.
+func (pl *planner) doubled(h int, such func(other int64) bool) bool {
 	m := pl.marker(&pl.c.Hostings[h])
 	return m.Slot > 0 && slices.ContainsFunc(pl.c.Hostings, func(o reconcile.Hosting) bool {
-		return o.ID != pl.c.Hostings[h].ID && servable(o.State) && pl.marker(&o) == m
+		return o.ID != pl.c.Hostings[h].ID && servable(o.State) && pl.marker(&o) == m && such(o.ID)
 	})
 }
 

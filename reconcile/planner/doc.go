@@ -55,7 +55,8 @@
 //     subscriptions, one with content before an empty one, then same plan first: a customer
 //     who comes back gets the old hosting; but not one that the metadata of another
 //     subscription names which has none and cannot be given one yet. If the slot of a marker
-//     is bound to another hosting, one was made a second time: that is held, with both ids. A
+//     is bound to another hosting, one was made a second time: that is held, with both ids, and
+//     metadata that others wrote gives it only to one that gets no other hosting. A
 //     marker with another INSTANCE is another installation's and does not count; one without
 //     INSTANCE is ours. Metadata that means an org or a hosting and cannot be read may mean
 //     any: nothing is found or made for its subscription, and a hold quotes the value. A

@@ -235,3 +235,33 @@ func TestWhatMetadataNamesIsHeldForItsReason(t *testing.T) {
 		t.Run(tc.name, func(t *testing.T) { hasSentence(t, world(tc.change), policy(), tc.want) })
 	}
 }
+
+// Metadata that others wrote may be another installation's, which made a second hosting for
+// a unit. It gives that one only to an order that gets no other.
+func TestMetadataOfOthersGivesASecondHostingOnlyToAnOrderThatGetsNoOther(t *testing.T) {
+	second := func(change func(c *reconcile.Customer, back *reconcile.Subscription)) func(*reconcile.Customer, *reconcile.Policy) {
+		return func(c *reconcile.Customer, _ *reconcile.Policy) {
+			c.Subscriptions[0].Status, c.Subscriptions[0].EndedAt = reconcile.StatusCanceled, noon.Add(-time.Hour)
+			c.Hostings = append(c.Hostings, upAt(8, 1, "Basic [sub_1/1]"))
+			back := another(c, "3", reconcile.StatusActive, "price_basic")
+			back.MetadataOrg, back.MetadataHosting = "org-1", 8
+			change(c, back)
+		}
+	}
+	check(t, []guarded{
+		{"the first returns", second(func(*reconcile.Customer, *reconcile.Subscription) {}), "link:sub_3/1:7:si_3, hold duplicate"},
+		{"and more are paid for", second(func(_ *reconcile.Customer, back *reconcile.Subscription) { back.Items[0].Quantity = 2 }),
+			"link:sub_3/1:7:si_3, create_subscription:sub_3/2:1, hold duplicate"},
+		{"the first serves another", second(func(c *reconcile.Customer, _ *reconcile.Subscription) {
+			c.Subscriptions[0].Status, c.Subscriptions[0].EndedAt = reconcile.StatusActive, time.Time{}
+		}), "link:sub_3/1:8:si_3, hold duplicate"},
+		{"we wrote it", second(func(_ *reconcile.Customer, back *reconcile.Subscription) { back.MetadataWritten = 8 }),
+			"link:sub_3/1:8:si_3, suspend:sub_1/1:7, hold duplicate"},
+		{"a person has unbound it", second(func(c *reconcile.Customer, _ *reconcile.Subscription) {
+			c.Subscriptions[0].Status, c.Subscriptions[0].EndedAt = reconcile.StatusActive, time.Time{}
+			c.Unbindings = append(c.Unbindings, reconcile.Unbinding{Subscription: "sub_3", Hosting: 8})
+		}), "hold adopt, hold duplicate"},
+		{"neither is bound", second(func(c *reconcile.Customer, _ *reconcile.Subscription) { c.Bindings = nil }), "link:sub_3/1:8:si_3, hold duplicate, hold duplicate"},
+		{"the first has ended", second(func(c *reconcile.Customer, _ *reconcile.Subscription) { c.Hostings[0].State = reconcile.HostingDeleted }), "link:sub_3/1:8:si_3, hold duplicate"},
+	})
+}

@@ -26,6 +26,7 @@ func (pl *planner) assign() {
 	pl.withinSubscription(false)
 	pl.holdUnbound()
 	pl.byResubscription()
+	pl.bySecond()
 	pl.byTombstone()
 	for i := range pl.assignments {
 		pl.leftover(&pl.assignments[i])
