@@ -166,6 +166,15 @@ var foundSeeds = []uint64{
 	45890, // of two installations one alone has read of the order with which a customer is back
 	45760, // the database is lost, and an order that has a hosting by its marker gets its further unit before anybody decides who is new
 	45510, // two installations made a hosting each, the customer is back, and the metadata by the one names the second to the other
+	45026, // two orders of one domain, in one plan
+	46348, // another order of a domain that has its website
+	47285, // the owner of an org that is there is invited in the run, and a guest with that e-mail follows
+	61204, // two orders of one domain, with policies
+}
+
+// foundWithMerges are such seeds of histories with merges.
+var foundWithMerges = []uint64{
+	265, // of two guests with one e-mail the first was refused before, and the second founds the org
 }
 
 func TestSeedsThatBrokeAPromiseOnceDoNotBreakItAgain(t *testing.T) {
@@ -178,6 +187,21 @@ func TestSeedsThatBrokeAPromiseOnceDoNotBreakItAgain(t *testing.T) {
 			}
 			if o.Violation != nil {
 				t.Errorf("%s\nsee it with: make sim SEED=%d", o.Violation, seed)
+			}
+		})
+	}
+}
+
+func TestSeedsWithMergesThatBrokeAPromiseOnceDoNotBreakItAgain(t *testing.T) {
+	for _, seed := range foundWithMerges {
+		t.Run(fmt.Sprint(seed), func(t *testing.T) {
+			t.Parallel()
+			o, err := Play(withMerges(Generate(seed)), false)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if o.Violation != nil {
+				t.Error(o.Violation)
 			}
 		})
 	}

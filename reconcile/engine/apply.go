@@ -35,11 +35,11 @@ func (r *run) apply(ctx context.Context) error {
 	}
 	r.work.applying.Store(true)
 	var done atomic.Int32
-	for _, turn := range []struct{ failing, takes bool }{{false, false}, {false, true}, {true, false}, {true, true}} {
+	for _, stage := range stages {
 		g := errgroup.Group{}
 		g.SetLimit(r.Concurrency)
 		for _, w := range r.work.list {
-			if w.failing != turn.failing || (w.takes > 0) != turn.takes || w.onlyMails || !r.brake.releases(w.id) {
+			if !stage.has(w) || !r.brake.releases(w.id) {
 				continue
 			}
 			g.Go(guarded(func() error {
@@ -53,6 +53,15 @@ func (r *run) apply(ctx context.Context) error {
 		r.noteLost(g.Wait())
 	}
 	return nil
+}
+
+// stage is customers who are applied together, before those of the next one.
+type stage struct{ failing, takes bool }
+
+var stages = [...]stage{{false, false}, {false, true}, {true, false}, {true, true}}
+
+func (s stage) has(w customerWork) bool {
+	return w.failing == s.failing && (w.takes > 0) == s.takes && !w.onlyMails
 }
 
 // applyInTurn brings one customer as far as it goes, one at a time of those who would make

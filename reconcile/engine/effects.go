@@ -557,20 +557,10 @@ func (r *run) lookForDomain(ctx context.Context, c *reconcile.Customer, a reconc
 // answer the question is a fact and not a failure: then the website is made without it.
 // before is the hosting on which the website is about to be made; nil: on none.
 func (r *run) readDomainUse(ctx context.Context, org string, hosting int64, domain string, before *reconcile.Hosting) error {
-	use, err := r.Websites.DomainUse(ctx, org, domain)
-	switch {
-	case err == nil:
-	case errors.Is(err, fault.LeftAlone):
-		return err // nothing was asked
-	default:
-		switch fault.Of(err) {
-		case fault.Denied, fault.Permanent, fault.Malformed, fault.NotFound:
-			use = reconcile.DomainUse{Status: reconcile.DomainUnknown}
-		case fault.Transient, fault.Throttled, fault.Conflict, fault.Ambiguous, fault.Unknown, fault.Canceled, fault.Fenced:
-			return fmt.Errorf("asking for the domain %s: %w", domain, err)
-		}
+	use, err := r.domainUse(ctx, org, domain)
+	if err != nil {
+		return err
 	}
-	use.Domain, use.ReadAt = domain, r.clock()
 	switch {
 	case before == nil:
 	case use.Status == reconcile.DomainFree:
@@ -579,6 +569,51 @@ func (r *run) readDomainUse(ctx context.Context, org string, hosting int64, doma
 		use.FreeAt = before.DomainUse.FreeAt
 	}
 	return r.ContentStore.SaveDomainUse(ctx, r.tok, hosting, use)
+}
+
+// domainUse asks the panel where it has a domain.
+func (r *run) domainUse(ctx context.Context, org, domain string) (reconcile.DomainUse, error) {
+	use, err := r.Websites.DomainUse(ctx, org, domain)
+	if use, err = answered(use, err); err != nil {
+		return use, fmt.Errorf("asking for the domain %s: %w", domain, err)
+	}
+	use.Domain, use.ReadAt = domain, r.clock()
+	return use, nil
+}
+
+// answered is the panel's answer about a domain; unknown, if it or the token does not
+// answer such questions.
+func answered(use reconcile.DomainUse, err error) (reconcile.DomainUse, error) {
+	switch {
+	case err == nil:
+		return use, nil
+	case errors.Is(err, fault.LeftAlone):
+		return use, err // nothing was asked
+	}
+	switch fault.Of(err) {
+	case fault.Denied, fault.Permanent, fault.Malformed, fault.NotFound:
+		return reconcile.DomainUse{Status: reconcile.DomainUnknown}, nil
+	case fault.Transient, fault.Throttled, fault.Conflict, fault.Ambiguous, fault.Unknown, fault.Canceled, fault.Fenced:
+	}
+	return use, err
+}
+
+// domainForeseen asks where the panel has the domain of a website whose hosting is there only
+// in thought. As long as the org is not there either, the panel can only be asked in which
+// org it has the domain.
+func (r *run) domainForeseen(ctx context.Context, a reconcile.Action) (reconcile.DomainUse, error) {
+	if a.Org != planner.ForeseenOrg {
+		return r.domainUse(ctx, a.Org, a.Domain)
+	}
+	use := reconcile.DomainUse{Domain: a.Domain, Status: reconcile.DomainFree, ReadAt: r.clock()}
+	places, err := r.Websites.FindWebsite(ctx, a.Domain)
+	if len(places) > 0 {
+		use.Status, use.Org, use.Hosting = reconcile.DomainOtherOrg, places[0].Org, places[0].Hosting
+	}
+	if use, err = answered(use, err); err != nil {
+		return use, fmt.Errorf("looking for the domain %s: %w", a.Domain, err)
+	}
+	return use, nil
 }
 
 // secondsShown is how many of the duplicates are looked up for a sentence.

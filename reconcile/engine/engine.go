@@ -240,7 +240,7 @@ type run struct {
 	findings *findings // all that is reported besides actions
 	progress *progress
 	followed []reconcile.Event // by an incremental run
-	foreseen foreseen          // orgs that a dry run makes in thought
+	foreseen *foreseen         // by a dry run, for later customers
 	post     *post             // the mail that is being sent
 
 	// Of a flow run; see flow.go.
@@ -314,7 +314,7 @@ func (e *Engine) newRun(req Request) *run {
 	id := fmt.Sprintf("%s-%s%d", now.Format("20060102T150405Z"), e.randomID()[:4], e.runs.Add(1))
 	r := &run{Engine: e, req: req, now: now, index: newOrgIndex(), evidence: newEvidence(), outages: outages{retryMin: e.RetryMin, retryMax: e.RetryMax, rand: e.Rand},
 		Cursors: &loadedCursors{Cursors: e.Cursors}, known: newKnown(e.changes), work: newWork(), features: newFeatures(), findings: &findings{log: e.Log.WithField("run", id)}, progress: &progress{call: e.Progress},
-		foreseen: foreseen{},
+		foreseen: newForeseen(),
 		log:      e.Log.WithField("run", id)}
 	r.brake = newBrake(e.Brakes, func(a reconcile.Action) bool { return r.catalog.Takes(a) })
 	r.rec = reconcile.RunRecord{ID: id, Trigger: req.Trigger, Started: now,

@@ -573,16 +573,21 @@ func (r *run) planAllStored(ctx context.Context) error {
 // what the next run does. Only the database changes by it, as by any look.
 func (r *run) rehearse(ctx context.Context) error {
 	r.work.applying.Store(true)
-	for i, w := range r.work.list {
-		if r.halted(ctx) {
-			break
-		}
-		if r.brake.releases(w.id) {
+	defer func() { r.foreseen.over = true }() // foretell goes the same way once more
+	done := 0
+	for _, stage := range stages {
+		for _, w := range r.work.list {
+			if !stage.has(w) || !r.brake.releases(w.id) {
+				continue
+			}
+			if r.halted(ctx) {
+				return nil
+			}
 			r.rehearseOne(ctx, w.id)
+			done++
+			r.progress.show("rehearsing", done, len(r.work.list))
 		}
-		r.progress.show("rehearsing", i+1, len(r.work.list))
 	}
-	r.foreseen = foreseen{} // foretell goes the same way once more
 	return nil
 }
 
@@ -677,34 +682,128 @@ func (r *run) rehearseSteps(ctx context.Context, id string) error {
 			return err
 		}
 		if !read {
+			read, err = r.meetsDomain(ctx, a)
+		}
+		if err != nil {
+			return err
+		}
+		if !read {
 			done.add(r, c, a)
 		}
 	}
 	return errTooManySteps
 }
 
-// foreseen is who founds an org in a dry run, by the key of the e-mail.
-type foreseen map[string][]reconcile.Kin
+// meetsDomain reports whether the panel has the domain of a website whose hosting is there
+// only in thought. A run asks once the hosting is made.
+func (r *run) meetsDomain(ctx context.Context, a reconcile.Action) (bool, error) {
+	if a.Kind != reconcile.CreateWebsite || a.Hosting >= 0 {
+		return false, nil
+	}
+	use, err := r.domainForeseen(ctx, a)
+	if err != nil || !use.Blocks(a.Hosting) {
+		return false, err
+	}
+	r.foreseen.domains[a.Domain] = takenDomain{use: use}
+	return true, nil
+}
+
+// foreseen is the founders of orgs and the domains that a dry run has in thought after some
+// customers, and that later ones meet. The rehearsal goes through the customers in the order
+// of a run, and the report in that of the queue: it uses the same meetings again.
+type foreseen struct {
+	founders map[string][]reconcile.Kin // by the key of the e-mail
+	domains  map[string]takenDomain
+	met      map[string]foreseen // customer → the part that concerns it, as of its turn
+	over     bool                // the rehearsal has ended
+}
+
+// takenDomain is where the panel will have a domain, and for which customer; "": it has it
+// already.
+type takenDomain struct {
+	by  string
+	use reconcile.DomainUse
+}
+
+func newForeseen() *foreseen {
+	return &foreseen{founders: map[string][]reconcile.Kin{}, domains: map[string]takenDomain{}, met: map[string]foreseen{}}
+}
+
+// before is the part that a customer meets.
+func (f *foreseen) before(c *reconcile.Customer) foreseen {
+	if f.over {
+		return f.met[c.ID]
+	}
+	met := foreseen{}
+	if key := reconcile.EmailKey(c.Email); len(f.founders[key]) > 0 {
+		met.founders = map[string][]reconcile.Kin{key: slices.Clone(f.founders[key])}
+	}
+	for i := range c.Subscriptions {
+		domain := reconcile.DomainKey(c.Subscriptions[i].Domain)
+		if d, taken := f.domains[domain]; taken && d.by != c.ID {
+			if met.domains == nil {
+				met.domains = map[string]takenDomain{}
+			}
+			met.domains[domain] = d
+		}
+	}
+	if len(met.founders) > 0 || len(met.domains) > 0 {
+		f.met[c.ID] = met
+	}
+	return met
+}
+
+// add notes an action that was done for a customer in thought.
+func (f *foreseen) add(c *reconcile.Customer, a reconcile.Action, now time.Time) {
+	switch {
+	case f.over:
+	case a.Kind == reconcile.CreateWebsite:
+		d := takenDomain{by: c.ID, use: reconcile.DomainUse{Domain: a.Domain, Status: reconcile.DomainOtherOrg, ReadAt: now}}
+		if a.Hosting > 0 {
+			d.use.Org, d.use.Hosting = a.Org, a.Hosting
+		}
+		f.domains[a.Domain] = d
+	case a.Kind == reconcile.InviteOwner && c.Org != nil:
+		k := reconcile.Kin{ID: c.ID, Org: *c.Org, Invited: now, InvitedEmail: reconcile.EmailKey(a.Email)}
+		k.Org.Owners, k.Org.OwnersRead = []string{k.InvitedEmail}, now // as the panel shows who is invited
+		for _, b := range c.Buyers {
+			k.EmailChanged = b.EmailChanged
+			key := reconcile.EmailKey(b.Email)
+			f.founders[key] = append(f.founders[key], k)
+		}
+	}
+}
+
+// kinOf is the other customers with the e-mail of c, with those who have founded an org or
+// were invited meanwhile.
+func (f *foreseen) kinOf(c *reconcile.Customer) []reconcile.Kin {
+	all := slices.Clone(c.Kin)
+	for _, k := range f.founders[reconcile.EmailKey(c.Email)] {
+		i := slices.IndexFunc(all, func(o reconcile.Kin) bool { return o.ID == k.ID })
+		switch {
+		case k.ID == c.ID:
+		case i < 0:
+			all = append(all, k)
+		default:
+			all[i].Invited, all[i].InvitedEmail = k.Invited, k.InvitedEmail
+			all[i].Org.Owners, all[i].Org.OwnersRead = k.Org.Owners, k.Org.OwnersRead
+		}
+	}
+	return all
+}
 
 // thought is the actions that were done for a customer in thought.
 type thought struct {
 	actions []reconcile.Action
 }
 
-// add does an action in thought. An org that is made is known to those with the same
-// e-mail who come later.
+// add does an action in thought.
 func (t *thought) add(r *run, c *reconcile.Customer, a reconcile.Action) {
 	t.actions = append(t.actions, a)
-	switch a.Kind {
-	case reconcile.CreateOrg:
+	if a.Kind == reconcile.CreateOrg {
 		r.index.firstLook(planner.ForeseenOrg)
-	case reconcile.InviteOwner:
-		if c.Org != nil && c.Org.ID == planner.ForeseenOrg {
-			key := reconcile.EmailKey(a.Email)
-			r.foreseen[key] = append(r.foreseen[key], reconcile.Kin{ID: c.ID, Org: *c.Org, Invited: r.now, InvitedEmail: key})
-		}
-	default: // other actions are nothing to other customers
 	}
+	r.foreseen.add(c, a, r.now)
 }
 
 // on is a customer as loaded, with the actions that were done in thought.
@@ -712,15 +811,19 @@ func (t *thought) on(r *run, c *reconcile.Customer) *reconcile.Customer {
 	if t == nil {
 		return c
 	}
+	met, next := r.foreseen.before(c), *c
+	c = &next
 	if c.Org == nil {
-		for _, k := range r.foreseen[reconcile.EmailKey(c.Email)] {
-			if k.ID != c.ID {
-				c.Kin = append(slices.Clone(c.Kin), k)
-			}
-		}
+		c.Kin = met.kinOf(c)
 	}
 	for _, a := range t.actions {
 		c = planner.After(c, a, r.now)
+	}
+	for _, d := range met.domains {
+		if d.use.Status == reconcile.DomainOtherOrg && c.Org != nil && d.use.Org == c.Org.ID {
+			d.use.Status = reconcile.DomainOwnOrg
+		}
+		c = planner.DomainTaken(c, 0, d.use)
 	}
 	return c
 }
@@ -755,6 +858,9 @@ func (r *run) foretell(c *reconcile.Customer) (d planner.Decision, err error) {
 	d.Actions = slices.Concat(done.actions, d.Actions)
 	for i := range d.Actions {
 		d.Actions[i] = withoutThought(d.Actions[i])
+	}
+	for i := range d.Holds {
+		d.Holds[i].Hosting = max(d.Holds[i].Hosting, 0)
 	}
 	return d, nil
 }

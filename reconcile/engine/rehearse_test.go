@@ -1,6 +1,7 @@
 package engine_test
 
 import (
+	"net/http"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -65,6 +66,42 @@ func TestThePlanIsWhatTheRunDoes(t *testing.T) {
 			signUp(t, r, simulator.SignUp{Email: "bob@example.com", Price: price})
 			r.World.Advance(time.Minute)
 		},
+		"two orders of one domain": func(t *testing.T, r *testenv.Env, price string) {
+			for range 2 {
+				signUp(t, r, simulator.SignUp{Email: "ada@example.com", Price: price, Domain: "ada.example"})
+			}
+		},
+		"another order of a domain that has its website": func(t *testing.T, r *testenv.Env, price string) {
+			signUp(t, r, simulator.SignUp{Email: "ada@example.com", Price: price, Domain: "ada.example"})
+			r.Run(engine.Request{})
+			signUp(t, r, simulator.SignUp{Email: "ada@example.com", Price: price, Domain: "ada.example"})
+		},
+		"a domain that another customer has, and two who order one": func(t *testing.T, r *testenv.Env, price string) {
+			signUp(t, r, simulator.SignUp{Email: "ada@example.com", Price: price, Domain: "ada.example"})
+			r.Run(engine.Request{})
+			signUp(t, r, simulator.SignUp{Email: "bob@example.com", Price: price, Domain: "ada.example"})
+			for _, who := range []string{"cem", "dan"} {
+				signUp(t, r, simulator.SignUp{Email: who + "@example.com", Price: price, Domain: "ours.example"})
+			}
+		},
+		"the owner of an org that is there is invited, and a guest with that e-mail orders": func(t *testing.T, r *testenv.Env, price string) {
+			signUp(t, r, simulator.SignUp{Email: "ada@example.com", Guest: true, Price: price})
+			r.Run(engine.Request{Kinds: []reconcile.ActionKind{reconcile.CreateOrg, reconcile.CreateSubscription}})
+			signUp(t, r, simulator.SignUp{Email: "ada@example.com", Guest: true, Price: price})
+		},
+		"of two guests with one e-mail the first was refused before": func(t *testing.T, r *testenv.Env, price string) {
+			signUp(t, r, simulator.SignUp{Email: "ada@example.com", Guest: true, Price: price})
+			r.World.SetFault(func(c simulator.Call) simulator.Fault {
+				if c.Method == http.MethodPost {
+					return simulator.NotDone(http.StatusUnprocessableEntity)
+				}
+				return simulator.Fault{}
+			})
+			r.Run(engine.Request{})
+			r.World.SetFault(nil)
+			r.World.Advance(time.Hour)
+			signUp(t, r, simulator.SignUp{Email: "ada@example.com", Guest: true, Price: price})
+		},
 		"a lost database": func(t *testing.T, r *testenv.Env, price string) {
 			for _, who := range []string{"ada", "bob", "cem"} {
 				signUp(t, r, simulator.SignUp{Email: who + "@example.com", Lines: []simulator.Line{{Price: price, Quantity: 2}}})
@@ -75,7 +112,9 @@ func TestThePlanIsWhatTheRunDoes(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			file = filepath.Join(t.TempDir(), "state.db")
-			r := testenv.New(t, testenv.Options{Database: "sqlite:" + file, Engine: func(o *engine.Options) { o.Policy.WriteMetadata, o.Concurrency = true, 1 }})
+			r := testenv.New(t, testenv.Options{Database: "sqlite:" + file, Engine: func(o *engine.Options) {
+				o.Policy.WriteMetadata, o.Concurrency = true, 1
+			}})
 			world(t, r, priceFor(t, r, plans(r)[0]))
 			before := len(r.World.Effects())
 			plan := r.Run(engine.Request{Dry: true})
@@ -113,4 +152,13 @@ func TestWhatIsThereOnlyInThePlanHasNoID(t *testing.T) {
 			t.Errorf("%+v", a.Action)
 		}
 	}
+	signUp(t, r, simulator.SignUp{Email: "bob@example.com", Price: priceFor(t, r, plans(r)[0]), Domain: "bob.example"})
+	signUp(t, r, simulator.SignUp{Email: "bob@example.com", Price: priceFor(t, r, plans(r)[0]), Domain: "bob.example"})
+	holds := r.Run(engine.Request{Dry: true}).Holds
+	for _, h := range holds {
+		if h.Kind != reconcile.HoldDomainTaken || strings.Contains(h.Reason, planner.ForeseenOrg) || h.Hosting != 0 || strings.Contains(h.Reason, "-1") {
+			t.Errorf("%+v", h)
+		}
+	}
+	diff(t, "holds", 1, len(holds))
 }

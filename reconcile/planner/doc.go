@@ -118,7 +118,8 @@
 //     mapping of its item asks for: none, or in a server group, which the order may choose if
 //     the mapping lets it, or with a PHP version. A domain that is taken, or that no website
 //     can have, and an option that the plan does not allow, hold the website alone. The panel
-//     is asked where a domain is before the website is made, and again while it is held.
+//     is asked where a domain is before the website is made, and again while it is held. Of
+//     several orders of one domain a single one gets the website, and the others are held.
 //     Nothing follows from a domain that changes after its website exists. The application
 //     that the mapping asked for when we made the website is installed on it once: within
 //     two days, while it has neither an application nor a database. Else, and while the panel

@@ -110,7 +110,14 @@ func After(c *reconcile.Customer, a reconcile.Action, now time.Time) *reconcile.
 		}
 	case reconcile.CreateSubscription:
 		made(&next, a, now)
-	case reconcile.CreateWebsite, reconcile.InstallApp, reconcile.Resume, reconcile.Suspend, reconcile.ChangePlan, reconcile.Backup, reconcile.MarkHosting, reconcile.Terminate:
+	case reconcile.CreateWebsite:
+		changeHosting(&next, a, func(h *reconcile.Hosting) { changed(h, a, now) })
+		use := reconcile.DomainUse{Domain: a.Domain, Status: reconcile.DomainOwnOrg, ReadAt: now}
+		if a.Hosting > 0 {
+			use.Org, use.Hosting = a.Org, a.Hosting
+		}
+		return DomainTaken(&next, a.Hosting, use)
+	case reconcile.InstallApp, reconcile.Resume, reconcile.Suspend, reconcile.ChangePlan, reconcile.Backup, reconcile.MarkHosting, reconcile.Terminate:
 		changeHosting(&next, a, func(h *reconcile.Hosting) { changed(h, a, now) })
 	case reconcile.SendMail: // it changes nothing that is decided by
 	case reconcile.WriteMetadata:
@@ -119,6 +126,25 @@ func After(c *reconcile.Customer, a reconcile.Action, now time.Time) *reconcile.
 			if s := &next.Subscriptions[i]; s.ID == a.Subscription {
 				s.MetadataOrg, s.MetadataHosting, s.MetadataWritten = a.Org, a.Hosting, a.Hosting
 			}
+		}
+	}
+	return &next
+}
+
+// DomainTaken is c once a website has a domain: as the panel will answer, no hosting that was
+// ordered with it can have it, but for the one that has it; 0: none of c. c is not changed.
+func DomainTaken(c *reconcile.Customer, by int64, use reconcile.DomainUse) *reconcile.Customer {
+	next := *c
+	next.Hostings = slices.Clone(c.Hostings)
+	for i := range next.Hostings {
+		h := &next.Hostings[i]
+		its := slices.ContainsFunc(c.Bindings, func(b reconcile.Binding) bool {
+			return b.Hosting == h.ID && slices.ContainsFunc(c.Subscriptions, func(s reconcile.Subscription) bool {
+				return s.ID == b.Subscription && reconcile.DomainKey(s.Domain) == use.Domain
+			})
+		})
+		if its && h.ID != by && h.Website == "" {
+			h.DomainUse = use
 		}
 	}
 	return &next

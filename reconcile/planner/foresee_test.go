@@ -101,6 +101,50 @@ func inThought(t *testing.T, c *reconcile.Customer, p reconcile.Policy) (done []
 	return done
 }
 
+// Two orders of one domain: the panel lets one website have it. So a decision gives it to
+// one, and once that is made in thought, the other one is held as in a run.
+func TestOneWebsiteHasADomain(t *testing.T) {
+	p := policy()
+	p.CreateWebsites = true
+	ordered := func(c *reconcile.Customer) {
+		c.Subscriptions[0].Domain, c.Subscriptions[0].DomainChecked = "a.example.com", true
+		another(c, "2", reconcile.StatusActive, "price_basic").Domain = "WWW.a.example.com"
+	}
+	for _, tc := range []struct {
+		name   string
+		change func(c *reconcile.Customer)
+		want   string
+	}{
+		{"both hostings are to be made", func(c *reconcile.Customer) {
+			ordered(c)
+			unbound(c)
+		}, "create_org:cus_1, create_subscription:sub_1/1:1, create_subscription:sub_2/1:1, rename_org:cus_1, invite_owner:cus_1:a@example.com, create_website:sub_1/1:a.example.com"},
+		{"one is there", ordered, "create_subscription:sub_2/1:1, create_website:sub_1/1:a.example.com"},
+		{"both are there", func(c *reconcile.Customer) {
+			ordered(c)
+			c.Bindings = append(c.Bindings, reconcile.Binding{Subscription: "sub_2", Item: "si_2", Slot: 1, Org: "org-1", Hosting: 8, How: reconcile.BoundByCreate})
+			c.Hostings = append(c.Hostings, upAt(8, 1, "Basic [sub_2/1]"))
+		}, "create_website:sub_1/1:a.example.com"},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			c := world(tc.change)
+			after, d := &c, planner.Decide(&c, catalog(), p, noon)
+			if diff := cmp.Diff(tc.want, summary(d)); diff != "" {
+				t.Errorf("(-want +got):\n%s", diff)
+			}
+			for range 10 {
+				if d = planner.Decide(after, catalog(), p, noon); len(d.Actions) == 0 {
+					break
+				}
+				after = planner.After(after, d.Actions[0], noon)
+			}
+			if diff := cmp.Diff("hold domain_taken", summary(d)); diff != "" {
+				t.Errorf("in the end (-want +got):\n%s", diff)
+			}
+		})
+	}
+}
+
 // What later decisions do not depend on is foreseen as well, because people read it in what
 // a dry run prints.
 func TestWhatWasDoneInThoughtIsAsItWillBe(t *testing.T) {

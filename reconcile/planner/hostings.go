@@ -284,6 +284,7 @@ func (pl *planner) planWebsite(cl demand, h *reconcile.Hosting) {
 		}
 	case pl.domainBlocked(s, h):
 		pl.addHold(reconcile.Hold{Kind: reconcile.HoldDomainTaken, Subscription: s.ID, Hosting: h.ID, Reason: pl.domainIsTaken(s, h)})
+	case pl.domainGiven(s.domain):
 	default:
 		site, problem := pl.site(s, cl.lead.Item, h.Plan)
 		if problem != "" {
@@ -547,6 +548,14 @@ func (pl *planner) domainBlocked(s *assessed, h *reconcile.Hosting) bool {
 		pl.addNeed(Need{Kind: NeedDomainUse, Org: h.Org, Hosting: h.ID, Domain: s.domain})
 	}
 	return true
+}
+
+// domainGiven reports whether this decision gives a domain to a website already. The panel
+// lets one website have a domain: it is asked about the others once that one is made.
+func (pl *planner) domainGiven(domain string) bool {
+	return slices.ContainsFunc(pl.out.Actions, func(a reconcile.Action) bool {
+		return a.Kind == reconcile.CreateWebsite && a.Domain == domain
+	})
 }
 
 const (

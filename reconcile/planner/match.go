@@ -460,6 +460,9 @@ func (pl *planner) createHosting(w int) {
 		pl.withoutDomain(s)
 		return
 	}
+	if pl.domainGiven(s.domain) {
+		return
+	}
 	site, problem := pl.site(s, u.item, u.plan.ID)
 	if problem != "" {
 		pl.addHold(reconcile.Hold{Kind: reconcile.HoldWebsite, Subscription: s.ID, Reason: websiteWaits(s, problem)})
