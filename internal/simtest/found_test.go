@@ -175,6 +175,7 @@ var foundSeeds = []uint64{
 // foundWithMerges are such seeds of histories with merges.
 var foundWithMerges = []uint64{
 	265, // of two guests with one e-mail the first was refused before, and the second founds the org
+	546, // a hosting by hand shows in the rehearsal, and the brake has one order less to judge
 }
 
 func TestSeedsThatBrokeAPromiseOnceDoNotBreakItAgain(t *testing.T) {

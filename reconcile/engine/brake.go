@@ -264,11 +264,13 @@ func (t *tally) isLarge(customer string) bool {
 // unseen reports whether an action of a kind with a brake was not there when the brake
 // judged. It waits for the next run.
 func (b *brake) unseen(a reconcile.Action) bool {
+	return b.judges(a) && !b.judged.has(a.ID)
+}
+
+// judges reports whether the brake counts an action.
+func (b *brake) judges(a reconcile.Action) bool {
 	kind := a.Brake()
-	if kind == 0 || a.Kind != kind || b.approved[a.ID] != "" {
-		return false
-	}
-	return !b.judged.has(a.ID)
+	return kind != 0 && a.Kind == kind && b.approved[a.ID] == ""
 }
 
 // releases reports whether a customer has an action that no brake holds. The other

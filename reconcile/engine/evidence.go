@@ -80,11 +80,15 @@ func (e *evidence) requireApproval(reason string) {
 }
 
 // waitForPerson notes why nothing is created before a person has acted.
-func (e *evidence) waitForPerson(reason string) {
+func (e *evidence) waitForPerson(reason string) (news bool) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
+	if strings.Contains(e.createsWait, reason) {
+		return false // a plan that is made again has it already
+	}
 	add(&e.createsWait, reason)
 	e.gates = append(e.gates, reason)
+	return true
 }
 
 // blockCreates keeps everything from being created in this run. It reports whether
@@ -206,8 +210,9 @@ func (r *run) requireApproval(reason string) {
 
 // waitForPerson notes why nothing is created.
 func (r *run) waitForPerson(reason string) {
-	r.evidence.waitForPerson(reason)
-	r.note("%s", reason)
+	if r.evidence.waitForPerson(reason) {
+		r.note("%s", reason)
+	}
 }
 
 const (

@@ -605,7 +605,7 @@ func (r *run) withNews(ctx context.Context) (*run, error) {
 		}
 		r = r.anew()
 		err := fault.Guard(func() error {
-			return r.inTurn(ctx, []func(context.Context) error{r.plan, r.gates, r.applyBrake, r.apply, r.sendMails})
+			return r.inTurn(ctx, []func(context.Context) error{r.existing, r.plan, r.gates, r.applyBrake, r.apply, r.sendMails})
 		})
 		if err != nil {
 			return r, err
@@ -615,12 +615,12 @@ func (r *run) withNews(ctx context.Context) (*run, error) {
 }
 
 // cameUpon reports whether more is known, or asked for, of a customer than when this run
-// planned.
+// planned, or whether there is less for the brake to judge: what it holds depends on that.
 func (r *run) cameUpon(ctx context.Context) (news bool, err error) {
 	if len(r.work.list) == 0 || !r.work.complete {
 		return false, nil // nothing was rehearsed
 	}
-	worked := idSet{}
+	worked, judged := idSet{}, 0
 	for _, w := range r.work.list {
 		worked.add(w.id)
 	}
@@ -634,12 +634,19 @@ func (r *run) cameUpon(ctx context.Context) (news bool, err error) {
 			if err != nil {
 				continue // the report has it
 			}
+			p := r.planned(c, d)
+			for _, a := range p.Actions {
+				if r.brake.judges(a) {
+					judged++
+				}
+				news = news || r.brake.unseen(a)
+			}
 			asks := slices.ContainsFunc(r.work.unanswered(r.features.unanswered(d.Needs, r.features.answers())), func(n planner.Need) bool { return n.Kind != planner.NeedDomain })
-			news = asks || len(r.planned(c, d).Actions) > 0 && !worked.has(c.ID)
+			news = news || asks || len(p.Actions) > 0 && !worked.has(c.ID)
 		}
 		return nil
 	})
-	return news, err
+	return news || judged != len(r.brake.judged), err
 }
 
 // anew is a run that has seen what r has seen, and planned nothing.

@@ -102,6 +102,8 @@ func TestThePlanIsWhatTheRunDoes(t *testing.T) {
 			r.World.Advance(time.Hour)
 			signUp(t, r, simulator.SignUp{Email: "ada@example.com", Guest: true, Price: price})
 		},
+		theBrakeCounts: byHandMeanwhile,
+		"a hosting by hand that the look finds, before anything is bound": byHandMeanwhile,
 		"a lost database": func(t *testing.T, r *testenv.Env, price string) {
 			for _, who := range []string{"ada", "bob", "cem"} {
 				signUp(t, r, simulator.SignUp{Email: who + "@example.com", Lines: []simulator.Line{{Price: price, Quantity: 2}}})
@@ -114,6 +116,9 @@ func TestThePlanIsWhatTheRunDoes(t *testing.T) {
 			file = filepath.Join(t.TempDir(), "state.db")
 			r := testenv.New(t, testenv.Options{Database: "sqlite:" + file, Engine: func(o *engine.Options) {
 				o.Policy.WriteMetadata, o.Concurrency = true, 1
+				if name == theBrakeCounts {
+					o.Brakes.Create, o.Policy.NewAfter = planner.Limit{Count: 2}, time.Unix(1, 0)
+				}
 			}})
 			world(t, r, priceFor(t, r, plans(r)[0]))
 			before := len(r.World.Effects())
@@ -124,6 +129,20 @@ func TestThePlanIsWhatTheRunDoes(t *testing.T) {
 			diff(t, "holds", holdKinds(plan), holdKinds(run))
 		})
 	}
+}
+
+const theBrakeCounts = "the brake counts an order for which staff have made a hosting"
+
+// byHandMeanwhile is three orders of two customers on a panel that was empty, and a hosting
+// that staff have made for one of them since.
+func byHandMeanwhile(t *testing.T, r *testenv.Env, price string) {
+	t.Helper()
+	r.Run(engine.Request{})
+	for _, who := range []string{"ada", "bob", "bob"} {
+		signUp(t, r, simulator.SignUp{Email: who + "@example.com", Price: price})
+	}
+	_, err := r.World.StaffCreateHosting(r.World.StaffCreateOrg("Ada", "ada@example.com"), plans(r)[1], "by hand")
+	must(t, err)
 }
 
 // ids are those of the actions of a report, without the parts that are known only when it is done.
