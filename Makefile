@@ -85,5 +85,8 @@ ci: ## What runs on every change: .ci/run
 ci-deps: ## Install what the tests use and this machine lacks (apt-get)
 	.ci/deps
 
+assets: ## Fetch the page's style sheet and the tests' axe anew (npm)
+	server/page/update-assets
+
 clean: ## Remove what these targets made
 	rm -rf bin coverage.out

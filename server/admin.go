@@ -1,8 +1,8 @@
 package server
 
 import (
+	"context"
 	"errors"
-	"net/http"
 	"strings"
 )
 
@@ -19,8 +19,8 @@ func enough(err error) error {
 // nudge makes an operator's change take effect within a second, in whichever process is
 // the writer. The change itself is stored already: if the nudge is lost, the change waits
 // for the next tick.
-func (s *Server) nudge(r *http.Request, trigger string) {
-	if err := s.o.Nudges.Nudge(r.Context(), nil, trigger, s.o.Now()); err != nil {
+func (s *Server) nudge(ctx context.Context, trigger string) {
+	if err := s.o.Nudges.Nudge(ctx, nil, trigger, s.o.Now()); err != nil {
 		s.o.Log.WithError(err).Warn("nudge not stored")
 	}
 	s.o.Loop.Wake(trigger)
@@ -29,8 +29,8 @@ func (s *Server) nudge(r *http.Request, trigger string) {
 // maxText is the most bytes of a name or a reason that people give.
 const maxText = 500
 
-// printable reports whether a text can be stored, logged and shown unchanged.
-func printable(text string) bool {
+// Printable reports whether a text can be stored, logged and shown unchanged.
+func Printable(text string) bool {
 	return len(text) <= maxText && strings.ToValidUTF8(text, "") == text &&
 		!strings.ContainsFunc(text, func(c rune) bool { return c < ' ' || c == 0x7f || c >= 0x80 && c < 0xa0 })
 }

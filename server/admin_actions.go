@@ -56,12 +56,10 @@ func (s *Server) retry(w http.ResponseWriter, r *http.Request) {
 		notFound(w, r)
 		return
 	}
-	customer, err := s.o.Journal.Retry(r.Context(), id, s.o.Now())
+	customer, err := s.Retry(r.Context(), id)
 	if err != nil {
 		s.respondPortError(w, r, "Action", err)
 		return
 	}
-	s.o.Log.WithField("customer", customer).WithField("action", id).Info("retry asked for")
-	s.nudge(r, "admin")
 	respond(w, http.StatusOK, map[string]any{"success": true, "message": "Customer " + customer + " is tried again now", "customerId": customer})
 }

@@ -55,7 +55,7 @@ type holdRequest struct {
 func (q holdRequest) manual(now time.Time, who string) (h reconcile.ManualHold, problem string) {
 	h = reconcile.ManualHold{Customer: strings.TrimSpace(q.CustomerID), Subscription: strings.TrimSpace(q.SubscriptionID),
 		Kind: reconcile.ParseManualKind(q.Kind), Reason: strings.TrimSpace(q.Reason), Author: strings.TrimSpace(q.Author), Created: now}
-	if !printable(h.Reason) || !printable(h.Author) || !printable(h.Customer) || !printable(h.Subscription) {
+	if !Printable(h.Reason) || !Printable(h.Author) || !Printable(h.Customer) || !Printable(h.Subscription) {
 		return h, "texts must be short and without control characters"
 	}
 	if q.Until != "" {
@@ -80,13 +80,10 @@ func (s *Server) addHold(w http.ResponseWriter, r *http.Request) {
 		respondError(w, http.StatusBadRequest, problem)
 		return
 	}
-	known, err := s.o.Holds.AddManualHold(r.Context(), h)
-	if err != nil {
+	if err := s.AddHold(r.Context(), h); err != nil {
 		s.respondPortError(w, r, "Customer or subscription", err)
 		return
 	}
-	s.o.Log.WithField("hold", h.ID).WithField("known", known).WithField("customer", h.Customer).WithField("subscription", h.Subscription).Info("hold added")
-	s.nudge(r, "admin")
 	respond(w, http.StatusCreated, map[string]any{"success": true, "hold": holdOf(h)})
 }
 
@@ -96,15 +93,13 @@ func (s *Server) removeHold(w http.ResponseWriter, r *http.Request) {
 		respondError(w, http.StatusBadRequest, "id parameter required")
 		return
 	}
-	found, err := s.o.Holds.RemoveManualHold(r.Context(), id, s.o.Now())
+	found, err := s.RemoveHold(r.Context(), id)
 	switch {
 	case err != nil:
 		s.respondPortError(w, r, "The hold", err)
 	case !found:
 		respondError(w, http.StatusNotFound, "Hold not found")
 	default:
-		s.o.Log.WithField("hold", id).Info("hold removed")
-		s.nudge(r, "admin")
 		respond(w, http.StatusOK, map[string]any{"success": true, "message": "Removed hold " + id})
 	}
 }

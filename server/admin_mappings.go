@@ -110,7 +110,7 @@ func (s *Server) setMapping(w http.ResponseWriter, r *http.Request) {
 	case body.provider() != "stripe":
 		respondError(w, http.StatusBadRequest, "billingProvider must be stripe")
 		return
-	case m.BillingID == "" || m.Plan == "" || !printable(m.BillingID) || !printable(m.Plan):
+	case m.BillingID == "" || m.Plan == "" || !Printable(m.BillingID) || !Printable(m.Plan):
 		respondError(w, http.StatusBadRequest, "billingPlanId and enhancePlanId are required")
 		return
 	}
@@ -135,7 +135,7 @@ func (s *Server) setMapping(w http.ResponseWriter, r *http.Request) {
 		s.respondPortError(w, r, "The mapping", err)
 		return
 	}
-	s.nudge(r, "admin")
+	s.nudge(r.Context(), "admin")
 	answer["mapping"] = mappingDocument{Provider: "stripe", Billing: m.BillingID, Plan: m.Plan, UpdatedAt: report.Time(s.o.Now()), UpdatedBy: s.keyName(r),
 		optionsDocument: optionsOf(m.MappingOptions)}
 	respond(w, http.StatusOK, answer)
@@ -190,7 +190,7 @@ func (s *Server) deleteMapping(w http.ResponseWriter, r *http.Request) {
 	case !found:
 		respondError(w, http.StatusNotFound, "Mapping not found")
 	default:
-		s.nudge(r, "admin")
+		s.nudge(r.Context(), "admin")
 		respond(w, http.StatusOK, map[string]any{"success": true, "message": "Deleted the mapping of " + id})
 	}
 }

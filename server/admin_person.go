@@ -41,11 +41,11 @@ func (q *renameRequest) problem() string {
 	switch clean := reconcile.CleanName(q.OrganizationName); {
 	case q.CustomerID == "":
 		return "customerId is required"
-	case !printable(q.Reason) || !printable(q.Author):
+	case !Printable(q.Reason) || !Printable(q.Author):
 		return "texts must be short and without control characters"
 	case marked:
 		return "the name must not end like a marker of this program"
-	case clean == "" || !printable(q.OrganizationName):
+	case clean == "" || !Printable(q.OrganizationName):
 		return "organizationName (or name) must be a short name without control characters"
 	default:
 		q.OrganizationName = clean
@@ -175,7 +175,7 @@ func (s *Server) login(w http.ResponseWriter, r *http.Request) {
 	case reason == "":
 		respondError(w, http.StatusBadRequest, "reason is required: write why, for the people who read it later")
 		return
-	case !printable(reason) || !printable(body.Author) || !printable(body.Owner):
+	case !Printable(reason) || !Printable(body.Author) || !Printable(body.Owner):
 		respondError(w, http.StatusBadRequest, "texts must be short and without control characters")
 		return
 	}

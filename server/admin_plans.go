@@ -45,12 +45,12 @@ func (s *Server) approve(w http.ResponseWriter, r *http.Request) {
 		respondError(w, http.StatusBadRequest, "version must be the version of the plan that was looked at")
 		return
 	}
-	if !printable(body.By) {
+	if !Printable(body.By) {
 		respondError(w, http.StatusBadRequest, "by must be a short name without control characters")
 		return
 	}
 	id, by := r.PathValue("id"), s.author(r, body.By)
-	p, err := s.o.Plans.Approve(r.Context(), id, body.Version, by, s.o.Now())
+	p, err := s.Approve(r.Context(), id, body.Version, by)
 	if errors.Is(err, fault.Permanent) && len(id) < reconcile.MinHeldPlanID {
 		respondError(w, http.StatusBadRequest, reconcile.HeldPlanIDTooShort(id))
 		return
@@ -59,7 +59,5 @@ func (s *Server) approve(w http.ResponseWriter, r *http.Request) {
 		s.respondPortError(w, r, "Plan", err)
 		return
 	}
-	s.o.Log.WithField("plan", p.ID).WithField("by", by).Info("plan approved")
-	s.nudge(r, "approve")
 	respond(w, http.StatusOK, map[string]any{"success": true, "message": "Approved plan " + p.ID, "plan": report.PlanOf(p)})
 }

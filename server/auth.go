@@ -1,6 +1,7 @@
 package server
 
 import (
+	"crypto/hmac"
 	"crypto/sha256"
 	"crypto/subtle"
 	"encoding/hex"
@@ -46,18 +47,66 @@ func newKeyring(admin, support []secret.Text) keyring {
 // find compares a key with each one of the ring. If one matches, it returns a name for
 // the journal, with the beginning of the digest.
 func (ring keyring) find(key string) (name string, support, ok bool) {
+	match := ring.index(key)
+	if match < 0 {
+		return "", false, false
+	}
+	return ring[match].name(), ring[match].support, true
+}
+
+// index returns which key of the ring this one is; -1: none.
+func (ring keyring) index(key string) int {
 	digest := sha256.Sum256([]byte(key))
 	match := -1
 	for i := range ring {
 		match = subtle.ConstantTimeSelect(subtle.ConstantTimeCompare(digest[:], ring[i].digest[:]), i, match)
 	}
-	if match < 0 {
-		return "", false, false
-	}
-	if name = "admin key "; ring[match].support {
+	return match
+}
+
+func (k *ringKey) name() string {
+	name := "admin key "
+	if k.support {
 		name = "support key "
 	}
-	return name + hex.EncodeToString(ring[match].digest[:3]), ring[match].support, true
+	return name + hex.EncodeToString(k.digest[:3])
+}
+
+// Keyholder is who has shown a right key.
+type Keyholder struct {
+	Name    string // of the key, for the journal
+	Support bool   // it may do only what is for support: see Keyholder.May
+	// Seal is derived from the key: whoever has the key, and each process that is configured
+	// with it, has the same one. A session that is sealed with it ends when the key is taken
+	// out of the configuration.
+	Seal [sha256.Size]byte
+}
+
+// Keyholders returns one for each key that is configured.
+func (s *Server) Keyholders() []Keyholder {
+	all := make([]Keyholder, 0, len(s.keys))
+	for _, k := range s.keys {
+		all = append(all, k.holder())
+	}
+	return all
+}
+
+func (k *ringKey) holder() Keyholder {
+	h := Keyholder{Name: k.name(), Support: k.support}
+	mac := hmac.New(sha256.New, k.digest[:])
+	mac.Write([]byte("stripe-enhance: seal of sessions, 1"))
+	mac.Sum(h.Seal[:0])
+	return h
+}
+
+// SignIn returns who has this key. If it is a wrong one, it is counted as one of the admin
+// API: wait is how long the address has to wait before its next try, if it has tried too
+// often.
+func (s *Server) SignIn(r *http.Request, key string) (who Keyholder, wait time.Duration, ok bool) {
+	if i := s.keys.index(key); i >= 0 {
+		return s.keys[i].holder(), 0, true
+	}
+	return Keyholder{}, s.tries.wrong(s.clientAddress(r)), false
 }
 
 // admit returns true if a request has a right key; otherwise it answers the request.
@@ -92,10 +141,10 @@ func keyOf(r *http.Request) string {
 	return strings.TrimSpace(key)
 }
 
-// adminOnly refuses a support key.
-func (s *Server) adminOnly(next http.HandlerFunc) http.HandlerFunc {
+// only refuses a key that may not do a task.
+func (s *Server) only(task Task, next http.HandlerFunc) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
-		if _, support, _ := s.keys.find(keyOf(r)); support {
+		if _, support, _ := s.keys.find(keyOf(r)); !(Keyholder{Support: support}).May(task) {
 			respondError(w, http.StatusForbidden, "A key of SUPPORT_API_KEY may look, retry, put holds and make login links; this needs a key of ADMIN_API_KEY")
 			return
 		}

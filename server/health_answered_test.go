@@ -32,7 +32,7 @@ func TestHealthTellsWhenEachSideReallyAnsweredLast(t *testing.T) {
 		answers := map[string]time.Time{} // of the sides to the reconciler
 		var stripe, enhance error
 		db := &database{}
-		s := &Server{o: Options{Now: time.Now, Overview: db,
+		s := &Server{o: Options{Now: time.Now, Ports: Ports{Overview: db},
 			Stripe:  func(context.Context) error { return stripe },
 			Enhance: func(context.Context) error { return enhance },
 			Answered: func(side string) time.Time {
@@ -69,7 +69,7 @@ func TestHealthTellsWhenEachSideReallyAnsweredLast(t *testing.T) {
 func TestHealthWithoutAReconcilerKeepsTheLastAnswerOfItsOwn(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var stripe error
-		s := &Server{o: Options{Now: time.Now, Overview: &database{}, Stripe: func(context.Context) error { return stripe },
+		s := &Server{o: Options{Now: time.Now, Ports: Ports{Overview: &database{}}, Stripe: func(context.Context) error { return stripe },
 			Enhance: func(context.Context) error { return nil }}}
 		s.prepareChecks()
 		first := *report.Time(time.Now())

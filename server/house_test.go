@@ -246,8 +246,8 @@ func newHouse(t *testing.T, change ...func(*Options)) *house {
 	h.log = hook
 	loop := NewLoop(LoopOptions{Poll: schedule(t, never), Full: schedule(t, never), Log: logger}, h.runner, h.ports, h.ports)
 	fine := func(context.Context) error { return nil }
-	o := Options{Loop: loop, Nudges: h.ports, History: h.ports, Plans: h.ports, Mappings: h.ports, Holds: h.ports, Journal: h.ports,
-		Customers: h.ports, Overview: h.ports, Stripe: fine, Enhance: fine, AdminKeys: []secret.Text{secret.New(rightKey)}, SupportKeys: []secret.Text{secret.New(supportKey)},
+	o := Options{Ports: Ports{Loop: loop, Nudges: h.ports, History: h.ports, Plans: h.ports, Mappings: h.ports, Holds: h.ports, Journal: h.ports,
+		Customers: h.ports, Overview: h.ports}, Stripe: fine, Enhance: fine, AdminKeys: []secret.Text{secret.New(rightKey)}, SupportKeys: []secret.Text{secret.New(supportKey)},
 		Now: func() time.Time { return t0 }, Log: logger,
 		Verify: func(body []byte, _ string, _ time.Time) (e reconcile.Event, err error) {
 			return e, json.Unmarshal(body, &e)

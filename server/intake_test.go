@@ -43,7 +43,7 @@ func received(t *testing.T) (*Server, func() int) {
 	log := logrus.New()
 	log.SetOutput(io.Discard)
 	seen := 0
-	s := &Server{intake: newIntake(), o: Options{Observer: noObserver{}, Log: log, Now: time.Now, Nudges: &company{}}}
+	s := &Server{intake: newIntake(), o: Options{Observer: noObserver{}, Log: log, Now: time.Now, Ports: Ports{Nudges: &company{}}}}
 	s.o.Verify = func(body []byte, _ string, _ time.Time) (reconcile.Event, error) {
 		if !bytes.HasPrefix(body, []byte("signed")) {
 			return reconcile.Event{}, errors.New("signed by nobody")

@@ -60,7 +60,7 @@ func TestAnObserverThatPanicsStopsNoRun(t *testing.T) {
 
 // Health checks each side in a goroutine, where a panic would end the process.
 func TestACheckThatPanicsIsAServiceThatIsNotWell(t *testing.T) {
-	s := &Server{o: Options{Now: time.Now, Overview: broken{}, Stripe: func(context.Context) error { panic("CANARY") },
+	s := &Server{o: Options{Now: time.Now, Ports: Ports{Overview: broken{}}, Stripe: func(context.Context) error { panic("CANARY") },
 		Enhance: func(context.Context) error { return nil }}}
 	s.prepareChecks()
 	services := s.services(t.Context())

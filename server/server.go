@@ -38,8 +38,8 @@ const (
 	drainLimit = 5 * time.Second
 )
 
-// Options configure a Server. Everything of the ports is required.
-type Options struct {
+// Ports are what the admin API and the page work with. All are required.
+type Ports struct {
 	Loop      *Loop
 	Nudges    Nudges
 	History   History
@@ -49,6 +49,11 @@ type Options struct {
 	Journal   Journal
 	Customers Customers
 	Overview  Overview
+}
+
+// Options configure a Server.
+type Options struct {
+	Ports
 	// Stripe and Enhance check whether the two sides answer this program. Each is
 	// called at most once in checkAge.
 	Stripe, Enhance func(context.Context) error
@@ -70,6 +75,9 @@ type Options struct {
 	Metrics http.Handler
 	// Observer receives the results of webhooks. nil: they go nowhere.
 	Observer Observer
+	// Page makes the page of the staff, which answers / and everything below /ui. nil: there
+	// is none, and / answers a few lines of text, as it does if no key is configured.
+	Page func(*Server) (http.Handler, error)
 	// Version is shown by health.
 	Version string
 	// Now is the clock; nil: time.Now.
@@ -89,6 +97,7 @@ type Server struct {
 	pinged  *cached[error]
 	checks  map[string]*cached[checkResult]
 	handler http.Handler
+	page    http.Handler // nil: there is none
 
 	mu      sync.Mutex // guards leaving
 	leaving bool
@@ -113,6 +122,12 @@ func New(o Options) (*Server, error) {
 	s := &Server{o: o, began: time.Now(), keys: newKeyring(o.AdminKeys, o.SupportKeys), tries: newLimiter(o.Now), intake: newIntake()}
 	s.prepareChecks()
 	s.mux = newMux(s.routes())
+	if o.Page != nil && len(s.keys) > 0 {
+		var err error
+		if s.page, err = o.Page(s); err != nil {
+			return nil, err
+		}
+	}
 	s.handler = s.middleware(http.HandlerFunc(s.dispatch))
 	return s, nil
 }
@@ -180,7 +195,7 @@ type route struct {
 	method  string
 	pattern string // of net/http: {id} is one segment, {id...} the rest
 	admin   bool   // needs a key
-	support bool   // a key of SUPPORT_API_KEY is enough
+	task    Task   // which keys may: see Keyholder.May
 	limit   int64  // bytes of body; 0: none is read
 	do      http.HandlerFunc
 }
@@ -194,11 +209,8 @@ const webhookPath = "/api/webhook"
 
 // routes lists every operation that the server answers.
 func (s *Server) routes() []route {
-	admin := func(method, pattern string, do http.HandlerFunc) route {
-		return route{method: method, pattern: "/api/admin" + pattern, admin: true, limit: adminLimit, do: s.adminOnly(do)}
-	}
-	support := func(method, pattern string, do http.HandlerFunc) route {
-		return route{method: method, pattern: "/api/admin" + pattern, admin: true, support: true, limit: adminLimit, do: do}
+	admin := func(task Task, method, pattern string, do http.HandlerFunc) route {
+		return route{method: method, pattern: "/api/admin" + pattern, admin: true, task: task, limit: adminLimit, do: s.only(task, do)}
 	}
 	all := []route{
 		{method: "GET", pattern: "/{$}", do: s.root},
@@ -207,25 +219,25 @@ func (s *Server) routes() []route {
 		{method: "GET", pattern: "/api/health", do: s.answerHealth},
 		{method: "GET", pattern: "/api/openapi.json", do: s.openAPI},
 		{method: "POST", pattern: webhookPath, limit: webhookLimit, do: s.webhook},
-		support("GET", "/dashboard", s.dashboard),
-		support("POST", "/sync", s.sync),
-		support("GET", "/customers", s.customers),
-		admin("PATCH", "/customers", s.renameCustomer),
-		support("POST", "/customers/{id}/login", s.login),
-		support("GET", "/plans", s.plans),
-		support("GET", "/plans/{id}", s.plan),
-		admin("POST", "/plans/{id}/approve", s.approve),
-		support("GET", "/mappings", s.mappings),
-		admin("PUT", "/mappings", s.setMapping),
-		admin("DELETE", "/mappings", s.deleteMapping),
-		support("GET", "/holds", s.holds),
-		support("POST", "/holds", s.addHold),
-		support("DELETE", "/holds", s.removeHold),
-		support("GET", "/runs", s.runs),
-		support("GET", "/runs/{id}", s.run),
-		support("GET", "/actions", s.actions),
+		admin(Look, "GET", "/dashboard", s.dashboard),
+		admin(Retry, "POST", "/sync", s.sync),
+		admin(Look, "GET", "/customers", s.customers),
+		admin(Rename, "PATCH", "/customers", s.renameCustomer),
+		admin(Login, "POST", "/customers/{id}/login", s.login),
+		admin(Look, "GET", "/plans", s.plans),
+		admin(Look, "GET", "/plans/{id}", s.plan),
+		admin(Approve, "POST", "/plans/{id}/approve", s.approve),
+		admin(Look, "GET", "/mappings", s.mappings),
+		admin(Map, "PUT", "/mappings", s.setMapping),
+		admin(Map, "DELETE", "/mappings", s.deleteMapping),
+		admin(Look, "GET", "/holds", s.holds),
+		admin(Hold, "POST", "/holds", s.addHold),
+		admin(Hold, "DELETE", "/holds", s.removeHold),
+		admin(Look, "GET", "/runs", s.runs),
+		admin(Look, "GET", "/runs/{id}", s.run),
+		admin(Look, "GET", "/actions", s.actions),
 		// An action's id contains slashes; they may be written as they are.
-		support("POST", "/actions/{id...}", s.retry),
+		admin(Retry, "POST", "/actions/{id...}", s.retry),
 	}
 	if s.o.Metrics != nil {
 		all = append(all, route{method: "GET", pattern: "/metrics", do: s.o.Metrics.ServeHTTP})
@@ -297,7 +309,17 @@ func (s *Server) dispatch(w http.ResponseWriter, r *http.Request) {
 		notFound(w, r)
 		return
 	}
+	if s.page != nil && (p == "/" && asksForPage(r) || p == "/ui" || strings.HasPrefix(p, "/ui/")) {
+		s.page.ServeHTTP(w, r)
+		return
+	}
 	s.mux.ServeHTTP(w, r)
+}
+
+// asksForPage reports whether a browser asks for the address /. Scripts that ask for it keep
+// their line of text.
+func asksForPage(r *http.Request) bool {
+	return (r.Method == http.MethodGet || r.Method == http.MethodHead) && strings.Contains(r.Header.Get("Accept"), "text/html")
 }
 
 // unclean reports whether a path has empty or dotted segments.
@@ -325,11 +347,17 @@ func secured(next http.Handler) http.Handler {
 		h.Set("Cross-Origin-Opener-Policy", "same-origin")
 		h.Set("Cross-Origin-Resource-Policy", "same-origin")
 		h.Set("Cache-Control", "no-store")
-		if r.TLS != nil || r.Header.Get("X-Forwarded-Proto") == "https" {
+		if OverTLS(r) {
 			h.Set("Strict-Transport-Security", "max-age=31536000; includeSubDomains")
 		}
 		next.ServeHTTP(w, r)
 	})
+}
+
+// OverTLS reports whether the client reaches this server by TLS, in front of a proxy too. A
+// client that pretends so only makes its own browser stricter.
+func OverTLS(r *http.Request) bool {
+	return r.TLS != nil || r.Header.Get("X-Forwarded-Proto") == "https"
 }
 
 // middleware surrounds every route.

@@ -29,6 +29,7 @@ import (
 	"github.com/stripe-enhance/stripe-enhance/reconcile"
 	"github.com/stripe-enhance/stripe-enhance/reconcile/engine"
 	"github.com/stripe-enhance/stripe-enhance/server"
+	"github.com/stripe-enhance/stripe-enhance/server/page"
 )
 
 // ConnectService makes both clients, and counts their requests for the metrics.
@@ -91,10 +92,11 @@ func (a *App) loop(o *observer) (*server.Loop, error) {
 
 func (a *App) server(loop *server.Loop, o *observer) (*server.Server, error) {
 	options := server.Options{
-		Loop: loop, Nudges: a.Store, History: a.Store, Plans: a.Store, Holds: a.Store,
-		Mappings: storedMappings{a}, Journal: a.Store, Customers: storedCustomers{a}, Overview: storedOverview{a.Store},
+		Ports: server.Ports{Loop: loop, Nudges: a.Store, History: a.Store, Plans: a.Store, Holds: a.Store,
+			Mappings: storedMappings{a}, Journal: a.Store, Customers: storedCustomers{a}, Overview: storedOverview{a.Store}},
 		Stripe: a.askStripe, Enhance: a.askEnhance, Answered: a.answered,
 		AdminKeys: a.Config.AdminKeys, SupportKeys: a.Config.SupportKeys, TrustedProxies: a.Config.TrustedProxies, Observer: o, Version: a.Version, Now: a.Now, Log: a.Log,
+		Page: page.New,
 	}
 	if secrets := []secret.Text(a.Config.WebhookSecrets); len(secrets) > 0 {
 		options.Verify = func(body []byte, signature string, now time.Time) (reconcile.Event, error) {

@@ -45,6 +45,7 @@ var directions = []direction{
 	{folder: "reconcile/adopt", std: true, may: with("reconcile")},
 	{folder: "reconcile/engine", may: with("reconcile", "reconcile/planner")},
 	{folder: "server", may: with("reconcile", "internal/report", "internal/metrics")},
+	{folder: "server/page", may: with("reconcile", "internal/report", "server")},
 	{folder: "store", may: with("reconcile", "migrations")},
 	{folder: "migrations", std: true, only: []string{"embed", "io/fs"}},
 	{folder: "clients/ratelimit", may: shared},
@@ -65,6 +66,7 @@ var directions = []direction{
 	// Packages that only tests use.
 	{folder: "internal/logtest", std: true},
 	{folder: "internal/pgtest"},
+	{folder: "internal/browser", may: []string{}},
 	{folder: "internal/mailtest", may: []string{"internal/fault"}},
 	{folder: "internal/testenv", may: everything},
 	{folder: "internal/simtest", may: everything},
@@ -82,6 +84,7 @@ var scaffolding = []string{
 	"internal/simtest",
 	"internal/logtest",
 	"internal/pgtest",
+	"internal/browser",
 	"internal/mailtest",
 	"internal/repocheck",
 	"internal/crashtest",

@@ -1,0 +1,71 @@
+package server
+
+import (
+	"context"
+	"net/http"
+	"time"
+
+	"github.com/stripe-enhance/stripe-enhance/reconcile"
+)
+
+// The operations of this file are those of the admin API and of the page: both change,
+// log and wake the loop in the same way.
+
+// Ports returns the ports that the server works with.
+func (s *Server) Ports() Ports { return s.o.Ports }
+
+// Now is the clock of everything but sessions.
+func (s *Server) Now() time.Time { return s.o.Now() }
+
+// Version is the version that health shows.
+func (s *Server) Version() string { return s.o.Version }
+
+// Failed logs an error that a person is not shown, because it may quote an address or a
+// row of the database.
+func (s *Server) Failed(r *http.Request, err error) {
+	s.o.Log.WithField("route", r.Method+" "+r.URL.Path).WithError(err).Warn("request not answered")
+}
+
+// Approve releases exactly the content of a held plan; version as in Plans.Approve.
+func (s *Server) Approve(ctx context.Context, id string, version int, by string) (reconcile.HeldPlan, error) {
+	p, err := s.o.Plans.Approve(ctx, id, version, by, s.o.Now())
+	if err != nil {
+		return p, err
+	}
+	s.o.Log.WithField("plan", p.ID).WithField("by", by).Info("plan approved")
+	s.nudge(ctx, "approve")
+	return p, nil
+}
+
+// AddHold stores a hold that a person puts; the hold is right by ManualHold.Problem.
+func (s *Server) AddHold(ctx context.Context, h reconcile.ManualHold) error {
+	known, err := s.o.Holds.AddManualHold(ctx, h)
+	if err != nil {
+		return err
+	}
+	s.o.Log.WithField("hold", h.ID).WithField("known", known).WithField("customer", h.Customer).WithField("subscription", h.Subscription).Info("hold added")
+	s.nudge(ctx, "admin")
+	return nil
+}
+
+// RemoveHold ends a hold that a person has put.
+func (s *Server) RemoveHold(ctx context.Context, id string) (found bool, err error) {
+	found, err = s.o.Holds.RemoveManualHold(ctx, id, s.o.Now())
+	if err != nil || !found {
+		return found, err
+	}
+	s.o.Log.WithField("hold", id).Info("hold removed")
+	s.nudge(ctx, "admin")
+	return true, nil
+}
+
+// Retry ends back-off and parking of a customer, which is named by any of its ids, and makes
+// it due.
+func (s *Server) Retry(ctx context.Context, id string) (customer string, err error) {
+	if customer, err = s.o.Journal.Retry(ctx, id, s.o.Now()); err != nil {
+		return "", err
+	}
+	s.o.Log.WithField("customer", customer).WithField("action", id).Info("retry asked for")
+	s.nudge(ctx, "admin")
+	return customer, nil
+}

@@ -1,0 +1,202 @@
+package page
+
+import (
+	"encoding/csv"
+	"net/http"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// listRows is how many rows of a list a page shows.
+const listRows = 50
+
+// list is a list with paging, search and CSV. Templates show it with
+// {{template "list" .}}, where . is the list.
+type list struct {
+	*visit
+
+	Columns []column
+	Rows    []row
+	// Search is the text that was searched for; Searchable shows the field.
+	Search     string
+	Searchable bool
+	Empty      string // key of the text for an empty list
+	Total      int    // rows that were found on all pages; -1: not counted
+	// Previous and Next are addresses of the pages around this one; "": there is none.
+	Previous, Next string
+	// all yields every row for the CSV. nil: those are Rows, or, if the list was cut by
+	// paged, everything that was found.
+	all func(yield func(row) error) error
+}
+
+func (l *list) table() *list { return l }
+
+// Now is the time at which the list is shown.
+func (l *list) Now() time.Time { return l.server.Now() }
+
+// CSV is the address of the same list as CSV.
+func (l *list) CSV() string { return l.Link("format", "csv", "page", "", "after", "") }
+
+// column is a column of a list.
+type column struct {
+	Key  string // of its text; also the name in the CSV, without the part before the dot
+	Kind string // number, time, wide, or forms, which is not in the CSV; "": a text that may be cut
+}
+
+// Name is the name of the column in the CSV.
+func (c column) Name() string {
+	_, name, _ := strings.Cut(c.Key, ".")
+	return name
+}
+
+type row []cell
+
+// cell is a value of a list. Only one of Text, At and Amount is set.
+type cell struct {
+	Text             string
+	At               time.Time
+	Amount, Currency string
+	Href             string // Text is a link
+	Note             string // a second line
+	Mark             string // Text is a mark: good, wait, bad or quiet
+	Forms            []form // buttons; they are not in the CSV
+}
+
+// form is a button that asks for a change.
+type form struct {
+	To     string // of the table of changes
+	Task   string // by its name in templates: without the right for it the button is not shown
+	Label  string // key of its text
+	Fields map[string]string
+}
+
+// In is the cell with its list, for the template.
+func (c cell) In(l *list) struct {
+	List *list
+	Cell cell
+} {
+	return struct {
+		List *list
+		Cell cell
+	}{l, c}
+}
+
+// plain is the value of a cell in the CSV and for the search.
+func (c cell) plain() string {
+	switch {
+	case !c.At.IsZero():
+		return c.At.UTC().Format(time.RFC3339)
+	case c.Amount != "":
+		return c.Amount + " " + c.Currency
+	case c.Note != "":
+		return c.Text + " " + c.Note
+	default:
+		return c.Text
+	}
+}
+
+// query are the parameters of a list.
+type query struct {
+	Search string
+	Page   int    // from 1
+	After  string // where the page before ended, for lists that the database cuts
+	CSV    bool
+}
+
+func (v *visit) query() query {
+	q := v.r.URL.Query()
+	n, err := strconv.Atoi(q.Get("page"))
+	if err != nil || n < 1 {
+		n = 1
+	}
+	return query{Search: strings.TrimSpace(q.Get("search")), Page: n, After: q.Get("after"), CSV: q.Get("format") == "csv"}
+}
+
+// paged makes a list of rows that are all at hand: it searches them, and cuts the page that
+// was asked for.
+func (v *visit) paged(empty string, columns []column, rows []row) *list {
+	q := v.query()
+	l := &list{visit: v, Columns: columns, Empty: empty, Search: q.Search, Searchable: true}
+	for _, r := range rows {
+		if q.Search == "" || r.contains(q.Search) {
+			l.Rows = append(l.Rows, r)
+		}
+	}
+	l.Total = len(l.Rows)
+	if q.CSV {
+		return l
+	}
+	from := min((q.Page-1)*listRows, l.Total)
+	to := min(from+listRows, l.Total)
+	if from > 0 {
+		l.Previous = v.Link("page", strconv.Itoa(q.Page-1))
+	}
+	if to < l.Total {
+		l.Next = v.Link("page", strconv.Itoa(q.Page+1))
+	}
+	l.Rows = l.Rows[from:to]
+	return l
+}
+
+func (r row) contains(text string) bool {
+	text = strings.ToLower(text)
+	for _, c := range r {
+		if strings.Contains(strings.ToLower(c.plain()), text) {
+			return true
+		}
+	}
+	return false
+}
+
+// writeCSV answers a list as a file.
+func (v *visit) writeCSV(l *list, name string) {
+	h := v.w.Header()
+	h.Set("Content-Type", "text/csv; charset=utf-8")
+	h.Set("Content-Disposition", `attachment; filename="`+name+`.csv"`)
+	w := csv.NewWriter(v.w)
+	var line []string
+	for _, c := range l.Columns {
+		if c.Kind != "forms" {
+			line = append(line, c.Name())
+		}
+	}
+	write := func(r row) error {
+		line = line[:0]
+		for i, c := range r {
+			if l.Columns[i].Kind != "forms" {
+				line = append(line, harmless(c.plain()))
+			}
+		}
+		return w.Write(line)
+	}
+	err := w.Write(line)
+	all := l.all
+	if all == nil {
+		all = l.each
+	}
+	if err == nil {
+		err = all(write)
+	}
+	if w.Flush(); err != nil {
+		v.server.Failed(v.r, err)
+		panic(http.ErrAbortHandler) // a list that is cut must not look whole
+	}
+}
+
+func (l *list) each(yield func(row) error) error {
+	for _, r := range l.Rows {
+		if err := yield(r); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// harmless keeps a spreadsheet from taking a text of a stranger for a formula.
+func harmless(text string) string {
+	if text != "" && strings.ContainsRune("=+-@\t\r", rune(text[0])) {
+		return "'" + text
+	}
+	return text
+}
