@@ -3,6 +3,7 @@ package page
 import (
 	"net/http"
 	"net/url"
+	"path"
 	"strconv"
 	"strings"
 	"time"
@@ -68,7 +69,7 @@ func (p *Page) signIn(w http.ResponseWriter, r *http.Request) {
 // sign-in must not lead a person to another site.
 func (p *Page) inside(next string) string {
 	u, err := url.Parse(next)
-	if err != nil || u.IsAbs() || u.Host != "" || u.Opaque != "" || u.User != nil || !strings.HasPrefix(u.Path, "/") {
+	if err != nil || u.IsAbs() || u.Host != "" || u.Opaque != "" || u.User != nil || !strings.HasPrefix(u.Path, "/") || path.Clean(u.Path) != u.Path {
 		return "/"
 	}
 	to := url.URL{Path: u.Path, RawQuery: u.RawQuery}

@@ -86,8 +86,8 @@ func choice(name, value string) string {
 // it ends with the browser, negative: now. Secure is for TLS only, because the page is also
 // used over plain HTTP, on loopback and behind a tunnel.
 func (v *visit) setCookie(name, value string, age int) {
-	http.SetCookie(v.w, &http.Cookie{Name: name, Value: value, MaxAge: age, Path: "/", HttpOnly: true,
-		SameSite: http.SameSiteStrictMode, Secure: server.OverTLS(v.r)}) //nolint:gosec // see above
+	http.SetCookie(v.w, &http.Cookie{Name: name, Value: value, MaxAge: age, Path: "/", HttpOnly: true, //nolint:gosec // see above
+		SameSite: http.SameSiteStrictMode, Secure: server.OverTLS(v.r)})
 }
 
 // Link is the address of this page with some parameters changed; an empty value takes one
