@@ -61,6 +61,9 @@ type Customer struct {
 	MarkedOrgs []Org
 	// OwnedOrgs are unbound, undeleted orgs whose owner has exactly this e-mail.
 	OwnedOrgs []Org
+	// NamedOrgs are the orgs, besides the bound one, that the metadata of its subscriptions
+	// names, and those with a hosting of it.
+	NamedOrgs []NamedOrg
 	// Lookalikes are unbound living hostings that this customer may be paying for.
 	Lookalikes []Lookalike
 	// Unbound means that the panel has any unbound living hosting, of any customer, and
@@ -97,6 +100,13 @@ type Buyer struct {
 	EmailChanged time.Time
 	// EmailUnnoted and NameUnnoted: it has changed, and no run has noted that yet.
 	EmailUnnoted, NameUnnoted bool
+}
+
+// NamedOrg is an org that a customer may be bound to next.
+type NamedOrg struct {
+	Org
+	Founder  string    // the customer that had it first; "": none has
+	Hostings []Hosting // in it, if it has no founder
 }
 
 // Kin is another customer with the same e-mail. Stripe verifies no address, so that proves

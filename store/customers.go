@@ -150,6 +150,7 @@ type aggregate struct {
 	key     map[string]string                // customer → the key of its e-mail
 	hosting map[int64][]*reconcile.Customer  // bound hosting, or one that metadata names →
 	named   []int64                          // hostings that metadata names
+	next    map[string][]*reconcile.Customer // an org to which a customer may be bound next →
 	strays  []reconcile.Hosting              // see strayHosting
 }
 

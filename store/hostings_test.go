@@ -28,6 +28,27 @@ func TestFreeOrgsAreOfferedByMarkerAndByOwner(t *testing.T) {
 	})
 }
 
+// A plan decides on as a customer of the org to which it binds one: with its owner, its
+// hostings, and the customer that had it first.
+func TestTheOrgsToWhichACustomerMayBeBoundNextComeWithIt(t *testing.T) {
+	conform(t, func(t *testing.T, f *fixture) {
+		a, b := facts("sub_a", "cus_a", "a@example.com"), facts("sub_b", "cus_b", "b@example.com")
+		a.MetadataOrg, b.MetadataOrg = "org-free", "org-c"
+		f.save(t0, a, b, facts("sub_c", "cus_c", "c@example.com"))
+		f.bindOrg("cus_c", "org-c")
+		f.bindHosting("cus_c", "sub_c", 1, "org-c", 30)
+		free := reconcile.Org{ID: "org-free", Name: "By hand", OwnerEmail: "x@example.com", Hostings: 1, Created: t0, ObservedAt: t0}
+		f.must(f.SaveOrgs(t.Context(), f.tok, []reconcile.Org{free}, false, t0))
+		f.must(f.SaveHosting(t.Context(), f.tok, reconcile.Hosting{ID: 9, Org: "org-free", Plan: 1, State: reconcile.HostingActive, ObservedAt: t0}, t0))
+		named := f.customer("cus_a").NamedOrgs
+		same(t, "named", 1, len(named))
+		same(t, "by hand", []any{"org-free", "x@example.com", "", 1}, []any{named[0].ID, named[0].OwnerEmail, named[0].Founder, len(named[0].Hostings)})
+		named = f.customer("cus_b").NamedOrgs
+		same(t, "of another customer", []any{1, "org-c", "cus_c", 0}, []any{len(named), named[0].ID, named[0].Founder, len(named[0].Hostings)})
+		same(t, "its own", 0, len(f.customer("cus_c").NamedOrgs))
+	})
+}
+
 func TestAnOrgMissingFromACompleteListStaysAsItIs(t *testing.T) {
 	conform(t, func(t *testing.T, f *fixture) {
 		f.save(t0, facts("sub_a", "cus_a", "a@example.com"))

@@ -31,6 +31,9 @@ func (f *fixture) instructOrg(w reconcile.OrgInstruction) reconcile.OrgChange {
 	after := f.customer(w.Customer)
 	for _, c := range []*reconcile.Customer{&expected, &after} {
 		c.Version, c.Instructions, c.PlannedAt = 0, 0, time.Time{}
+		if c.Org != nil {
+			c.NamedOrgs = nil // they count for a customer without an org
+		}
 	}
 	same(f.TB, "the preview in memory is the customer in the database", after, expected)
 	return recorded

@@ -11,22 +11,27 @@ import (
 )
 
 // loadOrgs attaches the org that a customer is bound to, and the orgs that no customer
-// is bound to: marked with a buyer, or owned by exactly the customer's e-mail.
+// is bound to: marked with a buyer, or owned by exactly the customer's e-mail; and those that
+// it may be bound to next.
 func (a *aggregate) loadOrgs(ctx context.Context) error {
 	for id, sharers := range a.orgs { // bound, even when the org was never read
 		for _, customer := range sharers {
 			customer.Org = &reconcile.Org{ID: id}
 		}
 	}
-	query := orgColumns + `, EXISTS (SELECT 1 FROM customers c WHERE c.org_id IS NOT NULL AND c.org_id = orgs.id) FROM orgs WHERE id IN (
+	a.nextOrgs()
+	query := orgColumns + `, EXISTS (SELECT 1 FROM customers c WHERE c.org_id IS NOT NULL AND c.org_id = orgs.id),
+		coalesce((SELECT min(c.id) FROM customers c WHERE c.org_id IS NOT NULL AND c.org_id = orgs.id AND NOT c.org_guest), '') FROM orgs WHERE id IN (
 		SELECT id FROM orgs WHERE id IN ` + a.c.d.texts(1) + `
 		UNION SELECT id FROM orgs WHERE marker_id <> '' AND marker_id IN ` + a.c.d.texts(2) + `
-		UNION SELECT id FROM orgs WHERE owner_email_key <> '' AND NOT deleted AND owner_email_key IN ` + a.c.d.texts(3) + `) ORDER BY id`
+		UNION SELECT id FROM orgs WHERE owner_email_key <> '' AND NOT deleted AND owner_email_key IN ` + a.c.d.texts(3) + `
+		UNION SELECT id FROM orgs WHERE id IN ` + a.c.d.texts(4) + `) ORDER BY id`
 	marked := slices.Concat(sorted(a.buyers), sorted(a.byID)) // in an old database the founder may have left its customer
 	read := make(map[string]bool, len(a.orgs))
-	err := a.c.each(ctx, query, []any{keys(a.orgs), list(marked), keys(a.emails)}, func(row scan) error {
+	err := a.c.each(ctx, query, []any{keys(a.orgs), list(marked), keys(a.emails), keys(a.next)}, func(row scan) error {
 		var bound bool
-		o, err := scanOrg(row, &bound)
+		var founder string
+		o, err := scanOrg(row, &bound, &founder)
 		if err != nil {
 			return err
 		}
@@ -37,14 +42,62 @@ func (a *aggregate) loadOrgs(ctx context.Context) error {
 		if !bound {
 			a.attachFreeOrg(o)
 		}
+		for _, customer := range a.next[o.ID] {
+			customer.NamedOrgs = append(customer.NamedOrgs, reconcile.NamedOrg{Org: o, Founder: founder})
+		}
 		return nil
 	})
+	if err == nil && len(a.next) > 0 {
+		err = a.loadNextHostings(ctx)
+	}
 	for _, h := range a.strays {
 		if read[h.Org] {
 			a.attachStray(h)
 		}
 	}
 	return err
+}
+
+// nextOrgs finds the orgs to which customers may be bound next: what a person changes may
+// leave one without its org.
+func (a *aggregate) nextOrgs() {
+	a.next = map[string][]*reconcile.Customer{}
+	add := func(org string, customer *reconcile.Customer) {
+		if org != "" && (customer.Org == nil || customer.Org.ID != org) && !slices.Contains(a.next[org], customer) {
+			a.next[org] = append(a.next[org], customer)
+		}
+	}
+	for i := range a.list {
+		customer := &a.list[i]
+		for j := range customer.Subscriptions {
+			add(customer.Subscriptions[j].MetadataOrg, customer)
+		}
+		for j := range customer.Hostings {
+			add(customer.Hostings[j].Org, customer)
+		}
+	}
+}
+
+// loadNextHostings attaches the hostings in those of these orgs that no customer has.
+func (a *aggregate) loadNextHostings(ctx context.Context) error {
+	free := map[string][]*reconcile.NamedOrg{}
+	for i := range a.list {
+		for j := range a.list[i].NamedOrgs {
+			if n := &a.list[i].NamedOrgs[j]; n.Founder == "" {
+				free[n.ID] = append(free[n.ID], n)
+			}
+		}
+	}
+	if len(free) == 0 {
+		return nil
+	}
+	return a.c.each(ctx, hostingColumns+" FROM hostings WHERE org_id IN "+a.c.d.texts(1)+" ORDER BY id", []any{keys(free)}, func(row scan) error {
+		h, err := scanHosting(row)
+		for _, n := range free[h.Org] {
+			n.Hostings = append(n.Hostings, h)
+		}
+		return err
+	})
 }
 
 // attachFreeOrg attaches an org that no customer is bound to.

@@ -169,6 +169,7 @@ var foundSeeds = []uint64{
 	45026, // two orders of one domain, in one plan
 	46348, // another order of a domain that has its website
 	47285, // the owner of an org that is there is invited in the run, and a guest with that e-mail follows
+	60827, // the metadata names an org that is not the customer's by its marker or its e-mail, and it has an owner
 	61204, // two orders of one domain, with policies
 }
 

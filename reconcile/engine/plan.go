@@ -670,7 +670,7 @@ func (r *run) rehearseOne(ctx context.Context, id string) {
 
 // rehearseSteps is applySteps without the calls.
 func (r *run) rehearseSteps(ctx context.Context, id string) error {
-	before, done := r.newPreparation(), &thought{}
+	before, done, linked := r.newPreparation(), &thought{}, map[string]bool{}
 	for range maxSteps {
 		c, err := r.load(ctx, id)
 		if err != nil {
@@ -691,6 +691,9 @@ func (r *run) rehearseSteps(ctx context.Context, id string) error {
 		if !read {
 			read, err = r.meetsDomain(ctx, a)
 		}
+		if !read && err == nil {
+			read, err = r.meetsOrg(ctx, a, linked)
+		}
 		if err != nil {
 			return err
 		}
@@ -699,6 +702,15 @@ func (r *run) rehearseSteps(ctx context.Context, id string) error {
 		}
 	}
 	return errTooManySteps
+}
+
+// meetsOrg reads an org that is there before a link to it, as the link itself does.
+func (r *run) meetsOrg(ctx context.Context, a reconcile.Action, read map[string]bool) (bool, error) {
+	if a.Kind != reconcile.Link || a.Hosting != 0 || a.Org == planner.ForeseenOrg || read[a.Org] {
+		return false, nil
+	}
+	read[a.Org] = true
+	return true, r.readOrgByID(ctx, a.Org)
 }
 
 // meetsDomain reports whether the panel has the domain of a website whose hosting is there
@@ -721,6 +733,7 @@ func (r *run) meetsDomain(ctx context.Context, a reconcile.Action) (bool, error)
 type foreseen struct {
 	founders map[string][]reconcile.Kin // by the key of the e-mail
 	domains  map[string]takenDomain
+	linked   map[string]string   // org that was there → its first customer
 	met      map[string]foreseen // customer → the part that concerns it, as of its turn
 	over     bool                // the rehearsal has ended
 }
@@ -733,7 +746,7 @@ type takenDomain struct {
 }
 
 func newForeseen() *foreseen {
-	return &foreseen{founders: map[string][]reconcile.Kin{}, domains: map[string]takenDomain{}, met: map[string]foreseen{}}
+	return &foreseen{founders: map[string][]reconcile.Kin{}, domains: map[string]takenDomain{}, linked: map[string]string{}, met: map[string]foreseen{}}
 }
 
 // before is the part that a customer meets.
@@ -754,7 +767,12 @@ func (f *foreseen) before(c *reconcile.Customer) foreseen {
 			met.domains[domain] = d
 		}
 	}
-	if len(met.founders) > 0 || len(met.domains) > 0 {
+	for i := range c.NamedOrgs {
+		if by := f.linked[c.NamedOrgs[i].ID]; by != "" && by != c.ID {
+			met.linked = f.linked
+		}
+	}
+	if len(met.founders) > 0 || len(met.domains) > 0 || met.linked != nil {
 		f.met[c.ID] = met
 	}
 	return met
@@ -770,6 +788,8 @@ func (f *foreseen) add(c *reconcile.Customer, a reconcile.Action, now time.Time)
 			d.use.Org, d.use.Hosting = a.Org, a.Hosting
 		}
 		f.domains[a.Domain] = d
+	case a.Kind == reconcile.Link && a.Hosting == 0 && f.linked[a.Org] == "":
+		f.linked[a.Org] = c.ID
 	case a.Kind == reconcile.InviteOwner && c.Org != nil:
 		k := reconcile.Kin{ID: c.ID, Org: *c.Org, Invited: now, InvitedEmail: reconcile.EmailKey(a.Email)}
 		k.Org.Owners, k.Org.OwnersRead = []string{k.InvitedEmail}, now // as the panel shows who is invited
@@ -821,7 +841,12 @@ func (t *thought) on(r *run, c *reconcile.Customer) *reconcile.Customer {
 	met, next := r.foreseen.before(c), *c
 	c = &next
 	if c.Org == nil {
-		c.Kin = met.kinOf(c)
+		c.Kin, c.NamedOrgs = met.kinOf(c), slices.Clone(c.NamedOrgs)
+		for i := range c.NamedOrgs {
+			if n := &c.NamedOrgs[i]; n.Founder == "" && met.linked[n.ID] != c.ID {
+				n.Founder = met.linked[n.ID]
+			}
+		}
 	}
 	for _, a := range t.actions {
 		c = planner.After(c, a, r.now)

@@ -102,6 +102,22 @@ func TestThePlanIsWhatTheRunDoes(t *testing.T) {
 			r.World.Advance(time.Hour)
 			signUp(t, r, simulator.SignUp{Email: "ada@example.com", Guest: true, Price: price})
 		},
+		"the metadata names an org that staff have just made, with an owner": func(t *testing.T, r *testenv.Env, price string) {
+			r.Run(engine.Request{})
+			org := r.World.StaffCreateOrg("By hand", "other@example.com")
+			signUp(t, r, simulator.SignUp{Email: "ada@example.com", Price: price, Metadata: map[string]string{"enhance_org_id": org}})
+		},
+		"the metadata names an org of another customer": func(t *testing.T, r *testenv.Env, price string) {
+			signUp(t, r, simulator.SignUp{Email: "ada@example.com", Price: price})
+			r.Run(engine.Request{})
+			signUp(t, r, simulator.SignUp{Email: "bob@example.com", Price: price, Metadata: map[string]string{"enhance_org_id": r.World.Orgs()[0].ID}})
+		},
+		"the metadata of two customers names an org without an owner": func(t *testing.T, r *testenv.Env, price string) {
+			org := r.World.StaffCreateOrg("By hand", "")
+			for _, who := range []string{"ada", "bob"} {
+				signUp(t, r, simulator.SignUp{Email: who + "@example.com", Price: price, Metadata: map[string]string{"enhance_org_id": org}})
+			}
+		},
 		theBrakeCounts: byHandMeanwhile,
 		"a hosting by hand that the look finds, before anything is bound": byHandMeanwhile,
 		"a lost database": func(t *testing.T, r *testenv.Env, price string) {

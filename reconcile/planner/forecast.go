@@ -164,6 +164,12 @@ func linked(c *reconcile.Customer, a reconcile.Action, now time.Time) {
 				org, c.OrgGuest = c.Kin[i].Org, true
 			}
 		}
+		for i := range c.NamedOrgs {
+			if n := &c.NamedOrgs[i]; n.ID == a.Org {
+				org, c.OrgGuest = n.Org, n.Founder != ""
+				c.Hostings = together(c.Hostings, n.Hostings)
+			}
+		}
 		m, marked := reconcile.MarkerOf(org.Name)
 		c.Org, c.OrgNamed = &org, !marked || m.Slot != 0
 		return
@@ -173,6 +179,17 @@ func linked(c *reconcile.Customer, a reconcile.Action, now time.Time) {
 		return o.Subscription == b.Subscription && o.Slot == b.Slot || a.How == reconcile.BoundByResubscription && o.Hosting == b.Hosting && hasEnded(c, o.Subscription)
 	})
 	c.Bindings = append(c.Bindings, b)
+}
+
+// together is the hostings of both, each once.
+func together(some, more []reconcile.Hosting) []reconcile.Hosting {
+	all := slices.Clone(some)
+	for i := range more {
+		if !slices.ContainsFunc(all, func(h reconcile.Hosting) bool { return h.ID == more[i].ID }) {
+			all = append(all, more[i])
+		}
+	}
+	return all
 }
 
 func hasEnded(c *reconcile.Customer, subscription string) bool {

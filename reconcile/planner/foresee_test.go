@@ -162,6 +162,9 @@ func TestWhatWasDoneInThoughtIsAsItWillBe(t *testing.T) {
 	again := planner.After(made, reconcile.Action{Kind: reconcile.CreateSubscription, Subscription: "sub_1", Item: "si_1", Slot: 3, Plan: 1, PlanName: "Basic"}, noon)
 	orgless := was
 	orgless.Org = nil
+	inNamed := planner.After(&reconcile.Customer{Hostings: []reconcile.Hosting{upAt(8, 1, "by hand")}, NamedOrgs: []reconcile.NamedOrg{
+		{Org: reconcile.Org{ID: "org-2", Name: "Ada [cus_1]", OwnerEmail: "b@example.com"}, Hostings: []reconcile.Hosting{upAt(8, 1, "by hand"), upAt(9, 1, "by hand")}}}},
+		reconcile.Action{Kind: reconcile.Link, Org: "org-2"}, noon)
 	for _, tc := range []struct {
 		name      string
 		got, want any
@@ -180,6 +183,9 @@ func TestWhatWasDoneInThoughtIsAsItWillBe(t *testing.T) {
 		{"the website", after(reconcile.Action{Kind: reconcile.CreateWebsite, Hosting: 7, Domain: "a.example.com"}).Hostings[0].Website, "a.example.com"},
 		{"a guest's org", planner.After(&reconcile.Customer{Kin: []reconcile.Kin{{Org: reconcile.Org{ID: "org-1"}}, {Org: reconcile.Org{ID: "org-2", Name: "Ada"}}}},
 			reconcile.Action{Kind: reconcile.Link, Org: "org-2"}, noon).Org.Name, "Ada"},
+		{"the org that the metadata names", []any{inNamed.Org.OwnerEmail, inNamed.OrgNamed, inNamed.OrgGuest, len(inNamed.Hostings)}, []any{"b@example.com", false, false, 2}},
+		{"the org of another customer that the metadata names", planner.After(&reconcile.Customer{NamedOrgs: []reconcile.NamedOrg{{Org: reconcile.Org{ID: "org-2"}, Founder: "cus_2"}}},
+			reconcile.Action{Kind: reconcile.Link, Org: "org-2"}, noon).OrgGuest, true},
 		{"an org of which nothing is known", *planner.After(&reconcile.Customer{}, reconcile.Action{Kind: reconcile.Link, Org: "org-2"}, noon).Org, reconcile.Org{ID: "org-2", ObservedAt: noon, HostingsRead: noon}},
 		{"since when a hosting is suspended", after(reconcile.Action{Kind: reconcile.Suspend, Hosting: 7}).Hostings[0].SuspendedByUs, noon},
 		{"since when a hosting is resumed", planner.After(after(reconcile.Action{Kind: reconcile.Suspend, Hosting: 7}), reconcile.Action{Kind: reconcile.Resume, Hosting: 7}, noon).Hostings[0].SuspendedByUs, time.Time{}},
