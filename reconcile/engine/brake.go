@@ -267,6 +267,17 @@ func (b *brake) unseen(a reconcile.Action) bool {
 	return b.judges(a) && !b.judged.has(a.ID)
 }
 
+// judgedOf is how many actions the brake counts, and whether it has not judged one of them.
+func (b *brake) judgedOf(actions []reconcile.Action) (n int, unseen bool) {
+	for _, a := range actions {
+		if b.judges(a) {
+			n++
+		}
+		unseen = unseen || b.unseen(a)
+	}
+	return n, unseen
+}
+
 // judges reports whether the brake counts an action.
 func (b *brake) judges(a reconcile.Action) bool {
 	kind := a.Brake()

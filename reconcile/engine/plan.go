@@ -635,12 +635,8 @@ func (r *run) cameUpon(ctx context.Context) (news bool, err error) {
 				continue // the report has it
 			}
 			p := r.planned(c, d)
-			for _, a := range p.Actions {
-				if r.brake.judges(a) {
-					judged++
-				}
-				news = news || r.brake.unseen(a)
-			}
+			seen, unseen := r.brake.judgedOf(p.Actions)
+			judged, news = judged+seen, news || unseen
 			asks := slices.ContainsFunc(r.work.unanswered(r.features.unanswered(d.Needs, r.features.answers())), func(n planner.Need) bool { return n.Kind != planner.NeedDomain })
 			news = news || asks || len(p.Actions) > 0 && !worked.has(c.ID)
 		}
