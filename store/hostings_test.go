@@ -85,6 +85,35 @@ func TestUnreadOrgsAreThoseWhoseHostingsWereNeverListed(t *testing.T) {
 	})
 }
 
+// The panel may show a new org before the hosting in it. If that counted as read, the twin of
+// a hosting that another installation made would never be found.
+func TestANewOrgThatShowsFewerHostingsThanItCountsIsReadAgain(t *testing.T) {
+	conform(t, func(t *testing.T, f *fixture) {
+		f.save(t0, facts("sub_a", "cus_a", "a@example.com"))
+		f.bindOrg("cus_a", "org-a")
+		for _, id := range []string{"org-a", "org-b", "org-c"} {
+			f.must(f.SaveOrgs(t.Context(), f.tok, []reconcile.Org{{ID: id, Hostings: 1, Created: t0}}, false, t0))
+		}
+		unread := func(now time.Time, hostings ...reconcile.Hosting) (ids []string) {
+			for _, id := range []string{"org-a", "org-b"} {
+				f.must(f.SaveHostings(t.Context(), f.tok, id, hostings, now))
+			}
+			orgs, err := f.UnreadOrgs(t.Context(), "", 10)
+			f.must(err)
+			for _, o := range orgs {
+				ids = append(ids, o.ID)
+			}
+			return ids
+		}
+		deleted := reconcile.Hosting{ID: 9, Org: "org-b", Plan: 1, State: reconcile.HostingDeleted}
+		same(t, "new, and another's", []string{"org-b", "org-c"}, unread(t0.Add(time.Minute)))
+		same(t, "the panel does not count a deleted one", []string{"org-b", "org-c"}, unread(t0.Add(time.Minute), deleted))
+		same(t, "it shows as many", []string{"org-c"}, unread(t0.Add(time.Minute), deleted, reconcile.Hosting{ID: 8, Org: "org-b", Plan: 1, State: reconcile.HostingSuspended}))
+		f.must(f.SaveOrgs(t.Context(), f.tok, []reconcile.Org{{ID: "org-b", Hostings: 2, Created: t0}}, false, t0))
+		same(t, "no longer new", []string{"org-c"}, unread(t0.Add(youngOrg)))
+	})
+}
+
 func TestAHostingThatAnOrgNoLongerListsStaysAsItIs(t *testing.T) {
 	conform(t, func(t *testing.T, f *fixture) {
 		f.save(t0, facts("sub_a", "cus_a", "a@example.com"))

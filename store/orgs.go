@@ -285,6 +285,11 @@ func scanHosting(row scan, more ...any) (h reconcile.Hosting, err error) {
 	return h, nil
 }
 
+// youngOrg is for how long the panel may show an org and not yet its hostings. Until then an
+// org of others that shows fewer than it counts is not read: another installation may have
+// made the same hosting as this one, and a later look has to find that.
+const youngOrg = 10 * time.Minute
+
 // SaveHostings stores the complete list of an org's hostings and wakes the
 // customers bound to those that changed, or named by their markers. A hosting that is
 // missing from the list is left as it is.
@@ -293,10 +298,26 @@ func (s *Store) SaveHostings(ctx context.Context, tok reconcile.Token, org strin
 		if err := saveHostings(ctx, tx, hostings, now); err != nil {
 			return err
 		}
-		_, err := tx.exec(ctx, `INSERT INTO orgs (id, hostings_count, hostings_read_at) VALUES ($1, $2, $3)
+		young, err := tx.exec(ctx, `UPDATE orgs SET hostings_read_at = NULL WHERE id = $1 AND hostings_count > $2 AND created_at > $3
+			AND NOT EXISTS (SELECT 1 FROM customers c WHERE c.org_id IS NOT NULL AND c.org_id = orgs.id)`,
+			org, living(hostings), at(now.Add(-youngOrg)))
+		if err != nil || young > 0 {
+			return err
+		}
+		_, err = tx.exec(ctx, `INSERT INTO orgs (id, hostings_count, hostings_read_at) VALUES ($1, $2, $3)
 			ON CONFLICT (id) DO UPDATE SET hostings_read_at = excluded.hostings_read_at`, org, len(hostings), at(now))
 		return err
 	})
+}
+
+// living is how many of them the panel counts.
+func living(hostings []reconcile.Hosting) (n int) {
+	for _, h := range hostings {
+		if h.State != reconcile.HostingDeleted {
+			n++
+		}
+	}
+	return n
 }
 
 // SaveHosting stores one hosting as read by id and wakes the customers bound to it

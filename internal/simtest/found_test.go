@@ -171,6 +171,7 @@ var foundSeeds = []uint64{
 	47285, // the owner of an org that is there is invited in the run, and a guest with that e-mail follows
 	60827, // the metadata names an org that is not the customer's by its marker or its e-mail, and it has an owner
 	61204, // two orders of one domain, with policies
+	48482, // of two installations one reads the other's new org a moment before its hosting shows
 }
 
 // foundWithMerges are such seeds of histories with merges.
