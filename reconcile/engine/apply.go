@@ -55,13 +55,16 @@ func (r *run) apply(ctx context.Context) error {
 	return nil
 }
 
-// stage is customers who are applied together, before those of the next one.
-type stage struct{ failing, takes bool }
+// stage is customers who are applied together, before those of the next one. Those who are
+// bound to an org that is there come first: after a lost database it may be only by their
+// hostings that another customer with the same e-mail finds the org, and else makes a second one.
+type stage struct{ failing, takes, linked bool }
 
-var stages = [...]stage{{false, false}, {false, true}, {true, false}, {true, true}}
+var stages = [...]stage{{linked: true}, {}, {takes: true}, {failing: true}, {failing: true, takes: true}}
 
 func (s stage) has(w customerWork) bool {
-	return w.failing == s.failing && (w.takes > 0) == s.takes && !w.onlyMails
+	takes := w.takes > 0
+	return w.failing == s.failing && takes == s.takes && s.linked == (w.linked && !takes && !w.failing) && !w.onlyMails
 }
 
 // applyInTurn brings one customer as far as it goes, one at a time of those who would make

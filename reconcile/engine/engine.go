@@ -385,6 +385,7 @@ type customerWork struct {
 	founds  uint64 // hash of the e-mail if an org is to be made; 0: none is
 	takes   uint32 // how many of its actions take something away
 	failing bool
+	linked  bool // it is to be bound to an org that is there
 	// onlyMails means that there is nothing to apply but mails, which are sent later.
 	onlyMails bool
 }
@@ -421,6 +422,7 @@ func (w *work) add(p reconcile.Planned, failing bool, takes func(reconcile.Actio
 		if a.Kind == reconcile.CreateOrg {
 			c.founds = maphash.String(seed, reconcile.EmailKey(a.Email))
 		}
+		c.linked = c.linked || a.Kind == reconcile.Link && a.Hosting == 0
 		if takes(a) {
 			c.takes++
 		}

@@ -2,6 +2,7 @@ package engine_test
 
 import (
 	"fmt"
+	"net/http"
 	"slices"
 	"strings"
 	"testing"
@@ -148,6 +149,25 @@ func TestAFirstRunOnAPanelInUseAsksBeforeItCreates(t *testing.T) {
 		}
 	}
 	diff(t, "who has one now", []bool{true, true}, []bool{hasHosting(r, late.Subscription), hasHosting(r, subs[0])})
+}
+
+// An org could not be listed in the first run, and shows a hosting by hand to the look
+// before the first create.
+func TestAHostingByHandThatOnlyTheLookBeforeACreateFindsIsAskedAbout(t *testing.T) {
+	r := testenv.New(t, testenv.Options{})
+	price := priceFor(t, r, plans(r)[0])
+	org, _ := byHand(t, r, "Company", "", plans(r)[0])
+	r.Fail(simulator.NotDone(http.StatusForbidden), func(c simulator.Call) bool { return c.Method == http.MethodGet && strings.Contains(c.Path, org) })
+	bob := signUp(t, r, simulator.SignUp{Email: "bob@example.com", Price: price})
+	effects := len(r.World.Effects())
+	diff(t, "the first run did not see it", "", r.Run(engine.Request{}).Waits)
+	r.World.SetFault(nil)
+	r.World.Advance(10 * time.Minute)
+	rep := r.Run(engine.Request{})
+	diff(t, "what was done", effects, len(r.World.Effects()))
+	if !strings.Contains(rep.Waits, "1 hosting in 1 org") || !strings.Contains(adopts(rep)[bob.Subscription].Reason, "NEW_CUSTOMERS_ONLY_AFTER") {
+		t.Errorf("waits: %s, held: %v", rep.Waits, rep.Holds)
+	}
 }
 
 func hasHosting(r *testenv.Env, sub string) bool {

@@ -403,7 +403,9 @@ func (r *run) freshIndex(ctx context.Context) error {
 		if _, err := r.searchUnlisted(ctx, 0, false); err != nil {
 			return err
 		}
-		if err := r.noticeSeconds(ctx); err != nil {
+		// What an org shows that could not be read before may be staff's, or another
+		// installation's.
+		if err := r.existing(ctx); err != nil {
 			return err
 		}
 		return r.indexedAt(ctx, began)

@@ -1,6 +1,7 @@
 package engine_test
 
 import (
+	"fmt"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -31,6 +32,30 @@ func loseDatabase(r *testenv.Env, file string) {
 	r.Open()
 	for price, plan := range r.Plans {
 		r.Map(price, plan)
+	}
+}
+
+// A person has two Stripe customers in one org, and has not accepted the invitation. The
+// database is lost and the hosting of one customer is gone, so that only the other's leads to
+// the org.
+func TestALostDatabaseFindsTheOrgOfOnePersonWhicheverCustomerComesFirst(t *testing.T) {
+	for gone := range 2 {
+		t.Run(fmt.Sprint(gone), func(t *testing.T) {
+			file := filepath.Join(t.TempDir(), "state.db")
+			r := testenv.New(t, testenv.Options{Database: "sqlite:" + file, Engine: since(longAgo)})
+			price := priceFor(t, r, plans(r)[0])
+			for range 2 {
+				signUp(t, r, simulator.SignUp{Email: "ada@example.com", Guest: true, Price: price})
+				r.World.Advance(time.Minute)
+				r.Run(engine.Request{})
+			}
+			diff(t, "orgs before", 1, len(r.World.Orgs()))
+			must(t, r.World.StaffPurge(r.World.Hostings()[gone].ID))
+			loseDatabase(r, file)
+			r.Converge(6)
+			diff(t, "orgs", 1, len(r.World.Orgs()))
+			diff(t, "hostings", 2, len(r.World.Hostings()))
+		})
 	}
 }
 
