@@ -171,6 +171,9 @@ var foundSeeds = []uint64{
 	47285, // the owner of an org that is there is invited in the run, and a guest with that e-mail follows
 	60827, // the metadata names an org that is not the customer's by its marker or its e-mail, and it has an owner
 	61204, // two orders of one domain, with policies
+	35092, // a lost database, two customers of one person, and the hosting of one is purged
+	35136, // an org that was refused in the first run shows a hosting by staff to the look before a create
+	35814, // a lost database, a guest with a new address, and the first customer's hosting without its marker
 	48482, // of two installations one reads the other's new org a moment before its hosting shows
 }
 

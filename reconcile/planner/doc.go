@@ -137,7 +137,8 @@
 //     and in the way that the mapping of the first such subscription asks for.
 //     Guests in an org of another customer do neither. An org without an owner that has
 //     hosting of another Stripe customer in it invites only when that one has the same
-//     e-mail, or a person has put it there: held. Another org with the customer's marker is
+//     e-mail, or a person has put it there: held; and one that only markers show as the
+//     customer's, not while a living hosting without marker and binding is in it. Another org with the customer's marker is
 //     held, unless a person has put the customer into the bound one. Text that looks like a
 //     marker in a name from Stripe is left out. A name that a person wants for an org
 //     replaces the one that it has, and an address that a person wants for the owner that

@@ -21,6 +21,13 @@ func TestAnOrgIsFinishedWhenItServesItsCustomer(t *testing.T) {
 	others := func(h reconcile.Hosting) func(*reconcile.Customer, *reconcile.Policy) {
 		return fresh(func(c *reconcile.Customer, _ *reconcile.Policy) { c.Hostings = append(c.Hostings, h) })
 	}
+	byMarker := func(h reconcile.Hosting) func(*reconcile.Customer, *reconcile.Policy) {
+		return fresh(func(c *reconcile.Customer, _ *reconcile.Policy) {
+			c.Hostings, c.Bindings[0].How = append(c.Hostings, h), reconcile.BoundByMarker
+		})
+	}
+	gone, away, taken := upAt(8, 1, "by hand"), upAt(8, 1, "by hand"), upAt(8, 1, "by hand")
+	gone.State, away.Org, taken.Bound = reconcile.HostingDeleted, "org-2", true
 	deleted, elsewhere := upAt(8, 1, "Basic [sub_9/1]"), upAt(8, 1, "Basic [sub_9/1]")
 	deleted.State, elsewhere.Org = reconcile.HostingDeleted, "org-2"
 	check(t, []guarded{
@@ -35,6 +42,18 @@ func TestAnOrgIsFinishedWhenItServesItsCustomer(t *testing.T) {
 		{"it has an owner", fresh(func(c *reconcile.Customer, _ *reconcile.Policy) { c.Org.OwnerEmail = "b@example.com" }), renamed},
 		{"hosting of another customer is in it", others(upAt(8, 1, "Basic [sub_9/1]")), renamed + ", hold conflict"},
 		{"hosting without a marker is in it", others(upAt(8, 1, "by hand")), renamed + ", " + invited},
+		{"hosting without a marker is in it, and only a marker shows the org", byMarker(upAt(8, 1, "by hand")), renamed + ", hold conflict"},
+		{"the same, and it is deleted", byMarker(gone), renamed + ", " + invited},
+		{"the same in another org", byMarker(away), renamed + ", " + invited},
+		{"the same, and it is bound", byMarker(taken), renamed + ", " + invited},
+		{"the same, and the customer returned to its hosting", func(c *reconcile.Customer, p *reconcile.Policy) {
+			byMarker(upAt(8, 1, "by hand"))(c, p)
+			c.Bindings[0].How = reconcile.BoundByResubscription
+		}, renamed + ", hold conflict"},
+		{"the same, and a person has bound a hosting there", func(c *reconcile.Customer, p *reconcile.Policy) {
+			byMarker(upAt(8, 1, "by hand"))(c, p)
+			c.Bindings[0].How = reconcile.BoundByMetadata
+		}, renamed + ", " + invited},
 		{"hosting of another customer was in it, and is deleted", others(deleted), renamed + ", " + invited},
 		{"hosting of another customer is in another org", others(elsewhere), renamed + ", " + invited},
 	})

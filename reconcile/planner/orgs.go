@@ -271,7 +271,31 @@ func (pl *planner) finishOrg(o *reconcile.Org) {
 		pl.addHold(reconcile.Hold{Kind: reconcile.HoldConflict, Reason: othersInOrg(o.ID, sub)})
 		return
 	}
+	if id := pl.unknownIn(o.ID); id != 0 {
+		pl.recheckAt(pl.now.Add(recheckAfter))
+		pl.addHold(reconcile.Hold{Kind: reconcile.HoldConflict, Hosting: id, Reason: unknownInOrg(o.ID, id)})
+		return
+	}
 	pl.invite(o.ID, ownerNotInvited)
+}
+
+// unknownIn finds a hosting, in an org that only markers show as this customer's, that no
+// subscription is known to have; 0 for none. After a lost database it may be that of the
+// customer for whom the org was made, and this one a guest there.
+func (pl *planner) unknownIn(org string) int64 {
+	certain := func(b reconcile.Binding) bool {
+		return b.Org == org && b.How != reconcile.BoundByMarker && b.How != reconcile.BoundByResubscription
+	}
+	if slices.ContainsFunc(pl.c.Bindings, certain) {
+		return 0
+	}
+	for i := range pl.c.Hostings {
+		h := &pl.c.Hostings[i]
+		if h.Org == org && h.Marker().Slot == 0 && servable(h.State) && !h.Bound && !pl.bound(h.ID) {
+			return h.ID
+		}
+	}
+	return 0
 }
 
 // othersIn finds, among the hostings of an org, one that carries the marker of a

@@ -582,6 +582,11 @@ func othersInOrg(org, sub string) string {
 	return fmt.Sprintf("org %s has no owner, and hosting of %s, another Stripe customer's, is in it: invite the right owner in the panel; no invitation is sent until then", org, sub)
 }
 
+func unknownInOrg(org string, hosting int64) string {
+	return fmt.Sprintf("org %s has no owner, and hosting %d, which is bound to no subscription and has no marker, is in it: it may be another Stripe customer's. Bind it, "+
+		"or invite the right owner in the panel; no invitation is sent until then", org, hosting)
+}
+
 func hasNoEmail(buyer reconcile.StripeCustomer) string {
 	return fmt.Sprintf("customer %s has no e-mail at Stripe, so no invitation can be sent: enter it with `%s`", buyer.ID, EmailCommand(buyer.ID))
 }
