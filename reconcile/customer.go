@@ -328,8 +328,8 @@ func DomainKey(text string) string {
 	if err != nil || strings.HasSuffix(name, ".") { // of characters that are none to the DNS
 		return ""
 	}
-	if rest := strings.TrimPrefix(name, "www."); strings.Contains(rest, ".") {
-		name = rest
+	for strings.HasPrefix(name, "www.") && strings.Count(name, ".") > 1 { // until the form is final
+		name = strings.TrimPrefix(name, "www.")
 	}
 	if top := name[strings.LastIndexByte(name, '.')+1:]; top == name || digits(top) {
 		return "" // a single word, or an IP address

@@ -27,6 +27,7 @@ func TestADomainHasOneForm(t *testing.T) {
 		"xn--mller-kva.example":                "xn--mller-kva.example",
 		"a.b.c.example":                        "a.b.c.example",
 		"www.example":                          "www.example",
+		"www.www.x.example":                    "x.example", // as it becomes when that form is read again
 		"a b.example":                          "",
 		"example":                              "",
 		"a@b.example":                          "",
