@@ -64,7 +64,7 @@ burst: ## 10,000 webhooks with kill -9 in the middle, on both databases
 fuzz: ## Every fuzz target, one after another (FUZZTIME=30s each)
 	@grep -rEo --include='*_test.go' '^func Fuzz[A-Za-z0-9_]+' . | while IFS=: read -r file func; do go test -run '^$$' -fuzz "^$${func#func }\$$" -fuzztime $(FUZZTIME) "$$(dirname "$$file")" || exit 1; done
 
-mutants: ## Make known mistakes, one at a time, and see a test find each (MUTANT=REGEXP)
+mutants: ## Make known mistakes, one at a time, and see a test find each (MUTANT=REGEXP, MUTANTS=1, JOBS=N)
 	go test -tags mutants ./internal/mutation -run TestEveryMistakeIsFound -v -timeout 12h
 
 guards: ## Take each guard away, see a test miss it: hours (PKG=reconcile/planner: minutes; LIMIT=N)

@@ -18,9 +18,9 @@
 // # How it stays affordable
 //
 // Nothing is compiled for a single mutant. Each package is compiled once, with every guard
-// wrapped in a call that looks up whether it is the one to remove; the choice is an
-// environment variable. The go command's overlay puts the wrapped sources in place of the
-// real ones, so no file of the tree is touched.
+// wrapped in a call that looks up whether it is the one to remove; the choice is made when
+// the tests start, as package overlay describes. The go command's overlay puts the wrapped
+// sources in place of the real ones, so no file of the tree is touched.
 //
 // Each test is run once by itself while the calls record which guards it saw true and which
 // false. If a guard is never true in a test, the test cannot miss it, so a mutant is tried

@@ -3,11 +3,9 @@ package guards
 import (
 	"bytes"
 	"cmp"
-	"context"
 	"fmt"
 	"io"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"regexp"
 	"slices"
@@ -15,6 +13,8 @@ import (
 	"strings"
 	"sync"
 	"time"
+
+	"github.com/stripe-enhance/stripe-enhance/internal/overlay"
 )
 
 const (
@@ -97,7 +97,7 @@ func Examine(o Options) (*Result, error) {
 			break
 		}
 		fmt.Fprintf(o.Log, "%s: %d mutants for the tests of %s\n", o.Folder, len(open), folder)
-		b, err := ex.build(o.Top, folder, filepath.Join(dir, strconv.Itoa(i)+".test"))
+		b, err := ex.build(folder, filepath.Join(dir, strconv.Itoa(i)+".test"))
 		if err != nil {
 			return nil, err
 		}
@@ -106,7 +106,7 @@ func Examine(o Options) (*Result, error) {
 		for _, name := range broken {
 			result.Broken = append(result.Broken, folder+" "+name)
 		}
-		parallel(o.Jobs, open, func(m *Mutant) { b.try(m, tests) })
+		overlay.Parallel(o.Jobs, open, func(m *Mutant) { b.try(m, tests) })
 	}
 	result.Took = time.Since(began).Round(time.Second)
 	return result, result.settle(o.Known)
@@ -133,32 +133,14 @@ func choose(sites []Site, o Options) []*Mutant {
 	return some
 }
 
-// parallel calls f for each of all, some at a time.
-func parallel[T any](jobs int, all []T, f func(T)) {
-	next := make(chan T)
-	var wait sync.WaitGroup
-	for range jobs {
-		wait.Go(func() {
-			for x := range next {
-				f(x)
-			}
-		})
-	}
-	for _, x := range all {
-		next <- x
-	}
-	close(next)
-	wait.Wait()
-}
-
 // record runs each test by itself. Those that fail without any mutant are returned
 // by name and not used.
 func (b *binary) record(jobs int) (tests []timed, broken []string) {
 	var mu sync.Mutex // guards tests and broken
-	parallel(jobs, b.tests, func(name string) {
+	overlay.Parallel(jobs, b.tests, func(name string) {
 		path := b.path + "." + name
 		began := time.Now()
-		failed := b.run([]string{name}, b.longest, recordEnv+"="+path)
+		failed := b.run([]string{name}, b.longest, "", recordEnv+"="+path)
 		took := time.Since(began)
 		all, err := readSeen(path)
 		mu.Lock()
@@ -193,65 +175,35 @@ func (b *binary) try(m *Mutant, tests []timed) {
 			sum += tests[len(names)].took
 			names = append(names, tests[len(names)].name)
 		}
-		if by := b.run(names, b.patience+slower*sum, fmt.Sprintf("%s=%d=%t", takeEnv, m.Number, m.Value)); by != "" {
+		if by := b.run(names, b.patience+slower*sum, fmt.Sprintf("%d=%t", m.Number, m.Value)); by != "" {
 			m.State, m.By = Killed, by
 			return
 		}
 		tests, budget = tests[len(names):], 4*budget
 	}
-	fmt.Fprintf(b.log, "%s, by the tests of %s: %s\n", m.State, filepath.Base(b.dir), m)
+	fmt.Fprintf(b.log, "%s, by the tests of %s: %s\n", m.State, filepath.Base(b.folder), m)
 }
 
 // hangs is how a process ended that did not within its limit.
 const hangs = "hangs"
 
-// failure is a test that failed, but none within another.
-var failure = regexp.MustCompile(`(?m)^--- FAIL: (\w+)`)
-
 // run runs some tests in one process and returns "" when all of them passed, else
 // the name of the one that failed, or how the process ended.
-func (b *binary) run(names []string, limit time.Duration, env string) string {
-	tmp, err := os.MkdirTemp(scratch(filepath.Dir(b.path)), "guards-run-")
-	if err != nil {
-		return err.Error()
-	}
-	defer os.RemoveAll(tmp)
-	if err := os.Chmod(tmp, 0o755); err != nil { //nolint:gosec // as above
-		return err.Error()
-	}
-	ctx, cancel := context.WithTimeout(context.Background(), limit+10*time.Second)
-	defer cancel()
-	args := append([]string{"-test.run=^(" + strings.Join(names, "|") + ")$", "-test.failfast", "-test.count=1",
-		"-test.timeout=" + limit.String()}, b.flags...)
-	c := exec.CommandContext(ctx, b.path, args...)
-	c.Dir = b.dir
-	c.Env = append(slices.DeleteFunc(os.Environ(), func(s string) bool { return strings.HasPrefix(s, "GUARDS_") }), "TMPDIR="+tmp, env)
-	var out bytes.Buffer
-	c.Stdout, c.Stderr = &out, &out
-	c.WaitDelay = 5 * time.Second // a child may hold the output open
-	apart(c)
-	err = c.Run()
-	switch text := out.Bytes(); {
-	case ctx.Err() != nil, bytes.Contains(text, []byte("panic: test timed out")):
+func (b *binary) run(names []string, limit time.Duration, choice string, env ...string) string {
+	end := b.Run(overlay.Run{
+		Args:   []string{"-test.run=^(" + strings.Join(names, "|") + ")$", "-test.failfast", "-test.count=1"},
+		Choice: choice, Env: env, Limit: limit,
+	})
+	switch failed := end.Failures(); {
+	case end.Hangs:
 		return hangs
-	case err == nil:
+	case end.Err == nil:
 		return ""
-	default:
-		if m := failure.FindSubmatch(text); m != nil {
-			return string(m[1])
-		}
-		if line, _, ok := bytes.Cut(text[max(0, bytes.Index(text, []byte("panic:"))):], []byte("\n")); ok {
-			return string(line)
-		}
-		return err.Error()
+	case len(failed) > 0:
+		return failed[0]
 	}
-}
-
-// scratch is where tests keep their files: in memory where there is a place for that.
-func scratch(dir string) string {
-	const memory = "/dev/shm"
-	if info, err := os.Stat(memory); err == nil && info.IsDir() {
-		return memory
+	if line, _, ok := bytes.Cut(end.Output[max(0, bytes.Index(end.Output, []byte("panic:"))):], []byte("\n")); ok {
+		return string(line)
 	}
-	return dir
+	return end.Err.Error()
 }

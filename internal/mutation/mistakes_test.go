@@ -1,6 +1,7 @@
 package mutation
 
 import (
+	"fmt"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -18,6 +19,7 @@ const least = 30
 
 // mistake is one file of testdata.
 type mistake struct {
+	number   int
 	name     string
 	sentence string
 	file     string     // from the top
@@ -32,7 +34,7 @@ func mistakes(t *testing.T) []mistake {
 		t.Fatal(err)
 	}
 	var all []mistake
-	for _, path := range paths {
+	for i, path := range paths {
 		a, err := txtar.ParseFile(path)
 		if err != nil {
 			t.Fatal(err)
@@ -42,7 +44,7 @@ func mistakes(t *testing.T) []mistake {
 			part[f.Name] = string(f.Data)
 		}
 		m := mistake{
-			name: strings.TrimSuffix(filepath.Base(path), ".txtar"), sentence: strings.TrimSpace(string(a.Comment)),
+			number: i, name: strings.TrimSuffix(filepath.Base(path), ".txtar"), sentence: strings.TrimSpace(string(a.Comment)),
 			file: strings.TrimSpace(part["where"]), was: part["was"], is: part["becomes"],
 		}
 		for line := range strings.Lines(part["tests"]) {
@@ -53,17 +55,25 @@ func mistakes(t *testing.T) []mistake {
 	return all
 }
 
-// made is the file with the mistake in it.
+// make is the file with the mistake in it.
+func (m mistake) make() (string, error) {
+	text, err := os.ReadFile(filepath.Join(root, m.file))
+	if err != nil {
+		return "", err
+	}
+	if n := strings.Count(string(text), m.was); n != 1 || m.was == "" {
+		return "", fmt.Errorf("its lines stand %d times in %s, want once: change the mistake with the code", n, m.file)
+	}
+	return strings.Replace(string(text), m.was, m.is, 1), nil
+}
+
 func (m mistake) made(t *testing.T) string {
 	t.Helper()
-	text, err := os.ReadFile(filepath.Join(root, m.file))
+	text, err := m.make()
 	if err != nil {
 		t.Fatal(err)
 	}
-	if n := strings.Count(string(text), m.was); n != 1 || m.was == "" {
-		t.Fatalf("its lines stand %d times in %s, want once: change the mistake with the code", n, m.file)
-	}
-	return strings.Replace(string(text), m.was, m.is, 1)
+	return text
 }
 
 func TestEveryMistakeCanStillBeMade(t *testing.T) {

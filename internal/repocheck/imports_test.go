@@ -72,8 +72,9 @@ var directions = []direction{
 	{folder: "internal/simtest", may: everything},
 	{folder: "internal/repocheck", may: everything},
 	{folder: "internal/crashtest", may: everything},
-	{folder: "internal/mutation", std: true},
-	{folder: "internal/guards", std: true},
+	{folder: "internal/overlay", std: true},
+	{folder: "internal/mutation", std: true, may: []string{"internal/overlay"}},
+	{folder: "internal/guards", std: true, may: []string{"internal/overlay"}},
 }
 
 func with(more ...string) []string { return append(more, shared...) }
@@ -88,6 +89,7 @@ var scaffolding = []string{
 	"internal/mailtest",
 	"internal/repocheck",
 	"internal/crashtest",
+	"internal/overlay",
 	"internal/mutation",
 	"internal/guards",
 }
