@@ -439,3 +439,8 @@ func (s stumbling) Duplicates(ctx context.Context, instance string, limit int) (
 	err = s.read("Duplicates", func() error { v, err = s.Store.Duplicates(ctx, instance, limit); return err })
 	return v, err
 }
+
+func (s stumbling) SeenLast(ctx context.Context, limit int) (v []reconcile.Hosting, err error) {
+	err = s.read("SeenLast", func() error { v, err = s.Store.SeenLast(ctx, limit); return err })
+	return v, err
+}
