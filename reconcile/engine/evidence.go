@@ -481,12 +481,10 @@ func few(ids []string) []string {
 	return append(slices.Clone(ids[:most]), fmt.Sprintf("and %d more", len(ids)-most))
 }
 
-// skew is how far this machine's clock is ahead of Stripe's; 0 while not known.
+// skew is how far this machine's clock is ahead of Stripe's; 0 while not known, because both
+// are zero then.
 func (r *run) skew() time.Duration {
 	stripe, local := r.Account.ServerTime()
-	if stripe.IsZero() {
-		return 0
-	}
 	return local.Sub(stripe)
 }
 

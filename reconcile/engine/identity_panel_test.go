@@ -84,3 +84,32 @@ func TestAnAccountThatCannotBeReadIsNotCalledAnother(t *testing.T) {
 		t.Errorf("the run ends with %v, gates %q", err, rep.Run.Gates)
 	}
 }
+
+// Before the first creation of a run, the panel is asked for an org that we know: once, and
+// if it cannot be read, nothing is made.
+func TestThePanelIsLookedForOnceBeforeTheFirstCreation(t *testing.T) {
+	r := testenv.New(t, testenv.Options{})
+	signUp(t, r, simulator.SignUp{Email: "old@example.com", Price: "price_basic_monthly"})
+	r.Run(engine.Request{})
+	for n := range 3 {
+		signUp(t, r, simulator.SignUp{Email: fmt.Sprintf("c%d@example.com", n), Price: "price_basic_monthly"})
+	}
+	r.Fail(simulator.NotDone(http.StatusInternalServerError), func(c simulator.Call) bool { return c.Route == "GET /orgs/{org}" })
+	rep, err := r.Try(engine.Request{})
+	if err == nil || !strings.Contains(err.Error(), "checking that this is the right panel") || strings.Contains(err.Error(), "has none") {
+		t.Errorf("the run ends with %v, gates %q", err, rep.Run.Gates)
+	}
+	r.World.SetFault(nil)
+	r.World.Advance(2 * time.Minute)
+	known, asked := r.World.Orgs()[0].ID, 0
+	diff(t, "orgs", 1, len(r.World.Orgs()))
+	r.Fail(simulator.Fault{}, func(c simulator.Call) bool {
+		if c.Route == "GET /orgs/{org}" && strings.HasSuffix(c.Path, known) {
+			asked++
+		}
+		return false
+	})
+	r.Run(engine.Request{})
+	diff(t, "hostings", 4, len(live(r)))
+	diff(t, "requests about the org that is known", 1, asked)
+}

@@ -36,8 +36,8 @@ type Account interface {
 	Fingerprint() string
 	// Known reports whether a price, product or lookup key exists in this account.
 	Known(ctx context.Context, billingID string) (bool, error)
-	// ServerTime is Stripe's clock, from the Date header of the last answer; zero
-	// before the first one.
+	// ServerTime is Stripe's clock, from the Date header of the last answer, and ours
+	// then; both are zero before the first one.
 	ServerTime() (stripe, local time.Time)
 	// Requests is how many requests were sent, retries included, since the start.
 	Requests() int

@@ -175,12 +175,12 @@ func (s *shaky) mentions(rep reconcile.Report, err error, before int) bool {
 }
 
 // untilSound changes something and tries to follow it, with another call failing each time,
-// until each has failed. A failing call has to be
-// mentioned, and after some of them a sound database is enough to bring everything to the
+// until each has failed in both kinds of rounds. A failing call has to be mentioned, and after some of them a sound database is enough to bring everything to the
 // right end.
 func (s *shaky) untilSound(lost bool, change func(), try func() (reconcile.Report, error)) {
 	s.t.Helper()
 	const together = 5 // failures between two looks at the panel
+	sound := 0         // rounds of a change without a failure
 	for n := 1; ; n++ {
 		fresh := s.always || s.wrong() == ""
 		if fresh {
@@ -199,8 +199,13 @@ func (s *shaky) untilSound(lost bool, change func(), try func() (reconcile.Repor
 		if call == "" || n%together == 0 {
 			s.heal(step)
 		}
-		if call == "" && fresh {
-			s.t.Logf("%d places", n-1)
+		if call != "" {
+			sound = 0
+		} else if fresh {
+			sound++
+		}
+		if sound == 2 {
+			s.t.Logf("%d places", len(s.at.been))
 			return
 		}
 	}
