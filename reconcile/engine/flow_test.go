@@ -353,10 +353,43 @@ func TestAFlowRunKnowsThePanelBeforeItCreates(t *testing.T) {
 	diff(t, "hostings that are up", 1, f.up())
 }
 
-// A full run reads a suspended hosting, and the answer takes long. Meanwhile the customer
-// pays and is resumed. What the run stores in the end must not be the old answer.
+// storing is a store that takes long to store a reading of one hosting.
+type storing struct {
+	engine.Inventory
+	hosting       atomic.Int64 // 0: none
+	arrived, open chan struct{}
+}
+
+func (s *storing) SaveHosting(ctx context.Context, tok reconcile.Token, h reconcile.Hosting, now time.Time) error {
+	if s.hosting.CompareAndSwap(h.ID, 0) {
+		close(s.arrived)
+		<-s.open
+	}
+	return s.Inventory.SaveHosting(ctx, tok, h, now)
+}
+
+// A full run reads a suspended hosting, and it takes long to store that. Meanwhile the
+// customer pays and is resumed. What the run stores must not replace that.
 func TestASlowReadReplacesNoWrite(t *testing.T) {
-	f := newFlowing(t, nil)
+	waits := make(chan struct{}, 100)
+	var options engine.Options
+	f := newFlowing(t, func(o *engine.Options) {
+		o.Failpoint = func(step, _ string) {
+			if step == "waits" {
+				waits <- struct{}{}
+			}
+		}
+		options = *o
+	})
+	ports := f.Ports()
+	slow := &storing{Inventory: ports.Inventory, arrived: make(chan struct{}), open: make(chan struct{})}
+	ports.Inventory = slow
+	e, err := engine.New(options, ports)
+	must(t, err)
+	f.Engine = e
+	f.World.Advance(time.Hour) // the lease of the other is over
+	must(t, f.Engine.Renew(t.Context()))
+	f.Run(engine.Request{Full: true})
 	sub := f.order(t, "ada@example.com")
 	f.flow(t)
 	must(t, f.World.Cancel(sub))
@@ -364,36 +397,36 @@ func TestASlowReadReplacesNoWrite(t *testing.T) {
 	f.Run(engine.Request{})
 	diff(t, "hostings that are up", 0, f.up())
 	f.World.Advance(time.Second)
-	id := f.World.Hostings()[0].ID
+	slow.hosting.Store(int64(f.World.Hostings()[0].ID))
 
-	arrived, open := f.gate.shut(1, func(req *http.Request) bool {
-		return req.Method == http.MethodGet && strings.HasSuffix(req.URL.Path, fmt.Sprintf("/subscriptions/%d", id))
-	})
 	ended := make(chan error, 1)
 	go func() {
 		_, err := f.Engine.Run(context.WithoutCancel(t.Context()), engine.Request{Full: true, Trigger: "test"})
 		ended <- err
 	}()
-	<-arrived
+	<-slow.arrived
+	diff(t, "who waits before", 0, len(waits))
 	again, err := f.World.SignUp(simulator.SignUp{Email: "ada@example.com", Price: "price_basic_monthly"})
 	must(t, err)
 	f.webhook(t, again.Subscription)
 	served := make(chan error, 1)
 	go func() { _, err := f.Engine.Flow(context.WithoutCancel(t.Context())); served <- err }()
-	select { // it waits for the read; if it does not, it gets the time to be done before that
+	select { // it waits for the read; if it does not, it is done before that
 	case err := <-served:
 		served <- err
-	case <-time.After(time.Second):
+	case <-waits:
 	}
-	open()
+	stored := func() reconcile.HostingState {
+		t.Helper()
+		ids, err := f.Store.CustomersOf(t.Context(), []string{again.Subscription})
+		must(t, err)
+		customers, err := f.Store.Customers(t.Context(), ids)
+		must(t, err)
+		return customers[0].Hostings[0].State
+	}
+	close(slow.open)
 	must(t, <-ended)
 	must(t, <-served)
 	diff(t, "hostings that are up", 1, f.up())
-	stored, err := f.Store.CustomersOf(t.Context(), []string{again.Subscription})
-	must(t, err)
-	customers, err := f.Store.Customers(t.Context(), stored)
-	must(t, err)
-	for _, h := range customers[0].Hostings {
-		diff(t, "stored state", reconcile.HostingActive, h.State)
-	}
+	diff(t, "stored state", reconcile.HostingActive, stored())
 }

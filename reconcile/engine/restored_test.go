@@ -69,10 +69,10 @@ func fallen(t *testing.T, word string) (r *testenv.Env, v, w, u simulator.Signed
 // to be suspended by staff.
 func TestADatabaseThatFellBackKeepsNobodyDownInSilence(t *testing.T) {
 	for _, word := range []string{"", "shop"} {
-		for _, full := range []bool{false, true} {
+		for _, request := range []engine.Request{{}, {Full: true}, {Full: true, Scheduled: true}} {
 			r, v, w, _ := fallen(t, word)
 			r.World.Advance(2 * time.Minute)
-			rep := r.Run(engine.Request{Full: full})
+			rep := r.Run(request)
 			diff(t, "held", []string{"perhaps_ours", "brake"}, holdKinds(rep))
 			diff(t, "whose", v.Subscription, rep.Holds[0].Subscription)
 			diff(t, "told", 1, notes(rep, "this database was put back to an old copy"))
@@ -80,14 +80,14 @@ func TestADatabaseThatFellBackKeepsNobodyDownInSilence(t *testing.T) {
 			diff(t, "plans", reconcile.Resume, rep.Plans[0].Kind)
 			must(t, r.World.Pay(w.Subscription))
 			r.World.Advance(2 * time.Minute)
-			rep = r.Run(engine.Request{Full: full})
+			rep = r.Run(request)
 			diff(t, "held when both have paid", []string{"perhaps_ours", "perhaps_ours", "brake", "brake"}, holdKinds(rep))
 			diff(t, "up before anybody approved", 1, len(live(r)))
 			diff(t, "one plan of both", 2, rep.Plans[0].Size())
 			diff(t, "as before", reconcile.Resume, rep.Plans[0].Kind)
 			r.Approve(rep)
 			r.World.Advance(time.Minute)
-			rep = r.Run(engine.Request{Full: full})
+			rep = r.Run(request)
 			diff(t, "up after one approval", 3, len(live(r)))
 			diff(t, "converged", true, rep.Converged())
 			for _, h := range r.World.Hostings() {
