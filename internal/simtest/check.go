@@ -114,7 +114,7 @@ func (y *play) record(p *process, e simulator.Effect) {
 	}
 	switch e.Kind {
 	case "create_subscription":
-		o = origin{staff: e.Staff, made: e.At, subscription: e.Subscription, org: e.Org}
+		o = origin{staff: e.Staff, made: e.At, late: e.Late, subscription: e.Subscription, org: e.Org}
 	case "delete_subscription":
 		if e.Staff {
 			o.gone = e.At

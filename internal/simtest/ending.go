@@ -253,7 +253,8 @@ func (y *play) excusedByLoss(customer string) string {
 
 // mistakable returns a hosting that rightly keeps an order waiting, and for which the
 // program reports that; 0: there is none. Nothing says whose it is: it was ours, staff took
-// its marker off, and only a lost database knew it, or a person unbound it; or staff made it
+// its marker off, and only a lost database knew it or the answer that it was made never came,
+// or a person unbound it; or staff made it
 // in the customer's own org, where an earlier order was called new and a later one waits. If
 // its org, the address of the org's owner or the org's name match the customer, it may be the
 // customer's, and a person decides.
@@ -265,7 +266,7 @@ func (y *play) mistakable(customer string) int {
 	for _, h := range y.world.Hostings() {
 		o := y.origin[h.ID]
 		_, unbound := y.unbound[h.ID]
-		if known := o.bound || !o.made.Before(y.lost); !o.staff && (known && !unbound || bears(h.FriendlyName)) {
+		if known := o.bound || !o.made.Before(y.lost) && !o.late; !o.staff && (known && !unbound || bears(h.FriendlyName)) {
 			continue
 		}
 		waits := slices.ContainsFunc(y.last.Holds, func(w reconcile.Hold) bool {

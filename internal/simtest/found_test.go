@@ -174,6 +174,7 @@ var foundSeeds = []uint64{
 	35092, // a lost database, two customers of one person, and the hosting of one is purged
 	35136, // an org that was refused in the first run shows a hosting by staff to the look before a create
 	35814, // a lost database, a guest with a new address, and the first customer's hosting without its marker
+	37022, // a create without an answer took effect, and staff took the marker off before it was looked for
 	48482, // of two installations one reads the other's new org a moment before its hosting shows
 }
 

@@ -89,6 +89,7 @@ type origin struct {
 	staff        bool
 	made         time.Time
 	bound        bool   // a run that ended well has read it, and no database was lost since
+	late         bool   // it was made after its caller had given up
 	subscription string // of its marker when it was made
 	org          string // in which it was made
 	gone         time.Time
