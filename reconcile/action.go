@@ -599,6 +599,12 @@ type Totals struct {
 	OldestDue time.Time // zero: no customer is due
 }
 
+// WentLive is a hosting that was made for an order.
+type WentLive struct {
+	Subscription  string
+	Ordered, Live time.Time // the creation of the subscription, and the end of that of the hosting
+}
+
 // OwnerLogin is a member of an org with the role Owner.
 type OwnerLogin struct {
 	Member   string // its id at the panel

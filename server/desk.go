@@ -59,6 +59,15 @@ func (s *Server) RemoveHold(ctx context.Context, id string) (found bool, err err
 	return true, nil
 }
 
+// LookNow has a run begin at once, in whichever process is the writer.
+func (s *Server) LookNow(ctx context.Context) error {
+	if err := s.o.Nudges.Nudge(ctx, nil, "admin", s.o.Now()); err != nil {
+		return err
+	}
+	s.o.Loop.Wake("admin")
+	return nil
+}
+
 // Retry ends back-off and parking of a customer, which is named by any of its ids, and makes
 // it due.
 func (s *Server) Retry(ctx context.Context, id string) (customer string, err error) {

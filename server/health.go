@@ -84,7 +84,9 @@ type checkResult struct {
 	// or an answer of the other side, and health needs no key. null: there is none.
 	Error *string `json:"error"`
 
-	denied bool // the service refused the credential
+	denied   bool          // the service refused the credential
+	took     time.Duration // of the last request that was made to measure it; 0: none was
+	answered time.Time
 }
 
 func (s *Server) prepareChecks() {
@@ -103,10 +105,14 @@ func (s *Server) prepareChecks() {
 		answered := &lastAnswer{} // of this service; the lock of cached guards it
 		s.checks[name] = newCached(age, func(ctx context.Context) checkResult { return s.check(ctx, name, ask, answered) })
 	}
+	s.risk = newCached(riskAge, s.readRisk)
 }
 
 // lastAnswer is when a service last answered a request of health itself.
-type lastAnswer struct{ at time.Time }
+type lastAnswer struct {
+	at   time.Time
+	took time.Duration
+}
 
 // check asks one service. If a side answered the reconciler a moment ago, it is not asked,
 // and LastCheck is the time of that answer and not the present.
@@ -122,7 +128,11 @@ func (s *Server) check(ctx context.Context, name string, ask func(context.Contex
 	if s.o.Answered != nil && name != "database" {
 		at = s.o.Answered(name)
 	}
-	result := checkResult{Status: healthy, ResponseTime: time.Since(began).Milliseconds(), LastCheck: report.Time(at)}
+	took := time.Since(began)
+	if took >= time.Millisecond { // else the check was left out, because the reconciler got an answer
+		answered.took = took
+	}
+	result := checkResult{Status: healthy, ResponseTime: took.Milliseconds(), LastCheck: report.Time(at), took: answered.took, answered: at}
 	if err != nil {
 		text := publicError(err)
 		result.Status, result.Error, result.denied = unhealthy, &text, errors.Is(err, fault.Denied)

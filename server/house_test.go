@@ -224,6 +224,18 @@ func (p *ports) FailedWebhooks(context.Context, int) ([]reconcile.WebhookRecord,
 	return nil, 3, p.call("FailedWebhooks")
 }
 
+func (p *ports) DoneSince(context.Context, time.Time) (map[reconcile.ActionClass]int, error) {
+	return nil, p.call("DoneSince")
+}
+
+func (p *ports) WentLive(context.Context, time.Time, int) ([]reconcile.WentLive, error) {
+	return nil, p.call("WentLive")
+}
+
+func (p *ports) HoldCounts(context.Context) (reconcile.HoldCounts, error) {
+	return reconcile.HoldCounts{}, p.call("HoldCounts")
+}
+
 // house is a server with its ports and its log. Its loop is not at work.
 type house struct {
 	*ports
@@ -247,7 +259,7 @@ func newHouse(t *testing.T, change ...func(*Options)) *house {
 	loop := NewLoop(LoopOptions{Poll: schedule(t, never), Full: schedule(t, never), Log: logger}, h.runner, h.ports, h.ports)
 	fine := func(context.Context) error { return nil }
 	o := Options{Ports: Ports{Loop: loop, Nudges: h.ports, History: h.ports, Plans: h.ports, Mappings: h.ports, Holds: h.ports, Journal: h.ports,
-		Customers: h.ports, Overview: h.ports}, Stripe: fine, Enhance: fine, AdminKeys: []secret.Text{secret.New(rightKey)}, SupportKeys: []secret.Text{secret.New(supportKey)},
+		Customers: h.ports, Overview: h.ports, Days: h.ports}, Stripe: fine, Enhance: fine, AdminKeys: []secret.Text{secret.New(rightKey)}, SupportKeys: []secret.Text{secret.New(supportKey)},
 		Now: func() time.Time { return t0 }, Log: logger,
 		Verify: func(body []byte, _ string, _ time.Time) (e reconcile.Event, err error) {
 			return e, json.Unmarshal(body, &e)

@@ -58,11 +58,12 @@ type Loop struct {
 	wake    chan struct{} // capacity one: any number of nudges are one token
 	served  chan struct{} // a token for each worker that is to look for a nudge
 
-	mu     sync.Mutex // guards why, asks, atWork and ended
+	mu     sync.Mutex // guards why, asks, atWork, next and ended
 	why    string     // trigger of the latest nudge; "": none since the last wait
 	asks   []*Asked
-	atWork string // id of the run at work; "" between runs
-	ended  bool   // Work has returned, or is about to
+	atWork string    // id of the run at work; "" between runs
+	next   time.Time // when the next run is due by its schedule; zero: this process does none
+	ended  bool      // Work has returned, or is about to
 
 	agenda // of the goroutine of Work
 }
@@ -189,6 +190,7 @@ func (l *Loop) sleep(ctx context.Context) {
 
 // step does every run that is due now.
 func (l *Loop) step(ctx context.Context) {
+	defer l.publish()
 	if !l.runner.Leading() {
 		l.led, l.agenda.nudged = false, false // nudges are stored, and the writer finds them
 		l.failRequests(errFollower)
@@ -205,6 +207,27 @@ func (l *Loop) step(ctx context.Context) {
 			return
 		}
 	}
+}
+
+// publish makes the next tick known to other goroutines.
+func (l *Loop) publish() {
+	next := l.poll
+	if next.IsZero() || !l.full.IsZero() && l.full.Before(next) {
+		next = l.full
+	}
+	if !l.led {
+		next = time.Time{}
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.next = next
+}
+
+// Next returns when the next run begins by its schedule; zero: another process does it.
+func (l *Loop) Next() time.Time {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.next
 }
 
 // takeOver reads when the writer before this one ran last, so that a missed tick is made

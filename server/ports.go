@@ -130,6 +130,17 @@ type Overview interface {
 	FailedWebhooks(ctx context.Context, limit int) (records []reconcile.WebhookRecord, total int, err error)
 }
 
+// Days reads the figures of the last hours. Its cost follows what happened since, and not how
+// long the journal is.
+type Days interface {
+	// DoneSince counts the actions that ended since a moment, by kind and state.
+	DoneSince(ctx context.Context, since time.Time) (map[reconcile.ActionClass]int, error)
+	// WentLive returns, newest first, the hostings that were made since a moment.
+	WentLive(ctx context.Context, since time.Time, limit int) ([]reconcile.WentLive, error)
+	// HoldCounts counts the holds of the last decision of every customer.
+	HoldCounts(ctx context.Context) (reconcile.HoldCounts, error)
+}
+
 // Verify checks the signature of a webhook over the raw body. The event that it
 // returns is a hint where to look, and nothing more; it keeps no part of the body, whose
 // memory is used again. Any error is a refusal.

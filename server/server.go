@@ -49,6 +49,7 @@ type Ports struct {
 	Journal   Journal
 	Customers Customers
 	Overview  Overview
+	Days      Days
 }
 
 // Options configure a Server.
@@ -60,6 +61,14 @@ type Options struct {
 	// Answered returns when a side, "stripe" or "enhance", last answered this program,
 	// errors included; zero: never. nil: only the calls of Stripe and Enhance count.
 	Answered func(side string) time.Time
+
+	// Rates return how many requests a second this program may send to a side at present.
+	// Without one the page leaves it out.
+	Rates map[string]func() float64
+	// Risk returns what the subscriptions are worth whose hostings are about to be taken down
+	// because they are not paid. It may take long, and is called in the background, at most
+	// once in riskAge. nil: the page leaves it out.
+	Risk func(context.Context) (Risk, error)
 
 	// Verify checks webhooks. If it is nil, because no secret is configured, the route
 	// does not exist.
@@ -96,6 +105,7 @@ type Server struct {
 	health  *cached[healthDocument]
 	pinged  *cached[error]
 	checks  map[string]*cached[checkResult]
+	risk    *cached[riskRead]
 	handler http.Handler
 	page    http.Handler // nil: there is none
 
@@ -106,7 +116,7 @@ type Server struct {
 // New makes a server that listens nowhere yet.
 func New(o Options) (*Server, error) {
 	if o.Loop == nil || o.Nudges == nil || o.History == nil || o.Plans == nil || o.Mappings == nil || o.Holds == nil ||
-		o.Journal == nil || o.Customers == nil || o.Overview == nil || o.Stripe == nil || o.Enhance == nil {
+		o.Journal == nil || o.Customers == nil || o.Overview == nil || o.Days == nil || o.Stripe == nil || o.Enhance == nil {
 		return nil, errors.New("server: a port is missing")
 	}
 	if o.Now == nil {

@@ -68,6 +68,8 @@ func TestWhatRunsLeaveIsReadWholeOrNotAtAll(t *testing.T) {
 				return f.CountDoneByCustomer(ctx, reconcile.CreateOrg, since)
 			}),
 			asked("LastPlans", f.LastPlans),
+			asked("WentLive", func(ctx context.Context) ([]reconcile.WentLive, error) { return f.WentLive(ctx, since, 10) }),
+			asked("DoneSince", of(f.DoneSince, since)),
 			asked("HeldPlans", func(ctx context.Context) ([]reconcile.HeldPlan, error) { return f.HeldPlans(ctx, t0, true) }),
 			asked("HeldPlan", of(f.HeldPlan, "waiting-1")),
 			asked("Approved", of(f.Approved, t0)),

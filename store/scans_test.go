@@ -41,6 +41,8 @@ func everything(f *fixture) {
 		func() error { _, err := f.CountDone(ctx, reconcile.Suspend, t0); return err },
 		func() error { _, err := f.CountDoneByCustomer(ctx, reconcile.Suspend, t0); return err },
 		func() error { _, err := f.LastPlans(ctx); return err },
+		func() error { _, err := f.DoneSince(ctx, t0); return err },
+		func() error { _, err := f.WentLive(ctx, t0, 10); return err },
 		func() error { return f.Standing(ctx, t0, func(reconcile.HeldAction) error { return nil }) },
 		func() error { _, err := f.DriftDue(ctx, t0, t0, 10); return err },
 		func() error { _, err := f.SeenLast(ctx, 10); return err },

@@ -93,10 +93,11 @@ func (a *App) loop(o *observer) (*server.Loop, error) {
 func (a *App) server(loop *server.Loop, o *observer) (*server.Server, error) {
 	options := server.Options{
 		Ports: server.Ports{Loop: loop, Nudges: a.Store, History: a.Store, Plans: a.Store, Holds: a.Store,
-			Mappings: storedMappings{a}, Journal: a.Store, Customers: storedCustomers{a}, Overview: storedOverview{a.Store}},
+			Mappings: storedMappings{a}, Journal: a.Store, Customers: storedCustomers{a}, Overview: storedOverview{a.Store}, Days: a.Store},
 		Stripe: a.askStripe, Enhance: a.askEnhance, Answered: a.answered,
 		AdminKeys: a.Config.AdminKeys, SupportKeys: a.Config.SupportKeys, TrustedProxies: a.Config.TrustedProxies, Observer: o, Version: a.Version, Now: a.Now, Log: a.Log,
-		Page: page.New,
+		Page: page.New, Risk: a.risk,
+		Rates: map[string]func() float64{metrics.Stripe: a.stripeSide.limiter.Rate, metrics.Enhance: a.enhanceSide.limiter.Rate},
 	}
 	if secrets := []secret.Text(a.Config.WebhookSecrets); len(secrets) > 0 {
 		options.Verify = func(body []byte, signature string, now time.Time) (reconcile.Event, error) {

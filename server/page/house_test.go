@@ -48,7 +48,14 @@ type company struct {
 	did    []string
 	manual []reconcile.ManualHold
 	totals reconcile.Totals
-	fail   error // of every read
+	counts reconcile.HoldCounts
+	runs   []reconcile.RunRecord
+	plans  []reconcile.HeldPlan
+
+	actions []reconcile.ActionRecord
+	live    []reconcile.WentLive
+	hooks   int   // webhooks that failed
+	fail    error // of every read
 }
 
 func (c *company) note(what ...string) error {
@@ -78,12 +85,36 @@ func (c *company) Totals(context.Context, time.Time) (reconcile.Totals, error) {
 	return c.totals, c.fail
 }
 
+func (c *company) Runs(context.Context, int) ([]reconcile.RunRecord, error) { return c.runs, c.fail }
+
+func (c *company) HeldPlans(context.Context, time.Time, bool) ([]reconcile.HeldPlan, error) {
+	return c.plans, c.fail
+}
+
+func (c *company) Actions(context.Context, reconcile.ActionFilter) ([]reconcile.ActionRecord, error) {
+	return c.actions, c.fail
+}
+
+func (c *company) DoneSince(context.Context, time.Time) (map[reconcile.ActionClass]int, error) {
+	counts := map[reconcile.ActionClass]int{}
+	for _, a := range c.actions {
+		counts[reconcile.ActionClass{Kind: a.Kind, State: a.State}]++
+	}
+	return counts, c.fail
+}
+
+func (c *company) WentLive(context.Context, time.Time, int) ([]reconcile.WentLive, error) {
+	return c.live, c.fail
+}
+
+func (c *company) HoldCounts(context.Context) (reconcile.HoldCounts, error) { return c.counts, c.fail }
+
 func (c *company) RecentWebhooks(context.Context, int) ([]reconcile.WebhookRecord, error) {
 	return nil, c.fail
 }
 
 func (c *company) FailedWebhooks(context.Context, int) ([]reconcile.WebhookRecord, int, error) {
-	return nil, 0, c.fail
+	return nil, c.hooks, c.fail
 }
 
 // The names of a company are of usual customers, or of those who try to break the page.
@@ -96,7 +127,8 @@ var (
 
 // fill gives a company something on every page.
 func (c *company) fill(name func(string) string) {
-	c.totals = reconcile.Totals{Counts: reconcile.Counts{Subscriptions: 12345, Active: 12001, Suspended: 17, Parked: 2}}
+	c.totals = reconcile.Totals{Counts: reconcile.Counts{Subscriptions: 12345, Active: 12001, Suspended: 17, Parked: 2, Customers: 9876}}
+	c.fillToday(name)
 	for i := range 60 {
 		h := reconcile.ManualHold{ID: "hold_" + string(rune('a'+i%26)), Customer: name("cus_NffrFeUfNV2Hib"), Kind: reconcile.NoSuspend,
 			Reason: name("Zażółć gęślą jaźń: promised on the phone until the bank has answered"), Author: name("Ana"), Created: t0.Add(-time.Duration(i) * time.Hour)}
@@ -104,6 +136,36 @@ func (c *company) fill(name func(string) string) {
 			h.Until = t0.Add(48 * time.Hour)
 		}
 		c.manual = append(c.manual, h)
+	}
+}
+
+// fillToday gives the first page something in each part.
+func (c *company) fillToday(name func(string) string) {
+	yes := true
+	c.hooks = 3
+	c.counts = reconcile.HoldCounts{Kinds: map[reconcile.HoldKind]reconcile.HoldCount{reconcile.HoldGrace: {All: 13}}, Orders: 4}
+	c.runs = []reconcile.RunRecord{{ID: "run-2", Started: t0.Add(-time.Minute)},
+		{ID: "run-1", Started: t0.Add(-2 * time.Minute), Finished: t0.Add(-time.Minute), Applied: 7, Held: 13, Gates: []string{name("the account of the key is another one")}, Converged: &yes}}
+	c.plans = []reconcile.HeldPlan{{ID: "0a1b2c3d4e5f", Kind: reconcile.Suspend, Version: 1, Created: t0.Add(-time.Hour), Total: 31,
+		Reason: name("31 suspensions are more than 5 or 2% of 1,200 bound subscriptions")}}
+	for i := range 9 {
+		a := reconcile.ActionRecord{Action: reconcile.Action{ID: "x", Kind: reconcile.CreateSubscription, Customer: "cus_1", Email: name("ada@example.com"), PlanName: name("Pro")},
+			Key: "k", State: reconcile.ActionApplied, FinishedAt: t0.Add(-time.Duration(i*i) * 17 * time.Minute)}
+		switch i % 4 {
+		case 1:
+			a.Kind, a.Hosting = reconcile.Suspend, 4711
+		case 2:
+			a.Kind, a.Hosting, a.State = reconcile.Resume, 4712, reconcile.ActionFailed
+		}
+		c.actions = append(c.actions, a)
+	}
+	for i := range 90 {
+		live := t0.Add(-time.Duration(i) * 15 * time.Minute)
+		took := time.Duration(1+i%7) * time.Second
+		if i%11 == 0 {
+			took = time.Duration(i*i) * time.Second
+		}
+		c.live = append(c.live, reconcile.WentLive{Subscription: name("sub_") + string(rune('a'+i%26)) + string(rune('a'+i/26)), Ordered: live.Add(-took), Live: live})
 	}
 }
 
@@ -131,8 +193,12 @@ func newHouse(tb testing.TB, name func(string) string, change ...func(*server.Op
 	fine := func(context.Context) error { return nil }
 	o := server.Options{
 		Ports: server.Ports{Loop: server.NewLoop(server.LoopOptions{Poll: never, Full: never}, idle{}, h.company, h.company), Nudges: h.company, History: h.company, Plans: h.company,
-			Mappings: h.company, Holds: h.company, Journal: h.company, Customers: h.company, Overview: h.company},
+			Mappings: h.company, Holds: h.company, Journal: h.company, Customers: h.company, Overview: h.company, Days: h.company},
 		Stripe: fine, Enhance: fine, AdminKeys: []secret.Text{secret.New(adminKey)}, SupportKeys: []secret.Text{secret.New(supportKey)},
+		Rates: map[string]func() float64{"stripe": func() float64 { return 20 }, "enhance": func() float64 { return 7.5 }},
+		Risk: func(context.Context) (server.Risk, error) {
+			return server.Risk{Month: []server.Sum{{Amount: "1234.50", Currency: "eur"}, {Amount: "99.00", Currency: "ron"}}, Subscriptions: 12, Unknown: 1}, nil
+		},
 		Version: "1.2.3", Now: func() time.Time { return t0 },
 		Page: func(s *server.Server) (http.Handler, error) {
 			p, err := newPage(s)

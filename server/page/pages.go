@@ -38,6 +38,7 @@ func pages() []page {
 // changes lists every change that a form can ask for.
 func changes() []change {
 	return []change{
+		{path: "/ui/look", task: server.Retry, do: (*visit).lookNow},
 		{path: "/ui/holds/remove", task: server.Hold, do: (*visit).removeHold},
 	}
 }

@@ -38,7 +38,7 @@ func sourcesOfKeys(t *testing.T) string {
 }
 
 // composed are the beginnings of keys to which the code adds a word.
-var composed = []string{"choice."}
+var composed = []string{"choice.", "today.side_"}
 
 func TestEveryTextIsUsedAndEveryKeyHasAText(t *testing.T) {
 	used := map[string]bool{}
@@ -55,7 +55,7 @@ func TestEveryTextIsUsedAndEveryKeyHasAText(t *testing.T) {
 	}
 	for key := range used {
 		area, _, _ := strings.Cut(key, ".")
-		if _, ok := catalogue[key]; !ok && areas[area] {
+		if _, ok := catalogue[key]; !ok && areas[area] && !slices.Contains(composed, key) {
 			t.Errorf("%s is used, and has no text", key)
 		}
 	}

@@ -102,6 +102,24 @@ func (v *visit) Link(change ...string) string {
 	return (&url.URL{Path: v.r.URL.Path, RawQuery: q.Encode()}).RequestURI()
 }
 
+// PathTo is the path of the page of a template, with its ids filled in; "": there is no such
+// page, or the key may not open it.
+func (v *visit) PathTo(template string, ids ...string) string { return v.pathTo(template, ids...) }
+
+func (v *visit) pathTo(template string, ids ...string) string {
+	for _, row := range pages() {
+		if row.template != template || !v.who.May(row.task) {
+			continue
+		}
+		path := row.path
+		for _, id := range ids {
+			path = strings.Replace(strings.Replace(path, "{id}", url.PathEscape(id), 1), "{id...}", url.PathEscape(id), 1)
+		}
+		return path
+	}
+	return ""
+}
+
 // May reports whether the key is good for a task, by its name in templates.
 func (v *visit) May(task string) bool {
 	return v.who.May(map[string]server.Task{"look": server.Look, "retry": server.Retry, "hold": server.Hold, "login": server.Login,

@@ -10,6 +10,7 @@ import (
 	"golang.org/x/text/feature/plural"
 	"golang.org/x/text/language"
 	"golang.org/x/text/message"
+	"golang.org/x/text/number"
 )
 
 //go:embed texts/*.json
@@ -184,10 +185,22 @@ func (w words) Ago(t, now time.Time) template.HTML {
 	return w.moment(t, shown)
 }
 
+// Milliseconds writes how long a request took.
+func (w words) Milliseconds(d time.Duration) string {
+	return w.T("today.milliseconds", int(d/time.Millisecond))
+}
+
+// Rate writes a number of requests a second.
+func (w words) Rate(n float64) string {
+	return w.T("today.rate", w.printer.Sprint(number.Decimal(n, number.MaxFractionDigits(1))))
+}
+
 // span writes a duration in its largest unit.
 func (w words) span(d time.Duration) string {
 	const day = 24 * time.Hour
 	switch {
+	case d < time.Minute:
+		return w.N("time.seconds", int((d+time.Second-1)/time.Second))
 	case d < time.Hour:
 		return w.N("time.minutes", int(d/time.Minute))
 	case d < 2*day:

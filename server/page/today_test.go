@@ -1,0 +1,92 @@
+package page
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stripe-enhance/stripe-enhance/internal/fault"
+	"github.com/stripe-enhance/stripe-enhance/reconcile"
+	"github.com/stripe-enhance/stripe-enhance/server"
+)
+
+// state waits until the page of a house has a state, because the sides are asked in the
+// background. It returns the sentence.
+func (p *person) state(want string) string {
+	p.tb.Helper()
+	var text string
+	for began := time.Now(); time.Since(began) < 30*time.Second; {
+		_, after, _ := strings.Cut(p.get("/").text, `<p class="state `)
+		state, rest, _ := strings.Cut(after, `"`)
+		_, rest, _ = strings.Cut(rest, ">")
+		text, _, _ = strings.Cut(rest, "<")
+		if state == want {
+			return text
+		}
+		time.Sleep(10 * time.Millisecond)
+	}
+	p.tb.Fatalf("the state did not become %s; the last sentence: %s", want, text)
+	return ""
+}
+
+func TestTodayIsOneSentenceOfTheWorst(t *testing.T) {
+	yes := true
+	well := func(c *company) {
+		c.totals = reconcile.Totals{Counts: reconcile.Counts{Active: 1}}
+		c.runs = []reconcile.RunRecord{{ID: "run-1", Started: t0.Add(-time.Minute), Finished: t0, Converged: &yes}}
+	}
+	for _, c := range []struct {
+		name, state, sentence string
+		change                func(*company)
+		options               func(*server.Options)
+	}{
+		{"all well", stateGood, "All is well: the hosting of 1 active subscription is as paid for.", func(*company) {}, nil},
+		{"no run yet", stateWait, "No run has ended yet: the first one reads everything.", func(c *company) { c.runs = []reconcile.RunRecord{{ID: "run-1", Started: t0}} }, nil},
+		{"a held plan", stateWait, "Everything runs, and 1 thing waits for a person.", func(c *company) { c.plans = []reconcile.HeldPlan{{ID: "1", Version: 1}} }, nil},
+		{"an approved plan", stateGood, "All is well: the hosting of 1 active subscription is as paid for.", func(c *company) { c.plans = []reconcile.HeldPlan{{ID: "1", Version: 1, Approved: t0}} }, nil},
+		{"an order that waits", stateWait, "Everything runs, and 1 thing waits for a person.", func(c *company) { c.counts.Orders = 3 }, nil},
+		{"a closed gate", stateWait, "Everything runs, and 1 thing waits for a person.", func(c *company) { c.runs[0].Gates = []string{"the list is short"} }, nil},
+		{"all waits", stateWait, "Everything runs, and 3 things wait for a person.", func(c *company) { c.counts.Orders, c.totals.Parked, c.hooks = 1, 2, 3 }, nil},
+		{"a failed run", stateBad, "The last run failed: stripe: no answer", func(c *company) { c.runs[0].Error, c.counts.Orders = "stripe: no answer", 1 }, nil},
+		{"a side that refuses", stateBad, "Stripe: the credential was refused.", func(*company) {}, func(o *server.Options) {
+			o.Stripe = func(context.Context) error { return fault.Denied }
+		}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			change := []func(*server.Options){func(o *server.Options) { o.Risk = nil }}
+			if c.options != nil {
+				change = append(change, c.options)
+			}
+			h := newHouse(t, nil, change...)
+			well(h.company)
+			c.change(h.company)
+			if got := h.signedIn(supportKey).state(c.state); got != c.sentence {
+				t.Errorf("%q, want %q", got, c.sentence)
+			}
+		})
+	}
+}
+
+func TestAPageWithoutDatabaseGivesNoDetails(t *testing.T) {
+	h := newHouse(t, nil)
+	p := h.signedIn(adminKey)
+	h.fail = errors.New("store: postgres://user:CANARY@db.example/x refused")
+	for _, path := range opened() {
+		if got := p.get(path); got.status != http.StatusServiceUnavailable || strings.Contains(got.text, "CANARY") {
+			t.Errorf("%s: %d %s", path, got.status, got.text)
+		}
+	}
+}
+
+func TestAnEmptyCompanyHasEveryPage(t *testing.T) {
+	h := newHouse(t, nil)
+	p := h.signedIn(adminKey)
+	for _, path := range opened() {
+		if got := p.get(path); got.status >= http.StatusInternalServerError {
+			t.Errorf("%s: %d %s", path, got.status, got.text)
+		}
+	}
+}
