@@ -198,6 +198,12 @@ func (t *Tab) Type(selector, text string) {
 	t.Do(chromedp.SendKeys(chromedp.CSS(selector), text))
 }
 
+// Press presses a key, by its name in package kb of chromedp or as a letter.
+func (t *Tab) Press(keys string) {
+	t.tb.Helper()
+	t.Do(chromedp.KeyEvent(keys))
+}
+
 // Eval evaluates an expression of JavaScript. A promise is waited for.
 func Eval[T any](t *Tab, expression string) T {
 	t.tb.Helper()
@@ -209,6 +215,7 @@ type Look struct {
 	Name          string
 	Width, Height int64
 	Dark, Phone   bool
+	Print         bool // as on paper
 }
 
 // Looks are the three that every page has to be good in.
@@ -226,7 +233,11 @@ func (t *Tab) Look(l Look) {
 		scheme = "dark"
 	}
 	command(t, emulation.SetDeviceMetricsOverride, emulation.SetDeviceMetricsOverrideParams{Width: l.Width, Height: l.Height, DeviceScaleFactor: 1, Mobile: l.Phone})
-	command(t, emulation.SetEmulatedMedia, emulation.SetEmulatedMediaParams{Features: []*emulation.MediaFeature{{Name: "prefers-color-scheme", Value: scheme}}})
+	media := ""
+	if l.Print {
+		media = "print"
+	}
+	command(t, emulation.SetEmulatedMedia, emulation.SetEmulatedMediaParams{Media: media, Features: []*emulation.MediaFeature{{Name: "prefers-color-scheme", Value: scheme}}})
 }
 
 // Picture keeps a screenshot of the whole page as NAME.png in the directory that the

@@ -20,11 +20,13 @@ import (
 // TestNoNameRunsAsAScript opens each page with names, reasons and ids that carry scripts, and
 // texts that are far too long.
 func TestNoNameRunsAsAScript(t *testing.T) {
+	t.Parallel()
 	h := newHouse(t, hostile)
 	p := h.signedIn(adminKey)
 	tab := browser.New(t)
 	h.signIn(tab, adminKey)
 	paths := opened()
+	whole := len(paths) // the others are the same pages with odd parameters
 	for _, path := range opened() {
 		mark := "?"
 		if strings.Contains(path, "?") {
@@ -33,13 +35,16 @@ func TestNoNameRunsAsAScript(t *testing.T) {
 		paths = append(paths, path+mark+url.Values{"search": {hostile("x")}, "page": {hostile("1")}, "after": {hostile("y")}}.Encode())
 	}
 	paths = append(paths, "/ui/"+url.PathEscape(hostile("none")), signInPath+"?next="+url.QueryEscape(hostile("/")))
-	for _, path := range paths {
+	for i, path := range paths {
 		for _, bad := range []string{"<script>hacked", "<img src=x"} {
 			if got := p.get(path); strings.Contains(got.text, bad) {
 				t.Errorf("%s has %q in it", path, bad)
 			}
 		}
 		for _, look := range []browser.Look{browser.Looks[0], browser.Looks[2]} {
+			if look.Phone && i >= whole {
+				continue
+			}
 			tab.Look(look)
 			tab.Open(h.url + path)
 			if browser.Eval[bool](tab, `document.scripts.length + document.querySelectorAll("img[src=x], [onerror], [style], [href^='javascript:']").length > 0`) {

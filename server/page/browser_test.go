@@ -1,13 +1,14 @@
 package page
 
 import (
-	_ "embed"
+	"fmt"
 	"net/http"
 	"os"
 	"strings"
 	"testing"
 
 	"github.com/chromedp/chromedp"
+	"github.com/chromedp/chromedp/kb"
 
 	"github.com/stripe-enhance/stripe-enhance/internal/browser"
 )
@@ -40,38 +41,61 @@ func faults(tab *browser.Tab) []string {
 	if browser.Eval[bool](tab, `document.documentElement.scrollWidth > document.documentElement.clientWidth`) {
 		all = append(all, "the page scrolls to the side: "+browser.Eval[string](tab, `[...document.querySelectorAll("body *")].filter(e => e.getBoundingClientRect().right > innerWidth + 1).slice(0, 3).map(e => e.outerHTML.slice(0, 160)).join(" | ")`))
 	}
-	tab.Do(chromedp.Evaluate[chromedp.Void](axe()))
-	if found := browser.Eval[string](tab, violations); found != "" {
-		all = append(all, found)
+	if shift := browser.Eval[float64](tab, shifts); shift > 0 {
+		all = append(all, fmt.Sprintf("the layout shifts by %g while the page loads", shift))
 	}
+	return all
+}
+
+// shifts is an expression for how much of the page has moved while it was loaded.
+const shifts = `new Promise(done => {
+	let sum = 0;
+	new PerformanceObserver(list => { for (const e of list.getEntries()) sum += e.value; }).observe({type: "layout-shift", buffered: true});
+	requestAnimationFrame(() => setTimeout(() => done(sum), 0));
+})`
+
+// barriers lists all that axe finds on the page that a tab shows.
+func barriers(tab *browser.Tab) []string {
+	tab.Do(chromedp.Evaluate[chromedp.Void](axe()))
+	found := browser.Eval[string](tab, violations)
 	tab.Complaints() // of axe itself
+	if found == "" {
+		return nil
+	}
+	return []string{found}
+}
+
+// faultsIn are both. axe takes most of the time, so it looks at each page once in each look:
+// in which language does not matter to it.
+func faultsIn(tab *browser.Tab, language int, look browser.Look) []string {
+	all := faults(tab)
+	if language == 0 && !look.Phone || language == 1 && look.Phone {
+		all = append(all, barriers(tab)...)
+	}
 	return all
 }
 
 // TestEveryPageInABrowser opens each page of the table in every language and look.
 func TestEveryPageInABrowser(t *testing.T) {
+	t.Parallel()
 	h := newHouse(t, usual)
 	tab := browser.New(t)
 	h.signIn(tab, adminKey)
 	for _, path := range append(opened(), "/ui/none") {
-		for _, l := range languages {
+		for i, l := range languages {
 			for _, look := range browser.Looks {
-				name := strings.Trim(strings.NewReplacer("/", "-", "?", "-").Replace(path), "-")
-				if name == "" {
-					name = "today"
-				}
 				tab.Look(look)
-				tab.Open(h.url + path + "?language=" + l)
+				tab.Open(h.url + withParameter(path, languageCookie, l))
 				if got := browser.Eval[string](tab, `document.documentElement.lang`); got != l {
 					t.Errorf("%s is in %q, want %q", path, got, l)
 				}
-				for _, fault := range faults(tab) {
+				for _, fault := range faultsIn(tab, i, look) {
 					if path == "/ui/none" && strings.Contains(fault, "404") {
 						continue
 					}
 					t.Errorf("%s (%s, %s): %s", path, l, look.Name, fault)
 				}
-				tab.Picture(strings.TrimPrefix(name, "ui-") + "-" + l + "-" + look.Name)
+				tab.Picture(nameOf(path) + "-" + l + "-" + look.Name)
 			}
 		}
 	}
@@ -79,13 +103,14 @@ func TestEveryPageInABrowser(t *testing.T) {
 
 // TestTheSignInInABrowser signs in, with a wrong key first, and out.
 func TestTheSignInInABrowser(t *testing.T) {
+	t.Parallel()
 	h := newHouse(t, usual)
 	tab := browser.New(t)
-	for _, l := range languages {
+	for i, l := range languages {
 		for _, look := range browser.Looks {
 			tab.Look(look)
 			tab.Open(h.url + signInPath + "?language=" + l)
-			for _, fault := range faults(tab) {
+			for _, fault := range faultsIn(tab, i, look) {
 				t.Errorf("sign-in (%s, %s): %s", l, look.Name, fault)
 			}
 			tab.Picture("sign-in-" + l + "-" + look.Name)
@@ -116,4 +141,101 @@ func TestTheSignInInABrowser(t *testing.T) {
 	if all := tab.Complaints(); all != nil {
 		t.Errorf("complaints: %q", all)
 	}
+}
+
+// focus is an expression for the element that has the focus: its name, and whether it can be
+// seen that it has the focus.
+const focus = `(() => {
+	const e = document.activeElement, s = getComputedStyle(e), box = e.getBoundingClientRect();
+	return {
+		Name: e.tagName + " " + (e.getAttribute("href") || e.getAttribute("name") || e.textContent).trim(),
+		Body: e === document.body,
+		Seen: box.width > 0 && box.right > 0 && (s.outlineStyle !== "none" && s.outlineWidth !== "0px" || s.boxShadow !== "none"),
+	};
+})()`
+
+// focused is the value of focus.
+type focused struct {
+	Name       string
+	Body, Seen bool
+}
+
+// reachable is an expression for how many elements a keyboard has to reach.
+const reachable = `[...document.querySelectorAll("a[href], button, input:not([type=hidden]), select, textarea, summary")].filter(e => e.getClientRects().length > 0).length`
+
+// TestEveryPageIsUsedByKeyboard walks through each page by the Tab key: everything that can
+// be clicked gets the focus once, and shows it.
+func TestEveryPageIsUsedByKeyboard(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t, usual)
+	tab := browser.New(t)
+	h.signIn(tab, adminKey)
+	tab.Look(browser.Looks[0])
+	for _, path := range opened() {
+		tab.Open(h.url + path)
+		want := browser.Eval[int](tab, reachable)
+		seen := 0
+		for range want + 1 {
+			tab.Press(kb.Tab)
+			at := browser.Eval[focused](tab, focus)
+			if at.Body {
+				break
+			}
+			if seen++; !at.Seen {
+				t.Errorf("%s: the focus on %q cannot be seen", path, at.Name)
+			}
+		}
+		if seen != want {
+			t.Errorf("%s: the Tab key reaches %d elements, want %d", path, seen, want)
+		}
+	}
+	tab.Open(h.url + "/")
+	tab.Press(kb.Tab)
+	if at := browser.Eval[focused](tab, focus); at.Name != "A #main" {
+		t.Errorf("the first key leads to %q, and not past the menu", at.Name)
+	}
+	tab.Press(kb.Enter)
+	if got := browser.Eval[string](tab, `document.activeElement.id`); got != "main" {
+		t.Errorf("past the menu is %q", got)
+	}
+}
+
+// TestEveryPageIsPrinted: on paper there are no menu and no buttons, and nothing is cut.
+func TestEveryPageIsPrinted(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t, usual)
+	tab := browser.New(t)
+	h.signIn(tab, adminKey)
+	tab.Look(browser.Look{Width: 794, Height: 1123, Print: true}) // A4 at 96 dpi
+	for _, path := range opened() {
+		tab.Open(h.url + path)
+		if browser.Eval[int](tab, `[...document.querySelectorAll("header, button, input, nav")].filter(e => e.getClientRects().length > 0).length`) > 0 {
+			t.Errorf("%s: the menu or a button is printed", path)
+		}
+		if !browser.Eval[bool](tab, `document.querySelector("main h1").getClientRects().length > 0`) {
+			t.Errorf("%s: the page itself is not printed", path)
+		}
+		for _, fault := range faults(tab) {
+			t.Errorf("%s: %s", path, fault)
+		}
+		tab.Picture(nameOf(path) + "-print")
+	}
+}
+
+// nameOf is the name of the pictures of a page.
+func nameOf(path string) string {
+	name := strings.Trim(strings.NewReplacer("/", "-", "?", "-", "=", "-", "&", "-").Replace(path), "-")
+	if name == "" {
+		return "today"
+	}
+	return strings.TrimPrefix(name, "ui-")
+}
+
+// withParameter is a path with one more parameter.
+func withParameter(path, name, value string) string {
+	mark := "?"
+	if strings.Contains(path, "?") {
+		mark = "&"
+	}
+	return path + mark + name + "=" + value
 }

@@ -129,7 +129,7 @@ var (
 func (c *company) fill(name func(string) string) {
 	c.totals = reconcile.Totals{Counts: reconcile.Counts{Subscriptions: 12345, Active: 12001, Suspended: 17, Parked: 2, Customers: 9876}}
 	c.fillToday(name)
-	for i := range 60 {
+	for i := range 12 {
 		h := reconcile.ManualHold{ID: "hold_" + string(rune('a'+i%26)), Customer: name("cus_NffrFeUfNV2Hib"), Kind: reconcile.NoSuspend,
 			Reason: name("Zażółć gęślą jaźń: promised on the phone until the bank has answered"), Author: name("Ana"), Created: t0.Add(-time.Duration(i) * time.Hour)}
 		if i%2 == 0 {

@@ -127,7 +127,8 @@ func (v *visit) paged(empty string, columns []column, rows []row) *list {
 	if q.CSV {
 		return l
 	}
-	from := min((q.Page-1)*listRows, l.Total)
+	q.Page = min(q.Page, max((l.Total+listRows-1)/listRows, 1)) // rows may have gone since the link was made
+	from := (q.Page - 1) * listRows
 	to := min(from+listRows, l.Total)
 	if from > 0 {
 		l.Previous = v.Link("page", strconv.Itoa(q.Page-1))

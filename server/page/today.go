@@ -229,7 +229,7 @@ func (v *visit) ordersToday(ctx context.Context, b *todayBody) error {
 	}
 	o := &orders{Count: len(all)}
 	o.draw(v, all, took, b.Now)
-	slices.SortFunc(took, func(a, b time.Duration) int { return cmp.Compare(a, b) })
+	slices.SortFunc(took, cmp.Compare[time.Duration])
 	o.Half, o.Most = v.span(took[(len(took)-1)/2]), v.span(took[(len(took)-1)*95/100])
 	b.Orders = o
 	return nil

@@ -1,0 +1,50 @@
+package page
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+
+	"github.com/stripe-enhance/stripe-enhance/reconcile"
+)
+
+func TestAListHasPagesWithStableAddresses(t *testing.T) {
+	h := newHouse(t, nil)
+	for i := range 120 {
+		h.manual = append(h.manual, reconcile.ManualHold{ID: fmt.Sprintf("hold_%d", i), Customer: fmt.Sprintf("cus_%03d", i), Kind: reconcile.Ignore})
+	}
+	p := h.signedIn(supportKey)
+	for _, c := range []struct {
+		path        string
+		first, last string
+		rows        int
+		links       []string
+		not         []string
+	}{
+		{"/ui/holds", "cus_000", "cus_049", 50, []string{`href="/ui/holds?page=2"`}, []string{`rel="prev"`}},
+		{"/ui/holds?page=2", "cus_050", "cus_099", 50, []string{`href="/ui/holds?page=1"`, `href="/ui/holds?page=3"`}, nil},
+		{"/ui/holds?page=3", "cus_100", "cus_119", 20, []string{`href="/ui/holds?page=2"`}, []string{`rel="next"`}},
+		{"/ui/holds?page=-1", "cus_000", "cus_049", 50, nil, []string{`rel="prev"`}},
+		{"/ui/holds?search=CUS_11", "cus_110", "cus_119", 10, []string{"10 rows", `href="/ui/holds?format=csv&amp;search=CUS_11"`}, []string{`rel="next"`, "cus_109"}},
+		{"/ui/holds?page=4", "cus_100", "cus_119", 20, []string{`href="/ui/holds?page=2"`}, []string{`rel="next"`}},
+		{"/ui/holds?page=99999999999999999999", "cus_000", "cus_049", 50, nil, nil},
+	} {
+		text := p.get(c.path).text
+		if n := strings.Count(text, `data-label="Kind"`); n != c.rows || !strings.Contains(text, c.first) || !strings.Contains(text, c.last) {
+			t.Errorf("%s: %d rows, or not those from %s to %s", c.path, n, c.first, c.last)
+		}
+		for _, link := range c.links {
+			if !strings.Contains(text, link) {
+				t.Errorf("%s has no %s", c.path, link)
+			}
+		}
+		for _, link := range c.not {
+			if strings.Contains(text, link) {
+				t.Errorf("%s has %s", c.path, link)
+			}
+		}
+	}
+	if text := p.get("/ui/holds?search=nobody").text; !strings.Contains(text, "Nothing here contains “nobody”.") {
+		t.Error("an empty search gives no reason")
+	}
+}
