@@ -14,7 +14,7 @@ import (
 )
 
 // parts have both clients and a database in memory; nothing answers them.
-func parts(t *testing.T, p Process, change func(*config.Config)) *App {
+func parts(t testing.TB, p Process, change func(*config.Config)) *App {
 	t.Helper()
 	c, _, err := config.Load(config.Sources{}, 0)
 	if err != nil {

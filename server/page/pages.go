@@ -35,6 +35,19 @@ func pages() []page {
 	}
 }
 
+// Paths returns one address of each page of the table, for tests and benchmarks.
+func Paths() []string {
+	var all []string
+	for _, row := range pages() {
+		path := row.example
+		if path == "" {
+			path = row.path
+		}
+		all = append(all, path)
+	}
+	return all
+}
+
 // changes lists every change that a form can ask for.
 func changes() []change {
 	return []change{

@@ -201,8 +201,9 @@ func (v *visit) conclude(b *todayBody) {
 // orders is how long the orders of the last day took from the order to the hosting.
 type orders struct {
 	Count        int
-	Half, Most   string // within this time the half, and 95 of 100, were live
-	Points       []point
+	Half, Most   string  // within this time the half, and 95 of 100, were live
+	Good, Wait   string  // paths of the orders that took up to a minute, and longer
+	Slow         []point // that took more than an hour
 	Lines, Hours []gridLine
 }
 

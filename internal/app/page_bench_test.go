@@ -1,0 +1,189 @@
+package app
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"net/url"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/sirupsen/logrus"
+
+	"github.com/stripe-enhance/stripe-enhance/internal/config"
+	"github.com/stripe-enhance/stripe-enhance/internal/notify"
+	"github.com/stripe-enhance/stripe-enhance/internal/pgtest"
+	"github.com/stripe-enhance/stripe-enhance/internal/secret"
+	"github.com/stripe-enhance/stripe-enhance/reconcile"
+	"github.com/stripe-enhance/stripe-enhance/server/page"
+	"github.com/stripe-enhance/stripe-enhance/store"
+)
+
+func TestMain(m *testing.M) {
+	code := m.Run()
+	if err := pgtest.Close(); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		code = 1
+	}
+	os.Exit(code)
+}
+
+const pageKey = "the-admin-key-of-the-page-0123456789"
+
+// largeCompany is the service of a company with so many customers, and a cookie for its page.
+func largeCompany(tb testing.TB, database string, customers int) (h http.Handler, session string) {
+	tb.Helper()
+	log := logrus.New()
+	log.SetOutput(io.Discard)
+	a := parts(tb, Process{Log: log}, func(c *config.Config) {
+		c.DatabaseURL, c.AdminKeys = secret.New(database), []secret.Text{secret.New(pageKey)}
+	})
+	fill(tb, a.Store, customers)
+	messages, err := notify.New(nil, a.Log)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	tb.Cleanup(messages.Close)
+	o := &observer{App: a, messages: messages}
+	loop, err := a.loop(o)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	s, err := a.server(loop, o)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	r := httptest.NewRequest(http.MethodPost, "/ui/sign-in", strings.NewReader(url.Values{"key": {pageKey}}.Encode()))
+	r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+	w := httptest.NewRecorder()
+	s.ServeHTTP(w, r)
+	session, _, _ = strings.Cut(w.Header().Get("Set-Cookie"), ";")
+	return s, session
+}
+
+// fill gives a store customers with a subscription each, holds of every hundredth, and a day
+// of orders.
+func fill(tb testing.TB, s *store.Store, customers int) {
+	tb.Helper()
+	ctx, now := tb.Context(), time.Now()
+	must := func(err error) {
+		tb.Helper()
+		if err != nil {
+			tb.Fatal(err)
+		}
+	}
+	tok, _, _, err := s.Acquire(ctx, "filler", now, time.Hour)
+	must(err)
+	must(s.BeginRun(ctx, tok, reconcile.RunRecord{ID: "run-fill", Trigger: "cli", Mode: "full", Started: now.Add(-time.Hour)}))
+	must(s.BeginSweep(ctx, tok))
+	const batch = 1000
+	for from := 0; from < customers; from += batch {
+		var facts []reconcile.SubscriptionFacts
+		for i := from; i < min(from+batch, customers); i++ {
+			id := fmt.Sprintf("%07d", i)
+			facts = append(facts, reconcile.SubscriptionFacts{
+				Subscription: reconcile.Subscription{ID: "sub_" + id, StripeCustomer: "cus_" + id, Status: reconcile.StatusActive, StatusText: "active",
+					Created: now.Add(-time.Duration(i) * time.Minute), CurrentPeriodEnd: now.Add(24 * time.Hour), ReadAt: now, Domain: "shop" + id + ".example.com",
+					Items: []reconcile.Item{{ID: "si_" + id, Price: "price_basic", Product: "prod_hosting", Quantity: 1}}},
+				Buyer: reconcile.StripeCustomer{ID: "cus_" + id, Email: "owner" + id + "@example.com", Name: "Company " + id},
+			})
+		}
+		must(s.Stage(ctx, tok, facts))
+	}
+	_, err = s.MergeSweep(ctx, tok, now)
+	must(err)
+	var planned []reconcile.Planned
+	for i := 0; i < customers; i += 100 {
+		id := fmt.Sprintf("%07d", i)
+		kind := []reconcile.HoldKind{reconcile.HoldGrace, reconcile.HoldUnmapped, reconcile.HoldParked}[i/100%3]
+		planned = append(planned, reconcile.Planned{Customer: "cus_" + id, Holds: []reconcile.Hold{{Kind: kind, Customer: "cus_" + id, Subscription: "sub_" + id,
+			Email: "owner" + id + "@example.com", Reason: "the payment of the second of March is open, and the hosting stays up until the fifth"}}})
+	}
+	must(s.SavePlanned(ctx, tok, "run-fill", planned, now))
+	for i := range min(customers, 300) {
+		id := fmt.Sprintf("%07d", i)
+		a := reconcile.Action{ID: "create_subscription:sub_" + id + "/1", Kind: reconcile.CreateSubscription, Customer: "cus_" + id, Subscription: "sub_" + id, Slot: 1,
+			Email: "owner" + id + "@example.com", Plan: 2, PlanName: "Pro", Reason: "an order"}
+		at := now.Add(-time.Duration(i) * 4 * time.Minute)
+		must(s.RecordIntent(ctx, tok, "run-fill", a, "", at))
+		must(s.RecordOutcome(ctx, tok, reconcile.Outcome{Action: a, Run: "run-fill", State: reconcile.ActionApplied, At: at.Add(2 * time.Second)}))
+	}
+	must(s.EndRun(ctx, tok, reconcile.RunRecord{ID: "run-fill", Trigger: "cli", Mode: "full", Started: now.Add(-time.Hour), Finished: now, Applied: 300}, nil))
+}
+
+// databases are a fresh one of each kind.
+func databases(tb testing.TB) map[string]string {
+	return map[string]string{
+		"sqlite": "sqlite:" + filepath.Join(tb.TempDir(), "large.db"),
+		"postgres": pgtest.New(tb, func(ctx context.Context, url string) error {
+			s, err := store.Open(ctx, store.Options{URL: secret.New(url)})
+			if err != nil {
+				return err
+			}
+			if _, err := s.Migrate(ctx, false); err != nil {
+				return err
+			}
+			return s.Close()
+		}),
+	}
+}
+
+func show(tb testing.TB, h http.Handler, session, path string) *httptest.ResponseRecorder {
+	tb.Helper()
+	r := httptest.NewRequest(http.MethodGet, path, nil)
+	r.Header.Set("Accept", "text/html")
+	r.Header.Set("Cookie", session)
+	w := httptest.NewRecorder()
+	h.ServeHTTP(w, r)
+	return w
+}
+
+// TestAPageStaysSmall: a page of a company with thousands of customers is below 20 kB, and
+// with its style sheets below 100 kB.
+func TestAPageStaysSmall(t *testing.T) {
+	for name, database := range databases(t) {
+		t.Run(name, func(t *testing.T) {
+			h, session := largeCompany(t, database, 3000)
+			for _, path := range page.Paths() {
+				got := show(t, h, session, path)
+				text, err := io.ReadAll(got.Body)
+				if err != nil || got.Code >= http.StatusInternalServerError {
+					t.Errorf("%s: %d %v", path, got.Code, err)
+				}
+				const most, all = 20_000, 100_000
+				if len(text) > most {
+					t.Errorf("%s: %d bytes, at most %d", path, len(text), most)
+				}
+				for _, part := range strings.Split(string(text), `href="/ui/assets/`)[1:] {
+					file, _, _ := strings.Cut(part, `"`)
+					size := show(t, h, "", "/ui/assets/"+file).Body.Len()
+					text = append(text, make([]byte, size)...)
+				}
+				if len(text) > all {
+					t.Errorf("%s: %d bytes with its files, at most %d", path, len(text), all)
+				}
+			}
+		})
+	}
+}
+
+// BenchmarkPage measures each page of a company with 100,000 customers.
+func BenchmarkPage(b *testing.B) {
+	for name, database := range databases(b) {
+		h, session := largeCompany(b, database, 100_000)
+		for _, path := range page.Paths() {
+			b.Run(name+strings.ReplaceAll(path, "/", "_"), func(b *testing.B) {
+				size := 0
+				for b.Loop() {
+					size = show(b, h, session, path).Body.Len()
+				}
+				b.ReportMetric(float64(size), "bytes")
+			})
+		}
+	}
+}
