@@ -2,6 +2,7 @@ package app
 
 import (
 	"context"
+	"database/sql"
 	"fmt"
 	"io"
 	"net/http"
@@ -44,6 +45,9 @@ func largeCompany(tb testing.TB, database string, customers int) (h http.Handler
 		c.DatabaseURL, c.AdminKeys = secret.New(database), []secret.Text{secret.New(pageKey)}
 	})
 	fill(tb, a.Store, customers)
+	if strings.HasPrefix(database, "postgres") {
+		vacuum(tb, database)
+	}
 	messages, err := notify.New(nil, a.Log)
 	if err != nil {
 		tb.Fatal(err)
@@ -64,6 +68,19 @@ func largeCompany(tb testing.TB, database string, customers int) (h http.Handler
 	s.ServeHTTP(w, r)
 	session, _, _ = strings.Cut(w.Header().Get("Set-Cookie"), ";")
 	return s, session
+}
+
+// vacuum does the work that PostgreSQL does in the background a minute after so many changes.
+func vacuum(tb testing.TB, database string) {
+	tb.Helper()
+	db, err := sql.Open("pgx", database)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	defer db.Close()
+	if _, err := db.ExecContext(tb.Context(), "VACUUM ANALYZE"); err != nil {
+		tb.Fatal(err)
+	}
 }
 
 // fill gives a store customers with a subscription each, holds of every hundredth, and a day
@@ -97,14 +114,20 @@ func fill(tb testing.TB, s *store.Store, customers int) {
 	}
 	_, err = s.MergeSweep(ctx, tok, now)
 	must(err)
-	var planned []reconcile.Planned
-	for i := 0; i < customers; i += 100 {
-		id := fmt.Sprintf("%07d", i)
-		kind := []reconcile.HoldKind{reconcile.HoldGrace, reconcile.HoldUnmapped, reconcile.HoldParked}[i/100%3]
-		planned = append(planned, reconcile.Planned{Customer: "cus_" + id, Holds: []reconcile.Hold{{Kind: kind, Customer: "cus_" + id, Subscription: "sub_" + id,
-			Email: "owner" + id + "@example.com", Reason: "the payment of the second of March is open, and the hosting stays up until the fifth"}}})
+	for from := 0; from < customers; from += batch {
+		planned := make([]reconcile.Planned, 0, batch)
+		for i := from; i < min(from+batch, customers); i++ {
+			id := fmt.Sprintf("%07d", i)
+			p := reconcile.Planned{Customer: "cus_" + id}
+			if i%100 == 0 {
+				kind := []reconcile.HoldKind{reconcile.HoldGrace, reconcile.HoldUnmapped, reconcile.HoldParked}[i/100%3]
+				p.Holds = []reconcile.Hold{{Kind: kind, Customer: "cus_" + id, Subscription: "sub_" + id,
+					Email: "owner" + id + "@example.com", Reason: "the payment of the second of March is open, and the hosting stays up until the fifth"}}
+			}
+			planned = append(planned, p)
+		}
+		must(s.SavePlanned(ctx, tok, "run-fill", planned, now))
 	}
-	must(s.SavePlanned(ctx, tok, "run-fill", planned, now))
 	for i := range min(customers, 300) {
 		id := fmt.Sprintf("%07d", i)
 		a := reconcile.Action{ID: "create_subscription:sub_" + id + "/1", Kind: reconcile.CreateSubscription, Customer: "cus_" + id, Subscription: "sub_" + id, Slot: 1,
