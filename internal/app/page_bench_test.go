@@ -16,6 +16,7 @@ import (
 
 	"github.com/sirupsen/logrus"
 
+	"github.com/stripe-enhance/stripe-enhance/internal/browser"
 	"github.com/stripe-enhance/stripe-enhance/internal/config"
 	"github.com/stripe-enhance/stripe-enhance/internal/notify"
 	"github.com/stripe-enhance/stripe-enhance/internal/pgtest"
@@ -27,6 +28,7 @@ import (
 
 func TestMain(m *testing.M) {
 	code := m.Run()
+	browser.Close()
 	if err := pgtest.Close(); err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		code = 1
