@@ -65,6 +65,8 @@ type Options struct {
 	// Rates return how many requests a second this program may send to a side at present.
 	// Without one the page leaves it out.
 	Rates map[string]func() float64
+	// Latency returns how long the answers of a side took of late; 0: none came.
+	Latency map[string]func() time.Duration
 	// Risk returns what the subscriptions are worth whose hostings are about to be taken down
 	// because they are not paid. It may take long, and is called in the background, at most
 	// once in riskAge. nil: the page leaves it out.

@@ -14,7 +14,7 @@ type Side struct {
 	Healthy  bool
 	Problem  string        // one of the fixed sentences of health; "": none
 	Answered time.Time     // when it last answered; zero: never
-	Took     time.Duration // of the last request that measured it; 0: none did
+	Took     time.Duration // how long its answers took of late; 0: not known
 	Rate     float64       // requests a second that are allowed at present; 0: not known
 }
 
@@ -23,12 +23,15 @@ func (s *Server) Sides(ctx context.Context) []Side {
 	all := make([]Side, 0, len(s.checks))
 	for name, c := range s.checks {
 		r, ok := c.peek(ctx)
-		side := Side{Name: name, Known: ok, Healthy: ok && r.Status == healthy, Answered: r.answered, Took: r.took}
+		side := Side{Name: name, Known: ok, Healthy: ok && r.Status == healthy, Answered: r.answered}
 		if r.Error != nil {
 			side.Problem = *r.Error
 		}
 		if rate := s.o.Rates[name]; rate != nil {
 			side.Rate = rate()
+		}
+		if took := s.o.Latency[name]; took != nil {
+			side.Took = took()
 		}
 		all = append(all, side)
 	}

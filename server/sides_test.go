@@ -20,6 +20,7 @@ func TestAPageDoesNotWaitForASide(t *testing.T) {
 		h := newHouse(t, func(o *Options) {
 			o.Stripe = func(context.Context) error { asked++; <-hang; return nil }
 			o.Enhance = func(context.Context) error { return fault.Denied }
+			o.Latency = map[string]func() time.Duration{"stripe": func() time.Duration { return time.Second }}
 			o.Rates = map[string]func() float64{"stripe": func() float64 { return 12.5 }}
 		})
 		first := h.server.Sides(t.Context())
@@ -34,7 +35,7 @@ func TestAPageDoesNotWaitForASide(t *testing.T) {
 		for _, s := range h.server.Sides(t.Context()) {
 			got[s.Name] = s
 		}
-		if s := got["stripe"]; s.Known || s.Rate != 12.5 || asked != 1 {
+		if s := got["stripe"]; s.Known || s.Rate != 12.5 || s.Took != time.Second || asked != 1 {
 			t.Errorf("a side that hangs: %+v, asked %d times", s, asked)
 		}
 		if s := got["enhance"]; !s.Known || s.Healthy || s.Problem != "the credential was refused" {

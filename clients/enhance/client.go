@@ -179,6 +179,8 @@ type Options struct {
 	// and the status, 0 if there was no answer. It must be safe for concurrent use.
 	// Nil: not called.
 	Observe func(route string, code int)
+	// Took is called with the time of every request that was answered. Nil: not called.
+	Took func(time.Duration)
 }
 
 const (
@@ -216,6 +218,9 @@ func (o Options) withDefaults() Options {
 	}
 	if o.Observe == nil {
 		o.Observe = func(string, int) {}
+	}
+	if o.Took == nil {
+		o.Took = func(time.Duration) {}
 	}
 	return o
 }

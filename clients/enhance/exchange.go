@@ -243,6 +243,7 @@ func (c *Client) exchange(client *http.Client, req *http.Request, at call, limit
 	a := answer{status: resp.StatusCode, header: resp.Header}
 	a.body, a.cut = readAll(resp.Body, limit)
 	c.o.Observe(at.method+" "+at.route, a.status)
+	c.o.Took(time.Since(began))
 	if a.cut == nil && a.status < http.StatusInternalServerError {
 		c.patience.heard(at.org(c.o.Org), began)
 	}

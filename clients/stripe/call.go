@@ -514,6 +514,7 @@ type attempts struct {
 	now     func() time.Time
 	log     *logrus.Logger // nil: silent
 	observe func(string, int)
+	took    func(time.Duration)
 	sent    atomic.Int64
 	size    atomic.Int64 // a guess at the size of the next answer
 
@@ -524,7 +525,7 @@ type attempts struct {
 
 func newAttempts(o Options) *attempts {
 	return &attempts{base: o.Transport, limiter: o.Limiter, timeout: o.AttemptTimeout,
-		now: o.Now, log: o.Log, observe: o.Observe}
+		now: o.Now, log: o.Log, observe: o.Observe, took: o.Took}
 }
 
 // RoundTrip sends one request. When it returns, the body of the answer is complete in
@@ -612,6 +613,7 @@ func (a *attempts) record(ex *exchange, resp *http.Response, body []byte, err er
 		ex.status = resp.StatusCode
 		ex.requestID = resp.Header.Get("Request-Id")
 		a.noteAnswer(ex, resp, body)
+		a.took(time.Since(ex.left))
 	}
 	a.observe(ex.route, ex.status)
 	a.report(ex)

@@ -76,6 +76,8 @@ type Options struct {
 	// Observe is called for every attempt, for metrics: the route with its ids
 	// replaced, and the status, 0 if there was none. Nil: not called.
 	Observe func(route string, code int)
+	// Took is called with the time of every attempt that was answered. nil: not called.
+	Took func(time.Duration)
 }
 
 // Client talks to one Stripe account. It is safe for concurrent use and needs
@@ -140,6 +142,9 @@ func (o Options) withDefaults() Options {
 	}
 	if o.Observe == nil {
 		o.Observe = func(string, int) {}
+	}
+	if o.Took == nil {
+		o.Took = func(time.Duration) {}
 	}
 	return o
 }

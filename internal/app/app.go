@@ -91,6 +91,7 @@ func (a *App) connectStripe() (err error) {
 		Log:         a.Log,
 		Now:         a.Now,
 		Observe:     a.observe(metrics.Stripe, a.stripeSide),
+		Took:        a.stripeSide.measure,
 		Transport:   a.Simulated,
 		ReadChanges: a.Config.UnpaidUpgrade == config.HoldUnpaidUpgrade,
 	}
@@ -112,6 +113,7 @@ func (a *App) connectEnhance() (err error) {
 		Log:       a.Log,
 		Now:       a.Now,
 		Observe:   a.observe(metrics.Enhance, a.enhanceSide),
+		Took:      a.enhanceSide.measure,
 		Transport: a.Simulated,
 	}
 	if a.Simulated != nil {

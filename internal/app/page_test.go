@@ -156,7 +156,7 @@ func TestALookFromThePage(t *testing.T) {
 		time.Sleep(50 * time.Millisecond)
 		tab.Open(listening.URL + "/")
 	}
-	if text := tab.Text("main"); !strings.Contains(text, "new@example.com") || !strings.Contains(text, "1 order") {
+	if text := tab.Text("main"); !strings.Contains(text, "new@example.com") || !strings.Contains(text, "1 order") || strings.Count(text, " ms") < 2 {
 		t.Errorf("today: %s", text)
 	}
 	if all := tab.Complaints(); all != nil {

@@ -97,7 +97,8 @@ func (a *App) server(loop *server.Loop, o *observer) (*server.Server, error) {
 		Stripe: a.askStripe, Enhance: a.askEnhance, Answered: a.answered,
 		AdminKeys: a.Config.AdminKeys, SupportKeys: a.Config.SupportKeys, TrustedProxies: a.Config.TrustedProxies, Observer: o, Version: a.Version, Now: a.Now, Log: a.Log,
 		Page: page.New, Risk: a.risk,
-		Rates: map[string]func() float64{metrics.Stripe: a.stripeSide.limiter.Rate, metrics.Enhance: a.enhanceSide.limiter.Rate},
+		Rates:   map[string]func() float64{metrics.Stripe: a.stripeSide.limiter.Rate, metrics.Enhance: a.enhanceSide.limiter.Rate},
+		Latency: map[string]func() time.Duration{metrics.Stripe: a.stripeSide.latency, metrics.Enhance: a.enhanceSide.latency},
 	}
 	if secrets := []secret.Text(a.Config.WebhookSecrets); len(secrets) > 0 {
 		options.Verify = func(body []byte, signature string, now time.Time) (reconcile.Event, error) {
@@ -282,6 +283,7 @@ type side struct {
 
 	good     atomic.Bool  // the last answer was one that a healthy side gives
 	at       atomic.Int64 // when that was, in unix nanoseconds by the process clock
+	took     atomic.Int64 // how long its answers took of late, in nanoseconds; 0: none came
 	answered atomic.Int64 // the last answer of any kind, by the program's clock; 0: none
 }
 
@@ -310,6 +312,24 @@ func (s *side) note(code int, now time.Time) {
 	s.good.Store(code >= 200 && code < 300 || code == 404)
 	s.at.Store(time.Now().UnixNano())
 }
+
+// measure follows the time of every answer, with the last ones counting most.
+func (s *side) measure(d time.Duration) {
+	const weight = 8 // a new answer counts an eighth
+	for {
+		old := s.took.Load()
+		mean := old + (int64(d)-old)/weight
+		if old == 0 {
+			mean = int64(d)
+		}
+		if s.took.CompareAndSwap(old, mean) {
+			return
+		}
+	}
+}
+
+// latency is how long answers of the side took of late; 0: none came.
+func (s *side) latency() time.Duration { return time.Duration(s.took.Load()) }
 
 // goodFor is how long a good answer to the reconciler counts as health of a side. An idle
 // service polls once a minute.

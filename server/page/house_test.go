@@ -195,7 +195,8 @@ func newHouse(tb testing.TB, name func(string) string, change ...func(*server.Op
 		Ports: server.Ports{Loop: server.NewLoop(server.LoopOptions{Poll: never, Full: never}, idle{}, h.company, h.company), Nudges: h.company, History: h.company, Plans: h.company,
 			Mappings: h.company, Holds: h.company, Journal: h.company, Customers: h.company, Overview: h.company, Days: h.company},
 		Stripe: fine, Enhance: fine, AdminKeys: []secret.Text{secret.New(adminKey)}, SupportKeys: []secret.Text{secret.New(supportKey)},
-		Rates: map[string]func() float64{"stripe": func() float64 { return 20 }, "enhance": func() float64 { return 7.5 }},
+		Rates:   map[string]func() float64{"stripe": func() float64 { return 20 }, "enhance": func() float64 { return 7.5 }},
+		Latency: map[string]func() time.Duration{"stripe": func() time.Duration { return 87 * time.Millisecond }, "enhance": func() time.Duration { return 1240 * time.Millisecond }},
 		Risk: func(context.Context) (server.Risk, error) {
 			return server.Risk{Month: []server.Sum{{Amount: "1234.50", Currency: "eur"}, {Amount: "99.00", Currency: "ron"}}, Subscriptions: 12, Unknown: 1}, nil
 		},
