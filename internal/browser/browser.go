@@ -185,7 +185,9 @@ func (t *Tab) Text(selector string) string {
 // status.
 func (t *Tab) Submit(selector string) int64 {
 	t.tb.Helper()
-	r, err := chromedp.RunResponse(t.ctx, chromedp.Click(chromedp.CSS(selector)))
+	ctx, cancel := context.WithTimeout(t.ctx, stepLimit)
+	defer cancel()
+	r, err := chromedp.RunResponse(ctx, chromedp.Click(chromedp.CSS(selector)))
 	if err != nil {
 		t.tb.Fatalf("browser: %v\nconsole: %q", err, t.Complaints())
 	}

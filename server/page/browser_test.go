@@ -3,6 +3,7 @@ package page
 import (
 	"fmt"
 	"net/http"
+	"net/http/httptest"
 	"os"
 	"strings"
 	"testing"
@@ -140,6 +141,26 @@ func TestTheSignInInABrowser(t *testing.T) {
 	}
 	if all := tab.Complaints(); all != nil {
 		t.Errorf("complaints: %q", all)
+	}
+}
+
+// TestALinkElsewhereLeadsToTheSignIn: the first answer to a visit from elsewhere loads the
+// page once more, and once only.
+func TestALinkElsewhereLeadsToTheSignIn(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t, usual)
+	ticket := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Type", "text/html")
+		_, _ = fmt.Fprintf(w, `<!DOCTYPE html><link rel="icon" href="data:,"><a href="%s/ui/holds?search=ana">a ticket</a>`, h.url)
+	}))
+	defer ticket.Close()
+	tab := browser.New(t)
+	tab.Open(ticket.URL)
+	tab.Do(chromedp.Click(chromedp.CSS("a")), chromedp.WaitVisible(chromedp.CSS("input[name=key]")))
+	tab.Type("input[name=key]", adminKey)
+	tab.Submit("main button")
+	if got := browser.Eval[string](tab, `location.pathname + location.search`); got != "/ui/holds?search=ana" {
+		t.Errorf("the link leads to %s", got)
 	}
 }
 
