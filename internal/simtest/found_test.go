@@ -175,6 +175,7 @@ var foundSeeds = []uint64{
 	35136, // an org that was refused in the first run shows a hosting by staff to the look before a create
 	35814, // a lost database, a guest with a new address, and the first customer's hosting without its marker
 	37022, // a create without an answer took effect, and staff took the marker off before it was looked for
+	26090, // of two installations one has invited the owner, and the other one gives the org its name later
 	48482, // of two installations one reads the other's new org a moment before its hosting shows
 }
 

@@ -700,9 +700,11 @@ func (r *run) rehearseSteps(ctx context.Context, id string) error {
 	return errTooManySteps
 }
 
-// meetsOrg reads an org that is there before a link to it, as the link itself does.
+// meetsOrg reads an org that is there before a link to it or a new name for it, as these
+// themselves do: it may have an owner by now.
 func (r *run) meetsOrg(ctx context.Context, a reconcile.Action, read map[string]bool) (bool, error) {
-	if a.Kind != reconcile.Link || a.Hosting != 0 || a.Org == planner.ForeseenOrg || read[a.Org] {
+	reads := a.Kind == reconcile.Link && a.Hosting == 0 || a.Kind == reconcile.RenameOrg
+	if !reads || a.Org == planner.ForeseenOrg || read[a.Org] {
 		return false, nil
 	}
 	read[a.Org] = true

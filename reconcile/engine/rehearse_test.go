@@ -118,6 +118,16 @@ func TestThePlanIsWhatTheRunDoes(t *testing.T) {
 				signUp(t, r, simulator.SignUp{Email: who + "@example.com", Price: price, Metadata: map[string]string{"enhance_org_id": org}})
 			}
 		},
+		"an org got its owner before its name": func(t *testing.T, r *testenv.Env, price string) {
+			signUp(t, r, simulator.SignUp{Email: "ada@example.com", Price: price})
+			r.Fail(simulator.NotDone(http.StatusInternalServerError), func(c simulator.Call) bool {
+				return c.Method == http.MethodPatch || strings.HasSuffix(c.Path, "/invites")
+			})
+			r.Run(engine.Request{})
+			r.World.SetFault(nil)
+			must(t, r.World.StaffAddOwner(r.World.Orgs()[0].ID, "ada@example.com"))
+			r.World.Advance(time.Hour)
+		},
 		theBrakeCounts: byHandMeanwhile,
 		"a hosting by hand that the look finds, before anything is bound": byHandMeanwhile,
 		"a lost database": func(t *testing.T, r *testenv.Env, price string) {
