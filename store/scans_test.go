@@ -2,6 +2,7 @@ package store
 
 import (
 	"context"
+	"errors"
 	"maps"
 	"regexp"
 	"slices"
@@ -69,6 +70,28 @@ func everything(f *fixture) {
 		func() error { _, err := f.NamedWaiting(ctx); return err },
 		func() error { _, err := f.OldestNamed(ctx); return err },
 		func() error { return f.Holds(ctx, func(reconcile.Hold) error { return nil }) },
+		func() error { _, _, err := f.CustomerRows(ctx, reconcile.CustomerSearch{Limit: 5}); return err },
+		func() error {
+			_, _, err := f.CustomerRows(ctx, reconcile.CustomerSearch{Text: "shop", Limit: 5})
+			return err
+		},
+		func() error {
+			_, _, err := f.CustomerRows(ctx, reconcile.CustomerSearch{Failing: true, Limit: 5})
+			return err
+		},
+		func() error {
+			_, _, err := f.HoldRows(ctx, reconcile.HoldSearch{Kind: "grace", Text: "x", Limit: 5})
+			return err
+		},
+		func() error { _, err := f.PlanHeads(ctx, false, 5); return err },
+		func() error {
+			_, _, err := f.PlanPart(ctx, reconcile.PlanSearch{Plan: "waiting-1", Text: "x", Limit: 5})
+			if errors.Is(err, ErrNotFound) {
+				return nil
+			}
+			return err
+		},
+		func() error { _, err := f.FailureKinds(ctx); return err },
 	} {
 		f.must(read())
 	}
@@ -80,7 +103,7 @@ var grows = []string{"customers", "stripe_customers", "subscriptions", "actions"
 
 // bounded are the indexes that may be read from end to end, because their rows wait for an
 // operator or for a look, or because the query stops after a few.
-var bounded = []string{"customers_held", "customers_parked", "actions_ambiguous", "orgs_unread", "runs_recent", "runs_listed", "bindings_age", "webhook_logs_failed", "webhook_logs_open", "holds_subscription", "hostings_unbound", "hostings_second", "orgs_marker", "plan_actions_standing"}
+var bounded = []string{"customers_held", "customers_parked", "customers_failing", "actions_ambiguous", "orgs_unread", "runs_recent", "runs_listed", "bindings_age", "webhook_logs_failed", "webhook_logs_open", "holds_subscription", "subscriptions_domains", "hostings_websites", "hostings_unbound", "hostings_second", "orgs_marker", "plan_actions_standing"}
 
 func TestNoStatementOfARunReadsATableFromEndToEnd(t *testing.T) {
 	f := newFixture(t, sqliteURL(t))
