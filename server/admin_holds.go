@@ -2,7 +2,6 @@ package server
 
 import (
 	"cmp"
-	"crypto/rand"
 	"net/http"
 	"strings"
 	"time"
@@ -66,7 +65,7 @@ func (q holdRequest) manual(now time.Time, who string) (h reconcile.ManualHold, 
 		h.Until = until.UTC()
 	}
 	h.Author = cmp.Or(h.Author, who)
-	h.ID = "hold_" + strings.ToLower(rand.Text()[:16])
+	h.ID = newHoldID()
 	return h, h.Problem(now)
 }
 

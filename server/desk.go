@@ -2,9 +2,12 @@ package server
 
 import (
 	"context"
+	"crypto/rand"
 	"net/http"
+	"strings"
 	"time"
 
+	"github.com/stripe-enhance/stripe-enhance/internal/fault"
 	"github.com/stripe-enhance/stripe-enhance/reconcile"
 )
 
@@ -77,4 +80,59 @@ func (s *Server) Retry(ctx context.Context, id string) (customer string, err err
 	s.o.Log.WithField("customer", customer).WithField("action", id).Info("retry asked for")
 	s.nudge(ctx, "admin")
 	return customer, nil
+}
+
+// Reject ends a held plan whose changes a person does not want; version as in
+// Plans.Approve. Holds keep the runs from planning them again.
+func (s *Server) Reject(ctx context.Context, id string, version int, by, reason string) (reconcile.HeldPlan, error) {
+	p, err := s.o.Directory.Reject(ctx, id, version, by, reason, newHoldID, s.o.Now())
+	if err != nil {
+		return p, err
+	}
+	s.o.Log.WithField("plan", p.ID).WithField("by", by).Info("plan rejected")
+	s.nudge(ctx, "admin")
+	return p, nil
+}
+
+// NewHold is a hold that a person puts now, with an id; the rest is the caller's.
+func (s *Server) NewHold() reconcile.ManualHold {
+	return reconcile.ManualHold{ID: newHoldID(), Created: s.o.Now()}
+}
+
+func newHoldID() string { return "hold_" + strings.ToLower(rand.Text()[:16]) }
+
+// Rename stores the name that the organisation of a customer is to have, and asks for the run
+// that gives it. The error is a reconcile.InstructionRefused if the name makes no sense.
+func (s *Server) Rename(ctx context.Context, customer, name, reason, by string) error {
+	q := renameRequest{CustomerID: customer, Name: name, Reason: reason}
+	if problem := q.problem(); problem != "" {
+		return reconcile.InstructionRefused(problem)
+	}
+	if reason = strings.TrimSpace(reason); reason != "" {
+		by += ": " + reason
+	}
+	if _, err := s.o.Customers.WantName(ctx, customer, q.OrganizationName, by, s.o.Now()); err != nil {
+		return err
+	}
+	s.o.Log.WithField("customer", customer).Info("name of an organisation stored")
+	s.nudge(ctx, "admin")
+	return nil
+}
+
+// Login makes a one-time link to log in as the owner of the organisation of a customer.
+func (s *Server) Login(ctx context.Context, customer string, w reconcile.LoginRequest) (reconcile.Login, error) {
+	all, err := s.o.Customers.ByID(ctx, customer)
+	if err == nil && len(all) == 0 {
+		err = fault.NotFound
+	}
+	if err != nil {
+		return reconcile.Login{}, err
+	}
+	done, err := s.o.Customers.Login(ctx, &all[0], w)
+	if err != nil {
+		s.o.Log.WithError(err).Warn("no login link")
+		return done, err
+	}
+	s.o.Log.WithField("customer", all[0].ID).WithField("org", done.Org).Info("login link made")
+	return done, nil
 }

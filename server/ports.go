@@ -4,6 +4,7 @@ import (
 	"context"
 	"time"
 
+	"github.com/stripe-enhance/stripe-enhance/internal/report"
 	"github.com/stripe-enhance/stripe-enhance/reconcile"
 )
 
@@ -120,6 +121,40 @@ type Customers interface {
 	// it returns, the journal has a row for it. The error is a reconcile.InstructionRefused
 	// if there is no owner whom a link could be for.
 	Login(ctx context.Context, c *reconcile.CustomerRecord, w reconcile.LoginRequest) (reconcile.Login, error)
+}
+
+// Directory has the lists of the page, and what only the page and the command line show.
+type Directory interface {
+	// CustomerRows returns a part of the customers, by id, and where the next part begins; "":
+	// there is none.
+	CustomerRows(ctx context.Context, q reconcile.CustomerSearch) (rows []reconcile.CustomerRow, next string, err error)
+	// CustomerStory returns a customer as `customers show` prints it; fault.NotFound if there
+	// is none. With refresh both sides are read now, and nothing is stored.
+	CustomerStory(ctx context.Context, id string, refresh bool) (report.Customer, error)
+	// HoldRows returns a part of what the last decisions withhold, by customer.
+	HoldRows(ctx context.Context, q reconcile.HoldSearch) (holds []reconcile.Hold, next string, err error)
+	HoldCounts(ctx context.Context) (reconcile.HoldCounts, error)
+	// PlanHeads returns the held plans that wait, or, with old, the newest of all, without
+	// their actions: Total counts them.
+	PlanHeads(ctx context.Context, old bool, limit int) ([]reconcile.HeldPlan, error)
+	// PlanPart returns a held plan with a part of its actions, by customer.
+	PlanPart(ctx context.Context, q reconcile.PlanSearch) (plan reconcile.HeldPlan, next string, err error)
+	// Reject ends a waiting plan, and puts a hold on each subscription in it; version as in
+	// Plans.Approve.
+	Reject(ctx context.Context, id string, version int, by, reason string, newID func() string, now time.Time) (reconcile.HeldPlan, error)
+	// Worth reads at Stripe what subscriptions cost a month: "12.50 eur", or a sentence that
+	// gives the reason why it is not known.
+	Worth(ctx context.Context, subscriptions []string) (map[string]Worth, error)
+	// FailureKinds counts the customers that fail, by reconcile.SameFailure of the error, and
+	// FailingOf lists those of one kind.
+	FailureKinds(ctx context.Context) (map[string]int, error)
+	FailingOf(ctx context.Context, kind string, limit int) (customers []string, err error)
+}
+
+// Worth is what a subscription costs a month.
+type Worth struct {
+	Amount, Currency string // "12.50" and "eur"; "": it is not known
+	Problem          string // why it is not known
 }
 
 // Overview reads totals. Every method returns within seconds.

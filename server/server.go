@@ -38,7 +38,8 @@ const (
 	drainLimit = 5 * time.Second
 )
 
-// Ports are what the admin API and the page work with. All are required.
+// Ports are what the admin API and the page work with. All are required, but Directory only
+// for the page.
 type Ports struct {
 	Loop      *Loop
 	Nudges    Nudges
@@ -50,6 +51,7 @@ type Ports struct {
 	Customers Customers
 	Overview  Overview
 	Days      Days
+	Directory Directory
 }
 
 // Options configure a Server.
@@ -118,7 +120,7 @@ type Server struct {
 // New makes a server that listens nowhere yet.
 func New(o Options) (*Server, error) {
 	if o.Loop == nil || o.Nudges == nil || o.History == nil || o.Plans == nil || o.Mappings == nil || o.Holds == nil ||
-		o.Journal == nil || o.Customers == nil || o.Overview == nil || o.Days == nil || o.Stripe == nil || o.Enhance == nil {
+		o.Journal == nil || o.Customers == nil || o.Overview == nil || o.Days == nil || o.Directory == nil && o.Page != nil || o.Stripe == nil || o.Enhance == nil {
 		return nil, errors.New("server: a port is missing")
 	}
 	if o.Now == nil {

@@ -12,7 +12,6 @@ import (
 	"github.com/stripe-enhance/stripe-enhance/internal/config"
 	"github.com/stripe-enhance/stripe-enhance/internal/report"
 	"github.com/stripe-enhance/stripe-enhance/reconcile"
-	"github.com/stripe-enhance/stripe-enhance/reconcile/planner"
 )
 
 func (p *program) customersCommand() *cobra.Command {
@@ -106,21 +105,9 @@ func (p *program) showCustomers(ctx context.Context, a *app.App, l reconcile.Cus
 	if len(found) == 0 {
 		return fmt.Errorf("the database has no customer %s; a full run reads all of them: stripe-enhance reconcile --full", l.Word())
 	}
-	cat, err := a.Catalog(ctx)
+	all, err := a.Stories(ctx, found, refresh)
 	if err != nil {
 		return err
-	}
-	all := make([]report.Customer, 0, len(found))
-	for _, one := range found {
-		var now app.Refreshed
-		if refresh {
-			now = a.Refresh(ctx, &one)
-		}
-		c := report.CustomerOf(one, p.now())
-		c.Refreshed, c.RefreshProblems, c.RefreshChanges = refresh, now.Problems, now.Changes
-		c.Answers = report.AnswersOf(planner.Answers(&one, cat, a.Config.Policy(), p.now()))
-		c.Ahead = report.AheadOf(planner.Ahead(&one, cat, a.Config.Policy(), p.now()))
-		all = append(all, c)
 	}
 	if p.format == formatJSON {
 		return report.WriteJSON(p.out, map[string]any{"customers": all})

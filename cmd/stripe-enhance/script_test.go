@@ -16,6 +16,7 @@ import (
 	"github.com/rogpeppe/go-internal/testscript"
 	_ "modernc.org/sqlite" // the driver, for looking at the database from outside
 
+	"github.com/stripe-enhance/stripe-enhance/internal/browser"
 	"github.com/stripe-enhance/stripe-enhance/internal/mailtest"
 	"github.com/stripe-enhance/stripe-enhance/internal/pgtest"
 	"github.com/stripe-enhance/stripe-enhance/internal/secret"
@@ -32,6 +33,7 @@ type withServer struct{ *testing.M }
 
 func (w withServer) Run() int {
 	code := w.M.Run()
+	browser.Close()
 	if err := pgtest.Close(); err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		return max(code, 1)

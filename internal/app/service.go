@@ -93,7 +93,8 @@ func (a *App) loop(o *observer) (*server.Loop, error) {
 func (a *App) server(loop *server.Loop, o *observer) (*server.Server, error) {
 	options := server.Options{
 		Ports: server.Ports{Loop: loop, Nudges: a.Store, History: a.Store, Plans: a.Store, Holds: a.Store,
-			Mappings: storedMappings{a}, Journal: a.Store, Customers: storedCustomers{a}, Overview: storedOverview{a.Store}, Days: a.Store},
+			Mappings: storedMappings{a}, Journal: a.Store, Customers: storedCustomers{a}, Overview: storedOverview{a.Store}, Days: a.Store,
+			Directory: directory{a.Store, a}},
 		Stripe: a.askStripe, Enhance: a.askEnhance, Answered: a.answered,
 		AdminKeys: a.Config.AdminKeys, SupportKeys: a.Config.SupportKeys, TrustedProxies: a.Config.TrustedProxies, Observer: o, Version: a.Version, Now: a.Now, Log: a.Log,
 		Page: page.New, Risk: a.risk,

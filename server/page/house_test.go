@@ -7,6 +7,7 @@ import (
 	"net/http/httptest"
 	"net/url"
 	"os"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -43,6 +44,7 @@ type company struct {
 	server.Mappings
 	server.Journal
 	server.Customers
+	people
 
 	mu     sync.Mutex // guards everything below
 	did    []string
@@ -66,14 +68,22 @@ func (c *company) note(what ...string) error {
 }
 
 func (c *company) ManualHolds(context.Context, time.Time) ([]reconcile.ManualHold, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
 	return c.manual, c.fail
 }
 
 func (c *company) AddManualHold(_ context.Context, h reconcile.ManualHold) (bool, error) {
-	return true, c.note("hold", h.Customer, h.Kind.String(), h.Author)
+	c.mu.Lock()
+	c.manual = append([]reconcile.ManualHold{h}, c.manual...)
+	c.mu.Unlock()
+	return true, c.note("hold", h.Customer+h.Subscription, h.Kind.String(), h.Author)
 }
 
 func (c *company) RemoveManualHold(_ context.Context, id string, _ time.Time) (bool, error) {
+	c.mu.Lock()
+	c.manual = slices.DeleteFunc(slices.Clone(c.manual), func(h reconcile.ManualHold) bool { return h.ID == id })
+	c.mu.Unlock()
 	return strings.HasPrefix(id, "hold_"), c.note("unhold", id)
 }
 
@@ -91,10 +101,6 @@ func (c *company) HeldPlans(context.Context, time.Time, bool) ([]reconcile.HeldP
 	return c.plans, c.fail
 }
 
-func (c *company) Actions(context.Context, reconcile.ActionFilter) ([]reconcile.ActionRecord, error) {
-	return c.actions, c.fail
-}
-
 func (c *company) DoneSince(context.Context, time.Time) (map[reconcile.ActionClass]int, error) {
 	counts := map[reconcile.ActionClass]int{}
 	for _, a := range c.actions {
@@ -106,8 +112,6 @@ func (c *company) DoneSince(context.Context, time.Time) (map[reconcile.ActionCla
 func (c *company) WentLive(context.Context, time.Time, int) ([]reconcile.WentLive, error) {
 	return c.live, c.fail
 }
-
-func (c *company) HoldCounts(context.Context) (reconcile.HoldCounts, error) { return c.counts, c.fail }
 
 func (c *company) RecentWebhooks(context.Context, int) ([]reconcile.WebhookRecord, error) {
 	return nil, c.fail
@@ -127,9 +131,10 @@ var (
 
 // fill gives a company something on every page.
 func (c *company) fill(name func(string) string) {
+	c.meet(name)
 	c.totals = reconcile.Totals{Counts: reconcile.Counts{Subscriptions: 12345, Active: 12001, Suspended: 17, Parked: 2, Customers: 9876}}
 	c.fillToday(name)
-	for i := range 12 {
+	for i := range 60 {
 		h := reconcile.ManualHold{ID: "hold_" + string(rune('a'+i%26)), Customer: name("cus_NffrFeUfNV2Hib"), Kind: reconcile.NoSuspend,
 			Reason: name("Zażółć gęślą jaźń: promised on the phone until the bank has answered"), Author: name("Ana"), Created: t0.Add(-time.Duration(i) * time.Hour)}
 		if i%2 == 0 {
@@ -193,7 +198,7 @@ func newHouse(tb testing.TB, name func(string) string, change ...func(*server.Op
 	fine := func(context.Context) error { return nil }
 	o := server.Options{
 		Ports: server.Ports{Loop: server.NewLoop(server.LoopOptions{Poll: never, Full: never}, idle{}, h.company, h.company), Nudges: h.company, History: h.company, Plans: h.company,
-			Mappings: h.company, Holds: h.company, Journal: h.company, Customers: h.company, Overview: h.company, Days: h.company},
+			Mappings: h.company, Holds: h.company, Journal: h.company, Customers: h.company, Overview: h.company, Days: h.company, Directory: h.company},
 		Stripe: fine, Enhance: fine, AdminKeys: []secret.Text{secret.New(adminKey)}, SupportKeys: []secret.Text{secret.New(supportKey)},
 		Rates:   map[string]func() float64{"stripe": func() float64 { return 20 }, "enhance": func() float64 { return 7.5 }},
 		Latency: map[string]func() time.Duration{"stripe": func() time.Duration { return 87 * time.Millisecond }, "enhance": func() time.Duration { return 1240 * time.Millisecond }},

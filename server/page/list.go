@@ -21,10 +21,13 @@ type list struct {
 	// Search is the text that was searched for; Searchable shows the field.
 	Search     string
 	Searchable bool
-	Empty      string // key of the text for an empty list
-	Total      int    // rows that were found on all pages; -1: not counted
-	// Previous and Next are addresses of the pages around this one; "": there is none.
+	Keep       map[string]string // further parameters that a search keeps
+	Empty      string            // key of the text for an empty list
+	Total      int               // rows that were found on all pages; -1: not counted
+	// Previous and Next are addresses of the pages around this one; "": there is none. With
+	// First, Previous is the first page: the database cuts the list, and knows no way back.
 	Previous, Next string
+	First          bool
 	// all yields every row for the CSV. nil: those are Rows, or, if the list was cut by
 	// paged, everything that was found.
 	all func(yield func(row) error) error
@@ -41,7 +44,7 @@ func (l *list) CSV() string { return l.Link("format", "csv", "page", "", "after"
 // column is a column of a list.
 type column struct {
 	Key  string // of its text; also the name in the CSV, without the part before the dot
-	Kind string // number, time, wide, or forms, which is not in the CSV; "": a text that may be cut
+	Kind string // number, time, wide, long (shown whole), or forms, which is not in the CSV; "": a text that may be cut
 }
 
 // Name is the name of the column in the CSV.

@@ -159,6 +159,10 @@ func (v *visit) change(row change) {
 		return
 	}
 	d, err := row.do(v)
+	if a := (*again)(nil); errors.As(err, &a) {
+		v.showAgain(a)
+		return
+	}
 	if err != nil {
 		v.fail(err)
 		return

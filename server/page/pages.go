@@ -2,6 +2,16 @@ package page
 
 import "github.com/stripe-enhance/stripe-enhance/server"
 
+const (
+	plansPath     = "/ui/plans"
+	planPath      = "/ui/plans/{id}"
+	customersPath = "/ui/customers"
+	customerPath  = "/ui/customers/{id}"
+	failingPath   = "/ui/failing"
+	holdsPath     = "/ui/holds"
+	withheldPath  = "/ui/withheld"
+)
+
 // page is a row of the table of pages.
 type page struct {
 	path     string // of net/http: {id} is one segment, {id...} the rest
@@ -31,7 +41,13 @@ type done struct {
 func pages() []page {
 	return []page{
 		{path: "/", title: "today.title", template: "today", menu: true, task: server.Look, show: (*visit).today},
-		{path: "/ui/holds", title: "holds.title", template: "holds", menu: true, task: server.Look, show: (*visit).holds},
+		{path: plansPath, title: "plans.title", template: "plans", menu: true, task: server.Look, show: (*visit).plans},
+		{path: planPath, example: "/ui/plans/0123456789abcdef", title: "plan.title", template: "plan", task: server.Look, show: (*visit).plan},
+		{path: customersPath, title: "customers.title", template: "customers", menu: true, task: server.Look, show: (*visit).customers},
+		{path: customerPath, example: "/ui/customers/cus_NffrFeUfNV2Hib", title: "customer.title", template: "customer", task: server.Look, show: (*visit).customer},
+		{path: failingPath, title: "failing.title", template: "failing", menu: true, task: server.Look, show: (*visit).failing},
+		{path: holdsPath, title: "holds.title", template: "holds", menu: true, task: server.Look, show: (*visit).holds},
+		{path: withheldPath, title: "withheld.title", template: "withheld", task: server.Look, show: (*visit).withheld},
 	}
 }
 
@@ -52,7 +68,17 @@ func Paths() []string {
 func changes() []change {
 	return []change{
 		{path: "/ui/look", task: server.Retry, do: (*visit).lookNow},
+		{path: "/ui/holds/add", task: server.Hold, do: (*visit).addHold},
 		{path: "/ui/holds/remove", task: server.Hold, do: (*visit).removeHold},
+		{path: planPath + "/approve", task: server.Approve, do: (*visit).approvePlan},
+		{path: planPath + "/reject", task: server.Approve, do: (*visit).rejectPlan},
+		{path: customerPath + "/look", task: server.Retry, do: (*visit).lookAgain},
+		{path: customerPath + "/retry", task: server.Retry, do: (*visit).retryCustomer},
+		{path: customerPath + "/hold", task: server.Hold, do: (*visit).holdCustomer},
+		{path: customerPath + "/login", task: server.Login, do: (*visit).loginLink},
+		{path: customerPath + "/rename", task: server.Rename, do: (*visit).renameOrg},
+		{path: failingPath + "/retry", task: server.Retry, do: (*visit).retryFailing},
+		{path: failingPath + "/retry-all", task: server.Retry, do: (*visit).retryKind},
 	}
 }
 

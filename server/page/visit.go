@@ -8,6 +8,7 @@ import (
 	"net/url"
 	"strings"
 
+	"github.com/stripe-enhance/stripe-enhance/reconcile"
 	"github.com/stripe-enhance/stripe-enhance/server"
 )
 
@@ -22,6 +23,14 @@ type visit struct {
 	who     server.Keyholder
 	session session // zero: not signed in
 	theme   string  // light, dark; "": that of the browser
+
+	// Of a form that is shown once more, see again.
+	typed         url.Values
+	form, problem string
+	// refresh makes the story of a customer be read at both sides, and login is a link that
+	// was just made.
+	refresh bool
+	login   *reconcile.Login
 }
 
 // The cookies of choices. They hold nothing that would be worth protecting.

@@ -1,0 +1,219 @@
+package page
+
+import (
+	"errors"
+	"strings"
+	"time"
+
+	"github.com/stripe-enhance/stripe-enhance/internal/fault"
+	"github.com/stripe-enhance/stripe-enhance/internal/report"
+	"github.com/stripe-enhance/stripe-enhance/reconcile"
+)
+
+// storyBody is the body of the page of one customer: the document of `customers show`, with
+// its times for people.
+type storyBody struct {
+	report.Customer
+
+	Journal  *list
+	Manual   []row
+	List     *list // that Manual belongs to
+	Login    *reconcile.Login
+	Commands []string
+	At       time.Time
+}
+
+func (b storyBody) table() *list { return b.Journal }
+
+// Time reads a time of the document.
+func (storyBody) Time(text *string) time.Time {
+	if text == nil {
+		return time.Time{}
+	}
+	at, err := time.Parse(time.RFC3339, *text)
+	if err != nil {
+		return time.Time{}
+	}
+	return at
+}
+
+// Advice is the next step for a person, by the kind of a hold.
+func (storyBody) Advice(kind string) string { return reconcile.HoldKind(kind).Advice() }
+
+// journalRows is how much of the journal of a customer is read.
+const journalRows = 500
+
+// customer shows one customer.
+func (v *visit) customer() (any, error) {
+	c, err := v.ports.Directory.CustomerStory(v.r.Context(), v.r.PathValue("id"), v.refresh)
+	if err != nil {
+		return nil, err
+	}
+	records, err := v.ports.Journal.Actions(v.r.Context(), reconcile.ActionFilter{Customer: c.ID, Limit: journalRows})
+	if err != nil {
+		return nil, err
+	}
+	columns := []column{{Key: "customer.when", Kind: "time"}, {Key: "customer.what"}, {Key: "customer.state"}, {Key: "customer.why", Kind: "long"}, {Key: "customer.evidence", Kind: "long"}}
+	rows := make([]row, 0, len(records))
+	for i := range records {
+		rows = append(rows, journalRow(&records[i]))
+	}
+	body := storyBody{Customer: c, Journal: v.paged("customer.no_journal", columns, rows), Login: v.login, Commands: commandsFor(&c), At: v.server.Now()}
+	body.List = &list{visit: v, Columns: []column{{Key: "holds.kind"}, {Key: "holds.reason", Kind: "wide"}, {Key: "holds.author"}, {Key: "holds.until", Kind: "time"}, {Key: "holds.change", Kind: "forms"}}}
+	for _, h := range c.ManualHolds {
+		until := cell{At: body.Time(h.Until)}
+		if h.Until == nil {
+			until = cell{Text: v.T("holds.no_end")}
+		}
+		body.List.Rows = append(body.List.Rows, row{{Text: h.Kind, Mark: "wait", Note: h.Subscription}, {Text: h.Reason}, {Text: h.Author}, until,
+			{Forms: []form{{To: "/ui/holds/remove", Task: "hold", Label: "holds.remove", Fields: map[string]string{"id": h.ID, "customer": c.ID}}}}})
+	}
+	return body, nil
+}
+
+// journalRow is a row of the journal: what was done when, why, and on which evidence.
+func journalRow(a *reconcile.ActionRecord) row {
+	what := report.Phrase(a.Action)
+	if what == "" {
+		what = a.Kind.String()
+	}
+	outside := report.ActionOf(*a)
+	state := cell{Text: outside.State, Mark: "quiet"}
+	switch {
+	case outside.Held:
+		state = cell{Text: "held", Mark: "wait"}
+	case outside.State == "applied":
+		state.Mark = "good"
+	case outside.State == "failed":
+		state.Mark = "bad"
+	}
+	evidence := ""
+	if a.Evidence != nil {
+		evidence = a.Evidence.Describe()
+	}
+	return row{{At: a.At()}, {Text: what, Note: a.Subscription}, state, {Text: a.Reason, Note: outside.Error}, {Text: evidence}}
+}
+
+// commandsFor are the decisions about a customer that only the command line takes.
+func commandsFor(c *report.Customer) []string {
+	const reason = " --reason 'WHY'"
+	var all []string
+	for i := range c.Subscriptions {
+		s := &c.Subscriptions[i]
+		all = append(all, "stripe-enhance customers bind "+s.ID+" HOSTING"+reason)
+		if len(s.Hostings) > 0 {
+			all = append(all, "stripe-enhance customers unbind "+s.ID+reason)
+		}
+	}
+	all = append(all, "stripe-enhance customers merge "+c.ID+" INTO"+reason)
+	if c.OrgGuest {
+		all = append(all, "stripe-enhance customers split "+c.ID+reason)
+	}
+	return all
+}
+
+// lookAgain reads the customer at both sides, shows that, and stores nothing.
+func (v *visit) lookAgain() (done, error) {
+	v.refresh = true
+	return done{}, v.once(customerPath)
+}
+
+func (v *visit) retryCustomer() (done, error) {
+	customer, err := v.server.Retry(v.r.Context(), v.r.PathValue("id"))
+	return done{to: customerAddress(customer), text: "customer.retried"}, err
+}
+
+// holdCustomer puts a hold on the customer, or on one of its subscriptions.
+func (v *visit) holdCustomer() (done, error) {
+	id := v.r.PathValue("id")
+	h, problem := v.newHold()
+	if h.Subscription = v.field("subscription"); h.Subscription == "" {
+		h.Customer = id
+	}
+	if problem == "" {
+		problem = h.Problem(v.server.Now())
+	}
+	if problem != "" {
+		return done{}, v.mistaken(customerPath, "hold", problem)
+	}
+	if h.Subscription != "" {
+		if err := v.isOf(id, h.Subscription); err != nil {
+			return done{}, err
+		}
+	}
+	if err := v.server.AddHold(v.r.Context(), h); err != nil {
+		return done{}, v.refused(customerPath, "hold", err)
+	}
+	return done{to: customerAddress(id), text: "holds.added"}, nil
+}
+
+// isOf is an error if a subscription is not one of a customer: the form of its page offers
+// none but those.
+func (v *visit) isOf(customer, subscription string) error {
+	all, err := v.ports.Customers.ByID(v.r.Context(), customer)
+	if err != nil {
+		return err
+	}
+	for i := range all {
+		for j := range all[i].Subscriptions {
+			if all[i].Subscriptions[j].ID == subscription {
+				return nil
+			}
+		}
+	}
+	return v.mistaken(customerPath, "hold", v.T("customer.not_its", subscription))
+}
+
+// loginLink makes a one-time link into the panel, and shows it once.
+func (v *visit) loginLink() (done, error) {
+	reason, problem := v.reason(true)
+	owner := v.field("owner")
+	if problem == "" && strings.ContainsFunc(owner, func(r rune) bool { return r < ' ' }) {
+		problem = v.T("form.text_refused")
+	}
+	if problem != "" {
+		return done{}, v.mistaken(customerPath, "login", problem)
+	}
+	link, err := v.server.Login(v.r.Context(), v.r.PathValue("id"), reconcile.LoginRequest{Owner: owner, Author: v.author(), Reason: reason})
+	switch {
+	case errors.Is(err, fault.Denied):
+		return done{}, v.mistaken(customerPath, "login", v.T("customer.login_denied"))
+	case err != nil:
+		return done{}, v.refused(customerPath, "login", err)
+	}
+	v.login = &link
+	return done{}, v.once(customerPath)
+}
+
+// renameOrg stores the name that the organisation is to have.
+func (v *visit) renameOrg() (done, error) {
+	reason, problem := v.reason(false)
+	if problem != "" {
+		return done{}, v.mistaken(customerPath, "rename", problem)
+	}
+	id := v.r.PathValue("id")
+	if err := v.server.Rename(v.r.Context(), id, v.field("name"), reason, v.author()); err != nil {
+		return done{}, v.refused(customerPath, "rename", err)
+	}
+	return done{to: customerAddress(id), text: "customer.renamed"}, nil
+}
+
+// Question is how an answer to what support staff ask begins.
+func (v *visit) Question(name string) string {
+	if text := v.T("question." + name); text != "" {
+		return text
+	}
+	return name
+}
+
+// StatusMark is the mark of the status of a subscription, or of the state of a hosting.
+func (v *visit) StatusMark(word string) string {
+	switch word {
+	case "active", "trialing":
+		return "good"
+	case "past_due", "unpaid", "suspended", "missing", "deleted":
+		return "bad"
+	default:
+		return "quiet"
+	}
+}

@@ -1,0 +1,108 @@
+package page
+
+import (
+	"net/url"
+	"strings"
+
+	"github.com/stripe-enhance/stripe-enhance/reconcile"
+)
+
+// customerAddress is the address of the story of a customer; "" for no customer.
+func customerAddress(id string) string {
+	if id == "" {
+		return ""
+	}
+	return customersPath + "/" + url.PathEscape(id)
+}
+
+func searchFor(text string) string { return url.Values{"search": {text}}.Encode() }
+
+// parts is a list that the database cuts. read returns a part of it, and where the next one
+// begins; "": there is none.
+func (v *visit) parts(empty string, columns []column, size int, read func(after string, limit int) (rows []row, next string, err error)) (*list, error) {
+	const sizeForCSV = 500
+	q := v.query()
+	l := &list{visit: v, Columns: columns, Empty: empty, Search: q.Search, Searchable: true, Total: -1}
+	if q.CSV {
+		l.all = func(yield func(row) error) error {
+			for after := ""; ; {
+				rows, next, err := read(after, sizeForCSV)
+				if err != nil {
+					return err
+				}
+				for _, r := range rows {
+					if err := yield(r); err != nil {
+						return err
+					}
+				}
+				if after = next; next == "" {
+					return nil
+				}
+			}
+		}
+		return l, nil
+	}
+	rows, next, err := read(q.After, size)
+	if err != nil {
+		return nil, err
+	}
+	l.Rows = rows
+	if next != "" {
+		l.Next = v.Link("after", next)
+	}
+	if q.After != "" {
+		l.Previous = v.Link("after", "")
+		l.First = true
+	}
+	return l, nil
+}
+
+// customers lists customers, or those that are searched for.
+func (v *visit) customers() (any, error) {
+	q := v.query()
+	columns := []column{{Key: "customers.customer", Kind: "wide"}, {Key: "customers.name"}, {Key: "customers.domain"}, {Key: "customers.subscriptions", Kind: "number"}, {Key: "customers.state"}}
+	return v.parts("customers.none", columns, listRows, func(after string, limit int) (rows []row, next string, err error) {
+		found, next, err := v.ports.Directory.CustomerRows(v.r.Context(), reconcile.CustomerSearch{Text: q.Search, After: after, Limit: limit})
+		for i := range found {
+			rows = append(rows, v.customerRow(&found[i]))
+		}
+		return rows, next, err
+	})
+}
+
+// whoCell is the cell that names a customer and leads to its story.
+func whoCell(email, id string) cell {
+	who := email
+	if who == "" {
+		who = id
+	}
+	return cell{Text: who, Note: id, Href: customerAddress(id)}
+}
+
+func (v *visit) customerRow(c *reconcile.CustomerRow) row {
+	subscriptions := cell{Text: v.Number(c.Active)}
+	if c.Subscriptions > c.Active {
+		subscriptions.Note = v.T("customers.of", c.Subscriptions)
+	}
+	return row{whoCell(c.Email, c.ID), {Text: c.Name}, {Text: c.Domain}, subscriptions, v.stateCell(c)}
+}
+
+// stateCell is how a customer fares.
+func (v *visit) stateCell(c *reconcile.CustomerRow) cell {
+	switch {
+	case !c.Parked.IsZero():
+		return cell{Text: v.T("customers.parked"), Mark: "bad"}
+	case !c.RetryAfter.IsZero() && c.LastError != "":
+		return cell{Text: v.T("customers.retried"), Mark: "bad"}
+	case len(c.Kinds) > 0:
+		var kinds []string
+		for _, k := range c.Kinds {
+			kinds = append(kinds, string(k))
+		}
+		return cell{Text: v.T("customers.withheld"), Mark: "wait", Note: strings.Join(kinds, ", ")}
+	case c.PlannedAt.IsZero():
+		return cell{Text: v.T("customers.waits"), Mark: "quiet"}
+	default:
+		return cell{Text: v.T("customers.well"), Mark: "good"}
+	}
+}
