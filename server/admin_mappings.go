@@ -95,8 +95,7 @@ func (q mappingRequest) bothNames() bool {
 	return q.Provider != "" && q.OldProvider != "" || q.Billing != "" && q.OldBilling != "" || q.Plan != "" && q.OldPlan != ""
 }
 
-// setMapping maps a price to a plan. First it checks that Stripe knows the price and
-// Enhance the plan, because a mapping that leads nowhere holds every order of the price.
+// setMapping maps a price to a plan.
 func (s *Server) setMapping(w http.ResponseWriter, r *http.Request) {
 	var body mappingRequest
 	if !readBody(w, r, &body, false) {
@@ -110,54 +109,18 @@ func (s *Server) setMapping(w http.ResponseWriter, r *http.Request) {
 	case body.provider() != "stripe":
 		respondError(w, http.StatusBadRequest, "billingProvider must be stripe")
 		return
-	case m.BillingID == "" || m.Plan == "" || !Printable(m.BillingID) || !Printable(m.Plan):
-		respondError(w, http.StatusBadRequest, "billingPlanId and enhancePlanId are required")
-		return
 	}
-	if !s.withOptions(w, r, &m, body.given()) {
-		return
-	}
-	answer := map[string]any{"success": true}
-	if !body.Unchecked {
-		problem, err := s.o.Mappings.Check(r.Context(), m)
-		switch {
-		case problem != "":
-			respondError(w, http.StatusUnprocessableEntity, problem)
-			return
-		case r.Context().Err() != nil:
-			s.respondPortError(w, r, "The price or the plan", err)
-			return
-		case err != nil: // a run reports a mapping that leads nowhere
-			answer["warning"] = "not verified: " + strings.ReplaceAll(err.Error(), "\n", "; ")
-		}
-	}
-	if err := s.o.Mappings.Set(r.Context(), m, s.keyName(r), s.o.Now()); err != nil {
-		s.respondPortError(w, r, "The mapping", err)
-		return
-	}
-	s.nudge(r.Context(), "admin")
-	answer["mapping"] = mappingDocument{Provider: "stripe", Billing: m.BillingID, Plan: m.Plan, UpdatedAt: report.Time(s.o.Now()), UpdatedBy: s.keyName(r),
-		optionsDocument: optionsOf(m.MappingOptions)}
-	respond(w, http.StatusOK, answer)
-}
-
-// withOptions gives a mapping the options that it has, with those that the request gives. It
-// reports whether that is possible; if not, it has answered.
-func (s *Server) withOptions(w http.ResponseWriter, r *http.Request, m *reconcile.Mapping, given reconcile.GivenOptions) bool {
-	all, err := s.o.Mappings.List(r.Context())
+	warning, err := s.SetMapping(r.Context(), &m, body.given(), body.Unchecked, s.keyName(r))
 	if err != nil {
-		s.respondPortError(w, r, "The mappings", err)
-		return false
+		s.respondRefused(w, r, err)
+		return
 	}
-	for _, stands := range all {
-		if stands.BillingID == m.BillingID {
-			m.MappingOptions = stands.MappingOptions
-		}
+	answer := map[string]any{"success": true, "mapping": mappingDocument{Provider: "stripe", Billing: m.BillingID, Plan: m.Plan, UpdatedAt: report.Time(s.o.Now()), UpdatedBy: s.keyName(r),
+		optionsDocument: optionsOf(m.MappingOptions)}}
+	if warning != "" {
+		answer["warning"] = warning
 	}
-	if m.MappingOptions, err = given.Over(m.MappingOptions, m.Plan); err != nil {
-		respondError(w, http.StatusBadRequest, err.Error())
-	}
-	return err == nil
+	respond(w, http.StatusOK, answer)
 }
 
 // planRef is a plan's name or number, as text.
@@ -183,14 +146,13 @@ func (s *Server) deleteMapping(w http.ResponseWriter, r *http.Request) {
 		respondError(w, http.StatusBadRequest, "billingPlanId parameter required")
 		return
 	}
-	found, err := s.o.Mappings.Delete(r.Context(), id)
+	found, err := s.RemoveMapping(r.Context(), id)
 	switch {
 	case err != nil:
 		s.respondPortError(w, r, "The mapping", err)
 	case !found:
 		respondError(w, http.StatusNotFound, "Mapping not found")
 	default:
-		s.nudge(r.Context(), "admin")
 		respond(w, http.StatusOK, map[string]any{"success": true, "message": "Deleted the mapping of " + id})
 	}
 }

@@ -91,6 +91,12 @@ type Options struct {
 	// Page makes the page of the staff, which answers / and everything below /ui. nil: there
 	// is none, and / answers a few lines of text, as it does if no key is configured.
 	Page func(*Server) (http.Handler, error)
+	// Tools are for the page, and Adoption is for one of its views. Without Page both are nil.
+	Tools    Tools
+	Adoption Adoption
+	// OpenKey is a key that anybody may know, for which the sign-in has a button: that of the
+	// demo. It stays empty where there are customers.
+	OpenKey string
 	// Version is shown by health.
 	Version string
 	// Now is the clock; nil: time.Now.

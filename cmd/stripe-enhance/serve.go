@@ -6,6 +6,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/stripe-enhance/stripe-enhance/internal/adoption"
 	"github.com/stripe-enhance/stripe-enhance/internal/app"
 	"github.com/stripe-enhance/stripe-enhance/internal/config"
 )
@@ -49,6 +50,7 @@ func (p *program) service(ctx context.Context) (*app.App, error) {
 		return nil, err
 	}
 	a := p.newApp(c)
+	a.Adoption = adoption.NewService
 	if err := a.ConnectService(); err != nil {
 		return nil, err
 	}

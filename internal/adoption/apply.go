@@ -278,6 +278,9 @@ const markedTogether = 500
 
 // mark lets the engine finish the links.
 func (d *Desk) mark(ctx context.Context, subscriptions []string) error {
+	if d.Engine == nil && len(subscriptions) > 0 {
+		return d.Store.Nudge(ctx, subscriptions, "admin", d.Now())
+	}
 	if len(subscriptions) > 0 && d.Config.Mode == reconcile.Observe {
 		d.Printf("MODE=observe: the markers are written into the names at the panel by the first run with another MODE")
 	}

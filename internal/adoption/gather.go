@@ -26,6 +26,8 @@ import (
 // Desk is where existing customers are taken over.
 type Desk struct {
 	*app.App
+	// Engine reads both sides, and finishes links. nil: the service around the Desk does
+	// both in its runs.
 	Engine *engine.Engine
 	Author string
 	// Show is called as it goes on, one call at a time.
@@ -79,6 +81,10 @@ func (d *Desk) Rows(ctx context.Context) ([]adopt.Pair, error) {
 
 // stored reads both sides into the database, and the database.
 func (d *Desk) stored(ctx context.Context) (*picture, error) {
+	if d.Engine == nil {
+		pic := newPicture()
+		return pic, d.load(ctx, pic)
+	}
 	_, err := d.Engine.Run(ctx, engine.Request{Full: true, Scheduled: true, Dry: true, Look: true, Trigger: "cli"})
 	if held := (*reconcile.LeaseTaken)(nil); errors.As(err, &held) {
 		d.Printf("%s is at work, so this is made from the state that it stored last", held.Owner)

@@ -19,6 +19,7 @@ import (
 	"github.com/stripe-enhance/stripe-enhance/internal/metrics"
 	"github.com/stripe-enhance/stripe-enhance/reconcile"
 	"github.com/stripe-enhance/stripe-enhance/reconcile/engine"
+	"github.com/stripe-enhance/stripe-enhance/server"
 	"github.com/stripe-enhance/stripe-enhance/store"
 )
 
@@ -52,8 +53,14 @@ type App struct {
 	Stripe  *stripe.Client
 	Enhance *enhance.Client
 
+	// Adoption makes what the page's view of it works with; nil: there is no such view.
+	Adoption func(*App) server.Adoption
+	// OpenKey is that of server.Options.
+	OpenKey string
+
 	stripeSide, enhanceSide *side
 	metrics                 *metrics.Metrics // only in the service
+	progress                progress         // of the run at work, in the service
 }
 
 // New holds the configuration and has no part yet: Connect and Open add them.

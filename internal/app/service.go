@@ -74,6 +74,7 @@ func (a *App) loop(o *observer) (*server.Loop, error) {
 	if err != nil {
 		return nil, err
 	}
+	options.Progress = a.progress.set
 	options.KeepLease = true
 	ports.History = &beginnings{History: ports.History, runner: r}
 	ports.Inventory = &driftCounter{Inventory: ports.Inventory, found: a.metrics.Drift}
@@ -97,9 +98,12 @@ func (a *App) server(loop *server.Loop, o *observer) (*server.Server, error) {
 			Directory: directory{a.Store, a}},
 		Stripe: a.askStripe, Enhance: a.askEnhance, Answered: a.answered,
 		AdminKeys: a.Config.AdminKeys, SupportKeys: a.Config.SupportKeys, TrustedProxies: a.Config.TrustedProxies, Observer: o, Version: a.Version, Now: a.Now, Log: a.Log,
-		Page: page.New, Risk: a.risk,
+		Page: page.New, Risk: a.risk, Tools: tools{a}, OpenKey: a.OpenKey,
 		Rates:   map[string]func() float64{metrics.Stripe: a.stripeSide.limiter.Rate, metrics.Enhance: a.enhanceSide.limiter.Rate},
 		Latency: map[string]func() time.Duration{metrics.Stripe: a.stripeSide.latency, metrics.Enhance: a.enhanceSide.latency},
+	}
+	if a.Adoption != nil {
+		options.Adoption = a.Adoption(a)
 	}
 	if secrets := []secret.Text(a.Config.WebhookSecrets); len(secrets) > 0 {
 		options.Verify = func(body []byte, signature string, now time.Time) (reconcile.Event, error) {

@@ -105,6 +105,8 @@ type Config struct {
 	LogLevelSet bool `env:"-"`
 	// DatabaseFrom is the source of DATABASE_URL.
 	DatabaseFrom Source `env:"-"`
+
+	given map[string]string // the values that the operator has set, as they may be shown
 }
 
 // Source is where the value of a setting comes from.

@@ -362,3 +362,34 @@ func FuzzLoad(f *testing.F) {
 		}
 	})
 }
+
+func TestTheSettingsThatApplyHaveNoSecret(t *testing.T) {
+	c, _, err := Load(Sources{Environ: []string{
+		"STRIPE_SECRET_KEY=rk_test_51Habcdefghijklmnopqrstuvwx", "STRIPE_WEBHOOK_SECRET=whsec_abcdef,whsec_ghijkl", "ENHANCE_API_URL=https://panel.example.com",
+		"DATABASE_URL=postgres://ada:hunter2secret@db.example.com/x", "GRACE_PERIOD=7d", "NOTIFY_URLS=slack://token-hunter2secret@channel", "SMTP_URL=",
+	}}, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	values := map[string]Effective{}
+	for _, e := range c.Effective() {
+		values[e.Name] = e
+		for _, bad := range []string{"hunter2secret", "abcdef", "ghijkl"} {
+			if strings.Contains(e.Value, bad) {
+				t.Errorf("%s shows %q", e.Name, e.Value)
+			}
+		}
+	}
+	if len(values) != len(Variables()) {
+		t.Errorf("%d settings, want %d", len(values), len(Variables()))
+	}
+	for name, want := range map[string]struct {
+		value string
+		set   bool
+	}{"STRIPE_SECRET_KEY": {"[redacted]", true}, "STRIPE_WEBHOOK_SECRET": {"[redacted]", true}, "DATABASE_URL": {"[redacted]", true}, "SMTP_URL": {"", false}, "GRACE_PERIOD": {"7d", true},
+		"RETENTION_PERIOD": {"0", false}, "ENHANCE_API_URL": {"https://panel.example.com", true}} {
+		if got := values[name]; got.Value != want.value || got.Set != want.set {
+			t.Errorf("%s: %q, set %t", name, got.Value, got.Set)
+		}
+	}
+}

@@ -55,7 +55,7 @@ func Inspect(from Sources, need Need) (c *Config, warnings []string, problems Pr
 	values := gather(file, from, &problems)
 	database := beside(from, file, values)
 	c = parse(values, &problems)
-	c.DatabaseFrom = database
+	c.DatabaseFrom, c.given = database, shown(values)
 	check(c, &problems)
 	checkProxies(env.ToMap(from.Environ), &problems)
 	checkReceivers(c, from.Receiver, &problems)

@@ -55,6 +55,39 @@ func describe(t reflect.Type) []Variable {
 	return all
 }
 
+// Effective is a variable with the value that applies.
+type Effective struct {
+	Variable
+	Value string // as it would be written; "": it is not set; of a secret only a word for it
+	Set   bool   // by the operator
+}
+
+// Effective lists all variables with the values that apply. No value of a secret is in it; the
+// other addresses have no password, because check refuses them.
+func (c *Config) Effective() []Effective {
+	all := make([]Effective, 0, len(variables))
+	for _, v := range variables {
+		value, set := c.given[v.Name]
+		if !set {
+			value = v.Default
+		}
+		all = append(all, Effective{v, value, set})
+	}
+	return all
+}
+
+// shown are values as they may be shown.
+func shown(values map[string]string) map[string]string {
+	out := map[string]string{}
+	for name, value := range values {
+		if v, ok := known(name); ok && v.Secret {
+			value = secret.New(value).String()
+		}
+		out[name] = value
+	}
+	return out
+}
+
 // known finds a variable by its name.
 func known(name string) (Variable, bool) {
 	for _, v := range variables {

@@ -15,6 +15,7 @@ import (
 	"github.com/sirupsen/logrus"
 	"golang.org/x/sync/errgroup"
 
+	"github.com/stripe-enhance/stripe-enhance/internal/adoption"
 	"github.com/stripe-enhance/stripe-enhance/internal/app"
 	"github.com/stripe-enhance/stripe-enhance/internal/config"
 	"github.com/stripe-enhance/stripe-enhance/internal/fault"
@@ -76,11 +77,13 @@ func Live(ctx context.Context, o LiveOptions) (err error) {
 	}
 	defer func() { err = errors.Join(err, a.Close()) }()
 	t := timeline{world: world, customers: map[string]simulator.SignedUp{}}
-	if err := t.begin(); err != nil {
+	if err := errors.Join(t.begin(), t.oddities(), t.hold(ctx, a)); err != nil {
 		return err
 	}
+	world.SetFault(refuses)
 	o.Printf("controls of the simulated company: curl %s/_sim/", servers.StripeURL)
 	o.Printf("admin key: %s", adminKey)
+	o.Printf("the page, to be entered with one click: http://%s/", app.Reachable(string(a.Config.ListenAddr)))
 	g, ctx := errgroup.WithContext(ctx)
 	g.Go(func() error { return fault.Guard(func() error { return a.Serve(ctx) }) })
 	g.Go(func() error {
@@ -101,6 +104,7 @@ func (o LiveOptions) service(ctx context.Context, world *simulator.World, server
 		"ENHANCE_API_URL=" + servers.EnhanceURL, "ENHANCE_API_TOKEN=" + world.EnhanceToken(), "ENHANCE_ORG_ID=" + world.OrgID(),
 		"DATABASE_URL=sqlite:" + database, "ADMIN_API_KEY=" + adminKey, "LISTEN_ADDR=" + listenAddr,
 		"STRIPE_RPS=1000", "ENHANCE_RPS=1000", "GRACE_PERIOD=12h",
+		"NEW_CUSTOMERS_ONLY_AFTER=" + world.Now().Add(-opened).UTC().Format(time.RFC3339), // the library was there before
 	}
 	for _, kv := range o.Environ {
 		if name, _, _ := strings.Cut(kv, "="); slices.Contains(taken, name) {
@@ -122,6 +126,7 @@ func (o LiveOptions) service(ctx context.Context, world *simulator.World, server
 	}
 	c.LeaseTTL = lease
 	a := app.New(c, app.Process{Now: world.Now, Log: o.Log(c), Owner: "demo", Person: "demo", Version: o.Version, Printf: o.Printf})
+	a.Adoption, a.OpenKey = adoption.NewService, adminKey
 	if err := a.ConnectService(); err != nil {
 		return nil, err
 	}

@@ -1,9 +1,15 @@
 package demo
 
 import (
+	"bytes"
+	"context"
 	"fmt"
+	"net/http"
 	"strings"
+	"time"
 
+	"github.com/stripe-enhance/stripe-enhance/internal/app"
+	"github.com/stripe-enhance/stripe-enhance/reconcile"
 	"github.com/stripe-enhance/stripe-enhance/simulator"
 )
 
@@ -49,6 +55,59 @@ func (t *timeline) signUp(who, price string) (err error) {
 	name := strings.ToUpper(who[:1]) + who[1:]
 	t.customers[who], err = t.world.SignUp(simulator.SignUp{Email: who + "@example.com", Name: name, Price: price})
 	return err
+}
+
+// opened is for how long the shop has sold by this program.
+const opened = 24 * time.Hour
+
+// oddities are customers who show what a company comes upon now and then: a price that buys no
+// hosting, a hosting from before this program, one that the panel refuses, a trial, and an end
+// that is known.
+func (t *timeline) oddities() error {
+	consulting := t.world.AddPrice("prod_consulting", "", 9900)
+	if err := t.signUp("museum", consulting); err != nil {
+		return err
+	}
+	org := t.world.StaffCreateOrg("Library", "library@example.com")
+	hosting, err := t.world.StaffCreateHosting(org, 1, "Library")
+	if err != nil {
+		return err
+	}
+	if _, err := t.world.AddWebsite(hosting, "library.example"); err != nil {
+		return err
+	}
+	if _, err := t.world.SignUp(simulator.SignUp{Email: "library@example.com", Name: "Library", Price: "price_basic_monthly", Domain: "library.example",
+		Created: t.world.Now().Add(-300 * opened)}); err != nil {
+		return err
+	}
+	for _, o := range []simulator.SignUp{
+		{Email: "garage@example.com", Name: "Garage", Price: "price_pro_monthly", Trial: 14 * opened},
+		{Email: "theatre@example.com", Name: "Theatre", Price: "price_basic_monthly"},
+		{Email: "warehouse@example.com", Name: "Warehouse", Price: "price_business_monthly"},
+	} {
+		done, err := t.world.SignUp(o)
+		if err != nil {
+			return err
+		}
+		t.customers[strings.ToLower(o.Name)] = done
+	}
+	return t.world.CancelAtPeriodEnd(t.customers["theatre"].Subscription)
+}
+
+// hold is one that a person has put.
+func (t *timeline) hold(ctx context.Context, a *app.App) error {
+	_, err := a.Store.AddManualHold(ctx, reconcile.ManualHold{ID: "hold_demo", Customer: t.customers["surgery"].Customer, Kind: reconcile.NoSuspend,
+		Reason: "promised on the phone until the bank has answered", Author: "Ana", Created: t.world.Now(), Until: t.world.Now().Add(10 * opened)})
+	return err
+}
+
+// refuses lets the panel refuse the organisation of the warehouse for good, so that its customer is parked and
+// its events stay failed. All other calls go well or badly as the world chooses.
+func refuses(c simulator.Call) simulator.Fault {
+	if c.Side == simulator.Enhance && c.Write() && bytes.Contains(c.Body, []byte("Warehouse")) {
+		return simulator.NotDone(http.StatusBadRequest)
+	}
+	return simulator.Fault{}
 }
 
 // next starts the event of the n-th second, and returns a line about it; "" if there is none.

@@ -140,6 +140,11 @@ var titles = map[reconcile.DiscrepancyKind]string{
 	reconcile.EmptyOrg:            "Empty organisations",
 }
 
+// DiscrepancyTitle is a kind in words.
+func DiscrepancyTitle(kind reconcile.DiscrepancyKind) string {
+	return cmp.Or(titles[kind], string(kind))
+}
+
 // Text writes the document for people. all are the rows that it was made of.
 func (d Discrepancies) Text(w io.Writer, all []Valued, v View) error {
 	p := printer{View: v}

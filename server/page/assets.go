@@ -14,7 +14,7 @@ import (
 	"strings"
 )
 
-//go:embed assets/*.css assets/*.svg assets/pico/*.css assets/pico/LICENSE.md
+//go:embed assets/*.css assets/*.js assets/*.svg assets/pico/*.css assets/pico/LICENSE.md
 var assetFiles embed.FS
 
 const assetPath = "/ui/assets/"

@@ -41,7 +41,6 @@ type company struct {
 	server.Nudges
 	server.History
 	server.Plans
-	server.Mappings
 	server.Journal
 	server.Customers
 	people
@@ -58,6 +57,7 @@ type company struct {
 	live    []reconcile.WentLive
 	hooks   int   // webhooks that failed
 	fail    error // of every read
+	shop
 }
 
 func (c *company) note(what ...string) error {
@@ -87,15 +87,18 @@ func (c *company) RemoveManualHold(_ context.Context, id string, _ time.Time) (b
 	return strings.HasPrefix(id, "hold_"), c.note("unhold", id)
 }
 
-func (c *company) Nudge(context.Context, []string, string, time.Time) error { return nil }
+func (c *company) Nudge(_ context.Context, subscriptions []string, why string, _ time.Time) error {
+	if len(subscriptions) > 0 { // for all that is due, every change does
+		return c.note("nudge", why)
+	}
+	return nil
+}
 
 func (c *company) Ping(context.Context) error { return c.fail }
 
 func (c *company) Totals(context.Context, time.Time) (reconcile.Totals, error) {
 	return c.totals, c.fail
 }
-
-func (c *company) Runs(context.Context, int) ([]reconcile.RunRecord, error) { return c.runs, c.fail }
 
 func (c *company) HeldPlans(context.Context, time.Time, bool) ([]reconcile.HeldPlan, error) {
 	return c.plans, c.fail
@@ -114,11 +117,16 @@ func (c *company) WentLive(context.Context, time.Time, int) ([]reconcile.WentLiv
 }
 
 func (c *company) RecentWebhooks(context.Context, int) ([]reconcile.WebhookRecord, error) {
-	return nil, c.fail
+	return c.webhooks, c.fail
 }
 
-func (c *company) FailedWebhooks(context.Context, int) ([]reconcile.WebhookRecord, int, error) {
-	return nil, c.hooks, c.fail
+func (c *company) FailedWebhooks(context.Context, int) (failed []reconcile.WebhookRecord, n int, err error) {
+	for _, r := range c.webhooks {
+		if r.State == reconcile.WebhookFailed {
+			failed = append(failed, r)
+		}
+	}
+	return failed, max(c.hooks, len(failed)), c.fail
 }
 
 // The names of a company are of usual customers, or of those who try to break the page.
@@ -134,6 +142,7 @@ func (c *company) fill(name func(string) string) {
 	c.meet(name)
 	c.totals = reconcile.Totals{Counts: reconcile.Counts{Subscriptions: 12345, Active: 12001, Suspended: 17, Parked: 2, Customers: 9876}}
 	c.fillToday(name)
+	c.fillShop(name)
 	for i := range 60 {
 		h := reconcile.ManualHold{ID: "hold_" + string(rune('a'+i%26)), Customer: name("cus_NffrFeUfNV2Hib"), Kind: reconcile.NoSuspend,
 			Reason: name("Zażółć gęślą jaźń: promised on the phone until the bank has answered"), Author: name("Ana"), Created: t0.Add(-time.Duration(i) * time.Hour)}
@@ -205,7 +214,7 @@ func newHouse(tb testing.TB, name func(string) string, change ...func(*server.Op
 		Risk: func(context.Context) (server.Risk, error) {
 			return server.Risk{Month: []server.Sum{{Amount: "1234.50", Currency: "eur"}, {Amount: "99.00", Currency: "ron"}}, Subscriptions: 12, Unknown: 1}, nil
 		},
-		Version: "1.2.3", Now: func() time.Time { return t0 },
+		Tools: h.company, Adoption: h.company, Version: "1.2.3", Now: func() time.Time { return t0 },
 		Page: func(s *server.Server) (http.Handler, error) {
 			p, err := newPage(s)
 			if err == nil {

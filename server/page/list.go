@@ -35,6 +35,9 @@ type list struct {
 
 func (l *list) table() *list { return l }
 
+// List is the list itself, for the templates of bodies that have one embedded.
+func (l *list) List() *list { return l }
+
 // Now is the time at which the list is shown.
 func (l *list) Now() time.Time { return l.server.Now() }
 
@@ -44,7 +47,7 @@ func (l *list) CSV() string { return l.Link("format", "csv", "page", "", "after"
 // column is a column of a list.
 type column struct {
 	Key  string // of its text; also the name in the CSV, without the part before the dot
-	Kind string // number, time, wide, long (shown whole), or forms, which is not in the CSV; "": a text that may be cut
+	Kind string // number, time, state, wide, long (shown whole), whole (that too, as wide as it happens to be), or forms, which is not in the CSV; "": a text that may be cut
 }
 
 // Name is the name of the column in the CSV.
@@ -140,6 +143,35 @@ func (v *visit) paged(empty string, columns []column, rows []row) *list {
 		l.Next = v.Link("page", strconv.Itoa(q.Page+1))
 	}
 	l.Rows = l.Rows[from:to]
+	return l
+}
+
+// whole is a list that is not cut into pages: short ones that people read from end to end.
+func (v *visit) whole(empty string, columns []column, rows []row) *list {
+	l := v.paged(empty, columns, nil)
+	for _, r := range rows {
+		if l.Search == "" || r.contains(l.Search) {
+			l.Rows = append(l.Rows, r)
+		}
+	}
+	l.Total = len(l.Rows)
+	return l
+}
+
+// file is a list for a CSV whose columns are not those that the page shows. The names of the
+// columns stand for themselves.
+func (v *visit) file(head []string, rows [][]string) *list {
+	l := &list{visit: v}
+	for _, name := range head {
+		l.Columns = append(l.Columns, column{Key: "file." + name})
+	}
+	for _, cells := range rows {
+		r := make(row, len(cells))
+		for i, text := range cells {
+			r[i] = cell{Text: text}
+		}
+		l.Rows = append(l.Rows, r)
+	}
 	return l
 }
 

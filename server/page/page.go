@@ -34,7 +34,7 @@ func New(s *server.Server) (http.Handler, error) { return newPage(s) }
 func newPage(s *server.Server) (*Page, error) {
 	p := &Page{server: s, ports: s.Ports(), clock: time.Now, ended: newEndedSessions(), mux: http.NewServeMux(),
 		templates: map[string]*template.Template{}, cross: http.NewCrossOriginProtection()}
-	layout, err := template.ParseFS(templateFiles, "templates/layout.html", "templates/list.html")
+	layout, err := template.ParseFS(templateFiles, "templates/layout.html", "templates/list.html", "templates/follow.html")
 	if err != nil {
 		return nil, err
 	}
@@ -57,6 +57,7 @@ func newPage(s *server.Server) (*Page, error) {
 	p.mux.HandleFunc("GET "+signInPath, p.showSignIn)
 	p.mux.HandleFunc("POST "+signInPath, p.signIn)
 	p.mux.Handle("POST "+signOutPath, p.visited((*visit).signOut))
+	p.mux.Handle("GET /ui/runs/{id}/progress", p.visited((*visit).followRun))
 	p.mux.HandleFunc("GET "+assetPath+"{name}", serveAsset)
 	return p, nil
 }

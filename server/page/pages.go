@@ -48,6 +48,16 @@ func pages() []page {
 		{path: failingPath, title: "failing.title", template: "failing", menu: true, task: server.Look, show: (*visit).failing},
 		{path: holdsPath, title: "holds.title", template: "holds", menu: true, task: server.Look, show: (*visit).holds},
 		{path: withheldPath, title: "withheld.title", template: "withheld", task: server.Look, show: (*visit).withheld},
+		{path: "/ui/mappings", title: "mappings.title", template: "mappings", menu: true, task: server.Look, show: (*visit).mappings},
+		{path: "/ui/mappings/unmapped", title: "unmapped.title", template: "unmapped", task: server.Look, show: (*visit).unmapped},
+		{path: "/ui/mappings/edit", example: "/ui/mappings/edit?price=price_basic_monthly", title: "mapping.title", template: "mapping", task: server.Map, show: (*visit).mapping},
+		{path: "/ui/runs", title: "runs.title", template: "runs", menu: true, task: server.Look, show: (*visit).runs},
+		{path: "/ui/runs/{id}", example: "/ui/runs/run_2", title: "run.title", template: "run", task: server.Look, show: (*visit).run},
+		{path: "/ui/webhooks", title: "webhooks.title", template: "webhooks", menu: true, task: server.Look, show: (*visit).webhooks},
+		{path: "/ui/forecast", title: "forecast.title", template: "forecast", menu: true, task: server.Look, show: (*visit).forecast},
+		{path: "/ui/report", title: "report.title", template: "report", menu: true, task: server.Look, show: (*visit).report},
+		{path: "/ui/adoption", title: "adoption.title", template: "adoption", menu: true, task: server.Look, show: (*visit).adoption},
+		{path: "/ui/settings", title: "settings.title", template: "settings", menu: true, task: server.Look, show: (*visit).settings},
 	}
 }
 
@@ -79,6 +89,11 @@ func changes() []change {
 		{path: customerPath + "/rename", task: server.Rename, do: (*visit).renameOrg},
 		{path: failingPath + "/retry", task: server.Retry, do: (*visit).retryFailing},
 		{path: failingPath + "/retry-all", task: server.Retry, do: (*visit).retryKind},
+		{path: "/ui/mappings/set", task: server.Map, do: (*visit).setMapping},
+		{path: "/ui/mappings/remove", task: server.Map, do: (*visit).removeMapping},
+		{path: "/ui/runs/start", task: server.Retry, do: (*visit).startRun},
+		{path: "/ui/adoption/compare", task: server.Retry, do: (*visit).compare},
+		{path: "/ui/adoption/decide", task: server.Approve, do: (*visit).decidePair},
 	}
 }
 

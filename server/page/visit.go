@@ -228,6 +228,9 @@ func (v *visit) Author() string { return v.author() }
 // Version is the version of the program.
 func (v *visit) Version() string { return v.server.Version() }
 
+// OpenKey is a key that anybody may know, for the demo; "": there is none.
+func (v *visit) OpenKey() string { return v.server.OpenKey() }
+
 // Theme is the theme that was chosen; "": that of the browser.
 func (v *visit) Theme() string { return v.theme }
 

@@ -1,0 +1,73 @@
+package page
+
+import (
+	"cmp"
+	"errors"
+	"strconv"
+	"time"
+
+	"github.com/stripe-enhance/stripe-enhance/internal/fault"
+	"github.com/stripe-enhance/stripe-enhance/internal/report"
+	"github.com/stripe-enhance/stripe-enhance/reconcile"
+)
+
+// reportBody is the body of the report.
+type reportBody struct {
+	*list
+	At      time.Time
+	Totals  []total
+	Notes   []string
+	Unknown bool // no run has listed both sides yet
+}
+
+// total is the worth of one kind in one currency.
+type total struct {
+	Kind, Title, Amount, Currency string
+	Count                         int
+}
+
+// report lists the differences between both sides, with their worth a month.
+func (v *visit) report() (any, error) {
+	d, err := v.server.Tools().Report(v.r.Context())
+	if errors.Is(err, fault.NotFound) {
+		return reportBody{list: v.paged("report.unknown", nil, nil), Unknown: true}, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	if v.query().CSV {
+		t := d.Table()
+		return reportBody{list: v.file(t.Head, t.Rows)}, nil // as of the command
+	}
+	b := reportBody{At: timeOf(d.At), Notes: d.Notes}
+	for _, t := range d.Totals {
+		b.Totals = append(b.Totals, total{t.Kind, report.DiscrepancyTitle(reconcile.DiscrepancyKind(t.Kind)), t.AmountMonth, t.Currency, t.Count})
+	}
+	columns := []column{{Key: "report.kind", Kind: "whole"}, {Key: "report.email"}, {Key: "report.hosting"}, {Key: "report.since", Kind: "time"}, {Key: "report.amount_month", Kind: "number whole"}, {Key: "report.reason", Kind: "wide long"}}
+	rows := make([]row, 0, len(d.Rows))
+	for _, r := range d.Rows {
+		amount := cell{Amount: r.AmountMonth, Currency: r.Currency}
+		if r.Currency == "" {
+			amount = cell{Text: v.T("report.no_amount")}
+		}
+		rows = append(rows, row{{Text: report.DiscrepancyTitle(reconcile.DiscrepancyKind(r.Kind)), Note: r.Subscription}, {Text: cmp.Or(r.Email, r.Customer), Note: r.Customer},
+			{Text: hostingText(r.Hosting), Note: r.Org}, {At: timeOf(r.Since)}, amount, {Text: r.Reason}})
+	}
+	b.list = v.paged("report.none", columns, rows)
+	return b, nil
+}
+
+func hostingText(id int64) string {
+	if id == 0 {
+		return ""
+	}
+	return strconv.FormatInt(id, 10)
+}
+
+// timeOf reads a time of a document; zero: it has none.
+func timeOf(text *string) (t time.Time) {
+	if text != nil {
+		t, _ = time.Parse(time.RFC3339Nano, *text) // they are ours
+	}
+	return t
+}
