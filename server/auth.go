@@ -36,13 +36,17 @@ type ringKey struct {
 
 func newKeyring(admin, support []secret.Text) keyring {
 	var ring keyring
-	for i, k := range slices.Concat(admin, support) {
+	admin = secret.Each(admin)
+	for i, k := range slices.Concat(admin, secret.Each(support)) {
 		if k.IsSet() {
 			ring = append(ring, ringKey{sha256.Sum256([]byte(k.Reveal())), i >= len(admin)})
 		}
 	}
 	return ring
 }
+
+// keys are those that are accepted now: a key that is in a file is rotated meanwhile.
+func (s *Server) keys() keyring { return newKeyring(s.o.AdminKeys, s.o.SupportKeys) }
 
 // find compares a key with each one of the ring. If one matches, it returns a name for
 // the journal, with the beginning of the digest.
@@ -82,11 +86,12 @@ type Keyholder struct {
 	Seal [sha256.Size]byte
 }
 
-// Keyholders returns one for each key that is configured.
+// Keyholders returns one for each key that is configured now.
 func (s *Server) Keyholders() []Keyholder {
-	all := make([]Keyholder, 0, len(s.keys))
-	for _, k := range s.keys {
-		all = append(all, k.holder())
+	ring := s.keys()
+	all := make([]Keyholder, 0, len(ring))
+	for i := range ring {
+		all = append(all, ring[i].holder())
 	}
 	return all
 }
@@ -103,21 +108,22 @@ func (k *ringKey) holder() Keyholder {
 // API: wait is how long the address has to wait before its next try, if it has tried too
 // often.
 func (s *Server) SignIn(r *http.Request, key string) (who Keyholder, wait time.Duration, ok bool) {
-	if i := s.keys.index(key); i >= 0 {
-		return s.keys[i].holder(), 0, true
+	ring := s.keys()
+	if i := ring.index(key); i >= 0 {
+		return ring[i].holder(), 0, true
 	}
 	return Keyholder{}, s.tries.wrong(s.clientAddress(r)), false
 }
 
 // admit returns true if a request has a right key; otherwise it answers the request.
 func (s *Server) admit(w http.ResponseWriter, r *http.Request) bool {
-	if len(s.keys) == 0 {
+	if len(s.keys()) == 0 {
 		notFound(w, r)
 		return false
 	}
 	from := s.clientAddress(r)
 	scheme, key, _ := strings.Cut(r.Header.Get("Authorization"), " ")
-	if _, _, ok := s.keys.find(strings.TrimSpace(key)); ok && strings.EqualFold(scheme, "bearer") && len(r.Header.Values("Authorization")) == 1 {
+	if _, _, ok := s.keys().find(strings.TrimSpace(key)); ok && strings.EqualFold(scheme, "bearer") && len(r.Header.Values("Authorization")) == 1 {
 		return true
 	}
 	if wait := s.tries.wrong(from); wait > 0 {
@@ -132,7 +138,7 @@ func (s *Server) admit(w http.ResponseWriter, r *http.Request) bool {
 
 // keyName names the key with which a request was admitted.
 func (s *Server) keyName(r *http.Request) string {
-	name, _, _ := s.keys.find(keyOf(r))
+	name, _, _ := s.keys().find(keyOf(r))
 	return name
 }
 
@@ -144,7 +150,7 @@ func keyOf(r *http.Request) string {
 // only refuses a key that may not do a task.
 func (s *Server) only(task Task, next http.HandlerFunc) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
-		if _, support, _ := s.keys.find(keyOf(r)); !(Keyholder{Support: support}).May(task) {
+		if _, support, ok := s.keys().find(keyOf(r)); !ok || !(Keyholder{Support: support}).May(task) { // a key may have been taken out since it was admitted
 			respondError(w, http.StatusForbidden, "A key of SUPPORT_API_KEY may look, retry, put holds and make login links; this needs a key of ADMIN_API_KEY")
 			return
 		}

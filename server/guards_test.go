@@ -30,7 +30,7 @@ func TestARequestIsAdmittedByOneRightKey(t *testing.T) {
 		{"the right key twice", []string{"Bearer right", "Bearer right"}, http.StatusUnauthorized},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
-			s := &Server{keys: newKeyring([]secret.Text{secret.New("right"), secret.New(""), secret.New("second")}, nil), tries: newLimiter(time.Now)}
+			s := &Server{o: Options{AdminKeys: []secret.Text{secret.New("right"), secret.New(""), secret.New("second")}}, tries: newLimiter(time.Now)}
 			r := httptest.NewRequest(http.MethodGet, "/api/admin/runs", http.NoBody)
 			for _, a := range tc.sent {
 				r.Header.Add("Authorization", a)
@@ -48,7 +48,7 @@ func TestARequestIsAdmittedByOneRightKey(t *testing.T) {
 }
 
 func TestWithoutAKeyThereIsNoAdminAPI(t *testing.T) {
-	s := &Server{keys: newKeyring([]secret.Text{secret.New("")}, nil), tries: newLimiter(time.Now)}
+	s := &Server{o: Options{AdminKeys: []secret.Text{secret.New("")}}, tries: newLimiter(time.Now)}
 	r := httptest.NewRequest(http.MethodGet, "/api/admin/runs", http.NoBody)
 	r.Header.Set("Authorization", "Bearer ")
 	w := httptest.NewRecorder()
@@ -114,5 +114,19 @@ func TestAddressesOfOneNetworkInIPv6CountTogether(t *testing.T) {
 	}
 	if got := networkOf(netip.Addr{}); got.IsValid() {
 		t.Errorf("an address that cannot be read counts as %s", got)
+	}
+}
+
+// A key that was admitted may be taken out of its file before the route looks at it again.
+func TestAKeyThatWasTakenOutMayDoNothingMore(t *testing.T) {
+	s := &Server{o: Options{AdminKeys: []secret.Text{secret.New("admin")}, SupportKeys: []secret.Text{secret.New("support")}}}
+	for key, want := range map[string]int{"admin": http.StatusOK, "support": http.StatusForbidden, "taken-out": http.StatusForbidden} {
+		r := httptest.NewRequest(http.MethodPost, "/api/admin/plans/x/approve", http.NoBody)
+		r.Header.Set("Authorization", "Bearer "+key)
+		w := httptest.NewRecorder()
+		s.only(Approve, func(http.ResponseWriter, *http.Request) {})(w, r)
+		if w.Code != want {
+			t.Errorf("%s: %d, want %d", key, w.Code, want)
+		}
 	}
 }

@@ -31,7 +31,7 @@ var changes = []string{"LogWebhook", "Nudge", "Approve", "Set", "Delete", "AddMa
 
 func checkAll(t *testing.T, h *house, all []asked) {
 	t.Helper()
-	key, _, _ := h.server.keys.find(rightKey)
+	key, _, _ := h.server.keys().find(rightKey)
 	for _, c := range all {
 		method, path, _ := strings.Cut(c.request, " ")
 		got := h.ask(method, path, c.body)
@@ -173,7 +173,7 @@ func TestALoginLinkIsShownOnce(t *testing.T) {
 	answers(t, "no customer", h.ask("POST", path, body), 404, "Customer not found")
 	h.customers = []reconcile.CustomerRecord{{Customer: reconcile.Customer{ID: "cus_1", Org: &reconcile.Org{ID: "org-1"}}}}
 	answers(t, "by support", h.send("POST", path, body, "Authorization", "Bearer "+supportKey), 200, oneTime)
-	key, _, _ := h.server.keys.find(supportKey)
+	key, _, _ := h.server.keys().find(supportKey)
 	if diff := cmp.Diff([]string{"Login cus_1  by " + key + " it is slow"}, h.called("Login")); diff != "" || !strings.HasPrefix(key, "support key ") {
 		t.Errorf("by support (-want +got):\n%s", diff)
 	}

@@ -108,7 +108,6 @@ type Options struct {
 type Server struct {
 	o       Options
 	began   time.Time // by the process clock, for the uptime
-	keys    keyring
 	tries   limiter
 	intake  *intake
 	mux     *http.ServeMux
@@ -139,10 +138,10 @@ func New(o Options) (*Server, error) {
 		o.Log = logrus.New()
 		o.Log.SetOutput(io.Discard)
 	}
-	s := &Server{o: o, began: time.Now(), keys: newKeyring(o.AdminKeys, o.SupportKeys), tries: newLimiter(o.Now), intake: newIntake()}
+	s := &Server{o: o, began: time.Now(), tries: newLimiter(o.Now), intake: newIntake()}
 	s.prepareChecks()
 	s.mux = newMux(s.routes())
-	if o.Page != nil && len(s.keys) > 0 {
+	if o.Page != nil && len(s.keys()) > 0 {
 		var err error
 		if s.page, err = o.Page(s); err != nil {
 			return nil, err

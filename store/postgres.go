@@ -32,6 +32,7 @@ func openPostgres(ctx context.Context, o Options) (*Store, error) {
 	if err != nil {
 		return nil, err
 	}
+	config.BeforeConnect = currentLogin(o.URL, raw)
 	pool, err := pgxpool.NewWithConfig(ctx, config)
 	if err != nil {
 		return nil, withoutPassword(raw, err)
@@ -45,6 +46,22 @@ func openPostgres(ctx context.Context, o Options) (*Store, error) {
 		return nil, errors.Join(withoutPassword(raw, s.server.explain(err)), s.Close())
 	}
 	return s, nil
+}
+
+// currentLogin gives each new connection user and password as the URL has them by then,
+// because a password that is in a file is rotated without a restart.
+func currentLogin(from secret.Text, raw string) func(context.Context, *pgx.ConnConfig) error {
+	return func(_ context.Context, c *pgx.ConnConfig) error {
+		now := from.Reveal()
+		if now == raw {
+			return nil
+		}
+		next, err := postgresConfig(now)
+		if err == nil {
+			c.User, c.Password = next.ConnConfig.User, next.ConnConfig.Password
+		}
+		return err
+	}
 }
 
 // postgresConfig reads the URL. Statements are described once and sent unnamed

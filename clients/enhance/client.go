@@ -64,6 +64,9 @@ func (c *Client) Requests() int { return int(c.sent.Load()) }
 // Fingerprint identifies the panel and the selling organisation.
 func (c *Client) Fingerprint() string { return c.base + " " + c.org }
 
+// Credential identifies the token without disclosing it.
+func (c *Client) Credential() string { return c.token.Fingerprint() }
+
 // Rate returns the current rate, in requests a second.
 func (c *Client) Rate() float64 { return c.limiter.Rate() }
 
@@ -490,7 +493,8 @@ type answer struct {
 	status int // 0: there was no answer
 	header http.Header
 	body   []byte
-	cut    error // why the body could not be read to its end
+	cut    error  // why the body could not be read to its end
+	token  string // that the request was sent with
 }
 
 // readAll reads a body up to limit. A longer one is an error, not a shorter body.
@@ -580,7 +584,7 @@ func (c call) takenBy(status int, r refusal) bool {
 func (c *Client) failed(at call, a answer, kind fault.Kind, cause error) error {
 	e := &Error{Method: at.method, Path: at.path, Status: a.status, Err: cause}
 	if r, ok := refusalOf(a); ok && a.status >= http.StatusBadRequest {
-		secrets := append([]string{c.token.Reveal()}, at.secrets...)
+		secrets := append([]string{c.token.Reveal(), a.token}, at.secrets...)
 		e.Code, e.Detail = printable(r.code, secrets), printable(r.detail, secrets)
 		if at.takenBy(a.status, r) {
 			e.Err = errDomainTaken

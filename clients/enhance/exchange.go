@@ -149,6 +149,9 @@ func (c *Client) readOnce(ctx context.Context, at call, within time.Duration, li
 	if err != nil {
 		return 0, err
 	}
+	if err := fence.Pinned(ctx); err != nil { // asked after the token was read
+		return 0, err
+	}
 	a, err := c.exchange(c.reads, req, at, limit)
 	if err != nil {
 		return 0, asCanceled(ctx, c.failed(at, a, fault.Transient, err))
@@ -220,7 +223,7 @@ func (c *Client) request(ctx context.Context, at call, body any) (*http.Request,
 		return nil, c.failed(at, answer{}, fault.Permanent, withoutURL(err))
 	}
 	req.GetBody = nil
-	req.Header.Set("Authorization", "Bearer "+c.token.Reveal())
+	req.Header.Set("Authorization", bearer+c.token.Reveal())
 	req.Header.Set("Accept", "application/json")
 	req.Header.Set("User-Agent", "stripe-enhance")
 	if body != nil {
@@ -228,6 +231,8 @@ func (c *Client) request(ctx context.Context, at call, body any) (*http.Request,
 	}
 	return req, nil
 }
+
+const bearer = "Bearer "
 
 // exchange sends one request and reads its answer. It returns an error if no status
 // came; a body that could not be read is answer.cut.
@@ -240,7 +245,7 @@ func (c *Client) exchange(client *http.Client, req *http.Request, at call, limit
 		return answer{}, withoutURL(err)
 	}
 	defer resp.Body.Close()
-	a := answer{status: resp.StatusCode, header: resp.Header}
+	a := answer{status: resp.StatusCode, header: resp.Header, token: strings.TrimPrefix(req.Header.Get("Authorization"), bearer)}
 	a.body, a.cut = readAll(resp.Body, limit)
 	c.o.Observe(at.method+" "+at.route, a.status)
 	c.o.Took(time.Since(began))

@@ -40,7 +40,8 @@ type Options struct {
 
 // Mailer sends mails through one server. It is safe for concurrent use.
 type Mailer struct {
-	to        server
+	server    secret.Text
+	to        server // as server was read last
 	from      *netmail.Address
 	templates *Templates
 	roots     *x509.CertPool
@@ -56,7 +57,7 @@ func New(o Options) (*Mailer, error) {
 		return nil, fmt.Errorf("MAIL_FROM: %w", err)
 	}
 	from, err := netmail.ParseAddress(o.From)
-	return &Mailer{to: to, from: from, templates: o.Templates, roots: o.Roots}, err
+	return &Mailer{server: o.Server, to: to, from: from, templates: o.Templates, roots: o.Roots}, err
 }
 
 // Server is the host and port, without user and password.
@@ -74,6 +75,11 @@ type Session struct {
 // Open connects, secures the connection and logs in. It sends no mail. Its error is
 // fault.Denied if the server refuses user or password, else fault.Transient.
 func (m *Mailer) Open(ctx context.Context) (*Session, error) {
+	to, err := parse(m.server) // a password that is in a file is rotated meanwhile
+	if err != nil {
+		return nil, fault.Errorf(fault.Denied, "SMTP_URL %w", err)
+	}
+	m = &Mailer{server: m.server, to: to, from: m.from, templates: m.templates, roots: m.roots}
 	s := &Session{Mailer: m}
 	config := &tls.Config{ServerName: m.to.host, RootCAs: m.roots, MinVersion: tls.VersionTLS12}
 	dial := func(ctx context.Context, network, address string) (net.Conn, error) {
@@ -99,7 +105,6 @@ func (m *Mailer) Open(ctx context.Context) (*Session, error) {
 	if m.to.user != "" {
 		options = append(options, gomail.WithOpportunisticSMTPAuth(logins...), gomail.WithUsername(m.to.user), gomail.WithPassword(m.to.password))
 	}
-	var err error
 	if s.client, err = gomail.NewClient(m.to.host, options...); err == nil {
 		s.at, err = s.client.DialToSMTPClientWithContext(ctx)
 	}

@@ -537,10 +537,12 @@ func (a *attempts) RoundTrip(req *http.Request) (*http.Response, error) {
 		return nil, ex.unsent(req, &waitError{err})
 	}
 	defer release()
+	may := fence.Pinned
 	if req.Method != http.MethodGet {
-		if err := fence.Passed(req.Context()); err != nil { // it may have closed while the limiter made us wait
-			return nil, ex.unsent(req, err)
-		}
+		may = fence.Passed
+	}
+	if err := may(req.Context()); err != nil { // it may have closed while the limiter made us wait
+		return nil, ex.unsent(req, err)
 	}
 	ctx, cancel := context.WithTimeout(req.Context(), a.timeout)
 	defer cancel()

@@ -283,6 +283,18 @@ func TestAWriteWhoseFenceHasClosedIsNotSent(t *testing.T) {
 	}
 }
 
+// TestAReadWithACredentialThatWasNotProvedIsNotSent, and neither is a write.
+func TestAReadWithACredentialThatWasNotProvedIsNotSent(t *testing.T) {
+	s := always(reply{body: goodSubscription})
+	ctx := fence.Pin(t.Context(), func() error { return fault.Errorf(fault.Fenced, "the key has changed") })
+	c := s.client(t)
+	for what, err := range map[string]error{"read": readOnce(ctx, c), "write": c.WriteMetadata(ctx, "sub_1", map[string]string{"a": "b"})} {
+		if fault.Of(err) != fault.Fenced || s.requests() != 0 {
+			t.Errorf("a %s: %v after %d requests", what, err, s.requests())
+		}
+	}
+}
+
 func TestARequestThatCannotBeMadeIsAnErrorOfItsCall(t *testing.T) {
 	s := always(reply{body: goodSubscription})
 	_, err := s.client(t).do(t.Context(), request{method: "GET IT", path: "/v1/subscriptions"})

@@ -31,7 +31,12 @@ func (p *program) configurationTopic() *cobra.Command {
 		"of that file. The flag of GRACE_PERIOD is --grace-period. All users of the machine\n" +
 		"can see flags in the process list, so keys belong in the environment. An empty value\n" +
 		"counts as unset. All mistakes are reported together, with exit code 2, before\n" +
-		"anything is contacted; check reports them line by line, with exit code 1.\n")
+		"anything is contacted; check reports them line by line, with exit code 1.\n\n" +
+		"Each secret may be in a file instead: STRIPE_SECRET_KEY_FILE=/run/secrets/stripe (or\n" +
+		"--stripe-secret-key-file) takes the place of STRIPE_SECRET_KEY, and so for all that\n" +
+		"are marked as secrets below. The file is read again when it changes, so that a secret\n" +
+		"is rotated without a restart; a list may have one entry a line. A credential that\n" +
+		"systemd loads counts by its name: LoadCredential=STRIPE_SECRET_KEY:/etc/….\n")
 	for _, g := range groupTitles {
 		b.WriteString("\n" + g.title + "\n")
 		for _, v := range config.Variables() {
@@ -47,6 +52,9 @@ func describe(v config.Variable) string {
 	def := "not set"
 	if v.Default != "" {
 		def = v.Default
+	}
+	if v.Secret {
+		def += "; a secret, also by " + v.File()
 	}
 	return "  " + v.Name + " (default: " + def + ")\n" +
 		wrap(v.Usage, "      ") +

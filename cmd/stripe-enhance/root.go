@@ -116,6 +116,9 @@ func (p *program) prepare(c *cobra.Command, _ []string) error {
 		if f := c.Flags().Lookup(v.Flag()); f != nil && f.Changed {
 			p.flags[v.Name] = f.Value.String()
 		}
+		if f := c.Flags().Lookup(v.FileFlag()); f != nil && f.Changed {
+			p.flags[v.File()] = f.Value.String()
+		}
 	}
 	return p.simulateClock(c.Context())
 }
@@ -142,6 +145,10 @@ func settingFlags(flags *pflag.FlagSet) {
 		f.Hidden = true
 		if v.Bool {
 			f.NoOptDefVal = "true"
+		}
+		if v.Secret {
+			flags.String(v.FileFlag(), "", v.FileUsage())
+			flags.Lookup(v.FileFlag()).Hidden = true
 		}
 	}
 }

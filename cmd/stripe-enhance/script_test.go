@@ -81,6 +81,8 @@ func scripts(setup func(*testscript.Env), p testscript.Params) testscript.Params
 		"ownhosting": command((*outside).ownHosting),
 		"ownorg":     command((*outside).ownOrg),
 		"tries":      tries,
+		"writes":     writesFile,
+		"public":     publicFolder,
 		"sim":        command((*outside).sim),
 		"signup":     command((*outside).signup),
 		"world":      command((*outside).verb),
@@ -121,6 +123,26 @@ func scripts(setup func(*testscript.Env), p testscript.Params) testscript.Params
 		"intables":   command((*outside).inTables),
 	}
 	return p
+}
+
+// writesFile FILE TEXT writes a file that is a minute old.
+func writesFile(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 2 {
+		ts.Fatalf("usage: writes FILE TEXT")
+	}
+	path, at := ts.MkAbs(args[0]), time.Now().Add(-time.Minute)
+	ts.Check(os.WriteFile(path, []byte(args[1]+"\n"), 0o600))
+	ts.Check(os.Chtimes(path, at, at))
+}
+
+// publicFolder sets $PUBLIC to a new folder that every user may enter; that of the script is
+// below one that others may not.
+func publicFolder(ts *testscript.TestScript, _ bool, _ []string) {
+	dir, err := os.MkdirTemp("/tmp", "stripe-enhance-public-")
+	ts.Check(err)
+	ts.Defer(func() { _ = os.RemoveAll(dir) })
+	ts.Check(os.Chmod(dir, 0o755)) //nolint:gosec // that is what it is for
+	ts.Setenv("PUBLIC", dir)
 }
 
 // exits CODE PROGRAM ARGS… is exec for a certain exit code.

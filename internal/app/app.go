@@ -68,7 +68,25 @@ func New(c *config.Config, p Process) *App {
 	if p.Printf == nil {
 		p.Printf = func(string, ...any) {}
 	}
-	return &App{Process: p, Config: c}
+	a := &App{Process: p, Config: c}
+	a.noteSecrets()
+	return a
+}
+
+// noteSecrets logs when the file of a secret has changed, and once when it cannot be used.
+func (a *App) noteSecrets() {
+	if a.Log == nil {
+		return
+	}
+	for _, f := range a.Config.Files {
+		f.Note(func(trouble bool, message string) {
+			if level := a.Log.WithField("setting", f.Name()); trouble {
+				level.Warn(message)
+			} else {
+				level.Info(message)
+			}
+		})
+	}
 }
 
 // Connect makes a client for each side that is needed. It sends no request.

@@ -2,9 +2,12 @@ package app
 
 import (
 	"context"
+	"slices"
 	"strings"
+	"sync"
 
 	"github.com/stripe-enhance/stripe-enhance/internal/notify"
+	"github.com/stripe-enhance/stripe-enhance/internal/secret"
 	"github.com/stripe-enhance/stripe-enhance/reconcile"
 )
 
@@ -38,7 +41,7 @@ func (a *App) NotifyOfRun(ctx context.Context, r reconcile.Report, runErr error)
 
 // deliver sends a message, and reports whether any receiver took it.
 func (a *App) deliver(message string) bool {
-	n, err := notify.New(a.Config.NotifyURLs, a.Log)
+	n, err := notify.New(secret.Each(a.Config.NotifyURLs), a.Log)
 	if err != nil { // it was checked with the other settings
 		a.Printf("no message was sent about this run: %v", err)
 		return false
@@ -53,4 +56,54 @@ func (a *App) deliver(message string) bool {
 		a.Printf("%s of NOTIFY_URLS did not take the message about this run. To test them: stripe-enhance check --notify", strings.Join(missed, ", "))
 	}
 	return true
+}
+
+// messages are those of the service. Its receivers are those that NOTIFY_URLS has when a
+// message comes, because a URL that is in a file is rotated meanwhile.
+type messages struct {
+	*App
+
+	mu   sync.Mutex // guards all below
+	urls []secret.Text
+	to   *notify.Notifier
+}
+
+func (a *App) newMessages() (*messages, error) {
+	urls := secret.Each(a.Config.NotifyURLs)
+	to, err := notify.New(urls, a.Log)
+	return &messages{App: a, urls: urls, to: to}, err
+}
+
+// now returns the notifier with the receivers of this moment. The caller holds mu.
+func (m *messages) now() *notify.Notifier {
+	urls := secret.Each(m.Config.NotifyURLs)
+	if slices.Equal(urls, m.urls) {
+		return m.to
+	}
+	to, err := notify.New(urls, m.Log)
+	if err != nil { // it was checked when it was read
+		m.Log.WithError(err).Warn("the receivers stay as they were")
+		return m.to
+	}
+	go m.to.Close() // it delivers what it has, which may take seconds
+	m.urls, m.to = urls, to
+	return to
+}
+
+func (m *messages) queue(message string) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.now().Queue(message)
+}
+
+func (m *messages) none() bool {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.now().Receivers() == 0
+}
+
+func (m *messages) close() {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.to.Close()
 }

@@ -18,7 +18,6 @@ import (
 
 	"github.com/stripe-enhance/stripe-enhance/internal/browser"
 	"github.com/stripe-enhance/stripe-enhance/internal/config"
-	"github.com/stripe-enhance/stripe-enhance/internal/notify"
 	"github.com/stripe-enhance/stripe-enhance/internal/pgtest"
 	"github.com/stripe-enhance/stripe-enhance/internal/secret"
 	"github.com/stripe-enhance/stripe-enhance/reconcile"
@@ -50,11 +49,11 @@ func largeCompany(tb testing.TB, database string, customers int) (h http.Handler
 	if strings.HasPrefix(database, "postgres") {
 		vacuum(tb, database)
 	}
-	messages, err := notify.New(nil, a.Log)
+	messages, err := a.newMessages()
 	if err != nil {
 		tb.Fatal(err)
 	}
-	tb.Cleanup(messages.Close)
+	tb.Cleanup(messages.close)
 	o := &observer{App: a, messages: messages}
 	loop, err := a.loop(o)
 	if err != nil {

@@ -15,7 +15,6 @@ import (
 	"github.com/stripe-enhance/stripe-enhance/internal/browser"
 	"github.com/stripe-enhance/stripe-enhance/internal/config"
 	"github.com/stripe-enhance/stripe-enhance/internal/metrics"
-	"github.com/stripe-enhance/stripe-enhance/internal/notify"
 	"github.com/stripe-enhance/stripe-enhance/internal/secret"
 	"github.com/stripe-enhance/stripe-enhance/reconcile"
 	"github.com/stripe-enhance/stripe-enhance/reconcile/engine"
@@ -113,11 +112,11 @@ func TestTheMoneyAtRiskIsThatOfHostingsInGrace(t *testing.T) {
 // order become a hosting.
 func TestALookFromThePage(t *testing.T) {
 	s := newShop(t)
-	messages, err := notify.New(nil, s.Log)
+	messages, err := s.newMessages()
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(messages.Close)
+	t.Cleanup(messages.close)
 	o := &observer{App: s.App, messages: messages}
 	s.Config.PollSchedule, s.Config.FullSchedule = "0 0 29 2 *", "0 0 29 2 *"
 	loop, err := s.loop(o)

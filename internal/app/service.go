@@ -40,11 +40,11 @@ func (a *App) ConnectService() error {
 
 // Serve runs the service until ctx ends. It needs the database and ConnectService.
 func (a *App) Serve(ctx context.Context) error {
-	messages, err := notify.New(a.Config.NotifyURLs, a.Log)
+	messages, err := a.newMessages()
 	if err != nil {
 		return config.Problems{{Name: "NOTIFY_URLS", Wrong: err.Error()}}
 	}
-	defer messages.Close()
+	defer messages.close()
 	o := &observer{App: a, messages: messages}
 	loop, err := a.loop(o)
 	if err != nil {
@@ -107,7 +107,7 @@ func (a *App) server(loop *server.Loop, o *observer) (*server.Server, error) {
 	}
 	if secrets := []secret.Text(a.Config.WebhookSecrets); len(secrets) > 0 {
 		options.Verify = func(body []byte, signature string, now time.Time) (reconcile.Event, error) {
-			return stripe.VerifyWebhook(body, signature, secrets, now)
+			return stripe.VerifyWebhook(body, signature, secret.Each(secrets), now)
 		}
 	}
 	if a.Config.MetricsAddr == "" {
@@ -399,7 +399,7 @@ func (a *App) answered(name string) time.Time {
 // observer passes what the service does to the metrics, the log and the people at NOTIFY_URLS.
 type observer struct {
 	*App
-	messages *notify.Notifier
+	messages *messages
 
 	mu    sync.Mutex // guards watch
 	watch notify.Watch
@@ -435,9 +435,9 @@ func (o *observer) RunEnded(ctx context.Context, r reconcile.Report, err error) 
 	message, memory := o.news(r, err)
 	if message != "" {
 		o.Log.WithFields(logrus.Fields{"run": r.Run.ID, "message": message}).Info("notifying")
-		o.messages.Queue(message)
+		o.messages.queue(message)
 	}
-	if memory == "" || o.messages.Receivers() == 0 {
+	if memory == "" || o.messages.none() {
 		return // a receiver that is added later gets what stands then
 	}
 	if err := o.Store.SetNotified(context.WithoutCancel(ctx), memory); err != nil {

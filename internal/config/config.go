@@ -11,6 +11,9 @@
 //     "nothing here", and no variable means something by being empty.
 //   - Surrounding white space is dropped, because secrets mounted from files often end
 //     in a newline.
+//   - Each secret may be in a file that a variable …_FILE names, and then it is read again
+//     when the file changes: Kubernetes, systemd and vaults bring and rotate it there. A
+//     new value that would be refused at start is not taken.
 //   - A wrong value is reported even if the present command does not use it; a missing
 //     value is reported only if the command needs it.
 //   - Nothing here contacts anything, and no message contains a secret's value.
@@ -105,6 +108,8 @@ type Config struct {
 	LogLevelSet bool `env:"-"`
 	// DatabaseFrom is the source of DATABASE_URL.
 	DatabaseFrom Source `env:"-"`
+	// Files are the secrets that are in files.
+	Files []*secret.File `env:"-"`
 
 	given map[string]string // the values that the operator has set, as they may be shown
 }

@@ -4,11 +4,9 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"maps"
 	"os"
 	"path/filepath"
 	"runtime"
-	"slices"
 	"strings"
 
 	"github.com/joho/godotenv"
@@ -111,9 +109,9 @@ func settingOn(line string) string {
 	return ""
 }
 
-// exposed returns warnings if other users may change the file of settings, or read the
-// credentials in it.
-func exposed(path string, values map[string]string) (warnings []string) {
+// exposed refuses a file of settings that other users may change, or whose credentials they
+// may read. It returns warnings about the folder.
+func exposed(path string, values map[string]string, problems *Problems) (warnings []string) {
 	if path == "" || len(values) == 0 || runtime.GOOS == "windows" { // Windows has no such bits
 		return nil
 	}
@@ -121,16 +119,30 @@ func exposed(path string, values map[string]string) (warnings []string) {
 	if err != nil {
 		return nil
 	}
+	refuse := func(wrong string) {
+		*problems = append(*problems, Problem{Name: path, Wrong: wrong + ": chmod 600 " + path})
+	}
 	folder, err := os.Stat(filepath.Dir(path))
-	switch {
-	case info.Mode().Perm()&0o002 != 0:
-		warnings = append(warnings, path+" can be changed by every user of this machine, and with it what this program does: chmod 600 "+path)
+	switch open := reachable(path); {
+	case open && info.Mode().Perm()&0o002 != 0:
+		refuse("can be changed by every user of this machine, and with it what this program does")
 	case err == nil && folder.Mode().Perm()&0o002 != 0 && folder.Mode()&fs.ModeSticky == 0:
 		warnings = append(warnings, "the folder of "+path+" can be changed by every user of this machine, who may put another file in its place: chmod o-w "+filepath.Dir(path))
-	case info.Mode().Perm()&0o004 != 0 && slices.ContainsFunc(slices.Collect(maps.Values(values)), looksSecret):
-		warnings = append(warnings, path+" can be read by every user of this machine, and there are credentials in it: chmod 600 "+path)
+	case open && info.Mode().Perm()&0o004 != 0 && hasCredentials(values):
+		refuse("can be read by every user of this machine, and there are credentials in it")
 	}
 	return warnings
+}
+
+// hasCredentials reports whether one of the values is a secret, whichever variable it is of.
+func hasCredentials(values map[string]string) bool {
+	for name, value := range values {
+		v, _ := known(name)
+		if looksSecret(value) || v.Secret && value != "" && !strings.HasPrefix(value, "sqlite:") {
+			return true
+		}
+	}
+	return false
 }
 
 // brokenLine returns the number of the first line with which the text stops parsing.

@@ -52,17 +52,27 @@ func Load(from Sources, need Need) (c *Config, warnings []string, err error) {
 // name has no meaning in the Config; all others are right.
 func Inspect(from Sources, need Need) (c *Config, warnings []string, problems Problems) {
 	file := readDotEnv(from.DotEnv, &problems)
+	warnings = exposed(from.DotEnv, file, &problems)
 	values := gather(file, from, &problems)
+	files := secretFiles(from, file, values, func(values map[string]string) (p Problems) { checked(values, from, &p); return p }, &problems)
 	database := beside(from, file, values)
-	c = parse(values, &problems)
+	c = checked(values, from, &problems)
 	c.DatabaseFrom, c.given = database, shown(values)
-	check(c, &problems)
 	checkProxies(env.ToMap(from.Environ), &problems)
-	checkReceivers(c, from.Receiver, &problems)
-	checkMail(c, from.Mail, &problems)
 	require(c, need, &problems)
+	problems.inFiles(files)
 	_, c.LogLevelSet = values["LOG_LEVEL"]
-	return c, append(exposed(from.DotEnv, file), warn(c)...), problems.sorted()
+	follow(c, files)
+	return c, append(append(warnings, changeable(files)...), warn(c)...), problems.sorted()
+}
+
+// checked parses values and looks for those that cannot be meant.
+func checked(values map[string]string, from Sources, problems *Problems) *Config {
+	c := parse(values, problems)
+	check(c, problems)
+	checkReceivers(c, from.Receiver, problems)
+	checkMail(c, from.Mail, problems)
+	return c
 }
 
 // gather merges the sources, leaves out empty values, and looks for misspelt names.
@@ -97,14 +107,16 @@ func gather(file map[string]string, from Sources, problems *Problems) map[string
 // installation are in one place, whatever the working directory is.
 func beside(from Sources, file, values map[string]string) Source {
 	const name, scheme = "DATABASE_URL", "sqlite:"
-	source := SourceDefault
+	source, environ := SourceDefault, env.ToMap(from.Environ)
 	switch {
-	case from.Flags[name] != "":
+	case from.Flags[name]+from.Flags[name+fileSuffix] != "":
 		return SourceFlag
-	case strings.TrimSpace(env.ToMap(from.Environ)[name]) != "":
+	case strings.TrimSpace(environ[name]+environ[name+fileSuffix]) != "":
 		return SourceEnvironment
-	case strings.TrimSpace(file[name]) != "":
+	case strings.TrimSpace(file[name]+file[name+fileSuffix]) != "":
 		source = SourceFile
+	case values[name] != "": // a credential of systemd
+		return SourceEnvironment
 	case !IsDotEnv(from.DotEnv):
 		return SourceDefault
 	}

@@ -23,6 +23,9 @@ func misspelt(values map[string]string, problems *Problems) {
 		if _, ok := known(name); ok || name == port {
 			continue
 		}
+		if _, ok := ofFile(name); ok {
+			continue
+		}
 		right, ok := intended(name)
 		if !ok {
 			continue
@@ -31,12 +34,11 @@ func misspelt(values map[string]string, problems *Problems) {
 		if _, set := values[right.Name]; set && slices.Contains(shared, first) {
 			continue
 		}
-		*problems = append(*problems, Problem{
-			Name:    name,
-			Wrong:   "is not a setting of this program; did you mean " + right.Name + "?",
-			Meaning: right.Usage,
-			Example: right.Name + "=" + right.Example,
-		})
+		one := Problem{Name: name, Wrong: "is not a setting of this program; did you mean " + right.Name + "?", Meaning: right.Usage, Example: right.Name + "=" + right.Example}
+		if v, isFile := ofFile(right.Name); isFile {
+			one.Meaning, one.Example = v.FileUsage(), right.Name+"="+v.FileExample()
+		}
+		*problems = append(*problems, one)
 	}
 }
 
@@ -48,6 +50,9 @@ func intended(name string) (Variable, bool) {
 	}
 	best, at := -1, maxTypos+1
 	squeezed, upper := squeeze(name), strings.ToUpper(name)
+	if v, ok := misspeltFile(upper); ok {
+		return v, true
+	}
 	for i := range variables {
 		v := &variables[i]
 		if squeezed == v.squeezed || abbreviates(name, v.Name) {
@@ -61,6 +66,20 @@ func intended(name string) (Variable, bool) {
 		return Variable{}, false
 	}
 	return variables[best], true
+}
+
+// misspeltFile finds the file of a secret that a name was probably meant to be: with a slip
+// in it, or the file of a setting that is read from none.
+func misspeltFile(upper string) (Variable, bool) {
+	for _, v := range variables {
+		if v.Secret && typos(upper, v.File()) <= maxTypos {
+			return Variable{Name: v.File()}, true
+		}
+		if first, _, _ := strings.Cut(v.Name, "_"); !v.Secret && upper == v.File() && !slices.Contains(shared, first) {
+			return v, true
+		}
+	}
+	return Variable{}, false
 }
 
 var separators = strings.NewReplacer("_", "", "-", "", ".", "")

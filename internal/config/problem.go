@@ -67,7 +67,7 @@ func (p Problems) has(name string) bool {
 func (p Problems) sorted() Problems {
 	place := make(map[string]int, len(variables))
 	for i, v := range variables {
-		place[v.Name] = i + 1
+		place[v.Name], place[v.File()] = i+1, i+1
 	}
 	slices.SortStableFunc(p, func(a, b Problem) int {
 		if d := place[a.Name] - place[b.Name]; d != 0 {

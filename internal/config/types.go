@@ -21,14 +21,9 @@ import (
 // Secrets are several credentials that are all accepted, as while one is rotated.
 type Secrets []secret.Text
 
-// UnmarshalText splits at commas; empty parts (a trailing comma) are dropped.
+// UnmarshalText splits at commas and lines; empty parts (a trailing comma) are dropped.
 func (s *Secrets) UnmarshalText(b []byte) error {
-	*s = nil
-	for part := range strings.SplitSeq(string(b), ",") {
-		if part = strings.TrimSpace(part); part != "" {
-			*s = append(*s, secret.New(part))
-		}
-	}
+	*s = secret.Split(string(b))
 	return nil
 }
 

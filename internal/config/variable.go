@@ -26,6 +26,29 @@ func (v Variable) Flag() string {
 	return strings.ReplaceAll(strings.ToLower(v.Name), "_", "-")
 }
 
+// File is the name of the setting with the path of a file that has the value of a secret.
+func (v Variable) File() string { return v.Name + fileSuffix }
+
+// FileFlag is the flag of File.
+func (v Variable) FileFlag() string { return v.Flag() + "-file" }
+
+const fileSuffix = "_FILE"
+
+// FileUsage is the meaning of File.
+func (v Variable) FileUsage() string {
+	return "path of a file with the value of " + v.Name + ", which is read again when it changes"
+}
+
+// FileExample is a possible value of File.
+func (v Variable) FileExample() string { return "/run/secrets/" + strings.ToLower(v.Name) }
+
+// ofFile finds the secret whose value is in the file that a setting names.
+func ofFile(name string) (Variable, bool) {
+	base, ok := strings.CutSuffix(name, fileSuffix)
+	v, is := known(base)
+	return v, ok && is && v.Secret
+}
+
 // port is the one variable that has no field of its own; hosting platforms set it.
 const port = "PORT"
 

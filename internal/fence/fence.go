@@ -28,7 +28,28 @@ func Around(ctx context.Context, check func() error) context.Context {
 // Passed is nil while writes under this context may leave the process; without a
 // fence they always may.
 func Passed(ctx context.Context) error {
+	if err := Pinned(ctx); err != nil {
+		return err
+	}
 	if check, ok := ctx.Value(key{}).(func() error); ok {
+		return check()
+	}
+	return nil
+}
+
+type pinKey struct{}
+
+// Pin makes Pinned, and Passed, ask check for everything that is done under the context,
+// reads included. It is for what a run has made sure of, and what another request must not
+// change under it: the account and the panel that the credentials lead to. Every request
+// asks after it has its credential. The error of check should be fault.Fenced.
+func Pin(ctx context.Context, check func() error) context.Context {
+	return context.WithValue(ctx, pinKey{}, check)
+}
+
+// Pinned is nil while requests under this context may leave the process.
+func Pinned(ctx context.Context) error {
+	if check, ok := ctx.Value(pinKey{}).(func() error); ok {
 		return check()
 	}
 	return nil

@@ -14,6 +14,7 @@ import (
 	"github.com/stripe-enhance/stripe-enhance/internal/config"
 	"github.com/stripe-enhance/stripe-enhance/internal/notify"
 	"github.com/stripe-enhance/stripe-enhance/internal/report"
+	"github.com/stripe-enhance/stripe-enhance/internal/secret"
 )
 
 // Finding is one line of the preflight.
@@ -64,7 +65,7 @@ func Check(ctx context.Context, a *app.App, o Options) ([]Finding, error) {
 	if err := a.Connect(x.sides()); err != nil {
 		return nil, err
 	}
-	for _, look := range []func(context.Context){x.policy, x.database, x.billing, x.clock, x.webhook, x.panel, x.mappings, x.payers, x.waiting, x.receivers, x.mails} {
+	for _, look := range []func(context.Context){x.policy, x.files, x.database, x.billing, x.clock, x.webhook, x.panel, x.mappings, x.payers, x.waiting, x.receivers, x.mails} {
 		look(ctx)
 		if err := ctx.Err(); err != nil {
 			return nil, errors.Join(err, a.Close())
@@ -164,11 +165,20 @@ func (x *check) policy(context.Context) {
 	x.ok("policy", "%s", detail)
 }
 
+// files lists the secrets that are in files. What is wrong with one is among the settings.
+func (x *check) files(context.Context) {
+	for _, f := range x.Config.Files {
+		if !x.wrong.Names(f.Name()) {
+			x.ok(f.Name(), "read from %s, and again when that changes", f.Path())
+		}
+	}
+}
+
 func (x *check) webhook(context.Context) {
 	if x.wrong.Names("STRIPE_WEBHOOK_SECRET") {
 		return
 	}
-	if n := len(x.Config.WebhookSecrets); n > 0 {
+	if n := len(secret.Each(x.Config.WebhookSecrets)); n > 0 {
 		x.ok("webhook", "%s configured", report.Count(n, "secret"))
 		return
 	}
@@ -177,7 +187,7 @@ func (x *check) webhook(context.Context) {
 
 // receivers lists who gets messages, and with --notify sends each a test message.
 func (x *check) receivers(context.Context) {
-	n := len(x.Config.NotifyURLs)
+	n := len(secret.Each(x.Config.NotifyURLs))
 	switch {
 	case x.wrong.Names("NOTIFY_URLS"):
 		return
@@ -191,7 +201,7 @@ func (x *check) receivers(context.Context) {
 		x.ok("notify", "%s configured; check --notify sends a test message", report.Count(n, "receiver"))
 		return
 	}
-	messages, err := notify.New(x.Config.NotifyURLs, x.Log)
+	messages, err := notify.New(secret.Each(x.Config.NotifyURLs), x.Log)
 	if err != nil {
 		x.fail("notify", err.Error(), "mend NOTIFY_URLS")
 		return

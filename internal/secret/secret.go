@@ -14,25 +14,35 @@ const redacted = "[redacted]"
 // Text is a credential. Every way of printing or encoding it yields
 // "[redacted]"; only Reveal gives the value, so a search for Reveal finds every
 // place where a credential leaves the type. The zero value is "not set".
-type Text struct{ value string }
+//
+// The value of one that is in a file is that of the moment of Reveal; see [File].
+type Text struct {
+	value string
+	file  *File // nil: the value is fixed
+}
 
 // New wraps a credential.
 func New(value string) Text { return Text{value: value} }
 
 // Reveal returns the credential itself. Pass it on; do not format it.
-func (t Text) Reveal() string { return t.value }
+func (t Text) Reveal() string {
+	if t.file != nil {
+		return t.file.current()
+	}
+	return t.value
+}
 
 // IsSet reports whether there is a credential at all.
-func (t Text) IsSet() bool { return t.value != "" }
+func (t Text) IsSet() bool { return t.value != "" || t.file != nil }
 
 // Fingerprint identifies the credential without disclosing it: 8 hex digits of a SHA-256
 // over a constant prefix and the value; "" if it is not set. With it a run notices that a
 // key has changed. 32 bits of a hash of a random key disclose nothing.
 func (t Text) Fingerprint() string {
-	if t.value == "" {
+	if !t.IsSet() {
 		return ""
 	}
-	sum := sha256.Sum256([]byte("stripe-enhance credential\x00" + t.value))
+	sum := sha256.Sum256([]byte("stripe-enhance credential\x00" + t.Reveal()))
 	return hex.EncodeToString(sum[:4])
 }
 
@@ -41,16 +51,16 @@ func (t Text) Fingerprint() string {
 // refused key. If the key is short, only its beginning is shown.
 func (t Text) Glimpse() string {
 	const shown, least = 4, 24 // of 24 characters, 12 stay hidden: 71 bits of those that Stripe uses
-	begins := ""
+	value, begins := t.Reveal(), ""
 	for _, kind := range []string{"sk_live_", "sk_test_", "rk_live_", "rk_test_"} {
-		if strings.HasPrefix(t.value, kind) {
+		if strings.HasPrefix(value, kind) {
 			begins = kind
 		}
 	}
-	if len(t.value) < least {
+	if len(value) < least {
 		return begins + "…"
 	}
-	return begins + "…" + t.value[len(t.value)-shown:]
+	return begins + "…" + value[len(value)-shown:]
 }
 
 // Format implements fmt.Formatter for every verb, %#v included.
@@ -58,7 +68,7 @@ func (t Text) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, t.String())
 
 // String returns "[redacted]", or "" if the credential is not set.
 func (t Text) String() string {
-	if t.value == "" {
+	if !t.IsSet() {
 		return ""
 	}
 	return redacted
@@ -72,6 +82,6 @@ func (t Text) MarshalText() ([]byte, error) { return []byte(t.String()), nil }
 
 // UnmarshalText takes the value from a configuration source.
 func (t *Text) UnmarshalText(b []byte) error {
-	t.value = string(b)
+	*t = New(string(b))
 	return nil
 }

@@ -42,6 +42,8 @@ type Options struct {
 	// Log receives what the engine and both clients log. Nil: the engine's, in a
 	// verbose test.
 	Log *logrus.Logger
+	// Key and Token are the credentials of the clients. Not set: those of the world.
+	Key, Token secret.Text
 	// Transport wraps the way to both simulators. Nil: the world's own.
 	Transport func(http.RoundTripper) http.RoundTripper
 }
@@ -140,13 +142,20 @@ func (r *Env) Open() {
 	if r.options.Transport != nil {
 		transport = r.options.Transport(transport)
 	}
-	r.Stripe, err = stripe.New(stripe.Options{Key: secret.New(r.World.StripeKey()), BaseURL: "http://" + simulator.StripeHost,
+	key, token := r.options.Key, r.options.Token
+	if !key.IsSet() {
+		key = secret.New(r.World.StripeKey())
+	}
+	if !token.IsSet() {
+		token = secret.New(r.World.EnhanceToken())
+	}
+	r.Stripe, err = stripe.New(stripe.Options{Key: key, BaseURL: "http://" + simulator.StripeHost,
 		Transport: transport, Log: r.options.Log, Now: r.now, Breaker: breaker.New("Stripe", r.now), RetryMin: time.Microsecond, RetryMax: time.Microsecond,
 		Limiter: ratelimit.New(ratelimit.Options{RPS: 1e6, Min: 1e6, Concurrency: 8})})
 	if err != nil {
 		r.tb.Fatalf("stripe client: %v", err)
 	}
-	r.Panel, err = enhance.New(enhance.Options{BaseURL: "http://" + simulator.EnhanceHost, Token: secret.New(r.World.EnhanceToken()),
+	r.Panel, err = enhance.New(enhance.Options{BaseURL: "http://" + simulator.EnhanceHost, Token: token,
 		Org: r.World.OrgID(), Transport: transport, Log: r.options.Log, Now: r.now, Breaker: breaker.New("Enhance", r.now), ReadBackoff: time.Microsecond,
 		Limiter: ratelimit.New(ratelimit.Options{RPS: 1e6, Min: 1e6, Concurrency: 8})})
 	if err != nil {

@@ -13,6 +13,7 @@ import (
 	"github.com/sirupsen/logrus"
 
 	"github.com/stripe-enhance/stripe-enhance/internal/fault"
+	"github.com/stripe-enhance/stripe-enhance/internal/fence"
 	"github.com/stripe-enhance/stripe-enhance/reconcile"
 	"github.com/stripe-enhance/stripe-enhance/reconcile/planner"
 )
@@ -392,6 +393,27 @@ func (r *run) checkIdentity(ctx context.Context) error {
 	return r.checkPanel(ctx)
 }
 
+// pinned ends a run as soon as a credential is not the one that it began with, because it
+// was rotated meanwhile: the run has made sure of account and panel with the other one. The
+// next run makes sure of them anew.
+func (r *run) pinned(ctx context.Context, end context.CancelCauseFunc) context.Context {
+	account, panel := r.Account.Fingerprint(), r.Owners.Credential()
+	return fence.Pin(ctx, func() error {
+		changed := ""
+		switch {
+		case r.Account.Fingerprint() != account:
+			changed = "STRIPE_SECRET_KEY"
+		case r.Owners.Credential() != panel:
+			changed = "ENHANCE_API_TOKEN"
+		default:
+			return nil
+		}
+		err := fault.Errorf(fault.Fenced, "%s has changed during the run: the next run first makes sure that it belongs to what this database knows", changed)
+		end(err)
+		return err
+	})
+}
+
 func (r *run) checkKey(ctx context.Context) error {
 	pin := r.Account.Fingerprint()
 	last, err := r.Cursors.Cursor(ctx, cursorKey)
@@ -529,12 +551,16 @@ func apart(whose string, skew time.Duration) string {
 	return fmt.Sprintf("%s is %s %s Stripe's", whose, skew.Abs().Round(time.Second), direction)
 }
 
-// checkPanel asks a changed panel for orgs and hostings that we know: an org is
-// ours only where the organisation that sells is its parent.
+// checkPanel asks a changed panel, or a panel with a changed token, for orgs and hostings
+// that we know: an org is ours only where the organisation that sells is its parent.
 func (r *run) checkPanel(ctx context.Context) error {
-	pin := r.Owners.Fingerprint()
+	pin, token := r.Owners.Fingerprint(), r.Owners.Credential()
 	last, err := r.Cursors.Cursor(ctx, cursorPanel)
-	if err != nil || last == pin {
+	if err != nil {
+		return err
+	}
+	proved, err := r.Cursors.Cursor(ctx, cursorToken)
+	if err != nil || last == pin && proved == token {
 		return err
 	}
 	if err := r.lookForPanel(ctx); err != nil {
@@ -551,9 +577,16 @@ func (r *run) checkPanel(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("checking that this is the right panel: %w", err)
 	}
+	if len(bound) > 0 && !found && last == pin {
+		return r.evidence.abort("with the new ENHANCE_API_TOKEN the panel %s shows none of %d known hostings: it is a token of another organisation, or the panel was emptied. "+
+			"Put the right ENHANCE_API_TOKEN back, or restore the panel", pin, len(bound))
+	}
 	if len(bound) > 0 && !found {
 		return r.evidence.abort("the panel is now %s (it was %s) and has none of %d known hostings: it is another panel or organisation, or it was emptied. "+
 			"Put the right ENHANCE_API_URL and ENHANCE_ORG_ID back; for another panel use another database", pin, last, len(bound))
+	}
+	if err := r.Cursors.SetCursor(ctx, r.tok, cursorToken, token); err != nil {
+		return err
 	}
 	return r.Cursors.SetCursor(ctx, r.tok, cursorPanel, pin)
 }

@@ -148,7 +148,7 @@ func (r *run) serve(ctx context.Context, subscription string) error {
 // checkPins makes sure that key, panel and index are those that a run has proved right. A
 // change is for the next run.
 func (r *run) checkPins(ctx context.Context) error {
-	for name, pin := range map[string]string{cursorKey: r.Account.Fingerprint(), cursorPanel: r.Owners.Fingerprint()} {
+	for name, pin := range map[string]string{cursorKey: r.Account.Fingerprint(), cursorPanel: r.Owners.Fingerprint(), cursorToken: r.Owners.Credential()} {
 		last, err := r.Cursors.Cursor(ctx, name)
 		if err != nil {
 			return err

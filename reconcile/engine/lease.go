@@ -207,6 +207,7 @@ func (r *run) acquireLease(ctx context.Context) (context.Context, func(), error)
 		return nil, nil, err
 	}
 	r.tok = tok
+	ctx = r.pinned(ctx, cancel)
 	cursors, drop := r.together.cursors.use(r.Engine.Cursors, tok)
 	r.Cursors = cursors
 	var renewer sync.WaitGroup

@@ -84,6 +84,8 @@ type Owners interface {
 	Requests() int
 	// Fingerprint identifies the panel and the selling org, "https://host/api org-uuid".
 	Fingerprint() string
+	// Credential identifies the token without disclosing it.
+	Credential() string
 }
 
 // Provisioner writes to Enhance. Each call is sent exactly once: no retries, no
