@@ -118,9 +118,10 @@ func fileDSN(path string, readOnly bool) string {
 // committed intent survive a power cut in WAL mode; _txlock=immediate takes the
 // write lock at BEGIN, because a reader that turns writer midway fails without waiting,
 // whatever busy_timeout is. Each connection has a small cache of its own; the system
-// caches the file once for all of them.
+// caches the file once for all of them. auto_vacuum counts for a new file alone, and comes
+// before what writes into it: pages that pruning frees are given back, see giveBack.
 func parameters(journal string, readOnly bool) string {
-	p := "_pragma=busy_timeout(10000)&_pragma=journal_mode(" + journal + ")&_pragma=synchronous(FULL)" +
+	p := "_pragma=busy_timeout(10000)&_pragma=auto_vacuum(INCREMENTAL)&_pragma=journal_mode(" + journal + ")&_pragma=synchronous(FULL)" +
 		"&_pragma=foreign_keys(1)&_pragma=temp_store(MEMORY)" +
 		"&_dqs=0&_time_integer_format=unix_micro"
 	if readOnly {

@@ -14,6 +14,20 @@ import (
 	"github.com/stripe-enhance/stripe-enhance/internal/fence"
 )
 
+// A credential may have been rotated, to one that the run has not made sure of: then nothing
+// is asked with it, and nothing is written.
+func TestARequestWithACredentialThatWasNotProvedIsNotSent(t *testing.T) {
+	var arrived atomic.Int32
+	url := served(t, func(http.ResponseWriter, *http.Request) { arrived.Add(1) })
+	n := &town{client: fast(t, url), org: otherOrg, hosting: 42}
+	for _, o := range ops {
+		err := o.do(fence.Pin(t.Context(), func() error { return fault.Errorf(fault.Fenced, "the token has changed") }), n)
+		if fault.Of(err) != fault.Fenced || arrived.Load() != 0 {
+			t.Errorf("%s: %v after %d requests", o.name, err, arrived.Load())
+		}
+	}
+}
+
 // Two mistakes were put in to try this test, and a case of it failed each time: the
 // fence was not asked after the limiter, and not after the connection was made.
 func TestAWriteWhoseFenceClosedOnTheWayNeverReachesThePanel(t *testing.T) {

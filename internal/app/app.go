@@ -170,6 +170,7 @@ func (a *App) engineOptions() engine.Options {
 		LeaseTTL:      c.LeaseTTL,
 		DriftInterval: c.DriftInterval,
 		Concurrency:   c.Concurrency,
+		Keep:          time.Duration(c.JournalKeep),
 		Owner:         a.Owner,
 		Now:           a.Now,
 		Log:           a.Log,
@@ -184,7 +185,7 @@ func (a *App) ports() (engine.Ports, error) {
 		Billing: a.Stripe, Account: a.Stripe,
 		Panel: a.Enhance, OrgLister: a.Enhance, Owners: a.Enhance, Provisioner: a.Enhance, Websites: a.Enhance, Contents: a.Enhance, Backups: a.Enhance, Features: a.Stripe, Disputes: a.Stripe,
 		Mirror: a.Store, Cursors: a.Store, Queue: a.Store, Timetable: a.Store, Journal: a.Store, Plans: a.Store, Inventory: a.Store, ContentStore: a.Store, BackupStore: a.Store,
-		PlanStore: a.Store, FeatureStore: a.Store, DisputeStore: a.Store, History: a.Store, Evidence: a.Store, Withheld: a.Store, Existing: a.Store, Leases: a.Store, MailJournal: a.Store, Addressees: a.Stripe,
+		PlanStore: a.Store, FeatureStore: a.Store, DisputeStore: a.Store, History: a.Store, Evidence: a.Store, Withheld: a.Store, Existing: a.Store, Leases: a.Store, MailJournal: a.Store, Addressees: a.Stripe, Archive: a.Store,
 	}
 	if a.Config.Mode == reconcile.Enforce && a.Config.Retention > 0 {
 		ports.Terminator = a.Enhance

@@ -211,3 +211,17 @@ func TestADotEnvThatOthersCanReadIsRefused(t *testing.T) {
 		}
 	}
 }
+
+func TestHistoryIsKeptForYearsOrDaysOrForEver(t *testing.T) {
+	for text, want := range map[string]time.Duration{"2y": 2 * 365 * 24 * time.Hour, "90d": 90 * 24 * time.Hour, "0": 0, "forever": 0, "2400h": 2400 * time.Hour} {
+		var k Keep
+		if err := k.UnmarshalText([]byte(text)); err != nil || time.Duration(k) != want {
+			t.Errorf("%q: %v, %v; want %v", text, time.Duration(k), err, want)
+		}
+	}
+	for _, text := range []string{"", "y", "2 y", "-2y", "89d", "1h", "200y", "2y3d", "ever"} {
+		if err := new(Keep).UnmarshalText([]byte(text)); err == nil {
+			t.Errorf("%q was accepted", text)
+		}
+	}
+}

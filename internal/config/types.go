@@ -145,6 +145,36 @@ func (w *Warnings) UnmarshalText(b []byte) error {
 	return nil
 }
 
+// Keep is how long something is kept. 0: for ever.
+type Keep time.Duration
+
+const (
+	year = 365 * 24 * time.Hour
+	// leastKept is the shortest time: that of a dispute at Stripe, with a month to spare.
+	leastKept = 90 * 24 * time.Hour
+)
+
+// UnmarshalText accepts years (2y) and durations, and 0 or forever.
+func (k *Keep) UnmarshalText(b []byte) error {
+	text := string(b)
+	if text == "forever" {
+		*k = 0
+		return nil
+	}
+	var d time.Duration
+	years, err := strconv.ParseUint(strings.TrimSuffix(text, "y"), 10, 7)
+	if strings.HasSuffix(text, "y") && err == nil {
+		d = time.Duration(years) * year
+	} else if d, err = reconcile.ParseDuration(text); err != nil {
+		return fmt.Errorf("%q is neither a number of years or days (2y, 400d) nor forever", text)
+	}
+	if d != 0 && d < leastKept {
+		return fmt.Errorf("%q is less than 90 days; the brakes and disputes look back at what was done", text)
+	}
+	*k = Keep(d)
+	return nil
+}
+
 // Address is a TCP address to listen on, host:port or :port.
 type Address string
 

@@ -167,6 +167,9 @@ func (r *Env) Open() {
 // now is the clock of the machine that the program runs on.
 func (r *Env) now() time.Time { return r.World.Now().Add(r.options.Skew) }
 
+// SetSkew changes how far the clock of our machine is ahead, between two runs.
+func (r *Env) SetSkew(ahead time.Duration) { r.options.Skew = ahead }
+
 // SecondProcess is another process on the same company and database, while the first one
 // may still be there.
 func SecondProcess(r *Env) *Env {
@@ -218,7 +221,7 @@ func (r *Env) NewEngine(change func(*engine.Options)) *engine.Engine {
 func (r *Env) Ports() engine.Ports {
 	return engine.Ports{Billing: r.Stripe, Account: r.Stripe, Panel: r.Panel, OrgLister: r.Panel, Owners: r.Panel, Provisioner: r.Panel,
 		Websites: r.Panel, Contents: r.Panel, Backups: r.Panel, Features: r.Stripe, Disputes: r.Stripe, Terminator: r.Panel, Mirror: r.Store, Cursors: r.Store, Queue: r.Store, Timetable: r.Store,
-		Journal: r.Store, Plans: r.Store, Inventory: r.Store, ContentStore: r.Store, BackupStore: r.Store, PlanStore: r.Store, FeatureStore: r.Store, DisputeStore: r.Store, History: r.Store, Evidence: r.Store, Withheld: r.Store, Existing: r.Store, Leases: r.Store}
+		Journal: r.Store, Plans: r.Store, Inventory: r.Store, ContentStore: r.Store, BackupStore: r.Store, PlanStore: r.Store, FeatureStore: r.Store, DisputeStore: r.Store, History: r.Store, Evidence: r.Store, Withheld: r.Store, Existing: r.Store, Leases: r.Store, Archive: r.Store}
 }
 
 // Close ends the process, so to speak: the database is closed as it is.

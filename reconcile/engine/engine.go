@@ -42,6 +42,8 @@ type Options struct {
 	DriftShare int
 	// Concurrency is how many customers are worked on at once. 0: 8.
 	Concurrency int
+	// Keep is how long the history of what was done is kept. 0: for ever.
+	Keep time.Duration
 	// Owner names this process in the lease. It must be unique. "": made up.
 	Owner string
 	// Now is the clock. nil: time.Now.
@@ -102,6 +104,7 @@ type Ports struct {
 	Existing     Existing
 	MailJournal  MailJournal
 	Leases       Leases
+	Archive      Archive
 }
 
 // Request is how much one run reads.
@@ -338,6 +341,7 @@ func (r *run) do(ctx context.Context) error {
 		r.applyBrake,    // too many of one kind?
 		r.apply,
 		r.sendMails, // to customers
+		r.prune,     // history that is old
 	}
 	if r.req.Look && r.req.Dry {
 		steps = steps[:looking]

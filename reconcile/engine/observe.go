@@ -24,6 +24,7 @@ const (
 	cursorKey      = "key"      // fingerprint of the last Stripe key that proved right
 	cursorPanel    = "panel"    // pin of the last panel that proved right
 	cursorToken    = "token"    // fingerprint of the last token for the panel that proved right
+	cursorPruned   = "pruned"   // reconcile.Pruning as JSON
 	cursorOrgs     = "orgs"     // RFC 3339: the index of orgs is complete up to here
 	cursorNewest   = "newest"   // RFC 3339, the panel's clock: orgs that are not newer are all in the index
 	cursorRecovery = "recovery" // RFC 3339, the panel's clock: orgs that are not newer were there when we knew nothing of the panel

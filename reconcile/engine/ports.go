@@ -290,6 +290,14 @@ type History interface {
 	RunActions(ctx context.Context, run string, yield func(reconcile.ActionRecord) error) error
 }
 
+// Archive is the history of what was done. It may be missing.
+type Archive interface {
+	// Prune looks at up to limit rows of a table behind a position, and deletes those that are
+	// older than before and that nothing rests on. It returns the last row that it looked at,
+	// how many it deleted, and whether the table has no more of them.
+	Prune(ctx context.Context, tok reconcile.Token, table reconcile.OldRows, after reconcile.RowPosition, before time.Time, limit int) (last reconcile.RowPosition, gone int, ended bool, err error)
+}
+
 // Withheld is the current holds.
 type Withheld interface {
 	// FirstHolds counts the holds of the last plan of every customer, and returns of each
