@@ -97,7 +97,7 @@ func TestHistoryIsPrunedAndDecidesAsBefore(t *testing.T) {
 			t.Errorf("no %s were pruned", what)
 		}
 	}
-	diff(t, "suspended", all.suspended, some.suspended)
+	diff(t, "hostings that are suspended", len(all.suspended), len(some.suspended)) // their numbers are a matter of order
 	if len(some.suspended) != 1 {
 		t.Errorf("%d hostings are suspended, want that of the customer who is away", len(some.suspended))
 	}
@@ -129,7 +129,9 @@ func TestByAClockThatIsYearsAheadNothingIsPruned(t *testing.T) {
 	for range 3 {
 		r.SetSkew(10 * 365 * 24 * time.Hour)
 		r.World.Advance(time.Hour)
-		_, _ = r.Try(engine.Request{Trigger: "cron"})
+		if _, err := r.Try(engine.Request{Trigger: "cron"}); err == nil {
+			t.Error("the run did not end because of the clock")
+		}
 		r.SetSkew(0)
 	}
 	if left() < before {
