@@ -50,6 +50,13 @@ func (s *Store) Migrate(ctx context.Context, dryRun bool) ([]MigrationInfo, erro
 	return applied, failed("migrating", s.server.explain(errors.Join(err, unlock())))
 }
 
+// Schema is the version of the database that this program works with: the number of the
+// newest migration that it knows, the same for both databases.
+func Schema() int64 {
+	all := (&Store{d: sqlite}).history()
+	return all[len(all)-1].Version
+}
+
 // Pending lists the migrations that this database still lacks, in order. It is
 // an error when the database has some that this program lacks.
 func (s *Store) Pending(ctx context.Context) ([]MigrationInfo, error) {

@@ -59,7 +59,11 @@ func openSQLite(ctx context.Context, path string, o Options) (*Store, error) {
 	}
 	s := &Store{d: sqlite, path: path, lock: newFileLock(path + ".lock")}
 	s.close = append(s.close, s.lock.close)
-	if s.write, s.writing, err = s.connect(ctx, fileDSN(path, false), 1, "wal"); err != nil {
+	dsn := fileDSN(path, false)
+	if info, err := os.Stat(path); err == nil && info.Size() == 0 {
+		dsn = givingBack(dsn)
+	}
+	if s.write, s.writing, err = s.connect(ctx, dsn, 1, "wal"); err != nil {
 		return nil, errors.Join(err, s.Close())
 	}
 	readers := o.ReadConnections
@@ -114,14 +118,20 @@ func fileDSN(path string, readOnly bool) string {
 	return u.String() + "?" + parameters("WAL", readOnly)
 }
 
+// givingBack is the name of a new file from which pages can be given back, see giveBack. That
+// counts for a file without tables alone, comes before whatever writes into it, and is not
+// asked of a file that exists, because it would be written.
+func givingBack(dsn string) string {
+	return strings.Replace(dsn, "&_pragma=journal_mode", "&_pragma=auto_vacuum(INCREMENTAL)&_pragma=journal_mode", 1)
+}
+
 // parameters are the driver's parameters. synchronous(FULL) is what makes a
 // committed intent survive a power cut in WAL mode; _txlock=immediate takes the
 // write lock at BEGIN, because a reader that turns writer midway fails without waiting,
 // whatever busy_timeout is. Each connection has a small cache of its own; the system
-// caches the file once for all of them. auto_vacuum counts for a new file alone, and comes
-// before what writes into it: pages that pruning frees are given back, see giveBack.
+// caches the file once for all of them.
 func parameters(journal string, readOnly bool) string {
-	p := "_pragma=busy_timeout(10000)&_pragma=auto_vacuum(INCREMENTAL)&_pragma=journal_mode(" + journal + ")&_pragma=synchronous(FULL)" +
+	p := "_pragma=busy_timeout(10000)&_pragma=journal_mode(" + journal + ")&_pragma=synchronous(FULL)" +
 		"&_pragma=foreign_keys(1)&_pragma=temp_store(MEMORY)" +
 		"&_dqs=0&_time_integer_format=unix_micro"
 	if readOnly {

@@ -20,6 +20,7 @@ func (p *program) commands() []*cobra.Command {
 		p.mappingsCommand(),
 		p.holdsCommand(),
 		p.migrateCommand(),
+		p.backupCommand(),
 		p.healthcheckCommand(),
 		p.demoCommand(),
 		p.simulateCommand(),

@@ -107,7 +107,7 @@ func TestTheJSONOfEveryCommandHasItsFields(t *testing.T) {
 	}{
 		{0, "migrate --dry-run", "dry migrations", "", nil},
 		{0, "migrate", "dry migrations", "", nil},
-		{0, "version", "arch go os revision version", "", nil},
+		{0, "version", "arch date go modified os revision schema version", "", nil},
 		{0, "healthcheck --url " + service.URL, "ready", "", nil},
 		{0, "mappings set price_basic_monthly 1", mappingFields, "", nil},
 		{0, "mappings import -", "imported", "billing_plan_id,enhance_plan_id\nprice_pro_monthly,2\n", nil},
@@ -119,6 +119,7 @@ func TestTheJSONOfEveryCommandHasItsFields(t *testing.T) {
 		{3, "plan", runFields, "", nil},
 		{3, "reconcile", runFields, "", nil},
 		{0, "plans", planFields, "", &plans},
+		{0, "backup " + filepath.Join(t.TempDir(), "backup.db"), "bytes file rows schema tables", "", nil},
 		{0, "plans PLAN", planFields, "", nil},
 		{0, "approve PLAN", runFields, "", nil},
 		{0, "reconcile --subscription " + bakery.Subscription, strings.Replace(runFields, "trigger", "targets trigger", 1), "", nil},

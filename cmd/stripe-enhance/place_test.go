@@ -20,6 +20,7 @@ func TestNoCommandLeavesAnythingInTheWrongDirectory(t *testing.T) {
 	more := map[string][]string{
 		"mappings import":  {"mappings", "import", file},
 		"holds add":        {"holds", "add", "--customer", "cus_1", "--kind", "ignore"},
+		"migrate copy":     {"migrate", "copy", "--to", "postgres://127.0.0.1:1/x"},
 		"customers show":   {"customers", "show", "--email", "a@example.com"},
 		"customers bind":   {"customers", "bind", "sub_1", "new", "--reason", "because"},
 		"customers unbind": {"customers", "unbind", "sub_1", "--reason", "because"},

@@ -8,12 +8,13 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/stripe-enhance/stripe-enhance/internal/report"
+	"github.com/stripe-enhance/stripe-enhance/store"
 )
 
 func (p *program) versionCommand() *cobra.Command {
 	return &cobra.Command{
 		Use:     "version",
-		Short:   "Print the version",
+		Short:   "Print version, commit, and the database schema that it needs",
 		GroupID: groupSetUp,
 		Example: "  stripe-enhance version -o json",
 		RunE: func(*cobra.Command, []string) error {
@@ -29,25 +30,47 @@ func (p *program) versionCommand() *cobra.Command {
 type versionDocument struct {
 	Version  string `json:"version"`
 	Revision string `json:"revision"`
+	// Date is that of the commit, RFC 3339; "" if the build does not know it.
+	Date string `json:"date"`
+	// Modified: the build has changes that are in no commit.
+	Modified bool  `json:"modified"`
+	Schema   int64 `json:"schema"` // of the database that this program needs
 	Go       string `json:"go"`
 	OS       string `json:"os"`
 	Arch     string `json:"arch"`
 }
 
 func (v versionDocument) line() string {
-	return fmt.Sprintf("stripe-enhance %s (%s, %s/%s)", v.Version, v.Go, v.OS, v.Arch)
+	const short = 12 // letters of a commit
+	var commit string
+	if v.Revision != "" {
+		commit = "commit " + v.Revision[:min(short, len(v.Revision))]
+		if v.Modified {
+			commit += " with changes"
+		}
+		if v.Date != "" {
+			commit += " of " + v.Date
+		}
+		commit += ", "
+	}
+	return fmt.Sprintf("stripe-enhance %s (%s%s, %s/%s, database schema %d)", v.Version, commit, v.Go, v.OS, v.Arch, v.Schema)
 }
 
 // versionOf prefers the version that the build was given, then the one that Go recorded.
 func versionOf() versionDocument {
-	v := versionDocument{Version: build, Go: runtime.Version(), OS: runtime.GOOS, Arch: runtime.GOARCH}
+	v := versionDocument{Version: build, Go: runtime.Version(), OS: runtime.GOOS, Arch: runtime.GOARCH, Schema: store.Schema()}
 	recorded, ok := debug.ReadBuildInfo()
 	if !ok {
 		return v.orDevel()
 	}
 	for _, s := range recorded.Settings {
-		if s.Key == "vcs.revision" {
+		switch s.Key {
+		case "vcs.revision":
 			v.Revision = s.Value
+		case "vcs.time":
+			v.Date = s.Value
+		case "vcs.modified":
+			v.Modified = s.Value == "true"
 		}
 	}
 	if v.Version == "" {

@@ -183,6 +183,14 @@ func missing(c *config.Config) string {
 	return "the PostgreSQL database that DATABASE_URL names has no tables of stripe-enhance"
 }
 
+// NoFile is the error of a command that needs a database in a file that exists.
+func (p Place) NoFile(c *config.Config) error {
+	if _, err := os.Stat(store.File(c.DatabaseURL)); err != nil {
+		return p.wrong(c)
+	}
+	return nil
+}
+
 func (p Place) wrong(c *config.Config) error {
 	short := strings.TrimPrefix(p.Command, "stripe-enhance ")
 	if c.DatabaseFrom != config.SourceDefault {
