@@ -6,8 +6,8 @@ import (
 	"time"
 )
 
-// OldRows is a table whose old rows are pruned: the history of what was done. What a
-// decision rests on stays, however old it is; see store.Prune.
+// OldRows is a table of history, whose old rows are pruned. A row on which a decision
+// rests stays, however old it is; see store.Prune.
 type OldRows uint8
 
 const (
@@ -21,7 +21,7 @@ const (
 )
 
 // Pruning is where pruning stands. It goes through the tables in rounds, a few rows in each
-// run, because what has to stay once may go later.
+// run, because a row that has to stay once may go later.
 type Pruning struct {
 	Began time.Time `json:"began"` // the round at work; zero: none is
 	Next  time.Time `json:"next"`  // no round begins before

@@ -33,8 +33,8 @@ type versionDocument struct {
 	// Date is that of the commit, RFC 3339; "" if the build does not know it.
 	Date string `json:"date"`
 	// Modified: the build has changes that are in no commit.
-	Modified bool  `json:"modified"`
-	Schema   int64 `json:"schema"` // of the database that this program needs
+	Modified bool   `json:"modified"`
+	Schema   int64  `json:"schema"` // of the database that this program needs
 	Go       string `json:"go"`
 	OS       string `json:"os"`
 	Arch     string `json:"arch"`

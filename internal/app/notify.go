@@ -6,6 +6,7 @@ import (
 	"strings"
 	"sync"
 
+	"github.com/stripe-enhance/stripe-enhance/internal/fault"
 	"github.com/stripe-enhance/stripe-enhance/internal/notify"
 	"github.com/stripe-enhance/stripe-enhance/internal/secret"
 	"github.com/stripe-enhance/stripe-enhance/reconcile"
@@ -85,7 +86,10 @@ func (m *messages) now() *notify.Notifier {
 		m.Log.WithError(err).Warn("the receivers stay as they were")
 		return m.to
 	}
-	go m.to.Close() // it delivers what it has, which may take seconds
+	before := m.to
+	go func() { // it delivers the messages that it has, which may take seconds
+		_ = fault.Guard(func() error { before.Close(); return nil })
+	}()
 	m.urls, m.to = urls, to
 	return to
 }

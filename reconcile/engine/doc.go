@@ -45,6 +45,7 @@
 //     only receive before customers that lose something.
 //  12. sendMails: warnings and notices to customers, after everything else, so that a mail
 //     server that is down delays no change.
+//  13. prune: a few rows of history that are older than Keep, and on which no decision rests.
 //
 // An approval covers the actions in the version of the plan that was shown. Each of them
 // is released until it is done, or is not wanted for a while, or 24 hours have passed;

@@ -42,7 +42,7 @@ type Options struct {
 	DriftShare int
 	// Concurrency is how many customers are worked on at once. 0: 8.
 	Concurrency int
-	// Keep is how long the history of what was done is kept. 0: for ever.
+	// Keep is how long the history is kept: journal, runs, webhooks. 0: for ever.
 	Keep time.Duration
 	// Owner names this process in the lease. It must be unique. "": made up.
 	Owner string

@@ -408,7 +408,7 @@ func (r *run) pinned(ctx context.Context, end context.CancelCauseFunc) context.C
 		default:
 			return nil
 		}
-		err := fault.Errorf(fault.Fenced, "%s has changed during the run: the next run first makes sure that it belongs to what this database knows", changed)
+		err := fault.Errorf(fault.Fenced, "%s has changed during the run: the next run first makes sure that it is of the same account or panel", changed)
 		end(err)
 		return err
 	})

@@ -290,7 +290,7 @@ type History interface {
 	RunActions(ctx context.Context, run string, yield func(reconcile.ActionRecord) error) error
 }
 
-// Archive is the history of what was done. It may be missing.
+// Archive is the history: journal, runs, webhooks. It may be missing; then it grows.
 type Archive interface {
 	// Prune looks at up to limit rows of a table behind a position, and deletes those that are
 	// older than before and that nothing rests on. It returns the last row that it looked at,

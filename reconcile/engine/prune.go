@@ -21,7 +21,7 @@ const (
 
 // prune forgets a few rows of the history that are older than Keep, after the work of the
 // run. By a clock that is years ahead everything would be old: checkClock has ended such a
-// run before. What a decision rests on stays, see store.Prune. An error ends no run: the rows stay
+// run before. Rows on which a decision rests stay, see store.Prune. An error ends no run: the rows stay
 // until the next one.
 func (r *run) prune(ctx context.Context) error {
 	if r.Keep <= 0 || r.Archive == nil || r.req.Dry || len(r.req.Subscriptions) > 0 {
@@ -32,7 +32,7 @@ func (r *run) prune(ctx context.Context) error {
 		return err
 	}
 	var p reconcile.Pruning
-	_ = json.Unmarshal([]byte(text), &p) // what cannot be read is a new round
+	_ = json.Unmarshal([]byte(text), &p) // an unreadable one begins anew
 	now := r.clock()
 	if p.Began.IsZero() && now.Before(p.Next) {
 		return nil
@@ -55,7 +55,7 @@ func (r *run) prune(ctx context.Context) error {
 	}
 	if p.Done() {
 		if what := p.Describe(); what != "" {
-			r.note("%s from before %s were pruned, because JOURNAL_KEEP is over for them; what a decision rests on stays", what, before.Format(time.DateOnly))
+			r.note("%s from before %s were pruned, because JOURNAL_KEEP is over for them; rows on which a decision rests stay", what, before.Format(time.DateOnly))
 		}
 		p = reconcile.Pruning{Next: p.Began.Add(pruneEvery)}
 	}

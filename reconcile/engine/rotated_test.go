@@ -112,7 +112,7 @@ func unknownHere(r *http.Request) (*http.Response, error) {
 }
 
 // TestARunEndsWhenACredentialIsRotatedAndTheNextOneMakesSureOfIt: a new customer is served
-// with the new credential if it leads to what we know. If not, nothing is changed with it,
+// with the new credential if it leads to the same account and panel. If not, nothing is changed,
 // as if the program had been started with it.
 func TestARunEndsWhenACredentialIsRotatedAndTheNextOneMakesSureOfIt(t *testing.T) {
 	for _, tc := range []struct {
