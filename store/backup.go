@@ -26,7 +26,7 @@ type BackedUp struct {
 	Rows   int64
 }
 
-// ErrBackupExists: a backup never replaces a file.
+// ErrBackupExists is the error of a backup whose name is taken: it never replaces a file.
 var ErrBackupExists = errors.New("exists already, and a backup replaces no file: choose another name")
 
 // Backup writes the database of SQLite to a new file, as it is at one moment, while other

@@ -189,7 +189,7 @@ func copyTable(ctx context.Context, from conn, tx pgx.Tx, table string, columns 
 	}
 	source := &copySource{rows: rows, columns: columns, table: table, hash: &sent}
 	_, err = tx.CopyFrom(ctx, pgx.Identifier{table}, names, source)
-	if err = errors.Join(err, source.err, rows.Close()); err != nil {
+	if err = errors.Join(err, source.err, rows.Err(), rows.Close()); err != nil {
 		return one, fmt.Errorf("table %s: %w", table, err)
 	}
 	for i, c := range columns {

@@ -15,7 +15,7 @@ func source(t *testing.T) *fixture {
 	t.Helper()
 	f := newFixture(t, sqliteURL(t))
 	f.person()
-	f.edit("INSERT INTO cursors (name, value) VALUES ('odd', 'ț \"quoted\" \\ 漢字')",
+	f.edit("INSERT INTO cursors (name, value) VALUES ('odd', 'ț \"quoted\" \\ Ωж😀')",
 		`UPDATE customers SET held = '[{"kind":"grace","n":12345678901234567,"x":1.50,"y":1e3}]' WHERE id = 'cus_b'`,
 		"DELETE FROM staged_subscriptions", "INSERT INTO staged_subscriptions (id, read_at, content) VALUES ('sub_x', 1, x'00ff')")
 	f.must(f.Release(t.Context(), f.tok))
@@ -50,7 +50,7 @@ func TestACopyInPostgreSQLIsTheSameAndGoesOn(t *testing.T) {
 	same(t, "all of a customer", before, after)
 	cursors, err := to.AllCursors(t.Context())
 	f.must(err)
-	same(t, "odd text", "ț \"quoted\" \\ 漢字", cursors["odd"])
+	same(t, "odd text", "ț \"quoted\" \\ Ωж😀", cursors["odd"])
 	g := &fixture{TB: t, Store: to, url: url}
 	same(t, "the customers", []reconcile.Customer{f.customer("cus_b")}, []reconcile.Customer{g.customer("cus_b")})
 	g.tok = g.acquire("first here", t0.Add(time.Hour), time.Minute)

@@ -141,7 +141,7 @@ func publicFolder(ts *testscript.TestScript, _ bool, _ []string) {
 	dir, err := os.MkdirTemp("/tmp", "stripe-enhance-public-")
 	ts.Check(err)
 	ts.Defer(func() { _ = os.RemoveAll(dir) })
-	ts.Check(os.Chmod(dir, 0o755)) //nolint:gosec // that is what it is for
+	ts.Check(os.Chmod(dir, 0o755))
 	ts.Setenv("PUBLIC", dir)
 }
 

@@ -399,7 +399,7 @@ func (r *run) checkIdentity(ctx context.Context) error {
 func (r *run) pinned(ctx context.Context, end context.CancelCauseFunc) context.Context {
 	account, panel := r.Account.Fingerprint(), r.Owners.Credential()
 	return fence.Pin(ctx, func() error {
-		changed := ""
+		var changed string
 		switch {
 		case r.Account.Fingerprint() != account:
 			changed = "STRIPE_SECRET_KEY"
