@@ -226,7 +226,7 @@ func (r *trial) run(binaries map[string]*overlay.Binary, folders, args []string,
 var panics = regexp.MustCompile(`(?m)^panic: `)
 
 // longest is how long the tests of one mistake may take once.
-const longest = 10 * time.Minute
+const longest = 30 * time.Minute
 
 func runOne(b *overlay.Binary, args []string, choice string, times int) (failed map[string]int, out string, err error) {
 	end := b.Run(overlay.Run{Args: append([]string{"-test.count=" + strconv.Itoa(times)}, args...), Choice: choice, Limit: time.Duration(times) * longest})
@@ -251,6 +251,8 @@ func runOne(b *overlay.Binary, args []string, choice string, times int) (failed 
 		failed["a panic"]++
 	case bytes.Contains(end.Output, []byte("no tests to run")):
 		err = errors.New("there are no such tests")
+	case end.Hangs && len(failed) == 0:
+		err = fmt.Errorf("not over after %d times %s", times, longest)
 	case end.Err != nil && len(failed) == 0:
 		err = fmt.Errorf("neither passed nor failed: %w", end.Err)
 	}
