@@ -80,7 +80,7 @@ func (k *ringKey) name() string {
 type Keyholder struct {
 	Name    string // of the key, for the journal
 	Support bool   // it may do only what is for support: see Keyholder.May
-	// Seal is derived from the key: whoever has the key, and each process that is configured
+	// Seal is derived from the key: a person who has the key, and each process that is configured
 	// with it, has the same one. A session that is sealed with it ends when the key is taken
 	// out of the configuration.
 	Seal [sha256.Size]byte

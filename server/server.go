@@ -94,7 +94,7 @@ type Options struct {
 	// Tools are for the page, and Adoption is for one of its views. Without Page both are nil.
 	Tools    Tools
 	Adoption Adoption
-	// OpenKey is a key that anybody may know, for which the sign-in has a button: that of the
+	// OpenKey is a key that is no secret, for which the sign-in has a button: that of the
 	// demo. It stays empty where there are customers.
 	OpenKey string
 	// Version is shown by health.

@@ -57,7 +57,7 @@ type Adoption interface {
 	Decide(ctx context.Context, p adopt.Pair, author string) error
 }
 
-// Refused is a request that cannot be meant, as a sentence for whoever made it.
+// Refused is a request that cannot be meant, as a sentence for the person who made it.
 type Refused struct {
 	Text    string
 	Unknown bool // it can be meant, and Stripe or Enhance does not know what it names

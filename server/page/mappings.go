@@ -182,7 +182,7 @@ func (v *visit) mapping() (any, error) {
 	return b.with(v)
 }
 
-// typedMapping is what was typed into the form.
+// typedMapping is the content of the form.
 func (v *visit) typedMapping() mappingBody {
 	return mappingBody{Price: v.field("price"), Plan: v.field("plan"), Websites: v.field("websites"), ServerGroup: v.field("server_group"), ByOrder: v.field("server_group_by_order"),
 		PHP: v.field("php_version"), App: v.field("app"), Owner: v.field("onboarding"), Grace: v.field("grace_period"), Unchecked: v.field("unchecked") != "", Stands: v.field("stands") != ""}

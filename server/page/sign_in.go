@@ -36,7 +36,7 @@ func (p *Page) showSignIn(w http.ResponseWriter, r *http.Request) {
 	v.render(http.StatusOK, signInPage, signInBody{Next: next})
 }
 
-// signIn begins a session for whoever has a right key. Wrong keys are counted together with
+// signIn begins a session if the key is right. Wrong keys are counted together with
 // those of the admin API.
 func (p *Page) signIn(w http.ResponseWriter, r *http.Request) {
 	v := p.newVisit(w, r)

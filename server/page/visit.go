@@ -228,7 +228,7 @@ func (v *visit) Author() string { return v.author() }
 // Version is the version of the program.
 func (v *visit) Version() string { return v.server.Version() }
 
-// OpenKey is a key that anybody may know, for the demo; "": there is none.
+// OpenKey is a key that is no secret, for the demo; "": there is none.
 func (v *visit) OpenKey() string { return v.server.OpenKey() }
 
 // Theme is the theme that was chosen; "": that of the browser.
