@@ -14,20 +14,45 @@ import (
 // This file has the lists of the page of the staff. Each is read in parts, and a part by an
 // index.
 
-// containing are patterns for LIKE that find a text whatever its case is. SQLite knows the
-// cases of ASCII only, so that a name with another capital needs a pattern of its own.
-func containing(text string) (small, title string) {
-	escape := strings.NewReplacer(`\`, `\\`, "%", `\%`, "_", `\_`)
-	small = strings.ToLower(clean(text))
+// textSearch finds a text in an expression of SQL, whatever its case is.
+type textSearch struct {
+	d     dialect
+	forms []string
+}
+
+// searching makes the search for a text. SQLite knows the cases of ASCII only: a name that
+// begins with another capital is searched for as it is written, too.
+func (c conn) searching(text string) textSearch {
+	small := strings.ToLower(clean(text))
 	first := true
-	title = strings.Map(func(r rune) rune {
+	title := strings.Map(func(r rune) rune {
 		defer func() { first = !unicode.IsLetter(r) }()
 		if first && r > unicode.MaxASCII {
 			return unicode.ToTitle(r)
 		}
 		return r
 	}, small)
-	return "%" + escape.Replace(small) + "%", "%" + escape.Replace(title) + "%"
+	if title == small {
+		return textSearch{c.d, []string{small}}
+	}
+	return textSearch{c.d, []string{small, title}}
+}
+
+// in is the condition that one of these expressions, in lower case, has the text; its
+// parameters are added to args. LIKE would cost three times as much.
+func (t textSearch) in(args *[]any, expressions ...string) string {
+	find := "instr"
+	if t.d == postgres {
+		find = "strpos"
+	}
+	var parts []string
+	for _, form := range t.forms {
+		*args = append(*args, form)
+		for _, e := range expressions {
+			parts = append(parts, fmt.Sprintf("%s(%s, $%d) > 0", find, e, len(*args)))
+		}
+	}
+	return "(" + strings.Join(parts, " OR ") + ")"
 }
 
 // limitOf is how many rows are read: one more than are shown reveals that there are more.
@@ -67,21 +92,19 @@ func chooseCustomers(ctx context.Context, c conn, q reconcile.CustomerSearch) ([
 		found := "id IN " + c.d.texts(3)
 		args = append(args, list(named))
 		if !whole {
-			small, title := containing(text)
-			found += ` OR lower(name) LIKE $4 ESCAPE '\' OR lower(name) LIKE $5 ESCAPE '\' OR email_key LIKE $4 ESCAPE '\'`
-			args = append(args, small, title)
+			found += " OR " + c.searching(text).in(&args, "lower(name)", "email_key")
 		}
 		query += " AND (" + found + ")"
 	}
 	return c.strings(ctx, query+" ORDER BY id LIMIT $2", args...)
 }
 
-// namedCustomers are those that a text names by an id, a whole e-mail, or a part of a domain.
-// whole means that it is an id, and no part of a name.
+// namedCustomers are those that a text names by an id, a whole e-mail, or a domain or a part
+// of one. whole means that it needs no search among parts of names.
 func namedCustomers(ctx context.Context, c conn, text string) (ids []string, whole bool, err error) {
 	org, _ := reconcile.ParseOrgID(text)
 	hosting, _ := reconcile.ParseHostingID(text)
-	whole = reconcile.ValidID("cus_", text) || reconcile.ValidID("sub_", text) || org != "" || hosting != 0
+	isID := reconcile.ValidID("cus_", text) || reconcile.ValidID("sub_", text) || org != "" || hosting != 0
 	ids, err = c.strings(ctx, `SELECT customer_id FROM stripe_customers WHERE email_key <> '' AND email_key = $1
 		UNION SELECT customer_id FROM stripe_customers WHERE id = $2
 		UNION SELECT id FROM customers WHERE id = $2
@@ -91,19 +114,39 @@ func namedCustomers(ctx context.Context, c conn, text string) (ids []string, who
 			JOIN stripe_customers b ON b.id = s.stripe_customer_id WHERE h.org_id = $3
 		UNION SELECT b.customer_id FROM bindings n JOIN subscriptions s ON s.id = n.subscription_id
 			JOIN stripe_customers b ON b.id = s.stripe_customer_id WHERE n.hosting_id = $4`, reconcile.EmailKey(text), text, org, hosting)
-	if err != nil || whole || strings.ContainsAny(text, " @") {
-		return ids, whole, err
+	if isEmail := strings.Contains(text, "@"); err != nil || isID || isEmail || strings.Contains(text, " ") || !strings.Contains(text, ".") {
+		return ids, isID || isEmail && len(ids) > 0, err
 	}
-	domain := strings.ToLower(text)
 	if key := reconcile.DomainKey(text); key != "" {
-		domain = key
+		text = key
+		if ids, err = ofDomain(ctx, c, key); err != nil || len(ids) > 0 {
+			return ids, true, err
+		}
 	}
-	small, _ := containing(domain)
-	more, err := c.strings(ctx, `SELECT b.customer_id FROM subscriptions s JOIN stripe_customers b ON b.id = s.stripe_customer_id
-			WHERE (s.domain <> '' OR s.checkout_domain <> '') AND (lower(s.domain) LIKE $1 ESCAPE '\' OR lower(s.checkout_domain) LIKE $1 ESCAPE '\')
+	var args []any
+	search := c.searching(text)
+	query := `SELECT b.customer_id FROM subscriptions s JOIN stripe_customers b ON b.id = s.stripe_customer_id
+			WHERE (s.domain <> '' OR s.checkout_domain <> '') AND ` + search.in(&args, "lower(s.domain)", "lower(s.checkout_domain)") + `
 		UNION SELECT b.customer_id FROM bindings n JOIN subscriptions s ON s.id = n.subscription_id JOIN stripe_customers b ON b.id = s.stripe_customer_id
-			WHERE n.hosting_id IN (SELECT h.id FROM hostings h WHERE h.website <> '' AND lower(h.website) LIKE $1 ESCAPE '\' UNION ALL SELECT t.hosting_id FROM sites t WHERE t.domain = $2)`, small, domain)
-	return append(ids, more...), false, err
+			WHERE n.hosting_id IN (SELECT h.id FROM hostings h WHERE h.website <> '' AND ` + search.in(&args, "lower(h.website)") + ")"
+	ids, err = c.strings(ctx, query, args...)
+	return ids, false, err
+}
+
+// ofDomain are the customers that have ordered a domain, in the forms in which people write
+// it most often, or have a website of it.
+func ofDomain(ctx context.Context, c conn, domain string) ([]string, error) {
+	var forms []string
+	for _, one := range []string{domain, "www." + domain} {
+		forms = append(forms, one, "http://"+one, "https://"+one, "http://"+one+"/", "https://"+one+"/")
+	}
+	return c.strings(ctx, `SELECT b.customer_id FROM subscriptions s JOIN stripe_customers b ON b.id = s.stripe_customer_id
+			WHERE s.domain <> '' AND s.domain IN `+c.d.texts(1)+`
+		UNION SELECT b.customer_id FROM subscriptions s JOIN stripe_customers b ON b.id = s.stripe_customer_id
+			WHERE s.checkout_domain <> '' AND s.checkout_domain IN `+c.d.texts(1)+`
+		UNION SELECT b.customer_id FROM bindings n JOIN subscriptions s ON s.id = n.subscription_id JOIN stripe_customers b ON b.id = s.stripe_customer_id
+			WHERE n.hosting_id IN (SELECT h.id FROM hostings h WHERE h.website <> '' AND h.website IN `+c.d.texts(1)+`
+				UNION ALL SELECT t.hosting_id FROM sites t WHERE t.domain = $2)`, list(forms), domain)
 }
 
 // customerRows reads these customers, which are in order.
@@ -160,9 +203,7 @@ func (s *Store) HoldRows(ctx context.Context, q reconcile.HoldSearch) (holds []r
 		query += fmt.Sprintf(" AND '%s' || held_kinds || '%s' LIKE $%d", kindsSeparator, kindsSeparator, len(args))
 	}
 	if q.Text != "" {
-		small, title := containing(q.Text)
-		args = append(args, small, title)
-		query += fmt.Sprintf(` AND (lower(CAST(held AS TEXT)) LIKE $%d ESCAPE '\' OR lower(CAST(held AS TEXT)) LIKE $%d ESCAPE '\' OR id LIKE $%d ESCAPE '\')`, len(args)-1, len(args), len(args)-1)
+		query += " AND " + s.reader().searching(q.Text).in(&args, "lower(CAST(held AS TEXT))", "lower(id)")
 	}
 	page, err := readHeld(ctx, s.reader(), query+" ORDER BY id LIMIT $2", args...)
 	if err != nil {
@@ -238,9 +279,7 @@ func planPart(ctx context.Context, c conn, plan *reconcile.HeldPlan, q reconcile
 	from, args := " FROM plan_actions i JOIN plans p ON p.id = i.plan_id WHERE i.plan_id = $1 AND "+shownAction, []any{plan.ID}
 	if q.Text != "" {
 		inJSON := document(clean(q.Text))
-		small, title := containing(inJSON[1 : len(inJSON)-1])
-		args = append(args, small, title)
-		from += ` AND (lower(CAST(i.action AS TEXT)) LIKE $2 ESCAPE '\' OR lower(CAST(i.action AS TEXT)) LIKE $3 ESCAPE '\')`
+		from += " AND " + c.searching(inJSON[1:len(inJSON)-1]).in(&args, "lower(CAST(i.action AS TEXT))")
 	}
 	if _, err := c.one(ctx, "SELECT count(*)"+from, args, &plan.Total); err != nil {
 		return "", err

@@ -40,8 +40,8 @@ func TestCustomersAreFoundByEverythingThatAPersonKnows(t *testing.T) {
 		f.bindOrg("cus_a", org)
 		f.bindHosting("cus_a", "sub_a", 1, org, 4242)
 		for text, want := range map[string][]string{
-			"": {"cus_a", "cus_b", "cus_c"}, "example.com": {"cus_a", "cus_c"}, "ANA@example.com": {"cus_a"}, "ana": {"cus_a"}, "ștefan": {"cus_a"}, "Ștefan": {"cus_a"},
-			"brutăria": {"cus_a"}, "paine.example": {"cus_a"}, "www.paine": {"cus_a"}, "cus_b": {"cus_b"}, "sub_c": {"cus_c"}, org: {"cus_a"}, "4242": {"cus_a"},
+			"": {"cus_a", "cus_b", "cus_c"}, "@example.com": {"cus_a", "cus_c"}, "xample.co": {"cus_a", "cus_c"}, "ANA@example.com": {"cus_a"}, "ana": {"cus_a"}, "ștefan": {"cus_a"}, "Ștefan": {"cus_a"},
+			"brutăria": {"cus_a"}, "paine.example": {"cus_a"}, "www.paine": {"cus_a"}, "aine.exa": {"cus_a"}, "cus_b": {"cus_b"}, "sub_c": {"cus_c"}, org: {"cus_a"}, "4242": {"cus_a"},
 			"100%": {"cus_b"}, "ben_s": {"cus_b"}, "%": {"cus_b"}, "_": {"cus_b"}, " ben ": {"cus_b"}, "none of them": nil, "sub_none": nil, `'"\`: nil, "a\x00na": {"cus_a"},
 		} {
 			for _, limit := range []int{1, 2, 50} {
@@ -201,7 +201,7 @@ func TestARejectedPlanDoesNothingAndIsNotHeldAgain(t *testing.T) {
 	})
 }
 
-// TestOneOfTwoDecisionsAboutAPlanCounts: whoever comes second is told who was first.
+// TestOneOfTwoDecisionsAboutAPlanCounts: the second one is refused.
 func TestOneOfTwoDecisionsAboutAPlanCounts(t *testing.T) {
 	conform(t, func(t *testing.T, f *fixture) {
 		p := f.hold("run-plan", held("abcd12345678", reconcile.Suspend, t0, f.suspension("a")))
@@ -236,7 +236,7 @@ func BenchmarkDirectory(b *testing.B) {
 			f.edit("ANALYZE")
 		}
 		for name, q := range map[string]reconcile.CustomerSearch{"first": {Limit: 50}, "middle": {Limit: 50, After: "cus_0050000"}, "common": {Limit: 50, Text: "example 00"}, "none": {Limit: 50, Text: "nothing has this"},
-			"word": {Limit: 50, Text: "nothing"}, "email": {Limit: 50, Text: "c77777@example.com"}, "id": {Limit: 50, Text: "sub_0077777"}, "failing": {Limit: 50, Failing: true}} {
+			"word": {Limit: 50, Text: "nothing"}, "email": {Limit: 50, Text: "c77777@example.com"}, "domain": {Limit: 50, Text: "no.example.net"}, "id": {Limit: 50, Text: "sub_0077777"}, "failing": {Limit: 50, Failing: true}} {
 			b.Run(name, func(b *testing.B) {
 				for b.Loop() {
 					if _, _, err := f.CustomerRows(b.Context(), q); err != nil {

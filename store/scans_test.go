@@ -72,7 +72,7 @@ func everything(f *fixture) {
 		func() error { return f.Holds(ctx, func(reconcile.Hold) error { return nil }) },
 		func() error { _, _, err := f.CustomerRows(ctx, reconcile.CustomerSearch{Limit: 5}); return err },
 		func() error {
-			_, _, err := f.CustomerRows(ctx, reconcile.CustomerSearch{Text: "shop", Limit: 5})
+			_, _, err := f.CustomerRows(ctx, reconcile.CustomerSearch{Text: "part.of.it", Limit: 5})
 			return err
 		},
 		func() error {

@@ -123,7 +123,7 @@ func TestAMistakeInAFormIsNamedAndKeepsWhatWasTyped(t *testing.T) {
 	}
 }
 
-// TestTwoPeopleApproveAtOnce: the second one is told who was first, and nothing is done twice.
+// TestTwoPeopleApproveAtOnce: the second one reads who was first, and nothing is done twice.
 func TestTwoPeopleApproveAtOnce(t *testing.T) {
 	h := newHouse(t, usual)
 	people := []*person{h.person(), h.person()}
