@@ -71,7 +71,7 @@ func (v *visit) customer() (any, error) {
 	return body, nil
 }
 
-// journalRow is a row of the journal: an action, when and why it was done, and on which evidence.
+// journalRow is a row of the journal: a change with its time, its reason and its evidence.
 func journalRow(a *reconcile.ActionRecord) row {
 	what := report.Phrase(a.Action)
 	if what == "" {

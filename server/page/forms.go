@@ -23,7 +23,7 @@ type again struct {
 
 func (a *again) Error() string { return a.problem }
 
-// mistaken shows the page at a path once more, with the content of a form and the
+// mistaken shows the page at a path once more, with the content of its form and the
 // mistake. {id} in the path is that of the request.
 func (v *visit) mistaken(row, form, problem string) error {
 	return &again{path: v.filled(row), row: row, form: form, problem: problem, status: http.StatusUnprocessableEntity}

@@ -15,7 +15,7 @@ const (
 	theStoryPath = "/ui/customers/" + theCustomer
 )
 
-// formOf is a form of the page that is filled in rightly, and its effect.
+// formOf is a form of the page that is filled in rightly, with its effect.
 type formOf struct {
 	path   string
 	fields []string

@@ -15,7 +15,7 @@ import (
 	"github.com/stripe-enhance/stripe-enhance/server"
 )
 
-// people are the customers of a company, with their holds.
+// people are the customers of a company, with their holds and a held plan.
 type people struct {
 	customers []reconcile.CustomerRow
 	record    reconcile.CustomerRecord
