@@ -676,13 +676,8 @@ func learnSuspension(next *reconcile.Customer, o reconcile.Outcome) bool {
 	return true
 }
 
-// stored is a time as the database returns it.
-func stored(t time.Time) time.Time {
-	if t.IsZero() {
-		return t
-	}
-	return t.UTC().Truncate(time.Microsecond)
-}
+// stored is a time as the database returns it; the zero time stays zero.
+func stored(t time.Time) time.Time { return t.UTC().Truncate(time.Microsecond) }
 
 // cmpTime is the first time that is not zero.
 func cmpTime(a, b time.Time) time.Time {
