@@ -191,6 +191,17 @@ func TestEventsWithoutAResultHaveAnIndexOfTheirOwn(t *testing.T) {
 	same(t, "queries", 2, queries)
 }
 
+// counting counts how often a caller begins to wait for the end of a context.
+type counting struct {
+	context.Context
+	asked *atomic.Int32
+}
+
+func (c counting) Done() <-chan struct{} {
+	c.asked.Add(1)
+	return c.Context.Done()
+}
+
 // On SQLite one connection writes. The test fails if a webhook lines up behind all writes
 // that wait for it.
 func TestAWebhookIsStoredBeforeOtherWritesThatWait(t *testing.T) {
@@ -212,10 +223,14 @@ func TestAWebhookIsStoredBeforeOtherWritesThatWait(t *testing.T) {
 		})
 	})
 	<-blocked
+	inLine := counting{t.Context(), new(atomic.Int32)}
 	for range writers {
 		all.Go(func() {
-			_ = f.unfenced(t.Context(), "waiting", func(context.Context, conn) error { order.Add(1); return nil })
+			_ = f.unfenced(inLine, "waiting", func(context.Context, conn) error { order.Add(1); return nil })
 		})
+	}
+	for inLine.asked.Load() < writers { // else the webhook could come before them by luck
+		time.Sleep(time.Millisecond)
 	}
 	waiting := func() int { return f.write.Stats().InUse + int(f.write.Stats().WaitCount) }
 	before := waiting()
