@@ -138,7 +138,7 @@ func (c *company) HoldRows(_ context.Context, q reconcile.HoldSearch) (holds []r
 }
 
 func (c *company) HoldCounts(context.Context) (counts reconcile.HoldCounts, err error) {
-	if c.counts.Kinds != nil {
+	if c.counts.Kinds != nil || c.counts.Orders > 0 {
 		return c.counts, c.fail
 	}
 	counts.Add(c.held)

@@ -1,6 +1,7 @@
 package page
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"math/big"
@@ -179,7 +180,7 @@ func (c *company) Run(_ context.Context, id string) (reconcile.RunRecord, error)
 			return r, c.fail
 		}
 	}
-	return reconcile.RunRecord{}, fault.NotFound
+	return reconcile.RunRecord{}, cmp.Or(c.fail, error(fault.NotFound))
 }
 
 func (c *company) RunActions(_ context.Context, run string, yield func(reconcile.ActionRecord) error) error {

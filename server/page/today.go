@@ -120,7 +120,7 @@ func (v *visit) waitingToday(ctx context.Context, b *todayBody) error {
 	for _, one := range []struct {
 		key, page string
 		n         int
-	}{{"today.orders_wait", "withheld", counts.Orders}, {"today.parked_wait", "parked", b.Totals.Parked}, {"today.webhooks_failed", "webhooks", failed}} {
+	}{{"today.orders_wait", "withheld", counts.Orders}, {"today.parked_wait", "failing", b.Totals.Parked}, {"today.webhooks_failed", "webhooks", failed}} {
 		if one.n > 0 {
 			b.Waiting = append(b.Waiting, waiting{v.N(one.key, one.n), v.pathTo(one.page), "today.look"})
 		}
