@@ -68,34 +68,31 @@ func (s stage) has(w customerWork) bool {
 }
 
 // applyInTurn brings one customer as far as it goes, one at a time of those who would make
-// an org with the same e-mail.
+// an org with the same e-mail. If an action is refused, the actions that depend on it are not
+// done, and all others are; see failures. The claim comes first: a flow run has it before it
+// asks for the turn, and two that wait for each other would wait for ever.
 func (r *run) applyInTurn(ctx context.Context, w customerWork) {
-	if w.founds != 0 {
-		next, err := r.together.turns.take(ctx, founderKey(w.founds), true)
-		if err != nil {
-			return // this process stopped it; the customer is still due
-		}
-		defer next()
-	}
-	r.applyOne(w.urgency(ctx), w.id)
-}
-
-// applyOne brings one customer as far as it goes. If an action is refused, the actions
-// that depend on it are not done, and all others are; see failures.
-func (r *run) applyOne(ctx context.Context, id string) {
-	free, err := r.claim(ctx, id)
+	free, err := r.claim(ctx, w.id)
 	if err != nil {
 		return // this process stopped it; the customer is still due
 	}
 	defer free()
-	defer r.known.forget(id)
-	defer r.recoverPanic(ctx, id)
-	if err := r.applySteps(ctx, id); err != nil {
-		r.failed(ctx, id, err)
+	if w.founds != 0 {
+		next, err := r.together.turns.take(ctx, founderKey(w.founds), true)
+		if err != nil {
+			return // the same
+		}
+		defer next()
+	}
+	ctx = w.urgency(ctx)
+	defer r.known.forget(w.id)
+	defer r.recoverPanic(ctx, w.id)
+	if err := r.applySteps(ctx, w.id); err != nil {
+		r.failed(ctx, w.id, err)
 		return
 	}
 	if !r.halted(ctx) {
-		r.finish(ctx, id)
+		r.finish(ctx, w.id)
 	}
 }
 
