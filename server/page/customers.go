@@ -17,29 +17,34 @@ func customerAddress(id string) string {
 
 func searchFor(text string) string { return url.Values{"search": {text}}.Encode() }
 
-// parts is a list that the database cuts. read returns a part of it, and where the next one
-// begins; "": there is none.
-func (v *visit) parts(empty string, columns []column, size int, read func(after string, limit int) (rows []row, next string, err error)) (*list, error) {
-	const sizeForCSV = 500
+// reading returns a part of a list, and where the next one begins; "": there is none.
+type reading func(after string, limit int) (rows []row, next string, err error)
+
+// toEnd yields the rows of all parts.
+func (read reading) toEnd(yield func(row) error) error {
+	const size = 500
+	for after := ""; ; {
+		rows, next, err := read(after, size)
+		if err != nil {
+			return err
+		}
+		for _, r := range rows {
+			if err := yield(r); err != nil {
+				return err
+			}
+		}
+		if after = next; next == "" {
+			return nil
+		}
+	}
+}
+
+// parts is a list that the database cuts.
+func (v *visit) parts(empty string, columns []column, size int, read reading) (*list, error) {
 	q := v.query()
 	l := &list{visit: v, Columns: columns, Empty: empty, Search: q.Search, Searchable: true, Total: -1}
 	if q.CSV {
-		l.all = func(yield func(row) error) error {
-			for after := ""; ; {
-				rows, next, err := read(after, sizeForCSV)
-				if err != nil {
-					return err
-				}
-				for _, r := range rows {
-					if err := yield(r); err != nil {
-						return err
-					}
-				}
-				if after = next; next == "" {
-					return nil
-				}
-			}
-		}
+		l.all = read.toEnd
 		return l, nil
 	}
 	rows, next, err := read(q.After, size)

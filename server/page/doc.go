@@ -20,6 +20,10 @@
 // handler returns where to go and the text to show there. Each form
 // has {{$.Token}} in it.
 //
+// If the form has a mistake in it, the handler returns [visit.mistaken]: the page with the
+// form comes again, with the sentence ([visit.Problem]) and the fields as they were typed
+// ([visit.Typed]). A list that is too long to be read whole is made by [visit.parts].
+//
 // The tests then cover the page without another line: its texts, its headers, who may open
 // it, what becomes of hostile names, and what a real browser shows in each language, light,
 // dark and on a phone. For that each row names an example of its path.

@@ -4,8 +4,6 @@ import (
 	"cmp"
 	"context"
 	"fmt"
-	"maps"
-	"slices"
 	"strings"
 	"time"
 
@@ -242,12 +240,6 @@ func (c *company) FailingOf(_ context.Context, kind string, limit int) (ids []st
 		}
 	}
 	return ids, c.fail
-}
-
-// firstKind is the kind of error that the page lists first.
-func (c *company) firstKind() string {
-	kinds, _ := c.FailureKinds(context.Background())
-	return slices.SortedFunc(maps.Keys(kinds), func(a, b string) int { return cmp.Or(kinds[b]-kinds[a], cmp.Compare(a, b)) })[0]
 }
 
 func (c *company) Actions(_ context.Context, f reconcile.ActionFilter) ([]reconcile.ActionRecord, error) {
