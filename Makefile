@@ -88,5 +88,8 @@ ci-deps: ## Install what the tests use and this machine lacks (apt-get)
 assets: ## Fetch the page's style sheet and the tests' axe anew (npm)
 	server/page/update-assets
 
+pictures: ## The README's pictures of the page, from the served demo (needs Chromium)
+	SCREENSHOTS=$(CURDIR)/docs/pictures go test -count=1 -timeout 10m -run TestThePicturesOfTheREADME ./internal/demo
+
 clean: ## Remove what these targets made
 	rm -rf bin coverage.out

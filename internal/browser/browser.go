@@ -246,12 +246,23 @@ func (t *Tab) Look(l Look) {
 // environment variable SCREENSHOTS names. If it names none, no picture is made.
 func (t *Tab) Picture(name string) {
 	t.tb.Helper()
+	const lossless = 100 // a PNG
+	t.keep(name, chromedp.FullScreenshot(lossless))
+}
+
+// View is Picture of what a person sees of the page without scrolling.
+func (t *Tab) View(name string) {
+	t.tb.Helper()
+	t.keep(name, chromedp.CaptureScreenshot())
+}
+
+func (t *Tab) keep(name string, shot chromedp.Action[[]byte]) {
+	t.tb.Helper()
 	dir := os.Getenv("SCREENSHOTS")
 	if dir == "" {
 		return
 	}
-	const lossless = 100 // a PNG
-	picture := Get(t, chromedp.FullScreenshot(lossless))
+	picture := Get(t, shot)
 	if err := errors.Join(os.MkdirAll(dir, 0o750), os.WriteFile(filepath.Join(dir, name+".png"), picture, 0o600)); err != nil {
 		t.tb.Fatalf("browser: %v", err)
 	}
