@@ -80,13 +80,17 @@ func (r *run) cameUpon(ctx context.Context) (news bool, err error) {
 			}
 			p := r.planned(c, d)
 			seen, unseen := r.brake.judgedOf(p.Actions)
-			judged, news = judged+seen, news || unseen
-			asks := slices.ContainsFunc(r.work.unanswered(r.features.unanswered(d.Needs, r.features.answers())), func(n planner.Need) bool { return n.Kind != planner.NeedDomain })
-			news = news || asks || len(p.Actions) > 0 && !worked.has(c.ID)
+			judged, news = judged+seen, unseen || r.asksMore(d) || len(p.Actions) > 0 && !worked.has(c.ID)
 		}
 		return nil
 	})
 	return news || judged != len(r.brake.judged), err
+}
+
+// asksMore reports whether a decision needs a fact that was not asked for in this run.
+func (r *run) asksMore(d planner.Decision) bool {
+	needs := r.work.unanswered(r.features.unanswered(d.Needs, r.features.answers()))
+	return slices.ContainsFunc(needs, func(n planner.Need) bool { return n.Kind != planner.NeedDomain })
 }
 
 // anew is a run that has seen what r has seen, and planned nothing.

@@ -76,14 +76,6 @@ func faultsIn(tab *browser.Tab, language int, look browser.Look) []string {
 	return all
 }
 
-// with adds a parameter to an address.
-func with(path, parameter string) string {
-	if strings.Contains(path, "?") {
-		return path + "&" + parameter
-	}
-	return path + "?" + parameter
-}
-
 // TestEveryPageInABrowser opens each page of the table in every language and look.
 func TestEveryPageInABrowser(t *testing.T) {
 	t.Parallel()

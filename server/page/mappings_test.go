@@ -60,7 +60,7 @@ func TestAMappingThatCannotBeCheckedIsSavedAndSaysSo(t *testing.T) {
 	if got := p.change("/ui/mappings/set", "price", "price_x", "plan", "2"); got.status != http.StatusSeeOther {
 		t.Fatalf("%d", got.status)
 	}
-	if got := p.get("/ui/mappings"); !strings.Contains(got.text, "Stripe does not answer") {
+	if got := p.get("/ui/mappings"); !strings.Contains(got.text, "no answer from Stripe") {
 		t.Error("the page hides that Stripe was not asked")
 	}
 }

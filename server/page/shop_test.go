@@ -164,7 +164,7 @@ func (c *company) Decide(_ context.Context, p adopt.Pair, author string) error {
 	return c.note("adopt", string(p.Decision), p.Subscription, author)
 }
 
-var errSilent = errors.New("Stripe does not answer")
+var errSilent = errors.New("no answer from Stripe")
 
 func (c *company) Runs(_ context.Context, limit int) ([]reconcile.RunRecord, error) {
 	c.mu.Lock()
