@@ -12,14 +12,14 @@ import (
 	"github.com/stripe-enhance/stripe-enhance/reconcile/adopt"
 )
 
-// Tools are what the page works with beside the ports of the admin API. Each method does what
-// the command of its name does. notes are sentences about the parts that are left out.
+// Tools are for the page, beside the ports of the admin API. Each method does the work of the
+// command of its name. notes are sentences about the parts that are left out.
 type Tools interface {
 	// Suggestions lists the prices that no mapping names, those in use first.
 	Suggestions(ctx context.Context) (all []Suggestion, notes []string, err error)
 	// PanelPlans returns the plans of the panel, as a run has read them last.
 	PanelPlans(ctx context.Context) ([]reconcile.EnhancePlan, error)
-	// Forecast lists what comes with a date, by time.
+	// Forecast lists the changes that come with a date, by time.
 	Forecast(ctx context.Context, until time.Time) (all []reconcile.ForecastEntry, notes []string, err error)
 	// Report compares both sides. fault.NotFound: no run has listed them yet.
 	Report(ctx context.Context) (report.Discrepancies, error)
@@ -46,7 +46,7 @@ type Setting struct {
 	Set                bool // by the operator
 }
 
-// Adoption matches what the panel has with what Stripe bills, as the command adopt does.
+// Adoption matches hostings with subscriptions, as the command adopt does.
 type Adoption interface {
 	// Pairs returns the rows of the last comparison in this process that are left, and when
 	// that was; zero: there was none.
@@ -60,7 +60,7 @@ type Adoption interface {
 // Refused is a request that cannot be meant, as a sentence for the person who made it.
 type Refused struct {
 	Text    string
-	Unknown bool // it can be meant, and Stripe or Enhance does not know what it names
+	Unknown bool // it can be meant, and Stripe or Enhance does not know it
 }
 
 func (r Refused) Error() string { return r.Text }

@@ -53,7 +53,7 @@ type App struct {
 	Stripe  *stripe.Client
 	Enhance *enhance.Client
 
-	// Adoption makes what the page's view of it works with; nil: there is no such view.
+	// Adoption is for the page; nil: it has no view of it.
 	Adoption func(*App) server.Adoption
 	// OpenKey is that of server.Options.
 	OpenKey string

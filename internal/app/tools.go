@@ -17,8 +17,8 @@ import (
 	"github.com/stripe-enhance/stripe-enhance/server"
 )
 
-// tools are what the page works with beside the ports of the admin API. What they read at the
-// two sides waits for everything else, because a page is no reason that an order waits.
+// tools are for the page, beside the ports of the admin API. Their requests to the two sides
+// wait for everything else, because a page is no reason that an order waits.
 type tools struct{ *App }
 
 // Suggestions implements server.Tools.

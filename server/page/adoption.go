@@ -21,7 +21,7 @@ type adoptionBody struct {
 // decisionMarks are the colours of the decisions.
 var decisionMarks = map[adopt.Decision]string{adopt.Link: "good", adopt.Review: "wait", adopt.New: "quiet", adopt.Ignore: "quiet"}
 
-// adoption lists what the panel has beside what Stripe bills, as long as nothing links them.
+// adoption lists hostings beside subscriptions, as long as nothing links them.
 func (v *visit) adoption() (any, error) {
 	desk := v.server.Adoption()
 	if desk == nil {

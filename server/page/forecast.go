@@ -47,11 +47,11 @@ type entry struct {
 // mostInADay is how many entries of a day the calendar has; the list below has all.
 const mostInADay = 4
 
-// forecastMarks are the colours of what comes.
+// forecastMarks are the colours of the kinds.
 var forecastMarks = map[reconcile.ForecastKind]string{reconcile.ForecastSuspend: "bad", reconcile.ForecastTerminate: "bad", reconcile.ForecastCancel: "wait",
 	reconcile.ForecastTrialEnd: "good", reconcile.ForecastPlanChange: "good", reconcile.ForecastWarn: "wait", reconcile.ForecastHoldEnd: "quiet"}
 
-// forecast shows what comes in a month.
+// forecast shows a month.
 func (v *visit) forecast() (any, error) {
 	now := v.server.Now().UTC()
 	present := monthOf(now)

@@ -5,7 +5,7 @@ import (
 	"strconv"
 )
 
-// settings lists the settings that apply, with what each means.
+// settings lists the settings that apply, with their meanings.
 func (v *visit) settings() (any, error) {
 	columns := []column{{Key: "settings.name", Kind: "wide long"}, {Key: "settings.value", Kind: "wide long"}, {Key: "settings.from", Kind: "state"}, {Key: "settings.meaning", Kind: "whole"}}
 	all := v.server.Tools().Settings()
