@@ -52,11 +52,12 @@ func TestACustomerIsLoadedWhereAnOutcomeDoesNotShowWhatIsStored(t *testing.T) {
 
 func TestAWishThatIsFulfilledIsKnownToBeOver(t *testing.T) {
 	org := reconcile.Org{ID: "org-1", Name: "Ada", Owners: []string{"ada@example.com"}, Hostings: 2, Created: time.Date(2026, 1, 1, 0, 0, 0, 1500, time.UTC)}
+	org.HostingsRead = org.Created
 	named := reconcile.Org{ID: "org-1", Name: "Ada Ltd", Hostings: 2}
 	for wish, left := range map[string]string{"Ada Ltd": "", "Ada Inc": "Ada Inc"} {
 		c := learned(&reconcile.Customer{Org: &org, NameWanted: wish},
 			reconcile.Outcome{Action: reconcile.Action{Kind: reconcile.RenameOrg}, State: reconcile.ActionApplied, Org: &named})
-		if c == nil || c.NameWanted != left || c.Org.Name != "Ada Ltd" || len(c.Org.Owners) != 1 || !c.Org.Created.Equal(org.Created) {
+		if c == nil || c.NameWanted != left || c.Org.Name != "Ada Ltd" || len(c.Org.Owners) != 1 || c.Org.HostingsRead.IsZero() || !c.Org.Created.Equal(org.Created) {
 			t.Errorf("the name %q is wanted: %+v", wish, c)
 		}
 	}
