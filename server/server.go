@@ -38,7 +38,7 @@ const (
 	drainLimit = 5 * time.Second
 )
 
-// Ports are what the admin API and the page work with. All are required, but Directory only
+// Ports are for the admin API and the page. All are required, but Directory only
 // for the page.
 type Ports struct {
 	Loop      *Loop
@@ -52,6 +52,12 @@ type Ports struct {
 	Overview  Overview
 	Days      Days
 	Directory Directory
+}
+
+// complete reports whether every port is there that a server needs also without a page.
+func (p Ports) complete() bool {
+	return p.Loop != nil && p.Nudges != nil && p.History != nil && p.Plans != nil && p.Mappings != nil && p.Holds != nil &&
+		p.Journal != nil && p.Customers != nil && p.Overview != nil && p.Days != nil
 }
 
 // Options configure a Server.
@@ -124,8 +130,7 @@ type Server struct {
 
 // New makes a server that listens nowhere yet.
 func New(o Options) (*Server, error) {
-	if o.Loop == nil || o.Nudges == nil || o.History == nil || o.Plans == nil || o.Mappings == nil || o.Holds == nil ||
-		o.Journal == nil || o.Customers == nil || o.Overview == nil || o.Days == nil || o.Directory == nil && o.Page != nil || o.Stripe == nil || o.Enhance == nil {
+	if !o.Ports.complete() || o.Directory == nil && o.Page != nil || o.Stripe == nil || o.Enhance == nil {
 		return nil, errors.New("server: a port is missing")
 	}
 	if o.Now == nil {

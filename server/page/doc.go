@@ -1,4 +1,4 @@
-// Package page is the page of the staff: what `serve` shows at / and below /ui to whoever
+// Package page is the page of the staff: the part of `serve` at / and below /ui, for whoever
 // signs in with a key of ADMIN_API_KEY or SUPPORT_API_KEY.
 //
 // It is rendered on the server by html/template, from the ports of the admin API and with

@@ -103,7 +103,7 @@ func (v *visit) removeHold() (done, error) {
 	return done{to: to, text: "holds.removed"}, err
 }
 
-// withheldBody is the body of the page of what the program itself withholds.
+// withheldBody is the body of the page of the holds that the program itself puts.
 type withheldBody struct {
 	List  *list
 	Kinds []kindCount
@@ -124,7 +124,7 @@ type kindCount struct {
 // withheldCustomers is how many customers a part of the list has.
 const withheldCustomers = 40
 
-// withheld lists what the last decisions withhold.
+// withheld lists the holds of the last decisions.
 func (v *visit) withheld() (any, error) {
 	q := v.query()
 	kind := reconcile.HoldKind(v.r.URL.Query().Get("kind"))

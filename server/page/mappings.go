@@ -130,7 +130,7 @@ type mappingBody struct {
 	WebsitesWords, ByOrderWords, AppWords, OwnerWords, Other []string
 }
 
-// with adds what the form offers.
+// with adds the choices of the form.
 func (b mappingBody) with(v *visit) (mappingBody, error) {
 	plans, err := v.server.Tools().PanelPlans(v.r.Context())
 	b.Plans = plans

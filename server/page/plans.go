@@ -70,7 +70,7 @@ type planBody struct {
 
 func (b planBody) table() *list { return b.List }
 
-// plan shows what exactly a held plan would do, by customer.
+// plan shows the exact changes of a held plan, by customer.
 func (v *visit) plan() (any, error) {
 	q := v.query()
 	search := reconcile.PlanSearch{Plan: v.r.PathValue("id"), Text: q.Search, After: q.After, Limit: listRows}
@@ -151,7 +151,7 @@ func (v *visit) version() (int, error) {
 	return n, nil
 }
 
-// approvePlan releases exactly what the page has shown.
+// approvePlan releases exactly the changes that the page has shown.
 func (v *visit) approvePlan() (done, error) {
 	id := v.r.PathValue("id")
 	version, err := v.version()

@@ -180,7 +180,7 @@ func (v *visit) takeFlash() string {
 	return v.T(n.Key, n.Args...)
 }
 
-// view is what a template gets.
+// view is given to a template.
 type view struct {
 	*visit
 
