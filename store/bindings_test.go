@@ -38,7 +38,7 @@ func (f *fixture) instruct(w reconcile.Instruction) reconcile.BindingChange {
 	same(f.TB, "the preview is recorded", preview, recorded)
 	after := f.customer(ids[0])
 	for _, c := range []*reconcile.Customer{&expected, &before, &after} {
-		c.Version, c.Instructions, c.PlannedAt, c.Lookalikes, c.Kin, c.Unbound = 0, 0, time.Time{}, nil, nil, false
+		c.Version, c.Instructions, c.PlannedAt, c.Lookalikes, c.Kin, c.NamedOrgs, c.Unbound = 0, 0, time.Time{}, nil, nil, nil, false
 	}
 	same(f.TB, "the preview in memory is the customer in the database", after, expected)
 	f.checkTallies()

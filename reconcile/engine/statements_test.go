@@ -43,7 +43,7 @@ func TestASignUpAndASuspensionTakeFewStatements(t *testing.T) {
 		}
 	}
 	ada := signUp(t, r, simulator.SignUp{Email: "ada@example.com", Name: "Ada", Price: price})
-	measure("a sign-up", ada.Subscription, []string{"create_org applied", "create_subscription applied", "rename_org applied", "invite_owner applied"}, 122, 9)
+	measure("a sign-up", ada.Subscription, []string{"create_org applied", "create_subscription applied", "rename_org applied", "invite_owner applied"}, 123, 9)
 	must(t, r.World.MarkUnpaid(ada.Subscription))
 	r.World.Advance(2 * time.Minute)
 	measure("a suspension", ada.Subscription, []string{"suspend applied"}, 95, 5)

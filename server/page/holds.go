@@ -122,7 +122,7 @@ type kindCount struct {
 }
 
 // withheldCustomers is how many customers a part of the list has.
-const withheldCustomers = 40
+const withheldCustomers = 15
 
 // withheld lists the holds of the last decisions.
 func (v *visit) withheld() (any, error) {

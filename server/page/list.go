@@ -9,7 +9,7 @@ import (
 )
 
 // listRows is how many rows of a list a page shows.
-const listRows = 50
+const listRows = 25
 
 // list is a list with paging, search and CSV. Templates show it with
 // {{template "list" .}}, where . is the list.
@@ -143,18 +143,6 @@ func (v *visit) paged(empty string, columns []column, rows []row) *list {
 		l.Next = v.Link("page", strconv.Itoa(q.Page+1))
 	}
 	l.Rows = l.Rows[from:to]
-	return l
-}
-
-// whole is a list that is not cut into pages: short ones that people read from end to end.
-func (v *visit) whole(empty string, columns []column, rows []row) *list {
-	l := v.paged(empty, columns, nil)
-	for _, r := range rows {
-		if l.Search == "" || r.contains(l.Search) {
-			l.Rows = append(l.Rows, r)
-		}
-	}
-	l.Total = len(l.Rows)
 	return l
 }
 

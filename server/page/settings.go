@@ -31,5 +31,5 @@ func (v *visit) settings() (any, error) {
 		}
 		rows = append(rows, row{{Text: s.Name, Note: s.Group}, value, from, {Text: s.Usage}})
 	}
-	return v.whole("settings.none", columns, rows), nil
+	return v.paged("settings.none", columns, rows), nil
 }
