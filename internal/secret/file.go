@@ -220,19 +220,6 @@ func same(before, now os.FileInfo) bool {
 // In is the secret in a file, as it is at each use.
 func In(f *File) Text { return Text{file: f} }
 
-// Each returns the credentials of a list as they are now. One that is in a file stands for
-// all that the file has, separated by commas or lines.
-func Each(list []Text) (all []Text) {
-	for _, t := range list {
-		if t.file == nil {
-			all = append(all, t)
-			continue
-		}
-		all = append(all, Split(t.Reveal())...)
-	}
-	return all
-}
-
 // Split separates credentials at commas and lines; empty parts are dropped.
 func Split(text string) (all []Text) {
 	for part := range strings.FieldsFuncSeq(text, func(r rune) bool { return r == ',' || r == '\n' || r == '\r' }) {

@@ -85,3 +85,16 @@ func (t *Text) UnmarshalText(b []byte) error {
 	*t = New(string(b))
 	return nil
 }
+
+// Each returns the credentials of a list as they are now. One that is in a file stands for
+// all that the file has, separated by commas or lines.
+func Each(list []Text) (all []Text) {
+	for _, t := range list {
+		if t.file == nil {
+			all = append(all, t)
+			continue
+		}
+		all = append(all, Split(t.Reveal())...)
+	}
+	return all
+}

@@ -173,28 +173,6 @@ func (r *run) meetsDomain(ctx context.Context, a reconcile.Action) (bool, error)
 	return true, nil
 }
 
-// foreseen is the founders of orgs and the domains that a dry run has in thought after some
-// customers, and that later ones meet. The rehearsal goes through the customers in the order
-// of a run, and the report in that of the queue: it uses the same meetings again.
-type foreseen struct {
-	founders map[string][]reconcile.Kin // by the key of the e-mail
-	domains  map[string]takenDomain
-	linked   map[string]string   // org that was there → its first customer
-	met      map[string]foreseen // customer → the part that concerns it, as of its turn
-	over     bool                // the rehearsal has ended
-}
-
-// takenDomain is where the panel will have a domain, and for which customer; "": it has it
-// already.
-type takenDomain struct {
-	by  string
-	use reconcile.DomainUse
-}
-
-func newForeseen() *foreseen {
-	return &foreseen{founders: map[string][]reconcile.Kin{}, domains: map[string]takenDomain{}, linked: map[string]string{}, met: map[string]foreseen{}}
-}
-
 // before is the part that a customer meets.
 func (f *foreseen) before(c *reconcile.Customer) foreseen {
 	if f.over {
