@@ -73,12 +73,23 @@ func (v *visit) customer() (any, error) {
 
 // journalRow is a row of the journal: a change with its time, its reason and its evidence.
 func journalRow(a *reconcile.ActionRecord) row {
-	what := report.Phrase(a.Action)
+	what, state, problem := shownAction(a)
+	evidence := ""
+	if a.Evidence != nil {
+		evidence = a.Evidence.Describe()
+	}
+	return row{{At: a.At()}, {Text: what, Note: a.Subscription}, state, {Text: a.Reason, Note: problem}, {Text: evidence}}
+}
+
+// shownAction is how a list shows an action of the journal: the change in words, its state,
+// and the error; "": there was none.
+func shownAction(a *reconcile.ActionRecord) (what string, state cell, problem string) {
+	what = report.Phrase(a.Action)
 	if what == "" {
 		what = a.Kind.String()
 	}
 	outside := report.ActionOf(*a)
-	state := cell{Text: outside.State, Mark: "quiet"}
+	state = cell{Text: outside.State, Mark: "quiet"}
 	switch {
 	case outside.Held:
 		state = cell{Text: "held", Mark: "wait"}
@@ -87,11 +98,7 @@ func journalRow(a *reconcile.ActionRecord) row {
 	case outside.State == "failed":
 		state.Mark = "bad"
 	}
-	evidence := ""
-	if a.Evidence != nil {
-		evidence = a.Evidence.Describe()
-	}
-	return row{{At: a.At()}, {Text: what, Note: a.Subscription}, state, {Text: a.Reason, Note: outside.Error}, {Text: evidence}}
+	return what, state, outside.Error
 }
 
 // commandsFor are the decisions about a customer that only the command line takes.

@@ -10,7 +10,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/stripe-enhance/stripe-enhance/internal/report"
 	"github.com/stripe-enhance/stripe-enhance/reconcile"
 	"github.com/stripe-enhance/stripe-enhance/server"
 )
@@ -180,17 +179,8 @@ func (v *visit) run() (any, error) {
 }
 
 func (v *visit) actionRow(a *reconcile.ActionRecord) row {
-	outside := report.ActionOf(*a)
-	state := cell{Text: outside.State, Mark: "quiet"}
-	switch {
-	case outside.Held:
-		state = cell{Text: "held", Mark: "wait"}
-	case outside.State == "applied":
-		state.Mark = "good"
-	case outside.State == "failed":
-		state.Mark = "bad"
-	}
-	return row{{Text: report.Phrase(a.Action), Note: a.Subscription}, {Text: a.Email, Note: a.Customer}, state, {Text: a.Reason, Note: outside.Error}, {At: a.At()}}
+	what, state, problem := shownAction(a)
+	return row{{Text: what, Note: a.Subscription}, {Text: a.Email, Note: a.Customer}, state, {Text: a.Reason, Note: problem}, {At: a.At()}}
 }
 
 // startRun asks for a run over everything.
