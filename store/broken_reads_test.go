@@ -123,6 +123,7 @@ func TestWhatThePanelHasIsReadWholeOrNotAtAll(t *testing.T) {
 			asked("NewestOrg", f.NewestOrg),
 			asked("UnreadOrgs", func(ctx context.Context) ([]reconcile.Org, error) { return f.UnreadOrgs(ctx, "", 10) }),
 			asked("UnknownMarkers", func(ctx context.Context) ([]string, error) { return f.UnknownMarkers(ctx, "", 10) }),
+			asked("Unknown", of(f.Unknown, []string{"sub_none"})),
 			asked("BoundPlans", f.BoundPlans), asked("HostingOrg", of(f.HostingOrg, 42)),
 			asked("Unbound", f.Unbound),
 			asked("Duplicates", func(ctx context.Context) ([]reconcile.Duplicate, error) { return f.Duplicates(ctx, "", 10) }),

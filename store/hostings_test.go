@@ -1,6 +1,7 @@
 package store
 
 import (
+	"strconv"
 	"testing"
 	"time"
 
@@ -76,7 +77,7 @@ func TestUnreadOrgsAreThoseWhoseHostingsWereNeverListed(t *testing.T) {
 			}
 		}
 		same(t, "unread", []string{"org-1", "org-2", "org-4"}, unread())
-		f.must(f.SaveHostings(t.Context(), f.tok, "org-1", nil, t0))
+		f.must(f.SaveHostings(t.Context(), f.tok, "org-1", []reconcile.Hosting{*activeHosting(1, "org-1"), *activeHosting(2, "org-1")}, t0))
 		same(t, "unread after reading", []string{"org-2", "org-4"}, unread())
 		f.must(f.SaveOrgs(t.Context(), f.tok, []reconcile.Org{{ID: "org-1", Hostings: 2}}, false, t0))
 		same(t, "unread after listing again", []string{"org-2", "org-4"}, unread())
@@ -100,10 +101,7 @@ func TestANewOrgThatShowsFewerHostingsThanItCountsIsReadAgain(t *testing.T) {
 			}
 			orgs, err := f.UnreadOrgs(t.Context(), "", 10)
 			f.must(err)
-			for _, o := range orgs {
-				ids = append(ids, o.ID)
-			}
-			return ids
+			return orgIDs(orgs)
 		}
 		deleted := reconcile.Hosting{ID: 9, Org: "org-b", Plan: 1, State: reconcile.HostingDeleted}
 		same(t, "new, and another's", []string{"org-b", "org-c"}, unread(t0.Add(time.Minute)))
@@ -111,7 +109,18 @@ func TestANewOrgThatShowsFewerHostingsThanItCountsIsReadAgain(t *testing.T) {
 		same(t, "it shows as many", []string{"org-c"}, unread(t0.Add(time.Minute), deleted, reconcile.Hosting{ID: 8, Org: "org-b", Plan: 1, State: reconcile.HostingSuspended}))
 		f.must(f.SaveOrgs(t.Context(), f.tok, []reconcile.Org{{ID: "org-b", Hostings: 2, Created: t0}}, false, t0))
 		same(t, "no longer new", []string{"org-c"}, unread(t0.Add(youngOrg)))
+		f.must(f.SaveOrgs(t.Context(), f.tok, []reconcile.Org{{ID: "org-a", Hostings: 1, Created: t0}, {ID: "org-b", Hostings: 2, Created: t0}}, true, t0))
+		orgs, err := f.UnreadOrgs(t.Context(), "", 10)
+		f.must(err)
+		same(t, "once all are listed, the one of others that still counts more", []string{"org-b", "org-c"}, orgIDs(orgs))
 	})
+}
+
+func orgIDs(orgs []reconcile.Org) (ids []string) {
+	for _, o := range orgs {
+		ids = append(ids, o.ID)
+	}
+	return ids
 }
 
 func TestAHostingThatAnOrgNoLongerListsStaysAsItIs(t *testing.T) {
@@ -279,6 +288,25 @@ func TestUnknownMarkersAreThoseOfSubscriptionsThatTheMirrorLacks(t *testing.T) {
 			f.must(err)
 			same(t, "unknown", want, ids)
 		}
+		unknown, err := f.Unknown(t.Context(), []string{"sub_a", "sub_known", "sub_b"})
+		f.must(err)
+		same(t, "unknown of three", []string{"sub_a", "sub_b"}, unknown)
+	})
+}
+
+// With every org listed again, this fails; with none, too.
+func TestOnlyTheOrgsThatAMarkerIsInAreListedAgain(t *testing.T) {
+	conform(t, func(t *testing.T, f *fixture) {
+		for i, name := range []string{"Pro [sub_a/1]", "Pro [sub_b/1]", "by hand"} {
+			h := *activeHosting(int64(i+1), "org-"+strconv.Itoa(i+1))
+			h.FriendlyName = name
+			f.must(f.SaveHostings(t.Context(), f.tok, h.Org, []reconcile.Hosting{h}, t0))
+		}
+		f.must(f.ListAgain(t.Context(), f.tok, "sub_b"))
+		orgs, err := f.UnreadOrgs(t.Context(), "", 10)
+		f.must(err)
+		same(t, "orgs to be listed", 1, len(orgs))
+		same(t, "the org of the marker", "org-2", orgs[0].ID)
 	})
 }
 

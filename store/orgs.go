@@ -287,7 +287,8 @@ func scanHosting(row scan, more ...any) (h reconcile.Hosting, err error) {
 
 // youngOrg is for how long the panel may show an org and not yet its hostings. Until then an
 // org of others that shows fewer than it counts is not read: another installation may have
-// made the same hosting as this one, and a later look has to find that.
+// made the same hosting as this one, and a later look has to find that. An older one that still
+// shows fewer is taken as read until it is listed with all others.
 const youngOrg = 10 * time.Minute
 
 // SaveHostings stores the complete list of an org's hostings and wakes the
@@ -305,7 +306,9 @@ func (s *Store) SaveHostings(ctx context.Context, tok reconcile.Token, org strin
 			return err
 		}
 		_, err = tx.exec(ctx, `INSERT INTO orgs (id, hostings_count, hostings_read_at) VALUES ($1, $2, $3)
-			ON CONFLICT (id) DO UPDATE SET hostings_read_at = excluded.hostings_read_at`, org, len(hostings), at(now))
+			ON CONFLICT (id) DO UPDATE SET hostings_read_at = excluded.hostings_read_at, hostings_count = CASE WHEN orgs.hostings_count > $4
+			AND NOT EXISTS (SELECT 1 FROM customers c WHERE c.org_id IS NOT NULL AND c.org_id = orgs.id) THEN CAST($4 AS INTEGER) ELSE orgs.hostings_count END`,
+			org, len(hostings), at(now), living(hostings))
 		return err
 	})
 }
@@ -485,6 +488,15 @@ func (s *Store) SeenLast(ctx context.Context, limit int) (seen []reconcile.Hosti
 func (s *Store) UnknownMarkers(ctx context.Context, instance string, limit int) ([]string, error) {
 	return s.strings(ctx, "looking for unknown markers", `SELECT DISTINCT marker_id FROM hostings WHERE marker_id LIKE 'sub\_%' ESCAPE '\' AND marker_word IN ('', $2)
 		AND NOT EXISTS (SELECT 1 FROM subscriptions s WHERE s.id = hostings.marker_id) ORDER BY marker_id LIMIT $1`, limit, instance)
+}
+
+// ListAgain forgets that the orgs with a hosting that carries the marker of a subscription
+// were read. The hostings stay known.
+func (s *Store) ListAgain(ctx context.Context, tok reconcile.Token, subscription string) error {
+	return s.fenced(ctx, "listing again what is marked with "+subscription, tok, func(ctx context.Context, tx conn) error {
+		_, err := tx.exec(ctx, "UPDATE orgs SET hostings_read_at = NULL WHERE id IN (SELECT org_id FROM hostings WHERE marker_id <> '' AND marker_id = $1)", subscription)
+		return err
+	})
 }
 
 var updateContent = bulk{

@@ -348,6 +348,12 @@ func (s *Store) SubscriptionsOf(ctx context.Context, stripeCustomers []string) (
 	return s.strings(ctx, "listing subscriptions", "SELECT id FROM subscriptions WHERE stripe_customer_id IN "+s.d.texts(1)+" ORDER BY id", list(stripeCustomers))
 }
 
+// Unknown returns those of the ids that the mirror does not have, in their order.
+func (s *Store) Unknown(ctx context.Context, subscriptions []string) ([]string, error) {
+	known, err := s.strings(ctx, "looking for subscriptions", "SELECT id FROM subscriptions WHERE id IN "+s.d.texts(1), list(subscriptions))
+	return slices.DeleteFunc(slices.Clone(subscriptions), func(id string) bool { return slices.Contains(known, id) }), err
+}
+
 // wake makes customers due at now, unless they are due earlier, and raises their
 // version (column wakes, reconcile.Customer.Version).
 //

@@ -350,7 +350,7 @@ func (y *play) needed(e simulator.Effect, s shot, b *bill) string {
 				units += min(o.units, y.bill(o.id).units)
 			}
 		}
-		if others := y.serving(e.Hosting, s, func(o *bill) bool { return o.customer == b.customer }); others < units {
+		if others := y.serving(e.Hosting, s, func(_ origin, o *bill) bool { return o.customer == b.customer }); others < units {
 			return "it has ended, but the customer is back and has no other"
 		}
 	}
@@ -362,10 +362,10 @@ func (y *play) neededByEntitled(e simulator.Effect, s shot, b *bill) string {
 	if !b.mapped && b.none < b.items {
 		return "it is " + b.status + " and nothing of it is mapped"
 	}
-	if others := y.serving(e.Hosting, s, func(o *bill) bool { return o == b }); !b.mapped && others < b.turned {
+	if others := y.serving(e.Hosting, s, func(_ origin, o *bill) bool { return o == b }); !b.mapped && others < b.turned {
 		return "it is " + b.status + ", and a person decides about what is no hosting any more"
 	}
-	if others := y.serving(e.Hosting, s, func(o *bill) bool { return o == b || o.customer == b.customer && o.entitlement == ended }); others < b.units {
+	if others := y.serving(e.Hosting, s, func(_ origin, o *bill) bool { return o == b || o.customer == b.customer && o.entitlement == ended }); others < b.units {
 		return "it is " + b.status + " and its units have no other"
 	}
 	return ""
@@ -373,10 +373,18 @@ func (y *play) neededByEntitled(e simulator.Effect, s shot, b *bill) string {
 
 // takenOver reports whether the hosting of an ended subscription may now serve one that
 // must be suspended. That is so if the other subscription has fewer hostings of its own
-// than units, and was entitled after this one had ended.
+// than units, and was entitled after this one had ended. Of those, the ones that we suspended
+// meanwhile do not count: this one serves in their place. It keeps what it took over if its
+// price has lost the mapping since.
 func (y *play) takenOver(hosting int, s shot, b *bill) bool {
 	for _, o := range s.bills {
-		if o.customer == b.customer && (o.entitlement == down || o.entitlement == either) && y.knows(o.id) && y.up[o.id].After(b.ended) && y.serving(hosting, s, func(x *bill) bool { return x == o }) < o.units {
+		units := o.units
+		if y.soldIn[o.id] {
+			units = max(units, y.most[o.id])
+		}
+		replaced := y.serving(hosting, s, func(h origin, x *bill) bool { return x == o && !h.suspended.IsZero() && h.suspended.Before(y.up[o.id]) })
+		if o.customer == b.customer && (o.entitlement == down || o.entitlement == either) && y.knows(o.id) && y.up[o.id].After(b.ended) &&
+			y.serving(hosting, s, func(_ origin, x *bill) bool { return x == o })-replaced < units {
 			return true
 		}
 	}
@@ -384,11 +392,11 @@ func (y *play) takenOver(hosting int, s shot, b *bill) bool {
 }
 
 // serving counts the hostings, but for one, that exist and serve such a bill.
-func (y *play) serving(but int, s shot, such func(*bill) bool) int {
+func (y *play) serving(but int, s shot, such func(origin, *bill) bool) int {
 	n := 0
 	for _, h := range y.world.Hostings() {
 		o := y.origin[h.ID]
-		if b := s.bills[o.subscription]; h.ID != but && h.Status != "deleted" && b != nil && such(b) {
+		if b := s.bills[o.subscription]; h.ID != but && h.Status != "deleted" && b != nil && such(o, b) {
 			n++
 		}
 	}

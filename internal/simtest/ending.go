@@ -48,6 +48,8 @@ func (y *play) end() {
 		}
 	}
 	y.bothReport()
+	y.allSeen = true
+	y.watch()
 	y.converged()
 	if y.first != nil {
 		return

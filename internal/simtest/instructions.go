@@ -5,6 +5,7 @@ import (
 	"errors"
 	"math/rand/v2"
 	"slices"
+	"strconv"
 	"time"
 
 	"github.com/stripe-enhance/stripe-enhance/reconcile"
@@ -64,8 +65,7 @@ func (y *play) unbind(st Step) error {
 	var bound []reconcile.Binding
 	for _, c := range customers {
 		for _, b := range c.Bindings {
-			alone := !slices.ContainsFunc(c.Bindings, func(o reconcile.Binding) bool { return o != b && o.Hosting == b.Hosting })
-			if o := y.origin[int(b.Hosting)]; alone && o.subscription != "" && !o.staff {
+			if o := y.origin[int(b.Hosting)]; alone(c, b) && o.subscription != "" && !o.staff {
 				bound = append(bound, b)
 			}
 		}
@@ -77,9 +77,21 @@ func (y *play) unbind(st Step) error {
 	if err := y.instruct(p, reconcile.Instruction{Kind: reconcile.InstructUnbind, Subscription: b.Subscription, Hosting: reconcile.Hosting{ID: b.Hosting}}); err != nil {
 		return err
 	}
+	// A run at work may have bound it to another subscription since the operator looked.
+	if customers, err = p.store.Customers(context.Background(), payers); err != nil {
+		return err
+	}
+	if slices.ContainsFunc(customers, func(c reconcile.Customer) bool { return !alone(c, b) }) {
+		return nil
+	}
 	y.unbound[int(b.Hosting)] = unbound{subscription: b.Subscription, at: y.world.Now()}
 	delete(y.isNew, b.Subscription)
 	return nil
+}
+
+// alone reports whether a customer's hosting has no binding but this one.
+func alone(c reconcile.Customer, b reconcile.Binding) bool {
+	return !slices.ContainsFunc(c.Bindings, func(o reconcile.Binding) bool { return o.Hosting == b.Hosting && o.Subscription != b.Subscription })
 }
 
 // instruct gives an instruction. If the program refuses it, the step does nothing.
@@ -188,7 +200,7 @@ func (y *play) instructionStands(p *process, e simulator.Effect, sent time.Time)
 	if e.Late || p != nil && p.number == second {
 		return
 	}
-	if u, ok := y.unbound[e.Hosting]; ok && sent.After(u.at) {
+	if u, ok := y.unbound[e.Hosting]; ok && sent.After(u.at) && !y.namedByAnother(e.Hosting, u.subscription) {
 		y.violated(InstructionStands, "%s of hosting %d, which the operator had unbound from %s at %s", e.Kind, e.Hosting, u.subscription, u.at)
 	}
 	if e.Kind != "create_subscription" {
@@ -199,6 +211,14 @@ func (y *play) instructionStands(p *process, e simulator.Effect, sent time.Time)
 			y.violated(InstructionStands, "hosting %d was made for %s, from which the operator had unbound hosting %d without another instruction", e.Hosting, e.Subscription, id)
 		}
 	}
+}
+
+// namedByAnother reports whether the metadata of another subscription names a hosting. It may
+// be served by it then, because the operator has unbound it from one subscription only.
+func (y *play) namedByAnother(hosting int, but string) bool {
+	return slices.ContainsFunc(y.world.Subscriptions(), func(s simulator.Subscription) bool {
+		return s.ID != but && s.Metadata["enhance_subscription_id"] == strconv.Itoa(hosting)
+	})
 }
 
 // waitsForPerson reports whether a person decides which hosting serves a subscription: staff

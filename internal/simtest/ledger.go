@@ -44,6 +44,7 @@ type ledger struct {
 	byHand    []string          // addresses of owners of orgs made by staff
 	owner     map[string]string // org made by staff → who owns it
 	makers    map[string]maker  // of hostings and orgs, by id
+	allSeen   bool              // at the end: full runs have seen every subscription
 	raced     int               // things made twice by two installations that ran at the same moment
 	blind     bool              // a listing of the panel went wrong in the run at work
 	lost      time.Time

@@ -112,7 +112,7 @@ func (y *play) suspendedByDispute(bills map[string]*bill) {
 }
 
 // trials marks the subscriptions in trial whose customer had one before that a run has
-// seen, because its event may be lost. With TRIALS=one
+// seen, because its event may be lost. At the end full runs have seen all. With TRIALS=one
 // they get nothing, and what they have stays, unless the operator has called the order new.
 func (y *play) trials(all []simulator.Subscription, bills map[string]*bill) {
 	if !y.Company.Policy.OneTrial {
@@ -125,7 +125,7 @@ func (y *play) trials(all []simulator.Subscription, bills map[string]*bill) {
 		}
 		b.secondTrial = slices.ContainsFunc(all, func(o simulator.Subscription) bool {
 			before := o.TrialStart < s.TrialStart || o.TrialStart == s.TrialStart && o.ID < s.ID
-			return o.Customer == s.Customer && o.ID != s.ID && o.TrialStart != 0 && before && y.known[o.ID]
+			return o.Customer == s.Customer && o.ID != s.ID && o.TrialStart != 0 && before && (y.known[o.ID] || y.allSeen)
 		})
 		if b.secondTrial {
 			b.entitlement = keep

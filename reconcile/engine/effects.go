@@ -54,7 +54,7 @@ type effect struct {
 // effects are the rows, by kind. A website that was made shows when it is made again:
 // the domain is then taken by this very hosting.
 var effects = [...]effect{
-	reconcile.Link:               {do: (*run).link, repeatable: true},
+	reconcile.Link:               {do: (*run).link, repeatable: true, lookFirst: (*run).lookForMarked},
 	reconcile.CreateOrg:          {do: (*run).createOrg, find: (*run).findOrg, twoLooks: true, lookFirst: (*run).lookForOrg, learn: learnOrg},
 	reconcile.RenameOrg:          {do: (*run).renameOrg, find: (*run).findName, repeatable: true, learn: learnName},
 	reconcile.InviteOwner:        {do: (*run).invite, find: (*run).findInvitation, repeatable: true, lookFirst: (*run).lookAtBuyer, learn: learnInvitation},

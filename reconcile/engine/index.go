@@ -313,8 +313,14 @@ func (r *run) recover(ctx context.Context) error {
 		return err
 	}
 	if seen > 0 || interrupted != "" && orgs > 0 {
-		if err := r.readMarked(ctx); err != nil {
+		again, err := r.readMarked(ctx)
+		if err != nil {
 			return err
+		}
+		if again {
+			if _, err := r.searchUnlisted(ctx, orgs, false); err != nil {
+				return err
+			}
 		}
 		r.evidence.setLossNoted()
 		r.blockRemovals(fmt.Sprintf("this database knew nothing of the panel: %d orgs and %d hostings were looked at, what carries a marker of ours is bound again", orgs, seen))

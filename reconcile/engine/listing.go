@@ -229,38 +229,52 @@ func (r *run) saveVerdictPlans(ctx context.Context) error {
 // readMarked holds the first listing of all against the panel, since there is no
 // mirror yet: the subscriptions that hostings carry the markers of, and that were
 // not listed, are read one by one. One that is there proves that the listing was
-// not complete; its customer has an org, and is not to get another.
-func (r *run) readMarked(ctx context.Context) error {
+// not complete; its customer has an org, and is not to get another. The orgs of those that
+// cannot be read are to be listed again, see knowMarked; again reports whether there are any.
+func (r *run) readMarked(ctx context.Context) (again bool, err error) {
 	ids, err := r.Inventory.UnknownMarkers(ctx, r.Policy.Instance, markedReads+1)
 	if err != nil {
-		return err
+		return false, err
 	}
 	found := 0
 	for _, id := range ids[:min(len(ids), markedReads)] {
-		err := r.together.turns.alone(ctx, subscriptionKey(id), func() error {
-			facts, err := r.subscription(ctx, id)
-			switch {
-			case errors.Is(err, fault.NotFound), errors.Is(err, fault.Permanent):
-				return nil // of another installation, or of test data
-			case errors.Is(err, fault.Malformed):
-				r.notePartial("%s, which a hosting is marked with, cannot be read: %v", id, err)
-				return nil
-			case err == nil:
-				err = r.Mirror.SaveFacts(ctx, r.tok, []reconcile.SubscriptionFacts{facts}, false, r.now)
-			}
-			if err == nil && !facts.OnTestClock {
-				found++
-			}
-			return err
-		})
+		there, err := r.readByMarker(ctx, id)
+		if errors.Is(err, fault.Malformed) {
+			r.notePartial("%s, which a hosting is marked with, cannot be read: %v", id, err)
+			again, err = true, r.Inventory.ListAgain(ctx, r.tok, id)
+		}
 		if err != nil {
-			return fmt.Errorf("reading %s, which a hosting is marked with: %w", id, err)
+			return again, fmt.Errorf("reading %s, which a hosting is marked with: %w", id, err)
+		}
+		if there {
+			found++
 		}
 	}
+	return again, r.doubtListing(ctx, found, len(ids) > markedReads)
+}
+
+// readByMarker reads a subscription that a hosting is marked with, and reports whether
+// Stripe has it. It is no error if it is of another installation, or of test data.
+func (r *run) readByMarker(ctx context.Context, id string) (there bool, err error) {
+	err = r.together.turns.alone(ctx, subscriptionKey(id), func() error {
+		facts, err := r.subscription(ctx, id)
+		if errors.Is(err, fault.NotFound) || errors.Is(err, fault.Permanent) {
+			return nil
+		}
+		if err == nil {
+			there, err = !facts.OnTestClock, r.Mirror.SaveFacts(ctx, r.tok, []reconcile.SubscriptionFacts{facts}, false, r.now)
+		}
+		return err
+	})
+	return there && err == nil, err
+}
+
+// doubtListing refuses the first listing of all if subscriptions that it lacks were found.
+func (r *run) doubtListing(ctx context.Context, found int, more bool) error {
 	switch {
 	case found == 0:
 		return nil
-	case len(ids) > markedReads:
+	case more:
 		return errors.Join(fault.Errorf(fault.Transient, "the panel has hostings of more than %d subscriptions that Stripe did not list and has: nothing was done, everything is listed again", markedReads),
 			r.Cursors.SetCursor(ctx, r.tok, cursorEvents, ""))
 	case r.req.Accept:

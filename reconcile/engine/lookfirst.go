@@ -90,6 +90,16 @@ func (r *run) lookForHosting(ctx context.Context, c *reconcile.Customer, a recon
 	return true, r.freshIndex(ctx) // a database that was put back may not know where else it is
 }
 
+// lookForMarked reads the hostings of an org before one of them is given to a subscription
+// whose marker it does not carry. If the database was put back, it may have forgotten the
+// hosting that was made for the subscription, which would then be a second one.
+func (r *run) lookForMarked(ctx context.Context, _ *reconcile.Customer, a reconcile.Action, first bool) (bool, error) {
+	if !first || a.Hosting == 0 || a.How == reconcile.BoundByMarker || !r.index.firstLook(a.Org) {
+		return false, nil
+	}
+	return true, r.readOrg(ctx, a.Org)
+}
+
 // lookAtHosting reads a hosting that is about to be switched on again: staff may have
 // suspended it as well.
 func (r *run) lookAtHosting(ctx context.Context, _ *reconcile.Customer, a reconcile.Action, first bool) (bool, error) {
@@ -491,6 +501,7 @@ var errNotAsked = fault.Errorf(fault.Transient, "too many others cannot be liste
 
 // orgSearch is one search through the orgs that were never listed.
 type orgSearch struct {
+	all        bool   // nothing is known of the panel yet, see readMarked
 	hostings   int    // that were seen
 	listable   string // an org that could be listed
 	answers    bool   // an org that could be listed before this search still can
@@ -527,7 +538,7 @@ func (r *run) searchUnlisted(ctx context.Context, total int, all bool) (hostings
 	if err != nil {
 		return 0, err
 	}
-	var s orgSearch
+	s := orgSearch{all: all}
 	err = r.searchBetween(ctx, &s, from, "", total)
 	if err == nil && from != "" {
 		err = r.searchBetween(ctx, &s, "", from, total)
@@ -639,13 +650,54 @@ func (r *run) addSearched(ctx context.Context, s *orgSearch, o reconcile.Org, ho
 		return s.fail(ctx, o, err)
 	}
 	s.listable, s.hostings = o.ID, s.hostings+len(hostings)
+	if !s.all {
+		switch err := r.knowMarked(ctx, hostings); {
+		case ended(ctx, err):
+			return err
+		case err != nil:
+			s.failed = append(s.failed, unlistedOrg{o, err})
+			return nil
+		}
+	}
 	return r.Inventory.SaveHostings(ctx, r.tok, o.ID, hostings, r.now)
+}
+
+// ended reports whether it is the run that ended, and not one call that failed.
+func ended(ctx context.Context, err error) bool {
+	kind := fault.Of(err)
+	return kind == fault.Canceled || kind == fault.Fenced || err != nil && ctx.Err() != nil
+}
+
+// knowMarked makes sure that each subscription that these hostings are marked with is in
+// the mirror, or is one that Stripe does not know. Without that the customer whose org it is
+// would not be known, and would get another one. The org of a hosting whose subscription
+// cannot be read counts as one that cannot be listed, until it can.
+func (r *run) knowMarked(ctx context.Context, hostings []reconcile.Hosting) error {
+	var ids []string
+	for i := range hostings {
+		if m := hostings[i].Marker().Of(r.Policy.Instance); m.Slot > 0 && m.Instance == "" {
+			ids = append(ids, m.StripeID)
+		}
+	}
+	if len(ids) == 0 {
+		return nil
+	}
+	unknown, err := r.Mirror.Unknown(ctx, distinct(ids))
+	if err != nil {
+		return err
+	}
+	for _, id := range unknown {
+		if _, err := r.readByMarker(ctx, id); err != nil {
+			return fmt.Errorf("%s, which a hosting in it is marked with, cannot be read at Stripe: %w", id, err)
+		}
+	}
+	return nil
 }
 
 // fail notes an org that could not be listed. The error that it returns ends the
 // search.
 func (s *orgSearch) fail(ctx context.Context, o reconcile.Org, err error) error {
-	if kind := fault.Of(err); kind == fault.Canceled || kind == fault.Fenced || ctx.Err() != nil {
+	if ended(ctx, err) {
 		return err
 	}
 	s.failedRow++

@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -56,6 +57,105 @@ func TestALostDatabaseFindsTheOrgOfOnePersonWhicheverCustomerComesFirst(t *testi
 			diff(t, "orgs", 1, len(r.World.Orgs()))
 			diff(t, "hostings", 2, len(r.World.Hostings()))
 		})
+	}
+}
+
+// unreadableAtStripe makes every answer about a subscription one that cannot be read, and
+// with half the list of all lack the older half.
+func unreadableAtStripe(r *testenv.Env, id string, half bool) {
+	r.World.SetFault(func(c simulator.Call) simulator.Fault {
+		switch {
+		case c.Path == "/v1/subscriptions/"+id:
+			return simulator.EmptyObject()
+		case half && c.Path == "/v1/subscriptions":
+			return simulator.HalfList()
+		}
+		return simulator.Fault{Honest: true}
+	})
+}
+
+// The database is older than a customer's first order, whose hosting alone shows whose the
+// org is, and Stripe's answer about that order cannot be read. The customer has ordered again,
+// and so has one who is new. A full run lists the order, and does not depend on that answer.
+func TestAnOrgIsOfNobodyUntilTheSubscriptionOfItsHostingIsRead(t *testing.T) {
+	r, file := onFile(t)
+	price := priceFor(t, r, plans(r)[0])
+	signUp(t, r, simulator.SignUp{Email: "bob@example.com", Price: price})
+	r.Run(engine.Request{})
+	r.World.Advance(2 * time.Minute)
+	r.Run(engine.Request{})
+	putBack := keepDatabase(t, r, file)
+	first := signUp(t, r, simulator.SignUp{Email: "ada@example.com", Price: price})
+	r.Run(engine.Request{})
+	diff(t, "orgs before", 2, len(r.World.Orgs()))
+	r.World.Advance(time.Hour)
+	putBack()
+	signUp(t, r, simulator.SignUp{Email: "ada@example.com", Price: price})
+	unreadableAtStripe(r, first.Subscription, false)
+	signUp(t, r, simulator.SignUp{Email: "cem@example.com", Price: price})
+	for range 2 {
+		rep := r.Run(engine.Request{})
+		diff(t, "orgs, with the new one's", 3, len(r.World.Orgs()))
+		diff(t, "who waits", []string{"retry"}, holdKinds(rep))
+		diff(t, "notes why", 1, notes(rep, first.Subscription+", which a hosting in it is marked with, cannot be read at Stripe"))
+		r.World.Advance(6 * time.Minute)
+	}
+	rep := r.Run(engine.Request{Full: true})
+	diff(t, "who waits after a full run", []string(nil), holdKinds(rep))
+	r.World.Advance(6 * time.Minute)
+	diff(t, "converged", true, r.Converge(4).Converged())
+	diff(t, "orgs and hostings", []int{3, 4}, []int{len(r.World.Orgs()), len(r.World.Hostings())})
+}
+
+// The same with a database that is lost altogether, and a listing at Stripe that lacks the
+// first order.
+func TestAfterALostDatabaseAnOrgIsOfNobodyUntilTheSubscriptionOfItsHostingIsRead(t *testing.T) {
+	r, file := onFile(t)
+	price := priceFor(t, r, plans(r)[0])
+	first := signUp(t, r, simulator.SignUp{Email: "ada@example.com", Price: price})
+	r.Run(engine.Request{})
+	r.World.Advance(48 * time.Hour) // there is no event about it any more
+	loseDatabase(r, file)
+	signUp(t, r, simulator.SignUp{Email: "ada@example.com", Price: price})
+	unreadableAtStripe(r, first.Subscription, true)
+	for range 2 {
+		diff(t, "who waits", []string{"retry"}, holdKinds(r.Run(engine.Request{})))
+		diff(t, "orgs", 1, len(r.World.Orgs()))
+		r.World.Advance(6 * time.Minute)
+	}
+	r.World.SetFault(nil)
+	r.World.Advance(6 * time.Minute)
+	diff(t, "converged once it can be read", true, r.Converge(4).Converged())
+	diff(t, "orgs and hostings", []int{1, 2}, []int{len(r.World.Orgs()), len(r.World.Hostings())})
+}
+
+// The database is put back to a time before a customer's second order, which has a hosting of
+// its own, and the first order has ended meanwhile. The second one is not to get the hosting of
+// the first: the one that was made for it would then be a second one, and nothing would be
+// created for anybody.
+func TestAnOldDatabaseGivesNoOtherHostingToAnOrderThatHasOne(t *testing.T) {
+	r, file := onFile(t)
+	price := priceFor(t, r, plans(r)[0])
+	first := signUp(t, r, simulator.SignUp{Email: "dan@example.com", Price: price})
+	r.Run(engine.Request{})
+	putBack := keepDatabase(t, r, file)
+	second := signUp(t, r, simulator.SignUp{Email: "dan@example.com", Price: price})
+	r.World.Advance(2 * time.Minute)
+	r.Run(engine.Request{})
+	must(t, r.World.Cancel(first.Subscription))
+	putBack()
+	r.World.Advance(2 * time.Minute)
+	plan := r.Run(engine.Request{Dry: true})
+	diff(t, "planned", true, slices.ContainsFunc(plan.Actions, func(a reconcile.ActionRecord) bool {
+		return a.Kind == reconcile.Link && a.Subscription == second.Subscription && a.Hosting == int64(r.World.Hostings()[1].ID)
+	}))
+	r.Converge(6)
+	r.World.Advance(2 * time.Minute)
+	rep := r.Run(engine.Request{Full: true})
+	diff(t, "converged", true, rep.Converged())
+	diff(t, "hostings", 2, len(r.World.Hostings()))
+	for _, h := range r.World.Hostings() {
+		diff(t, "down: that of the order that has ended", strings.Contains(h.FriendlyName, first.Subscription), h.SuspendedBy != "")
 	}
 }
 

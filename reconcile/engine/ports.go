@@ -133,6 +133,8 @@ type Mirror interface {
 	SaveFacts(ctx context.Context, tok reconcile.Token, facts []reconcile.SubscriptionFacts, force bool, now time.Time) error
 	// MarkGone records that a read by id answered "no such subscription".
 	MarkGone(ctx context.Context, tok reconcile.Token, subscription string, now time.Time) error
+	// Unknown returns those of the ids that the mirror does not have.
+	Unknown(ctx context.Context, subscriptions []string) ([]string, error)
 }
 
 // Cursors are named instants and words, and the event ids already followed.
@@ -246,8 +248,12 @@ type Inventory interface {
 	// marked with and the mirror does not have, without those of markers with
 	// another word than instance.
 	UnknownMarkers(ctx context.Context, instance string, limit int) ([]string, error)
+	// ListAgain makes UnreadOrgs return the orgs with a hosting that carries the marker of a
+	// subscription.
+	ListAgain(ctx context.Context, tok reconcile.Token, subscription string) error
 	// UnreadOrgs returns, by id and after the given one ("" to begin), up to limit
-	// orgs whose hostings were never listed: what a recovery still has to look at.
+	// orgs whose hostings were never listed, or are to be listed again: what a recovery still
+	// has to look at.
 	UnreadOrgs(ctx context.Context, after string, limit int) ([]reconcile.Org, error)
 }
 

@@ -274,6 +274,15 @@ func (s stumbling) UnknownMarkers(ctx context.Context, instance string, limit in
 	return v, err
 }
 
+func (s stumbling) ListAgain(ctx context.Context, tok reconcile.Token, subscription string) error {
+	return s.write("ListAgain", "", func() error { return s.Store.ListAgain(ctx, tok, subscription) })
+}
+
+func (s stumbling) Unknown(ctx context.Context, subscriptions []string) (v []string, err error) {
+	err = s.read("Unknown", func() error { v, err = s.Store.Unknown(ctx, subscriptions); return err })
+	return v, err
+}
+
 func (s stumbling) UnreadOrgs(ctx context.Context, after string, limit int) (v []reconcile.Org, err error) {
 	err = s.read("UnreadOrgs", func() error { v, err = s.Store.UnreadOrgs(ctx, after, limit); return err })
 	return v, err

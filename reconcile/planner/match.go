@@ -184,16 +184,16 @@ func (pl *planner) byMarker() {
 	}
 }
 
-// byTombstone gives what would now be made anew to a deleted hosting that carries the
-// marker of the subscription: it was deleted in the panel, and a database that was lost
-// has forgotten that it was bound. It is held like any other that is paid for and was
-// deleted.
+// byTombstone gives what would now be made anew to a hosting that carries the marker of the
+// subscription and was deleted, or that the panel no longer has: people did that, and a
+// database that was lost has forgotten that it was bound. It is held like any other that is
+// paid for and is gone.
 func (pl *planner) byTombstone() {
 	for i := range pl.c.Hostings {
 		h := &pl.c.Hostings[i]
 		m := pl.marker(h)
 		s := pl.subIndex(m.StripeID)
-		if m.Slot == 0 || s < 0 || h.State != reconcile.HostingDeleted || !h.TerminatedByUs.IsZero() || pl.bound(h.ID) || pl.markerTwice(m, h.ID) ||
+		if m.Slot == 0 || s < 0 || h.State != reconcile.HostingDeleted && h.State != reconcile.HostingMissing || !h.TerminatedByUs.IsZero() || pl.bound(h.ID) || pl.markerTwice(m, h.ID) ||
 			pl.unboundFrom(m.StripeID, h.ID) || pl.c.Org != nil && pl.c.Org.ID != h.Org {
 			continue
 		}
@@ -203,7 +203,7 @@ func (pl *planner) byTombstone() {
 		}
 		pl.assignments = append(pl.assignments, assignment{Binding: reconcile.Binding{Subscription: m.StripeID, Slot: m.Slot, Item: pl.units[w].item, Org: h.Org, Hosting: h.ID, How: reconcile.BoundByMarker},
 			sub: s, hosting: i, fresh: true, moved: true,
-			reason: deletedWithMarker(h, m)})
+			reason: goneWithMarker(h, m)})
 		pl.fill(w, len(pl.assignments)-1)
 	}
 }

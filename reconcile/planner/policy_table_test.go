@@ -109,6 +109,9 @@ func TestThePolicyTable(t *testing.T) {
 		{"a suspension by others stays", hosting(reconcile.HostingSuspended, time.Time{}), "hold foreign_suspension"},
 		{"a hosting that disappeared is not made again", hosting(reconcile.HostingMissing, time.Time{}), "hold missing"},
 		{"a hosting that staff deleted is not made again", hosting(reconcile.HostingDeleted, time.Time{}), "hold deleted"},
+		{"one that is gone is not made again after a lost database either", func(c *reconcile.Customer) {
+			c.Bindings, c.Hostings[0].State, c.Hostings[0].FriendlyName = nil, reconcile.HostingMissing, "Basic [sub_1/1]"
+		}, "link:sub_1/1:7:si_1, hold missing"},
 		{"another price changes the plan in place", price("price_pro"), "change_plan:sub_1/1:7:1>2"},
 		{"a price that lost its mapping keeps its hosting", price("price_other"), "hold unmapped"},
 		{"a lookup key maps too", func(c *reconcile.Customer) {

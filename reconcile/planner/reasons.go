@@ -480,7 +480,10 @@ func carriesMarker(h *reconcile.Hosting, m reconcile.Marker) string {
 	return fmt.Sprintf("hosting %d carries our marker %s", h.ID, m)
 }
 
-func deletedWithMarker(h *reconcile.Hosting, m reconcile.Marker) string {
+func goneWithMarker(h *reconcile.Hosting, m reconcile.Marker) string {
+	if h.State == reconcile.HostingMissing {
+		return fmt.Sprintf("hosting %d, which the panel no longer has, carries our marker %s", h.ID, m)
+	}
 	return fmt.Sprintf("hosting %d, which was deleted in the panel, carries our marker %s", h.ID, m)
 }
 
