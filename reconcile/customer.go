@@ -263,6 +263,8 @@ type Unbound struct {
 	Hostings, Orgs int
 	// Undecided: there were some when nothing was bound yet, and there are some still.
 	Undecided bool
+	// Hidden: some orgs could not be listed then, and are not listed yet.
+	Hidden bool
 }
 
 // WebsiteLocation is where the panel has a website.

@@ -341,17 +341,27 @@ func (s *Store) Unbound(ctx context.Context) (u reconcile.Unbound, err error) {
 	return u, err
 }
 
+// hiddenCursor is set if orgs could not be listed when this database knew nothing of the
+// panel, until all are: what they hold counts as found by that first look.
+const hiddenCursor = "hidden"
+
 // countUnbound is Unbound, and since when it is undecided which orders are new; "": it is
 // decided, or was never asked.
 func (s *Store) countUnbound(ctx context.Context) (u reconcile.Unbound, since string, err error) {
-	err = s.query(ctx, "counting unbound hostings", "SELECT count(*), count(DISTINCT h.org_id), (SELECT coalesce(max(value), '') FROM cursors WHERE name = $1) FROM hostings h WHERE "+unboundHosting,
-		[]any{undecidedCursor}, func(row scan) error { return row(&u.Hostings, &u.Orgs, &since) })
+	err = s.query(ctx, "counting unbound hostings", "SELECT count(*), count(DISTINCT h.org_id), (SELECT coalesce(max(value), '') FROM cursors WHERE name = $1), (SELECT count(*) FROM cursors WHERE name = $2 AND value <> '') FROM hostings h WHERE "+unboundHosting,
+		[]any{undecidedCursor, hiddenCursor}, func(row scan) error {
+			hidden := 0
+			err := row(&u.Hostings, &u.Orgs, &since, &hidden)
+			u.Hidden = hidden > 0
+			return err
+		})
 	u.Undecided = since != "" && u.Hostings > 0
 	return u, since, err
 }
 
 // AskAboutUnbound notes that it has to be decided which orders are new, where nothing
-// was bound before, and that it is decided, where no unbound hosting is left.
+// was bound before, or some orgs could not be listed then, and that it is decided, where no
+// unbound hosting is left.
 // It returns the count as it is afterwards.
 func (s *Store) AskAboutUnbound(ctx context.Context, tok reconcile.Token, now time.Time) (reconcile.Unbound, error) {
 	u, since, err := s.countUnbound(ctx)
@@ -365,7 +375,7 @@ func (s *Store) AskAboutUnbound(ctx context.Context, tok reconcile.Token, now ti
 			bound = true
 			return nil
 		})
-		if err != nil || bound {
+		if err != nil || bound && !u.Hidden {
 			return u, err // what people make by hand beside us is no reason to ask
 		}
 		value = now.UTC().Format(time.RFC3339)

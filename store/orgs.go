@@ -307,7 +307,7 @@ func (s *Store) SaveHostings(ctx context.Context, tok reconcile.Token, org strin
 		}
 		_, err = tx.exec(ctx, `INSERT INTO orgs (id, hostings_count, hostings_read_at) VALUES ($1, $2, $3)
 			ON CONFLICT (id) DO UPDATE SET hostings_read_at = excluded.hostings_read_at, hostings_count = CASE WHEN orgs.hostings_count > $4
-			AND NOT EXISTS (SELECT 1 FROM customers c WHERE c.org_id IS NOT NULL AND c.org_id = orgs.id) THEN CAST($4 AS INTEGER) ELSE orgs.hostings_count END`,
+			THEN CAST($4 AS INTEGER) ELSE orgs.hostings_count END`,
 			org, len(hostings), at(now), living(hostings))
 		return err
 	})

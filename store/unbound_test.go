@@ -50,6 +50,9 @@ func TestUnboundHostingsAreThoseThatNobodyIsBoundToAndNoMarkerNames(t *testing.T
 		f.must(f.SaveHosting(t.Context(), f.tok, made(7, "org-b", "In the second year"), t0))
 		ask()
 		same(t, "in the second year", reconcile.Unbound{Hostings: 1, Orgs: 1}, unbound())
+		f.must(f.SetCursor(t.Context(), f.tok, hiddenCursor, "2026-03-02T09:00:00Z"))
+		ask()
+		same(t, "in an org that the first look could not list", reconcile.Unbound{Hostings: 1, Orgs: 1, Undecided: true, Hidden: true}, unbound())
 	})
 }
 

@@ -160,7 +160,8 @@ func (y *play) checkEffect(p *process, e simulator.Effect, sent time.Time) {
 			y.violated(OursOnly, "%s of hosting %d, which staff made", e.Kind, e.Hosting)
 			return
 		}
-		if e.Kind == "rename_subscription" && (marks(e, y.Company.Policy.Instance) || y.followsPlan(e) || y.showsBinding(e)) {
+		// A name that comes late was right when it was sent.
+		if e.Kind == "rename_subscription" && (e.Late || marks(e, y.Company.Policy.Instance) || y.followsPlan(e) || y.showsBinding(e)) {
 			return
 		}
 		if e.Kind == "undelete_subscription" || e.Kind == "rename_subscription" {
@@ -346,7 +347,7 @@ func (y *play) needed(e simulator.Effect, s shot, b *bill) string {
 		}
 		units := 0
 		for _, o := range s.bills {
-			if o.customer == b.customer && o.entitlement == up && y.knows(o.id) && y.bill(o.id).entitlement == up && !y.waitsForPerson(o.id) {
+			if o.customer == b.customer && o.entitlement == up && y.knows(o.id) && y.bill(o.id).entitlement == up && !o.perhapsTrial && !y.waitsForPerson(o.id) {
 				units += min(o.units, y.bill(o.id).units)
 			}
 		}

@@ -93,6 +93,11 @@ func (y *play) told(rep reconcile.Report, n news) (ids []string) {
 		if a.Kind == reconcile.SendMail {
 			continue // it comes after the changes, and its id has their time
 		}
+		if a.Kind == reconcile.Terminate && slices.ContainsFunc(rep.Actions, func(b reconcile.ActionRecord) bool {
+			return b.Kind == reconcile.Backup && b.Hosting == a.Hosting && b.State == reconcile.ActionApplied
+		}) {
+			continue // the dry run does not know that the backup takes no time
+		}
 		if a.Kind == reconcile.InstallApp && y.Company.Apps.Denied {
 			continue // before there is a website the panel cannot be asked, and it refuses
 		}

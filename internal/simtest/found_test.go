@@ -165,6 +165,9 @@ var foundSeeds = []uint64{
 	43883, // the other installation's org is old when a listing that is a minute old shows it empty
 	44130, // a lost database, and a hosting that staff remove before the next look
 	44680, // an old database gives a customer's old hosting to an order whose own it has forgotten
+	55248, // an org that cannot be listed when the database is lost holds staff's hosting
+	93121, // a listing that is a minute old lacks the other installation's hosting in an org of one's own
+	94489, // a lost database, a guest with a new address, and the founder's hosting deleted
 	46830, // a sent invoice is due after the one that failed, and before the first run: grace counts from the later one
 	46981, // one order is called new beside a hosting by staff, the address changes, and the next order waits for it
 	45890, // of two installations one alone has read of the order with which a customer is back

@@ -165,6 +165,7 @@ type bill struct {
 	plans        []int
 	ended        time.Time
 	secondTrial  bool // TRIALS=one
+	perhapsTrial bool // it is a second trial for a program that has read the first one
 }
 
 type entitlement int
@@ -279,6 +280,12 @@ func (y *play) served(p *process, r *http.Request, answer *http.Response, err er
 			status = answer.StatusCode
 		}
 		y.logf("  %d %s %s %d %v", p.number, r.Method, r.URL.RequestURI(), status, err != nil)
+	}
+	if err == nil && r.Method == http.MethodGet && answer.StatusCode == http.StatusNotFound && p.number != second {
+		if of := orgListed.FindStringSubmatch(r.URL.Path); of != nil {
+			id, _ := strconv.Atoi(of[2])
+			y.looked[id] = y.world.Now() // that it is gone is seen too
+		}
 	}
 	if err != nil || r.Method != http.MethodGet || answer.StatusCode != http.StatusOK {
 		return

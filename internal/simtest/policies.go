@@ -123,10 +123,13 @@ func (y *play) trials(all []simulator.Subscription, bills map[string]*bill) {
 		if s.Status != "trialing" || b.entitlement != up || y.isNew[s.ID] {
 			continue
 		}
-		b.secondTrial = slices.ContainsFunc(all, func(o simulator.Subscription) bool {
+		for _, o := range all {
 			before := o.TrialStart < s.TrialStart || o.TrialStart == s.TrialStart && o.ID < s.ID
-			return o.Customer == s.Customer && o.ID != s.ID && o.TrialStart != 0 && before && (y.known[o.ID] || y.allSeen)
-		})
+			if o.Customer == s.Customer && o.ID != s.ID && o.TrialStart != 0 && before {
+				b.perhapsTrial = true
+				b.secondTrial = b.secondTrial || y.known[o.ID] || y.allSeen
+			}
+		}
 		if b.secondTrial {
 			b.entitlement = keep
 		}

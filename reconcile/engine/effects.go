@@ -623,6 +623,9 @@ const secondsShown = 3
 // whether another installation makes hostings for the same subscriptions.
 func (r *run) existing(ctx context.Context) error {
 	unbound, err := r.Existing.AskAboutUnbound(ctx, r.tok, r.now)
+	if err == nil && unbound.Hidden && r.index.allListed() {
+		err = r.Cursors.SetCursor(ctx, r.tok, cursorHidden, "")
+	}
 	if err != nil {
 		return err
 	}

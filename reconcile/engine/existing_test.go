@@ -241,3 +241,29 @@ func TestALostDatabaseTakesNothingOfOursForAnOldCustomers(t *testing.T) {
 	diff(t, "bob has one", true, hasHosting(r, bob.Subscription))
 	diff(t, "hostings", 2, len(r.World.Hostings()))
 }
+
+// TestAnOrgThatTheFirstLookCannotListRaisesTheQuestionLater: the database is lost, staff
+// have made a hosting, and its org cannot be listed at first. By the time that it can,
+// what carries our markers is bound again.
+func TestAnOrgThatTheFirstLookCannotListRaisesTheQuestionLater(t *testing.T) {
+	r, file := onFile(t)
+	price := priceFor(t, r, plans(r)[0])
+	signUp(t, r, simulator.SignUp{Email: "ada@example.com", Price: price})
+	r.Converge(4)
+	org := r.World.StaffCreateOrg("by hand", "")
+	_, err := r.World.StaffCreateHosting(org, plans(r)[0], "by hand")
+	must(t, err)
+	loseDatabase(r, file)
+	unlisted(r, simulator.NotDone(403), org)
+	rep := r.Run(engine.Request{})
+	diff(t, "bound again", true, slices.Contains(kinds(rep), "link applied"))
+	diff(t, "waits while it cannot be listed", "", rep.Waits)
+	r.World.SetFault(nil)
+	r.World.Advance(2 * time.Minute)
+	eve := signUp(t, r, simulator.SignUp{Email: "eve@example.com", Price: price})
+	rep = r.Run(engine.Request{})
+	diff(t, "eve has none", false, hasHosting(r, eve.Subscription))
+	diff(t, "the question is asked", true, strings.Contains(rep.Waits, "it is not decided which orders are new"))
+	r.World.Advance(2 * time.Minute)
+	diff(t, "and stays", rep.Waits, r.Run(engine.Request{Full: true}).Waits)
+}

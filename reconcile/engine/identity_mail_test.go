@@ -159,26 +159,36 @@ func TestGuestsOfOneAddressShareTheOrgWhoseOwnerHasIt(t *testing.T) {
 }
 
 // After a lost database only the panel shows who the guests are: an org of
-// several Stripe customers is no stranger's to be invited to.
+// several Stripe customers is no stranger's to be invited to, not even if staff have deleted
+// the hosting of the customer for whom it was made.
 func TestAfterALostDatabaseNoStrangerIsInvitedToAnOrgOfSeveral(t *testing.T) {
-	r, file := onFile(t)
-	price := priceFor(t, r, plans(r)[0])
-	ada := signUp(t, r, simulator.SignUp{Email: "ada@example.com", Guest: true, Price: price})
-	guest := signUp(t, r, simulator.SignUp{Email: "ada@example.com", Guest: true, Price: price})
-	r.Run(engine.Request{})
-	diff(t, "one org", orgOf(t, r, ada.Subscription), orgOf(t, r, guest.Subscription))
-	for _, c := range []string{ada.Customer, guest.Customer} {
-		must(t, r.World.SetEmail(c, "evil-"+c+"@example.com"))
-	}
-	r.World.Advance(2 * time.Minute)
-	loseDatabase(r, file)
-	for range 3 {
-		rep := r.Run(engine.Request{})
-		diff(t, "invited", []string{"ada@example.com"}, invited(r))
-		if !slices.Contains(holdKinds(rep), "conflict") {
-			t.Errorf("holds %v, want a conflict about the owner", rep.Holds)
+	for _, deleted := range []bool{false, true} {
+		r, file := onFile(t)
+		price := priceFor(t, r, plans(r)[0])
+		ada := signUp(t, r, simulator.SignUp{Email: "ada@example.com", Guest: true, Price: price})
+		r.World.Advance(time.Minute)
+		r.Run(engine.Request{})
+		guest := signUp(t, r, simulator.SignUp{Email: "ada@example.com", Guest: true, Price: price})
+		r.World.Advance(time.Minute)
+		r.Run(engine.Request{})
+		diff(t, "one org", orgOf(t, r, ada.Subscription), orgOf(t, r, guest.Subscription))
+		for _, c := range []string{ada.Customer, guest.Customer} {
+			must(t, r.World.SetEmail(c, "evil-"+c+"@example.com"))
 		}
-		r.World.Advance(2 * time.Hour)
+		if deleted {
+			must(t, r.World.Cancel(ada.Subscription))
+			must(t, r.World.StaffDelete(r.World.Hostings()[0].ID))
+		}
+		r.World.Advance(2 * time.Minute)
+		loseDatabase(r, file)
+		for range 3 {
+			rep := r.Run(engine.Request{})
+			diff(t, "invited", []string{"ada@example.com"}, invited(r))
+			if !slices.Contains(holdKinds(rep), "conflict") {
+				t.Errorf("holds %v, want a conflict about the owner", rep.Holds)
+			}
+			r.World.Advance(2 * time.Hour)
+		}
 	}
 }
 

@@ -29,9 +29,11 @@ type orgIndex struct {
 	recent   bool            // the newest orgs were read in this run
 	complete bool            // all orgs were read in this run, for a lost write
 	listed   map[string]bool // orgs whose hostings were read in this run
+	linked   map[string]bool // orgs whose hostings were read in this run before one was linked
 	made     map[string]bool // orgs made in this run
 	found    map[string]bool // orgs bound in this run that were there before
-	unlisted []unlistedOrg   // orgs whose hostings could not be listed in this run
+	searched bool            // orgs that were never listed were looked for in this run
+	unlisted []unlistedOrg   // those of them whose hostings could not be listed
 	// recoveredUntil is when the newest org was made that was there when the database
 	// knew nothing of the panel: any older org may hold objects of ours. Zero: the
 	// database has always known the panel.
@@ -45,7 +47,7 @@ type unlistedOrg struct {
 }
 
 func newOrgIndex() *orgIndex {
-	return &orgIndex{refreshing: make(chan struct{}, 1), listed: map[string]bool{}, made: map[string]bool{}, found: map[string]bool{}}
+	return &orgIndex{refreshing: make(chan struct{}, 1), listed: map[string]bool{}, linked: map[string]bool{}, made: map[string]bool{}, found: map[string]bool{}}
 }
 
 // again is the index for a plan that is made again in the same run: orgs that were read
@@ -65,6 +67,16 @@ func (x *orgIndex) firstLook(org string) bool {
 	defer x.mu.Unlock()
 	first := !x.listed[org]
 	x.listed[org] = true
+	return first
+}
+
+// firstLink is firstLook for a hosting that is to be linked. It is kept apart because before
+// the first create in an org more is read than its hostings.
+func (x *orgIndex) firstLink(org string) bool {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	first := !x.linked[org] && !x.made[org]
+	x.linked[org] = true
 	return first
 }
 
@@ -155,8 +167,15 @@ func (x *orgIndex) refreshAll(ctx context.Context, read func() error) error {
 func (x *orgIndex) setUnlisted(orgs []unlistedOrg) (before []unlistedOrg) {
 	x.mu.Lock()
 	defer x.mu.Unlock()
-	before, x.unlisted = x.unlisted, orgs
+	before, x.unlisted, x.searched = x.unlisted, orgs, true
 	return before
+}
+
+// allListed reports whether no org is left whose hostings were never listed.
+func (x *orgIndex) allListed() bool {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	return x.searched && len(x.unlisted) == 0
 }
 
 // setRecovered notes up to which date an org may hold objects of ours that the database has forgotten.
@@ -311,6 +330,11 @@ func (r *run) recover(ctx context.Context) error {
 	seen, err := r.searchUnlisted(ctx, orgs, true)
 	if err != nil {
 		return err
+	}
+	if !r.index.allListed() {
+		if err := r.Cursors.SetCursor(ctx, r.tok, cursorHidden, began.UTC().Format(time.RFC3339)); err != nil {
+			return err
+		}
 	}
 	if seen > 0 || interrupted != "" && orgs > 0 {
 		again, err := r.readMarked(ctx)

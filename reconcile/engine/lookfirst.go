@@ -94,7 +94,7 @@ func (r *run) lookForHosting(ctx context.Context, c *reconcile.Customer, a recon
 // whose marker it does not carry. If the database was put back, it may have forgotten the
 // hosting that was made for the subscription, which would then be a second one.
 func (r *run) lookForMarked(ctx context.Context, _ *reconcile.Customer, a reconcile.Action, first bool) (bool, error) {
-	if !first || a.Hosting == 0 || a.How == reconcile.BoundByMarker || !r.index.firstLook(a.Org) {
+	if !first || a.Hosting == 0 || a.How == reconcile.BoundByMarker || !r.index.firstLink(a.Org) {
 		return false, nil
 	}
 	return true, r.readOrg(ctx, a.Org)

@@ -301,12 +301,12 @@ func (pl *planner) unknownIn(org string) int64 {
 // othersIn finds, among the hostings of an org, one that carries the marker of a
 // subscription which is neither this customer's nor of one with the same e-mail, nor of a
 // guest whom a person has put there; "" for none. An invited owner would get that hosting
-// too.
+// too. One that was deleted counts: it may be put back, and it shows for whom the org was made.
 func (pl *planner) othersIn(org string) string {
 	for i := range pl.c.Hostings {
 		h := &pl.c.Hostings[i]
 		m := h.Marker()
-		if h.Org != org || m.Slot == 0 || !servable(h.State) || pl.subIndex(m.StripeID) >= 0 || pl.mergedHere(m.StripeID) {
+		if h.Org != org || m.Slot == 0 || !servable(h.State) && h.State != reconcile.HostingDeleted || pl.subIndex(m.StripeID) >= 0 || pl.mergedHere(m.StripeID) {
 			continue
 		}
 		if !slices.ContainsFunc(pl.c.Kin, func(k reconcile.Kin) bool {
