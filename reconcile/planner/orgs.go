@@ -283,10 +283,7 @@ func (pl *planner) finishOrg(o *reconcile.Org) {
 // subscription is known to have; 0 for none. After a lost database it may be that of the
 // customer for whom the org was made, and this one a guest there.
 func (pl *planner) unknownIn(org string) int64 {
-	certain := func(b reconcile.Binding) bool {
-		return b.Org == org && b.How != reconcile.BoundByMarker && b.How != reconcile.BoundByResubscription
-	}
-	if slices.ContainsFunc(pl.c.Bindings, certain) {
+	if pl.certainly(org) {
 		return 0
 	}
 	for i := range pl.c.Hostings {
@@ -298,15 +295,24 @@ func (pl *planner) unknownIn(org string) int64 {
 	return 0
 }
 
+// certainly reports whether more than markers show an org as this customer's.
+func (pl *planner) certainly(org string) bool {
+	return slices.ContainsFunc(pl.c.Bindings, func(b reconcile.Binding) bool {
+		return b.Org == org && b.How != reconcile.BoundByMarker && b.How != reconcile.BoundByResubscription
+	})
+}
+
 // othersIn finds, among the hostings of an org, one that carries the marker of a
 // subscription which is neither this customer's nor of one with the same e-mail, nor of a
 // guest whom a person has put there; "" for none. An invited owner would get that hosting
-// too. One that was deleted counts: it may be put back, and it shows for whom the org was made.
+// too. If only markers show the org as this customer's, one that was deleted counts as well: it
+// may be the one for which the org was made.
 func (pl *planner) othersIn(org string) string {
+	certain := pl.certainly(org)
 	for i := range pl.c.Hostings {
 		h := &pl.c.Hostings[i]
 		m := h.Marker()
-		if h.Org != org || m.Slot == 0 || !servable(h.State) && h.State != reconcile.HostingDeleted || pl.subIndex(m.StripeID) >= 0 || pl.mergedHere(m.StripeID) {
+		if h.Org != org || m.Slot == 0 || !servable(h.State) && (certain || h.State != reconcile.HostingDeleted) || pl.subIndex(m.StripeID) >= 0 || pl.mergedHere(m.StripeID) {
 			continue
 		}
 		if !slices.ContainsFunc(pl.c.Kin, func(k reconcile.Kin) bool {
