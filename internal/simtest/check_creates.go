@@ -4,6 +4,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/stripe-enhance/stripe-enhance/reconcile"
 	"github.com/stripe-enhance/stripe-enhance/simulator"
 )
 
@@ -22,7 +23,7 @@ func (y *play) oneOrg(p *process, e simulator.Effect) {
 	}
 	y.statementStands(e, customer)
 	for org, of := range y.orgs {
-		if of == customer && !y.ever[customer] && (y.lost.IsZero() || !y.emptied[org] || y.recognisable(org)) && !y.inTheRace(p, []string{org}) {
+		if of == customer && !y.ever[customer] && (y.lost.IsZero() || !y.emptied[org] || y.recognisable(org, customer)) && !y.inTheRace(p, []string{org}) {
 			y.violated(OneOrg, "%s has org %s and now %s", customer, org, e.Org)
 		}
 	}
@@ -30,11 +31,12 @@ func (y *play) oneOrg(p *process, e simulator.Effect) {
 }
 
 // recognisable reports whether an org from which staff took something still bears a mark of
-// ours, or a hosting in it does. After a database is lost, only marks link an org to its
-// customer.
-func (y *play) recognisable(org string) bool {
+// ours, or a hosting in it that of the customer. After a database is lost, only marks link an
+// org to its customer.
+func (y *play) recognisable(org, customer string) bool {
 	for _, h := range y.world.Hostings() {
-		if h.Org == org && bears(h.FriendlyName) {
+		m, _ := reconcile.MarkerOf(h.FriendlyName)
+		if b := y.bill(m.StripeID); h.Org == org && b != nil && b.customer == customer {
 			return true
 		}
 	}

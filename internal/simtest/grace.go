@@ -37,6 +37,9 @@ func (y *play) firstUnpaid(sub string, spell time.Time) time.Time {
 		return spell
 	}
 	first := spell
+	if owing := y.owing[sub]; !owing.Before(paid) && owing.Before(first) {
+		first = owing
+	}
 	for _, inv := range y.world.Invoices(sub) {
 		if due := time.Unix(max(inv.Due, inv.Created), 0); inv.Status != "paid" && !due.Before(paid) && due.Before(first) {
 			first = due
@@ -81,6 +84,9 @@ func (y *play) readBills() {
 func (y *play) forgave(sub simulator.Subscription, now time.Time) {
 	well := sub.Status == "active" || sub.Status == "trialing"
 	before, known := y.well[sub.ID]
+	if (sub.Status == "past_due" || sub.Status == "unpaid") && !y.owing[sub.ID].After(y.world.PaidAt(sub.ID)) {
+		y.owing[sub.ID] = now
+	}
 	if y.well[sub.ID] = well; well && known && !before && now.Sub(y.world.PaidAt(sub.ID)) > window {
 		y.forgiven[sub.ID] = now
 	}

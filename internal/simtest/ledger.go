@@ -31,6 +31,7 @@ type ledger struct {
 	origin    map[int]origin
 	up        map[string]time.Time // subscription → when it was last seen up
 	well      map[string]bool      // subscriptions that were in good standing when last seen
+	owing     map[string]time.Time // subscription → when it first was past_due or unpaid since it was last paid
 	forgiven  map[string]time.Time // subscription → when it came to be so without a payment
 	orgs      map[string]string    // orgs made through the API → customer
 	emptied   map[string]bool      // orgs in which staff deleted or renamed a hosting
@@ -131,7 +132,7 @@ func (l *ledger) begin(offer map[string]int) {
 	l.sold, l.soldIn = map[string]bool{}, map[string]bool{}
 	l.owner, l.makers, l.others = map[string]string{}, map[string]maker{}, map[int]time.Time{}
 	l.read, l.emptied, l.up = map[int]bool{}, map[string]bool{}, map[string]time.Time{}
-	l.well, l.forgiven = map[string]bool{}, map[string]time.Time{}
+	l.well, l.forgiven, l.owing = map[string]bool{}, map[string]time.Time{}, map[string]time.Time{}
 	l.disputed, l.charged = map[string]bool{}, map[string]bool{}
 	l.prices = slices.Sorted(maps.Keys(offer))
 }
