@@ -59,13 +59,13 @@ type HeldAction struct {
 // Size is how many actions the plan has.
 func (p HeldPlan) Size() int { return max(p.Total, len(p.Actions)) }
 
-// MinHeldPlanID is how much of an id an approval has to name. Fewer characters are a
+// MinHeldPlanID is how much of an id an approval or a rejection has to name. Fewer characters are a
 // slip of the hand, or a guess, and may release another plan than was meant.
 const MinHeldPlanID = 8
 
-// HeldPlanIDTooShort is the sentence for an approval that names less.
+// HeldPlanIDTooShort is the sentence for a decision that names less.
 func HeldPlanIDTooShort(id string) string {
-	return fmt.Sprintf("%q is too short: an approval needs at least the first %d characters of the plan's id", id, MinHeldPlanID)
+	return fmt.Sprintf("%q is too short: approving or rejecting needs at least the first %d characters of the plan's id", id, MinHeldPlanID)
 }
 
 // HeldPlanID is the id of the first held plan of its kind: the hash of its content when it

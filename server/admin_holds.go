@@ -65,7 +65,7 @@ func (q holdRequest) manual(now time.Time, who string) (h reconcile.ManualHold, 
 		h.Until = until.UTC()
 	}
 	h.Author = cmp.Or(h.Author, who)
-	h.ID = newHoldID()
+	h.ID = NewHoldID()
 	return h, h.Problem(now)
 }
 

@@ -82,10 +82,10 @@ func (s *Server) Retry(ctx context.Context, id string) (customer string, err err
 	return customer, nil
 }
 
-// Reject ends a held plan whose changes a person does not want; version as in
+// Reject ends a held plan whose changes a person does not want; id and version as in
 // Plans.Approve. Holds keep the runs from planning them again.
 func (s *Server) Reject(ctx context.Context, id string, version int, by, reason string) (reconcile.HeldPlan, error) {
-	p, err := s.o.Directory.Reject(ctx, id, version, by, reason, newHoldID, s.o.Now())
+	p, err := s.o.Plans.Reject(ctx, id, version, by, reason, NewHoldID, s.o.Now())
 	if err != nil {
 		return p, err
 	}
@@ -96,10 +96,11 @@ func (s *Server) Reject(ctx context.Context, id string, version int, by, reason 
 
 // NewHold is a hold that a person puts now, with an id; the rest is the caller's.
 func (s *Server) NewHold() reconcile.ManualHold {
-	return reconcile.ManualHold{ID: newHoldID(), Created: s.o.Now()}
+	return reconcile.ManualHold{ID: NewHoldID(), Created: s.o.Now()}
 }
 
-func newHoldID() string { return "hold_" + strings.ToLower(rand.Text()[:16]) }
+// NewHoldID makes the id of a hold.
+func NewHoldID() string { return "hold_" + strings.ToLower(rand.Text()[:16]) }
 
 // Rename stores the name that the organisation of a customer is to have, and asks for the run
 // that gives it. The error is a reconcile.InstructionRefused if the name makes no sense.

@@ -144,6 +144,10 @@ func (p *ports) Approve(_ context.Context, id string, version int, by string, _ 
 	return reconcile.HeldPlan{ID: id}, p.call("Approve", id, version, by)
 }
 
+func (p *ports) Reject(_ context.Context, id string, version int, by, reason string, _ func() string, _ time.Time) (reconcile.HeldPlan, error) {
+	return reconcile.HeldPlan{ID: id}, p.call("Reject", id, version, by, reason)
+}
+
 func (p *ports) List(context.Context) ([]reconcile.MappingRecord, error) {
 	return p.mapped, p.call("List")
 }

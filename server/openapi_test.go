@@ -75,6 +75,7 @@ var supports = map[string]bool{
 	"GET /api/admin/plans":                 true,
 	"GET /api/admin/plans/{id}":            true,
 	"POST /api/admin/plans/{id}/approve":   false,
+	"POST /api/admin/plans/{id}/reject":    false,
 	"GET /api/admin/mappings":              true,
 	"PUT /api/admin/mappings":              false,
 	"DELETE /api/admin/mappings":           false,

@@ -79,6 +79,9 @@ type Plans interface {
 	// plan is at another version, the error is fault.Conflict. id may be shortened to its
 	// first reconcile.MinHeldPlanID characters.
 	Approve(ctx context.Context, id string, version int, by string, now time.Time) (reconcile.HeldPlan, error)
+	// Reject ends a waiting plan, and puts a hold on each subscription in it; id and version as
+	// in Approve. newID makes the ids of the holds.
+	Reject(ctx context.Context, id string, version int, by, reason string, newID func() string, now time.Time) (reconcile.HeldPlan, error)
 }
 
 // Mappings define which price buys which plan.
@@ -139,9 +142,6 @@ type Directory interface {
 	PlanHeads(ctx context.Context, old bool, limit int) ([]reconcile.HeldPlan, error)
 	// PlanPart returns a held plan with a part of its actions, by customer.
 	PlanPart(ctx context.Context, q reconcile.PlanSearch) (plan reconcile.HeldPlan, next string, err error)
-	// Reject ends a waiting plan, and puts a hold on each subscription in it; version as in
-	// Plans.Approve.
-	Reject(ctx context.Context, id string, version int, by, reason string, newID func() string, now time.Time) (reconcile.HeldPlan, error)
 	// Worth reads at Stripe what subscriptions cost a month: "12.50 eur", or a sentence that
 	// gives the reason why it is not known.
 	Worth(ctx context.Context, subscriptions []string) (map[string]Worth, error)

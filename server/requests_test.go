@@ -27,7 +27,7 @@ type asked struct {
 }
 
 // changes are the calls that change something.
-var changes = []string{"LogWebhook", "Nudge", "Approve", "Set", "Delete", "AddManualHold", "RemoveManualHold", "Retry", "WantName", "Login"}
+var changes = []string{"LogWebhook", "Nudge", "Approve", "Reject", "Set", "Delete", "AddManualHold", "RemoveManualHold", "Retry", "WantName", "Login"}
 
 func checkAll(t *testing.T, h *house, all []asked) {
 	t.Helper()
@@ -58,6 +58,7 @@ func TestARequestChangesWhatItSaysOrNothing(t *testing.T) {
 		byName  = "/api/admin/customers"
 		login   = "POST /api/admin/customers/cus_1/login"
 		approve = "POST /api/admin/plans/plan-123/approve"
+		reject  = "POST /api/admin/plans/plan-123/reject"
 		nudged  = "Nudge admin []"
 	)
 	checkAll(t, h, []asked{
@@ -96,6 +97,13 @@ func TestARequestChangesWhatItSaysOrNothing(t *testing.T) {
 		{approve, `{"version":-1}`, 400, "version must be", nil, ""},
 		{approve, `{"version":"2"}`, 400, "version must be a number", nil, ""},
 		{approve, `{"by":"a\nb"}`, 400, "by must be a short name", nil, ""},
+		{reject, `{"reason":" the bank was down "}`, 200, "Rejected plan plan-123", []string{"Reject plan-123 0 KEY the bank was down", nudged}, "admin"},
+		{reject, `{"version":2,"by":" Eve ","reason":"no"}`, 200, "Rejected plan plan-123", []string{"Reject plan-123 2 Eve (KEY) no", nudged}, "admin"},
+		{reject, ``, 400, "it is not a JSON object", nil, ""},
+		{reject, `{"version":2,"reason":"  "}`, 400, "reason is required", nil, ""},
+		{reject, `{"reason":"a\nb"}`, 400, "reason must be short", nil, ""},
+		{reject, `{"version":-1,"reason":"no"}`, 400, "version must be", nil, ""},
+		{reject, `{"by":"a\nb","reason":"no"}`, 400, "by must be a short name", nil, ""},
 
 		{"PATCH " + byName, `{"customerId":"cus_1","name":" Ada  Ltd "}`, 202, `"organizationName":"Ada Ltd"`, []string{"WantName cus_1 Ada Ltd by KEY", nudged}, "admin"},
 		{"PATCH " + byName, `{"customerId":"cus_1","name":"x","organizationName":"Ada Ltd","reason":" it moved ","author":"Eve"}`, 202, `"organizationId":"org-1"`,
@@ -373,6 +381,8 @@ func TestTheKindOfAnErrorIsItsStatus(t *testing.T) {
 		answers(t, err.Error(), h.ask("GET", "/api/admin/plans/plan-123", ""), want.status, want.part)
 		h.fail["Approve"] = err
 		answers(t, err.Error(), h.ask("POST", "/api/admin/plans/plan-123/approve", ""), want.status, want.part)
+		h.fail["Reject"] = err
+		answers(t, err.Error(), h.ask("POST", "/api/admin/plans/plan-123/reject", `{"reason":"no"}`), want.status, want.part)
 	}
 	h.fail["Approve"] = fault.Errorf(fault.Permanent, "store: ambiguous")
 	answers(t, "a short id", h.ask("POST", "/api/admin/plans/plan/approve", ""), 400, "too short")

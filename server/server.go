@@ -251,6 +251,7 @@ func (s *Server) routes() []route {
 		admin(Look, "GET", "/plans", s.plans),
 		admin(Look, "GET", "/plans/{id}", s.plan),
 		admin(Approve, "POST", "/plans/{id}/approve", s.approve),
+		admin(Approve, "POST", "/plans/{id}/reject", s.reject),
 		admin(Look, "GET", "/mappings", s.mappings),
 		admin(Map, "PUT", "/mappings", s.setMapping),
 		admin(Map, "DELETE", "/mappings", s.deleteMapping),

@@ -137,6 +137,14 @@ func TestWhatPeopleSayIsStoredWholeOrNotAtAll(t *testing.T) {
 			{name: "RemoveManualHold", make: func(ctx context.Context) error { _, err := f.RemoveManualHold(ctx, "hold-1", t0); return err }},
 			{name: "Hold", make: func(ctx context.Context) error { return two(ctx, "second-1") }},
 			{name: "Approve", make: func(ctx context.Context) error { _, err := f.Approve(ctx, "waiting-1", 0, "ada", t0); return err }},
+			{name: "Hold an order", make: func(ctx context.Context) error {
+				_, err := f.Hold(ctx, f.tok, "run-2", held("order-11", reconcile.CreateOrg, t0, action("create_org:cus_j", reconcile.CreateOrg, "cus_j", "")))
+				return err
+			}},
+			{name: "Reject", make: func(ctx context.Context) error {
+				_, err := f.Reject(ctx, "order-11", 0, "ada", "no", func() string { return "hold-3" }, t0)
+				return err
+			}},
 			{name: "Hold after it", make: func(ctx context.Context) error { return two(ctx, "waiting-1") }},
 			{name: "Approve a version that was not seen", make: func(ctx context.Context) error {
 				_, err := f.Approve(ctx, "waiting-1", 7, "ada", t0)

@@ -56,12 +56,9 @@ func after(prefix string) string { return prefix + "\x7f" }
 // fault.Conflict. The customers it concerns become due. id may be shortened to its first
 // eight characters; fewer are fault.Permanent.
 func (s *Store) Approve(ctx context.Context, id string, version int, by string, now time.Time) (reconcile.HeldPlan, error) {
-	plan, err := s.HeldPlan(ctx, id)
+	plan, err := s.planToDecide(ctx, "approving plan ", id)
 	if err != nil {
 		return plan, err
-	}
-	if len(id) < reconcile.MinHeldPlanID && plan.ID != id {
-		return reconcile.HeldPlan{}, failed("approving plan "+id, permanent("%s", reconcile.HeldPlanIDTooShort(id)))
 	}
 	if by == "" {
 		by = "unknown"
@@ -93,6 +90,19 @@ func (s *Store) Approve(ctx context.Context, id string, version int, by string, 
 	return plan, err
 }
 
+// planToDecide is the plan that a person names for a decision. id may be shortened to its
+// first reconcile.MinHeldPlanID characters; fewer are fault.Permanent.
+func (s *Store) planToDecide(ctx context.Context, op, id string) (reconcile.HeldPlan, error) {
+	plan, err := s.HeldPlan(ctx, id)
+	if err != nil {
+		return plan, err
+	}
+	if len(id) < reconcile.MinHeldPlanID && plan.ID != id {
+		return reconcile.HeldPlan{}, failed(op+id, permanent("%s", reconcile.HeldPlanIDTooShort(id)))
+	}
+	return plan, nil
+}
+
 // splitOff leaves in a plan that is being approved exactly the actions of its version:
 // those that left it are deleted, and those that a run is just adding go to a plan of
 // their own, which that run completes.
@@ -115,12 +125,13 @@ func splitOff(ctx context.Context, tx conn, id string, now time.Time) error {
 	return err
 }
 
-// refusal is the reason why a plan, or a version of it, cannot be approved.
+// refusal is the reason why a plan, or a version of it, can be neither approved nor rejected.
 func refusal(ctx context.Context, tx conn, id string, version int) error {
 	var approved, closed time.Time
-	var by string
+	var by, reason string
 	var now int
-	found, err := tx.one(ctx, "SELECT approved_at, approved_by, closed_at, version FROM plans WHERE id = $1", []any{id}, into(&approved), &by, into(&closed), &now)
+	found, err := tx.one(ctx, "SELECT approved_at, approved_by, closed_at, version, reason FROM plans WHERE id = $1", []any{id},
+		into(&approved), &by, into(&closed), &now, &reason)
 	switch {
 	case err != nil:
 		return err
@@ -128,6 +139,9 @@ func refusal(ctx context.Context, tx conn, id string, version int) error {
 		return ErrNotFound
 	case !approved.IsZero():
 		return fault.Errorf(fault.Conflict, "it was already approved by %s at %s", by, approved.Format(time.RFC3339))
+	case !closed.IsZero() && strings.Contains(reason, rejectedBy):
+		_, who, _ := strings.Cut(reason, rejectedBy)
+		return fault.Errorf(fault.Conflict, "it was already rejected at %s by %s", closed.Format(time.RFC3339), who)
 	case !closed.IsZero():
 		return fault.Errorf(fault.Conflict, "none of its changes is wanted since %s", closed.Format(time.RFC3339))
 	case now == 0:
@@ -137,7 +151,7 @@ func refusal(ctx context.Context, tx conn, id string, version int) error {
 	if _, err := tx.one(ctx, "SELECT count(*) FROM plan_actions WHERE plan_id = $1 AND left_at IS NULL AND version > $2", []any{id, version}, &joined); err != nil {
 		return err
 	}
-	return fault.Errorf(fault.Conflict, "version %d of it does not wait: it is at version %d, and %d of its changes joined since; look at it again, then approve version %d",
+	return fault.Errorf(fault.Conflict, "version %d of it does not wait: it is at version %d, and %d of its changes joined since; look at it again, then decide about version %d",
 		version, now, joined, now)
 }
 

@@ -7,16 +7,29 @@ import (
 	"github.com/stripe-enhance/stripe-enhance/reconcile"
 )
 
+// rejectedBy stands in the reason of a plan before the person who has rejected it.
+const rejectedBy = ". Rejected by "
+
 // Reject ends a waiting plan, because a person does not want its changes: none of them is
-// made. version is as in Approve. Each subscription in it, or each customer where a change
+// made. id and version are as in Approve. Each subscription in it, or each customer where a change
 // concerns none, gets a hold that keeps runs from planning the change again; when that hold
 // is removed and the change is still wanted, it is held in a new plan. newID makes the ids
 // of the holds.
 func (s *Store) Reject(ctx context.Context, id string, version int, by, reason string, newID func() string, now time.Time) (reconcile.HeldPlan, error) {
-	var plan reconcile.HeldPlan
-	err := s.unfenced(ctx, "rejecting plan "+id, func(ctx context.Context, tx conn) error {
+	plan, err := s.planToDecide(ctx, "rejecting plan ", id)
+	if err != nil {
+		return plan, err
+	}
+	if reason == "" {
+		return reconcile.HeldPlan{}, failed("rejecting plan "+id, permanent("a rejection needs a reason"))
+	}
+	if by == "" {
+		by = "unknown"
+	}
+	id = plan.ID
+	err = s.unfenced(ctx, "rejecting plan "+id, func(ctx context.Context, tx conn) error {
 		n, err := tx.exec(ctx, `UPDATE plans SET closed_at = $2, reason = reason || $3 WHERE id = $1 AND `+waits+` AND (CAST($4 AS INTEGER) = 0 OR version = $4)`,
-			id, at(now), clean(". Rejected by "+by+": "+reason), version)
+			id, at(now), clean(rejectedBy+by+": "+reason), version)
 		if err != nil {
 			return err
 		}

@@ -31,6 +31,7 @@ var examples = map[string][2]string{
 	"GET /api/admin/plans":                 {"/api/admin/plans?all=true", ""},
 	"GET /api/admin/plans/{id}":            {"/api/admin/plans/nothing", ""},
 	"POST /api/admin/plans/{id}/approve":   {"/api/admin/plans/nothing/approve", ""},
+	"POST /api/admin/plans/{id}/reject":    {"/api/admin/plans/nothing/reject", `{"reason":"no"}`},
 	"GET /api/admin/mappings":              {"/api/admin/mappings", ""},
 	"PUT /api/admin/mappings":              {"/api/admin/mappings", `{"billingPlanId":"price_x","enhancePlanId":"1","unchecked":true}`},
 	"DELETE /api/admin/mappings":           {"/api/admin/mappings?billingPlanId=price_none", ""},
@@ -157,6 +158,11 @@ func (c *contract) goesWell(t *testing.T, s *service, ada simulator.SignedUp, cl
 	}
 	c.ask(t, s, 400, "POST /api/admin/plans/{id}/approve", "/api/admin/plans/"+id[:7]+"/approve", "")
 	c.ask(t, s, 409, "POST /api/admin/plans/{id}/approve", "/api/admin/plans/"+id+"/approve", `{"version":2}`)
+	c.ask(t, s, 400, "POST /api/admin/plans/{id}/reject", "/api/admin/plans/"+id[:7]+"/reject", `{"reason":"no"}`)
+	c.ask(t, s, 409, "POST /api/admin/plans/{id}/reject", "/api/admin/plans/"+id+"/reject", `{"version":2,"reason":"no"}`)
+	c.ask(t, s, 200, "POST /api/admin/plans/{id}/reject", "/api/admin/plans/"+id[:8]+"/reject", `{"by":"an operator","version":1,"reason":"the bank was down"}`)
+	c.ask(t, s, 409, "POST /api/admin/plans/{id}/approve", "/api/admin/plans/"+id+"/approve", `{"version":1}`)
+	id = c.againHeld(t, s)
 	c.ask(t, s, 200, "POST /api/admin/plans/{id}/approve", "/api/admin/plans/"+id[:8]+"/approve", `{"by":"an operator","version":1}`)
 	s.until("what was approved is done", func() bool {
 		down := 0
@@ -187,6 +193,25 @@ func (c *contract) goesWell(t *testing.T, s *service, ada simulator.SignedUp, cl
 	}
 	c.ask(t, s, 200, "GET /api/admin/dashboard", "/api/admin/dashboard", "")
 	c.ask(t, s, 200, "GET /api/admin/mappings", "/api/admin/mappings", "", "Authorization: bearer "+adminKey2)
+}
+
+// againHeld removes every hold that a person put, and returns the plan that holds the changes
+// then.
+func (c *contract) againHeld(t *testing.T, s *service) string {
+	t.Helper()
+	s.settle()
+	for _, h := range c.ask(t, s, 200, "GET /api/admin/holds", "/api/admin/holds", "").object(t)["holds"].([]any) {
+		if h := h.(map[string]any); h["reason"] == "the bank was down" {
+			c.ask(t, s, 200, "DELETE /api/admin/holds", "/api/admin/holds?id="+fmt.Sprint(h["id"]), "")
+		}
+	}
+	s.settle()
+	c.ask(t, s, 200, "POST /api/admin/sync", "/api/admin/sync", "")
+	plans := c.ask(t, s, 200, "GET /api/admin/plans", "/api/admin/plans", "").object(t)["plans"].([]any)
+	if len(plans) != 1 {
+		t.Fatalf("%d plans are held after the holds of a rejection are gone, want 1", len(plans))
+	}
+	return fmt.Sprint(plans[0].(map[string]any)["id"])
 }
 
 func (c *contract) isRefused(t *testing.T, s *service, ada simulator.SignedUp) {
@@ -221,6 +246,7 @@ func (c *contract) isRefused(t *testing.T, s *service, ada simulator.SignedUp) {
 		{"GET /api/admin/runs", "/api/admin/runs?limit=0", "", 400},
 		{"GET /api/admin/actions", "/api/admin/actions?state=odd", "", 400},
 		{"POST /api/admin/plans/{id}/approve", "", `{"by":5}`, 400},
+		{"POST /api/admin/plans/{id}/reject", "", `{"version":1}`, 400},
 		{"PUT /api/admin/mappings", "", `{"billingPlanId":"price_basic_monthly","enhancePlanId":1.5}`, 400},
 	} {
 		path := bad.path

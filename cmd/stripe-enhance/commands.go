@@ -11,6 +11,7 @@ func (p *program) commands() []*cobra.Command {
 		p.planCommand(),
 		p.plansCommand(),
 		p.approveCommand(),
+		p.rejectCommand(),
 		p.checkCommand(),
 		p.customersCommand(),
 		p.actionsCommand(),

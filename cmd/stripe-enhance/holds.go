@@ -3,7 +3,6 @@ package main
 import (
 	"cmp"
 	"context"
-	"crypto/rand"
 	"errors"
 	"fmt"
 	"strings"
@@ -14,6 +13,7 @@ import (
 	"github.com/stripe-enhance/stripe-enhance/internal/app"
 	"github.com/stripe-enhance/stripe-enhance/internal/report"
 	"github.com/stripe-enhance/stripe-enhance/reconcile"
+	"github.com/stripe-enhance/stripe-enhance/server"
 )
 
 const holdsLong = `A manual hold keeps the program from changing one customer or one subscription:
@@ -147,7 +147,7 @@ func (p *program) manualHold(n newHold) (reconcile.ManualHold, error) {
 	h.Customer, h.Subscription = strings.TrimSpace(h.Customer), strings.TrimSpace(h.Subscription)
 	h.Reason, h.Author = strings.TrimSpace(h.Reason), cmp.Or(strings.TrimSpace(h.Author), p.person())
 	h.Kind, h.Created = reconcile.ParseManualKind(n.kind), p.now().UTC()
-	h.ID = "hold_" + strings.ToLower(rand.Text()[:16])
+	h.ID = server.NewHoldID()
 	var err error
 	if n.until != "" {
 		h.Until, err = p.moment(n.until)

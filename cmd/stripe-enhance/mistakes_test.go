@@ -92,6 +92,9 @@ var mistakes = []mistake{
 	{name: "a customer's id for a subscription's", args: []string{"plan", "--subscription", "cus_1"}},
 	{name: "a plan that does not wait", args: []string{"approve", "0123456789abcdef"}},
 	{name: "an id that is too short to be an approval", args: []string{"approve", "0123"}},
+	{name: "a rejection without a reason", args: []string{"reject", "0123456789abcdef"}},
+	{name: "a rejection of a plan that does not wait", args: []string{"reject", "0123456789abcdef", "--reason", "no"}},
+	{name: "an id that is too short to be a rejection", args: []string{"reject", "0123", "--reason", "no"}},
 }
 
 // Each mistake gets the message of the golden file, word for word, so that none of them

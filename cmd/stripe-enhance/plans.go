@@ -15,6 +15,7 @@ import (
 	"github.com/stripe-enhance/stripe-enhance/internal/report"
 	"github.com/stripe-enhance/stripe-enhance/reconcile"
 	"github.com/stripe-enhance/stripe-enhance/reconcile/engine"
+	"github.com/stripe-enhance/stripe-enhance/server"
 	"github.com/stripe-enhance/stripe-enhance/store"
 )
 
@@ -92,7 +93,8 @@ func (p *program) showPlan(ctx context.Context, a *app.App, id string) error {
 	if err := p.list(&t, "the held plan is empty", report.PlanOf(one)); err != nil || p.format != formatText || p.stateOf(one) != "waits" {
 		return err
 	}
-	return p.printf("\nRelease exactly this: stripe-enhance approve %s --version %d\n", one.ID, one.Version)
+	return p.printf("\nRelease exactly this: stripe-enhance approve %s --version %d\nDo none of it:        stripe-enhance reject %s --version %d --reason 'WHY'\n",
+		one.ID, one.Version, one.ID, one.Version)
 }
 
 // planError adds the next step to an id that names no held plan, or several.
@@ -102,7 +104,8 @@ func planError(id string, err error) error {
 			"and a held plan may have been replaced by a newer one; see stripe-enhance plans", id)
 	}
 	if errors.Is(err, fault.Conflict) { // the person knows which command they gave
-		return fault.Wrap(fault.Conflict, errors.New(strings.TrimPrefix(strings.TrimPrefix(err.Error(), "store: "), "approving ")))
+		text := strings.TrimPrefix(err.Error(), "store: ")
+		return fault.Wrap(fault.Conflict, errors.New(strings.TrimPrefix(strings.TrimPrefix(text, "approving "), "rejecting ")))
 	}
 	return err
 }
@@ -190,6 +193,57 @@ func undone(one reconcile.HeldPlan, r reconcile.Report) error {
 	}
 	return fmt.Errorf("%d of %s approved in %s were not done in this run; the approval lasts until %s, and the next runs continue",
 		len(left), report.Count(len(one.Actions), "change"), one.ID, one.Expires.UTC().Format(time.RFC3339))
+}
+
+// rejection are the flags of reject.
+type rejection struct {
+	version int
+	reason  string
+}
+
+func (p *program) rejectCommand() *cobra.Command {
+	var n rejection
+	c := &cobra.Command{
+		Use:   "reject PLAN_ID",
+		Short: "End a held plan, so that none of it is done",
+		Long: "Ends a held plan whose changes you do not want. Each subscription in it gets a hold with\n" +
+			"your reason, so that no run plans those changes again: no-suspend where it would have\n" +
+			"been suspended or deleted, keep-suspended where it would have come back, and ignore for\n" +
+			"everything else. When you remove such a hold and the change is still due, it is held in\n" +
+			"a new plan. With --version the plan is ended only if it still has the version that you\n" +
+			"looked at. The first eight characters of the id are enough.",
+		GroupID: groupRun,
+		Args:    arguments("PLAN_ID"),
+		Example: "  stripe-enhance plans e716f6d98bf6d2b7\n" +
+			"  stripe-enhance reject e716f6d98bf6d2b7 --version 3 --reason 'the bank was down'",
+		RunE: func(c *cobra.Command, args []string) error {
+			if n.reason = strings.TrimSpace(n.reason); n.reason == "" {
+				return &usageError{errors.New("--reason is missing: write why, for the people who find the holds later"), c.CommandPath()}
+			}
+			return p.withStore(c.Context(), func(ctx context.Context, a *app.App) error { return p.reject(ctx, a, args[0], n) })
+		},
+	}
+	c.Flags().IntVar(&n.version, "version", 0, "reject this version and no other (0: the present one)")
+	c.Flags().StringVar(&n.reason, "reason", "", "the reason, for the people who find the holds later; required")
+	return c
+}
+
+func (p *program) reject(ctx context.Context, a *app.App, id string, n rejection) error {
+	if len(id) < reconcile.MinHeldPlanID {
+		return errors.New(reconcile.HeldPlanIDTooShort(id))
+	}
+	one, err := a.Store.Reject(ctx, id, n.version, p.person(), n.reason, server.NewHoldID, p.now())
+	if err != nil {
+		return planError(id, err)
+	}
+	if err := a.Store.Nudge(ctx, nil, "plan "+one.ID+" was rejected", p.now()); err != nil {
+		return err
+	}
+	if p.format == formatJSON {
+		return report.WriteJSON(p.out, report.PlanOf(one))
+	}
+	return p.printf("rejected %s, version %d: %s of kind %s will not be made\nThe holds that see to it: stripe-enhance holds list\n",
+		one.ID, one.Version, report.Count(len(one.Actions), "change"), one.Kind)
 }
 
 func atMostOne(name string) cobra.PositionalArgs {

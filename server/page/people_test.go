@@ -184,7 +184,7 @@ func (c *company) decide(id string, version int) error {
 	case !p.Approved.IsZero():
 		return fault.Errorf(fault.Conflict, "it was already approved by %s at %s", p.By, p.Approved.Format(time.RFC3339))
 	case !p.Closed.IsZero():
-		return fault.Errorf(fault.Conflict, "none of its changes is wanted since %s", p.Closed.Format(time.RFC3339))
+		return fault.Errorf(fault.Conflict, "it was already rejected at %s by %s", p.Closed.Format(time.RFC3339), p.Reason)
 	case version != p.Version:
 		return fault.Errorf(fault.Conflict, "version %d of it does not wait: it is at version %d", version, p.Version)
 	}
@@ -208,7 +208,7 @@ func (c *company) Reject(_ context.Context, id string, version int, by, reason s
 	if err := c.decide(id, version); err != nil {
 		return reconcile.HeldPlan{}, err
 	}
-	c.plan.Closed = now
+	c.plan.Closed, c.plan.Reason = now, by+": "+reason
 	c.did = append(c.did, fmt.Sprint("reject ", id, " ", version, " ", by, ": ", reason))
 	return c.plan, c.fail
 }
