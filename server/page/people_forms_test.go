@@ -148,6 +148,39 @@ func TestTwoPeopleApproveAtOnce(t *testing.T) {
 	}
 }
 
+// TestOneApprovesAndOneRejectsAtOnce: one of the two counts, and the other one reads which.
+func TestOneApprovesAndOneRejectsAtOnce(t *testing.T) {
+	h := newHouse(t, usual)
+	type decided struct {
+		answer
+
+		to string
+	}
+	got := make(chan decided, 2)
+	for name, to := range map[string]string{"Ana": "/approve", "Ben": "/reject"} {
+		p := h.person()
+		p.post(signInPath, "key", adminKey, "person", name)
+		token := p.token()
+		go func() {
+			got <- decided{p.post(thePlanPath+to, "version", "3", "reason", "the bank was down", "token", token), to}
+		}()
+	}
+	first, second := <-got, <-got
+	if first.status != http.StatusSeeOther {
+		first, second = second, first
+	}
+	want := map[string]string{"/approve": "it was already approved by Ana (admin key", "/reject": "it was already rejected at "}[first.to]
+	if first.status != http.StatusSeeOther || second.status != http.StatusConflict || !strings.Contains(second.text, want) {
+		t.Errorf("%s: %d, and %s: %d without %q: %s", first.to, first.status, second.to, second.status, want, second.text)
+	}
+	if did := h.done(); len(did) != 1 || !strings.HasPrefix(did[0], strings.TrimPrefix(first.to, "/")) {
+		t.Errorf("%s came first; did %q", first.to, did)
+	}
+	if strings.Contains(second.text, thePlanPath+"/approve") || strings.Contains(second.text, thePlanPath+"/reject") {
+		t.Error("a plan that was decided has a form for another decision")
+	}
+}
+
 // TestALoginLinkIsShownOnceAndNowhereElse: it is a credential.
 func TestALoginLinkIsShownOnceAndNowhereElse(t *testing.T) {
 	h := newHouse(t, usual)
