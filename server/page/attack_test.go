@@ -285,6 +285,32 @@ func TestTheSignInLeadsToNoOtherSite(t *testing.T) {
 	}
 }
 
+// A form that is sent without a session leads back to its page, and to no other site.
+func TestAFormWithoutASessionLeadsToNoOtherSite(t *testing.T) {
+	h := newHouse(t, usual)
+	host := strings.TrimPrefix(h.url, "http://")
+	for referer, want := range map[string]string{
+		"":                           signInPath,
+		"https://evil.example/ui":    signInPath,
+		"http://" + host + "@evil/x": signInPath,
+		"//evil.example/":            signInPath,
+		"javascript:alert(1)":        signInPath,
+		h.url + "/ui/holds?page=2":   signInPath + "?next=%2Fui%2Fholds%3Fpage%3D2",
+		h.url + "//evil.example/":    signInPath + "?next=%2F%2Fevil.example%2F",
+	} {
+		got := h.person().send(http.MethodPost, "/ui/holds/remove", url.Values{"id": {"hold_a"}}, "Referer", referer)
+		if got.status != http.StatusSeeOther || got.header.Get("Location") != want {
+			t.Errorf("%q leads to %q, want %q", referer, got.header.Get("Location"), want)
+		}
+		if form := h.person().get(got.header.Get("Location")); !strings.Contains(form.text, `name="next" value="/"`) && !strings.Contains(form.text, `name="next" value="/ui/holds?page=2"`) {
+			t.Errorf("%q stands in the form", referer)
+		}
+	}
+	if got := h.person().send(http.MethodPost, "/ui/holds/remove", url.Values{}, "Referer", h.url+"/ui/holds", "Sec-Fetch-Site", "cross-site"); got.header.Get("Location") != signInPath {
+		t.Errorf("a form of another site leads to %q", got.header.Get("Location"))
+	}
+}
+
 func TestOddPathsShowNothing(t *testing.T) {
 	h := newHouse(t, usual)
 	for _, p := range []*person{h.person(), h.signedIn(adminKey)} {

@@ -7,6 +7,7 @@ import (
 	"os"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/chromedp/chromedp"
 	"github.com/chromedp/chromedp/kb"
@@ -141,6 +142,67 @@ func TestTheSignInInABrowser(t *testing.T) {
 	}
 	if all := tab.Complaints(); all != nil {
 		t.Errorf("complaints: %q", all)
+	}
+}
+
+// TestTheBackButtonShowsNothingAfterTheSignOut: the browser keeps no copy of a private page.
+func TestTheBackButtonShowsNothingAfterTheSignOut(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t, usual)
+	tab := browser.New(t)
+	h.signIn(tab, adminKey)
+	for _, path := range []string{theStoryPath, thePlanPath, customersPath} {
+		tab.Open(h.url + path)
+	}
+	tab.Submit(".choices form button")
+	for i := range 3 {
+		tab.Do(chromedp.NavigateBack())
+		if got := tab.Text("main"); strings.Contains(got, "cus_") || strings.Contains(got, "@") || tab.Text("h1") != "Sign in" {
+			t.Errorf("%d steps back after the sign-out: %.200s", i+1, got)
+		}
+	}
+}
+
+// TestASessionThatEndedLeadsBackToItsPage: by a link and by a form, when it was idle and after
+// a day; nothing is done before the sign-in.
+func TestASessionThatEndedLeadsBackToItsPage(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t, usual)
+	tab := browser.New(t)
+	h.signIn(tab, adminKey)
+	again := func(what, want string) {
+		t.Helper()
+		if got := tab.Text("h1"); got != "Sign in" {
+			t.Errorf("%s: %q", what, got)
+		}
+		tab.Type("input[name=key]", adminKey)
+		tab.Submit("main button")
+		if got := browser.Eval[string](tab, `location.pathname + location.search`); got != want {
+			t.Errorf("%s: the sign-in leads to %s, want %s", what, got, want)
+		}
+	}
+	const search = customersPath + "?search=cus_007"
+	for what, pass := range map[string]func(){
+		"idle": func() { h.later(idleLimit) },
+		"a day": func() {
+			const step = idleLimit - time.Minute
+			for at := step; at < absoluteLimit; at += step {
+				h.later(step)
+				tab.Open(h.url + "/ui/settings")
+			}
+			h.later(step)
+		},
+	} {
+		pass()
+		tab.Open(h.url + search)
+		again(what, search)
+		tab.Open(h.url + theStoryPath)
+		h.later(absoluteLimit)
+		tab.Submit(`form[action$="/retry"] button`)
+		again(what+", a form", theStoryPath)
+	}
+	if did := h.done(); did != nil {
+		t.Errorf("without a session: %q", did)
 	}
 }
 

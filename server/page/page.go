@@ -120,10 +120,23 @@ func (v *visit) toSignIn() {
 		return
 	}
 	to := signInPath
-	if v.r.Method == http.MethodGet {
-		to += "?" + url.Values{"next": {v.r.URL.RequestURI()}}.Encode()
+	if next := v.wanted(); next != "" {
+		to += "?" + url.Values{"next": {next}}.Encode()
 	}
 	http.Redirect(v.w, v.r, to, http.StatusSeeOther)
+}
+
+// wanted is the page that a person is to see after the sign-in: the one that was asked for,
+// or the one with the form that was sent too late; "": that is not known.
+func (v *visit) wanted() string {
+	if v.r.Method == http.MethodGet {
+		return v.r.URL.RequestURI()
+	}
+	from, err := url.Parse(v.r.Referer())
+	if err != nil || from.Host != v.r.Host || v.cross.Check(v.r) != nil {
+		return ""
+	}
+	return from.RequestURI()
 }
 
 // open shows a page of the table.
