@@ -52,14 +52,40 @@ func (v *visit) parts(empty string, columns []column, size int, read reading) (*
 		return nil, err
 	}
 	l.Rows = rows
-	if next != "" {
-		l.Next = v.Link("after", next)
+	if q.After == "" {
+		q.Back = ""
 	}
-	if q.After != "" {
-		l.Previous = v.Link("after", "")
-		l.First = true
+	if next != "" {
+		l.Next = v.Link("after", next, "back", trail(q.Back, q.After))
+	}
+	if before, after, known := backOn(q.Back); known {
+		l.Previous = v.Link("after", after, "back", before)
+	} else if q.After != "" {
+		l.Previous, l.First = v.Link("after", "", "back", ""), true
 	}
 	return l, nil
+}
+
+// longestTrail is the most bytes of a trail: each link of a page repeats it.
+const longestTrail = 400
+
+// trail is the way back to a part of a list that the database cuts, for the address of the
+// part that follows it: where each part before began, the first one at "", each with the
+// end mark /, which no id has. The database could search backwards too, but then parts
+// would begin elsewhere than on the way there.
+func trail(back, after string) string {
+	back += after + "/"
+	for len(back) > longestTrail {
+		_, back, _ = strings.Cut(back, "/")
+	}
+	return back
+}
+
+// backOn goes one step back on a trail: it returns the rest of it, and where that part begins.
+func backOn(back string) (rest, after string, known bool) {
+	way, known := strings.CutSuffix(back, "/")
+	i := strings.LastIndex(way, "/") + 1
+	return way[:i], way[i:], known
 }
 
 // customers lists customers, or those that are searched for.

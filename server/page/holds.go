@@ -138,7 +138,7 @@ func (v *visit) withheld() (any, error) {
 	body := withheldBody{Kind: string(kind), Advice: kind.Advice()}
 	for _, k := range reconcile.HoldKinds() {
 		if n := counts.Kinds[k].All; n > 0 {
-			body.Kinds = append(body.Kinds, kindCount{string(k), v.Link("kind", string(k), "after", ""), n, k == kind})
+			body.Kinds = append(body.Kinds, kindCount{string(k), v.Link("kind", string(k), "after", "", "back", ""), n, k == kind})
 		}
 	}
 	columns := []column{{Key: "withheld.customer"}, {Key: "withheld.kind"}, {Key: "withheld.why", Kind: "long"}, {Key: "withheld.until", Kind: "time"}, {Key: "withheld.advice", Kind: "long"}}

@@ -25,7 +25,7 @@ type list struct {
 	Empty      string            // key of the text for an empty list
 	Total      int               // rows that were found on all pages; -1: not counted
 	// Previous and Next are addresses of the pages around this one; "": there is none. With
-	// First, Previous is the first page: the database cuts the list, and knows no way back.
+	// First, Previous is the first page: the address has no trail to the one before.
 	Previous, Next string
 	First          bool
 	// all yields every row for the CSV. nil: those are Rows, or, if the list was cut by
@@ -42,7 +42,7 @@ func (l *list) List() *list { return l }
 func (l *list) Now() time.Time { return l.server.Now() }
 
 // CSV is the address of the same list as CSV.
-func (l *list) CSV() string { return l.Link("format", "csv", "page", "", "after", "") }
+func (l *list) CSV() string { return l.Link("format", "csv", "page", "", "after", "", "back", "") }
 
 // column is a column of a list.
 type column struct {
@@ -107,6 +107,7 @@ type query struct {
 	Search string
 	Page   int    // from 1
 	After  string // where the page before ended, for lists that the database cuts
+	Back   string // the trail to the pages before, see trail
 	CSV    bool
 }
 
@@ -116,7 +117,7 @@ func (v *visit) query() query {
 	if err != nil || n < 1 {
 		n = 1
 	}
-	return query{Search: strings.TrimSpace(q.Get("search")), Page: n, After: q.Get("after"), CSV: q.Get("format") == "csv"}
+	return query{Search: strings.TrimSpace(q.Get("search")), Page: n, After: q.Get("after"), Back: q.Get("back"), CSV: q.Get("format") == "csv"}
 }
 
 // paged makes a list of rows that are all at hand: it searches them, and cuts the page that

@@ -212,6 +212,52 @@ func TestASupportKeySeesAPlanAndNoButtonForIt(t *testing.T) {
 	}
 }
 
+// linkOf is the address of a link of a page, "" if the page has none.
+func linkOf(text, rel string) string {
+	before, _, ok := strings.Cut(text, `" rel="`+rel+`"`)
+	if !ok {
+		return ""
+	}
+	return strings.ReplaceAll(before[strings.LastIndex(before, `href="`)+len(`href="`):], "&amp;", "&")
+}
+
+// rowsOf are the rows of the last table of a page.
+func rowsOf(text string) string {
+	_, body, _ := strings.Cut(text[strings.LastIndex(text, "<tbody"):], ">")
+	body, _, _ = strings.Cut(body, "</tbody>")
+	return body
+}
+
+// TestAListThatTheDatabaseCutsHasAWayBack: each page leads to the very page before it, whose
+// address anyone who may look can open.
+func TestAListThatTheDatabaseCutsHasAWayBack(t *testing.T) {
+	h := newHouse(t, usual)
+	p, other := h.signedIn(supportKey), h.signedIn(adminKey)
+	for _, path := range []string{customersPath, thePlanPath, failingPath, withheldPath, withheldPath + "?kind=grace", customersPath + "?search=cus_0"} {
+		var pages []string
+		for next := path; next != "" && len(pages) < 20; next = linkOf(p.get(next).text, "next") {
+			pages = append(pages, next)
+		}
+		if len(pages) < 2 || linkOf(p.get(path).text, "prev") != "" {
+			t.Fatalf("%s: %d pages, or one before the first", path, len(pages))
+		}
+		for i := len(pages) - 1; i > 0; i-- {
+			if got := linkOf(p.get(pages[i]).text, "prev"); got != pages[i-1] {
+				t.Errorf("%s: page %d leads back to %s, want %s", path, i+1, got, pages[i-1])
+			}
+			if path == customersPath && rowsOf(other.get(pages[i]).text) != rowsOf(p.get(pages[i]).text) {
+				t.Errorf("%s shows another person other rows", pages[i])
+			}
+		}
+	}
+	if got := p.get(customersPath + "?after=cus_050"); linkOf(got.text, "prev") != "" || !strings.Contains(got.text, `<a href="/ui/customers">First page</a>`) {
+		t.Error("an address without a trail does not lead to the first page")
+	}
+	if got := p.get(customersPath + "?back=" + strings.Repeat("cus_001%2F", 300) + "&after=cus_050"); len(linkOf(got.text, "next")) > 2*longestTrail {
+		t.Errorf("a trail without end goes on with %d bytes", len(linkOf(got.text, "next")))
+	}
+}
+
 // TestListsOfPeopleHaveSearchPartsAndCSV walks each list to its end, and compares it with its
 // CSV.
 func TestListsOfPeopleHaveSearchPartsAndCSV(t *testing.T) {
@@ -222,12 +268,8 @@ func TestListsOfPeopleHaveSearchPartsAndCSV(t *testing.T) {
 		shown, next, pages := 0, path, 0
 		for ; next != "" && pages < 20; pages++ {
 			got := p.get(next)
-			_, body, _ := strings.Cut(got.text[strings.LastIndex(got.text, "<tbody"):], ">")
-			shown += strings.Count(body, `<tr role="row">`)
-			next = ""
-			if before, _, ok := strings.Cut(got.text, `" rel="next"`); ok {
-				next = strings.ReplaceAll(before[strings.LastIndex(before, `href="`)+len(`href="`):], "&amp;", "&")
-			}
+			shown += strings.Count(rowsOf(got.text), `<tr role="row">`)
+			next = linkOf(got.text, "next")
 		}
 		mark := "?"
 		if strings.Contains(path, "?") {
