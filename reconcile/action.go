@@ -557,6 +557,7 @@ type ActionFilter struct {
 	Subscription string
 	State        ActionState
 	Since        time.Time // by ActionRecord.At; zero: from the beginning
+	Until        time.Time // by ActionRecord.At, that moment included; zero: to the present
 	Limit        int       // 0: 100
 }
 

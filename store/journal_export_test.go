@@ -33,6 +33,11 @@ func TestTheWholeJournalStreamsInTheOrderPlanned(t *testing.T) {
 		same(t, "all", want, all(reconcile.ActionFilter{}))
 		same(t, "since", want[3:], all(reconcile.ActionFilter{Since: t0.Add(time.Minute)}))
 		same(t, "of one customer", []string{"create_org:cus_0000007"}, all(reconcile.ActionFilter{Customer: "cus_0000007", State: reconcile.ActionPlanned, Since: t0}))
+		same(t, "until", want[:3], all(reconcile.ActionFilter{Until: t0.Add(time.Hour - time.Microsecond)}))
+		same(t, "until that moment", want, all(reconcile.ActionFilter{Until: t0.Add(time.Hour)}))
+		oldest, err := f.Actions(t.Context(), reconcile.ActionFilter{Until: t0, Limit: n})
+		f.must(err)
+		same(t, "the list until then", 3, len(oldest))
 		same(t, "in another state", []string(nil), all(reconcile.ActionFilter{State: reconcile.ActionFailed}))
 		stop := errors.New("enough")
 		if err := f.EachAction(t.Context(), reconcile.ActionFilter{}, func(reconcile.ActionRecord) error { return stop }); !errors.Is(err, stop) {

@@ -155,7 +155,7 @@ func (s *Store) Actions(ctx context.Context, f reconcile.ActionFilter) ([]reconc
 		f.Limit = 100
 	}
 	query, args := chosen(f, f.Limit)
-	if f.Customer == "" && f.Subscription == "" {
+	if f.Customer == "" && f.Subscription == "" && f.Until.IsZero() {
 		query += " AND key IN (" + newestKeys() + ")"
 	}
 	var records []reconcile.ActionRecord
@@ -204,6 +204,10 @@ func chosen(f reconcile.ActionFilter, limit int) (query string, args []any) {
 	if !f.Since.IsZero() {
 		args = append(args, at(f.Since))
 		query += " AND " + happened + " >= $" + strconv.Itoa(len(args))
+	}
+	if !f.Until.IsZero() {
+		args = append(args, at(f.Until))
+		query += " AND " + happened + " <= $" + strconv.Itoa(len(args))
 	}
 	return query, args
 }

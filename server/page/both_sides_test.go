@@ -23,6 +23,24 @@ func TestWebhooksAreShownByTheirState(t *testing.T) {
 	}
 }
 
+// TestAListOfEventsThatIsCutSaysSo: of more events than it looks back it says how many.
+func TestAListOfEventsThatIsCutSaysSo(t *testing.T) {
+	h := newHouse(t, usual)
+	p := h.signedIn(supportKey)
+	const cut = "This list is made of the newest 1,000 events"
+	if strings.Contains(p.get("/ui/webhooks").text, cut) {
+		t.Error("a whole list is cut")
+	}
+	for len(h.webhooks) < mostWebhooks {
+		h.webhooks = append(h.webhooks, h.webhooks[0])
+	}
+	for _, query := range []string{"", "?show=healed"} {
+		if !strings.Contains(p.get("/ui/webhooks"+query).text, cut) {
+			t.Errorf("%q does not say how far it looks back", query)
+		}
+	}
+}
+
 func TestTheCalendarShowsTheMonthThatIsAskedFor(t *testing.T) {
 	h := newHouse(t, usual)
 	p := h.signedIn(supportKey)

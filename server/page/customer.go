@@ -2,6 +2,7 @@ package page
 
 import (
 	"errors"
+	"strconv"
 	"strings"
 	"time"
 
@@ -40,8 +41,79 @@ func (storyBody) Time(text *string) time.Time {
 // Advice is the next step for a person, by the kind of a hold.
 func (storyBody) Advice(kind string) string { return reconcile.HoldKind(kind).Advice() }
 
-// journalRows is how much of the journal of a customer is read.
+// journalRows is how much of the journal of a customer is read at once.
 const journalRows = 500
+
+// place is a place in the journal of a customer, which begins with the newest row: after so
+// many of the rows of a moment.
+type place struct {
+	at    time.Time
+	shown int
+}
+
+// String is a place in an address.
+func (p place) String() string {
+	return strconv.FormatInt(p.at.UnixMicro(), 36) + "." + strconv.Itoa(p.shown)
+}
+
+// parsePlace reads a place in an address; zero, the beginning, if it is none.
+func parsePlace(text string) place {
+	const mostAtOnce = 10_000
+	moment, number, _ := strings.Cut(text, ".")
+	micro, err := strconv.ParseInt(moment, 36, 64)
+	shown, err2 := strconv.Atoi(number)
+	at := time.UnixMicro(micro).UTC()
+	if err != nil || err2 != nil || shown < 0 || shown > mostAtOnce || at.Year() < 1970 || at.Year() > 9999 {
+		return place{}
+	}
+	return place{at, shown}
+}
+
+// past is the place after the next row, which is of a moment.
+func (p place) past(at time.Time) place {
+	if p.at.Equal(at) {
+		return place{at, p.shown + 1}
+	}
+	return place{at, 1}
+}
+
+// after are the rows after a place, of those that begin with its moment.
+func (p place) after(records []reconcile.ActionRecord) []reconcile.ActionRecord {
+	for i := range records {
+		if i == p.shown || !records[i].At().Equal(p.at) {
+			return records[i:]
+		}
+	}
+	return nil
+}
+
+// timeline reads the journal of a customer in parts, the newest rows first. It goes on until
+// a part is full, however few rows have the text that is searched for.
+func (v *visit) timeline(customer string) reading {
+	search := v.query().Search
+	return func(after string, limit int) (rows []row, next string, err error) {
+		for at := parsePlace(after); ; {
+			f := reconcile.ActionFilter{Customer: customer, Until: at.at, Limit: at.shown + journalRows}
+			records, err := v.ports.Journal.Actions(v.r.Context(), f)
+			if err != nil {
+				return nil, "", err
+			}
+			for _, a := range at.after(records) {
+				r := journalRow(&a)
+				found := search == "" || r.contains(search)
+				if found && len(rows) == limit {
+					return rows, at.String(), nil
+				}
+				if at = at.past(a.At()); found {
+					rows = append(rows, r)
+				}
+			}
+			if len(records) < f.Limit {
+				return rows, "", nil
+			}
+		}
+	}
+}
 
 // customer shows one customer.
 func (v *visit) customer() (any, error) {
@@ -49,16 +121,12 @@ func (v *visit) customer() (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	records, err := v.ports.Journal.Actions(v.r.Context(), reconcile.ActionFilter{Customer: c.ID, Limit: journalRows})
+	columns := []column{{Key: "customer.when", Kind: "time"}, {Key: "customer.what"}, {Key: "customer.state"}, {Key: "customer.why", Kind: "long"}, {Key: "customer.evidence", Kind: "long"}}
+	journal, err := v.parts("customer.no_journal", columns, listRows, v.timeline(c.ID))
 	if err != nil {
 		return nil, err
 	}
-	columns := []column{{Key: "customer.when", Kind: "time"}, {Key: "customer.what"}, {Key: "customer.state"}, {Key: "customer.why", Kind: "long"}, {Key: "customer.evidence", Kind: "long"}}
-	rows := make([]row, 0, len(records))
-	for i := range records {
-		rows = append(rows, journalRow(&records[i]))
-	}
-	body := storyBody{Customer: c, Journal: v.paged("customer.no_journal", columns, rows), Login: v.login, Commands: commandsFor(&c), At: v.server.Now()}
+	body := storyBody{Customer: c, Journal: journal, Login: v.login, Commands: commandsFor(&c), At: v.server.Now()}
 	body.List = &list{visit: v, Columns: []column{{Key: "holds.kind"}, {Key: "holds.reason", Kind: "wide"}, {Key: "holds.author"}, {Key: "holds.until", Kind: "time"}, {Key: "holds.change", Kind: "forms"}}}
 	for _, h := range c.ManualHolds {
 		until := cell{At: body.Time(h.Until)}

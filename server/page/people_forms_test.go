@@ -2,9 +2,12 @@ package page
 
 import (
 	"errors"
+	"fmt"
 	"net/http"
+	"regexp"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/stripe-enhance/stripe-enhance/internal/fault"
 	"github.com/stripe-enhance/stripe-enhance/reconcile"
@@ -233,7 +236,7 @@ func rowsOf(text string) string {
 func TestAListThatTheDatabaseCutsHasAWayBack(t *testing.T) {
 	h := newHouse(t, usual)
 	p, other := h.signedIn(supportKey), h.signedIn(adminKey)
-	for _, path := range []string{customersPath, thePlanPath, failingPath, withheldPath, withheldPath + "?kind=grace", customersPath + "?search=cus_0"} {
+	for _, path := range []string{customersPath, thePlanPath, failingPath, withheldPath, withheldPath + "?kind=grace", customersPath + "?search=cus_0", theStoryPath, theStoryPath + "?search=unpaid"} {
 		var pages []string
 		for next := path; next != "" && len(pages) < 20; next = linkOf(p.get(next).text, "next") {
 			pages = append(pages, next)
@@ -285,6 +288,43 @@ func TestListsOfPeopleHaveSearchPartsAndCSV(t *testing.T) {
 	}
 	if got := p.get(thePlanPath + "?amounts=yes"); !strings.Contains(got.text, "EUR\u00a01,234.50") || !strings.Contains(got.text, "the price is metered") {
 		t.Error("no amounts")
+	}
+}
+
+// TestATimelineGoesBackToItsFirstRow: it has more rows than are read at once, many of them of
+// one moment, and the search finds the last one.
+func TestATimelineGoesBackToItsFirstRow(t *testing.T) {
+	h := newHouse(t, usual)
+	row := h.journal[0]
+	h.journal = nil
+	for i := range 2*journalRows + 60 {
+		row.Key, row.Reason = fmt.Sprint("key", i), fmt.Sprintf("row-%04d", i)
+		row.FinishedAt = t0.Add(-time.Duration(i/40*40) * time.Minute) // forty at once
+		h.journal = append(h.journal, row)
+	}
+	p := h.signedIn(supportKey)
+	var shown []string
+	pages := 0
+	for next := theStoryPath; next != "" && pages < 100; pages++ {
+		got := p.get(next)
+		shown = append(shown, regexp.MustCompile(`row-\d{4}`).FindAllString(regexp.MustCompile(`title="[^"]*"`).ReplaceAllString(rowsOf(got.text), ""), -1)...)
+		next = linkOf(got.text, "next")
+	}
+	for i, one := range shown {
+		if one != h.journal[i].Reason {
+			t.Fatalf("row %d is %s", i, one)
+		}
+	}
+	if len(shown) != len(h.journal) {
+		t.Errorf("%d rows on %d pages, want %d", len(shown), pages, len(h.journal))
+	}
+	if got := p.get(theStoryPath + "?search=row-1059"); !strings.Contains(rowsOf(got.text), "row-1059") || linkOf(got.text, "next") != "" {
+		t.Error("the search does not find the first row")
+	}
+	for _, odd := range []string{"x", "zzzzzzzzzzzz.1", "-1.1", "1.-1", "1.99999999", "9999999999999999999999.1", ".", "1"} {
+		if got := p.get(theStoryPath + "?after=" + odd); got.status != http.StatusOK {
+			t.Errorf("%q: %d", odd, got.status)
+		}
 	}
 }
 

@@ -247,7 +247,13 @@ func (c *company) Actions(_ context.Context, f reconcile.ActionFilter) ([]reconc
 	case "":
 		return c.actions, c.fail
 	case theCustomer:
-		return c.journal, c.fail
+		var found []reconcile.ActionRecord
+		for _, a := range c.journal {
+			if (f.Until.IsZero() || !a.At().After(f.Until)) && len(found) < f.Limit {
+				found = append(found, a)
+			}
+		}
+		return found, c.fail
 	}
 	return nil, c.fail
 }

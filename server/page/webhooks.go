@@ -10,6 +10,7 @@ type webhooksBody struct {
 	*list
 	Shown  string // "", failed, healed
 	Failed int    // on all pages
+	Most   int    // events that the list looks back; 0: it has all there are
 }
 
 // webhooks lists the events that Stripe has sent: the newest, those that failed, or those that
@@ -26,6 +27,9 @@ func (v *visit) webhooks() (any, error) {
 		if all, err = v.ports.Overview.RecentWebhooks(ctx, mostWebhooks); err != nil {
 			return nil, err
 		}
+	}
+	if len(all) == mostWebhooks {
+		b.Most = mostWebhooks
 	}
 	columns := []column{{Key: "webhooks.event", Kind: "whole"}, {Key: "webhooks.subscription"}, {Key: "webhooks.received", Kind: "time"}, {Key: "webhooks.state", Kind: "state"}, {Key: "webhooks.finished", Kind: "time"}, {Key: "webhooks.error", Kind: "whole"}}
 	var rows []row
