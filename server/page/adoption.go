@@ -1,6 +1,7 @@
 package page
 
 import (
+	"cmp"
 	"errors"
 	"strconv"
 	"strings"
@@ -58,7 +59,10 @@ func (v *visit) pairsFile(pairs []adopt.Pair) *list {
 }
 
 func (v *visit) pairRow(p *adopt.Pair) row {
-	billed, there := cell{Text: p.Email, Note: p.Subscription}, cell{Text: p.OrgName}
+	billed, there := cell{Text: cmp.Or(p.Email, p.Customer), Note: p.Subscription}, cell{Text: p.OrgName}
+	if p.Customer != "" { // whom the database may not know yet
+		billed.Href = customersPath + "?" + searchFor(p.Customer)
+	}
 	if p.Subscription == "" {
 		billed = cell{Text: v.T("adoption.no_subscription")}
 	}

@@ -101,6 +101,14 @@ func (v *visit) customers() (any, error) {
 	})
 }
 
+// subscriptionCell is the cell that names a subscription and leads to its customer.
+func subscriptionCell(id string) cell {
+	if id == "" {
+		return cell{}
+	}
+	return cell{Text: id, Href: customersPath + "?" + searchFor(id)}
+}
+
 // whoCell is the cell that names a customer and leads to its story.
 func whoCell(email, id string) cell {
 	who := email

@@ -65,7 +65,11 @@ func (v *visit) failingRow(c *reconcile.CustomerRow) row {
 // retryFailing makes one customer be tried again now.
 func (v *visit) retryFailing() (done, error) {
 	customer, err := v.server.Retry(v.r.Context(), v.field("id"))
-	return done{to: failingPath, text: "failing.retried", args: []any{customer}}, err
+	to := failingPath
+	if v.field("from") == "today" {
+		to = "/"
+	}
+	return done{to: to, text: "failing.retried", args: []any{customer}}, err
 }
 
 // retryKind makes all customers with one kind of error be tried again now.

@@ -73,7 +73,7 @@ func (v *visit) forecast() (any, error) {
 	var rows []row
 	for i := range all {
 		e := &all[i]
-		rows = append(rows, row{{At: e.At}, {Text: string(e.Kind), Mark: forecastMarks[e.Kind]}, {Text: e.Customer}, {Text: e.Subscription}, {Text: e.Email}, {Text: e.Reason}})
+		rows = append(rows, row{{At: e.At}, {Text: string(e.Kind), Mark: forecastMarks[e.Kind]}, {Text: e.Customer, Href: customerAddress(e.Customer)}, {Text: e.Subscription}, {Text: e.Email}, {Text: e.Reason}})
 	}
 	b.list = v.paged("forecast.none", columns, rows)
 	return b, nil

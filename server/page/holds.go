@@ -42,7 +42,7 @@ func (v *visit) holds() (any, error) {
 		}
 		on := cell{Text: h.Customer, Note: h.Subscription, Href: customerAddress(h.Customer)}
 		if h.Customer == "" {
-			on = cell{Text: h.Subscription, Href: customersPath + "?" + searchFor(h.Subscription)}
+			on = subscriptionCell(h.Subscription)
 		}
 		rows = append(rows, row{on, {Text: h.Kind.String(), Mark: "wait"}, until, {Text: h.Reason}, {Text: h.Author}, {At: h.Created},
 			{Forms: []form{{To: "/ui/holds/remove", Task: "hold", Label: "holds.remove", Fields: map[string]string{"id": h.ID}}}},

@@ -1,7 +1,6 @@
 package page
 
 import (
-	"cmp"
 	"errors"
 	"strconv"
 	"time"
@@ -50,7 +49,7 @@ func (v *visit) report() (any, error) {
 		if r.Currency == "" {
 			amount = cell{Text: v.T("report.no_amount")}
 		}
-		rows = append(rows, row{{Text: report.DiscrepancyTitle(reconcile.DiscrepancyKind(r.Kind)), Note: r.Subscription}, {Text: cmp.Or(r.Email, r.Customer), Note: r.Customer},
+		rows = append(rows, row{{Text: report.DiscrepancyTitle(reconcile.DiscrepancyKind(r.Kind)), Note: r.Subscription}, whoCell(r.Email, r.Customer),
 			{Text: hostingText(r.Hosting), Note: r.Org}, {At: timeOf(r.Since)}, amount, {Text: r.Reason}})
 	}
 	b.list = v.paged("report.none", columns, rows)

@@ -180,7 +180,7 @@ func (v *visit) run() (any, error) {
 
 func (v *visit) actionRow(a *reconcile.ActionRecord) row {
 	what, state, problem := shownAction(a)
-	return row{{Text: what, Note: a.Subscription}, {Text: a.Email, Note: a.Customer}, state, {Text: a.Reason, Note: problem}, {At: a.At()}}
+	return row{{Text: what, Note: a.Subscription}, whoCell(a.Email, a.Customer), state, {Text: a.Reason, Note: problem}, {At: a.At()}}
 }
 
 // startRun asks for a run over everything.

@@ -17,6 +17,8 @@ const (
 	// recentRead is how many rows of the journal are read for the recentShown that people
 	// need to see.
 	recentRead, recentShown = 60, 8
+	// stuckShown is how many customers the first page names for whom something has failed.
+	stuckShown = 4
 	// mostOrders is how many orders the chart shows.
 	mostOrders = 500
 	// runOverdue is how late a scheduled run may be before that is a problem.
@@ -35,6 +37,7 @@ type todayBody struct {
 	State    string
 	Sentence string
 	Waiting  []waiting
+	Stuck    []stuck  // the first of those for whom something has failed
 	Done     []string // of the last day, in the words of each kind
 	Recent   []recent
 	Risk     server.Risk
@@ -60,6 +63,13 @@ type recent struct {
 	At              time.Time
 	Who, Href, What string
 	Bad             bool
+	Retry           string // the customer for whom it can be tried again; "": none
+}
+
+// stuck is a customer for whom something has failed.
+type stuck struct {
+	ID, Who, Href, Error string
+	Parked               bool
 }
 
 func (v *visit) today() (any, error) {
@@ -70,7 +80,7 @@ func (v *visit) today() (any, error) {
 	if b.Totals, err = v.ports.Overview.Totals(ctx, now); err != nil {
 		return nil, err
 	}
-	for _, part := range []func(context.Context, *todayBody) error{v.lastRun, v.waitingToday, v.changesToday, v.ordersToday} {
+	for _, part := range []func(context.Context, *todayBody) error{v.lastRun, v.waitingToday, v.stuckToday, v.changesToday, v.ordersToday} {
 		if err := part(ctx, &b); err != nil {
 			return nil, err
 		}
@@ -128,6 +138,16 @@ func (v *visit) waitingToday(ctx context.Context, b *todayBody) error {
 	return nil
 }
 
+// stuckToday finds the first customers for whom something has failed.
+func (v *visit) stuckToday(ctx context.Context, b *todayBody) error {
+	rows, _, err := v.ports.Directory.CustomerRows(ctx, reconcile.CustomerSearch{Failing: true, Limit: stuckShown})
+	for i := range rows {
+		r := &rows[i]
+		b.Stuck = append(b.Stuck, stuck{ID: r.ID, Who: report.Who(r.Email, r.ID), Href: v.pathTo("customer", r.ID), Error: r.LastError, Parked: !r.Parked.IsZero()})
+	}
+	return err
+}
+
 // shownKinds are the kinds of actions that the first page counts, each with its text.
 var shownKinds = []struct {
 	kind reconcile.ActionKind
@@ -170,7 +190,7 @@ func (v *visit) changesToday(ctx context.Context, b *todayBody) error {
 		}
 		b.Recent = append(b.Recent, recent{At: a.At(), Who: report.Who(a.Email, a.Customer), Href: v.pathTo("customer", a.Customer), What: what, Bad: a.State == reconcile.ActionFailed})
 		if last := &b.Recent[len(b.Recent)-1]; last.Bad {
-			last.What = v.T("today.failed_one", what)
+			last.What, last.Retry = v.T("today.failed_one", what), a.Customer
 		}
 	}
 	return err

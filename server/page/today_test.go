@@ -71,6 +71,55 @@ func TestTodayIsOneSentenceOfTheWorst(t *testing.T) {
 	}
 }
 
+// TestTodayRetriesEachCustomerThatItNames: each of those for whom something has failed, and of
+// the changes that failed; the answer is the same page, and only who may gets the button.
+func TestTodayRetriesEachCustomerThatItNames(t *testing.T) {
+	h := newHouse(t, usual)
+	p := h.signedIn(supportKey)
+	text := p.get("/").text
+	want := []string{"cus_001", "cus_002", "cus_006", "cus_007"} // the first of those that fail
+	for _, a := range h.actions[:recentShown] {
+		if a.State == reconcile.ActionFailed {
+			want = append(want, a.Customer)
+		}
+	}
+	for _, id := range want {
+		form := `action="/ui/failing/retry"><input type="hidden" name="token" value="` + p.token() + `"><input type="hidden" name="id" value="` + id + `"`
+		if !strings.Contains(text, form) || !strings.Contains(text, `href="/ui/customers/`+id+`"`) {
+			t.Errorf("%s has no button or no link", id)
+		}
+	}
+	if n := strings.Count(text, `action="/ui/failing/retry"`); n != len(want) {
+		t.Errorf("%d buttons, want %d", n, len(want))
+	}
+	if got := p.post("/ui/failing/retry", "id", "cus_001", "from", "today"); got.status != http.StatusForbidden || h.done() != nil {
+		t.Errorf("without the token: %d", got.status)
+	}
+	got := p.change("/ui/failing/retry", "id", "cus_001", "from", "today")
+	if did := h.done(); got.status != http.StatusSeeOther || got.header.Get("Location") != "/" || len(did) != 1 || did[0] != "retry cus_001" {
+		t.Errorf("%d to %q, did %q", got.status, got.header.Get("Location"), did)
+	}
+	if text := p.get("/").text; !strings.Contains(text, "cus_001 is tried again now.") || strings.Contains(text, `name="id" value="cus_001"`) {
+		t.Error("after the retry the customer is named once more, or no sentence is shown")
+	}
+}
+
+// TestEachRowThatNamesACustomerLeadsToIt in every list that has such rows.
+func TestEachRowThatNamesACustomerLeadsToIt(t *testing.T) {
+	h := newHouse(t, usual)
+	p := h.signedIn(supportKey)
+	for path, link := range map[string]string{
+		customersPath: `href="/ui/customers/cus_000"`, failingPath: `href="/ui/customers/cus_001"`, withheldPath: `href="/ui/customers/cus_000"`,
+		thePlanPath: `href="/ui/customers/cus_000"`, holdsPath: `href="/ui/customers/cus_NffrFeUfNV2Hib"`, "/ui/runs/run_2": `href="/ui/customers/cus_`,
+		"/ui/webhooks": `href="/ui/customers?search=sub_`, "/ui/forecast": `href="/ui/customers/cus_`, "/ui/report": `href="/ui/customers/cus_`,
+		"/ui/adoption": `href="/ui/customers?search=cus_`,
+	} {
+		if !strings.Contains(rowsOf(p.get(path).text), link) {
+			t.Errorf("%s: no row has a link with %s", path, link)
+		}
+	}
+}
+
 func TestAPageWithoutDatabaseGivesNoDetails(t *testing.T) {
 	h := newHouse(t, nil)
 	p := h.signedIn(adminKey)

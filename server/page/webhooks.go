@@ -35,7 +35,7 @@ func (v *visit) webhooks() (any, error) {
 	var rows []row
 	for i := range all {
 		if r := &all[i]; b.Shown != "healed" || healed(r) {
-			rows = append(rows, row{{Text: r.Type, Note: r.EventID}, {Text: r.Subscription}, {At: r.ReceivedAt}, v.eventState(r), {At: r.FinishedAt}, {Text: r.Error}})
+			rows = append(rows, row{{Text: r.Type, Note: r.EventID}, subscriptionCell(r.Subscription), {At: r.ReceivedAt}, v.eventState(r), {At: r.FinishedAt}, {Text: r.Error}})
 		}
 	}
 	empty := "webhooks.none"
