@@ -59,6 +59,36 @@ func TestNoNameRunsAsAScript(t *testing.T) {
 	}
 }
 
+// TestWhatWasTypedRunsAsNoScript sends each form with a script in every field: where the page
+// of the form comes again, it shows the text as it is.
+func TestWhatWasTypedRunsAsNoScript(t *testing.T) {
+	h := newHouse(t, usual)
+	p := h.signedIn(adminKey)
+	shown := 0
+	for _, row := range changes() {
+		path := strings.ReplaceAll(row.path, "{id}", theCustomer)
+		if strings.HasPrefix(row.path, plansPath) {
+			path = strings.ReplaceAll(row.path, "{id}", thePlan)
+		}
+		var fields []string
+		for _, name := range []string{"on", "kind", "until", "reason", "owner", "name", "subscription", "version", "id", "price", "plan", "customer", "org", "hosting", "decision", "person", "next"} {
+			fields = append(fields, name, `"'><script>hacked()</script><img src=x onerror=hacked()>`)
+		}
+		got := p.change(path, fields...)
+		if strings.Contains(got.text, "hacked") {
+			shown++
+		}
+		for _, bad := range []string{"<script>hacked", "<img src=x"} {
+			if strings.Contains(got.text, bad) {
+				t.Errorf("%s shows %q", path, bad)
+			}
+		}
+	}
+	if shown < 4 {
+		t.Errorf("only %d forms show what was typed", shown)
+	}
+}
+
 func TestAnotherSiteCannotChangeAnything(t *testing.T) {
 	h := newHouse(t, usual)
 	p := h.signedIn(adminKey)
@@ -408,12 +438,13 @@ func TestASupportKeyCannotApproveOnEitherWay(t *testing.T) {
 			t.Errorf("%s: %d", row.path, got.status)
 		}
 	}
-	got := p.send(http.MethodPost, "/api/admin/plans/some/approve", url.Values{}, "Authorization", "Bearer "+supportKey)
-	if got.status != http.StatusForbidden {
-		t.Errorf("API: %d", got.status)
-	}
-	if got := p.send(http.MethodPost, "/api/admin/plans/some/approve", url.Values{}); got.status != http.StatusUnauthorized {
-		t.Errorf("the session opens the API: %d", got.status)
+	for _, path := range []string{"/api/admin/plans/" + thePlan + "/approve", "/api/admin/plans/" + thePlan + "/reject"} {
+		if got := p.send(http.MethodPost, path, url.Values{}, "Authorization", "Bearer "+supportKey); got.status != http.StatusForbidden {
+			t.Errorf("%s: %d", path, got.status)
+		}
+		if got := p.send(http.MethodPost, path, url.Values{}); got.status != http.StatusUnauthorized {
+			t.Errorf("the session opens %s: %d", path, got.status)
+		}
 	}
 	if did := h.done(); did != nil {
 		t.Errorf("support did %q", did)
