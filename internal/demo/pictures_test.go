@@ -1,13 +1,21 @@
 package demo
 
 import (
+	"bytes"
 	"cmp"
 	"context"
 	"encoding/json"
+	"fmt"
+	"image"
+	"image/color"
+	"image/png"
 	"io"
+	"maps"
 	"net"
 	"net/http"
 	"os"
+	"path/filepath"
+	"slices"
 	"testing"
 	"time"
 
@@ -65,10 +73,56 @@ func TestThePicturesOfTheREADME(t *testing.T) {
 			tab.Look(look)
 			tab.Open(url + path)
 			tab.View(name + "-" + look.Name)
+			shrink(t, filepath.Join(os.Getenv("SCREENSHOTS"), name+"-"+look.Name+".png"))
 		}
 	}
 	if all := tab.Complaints(); all != nil {
 		t.Errorf("complaints: %q", all)
+	}
+}
+
+// largestPicture is the most bytes of a picture of the README.
+const largestPicture = 100_000
+
+// shrink writes a picture anew with the 256 colours that it has most of; the others are
+// edges of letters, and become the nearest of these.
+func shrink(t *testing.T, file string) {
+	t.Helper()
+	text, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	whole, err := png.Decode(bytes.NewReader(text))
+	if err != nil {
+		t.Fatal(err)
+	}
+	counts, box := map[color.Color]int{}, whole.Bounds()
+	for y := box.Min.Y; y < box.Max.Y; y++ {
+		for x := box.Min.X; x < box.Max.X; x++ {
+			counts[whole.At(x, y)]++
+		}
+	}
+	most := color.Palette(slices.SortedFunc(maps.Keys(counts), func(a, b color.Color) int {
+		return cmp.Or(counts[b]-counts[a], cmp.Compare(fmt.Sprint(a), fmt.Sprint(b)))
+	}))
+	small, nearest := image.NewPaletted(box, most[:min(len(most), 256)]), map[color.Color]uint8{}
+	for c := range counts {
+		nearest[c] = uint8(small.Palette.Index(c)) //nolint:gosec // of 256
+	}
+	for y := box.Min.Y; y < box.Max.Y; y++ {
+		for x := box.Min.X; x < box.Max.X; x++ {
+			small.SetColorIndex(x, y, nearest[whole.At(x, y)])
+		}
+	}
+	var out bytes.Buffer
+	if err := (&png.Encoder{CompressionLevel: png.BestCompression}).Encode(&out, small); err != nil {
+		t.Fatal(err)
+	}
+	if out.Len() > largestPicture {
+		t.Errorf("%s: %d bytes, at most %d", file, out.Len(), largestPicture)
+	}
+	if err := os.WriteFile(file, out.Bytes(), 0o600); err != nil {
+		t.Fatal(err)
 	}
 }
 
