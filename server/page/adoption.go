@@ -60,7 +60,7 @@ func (v *visit) pairsFile(pairs []adopt.Pair) *list {
 
 func (v *visit) pairRow(p *adopt.Pair) row {
 	billed, there := cell{Text: cmp.Or(p.Email, p.Customer), Note: p.Subscription}, cell{Text: p.OrgName}
-	if p.Customer != "" { // whom the database may not know yet
+	if p.Customer != "" { // the database may not know it yet
 		billed.Href = customersPath + "?" + searchFor(p.Customer)
 	}
 	if p.Subscription == "" {

@@ -23,7 +23,7 @@ func TestWebhooksAreShownByTheirState(t *testing.T) {
 	}
 }
 
-// TestAListOfEventsThatIsCutSaysSo: of more events than it looks back it says how many.
+// TestAListOfEventsThatIsCutSaysSo: it names how many events it looks back over.
 func TestAListOfEventsThatIsCutSaysSo(t *testing.T) {
 	h := newHouse(t, usual)
 	p := h.signedIn(supportKey)

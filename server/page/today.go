@@ -17,7 +17,7 @@ const (
 	// recentRead is how many rows of the journal are read for the recentShown that people
 	// need to see.
 	recentRead, recentShown = 60, 8
-	// stuckShown is how many customers the first page names for whom something has failed.
+	// stuckShown is how many customers with a failure the first page names.
 	stuckShown = 4
 	// mostOrders is how many orders the chart shows.
 	mostOrders = 500
@@ -37,7 +37,7 @@ type todayBody struct {
 	State    string
 	Sentence string
 	Waiting  []waiting
-	Stuck    []stuck  // the first of those for whom something has failed
+	Stuck    []stuck  // the first of them
 	Done     []string // of the last day, in the words of each kind
 	Recent   []recent
 	Risk     server.Risk
@@ -63,10 +63,10 @@ type recent struct {
 	At              time.Time
 	Who, Href, What string
 	Bad             bool
-	Retry           string // the customer for whom it can be tried again; "": none
+	Retry           string // the customer to try again; "": none
 }
 
-// stuck is a customer for whom something has failed.
+// stuck is a customer that is parked, or waits after a failure.
 type stuck struct {
 	ID, Who, Href, Error string
 	Parked               bool
@@ -138,7 +138,7 @@ func (v *visit) waitingToday(ctx context.Context, b *todayBody) error {
 	return nil
 }
 
-// stuckToday finds the first customers for whom something has failed.
+// stuckToday finds the first customers that are parked, or wait after a failure.
 func (v *visit) stuckToday(ctx context.Context, b *todayBody) error {
 	rows, _, err := v.ports.Directory.CustomerRows(ctx, reconcile.CustomerSearch{Failing: true, Limit: stuckShown})
 	for i := range rows {

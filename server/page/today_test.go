@@ -71,7 +71,7 @@ func TestTodayIsOneSentenceOfTheWorst(t *testing.T) {
 	}
 }
 
-// TestTodayRetriesEachCustomerThatItNames: each of those for whom something has failed, and of
+// TestTodayRetriesEachCustomerThatItNames: each one with a failure, and those of
 // the changes that failed; the answer is the same page, and only who may gets the button.
 func TestTodayRetriesEachCustomerThatItNames(t *testing.T) {
 	h := newHouse(t, usual)
