@@ -61,8 +61,14 @@ func limitOf(limit int) int { return limit + 1 }
 // CustomerRows returns a part of the customers, by id, and where the next part begins; "":
 // there is none.
 func (s *Store) CustomerRows(ctx context.Context, q reconcile.CustomerSearch) (rows []reconcile.CustomerRow, next string, err error) {
+	return s.CustomersNamed(ctx, q, nil)
+}
+
+// CustomersNamed is CustomerRows with names in memory, which spare it a walk over all
+// customers. nil: there are none.
+func (s *Store) CustomersNamed(ctx context.Context, q reconcile.CustomerSearch, names *Names) (rows []reconcile.CustomerRow, next string, err error) {
 	err = s.snapshot(ctx, "listing customers", func(ctx context.Context, c conn) error {
-		ids, err := chooseCustomers(ctx, c, q)
+		ids, err := chooseCustomers(ctx, c, q, names)
 		next = ""
 		if err == nil && len(ids) > q.Limit {
 			ids = ids[:q.Limit]
@@ -79,13 +85,22 @@ func (s *Store) CustomerRows(ctx context.Context, q reconcile.CustomerSearch) (r
 }
 
 // chooseCustomers are the ids of a part of the customers, with one more.
-func chooseCustomers(ctx context.Context, c conn, q reconcile.CustomerSearch) ([]string, error) {
+func chooseCustomers(ctx context.Context, c conn, q reconcile.CustomerSearch, names *Names) ([]string, error) {
 	query, args := "SELECT id FROM customers WHERE id > $1", []any{clean(q.After), limitOf(q.Limit)}
 	if q.Failing {
 		query += " AND (parked_at IS NOT NULL OR retry_after IS NOT NULL)"
+		names = nil // those who fail are few
+	}
+	if names != nil && names.many {
+		names = nil
 	}
 	if text := strings.TrimSpace(clean(q.Text)); text != "" {
-		named, whole, err := namedCustomers(ctx, c, text)
+		named, whole, err := namedCustomers(ctx, c, text, names != nil)
+		if err == nil && !whole && names != nil {
+			var more []string
+			more, err = names.with(ctx, c, text, q)
+			named, whole = append(named, more...), true
+		}
 		if err != nil {
 			return nil, err
 		}
@@ -100,8 +115,8 @@ func chooseCustomers(ctx context.Context, c conn, q reconcile.CustomerSearch) ([
 }
 
 // namedCustomers are those that a text names by an id, a whole e-mail, or a domain or a part
-// of one. whole means that it needs no search among parts of names.
-func namedCustomers(ctx context.Context, c conn, text string) (ids []string, whole bool, err error) {
+// of one; with inMemory not a part. whole means that it needs no search among parts of names.
+func namedCustomers(ctx context.Context, c conn, text string, inMemory bool) (ids []string, whole bool, err error) {
 	org, _ := reconcile.ParseOrgID(text)
 	hosting, _ := reconcile.ParseHostingID(text)
 	isID := reconcile.ValidID("cus_", text) || reconcile.ValidID("sub_", text) || org != "" || hosting != 0
@@ -122,6 +137,9 @@ func namedCustomers(ctx context.Context, c conn, text string) (ids []string, who
 		if ids, err = ofDomain(ctx, c, key); err != nil || len(ids) > 0 {
 			return ids, true, err
 		}
+	}
+	if inMemory {
+		return nil, false, nil
 	}
 	var args []any
 	search := c.searching(text)

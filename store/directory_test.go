@@ -12,10 +12,10 @@ import (
 )
 
 // rowsOf are the ids of a whole list of customers, read in parts of so many.
-func (f *fixture) rowsOf(q reconcile.CustomerSearch) (ids []string) {
+func (f *fixture) rowsOf(q reconcile.CustomerSearch, names *Names) (ids []string) {
 	f.Helper()
 	for range 100 {
-		rows, next, err := f.CustomerRows(f.Context(), q)
+		rows, next, err := f.CustomersNamed(f.Context(), q, names)
 		f.must(err)
 		for _, r := range rows {
 			ids = append(ids, r.ID)
@@ -32,6 +32,8 @@ func (f *fixture) rowsOf(q reconcile.CustomerSearch) (ids []string) {
 func TestCustomersAreFoundByEverythingThatAPersonKnows(t *testing.T) {
 	conform(t, func(t *testing.T, f *fixture) {
 		org := "6a9a1b2c-0000-4000-8000-00000000000a"
+		before, err := f.Names(t.Context(), t0)
+		f.must(err)
 		f.save(t0, facts("sub_a", "cus_a", "Ana@Example.com", func(s *reconcile.SubscriptionFacts) {
 			s.Buyer.Name, s.Domain = "Brutăria Ștefan", "https://www.Paine.example/"
 		}),
@@ -39,13 +41,17 @@ func TestCustomersAreFoundByEverythingThatAPersonKnows(t *testing.T) {
 			facts("sub_c", "cus_c", "c@example.com", status(reconcile.StatusCanceled), func(s *reconcile.SubscriptionFacts) { s.Domain = "" }))
 		f.bindOrg("cus_a", org)
 		f.bindHosting("cus_a", "sub_a", 1, org, 4242)
+		names, err := f.Names(t.Context(), t0.Add(time.Hour)) // later than all of them came
+		f.must(err)
 		for text, want := range map[string][]string{
 			"": {"cus_a", "cus_b", "cus_c"}, "@example.com": {"cus_a", "cus_c"}, "xample.co": {"cus_a", "cus_c"}, "ANA@example.com": {"cus_a"}, "ana": {"cus_a"}, "ștefan": {"cus_a"}, "Ștefan": {"cus_a"},
 			"brutăria": {"cus_a"}, "paine.example": {"cus_a"}, "www.paine": {"cus_a"}, "aine.exa": {"cus_a"}, "cus_b": {"cus_b"}, "sub_c": {"cus_c"}, org: {"cus_a"}, "4242": {"cus_a"},
 			"100%": {"cus_b"}, "ben_s": {"cus_b"}, "%": {"cus_b"}, "_": {"cus_b"}, " ben ": {"cus_b"}, "none of them": nil, "sub_none": nil, `'"\`: nil, "a\x00na": {"cus_a"},
 		} {
 			for _, limit := range []int{1, 2, 50} {
-				same(t, fmt.Sprintf("%q, %d at a time", text, limit), want, f.rowsOf(reconcile.CustomerSearch{Text: text, Limit: limit}))
+				for held, names := range map[string]*Names{"stored": nil, "held": names, "held before they came": before, "too many to hold": {many: true}} {
+					same(t, fmt.Sprintf("%q, %d at a time, names %s", text, limit, held), want, f.rowsOf(reconcile.CustomerSearch{Text: text, Limit: limit}, names))
+				}
 			}
 		}
 		rows, _, err := f.CustomerRows(t.Context(), reconcile.CustomerSearch{Text: "cus_c", Limit: 1})
@@ -65,8 +71,8 @@ func TestThoseThatFailAreListedAndSortedByTheirError(t *testing.T) {
 		fail("cus_a", "POST /orgs/org_1: 422 for sub_a", true)
 		fail("cus_c", "POST /orgs/org_2: 422 for sub_c", false)
 		fail("cus_d", "connection refused", false)
-		same(t, "failing", []string{"cus_a", "cus_c", "cus_d"}, f.rowsOf(reconcile.CustomerSearch{Failing: true, Limit: 2}))
-		same(t, "failing and searched", []string{"cus_c"}, f.rowsOf(reconcile.CustomerSearch{Failing: true, Text: "cus_c", Limit: 2}))
+		same(t, "failing", []string{"cus_a", "cus_c", "cus_d"}, f.rowsOf(reconcile.CustomerSearch{Failing: true, Limit: 2}, nil))
+		same(t, "failing and searched", []string{"cus_c"}, f.rowsOf(reconcile.CustomerSearch{Failing: true, Text: "cus_c", Limit: 2}, nil))
 		kinds, err := f.FailureKinds(t.Context())
 		f.must(err)
 		same(t, "kinds", map[string]int{"POST … … for …": 2, "connection refused": 1}, kinds)
@@ -78,7 +84,7 @@ func TestThoseThatFailAreListedAndSortedByTheirError(t *testing.T) {
 		same(t, "the first of a kind", []string{"cus_a"}, ids)
 		_, err = f.Retry(t.Context(), "cus_a", t0)
 		f.must(err)
-		same(t, "after a retry", []string{"cus_c", "cus_d"}, f.rowsOf(reconcile.CustomerSearch{Failing: true, Limit: 9}))
+		same(t, "after a retry", []string{"cus_c", "cus_d"}, f.rowsOf(reconcile.CustomerSearch{Failing: true, Limit: 9}, nil))
 	})
 }
 

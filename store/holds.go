@@ -2,6 +2,7 @@ package store
 
 import (
 	"context"
+	"fmt"
 	"maps"
 	"slices"
 	"strings"
@@ -31,6 +32,18 @@ func (s *Store) ManualHolds(ctx context.Context, now time.Time) ([]reconcile.Man
 		return err
 	})
 	return holds, err
+}
+
+// ChangedByPeople is a text that is another one after each change of a mapping or of a hold
+// that people put. A hold that ends by its own date is one too.
+func (s *Store) ChangedByPeople(ctx context.Context, now time.Time) (string, error) {
+	var counts [2]int64
+	var last [2]time.Time
+	err := s.query(ctx, "looking for changes by people", `SELECT (SELECT count(*) FROM plan_mappings), (SELECT max(updated_at) FROM plan_mappings),
+		count(*), max(created_at) FROM holds WHERE removed_at IS NULL AND (until IS NULL OR until > $1)`, []any{at(now)}, func(row scan) error {
+		return row(&counts[0], into(&last[0]), &counts[1], into(&last[1]))
+	})
+	return fmt.Sprintf("%d %d %d %d", counts[0], last[0].UnixMicro(), counts[1], last[1].UnixMicro()), err
 }
 
 // AddManualHold stores a hold and makes its customer due. Exactly one of Customer
