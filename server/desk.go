@@ -47,6 +47,7 @@ func (s *Server) AddHold(ctx context.Context, h reconcile.ManualHold) error {
 		return err
 	}
 	s.o.Log.WithField("hold", h.ID).WithField("known", known).WithField("customer", h.Customer).WithField("subscription", h.Subscription).Info("hold added")
+	s.Changed()
 	s.nudge(ctx, "admin")
 	return nil
 }
@@ -58,6 +59,7 @@ func (s *Server) RemoveHold(ctx context.Context, id string) (found bool, err err
 		return found, err
 	}
 	s.o.Log.WithField("hold", id).Info("hold removed")
+	s.Changed()
 	s.nudge(ctx, "admin")
 	return true, nil
 }
@@ -90,6 +92,7 @@ func (s *Server) Reject(ctx context.Context, id string, version int, by, reason 
 		return p, err
 	}
 	s.o.Log.WithField("plan", p.ID).WithField("by", by).Info("plan rejected")
+	s.Changed()
 	s.nudge(ctx, "admin")
 	return p, nil
 }

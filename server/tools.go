@@ -13,20 +13,71 @@ import (
 )
 
 // Tools are for the page, beside the ports of the admin API. Each method does the work of the
-// command of its name. notes are sentences about the parts that are left out.
+// command of its name. Notes are sentences about the parts that are left out.
 type Tools interface {
 	// Suggestions lists the prices that no mapping names, those in use first.
-	Suggestions(ctx context.Context) (all []Suggestion, notes []string, err error)
+	Suggestions(ctx context.Context) (Suggestions, error)
 	// PanelPlans returns the plans of the panel, as a run has read them last.
 	PanelPlans(ctx context.Context) ([]reconcile.EnhancePlan, error)
-	// Forecast lists the changes that come with a date, by time.
-	Forecast(ctx context.Context, until time.Time) (all []reconcile.ForecastEntry, notes []string, err error)
+	// Forecast has the changes that come with a date in the month that begins at a moment.
+	Forecast(ctx context.Context, month time.Time) (Forecast, error)
+	// WholeForecast lists all of them, by time. It takes long, and is made now.
+	WholeForecast(ctx context.Context, month time.Time) ([]reconcile.ForecastEntry, error)
 	// Report compares both sides. fault.NotFound: no run has listed them yet.
-	Report(ctx context.Context) (report.Discrepancies, error)
+	Report(ctx context.Context) (Report, error)
+	// WholeReport has all rows. It takes long, and is made now.
+	WholeReport(ctx context.Context) (report.Discrepancies, error)
+	// SearchCustomers is Directory.CustomerRows for a part of a name, e-mail or domain. asOf is
+	// of when the names are in which it was searched; zero: of now.
+	SearchCustomers(ctx context.Context, q reconcile.CustomerSearch) (rows []reconcile.CustomerRow, next string, asOf time.Time, err error)
+	// Changed has figures made anew, because a person has changed what they depend on.
+	Changed()
 	// Settings are those that apply, without the value of any secret.
 	Settings() []Setting
 	// Progress is how far the run at work in this process is; zero: there is none.
 	Progress() reconcile.Progress
+}
+
+// Figures is how present the result of a walk over all customers is. It is made in the
+// background, once for all views.
+type Figures struct {
+	At       time.Time // when it was begun; zero: it is made for the first time, and not at hand yet
+	Counting bool      // it is being made anew
+	Behind   bool      // a person has changed something since
+	Failed   bool      // it could not be made anew
+}
+
+// Suggestions are the prices that no mapping names. Notes are sentences about the parts that
+// are left out.
+type Suggestions struct {
+	All   []Suggestion
+	Notes []string
+	Figures
+}
+
+// Forecast is a month. Of a long one Entries are the first, by time.
+type Forecast struct {
+	Entries []reconcile.ForecastEntry
+	Total   int                 // of all entries
+	Days    map[int]ForecastDay // those that have any
+	Notes   []string
+	Figures
+}
+
+// ForecastDay is a day of a month.
+type ForecastDay struct {
+	All   int
+	First []reconcile.ForecastEntry // at most ForecastDayFirst
+}
+
+// ForecastDayFirst is how many entries of a day the calendar has.
+const ForecastDayFirst = 4
+
+// Report is a report with its first rows. The totals are of all.
+type Report struct {
+	report.Discrepancies
+	Total int // of all rows
+	Figures
 }
 
 // Suggestion is a price that no mapping names, with the plan that its name suggests.
@@ -67,6 +118,13 @@ func (r Refused) Error() string { return r.Text }
 
 // Tools are the tools of the page.
 func (s *Server) Tools() Tools { return s.o.Tools }
+
+// Changed follows every change by a person that figures of the page depend on.
+func (s *Server) Changed() {
+	if s.o.Tools != nil {
+		s.o.Tools.Changed()
+	}
+}
 
 // Adoption is nil if there is none.
 func (s *Server) Adoption() Adoption { return s.o.Adoption }
@@ -111,6 +169,7 @@ func (s *Server) SetMapping(ctx context.Context, m *reconcile.Mapping, given rec
 	if err := s.o.Mappings.Set(ctx, *m, by, s.o.Now()); err != nil {
 		return "", err
 	}
+	s.Changed()
 	s.nudge(ctx, "admin")
 	return warning, nil
 }
@@ -122,6 +181,7 @@ var errNotAsked = errors.New("neither side was asked to the end")
 func (s *Server) RemoveMapping(ctx context.Context, billingID string) (found bool, err error) {
 	found, err = s.o.Mappings.Delete(ctx, billingID)
 	if err == nil && found {
+		s.Changed()
 		s.nudge(ctx, "admin")
 	}
 	return found, err

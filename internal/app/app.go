@@ -61,6 +61,7 @@ type App struct {
 	stripeSide, enhanceSide *side
 	metrics                 *metrics.Metrics // only in the service
 	progress                progress         // of the run at work, in the service
+	tools                   *tools           // the same
 }
 
 // New holds the configuration and has no part yet: Connect and Open add them.
@@ -202,6 +203,9 @@ func (a *App) ports() (engine.Ports, error) {
 
 // Close closes the database. The clients have nothing to close.
 func (a *App) Close() error {
+	if a.tools != nil {
+		a.tools.close()
+	}
 	if a.Store == nil {
 		return nil
 	}

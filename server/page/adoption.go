@@ -33,11 +33,7 @@ func (v *visit) adoption() (any, error) {
 		return v.pairsFile(pairs), nil
 	}
 	columns := []column{{Key: "adoption.at_stripe", Kind: "whole"}, {Key: "adoption.at_panel", Kind: "whole"}, {Key: "adoption.score", Kind: "number"}, {Key: "adoption.evidence", Kind: "whole"}, {Key: "adoption.decision", Kind: "state"}, {Key: "adoption.reason", Kind: "wide long"}, {Key: "adoption.change", Kind: "forms"}}
-	rows := make([]row, 0, len(pairs))
-	for i := range pairs {
-		rows = append(rows, v.pairRow(&pairs[i]))
-	}
-	return adoptionBody{list: v.paged("adoption.none", columns, rows), At: at, Undone: v.Problem("pair")}, nil
+	return adoptionBody{list: v.pagedOf("adoption.none", columns, len(pairs), func(i int) row { return v.pairRow(&pairs[i]) }), At: at, Undone: v.Problem("pair")}, nil
 }
 
 // pairsFile has the columns of the command, which takes the file back with its decisions.
@@ -124,6 +120,9 @@ func (v *visit) decidePair() (done, error) {
 	var no server.Refused
 	if errors.As(err, &no) {
 		return done{}, v.mistaken("/ui/adoption", "pair", no.Text)
+	}
+	if err == nil {
+		v.server.Changed()
 	}
 	text := map[adopt.Decision]string{adopt.Link: "adoption.linked", adopt.New: "adoption.is_new", adopt.Ignore: "adoption.ignored"}[p.Decision]
 	return done{to: "/ui/adoption", text: text}, err

@@ -3,6 +3,7 @@ package page
 import (
 	"net/url"
 	"strings"
+	"time"
 
 	"github.com/stripe-enhance/stripe-enhance/reconcile"
 )
@@ -88,17 +89,32 @@ func backOn(back string) (rest, after string, known bool) {
 	return way[:i], way[i:], known
 }
 
+// customersBody is the body of the list of customers.
+type customersBody struct {
+	*list
+	AsOf time.Time // of the names in which was searched; zero: of now
+}
+
 // customers lists customers, or those that are searched for.
 func (v *visit) customers() (any, error) {
 	q := v.query()
 	columns := []column{{Key: "customers.customer", Kind: "wide"}, {Key: "customers.name"}, {Key: "customers.domain"}, {Key: "customers.subscriptions", Kind: "number"}, {Key: "customers.state"}}
-	return v.parts("customers.none", columns, listRows, func(after string, limit int) (rows []row, next string, err error) {
-		found, next, err := v.ports.Directory.CustomerRows(v.r.Context(), reconcile.CustomerSearch{Text: q.Search, After: after, Limit: limit})
+	b := customersBody{}
+	var err error
+	b.list, err = v.parts("customers.none", columns, listRows, func(after string, limit int) (rows []row, next string, err error) {
+		var found []reconcile.CustomerRow
+		search := reconcile.CustomerSearch{Text: q.Search, After: after, Limit: limit}
+		if q.Search == "" || q.CSV {
+			found, next, err = v.ports.Directory.CustomerRows(v.r.Context(), search)
+		} else {
+			found, next, b.AsOf, err = v.server.Tools().SearchCustomers(v.r.Context(), search)
+		}
 		for i := range found {
 			rows = append(rows, v.customerRow(&found[i]))
 		}
 		return rows, next, err
 	})
+	return &b, err
 }
 
 // subscriptionCell is the cell that names a subscription and leads to its customer.

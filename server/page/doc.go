@@ -50,6 +50,15 @@
 //     first answer to such a visit loads the same address once more, now from this site.
 //   - Pages are not compressed, because they contain a secret (the token of the forms)
 //     beside text that others choose.
+//   - Forecast, report and the prices without a mapping come of a walk over all customers. It
+//     is made in the background, once for all views, and each page has the time of its
+//     figures. A view waits for a new walk, a few seconds at most, if a person has changed
+//     something since; if that takes longer, the old ones are shown with a sentence about
+//     that. 10,000 rows are held, and totals are of all. A CSV is made now, whole, by a walk
+//     of its own.
+//   - A part of a name is searched in memory, because no index that both databases have finds
+//     it: names are read there once a minute while people search, 15 MB for 100,000 customers.
+//     Who came since is looked up in the database, and so are ids, e-mails and whole domains.
 //   - Times are UTC, as everywhere in this program: the server does not know the zone of a
 //     person, and two people who talk about a time have to see the same one.
 package page

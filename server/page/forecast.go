@@ -1,12 +1,12 @@
 package page
 
 import (
-	"slices"
 	"strconv"
 	"time"
 
 	"github.com/stripe-enhance/stripe-enhance/internal/report"
 	"github.com/stripe-enhance/stripe-enhance/reconcile"
+	"github.com/stripe-enhance/stripe-enhance/server"
 )
 
 // furthest is how many months ahead the calendar goes: ten years, as the command does.
@@ -21,6 +21,7 @@ type forecastBody struct {
 	Weeks          []week
 	Quiet          bool // nothing comes
 	Notes          []string
+	Is             figures
 }
 
 // week is a row of the calendar.
@@ -44,9 +45,6 @@ type entry struct {
 	At                      time.Time
 }
 
-// mostInADay is how many entries of a day the calendar has; the list below has all.
-const mostInADay = 4
-
 // forecastMarks are the colours of the kinds.
 var forecastMarks = map[reconcile.ForecastKind]string{reconcile.ForecastSuspend: "bad", reconcile.ForecastTerminate: "bad", reconcile.ForecastCancel: "wait",
 	reconcile.ForecastTrialEnd: "good", reconcile.ForecastPlanChange: "good", reconcile.ForecastWarn: "wait", reconcile.ForecastHoldEnd: "quiet"}
@@ -59,24 +57,29 @@ func (v *visit) forecast() (any, error) {
 	if err != nil || month.Before(present) || month.After(present.AddDate(0, furthest, 0)) {
 		month = present
 	}
-	next := month.AddDate(0, 1, 0)
-	all, notes, err := v.server.Tools().Forecast(v.r.Context(), next.Add(-time.Microsecond))
+	if v.query().CSV {
+		all, err := v.server.Tools().WholeForecast(v.r.Context(), month)
+		return v.forecastList(all), err
+	}
+	f, err := v.server.Tools().Forecast(v.r.Context(), month)
 	if err != nil {
 		return nil, err
 	}
-	all = slices.DeleteFunc(slices.Clone(all), func(e reconcile.ForecastEntry) bool { return e.At.Before(month) })
-	b := forecastBody{Month: v.monthName(month), Behind: next.Format("2006-01"), Notes: notes, Weekdays: v.weekdays(), Weeks: v.weeks(month, now, all), Quiet: len(all) == 0}
+	b := forecastBody{list: v.forecastList(f.Entries), Month: v.monthName(month), Behind: month.AddDate(0, 1, 0).Format("2006-01"), Notes: f.Notes, Weekdays: v.weekdays(),
+		Weeks: v.weeks(month, now, f.Days), Quiet: f.Total == 0, Is: v.figures(f.Figures)}
+	b.Is.cut(b.list, len(f.Entries), f.Total)
 	if month.After(present) {
 		b.Before = month.AddDate(0, -1, 0).Format("2006-01")
 	}
-	columns := []column{{Key: "forecast.at", Kind: "time"}, {Key: "forecast.kind", Kind: "state"}, {Key: "forecast.customer"}, {Key: "forecast.subscription"}, {Key: "forecast.email"}, {Key: "forecast.reason", Kind: "wide long"}}
-	var rows []row
-	for i := range all {
-		e := &all[i]
-		rows = append(rows, row{{At: e.At}, {Text: string(e.Kind), Mark: forecastMarks[e.Kind]}, {Text: e.Customer, Href: customerAddress(e.Customer)}, {Text: e.Subscription}, {Text: e.Email}, {Text: e.Reason}})
-	}
-	b.list = v.paged("forecast.none", columns, rows)
 	return b, nil
+}
+
+func (v *visit) forecastList(all []reconcile.ForecastEntry) *list {
+	columns := []column{{Key: "forecast.at", Kind: "time"}, {Key: "forecast.kind", Kind: "state"}, {Key: "forecast.customer"}, {Key: "forecast.subscription"}, {Key: "forecast.email"}, {Key: "forecast.reason", Kind: "wide long"}}
+	return v.pagedOf("forecast.none", columns, len(all), func(i int) row {
+		e := &all[i]
+		return row{{At: e.At}, {Text: string(e.Kind), Mark: forecastMarks[e.Kind]}, {Text: e.Customer, Href: customerAddress(e.Customer)}, {Text: e.Subscription}, {Text: e.Email}, {Text: e.Reason}}
+	})
 }
 
 // monthOf is the first moment of a month.
@@ -85,20 +88,14 @@ func monthOf(t time.Time) time.Time {
 }
 
 // weeks are the days of a month, from Monday to Sunday.
-func (v *visit) weeks(month, now time.Time, all []reconcile.ForecastEntry) (weeks []week) {
-	byDay := map[int][]reconcile.ForecastEntry{}
-	for _, e := range all {
-		byDay[e.At.UTC().Day()] = append(byDay[e.At.UTC().Day()], e)
-	}
+func (v *visit) weeks(month, now time.Time, all map[int]server.ForecastDay) (weeks []week) {
 	at := (int(month.Weekday()) + 6) % 7
 	w := week{Quiet: true}
 	for t := month; t.Month() == month.Month(); t = t.AddDate(0, 0, 1) {
 		d := day{Number: t.Day(), Name: v.day(t), Today: t.Equal(now.Truncate(24 * time.Hour))}
-		for i, e := range byDay[t.Day()] {
-			if i == mostInADay {
-				d.More = len(byDay[t.Day()]) - mostInADay
-				break
-			}
+		of := all[t.Day()]
+		d.More = of.All - len(of.First)
+		for _, e := range of.First {
 			d.Entries = append(d.Entries, entry{Word: string(e.Kind), Mark: forecastMarks[e.Kind], Who: report.Who(e.Email, e.Customer), Reason: e.Reason, At: e.At})
 		}
 		w.Days[at], w.Quiet = d, w.Quiet && len(d.Entries) == 0

@@ -196,7 +196,7 @@ type house struct {
 
 func newHouse(tb testing.TB, name func(string) string, change ...func(*server.Options)) *house {
 	tb.Helper()
-	h := &house{company: &company{}, tb: tb, now: time.Now()}
+	h := &house{company: &company{shop: shop{is: server.Figures{At: t0.Add(-time.Minute)}}}, tb: tb, now: time.Now()}
 	if name != nil {
 		h.fill(name)
 	}

@@ -123,15 +123,24 @@ func (v *visit) query() query {
 // paged makes a list of rows that are all at hand: it searches them, and cuts the page that
 // was asked for.
 func (v *visit) paged(empty string, columns []column, rows []row) *list {
+	return v.pagedOf(empty, columns, len(rows), func(i int) row { return rows[i] })
+}
+
+// pagedOf is paged for n rows that are made when they are needed.
+func (v *visit) pagedOf(empty string, columns []column, n int, at func(i int) row) *list {
 	q := v.query()
 	l := &list{visit: v, Columns: columns, Empty: empty, Search: q.Search, Searchable: true}
-	for _, r := range rows {
-		if q.Search == "" || r.contains(q.Search) {
-			l.Rows = append(l.Rows, r)
+	if q.Search != "" || q.CSV {
+		var found []row
+		for i := range n {
+			if r := at(i); q.Search == "" || r.contains(q.Search) {
+				found = append(found, r)
+			}
 		}
+		n, at = len(found), func(i int) row { return found[i] }
+		l.Rows = found
 	}
-	l.Total = len(l.Rows)
-	if q.CSV {
+	if l.Total = n; q.CSV {
 		return l
 	}
 	q.Page = min(q.Page, max((l.Total+listRows-1)/listRows, 1)) // rows may have gone since the link was made
@@ -143,7 +152,10 @@ func (v *visit) paged(empty string, columns []column, rows []row) *list {
 	if to < l.Total {
 		l.Next = v.Link("page", strconv.Itoa(q.Page+1))
 	}
-	l.Rows = l.Rows[from:to]
+	l.Rows = nil
+	for i := from; i < to; i++ {
+		l.Rows = append(l.Rows, at(i))
+	}
 	return l
 }
 

@@ -80,13 +80,18 @@ func optionsText(o reconcile.MappingOptions) string {
 type unmappedBody struct {
 	*list
 	Notes []string
+	Is    figures
 }
 
 // unmapped lists the prices that no mapping names, those in use first.
 func (v *visit) unmapped() (any, error) {
-	all, notes, err := v.server.Tools().Suggestions(v.r.Context())
+	offered, err := v.server.Tools().Suggestions(v.r.Context())
 	if err != nil {
 		return nil, err
+	}
+	all := offered.All
+	if v.query().CSV && offered.At.IsZero() {
+		return nil, mistake(v.T("figures.first")) // an empty file would look whole
 	}
 	if v.query().CSV {
 		var lines [][]string
@@ -116,7 +121,7 @@ func (v *visit) unmapped() (any, error) {
 		}
 		rows = append(rows, row{name, amount, {Text: strconv.Itoa(s.Used)}, plan, {Text: strings.Join(s.Features, ", ")}, choose})
 	}
-	return unmappedBody{v.paged("unmapped.none", columns, rows), notes}, nil
+	return unmappedBody{v.paged("unmapped.none", columns, rows), offered.Notes, v.figures(offered.Figures)}, nil
 }
 
 // mappingBody is the form of a mapping, as it stands or as it was typed.

@@ -34,7 +34,7 @@ func New(s *server.Server) (http.Handler, error) { return newPage(s) }
 func newPage(s *server.Server) (*Page, error) {
 	p := &Page{server: s, ports: s.Ports(), clock: time.Now, ended: newEndedSessions(), mux: http.NewServeMux(),
 		templates: map[string]*template.Template{}, cross: http.NewCrossOriginProtection()}
-	layout, err := template.ParseFS(templateFiles, "templates/layout.html", "templates/list.html", "templates/follow.html")
+	layout, err := template.ParseFS(templateFiles, "templates/layout.html", "templates/list.html", "templates/figures.html", "templates/follow.html")
 	if err != nil {
 		return nil, err
 	}

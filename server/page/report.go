@@ -13,10 +13,10 @@ import (
 // reportBody is the body of the report.
 type reportBody struct {
 	*list
-	At      time.Time
 	Totals  []total
 	Notes   []string
 	Unknown bool // no run has listed both sides yet
+	Is      figures
 }
 
 // total is the worth of one kind in one currency.
@@ -27,6 +27,14 @@ type total struct {
 
 // report lists the differences between both sides, with their worth a month.
 func (v *visit) report() (any, error) {
+	if v.query().CSV {
+		d, err := v.server.Tools().WholeReport(v.r.Context())
+		t := d.Table()
+		if errors.Is(err, fault.NotFound) {
+			err = nil
+		}
+		return reportBody{list: v.file(t.Head, t.Rows)}, err // as of the command
+	}
 	d, err := v.server.Tools().Report(v.r.Context())
 	if errors.Is(err, fault.NotFound) {
 		return reportBody{list: v.paged("report.unknown", nil, nil), Unknown: true}, nil
@@ -34,25 +42,21 @@ func (v *visit) report() (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	if v.query().CSV {
-		t := d.Table()
-		return reportBody{list: v.file(t.Head, t.Rows)}, nil // as of the command
-	}
-	b := reportBody{At: timeOf(d.At), Notes: d.Notes}
+	b := reportBody{Notes: d.Notes, Is: v.figures(d.Figures)}
 	for _, t := range d.Totals {
 		b.Totals = append(b.Totals, total{t.Kind, report.DiscrepancyTitle(reconcile.DiscrepancyKind(t.Kind)), t.AmountMonth, t.Currency, t.Count})
 	}
 	columns := []column{{Key: "report.kind", Kind: "whole"}, {Key: "report.email"}, {Key: "report.hosting"}, {Key: "report.since", Kind: "time"}, {Key: "report.amount_month", Kind: "number whole"}, {Key: "report.reason", Kind: "wide long"}}
-	rows := make([]row, 0, len(d.Rows))
-	for _, r := range d.Rows {
+	b.list = v.pagedOf("report.none", columns, len(d.Rows), func(i int) row {
+		r := &d.Rows[i]
 		amount := cell{Amount: r.AmountMonth, Currency: r.Currency}
 		if r.Currency == "" {
 			amount = cell{Text: v.T("report.no_amount")}
 		}
-		rows = append(rows, row{{Text: report.DiscrepancyTitle(reconcile.DiscrepancyKind(r.Kind)), Note: r.Subscription}, whoCell(r.Email, r.Customer),
-			{Text: hostingText(r.Hosting), Note: r.Org}, {At: timeOf(r.Since)}, amount, {Text: r.Reason}})
-	}
-	b.list = v.paged("report.none", columns, rows)
+		return row{{Text: report.DiscrepancyTitle(reconcile.DiscrepancyKind(r.Kind)), Note: r.Subscription}, whoCell(r.Email, r.Customer),
+			{Text: hostingText(r.Hosting), Note: r.Org}, {At: timeOf(r.Since)}, amount, {Text: r.Reason}}
+	})
+	b.Is.cut(b.list, len(d.Rows), d.Total)
 	return b, nil
 }
 

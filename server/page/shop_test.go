@@ -29,6 +29,9 @@ type shop struct {
 	pairs       []adopt.Pair
 	notes       []string
 	silent      error // why a side could not be asked about a mapping
+	is          server.Figures
+	hidden      int // rows of long lists that are not kept
+	changed     int // how often figures were to be made anew
 }
 
 func (c *company) fillShop(name func(string) string) {
@@ -121,24 +124,54 @@ func (c *company) Check(_ context.Context, m reconcile.Mapping) (string, error) 
 	return "", c.silent
 }
 
-func (c *company) Suggestions(context.Context) ([]server.Suggestion, []string, error) {
-	return c.suggestions, c.notes, c.fail
+func (c *company) Suggestions(context.Context) (server.Suggestions, error) {
+	return server.Suggestions{All: c.suggestions, Notes: c.notes, Figures: c.is}, c.fail
 }
 
 func (c *company) PanelPlans(context.Context) ([]reconcile.EnhancePlan, error) {
 	return c.panelPlans, c.fail
 }
 
-func (c *company) Forecast(_ context.Context, until time.Time) (all []reconcile.ForecastEntry, notes []string, err error) {
+func (c *company) Forecast(ctx context.Context, month time.Time) (server.Forecast, error) {
+	all, err := c.WholeForecast(ctx, month)
+	f := server.Forecast{Entries: all, Total: len(all) + c.hidden, Days: map[int]server.ForecastDay{}, Notes: c.notes, Figures: c.is}
+	for _, e := range all {
+		of := f.Days[e.At.Day()]
+		if of.All++; len(of.First) < server.ForecastDayFirst {
+			of.First = append(of.First, e)
+		}
+		f.Days[e.At.Day()] = of
+	}
+	return f, err
+}
+
+func (c *company) WholeForecast(_ context.Context, month time.Time) (all []reconcile.ForecastEntry, err error) {
 	for _, e := range c.dated {
-		if !e.At.After(until) {
+		if !e.At.Before(month) && e.At.Before(month.AddDate(0, 1, 0)) {
 			all = append(all, e)
 		}
 	}
-	return all, c.notes, c.fail
+	return all, c.fail
 }
 
-func (c *company) Report(context.Context) (report.Discrepancies, error) { return c.differences, c.fail }
+func (c *company) Report(context.Context) (server.Report, error) {
+	return server.Report{Discrepancies: c.differences, Total: len(c.differences.Rows) + c.hidden, Figures: c.is}, c.fail
+}
+
+func (c *company) WholeReport(context.Context) (report.Discrepancies, error) {
+	return c.differences, c.fail
+}
+
+func (c *company) SearchCustomers(ctx context.Context, q reconcile.CustomerSearch) (rows []reconcile.CustomerRow, next string, asOf time.Time, err error) {
+	rows, next, err = c.CustomerRows(ctx, q)
+	return rows, next, c.is.At, err
+}
+
+func (c *company) Changed() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.changed++
+}
 
 func (c *company) Settings() []server.Setting { return c.settings }
 
