@@ -10,6 +10,7 @@ SEEDS    ?= 100000
 CROWDS   ?= 200
 SEED     ?=
 WALK     ?= 60
+CUSTOMERS ?= 100000
 
 # Built once and cached; as `go run PACKAGE@VERSION` it is no part of go.mod.
 LINTER = github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0
@@ -60,6 +61,9 @@ bench: ## Benchmarks only (BENCH=REGEXP chooses)
 .PHONY: burst
 burst: ## 10,000 webhooks with kill -9 in the middle, on both databases
 	BURST=10000 go test -count=1 -timeout 30m -v -run NoAnsweredWebhookIsLost ./cmd/stripe-enhance
+
+pages: ## Each page with CUSTOMERS=100000 on both databases, and a table of its times
+	CUSTOMERS=$(CUSTOMERS) go test -count 1 -timeout 2h -run '^$$' -bench 'BenchmarkPage$$' -benchtime 20x ./internal/app
 
 fuzz: ## Every fuzz target, one after another (FUZZTIME=30s each)
 	@grep -rEo --include='*_test.go' '^func Fuzz[A-Za-z0-9_]+' . | while IFS=: read -r file func; do go test -run '^$$' -fuzz "^$${func#func }\$$" -fuzztime $(FUZZTIME) "$$(dirname "$$file")" || exit 1; done
