@@ -26,6 +26,7 @@ func (p *program) commands() []*cobra.Command {
 		p.demoCommand(),
 		p.simulateCommand(),
 		p.versionCommand(),
+		p.manCommand(),
 		p.configurationTopic(),
 	}
 }

@@ -88,7 +88,7 @@ func everyCommand() (all [][]string) {
 	p, _, _ := bench()
 	for _, c := range commandsBelow(p.root()) {
 		switch path := c.CommandPath(); {
-		case !c.Runnable(), c.HasSubCommands(), strings.Contains(path, "completion"), c.Name() == "demo", c.Name() == "simulate", c.Name() == "help":
+		case !c.Runnable(), c.HasSubCommands(), strings.Contains(path, "completion"), c.Name() == "man", c.Name() == "demo", c.Name() == "simulate", c.Name() == "help":
 		default:
 			all = append(all, callOf(c))
 		}

@@ -126,7 +126,7 @@ func (p *program) prepare(c *cobra.Command, _ []string) error {
 // simulateClock takes the clock of the simulators where SIMULATED_CLOCK is set.
 func (p *program) simulateClock(ctx context.Context) error {
 	switch strings.TrimPrefix(p.command, "stripe-enhance ") {
-	case "demo", "simulate", "version", "stripe-enhance": // they read no settings, or their own
+	case "demo", "simulate", "version", "man", "__complete", "__completeNoDesc", "stripe-enhance": // they read no settings, or their own
 		return nil
 	}
 	clock, err := app.SimulatedClock(ctx, p.sources())
