@@ -17,7 +17,7 @@ COPY . .
 ARG VERSION=
 # CGO_ENABLED=0: no C library, so it runs where there is none. timetzdata: cron
 # expressions may name a time zone, and an empty image has no zone files.
-RUN CGO_ENABLED=0 go build -trimpath -tags timetzdata -ldflags "-s -w -X main.build=$VERSION" -o /out/stripe-enhance ./cmd/stripe-enhance
+RUN CGO_ENABLED=0 go build -trimpath -tags timetzdata -ldflags "-s -w -buildid= -X main.build=$VERSION" -o /out/stripe-enhance ./cmd/stripe-enhance
 RUN mkdir -p /out/data
 
 FROM scratch

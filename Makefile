@@ -16,7 +16,7 @@ CUSTOMERS ?= 100000
 LINTER = github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0
 
 # The same flags as in the Dockerfile; a test holds the two together.
-BUILD = CGO_ENABLED=0 go build -trimpath -tags timetzdata -ldflags "-s -w -X main.build=$(VERSION)"
+BUILD = CGO_ENABLED=0 go build -trimpath -tags timetzdata -ldflags "-s -w -buildid= -X main.build=$(VERSION)"
 
 .DEFAULT_GOAL := help
 # Every target is phony: none of them is the name of what it makes.
@@ -96,4 +96,23 @@ pictures: ## The README's pictures of the page, from the served demo (needs Chro
 	SCREENSHOTS=$(CURDIR)/docs/pictures go test -count=1 -timeout 10m -run TestThePicturesOfTheREADME ./internal/demo
 
 clean: ## Remove what these targets made
-	rm -rf bin coverage.out
+	rm -rf bin dist coverage.out
+
+# Releases. Like the linter, these tools are built once and are no part of go.mod.
+RELEASER = github.com/goreleaser/goreleaser/v2@v2.15.1
+VULNS    = golang.org/x/vuln/cmd/govulncheck@v1.9.0
+
+snapshot: ## A release of this commit that is not published: dist/ (the first time it builds goreleaser)
+	go run $(RELEASER) release --snapshot --clean
+
+release: ## A draft of a release of the tag on this commit, at GitHub (needs GITHUB_TOKEN)
+	go run $(RELEASER) release --clean
+
+packages: ## The tests of a release: the same bytes twice, packages installed, notices, workflows
+	go test -count=1 -timeout 15m -v ./internal/release
+
+notices: ## Write THIRD_PARTY_NOTICES.md anew, after a change of go.mod
+	NOTICES=write go test -count=1 -run TestTheNoticesHaveTheLicenseOfEachModule ./internal/release
+
+vulns: ## Known weaknesses in the code that the program calls (needs Go's database of them)
+	go run $(VULNS) ./...

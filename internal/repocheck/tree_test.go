@@ -48,7 +48,7 @@ var files = sync.OnceValue(func() []string {
 		}
 		name := d.Name()
 		if d.IsDir() {
-			if path != root && strings.HasPrefix(name, ".") && name != ".ci" || name == "bin" {
+			if path != root && strings.HasPrefix(name, ".") && name != ".ci" || name == "bin" || name == "dist" {
 				return fs.SkipDir
 			}
 			return nil
