@@ -11,21 +11,27 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/google/go-cmp/cmp"
 
 	"github.com/stripe-enhance/stripe-enhance/simulator"
 )
 
 // container is the image at run time, as far as that works without a container engine: a
 // root directory with only the files that the Dockerfile copies, a user without a name who
-// owns /data alone, and only the image's environment. Without the right to change the root
-// directory it is an empty working directory and that environment.
+// owns /data alone, and only the image's environment. It is started as strictly as the
+// Dockerfile recommends: the root directory is read-only, and there are no capabilities. Without
+// the right to change the root directory it is an empty working directory and that environment.
 type container struct {
 	root string // "" if it could not be changed
-	data string // /data, as seen from here
-	env  []string
+	// strict: this machine lets a process have a read-only view of a directory.
+	strict bool
+	data   string // /data, as seen from here
+	env    []string
 }
 
 // The user of the image, who owns /data.
@@ -55,6 +61,10 @@ func newContainer(t *testing.T) *container {
 			t.Fatal(err)
 		}
 		c.root = top
+		err := inside(c.root, c.data, func() error { return nil })
+		if c.strict = err == nil; !c.strict {
+			t.Logf("the root directory is not read-only: this machine does not allow it: %v", err)
+		}
 		return c
 	}
 	t.Log("not root: the working directory is empty, the root directory is this machine's")
@@ -104,12 +114,20 @@ func (c *container) command(ctx context.Context, env []string, args ...string) *
 	return cmd
 }
 
+// around runs a function that starts and waits for a command of this container.
+func (c *container) around(do func() error) error {
+	if c.strict {
+		return inside(c.root, c.data, do)
+	}
+	return do()
+}
+
 func (c *container) run(t *testing.T, env []string, args ...string) (stdout, stderr string, code int) {
 	t.Helper()
 	var out, talk bytes.Buffer
 	cmd := c.command(t.Context(), env, args...)
 	cmd.Stdout, cmd.Stderr = &out, &talk
-	if err := cmd.Run(); err != nil && cmd.ProcessState == nil {
+	if err := c.around(cmd.Run); err != nil && cmd.ProcessState == nil {
 		t.Fatal(err)
 	}
 	return out.String(), talk.String(), cmd.ProcessState.ExitCode()
@@ -199,11 +217,25 @@ func TestInAnEmptyContainerTheHealthCheckSeesTheService(t *testing.T) {
 	service := c.command(ctx, env, "serve")
 	service.Stdout, service.Stderr = io.Discard, &talk
 	service.Cancel = func() error { return service.Process.Signal(os.Interrupt) }
-	if err := service.Start(); err != nil {
-		t.Fatal(err)
+	started, ended := make(chan error, 1), make(chan error, 1)
+	go func() {
+		ended <- c.around(func() error {
+			err := service.Start()
+			started <- err
+			if err == nil {
+				err = service.Wait()
+			}
+			return err
+		})
+	}()
+	select {
+	case err := <-started:
+		if err != nil {
+			t.Fatal(err)
+		}
+	case err := <-ended:
+		t.Fatalf("the service was not started: %v", err)
 	}
-	ended := make(chan error, 1)
-	go func() { ended <- service.Wait() }()
 	for ready := false; !ready; {
 		select {
 		case err := <-ended:
@@ -215,9 +247,40 @@ func TestInAnEmptyContainerTheHealthCheckSeesTheService(t *testing.T) {
 			ready = code == 0
 		}
 	}
+	if c.strict {
+		powerless(t, service.Process.Pid)
+	}
 	stop()
 	if <-ended; service.ProcessState.ExitCode() != 0 {
 		t.Errorf("the service ended with exit code %d after the signal: %s", service.ProcessState.ExitCode(), talk.String())
+	}
+}
+
+// powerless checks, from outside, that a process has no capability, can gain none, and can
+// write to nothing but /data.
+func powerless(t *testing.T, pid int) {
+	t.Helper()
+	proc := filepath.Join("/proc", strconv.Itoa(pid))
+	status, err := os.ReadFile(filepath.Join(proc, "status"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range []string{"CapPrm:\t0000000000000000\n", "CapEff:\t0000000000000000\n", "CapBnd:\t0000000000000000\n", "NoNewPrivs:\t1\n"} {
+		if !strings.Contains(string(status), want) {
+			t.Errorf("the service is not without power: want %q in\n%s", want, status)
+		}
+	}
+	mounts, err := os.ReadFile(filepath.Join(proc, "mountinfo"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	got := map[string]bool{}
+	for line := range strings.Lines(string(mounts)) {
+		cells := strings.Fields(line)
+		got[cells[4]+" "+strings.Split(cells[5], ",")[0]] = true
+	}
+	if diff := cmp.Diff(map[string]bool{"/ ro": true, "/data rw": true}, got); diff != "" {
+		t.Errorf("the file systems of the service (-want +got):\n%s", diff)
 	}
 }
 

@@ -133,6 +133,32 @@ func TestTheImageIsTwoStagesAndTheLastIsEmptyButForTheProgram(t *testing.T) {
 	}
 }
 
+// One recipe makes the image of each platform: the compiler runs on the builder's own, so
+// that nothing is emulated, and the last stage runs nothing.
+func TestTheImageIsLabelledAndBuiltForEachPlatform(t *testing.T) {
+	all := stages(t)
+	compiler, words := all[0][0].rest, map[string]bool{}
+	for _, i := range all[0] {
+		words[i.word+" "+i.rest] = true
+	}
+	if !strings.HasPrefix(compiler, "--platform=$BUILDPLATFORM golang:") || !words["ARG TARGETOS"] || !words["ARG TARGETARCH"] ||
+		!strings.Contains(read(t, "Dockerfile"), "RUN GOOS=$TARGETOS GOARCH=$TARGETARCH CGO_ENABLED=0 go build ") {
+		t.Errorf("the first stage is FROM %s, and does not compile for the platform of the image", compiler)
+	}
+	for _, i := range all[1] {
+		if i.word != "LABEL" {
+			continue
+		}
+		for _, label := range []string{"title=stripe-enhance", "source=https://" + module, "licenses=Apache-2.0", "version=$VERSION", "description="} {
+			if !strings.Contains(i.rest, "org.opencontainers.image."+label) {
+				t.Errorf("the image has no label %s", label)
+			}
+		}
+		return
+	}
+	t.Error("the image has no labels")
+}
+
 func TestMakeAndDockerBuildWithTheSameFlags(t *testing.T) {
 	var variable, recipe string
 	for line := range strings.Lines(read(t, "Makefile")) {
