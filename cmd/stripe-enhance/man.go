@@ -47,11 +47,7 @@ func pageName(c *cobra.Command) (name, section string) {
 // writePages writes the page of a command, and those of the commands below it.
 func writePages(c *cobra.Command, dir string) error {
 	name, section := pageName(c)
-	folder := filepath.Join(dir, "man"+section)
-	if err := os.MkdirAll(folder, 0o755); err != nil {
-		return err
-	}
-	if err := os.WriteFile(filepath.Join(folder, name+"."+section), []byte(page(c)), 0o644); err != nil {
+	if err := writePublic(filepath.Join(dir, "man"+section), name+"."+section, []byte(page(c))); err != nil {
 		return err
 	}
 	for _, sub := range pagesBelow(c) {
@@ -60,6 +56,14 @@ func writePages(c *cobra.Command, dir string) error {
 		}
 	}
 	return nil
+}
+
+// writePublic writes a file that every user of a machine may read.
+func writePublic(folder, name string, text []byte) error {
+	if err := os.MkdirAll(folder, 0o755); err != nil { //nolint:gosec // manuals are for everyone
+		return err
+	}
+	return os.WriteFile(filepath.Join(folder, name), text, 0o644) //nolint:gosec // the same
 }
 
 // pagesBelow are the subcommands with a page of their own. The packages bring the
@@ -74,10 +78,6 @@ func pagesBelow(c *cobra.Command) (all []*cobra.Command) {
 }
 
 func writeCompletions(root *cobra.Command, dir string) error {
-	folder := filepath.Join(dir, "completions")
-	if err := os.MkdirAll(folder, 0o755); err != nil {
-		return err
-	}
 	for name, write := range map[string]func(io.Writer) error{
 		"stripe-enhance.bash": func(w io.Writer) error { return root.GenBashCompletionV2(w, true) },
 		"_stripe-enhance":     root.GenZshCompletion,
@@ -88,7 +88,7 @@ func writeCompletions(root *cobra.Command, dir string) error {
 		if err := write(&b); err != nil {
 			return fmt.Errorf("%s: %w", name, err)
 		}
-		if err := os.WriteFile(filepath.Join(folder, name), b.Bytes(), 0o644); err != nil {
+		if err := writePublic(filepath.Join(dir, "completions"), name, b.Bytes()); err != nil {
 			return err
 		}
 	}
