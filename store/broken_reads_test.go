@@ -82,7 +82,7 @@ func TestWhatRunsLeaveIsReadWholeOrNotAtAll(t *testing.T) {
 				return f.RunActions(ctx, "run-do", use)
 			}),
 			journal(reconcile.ActionFilter{}), journal(reconcile.ActionFilter{Customer: "cus_a"}), journal(reconcile.ActionFilter{Subscription: "sub_a"}),
-			asked("Runs", of(f.Runs, 10)), asked("Run", of(f.Run, "run-1")), asked("LastListed", f.LastListed),
+			asked("Runs", of(f.Runs, 10)), asked("Run", of(f.Run, "run-1")), asked("LastListed", f.LastListed), asked("LastGoodRun", f.LastGoodRun),
 			streamed("Holds", f.Holds), asked("HoldsOf", of(f.HoldsOf, []string{"cus_c"})), asked("HoldCounts", f.HoldCounts),
 			asked("FirstHolds", func(ctx context.Context) ([]reconcile.Hold, error) {
 				h, _, err := f.FirstHolds(ctx, 5, nil)

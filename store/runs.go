@@ -99,6 +99,17 @@ func (s *Store) Run(ctx context.Context, id string) (reconcile.RunRecord, error)
 	return run, err
 }
 
+// LastGoodRun is when the last run over all customers ended without an error; zero if
+// none has. A run that was cut off has no end, and one over some subscriptions shows nothing
+// of the others.
+func (s *Store) LastGoodRun(ctx context.Context) (ended time.Time, err error) {
+	err = s.query(ctx, "reading the last good run", `SELECT finished_at FROM runs
+		WHERE finished_at IS NOT NULL AND error = '' AND mode <> 'targeted' ORDER BY started_at DESC, id DESC LIMIT 1`, nil, func(row scan) error {
+		return row(into(&ended))
+	})
+	return ended, err
+}
+
 // LastListed is what the last full sweep listed; the zero value when there was none.
 func (s *Store) LastListed(ctx context.Context) (l reconcile.ListedState, err error) {
 	err = s.query(ctx, "reading the last sweep", `SELECT listed_count, listed_entitled, listed_at FROM runs

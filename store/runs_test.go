@@ -54,6 +54,30 @@ func TestLastListedIsThatOfTheLastRunThatListed(t *testing.T) {
 	})
 }
 
+// A run that failed, one that was cut off and one over some subscriptions show nothing of the
+// rest, so that none of them hides that runs are late.
+func TestTheLastGoodRunIsOneOverAllThatEnded(t *testing.T) {
+	conform(t, func(t *testing.T, f *fixture) {
+		last := func() time.Time {
+			ended, err := f.LastGoodRun(t.Context())
+			f.must(err)
+			return ended
+		}
+		same(t, "at first", time.Time{}, last())
+		good := t0.Add(time.Minute)
+		for i, r := range []reconcile.RunRecord{
+			{Mode: "full", Finished: good},
+			{Mode: "incremental", Finished: good.Add(time.Hour), Error: "no"},
+			{Mode: "targeted", Finished: good.Add(2 * time.Hour)},
+			{Mode: "incremental"},
+		} {
+			r.ID, r.Started = fmt.Sprint("run-", i), t0.Add(time.Duration(i)*time.Hour)
+			f.must(f.EndRun(t.Context(), f.tok, r, nil))
+		}
+		same(t, "after others", good, last())
+	})
+}
+
 func TestHoldsAreThoseOfTheLastPlanAndStreamInPages(t *testing.T) {
 	conform(t, func(t *testing.T, f *fixture) {
 		const n = pageSize + 5

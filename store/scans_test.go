@@ -52,6 +52,7 @@ func everything(f *fixture) {
 		func() error { _, err := f.KnownSubscriptions(ctx, 3); return err },
 		func() error { _, err := f.UnseenEvents(ctx, []string{"evt_1"}); return err },
 		func() error { _, err := f.LastListed(ctx); return err },
+		func() error { _, err := f.LastGoodRun(ctx); return err },
 		func() error { _, err := f.Runs(ctx, 10); return err },
 		func() error { _, err := f.Retry(ctx, "cus_a", t0); return err },
 		func() error {

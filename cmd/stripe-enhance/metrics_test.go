@@ -76,6 +76,8 @@ func TestEveryMetricMovesWhenItsThingHappens(t *testing.T) {
 		return s.metric("drift_found_total") >= 1
 	})
 	moves(`holds{kind="foreign_suspension"}`, 1)
+	moves("last_run_timestamp_seconds", float64(time.Now().Add(-time.Hour).Unix()))
+	moves("database_free_bytes", 1)
 	if err := s.world.StaffResume(s.world.Hostings()[0].ID); err != nil {
 		t.Fatal(err)
 	}
@@ -97,6 +99,10 @@ func TestEveryMetricMovesWhenItsThingHappens(t *testing.T) {
 	s.sql("UPDATE customers SET parked_at = 1000000 WHERE due_at = 1000000")
 	moves("parked", 1)
 	s.sql("UPDATE customers SET parked_at = NULL")
+	s.sql("DELETE FROM plan_mappings WHERE billing_plan_id = 'price_pro_monthly'")
+	s.signUp("unmapped", "price_pro_monthly")
+	s.admin(http.MethodPost, "/sync", "")
+	moves("orders_held", 1)
 	s.world.SetFault(func(c simulator.Call) simulator.Fault {
 		if c.Side == simulator.Stripe {
 			return simulator.Fault{Apply: simulator.Skip, Status: http.StatusUnauthorized}

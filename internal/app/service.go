@@ -176,6 +176,7 @@ func (a *App) watchState(loop *server.Loop) {
 		Granted: map[string]map[string]func() float64{metrics.Stripe: a.stripeSide.granted(), metrics.Enhance: a.enhanceSide.granted()},
 		Open:    map[string]func() error{metrics.Stripe: a.stripeSide.breaker.Open, metrics.Enhance: a.enhanceSide.breaker.Open},
 		Leading: loop.Leading,
+		Room:    a.Store.Room,
 		Now:     a.Now,
 	})
 }
@@ -526,6 +527,9 @@ func (a *App) state(ctx context.Context) (metrics.State, error) {
 	if m.OldestWebhook, err = a.Store.OldestNamed(ctx); err != nil {
 		return m, err
 	}
+	if m.LastRun, err = a.Store.LastGoodRun(ctx); err != nil {
+		return m, err
+	}
 	plans, err := a.Store.HeldPlans(ctx, now, false)
 	if err != nil {
 		return m, err
@@ -534,6 +538,7 @@ func (a *App) state(ctx context.Context) (metrics.State, error) {
 		m.Holds[string(reconcile.HoldBrake)] += len(p.Actions)
 	}
 	counts, err := a.Store.HoldCounts(ctx)
+	m.Orders = counts.Orders
 	for kind, n := range counts.Kinds {
 		m.Holds[string(kind)] += n.All
 	}

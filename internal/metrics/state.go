@@ -23,6 +23,11 @@ type State struct {
 	Bound         int
 	Active        int
 	Suspended     int
+	// Orders are paid for and wait for a person.
+	Orders int
+	// LastRun is when the last run over all customers ended without an error, whichever
+	// process it was in; zero: there was none.
+	LastRun time.Time
 	// Holds by kind. A kind that was reported once stays, at 0.
 	Holds map[string]int
 }
@@ -38,7 +43,9 @@ type Sources struct {
 	Open map[string]func() error
 	// Leading reports whether this process is the writer.
 	Leading func() bool
-	Now     func() time.Time
+	// Room is how many bytes are left on the disk of the database; nil, or false: not known.
+	Room func() (int64, bool)
+	Now  func() time.Time
 }
 
 // scrapeLimit bounds the reading of the state, because Prometheus gives up a scrape that
@@ -50,7 +57,7 @@ func (m *Metrics) Watch(s Sources) { m.registry.MustRegister(newState(s)) }
 
 type state struct {
 	Sources
-	rate, granted, open, leading, due, oldest, webhooks, oldestWebhook, parked, ambiguous, holds, stored, up *prometheus.Desc
+	rate, granted, open, leading, due, oldest, webhooks, oldestWebhook, parked, ambiguous, holds, orders, ran, room, stored, up *prometheus.Desc
 }
 
 func newState(s Sources) *state {
@@ -69,6 +76,9 @@ func newState(s Sources) *state {
 		parked:        desc("parked", "Customers set aside after repeated failures."),
 		ambiguous:     desc("ambiguous", "Actions that were sent without an answer and whose outcome is not known yet."),
 		holds:         desc("holds", "Holds at present, by kind.", "kind"),
+		orders:        desc("orders_held", "Orders that are paid for and wait for a person."),
+		ran:           desc("last_run_timestamp_seconds", "When the last run over all customers ended without an error, in whichever process; 0: none has."),
+		room:          desc("database_free_bytes", "Bytes left on the disk of the SQLite file; without a series with PostgreSQL."),
 		stored:        desc("stored", "Rows in the database, by kind: customers, active, bound, suspended.", "what"),
 		up:            desc("state_up", "0 when the database could not be read for this scrape; the metrics that depend on it are missing then."),
 	}
@@ -76,7 +86,7 @@ func newState(s Sources) *state {
 
 // Describe implements prometheus.Collector.
 func (s *state) Describe(ch chan<- *prometheus.Desc) {
-	for _, d := range []*prometheus.Desc{s.rate, s.granted, s.open, s.leading, s.due, s.oldest, s.webhooks, s.oldestWebhook, s.parked, s.ambiguous, s.holds, s.stored, s.up} {
+	for _, d := range []*prometheus.Desc{s.rate, s.granted, s.open, s.leading, s.due, s.oldest, s.webhooks, s.oldestWebhook, s.parked, s.ambiguous, s.holds, s.orders, s.ran, s.room, s.stored, s.up} {
 		ch <- d
 	}
 }
@@ -105,6 +115,11 @@ func (s *state) collect(ch chan<- prometheus.Metric) {
 		gauge(s.open, one(why() != nil), side)
 	}
 	gauge(s.leading, one(s.Leading()))
+	if s.Room != nil {
+		if left, known := s.Room(); known {
+			gauge(s.room, float64(left))
+		}
+	}
 	ctx, cancel := context.WithTimeout(context.Background(), scrapeLimit)
 	defer cancel()
 	st, err := s.State(ctx)
@@ -118,6 +133,8 @@ func (s *state) collect(ch chan<- prometheus.Metric) {
 	gauge(s.oldestWebhook, s.age(st.OldestWebhook))
 	gauge(s.parked, float64(st.Parked))
 	gauge(s.ambiguous, float64(st.Ambiguous))
+	gauge(s.orders, float64(st.Orders))
+	gauge(s.ran, seconds(st.LastRun))
 	for kind, n := range st.Holds {
 		gauge(s.holds, float64(n), kind)
 	}
@@ -132,6 +149,14 @@ func (s *state) age(at time.Time) float64 {
 		return 0
 	}
 	return max(0, s.Now().Sub(at).Seconds())
+}
+
+// seconds is an instant as Prometheus has it; 0 if it is not known.
+func seconds(at time.Time) float64 {
+	if at.IsZero() {
+		return 0
+	}
+	return float64(at.UnixMilli()) / 1000
 }
 
 func one(yes bool) float64 {
