@@ -6,6 +6,7 @@ import (
 	"errors"
 	"io/fs"
 	"path"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -67,6 +68,11 @@ func (s *Store) Pending(ctx context.Context) ([]MigrationInfo, error) {
 	if err := s.refuseNewer(ctx); err != nil {
 		return nil, failed("reading the version", err)
 	}
+	if version == 0 {
+		if err := s.refuseForeign(ctx); err != nil {
+			return nil, failed("reading the version", err)
+		}
+	}
 	all := s.history()
 	for i, m := range all {
 		if m.Version > version {
@@ -109,6 +115,32 @@ func (s *Store) refuseNewer(ctx context.Context) error {
 			"use the newer program that wrote it, or restore a backup from before the upgrade", version, newest)
 	}
 	return nil
+}
+
+// refuseForeign is an error when a database without a migration of ours has tables with our
+// names: those of another program, such as the functions on Vercel, whose DATABASE_URL is
+// easily kept.
+func (s *Store) refuseForeign(ctx context.Context) error {
+	query := "SELECT name FROM sqlite_master WHERE type = 'table'"
+	if s.d == postgres {
+		query = "SELECT CAST(table_name AS TEXT) FROM information_schema.tables WHERE table_schema = current_schema()"
+	}
+	there, err := s.reader().strings(ctx, query)
+	if err != nil {
+		return err
+	}
+	var foreign []string
+	for i := range personals {
+		if slices.Contains(there, personals[i].table) {
+			foreign = append(foreign, personals[i].table)
+		}
+	}
+	if len(foreign) == 0 {
+		return nil
+	}
+	return permanent("the database in DATABASE_URL has tables of another program (%s), and none of this one; nothing was changed: "+
+		"name an empty database, which may be on the same server. If they are those of the functions on Vercel, "+
+		"`stripe-enhance migrate import-legacy` takes over the mappings and hostings in them", strings.Join(foreign, ", "))
 }
 
 func (s *Store) applyPending(ctx context.Context) ([]MigrationInfo, error) {

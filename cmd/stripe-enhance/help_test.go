@@ -1,6 +1,8 @@
 package main
 
 import (
+	"os"
+	"path/filepath"
 	"regexp"
 	"slices"
 	"strings"
@@ -84,6 +86,38 @@ func TestEveryExampleOfTheHelpIsUnderstood(t *testing.T) {
 		}
 	}
 }
+
+// Every command line of the pages is one that the program understands.
+func TestEveryCommandOfThePagesIsUnderstood(t *testing.T) {
+	pages, err := filepath.Glob("../../docs/*.md")
+	if err != nil || len(pages) == 0 {
+		t.Fatalf("%d pages: %v", len(pages), err)
+	}
+	for _, page := range append(pages, "../../README.md") {
+		text, err := os.ReadFile(page)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, m := range codeOfPage.FindAllStringSubmatch(string(text), -1) {
+			for _, words := range calls(m[1] + m[2]) {
+				p, _, _ := bench()
+				found, rest, err := p.root().Find(words)
+				if err == nil && m[1] != "" { // a span in a sentence may leave out arguments
+					err = found.ParseFlags(rest)
+				}
+				if err == nil && m[1] != "" {
+					err = found.ValidateArgs(found.Flags().Args())
+				}
+				if err != nil {
+					t.Errorf("%s: stripe-enhance %s: %v", page, strings.Join(words, " "), err)
+				}
+			}
+		}
+	}
+}
+
+// codeOfPage is a block of shell, or a span with a command.
+var codeOfPage = regexp.MustCompile("(?s)```sh\n(.*?)```|`(stripe-enhance [^`]+)`")
 
 // A new kind of manual hold needs a line in the help of holds add.
 func TestTheHelpOfHoldsNamesEveryKind(t *testing.T) {

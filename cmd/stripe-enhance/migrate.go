@@ -23,7 +23,7 @@ func (p *program) migrateCommand() *cobra.Command {
 		RunE: func(c *cobra.Command, _ []string) error { return p.migrate(c.Context(), dry) },
 	}
 	c.Flags().BoolVar(&dry, "dry-run", false, "only print the SQL")
-	c.AddCommand(p.migrateCopyCommand())
+	c.AddCommand(p.migrateCopyCommand(), p.importLegacyCommand())
 	return c
 }
 

@@ -15,14 +15,15 @@ import (
 // ifMissing lists the commands that do not refuse if there is no database. A command that
 // is not here only reads, or changes rows that exist.
 var ifMissing = map[string]app.IfMissing{
-	"stripe-enhance serve":           app.Create,
-	"stripe-enhance reconcile":       app.Create,
-	"stripe-enhance migrate":         app.Create,
-	"stripe-enhance mappings set":    app.CreateHere,
-	"stripe-enhance mappings import": app.CreateHere,
-	"stripe-enhance holds add":       app.CreateHere,
-	"stripe-enhance plan":            app.Suppose,
-	"stripe-enhance adopt":           app.Suppose,
+	"stripe-enhance serve":                 app.Create,
+	"stripe-enhance reconcile":             app.Create,
+	"stripe-enhance migrate":               app.Create,
+	"stripe-enhance mappings set":          app.CreateHere,
+	"stripe-enhance mappings import":       app.CreateHere,
+	"stripe-enhance holds add":             app.CreateHere,
+	"stripe-enhance plan":                  app.Suppose,
+	"stripe-enhance adopt":                 app.Suppose,
+	"stripe-enhance migrate import-legacy": app.Suppose,
 }
 
 // place is where the command at work was given.

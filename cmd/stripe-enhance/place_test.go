@@ -18,20 +18,21 @@ func TestNoCommandLeavesAnythingInTheWrongDirectory(t *testing.T) {
 	begin := map[string]bool{"serve": true, "reconcile": true, "migrate": true}
 	without := map[string]bool{"version": true, "check": true, "healthcheck": true, "configuration": true}
 	more := map[string][]string{
-		"mappings import":  {"mappings", "import", file},
-		"holds add":        {"holds", "add", "--customer", "cus_1", "--kind", "ignore"},
-		"migrate copy":     {"migrate", "copy", "--to", "postgres://127.0.0.1:1/x"},
-		"customers show":   {"customers", "show", "--email", "a@example.com"},
-		"customers bind":   {"customers", "bind", "sub_1", "new", "--reason", "because"},
-		"customers unbind": {"customers", "unbind", "sub_1", "--reason", "because"},
-		"customers merge":  {"customers", "merge", "cus_1", "cus_2", "--reason", "because"},
-		"customers split":  {"customers", "split", "cus_1", "--reason", "because"},
-		"customers rename": {"customers", "rename", "cus_1", "A new name", "--reason", "because"},
-		"customers email":  {"customers", "email", "cus_1", "b@example.com", "--reason", "because"},
-		"customers login":  {"customers", "login", "cus_1", "--reason", "because"},
-		"customers move":   {"customers", "move", "7", "sub_1", "--reason", "because"},
-		"customers erase":  {"customers", "erase", "cus_1", "--reason", "because"},
-		"customers export": {"customers", "export", "cus_1"},
+		"mappings import":       {"mappings", "import", file},
+		"holds add":             {"holds", "add", "--customer", "cus_1", "--kind", "ignore"},
+		"migrate copy":          {"migrate", "copy", "--to", "postgres://127.0.0.1:1/x"},
+		"migrate import-legacy": {"migrate", "import-legacy", "postgres://127.0.0.1:1/x"},
+		"customers show":        {"customers", "show", "--email", "a@example.com"},
+		"customers bind":        {"customers", "bind", "sub_1", "new", "--reason", "because"},
+		"customers unbind":      {"customers", "unbind", "sub_1", "--reason", "because"},
+		"customers merge":       {"customers", "merge", "cus_1", "cus_2", "--reason", "because"},
+		"customers split":       {"customers", "split", "cus_1", "--reason", "because"},
+		"customers rename":      {"customers", "rename", "cus_1", "A new name", "--reason", "because"},
+		"customers email":       {"customers", "email", "cus_1", "b@example.com", "--reason", "because"},
+		"customers login":       {"customers", "login", "cus_1", "--reason", "because"},
+		"customers move":        {"customers", "move", "7", "sub_1", "--reason", "because"},
+		"customers erase":       {"customers", "erase", "cus_1", "--reason", "because"},
+		"customers export":      {"customers", "export", "cus_1"},
 	}
 	tried := 0
 	root, _, _ := bench()

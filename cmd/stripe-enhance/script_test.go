@@ -49,7 +49,8 @@ func TestScripts(t *testing.T) {
 
 // TestScriptsOnPostgreSQL runs those whose outcome could depend on the database.
 func TestScriptsOnPostgreSQL(t *testing.T) {
-	files := []string{"testdata/postgres/seed.txtar", "testdata/postgres/durability.txtar", "testdata/postgres/place.txtar", "testdata/postgres/copy.txtar"}
+	files := []string{"testdata/postgres/seed.txtar", "testdata/postgres/durability.txtar", "testdata/postgres/place.txtar", "testdata/postgres/copy.txtar",
+		"testdata/postgres/import_legacy.txtar"}
 	for _, name := range []string{"reconcile", "brake", "reject", "standing", "lease", "interrupted", "says_so", "notify", "adopt", "forecast", "mail", "erase", "wordpress", "email", "features", "disputes", "merge"} {
 		files = append(files, "testdata/script/"+name+".txtar")
 	}
@@ -333,7 +334,7 @@ func (o *outside) verb(ts *testscript.TestScript, args []string) {
 }
 
 // staff ORG OWNER PLAN NAME creates an org and a hosting by hand, and sets $byhand to the
-// hosting's id; "staff delete ID" and "staff suspend ID" do that to one. If OWNER is "-", the
+// hosting's id and $byhand_org to the org's; "staff delete ID" and "staff suspend ID" do that to one. If OWNER is "-", the
 // org has no owner; if it is "of", the org is that of the hosting with the id ORG.
 func (o *outside) staff(ts *testscript.TestScript, args []string) {
 	if do := map[string]func(int) error{"delete": o.simulated.StaffDelete, "suspend": o.simulated.StaffSuspend}[args[0]]; do != nil {
@@ -356,6 +357,7 @@ func (o *outside) staff(ts *testscript.TestScript, args []string) {
 	id, err := o.simulated.StaffCreateHosting(org, plan, args[3])
 	ts.Check(err)
 	ts.Setenv("byhand", strconv.Itoa(id))
+	ts.Setenv("byhand_org", org)
 }
 
 // panel up=N down=N orgs=N writes=N compares what stands at Enhance.

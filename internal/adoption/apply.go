@@ -141,7 +141,7 @@ func (d *Desk) carryOut(ctx context.Context, work []Row, refused func(i int, why
 // prepared reads the hosting of each link at the panel, and asks whether the instruction
 // would be followed. The refusals are by the index of the row.
 func (d *Desk) prepared(ctx context.Context, work []Row) (ready []reconcile.Hosting, refusals map[int]error, err error) {
-	cat, err := d.Catalog(ctx)
+	cat, err := d.Catalog(ctx, d.suppose...)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -220,7 +220,7 @@ func (d *Desk) decider(w reconcile.Instruction, cat *planner.Catalog) reconcile.
 func (d *Desk) carry(ctx context.Context, r Row, h reconcile.Hosting) error {
 	switch r.Decision {
 	case adopt.Link, adopt.New:
-		cat, err := d.Catalog(ctx)
+		cat, err := d.Catalog(ctx, d.suppose...)
 		if err != nil {
 			return err
 		}

@@ -30,6 +30,8 @@ type Desk struct {
 	// both in its runs.
 	Engine *engine.Engine
 	Author string
+	// suppose are mappings that count as if they were stored.
+	suppose []reconcile.Mapping
 	// Show is called as it goes on, one call at a time.
 	Show func(reconcile.Progress)
 }
@@ -42,6 +44,7 @@ type known struct {
 	isNew    bool
 	ignored  string
 	bound    []int64 // hostings
+	unbound  []int64 // hostings that a person has unbound from it
 	free     map[int]int
 	// wanted: its Checkout Session may name a domain, and was not looked up.
 	wanted bool
@@ -103,7 +106,7 @@ func newPicture() *picture {
 
 // load fills the picture from the database.
 func (d *Desk) load(ctx context.Context, pic *picture) (err error) {
-	if pic.catalog, err = d.Catalog(ctx); err != nil {
+	if pic.catalog, err = d.Catalog(ctx, d.suppose...); err != nil {
 		return err
 	}
 	if err := d.Store.EachCustomer(ctx, func(c reconcile.Customer) error { d.addCustomer(pic, &c); return nil }); err != nil {
@@ -141,6 +144,11 @@ func (d *Desk) addCustomer(pic *picture, c *reconcile.Customer) {
 		for _, b := range c.BindingsOf(s.ID) {
 			k.bound = append(k.bound, b.Hosting)
 			pic.bound[b.Hosting] = s.ID
+		}
+		for _, u := range c.Unbindings {
+			if u.Subscription == s.ID {
+				k.unbound = append(k.unbound, u.Hosting)
+			}
 		}
 		if len(k.free) == 0 || s.Gone || !lives(s.Status) {
 			continue

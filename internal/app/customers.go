@@ -13,8 +13,9 @@ import (
 // HistoryRows is how many rows of the journal are shown of a customer.
 const HistoryRows = 20
 
-// Catalog is the stored mappings, plans and features.
-func (a *App) Catalog(ctx context.Context) (*planner.Catalog, error) {
+// Catalog is the stored mappings, plans and features, with more mappings as if they were
+// stored.
+func (a *App) Catalog(ctx context.Context, more ...reconcile.Mapping) (*planner.Catalog, error) {
 	mappings, err := a.Store.Mappings(ctx)
 	if err != nil {
 		return nil, err
@@ -24,7 +25,7 @@ func (a *App) Catalog(ctx context.Context) (*planner.Catalog, error) {
 		return nil, err
 	}
 	features, err := a.Store.Features(ctx)
-	return planner.NewCatalog(mappings, plans).WithFeatures(features...), err
+	return planner.NewCatalog(append(mappings, more...), plans).WithFeatures(features...), err
 }
 
 // ReadHosting reads a hosting of one of these customers at the panel: in the org that a

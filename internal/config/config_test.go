@@ -393,3 +393,25 @@ func TestTheSettingsThatApplyHaveNoSecret(t *testing.T) {
 		}
 	}
 }
+
+// The environment of the functions on Vercel, with what Vercel and Neon add by themselves,
+// works as it is.
+func TestTheEnvironmentOfTheFunctionsOnVercelWorks(t *testing.T) {
+	url := "postgresql://owner:secret@ep-x-pooler.eu-central-1.aws.neon.tech/stripe_enhance?sslmode=require&channel_binding=require"
+	c, warnings, err := Load(Sources{Environ: []string{
+		"DATABASE_URL=" + url, "STRIPE_SECRET_KEY=sk_live_abc123", "STRIPE_WEBHOOK_SECRET=whsec_0123456789abcdef",
+		"ENHANCE_API_URL=https://panel.example.com", "ENHANCE_API_TOKEN=token-of-the-seller", "ENHANCE_ORG_ID=" + org,
+		"ADMIN_API_KEY=0123456789abcdef0123456789abcdef", "LOG_LEVEL=INFO", "APP_VERSION=1.0.0",
+		"VERCEL=1", "VERCEL_ENV=production", "VERCEL_URL=billing.vercel.app", "VERCEL_REGION=fra1", "NODE_ENV=production",
+		"DATABASE_URL_UNPOOLED=" + url, "POSTGRES_URL=" + url, "POSTGRES_PRISMA_URL=" + url, "POSTGRES_URL_NON_POOLING=" + url,
+		"POSTGRES_USER=owner", "POSTGRES_HOST=ep-x", "POSTGRES_PASSWORD=secret", "POSTGRES_DATABASE=neondb",
+		"PGHOST=ep-x-pooler", "PGHOST_UNPOOLED=ep-x", "PGUSER=owner", "PGDATABASE=neondb", "PGPASSWORD=secret", "NEON_PROJECT_ID=x",
+		"NEXT_PUBLIC_STRIPE_PUBLISHABLE_KEY=pk_live_abc", "STRIPE_PUBLISHABLE_KEY=pk_live_abc",
+	}}, NeedStripe|NeedEnhance)
+	if err != nil || len(warnings) > 0 {
+		t.Fatalf("%v %q", err, warnings)
+	}
+	if c.DatabaseURL.Reveal() != url || c.AppVersion != "1.0.0" || len(c.AdminKeys) != 1 {
+		t.Errorf("%+v", c)
+	}
+}
