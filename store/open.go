@@ -471,7 +471,7 @@ func failed(op string, err error) error {
 	if err == nil {
 		return nil
 	}
-	err = fmt.Errorf("store: %s: %w", op, err)
+	err = fmt.Errorf("store: %s: %w", op, withPooler(err))
 	if fault.Of(err) != fault.Unknown {
 		return err
 	}

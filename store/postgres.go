@@ -158,11 +158,26 @@ func (s server) refused(pg *pgconn.PgError) string {
 	case pg.Code == "42501":
 		return fmt.Sprintf("%s lacks a right in the database %s (%s), whose tables another role has made: %s",
 			s.user, s.database, oneLine(pg.Message), s.psql(s.database, "GRANT ALL ON ALL TABLES IN SCHEMA public TO "+identifier(s.user)))
+	case pg.Code == "08P01" && strings.Contains(pg.Message, "startup parameter"):
+		return fmt.Sprintf("the pooler at %s refuses a parameter of DATABASE_URL (%s): take it out there, or name it in ignore_startup_parameters of PgBouncer", s.place(), oneLine(pg.Message))
 	case pg.Code == "53300":
 		return fmt.Sprintf("PostgreSQL at %s has no connection left: raise max_connections there, or put pool_max_conns=2 into DATABASE_URL", s.place())
 	}
 	return ""
 }
+
+// withPooler adds the remedy to an error that only a URL with the wrong mode gets, and only
+// behind a pooler: the statement was prepared on a connection that another client has now.
+func withPooler(err error) error {
+	pg, ok := errors.AsType[*pgconn.PgError](err)
+	if !ok || pg.Code != "26000" && pg.Code != "42P05" || strings.Contains(err.Error(), modeForPoolers) {
+		return err
+	}
+	return fmt.Errorf("%w: %s", err, modeForPoolers)
+}
+
+const modeForPoolers = "a pooler in transaction mode keeps no prepared statement for one client. Take default_query_exec_mode out of DATABASE_URL: " +
+	"the mode is cache_describe then, which leaves none behind"
 
 // unreachable is no answer, or none of PostgreSQL.
 func (s server) unreachable(err error) string {

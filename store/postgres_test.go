@@ -13,6 +13,7 @@ import (
 	"github.com/jackc/pgx/v5/pgconn"
 
 	"github.com/stripe-enhance/stripe-enhance/internal/fault"
+	"github.com/stripe-enhance/stripe-enhance/internal/pgtest"
 	"github.com/stripe-enhance/stripe-enhance/internal/secret"
 )
 
@@ -30,6 +31,7 @@ func TestWhatPostgreSQLRefusesIsToldWithTheCommandThatMendsIt(t *testing.T) {
 		{"42501", "permission denied for database billing", `may not connect to the database billing: psql -h db.example.com -p 5432 -U postgres -d postgres -c "GRANT CONNECT ON DATABASE billing TO \"shop-app\""`},
 		{"42501", "permission denied for schema public", `may make no tables in the database billing: psql -h db.example.com -p 5432 -U postgres -d billing -c "GRANT ALL ON SCHEMA public TO`},
 		{"42501", "permission denied for table runs", "lacks a right in the database billing (permission denied for table runs), whose tables another role has made: psql"},
+		{"08P01", "unsupported startup parameter: search_path", "the pooler at db.example.com:5432 refuses a parameter of DATABASE_URL (unsupported startup parameter: search_path): take it out"},
 		{"53300", "", "has no connection left: raise max_connections there, or put pool_max_conns=2 into DATABASE_URL"},
 	} {
 		err := s.explain(fmt.Errorf("connecting: %w", &pgconn.PgError{Code: c.code, Message: c.message}))
@@ -160,4 +162,38 @@ func TestAnErrorWithoutThePasswordKeepsItsKind(t *testing.T) {
 			t.Errorf("%v becomes %s %v, want %s", c.err, fault.Of(err), err, c.want)
 		}
 	}
+}
+
+// A mode that prepares statements on the server works beside PostgreSQL itself. Behind a
+// PgBouncer in transaction mode it does not, and the error names the setting.
+func TestAModeThatAPoolerCannotServeIsNamed(t *testing.T) {
+	through := pgtest.Bouncer(t, pgtest.New(t, migrateURL), 2)
+	for mode, works := range map[string]bool{"": true, "cache_describe": true, "exec": true, "simple_protocol": true, "cache_statement": false, "describe_exec": false} {
+		url := through
+		if mode != "" {
+			url += "&default_query_exec_mode=" + mode
+		}
+		s, err := Open(t.Context(), Options{URL: secret.New(url)})
+		for range 3 { // the first time a statement is prepared, and only later it is missed
+			if err == nil {
+				_, err = s.Mappings(t.Context())
+			}
+		}
+		if works != (err == nil) {
+			t.Errorf("default_query_exec_mode=%s: %v", mode, err)
+		}
+		if !works && (err == nil || strings.Count(err.Error(), "Take default_query_exec_mode out of DATABASE_URL") != 1 || fault.Of(err) != fault.Permanent) {
+			t.Errorf("default_query_exec_mode=%s: %v, and it does not name the setting", mode, err)
+		}
+		if s != nil {
+			_ = s.Close()
+		}
+	}
+}
+
+// A parameter that needs a session of its own is refused by PgBouncer, with the remedy.
+func TestAParameterThatAPoolerRefusesIsNamed(t *testing.T) {
+	through := pgtest.Bouncer(t, pgtest.New(t, migrateURL), 2)
+	_, err := Open(t.Context(), Options{URL: secret.New(through + "&statement_timeout=1000")})
+	says(t, "a start-up parameter", err, fault.Transient, "refuses a parameter of DATABASE_URL", "statement_timeout", "take it out there")
 }
