@@ -17,6 +17,10 @@ const (
 	OldRuns
 	// OldWebhooks are the records of webhooks.
 	OldWebhooks
+	// OldPlans are held plans that are over.
+	OldPlans
+	// OldMails are the matters of which customers had a mail.
+	OldMails
 	oldRows
 )
 
@@ -38,15 +42,17 @@ type RowPosition struct {
 }
 
 // Tables are all of them.
-func (Pruning) Tables() [oldRows]OldRows { return [...]OldRows{OldActions, OldRuns, OldWebhooks} }
+func (Pruning) Tables() [oldRows]OldRows {
+	return [...]OldRows{OldActions, OldRuns, OldWebhooks, OldPlans, OldMails}
+}
 
 // Done reports whether the round has been through all tables.
-func (p Pruning) Done() bool { return p.Ended == [oldRows]bool{true, true, true} }
+func (p Pruning) Done() bool { return p.Ended == [oldRows]bool{true, true, true, true, true} }
 
 // Describe counts what the round has pruned; "": nothing.
 func (p Pruning) Describe() string {
 	var parts []string
-	for i, of := range []string{"rows of the journal", "runs", "webhooks"} {
+	for i, of := range []string{"rows of the journal", "runs", "webhooks", "held plans", "mails"} {
 		if n := p.Gone[i]; n > 0 {
 			parts = append(parts, fmt.Sprintf("%d %s", n, of))
 		}

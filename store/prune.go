@@ -14,6 +14,7 @@ type old struct {
 	name     string
 	id, at   string // the columns by which the rows are ordered
 	prunable string // the condition on a row older than $2
+	parts    string // the statement that deletes what belongs to such rows, before them; "": there is none
 }
 
 // olds are the tables that are pruned, with what has to stay of each:
@@ -25,12 +26,17 @@ type old struct {
 //     its reason and its evidence: it tells why the hosting is as it is;
 //   - the last run, the last one that listed everything, which later listings are compared
 //     with, and those with open rows or a plan that is not closed;
-//   - a webhook that was not followed yet, or that failed and has not healed.
+//   - a webhook that was not followed yet, or that failed and has not healed;
+//   - a held plan that waits, or was approved and has a change that was neither made nor given
+//     up, or with an open row of the journal;
+//   - of mails, an intent, and a warning as long as its event may still come: the planner
+//     looks back 90 days for all others (resumedWithin), and less is never kept.
 //
 // Everything else that must happen once only has a table of its own, which is not pruned:
 // invitations stand in customers, applications in hostings, trials in subscriptions, and
-// mails and disputes in tables of these names.
+// disputes in a table of that name.
 func (s *Store) olds(table reconcile.OldRows) old {
+	// A plan that was approved stays open here until it is pruned itself.
 	const openPlan = "EXISTS (SELECT 1 FROM plans p WHERE p.closed_at IS NULL AND "
 	switch table {
 	case reconcile.OldRuns:
@@ -38,11 +44,21 @@ func (s *Store) olds(table reconcile.OldRows) old {
 			AND id <> (SELECT r.id FROM runs r ORDER BY r.started_at DESC, r.id DESC LIMIT 1)
 			AND (listed_at IS NULL OR id <> (SELECT r.id FROM runs r WHERE r.listed_at IS NOT NULL ORDER BY r.started_at DESC, r.id DESC LIMIT 1))
 			AND NOT EXISTS (SELECT 1 FROM actions a WHERE a.run_id = runs.id AND a.finished_at IS NULL)
-			AND NOT ` + openPlan + "p.run_id = runs.id)"}
+			AND NOT ` + openPlan + "p.run_id = runs.id)", ""}
 	case reconcile.OldWebhooks:
 		return old{"webhook_logs", "event_id", "received_at", `received_at < $2 AND state <> 'received' AND (state <> 'failed'
 			OR NOT EXISTS (SELECT 1 FROM subscriptions k WHERE k.id = webhook_logs.subscription_id)
-			OR EXISTS (SELECT 1 FROM webhook_logs w WHERE w.event_id = webhook_logs.event_id AND ` + s.d.healed() + "))"}
+			OR EXISTS (SELECT 1 FROM webhook_logs w WHERE w.event_id = webhook_logs.event_id AND ` + s.d.healed() + "))", ""}
+	case reconcile.OldPlans:
+		const over = `created_at < $2 AND (closed_at < $2 OR approved_at < $2
+			AND NOT EXISTS (SELECT 1 FROM plan_actions i WHERE i.plan_id = plans.id AND i.left_at IS NULL))
+			AND NOT EXISTS (SELECT 1 FROM actions a WHERE a.held_plan_id = plans.id AND a.finished_at IS NULL)`
+		return old{"plans", "id", "created_at", over,
+			"DELETE FROM plan_actions WHERE plan_id IN (SELECT id FROM plans WHERE id IN " + s.d.texts(1) + " AND " + over + ")"}
+	case reconcile.OldMails:
+		return old{"mails", "key", "at", `at < $2 AND state <> 'intended' AND NOT (key LIKE 'warn%' AND EXISTS (SELECT 1 FROM bindings b
+			JOIN hostings h ON h.id = b.hosting_id JOIN subscriptions k ON k.id = b.subscription_id JOIN stripe_customers u ON u.id = k.stripe_customer_id
+			WHERE u.customer_id = mails.customer_id AND (k.status = 'past_due' OR h.suspended_by_us IS NOT NULL AND h.terminated_by_us IS NULL)))`, ""}
 	case reconcile.OldActions:
 	}
 	return old{"actions", "key", "planned_at", `finished_at < $2 AND finished_at IS NOT NULL
@@ -50,7 +66,7 @@ func (s *Store) olds(table reconcile.OldRows) old {
 		AND NOT (state IN ('applied', 'adopted') AND NOT EXISTS (SELECT 1 FROM actions n WHERE n.customer_id = actions.customer_id AND n.kind = actions.kind
 			AND n.subscription_id = actions.subscription_id AND n.hosting_id = actions.hosting_id AND n.state IN ('applied', 'adopted')
 			AND (n.planned_at, n.key) > (actions.planned_at, actions.key)))
-		AND NOT ` + openPlan + "p.id = actions.held_plan_id)"}
+		AND NOT ` + openPlan + "p.id = actions.held_plan_id)", ""}
 }
 
 // Prune looks at up to limit rows of a table of history behind a position, and deletes those
@@ -70,6 +86,11 @@ func (s *Store) Prune(ctx context.Context, tok reconcile.Token, table reconcile.
 		return last, 0, err == nil, err
 	}
 	err = s.fenced(ctx, "pruning old "+o.name, tok, func(ctx context.Context, tx conn) error {
+		if o.parts != "" {
+			if _, err := tx.exec(ctx, o.parts, list(ids), at(before)); err != nil {
+				return err
+			}
+		}
 		n, err := tx.exec(ctx, "DELETE FROM "+o.name+" WHERE "+o.id+" IN "+tx.d.texts(1)+" AND "+o.prunable, list(ids), at(before))
 		gone = int(n)
 		return err

@@ -198,6 +198,83 @@ func TestAWebhookThatWaitsOrFailedStays(t *testing.T) {
 	})
 }
 
+// TestAHeldPlanStaysUntilItIsOver: rejected or no longer wanted, or approved and done.
+func TestAHeldPlanStaysUntilItIsOver(t *testing.T) {
+	conform(t, func(t *testing.T, f *fixture) {
+		for _, p := range []struct {
+			id               string
+			approved, closed time.Duration // ago; 0: never
+			left             string
+			age              time.Duration
+		}{
+			{"gone: approved and done", yearsOld, 0, "left", yearsOld},
+			{"gone: closed", 0, yearsOld, "", yearsOld},
+			{"stays: approved, and a change is not made", yearsOld, 0, "", yearsOld},
+			{"stays: approved lately", keepYears - time.Hour, 0, "left", yearsOld},
+			{"stays: closed lately", 0, keepYears - time.Hour, "left", yearsOld},
+			{"stays: it waits", 0, 0, "", yearsOld},
+			{"stays: its change has no outcome", 0, yearsOld, "left", yearsOld},
+			{"stays: young", 0, keepYears - time.Hour, "left", keepYears - time.Hour},
+		} {
+			ago := func(d time.Duration) string {
+				if d == 0 {
+					return "NULL"
+				}
+				return f.sqlTime(t0.Add(-d))
+			}
+			by, left := "", "NULL"
+			if p.approved > 0 {
+				by = "ada"
+			}
+			if p.left != "" {
+				left = ago(yearsOld)
+			}
+			f.edit(fmt.Sprintf("INSERT INTO plans (id, kind, run_id, reason, created_at, expires_at, approved_at, approved_by, closed_at) VALUES ('%s', 'suspend', 'r', 'x', %[2]s, %[2]s, %s, '%s', %s)",
+				p.id, ago(p.age), ago(p.approved), by, ago(p.closed)),
+				fmt.Sprintf("INSERT INTO plan_actions (plan_id, position, action_id, action, customer_id, left_at) VALUES ('%s', 1, 'a', '{}', 'cus_a', %s)", p.id, left))
+		}
+		f.insertOld(oldAction{key: "open", kind: "suspend", state: "ambiguous", customer: "cus_a", plan: "stays: its change has no outcome"})
+		left := f.prune(reconcile.OldPlans, keepYears)
+		same(t, "left", []string{"stays: approved lately", "stays: approved, and a change is not made", "stays: closed lately", "stays: it waits", "stays: its change has no outcome", "stays: young"}, left)
+		of, err := f.strings(t.Context(), "reading", "SELECT plan_id FROM plan_actions ORDER BY plan_id")
+		f.must(err)
+		same(t, "their changes", left, of)
+	})
+}
+
+// TestAMailStaysWhileItMayComeAgain: an intent, and a warning of what may still come.
+func TestAMailStaysWhileItMayComeAgain(t *testing.T) {
+	conform(t, func(t *testing.T, f *fixture) {
+		f.save(t0, facts("sub_late", "cus_late", "late@example.com"), facts("sub_down", "cus_down", "down@example.com"), facts("sub_paid", "cus_paid", "paid@example.com"))
+		for i, who := range []string{"late", "down", "paid"} {
+			suspended := "NULL"
+			if who == "down" {
+				suspended = f.sqlTime(t0.Add(-yearsOld))
+			}
+			f.edit(fmt.Sprintf("INSERT INTO hostings (id, org_id, plan_id, state, observed_at, suspended_by_us) VALUES (%d, 'org', 1, 'active', %s, %s)", i+1, f.sqlTime(t0), suspended),
+				fmt.Sprintf("INSERT INTO bindings (subscription_id, item_id, slot, org_id, hosting_id, how, bound_at) VALUES ('sub_%s', 'si', 1, 'org', %d, 'create', %s)", who, i+1, f.sqlTime(t0)))
+		}
+		f.edit("UPDATE subscriptions SET status = 'past_due' WHERE id = 'sub_late'")
+		for key, m := range map[string]struct {
+			customer, state string
+			age             time.Duration
+		}{
+			"warn_suspend:gone":                      {"cus_paid", "sent", yearsOld},
+			"warn_suspend:stays, it is unpaid":       {"cus_late", "sent", yearsOld},
+			"warn_terminate:stays, it is suspended":  {"cus_down", "sent", yearsOld},
+			"suspended:gone":                         {"cus_down", "sent", yearsOld},
+			"suspended:gone, it was refused":         {"cus_late", "refused", yearsOld},
+			"suspended:stays, it has no outcome":     {"cus_paid", "intended", yearsOld},
+			"suspended:stays, it is young":           {"cus_paid", "sent", keepYears - time.Hour},
+			"warn_suspend:gone, of who is not known": {"cus_z", "unknown", yearsOld},
+		} {
+			f.edit(fmt.Sprintf("INSERT INTO mails (key, action_id, customer_id, state, at) VALUES ('%s', 'a', '%s', '%s', %s)", key, m.customer, m.state, f.sqlTime(t0.Add(-m.age))))
+		}
+		same(t, "left", []string{"suspended:stays, it has no outcome", "suspended:stays, it is young", "warn_suspend:stays, it is unpaid", "warn_terminate:stays, it is suspended"},
+			f.prune(reconcile.OldMails, keepYears))
+	})
+}
+
 // TestPruningNeedsTheLease, because only one process decides how far it is.
 func TestPruningNeedsTheLease(t *testing.T) {
 	conform(t, func(t *testing.T, f *fixture) {
