@@ -103,6 +103,7 @@ func TestEveryMetricMovesWhenItsThingHappens(t *testing.T) {
 	s.signUp("unmapped", "price_pro_monthly")
 	s.admin(http.MethodPost, "/sync", "")
 	moves("orders_held", 1)
+	s.sql(fmt.Sprintf("INSERT INTO plan_mappings (billing_provider, billing_plan_id, enhance_plan_id) VALUES ('stripe', 'price_pro_monthly', '%d')", s.plans["price_pro_monthly"]))
 	s.world.SetFault(func(c simulator.Call) simulator.Fault {
 		if c.Side == simulator.Stripe {
 			return simulator.Fault{Apply: simulator.Skip, Status: http.StatusUnauthorized}
