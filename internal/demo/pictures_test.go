@@ -107,7 +107,7 @@ func shrink(t *testing.T, file string) {
 	}))
 	small, nearest := image.NewPaletted(box, most[:min(len(most), 256)]), map[color.Color]uint8{}
 	for c := range counts {
-		nearest[c] = uint8(small.Palette.Index(c)) //nolint:gosec // of 256
+		nearest[c] = uint8(small.Palette.Index(c))
 	}
 	for y := box.Min.Y; y < box.Max.Y; y++ {
 		for x := box.Min.X; x < box.Max.X; x++ {

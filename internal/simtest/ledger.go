@@ -282,11 +282,8 @@ func (y *play) served(p *process, r *http.Request, answer *http.Response, err er
 		}
 		y.logf("  %d %s %s %d %v", p.number, r.Method, r.URL.RequestURI(), status, err != nil)
 	}
-	if err == nil && r.Method == http.MethodGet && answer.StatusCode == http.StatusNotFound && p.number != second {
-		if of := orgListed.FindStringSubmatch(r.URL.Path); of != nil {
-			id, _ := strconv.Atoi(of[2])
-			y.looked[id] = y.world.Now() // that it is gone is seen too
-		}
+	if err == nil && answer.StatusCode == http.StatusNotFound {
+		y.sawGone(p, r)
 	}
 	if err != nil || r.Method != http.MethodGet || answer.StatusCode != http.StatusOK {
 		return
@@ -310,6 +307,14 @@ func (y *play) served(p *process, r *http.Request, answer *http.Response, err er
 				y.read[h.ID], y.looked[h.ID] = true, y.world.Now()
 			}
 		}
+	}
+}
+
+// sawGone notes that a run has seen that a hosting is gone.
+func (y *play) sawGone(p *process, r *http.Request) {
+	if of := orgListed.FindStringSubmatch(r.URL.Path); of != nil && r.Method == http.MethodGet && p.number != second {
+		id, _ := strconv.Atoi(of[2])
+		y.looked[id] = y.world.Now()
 	}
 }
 

@@ -651,15 +651,15 @@ func (r *run) addSearched(ctx context.Context, s *orgSearch, o reconcile.Org, ho
 	}
 	s.listable, s.hostings = o.ID, s.hostings+len(hostings)
 	if !s.all {
-		switch err := r.knowMarked(ctx, hostings); {
-		case ended(ctx, err):
-			return err
-		case err != nil:
-			s.failed = append(s.failed, unlistedOrg{o, err})
-			return nil
-		}
+		err = r.knowMarked(ctx, hostings)
 	}
-	return r.Inventory.SaveHostings(ctx, r.tok, o.ID, hostings, r.now)
+	if err == nil {
+		return r.Inventory.SaveHostings(ctx, r.tok, o.ID, hostings, r.now)
+	}
+	if !ended(ctx, err) {
+		s.failed, err = append(s.failed, unlistedOrg{o, err}), nil
+	}
+	return err
 }
 
 // ended reports whether it is the run that ended, and not one call that failed.

@@ -98,21 +98,31 @@ func (v *visit) timeline(customer string) reading {
 			if err != nil {
 				return nil, "", err
 			}
-			for _, a := range at.after(records) {
-				r := journalRow(&a)
-				found := search == "" || r.contains(search)
-				if found && len(rows) == limit {
-					return rows, at.String(), nil
-				}
-				if at = at.past(a.At()); found {
-					rows = append(rows, r)
-				}
+			var full bool
+			if rows, at, full = at.collect(rows, at.after(records), search, limit); full {
+				return rows, at.String(), nil
 			}
 			if len(records) < f.Limit {
 				return rows, "", nil
 			}
 		}
 	}
+}
+
+// collect adds the rows of records that have the text, and returns the place behind the last
+// record that it looked at. full: there is one more than the limit, which begins the next part.
+func (p place) collect(rows []row, records []reconcile.ActionRecord, search string, limit int) (_ []row, next place, full bool) {
+	for i := range records {
+		r := journalRow(&records[i])
+		found := search == "" || r.contains(search)
+		if found && len(rows) == limit {
+			return rows, p, true
+		}
+		if p = p.past(records[i].At()); found {
+			rows = append(rows, r)
+		}
+	}
+	return rows, p, false
 }
 
 // customer shows one customer.
