@@ -33,6 +33,7 @@ func TestNoCommandLeavesAnythingInTheWrongDirectory(t *testing.T) {
 		"customers move":        {"customers", "move", "7", "sub_1", "--reason", "because"},
 		"customers erase":       {"customers", "erase", "cus_1", "--reason", "because"},
 		"customers export":      {"customers", "export", "cus_1"},
+		"reject":                {"reject", "0123456789abcdef", "--reason", "because"},
 	}
 	tried := 0
 	root, _, _ := bench()
