@@ -101,10 +101,11 @@ func (s *Store) Run(ctx context.Context, id string) (reconcile.RunRecord, error)
 
 // LastGoodRun is when the last run over all customers ended without an error; zero if
 // none has. A run that was cut off has no end, and one over some subscriptions shows nothing
-// of the others.
+// of the others. That it began at all is asked so that SQLite goes backwards through the
+// index, instead of reading every run.
 func (s *Store) LastGoodRun(ctx context.Context) (ended time.Time, err error) {
 	err = s.query(ctx, "reading the last good run", `SELECT finished_at FROM runs
-		WHERE finished_at IS NOT NULL AND error = '' AND mode <> 'targeted' ORDER BY started_at DESC, id DESC LIMIT 1`, nil, func(row scan) error {
+		WHERE started_at > $1 AND finished_at IS NOT NULL AND error = '' AND mode <> 'targeted' ORDER BY started_at DESC, id DESC LIMIT 1`, []any{at(time.Unix(0, 0))}, func(row scan) error {
 		return row(into(&ended))
 	})
 	return ended, err
