@@ -45,6 +45,7 @@ type Options struct {
 	Top      string         // the top of the repository
 	Folder   string         // the package, from the top
 	Tests    []string       // folders whose tests are tried, in this order
+	Run      *regexp.Regexp // only tests whose name matches; nil: all
 	Files    *regexp.Regexp // only guards in files whose path matches; nil: all
 	Limit    int            // about so many mutants, spread over the package; 0: all
 	Operands bool           // single operands of && and || too
@@ -100,6 +101,9 @@ func Examine(o Options) (*Result, error) {
 		b, err := ex.build(folder, filepath.Join(dir, strconv.Itoa(i)+".test"))
 		if err != nil {
 			return nil, err
+		}
+		if o.Run != nil {
+			b.tests = slices.DeleteFunc(b.tests, func(name string) bool { return !o.Run.MatchString(name) })
 		}
 		b.patience, b.longest, b.log = o.Patience, cmp.Or(o.Longest, recordLimit), o.Log
 		tests, broken := b.record(o.Jobs)

@@ -33,7 +33,8 @@ var examinations = []struct {
 }
 
 // TestEveryGuardIsMissed is `make guards`. PKG is a package, FILES a pattern of paths,
-// LIMIT about how many mutants of each package, LONGEST=20s leaves longer tests out, OPERANDS=1 adds the operands of && and
+// LIMIT about how many mutants of each package, RUN a pattern of the tests to try (new
+// ones, say), LONGEST=20s leaves longer tests out, OPERANDS=1 adds the operands of && and
 // ||, JOBS is how many processes run at a time, REPORT where the report goes as JSON.
 func TestEveryGuardIsMissed(t *testing.T) {
 	abs, err := filepath.Abs(top)
@@ -41,6 +42,10 @@ func TestEveryGuardIsMissed(t *testing.T) {
 		t.Fatal(err)
 	}
 	files, err := regexp.Compile(os.Getenv("FILES"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	run, err := regexp.Compile(os.Getenv("RUN"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -63,7 +68,7 @@ func TestEveryGuardIsMissed(t *testing.T) {
 		if pkg := strings.Trim(os.Getenv("PKG"), "./"); pkg != "" && pkg != e.folder {
 			continue
 		}
-		r, err := Examine(Options{Top: abs, Folder: e.folder, Tests: e.tests, Files: files, Limit: number(t, "LIMIT", 0),
+		r, err := Examine(Options{Top: abs, Folder: e.folder, Tests: e.tests, Files: files, Run: run, Limit: number(t, "LIMIT", 0),
 			Longest:  longest,
 			Operands: os.Getenv("OPERANDS") != "", Jobs: number(t, "JOBS", 2), Log: os.Stderr, Known: known})
 		if err != nil {
