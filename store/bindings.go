@@ -384,6 +384,16 @@ func (s *Store) AskAboutUnbound(ctx context.Context, tok reconcile.Token, now ti
 	return u, s.SetCursor(ctx, tok, undecidedCursor, value)
 }
 
+// NoteHidden notes since when orgs could not be listed that were there when this database
+// knew nothing of the panel; zero: all were listed since.
+func (s *Store) NoteHidden(ctx context.Context, tok reconcile.Token, since time.Time) error {
+	value := ""
+	if !since.IsZero() {
+		value = since.UTC().Format(time.RFC3339)
+	}
+	return s.SetCursor(ctx, tok, hiddenCursor, value)
+}
+
 // SaveSites stores where the panel has a domain; none is an answer too.
 func (s *Store) SaveSites(ctx context.Context, tok reconcile.Token, domain string, sites []reconcile.WebsiteLocation, now time.Time) error {
 	key := clean(reconcile.DomainKey(domain))

@@ -216,6 +216,7 @@ func TestWhatThePanelShowsIsStoredWholeOrNotAtAll(t *testing.T) {
 			{name: "SaveDispute", make: func(ctx context.Context) error { return f.SaveDispute(ctx, f.tok, disputeOf("dp_z"), true, later) }},
 			{name: "LookAgain", make: func(ctx context.Context) error { return f.LookAgain(ctx, f.tok, nil) }},
 			{name: "LookAgain at some", make: func(ctx context.Context) error { return f.LookAgain(ctx, f.tok, []string{"sub_b"}) }},
+			{name: "NoteHidden", make: func(ctx context.Context) error { return f.NoteHidden(ctx, f.tok, t0) }},
 			{name: "AskAboutUnbound", first: func() { f.edit("DELETE FROM bindings", "DELETE FROM partings") }, make: func(ctx context.Context) error { _, err := f.AskAboutUnbound(ctx, f.tok, t0); return err }},
 		}
 	})

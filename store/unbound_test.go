@@ -50,9 +50,11 @@ func TestUnboundHostingsAreThoseThatNobodyIsBoundToAndNoMarkerNames(t *testing.T
 		f.must(f.SaveHosting(t.Context(), f.tok, made(7, "org-b", "In the second year"), t0))
 		ask()
 		same(t, "in the second year", reconcile.Unbound{Hostings: 1, Orgs: 1}, unbound())
-		f.must(f.SetCursor(t.Context(), f.tok, hiddenCursor, "2026-03-02T09:00:00Z"))
+		f.must(f.NoteHidden(t.Context(), f.tok, t0))
 		ask()
 		same(t, "in an org that the first look could not list", reconcile.Unbound{Hostings: 1, Orgs: 1, Undecided: true, Hidden: true}, unbound())
+		f.must(f.NoteHidden(t.Context(), f.tok, time.Time{}))
+		same(t, "once all were listed", reconcile.Unbound{Hostings: 1, Orgs: 1, Undecided: true}, unbound())
 	})
 }
 

@@ -705,6 +705,10 @@ func (e countedExisting) AskAboutUnbound(ctx context.Context, tok reconcile.Toke
 	return u, err
 }
 
+func (e countedExisting) NoteHidden(ctx context.Context, tok reconcile.Token, since time.Time) error {
+	return e.changes.during(func() error { return e.Existing.NoteHidden(ctx, tok, since) })
+}
+
 func (e countedExisting) SaveSites(ctx context.Context, tok reconcile.Token, domain string, sites []reconcile.WebsiteLocation, now time.Time) error {
 	return e.changes.during(func() error { return e.Existing.SaveSites(ctx, tok, domain, sites, now) })
 }

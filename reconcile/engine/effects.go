@@ -624,7 +624,7 @@ const secondsShown = 3
 func (r *run) existing(ctx context.Context) error {
 	unbound, err := r.Existing.AskAboutUnbound(ctx, r.tok, r.now)
 	if err == nil && unbound.Hidden && r.index.allListed() {
-		err = r.Cursors.SetCursor(ctx, r.tok, cursorHidden, "")
+		err = r.Existing.NoteHidden(ctx, r.tok, time.Time{})
 	}
 	if err != nil {
 		return err

@@ -332,7 +332,7 @@ func (r *run) recover(ctx context.Context) error {
 		return err
 	}
 	if !r.index.allListed() {
-		if err := r.Cursors.SetCursor(ctx, r.tok, cursorHidden, began.UTC().Format(time.RFC3339)); err != nil {
+		if err := r.Existing.NoteHidden(ctx, r.tok, began); err != nil {
 			return err
 		}
 	}

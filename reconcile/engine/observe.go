@@ -28,7 +28,6 @@ const (
 	cursorOrgs     = "orgs"     // RFC 3339: the index of orgs is complete up to here
 	cursorNewest   = "newest"   // RFC 3339, the panel's clock: orgs that are not newer are all in the index
 	cursorRecovery = "recovery" // RFC 3339, the panel's clock: orgs that are not newer were there when we knew nothing of the panel
-	cursorHidden   = "hidden"   // RFC 3339: some orgs could not be listed when we knew nothing of the panel, and are not listed yet; "": all are
 	cursorUnread   = "unread"   // id of the org after which the next look goes on; "": from the first
 	cursorLost     = "lost"     // plans that the panel's list has lost, by id; "": none
 	cursorVerdict  = "listing"  // what was wrong with the last complete listing; "": nothing

@@ -395,6 +395,9 @@ type Existing interface {
 	// AskAboutUnbound notes that it is undecided which orders are new when there are
 	// some and nothing was ever bound, and that it is decided once none is left.
 	AskAboutUnbound(ctx context.Context, tok reconcile.Token, now time.Time) (reconcile.Unbound, error)
+	// NoteHidden notes since when some orgs could not be listed that were there when we
+	// knew nothing of the panel; zero: all were listed since. See [reconcile.Unbound].
+	NoteHidden(ctx context.Context, tok reconcile.Token, since time.Time) error
 	// SaveSites stores the answer of FindWebsite.
 	SaveSites(ctx context.Context, tok reconcile.Token, domain string, sites []reconcile.WebsiteLocation, now time.Time) error
 	// Duplicates returns up to limit objects that were made a second time for subscriptions

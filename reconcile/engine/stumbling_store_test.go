@@ -440,6 +440,10 @@ func (s stumbling) AskAboutUnbound(ctx context.Context, tok reconcile.Token, now
 	return v, err
 }
 
+func (s stumbling) NoteHidden(ctx context.Context, tok reconcile.Token, since time.Time) error {
+	return s.write("NoteHidden", "", func() error { return s.Store.NoteHidden(ctx, tok, since) })
+}
+
 func (s stumbling) SaveSites(ctx context.Context, tok reconcile.Token, domain string, sites []reconcile.WebsiteLocation, now time.Time) error {
 	return s.write("SaveSites", "", func() error { return s.Store.SaveSites(ctx, tok, domain, sites, now) })
 }
