@@ -134,6 +134,18 @@ func (s *Store) Ping(ctx context.Context) error {
 	return failed("asking the database", err)
 }
 
+// Size is how many bytes the database takes, with its indexes and what is free in it.
+func (s *Store) Size(ctx context.Context) (bytes int64, err error) {
+	query := "SELECT page_count * page_size FROM pragma_page_count(), pragma_page_size()"
+	if s.d == postgres {
+		query = "SELECT pg_database_size(current_database())"
+	}
+	ctx, cancel := context.WithTimeout(ctx, readLimit)
+	defer cancel()
+	_, err = s.reader().one(ctx, query, nil, &bytes)
+	return bytes, failed("measuring the database", err)
+}
+
 // permanent is a problem that a person has to solve, in words for that person.
 func permanent(format string, args ...any) error {
 	return fault.Wrap(fault.Permanent, fmt.Errorf(format, args...))

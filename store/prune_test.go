@@ -286,6 +286,22 @@ func TestPruningNeedsTheLease(t *testing.T) {
 	})
 }
 
+// The size in bytes is that of the file, and grows with what is stored.
+func TestTheSizeOfTheDatabaseGrowsWithIt(t *testing.T) {
+	conform(t, func(t *testing.T, f *fixture) {
+		before, err := f.Size(t.Context())
+		f.must(err)
+		for i := range 1000 {
+			f.insertOld(oldAction{key: fmt.Sprintf("%0200d", i), kind: "resume", state: "failed", customer: "cus_a"})
+		}
+		after, err := f.Size(t.Context())
+		f.must(err)
+		if before < 4096 || after < before+200_000 {
+			t.Errorf("%d bytes, and %d with 1000 rows more", before, after)
+		}
+	})
+}
+
 // A new database of SQLite gets shorter again.
 func TestSQLiteGivesPrunedPagesBack(t *testing.T) {
 	f := newFixture(t, sqliteURL(t))

@@ -78,6 +78,7 @@ func TestEveryMetricMovesWhenItsThingHappens(t *testing.T) {
 	moves(`holds{kind="foreign_suspension"}`, 1)
 	moves("last_run_timestamp_seconds", float64(time.Now().Add(-time.Hour).Unix()))
 	moves("database_free_bytes", 1)
+	moves("database_bytes", 100_000)
 	if err := s.world.StaffResume(s.world.Hostings()[0].ID); err != nil {
 		t.Fatal(err)
 	}

@@ -521,6 +521,9 @@ func (a *App) state(ctx context.Context) (metrics.State, error) {
 	m := metrics.State{Due: st.Due, OldestDue: st.OldestDue, Parked: st.Parked, Ambiguous: st.Ambiguous,
 		Customers: st.Customers, Bound: st.Bound, Active: st.Active, Suspended: st.Suspended,
 		Holds: map[string]int{string(reconcile.HoldBrake): 0, string(reconcile.HoldParked): 0}}
+	if m.DatabaseBytes, err = a.Store.Size(ctx); err != nil {
+		return m, err
+	}
 	if m.Webhooks, err = a.Store.NamedWaiting(ctx); err != nil {
 		return m, err
 	}

@@ -23,6 +23,7 @@ type State struct {
 	Bound         int
 	Active        int
 	Suspended     int
+	DatabaseBytes int64
 	// Orders are paid for and wait for a person.
 	Orders int
 	// LastRun is when the last run over all customers ended without an error, whichever
@@ -57,7 +58,7 @@ func (m *Metrics) Watch(s Sources) { m.registry.MustRegister(newState(s)) }
 
 type state struct {
 	Sources
-	rate, granted, open, leading, due, oldest, webhooks, oldestWebhook, parked, ambiguous, holds, orders, ran, room, stored, up *prometheus.Desc
+	rate, granted, open, leading, due, oldest, webhooks, oldestWebhook, parked, ambiguous, holds, orders, ran, room, stored, bytes, up *prometheus.Desc
 }
 
 func newState(s Sources) *state {
@@ -80,13 +81,14 @@ func newState(s Sources) *state {
 		ran:           desc("last_run_timestamp_seconds", "When the last run over all customers ended without an error, in whichever process; 0: none has."),
 		room:          desc("database_free_bytes", "Bytes left on the disk of the SQLite file; without a series with PostgreSQL."),
 		stored:        desc("stored", "Rows in the database, by kind: customers, active, bound, suspended.", "what"),
+		bytes:         desc("database_bytes", "Size of the database, with its indexes and the space that is free in it."),
 		up:            desc("state_up", "0 when the database could not be read for this scrape; the metrics that depend on it are missing then."),
 	}
 }
 
 // Describe implements prometheus.Collector.
 func (s *state) Describe(ch chan<- *prometheus.Desc) {
-	for _, d := range []*prometheus.Desc{s.rate, s.granted, s.open, s.leading, s.due, s.oldest, s.webhooks, s.oldestWebhook, s.parked, s.ambiguous, s.holds, s.orders, s.ran, s.room, s.stored, s.up} {
+	for _, d := range []*prometheus.Desc{s.rate, s.granted, s.open, s.leading, s.due, s.oldest, s.webhooks, s.oldestWebhook, s.parked, s.ambiguous, s.holds, s.orders, s.ran, s.room, s.stored, s.bytes, s.up} {
 		ch <- d
 	}
 }
@@ -135,6 +137,7 @@ func (s *state) collect(ch chan<- prometheus.Metric) {
 	gauge(s.ambiguous, float64(st.Ambiguous))
 	gauge(s.orders, float64(st.Orders))
 	gauge(s.ran, seconds(st.LastRun))
+	gauge(s.bytes, float64(st.DatabaseBytes))
 	for kind, n := range st.Holds {
 		gauge(s.holds, float64(n), kind)
 	}

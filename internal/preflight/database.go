@@ -41,7 +41,12 @@ func (x *check) database(ctx context.Context) {
 		x.ok("database", "%s; %s applied by the next run", x.whichDatabase(s), report.Count(len(pending), "migration"))
 	default:
 		x.Store = s
-		x.ok("database", "%s, up to date", x.whichDatabase(s))
+		size, err := s.Size(ctx)
+		if err != nil {
+			x.fail("database", err.Error(), seeMessage)
+			return
+		}
+		x.ok("database", "%s, up to date; %s bytes", x.whichDatabase(s), report.Number(int(size)))
 		return
 	}
 	if err := s.Close(); err != nil {
