@@ -50,7 +50,7 @@ func TestScripts(t *testing.T) {
 // TestScriptsOnPostgreSQL runs those whose outcome could depend on the database.
 func TestScriptsOnPostgreSQL(t *testing.T) {
 	files := []string{"testdata/postgres/seed.txtar", "testdata/postgres/durability.txtar", "testdata/postgres/place.txtar", "testdata/postgres/copy.txtar",
-		"testdata/postgres/import_legacy.txtar"}
+		"testdata/postgres/import_legacy.txtar", "testdata/postgres/restore.txtar"}
 	for _, name := range []string{"reconcile", "brake", "reject", "standing", "lease", "interrupted", "says_so", "notify", "adopt", "forecast", "mail", "erase", "wordpress", "email", "features", "disputes", "merge"} {
 		files = append(files, "testdata/script/"+name+".txtar")
 	}
