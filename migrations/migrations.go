@@ -6,6 +6,20 @@
 // the same nullability; types differ (TIMESTAMPTZ and INTEGER microseconds, JSONB
 // and TEXT, BOOLEAN and INTEGER), because each database is best read with its own
 // shell in its own types. Package store tests that they agree.
+//
+// No migration takes away what the version before, which may be at work meanwhile, reads or
+// writes: that takes two releases. If the line "-- only adds" stands in a migration, programs
+// of before may begin on the database as well, for a rolling update and for the way back.
+// It is true if all of this is:
+//
+//   - there are only new tables, new columns that may be left out, and new indexes that
+//     refuse no row;
+//   - a row that the new program writes is read rightly by the old one: no new kind, state or
+//     word in a column that the old one reads;
+//   - what is new holds nothing that the old program has to heed before it takes something
+//     away, and nothing about a person that it has to erase.
+//
+// Without the line, a program of before that begins is refused with a sentence.
 package migrations
 
 import (

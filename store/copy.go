@@ -45,6 +45,10 @@ func (s *Store) Copy(ctx context.Context, to *Store, target secret.Text, owner s
 		if pending, err := one.Pending(ctx); err != nil || len(pending) > 0 {
 			return nil, errors.Join(err, permanent("the database of %s lacks %d migrations: run `stripe-enhance migrate` on it first", one.d.name(), len(pending)))
 		}
+		// Of a newer one this program does not know all tables.
+		if version, err := one.Version(ctx); err != nil || version != Schema() {
+			return nil, errors.Join(err, permanent("the database of %s is at version %d, and this program copies version %d alone: use the program that migrated it", one.d.name(), version, Schema()))
+		}
 	}
 	tok, holder, until, err := s.Acquire(ctx, owner, now, copyLease)
 	switch {
@@ -154,6 +158,11 @@ func copyAll(ctx context.Context, from conn, target secret.Text, order []string)
 func lockedEmpty(ctx context.Context, tx pgx.Tx, table string) (columns []copiedColumn, err error) {
 	if _, err := tx.Exec(ctx, "LOCK TABLE "+table+" IN EXCLUSIVE MODE"); err != nil {
 		return nil, err
+	}
+	if table == "cursors" { // what migrating has left there comes from the source again
+		if _, err := tx.Exec(ctx, "DELETE FROM cursors WHERE name = $1", neededCursor); err != nil {
+			return nil, err
+		}
 	}
 	var has bool
 	if err := tx.QueryRow(ctx, "SELECT EXISTS (SELECT 1 FROM "+table+")").Scan(&has); err != nil {

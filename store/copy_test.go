@@ -1,6 +1,7 @@
 package store
 
 import (
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -50,6 +51,7 @@ func TestACopyInPostgreSQLIsTheSameAndGoesOn(t *testing.T) {
 	same(t, "all of a customer", before, after)
 	cursors, err := to.AllCursors(t.Context())
 	f.must(err)
+	same(t, "the version that a program needs to know", strconv.FormatInt(neededBy(to.history()), 10), cursors[neededCursor])
 	same(t, "odd text", "ț \"quoted\" \\ Ωж😀", cursors["odd"])
 	g := &fixture{TB: t, Store: to, url: url}
 	same(t, "the customers", []reconcile.Customer{f.customer("cus_b")}, []reconcile.Customer{g.customer("cus_b")})
@@ -75,7 +77,7 @@ func TestACopyIsRefusedWhole(t *testing.T) {
 	to := open(t, url)
 	target := &fixture{TB: t, Store: to, url: url}
 	count := func() (n int) {
-		f.must(to.query(t.Context(), "counting", "SELECT (SELECT count(*) FROM customers) + (SELECT count(*) FROM cursors)", nil, func(row scan) error { return row(&n) }))
+		f.must(to.query(t.Context(), "counting", "SELECT (SELECT count(*) FROM customers) + (SELECT count(*) FROM cursors WHERE name <> '"+neededCursor+"')", nil, func(row scan) error { return row(&n) }))
 		return n
 	}
 
@@ -92,7 +94,13 @@ func TestACopyIsRefusedWhole(t *testing.T) {
 	if n := count(); n != 1 {
 		t.Errorf("%d rows in the target that was refused", n)
 	}
-	target.edit("DELETE FROM cursors")
+	target.edit("DELETE FROM cursors WHERE name = 'x'")
+
+	newer := source(t)
+	newer.newer("1")
+	if _, err := newer.Copy(t.Context(), to, secret.New(url), "copy", t0); err == nil || !strings.Contains(err.Error(), "at version 99") {
+		t.Errorf("from a database of a newer program: %v", err)
+	}
 
 	// What PostgreSQL would not take as it is ends it, and the tables before stay empty too.
 	target.edit("ALTER TABLE runs ADD CONSTRAINT odd CHECK (id = '')")

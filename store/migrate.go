@@ -103,18 +103,59 @@ func (s *Store) Version(ctx context.Context) (int64, error) {
 	return version, failed("reading the version", err)
 }
 
-// refuseNewer is an error when the database was migrated by a later version.
+// refuseNewer is an error when the database was migrated by a later version that does not
+// let this program work on it.
 func (s *Store) refuseNewer(ctx context.Context) error {
 	version, err := s.Version(ctx)
-	if err != nil {
+	newest := Schema()
+	if err != nil || version <= newest {
 		return err
 	}
-	all := s.history()
-	if newest := all[len(all)-1].Version; version > newest {
-		return permanent("the database is at version %d and this program knows versions up to %d; nothing was changed: "+
-			"use the newer program that wrote it, or restore a backup from before the upgrade", version, newest)
+	switch needed, err := s.needed(ctx); {
+	case err != nil:
+		return err
+	case needed > 0 && needed <= newest:
+		return nil
 	}
-	return nil
+	return permanent("the database is at version %d and this program knows versions up to %d; nothing was changed: "+
+		"use the newer program that wrote it, or restore a backup from before the upgrade", version, newest)
+}
+
+// onlyAdds is the line of a migration after which the programs of before may begin as well;
+// package migrations has the conditions.
+const onlyAdds = "\n-- only adds\n"
+
+// neededCursor has the version that a program needs to know in order to work on the database:
+// that of the newest migration which does more than add. A program with a migration that is
+// pending records it.
+const neededCursor = "needed_version"
+
+// neededBy is that version after all of these migrations.
+func neededBy(all []MigrationInfo) (version int64) {
+	for _, m := range all {
+		if !strings.Contains(m.SQL, onlyAdds) {
+			version = m.Version
+		}
+	}
+	return version
+}
+
+// needed reads it; 0: there is none, because the program that migrated knows of no such
+// version, or because it has not come to recording it.
+func (s *Store) needed(ctx context.Context) (version int64, err error) {
+	ctx, cancel := context.WithTimeout(ctx, readLimit)
+	defer cancel()
+	var text string
+	if found, err := s.reader().one(ctx, "SELECT value FROM cursors WHERE name = $1", []any{neededCursor}, &text); err != nil || !found {
+		return 0, err
+	}
+	return strconv.ParseInt(text, 10, 64)
+}
+
+func (s *Store) recordNeeded(ctx context.Context) error {
+	return s.unfenced(ctx, "recording which programs may begin", func(ctx context.Context, tx conn) error {
+		return setCursor(ctx, tx, neededCursor, strconv.FormatInt(neededBy(s.history()), 10))
+	})
 }
 
 // refuseForeign is an error when a database without a migration of ours has tables with our
@@ -156,12 +197,23 @@ func (s *Store) applyPending(ctx context.Context) ([]MigrationInfo, error) {
 	if err != nil {
 		return nil, err
 	}
+	// It comes before the migrations, or a program that they shut out could begin between.
+	// An empty database has no table for it, and no program that works on it.
+	empty := pending[0].Version == s.history()[0].Version
+	if !empty {
+		if err := s.recordNeeded(ctx); err != nil {
+			return nil, err
+		}
+	}
 	s.failpoint("before-commit", "migrating")
 	if _, err := provider.Up(ctx); err != nil {
 		return nil, err
 	}
 	s.failpoint("after-commit", "migrating")
-	return pending, nil
+	if empty {
+		err = s.recordNeeded(ctx)
+	}
+	return pending, err
 }
 
 // lockMigrations keeps other processes from migrating until unlock is called.

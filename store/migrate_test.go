@@ -8,6 +8,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -139,19 +140,86 @@ func TestManyMayMigrateAtOnce(t *testing.T) {
 	})
 }
 
-func TestADatabaseOfANewerVersionIsRefusedAndLeftAlone(t *testing.T) {
-	conform(t, func(t *testing.T, f *fixture) {
-		f.must(f.unfenced(t.Context(), "growing old", func(ctx context.Context, tx conn) error {
-			_, err := tx.exec(ctx, "INSERT INTO "+versionTable+" (version_id, is_applied) VALUES (99, TRUE)")
+// newer makes the database one of version 99, which needs a program that knows that version.
+// Empty: the program that migrated it did not record one.
+func (f *fixture) newer(needed string) {
+	f.Helper()
+	f.must(f.unfenced(f.Context(), "growing old", func(ctx context.Context, tx conn) error {
+		if _, err := tx.exec(ctx, "INSERT INTO "+versionTable+" (version_id, is_applied) VALUES (99, TRUE)"); err != nil {
 			return err
-		}))
+		}
+		if needed == "" {
+			_, err := tx.exec(ctx, "DELETE FROM cursors WHERE name = $1", neededCursor)
+			return err
+		}
+		return setCursor(ctx, tx, neededCursor, needed)
+	}))
+}
+
+func TestADatabaseOfANewerVersionIsRefusedAndLeftAlone(t *testing.T) {
+	for _, needed := range []string{"", "99", strconv.FormatInt(Schema()+1, 10)} {
+		conform(t, func(t *testing.T, f *fixture) {
+			f.newer(needed)
+			before := f.dump()
+			_, err := f.Migrate(t.Context(), false)
+			refused(t, "migrating", err, "version 99", "newer program", "nothing was changed")
+			_, err = Open(t.Context(), Options{URL: secret.New(f.url)})
+			refused(t, "opening", err, "version 99", "newer program", "nothing was changed")
+			same(t, "database", before, f.dump())
+		})
+	}
+}
+
+// If the migrations that a program does not know only add, it begins and works, and leaves
+// what they did alone.
+func TestAProgramOfBeforeWorksIfTheMigrationsSinceOnlyAdd(t *testing.T) {
+	conform(t, func(t *testing.T, f *fixture) {
+		f.newer(strconv.FormatInt(Schema(), 10))
+		f.edit("ALTER TABLE customers ADD COLUMN of_the_newer TEXT")
 		before := f.dump()
-		_, err := f.Migrate(t.Context(), false)
-		refused(t, "migrating", err, "version 99", "newer program", "nothing was changed")
-		_, err = Open(t.Context(), Options{URL: secret.New(f.url)})
-		refused(t, "opening", err, "version 99", "newer program", "nothing was changed")
+		s := open(t, f.url)
+		applied, err := s.Migrate(t.Context(), false)
+		f.must(err)
+		same(t, "applied", 0, len(applied))
 		same(t, "database", before, f.dump())
+		f.must(s.SetMapping(t.Context(), reconcile.Mapping{BillingID: "price_older", Plan: "1"}, "test", t0))
+		needed, err := s.needed(t.Context())
+		f.must(err)
+		same(t, "the version that a program needs to know", Schema(), needed)
 	})
+}
+
+// Otherwise a program that they shut out begins between the migration and the record.
+func TestTheNeededVersionIsRecordedBeforeTheMigrations(t *testing.T) {
+	want := neededBy((&Store{d: sqlite}).history())
+	if want < 23 || want > Schema() {
+		t.Fatalf("a program needs to know version %d", want)
+	}
+	for _, fill := range []func(*testing.T, string){loadDump, func(*testing.T, string) {}} {
+		empties(t, func(t *testing.T, url string) {
+			fill(t, url)
+			s := open(t, url)
+			before, err := s.Version(t.Context())
+			if err != nil {
+				t.Fatal(err)
+			}
+			migrating := int64(-1)
+			s.failpoint = func(step, operation string) {
+				if step == "before-commit" && operation == "migrating" && before > 0 {
+					migrating, err = s.needed(t.Context())
+				}
+			}
+			_, failed := s.Migrate(t.Context(), false)
+			needed, unread := s.needed(t.Context())
+			if err := errors.Join(err, failed, unread); err != nil {
+				t.Fatal(err)
+			}
+			same(t, "afterwards", want, needed)
+			if before > 0 {
+				same(t, "before the migrations", want, migrating)
+			}
+		})
+	}
 }
 
 // refused fails unless err is permanent and contains all of the words.

@@ -41,17 +41,30 @@ func (x *check) database(ctx context.Context) {
 		x.ok("database", "%s; %s applied by the next run", x.whichDatabase(s), report.Count(len(pending), "migration"))
 	default:
 		x.Store = s
-		size, err := s.Size(ctx)
-		if err != nil {
-			x.fail("database", err.Error(), seeMessage)
-			return
-		}
-		x.ok("database", "%s, up to date; %s bytes", x.whichDatabase(s), report.Number(int(size)))
+		x.upToDate(ctx, s)
 		return
 	}
 	if err := s.Close(); err != nil {
 		x.fail("database", err.Error(), seeMessage)
 	}
+}
+
+// upToDate shows the size of the database, and whether a newer program has migrated it.
+func (x *check) upToDate(ctx context.Context, s *store.Store) {
+	size, err := s.Size(ctx)
+	version := int64(0)
+	if err == nil {
+		version, err = s.Version(ctx)
+	}
+	state := "up to date"
+	if version > store.Schema() {
+		state = fmt.Sprintf("at version %d of a newer program, with which this one may work", version)
+	}
+	if err != nil {
+		x.fail("database", err.Error(), seeMessage)
+		return
+	}
+	x.ok("database", "%s, %s; %s bytes", x.whichDatabase(s), state, report.Number(int(size)))
 }
 
 // whichDatabase names a file by its whole path, and a database on a server by its kind alone.

@@ -94,3 +94,76 @@ func TestNoPageNamesASettingThatIsNotThere(t *testing.T) {
 		}
 	}
 }
+
+// takesAway is what a program of the version before, at work on the database while a newer
+// one migrates it, would miss: docs/postgresql.md promises that it goes on.
+var takesAway = regexp.MustCompile(`(?i)\bDROP (TABLE|COLUMN|DEFAULT)\b|\bRENAME (TO|COLUMN)\b|\bSET NOT NULL\b|\bADD COLUMN\b[^;]*\bNOT NULL\b`)
+
+// adds are the only statements of a migration with the line "-- only adds", after which
+// programs of before may begin: see package migrations.
+var adds = regexp.MustCompile(`^(CREATE TABLE|CREATE INDEX|ALTER TABLE \S+ ADD COLUMN) [^;]*$`)
+
+// statements are those of a migration, without comments.
+func statements(text string) (all []string) {
+	var code strings.Builder
+	for line := range strings.Lines(text) {
+		line, _, _ = strings.Cut(line, "--")
+		code.WriteString(line + "\n")
+	}
+	for statement := range strings.SplitSeq(code.String(), ";") {
+		if statement = strings.TrimSpace(statement); statement != "" {
+			all = append(all, statement)
+		}
+	}
+	return all
+}
+
+// missed is what the version before would miss because of a statement; "": nothing.
+func missed(statement string) string {
+	if strings.Contains(statement, " DEFAULT ") {
+		return ""
+	}
+	return takesAway.FindString(statement)
+}
+
+func TestNoMigrationTakesAwayWhatTheVersionBeforeNeeds(t *testing.T) {
+	looked, marked := 0, map[string]int{}
+	for _, name := range files() {
+		if !strings.HasPrefix(name, "migrations/") || path.Ext(name) != ".sql" {
+			continue
+		}
+		looked++
+		text := read(t, name)
+		onlyAdds := strings.Contains(text, "\n-- only adds\n")
+		if onlyAdds {
+			marked[path.Base(name)]++
+		}
+		for _, statement := range statements(text) {
+			// On SQLite, where a table is changed by making it anew, there are no replicas.
+			if found := missed(statement); found != "" && (onlyAdds || strings.HasPrefix(name, "migrations/postgres/")) {
+				t.Errorf("%s: %q: a program of the version before, which is at work meanwhile, fails by it", name, found)
+			}
+			if onlyAdds && !adds.MatchString(statement) {
+				t.Errorf("%s does not only add: %s", name, statement)
+			}
+		}
+	}
+	for name, databases := range marked {
+		if databases != 2 {
+			t.Errorf("%s only adds on one database alone", name)
+		}
+	}
+	if looked < 40 || len(marked) == 0 {
+		t.Errorf("only %d migrations were looked at, and %d only add", looked, len(marked))
+	}
+	for _, bad := range []string{"ALTER TABLE a DROP COLUMN b", "ALTER TABLE a ADD COLUMN b TEXT NOT NULL", "ALTER TABLE a RENAME TO b", "DROP TABLE a"} {
+		if missed(bad) == "" {
+			t.Errorf("%q is not noticed", bad)
+		}
+	}
+	for _, bad := range []string{"UPDATE a SET b = 1", "CREATE UNIQUE INDEX a ON b (c)", "ALTER TABLE a ALTER COLUMN b SET NOT NULL", "ALTER TABLE a ADD CONSTRAINT c CHECK (d)"} {
+		if adds.MatchString(bad) {
+			t.Errorf("%q only adds", bad)
+		}
+	}
+}
