@@ -26,6 +26,8 @@ type site struct {
 	tb    testing.TB
 	world *simulator.World
 	env   []string
+	// binary is a program of another version; "": this one.
+	binary string
 }
 
 // patience bounds every wait for a process. It is far longer than any step takes, so that a
@@ -85,7 +87,10 @@ func several(name string, n int) (names []string) {
 // command is the program with the site's settings; more of them come last and win.
 func (s *site) command(ctx context.Context, settings []string, args ...string) *exec.Cmd {
 	s.tb.Helper()
-	path, err := os.Executable()
+	path, err := s.binary, error(nil)
+	if path == "" {
+		path, err = os.Executable()
+	}
 	if err != nil {
 		s.tb.Fatal(err)
 	}
