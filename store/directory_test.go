@@ -60,6 +60,40 @@ func TestCustomersAreFoundByEverythingThatAPersonKnows(t *testing.T) {
 	})
 }
 
+// TestOnlyCustomersThatCameSinceAreReadAgain: in the minutes after a first run all are new, and
+// those whose names are held need no search in the database.
+func TestOnlyCustomersThatCameSinceAreReadAgain(t *testing.T) {
+	conform(t, func(t *testing.T, f *fixture) {
+		came := func(at time.Time, letters ...string) {
+			for _, letter := range letters {
+				f.save(at, facts("sub_"+letter, "cus_"+letter, letter+"@example.com"))
+			}
+		}
+		came(t0, "a", "b")
+		names, err := f.Names(t.Context(), t0)
+		f.must(err)
+		missing := func() (ids []string) {
+			f.must(f.snapshot(t.Context(), "test", func(ctx context.Context, c conn) (err error) {
+				ids, err = names.missing(ctx, c, "@example")
+				return err
+			}))
+			return ids
+		}
+		same(t, "missing at first", []string(nil), missing())
+		came(t0.Add(time.Second), "c")
+		same(t, "missing after another came", []string{"cus_c"}, missing())
+		came(t0, "d")
+		same(t, "missing after one came at a moment that was known", []string{"cus_a", "cus_b", "cus_c", "cus_d"}, missing())
+		same(t, "found", []string{"cus_a", "cus_b", "cus_c", "cus_d"}, f.rowsOf(reconcile.CustomerSearch{Text: "@example", Limit: 3}, names))
+		for i := range mostMoments {
+			came(t0.Add(time.Duration(i)*time.Minute), fmt.Sprintf("e%02d", i))
+		}
+		if all := missing(); len(all) != 4+mostMoments {
+			t.Errorf("%d are missing after %d moments: %q", len(all), mostMoments+1, all)
+		}
+	})
+}
+
 func TestThoseThatFailAreListedAndSortedByTheirError(t *testing.T) {
 	conform(t, func(t *testing.T, f *fixture) {
 		fail := func(customer, text string, parked bool) {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"slices"
 	"sort"
+	"strconv"
 	"strings"
 	"time"
 
@@ -18,6 +19,10 @@ type Names struct {
 	text  string    // of all customers, one after another
 	since time.Time // customers that were first seen from here on may be missing
 	many  bool      // there are more than can be held, and so there are none
+	// late is how many customers were first seen at each moment from since on. A transaction
+	// gives all of its customers one moment, so if the database has no more of it, none is
+	// missing: after a first run most customers are as new as that.
+	late map[time.Time]int
 }
 
 // mostNamed is of how many customers names are held; they take about 150 bytes each.
@@ -28,7 +33,7 @@ const namesSlack = time.Minute
 
 // Names reads the names of all customers, part by part; now is that of the runs.
 func (s *Store) Names(ctx context.Context, now time.Time) (*Names, error) {
-	n := &Names{since: now.Add(-namesSlack)}
+	n := &Names{since: now.Add(-namesSlack), late: map[time.Time]int{}}
 	var text strings.Builder
 	for after := ""; ; {
 		var page []nameRow
@@ -42,6 +47,9 @@ func (s *Store) Names(ctx context.Context, now time.Time) (*Names, error) {
 		for i := range page {
 			text.WriteString(strings.ToLower(page[i].text))
 			n.ids, n.ends = append(n.ids, page[i].id), append(n.ends, text.Len())
+			if !page[i].seen.Before(n.since) {
+				n.late[page[i].seen.UTC()]++
+			}
 		}
 		if len(n.ids) > mostNamed {
 			return &Names{many: true}, nil
@@ -55,7 +63,10 @@ func (s *Store) Names(ctx context.Context, now time.Time) (*Names, error) {
 }
 
 // nameRow is a customer with its names.
-type nameRow struct{ id, text string }
+type nameRow struct {
+	id, text string
+	seen     time.Time // first
+}
 
 // namesEnd ends each name, so that no text is found across two of them.
 const namesEnd = "\n"
@@ -63,11 +74,12 @@ const namesEnd = "\n"
 func namesAfter(ctx context.Context, c conn, after string) ([]nameRow, error) {
 	var page []nameRow
 	index := map[string]int{}
-	err := c.each(ctx, "SELECT id, name, email_key FROM customers WHERE id > $1 ORDER BY id LIMIT $2", []any{after, pageSize}, func(row scan) error {
+	err := c.each(ctx, "SELECT id, name, email_key, created_at FROM customers WHERE id > $1 ORDER BY id LIMIT $2", []any{after, pageSize}, func(row scan) error {
 		var id, name, email string
-		err := row(&id, &name, &email)
+		var seen time.Time
+		err := row(&id, &name, &email, into(&seen))
 		index[id] = len(page)
-		page = append(page, nameRow{id, name + namesEnd + email + namesEnd})
+		page = append(page, nameRow{id, name + namesEnd + email + namesEnd, seen})
 		return err
 	})
 	if err != nil || len(page) == 0 {
@@ -127,13 +139,47 @@ func (n *Names) with(ctx context.Context, c conn, text string, q reconcile.Custo
 	if strings.Contains(text, namesEnd) {
 		return nil, nil
 	}
-	search, args := c.searching(text), []any{at(n.since)}
-	ids, err := c.strings(ctx, "SELECT id FROM customers WHERE created_at >= $1 AND "+search.in(&args, "lower(name)", "email_key")+`
-		UNION SELECT b.customer_id FROM customers c JOIN stripe_customers b ON b.customer_id = c.id JOIN subscriptions s ON s.stripe_customer_id = b.id
-			WHERE c.created_at >= $1 AND `+search.in(&args, "lower(s.domain)", "lower(s.checkout_domain)"), args...)
+	ids, err := n.missing(ctx, c, text)
 	ids = append(ids, n.find(text, clean(q.After), limitOf(q.Limit))...)
 	if domain := reconcile.DomainKey(text); strings.Contains(text, ".") && !strings.ContainsAny(text, " @") && domain != "" && domain != text {
 		ids = append(ids, n.find(domain, clean(q.After), limitOf(q.Limit))...)
 	}
 	return ids, err
+}
+
+// mostMoments is for how many moments the customers that are missing are read by the moment.
+const mostMoments = 50
+
+// missing are the customers that have a text in a name and may not be among the names.
+func (n *Names) missing(ctx context.Context, c conn, text string) ([]string, error) {
+	var moments []any
+	err := c.each(ctx, "SELECT created_at, count(*) FROM customers WHERE created_at >= $1 GROUP BY created_at ORDER BY created_at", []any{at(n.since)}, func(row scan) error {
+		var moment time.Time
+		var all int
+		err := row(into(&moment), &all)
+		if all > n.late[moment.UTC()] {
+			moments = append(moments, at(moment))
+		}
+		return err
+	})
+	if err != nil || len(moments) == 0 {
+		return nil, err
+	}
+	seen := "created_at IN (" + numbered(len(moments)) + ")"
+	if len(moments) > mostMoments {
+		seen, moments = "created_at >= $1", moments[:1]
+	}
+	search := c.searching(text)
+	return c.strings(ctx, "SELECT id FROM customers WHERE "+seen+" AND "+search.in(&moments, "lower(name)", "email_key")+`
+		UNION SELECT b.customer_id FROM customers c JOIN stripe_customers b ON b.customer_id = c.id JOIN subscriptions s ON s.stripe_customer_id = b.id
+			WHERE c.`+seen+" AND "+search.in(&moments, "lower(s.domain)", "lower(s.checkout_domain)"), moments...)
+}
+
+// numbered are the names of the first n parameters, with commas.
+func numbered(n int) string {
+	all := make([]string, n)
+	for i := range all {
+		all[i] = "$" + strconv.Itoa(i+1)
+	}
+	return strings.Join(all, ", ")
 }
