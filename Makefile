@@ -62,7 +62,7 @@ bench: ## Benchmarks only (BENCH=REGEXP chooses)
 burst: ## 10,000 webhooks with kill -9 in the middle, on both databases
 	BURST=10000 go test -count=1 -timeout 30m -v -run NoAnsweredWebhookIsLost ./cmd/stripe-enhance
 
-pages: ## Each page with CUSTOMERS=100000 on both databases, and a table of its times
+pages: ## Each page with CUSTOMERS=100000 on both databases, and a table of its times (PAGES=REGEXP)
 	CUSTOMERS=$(CUSTOMERS) go test -count 1 -timeout 2h -run '^$$' -bench 'BenchmarkPage$$' -benchtime 20x ./internal/app
 
 fuzz: ## Every fuzz target, one after another (FUZZTIME=30s each)

@@ -28,8 +28,10 @@ type Tools interface {
 	// WholeReport has all rows. It takes long, and is made now.
 	WholeReport(ctx context.Context) (report.Discrepancies, error)
 	// SearchCustomers is Directory.CustomerRows for a part of a name, e-mail or domain. asOf is
-	// of when the names are in which it was searched; zero: of now.
+	// of when the names are in which it was searched; zero: of now, as always without a text.
 	SearchCustomers(ctx context.Context, q reconcile.CustomerSearch) (rows []reconcile.CustomerRow, next string, asOf time.Time, err error)
+	// Warm has what most views need made in the background, if it is not there yet.
+	Warm()
 	// Changed has figures made anew, because a person has changed what they depend on.
 	Changed()
 	// Settings are those that apply, without the value of any secret.

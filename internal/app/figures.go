@@ -18,12 +18,14 @@ const (
 	figuresAge = time.Minute
 	// reportAge is longer, because the report reads a price at Stripe for each of its rows.
 	reportAge = 5 * time.Minute
-	// figuresOld is how old they may be before a view waits for new ones.
+	// figuresOld is how old they may be before a view of any page has new ones made.
 	figuresOld = time.Hour
 	// namesOld is how old the names of customers may be that a search uses.
 	namesOld = 5 * time.Minute
-	// figuresWait is how long a view waits, if there are no figures that it may show.
-	figuresWait = 5 * time.Second
+	// figuresWait is how long a view waits for figures, if a person has changed something or
+	// there are none: a small company is counted in that time. Otherwise it shows the old ones,
+	// or that they are being counted.
+	figuresWait = 25 * time.Millisecond
 	// figuresRetry is how long after a walk has failed the next one may begin.
 	figuresRetry = 3 * time.Second
 	// walkLimit is how long a walk may take.
@@ -182,6 +184,21 @@ func (k *kept[T]) begin(ctx context.Context, stamp string) {
 		case !errors.Is(try.err, fault.NotFound): // that there is nothing yet costs little to find out
 			k.problem = try
 			k.log(try.err)
+		}
+	})
+}
+
+// warm has figures made in the background if there are none that are younger than that, so
+// that the first view finds them. If the last try failed, it waits for a view that needs them.
+func (k *kept[T]) warm(limit time.Duration) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if k.making != nil || k.problem != nil || k.last != nil && max(k.now().Sub(k.last.at), time.Since(k.last.began)) < limit {
+		return
+	}
+	k.walks.all.Go(func() {
+		if stamp, err := k.stamp(k.walks.ctx); err == nil { // or a view finds out
+			_, _, _, _ = k.look(k.walks.ctx, stamp)
 		}
 	})
 }

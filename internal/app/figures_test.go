@@ -14,6 +14,9 @@ import (
 	"github.com/stripe-enhance/stripe-enhance/server"
 )
 
+// patient is how long a view of the tests waits.
+const patient = 5 * time.Second
+
 // counted are figures that are made in a second: the how-many-th try they come from.
 type counted struct {
 	kept[int]
@@ -24,7 +27,7 @@ type counted struct {
 }
 
 func newCounted(w *walks) *counted {
-	c := &counted{kept: kept[int]{walks: w, age: figuresAge, wait: figuresWait, now: time.Now}}
+	c := &counted{kept: kept[int]{walks: w, age: figuresAge, wait: patient, now: time.Now}}
 	c.stamp = func(context.Context) (string, error) { return c.people, nil }
 	c.log = func(err error) { c.logged = append(c.logged, err) }
 	c.make = func(ctx context.Context) (int, error) {
@@ -117,6 +120,35 @@ func TestAChangeIsInTheNextFigures(t *testing.T) {
 	})
 }
 
+// TestTheFirstViewFindsWhatWasMadeBefore: figures are made once for all who may ask for them,
+// and no view waits for a walk over a large company.
+func TestTheFirstViewFindsWhatWasMadeBefore(t *testing.T) {
+	figures(t, func(t *testing.T, c *counted) {
+		c.wait = figuresWait
+		c.gets(t, "before the walk has ended", 0, server.Figures{Counting: true})
+		time.Sleep(2 * time.Second)
+		for range 20 {
+			c.warm(figuresOld)
+		}
+		time.Sleep(2 * time.Second)
+		c.gets(t, "the first that can be shown", 1, server.Figures{})
+		time.Sleep(figuresOld)
+		for range 20 {
+			c.warm(figuresOld)
+		}
+		time.Sleep(2 * time.Second)
+		c.gets(t, "the next morning", 2, server.Figures{})
+		c.fails = errors.New("broken")
+		for range 3 {
+			time.Sleep(figuresOld)
+			c.warm(figuresOld)
+		}
+		if time.Sleep(2 * time.Second); c.tries != 3 {
+			t.Errorf("%d walks, although the third failed and no view asked", c.tries)
+		}
+	})
+}
+
 // A walk that began before a change does not have it.
 func TestAChangeDuringAWalkIsNotMissed(t *testing.T) {
 	figures(t, func(t *testing.T, c *counted) {
@@ -124,7 +156,7 @@ func TestAChangeDuringAWalkIsNotMissed(t *testing.T) {
 		if _, is, err := c.get(t.Context()); err != nil || !is.At.IsZero() || !is.Counting {
 			t.Errorf("before the first: %+v %v", is, err)
 		}
-		c.people, c.wait = "changed", figuresWait
+		c.people, c.wait = "changed", patient
 		c.gets(t, "after the change", 2, server.Figures{})
 	})
 }

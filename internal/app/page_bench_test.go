@@ -11,6 +11,7 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -218,6 +219,7 @@ func company(b *testing.B) int {
 }
 
 // measured are the addresses of all pages, and of searches that find nothing or one customer.
+// PAGES is a regular expression for those that are wanted.
 func measured(customers int) []string {
 	id := fmt.Sprintf("%07d", customers*3/4)
 	paths := page.Paths()
@@ -227,7 +229,9 @@ func measured(customers int) []string {
 	for _, text := range []string{"nothing has this", "nothing", "q", "no.example.net", "hop" + id + ".exam", "shop" + id + ".example.com", "owner" + id, "owner" + id + "@example.com", "sub_" + id} {
 		paths = append(paths, "/ui/customers?"+url.Values{"search": {text}}.Encode())
 	}
-	return append(paths, "/ui/withheld?search=nothing", "/ui/failing?search=nothing", "/ui/forecast?search=nothing", "/ui/report?search=nothing")
+	paths = append(paths, "/ui/withheld?search=nothing", "/ui/failing?search=nothing", "/ui/forecast?search=nothing", "/ui/report?search=nothing")
+	wanted := regexp.MustCompile(os.Getenv("PAGES"))
+	return slices.DeleteFunc(paths, func(path string) bool { return !wanted.MatchString(path) })
 }
 
 // measurement is one page in one database.

@@ -202,8 +202,20 @@ func (t *tools) PanelPlans(ctx context.Context) ([]reconcile.EnhancePlan, error)
 	return plans, err
 }
 
-// SearchCustomers implements server.Tools.
+// Warm implements server.Tools. The report is left out, because it reads prices at Stripe.
+func (t *tools) Warm() {
+	t.forecasts.warm(figuresOld)
+	t.offers.warm(figuresOld)
+	t.names.warm(figuresOld)
+}
+
+// SearchCustomers implements server.Tools. Who looks at the whole list may be about to search.
 func (t *tools) SearchCustomers(ctx context.Context, q reconcile.CustomerSearch) (rows []reconcile.CustomerRow, next string, asOf time.Time, err error) {
+	if q.Text == "" {
+		t.names.warm(namesOld)
+		rows, next, err = t.Store.CustomerRows(ctx, q)
+		return rows, next, asOf, err
+	}
 	names, is, err := t.names.get(ctx)
 	if err != nil || is.At.IsZero() || t.Now().Sub(is.At) > namesOld {
 		names, is.At = nil, time.Time{} // the database is searched

@@ -104,7 +104,7 @@ func (v *visit) customers() (any, error) {
 	b.list, err = v.parts("customers.none", columns, listRows, func(after string, limit int) (rows []row, next string, err error) {
 		var found []reconcile.CustomerRow
 		search := reconcile.CustomerSearch{Text: q.Search, After: after, Limit: limit}
-		if q.Search == "" || q.CSV {
+		if q.CSV {
 			found, next, err = v.ports.Directory.CustomerRows(v.r.Context(), search)
 		} else {
 			found, next, b.AsOf, err = v.server.Tools().SearchCustomers(v.r.Context(), search)

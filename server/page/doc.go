@@ -52,12 +52,15 @@
 //     beside text that others choose.
 //   - Forecast, report and the prices without a mapping come of a walk over all customers. It
 //     is made in the background, once for all views, and each page has the time of its
-//     figures. A view waits for a new walk, a few seconds at most, if a person has changed
-//     something since; if that takes longer, the old ones are shown with a sentence about
-//     that. 10,000 rows are held, and totals are of all. A CSV is made now, whole, by a walk
-//     of its own.
+//     figures. It begins with the first view of any page after a start, and again after an
+//     hour without one: so most views find their figures. No view waits for longer than
+//     a walk over a small company takes: without figures it shows that they are being counted,
+//     and loads itself again; if a person has changed something since, it shows the old ones
+//     with a sentence about that. 10,000 rows are held, and totals are of all. A CSV is made
+//     now, whole, by a walk of its own.
 //   - A part of a name is searched in memory, because no index that both databases have finds
-//     it: names are read there once a minute while people search, 15 MB for 100,000 customers.
+//     it: names are read there with the first view, and once a minute while people search,
+//     15 MB for 100,000 customers.
 //     Who came since is looked up in the database, and so are ids, e-mails and whole domains.
 //   - Times are UTC, as everywhere in this program: the server does not know the zone of a
 //     person, and two people who talk about a time have to see the same one.

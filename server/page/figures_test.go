@@ -58,7 +58,7 @@ func TestAPageWhoseFiguresAreNotThereYetComesAgain(t *testing.T) {
 	h.is = server.Figures{Counting: true}
 	for _, path := range walked {
 		got := p.get(path)
-		if got.status != http.StatusOK || got.header.Get("Refresh") == "" || !strings.Contains(got.text, "counted for the first time") || strings.Contains(got.text, "<td") {
+		if got.status != http.StatusOK || got.header.Get("Refresh") == "" || !strings.Contains(got.text, "counted for the first time") || !strings.Contains(got.text, `aria-busy="true"`) || strings.Contains(got.text, "<td") {
 			t.Errorf("%s: %d %s", path, got.status, got.text)
 		}
 	}
@@ -69,6 +69,19 @@ func TestAPageWhoseFiguresAreNotThereYetComesAgain(t *testing.T) {
 		if got := p.get(path + "?format=csv"); got.status != http.StatusOK || strings.Count(got.text, "\n") < 2 {
 			t.Errorf("the file of %s, which is made now: %d %q", path, got.status, got.text)
 		}
+	}
+}
+
+// TestEveryViewHasFiguresMadeBefore: those who look at one page find the figures of another.
+func TestEveryViewHasFiguresMadeBefore(t *testing.T) {
+	h := newHouse(t, usual)
+	stranger, p := h.person(), h.signedIn(supportKey)
+	stranger.get("/")
+	if h.warmed != 0 {
+		t.Error("a stranger has figures made")
+	}
+	if p.get("/"); h.warmed != 1 {
+		t.Errorf("the first view has figures made %d times", h.warmed)
 	}
 }
 

@@ -145,6 +145,7 @@ func (v *visit) open(row page) {
 		v.refuse()
 		return
 	}
+	v.server.Tools().Warm()
 	body, err := row.show(v)
 	if err != nil {
 		v.fail(err)

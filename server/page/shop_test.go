@@ -32,6 +32,7 @@ type shop struct {
 	is          server.Figures
 	hidden      int // rows of long lists that are not kept
 	changed     int // how often figures were to be made anew
+	warmed      int // how often they were to be there
 }
 
 func (c *company) fillShop(name func(string) string) {
@@ -163,8 +164,16 @@ func (c *company) WholeReport(context.Context) (report.Discrepancies, error) {
 }
 
 func (c *company) SearchCustomers(ctx context.Context, q reconcile.CustomerSearch) (rows []reconcile.CustomerRow, next string, asOf time.Time, err error) {
-	rows, next, err = c.CustomerRows(ctx, q)
-	return rows, next, c.is.At, err
+	if rows, next, err = c.CustomerRows(ctx, q); q.Text != "" {
+		asOf = c.is.At
+	}
+	return rows, next, asOf, err
+}
+
+func (c *company) Warm() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.warmed++
 }
 
 func (c *company) Changed() {
