@@ -20,6 +20,7 @@ import (
 	"github.com/stripe-enhance/stripe-enhance/clients/stripe"
 	"github.com/stripe-enhance/stripe-enhance/internal/fault"
 	"github.com/stripe-enhance/stripe-enhance/internal/money"
+	"github.com/stripe-enhance/stripe-enhance/internal/needs"
 	"github.com/stripe-enhance/stripe-enhance/internal/secret"
 	"github.com/stripe-enhance/stripe-enhance/reconcile"
 )
@@ -140,7 +141,7 @@ func (w *rewriting) RoundTrip(r *http.Request) (*http.Response, error) {
 func TestEveryRequestIsAcceptedByStripesOwnMock(t *testing.T) {
 	found := mocks(t)
 	if len(found) == 0 {
-		t.Skip("no stripe-mock where `make ci-deps` puts it, nor in STRIPE_MOCK_DIR, GOBIN or PATH")
+		needs.Missing(t, "no stripe-mock where `make ci-deps` puts it, nor in STRIPE_MOCK_DIR, GOBIN or PATH")
 	}
 	for _, binary := range found {
 		t.Run(filepath.Base(binary), func(t *testing.T) {

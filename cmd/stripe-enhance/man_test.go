@@ -8,6 +8,8 @@ import (
 	"regexp"
 	"strings"
 	"testing"
+
+	"github.com/stripe-enhance/stripe-enhance/internal/needs"
 )
 
 // written are the files that man writes.
@@ -19,23 +21,8 @@ func written(t *testing.T, dir string) {
 	}
 }
 
-// tool is the path of a program of the system. Without it the test skips with the reason,
-// except in CI, where a skipped test would be a promise that is not kept.
-func tool(t *testing.T, name string) string {
-	t.Helper()
-	path, err := exec.LookPath(name)
-	if err == nil {
-		return path
-	}
-	if os.Getenv("CI") == "true" {
-		t.Fatalf("%v: make ci-deps installs it", err)
-	}
-	t.Skipf("%v: make ci-deps installs it", err)
-	return ""
-}
-
 func TestEveryCommandHasAManPageThatGroffAccepts(t *testing.T) {
-	man := tool(t, "man")
+	man := needs.Program(t, "man")
 	dir := t.TempDir()
 	written(t, dir)
 	p, _, _ := bench()
@@ -70,7 +57,7 @@ var bold = regexp.MustCompile(".\x08")
 
 // A page as a reader sees it: every sign of a command can be copied into a shell.
 func TestAManPageShowsExamplesThatCanBeCopied(t *testing.T) {
-	man := tool(t, "man")
+	man := needs.Program(t, "man")
 	dir := t.TempDir()
 	written(t, dir)
 	for file, signs := range map[string][]string{
@@ -111,13 +98,13 @@ func TestTheShellsReadTheirCompletions(t *testing.T) {
 	dir := t.TempDir()
 	written(t, dir)
 	for shell, file := range map[string]string{"bash": "stripe-enhance.bash", "zsh": "_stripe-enhance", "fish": "stripe-enhance.fish"} {
-		path, err := exec.LookPath(shell)
-		if err != nil {
-			if shell == "bash" {
-				t.Skip(err)
-			}
-			t.Logf("%s is not read: %v", file, err)
+		path, ok := needs.Find(shell)
+		if !ok && shell != "bash" {
+			t.Logf("%s is not read: this machine has no %s", file, shell)
 			continue
+		}
+		if !ok {
+			needs.Missing(t, "this machine has no bash")
 		}
 		if out, err := exec.CommandContext(t.Context(), path, "-n", filepath.Join(dir, "completions", file)).CombinedOutput(); err != nil {
 			t.Errorf("%s: %v: %s", file, err, out)

@@ -17,6 +17,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/stripe-enhance/stripe-enhance/internal/needs"
 	"github.com/stripe-enhance/stripe-enhance/simulator"
 )
 
@@ -118,9 +119,7 @@ func (y *trying) hosting() string {
 // Grace, retention and a trial are tried exactly as simulate prints them.
 func TestTimeIsMovedByHandAsSimulatePrintsIt(t *testing.T) {
 	for _, tool := range []string{"sh", "curl"} {
-		if _, err := exec.LookPath(tool); err != nil {
-			t.Skipf("no %s here: what is printed is for one", tool)
-		}
+		needs.Program(t, tool)
 	}
 	path, err := os.Executable()
 	if err != nil {

@@ -13,7 +13,6 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -26,6 +25,8 @@ import (
 	"github.com/chromedp/cdproto/log"
 	"github.com/chromedp/cdproto/runtime"
 	"github.com/chromedp/chromedp"
+
+	"github.com/stripe-enhance/stripe-enhance/internal/needs"
 )
 
 // stepLimit is how long the steps of one Do may take together: generous, because two cores
@@ -43,19 +44,10 @@ var shared struct {
 	err  error
 }
 
-func program() (string, error) {
-	for _, name := range names {
-		if path, err := exec.LookPath(name); err == nil {
-			return path, nil
-		}
-	}
-	return "", errors.New("no Chromium in PATH: " + strings.Join(names, ", "))
-}
-
 func start() {
-	path, err := program()
-	if err != nil {
-		shared.err = err
+	path, ok := needs.Find(names...)
+	if !ok {
+		shared.err = errors.New("no Chromium in PATH: " + strings.Join(names, ", "))
 		return
 	}
 	options := append(slices.Clone(chromedp.DefaultExecAllocatorOptions[:]),
@@ -90,8 +82,8 @@ func New(tb testing.TB) *Tab {
 	tb.Helper()
 	shared.once.Do(start)
 	if shared.err != nil {
-		if _, missing := program(); missing != nil && os.Getenv("CI") != "true" {
-			tb.Skipf("the page is not tested in a browser: %v", missing)
+		if _, ok := needs.Find(names...); !ok {
+			needs.Missing(tb, "the page is not tested in a browser: %v", shared.err)
 		}
 		tb.Fatalf("browser: %v", shared.err)
 	}

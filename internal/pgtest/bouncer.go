@@ -11,6 +11,8 @@ import (
 	"strconv"
 	"testing"
 	"time"
+
+	"github.com/stripe-enhance/stripe-enhance/internal/needs"
 )
 
 // bouncerConfig pools by transaction: a connection to the server belongs to a
@@ -36,16 +38,7 @@ server_reset_query_always = 1
 // It ends with the test.
 func Bouncer(tb testing.TB, database string, connections int) string {
 	tb.Helper()
-	path, err := exec.LookPath("pgbouncer")
-	if err != nil {
-		path = "/usr/sbin/pgbouncer" // Debian's place, which is not in every PATH
-	}
-	if _, err := os.Stat(path); err != nil {
-		if os.Getenv("CI") != "true" {
-			tb.Skipf("PgBouncer is not installed here: %v", err)
-		}
-		tb.Fatalf("pgtest: %v", err)
-	}
+	path := needs.Program(tb, "pgbouncer")
 	u, err := url.Parse(database)
 	if err != nil {
 		tb.Fatalf("pgtest: %v", err)

@@ -4,11 +4,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"os"
 	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
+
+	"github.com/stripe-enhance/stripe-enhance/internal/needs"
 )
 
 // Migrate brings the database behind a URL to the schema that tests expect. It is
@@ -97,8 +98,8 @@ func server(tb testing.TB) *Server {
 // installed, a failure in CI and for every other reason.
 func absent(tb testing.TB, err error) {
 	tb.Helper()
-	if _, missing := binaries(); missing != nil && os.Getenv("CI") != "true" {
-		tb.Skipf("PostgreSQL is not installed here, so only SQLite is tested: %v", missing)
+	if _, missing := binaries(); missing != nil {
+		needs.Missing(tb, "PostgreSQL is not installed here, so only SQLite is tested: %v", missing)
 	}
 	tb.Fatalf("pgtest: %v", err)
 }

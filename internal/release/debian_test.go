@@ -5,6 +5,8 @@ import (
 	"os/exec"
 	"path/filepath"
 	"testing"
+
+	"github.com/stripe-enhance/stripe-enhance/internal/needs"
 )
 
 // inACopy makes this machine's root directory with a layer in memory over it, in a
@@ -86,9 +88,7 @@ func TestThePackageForDebianIsInstalledUpgradedAndRemoved(t *testing.T) {
 		t.Skip("only root can install a package")
 	}
 	for _, name := range []string{"dpkg", "unshare", "setpriv", "chroot"} {
-		if _, err := exec.LookPath(name); err != nil {
-			t.Skipf("this is no Debian: %v", err)
-		}
+		needs.Program(t, name)
 	}
 	b := built(t)
 	debs := []string{packaged(t, b.one, first, "deb"), packaged(t, b.next, second, "deb")}
@@ -101,7 +101,7 @@ func TestThePackageForDebianIsInstalledUpgradedAndRemoved(t *testing.T) {
 	out, err := cmd.CombinedOutput()
 	switch {
 	case cmd.ProcessState != nil && cmd.ProcessState.ExitCode() == 77:
-		t.Skipf("this machine allows no layer over its root directory:\n%s", out)
+		needs.Missing(t, "this machine allows no layer over its root directory:\n%s", out)
 	case err != nil:
 		t.Fatalf("%v\n%s", err, out)
 	}

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"maps"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"regexp"
 	"slices"
@@ -13,6 +12,8 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+
+	"github.com/stripe-enhance/stripe-enhance/internal/needs"
 )
 
 const notices = "THIRD_PARTY_NOTICES.md"
@@ -101,9 +102,7 @@ func mainText(texts map[string]string) string {
 // The notices name the license of each module of the program, and have its whole text.
 // NOTICES=write writes them anew.
 func TestTheNoticesHaveTheLicenseOfEachModule(t *testing.T) {
-	if _, err := exec.LookPath("go"); err != nil {
-		t.Skip(err)
-	}
+	needs.Program(t, "go")
 	var table, texts strings.Builder
 	printed := map[[sha256.Size]byte]string{}
 	for _, m := range modules(t) {

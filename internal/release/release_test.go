@@ -3,6 +3,7 @@ package release
 import (
 	"bytes"
 	"crypto/sha256"
+	"encoding/json"
 	"errors"
 	"os"
 	"os/exec"
@@ -18,6 +19,7 @@ import (
 	"go.yaml.in/yaml/v4"
 
 	"github.com/stripe-enhance/stripe-enhance/internal/config"
+	"github.com/stripe-enhance/stripe-enhance/internal/needs"
 )
 
 // root is the top of the repository, seen from this package.
@@ -33,21 +35,6 @@ func read(t testing.TB, path string) string {
 		t.Fatal(err)
 	}
 	return string(text)
-}
-
-// tool is a program that .ci/deps puts into the cache, as NAME-VERSION, or that is in PATH.
-func tool(t *testing.T, name string) string {
-	t.Helper()
-	if cache, err := os.UserCacheDir(); err == nil {
-		if found, _ := filepath.Glob(filepath.Join(cache, "stripe-enhance", name+"-[0-9]*")); len(found) > 0 {
-			return found[len(found)-1]
-		}
-	}
-	path, err := exec.LookPath(name)
-	if err != nil {
-		t.Skipf("%v: make ci-deps installs it if the module proxy has it", err)
-	}
-	return path
 }
 
 func run(t *testing.T, dir string, env []string, name string, args ...string) string {
@@ -150,8 +137,91 @@ func TestAReleaseIsBuiltLikeTheProgram(t *testing.T) {
 	}
 }
 
-func TestGoreleaserAcceptsItsConfiguration(t *testing.T) {
-	run(t, root, nil, tool(t, "goreleaser"), "check")
+// Goreleaser itself reads the file, and makes this platform's program of a release: the
+// same bytes as `make build`.
+func TestGoreleaserAcceptsItsConfigurationAndBuildsTheProgram(t *testing.T) {
+	goreleaser := needs.Program(t, "goreleaser")
+	run(t, root, nil, goreleaser, "check")
+	b := built(t)
+	made := filepath.Join(t.TempDir(), "made")
+	run(t, filepath.Join(b.dir, "a"), nil, goreleaser, "build", "--clean", "--single-target", "--output", made)
+	want, err := os.ReadFile(b.one)
+	if err != nil {
+		t.Fatal(err)
+	}
+	got, err := os.ReadFile(made)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !bytes.Equal(want, got) {
+		t.Errorf("goreleaser makes %d bytes, make build %d:\n%s\n%s", len(got), len(want), run(t, root, nil, "go", "version", "-m", made), run(t, root, nil, "go", "version", "-m", b.one))
+	}
+}
+
+// The list of modules is made by the command of the configuration, and names exactly the
+// modules that are in the program, with their checksums.
+func TestTheListOfModulesIsThatOfTheProgram(t *testing.T) {
+	b, document := built(t), filepath.Join(t.TempDir(), "document.json")
+	args := slices.Clone(goreleaser(t).SBOMs[0].Args)
+	name, version, _ := strings.Cut(filepath.Base(args[1]), "@v")
+	program := needs.Program(t, name)
+	if args[0] != "run" || !strings.HasSuffix(program, name+"-"+version) {
+		t.Fatalf("the configuration runs %q, and the test %s", args[:2], program)
+	}
+	for i, a := range args {
+		args[i] = strings.NewReplacer("$document", document, "$artifact", b.one).Replace(a)
+	}
+	run(t, root, nil, program, args[2:]...)
+	text, err := os.ReadFile(document)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var list struct {
+		Format     string `json:"bomFormat"`
+		Metadata   struct{ Component struct{ Name string } }
+		Components []struct{ Name, Version, PURL string }
+	}
+	if err := json.Unmarshal(text, &list); err != nil {
+		t.Fatal(err)
+	}
+	if list.Format != "CycloneDX" || !strings.Contains(list.Metadata.Component.Name, "stripe-enhance") {
+		t.Errorf("it is a list in the format %q of %q", list.Format, list.Metadata.Component.Name)
+	}
+	var got, want []string
+	for _, c := range list.Components {
+		if c.Name == "std" { // the standard library is no module
+			continue
+		}
+		if !strings.HasPrefix(c.PURL, "pkg:golang/"+c.Name+"@"+c.Version) {
+			t.Errorf("%s %s is %q for the databases of weaknesses", c.Name, c.Version, c.PURL)
+		}
+		got = append(got, c.Name+" "+c.Version)
+	}
+	for line := range strings.Lines(run(t, root, nil, "go", "version", "-m", b.one)) {
+		if cells := strings.Fields(line); len(cells) > 2 && cells[0] == "dep" {
+			want = append(want, cells[1]+" "+cells[2])
+		}
+	}
+	slices.Sort(got)
+	if slices.Sort(want); len(want) < 10 {
+		t.Fatalf("the program has %d modules", len(want))
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("modules (-program +list):\n%s", diff)
+	}
+}
+
+// What the tests try is what a release uses: one version of each tool, wherever it stands.
+func TestTheToolsOfAReleaseAreThoseThatTheTestsTry(t *testing.T) {
+	deps := read(t, ".ci/deps")
+	for _, m := range regexp.MustCompile(`([\w./-]+/[\w./-]+)@(v\d+\.\d+\.\d+)`).FindAllStringSubmatch(read(t, "Makefile")+read(t, ".goreleaser.yaml"), -1) {
+		if strings.Contains(m[1], "golangci-lint") { // `make lint` builds it
+			continue
+		}
+		if !strings.Contains(deps, "\n  tool "+m[1]+" "+m[2]+"\n") {
+			t.Errorf(".ci/deps does not install %s %s", m[1], m[2])
+		}
+	}
 }
 
 // If a unit lacked one, a secret in /etc/credstore would be missing in that process alone.
@@ -212,6 +282,11 @@ var build = sync.OnceValue(func() (b builds) {
 			b.err = errors.Join(b.err, err, errors.New(string(out)))
 			return b
 		}
+		out, err = exec.Command("git", "-C", folder, "tag", "v"+first).CombinedOutput()
+		if err != nil {
+			b.err = errors.Join(b.err, err, errors.New(string(out)))
+			return b
+		}
 	}
 	b.one, b.two = compile(folders[0], first, "one"), compile(folders[1], first, "two")
 	b.next = compile(folders[0], second, "next")
@@ -228,13 +303,9 @@ func TestMain(m *testing.M) {
 
 func built(t *testing.T) builds {
 	t.Helper()
-	for _, name := range []string{"git", "make"} {
-		if _, err := exec.LookPath(name); err != nil {
-			t.Skip(err)
-		}
-	}
-	if err := exec.CommandContext(t.Context(), "git", "-C", root, "rev-parse", "HEAD").Run(); err != nil {
-		t.Skipf("this is no clone: %v", err)
+	needs.Program(t, "make")
+	if err := exec.CommandContext(t.Context(), needs.Program(t, "git"), "-C", root, "rev-parse", "HEAD").Run(); err != nil {
+		needs.Missing(t, "this is no clone: %v", err)
 	}
 	b := build()
 	if b.err != nil {
@@ -265,7 +336,7 @@ func TestOneCommitMakesTheSameBytesInTwoFolders(t *testing.T) {
 // gives to nfpm, in nfpm's own words.
 func packaged(t *testing.T, program, version, format string) string {
 	t.Helper()
-	nfpm := tool(t, "nfpm")
+	nfpm := needs.Program(t, "nfpm")
 	dir := t.TempDir()
 	pages := filepath.Join(dir, "pages")
 	run(t, dir, nil, program, "man", pages)
@@ -298,7 +369,7 @@ func packaged(t *testing.T, program, version, format string) string {
 
 func TestEachPackageIsMadeAndTheSameEachTime(t *testing.T) {
 	if runtime.GOOS != "linux" {
-		t.Skip("the packages are for Linux")
+		needs.Missing(t, "the packages are for Linux")
 	}
 	b := built(t)
 	for _, format := range []string{"deb", "rpm", "apk"} {

@@ -8,6 +8,8 @@ import (
 	"testing"
 
 	"go.yaml.in/yaml/v4"
+
+	"github.com/stripe-enhance/stripe-enhance/internal/needs"
 )
 
 func workflows(t *testing.T) (all []string) {
@@ -20,7 +22,7 @@ func workflows(t *testing.T) (all []string) {
 }
 
 func TestActionlintFindsNothingInTheWorkflows(t *testing.T) {
-	run(t, root, nil, tool(t, "actionlint"), "-no-color")
+	run(t, root, nil, needs.Program(t, "actionlint"), "-no-color")
 }
 
 // pinned is an action by the digest of its commit, with the version for people: a tag can be

@@ -1,7 +1,6 @@
 package repocheck
 
 import (
-	"os"
 	"os/exec"
 	"path/filepath"
 	"slices"
@@ -11,6 +10,7 @@ import (
 
 	"go.yaml.in/yaml/v4"
 
+	"github.com/stripe-enhance/stripe-enhance/internal/needs"
 	"github.com/stripe-enhance/stripe-enhance/reconcile"
 )
 
@@ -108,20 +108,6 @@ func TestTheAlertAboutHoldsLeavesOutOnlyKindsThatThereAre(t *testing.T) {
 	t.Error("no alert is about holds")
 }
 
-// promTool finds a program of Debian's package prometheus. If it is missing, the test skips
-// with that reason, except under CI=true, where that would be a hole that goes unnoticed.
-func promTool(t *testing.T, name string) string {
-	t.Helper()
-	path, err := exec.LookPath(name)
-	if err != nil {
-		if os.Getenv("CI") == "true" {
-			t.Fatal(err)
-		}
-		t.Skipf("the alerts are not tried, because this machine has no %s (Debian's package prometheus): %v", name, err)
-	}
-	return path
-}
-
 func TestEveryAlertFiresAndIsSilent(t *testing.T) {
 	var file struct {
 		Tests []struct {
@@ -153,7 +139,7 @@ func TestEveryAlertFiresAndIsSilent(t *testing.T) {
 			t.Errorf("%s: %v", a.Alert, err)
 		}
 	}
-	tool := promTool(t, "promtool")
+	tool := needs.Program(t, "promtool")
 	for command, path := range map[string]string{"check": ruleFile, "test": ruleTests} {
 		cmd := exec.CommandContext(t.Context(), tool, command, "rules", filepath.Base(path))
 		cmd.Dir = filepath.Join(root, filepath.Dir(path))

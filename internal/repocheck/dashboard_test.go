@@ -16,6 +16,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/stripe-enhance/stripe-enhance/internal/needs"
 )
 
 const dashboardFile = "deploy/grafana/stripe-enhance.json"
@@ -80,7 +82,7 @@ func TestTheDashboardShowsEveryMetric(t *testing.T) {
 // Every query of the dashboard is answered, and every rule is loaded, by a Prometheus that
 // scrapes the served demo. If a label is misspelt in a query, its answer is empty.
 func TestPrometheusAnswersEveryQueryOfTheDashboard(t *testing.T) {
-	tool := promTool(t, "prometheus")
+	tool := needs.Program(t, "prometheus")
 	service, controls := freeAddress(t), freeAddress(t)
 	serveDemo(t, "stripe-enhance demo --serve", service, controls)
 	p := watch(t, tool, service)

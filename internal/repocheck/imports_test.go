@@ -65,8 +65,9 @@ var directions = []direction{
 	{folder: "internal/notify", may: with("reconcile")},
 	// Packages that only tests use.
 	{folder: "internal/logtest", std: true},
-	{folder: "internal/pgtest"},
-	{folder: "internal/browser", may: []string{}},
+	{folder: "internal/needs", std: true},
+	{folder: "internal/pgtest", may: []string{"internal/needs"}},
+	{folder: "internal/browser", may: []string{"internal/needs"}},
 	{folder: "internal/mailtest", may: []string{"internal/fault"}},
 	{folder: "internal/testenv", may: everything},
 	{folder: "internal/simtest", may: everything},
@@ -85,6 +86,7 @@ var scaffolding = []string{
 	"internal/testenv",
 	"internal/simtest",
 	"internal/logtest",
+	"internal/needs",
 	"internal/pgtest",
 	"internal/browser",
 	"internal/mailtest",
@@ -121,7 +123,7 @@ func TestTestsKeepThePlannerTheSimulatorAndTheClientsIndependent(t *testing.T) {
 	apart := map[string][]string{
 		"reconcile":       {"reconcile"},
 		"simulator":       {"simulator"},
-		"clients/stripe":  {"clients/stripe", "clients/ratelimit", "clients/breaker", "simulator", "reconcile", "internal/fault", "internal/fence", "internal/priority", "internal/secret", "internal/money"},
+		"clients/stripe":  {"clients/stripe", "clients/ratelimit", "clients/breaker", "simulator", "reconcile", "internal/fault", "internal/fence", "internal/priority", "internal/secret", "internal/money", "internal/needs"},
 		"clients/enhance": {"clients/enhance", "clients/ratelimit", "clients/breaker", "simulator", "reconcile", "internal/fault", "internal/fence", "internal/priority", "internal/secret"},
 	}
 	for _, s := range sources() {

@@ -20,6 +20,7 @@ import (
 	_ "github.com/jackc/pgx/v5/stdlib" // the driver, for the README's commands as administrator
 	_ "modernc.org/sqlite"             // the driver, for the README's commands in the database
 
+	"github.com/stripe-enhance/stripe-enhance/internal/needs"
 	"github.com/stripe-enhance/stripe-enhance/internal/pgtest"
 	"github.com/stripe-enhance/stripe-enhance/simulator"
 )
@@ -69,7 +70,7 @@ func clone(t *testing.T) string {
 	dir := t.TempDir()
 	out, err := exec.CommandContext(t.Context(), "git", "-C", root, "ls-files", "-z", "--cached", "--others", "--exclude-standard").Output()
 	if err != nil {
-		t.Skipf("this is no clone: %v", err)
+		needs.Missing(t, "this is no clone: %v", err)
 	}
 	for name := range strings.SplitSeq(strings.TrimSuffix(string(out), "\x00"), "\x00") {
 		text, err := os.ReadFile(filepath.Join(root, name))
@@ -271,9 +272,7 @@ func (r *reader) inDatabase(t *testing.T, text string) {
 // there is a new kind of code, the test fails until a case here runs it.
 func TestEveryCommandOfTheReadmeWorks(t *testing.T) {
 	for _, tool := range []string{"sh", "make"} {
-		if _, err := exec.LookPath(tool); err != nil {
-			t.Skipf("no %s: the commands of the README are for one", tool)
-		}
+		needs.Program(t, tool)
 	}
 	t.Run("sqlite", func(t *testing.T) { newReader(t, "").follow(t) })
 	t.Run("postgres", func(t *testing.T) {

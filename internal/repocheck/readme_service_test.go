@@ -5,11 +5,12 @@ import (
 	"encoding/json"
 	"io"
 	"net/http"
-	"os"
 	"os/exec"
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/stripe-enhance/stripe-enhance/internal/needs"
 )
 
 // The addresses of the served demo in the README. Both are replaced everywhere, because
@@ -23,12 +24,7 @@ const (
 // the service that the section starts before them.
 func TestEveryCurlOfTheServiceWorksAgainstTheServedDemo(t *testing.T) {
 	for _, name := range []string{"sh", "curl"} {
-		if _, err := exec.LookPath(name); err != nil {
-			if os.Getenv("CI") == "true" {
-				t.Fatalf("no %s", name)
-			}
-			t.Skipf("no %s: the lines of the README are for it", name)
-		}
+		needs.Program(t, name)
 	}
 	service, controls := freeAddress(t), freeAddress(t)
 	moved := strings.NewReplacer(demoService, service, demoControls, controls)
