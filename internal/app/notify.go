@@ -26,7 +26,7 @@ func (a *App) NotifyOfRun(ctx context.Context, r reconcile.Report, runErr error)
 		a.Printf("no message was sent about this run: %v", err)
 		return
 	}
-	var w notify.Watch
+	w := notify.Watch{Language: a.language()}
 	if err := w.Recall(before); err != nil {
 		a.Printf("warning: %v", err)
 	}
@@ -40,9 +40,12 @@ func (a *App) NotifyOfRun(ctx context.Context, r reconcile.Report, runErr error)
 	}
 }
 
+// language is that of the messages.
+func (a *App) language() notify.Language { return notify.Language(a.Config.NotifyLanguage) }
+
 // deliver sends a message, and reports whether any receiver took it.
 func (a *App) deliver(message string) bool {
-	n, err := notify.New(secret.Each(a.Config.NotifyURLs), a.Log)
+	n, err := notify.New(secret.Each(a.Config.NotifyURLs), a.language(), a.Log)
 	if err != nil { // it was checked with the other settings
 		a.Printf("no message was sent about this run: %v", err)
 		return false
@@ -71,7 +74,7 @@ type messages struct {
 
 func (a *App) newMessages() (*messages, error) {
 	urls := secret.Each(a.Config.NotifyURLs)
-	to, err := notify.New(urls, a.Log)
+	to, err := notify.New(urls, a.language(), a.Log)
 	return &messages{App: a, urls: urls, to: to}, err
 }
 
@@ -81,7 +84,7 @@ func (m *messages) now() *notify.Notifier {
 	if slices.Equal(urls, m.urls) {
 		return m.to
 	}
-	to, err := notify.New(urls, m.Log)
+	to, err := notify.New(urls, m.language(), m.Log)
 	if err != nil { // it was checked when it was read
 		m.Log.WithError(err).Warn("the receivers stay as they were")
 		return m.to

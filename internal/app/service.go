@@ -45,7 +45,7 @@ func (a *App) Serve(ctx context.Context) error {
 		return config.Problems{{Name: "NOTIFY_URLS", Wrong: err.Error()}}
 	}
 	defer messages.close()
-	o := &observer{App: a, messages: messages}
+	o := &observer{App: a, messages: messages, watch: notify.Watch{Language: a.language()}}
 	loop, err := a.loop(o)
 	if err != nil {
 		return err

@@ -100,6 +100,7 @@ type Config struct {
 	PollSchedule   Schedule  `env:"POLL_SCHEDULE" envDefault:"@every 1m" group:"service" usage:"cron expression of incremental runs" example:"*/5 * * * *"`
 	FullSchedule   Schedule  `env:"FULL_SCHEDULE" envDefault:"@daily" group:"service" usage:"cron expression of full sweeps" example:"30 3 * * *"`
 	NotifyURLs     Secrets   `env:"NOTIFY_URLS" group:"service" usage:"shoutrrr URLs separated by commas, for messages about brakes, orders that wait, parked customers, failed and recovered runs" example:"discord://token@channel"`
+	NotifyLanguage Language  `env:"NOTIFY_LANGUAGE" envDefault:"en" group:"service" usage:"language of those messages: en (English) or ro (Romanian)" example:"ro"`
 	LogLevel       LogLevel  `env:"LOG_LEVEL" envDefault:"INFO" group:"service" usage:"ERROR, WARN, INFO or DEBUG" example:"DEBUG"`
 	LogFormat      LogFormat `env:"LOG_FORMAT" envDefault:"auto" group:"service" usage:"text, json, or auto: text on a terminal, JSON elsewhere" example:"json"`
 	// AppVersion replaces the version of the build, for images built without one.

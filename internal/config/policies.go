@@ -40,6 +40,17 @@ func (u *UnpaidUpgrade) UnmarshalText(b []byte) error {
 	return oneOf(u, b, ApplyUnpaidUpgrade, HoldUnpaidUpgrade)
 }
 
+// Language is the language of messages to the operator. The zero value is invalid.
+type Language string
+
+const (
+	English  Language = "en"
+	Romanian Language = "ro"
+)
+
+// UnmarshalText accepts en and ro.
+func (l *Language) UnmarshalText(b []byte) error { return oneOf(l, b, English, Romanian) }
+
 // Trials is how many trials a customer may have. The zero value is invalid.
 type Trials string
 

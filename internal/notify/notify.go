@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"mime"
 	"net/url"
 	"slices"
 	"strings"
@@ -12,6 +13,7 @@ import (
 	"time"
 
 	"github.com/nicholas-fedor/shoutrrr/pkg/router"
+	"github.com/nicholas-fedor/shoutrrr/pkg/types"
 	"github.com/sirupsen/logrus"
 
 	"github.com/stripe-enhance/stripe-enhance/internal/fault"
@@ -60,9 +62,9 @@ type receiver struct {
 	hanging chan struct{}
 }
 
-// New connects shoutrrr URLs. An error names the position of a URL and never the URL.
+// New connects shoutrrr URLs; subjects of mails are in the language. An error names the position of a URL and never the URL.
 // No receiver is contacted before the first message.
-func New(urls []secret.Text, log *logrus.Logger) (*Notifier, error) {
+func New(urls []secret.Text, in Language, log *logrus.Logger) (*Notifier, error) {
 	var problems []error
 	sends, names := []Send{}, []string{}
 	for i, u := range urls {
@@ -70,7 +72,7 @@ func New(urls []secret.Text, log *logrus.Logger) (*Notifier, error) {
 			problems = append(problems, fmt.Errorf("NOTIFY_URLS: URL %d of %d: %w", i+1, len(urls), err))
 			continue
 		}
-		sends, names = append(sends, sender(u)), append(names, fmt.Sprintf("%d (%s)", i+1, scheme(u)))
+		sends, names = append(sends, sender(u, in)), append(names, fmt.Sprintf("%d (%s)", i+1, scheme(u)))
 	}
 	if len(problems) > 0 {
 		return nil, errors.Join(problems...)
@@ -102,14 +104,30 @@ func Check(u secret.Text) error {
 func signsInFirst(u secret.Text) bool { return strings.HasPrefix(u.Reveal(), "matrix://") }
 
 // sender makes the Send of a URL that was checked.
-func sender(u secret.Text) Send {
+func sender(u secret.Text, in Language) Send {
+	params := subject(u, in)
 	return func(message string) error {
 		service, err := (&router.ServiceRouter{}).Locate(u.Reveal())
 		if err != nil {
 			return err
 		}
-		return service.Send(message, nil)
+		return service.Send(message, params)
 	}
+}
+
+// subject is that of mails, unless the URL has one; nil for other services. The library
+// writes it into the header as it is, so it is encoded here.
+func subject(u secret.Text, in Language) *types.Params {
+	parsed, err := url.Parse(u.Reveal())
+	if err != nil || parsed.Scheme != "smtp" {
+		return nil
+	}
+	for key := range parsed.Query() {
+		if key = strings.ToLower(key); key == "subject" || key == "title" {
+			return nil
+		}
+	}
+	return &types.Params{"subject": mime.QEncoding.Encode("utf-8", in.text("mail.subject"))}
 }
 
 // scheme names the service of a URL. It shows only names of services that exist, because a

@@ -122,7 +122,7 @@ func TestAMessageIsTriedThreeTimesAndDeliveredOnce(t *testing.T) {
 func TestAnAddressThatCannotBeUsedIsNotShown(t *testing.T) {
 	for _, url := range []string{"CANARY", "discord://CANARY", "CANARY://x", "slack://CANARY@@@", "nosuch://CANARY"} {
 		log, text := journal()
-		n, err := New([]secret.Text{secret.New(url)}, log)
+		n, err := New([]secret.Text{secret.New(url)}, English, log)
 		if err == nil {
 			n.Close()
 			continue // the service takes it
@@ -334,7 +334,7 @@ func TestNoPieceOfAReceiversPasswordIsLogged(t *testing.T) {
 			"gotify://127.0.0.1:1/" + password, "matrix://user:" + password + "@127.0.0.1:1",
 		} {
 			log, text := journal()
-			n, err := New([]secret.Text{secret.New(url)}, log)
+			n, err := New([]secret.Text{secret.New(url)}, English, log)
 			if err == nil {
 				taken++
 				n.Queue("hello")

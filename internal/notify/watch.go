@@ -19,7 +19,14 @@ const failingRuns = 3
 
 // Watch compares each run with the news that was sent before, and returns the new ones. It
 // belongs to one goroutine at a time. The zero value has sent nothing.
-type Watch struct{ sent memory }
+type Watch struct {
+	Language Language // of the messages
+
+	sent memory
+}
+
+// prefix begins each message, because a chat may have those of many programs.
+const prefix = "stripe-enhance: "
 
 // memory has the news that was sent, as it is stored between two processes.
 type memory struct {
@@ -70,7 +77,7 @@ func (w *Watch) Look(r reconcile.Report, err error) string {
 	if err == nil || len(r.Run.Gates) == 0 {
 		news = append(news, w.runs(r, err)...)
 	}
-	news = append(news, drifts(r)...)
+	news = append(news, w.drifts(r)...)
 	if err == nil {
 		news = append(news, w.held(r.Plans)...)
 		news = append(news, w.orders(r.Holds)...)
@@ -80,7 +87,7 @@ func (w *Watch) Look(r reconcile.Report, err error) string {
 	case 0:
 		return ""
 	case 1:
-		return "stripe-enhance: " + news[0]
+		return prefix + news[0]
 	}
 	return "stripe-enhance:\n• " + strings.Join(news, "\n• ")
 }
@@ -94,24 +101,22 @@ func (w *Watch) runs(r reconcile.Report, err error) []string {
 		case !again:
 			return nil
 		case r.Partial:
-			return []string{"runs end again, but this one could not read everything: " + brief(errors.New(strings.Join(r.Notes, "; ")))}
+			return []string{w.Language.text("runs.partial", brief(errors.New(strings.Join(r.Notes, "; "))))}
 		case len(r.Run.Gates) > 0 || r.Waits != "":
-			return []string{"runs end again, but a gate is closed: see below, and `stripe-enhance plan`."}
+			return []string{w.Language.text("runs.gated")}
 		case !r.Converged():
-			return []string{"runs work again, and make up for missed changes, except for those that are held or failed: `stripe-enhance plan` shows them."}
+			return []string{w.Language.text("runs.behind")}
 		}
-		return []string{"runs work again, and have made up for all missed changes."}
+		return []string{w.Language.text("runs.well")}
 	}
 	w.sent.Failed++
 	switch {
 	case errors.Is(err, fault.Denied) && !w.sent.Denied:
 		w.sent.Denied = true
-		return []string{"a credential was refused, so nothing more is sent: " + brief(err) +
-			". What to do: `stripe-enhance check` shows which one, and whether it is wrong or lacks a permission."}
+		return []string{w.Language.text("runs.denied", brief(err))}
 	case w.sent.Failed >= failingRuns && !w.sent.Failing && !w.sent.Denied:
 		w.sent.Failing = true
-		return []string{fmt.Sprintf("the last %d runs failed: %s. Nothing is lost, and runs go on trying. "+
-			"What to do: look at /api/health, or run `stripe-enhance check`.", w.sent.Failed, brief(err))}
+		return []string{w.Language.text("runs.failed", w.sent.Failed, brief(err))}
 	}
 	return nil
 }
@@ -126,7 +131,7 @@ func (w *Watch) waits(r *reconcile.Report, err error) []string {
 	w.sent.Waiting = r.Waits != ""
 	if r.Waits == "" {
 		if before {
-			return []string{"orders are created again."}
+			return []string{w.Language.text("orders.again")}
 		}
 		return nil
 	}
@@ -134,7 +139,7 @@ func (w *Watch) waits(r *reconcile.Report, err error) []string {
 	if before {
 		return nil
 	}
-	return []string{r.Waits + "."}
+	return []string{w.Language.text("orders.wait", r.Waits)}
 }
 
 // gates returns news when runs take nothing away, or do nothing at all. Only a full run
@@ -145,13 +150,13 @@ func (w *Watch) gates(r reconcile.Report, err error) []string {
 	if err == nil && w.sent.Refused { // a run that failed has not done its work
 		w.sent.Refused = false
 		if len(r.Run.Gates) == 0 {
-			return []string{"runs do their work again."}
+			return []string{w.Language.text("gates.again")}
 		}
 	}
 	switch {
 	case refused && !w.sent.Refused:
 		w.sent.Refused = true
-		return []string{"nothing at all is done, because " + strings.Join(r.Run.Gates, "; ") + "."}
+		return []string{w.Language.text("gates.refused", strings.Join(r.Run.Gates, "; "))}
 	case refused, err != nil:
 		return nil
 	case len(r.Run.Gates) == 0:
@@ -163,8 +168,7 @@ func (w *Watch) gates(r reconcile.Report, err error) []string {
 		return nil
 	}
 	w.sent.Gated = true
-	return []string{"nothing is taken away at present, because " + strings.Join(r.Run.Gates, "; ") +
-		". What to do: check whether that is true; if it is a mistake, correct it, and the next run goes on."}
+	return []string{w.Language.text("gates.closed", strings.Join(r.Run.Gates, "; "))}
 }
 
 // mostPlans is how many plans are remembered. Of each kind, one waits at a time.
@@ -172,7 +176,7 @@ const mostPlans = 100
 
 // drifts returns the changes that others have made at the panel. A run stores each change
 // that it has seen, so the next one does not see it again.
-func drifts(r reconcile.Report) []string {
+func (w *Watch) drifts(r reconcile.Report) []string {
 	if r.Drifted == 0 {
 		return nil
 	}
@@ -182,10 +186,9 @@ func drifts(r reconcile.Report) []string {
 	}
 	text := strings.Join(all, "; ")
 	if more := r.Drifted - len(all); more > 0 {
-		text += fmt.Sprintf("; and %d more", more)
+		text = w.Language.text("drift.more", text, more)
 	}
-	return []string{"changed at the panel, not by us: " + text + ". What to do: nothing, if that was intended; " +
-		"`stripe-enhance plan` shows which of it the next run changes."}
+	return []string{w.Language.text("drift.text", text)}
 }
 
 func (w *Watch) held(plans []reconcile.HeldPlan) (news []string) {
@@ -194,8 +197,7 @@ func (w *Watch) held(plans []reconcile.HeldPlan) (news []string) {
 			continue
 		}
 		w.sent.Plans = append(w.sent.Plans, p.ID)
-		news = append(news, fmt.Sprintf("the brake holds %d × %s: %s. What to do: look with `stripe-enhance plans`, "+
-			"release with `stripe-enhance approve %s`.", p.Size(), p.Kind, strings.TrimSuffix(p.Reason, "."), p.ID))
+		news = append(news, w.Language.text("brake.holds", p.Size(), w.Language.text("kind."+p.Kind.String()), strings.TrimSuffix(p.Reason, "."), p.ID))
 	}
 	w.sent.Plans = w.sent.Plans[max(len(w.sent.Plans)-mostPlans, 0):]
 	return news
@@ -224,19 +226,10 @@ func (w *Watch) orders(holds []reconcile.Hold) (news []string) {
 			continue
 		}
 		sent[kind] = len(orders)
-		news = append(news, fmt.Sprintf("%s without hosting until a person acts, held as %s: %s. What to do: "+
-			"`stripe-enhance plan` shows each, and `stripe-enhance customers show --customer %s` the first.",
-			counted(len(orders)), kind, list(orders), waiting[kind][orders[0]].Customer))
+		news = append(news, w.Language.counted("orders.held", len(orders), kind, w.list(orders), waiting[kind][orders[0]].Customer))
 	}
 	w.sent.Orders = sent
 	return news
-}
-
-func counted(orders int) string {
-	if orders == 1 {
-		return "one order is"
-	}
-	return fmt.Sprintf("%d orders are", orders)
 }
 
 // named is how many ids a message names.
@@ -264,18 +257,17 @@ func (w *Watch) aside(holds []reconcile.Hold) (news []string) {
 	slices.Sort(fresh)
 	slices.Sort(freed)
 	if len(fresh) > 0 {
-		news = append(news, fmt.Sprintf("set aside after repeated failures: %s. What to do: "+
-			"`stripe-enhance customers show --customer %s` shows the error; they are tried again every few hours.", list(fresh), fresh[0]))
+		news = append(news, w.Language.text("parked.fresh", w.list(fresh), fresh[0]))
 	}
 	if len(freed) > 0 {
-		news = append(news, "no longer set aside: "+list(freed)+".")
+		news = append(news, w.Language.text("parked.freed", w.list(freed)))
 	}
 	return news
 }
 
-func list(ids []string) string {
+func (w *Watch) list(ids []string) string {
 	if len(ids) > named {
-		return fmt.Sprintf("%s and %d more", strings.Join(ids[:named], ", "), len(ids)-named)
+		return w.Language.text("list.more", strings.Join(ids[:named], ", "), len(ids)-named)
 	}
 	return strings.Join(ids, ", ")
 }

@@ -201,13 +201,14 @@ func (x *check) receivers(context.Context) {
 		x.ok("notify", "%s configured; check --notify sends a test message", report.Count(n, "receiver"))
 		return
 	}
-	messages, err := notify.New(secret.Each(x.Config.NotifyURLs), x.Log)
+	in := notify.Language(x.Config.NotifyLanguage)
+	messages, err := notify.New(secret.Each(x.Config.NotifyURLs), in, x.Log)
 	if err != nil {
 		x.fail("notify", err.Error(), "mend NOTIFY_URLS")
 		return
 	}
 	defer messages.Close()
-	missed := messages.Deliver("stripe-enhance: this is a test message of `stripe-enhance check --notify`, from " + x.Person + ". Nothing has happened.")
+	missed := messages.Deliver(notify.TestMessage(in, x.Person))
 	for _, name := range missed {
 		x.fail("notify "+name, "the test message was not taken", "compare URL "+name+" of NOTIFY_URLS with the one that the service shows, and check that this machine can reach it")
 	}
