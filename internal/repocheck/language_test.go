@@ -32,7 +32,7 @@ var measures = []measure{
 var (
 	plainFolders   = []string{"clients", "cmd", "internal", "reconcile", "reconcile/engine", "server", "simulator", "store"}
 	plainSentences = []string{"clients", "cmd", "internal", "reconcile", "reconcile/engine", "reconcile/planner", "server", "simulator", "store"}
-	plainPapers    = []string{"README.md", "CONTRIBUTING.md", "ARCHITECTURE.md", "SECURITY.md", "CHANGELOG.md", "docs/alerts.md"}
+	plainPapers    = []string{"README.md", "CONTRIBUTING.md", "ARCHITECTURE.md", "SECURITY.md", "CHANGELOG.md", "docs/alerts.md", "docs/kubernetes.md"}
 )
 
 var wordShape = regexp.MustCompile(`[A-Za-z][A-Za-z'-]*`)

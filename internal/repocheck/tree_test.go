@@ -105,7 +105,7 @@ func read(t testing.TB, path string) string {
 }
 
 func TestTheWholeRepositoryIsLookedAt(t *testing.T) {
-	for _, path := range []string{"README.md", "Dockerfile", ".ci/run", ".golangci.yml", "go.mod", "deploy/kubernetes.yaml"} {
+	for _, path := range []string{"README.md", "Dockerfile", ".ci/run", ".golangci.yml", "go.mod", "deploy/kubernetes/base/kustomization.yaml", "deploy/check/go.mod"} {
 		if !slices.Contains(files(), path) {
 			t.Errorf("%s is not among the files that the other tests look at", path)
 		}
@@ -117,6 +117,29 @@ func TestTheWholeRepositoryIsLookedAt(t *testing.T) {
 	for _, folder := range []string{"cmd/stripe-enhance", "reconcile/planner", "reconcile/engine", "store", "simulator", "clients/stripe", "clients/enhance"} {
 		if !seen[folder] {
 			t.Errorf("no source of %s is looked at", folder)
+		}
+	}
+}
+
+// The go command stops where another module begins, so that make has to go there. The only
+// one is that of the manifests, because the program gets nothing from it.
+func TestEveryModuleIsTested(t *testing.T) {
+	var modules []string
+	for _, path := range files() {
+		if folder, ok := strings.CutSuffix(path, "/go.mod"); ok {
+			modules = append(modules, folder)
+		}
+	}
+	if !slices.Equal(modules, []string{"deploy/check"}) {
+		t.Errorf("the modules beside the program's are %q", modules)
+	}
+	_, rest, _ := strings.Cut(read(t, "Makefile"), "\ntest: ")
+	if recipe := strings.Split(rest, "\n")[1]; !strings.HasSuffix(recipe, " && cd deploy/check && go vet ./... && go test -timeout 5m ./...") {
+		t.Errorf("make test does not end in deploy/check: %s", recipe)
+	}
+	for _, s := range sources() {
+		if s.folder() == "deploy/check" && !s.test() {
+			t.Errorf("%s is no test, and so might become a part of the program", s.path)
 		}
 	}
 }
