@@ -136,8 +136,8 @@ func TestADifferenceBetweenOverlayAndChartIsSeen(t *testing.T) {
 	}
 }
 
-// Each file is strict YAML by itself, because kustomize drops the first of two keys of one
-// name without a word; and the namespace enforces what the pods keep to.
+// Each file is strict YAML by itself, also where no overlay would show it; and the namespace
+// enforces what the pods keep to.
 func TestTheFilesAreStrict(t *testing.T) {
 	seen := 0
 	err := filepath.WalkDir(filepath.Join(root, "deploy/kubernetes"), func(path string, d fs.DirEntry, err error) error {
