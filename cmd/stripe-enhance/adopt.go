@@ -82,6 +82,14 @@ func (p *program) adopt(ctx context.Context, w adoptFlags) error {
 			return fmt.Errorf("%s: nothing was changed:\n%w", w.file, err)
 		}
 	}
+	return atTheDesk(ctx, p, w.author, func(ctx context.Context, d *adoption.Desk) (adopted, error) {
+		return p.adopted(ctx, d, w, decided)
+	}, p.printAdopted)
+}
+
+// atTheDesk does the work of a command that takes over customers, shows its progress, and
+// prints what came of it.
+func atTheDesk[T any](ctx context.Context, p *program, author string, work func(context.Context, *adoption.Desk) (T, error), output func(T) error) error {
 	return p.with(ctx, config.NeedStripe|config.NeedEnhance, func(ctx context.Context, a *app.App) error {
 		show, finish := p.watch()
 		if show == nil {
@@ -91,13 +99,12 @@ func (p *program) adopt(ctx context.Context, w adoptFlags) error {
 		if err != nil {
 			return err
 		}
-		d := &adoption.Desk{App: a, Engine: e, Author: cmp.Or(strings.TrimSpace(w.author), p.person()), Show: show}
-		done, err := p.adopted(ctx, d, w, decided)
+		done, err := work(ctx, &adoption.Desk{App: a, Engine: e, Author: cmp.Or(strings.TrimSpace(author), p.person()), Show: show})
 		finish()
 		if err != nil {
 			return err
 		}
-		return p.printAdopted(done)
+		return output(done)
 	})
 }
 

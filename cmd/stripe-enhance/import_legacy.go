@@ -1,7 +1,6 @@
 package main
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -10,11 +9,8 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/stripe-enhance/stripe-enhance/internal/adoption"
-	"github.com/stripe-enhance/stripe-enhance/internal/app"
-	"github.com/stripe-enhance/stripe-enhance/internal/config"
 	"github.com/stripe-enhance/stripe-enhance/internal/report"
 	"github.com/stripe-enhance/stripe-enhance/internal/secret"
-	"github.com/stripe-enhance/stripe-enhance/reconcile"
 	"github.com/stripe-enhance/stripe-enhance/store"
 )
 
@@ -91,27 +87,15 @@ func legacyURL(argument, file string) (url secret.Text, err error) {
 }
 
 func (p *program) importLegacy(ctx context.Context, url secret.Text, w importLegacyFlags) error {
-	return p.with(ctx, config.NeedStripe|config.NeedEnhance, func(ctx context.Context, a *app.App) error {
+	var webhooks int64
+	return atTheDesk(ctx, p, w.author, func(ctx context.Context, d *adoption.Desk) ([]adoption.Import, error) {
 		old, err := store.ReadLegacy(ctx, url)
 		if err != nil {
-			return err
+			return nil, err
 		}
-		show, finish := p.watch()
-		if show == nil {
-			show = func(reconcile.Progress) {}
-		}
-		e, err := a.Engine(show)
-		if err != nil {
-			return err
-		}
-		d := &adoption.Desk{App: a, Engine: e, Author: cmp.Or(strings.TrimSpace(w.author), p.person()), Show: show}
-		rows, err := d.ImportLegacy(ctx, old, w.dry)
-		finish()
-		if err != nil {
-			return err
-		}
-		return p.printImported(rows, old.Webhooks, w.dry)
-	})
+		webhooks = old.Webhooks
+		return d.ImportLegacy(ctx, old, w.dry)
+	}, func(rows []adoption.Import) error { return p.printImported(rows, webhooks, w.dry) })
 }
 
 // importedJSON is the output of migrate import-legacy as JSON.
