@@ -35,7 +35,7 @@ type Config struct {
 	// DatabaseURL is a secret because a PostgreSQL URL carries a password.
 	DatabaseURL secret.Text `env:"DATABASE_URL" envDefault:"sqlite:stripe-enhance.db" group:"database" usage:"where state is kept: sqlite:PATH, or postgres://… (Neon and PgBouncer in transaction mode included)" example:"sqlite:/var/lib/stripe-enhance/state.db"`
 	// JournalKeep may not be short: the brakes, disputes and events look back at what was done.
-	JournalKeep Keep `env:"JOURNAL_KEEP" envDefault:"2y" group:"database" usage:"how long the journal, the records of runs and those of webhooks are kept (2y, 400d; 90d at least); older ones are pruned a few at a time, but never what a decision rests on; 0 or forever: all are kept" example:"5y"`
+	JournalKeep Keep `env:"JOURNAL_KEEP" envDefault:"2y" group:"database" usage:"how long the journal, the records of runs, webhooks and mails, and held plans that are over are kept (2y, 400d; 90d at least); older ones are pruned a few at a time, but never what a decision rests on; 0 or forever: all are kept" example:"5y"`
 	// AutoMigrate lets every command that writes bring the database up to date first.
 	AutoMigrate bool `env:"AUTO_MIGRATE" envDefault:"true" group:"database" usage:"run database migrations at start; false: only the migrate command does" example:"false"`
 
