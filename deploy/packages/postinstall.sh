@@ -7,6 +7,9 @@ link=/var/lib/stripe-enhance/.env
 if [ ! -e "$link" ] && [ ! -L "$link" ]; then
     ln -s /etc/stripe-enhance/env "$link"
 fi
+if [ -d /run/openrc ] && command -v rc-service >/dev/null 2>&1; then
+    rc-service --ifstarted stripe-enhance restart || :
+fi
 [ -d /run/systemd/system ] || exit 0
 systemctl daemon-reload
 systemctl try-restart stripe-enhance-serve.service
