@@ -65,6 +65,9 @@ func (p *program) stateOf(one reconcile.HeldPlan) string {
 	case report.PlanApproved:
 		return "approved by " + one.By
 	case report.PlanUnwanted:
+		if by, _, is := report.PlanRejection(one); is {
+			return "rejected by " + by
+		}
 		return "no longer wanted"
 	}
 	return "waits"

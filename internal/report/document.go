@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"io"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/stripe-enhance/stripe-enhance/reconcile"
@@ -144,18 +145,23 @@ type Counts struct {
 
 // Plan is a held plan as scripts see it.
 type Plan struct {
-	ID         string   `json:"id"`
-	Kind       string   `json:"kind"`
-	State      string   `json:"state"`   // waits, approved, unwanted
-	Version    int      `json:"version"` // rises when an action joins: an approval is of one version
-	CreatedAt  *string  `json:"created_at"`
-	ExpiresAt  *string  `json:"expires_at"` // when its approval ends; null while it waits
-	ClosedAt   *string  `json:"closed_at"`  // when no action of it was wanted any more
-	ApprovedAt *string  `json:"approved_at"`
-	ApprovedBy string   `json:"approved_by"`
-	Reason     string   `json:"reason"`
-	Omitted    int      `json:"omitted,omitempty"` // actions that it has beyond those listed
-	Actions    []Action `json:"actions"`
+	ID         string  `json:"id"`
+	Kind       string  `json:"kind"`
+	State      string  `json:"state"`   // waits, approved, unwanted
+	Version    int     `json:"version"` // rises when an action joins: an approval is of one version
+	CreatedAt  *string `json:"created_at"`
+	ExpiresAt  *string `json:"expires_at"` // when its approval ends; null while it waits
+	ClosedAt   *string `json:"closed_at"`  // when no action of it was wanted any more
+	ApprovedAt *string `json:"approved_at"`
+	ApprovedBy string  `json:"approved_by"`
+	// A plan that a person has rejected is unwanted as well; null and empty: it was not.
+	RejectedAt     *string `json:"rejected_at"`
+	RejectedBy     string  `json:"rejected_by"`
+	RejectedReason string  `json:"rejected_reason"`
+
+	Reason  string   `json:"reason"`
+	Omitted int      `json:"omitted,omitempty"` // actions that it has beyond those listed
+	Actions []Action `json:"actions"`
 }
 
 // outcomeUnknown is the error of an action whose call got no answer.
@@ -341,6 +347,20 @@ func PlanState(p reconcile.HeldPlan) string {
 	return PlanWaits
 }
 
+// rejected stands in the reason of a plan before the person who has rejected it, as package
+// store writes it.
+const rejected = ". Rejected by "
+
+// PlanRejection is who has rejected a plan, and why; false: no person has.
+func PlanRejection(p reconcile.HeldPlan) (by, why string, is bool) {
+	_, who, is := strings.Cut(p.Reason, rejected)
+	if !is || PlanState(p) != PlanUnwanted {
+		return "", "", false
+	}
+	by, why, _ = strings.Cut(who, ": ")
+	return by, why, true
+}
+
 // PlanOf makes the outside form of a held plan.
 func PlanOf(p reconcile.HeldPlan) Plan {
 	out := Plan{
@@ -356,6 +376,9 @@ func PlanOf(p reconcile.HeldPlan) Plan {
 		Reason:     p.Reason,
 		Omitted:    p.Size() - len(p.Actions),
 		Actions:    make([]Action, 0, len(p.Actions)),
+	}
+	if by, why, is := PlanRejection(p); is {
+		out.RejectedAt, out.RejectedBy, out.RejectedReason = out.ClosedAt, by, why
 	}
 	for i, a := range p.Actions {
 		one := actionOf(a)

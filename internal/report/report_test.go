@@ -98,6 +98,9 @@ func TestTheDocumentHasTheShapeOfTheContract(t *testing.T) {
       "closed_at": null,
       "approved_at": null,
       "approved_by": "",
+      "rejected_at": null,
+      "rejected_by": "",
+      "rejected_reason": "",
       "reason": "7 × suspend",
       "actions": []
     }
