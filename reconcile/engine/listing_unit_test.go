@@ -30,7 +30,8 @@ func (s *bothSides) keep(t *testing.T, v listingVerdict) {
 	s.values[cursorVerdict] = string(packed)
 }
 
-// What was wrong with a listing counts in the runs after it as well, which read only events.
+// If a listing was rejected, that counts in the runs after it as well, because they read only
+// events.
 func TestTheVerdictOfAnEarlierRunCounts(t *testing.T) {
 	for name, test := range map[string]struct {
 		stored   string
@@ -123,7 +124,7 @@ func TestAVerdictThatCannotBeLoadedOrStoredEndsTheRun(t *testing.T) {
 	}
 }
 
-// A run a minute must not write what is stored already.
+// There is a run every minute, so a verdict that is stored already is not written again.
 func TestAVerdictIsWrittenOnlyIfItChanges(t *testing.T) {
 	s := newSides()
 	r := s.run()
