@@ -303,14 +303,18 @@ func (r *run) findLostWrite(ctx context.Context, c *reconcile.Customer, p reconc
 	return err
 }
 
-// conclude counts a look that found nothing after the settling time.
+// conclude counts a look that found nothing after the settling time. One that came too soon
+// after the last that counts is not counted, and does not put off the next.
 func (r *run) conclude(e effect, p reconcile.Pending, out *reconcile.Outcome) {
-	looks := p.Looks
-	if p.Looks == 0 || !out.At.Before(p.LookedAt.Add(r.lookGap())) {
-		looks++
+	looks, counted := p.Looks, p.LookedAt
+	switch {
+	case looks == 0 || !out.At.Before(counted.Add(r.lookGap())):
+		looks, counted = looks+1, out.At
+	case counted.After(out.At): // by a clock that was wrong
+		counted = out.At
 	}
 	if e.twoLooks && looks < looksNeeded {
-		out.State, out.SettleUntil, out.Looks, out.LookedAt = reconcile.ActionAmbiguous, r.settledAt(p), looks, out.At
+		out.State, out.SettleUntil, out.Looks, out.LookedAt = reconcile.ActionAmbiguous, r.settledAt(p), looks, counted
 		out.Error = "no answer; one complete look after the settling time found nothing"
 		return
 	}
