@@ -20,6 +20,8 @@ import (
 // mailServer is a mail server for one test.
 type mailServer struct {
 	opened  int
+	closed  int
+	brittle bool // no connection can be used twice
 	down    error
 	failure error // of the next mails; an ambiguous one takes them
 	taken   []reconcile.Letter
@@ -46,8 +48,8 @@ func (m *mailSession) Send(_ context.Context, l reconcile.Letter) error {
 	return m.failure
 }
 
-func (m *mailSession) Usable() bool { return true }
-func (m *mailSession) Close()       {}
+func (m *mailSession) Usable() bool { return !m.brittle }
+func (m *mailSession) Close()       { m.closed++ }
 
 // subjects are the kinds of the mails taken since the last call, with their addresses.
 func (m *mailServer) subjects() (all []string) {
