@@ -105,13 +105,13 @@ func (m *mailing) address(t *testing.T, a *addressed) {
 // and it is not tried again.
 func TestACustomerWithoutAnAddressGetsNoMail(t *testing.T) {
 	const none = "the customer has no e-mail at Stripe to which a mail can be sent"
-	none2, empty := "ada@example.com, bob@example.com", ""
+	two, empty := "ada@example.com, bob@example.com", ""
 	for name, c := range map[string]struct {
 		stripe addressed
 		why    string
 	}{
 		"no e-mail":           {addressed{email: &empty}, none},
-		"two addresses":       {addressed{email: &none2}, none},
+		"two addresses":       {addressed{email: &two}, none},
 		"an unknown customer": {addressed{err: fault.Errorf(fault.NotFound, "no such customer")}, "Stripe does not know the customer any more"},
 	} {
 		t.Run(name, func(t *testing.T) {

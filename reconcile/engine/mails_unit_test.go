@@ -63,7 +63,7 @@ func (unheld) Hold(context.Context, reconcile.Token, string, reconcile.HeldPlan)
 	return reconcile.HeldPlan{}, errOut
 }
 
-// no mail has lost its outcome.
+// allKnown is a journal in which no mail lacks its outcome.
 type allKnown struct{ MailJournal }
 
 func (allKnown) LoseMails(context.Context, reconcile.Token, string, time.Time) ([]string, error) {
