@@ -74,10 +74,7 @@ func (r *run) cameUpon(ctx context.Context) (news bool, err error) {
 			if news || r.work.unread.has(c.ID) {
 				continue
 			}
-			d, err := r.decision(c)
-			if err != nil {
-				continue // the report has it
-			}
+			d, _ := r.decision(c) // without an answer there are no actions; the report has the error
 			p := r.planned(c, d)
 			seen, unseen := r.brake.judgedOf(p.Actions)
 			judged, news = judged+seen, unseen || r.asksMore(d) || len(p.Actions) > 0 && !worked.has(c.ID)

@@ -135,9 +135,8 @@ func (w *writing) foretold(ctx context.Context) (*replaced, error) {
 		for _, h := range p.Holds {
 			w.hold(h)
 		}
-		if room := reconcile.MostReported - len(w.rep.Forecast); room > 0 {
-			w.rep.Forecast = append(w.rep.Forecast, p.Forecast[:min(room, len(p.Forecast))]...)
-		}
+		room := reconcile.MostReported - len(w.rep.Forecast)
+		w.rep.Forecast = append(w.rep.Forecast, p.Forecast[:min(room, len(p.Forecast))]...)
 		return instead.add(p.Customer)
 	})
 	slices.SortStableFunc(w.rep.Forecast, func(a, b reconcile.ForecastEntry) int { return a.At.Compare(b.At) })
