@@ -66,8 +66,8 @@ func TestAPanicAboutOneCustomerIsThatCustomersAlone(t *testing.T) {
 		if !rep.Partial || len(rep.Actions) == 0 || rep.Converged() {
 			t.Errorf("%+v: partial %v, actions %v: the plan shows the others, and that it is not whole", dry, rep.Partial, kinds(rep))
 		}
-		if notes := strings.Join(rep.Notes, "\n"); !strings.Contains(notes, bob.Customer+" could not be planned") {
-			t.Errorf("%+v: nothing says who could not be planned:\n%s", dry, notes)
+		if n := notes(rep, bob.Customer+" could not be planned"); n != 1 {
+			t.Errorf("%+v: %d notes show who could not be planned, want 1:\n%q", dry, n, rep.Notes)
 		}
 	}
 	rep := r.Run(engine.Request{})

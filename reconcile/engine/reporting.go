@@ -192,7 +192,7 @@ type findings struct {
 
 	mu            sync.Mutex // guards all below
 	notes         []string
-	partial       bool              // the run could not read all that it was to read
+	partial       idSet             // the notes of what the run was to read and could not
 	drifts        []reconcile.Drift // the first hostings that others have changed at the panel
 	drifted       int               // how many hostings that is
 	subscriptions int               // how many were read
@@ -226,12 +226,20 @@ func (f *findings) note(format string, args ...any) {
 }
 
 // notePartial notes something that could not be read: the run goes on, and its report
-// shows that it has not seen everything.
+// shows that it has not seen everything. A plan decides more than once about a customer, and
+// its notes have the same sentence once.
 func (f *findings) notePartial(format string, args ...any) {
+	text := fmt.Sprintf(format, args...)
 	f.mu.Lock()
-	f.partial = true
+	if f.partial == nil {
+		f.partial = idSet{}
+	}
+	noted := f.partial.has(text)
+	f.partial.add(text)
 	f.mu.Unlock()
-	f.note(format, args...)
+	if !noted {
+		f.note("%s", text)
+	}
 }
 
 // addDrift counts a hosting that others have changed, and lists it if there is room.
@@ -258,7 +266,7 @@ func (f *findings) addRead(n int) int {
 func (f *findings) fill(rep *reconcile.Report) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	rep.Notes, rep.Partial = slices.Clone(f.notes), f.partial
+	rep.Notes, rep.Partial = slices.Clone(f.notes), len(f.partial) > 0
 	rep.Drifts, rep.Drifted = slices.Clone(f.drifts), f.drifted
 }
 

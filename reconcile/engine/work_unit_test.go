@@ -46,6 +46,7 @@ func TestFindingsAreReportedWithinLimits(t *testing.T) {
 	f.log.Logger.SetLevel(logrus.PanicLevel)
 	f.note("read %d", 1)
 	f.notePartial("not read: %d", 2)
+	f.notePartial("not read: %d", 2)
 	for range reconcile.MostReported + 1 {
 		f.addDrift(reconcile.Drift{Hosting: 1})
 	}
