@@ -89,11 +89,15 @@ func TestEveryExampleOfTheHelpIsUnderstood(t *testing.T) {
 
 // Every command line of the pages is one that the program understands.
 func TestEveryCommandOfThePagesIsUnderstood(t *testing.T) {
-	pages, err := filepath.Glob("../../docs/*.md")
-	if err != nil || len(pages) == 0 {
-		t.Fatalf("%d pages: %v", len(pages), err)
+	var pages []string
+	for _, where := range []string{"README*.md", "docs/*.md", "docs/*/*.md"} {
+		found, err := filepath.Glob("../../" + where)
+		if err != nil || len(found) == 0 {
+			t.Fatalf("%s: %d pages: %v", where, len(found), err)
+		}
+		pages = append(pages, found...)
 	}
-	for _, page := range append(pages, "../../README.md") {
+	for _, page := range pages {
 		text, err := os.ReadFile(page)
 		if err != nil {
 			t.Fatal(err)
@@ -113,6 +117,31 @@ func TestEveryCommandOfThePagesIsUnderstood(t *testing.T) {
 				}
 			}
 		}
+	}
+}
+
+// The table of commands has each of them, in the order and in the words of the help.
+func TestThePageListsEveryCommand(t *testing.T) {
+	text, err := os.ReadFile("../../docs/commands.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	p, _, _ := bench()
+	root := p.root()
+	root.InitDefaultHelpCmd()
+	root.InitDefaultCompletionCmd()
+	var want []string
+	for _, group := range root.Groups() {
+		for _, c := range root.Commands() {
+			if c.GroupID == group.ID && !c.Hidden {
+				want = append(want, "| `"+c.Name()+"` | "+c.Short+" |")
+			}
+		}
+	}
+	_, table, _ := strings.Cut(string(text), "\n| command | effect |\n|---|---|\n")
+	table, _, _ = strings.Cut(table, "\n\n")
+	if diff := cmp.Diff(want, strings.Split(table, "\n")); diff != "" {
+		t.Errorf("commands (-help +docs/commands.md):\n%s", diff)
 	}
 }
 

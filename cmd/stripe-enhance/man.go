@@ -95,7 +95,7 @@ func writeCompletions(root *cobra.Command, dir string) error {
 	return nil
 }
 
-// exitStatus is in the page of the program; the README has the same sentences.
+// exitStatus is in the page of the program; docs/commands.md has the same sentences.
 var exitStatus = []struct {
 	code    int
 	meaning string

@@ -4,7 +4,7 @@
 //
 //   - One struct is the manual: the tags of [Config] are the only place where a
 //     variable's name, default, meaning and example are written down. Flags, help,
-//     error messages and the README's table are made from them.
+//     error messages and the table of docs/settings.md are made from them.
 //   - All problems are reported together. An operator who sets up a cron job at night
 //     should not need nine tries to learn of nine mistakes.
 //   - An empty value is an unset one. Container manifests write `NAME=` for

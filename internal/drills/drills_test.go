@@ -4,7 +4,7 @@
 // Each drill is one mistake that happens to hosting companies, played on the real engine,
 // database and clients in front of the simulators. While it lasts nothing is taken away,
 // and the screen shows the held changes and how to proceed. When it is put right, the
-// program makes the held changes, and no others. The README lists the same mistakes, each
+// program makes the held changes, and no others. docs/mistakes.md lists the same mistakes, each
 // with the signs that the drill checks.
 package drills
 
@@ -14,14 +14,14 @@ import (
 	"testing"
 )
 
-// drill is one mistake, with the README's words about it.
+// drill is one mistake, with the page's words about it.
 type drill struct {
 	mistake string // the first column
 	shows   string // the second: words of the screen, or "" for those of the play
 	play    func(t *testing.T)
 }
 
-// all are the drills in the order of the README.
+// all are the drills in the order of the page.
 var all = []drill{
 	{"Stripe answers with an empty list, or with half of one", "the listing is not complete", emptyAndHalf},
 	{"known subscriptions are not at Stripe any more", "though none ever vanishes at Stripe", vanished},
@@ -61,25 +61,20 @@ func TestMistakes(t *testing.T) {
 	}
 }
 
-// TestTheREADMEListsTheMistakes holds the two together, line by line.
-func TestTheREADMEListsTheMistakes(t *testing.T) {
-	text, err := os.ReadFile("../../README.md")
+// TestThePageListsTheMistakes holds the two together, line by line.
+func TestThePageListsTheMistakes(t *testing.T) {
+	text, err := os.ReadFile("../../docs/mistakes.md")
 	if err != nil {
 		t.Fatal(err)
 	}
-	_, section, found := strings.Cut(string(text), "\n## Mistakes it survives\n")
-	if !found {
-		t.Fatal("the README has no section on mistakes")
-	}
-	section, _, _ = strings.Cut(section, "\n## ")
 	var rows [][]string
-	for line := range strings.Lines(section) {
+	for line := range strings.Lines(string(text)) {
 		if cells := strings.Split(strings.Trim(strings.TrimSpace(line), "|"), "|"); len(cells) == 3 {
 			rows = append(rows, cells)
 		}
 	}
 	if len(rows) != len(all)+2 {
-		t.Fatalf("the README has %d mistakes, and there are %d drills", len(rows)-2, len(all))
+		t.Fatalf("the page has %d mistakes, and there are %d drills", len(rows)-2, len(all))
 	}
 	for i, d := range all {
 		row := rows[i+2] // below the head and its line
@@ -87,7 +82,7 @@ func TestTheREADMEListsTheMistakes(t *testing.T) {
 			t.Errorf("line %d is about %q, the drill about %q", i+1, got, d.mistake)
 		}
 		if !strings.Contains(row[1], d.shows) || strings.TrimSpace(row[2]) == "" {
-			t.Errorf("%s: the README has no %q with the remedy", d.mistake, d.shows)
+			t.Errorf("%s: the page has no %q with the remedy", d.mistake, d.shows)
 		}
 	}
 }

@@ -1,5 +1,6 @@
 // Package repocheck tests the repository as a whole: which package may import which,
-// whether the README describes the code and its commands work, whether the image's binary
+// whether the README and the pages of docs describe the code and their commands work, whether
+// the image's binary
 // runs if there is nothing else.
 //
 // Decisions:
@@ -11,6 +12,8 @@
 //     first.
 //   - A rule about the code has its exceptions in the code, beside their reasons, because
 //     a list of exceptions over here would be forgotten when the code moves.
-//   - The README's commands run in the order of the README, in one directory, as a reader
-//     would paste them, against simulators on loopback.
+//   - The commands of the README and of the pages run in the order in which the README leads
+//     to the pages, in one directory, as a reader would paste them, against simulators on
+//     loopback. A page in Romanian has the same commands as the English one, word for word,
+//     so they run once.
 package repocheck

@@ -11,13 +11,17 @@ import (
 	"github.com/stripe-enhance/stripe-enhance/internal/config"
 )
 
-var readOn = regexp.MustCompile(`with read on ([A-Z][A-Za-z, ]+)`)
+// readOn matches the list, in English and in Romanian.
+var readOn = regexp.MustCompile(`(?:with read on|cu drept de citire pe) ([A-Z][A-Za-zș, ]+)`)
 
 // The permissions that a restricted key needs are the same, in the same order, in the
-// README, in the help and in the errors, which quote the help, and they are those that
-// check tries.
+// README, on the page about installing, in the help and in the errors, which quote the help,
+// and they are those that check tries.
 func TestThePermissionsAreTheSameEverywhere(t *testing.T) {
-	places := map[string]string{"README.md": section(t, "Ten minutes to production")}
+	places := map[string]string{}
+	for _, page := range []string{"README.md", "README.ro.md", "docs/install.md", "docs/ro/install.md"} {
+		places[page] = read(t, page)
+	}
 	for _, v := range config.Variables() {
 		if v.Name == "STRIPE_SECRET_KEY" {
 			places["help"] = v.Usage
@@ -29,7 +33,7 @@ func TestThePermissionsAreTheSameEverywhere(t *testing.T) {
 			t.Errorf("%s does not list the permissions of the key", place)
 			continue
 		}
-		got := strings.Split(strings.ReplaceAll(m[1], " and ", ", "), ", ")
+		got := strings.Split(strings.NewReplacer(" and ", ", ", " și ", ", ").Replace(m[1]), ", ")
 		if diff := cmp.Diff(stripe.Permissions(), got); diff != "" {
 			t.Errorf("%s (-check +%s):\n%s", place, place, diff)
 		}

@@ -64,17 +64,17 @@ func oneLine(text []comment.Text) string {
 	return strings.Join(strings.Fields(b.String()), " ")
 }
 
-func TestTheReadmeQuotesThePolicyWordForWord(t *testing.T) {
+func TestThePageQuotesThePolicyWordForWord(t *testing.T) {
 	numbers, rules := numbered(t, packageComment(t, "reconcile/planner/doc.go"), "What is paid for")
 	var want, got []string
 	for i := range rules {
 		want = append(want, numbers[i]+". "+rules[i])
 	}
-	for _, cells := range rows(t, "Policy") {
+	for _, cells := range rows(t, "docs/policy.md", "The rules") {
 		got = append(got, cells[0]+". "+plain(cells[1])+": "+plain(cells[2]))
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
-		t.Errorf("the README's policy (-package comment +README):\n%s", diff)
+		t.Errorf("the policy (-package comment +docs/policy.md):\n%s", diff)
 	}
 }
 

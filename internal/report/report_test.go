@@ -241,29 +241,29 @@ func TestAFailedWriteIsReported(t *testing.T) {
 	}
 }
 
-func TestTheAdviceIsThatOfTheREADME(t *testing.T) {
-	readme := adviceOfREADME(t)
+func TestTheAdviceIsThatOfThePage(t *testing.T) {
+	page := adviceOfPage(t)
 	for _, kind := range reconcile.HoldKinds() {
-		if word := string(kind); kind.Advice() == "" || readme[word] != kind.Advice() {
-			t.Errorf("add | `%s` | %s | to the README's table of holds", word, kind.Advice())
+		if word := string(kind); kind.Advice() == "" || page[word] != kind.Advice() {
+			t.Errorf("add | `%s` | %s | to the table of docs/held.md", word, kind.Advice())
 		}
-		delete(readme, string(kind))
+		delete(page, string(kind))
 	}
-	for word := range readme {
-		t.Errorf("take %s out of the README's table of holds: there is no such kind", word)
+	for word := range page {
+		t.Errorf("take %s out of the table of docs/held.md: there is no such kind", word)
 	}
 }
 
-// adviceOfREADME reads the table of holds of the README.
-func adviceOfREADME(t *testing.T) map[string]string {
+// adviceOfPage reads the table of holds.
+func adviceOfPage(t *testing.T) map[string]string {
 	t.Helper()
-	text, err := os.ReadFile("../../README.md")
+	text, err := os.ReadFile("../../docs/held.md")
 	if err != nil {
 		t.Fatal(err)
 	}
 	_, section, found := strings.Cut(string(text), "\n| hold | what to do |\n")
 	if !found {
-		t.Fatal("the README has no table of holds")
+		t.Fatal("the page has no table of holds")
 	}
 	all := map[string]string{}
 	for line := range strings.Lines(section) {

@@ -18,14 +18,14 @@ import (
 	"github.com/stripe-enhance/stripe-enhance/reconcile"
 )
 
-// Every setting is in the table of the README, once, with its default; and nothing
+// Every setting is in the table of its page, once, with its default; and nothing
 // else is.
-func TestTheReadmeListsEverySettingWithItsDefault(t *testing.T) {
+func TestThePageListsEverySettingWithItsDefault(t *testing.T) {
 	want, got := map[string]string{}, map[string]string{}
 	for _, v := range config.Variables() {
 		want[v.Name] = v.Default
 	}
-	for _, cells := range rows(t, "Configuration") {
+	for _, cells := range rows(t, "docs/settings.md", "All settings") {
 		names, defaults := spans(cells[0]), spans(cells[1])
 		if cells[2] == "" || len(names) == 0 || len(defaults) != len(names) && cells[1] != "–" {
 			t.Errorf("%v: names, as many defaults (or –), and a meaning are expected", cells)
@@ -42,25 +42,7 @@ func TestTheReadmeListsEverySettingWithItsDefault(t *testing.T) {
 		}
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
-		t.Errorf("settings and defaults (-code +README):\n%s", diff)
-	}
-}
-
-// settingShape matches names of settings.
-var settingShape = regexp.MustCompile("`([A-Z]+(?:_[A-Z]+)+)")
-
-// What papers call a setting is one.
-func TestNoPaperNamesASettingThatIsNotThere(t *testing.T) {
-	known := map[string]bool{}
-	for _, v := range config.Variables() {
-		known[v.Name], known[v.File()] = true, v.Secret
-	}
-	for _, path := range []string{"README.md", "CHANGELOG.md", "SECURITY.md"} {
-		for _, m := range settingShape.FindAllStringSubmatch(read(t, path), -1) {
-			if !known[m[1]] && m[1] != "PLAN_ID" {
-				t.Errorf("%s names %s, which is no setting", path, m[1])
-			}
-		}
+		t.Errorf("settings and defaults (-code +docs/settings.md):\n%s", diff)
 	}
 }
 
@@ -96,22 +78,22 @@ func constants(t testing.TB, path, prefix string) (all []constant) {
 	return all
 }
 
-func TestTheReadmeTellsTheExitCodesInTheWordsOfTheCode(t *testing.T) {
+func TestThePageListsTheExitCodesInTheWordsOfTheCode(t *testing.T) {
 	var want, got []string
 	for _, c := range constants(t, "cmd/stripe-enhance/exit.go", "exit") {
 		want = append(want, c.value+" "+c.comment)
 	}
-	for _, cells := range rows(t, "Exit codes") {
+	for _, cells := range rows(t, "docs/commands.md", "Exit codes") {
 		got = append(got, cells[0]+" "+plain(cells[1]))
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
-		t.Errorf("exit codes (-code +README):\n%s", diff)
+		t.Errorf("exit codes (-code +docs/commands.md):\n%s", diff)
 	}
 }
 
-// Every kind of hold that the code uses is in the README with its remedy, and no
+// Every kind of hold that the code uses is on its page with its remedy, and no
 // other. A kind that is declared and never used is an empty promise.
-func TestTheReadmeSaysWhatToDoAboutEveryHold(t *testing.T) {
+func TestThePageListsARemedyForEveryHold(t *testing.T) {
 	kinds := constants(t, "reconcile/hold.go", "Hold")
 	var want, got []string
 	for _, k := range kinds {
@@ -128,7 +110,7 @@ func TestTheReadmeSaysWhatToDoAboutEveryHold(t *testing.T) {
 		}
 		want = append(want, word)
 	}
-	for _, cells := range rows(t, "When something is held") {
+	for _, cells := range rows(t, "docs/held.md", "Every hold") {
 		if cells[1] == "" {
 			t.Errorf("%s: the remedy is missing", cells[0])
 		}
@@ -137,7 +119,7 @@ func TestTheReadmeSaysWhatToDoAboutEveryHold(t *testing.T) {
 	slices.Sort(want)
 	slices.Sort(got)
 	if diff := cmp.Diff(want, got); diff != "" {
-		t.Errorf("kinds of hold (-code +README):\n%s", diff)
+		t.Errorf("kinds of hold (-code +docs/held.md):\n%s", diff)
 	}
 }
 
@@ -179,10 +161,10 @@ func scraped(t *testing.T) []string {
 	return names
 }
 
-// A name of a metric in the README is one that a scrape shows.
+// A name of a metric in a paper is one that a scrape shows.
 func TestNoPaperNamesAMetricThatIsNotThere(t *testing.T) {
 	names := scraped(t)
-	for _, path := range []string{"README.md", "CHANGELOG.md", "SECURITY.md", "docs/alerts.md", "docs/kubernetes.md"} {
+	for _, path := range append(pages(t), "CHANGELOG.md", "SECURITY.md") {
 		for _, word := range unknownMetrics(read(t, path), names) {
 			t.Errorf("%s names the metric %s; there are %v", path, word, names)
 		}

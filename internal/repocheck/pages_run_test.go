@@ -17,22 +17,51 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
-	_ "github.com/jackc/pgx/v5/stdlib" // the driver, for the README's commands as administrator
-	_ "modernc.org/sqlite"             // the driver, for the README's commands in the database
+	_ "github.com/jackc/pgx/v5/stdlib" // the driver, for the pages' commands as administrator
+	"go.yaml.in/yaml/v4"
+	_ "modernc.org/sqlite" // the driver, for the pages' commands in the database
 
 	"github.com/stripe-enhance/stripe-enhance/internal/needs"
 	"github.com/stripe-enhance/stripe-enhance/internal/pgtest"
 	"github.com/stripe-enhance/stripe-enhance/simulator"
 )
 
-// ofService is the section whose commands have a test of their own, because they need a
-// running service.
-const ofService = "As a service"
+// Pages with a part of their own here: ofService has tests of its own, because its commands
+// need a running service, and ofPostgres begins with a database that all the others then use.
+const (
+	ofService  = "docs/service.md"
+	ofPostgres = "docs/postgresql.md"
+)
 
-// notRun are the command lines of the README that are not run here, each with its
-// reason. If one is no longer in the README, the list is wrong.
+// notRun are the command lines, and the first lines of files, that are not run here, each with
+// its reason. If one is on no page any more, the list is wrong.
 var notRun = map[string]string{
-	"make test": "it is what runs this",
+	"make test":                           "it is what runs this",
+	"/srv/stripe-enhance/reconcile.log {": "it is a file of logrotate",
+	"stripe-enhance migrate import-legacy postgres://owner:PASSWORD@ep-x.eu-central-1.aws.neon.tech/neondb --dry-run":                        "import_legacy.txtar plays it",
+	"stripe-enhance migrate import-legacy postgres://owner:PASSWORD@ep-x.eu-central-1.aws.neon.tech/neondb":                                  "import_legacy.txtar plays it",
+	"DATABASE_URL=postgresql://owner:PASSWORD@ep-x-pooler.eu-central-1.aws.neon.tech/stripe_enhance?sslmode=require&channel_binding=require": "the tests of cmd/stripe-enhance go through a pooler",
+}
+
+// ofOthers are programs whose lines are not run here, each with the reason.
+var ofOthers = map[string]string{
+	"sudo":    "it needs root: internal/release installs a package, and looks at its units",
+	"kubectl": "it needs a cluster: other tests here read the manifests",
+	"helm":    "it needs a cluster: other tests here read the manifests",
+	"stripe":  "it is Stripe's own program",
+}
+
+// excuse is the reason for which a line is not run; "" if it is.
+func excuse(line string) string {
+	if why := notRun[line]; why != "" {
+		return why
+	}
+	for _, word := range strings.Fields(line) {
+		if why := ofOthers[word]; why != "" {
+			return why
+		}
+	}
+	return ""
 }
 
 // exported matches a line that changes the shell it is pasted into.
@@ -49,18 +78,26 @@ var ends = map[string]int{
 	// cron, after everything was approved: the one without a mapping stays held.
 	"./stripe-enhance reconcile >> reconcile.log 2>&1":        3,
 	"./stripe-enhance reconcile --full >> reconcile.log 2>&1": 3,
+	"stripe-enhance plan --verbose --all":                     3,
+	"stripe-enhance plan -o json > plan.json":                 3,
 }
 
-// reader is a person who follows the README, in a directory of their own, with simulators
+// endsOnPostgres are those that end otherwise there.
+var endsOnPostgres = map[string]int{
+	// PostgreSQL has its own program for it, which the command shows
+	"stripe-enhance backup hosting-backup.db": 2,
+	"stripe-enhance backup hosting.dump":      2,
+}
+
+// reader is a person who follows the README and the pages, in a directory of their own, with simulators
 // in place of Stripe and the panel.
 type reader struct {
 	dir   string // a fresh clone
 	env   []string
 	world *simulator.World
-	// secrets are the reader's values in place of the README's examples.
+	// secrets are the reader's values in place of the pages' examples.
 	secrets map[string]string
-	ran     []string
-	// server is a PostgreSQL to follow the README with; "" for SQLite.
+	// server is a PostgreSQL to follow the pages with; "" for SQLite.
 	server string
 }
 
@@ -120,14 +157,14 @@ func newReader(t *testing.T, server string) *reader {
 	if err := os.Symlink(filepath.Join("bin", "stripe-enhance"), filepath.Join(r.dir, "stripe-enhance")); err != nil {
 		t.Fatal(err)
 	}
-	// Settings that the README leaves out: the addresses of the simulators, no waiting, and
+	// Settings that the pages leave out: the addresses of the simulators, no waiting, and
 	// a brake as small as the town.
 	r.env = append(os.Environ(), "USER=reader",
 		"STRIPE_API_URL="+r.secrets["STRIPE_API_URL"], "STRIPE_RPS=1000", "ENHANCE_RPS=1000", "BRAKE_CREATE=3")
 	return r
 }
 
-// settings writes the .env of the README, with working credentials in place of the
+// settings writes the .env of the pages, with working credentials in place of the
 // examples.
 func (r *reader) settings(t *testing.T, text string) {
 	t.Helper()
@@ -154,8 +191,8 @@ func (r *reader) settings(t *testing.T, text string) {
 	}
 }
 
-// administer runs the README's commands of PostgreSQL's administrator, and points the
-// README's DATABASE_URL to the server of this test.
+// administer runs the pages' commands of PostgreSQL's administrator, and points the
+// pages' DATABASE_URL to the server of this test.
 func (r *reader) administer(t *testing.T, text string) {
 	t.Helper()
 	db, err := sql.Open("pgx", r.server)
@@ -183,11 +220,10 @@ func (r *reader) administer(t *testing.T, text string) {
 	r.secrets["DATABASE_URL"] = u.String()
 }
 
-// run is one command line as it is in the README, except that PLAN_ID is replaced.
+// run is one command line as it is on the page, except that PLAN_ID is replaced.
 func (r *reader) run(t *testing.T, line string) string {
 	t.Helper()
-	if why := notRun[line]; why != "" {
-		r.ran = append(r.ran, line)
+	if why := excuse(line); why != "" {
 		t.Logf("not run: %s: %s", line, why)
 		return ""
 	}
@@ -202,7 +238,6 @@ func (r *reader) run(t *testing.T, line string) string {
 			t.Fatalf("%s: %v", line, err)
 		}
 		r.env = append(r.env, m[1]+"="+string(out))
-		r.ran = append(r.ran, line)
 		return ""
 	}
 	var out, talk bytes.Buffer
@@ -210,10 +245,13 @@ func (r *reader) run(t *testing.T, line string) string {
 	if err := cmd.Run(); err != nil && cmd.ProcessState == nil {
 		t.Fatal(err)
 	}
-	if want, got := ends[line], cmd.ProcessState.ExitCode(); got != want {
+	want := ends[line]
+	if code, otherwise := endsOnPostgres[line]; otherwise && r.server != "" {
+		want = code
+	}
+	if got := cmd.ProcessState.ExitCode(); got != want {
 		t.Fatalf("%s\nends with %d, want %d:\n%s%s", line, got, want, talk.String(), out.String())
 	}
-	r.ran = append(r.ran, line)
 	return out.String()
 }
 
@@ -243,7 +281,7 @@ func (r *reader) cron(t *testing.T, line string) {
 	r.run(t, m[2]+" "+m[3])
 }
 
-// inDatabase runs the README's SQL in an empty database, and checks it from outside.
+// inDatabase runs the pages' SQL in an empty database, and checks it from outside.
 func (r *reader) inDatabase(t *testing.T, text string) {
 	t.Helper()
 	other := *r
@@ -268,9 +306,10 @@ func (r *reader) inDatabase(t *testing.T, text string) {
 	}
 }
 
-// Every piece of code of the README works, in the order of the README, in a fresh clone. If
-// there is a new kind of code, the test fails until a case here runs it.
-func TestEveryCommandOfTheReadmeWorks(t *testing.T) {
+// Every piece of code of the README and of the pages works, in the order in which the README
+// leads to the pages, in a fresh clone. If there is a new kind of code, the test fails until a
+// case here runs it.
+func TestEveryCommandOfThePagesWorks(t *testing.T) {
 	for _, tool := range []string{"sh", "make"} {
 		needs.Program(t, tool)
 	}
@@ -284,41 +323,90 @@ func TestEveryCommandOfTheReadmeWorks(t *testing.T) {
 	})
 }
 
-// follow runs all of them.
-func (r *reader) follow(t *testing.T) {
-	for _, b := range blocks(t) {
-		if b.section == ofService {
-			continue
-		}
-		switch {
-		case r.server != "" && b.section == "Two commands":
-			continue // they have no database of their own to choose
-		case r.server == "" && (strings.HasPrefix(b.text, "CREATE ROLE") || strings.HasPrefix(b.text, "DATABASE_URL=")):
-			continue // "to keep the state in PostgreSQL instead"
-		case b.language == "sql" && strings.HasPrefix(b.text, "CREATE ROLE"):
-			r.administer(t, b.text)
-		case b.language == "ini":
-			r.settings(t, b.text)
-		case b.language == "sql":
-			r.inDatabase(t, b.text)
-		case b.language == "sh", b.language == "cron", strings.HasPrefix(b.text, "stripe-enhance"):
-			for line := range strings.Lines(strings.ReplaceAll(b.text, "\\\n", "")) {
-				if line = strings.TrimSpace(line); b.language == "cron" {
-					r.cron(t, line)
-				} else {
-					r.run(t, line)
-				}
-			}
-		default:
-			t.Errorf("README.md:%d: how is this kind of code (%q) to be tried?", b.line, b.language)
+func TestEveryLineThatIsExcusedIsOnAPage(t *testing.T) {
+	var all strings.Builder
+	for _, page := range english(t) {
+		for _, b := range blocks(t, page) {
+			all.WriteString("\n" + b.text)
 		}
 	}
 	for line := range notRun {
-		if r.server == "" && !slices.Contains(r.ran, line) {
-			t.Errorf("%q is excused and does not stand in the README", line)
+		if !strings.Contains(all.String(), "\n"+line+"\n") {
+			t.Errorf("%q is excused and on no page", line)
+		}
+	}
+}
+
+// asRead are the pages in the order in which the README leads to them.
+func asRead(t *testing.T) []string {
+	t.Helper()
+	all := []string{"README.md"}
+	for _, m := range link.FindAllStringSubmatch(section(t, "README.md", "Everything else"), -1) {
+		if page, _, _ := strings.Cut(m[1], "#"); strings.HasPrefix(page, "docs/") && !slices.Contains(all, page) {
+			all = append(all, page)
+		}
+	}
+	if diff := cmp.Diff(english(t), slices.Sorted(slices.Values(all))); diff != "" {
+		t.Fatalf("pages (-there +of the pages' table of everything else):\n%s", diff)
+	}
+	return all
+}
+
+// follow runs all of them.
+func (r *reader) follow(t *testing.T) {
+	const choice = "Create the database" // "unless you choose PostgreSQL"
+	if r.server != "" {
+		for _, b := range blocks(t, ofPostgres) {
+			if b.section == choice {
+				r.try(t, b)
+			}
+		}
+	}
+	for _, page := range asRead(t) {
+		if page == ofService || page == ofPostgres && r.server == "" {
+			continue
+		}
+		for _, b := range blocks(t, page) {
+			switch {
+			case page == ofPostgres && b.section == choice:
+			case r.server != "" && b.section == "Two commands": // they have no database of their own to choose
+			default:
+				r.try(t, b)
+			}
 		}
 	}
 	if got := len(r.world.Hostings()); got != 4 {
-		t.Errorf("after following the README there are %d hostings, want 4", got)
+		t.Errorf("after following the pages there are %d hostings, want 4", got)
+	}
+}
+
+// try runs one piece of code.
+func (r *reader) try(t *testing.T, b block) {
+	t.Helper()
+	first, _, _ := strings.Cut(b.text, "\n")
+	switch {
+	case b.language != "sh" && excuse(first) != "":
+		t.Logf("not run: %s: %s", first, excuse(first))
+	case b.language == "sql" && strings.HasPrefix(b.text, "CREATE ROLE"):
+		r.administer(t, b.text)
+	case b.language == "ini":
+		r.settings(t, b.text)
+	case b.language == "sql":
+		r.inDatabase(t, b.text)
+	case b.language == "yaml":
+		var any any
+		if err := yaml.Unmarshal([]byte(b.text), &any); err != nil {
+			t.Errorf("%s:%d: %v", b.page, b.line, err)
+		}
+	case b.language == "sh", b.language == "cron":
+		for line := range strings.Lines(strings.ReplaceAll(b.text, "\\\n", "")) {
+			if line = strings.TrimSpace(line); b.language == "cron" {
+				r.cron(t, line)
+			} else {
+				r.run(t, line)
+			}
+		}
+	default:
+		t.Errorf("%s:%d: how is this kind of code (%q) to be tried?", b.page, b.line, b.language)
 	}
 }

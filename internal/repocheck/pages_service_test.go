@@ -13,15 +13,15 @@ import (
 	"github.com/stripe-enhance/stripe-enhance/internal/needs"
 )
 
-// The addresses of the served demo in the README. Both are replaced everywhere, because
+// The addresses of the served demo on its page. Both are replaced everywhere, because
 // another program may listen there on the machine that runs the tests.
 const (
 	demoService  = "127.0.0.1:8080"
 	demoControls = "127.0.0.1:12111"
 )
 
-// The lines that begin with curl are run as they are, in the order of the README, against
-// the service that the section starts before them.
+// The lines that begin with curl are run as they are, in the order of the page, against
+// the service that the page starts before them.
 func TestEveryCurlOfTheServiceWorksAgainstTheServedDemo(t *testing.T) {
 	for _, name := range []string{"sh", "curl"} {
 		needs.Program(t, name)
@@ -29,10 +29,7 @@ func TestEveryCurlOfTheServiceWorksAgainstTheServedDemo(t *testing.T) {
 	service, controls := freeAddress(t), freeAddress(t)
 	moved := strings.NewReplacer(demoService, service, demoControls, controls)
 	var start, lines []string
-	for _, b := range blocks(t) {
-		if b.section != ofService || b.language != "sh" {
-			continue
-		}
+	for _, b := range blocks(t, ofService) {
 		for line := range strings.Lines(b.text) {
 			if line = strings.TrimSpace(line); strings.HasPrefix(line, "stripe-enhance ") {
 				start = append(start, line)
@@ -42,7 +39,7 @@ func TestEveryCurlOfTheServiceWorksAgainstTheServedDemo(t *testing.T) {
 		}
 	}
 	if len(start) != 1 || len(lines) < 5 {
-		t.Fatalf("the section starts %q and then has %d lines; want the demo, and what is to be tried", start, len(lines))
+		t.Fatalf("the page starts %q and then has %d lines; want the demo, and what is to be tried", start, len(lines))
 	}
 	serveDemo(t, start[0], service, controls)
 	var settings string // lines like KEY=…, which the lines after them use
@@ -65,7 +62,7 @@ func TestEveryCurlOfTheServiceWorksAgainstTheServedDemo(t *testing.T) {
 	t.Logf("%d lines with curl", curls)
 }
 
-// serveDemo runs the line of the README that starts the demo, at other addresses,
+// serveDemo runs the line of the page that starts the demo, at other addresses,
 // until the end of the test, and waits until the first customers are there.
 func serveDemo(t *testing.T, line, service, controls string) {
 	t.Helper()
@@ -100,7 +97,7 @@ func serveDemo(t *testing.T, line, service, controls string) {
 }
 
 // looked reports whether the service has finished a run, because only then it knows the
-// customers of the README's requests.
+// customers of the requests.
 func looked(service string) bool {
 	var d struct {
 		LastRun *struct{ FinishedAt *string }
