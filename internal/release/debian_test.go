@@ -38,7 +38,8 @@ test "$(stat -c '%U:%G %a' /etc/stripe-enhance)" = 'root:stripe-enhance 750'
 test "$(stat -c '%U:%G %a' /etc/stripe-enhance/env)" = 'root:stripe-enhance 640'
 test "$(stat -c '%U:%G %a' /usr/bin/stripe-enhance)" = 'root:root 755'
 for file in man/man1/stripe-enhance.1 man/man1/stripe-enhance-plan.1 man/man5/stripe-enhance-configuration.5 \
-    bash-completion/completions/stripe-enhance doc/stripe-enhance/copyright doc/stripe-enhance/THIRD_PARTY_NOTICES.md; do
+    bash-completion/completions/stripe-enhance doc/stripe-enhance/copyright \
+    doc/stripe-enhance/docs/held.md doc/stripe-enhance/docs/ro/held.md doc/stripe-enhance/THIRD_PARTY_NOTICES.md; do
     dpkg -L stripe-enhance | grep -Fx /usr/share/$file
 done
 
