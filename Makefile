@@ -9,6 +9,7 @@ KILLS    ?= 20
 SEEDS    ?= 100000
 CROWDS   ?= 200
 SEED     ?=
+SITE     ?= bin/site
 WALK     ?= 60
 CUSTOMERS ?= 100000
 
@@ -99,6 +100,9 @@ assets: ## Fetch the page's style sheet and the tests' axe anew (npm)
 
 pictures: ## The README's pictures of the page, from the served demo (needs Chromium)
 	SCREENSHOTS=$(CURDIR)/docs/pictures go test -count=1 -timeout 10m -run TestThePicturesOfTheREADME ./internal/demo
+
+site: ## README and docs as a site with search: bin/site (SITE=DIR; needs mkdocs-material)
+	PYTHONDONTWRITEBYTECODE=1 mkdocs build --quiet --strict --site-dir "$(abspath $(SITE))"
 
 clean: ## Remove what these targets made
 	rm -rf bin dist coverage.out

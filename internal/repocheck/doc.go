@@ -1,6 +1,6 @@
 // Package repocheck tests the repository as a whole: which package may import which,
 // whether the README and the pages of docs describe the code and their commands work, whether
-// the image's binary
+// the pages make a site, whether the image's binary
 // runs if there is nothing else.
 //
 // Decisions:

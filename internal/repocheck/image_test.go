@@ -16,6 +16,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/stripe-enhance/stripe-enhance/internal/browser"
 	"github.com/stripe-enhance/stripe-enhance/internal/pgtest"
 )
 
@@ -95,6 +96,7 @@ func program(t testing.TB) string {
 
 func TestMain(m *testing.M) {
 	code := m.Run()
+	browser.Close()
 	if built != "" {
 		_ = os.RemoveAll(built)
 	}
