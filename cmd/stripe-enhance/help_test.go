@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/spf13/pflag"
 
 	"github.com/stripe-enhance/stripe-enhance/reconcile"
 )
@@ -142,6 +143,32 @@ func TestThePageListsEveryCommand(t *testing.T) {
 	table, _, _ = strings.Cut(table, "\n\n")
 	if diff := cmp.Diff(want, strings.Split(table, "\n")); diff != "" {
 		t.Errorf("commands (-help +docs/commands.md):\n%s", diff)
+	}
+}
+
+// The options of a mapping on the page are the flags of the command.
+func TestThePageListsEveryOptionOfAMapping(t *testing.T) {
+	text, err := os.ReadFile("../../docs/metadata.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	p, _, _ := bench()
+	c, _, err := p.root().Find([]string{"mappings", "set"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var want, got []string
+	c.LocalNonPersistentFlags().VisitAll(func(f *pflag.Flag) {
+		if f.Name != "unchecked" && f.Name != "help" {
+			want = append(want, f.Name)
+		}
+	})
+	for _, m := range regexp.MustCompile("(?m)^\\| `--([a-z-]+)` \\|").FindAllStringSubmatch(string(text), -1) {
+		got = append(got, m[1])
+	}
+	slices.Sort(got)
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("options (-flags +docs/metadata.md):\n%s", diff)
 	}
 }
 

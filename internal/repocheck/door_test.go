@@ -25,7 +25,7 @@ var (
 	// stationLine matches the beginning of a line of the walk.
 	stationLine = regexp.MustCompile("(?m)^\\d+\\. `")
 	// pathShape matches a path of this repository in backquotes.
-	pathShape = regexp.MustCompile("`((?:cmd|internal|reconcile|clients|store|server|simulator|migrations|deploy)(?:/[\\w.-]+)*)`")
+	pathShape = regexp.MustCompile("`((?:cmd|internal|reconcile|clients|store|server|simulator|migrations|deploy|docs)(?:/[\\w.-]+)*)`")
 )
 
 func TestThePapersForEngineersNamePathsThatExist(t *testing.T) {

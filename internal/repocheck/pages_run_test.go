@@ -6,6 +6,7 @@ import (
 	"database/sql"
 	"encoding/json"
 	"errors"
+	"io"
 	"net/url"
 	"os"
 	"os/exec"
@@ -394,9 +395,16 @@ func (r *reader) try(t *testing.T, b block) {
 	case b.language == "sql":
 		r.inDatabase(t, b.text)
 	case b.language == "yaml":
-		var any any
-		if err := yaml.Unmarshal([]byte(b.text), &any); err != nil {
+		var err error
+		for documents := yaml.NewDecoder(strings.NewReader(b.text)); err == nil; {
+			err = documents.Decode(new(any))
+		}
+		if !errors.Is(err, io.EOF) {
 			t.Errorf("%s:%d: %v", b.page, b.line, err)
+		}
+	case b.language == "json":
+		if !json.Valid([]byte(b.text)) {
+			t.Errorf("%s:%d: this is no JSON", b.page, b.line)
 		}
 	case b.language == "sh", b.language == "cron":
 		for line := range strings.Lines(strings.ReplaceAll(b.text, "\\\n", "")) {
