@@ -185,11 +185,19 @@ func quoted(text string) []byte {
 	return []byte(text)
 }
 
-// Overlays and chart name the same image, in the version of the chart.
+// Overlays and chart name the same image, in the version of the chart, which is that of the
+// last release.
 func TestTheImageIsTheSameEverywhere(t *testing.T) {
 	c := loadChart(t)
 	if c.Metadata.Version != c.Metadata.AppVersion {
 		t.Errorf("the chart has the version %s, and the program %s", c.Metadata.Version, c.Metadata.AppVersion)
+	}
+	next := "1.0.0" // no release has been made
+	if m := regexp.MustCompile(`(?m)^## \[(\d\S*)\]`).FindStringSubmatch(read(t, "CHANGELOG.md")); m != nil {
+		next = m[1]
+	}
+	if c.Metadata.Version != next {
+		t.Errorf("the chart has the version %s, and CHANGELOG.md %s", c.Metadata.Version, next)
 	}
 	want := "image: ghcr.io/stripe-enhance/stripe-enhance:" + c.Metadata.AppVersion
 	for _, m := range modes(t) {

@@ -13,6 +13,7 @@ import (
 	"testing"
 
 	monitoring "github.com/prometheus-operator/prometheus-operator/pkg/apis/monitoring/v1"
+	"github.com/robfig/cron/v3"
 	apps "k8s.io/api/apps/v1"
 	batch "k8s.io/api/batch/v1"
 	core "k8s.io/api/core/v1"
@@ -221,6 +222,9 @@ func known() map[string]bool {
 func (w *world) ends(t *testing.T, c *batch.CronJob) {
 	t.Helper()
 	job := c.Spec.JobTemplate.Spec
+	if _, err := cron.ParseStandard(c.Spec.Schedule); err != nil || len(c.Name) > 52 {
+		w.wrong("%s: the schedule is %q: %v; a name has 52 characters at most", c.Name, c.Spec.Schedule, err)
+	}
 	if c.Spec.ConcurrencyPolicy != batch.ForbidConcurrent {
 		w.wrong("%s: runs may overlap", c.Name)
 	}

@@ -11,6 +11,7 @@ import (
 	networking "k8s.io/api/networking/v1"
 	policy "k8s.io/api/policy/v1"
 	meta "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/util/validation"
 	"sigs.k8s.io/json"
 	"sigs.k8s.io/yaml"
 )
@@ -73,6 +74,14 @@ func parse(text string) *world {
 			continue
 		}
 		key := kind + " " + object.GetName()
+		for _, why := range validation.IsDNS1123Label(object.GetName()) {
+			w.wrong("%s: %s", key, why)
+		}
+		for name, value := range object.GetLabels() {
+			for _, why := range append(validation.IsQualifiedName(name), validation.IsValidLabelValue(value)...) {
+				w.wrong("%s: the label %s=%s: %s", key, name, value, why)
+			}
+		}
 		if w.objects[key] != nil {
 			w.wrong("%s stands twice", key)
 		}

@@ -32,7 +32,7 @@ var measures = []measure{
 var (
 	plainFolders   = []string{"clients", "cmd", "internal", "reconcile", "reconcile/engine", "server", "simulator", "store"}
 	plainSentences = []string{"clients", "cmd", "internal", "reconcile", "reconcile/engine", "reconcile/planner", "server", "simulator", "store"}
-	plainPapers    = []string{"CONTRIBUTING.md", "ARCHITECTURE.md", "SECURITY.md", "CHANGELOG.md", "README.md", "docs/alerts.md", "docs/kubernetes.md"}
+	plainPapers    = []string{"CONTRIBUTING.md", "ARCHITECTURE.md", "SECURITY.md", "CHANGELOG.md", "README.md", "docs/alerts.md", "docs/kubernetes.md", "deploy/chart/stripe-enhance/README.md"}
 )
 
 var wordShape = regexp.MustCompile(`[A-Za-z][A-Za-z'-]*`)
