@@ -11,6 +11,8 @@ CROWDS   ?= 200
 SEED     ?=
 SITE     ?= bin/site
 WALK     ?= 60
+FLEET    ?= 300
+DAYS     ?= 365
 CUSTOMERS ?= 100000
 
 # Built once and cached; as `go run PACKAGE@VERSION` it is no part of go.mod.
@@ -46,6 +48,10 @@ sim: ## Histories of whole companies, 100,000 of them (SEEDS=N, or SEED=N to see
 
 crowds: ## Whoever has paid waits for no crowd of others, CROWDS=200 of them in simulated time
 	CROWDS=$(CROWDS) go test -count 1 -timeout 0 -v -run TestWhoHasPaidWaitsForNobody ./internal/simtest
+
+.PHONY: year
+year: ## A year of a fleet with pruning on, FLEET=300 customers: size and rows a quarter
+	FLEET=$(FLEET) DAYS=$(DAYS) go test -count 1 -timeout 0 -v -run TestAYearOfAFleet ./internal/simtest
 
 race: ## Every test under the race detector (needs a C compiler)
 	go test -race -timeout 30m ./...
