@@ -28,8 +28,11 @@ type post struct {
 	session     MailSession
 	connections int
 	letter      reconcile.Letter // being sent
-	stopped     string           // why no more is sent in this run
-	unsent      int              // mails that were due and not sent because of that
+	// handed means that the server may have taken letter, and that the journal has not
+	// recorded that it did.
+	handed  bool
+	stopped string // why no more is sent in this run
+	unsent  int    // mails that were due and not sent because of that
 }
 
 // sendMails sends the mails that are due and that no brake holds. It comes after
@@ -143,17 +146,17 @@ func (r *run) mailCustomer(ctx context.Context, p *post, id string) {
 	}
 	defer free()
 	defer r.known.forget(id)
+	p.handed = false
 	err = fault.Guard(func() error { return r.mailSteps(ctx, p, id) })
 	r.logPanic(id, err)
-	switch fault.Of(err) {
-	case fault.Canceled: // this process stopped it
-	case fault.Fenced:
+	switch kind := fault.Of(err); {
+	case err == nil:
+	case p.handed:
+		r.note("%s: it is not known whether a mail was sent, and it is not sent again: %v", id, err)
+	case kind == fault.Canceled: // this process stopped it
+	case kind == fault.Fenced:
 		p.stop(err)
-	case fault.Ambiguous, fault.Unknown:
-		if err != nil {
-			r.note("%s: it is not known whether a mail was sent, and it is not sent again: %v", id, err)
-		}
-	case fault.Transient, fault.Throttled, fault.Conflict, fault.Malformed, fault.Permanent, fault.Denied, fault.NotFound:
+	default:
 		r.note("%s: a mail was not sent: %v", id, err)
 	}
 }
@@ -188,7 +191,7 @@ type customerPost struct {
 }
 
 // mailSteps sends the mails of one customer, one after the other. Each is decided again
-// right before, with its subscriptions read by id: whoever has paid gets no warning. That
+// right before, with its subscriptions read by id: a customer who has paid gets no warning. That
 // read is the last one, because the others may take long.
 func (r *run) mailSteps(ctx context.Context, p *post, id string) error {
 	of := &customerPost{p, map[string]time.Time{}, idSet{}, map[string]reconcile.Letter{}}
@@ -210,7 +213,7 @@ func (r *run) mailSteps(ctx context.Context, p *post, id string) error {
 	return nil
 }
 
-// mailStep does the next step of one mail: what it needs is read, then it is sent.
+// mailStep does the next step of one mail: its facts are read, then it is sent.
 func (r *run) mailStep(ctx context.Context, of *customerPost, c *reconcile.Customer, a reconcile.Action) error {
 	l, written := of.letters[a.ID]
 	if !written {
@@ -268,7 +271,10 @@ func (r *run) mailOne(ctx context.Context, p *post, c *reconcile.Customer, a rec
 	l.Mail = *a.Mail // as it was decided last
 	p.letter, r.post = l, p
 	_, err := r.send(ctx, c, a)
-	if fault.Of(err) == fault.Denied {
+	if err == nil {
+		p.handed = false
+	}
+	if fault.Of(err) == fault.Denied && !p.handed {
 		p.stop(err)
 		return nil
 	}
@@ -281,8 +287,8 @@ func (r *run) skipMail(ctx context.Context, a reconcile.Action, why string) erro
 	return r.MailJournal.SkipMail(ctx, r.tok, r.rec.ID, a, why+": no mail was sent", r.clock())
 }
 
-// letter reads at Stripe what a mail needs: who gets it, and what is to be paid. why is the
-// reason if it cannot be sent.
+// letter reads the facts of a mail at Stripe: its addressee, and the invoices that are to be
+// paid. why is the reason if it cannot be sent.
 func (r *run) letter(ctx context.Context, c *reconcile.Customer, a reconcile.Action) (l reconcile.Letter, why string, err error) {
 	to, err := r.Addressees.Addressee(ctx, buyerOf(c, a.Subscription))
 	if errors.Is(err, fault.NotFound) {
@@ -351,6 +357,7 @@ func (r *run) connect(ctx context.Context, p *post) bool {
 
 // sendMail is the call of a mail.
 func (r *run) sendMail(ctx context.Context, _ *reconcile.Customer, _ reconcile.Action, out *reconcile.Outcome) error {
+	r.post.handed = true
 	err := r.post.session.Send(ctx, r.post.letter)
 	switch fault.Of(err) {
 	case fault.Permanent:
@@ -363,6 +370,7 @@ func (r *run) sendMail(ctx context.Context, _ *reconcile.Customer, _ reconcile.A
 	if err == nil {
 		out.Mail = reconcile.MailSent
 	}
+	r.post.handed = out.Mail == reconcile.MailSent || out.Mail == reconcile.MailUnknown
 	return err
 }
 

@@ -15,7 +15,7 @@ import (
 const warned = "warn_suspend to ada@example.com"
 
 // A mail server that ends each connection after one use gets a few of them in a run, and
-// none is left open. Whoever has no mail then has it in the next run.
+// none is left open. The customer who got no mail gets it in the next run.
 func TestARunConnectsAFewTimesAndClosesEachConnection(t *testing.T) {
 	m := newMailing(t, nil)
 	m.late(t, "ada")
@@ -65,7 +65,7 @@ func TestAServerThatTakesNoMailEndsTheMailsOfARun(t *testing.T) {
 	diff(t, "intents", []string{"mail failed", "mail planned"}, kinds(rep))
 }
 
-// addressed is Stripe with other answers about who gets a mail, and what is to be paid.
+// addressed is Stripe with other answers about the addressee and the open invoices.
 type addressed struct {
 	engine.Addressees
 	email    *string // nil: that of Stripe
@@ -101,8 +101,8 @@ func (m *mailing) address(t *testing.T, a *addressed) {
 	m.restart(t, p)
 }
 
-// A customer to whom no mail can be sent costs no connection. The journal has the reason,
-// and it is not tried again.
+// A customer without an address costs no connection. The journal has the reason, and the
+// mail is not tried again, because each try would be noted.
 func TestACustomerWithoutAnAddressGetsNoMail(t *testing.T) {
 	const none = "the customer has no e-mail at Stripe to which a mail can be sent"
 	two, empty := "ada@example.com, bob@example.com", ""
@@ -179,4 +179,59 @@ func TestNoMailIsSentWhileOthersMayLackTheirOutcome(t *testing.T) {
 		t.Errorf("the run ends with %v", err)
 	}
 	diff(t, "sent", []string(nil), m.server.subjects())
+}
+
+// forgetful is a journal that cannot store the outcome of a mail, nor that there is none.
+type forgetful struct {
+	engine.Journal
+	engine.MailJournal
+	err error
+}
+
+func (f forgetful) RecordOutcome(ctx context.Context, tok reconcile.Token, o reconcile.Outcome) error {
+	if o.Action.Kind == reconcile.SendMail {
+		return f.err
+	}
+	return f.Journal.RecordOutcome(ctx, tok, o)
+}
+
+func (f forgetful) SkipMail(context.Context, reconcile.Token, string, reconcile.Action, string, time.Time) error {
+	return f.err
+}
+
+// An operator who reads that a mail was not sent may send it by hand: so that is noted only
+// if the server has not taken it, whatever kind of error ended the mails of the customer.
+func TestANoteShowsWhetherTheServerCanHaveTheMail(t *testing.T) {
+	outage, empty := fault.Errorf(fault.Transient, "the database is out"), ""
+	for name, c := range map[string]struct {
+		stripe  addressed
+		journal error // nil: it works
+		panics  bool
+		known   bool
+	}{
+		"an outcome that is not stored, because of an outage": {journal: outage},
+		"an outcome that is not stored":                       {journal: errStumble},
+		"a panic while it is handed over":                     {panics: true},
+		"a mail without an address":                           {stripe: addressed{email: &empty}, journal: errStumble, known: true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			m := newMailing(t, nil)
+			m.late(t, "ada")
+			p := m.ports()
+			if c.journal != nil {
+				f := forgetful{p.Journal, p.MailJournal, c.journal}
+				p.Journal, p.MailJournal = f, f
+			}
+			c.stripe.Addressees, p.Addressees = p.Addressees, &c.stripe
+			m.restart(t, p)
+			m.server.takes = func() {
+				if c.panics {
+					panic("CANARY")
+				}
+			}
+			rep := m.after(24 * time.Hour)
+			want := map[bool][]int{false: {1, 0}, true: {0, 1}}[c.known]
+			diff(t, "not known, and known not to be sent", want, []int{notes(rep, ": it is not known whether a mail was sent"), notes(rep, ": a mail was not sent")})
+		})
+	}
 }

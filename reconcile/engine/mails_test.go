@@ -26,6 +26,7 @@ type mailServer struct {
 	failure error // of the next mails; an ambiguous one takes them
 	taken   []reconcile.Letter
 	opens   func() // before a connection is made
+	takes   func() // before a mail is taken
 }
 
 func (m *mailServer) Open(context.Context) (engine.MailSession, error) {
@@ -42,6 +43,9 @@ func (m *mailServer) Open(context.Context) (engine.MailSession, error) {
 type mailSession struct{ *mailServer }
 
 func (m *mailSession) Send(_ context.Context, l reconcile.Letter) error {
+	if m.takes != nil {
+		m.takes()
+	}
 	if m.failure == nil || errors.Is(m.failure, fault.Ambiguous) {
 		m.taken = append(m.taken, l)
 	}

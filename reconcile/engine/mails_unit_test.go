@@ -180,7 +180,7 @@ func (b *billed) OpenInvoices(_ context.Context, sub string) ([]reconcile.Invoic
 }
 
 // A mail goes to the buyer of its subscription, and shows each invoice that is to be paid
-// once: the customer pays what it shows.
+// once: the customer pays by it.
 func TestALetterShowsWhatItsBuyerOwesOnce(t *testing.T) {
 	stripe := &billed{}
 	r := runOver(Ports{Addressees: stripe})

@@ -85,7 +85,7 @@ func TestWhatBecomesOfFeaturesAfterAnAnswer(t *testing.T) {
 		keys   []string
 		err    error
 		saves  error
-		want   reconcile.ProductFeatures // what is known then
+		want   reconcile.ProductFeatures // known after the answer
 		fails  error
 		due    int // how often all customers are made due
 		note   string

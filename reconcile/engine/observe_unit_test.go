@@ -85,7 +85,7 @@ func (b *book) SawEvents(_ context.Context, _ reconcile.Token, _ []reconcile.Eve
 	return nil
 }
 
-// timetable counts what is made due.
+// timetable counts the calls that make customers due.
 type timetable struct {
 	Timetable
 	due, looks int
