@@ -22,6 +22,9 @@ type adoptionBody struct {
 // decisionMarks are the colours of the decisions.
 var decisionMarks = map[adopt.Decision]string{adopt.Link: "good", adopt.Review: "wait", adopt.New: "quiet", adopt.Ignore: "quiet"}
 
+// pairRows is how many pairs a page shows: each has a form of its own.
+const pairRows = 10
+
 // adoption lists hostings beside subscriptions, as long as nothing links them.
 func (v *visit) adoption() (any, error) {
 	desk := v.server.Adoption()
@@ -32,8 +35,8 @@ func (v *visit) adoption() (any, error) {
 	if v.query().CSV {
 		return v.pairsFile(pairs), nil
 	}
-	columns := []column{{Key: "adoption.at_stripe", Kind: "whole"}, {Key: "adoption.at_panel", Kind: "whole"}, {Key: "adoption.score", Kind: "number"}, {Key: "adoption.evidence", Kind: "whole"}, {Key: "adoption.decision", Kind: "state"}, {Key: "adoption.reason", Kind: "wide long"}, {Key: "adoption.change", Kind: "forms"}}
-	return adoptionBody{list: v.pagedOf("adoption.none", columns, len(pairs), func(i int) row { return v.pairRow(&pairs[i]) }), At: at, Undone: v.Problem("pair")}, nil
+	columns := []column{{Key: "adoption.at_stripe"}, {Key: "adoption.at_panel"}, {Key: "adoption.score", Kind: "number"}, {Key: "adoption.evidence"}, {Key: "adoption.decision", Kind: "state"}, {Key: "adoption.reason", Kind: "wide"}, {Key: "adoption.change", Kind: "forms"}}
+	return adoptionBody{list: v.pagedOf("adoption.none", columns, pairRows, len(pairs), func(i int) row { return v.pairRow(&pairs[i]) }), At: at, Undone: v.Problem("pair")}, nil
 }
 
 // pairsFile has the columns of the command, which takes the file back with its decisions.
@@ -72,18 +75,16 @@ func (v *visit) pairRow(p *adopt.Pair) row {
 	for i, e := range p.Evidence {
 		evidence[i] = strings.ReplaceAll(string(e), "_", " ")
 	}
-	fields := func(d adopt.Decision) map[string]string {
-		return map[string]string{"decision": string(d), "customer": p.Customer, "subscription": p.Subscription, "org": p.Org, "hosting": strconv.FormatInt(p.Hosting, 10), "plan": strconv.Itoa(p.Plan)}
-	}
-	var forms []form
+	decide := form{To: "/ui/adoption/decide", Task: "approve", Name: "decision",
+		Fields: map[string]string{"customer": p.Customer, "subscription": p.Subscription, "org": p.Org, "hosting": strconv.FormatInt(p.Hosting, 10), "plan": strconv.Itoa(p.Plan)}}
 	if p.Subscription != "" && p.Hosting != 0 {
-		forms = append(forms, form{To: "/ui/adoption/decide", Task: "approve", Label: "adoption.link", Fields: fields(adopt.Link)})
+		decide.Buttons = append(decide.Buttons, button{"adoption.link", string(adopt.Link)})
 	}
 	if p.Subscription != "" {
-		forms = append(forms, form{To: "/ui/adoption/decide", Task: "approve", Label: "adoption.new", Fields: fields(adopt.New)})
+		decide.Buttons = append(decide.Buttons, button{"adoption.new", string(adopt.New)})
 	}
-	forms = append(forms, form{To: "/ui/adoption/decide", Task: "approve", Label: "adoption.ignore", Fields: fields(adopt.Ignore)})
-	return row{billed, there, {Text: strconv.Itoa(p.Score)}, {Text: strings.Join(evidence, ", ")}, {Text: string(p.Decision), Mark: decisionMarks[p.Decision]}, {Text: p.Reason}, {Forms: forms}}
+	decide.Buttons = append(decide.Buttons, button{"adoption.ignore", string(adopt.Ignore)})
+	return row{billed, there, {Text: strconv.Itoa(p.Score)}, {Text: strings.Join(evidence, ", ")}, {Text: string(p.Decision), Mark: decisionMarks[p.Decision]}, {Text: p.Reason}, {Forms: []form{decide}}}
 }
 
 // compare reads both sides anew.

@@ -41,6 +41,9 @@ func (storyBody) Time(text *string) time.Time {
 // Advice is the next step for a person, by the kind of a hold.
 func (storyBody) Advice(kind string) string { return reconcile.HoldKind(kind).Advice() }
 
+// timelineRows is how many rows of the journal the page of a customer shows.
+const timelineRows = 12
+
 // journalRows is how much of the journal of a customer is read at once.
 const journalRows = 500
 
@@ -131,8 +134,8 @@ func (v *visit) customer() (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	columns := []column{{Key: "customer.when", Kind: "time"}, {Key: "customer.what"}, {Key: "customer.state"}, {Key: "customer.why", Kind: "long"}, {Key: "customer.evidence", Kind: "long"}}
-	journal, err := v.parts("customer.no_journal", columns, listRows, v.timeline(c.ID))
+	columns := []column{{Key: "customer.when", Kind: "time"}, {Key: "customer.what"}, {Key: "customer.state"}, {Key: "customer.why", Kind: "wide"}, {Key: "customer.evidence", Kind: "wide"}}
+	journal, err := v.parts("customer.no_journal", columns, timelineRows, v.timeline(c.ID))
 	if err != nil {
 		return nil, err
 	}
@@ -144,7 +147,7 @@ func (v *visit) customer() (any, error) {
 			until = cell{Text: v.T("holds.no_end")}
 		}
 		body.List.Rows = append(body.List.Rows, row{{Text: h.Kind, Mark: "wait", Note: h.Subscription}, {Text: h.Reason}, {Text: h.Author}, until,
-			{Forms: []form{{To: "/ui/holds/remove", Task: "hold", Label: "holds.remove", Fields: map[string]string{"id": h.ID, "customer": c.ID}}}}})
+			{Forms: []form{{To: "/ui/holds/remove", Task: "hold", Name: "id", Buttons: []button{{"holds.remove", h.ID}}, Fields: map[string]string{"customer": c.ID}}}}})
 	}
 	return body, nil
 }

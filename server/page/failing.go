@@ -42,7 +42,7 @@ func (v *visit) failing() (any, error) {
 	}
 	slices.SortFunc(body.Kinds, func(a, b failureKind) int { return cmp.Or(b.Count-a.Count, cmp.Compare(a.Text, b.Text)) })
 	body.Kinds = body.Kinds[:min(len(body.Kinds), kindsShown)]
-	columns := []column{{Key: "failing.customer"}, {Key: "failing.state"}, {Key: "failing.error", Kind: "long"}, {Key: "failing.failures", Kind: "number"}, {Key: "failing.next", Kind: "time"}, {Key: "failing.change", Kind: "forms"}}
+	columns := []column{{Key: "failing.customer"}, {Key: "failing.state"}, {Key: "failing.error", Kind: "wide"}, {Key: "failing.failures", Kind: "number"}, {Key: "failing.next", Kind: "time"}, {Key: "failing.change", Kind: "forms"}}
 	body.List, err = v.parts("failing.none", columns, listRows, func(after string, limit int) (rows []row, next string, err error) {
 		found, next, err := v.ports.Directory.CustomerRows(v.r.Context(), reconcile.CustomerSearch{Text: q.Search, Failing: true, After: after, Limit: limit})
 		for i := range found {
@@ -59,7 +59,7 @@ func (v *visit) failingRow(c *reconcile.CustomerRow) row {
 		state = cell{Text: v.T("customers.parked"), Mark: "bad", Note: v.Instant(c.Parked)}
 	}
 	return row{whoCell(c.Email, c.ID), state, {Text: c.LastError}, {Text: strconv.Itoa(c.Failures)}, {At: c.RetryAfter},
-		{Forms: []form{{To: failingPath + "/retry", Task: "retry", Label: "failing.retry", Fields: map[string]string{"id": c.ID}}}}}
+		{Forms: []form{{To: failingPath + "/retry", Task: "retry", Name: "id", Buttons: []button{{"failing.retry", c.ID}}}}}}
 }
 
 // retryFailing makes one customer be tried again now.

@@ -9,6 +9,14 @@ import (
 	"github.com/stripe-enhance/stripe-enhance/server"
 )
 
+const (
+	// datedRows is how many rows the list below the calendar has.
+	datedRows = 10
+	// fewEntries is how many entries the calendar of a month may have. If there are more, each
+	// day shows its first one, and how many there are besides.
+	fewEntries = 40
+)
+
 // furthest is how many months ahead the calendar goes: ten years, as the command does.
 const furthest = 120
 
@@ -75,8 +83,8 @@ func (v *visit) forecast() (any, error) {
 }
 
 func (v *visit) forecastList(all []reconcile.ForecastEntry) *list {
-	columns := []column{{Key: "forecast.at", Kind: "time"}, {Key: "forecast.kind", Kind: "state"}, {Key: "forecast.customer"}, {Key: "forecast.subscription"}, {Key: "forecast.email"}, {Key: "forecast.reason", Kind: "wide long"}}
-	return v.pagedOf("forecast.none", columns, len(all), func(i int) row {
+	columns := []column{{Key: "forecast.at", Kind: "time"}, {Key: "forecast.kind", Kind: "state"}, {Key: "forecast.customer"}, {Key: "forecast.subscription"}, {Key: "forecast.email"}, {Key: "forecast.reason", Kind: "wide"}}
+	return v.pagedOf("forecast.none", columns, datedRows, len(all), func(i int) row {
 		e := &all[i]
 		return row{{At: e.At}, {Text: string(e.Kind), Mark: forecastMarks[e.Kind]}, {Text: e.Customer, Href: customerAddress(e.Customer)}, {Text: e.Subscription}, {Text: e.Email}, {Text: e.Reason}}
 	})
@@ -89,11 +97,18 @@ func monthOf(t time.Time) time.Time {
 
 // weeks are the days of a month, from Monday to Sunday.
 func (v *visit) weeks(month, now time.Time, all map[int]server.ForecastDay) (weeks []week) {
+	shown := 0
+	for _, of := range all {
+		shown += len(of.First)
+	}
 	at := (int(month.Weekday()) + 6) % 7
 	w := week{Quiet: true}
 	for t := month; t.Month() == month.Month(); t = t.AddDate(0, 0, 1) {
 		d := day{Number: t.Day(), Name: v.day(t), Today: t.Equal(now.Truncate(24 * time.Hour))}
 		of := all[t.Day()]
+		if shown > fewEntries {
+			of.First = of.First[:min(len(of.First), 1)]
+		}
 		d.More = of.All - len(of.First)
 		for _, e := range of.First {
 			d.Entries = append(d.Entries, entry{Word: string(e.Kind), Mark: forecastMarks[e.Kind], Who: report.Who(e.Email, e.Customer), Reason: e.Reason, At: e.At})

@@ -27,6 +27,9 @@ func (v *visit) HoldKinds(form string) []Choice {
 	return all
 }
 
+// holdRows is how many holds a page shows: each has two times and a reason.
+const holdRows = 15
+
 // holds lists the holds that people have put.
 func (v *visit) holds() (any, error) {
 	all, err := v.ports.Holds.ManualHolds(v.r.Context(), v.server.Now())
@@ -45,10 +48,10 @@ func (v *visit) holds() (any, error) {
 			on = subscriptionCell(h.Subscription)
 		}
 		rows = append(rows, row{on, {Text: h.Kind.String(), Mark: "wait"}, until, {Text: h.Reason}, {Text: h.Author}, {At: h.Created},
-			{Forms: []form{{To: "/ui/holds/remove", Task: "hold", Label: "holds.remove", Fields: map[string]string{"id": h.ID}}}},
+			{Forms: []form{{To: "/ui/holds/remove", Task: "hold", Name: "id", Buttons: []button{{"holds.remove", h.ID}}}}},
 		})
 	}
-	return v.paged("holds.none", columns, rows), nil
+	return v.pagedOf("holds.none", columns, holdRows, len(rows), func(i int) row { return rows[i] }), nil
 }
 
 // addHold puts a hold on the customer or the subscription that is named.
@@ -122,7 +125,7 @@ type kindCount struct {
 }
 
 // withheldCustomers is how many customers a part of the list has.
-const withheldCustomers = 15
+const withheldCustomers = 10
 
 // withheld lists the holds of the last decisions.
 func (v *visit) withheld() (any, error) {
@@ -141,7 +144,7 @@ func (v *visit) withheld() (any, error) {
 			body.Kinds = append(body.Kinds, kindCount{string(k), v.Link("kind", string(k), "after", "", "back", ""), n, k == kind})
 		}
 	}
-	columns := []column{{Key: "withheld.customer"}, {Key: "withheld.kind"}, {Key: "withheld.why", Kind: "long"}, {Key: "withheld.until", Kind: "time"}, {Key: "withheld.advice", Kind: "long"}}
+	columns := []column{{Key: "withheld.customer"}, {Key: "withheld.kind"}, {Key: "withheld.why", Kind: "wide"}, {Key: "withheld.until", Kind: "time"}, {Key: "withheld.advice", Kind: "wide"}}
 	read := func(after string, limit int) (rows []row, next string, err error) {
 		holds, next, err := v.ports.Directory.HoldRows(v.r.Context(), reconcile.HoldSearch{Kind: kind, Text: q.Search, After: after, Limit: limit})
 		for i := range holds {

@@ -3,13 +3,14 @@ package page
 import (
 	"encoding/csv"
 	"net/http"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
 )
 
 // listRows is how many rows of a list a page shows.
-const listRows = 25
+const listRows = 20
 
 // list is a list with paging, search and CSV. Templates show it with
 // {{template "list" .}}, where . is the list.
@@ -47,7 +48,7 @@ func (l *list) CSV() string { return l.Link("format", "csv", "page", "", "after"
 // column is a column of a list.
 type column struct {
 	Key  string // of its text; also the name in the CSV, without the part before the dot
-	Kind string // number, time, state, wide, long (shown whole), whole (that too, as wide as it happens to be), or forms, which is not in the CSV; "": a text that may be cut
+	Kind string // number, time, state, wide, or forms, which is not in the CSV
 }
 
 // Name is the name of the column in the CSV.
@@ -69,12 +70,38 @@ type cell struct {
 	Forms            []form // buttons; they are not in the CSV
 }
 
-// form is a button that asks for a change.
+// form has the buttons that ask for a change, each with its own value of one field.
 type form struct {
-	To     string // of the table of changes
-	Task   string // by its name in templates: without the right for it the button is not shown
-	Label  string // key of its text
-	Fields map[string]string
+	To      string // of the table of changes
+	Task    string // by its name in templates: without the right for it they are not shown
+	Name    string // of the field
+	Buttons []button
+	Fields  map[string]string // the others; with none, all rows share one form
+}
+
+type button struct{ Label, Value string } // Label is the key of its text
+
+// Shared is the id of the form that all rows of a list share, after the table; "": a form of its own.
+func (f form) Shared() string {
+	if len(f.Fields) > 0 {
+		return ""
+	}
+	return strings.ReplaceAll(strings.TrimPrefix(f.To, "/ui/"), "/", "-")
+}
+
+// SharedForms are the forms that rows share.
+func (l *list) SharedForms() []form {
+	var all []form
+	for _, r := range l.Rows {
+		for _, c := range r {
+			for _, f := range c.Forms {
+				if f.Shared() != "" && l.May(f.Task) && !slices.ContainsFunc(all, func(one form) bool { return one.To == f.To }) {
+					all = append(all, f)
+				}
+			}
+		}
+	}
+	return all
 }
 
 // In is the cell with its list, for the template.
@@ -123,11 +150,11 @@ func (v *visit) query() query {
 // paged makes a list of rows that are all at hand: it searches them, and cuts the page that
 // was asked for.
 func (v *visit) paged(empty string, columns []column, rows []row) *list {
-	return v.pagedOf(empty, columns, len(rows), func(i int) row { return rows[i] })
+	return v.pagedOf(empty, columns, listRows, len(rows), func(i int) row { return rows[i] })
 }
 
-// pagedOf is paged for n rows that are made when they are needed.
-func (v *visit) pagedOf(empty string, columns []column, n int, at func(i int) row) *list {
+// pagedOf is paged, with so many rows on a page, for n rows that are made when they are needed.
+func (v *visit) pagedOf(empty string, columns []column, size, n int, at func(i int) row) *list {
 	q := v.query()
 	l := &list{visit: v, Columns: columns, Empty: empty, Search: q.Search, Searchable: true}
 	if q.Search != "" || q.CSV {
@@ -143,9 +170,9 @@ func (v *visit) pagedOf(empty string, columns []column, n int, at func(i int) ro
 	if l.Total = n; q.CSV {
 		return l
 	}
-	q.Page = min(q.Page, max((l.Total+listRows-1)/listRows, 1)) // rows may have gone since the link was made
-	from := (q.Page - 1) * listRows
-	to := min(from+listRows, l.Total)
+	q.Page = min(q.Page, max((l.Total+size-1)/size, 1)) // rows may have gone since the link was made
+	from := (q.Page - 1) * size
+	to := min(from+size, l.Total)
 	if from > 0 {
 		l.Previous = v.Link("page", strconv.Itoa(q.Page-1))
 	}

@@ -12,6 +12,9 @@ import (
 	"github.com/stripe-enhance/stripe-enhance/server"
 )
 
+// mappingRows is how many mappings a page shows: each has a line of options.
+const mappingRows = 15
+
 // mappings lists which price buys which plan.
 func (v *visit) mappings() (any, error) {
 	all, err := v.ports.Mappings.List(v.r.Context())
@@ -22,7 +25,7 @@ func (v *visit) mappings() (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	columns := []column{{Key: "mappings.price", Kind: "wide"}, {Key: "mappings.plan"}, {Key: "mappings.options", Kind: "wide long"}, {Key: "mappings.by"}, {Key: "mappings.since", Kind: "time"}, {Key: "mappings.change", Kind: "forms"}}
+	columns := []column{{Key: "mappings.price", Kind: "wide"}, {Key: "mappings.plan"}, {Key: "mappings.options", Kind: "wide"}, {Key: "mappings.by"}, {Key: "mappings.since", Kind: "time"}, {Key: "mappings.change", Kind: "forms"}}
 	rows := make([]row, 0, len(all))
 	for i := range all {
 		m := &all[i]
@@ -32,10 +35,10 @@ func (v *visit) mappings() (any, error) {
 		}
 		rows = append(rows, row{
 			price, v.planCell(m.Plan, plans), {Text: optionsText(m.MappingOptions)}, {Text: m.UpdatedBy}, {At: m.UpdatedAt},
-			{Forms: []form{{To: "/ui/mappings/remove", Task: "map", Label: "mappings.remove", Fields: map[string]string{"price": m.BillingID}}}},
+			{Forms: []form{{To: "/ui/mappings/remove", Task: "map", Name: "price", Buttons: []button{{"mappings.remove", m.BillingID}}}}},
 		})
 	}
-	return v.paged("mappings.none", columns, rows), nil
+	return v.pagedOf("mappings.none", columns, mappingRows, len(rows), func(i int) row { return rows[i] }), nil
 }
 
 // editMapping is the address of the form for a price.

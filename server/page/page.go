@@ -7,6 +7,7 @@ import (
 	"html/template"
 	"net/http"
 	"net/url"
+	"strconv"
 	"strings"
 	"time"
 
@@ -217,16 +218,30 @@ func (v *visit) renderError(status int, summary, detail string) {
 	v.render(status, errorPage, failure{summary, detail})
 }
 
+// mostBytes is how long a page may become before its long texts are shortened, and mostShown
+// to how many characters, one after another until they are short enough; 0: not at all.
+const mostBytes = 19_500
+
+var mostShown = []int{0, 160, 80, 48, 32, 20, 12}
+
 // render writes a whole page. It is complete before the status is sent, so that an error in
 // a template becomes a 500 and not half a page.
 func (v *visit) render(status int, row page, body any) {
 	var text bytes.Buffer
-	if err := v.templates[row.template].ExecuteTemplate(&text, "layout", v.view(row, body)); err != nil {
-		v.server.Failed(v.r, err)
-		http.Error(v.w, "Internal error", http.StatusInternalServerError)
-		return
+	shown := v.view(row, body)
+	for _, v.most = range mostShown {
+		text.Reset()
+		if err := v.templates[row.template].ExecuteTemplate(&text, "layout", shown); err != nil {
+			v.server.Failed(v.r, err)
+			http.Error(v.w, "Internal error", http.StatusInternalServerError)
+			return
+		}
+		if text.Len() <= mostBytes {
+			break
+		}
 	}
 	v.w.Header().Set("Content-Type", "text/html; charset=utf-8")
+	v.w.Header().Set("Content-Length", strconv.Itoa(text.Len())) // so it leaves in one piece
 	v.w.WriteHeader(status)
 	_, _ = v.w.Write(text.Bytes()) // an error means that the client has gone
 }

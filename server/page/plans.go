@@ -28,7 +28,7 @@ func (v *visit) plans() (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	columns := []column{{Key: "plans.id"}, {Key: "plans.kind"}, {Key: "plans.changes", Kind: "number"}, {Key: "plans.since", Kind: "time"}, {Key: "plans.state"}, {Key: "plans.reason", Kind: "long"}, {Key: "plans.version", Kind: "number"}}
+	columns := []column{{Key: "plans.id"}, {Key: "plans.kind"}, {Key: "plans.changes", Kind: "number"}, {Key: "plans.since", Kind: "time"}, {Key: "plans.state"}, {Key: "plans.reason", Kind: "wide"}, {Key: "plans.version", Kind: "number"}}
 	rows := make([]row, 0, len(all))
 	for i := range all {
 		p := &all[i]
@@ -83,7 +83,7 @@ func (v *visit) plan() (any, error) {
 	}
 	body := planBody{Plan: p, Waits: p.Waits(), State: v.planState(&p), Hold: p.Kind.RejectionHold().String(),
 		Amounts: v.r.URL.Query().Get("amounts") == "yes", AmountsLink: v.Link("amounts", "yes")}
-	columns := []column{{Key: "plan.customer"}, {Key: "plan.subscription"}, {Key: "plan.what"}, {Key: "plan.why", Kind: "long"}, {Key: "plan.since", Kind: "number"}}
+	columns := []column{{Key: "plan.customer"}, {Key: "plan.subscription"}, {Key: "plan.what"}, {Key: "plan.why", Kind: "wide"}, {Key: "plan.since", Kind: "number"}}
 	if body.Amounts {
 		columns = append(columns, column{Key: "plan.amount", Kind: "number"})
 	}

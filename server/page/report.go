@@ -46,8 +46,8 @@ func (v *visit) report() (any, error) {
 	for _, t := range d.Totals {
 		b.Totals = append(b.Totals, total{t.Kind, report.DiscrepancyTitle(reconcile.DiscrepancyKind(t.Kind)), t.AmountMonth, t.Currency, t.Count})
 	}
-	columns := []column{{Key: "report.kind", Kind: "whole"}, {Key: "report.email"}, {Key: "report.hosting"}, {Key: "report.since", Kind: "time"}, {Key: "report.amount_month", Kind: "number whole"}, {Key: "report.reason", Kind: "wide long"}}
-	b.list = v.pagedOf("report.none", columns, len(d.Rows), func(i int) row {
+	columns := []column{{Key: "report.kind"}, {Key: "report.email"}, {Key: "report.hosting"}, {Key: "report.since", Kind: "time"}, {Key: "report.amount_month", Kind: "number"}, {Key: "report.reason", Kind: "wide"}}
+	b.list = v.pagedOf("report.none", columns, listRows, len(d.Rows), func(i int) row {
 		r := &d.Rows[i]
 		amount := cell{Amount: r.AmountMonth, Currency: r.Currency}
 		if r.Currency == "" {

@@ -162,7 +162,7 @@ func (v *visit) run() (any, error) {
 		return nil, err
 	}
 	b := runBody{Run: record, Took: v.took(&record), Result: v.resultCell(&record), AtWork: v.follow(&record)}
-	columns := []column{{Key: "run.change", Kind: "wide"}, {Key: "run.customer"}, {Key: "run.state", Kind: "state"}, {Key: "run.reason", Kind: "wide long"}, {Key: "run.at", Kind: "time"}}
+	columns := []column{{Key: "run.change", Kind: "wide"}, {Key: "run.customer"}, {Key: "run.state", Kind: "state"}, {Key: "run.reason", Kind: "wide"}, {Key: "run.at", Kind: "time"}}
 	var rows []row
 	err = v.ports.History.RunActions(v.r.Context(), record.ID, func(a reconcile.ActionRecord) error {
 		if len(rows) == mostRunActions {

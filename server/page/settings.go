@@ -7,7 +7,7 @@ import (
 
 // settings lists the settings that apply, with their meanings.
 func (v *visit) settings() (any, error) {
-	columns := []column{{Key: "settings.name", Kind: "wide long"}, {Key: "settings.value", Kind: "wide long"}, {Key: "settings.from", Kind: "state"}, {Key: "settings.meaning", Kind: "whole"}}
+	columns := []column{{Key: "settings.name", Kind: "wide"}, {Key: "settings.value", Kind: "wide"}, {Key: "settings.from", Kind: "state"}, {Key: "settings.meaning"}}
 	all := v.server.Tools().Settings()
 	if v.query().CSV {
 		var lines [][]string

@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"net/url"
 	"strings"
+	"unicode/utf8"
 
 	"github.com/stripe-enhance/stripe-enhance/reconcile"
 	"github.com/stripe-enhance/stripe-enhance/server"
@@ -31,7 +32,19 @@ type visit struct {
 	// was just made.
 	refresh bool
 	login   *reconcile.Login
+	most    int // characters of a text that others have written; 0: all
 }
+
+// Short is a text as a page that would become too long shows it.
+func (v *visit) Short(text string) string {
+	if v.most == 0 || utf8.RuneCountInString(text) <= v.most {
+		return text
+	}
+	return string([]rune(text)[:v.most-1]) + "…"
+}
+
+// Shortens reports whether long texts are shortened.
+func (v *visit) Shortens() bool { return v.most > 0 }
 
 // The cookies of choices. They hold nothing that would be worth protecting.
 const (

@@ -31,7 +31,7 @@ func (v *visit) webhooks() (any, error) {
 	if len(all) == mostWebhooks {
 		b.Most = mostWebhooks
 	}
-	columns := []column{{Key: "webhooks.event", Kind: "whole"}, {Key: "webhooks.subscription"}, {Key: "webhooks.received", Kind: "time"}, {Key: "webhooks.state", Kind: "state"}, {Key: "webhooks.finished", Kind: "time"}, {Key: "webhooks.error", Kind: "whole"}}
+	columns := []column{{Key: "webhooks.event"}, {Key: "webhooks.subscription"}, {Key: "webhooks.received", Kind: "time"}, {Key: "webhooks.state", Kind: "state"}, {Key: "webhooks.finished", Kind: "time"}, {Key: "webhooks.error"}}
 	var rows []row
 	for i := range all {
 		if r := &all[i]; b.Shown != "healed" || healed(r) {
