@@ -17,6 +17,7 @@ import (
 	"github.com/chromedp/chromedp/kb"
 
 	"github.com/stripe-enhance/stripe-enhance/internal/browser"
+	"github.com/stripe-enhance/stripe-enhance/server"
 )
 
 // axe is vendored: testdata/axe-core has it with its licence, and `make assets` updates it.
@@ -105,6 +106,29 @@ func TestEveryPageInABrowser(t *testing.T) {
 				}
 				tab.Picture(nameOf(path) + "-" + l + "-" + look.Name)
 			}
+		}
+	}
+}
+
+// TestPagesWithNothingOnThemInABrowser: those of a company that is new, and those whose figures
+// are still being counted.
+func TestPagesWithNothingOnThemInABrowser(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t, nil)
+	h.is = server.Figures{Counting: true}
+	tab := browser.New(t)
+	h.signIn(tab, adminKey)
+	for _, path := range opened() {
+		if path == thePlanPath || path == theStoryPath || strings.HasPrefix(path, "/ui/runs/") {
+			continue // there is none
+		}
+		for i, look := range []browser.Look{browser.Looks[0], browser.Looks[2]} {
+			tab.Look(look)
+			tab.Open(h.url + withParameter(path, languageCookie, languages[i]))
+			for _, fault := range faultsIn(tab, i, look) {
+				t.Errorf("%s (%s): %s", path, look.Name, fault)
+			}
+			tab.Picture("empty-" + nameOf(path) + "-" + look.Name)
 		}
 	}
 }

@@ -2,6 +2,7 @@ package page
 
 import (
 	"fmt"
+	"net/http"
 	"slices"
 	"strings"
 	"testing"
@@ -53,6 +54,27 @@ func TestAPageWithLongTextsStaysShort(t *testing.T) {
 		if got := usually.get(path); strings.Contains(got.text, remark) {
 			t.Errorf("%s shortens usual texts", path)
 		}
+	}
+}
+
+// TestEachListIsAFileWhereItStands: each page with a table has a link to its file.
+func TestEachListIsAFileWhereItStands(t *testing.T) {
+	h := newHouse(t, usual)
+	p := h.signedIn(adminKey)
+	lists := 0
+	for _, path := range opened() {
+		text := p.get(path).text
+		if !strings.Contains(text, `<table role="table">`) {
+			continue
+		}
+		lists++
+		got := p.get(path + "?format=csv")
+		if !strings.Contains(text, `<a href="`+path+`?format=csv">CSV</a>`) || got.status != http.StatusOK || !strings.HasPrefix(got.header.Get("Content-Type"), "text/csv") || strings.Count(got.text, "\n") < 2 {
+			t.Errorf("%s has no file: %d %.80s", path, got.status, got.text)
+		}
+	}
+	if lists < 14 {
+		t.Errorf("%d pages have a list", lists)
 	}
 }
 

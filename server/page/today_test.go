@@ -71,6 +71,26 @@ func TestTodayIsOneSentenceOfTheWorst(t *testing.T) {
 	}
 }
 
+// TestTodayShowsEachPart: the money at risk, both sides with how many requests they take and how
+// long one takes, the next run, and the orders of the last day as a chart.
+func TestTodayShowsEachPart(t *testing.T) {
+	h := newHouse(t, usual)
+	p := h.signedIn(supportKey)
+	p.state(stateWait) // the sides are asked in the background
+	for language, want := range map[string][]string{
+		"en": {"EUR\u00a01,234.50", "RON\u00a099.00", "1,240 ms · up to 7.5 requests a second", "87 ms · up to 20 requests a second", ">Next</dt>", "90 orders: half were live within", `<svg class="chart"`, `class="good"/>`},
+		"ro": {"1.234,50\u00a0EUR", "99,00\u00a0RON", "1.240 ms · până la 7,5 cereri pe secundă", "87 ms · până la 20 cereri pe secundă", ">Următoarea</dt>", "90 de comenzi: jumătate au pornit în", `<svg class="chart"`, `class="wait"/>`},
+	} {
+		p.cookies[languageCookie] = language
+		text := p.get("/").text
+		for _, part := range want {
+			if !strings.Contains(text, part) {
+				t.Errorf("%s: today lacks %q", language, part)
+			}
+		}
+	}
+}
+
 // TestTodayRetriesEachCustomerThatItNames: each one with a failure, and those of
 // the changes that failed; the answer is the same page, and only who may gets the button.
 func TestTodayRetriesEachCustomerThatItNames(t *testing.T) {
