@@ -182,6 +182,9 @@ type Options struct {
 	// and the status, 0 if there was no answer. It must be safe for concurrent use.
 	// Nil: not called.
 	Observe func(route string, code int)
+	// Trace is called before every request, and end with its status, 0 if there was no
+	// answer. Nil: not called.
+	Trace func(ctx context.Context, route string) (end func(status int))
 	// Took is called with the time of every request that was answered. Nil: not called.
 	Took func(time.Duration)
 }
@@ -221,6 +224,9 @@ func (o Options) withDefaults() Options {
 	}
 	if o.Observe == nil {
 		o.Observe = func(string, int) {}
+	}
+	if o.Trace == nil {
+		o.Trace = func(context.Context, string) func(int) { return func(int) {} }
 	}
 	if o.Took == nil {
 		o.Took = func(time.Duration) {}

@@ -239,8 +239,10 @@ const bearer = "Bearer "
 func (c *Client) exchange(client *http.Client, req *http.Request, at call, limit int64) (answer, error) {
 	c.sent.Add(1)
 	began := time.Now()
+	traced := c.o.Trace(req.Context(), at.method+" "+at.route)
 	resp, err := client.Do(req)
 	if err != nil {
+		traced(0)
 		c.o.Observe(at.method+" "+at.route, 0)
 		return answer{}, withoutURL(err)
 	}
@@ -248,6 +250,7 @@ func (c *Client) exchange(client *http.Client, req *http.Request, at call, limit
 	a := answer{status: resp.StatusCode, header: resp.Header, token: strings.TrimPrefix(req.Header.Get("Authorization"), bearer)}
 	a.body, a.cut = readAll(resp.Body, limit)
 	c.o.Observe(at.method+" "+at.route, a.status)
+	traced(a.status)
 	c.o.Took(time.Since(began))
 	if a.cut == nil && a.status < http.StatusInternalServerError {
 		c.patience.heard(at.org(c.o.Org), began)

@@ -514,6 +514,7 @@ type attempts struct {
 	now     func() time.Time
 	log     *logrus.Logger // nil: silent
 	observe func(string, int)
+	trace   func(context.Context, string) func(int)
 	took    func(time.Duration)
 	sent    atomic.Int64
 	size    atomic.Int64 // a guess at the size of the next answer
@@ -525,7 +526,7 @@ type attempts struct {
 
 func newAttempts(o Options) *attempts {
 	return &attempts{base: o.Transport, limiter: o.Limiter, timeout: o.AttemptTimeout,
-		now: o.Now, log: o.Log, observe: o.Observe, took: o.Took}
+		now: o.Now, log: o.Log, observe: o.Observe, trace: o.Trace, took: o.Took}
 }
 
 // RoundTrip sends one request. When it returns, the body of the answer is complete in
@@ -550,8 +551,10 @@ func (a *attempts) RoundTrip(req *http.Request) (*http.Response, error) {
 	ex.attempts++
 	ex.sent, ex.left = a.now(), time.Now()
 	a.sent.Add(1)
+	traced := a.trace(ctx, ex.route)
 	resp, body, err := a.exchange(a.prepared(ctx, req))
 	a.record(ex, resp, body, err)
+	traced(ex.status)
 	if err != nil {
 		return nil, err
 	}

@@ -1,6 +1,7 @@
 package stripe
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"net/http"
@@ -76,6 +77,9 @@ type Options struct {
 	// Observe is called for every attempt, for metrics: the route with its ids
 	// replaced, and the status, 0 if there was none. Nil: not called.
 	Observe func(route string, code int)
+	// Trace is called before every attempt, and end with its status, 0 if there was no
+	// answer. Nil: not called.
+	Trace func(ctx context.Context, route string) (end func(status int))
 	// Took is called with the time of every attempt that was answered. nil: not called.
 	Took func(time.Duration)
 }
@@ -142,6 +146,9 @@ func (o Options) withDefaults() Options {
 	}
 	if o.Observe == nil {
 		o.Observe = func(string, int) {}
+	}
+	if o.Trace == nil {
+		o.Trace = func(context.Context, string) func(int) { return func(int) {} }
 	}
 	if o.Took == nil {
 		o.Took = func(time.Duration) {}

@@ -107,6 +107,7 @@ func scripts(setup func(*testscript.Env), p testscript.Params) testscript.Params
 		"first":      command((*outside).first),
 		"staff":      command((*outside).staff),
 		"chat":       command((*outside).chatting),
+		"collector":  command((*outside).collecting),
 		"mail":       command((*outside).mailing),
 		"calendar":   command((*outside).calendar),
 		"moved":      command((*outside).moved),
@@ -181,6 +182,7 @@ type outside struct {
 	writes    chan struct{} // closed at the first write to Enhance
 	chat      *chat         // the receiver of NOTIFY_URLS
 	mails     *mailtest.Server
+	collector *collector // of traces
 	town400   *town
 }
 

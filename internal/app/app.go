@@ -8,6 +8,7 @@
 package app
 
 import (
+	"context"
 	"net/http"
 	"time"
 
@@ -17,6 +18,7 @@ import (
 	"github.com/stripe-enhance/stripe-enhance/clients/stripe"
 	"github.com/stripe-enhance/stripe-enhance/internal/config"
 	"github.com/stripe-enhance/stripe-enhance/internal/metrics"
+	"github.com/stripe-enhance/stripe-enhance/internal/trace"
 	"github.com/stripe-enhance/stripe-enhance/reconcile"
 	"github.com/stripe-enhance/stripe-enhance/reconcile/engine"
 	"github.com/stripe-enhance/stripe-enhance/server"
@@ -60,6 +62,7 @@ type App struct {
 
 	stripeSide, enhanceSide *side
 	metrics                 *metrics.Metrics // only in the service
+	traces                  *trace.Traces    // nil: they are off
 	progress                progress         // of the run at work, in the service
 	tools                   *tools           // the same
 }
@@ -91,7 +94,13 @@ func (a *App) noteSecrets() {
 }
 
 // Connect makes a client for each side that is needed. It sends no request.
-func (a *App) Connect(need config.Need) error {
+func (a *App) Connect(need config.Need) (err error) {
+	if a.traces == nil {
+		o := trace.Options{Endpoint: a.Config.TracesTo(), Headers: a.Config.CollectorHeaders, Version: a.Version, Log: a.Log}
+		if a.traces, err = trace.New(context.Background(), o); err != nil {
+			return err
+		}
+	}
 	if need&config.NeedStripe != 0 {
 		if err := a.connectStripe(); err != nil {
 			return err
@@ -117,6 +126,7 @@ func (a *App) connectStripe() (err error) {
 		Log:         a.Log,
 		Now:         a.Now,
 		Observe:     a.observe(metrics.Stripe, a.stripeSide),
+		Trace:       a.traces.Call(metrics.Stripe),
 		Took:        a.stripeSide.measure,
 		Transport:   a.Simulated,
 		ReadChanges: a.Config.UnpaidUpgrade == config.HoldUnpaidUpgrade,
@@ -139,6 +149,7 @@ func (a *App) connectEnhance() (err error) {
 		Log:       a.Log,
 		Now:       a.Now,
 		Observe:   a.observe(metrics.Enhance, a.enhanceSide),
+		Trace:     a.traces.Call(metrics.Enhance),
 		Took:      a.enhanceSide.measure,
 		Transport: a.Simulated,
 	}
@@ -176,6 +187,7 @@ func (a *App) engineOptions() engine.Options {
 		Now:           a.Now,
 		Log:           a.Log,
 		Failpoint:     a.Failpoint,
+		Trace:         a.traces,
 	}
 }
 
@@ -201,8 +213,9 @@ func (a *App) ports() (engine.Ports, error) {
 	return ports, err
 }
 
-// Close closes the database. The clients have nothing to close.
+// Close sends the last spans and closes the database. The clients have nothing to close.
 func (a *App) Close() error {
+	a.traces.Close()
 	if a.tools != nil {
 		a.tools.close()
 	}

@@ -134,10 +134,22 @@ func checkService(c *Config, p *Problems) {
 			break
 		}
 	}
+	checkHeaders(c.CollectorHeaders.Reveal(), p)
 	for _, u := range c.NotifyURLs {
 		if scheme, _, ok := strings.Cut(u.Reveal(), "://"); !ok || scheme == "" || strings.ContainsAny(scheme, " /?#") {
 			p.add("NOTIFY_URLS", "has a part without a scheme like slack:// or smtp://")
 			break
+		}
+	}
+}
+
+// checkHeaders checks the form of the headers for the collector, which are not repeated.
+func checkHeaders(text string, p *Problems) {
+	for part := range strings.FieldsFuncSeq(text, func(r rune) bool { return r == ',' || r == '\n' }) {
+		key, value, ok := strings.Cut(part, "=")
+		if _, err := url.PathUnescape(value); !ok || strings.TrimSpace(key) == "" || err != nil {
+			p.add("OTEL_EXPORTER_OTLP_HEADERS", "is not key=value, several separated by commas, with special characters written as %XX")
+			return
 		}
 	}
 }

@@ -96,13 +96,17 @@ type Config struct {
 	SupportKeys Secrets `env:"SUPPORT_API_KEY" group:"service" usage:"as ADMIN_API_KEY, for looking, retrying, holds and login links; approves nothing, and changes no mapping and no name" example:"the output of: openssl rand -hex 32"`
 	// TrustedProxies: if every client could name an address in X-Forwarded-For, a client
 	// could choose whose wrong tries are counted.
-	TrustedProxies Networks  `env:"TRUSTED_PROXIES" group:"service" usage:"addresses or networks, separated by commas, whose X-Forwarded-For counts" example:"10.0.0.0/8"`
-	PollSchedule   Schedule  `env:"POLL_SCHEDULE" envDefault:"@every 1m" group:"service" usage:"cron expression of incremental runs" example:"*/5 * * * *"`
-	FullSchedule   Schedule  `env:"FULL_SCHEDULE" envDefault:"@daily" group:"service" usage:"cron expression of full sweeps" example:"30 3 * * *"`
-	NotifyURLs     Secrets   `env:"NOTIFY_URLS" group:"service" usage:"shoutrrr URLs separated by commas, for messages about brakes, orders that wait, parked customers, failed and recovered runs" example:"discord://token@channel"`
-	NotifyLanguage Language  `env:"NOTIFY_LANGUAGE" envDefault:"en" group:"service" usage:"language of those messages: en (English) or ro (Romanian)" example:"ro"`
-	LogLevel       LogLevel  `env:"LOG_LEVEL" envDefault:"INFO" group:"service" usage:"ERROR, WARN, INFO or DEBUG" example:"DEBUG"`
-	LogFormat      LogFormat `env:"LOG_FORMAT" envDefault:"auto" group:"service" usage:"text, json, or auto: text on a terminal, JSON elsewhere" example:"json"`
+	TrustedProxies Networks `env:"TRUSTED_PROXIES" group:"service" usage:"addresses or networks, separated by commas, whose X-Forwarded-For counts" example:"10.0.0.0/8"`
+	PollSchedule   Schedule `env:"POLL_SCHEDULE" envDefault:"@every 1m" group:"service" usage:"cron expression of incremental runs" example:"*/5 * * * *"`
+	FullSchedule   Schedule `env:"FULL_SCHEDULE" envDefault:"@daily" group:"service" usage:"cron expression of full sweeps" example:"30 3 * * *"`
+	NotifyURLs     Secrets  `env:"NOTIFY_URLS" group:"service" usage:"shoutrrr URLs separated by commas, for messages about brakes, orders that wait, parked customers, failed and recovered runs" example:"discord://token@channel"`
+	NotifyLanguage Language `env:"NOTIFY_LANGUAGE" envDefault:"en" group:"service" usage:"language of those messages: en (English) or ro (Romanian)" example:"ro"`
+	// CollectorHeaders is a secret because it carries the key for the collector.
+	Collector        Collector   `env:"OTEL_EXPORTER_OTLP_ENDPOINT" group:"service" usage:"OpenTelemetry collector that gets traces of runs by OTLP over HTTP; /v1/traces is added; unset: no traces" example:"http://127.0.0.1:4318"`
+	TracesCollector  Collector   `env:"OTEL_EXPORTER_OTLP_TRACES_ENDPOINT" group:"service" usage:"the same with the whole address, which comes before the other" example:"http://127.0.0.1:4318/v1/traces"`
+	CollectorHeaders secret.Text `env:"OTEL_EXPORTER_OTLP_HEADERS" group:"service" usage:"headers for the collector, key=value separated by commas" example:"api-key=0123456789"`
+	LogLevel         LogLevel    `env:"LOG_LEVEL" envDefault:"INFO" group:"service" usage:"ERROR, WARN, INFO or DEBUG" example:"DEBUG"`
+	LogFormat        LogFormat   `env:"LOG_FORMAT" envDefault:"auto" group:"service" usage:"text, json, or auto: text on a terminal, JSON elsewhere" example:"json"`
 	// AppVersion replaces the version of the build, for images built without one.
 	AppVersion string `env:"APP_VERSION" group:"service" usage:"version shown by health; unset: the one built in" example:"1.4.0"`
 

@@ -38,13 +38,15 @@ var good = map[string][2]string{
 	"SUPPORT_API_KEY":       {someKey + "4", someKey + "5"},
 	"NOTIFY_URLS":           {"discord://CANARY@channel", "discord://CANARY2@channel,slack://CANARY"},
 	"SMTP_URL":              {"smtp://user:CANARY@smtp.example.com", "smtp://user:CANARY2@smtp.example.com"},
+
+	"OTEL_EXPORTER_OTLP_HEADERS": {"api-key=CANARY", "api-key=CANARY2"},
 }
 
 // reveal returns the credentials of a setting as they are now.
 func reveal(c *Config, name string) []string {
 	lists := map[string][]secret.Text{
 		"DATABASE_URL": {c.DatabaseURL}, "STRIPE_SECRET_KEY": {c.StripeKey}, "STRIPE_WEBHOOK_SECRET": c.WebhookSecrets, "ENHANCE_API_TOKEN": {c.EnhanceToken},
-		"ADMIN_API_KEY": c.AdminKeys, "SUPPORT_API_KEY": c.SupportKeys, "NOTIFY_URLS": c.NotifyURLs, "SMTP_URL": {c.SMTPServer},
+		"ADMIN_API_KEY": c.AdminKeys, "SUPPORT_API_KEY": c.SupportKeys, "NOTIFY_URLS": c.NotifyURLs, "SMTP_URL": {c.SMTPServer}, "OTEL_EXPORTER_OTLP_HEADERS": {c.CollectorHeaders},
 	}
 	var all []string
 	for _, one := range secret.Each(lists[name]) {

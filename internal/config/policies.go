@@ -1,10 +1,13 @@
 package config
 
 import (
+	"errors"
 	"fmt"
+	"net/url"
 	"slices"
 	"strings"
 
+	"github.com/stripe-enhance/stripe-enhance/internal/secret"
 	"github.com/stripe-enhance/stripe-enhance/reconcile"
 )
 
@@ -50,6 +53,38 @@ const (
 
 // UnmarshalText accepts en and ro.
 func (l *Language) UnmarshalText(b []byte) error { return oneOf(l, b, English, Romanian) }
+
+// Collector is the address of an OpenTelemetry collector; "": there is none.
+type Collector string
+
+// UnmarshalText accepts http:// and https:// with a host, because a collector is often
+// beside the program and traces hold nothing that is personal. Messages do not repeat it.
+func (c *Collector) UnmarshalText(b []byte) error {
+	text := string(b)
+	if problem := secret.URLProblem(text); problem != "" {
+		return errors.New(problem)
+	}
+	u, err := url.Parse(text)
+	switch {
+	case err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https":
+		return errors.New("is not a URL like http://127.0.0.1:4318")
+	case u.User != nil || u.RawQuery != "" || u.Fragment != "":
+		return errors.New("has more than scheme, host and path; a key for the collector belongs in OTEL_EXPORTER_OTLP_HEADERS")
+	}
+	*c = Collector(text)
+	return nil
+}
+
+// TracesTo is the whole address to which traces are sent; "": they are off.
+func (c *Config) TracesTo() string {
+	if c.TracesCollector != "" {
+		return string(c.TracesCollector)
+	}
+	if c.Collector == "" {
+		return ""
+	}
+	return strings.TrimSuffix(string(c.Collector), "/") + "/v1/traces"
+}
 
 // Trials is how many trials a customer may have. The zero value is invalid.
 type Trials string

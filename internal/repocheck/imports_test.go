@@ -63,6 +63,7 @@ var directions = []direction{
 	{folder: "internal/report", may: with("reconcile", "internal/money")},
 	{folder: "internal/metrics", may: with("reconcile")},
 	{folder: "internal/notify", may: with("reconcile")},
+	{folder: "internal/trace", may: shared},
 	// Packages that only tests use.
 	{folder: "internal/logtest", std: true},
 	{folder: "internal/needs", std: true},

@@ -84,7 +84,8 @@ func (r *run) applyInTurn(ctx context.Context, w customerWork) {
 		}
 		defer next()
 	}
-	ctx = w.urgency(ctx)
+	ctx, end := r.Trace.Begin(w.urgency(ctx), "apply customer", w.id)
+	defer end()
 	defer r.known.forget(w.id)
 	defer r.recoverPanic(ctx, w.id)
 	if err := r.applySteps(ctx, w.id); err != nil {

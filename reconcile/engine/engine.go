@@ -55,6 +55,8 @@ type Options struct {
 	// Decide is the planner. nil: planner.Decide. A test puts one here that
 	// panics, to see that only its customer is concerned.
 	Decide func(*reconcile.Customer, *planner.Catalog, reconcile.Policy, time.Time) planner.Decision
+	// Trace follows runs and customers, and decides nothing. nil: nothing does.
+	Trace Tracer
 	// Progress is called now and then from the goroutine of Run. nil: not called.
 	Progress func(reconcile.Progress)
 	// Ready is called when a nudge can be served that waited for its customer: Flow is to be
@@ -66,6 +68,23 @@ type Options struct {
 	// run of this process. nil: never.
 	Failpoint func(step, kind string)
 }
+
+// Tracer makes the spans of a trace. It never waits for anything.
+type Tracer interface {
+	// Begin begins the span of a run or a customer; end is called once.
+	Begin(ctx context.Context, name, id string) (_ context.Context, end func())
+	// Failed marks the span of ctx as failed.
+	Failed(ctx context.Context, err error)
+}
+
+// noTrace is traces that are off.
+type noTrace struct{}
+
+func (noTrace) Begin(ctx context.Context, _, _ string) (context.Context, func()) {
+	return ctx, func() {}
+}
+
+func (noTrace) Failed(context.Context, error) {}
 
 // Ports are the outside that the engine works with. All are required but
 // Terminator, without which nothing is ever deleted, and Mailer, without which no customer
@@ -190,6 +209,9 @@ func New(o Options, p Ports) (*Engine, error) {
 	if o.Decide == nil {
 		o.Decide = planner.Decide
 	}
+	if o.Trace == nil {
+		o.Trace = noTrace{}
+	}
 	if o.Progress == nil {
 		o.Progress = func(reconcile.Progress) {}
 	}
@@ -268,6 +290,8 @@ func (e *Engine) Run(ctx context.Context, req Request) (reconcile.Report, error)
 	}
 	defer e.busy.Unlock()
 	r := e.newRun(req)
+	ctx, end := e.Trace.Begin(ctx, "run", r.rec.ID)
+	defer end()
 	if req.Stored {
 		r.req.Dry = true
 		return r.reportGuarded(ctx, fault.Guard(func() error { return r.planStored(ctx) }))
@@ -293,6 +317,7 @@ func (e *Engine) Run(ctx context.Context, req Request) (reconcile.Report, error)
 	if cause := context.Cause(ctx); err != nil && cause != nil && errors.Is(cause, fault.Fenced) {
 		err = cause
 	}
+	e.Trace.Failed(ctx, err)
 	return r.reportGuarded(ctx, err)
 }
 

@@ -788,6 +788,7 @@ func (r *run) failed(ctx context.Context, id string, err error) {
 	if errors.Is(err, context.Canceled) || fault.Of(err) == fault.Canceled {
 		return // this process stopped it; the customer is still due
 	}
+	r.Trace.Failed(ctx, err)
 	ctx = context.WithoutCancel(ctx)
 	if fault.Of(err) == fault.Fenced {
 		r.outages.stop(err)

@@ -61,6 +61,8 @@ func (e *Engine) Flow(ctx context.Context) (s reconcile.Served, err error) {
 		return s, err
 	}
 	s.Taken = true
+	ctx, end := r.Trace.Begin(ctx, "flow", r.rec.ID)
+	defer end()
 	err = fault.Guard(func() error { return r.serve(ctx, subscription) })
 	if errors.Is(err, errAtWork) {
 		return s, nil

@@ -165,6 +165,8 @@ func (r *run) planClaimed(ctx context.Context, customers []reconcile.Customer) e
 // planOne plans one customer. A failure is that customer's alone: it is postponed
 // and nil is returned.
 func (r *run) planOne(ctx context.Context, c *reconcile.Customer) (p *reconcile.Planned) {
+	ctx, end := r.Trace.Begin(ctx, "plan customer", c.ID)
+	defer end()
 	defer r.recoverPanic(ctx, c.ID)
 	if r.halted(ctx) {
 		return nil
