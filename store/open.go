@@ -2,6 +2,7 @@ package store
 
 import (
 	"context"
+	"crypto/tls"
 	"database/sql"
 	"database/sql/driver"
 	"errors"
@@ -40,6 +41,8 @@ type Options struct {
 	// Now is the clock for the one question that is asked without a time, how many
 	// customers are due (Counts). nil is time.Now.
 	Now func() time.Time
+	// Secured is called with the TLS of each new connection to PostgreSQL. nil: not called.
+	Secured func(*tls.ConnectionState)
 	// Failpoint is called right before and right after a write is committed, with
 	// the steps before-commit and after-commit and the operation, so that a test
 	// may end the process there. Migrating as a whole counts as one. nil: never.

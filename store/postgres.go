@@ -2,6 +2,7 @@ package store
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"net"
@@ -33,6 +34,13 @@ func openPostgres(ctx context.Context, o Options) (*Store, error) {
 		return nil, err
 	}
 	config.BeforeConnect = currentLogin(o.URL, raw)
+	config.AfterConnect = func(_ context.Context, c *pgx.Conn) error {
+		if secured, ok := c.PgConn().Conn().(*tls.Conn); ok && o.Secured != nil {
+			state := secured.ConnectionState()
+			o.Secured(&state)
+		}
+		return nil
+	}
 	pool, err := pgxpool.NewWithConfig(ctx, config)
 	if err != nil {
 		return nil, withoutPassword(raw, err)

@@ -3,6 +3,7 @@ package enhance
 import (
 	"bytes"
 	"context"
+	"crypto/tls"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -185,6 +186,9 @@ type Options struct {
 	// Trace is called before every request, and end with its status, 0 if there was no
 	// answer. Nil: not called.
 	Trace func(ctx context.Context, route string) (end func(status int))
+	// Secured is called with the TLS of each connection on which an answer came. Nil: not
+	// called.
+	Secured func(*tls.ConnectionState)
 	// Took is called with the time of every request that was answered. Nil: not called.
 	Took func(time.Duration)
 }
@@ -224,6 +228,9 @@ func (o Options) withDefaults() Options {
 	}
 	if o.Observe == nil {
 		o.Observe = func(string, int) {}
+	}
+	if o.Secured == nil {
+		o.Secured = func(*tls.ConnectionState) {}
 	}
 	if o.Trace == nil {
 		o.Trace = func(context.Context, string) func(int) { return func(int) {} }

@@ -251,6 +251,9 @@ func (c *Client) exchange(client *http.Client, req *http.Request, at call, limit
 	a.body, a.cut = readAll(resp.Body, limit)
 	c.o.Observe(at.method+" "+at.route, a.status)
 	traced(a.status)
+	if resp.TLS != nil {
+		c.o.Secured(resp.TLS)
+	}
 	c.o.Took(time.Since(began))
 	if a.cut == nil && a.status < http.StatusInternalServerError {
 		c.patience.heard(at.org(c.o.Org), began)

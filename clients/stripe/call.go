@@ -515,6 +515,7 @@ type attempts struct {
 	log     *logrus.Logger // nil: silent
 	observe func(string, int)
 	trace   func(context.Context, string) func(int)
+	secured func(*tls.ConnectionState)
 	took    func(time.Duration)
 	sent    atomic.Int64
 	size    atomic.Int64 // a guess at the size of the next answer
@@ -526,7 +527,7 @@ type attempts struct {
 
 func newAttempts(o Options) *attempts {
 	return &attempts{base: o.Transport, limiter: o.Limiter, timeout: o.AttemptTimeout,
-		now: o.Now, log: o.Log, observe: o.Observe, trace: o.Trace, took: o.Took}
+		now: o.Now, log: o.Log, observe: o.Observe, trace: o.Trace, secured: o.Secured, took: o.Took}
 }
 
 // RoundTrip sends one request. When it returns, the body of the answer is complete in
@@ -576,6 +577,9 @@ func (a *attempts) exchange(req *http.Request) (*http.Response, []byte, error) {
 		return nil, nil, err
 	}
 	defer resp.Body.Close()
+	if resp.TLS != nil {
+		a.secured(resp.TLS)
+	}
 	body, err := a.readAll(resp)
 	if err != nil {
 		return nil, nil, err

@@ -61,6 +61,7 @@ type App struct {
 	OpenKey string
 
 	stripeSide, enhanceSide *side
+	database                certificate      // of PostgreSQL
 	metrics                 *metrics.Metrics // only in the service
 	traces                  *trace.Traces    // nil: they are off
 	progress                progress         // of the run at work, in the service
@@ -127,6 +128,7 @@ func (a *App) connectStripe() (err error) {
 		Now:         a.Now,
 		Observe:     a.observe(metrics.Stripe, a.stripeSide),
 		Trace:       a.traces.Call(metrics.Stripe),
+		Secured:     a.stripeSide.certificate.see,
 		Took:        a.stripeSide.measure,
 		Transport:   a.Simulated,
 		ReadChanges: a.Config.UnpaidUpgrade == config.HoldUnpaidUpgrade,
@@ -150,6 +152,7 @@ func (a *App) connectEnhance() (err error) {
 		Now:       a.Now,
 		Observe:   a.observe(metrics.Enhance, a.enhanceSide),
 		Trace:     a.traces.Call(metrics.Enhance),
+		Secured:   a.enhanceSide.certificate.see,
 		Took:      a.enhanceSide.measure,
 		Transport: a.Simulated,
 	}
@@ -173,7 +176,7 @@ func (a *App) Engine(progress func(reconcile.Progress)) (*engine.Engine, error) 
 
 func (a *App) engineOptions() engine.Options {
 	c := a.Config
-	return engine.Options{
+	o := engine.Options{
 		Policy:        c.Policy(),
 		Brakes:        c.Brakes(),
 		Settle:        c.SettleTime,
@@ -187,8 +190,11 @@ func (a *App) engineOptions() engine.Options {
 		Now:           a.Now,
 		Log:           a.Log,
 		Failpoint:     a.Failpoint,
-		Trace:         a.traces,
 	}
+	if a.traces != nil {
+		o.Trace = a.traces
+	}
+	return o
 }
 
 // ports passes the store and the clients to the engine. Without a retention period, or in

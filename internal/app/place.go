@@ -145,7 +145,7 @@ func (a *App) openExisting(ctx context.Context, p Place) (*store.Store, error) {
 			return nil, nil
 		}
 	}
-	s, err := store.Open(ctx, store.Options{URL: a.Config.DatabaseURL, Failpoint: a.Failpoint})
+	s, err := store.Open(ctx, store.Options{URL: a.Config.DatabaseURL, Failpoint: a.Failpoint, Secured: a.database.see})
 	if err != nil || does == Create {
 		return s, err
 	}

@@ -2,6 +2,7 @@ package app
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -175,6 +176,7 @@ func (a *App) watchState(loop *server.Loop) {
 		Rates:   map[string]func() float64{metrics.Stripe: a.stripeSide.limiter.Rate, metrics.Enhance: a.enhanceSide.limiter.Rate},
 		Granted: map[string]map[string]func() float64{metrics.Stripe: a.stripeSide.granted(), metrics.Enhance: a.enhanceSide.granted()},
 		Open:    map[string]func() error{metrics.Stripe: a.stripeSide.breaker.Open, metrics.Enhance: a.enhanceSide.breaker.Open},
+		Expires: map[string]func() time.Time{metrics.Stripe: a.stripeSide.certificate.when, metrics.Enhance: a.enhanceSide.certificate.when, metrics.Database: a.database.when},
 		Leading: loop.Leading,
 		Room:    a.Store.Room,
 		Now:     a.Now,
@@ -292,6 +294,44 @@ type side struct {
 	at       atomic.Int64 // when that was, in unix nanoseconds by the process clock
 	took     atomic.Int64 // how long its answers took of late, in nanoseconds; 0: none came
 	answered atomic.Int64 // the last answer of any kind, by the program's clock; 0: none
+
+	certificate certificate
+}
+
+// certificate is when that of a side expires, as seen on the last connection on which an
+// answer came.
+type certificate struct{ expires atomic.Int64 } // seconds; 0: no TLS was seen
+
+// see notes the certificate that expires first, in the chain that lasts longest: a server
+// may send another chain for old clients. The root is one of this machine's, and does not
+// count. Without a verified chain it is the server's own certificate.
+func (c *certificate) see(s *tls.ConnectionState) {
+	var last time.Time
+	if len(s.PeerCertificates) > 0 && len(s.VerifiedChains) == 0 {
+		last = s.PeerCertificates[0].NotAfter
+	}
+	for _, chain := range s.VerifiedChains {
+		first := chain[0].NotAfter
+		for _, one := range chain[1:max(len(chain)-1, 1)] {
+			if one.NotAfter.Before(first) {
+				first = one.NotAfter
+			}
+		}
+		if first.After(last) {
+			last = first
+		}
+	}
+	if !last.IsZero() {
+		c.expires.Store(last.Unix())
+	}
+}
+
+// when is zero if no TLS was seen.
+func (c *certificate) when() time.Time {
+	if at := c.expires.Load(); at != 0 {
+		return time.Unix(at, 0)
+	}
+	return time.Time{}
 }
 
 func (a *App) newSide(name string, rps float64) *side {

@@ -23,6 +23,8 @@ const namespace = "stripe_enhance"
 const (
 	Stripe  = "stripe"
 	Enhance = "enhance"
+	// Database is PostgreSQL, as far as it has a certificate.
+	Database = "database"
 )
 
 // Metrics are all counters of one process. Methods are safe for concurrent use.

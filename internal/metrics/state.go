@@ -42,6 +42,8 @@ type Sources struct {
 	Granted map[string]map[string]func() float64
 	// Open returns, by side, why requests do not reach the side at present; nil: they do.
 	Open map[string]func() error
+	// Expires returns, by side, when its certificate expires; zero: it has shown none.
+	Expires map[string]func() time.Time
 	// Leading reports whether this process is the writer.
 	Leading func() bool
 	// Room is how many bytes are left on the disk of the database; nil, or false: not known.
@@ -58,7 +60,7 @@ func (m *Metrics) Watch(s Sources) { m.registry.MustRegister(newState(s)) }
 
 type state struct {
 	Sources
-	rate, granted, open, leading, due, oldest, webhooks, oldestWebhook, parked, ambiguous, holds, orders, ran, room, stored, bytes, up *prometheus.Desc
+	rate, granted, open, expires, leading, due, oldest, webhooks, oldestWebhook, parked, ambiguous, holds, orders, ran, room, stored, bytes, up *prometheus.Desc
 }
 
 func newState(s Sources) *state {
@@ -69,6 +71,7 @@ func newState(s Sources) *state {
 		rate:          desc("request_rate", "Requests a second that are allowed at present, by side; falls on 429 and climbs back.", "side"),
 		granted:       desc("requests_granted_total", "Requests that were let through, by side and class: urgent ones go first.", "side", "class"),
 		open:          desc("breaker_open", "1 while no call goes to a side because its calls failed, or no write because it refused the credential.", "side"),
+		expires:       desc("certificate_expiry_timestamp_seconds", "When the certificate expires that a side showed last (stripe, enhance, database), or one that it rests on; without a series for a side without TLS.", "side"),
 		leading:       desc("lease_held", "1 while this process is the writer."),
 		due:           desc("queue_due", "Customers that are due."),
 		oldest:        desc("queue_oldest_seconds", "For how long the longest due customer has been due."),
@@ -88,7 +91,7 @@ func newState(s Sources) *state {
 
 // Describe implements prometheus.Collector.
 func (s *state) Describe(ch chan<- *prometheus.Desc) {
-	for _, d := range []*prometheus.Desc{s.rate, s.granted, s.open, s.leading, s.due, s.oldest, s.webhooks, s.oldestWebhook, s.parked, s.ambiguous, s.holds, s.orders, s.ran, s.room, s.stored, s.bytes, s.up} {
+	for _, d := range []*prometheus.Desc{s.rate, s.granted, s.open, s.expires, s.leading, s.due, s.oldest, s.webhooks, s.oldestWebhook, s.parked, s.ambiguous, s.holds, s.orders, s.ran, s.room, s.stored, s.bytes, s.up} {
 		ch <- d
 	}
 }
@@ -115,6 +118,11 @@ func (s *state) collect(ch chan<- prometheus.Metric) {
 	}
 	for side, why := range s.Open {
 		gauge(s.open, one(why() != nil), side)
+	}
+	for side, when := range s.Expires {
+		if at := when(); !at.IsZero() {
+			gauge(s.expires, seconds(at), side)
+		}
 	}
 	gauge(s.leading, one(s.Leading()))
 	if s.Room != nil {

@@ -147,7 +147,8 @@ func scraped(t *testing.T) []string {
 		State: func(context.Context) (metrics.State, error) {
 			return metrics.State{OldestDue: time.Unix(1, 0), Holds: map[string]int{"grace": 1}}, nil
 		},
-		Room: func() (int64, bool) { return 1, true }, Open: map[string]func() error{metrics.Stripe: func() error { return nil }},
+		Expires: map[string]func() time.Time{metrics.Enhance: func() time.Time { return time.Unix(1, 0) }},
+		Room:    func() (int64, bool) { return 1, true }, Open: map[string]func() error{metrics.Stripe: func() error { return nil }},
 		Rates:   map[string]func() float64{metrics.Stripe: one},
 		Granted: map[string]map[string]func() float64{metrics.Stripe: {"urgent": one}}})
 	m.Quota([]reconcile.Usage{{Name: "customers", Used: 1, Total: &limit}})
