@@ -112,21 +112,21 @@ func (p scriptedPanel) OwnerEmails(context.Context, string) ([]string, error) {
 	return nil, p.at.call("OwnerEmails")
 }
 
-// scriptedStripe is the parts of Stripe that planning reads.
-type scriptedStripe struct {
+// billingScript is the parts of Stripe that planning reads.
+type billingScript struct {
 	Billing
 	Account
 	at *scripted
 }
 
-func (b scriptedStripe) Requests() int                      { return 0 }
-func (b scriptedStripe) ServerTime() (time.Time, time.Time) { return time.Time{}, time.Time{} }
+func (b billingScript) Requests() int                      { return 0 }
+func (b billingScript) ServerTime() (time.Time, time.Time) { return time.Time{}, time.Time{} }
 
-func (b scriptedStripe) CheckoutDomain(context.Context, string) (string, error) {
+func (b billingScript) CheckoutDomain(context.Context, string) (string, error) {
 	return "", b.at.call("CheckoutDomain")
 }
 
-func (b scriptedStripe) Subscription(context.Context, string) (reconcile.SubscriptionFacts, error) {
+func (b billingScript) Subscription(context.Context, string) (reconcile.SubscriptionFacts, error) {
 	return reconcile.SubscriptionFacts{}, b.at.call("Subscription")
 }
 
@@ -135,7 +135,7 @@ func (b scriptedStripe) Subscription(context.Context, string) (reconcile.Subscri
 func scriptedRun(s *scripted, req Request, decide func(*reconcile.Customer) planner.Decision) *run {
 	log := logrus.New()
 	log.SetLevel(logrus.PanicLevel)
-	panel, stripe := scriptedPanel{at: s}, scriptedStripe{at: s}
+	panel, stripe := scriptedPanel{at: s}, billingScript{at: s}
 	e := &Engine{
 		Options: Options{Now: func() time.Time { return whenPlanned }, Rand: func() float64 { return 0.5 }, Concurrency: 1, Log: log,
 			Brakes: planner.DefaultBrakes(), Progress: func(reconcile.Progress) {},
