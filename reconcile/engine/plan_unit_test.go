@@ -97,8 +97,8 @@ type scriptedPanel struct {
 	at *scripted
 }
 
-func (p scriptedPanel) Requests() int       { return 0 }
-func (p scriptedPanel) Fingerprint() string { return "https://panel our-org" }
+func (scriptedPanel) Requests() int       { return 0 }
+func (scriptedPanel) Fingerprint() string { return "https://panel our-org" }
 
 func (p scriptedPanel) Plans(context.Context) ([]reconcile.EnhancePlan, error) {
 	return nil, p.at.call("the panel's plans")
@@ -119,8 +119,8 @@ type billingScript struct {
 	at *scripted
 }
 
-func (b billingScript) Requests() int                      { return 0 }
-func (b billingScript) ServerTime() (time.Time, time.Time) { return time.Time{}, time.Time{} }
+func (billingScript) Requests() int                      { return 0 }
+func (billingScript) ServerTime() (time.Time, time.Time) { return time.Time{}, time.Time{} }
 
 func (b billingScript) CheckoutDomain(context.Context, string) (string, error) {
 	return "", b.at.call("CheckoutDomain")

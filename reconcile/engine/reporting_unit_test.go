@@ -30,7 +30,7 @@ func (c *scriptedCompany) HoldsOf(ctx context.Context, customers []string) ([]re
 	return holds, c.err
 }
 
-func (c *scriptedCompany) RunActions(context.Context, string, func(reconcile.ActionRecord) error) error {
+func (*scriptedCompany) RunActions(context.Context, string, func(reconcile.ActionRecord) error) error {
 	return nil
 }
 
