@@ -111,7 +111,7 @@ func (r *run) lookAtHosting(ctx context.Context, _ *reconcile.Customer, a reconc
 
 // lookAtBuyer reads the subscription of the buyer who is about to be invited, unless it was
 // read lately. If the event about a new e-mail was lost, the address is not the buyer's any
-// more, and whoever has it now would become the owner of the org.
+// more, and the person who has it now would become the owner of the org.
 func (r *run) lookAtBuyer(ctx context.Context, c *reconcile.Customer, a reconcile.Action, first bool) (bool, error) {
 	if !first || a.Instead != "" {
 		return false, nil

@@ -8,7 +8,7 @@ import (
 )
 
 // Two looks at the same moment are one, and a look that comes too soon must not put off the
-// next: a customer about whom events come all the time would never get a hosting whose
+// next: if events about a customer come all the time, there would never be the hosting whose
 // creation was not done.
 func TestALostCreationIsSentAgainHoweverOftenItIsLookedFor(t *testing.T) {
 	const gap = 30 * time.Second // a third of the settling time
