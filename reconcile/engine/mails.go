@@ -146,7 +146,6 @@ func (r *run) mailCustomer(ctx context.Context, p *post, id string) {
 	}
 	defer free()
 	defer r.known.forget(id)
-	p.handed = false
 	err = fault.Guard(func() error { return r.mailSteps(ctx, p, id) })
 	r.logPanic(id, err)
 	switch kind := fault.Of(err); {
@@ -196,6 +195,7 @@ type customerPost struct {
 func (r *run) mailSteps(ctx context.Context, p *post, id string) error {
 	of := &customerPost{p, map[string]time.Time{}, idSet{}, map[string]reconcile.Letter{}}
 	for range mailTries {
+		p.handed = false // the one before, if any, has its outcome in the journal
 		c, d, err := r.again(ctx, id)
 		if err != nil {
 			return err
@@ -271,9 +271,6 @@ func (r *run) mailOne(ctx context.Context, p *post, c *reconcile.Customer, a rec
 	l.Mail = *a.Mail // as it was decided last
 	p.letter, r.post = l, p
 	_, err := r.send(ctx, c, a)
-	if err == nil {
-		p.handed = false
-	}
 	if fault.Of(err) == fault.Denied && !p.handed {
 		p.stop(err)
 		return nil

@@ -49,8 +49,9 @@ func TestAConnectionThatBreaksBeforeTheMailCostsNoMail(t *testing.T) {
 	rep = m.after(time.Minute)
 	diff(t, "tries a minute later", 2, tries)
 	diff(t, "notes then", 1, notes(rep, "mails to 1 customers were not sent: the mail server did not let us in a few minutes ago"))
-	m.after(5 * time.Minute)
+	rep = m.after(5 * time.Minute)
 	diff(t, "sent after the pause", []string{warned}, m.server.subjects())
+	diff(t, "notes after that", []string(nil), rep.Notes)
 }
 
 // A server that takes no mail at all is not asked for each customer, and each of them is
@@ -199,6 +200,19 @@ func (f forgetful) SkipMail(context.Context, reconcile.Token, string, reconcile.
 	return f.err
 }
 
+// vanishing is a queue that goes away.
+type vanishing struct {
+	engine.Queue
+	left bool
+}
+
+func (l *vanishing) Customers(ctx context.Context, ids []string) ([]reconcile.Customer, error) {
+	if l.left {
+		return nil, errStumble
+	}
+	return l.Queue.Customers(ctx, ids)
+}
+
 // An operator who reads that a mail was not sent may send it by hand: so that is noted only
 // if the server has not taken it, whatever kind of error ended the mails of the customer.
 func TestANoteShowsWhetherTheServerCanHaveTheMail(t *testing.T) {
@@ -207,12 +221,14 @@ func TestANoteShowsWhetherTheServerCanHaveTheMail(t *testing.T) {
 		stripe  addressed
 		journal error // nil: it works
 		panics  bool
+		queue   bool // no customer can be loaded from then on
 		known   bool
 	}{
 		"an outcome that is not stored, because of an outage": {journal: outage},
 		"an outcome that is not stored":                       {journal: errStumble},
 		"a panic while it is handed over":                     {panics: true},
 		"a mail without an address":                           {stripe: addressed{email: &empty}, journal: errStumble, known: true},
+		"a customer who is not loaded after a mail":           {queue: true, known: true},
 	} {
 		t.Run(name, func(t *testing.T) {
 			m := newMailing(t, nil)
@@ -222,9 +238,12 @@ func TestANoteShowsWhetherTheServerCanHaveTheMail(t *testing.T) {
 				f := forgetful{p.Journal, p.MailJournal, c.journal}
 				p.Journal, p.MailJournal = f, f
 			}
+			queue := &vanishing{Queue: p.Queue}
+			p.Queue = queue
 			c.stripe.Addressees, p.Addressees = p.Addressees, &c.stripe
 			m.restart(t, p)
 			m.server.takes = func() {
+				queue.left = c.queue
 				if c.panics {
 					panic("CANARY")
 				}

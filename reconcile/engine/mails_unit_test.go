@@ -113,6 +113,37 @@ func TestARunThatEndsWhileItWaitsForACustomerSendsNoMail(t *testing.T) {
 	}
 }
 
+// unloaded is a queue whose customers cannot be loaded.
+type unloaded struct {
+	Queue
+	err error
+}
+
+func (u unloaded) Customers(context.Context, []string) ([]reconcile.Customer, error) {
+	return nil, u.err
+}
+
+// A run that is stopped has no failure of the customer to note, and one that has lost the
+// lease sends no more mails.
+func TestOnlyAFailureOfTheMailsOfACustomerIsNoted(t *testing.T) {
+	for name, c := range map[string]struct {
+		err    error
+		notes  int
+		unsent int
+	}{
+		"a run that is stopped": {fault.Wrap(fault.Canceled, context.Canceled), 0, 0},
+		"a lease that is lost":  {fault.Errorf(fault.Fenced, "lost."), 0, 1},
+		"an outage":             {errOut, 1, 0},
+		"any other error":       {errors.New("disk full"), 1, 0},
+	} {
+		r, p := runOver(Ports{Queue: unloaded{err: c.err}}), &post{}
+		r.mailCustomer(t.Context(), p, "cus_1")
+		if len(r.findings.notes) != c.notes || p.unsent != c.unsent || (p.stopped == "lost") != (c.unsent > 0) {
+			t.Errorf("%s: notes %q, %d unsent, stopped because of %q", name, r.findings.notes, p.unsent, p.stopped)
+		}
+	}
+}
+
 // oneAnswer is a mail server that always gives the same answer.
 type oneAnswer struct {
 	err    error
