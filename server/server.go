@@ -100,6 +100,8 @@ type Options struct {
 	// Tools are for the page, and Adoption is for one of its views. Without Page both are nil.
 	Tools    Tools
 	Adoption Adoption
+	// Warm is called with each view of the page, and returns at once; nil: nothing is made ahead.
+	Warm func()
 	// OpenKey is a key that is no secret, for which the sign-in has a button: that of the
 	// demo. It stays empty where there are customers.
 	OpenKey string

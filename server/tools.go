@@ -30,8 +30,6 @@ type Tools interface {
 	// SearchCustomers is Directory.CustomerRows for a part of a name, e-mail or domain. asOf is
 	// of when the names are in which it was searched; zero: of now, as always without a text.
 	SearchCustomers(ctx context.Context, q reconcile.CustomerSearch) (rows []reconcile.CustomerRow, next string, asOf time.Time, err error)
-	// Warm has what most views need made in the background, if it is not there yet.
-	Warm()
 	// Changed has figures made anew, because a person has changed what they depend on.
 	Changed()
 	// Settings are those that apply, without the value of any secret.
@@ -117,6 +115,13 @@ type Refused struct {
 }
 
 func (r Refused) Error() string { return r.Text }
+
+// Warm has what most views of the page need made in the background, if it is not there yet.
+func (s *Server) Warm() {
+	if s.o.Warm != nil {
+		s.o.Warm()
+	}
+}
 
 // Tools are the tools of the page.
 func (s *Server) Tools() Tools { return s.o.Tools }

@@ -100,7 +100,7 @@ func (a *App) server(loop *server.Loop, o *observer) (*server.Server, error) {
 			Directory: directory{a.Store, a}},
 		Stripe: a.askStripe, Enhance: a.askEnhance, Answered: a.answered,
 		AdminKeys: a.Config.AdminKeys, SupportKeys: a.Config.SupportKeys, TrustedProxies: a.Config.TrustedProxies, Observer: o, Version: a.Version, Now: a.Now, Log: a.Log,
-		Page: page.New, Risk: a.risk, Tools: a.tools, OpenKey: a.OpenKey,
+		Page: page.New, Risk: a.risk, Tools: a.tools, Warm: a.tools.warm, OpenKey: a.OpenKey,
 		Rates:   map[string]func() float64{metrics.Stripe: a.stripeSide.limiter.Rate, metrics.Enhance: a.enhanceSide.limiter.Rate},
 		Latency: map[string]func() time.Duration{metrics.Stripe: a.stripeSide.latency, metrics.Enhance: a.enhanceSide.latency},
 	}

@@ -202,8 +202,9 @@ func (t *tools) PanelPlans(ctx context.Context) ([]reconcile.EnhancePlan, error)
 	return plans, err
 }
 
-// Warm implements server.Tools. The report is left out, because it reads prices at Stripe.
-func (t *tools) Warm() {
+// warm has what most views need made, if it is not there. The report is left out, because it
+// reads prices at Stripe.
+func (t *tools) warm() {
 	t.forecasts.warm(figuresOld)
 	t.offers.warm(figuresOld)
 	t.names.warm(figuresOld)

@@ -214,7 +214,7 @@ func newHouse(tb testing.TB, name func(string) string, change ...func(*server.Op
 		Risk: func(context.Context) (server.Risk, error) {
 			return server.Risk{Month: []server.Sum{{Amount: "1234.50", Currency: "eur"}, {Amount: "99.00", Currency: "ron"}}, Subscriptions: 12, Unknown: 1}, nil
 		},
-		Tools: h.company, Adoption: h.company, Version: "1.2.3", Now: func() time.Time { return t0 },
+		Tools: h.company, Warm: h.company.warm, Adoption: h.company, Version: "1.2.3", Now: func() time.Time { return t0 },
 		Page: func(s *server.Server) (http.Handler, error) {
 			p, err := newPage(s)
 			if err == nil {

@@ -146,7 +146,7 @@ func (v *visit) open(row page) {
 		v.refuse()
 		return
 	}
-	v.server.Tools().Warm()
+	v.server.Warm()
 	body, err := row.show(v)
 	if err != nil {
 		v.fail(err)

@@ -170,7 +170,7 @@ func (c *company) SearchCustomers(ctx context.Context, q reconcile.CustomerSearc
 	return rows, next, asOf, err
 }
 
-func (c *company) Warm() {
+func (c *company) warm() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.warmed++
