@@ -182,6 +182,25 @@ func TestOnlyAPaymentOrAnEntitledStatusMovesALapse(t *testing.T) {
 	})
 }
 
+// The invoice with which the spell began is written off while another one is open: grace goes
+// on counting from the first, so that a suspension that came of it stays.
+func TestALapseDoesNotFollowTheInvoices(t *testing.T) {
+	seeing := func(l reconcile.Lapse, due, now time.Time) reconcile.Lapse {
+		f := &reconcile.SubscriptionFacts{Subscription: reconcile.Subscription{Status: reconcile.StatusPastDue, ReadAt: now}}
+		f.ByID, f.LatestDue = true, due
+		return l.Seeing(f, now)
+	}
+	began := seeing(reconcile.Lapse{Entitled: noon.Add(-time.Hour)}, noon, noon.Add(time.Minute))
+	if !began.Since.Equal(noon) {
+		t.Fatalf("the spell began at %s, want %s", began.Since, noon)
+	}
+	for _, due := range []time.Time{{}, noon.Add(-time.Hour), noon.Add(30 * time.Second), noon.AddDate(0, 0, 30), noon.AddDate(0, 0, 60)} {
+		if l := seeing(began, due, noon.AddDate(0, 0, 31)); !l.Since.Equal(noon) {
+			t.Errorf("with an invoice due at %s it counts from %s", due, l.Since)
+		}
+	}
+}
+
 // An observer who misses some changes counts from the same invoice as one who sees all
 // of them, or from a later one, if invoices are always read and only payments make the
 // subscription active again.

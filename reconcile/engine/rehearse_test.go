@@ -153,6 +153,7 @@ func TestThePlanIsWhatTheRunDoes(t *testing.T) {
 			run := r.Run(engine.Request{})
 			diff(t, "actions", ids(plan), ids(run))
 			diff(t, "holds", holdKinds(plan), holdKinds(run))
+			diff(t, "the decision that it waits for", plan.Waits, run.Waits)
 		})
 	}
 }
