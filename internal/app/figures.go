@@ -197,9 +197,13 @@ func (k *kept[T]) warm(limit time.Duration) {
 		return
 	}
 	k.walks.all.Go(func() {
-		if stamp, err := k.stamp(k.walks.ctx); err == nil { // or a view finds out
-			_, _, _, _ = k.look(k.walks.ctx, stamp)
-		}
+		_ = fault.Guard(func() error { // of an error the view finds out that needs the figures
+			stamp, err := k.stamp(k.walks.ctx)
+			if err == nil {
+				_, _, _, err = k.look(k.walks.ctx, stamp)
+			}
+			return err
+		})
 	})
 }
 
