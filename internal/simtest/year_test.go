@@ -118,10 +118,10 @@ func (f *fleet) day(day int) {
 
 // figures are the size of the database at a moment.
 type figures struct {
-	bytes, packed          int64 // as the file is, and as a backup is
-	rows                   int64 // of all tables
-	actions, runs, hooks   int
-	customers, ever, alive int
+	bytes, packed        int64 // as the file is, and as a backup is
+	rows                 int64 // of all tables
+	actions, runs, hooks int
+	ever, alive          int
 }
 
 func (f *fleet) figures(day int) figures {
