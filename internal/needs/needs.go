@@ -41,6 +41,13 @@ func Find(names ...string) (path string, ok bool) {
 	return "", false
 }
 
+// History reports whether the working directory is in a clone that has the commits of before,
+// which nothing that is installed could add.
+func History() bool {
+	out, err := exec.Command("git", "rev-parse", "--is-shallow-repository").Output()
+	return err == nil && strings.TrimSpace(string(out)) == "false"
+}
+
 // Missing ends a test because this machine lacks something: it skips, and fails in CI.
 func Missing(tb testing.TB, format string, args ...any) {
 	tb.Helper()

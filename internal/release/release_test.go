@@ -305,7 +305,7 @@ func built(t *testing.T) builds {
 	t.Helper()
 	needs.Program(t, "make")
 	if err := exec.CommandContext(t.Context(), needs.Program(t, "git"), "-C", root, "rev-parse", "HEAD").Run(); err != nil {
-		needs.Missing(t, "this is no clone: %v", err)
+		t.Skipf("this is no clone, and nothing that CI could install makes it one: %v", err)
 	}
 	b := build()
 	if b.err != nil {

@@ -108,7 +108,7 @@ func clone(t *testing.T) string {
 	dir := t.TempDir()
 	out, err := exec.CommandContext(t.Context(), "git", "-C", root, "ls-files", "-z", "--cached", "--others", "--exclude-standard").Output()
 	if err != nil {
-		needs.Missing(t, "this is no clone: %v", err)
+		t.Skipf("this is no clone, and nothing that CI could install makes it one: %v", err)
 	}
 	for name := range strings.SplitSeq(strings.TrimSuffix(string(out), "\x00"), "\x00") {
 		text, err := os.ReadFile(filepath.Join(root, name))
