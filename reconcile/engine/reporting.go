@@ -235,7 +235,9 @@ func (f *findings) notePartial(format string, args ...any) {
 		f.partial = idSet{}
 	}
 	noted := f.partial.has(text)
-	f.partial.add(text)
+	if len(f.partial) < reconcile.MostReported { // a report has room for no more
+		f.partial.add(text)
+	}
 	f.mu.Unlock()
 	if !noted {
 		f.note("%s", text)
