@@ -122,7 +122,7 @@ snapshot: ## A release of this commit that is not published: dist/ (the first ti
 	go run $(RELEASER) release --snapshot --clean
 
 release: ## A draft of a release of the tag on this commit, at GitHub (needs GITHUB_TOKEN)
-	go run $(RELEASER) release --clean
+	go run $(RELEASER) release --clean --release-notes .github/release-notes/$$(git describe --exact-match --tags).md
 
 packages: ## The tests of a release: the same bytes twice, packages installed, notices, workflows
 	go test -count=1 -timeout 15m -v ./internal/release
