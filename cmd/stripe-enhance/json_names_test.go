@@ -77,7 +77,7 @@ func fields(text string) (names []string, err error) {
 
 const (
 	mappingFields = "billing_plan_id billing_provider enhance_plan_id"
-	planFields    = "actions approved_at approved_by closed_at created_at expires_at id kind reason state version"
+	planFields    = "actions approved_at approved_by closed_at created_at expires_at id kind reason rejected_at rejected_by rejected_reason state version"
 	holdFields    = "author created_at customer id kind reason subscription until"
 	runFields     = "actions converged counts dry enhance error finished_at gates holds mode notes plan_id plans run_id started_at stripe trigger"
 )
