@@ -115,7 +115,6 @@ clean: ## Remove what these targets made
 
 # Releases. Like the linter, these tools are built once and are no part of go.mod.
 RELEASER = github.com/goreleaser/goreleaser/v2@v2.15.1
-LITESTREAM = github.com/benbjohnson/litestream/cmd/litestream@v0.5.18
 VULNS    = golang.org/x/vuln/cmd/govulncheck@v1.9.0
 
 snapshot: ## A release of this commit that is not published: dist/ (the first time it builds goreleaser)
@@ -127,9 +126,8 @@ release: ## A draft of a release of the tag on this commit, at GitHub (needs GIT
 packages: ## The tests of a release: the same bytes twice, packages installed, notices, workflows
 	go test -count=1 -timeout 15m -v ./internal/release
 
-litestream: ## Litestream beside the program, by deploy/litestream.yml (the first time it builds it)
-	CGO_ENABLED=0 GOBIN=$(CURDIR)/bin go install $(LITESTREAM)
-	PATH="$(CURDIR)/bin:$$PATH" go test -count=1 -timeout 10m -v -run TestLitestream ./cmd/stripe-enhance
+litestream: ## Litestream beside the program, by deploy/litestream.yml; part of make test
+	go test -count=1 -timeout 10m -v -run TestLitestream ./cmd/stripe-enhance
 
 notices: ## Write THIRD_PARTY_NOTICES.md anew, after a change of go.mod
 	NOTICES=write go test -count=1 -run TestTheNoticesHaveTheLicenseOfEachModule ./internal/release

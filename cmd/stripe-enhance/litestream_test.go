@@ -15,23 +15,9 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
-)
 
-// litestream is the program, which `make litestream` builds. CI does not have it: building it
-// takes three minutes of a processor.
-func litestream(t *testing.T) string {
-	t.Helper()
-	if cache, err := os.UserCacheDir(); err == nil {
-		if found, _ := filepath.Glob(filepath.Join(cache, "stripe-enhance", "litestream-[0-9]*")); len(found) > 0 {
-			return slices.Max(found)
-		}
-	}
-	path, err := exec.LookPath("litestream")
-	if err != nil {
-		t.Skipf("%v: `make litestream` builds it and runs this test", err)
-	}
-	return path
-}
+	"github.com/stripe-enhance/stripe-enhance/internal/needs"
+)
 
 // copied is a company on SQLite whose database Litestream copies by the file in deploy.
 type copied struct {
@@ -42,7 +28,7 @@ type copied struct {
 func newCopied(t *testing.T) *copied {
 	t.Helper()
 	dir := t.TempDir()
-	c := &copied{tool: litestream(t), config: filepath.Join(dir, "litestream.yml"), database: filepath.Join(dir, "stripe-enhance.db"), replica: filepath.Join(dir, "elsewhere")}
+	c := &copied{tool: needs.Program(t, "litestream"), config: filepath.Join(dir, "litestream.yml"), database: filepath.Join(dir, "stripe-enhance.db"), replica: filepath.Join(dir, "elsewhere")}
 	text, err := os.ReadFile("../../deploy/litestream.yml")
 	if err != nil {
 		t.Fatal(err)
