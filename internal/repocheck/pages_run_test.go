@@ -28,10 +28,12 @@ import (
 )
 
 // Pages with a part of their own here: ofService has tests of its own, because its commands
-// need a running service, and ofPostgres begins with a database that all the others then use.
+// need a running service, ofPostgres begins with a database that all the others then use, and
+// deploy/check tries each piece of ofKubernetes.
 const (
-	ofService  = "docs/service.md"
-	ofPostgres = "docs/postgresql.md"
+	ofService    = "docs/service.md"
+	ofPostgres   = "docs/postgresql.md"
+	ofKubernetes = "docs/kubernetes.md"
 )
 
 // notRun are the command lines, and the first lines of files, that are not run here, each with
@@ -39,6 +41,10 @@ const (
 var notRun = map[string]string{
 	"make test":                           "it is what runs this",
 	"/srv/stripe-enhance/reconcile.log {": "it is a file of logrotate",
+	"# /etc/systemd/system/litestream.service.d/user.conf":                                                                                   "it is a file of systemd",
+	"cd /var/lib/stripe-enhance":                                                                                                             "it is a directory of the packages",
+	"set -a; . /etc/stripe-enhance/litestream; set +a":                                                                                       "it is a file for Litestream",
+	"DATABASE_URL=sqlite:restored.db stripe-enhance plan --full":                                                                             "the tests of cmd/stripe-enhance restore by the real Litestream",
 	"stripe-enhance migrate import-legacy postgres://owner:PASSWORD@ep-x.eu-central-1.aws.neon.tech/neondb --dry-run":                        "import_legacy.txtar plays it",
 	"stripe-enhance migrate import-legacy postgres://owner:PASSWORD@ep-x.eu-central-1.aws.neon.tech/neondb":                                  "import_legacy.txtar plays it",
 	"DATABASE_URL=postgresql://owner:PASSWORD@ep-x-pooler.eu-central-1.aws.neon.tech/stripe_enhance?sslmode=require&channel_binding=require": "the tests of cmd/stripe-enhance go through a pooler",
@@ -46,10 +52,9 @@ var notRun = map[string]string{
 
 // ofOthers are programs whose lines are not run here, each with the reason.
 var ofOthers = map[string]string{
-	"sudo":    "it needs root: internal/release installs a package, and looks at its units",
-	"kubectl": "it needs a cluster: other tests here read the manifests",
-	"helm":    "it needs a cluster: other tests here read the manifests",
-	"stripe":  "it is Stripe's own program",
+	"sudo":       "it needs root: internal/release installs a package, and looks at its units",
+	"litestream": "the tests of cmd/stripe-enhance run the real one",
+	"stripe":     "it is Stripe's own program",
 }
 
 // excuse is the reason for which a line is not run; "" if it is.
@@ -364,7 +369,7 @@ func (r *reader) follow(t *testing.T) {
 		}
 	}
 	for _, page := range asRead(t) {
-		if page == ofService || page == ofPostgres && r.server == "" {
+		if page == ofService || page == ofKubernetes || page == ofPostgres && r.server == "" {
 			continue
 		}
 		for _, b := range blocks(t, page) {
