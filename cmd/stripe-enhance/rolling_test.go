@@ -45,7 +45,7 @@ func programBefore(t *testing.T) string {
 	path, err := buildBefore(t.TempDir())
 	switch {
 	case err == nil:
-	case !needs.History():
+	case !needs.History(t):
 		t.Skipf("this is no clone with its history (git fetch --unshallow; fetch-depth: 0): %v", err)
 	default:
 		needs.Missing(t, "the version before cannot be built: %v", err)

@@ -43,8 +43,8 @@ func Find(names ...string) (path string, ok bool) {
 
 // History reports whether the working directory is in a clone that has the commits of before,
 // which nothing that is installed could add.
-func History() bool {
-	out, err := exec.Command("git", "rev-parse", "--is-shallow-repository").Output()
+func History(tb testing.TB) bool {
+	out, err := exec.CommandContext(tb.Context(), "git", "rev-parse", "--is-shallow-repository").Output()
 	return err == nil && strings.TrimSpace(string(out)) == "false"
 }
 
