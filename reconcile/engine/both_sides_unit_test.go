@@ -72,7 +72,7 @@ func (calmAccount) ServerTime() (stripe, local time.Time) { return time.Time{}, 
 func (s *bothSides) run() *run {
 	log := logrus.New()
 	log.SetOutput(io.Discard)
-	e := &Engine{Options: Options{Now: func() time.Time { return s.now }, Settle: 90 * time.Second, Concurrency: 4, DriftInterval: time.Hour},
+	e := &Engine{Options: Options{Trace: noTrace{}, Now: func() time.Time { return s.now }, Settle: 90 * time.Second, Concurrency: 4, DriftInterval: time.Hour},
 		Ports: Ports{Billing: s, Account: calmAccount{}, Panel: s, OrgLister: s, Owners: s, Mirror: s, Queue: s, Journal: s, Plans: s, Inventory: s,
 			Contents: s, ContentStore: s, Evidence: s},
 		changes: &changes{}, together: newTogether()}

@@ -23,7 +23,7 @@ var noon = time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
 func runOver(p Ports) *run {
 	log := logrus.New()
 	log.SetOutput(io.Discard)
-	e := &Engine{Options: Options{Now: func() time.Time { return noon }, Concurrency: 1}, Ports: p, changes: &changes{}, together: newTogether()}
+	e := &Engine{Options: Options{Trace: noTrace{}, Now: func() time.Time { return noon }, Concurrency: 1}, Ports: p, changes: &changes{}, together: newTogether()}
 	return &run{Engine: e, Cursors: p.Cursors, now: noon, evidence: newEvidence(), known: newKnown(e.changes), features: newFeatures(), work: newWork(),
 		brake: newBrake(planner.DefaultBrakes(), takesAway), findings: &findings{log: logrus.NewEntry(log)}, progress: &progress{call: func(reconcile.Progress) {}},
 		catalog: planner.NewCatalog(nil, nil), log: logrus.NewEntry(log)}

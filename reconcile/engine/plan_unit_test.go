@@ -137,7 +137,7 @@ func scriptedRun(s *scripted, req Request, decide func(*reconcile.Customer) plan
 	log.SetLevel(logrus.PanicLevel)
 	panel, stripe := scriptedPanel{at: s}, billingScript{at: s}
 	e := &Engine{
-		Options: Options{Now: func() time.Time { return whenPlanned }, Rand: func() float64 { return 0.5 }, Concurrency: 1, Log: log,
+		Options: Options{Trace: noTrace{}, Now: func() time.Time { return whenPlanned }, Rand: func() float64 { return 0.5 }, Concurrency: 1, Log: log,
 			Brakes: planner.DefaultBrakes(), Progress: func(reconcile.Progress) {},
 			Decide: func(c *reconcile.Customer, _ *planner.Catalog, _ reconcile.Policy, _ time.Time) planner.Decision {
 				return decide(c)
