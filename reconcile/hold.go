@@ -58,9 +58,9 @@ const (
 	HoldBackup HoldKind = "backup"
 )
 
-// holdKinds has a row for each kind, in the order in which the README lists them. A new
+// holdKinds has a row for each kind, in the order in which docs/held.md lists them. A new
 // kind is a constant above, a row here, and a place in the planner or the engine that adds
-// such holds. The README's table, the OpenAPI document and the database are compared with
+// such holds. The table there, the OpenAPI document and the database are compared with
 // this one by tests.
 var holdKinds = []holdKind{
 	{kind: HoldGrace, advice: "nothing: a payment ends it; the sentence shows what follows otherwise, and when"},
@@ -101,7 +101,7 @@ var holdKinds = []holdKind{
 // holdKind is the row of one kind.
 type holdKind struct {
 	kind HoldKind
-	// advice is the next step for a person, as the README has it.
+	// advice is the next step for a person, as docs/held.md has it.
 	advice string
 	// keepsOrder means that a hold of the kind keeps an order waiting until a person acts:
 	// it does not end by itself, and no person and no setting asked for it.
@@ -118,14 +118,14 @@ func (k HoldKind) row() holdKind {
 	return holdKind{}
 }
 
-// Advice is the next step for a person, as the README has it; "" if the kind is not known.
+// Advice is the next step for a person, as docs/held.md has it; "" if the kind is not known.
 func (k HoldKind) Advice() string { return k.row().advice }
 
 // KeepsOrders reports whether a hold of the kind keeps an order waiting until a person
 // acts: it does not end by itself, and no person and no setting asked for it.
 func (k HoldKind) KeepsOrders() bool { return k.row().keepsOrder }
 
-// HoldKinds lists every kind in the order of the README.
+// HoldKinds lists every kind in the order of docs/held.md.
 func HoldKinds() []HoldKind {
 	all := make([]HoldKind, len(holdKinds))
 	for i, row := range holdKinds {

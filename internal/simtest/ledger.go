@@ -221,7 +221,7 @@ func (y *play) watch() {
 	y.shots = append(y.shots, s)
 }
 
-// billOf applies the policy, as the README describes it, to one subscription.
+// billOf applies the policy, as docs/policy.md describes it, to one subscription.
 func (y *play) billOf(sub simulator.Subscription, plans map[string]int, now time.Time) *bill {
 	b := &bill{id: sub.ID, status: sub.Status, whole: true, items: len(sub.Items)}
 	for _, it := range sub.Items {

@@ -8,7 +8,7 @@
 // # What is paid for
 //
 // These rules and those of the next section are the policy, in the order in which Decide
-// applies them. Those of this section are the table in the README, which a test holds
+// applies them. Those of this section are the table in docs/policy.md, which a test holds
 // against them. Of rules 2 to 8 the first that fits a subscription counts; 11 to 14 turn
 // an active one into single hostings.
 //
