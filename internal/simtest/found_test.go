@@ -161,29 +161,31 @@ var found = []struct {
 // down.
 var foundSeeds = []uint64{
 	969, 1883, 1959, 2815, 3053, 3082, 3449, 4031, 5067, 5537, 5805, 10324, 30062, 30159, 40449, 40488, 60763, 61326, 61779,
-	29145, // a database that is older than the panel, and Stripe's answer about the one subscription that shows whose an org is cannot be read
-	43883, // the other installation's org is old when a listing that is a minute old shows it empty
-	44130, // a lost database, and a hosting that staff remove before the next look
-	44680, // an old database gives a customer's old hosting to an order whose own it has forgotten
-	55248, // an org that cannot be listed when the database is lost holds staff's hosting
-	93121, // a listing that is a minute old lacks the other installation's hosting in an org of one's own
-	94489, // a lost database, a guest with a new address, and the founder's hosting deleted
-	46830, // a sent invoice is due after the one that failed, and before the first run: grace counts from the later one
-	46981, // one order is called new beside a hosting by staff, the address changes, and the next order waits for it
-	45890, // of two installations one alone has read of the order with which a customer is back
-	45760, // the database is lost, and an order that has a hosting by its marker gets its further unit before anybody decides who is new
-	45510, // two installations made a hosting each, the customer is back, and the metadata by the one names the second to the other
-	45026, // two orders of one domain, in one plan
-	46348, // another order of a domain that has its website
-	47285, // the owner of an org that is there is invited in the run, and a guest with that e-mail follows
-	60827, // the metadata names an org that is not the customer's by its marker or its e-mail, and it has an owner
-	61204, // two orders of one domain, with policies
-	35092, // a lost database, two customers of one person, and the hosting of one is purged
-	35136, // an org that was refused in the first run shows a hosting by staff to the look before a create
-	35814, // a lost database, a guest with a new address, and the first customer's hosting without its marker
-	37022, // a create without an answer took effect, and staff took the marker off before it was looked for
-	26090, // of two installations one has invited the owner, and the other one gives the org its name later
-	48482, // of two installations one reads the other's new org a moment before its hosting shows
+	29145,  // a database that is older than the panel, and Stripe's answer about the one subscription that shows whose an org is cannot be read
+	43883,  // the other installation's org is old when a listing that is a minute old shows it empty
+	44130,  // a lost database, and a hosting that staff remove before the next look
+	44680,  // an old database gives a customer's old hosting to an order whose own it has forgotten
+	55248,  // an org that cannot be listed when the database is lost holds staff's hosting
+	93121,  // a listing that is a minute old lacks the other installation's hosting in an org of one's own
+	94489,  // a lost database, a guest with a new address, and the founder's hosting deleted
+	46830,  // a sent invoice is due after the one that failed, and before the first run: grace counts from the later one
+	46981,  // one order is called new beside a hosting by staff, the address changes, and the next order waits for it
+	45890,  // of two installations one alone has read of the order with which a customer is back
+	45760,  // the database is lost, and an order that has a hosting by its marker gets its further unit before anybody decides who is new
+	45510,  // two installations made a hosting each, the customer is back, and the metadata by the one names the second to the other
+	45026,  // two orders of one domain, in one plan
+	46348,  // another order of a domain that has its website
+	47285,  // the owner of an org that is there is invited in the run, and a guest with that e-mail follows
+	60827,  // the metadata names an org that is not the customer's by its marker or its e-mail, and it has an owner
+	61204,  // two orders of one domain, with policies
+	35092,  // a lost database, two customers of one person, and the hosting of one is purged
+	35136,  // an org that was refused in the first run shows a hosting by staff to the look before a create
+	35814,  // a lost database, a guest with a new address, and the first customer's hosting without its marker
+	37022,  // a create without an answer took effect, and staff took the marker off before it was looked for
+	26090,  // of two installations one has invited the owner, and the other one gives the org its name later
+	20511,  // a flow run holds a second order of a customer whose first one a run has let pass
+	121218, // two customers share an org, and the look of one of them is refused
+	48482,  // of two installations one reads the other's new org a moment before its hosting shows
 }
 
 // foundWithMerges are such seeds of histories with merges.

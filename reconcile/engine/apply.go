@@ -88,6 +88,14 @@ func (r *run) applyInTurn(ctx context.Context, w customerWork) {
 	defer end()
 	defer r.known.forget(w.id)
 	defer r.recoverPanic(ctx, w.id)
+	held, err := r.heldMeanwhile(ctx, w.id)
+	if err != nil {
+		r.failed(ctx, w.id, err)
+		return
+	}
+	if held {
+		return // the flow run has done all that is not held, with newer facts
+	}
 	if err := r.applySteps(ctx, w.id); err != nil {
 		r.failed(ctx, w.id, err)
 		return
@@ -95,6 +103,19 @@ func (r *run) applyInTurn(ctx context.Context, w customerWork) {
 	if !r.halted(ctx) {
 		r.finish(ctx, w.id)
 	}
+}
+
+// heldMeanwhile reports whether a flow run has put an action of a customer into a plan
+// after the brake of this run has judged it. This run would make what waits for approval.
+func (r *run) heldMeanwhile(ctx context.Context, id string) (held bool, err error) {
+	if r.flows || !r.together.claims.changedSince(id, r.judged) {
+		return false, nil
+	}
+	err = r.Plans.StandingOf(ctx, []string{id}, r.now, func(h reconcile.HeldAction) error {
+		held = held || !h.Released && !r.brake.standing.has(h.ID)
+		return nil
+	})
+	return held, err
 }
 
 // applySteps does the actions of one customer in order. Before every step the customer
@@ -315,10 +336,12 @@ type waiter struct {
 	ready chan struct{} // closed when the object is the waiter's
 }
 
-// orgKey, subscriptionKey, productKey and founderKey name what turns are about. Hostings are read and
-// written in their org. Customers with the same e-mail make an org one after the other, so
-// that the second one finds the org of the first.
+// orgKey, lookKey, subscriptionKey, productKey and founderKey name what turns are about.
+// Hostings are read and written in their org. Customers of one run who share an org look
+// into it one after the other: see lookOnce. Customers with the same e-mail make an org one
+// after the other, so that the second one finds the org of the first.
 func orgKey(id string) string          { return "org " + id }
+func lookKey(run, org string) string   { return "look " + run + " " + org }
 func subscriptionKey(id string) string { return "subscription " + id }
 func productKey(id string) string      { return "product " + id }
 func founderKey(email uint64) string   { return "founder " + strconv.FormatUint(email, 36) }

@@ -3,13 +3,17 @@ package engine_test
 import (
 	"context"
 	"errors"
+	"maps"
 	"net/http"
+	"slices"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/stripe-enhance/stripe-enhance/reconcile"
 	"github.com/stripe-enhance/stripe-enhance/reconcile/engine"
+	"github.com/stripe-enhance/stripe-enhance/reconcile/planner"
+	"github.com/stripe-enhance/stripe-enhance/simulator"
 )
 
 // noticing calls a function between the loading of the customers that are due and the
@@ -77,4 +81,50 @@ func TestARunWaitsForACustomerThatAFlowRunHasAtWork(t *testing.T) {
 			diff(t, "orgs and hostings", []int{1, 1}, []int{len(f.World.Orgs()), f.up()})
 		})
 	}
+}
+
+// A run has let two orders through its brake and makes the first one's hosting. The second
+// customer orders much more meanwhile, and a flow run puts all of that into a plan. What the
+// plan shows waits for its approval, although the brake of the run knows nothing of it.
+//
+// With this mistake put in once, it went red: the run does what it has let pass.
+func TestARunLeavesACustomerWhomAFlowRunHasHeldSince(t *testing.T) {
+	f := newFlowing(t, func(o *engine.Options) {
+		o.Concurrency, o.Brakes.Create = 1, planner.Limit{Count: 3}
+	})
+	names := map[string]string{} // by the customer's id at Stripe
+	for _, name := range []string{"ada", "bea"} {
+		made, err := f.World.SignUp(simulator.SignUp{Email: name + "@example.com", Name: name, Price: "price_basic_monthly"})
+		must(t, err)
+		names[made.Customer] = name
+	}
+	arrived, open := f.gate.shut(1, func(req *http.Request) bool {
+		return req.Method == http.MethodPost && strings.HasSuffix(req.URL.Path, "/customers")
+	})
+	defer open()
+	ran := make(chan struct{})
+	go func() {
+		defer close(ran)
+		if _, err := f.Engine.Run(context.WithoutCancel(t.Context()), engine.Request{Full: true}); err != nil {
+			t.Error(err)
+		}
+	}()
+	<-arrived // one of the two has an org
+	second := slices.Sorted(maps.Keys(names))[1]
+	if strings.Contains(f.World.Orgs()[0].Name, second) {
+		second = slices.Sorted(maps.Keys(names))[0]
+	}
+	more, err := f.World.SignUp(simulator.SignUp{Customer: second, Lines: []simulator.Line{{Price: "price_basic_monthly", Quantity: 5}}})
+	must(t, err)
+	f.webhook(t, more.Subscription)
+	f.flow(t)
+	open()
+	<-ran
+	diff(t, "hostings", 1, f.up())
+	rep := f.Run(engine.Request{})
+	diff(t, "hostings after another run", 1, f.up())
+	diff(t, "plans", 1, len(rep.Plans))
+	f.Approve(rep)
+	f.Run(engine.Request{})
+	diff(t, "hostings after the approval", 7, f.up())
 }

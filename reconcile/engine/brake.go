@@ -399,6 +399,7 @@ const holdPart = 1000
 // now, and everything new of a kind if there is too much of that kind, in this run or
 // in the last 24 hours by the journal.
 func (r *run) applyBrake(ctx context.Context) error {
+	r.judged = r.together.claims.mark()
 	if err := r.loadPlans(ctx); err != nil {
 		return err
 	}

@@ -261,6 +261,7 @@ type run struct {
 	features *features // of products
 	work     *work     // the customers to apply
 	brake    *brake    // what waits for approval
+	judged   int64     // the mark of the claims when the brake began to judge
 	outages  outages   // failures that concern every customer, and back-off
 	findings *findings // all that is reported besides actions
 	progress *progress

@@ -267,3 +267,39 @@ func TestAnOrgThatTheFirstLookCannotListRaisesTheQuestionLater(t *testing.T) {
 	r.World.Advance(2 * time.Minute)
 	diff(t, "and stays", rep.Waits, r.Run(engine.Request{Full: true}).Waits)
 }
+
+// Two customers with one e-mail share an org, and staff have made another one with a hosting
+// for that person. The listing that would show it is refused to the customer who is served
+// first. That look has found nothing out, so the other customer looks too.
+//
+// With this mistake put in once, it went red: the org counts as looked into as soon as the
+// look begins.
+func TestALookThatFailedIsNotTheNextCustomersLook(t *testing.T) {
+	r := testenv.New(t, testenv.Options{Engine: func(o *engine.Options) {
+		since(longAgo)(o)
+		o.Concurrency = 1
+	}})
+	price := priceFor(t, r, plans(r)[0])
+	signUp(t, r, simulator.SignUp{Email: "ada@example.com", Name: "Ada", Price: price})
+	r.Run(engine.Request{Full: true})
+	diff(t, "hostings of the first order", 1, len(r.World.Hostings()))
+
+	signUp(t, r, simulator.SignUp{Email: "ada@example.com", Name: "Ada", Price: price})
+	signUp(t, r, simulator.SignUp{Email: "ada@example.com", Name: "Ada", Price: price, Guest: true})
+	byHand(t, r, "By hand", "ada@example.com", plans(r)[2])
+	r.World.Advance(2 * time.Minute)
+	refused := 0
+	r.World.SetFault(func(c simulator.Call) simulator.Fault {
+		if c.Method == http.MethodGet && strings.HasSuffix(c.Path, "/customers") && refused == 0 {
+			refused++
+			return simulator.Fault{Status: http.StatusForbidden}
+		}
+		return simulator.Fault{Honest: true}
+	})
+	rep := r.Run(engine.Request{})
+	diff(t, "refused listings", 1, refused)
+	diff(t, "hostings", 2, len(r.World.Hostings()))
+	if len(adopts(rep)) == 0 {
+		t.Errorf("nobody is asked: %+v", rep.Holds)
+	}
+}

@@ -28,12 +28,13 @@ type orgIndex struct {
 	mu       sync.Mutex      // guards all below
 	recent   bool            // the newest orgs were read in this run
 	complete bool            // all orgs were read in this run, for a lost write
-	listed   map[string]bool // orgs whose hostings were read in this run
-	linked   map[string]bool // orgs whose hostings were read in this run before one was linked
 	made     map[string]bool // orgs made in this run
 	found    map[string]bool // orgs bound in this run that were there before
 	searched bool            // orgs that were never listed were looked for in this run
 	unlisted []unlistedOrg   // those of them whose hostings could not be listed
+	// creating and linking are the looks before something is made in an org, and before a
+	// hosting is linked there. They are kept apart because more is read before a create.
+	creating, linking looks
 	// recoveredUntil is when the newest org was made that was there when the database
 	// knew nothing of the panel: any older org may hold objects of ours. Zero: the
 	// database has always known the panel.
@@ -47,7 +48,7 @@ type unlistedOrg struct {
 }
 
 func newOrgIndex() *orgIndex {
-	return &orgIndex{refreshing: make(chan struct{}, 1), listed: map[string]bool{}, linked: map[string]bool{}, made: map[string]bool{}, found: map[string]bool{}}
+	return &orgIndex{refreshing: make(chan struct{}, 1), made: map[string]bool{}, found: map[string]bool{}, creating: looks{}, linking: looks{}}
 }
 
 // again is the index for a plan that is made again in the same run: orgs that were read
@@ -60,32 +61,33 @@ func (x *orgIndex) again() *orgIndex {
 	return next
 }
 
-// firstLook reports whether the hostings of an org were not read in this run yet, and
-// notes that they are now.
-func (x *orgIndex) firstLook(org string) bool {
+// looks is the orgs that a run has looked into, each with the customers who were loaded
+// after that. An org is in it only once its look has succeeded.
+type looks map[string]map[string]bool
+
+// looked reports whether an org was looked into, and whether a customer was loaded after
+// that. Nothing has to be looked for in an org that this run has made: it began empty.
+func (x *orgIndex) looked(l looks, org, customer string) (done, loaded bool) {
 	x.mu.Lock()
 	defer x.mu.Unlock()
-	first := !x.listed[org]
-	x.listed[org] = true
-	return first
+	return l[org] != nil, l[org][customer] || x.made[org]
 }
 
-// firstLink is firstLook for a hosting that is to be linked. It is kept apart because before
-// the first create in an org more is read than its hostings.
-func (x *orgIndex) firstLink(org string) bool {
+// noteLook notes that an org was looked into, and that a customer is loaded after it.
+func (x *orgIndex) noteLook(l looks, org, customer string) {
 	x.mu.Lock()
 	defer x.mu.Unlock()
-	first := !x.linked[org] && !x.made[org]
-	x.linked[org] = true
-	return first
+	if l[org] == nil {
+		l[org] = map[string]bool{}
+	}
+	l[org][customer] = true
 }
 
-// addMade notes an org that was made in this run. It began empty, so nothing has to
-// be looked for in it.
+// addMade notes an org that was made in this run.
 func (x *orgIndex) addMade(org string) {
 	x.mu.Lock()
 	defer x.mu.Unlock()
-	x.made[org], x.listed[org] = true, true
+	x.made[org] = true
 }
 
 // addFound notes an org that was bound in this run and was there before.

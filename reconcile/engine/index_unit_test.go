@@ -9,18 +9,28 @@ import (
 	"github.com/stripe-enhance/stripe-enhance/reconcile"
 )
 
-func TestAnOrgIsLookedIntoOnceInARun(t *testing.T) {
+func TestAnOrgIsKnownOnceALookHasSucceeded(t *testing.T) {
 	x := newOrgIndex()
-	if !x.firstLook("org-1") || x.firstLook("org-1") {
-		t.Error("not looked into exactly once")
-	}
+	x.noteLook(x.creating, "org-1", "cus_a")
 	x.addMade("org-2")
-	if x.firstLook("org-2") || !x.isMade("org-2") || x.isFound("org-2") {
-		t.Error("an org that this run made is empty, and there is nothing to look for")
-	}
 	x.addFound("org-3")
-	if !x.isFound("org-3") || x.isMade("org-3") || !x.firstLook("org-3") {
-		t.Error("an org that was found may hold anything")
+	for _, of := range []struct {
+		look          looks
+		org, customer string
+		done, loaded  bool
+	}{
+		{x.creating, "org-1", "cus_a", true, true},
+		{x.creating, "org-1", "cus_b", true, false}, // who was loaded before it
+		{x.linking, "org-1", "cus_a", false, false}, // less is read before a link
+		{x.creating, "org-2", "cus_a", false, true}, // it began empty
+		{x.creating, "org-3", "cus_a", false, false},
+	} {
+		if done, loaded := x.looked(of.look, of.org, of.customer); done != of.done || loaded != of.loaded {
+			t.Errorf("%s for %s: looked into %v, loaded after it %v", of.org, of.customer, done, loaded)
+		}
+	}
+	if x.isFound("org-2") || !x.isMade("org-2") || !x.isFound("org-3") || x.isMade("org-3") {
+		t.Error("an org that was found is not one that was made")
 	}
 }
 

@@ -78,26 +78,54 @@ func (r *run) lookForOrg(ctx context.Context, c *reconcile.Customer, a reconcile
 // lookForHosting reads the hostings of the org, once for each org: we are the only
 // writer, and an org that was made in this run began empty.
 func (r *run) lookForHosting(ctx context.Context, c *reconcile.Customer, a reconcile.Action, first bool) (bool, error) {
-	if !first || !r.index.firstLook(a.Org) {
-		return false, r.index.creationBlocked(c, a, r.Policy.Instance)
+	if first {
+		if read, err := r.lookOnce(ctx, r.index.creating, a.Org, c.ID, func() error { return r.lookBeforeCreate(ctx, a.Org) }); read || err != nil {
+			return read, err
+		}
 	}
-	if err := r.readOrg(ctx, a.Org); err != nil {
-		return true, err
+	return false, r.index.creationBlocked(c, a, r.Policy.Instance)
+}
+
+func (r *run) lookBeforeCreate(ctx context.Context, org string) error {
+	if err := r.readOrg(ctx, org); err != nil {
+		return err
 	}
 	if err := r.noticeSeconds(ctx); err != nil {
-		return true, err
+		return err
 	}
-	return true, r.freshIndex(ctx) // a database that was put back may not know where else it is
+	return r.freshIndex(ctx) // a database that was put back may not know where else it is
+}
+
+// lookOnce looks into an org for a customer, unless this run has done so before. Customers
+// who share the org come one after another, because what the first one finds may be the
+// second one's: each of them is loaded again after the look, and if it fails, the next one
+// looks. It reports whether the customer is to be loaded again.
+func (r *run) lookOnce(ctx context.Context, l looks, org, customer string, look func() error) (bool, error) {
+	if _, loaded := r.index.looked(l, org, customer); loaded {
+		return false, nil
+	}
+	next, err := r.together.turns.take(ctx, lookKey(r.rec.ID, org), true)
+	if err != nil {
+		return false, err
+	}
+	defer next()
+	if done, _ := r.index.looked(l, org, customer); !done {
+		if err := look(); err != nil {
+			return false, err
+		}
+	}
+	r.index.noteLook(l, org, customer)
+	return true, nil
 }
 
 // lookForMarked reads the hostings of an org before one of them is given to a subscription
 // whose marker it does not carry. If the database was put back, it may have forgotten the
 // hosting that was made for the subscription, which would then be a second one.
-func (r *run) lookForMarked(ctx context.Context, _ *reconcile.Customer, a reconcile.Action, first bool) (bool, error) {
-	if !first || a.Hosting == 0 || a.How == reconcile.BoundByMarker || !r.index.firstLink(a.Org) {
+func (r *run) lookForMarked(ctx context.Context, c *reconcile.Customer, a reconcile.Action, first bool) (bool, error) {
+	if !first || a.Hosting == 0 || a.How == reconcile.BoundByMarker {
 		return false, nil
 	}
-	return true, r.readOrg(ctx, a.Org)
+	return r.lookOnce(ctx, r.index.linking, a.Org, c.ID, func() error { return r.readOrg(ctx, a.Org) })
 }
 
 // lookAtHosting reads a hosting that is about to be switched on again: staff may have

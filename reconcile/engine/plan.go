@@ -600,7 +600,7 @@ type thought struct {
 func (t *thought) add(r *run, c *reconcile.Customer, a reconcile.Action) {
 	t.actions = append(t.actions, a)
 	if a.Kind == reconcile.CreateOrg {
-		r.index.firstLook(planner.ForeseenOrg)
+		r.index.addMade(planner.ForeseenOrg)
 	}
 	r.foreseen.add(c, a, r.now)
 }
