@@ -28,6 +28,8 @@ type site struct {
 	env   []string
 	// binary is a program of another version; "": this one.
 	binary string
+	// under is a command that runs the program, such as one that counts; nil: none.
+	under []string
 }
 
 // patience bounds every wait for a process. It is far longer than any step takes, so that a
@@ -38,7 +40,12 @@ const patience = 3 * time.Minute
 // process has migrated the database.
 func newSite(tb testing.TB, database string, settings ...string) *site {
 	tb.Helper()
-	s := &site{tb: tb, world: simulator.New(simulator.Options{Calm: true, Follow: time.Now})}
+	return newSiteIn(tb, simulator.New(simulator.Options{Calm: true, Follow: time.Now}), database, settings...)
+}
+
+func newSiteIn(tb testing.TB, world *simulator.World, database string, settings ...string) *site {
+	tb.Helper()
+	s := &site{tb: tb, world: world}
 	s.world.Offer()
 	servers, err := s.world.Listen(tb.Context(), "", "")
 	if err != nil {
@@ -96,6 +103,9 @@ func (s *site) command(ctx context.Context, settings []string, args ...string) *
 	}
 	cmd := exec.CommandContext(ctx, path, args...)
 	cmd.Args[0] = "stripe-enhance"
+	if s.under != nil {
+		cmd = exec.CommandContext(ctx, s.under[0], slices.Concat(s.under[1:], []string{path}, args)...)
+	}
 	cmd.Dir, cmd.Env = s.tb.TempDir(), slices.Concat(s.env, settings)
 	return cmd
 }
