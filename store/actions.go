@@ -75,7 +75,7 @@ func noted(ctx context.Context, tx conn, planned []reconcile.Planned) error {
 	if len(ids) == 0 {
 		return nil
 	}
-	_, err := tx.exec(ctx, "UPDATE stripe_customers SET email_unnoted = FALSE, name_unnoted = FALSE WHERE id IN "+tx.d.texts(1), list(ids))
+	_, err := tx.exec(ctx, "UPDATE stripe_customers SET email_unnoted = FALSE, name_unnoted = FALSE WHERE id "+tx.d.anyText(1), list(ids))
 	return err
 }
 
@@ -122,9 +122,9 @@ func (p *planning) loadOpen(ctx context.Context, planned []reconcile.Planned) er
 	}
 	p.mine, p.held, p.erased = make(map[string]map[string]openRow), make(map[string][]reconcile.Hold), make(map[string]int64)
 	query := `SELECT key, action_id, customer_id, state, CAST(NULL AS JSONB), 0 FROM actions
-		WHERE state IN ('planned', 'held', 'sent', 'ambiguous') AND customer_id IN ` + p.tx.d.texts(1) + `
+		WHERE state IN ('planned', 'held', 'sent', 'ambiguous') AND customer_id ` + p.tx.d.anyText(1) + `
 		UNION ALL SELECT '', '', id, '', held, CASE WHEN erased_at IS NULL THEN 0 ELSE wakes END FROM customers
-		WHERE (held IS NOT NULL OR erased_at IS NOT NULL) AND id IN ` + p.tx.d.texts(1)
+		WHERE (held IS NOT NULL OR erased_at IS NOT NULL) AND id ` + p.tx.d.anyText(1)
 	writes := false // whether rows of the journal may be written
 	for i := range planned {
 		writes = writes || len(planned[i].Actions) > 0
@@ -279,7 +279,7 @@ func freshKeys(ctx context.Context, c conn, run string, actions []reconcile.Acti
 		keys[i] = clean(a.ID) + "@" + run
 	}
 	for n := 2; len(keys) > 0; n++ {
-		taken, err := c.strings(ctx, "SELECT key FROM actions WHERE key IN "+c.d.texts(1), list(keys))
+		taken, err := c.strings(ctx, "SELECT key FROM actions WHERE key "+c.d.anyText(1), list(keys))
 		if err != nil || len(taken) == 0 {
 			return keys, err
 		}
@@ -392,7 +392,7 @@ func (s *Store) CountDoneByCustomer(ctx context.Context, kind reconcile.ActionKi
 func (a *aggregate) loadPending(ctx context.Context) error {
 	query := `SELECT action_id, kind, customer_id, subscription_id, item_id, slot, email, org_id, hosting_id, sent_at, coalesce(settle_until, sent_at), looks, looked_at
 		FROM actions WHERE state IN ('planned', 'held', 'sent', 'ambiguous') AND state IN ('sent', 'ambiguous') AND kind <> 'mail'
-		AND customer_id IN ` + a.c.d.texts(1) + " ORDER BY sent_at, key"
+		AND customer_id ` + a.c.d.anyText(1) + " ORDER BY sent_at, key"
 	return a.c.each(ctx, query, []any{keys(a.byID)}, func(row scan) error {
 		var p reconcile.Pending
 		var kind, customer string

@@ -95,7 +95,7 @@ func applyChange(ctx context.Context, tx conn, ch *reconcile.BindingChange) erro
 	if err := measured(ctx, tx, hostings, func() error { return rebind(ctx, tx, ch) }); err != nil {
 		return err
 	}
-	if _, err := tx.exec(ctx, "UPDATE partings SET answered = TRUE WHERE subscription_id = $1 AND hosting_id IN "+tx.d.ints(2), w.Subscription, list(ch.Resolves)); err != nil {
+	if _, err := tx.exec(ctx, "UPDATE partings SET answered = TRUE WHERE subscription_id = $1 AND hosting_id "+tx.d.anyInt(2), w.Subscription, list(ch.Resolves)); err != nil {
 		return err
 	}
 	if ch.New || w.Kind == reconcile.InstructUnbind {
@@ -177,7 +177,7 @@ func writeJournal(ctx context.Context, tx conn, ch *reconcile.BindingChange) err
 			return err
 		}
 	}
-	if _, err := tx.exec(ctx, "UPDATE customers SET words = words + 1 WHERE id IN "+tx.d.texts(1), list(customers)); err != nil {
+	if _, err := tx.exec(ctx, "UPDATE customers SET words = words + 1 WHERE id "+tx.d.anyText(1), list(customers)); err != nil {
 		return err
 	}
 	if err := wake(ctx, tx, customers, w.At); err != nil {
@@ -189,7 +189,7 @@ func writeJournal(ctx context.Context, tx conn, ch *reconcile.BindingChange) err
 // loadUnbindings attaches the hostings that a person has unbound from a subscription.
 func (a *aggregate) loadUnbindings(ctx context.Context) error {
 	query := `SELECT subscription_id, slot, org_id, hosting_id, parted_at, author, reason, named, answered FROM partings
-		WHERE subscription_id IN ` + a.c.d.texts(1) + " ORDER BY subscription_id, slot, hosting_id"
+		WHERE subscription_id ` + a.c.d.anyText(1) + " ORDER BY subscription_id, slot, hosting_id"
 	return a.c.each(ctx, query, []any{keys(a.subs)}, func(row scan) error {
 		var p reconcile.Unbinding
 		if err := row(&p.Subscription, &p.Slot, &p.Org, &p.Hosting, into(&p.At), &p.Author, &p.Reason, &p.Named, &p.Resolved); err != nil {
@@ -212,7 +212,7 @@ func refuseOutdated(a reconcile.Action, words int64) error {
 
 func (a *aggregate) loadBindings(ctx context.Context) error {
 	query := `SELECT subscription_id, slot, item_id, org_id, hosting_id, how, bound_at
-		FROM bindings WHERE subscription_id IN ` + a.c.d.texts(1) + " ORDER BY subscription_id, slot"
+		FROM bindings WHERE subscription_id ` + a.c.d.anyText(1) + " ORDER BY subscription_id, slot"
 	return a.c.each(ctx, query, []any{keys(a.subs)}, func(row scan) error {
 		var b reconcile.Binding
 		var how string
@@ -236,7 +236,7 @@ func (a *aggregate) loadServed(ctx context.Context) error {
 		return nil
 	}
 	query := `SELECT b.hosting_id, b.subscription_id FROM bindings b JOIN subscriptions s ON s.id = b.subscription_id
-		WHERE b.hosting_id IN ` + a.c.d.ints(1) + ` AND (s.gone OR s.status NOT IN ('canceled', 'incomplete_expired')) ORDER BY b.hosting_id, b.subscription_id DESC`
+		WHERE b.hosting_id ` + a.c.d.anyInt(1) + ` AND (s.gone OR s.status NOT IN ('canceled', 'incomplete_expired')) ORDER BY b.hosting_id, b.subscription_id DESC`
 	slices.Sort(a.named)
 	return a.c.each(ctx, query, []any{list(slices.Compact(a.named))}, func(row scan) error {
 		var hosting int64
@@ -465,7 +465,7 @@ func (a *alike) loadNames(ctx context.Context) error {
 			a.like(c.Subscriptions[j].MetadataOrg, likeness{c, c.Subscriptions[j].ID, reconcile.LikeMetadata})
 		}
 	}
-	query := "SELECT id, email, name FROM stripe_customers WHERE id IN " + a.c.d.texts(1)
+	query := "SELECT id, email, name FROM stripe_customers WHERE id " + a.c.d.anyText(1)
 	return a.c.each(ctx, query, []any{keys(a.buyers)}, func(row scan) error {
 		var id, email, name string
 		err := row(&id, &email, &name)
@@ -511,7 +511,7 @@ func (a *alike) loadSites(ctx context.Context) error {
 		}
 	}
 	query := `SELECT t.domain, t.org_id, t.read_at, EXISTS (SELECT 1 FROM hostings h WHERE h.id = t.hosting_id AND h.bound)
-		FROM sites t WHERE t.domain IN ` + a.c.d.texts(1)
+		FROM sites t WHERE t.domain ` + a.c.d.anyText(1)
 	return a.c.each(ctx, query, []any{keys(orders)}, func(row scan) error {
 		var key, org string
 		var at time.Time
@@ -533,9 +533,9 @@ func (a *alike) loadSites(ctx context.Context) error {
 // the marker of one.
 func (a *alike) loadOrgs(ctx context.Context) error {
 	query := `SELECT id, name_key, owner_email_key, marker_id FROM orgs WHERE NOT deleted AND id IN (
-		SELECT id FROM orgs WHERE name_key <> '' AND name_key IN ` + a.c.d.texts(1) + `
-		UNION SELECT id FROM orgs WHERE owner_email_key <> '' AND owner_email_key IN ` + a.c.d.texts(2) + `
-		UNION SELECT id FROM orgs WHERE marker_id <> '' AND marker_id IN ` + a.c.d.texts(3) + ")"
+		SELECT id FROM orgs WHERE name_key <> '' AND name_key ` + a.c.d.anyText(1) + `
+		UNION SELECT id FROM orgs WHERE owner_email_key <> '' AND owner_email_key ` + a.c.d.anyText(2) + `
+		UNION SELECT id FROM orgs WHERE marker_id <> '' AND marker_id ` + a.c.d.anyText(3) + ")"
 	return a.c.each(ctx, query, []any{keys(a.names), keys(a.owners), keys(a.buyers)}, func(row scan) error {
 		var id, name, owner, marker string
 		if err := row(&id, &name, &owner, &marker); err != nil {
@@ -557,7 +557,7 @@ func (a *alike) loadOrgs(ctx context.Context) error {
 // loadHostings attaches the unbound hostings of these orgs.
 func (a *alike) loadHostings(ctx context.Context) error {
 	query := `SELECT h.id, h.org_id, h.plan_id, h.observed_at, coalesce(o.name, '') FROM hostings h LEFT JOIN orgs o ON o.id = h.org_id
-		WHERE h.org_id IN ` + a.c.d.texts(1) + " AND " + unboundHosting + " ORDER BY h.id"
+		WHERE h.org_id ` + a.c.d.anyText(1) + " AND " + unboundHosting + " ORDER BY h.id"
 	return a.c.each(ctx, query, []any{keys(a.likely)}, func(row scan) error {
 		var l reconcile.Lookalike
 		if err := row(&l.Hosting, &l.Org, &l.Plan, into(&l.ObservedAt), &l.OrgName); err != nil {
@@ -649,7 +649,7 @@ func (s *Store) RecordOrgInstruction(ctx context.Context, w reconcile.OrgInstruc
 }
 
 func decideOrg(ctx context.Context, c conn, w reconcile.OrgInstruction, decide reconcile.OrgDecider) (ch reconcile.OrgChange, err error) {
-	heads, err := loadHeads(ctx, c, "id IN "+c.d.texts(1), "c.id", list([]string{w.Customer, w.Into}))
+	heads, err := loadHeads(ctx, c, "id "+c.d.anyText(1), "c.id", list([]string{w.Customer, w.Into}))
 	if err != nil {
 		return ch, err
 	}
@@ -716,7 +716,7 @@ func writeOrgJournal(ctx context.Context, tx conn, ch *reconcile.OrgChange) erro
 func (a *aggregate) loadSharers(ctx context.Context) error {
 	query := `SELECT k.org_id, k.id, k.email, k.org_guest, k.org_why, coalesce(s.id, '') FROM customers k
 		LEFT JOIN stripe_customers b ON b.customer_id = k.id LEFT JOIN subscriptions s ON s.stripe_customer_id = b.id
-		WHERE k.org_id IS NOT NULL AND k.org_id IN ` + a.c.d.texts(1) + " ORDER BY k.org_id, k.id, s.id"
+		WHERE k.org_id IS NOT NULL AND k.org_id ` + a.c.d.anyText(1) + " ORDER BY k.org_id, k.id, s.id"
 	of := make(map[string][]reconcile.Sharer, len(a.orgs))
 	err := a.c.each(ctx, query, []any{keys(a.orgs)}, func(row scan) error {
 		var k reconcile.Sharer
@@ -746,7 +746,7 @@ func (a *aggregate) loadSharers(ctx context.Context) error {
 
 // loadApart attaches the orgs from which a person has split a customer.
 func (a *aggregate) loadApart(ctx context.Context) error {
-	query := "SELECT customer_id, org_id, why, parted_at FROM org_partings WHERE customer_id IN " + a.c.d.texts(1) + " ORDER BY customer_id, org_id"
+	query := "SELECT customer_id, org_id, why, parted_at FROM org_partings WHERE customer_id " + a.c.d.anyText(1) + " ORDER BY customer_id, org_id"
 	return a.c.each(ctx, query, []any{keys(a.byID)}, func(row scan) error {
 		var o reconcile.ApartOrg
 		var customer string

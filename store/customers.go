@@ -16,7 +16,12 @@ import (
 func (s *Store) Customers(ctx context.Context, ids []string) ([]reconcile.Customer, error) {
 	var customers []reconcile.Customer
 	err := s.snapshot(ctx, "reading customers", func(ctx context.Context, c conn) error {
-		heads, err := loadHeads(ctx, c, "id IN "+c.d.texts(1), "c.id", list(ids))
+		if len(ids) > manyRows {
+			if err := c.withoutJIT(ctx); err != nil {
+				return err
+			}
+		}
+		heads, err := loadHeads(ctx, c, "id "+c.d.anyText(1), "c.id", list(ids))
 		if err != nil || len(heads) == 0 {
 			return err
 		}
@@ -33,6 +38,9 @@ func (s *Store) EachCustomer(ctx context.Context, yield func(reconcile.Customer)
 	after := ""
 	return stream(yield, func(add func(...reconcile.Customer)) (customers int, err error) {
 		err = s.snapshot(ctx, "reading customers", func(ctx context.Context, c conn) error {
+			if err := c.withoutJIT(ctx); err != nil {
+				return err
+			}
 			heads, err := loadHeads(ctx, c, "id > $1 ORDER BY id LIMIT $2", "c.id", after, pageSize)
 			customers = len(heads)
 			if err != nil || customers == 0 {
@@ -53,7 +61,7 @@ func (s *Store) EachCustomer(ctx context.Context, yield func(reconcile.Customer)
 // in order.
 func (s *Store) CustomersOf(ctx context.Context, subscriptions []string) ([]string, error) {
 	return s.strings(ctx, "finding customers", `SELECT DISTINCT c.customer_id FROM subscriptions s JOIN stripe_customers c ON c.id = s.stripe_customer_id
-		WHERE s.id IN `+s.d.texts(1)+` ORDER BY c.customer_id`, list(subscriptions))
+		WHERE s.id `+s.d.anyText(1)+` ORDER BY c.customer_id`, list(subscriptions))
 }
 
 // head is a row of customers with the Stripe customers behind it: the root of an
@@ -127,7 +135,7 @@ func loadHeads(ctx context.Context, c conn, chosen, order string, args ...any) (
 // raises the version, and what does not, stands at wake.
 func (s *Store) Versions(ctx context.Context, ids []string) (map[string]int64, error) {
 	versions := make(map[string]int64, len(ids))
-	err := s.query(ctx, "reading versions", "SELECT id, wakes FROM customers WHERE id IN "+s.d.texts(1), []any{list(ids)}, func(row scan) error {
+	err := s.query(ctx, "reading versions", "SELECT id, wakes FROM customers WHERE id "+s.d.anyText(1), []any{list(ids)}, func(row scan) error {
 		var id string
 		var version int64
 		err := row(&id, &version)
@@ -238,7 +246,7 @@ func (a *aggregate) loadKin(ctx context.Context) error {
 	if err != nil || len(found.byID) == 0 {
 		return err
 	}
-	err = a.c.each(ctx, orgColumns+" FROM orgs WHERE id IN "+a.c.d.texts(1), []any{keys(found.byOrg)}, func(row scan) error {
+	err = a.c.each(ctx, orgColumns+" FROM orgs WHERE id "+a.c.d.anyText(1), []any{keys(found.byOrg)}, func(row scan) error {
 		o, err := scanOrg(row)
 		for _, k := range found.byOrg[o.ID] {
 			k.Org = o
@@ -266,7 +274,7 @@ func (a *aggregate) findKin(ctx context.Context) (kin, error) {
 	found := kin{map[string]*reconcile.Kin{}, map[string][]*reconcile.Kin{}, map[string][]*reconcile.Kin{}}
 	query := `SELECT s.email_key, c.id, c.org_id, c.org_guest, c.invited_at, c.invited_email, max(s.email_changed_at)
 		FROM stripe_customers s JOIN customers c ON c.id = s.customer_id
-		WHERE s.email_key <> '' AND c.org_id IS NOT NULL AND s.email_key IN ` + a.c.d.texts(1) + `
+		WHERE s.email_key <> '' AND c.org_id IS NOT NULL AND s.email_key ` + a.c.d.anyText(1) + `
 		GROUP BY s.email_key, c.id, c.org_id, c.org_guest, c.invited_at, c.invited_email ORDER BY c.id`
 	err := a.c.each(ctx, query, []any{keys(a.emails)}, func(row scan) error {
 		k := new(reconcile.Kin)
@@ -291,7 +299,7 @@ func loadKinHostings(ctx context.Context, c conn, byID map[string]*reconcile.Kin
 	query := `SELECT b.customer_id, s.id, s.status, n.hosting_id, h.state
 		FROM stripe_customers b JOIN subscriptions s ON s.stripe_customer_id = b.id
 		JOIN bindings n ON n.subscription_id = s.id JOIN hostings h ON h.id = n.hosting_id
-		WHERE h.terminated_by_us IS NULL AND b.customer_id IN ` + c.d.texts(1) + " ORDER BY s.id, n.slot"
+		WHERE h.terminated_by_us IS NULL AND b.customer_id ` + c.d.anyText(1) + " ORDER BY s.id, n.slot"
 	return c.each(ctx, query, []any{keys(byID)}, func(row scan) error {
 		var customer, status, state string
 		var h reconcile.KinHosting
@@ -383,7 +391,7 @@ func loadBuyers(ctx context.Context, tx conn, buyers []*buyer, now time.Time) er
 		byID[b.ID], ids[i] = b, b.ID
 	}
 	query := `SELECT b.id, b.customer_id, b.email, b.name, b.deleted, b.former_email, b.email_changed_at, b.email_unnoted, b.name_unnoted, c.erased_at
-		FROM stripe_customers b JOIN customers c ON c.id = b.customer_id WHERE b.id IN ` + tx.d.texts(1)
+		FROM stripe_customers b JOIN customers c ON c.id = b.customer_id WHERE b.id ` + tx.d.anyText(1)
 	return tx.each(ctx, query, []any{list(ids)}, func(row scan) error {
 		var old reconcile.Buyer
 		var customer string
@@ -481,7 +489,7 @@ func (p *identities) noteMoves(ctx context.Context, tx conn, all []incoming, buy
 	if len(former) == 0 {
 		return nil
 	}
-	query := "SELECT id, customer_id FROM stripe_customers WHERE id IN " + tx.d.texts(1)
+	query := "SELECT id, customer_id FROM stripe_customers WHERE id " + tx.d.anyText(1)
 	return tx.each(ctx, query, []any{list(former)}, func(row scan) error {
 		var id, customer string
 		if err := row(&id, &customer); err != nil {
@@ -512,7 +520,7 @@ func (p *identities) rename(ctx context.Context, tx conn) error {
 	query := `SELECT c.id, c.email, c.name, b.id, b.email, b.name, max(s.created_at)
 		FROM customers c JOIN stripe_customers b ON b.customer_id = c.id
 		LEFT JOIN subscriptions s ON s.stripe_customer_id = b.id
-		WHERE c.id IN ` + tx.d.texts(1) + ` GROUP BY c.id, c.email, c.name, b.id, b.email, b.name ORDER BY c.id, b.id`
+		WHERE c.id ` + tx.d.anyText(1) + ` GROUP BY c.id, c.email, c.name, b.id, b.email, b.name ORDER BY c.id, b.id`
 	err := tx.each(ctx, query, []any{list(slices.Compact(p.renamed))}, func(row scan) error {
 		var customer reconcile.StripeCustomer
 		var b member
@@ -582,7 +590,7 @@ func (s *Store) FindCustomers(ctx context.Context, l reconcile.CustomerLookup, h
 		if err != nil || len(ids) == 0 {
 			return err
 		}
-		heads, err := loadHeads(ctx, c, "id IN "+c.d.texts(1), "c.id", list(ids))
+		heads, err := loadHeads(ctx, c, "id "+c.d.anyText(1), "c.id", list(ids))
 		if err != nil {
 			return err
 		}

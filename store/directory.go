@@ -104,7 +104,7 @@ func chooseCustomers(ctx context.Context, c conn, q reconcile.CustomerSearch, na
 		if err != nil {
 			return nil, err
 		}
-		found := "id IN " + c.d.texts(3)
+		found := "id " + c.d.anyText(3)
 		args = append(args, list(named))
 		if !whole {
 			found += " OR " + c.searching(text).in(&args, "lower(name)", "email_key")
@@ -159,11 +159,11 @@ func ofDomain(ctx context.Context, c conn, domain string) ([]string, error) {
 		forms = append(forms, one, "http://"+one, "https://"+one, "http://"+one+"/", "https://"+one+"/")
 	}
 	return c.strings(ctx, `SELECT b.customer_id FROM subscriptions s JOIN stripe_customers b ON b.id = s.stripe_customer_id
-			WHERE s.domain <> '' AND s.domain IN `+c.d.texts(1)+`
+			WHERE s.domain <> '' AND s.domain `+c.d.anyText(1)+`
 		UNION SELECT b.customer_id FROM subscriptions s JOIN stripe_customers b ON b.id = s.stripe_customer_id
-			WHERE s.checkout_domain <> '' AND s.checkout_domain IN `+c.d.texts(1)+`
+			WHERE s.checkout_domain <> '' AND s.checkout_domain `+c.d.anyText(1)+`
 		UNION SELECT b.customer_id FROM bindings n JOIN subscriptions s ON s.id = n.subscription_id JOIN stripe_customers b ON b.id = s.stripe_customer_id
-			WHERE n.hosting_id IN (SELECT h.id FROM hostings h WHERE h.website <> '' AND h.website IN `+c.d.texts(1)+`
+			WHERE n.hosting_id IN (SELECT h.id FROM hostings h WHERE h.website <> '' AND h.website `+c.d.anyText(1)+`
 				UNION ALL SELECT t.hosting_id FROM sites t WHERE t.domain = $2)`, list(forms), domain)
 }
 
@@ -172,7 +172,7 @@ func customerRows(ctx context.Context, c conn, ids []string) ([]reconcile.Custom
 	rows := make([]reconcile.CustomerRow, 0, len(ids))
 	index := map[string]int{}
 	err := c.each(ctx, `SELECT id, email, name, coalesce(org_id, ''), coalesce(held_kinds, ''), failures, last_error, retry_after, parked_at, planned_at
-		FROM customers WHERE id IN `+c.d.texts(1)+" ORDER BY id", []any{list(ids)}, func(row scan) error {
+		FROM customers WHERE id `+c.d.anyText(1)+" ORDER BY id", []any{list(ids)}, func(row scan) error {
 		var r reconcile.CustomerRow
 		var kinds string
 		err := row(&r.ID, &r.Email, &r.Name, &r.Org, &kinds, &r.Failures, &r.LastError, into(&r.RetryAfter), into(&r.Parked), into(&r.PlannedAt))
@@ -189,7 +189,7 @@ func customerRows(ctx context.Context, c conn, ids []string) ([]reconcile.Custom
 		return nil, err
 	}
 	err = c.each(ctx, `SELECT b.customer_id, s.status, s.ended_at, s.domain, s.checkout_domain FROM stripe_customers b
-		JOIN subscriptions s ON s.stripe_customer_id = b.id WHERE b.customer_id IN `+c.d.texts(1)+" ORDER BY s.created_at, s.id", []any{list(ids)}, func(row scan) error {
+		JOIN subscriptions s ON s.stripe_customer_id = b.id WHERE b.customer_id `+c.d.anyText(1)+" ORDER BY s.created_at, s.id", []any{list(ids)}, func(row scan) error {
 		var customer, status, domain, checkout string
 		var ended time.Time
 		err := row(&customer, &status, into(&ended), &domain, &checkout)

@@ -410,21 +410,22 @@ func (d dialect) String() string {
 	return "unknown"
 }
 
-// texts is a sub-select over parameter n, a JSON array of strings: the portable
-// form of "IN (…)" for any number of values.
-func (d dialect) texts(n int) string {
+// anyText is the right side of a comparison with parameter n, a JSON array of strings:
+// "column" + anyText is true if the column is one of them. On PostgreSQL it is an array,
+// because for a sub-select of unknown length the planner reads a whole table.
+func (d dialect) anyText(n int) string {
 	if d == postgres {
-		return fmt.Sprintf("(SELECT jsonb_array_elements_text(CAST($%d AS JSONB)))", n)
+		return fmt.Sprintf("= ANY (ARRAY(SELECT jsonb_array_elements_text(CAST($%d AS JSONB))))", n)
 	}
-	return fmt.Sprintf("(SELECT value FROM json_each($%d))", n)
+	return fmt.Sprintf("IN (SELECT value FROM json_each($%d))", n)
 }
 
-// ints is texts for a JSON array of integers.
-func (d dialect) ints(n int) string {
+// anyInt is anyText for a JSON array of integers.
+func (d dialect) anyInt(n int) string {
 	if d == postgres {
-		return fmt.Sprintf("(SELECT CAST(value AS BIGINT) FROM jsonb_array_elements_text(CAST($%d AS JSONB)))", n)
+		return fmt.Sprintf("= ANY (ARRAY(SELECT CAST(value AS BIGINT) FROM jsonb_array_elements_text(CAST($%d AS JSONB))))", n)
 	}
-	return fmt.Sprintf("(SELECT value FROM json_each($%d))", n)
+	return fmt.Sprintf("IN (SELECT value FROM json_each($%d))", n)
 }
 
 // forShare keeps a row from changing until the transaction ends. SQLite needs

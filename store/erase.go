@@ -154,7 +154,7 @@ func (e *erasing) collect(ctx context.Context, c conn) (rows []treatedRow, err e
 // and keep it; and so does a customer or a plan with the same name.
 func (e *erasing) findSame(ctx context.Context, c conn) error {
 	shared := make(map[string]bool)
-	query := `SELECT customer_id, email_key FROM stripe_customers WHERE email_key <> '' AND customer_id <> $1 AND email_key IN ` + c.d.texts(2) + " ORDER BY customer_id"
+	query := `SELECT customer_id, email_key FROM stripe_customers WHERE email_key <> '' AND customer_id <> $1 AND email_key ` + c.d.anyText(2) + " ORDER BY customer_id"
 	err := c.each(ctx, query, []any{e.Customer, list(sorted(e.own.emails))}, func(row scan) error {
 		var customer, key string
 		err := row(&customer, &key)
@@ -167,7 +167,7 @@ func (e *erasing) findSame(ctx context.Context, c conn) error {
 	if err != nil {
 		return err
 	}
-	query = `SELECT name FROM stripe_customers WHERE customer_id <> $1 AND lower(name) IN ` + c.d.texts(2) + " UNION SELECT name FROM enhance_plans WHERE lower(name) IN " + c.d.texts(2)
+	query = `SELECT name FROM stripe_customers WHERE customer_id <> $1 AND lower(name) ` + c.d.anyText(2) + " UNION SELECT name FROM enhance_plans WHERE lower(name) " + c.d.anyText(2)
 	names, err := c.strings(ctx, query, e.Customer, list(sorted(e.own.names)))
 	for _, name := range names {
 		shared[strings.ToLower(strings.TrimSpace(name))] = true
@@ -182,7 +182,7 @@ func (e *erasing) deadOrgs(ctx context.Context, c conn) ([]treatedRow, error) {
 	for i := range personals {
 		if personals[i].table == "orgs" {
 			return personals[i].readTreated(ctx, c, `deleted AND NOT EXISTS (SELECT 1 FROM customers c WHERE c.org_id = orgs.id)
-				AND (marker_id <> '' AND marker_id IN (`+itsBuyers+`) OR owner_email_key <> '' AND owner_email_key IN `+c.d.texts(2)+")",
+				AND (marker_id <> '' AND marker_id IN (`+itsBuyers+`) OR owner_email_key <> '' AND owner_email_key `+c.d.anyText(2)+")",
 				e.Customer, list(sorted(e.others.emails)))
 		}
 	}
@@ -294,7 +294,7 @@ func (e *erasing) write(ctx context.Context, tx conn) error {
 	if _, err := tx.exec(ctx, "UPDATE customers SET erased_at = $2 WHERE id = $1", e.Customer, at(e.At)); err != nil {
 		return err
 	}
-	if _, err := tx.exec(ctx, "UPDATE orgs SET erased = TRUE WHERE id IN "+tx.d.texts(1), list(e.orgs)); err != nil {
+	if _, err := tx.exec(ctx, "UPDATE orgs SET erased = TRUE WHERE id "+tx.d.anyText(1), list(e.orgs)); err != nil {
 		return err
 	}
 	a := reconcile.Action{ID: "erase:" + e.Customer, Kind: reconcile.Link, Customer: e.Customer,
@@ -385,7 +385,7 @@ func (e *erasing) stillHeld(ctx context.Context, c conn) (why string, err error)
 func (e *erasing) stillAnOrg(ctx context.Context, c conn) (why string, err error) {
 	var org string
 	found, err := c.one(ctx, `SELECT o.id FROM orgs o WHERE NOT o.deleted AND NOT EXISTS (SELECT 1 FROM customers c WHERE c.org_id = o.id)
-		AND (o.marker_id <> '' AND o.marker_id IN (`+itsBuyers+`) OR o.owner_email_key <> '' AND o.owner_email_key IN `+c.d.texts(2)+") ORDER BY o.id LIMIT 1",
+		AND (o.marker_id <> '' AND o.marker_id IN (`+itsBuyers+`) OR o.owner_email_key <> '' AND o.owner_email_key `+c.d.anyText(2)+") ORDER BY o.id LIMIT 1",
 		[]any{e.Customer, list(sorted(e.others.emails))}, &org)
 	if found {
 		why = fmt.Sprintf("organisation %s at the panel belongs to no customer, and has the same owner as customer %s: delete it in the panel%s", org, e.Customer, thenRepeat)

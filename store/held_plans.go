@@ -238,7 +238,7 @@ func (s *Store) Standing(ctx context.Context, now time.Time, use func(reconcile.
 func (s *Store) StandingOf(ctx context.Context, customers []string, now time.Time, use func(reconcile.HeldAction) error) error {
 	return s.query(ctx, "reading what the brakes hold", `SELECT i.plan_id, p.kind, i.action, p.approved_at IS NOT NULL AND p.expires_at > $1
 		FROM plan_actions i JOIN plans p ON p.id = i.plan_id
-		WHERE i.left_at IS NULL AND p.closed_at IS NULL AND i.customer_id IN `+s.d.texts(2)+`
+		WHERE i.left_at IS NULL AND p.closed_at IS NULL AND i.customer_id `+s.d.anyText(2)+`
 		ORDER BY i.plan_id, i.position`, []any{at(now), list(customers)}, func(row scan) (err error) {
 		var h reconcile.HeldAction
 		var kind string
@@ -289,7 +289,7 @@ func readPlans(ctx context.Context, c conn, standing bool, where string, args ..
 		return plans, err
 	}
 	query := `SELECT i.plan_id, i.action, i.version FROM plan_actions i JOIN plans p ON p.id = i.plan_id
-		WHERE i.plan_id IN ` + c.d.texts(1) + ` AND i.version <= p.version
+		WHERE i.plan_id ` + c.d.anyText(1) + ` AND i.version <= p.version
 		AND (i.left_at IS NULL OR NOT $2 AND (p.approved_at IS NOT NULL OR p.closed_at IS NOT NULL)) ORDER BY i.plan_id, i.position`
 	err = c.each(ctx, query, []any{keys(index), standing}, func(row scan) error {
 		var plan string
@@ -444,7 +444,7 @@ func (h *holding) journal(ctx context.Context) error {
 	}
 	_, err := h.tx.exec(ctx, `UPDATE actions SET state = 'held', held_plan_id = $1
 		WHERE run_id = $2 AND state IN ('planned', 'held', 'sent', 'ambiguous') AND state = 'planned'
-		AND action_id IN `+h.tx.d.texts(3), h.plan.ID, h.run, list(ids))
+		AND action_id `+h.tx.d.anyText(3), h.plan.ID, h.run, list(ids))
 	return err
 }
 
@@ -487,7 +487,7 @@ type standing struct {
 func eachStanding(ctx context.Context, c conn, customers []string, use func(standing) error) error {
 	return c.each(ctx, `SELECT i.plan_id, i.position, i.action, p.approved_at IS NOT NULL, p.expires_at
 		FROM plan_actions i JOIN plans p ON p.id = i.plan_id
-		WHERE i.left_at IS NULL AND p.closed_at IS NULL AND i.customer_id IN `+c.d.texts(1), []any{list(customers)}, func(row scan) error {
+		WHERE i.left_at IS NULL AND p.closed_at IS NULL AND i.customer_id `+c.d.anyText(1), []any{list(customers)}, func(row scan) error {
 		var i standing
 		var text []byte
 		err := row(&i.plan, &i.position, &text, &i.approved, into(&i.until))

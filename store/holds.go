@@ -108,8 +108,8 @@ func heldCustomers(ctx context.Context, tx conn, h reconcile.ManualHold) ([]stri
 func (a *aggregate) loadHolds(ctx context.Context) error {
 	named := slices.Concat(sorted(a.buyers), sorted(a.byID))
 	query := holdColumns + ` FROM holds WHERE removed_at IS NULL AND id IN (
-		SELECT id FROM holds WHERE removed_at IS NULL AND stripe_customer_id IN ` + a.c.d.texts(1) + `
-		UNION SELECT id FROM holds WHERE removed_at IS NULL AND subscription_id IN ` + a.c.d.texts(2) + `) ORDER BY created_at, id`
+		SELECT id FROM holds WHERE removed_at IS NULL AND stripe_customer_id ` + a.c.d.anyText(1) + `
+		UNION SELECT id FROM holds WHERE removed_at IS NULL AND subscription_id ` + a.c.d.anyText(2) + `) ORDER BY created_at, id`
 	return a.c.each(ctx, query, []any{list(named), keys(a.subs)}, func(row scan) error {
 		h, err := scanHold(row)
 		if err != nil {
@@ -177,7 +177,7 @@ func readHeld(ctx context.Context, c conn, query string, args ...any) (page []he
 // HoldsOf returns the holds of the last decision of these customers.
 func (s *Store) HoldsOf(ctx context.Context, customers []string) (holds []reconcile.Hold, err error) {
 	err = s.snapshot(ctx, "reading holds", func(ctx context.Context, c conn) error {
-		page, err := readHeld(ctx, c, "SELECT id, held FROM customers WHERE held IS NOT NULL AND id IN "+c.d.texts(1)+" ORDER BY id", list(customers))
+		page, err := readHeld(ctx, c, "SELECT id, held FROM customers WHERE held IS NOT NULL AND id "+c.d.anyText(1)+" ORDER BY id", list(customers))
 		holds = nil
 		for _, one := range page {
 			holds = append(holds, one.holds...)

@@ -99,7 +99,7 @@ func (s *Store) LoseMails(ctx context.Context, tok reconcile.Token, run string, 
 
 // loadMails reads the matters of which these customers had a mail.
 func (a *aggregate) loadMails(ctx context.Context) error {
-	query := "SELECT customer_id, key, state, at FROM mails WHERE customer_id IN " + a.c.d.texts(1) + " ORDER BY at, key"
+	query := "SELECT customer_id, key, state, at FROM mails WHERE customer_id " + a.c.d.anyText(1) + " ORDER BY at, key"
 	return a.c.each(ctx, query, []any{keys(a.byID)}, func(row scan) error {
 		var m reconcile.MailRecord
 		var customer, state string

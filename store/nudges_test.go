@@ -167,7 +167,7 @@ func (f *fixture) stored(ids map[string]bool) bool {
 	f.Helper()
 	n := 0
 	f.must(f.snapshot(f.Context(), "counting nudges", func(ctx context.Context, c conn) error {
-		_, err := c.one(ctx, "SELECT count(*) FROM nudges WHERE subscription_id IN "+c.d.texts(1), []any{list(sorted(ids))}, &n)
+		_, err := c.one(ctx, "SELECT count(*) FROM nudges WHERE subscription_id "+c.d.anyText(1), []any{list(sorted(ids))}, &n)
 		return err
 	}))
 	return n == len(ids)

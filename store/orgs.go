@@ -22,10 +22,10 @@ func (a *aggregate) loadOrgs(ctx context.Context) error {
 	a.nextOrgs()
 	query := orgColumns + `, EXISTS (SELECT 1 FROM customers c WHERE c.org_id IS NOT NULL AND c.org_id = orgs.id),
 		coalesce((SELECT min(c.id) FROM customers c WHERE c.org_id IS NOT NULL AND c.org_id = orgs.id AND NOT c.org_guest), '') FROM orgs WHERE id IN (
-		SELECT id FROM orgs WHERE id IN ` + a.c.d.texts(1) + `
-		UNION SELECT id FROM orgs WHERE marker_id <> '' AND marker_id IN ` + a.c.d.texts(2) + `
-		UNION SELECT id FROM orgs WHERE owner_email_key <> '' AND NOT deleted AND owner_email_key IN ` + a.c.d.texts(3) + `
-		UNION SELECT id FROM orgs WHERE id IN ` + a.c.d.texts(4) + `) ORDER BY id`
+		SELECT id FROM orgs WHERE id ` + a.c.d.anyText(1) + `
+		UNION SELECT id FROM orgs WHERE marker_id <> '' AND marker_id ` + a.c.d.anyText(2) + `
+		UNION SELECT id FROM orgs WHERE owner_email_key <> '' AND NOT deleted AND owner_email_key ` + a.c.d.anyText(3) + `
+		UNION SELECT id FROM orgs WHERE id ` + a.c.d.anyText(4) + `) ORDER BY id`
 	marked := slices.Concat(sorted(a.buyers), sorted(a.byID)) // in an old database the founder may have left its customer
 	read := make(map[string]bool, len(a.orgs))
 	err := a.c.each(ctx, query, []any{keys(a.orgs), list(marked), keys(a.emails), keys(a.next)}, func(row scan) error {
@@ -91,7 +91,7 @@ func (a *aggregate) loadNextHostings(ctx context.Context) error {
 	if len(free) == 0 {
 		return nil
 	}
-	return a.c.each(ctx, hostingColumns+" FROM hostings WHERE org_id IN "+a.c.d.texts(1)+" ORDER BY id", []any{keys(free)}, func(row scan) error {
+	return a.c.each(ctx, hostingColumns+" FROM hostings WHERE org_id "+a.c.d.anyText(1)+" ORDER BY id", []any{keys(free)}, func(row scan) error {
 		h, err := scanHosting(row)
 		for _, n := range free[h.Org] {
 			n.Hostings = append(n.Hostings, h)
@@ -240,7 +240,7 @@ func wakeDuplicated(ctx context.Context, tx conn, orgs []reconcile.Org, now time
 		return nil
 	}
 	customers, err := tx.strings(ctx, `SELECT c.id FROM orgs o JOIN stripe_customers b ON b.id = o.marker_id JOIN customers c ON c.id = b.customer_id
-		WHERE c.org_id IS NOT NULL AND c.org_id <> o.id AND o.id IN `+tx.d.texts(1), list(marked))
+		WHERE c.org_id IS NOT NULL AND c.org_id <> o.id AND o.id `+tx.d.anyText(1), list(marked))
 	if err != nil {
 		return err
 	}
@@ -353,8 +353,8 @@ func saveHostings(ctx context.Context, tx conn, hostings []reconcile.Hosting, no
 			return nil
 		}
 		customers, err := tx.strings(ctx, `SELECT c.customer_id FROM subscriptions s JOIN stripe_customers c ON c.id = s.stripe_customer_id
-			WHERE s.id IN (SELECT subscription_id FROM bindings WHERE hosting_id IN `+tx.d.ints(1)+`
-				UNION SELECT marker_id FROM hostings WHERE NOT bound AND id IN `+tx.d.ints(1)+`)`, list(changed))
+			WHERE s.id IN (SELECT subscription_id FROM bindings WHERE hosting_id `+tx.d.anyInt(1)+`
+				UNION SELECT marker_id FROM hostings WHERE NOT bound AND id `+tx.d.anyInt(1)+`)`, list(changed))
 		if err != nil {
 			return err
 		}
@@ -372,7 +372,7 @@ func changedHostings(ctx context.Context, tx conn, hostings []reconcile.Hosting,
 		marker    reconcile.Marker
 	}
 	old := make(map[int64]stored, len(ids))
-	query := "SELECT id, state, plan_id, suspended_by, marker_id, marker_slot, marker_word FROM hostings WHERE id IN " + tx.d.ints(1)
+	query := "SELECT id, state, plan_id, suspended_by, marker_id, marker_slot, marker_word FROM hostings WHERE id " + tx.d.anyInt(1)
 	err = tx.each(ctx, query, []any{list(ids)}, func(row scan) error {
 		var id int64
 		var o stored
@@ -551,9 +551,9 @@ func (a *aggregate) loadHostings(ctx context.Context) error {
 	}
 	slices.Sort(bound)
 	query := hostingColumns + `, ` + strayHosting + ` FROM hostings WHERE id IN (
-		SELECT id FROM hostings WHERE id IN ` + a.c.d.ints(1) + `
-		UNION SELECT id FROM hostings WHERE org_id IN ` + a.c.d.texts(2) + `
-		UNION SELECT id FROM hostings WHERE marker_id <> '' AND marker_id IN ` + a.c.d.texts(3) + `) ORDER BY id`
+		SELECT id FROM hostings WHERE id ` + a.c.d.anyInt(1) + `
+		UNION SELECT id FROM hostings WHERE org_id ` + a.c.d.anyText(2) + `
+		UNION SELECT id FROM hostings WHERE marker_id <> '' AND marker_id ` + a.c.d.anyText(3) + `) ORDER BY id`
 	return a.c.each(ctx, query, []any{list(bound), keys(a.orgs), keys(a.subs)}, func(row scan) error {
 		var stray bool
 		h, err := scanHosting(row, &stray)
@@ -610,7 +610,7 @@ func (s *Store) LookAgain(ctx context.Context, tok reconcile.Token, subscription
 			return err
 		}
 		_, err := tx.exec(ctx, `UPDATE hostings SET observed_at = $1 WHERE bound AND terminated_by_us IS NULL AND observed_at > $1
-			AND id IN (SELECT hosting_id FROM bindings WHERE subscription_id IN `+tx.d.texts(2)+")", at(orEpoch(time.Time{})), list(subscriptions))
+			AND id IN (SELECT hosting_id FROM bindings WHERE subscription_id `+tx.d.anyText(2)+")", at(orEpoch(time.Time{})), list(subscriptions))
 		return err
 	})
 }

@@ -157,7 +157,7 @@ func (s *Store) SavePlans(ctx context.Context, tok reconcile.Token, plans []reco
 		rows = append(rows, []any{p.ID, clean(p.Name), document(limits), document(storedSites(p.Sites))})
 	}
 	return s.fenced(ctx, "saving plans", tok, func(ctx context.Context, tx conn) error {
-		if _, err := tx.exec(ctx, "DELETE FROM enhance_plans WHERE id NOT IN "+tx.d.ints(1), list(ids)); err != nil {
+		if _, err := tx.exec(ctx, "DELETE FROM enhance_plans WHERE NOT (id "+tx.d.anyInt(1)+")", list(ids)); err != nil {
 			return err
 		}
 		if err := tx.bulk(ctx, insertPlan, rows); err != nil {

@@ -54,7 +54,7 @@ func (s *Store) olds(table reconcile.OldRows) old {
 			AND NOT EXISTS (SELECT 1 FROM plan_actions i WHERE i.plan_id = plans.id AND i.left_at IS NULL))
 			AND NOT EXISTS (SELECT 1 FROM actions a WHERE a.held_plan_id = plans.id AND a.finished_at IS NULL)`
 		return old{"plans", "id", "created_at", over,
-			"DELETE FROM plan_actions WHERE plan_id IN (SELECT id FROM plans WHERE id IN " + s.d.texts(1) + " AND " + over + ")"}
+			"DELETE FROM plan_actions WHERE plan_id IN (SELECT id FROM plans WHERE id " + s.d.anyText(1) + " AND " + over + ")"}
 	case reconcile.OldMails:
 		return old{"mails", "key", "at", `at < $2 AND state <> 'intended' AND NOT (key LIKE 'warn%' AND EXISTS (SELECT 1 FROM bindings b
 			JOIN hostings h ON h.id = b.hosting_id JOIN subscriptions k ON k.id = b.subscription_id JOIN stripe_customers u ON u.id = k.stripe_customer_id
@@ -91,7 +91,7 @@ func (s *Store) Prune(ctx context.Context, tok reconcile.Token, table reconcile.
 				return err
 			}
 		}
-		n, err := tx.exec(ctx, "DELETE FROM "+o.name+" WHERE "+o.id+" IN "+tx.d.texts(1)+" AND "+o.prunable, list(ids), at(before))
+		n, err := tx.exec(ctx, "DELETE FROM "+o.name+" WHERE "+o.id+" "+tx.d.anyText(1)+" AND "+o.prunable, list(ids), at(before))
 		gone = int(n)
 		return err
 	})

@@ -399,8 +399,8 @@ func (t counters) counts() reconcile.Counts {
 // How many bindings are of hostings that we did not terminate, and how many hostings we
 // keep suspended, among the hostings of parameter 1.
 const (
-	boundCount     = "(SELECT count(*) FROM bindings b JOIN hostings h ON h.id = b.hosting_id WHERE h.terminated_by_us IS NULL AND b.hosting_id IN %s)"
-	suspendedCount = "(SELECT count(*) FROM hostings WHERE suspended_by_us IS NOT NULL AND terminated_by_us IS NULL AND id IN %s)"
+	boundCount     = "(SELECT count(*) FROM bindings b JOIN hostings h ON h.id = b.hosting_id WHERE h.terminated_by_us IS NULL AND b.hosting_id %s)"
+	suspendedCount = "(SELECT count(*) FROM hostings WHERE suspended_by_us IS NOT NULL AND terminated_by_us IS NULL AND id %s)"
 )
 
 // measured keeps the totals of bindings and suspensions right across fn, which
@@ -409,7 +409,7 @@ func measured(ctx context.Context, tx conn, hostings []int64, fn func() error) e
 	if len(hostings) == 0 {
 		return fn()
 	}
-	in := tx.d.ints(1)
+	in := tx.d.anyInt(1)
 	countBound, countSuspended := fmt.Sprintf(boundCount, in), fmt.Sprintf(suspendedCount, in)
 	var bound, suspended int64
 	if _, err := tx.one(ctx, "SELECT "+countBound+", "+countSuspended, []any{list(hostings)}, &bound, &suspended); err != nil {
@@ -482,7 +482,7 @@ func (s *Store) UnseenEvents(ctx context.Context, ids []string) ([]string, error
 		return nil, nil
 	}
 	seen := make(map[string]bool, len(ids))
-	query := "SELECT id FROM seen_events WHERE id IN " + s.d.texts(1)
+	query := "SELECT id FROM seen_events WHERE id " + s.d.anyText(1)
 	err := s.query(ctx, "looking for events", query, []any{list(ids)}, func(row scan) error {
 		var id string
 		err := row(&id)

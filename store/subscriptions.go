@@ -256,7 +256,7 @@ func (m *merge) loadMirrored(ctx context.Context, ids []string) (map[string]*mir
 	old := make(map[string]*mirrored, len(ids))
 	query := `SELECT id, stripe_customer_id, status, status_text, status_since, unpaid_since, content_hash, gone, by_id, read_at,
 		entitled_at, lapse_seen_at, lapsed_since, unpaid_change, open_invoice, coalesce((SELECT value FROM cursors WHERE name = '` + eventsCursor + `'), '')
-		FROM subscriptions WHERE id IN ` + m.tx.d.texts(1)
+		FROM subscriptions WHERE id ` + m.tx.d.anyText(1)
 	err := m.tx.each(ctx, query, []any{list(ids)}, func(row scan) error {
 		var id, known string
 		var owed []byte
@@ -302,7 +302,7 @@ func (a *aggregate) loadSubscriptions(ctx context.Context) error {
 		CASE WHEN domain = '' THEN checkout_domain ELSE domain END, domain_checked,
 		metadata_org, metadata_hosting, metadata_written, read_at, by_id, gone, said_new, entitled_at, lapse_seen_at, lapsed_since,
 		metadata_org_text, metadata_hosting_text, cancel_at, send_invoice, server_group, trial_start, unpaid_change, open_invoice
-		FROM subscriptions WHERE stripe_customer_id IN ` + a.c.d.texts(1) + " ORDER BY id"
+		FROM subscriptions WHERE stripe_customer_id ` + a.c.d.anyText(1) + " ORDER BY id"
 	return a.c.each(ctx, query, []any{keys(a.buyers)}, func(row scan) error {
 		var s reconcile.Subscription
 		var status string
@@ -345,12 +345,12 @@ func (s *Store) DomainChecked(ctx context.Context, tok reconcile.Token, subscrip
 
 // SubscriptionsOf lists the mirrored subscriptions of Stripe customers.
 func (s *Store) SubscriptionsOf(ctx context.Context, stripeCustomers []string) ([]string, error) {
-	return s.strings(ctx, "listing subscriptions", "SELECT id FROM subscriptions WHERE stripe_customer_id IN "+s.d.texts(1)+" ORDER BY id", list(stripeCustomers))
+	return s.strings(ctx, "listing subscriptions", "SELECT id FROM subscriptions WHERE stripe_customer_id "+s.d.anyText(1)+" ORDER BY id", list(stripeCustomers))
 }
 
 // Unknown returns those of the ids that the mirror does not have, in their order.
 func (s *Store) Unknown(ctx context.Context, subscriptions []string) ([]string, error) {
-	known, err := s.strings(ctx, "looking for subscriptions", "SELECT id FROM subscriptions WHERE id IN "+s.d.texts(1), list(subscriptions))
+	known, err := s.strings(ctx, "looking for subscriptions", "SELECT id FROM subscriptions WHERE id "+s.d.anyText(1), list(subscriptions))
 	return slices.DeleteFunc(slices.Clone(subscriptions), func(id string) bool { return slices.Contains(known, id) }), err
 }
 
@@ -378,7 +378,7 @@ func wake(ctx context.Context, tx conn, customers []string, now time.Time) error
 	slices.Sort(customers) // one order for all transactions that lock several rows
 	_, err := tx.exec(ctx, `UPDATE customers SET wakes = wakes + 1,
 		due_at = CASE WHEN due_at <= $1 THEN due_at ELSE $1 END
-		WHERE id IN `+tx.d.texts(2), at(now), list(slices.Compact(customers)))
+		WHERE id `+tx.d.anyText(2), at(now), list(slices.Compact(customers)))
 	return err
 }
 
@@ -540,6 +540,9 @@ func (s *Store) Due(ctx context.Context, now time.Time, after string, limit int)
 	var customers []reconcile.Customer
 	next := ""
 	err = s.snapshot(ctx, op, func(ctx context.Context, c conn) error {
+		if err := c.withoutJIT(ctx); err != nil {
+			return err
+		}
 		heads, err := loadHeads(ctx, c, `due_at <= $1 AND (due_at, id) > ($2, $3) ORDER BY due_at, id LIMIT $4`, "c.due_at, c.id",
 			at(now), at(since), id, limit)
 		if err != nil || len(heads) == 0 {
@@ -682,7 +685,7 @@ func wakeBuyers(ctx context.Context, tx conn, buyers []string, now time.Time) er
 	if len(buyers) == 0 {
 		return nil
 	}
-	customers, err := tx.strings(ctx, "SELECT DISTINCT customer_id FROM stripe_customers WHERE id IN "+tx.d.texts(1), list(buyers))
+	customers, err := tx.strings(ctx, "SELECT DISTINCT customer_id FROM stripe_customers WHERE id "+tx.d.anyText(1), list(buyers))
 	if err != nil {
 		return err
 	}
@@ -690,7 +693,7 @@ func wakeBuyers(ctx context.Context, tx conn, buyers []string, now time.Time) er
 }
 
 func (a *aggregate) loadDisputes(ctx context.Context) error {
-	query := disputeColumns + " WHERE stripe_customer_id IN " + a.c.d.texts(1) + " ORDER BY id"
+	query := disputeColumns + " WHERE stripe_customer_id " + a.c.d.anyText(1) + " ORDER BY id"
 	return a.c.each(ctx, query, []any{keys(a.buyers)}, func(row scan) error {
 		d, err := scanDispute(row)
 		if c := a.buyers[d.StripeCustomer]; c != nil {

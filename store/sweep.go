@@ -120,7 +120,7 @@ func (s *Store) differing(ctx context.Context, op string, tok reconcile.Token, p
 	var lease int64
 	query := `SELECT coalesce((SELECT token FROM leases WHERE name = '` + leaseName + `'), 0), count(*),
 		CAST(coalesce(sum(content_hash >> 32), 0) AS BIGINT), CAST(coalesce(sum(content_hash & 4294967295), 0) AS BIGINT)
-		FROM subscriptions WHERE NOT gone AND id IN ` + s.d.texts(1)
+		FROM subscriptions WHERE NOT gone AND id ` + s.d.anyText(1)
 	err := s.query(ctx, op, query, []any{list(ids)}, func(row scan) error { return row(&lease, &have.n, &have.high, &have.low) })
 	switch {
 	case err != nil:
@@ -182,7 +182,7 @@ func (s *Store) keep(ctx context.Context, op string, tok reconcile.Token, change
 // the hashes of their content.
 func mirroredHashes(ctx context.Context, s *Store, op string, ids []string) (map[string]int64, error) {
 	hashes := make(map[string]int64, len(ids))
-	query := "SELECT id, content_hash FROM subscriptions WHERE NOT gone AND id IN " + s.d.texts(1)
+	query := "SELECT id, content_hash FROM subscriptions WHERE NOT gone AND id " + s.d.anyText(1)
 	err := s.query(ctx, op, query, []any{list(ids)}, func(row scan) error {
 		var id string
 		var hash int64

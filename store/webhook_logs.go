@@ -37,7 +37,7 @@ func (s *Store) WebhookResult(ctx context.Context, subscription string, received
 	}
 	mark := func(ctx context.Context, tx conn, ids []string) (int64, error) {
 		return tx.exec(ctx, `UPDATE webhook_logs SET state = $1, error = $2, finished_at = $3
-			WHERE `+unmarked+` AND event_id IN `+tx.d.texts(4), string(state), clean(problem), at(now), list(ids))
+			WHERE `+unmarked+` AND event_id `+tx.d.anyText(4), string(state), clean(problem), at(now), list(ids))
 	}
 	// coalesce keeps SQLite from looking for received_at in an index, which would have all
 	// that were received before; the events without a result have an index of their own.
@@ -317,7 +317,7 @@ func (s *Store) TakeNudges(ctx context.Context, tok reconcile.Token, before time
 			ids[i] = taken[i].id
 		}
 		// Those read and no others: a nudge may arrive between the two statements.
-		_, err = tx.exec(ctx, "UPDATE nudges SET taken = $1, named = 0 WHERE subscription_id IN "+tx.d.texts(2), int64(tok), list(ids))
+		_, err = tx.exec(ctx, "UPDATE nudges SET taken = $1, named = 0 WHERE subscription_id "+tx.d.anyText(2), int64(tok), list(ids))
 		return err
 	})
 	slices.SortStableFunc(taken, func(a, b nudge) int { return cmp.Or(a.at.Compare(b.at), cmp.Compare(a.id, b.id)) })
@@ -335,7 +335,7 @@ func (s *Store) ForgetNudges(ctx context.Context, tok reconcile.Token, ids []str
 		return nil
 	}
 	return s.fenced(ctx, "forgetting nudges", tok, func(ctx context.Context, tx conn) error {
-		_, err := tx.exec(ctx, "DELETE FROM nudges WHERE taken = $1 AND named <> $1 AND subscription_id IN "+tx.d.texts(2), int64(tok), list(ids))
+		_, err := tx.exec(ctx, "DELETE FROM nudges WHERE taken = $1 AND named <> $1 AND subscription_id "+tx.d.anyText(2), int64(tok), list(ids))
 		return err
 	})
 }
@@ -439,7 +439,7 @@ func (s *Store) TakeNamed(ctx context.Context, tok reconcile.Token, limit int) (
 		if err != nil || len(ids) == 0 {
 			return err
 		}
-		_, err = tx.exec(ctx, "UPDATE nudges SET taken = $1, named = $1 WHERE subscription_id IN "+tx.d.texts(2), int64(tok), list(ids))
+		_, err = tx.exec(ctx, "UPDATE nudges SET taken = $1, named = $1 WHERE subscription_id "+tx.d.anyText(2), int64(tok), list(ids))
 		return err
 	})
 	return ids, err
@@ -473,7 +473,7 @@ func (s *Store) ForgetNamed(ctx context.Context, tok reconcile.Token, ids []stri
 		return nil
 	}
 	return s.fenced(ctx, "forgetting nudges", tok, func(ctx context.Context, tx conn) error {
-		these := " WHERE named = $1 AND subscription_id IN " + tx.d.texts(2)
+		these := " WHERE named = $1 AND subscription_id " + tx.d.anyText(2)
 		if _, err := tx.exec(ctx, "DELETE FROM nudges"+these+" AND taken = $1", int64(tok), list(ids)); err != nil {
 			return err
 		}
@@ -489,7 +489,7 @@ func (s *Store) LeaveNudges(ctx context.Context, tok reconcile.Token, ids []stri
 		return nil
 	}
 	return s.fenced(ctx, "leaving nudges to a run", tok, func(ctx context.Context, tx conn) error {
-		_, err := tx.exec(ctx, "UPDATE nudges SET taken = 0, named = -1 WHERE named = $1 AND subscription_id IN "+tx.d.texts(2), int64(tok), list(ids))
+		_, err := tx.exec(ctx, "UPDATE nudges SET taken = 0, named = -1 WHERE named = $1 AND subscription_id "+tx.d.anyText(2), int64(tok), list(ids))
 		return err
 	})
 }

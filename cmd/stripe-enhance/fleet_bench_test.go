@@ -57,7 +57,7 @@ func BenchmarkFleetRun(b *testing.B) {
 		rate    int // requests a second to Stripe
 		latency time.Duration
 	}{
-		{name: "peer", size: 10_000, sold: 100, rate: 1000, latency: 50 * time.Millisecond},
+		{name: "peer", size: 10_000, sold: 30, rate: 1000, latency: 50 * time.Millisecond},
 		{name: "rate", size: 100_000, sold: 200, rate: 20, latency: 50 * time.Millisecond},
 		{name: "cpu", size: 100_000, rate: 1000},
 		{name: "million", size: 1_000_000, rate: 1000},
