@@ -10,6 +10,7 @@ import (
 	"math/rand/v2"
 	"net"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -65,7 +66,8 @@ type Store struct {
 	firstHolds       firstHolds
 	counting         sync.RWMutex  // held while holds are counted anew, and shared by what changes them
 	countedFor       atomic.Int64  // the token with which the counts of holds were seen to be kept
-	turn             chan struct{} // full: a write other than webhooks is at work; see first
+	turn             chan struct{} // full: writes other than webhooks are at work; see first
+	line             line          // the writes that wait for the turn
 	now              func() time.Time
 	failpoint        func(step, operation string)
 	close            []func() error // in the order in which they are to be called
@@ -285,7 +287,7 @@ func (s *Store) unfenced(ctx context.Context, op string, fn func(context.Context
 }
 
 // first is unfenced for webhooks, whose sender waits. It does not line up for a turn: of
-// all other writes, however many wait, at most one comes before it.
+// all other writes, however many wait, at most one group comes before it.
 func (s *Store) first(ctx context.Context, op string, fn func(context.Context, conn) error) error {
 	return s.repeat(ctx, op, withSettings(fn))
 }
@@ -358,17 +360,146 @@ func lostLease(tok reconcile.Token, have int64) error {
 	return fault.Errorf(fault.Fenced, "token %d is no longer the lease's (%d)", tok, have)
 }
 
-// transact runs fn in a transaction on the writing side when it is its turn.
+// transact runs fn in a transaction on the writing side when it is its turn. On SQLite, which
+// has one connection that writes, those who wait meanwhile share the next transaction, and so
+// one fsync: see runGroup.
 func (s *Store) transact(ctx context.Context, op string, fn func(context.Context, conn) error) error {
-	if s.d == sqlite { // it has one connection that writes
-		select {
-		case s.turn <- struct{}{}:
-			defer func() { <-s.turn }()
-		case <-ctx.Done():
+	if s.d != sqlite {
+		return s.repeat(ctx, op, fn)
+	}
+	m := &queued{ctx: ctx, op: op, fn: fn, done: make(chan struct{})}
+	s.line.add(m)
+	select {
+	case s.turn <- struct{}{}:
+		s.runGroup(s.line.take(m))
+		<-s.turn
+	case <-m.done:
+	case <-ctx.Done():
+		if s.line.withdraw(m) {
 			return failed(op, ctx.Err())
 		}
+		<-m.done
 	}
-	return s.repeat(ctx, op, fn)
+	return m.err
+}
+
+// queued is a write that waits for its turn.
+type queued struct {
+	ctx  context.Context
+	op   string
+	fn   func(context.Context, conn) error
+	err  error         // set before done is closed
+	done chan struct{} // closed when the write is durable, or has failed
+}
+
+// line is the writes that wait for their turn, in their order. Whoever has the turn takes
+// them out, so that it is empty or waits. Safe for concurrent use.
+type line struct {
+	mu      sync.Mutex // guards waiting
+	waiting []*queued
+}
+
+// mostTogether bounds the writes of one transaction: webhooks wait for one such transaction.
+const mostTogether = 16
+
+func (l *line) add(m *queued) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.waiting = append(l.waiting, m)
+}
+
+// take takes m out of the line with those who wait as well, m first. There are none if the
+// one who had the turn before has run m.
+func (l *line) take(m *queued) (group []*queued) {
+	if !l.withdraw(m) {
+		return nil
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	n := min(len(l.waiting), mostTogether-1)
+	group = append([]*queued{m}, l.waiting[:n]...)
+	l.waiting = slices.Clone(l.waiting[n:])
+	return group
+}
+
+// withdraw takes m out of the line, if it is still there.
+func (l *line) withdraw(m *queued) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	i := slices.Index(l.waiting, m)
+	if i < 0 {
+		return false
+	}
+	l.waiting = slices.Delete(l.waiting, i, i+1)
+	return true
+}
+
+// runGroup runs writes in one transaction, or, if that cannot be, each in its own. None of
+// them sees whether it was alone: one that fails leaves nothing behind and spoils no other,
+// and none is done before the commit that makes it durable.
+func (s *Store) runGroup(group []*queued) {
+	together := len(group) > 1 && s.attemptGroup(group)
+	for _, m := range group {
+		if !together {
+			m.err = fault.Guard(func() error { return s.repeat(m.ctx, m.op, m.fn) })
+		}
+		close(m.done)
+	}
+}
+
+// attemptGroup runs writes in one transaction, each behind a savepoint. It reports false if
+// nothing of it was committed.
+func (s *Store) attemptGroup(group []*queued) bool {
+	errs := make([]error, len(group))
+	err := s.attempt(context.WithoutCancel(group[0].ctx), s.write, nil, func(ctx context.Context, tx conn) (err error) {
+		for i, m := range group {
+			if errs[i], err = m.run(ctx, tx); err != nil {
+				return err
+			}
+		}
+		s.passEach(group, errs, "before-commit")
+		return nil
+	})
+	if err != nil {
+		return false
+	}
+	s.passEach(group, errs, "after-commit")
+	for i, m := range group {
+		m.err = failed(m.op, advise(s.path, errs[i]))
+	}
+	return true
+}
+
+// run runs the write behind a savepoint. spoilt means that the transaction of the group has
+// to be given up: SQLite has ended it, or wants the write repeated.
+func (m *queued) run(ctx context.Context, tx conn) (err, spoilt error) {
+	if err := m.ctx.Err(); err != nil {
+		return err, nil
+	}
+	if _, err := tx.exec(ctx, "SAVEPOINT one"); err != nil {
+		return nil, err
+	}
+	limited, cancel := context.WithTimeout(m.ctx, transactionLimit)
+	defer cancel()
+	if err = fault.Guard(func() error { return m.fn(limited, tx) }); repeatable(err) {
+		return nil, err
+	}
+	if err != nil {
+		_, spoilt = tx.exec(ctx, "ROLLBACK TO one")
+	}
+	if spoilt == nil {
+		_, spoilt = tx.exec(ctx, "RELEASE one")
+	}
+	return err, spoilt
+}
+
+// passEach passes a step for each write that has not failed.
+func (s *Store) passEach(group []*queued, errs []error, step string) {
+	for i, m := range group {
+		if errs[i] == nil {
+			s.failpoint(step, m.op)
+		}
+	}
 }
 
 // repeat runs fn in a transaction on the writing side, again when the database asks for

@@ -3,7 +3,9 @@ package store
 import (
 	"context"
 	"errors"
+	"fmt"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -166,4 +168,141 @@ func TestAllOfALargeFleetAreMadeDue(t *testing.T) {
 		same(t, "due", allChunk+1, n)
 		same(t, "each once", int64(1), f.customer("cus_9").Version)
 	})
+}
+
+// lineUp lets writes line up while the turn is taken, and then runs them. It returns the
+// error of each.
+func lineUp(f *fixture, writes ...func(context.Context, conn) error) []error {
+	errs := make([]error, len(writes))
+	var ended sync.WaitGroup
+	f.turn <- struct{}{}
+	for i, write := range writes {
+		ended.Go(func() {
+			errs[i] = f.unfenced(f.Context(), fmt.Sprint("write ", i), write)
+		})
+		for waits := 0; waits <= i; { // in this order
+			f.line.mu.Lock()
+			waits = len(f.line.waiting)
+			f.line.mu.Unlock()
+			time.Sleep(time.Millisecond)
+		}
+	}
+	<-f.turn
+	ended.Wait()
+	return errs
+}
+
+// note adds a row, so that a write that is done twice shows.
+func note(name string) func(context.Context, conn) error {
+	return func(ctx context.Context, tx conn) error {
+		_, err := tx.exec(ctx, "INSERT INTO notes (name) VALUES ($1)", name)
+		return err
+	}
+}
+
+// Writes that wait are committed together, and none of them sees whether it was alone.
+//
+// With each of these mistakes put in once, it went red: what a failed write has written
+// stays; a write is done before the commit; a write that wants to be repeated fails; one
+// that has ended the transaction takes the others with it.
+func TestWritesThatWaitShareACommit(t *testing.T) {
+	refused := errors.New("refused")
+	half := func(err error) func(context.Context, conn) error { // writes, and fails
+		return func(ctx context.Context, tx conn) error {
+			return errors.Join(note("half")(ctx, tx), err)
+		}
+	}
+	busy, tries := liteError(5), 0
+	for _, test := range []struct {
+		name  string
+		among func(context.Context, conn) error
+		err   error
+		alone bool // each write is committed on its own
+	}{
+		{"all are well", note("among"), nil, false},
+		{"one fails", half(refused), refused, false},
+		{"one panics", func(context.Context, conn) error { panic(refused) }, errors.New("a panic"), false},
+		{"one wants to be repeated", func(ctx context.Context, tx conn) error {
+			if tries++; tries == 1 {
+				return half(busy)(ctx, tx)
+			}
+			return note("among")(ctx, tx)
+		}, nil, true},
+		{"one ends the transaction", func(ctx context.Context, tx conn) error {
+			_, err := tx.exec(ctx, "ROLLBACK")
+			return errors.Join(refused, err)
+		}, refused, true},
+		{"the commit is refused for one", func(ctx context.Context, tx conn) error {
+			_, err := tx.exec(ctx, "INSERT INTO one (id, other) VALUES (1, 2)")
+			return err
+		}, liteError(787), true},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			f := newFixture(t, sqliteURL(t))
+			f.edit("CREATE TABLE notes (name TEXT)", "CREATE TABLE one (id INTEGER PRIMARY KEY, other INTEGER REFERENCES one (id) DEFERRABLE INITIALLY DEFERRED)")
+			var steps []string
+			f.failpoint = func(step, _ string) { steps = append(steps, step) }
+			errs := lineUp(f, note("before"), test.among, note("after"))
+			if errs[0] != nil || errs[2] != nil || (errs[1] == nil) != (test.err == nil) ||
+				test.err != nil && !strings.Contains(errs[1].Error(), test.err.Error()) && !isLite(errs[1], test.err) {
+				t.Errorf("%q", errs)
+			}
+			together := strings.Contains(strings.Join(steps, " "), "after-commit after-commit")
+			if together == test.alone {
+				t.Errorf("committed together: %v, %v", together, steps)
+			}
+			written, err := f.strings(t.Context(), "reading", "SELECT name FROM notes ORDER BY name")
+			f.must(err)
+			want := []string{"after", "before"}
+			if test.err == nil {
+				want = []string{"after", "among", "before"}
+			}
+			same(t, "what is written", want, written)
+		})
+	}
+}
+
+// isLite reports whether both are the same error of SQLite.
+func isLite(err, want error) bool {
+	var a, b sqliteError
+	return errors.As(err, &a) && errors.As(want, &b) && a.Code() == b.Code()
+}
+
+// A write whose context ends while it waits, or while it runs beside others, is given up
+// alone.
+func TestAWriteThatIsGivenUpSpoilsNoOther(t *testing.T) {
+	f := newFixture(t, sqliteURL(t))
+	f.edit("CREATE TABLE notes (name TEXT)")
+	ctx, cancel := context.WithCancel(t.Context())
+	errs := lineUp(f, note("before"), func(mine context.Context, tx conn) error {
+		cancel()
+		return errors.Join(note("among")(mine, tx), ctx.Err())
+	}, note("after"))
+	if errs[0] != nil || !errors.Is(errs[1], context.Canceled) || errs[2] != nil {
+		t.Errorf("%q", errs)
+	}
+	m := &queued{ctx: ctx, op: "given up", done: make(chan struct{}), fn: func(context.Context, conn) error { t.Error("it runs"); return nil }}
+	other := &queued{ctx: t.Context(), op: "other", done: make(chan struct{}), fn: note("other")}
+	f.runGroup([]*queued{other, m})
+	if fault.Of(m.err) != fault.Canceled || other.err != nil {
+		t.Errorf("given up: %v, the other one: %v", m.err, other.err)
+	}
+}
+
+// However many wait, the webhooks' turn comes after a bounded number.
+func TestAGroupIsBounded(t *testing.T) {
+	var l line
+	all := make([]*queued, 3*mostTogether)
+	for i := range all {
+		all[i] = &queued{}
+		l.add(all[i])
+	}
+	last := all[len(all)-1]
+	first := l.take(last)
+	if len(first) != mostTogether || first[0] != last || first[1] != all[0] || l.take(all[0]) != nil {
+		t.Errorf("a group of %d", len(first))
+	}
+	if second := l.take(all[mostTogether-1]); len(second) != mostTogether || second[1] != all[mostTogether] {
+		t.Errorf("then a group of %d", len(second))
+	}
 }
