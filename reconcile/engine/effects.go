@@ -133,7 +133,7 @@ func (r *run) send(ctx context.Context, c *reconcile.Customer, a reconcile.Actio
 	}
 	// Crash here → nothing was sent or recorded; the customer is still due.
 	r.Failpoint("before-intent", a.Kind.String())
-	sent, learn := r.clock(), r.known.learner(c)
+	sent, learn := r.clock(), r.known.learner(c, a.ID)
 	if err := r.Journal.RecordIntent(ctx, r.tok, r.rec.ID, a, r.brake.approved[a.ID], sent); err != nil {
 		return reconcile.Outcome{}, fmt.Errorf("recording the intent: %w", err)
 	}

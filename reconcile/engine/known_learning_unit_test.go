@@ -75,17 +75,19 @@ func TestAWishThatIsFulfilledIsKnownToBeOver(t *testing.T) {
 func TestAnOutcomeChangesOnlyTheCustomerThatIsKnownNow(t *testing.T) {
 	nothing := func() error { return nil }
 	invited := reconcile.Outcome{Action: reconcile.Action{Kind: reconcile.InviteOwner, Customer: "cus_1"}, State: reconcile.ActionApplied, InvitedEmail: "ada@example.com"}
+	own := func(k *known) { _ = k.changes.duringAbout([]string{customerSubject("cus_1")}, "a", nothing) }
 	old := &reconcile.Customer{ID: "cus_1"}
 	for name, change := range map[string]func(k *known){
 		"loaded again":              func(k *known) { k.put(&reconcile.Customer{ID: "cus_1"}, k.changes.now()) },
 		"something else is written": func(k *known) { _ = k.changes.during(nothing) },
+		"its facts are written":     func(k *known) { _ = k.changes.duringAbout([]string{customerSubject("cus_1")}, "", nothing) },
 	} {
 		k := newKnown(&changes{})
 		k.put(old, k.changes.now())
 		change(k)
-		learn := k.learner(old)
-		_ = k.changes.during(nothing)
-		_ = k.changes.during(nothing)
+		learn := k.learner(old, "a")
+		own(k)
+		own(k)
 		learn(invited)
 		if c := k.get("cus_1"); c != nil {
 			t.Errorf("%s: known as %+v", name, c)
@@ -93,10 +95,10 @@ func TestAnOutcomeChangesOnlyTheCustomerThatIsKnownNow(t *testing.T) {
 	}
 	k := newKnown(&changes{})
 	k.put(old, k.changes.now())
-	learn := k.learner(old)
-	for range 3 {
-		_ = k.changes.during(nothing)
-	}
+	learn := k.learner(old, "a")
+	own(k)
+	_ = k.changes.during(nothing)
+	own(k)
 	again := &reconcile.Customer{ID: "cus_1", Name: "as it is now"}
 	k.put(again, k.changes.now())
 	learn(invited)
