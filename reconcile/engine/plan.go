@@ -36,12 +36,11 @@ func (r *run) plan(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	loaded := r.together.claims.mark()
-	err = r.due(ctx, func(customers []reconcile.Customer) error {
-		if err := r.planBatch(ctx, customers, loaded); err != nil {
+	err = r.batches(ctx, func(b dueBatch) error {
+		if err := r.planBatch(ctx, b.customers, b.claims); err != nil {
 			return err
 		}
-		done, loaded = done+len(customers), r.together.claims.mark()
+		done += len(b.customers)
 		r.progress.show("planning", done, max(total, done))
 		return nil
 	})
@@ -53,31 +52,90 @@ func (r *run) plan(ctx context.Context) error {
 
 // due calls use with the customers that this run is about, batch by batch.
 func (r *run) due(ctx context.Context, use func([]reconcile.Customer) error) error {
+	return r.batches(ctx, func(b dueBatch) error { return use(b.customers) })
+}
+
+// dueBatch is some of the customers that this run is about.
+type dueBatch struct {
+	customers []reconcile.Customer
+	next      string // where the next batch begins; "": this is the last
+	// From before they were loaded:
+	changes int64 // how many changes there had been
+	claims  int64 // the mark of the claims
+}
+
+// batches calls use with each batch. The next one is loaded meanwhile. If this process has
+// changed any customer since it began to load them, they are loaded once more: the hosting
+// that was looked at for the customer before may be theirs too. What other processes and
+// people change raises the version, as with any customer that waits for its turn in a batch.
+func (r *run) batches(ctx context.Context, use func(dueBatch) error) error {
 	if r.only != nil {
-		customers, err := r.Queue.Customers(ctx, r.only)
-		if err != nil {
+		return r.onlyBatch(ctx, use)
+	}
+	b, err := r.loadDue(ctx, "")
+	for again := false; err == nil; {
+		for i := range b.customers {
+			r.known.put(&b.customers[i], b.changes)
+		}
+		b.customers = r.supposed(b.customers)
+		var next dueBatch
+		ahead := b.next != "" && !again // where one batch changes, so does the next: what was loaded ahead would be lost
+		if ahead {
+			next, err = r.besideLoading(ctx, b.next, func() error { return use(b) })
+		} else {
+			err = use(b)
+		}
+		if err != nil || b.next == "" || r.halted(ctx) {
 			return err
 		}
-		return use(r.supposed(customers))
+		if again = ahead && r.isOld(next); again || !ahead {
+			next, err = r.loadDue(ctx, b.next)
+		}
+		b = next
 	}
-	after := ""
-	for {
-		at := r.changes.now()
-		customers, next, err := r.Queue.Due(ctx, r.now, after, planBatch)
-		if err != nil {
-			return fmt.Errorf("reading the queue: %w", err)
-		}
-		for i := range customers {
-			r.known.put(&customers[i], at)
-		}
-		if err := use(r.supposed(customers)); err != nil {
-			return err
-		}
-		if next == "" || r.halted(ctx) {
-			return nil
-		}
-		after = next
+	return err
+}
+
+// onlyBatch calls use with the customers of a run about some.
+func (r *run) onlyBatch(ctx context.Context, use func(dueBatch) error) error {
+	b := dueBatch{claims: r.together.claims.mark()}
+	customers, err := r.Queue.Customers(ctx, r.only)
+	if err != nil {
+		return err
 	}
+	b.customers = r.supposed(customers)
+	return use(b)
+}
+
+func (r *run) loadDue(ctx context.Context, after string) (b dueBatch, err error) {
+	b.changes, b.claims = r.changes.now(), r.together.claims.mark()
+	if b.customers, b.next, err = r.Queue.Due(ctx, r.now, after, planBatch); err != nil {
+		err = fmt.Errorf("reading the queue: %w", err)
+	}
+	return b, err
+}
+
+// besideLoading calls use while it loads the batch after a place in the queue. Once use has
+// failed, or the run was stopped, it does not wait for that batch.
+func (r *run) besideLoading(ctx context.Context, after string, use func() error) (next dueBatch, err error) {
+	loading, stop := context.WithCancel(ctx)
+	defer stop()
+	g := errgroup.Group{}
+	g.Go(guarded(func() (err error) { next, err = r.loadDue(loading, after); return err }))
+	if err := use(); err != nil || r.halted(ctx) {
+		stop()
+		_ = g.Wait()
+		return dueBatch{}, err
+	}
+	err = g.Wait()
+	return next, err
+}
+
+// isOld reports whether customers may not be any more as they were loaded, or whether the
+// claims no longer know which of them another run has had at work since.
+func (r *run) isOld(b dueBatch) bool {
+	const anybody = ""
+	return b.changes != r.changes.now() || r.together.claims.changedSince(anybody, b.claims)
 }
 
 // supposed are customers as they would be.
