@@ -2,6 +2,7 @@ package store
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"testing"
@@ -139,6 +140,46 @@ func TestARunThatIsGoneEndsTheMerge(t *testing.T) {
 				t.Errorf("without %s: %d changed, %v", gone, changed, err)
 			}
 		}
+	})
+}
+
+// The part that comes next is read while one is written. What is read counts only once the
+// part before is written, and an error of either ends the merge.
+func TestAPartIsReadBesideTheOneThatIsWritten(t *testing.T) {
+	f := newFixture(t, sqliteURL(t))
+	f.must(f.BeginSweep(t.Context(), f.tok))
+	f.stage(fleet(0, runLength))
+	stored, rest, _ := f.Store.sweep.end()
+	left, err := f.beginRuns(t.Context(), stored, rest)
+	f.must(err)
+	first, err := left.take(t.Context(), f.Store, 300)
+	f.must(err)
+	next, err := left.takeBeside(t.Context(), f.Store, 300, func() error { return nil })
+	f.must(err)
+	if len(first) != 300 || len(next) != 300 || next[0].Buyer.ID <= first[299].Buyer.ID {
+		t.Errorf("%d, then %d, which begin with %s", len(first), len(next), next[0].ID)
+	}
+	refused := fault.Errorf(fault.Permanent, "it cannot be written")
+	if next, err = left.takeBeside(t.Context(), f.Store, 300, func() error { return refused }); next != nil || !errors.Is(err, refused) {
+		t.Errorf("%d beside a write that failed: %v", len(next), err)
+	}
+}
+
+func TestAMergeEndsWhereAPartCannotBeRead(t *testing.T) {
+	conform(t, func(t *testing.T, f *fixture) {
+		f.must(f.BeginSweep(t.Context(), f.tok))
+		f.stage(fleet(0, runLength))
+		f.must(f.unfenced(t.Context(), "test", func(ctx context.Context, tx conn) error {
+			_, err := tx.exec(ctx, "DELETE FROM staged_subscriptions WHERE id = $1", place(0, mergeChunk/blockLength+1))
+			return err
+		}))
+		changed, err := f.MergeSweep(t.Context(), f.tok, t0)
+		if fault.Of(err) != fault.Fenced || changed != mergeChunk {
+			t.Errorf("%d changed, %v", changed, err)
+		}
+		counts, err := f.Counts(t.Context())
+		f.must(err)
+		same(t, "in the mirror", mergeChunk, counts.Subscriptions)
 	})
 }
 

@@ -13,6 +13,8 @@ import (
 	"sync"
 	"time"
 
+	"golang.org/x/sync/errgroup"
+
 	"github.com/stripe-enhance/stripe-enhance/internal/fault"
 	"github.com/stripe-enhance/stripe-enhance/reconcile"
 )
@@ -207,24 +209,23 @@ func (s *Store) MergeSweep(ctx context.Context, tok reconcile.Token, now time.Ti
 	if err != nil {
 		return 0, err
 	}
-	for {
-		facts, err := left.take(ctx, s, mergeChunk)
-		if err != nil {
-			return changed, err
-		}
-		if len(facts) == 0 {
-			break
-		}
-		var merged int
-		err = s.fenced(ctx, op, tok, func(ctx context.Context, tx conn) (err error) {
-			m := merge{tx: tx, now: now, present: s.now()}
-			merged, err = m.save(ctx, facts)
+	facts, err := left.take(ctx, s, mergeChunk)
+	for err == nil && len(facts) > 0 {
+		facts, err = left.takeBeside(ctx, s, mergeChunk, func() error {
+			merged := 0
+			err := s.fenced(ctx, op, tok, func(ctx context.Context, tx conn) (err error) {
+				m := merge{tx: tx, now: now, present: s.now()}
+				merged, err = m.save(ctx, facts)
+				return err
+			})
+			if err == nil {
+				changed += merged
+			}
 			return err
 		})
-		if err != nil {
-			return changed, err
-		}
-		changed += merged
+	}
+	if err != nil {
+		return changed, err
 	}
 	if len(stored) > 0 { // else nothing was stored
 		if err := s.fenced(ctx, op, tok, emptyStaging); err != nil {
@@ -499,4 +500,22 @@ func (r *runs) take(ctx context.Context, s *Store, n int) ([]reconcile.Subscript
 		}
 	}
 	return all, nil
+}
+
+// takeBeside is take while the subscriptions that were taken before are written. Where
+// writing fails, so does it, and it does not go on reading.
+func (r *runs) takeBeside(ctx context.Context, s *Store, n int, write func() error) (next []reconcile.SubscriptionFacts, err error) {
+	reading, stop := context.WithCancel(ctx)
+	defer stop()
+	var g errgroup.Group
+	g.Go(func() error {
+		return fault.Guard(func() (err error) { next, err = r.take(reading, s, n); return err })
+	})
+	if err := write(); err != nil {
+		stop()
+		_ = g.Wait()
+		return nil, err
+	}
+	err = g.Wait()
+	return next, err
 }
