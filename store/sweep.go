@@ -484,9 +484,21 @@ func (s *Store) beginRuns(ctx context.Context, blocks []int, rest []staged) (run
 	return all, nil
 }
 
+// atMost is how many subscriptions are left, or a few more: so much room is made for them
+// at once.
+func (r runs) atMost() (n int) {
+	for _, one := range r {
+		n += 1 + len(one.rest)
+		if one.blocks > 0 {
+			n += (one.blocks - one.next + 1) * blockLength // with what is left of the present block
+		}
+	}
+	return n
+}
+
 // take takes the next subscriptions from all runs, up to n.
 func (r *runs) take(ctx context.Context, s *Store, n int) ([]reconcile.SubscriptionFacts, error) {
-	var all []reconcile.SubscriptionFacts
+	all := make([]reconcile.SubscriptionFacts, 0, min(n, r.atMost()))
 	for len(*r) > 0 && len(all) < n {
 		first := (*r)[0]
 		all = append(all, first.first)
