@@ -234,6 +234,7 @@ func TestNudgesAndTheLeaseAreStoredWholeOrNotAtAll(t *testing.T) {
 			{name: "TakeNamed", make: func(ctx context.Context) error { _, err := f.TakeNamed(ctx, f.tok, 10); return err }},
 			{name: "ForgetNamed", make: func(ctx context.Context) error { return f.ForgetNamed(ctx, f.tok, taken[:1]) }},
 			{name: "LeaveNudges", make: func(ctx context.Context) error { return f.LeaveNudges(ctx, f.tok, taken[1:]) }},
+			{name: "LeaveCrowd", make: func(ctx context.Context) error { _, err := f.LeaveCrowd(ctx, f.tok, -1); return err }},
 			{name: "TakeNudges", make: func(ctx context.Context) error { _, err := f.TakeNudges(ctx, f.tok, time.Time{}); return err }},
 			{name: "ForgetNudges", make: func(ctx context.Context) error { return f.ForgetNudges(ctx, f.tok, taken) }},
 			{name: "Acquire", make: func(ctx context.Context) error { _, _, _, err := f.Acquire(ctx, "first", t0, ttl); return err }},

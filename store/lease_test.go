@@ -174,6 +174,10 @@ func writes(f *fixture) map[string]func(context.Context, reconcile.Token) error 
 		"LeaveNudges": func(ctx context.Context, tok reconcile.Token) error {
 			return f.LeaveNudges(ctx, tok, []string{"sub_a"})
 		},
+		"LeaveCrowd": func(ctx context.Context, tok reconcile.Token) error {
+			_, err := f.LeaveCrowd(ctx, tok, -1)
+			return err
+		},
 		"Release": f.Release,
 	}
 }

@@ -148,6 +148,28 @@ func TestARunLeavesFreshWebhooksToBeServedByName(t *testing.T) {
 	})
 }
 
+func TestACrowdOfKnownSubscriptionsIsLeftToARun(t *testing.T) {
+	conform(t, func(t *testing.T, f *fixture) {
+		f.save(t0, facts("sub_a", "cus_a", "a@example.com"), facts("sub_b", "cus_b", "b@example.com"), facts("sub_c", "cus_c", "c@example.com"))
+		leave := func(most int) bool {
+			left, err := f.LeaveCrowd(t.Context(), f.tok, most)
+			f.must(err)
+			return left
+		}
+		f.nudge(t0, "sub_a", "sub_b", "sub_c", "sub_newcomer", "")
+		same(t, "as many as may be", false, leave(3))
+		same(t, "newcomer, and the newest", []string{"sub_newcomer", "sub_c"}, f.named(2))
+		same(t, "without who is followed", false, leave(2))
+		f.nudge(t0, "sub_unknown")
+		same(t, "more than may be", true, leave(1))
+		same(t, "for a run at once", true, f.overdue(t0))
+		same(t, "by name", []string{"sub_unknown"}, f.named(9))
+		same(t, "for the run", []string{"", "sub_a", "sub_b"}, f.nudges())
+		f.nudge(t0.Add(time.Minute), "sub_a")
+		same(t, "by name when it came again", []string{"sub_a"}, f.named(9))
+	})
+}
+
 func (f *fixture) overdue(before time.Time) bool {
 	f.Helper()
 	overdue, err := f.NudgesOverdue(f.Context(), before)
@@ -183,6 +205,8 @@ func TestTakingNudgesByNameFollowsTheIndex(t *testing.T) {
 	f.oldestNamed()
 	f.waiting()
 	f.overdue(t0)
+	_, err := f.LeaveCrowd(t.Context(), f.tok, 10)
+	f.must(err)
 	seen := 0
 	for _, pool := range f.pools() {
 		for query := range pool.texts {
@@ -202,7 +226,7 @@ func TestTakingNudgesByNameFollowsTheIndex(t *testing.T) {
 			}))
 		}
 	}
-	same(t, "queries", 6, seen)
+	same(t, "queries", 7, seen)
 }
 
 // BenchmarkTakeNamed takes 20 nudges by name, and counts, while few and many wait: the two

@@ -340,6 +340,24 @@ func (s *Store) ForgetNudges(ctx context.Context, tok reconcile.Token, ids []str
 	})
 }
 
+// LeaveCrowd leaves to the next TakeNudges the nudges that TakeNamed may take and whose
+// subscriptions the mirror had when they were nudged, if there are more than most. It
+// reports whether there are.
+func (s *Store) LeaveCrowd(ctx context.Context, tok reconcile.Token, most int) (left bool, err error) {
+	const op, known = "leaving nudges to a run", "SELECT subscription_id FROM nudges WHERE taken = 0 AND named NOT IN ($1, -1) AND " + isNamed +
+		" AND why LIKE 'webhook%' AND known = TRUE"
+	n := 0
+	err = s.query(ctx, op, "SELECT count(*) FROM ("+known+" ORDER BY created_at LIMIT $3) n", []any{int64(tok), reconcile.NudgeAll, most + 1},
+		func(row scan) error { return row(&n) })
+	if err != nil || n <= most {
+		return false, err
+	}
+	return true, s.fenced(ctx, op, tok, func(ctx context.Context, tx conn) error {
+		_, err := tx.exec(ctx, "UPDATE nudges SET named = -1 WHERE subscription_id IN ("+known+tx.d.skipLocked()+")", int64(tok), reconcile.NudgeAll)
+		return err
+	})
+}
+
 // FullNudged reports whether a nudge for everything is stored.
 func (s *Store) FullNudged(ctx context.Context) (bool, error) {
 	full := false

@@ -119,3 +119,36 @@ func (s *service) oneOrgHangs(ctx context.Context) {
 		time.Sleep(time.Second)
 	}
 }
+
+// BenchmarkNewcomerAfterBurst sends 10,000 webhooks that name 10,000 known subscriptions,
+// and then a new customer orders. It gives the time from that webhook to the hosting, and
+// from the first webhook until all are followed, with the requests to Stripe. One by one
+// they would take 10,000 requests; a sweep of them takes 100.
+func BenchmarkNewcomerAfterBurst(b *testing.B) {
+	const others = 10_000
+	for range b.N {
+		s := serveHere(b, serving{world: simulator.Options{Latency: 50 * time.Millisecond},
+			environ: []string{"LOG_LEVEL=ERROR", "STRIPE_RPS=20", "ENHANCE_RPS=10"},
+			prepare: func(s *service) {
+				s.world.Populate(others, simulator.Mix{Plain: true, Statuses: map[string]int{"canceled": 1}})
+			}})
+		var subscriptions []string
+		for _, sub := range s.world.Subscriptions() {
+			subscriptions = append(subscriptions, sub.ID)
+		}
+		sent, began, before := newBurst(others, subscriptions), time.Now(), s.world.Total(simulator.Stripe)
+		sent.fire(s.url)
+		if n := sent.answered.Load(); n != others {
+			b.Fatalf("%d of %d webhooks answered", n, others)
+		}
+		fired := time.Since(began)
+		live := s.paidToLive("buyer")
+		s.settle()
+		b.ReportMetric(float64(fired.Milliseconds()), "fired-ms")
+		b.ReportMetric(float64(live.Milliseconds()), "live-ms")
+		b.ReportMetric(float64(time.Since(began).Milliseconds()), "followed-ms")
+		b.ReportMetric(float64(s.world.Total(simulator.Stripe)-before), "stripe-requests")
+		b.ReportMetric(0, "ns/op")
+		s.stop()
+	}
+}

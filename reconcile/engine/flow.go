@@ -38,6 +38,10 @@ var errLeft = errors.New("left to the next run")
 // when that run has released the customer.
 var errAtWork = errors.New("another run works for the customer")
 
+// errCrowd ends a flow run whose subscription is one of very many known ones, because a run
+// reads them all in fewer requests.
+var errCrowd = errors.New("one of many that are left to the next run")
+
 // Flow serves one nudged subscription, if one waits. It is for services with KeepLease;
 // without the lease it does nothing. It may be called from several goroutines, and while
 // Run is at work.
@@ -65,6 +69,9 @@ func (e *Engine) Flow(ctx context.Context) (s reconcile.Served, err error) {
 	err = fault.Guard(func() error { return r.serve(ctx, subscription) })
 	if errors.Is(err, errAtWork) {
 		return s, nil
+	}
+	if errors.Is(err, errCrowd) {
+		return s, r.settleNudge(ctx, subscription, false) // the loop looks for what is left each second, by when more of them have come
 	}
 	err = errors.Join(err, r.settleNudge(ctx, subscription, err == nil))
 	s.Left = err != nil || r.leaves
@@ -104,6 +111,22 @@ func (r *run) settleNudge(ctx context.Context, subscription string, followed boo
 		return r.Leases.ForgetNamed(ctx, r.tok, ids)
 	}
 	return r.Leases.LeaveNudges(ctx, r.tok, ids)
+}
+
+// leaveCrowd leaves the known subscriptions that were nudged to the next run, if they are so
+// many that it reads them in fewer requests than one by one. One by one they would also
+// slow down its sweep, which is less urgent. Who is nudged after that is served by itself
+// again, and a newcomer always is.
+func (r *run) leaveCrowd(ctx context.Context) error {
+	most, err := r.together.crowd.most(func() (int, error) { return r.mostByID(ctx) })
+	if err != nil {
+		return err
+	}
+	left, err := r.Leases.LeaveCrowd(ctx, r.tok, most)
+	if left {
+		return errors.Join(errCrowd, err)
+	}
+	return err
 }
 
 // serve is the run as a list.
@@ -195,6 +218,8 @@ func (r *run) readNudged(ctx context.Context, subscription string) error {
 	}
 	if len(known) == 0 {
 		ctx = priority.With(ctx, priority.Urgent) // a new customer
+	} else if err := r.leaveCrowd(ctx); err != nil {
+		return err
 	}
 	g, ctx := errgroup.WithContext(ctx)
 	g.SetLimit(r.Concurrency) // with one, they come one after the other, in this order
@@ -335,6 +360,7 @@ type together struct {
 	unlistable unlistable
 	cursors    cursorCache // of the runs under way
 	ready      readyNudges // nudges that waited for their customer
+	crowd      crowd       // how many nudges are too many for flow runs
 }
 
 func newTogether() *together { return &together{claims: newClaims(), turns: newTurns()} }
@@ -419,6 +445,28 @@ func (t *trust) holds(at *time.Time, pinned *string, pin string) bool {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	return *pinned == pin && !at.IsZero() && time.Since(*at) < trustFor
+}
+
+// crowd remembers for trustFor, by the process clock, how many known subscriptions are read
+// one by one at most. Safe for concurrent use.
+type crowd struct {
+	mu   sync.Mutex // guards both
+	at   time.Time
+	size int
+}
+
+// most is that number; read finds it out.
+func (c *crowd) most(read func() (int, error)) (int, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if !c.at.IsZero() && time.Since(c.at) < trustFor {
+		return c.size, nil
+	}
+	size, err := read()
+	if err == nil {
+		c.at, c.size = time.Now(), size
+	}
+	return size, err
 }
 
 // unlistable remembers for trustFor, by the process clock, which orgs could not be listed,

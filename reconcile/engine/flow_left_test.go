@@ -103,6 +103,45 @@ func TestAFlowRunThatSawOtherMappingsLeavesTheCustomerDue(t *testing.T) {
 	diff(t, "hostings that are up for "+sub, 1, f.up())
 }
 
+// Very many known subscriptions that change at once are read by the sweep of a run, in fewer
+// requests. Newcomers are served all the same, and so is who is nudged after that.
+func TestFlowRunsLeaveACrowdToARunAndServeNewcomers(t *testing.T) {
+	f := newFlowing(t, nil)
+	f.World.Populate(crowd, simulator.Mix{Plain: true, Statuses: map[string]int{"canceled": 1}})
+	f.Run(engine.Request{Full: true})
+	events := f.World.Now()
+	for _, sub := range f.World.Subscriptions() {
+		_, err := f.Store.LogWebhook(t.Context(), "evt_"+sub.ID, "customer.subscription.updated", sub.ID, true, events)
+		must(t, err)
+	}
+	newcomer := f.order(t, "ada@example.com")
+	one := func() int { return f.World.Counts(simulator.Stripe)["GET /v1/subscriptions/{id}"] }
+	before := one()
+	f.flow(t)
+	diff(t, "hostings that are up", 1, f.up())
+	diff(t, "subscriptions that flow runs have read", 1, one()-before)
+	left, err := f.Store.NamedWaiting(t.Context())
+	must(t, err)
+	diff(t, "left to a run", crowd, left)
+	overdue, err := f.Store.NudgesOverdue(t.Context(), events)
+	must(t, err)
+	diff(t, "the run need not wait until they are old", true, overdue)
+
+	f.webhook(t, newcomer)
+	f.flow(t)
+	diff(t, "subscriptions that flow runs have read after that", 2, one()-before)
+	f.Run(engine.Request{})
+	if n := one() - before; n > 5 {
+		t.Errorf("the run reads %d subscriptions one by one", n-2)
+	}
+	waiting, err := f.Store.NudgesWaiting(t.Context())
+	must(t, err)
+	diff(t, "anything waits", false, waiting)
+}
+
+// crowd is more than are read one by one in any case, without the one that is at work.
+const crowd = 202
+
 // A sweep takes long. If it took the webhooks that came a moment before it began, these
 // customers would wait for its end.
 func TestARunLeavesAWebhookThatJustCame(t *testing.T) {

@@ -233,16 +233,23 @@ const manyTouched = 200
 // one, or by a sweep, which has a hundred in a request. It returns those to read again.
 func (r *run) readMany(ctx context.Context, ids []string) (again []string, err error) {
 	if len(ids) > manyTouched {
-		counts, err := r.History.Counts(ctx)
+		most, err := r.mostByID(ctx)
 		if err != nil {
 			return nil, err
 		}
-		const page, margin = 100, 2 // subscriptions in a request; a sweep takes some more
-		if len(ids) > margin*counts.Subscriptions/page {
+		if len(ids) > most {
 			return nil, r.sweep(ctx)
 		}
 	}
 	return r.readTouched(ctx, ids)
+}
+
+// mostByID is how many subscriptions are read one by one at most, because a sweep takes
+// fewer requests for more of them.
+func (r *run) mostByID(ctx context.Context) (int, error) {
+	counts, err := r.History.Counts(ctx)
+	const page, margin = 100, 2 // subscriptions in a request; a sweep takes some more
+	return max(manyTouched, margin*counts.Subscriptions/page), err
 }
 
 // readTouched reads the touched subscriptions, and returns those to read again. One

@@ -339,6 +339,10 @@ type Leases interface {
 	ForgetNamed(ctx context.Context, tok reconcile.Token, ids []string) error
 	// LeaveNudges leaves nudges that TakeNamed has taken to the next TakeNudges.
 	LeaveNudges(ctx context.Context, tok reconcile.Token, ids []string) error
+	// LeaveCrowd leaves nudges that TakeNamed could take to the next TakeNudges, if there are
+	// more than most: all but those of subscriptions that the mirror does not have. It
+	// reports whether there are.
+	LeaveCrowd(ctx context.Context, tok reconcile.Token, most int) (bool, error)
 	// ForgetNudges removes nudges that were taken and followed, but for those that
 	// came again meanwhile.
 	ForgetNudges(ctx context.Context, tok reconcile.Token, ids []string) error

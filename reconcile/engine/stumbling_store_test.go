@@ -417,6 +417,11 @@ func (s stumbling) LeaveNudges(ctx context.Context, tok reconcile.Token, ids []s
 	return s.write("LeaveNudges", "", func() error { return s.Store.LeaveNudges(ctx, tok, ids) })
 }
 
+func (s stumbling) LeaveCrowd(ctx context.Context, tok reconcile.Token, most int) (v bool, err error) {
+	err = s.write("LeaveCrowd", "", func() error { v, err = s.Store.LeaveCrowd(ctx, tok, most); return err })
+	return v, err
+}
+
 func (s stumbling) ForgetNudges(ctx context.Context, tok reconcile.Token, ids []string) error {
 	return s.write("ForgetNudges", "", func() error { return s.Store.ForgetNudges(ctx, tok, ids) })
 }
