@@ -175,16 +175,20 @@ func (s *Store) LogWebhook(ctx context.Context, event, kind, subscription string
 }
 
 // receive stores until no event waits any more. It belongs to no single request: if one
-// is given up, the others must still be stored.
+// is given up, the others must still be stored. A batch is taken when its transaction has
+// begun, so that it has the events that came while other writes were under way.
 func (s *Store) receive(ctx context.Context) {
-	for {
-		batch := s.webhookBatch.take()
-		if len(batch) == 0 {
-			return
-		}
+	for s.webhookBatch.any() {
+		var batch []*arrivedEvent
 		err := fault.Guard(func() error {
-			return s.first(ctx, "storing webhooks", func(ctx context.Context, tx conn) error { return insertWebhooks(ctx, tx, batch) })
+			return s.first(ctx, "storing webhooks", func(ctx context.Context, tx conn) error {
+				batch = s.webhookBatch.take(batch)
+				return insertWebhooks(ctx, tx, batch)
+			})
 		})
+		if len(batch) == 0 { // it could not begin
+			batch = s.webhookBatch.take(batch)
+		}
 		for _, a := range batch {
 			a.isNew, a.err = a.isNew && err == nil, err
 			close(a.done)
@@ -192,14 +196,21 @@ func (s *Store) receive(ctx context.Context) {
 	}
 }
 
-// take returns the waiting events; if there are none, receive ends.
-func (r *webhookBatch) take() []*arrivedEvent {
+// any reports whether an event waits; if there is none, receive ends.
+func (r *webhookBatch) any() bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	n := min(len(r.waiting), webhookBatchLimit)
-	batch := r.waiting[:n:n]
-	r.waiting = r.waiting[n:]
-	r.busy = n > 0
+	r.busy = len(r.waiting) > 0
+	return r.busy
+}
+
+// take adds waiting events to a batch, up to its limit.
+func (r *webhookBatch) take(batch []*arrivedEvent) []*arrivedEvent {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	n := min(len(r.waiting), webhookBatchLimit-len(batch))
+	batch = append(batch, r.waiting[:n]...)
+	r.waiting = slices.Delete(r.waiting, 0, n)
 	return batch
 }
 

@@ -88,8 +88,8 @@ func TestWhoGivesUpTakesNobodyWithThem(t *testing.T) {
 			}
 			close(free)
 		})
-		for n, busy := waiting(); n > 0 || !busy; n, busy = waiting() {
-			runtime.Gosched() // until the first one is being stored
+		for _, busy := waiting(); !busy; _, busy = waiting() {
+			runtime.Gosched() // until the first one is being stored, or waits for its transaction
 		}
 		for i := range 10 {
 			all.Go(func() {
@@ -108,6 +108,18 @@ func TestWhoGivesUpTakesNobodyWithThem(t *testing.T) {
 		f.must(err)
 		same(t, "events", 11, len(stored))
 	})
+}
+
+// Also where the transaction cannot even begin: a sender without an answer would wait until
+// it gives up.
+func TestWebhooksThatCannotBeStoredGetAnAnswer(t *testing.T) {
+	f := newFixture(t, sqliteURL(t))
+	f.must(f.write.Close())
+	ctx, giveUp := context.WithTimeout(t.Context(), 10*time.Second)
+	defer giveUp()
+	if _, err := f.LogWebhook(ctx, "evt_1", "x", "", false, t0); err == nil || errors.Is(err, context.DeadlineExceeded) {
+		t.Errorf("the sender is told %v", err)
+	}
 }
 
 // A panic in the goroutine that stores for all has to become an error for its callers,
