@@ -297,18 +297,23 @@ func (s *service) sql(statement string) {
 
 func (s *service) database(do func(*sql.DB) error) {
 	s.tb.Helper()
-	url := s.app.Config.DatabaseURL.Reveal()
+	onDatabase(s.tb, s.app.Config.DatabaseURL.Reveal(), do)
+}
+
+// onDatabase opens a database beside the program.
+func onDatabase(tb testing.TB, url string, do func(*sql.DB) error) {
+	tb.Helper()
 	driver := "pgx"
 	if path, ok := strings.CutPrefix(url, "sqlite:"); ok {
 		driver, url = "sqlite", path
 	}
 	db, err := sql.Open(driver, url)
 	if err != nil {
-		s.tb.Fatal(err)
+		tb.Fatal(err)
 	}
 	defer db.Close()
 	if err := do(db); err != nil {
-		s.tb.Fatal(err)
+		tb.Fatal(err)
 	}
 }
 
