@@ -143,7 +143,7 @@ func TestARunThatIsGoneEndsTheMerge(t *testing.T) {
 	})
 }
 
-// The part that comes next is read while one is written. What is read counts only once the
+// The part that comes next is read while one is written. A part counts only once the
 // part before is written, and an error of either ends the merge.
 func TestAPartIsReadBesideTheOneThatIsWritten(t *testing.T) {
 	f := newFixture(t, sqliteURL(t))

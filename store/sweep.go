@@ -490,7 +490,7 @@ func (r runs) atMost() (n int) {
 	for _, one := range r {
 		n += 1 + len(one.rest)
 		if one.blocks > 0 {
-			n += (one.blocks - one.next + 1) * blockLength // with what is left of the present block
+			n += (one.blocks - one.next + 1) * blockLength // with the rest of the present block
 		}
 	}
 	return n

@@ -202,8 +202,8 @@ func note(name string) func(context.Context, conn) error {
 
 // Writes that wait are committed together, and none of them sees whether it was alone.
 //
-// With each of these mistakes put in once, it went red: what a failed write has written
-// stays; a write is done before the commit; a write that wants to be repeated fails; one
+// With each of these mistakes put in once, it went red: the rows of a failed write
+// stay; a write is done before the commit; a write that wants to be repeated fails; one
 // that has ended the transaction takes the others with it.
 func TestWritesThatWaitShareACommit(t *testing.T) {
 	refused := errors.New("refused")

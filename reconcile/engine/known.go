@@ -220,7 +220,7 @@ func emailSubject(email string) string     { return "email " + reconcile.EmailKe
 // maxSubjects bounds the memory. When it is full, every customer has changed.
 const maxSubjects = 50_000
 
-// subjectsOf are what the writes are about that change a customer who stands alone.
+// subjectsOf are the subjects whose writes change a customer who stands alone.
 func subjectsOf(c *reconcile.Customer) []string {
 	all := []string{customerSubject(c.ID)}
 	if c.Email != "" {
@@ -244,7 +244,7 @@ func subjectsOf(c *reconcile.Customer) []string {
 // fewFacts is how many facts are kept apart.
 const fewFacts = 20
 
-// subjectsOfFacts are what facts are about; nil, for many of them: about every customer.
+// subjectsOfFacts are the subjects of facts; nil, for many of them: every customer.
 func subjectsOfFacts(facts []reconcile.SubscriptionFacts) []string {
 	if len(facts) > fewFacts {
 		return nil
@@ -266,7 +266,7 @@ func subscriptionSubjects(ids []string) []string {
 }
 
 // standsAlone reports whether nothing that a customer was loaded with is another's too, or
-// could become its own by what is done for others: no kin, no org but its own, and nothing
+// could become its own by changes for others: no kin, no org but its own, and nothing
 // at the panel whose owner is open.
 func standsAlone(c *reconcile.Customer) bool {
 	return len(c.Kin) == 0 && len(c.Sharers) == 0 && len(c.MarkedOrgs) == 0 && len(c.OwnedOrgs) == 0 && len(c.NamedOrgs) == 0 && len(c.Apart) == 0 &&

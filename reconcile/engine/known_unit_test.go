@@ -149,7 +149,7 @@ func TestAnOutcomeIsAboutAllThatItsCustomerHad(t *testing.T) {
 	}
 }
 
-// What is remembered of subjects is bounded, and once it is dropped all customers count as
+// The memory of subjects is bounded, and once it is dropped all customers count as
 // changed.
 func TestDroppedSubjectsChangeEveryCustomer(t *testing.T) {
 	k := newKnown(&changes{})
@@ -204,7 +204,7 @@ func (takesAll) RecordIntent(context.Context, reconcile.Token, string, reconcile
 
 func (takesAll) RecordOutcome(context.Context, reconcile.Token, reconcile.Outcome) error { return nil }
 
-// An outcome of which it is not known what it changes is about every customer, and so is one
+// An outcome with unknown effects is about every customer, and so is one
 // of a customer who was never loaded. An intent is about its customer.
 func TestOutcomesThatChangeMoreAreAboutEveryCustomer(t *testing.T) {
 	for name, test := range map[string]struct {

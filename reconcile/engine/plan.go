@@ -79,7 +79,7 @@ func (r *run) batches(ctx context.Context, use func(dueBatch) error) error {
 		}
 		b.customers = r.supposed(b.customers)
 		var next dueBatch
-		ahead := b.next != "" && !again // where one batch changes, so does the next: what was loaded ahead would be lost
+		ahead := b.next != "" && !again // where one batch changes, so does the next, and the load would be lost
 		if ahead {
 			next, err = r.besideLoading(ctx, b.next, func() error { return use(b) })
 		} else {
