@@ -184,6 +184,7 @@ var foundSeeds = []uint64{
 	37022,  // a create without an answer took effect, and staff took the marker off before it was looked for
 	26090,  // of two installations one has invited the owner, and the other one gives the org its name later
 	20511,  // a flow run holds a second order of a customer whose first one a run has let pass
+	300426, // a create without an answer, a listing that lacks its hosting, and staff purge that before the next look
 	121218, // two customers share an org, and the look of one of them is refused
 	48482,  // of two installations one reads the other's new org a moment before its hosting shows
 }

@@ -1,12 +1,16 @@
 package simtest
 
 import (
+	"bytes"
+	"encoding/json"
+	"io"
 	"maps"
 	"net/http"
 	"regexp"
 	"slices"
 	"strconv"
 	"strings"
+	"testing/iotest"
 	"time"
 
 	"github.com/stripe-enhance/stripe-enhance/reconcile"
@@ -302,12 +306,42 @@ func (y *play) served(p *process, r *http.Request, answer *http.Response, err er
 		y.billed[r.URL.Query().Get("subscription")] = true
 	}
 	if of := orgListed.FindStringSubmatch(r.URL.Path); of != nil {
+		var shown map[int]bool
+		if of[2] == "" {
+			shown = hostingsIn(answer) // a listing may be a minute old, and lack the newest
+		}
 		for _, h := range y.world.Hostings() {
-			if h.Org == of[1] && (of[2] == "" || of[2] == strconv.Itoa(h.ID)) {
+			if h.Org == of[1] && (of[2] == "" && shown[h.ID] || of[2] == strconv.Itoa(h.ID)) {
 				y.read[h.ID], y.looked[h.ID] = true, y.world.Now()
 			}
 		}
 	}
+}
+
+// hostingsIn are the hostings that the answer to a listing shows. The program reads it after
+// that, to the same end.
+func hostingsIn(answer *http.Response) map[int]bool {
+	body, err := io.ReadAll(answer.Body)
+	end := err
+	if end == nil {
+		end = io.EOF
+	}
+	answer.Body = struct {
+		io.Reader
+		io.Closer
+	}{io.MultiReader(bytes.NewReader(body), iotest.ErrReader(end)), answer.Body}
+	var page struct {
+		Items []struct {
+			ID int `json:"id"`
+		} `json:"items"`
+	}
+	shown := map[int]bool{}
+	if err == nil && json.Unmarshal(body, &page) == nil {
+		for _, item := range page.Items {
+			shown[item.ID] = true
+		}
+	}
+	return shown
 }
 
 // sawGone notes that a run has seen that a hosting is gone.
