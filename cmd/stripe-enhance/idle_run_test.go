@@ -20,10 +20,7 @@ import (
 // every size. `go test -run ^$ -bench IdleRun -benchtime 20x ./cmd/stripe-enhance` prints
 // the table; the databases take a few minutes to fill.
 func BenchmarkIdleRun(b *testing.B) {
-	program := filepath.Join(b.TempDir(), "stripe-enhance")
-	if out, err := exec.Command("go", "build", "-o", program, ".").CombinedOutput(); err != nil {
-		b.Fatalf("%v: %s", err, out)
-	}
+	program := benchmarked(b)
 	for _, database := range []string{"sqlite", "postgres"} {
 		for _, size := range []struct{ customers, held int }{{1_000, 0}, {20_000, 0}, {20_000, 10_000}, {200_000, 0}, {200_000, 10_000}, {200_000, 200_000}} {
 			b.Run(fmt.Sprintf("%s/customers=%d/held=%d", database, size.customers, size.held), func(b *testing.B) {

@@ -12,6 +12,7 @@ import (
 	"path"
 	"strconv"
 	"strings"
+	"sync"
 )
 
 //go:embed assets/*.css assets/*.js assets/*.svg assets/pico/*.css assets/pico/LICENSE.md
@@ -27,11 +28,17 @@ type asset struct {
 
 // assets are the embedded files by the name in their address. It has a digest of the content,
 // so that browsers may keep a file for good and see a new one without asking.
-// assetNames leads from the name of a file to that.
-var assets, assetNames = readAssets()
+// Compressing them takes some milliseconds, which a command without the page does not need.
+var assets = sync.OnceValue(readAssets)
 
-func readAssets() (byName map[string]asset, names map[string]string) {
-	byName, names = map[string]asset{}, map[string]string{}
+// assetSet is assets, and the names that lead from the name of a file to that in the address.
+type assetSet struct {
+	byName map[string]asset
+	names  map[string]string
+}
+
+func readAssets() assetSet {
+	byName, names := map[string]asset{}, map[string]string{}
 	for _, folder := range []string{"assets", "assets/pico"} {
 		files, err := assetFiles.ReadDir(folder)
 		if err != nil {
@@ -52,7 +59,7 @@ func readAssets() (byName map[string]asset, names map[string]string) {
 			byName[name] = asset{kind: mime.TypeByExtension(kind), plain: content, small: compressed(content)}
 		}
 	}
-	return byName, names
+	return assetSet{byName, names}
 }
 
 func compressed(content []byte) []byte {
@@ -69,7 +76,7 @@ func compressed(content []byte) []byte {
 var errNoAsset = errors.New("there is no such asset")
 
 func assetAddress(name string) (string, error) {
-	n, ok := assetNames[name]
+	n, ok := assets().names[name]
 	if !ok {
 		return "", errNoAsset
 	}
@@ -79,7 +86,7 @@ func assetAddress(name string) (string, error) {
 // serveAsset answers an embedded file. They are the same for everyone, so they need no
 // session.
 func serveAsset(w http.ResponseWriter, r *http.Request) {
-	a, ok := assets[r.PathValue("name")]
+	a, ok := assets().byName[r.PathValue("name")]
 	if !ok {
 		http.NotFound(w, r)
 		return

@@ -367,7 +367,7 @@ func TestNoProxyKeepsAPrivatePage(t *testing.T) {
 			t.Errorf("%s: %q", path, got.header.Get("Cache-Control"))
 		}
 	}
-	for name, file := range assetNames {
+	for name, file := range assets().names {
 		got := p.get(assetPath + file)
 		if got.status != http.StatusOK || !strings.Contains(got.header.Get("Cache-Control"), "immutable") || got.header.Get("Set-Cookie") != "" || got.header.Get("Content-Type") == "" {
 			t.Errorf("%s: %d %q", name, got.status, got.header)
