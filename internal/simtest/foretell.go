@@ -82,6 +82,13 @@ func (y *play) newsOf(unseen []int) news {
 	return n
 }
 
+// refusedInANewOrg reports whether the last run has found that the panel refuses the domain of
+// a website whose org it has made itself.
+func (y *play) refusedInANewOrg(a reconcile.ActionRecord) bool {
+	return slices.ContainsFunc(y.last.Holds, func(h reconcile.Hold) bool { return h.Kind == reconcile.HoldDomainTaken && h.Subscription == a.Subscription }) &&
+		slices.ContainsFunc(y.last.Actions, func(b reconcile.ActionRecord) bool { return b.Kind == reconcile.CreateOrg && b.Customer == a.Customer })
+}
+
 // told are the ids of the actions of a report, without the parts of an id that exist only
 // after the action, and without those for which there are news.
 func (y *play) told(rep reconcile.Report, n news) (ids []string) {
@@ -100,6 +107,9 @@ func (y *play) told(rep reconcile.Report, n news) (ids []string) {
 		}
 		if a.Kind == reconcile.InstallApp && y.Company.Apps.Denied {
 			continue // before there is a website the panel cannot be asked, and it refuses
+		}
+		if a.Kind == reconcile.CreateWebsite && y.refusedInANewOrg(a) {
+			continue // before there is an org the panel cannot be asked whether it takes the domain
 		}
 		if a.Kind == reconcile.WriteMetadata || a.Kind == reconcile.Link && a.Hosting == 0 {
 			id = id[:strings.LastIndexByte(id, ':')]

@@ -185,6 +185,8 @@ var foundSeeds = []uint64{
 	26090,  // of two installations one has invited the owner, and the other one gives the org its name later
 	20511,  // a flow run holds a second order of a customer whose first one a run has let pass
 	300426, // a create without an answer, a listing that lacks its hosting, and staff purge that before the next look
+	301850, // an answer about the first of two trials that cannot be read
+	312183, // a website that staff deleted still has the domain, and the org in which to ask is yet to be made
 	121218, // two customers share an org, and the look of one of them is refused
 	48482,  // of two installations one reads the other's new org a moment before its hosting shows
 }

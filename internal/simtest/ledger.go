@@ -293,6 +293,7 @@ func (y *play) served(p *process, r *http.Request, answer *http.Response, err er
 		return
 	}
 	id, one := strings.CutPrefix(r.URL.Path, "/v1/subscriptions/")
+	one = one && json.Valid(peek(answer)) // else it cannot be read
 	switch {
 	case one && p.number == second:
 		y.twins.answered[id] = true
@@ -318,11 +319,9 @@ func (y *play) served(p *process, r *http.Request, answer *http.Response, err er
 	}
 }
 
-// hostingsIn are the hostings that the answer to a listing shows. The program reads it after
-// that, to the same end.
-func hostingsIn(answer *http.Response) map[int]bool {
-	body, err := io.ReadAll(answer.Body)
-	end := err
+// peek reads an answer, which the program reads after that, to the same end.
+func peek(answer *http.Response) []byte {
+	body, end := io.ReadAll(answer.Body)
 	if end == nil {
 		end = io.EOF
 	}
@@ -330,13 +329,18 @@ func hostingsIn(answer *http.Response) map[int]bool {
 		io.Reader
 		io.Closer
 	}{io.MultiReader(bytes.NewReader(body), iotest.ErrReader(end)), answer.Body}
+	return body
+}
+
+// hostingsIn are the hostings that the answer to a listing shows.
+func hostingsIn(answer *http.Response) map[int]bool {
 	var page struct {
 		Items []struct {
 			ID int `json:"id"`
 		} `json:"items"`
 	}
 	shown := map[int]bool{}
-	if err == nil && json.Unmarshal(body, &page) == nil {
+	if json.Unmarshal(peek(answer), &page) == nil {
 		for _, item := range page.Items {
 			shown[item.ID] = true
 		}
