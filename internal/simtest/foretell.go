@@ -85,7 +85,9 @@ func (y *play) newsOf(unseen []int) news {
 // refusedInANewOrg reports whether the last run has found that the panel refuses the domain of
 // a website whose org it has made itself.
 func (y *play) refusedInANewOrg(a reconcile.ActionRecord) bool {
-	return slices.ContainsFunc(y.last.Holds, func(h reconcile.Hold) bool { return h.Kind == reconcile.HoldDomainTaken && h.Subscription == a.Subscription }) &&
+	return slices.ContainsFunc(y.last.Holds, func(h reconcile.Hold) bool {
+		return h.Kind == reconcile.HoldDomainTaken && h.Subscription == a.Subscription
+	}) &&
 		slices.ContainsFunc(y.last.Actions, func(b reconcile.ActionRecord) bool { return b.Kind == reconcile.CreateOrg && b.Customer == a.Customer })
 }
 
@@ -93,24 +95,10 @@ func (y *play) refusedInANewOrg(a reconcile.ActionRecord) bool {
 // after the action, and without those for which there are news.
 func (y *play) told(rep reconcile.Report, n news) (ids []string) {
 	for _, a := range rep.Actions {
-		if n.hostings[a.Hosting] || n.customers[a.Customer] {
+		if n.hostings[a.Hosting] || n.customers[a.Customer] || y.unforeseen(a, rep) {
 			continue
 		}
 		id := a.ID
-		if a.Kind == reconcile.SendMail {
-			continue // it comes after the changes, and its id has their time
-		}
-		if a.Kind == reconcile.Terminate && slices.ContainsFunc(rep.Actions, func(b reconcile.ActionRecord) bool {
-			return b.Kind == reconcile.Backup && b.Hosting == a.Hosting && b.State == reconcile.ActionApplied
-		}) {
-			continue // the dry run does not know that the backup takes no time
-		}
-		if a.Kind == reconcile.InstallApp && y.Company.Apps.Denied {
-			continue // before there is a website the panel cannot be asked, and it refuses
-		}
-		if a.Kind == reconcile.CreateWebsite && y.refusedInANewOrg(a) {
-			continue // before there is an org the panel cannot be asked whether it takes the domain
-		}
 		if a.Kind == reconcile.WriteMetadata || a.Kind == reconcile.Link && a.Hosting == 0 {
 			id = id[:strings.LastIndexByte(id, ':')]
 		}
@@ -120,4 +108,22 @@ func (y *play) told(rep reconcile.Report, n news) (ids []string) {
 	}
 	slices.Sort(ids)
 	return slices.Compact(ids)
+}
+
+// unforeseen reports whether a dry run cannot tell whether this will be done, or when.
+func (y *play) unforeseen(a reconcile.ActionRecord, rep reconcile.Report) bool {
+	switch a.Kind {
+	case reconcile.SendMail:
+		return true // it comes after the changes, and its id has their time
+	case reconcile.Terminate: // the dry run does not know that the backup takes no time
+		return slices.ContainsFunc(rep.Actions, func(b reconcile.ActionRecord) bool {
+			return b.Kind == reconcile.Backup && b.Hosting == a.Hosting && b.State == reconcile.ActionApplied
+		})
+	case reconcile.InstallApp:
+		return y.Company.Apps.Denied // before there is a website the panel cannot be asked, and it refuses
+	case reconcile.CreateWebsite:
+		return y.refusedInANewOrg(a) // before there is an org the panel cannot be asked whether it takes the domain
+	default:
+		return false
+	}
 }

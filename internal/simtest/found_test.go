@@ -188,6 +188,8 @@ var foundSeeds = []uint64{
 	301850, // an answer about the first of two trials that cannot be read
 	312183, // a website that staff deleted still has the domain, and the org in which to ask is yet to be made
 	121218, // two customers share an org, and the look of one of them is refused
+	309268, // staff lift a suspension whose answer was lost, before it is looked for
+	319568, // a hold on an order that has ended, whose hosting a person binds to another one
 	48482,  // of two installations one reads the other's new org a moment before its hosting shows
 }
 

@@ -307,14 +307,19 @@ func (y *play) served(p *process, r *http.Request, answer *http.Response, err er
 		y.billed[r.URL.Query().Get("subscription")] = true
 	}
 	if of := orgListed.FindStringSubmatch(r.URL.Path); of != nil {
-		var shown map[int]bool
-		if of[2] == "" {
-			shown = hostingsIn(answer) // a listing may be a minute old, and lack the newest
-		}
-		for _, h := range y.world.Hostings() {
-			if h.Org == of[1] && (of[2] == "" && shown[h.ID] || of[2] == strconv.Itoa(h.ID)) {
-				y.read[h.ID], y.looked[h.ID] = true, y.world.Now()
-			}
+		y.sawHostings(of[1], of[2], answer)
+	}
+}
+
+// sawHostings records what the listing of an org, or the answer about one hosting, showed.
+func (y *play) sawHostings(org, one string, answer *http.Response) {
+	var shown map[int]bool
+	if one == "" {
+		shown = hostingsIn(answer) // a listing may be a minute old, and lack the newest
+	}
+	for _, h := range y.world.Hostings() {
+		if h.Org == org && (one == "" && shown[h.ID] || one == strconv.Itoa(h.ID)) {
+			y.read[h.ID], y.looked[h.ID] = true, y.world.Now()
 		}
 	}
 }

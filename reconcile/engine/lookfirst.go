@@ -468,8 +468,14 @@ func (r *run) readChanged(ctx context.Context, c *reconcile.Customer, p reconcil
 
 func (r *run) findSuspension(ctx context.Context, c *reconcile.Customer, p reconcile.Pending, out *reconcile.Outcome) (bool, error) {
 	h, err := r.readChanged(ctx, c, p, out)
-	if err != nil || h == nil || h.State != reconcile.HostingSuspended {
+	if err != nil || h == nil {
 		return false, err
+	}
+	if h.State == reconcile.HostingActive && reconcile.SuspensionMarked(h.FriendlyName, r.Policy.Instance) {
+		return true, nil // our mark came with it: it was done, counts for the brake, and somebody has lifted it since
+	}
+	if h.State != reconcile.HostingSuspended {
+		return false, nil
 	}
 	// Dated from now: if the database was put back to an old copy, another call may have
 	// done it, and the hosting must not be deleted earlier than its suspension allows.

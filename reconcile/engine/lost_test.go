@@ -188,6 +188,23 @@ func TestASuspensionThatComesLateIsLiftedForWhoeverHasTheHostingNow(t *testing.T
 	})
 }
 
+// TestASuspensionThatStaffHaveLiftedBeforeItWasLookedForWasDone: its answer was lost, it took
+// effect, and staff lifted it before the next look. The mark in the name shows that it was
+// done, so that the next suspension of the hosting is the second one for the brake.
+func TestASuspensionThatStaffHaveLiftedBeforeItWasLookedForWasDone(t *testing.T) {
+	r := testenv.New(t, testenv.Options{})
+	s := signUp(t, r, simulator.SignUp{Email: "ada@example.com", Price: priceFor(t, r, plans(r)[0])})
+	r.Run(engine.Request{})
+	must(t, r.World.Cancel(s.Subscription))
+	r.World.Advance(2 * time.Minute)
+	r.World.SetFault(onlyFirst("PATCH /orgs/{org}/subscriptions/{subscription}", simulator.LateBy(time.Minute)))
+	_, _ = r.Try(engine.Request{})
+	r.World.Advance(61 * time.Second)
+	must(t, r.World.StaffResume(r.World.Hostings()[0].ID))
+	r.World.Advance(2 * time.Minute)
+	diff(t, "both were done", []string{"suspend adopted", "suspend applied"}, kinds(r.Run(engine.Request{})))
+}
+
 // TestAHostingThatIsSomebodyElsesByNowIsNotFoughtOver: a creation was not heard of, and
 // the hosting was bound to another customer's subscription meanwhile. With the binding
 // insisted on put in once, this went red: nothing more was done for the first one.

@@ -163,8 +163,9 @@
 //  30. People's holds withhold: "no-suspend" what takes away, "keep-suspended" what resumes,
 //     "ignore" everything, and all other holds of it; a run that leaves nothing but that has
 //     converged. The hold of a subscription counts for the hostings that were made for it,
-//     even if others have taken them over. MODE=provision withholds what takes away. When
-//     every hosting of a new org is withheld, so is the org.
+//     even if others have taken them over; a marker by which it counts stays until the hold
+//     ends. MODE=provision withholds what takes away. When every hosting of a new org is
+//     withheld, so is the org.
 //  31. Where mails are on, the customer is warned at each step of WARN_BEFORE before a grace
 //     period ends that takes down a hosting which is up, and before a deletion. Of several
 //     steps that have passed only the one nearest to the event counts, and none in its last

@@ -13,6 +13,15 @@ func byPerson(c *reconcile.Customer, name string) {
 	c.Bindings[0].How, c.Hostings[0].FriendlyName = reconcile.BoundByAdopt, name
 }
 
+// markedAndHeld is that world with the marker of another subscription of the customer in the
+// name, and with a hold of a person on a subscription.
+func markedAndHeld(marked, held string, until time.Time) func(*reconcile.Customer, *reconcile.Policy) {
+	return func(c *reconcile.Customer, _ *reconcile.Policy) {
+		byPerson(c, "Basic ["+marked+"/1]")
+		c.Manual = []reconcile.ManualHold{{Kind: reconcile.NoSuspend, Subscription: held, Author: "ops", Until: until}}
+	}
+}
+
 func TestTheNameOfAHostingThatAPersonHasBoundShowsIt(t *testing.T) {
 	const mark = "mark_hosting:sub_1/1:7"
 	named := func(name string) func(*reconcile.Customer, *reconcile.Policy) {
@@ -51,6 +60,10 @@ func TestTheNameOfAHostingThatAPersonHasBoundShowsIt(t *testing.T) {
 			another(c, "2", reconcile.StatusActive, "price_basic")
 			c.Bindings = append(c.Bindings, reconcile.Binding{Subscription: "sub_2", Item: "si_2", Slot: 1, Org: "org-1", Hosting: 7, How: reconcile.BoundByAdopt})
 		}, mark},
+		{"with the marker of another, whose hold is in force", markedAndHeld("sub_9", "sub_9", time.Time{}), "hold manual"},
+		{"whose hold has ended", markedAndHeld("sub_9", "sub_9", noon.Add(-time.Hour)), mark},
+		{"a hold of somebody else's", markedAndHeld("sub_9", "sub_8", time.Time{}), mark},
+		{"a hold of the customer, which covers the new one too", markedAndHeld("sub_9", "", time.Time{}), mark},
 		{"it is suspended, because it is not paid", func(c *reconcile.Customer, _ *reconcile.Policy) {
 			byPerson(c, "By hand")
 			c.Subscriptions[0].Status = reconcile.StatusUnpaid

@@ -224,11 +224,26 @@ func (pl *planner) forbids(a reconcile.Action) *reconcile.ManualHold {
 		if !m.InForce(pl.now) || m.Subscription != "" && m.Subscription != a.Subscription && !pl.shares(m.Subscription, a.Hosting) {
 			continue
 		}
-		if m.Kind == reconcile.Ignore || m.Kind == reconcile.NoSuspend && pl.cat.Takes(a) || m.Kind == reconcile.KeepSuspended && (a.Kind == reconcile.Resume || a.Kind == reconcile.Link && a.How == reconcile.BoundByResubscription) {
-			return m // who comes back does not get around it by taking the hosting over
+		if pl.withholds(m, a) {
+			return m
 		}
 	}
 	return nil
+}
+
+// withholds reports whether the hold of a person withholds an action on what it covers.
+func (pl *planner) withholds(m *reconcile.ManualHold, a reconcile.Action) bool {
+	switch {
+	case m.Kind == reconcile.Ignore:
+		return true
+	case a.Kind == reconcile.MarkHosting && m.Subscription != a.Subscription:
+		i := pl.hostingIndex(a.Hosting) // by the marker that stands there the hold counts for the hosting
+		return i >= 0 && m.Subscription != "" && pl.marker(&pl.c.Hostings[i]).StripeID == m.Subscription
+	case m.Kind == reconcile.NoSuspend:
+		return pl.cat.Takes(a)
+	default: // keep-suspended: who comes back does not get around it by taking the hosting over
+		return a.Kind == reconcile.Resume || a.Kind == reconcile.Link && a.How == reconcile.BoundByResubscription
+	}
 }
 
 // forbidsBasis finds the manual hold that withholds the Link action on which another
