@@ -535,7 +535,8 @@ func orgName(o reconcile.Outcome) string {
 func bindOrg(ctx context.Context, tx conn, o reconcile.Outcome) error {
 	var owner string
 	var erased bool
-	shared, err := tx.one(ctx, "SELECT id, erased_at IS NOT NULL FROM customers WHERE org_id = $1 AND id <> $2 AND NOT org_guest ORDER BY id LIMIT 1",
+	shared, err := tx.one(ctx, `WITH o AS MATERIALIZED (SELECT id, erased_at FROM customers WHERE org_id = $1 AND id <> $2 AND NOT org_guest)
+		SELECT id, erased_at IS NOT NULL FROM o ORDER BY id LIMIT 1`, // materialized: else PostgreSQL may go through all customers by id
 		[]any{o.Org.ID, o.Action.Customer}, &owner, &erased)
 	if err == nil && erased { // it becomes the org of another customer, and is in use again with its name
 		_, err = tx.exec(ctx, "UPDATE orgs SET erased = FALSE WHERE id = $1", o.Org.ID)

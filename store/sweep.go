@@ -210,7 +210,9 @@ func (s *Store) MergeSweep(ctx context.Context, tok reconcile.Token, now time.Ti
 		return 0, err
 	}
 	facts, err := left.take(ctx, s, mergeChunk)
+	total := 0
 	for err == nil && len(facts) > 0 {
+		total += len(facts)
 		facts, err = left.takeBeside(ctx, s, mergeChunk, func() error {
 			merged := 0
 			err := s.fenced(ctx, op, tok, func(ctx context.Context, tx conn) (err error) {
@@ -232,7 +234,19 @@ func (s *Store) MergeSweep(ctx context.Context, tok reconcile.Token, now time.Ti
 			return changed, err
 		}
 	}
+	if changed >= max(mergeChunk, total/10) {
+		s.sample(ctx)
+	}
 	return changed, s.fenced(ctx, op, tok, recount)
+}
+
+// sample lets PostgreSQL look at what a sweep has filled. Until it does so by itself, which may
+// be a minute later, its planner takes the tables for nearly empty, and reads them whole for one
+// customer. A server that does not let us is only slower: the error is of no interest.
+func (s *Store) sample(ctx context.Context) {
+	if s.d == postgres {
+		_, _ = conn{s.write, s.d}.exec(ctx, "ANALYZE (SKIP_LOCKED) customers, stripe_customers, subscriptions")
+	}
 }
 
 // KnownSubscriptions returns up to n subscriptions that are bound and known to Stripe, those

@@ -109,9 +109,14 @@ func TestRequestsThatHangLeaveSlotsToTheMoreUrgent(t *testing.T) {
 	for _, tt := range []struct {
 		slots int
 		want  []int // in flight: Bulk alone, then with Normal, then with Urgent
-	}{{1, []int{1, 1, 1}}, {2, []int{1, 2, 2}}, {3, []int{2, 3, 3}}, {4, []int{3, 4, 4}}, {8, []int{6, 7, 8}}, {16, []int{12, 14, 16}}} {
+		alone bool
+	}{
+		{slots: 1, want: []int{1, 1, 1}}, {slots: 2, want: []int{1, 2, 2}}, {slots: 3, want: []int{2, 3, 3}},
+		{slots: 4, want: []int{3, 4, 4}}, {slots: 8, want: []int{6, 7, 8}}, {slots: 16, want: []int{12, 14, 16}},
+		{slots: 8, want: []int{8, 8, 8}, alone: true},
+	} {
 		synctest.Test(t, func(t *testing.T) {
-			n := &line{t: t, l: New(Options{RPS: math.Inf(1), Concurrency: tt.slots})}
+			n := &line{t: t, l: New(Options{RPS: math.Inf(1), Concurrency: tt.slots, Alone: tt.alone})}
 			var got []int
 			for _, c := range "bnu" {
 				for range 20 {

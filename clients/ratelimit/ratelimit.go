@@ -32,7 +32,7 @@
 //  4. Bulk leaves a quarter of the slots to the others, at least one of two, and Bulk and
 //     Normal together leave an eighth to Urgent. Of 8 slots Bulk can hold 6, and Normal
 //     and Bulk together 7. So if every request of a sweep hangs, the others still go. A
-//     limiter with one slot cannot keep one free.
+//     limiter with one slot cannot keep one free, and one that is Alone need not.
 //
 // # Decisions, in the order in which they matter
 //
@@ -104,6 +104,9 @@ type Options struct {
 	// Concurrency is the most requests in flight, of which the less urgent classes leave
 	// some free. 0 or less: 8.
 	Concurrency int
+	// Alone means that callers of several classes do not wait for each other, because they
+	// call one after the other: every class may use all slots.
+	Alone bool
 	// Min is the lowest rate that refusals can lead to. 0 or less: 0.5, or RPS if that
 	// is lower.
 	Min float64
@@ -140,10 +143,14 @@ func New(o Options) *Limiter {
 	if !(o.Min > 0) {
 		o.Min = defaultMin
 	}
+	slots := shares(o.Concurrency)
+	if o.Alone {
+		slots = [classes]int{o.Concurrency, o.Concurrency, o.Concurrency}
+	}
 	return &Limiter{
 		top:     o.RPS,
 		low:     min(o.Min, o.RPS),
-		slots:   shares(o.Concurrency),
+		slots:   slots,
 		current: o.RPS,
 	}
 }

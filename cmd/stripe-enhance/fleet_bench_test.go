@@ -4,6 +4,7 @@ package main
 
 import (
 	"bytes"
+	"cmp"
 	"database/sql"
 	"errors"
 	"fmt"
@@ -46,7 +47,7 @@ func onEmpty(b *testing.B, name string, do func(b *testing.B, database string)) 
 // BenchmarkFleetRun measures the first full run of an account, and a second one that finds
 // nothing changed, each as a process of its own. Most of the account is not for sale: prices
 // without a mapping. "bound" is the time that the rate alone needs for the pages; 0: no rate.
-// PROGRAM=FILE measures another version:
+// PROGRAM=FILE measures another version, CONC=N makes CONCURRENCY N:
 //
 //	go test ./cmd/stripe-enhance -run '^$' -bench 'FleetRun/(sqlite|postgres)/peer' -benchtime 1x
 func BenchmarkFleetRun(b *testing.B) {
@@ -64,7 +65,7 @@ func BenchmarkFleetRun(b *testing.B) {
 	} {
 		onEmpty(b, c.name, func(b *testing.B, database string) {
 			world := simulator.New(simulator.Options{Calm: true, Follow: time.Now, Latency: c.latency})
-			s := newSiteIn(b, world, database, "STRIPE_RPS="+strconv.Itoa(c.rate), "BRAKE_CREATE=100000", "LEASE_TTL=60s", "LOG_LEVEL=WARN")
+			s := newSiteIn(b, world, database, "STRIPE_RPS="+strconv.Itoa(c.rate), "CONCURRENCY="+cmp.Or(os.Getenv("CONC"), "8"), "BRAKE_CREATE=100000", "LEASE_TTL=60s", "LOG_LEVEL=WARN")
 			s.binary = benchmarked(b)
 			world.Populate(c.size-c.sold, simulator.Mix{Plain: true, Statuses: map[string]int{"active": 1}})
 			price := world.AddPrice("prod_basic", "for_sale", 900)

@@ -335,7 +335,8 @@ func (c *certificate) when() time.Time {
 }
 
 func (a *App) newSide(name string, rps float64) *side {
-	limit := ratelimit.Options{RPS: rps, Concurrency: a.Config.Concurrency}
+	// Beside the run of a command there is nothing for which a slot has to be free.
+	limit := ratelimit.Options{RPS: rps, Concurrency: a.Config.Concurrency, Alone: a.metrics == nil}
 	if a.Simulated != nil {
 		limit = ratelimit.Options{RPS: math.Inf(1)}
 	}

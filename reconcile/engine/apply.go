@@ -37,7 +37,7 @@ func (r *run) apply(ctx context.Context) error {
 	var done atomic.Int32
 	for _, stage := range stages {
 		g := errgroup.Group{}
-		g.SetLimit(r.Concurrency)
+		g.SetLimit(r.inHand())
 		for _, w := range r.work.list {
 			if !stage.has(w) || !r.brake.releases(w.id) {
 				continue
@@ -53,6 +53,15 @@ func (r *run) apply(ctx context.Context) error {
 		r.noteLost(g.Wait())
 	}
 	return nil
+}
+
+// inHand is how many customers a run serves at once. Each of them waits for one side or the
+// other, so that twice as many as either side takes requests keep both of them busy.
+func (r *run) inHand() int {
+	if r.Concurrency == 1 {
+		return 1 // one after the other
+	}
+	return 2 * r.Concurrency
 }
 
 // stage is customers who are applied together, before those of the next one. Those who are

@@ -40,7 +40,8 @@ type Options struct {
 	DriftInterval time.Duration
 	// DriftShare is the most hostings compared in one run. 0: no limit.
 	DriftShare int
-	// Concurrency is how many customers are worked on at once. 0: 8.
+	// Concurrency is how many requests each side takes at once. A run reads as many things at
+	// once, and serves twice as many customers, or one if it is 1. 0: 8.
 	Concurrency int
 	// Keep is how long the history is kept: journal, runs, webhooks. 0: for ever.
 	Keep time.Duration
