@@ -274,7 +274,8 @@ func (y *play) mistakable(customer string) int {
 		waits := slices.ContainsFunc(y.last.Holds, func(w reconcile.Hold) bool {
 			return w.Kind == reconcile.HoldAdopt && w.Customer == customer && w.Hosting == int64(h.ID)
 		})
-		alike := y.livesIn(customer, h.Org, h.ID) ||
+		former := y.moved[customer].from // by which the org became the customer's, perhaps before anything was made in it
+		alike := y.livesIn(customer, h.Org, h.ID) || o.staff && former != "" && former == y.owner[h.Org] ||
 			!o.staff && slices.ContainsFunc(orgs, func(o simulator.Org) bool { return o.ID == h.Org && strings.EqualFold(o.Name, names[customer]) }) ||
 			!o.staff && slices.ContainsFunc(y.owners(h.Org), func(e string) bool { return slices.Contains(y.addresses(customer), e) })
 		if waits && alike {

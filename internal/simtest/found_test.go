@@ -189,6 +189,7 @@ var foundSeeds = []uint64{
 	312183, // a website that staff deleted still has the domain, and the org in which to ask is yet to be made
 	121218, // two customers share an org, and the look of one of them is refused
 	309268, // staff lift a suspension whose answer was lost, before it is looked for
+	325962, // an order is called new beside a hosting by staff, its hosting is refused, the address changes, and the next order waits
 	319568, // a hold on an order that has ended, whose hosting a person binds to another one
 	48482,  // of two installations one reads the other's new org a moment before its hosting shows
 }
