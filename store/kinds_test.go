@@ -36,7 +36,7 @@ var errUndone = errors.New("taken back")
 
 // tryInsert runs an insert with a value and takes it back.
 func (f *fixture) tryInsert(insert, value string) error {
-	return f.transact(f.Context(), "trying a kind", func(ctx context.Context, tx conn) error {
+	return f.unfenced(f.Context(), "trying a kind", func(ctx context.Context, tx conn) error {
 		if _, err := tx.exec(ctx, "INSERT INTO hostings (id, org_id, state) VALUES (1, 'o', 'active')"); err != nil {
 			return err
 		}

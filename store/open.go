@@ -272,18 +272,28 @@ func (c conn) exec(ctx context.Context, query string, args ...any) (int64, error
 // fenced runs fn in a write transaction that proceeds only while tok is the
 // lease's token. fn may run several times and must start afresh each time.
 func (s *Store) fenced(ctx context.Context, op string, tok reconcile.Token, fn func(context.Context, conn) error) error {
-	return s.transact(ctx, op, func(ctx context.Context, tx conn) error {
+	return s.transact(ctx, &queued{op: op, fn: withToken(tok, fn)})
+}
+
+// fencedAlone is fenced for a write of thousands of rows, which shares its transaction with no
+// other: behind a savepoint SQLite keeps a copy of each changed page in memory.
+func (s *Store) fencedAlone(ctx context.Context, op string, tok reconcile.Token, fn func(context.Context, conn) error) error {
+	return s.transact(ctx, &queued{op: op, fn: withToken(tok, fn), alone: true})
+}
+
+func withToken(tok reconcile.Token, fn func(context.Context, conn) error) func(context.Context, conn) error {
+	return func(ctx context.Context, tx conn) error {
 		if err := checkToken(ctx, tx, tok); err != nil {
 			return err
 		}
 		return fn(ctx, tx)
-	})
+	}
 }
 
 // unfenced runs fn in a write transaction that needs no lease: nudges and what people
 // change.
 func (s *Store) unfenced(ctx context.Context, op string, fn func(context.Context, conn) error) error {
-	return s.transact(ctx, op, withSettings(fn))
+	return s.transact(ctx, &queued{op: op, fn: withSettings(fn)})
 }
 
 // first is unfenced for webhooks, whose sender waits. It does not line up for a turn: of
@@ -360,14 +370,14 @@ func lostLease(tok reconcile.Token, have int64) error {
 	return fault.Errorf(fault.Fenced, "token %d is no longer the lease's (%d)", tok, have)
 }
 
-// transact runs fn in a transaction on the writing side when it is its turn. On SQLite, which
-// has one connection that writes, those who wait meanwhile share the next transaction, and so
-// one fsync: see runGroup.
-func (s *Store) transact(ctx context.Context, op string, fn func(context.Context, conn) error) error {
+// transact runs a write in a transaction on the writing side when it is its turn. On SQLite,
+// which has one connection that writes, those who wait meanwhile share the next transaction,
+// and so one fsync: see runGroup.
+func (s *Store) transact(ctx context.Context, m *queued) error {
 	if s.d != sqlite {
-		return s.repeat(ctx, op, fn)
+		return s.repeat(ctx, m.op, m.fn)
 	}
-	m := &queued{ctx: ctx, op: op, fn: fn, done: make(chan struct{})}
+	m.ctx, m.done = ctx, make(chan struct{})
 	s.line.add(m)
 	select {
 	case s.turn <- struct{}{}:
@@ -376,7 +386,7 @@ func (s *Store) transact(ctx context.Context, op string, fn func(context.Context
 	case <-m.done:
 	case <-ctx.Done():
 		if s.line.withdraw(m) {
-			return failed(op, ctx.Err())
+			return failed(m.op, ctx.Err())
 		}
 		<-m.done
 	}
@@ -385,11 +395,12 @@ func (s *Store) transact(ctx context.Context, op string, fn func(context.Context
 
 // queued is a write that waits for its turn.
 type queued struct {
-	ctx  context.Context
-	op   string
-	fn   func(context.Context, conn) error
-	err  error         // set before done is closed
-	done chan struct{} // closed when the write is durable, or has failed
+	op    string
+	fn    func(context.Context, conn) error
+	alone bool // it shares its transaction with no other
+	ctx   context.Context
+	err   error         // set before done is closed
+	done  chan struct{} // closed when the write is durable, or has failed
 }
 
 // line is the writes that wait for their turn, in their order. Whoever has the turn takes
@@ -408,17 +419,28 @@ func (l *line) add(m *queued) {
 	l.waiting = append(l.waiting, m)
 }
 
-// take takes m out of the line with those who wait as well, m first. There are none if the
-// one who had the turn before has run m.
+// take takes m out of the line with those who wait as well and can share a transaction, m
+// first. There are none if the one who had the turn before has run m.
 func (l *line) take(m *queued) (group []*queued) {
 	if !l.withdraw(m) {
 		return nil
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	group = []*queued{m}
+	if m.alone {
+		return group
+	}
 	n := min(len(l.waiting), mostTogether-1)
-	group = append([]*queued{m}, l.waiting[:n]...)
-	l.waiting = slices.Clone(l.waiting[n:])
+	left := make([]*queued, 0, len(l.waiting))
+	for _, other := range l.waiting[:n] {
+		if other.alone {
+			left = append(left, other)
+			continue
+		}
+		group = append(group, other)
+	}
+	l.waiting = append(left, l.waiting[n:]...)
 	return group
 }
 

@@ -434,7 +434,7 @@ func (s *Store) MakeDue(ctx context.Context, tok reconcile.Token, ids []string, 
 	after := ""
 	for {
 		last, n := "", 0
-		err := s.fenced(ctx, op, tok, func(ctx context.Context, tx conn) error {
+		err := s.fencedAlone(ctx, op, tok, func(ctx context.Context, tx conn) error {
 			query := "SELECT coalesce(max(id), ''), count(*) FROM (SELECT id FROM customers WHERE id > $1 ORDER BY id LIMIT $2) page"
 			if _, err := tx.one(ctx, query, []any{after, allChunk}, &last, &n); err != nil || n == 0 {
 				return err

@@ -76,7 +76,7 @@ func TestAnUpgradeMovesNoGracePeriod(t *testing.T) {
 			_, err = p.UpTo(t.Context(), 1)
 		}
 		if err == nil {
-			err = s.transact(t.Context(), "filling an old database", oldDatabase)
+			err = s.unfenced(t.Context(), "filling an old database", oldDatabase)
 		}
 		if err == nil {
 			_, err = s.Migrate(t.Context(), false)

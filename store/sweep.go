@@ -72,7 +72,7 @@ func (w *sweep) add(facts []reconcile.SubscriptionFacts) error {
 
 // BeginSweep empties the staging area.
 func (s *Store) BeginSweep(ctx context.Context, tok reconcile.Token) error {
-	err := s.fenced(ctx, "beginning a sweep", tok, emptyStaging)
+	err := s.fencedAlone(ctx, "beginning a sweep", tok, emptyStaging)
 	if err == nil {
 		s.sweep.begin()
 	}
@@ -215,7 +215,7 @@ func (s *Store) MergeSweep(ctx context.Context, tok reconcile.Token, now time.Ti
 		total += len(facts)
 		facts, err = left.takeBeside(ctx, s, mergeChunk, func() error {
 			merged := 0
-			err := s.fenced(ctx, op, tok, func(ctx context.Context, tx conn) (err error) {
+			err := s.fencedAlone(ctx, op, tok, func(ctx context.Context, tx conn) (err error) {
 				m := merge{tx: tx, now: now, present: s.now()}
 				merged, err = m.save(ctx, facts)
 				return err
@@ -230,7 +230,7 @@ func (s *Store) MergeSweep(ctx context.Context, tok reconcile.Token, now time.Ti
 		return changed, err
 	}
 	if len(stored) > 0 { // else nothing was stored
-		if err := s.fenced(ctx, op, tok, emptyStaging); err != nil {
+		if err := s.fencedAlone(ctx, op, tok, emptyStaging); err != nil {
 			return changed, err
 		}
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -11,6 +12,7 @@ import (
 
 	"github.com/stripe-enhance/stripe-enhance/internal/fault"
 	"github.com/stripe-enhance/stripe-enhance/internal/secret"
+	"github.com/stripe-enhance/stripe-enhance/reconcile"
 )
 
 // The tests that kill the process end it at these steps.
@@ -304,5 +306,59 @@ func TestAGroupIsBounded(t *testing.T) {
 	}
 	if second := l.take(all[mostTogether-1]); len(second) != mostTogether || second[1] != all[mostTogether] {
 		t.Errorf("then a group of %d", len(second))
+	}
+}
+
+// A write of thousands of rows shares its transaction with no other, whichever comes first, and
+// keeps nobody behind it waiting for longer.
+func TestALargeWriteIsAlone(t *testing.T) {
+	var l line
+	small, large, last := &queued{}, &queued{alone: true}, &queued{}
+	for _, m := range []*queued{small, large, last} {
+		l.add(m)
+	}
+	if group := l.take(small); !slices.Equal(group, []*queued{small, last}) {
+		t.Errorf("with the first one: %d writes", len(group))
+	}
+	l.add(last)
+	if group := l.take(large); !slices.Equal(group, []*queued{large}) {
+		t.Errorf("with the large one: %d writes", len(group))
+	}
+	if group := l.take(last); !slices.Equal(group, []*queued{last}) {
+		t.Errorf("what is left: %d writes", len(group))
+	}
+}
+
+// A part of a sweep is such a write, and so is waking everybody. Behind a savepoint SQLite kept
+// 200 MB of a sweep of a million in memory.
+func TestASweepSharesNoTransaction(t *testing.T) {
+	f := newFixture(t, sqliteURL(t))
+	f.edit("CREATE TABLE notes (name TEXT)")
+	for name, large := range map[string]func() error{
+		"beginning": func() error { return f.BeginSweep(t.Context(), f.tok) },
+		"merging":   func() error { _, err := f.MergeSweep(t.Context(), f.tok, t0); return err },
+		"waking":    func() error { return f.MakeDue(t.Context(), f.tok, nil, t0) },
+	} {
+		f.must(f.BeginSweep(t.Context(), f.tok))
+		f.must(f.Stage(t.Context(), f.tok, []reconcile.SubscriptionFacts{{Subscription: reconcile.Subscription{ID: "sub_1", Status: reconcile.StatusActive, ReadAt: t0}, Buyer: reconcile.StripeCustomer{ID: "cus_1"}}}))
+		var steps []string
+		f.failpoint = func(step, _ string) { steps = append(steps, step) }
+		f.turn <- struct{}{}
+		var ended sync.WaitGroup
+		for i, write := range []func() error{func() error { return f.unfenced(t.Context(), "a note", note(name)) }, large} {
+			ended.Go(func() { f.must(write()) })
+			for waits := 0; waits <= i; {
+				f.line.mu.Lock()
+				waits = len(f.line.waiting)
+				f.line.mu.Unlock()
+				time.Sleep(time.Millisecond)
+			}
+		}
+		<-f.turn
+		ended.Wait()
+		f.failpoint = func(string, string) {}
+		if text := strings.Join(steps, " "); strings.Contains(text, "before-commit before-commit") {
+			t.Errorf("%s shares a transaction: %s", name, text)
+		}
 	}
 }
