@@ -201,6 +201,10 @@ func (w *World) pageBounds(q *request, total int) (from, to int, bad *answer) {
 			a := badInput("Query deserialize error: invalid " + p.name)
 			return 0, 0, &a
 		}
+		if p.name == "limit" && n > w.opt.MaxPage && w.opt.RefusePage {
+			a := badInput("Query deserialize error: limit is too large")
+			return 0, 0, &a
+		}
 		*p.into = n
 	}
 	from = min(from, total)

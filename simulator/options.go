@@ -36,6 +36,10 @@ type Options struct {
 	// hostile one. Stripe has its own limit of 100.
 	MaxPage int
 
+	// RefusePage makes Enhance refuse a request for a page larger than MaxPage, instead of
+	// giving that many.
+	RefusePage bool
+
 	// Latency is a real delay before each answer, for benchmarks.
 	Latency time.Duration
 

@@ -39,7 +39,8 @@ type Client struct {
 	reads    *http.Client
 	writes   *http.Client
 
-	sent atomic.Int64
+	sent    atomic.Int64
+	orgPage atomic.Int64 // the largest page of orgs that the panel gives; 0: not known
 
 	mu        sync.Mutex // guards the two clocks
 	panelTime time.Time  // the panel's, from the last Date header
@@ -335,6 +336,9 @@ type call struct {
 	question any
 	// create marks a write that makes a second object if it is done twice.
 	create bool
+	// larger marks a page that is larger than the usual one. If it is not given, the usual
+	// one is asked for, so it is tried once, and a failure proves nothing about the panel.
+	larger bool
 	// secrets are removed from the panel's texts, besides the token.
 	secrets []string
 }
@@ -375,6 +379,12 @@ func (c call) about(object string) call {
 // creating marks the call as one that must not happen twice.
 func (c call) creating() call {
 	c.create = true
+	return c
+}
+
+// largerPage marks the call as one for a larger page.
+func (c call) largerPage() call {
+	c.larger = true
 	return c
 }
 

@@ -47,7 +47,8 @@
 // listing of customers is the exception, because a panel on which others sell may grow
 // faster than it can be listed. Its order does not change. So if a page does not
 // continue the one before, reading steps back until it does, and the customers created
-// since the listing began complete it.
+// since the listing began complete it. It is also the only one that asks for more than a hundred
+// at a time, once more than a hundred are left; see largerPages.
 //
 // # Decisions
 //

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"hash/maphash"
+	"net/http"
 	"slices"
 	"strconv"
 	"strings"
@@ -13,6 +14,7 @@ import (
 	"github.com/sirupsen/logrus"
 
 	"github.com/stripe-enhance/stripe-enhance/clients/ratelimit"
+	"github.com/stripe-enhance/stripe-enhance/internal/fault"
 	"github.com/stripe-enhance/stripe-enhance/internal/priority"
 	"github.com/stripe-enhance/stripe-enhance/reconcile"
 )
@@ -308,6 +310,9 @@ func readObject[T item](ctx context.Context, c *Client, at call) (T, error) {
 const (
 	// pageSize is asked for and not relied on: a panel may give fewer or more.
 	pageSize = 100
+	// largestPage is the most orgs that one request asks for: some megabytes at most, well
+	// below listLimit.
+	largestPage = 1000
 	// listingAttempts is how often a listing that moved is begun again. It moves if an
 	// object is created meanwhile, which is rare within the seconds that a listing
 	// takes and is not an error.
@@ -409,7 +414,7 @@ func pagesOnce[T item](ctx context.Context, c *Client, at call, use func([]T, bo
 	sum, total := 0, -1
 	seen := map[uint64]struct{}{}
 	for {
-		page, err := readPage[T](ctx, c, at, sum)
+		page, err := readPage[T](ctx, c, at, sum, pageSize)
 		if err != nil {
 			return err
 		}
@@ -429,8 +434,8 @@ func pagesOnce[T item](ctx context.Context, c *Client, at call, use func([]T, bo
 }
 
 // readPage reads the page of a listing that begins at an offset.
-func readPage[T item](ctx context.Context, c *Client, at call, offset int) (page pageOf[T], err error) {
-	at = at.with("offset", strconv.Itoa(offset), "limit", strconv.Itoa(pageSize))
+func readPage[T item](ctx context.Context, c *Client, at call, offset, size int) (page pageOf[T], err error) {
+	at = at.with("offset", strconv.Itoa(offset), "limit", strconv.Itoa(size))
 	err = c.read(ctx, at, listLimit, page.decode)
 	return page, err
 }
@@ -498,13 +503,113 @@ type walk[T item] struct {
 	moved bool // something came or went
 	step  int  // how far it stepped back last; 0: it did not
 	idle  int  // answers in a row with nothing new
+	// larger is what its listing knows of larger pages.
+	larger *largerPages
+}
+
+// largerPages is what one listing of all orgs finds out about pages that are larger than
+// the specification's. What is wrong about them costs requests and no more: the offset
+// advances by what came, and whether a listing is whole is decided as with small pages.
+type largerPages struct {
+	size    int  // asked for after the first page
+	largest int  // that came, if it shows a limit or reaches the size
+	refused bool // the panel refused the size, and gave the same page in the usual one
+	failed  bool // a page of that size was no use, which proves nothing about the limit
+}
+
+// page reads the page at an offset, where total is the one of the page before, -1 if there
+// was none. The first page always has the usual size, so that a total is known that no
+// larger page can lower: one that does, like one that is empty or not given, is read again
+// in the usual size, and so is the rest of the listing.
+func (w *walk[T]) page(ctx context.Context, c *Client, offset, total int) (pageOf[T], error) {
+	l := w.larger
+	if l.size <= pageSize || total-offset <= pageSize {
+		return readPage[T](ctx, c, w.at, offset, pageSize)
+	}
+	page, err := readPage[T](ctx, c, w.at.largerPage(), offset, l.size)
+	if err == nil && page.count > 0 && page.total >= total {
+		l.came(page.count, offset+page.count < page.total)
+		return page, nil
+	}
+	if err != nil && (ctx.Err() != nil || !aboutTheSize(err)) {
+		return page, err
+	}
+	refused := refusedSize(err)
+	l.size, l.failed = pageSize, true
+	if page, err = readPage[T](ctx, c, w.at, offset, pageSize); err == nil && refused {
+		l.refused = true
+	}
+	return page, err
+}
+
+// came notes a larger page; more: it was not the last.
+func (l *largerPages) came(count int, more bool) {
+	switch {
+	case count >= l.size || more && count > pageSize:
+		l.largest = max(l.largest, min(count, l.size))
+	case more && count == pageSize:
+		l.size, l.largest = pageSize, max(l.largest, pageSize)
+	case more && l.largest == 0: // the panel may give fewer to those who ask for too many
+		l.size, l.failed = pageSize, true
+	}
+}
+
+// aboutTheSize reports whether a read that failed may succeed with a smaller page.
+func aboutTheSize(err error) bool {
+	kind := fault.Of(err)
+	return refusedSize(err) || kind == fault.Transient || kind == fault.Malformed
+}
+
+// refusedSize reports whether a request itself was refused. A proxy's refusal counts as
+// well.
+func refusedSize(err error) bool {
+	e, ok := errors.AsType[*Error](err)
+	return ok && (e.Status == http.StatusBadRequest || e.Status == http.StatusRequestEntityTooLarge || e.Status == http.StatusUnprocessableEntity)
+}
+
+// OrgPage is what is known of the largest page of orgs that this panel gives, as a text to
+// be kept for UseOrgPage; "" if nothing is known.
+func (c *Client) OrgPage() string {
+	size := int(c.orgPage.Load())
+	if size == 0 {
+		return ""
+	}
+	return c.Fingerprint() + " " + strconv.Itoa(size)
+}
+
+// UseOrgPage takes what OrgPage returned earlier. Anything else, or what is known of
+// another panel, changes nothing.
+func (c *Client) UseOrgPage(kept string) {
+	number, ours := strings.CutPrefix(kept, c.Fingerprint()+" ")
+	size, err := strconv.Atoi(number)
+	if ours && err == nil && size >= pageSize && size <= largestPage {
+		c.orgPage.Store(int64(size))
+	}
+}
+
+// largerPages is what is known when a listing begins.
+func (c *Client) largerPages() *largerPages {
+	if known := int(c.orgPage.Load()); known > 0 {
+		return &largerPages{size: known}
+	}
+	return &largerPages{size: largestPage}
+}
+
+// learn remembers what a complete listing has shown. A failure shows nothing.
+func (c *Client) learn(l *largerPages) {
+	switch {
+	case l.refused:
+		c.orgPage.Store(pageSize)
+	case !l.failed && l.largest > 0:
+		c.orgPage.Store(int64(l.largest))
+	}
 }
 
 // read gives use the new items of each page until the end, or until use has enough.
 func (w *walk[T]) read(ctx context.Context, c *Client, use func([]T) (enough bool, err error)) error {
 	w.seen, w.first = idSet{}, -1
 	for offset, total := 0, -1; ; {
-		page, err := readPage[T](ctx, c, w.at, offset)
+		page, err := w.page(ctx, c, offset, total)
 		if err != nil {
 			return err
 		}
@@ -568,9 +673,9 @@ func (w *walk[T]) checkComplete(total int) error {
 
 // everyOrg gives use all customers in the order of their ids. If customers came while
 // they were listed, those created since the beginning complete the listing.
-func (c *Client) everyOrg(ctx context.Context, at call, use func([]orgWire) (bool, error)) error {
+func (c *Client) everyOrg(ctx context.Context, at call, larger *largerPages, use func([]orgWire) (bool, error)) error {
 	return retryMoved(ctx, c, at, func() error {
-		w := walk[orgWire]{at: at.with("sortBy", "id", "sortOrder", "asc")}
+		w := walk[orgWire]{at: at.with("sortBy", "id", "sortOrder", "asc"), larger: larger}
 		var began time.Time
 		err := w.read(ctx, c, func(page []orgWire) (bool, error) {
 			if began.IsZero() {
@@ -578,6 +683,9 @@ func (c *Client) everyOrg(ctx context.Context, at call, use func([]orgWire) (boo
 			}
 			return use(page)
 		})
+		if errors.As(err, new(*movedError)) { // larger pages may be the reason
+			larger.size, larger.failed = pageSize, true
+		}
 		if err != nil || !w.moved {
 			return err
 		}
@@ -592,7 +700,7 @@ func (c *Client) addCreatedSince(ctx context.Context, at call, seen idSet, began
 	if !began.IsZero() {
 		since = began.Add(-growthOverlap)
 	}
-	w := walk[orgWire]{at: at.with("sortBy", "createdAt", "sortOrder", "desc")}
+	w := walk[orgWire]{at: at.with("sortBy", "createdAt", "sortOrder", "desc"), larger: &largerPages{}}
 	var last orgWire
 	err := w.read(ctx, c, func(page []orgWire) (bool, error) {
 		if last.ID != "" && !newestFirst([]orgWire{last, page[0]}) || !newestFirst(page) {
@@ -619,7 +727,7 @@ func (c *Client) recentOrgs(ctx context.Context, since time.Time) (orgs []orgWir
 	at := get(routeCustomers, c.org).with("sortBy", "createdAt", "sortOrder", "desc")
 	err = retryMoved(ctx, c, at, func() error {
 		orgs = nil
-		w := walk[orgWire]{at: at}
+		w := walk[orgWire]{at: at, larger: &largerPages{}}
 		return w.read(ctx, c, func(page []orgWire) (bool, error) {
 			fresh := len(orgs)
 			orgs = append(orgs, page...)
@@ -658,9 +766,13 @@ func (c *Client) EveryOrg(ctx context.Context, use func([]reconcile.Org) error) 
 		}
 		return false, use(orgs)
 	}
-	at := get(routeCustomers, c.org)
-	if err := c.everyOrg(ctx, at, hand); err != nil || deleted {
-		return err
+	at, larger := get(routeCustomers, c.org), c.largerPages()
+	err := c.everyOrg(ctx, at, larger, hand)
+	if err == nil && !deleted {
+		err = c.everyOrg(ctx, at.with("status", "deleted"), larger, hand)
 	}
-	return c.everyOrg(ctx, at.with("status", "deleted"), hand)
+	if err == nil {
+		c.learn(larger)
+	}
+	return err
 }

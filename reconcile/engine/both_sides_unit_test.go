@@ -35,6 +35,8 @@ type bothSides struct {
 	ContentStore
 	Evidence
 
+	orgPage, orgPageUsed string // as the panel shows it, and as it was kept
+
 	now    time.Time
 	fails  map[string]error
 	subs   map[string]reconcile.SubscriptionFacts
@@ -149,6 +151,9 @@ func (s *bothSides) Orgs(context.Context, time.Time) ([]reconcile.Org, error) {
 func (s *bothSides) EveryOrg(context.Context, func([]reconcile.Org) error) error {
 	return s.call("every org")
 }
+
+func (s *bothSides) OrgPage() string        { return s.orgPage }
+func (s *bothSides) UseOrgPage(kept string) { s.orgPageUsed = kept }
 
 func (s *bothSides) Hostings(_ context.Context, org string) ([]reconcile.Hosting, error) {
 	if err := s.call("list", org); err != nil {

@@ -358,13 +358,23 @@ func (r *run) recover(ctx context.Context) error {
 // true by itself. It returns how many there are.
 func (r *run) saveEveryOrg(ctx context.Context) (int, error) {
 	n := 0
-	err := r.OrgLister.EveryOrg(ctx, func(page []reconcile.Org) error {
+	kept, err := r.Cursors.Cursor(ctx, cursorOrgPage)
+	if err != nil {
+		return n, err
+	}
+	r.OrgLister.UseOrgPage(kept)
+	err = r.OrgLister.EveryOrg(ctx, func(page []reconcile.Org) error {
 		n += len(page)
 		r.progress.show("comparing", n, 0)
 		return r.Inventory.SaveOrgs(ctx, r.tok, page, false, r.now)
 	})
 	if err != nil {
 		return n, fmt.Errorf("listing orgs: %w", err)
+	}
+	if known := r.OrgLister.OrgPage(); known != "" && known != kept {
+		if err := r.Cursors.SetCursor(ctx, r.tok, cursorOrgPage, known); err != nil {
+			return n, err
+		}
 	}
 	return n, r.Inventory.SaveOrgs(ctx, r.tok, nil, true, r.now)
 }

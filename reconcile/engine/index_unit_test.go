@@ -137,3 +137,36 @@ func TestAnOrgThatCannotBeListedBlocksOnlyWhatMayBeInIt(t *testing.T) {
 		})
 	}
 }
+
+// TestThePageOfThePanelIsKept: what a listing has found out is used by the next one, and is
+// written only if it has changed, and if the listing was complete.
+func TestThePageOfThePanelIsKept(t *testing.T) {
+	s := newSides()
+	for _, c := range []struct {
+		found, used, kept string
+		fails             error
+		writes            int
+	}{
+		{"", "", "", nil, 0},
+		{"panel 250", "", "", errOut, 0},
+		{"panel 250", "", "panel 250", nil, 1},
+		{"panel 250", "panel 250", "panel 250", nil, 1},
+		{"", "panel 250", "panel 250", nil, 1},
+		{"other 1000", "panel 250", "other 1000", nil, 2},
+	} {
+		s.orgPage, s.fails["every org"] = c.found, c.fails
+		if _, err := s.run().saveEveryOrg(t.Context()); !errors.Is(err, c.fails) || c.fails == nil && err != nil {
+			t.Fatal(err)
+		}
+		if s.orgPageUsed != c.used || s.values[cursorOrgPage] != c.kept || s.times("set "+cursorOrgPage) != c.writes {
+			t.Errorf("%+v: used %q, kept %q after %d writes", c, s.orgPageUsed, s.values[cursorOrgPage], s.times("set "+cursorOrgPage))
+		}
+	}
+	for _, broken := range []string{"cursor ", "set "} {
+		s := newSides()
+		s.orgPage, s.fails[broken+cursorOrgPage] = "panel 250", errOut
+		if _, err := s.run().saveEveryOrg(t.Context()); !errors.Is(err, errOut) {
+			t.Errorf("%s: got %v", broken, err)
+		}
+	}
+}

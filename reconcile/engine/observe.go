@@ -25,6 +25,7 @@ const (
 	cursorPanel    = "panel"    // pin of the last panel that proved right
 	cursorToken    = "token"    // fingerprint of the last token for the panel that proved right
 	cursorPruned   = "pruned"   // reconcile.Pruning as JSON
+	cursorOrgPage  = "org_page" // the panel, and the largest page of orgs that it gives
 	cursorOrgs     = "orgs"     // RFC 3339: the index of orgs is complete up to here
 	cursorNewest   = "newest"   // RFC 3339, the panel's clock: orgs that are not newer are all in the index
 	cursorRecovery = "recovery" // RFC 3339, the panel's clock: orgs that are not newer were there when we knew nothing of the panel

@@ -64,6 +64,10 @@ type OrgLister interface {
 	// may come more than once; the latest is the truth. Not more than one page is
 	// handed over at a time.
 	EveryOrg(ctx context.Context, use func([]reconcile.Org) error) error
+	// OrgPage is what EveryOrg has found out about the largest page of the panel, to be
+	// kept for UseOrgPage in a later run; "" if nothing.
+	OrgPage() string
+	UseOrgPage(kept string)
 }
 
 // Owners are the people who may sign in to an org.
