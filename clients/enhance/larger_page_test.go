@@ -1,6 +1,7 @@
 package enhance_test
 
 import (
+	"encoding/json"
 	"fmt"
 	"net/http"
 	"net/http/httptest"
@@ -131,6 +132,7 @@ func TestALargerPageThatIsNoUseCostsARequestAndNoCustomer(t *testing.T) {
 			r.URL.RawQuery = q.Encode()
 			c.panel.ServeHTTP(w, r)
 		}, ""},
+		"one twice in the place of another": {shortened(twice), ""},
 	} {
 		t.Run(name, func(t *testing.T) {
 			n := newCrowd(t, 450, 1000, false)
@@ -149,6 +151,20 @@ func TestALargerPageThatIsNoUseCostsARequestAndNoCustomer(t *testing.T) {
 			}
 		})
 	}
+}
+
+// twice puts the first item of a page in the place of the second.
+func twice(page string) string {
+	var wire struct {
+		Items []json.RawMessage `json:"items"`
+		Total int               `json:"total"`
+	}
+	if err := json.Unmarshal([]byte(page), &wire); err != nil {
+		return err.Error()
+	}
+	wire.Items[1] = wire.Items[0]
+	body, _ := json.Marshal(wire)
+	return string(body)
 }
 
 // TestWhatIsKnownOfAnotherPanelIsNotUsed: nor is what cannot be a page.
