@@ -503,13 +503,14 @@ type walk[T item] struct {
 	moved bool // something came or went
 	step  int  // how far it stepped back last; 0: it did not
 	idle  int  // answers in a row with nothing new
-	// larger is what its listing knows of larger pages.
+	// larger has the facts about larger pages that its listing knows.
 	larger *largerPages
 }
 
-// largerPages is what one listing of all orgs finds out about pages that are larger than
-// the specification's. What is wrong about them costs requests and no more: the offset
-// advances by what came, and whether a listing is whole is decided as with small pages.
+// largerPages has the facts that one listing of all orgs finds out about pages larger than
+// the specification's. A mistake about them costs requests and no more: the offset
+// advances by the items that came, and a listing is whole by the same rules as with small
+// pages.
 type largerPages struct {
 	size    int  // asked for after the first page
 	largest int  // that came, if it shows a limit or reaches the size
@@ -567,8 +568,8 @@ func refusedSize(err error) bool {
 	return ok && (e.Status == http.StatusBadRequest || e.Status == http.StatusRequestEntityTooLarge || e.Status == http.StatusUnprocessableEntity)
 }
 
-// OrgPage is what is known of the largest page of orgs that this panel gives, as a text to
-// be kept for UseOrgPage; "" if nothing is known.
+// OrgPage returns the size of the largest page of orgs that this panel gives, as a text to
+// be kept for UseOrgPage; "" if it is not known.
 func (c *Client) OrgPage() string {
 	size := int(c.orgPage.Load())
 	if size == 0 {
@@ -577,7 +578,7 @@ func (c *Client) OrgPage() string {
 	return c.Fingerprint() + " " + strconv.Itoa(size)
 }
 
-// UseOrgPage takes what OrgPage returned earlier. Anything else, or what is known of
+// UseOrgPage takes a text that OrgPage returned earlier. Any other text, or one about
 // another panel, changes nothing.
 func (c *Client) UseOrgPage(kept string) {
 	number, ours := strings.CutPrefix(kept, c.Fingerprint()+" ")
@@ -587,7 +588,7 @@ func (c *Client) UseOrgPage(kept string) {
 	}
 }
 
-// largerPages is what is known when a listing begins.
+// largerPages begins a listing with the size that is known, or with the largest.
 func (c *Client) largerPages() *largerPages {
 	if known := int(c.orgPage.Load()); known > 0 {
 		return &largerPages{size: known}
@@ -595,7 +596,7 @@ func (c *Client) largerPages() *largerPages {
 	return &largerPages{size: largestPage}
 }
 
-// learn remembers what a complete listing has shown. A failure shows nothing.
+// learn remembers the size that a complete listing has shown. A failure shows none.
 func (c *Client) learn(l *largerPages) {
 	switch {
 	case l.refused:
