@@ -98,7 +98,8 @@ func (y *play) getsPaidUnits(now shot, customer string) {
 		y.logf("  %s is excused: more websites than the smallest plan allows", customer)
 		return
 	}
-	extraIsFine := contains(have, want) && (!y.lost.IsZero() || y.personChooses(customer, len(want)) || y.boundWithoutUnit(customer))
+	chooses := y.personChooses(customer, len(want)) // and until then none of them gets another plan
+	extraIsFine := contains(have, want) && (!y.lost.IsZero() || y.boundWithoutUnit(customer)) || chooses && len(have) > len(want) || chooses && contains(have, want)
 	if !slices.Equal(want, have) && !extraIsFine {
 		y.violated(Converges, "%s; the holds of the last run: %s", difference, y.holdsOf(customer))
 	}

@@ -190,6 +190,8 @@ var foundSeeds = []uint64{
 	121218, // two customers share an org, and the look of one of them is refused
 	309268, // staff lift a suspension whose answer was lost, before it is looked for
 	325962, // an order is called new beside a hosting by staff, its hosting is refused, the address changes, and the next order waits
+	325730, // an item is gone, and another one that was sold as hosting is mapped to none before its hosting is found
+	326060, // a person has to choose between two hostings with websites, for an order of another plan
 	319568, // a hold on an order that has ended, whose hosting a person binds to another one
 	48482,  // of two installations one reads the other's new org a moment before its hosting shows
 }

@@ -29,6 +29,10 @@ func TestWhatIsNoHosting(t *testing.T) {
 			}
 		}
 	}
+	second := func(c *reconcile.Customer) {
+		c.Bindings = append(c.Bindings, reconcile.Binding{Subscription: "sub_1", Item: "si_n", Slot: 2, Org: "org-1", Hosting: 8, How: reconcile.BoundByCreate, At: noon})
+		c.Hostings = append(c.Hostings, upAt(8, 1, "Basic [sub_1/2]"))
+	}
 	news := items(item("si_n", "price_news", -48*time.Hour))
 	for _, tc := range []struct {
 		name   string
@@ -62,6 +66,12 @@ func TestWhatIsNoHosting(t *testing.T) {
 		{"unless it came with the order", []func(*reconcile.Customer){items(item("si_n", "price_news", -40*time.Second)), func(c *reconcile.Customer) {
 			c.Subscriptions[0].Created = noon.Add(-41 * time.Second) // a second before it
 		}}, "suspend:sub_1/1:7"},
+		{"an item of the order that was hosting before, and of which a hosting was sent for, may need it", []func(*reconcile.Customer){news, func(c *reconcile.Customer) {
+			c.Pending = []reconcile.Pending{{ActionID: "create_subscription:sub_1/2:1", Kind: reconcile.CreateSubscription, Subscription: "sub_1", Item: "si_n", Slot: 2, Org: "org-1", SentAt: noon}}
+		}}, "hold not_hosting"},
+		{"or of which there are fewer than it asks for", []func(*reconcile.Customer){
+			items(reconcile.Item{ID: "si_n", Price: "price_news", Quantity: 2, Created: noon.Add(-48 * time.Hour)}), second}, "hold not_hosting, hold not_hosting"},
+		{"but not if it has all", []func(*reconcile.Customer){news, second}, "suspend:sub_1/1:7, hold not_hosting"},
 		{"a smaller plan is given to the hosting that was there, whatever newsletter has come with it", []func(*reconcile.Customer){
 			func(c *reconcile.Customer) { c.Hostings[0].Plan = 2 },
 			items(item("si_2", "price_basic", time.Hour), item("si_n", "price_news", time.Hour))}, "link:sub_1/1:7:si_2, change_plan:sub_1/1:7:2>1"},
@@ -83,7 +93,7 @@ func TestWhatIsNoHosting(t *testing.T) {
 			t.Errorf("%s:\n got %s\nwant %s", tc.name, got, tc.want)
 		}
 		for _, h := range d.Holds {
-			if h.Kind == reconcile.HoldNotHosting && (!strings.Contains(h.Reason, "customers unbind sub_1 7 ") || h.Hosting != 7 || h.Org != "org-1" || h.Email != "a@example.com") {
+			if h.Kind == reconcile.HoldNotHosting && (!strings.Contains(h.Reason, "customers unbind sub_1 "+reconcile.FormatID(h.Hosting)+" ") || h.Hosting < 7 || h.Org != "org-1" || h.Email != "a@example.com") {
 				t.Errorf("%s: the hold lacks the command, or the hosting: %+v", tc.name, h)
 			}
 		}

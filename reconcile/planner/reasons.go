@@ -31,11 +31,11 @@ func noItemIsHosting(s *assessed, l *assignment, prices string) string {
 		"If that is right: `%s`, and then do with the hosting in the panel what you want", l.Hosting, s.ID, prices, UnbindCommand(s.ID, l.Hosting))
 }
 
-// becameNoHosting is for a hosting whose item is gone, if one has come that is mapped to
-// none.
+// becameNoHosting is for a hosting whose item is gone, if another one that is mapped to none
+// may need it.
 func becameNoHosting(reason string, l *assignment, it *reconcile.Item) string {
-	return fmt.Sprintf("%s, and item %s has come, whose price %s is mapped to none: hosting %d stays as it is. "+
-		"If that is right: `%s`, and then do with the hosting in the panel what you want; if the new price is hosting: `%s`",
+	return fmt.Sprintf("%s, and item %s may need its hosting, whose price %s is mapped to none: hosting %d stays as it is. "+
+		"If that is right: `%s`, and then do with the hosting in the panel what you want; if that price is hosting: `%s`",
 		reason, it.ID, it.Price, l.Hosting, UnbindCommand(l.Subscription, l.Hosting), MapCommand(it.Price, "PLAN"))
 }
 

@@ -236,17 +236,29 @@ func (pl *planner) mappedToNone(s *assessed, l *assignment) string {
 	return ""
 }
 
-// becameNone finds an item that came after a binding and that is mapped to none: it may
-// have replaced the item of the binding, with the wrong mapping. nil if there is none. An
-// item of the order itself is an extra, however soon the hosting was bound.
+// becameNone finds an item that is mapped to none, perhaps wrongly, and that would have a
+// binding else, because it came after that and may have replaced its item, or because it was
+// hosting before and has fewer hostings than it asks for. nil if there is none. Any other item
+// of the order itself is an extra, however soon the hosting was bound.
 func (pl *planner) becameNone(l *assignment) *reconcile.Item {
 	s := &pl.subs[l.sub]
 	for i := range s.items {
-		if t, ok := pl.cat.match(&s.items[i]); ok && t.none && s.items[i].ID != l.Item && s.cameAfter(&s.items[i], l) && !s.cameWithOrder(&s.items[i]) {
-			return &s.items[i]
+		it := &s.items[i]
+		if t, ok := pl.cat.match(it); !ok || !t.none || it.ID == l.Item {
+			continue
+		}
+		if s.cameAfter(it, l) && !s.cameWithOrder(it) || pl.wasHosting(l.sub, it) {
+			return it
 		}
 	}
 	return nil
+}
+
+// wasHosting reports whether a hosting was made for an item, or sent for, and it asks for more.
+func (pl *planner) wasHosting(sub int, it *reconcile.Item) bool {
+	n := pl.has(sub, it)
+	sent := slices.ContainsFunc(pl.c.Pending, func(p reconcile.Pending) bool { return p.Kind == reconcile.CreateSubscription && p.Item == it.ID })
+	return n < it.Quantity && (n > 0 || sent)
 }
 
 // planOf is the plan that a price is to be mapped to if a hosting is to keep its plan: its
