@@ -119,11 +119,14 @@ func (y *play) record(p *process, e simulator.Effect) {
 		if e.Staff {
 			o.gone = e.At
 		}
+	case "rename_subscription":
+		o.raced = o.raced || !e.Staff && !y.suspends && !o.byStaff.IsZero() && e.At.Sub(o.byStaff) < tolerance && reconcile.SuspensionMarked(e.After.Name, y.Company.Policy.Instance)
 	case "suspend":
-		o.suspended, o.byStaff = e.At, time.Time{}
+		o.suspended, o.byStaff, o.raced = e.At, time.Time{}, false
 		if e.Staff {
 			o.suspended, o.byStaff = time.Time{}, e.At
 		}
+		y.suspends = y.suspends || !e.Staff
 	case "create_org":
 		if e.Staff {
 			y.orgs[e.Org] = "" // the program made it for no customer
@@ -136,8 +139,11 @@ func (y *play) record(p *process, e simulator.Effect) {
 }
 
 // staffStands lets only a suspension by staff be lifted that the program could
-// not know of.
+// not know of, or not tell from its first one ever, because it came a moment before that.
 func (y *play) staffStands(e simulator.Effect, sent time.Time) {
+	if y.origin[e.Hosting].raced {
+		return
+	}
 	if at := y.origin[e.Hosting].byStaff; e.Kind == "resume" && e.Before.SuspendedBy != y.world.OrgID() && sent.Sub(at) > tolerance && !e.Late {
 		y.violated(StaffStands, "hosting %d was suspended by staff at %s and is resumed", e.Hosting, at)
 	}

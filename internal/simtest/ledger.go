@@ -46,6 +46,7 @@ type ledger struct {
 	days      []dated              // effects that a brake counts
 	approvals []approval
 	waiting   map[string]string // changes that held plans showed when the run at work began → plan
+	suspends  bool              // a suspension by us has shown how the panel names us
 	byHand    []string          // addresses of owners of orgs made by staff
 	owner     map[string]string // org made by staff → who owns it
 	makers    map[string]maker  // of hostings and orgs, by id
@@ -101,6 +102,7 @@ type origin struct {
 	gone         time.Time
 	suspended    time.Time // by us, if the last suspension was ours
 	byStaff      time.Time // by staff, if it was theirs
+	raced        bool      // by staff, and a moment later by our first suspension of all
 }
 
 // dated is an effect under a brake; run is the run that it was done in.

@@ -639,15 +639,20 @@ func (r *run) lookForPanel(ctx context.Context) error {
 	return nil
 }
 
-// cursorSuspender is the name in the panel's suspendedBy for our own suspensions:
-// the pin of the panel and the id.
-const cursorSuspender = "suspender"
+// cursorSuspender is the name in the panel's suspendedBy for our own suspensions: the pin of
+// the panel and the id, after maybe if one call alone has shown that id.
+const (
+	cursorSuspender = "suspender"
+	maybe           = "? "
+)
 
 // isOurs reports whether the suspension that a hosting shows is the one that we sent.
 // Staff may have suspended it in the same moment, or since a call of ours was lost,
 // and a payment must not lift their suspension. We are known as the
-// organisation that sells, or, where the panel names another id, by the first call
-// that was answered; an unanswered one teaches nothing.
+// organisation that sells, or, where the panel names another id, by the calls that were
+// answered; an unanswered one teaches nothing. If the first one of all shows another id, the
+// suspension is taken for ours, but a second one has to show the same before the id counts:
+// staff may have been first by a moment.
 func (r *run) isOurs(ctx context.Context, h reconcile.Hosting, answered bool) (bool, error) {
 	pin := r.Owners.Fingerprint()
 	known, err := r.Cursors.Cursor(ctx, cursorSuspender)
@@ -662,6 +667,8 @@ func (r *run) isOurs(ctx context.Context, h reconcile.Hosting, answered bool) (b
 	case !answered || strings.HasPrefix(known, pin+" "):
 		r.note("hosting %d of org %s was to be suspended by us and is suspended by %s: it is left to them", h.ID, h.Org, h.SuspendedBy)
 		return false, nil
+	case known != maybe+us:
+		us = maybe + us
 	}
 	return true, r.Cursors.SetCursor(ctx, r.tok, cursorSuspender, us)
 }

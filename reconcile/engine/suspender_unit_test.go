@@ -43,12 +43,16 @@ func TestWhoSuspendedAHosting(t *testing.T) {
 		then      string // the cursor
 	}{
 		"the organisation that sells, and the call has no answer": {"", "our-org", false, true, ours},
-		"another id, in answer to the first call":                 {"", "another-id", true, true, other},
-		"the id that is known, and the call has no answer":        {other, "another-id", false, true, other},
-		"the id that is known":                                    {other, "another-id", true, true, other},
-		"another id, and the call has no answer":                  {"", "another-id", false, false, ""},
-		"an id that is not the known one":                         {other, "staff", true, false, other},
-		"another id, at another panel than before":                {"https://old another-id", "another-id", true, true, other},
+		"another id, in answer to the first call":                 {"", "another-id", true, true, maybe + other},
+		"the same again":                                      {maybe + other, "another-id", true, true, other},
+		"the same, and the call has no answer":                {maybe + other, "another-id", false, false, maybe + other},
+		"staff had it a moment before the first call of ours": {maybe + "https://panel staff", "another-id", true, true, maybe + other},
+		"and the organisation that sells has the second":      {maybe + other, "our-org", true, true, ours},
+		"the id that is known, and the call has no answer":    {other, "another-id", false, true, other},
+		"the id that is known":                                {other, "another-id", true, true, other},
+		"another id, and the call has no answer":              {"", "another-id", false, false, ""},
+		"an id that is not the known one":                     {other, "staff", true, false, other},
+		"another id, at another panel than before":            {"https://old another-id", "another-id", true, true, maybe + other},
 	} {
 		t.Run(name, func(t *testing.T) {
 			cursor := &oneCursor{value: c.known}
