@@ -119,14 +119,11 @@ func (y *play) record(p *process, e simulator.Effect) {
 		if e.Staff {
 			o.gone = e.At
 		}
-	case "rename_subscription":
-		o.raced = o.raced || !e.Staff && !y.suspends && !o.byStaff.IsZero() && e.At.Sub(o.byStaff) < tolerance && reconcile.SuspensionMarked(e.After.Name, y.Company.Policy.Instance)
 	case "suspend":
-		o.suspended, o.byStaff, o.raced = e.At, time.Time{}, false
+		o.suspended, o.byStaff = e.At, time.Time{}
 		if e.Staff {
 			o.suspended, o.byStaff = time.Time{}, e.At
 		}
-		y.suspends = y.suspends || !e.Staff
 	case "create_org":
 		if e.Staff {
 			y.orgs[e.Org] = "" // the program made it for no customer
@@ -136,15 +133,19 @@ func (y *play) record(p *process, e simulator.Effect) {
 	if e.Hosting != 0 {
 		y.origin[e.Hosting] = o
 	}
+	if y.suspension.at.IsZero() && !e.Staff && reconcile.SuspensionMarked(e.After.Name, y.Company.Policy.Instance) {
+		y.suspension = firstSuspension{hosting: e.Hosting, at: e.At}
+	}
 }
 
 // staffStands lets only a suspension by staff be lifted that the program could
-// not know of, or not tell from its first one ever, because it came a moment before that.
+// not know of, or not tell from its first one of all, because they came in one moment.
 func (y *play) staffStands(e simulator.Effect, sent time.Time) {
-	if y.origin[e.Hosting].raced {
+	at := y.origin[e.Hosting].byStaff
+	if first := y.suspension; e.Hosting == first.hosting && at.Sub(first.at).Abs() < tolerance {
 		return
 	}
-	if at := y.origin[e.Hosting].byStaff; e.Kind == "resume" && e.Before.SuspendedBy != y.world.OrgID() && sent.Sub(at) > tolerance && !e.Late {
+	if e.Kind == "resume" && e.Before.SuspendedBy != y.world.OrgID() && sent.Sub(at) > tolerance && !e.Late {
 		y.violated(StaffStands, "hosting %d was suspended by staff at %s and is resumed", e.Hosting, at)
 	}
 }

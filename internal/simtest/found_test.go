@@ -192,7 +192,7 @@ var foundSeeds = []uint64{
 	325962, // an order is called new beside a hosting by staff, its hosting is refused, the address changes, and the next order waits
 	325730, // an item is gone, and another one that was sold as hosting is mapped to none before its hosting is found
 	326060, // a person has to choose between two hostings with websites, for an order of another plan
-	338597, // staff suspend a hosting a moment before our first suspension of all
+	338597, // staff suspend a hosting in the moment of our first suspension of all
 	319568, // a hold on an order that has ended, whose hosting a person binds to another one
 	48482,  // of two installations one reads the other's new org a moment before its hosting shows
 }

@@ -26,42 +26,42 @@ type ledger struct {
 	statements
 	contents
 	letters
-	twins     twinsDesk
-	acting    *process          // whose effect is looked at; nil: of a call that took effect later
-	offer     map[string]string // price → plan, as it should be
-	prices    []string
-	shots     []shot // the last minutes, oldest first
-	seen      int    // effects looked at
-	origin    map[int]origin
-	up        map[string]time.Time // subscription → when it was last seen up
-	well      map[string]bool      // subscriptions that were in good standing when last seen
-	owing     map[string]time.Time // subscription → when it first was past_due or unpaid since it was last paid
-	forgiven  map[string]time.Time // subscription → when it came to be so without a payment
-	orgs      map[string]string    // orgs made through the API → customer
-	emptied   map[string]bool      // orgs in which staff deleted or renamed a hosting
-	most      map[string]int       // subscription → most units that it had at any moment
-	sold      map[string]bool      // items that were mapped to a plan at some time
-	soldIn    map[string]bool      // subscriptions with such items
-	more      map[string]int       // subscription → hostings that the operator unbound for good, so that others replace them
-	days      []dated              // effects that a brake counts
-	approvals []approval
-	waiting   map[string]string // changes that held plans showed when the run at work began → plan
-	suspends  bool              // a suspension by us has shown how the panel names us
-	byHand    []string          // addresses of owners of orgs made by staff
-	owner     map[string]string // org made by staff → who owns it
-	makers    map[string]maker  // of hostings and orgs, by id
-	allSeen   bool              // at the end: full runs have seen every subscription
-	raced     int               // things made twice by two installations that ran at the same moment
-	blind     bool              // a listing of the panel went wrong in the run at work
-	lost      time.Time
-	others    map[int]time.Time // hostings → when staff or a second installation last changed them
-	violent   int               // violations of the simulators looked at
-	last      reconcile.Report
-	disputed  map[string]bool // subscriptions with a dispute that is open or lost
-	charged   map[string]bool // Stripe customers with such a dispute, or a refund
-	answered  map[string]bool // subscriptions served in the run at work
-	billed    map[string]bool // subscriptions whose invoices were served in the run at work
-	read      map[int]bool    // hostings served in the run at work
+	twins      twinsDesk
+	acting     *process          // whose effect is looked at; nil: of a call that took effect later
+	offer      map[string]string // price → plan, as it should be
+	prices     []string
+	shots      []shot // the last minutes, oldest first
+	seen       int    // effects looked at
+	origin     map[int]origin
+	up         map[string]time.Time // subscription → when it was last seen up
+	well       map[string]bool      // subscriptions that were in good standing when last seen
+	owing      map[string]time.Time // subscription → when it first was past_due or unpaid since it was last paid
+	forgiven   map[string]time.Time // subscription → when it came to be so without a payment
+	orgs       map[string]string    // orgs made through the API → customer
+	emptied    map[string]bool      // orgs in which staff deleted or renamed a hosting
+	most       map[string]int       // subscription → most units that it had at any moment
+	sold       map[string]bool      // items that were mapped to a plan at some time
+	soldIn     map[string]bool      // subscriptions with such items
+	more       map[string]int       // subscription → hostings that the operator unbound for good, so that others replace them
+	days       []dated              // effects that a brake counts
+	approvals  []approval
+	waiting    map[string]string // changes that held plans showed when the run at work began → plan
+	suspension firstSuspension
+	byHand     []string          // addresses of owners of orgs made by staff
+	owner      map[string]string // org made by staff → who owns it
+	makers     map[string]maker  // of hostings and orgs, by id
+	allSeen    bool              // at the end: full runs have seen every subscription
+	raced      int               // things made twice by two installations that ran at the same moment
+	blind      bool              // a listing of the panel went wrong in the run at work
+	lost       time.Time
+	others     map[int]time.Time // hostings → when staff or a second installation last changed them
+	violent    int               // violations of the simulators looked at
+	last       reconcile.Report
+	disputed   map[string]bool // subscriptions with a dispute that is open or lost
+	charged    map[string]bool // Stripe customers with such a dispute, or a refund
+	answered   map[string]bool // subscriptions served in the run at work
+	billed     map[string]bool // subscriptions whose invoices were served in the run at work
+	read       map[int]bool    // hostings served in the run at work
 }
 
 // desk is the operator's part of the database, which is lost with it.
@@ -102,7 +102,13 @@ type origin struct {
 	gone         time.Time
 	suspended    time.Time // by us, if the last suspension was ours
 	byStaff      time.Time // by staff, if it was theirs
-	raced        bool      // by staff, and a moment later by our first suspension of all
+}
+
+// firstSuspension is when a program first suspended a hosting, and which. What the panel shows
+// of it teaches the program how the panel names it.
+type firstSuspension struct {
+	hosting int
+	at      time.Time
 }
 
 // dated is an effect under a brake; run is the run that it was done in.
