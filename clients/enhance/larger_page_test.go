@@ -163,7 +163,10 @@ func twice(page string) string {
 		return err.Error()
 	}
 	wire.Items[1] = wire.Items[0]
-	body, _ := json.Marshal(wire)
+	body, err := json.Marshal(wire)
+	if err != nil {
+		return err.Error()
+	}
 	return string(body)
 }
 

@@ -257,10 +257,9 @@ func (y *play) excusedByLoss(customer string) string {
 // mistakable returns a hosting that rightly keeps an order waiting, and for which the
 // program reports that; 0: there is none. Nothing says whose it is: it was ours, staff took
 // its marker off, and only a lost database knew it or the answer that it was made never came,
-// or a person unbound it; or staff made it
-// in the customer's own org, where an earlier order was called new and a later one waits. If
-// its org, the address of the org's owner or the org's name match the customer, it may be the
-// customer's, and a person decides.
+// or a person unbound it; or staff made it in the customer's own org, where an earlier order was
+// called new and a later one waits. If it is alike, it may be the customer's, and a person
+// decides.
 func (y *play) mistakable(customer string) int {
 	orgs, names := y.world.Orgs(), map[string]string{}
 	for _, c := range y.world.Customers() {
@@ -275,13 +274,23 @@ func (y *play) mistakable(customer string) int {
 		waits := slices.ContainsFunc(y.last.Holds, func(w reconcile.Hold) bool {
 			return w.Kind == reconcile.HoldAdopt && w.Customer == customer && w.Hosting == int64(h.ID)
 		})
-		former := y.moved[customer].from // by which the org became the customer's, perhaps before anything was made in it
-		alike := y.livesIn(customer, h.Org, h.ID) || o.staff && former != "" && former == y.owner[h.Org] ||
-			!o.staff && slices.ContainsFunc(orgs, func(o simulator.Org) bool { return o.ID == h.Org && strings.EqualFold(o.Name, names[customer]) }) ||
-			!o.staff && slices.ContainsFunc(y.owners(h.Org), func(e string) bool { return slices.Contains(y.addresses(customer), e) })
-		if waits && alike {
+		if waits && y.alike(customer, h, names[customer], orgs) {
 			return h.ID
 		}
 	}
 	return 0
+}
+
+// alike reports whether a hosting is in the customer's own org, or that org or the address of
+// its owner matches the customer.
+func (y *play) alike(customer string, h simulator.Hosting, name string, orgs []simulator.Org) bool {
+	if y.livesIn(customer, h.Org, h.ID) {
+		return true
+	}
+	if y.origin[h.ID].staff {
+		former := y.moved[customer].from // by which the org became the customer's, perhaps before anything was made in it
+		return former != "" && former == y.owner[h.Org]
+	}
+	return slices.ContainsFunc(orgs, func(o simulator.Org) bool { return o.ID == h.Org && strings.EqualFold(o.Name, name) }) ||
+		slices.ContainsFunc(y.owners(h.Org), func(e string) bool { return slices.Contains(y.addresses(customer), e) })
 }
