@@ -292,8 +292,8 @@ func (l Lapse) Seeing(f *SubscriptionFacts, now time.Time) Lapse {
 	default:
 		return l
 	}
-	if f.PaidAt.After(l.Begun()) {
-		l.Seen, l.Since = time.Time{}, time.Time{}
+	if f.PaidAt.After(l.Begun()) || l.Since.After(l.Seen) && !f.PaidAt.Before(l.Seen.Truncate(time.Second)) {
+		l.Seen, l.Since = time.Time{}, time.Time{} // it was paid, perhaps before the day from which grace was to count
 	}
 	if l.Seen.IsZero() {
 		l.Seen = now

@@ -201,6 +201,36 @@ func TestALapseDoesNotFollowTheInvoices(t *testing.T) {
 	}
 }
 
+// A sent invoice is not due yet when the subscription is first seen unpaid. It is paid, in that
+// second or later, and the next one fails: grace counts from the next one, and not from the day
+// on which the first one would have been due.
+func TestAPaymentEndsALapseThatWaitsForAnInvoiceToBeDue(t *testing.T) {
+	facts := func(due, paid, now time.Time) *reconcile.SubscriptionFacts {
+		f := &reconcile.SubscriptionFacts{Subscription: reconcile.Subscription{Status: reconcile.StatusPastDue, ReadAt: now}}
+		f.ByID, f.LatestDue, f.PaidAt = true, due, paid
+		return f
+	}
+	seen, due := noon.Add(369*time.Millisecond), noon.AddDate(0, 0, 14)
+	waits := reconcile.Lapse{}.Seeing(facts(due, time.Time{}, seen), seen)
+	if !waits.Since.Equal(due) {
+		t.Fatalf("it counts from %s, want %s", waits.Since, due)
+	}
+	now := noon.Add(time.Hour)
+	for paid, want := range map[time.Time]time.Time{
+		noon:                       noon.Add(30 * time.Minute), // in the second in which it was seen
+		noon.Add(10 * time.Minute): noon.Add(30 * time.Minute),
+		noon.Add(-time.Second):     due, // before it
+		{}:                         due,
+	} {
+		if l := waits.Seeing(facts(noon.Add(30*time.Minute), paid, now), now); !l.Since.Equal(want) {
+			t.Errorf("paid at %s, it counts from %s, want %s", paid, l.Since, want)
+		}
+	}
+	if again := waits.Seeing(facts(due, noon, now), now); !again.Seen.Equal(now) || !again.Seeing(facts(due, noon, now.Add(time.Hour)), now.Add(time.Hour)).Seen.Equal(now) {
+		t.Errorf("one payment ends two spells: %+v", again)
+	}
+}
+
 // An observer who misses some changes counts from the same invoice as one who sees all
 // of them, or from a later one, if invoices are always read and only payments make the
 // subscription active again.
