@@ -120,7 +120,9 @@ func (y *play) unforeseen(a reconcile.ActionRecord, rep reconcile.Report) bool {
 			return b.Kind == reconcile.Backup && b.Hosting == a.Hosting && b.State == reconcile.ActionApplied
 		})
 	case reconcile.InstallApp:
-		return y.Company.Apps.Denied // before there is a website the panel cannot be asked, and it refuses
+		// before there is a website the panel cannot be asked, and it refuses; or a database that
+		// is older than the panel does not know that the website has an application
+		return y.Company.Apps.Denied || !y.lost.IsZero()
 	case reconcile.CreateWebsite:
 		return y.refusedInANewOrg(a) // before there is an org the panel cannot be asked whether it takes the domain
 	default:
