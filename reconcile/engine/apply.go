@@ -56,10 +56,11 @@ func (r *run) apply(ctx context.Context) error {
 }
 
 // inHand is how many customers a run serves at once. Each of them waits for one side or the
-// other, so that twice as many as either side takes requests keep both of them busy.
+// other, so that twice as many as either side takes requests keep both of them busy. In the
+// service they would stand in line before those who have just paid.
 func (r *run) inHand() int {
-	if r.Concurrency == 1 {
-		return 1 // one after the other
+	if r.KeepLease || r.Concurrency == 1 {
+		return r.Concurrency
 	}
 	return 2 * r.Concurrency
 }

@@ -41,7 +41,7 @@ type Options struct {
 	// DriftShare is the most hostings compared in one run. 0: no limit.
 	DriftShare int
 	// Concurrency is how many requests each side takes at once. A run reads as many things at
-	// once, and serves twice as many customers, or one if it is 1. 0: 8.
+	// once, and serves as many customers; without KeepLease twice as many, unless it is 1. 0: 8.
 	Concurrency int
 	// Keep is how long the history is kept: journal, runs, webhooks. 0: for ever.
 	Keep time.Duration

@@ -34,10 +34,10 @@ func (b *busy) failpoint(step, _ string) {
 	<-b.block
 }
 
-// TestManyWhoLoseTheLeaseDoNothingMore: eight customers of a run, or of flow runs, stand right
+// TestWhoLosesTheLeaseDoesNothingMore: eight customers of a run, or of flow runs, stand right
 // before or right after their call when another process takes the lease. It makes everything
 // once, what had been sent included, and nothing that the first one still wants to send leaves.
-func TestManyWhoLoseTheLeaseDoNothingMore(t *testing.T) {
+func TestWhoLosesTheLeaseDoesNothingMore(t *testing.T) {
 	const buyers = 10
 	for _, flows := range []bool{false, true} {
 		for _, point := range []string{"before-intent", "after-intent", "after-call"} {
@@ -112,10 +112,10 @@ func effects(r *testenv.Env, kind string) (n int) {
 	return n
 }
 
-// TestTwoWorkersMakeOneOrgForOnePerson: two Stripe customers with one e-mail order at the same
+// TestTwoAtOnceMakeOneOrgForOnePerson: two Stripe customers with one e-mail order at the same
 // moment, and are served at the same time: by a run, by two flow runs, by one of each. The
 // answer to the first create is held back, so that both are under way.
-func TestTwoWorkersMakeOneOrgForOnePerson(t *testing.T) {
+func TestTwoAtOnceMakeOneOrgForOnePerson(t *testing.T) {
 	for _, by := range []string{"a run", "two flow runs", "a run and a flow run"} {
 		t.Run(by, func(t *testing.T) {
 			f := newFlowing(t, nil)
