@@ -1,6 +1,7 @@
 package simtest
 
 import (
+	"slices"
 	"strconv"
 	"strings"
 
@@ -87,7 +88,7 @@ func (y *play) madeFor(subscription string, newest simulator.Effect) (made sibli
 		if h.ID != newest.Hosting {
 			made.others = append(made.others, strconv.Itoa(h.ID))
 		}
-		if o.bound || bears(h.FriendlyName) {
+		if (o.bound || bears(h.FriendlyName)) && !y.lostTrace(subscription, h) {
 			made.count++
 		}
 		if h.FriendlyName == newest.After.Name && h.Status != "deleted" {
@@ -95,6 +96,17 @@ func (y *play) madeFor(subscription string, newest simulator.Effect) (made sibli
 		}
 	}
 	return made
+}
+
+// lostTrace reports whether nothing leads to a hosting that staff deleted: only a database that
+// is gone knew of it, its org bears no marker, and its owner has not the customer's address.
+func (y *play) lostTrace(subscription string, h simulator.Hosting) bool {
+	o, b := y.origin[h.ID], y.bill(subscription)
+	if h.Status != "deleted" || o.bound || !o.made.Before(y.lost) || b == nil || y.livesIn(b.customer, h.Org, h.ID) {
+		return false
+	}
+	return !slices.ContainsFunc(y.world.Orgs(), func(g simulator.Org) bool { return g.ID == h.Org && bears(g.Name) }) &&
+		!slices.ContainsFunc(y.owners(h.Org), func(e string) bool { return slices.Contains(y.addresses(b.customer), e) })
 }
 
 // goneFrom counts the hostings of a subscription that were purged after a run had
