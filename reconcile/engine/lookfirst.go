@@ -374,19 +374,23 @@ func (r *run) findOrg(ctx context.Context, c *reconcile.Customer, p reconcile.Pe
 	return again.Org != nil && ours(*again.Org) || slices.ContainsFunc(again.MarkedOrgs, ours), nil
 }
 
-// findHosting looks for a hosting by the marker that it was made with, and binds it
-// as the journal says that it was meant: only the journal knows the item,
-// and that item, or the whole subscription, may have ended by now. Found twice, or
-// bound to something else, it is left to the planner.
+// findHosting looks for a hosting by the marker that it was made with, in the org in which it
+// was to be, whichever is the customer's by now, and binds it as the journal says that it was
+// meant: only the journal knows the item, and that item, or the whole subscription, may have
+// ended by now. Found twice, or bound to something else, it is left to the planner.
 func (r *run) findHosting(ctx context.Context, c *reconcile.Customer, p reconcile.Pending, out *reconcile.Outcome) (bool, error) {
-	if c.Org == nil {
-		return false, fault.Errorf(fault.Permanent, "hosting for %s was created in an org that is no longer bound", p.Subscription)
+	org := p.Org
+	if org == "" && c.Org != nil {
+		org = c.Org.ID
 	}
-	hostings, err := r.Panel.Hostings(ctx, c.Org.ID)
+	if org == "" {
+		return false, fault.Errorf(fault.Permanent, "hosting for %s was created in an org that is not known", p.Subscription)
+	}
+	hostings, err := r.Panel.Hostings(ctx, org)
 	if err != nil {
 		return false, err
 	}
-	if err := r.Inventory.SaveHostings(ctx, r.tok, c.Org.ID, hostings, r.now); err != nil {
+	if err := r.Inventory.SaveHostings(ctx, r.tok, org, hostings, r.now); err != nil {
 		return false, err
 	}
 	marker := reconcile.Marker{StripeID: p.Subscription, Slot: p.Slot}
@@ -395,7 +399,7 @@ func (r *run) findHosting(ctx context.Context, c *reconcile.Customer, p reconcil
 		!slices.ContainsFunc(c.Bindings, func(b reconcile.Binding) bool {
 			return b.Hosting == made[0].ID || b.Subscription == p.Subscription && b.Slot == p.Slot
 		}) {
-		out.Binding = &reconcile.Binding{Subscription: p.Subscription, Item: p.Item, Slot: p.Slot, Org: c.Org.ID, Hosting: made[0].ID,
+		out.Binding = &reconcile.Binding{Subscription: p.Subscription, Item: p.Item, Slot: p.Slot, Org: org, Hosting: made[0].ID,
 			How: reconcile.BoundByCreate, At: p.SentAt}
 	}
 	return len(made) > 0, nil

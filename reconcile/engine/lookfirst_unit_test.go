@@ -241,6 +241,24 @@ func TestAHostingWhoseCreationWasLostIsBoundAsItWasMeant(t *testing.T) {
 	}
 }
 
+// A hosting is looked for where it was to be made, and not where the customer is by now: else
+// nothing is found there, and it is made a second time.
+func TestALostHostingIsLookedForInTheOrgOfTheJournal(t *testing.T) {
+	for name, org := range map[string]*reconcile.Org{"the customer has another org by now": {ID: "org-2"}, "or none": nil} {
+		s := newSides()
+		s.there["org-1"] = []reconcile.Hosting{{ID: 7, Org: "org-1", State: reconcile.HostingActive, FriendlyName: "Basic [sub_1/1]"}}
+		p := reconcile.Pending{Kind: reconcile.CreateSubscription, Subscription: "sub_1", Item: "si_1", Slot: 1, Org: "org-1", SentAt: s.now.Add(-time.Hour)}
+		var out reconcile.Outcome
+		found, err := s.run().findHosting(t.Context(), &reconcile.Customer{ID: "cus_1", Org: org}, p, &out)
+		if !found || err != nil || out.Binding == nil || out.Binding.Org != "org-1" || out.Binding.Hosting != 7 {
+			t.Errorf("%s: found %v, %v, %+v", name, found, err, out.Binding)
+		}
+	}
+	if found, err := newSides().run().findHosting(t.Context(), &reconcile.Customer{ID: "cus_1"}, reconcile.Pending{Subscription: "sub_1"}, &reconcile.Outcome{}); found || err == nil {
+		t.Errorf("in an org that is not known: found %v, %v", found, err)
+	}
+}
+
 // A look that cannot be made is an error, which proves nothing: without it the write would
 // pass for one that was not done.
 func TestALookForALostWriteThatFailsProvesNothing(t *testing.T) {
@@ -251,7 +269,7 @@ func TestALookForALostWriteThatFailsProvesNothing(t *testing.T) {
 		noOrg bool
 		fails bool
 	}{
-		"a hosting, in an org that is not bound":      {reconcile.CreateSubscription, "", true, true},
+		"a hosting, in an org that is not bound":      {reconcile.CreateSubscription, "", true, false},
 		"a hosting, and its org cannot be listed":     {reconcile.CreateSubscription, "list org-1", false, true},
 		"a hosting, and the list cannot be stored":    {reconcile.CreateSubscription, "save hostings of org-1", false, true},
 		"an invitation, in an org that is not bound":  {reconcile.InviteOwner, "", true, false},

@@ -160,3 +160,22 @@ func TestAHostingStaysWithAnItemThatAsksForAnAbsurdNumber(t *testing.T) {
 		s.Items = append(s.Items, reconcile.Item{ID: "si_2", Price: "price_pro", Quantity: 1})
 	}, "create_subscription:sub_1/2:2, hold quantity, hold quantity"}})
 }
+
+// A person keeps suspended what comes back: the org is the customer's all the same, because an
+// order beside it would get its hosting in an org that is not bound.
+func TestKeepSuspendedKeepsNoOrgFromItsCustomer(t *testing.T) {
+	back := func(held bool) func(*reconcile.Customer, *reconcile.Policy) {
+		return func(c *reconcile.Customer, _ *reconcile.Policy) {
+			c.Org, c.Bindings = nil, nil
+			c.Subscriptions[0].Status, c.Subscriptions[0].EndedAt = reconcile.StatusCanceled, noon.Add(-time.Hour)
+			another(c, "2", reconcile.StatusActive, "price_basic").DomainChecked = true
+			if held {
+				c.Manual = []reconcile.ManualHold{{Kind: reconcile.KeepSuspended, Author: "ops"}}
+			}
+		}
+	}
+	check(t, []guarded{
+		{"without the hold", back(false), "link:cus_1:org-1, link:sub_2/1:7:si_2"},
+		{"with it", back(true), "link:cus_1:org-1, hold manual"},
+	})
+}

@@ -242,7 +242,7 @@ func (pl *planner) withholds(m *reconcile.ManualHold, a reconcile.Action) bool {
 	case m.Kind == reconcile.NoSuspend:
 		return pl.cat.Takes(a)
 	default: // keep-suspended: who comes back does not get around it by taking the hosting over
-		return a.Kind == reconcile.Resume || a.Kind == reconcile.Link && a.How == reconcile.BoundByResubscription
+		return a.Kind == reconcile.Resume || a.Kind == reconcile.Link && a.How == reconcile.BoundByResubscription && a.Hosting != 0
 	}
 }
 
