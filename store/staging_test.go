@@ -13,6 +13,7 @@ import (
 	"pgregory.net/rapid"
 
 	"github.com/stripe-enhance/stripe-enhance/internal/fault"
+	"github.com/stripe-enhance/stripe-enhance/internal/pgtest"
 	"github.com/stripe-enhance/stripe-enhance/reconcile"
 )
 
@@ -181,6 +182,24 @@ func TestAMergeEndsWhereAPartCannotBeRead(t *testing.T) {
 		f.must(err)
 		same(t, "in the mirror", mergeChunk, counts.Subscriptions)
 	})
+}
+
+// PostgreSQL knows the size of the tables that a large sweep has filled, before customers are read
+// from them one by one.
+func TestAfterALargeSweepTheServerKnowsItsTables(t *testing.T) {
+	f := newFixture(t, pgtest.New(t, migrateURL))
+	f.must(f.BeginSweep(t.Context(), f.tok))
+	f.stage(fleet(0, mergeChunk))
+	_, err := f.MergeSweep(t.Context(), f.tok, t0)
+	f.must(err)
+	for _, table := range []string{"customers", "stripe_customers", "subscriptions"} {
+		rows := 0
+		_, err := f.reader().one(t.Context(), "SELECT CAST(reltuples AS BIGINT) FROM pg_class WHERE oid = CAST($1 AS regclass)", []any{table}, &rows)
+		f.must(err)
+		if rows < mergeChunk/2 {
+			t.Errorf("%s: the server reckons with %d rows of %d", table, rows, mergeChunk)
+		}
+	}
 }
 
 func TestABlockIsReadAsItWasPacked(t *testing.T) {

@@ -175,13 +175,20 @@ func TestAllOfALargeFleetAreMadeDue(t *testing.T) {
 // lineUp lets writes line up while the turn is taken, and then runs them. It returns the
 // error of each.
 func lineUp(f *fixture, writes ...func(context.Context, conn) error) []error {
+	var queue []func() error
+	for i, write := range writes {
+		queue = append(queue, func() error { return f.unfenced(f.Context(), fmt.Sprint("write ", i), write) })
+	}
+	return queueUp(f, queue...)
+}
+
+// queueUp is lineUp for writes that line up by themselves, each once at first.
+func queueUp(f *fixture, writes ...func() error) []error {
 	errs := make([]error, len(writes))
 	var ended sync.WaitGroup
 	f.turn <- struct{}{}
 	for i, write := range writes {
-		ended.Go(func() {
-			errs[i] = f.unfenced(f.Context(), fmt.Sprint("write ", i), write)
-		})
+		ended.Go(func() { errs[i] = write() })
 		for waits := 0; waits <= i; { // in this order
 			f.line.mu.Lock()
 			waits = len(f.line.waiting)
@@ -343,19 +350,9 @@ func TestASweepSharesNoTransaction(t *testing.T) {
 		f.must(f.Stage(t.Context(), f.tok, []reconcile.SubscriptionFacts{{Subscription: reconcile.Subscription{ID: "sub_1", Status: reconcile.StatusActive, ReadAt: t0}, Buyer: reconcile.StripeCustomer{ID: "cus_1"}}}))
 		var steps []string
 		f.failpoint = func(step, _ string) { steps = append(steps, step) }
-		f.turn <- struct{}{}
-		var ended sync.WaitGroup
-		for i, write := range []func() error{func() error { return f.unfenced(t.Context(), "a note", note(name)) }, large} {
-			ended.Go(func() { f.must(write()) })
-			for waits := 0; waits <= i; {
-				f.line.mu.Lock()
-				waits = len(f.line.waiting)
-				f.line.mu.Unlock()
-				time.Sleep(time.Millisecond)
-			}
+		for _, err := range queueUp(f, func() error { return f.unfenced(t.Context(), "a note", note(name)) }, large) {
+			f.must(err)
 		}
-		<-f.turn
-		ended.Wait()
 		f.failpoint = func(string, string) {}
 		if text := strings.Join(steps, " "); strings.Contains(text, "before-commit before-commit") {
 			t.Errorf("%s shares a transaction: %s", name, text)
