@@ -61,9 +61,8 @@ func (c *Client) read(ctx context.Context, at call, limit int64, accept func([]b
 			c.patience.missed(org)
 			err = fault.Wrap(fault.Transient, fmt.Errorf("no answer about this org within %s, the next read of it may take longer: %w", within, err))
 		}
-		if at.larger && err != nil && fault.Of(err) != fault.Throttled && aboutTheSize(err) {
-			err = breaker.OfOneObject(err)
-			return err
+		if at.larger && err != nil && aboutTheSize(err) {
+			return breaker.OfOneObject(err) // the page, which is asked for in the usual size next
 		}
 		if err == nil || attempt == c.o.MaxReadAttempts || !retryable(err) || org != "" && late {
 			return c.ofOneOrg(ctx, org, began, err)

@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/stripe-enhance/stripe-enhance/clients/breaker"
 	"github.com/stripe-enhance/stripe-enhance/clients/enhance"
 	"github.com/stripe-enhance/stripe-enhance/reconcile"
 	"github.com/stripe-enhance/stripe-enhance/simulator"
@@ -150,6 +151,36 @@ func TestALargerPageThatIsNoUseCostsARequestAndNoCustomer(t *testing.T) {
 				t.Errorf("remembers %q, want %q", got, c.known)
 			}
 		})
+	}
+}
+
+// A larger page that fails proves nothing about the panel: of the five failures in a row that
+// open the breaker it is none.
+func TestALargerPageThatFailsIsNoFailureOfThePanel(t *testing.T) {
+	n := newCrowd(t, 450, 1000, false)
+	fails := func(w http.ResponseWriter, _ *http.Request) { respond(w, 500, "") }
+	well, answered := n.panel, false
+	n.instead, n.panel = fails, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if answered {
+			fails(w, r)
+			return
+		}
+		answered = true
+		well.ServeHTTP(w, r)
+	})
+	guard := breaker.New("Enhance", time.Now)
+	client := fast(t, n.url, func(o *enhance.Options) { o.Breaker = guard })
+	if err := client.EveryOrg(t.Context(), func([]reconcile.Org) error { return nil }); err == nil {
+		t.Fatal("the panel failed, and the listing is complete")
+	}
+	for failures := 2; failures < 5; failures++ { // the page of the usual size was the first
+		_, _ = client.CustomerCount(t.Context())
+	}
+	if err := guard.Open(); err != nil {
+		t.Errorf("after four failures: %v", err)
+	}
+	if _, _ = client.CustomerCount(t.Context()); guard.Open() == nil {
+		t.Error("the fifth opens it not")
 	}
 }
 
