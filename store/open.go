@@ -10,6 +10,7 @@ import (
 	"math/rand/v2"
 	"net"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -22,6 +23,10 @@ import (
 	"github.com/stripe-enhance/stripe-enhance/internal/secret"
 	"github.com/stripe-enhance/stripe-enhance/reconcile"
 )
+
+// This file is longer than others because a sign-up passes each part of it: opening, the
+// transactions that share a commit, errors, and the statements that are kept. A file for each
+// part would be one more to open for who follows it through the program.
 
 // Options choose the database to open.
 type Options struct {
@@ -153,46 +158,6 @@ func (s *Store) Size(ctx context.Context) (bytes int64, err error) {
 // permanent is a problem that a person has to solve, in words for that person.
 func permanent(format string, args ...any) error {
 	return fault.Wrap(fault.Permanent, fmt.Errorf(format, args...))
-}
-
-// Risk is a setting of the database's server under which a commit may be lost, or the
-// database itself, and which no transaction can change.
-type Risk struct {
-	Setting string // "fsync=off"
-	Harm    string // the loss, and when it happens
-	Remedy  string
-	// Certain: there is no arrangement known to us under which it does no harm.
-	Certain bool
-}
-
-// Durability looks for such settings. On SQLite there are none: opening fails when
-// its settings cannot be had.
-//
-// Neon runs its PostgreSQL with fsync=off: there a commit waits for a majority of
-// other machines that keep the log, which is what synchronous_commit then means.
-func (s *Store) Durability(ctx context.Context) ([]Risk, error) {
-	if s.d != postgres {
-		return nil, nil
-	}
-	var fsync, pages, standbys, neon string
-	err := s.query(ctx, "reading the server's settings", `SELECT current_setting('fsync'), current_setting('full_page_writes'),
-		current_setting('synchronous_standby_names'), coalesce(current_setting('neon.timeline_id', true), '')`, nil, func(row scan) error {
-		return row(&fsync, &pages, &standbys, &neon)
-	})
-	if err != nil || neon != "" || strings.Contains(standbys, "walproposer") {
-		return nil, err
-	}
-	const remedy = " in postgresql.conf of the database server, then SELECT pg_reload_conf()"
-	var risks []Risk
-	if fsync == "off" {
-		risks = append(risks, Risk{Setting: "fsync=off", Certain: true, Remedy: "set fsync=on" + remedy,
-			Harm: "when the database's machine crashes or loses power, recorded changes may be lost, and hostings are then made twice; the database itself may be damaged"})
-	}
-	if pages == "off" {
-		risks = append(risks, Risk{Setting: "full_page_writes=off", Remedy: "set full_page_writes=on" + remedy,
-			Harm: "when the database's machine crashes or loses power, the database may be damaged, unless its storage never writes half a page"})
-	}
-	return risks, nil
 }
 
 // How long the database may take, from the outside in. They are kept by the
@@ -390,6 +355,137 @@ func (s *Store) transact(ctx context.Context, m *queued) error {
 		<-m.done
 	}
 	return m.err
+}
+
+// queued is a write that waits for its turn.
+type queued struct {
+	op    string
+	fn    func(context.Context, conn) error
+	alone bool // it shares its transaction with no other
+	ctx   context.Context
+	err   error         // set before done is closed
+	done  chan struct{} // closed when the write is durable, or has failed
+}
+
+// line is the writes that wait for their turn, in their order. Whoever has the turn takes
+// them out, so that it is empty or waits. Safe for concurrent use.
+type line struct {
+	mu      sync.Mutex // guards waiting
+	waiting []*queued
+}
+
+// mostTogether bounds the writes of one transaction: webhooks wait for one such transaction.
+const mostTogether = 16
+
+func (l *line) add(m *queued) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.waiting = append(l.waiting, m)
+}
+
+// take takes m out of the line with those who wait as well and can share a transaction, m
+// first. There are none if the one who had the turn before has run m.
+func (l *line) take(m *queued) (group []*queued) {
+	if !l.withdraw(m) {
+		return nil
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	group = []*queued{m}
+	if m.alone {
+		return group
+	}
+	n := min(len(l.waiting), mostTogether-1)
+	left := make([]*queued, 0, len(l.waiting))
+	for _, other := range l.waiting[:n] {
+		if other.alone {
+			left = append(left, other)
+			continue
+		}
+		group = append(group, other)
+	}
+	l.waiting = append(left, l.waiting[n:]...)
+	return group
+}
+
+// withdraw takes m out of the line, if it is still there.
+func (l *line) withdraw(m *queued) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	i := slices.Index(l.waiting, m)
+	if i < 0 {
+		return false
+	}
+	l.waiting = slices.Delete(l.waiting, i, i+1)
+	return true
+}
+
+// runGroup runs writes in one transaction, or, if that cannot be, each in its own. None of
+// them sees whether it was alone: one that fails leaves nothing behind and spoils no other,
+// and none is done before the commit that makes it durable.
+func (s *Store) runGroup(group []*queued) {
+	together := len(group) > 1 && s.attemptGroup(group)
+	for _, m := range group {
+		if !together {
+			m.err = fault.Guard(func() error { return s.repeat(m.ctx, m.op, m.fn) })
+		}
+		close(m.done)
+	}
+}
+
+// attemptGroup runs writes in one transaction, each behind a savepoint. It reports false if
+// nothing of it was committed.
+func (s *Store) attemptGroup(group []*queued) bool {
+	errs := make([]error, len(group))
+	err := s.attempt(context.WithoutCancel(group[0].ctx), s.write, nil, func(ctx context.Context, tx conn) (err error) {
+		for i, m := range group {
+			if errs[i], err = m.run(ctx, tx); err != nil {
+				return err
+			}
+		}
+		s.passEach(group, errs, "before-commit")
+		return nil
+	})
+	if err != nil {
+		return false
+	}
+	s.passEach(group, errs, "after-commit")
+	for i, m := range group {
+		m.err = failed(m.op, advise(s.path, errs[i]))
+	}
+	return true
+}
+
+// run runs the write behind a savepoint. spoilt means that the transaction of the group has
+// to be given up: SQLite has ended it, or wants the write repeated.
+func (m *queued) run(ctx context.Context, tx conn) (err, spoilt error) {
+	if err := m.ctx.Err(); err != nil {
+		return err, nil
+	}
+	if _, err := tx.exec(ctx, "SAVEPOINT one"); err != nil {
+		return nil, err
+	}
+	limited, cancel := context.WithTimeout(m.ctx, transactionLimit)
+	defer cancel()
+	if err = fault.Guard(func() error { return m.fn(limited, tx) }); repeatable(err) {
+		return nil, err
+	}
+	if err != nil {
+		_, spoilt = tx.exec(ctx, "ROLLBACK TO one")
+	}
+	if spoilt == nil {
+		_, spoilt = tx.exec(ctx, "RELEASE one")
+	}
+	return err, spoilt
+}
+
+// passEach passes a step for each write that has not failed.
+func (s *Store) passEach(group []*queued, errs []error, step string) {
+	for i, m := range group {
+		if errs[i] == nil {
+			s.failpoint(step, m.op)
+		}
+	}
 }
 
 // repeat runs fn in a transaction on the writing side, again when the database asks for
