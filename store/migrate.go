@@ -69,7 +69,7 @@ func (s *Store) Pending(ctx context.Context) ([]MigrationInfo, error) {
 		return nil, failed("reading the version", err)
 	}
 	if version == 0 {
-		if err := s.refuseForeign(ctx); err != nil {
+		if version, err = s.refuseForeign(ctx); err != nil {
 			return nil, failed("reading the version", err)
 		}
 	}
@@ -160,15 +160,20 @@ func (s *Store) recordNeeded(ctx context.Context) error {
 
 // refuseForeign is an error when a database without a migration of ours has tables with our
 // names: those of another program, such as the functions on Vercel, whose DATABASE_URL is
-// easily kept.
-func (s *Store) refuseForeign(ctx context.Context) error {
+// easily kept. Another process may have migrated since the version was read, and then the
+// tables are ours: so the version is read again, after the tables, and returned.
+func (s *Store) refuseForeign(ctx context.Context) (version int64, err error) {
 	query := "SELECT name FROM sqlite_master WHERE type = 'table'"
 	if s.d == postgres {
 		query = "SELECT CAST(table_name AS TEXT) FROM information_schema.tables WHERE table_schema = current_schema()"
 	}
+	s.failpoint("before", "reading the tables")
 	there, err := s.reader().strings(ctx, query)
 	if err != nil {
-		return err
+		return 0, err
+	}
+	if version, err = s.Version(ctx); err != nil || version > 0 {
+		return version, err
 	}
 	var foreign []string
 	for i := range personals {
@@ -177,9 +182,9 @@ func (s *Store) refuseForeign(ctx context.Context) error {
 		}
 	}
 	if len(foreign) == 0 {
-		return nil
+		return 0, nil
 	}
-	return permanent("the database in DATABASE_URL has tables of another program (%s), and none of this one; nothing was changed: "+
+	return 0, permanent("the database in DATABASE_URL has tables of another program (%s), and none of this one; nothing was changed: "+
 		"name an empty database, which may be on the same server. If they are those of the functions on Vercel, "+
 		"`stripe-enhance migrate import-legacy` takes over the mappings and hostings in them", strings.Join(foreign, ", "))
 }

@@ -140,6 +140,24 @@ func TestManyMayMigrateAtOnce(t *testing.T) {
 	})
 }
 
+// Another process may migrate at any point at which this one has read half of what is there.
+// It fails if the version is not read again after the tables.
+func TestWhatAnotherProcessMigratesMeanwhileIsNoProgramOfOthers(t *testing.T) {
+	empties(t, func(t *testing.T, url string) {
+		s, other := open(t, url), open(t, url)
+		var others error
+		s.failpoint = func(step, operation string) {
+			if operation == "reading the tables" && others == nil {
+				_, others = other.Migrate(t.Context(), false)
+			}
+		}
+		applied, err := s.Migrate(t.Context(), false)
+		if err := errors.Join(err, others); err != nil || len(applied) > 0 {
+			t.Errorf("applied %v: %v", applied, err)
+		}
+	})
+}
+
 // newer makes the database one of version 99, which needs a program that knows that version.
 // Empty: the program that migrated it did not record one.
 func (f *fixture) newer(needed string) {

@@ -52,6 +52,7 @@ func TestTheStepsOfAMigrationAreSeenOnce(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
+	steps = slices.DeleteFunc(steps, func(s string) bool { return !strings.Contains(s, "-commit of ") })
 	same(t, "steps", []string{"before-commit of migrating", "after-commit of migrating", "before-commit of recording which programs may begin", "after-commit of recording which programs may begin"}, steps)
 }
 

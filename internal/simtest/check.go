@@ -391,7 +391,7 @@ func (y *play) takenOver(hosting int, s shot, b *bill) bool {
 			units = max(units, y.most[o.id])
 		}
 		replaced := y.serving(hosting, s, func(h origin, x *bill) bool { return x == o && !h.suspended.IsZero() && h.suspended.Before(y.up[o.id]) })
-		if o.customer == b.customer && (o.entitlement == down || o.entitlement == either) && y.knows(o.id) && y.up[o.id].After(b.ended) &&
+		if o.customer == b.customer && (o.entitlement == down || o.entitlement == either) && y.hasSeen(o.id) && y.up[o.id].After(b.ended) &&
 			y.serving(hosting, s, func(_ origin, x *bill) bool { return x == o })-replaced < units {
 			return true
 		}

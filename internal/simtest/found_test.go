@@ -196,6 +196,7 @@ var foundSeeds = []uint64{
 	343913, // a sent invoice is paid before it is due, in the second in which the subscription was seen unpaid, and the next one fails
 	371609, // a database that is put back does not know of a website and its application
 	363040, // a database is put back that knows neither of a hosting in an org by staff, which they deleted, nor of the address by which it was the customer's
+	410772, // after a lost database a run suspends, for a dispute, what an order took over that it reads by id only now
 	373574, // a person keeps suspended what comes back, and the answer to a create for another order is lost
 	319568, // a hold on an order that has ended, whose hosting a person binds to another one
 	48482,  // of two installations one reads the other's new org a moment before its hosting shows

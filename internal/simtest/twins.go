@@ -104,6 +104,14 @@ func (y *play) knows(subscription string) bool {
 	return y.known[subscription]
 }
 
+// hasSeen reports the same, or that the run whose effect is looked at has read it itself.
+func (y *play) hasSeen(subscription string) bool {
+	if y.acting != nil && y.acting.number == second {
+		return y.knows(subscription) || y.twins.answered[subscription]
+	}
+	return y.knows(subscription) || y.answered[subscription]
+}
+
 // home is the database of a process.
 func (y *play) home(number int) (*database, error) {
 	if number != second {
