@@ -96,6 +96,20 @@ func TestInvoicesTellTheLatestDueAndTheLastPaymentThatPutThingsRight(t *testing.
 	}
 }
 
+// Which invoice is the latest that is due is a question to Stripe's clock: by one that is a day
+// behind, today's invoice is due tomorrow, and an older open one would be the latest.
+func TestTheLatestDueIsTheLatestByStripesClock(t *testing.T) {
+	s := byPath(map[string]reply{"/v1/subscriptions/sub_1": {body: lateSubscription},
+		"/v1/invoices": {body: page(false, balanced("in_2", "open", 1_800_000_000, 0), balanced("in_1", "open", 1_799_000_000, 0)),
+			header: map[string]string{"Date": time.Unix(1_800_000_000, 0).UTC().Format(http.TimeFormat)}}})
+	for _, off := range []time.Duration{0, -24 * time.Hour} {
+		got, err := s.client(t, func(o *Options) { o.Now = func() time.Time { return time.Unix(1_800_000_000, 0).Add(off) } }).Subscription(t.Context(), "sub_1")
+		if err != nil || !got.LatestDue.Equal(instant(1_800_000_000)) {
+			t.Errorf("by a clock that is off by %s: due %s, %v", off, got.LatestDue, err)
+		}
+	}
+}
+
 func TestTheOldestOpenInvoiceIsShownWithItsPage(t *testing.T) {
 	one := func(id, more string) string {
 		return strings.Replace(invoice(id, more), `"amount_remaining":900`, `"amount_remaining":900,"currency":"eur"`, 1)

@@ -237,7 +237,7 @@ func (c *Client) invoices(ctx context.Context, subscription string) (ledger, err
 	}
 	r := get("/v1/invoices", "subscription", subscription)
 	var all []invoiceWire
-	_, err := readAll(ctx, c, r, invoices, func(page []invoiceWire, _ answer) error {
+	first, err := readAll(ctx, c, r, invoices, func(page []invoiceWire, _ answer) error {
 		for i := range page {
 			if err := page[i].check(subscription); err != nil {
 				return malformed(r, "%v", err)
@@ -252,6 +252,9 @@ func (c *Client) invoices(ctx context.Context, subscription string) (ledger, err
 	}
 	if err != nil {
 		return ledger{}, err
+	}
+	if !first.date.IsZero() {
+		now = first.date.Unix() // what is due is due by Stripe's clock, and ours may be wrong
 	}
 	return balance(all, now), nil
 }

@@ -91,18 +91,19 @@ func (y *play) madeFor(subscription string, newest simulator.Effect) (made sibli
 		if (o.bound || bears(h.FriendlyName)) && !y.lostTrace(subscription, h) {
 			made.count++
 		}
-		if h.FriendlyName == newest.After.Name && h.Status != "deleted" {
+		if h.FriendlyName == newest.After.Name && h.Status != "deleted" && (h.ID == newest.Hosting || !y.lostTrace(subscription, h)) {
 			made.alike++
 		}
 	}
 	return made
 }
 
-// lostTrace reports whether nothing leads to a hosting that staff deleted: only a database that
-// is gone knew of it, its org bears no marker, and its owner has not the customer's address.
+// lostTrace reports whether nothing leads to a hosting that staff deleted, or that stands in
+// another customer's org: only a database that is gone knew of it, its org bears no marker, and
+// its owner has not the customer's address.
 func (y *play) lostTrace(subscription string, h simulator.Hosting) bool {
 	o, b := y.origin[h.ID], y.bill(subscription)
-	if h.Status != "deleted" || o.bound || !o.made.Before(y.lost) || b == nil || y.livesIn(b.customer, h.Org, h.ID) {
+	if b != nil && h.Status != "deleted" && y.orgs[h.Org] == b.customer || o.bound || !o.made.Before(y.lost) || b == nil || y.livesIn(b.customer, h.Org, h.ID) {
 		return false
 	}
 	return !slices.ContainsFunc(y.world.Orgs(), func(g simulator.Org) bool { return g.ID == h.Org && bears(g.Name) }) &&

@@ -38,11 +38,13 @@ func (y *play) foretold(p *process, full bool) {
 }
 
 // quiet reports whether a run met nothing that a dry run cannot know: an answer that was
-// lost before, a refusal, or evidence that it did not trust.
+// lost before, a refusal, or evidence that it did not trust. What was refused is asked for
+// again after a pause, which may end between the two.
 func quiet(rep reconcile.Report) bool {
 	return rep.Run.Error == "" && !rep.Partial && len(rep.Run.Gates) == 0 &&
 		!slices.ContainsFunc(rep.Holds, func(h reconcile.Hold) bool {
-			return h.Kind == reconcile.HoldAmbiguous || h.Kind == reconcile.HoldRetry || h.Kind == reconcile.HoldParked
+			refused := h.Kind == reconcile.HoldContent && strings.Contains(h.Reason, "cannot be listed")
+			return refused || h.Kind == reconcile.HoldAmbiguous || h.Kind == reconcile.HoldRetry || h.Kind == reconcile.HoldParked
 		}) &&
 		!slices.ContainsFunc(rep.Actions, func(a reconcile.ActionRecord) bool {
 			return a.State == reconcile.ActionAdopted || a.State == reconcile.ActionFailed || a.State == reconcile.ActionAmbiguous

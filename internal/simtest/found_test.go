@@ -196,6 +196,14 @@ var foundSeeds = []uint64{
 	343913, // a sent invoice is paid before it is due, in the second in which the subscription was seen unpaid, and the next one fails
 	371609, // a database that is put back does not know of a website and its application
 	363040, // a database is put back that knows neither of a hosting in an org by staff, which they deleted, nor of the address by which it was the customer's
+	425999, // the event of a failed payment is never listed, and its grace period counts from a reading days later
+	401438, // an old database does not know of a hosting in another customer's org, and the address has changed
+	408181, // a clock that is hours behind takes an older invoice for the latest one
+	411070, // a run reads a subscription only to see whether the account is the right one
+	411521, // what was refused is asked for again between a dry run and a run
+	413920, // a database that was lost takes its own note in the metadata for an order
+	413962, // an item that lost its mapping keeps two hostings though it has one unit now
+	415626, // two installations have made an org each for one customer, and one of them makes a hosting in both
 	410772, // after a lost database a run suspends, for a dispute, what an order took over that it reads by id only now
 	373574, // a person keeps suspended what comes back, and the answer to a create for another order is lost
 	319568, // a hold on an order that has ended, whose hosting a person binds to another one

@@ -1,8 +1,10 @@
 package simtest
 
 import (
+	"slices"
 	"time"
 
+	"github.com/stripe-enhance/stripe-enhance/reconcile"
 	"github.com/stripe-enhance/stripe-enhance/simulator"
 )
 
@@ -13,7 +15,9 @@ import (
 // If a spell ended without a payment, and the next began before a run looked, then nothing
 // at Stripe shows that it ended. If a spell began before a run looked, and another invoice
 // came to be due in it before that, then nothing at Stripe shows with which it began. While
-// that makes a difference, both answers are right.
+// that makes a difference, both answers are right. So they are if Stripe never lists the event
+// of a payment that failed: a program finds out when it next reads the subscription, and counts
+// from then on.
 func (y *play) graceOf(sub simulator.Subscription, now time.Time) entitlement {
 	grace := y.Company.Policy.Grace
 	spell := time.Unix(sub.PastDueSince, 0)
@@ -25,8 +29,15 @@ func (y *play) graceOf(sub simulator.Subscription, now time.Time) entitlement {
 		return up
 	case now.Before(y.lastUnpaid(sub, spell).Add(grace).Add(window)): // noticed within the window
 		return either
+	case y.Faults[LostEvent] > 0 && y.reportsGrace(sub.ID):
+		return either
 	}
 	return down
+}
+
+// reportsGrace reports whether the last run counts the grace period of a subscription.
+func (y *play) reportsGrace(sub string) bool {
+	return slices.ContainsFunc(y.last.Holds, func(h reconcile.Hold) bool { return h.Kind == reconcile.HoldGrace && h.Subscription == sub })
 }
 
 // firstUnpaid is the earliest instant from which a program may count that knows of
@@ -71,10 +82,11 @@ type spellRead struct {
 	read  time.Time
 }
 
-// readBills notes the spells whose invoices a run has read.
+// readBills notes the spells whose invoices a run has read, and which it reports: a reading that
+// only shows whether this is the right account is forgotten.
 func (y *play) readBills() {
 	for _, sub := range y.world.Subscriptions() {
-		if y.billed[sub.ID] && sub.PastDueSince != 0 && y.spells[sub.ID].began != sub.PastDueSince {
+		if y.billed[sub.ID] && y.reportsGrace(sub.ID) && sub.PastDueSince != 0 && y.spells[sub.ID].began != sub.PastDueSince {
 			y.spells[sub.ID] = spellRead{sub.PastDueSince, y.world.Now()}
 		}
 	}

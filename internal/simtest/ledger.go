@@ -61,6 +61,7 @@ type ledger struct {
 	charged    map[string]bool // Stripe customers with such a dispute, or a refund
 	answered   map[string]bool // subscriptions served in the run at work
 	billed     map[string]bool // subscriptions whose invoices were served in the run at work
+	asked      map[string]int  // item → the most units that were ordered of it
 	read       map[int]bool    // hostings served in the run at work
 }
 
@@ -137,7 +138,7 @@ func (l *ledger) begin(offer map[string]int) {
 	l.desk, l.identities, l.statements, l.contents, l.offer = newDesk(), newIdentities(), newStatements(), newContents(), map[string]string{}
 	l.letters = newLetters()
 	l.origin, l.orgs, l.most, l.more, l.answered = map[int]origin{}, map[string]string{}, map[string]int{}, map[string]int{}, map[string]bool{}
-	l.billed = map[string]bool{}
+	l.billed, l.asked = map[string]bool{}, map[string]int{}
 	for price, plan := range offer {
 		l.offer[price] = strconv.Itoa(plan)
 	}
@@ -220,7 +221,12 @@ func (y *play) watch() {
 		}
 		total := 0
 		for _, it := range sub.Items {
-			total += int(max(it.Quantity, 1))
+			units := int(max(it.Quantity, 1))
+			y.asked[it.ID] = max(y.asked[it.ID], units)
+			if y.mappings[it.Price] == "" {
+				units = y.asked[it.ID] // it keeps what it had, whatever its quantity is now
+			}
+			total += units
 		}
 		y.most[sub.ID] = max(y.most[sub.ID], total)
 	}

@@ -76,14 +76,38 @@ func (r *run) lookForOrg(ctx context.Context, c *reconcile.Customer, a reconcile
 }
 
 // lookForHosting reads the hostings of the org, once for each org: we are the only
-// writer, and an org that was made in this run began empty.
+// writer, and an org that was made in this run began empty. If something of the customer
+// stands in another org, this may stand there as well, and that org is read first.
 func (r *run) lookForHosting(ctx context.Context, c *reconcile.Customer, a reconcile.Action, first bool) (bool, error) {
-	if first {
-		if read, err := r.lookOnce(ctx, r.index.creating, a.Org, c.ID, func() error { return r.lookBeforeCreate(ctx, a.Org) }); read || err != nil {
-			return read, err
+	if !first {
+		return false, r.index.creationBlocked(c, a, r.Policy.Instance)
+	}
+	read := false
+	for _, org := range elsewhere(c, a.Org) {
+		one, err := r.lookOnce(ctx, r.index.creating, org, c.ID, func() error { return r.readOrg(ctx, org) })
+		if err != nil {
+			return false, fmt.Errorf("org %s, in which the customer has a hosting: %w", org, err)
 		}
+		read = read || one
+	}
+	one, err := r.lookOnce(ctx, r.index.creating, a.Org, c.ID, func() error { return r.lookBeforeCreate(ctx, a.Org) })
+	if read = read || one; read || err != nil {
+		return read, err
 	}
 	return false, r.index.creationBlocked(c, a, r.Policy.Instance)
+}
+
+// elsewhere are the other orgs in which a living hosting of the customer stands, as those that
+// another installation made, or that staff moved.
+func elsewhere(c *reconcile.Customer, org string) (orgs []string) {
+	for i := range c.Hostings {
+		h := &c.Hostings[i]
+		alive := h.State == reconcile.HostingActive || h.State == reconcile.HostingSuspended
+		if h.Org != "" && h.Org != org && alive && !slices.Contains(orgs, h.Org) {
+			orgs = append(orgs, h.Org)
+		}
+	}
+	return orgs
 }
 
 func (r *run) lookBeforeCreate(ctx context.Context, org string) error {

@@ -232,3 +232,31 @@ func namesWith(r *testenv.Env, text string) (names []string) {
 	}
 	return names
 }
+
+// Another installation has made an org for the customer, and makes each hosting there a moment
+// before this one would. It fails if only the customer's own org is looked into before a create.
+func TestWhatStandsInAnotherOrgOfTheCustomerIsNotMadeASecondTime(t *testing.T) {
+	r := testenv.New(t, testenv.Options{})
+	price := priceFor(t, r, plans(r)[0])
+	first := signUp(t, r, simulator.SignUp{Email: "ada@example.com", Price: price})
+	r.Converge(4)
+	theirs := r.World.StaffCreateOrg("Ada", "")
+	order := func() string {
+		s := signUp(t, r, simulator.SignUp{Customer: first.Customer, Price: price}).Subscription
+		_, err := r.World.StaffCreateHosting(theirs, plans(r)[0], "Basic ["+s+"/1]")
+		must(t, err)
+		return s
+	}
+	order()
+	r.World.Advance(24 * time.Hour)
+	r.World.StaffCreateOrg("later", "") // their org is none of the newest, which are looked into in any case
+	r.Run(engine.Request{Full: true})   // it finds the one there, and that is a hold
+	r.World.Advance(5 * time.Minute)
+	effects := len(r.World.Effects())
+	second := order()
+	rep := r.Run(engine.Request{})
+	diff(t, "what was done", effects+1, len(r.World.Effects())) // by the other installation
+	if !slices.ContainsFunc(rep.Holds, func(h reconcile.Hold) bool { return h.Kind == reconcile.HoldConflict && h.Subscription == second }) {
+		t.Errorf("held: %v", rep.Holds)
+	}
+}

@@ -127,6 +127,19 @@ func TestWhatIsOnAHostingDecidesWhichOneGoes(t *testing.T) {
 		{"the one with nothing on it goes, and not the highest slot", lowered(func(c *reconcile.Customer) {
 			c.Hostings[0].Content, c.Hostings[2].Content = sites("a.example.com"), sites("c.example.com")
 		}), "suspend:sub_1/2:8"},
+		{"one that an order names stays, empty or not", lowered(func(c *reconcile.Customer) {
+			c.Hostings[1].Content = sites("b.example.com")
+			c.Hostings[2].Content = sites("c.example.com")
+			c.Subscriptions[0].MetadataOrg, c.Subscriptions[0].MetadataHosting = "org-1", 7
+		}), "hold content"},
+		{"but a database that was lost may have named it", lowered(func(c *reconcile.Customer) {
+			c.Hostings[1].Content = sites("b.example.com")
+			c.Hostings[2].Content = sites("c.example.com")
+			c.Subscriptions[0].MetadataOrg, c.Subscriptions[0].MetadataHosting = "org-1", 7
+			for i := range c.Bindings {
+				c.Bindings[i].How = reconcile.BoundByMarker
+			}
+		}), "suspend:sub_1/1:7"},
 		{"of two with nothing on them the higher slot goes", lowered(func(c *reconcile.Customer) { c.Hostings[0].Content = sites("a.example.com") }), "suspend:sub_1/3:9"},
 		{"an operator chooses, if something is on all of them", lowered(func(c *reconcile.Customer) {
 			for i := range c.Hostings {

@@ -594,10 +594,12 @@ func (pl *planner) replaceable(k int) bool {
 }
 
 // ordered reports whether the metadata of its subscription, which is known, names a
-// hosting, written by a person: that is an order to keep this one.
+// hosting, written by a person: that is an order to keep this one. A hosting that was found
+// by its marker was made for the subscription, and a database that was lost does not know
+// that we wrote the metadata: then it is no order.
 func (pl *planner) ordered(l *assignment) bool {
 	s := &pl.subs[l.sub]
-	return s.MetadataHosting == l.Hosting && s.MetadataHosting != s.MetadataWritten
+	return s.MetadataHosting == l.Hosting && s.MetadataHosting != s.MetadataWritten && l.How != reconcile.BoundByMarker
 }
 
 // alone reports whether nothing else is bound to the hosting of an assignment, and no
