@@ -491,13 +491,16 @@ func (r *run) judgeKinds(ctx context.Context, bound int) (holds bool, err error)
 			continue
 		}
 		var d done
+		if kind == reconcile.CreateSubscription {
+			// Before those that are done: what is done meanwhile counts twice, and never not at all.
+			d.atWork = o.others(r.rec.ID)
+		}
 		if kind != reconcile.Resume {
 			if d.actions, err = r.Journal.CountDone(ctx, kind, since); err != nil {
 				return false, err
 			}
 		}
 		if kind == reconcile.CreateSubscription {
-			d.atWork = o.others(r.rec.ID)
 			if d.customer, err = r.Journal.CountDoneByCustomer(ctx, kind, since); err != nil {
 				return false, err
 			}

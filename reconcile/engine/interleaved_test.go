@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/stripe-enhance/stripe-enhance/internal/testenv"
+	"github.com/stripe-enhance/stripe-enhance/reconcile"
 	"github.com/stripe-enhance/stripe-enhance/reconcile/engine"
 	"github.com/stripe-enhance/stripe-enhance/reconcile/planner"
 	"github.com/stripe-enhance/stripe-enhance/simulator"
@@ -202,4 +203,44 @@ func changeAfter(t *testing.T, after string, fault simulator.Fault, of func(simu
 	if rep := f.Run(engine.Request{}); !rep.Converged() {
 		t.Errorf("not converged: %v %v", kinds(rep), rep.Holds)
 	}
+}
+
+// TestFlowRunsAndARunShareOneBrakeAndOnePlan: thirty order at once where the brake lets five
+// through at a time and twelve in a day, and eight flow runs and a run serve them together. The
+// others wait in one plan, which gets no second one beside it, and its approval makes each of
+// them once.
+func TestFlowRunsAndARunShareOneBrakeAndOnePlan(t *testing.T) {
+	const atOnce, inADay, buyers = 5, 12, 30
+	f := newFlowing(t, func(o *engine.Options) { o.Brakes.Create = planner.Limit{Count: atOnce} })
+	for i := range buyers {
+		f.order(t, fmt.Sprintf("buyer%d@example.com", i))
+	}
+	var ended sync.WaitGroup
+	for range 8 {
+		ended.Go(func() {
+			for {
+				if s, err := f.Engine.Flow(t.Context()); err != nil || !s.Taken {
+					return
+				}
+			}
+		})
+	}
+	ended.Go(func() { _, _ = f.Try(engine.Request{}) })
+	ended.Wait()
+	made := f.up()
+	if made > inADay {
+		t.Errorf("%d hostings were made, where the brake holds from %d on", made, inADay)
+	}
+	f.World.Advance(2 * time.Minute)
+	rep := f.Run(engine.Request{})
+	diff(t, "hostings after another run", made, f.up())
+	held := map[reconcile.ActionKind]int{}
+	for _, p := range rep.Plans {
+		held[p.Kind]++
+	}
+	diff(t, "plans by kind", map[reconcile.ActionKind]int{reconcile.CreateSubscription: 1}, held)
+	f.Approve(rep)
+	f.Run(engine.Request{})
+	diff(t, "orgs, hostings, invitations", fmt.Sprint(buyers, buyers, buyers),
+		fmt.Sprint(len(f.World.Orgs()), f.up(), effects(f.Env, "invite_owner")))
 }
