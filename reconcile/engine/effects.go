@@ -116,6 +116,9 @@ func (r *run) send(ctx context.Context, c *reconcile.Customer, a reconcile.Actio
 	if err == nil {
 		err = r.checkLease()
 	}
+	if err == nil {
+		err = r.stillTrusted()
+	}
 	if err != nil {
 		return reconcile.Outcome{}, err
 	}

@@ -272,6 +272,7 @@ type run struct {
 
 	// Of a flow run; see flow.go.
 	flows    bool // it serves who has just paid, beside other runs
+	losses   int  // how often the account or the panel was lost when it began; see stillTrusted
 	recorded bool // it has something to do, so it is recorded
 	leaves   bool // it leaves something to the next run
 }

@@ -53,6 +53,7 @@ func (e *Engine) Flow(ctx context.Context) (s reconcile.Served, err error) {
 	defer e.atWork.RUnlock()
 	r := e.newRun(Request{Trigger: "webhook"})
 	r.flows, r.progress = true, &progress{call: func(reconcile.Progress) {}}
+	r.losses = r.together.trust.losses()
 	r.setMode(reconcile.RunIncremental)
 	ctx, done, err := r.acquireLease(ctx)
 	if err != nil {
@@ -424,6 +425,7 @@ type trust struct {
 	mu             sync.Mutex // guards all below
 	account, panel time.Time
 	key, place     string // the fingerprints that were recognised
+	lostTimes      int
 }
 
 // recognised notes that the account, or the panel, is the one that we know.
@@ -433,11 +435,28 @@ func (t *trust) recognised(at *time.Time, pinned *string, pin string) {
 	*at, *pinned = time.Now(), pin
 }
 
-// lost notes that it is not: whoever relied on it asks again.
+// lost notes that it is not: whoever relies on it sends nothing more, and asks again.
 func (t *trust) lost(at *time.Time) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	*at = time.Time{}
+	t.lostTimes++
+}
+
+// losses counts how often that was noted.
+func (t *trust) losses() int {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.lostTimes
+}
+
+// stillTrusted is an error if another run has found, since this flow run began, that the
+// account or the panel is not the one that we know.
+func (r *run) stillTrusted() error {
+	if r.flows && r.together.trust.losses() != r.losses {
+		return fault.Wrap(fault.Canceled, fmt.Errorf("%w: another run has found that the account or the panel is not the one that we know", errLeft))
+	}
+	return nil
 }
 
 // holds reports whether that was within trustFor.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"net/http"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -243,4 +244,43 @@ func TestFlowRunsAndARunShareOneBrakeAndOnePlan(t *testing.T) {
 	f.Run(engine.Request{})
 	diff(t, "orgs, hostings, invitations", fmt.Sprint(buyers, buyers, buyers),
 		fmt.Sprint(len(f.World.Orgs()), f.up(), effects(f.Env, "invite_owner")))
+}
+
+// TestAFlowRunStopsWhenARunLosesThePanel: a flow run has sent its first create and waits for the
+// answer. A run finds meanwhile that the panel knows nothing of ours, as one that was emptied or
+// is another one. The flow run sends nothing more, even if the panel is well by then, and all is
+// made once by the next run. It fails if a flow run asks for the panel only at its beginning.
+func TestAFlowRunStopsWhenARunLosesThePanel(t *testing.T) {
+	f := newFlowing(t, nil)
+	f.order(t, "old@example.com")
+	f.flow(t)
+	arrived, open := f.gate.shut(1, func(req *http.Request) bool { return req.Method == http.MethodPost })
+	defer open()
+	f.order(t, "ada@example.com")
+	var ended sync.WaitGroup
+	ended.Go(func() { _, _ = f.Engine.Flow(context.WithoutCancel(t.Context())) })
+	<-arrived
+	f.World.SetFault(func(c simulator.Call) simulator.Fault {
+		if c.Route == "GET /orgs/{org}" {
+			return simulator.Fault{Status: http.StatusNotFound}
+		}
+		return simulator.Fault{}
+	})
+	if _, err := f.Try(engine.Request{Full: true}); err == nil || !strings.Contains(err.Error(), "has none of the orgs") {
+		t.Errorf("a run on a panel that knows nothing of ours: %v", err)
+	}
+	f.World.SetFault(nil)
+	open()
+	ended.Wait()
+	diff(t, "orgs and hostings after the flow run", "2 1", fmt.Sprint(effects(f.Env, "create_org"), effects(f.Env, "create_subscription")))
+	for range 6 {
+		f.World.Advance(3 * time.Minute)
+		must(t, f.Engine.Renew(t.Context()))
+		f.flow(t)
+		_, _ = f.Try(engine.Request{})
+	}
+	diff(t, "orgs, hostings, invitations in the end", "2 2 2", fmt.Sprint(len(f.World.Orgs()), f.up(), effects(f.Env, "invite_owner")))
+	if rep := f.Run(engine.Request{}); !rep.Converged() {
+		t.Errorf("not converged: %v %v", kinds(rep), rep.Holds)
+	}
 }
