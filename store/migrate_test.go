@@ -140,7 +140,7 @@ func TestManyMayMigrateAtOnce(t *testing.T) {
 	})
 }
 
-// Another process may migrate at any point at which this one has read half of what is there.
+// Another process may migrate at any point at which this one has read half.
 // It fails if the version is not read again after the tables.
 func TestWhatAnotherProcessMigratesMeanwhileIsNoProgramOfOthers(t *testing.T) {
 	empties(t, func(t *testing.T, url string) {

@@ -254,7 +254,7 @@ func (c *Client) invoices(ctx context.Context, subscription string) (ledger, err
 		return ledger{}, err
 	}
 	if !first.date.IsZero() {
-		now = first.date.Unix() // what is due is due by Stripe's clock, and ours may be wrong
+		now = first.date.Unix() // invoices are due by Stripe's clock, and ours may be wrong
 	}
 	return balance(all, now), nil
 }

@@ -38,7 +38,7 @@ func (y *play) foretold(p *process, full bool) {
 }
 
 // quiet reports whether a run met nothing that a dry run cannot know: an answer that was
-// lost before, a refusal, or evidence that it did not trust. What was refused is asked for
+// lost before, a refusal, or evidence that it did not trust. A refused request is made
 // again after a pause, which may end between the two.
 func quiet(rep reconcile.Report) bool {
 	return rep.Run.Error == "" && !rep.Partial && len(rep.Run.Gates) == 0 &&

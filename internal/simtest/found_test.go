@@ -197,10 +197,10 @@ var foundSeeds = []uint64{
 	371609, // a database that is put back does not know of a website and its application
 	363040, // a database is put back that knows neither of a hosting in an org by staff, which they deleted, nor of the address by which it was the customer's
 	425999, // the event of a failed payment is never listed, and its grace period counts from a reading days later
-	401438, // an old database does not know of a hosting in another customer's org, and the address has changed
+	401438, // an old database has no record of a hosting in another customer's org, and the address has changed
 	408181, // a clock that is hours behind takes an older invoice for the latest one
 	411070, // a run reads a subscription only to see whether the account is the right one
-	411521, // what was refused is asked for again between a dry run and a run
+	411521, // a refused request is made again between a dry run and a run
 	413920, // a database that was lost takes its own note in the metadata for an order
 	413962, // an item that lost its mapping keeps two hostings though it has one unit now
 	415626, // two installations have made an org each for one customer, and one of them makes a hosting in both

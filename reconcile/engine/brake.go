@@ -492,7 +492,7 @@ func (r *run) judgeKinds(ctx context.Context, bound int) (holds bool, err error)
 		}
 		var d done
 		if kind == reconcile.CreateSubscription {
-			// Before those that are done: what is done meanwhile counts twice, and never not at all.
+			// Before those that are done: one that is done meanwhile counts twice, and never not at all.
 			d.atWork = o.others(r.rec.ID)
 		}
 		if kind != reconcile.Resume {
