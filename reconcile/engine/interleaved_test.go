@@ -193,16 +193,22 @@ func changeAfter(t *testing.T, after string, fault simulator.Fault, of func(simu
 	}
 	diff(t, "suspended by a flow run, "+after, "0 3", fmt.Sprint(effects(f.Env, "suspend"), effects(f.Env, after)))
 	f.World.SetFault(nil)
+	f.goOn(t)
+	diff(t, "orgs, hostings that are up, invitations", "3 2 3", fmt.Sprint(len(f.World.Orgs()), f.up(), effects(f.Env, "invite_owner")))
+	diff(t, "hostings", 3, len(f.World.Hostings()))
+	if rep := f.Run(engine.Request{}); !rep.Converged() {
+		t.Errorf("not converged: %v %v", kinds(rep), rep.Holds)
+	}
+}
+
+// goOn lets a quarter of an hour and a little more pass in the usual work of a service.
+func (f flowing) goOn(t *testing.T) {
+	t.Helper()
 	for range 6 {
 		f.World.Advance(3 * time.Minute)
 		must(t, f.Engine.Renew(t.Context()))
 		f.flow(t)
 		_, _ = f.Try(engine.Request{})
-	}
-	diff(t, "orgs, hostings that are up, invitations", "3 2 3", fmt.Sprint(len(f.World.Orgs()), f.up(), effects(f.Env, "invite_owner")))
-	diff(t, "hostings", 3, len(f.World.Hostings()))
-	if rep := f.Run(engine.Request{}); !rep.Converged() {
-		t.Errorf("not converged: %v %v", kinds(rep), rep.Holds)
 	}
 }
 
@@ -273,12 +279,7 @@ func TestAFlowRunStopsWhenARunLosesThePanel(t *testing.T) {
 	open()
 	ended.Wait()
 	diff(t, "orgs and hostings after the flow run", "2 1", fmt.Sprint(effects(f.Env, "create_org"), effects(f.Env, "create_subscription")))
-	for range 6 {
-		f.World.Advance(3 * time.Minute)
-		must(t, f.Engine.Renew(t.Context()))
-		f.flow(t)
-		_, _ = f.Try(engine.Request{})
-	}
+	f.goOn(t)
 	diff(t, "orgs, hostings, invitations in the end", "2 2 2", fmt.Sprint(len(f.World.Orgs()), f.up(), effects(f.Env, "invite_owner")))
 	if rep := f.Run(engine.Request{}); !rep.Converged() {
 		t.Errorf("not converged: %v %v", kinds(rep), rep.Holds)
