@@ -103,7 +103,7 @@ func (y *play) madeFor(subscription string, newest simulator.Effect) (made sibli
 // its owner has not the customer's address.
 func (y *play) lostTrace(subscription string, h simulator.Hosting) bool {
 	o, b := y.origin[h.ID], y.bill(subscription)
-	if b != nil && h.Status != "deleted" && y.orgs[h.Org] == b.customer || o.bound || !o.made.Before(y.lost) || b == nil || y.livesIn(b.customer, h.Org, h.ID) {
+	if b == nil || h.Status != "deleted" && y.orgs[h.Org] == b.customer || o.bound || !o.made.Before(y.lost) || y.livesIn(b.customer, h.Org, h.ID) {
 		return false
 	}
 	return !slices.ContainsFunc(y.world.Orgs(), func(g simulator.Org) bool { return g.ID == h.Org && bears(g.Name) }) &&
